@@ -1,0 +1,234 @@
+"""The weights: box, Gaussian, Sobel and the rest; each states its sum and its source."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.errors import KernelFileError, ParameterError
+
+Weights = npt.NDArray[np.float64]
+
+#: A Gaussian is cut where its tail cannot change a rounded sample: exp(-18) of the peak.
+GAUSSIAN_SUPPORT_SIGMAS = 6.0
+#: Beyond this many binary places a weight is taken as a real number, not as a fraction.
+_BINARY_PLACES = 16
+
+_SMOOTH = {"sobel": (1.0, 2.0, 1.0), "scharr": (3.0, 10.0, 3.0), "prewitt": (1.0, 1.0, 1.0)}
+#: Central difference, to the sign of the lecture: the left neighbour counts positive.
+_DIFFERENCE = (1.0, 0.0, -1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """Weights of a 2-D filter, as ``numerators / divisor``.
+
+    Whole numerators with one divisor keep a rational kernel exact: the engine
+    sums whole numbers and divides once, at the end.
+
+    Attributes
+    ----------
+    numerators : (rows, cols) float64 array, or None
+        None when the kernel is only known by its factors (a Gaussian of sigma
+        1000 has 144 million weights).
+    factors : (column, row) of 1-D float64 arrays, or None
+        Where present, the numerators are their outer product.
+    divisor : float
+        What the weighted sum is divided by.
+    sigma : (rows, cols) of float, or None
+        Set for a sampled Gaussian of unlimited support.
+    """
+
+    numerators: Weights | None = None
+    factors: tuple[Weights, Weights] | None = None
+    divisor: float = 1.0
+    sigma: tuple[float, float] | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        if self.factors is not None:
+            return self.factors[0].size, self.factors[1].size
+        assert self.numerators is not None
+        rows, cols = self.numerators.shape
+        return rows, cols
+
+    @cached_property
+    def matrix(self) -> Weights:
+        """The numerators as a (rows, cols) array."""
+        if self.numerators is not None:
+            return self.numerators
+        assert self.factors is not None
+        return np.outer(*self.factors)
+
+    @property
+    def weights(self) -> Weights:
+        """The weights themselves: numerators over divisor, (rows, cols) float64."""
+        return self.matrix / self.divisor
+
+    @cached_property
+    def sum(self) -> float:
+        """Sum of the weights."""
+        if self.factors is not None:
+            return math.fsum(self.factors[0]) * math.fsum(self.factors[1]) / self.divisor
+        return math.fsum(self.matrix.ravel()) / self.divisor
+
+    @cached_property
+    def absolute_sum(self) -> float:
+        """Sum of the numerators' magnitudes: the largest gain before the division."""
+        if self.factors is not None:
+            return float(np.abs(self.factors[0]).sum() * np.abs(self.factors[1]).sum())
+        return float(np.abs(self.matrix).sum())
+
+    @property
+    def sums_to_zero(self) -> bool:
+        """Whether the kernel answers nothing to a flat picture (edges)."""
+        return abs(self.sum) * abs(self.divisor) <= 1e-9 * self.absolute_sum
+
+    @cached_property
+    def is_whole(self) -> bool:
+        """Whether all numerators are whole numbers, so that sums of integer samples are exact."""
+        parts = self.factors if self.factors is not None else (self.matrix,)
+        return all(bool(np.all(part == np.rint(part))) for part in parts)
+
+    @property
+    def is_box(self) -> bool:
+        """Whether all numerators are one."""
+        parts = self.factors if self.factors is not None else (self.matrix,)
+        return all(bool(np.all(part == 1.0)) for part in parts)
+
+    def rotated(self) -> Kernel:
+        """Turn by 180 degrees: convolution in the mathematician's sense."""
+        factors = None if self.factors is None else (self.factors[0][::-1].copy(), self.factors[1][::-1].copy())
+        numerators = None if self.numerators is None else self.numerators[::-1, ::-1].copy()
+        return Kernel(numerators, factors, self.divisor, self.sigma)
+
+
+def from_array(weights: npt.ArrayLike, divisor: float = 1.0, *, normalize: bool = False) -> Kernel:
+    """Make a kernel of a matrix of numbers.
+
+    Parameters
+    ----------
+    weights : (rows, cols) array_like of real numbers
+        A 1-D array is one row.
+    divisor : float
+        What the weighted sum is divided by; not zero.
+    normalize : bool
+        Divide by the sum of the weights instead.
+
+    Raises
+    ------
+    KernelFileError
+        No weights, more than two axes, a weight that is not finite, or a sum
+        of zero with ``normalize``.
+    """
+    matrix = np.array(weights, dtype=np.float64)
+    if matrix.ndim == 1:
+        matrix = matrix[np.newaxis, :]
+    if matrix.ndim != 2:
+        raise KernelFileError(f"a kernel has rows and columns, got an array with {matrix.ndim} axes")
+    if matrix.size == 0:
+        raise KernelFileError("a kernel has at least one weight, got none")
+    if not np.all(np.isfinite(matrix)):
+        row, col = np.argwhere(~np.isfinite(matrix))[0]
+        raise KernelFileError(f"weights must be finite, got {matrix[row, col]} in row {row + 1}, column {col + 1}")
+    matrix, divisor = _whole_numerators(matrix, divisor)
+    kernel = Kernel(matrix, divisor=divisor)
+    if not normalize:
+        return kernel
+    if kernel.sums_to_zero:
+        raise KernelFileError("the weights sum to zero, so they cannot be normalized; leave out --normalize")
+    return Kernel(matrix, divisor=math.fsum(matrix.ravel()))
+
+
+def _whole_numerators(matrix: Weights, divisor: float) -> tuple[Weights, float]:
+    """Turn binary fractions such as 0.25 into whole numerators, so that their sums are exact."""
+    for places in range(_BINARY_PLACES + 1):
+        scaled = np.ldexp(matrix, places)
+        if np.all(scaled == np.rint(scaled)):
+            return scaled, math.ldexp(divisor, places)
+    return matrix, divisor
+
+
+def identity() -> Kernel:
+    """One weight of one: the picture itself. Sum 1."""
+    return Kernel(factors=(np.ones(1), np.ones(1)))
+
+
+def box(rows: int, cols: int) -> Kernel:
+    """Mean of a window. Sum 1.
+
+    Raises
+    ------
+    ParameterError
+        A side below 1.
+    """
+    for side in (rows, cols):
+        if side < 1:
+            raise ParameterError(f"box size must be at least 1, got {side}")
+    return Kernel(factors=(np.ones(rows), np.ones(cols)), divisor=float(rows * cols))
+
+
+def gaussian(sigma_rows: float, sigma_cols: float, truncate: float | None = None) -> Kernel:
+    """Gaussian ``exp(-x**2 / (2 sigma**2))`` sampled at the integers. Sum 1.
+
+    Parameters
+    ----------
+    sigma_rows, sigma_cols : float
+        Standard deviation in pixels along each axis, at least 0; 0 leaves the
+        axis alone.
+    truncate : float, optional
+        Cut at ``int(truncate * sigma + 0.5)`` pixels, as ``scipy.ndimage``
+        does. By default the Gaussian is whole: cut at 6 sigma, where the tail
+        cannot change a rounded sample.
+
+    Raises
+    ------
+    ParameterError
+        A sigma or truncate that is negative or not finite.
+    """
+    for sigma in (sigma_rows, sigma_cols):
+        if not (math.isfinite(sigma) and sigma >= 0):
+            raise ParameterError(f"gaussian sigma must be a finite number of at least 0, got {sigma:g}")
+    if truncate is not None and not (math.isfinite(truncate) and truncate > 0):
+        raise ParameterError(f"gaussian truncate must be a finite number above 0, got {truncate:g}")
+    support = GAUSSIAN_SUPPORT_SIGMAS if truncate is None else truncate
+    factors = _sampled_gaussian(sigma_rows, support), _sampled_gaussian(sigma_cols, support)
+    return Kernel(factors=factors, sigma=(sigma_rows, sigma_cols) if truncate is None else None)
+
+
+def _sampled_gaussian(sigma: float, support: float) -> Weights:
+    radius = int(support * sigma + 0.5)
+    if radius == 0:
+        return np.ones(1)
+    offsets = np.arange(-radius, radius + 1, dtype=np.float64)
+    samples = np.exp(-0.5 * (offsets / sigma) ** 2)
+    normalized: Weights = samples / math.fsum(samples)
+    return normalized
+
+
+def derivative(family: str, axis: str) -> Kernel:
+    """3x3 derivative kernel: a difference along ``axis``, smoothed across it. Sum 0.
+
+    Parameters
+    ----------
+    family : {"sobel", "scharr", "prewitt"}
+        Smoothing weights 1 2 1, 3 10 3 or 1 1 1.
+    axis : {"x", "y"}
+        ``x`` finds vertical edges: its left column is positive. ``y`` is its transpose.
+
+    Notes
+    -----
+    Sources: I. Sobel, G. Feldman (1968); H. Scharr (2000); J. Prewitt (1970).
+    """
+    smooth, difference = np.array(_SMOOTH[family]), np.array(_DIFFERENCE)
+    return Kernel(factors=(smooth, difference) if axis == "x" else (difference, smooth))
+
+
+def laplacian() -> Kernel:
+    """Sum of the second differences, 4-connected: 0 1 0, 1 -4 1, 0 1 0. Sum 0."""
+    return Kernel(np.array([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]]))

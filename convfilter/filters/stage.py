@@ -1,0 +1,104 @@
+"""One stage of a stack: an operator, where it is applied, and how its result is stored."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Literal, TypeAlias
+
+from convfilter.errors import ParameterError
+from convfilter.filters.kernels import Kernel
+
+Pair: TypeAlias = tuple[int, int]
+Padding: TypeAlias = str | tuple[int, int, int, int]
+PaddingMode = Literal["edge", "constant", "reflect", "symmetric", "wrap"]
+ToneMap = Literal["clip", "abs", "offset", "stretch"]
+
+PADDING_MODES: tuple[PaddingMode, ...] = ("edge", "constant", "reflect", "symmetric", "wrap")
+PADDING_WORDS = ("same", "valid", "full")
+TONE_MAPS: tuple[ToneMap, ...] = ("clip", "abs", "offset", "stretch")
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Weighted sum of each sample's neighbourhood, every channel by itself."""
+
+    kernel: Kernel
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """Magnitude ``sqrt(gx**2 + gy**2)`` of two derivative kernels of one shape."""
+
+    x: Kernel
+    y: Kernel
+
+
+@dataclass(frozen=True)
+class UnsharpMask:
+    """``image + amount * (image - blurred)`` where the difference reaches the threshold.
+
+    ``threshold`` is a fraction of full scale.
+    """
+
+    kernel: Kernel
+    amount: float
+    threshold: float = 0.0
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """Largest or mean sample of a window of ``size`` (rows, cols); padded cells do not take part."""
+
+    kind: Literal["max", "average"]
+    size: Pair
+
+
+Operator: TypeAlias = Correlation | Gradient | UnsharpMask | Pooling
+
+
+@dataclass(frozen=True)
+class Stage:
+    """An operator with its geometry and its way to a stored sample.
+
+    Pairs are (rows, cols); explicit padding is (top, bottom, left, right) in
+    pixels. ``map`` None means: clip when the result is stored.
+    """
+
+    operator: Operator
+    name: str = "filter"
+    stride: Pair = (1, 1)
+    dilation: Pair = (1, 1)
+    padding: Padding = "same"
+    padding_mode: PaddingMode = "edge"
+    padding_value: float = 0.0
+    flip: bool = False
+    scale: float = 1.0
+    offset: float = 0.0
+    map: ToneMap | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("stride", "dilation"):
+            for value in getattr(self, name):
+                if value < 1:
+                    raise ParameterError(f"{name} must be at least 1, got {value}")
+        if isinstance(self.padding, str):
+            _require_choice("padding", self.padding, PADDING_WORDS, "or a number of pixels")
+        elif any(pad < 0 for pad in self.padding):
+            raise ParameterError(f"padding must not be negative, got {min(self.padding)}")
+        _require_choice("padding_mode", self.padding_mode, PADDING_MODES)
+        if self.map is not None:
+            _require_choice("map", self.map, TONE_MAPS)
+        for name in ("padding_value", "scale", "offset"):
+            value = getattr(self, name)
+            if not math.isfinite(value):
+                raise ParameterError(f"{name} must be a finite number, got {value}")
+
+
+#: The keywords that every filter takes beside its own parameters.
+STAGE_KEYWORDS = tuple(field.name for field in fields(Stage) if field.name not in ("operator", "name"))
+
+
+def _require_choice(name: str, value: str, choices: tuple[str, ...], more: str = "") -> None:
+    if value not in choices:
+        raise ParameterError(f"{name} must be one of {', '.join(choices)}{' ' + more if more else ''}, got {value!r}")
