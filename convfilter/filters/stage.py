@@ -62,11 +62,13 @@ class Stage:
     """An operator with its geometry and its way to a stored sample.
 
     Pairs are (rows, cols); explicit padding is (top, bottom, left, right) in
-    pixels. ``map`` None means: clip when the result is stored.
+    pixels. ``map`` None means: clip when the result is stored as integers, or
+    take the magnitude if the operator is ``signed``; real results stay as they are.
     """
 
     operator: Operator
     name: str = "filter"
+    signed: bool = False
     stride: Pair = (1, 1)
     dilation: Pair = (1, 1)
     padding: Padding = "same"
@@ -96,7 +98,7 @@ class Stage:
 
 
 #: The keywords that every filter takes beside its own parameters.
-STAGE_KEYWORDS = tuple(field.name for field in fields(Stage) if field.name not in ("operator", "name"))
+STAGE_KEYWORDS = tuple(field.name for field in fields(Stage) if field.name not in ("operator", "name", "signed"))
 
 
 def _require_choice(name: str, value: str, choices: tuple[str, ...], more: str = "") -> None:

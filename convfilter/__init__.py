@@ -1,0 +1,89 @@
+"""Exact, fast convolution filters for pictures, with padding, stride and dilation.
+
+The public names are loaded when they are first used, so that importing the
+package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from convfilter.errors import (
+    ConvfilterError,
+    KernelFileError,
+    ParameterError,
+    PictureError,
+    ReadError,
+    SizeError,
+    SpecError,
+    UsageError,
+    WriteError,
+)
+
+if TYPE_CHECKING:
+    from convfilter.api import (
+        apply,
+        average_pool,
+        box_blur,
+        convolve,
+        gaussian_blur,
+        laplacian,
+        max_pool,
+        plan,
+        prewitt,
+        scharr,
+        sobel,
+        unsharp_mask,
+    )
+    from convfilter.picture.picture import Picture
+    from convfilter.picture.read import read
+    from convfilter.picture.write import write
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Picture": "convfilter.picture.picture",
+    "read": "convfilter.picture.read",
+    "write": "convfilter.picture.write",
+}
+
+__all__ = [
+    "ConvfilterError",
+    "KernelFileError",
+    "ParameterError",
+    "Picture",
+    "PictureError",
+    "ReadError",
+    "SizeError",
+    "SpecError",
+    "UsageError",
+    "WriteError",
+    "apply",
+    "average_pool",
+    "box_blur",
+    "convolve",
+    "gaussian_blur",
+    "laplacian",
+    "max_pool",
+    "plan",
+    "prewitt",
+    "read",
+    "scharr",
+    "sobel",
+    "unsharp_mask",
+    "write",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("_") or name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOMES.get(name, "convfilter.api")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

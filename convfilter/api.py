@@ -1,0 +1,442 @@
+"""The filters as functions on arrays.
+
+Images are (rows, cols) or (rows, cols, channels) arrays of uint8, uint16 or
+float32; sizes and other pairs are (rows, cols), or one number for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias, TypedDict, Unpack
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.errors import ParameterError
+from convfilter.filters import kernels
+from convfilter.filters.kernels import Kernel
+from convfilter.filters.stage import Correlation, Gradient, Operator, Padding, PaddingMode, Pooling, Stage, ToneMap
+from convfilter.filters.stage import UnsharpMask as _UnsharpMask
+from convfilter.plan import Plan, plan_stack
+
+Image: TypeAlias = npt.NDArray[Any]
+IntPair: TypeAlias = int | tuple[int, int]
+FloatPair: TypeAlias = float | tuple[float, float]
+PaddingLike: TypeAlias = str | int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]
+Axis: TypeAlias = Literal["x", "y", "magnitude"]
+
+_SAMPLE_TYPES = ("uint8", "uint16", "float32")
+
+
+class PoolKeywords(TypedDict, total=False):
+    """Keywords of the pooling functions; see :class:`FilterKeywords`."""
+
+    dilation: IntPair
+    scale: float
+    offset: float
+    map: ToneMap | None
+    dtype: npt.DTypeLike | None
+    alpha: bool
+    gray: bool
+    threads: int | None
+    algorithm: str | None
+
+
+class FilterKeywords(PoolKeywords, total=False):
+    """Keywords that every filter takes.
+
+    Attributes
+    ----------
+    stride : int or (rows, cols), default 1
+        Distance in pixels between two outputs, at least 1.
+    padding : "same", "valid", "full", int, (rows, cols) or ((top, bottom), (left, right)), default "same"
+        Pixels added around the image.
+    padding_mode : {"edge", "constant", "reflect", "symmetric", "wrap"}, default "edge"
+        What the added pixels hold, as in ``numpy.pad``.
+    padding_value : float, default 0
+        For "constant", in the image's sample units.
+    dilation : int or (rows, cols), default 1
+        Distance in pixels between two taps, at least 1.
+    flip : bool, default False
+        Turn the kernel by 180 degrees: convolution instead of cross-correlation.
+    scale, offset : float, default 1 and 0
+        The result is ``scale * sum + offset * full scale`` (255, 65535 or 1.0).
+    map : {"clip", "abs", "offset", "stretch"}, optional
+        How signed results are stored; by default their magnitude for edge filters
+        and clipped for the rest, and unchanged in a float32 result.
+    dtype : dtype, optional
+        ``numpy.float32`` gives the raw values on the image's scale; by default
+        the result has the image's type.
+    alpha : bool, default False
+        The last of 2 or 4 channels is alpha, not premultiplied.
+    gray : bool, default False
+        Take the luminance (ITU-R BT.601) of three colour channels first.
+    threads : int, optional
+        At most this many; by default, one for each core.
+    algorithm : str, optional
+        Use this one instead of the cheapest.
+    """
+
+    stride: IntPair
+    padding: PaddingLike
+    padding_mode: PaddingMode
+    padding_value: float
+    flip: bool
+
+
+_RUN_KEYWORDS = ("dtype", "alpha", "gray", "threads", "algorithm")
+
+
+def convolve(image: Image, kernel: npt.ArrayLike | Kernel, **keywords: Unpack[FilterKeywords]) -> Image:
+    """Filter an image with a kernel, every channel by itself.
+
+    Cross-correlation, as CNN literature means it:
+    ``out[y, x] = sum of w[i, j] * image[y*S + i*D - P, x*S + j*D - P]``.
+
+    Parameters
+    ----------
+    image : (H, W) or (H, W, C) array of uint8, uint16 or float32
+    kernel : (K_h, K_w) array_like, or Kernel
+        Finite weights; a 1-D kernel is one row.
+    **keywords
+        See :class:`FilterKeywords`.
+
+    Returns
+    -------
+    array
+        ``floor((I + P_before + P_after - D*(K-1) - 1) / S) + 1`` pixels per axis, of the image's type
+        (rounded half to even once, and clipped) or ``dtype``.
+
+    Raises
+    ------
+    ParameterError
+        The image or a keyword is out of range.
+    KernelFileError
+        The kernel has no weights, or one that is not finite.
+    SizeError
+        Nothing is left of the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    >>> convolve(image, [[1, 2, 1]], padding="valid")
+    array([[ 4,  8],
+           [20, 24],
+           [36, 40]], dtype=uint8)
+    """
+    weights = kernel if isinstance(kernel, Kernel) else kernels.from_array(kernel)
+    return _run(image, "convolve", Correlation(weights), keywords)
+
+
+def gaussian_blur(
+    image: Image, sigma: FloatPair, *, truncate: float | None = None, **keywords: Unpack[FilterKeywords]
+) -> Image:
+    """Blur with a Gaussian.
+
+    Parameters
+    ----------
+    image : (H, W) or (H, W, C) array of uint8, uint16 or float32
+    sigma : float or (rows, cols)
+        Standard deviation in pixels, at least 0; 0 leaves an axis alone.
+    truncate : float, optional
+        Cut at ``int(truncate * sigma + 0.5)`` pixels, as ``scipy.ndimage``; by
+        default the Gaussian is whole.
+    **keywords
+        See :class:`FilterKeywords`.
+
+    Raises
+    ------
+    ParameterError
+        A parameter is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> gaussian_blur(np.eye(3, dtype=np.uint8) * 200, 0.5)
+    array([[140,  42,   4],
+           [ 42, 129,  42],
+           [  4,  42, 140]], dtype=uint8)
+    """
+    kernel = kernels.gaussian(*_pair(sigma, "sigma"), truncate)
+    return _run(image, "gaussian", Correlation(kernel), keywords)
+
+
+def box_blur(image: Image, size: IntPair, **keywords: Unpack[FilterKeywords]) -> Image:
+    """Replace each pixel by the mean of a window of ``size`` (rows, cols); exact for integers.
+
+    Raises
+    ------
+    ParameterError
+        A size below 1, or another parameter out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> box_blur(np.array([[0, 0, 9, 0, 0]], np.uint8), (1, 3))
+    array([[0, 3, 3, 3, 0]], dtype=uint8)
+    """
+    return _run(image, "box", Correlation(kernels.box(*_whole_pair(size, "size"))), keywords)
+
+
+def sobel(image: Image, axis: Axis = "magnitude", **keywords: Unpack[FilterKeywords]) -> Image:
+    """Find edges with Sobel's kernels: smoothing 1 2 1, difference +1 0 -1.
+
+    Parameters
+    ----------
+    image : (H, W) or (H, W, C) array of uint8, uint16 or float32
+    axis : {"x", "y", "magnitude"}
+        ``x`` answers to vertical edges (k1 = [+1 0 -1; +2 0 -2; +1 0 -1]), ``y`` is
+        its transpose, ``magnitude`` is sqrt(gx**2 + gy**2).
+    **keywords
+        See :class:`FilterKeywords`.
+
+    Raises
+    ------
+    ParameterError
+        A parameter is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sobel(np.array([[0, 0, 10, 10]] * 3, np.float32), "x")[1].tolist()
+    [0.0, -40.0, -40.0, 0.0]
+    """
+    return _run(image, "sobel", _derivative("sobel", axis), keywords, signed=True)
+
+
+def scharr(image: Image, axis: Axis = "magnitude", **keywords: Unpack[FilterKeywords]) -> Image:
+    """Find edges with Scharr's kernels, smoothing 3 10 3; otherwise as :func:`sobel`."""
+    return _run(image, "scharr", _derivative("scharr", axis), keywords, signed=True)
+
+
+def prewitt(image: Image, axis: Axis = "magnitude", **keywords: Unpack[FilterKeywords]) -> Image:
+    """Find edges with Prewitt's kernels, smoothing 1 1 1; otherwise as :func:`sobel`."""
+    return _run(image, "prewitt", _derivative("prewitt", axis), keywords, signed=True)
+
+
+def laplacian(image: Image, **keywords: Unpack[FilterKeywords]) -> Image:
+    """Sum the second differences along both axes: 0 1 0, 1 -4 1, 0 1 0."""
+    return _run(image, "laplacian", Correlation(kernels.laplacian()), keywords, signed=True)
+
+
+def unsharp_mask(
+    image: Image,
+    sigma: FloatPair = 1.0,
+    amount: float = 1.0,
+    threshold: float = 0.0,
+    **keywords: Unpack[FilterKeywords],
+) -> Image:
+    """Sharpen: ``image + amount * (image - blurred)`` where the difference reaches the threshold.
+
+    Parameters
+    ----------
+    image : (H, W) or (H, W, C) array of uint8, uint16 or float32
+    sigma : float or (rows, cols)
+        Standard deviation of the blur in pixels.
+    amount : float
+        Strength; 1 doubles the difference from the blurred image.
+    threshold : float
+        Smallest difference that is sharpened, as a fraction of full scale.
+    **keywords
+        See :class:`FilterKeywords`.
+
+    Raises
+    ------
+    ParameterError
+        A parameter is out of range.
+    """
+    kernel = kernels.gaussian(*_pair(sigma, "sigma"))
+    return _run(image, "unsharp", _UnsharpMask(kernel, amount, threshold), keywords)
+
+
+def max_pool(
+    image: Image,
+    size: IntPair,
+    stride: IntPair | None = None,
+    padding: PaddingLike = 0,
+    **keywords: Unpack[PoolKeywords],
+) -> Image:
+    """Keep the largest sample of each window of ``size`` (rows, cols); padded cells never win.
+
+    The stride defaults to the window.
+
+    Raises
+    ------
+    ParameterError
+        A parameter is out of range.
+    SizeError
+        Nothing is left, or a window holds only padding.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> max_pool(np.arange(16, dtype=np.uint8).reshape(4, 4), 2)
+    array([[ 5,  7],
+           [13, 15]], dtype=uint8)
+    """
+    return _pool(image, "max", size, stride, padding, keywords)
+
+
+def average_pool(
+    image: Image,
+    size: IntPair,
+    stride: IntPair | None = None,
+    padding: PaddingLike = 0,
+    **keywords: Unpack[PoolKeywords],
+) -> Image:
+    """Keep the mean of each window of ``size`` (rows, cols); padded cells do not count.
+
+    The stride defaults to the window. Errors as in :func:`max_pool`.
+    """
+    return _pool(image, "average", size, stride, padding, keywords)
+
+
+def apply(image: Image, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -> Image:
+    """Run a stack of filters, first to last, with nothing rounded or clipped in between.
+
+    Parameters
+    ----------
+    image : (H, W) or (H, W, C) array of uint8, uint16 or float32
+    *specs : str or Stage
+        Such as ``"gaussian:4"`` or ``"sobel:magnitude,stride=2"``; sizes in the text are WIDTHxHEIGHT.
+    **keywords
+        See :class:`FilterKeywords`; those of a stage hold for every spec that does not set them itself.
+
+    Raises
+    ------
+    SpecError
+        A spec does not parse.
+    ParameterError
+        A parameter is out of range.
+    SizeError
+        A stage leaves no output.
+    """
+    stages = _stages(specs, keywords)
+    return _run_stages(image, stages, keywords)
+
+
+def plan(
+    shape: tuple[int, ...],
+    *specs: str | Stage,
+    dtype: npt.DTypeLike = np.uint8,
+    alpha: bool = False,
+    gray: bool = False,
+    algorithm: str | None = None,
+) -> Plan:
+    """Plan a stack for images of ``shape``: sizes, algorithms and cost, without running it.
+
+    Raises
+    ------
+    SpecError, ParameterError, SizeError
+        As :func:`apply`.
+    """
+    return plan_stack(_stages(specs, {}), shape, dtype, alpha=alpha, gray=gray, algorithm=algorithm)
+
+
+def _stages(specs: Sequence[str | Stage], keywords: FilterKeywords) -> list[Stage]:
+    from convfilter.filters import catalog
+
+    if not specs:
+        raise ParameterError("a stack has at least one filter, got none")
+    defaults = _stage_values(keywords)
+    return [spec if isinstance(spec, Stage) else catalog.stage(spec, **defaults) for spec in specs]
+
+
+def _derivative(family: str, axis: str) -> Operator:
+    if axis == "magnitude":
+        return Gradient(kernels.derivative(family, "x"), kernels.derivative(family, "y"))
+    if axis not in ("x", "y"):
+        raise ParameterError(f"axis must be one of x, y, magnitude, got {axis!r}")
+    return Correlation(kernels.derivative(family, axis))
+
+
+def _pool(
+    image: Image,
+    kind: Literal["max", "average"],
+    size: IntPair,
+    stride: IntPair | None,
+    padding: PaddingLike,
+    keywords: PoolKeywords,
+) -> Image:
+    window = _whole_pair(size, "size")
+    if min(window) < 1:
+        raise ParameterError(f"pooling size must be at least 1, got {min(window)}")
+    everything = FilterKeywords(**keywords)
+    everything["stride"] = window if stride is None else stride
+    everything["padding"] = padding
+    return _run(image, f"{kind}pool", Pooling(kind, window), everything)
+
+
+def _run(image: Image, name: str, operator: Operator, keywords: FilterKeywords, *, signed: bool = False) -> Image:
+    stage = Stage(operator, name=name, signed=signed, **_stage_values(keywords))
+    return _run_stages(image, [stage], keywords)
+
+
+def _run_stages(image: Image, stages: Sequence[Stage], keywords: FilterKeywords) -> Image:
+    from convfilter.engine.run import run
+
+    pixels = _checked(image, keywords.get("alpha", False))
+    dtype = keywords.get("dtype")
+    if dtype is not None and np.dtype(dtype) not in (np.dtype(np.float32), pixels.dtype):
+        raise ParameterError(f"dtype must be float32 or the image's own, got {np.dtype(dtype)}")
+    decided = plan_stack(
+        stages,
+        pixels.shape,
+        pixels.dtype,
+        alpha=keywords.get("alpha", False),
+        gray=keywords.get("gray", False),
+        algorithm=keywords.get("algorithm"),
+    )
+    return run(decided, pixels, out_dtype=dtype, threads=keywords.get("threads")).pixels
+
+
+def _checked(image: Image, alpha: bool) -> Image:
+    pixels = np.asarray(image)
+    if pixels.dtype.name not in _SAMPLE_TYPES:
+        raise ParameterError(f"an image holds uint8, uint16 or float32, got {pixels.dtype}; convert it with astype")
+    if pixels.ndim not in (2, 3) or pixels.size == 0:
+        raise ParameterError(f"an image is (rows, cols) or (rows, cols, channels), none of them 0, got {pixels.shape}")
+    if alpha and (pixels.ndim != 3 or pixels.shape[2] not in (2, 4)):
+        raise ParameterError(f"an image with alpha has 2 or 4 channels, got shape {pixels.shape}")
+    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+
+
+def _stage_values(keywords: FilterKeywords) -> dict[str, Any]:
+    """Return the keywords that belong to a stage, pairs and padding in a stage's own form."""
+    unknown = keywords.keys() - FilterKeywords.__annotations__.keys()
+    if unknown:
+        raise TypeError(
+            f"unexpected keyword {min(unknown)!r}; a filter takes {', '.join(FilterKeywords.__annotations__)}"
+        )
+    values: dict[str, Any] = {name: value for name, value in keywords.items() if name not in _RUN_KEYWORDS}
+    for name in ("stride", "dilation"):
+        if name in values:
+            values[name] = _whole_pair(values[name], name)
+    if "padding" in values:
+        values["padding"] = _padding(values["padding"])
+    return values
+
+
+def _padding(padding: PaddingLike) -> Padding:
+    if isinstance(padding, str):
+        return padding
+    rows, cols = padding if isinstance(padding, tuple | list) else (padding, padding)
+    (top, bottom), (left, right) = _whole_pair(rows, "padding"), _whole_pair(cols, "padding")
+    return top, bottom, left, right
+
+
+def _pair(value: Any, name: str) -> tuple[Any, Any]:
+    if isinstance(value, tuple | list | np.ndarray):
+        if len(value) != 2:
+            raise ParameterError(f"{name} must be one number or (rows, cols), got {value!r}")
+        return value[0], value[1]
+    return value, value
+
+
+def _whole_pair(value: Any, name: str) -> tuple[int, int]:
+    pair = _pair(value, name)
+    for part in pair:
+        if isinstance(part, bool) or not isinstance(part, int | np.integer):
+            raise ParameterError(f"{name} must be a whole number, got {part!r}")
+    return int(pair[0]), int(pair[1])

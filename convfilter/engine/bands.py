@@ -1,0 +1,66 @@
+"""The picture cut into row blocks, which threads take one after the other."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+Block = TypeVar("Block")
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cut(rows: int, block_rows: int) -> list[tuple[int, int]]:
+    """Cut ``rows`` into blocks of ``block_rows``: pairs of first and last-plus-one row."""
+    return [(first, min(first + block_rows, rows)) for first in range(0, rows, block_rows)]
+
+
+def run_blocks(blocks: Sequence[Block], make_worker: Callable[[], Callable[[Block], None]], threads: int) -> None:
+    """Have ``threads`` workers process all blocks; each worker is made in its own thread, with its own scratch.
+
+    Blocks do not depend on each other, and where they are cut does not depend
+    on the number of threads: so neither does the result. The first exception
+    stops all workers and is raised here, and so is Ctrl-C.
+    """
+    threads = min(threads, len(blocks))
+    if threads <= 1:
+        work = make_worker()
+        for block in blocks:
+            work(block)
+        return
+    waiting = iter(blocks)
+    lock = threading.Lock()
+    failures: list[BaseException] = []
+
+    def take() -> Block | None:
+        with lock:
+            return None if failures else next(waiting, None)
+
+    def run() -> None:
+        try:
+            work = make_worker()
+            while (block := take()) is not None:
+                work(block)
+        except BaseException as error:
+            failures.append(error)
+
+    workers = [threading.Thread(target=run, daemon=True) for _ in range(threads - 1)]
+    try:
+        for worker in workers:
+            worker.start()
+        run()
+        for worker in workers:
+            worker.join()
+    except BaseException as error:
+        failures.append(error)
+        for worker in workers:
+            if worker.ident is not None:
+                worker.join()
+        raise
+    if failures:
+        raise failures[0]

@@ -1,0 +1,46 @@
+"""Padding modes as index maps: which source row or column stands at each place of the padded picture."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Indices = npt.NDArray[np.int64]
+
+#: Stands in an index map for a padded place that holds the padding value.
+CONSTANT = -1
+
+
+def index_map(length: int, before: int, total: int, mode: str) -> Indices:
+    """Return the source index at each of ``total`` places of a padded axis.
+
+    Parameters
+    ----------
+    length : int
+        Samples on the axis, at least 1.
+    before : int
+        Places in front of the first sample.
+    total : int
+        Places of the padded axis.
+    mode : {"edge", "constant", "reflect", "symmetric", "wrap"}
+        As in ``numpy.pad``, also where the pad is wider than the axis.
+
+    Returns
+    -------
+    (total,) int64 array
+        Indices in 0..length-1, or ``CONSTANT``.
+    """
+    place = np.arange(-before, total - before, dtype=np.int64)
+    if mode == "edge":
+        return np.clip(place, 0, length - 1)
+    if mode == "constant":
+        return np.where((place >= 0) & (place < length), place, CONSTANT)
+    if mode == "wrap":
+        return place % length
+    if mode == "symmetric":
+        place %= 2 * length
+        return np.minimum(place, 2 * length - 1 - place)
+    if length == 1:  # nothing to reflect about: numpy.pad repeats the sample
+        return np.zeros(total, np.int64)
+    place %= 2 * (length - 1)
+    return np.minimum(place, 2 * (length - 1) - place)

@@ -1,0 +1,63 @@
+"""Source rows into a tile of real numbers: converted, padded, and cut to the columns that are wanted."""
+
+from __future__ import annotations
+
+
+def load(
+    source, source_pitch, rows, row_count, cols, col_count, run_start, run_length, channels, constant, tile, pitch
+):
+    """Copy picked rows and columns of ``source`` into ``tile``.
+
+    ``rows[r]`` and ``cols[p]`` are indices into the source, -1 for padding
+    with ``constant``. Columns from ``run_start`` on, ``run_length`` of them, lie
+    side by side in the source: they are converted as one run.
+    """
+    for r in range(row_count):
+        out = r * pitch
+        row = rows[r]
+        if row < 0:
+            for x in range(col_count * channels):
+                tile[out + x] = constant
+            continue
+        base = row * source_pitch
+        start = base
+        if run_length > 0:
+            start = base + cols[run_start] * channels
+        for x in range(run_length * channels):
+            tile[out + run_start * channels + x] = source[start + x]
+        for part in range(2):
+            first = 0 if part == 0 else run_start + run_length
+            last = run_start if part == 0 else col_count
+            for p in range(first, last):
+                col = cols[p]
+                for c in range(channels):
+                    if col < 0:
+                        tile[out + p * channels + c] = constant
+                    else:
+                        tile[out + p * channels + c] = source[base + col * channels + c]
+    return 0
+
+
+def premultiply(tile, pitch, rows, cols, channels, full):
+    """Multiply colours by the alpha in the last channel, and alpha by ``full``, so that all share one scale."""
+    for r in range(rows):
+        for p in range(cols):
+            at = r * pitch + p * channels
+            alpha = tile[at + channels - 1]
+            for c in range(channels - 1):
+                tile[at + c] = tile[at + c] * alpha
+            tile[at + channels - 1] = alpha * full
+    return 0
+
+
+def luminance(tile, pitch, rows, cols, channels, red, green, blue, out, out_pitch):
+    """Weigh three colour channels into one; what follows them (alpha) is carried over, times their sum."""
+    kept = channels - 2
+    for r in range(rows):
+        for p in range(cols):
+            at = r * pitch + p * channels
+            to = r * out_pitch + p * kept
+            out[to] = red * tile[at] + green * tile[at + 1] + blue * tile[at + 2]
+            for c in range(1, kept):
+                out[to + c] = (red + green + blue) * tile[at + 2 + c]
+    return 0

@@ -1,0 +1,70 @@
+"""A tile of sums into samples: scaled, mapped, rounded half to even once, clipped, and the clipped counted."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def store_whole(tile, pitch, rows, length, scale, divisor, offset, absolute, full, out, start, out_pitch):
+    """Store ``scale * sum / divisor + offset`` as integers in 0..``full``; returns how many samples were clipped."""
+    clipped = 0
+    zero = full - full
+    for y in range(rows):
+        i = y * pitch
+        o = start + y * out_pitch
+        for x in range(length):
+            value = scale * tile[i + x] / divisor + offset
+            if absolute != 0:
+                value = abs(value)
+            value = np.rint(value)
+            clipped += (value < zero) | (value > full)
+            value = value if value > zero else zero
+            value = value if value < full else full
+            out[o + x] = value
+    return clipped
+
+
+def store_real(tile, pitch, rows, length, scale, divisor, offset, absolute, out, start, out_pitch):
+    """Store ``scale * sum / divisor + offset`` as real numbers, unrounded and unclipped."""
+    for y in range(rows):
+        i = y * pitch
+        o = start + y * out_pitch
+        for x in range(length):
+            value = scale * tile[i + x] / divisor + offset
+            if absolute != 0:
+                value = abs(value)
+            out[o + x] = value
+    return 0
+
+
+def divide_by_alpha(tile, pitch, mean, mean_pitch, mean_divisor, rows, cols, channels, full, neutral, alpha):
+    """Turn premultiplied sums back: divide colours by the mean alpha, and move that to ``alpha`` (rows x cols).
+
+    ``mean`` holds the sums of alpha in its last channel. Where the mean is not
+    above 0 colours are 0. The tile's own alpha becomes ``neutral``, a value that
+    the store step will not count as clipped.
+    """
+    zero = full - full
+    for y in range(rows):
+        for p in range(cols):
+            at = y * pitch + p * channels
+            value = mean[y * mean_pitch + p * channels + channels - 1] / mean_divisor
+            for c in range(channels - 1):
+                tile[at + c] = tile[at + c] * full / value if value > zero else zero
+            tile[at + channels - 1] = neutral
+            alpha[y * cols + p] = value / full
+    return 0
+
+
+def store_alpha(alpha, rows, cols, channels, scale, full, whole, out, start, out_pitch):
+    """Store ``scale * alpha`` (rows x cols) as the last channel, clipped to 0..``full`` and rounded if ``whole``."""
+    zero = full - full
+    for y in range(rows):
+        for p in range(cols):
+            value = alpha[y * cols + p] * scale
+            if whole != 0:
+                value = np.rint(value)
+            value = value if value > zero else zero
+            value = value if value < full else full
+            out[start + y * out_pitch + p * channels + channels - 1] = value
+    return 0

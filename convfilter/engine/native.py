@@ -1,0 +1,267 @@
+"""Loops to machine code, once per machine: compiled by Numba, kept on disk, loaded by llvmlite.
+
+A program in a Makefile starts anew for each target, and importing Numba takes
+longer than filtering most pictures. So a loop is compiled when it is first
+needed, its object code is kept in the user's cache folder, and later runs
+load it with llvmlite alone and call it through ``ctypes``, which lets go of
+the interpreter's lock.
+
+A kept file is used only if it lies in a folder that nobody else can write,
+belongs to this user, and carries the digest of its own content, under a name
+that is the digest of everything that decides the code: the loop's source, its
+types, the versions of Numba, llvmlite and convfilter, and the processor. All
+else is compiled anew.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter import __version__
+from convfilter.engine import object_store
+
+_LOOPS = Path(__file__).with_name("loops")
+_CTYPES: dict[str, type] = {"i8": ctypes.c_int64, "f4": ctypes.c_float, "f8": ctypes.c_double}
+#: Fused multiply-add is welcome; nothing else may change the order of a sum.
+_OPTIONS: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
+
+
+class ObjectCode(NamedTuple):
+    """A compiled loop: the name to call, the names it needs, and the object file's bytes."""
+
+    entry: str
+    needs: tuple[str, ...]
+    code: bytes
+
+
+class Loop:
+    """A loop of ``engine/loops/``, compiled for the sample types it is called with.
+
+    Parameters
+    ----------
+    module, function : str
+        Where the loop stands: ``engine/loops/<module>.py``.
+    signature : str
+        Argument types, blank-separated: NumPy type codes (``i8``, ``f4``),
+        or capital letters that stand for a type chosen by :meth:`variant`;
+        ``*`` marks a pointer. All loops return a 64-bit integer.
+    """
+
+    def __init__(self, module: str, function: str, signature: str) -> None:
+        self.module, self.function, self.signature = module, function, signature
+        self._variants: dict[tuple[npt.DTypeLike, ...], Callable[..., int]] = {}
+        self.letters = sorted({code[0] for code in signature.split() if code[0].isupper()})
+
+    def variant(self, **types: npt.DTypeLike) -> Callable[..., int]:
+        """Return the callable for the given types; arrays among its arguments are passed as pointers."""
+        key = tuple(types[letter] for letter in self.letters)
+        found = self._variants.get(key)
+        if found is None:
+            codes = self.codes(**types)
+            found = self._variants[key] = _callable(_address(self.module, self.function, codes), codes)
+        return found
+
+    def codes(self, **types: npt.DTypeLike) -> tuple[str, ...]:
+        """Return the argument types with the letters replaced."""
+        names = {letter: np.dtype(types[letter]).str[1:] for letter in self.letters}
+        return tuple(names.get(code[0], code.rstrip("*")) + "*" * code.endswith("*") for code in self.signature.split())
+
+
+def _callable(address: int, codes: tuple[str, ...]) -> Callable[..., int]:
+    pointers = [code.endswith("*") for code in codes]
+    kinds = [ctypes.c_void_p if pointer else _CTYPES[code] for pointer, code in zip(pointers, codes, strict=True)]
+    native = ctypes.CFUNCTYPE(ctypes.c_int64, *kinds)(address)
+    types = [np.dtype(code[:-1]).str if pointer else "" for pointer, code in zip(pointers, codes, strict=True)]
+
+    def call(*arguments: Any) -> int:
+        passed = [_pointer(value, kind) if kind else value for kind, value in zip(types, arguments, strict=True)]
+        result: int = native(*passed)
+        return result
+
+    return call
+
+
+def _pointer(array: npt.NDArray[Any], typestr: str) -> int:
+    """Return the address of an array's data; machine code trusts it, so type and layout are checked here."""
+    interface = array.__array_interface__
+    if interface["strides"] is not None or interface["typestr"] != typestr:
+        raise TypeError(f"a loop takes a contiguous {typestr} array, got {interface['typestr']} {interface['strides']}")
+    address: int = interface["data"][0]
+    return address
+
+
+# Machine code ---------------------------------------------------------------
+
+_lock = threading.Lock()
+_engines: list[Any] = []  # they own the code, and live as long as the process
+_announced: set[str] = set()
+
+
+def _say_nothing(_message: str) -> None:
+    pass
+
+
+_notice: Callable[[str], None] = _say_nothing
+
+
+def on_notice(tell: Callable[[str], None]) -> None:
+    """Have ``tell`` called with a sentence, once, when loops are compiled or cannot be kept."""
+    global _notice
+    _notice = tell
+
+
+def _announce(message: str) -> None:
+    if message not in _announced:
+        _announced.add(message)
+        _notice(message)
+
+
+def _address(module: str, function: str, codes: tuple[str, ...]) -> int:
+    with _lock:
+        return _load(_kept_or_compiled(module, function, codes))
+
+
+def _load(code: ObjectCode) -> int:
+    import llvmlite.binding as llvm
+
+    for name in code.needs:
+        # Numba's runtime is named in error paths that these loops never take.
+        if llvm.address_of_symbol(name) is None:
+            llvm.add_symbol(name, ctypes.cast(_unreachable, ctypes.c_void_p).value)
+    # One engine for each object: a second object in a finished engine finds its constants zeroed.
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code.code))
+    engine.finalize_object()
+    _engines.append(engine)
+    address: int = engine.get_function_address(code.entry)
+    return address
+
+
+def _target_machine(**options: Any) -> Any:
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm.Target.from_default_triple().create_target_machine(**options)
+
+
+_unreachable = ctypes.CFUNCTYPE(ctypes.c_int64)(lambda: 0)
+
+
+def _kept_or_compiled(module: str, function: str, codes: tuple[str, ...]) -> ObjectCode:
+    name = _file_name(module, function, codes)
+    folder = cache_path()
+    kept = object_store.fetch(folder, name)
+    if kept is not None:
+        return _unpack(kept)
+    _announce("compiling for this machine, once (a few seconds)")
+    code = _compile(module, function, codes)
+    problem = object_store.keep(folder, name, _pack(code))
+    if problem:
+        _announce(f"the compiled code cannot be kept ({problem}); set CONVFILTER_CACHE_DIR to a folder of your own")
+    return code
+
+
+def _pack(code: ObjectCode) -> bytes:
+    return "\n".join([code.entry, *code.needs, "", ""]).encode() + code.code
+
+
+def _unpack(data: bytes) -> ObjectCode:
+    names, _, code = data.partition(b"\n\n")
+    entry, *needs = names.decode().split("\n")
+    return ObjectCode(entry, tuple(needs), code)
+
+
+def _file_name(module: str, function: str, codes: tuple[str, ...]) -> str:
+    import llvmlite
+    import llvmlite.binding as llvm
+
+    parts = [
+        (_LOOPS / f"{module}.py").read_bytes(),
+        repr((function, codes, sorted(_OPTIONS["fastmath"]), _OPTIONS["error_model"])).encode(),
+        repr((_numba_version(), llvmlite.__version__, __version__, sys.implementation.cache_tag)).encode(),
+        repr((llvm.get_default_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())).encode(),
+    ]
+    digest = hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+    return f"{function}-{digest[:40]}{object_store.SUFFIX}"
+
+
+def _numba_version() -> str:
+    """Read Numba's version off its ``numba-X.Y.dist-info`` folder: importlib.metadata alone takes 30 ms to import."""
+    for folder in sys.path:
+        try:
+            names = os.listdir(folder or ".")
+        except OSError:
+            continue
+        for name in names:
+            if name.startswith("numba-") and name.endswith(".dist-info"):
+                return name
+    from importlib.metadata import version
+
+    return version("numba")
+
+
+def _compile(module: str, function: str, codes: tuple[str, ...]) -> ObjectCode:
+    """Compile one loop for this processor and return its object file."""
+    from importlib import import_module
+
+    import llvmlite.binding as llvm
+    import numba
+    from numba import types
+
+    pointer_to: Any = types.CPointer
+    scalars = {"u1": types.uint8, "u2": types.uint16, "i4": types.int32, "i8": types.int64}
+    scalars |= {"f4": types.float32, "f8": types.float64}
+    arguments = [pointer_to(scalars[code[:-1]]) if code.endswith("*") else scalars[code] for code in codes]
+    loop = getattr(import_module(f"convfilter.engine.loops.{module}"), function)
+    compiled = numba.cfunc(types.int64(*arguments), **_OPTIONS)(loop)
+    machine = _target_machine(
+        cpu=llvm.get_host_cpu_name(),
+        features=llvm.get_host_cpu_features().flatten(),
+        opt=3,
+        reloc="pic",
+        codemodel="jitdefault",
+        jit=True,
+    )
+    code = llvm.parse_assembly(compiled.inspect_llvm())
+    needs = tuple(f.name for f in code.functions if f.is_declaration and not f.name.startswith("llvm."))
+    return ObjectCode(compiled.native_name, needs, machine.emit_object(code))
+
+
+# The cache folder -------------------------------------------------------------
+
+
+def cache_path() -> Path:
+    """Return the folder of compiled loops: ``CONVFILTER_CACHE_DIR``, or the user's cache folder."""
+    chosen = os.environ.get("CONVFILTER_CACHE_DIR")
+    if chosen:
+        return Path(chosen)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("convfilter", appauthor=False)
+
+
+def cache_clear() -> int:
+    """Remove every compiled loop from the cache folder and return how many there were."""
+    return object_store.clear(cache_path())
+
+
+def cache_warm() -> Iterator[str]:
+    """Compile every loop that is not kept yet; yields the name of each as it is ready."""
+    from convfilter.engine.variants import all_variants
+
+    for loop, types in all_variants():
+        codes = loop.codes(**types)
+        with _lock:
+            _kept_or_compiled(loop.module, loop.function, codes)
+        yield f"{loop.function} ({', '.join(sorted({np.dtype(t).name for t in types.values()}))})"

@@ -1,0 +1,90 @@
+"""Compiled code on disk: whole files, checked before use, in a folder that only its owner can write."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+SUFFIX = ".convfilter-object"
+_MAGIC = b"convfilter object 1\n"
+_DIGEST_BYTES = 32
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+def fetch(folder: Path, name: str) -> bytes | None:
+    """Return the content kept under ``name``, or None if there is none that can be trusted."""
+    try:
+        place = _open_folder(folder)
+    except OSError:
+        return None
+    try:
+        # Opened before it is judged: what is read is what was checked.
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=place)
+    except OSError:
+        return None
+    finally:
+        os.close(place)
+    with os.fdopen(file, "rb") as stream:
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode) or _is_foreign(status):
+            return None
+        data = stream.read()
+    head = len(_MAGIC) + _DIGEST_BYTES
+    content = data[head:]
+    if data[:head] != _MAGIC + hashlib.sha256(name.encode() + b"\0" + content).digest():
+        return None
+    return content
+
+
+def keep(folder: Path, name: str, content: bytes) -> str | None:
+    """Keep ``content`` under ``name``; returns what went wrong, or None."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place = _open_folder(folder)
+    except OSError as error:
+        return f"{folder}: {error.strerror or error}"
+    temporary = f".{name}.{os.getpid()}.{os.urandom(4).hex()}"
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        file = os.open(temporary, flags, 0o600, dir_fd=place)
+        try:
+            with os.fdopen(file, "wb") as stream:
+                stream.write(_MAGIC + hashlib.sha256(name.encode() + b"\0" + content).digest() + content)
+            os.rename(temporary, name, src_dir_fd=place, dst_dir_fd=place)
+        except BaseException:
+            os.unlink(temporary, dir_fd=place)
+            raise
+    except OSError as error:
+        return f"{folder}: {error.strerror or error}"
+    finally:
+        os.close(place)
+    return None
+
+
+def clear(folder: Path) -> int:
+    """Remove what was kept in ``folder``, and nothing else; returns the number of files."""
+    removed = 0
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return 0
+    for name in names:
+        if SUFFIX in name:
+            os.unlink(folder / name)
+            removed += name.endswith(SUFFIX)
+    return removed
+
+
+def _open_folder(folder: Path) -> int:
+    """Open ``folder`` if it is this user's and nobody else can write it."""
+    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    if _is_foreign(os.fstat(place)):
+        os.close(place)
+        raise PermissionError(0, "others can write to this folder, so code in it cannot be trusted")
+    return place
+
+
+def _is_foreign(status: os.stat_result) -> bool:
+    return status.st_uid != os.geteuid() or bool(status.st_mode & _OTHERS_WRITE)

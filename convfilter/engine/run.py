@@ -1,0 +1,125 @@
+"""A plan and an array in, an array out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.engine.algorithms import WAYS, Work
+from convfilter.engine.bands import available_cores, cut, run_blocks
+from convfilter.engine.finish import ArraySink, Finisher, RangeSink, Sink, Tone, stretched, tone_of
+from convfilter.engine.tiles import Samples, Scratch, Source
+from convfilter.errors import ParameterError
+from convfilter.filters.stage import Pooling
+from convfilter.plan import Plan, StagePlan, full_scale
+
+#: Below this many multiply-adds a second thread costs more than it brings.
+_WORTH_A_THREAD = 2_000_000
+
+AnySink = TypeVar("AnySink", bound=Sink)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gives: the array, and how many of its ``samples`` were clipped."""
+
+    pixels: Samples
+    clipped: int
+    samples: int
+
+
+def run(plan: Plan, image: Samples, *, out_dtype: npt.DTypeLike | None = None, threads: int | None = None) -> Result:
+    """Run ``plan`` on ``image``.
+
+    Parameters
+    ----------
+    plan : Plan
+        Made for the shape and sample type of ``image``.
+    image : (rows, cols) or (rows, cols, channels) array of uint8, uint16 or float32
+    out_dtype : dtype, optional
+        Sample type of the result, by default the input's. Between integer
+        types full scale becomes full scale; float32 keeps the input's scale, unrounded.
+    threads : int, optional
+        At most this many threads; by default, one for each core. The result
+        does not depend on it.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    ParameterError
+        ``image`` is not what the plan was made for, or ``threads`` is below 1.
+    """
+    if image.shape != plan.input_shape or image.dtype != plan.dtype:
+        raise ParameterError(
+            f"the plan is for a {plan.dtype} array of shape {plan.input_shape}, got {image.dtype} {image.shape}"
+        )
+    if threads is not None and threads < 1:
+        raise ParameterError(f"threads must be at least 1, got {threads}")
+    threads = threads or available_cores()
+    target = np.dtype(out_dtype or image.dtype)
+    full = full_scale(image.dtype)
+    full_out = full_scale(target) if target.kind == "u" else full
+    pixels = np.ascontiguousarray(image.reshape(image.shape[0], image.shape[1], -1))
+    clipped = 0
+    for number, stage in enumerate(plan.stages):
+        last = number == len(plan.stages) - 1
+        source = Source(pixels, full, plan.alpha, plan.gray and number == 0, _padding_value(stage, plan.alpha))
+        pixels, clipped = _run_stage(
+            stage, source, target if last else np.dtype(np.float32), full_out if last else full, threads
+        )
+    return Result(pixels.reshape(plan.output_shape), clipped, pixels.size)
+
+
+def _padding_value(plan: StagePlan, alpha: bool) -> float:
+    operator = plan.stage.operator
+    if isinstance(operator, Pooling):  # padded cells never win, and add nothing
+        return -np.inf if operator.kind == "max" and not alpha else 0.0
+    return plan.stage.padding_value
+
+
+def _run_stage(
+    plan: StagePlan, source: Source, target: np.dtype[np.generic], full_out: float, threads: int
+) -> tuple[Samples, int]:
+    work = Work.of(plan, source)
+    tone = tone_of(plan, target, source.full, full_out, source.gray)
+    output = np.empty((plan.rows.output, plan.cols.output, source.channels), target)
+    if plan.stage.map == "stretch":
+        ranges = _run_blocks(work, tone, threads, lambda: RangeSink(source.channels))
+        tone = stretched(tone, min(r.low for r in ranges), max(r.high for r in ranges), full_out)
+    sinks = _run_blocks(work, tone, threads, lambda: ArraySink(output, plan, source.full, full_out))
+    if target.kind == "f" and plan.stage.map in ("clip", "stretch"):
+        colours = output[..., :-1] if source.alpha else output
+        np.clip(colours, 0, full_out, out=colours)
+    return output, sum(sink.clipped for sink in sinks)
+
+
+def _run_blocks(work: Work, tone: Tone, threads: int, make_sink: Callable[[], AnySink]) -> list[AnySink]:
+    """Compute all blocks; returns the sinks, one for each thread that ran."""
+    plan = work.plan
+    sinks: list[AnySink] = []
+    lock = threading.Lock()
+
+    def make_worker() -> Callable[[tuple[int, int]], None]:
+        scratch = Scratch(plan.precision)
+        finisher = Finisher(work, scratch, tone)
+        sink = make_sink()
+        with lock:
+            sinks.append(sink)
+
+        def compute(block: tuple[int, int]) -> None:
+            for region, sums, pitch in WAYS[plan.algorithm](work, scratch, *block):
+                finisher.finish(region, sums, pitch, sink)
+
+        return compute
+
+    cost = plan.rows.output * plan.cols.output * plan.channels * plan.multiply_adds
+    run_blocks(cut(plan.rows.output, plan.block_rows), make_worker, threads if cost > _WORTH_A_THREAD else 1)
+    return sinks

@@ -1,0 +1,41 @@
+"""Every loop in every sample type that the engine may ask for: what ``cache warm`` compiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.engine import algorithms, finish, tiles
+from convfilter.engine.native import Loop
+
+_TYPES: dict[str, tuple[type[np.generic], ...]] = {
+    "S": (np.uint8, np.uint16, np.float32),
+    "A": (np.float32, np.float64),
+    "R": (np.float32, np.float64),
+    "T": (np.uint8, np.uint16, np.float32),
+}
+
+
+def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
+    """Yield each loop with each choice of its types that can occur."""
+    loops = [
+        value for module in (tiles, algorithms, finish) for value in vars(module).values() if isinstance(value, Loop)
+    ]
+    for loop in loops:
+        for chosen in product(*(_TYPES[letter] for letter in loop.letters)):
+            types: dict[str, npt.DTypeLike] = dict(zip(loop.letters, chosen, strict=True))
+            if can_occur(loop, types):
+                yield loop, types
+
+
+def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
+    """Whether the engine ever asks for these types together."""
+    real_target = types.get("T") == np.float32
+    if loop.function == "store_whole" and real_target:
+        return False
+    if loop.function == "store_real" and not real_target:
+        return False
+    return not (types.get("A") == np.float64 and types.get("R") == np.float32)
