@@ -362,18 +362,19 @@ def _pool(
     window = _whole_pair(size, "size")
     if min(window) < 1:
         raise ParameterError(f"pooling size must be at least 1, got {min(window)}")
-    everything = FilterKeywords(**keywords)
-    everything["stride"] = window if stride is None else stride
-    everything["padding"] = padding
-    return _run(image, f"{kind}pool", Pooling(kind, window), everything)
+    geometry = _stage_values({"stride": window if stride is None else stride, "padding": padding})
+    stage = Stage(Pooling(kind, window), name=f"{kind}pool", **geometry, **_stage_values(keywords))
+    return _run_stages(image, [stage], keywords)
 
 
-def _run(image: Image, name: str, operator: Operator, keywords: FilterKeywords, *, signed: bool = False) -> Image:
+def _run(
+    image: Image, name: str, operator: Operator, keywords: FilterKeywords | PoolKeywords, *, signed: bool = False
+) -> Image:
     stage = Stage(operator, name=name, signed=signed, **_stage_values(keywords))
     return _run_stages(image, [stage], keywords)
 
 
-def _run_stages(image: Image, stages: Sequence[Stage], keywords: FilterKeywords) -> Image:
+def _run_stages(image: Image, stages: Sequence[Stage], keywords: PoolKeywords) -> Image:
     from convfilter.engine.run import run
 
     pixels = _checked(image, keywords.get("alpha", False))
@@ -402,7 +403,7 @@ def _checked(image: Image, alpha: bool) -> Image:
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
-def _stage_values(keywords: FilterKeywords) -> dict[str, Any]:
+def _stage_values(keywords: FilterKeywords | PoolKeywords) -> dict[str, Any]:
     """Return the keywords that belong to a stage, pairs and padding in a stage's own form."""
     unknown = keywords.keys() - FilterKeywords.__annotations__.keys()
     if unknown:
