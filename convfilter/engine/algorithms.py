@@ -1,6 +1,6 @@
 """The ways to compute a stage, block by block: each yields sums over regions of the output.
 
-Every way is a generator over (region, sums, pitch) for one block of output rows;
+Every way is a generator of (region, sums, pitch) for one block of output rows;
 what becomes of the sums (division, rounding, storing) is the same for all.
 """
 
@@ -14,13 +14,11 @@ import numpy as np
 
 from convfilter.engine.borders import Indices, index_map
 from convfilter.engine.native import Loop
+from convfilter.engine.passes import Taps, Target, maxima, weighted_sums
 from convfilter.engine.tiles import Columns, Samples, Scratch, Source, columns_for, distinct_rows
-from convfilter.filters.kernels import Weights
 from convfilter.filters.stage import Gradient, Pooling
 from convfilter.plan import TAP_ROWS, TILE_SAMPLES, StagePlan
 
-CORRELATE = Loop("correlate", "correlate", "A* i8* i8 i8* i8* A* i8 i8 i8 A* i8 i8")
-MAXIMUM = Loop("extreme", "maximum", "A* i8* i8 i8* i8* i8 i8 A* i8 i8")
 MAGNITUDE = Loop("gradient", "magnitude", "A* i8* i8 i8 i8 A A i8 A* i8 i8")
 RUN_DOWN = Loop("box", "run_down", "A* A* A* i8 i8 i8 A* i8 i8")
 RUN_RIGHT = Loop("box", "run_right", "A* i8 i8 i8 i8 i8 A* i8 i8")
@@ -33,6 +31,9 @@ class Region(NamedTuple):
     bottom: int
     left: int
     right: int
+
+
+Sums: TypeAlias = Iterator[tuple[Region, Samples, int]]
 
 
 @dataclass(frozen=True)
@@ -72,55 +73,48 @@ class Work:
         for left in range(0, width, self.tile_cols):
             yield left, min(left + self.tile_cols, width)
 
+    def sums(self, scratch: Scratch, region: Region) -> Target:
+        """Return where the sums of a region go: a compact tile."""
+        rows, length = region.bottom - region.top, (region.right - region.left) * self.source.channels
+        return Target(scratch.get("sums", rows * length), 0, length, rows, length)
 
-Sums: TypeAlias = Iterator[tuple[Region, Samples, int]]
+
 Way: TypeAlias = Callable[[Work, Scratch, int, int], Sums]
 
 
 def direct(work: Work, scratch: Scratch, top: int, bottom: int) -> Sums:
     """Sum every nonzero tap of a 2-D kernel."""
-    matrix, channels, height = work.plan.kernel.matrix, work.source.channels, bottom - top
-    correlate = CORRELATE.variant(A=scratch.dtype)
+    matrix, channels = work.plan.kernel.matrix, work.source.channels
     for left, right in work.tiles():
         columns = columns_for(work.plan.cols, work.col_index, left, right)
-        length = (right - left) * channels
-        sums = scratch.get("sums", height * length)
-        sums[: height * length] = 0
+        region = Region(top, bottom, left, right)
+        target = work.sums(scratch, region)
+        target.clear()
         for first in range(0, matrix.shape[0], TAP_ROWS):
             part = matrix[first : first + TAP_ROWS]
-            tap_row, tap_col = (np.ascontiguousarray(places) for places in np.nonzero(part))
-            if tap_row.size == 0:
+            row, col = (np.ascontiguousarray(places) for places in np.nonzero(part))
+            if row.size == 0:
                 continue
             rows, table = work.rows_for(top, bottom, first, first + part.shape[0])
             tile, pitch = work.source.load(scratch, "tile", rows, columns)
-            correlate(
-                tile, table * pitch, tap_row.size, tap_row, columns.tap_offset[tap_col] * channels,
-                part[tap_row, tap_col].astype(scratch.dtype), height, part.shape[0], 1, sums, length, length,
-            )  # fmt: skip
-        yield Region(top, bottom, left, right), sums, length
+            taps = Taps(row, columns.tap_offset[col] * channels, part[row, col])
+            weighted_sums(tile, table * pitch, taps, target, add=True)
+        yield region, target.buffer, target.pitch
 
 
 def separable(work: Work, scratch: Scratch, top: int, bottom: int) -> Sums:
-    """Sum down the rows, then along them: a kernel that is the product of a column and a row."""
+    """Sum down the columns, then along the rows: a kernel that is the product of a column and a row."""
     assert work.plan.kernel.factors is not None
     column, row = work.plan.kernel.factors
-    correlate = CORRELATE.variant(A=scratch.dtype)
-    height, row_taps, weights = bottom - top, np.flatnonzero(row), row[np.flatnonzero(row)].astype(scratch.dtype)
-    one_row = np.zeros(row_taps.size, np.int64)
 
-    def down(part: Weights, tile: Samples, table: Indices, out: Samples, start: int, pitch: int, length: int) -> None:
-        taps = np.flatnonzero(part)
-        correlate(
-            tile, table, taps.size, taps, np.zeros(taps.size, np.int64), part[taps].astype(scratch.dtype),
-            height, part.size, 1, out[start:], pitch, length,
-        )  # fmt: skip
+    def down(tile: Samples, row_offset: Indices, first: int, target: Target) -> None:
+        part = column[first : first + row_offset.shape[1]]
+        weighted_sums(tile, row_offset, Taps.down(part).nonzero(), target, add=True)
 
-    def right_along(between: Samples, offsets: Indices, tap_offset: Indices, out: Samples, length: int) -> None:
-        correlate(
-            between, offsets, row_taps.size, one_row, tap_offset[row_taps], weights, height, 1, 0, out, length, length
-        )
+    def along(tile: Samples, row_offset: Indices, col: Indices, target: Target) -> None:
+        weighted_sums(tile, row_offset, Taps.along(col, row).nonzero(), target)
 
-    yield from _two_passes(work, scratch, top, bottom, column, down, right_along)
+    yield from _two_passes(work, scratch, top, bottom, down, along)
 
 
 def pooling(work: Work, scratch: Scratch, top: int, bottom: int) -> Sums:
@@ -130,17 +124,14 @@ def pooling(work: Work, scratch: Scratch, top: int, bottom: int) -> Sums:
     if operator.kind == "average":
         yield from separable(work, scratch, top, bottom)
         return
-    maximum, height = MAXIMUM.variant(A=scratch.dtype), bottom - top
-    window = work.plan.cols.kernel
 
-    def down(part: Weights, tile: Samples, table: Indices, out: Samples, start: int, pitch: int, length: int) -> None:
-        taps = np.arange(part.size)
-        maximum(tile, table, taps.size, taps, np.zeros_like(taps), height, part.size, out[start:], pitch, length)
+    def down(tile: Samples, row_offset: Indices, _first: int, target: Target) -> None:
+        maxima(tile, row_offset, Taps.down(np.ones(row_offset.shape[1])), target)
 
-    def right_along(between: Samples, offsets: Indices, tap_offset: Indices, out: Samples, length: int) -> None:
-        maximum(between, offsets, window, np.zeros(window, np.int64), tap_offset, height, 1, out, length, length)
+    def along(tile: Samples, row_offset: Indices, col: Indices, target: Target) -> None:
+        maxima(tile, row_offset, Taps.along(col, np.ones(col.size)), target)
 
-    yield from _two_passes(work, scratch, top, bottom, np.ones(operator.size[0]), down, right_along, all_taps=True)
+    yield from _two_passes(work, scratch, top, bottom, down, along, tap_rows=operator.size[0])
 
 
 def _two_passes(
@@ -148,32 +139,29 @@ def _two_passes(
     scratch: Scratch,
     top: int,
     bottom: int,
-    column: Weights,
-    down: Callable[[Weights, Samples, Indices, Samples, int, int, int], None],
-    right_along: Callable[[Samples, Indices, Indices, Samples, int], None],
-    all_taps: bool = False,
+    down: Callable[[Samples, Indices, int, Target], None],
+    along: Callable[[Samples, Indices, Indices, Target], None],
+    tap_rows: int = TAP_ROWS,
 ) -> Sums:
-    """Run ``down`` over all columns of a block, in tiles that stay in cache, and ``right_along`` over its rows."""
-    channels, height = work.source.channels, bottom - top
+    """Run ``down`` over all columns of a block, in tiles that stay in cache, and ``along`` over its rows."""
+    channels, height, taps = work.source.channels, bottom - top, work.plan.rows.kernel
     columns = columns_for(work.plan.cols, work.col_index, 0, work.plan.cols.output)
-    between_pitch = columns.count * channels
-    between = scratch.get("between", height * between_pitch)
-    between[: height * between_pitch] = 0
-    tap_rows = column.size if all_taps else TAP_ROWS
-    for first in range(0, column.size, tap_rows):
-        part = column[first : first + tap_rows]
-        rows, table = work.rows_for(top, bottom, first, first + part.size)
+    pitch = columns.count * channels
+    between = scratch.get("between", height * pitch)
+    between[: height * pitch] = 0
+    for first in range(0, taps, tap_rows):
+        rows, table = work.rows_for(top, bottom, first, min(first + tap_rows, taps))
         for left in range(0, columns.count, work.tile_cols):
-            some = columns.part(left, min(left + work.tile_cols, columns.count))
-            tile, pitch = work.source.load(scratch, "tile", rows, some)
-            down(part, tile, table * pitch, between, left * channels, between_pitch, pitch)
-    tap_offset = columns.tap_offset * channels
+            tile, length = work.source.load(
+                scratch, "tile", rows, columns.part(left, min(left + work.tile_cols, columns.count))
+            )
+            down(tile, table * length, first, Target(between, left * channels, pitch, height, length))
     for left, right in work.tiles():
-        length = (right - left) * channels
-        sums = scratch.get("sums", height * length)
-        offsets = np.arange(height) * between_pitch + left * channels
-        right_along(between, offsets, tap_offset, sums, length)
-        yield Region(top, bottom, left, right), sums, length
+        region = Region(top, bottom, left, right)
+        target = work.sums(scratch, region)
+        row_offset = np.arange(height)[:, np.newaxis] * pitch + left * channels
+        along(between, row_offset, columns.tap_offset * channels, target)
+        yield region, target.buffer, target.pitch
 
 
 def gradient(work: Work, scratch: Scratch, top: int, bottom: int) -> Sums:
@@ -182,18 +170,16 @@ def gradient(work: Work, scratch: Scratch, top: int, bottom: int) -> Sums:
     assert isinstance(operator, Gradient)
     assert operator.x.factors is not None
     side, centre, _ = (float(weight) for weight in operator.x.factors[0])
-    magnitude, channels, height = MAGNITUDE.variant(A=scratch.dtype), work.source.channels, bottom - top
+    magnitude = MAGNITUDE.variant(A=scratch.dtype)
     rows, table = work.rows_for(top, bottom, 0, 3)
     for left, right in work.tiles():
         columns = columns_for(work.plan.cols, work.col_index, left, right)
-        length = (right - left) * channels
         tile, pitch = work.source.load(scratch, "tile", rows, columns)
-        sums = scratch.get("sums", height * length)
-        magnitude(
-            tile, table * pitch, *(int(offset) for offset in columns.tap_offset * channels),
-            side, centre, height, sums, length, length,
-        )  # fmt: skip
-        yield Region(top, bottom, left, right), sums, length
+        region = Region(top, bottom, left, right)
+        target = work.sums(scratch, region)
+        offsets = (int(offset) for offset in columns.tap_offset * work.source.channels)
+        magnitude(tile, table * pitch, *offsets, side, centre, target.rows, target.buffer, target.pitch, target.length)
+        yield region, target.buffer, target.pitch
 
 
 #: Output rows that a running sum moves down between two passes along the rows.
@@ -206,13 +192,11 @@ def box(work: Work, scratch: Scratch, top: int, bottom: int) -> Sums:
     run_down, run_right = RUN_DOWN.variant(A=scratch.dtype), RUN_RIGHT.variant(A=scratch.dtype)
     columns = _unordered_columns(work)
     pitch = columns.count * channels
-    total = scratch.get("total", pitch)
-    _first_window(work, scratch, columns, top, total, pitch)
+    total = _first_window(work, scratch, columns, top)
     for first in range(top, bottom, _BOX_STEP_ROWS):
         last = min(first + _BOX_STEP_ROWS, bottom)
-        height = last - first
-        between = scratch.get("between", height * pitch)
-        moved = height
+        between = scratch.get("between", (last - first) * pitch)
+        moved = last - first
         if first == top:
             between[:pitch] = total[:pitch]
             moved -= 1
@@ -220,12 +204,15 @@ def box(work: Work, scratch: Scratch, top: int, bottom: int) -> Sums:
             leaving_rows = np.arange((last - moved - 1) * rows_axis.stride, (last - 1) * rows_axis.stride)
             leaving, _ = work.source.load(scratch, "leaving", work.row_index[leaving_rows], columns)
             entering, _ = work.source.load(scratch, "tile", work.row_index[leaving_rows + rows_axis.kernel], columns)
-            skipped = (height - moved) * pitch
-            run_down(total, entering, leaving, pitch, moved, rows_axis.stride, between[skipped:], pitch, pitch)
-        length = cols_axis.output * channels
-        sums = scratch.get("sums", height * length)
-        run_right(between, pitch, height, cols_axis.kernel, cols_axis.stride, channels, sums, length, cols_axis.output)
-        yield Region(first, last, 0, cols_axis.output), sums, length
+            below = between[(last - first - moved) * pitch :]
+            run_down(total, entering, leaving, pitch, moved, rows_axis.stride, below, pitch, pitch)
+        region = Region(first, last, 0, cols_axis.output)
+        target = work.sums(scratch, region)
+        run_right(
+            between, pitch, target.rows, cols_axis.kernel, cols_axis.stride, channels,
+            target.buffer, target.pitch, cols_axis.output,
+        )  # fmt: skip
+        yield region, target.buffer, target.pitch
 
 
 def _unordered_columns(work: Work) -> Columns:
@@ -234,17 +221,18 @@ def _unordered_columns(work: Work) -> Columns:
     return columns_for(every, work.col_index, 0, work.plan.cols.padded - work.plan.cols.span)
 
 
-def _first_window(work: Work, scratch: Scratch, columns: Columns, top: int, total: Samples, pitch: int) -> None:
+def _first_window(work: Work, scratch: Scratch, columns: Columns, top: int) -> Samples:
     """Sum the rows of the window of output row ``top``."""
-    correlate = CORRELATE.variant(A=scratch.dtype)
-    total[:pitch] = 0
+    length = columns.count * work.source.channels
+    total = Target(scratch.get("total", length), 0, length, 1, length)
+    total.clear()
     start = top * work.plan.rows.stride
-    for first in range(0, work.plan.rows.kernel, _BOX_STEP_ROWS):
-        last = min(first + _BOX_STEP_ROWS, work.plan.rows.kernel)
-        tile, _ = work.source.load(scratch, "tile", work.row_index[start + first : start + last], columns)
-        taps, zeros = np.arange(last - first), np.zeros(last - first, np.int64)
-        ones = np.ones(taps.size, scratch.dtype)
-        correlate(tile, taps * pitch, taps.size, taps, zeros, ones, 1, 0, 1, total, pitch, pitch)
+    for first in range(start, start + work.plan.rows.kernel, _BOX_STEP_ROWS):
+        rows = work.row_index[first : min(first + _BOX_STEP_ROWS, start + work.plan.rows.kernel)]
+        tile, pitch = work.source.load(scratch, "tile", rows, columns)
+        row_offset = np.arange(rows.size)[np.newaxis] * pitch
+        weighted_sums(tile, row_offset, Taps.down(np.ones(rows.size)), total, add=True)
+    return total.buffer
 
 
 WAYS: dict[str, Way] = {

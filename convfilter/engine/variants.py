@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine import algorithms, finish, tiles
+from convfilter.engine import algorithms, finish, passes, tiles
 from convfilter.engine.native import Loop
 
 _TYPES: dict[str, tuple[type[np.generic], ...]] = {
@@ -22,7 +22,10 @@ _TYPES: dict[str, tuple[type[np.generic], ...]] = {
 def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
     """Yield each loop with each choice of its types that can occur."""
     loops = [
-        value for module in (tiles, algorithms, finish) for value in vars(module).values() if isinstance(value, Loop)
+        value
+        for module in (tiles, passes, algorithms, finish)
+        for value in vars(module).values()
+        if isinstance(value, Loop)
     ]
     for loop in loops:
         for chosen in product(*(_TYPES[letter] for letter in loop.letters)):
