@@ -12,10 +12,11 @@ import numpy.typing as npt
 
 from convfilter.errors import ParameterError, SizeError
 from convfilter.filters.kernels import Kernel, Weights
+from convfilter.filters.multirate import COARSE, FINE, Quality, Rates, largest_step, rates
 from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage, UnsharpMask
 
-Algorithm = Literal["direct", "separable", "box", "gradient", "pooling"]
-ALGORITHMS: tuple[Algorithm, ...] = ("direct", "separable", "box", "gradient", "pooling")
+Algorithm = Literal["direct", "separable", "box", "multirate", "gradient", "pooling"]
+ALGORITHMS: tuple[Algorithm, ...] = ("direct", "separable", "box", "multirate", "gradient", "pooling")
 
 #: Whole numbers up to here are exact in float32 and float64.
 _SINGLE_WHOLE = 2.0**24
@@ -29,6 +30,8 @@ _SINGLE_TAPS = 256
 LUMINANCE = (299.0, 587.0, 114.0)
 LUMINANCE_DIVISOR = 1000.0
 
+#: What the multirate way costs beside its multiply-adds (samples moved, more passes), in multiply-adds.
+_MULTIRATE_OVERHEAD = 16.0
 #: Rows of one block of work, columns (in samples) of one tile: their scratch fits a core's L2 cache.
 BLOCK_ROWS = 64
 TILE_SAMPLES = 2048
@@ -84,6 +87,10 @@ class StagePlan:
         Per output sample.
     scratch_bytes : int
         Working memory of one thread.
+    block_rows : int
+        Output rows of one block of work.
+    rates : pair of Rates or None
+        For the multirate way: the steps along rows and columns, None for an axis that is summed tap by tap.
     """
 
     stage: Stage
@@ -98,6 +105,7 @@ class StagePlan:
     multiply_adds: float
     scratch_bytes: int
     block_rows: int
+    rates: tuple[Rates | None, Rates | None] = (None, None)
 
 
 @dataclass(frozen=True)
@@ -197,15 +205,18 @@ def _plan_stage(
         raise ParameterError(f"{prefix}algorithm {algorithm!r} cannot compute this; try {' or '.join(ways)}")
     if "separable" in ways:
         kernel = factored(kernel)
-    chosen: Algorithm = algorithm or _cheapest(kernel, ways, dtype)
+    steps = _rates(stage, kernel, dtype, alpha) if "multirate" in ways else (None, None)
+    chosen: Algorithm = algorithm or _cheapest(kernel, ways, dtype, rows, cols, steps)
     exact = _is_exact(stage, kernel, dtype)
     precision: Literal["float32", "float64"] = (
         "float32" if _fits_single(stage, kernel, dtype, exact, alpha, gray, chosen) else "float64"
     )
     block_rows = _box_block_rows(rows) if chosen == "box" else BLOCK_ROWS
     scratch = _scratch_bytes(rows, cols, shape[2], chosen, np.dtype(precision).itemsize)
-    cost = _multiply_adds(kernel, rows, cols, chosen)
-    return StagePlan(stage, rows, cols, shape[2], alpha, chosen, kernel, precision, exact, cost, scratch, block_rows)
+    cost = _multiply_adds(kernel, rows, cols, chosen, steps)
+    return StagePlan(
+        stage, rows, cols, shape[2], alpha, chosen, kernel, precision, exact, cost, scratch, block_rows, steps
+    )
 
 
 def _kernel_of(stage: Stage) -> Kernel:
@@ -268,6 +279,8 @@ def applicable(stage: Stage, kernel: Kernel | None = None) -> tuple[Algorithm, .
         ways.append("separable")
         if kernel.is_box and isinstance(stage.operator, Correlation) and stage.dilation == (1, 1):
             ways.append("box")
+    if _multirate_axes(stage, kernel) != (False, False):
+        ways.append("multirate")
     ways.append("direct")
     return tuple(ways)
 
@@ -299,7 +312,45 @@ def factored(kernel: Kernel) -> Kernel:
     return kernel
 
 
-def _cheapest(kernel: Kernel, ways: tuple[Algorithm, ...], dtype: np.dtype[np.generic]) -> Algorithm:
+def _multirate_axes(stage: Stage, kernel: Kernel) -> tuple[bool, bool]:
+    """Return which axes a Gaussian is wide enough on to keep every second sample or fewer."""
+    if kernel.sigma is None:
+        return False, False
+    rows, cols = (
+        dilation == 1 and largest_step(sigma, FINE) >= 2
+        for sigma, dilation in zip(kernel.sigma, stage.dilation, strict=True)
+    )
+    return rows, cols
+
+
+def _rates(
+    stage: Stage, kernel: Kernel, dtype: np.dtype[np.generic], alpha: bool
+) -> tuple[Rates | None, Rates | None]:
+    assert kernel.sigma is not None
+    quality = _quality(stage, dtype, alpha)
+    rows, cols = (
+        rates(sigma, quality) if wide else None
+        for sigma, wide in zip(kernel.sigma, _multirate_axes(stage, kernel), strict=True)
+    )
+    return rows, cols
+
+
+def _quality(stage: Stage, dtype: np.dtype[np.generic], alpha: bool) -> Quality:
+    """Choose the outer Gaussians: the coarse ones where their error stays small beside a level."""
+    amplified = abs(stage.scale) > 1 or stage.map == "stretch"
+    if isinstance(stage.operator, UnsharpMask):
+        amplified = amplified or abs(stage.operator.amount) > 1 or stage.operator.threshold > 0
+    return COARSE if dtype == np.uint8 and not alpha and not amplified else FINE
+
+
+def _cheapest(
+    kernel: Kernel,
+    ways: tuple[Algorithm, ...],
+    dtype: np.dtype[np.generic],
+    rows: AxisPlan,
+    cols: AxisPlan,
+    steps: tuple[Rates | None, Rates | None],
+) -> Algorithm:
     if len(ways) == 1:
         return ways[0]
     if "box" in ways and dtype.kind == "u" and sum(kernel.shape) > 6:
@@ -307,6 +358,10 @@ def _cheapest(kernel: Kernel, ways: tuple[Algorithm, ...], dtype: np.dtype[np.ge
         return "box"
     if kernel.factors is None:
         return "direct"
+    if "multirate" in ways:
+        by_taps = _multiply_adds(kernel, rows, cols, "separable", steps)
+        if by_taps > _multiply_adds(kernel, rows, cols, "multirate", steps) + _MULTIRATE_OVERHEAD:
+            return "multirate"
     down, right = (np.count_nonzero(factor) for factor in kernel.factors)
     # The second pass costs a store and a load: worth it from one tap saved upward.
     return "separable" if down + right + 1 < down * right or prod(kernel.shape) > 2**16 else "direct"
@@ -367,7 +422,13 @@ def _box_block_rows(rows: AxisPlan) -> int:
     return max(BLOCK_ROWS, 2 * -(-rows.kernel // rows.stride))
 
 
-def _multiply_adds(kernel: Kernel, rows: AxisPlan, cols: AxisPlan, algorithm: Algorithm) -> float:
+def _multiply_adds(
+    kernel: Kernel,
+    rows: AxisPlan,
+    cols: AxisPlan,
+    algorithm: Algorithm,
+    steps: tuple[Rates | None, Rates | None] = (None, None),
+) -> float:
     """Return the multiply-adds (or comparisons) for one output sample."""
     if algorithm == "gradient":
         return 18.0
@@ -377,7 +438,24 @@ def _multiply_adds(kernel: Kernel, rows: AxisPlan, cols: AxisPlan, algorithm: Al
         return float(np.count_nonzero(kernel.matrix))
     assert kernel.factors is not None
     down, right = (float(np.count_nonzero(factor)) for factor in kernel.factors)
+    if algorithm == "multirate":
+        return _multirate_multiply_adds(down, right, rows, cols, *steps)
     return down * min(cols.stride, cols.kernel) + right
+
+
+def _multirate_multiply_adds(
+    down: float, right: float, rows: AxisPlan, cols: AxisPlan, row_steps: Rates | None, col_steps: Rates | None
+) -> float:
+    """Count the steps that reach ``span`` samples past the picture, and those on kept samples only."""
+    along = right
+    if col_steps is not None:
+        kept_cols = cols.stride * (1 + cols.span / (cols.output * cols.stride))
+        along = (col_steps.down.size + col_steps.middle.size) / col_steps.step * kept_cols + col_steps.up.shape[1]
+    if row_steps is None:
+        return down * cols.stride + along
+    kept_rows = rows.stride * (1 + rows.span / (rows.output * rows.stride))
+    lowering = (row_steps.down.size + row_steps.middle.size) / row_steps.step * cols.stride
+    return (lowering + along / row_steps.step) * kept_rows + row_steps.up.shape[1]
 
 
 def _scratch_bytes(rows: AxisPlan, cols: AxisPlan, channels: int, algorithm: Algorithm, itemsize: int) -> int:
@@ -386,7 +464,7 @@ def _scratch_bytes(rows: AxisPlan, cols: AxisPlan, channels: int, algorithm: Alg
     tile_cols = min(max(1, TILE_SAMPLES // channels), cols.output)
     loaded_rows = min((block - 1) * rows.stride + min(rows.span, TAP_ROWS * rows.dilation) + 1, rows.input + 1)
     sums = block * tile_cols * channels
-    if algorithm in ("separable", "box", "pooling"):
+    if algorithm in ("separable", "box", "pooling", "multirate"):
         across = (cols.output * min(cols.stride, cols.kernel) + cols.span) * channels
         return itemsize * (loaded_rows * min(TILE_SAMPLES, across) + block * across + sums)
     return itemsize * (loaded_rows * (tile_cols * cols.stride + cols.span) * channels + sums)

@@ -10,7 +10,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine.algorithms import WAYS, Work
+from convfilter.engine import multirate
+from convfilter.engine.algorithms import WAYS, Way, Work
 from convfilter.engine.bands import available_cores, cut, run_blocks
 from convfilter.engine.finish import ArraySink, Finisher, RangeSink, Sink, Tone, stretched, tone_of
 from convfilter.engine.tiles import Samples, Scratch, Source
@@ -20,6 +21,8 @@ from convfilter.plan import Plan, StagePlan, full_scale
 
 #: Below this many multiply-adds a second thread costs more than it brings.
 _WORTH_A_THREAD = 2_000_000
+#: Rows that a multirate Gaussian keeps between its passes may take this much memory, twice.
+_KEPT_BYTES = 16 * 2**20
 
 AnySink = TypeVar("AnySink", bound=Sink)
 
@@ -106,6 +109,7 @@ def _run_blocks(work: Work, tone: Tone, threads: int, make_sink: Callable[[], An
     plan = work.plan
     sinks: list[AnySink] = []
     lock = threading.Lock()
+    way: Way
 
     def make_worker() -> Callable[[tuple[int, int]], None]:
         scratch = Scratch(plan.precision)
@@ -115,11 +119,24 @@ def _run_blocks(work: Work, tone: Tone, threads: int, make_sink: Callable[[], An
             sinks.append(sink)
 
         def compute(block: tuple[int, int]) -> None:
-            for region, sums, pitch in WAYS[plan.algorithm](work, scratch, *block):
+            for region, sums, pitch in way(work, scratch, *block):
                 finisher.finish(region, sums, pitch, sink)
 
         return compute
 
     cost = plan.rows.output * plan.cols.output * plan.channels * plan.multiply_adds
-    run_blocks(cut(plan.rows.output, plan.block_rows), make_worker, threads if cost > _WORTH_A_THREAD else 1)
+    threads = threads if cost > _WORTH_A_THREAD else 1
+    for top, bottom in cut(plan.rows.output, _band_rows(plan)):
+        way = multirate.prepare(work, top, bottom, threads) if plan.algorithm == "multirate" else WAYS[plan.algorithm]
+        blocks = [(top + first, top + last) for first, last in cut(bottom - top, plan.block_rows)]
+        run_blocks(blocks, make_worker, threads)
     return sinks
+
+
+def _band_rows(plan: StagePlan) -> int:
+    """Return how many output rows are done before the next are begun: all, unless rows are kept for them."""
+    steps = plan.rates[0] if plan.algorithm == "multirate" else None
+    if steps is None:
+        return plan.rows.output
+    kept_bytes = plan.cols.output * plan.channels * np.dtype(plan.precision).itemsize
+    return max(plan.block_rows, _KEPT_BYTES // kept_bytes * steps.step // plan.rows.stride)
