@@ -1,0 +1,194 @@
+"""A file that appears whole or not at all.
+
+The new content goes to a file without a name (O_TMPFILE) in the folder of the
+target, or, where the file system has no such thing, to one with a temporary
+name; only when it is complete it takes the place of the target, by rename. What
+is no regular file (a FIFO, a device, an open descriptor) gets the complete
+content in one go.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import BinaryIO
+
+from convfilter.errors import WriteError
+from convfilter.picture.source import reason
+
+#: Temporary names that exist right now; ``discard_unfinished`` removes them.
+_unfinished: set[str] = set()
+_DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
+_STREAMS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+_MAX_NAME_BYTES = 200
+_BUFFER_BYTES = 1 << 16
+#: What open(2) answers where O_TMPFILE is not known.
+_NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT, errno.ENOSYS)
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file for writing that takes the place of ``path`` when the block ends without an exception.
+
+    Parameters
+    ----------
+    path : path, or "-" for standard output
+        A symbolic link stays one: what it points to is replaced. Mode, owner
+        and extended attributes of an existing file are kept.
+
+    Yields
+    ------
+    BinaryIO
+        Seekable, readable and writable.
+
+    Raises
+    ------
+    WriteError
+        The operating system refuses; the old file is as it was.
+    """
+    name = os.fspath(path)
+    try:
+        descriptor = _descriptor(name)
+        if descriptor is not None:
+            yield from _streamed(descriptor)
+            return
+        target = os.path.realpath(name)
+        old = _status(target)
+        if old is not None and stat.S_ISDIR(old.st_mode):
+            raise WriteError("the output is a folder; give it a file name")
+        if old is not None and not stat.S_ISREG(old.st_mode):
+            yield from _streamed(target)
+            return
+        if old is not None and not os.access(target, os.W_OK):
+            raise WriteError("the file is write-protected")
+        yield from _replaced(target, old)
+    except OSError as error:
+        if isinstance(error, WriteError) or _is_from_caller(error):
+            raise
+        raise WriteError(_reason(error, name)) from error
+
+
+def _is_from_caller(error: OSError) -> bool:
+    """Tell an error of this package (a ReadError is an OSError too) from one of the operating system."""
+    from convfilter.errors import ConvfilterError
+
+    return isinstance(error, ConvfilterError)
+
+
+def _reason(error: OSError, name: str) -> str:
+    if error.errno == errno.ENOENT:
+        return f"there is no folder {os.path.dirname(os.path.realpath(name))}"
+    if error.errno == errno.EACCES:
+        return f"permission denied for the folder {os.path.dirname(os.path.realpath(name))}"
+    return reason(error)
+
+
+def _descriptor(name: str) -> int | None:
+    """Return the number of the open file that a path stands for, such as 1 for ``-`` and ``/dev/stdout``.
+
+    Through its descriptor a redirected output is written where it stands,
+    instead of being replaced under the shell's feet.
+    """
+    if name == "-":
+        return 1
+    if name in _STREAMS:
+        return _STREAMS[name]
+    match = _DESCRIPTOR.fullmatch(name)
+    return int(match[1]) if match else None
+
+
+def _status(target: str) -> os.stat_result | None:
+    try:
+        return os.stat(target)
+    except FileNotFoundError:
+        return None
+
+
+def _streamed(target: int | str) -> Iterator[BinaryIO]:
+    """Collect the content in memory, then write it; half a picture never goes down a pipe."""
+    content = io.BytesIO()
+    yield content
+    if target == 1:
+        sys.stdout.flush()
+    file = os.dup(target) if isinstance(target, int) else os.open(target, os.O_WRONLY | os.O_CLOEXEC)
+    with open(file, "wb", buffering=0) as stream, content.getbuffer() as view:
+        written = 0
+        while written < len(view):
+            written += stream.write(view[written:]) or 0
+
+
+def _replaced(target: str, old: os.stat_result | None) -> Iterator[BinaryIO]:
+    """Write beside the target, then rename."""
+    folder, base = os.path.split(target)
+    temporary = os.path.join(folder, f".{_shortened(base)}.{os.urandom(6).hex()}.tmp")
+    # Before the file exists: a signal between its creation and this line would leave it behind.
+    _unfinished.add(temporary)
+    try:
+        named, descriptor = _created(folder, temporary)
+        raw = io.FileIO(descriptor, "w+")
+        # Encoders look for a name; without one of its own the file would show its descriptor.
+        raw.name = target
+        with io.BufferedRandom(raw, _BUFFER_BYTES) as file:
+            yield file
+            file.flush()
+            if old is not None:
+                _inherit(file.fileno(), target, old)
+                # The old content must not be given up for one that a power cut may still take away.
+                os.fsync(file.fileno())
+            if not named:
+                # Only with a directory descriptor does Python call linkat(2), which can follow the link.
+                source, here = f"/proc/self/fd/{file.fileno()}", file.fileno()
+                os.link(source, temporary, src_dir_fd=here, follow_symlinks=True)
+        os.replace(temporary, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    finally:
+        _unfinished.discard(temporary)
+
+
+def _created(folder: str, temporary: str) -> tuple[bool, int]:
+    """Open a new file, without a name if possible; tell whether it has one."""
+    flags = os.O_RDWR | os.O_CLOEXEC
+    if hasattr(os, "O_TMPFILE") and os.path.isdir("/proc/self/fd"):
+        try:
+            return False, os.open(folder, flags | os.O_TMPFILE, 0o666)
+        except OSError as error:
+            if error.errno not in _NO_TMPFILE:
+                raise
+    return True, os.open(temporary, flags | os.O_CREAT | os.O_EXCL, 0o666)
+
+
+def _shortened(base: str) -> str:
+    """Cut a name so that the temporary name stays below the limit of the file system."""
+    return os.fsdecode(os.fsencode(base)[:_MAX_NAME_BYTES])
+
+
+def _inherit(descriptor: int, target: str, old: os.stat_result) -> None:
+    """Give the new file owner, mode and extended attributes of the old one, as far as that is allowed."""
+    new = os.fstat(descriptor)
+    if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
+        with suppress(OSError):
+            os.fchown(descriptor, -1, old.st_gid)
+        with suppress(OSError):
+            os.fchown(descriptor, old.st_uid, -1)
+    os.fchmod(descriptor, stat.S_IMODE(old.st_mode) & 0o777)
+    if hasattr(os, "listxattr"):
+        with suppress(OSError):
+            for attribute in os.listxattr(target):
+                with suppress(OSError):
+                    os.setxattr(descriptor, attribute, os.getxattr(target, attribute))
+
+
+def discard_unfinished() -> None:
+    """Remove the temporary files of outputs that are being written; for a signal handler that ends the process."""
+    for temporary in tuple(_unfinished):
+        with suppress(OSError):
+            os.unlink(temporary)

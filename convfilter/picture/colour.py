@@ -1,0 +1,196 @@
+"""Samples turned into other samples: depth, full range, a background instead of transparency."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.errors import ParameterError
+from convfilter.picture.picture import Model, Pixels, channels_of
+
+#: Rows are converted in bands of about this many samples, so that no full-size float copy is made.
+_BAND_SAMPLES = 1 << 18
+#: Luma of sRGB's primaries (ITU-R BT.709), for a background colour behind a grey picture.
+_LUMA = (0.2126, 0.7152, 0.0722)
+
+
+def white_of(dtype: npt.DTypeLike) -> float:
+    """Return the value of white: 255, 65535, or 1 for floats."""
+    dtype = np.dtype(dtype)
+    return float(np.iinfo(dtype).max) if dtype.kind == "u" else 1.0
+
+
+def widened(samples: Pixels, largest: int) -> Pixels:
+    """Stretch integers from 0..largest to the full range of 8 or 16 bits.
+
+    Parameters
+    ----------
+    samples : array of unsigned integers, any byte order
+    largest : int
+        What white is, 1 to 65535.
+
+    Returns
+    -------
+    array of uint8 (largest up to 255) or uint16
+        ``round(sample * white / largest)``; C-contiguous, native byte order.
+    """
+    dtype = np.dtype(np.uint8 if largest < 256 else np.uint16)
+    white = int(white_of(dtype))
+    if largest == white:
+        return np.ascontiguousarray(samples, dtype=dtype)
+    values = np.arange(largest + 1, dtype=np.float64) * (white / largest)
+    table = np.rint(values).astype(dtype)
+    return table[samples]
+
+
+def with_depth(pixels: Pixels, dtype: npt.DTypeLike) -> Pixels:
+    """Convert samples to another depth, rounded half to even, once.
+
+    Parameters
+    ----------
+    pixels : array of uint8, uint16 or float32
+    dtype : uint8, uint16 or float32
+
+    Returns
+    -------
+    array
+        The input itself where it has the dtype already. White stays white;
+        floats outside of 0..1 are clipped and nan becomes 0 where integers are
+        asked for.
+    """
+    dtype = np.dtype(dtype)
+    if pixels.dtype == dtype:
+        return pixels
+    if pixels.dtype == np.uint8 and dtype == np.uint16:
+        return pixels * np.uint16(257)
+    out = np.empty(pixels.shape, dtype)
+    factor = white_of(dtype) / white_of(pixels.dtype)
+    for rows in _bands(pixels):
+        if dtype.kind == "f":
+            out[rows] = pixels[rows] * factor
+        else:
+            out[rows] = _stored(pixels[rows].astype(np.float64) * factor, dtype)
+    return out
+
+
+def _bands(pixels: Pixels) -> list[slice]:
+    height = pixels.shape[0]
+    step = max(1, _BAND_SAMPLES // max(1, pixels[0].size))
+    return [slice(start, min(start + step, height)) for start in range(0, height, step)]
+
+
+def _stored(values: npt.NDArray[np.float64], dtype: np.dtype[np.generic]) -> Pixels:
+    """Clip and round to integers; what is no number becomes 0."""
+    values = np.nan_to_num(values, copy=False, nan=0.0, posinf=white_of(dtype), neginf=0.0)
+    return np.rint(np.clip(values, 0.0, white_of(dtype))).astype(dtype)
+
+
+def parse_background(colour: str) -> tuple[float, float, float]:
+    """Read a colour: a CSS name, ``#rgb``, ``#rrggbb``, ``r,g,b`` (0 to 255) or a CSS function.
+
+    Parameters
+    ----------
+    colour : str
+
+    Returns
+    -------
+    (float, float, float)
+        Red, green and blue, 0 to 1.
+
+    Raises
+    ------
+    ParameterError
+        It is none of these, or not opaque.
+    """
+    from PIL import ImageColor
+
+    text = colour.strip()
+    if text and set(text) <= set("0123456789., ") and text.count(",") == 2:
+        text = f"rgb({text})"
+    values: tuple[int, ...] = ()
+    with suppress(ValueError):
+        values = ImageColor.getrgb(text)
+    opaque = len(values) == 3 or (len(values) == 4 and values[3] == 255)
+    if not opaque or not all(0 <= value <= 255 for value in values[:3]):
+        raise ParameterError(f"background must be an opaque colour such as white, #fff or 255,255,255, got {colour!r}")
+    red, green, blue = values[:3]
+    return red / 255, green / 255, blue / 255
+
+
+def flattened(pixels: Pixels, background: str, dtype: npt.DTypeLike, white: float | None = None) -> Pixels:
+    """Lay a picture with alpha over a background colour.
+
+    Called on the result of a filter, best on unrounded floats, so that colours
+    are rounded once.
+
+    Parameters
+    ----------
+    pixels : (H, W, 2) or (H, W, 4) array of uint8, uint16 or float
+        Straight (not premultiplied) alpha in the last channel.
+    background : str
+        As ``parse_background`` takes it; behind grey pixels its luma.
+    dtype : uint8, uint16 or float32
+        Of the result.
+    white : float, optional
+        Value of white, and of full opacity, in ``pixels``; None: 255, 65535 or 1 by their dtype.
+
+    Returns
+    -------
+    (H, W) or (H, W, 3) array of ``dtype``
+
+    Raises
+    ------
+    ParameterError
+        The background is no colour.
+    """
+    red, green, blue = parse_background(background)
+    white = white_of(pixels.dtype) if white is None else white
+    dtype = np.dtype(dtype)
+    channels = channels_of(pixels) - 1
+    grey = sum(weight * value for weight, value in zip(_LUMA, (red, green, blue), strict=True))
+    behind = np.array([grey] if channels == 1 else [red, green, blue])
+    out = np.empty((*pixels.shape[:2], channels), dtype)
+    for rows in _bands(pixels):
+        band = pixels[rows].astype(np.float64) / white
+        alpha = np.clip(band[:, :, -1:], 0.0, 1.0)
+        colour = band[:, :, :-1] * alpha + behind * (1.0 - alpha)
+        out[rows] = colour if dtype.kind == "f" else _stored(colour * white_of(dtype), dtype)
+    return out[:, :, 0] if channels == 1 else out
+
+
+def unassociated(pixels: Pixels) -> Pixels:
+    """Divide the colours by the alpha channel, the last one; where that is 0 they become 0."""
+    out = pixels.copy()
+    white = white_of(pixels.dtype)
+    for rows in _bands(pixels):
+        band = pixels[rows].astype(np.float64)
+        alpha = band[:, :, -1:]
+        straight = np.divide(band[:, :, :-1] * white, alpha, out=np.zeros_like(band[:, :, :-1]), where=alpha > 0)
+        out[rows, :, :-1] = straight if pixels.dtype.kind == "f" else _stored(straight, pixels.dtype)
+    return out
+
+
+def associated(pixels: Pixels) -> Pixels:
+    """Multiply the colours by the alpha channel; undoes ``unassociated`` without loss."""
+    out = pixels.copy()
+    white = white_of(pixels.dtype)
+    for rows in _bands(pixels):
+        band = pixels[rows].astype(np.float64)
+        colours = band[:, :, :-1] * (band[:, :, -1:] / white)
+        out[rows, :, :-1] = colours if pixels.dtype.kind == "f" else _stored(colours, pixels.dtype)
+    return out
+
+
+def opaque(pixels: Pixels) -> bool:
+    """Tell whether the alpha channel, the last one, hides nothing."""
+    return bool((pixels[:, :, -1] >= white_of(pixels.dtype)).all())
+
+
+def rgb_of(pixels: Pixels, model: Model, alpha: bool) -> Pixels:
+    """Repeat grey in three channels, for formats that have no grey."""
+    if model != "gray":
+        return pixels
+    planes = pixels.reshape(*pixels.shape[:2], -1)
+    return np.ascontiguousarray(np.concatenate([planes[:, :, :1]] * 3 + ([planes[:, :, 1:]] if alpha else []), axis=2))

@@ -1,0 +1,151 @@
+"""EXIF changed in place: orientation reset, thumbnail dropped, everything else at its old offset.
+
+Maker notes point into the file by absolute offsets; an EXIF block that is taken
+apart and written anew breaks them. So only the bytes in question are patched.
+Structure: TIFF 6.0 (Adobe, 1992) and CIPA DC-008 (Exif 2.32).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+
+from convfilter.picture.picture import Pixels
+
+_ORIENTATION = 0x0112
+_EXIF_IFD = 0x8769
+_THUMBNAIL_OFFSET, _THUMBNAIL_LENGTH = 0x0201, 0x0202
+_WIDTH_TAGS, _HEIGHT_TAGS = (0x0100, 0xA002), (0x0101, 0xA003)
+_SHORT, _LONG = 3, 4
+_XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:=[\"']|>)\s*)([1-8])")
+
+
+class _Entry:
+    """One field of an IFD: where it lies, what it holds."""
+
+    def __init__(self, data: bytearray, at: int, order: Literal["little", "big"]) -> None:
+        self.at = at
+        self.tag = int.from_bytes(data[at : at + 2], order)
+        self.kind = int.from_bytes(data[at + 2 : at + 4], order)
+        self.count = int.from_bytes(data[at + 4 : at + 8], order)
+        size = 2 if self.kind == _SHORT else 4
+        self.value = int.from_bytes(data[at + 8 : at + 8 + size], order)
+
+
+def _order(data: bytes | bytearray) -> Literal["little", "big"] | None:
+    return {b"II*\0": "little", b"MM\0*": "big"}.get(bytes(data[:4]))  # type: ignore[return-value]
+
+
+def _entries(data: bytearray, at: int, order: Literal["little", "big"]) -> Iterator[_Entry]:
+    count = int.from_bytes(data[at : at + 2], order) if 8 <= at <= len(data) - 2 else 0
+    for index in range(count):
+        field = at + 2 + 12 * index
+        if field + 12 > len(data):
+            return
+        yield _Entry(data, field, order)
+
+
+def orientation(exif: bytes | None, xmp: bytes | None = None) -> int:
+    """Read the orientation, 1 to 8, from EXIF or, where that says nothing, from XMP; 1 if neither knows."""
+    if exif and (order := _order(exif)):
+        data = bytearray(exif)
+        for entry in _entries(data, int.from_bytes(data[4:8], order), order):
+            if entry.tag == _ORIENTATION and entry.kind == _SHORT and entry.count == 1:
+                return entry.value if 1 <= entry.value <= 8 else 1
+    match = _XMP_ORIENTATION.search(xmp or b"")
+    return int(match[2]) if match else 1
+
+
+def cleaned(exif: bytes | None, *, upright: bool) -> bytes | None:
+    """Drop the thumbnail and, if ``upright``, say that the picture stands upright.
+
+    Parameters
+    ----------
+    exif : bytes, or None
+        TIFF structure, without the ``Exif`` prefix.
+    upright : bool
+        Set the orientation to 1.
+
+    Returns
+    -------
+    bytes, or None
+        None where the block is no TIFF structure.
+    """
+    if not exif or (order := _order(exif)) is None:
+        return None
+    data = bytearray(exif)
+    first = int.from_bytes(data[4:8], order)
+    if not 8 <= first <= len(data) - 2:
+        return None
+    if upright:
+        for entry in _entries(data, first, order):
+            if entry.tag == _ORIENTATION and entry.kind == _SHORT:
+                data[entry.at + 8 : entry.at + 10] = (1).to_bytes(2, order)
+    link = first + 2 + 12 * int.from_bytes(data[first : first + 2], order)
+    if link + 4 <= len(data):
+        _drop_thumbnail(data, int.from_bytes(data[link : link + 4], order), order)
+        data[link : link + 4] = bytes(4)
+    return bytes(data)
+
+
+def _drop_thumbnail(data: bytearray, ifd: int, order: Literal["little", "big"]) -> None:
+    """Cut the thumbnail off where it ends the block, as it nearly always does; else blank it."""
+    fields = {entry.tag: entry.value for entry in _entries(data, ifd, order)}
+    start, length = fields.get(_THUMBNAIL_OFFSET, 0), fields.get(_THUMBNAIL_LENGTH, 0)
+    end = min(start + length, len(data))
+    if not ifd < start < end:
+        return
+    if end >= len(data) - 3:
+        del data[start:]
+    else:
+        data[start:end] = bytes(end - start)
+
+
+def with_size(exif: bytes | None, width: int, height: int) -> bytes | None:
+    """Write the size of the picture into the fields that EXIF has for it."""
+    if not exif or (order := _order(exif)) is None:
+        return exif
+    data = bytearray(exif)
+    first = int.from_bytes(data[4:8], order)
+    pending = [first]
+    pending += [entry.value for entry in _entries(data, first, order) if entry.tag == _EXIF_IFD]
+    for ifd in pending:
+        for entry in _entries(data, ifd, order):
+            value = width if entry.tag in _WIDTH_TAGS else height if entry.tag in _HEIGHT_TAGS else None
+            if value is None or entry.count != 1 or entry.kind not in (_SHORT, _LONG):
+                continue
+            size = 2 if entry.kind == _SHORT else 4
+            if value < 256**size:
+                data[entry.at + 8 : entry.at + 8 + size] = value.to_bytes(size, order)
+    return bytes(data)
+
+
+def xmp_upright(xmp: bytes | None) -> bytes | None:
+    """Set the orientation of an XMP packet to 1."""
+    return _XMP_ORIENTATION.sub(rb"\g<1>1", xmp) if xmp else xmp
+
+
+def turned(pixels: Pixels, orientation: int) -> Pixels:
+    """Turn and mirror a picture to upright, as EXIF's orientations 1 to 8 mean it.
+
+    Parameters
+    ----------
+    pixels : (H, W) or (H, W, C) array
+    orientation : int
+        1 to 8; 5 to 8 exchange width and height.
+
+    Returns
+    -------
+    array
+        C-contiguous; the input itself for orientation 1.
+    """
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)

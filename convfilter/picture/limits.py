@@ -1,0 +1,123 @@
+"""Size and memory, checked from a file's header before a pixel is decoded."""
+
+from __future__ import annotations
+
+import os
+
+from convfilter.errors import ReadError, SizeError
+
+#: Jobs that need less than this are not held against the free memory: asking costs more than it tells.
+_SMALL_JOB_BYTES = 256 * 2**20
+#: A cgroup without a limit reports a number of this order.
+_NO_LIMIT = 2**60
+
+
+def require_size(width: int, height: int, max_pixels: int) -> None:
+    """Refuse a picture without pixels or with too many.
+
+    Parameters
+    ----------
+    width, height : int
+        In pixels, as the header says.
+    max_pixels : int
+        Largest number of pixels allowed.
+
+    Raises
+    ------
+    ReadError
+        A side is 0 or less.
+    SizeError
+        There are more pixels than allowed.
+    """
+    if width < 1 or height < 1:
+        raise ReadError(f"a picture has at least one pixel, this one is {width}x{height}")
+    if width * height > max_pixels:
+        raise SizeError(
+            f"the picture is too large: {width}x{height} is {width * height / 1e6:.1f} million pixels, "
+            f"the limit is {max_pixels / 1e6:g} million; raise it with --max-pixels"
+        )
+
+
+def require_memory(needed: int) -> None:
+    """Refuse a job that needs more memory than there is.
+
+    Parameters
+    ----------
+    needed : int
+        Bytes, estimated from the header: samples of input and output.
+
+    Raises
+    ------
+    SizeError
+        The machine, the container or the process limit does not have that much.
+    """
+    if needed < _SMALL_JOB_BYTES:
+        return
+    available = available_memory()
+    if needed > available:
+        raise SizeError(
+            f"the picture needs about {needed / 2**30:.1f} GiB of memory, {available / 2**30:.1f} GiB are available; "
+            "free some memory or use a smaller picture"
+        )
+
+
+def available_memory() -> int:
+    """Return how many bytes this process can still get: machine, control group and process limit taken together."""
+    return min(_machine_bytes(), _cgroup_bytes(), _process_bytes())
+
+
+def _machine_bytes() -> int:
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return _NO_LIMIT
+
+
+def _cgroup_bytes() -> int:
+    """Limit less use of the control group; file cache that can be dropped does not count as used."""
+    for limit, used, inactive in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "inactive_file"),
+        (
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+            "total_inactive_file",
+        ),
+    ):
+        try:
+            with open(limit, encoding="ascii") as file:
+                text = file.read().strip()
+            if text == "max":
+                return _NO_LIMIT
+            with open(used, encoding="ascii") as file:
+                free = int(text) - int(file.read())
+            with open(os.path.join(os.path.dirname(limit), "memory.stat"), encoding="ascii") as file:
+                for line in file:
+                    if line.startswith(inactive + " "):
+                        free += int(line.split()[1])
+            return max(free, 0)
+        except (OSError, ValueError, IndexError):
+            continue
+    return _NO_LIMIT
+
+
+def _process_bytes() -> int:
+    try:
+        import resource
+    except ImportError:
+        return _NO_LIMIT
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY:
+        return _NO_LIMIT
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            used = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        used = 0
+    return max(limit - used, 0)

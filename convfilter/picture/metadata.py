@@ -1,0 +1,121 @@
+"""Metadata between Pillow's terms and ours."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from convfilter.picture.picture import JpegTables, Metadata, Text
+
+_EXIF_PREFIX = b"Exif\0\0"
+_PHOTOSHOP_PREFIX = b"Photoshop 3.0\0"
+#: A JPEG segment holds this much, its two length bytes not counted.
+_SEGMENT_BYTES = 65533
+_XMP_PREFIX_BYTES = 29
+
+
+def metadata_of(image: Any) -> Metadata:
+    """Collect what Pillow found in a file beside the samples.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        As opened, header read.
+
+    Returns
+    -------
+    Metadata
+    """
+    info = image.info
+    metadata = Metadata(icc=info.get("icc_profile") or None, xmp=_bytes(info.get("xmp")))
+    if raw := info.get("exif"):
+        metadata.exif = raw.removeprefix(_EXIF_PREFIX)
+    metadata.resolution = _resolution(info.get("dpi"))
+    if (comment := info.get("comment")) and image.format != "JPEG2000":  # there it is the encoder's advertisement
+        metadata.text.append(Text("Comment", _text(comment)))
+    if image.format in ("GIF", "WEBP", "AVIF"):
+        metadata.loop = _loop(image)
+    if image.format == "JPEG":
+        blocks = [data for name, data in image.applist if name == "APP13" and data.startswith(_PHOTOSHOP_PREFIX)]
+        metadata.photoshop = b"".join(block[len(_PHOTOSHOP_PREFIX) :] for block in blocks) or None
+        metadata.jpeg = _jpeg_tables(image)
+    return metadata
+
+
+def _bytes(value: Any) -> bytes | None:
+    if not value:
+        return None
+    return value.encode() if isinstance(value, str) else bytes(value)
+
+
+def _text(value: Any) -> str:
+    """Decode a remark of unknown encoding: UTF-8 if it is that, else Latin-1."""
+    if isinstance(value, str):
+        return value
+    try:
+        return bytes(value).decode("utf-8").rstrip("\0")
+    except UnicodeDecodeError:
+        return bytes(value).decode("latin-1").rstrip("\0")
+
+
+def _resolution(dpi: Any) -> tuple[float, float] | None:
+    """Return dots per inch, unless a careless writer left zero, nan or infinity."""
+    try:
+        x, y = (float(value) for value in dpi)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (x, y) if all(math.isfinite(value) and 0 < value < 1e6 for value in (x, y)) else None
+
+
+def _loop(image: Any) -> int | None:
+    """Return how often an animation plays; a GIF counts the repetitions after the first time."""
+    loop = image.info.get("loop")
+    if image.format == "GIF":
+        return 1 if loop is None else loop + 1 if loop else 0
+    return loop if loop is None else int(loop)
+
+
+def _jpeg_tables(image: Any) -> JpegTables:
+    from PIL.JpegImagePlugin import get_sampling
+
+    tables = {key: list(table) for key, table in image.quantization.items()}
+    return JpegTables(tables, get_sampling(image), bool(image.info.get("progressive")))
+
+
+def pillow_parameters(metadata: Metadata) -> dict[str, Any]:
+    """Return what Pillow's ``save`` takes to write the metadata; it ignores what a format has no place for."""
+    parameters: dict[str, Any] = {}
+    if metadata.icc:
+        parameters["icc_profile"] = metadata.icc
+    if metadata.exif:
+        parameters["exif"] = _EXIF_PREFIX + metadata.exif
+    if metadata.xmp:
+        parameters["xmp"] = metadata.xmp
+    if metadata.resolution:
+        parameters["dpi"] = metadata.resolution
+    return parameters
+
+
+def jpeg_parameters(metadata: Metadata) -> dict[str, Any]:
+    """Return what Pillow's ``save`` takes for a JPEG; a block that is too long for its segment is left out."""
+    parameters = pillow_parameters(metadata)
+    for name, room in (("exif", _SEGMENT_BYTES), ("xmp", _SEGMENT_BYTES - _XMP_PREFIX_BYTES)):
+        if len(parameters.get(name, b"")) > room:
+            del parameters[name]
+    if comment := comment_of(metadata):
+        parameters["comment"] = comment.encode()[:_SEGMENT_BYTES]
+    if metadata.photoshop:
+        room = _SEGMENT_BYTES - len(_PHOTOSHOP_PREFIX)
+        parts = [metadata.photoshop[at : at + room] for at in range(0, len(metadata.photoshop), room)]
+        segments = [_PHOTOSHOP_PREFIX + part for part in parts]
+        parameters["extra"] = b"".join(b"\xff\xed" + (len(each) + 2).to_bytes(2, "big") + each for each in segments)
+    return parameters
+
+
+def comment_of(metadata: Metadata) -> str | None:
+    """Return the remark for a format that has room for one: the comment, else the description."""
+    for keyword in ("Comment", "Description"):
+        for text in metadata.text:
+            if text.keyword == keyword:
+                return text.value
+    return None

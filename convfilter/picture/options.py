@@ -1,0 +1,85 @@
+"""How a picture is to be read and written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from convfilter.errors import ParameterError
+
+DEFAULT_MAX_PIXELS = 250_000_000
+Compression = Literal["fast", "default", "best"]
+Strip = Literal["most", "all"]
+COMPRESSIONS: tuple[Compression, ...] = ("fast", "default", "best")
+STRIPS: tuple[Strip, ...] = ("most", "all")
+SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How a picture is to be read.
+
+    Attributes
+    ----------
+    max_pixels : int
+        Largest width times height of a frame.
+    auto_orient : bool
+        Turn the pixels upright as EXIF says, and reset its orientation.
+    frame : int, or None
+        Take this frame alone, counted from 0; negative: from the end. None: all.
+    lenient : bool
+        Decode what is left of a truncated or damaged picture, with a note.
+    """
+
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    auto_orient: bool = True
+    frame: int | None = None
+    lenient: bool = False
+
+    def __post_init__(self) -> None:
+        if self.max_pixels < 1:
+            raise ParameterError(f"max_pixels must be at least 1, got {self.max_pixels}")
+
+
+@dataclass(frozen=True)
+class WriteOptions:
+    """How a picture is to be written.
+
+    Attributes
+    ----------
+    format : str, or None
+        Name of the format; None: by the suffix, for standard output that of the input.
+    quality : int, or None
+        1 to 100, for JPEG, WebP, AVIF and JPEG 2000. None: a JPEG keeps the tables it
+        was read with; else 92 (JPEG 2000: without loss).
+    subsampling : str, or None
+        Colour resolution of a JPEG or AVIF: "4:4:4", "4:2:2" or "4:2:0". None: as it was
+        read, else 4:2:0.
+    compression : str
+        "fast", "default" or "best": time against size, never against quality.
+    strip : str, or None
+        "most" drops the metadata but for colour (ICC profile), "all" drops that too.
+    background : str, or None
+        Colour behind a transparent picture; it then has no alpha any more.
+    threads : int, or None
+        None: one for each core.
+    """
+
+    format: str | None = None
+    quality: int | None = None
+    subsampling: str | None = None
+    compression: Compression = "default"
+    strip: Strip | None = None
+    background: str | None = None
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.quality is not None and not 1 <= self.quality <= 100:
+            raise ParameterError(f"quality must be 1 to 100, got {self.quality}")
+        for name, value, choices in (
+            ("subsampling", self.subsampling, SUBSAMPLINGS),
+            ("compression", self.compression, COMPRESSIONS),
+            ("strip", self.strip, STRIPS),
+        ):
+            if value is not None and value not in choices:
+                raise ParameterError(f"{name} must be one of {', '.join(choices)}, got {value!r}")

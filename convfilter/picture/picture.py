@@ -1,0 +1,188 @@
+"""What a picture file holds: frames of samples, and what is known about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Pixels = npt.NDArray[Any]
+Model = Literal["gray", "rgb", "cmyk"]
+
+#: Colour channels of each model, alpha not counted.
+CHANNELS: dict[str, int] = {"gray": 1, "rgb": 3, "cmyk": 4}
+
+
+@dataclass
+class Frame:
+    """One picture of a sequence, always the whole canvas.
+
+    Attributes
+    ----------
+    pixels : (H, W) or (H, W, C) array of uint8, uint16 or float32
+        C-contiguous, native byte order. Integers fill their range: white is
+        255 or 65535; the white of float32 is 1.
+    delay : (int, int), or None
+        How long an animation shows the frame, as a fraction of a second.
+    fallback : bool
+        True for a picture that only viewers without animation show (the
+        default image of an APNG that is not part of the animation).
+    """
+
+    pixels: Pixels
+    delay: tuple[int, int] | None = None
+    fallback: bool = False
+
+
+@dataclass(frozen=True)
+class Text:
+    """A remark in a file, such as ``Author``; ``language`` as in RFC 3066."""
+
+    keyword: str
+    value: str
+    language: str = ""
+    translated: str = ""
+
+
+@dataclass(frozen=True)
+class JpegTables:
+    """How a JPEG was compressed: quantisation tables, and Pillow's number of the subsampling (-1: another)."""
+
+    quantization: dict[int, list[int]]
+    subsampling: int
+    progressive: bool = False
+
+
+@dataclass
+class Metadata:
+    """All that a file says beside its samples.
+
+    Attributes
+    ----------
+    icc : bytes, or None
+        ICC profile.
+    exif : bytes, or None
+        EXIF as a TIFF structure, without the ``Exif`` prefix of a JPEG;
+        orientation reset where it has been applied, thumbnail dropped.
+    xmp : bytes, or None
+        XMP packet.
+    photoshop : bytes, or None
+        Image resources of a JPEG's APP13 segment or a TIFF's tag 34377; IPTC
+        lives there.
+    iptc : bytes, or None
+        IPTC-IIM records from a TIFF's tag 33723.
+    resolution : (float, float), or None
+        Dots per inch, (x, y).
+    text : list of Text
+        Remarks; ``Description`` and ``Comment`` have a place in TIFF and JPEG.
+    png : list of (bytes, bytes)
+        PNG chunks kept as they are: colour (gAMA, cHRM, sRGB, cICP, mDCV,
+        cLLI), tIME, and a pHYs that gives an aspect ratio only.
+    loop : int, or None
+        How often an animation plays, 0 for ever; None: the file does not say.
+    jpeg : JpegTables, or None
+        How the JPEG that was read was compressed.
+    associated_alpha : bool
+        The TIFF that was read held premultiplied colours; one that is written does so too.
+    """
+
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    photoshop: bytes | None = None
+    iptc: bytes | None = None
+    resolution: tuple[float, float] | None = None
+    text: list[Text] = field(default_factory=list)
+    png: list[tuple[bytes, bytes]] = field(default_factory=list)
+    loop: int | None = None
+    jpeg: JpegTables | None = None
+    associated_alpha: bool = False
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a format must be able to hold: a picture without its samples."""
+
+    width: int
+    height: int
+    model: Model
+    alpha: bool
+    frames: int = 1
+    format: str | None = None
+
+
+@dataclass
+class Picture:
+    """Samples and metadata of a picture file.
+
+    Attributes
+    ----------
+    frames : list of Frame
+        At least one; all of one dtype and number of channels.
+    model : "gray", "rgb" or "cmyk"
+        What the colour channels are. CMYK counts ink: 0 is white.
+    alpha : bool
+        The last channel is opacity, straight (not premultiplied).
+    format : str, or None
+        Name of the format, as found from the content: "PNG", "JPEG", ...
+    metadata : Metadata
+    notes : tuple of str
+        What the user should hear about the reading, one line each.
+    """
+
+    frames: list[Frame]
+    model: Model = "rgb"
+    alpha: bool = False
+    format: str | None = None
+    metadata: Metadata = field(default_factory=Metadata)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def pixels(self) -> Pixels:
+        """The samples of the first frame, often the only one."""
+        return self.frames[0].pixels
+
+    @pixels.setter
+    def pixels(self, pixels: Pixels) -> None:
+        self.frames[0].pixels = pixels
+
+    @property
+    def outline(self) -> Outline:
+        """Size and kind; the size is that of the largest frame on each axis."""
+        height = max(frame.pixels.shape[0] for frame in self.frames)
+        width = max(frame.pixels.shape[1] for frame in self.frames)
+        return Outline(width, height, self.model, self.alpha, len(self.frames), self.format)
+
+    @classmethod
+    def from_array(cls, pixels: Pixels) -> Picture:
+        """Take an array as a picture: 1 to 4 channels are grey, grey and alpha, RGB, RGBA.
+
+        Parameters
+        ----------
+        pixels : (H, W) or (H, W, C) array of uint8, uint16 or float32
+
+        Returns
+        -------
+        Picture
+
+        Raises
+        ------
+        ValueError
+            The array has another shape or another dtype.
+        """
+        if pixels.dtype not in (np.uint8, np.uint16, np.float32):
+            raise ValueError(f"samples must be uint8, uint16 or float32, got {pixels.dtype}")
+        if pixels.ndim not in (2, 3) or not 1 <= channels_of(pixels) <= 4 or 0 in pixels.shape:
+            raise ValueError(f"a picture is a (H, W) or (H, W, 1 to 4) array without empty axes, got {pixels.shape}")
+        channels = channels_of(pixels)
+        if pixels.ndim == 3 and channels == 1:
+            pixels = pixels[:, :, 0]
+        model: Model = "gray" if channels < 3 else "rgb"
+        return cls([Frame(np.ascontiguousarray(pixels))], model, channels in (2, 4))
+
+
+def channels_of(pixels: Pixels) -> int:
+    """Count the channels of a (H, W) or (H, W, C) array."""
+    return 1 if pixels.ndim == 2 else int(pixels.shape[2])

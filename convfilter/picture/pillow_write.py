@@ -1,0 +1,151 @@
+"""Formats that Pillow writes: JPEG, WebP, GIF, AVIF, JPEG 2000, BMP and a few old ones."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from convfilter.errors import WriteError
+from convfilter.picture import exif
+from convfilter.picture.metadata import comment_of, jpeg_parameters, pillow_parameters
+from convfilter.picture.options import WriteOptions
+from convfilter.picture.picture import Frame, Metadata, Picture, Pixels
+
+DEFAULT_QUALITY = 92
+_SUBSAMPLINGS = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
+_PILLOW_NAMES = {"WebP": "WEBP"}
+_MODES = {("gray", False): "L", ("gray", True): "LA", ("rgb", False): "RGB", ("rgb", True): "RGBA"}
+_GIF_TICKS = 100
+#: zlib-like effort for each name of ``--compression``.
+_WEBP_METHODS = {"fast": 2, "default": 4, "best": 6}
+_AVIF_SPEEDS = {"fast": 9, "default": 6, "best": 2}
+
+
+def write_pillow(file: BinaryIO, name: str, picture: Picture, options: WriteOptions) -> None:
+    """Write a picture in one of the formats that Pillow encodes.
+
+    Parameters
+    ----------
+    file : BinaryIO
+    name : str
+        A name of ``formats.FORMATS``.
+    picture : Picture
+        Pixels of a dtype and a model that the format holds.
+    options : WriteOptions
+
+    Raises
+    ------
+    WriteError
+        The encoder refuses.
+    """
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    height, width = picture.pixels.shape[:2]
+    metadata = picture.metadata
+    metadata.exif = exif.with_size(metadata.exif, width, height)
+    frames = [frame for frame in picture.frames if not frame.fallback]
+    if name == "JPEG2000" and picture.pixels.dtype == np.uint16:
+        _write_deep_jpeg2000(file, picture.pixels, options)
+        return
+    images = [_image(frame.pixels, picture) for frame in frames]
+    parameters = _PARAMETERS.get(name, _other)(metadata, picture, options, frames)
+    if len(images) > 1:
+        parameters |= {"save_all": True, "append_images": images[1:]}
+    try:
+        images[0].save(file, _PILLOW_NAMES.get(name, name), **parameters)
+    except OSError:
+        raise
+    except (ValueError, TypeError, RuntimeError, KeyError, SystemError) as error:
+        raise WriteError(f"the picture cannot be written as {name}: {error}") from error
+
+
+def _image(pixels: Pixels, picture: Picture) -> Any:
+    if picture.model == "cmyk":
+        return Image.frombuffer("CMYK", (pixels.shape[1], pixels.shape[0]), pixels, "raw", "CMYK", 0, 1)
+    height, width = pixels.shape[:2]
+    mode = _MODES[picture.model, picture.alpha]
+    return Image.frombuffer(mode, (width, height), pixels, "raw", mode, 0, 1)
+
+
+def _jpeg(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
+    """Keep the tables and the subsampling of a JPEG, unless a quality is asked for."""
+    parameters = jpeg_parameters(metadata)
+    source = metadata.jpeg
+    if options.quality is None and source and sorted(source.quantization) == list(range(len(source.quantization))):
+        parameters["qtables"] = source.quantization
+        parameters["quality"] = -1
+    else:
+        parameters["quality"] = DEFAULT_QUALITY if options.quality is None else options.quality
+    if options.subsampling is not None:
+        parameters["subsampling"] = _SUBSAMPLINGS[options.subsampling]
+    elif source and source.subsampling >= 0:
+        parameters["subsampling"] = source.subsampling
+    parameters["progressive"] = options.compression == "best" or bool(source and source.progressive)
+    parameters["optimize"] = options.compression == "best"
+    return parameters
+
+
+def _animation(metadata: Metadata, frames: list[Frame]) -> dict[str, Any]:
+    if len(frames) == 1:
+        return {}
+    delays = [frame.delay or (1, 10) for frame in frames]
+    return {
+        "duration": [round(1000 * numerator / denominator) for numerator, denominator in delays],
+        "loop": metadata.loop or 0,
+    }
+
+
+def _webp(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
+    parameters = pillow_parameters(metadata) | _animation(metadata, frames)
+    quality = DEFAULT_QUALITY if options.quality is None else options.quality
+    return parameters | {"quality": quality, "method": _WEBP_METHODS[options.compression], "exact": True}
+
+
+def _avif(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
+    parameters = pillow_parameters(metadata) | _animation(metadata, frames)
+    parameters.pop("loop", None)
+    parameters["quality"] = DEFAULT_QUALITY if options.quality is None else options.quality
+    parameters["speed"] = _AVIF_SPEEDS[options.compression]
+    if options.subsampling:
+        parameters["subsampling"] = options.subsampling
+    return parameters
+
+
+def _gif(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
+    """Write whole frames; where they are transparent each must clear the one before."""
+    parameters = _animation(metadata, frames)
+    if len(frames) > 1:
+        parameters["disposal"] = 2 if picture.alpha else 1
+        if metadata.loop == 1:
+            del parameters["loop"]
+        elif metadata.loop:
+            parameters["loop"] = metadata.loop - 1
+    if comment := comment_of(metadata):
+        parameters["comment"] = comment.encode()
+    return parameters
+
+
+def _jpeg2000(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
+    """Write without loss, unless a quality is asked for: the ratio of the error, in dB."""
+    if options.quality is None:
+        return {"irreversible": False}
+    return {"irreversible": True, "quality_mode": "dB", "quality_layers": [20 + 0.4 * options.quality]}
+
+
+def _write_deep_jpeg2000(file: BinaryIO, pixels: Pixels, options: WriteOptions) -> None:
+    """Write 16 bits, which Pillow has for grey only."""
+    import imagecodecs
+
+    name = getattr(file, "name", "")
+    codec = "jp2" if str(name).lower().endswith((".jp2", ".jpx", ".jpf")) else "j2k"
+    level = 0 if options.quality is None else 20 + options.quality * 2 // 5
+    file.write(imagecodecs.jpeg2k_encode(pixels, level=level, codecformat=codec, reversible=options.quality is None))
+
+
+def _other(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
+    return {"dpi": metadata.resolution} if metadata.resolution else {}
+
+
+_PARAMETERS = {"JPEG": _jpeg, "WebP": _webp, "AVIF": _avif, "GIF": _gif, "JPEG2000": _jpeg2000}

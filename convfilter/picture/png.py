@@ -1,0 +1,59 @@
+"""What PNG is made of: the signature, chunks, the header; shared by reader and writer.
+
+Portable Network Graphics (PNG) Specification, third edition, W3C 2025.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+#: Chunks that say how the samples look.
+COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI")
+#: Samples per pixel, by colour type.
+SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+PALETTE = 3
+#: Bit depths allowed for each colour type.
+DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+#: Adam7: first column, first row, column step, row step of each pass.
+PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+XMP_KEYWORD = "XML:com.adobe.xmp"
+INCHES_PER_METRE = 1 / 0.0254
+
+
+@dataclass(frozen=True)
+class Header:
+    """IHDR: size, bits per sample, colour type, interlacing."""
+
+    width: int
+    height: int
+    depth: int
+    colour: int
+    interlaced: bool
+
+    @property
+    def bits_per_pixel(self) -> int:
+        """Bits of one pixel in the file."""
+        return SAMPLES[self.colour] * self.depth
+
+    def row_bytes(self, width: int) -> int:
+        """Bytes of a row of ``width`` pixels, without its filter byte."""
+        return (width * self.bits_per_pixel + 7) // 8
+
+    def passes(self) -> list[tuple[int, int, int, int, int, int]]:
+        """List the images that the data consists of: (column, row, column step, row step, width, height)."""
+        grid = PASSES if self.interlaced else ((0, 0, 1, 1),)
+        sizes = [
+            (x, y, dx, dy, (self.width - x + dx - 1) // dx, (self.height - y + dy - 1) // dy) for x, y, dx, dy in grid
+        ]
+        return [each for each in sizes if each[4] > 0 and each[5] > 0]
+
+    @property
+    def data_bytes(self) -> int:
+        """Bytes of all rows with their filter bytes, before compression."""
+        return sum(height * (1 + self.row_bytes(width)) for *_, width, height in self.passes())
+
+    def packed(self) -> bytes:
+        """Return the 13 bytes of the chunk."""
+        return struct.pack(">IIBBBBB", self.width, self.height, self.depth, self.colour, 0, 0, self.interlaced)

@@ -1,0 +1,280 @@
+"""The chunks of a PNG file: order, lengths and checksums judged, contents filed away; no pixel is decoded."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from convfilter.errors import ReadError
+from convfilter.picture import apng, limits, png
+from convfilter.picture.options import ReadOptions
+from convfilter.picture.picture import Metadata, Text
+
+#: All chunks but the pixels, and text and profiles inflated; as much as Pillow allows.
+_MAX_ANCILLARY_BYTES = 64 * 2**20
+#: Incompressible data grows by 5 bytes in 64 KiB; careless encoders with many small blocks add more.
+_SLACK = 1.1
+_SLACK_BYTES = 4096
+_MAX_LENGTH = 2**31 - 1
+_PIXELS = (b"IDAT", b"fdAT")
+_FIXED_LENGTHS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4, b"pHYs": 9, b"tIME": 7, b"mDCV": 24, b"cLLI": 8}
+_ANCILLARY_BIT = 0x20
+
+
+@dataclass
+class Image:
+    """Compressed data of one image, and for a frame of an animation its fcTL."""
+
+    control: apng.Control | None = None
+    parts: list[bytes] = field(default_factory=list)
+    size: int = 0
+
+
+@dataclass
+class Content:
+    """What the chunks of a file say; ``plays`` is None for a still picture."""
+
+    header: png.Header
+    images: list[Image] = field(default_factory=list)
+    palette: bytes = b""
+    transparency: bytes | None = None
+    plays: int | None = None
+    metadata: Metadata = field(default_factory=Metadata)
+    notes: list[str] = field(default_factory=list)
+
+
+class ChunkReader:
+    """Walks through the chunks of a file.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        At its beginning.
+    options : ReadOptions
+        With ``lenient``, damage becomes a note where anything is left to decode.
+    """
+
+    def __init__(self, file: BinaryIO, options: ReadOptions) -> None:
+        self._file = file
+        self._options = options
+        self._notes: list[str] = []
+        self._most_data = 0
+        self._text_bytes = 0
+
+    def content(self) -> Content:
+        """Read all chunks up to IEND.
+
+        Raises
+        ------
+        ReadError
+            The file is truncated or damaged.
+        SizeError
+            The picture is larger than allowed.
+        """
+        if self._file.read(8) != png.SIGNATURE:
+            raise ReadError("the PNG signature is damaged; the file may have been sent as text")
+        chunks = self._chunks()
+        kind, data = next(chunks, (b"", b""))
+        if kind != b"IHDR":
+            raise ReadError("the PNG is damaged: it does not begin with an IHDR chunk")
+        content = Content(self._header(data), notes=self._notes)
+        for kind, data in chunks:
+            self._take(content, kind, data)
+        if content.header.colour == png.PALETTE and not content.palette:
+            raise ReadError("the PNG is damaged: palette colours without a palette (no PLTE chunk)")
+        return content
+
+    def _chunks(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (kind, data) with checked CRC; large chunks are refused before they are read."""
+        from isal import isal_zlib
+
+        ancillary = 0
+        while True:
+            head = self._file.read(8)
+            if len(head) < 8:
+                self._damaged("the PNG is truncated: it ends before its IEND chunk")
+                return
+            length, kind = struct.unpack(">I4s", head)
+            if length > _MAX_LENGTH or not kind.isalpha():
+                self._damaged("the PNG is damaged: a chunk has no valid name or length")
+                return
+            ancillary += length if kind not in _PIXELS else 0
+            self._require_allowance(kind, length, ancillary)
+            data = self._file.read(length)
+            crc = self._file.read(4)
+            if len(crc) < 4:
+                self._damaged(f"the PNG is truncated in its {kind.decode()} chunk")
+            elif isal_zlib.crc32(data, isal_zlib.crc32(kind)) != int.from_bytes(crc, "big"):
+                self._damaged(f"the PNG is damaged: wrong checksum in its {kind.decode()} chunk")
+                if kind[0] & _ANCILLARY_BIT:
+                    continue
+            if kind == b"IEND":
+                return
+            if len(crc) == 4 or kind in _PIXELS:
+                yield kind, data
+
+    def _require_allowance(self, kind: bytes, length: int, ancillary: int) -> None:
+        if ancillary > _MAX_ANCILLARY_BYTES:
+            raise ReadError(
+                f"the PNG holds more than {_MAX_ANCILLARY_BYTES >> 20} MiB beside its pixels "
+                f"({kind.decode()} chunk of {length} bytes)"
+            )
+        if kind in _PIXELS and length > self._most_data:
+            raise ReadError(f"the PNG is damaged: {length} bytes of data are more than its size needs")
+
+    def _damaged(self, what: str) -> None:
+        """Refuse the file, or note the damage if what is left of it is wanted."""
+        if not self._options.lenient:
+            raise ReadError(f"{what}; --lenient decodes what is left")
+        self._notes.append(what)
+
+    def _header(self, data: bytes) -> png.Header:
+        if len(data) != 13:
+            raise ReadError(f"the PNG is damaged: its IHDR chunk has {len(data)} bytes, 13 are right")
+        width, height, depth, colour, compression, filtering, interlacing = struct.unpack(">IIBBBBB", data)
+        if depth not in png.DEPTHS.get(colour, ()):
+            raise ReadError(f"the PNG is damaged: colour type {colour} with {depth} bits does not exist")
+        if compression or filtering or interlacing > 1:
+            raise ReadError("the PNG is damaged: unknown compression, filter or interlace method")
+        limits.require_size(width, height, self._options.max_pixels)
+        header = png.Header(width, height, depth, colour, bool(interlacing))
+        self._most_data = int(header.data_bytes * _SLACK) + _SLACK_BYTES
+        return header
+
+    def _take(self, content: Content, kind: bytes, data: bytes) -> None:
+        """File one chunk away."""
+        if kind in _FIXED_LENGTHS and len(data) != _FIXED_LENGTHS[kind]:
+            self._damaged(f"the PNG is damaged: its {kind.decode()} chunk has {len(data)} bytes")
+        elif kind in _TAKERS:
+            _TAKERS[kind](self, content, data)
+        elif kind in png.COLOUR_CHUNKS or kind == b"tIME":
+            content.metadata.png.append((kind, data))
+        elif not kind[0] & _ANCILLARY_BIT:
+            raise ReadError(f"the PNG has a chunk that decoders must know, and this one does not: {kind.decode()}")
+
+    def _take_pixels(self, content: Content, data: bytes) -> None:
+        if not content.images:
+            content.images.append(Image())
+        self._append(content.images[0], data)
+
+    def _take_frame_pixels(self, content: Content, data: bytes) -> None:
+        if content.plays is None:
+            return
+        if not content.images or content.images[-1].control is None:
+            raise ReadError("the PNG is damaged: data of a frame without its fcTL chunk")
+        self._append(content.images[-1], data[4:])
+
+    def _append(self, image: Image, data: bytes) -> None:
+        image.size += len(data)
+        if image.size > self._most_data:
+            raise ReadError(f"the PNG is damaged: {image.size} bytes of data are more than its size needs")
+        image.parts.append(data)
+
+    def _take_animation(self, content: Content, data: bytes) -> None:
+        """Note that frames follow; an acTL behind the first image counts for nothing."""
+        if len(data) == 8 and not content.images and int.from_bytes(data[:4], "big") > 0:
+            content.plays = int.from_bytes(data[4:], "big")
+
+    def _take_control(self, content: Content, data: bytes) -> None:
+        if content.plays is not None:
+            control = apng.Control.parsed(data, content.header)
+            if not content.images and (control.width, control.height) != (content.header.width, content.header.height):
+                raise ReadError("the PNG is damaged: its first frame is smaller than the picture")
+            content.images.append(Image(control))
+            # Whole canvases are kept, however small a frame is in the file.
+            limits.require_memory(8 * content.header.width * content.header.height * len(content.images))
+
+    def _take_palette(self, content: Content, data: bytes) -> None:
+        if not data or len(data) % 3 or len(data) > 768:
+            raise ReadError(f"the PNG is damaged: its palette has {len(data)} bytes")
+        content.palette = data
+
+    def _take_transparency(self, content: Content, data: bytes) -> None:
+        expected = {0: 2, 2: 6}.get(content.header.colour)
+        right = len(data) == expected if expected else 0 < len(data) <= len(content.palette) // 3
+        if content.header.colour in (4, 6) or not right:
+            self._damaged(f"the PNG is damaged: its tRNS chunk has {len(data)} bytes")
+        else:
+            content.transparency = data
+
+    def _take_exif(self, content: Content, data: bytes) -> None:
+        content.metadata.exif = data
+
+    def _take_resolution(self, content: Content, data: bytes) -> None:
+        x, y, unit = struct.unpack(">IIB", data)
+        if unit == 1 and x and y:
+            content.metadata.resolution = (x / png.INCHES_PER_METRE, y / png.INCHES_PER_METRE)
+        else:
+            content.metadata.png.append((b"pHYs", data))
+
+    def _take_profile(self, content: Content, data: bytes) -> None:
+        _, _, rest = data.partition(b"\0")
+        content.metadata.icc = self._inflated(rest[1:], "iCCP")
+
+    def _take_latin(self, content: Content, data: bytes) -> None:
+        keyword, zero, value = data.partition(b"\0")
+        self._take_text(content, Text(keyword.decode("latin-1") if zero else "", value.decode("latin-1")))
+
+    def _take_compressed(self, content: Content, data: bytes) -> None:
+        keyword, _, rest = data.partition(b"\0")
+        value = self._inflated(rest[1:], "zTXt")
+        if value is not None:
+            self._take_text(content, Text(keyword.decode("latin-1"), value.decode("latin-1")))
+
+    def _take_international(self, content: Content, data: bytes) -> None:
+        keyword, _, rest = data.partition(b"\0")
+        fields = rest[2:].split(b"\0", 2)
+        if len(fields) < 3:
+            self._damaged("the PNG is damaged: an iTXt chunk ends early")
+            return
+        value: bytes | None = fields[2]
+        if rest[0] == 1:
+            value = self._inflated(fields[2], "iTXt")
+        if value is None:
+            return
+        if keyword == png.XMP_KEYWORD.encode():
+            content.metadata.xmp = value
+        else:
+            language, translated = fields[0].decode("ascii", "replace"), fields[1].decode("utf-8", "replace")
+            text = Text(keyword.decode("latin-1"), value.decode("utf-8", "replace"), language, translated)
+            self._take_text(content, text)
+
+    def _take_text(self, content: Content, text: Text) -> None:
+        if text.keyword:
+            content.metadata.text.append(text)
+        else:
+            self._damaged("the PNG is damaged: a text chunk has no keyword")
+
+    def _inflated(self, data: bytes, kind: str) -> bytes | None:
+        """Inflate within what is left of the allowance for text and profiles."""
+        stream = zlib.decompressobj()
+        try:
+            value = stream.decompress(data, _MAX_ANCILLARY_BYTES - self._text_bytes + 1)
+        except zlib.error:
+            self._damaged(f"the PNG is damaged: its {kind} chunk does not decompress")
+            return None
+        self._text_bytes += len(value)
+        if self._text_bytes > _MAX_ANCILLARY_BYTES:
+            raise ReadError(f"the text of the PNG is larger than {_MAX_ANCILLARY_BYTES >> 20} MiB ({kind} chunk)")
+        if not stream.eof:
+            self._damaged(f"the PNG is truncated in its {kind} chunk")
+        return value
+
+
+_TAKERS: dict[bytes, Callable[[ChunkReader, Content, bytes], None]] = {
+    b"IDAT": ChunkReader._take_pixels,
+    b"fdAT": ChunkReader._take_frame_pixels,
+    b"acTL": ChunkReader._take_animation,
+    b"fcTL": ChunkReader._take_control,
+    b"PLTE": ChunkReader._take_palette,
+    b"tRNS": ChunkReader._take_transparency,
+    b"eXIf": ChunkReader._take_exif,
+    b"pHYs": ChunkReader._take_resolution,
+    b"iCCP": ChunkReader._take_profile,
+    b"tEXt": ChunkReader._take_latin,
+    b"zTXt": ChunkReader._take_compressed,
+    b"iTXt": ChunkReader._take_international,
+}

@@ -1,0 +1,96 @@
+"""PNG reader: all depths and colour types, animations, everything to 8- or 16-bit channels."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+import numpy as np
+
+from convfilter.errors import ReadError
+from convfilter.picture import apng, colour, limits, png
+from convfilter.picture.options import ReadOptions
+from convfilter.picture.picture import Frame, Model, Picture, Pixels
+from convfilter.picture.png_chunks import ChunkReader, Content, Image
+from convfilter.picture.png_data import decode_samples
+
+
+def read_png(file: BinaryIO, options: ReadOptions) -> Picture:
+    """Read a PNG or an APNG.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Seekable, at its beginning.
+    options : ReadOptions
+
+    Returns
+    -------
+    Picture
+        uint8 samples for depths up to 8 bits (full range), uint16 for 16;
+        palette and colour key become RGB(A) and grey with alpha.
+
+    Raises
+    ------
+    ReadError
+        The file is truncated or damaged, or a checksum is wrong.
+    SizeError
+        It is larger than allowed, or than the memory.
+    """
+    content = ChunkReader(file, options).content()
+    images = content.images if content.plays is not None else content.images[:1]
+    if not images or images[0].size == 0:
+        raise ReadError("the PNG holds no pixels (no IDAT chunk)")
+    header = content.header
+    model: Model = "rgb" if header.colour & 2 else "gray"
+    alpha = header.colour in (4, 6) or content.transparency is not None
+    channels = (3 if model == "rgb" else 1) + alpha
+    limits.require_memory(2 * header.width * header.height * channels * (2 if header.depth == 16 else 1) * len(images))
+    if len(images) == 1:
+        frames = [Frame(_decoded(content, images[0], options))]
+    else:
+        parts = [(image.control, _decoded(content, image, options)) for image in images]
+        frames, alpha = apng.composed(parts, header.width, header.height, alpha)
+        content.metadata.loop = content.plays
+    return Picture(frames, model, alpha, "PNG", content.metadata, tuple(dict.fromkeys(content.notes)))
+
+
+def _decoded(content: Content, image: Image, options: ReadOptions) -> Pixels:
+    """Inflate and expand one image to 8- or 16-bit channels."""
+    header = content.header
+    if image.control is not None:
+        header = png.Header(image.control.width, image.control.height, header.depth, header.colour, header.interlaced)
+    samples, note = decode_samples(header, image.parts, lenient=options.lenient)
+    image.parts.clear()
+    if note:
+        content.notes.append(note)
+    if header.colour == png.PALETTE:
+        return _from_palette(samples, content, options)
+    return _with_key(samples, content)
+
+
+def _with_key(samples: Pixels, content: Content) -> Pixels:
+    """Turn a colour key into an alpha channel, and few bits into the whole 8-bit range."""
+    depth, key = content.header.depth, content.transparency
+    pixels = colour.widened(samples, 2**depth - 1) if depth < 8 else samples
+    if key is None:
+        return pixels
+    keys = np.frombuffer(key, ">u2")
+    matches = samples == keys if samples.ndim == 2 else (samples == keys).all(axis=2)
+    alpha = np.where(matches, 0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
+    return np.dstack([pixels, alpha])
+
+
+def _from_palette(indices: Pixels, content: Content, options: ReadOptions) -> Pixels:
+    """Look the colours up; an entry that the palette lacks is damage, or black."""
+    colours = np.frombuffer(content.palette, np.uint8).reshape(-1, 3)
+    highest = int(indices.max())
+    if highest >= len(colours) and not options.lenient:
+        raise ReadError(
+            f"the PNG is damaged: a pixel has palette entry {highest} of {len(colours)}; --lenient takes it as black"
+        )
+    table = np.zeros((256, 3 if content.transparency is None else 4), np.uint8)
+    table[: len(colours), :3] = colours
+    if content.transparency is not None:
+        table[:, 3] = 255
+        table[: len(content.transparency), 3] = np.frombuffer(content.transparency, np.uint8)
+    return table[indices]

@@ -1,0 +1,192 @@
+"""PNG writer: rows filtered, strips deflated by ISA-L on all cores, one zlib stream.
+
+Each strip of rows is filtered and deflated by itself (its last block ends with a
+sync flush, so the strips join into one valid stream), and the Adler-32 of the
+whole is combined from those of the strips. Where the strips end depends on the
+picture alone, so any number of threads writes the same bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.picture import exif, png
+from convfilter.picture.parallel import in_order
+from convfilter.picture.picture import Frame, Metadata, Pixels, Text, channels_of
+
+#: Samples of a strip: long enough that its own Huffman tables and its empty window cost less than 1 %.
+_STRIP_BYTES = 1 << 19
+_ADLER_BASE = 65521
+_COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
+_MAX_CHUNK = 2**31 - 1
+
+Bytes = npt.NDArray[np.uint8]
+Deflate = Callable[[Bytes, bool], bytes]
+
+
+def write_png(
+    file: BinaryIO, frames: list[Frame], metadata: Metadata, *, compression: str = "default", threads: int | None = None
+) -> None:
+    """Write a PNG, or an APNG if there is more than one frame.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Written from its position; need not be seekable.
+    frames : list of Frame
+        Pixels of uint8 or uint16, 1 to 4 channels, all of one size.
+    metadata : Metadata
+    compression : "fast", "default" or "best"
+    threads : int, optional
+        None: one for each core. The bytes do not depend on it.
+    """
+    first = frames[0].pixels
+    height, width = first.shape[:2]
+    header = png.Header(width, height, first.itemsize * 8, _COLOUR_TYPES[channels_of(first)], False)
+    file.write(png.SIGNATURE)
+    _write_chunk(file, b"IHDR", header.packed())
+    for kind, data in _metadata_chunks(metadata, width, height):
+        _write_chunk(file, kind, data)
+    shown = [frame for frame in frames if not frame.fallback]
+    sequence = 0
+    if len(frames) > 1:
+        _write_chunk(file, b"acTL", struct.pack(">II", len(shown), metadata.loop or 0))
+    for index, frame in enumerate(frames):
+        if len(frames) > 1 and not frame.fallback:
+            _write_chunk(file, b"fcTL", _frame_control(sequence, width, height, frame))
+            sequence += 1
+        for data in _zlib_stream(frame.pixels, compression, threads):
+            if index == 0:
+                _write_chunk(file, b"IDAT", data)
+            else:
+                _write_chunk(file, b"fdAT", struct.pack(">I", sequence), data)
+                sequence += 1
+    _write_chunk(file, b"IEND")
+
+
+def _write_chunk(file: BinaryIO, kind: bytes, *parts: bytes) -> None:
+    from isal import isal_zlib
+
+    crc = isal_zlib.crc32(kind)
+    for part in parts:
+        crc = isal_zlib.crc32(part, crc)
+    file.write(struct.pack(">I", sum(map(len, parts))) + kind)
+    for part in parts:
+        file.write(part)
+    file.write(struct.pack(">I", crc))
+
+
+def _frame_control(sequence: int, width: int, height: int, frame: Frame) -> bytes:
+    """Say that the frame replaces the whole canvas and stays until the next one does."""
+    numerator, denominator = frame.delay or (1, 10)
+    return struct.pack(">IIIIIHHBB", sequence, width, height, 0, 0, numerator, denominator, 0, 0)
+
+
+def _zlib_stream(pixels: Pixels, compression: str, threads: int | None) -> Iterator[bytes]:
+    """Compress the picture strip by strip; what comes out, joined, is one zlib stream."""
+    from isal import isal_zlib
+
+    deflate = _deflater(compression)
+    height = pixels.shape[0]
+    row_bytes = pixels[0].nbytes
+    rows = max(1, _STRIP_BYTES // (1 + row_bytes))
+    starts = range(0, height, rows)
+
+    def strip(start: int) -> tuple[bytes, int, int]:
+        filtered = _filtered(pixels, start, min(start + rows, height))
+        return deflate(filtered, start + rows >= height), isal_zlib.adler32(filtered), filtered.size
+
+    adler = 1
+    head = b"\x78\x01"
+    for data, part, size in in_order(strip, starts, threads):
+        adler = adler32_combine(adler, part, size)
+        yield head + data
+        head = b""
+    yield struct.pack(">I", adler)
+
+
+def _filtered(pixels: Pixels, start: int, stop: int) -> Bytes:
+    """Filter rows by Up: the byte above is subtracted; each row behind its filter byte."""
+    above = max(start - 1, 0)
+    rows = np.ascontiguousarray(pixels[above:stop])
+    if rows.dtype != np.uint8:
+        rows = rows.astype(">u2").view(np.uint8)
+    rows = rows.reshape(stop - above, -1)
+    out = np.empty((stop - start, 1 + rows.shape[1]), np.uint8)
+    out[:, 0] = 2
+    if start == 0:
+        out[0, 1:] = rows[0]
+        np.subtract(rows[1:], rows[:-1], out=out[1:, 1:])
+    else:
+        np.subtract(rows[1:], rows[:-1], out=out[:, 1:])
+    return out.reshape(-1)
+
+
+def _deflater(compression: str) -> Deflate:
+    """Return a function (bytes, whether they are the last) -> raw deflate blocks that end on a byte."""
+    if compression == "best":
+
+        def best(data: Bytes, last: bool) -> bytes:
+            stream = zlib.compressobj(9, zlib.DEFLATED, -15, 9)
+            return stream.compress(data.data) + stream.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
+
+        return best
+    from isal import isal_zlib
+
+    level = 0 if compression == "fast" else 1
+
+    def isal(data: Bytes, last: bool) -> bytes:
+        stream = isal_zlib.compressobj(level, isal_zlib.DEFLATED, -15)
+        return bytes(stream.compress(data) + stream.flush(isal_zlib.Z_FINISH if last else isal_zlib.Z_SYNC_FLUSH))
+
+    return isal
+
+
+def adler32_combine(first: int, second: int, second_bytes: int) -> int:
+    """Return the Adler-32 of two pieces of data joined, from the Adler-32 of each and the length of the second.
+
+    Source: RFC 1950, section 8; the sums of the second piece start from those of the first.
+    """
+    low = (first & 0xFFFF) + (second & 0xFFFF) - 1
+    high = (first >> 16) + (second >> 16) + second_bytes * ((first & 0xFFFF) - 1)
+    return (high % _ADLER_BASE) << 16 | (low % _ADLER_BASE)
+
+
+def _metadata_chunks(metadata: Metadata, width: int, height: int) -> Iterator[tuple[bytes, bytes]]:
+    """List the chunks between IHDR and the pixels, in the order that the specification wants."""
+    kept = [(kind, data) for kind, data in metadata.png if not (kind in (b"sRGB", b"cICP") and metadata.icc)]
+    yield from ((kind, data) for kind, data in kept if kind in png.COLOUR_CHUNKS)
+    if metadata.icc:
+        yield b"iCCP", b"icc\0\0" + zlib.compress(metadata.icc, 9)
+    if metadata.resolution:
+        x, y = (min(max(round(dots * png.INCHES_PER_METRE), 0), _MAX_CHUNK) for dots in metadata.resolution)
+        yield b"pHYs", struct.pack(">IIB", x, y, 1)
+    yield from ((kind, data) for kind, data in kept if kind not in png.COLOUR_CHUNKS)
+    if metadata.exif:
+        yield b"eXIf", exif.with_size(metadata.exif, width, height) or b""
+    if metadata.xmp:
+        yield b"iTXt", png.XMP_KEYWORD.encode() + b"\0\0\0\0\0" + metadata.xmp
+    yield from (_text_chunk(text) for text in metadata.text)
+
+
+def _text_chunk(text: Text) -> tuple[bytes, bytes]:
+    """Write a remark as tEXt where Latin-1 holds it, else as iTXt."""
+    keyword = text.keyword.encode("latin-1", "replace")[:79].strip() or b"Comment"
+    if not text.language and not text.translated:
+        try:
+            value = text.value.encode("latin-1")
+        except UnicodeEncodeError:
+            pass
+        else:
+            if len(value) < 1024:
+                return b"tEXt", keyword + b"\0" + value
+            return b"zTXt", keyword + b"\0\0" + zlib.compress(value, 9)
+    language = text.language.encode("ascii", "replace")
+    fields = b"\0\0\0" + language + b"\0" + text.translated.encode() + b"\0"
+    return b"iTXt", keyword + fields + text.value.encode()

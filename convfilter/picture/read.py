@@ -1,0 +1,83 @@
+"""From a file to a picture: the format by content, the size judged first, the picture turned upright."""
+
+from __future__ import annotations
+
+import os
+from typing import BinaryIO
+
+from convfilter.errors import ReadError
+from convfilter.picture import exif, formats, source
+from convfilter.picture.options import ReadOptions
+from convfilter.picture.picture import Picture
+
+__all__ = ["ReadOptions", "read"]
+
+_DEFAULTS = ReadOptions()
+
+
+def read(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEFAULTS) -> Picture:
+    """Read a picture file.
+
+    Parameters
+    ----------
+    where : path, "-" for standard input, or a binary file
+    options : ReadOptions, optional
+
+    Returns
+    -------
+    Picture
+        At the depth of the file, upright, with its metadata.
+
+    Raises
+    ------
+    ReadError
+        There is no such file, or it is damaged, or no picture. The message
+        does not name the file: the caller knows it.
+    SizeError
+        The picture is larger than allowed, or than the memory.
+
+    Examples
+    --------
+    >>> import io
+    >>> read(io.BytesIO(b"P5 2 1 255 ab")).pixels
+    array([[97, 98]], dtype=uint8)
+    """
+    with source.opened(where) as file:
+        picture = _decoded(file, options)
+    _orient(picture, options)
+    return picture
+
+
+def _decoded(file: BinaryIO, options: ReadOptions) -> Picture:
+    """Let the reader of the format have the file."""
+    head = file.read(32)
+    file.seek(0)
+    if not head:
+        raise ReadError("the file is empty")
+    match formats.sniff(head):
+        case "PNG":
+            from convfilter.picture.png_read import read_png as decode
+        case "TIFF":
+            from convfilter.picture.tiff_read import read_tiff as decode
+        case "PNM" | "PAM" | "PFM":
+            from convfilter.picture.pnm import read_pnm as decode
+        case _:
+            from convfilter.picture.pillow_read import read_pillow as decode
+    try:
+        return decode(file, options)
+    except MemoryError as error:
+        raise ReadError("there is not enough memory to decode the picture") from error
+
+
+def _orient(picture: Picture, options: ReadOptions) -> None:
+    """Turn the pixels upright and say so in the metadata; drop the thumbnail, which shows the picture unfiltered."""
+    metadata = picture.metadata
+    if options.auto_orient:
+        orientation = exif.orientation(metadata.exif, metadata.xmp)
+        if orientation != 1:
+            for frame in picture.frames:
+                frame.pixels = exif.turned(frame.pixels, orientation)
+            if orientation >= 5 and metadata.resolution:
+                metadata.resolution = metadata.resolution[::-1]
+        metadata.xmp = exif.xmp_upright(metadata.xmp)
+    metadata.exif = exif.cleaned(metadata.exif, upright=options.auto_orient)

@@ -1,0 +1,125 @@
+"""What the tags of a TIFF say beside its samples.
+
+TIFF 6.0 (Adobe, 1992); BigTIFF; TIFF Technical Note 3 and the tags registered by Adobe.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from typing import Any, BinaryIO
+
+from convfilter.errors import ReadError
+from convfilter.picture.picture import Metadata, Text
+
+_MAX_PAGES = 65536
+_XMP, _IPTC, _PHOTOSHOP, _ICC = 700, 33723, 34377, 34675
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
+_DESCRIPTION = 270
+_CENTIMETRE = 3
+#: Text tags and the PNG keyword for each.
+TEXT_TAGS = {_DESCRIPTION: "Description", 305: "Software", 315: "Author", 33432: "Copyright", 269: "Title"}
+#: Descriptions that say how samples are laid out; wrong once the picture has another size.
+_LAYOUT_DESCRIPTIONS = ('{"shape":', "ImageJ=", "<?xml", "<OME")
+
+
+def page_offsets(file: BinaryIO) -> list[int]:
+    """Walk along the chain of pages, without reading their tags.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Seekable, at its beginning.
+
+    Returns
+    -------
+    list of int
+        Offset of each page's directory; the chain ends where it meets itself.
+
+    Raises
+    ------
+    ReadError
+        The chain is broken, or longer than 65536 pages.
+    """
+    head = file.read(16)
+    order = "<" if head[:2] == b"II" else ">"
+    big = head[2:4] in (b"+\0", b"\0+")
+    if len(head) < (16 if big else 8):
+        raise ReadError("the TIFF is truncated in its header")
+    count_format, link_format, entry_bytes = (order + "Q", order + "Q", 20) if big else (order + "H", order + "I", 12)
+    (offset,) = struct.unpack_from(link_format, head, 8 if big else 4)
+    offsets: dict[int, None] = {}
+    while offset and offset not in offsets:
+        if len(offsets) == _MAX_PAGES:
+            raise ReadError(f"a TIFF of more than {_MAX_PAGES} pages cannot be read")
+        file.seek(offset)
+        try:
+            (count,) = struct.unpack(count_format, file.read(struct.calcsize(count_format)))
+            if not 0 < count <= 4096:
+                raise ReadError(f"the TIFF is damaged: a page with {count} tags")
+            file.seek(offset + struct.calcsize(count_format) + count * entry_bytes)
+            (following,) = struct.unpack(link_format, file.read(struct.calcsize(link_format)))
+        except (struct.error, OverflowError, ValueError) as error:
+            raise ReadError("the TIFF is truncated or damaged: a page lies beyond the end of the file") from error
+        offsets[offset] = None
+        offset = following
+    if not offsets:
+        raise ReadError("the TIFF holds no page")
+    return list(offsets)
+
+
+def metadata_of(page: Any, file: BinaryIO) -> Metadata:
+    """Collect what the tags of a page say.
+
+    Parameters
+    ----------
+    page : tifffile.TiffPage
+    file : BinaryIO
+        The file that it lies in.
+
+    Returns
+    -------
+    Metadata
+    """
+    tags = page.tags
+    metadata = Metadata(
+        icc=_bytes(tags, _ICC),
+        xmp=_bytes(tags, _XMP),
+        iptc=_bytes(tags, _IPTC),
+        photoshop=_bytes(tags, _PHOTOSHOP),
+        resolution=_resolution(tags),
+    )
+    for code, keyword in TEXT_TAGS.items():
+        value = tags.valueof(code)
+        if isinstance(value, str) and value and not value.startswith(_LAYOUT_DESCRIPTIONS):
+            metadata.text.append(Text(keyword, value))
+    return metadata
+
+
+def _bytes(tags: Any, code: int) -> bytes | None:
+    tag = tags.get(code)
+    if tag is None:
+        return None
+    value = tag.value
+    if isinstance(value, bytes):
+        return value or None
+    try:
+        # IPTC is often declared as LONG; the bytes are those of the file.
+        fh = tag.parent.filehandle
+        fh.seek(tag.valueoffset)
+        return bytes(fh.read(tag.valuebytecount)) or None
+    except (OSError, ValueError):
+        return None
+
+
+def _resolution(tags: Any) -> tuple[float, float] | None:
+    unit = tags.valueof(_RESOLUTION_UNIT, default=2)
+    values = []
+    for code in (_X_RESOLUTION, _Y_RESOLUTION):
+        try:
+            numerator, denominator = tags.valueof(code)
+            values.append(numerator / denominator * (2.54 if unit == _CENTIMETRE else 1.0))
+        except (TypeError, ValueError, ZeroDivisionError):
+            return None
+    usable = all(math.isfinite(value) and 0 < value < 1e6 for value in values)
+    return (values[0], values[1]) if usable and unit in (2, _CENTIMETRE) else None

@@ -1,0 +1,251 @@
+"""From a picture to a file: the target judged before the work, the file whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.errors import UsageError, WriteError
+from convfilter.picture import atomic, colour, formats, icc
+from convfilter.picture.formats import Format
+from convfilter.picture.options import WriteOptions
+from convfilter.picture.picture import Frame, Metadata, Outline, Picture
+
+__all__ = ["Target", "WriteOptions", "check", "resolve_target", "write"]
+
+_DEFAULTS = WriteOptions()
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a picture goes, and in which format.
+
+    Attributes
+    ----------
+    path : str
+        "-" for standard output.
+    format : Format, or None
+        None: that of the input, known when it has been read.
+    """
+
+    path: str
+    format: Format | None = None
+
+    def settled(self, source_format: str | None) -> Target:
+        """Choose the input's format where none has been asked for.
+
+        Parameters
+        ----------
+        source_format : str, or None
+            Name, as in ``Picture.format``.
+
+        Returns
+        -------
+        Target
+
+        Raises
+        ------
+        WriteError
+            The input's format cannot be written.
+        """
+        if self.format is not None:
+            return self
+        found = formats.by_name(source_format) if source_format else None
+        if found is None:
+            raise WriteError(f"pictures cannot be written as {source_format or 'an unknown format'}; use --format")
+        return replace(self, format=found)
+
+    def store_dtype(self, dtype: npt.DTypeLike) -> np.dtype[np.generic]:
+        """Return the sample type in which a picture of ``dtype`` is stored.
+
+        Ask the filter for this type, so that a format of less depth is
+        converted to from the unrounded result.
+
+        Parameters
+        ----------
+        dtype : uint8, uint16 or float32
+            Of the picture that was read.
+
+        Returns
+        -------
+        numpy.dtype
+        """
+        return self.format.dtype_for(np.dtype(dtype)) if self.format else np.dtype(dtype)
+
+
+def resolve_target(
+    path: str | os.PathLike[str], options: WriteOptions = _DEFAULTS, source_format: str | None = None
+) -> Target:
+    """Find the format of an output; touches no file but to see whether it is a pipe or a device.
+
+    Parameters
+    ----------
+    path : path, or "-" for standard output
+    options : WriteOptions, optional
+        Its ``format`` comes before the suffix.
+    source_format : str, optional
+        Format of the input, for an output whose name tells nothing: standard
+        output, a FIFO, a device. None: ``check`` or ``Target.settled`` gets it later.
+
+    Returns
+    -------
+    Target
+
+    Raises
+    ------
+    UsageError
+        The format or the suffix is not known; the message lists those that are.
+    """
+    name = os.fspath(path)
+    if options.format is not None:
+        chosen = formats.by_name(options.format)
+        if chosen is None:
+            names = " ".join(fmt.name.lower() for fmt in formats.FORMATS)
+            raise UsageError(f"format must be one of {names}, got {options.format!r}")
+        return Target(name, chosen)
+    suffix = os.path.splitext(name)[1]
+    found = formats.by_suffix(suffix)
+    if found is not None:
+        return Target(name, found)
+    if name != "-" and not _is_special(name):
+        got = f"suffix {suffix!r}" if suffix else f"no suffix in {os.path.basename(name)!r}"
+        raise UsageError(f"the output's suffix must be one of {formats.known_suffixes()}, got {got}; or use --format")
+    target = Target(name)
+    return target.settled(source_format) if source_format else target
+
+
+def _is_special(name: str) -> bool:
+    """Tell a FIFO or a device, which are written to as they are, from a file."""
+    return os.path.exists(name) and not os.path.isfile(name) and not os.path.isdir(name)
+
+
+def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -> Target:
+    """Refuse, before the work, what the format cannot hold.
+
+    Parameters
+    ----------
+    target : Target
+    outline : Outline
+        The picture as it will be after filtering.
+    options : WriteOptions, optional
+
+    Returns
+    -------
+    Target
+        With its format settled.
+
+    Raises
+    ------
+    WriteError
+        Transparency, frames, colour model or size do not fit; says what to do.
+    UsageError
+        The background is no colour.
+    """
+    target = target.settled(outline.format)
+    fmt = target.format
+    assert fmt is not None
+    if options.background is not None:
+        colour.parse_background(options.background)
+        if outline.alpha and outline.model == "cmyk":
+            raise WriteError("a CMYK picture with transparency cannot be flattened; convert it to RGB first")
+    if outline.alpha and not fmt.alpha and options.background is None:
+        raise WriteError(
+            f"{fmt.name} has no transparency; lay the picture over a colour with --background, "
+            "or use a format that has: png, tiff, webp"
+        )
+    if outline.frames > 1 and not fmt.frames:
+        raise WriteError(f"{fmt.name} holds one picture, the input has {outline.frames}; choose one with --frame N")
+    if outline.model not in fmt.models:
+        kind = {"cmyk": "CMYK", "gray": "grey", "rgb": "colour"}[outline.model]
+        way = "use tiff or jpeg, or convert it to RGB first" if outline.model == "cmyk" else "use --gray, or ppm"
+        raise WriteError(f"{fmt.name} cannot hold a {kind} picture; {way}")
+    if max(outline.width, outline.height) > fmt.max_side:
+        raise WriteError(
+            f"{fmt.name} holds {fmt.max_side} pixels to a side, the result has {outline.width}x{outline.height}; "
+            "use another format: png, tiff"
+        )
+    return target
+
+
+def write(target: Target, picture: Picture, options: WriteOptions = _DEFAULTS) -> None:
+    """Write a picture; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    target : Target
+    picture : Picture
+        Flattened over ``options.background`` and converted to a depth of the
+        format here, where the caller has not done it.
+    options : WriteOptions, optional
+
+    Raises
+    ------
+    WriteError
+        The format cannot hold it, or the operating system refuses. The old
+        file, if there was one, is as it was.
+    """
+    target = check(target, picture.outline, options)
+    assert target.format is not None
+    picture = _prepared(picture, target, options)
+    with atomic.replacing(target.path) as file:
+        _encode(file, target.format, picture, options)
+
+
+def _prepared(picture: Picture, target: Target, options: WriteOptions) -> Picture:
+    """Flatten, convert the depth, drop what is to be stripped; the picture handed in stays as it is."""
+    dtype = target.store_dtype(picture.pixels.dtype)
+    alpha = picture.alpha
+    frames = []
+    for frame in picture.frames:
+        pixels = frame.pixels
+        if alpha and options.background is not None:
+            pixels = colour.flattened(pixels, options.background, dtype)
+        frames.append(Frame(colour.with_depth(pixels, dtype), frame.delay, frame.fallback))
+    metadata = _stripped(picture.metadata, options.strip)
+    if metadata.icc and not icc.fits(metadata.icc, picture.model):
+        metadata.icc = None
+    return replace(picture, frames=frames, alpha=alpha and options.background is None, metadata=metadata)
+
+
+def _stripped(metadata: Metadata, strip: str | None) -> Metadata:
+    """Copy the metadata, as much of it as is wanted."""
+    if strip is None:
+        return replace(metadata)
+    kept = Metadata(loop=metadata.loop, jpeg=metadata.jpeg, associated_alpha=metadata.associated_alpha)
+    if strip == "most":
+        from convfilter.picture import png
+
+        kept.icc = metadata.icc
+        kept.png = [(kind, data) for kind, data in metadata.png if kind in png.COLOUR_CHUNKS]
+    return kept
+
+
+def _encode(file: BinaryIO, fmt: Format, picture: Picture, options: WriteOptions) -> None:
+    """Let the writer of the format have the file."""
+    match fmt.name:
+        case "PNG":
+            from convfilter.picture.png_write import write_png
+
+            write_png(
+                file,
+                picture.frames,
+                picture.metadata,
+                compression=options.compression,
+                threads=options.threads,
+            )
+        case "TIFF":
+            from convfilter.picture.tiff_write import write_tiff
+
+            write_tiff(file, picture, options)
+        case "PNM" | "PGM" | "PAM" | "PFM":
+            from convfilter.picture.pnm import write_pnm
+
+            write_pnm(file, fmt.name, picture)
+        case _:
+            from convfilter.picture.pillow_write import write_pillow
+
+            write_pillow(file, fmt.name, picture, options)

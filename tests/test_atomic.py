@@ -1,0 +1,190 @@
+"""Outputs appear whole or not at all, and keep what belongs to the file they replace."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from convfilter.errors import ReadError, WriteError
+from convfilter.picture import atomic
+
+
+def put(path, content=b"new"):
+    with atomic.replacing(path) as file:
+        file.write(content)
+
+
+def test_file_appears(tmp_path):
+    put(tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, ReadError])
+def test_failure_leaves_the_old_file_and_no_litter(tmp_path, error):
+    (tmp_path / "a").write_bytes(b"old")
+    with pytest.raises(error), atomic.replacing(tmp_path / "a") as file:
+        file.write(b"half")
+        raise error("stop")
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_without_nameless_files_the_same_holds(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "O_TMPFILE")
+    (tmp_path / "a").write_bytes(b"old")
+    with pytest.raises(ValueError, match="stop"), atomic.replacing(tmp_path / "a") as file:
+        file.write(b"half")
+        assert len(list(tmp_path.iterdir())) == 2
+        raise ValueError("stop")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    put(tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_signal_hook_removes_what_is_unfinished(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "O_TMPFILE")
+    with pytest.raises(WriteError), atomic.replacing(tmp_path / "a") as file:
+        file.write(b"half")
+        atomic.discard_unfinished()
+        assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_mode_is_kept(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+    put(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_new_file_has_the_usual_mode(tmp_path):
+    put(tmp_path / "a")
+    (tmp_path / "b").write_bytes(b"")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_owner_is_kept(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    os.chown(path, 12345, 23456)
+    put(path)
+    assert (path.stat().st_uid, path.stat().st_gid) == (12345, 23456)
+
+
+def test_symbolic_link_stays_a_link(tmp_path):
+    (tmp_path / "folder").mkdir()
+    target = tmp_path / "folder" / "target"
+    target.write_bytes(b"old")
+    link = tmp_path / "link"
+    link.symlink_to(os.path.join("folder", "target"))
+    put(link)
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+
+
+def test_link_to_nowhere_creates_its_target(tmp_path):
+    (tmp_path / "link").symlink_to("target")
+    put(tmp_path / "link")
+    assert (tmp_path / "target").read_bytes() == b"new"
+
+
+def test_fifo_gets_the_content(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    got = []
+    reader = threading.Thread(target=lambda: got.append((tmp_path / "fifo").read_bytes()))
+    reader.start()
+    put(tmp_path / "fifo", b"x" * 200_000)
+    reader.join()
+    assert got == [b"x" * 200_000]
+    assert stat.S_ISFIFO((tmp_path / "fifo").stat().st_mode)
+
+
+def test_failure_sends_nothing_down_a_stream(capfdbinary):
+    with pytest.raises(ValueError, match="stop"), atomic.replacing("-") as file:
+        file.write(b"half")
+        raise ValueError("stop")
+    assert capfdbinary.readouterr().out == b""
+
+
+def test_redirected_output_is_appended_to(tmp_path):
+    script = "from convfilter.picture.atomic import replacing\nwith replacing('/dev/stdout') as f: f.write(b'new')"
+    with open(tmp_path / "a", "wb") as out:
+        out.write(b"old ")
+        out.flush()
+        subprocess.run([sys.executable, "-c", script], stdout=out, check=True)
+        subprocess.run([sys.executable, "-c", script.replace("stdout", "fd/1")], stdout=out, check=True)
+    assert (tmp_path / "a").read_bytes() == b"old newnew"
+
+
+def test_null_device_swallows():
+    put("/dev/null")
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+def test_refusals_say_why(tmp_path):
+    with pytest.raises(WriteError, match="folder"):
+        put(tmp_path)
+    with pytest.raises(WriteError, match=r"there is no folder .*nowhere"):
+        put(tmp_path / "nowhere" / "a")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(WriteError):
+        put(tmp_path / "loop")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_folder_without_write_permission(tmp_path):
+    tmp_path.chmod(0o555)
+    try:
+        with pytest.raises(WriteError, match="permission denied"):
+            put(tmp_path / "a")
+    finally:
+        tmp_path.chmod(0o755)
+
+
+def test_full_disk_leaves_the_old_file(tmp_path):
+    """A limit on the size of files acts like a full disk."""
+    (tmp_path / "a").write_bytes(b"old")
+    script = (
+        "import resource, sys\n"
+        "from convfilter.errors import WriteError\n"
+        "from convfilter.picture.atomic import replacing\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
+        "try:\n"
+        "    with replacing(sys.argv[1]) as f: f.write(bytes(1 << 22))\n"
+        "except WriteError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "a"], capture_output=True, text=True, check=True)
+    assert done.stdout == "the file would be larger than the limit for files\n"
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_killed_at_any_moment_the_file_is_old_or_new(tmp_path):
+    (tmp_path / "a").write_bytes(b"old")
+    script = (
+        "import sys\n"
+        "from convfilter.picture.atomic import replacing\n"
+        "print(flush=True)\n"
+        "while True:\n"
+        "    with replacing(sys.argv[1]) as f:\n"
+        "        for _ in range(50): f.write(bytes(1000))\n"
+    )
+    for step in range(6):
+        child = subprocess.Popen([sys.executable, "-c", script, tmp_path / "a"], stdout=subprocess.PIPE)
+        child.stdout.readline()
+        time.sleep(0.003 * step)
+        child.send_signal(signal.SIGINT if step % 2 else signal.SIGKILL)
+        child.wait()
+        child.stdout.close()
+        assert (tmp_path / "a").read_bytes() in (b"old", bytes(50_000))
+    # SIGKILL may hit the instant between the name and the rename; SIGINT never leaves anything.
+    assert len(list(tmp_path.iterdir())) <= 4

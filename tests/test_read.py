@@ -1,0 +1,171 @@
+"""Reading: every depth and colour kind arrives as it is; what is no picture is refused in one line."""
+
+import io
+import os
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convfilter.errors import ReadError, SizeError
+from convfilter.picture.read import ReadOptions, read
+
+
+def saved(image, fmt, **parameters):
+    file = io.BytesIO()
+    image.save(file, fmt, **parameters)
+    file.seek(0)
+    return file
+
+
+def noise(shape, dtype=np.uint8, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "BMP", "PPM", "TIFF", "JPEG2000"])
+def test_gray_samples_arrive_unchanged(fmt):
+    pixels = noise((7, 11))
+    picture = read(saved(Image.fromarray(pixels), fmt))
+    np.testing.assert_array_equal(picture.pixels, pixels)
+    assert (picture.model, picture.alpha, picture.pixels.dtype) == ("gray", False, np.uint8)
+    assert picture.pixels.flags.c_contiguous
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "BMP", "PPM", "TIFF", "TGA", "SGI"])
+def test_rgb_samples_arrive_unchanged(fmt):
+    pixels = noise((7, 11, 3))
+    picture = read(saved(Image.fromarray(pixels), fmt))
+    np.testing.assert_array_equal(picture.pixels, pixels)
+    assert (picture.model, picture.alpha) == ("rgb", False)
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "TIFF", "WebP"])
+def test_rgba_samples_arrive_unchanged(fmt):
+    pixels = noise((7, 11, 4))
+    picture = read(saved(Image.fromarray(pixels), fmt, **({"lossless": True, "exact": True} if fmt == "WebP" else {})))
+    np.testing.assert_array_equal(picture.pixels, pixels)
+    assert (picture.model, picture.alpha) == ("rgb", True)
+
+
+def test_palette_becomes_colour():
+    indexed = Image.fromarray(noise((9, 8)) % 5).convert("P")
+    indexed.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 8, 7])
+    expected = np.asarray(indexed.convert("RGB"))
+    for fmt in ("PNG", "BMP", "GIF", "TIFF"):
+        picture = read(saved(indexed, fmt))
+        np.testing.assert_array_equal(picture.pixels, expected, err_msg=fmt)
+
+
+def test_palette_with_transparency_becomes_rgba():
+    indexed = Image.fromarray(noise((9, 8)) % 4).convert("P")
+    indexed.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
+    picture = read(saved(indexed, "PNG", transparency=bytes([0, 128, 255, 7])))
+    assert picture.alpha
+    np.testing.assert_array_equal(picture.pixels[:, :, 3], np.array([0, 128, 255, 7])[np.asarray(indexed)])
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "BMP", "PPM", "TIFF"])
+def test_one_bit_becomes_black_and_white(fmt):
+    bits = noise((10, 13)) > 127
+    picture = read(saved(Image.fromarray(bits), fmt))
+    np.testing.assert_array_equal(picture.pixels if picture.pixels.ndim == 2 else picture.pixels[..., 0], bits * 255)
+
+
+def test_cmyk_counts_ink():
+    white = Image.new("CMYK", (16, 16), (0, 0, 0, 0))
+    for fmt in ("JPEG", "TIFF"):
+        picture = read(saved(white, fmt))
+        assert picture.model == "cmyk" and not picture.alpha
+        assert picture.pixels.shape == (16, 16, 4)
+        assert picture.pixels.max() == 0, fmt
+
+
+def test_gray_jpeg_stays_gray():
+    picture = read(saved(Image.fromarray(np.full((16, 16), 77, np.uint8)), "JPEG"))
+    assert picture.pixels.shape == (16, 16)
+    assert abs(int(picture.pixels[3, 3]) - 77) <= 1
+
+
+def test_format_is_found_by_content(tmp_path):
+    path = tmp_path / "misleading.jpg"
+    path.write_bytes(saved(Image.fromarray(noise((4, 4))), "PNG").getvalue())
+    assert read(path).format == "PNG"
+
+
+def test_name_that_looks_like_an_option(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = "-weird $name*\n'\".png"
+    Image.fromarray(noise((4, 4))).save(os.path.join(".", name))
+    assert read(name).pixels.shape == (4, 4)
+
+
+def test_pipe_is_read_to_its_end():
+    data = saved(Image.fromarray(noise((300, 300, 3))), "PNG").getvalue()
+    back, front = os.pipe()
+    if os.fork() == 0:
+        os.close(back)
+        os.write(front, data)
+        os._exit(0)
+    os.close(front)
+    with open(back, "rb") as pipe:
+        assert read(pipe).pixels.shape == (300, 300, 3)
+    os.wait()
+
+
+def test_endless_rubbish_from_a_device_is_refused_at_once():
+    with pytest.raises(ReadError, match="no picture"):
+        read("/dev/zero")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "empty"),
+        (b"Hello, this is a text file and not a picture at all.\n", "no picture"),
+        (b"BM" + b"\0" * 60, "damaged"),
+        (b"GIF89a", "damaged"),
+        (b"\xff\xd8\xff\xe0", "damaged"),
+        (b"II*\0", "truncated"),
+        (b"RIFF\x10\0\0\0WEBPVP8 ", "damaged"),
+    ],
+)
+def test_what_is_no_picture_is_refused_in_one_line(content, message):
+    with pytest.raises(ReadError, match=message) as caught:
+        read(io.BytesIO(content))
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_file_and_folder(tmp_path):
+    with pytest.raises(ReadError, match="no such file"):
+        read(tmp_path / "missing.png")
+    with pytest.raises(ReadError, match="folder"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "JPEG", "TIFF", "BMP", "PPM", "GIF", "WebP", "AVIF", "JPEG2000"])
+def test_truncated_pictures_are_refused(fmt):
+    data = saved(Image.fromarray(noise((64, 64, 3))), fmt).getvalue()
+    for share in (0.1, 0.5, 0.9):
+        with pytest.raises(ReadError):
+            read(io.BytesIO(data[: int(len(data) * share)]))
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "JPEG", "TIFF", "BMP", "PPM", "GIF"])
+def test_size_is_judged_from_the_header(fmt):
+    file = saved(Image.fromarray(noise((20, 30, 3))), fmt)
+    with pytest.raises(SizeError, match=r"30x20.*--max-pixels"):
+        read(file, ReadOptions(max_pixels=599))
+    assert read(file, ReadOptions(max_pixels=600)).outline.width == 30
+
+
+def test_huge_header_is_refused_before_memory_is_asked_for():
+    ihdr = struct.pack(">IIBBBBB", 100000, 100000, 8, 2, 0, 0, 0)
+    idat = zlib.compress(bytes(1000))
+    data = b"\x89PNG\r\n\x1a\n"
+    for kind, body in ((b"IHDR", ihdr), (b"IDAT", idat), (b"IEND", b"")):
+        data += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    with pytest.raises(SizeError, match="100000x100000"):
+        read(io.BytesIO(data))

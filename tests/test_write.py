@@ -1,0 +1,200 @@
+"""Writing: what goes into a file comes out of it; what does not fit is refused before the work."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from convfilter.errors import ParameterError, UsageError, WriteError
+from convfilter.picture.picture import Frame, Picture
+from convfilter.picture.read import read
+from convfilter.picture.write import Target, WriteOptions, check, resolve_target, write
+
+
+def noise(shape, dtype=np.uint8, seed=0):
+    rng = np.random.default_rng(seed)
+    if dtype == np.float32:
+        return rng.normal(0.5, 2.0, shape).astype(np.float32)
+    return rng.integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
+
+
+def rewritten(pixels, path, **options):
+    chosen = WriteOptions(**options)
+    write(resolve_target(path, chosen), Picture.from_array(pixels), chosen)
+    return read(path)
+
+
+SHAPES = [(13, 17), (13, 17, 2), (13, 17, 3), (13, 17, 4), (1, 1), (1, 1, 3)]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("suffix", ["png", "tif", "pam", "jp2"])
+def test_integers_survive(tmp_path, suffix, shape, dtype):
+    pixels = noise(shape, dtype)
+    picture = rewritten(pixels, tmp_path / f"a.{suffix}")
+    np.testing.assert_array_equal(picture.pixels, pixels)
+    assert picture.pixels.dtype == dtype
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_floats_survive_in_tiff_beyond_their_range(tmp_path, shape):
+    pixels = noise(shape, np.float32)
+    picture = rewritten(pixels, tmp_path / "a.tif")
+    assert picture.pixels.dtype == np.float32
+    np.testing.assert_array_equal(picture.pixels, pixels)
+
+
+@pytest.mark.parametrize("shape", [(13, 17), (13, 17, 3)])
+@pytest.mark.parametrize("suffix", ["bmp", "ppm", "tga", "sgi", "pcx"])
+def test_old_formats_hold_eight_bits(tmp_path, suffix, shape):
+    pixels = noise(shape)
+    np.testing.assert_array_equal(rewritten(pixels, tmp_path / f"a.{suffix}").pixels, pixels)
+
+
+def test_floats_survive_in_pfm(tmp_path):
+    for shape in [(5, 4), (5, 4, 3)]:
+        pixels = noise(shape, np.float32)
+        np.testing.assert_array_equal(rewritten(pixels, tmp_path / "a.pfm").pixels, pixels)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "webp", "avif"])
+def test_lossy_formats_come_close(tmp_path, suffix):
+    ramp = np.broadcast_to(np.arange(0, 256, 2, dtype=np.uint8)[:, None, None], (128, 96, 3)).copy()
+    picture = rewritten(ramp, tmp_path / f"a.{suffix}")
+    assert picture.pixels.shape == ramp.shape
+    assert np.abs(picture.pixels.astype(int) - ramp).max() <= 6
+
+
+@given(
+    pixels=hnp.arrays(
+        st.sampled_from([np.uint8, np.uint16]),
+        hnp.array_shapes(min_dims=3, max_dims=3, max_side=40).map(lambda shape: (*shape[:2], 1 + shape[2] % 4)),
+    ),
+    compression=st.sampled_from(["fast", "default", "best"]),
+    threads=st.sampled_from([1, 2, 3]),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_array_survives_in_png(tmp_path_factory, pixels, compression, threads):
+    path = tmp_path_factory.mktemp("png") / "a.png"
+    picture = rewritten(pixels, path, compression=compression, threads=threads)
+    np.testing.assert_array_equal(picture.pixels.reshape(pixels.shape), pixels)
+
+
+def test_depth_is_converted_once_and_to_the_nearest():
+    for dtype, stored in ((np.float32, np.uint16), (np.uint16, np.uint16), (np.uint8, np.uint8)):
+        assert resolve_target("a.png").store_dtype(dtype) == stored
+    for dtype in (np.float32, np.uint16, np.uint8):
+        assert resolve_target("a.jpg").store_dtype(dtype) == np.uint8
+        assert resolve_target("a.tif").store_dtype(dtype) == dtype
+        assert resolve_target("a.pfm").store_dtype(dtype) == np.float32
+
+
+def test_sixteen_bits_to_eight_are_rounded(tmp_path):
+    pixels = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    picture = rewritten(pixels, tmp_path / "a.bmp")
+    np.testing.assert_array_equal(picture.pixels, np.rint(pixels / 257).astype(np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("name", "fmt"), [("a.PNG", "PNG"), ("a.JpEg", "JPEG"), ("x/y.b.tiff", "TIFF"), ("a.pgm", "PGM")]
+)
+def test_suffix_chooses_the_format(name, fmt):
+    assert resolve_target(name).format.name == fmt
+
+
+def test_option_comes_before_the_suffix():
+    assert resolve_target("a.png", WriteOptions(format="jpg")).format.name == "JPEG"
+    assert resolve_target("-", WriteOptions(format="tiff")).format.name == "TIFF"
+
+
+def test_unknown_suffix_lists_those_that_are_known(tmp_path):
+    with pytest.raises(UsageError, match=r"\.jpg .*\.png .*'\.docx'.*--format"):
+        resolve_target(tmp_path / "a.docx")
+    with pytest.raises(UsageError, match="no suffix in 'picture'"):
+        resolve_target("picture")
+    with pytest.raises(UsageError, match="'docx'"):
+        resolve_target("a.png", WriteOptions(format="docx"))
+
+
+def test_standard_output_takes_the_format_of_the_input():
+    assert resolve_target("-").format is None
+    assert resolve_target("-", source_format="PNG").format.name == "PNG"
+    picture = Picture.from_array(noise((3, 3)))
+    picture.format = "BMP"
+    assert check(resolve_target("-"), picture.outline).format.name == "BMP"
+    with pytest.raises(WriteError, match="--format"):
+        resolve_target("-").settled("PSD")
+
+
+def test_alpha_needs_a_format_or_a_background(tmp_path):
+    pixels = noise((4, 4, 4))
+    with pytest.raises(WriteError, match=r"JPEG has no transparency.*--background"):
+        rewritten(pixels, tmp_path / "a.jpg")
+    assert list(tmp_path.iterdir()) == []
+    assert not rewritten(pixels, tmp_path / "a.jpg", background="white").alpha
+
+
+def test_background_is_seen_through(tmp_path):
+    pixels = np.zeros((1, 3, 4), np.uint8)
+    pixels[0, :, 0] = 200
+    pixels[0, :, 3] = (0, 51, 255)
+    picture = rewritten(pixels, tmp_path / "a.png", background="0,100,255")
+    np.testing.assert_array_equal(picture.pixels, [[[0, 100, 255], [40, 80, 204], [200, 0, 0]]])
+
+
+def test_frames_need_a_format(tmp_path):
+    picture = Picture([Frame(noise((4, 4))), Frame(noise((4, 4)))], "gray")
+    with pytest.raises(WriteError, match="--frame"):
+        write(resolve_target(tmp_path / "a.jpg"), picture)
+
+
+def test_colour_model_must_fit(tmp_path):
+    with pytest.raises(WriteError, match="PGM cannot hold a colour picture"):
+        rewritten(noise((4, 4, 3)), tmp_path / "a.pgm")
+    picture = Picture([Frame(noise((4, 4, 4)))], "cmyk")
+    with pytest.raises(WriteError, match="PNG cannot hold a CMYK picture"):
+        write(resolve_target(tmp_path / "a.png"), picture)
+    write(resolve_target(tmp_path / "a.tif"), picture)
+    again = read(tmp_path / "a.tif")
+    np.testing.assert_array_equal(again.pixels, picture.pixels)
+    assert (again.model, again.alpha) == ("cmyk", False)
+
+
+def test_largest_side_is_known_before_the_work():
+    outline = Picture.from_array(np.zeros((1, 20000), np.uint8)).outline
+    with pytest.raises(WriteError, match="16383"):
+        check(resolve_target("a.webp"), outline)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"quality": 0}, {"quality": 101}, {"subsampling": "4:1:0"}, {"compression": "max"}, {"strip": "some"}],
+)
+def test_options_out_of_range(options):
+    with pytest.raises(ParameterError, match=next(iter(options))):
+        WriteOptions(**options)
+
+
+def test_background_that_is_no_colour():
+    with pytest.raises(ParameterError, match="reddish"):
+        check(resolve_target("a.png"), Picture.from_array(noise((2, 2, 4))).outline, WriteOptions(background="reddish"))
+
+
+def test_pictures_go_down_a_pipe(capfdbinary):
+    pixels = noise((8, 8, 3))
+    write(Target("-", resolve_target("a.png").format), Picture.from_array(pixels))
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(capfdbinary.readouterr().out))), pixels)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp", "gif"])
+def test_the_same_picture_gives_the_same_bytes(tmp_path, suffix):
+    pixels = noise((600, 700, 3))
+    for threads in (1, 2, 5):
+        rewritten(pixels, tmp_path / f"{threads}.{suffix}", threads=threads)
+    first, *others = (path.read_bytes() for path in tmp_path.iterdir())
+    assert all(other == first for other in others)
