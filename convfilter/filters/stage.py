@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from convfilter.errors import ParameterError
-from convfilter.filters.kernels import Kernel
+
+if TYPE_CHECKING:  # kernels load NumPy, which the help texts do without
+    from convfilter.filters.kernels import Kernel
 
 Pair: TypeAlias = tuple[int, int]
 Padding: TypeAlias = str | tuple[int, int, int, int]

@@ -1,0 +1,240 @@
+"""What a parameter is: a name, a kind of value with its limits, and words for people.
+
+A kind turns text into a value and says what it wants; the words are written
+once and appear in error messages, help texts and lists.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from convfilter.errors import ParameterError
+from convfilter.filters.spec import Value
+
+#: Largest number of pixels for a side, a step or a pad: the longest side of a JPEG.
+MOST_PIXELS = 65535
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
+_TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_NOT_FINITE = ("nan", "inf", "infinity")
+_MOST_DIGITS = 30
+
+
+class Kind(Protocol):
+    """One sort of value."""
+
+    @property
+    def metavar(self) -> str:
+        """What stands for the value in a usage line: ``SIGMA`` or ``x|y``."""
+
+    @property
+    def limits(self) -> str:
+        """What is allowed, for lists: ``at least 1``; empty if anything is."""
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The words to choose from; empty where there are none."""
+
+    def parse(self, text: str) -> Any:
+        """Turn text into the value; ValueError carries the rule that was broken."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A real number, or a fraction such as 1/9."""
+
+    metavar: str = "NUMBER"
+    minimum: float = -math.inf
+    maximum: float = math.inf
+    above: bool = False  # the minimum itself is not allowed
+    whole: bool = False
+    choices: tuple[str, ...] = ()
+
+    @property
+    def limits(self) -> str:
+        """The range in words."""
+        return " and ".join(filter(None, (self._least, self._most)))
+
+    @property
+    def _least(self) -> str:
+        if self.minimum == -math.inf:
+            return ""
+        return f"above {self.minimum:g}" if self.above else f"at least {self.minimum:g}"
+
+    @property
+    def _most(self) -> str:
+        return f"at most {self.maximum:.10g}" if self.maximum < math.inf else ""
+
+    def parse(self, text: str) -> float:
+        """Turn text into a float, or an int where only whole numbers make sense."""
+        number = self._number(text)
+        if number < self.minimum or (self.above and number == self.minimum):
+            raise ValueError(f"must be {self._least}")
+        if number > self.maximum:
+            raise ValueError(f"must be {self._most}")
+        return number
+
+    def _number(self, text: str) -> float:
+        if text.lstrip("+-").lower() in _NOT_FINITE:
+            raise ValueError("must be a finite number")
+        if self.whole:
+            if not _WHOLE.fullmatch(text) or len(text) > _MOST_DIGITS:
+                raise ValueError("must be a whole number")
+            return int(text)
+        parts = text.split("/")
+        if len(parts) > 2 or not all(_NUMBER.fullmatch(part) for part in parts):
+            raise ValueError("must be a number")
+        number = float(parts[0])
+        if len(parts) == 2:
+            if float(parts[1]) == 0:
+                raise ValueError("must not divide by zero")
+            number /= float(parts[1])
+        if not math.isfinite(number):
+            raise ValueError("must be a finite number")
+        return number
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One number for both axes, or WIDTHxHEIGHT; becomes (rows, cols)."""
+
+    of: Number
+    choices: tuple[str, ...] = ()
+
+    @property
+    def metavar(self) -> str:
+        """One metavar stands for both forms; the help text shows the second."""
+        return self.of.metavar
+
+    @property
+    def limits(self) -> str:
+        """The limits of each number."""
+        return self.of.limits
+
+    def parse(self, text: str) -> tuple[float, float]:
+        """Turn ``5x3`` into (3, 5)."""
+        parts = [part.strip() for part in text.lower().split("x")]
+        if len(parts) > 2 or not all(_NUMBER.match(part) or part in _NOT_FINITE for part in parts):
+            raise ValueError("must be one number, or two as in 5x3")
+        numbers = [self.of.parse(part) for part in parts]
+        return numbers[-1], numbers[0]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One word of a few."""
+
+    choices: tuple[str, ...]
+    limits: str = ""
+
+    @property
+    def metavar(self) -> str:
+        """The words themselves."""
+        return "|".join(self.choices)
+
+    def parse(self, text: str) -> str:
+        """Return the word, in lower case."""
+        if text.lower() not in self.choices:
+            raise ValueError(f"must be one of {', '.join(self.choices)}")
+        return text.lower()
+
+
+@dataclass(frozen=True)
+class PaddingAmount:
+    """A word, N, XxY, or LEFT,TOP,RIGHT,BOTTOM; numbers become (top, bottom, left, right)."""
+
+    choices: tuple[str, ...]
+    metavar: str = "PADDING"
+    limits: str = ""
+
+    def parse(self, text: str) -> str | tuple[int, int, int, int]:
+        """Turn ``2x1`` into (1, 1, 2, 2), and leave a word as it is."""
+        if text.lower() in self.choices:
+            return text.lower()
+        side = Number(whole=True, minimum=0, maximum=MOST_PIXELS)
+        parts = text.split(",")
+        if len(parts) == 4 and all(_WHOLE.fullmatch(part.strip()) for part in parts):
+            left, top, right, bottom = (int(side.parse(part.strip())) for part in parts)
+            return top, bottom, left, right
+        if not re.fullmatch(r"[+-]?\d+(x[+-]?\d+)?", text, re.ASCII | re.IGNORECASE):
+            raise ValueError(f"must be one of {', '.join(self.choices)}, a number, XxY, or LEFT,TOP,RIGHT,BOTTOM")
+        rows, cols = (int(number) for number in Pair(side).parse(text))
+        return rows, rows, cols, cols
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Yes or no."""
+
+    metavar: str = "true|false"
+    limits: str = ""
+    choices: tuple[str, ...] = ("true", "false")
+
+    def parse(self, text: str) -> bool:
+        """Turn yes, on, true, 1 and their opposites into a bool."""
+        if text.lower() not in _TRUTH:
+            raise ValueError("must be true or false")
+        return _TRUTH[text.lower()]
+
+
+@dataclass(frozen=True)
+class Text:
+    """Anything; whoever uses it looks inside."""
+
+    metavar: str = "TEXT"
+    limits: str = ""
+    choices: tuple[str, ...] = ()
+
+    def parse(self, text: str) -> str:
+        """Return the text."""
+        return text
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One named value that a filter, or a run, takes.
+
+    Attributes
+    ----------
+    name : str
+        As in a SPEC and in the Python API; the option is ``--name`` with hyphens.
+    kind : Kind
+        Turns text into the value.
+    help : str
+        One line for lists and help texts.
+    default : str, optional
+        As one would type it; None if the parameter must be given, "" if
+        leaving it out means something of its own that ``help`` tells.
+    unit : str
+        Of the number: "px", "of full scale"; empty for words and plain factors.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    default: str | None = ""
+    unit: str = ""
+
+    def parse(self, value: Value, subject: str = "") -> Any:
+        """Turn a typed value into a number, a pair or a word.
+
+        Raises
+        ------
+        ParameterError
+            The rule, then the value; before them, where it was typed.
+        """
+        try:
+            return self.kind.parse(value.text)
+        except ValueError as error:
+            got = value.text if _NUMBER.match(value.text) and value.text.isascii() else repr(value.text)
+            raise ParameterError(f"{value.where}: {subject or self.name} {error}, got {got}") from None
+
+    @property
+    def facts(self) -> str:
+        """Unit, limits and default in a few words: ``px, at least 1, default 1``."""
+        default = f"default {self.default}" if self.default else ("required" if self.default is None else "")
+        return ", ".join(filter(None, (self.unit, self.kind.limits, default)))

@@ -1,0 +1,129 @@
+"""The text of a filter: ``"gaussian:4,stride=2"`` -> FilterSpec. Text only; the catalogue gives it meaning.
+
+::
+
+    SPEC  = NAME [":" ITEM {"," ITEM}]
+    ITEM  = KEY "=" TEXT | TEXT
+
+A bare item belongs to the key before it, so that ``padding=1,2,3,4`` needs no
+quotes; bare items right after the colon are the filter's first parameter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from convfilter.errors import SpecError
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_KEY = re.compile(r"([A-Za-z][A-Za-z_-]*)\s*=\s*")
+_SHOWN_CHARACTERS = 60
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value as it was typed, and the words that lead the user back to it.
+
+    Attributes
+    ----------
+    text : str
+        The value, blanks around it removed.
+    where : str
+        What an error message begins with: ``'box:0', column 5`` or ``--box``.
+    """
+
+    text: str
+    where: str
+
+
+@dataclass(frozen=True)
+class FilterSpec:
+    """One filter as text: its name, its first parameter where given bare, and the rest by key."""
+
+    name: Value
+    argument: Value | None = None
+    options: Mapping[str, Value] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The SPEC that says the same."""
+        items = [] if self.argument is None else [self.argument.text]
+        items += [f"{key}={value.text}" for key, value in self.options.items()]
+        return self.name.text + (":" + ",".join(items) if items else "")
+
+    def with_defaults(self, options: Mapping[str, Value]) -> FilterSpec:
+        """Fill in options that the SPEC does not mention."""
+        return replace(self, options={**options, **self.options})
+
+
+def parse(text: str) -> FilterSpec:
+    """Split the text of a filter into name, argument and options.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``"gaussian:4,stride=2"``.
+
+    Raises
+    ------
+    SpecError
+        No name, an empty item, or a key given twice; the message names the column.
+
+    Examples
+    --------
+    >>> parse("gaussian:4,padding-mode=wrap").options["padding_mode"].text
+    'wrap'
+    """
+    name = _NAME.match(text, len(text) - len(text.lstrip()))
+    if name is None:
+        raise SpecError(f"{_where(text, 0)}: a filter begins with its name, as in gaussian:4")
+    rest = text[name.end() :].lstrip()
+    if rest and not rest.startswith(":"):
+        position = len(text) - len(rest)
+        raise SpecError(f"{_where(text, position)}: a colon stands between a filter and its values, as in gaussian:4")
+    named = Value(name.group(), _where(text, name.start()))
+    if not rest:
+        return FilterSpec(named)
+    return _with_items(FilterSpec(named), text, len(text) - len(rest) + 1)
+
+
+def _with_items(spec: FilterSpec, text: str, start: int) -> FilterSpec:
+    argument: Value | None = None
+    options: dict[str, Value] = {}
+    key = ""  # the empty key is the bare argument
+    for item, position in _items(text, start):
+        match = _KEY.match(item)
+        if match is None and key:
+            options[key] = replace(options[key], text=f"{options[key].text},{item}")
+        elif match is None:
+            argument = replace(argument, text=f"{argument.text},{item}") if argument else _value(text, item, position)
+        else:
+            key = match.group(1).replace("-", "_")
+            if key in options:
+                raise SpecError(f"{_where(text, position)}: {key} is given twice; leave one out")
+            if match.end() == len(item):
+                raise SpecError(f"{_where(text, position)}: {key}= needs a value")
+            options[key] = _value(text, item[match.end() :], position + match.end())
+    return replace(spec, argument=argument, options=options)
+
+
+def _items(text: str, start: int) -> Iterator[tuple[str, int]]:
+    """Yield the items between commas, each with its position in the text."""
+    for item in text[start:].split(","):
+        stripped = item.strip()
+        position = start + len(item) - len(item.lstrip())
+        if not stripped:
+            raise SpecError(f"{_where(text, min(position, len(text)))}: a value is missing here")
+        yield stripped, position
+        start += len(item) + 1
+
+
+def _value(text: str, item: str, position: int) -> Value:
+    return Value(item, _where(text, position))
+
+
+def _where(text: str, position: int) -> str:
+    shown = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
+    return f"{shown!r}, column {position + 1}"

@@ -1,0 +1,135 @@
+"""From SPECs to stages: what was typed, looked up in the catalogue, checked, built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from convfilter.errors import SpecError, UsageError
+from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS, Filter
+from convfilter.filters.spec import FilterSpec, Value, parse
+from convfilter.filters.stage import Stage
+
+#: In a stack these belong to the result, so a default for them goes to the last stage.
+_OF_RESULT = ("map", "scale", "offset")
+
+
+def find(name: Value) -> Filter:
+    """Look a filter up by its name.
+
+    Raises
+    ------
+    SpecError
+        No such filter; the message suggests the nearest and lists all.
+    """
+    if name.text in FILTERS:
+        return FILTERS[name.text]
+    raise SpecError(f"{name.where}: no filter is called {name.text!r}; {_nearest(name.text, FILTERS)}")
+
+
+def stage(spec: str | FilterSpec, **defaults: Any) -> Stage:
+    """Turn one filter into a stage.
+
+    Parameters
+    ----------
+    spec : str or FilterSpec
+        Such as ``"gaussian:4,stride=2"``; sizes in it are WIDTHxHEIGHT.
+    **defaults
+        Fields of ``Stage``, as ``Stage`` takes them (pairs are rows, cols);
+        used where the SPEC is silent.
+
+    Raises
+    ------
+    SpecError
+        The text does not parse, or names a filter or parameter that does not exist.
+    ParameterError
+        A value out of its range, or a default that the filter cannot use.
+    KernelFileError
+        The weights cannot be read or used.
+    """
+    parsed = parse(spec) if isinstance(spec, str) else spec
+    row = find(parsed.name)
+    for keyword in defaults:
+        if keyword not in row.stage_keywords:
+            raise UsageError(f"{row.name} does not use {keyword}; leave it out")
+    typed = _typed_values(row, parsed)
+    own: dict[str, Any] = {}
+    for parameter in row.parameters:
+        value = typed.pop(parameter.name, None)
+        if value is None and parameter.default is None:
+            raise SpecError(f"{parsed.name.where}: {row.name} needs its {parameter.name}, as in {row.example}")
+        if value is None and parameter.default:
+            value = Value(parameter.default, "default")
+        own[parameter.name] = None if value is None else parameter.parse(value, f"{row.name} {parameter.name}")
+    given = {name: STAGE_PARAMETERS[name].parse(value) for name, value in typed.items()}
+    return replace(row.build(**own), name=parsed.text, **{**defaults, **given})
+
+
+def stages(specs: Iterable[str | FilterSpec], **defaults: Any) -> tuple[Stage, ...]:
+    """Turn filters into the stages of one stack, first to last.
+
+    Only the result of the last stage is stored, so only there ``map`` has a
+    meaning; it is ``abs`` by default if any stage answers with signed values.
+
+    Parameters
+    ----------
+    specs : iterable of str or FilterSpec
+        At least one.
+    **defaults
+        As for `stage`, for every stage that can use them; ``map``, ``scale``
+        and ``offset`` go to the last alone.
+
+    Raises
+    ------
+    UsageError
+        As for `stage`; also no filter at all, ``map`` before the last stage,
+        or a default that no stage can use.
+    """
+    parsed = [parse(spec) if isinstance(spec, str) else spec for spec in specs]
+    if not parsed:
+        raise UsageError("at least one filter is needed, as in gaussian:4")
+    rows = [find(spec.name) for spec in parsed]
+    for keyword in defaults:
+        if not any(keyword in row.stage_keywords for row in rows):
+            raise UsageError(f"{' and '.join(row.name for row in rows)} do not use {keyword}; leave it out")
+    last = len(parsed) - 1
+    built = []
+    for index, (spec, row) in enumerate(zip(parsed, rows, strict=True)):
+        if index < last and "map" in spec.options:
+            where = spec.options["map"].where
+            raise SpecError(f"{where}: only the last result is stored; map belongs to the last filter")
+        usable = {k: v for k, v in defaults.items() if k in row.stage_keywords}
+        if index < last:
+            usable = {k: v for k, v in usable.items() if k not in _OF_RESULT}
+        built.append(stage(spec, **usable))
+    signed = any(each.map == "abs" for each in built)
+    ahead = [replace(each, map=None) for each in built[:-1]]
+    final = replace(built[-1], map="abs") if signed and built[-1].map is None else built[-1]
+    return (*ahead, final)
+
+
+def _typed_values(row: Filter, spec: FilterSpec) -> dict[str, Value]:
+    """Pair each value with the parameter it is meant for."""
+    typed = dict(spec.options)
+    if spec.argument is not None:
+        if not row.parameters:
+            raise SpecError(f"{spec.argument.where}: {row.name} takes no value of its own, got {spec.argument.text!r}")
+        first = row.parameters[0].name
+        if first in typed:
+            raise SpecError(f"{typed[first].where}: {first} is given twice; leave one out")
+        typed = {first: spec.argument, **typed}
+    for name, value in typed.items():
+        if row.parameter(name) is None:
+            known = [parameter.name for parameter in row.parameters] + list(row.stage_keywords)
+            raise SpecError(f"{value.where}: {row.name} has no parameter {name!r}; {_nearest(name, known)}")
+    return typed
+
+
+def _nearest(word: str, words: Iterable[str]) -> str:
+    """Suggest the closest word, and list all."""
+    from difflib import get_close_matches
+
+    known = list(words)
+    close = get_close_matches(word, known, n=1)
+    return (f"did you mean {close[0]}? " if close else "") + f"known are {', '.join(known)}"
