@@ -334,13 +334,10 @@ def plan(
     return plan_stack(_stages(specs, {}), shape, dtype, alpha=alpha, gray=gray, algorithm=algorithm)
 
 
-def _stages(specs: Sequence[str | Stage], keywords: FilterKeywords) -> list[Stage]:
-    from convfilter.filters import catalog
+def _stages(specs: Sequence[str | Stage], keywords: FilterKeywords) -> tuple[Stage, ...]:
+    from convfilter.filters import stack
 
-    if not specs:
-        raise ParameterError("a stack has at least one filter, got none")
-    defaults = _stage_values(keywords)
-    return [spec if isinstance(spec, Stage) else catalog.stage(spec, **defaults) for spec in specs]
+    return stack.stages(specs, **_stage_values(keywords))
 
 
 def _derivative(family: str, axis: str) -> Operator:

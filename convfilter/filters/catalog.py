@@ -86,7 +86,7 @@ class Filter:
         A SPEC that works as it stands.
     build : callable
         Takes the parameters by name and gives the stage, with whatever is its
-        own default (the stride of pooling, the map of edges).
+        own default (the stride of pooling, the sign of edges).
     parameters : tuple of Parameter
         The first may be given bare.
     stage_keywords : tuple of str
@@ -138,7 +138,7 @@ def _edges(family: str) -> Callable[[str], Stage]:
             operator = Gradient(kernels.derivative(family, "x"), kernels.derivative(family, "y"))
         else:
             operator = Correlation(kernels.derivative(family, axis))
-        return Stage(operator, map="abs")
+        return Stage(operator, signed=True)
 
     return build
 
@@ -146,7 +146,7 @@ def _edges(family: str) -> Callable[[str], Stage]:
 def _laplacian() -> Stage:
     from convfilter.filters import kernels
 
-    return Stage(Correlation(kernels.laplacian()), map="abs")
+    return Stage(Correlation(kernels.laplacian()), signed=True)
 
 
 def _unsharp(sigma: tuple[float, float], amount: float, threshold: float) -> Stage:

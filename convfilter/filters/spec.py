@@ -53,10 +53,6 @@ class FilterSpec:
         items += [f"{key}={value.text}" for key, value in self.options.items()]
         return self.name.text + (":" + ",".join(items) if items else "")
 
-    def with_defaults(self, options: Mapping[str, Value]) -> FilterSpec:
-        """Fill in options that the SPEC does not mention."""
-        return replace(self, options={**options, **self.options})
-
 
 def parse(text: str) -> FilterSpec:
     """Split the text of a filter into name, argument and options.

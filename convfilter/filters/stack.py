@@ -66,16 +66,16 @@ def stage(spec: str | FilterSpec, **defaults: Any) -> Stage:
     return replace(row.build(**own), name=parsed.text, **{**defaults, **given})
 
 
-def stages(specs: Iterable[str | FilterSpec], **defaults: Any) -> tuple[Stage, ...]:
+def stages(specs: Iterable[str | FilterSpec | Stage], **defaults: Any) -> tuple[Stage, ...]:
     """Turn filters into the stages of one stack, first to last.
 
-    Only the result of the last stage is stored, so only there ``map`` has a
-    meaning; it is ``abs`` by default if any stage answers with signed values.
+    Only the last result is stored, so only there ``map`` has a meaning; the
+    last stage counts as signed if any stage before it does.
 
     Parameters
     ----------
-    specs : iterable of str or FilterSpec
-        At least one.
+    specs : iterable of str, FilterSpec or Stage
+        At least one; a Stage stays as it is.
     **defaults
         As for `stage`, for every stage that can use them; ``map``, ``scale``
         and ``offset`` go to the last alone.
@@ -89,24 +89,32 @@ def stages(specs: Iterable[str | FilterSpec], **defaults: Any) -> tuple[Stage, .
     parsed = [parse(spec) if isinstance(spec, str) else spec for spec in specs]
     if not parsed:
         raise UsageError("at least one filter is needed, as in gaussian:4")
-    rows = [find(spec.name) for spec in parsed]
-    for keyword in defaults:
-        if not any(keyword in row.stage_keywords for row in rows):
-            raise UsageError(f"{' and '.join(row.name for row in rows)} do not use {keyword}; leave it out")
     last = len(parsed) - 1
-    built = []
-    for index, (spec, row) in enumerate(zip(parsed, rows, strict=True)):
-        if index < last and "map" in spec.options:
-            where = spec.options["map"].where
-            raise SpecError(f"{where}: only the last result is stored; map belongs to the last filter")
-        usable = {k: v for k, v in defaults.items() if k in row.stage_keywords}
-        if index < last:
-            usable = {k: v for k, v in usable.items() if k not in _OF_RESULT}
-        built.append(stage(spec, **usable))
-    signed = any(each.map == "abs" for each in built)
-    ahead = [replace(each, map=None) for each in built[:-1]]
-    final = replace(built[-1], map="abs") if signed and built[-1].map is None else built[-1]
-    return (*ahead, final)
+    keywords = [_usable(spec, defaults, is_last=index == last) for index, spec in enumerate(parsed)]
+    for name in defaults:
+        if not any(name in each for each in keywords):
+            raise UsageError(f"no filter of the stack uses {name}; leave it out")
+    for spec in parsed[:-1]:
+        _require_no_map(spec)
+    built = [
+        spec if isinstance(spec, Stage) else stage(spec, **own) for spec, own in zip(parsed, keywords, strict=True)
+    ]
+    signed = any(each.signed for each in built)
+    return (*built[:-1], replace(built[-1], signed=signed))
+
+
+def _usable(spec: FilterSpec | Stage, defaults: dict[str, Any], *, is_last: bool) -> dict[str, Any]:
+    """Pick the defaults that a filter can use in its place."""
+    if isinstance(spec, Stage):
+        return {}
+    names = [name for name in find(spec.name).stage_keywords if is_last or name not in _OF_RESULT]
+    return {name: value for name, value in defaults.items() if name in names}
+
+
+def _require_no_map(spec: FilterSpec | Stage) -> None:
+    if isinstance(spec, FilterSpec) and "map" in spec.options:
+        where = spec.options["map"].where
+        raise SpecError(f"{where}: only the last result is stored; map belongs to the last filter")
 
 
 def _typed_values(row: Filter, spec: FilterSpec) -> dict[str, Value]:
