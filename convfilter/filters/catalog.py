@@ -9,8 +9,7 @@ brings NumPy, which the help texts do without.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from convfilter.filters.parameters import (
     MOST_PIXELS,
@@ -54,7 +53,7 @@ STAGE_PARAMETERS: Mapping[str, Parameter] = {
             "same",
             "px",
         ),
-        Parameter("padding_mode", Choice(PADDING_MODES), "What lies beyond the border.", "edge"),
+        Parameter("padding_mode", Choice(PADDING_MODES, "MODE"), "What lies beyond the border.", "edge"),
         Parameter("padding_value", Number(), "Level beyond the border, in mode constant.", "0", "sample units"),
         Parameter("flip", Flag(), "Turn the kernel by 180 degrees: convolution in the mathematician's sense.", "false"),
         Parameter("scale", Number(), "Multiply the weighted sum.", "1"),
@@ -72,8 +71,7 @@ _ALL = tuple(STAGE_PARAMETERS)
 _OF_POOLING = ("stride", "dilation", "padding", "scale", "offset", "map")
 
 
-@dataclass(frozen=True)
-class Filter:
+class Filter(NamedTuple):
     """One row of the catalogue.
 
     Attributes
@@ -176,7 +174,7 @@ def _pool(kind: Literal["max", "average"]) -> Callable[[tuple[int, int]], Stage]
 
 
 _SIZE_OF_BOX = Parameter("size", _SIZE, "Side of the window; N, or WIDTHxHEIGHT.", None, "px")
-_SIZE_OF_POOL = replace(_SIZE_OF_BOX, help="Side of the window, and the stride unless set; N, or WIDTHxHEIGHT.")
+_SIZE_OF_POOL = _SIZE_OF_BOX._replace(help="Side of the window, and the stride unless set; N, or WIDTHxHEIGHT.")
 
 
 def _edge_row(family: str, smooth: str, source: str) -> Filter:

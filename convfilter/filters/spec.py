@@ -13,17 +13,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import NamedTuple
 
 from convfilter.errors import SpecError
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_KEY = re.compile(r"([A-Za-z][A-Za-z_-]*)\s*=\s*")
+_NAME = r"[A-Za-z][A-Za-z0-9_]*"
+_KEY = r"([A-Za-z][A-Za-z_-]*)\s*=\s*"
 _SHOWN_CHARACTERS = 60
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(NamedTuple):
     """A value as it was typed, and the words that lead the user back to it.
 
     Attributes
@@ -38,13 +38,12 @@ class Value:
     where: str
 
 
-@dataclass(frozen=True)
-class FilterSpec:
+class FilterSpec(NamedTuple):
     """One filter as text: its name, its first parameter where given bare, and the rest by key."""
 
     name: Value
     argument: Value | None = None
-    options: Mapping[str, Value] = field(default_factory=dict)
+    options: Mapping[str, Value] = MappingProxyType({})
 
     @property
     def text(self) -> str:
@@ -72,14 +71,14 @@ def parse(text: str) -> FilterSpec:
     >>> parse("gaussian:4,padding-mode=wrap").options["padding_mode"].text
     'wrap'
     """
-    name = _NAME.match(text, len(text) - len(text.lstrip()))
+    name = re.match(rf"\s*({_NAME})", text)
     if name is None:
         raise SpecError(f"{_where(text, 0)}: a filter begins with its name, as in gaussian:4")
     rest = text[name.end() :].lstrip()
     if rest and not rest.startswith(":"):
         position = len(text) - len(rest)
         raise SpecError(f"{_where(text, position)}: a colon stands between a filter and its values, as in gaussian:4")
-    named = Value(name.group(), _where(text, name.start()))
+    named = Value(name[1], _where(text, name.start(1)))
     if not rest:
         return FilterSpec(named)
     return _with_items(FilterSpec(named), text, len(text) - len(rest) + 1)
@@ -90,11 +89,11 @@ def _with_items(spec: FilterSpec, text: str, start: int) -> FilterSpec:
     options: dict[str, Value] = {}
     key = ""  # the empty key is the bare argument
     for item, position in _items(text, start):
-        match = _KEY.match(item)
+        match = re.match(_KEY, item)
         if match is None and key:
-            options[key] = replace(options[key], text=f"{options[key].text},{item}")
+            options[key] = options[key]._replace(text=f"{options[key].text},{item}")
         elif match is None:
-            argument = replace(argument, text=f"{argument.text},{item}") if argument else _value(text, item, position)
+            argument = argument._replace(text=f"{argument.text},{item}") if argument else _value(text, item, position)
         else:
             key = match.group(1).replace("-", "_")
             if key in options:
@@ -102,7 +101,7 @@ def _with_items(spec: FilterSpec, text: str, start: int) -> FilterSpec:
             if match.end() == len(item):
                 raise SpecError(f"{_where(text, position)}: {key}= needs a value")
             options[key] = _value(text, item[match.end() :], position + match.end())
-    return replace(spec, argument=argument, options=options)
+    return spec._replace(argument=argument, options=options)
 
 
 def _items(text: str, start: int) -> Iterator[tuple[str, int]]:

@@ -1,0 +1,7 @@
+"""``python -m convfilter``."""
+
+import sys
+
+from convfilter.cli import main
+
+sys.exit(main())

@@ -1,0 +1,34 @@
+"""What a person types: one file per command, shared options in ``options.py``."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+
+from convfilter.cli import signals
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Without the program's name; by default, those of the process.
+
+    Returns
+    -------
+    int
+        Exit status: 0 all done, 1 a file failed, 2 wrong usage, 128 + its number on a signal.
+    """
+    # Before anything that takes time is loaded: a signal must not show a traceback even now.
+    signals.install()
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    try:
+        from convfilter.cli.root import run
+
+        return run(sys.argv[1:] if arguments is None else list(arguments))
+    except signals.Stopped as stop:
+        return stop.status

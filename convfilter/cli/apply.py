@@ -1,0 +1,47 @@
+"""``convfilter apply``: the command that all filter commands are sugar for."""
+
+from typing import Any
+
+from convfilter.cli.options import Command, Option, files_argument, run_options, stage_options
+from convfilter.cli.root import COMMANDS
+from convfilter.filters.catalog import STAGE_PARAMETERS
+
+
+def spec_option() -> Option:
+    """Make ``-f SPEC``, to be given for each filter of a stack."""
+    return Option(
+        "-f",
+        "--filter",
+        "specs",
+        section="Filter",
+        multiple=True,
+        required=True,
+        metavar="SPEC",
+        help="name:value,key=value as in gaussian:4,stride=2; once for each filter, first to last. "
+        "'convfilter kernel list' shows them all.",
+    )
+
+
+def _apply(specs: tuple[str, ...], **params: Any) -> int:
+    from convfilter.cli.jobs import run_files
+
+    return run_files(specs, params)
+
+
+command = Command(
+    "apply",
+    callback=_apply,
+    help=COMMANDS["apply"]
+    + """
+
+    Nothing is rounded or clipped between the filters. An option holds for every
+    filter that can use it and does not set it in its SPEC; --map, --scale and
+    --offset hold for the result.
+    """,
+    params=[spec_option(), *stage_options(STAGE_PARAMETERS), *run_options(), files_argument()],
+)
+command.draws_padding = True
+command.examples = """\
+convfilter apply -f gaussian:2 -f sobel:magnitude in.png out.png
+convfilter apply -f gaussian:1 -f maxpool:3,stride=2,padding=1 in.png out.png
+convfilter apply -f box:5,padding=valid -f 'kernel:0 1 0; 1 -4 1; 0 1 0' in.png out.png"""

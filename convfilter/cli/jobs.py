@@ -1,0 +1,80 @@
+"""From parsed options to filtered files: names, status, and what is said about them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from convfilter.cli.messages import say
+from convfilter.cli.options import stage_defaults
+from convfilter.cli.root import fail
+from convfilter.errors import UsageError, WriteError
+from convfilter.filters.spec import FilterSpec
+
+
+def run_files(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
+    """Filter the files of a command line; returns the exit status."""
+    context = click.get_current_context()
+    source, destination = _named_files(params["files"], params["in_place"], context)
+    defaults = stage_defaults(params)
+    from convfilter import pipeline
+    from convfilter.engine import native
+    from convfilter.picture.options import DEFAULT_MAX_PIXELS, ReadOptions, WriteOptions
+
+    native.on_notice(say)
+    options = pipeline.Options(
+        specs=tuple(specs),
+        defaults=defaults,
+        gray=params["gray"],
+        algorithm=params["algorithm"],
+        threads=params["threads"],
+        in_place=params["in_place"],
+        read=ReadOptions(
+            max_pixels=int(params["max_pixels"] or DEFAULT_MAX_PIXELS),
+            auto_orient=not params["no_auto_orient"],
+            frame=params["frame"],
+            lenient=params["lenient"],
+        ),
+        write=WriteOptions(
+            format=params["format"],
+            quality=params["quality"],
+            subsampling=params["subsampling"],
+            compression=params["compression"] or "default",
+            strip=params["strip"],
+            background=params["background"],
+            threads=params["threads"],
+        ),
+    )
+    try:
+        report = pipeline.filter_file(source, destination, options)
+    except UsageError:
+        raise
+    except Exception as error:
+        return fail(error, context.find_root().obj, destination if isinstance(error, WriteError) else source)
+    for note in report.notes:
+        say(f"{source}: {note}")
+    if params["verbose"]:
+        say(report.line)
+    return 0
+
+
+def _named_files(names: Sequence[str], in_place: bool, context: click.Context) -> tuple[str, str]:
+    """Tell input and output; an output that is a folder gets a file of the input's name, as with cp."""
+    wanted = 1 if in_place else 2
+    if len(names) != wanted:
+        form = "--in-place takes one input and no output" if in_place else "one input and one output are needed"
+        raise click.UsageError(f"{form}, got {len(names)} name{'s' if len(names) != 1 else ''}", context)
+    source, destination = names[0], names[-1]
+    if in_place and source == "-":
+        raise click.UsageError("standard input cannot be overwritten with --in-place; give it an output", context)
+    if source == "-" and (sys.stdin is None or sys.stdin.isatty()):
+        raise click.UsageError("standard input is no picture but a terminal; give a file or a pipe", context)
+    if destination == "-" and (sys.stdout is None or sys.stdout.isatty()):
+        raise click.UsageError("a picture is not written to a terminal; give a file or a pipe", context)
+    if os.path.isdir(destination) and source != "-":
+        destination = os.path.join(destination, os.path.basename(source))
+    return source, destination

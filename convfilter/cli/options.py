@@ -1,0 +1,282 @@
+"""Options that commands share, and the form of a command that filters pictures.
+
+Options of filters and stages come from the rows of the catalogue, so that a
+parameter is described once. They stay text here: what they mean, and whether
+they are in range, is decided where SPECs are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from convfilter.cli.root import COMMANDS
+from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS
+from convfilter.filters.parameters import MOST_PIXELS, Choice, Flag, Kind, Number, Parameter
+from convfilter.filters.spec import FilterSpec, Value
+from convfilter.picture.options import COMPRESSIONS, DEFAULT_MAX_PIXELS, STRIPS, SUBSAMPLINGS
+
+SECTIONS = ("Filter", "Geometry", "Result", "Files", "Run")
+_GEOMETRY = ("stride", "dilation", "padding", "padding_mode", "padding_value", "flip")
+
+_PADDING_DRAWN = """\
+edge       aaaa|abcd|dddd
+reflect     dcb|abcd|cba
+symmetric  dcba|abcd|dcba
+wrap       abcd|abcd|abcd
+constant   kkkk|abcd|kkkk   k is --padding-value"""
+
+
+# Newer versions of click have made it generic, which older ones do not understand.
+if TYPE_CHECKING:
+    ParamType = click.ParamType[Any]
+else:
+    ParamType = click.ParamType
+
+
+class KindType(ParamType):
+    """One of the catalogue's kinds of value as a type of click's."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.name = kind.metavar
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """Offer the words of a choice."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(word) for word in self.kind.choices if word.startswith(incomplete)]
+
+
+class RunType(KindType):
+    """A kind whose text is turned into the value right away."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse text with the kind; its errors say which option is meant."""
+        if not isinstance(value, str) or param is None:
+            return value
+        name = str(param.name).replace("_", " ")
+        return Parameter(name, self.kind, "").parse(Value(value, param.opts[-1]))
+
+
+class Option(click.Option):
+    """An option that stands in one section of the help text."""
+
+    def __init__(self, *names: str, section: str, **settings: Any) -> None:
+        self.section = section
+        super().__init__([*names], **settings)
+
+
+class FilterOption(Option):
+    """An option whose value is a filter's parameter; ``selects`` if it also chooses the filter."""
+
+    def __init__(self, flag: str, filter_name: str, parameter: Parameter | None, *, selects: bool) -> None:
+        self.filter_name, self.parameter, self.selects = filter_name, parameter, selects
+        summary = FILTERS[filter_name].summary if selects else ""
+        name = flag.removeprefix("--").replace("-", "_")
+        super().__init__(flag, name, section="Filter", **_settings(parameter, summary))
+
+    def value(self, typed: Any) -> Value:
+        """Turn what was typed into a value that remembers the option."""
+        return Value("true" if typed is True else str(typed), self.opts[-1])
+
+
+def selector(flag: str, filter_name: str) -> FilterOption:
+    """Make the option that chooses a filter and takes its first parameter, if it has one."""
+    parameters = FILTERS[filter_name].parameters
+    return FilterOption(flag, filter_name, parameters[0] if parameters else None, selects=True)
+
+
+def parameter_option(filter_name: str, parameter_name: str) -> FilterOption:
+    """Make the option of one more parameter of a filter."""
+    parameter = FILTERS[filter_name].parameter(parameter_name)
+    assert parameter is not None
+    return FilterOption(f"--{parameter_name.replace('_', '-')}", filter_name, parameter, selects=False)
+
+
+def _settings(parameter: Parameter | None, summary: str = "") -> dict[str, Any]:
+    """Describe a catalogue's parameter to click: flags have no value, numbers their unit and default."""
+    if parameter is None:
+        return {"help": summary, "is_flag": True, "default": None}
+    text = f"{summary} {parameter.help}".strip()
+    if isinstance(parameter.kind, Flag):
+        return {"help": text, "is_flag": True, "default": None}
+    default = f"default {parameter.default}" if parameter.default else ""
+    facts = ", ".join(filter(None, (parameter.unit, default)))
+    metavar = parameter.kind.metavar
+    return {"help": f"{text}{f'  [{facts}]' if facts else ''}", "metavar": metavar, "type": KindType(parameter.kind)}
+
+
+def stage_options(names: Iterable[str]) -> list[Option]:
+    """Make the options that every filter takes beside its own."""
+    return [
+        Option(
+            f"--{name.replace('_', '-')}",
+            name,
+            section="Geometry" if name in _GEOMETRY else "Result",
+            **_settings(STAGE_PARAMETERS[name]),
+        )
+        for name in STAGE_PARAMETERS
+        if name in set(names)
+    ]
+
+
+def stage_defaults(params: dict[str, Any]) -> dict[str, Any]:
+    """Collect the stage options that were given, as fields of a stage."""
+    found = {}
+    for name, parameter in STAGE_PARAMETERS.items():
+        typed = params.get(name)
+        if typed is not None:
+            value = Value("true" if typed is True else typed, f"--{name.replace('_', '-')}")
+            found[name] = parameter.parse(value)
+    return found
+
+
+def run_options() -> list[Option]:
+    """Make the options that say how pictures are read, filtered and written."""
+    percent = Number("N", minimum=1, maximum=100, whole=True)
+    count = Number("N", minimum=1, maximum=MOST_PIXELS, whole=True)
+    return [
+        Option("--gray", section="Result", is_flag=True, help="Filter the luminance: a grey picture comes out."),
+        Option("--format", section="Files", metavar="NAME", help="Write this format: png, tiff, ...  [by suffix]"),
+        _run_option("--quality", percent, "1 to 100, for lossy formats.  [as read, else 92]"),
+        _run_option("--subsampling", Choice(SUBSAMPLINGS), "Of a JPEG's colours.  [as read, else 4:2:0]"),
+        _run_option("--compression", Choice(COMPRESSIONS), "Time against size, never quality.  [default default]"),
+        _run_option("--strip", Choice(STRIPS), "Drop metadata; --strip=all drops the colour profile too.", "[=all]"),
+        Option("--background", section="Files", metavar="COLOUR", help="Lay a transparent picture over a colour."),
+        _run_option(
+            "--max-pixels",
+            Number("N", minimum=1),
+            f"Refuse pictures with more pixels.  [default {DEFAULT_MAX_PIXELS // 10**6}e6]",
+        ),
+        Option("--frame", section="Files", type=int, metavar="N", help="Take one frame, from 0; -1 is the last."),
+        Option("--lenient", section="Files", is_flag=True, help="Decode what is left of a damaged picture."),
+        Option("--no-auto-orient", section="Files", is_flag=True, help="Leave the EXIF orientation alone."),
+        Option("--in-place", section="Files", is_flag=True, help="Overwrite IN; there is no OUT."),
+        _run_option("--threads", count, "At most so many.  [one a core]", None, "Run"),
+        Option("--algorithm", section="Run", metavar="NAME", help="Use this one, not the cheapest (see plan)."),
+        Option("-v", "--verbose", section="Run", is_flag=True, help="Sizes, algorithm, time and clipping on stderr."),
+        debug_option(),
+    ]
+
+
+def _run_option(flag: str, kind: Kind, text: str, metavar: str | None = None, section: str = "Files") -> Option:
+    return Option(flag, section=section, type=RunType(kind), metavar=metavar or kind.metavar, help=text)
+
+
+def debug_option() -> Option:
+    """Make ``--debug``, which every command has."""
+
+    def remember(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+        if value:
+            ctx.find_root().obj.debug = True
+
+    text = "Show tracebacks of errors."
+    return Option(
+        "--debug", section="Run", is_flag=True, is_eager=True, expose_value=False, callback=remember, help=text
+    )
+
+
+class Command(click.Command):
+    """A command whose help text has sections, examples and drawings."""
+
+    examples: str = ""
+    draws_padding: bool = False
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give ``--strip`` its default value: a value of its own is only what follows an equals sign."""
+        end = args.index("--") if "--" in args else len(args)
+        args[:end] = [f"--strip={STRIPS[0]}" if arg == "--strip" else arg for arg in args[:end]]
+        return super().parse_args(ctx, args)
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what the command does, then examples as they are typed."""
+        super().format_help_text(ctx, formatter)
+        _write_lines(formatter, "Examples", self.examples)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options by section."""
+        for section in (*SECTIONS, "Options"):
+            options = [
+                p
+                for p in self.get_params(ctx)
+                if isinstance(p, click.Option) and getattr(p, "section", "Options") == section
+            ]
+            rows = [row for row in (option.get_help_record(ctx) for option in options) if row]
+            if rows:
+                with formatter.section(section):
+                    formatter.write_dl(rows)
+        if self.draws_padding:
+            _write_lines(formatter, "Padding modes, for a row abcd", _PADDING_DRAWN)
+
+
+def _write_lines(formatter: click.HelpFormatter, title: str, text: str) -> None:
+    if text:
+        with formatter.section(title):
+            for line in text.splitlines():
+                formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+
+
+def filter_command(
+    name: str,
+    own: Sequence[FilterOption],
+    *,
+    examples: str,
+    filter_name: str | None = None,
+    keywords: Iterable[str] = tuple(STAGE_PARAMETERS),
+) -> Command:
+    """Make a command that is sugar for ``apply`` with one SPEC.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``COMMANDS``.
+    own : sequence of FilterOption
+        Those that choose the filter, and its further parameters.
+    examples : str
+        Command lines, one a line.
+    filter_name : str, optional
+        The filter of a command that has no choice.
+    keywords : iterable of str
+        Which of the stage options it takes.
+    """
+
+    def callback(**params: Any) -> int:
+        from convfilter.cli.jobs import run_files
+
+        return run_files([_one_spec(name, own, params, filter_name)], params)
+
+    command = Command(
+        name,
+        callback=callback,
+        help=COMMANDS[name],
+        params=[*own, *stage_options(keywords), *run_options(), files_argument()],
+    )
+    command.examples, command.draws_padding = examples, "padding_mode" in set(keywords)
+    return command
+
+
+def files_argument() -> click.Argument:
+    """Make the argument for input and output."""
+    return click.Argument(["files"], nargs=-1, metavar="IN OUT", type=click.Path())
+
+
+def _one_spec(name: str, own: Sequence[FilterOption], params: dict[str, Any], filter_name: str | None) -> FilterSpec:
+    """Put the SPEC together that the options of a named command stand for."""
+    given = [(option, option.value(params[str(option.name)])) for option in own if params[str(option.name)] is not None]
+    chosen = [(option, value) for option, value in given if option.selects]
+    if filter_name is None and len(chosen) != 1:
+        flags = [option.opts[-1] for option in own if option.selects]
+        problem = f"choose one of {', '.join(flags)}" if len(flags) > 1 else f"{flags[0]} is needed"
+        raise click.UsageError(problem, click.get_current_context())
+    argument = None
+    where = f"convfilter {name}"
+    if chosen:
+        ((option, value),) = chosen
+        filter_name, where = option.filter_name, value.where
+        argument = value if option.parameter else None
+    assert filter_name is not None
+    options = {option.parameter.name: value for option, value in given if not option.selects and option.parameter}
+    return FilterSpec(Value(filter_name, where), argument, options)

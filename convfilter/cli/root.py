@@ -1,0 +1,126 @@
+"""The program's top: its commands, loaded when they are called, and what becomes of errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from convfilter import __version__
+from convfilter.cli.messages import MISUSED, failure, misuse, say
+
+#: One line each; a command's own help begins with it. Loading them all for
+#: ``--help`` would take longer than printing it.
+COMMANDS = {
+    "blur": "Blur with a Gaussian or a box.",
+    "edges": "Find edges with Sobel, Scharr, Prewitt or Laplacian kernels.",
+    "sharpen": "Sharpen by unsharp mask.",
+    "convolve": "Filter with your own weights.",
+    "pool": "Keep the largest or the mean sample of each window.",
+    "apply": "Run a stack of filters, first to last.",
+    "plan": "Show sizes, algorithms and cost of a stack, without running it.",
+    "kernel": "List the filters, or show the weights of one.",
+    "cache": "Show, empty or fill the folder of compiled code.",
+}
+
+_BROKEN_PIPE = 141  # what a shell shows for a program that SIGPIPE ended
+
+
+class Session:
+    """What holds for one run of the program."""
+
+    def __init__(self) -> None:
+        self.debug = False
+
+
+class LazyGroup(click.Group):
+    """A group that imports ``convfilter.cli.<name>`` when the command is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"convfilter.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Suggest a command where there is none of that name."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            close = get_close_matches(args[0], COMMANDS, n=1)
+            advice = f"did you mean {close[0]}? " if close else ""
+            raise click.UsageError(f"no command is called {args[0]!r}; {advice}known are {', '.join(COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table, without loading them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="'convfilter COMMAND --help' shows options and examples.",
+)
+@click.version_option(__version__, prog_name="convfilter", message="%(prog)s %(version)s")
+def root() -> None:
+    """Exact convolution filters for picture files, with padding, stride and dilation.
+
+    \b
+    convfilter blur --gaussian 4 in.png out.png
+    """  # noqa: D301 - the backspace is click's mark for lines that stay as they are
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return the exit status; every failure is one line on stderr."""
+    session = Session()
+    try:
+        status = _invoke(arguments, session)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
+    except click.UsageError as error:
+        say(misuse(error))
+        return MISUSED
+    except Exception as error:
+        return fail(error, session)
+
+
+def _invoke(arguments: list[str], session: Session) -> int:
+    if not arguments:
+        click.echo(root.get_help(click.Context(root, info_name="convfilter")), err=True)
+        return MISUSED
+    try:
+        with root.make_context("convfilter", [*arguments], obj=session) as context:
+            return int(root.invoke(context) or 0)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+
+
+def fail(error: Exception, session: Session, subject: str = "") -> int:
+    """Say what went wrong, about which file, and return the exit status."""
+    if isinstance(error, BrokenPipeError) or isinstance(error.__cause__, BrokenPipeError):
+        return _quiet_end()
+    if session.debug:
+        import traceback
+
+        traceback.print_exception(error)
+    message, status = failure(error)
+    say(f"{subject}: {message}" if subject else message)
+    return status
+
+
+def _quiet_end() -> int:
+    """Whoever read our output has had enough; the interpreter must not stumble over it on its way out."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return _BROKEN_PIPE

@@ -1,0 +1,212 @@
+"""One picture, from file to file, in five steps: parse, read, plan, run, write."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from convfilter.engine.run import run
+from convfilter.errors import PictureError, SizeError, UsageError
+from convfilter.filters import stack
+from convfilter.filters.spec import FilterSpec
+from convfilter.filters.stage import Stage
+from convfilter.picture.limits import require_memory
+from convfilter.picture.picture import Outline, Picture
+from convfilter.picture.read import ReadOptions, read
+from convfilter.picture.write import Target, WriteOptions, check, resolve_target, write
+from convfilter.plan import Plan, full_scale, plan_stack
+
+
+class Options(NamedTuple):
+    """How pictures are to be filtered.
+
+    Attributes
+    ----------
+    specs : sequence of str, FilterSpec or Stage
+        The stack, first to last.
+    defaults : mapping
+        Fields of ``Stage`` for the filters that do not set them; see ``stack.stages``.
+    gray : bool
+        Take the luminance first.
+    algorithm : str, or None
+        Use this one instead of the cheapest.
+    threads : int, or None
+        At most this many; None: one for each core.
+    in_place : bool
+        The output may be the input.
+    read : ReadOptions
+    write : WriteOptions
+    """
+
+    specs: Sequence[str | FilterSpec | Stage]
+    defaults: Mapping[str, Any] = MappingProxyType({})
+    gray: bool = False
+    algorithm: str | None = None
+    threads: int | None = None
+    in_place: bool = False
+    read: ReadOptions = ReadOptions()
+    write: WriteOptions = WriteOptions()
+
+
+class Report(NamedTuple):
+    """What was done to one picture.
+
+    Attributes
+    ----------
+    source, destination : str
+        As they were typed.
+    before, after : str
+        Size, kind and depth: ``1200x800 rgb uint8``.
+    algorithms : tuple of str
+        One for each stage.
+    seconds : dict of str to float
+        For each step: read, plan, run, write.
+    clipped : float
+        Share of the result's samples that did not fit their range, 0 to 1.
+    notes : tuple of str
+        What the user should hear about the reading.
+    """
+
+    source: str
+    destination: str
+    before: str
+    after: str
+    algorithms: tuple[str, ...]
+    seconds: dict[str, float]
+    clipped: float
+    notes: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        """All but the notes, on one line."""
+        steps = ", ".join(f"{step} {seconds:.3f} s" for step, seconds in self.seconds.items())
+        return (
+            f"{self.source} -> {self.destination}: {self.before} -> {self.after}; {' + '.join(self.algorithms)}; "
+            f"{steps}; {self.clipped:.3%} of the samples clipped"
+        )
+
+
+def filter_file(source: str, destination: str, options: Options) -> Report:
+    """Filter one picture file.
+
+    Parameters
+    ----------
+    source : str
+        A path, or "-" for standard input.
+    destination : str
+        A path, or "-" for standard output.
+    options : Options
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    UsageError
+        Filters or options make no sense, or the output is the input.
+    PictureError
+        The picture cannot be read, filtered or written; the output, if there
+        was one, is as it was.
+    """
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "parse"):
+        stages = stack.stages(options.specs, **options.defaults)
+        target = _target(source, destination, options)
+    with _timed(seconds, "read"):
+        picture = read(source, options.read)
+    with _timed(seconds, "plan"):
+        plans = _plans(stages, picture, options)
+        outline = _outline(picture, plans, options)
+        target = check(target, outline, options.write)
+    with _timed(seconds, "run"):
+        filtered, clipped = _run(plans, picture, outline, target, options)
+    with _timed(seconds, "write"):
+        write(target, filtered, options.write)
+    algorithms = tuple(stage.algorithm for stage in plans[0].stages)
+    before, after = _described(picture), _described(filtered)
+    return Report(source, destination, before, after, algorithms, seconds, clipped, picture.notes)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[step] = time.perf_counter() - start
+
+
+def _target(source: str, destination: str, options: Options) -> Target:
+    """Find out where the result goes, and refuse to overwrite the input unasked."""
+    if not options.in_place and _is_same_file(source, destination):
+        raise UsageError(f"{destination}: input and output are the same file; use --in-place to overwrite it")
+    try:
+        return resolve_target(destination, options.write)
+    except UsageError as error:
+        raise UsageError(f"{destination}: {error}") from None
+
+
+def _is_same_file(source: str, destination: str) -> bool:
+    """Compare by inode, so that links of both kinds are seen through; standard input may be a file too."""
+    try:
+        status = os.fstat(0) if source == "-" else os.stat(source)
+        return destination != "-" and os.path.samestat(status, os.stat(destination))
+    except OSError:
+        return False
+
+
+def _plans(stages: Sequence[Stage], picture: Picture, options: Options) -> list[Plan]:
+    """Plan each frame; frames of one size share a plan."""
+    if options.gray and picture.model == "cmyk":
+        raise PictureError("a CMYK picture has no luminance; convert it to RGB first, or leave out --gray")
+    plans: dict[tuple[int, ...], Plan] = {}
+    for frame in picture.frames:
+        shape, dtype = frame.pixels.shape, frame.pixels.dtype
+        if shape not in plans:
+            plans[shape] = plan_stack(
+                stages, shape, dtype, alpha=picture.alpha, gray=options.gray, algorithm=options.algorithm
+            )
+    return [plans[frame.pixels.shape] for frame in picture.frames]
+
+
+def _outline(picture: Picture, plans: Sequence[Plan], options: Options) -> Outline:
+    """Tell what the result will be, and refuse one that is too large: padding can make it so."""
+    height, width = (max(plan.output_shape[axis] for plan in plans) for axis in (0, 1))
+    limit = options.read.max_pixels
+    if width * height > limit:
+        raise SizeError(
+            f"the result is too large: {width}x{height} is {width * height / 1e6:.1f} million pixels, "
+            f"the limit is {limit / 1e6:g} million; raise it with --max-pixels"
+        )
+    require_memory(sum(int(np.prod(plan.output_shape)) for plan in plans) * picture.pixels.itemsize)
+    model = "gray" if options.gray else picture.model
+    return replace(picture.outline, width=width, height=height, model=model)
+
+
+def _run(
+    plans: Sequence[Plan], picture: Picture, outline: Outline, target: Target, options: Options
+) -> tuple[Picture, float]:
+    """Filter all frames to the depth that the target stores; returns the share of clipped samples too."""
+    dtype = target.store_dtype(picture.pixels.dtype)
+    frames, clipped, samples = [], 0, 0
+    for plan, frame in zip(plans, picture.frames, strict=True):
+        result = run(plan, frame.pixels, out_dtype=dtype, threads=options.threads)
+        if dtype.kind == "f" and frame.pixels.dtype.kind == "u":
+            np.divide(result.pixels, full_scale(frame.pixels.dtype), out=result.pixels)  # white of a float picture is 1
+        frames.append(replace(frame, pixels=result.pixels))
+        clipped += result.clipped
+        samples += result.samples
+    return replace(picture, frames=frames, model=outline.model), clipped / samples
+
+
+def _described(picture: Picture) -> str:
+    outline, dtype = picture.outline, picture.pixels.dtype
+    kind = outline.model + ("+alpha" if outline.alpha else "")
+    frames = f" {outline.frames} frames" if outline.frames > 1 else ""
+    return f"{outline.width}x{outline.height} {kind} {dtype}{frames}"
