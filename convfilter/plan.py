@@ -455,7 +455,7 @@ def _multirate_multiply_adds(
         return down * cols.stride + along
     kept_rows = rows.stride * (1 + rows.span / (rows.output * rows.stride))
     lowering = (row_steps.down.size + row_steps.middle.size) / row_steps.step * cols.stride
-    return (lowering + along / row_steps.step) * kept_rows + row_steps.up.shape[1]
+    return (lowering + along / row_steps.step) * kept_rows + float(row_steps.up.shape[1])
 
 
 def _scratch_bytes(rows: AxisPlan, cols: AxisPlan, channels: int, algorithm: Algorithm, itemsize: int) -> int:

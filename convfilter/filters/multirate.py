@@ -75,7 +75,7 @@ class Rates:
     @property
     def multiply_adds(self) -> float:
         """For one sample, over the three steps."""
-        return (self.down.size + self.middle.size) / self.step + self.up.shape[1]
+        return (self.down.size + self.middle.size) / self.step + float(self.up.shape[1])
 
 
 def largest_step(sigma: float, quality: Quality) -> int:
