@@ -34,7 +34,9 @@ LUMINANCE_DIVISOR = 1000.0
 _MULTIRATE_OVERHEAD = 16.0
 #: Rows of one block of work, columns (in samples) of one tile: their scratch fits a core's L2 cache.
 BLOCK_ROWS = 64
-TILE_SAMPLES = 2048
+TILE_SAMPLES = 2112
+#: Columns of a tile are a multiple of this, so that its rows are whole vectors of any width.
+VECTOR = 64
 #: Kernel rows that are loaded at a time: bounds the scratch of very tall kernels.
 TAP_ROWS = 256
 
@@ -323,9 +325,7 @@ def _multirate_axes(stage: Stage, kernel: Kernel) -> tuple[bool, bool]:
     return rows, cols
 
 
-def _rates(
-    stage: Stage, kernel: Kernel, dtype: np.dtype[np.generic], alpha: bool
-) -> tuple[Rates | None, Rates | None]:
+def _rates(stage: Stage, kernel: Kernel, dtype: np.dtype[np.generic], alpha: bool) -> tuple[Rates | None, Rates | None]:
     assert kernel.sigma is not None
     quality = _quality(stage, dtype, alpha)
     rows, cols = (
@@ -461,7 +461,7 @@ def _multirate_multiply_adds(
 def _scratch_bytes(rows: AxisPlan, cols: AxisPlan, channels: int, algorithm: Algorithm, itemsize: int) -> int:
     """Return the working memory of one thread: the loaded tile, the rows between two passes, and the sums."""
     block = min(BLOCK_ROWS, rows.output)
-    tile_cols = min(max(1, TILE_SAMPLES // channels), cols.output)
+    tile_cols = min(max(VECTOR, TILE_SAMPLES // channels), cols.output)
     loaded_rows = min((block - 1) * rows.stride + min(rows.span, TAP_ROWS * rows.dilation) + 1, rows.input + 1)
     sums = block * tile_cols * channels
     if algorithm in ("separable", "box", "pooling", "multirate"):

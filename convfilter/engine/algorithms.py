@@ -14,10 +14,10 @@ import numpy as np
 
 from convfilter.engine.borders import Indices, index_map
 from convfilter.engine.native import Loop
-from convfilter.engine.passes import Taps, Target, maxima, weighted_sums
+from convfilter.engine.passes import Taps, Target, Window, maxima, weighted_sums
 from convfilter.engine.tiles import Columns, Samples, Scratch, Source, columns_for, distinct_rows
 from convfilter.filters.stage import Gradient, Pooling
-from convfilter.plan import TAP_ROWS, TILE_SAMPLES, StagePlan
+from convfilter.plan import TAP_ROWS, TILE_SAMPLES, VECTOR, StagePlan
 
 MAGNITUDE = Loop("gradient", "magnitude", "A* i8* i8 i8 i8 A A i8 A* i8 i8")
 RUN_DOWN = Loop("box", "run_down", "A* A* A* i8 i8 i8 A* i8 i8")
@@ -34,6 +34,8 @@ class Region(NamedTuple):
 
 
 Sums: TypeAlias = Iterator[tuple[Region, Samples, int]]
+#: Computes output rows ``top`` to ``bottom - 1``.
+Block: TypeAlias = Callable[[int, int], Sums]
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ class Work:
 
     @property
     def tile_cols(self) -> int:
-        """Output columns of one tile."""
-        return max(1, TILE_SAMPLES // self.source.channels)
+        """Output columns of one tile: whole vectors of samples, so that only the last tile has a tail."""
+        return max(VECTOR, TILE_SAMPLES // self.source.channels // VECTOR * VECTOR)
 
     def rows_for(self, top: int, bottom: int, first_tap: int, last_tap: int) -> tuple[Indices, Indices]:
         """Return the source rows that some taps of some outputs need, and a table of their places.
@@ -73,124 +75,155 @@ class Work:
         for left in range(0, width, self.tile_cols):
             yield left, min(left + self.tile_cols, width)
 
+    def window(self, taps: Taps, rows: int) -> Window:
+        """Return the window of a kernel (or of some ``rows`` of it) that slides down with the output rows."""
+        stride, dilation = self.plan.rows.stride, self.plan.rows.dilation
+        shift = 0 if stride % dilation else stride // dilation
+        return Window(taps, rows, shift, self.plan.precision, finite=self.source.is_finite)
+
     def sums(self, scratch: Scratch, region: Region) -> Target:
         """Return where the sums of a region go: a compact tile."""
         rows, length = region.bottom - region.top, (region.right - region.left) * self.source.channels
         return Target(scratch.get("sums", rows * length), 0, length, rows, length)
 
 
-Way: TypeAlias = Callable[[Work, Scratch, int, int], Sums]
+Way: TypeAlias = Callable[[Work, Scratch], Block]
 
 
-def direct(work: Work, scratch: Scratch, top: int, bottom: int) -> Sums:
+def direct(work: Work, scratch: Scratch) -> Block:
     """Sum every nonzero tap of a 2-D kernel."""
     matrix, channels = work.plan.kernel.matrix, work.source.channels
+    parts = [matrix[first : first + TAP_ROWS] for first in range(0, matrix.shape[0], TAP_ROWS)]
+    tiles = []
     for left, right in work.tiles():
         columns = columns_for(work.plan.cols, work.col_index, left, right)
-        region = Region(top, bottom, left, right)
-        target = work.sums(scratch, region)
-        target.clear()
-        for first in range(0, matrix.shape[0], TAP_ROWS):
-            part = matrix[first : first + TAP_ROWS]
-            row, col = (np.ascontiguousarray(places) for places in np.nonzero(part))
-            if row.size == 0:
-                continue
-            rows, table = work.rows_for(top, bottom, first, first + part.shape[0])
-            tile, pitch = work.source.load(scratch, "tile", rows, columns)
-            taps = Taps(row, columns.tap_offset[col] * channels, part[row, col])
-            weighted_sums(tile, table * pitch, taps, target, add=True)
-        yield region, target.buffer, target.pitch
+        col = columns.tap_offset * channels
+        tiles.append((left, right, columns, [work.window(Taps.of(part, col), part.shape[0]) for part in parts]))
+
+    def block(top: int, bottom: int) -> Sums:
+        rows = [
+            work.rows_for(top, bottom, TAP_ROWS * number, TAP_ROWS * number + part.shape[0])
+            for number, part in enumerate(parts)
+        ]
+        for left, right, columns, windows in tiles:
+            region = Region(top, bottom, left, right)
+            target = work.sums(scratch, region)
+            for number, ((picked, table), window) in enumerate(zip(rows, windows, strict=True)):
+                tile, pitch = work.source.load(scratch, "tile", picked, columns)
+                window.sums(tile, table * pitch, target, add=number > 0)
+            yield region, target.buffer, target.pitch
+
+    return block
 
 
-def separable(work: Work, scratch: Scratch, top: int, bottom: int) -> Sums:
+def separable(work: Work, scratch: Scratch) -> Block:
     """Sum down the columns, then along the rows: a kernel that is the product of a column and a row."""
     assert work.plan.kernel.factors is not None
     column, row = work.plan.kernel.factors
+    firsts = range(0, column.size, TAP_ROWS)
+    windows = [
+        work.window(Taps.down(part), part.size) for part in (column[first : first + TAP_ROWS] for first in firsts)
+    ]
 
     def down(tile: Samples, row_offset: Indices, first: int, target: Target) -> None:
-        part = column[first : first + row_offset.shape[1]]
-        weighted_sums(tile, row_offset, Taps.down(part).nonzero(), target, add=True)
+        windows[first // TAP_ROWS].sums(tile, row_offset, target, add=first > 0)
 
-    def along(tile: Samples, row_offset: Indices, col: Indices, target: Target) -> None:
-        weighted_sums(tile, row_offset, Taps.along(col, row).nonzero(), target)
+    def along(col: Indices) -> Along:
+        taps = Taps.along(col, row).nonzero().cast(scratch.dtype)
+        return lambda tile, row_offset, target: weighted_sums(tile, row_offset, taps, target)
 
-    yield from _two_passes(work, scratch, top, bottom, down, along)
+    return _two_passes(work, scratch, down, along)
 
 
-def pooling(work: Work, scratch: Scratch, top: int, bottom: int) -> Sums:
+def pooling(work: Work, scratch: Scratch) -> Block:
     """Take the largest (or the sum) of each column's window, then of each row's."""
     operator = work.plan.stage.operator
     assert isinstance(operator, Pooling)
     if operator.kind == "average":
-        yield from separable(work, scratch, top, bottom)
-        return
+        return separable(work, scratch)
 
     def down(tile: Samples, row_offset: Indices, _first: int, target: Target) -> None:
         maxima(tile, row_offset, Taps.down(np.ones(row_offset.shape[1])), target)
 
-    def along(tile: Samples, row_offset: Indices, col: Indices, target: Target) -> None:
-        maxima(tile, row_offset, Taps.along(col, np.ones(col.size)), target)
+    def along(col: Indices) -> Along:
+        taps = Taps.along(col, np.ones(col.size))
+        return lambda tile, row_offset, target: maxima(tile, row_offset, taps, target)
 
-    yield from _two_passes(work, scratch, top, bottom, down, along, tap_rows=operator.size[0])
+    return _two_passes(work, scratch, down, along, tap_rows=operator.size[0])
+
+
+Down: TypeAlias = Callable[[Samples, Indices, int, Target], None]
+Along: TypeAlias = Callable[[Samples, Indices, Target], None]
 
 
 def _two_passes(
-    work: Work,
-    scratch: Scratch,
-    top: int,
-    bottom: int,
-    down: Callable[[Samples, Indices, int, Target], None],
-    along: Callable[[Samples, Indices, Indices, Target], None],
-    tap_rows: int = TAP_ROWS,
-) -> Sums:
+    work: Work, scratch: Scratch, down: Down, make_along: Callable[[Indices], Along], tap_rows: int = TAP_ROWS
+) -> Block:
     """Run ``down`` over all columns of a block, in tiles that stay in cache, and ``along`` over its rows."""
-    channels, height, taps = work.source.channels, bottom - top, work.plan.rows.kernel
+    channels, taps = work.source.channels, work.plan.rows.kernel
     columns = columns_for(work.plan.cols, work.col_index, 0, work.plan.cols.output)
     pitch = columns.count * channels
-    between = scratch.get("between", height * pitch)
-    between[: height * pitch] = 0
-    for first in range(0, taps, tap_rows):
-        rows, table = work.rows_for(top, bottom, first, min(first + tap_rows, taps))
-        for left in range(0, columns.count, work.tile_cols):
-            tile, length = work.source.load(
-                scratch, "tile", rows, columns.part(left, min(left + work.tile_cols, columns.count))
-            )
-            down(tile, table * length, first, Target(between, left * channels, pitch, height, length))
-    for left, right in work.tiles():
-        region = Region(top, bottom, left, right)
-        target = work.sums(scratch, region)
-        row_offset = np.arange(height)[:, np.newaxis] * pitch + left * channels
-        along(between, row_offset, columns.tap_offset * channels, target)
-        yield region, target.buffer, target.pitch
+    parts = [
+        (left, columns.part(left, min(left + work.tile_cols, columns.count)))
+        for left in range(0, columns.count, work.tile_cols)
+    ]
+    along = make_along(columns.tap_offset * channels)
+
+    def block(top: int, bottom: int) -> Sums:
+        height = bottom - top
+        between = scratch.get("between", height * pitch)
+        for first in range(0, taps, tap_rows):
+            rows, table = work.rows_for(top, bottom, first, min(first + tap_rows, taps))
+            for left, part in parts:
+                tile, length = work.source.load(scratch, "tile", rows, part)
+                down(tile, table * length, first, Target(between, left * channels, pitch, height, length))
+        lines = np.arange(height)[:, np.newaxis] * pitch
+        for left, right in work.tiles():
+            region = Region(top, bottom, left, right)
+            target = work.sums(scratch, region)
+            along(between, lines + left * channels, target)
+            yield region, target.buffer, target.pitch
+
+    return block
 
 
-def gradient(work: Work, scratch: Scratch, top: int, bottom: int) -> Sums:
+def gradient(work: Work, scratch: Scratch) -> Block:
     """Take the magnitude of both derivatives in one pass over the eight neighbours."""
     operator = work.plan.stage.operator
     assert isinstance(operator, Gradient)
     assert operator.x.factors is not None
     side, centre, _ = (float(weight) for weight in operator.x.factors[0])
     magnitude = MAGNITUDE.variant(A=scratch.dtype)
-    rows, table = work.rows_for(top, bottom, 0, 3)
-    for left, right in work.tiles():
-        columns = columns_for(work.plan.cols, work.col_index, left, right)
-        tile, pitch = work.source.load(scratch, "tile", rows, columns)
-        region = Region(top, bottom, left, right)
-        target = work.sums(scratch, region)
-        offsets = (int(offset) for offset in columns.tap_offset * work.source.channels)
-        magnitude(tile, table * pitch, *offsets, side, centre, target.rows, target.buffer, target.pitch, target.length)
-        yield region, target.buffer, target.pitch
+    tiles = [(left, right, columns_for(work.plan.cols, work.col_index, left, right)) for left, right in work.tiles()]
+
+    def block(top: int, bottom: int) -> Sums:
+        rows, table = work.rows_for(top, bottom, 0, 3)
+        for left, right, columns in tiles:
+            tile, pitch = work.source.load(scratch, "tile", rows, columns)
+            region = Region(top, bottom, left, right)
+            target = work.sums(scratch, region)
+            offsets = (int(offset) for offset in columns.tap_offset * work.source.channels)
+            magnitude(
+                tile, table * pitch, *offsets, side, centre, target.rows, target.buffer, target.pitch, target.length
+            )
+            yield region, target.buffer, target.pitch
+
+    return block
 
 
 #: Output rows that a running sum moves down between two passes along the rows.
 _BOX_STEP_ROWS = 16
 
 
-def box(work: Work, scratch: Scratch, top: int, bottom: int) -> Sums:
+def box(work: Work, scratch: Scratch) -> Block:
     """Sum a window of ones by running sums, down the columns and along the rows."""
+    columns = _unordered_columns(work)
+    return lambda top, bottom: _running_sums(work, scratch, columns, top, bottom)
+
+
+def _running_sums(work: Work, scratch: Scratch, columns: Columns, top: int, bottom: int) -> Sums:
     rows_axis, cols_axis, channels = work.plan.rows, work.plan.cols, work.source.channels
     run_down, run_right = RUN_DOWN.variant(A=scratch.dtype), RUN_RIGHT.variant(A=scratch.dtype)
-    columns = _unordered_columns(work)
     pitch = columns.count * channels
     total = _first_window(work, scratch, columns, top)
     for first in range(top, bottom, _BOX_STEP_ROWS):

@@ -7,14 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from convfilter.engine.algorithms import Region, Sums, Way, Work
+from convfilter.engine.algorithms import Block, Region, Sums, Way, Work
 from convfilter.engine.bands import cut, run_blocks
 from convfilter.engine.borders import CONSTANT, Indices, index_map
-from convfilter.engine.passes import Taps, Target, weighted_sums
+from convfilter.engine.passes import Taps, Target, Window, add_four, weighted_sums
 from convfilter.engine.tiles import Columns, Samples, Scratch, Source, columns_for, distinct_rows
 from convfilter.filters.multirate import Rates
-from convfilter.plan import AxisPlan
+from convfilter.plan import VECTOR, AxisPlan
 
 #: Kept rows of one block of work.
 _BLOCK_KEPT_ROWS = 16
@@ -66,31 +67,35 @@ def prepare(work: Work, top: int, bottom: int, threads: int) -> Way:
     kept = Kept.of(work.plan.rows, row_rates, work.plan.stage.padding_mode, top, bottom)
     rows = _keep_rows(work, kept, threads)
 
-    def up(work: Work, scratch: Scratch, top: int, bottom: int) -> Sums:
-        phase, place = kept.place(np.arange(top, bottom))
-        taps = Taps.down(row_rates.up[phase]).nonzero()
-        pitch = work.plan.cols.output * work.source.channels
-        table = (place[:, np.newaxis] + np.arange(row_rates.up.shape[1])) * pitch
+    def up(work: Work, scratch: Scratch) -> Block:
+        return lambda top, bottom: rise(work, scratch, top, bottom)
+
+    def rise(work: Work, scratch: Scratch, top: int, bottom: int) -> Sums:
+        spread = _Rise(kept, top, bottom, work.plan.cols.output * work.source.channels)
         for left, right in work.tiles():
             region = Region(top, bottom, left, right)
             target = work.sums(scratch, region)
-            weighted_sums(rows, table + left * work.source.channels, taps, target)
+            spread.up(rows, left * work.source.channels, target)
             yield region, target.buffer, target.pitch
 
     return up
 
 
-def _plain_down(work: Work, scratch: Scratch, top: int, bottom: int) -> Sums:
+def _plain_down(work: Work, scratch: Scratch) -> Block:
     """Sum down the columns tap by tap, and go multirate along the rows."""
     assert work.plan.kernel.factors is not None
-    taps = Taps.down(work.plan.kernel.factors[0])
-    rows, table = work.rows_for(top, bottom, 0, taps.row.size)
-    columns = _natural_columns(work)
-    target = _buffer(scratch, "between", bottom - top, columns.count * work.source.channels)
-    _down(work, scratch, rows, table, columns, taps, target)
-    along = _along(work)
-    sums = along(scratch, target)
-    yield Region(top, bottom, 0, work.plan.cols.output), sums.buffer, sums.pitch
+    column = work.plan.kernel.factors[0]
+    window = work.window(Taps.down(column), column.size)
+    columns, along = _natural_columns(work), _along(work)
+
+    def block(top: int, bottom: int) -> Sums:
+        rows, table = work.rows_for(top, bottom, 0, column.size)
+        target = _buffer(scratch, "between", bottom - top, columns.count * work.source.channels)
+        _down(work, scratch, rows, table, columns, window, target)
+        sums = along(scratch, target)
+        yield Region(top, bottom, 0, work.plan.cols.output), sums.buffer, sums.pitch
+
+    return block
 
 
 def _keep_rows(work: Work, kept: Kept, threads: int) -> Samples:
@@ -101,7 +106,9 @@ def _keep_rows(work: Work, kept: Kept, threads: int) -> Samples:
     lowered = np.empty((kept.count + 2 * rates.middle_reach) * pitch, dtype)
     out_pitch = work.plan.cols.output * channels
     result = np.empty(kept.count * out_pitch, dtype)
-    middle = Taps.down(rates.middle)
+    finite = work.source.is_finite
+    lowering = Window(Taps.down(rates.down), rates.down.size, rates.step, dtype, finite=finite)
+    middle = Window(Taps.down(rates.middle), rates.middle.size, 1, dtype, finite=finite)
 
     def make_lower() -> Callable[[tuple[int, int]], None]:
         scratch = Scratch(dtype)
@@ -111,7 +118,7 @@ def _keep_rows(work: Work, kept: Kept, threads: int) -> Samples:
             places = np.arange(first, last)[:, np.newaxis] * rates.step + np.arange(rates.down.size)
             rows, table = distinct_rows(kept.source_index[places], work.plan.rows.input)
             target = Target(lowered, first * pitch, pitch, last - first, pitch)
-            _down(work, scratch, rows, table, columns, Taps.down(rates.down), target)
+            _down(work, scratch, rows, table, columns, lowering, target)
 
         return lower
 
@@ -123,7 +130,7 @@ def _keep_rows(work: Work, kept: Kept, threads: int) -> Samples:
             first, last = block
             target = _buffer(scratch, "middle", last - first, pitch)
             places = np.arange(first, last)[:, np.newaxis] + np.arange(rates.middle.size)
-            weighted_sums(lowered, places * pitch, middle, target)
+            middle.sums(lowered, places * pitch, target)
             sums = along(scratch, target)
             result[first * out_pitch : last * out_pitch] = sums.buffer[: sums.rows * sums.pitch]
 
@@ -134,6 +141,31 @@ def _keep_rows(work: Work, kept: Kept, threads: int) -> Samples:
     return result
 
 
+class _Rise:
+    """Brings kept rows up to a block of output rows, four of them at a time."""
+
+    def __init__(self, kept: Kept, top: int, bottom: int, pitch: int) -> None:
+        phase, place = kept.place(np.arange(top, bottom))
+        together = (bottom - top) // 4 * 4
+        first = place[:together].reshape(-1, 4)[:, :1]
+        runs = kept.rates.up.shape[1] + int((place[3:together:4] - place[0:together:4]).max(initial=0))
+        weights = np.zeros((together // 4, 4, runs))
+        at = place[:together].reshape(-1, 4, 1) - first[:, :, np.newaxis] + np.arange(kept.rates.up.shape[1])
+        np.put_along_axis(weights, at, kept.rates.up[phase[:together]].reshape(-1, 4, kept.rates.up.shape[1]), axis=2)
+        self._weights = np.ascontiguousarray(weights.transpose(0, 2, 1))
+        # Past the last kept row all weights are zero.
+        self._offsets = np.minimum(first + np.arange(runs), kept.count - 1) * pitch
+        self._rest = Taps.down(kept.rates.up[phase[together:]])
+        self._rest_offsets = (place[together:, np.newaxis] + np.arange(kept.rates.up.shape[1])) * pitch
+        self._together = together
+
+    def up(self, rows: Samples, start: int, target: Target) -> None:
+        if self._together:
+            add_four(rows, self._offsets + start, self._weights, target.top(self._together), add=False)
+        if self._together < target.rows:
+            weighted_sums(rows, self._rest_offsets + start, self._rest, target.below(self._together))
+
+
 def _natural_columns(work: Work) -> Columns:
     """Lay out the source's columns as they are, and one more that holds the padding value."""
     width = work.plan.cols.input
@@ -142,16 +174,22 @@ def _natural_columns(work: Work) -> Columns:
 
 
 def _down(
-    work: Work, scratch: Scratch, rows: Indices, table: Indices, columns: Columns, taps: Taps, target: Target
+    work: Work,
+    scratch: Scratch,
+    rows: Indices,
+    table: Indices,
+    columns: Columns,
+    window: Window,
+    target: Target,
 ) -> None:
     """Sum down the columns of the source, in tiles that stay in cache."""
     channels = work.source.channels
-    cols = max(_TILE_COLS[0], min(_TILE_COLS[1], _TILE_SAMPLES // rows.size)) // channels or 1
+    cols = max(1, max(_TILE_COLS[0], min(_TILE_COLS[1], _TILE_SAMPLES // rows.size)) // channels // VECTOR) * VECTOR
     for left in range(0, columns.count, cols):
         part = columns.part(left, min(left + cols, columns.count))
         tile, length = work.source.load(scratch, "tile", rows, part)
         part_target = Target(target.buffer, target.start + left * channels, target.pitch, target.rows, length)
-        weighted_sums(tile, table * length, taps, part_target)
+        window.sums(tile, table * length, part_target)
 
 
 def _buffer(scratch: Scratch, name: str, rows: int, pitch: int) -> Target:
@@ -200,9 +238,9 @@ def _multirate_along(work: Work, rates: Rates) -> Along:
     kept = Kept.of(axis, rates, work.plan.stage.padding_mode, 0, axis.output)
     before_middle = kept.count + 2 * rates.middle_reach
     columns = columns_for(kept.down, _natural(work, kept.source_index), 0, before_middle)
-    down = Taps.along(columns.tap_offset * channels, rates.down)
-    middle = Taps.along(np.arange(rates.middle.size) * channels, rates.middle)
-    spread = _Spread(kept, channels)
+    down = Taps.along(columns.tap_offset * channels, rates.down).cast(work.plan.precision)
+    middle = Taps.along(np.arange(rates.middle.size) * channels, rates.middle).cast(work.plan.precision)
+    spread = _Spread(kept, channels, work.plan.precision)
 
     def along(scratch: Scratch, rows: Target) -> Target:
         tile, pitch = _as_source(work, rows).load(scratch, "phases", np.arange(rows.rows), columns)
@@ -225,7 +263,7 @@ class _Spread:
     Outputs ``period`` apart share their phase; their taps are ``advance`` kept samples apart.
     """
 
-    def __init__(self, kept: Kept, channels: int) -> None:
+    def __init__(self, kept: Kept, channels: int, dtype: npt.DTypeLike) -> None:
         stride, step, width = kept.axis.stride, kept.rates.step, kept.axis.output
         common = math.gcd(stride, step)
         self._period, self._advance = min(step // common, width), stride // common
@@ -235,7 +273,7 @@ class _Spread:
         self._starts = np.cumsum(counts) - counts
         self._counts = counts
         self._order = Columns(self._starts[outputs % self._period] + outputs // self._period, 0, 0, outputs[:0])
-        self._passes = [self._taps(phase) for phase in range(self._period)]
+        self._passes = [self._taps(phase).cast(dtype) for phase in range(self._period)]
         self._runs = self._reordered()
 
     def _taps(self, output: int) -> Taps:

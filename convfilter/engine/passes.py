@@ -5,13 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from convfilter.engine.borders import Indices
 from convfilter.engine.native import Loop
 from convfilter.engine.tiles import Samples
 
 CORRELATE = Loop("correlate", "correlate", "A* i8* i8 i8* i8* A* i8 i8 i8 i8 A* i8 i8")
+CORRELATE_FOUR = Loop("correlate", "correlate_four", "A* i8* i8 A* i8 i8 i8 A* i8 i8")
 MAXIMUM = Loop("extreme", "maximum", "A* i8* i8 i8* i8* i8 i8 A* i8 i8")
+
+#: Output rows that share what they read.
+_TOGETHER = 4
+#: Windows below this many strides share too little of what four output rows read.
+_TALL = 6
+#: A kernel with fewer nonzero weights than this share of its window is summed tap by tap.
+_DENSE = 0.6
 
 
 @dataclass(frozen=True)
@@ -37,10 +46,20 @@ class Taps:
         """Taps in one row."""
         return cls(np.zeros(col.size, np.int64), col, weights)
 
+    @classmethod
+    def of(cls, matrix: Samples, col: Indices) -> Taps:
+        """Taps of a 2-D kernel whose columns look at ``col``."""
+        rows, cols = matrix.shape
+        return cls(np.repeat(np.arange(rows), cols), np.tile(col, rows), matrix.ravel())
+
     def nonzero(self) -> Taps:
         """Return the taps that count."""
         keep = np.flatnonzero(self.weights if self.weights.ndim == 1 else np.any(self.weights, axis=0))
-        return Taps(self.row[keep], self.col[keep], self.weights[..., keep])
+        return Taps(self.row[keep], self.col[keep], np.ascontiguousarray(self.weights[..., keep]))
+
+    def cast(self, dtype: npt.DTypeLike) -> Taps:
+        """Return the same taps with weights of another type."""
+        return Taps(self.row, self.col, self.weights.astype(dtype))
 
 
 @dataclass(frozen=True)
@@ -53,15 +72,19 @@ class Target:
     rows: int
     length: int
 
+    def top(self, rows: int) -> Target:
+        """Return the first ``rows`` rows."""
+        return Target(self.buffer, self.start, self.pitch, rows, self.length)
+
+    def below(self, first: int) -> Target:
+        """Return the rows from ``first`` on."""
+        return Target(self.buffer, self.start + first * self.pitch, self.pitch, self.rows - first, self.length)
+
     def clear(self) -> None:
         """Set all runs to zero."""
-        span = (self.rows - 1) * self.pitch + self.length
-        runs = np.lib.stride_tricks.as_strided(
-            self.buffer[self.start : self.start + span],
-            (self.rows, self.length),
-            (self.pitch * self.buffer.itemsize, self.buffer.itemsize),
-        )
-        runs[...] = 0
+        for row in range(self.rows):
+            start = self.start + row * self.pitch
+            self.buffer[start : start + self.length] = 0
 
 
 def weighted_sums(tile: Samples, row_offset: Indices, taps: Taps, target: Target, *, add: bool = False) -> None:
@@ -74,6 +97,55 @@ def weighted_sums(tile: Samples, row_offset: Indices, taps: Taps, target: Target
     CORRELATE.variant(A=tile.dtype)(
         tile, row_offset, taps.row.size, taps.row, taps.col, weights, weights.shape[1] if weights.ndim > 1 else 0,
         target.rows, row_offset.shape[1], int(add), target.buffer[target.start :], target.pitch, target.length,
+    )  # fmt: skip
+
+
+class Window:
+    """Taps of a window that slides down by ``stride`` of its rows for each output row: made once, summed often.
+
+    Where the source is ``finite``, four output rows at a time share the rows of
+    the tile that any of them sees, with weights of zero where one does not.
+    """
+
+    def __init__(self, taps: Taps, rows: int, stride: int, dtype: npt.DTypeLike, *, finite: bool) -> None:
+        self._taps = taps.nonzero().cast(dtype)
+        self._rows, self._reach = rows, (_TOGETHER - 1) * stride
+        dense = np.count_nonzero(taps.weights) >= _DENSE * taps.weights.size
+        self._shared = finite and dense and stride > 0 and rows >= _TALL * stride
+        if not self._shared:
+            return
+        by_row = taps.weights.reshape(rows, -1)
+        self._columns = by_row.shape[1]
+        weights = np.zeros((rows + self._reach, self._columns, _TOGETHER), dtype)
+        for row in range(_TOGETHER):
+            weights[row * stride : row * stride + rows, :, row] = by_row
+        self._weights = weights.reshape(-1, _TOGETHER)
+        self._col = np.tile(taps.col[: self._columns], rows + self._reach)
+
+    def sums(self, tile: Samples, row_offset: Indices, target: Target, *, add: bool = False) -> None:
+        """Write (or ``add``) the weighted sums; ``row_offset`` is (target rows x window rows)."""
+        together = target.rows // _TOGETHER * _TOGETHER if self._shared else 0
+        if together:
+            # The lines of the first and the last row of a block name all rows that the block sees.
+            first, last = row_offset[0:together:_TOGETHER], row_offset[_TOGETHER - 1 : together : _TOGETHER]
+            seen = np.concatenate([first, last[:, self._rows - self._reach :]], axis=1)
+            offsets = (seen if self._columns == 1 else np.repeat(seen, self._columns, axis=1)) + self._col
+            add_four(tile, offsets, self._weights, target.top(together), add=add)
+        if together < target.rows:
+            weighted_sums(tile, row_offset[together:], self._taps, target.below(together), add=add)
+
+
+def add_four(tile: Samples, offsets: Indices, weights: Samples, target: Target, *, add: bool) -> None:
+    """Write (or ``add``) weighted runs of the tile to blocks of four rows.
+
+    ``offsets`` is (blocks, runs); ``weights`` (runs, 4), or (blocks, runs, 4)
+    where blocks differ.
+    """
+    weights = np.ascontiguousarray(weights, tile.dtype)
+    blocks, runs = offsets.shape
+    CORRELATE_FOUR.variant(A=tile.dtype)(
+        tile, np.ascontiguousarray(offsets), runs, weights, weights[0].size if weights.ndim > 2 else 0,
+        blocks, int(add), target.buffer[target.start :], target.pitch, target.length,
     )  # fmt: skip
 
 

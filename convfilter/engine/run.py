@@ -115,11 +115,12 @@ def _run_blocks(work: Work, tone: Tone, threads: int, make_sink: Callable[[], An
         scratch = Scratch(plan.precision)
         finisher = Finisher(work, scratch, tone)
         sink = make_sink()
+        compute_block = way(work, scratch)
         with lock:
             sinks.append(sink)
 
         def compute(block: tuple[int, int]) -> None:
-            for region, sums, pitch in way(work, scratch, *block):
+            for region, sums, pitch in compute_block(*block):
                 finisher.finish(region, sums, pitch, sink)
 
         return compute

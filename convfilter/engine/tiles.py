@@ -126,6 +126,11 @@ class Source:
     padding_value: float
 
     @property
+    def is_finite(self) -> bool:
+        """Whether no sample can be infinite or not a number."""
+        return self.image.dtype.kind == "u"
+
+    @property
     def channels(self) -> int:
         """Channels of a loaded tile."""
         channels: int = self.image.shape[2]
