@@ -54,7 +54,9 @@ def run_files(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
     except UsageError:
         raise
     except Exception as error:
-        return fail(error, context.find_root().obj, destination if isinstance(error, WriteError) else source)
+        subject = destination if isinstance(error, WriteError) else source
+        stream = "standard output" if isinstance(error, WriteError) else "standard input"
+        return fail(error, context.find_root().obj, stream if subject == "-" else subject)
     for note in report.notes:
         say(f"{source}: {note}")
     if params["verbose"]:
@@ -72,9 +74,13 @@ def _named_files(names: Sequence[str], in_place: bool, context: click.Context) -
     if in_place and source == "-":
         raise click.UsageError("standard input cannot be overwritten with --in-place; give it an output", context)
     if source == "-" and (sys.stdin is None or sys.stdin.isatty()):
-        raise click.UsageError("standard input is no picture but a terminal; give a file or a pipe", context)
-    if destination == "-" and (sys.stdout is None or sys.stdout.isatty()):
-        raise click.UsageError("a picture is not written to a terminal; give a file or a pipe", context)
+        raise click.UsageError("a picture is not read from a terminal; name a file, or use a pipe", context)
+    if destination == "-" and sys.stdout is None:
+        raise click.UsageError("standard output is closed; name a file, or use a pipe", context)
+    if destination == "-" and sys.stdout.isatty():
+        raise click.UsageError("a picture is not written to a terminal; name a file, or use a pipe", context)
+    if destination.endswith(os.sep) and not os.path.isdir(destination):
+        raise UsageError(f"{destination}: there is no such folder; make it first")
     if os.path.isdir(destination) and source != "-":
         destination = os.path.join(destination, os.path.basename(source))
     return source, destination

@@ -98,7 +98,7 @@ def run(arguments: list[str]) -> int:
 
 def _invoke(arguments: list[str], session: Session) -> int:
     if not arguments:
-        click.echo(root.get_help(click.Context(root, info_name="convfilter")), err=True)
+        click.echo(root.get_help(root.make_context("convfilter", [], resilient_parsing=True)), err=True)
         return MISUSED
     try:
         with root.make_context("convfilter", [*arguments], obj=session) as context:

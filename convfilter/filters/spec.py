@@ -77,7 +77,7 @@ def parse(text: str) -> FilterSpec:
     rest = text[name.end() :].lstrip()
     if rest and not rest.startswith(":"):
         position = len(text) - len(rest)
-        raise SpecError(f"{_where(text, position)}: a colon stands between a filter and its values, as in gaussian:4")
+        raise SpecError(f"{_where(text, position)}: a colon follows the name, as in gaussian:4 or sobel:stride=2")
     named = Value(name[1], _where(text, name.start(1)))
     if not rest:
         return FilterSpec(named)
