@@ -1,7 +1,5 @@
 """``python -m convfilter``."""
 
-import sys
+from convfilter.cli import program
 
-from convfilter.cli import main
-
-sys.exit(main())
+program()
