@@ -17,7 +17,7 @@ from convfilter.filters import kernels
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Correlation, Gradient, Operator, Padding, PaddingMode, Pooling, Stage, ToneMap
 from convfilter.filters.stage import UnsharpMask as _UnsharpMask
-from convfilter.plan import Plan, plan_stack
+from convfilter.planning import Plan, plan_stack
 
 Image: TypeAlias = npt.NDArray[Any]
 IntPair: TypeAlias = int | tuple[int, int]

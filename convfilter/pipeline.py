@@ -21,7 +21,7 @@ from convfilter.picture.limits import require_memory
 from convfilter.picture.picture import Outline, Picture
 from convfilter.picture.read import ReadOptions, read
 from convfilter.picture.write import Target, WriteOptions, check, resolve_target, write
-from convfilter.plan import Plan, full_scale, plan_stack
+from convfilter.planning import Plan, full_scale, plan_stack
 
 
 class Options(NamedTuple):

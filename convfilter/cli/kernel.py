@@ -82,7 +82,7 @@ def _kernels(stage: Stage) -> Iterator[tuple[str, Kernel]]:
 
 def _kernel_lines(title: str, kernel: Kernel) -> Iterator[str]:
     """Describe a kernel: size, sum, weights, and its factors where it is separable."""
-    from convfilter.plan import factored
+    from convfilter.filters.factors import factored
 
     rows, cols = kernel.shape
     kernel = factored(kernel)

@@ -14,7 +14,7 @@ from convfilter.filters.catalog import STAGE_PARAMETERS
 from convfilter.filters.parameters import MOST_PIXELS, Choice, Number, Pair
 
 if TYPE_CHECKING:
-    from convfilter.plan import AxisPlan, Plan, StagePlan
+    from convfilter.planning import AxisPlan, Plan, StagePlan
 
 _DTYPES = {"8": "uint8", "16": "uint16", "float": "float32"}
 _SIZE = Pair(Number("SIZE", minimum=1, maximum=2**31 - 1, whole=True))
@@ -24,7 +24,7 @@ _CHANNELS = Number("N", minimum=1, maximum=MOST_PIXELS, whole=True)
 def _plan(specs: tuple[str, ...], size: tuple[int, int], channels: int | None, depth: str | None, **params: Any) -> int:
     defaults = stage_defaults(params)
     from convfilter.filters import stack
-    from convfilter.plan import plan_stack
+    from convfilter.planning import plan_stack
 
     planned = plan_stack(
         stack.stages(specs, **defaults),

@@ -6,9 +6,9 @@ what becomes of the sums (division, rounding, storing) is the same for all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
@@ -16,8 +16,9 @@ from convfilter.engine.borders import Indices, index_map
 from convfilter.engine.native import Loop
 from convfilter.engine.passes import Taps, Target, Window, maxima, weighted_sums
 from convfilter.engine.tiles import Columns, Samples, Scratch, Source, columns_for, distinct_rows
+from convfilter.filters.kernels import Weights
 from convfilter.filters.stage import Gradient, Pooling
-from convfilter.plan import TAP_ROWS, TILE_SAMPLES, VECTOR, StagePlan
+from convfilter.planning.plan import TAP_ROWS, TILE_SAMPLES, VECTOR, StagePlan
 
 MAGNITUDE = Loop("gradient", "magnitude", "A* i8* i8 i8 i8 A A i8 A* i8 i8")
 RUN_DOWN = Loop("box", "run_down", "A* A* A* i8 i8 i8 A* i8 i8")
@@ -117,22 +118,9 @@ def direct(work: Work, scratch: Scratch) -> Block:
 
 
 def separable(work: Work, scratch: Scratch) -> Block:
-    """Sum down the columns, then along the rows: a kernel that is the product of a column and a row."""
-    assert work.plan.kernel.factors is not None
-    column, row = work.plan.kernel.factors
-    firsts = range(0, column.size, TAP_ROWS)
-    windows = [
-        work.window(Taps.down(part), part.size) for part in (column[first : first + TAP_ROWS] for first in firsts)
-    ]
-
-    def down(tile: Samples, row_offset: Indices, first: int, target: Target) -> None:
-        windows[first // TAP_ROWS].sums(tile, row_offset, target, add=first > 0)
-
-    def along(col: Indices) -> Along:
-        taps = Taps.along(col, row).nonzero().cast(scratch.dtype)
-        return lambda tile, row_offset, target: weighted_sums(tile, row_offset, taps, target)
-
-    return _two_passes(work, scratch, down, along)
+    """Sum down the columns, then along the rows, for each product of a column and a row that makes up the kernel."""
+    passes = [_SumPasses(work, column, row) for column, row in work.plan.products]
+    return _two_passes(work, scratch, passes)
 
 
 def pooling(work: Work, scratch: Scratch) -> Block:
@@ -141,25 +129,44 @@ def pooling(work: Work, scratch: Scratch) -> Block:
     assert isinstance(operator, Pooling)
     if operator.kind == "average":
         return separable(work, scratch)
-
-    def down(tile: Samples, row_offset: Indices, _first: int, target: Target) -> None:
-        maxima(tile, row_offset, Taps.down(np.ones(row_offset.shape[1])), target)
-
-    def along(col: Indices) -> Along:
-        taps = Taps.along(col, np.ones(col.size))
-        return lambda tile, row_offset, target: maxima(tile, row_offset, taps, target)
-
-    return _two_passes(work, scratch, down, along, tap_rows=operator.size[0])
+    return _two_passes(work, scratch, [_MaximumPasses(work)], tap_rows=operator.size[0])
 
 
-Down: TypeAlias = Callable[[Samples, Indices, int, Target], None]
-Along: TypeAlias = Callable[[Samples, Indices, Target], None]
+class _Passes(Protocol):
+    """A pass down the columns of a tile, and one along rows; ``number`` counts the parts of a tall window."""
+
+    def down(self, tile: Samples, row_offset: Indices, number: int, target: Target) -> None: ...
+
+    def along(self, tile: Samples, row_offset: Indices, col: Indices, target: Target, add: bool) -> None: ...
 
 
-def _two_passes(
-    work: Work, scratch: Scratch, down: Down, make_along: Callable[[Indices], Along], tap_rows: int = TAP_ROWS
-) -> Block:
-    """Run ``down`` over all columns of a block, in tiles that stay in cache, and ``along`` over its rows."""
+class _SumPasses:
+    def __init__(self, work: Work, column: Weights, row: Weights) -> None:
+        parts = (column[first : first + TAP_ROWS] for first in range(0, column.size, TAP_ROWS))
+        self._windows = [work.window(Taps.down(part), part.size) for part in parts]
+        self._keep = np.flatnonzero(row)
+        self._row = row[self._keep].astype(work.plan.precision)
+
+    def down(self, tile: Samples, row_offset: Indices, number: int, target: Target) -> None:
+        self._windows[number].sums(tile, row_offset, target, add=number > 0)
+
+    def along(self, tile: Samples, row_offset: Indices, col: Indices, target: Target, add: bool) -> None:
+        weighted_sums(tile, row_offset, Taps.along(col[self._keep], self._row), target, add=add)
+
+
+class _MaximumPasses:
+    def __init__(self, work: Work) -> None:
+        self._down = Taps.down(np.ones(work.plan.rows.kernel))
+
+    def down(self, tile: Samples, row_offset: Indices, _number: int, target: Target) -> None:
+        maxima(tile, row_offset, self._down, target)
+
+    def along(self, tile: Samples, row_offset: Indices, col: Indices, target: Target, add: bool) -> None:
+        maxima(tile, row_offset, Taps.along(col, np.ones(col.size)), target)
+
+
+def _two_passes(work: Work, scratch: Scratch, passes: Sequence[_Passes], tap_rows: int = TAP_ROWS) -> Block:
+    """Go down all columns of a block, in tiles that stay in cache, then along its rows; the results are added."""
     channels, taps = work.source.channels, work.plan.rows.kernel
     columns = columns_for(work.plan.cols, work.col_index, 0, work.plan.cols.output)
     pitch = columns.count * channels
@@ -167,21 +174,23 @@ def _two_passes(
         (left, columns.part(left, min(left + work.tile_cols, columns.count)))
         for left in range(0, columns.count, work.tile_cols)
     ]
-    along = make_along(columns.tap_offset * channels)
+    col = columns.tap_offset * channels
 
     def block(top: int, bottom: int) -> Sums:
         height = bottom - top
-        between = scratch.get("between", height * pitch)
-        for first in range(0, taps, tap_rows):
+        between = [scratch.get(f"between {number}", height * pitch) for number in range(len(passes))]
+        for number, first in enumerate(range(0, taps, tap_rows)):
             rows, table = work.rows_for(top, bottom, first, min(first + tap_rows, taps))
             for left, part in parts:
                 tile, length = work.source.load(scratch, "tile", rows, part)
-                down(tile, table * length, first, Target(between, left * channels, pitch, height, length))
+                for one, buffer in zip(passes, between, strict=True):
+                    one.down(tile, table * length, number, Target(buffer, left * channels, pitch, height, length))
         lines = np.arange(height)[:, np.newaxis] * pitch
         for left, right in work.tiles():
             region = Region(top, bottom, left, right)
             target = work.sums(scratch, region)
-            along(between, lines + left * channels, target)
+            for number, (one, buffer) in enumerate(zip(passes, between, strict=True)):
+                one.along(buffer, lines + left * channels, col, target, number > 0)
             yield region, target.buffer, target.pitch
 
     return block
@@ -266,12 +275,3 @@ def _first_window(work: Work, scratch: Scratch, columns: Columns, top: int) -> S
         row_offset = np.arange(rows.size)[np.newaxis] * pitch
         weighted_sums(tile, row_offset, Taps.down(np.ones(rows.size)), total, add=True)
     return total.buffer
-
-
-WAYS: dict[str, Way] = {
-    "direct": direct,
-    "separable": separable,
-    "box": box,
-    "gradient": gradient,
-    "pooling": pooling,
-}

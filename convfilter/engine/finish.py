@@ -12,7 +12,7 @@ from convfilter.engine.algorithms import Region, Work
 from convfilter.engine.native import Loop
 from convfilter.engine.tiles import Samples, Scratch, centre_columns
 from convfilter.filters.stage import Gradient, Pooling, ToneMap, UnsharpMask
-from convfilter.plan import LUMINANCE_DIVISOR, StagePlan, real_cells
+from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, real_cells
 
 STORE_WHOLE = Loop("store", "store_whole", "A* i8 i8 i8 R R R i8 R T* i8 i8")
 STORE_REAL = Loop("store", "store_real", "A* i8 i8 i8 R R R i8 T* i8 i8")
@@ -178,7 +178,7 @@ def tone_of(plan: StagePlan, target: npt.DTypeLike, full: float, full_out: float
         tone_map = "abs"
     divisor = (plan.kernel.divisor if has_divisor(plan) else 1.0) * (LUMINANCE_DIVISOR if gray else 1.0)
     offset = stage.offset + (0.5 if tone_map == "offset" else 0.0)
-    return Tone(stage.scale * full_out / full, divisor, offset * full_out, tone_map == "abs")
+    return Tone(plan.scale * full_out / full, divisor, offset * full_out, tone_map == "abs")
 
 
 def stretched(tone: Tone, low: float, high: float, full_out: float) -> Tone:

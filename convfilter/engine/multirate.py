@@ -15,7 +15,8 @@ from convfilter.engine.borders import CONSTANT, Indices, index_map
 from convfilter.engine.passes import Taps, Target, Window, add_four, weighted_sums
 from convfilter.engine.tiles import Columns, Samples, Scratch, Source, columns_for, distinct_rows
 from convfilter.filters.multirate import Rates
-from convfilter.plan import VECTOR, AxisPlan
+from convfilter.planning import AxisPlan
+from convfilter.planning.plan import VECTOR
 
 #: Kept rows of one block of work.
 _BLOCK_KEPT_ROWS = 16

@@ -10,19 +10,33 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine import multirate
-from convfilter.engine.algorithms import WAYS, Way, Work
+from convfilter.engine import algorithms, fourier, multirate
+from convfilter.engine.algorithms import Way, Work
 from convfilter.engine.bands import available_cores, cut, run_blocks
 from convfilter.engine.finish import ArraySink, Finisher, RangeSink, Sink, Tone, stretched, tone_of
 from convfilter.engine.tiles import Samples, Scratch, Source
 from convfilter.errors import ParameterError
 from convfilter.filters.stage import Pooling
-from convfilter.plan import Plan, StagePlan, full_scale
+from convfilter.planning import Plan, StagePlan, full_scale
+from convfilter.planning.plan import for_any_numbers
 
 #: Below this many multiply-adds a second thread costs more than it brings.
 _WORTH_A_THREAD = 2_000_000
 #: Rows that a multirate Gaussian keeps between its passes may take this much memory, twice.
 _KEPT_BYTES = 16 * 2**20
+#: What all threads together may take for scratch: fewer threads run where each needs much.
+_SCRATCH_BYTES = 56 * 2**20
+
+#: Multirate Gaussians are not among them: they are prepared for a band of rows.
+_WAYS: dict[str, Way] = {
+    "direct": algorithms.direct,
+    "separable": algorithms.separable,
+    "lowrank": algorithms.separable,
+    "box": algorithms.box,
+    "fourier": fourier.fourier,
+    "gradient": algorithms.gradient,
+    "pooling": algorithms.pooling,
+}
 
 AnySink = TypeVar("AnySink", bound=Sink)
 
@@ -91,6 +105,8 @@ def _padding_value(plan: StagePlan, alpha: bool) -> float:
 def _run_stage(
     plan: StagePlan, source: Source, target: np.dtype[np.generic], full_out: float, threads: int
 ) -> tuple[Samples, int]:
+    if source.image.dtype.kind == "f" and not _all_finite(source.image):
+        plan = for_any_numbers(plan)
     work = Work.of(plan, source)
     tone = tone_of(plan, target, source.full, full_out, source.gray)
     output = np.empty((plan.rows.output, plan.cols.output, source.channels), target)
@@ -102,6 +118,10 @@ def _run_stage(
         colours = output[..., :-1] if source.alpha else output
         np.clip(colours, 0, full_out, out=colours)
     return output, sum(sink.clipped for sink in sinks)
+
+
+def _all_finite(image: Samples) -> bool:
+    return all(bool(np.isfinite(row).all()) for row in image)
 
 
 def _run_blocks(work: Work, tone: Tone, threads: int, make_sink: Callable[[], AnySink]) -> list[AnySink]:
@@ -126,9 +146,9 @@ def _run_blocks(work: Work, tone: Tone, threads: int, make_sink: Callable[[], An
         return compute
 
     cost = plan.rows.output * plan.cols.output * plan.channels * plan.multiply_adds
-    threads = threads if cost > _WORTH_A_THREAD else 1
+    threads = min(threads, max(1, _SCRATCH_BYTES // plan.scratch_bytes)) if cost > _WORTH_A_THREAD else 1
     for top, bottom in cut(plan.rows.output, _band_rows(plan)):
-        way = multirate.prepare(work, top, bottom, threads) if plan.algorithm == "multirate" else WAYS[plan.algorithm]
+        way = multirate.prepare(work, top, bottom, threads) if plan.algorithm == "multirate" else _WAYS[plan.algorithm]
         blocks = [(top + first, top + last) for first, last in cut(bottom - top, plan.block_rows)]
         run_blocks(blocks, make_worker, threads)
     return sinks

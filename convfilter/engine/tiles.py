@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from convfilter.engine.borders import CONSTANT, Indices
 from convfilter.engine.native import Loop
-from convfilter.plan import LUMINANCE, AxisPlan
+from convfilter.planning import LUMINANCE, AxisPlan
 
 Samples = npt.NDArray[Any]
 

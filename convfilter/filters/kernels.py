@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
@@ -15,8 +16,8 @@ Weights = npt.NDArray[np.float64]
 
 #: A Gaussian is cut where its tail cannot change a rounded sample: exp(-18) of the peak.
 GAUSSIAN_SUPPORT_SIGMAS = 6.0
-#: Beyond this many binary places a weight is taken as a real number, not as a fraction.
-_BINARY_PLACES = 16
+#: Beyond this denominator a weight is taken as a real number, not as a fraction.
+_LARGEST_DENOMINATOR = 2**16
 
 _SMOOTH = {"sobel": (1.0, 2.0, 1.0), "scharr": (3.0, 10.0, 3.0), "prewitt": (1.0, 1.0, 1.0)}
 #: Central difference, to the sign of the lecture: the left neighbour counts positive.
@@ -101,6 +102,15 @@ class Kernel:
         parts = self.factors if self.factors is not None else (self.matrix,)
         return all(bool(np.all(part == 1.0)) for part in parts)
 
+    def as_real(self, scale: float) -> Kernel:
+        """Return the kernel with ``scale`` and its divisor multiplied into the numerators, unless that loses it."""
+        factor = scale / self.divisor
+        if factor == 0 or not math.isfinite(factor):
+            return self
+        factors = None if self.factors is None else (self.factors[0], self.factors[1] * factor)
+        numerators = None if self.numerators is None else self.numerators * factor
+        return Kernel(numerators, factors, 1.0, self.sigma)
+
     def rotated(self) -> Kernel:
         """Turn by 180 degrees: convolution in the mathematician's sense."""
         factors = None if self.factors is None else (self.factors[0][::-1].copy(), self.factors[1][::-1].copy())
@@ -146,12 +156,20 @@ def from_array(weights: npt.ArrayLike, divisor: float = 1.0, *, normalize: bool 
 
 
 def _whole_numerators(matrix: Weights, divisor: float) -> tuple[Weights, float]:
-    """Turn binary fractions such as 0.25 into whole numerators, so that their sums are exact."""
-    for places in range(_BINARY_PLACES + 1):
-        scaled = np.ldexp(matrix, places)
-        if np.all(scaled == np.rint(scaled)):
-            return scaled, math.ldexp(divisor, places)
-    return matrix, divisor
+    """Turn fractions such as 0.25, 0.1 or 1/9 into whole numerators over one divisor, so that their sums are exact.
+
+    A weight is such a fraction when it is the float nearest to one with a small
+    denominator: that is what was meant, and what ties depend on.
+    """
+    if np.all(matrix == np.rint(matrix)):
+        return matrix, divisor
+    common = 1
+    for weight in np.unique(np.abs(matrix)):
+        fraction = Fraction(weight).limit_denominator(_LARGEST_DENOMINATOR)
+        common = math.lcm(common, fraction.denominator)
+        if float(fraction) != weight or common > _LARGEST_DENOMINATOR:
+            return matrix, divisor
+    return np.rint(matrix * common), divisor * common
 
 
 def identity() -> Kernel:

@@ -36,8 +36,10 @@ class Quality:
 
 #: For 8-bit results: errors up to 0.005 of a level.
 COARSE = Quality(width=0.9, support=4.5)
-#: For 16-bit and real results: errors up to 4e-7 of full scale.
+#: For 16-bit results: errors up to 4e-7 of full scale.
 FINE = Quality(width=1.2, support=5.5)
+#: For real results, and for colours under faint alpha: errors up to 1e-8 of the brightest sample.
+FINEST = Quality(width=1.5, support=6.2)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ from string import Template
 _WIDTHS = (8, 3, 1)
 
 _ROW_LOOP = Template('''
-def correlate(tile, row_offset, taps, tap_row, tap_col, weight, weight_step, rows, step, accumulate, out, pitch, length):
+def correlate(
+    tile, row_offset, taps, tap_row, tap_col, weight, weight_step, rows, step, accumulate, out, pitch, length
+):
     """Sum ``weight[t] * tile[row_offset[y * step + tap_row[t]] + tap_col[t] + x]`` into ``out[y * pitch + x]``.
 
     With a ``weight_step``, each output row has weights of its own, that far apart.
@@ -72,7 +74,7 @@ def _passes(outputs: int, taps: str, start: str, weight: str) -> str:
     return "\n".join(lines)
 
 
-exec(  # noqa: S102 - the template above is all it runs
+exec(
     _ROW_LOOP.substitute(
         passes=_passes(
             1,

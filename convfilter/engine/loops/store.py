@@ -34,7 +34,7 @@ def store_whole(tile, pitch, rows, length, scale, divisor, offset, absolute, ful
                 kept = kept if kept < full else full
                 clipped_in_row = np.int32(clipped_in_row + np.int32(kept != value))
                 out[o + x] = np.int32(kept)
-        clipped += clipped_in_row
+        clipped += int(clipped_in_row)
     return clipped
 
 

@@ -1,0 +1,74 @@
+"""Very large kernels: products of spectra, tile by tile (overlap-save)."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.engine.algorithms import Block, Region, Sums, Work
+from convfilter.engine.borders import Indices
+from convfilter.engine.tiles import Columns, Scratch
+from convfilter.planning.arithmetic import AxisPlan
+from convfilter.planning.ways import transform_side
+
+
+class Transform:
+    """The kernel's spectrum for tiles of one size, and how the output is cut into them.
+
+    A circular correlation of a tile is right where the kernel does not reach
+    past its end: in all but the last ``span`` rows and columns.
+    Source: A. V. Oppenheim, R. W. Schafer, "Discrete-Time Signal Processing", overlap-save.
+    """
+
+    def __init__(self, work: Work) -> None:
+        plan = work.plan
+        self.sides = transform_side(plan.rows), transform_side(plan.cols)
+        self.tile_cols = _outputs(plan.cols, self.sides[1])
+        spread = np.zeros(self.sides, plan.precision)
+        matrix = plan.kernel.matrix
+        spread[: plan.rows.span + 1 : plan.rows.dilation, : plan.cols.span + 1 : plan.cols.dilation] = matrix
+        self.spectrum = np.conj(np.fft.rfft2(spread))
+
+    def correlate(self, tile: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """Correlate one channel of a tile with the kernel, circularly."""
+        spectrum = np.fft.rfft2(tile)
+        spectrum *= self.spectrum
+        return np.fft.irfft2(spectrum, self.sides)
+
+
+def _outputs(axis: AxisPlan, side: int) -> int:
+    return max(1, (side - axis.span) // axis.stride)
+
+
+def fourier(work: Work, scratch: Scratch) -> Block:
+    """Multiply spectra, channel by channel; only kept outputs are taken from the result."""
+    transform = Transform(work)
+    plan, channels = work.plan, work.source.channels
+    rows, cols = transform.sides
+
+    def block(top: int, bottom: int) -> Sums:
+        picked = _picked(work.row_index, top * plan.rows.stride, rows)
+        for left in range(0, plan.cols.output, transform.tile_cols):
+            right = min(left + transform.tile_cols, plan.cols.output)
+            indices = _picked(work.col_index, left * plan.cols.stride, cols)
+            tile, pitch = work.source.load(scratch, "tile", picked, Columns(indices, 0, 0, indices[:0]))
+            image = tile[: rows * pitch].reshape(rows, cols, channels)
+            region = Region(top, bottom, left, right)
+            target = work.sums(scratch, region)
+            sums = target.buffer[: target.rows * target.pitch].reshape(target.rows, -1, channels)
+            for channel in range(channels):
+                full = transform.correlate(image[:, :, channel])
+                sums[:, :, channel] = full[
+                    : (bottom - top) * plan.rows.stride : plan.rows.stride,
+                    : (right - left) * plan.cols.stride : plan.cols.stride,
+                ]
+            if plan.exact:
+                np.rint(sums, out=sums)
+            yield region, target.buffer, target.pitch
+
+    return block
+
+
+def _picked(index: Indices, start: int, count: int) -> Indices:
+    """Take ``count`` places from ``start`` on; past the padded picture, where no output looks, the last again."""
+    return index[np.minimum(np.arange(start, start + count), index.size - 1)]

@@ -1,0 +1,20 @@
+"""How a stack is computed: output sizes, algorithm, precision, cost; pure, testable alone."""
+
+from convfilter.planning.arithmetic import AxisPlan, real_cells
+from convfilter.planning.plan import Plan, StagePlan, plan_stack
+from convfilter.planning.task import LUMINANCE, LUMINANCE_DIVISOR, Task, full_scale
+from convfilter.planning.ways import ALGORITHMS, applicable
+
+__all__ = [
+    "ALGORITHMS",
+    "LUMINANCE",
+    "LUMINANCE_DIVISOR",
+    "AxisPlan",
+    "Plan",
+    "StagePlan",
+    "Task",
+    "applicable",
+    "full_scale",
+    "plan_stack",
+    "real_cells",
+]

@@ -1,0 +1,225 @@
+"""A stack of stages, decided: geometry, algorithm, precision, cost. Pure: no pictures, no threads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.errors import ParameterError
+from convfilter.filters.factors import Product
+from convfilter.filters.kernels import Kernel
+from convfilter.filters.multirate import Rates
+from convfilter.filters.stage import Pooling, Stage
+from convfilter.planning.arithmetic import AxisPlan
+from convfilter.planning.precision import Precision, precision
+from convfilter.planning.task import Task
+from convfilter.planning.ways import (
+    ALGORITHMS,
+    Algorithm,
+    applicable,
+    cheapest,
+    cost,
+    products_of,
+    rates_of,
+    transform_side,
+)
+
+#: Rows of one block of work, columns (in samples) of one tile: their scratch fits a core's L2 cache.
+BLOCK_ROWS = 64
+TILE_SAMPLES = 2112
+#: Columns of a tile are a multiple of this, so that its rows are whole vectors of any width.
+VECTOR = 64
+#: Kernel rows that are loaded at a time: bounds the scratch of very tall kernels.
+TAP_ROWS = 256
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One stage, decided: geometry, algorithm, and what it costs.
+
+    Attributes
+    ----------
+    kernel, scale : Kernel and float
+        What to sum, and what is left of the stage's scale; see ``Task``.
+    precision : {"float32", "float64"}
+        In what the sums are kept.
+    exact : bool
+        Sums are whole numbers without any rounding, so the stored result is exact.
+    multiply_adds : float
+        Per output sample.
+    scratch_bytes : int
+        Working memory of one thread.
+    block_rows : int
+        Output rows of one block of work.
+    rates : pair of Rates or None
+        For the multirate way: the steps along rows and columns, None for an axis that is summed tap by tap.
+    products : tuple of (column, row)
+        For the ways that sum down and then along: one for a separable kernel, a few for one of low rank.
+    """
+
+    stage: Stage
+    rows: AxisPlan
+    cols: AxisPlan
+    channels: int
+    alpha: bool
+    algorithm: Algorithm
+    kernel: Kernel
+    scale: float
+    precision: Precision
+    exact: bool
+    multiply_adds: float
+    scratch_bytes: int
+    block_rows: int
+    rates: tuple[Rates | None, Rates | None] = (None, None)
+    products: tuple[Product, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A stack of stages, planned for one size and sample type.
+
+    ``gray`` says that the first stage takes the luminance of its input.
+    """
+
+    stages: tuple[StagePlan, ...]
+    input_shape: tuple[int, ...]
+    dtype: np.dtype[np.generic]
+    alpha: bool
+    gray: bool
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """(rows, cols) or (rows, cols, channels) of the result."""
+        last = self.stages[-1]
+        size = (last.rows.output, last.cols.output)
+        squeeze = len(self.input_shape) == 2 or (self.gray and last.channels == 1)
+        return size if squeeze else (*size, last.channels)
+
+
+def plan_stack(
+    stages: Sequence[Stage],
+    shape: tuple[int, ...],
+    dtype: npt.DTypeLike,
+    *,
+    alpha: bool = False,
+    gray: bool = False,
+    algorithm: str | None = None,
+) -> Plan:
+    """Decide how to run ``stages`` on pictures of one shape and sample type.
+
+    Parameters
+    ----------
+    stages : sequence of Stage
+        First to last, at least one.
+    shape : (rows, cols) or (rows, cols, channels)
+        Each at least 1.
+    dtype : uint8, uint16 or float32
+        Sample type of the input.
+    alpha : bool
+        Whether the last channel is alpha.
+    gray : bool
+        Take the luminance of the three colour channels first.
+    algorithm : str, optional
+        Use this one instead of the cheapest.
+
+    Raises
+    ------
+    SizeError
+        A stage leaves no output.
+    ParameterError
+        ``algorithm`` is unknown, or cannot compute a stage.
+    """
+    if algorithm is not None and algorithm not in ALGORITHMS:
+        raise ParameterError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {algorithm!r}")
+    rows, cols = shape[:2]
+    channels = shape[2] if len(shape) == 3 else 1
+    gray = gray and channels - alpha == 3
+    if gray:
+        channels -= 2
+    sample_type = np.dtype(dtype)
+    plans: list[StagePlan] = []
+    for number, stage in enumerate(stages):
+        prefix = f"stage {number + 1} ({stage.name}): " if len(stages) > 1 else ""
+        first = number == 0
+        incoming = sample_type if first else np.dtype(np.float32)
+        size = (rows, cols, channels)
+        task = Task.of(stage, size, incoming, alpha=alpha, gray=gray and first, prefix=prefix)
+        plans.append(plan_stage(task, algorithm, prefix))
+        rows, cols = task.rows.output, task.cols.output
+    return Plan(tuple(plans), tuple(shape), sample_type, alpha, gray)
+
+
+def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> StagePlan:
+    """Decide how to compute one stage, by the cheapest way or by ``algorithm``.
+
+    Raises
+    ------
+    ParameterError
+        ``algorithm`` cannot compute it.
+    """
+    ways = applicable(task)
+    if algorithm is not None and algorithm not in ways:
+        raise ParameterError(f"{prefix}algorithm {algorithm!r} cannot compute this; try {' or '.join(ways)}")
+    chosen = next((name for name in get_args(Algorithm) if name == algorithm), None) or cheapest(task)
+    plan = StagePlan(
+        task.stage,
+        task.rows,
+        task.cols,
+        task.channels,
+        task.alpha,
+        chosen,
+        task.kernel,
+        task.scale,
+        precision(task, chosen),
+        task.is_exact,
+        cost(task, chosen),
+        scratch_bytes=0,
+        block_rows=_block_rows(task, chosen),
+        rates=rates_of(task) if chosen == "multirate" else (None, None),
+        products=_products(task, chosen),
+    )
+    return replace(plan, scratch_bytes=_scratch_bytes(plan))
+
+
+def for_any_numbers(plan: StagePlan) -> StagePlan:
+    """Return a plan that sums tap by tap, so that what is infinite or not a number stays in its windows."""
+    if plan.algorithm not in ("multirate", "fourier"):
+        return plan
+    return replace(plan, algorithm="separable" if plan.products else "direct", block_rows=BLOCK_ROWS)
+
+
+def _products(task: Task, algorithm: Algorithm) -> tuple[Product, ...]:
+    if algorithm == "lowrank":
+        return products_of(task) or ()
+    return (task.kernel.factors,) if task.kernel.factors is not None else ()
+
+
+def _block_rows(task: Task, algorithm: Algorithm) -> int:
+    if algorithm == "box":
+        # The first window of a block costs ``kernel`` rows, so blocks grow with it.
+        return max(BLOCK_ROWS, 2 * -(-task.rows.kernel // task.rows.stride))
+    if algorithm == "fourier":
+        return max(1, (transform_side(task.rows) - task.rows.span) // task.rows.stride)
+    return BLOCK_ROWS
+
+
+def _scratch_bytes(plan: StagePlan) -> int:
+    """Return the working memory of one thread: the loaded tile, the rows between two passes, and the sums."""
+    rows, cols, channels, itemsize = plan.rows, plan.cols, plan.channels, np.dtype(plan.precision).itemsize
+    if plan.algorithm == "fourier":
+        # The tile with all channels; one channel, its spectrum (twice) and the result; the sums.
+        return itemsize * transform_side(rows) * transform_side(cols) * (2 * channels + 5)
+    block = min(BLOCK_ROWS, rows.output)
+    tile_cols = min(max(VECTOR, TILE_SAMPLES // channels), cols.output)
+    tap_rows = plan.kernel.shape[0] if isinstance(plan.stage.operator, Pooling) else TAP_ROWS
+    loaded_rows = min((block - 1) * rows.stride + min(rows.span, tap_rows * rows.dilation) + 1, rows.input + 1)
+    sums = block * tile_cols * channels
+    if plan.algorithm in ("direct", "gradient"):
+        return itemsize * (loaded_rows * (tile_cols * cols.stride + cols.span) * channels + sums)
+    across = (cols.output * min(cols.stride, cols.kernel) + cols.span) * channels
+    between = block * across * max(1, len(plan.products))
+    return itemsize * (loaded_rows * min(max(TILE_SAMPLES, VECTOR * channels), across) + between + sums)

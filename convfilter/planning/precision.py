@@ -1,0 +1,95 @@
+"""In what sums are kept: float32 where that keeps every promise, float64 elsewhere."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from convfilter.filters.multirate import COARSE, FINE, FINEST, Quality
+from convfilter.filters.stage import Correlation, Gradient, Pooling, UnsharpMask
+from convfilter.planning.task import Task, full_scale
+
+Precision: TypeAlias = Literal["float32", "float64"]
+
+#: Whole numbers up to here are exact in float32.
+_SINGLE_WHOLE = 2.0**24
+#: float32 sums may reach this many levels before their rounding shows: 0.0005 of a level at
+#: 8 bits (99.9 % of the samples equal), 0.02 at 16 bits (95 %).
+_SINGLE_LEVELS = {"uint8": 2.0**12, "uint16": 2.0**17}
+#: A float32 transform spreads the rounding of the brightest sample over its tile: less room.
+_SINGLE_TRANSFORM_LEVELS = {"uint8": 2.0**9, "uint16": 0.0}
+#: float32 images are summed in float64 beyond this many taps, to stay within 2e-6 of sum |w||x|.
+_SINGLE_TAPS = 256
+#: Weights beyond these magnitudes leave float32's range, or its precision, when they meet samples.
+_SINGLE_RANGE = (1e-25, 1e25)
+
+#: What a method may leave out, in levels of the result: too little to show in the share of equal samples.
+UNSEEN_LEVELS = {"uint8": 2e-4, "uint16": 1e-2}
+#: The same for real results: a share of the sum of the weights' magnitudes.
+UNSEEN_SHARE = 1e-7
+
+
+def precision(task: Task, algorithm: str) -> Precision:
+    """Choose in what the sums of ``task`` are kept."""
+    return "float32" if _fits_single(task, algorithm) else "float64"
+
+
+def _fits_single(task: Task, algorithm: str) -> bool:
+    operator, kernel = task.stage.operator, task.kernel
+    if isinstance(operator, Pooling) and operator.kind == "max":
+        return task.dtype.name != "uint16" or not task.alpha
+    if not _weights_fit(task):
+        return False
+    if task.dtype.kind == "f":
+        taps = sum(kernel.shape) if algorithm == "separable" else prod(kernel.shape)
+        return isinstance(operator, Correlation) and (algorithm == "multirate" or taps <= _SINGLE_TAPS)
+    if algorithm == "fourier":
+        return task.gain * task.largest_term <= _SINGLE_TRANSFORM_LEVELS[task.dtype.name]
+    if task.is_exact:
+        return not task.alpha and _exact_in_single(task)
+    return task.gain * full_scale(task.dtype) <= _SINGLE_LEVELS[task.dtype.name]
+
+
+def _exact_in_single(task: Task) -> bool:
+    reach = task.kernel.absolute_sum * task.largest_term
+    if not isinstance(task.stage.operator, Gradient):
+        return reach <= _SINGLE_WHOLE
+    # The squares must be whole too; where the result is clipped at 255, only those below it matter.
+    clipped = full_scale(task.dtype) <= 255 and abs(task.scale) >= 1 and task.stage.map != "stretch" and not task.gray
+    return reach <= _SINGLE_WHOLE and (clipped or reach * reach / 2 <= _SINGLE_WHOLE)
+
+
+def _weights_fit(task: Task) -> bool:
+    low, high = _SINGLE_RANGE
+    parts = task.kernel.factors if task.kernel.factors is not None else (task.kernel.matrix,)
+    if task.kernel.sigma is None and not task.kernel.is_whole:
+        magnitudes = np.abs(np.concatenate([part.ravel() for part in parts]))
+        if np.any((magnitudes > 0) & (magnitudes < low)):
+            return False
+    numbers = (task.kernel.absolute_sum, abs(task.kernel.divisor), abs(task.scale), abs(task.stage.padding_value))
+    return max(numbers) <= high and (task.scale == 0 or abs(task.scale) >= low)
+
+
+def unseen(task: Task) -> float:
+    """Return how much of the kernel's numerators, in magnitude, may be left out."""
+    if task.dtype.kind == "f":
+        return UNSEEN_SHARE * task.kernel.absolute_sum
+    if task.gives_whole_numbers:
+        return 0.25 / task.largest_term
+    if task.is_exact or task.alpha or task.stage.map == "stretch":
+        return 0.0
+    levels = UNSEEN_LEVELS[task.dtype.name] / full_scale(task.dtype)
+    return levels * abs(task.kernel.divisor) / abs(task.scale) if task.scale else 0.0
+
+
+def quality(task: Task) -> Quality:
+    """Choose the outer Gaussians of the multirate way: the coarse ones where their error stays small beside a level."""
+    operator = task.stage.operator
+    amplified = abs(task.scale) > 1 or task.stage.map == "stretch"
+    if isinstance(operator, UnsharpMask):
+        amplified = amplified or abs(operator.amount) > 1 or operator.threshold > 0
+    if amplified or task.alpha or task.dtype.kind == "f":
+        return FINEST
+    return COARSE if task.dtype == np.uint8 else FINE

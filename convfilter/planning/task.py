@@ -1,0 +1,123 @@
+"""What one stage is asked to do, with all that decides how: geometry, kernel, sample type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.filters.factors import factored
+from convfilter.filters.kernels import Kernel
+from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage, UnsharpMask
+from convfilter.planning.arithmetic import AxisPlan, plan_axis, require_real_cells
+
+#: Numerators and divisor of the luminance (ITU-R BT.601): whole, so that grey stays exact.
+LUMINANCE = (299.0, 587.0, 114.0)
+LUMINANCE_DIVISOR = 1000.0
+
+#: Whole numbers up to here are exact in float64.
+_DOUBLE_WHOLE = 2.0**53
+
+
+def full_scale(dtype: npt.DTypeLike) -> float:
+    """Return the sample value that means white: 255, 65535, or 1.0 for real numbers."""
+    dtype = np.dtype(dtype)
+    return float(np.iinfo(dtype).max) if dtype.kind == "u" else 1.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """One stage on pictures of one shape and type.
+
+    Attributes
+    ----------
+    kernel : Kernel
+        Turned if ``flip`` asks for it; with its factors, if it has any; for
+        real samples with divisor and scale multiplied in, so that no sum
+        leaves their range before the result does.
+    scale : float
+        What is left of the stage's scale.
+    """
+
+    stage: Stage
+    kernel: Kernel
+    scale: float
+    rows: AxisPlan
+    cols: AxisPlan
+    channels: int
+    dtype: np.dtype[np.generic]
+    alpha: bool
+    gray: bool
+
+    @classmethod
+    def of(
+        cls,
+        stage: Stage,
+        shape: tuple[int, int, int],
+        dtype: np.dtype[np.generic],
+        *,
+        alpha: bool = False,
+        gray: bool = False,
+        prefix: str = "",
+    ) -> Task:
+        """Work out the geometry.
+
+        Raises
+        ------
+        SizeError
+            Nothing is left of the picture, or a pooling window holds only padding.
+        """
+        kernel, scale = factored(_kernel_of(stage)), stage.scale
+        if dtype.kind == "f" and isinstance(stage.operator, Correlation):
+            kernel, scale = kernel.as_real(scale), 1.0
+        rows, cols = (plan_axis(stage, axis, shape[axis], kernel.shape[axis], prefix) for axis in (0, 1))
+        if isinstance(stage.operator, Pooling):
+            require_real_cells(rows, cols, prefix)
+        return cls(stage, kernel, scale, rows, cols, shape[2], dtype, alpha, gray)
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether the result is a weighted sum and nothing else."""
+        return isinstance(self.stage.operator, Correlation)
+
+    @property
+    def largest_term(self) -> float:
+        """The largest magnitude that a loaded integer sample can have."""
+        largest = full_scale(self.dtype)
+        if self.stage.padding_mode == "constant":
+            largest = max(largest, abs(self.stage.padding_value))
+        if self.alpha:
+            largest *= largest
+        return largest * (LUMINANCE_DIVISOR if self.gray else 1.0)
+
+    @property
+    def gain(self) -> float:
+        """How much larger than the samples a result can be, before it is clipped."""
+        gain = self.kernel.absolute_sum / abs(self.kernel.divisor)
+        if isinstance(self.stage.operator, UnsharpMask):
+            gain = 1 + abs(self.stage.operator.amount) * (1 + gain)
+        return gain * abs(self.scale)
+
+    @cached_property
+    def is_exact(self) -> bool:
+        """Whether all terms are whole numbers that float64 sums without rounding."""
+        if self.dtype.kind != "u" or isinstance(self.stage.operator, UnsharpMask) or not self.kernel.is_whole:
+            return False
+        if self.stage.padding_mode == "constant" and not float(self.stage.padding_value).is_integer():
+            return False
+        return self.kernel.absolute_sum * self.largest_term <= _DOUBLE_WHOLE
+
+    @property
+    def gives_whole_numbers(self) -> bool:
+        """Whether the exact result is a whole number, which rounding finds again from close by."""
+        return self.is_exact and self.kernel.divisor == 1 and self.scale == 1 and not self.alpha and not self.gray
+
+
+def _kernel_of(stage: Stage) -> Kernel:
+    operator = stage.operator
+    if isinstance(operator, Pooling):
+        return Kernel(factors=(np.ones(operator.size[0]), np.ones(operator.size[1])))
+    kernel = operator.x if isinstance(operator, Gradient) else operator.kernel
+    return kernel.rotated() if stage.flip else kernel

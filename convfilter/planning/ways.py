@@ -1,0 +1,216 @@
+"""The ways to compute a stage, one row each: when each can, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from math import log2, prod
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from convfilter.filters.factors import Product, low_rank
+from convfilter.filters.multirate import Rates, largest_step, rates
+from convfilter.filters.stage import Correlation, Gradient, Pooling, UnsharpMask
+from convfilter.planning.arithmetic import AxisPlan
+from convfilter.planning.precision import quality, unseen
+from convfilter.planning.task import Task
+
+Algorithm = Literal["direct", "separable", "lowrank", "box", "multirate", "fourier", "gradient", "pooling"]
+
+#: Both sides of a kernel together, up to which summing its taps beats running sums.
+_SMALL_BOX = 6
+#: A transform takes about this many multiply-adds for each sample and each doubling of its size.
+_TRANSFORM_STEP = 60.0
+#: Padded pixels of a transform's side, at least, and how many times the kernel's span.
+_TRANSFORM_SIDE = 256
+_TRANSFORM_SPANS = 4
+
+
+class Way(NamedTuple):
+    """One way: whether it can compute a task, and its multiply-adds for one output sample.
+
+    ``overhead`` is what moving samples adds to them, measured, in multiply-adds.
+    """
+
+    name: Algorithm
+    can: Callable[[Task], bool]
+    multiply_adds: Callable[[Task], float]
+    overhead: float
+
+
+def applicable(task: Task) -> tuple[Algorithm, ...]:
+    """Return the ways that can compute ``task``, whatever they cost."""
+    return tuple(way.name for way in WAYS if way.can(task))
+
+
+def cheapest(task: Task) -> Algorithm:
+    """Return the way that costs least."""
+    ways = [way for way in WAYS if way.can(task)]
+    return min(ways, key=lambda way: way.multiply_adds(task) + way.overhead).name
+
+
+def cost(task: Task, name: str) -> float:
+    """Return the multiply-adds (or comparisons) for one output sample."""
+    return next(way for way in WAYS if way.name == name).multiply_adds(task)
+
+
+# Which ways can ----------------------------------------------------------------
+
+
+def _sums(task: Task) -> bool:
+    return isinstance(task.stage.operator, Correlation | UnsharpMask)
+
+
+def _can_separate(task: Task) -> bool:
+    return _sums(task) and task.kernel.factors is not None
+
+
+def _can_lower_rank(task: Task) -> bool:
+    return task.is_linear and task.kernel.factors is None and products_of(task) is not None
+
+
+def _can_run_sums(task: Task) -> bool:
+    # Real numbers would carry the rounding of one window into the next.
+    return task.is_linear and task.dtype.kind == "u" and task.kernel.is_box and task.stage.dilation == (1, 1)
+
+
+def _can_multirate(task: Task) -> bool:
+    return _sums(task) and any(_wide_axes(task))
+
+
+def _can_transform(task: Task) -> bool:
+    # Rounding spreads over a transform's tile: no ties, no colours under faint alpha.
+    return task.is_linear and not task.alpha and (not task.is_exact or task.gives_whole_numbers)
+
+
+# What they cost -----------------------------------------------------------------
+
+
+def _direct_cost(task: Task) -> float:
+    return float(np.count_nonzero(task.kernel.matrix)) if prod(task.kernel.shape) < 2**24 else float("inf")
+
+
+def _taps(task: Task) -> tuple[float, float]:
+    assert task.kernel.factors is not None
+    down, along = (float(np.count_nonzero(factor)) for factor in task.kernel.factors)
+    return down, along
+
+
+def _separable_cost(task: Task) -> float:
+    down, along = _taps(task)
+    return down * min(task.cols.stride, task.cols.kernel) + along
+
+
+def _low_rank_cost(task: Task) -> float:
+    products = products_of(task)
+    assert products is not None
+    rows, cols = task.kernel.shape
+    return len(products) * (rows * min(task.cols.stride, cols) + cols + 4.0)
+
+
+def _box_cost(task: Task) -> float:
+    if sum(task.kernel.shape) <= _SMALL_BOX:
+        return float("inf")
+    return 2.0 * task.rows.stride * task.cols.stride + 2.0 * task.cols.stride
+
+
+def _multirate_cost(task: Task) -> float:
+    """Count the steps that reach ``span`` samples past the picture, and those on kept samples only."""
+    rows, cols, (row_steps, col_steps) = task.rows, task.cols, rates_of(task)
+    down, along = _taps(task)
+    if col_steps is not None:
+        along = _lowering(col_steps) * _reached(cols) + col_steps.up.shape[1]
+    if row_steps is None:
+        return down * cols.stride + along
+    on_kept_rows = _lowering(row_steps) * cols.stride + along / row_steps.step
+    return on_kept_rows * _reached(rows) + float(row_steps.up.shape[1])
+
+
+def _lowering(steps: Rates) -> float:
+    return (steps.down.size + steps.middle.size) / steps.step
+
+
+def _reached(axis: AxisPlan) -> float:
+    """Source samples read for one output, those past the border included."""
+    return axis.stride + axis.span / axis.output
+
+
+def _transform_cost(task: Task) -> float:
+    rows, cols = (transform_side(axis) for axis in (task.rows, task.cols))
+    kept = (rows - task.rows.span) * (cols - task.cols.span) / (task.rows.stride * task.cols.stride)
+    return _TRANSFORM_STEP * log2(rows * cols) * rows * cols / kept
+
+
+def transform_side(axis: AxisPlan) -> int:
+    """Return how many padded pixels one transform takes on an axis: a product of small primes."""
+    wanted = min(max(_TRANSFORM_SIDE, _TRANSFORM_SPANS * axis.span), axis.padded)
+    return _smooth(max(wanted, axis.span + 1))
+
+
+@lru_cache
+def _smooth(least: int) -> int:
+    """Return the smallest product of 2s, 3s and 5s that is not below ``least``."""
+    size = least
+    while True:
+        rest = size
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return size
+        size += 1
+
+
+# What they need -----------------------------------------------------------------
+
+
+def products_of(task: Task) -> tuple[Product, ...] | None:
+    """Return the column-times-row products that make up the kernel, or None if there are too many to pay."""
+    if task.kernel.factors is not None:
+        return (task.kernel.factors,)
+    products = low_rank(task.kernel, unseen(task))
+    rows, cols = task.kernel.shape
+    if products is None or len(products) * (rows + cols) >= rows * cols:
+        return None
+    return products
+
+
+def _wide_axes(task: Task) -> tuple[bool, bool]:
+    """Return which axes a Gaussian is wide enough on to keep every second sample or fewer."""
+    if task.kernel.sigma is None:
+        return False, False
+    rows, cols = (
+        dilation == 1 and largest_step(sigma, quality(task)) >= 2
+        for sigma, dilation in zip(task.kernel.sigma, task.stage.dilation, strict=True)
+    )
+    return rows, cols
+
+
+def rates_of(task: Task) -> tuple[Rates | None, Rates | None]:
+    """Return the steps of the multirate way along rows and columns; None for an axis that is summed tap by tap."""
+    assert task.kernel.sigma is not None
+    rows, cols = (
+        rates(sigma, quality(task)) if wide else None
+        for sigma, wide in zip(task.kernel.sigma, _wide_axes(task), strict=True)
+    )
+    return rows, cols
+
+
+WAYS = (
+    Way("direct", _sums, _direct_cost, 0.0),
+    # A second pass costs a store and a load: it pays from one tap saved upward.
+    Way("separable", _can_separate, _separable_cost, 1.0),
+    Way("lowrank", _can_lower_rank, _low_rank_cost, 4.0),
+    Way("box", _can_run_sums, _box_cost, 0.0),
+    Way("multirate", _can_multirate, _multirate_cost, 64.0),
+    Way("fourier", _can_transform, _transform_cost, 0.0),
+    Way("gradient", lambda task: isinstance(task.stage.operator, Gradient), lambda _: 18.0, 0.0),
+    Way(
+        "pooling",
+        lambda task: isinstance(task.stage.operator, Pooling),
+        lambda task: sum(task.kernel.shape) * 1.0,
+        0.0,
+    ),
+)
+ALGORITHMS: tuple[Algorithm, ...] = tuple(way.name for way in WAYS)
