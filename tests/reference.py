@@ -1,0 +1,284 @@
+"""The slow oracle: what every filter must give, written to be read.
+
+Pictures are (rows, cols) or (rows, cols, channels). Each function computes in
+the numbers it is handed: ``real(picture)`` makes float64 samples of a picture,
+``exact(picture)`` whole numbers and fractions of unlimited precision, for
+results that must be equal down to the last tie. ``store`` turns the real
+result into stored samples; until then nothing is rounded or clipped.
+
+Keywords are those of the public functions; pairs are (rows, cols).
+"""
+
+from fractions import Fraction
+
+import numpy as np
+
+#: Weights across a derivative, by family.
+SMOOTHING = {"sobel": (1, 2, 1), "scharr": (3, 10, 3), "prewitt": (1, 1, 1)}
+LAPLACIAN = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]])
+
+#: A Gaussian's window ends here; its weights do not (see ``gaussian_blur``).
+WINDOW_SIGMAS = 6
+#: Here the Gaussian's tail, exp(-72), is below what float64 can add to a sum of one.
+TAIL_SIGMAS = 12
+
+
+# Numbers ------------------------------------------------------------------------------------------------------------
+
+
+def real(picture):
+    """The samples as float64."""
+    return np.asarray(picture, dtype=np.float64)
+
+
+def exact(numbers):
+    """The numbers as fractions (an object array), each exactly its binary value."""
+    return np.frompyfunc(Fraction, 1, 1)(numbers)
+
+
+def full_scale(dtype):
+    """White: 255, 65535, or 1 for floating point."""
+    return 1 if np.issubdtype(dtype, np.floating) else int(np.iinfo(dtype).max)
+
+
+def pair(value):
+    """(rows, cols) of one number that means both, or of a pair."""
+    return (value, value) if np.ndim(value) == 0 else tuple(value)
+
+
+# Geometry -----------------------------------------------------------------------------------------------------------
+
+
+def pads(padding, reach):
+    """((top, bottom), (left, right)) for a window that reaches D*(K-1) = ``reach`` pixels past its first cell."""
+    if isinstance(padding, str):
+        return tuple(
+            {"same": (total // 2, total - total // 2), "valid": (0, 0), "full": (total, total)}[padding]
+            for total in reach
+        )
+    rows, cols = pair(padding)
+    return pair(rows), pair(cols)
+
+
+def output_length(length, around, window, stride, dilation):
+    """floor((I + P_before + P_after - D*(K-1) - 1) / S) + 1, with ``around`` = (P_before, P_after)."""
+    return (length + sum(around) - dilation * (window - 1) - 1) // stride + 1
+
+
+def output_shape(shape, window, *, stride=1, dilation=1, padding="same", **_):
+    """(rows, cols) of the result; below 1 nothing is left of the picture."""
+    stride, dilation, window = pair(stride), pair(dilation), pair(window)
+    around = pads(padding, [d * (k - 1) for d, k in zip(dilation, window, strict=True)])
+    return tuple(
+        output_length(shape[axis], around[axis], window[axis], stride[axis], dilation[axis]) for axis in (0, 1)
+    )
+
+
+def extend(picture, around, mode="edge", value=0):
+    """The padded picture; the modes are those of ``np.pad``."""
+    widths = [*around] + [(0, 0)] * (picture.ndim - 2)
+    options = {"constant_values": value} if mode == "constant" else {}
+    return np.pad(picture, widths, mode=mode, **options)
+
+
+def windows(
+    picture, window, *, stride=1, dilation=1, padding="same", padding_mode="edge", padding_value=0, centre=False
+):
+    """For each cell (i, j) of the window, the picture as that cell sees it: in[y*S + i*D - P, x*S + j*D - P].
+
+    With ``centre`` only the pixel at the window's centre, D*(K-1)//2 after its first cell.
+    """
+    rows, cols = output_shape(picture.shape, window, stride=stride, dilation=dilation, padding=padding)
+    if rows < 1 or cols < 1:
+        raise ValueError(f"nothing is left: {rows} x {cols}")
+    (row_stride, col_stride), (row_step, col_step), (height, width) = pair(stride), pair(dilation), pair(window)
+    reach = row_step * (height - 1), col_step * (width - 1)
+    padded = extend(picture, pads(padding, reach), padding_mode, padding_value)
+
+    def seen_from(row, col):
+        return padded[row::row_stride, col::col_stride][:rows, :cols]
+
+    if centre:
+        yield (None, None), seen_from(reach[0] // 2, reach[1] // 2)
+        return
+    for i in range(height):
+        for j in range(width):
+            yield (i, j), seen_from(i * row_step, j * col_step)
+
+
+def centre(picture, window, **geometry):
+    """The picture's own sample at the centre of each window."""
+    return next(windows(picture, window, centre=True, **geometry))[1]
+
+
+# Filters ------------------------------------------------------------------------------------------------------------
+
+
+def correlate(picture, kernel, *, flip=False, **geometry):
+    """Sum over the kernel of w[i, j] * in[y*S + i*D - P, x*S + j*D - P]; ``flip`` turns the kernel by 180 degrees."""
+    if flip:
+        kernel = kernel[::-1, ::-1]
+    return sum(kernel[i, j] * samples for (i, j), samples in windows(picture, kernel.shape, **geometry))
+
+
+def box_sum(picture, size, *, flip=False, **geometry):
+    """Sum of a window; a box blur is this divided by the number of cells."""
+    return correlate(picture, np.ones(pair(size), dtype=int), **geometry)
+
+
+def box_blur(picture, size, **geometry):
+    """Mean of a window."""
+    rows, cols = pair(size)
+    return box_sum(picture, size, **geometry) / (rows * cols)
+
+
+def gaussian_radius(sigma, truncate=None):
+    """Half the window, in cells: ``scipy.ndimage``'s rule, at 6 sigma unless ``truncate`` says otherwise."""
+    return int((WINDOW_SIGMAS if truncate is None else truncate) * sigma + 0.5)
+
+
+def gaussian_weights(sigma, radius):
+    """exp(-x**2 / (2 sigma**2)) at x = -radius..radius, divided by its sum."""
+    if radius == 0 or sigma == 0:
+        return np.eye(1, 2 * radius + 1, radius)[0]
+    samples = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    return samples / samples.sum()
+
+
+def gaussian_blur(
+    picture,
+    sigma,
+    *,
+    truncate=None,
+    stride=1,
+    dilation=1,
+    padding="same",
+    padding_mode="edge",
+    padding_value=0,
+    flip=False,
+):
+    """Blur with the whole Gaussian, along the rows' axis and then along the columns'.
+
+    The geometry is that of a window that ends at 6 sigma; the weights go on to
+    12 sigma over the extended picture. With ``truncate`` they end with the window.
+    """
+    for axis in (0, 1):
+        spread, step, every = pair(sigma)[axis], pair(dilation)[axis], pair(stride)[axis]
+        radius = gaussian_radius(spread, truncate)
+        tail = radius if truncate is not None else max(radius, int(TAIL_SIGMAS * spread) + 1)
+        before, after = pads(padding, [step * 2 * radius] * 2)[axis]
+        length = output_length(picture.shape[axis], (before, after), 2 * radius + 1, every, step)
+        if length < 1:
+            raise ValueError(f"nothing is left: {length}")
+        beyond = step * (tail - radius)
+        around = [(0, 0), (0, 0)]
+        around[axis] = before + beyond, after + beyond
+        lines = np.moveaxis(extend(picture, around, padding_mode, padding_value), axis, 0)
+        weights = gaussian_weights(spread, tail)
+        blurred = sum(weight * lines[k * step :: every][:length] for k, weight in enumerate(weights))
+        picture = np.moveaxis(blurred, 0, axis)
+    return picture
+
+
+def gaussian_window(sigma, truncate=None):
+    """Rows and columns of the Gaussian's window."""
+    return tuple(2 * gaussian_radius(spread, truncate) + 1 for spread in pair(sigma))
+
+
+def derivative_kernel(family, axis):
+    """The lecture's kernel to the sign: for Sobel x, [+1 0 -1; +2 0 -2; +1 0 -1]; y is its transpose."""
+    along_x = np.outer(SMOOTHING[family], (1, 0, -1))
+    return along_x if axis == "x" else along_x.T
+
+
+def gradient(picture, family, axis="magnitude", **geometry):
+    """Derivative along one axis, or sqrt(gx**2 + gy**2)."""
+    if axis != "magnitude":
+        return correlate(picture, derivative_kernel(family, axis), **geometry)
+    along_x, along_y = (correlate(picture, derivative_kernel(family, each), **geometry) for each in "xy")
+    # Of whole numbers the sum of squares is exact and its float64 root is correctly rounded; between two
+    # whole numbers' roots there is no tie.
+    return np.sqrt((along_x**2 + along_y**2).astype(np.float64))
+
+
+def unsharp_mask(picture, sigma, amount=1.0, threshold=0.0, *, white, truncate=None, **geometry):
+    """in + amount * (in - blurred) where that difference reaches threshold * full scale, in itself elsewhere."""
+    itself = centre(picture, gaussian_window(sigma, truncate), **{k: v for k, v in geometry.items() if k != "flip"})
+    detail = itself - gaussian_blur(picture, sigma, truncate=truncate, **geometry)
+    return np.where(np.abs(detail) >= threshold * white, itself + amount * detail, itself)
+
+
+def real_cells(shape, size, **geometry):
+    """How many cells of each window lie on the picture."""
+    on_picture = np.ones(shape[:2], dtype=int)
+    counts = sum(cells for _, cells in windows(on_picture, size, padding_mode="constant", **geometry))
+    if counts.min() == 0:
+        raise ValueError("a window lies wholly on the padding")
+    return counts.reshape(counts.shape + (1,) * (len(shape) - 2))
+
+
+def max_pool(picture, size, stride=None, padding=0, dilation=1):
+    """Largest sample of each window; padded cells never win."""
+    geometry = {"stride": size if stride is None else stride, "padding": padding, "dilation": dilation}
+    real_cells(picture.shape, size, **geometry)
+    cells = windows(real(picture), size, padding_mode="constant", padding_value=-np.inf, **geometry)
+    return np.maximum.reduce([samples for _, samples in cells])
+
+
+def average_pool(picture, size, stride=None, padding=0, dilation=1):
+    """Mean of the cells of each window that lie on the picture."""
+    geometry = {"stride": size if stride is None else stride, "padding": padding, "dilation": dilation}
+    counts = real_cells(picture.shape, size, **geometry)
+    return box_sum(picture, size, padding_mode="constant", padding_value=0, **geometry) / counts
+
+
+# Alpha --------------------------------------------------------------------------------------------------------------
+
+
+def with_alpha(picture, apply, *, white, kernel_sum=1, own_alpha=None, scale=1, offset=0, padding_value=0):
+    """Filter a picture whose last channel is straight alpha; hidden colours have no part in it.
+
+    Parameters
+    ----------
+    apply : callable
+        ``apply(samples, padding_value=...)`` is the filter on plain samples.
+    kernel_sum : number
+        What a flat alpha of one would become; alpha is a weighted mean.
+    own_alpha : callable, optional
+        For kernels that sum to zero, and magnitudes: takes the place of ``apply`` for alpha, which
+        passes through unfiltered.
+    """
+    colours, alpha = picture[..., :-1], picture[..., -1:] / white
+    filtered = apply(colours * alpha, padding_value=padding_value * padding_value / white)
+    covered = (own_alpha or apply)(alpha, padding_value=padding_value / white) / kernel_sum
+    visible = covered > 0
+    straight = scale * filtered / np.where(visible, covered, 1) + offset * white
+    return np.concatenate([np.where(visible, straight, 0), covered * white], axis=-1)
+
+
+# Storing ------------------------------------------------------------------------------------------------------------
+
+
+def mapped(values, dtype, map="clip", alpha=False):
+    """The real values of a result within its range, before they are rounded; alpha is only ever clipped."""
+    if alpha:
+        colours = mapped(values[..., :-1], dtype, map)
+        return np.concatenate([colours, mapped(values[..., -1:], dtype)], axis=-1)
+    white = full_scale(dtype)
+    if map == "abs":
+        values = np.abs(values)
+    elif map == "offset":  # mid-grey is zero
+        values = values + (Fraction(white, 2) if values.dtype == object else white / 2)
+    elif map == "stretch":
+        low, high = values.min(), values.max()
+        values = (values - low) * white / (high - low) if high > low else values * 0
+    return np.clip(values, 0, white)
+
+
+def store(values, dtype, map="clip", alpha=False):
+    """Stored samples: scaled and offset values mapped, rounded half to even once, and clipped."""
+    inside = mapped(values, dtype, map, alpha)
+    if np.issubdtype(dtype, np.floating):
+        return inside.astype(dtype)
+    rounded = np.frompyfunc(round, 1, 1)(inside) if inside.dtype == object else np.rint(inside)
+    return rounded.astype(dtype)
