@@ -238,6 +238,8 @@ def average_pool(picture, size, stride=None, padding=0, dilation=1):
 def with_alpha(picture, apply, *, white, kernel_sum=1, own_alpha=None, scale=1, offset=0, padding_value=0):
     """Filter a picture whose last channel is straight alpha; hidden colours have no part in it.
 
+    Where nothing is covered the sums count as 0.
+
     Parameters
     ----------
     apply : callable
@@ -252,8 +254,8 @@ def with_alpha(picture, apply, *, white, kernel_sum=1, own_alpha=None, scale=1, 
     filtered = apply(colours * alpha, padding_value=padding_value * padding_value / white)
     covered = (own_alpha or apply)(alpha, padding_value=padding_value / white) / kernel_sum
     visible = covered > 0
-    straight = scale * filtered / np.where(visible, covered, 1) + offset * white
-    return np.concatenate([np.where(visible, straight, 0), covered * white], axis=-1)
+    straight = np.where(visible, filtered / np.where(visible, covered, 1), 0)
+    return np.concatenate([scale * straight + offset * white, covered * white], axis=-1)
 
 
 # Storing ------------------------------------------------------------------------------------------------------------

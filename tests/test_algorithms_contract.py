@@ -1,0 +1,229 @@
+"""Every algorithm in turn, forced: each keeps the whole contract, not only where the planner would choose it."""
+
+from fractions import Fraction
+
+import numpy as np
+import pictures
+import pytest
+import reference
+from hypothesis import given
+from hypothesis import strategies as st
+from tolerances import FLOAT32, GAUSSIAN_TAIL, assert_float32, assert_stored, assert_stored_exactly
+
+import convfilter
+from convfilter.errors import ParameterError
+from convfilter.plan import ALGORITHMS
+
+#: What each algorithm is made for; it may not refuse these.
+MADE_FOR = {
+    "direct": ("whole", "eighths", "real", "separable", "box", "whole numbers in a box", "gaussian", "wide gaussian"),
+    "separable": ("separable", "box", "whole numbers in a box", "gaussian", "wide gaussian"),
+    "box": ("whole numbers in a box",),
+    "lowrank": ("whole", "real"),
+    "multirate": ("wide gaussian",),
+    "fourier": ("whole", "eighths", "real", "separable"),
+}
+
+
+def forced(algorithm, job, run):
+    """Run with the algorithm; None where it says that this is none of its work."""
+    try:
+        return run(algorithm=algorithm)
+    except ParameterError as refusal:
+        assert "algorithm" in str(refusal)
+        assert algorithm not in MADE_FOR or job not in MADE_FOR[algorithm], str(refusal)
+        return None
+
+
+def gaussian_job(sigma, dilation=1):
+    """Several rates need a sigma of some pixels, and neighbouring taps, along one axis at least."""
+    axes = zip(reference.pair(sigma), reference.pair(dilation), strict=True)
+    return "wide gaussian" if any(spread >= 4 and step == 1 for spread, step in axes) else "gaussian"
+
+
+def kernel_for(job, shape, seed):
+    """Weights as (what the filter gets, whole numbers or None, what divides them)."""
+    rng = np.random.default_rng(seed)
+    if job in ("whole", "eighths"):
+        numerators = pictures.asymmetric(pictures.whole(rng, shape))
+        divisor = 8 if job == "eighths" else 1
+        return numerators / divisor, numerators, divisor
+    make = pictures.fractions if job == "real" else pictures.separable
+    return pictures.asymmetric(make(rng, shape)), None, 1
+
+
+def refused(window, image, geometry):
+    return min(reference.output_shape(image.shape, window, **geometry)) < 1
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@given(
+    pictures.cases(max_side=24),
+    st.sampled_from(("whole", "eighths", "real", "separable")),
+    st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    st.integers(0, 99),
+)
+def test_kernels(algorithm, case, job, shape, seed):
+    image, geometry = case
+    if refused(shape, image, geometry):
+        return
+    kernel, numerators, divisor = kernel_for(job, shape, seed)
+    got = forced(algorithm, job, lambda **way: convfilter.convolve(image, kernel, **way, **geometry))
+    if got is None:
+        return
+    if image.dtype == np.float32:
+        magnitude = reference.correlate(np.abs(reference.real(image)), np.abs(kernel), **geometry)
+        assert_float32(got, reference.correlate(reference.real(image), kernel, **geometry), magnitude)
+    elif numerators is not None:
+        sums = reference.correlate(image.astype(np.int64), numerators, **geometry)
+        assert_stored_exactly(got, reference.exact(sums) / divisor)
+    else:
+        assert_stored(got, reference.correlate(reference.real(image), kernel, **geometry))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@given(pictures.cases(max_side=24), pictures.pairs(st.integers(1, 12)))
+def test_boxes(algorithm, case, size):
+    image, geometry = case
+    # Taps set apart are no running sum.
+    geometry["dilation"] = 1
+    if refused(reference.pair(size), image, geometry):
+        return
+    job = "box" if image.dtype == np.float32 else "whole numbers in a box"
+    got = forced(algorithm, job, lambda **way: convfilter.box_blur(image, size, **way, **geometry))
+    if got is None:
+        return
+    if image.dtype == np.float32:
+        magnitude = reference.box_blur(np.abs(reference.real(image)), size, **geometry)
+        assert_float32(got, reference.box_blur(reference.real(image), size, **geometry), magnitude)
+    else:
+        cells = reference.pair(size)[0] * reference.pair(size)[1]
+        sums = reference.box_sum(image.astype(np.int64), size, **geometry)
+        assert_stored_exactly(got, reference.exact(sums) / Fraction(cells))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@given(pictures.cases(max_side=24), pictures.pairs(st.sampled_from((0.3, 1, 2.4, 5, 8, 13, 40))))
+def test_gaussians(algorithm, case, sigma):
+    image, geometry = case
+    if (algorithm == "direct" and np.max(sigma) > 3) or refused(reference.gaussian_window(sigma), image, geometry):
+        return
+    job = gaussian_job(sigma, geometry["dilation"])
+    got = forced(algorithm, job, lambda **way: convfilter.gaussian_blur(image, sigma, **way, **geometry))
+    if got is None:
+        return
+    samples = reference.real(image)
+    values = reference.gaussian_blur(samples, sigma, **geometry)
+    if image.dtype == np.float32:
+        largest = max(np.abs(samples).max(), abs(geometry.get("padding_value", 0)))
+        magnitude = reference.gaussian_blur(np.abs(samples), sigma, **geometry)
+        assert_float32(got, values, magnitude + GAUSSIAN_TAIL / FLOAT32 * largest)
+    else:
+        assert_stored(got, values)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("dtype", pictures.INTEGERS)
+def test_shares_of_equal_samples(algorithm, dtype):
+    """On a picture large enough to count, in whatever each algorithm can do."""
+    image = pictures.picture((120, 150, 3), dtype, seed=6)
+    samples = reference.real(image)
+    for sigma in (1.2, (2, 3), 9, 31):
+        if algorithm != "direct" or np.max(sigma) < 3:
+            got = forced(algorithm, gaussian_job(sigma), lambda **way: convfilter.gaussian_blur(image, sigma, **way))  # noqa: B023
+            if got is not None:
+                assert_stored(got, reference.gaussian_blur(samples, sigma))
+    for job in ("real", "separable"):
+        kernel, _, _ = kernel_for(job, (9, 8), 3)
+        got = forced(algorithm, job, lambda **way: convfilter.convolve(image, kernel, **way))  # noqa: B023
+        if got is not None:
+            assert_stored(got, reference.correlate(samples, kernel))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("dtype", pictures.DTYPES)
+def test_the_same_bytes_for_any_number_of_threads(algorithm, dtype):
+    image = pictures.large(dtype)
+    kernel, _, _ = kernel_for("real", (7, 6), 1)
+    thin, _, _ = kernel_for("separable", (7, 6), 1)
+    for job, run in {
+        "real": lambda **keys: convfilter.convolve(image, kernel, **keys),
+        "separable": lambda **keys: convfilter.convolve(image, thin, **keys),
+        "box": lambda **keys: convfilter.box_blur(image, (9, 12), **keys),
+        "gaussian": lambda **keys: convfilter.gaussian_blur(image, (0.9, 1.4), **keys),
+        "wide gaussian": lambda **keys: convfilter.gaussian_blur(image, (9, 14), **keys),
+    }.items():
+        if (algorithm, job) == ("direct", "wide gaussian"):
+            continue
+        once = forced(algorithm, job, lambda run=run, **way: run(threads=1, **way))
+        for threads in (2, 3, 7) if once is not None else ():
+            assert run(threads=threads, algorithm=algorithm).tobytes() == once.tobytes()
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("job", ["real", "separable", "box", "gaussian", "wide gaussian"])
+def test_what_is_not_finite_stays_in_the_windows_that_hold_it(algorithm, job):
+    image = pictures.picture((190, 200, 2), "float32", seed=3)
+    sound = image.copy()
+    sound[97, 90, 1], image[97, 90, 1] = 0, np.nan
+    if "gaussian" in job:
+        sigma = 1.5 if job == "gaussian" else 6
+        column = reference.gaussian_weights(sigma, reference.gaussian_radius(sigma))[:, np.newaxis]
+        run, passes = lambda **way: convfilter.gaussian_blur(image, sigma, **way), (column, column.T)
+    elif job == "box":
+        passes = np.full((7, 1), 1 / 7), np.full((1, 6), 1 / 6)
+        run = lambda **way: convfilter.box_blur(image, (7, 6), **way)  # noqa: E731
+    else:
+        kernel, _, _ = kernel_for(job, (7, 6), 2)
+        run, passes = lambda **way: convfilter.convolve(image, kernel, **way), (kernel,)
+    if (algorithm, job) == ("direct", "wide gaussian"):
+        return
+    got = forced(algorithm, job, run)
+    if got is None:
+        return
+
+    def through(samples, of_weights):
+        for each in passes:
+            samples = reference.correlate(samples, of_weights(each))
+        return samples
+
+    touched = through(np.float64(np.isnan(image)), np.ones_like) > 0
+    magnitude = through(np.abs(reference.real(sound)), np.abs) + GAUSSIAN_TAIL / FLOAT32 * 1.5
+    assert_float32(got, through(reference.real(sound), np.asarray), magnitude, uncertain=touched)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("mode", pictures.MODES)
+def test_sweep_of_sigma_on_small_pictures(algorithm, mode):
+    for shape in ((1, 1), (1, 9), (13, 1), (17, 29)):
+        for dtype in pictures.INTEGERS:
+            image = pictures.picture(shape, dtype, seed=7)
+            settings = {"padding_mode": mode, "padding_value": reference.full_scale(dtype)}
+            for sigma in (1, 3.9, 4, 4.1, 5, 6, 7, 8, 9, 10, 12.5, 16, 21, 30, 50, 77, 128, 300):
+                if algorithm == "direct" and sigma > 4:
+                    continue
+                run = lambda **way: convfilter.gaussian_blur(image, sigma, **settings, **way)  # noqa: B023, E731
+                got = forced(algorithm, gaussian_job(sigma), run)
+                if got is not None:
+                    assert_stored(got, reference.gaussian_blur(reference.real(image), sigma, **settings))
+
+
+def test_every_algorithm_is_forced_somewhere():
+    """An algorithm that refuses every job here would pass all of the above unseen."""
+    image = pictures.picture((30, 31), "uint8")
+    runs = (
+        lambda **way: convfilter.convolve(image, kernel_for("real", (5, 4), 1)[0], **way),
+        lambda **way: convfilter.convolve(image, kernel_for("separable", (5, 4), 1)[0], **way),
+        lambda **way: convfilter.box_blur(image, 5, **way),
+        lambda **way: convfilter.gaussian_blur(image, 9, **way),
+        lambda **way: convfilter.sobel(image, **way),
+        lambda **way: convfilter.max_pool(image, 3, **way),
+    )
+    for algorithm in ALGORITHMS:
+        assert any(forced(algorithm, None, run) is not None for run in runs), algorithm
+
+
+def test_the_planner_may_be_overridden_but_not_misled():
+    image = pictures.picture((30, 31), "uint8")
+    with pytest.raises(ParameterError, match="direct"):
+        convfilter.convolve(image, [[1, 2], [3, 5]], algorithm="box")
