@@ -28,6 +28,8 @@ NEAR_A_TIE = {"uint8": 0.01, "uint16": 0.25}
 FLOAT32 = 2e-6
 #: Of the largest sample: what a Gaussian's window may leave out, 2e-9 on each axis.
 GAUSSIAN_TAIL = 4e-9
+#: Of the largest sample times the sum of the weights' magnitudes: the float64 rounding that a transform spreads.
+TRANSFORM = 1e-15
 #: The result itself is stored with 24 bits.
 FLOAT32_ROUNDING = 2.0**-24
 FLOAT32_SMALLEST = 2.0**-149

@@ -107,7 +107,11 @@ class Kernel:
         factor = scale / self.divisor
         if factor == 0 or not math.isfinite(factor):
             return self
-        factors = None if self.factors is None else (self.factors[0], self.factors[1] * factor)
+        factors = None
+        if self.factors is not None:
+            # The column sums to one, so that the pass down cannot leave the samples' range.
+            column_sum = float(np.abs(self.factors[0]).sum()) or 1.0
+            factors = self.factors[0] / column_sum, self.factors[1] * (factor * column_sum)
         numerators = None if self.numerators is None else self.numerators * factor
         return Kernel(numerators, factors, 1.0, self.sigma)
 

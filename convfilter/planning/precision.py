@@ -44,7 +44,8 @@ def _fits_single(task: Task, algorithm: str) -> bool:
         return False
     if task.dtype.kind == "f":
         taps = sum(kernel.shape) if algorithm == "separable" else prod(kernel.shape)
-        return isinstance(operator, Correlation) and (algorithm == "multirate" or taps <= _SINGLE_TAPS)
+        few = algorithm == "multirate" or taps <= _SINGLE_TAPS
+        return isinstance(operator, Correlation) and algorithm != "fourier" and few
     if algorithm == "fourier":
         return task.gain * task.largest_term <= _SINGLE_TRANSFORM_LEVELS[task.dtype.name]
     if task.is_exact:

@@ -67,7 +67,7 @@ def _can_separate(task: Task) -> bool:
 
 
 def _can_lower_rank(task: Task) -> bool:
-    return task.is_linear and task.kernel.factors is None and products_of(task) is not None
+    return task.is_linear and products_of(task) is not None
 
 
 def _can_run_sums(task: Task) -> bool:
@@ -166,14 +166,10 @@ def _smooth(least: int) -> int:
 
 
 def products_of(task: Task) -> tuple[Product, ...] | None:
-    """Return the column-times-row products that make up the kernel, or None if there are too many to pay."""
+    """Return the column-times-row products that make up the kernel, or None if they cannot be had."""
     if task.kernel.factors is not None:
         return (task.kernel.factors,)
-    products = low_rank(task.kernel, unseen(task))
-    rows, cols = task.kernel.shape
-    if products is None or len(products) * (rows + cols) >= rows * cols:
-        return None
-    return products
+    return low_rank(task.kernel, unseen(task))
 
 
 def _wide_axes(task: Task) -> tuple[bool, bool]:
