@@ -172,8 +172,12 @@ def render(width: int = 1200, height: int = 800) -> npt.NDArray[np.uint8]:
     """Render the still life, (height, width, 3) uint8 sRGB."""
     rows = max(1, BAND // width)
     bands = [(top, min(top + rows, height)) for top in range(0, height, rows)]
-    with ProcessPoolExecutor() as pool:
-        films = list(pool.map(partial(_expose, width, height), bands))
+    expose = partial(_expose, width, height)
+    if len(bands) == 1:
+        films = [expose(bands[0])]
+    else:
+        with ProcessPoolExecutor() as pool:
+            films = list(pool.map(expose, bands))
     return develop(Film.joined(films).light())
 
 
