@@ -1,0 +1,41 @@
+# Targets for people who work on convfilter; users need none of them.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: help setup test lint format check samples docs clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+setup: $(VENV)/ready ## make .venv with the program and what its tests need
+
+$(VENV)/ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install -q -e '.[test]'
+	touch $@
+
+test: setup ## run the tests
+	$(RUN) -m pytest
+
+lint: setup ## ruff and mypy
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: setup ## let ruff put the code in shape
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+check: ## all that CI runs, on the oldest and the newest Python here, in a temporary copy
+	bash .ci/run
+
+samples: setup ## render sample_images/ again (a minute or two)
+	$(RUN) sample_images/make.py
+
+docs: setup ## make the README's picture again
+	$(RUN) docs/make.py
+
+clean: ## remove .venv and what tools leave behind
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage *.egg-info
