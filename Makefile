@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help setup test lint format check samples docs clean
+.PHONY: help setup test lint format check fuzz samples docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ format: setup ## let ruff put the code in shape
 
 check: ## all that CI runs, on the oldest and the newest Python here, in a temporary copy
 	bash .ci/run
+
+fuzz: setup ## look for counterexamples among many random ones (long)
+	HYPOTHESIS_PROFILE=search $(RUN) -m pytest -k contract
 
 samples: setup ## render sample_images/ again (a minute or two)
 	$(RUN) sample_images/make.py
