@@ -26,11 +26,15 @@ def fetch(folder: Path, name: str) -> bytes | None:
         return None
     finally:
         os.close(place)
-    with os.fdopen(file, "rb") as stream:
-        status = os.fstat(stream.fileno())
-        if not stat.S_ISREG(status.st_mode) or _is_foreign(status):
-            return None
-        data = stream.read()
+    status = os.fstat(file)
+    if not stat.S_ISREG(status.st_mode) or _is_foreign(status):
+        os.close(file)
+        return None
+    try:
+        with os.fdopen(file, "rb") as stream:
+            data = stream.read()
+    except OSError:
+        return None
     head = len(_MAGIC) + _DIGEST_BYTES
     content = data[head:]
     if data[:head] != _MAGIC + hashlib.sha256(name.encode() + b"\0" + content).digest():
@@ -68,12 +72,13 @@ def clear(folder: Path) -> int:
     removed = 0
     try:
         names = os.listdir(folder)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return 0
     for name in names:
-        if SUFFIX in name:
+        kept, left_over = name.endswith(SUFFIX), name.startswith(".") and f"{SUFFIX}." in name
+        if (kept or left_over) and not stat.S_ISDIR(os.lstat(folder / name).st_mode):
             os.unlink(folder / name)
-            removed += name.endswith(SUFFIX)
+            removed += kept
     return removed
 
 
