@@ -1,13 +1,23 @@
-"""How the property tests search: the same examples on every run, more of them when asked.
+"""How the property tests search (the same examples on every run, more of them when asked), and where loops are kept.
 
 ``HYPOTHESIS_PROFILE=search pytest`` looks at many new random examples.
 """
 
 import os
 
+import pytest
 from hypothesis import settings
 
 # The first call of a loop compiles it: no deadline.
 settings.register_profile("check", max_examples=40, deadline=None, derandomize=True)
 settings.register_profile("search", max_examples=600, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory):
+    """Compile each loop once for all tests, away from the user's own cache, unless the environment names a folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not os.environ.get("CONVFILTER_CACHE_DIR"):
+            patch.setenv("CONVFILTER_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield os.environ["CONVFILTER_CACHE_DIR"]

@@ -1,0 +1,28 @@
+"""Python programs run in processes of their own, with the package under test on their path."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def start_python(program, **environment):
+    """Start ``program`` (Python source); a value of None takes a variable out of its environment."""
+    values = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]), **environment}
+    return subprocess.Popen(
+        [sys.executable, "-B", "-W", "error", "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={name: str(value) for name, value in values.items() if value is not None},
+    )
+
+
+def run_python(program, **environment):
+    """Run ``program`` and return what it printed; fails with its stderr if it does."""
+    process = start_python(program, **environment)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return output
