@@ -65,11 +65,13 @@ class Loop:
     def variant(self, **types: npt.DTypeLike) -> Callable[..., int]:
         """Return the callable for the given types; arrays among its arguments are passed as pointers."""
         key = tuple(types[letter] for letter in self.letters)
-        found = self._variants.get(key)
-        if found is None:
+        if key not in self._variants:
             codes = self.codes(**types)
-            found = self._variants[key] = _callable(_address(self.module, self.function, codes), codes)
-        return found
+            with _lock:
+                if key not in self._variants:  # else another thread made it meanwhile
+                    code = _kept_or_compiled(self.module, self.function, codes)
+                    self._variants[key] = _callable(_load(code), codes)
+        return self._variants[key]
 
     def codes(self, **types: npt.DTypeLike) -> tuple[str, ...]:
         """Return the argument types with the letters replaced."""
@@ -124,11 +126,6 @@ def _announce(message: str) -> None:
     if message not in _announced:
         _announced.add(message)
         _notice(message)
-
-
-def _address(module: str, function: str, codes: tuple[str, ...]) -> int:
-    with _lock:
-        return _load(_kept_or_compiled(module, function, codes))
 
 
 def _load(code: ObjectCode) -> int:
