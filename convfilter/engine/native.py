@@ -21,6 +21,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -239,13 +240,20 @@ def _compile(module: str, function: str, codes: tuple[str, ...]) -> ObjectCode:
 
 
 def cache_path() -> Path:
-    """Return the folder of compiled loops: ``CONVFILTER_CACHE_DIR``, or the user's cache folder."""
+    """Return the folder of compiled loops: ``CONVFILTER_CACHE_DIR``, or the user's cache folder, or a temporary one."""
     chosen = os.environ.get("CONVFILTER_CACHE_DIR")
     if chosen:
         return Path(chosen)
     from platformdirs import user_cache_path
 
-    return user_cache_path("convfilter", appauthor=False)
+    with suppress(RuntimeError):
+        folder = user_cache_path("convfilter", appauthor=False)
+        if folder.is_absolute():
+            return folder
+    # A user without a home, as in containers. Others cannot prepare this folder: it is checked before use.
+    from tempfile import gettempdir
+
+    return Path(gettempdir(), f"convfilter-{os.geteuid()}")
 
 
 def cache_clear() -> int:
