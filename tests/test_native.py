@@ -1,0 +1,500 @@
+import os
+import shutil
+import sys
+import threading
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+from processes import run_python, start_python
+
+import convfilter
+from convfilter.engine import native, object_store, variants
+from convfilter.engine.native import Loop, cache_clear, cache_path, cache_warm
+
+SIGNATURE = "A* i8 i8 i8 i8 A"  # of premultiply, the loop that most tests compile
+CODES = Loop("load", "premultiply", SIGNATURE).codes(A=np.float32)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty cache of the test's own."""
+    monkeypatch.setenv("CONVFILTER_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def notices(monkeypatch):
+    """What a process that begins now would be told."""
+    told = []
+    monkeypatch.setattr(native, "_announced", set())
+    monkeypatch.setattr(native, "_notice", told.append)
+    return told
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """The names of the functions that were compiled."""
+    names = []
+    compile_loop = native._compile
+
+    def compile_and_note(module, function, codes):
+        names.append(function)
+        return compile_loop(module, function, codes)
+
+    monkeypatch.setattr(native, "_compile", compile_and_note)
+    return names
+
+
+def answer(module="load"):
+    """Run the loop as a new process would, and return the tile it makes of 10 and 20, alpha 2 and 3."""
+    tile = np.array([10, 2, 20, 3], np.float32)
+    Loop(module, "premultiply", SIGNATURE).variant(A=np.float32)(tile, 4, 1, 2, 2, 255.0)
+    return tile.tolist()
+
+
+RIGHT = [20, 510, 60, 765]
+
+
+def test_a_loop_is_compiled_once_and_kept(folder, compiled):
+    assert answer() == RIGHT
+    assert answer() == RIGHT
+    assert compiled == ["premultiply"]
+    (kept,) = os.listdir(folder)
+    assert kept.startswith("premultiply-")
+
+
+def test_each_type_is_kept_by_itself(folder, compiled):
+    loop = Loop("load", "premultiply", SIGNATURE)
+    for dtype in (np.float32, np.float64, np.float32, np.float64):
+        tile = np.array([10, 2], dtype)
+        loop.variant(A=dtype)(tile, 2, 1, 1, 2, 255.0)
+        assert tile.tolist() == [20, 510]
+    assert len(compiled) == len(os.listdir(folder)) == 2
+
+
+# What stands in the cache is damaged ---------------------------------------------
+
+
+def truncate(file):
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def cut_in_half(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def flip(file):
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+def empty(file):
+    file.write_bytes(b"")
+
+
+def garble(file):
+    file.write_bytes(bytes(range(256)) * 40)
+
+
+def link(file):
+    file.rename(file.parent.parent / "elsewhere")
+    file.symlink_to(file.parent.parent / "elsewhere")
+
+
+def pipe(file):
+    file.unlink()
+    os.mkfifo(file)
+
+
+def let_others_write(file):
+    file.chmod(0o666)
+
+
+def rename_another(file):
+    Loop("load", "premultiply", SIGNATURE).variant(A=np.float64)
+    (other,) = set(file.parent.iterdir()) - {file}
+    other.replace(file)
+
+
+@pytest.mark.parametrize(
+    "damage", [truncate, cut_in_half, flip, empty, garble, link, pipe, let_others_write, rename_another]
+)
+def test_a_damaged_file_costs_a_compile_and_is_made_anew(folder, compiled, damage):
+    answer()
+    damage(next(folder.iterdir()))
+    compiled.clear()
+    assert answer() == RIGHT
+    assert compiled == ["premultiply"]
+    assert answer() == RIGHT
+    assert compiled == ["premultiply"]
+    assert len(os.listdir(folder)) == 1
+
+
+def test_a_folder_under_the_name_costs_a_compile(folder, compiled, notices):
+    answer()
+    file = next(folder.iterdir())
+    file.unlink()
+    file.mkdir()
+    assert answer() == RIGHT
+    assert compiled == ["premultiply"] * 2
+    assert "cannot be kept" in notices[-1]
+
+
+# The folder is not ours, or not writable --------------------------------------------
+
+
+def in_the_way(folder):
+    folder.write_text("mine")
+
+
+def below_a_file(folder):
+    folder.write_text("mine")
+    return folder / "below"
+
+
+def writable_by(mode):
+    def open_up(folder):
+        folder.mkdir()
+        folder.chmod(mode)
+
+    open_up.__name__ = f"mode_{mode:o}"
+    return open_up
+
+
+def linked_to_writable(folder):
+    target = folder.with_name("open")
+    target.mkdir()
+    target.chmod(0o777)
+    folder.symlink_to(target)
+
+
+def foreign(folder):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give folders away")
+    folder.mkdir()
+    os.chown(folder, 65534, -1)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [in_the_way, below_a_file, *map(writable_by, (0o770, 0o707, 0o777, 0o1777)), linked_to_writable, foreign],
+    ids=lambda spoil: spoil.__name__,
+)
+def test_an_unusable_folder_costs_a_compile_and_is_told_once(folder, monkeypatch, compiled, notices, spoil):
+    chosen = spoil(folder) or folder
+    monkeypatch.setenv("CONVFILTER_CACHE_DIR", str(chosen))
+    assert answer() == RIGHT
+    assert answer() == RIGHT
+    assert compiled == ["premultiply"] * 2
+    compiling, not_kept = notices
+    assert "compiling" in compiling
+    assert str(chosen) in not_kept
+    assert "CONVFILTER_CACHE_DIR" in not_kept
+    assert not folder.is_dir() or os.listdir(folder) == []
+
+
+def premultiply(tile, pitch, rows, cols, channels, full):
+    """Do what no loop does: stands for code that somebody else has put in place."""
+    tile[0] = 666
+    return 0
+
+
+@pytest.fixture
+def doctored(folder, monkeypatch):
+    """A cache with foreign machine code under the right name, with the right digest."""
+    answer()
+    name = next(folder.iterdir()).name
+    module = types.ModuleType("convfilter.engine.loops.foreign")
+    module.premultiply = premultiply
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    code = native._compile("foreign", "premultiply", CODES)
+    assert object_store.keep(folder, name, native._pack(code)) is None
+    assert answer()[0] == 666, "the owner's own folder is believed"
+    return folder
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o777, 0o1777])
+def test_code_in_a_folder_that_others_can_write_never_runs(doctored, mode):
+    doctored.chmod(mode)
+    assert answer() == RIGHT
+
+
+def test_code_in_a_file_that_others_can_write_never_runs(doctored):
+    next(doctored.iterdir()).chmod(0o606)
+    assert answer() == RIGHT
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("what", ["folder", "file"])
+def test_code_of_another_user_never_runs(doctored, what):
+    os.chown(doctored if what == "folder" else next(doctored.iterdir()), 65534, -1)
+    assert answer() == RIGHT
+
+
+def test_a_full_disk_costs_a_compile(folder):
+    program = """
+import resource
+import numpy as np
+from convfilter.engine import native
+native.on_notice(print)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+tile = np.array([10, 2], np.float32)
+native.Loop("load", "premultiply", "A* i8 i8 i8 i8 A").variant(A=np.float32)(tile, 2, 1, 1, 2, 255.0)
+print(tile.tolist())
+"""
+    compiling, not_kept, result = run_python(program).splitlines()
+    assert "compiling" in compiling
+    assert "File too large" in not_kept
+    assert result == "[20.0, 510.0]"
+    assert os.listdir(folder) == []
+
+
+# What decides the name ------------------------------------------------------------
+
+
+def other_cpu(monkeypatch, tmp_path):
+    monkeypatch.setattr("llvmlite.binding.get_host_cpu_name", lambda: "another-cpu")
+
+
+def other_cpu_features(monkeypatch, tmp_path):
+    import llvmlite.binding as llvm
+
+    features = llvm.get_host_cpu_features()
+    features["another-feature"] = True
+    monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", lambda: features)
+
+
+def other_numba(monkeypatch, tmp_path):
+    (tmp_path / "numba-99.0.dist-info").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def other_llvmlite(monkeypatch, tmp_path):
+    monkeypatch.setattr("llvmlite.__version__", "99.0")
+
+
+def other_convfilter(monkeypatch, tmp_path):
+    monkeypatch.setattr(native, "__version__", "99.0")
+
+
+def other_source(monkeypatch, tmp_path):
+    loops = shutil.copytree(native._LOOPS, tmp_path / "loops")
+    with open(loops / "load.py", "a") as stream:
+        stream.write("\n")
+    monkeypatch.setattr(native, "_LOOPS", loops)
+
+
+@pytest.mark.parametrize(
+    "change", [other_cpu, other_cpu_features, other_numba, other_llvmlite, other_convfilter, other_source]
+)
+def test_code_for_other_circumstances_is_compiled_anew_and_the_old_kept(folder, tmp_path, monkeypatch, change):
+    answer()
+    compile_loop, names = native._compile, []
+    code = compile_loop("load", "premultiply", CODES)
+
+    def compile_and_note(_module, function, _codes):  # the circumstances are made up: no compiler knows them
+        names.append(function)
+        return code
+
+    monkeypatch.setattr(native, "_compile", compile_and_note)
+    assert answer() == RIGHT
+    assert names == []
+    with monkeypatch.context() as patch:
+        change(patch, tmp_path)
+        assert answer() == RIGHT
+        assert names == ["premultiply"]
+    assert answer() == RIGHT
+    assert names == ["premultiply"]
+    assert len(os.listdir(folder)) == 2
+
+
+# Many at once -------------------------------------------------------------------
+
+BLUR = """
+import hashlib, sys
+import numpy as np
+import convfilter
+image = np.arange(2000, dtype=np.uint16).reshape(20, 50, 2).astype(np.uint8)
+print(hashlib.sha256(convfilter.gaussian_blur(image, 1).tobytes()).hexdigest())
+print("numba" in sys.modules)
+"""
+
+
+def test_processes_that_fill_one_cache_at_once_do_not_disturb_each_other(folder):
+    processes = [start_python(BLUR) for _ in range(3)]
+    results = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], results
+    digests = {output.split()[0] for output, _errors in results}
+    names = os.listdir(folder)
+    assert all(name.endswith(object_store.SUFFIX) for name in names)
+    assert len({name.split("-")[0] for name in names}) == len(names)
+    digest, numba_imported = run_python(BLUR).split()
+    assert digests == {digest}
+    assert numba_imported == "False"
+
+
+@pytest.mark.parametrize("usable", [True, False])
+def test_threads_that_need_a_loop_at_once_get_the_same_one(folder, compiled, usable):
+    if not usable:
+        folder.write_text("in the way")
+    loop, start, answers = Loop("load", "premultiply", SIGNATURE), threading.Barrier(6), []
+
+    def first_use():
+        tile = np.array([10, 2], np.float32)
+        start.wait()
+        loop.variant(A=np.float32)(tile, 2, 1, 1, 2, 255.0)
+        answers.append(tile.tolist())
+
+    threads = [threading.Thread(target=first_use) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [[20, 510]] * 6
+    assert compiled == ["premultiply"]
+
+
+# What is told, what is imported ------------------------------------------------------
+
+
+def test_compiling_is_told_once_and_only_when_it_happens(folder, notices):
+    answer()
+    Loop("load", "premultiply", SIGNATURE).variant(A=np.float64)
+    assert len(notices) == 1
+    assert "compiling" in notices[0]
+    notices.clear()
+    native._announced.clear()
+    answer()
+    assert notices == []
+
+
+def test_on_notice_sets_who_is_told(folder, monkeypatch):
+    told = []
+    monkeypatch.setattr(native, "_announced", set())
+    monkeypatch.setattr(native, "_notice", native._notice)
+    native.on_notice(told.append)
+    answer()
+    assert len(told) == 1
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    program = """
+import sys
+before = set(sys.modules)
+import convfilter
+dir(convfilter)
+print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
+"""
+    loaded = run_python(program).split()
+    assert "convfilter" in loaded
+    heavy = {
+        "PIL",
+        "click",
+        "imagecodecs",
+        "importlib",
+        "isal",
+        "llvmlite",
+        "numba",
+        "numpy",
+        "platformdirs",
+        "tifffile",
+    }
+    assert heavy.isdisjoint(loaded)
+
+
+def test_unknown_names_are_attribute_errors():
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = convfilter.no_such_name
+    assert set(convfilter.__all__) <= set(dir(convfilter))
+
+
+# The cache folder ----------------------------------------------------------------
+
+
+def test_the_environment_names_the_cache_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("CONVFILTER_CACHE_DIR", str(tmp_path / "chosen"))
+    assert cache_path() == tmp_path / "chosen"
+
+
+@pytest.mark.parametrize("variable", [None, ""])
+def test_the_cache_folder_is_the_users_by_default(monkeypatch, tmp_path, variable):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("CONVFILTER_CACHE_DIR")
+    if variable is not None:
+        monkeypatch.setenv("CONVFILTER_CACHE_DIR", variable)
+    assert cache_path().is_relative_to(tmp_path)
+    assert cache_path().name == "convfilter"
+    assert list(tmp_path.iterdir()) == []
+
+
+def no_home(*_arguments, **_keywords):
+    raise RuntimeError("could not determine the home directory")
+
+
+@pytest.mark.parametrize("answer_of_platformdirs", [no_home, lambda *_, **__: Path("~/.cache/convfilter")])
+def test_a_user_without_a_home_has_a_cache_among_the_temporary_files(
+    monkeypatch, tmp_path, compiled, answer_of_platformdirs
+):
+    monkeypatch.delenv("CONVFILTER_CACHE_DIR")
+    monkeypatch.setattr("platformdirs.user_cache_path", answer_of_platformdirs)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert answer() == answer() == RIGHT
+    assert compiled == ["premultiply"]
+    (folder,) = tmp_path.iterdir()
+    assert folder.name == f"convfilter-{os.geteuid()}"
+    assert folder == cache_path()
+
+
+def test_the_first_use_makes_the_cache_folder_private(folder):
+    answer()
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_clear_empties_the_cache_and_leaves_other_files(folder, compiled):
+    assert cache_clear() == 0
+    answer()
+    (folder / "notes.txt").write_text("mine")
+    assert cache_clear() == 1
+    assert os.listdir(folder) == ["notes.txt"]
+    assert answer() == RIGHT
+    assert len(compiled) == 2
+
+
+def test_warm_fills_the_cache_so_that_nothing_is_left_to_compile(folder, monkeypatch, compiled):
+    some = [next(v for v in variants.all_variants() if v[0].function == name) for name in ("load", "premultiply")]
+    monkeypatch.setattr(variants, "all_variants", lambda: iter(some))
+    told = list(cache_warm())
+    assert [line.split()[0] for line in told] == compiled == ["load", "premultiply"]
+    assert len(os.listdir(folder)) == 2
+    assert list(cache_warm()) == told
+    assert len(compiled) == 2
+
+
+# Calls ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "tile",
+    [np.zeros(4, np.float64), np.zeros(4, np.int32), np.zeros(4, ">f4"), np.zeros(8, np.float32)[::2]],
+    ids=["float64", "int32", "big-endian", "strided"],
+)
+def test_machine_code_never_sees_an_array_of_another_kind(tile):
+    premultiply = Loop("load", "premultiply", SIGNATURE).variant(A=np.float32)
+    with pytest.raises(TypeError, match="contiguous"):
+        premultiply(tile, 4, 1, 2, 2, 255.0)
+
+
+def test_a_loop_says_its_types():
+    loop = Loop("some", "loop", "S* i8 A f8* T*")
+    assert loop.letters == ["A", "S", "T"]
+    assert loop.codes(S=np.uint8, A=np.float32, T=np.uint16) == ("u1*", "i8", "f4", "f8*", "u2*")
+
+
+def test_loops_stand_where_they_say():
+    for loop, _types in variants.all_variants():
+        source = (Path(native.__file__).with_name("loops") / f"{loop.module}.py").read_text()
+        assert f"def {loop.function}(" in source
