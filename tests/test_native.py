@@ -1,3 +1,4 @@
+import functools
 import os
 import shutil
 import sys
@@ -37,7 +38,6 @@ def notices(monkeypatch):
 def compiled(monkeypatch):
     """The names of the functions that were compiled."""
     names = []
-    compile_loop = native._compile
 
     def compile_and_note(module, function, codes):
         names.append(function)
@@ -45,6 +45,10 @@ def compiled(monkeypatch):
 
     monkeypatch.setattr(native, "_compile", compile_and_note)
     return names
+
+
+#: What a compilation gives, without the time it takes.
+compile_loop = functools.cache(native._compile)
 
 
 def answer(module="load"):
@@ -292,7 +296,7 @@ def other_source(monkeypatch, tmp_path):
 )
 def test_code_for_other_circumstances_is_compiled_anew_and_the_old_kept(folder, tmp_path, monkeypatch, change):
     answer()
-    compile_loop, names = native._compile, []
+    names = []
     code = compile_loop("load", "premultiply", CODES)
 
     def compile_and_note(_module, function, _codes):  # the circumstances are made up: no compiler knows them
