@@ -49,18 +49,24 @@ def run_blocks(blocks: Sequence[Block], make_worker: Callable[[], Callable[[Bloc
         except BaseException as error:
             failures.append(error)
 
-    workers = [threading.Thread(target=run, daemon=True) for _ in range(threads - 1)]
+    def run_beside(ended: threading.Event) -> None:
+        run()
+        ended.set()
+
+    # Up to Python 3.12, a join that Ctrl-C interrupts takes its thread for ended: hence the events.
+    ends = [threading.Event() for _ in range(threads - 1)]
+    workers = [threading.Thread(target=run_beside, args=(end,), daemon=True) for end in ends]
     try:
         for worker in workers:
             worker.start()
         run()
-        for worker in workers:
-            worker.join()
+        for end in ends:
+            end.wait()
     except BaseException as error:
         failures.append(error)
-        for worker in workers:
+        for worker, end in zip(workers, ends, strict=True):
             if worker.ident is not None:
-                worker.join()
+                end.wait()
         raise
     if failures:
         raise failures[0]
