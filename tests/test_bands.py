@@ -1,0 +1,154 @@
+import os
+import signal
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from convfilter.engine.bands import available_cores, cut, run_blocks
+
+BLOCKS = list(range(50))
+any_threads = pytest.mark.parametrize("threads", [1, 2, 3, 8, 200])
+
+
+@given(rows=st.integers(1, 300), block_rows=st.integers(1, 100))
+def test_blocks_cover_all_rows_once_and_in_order(rows, block_rows):
+    blocks = cut(rows, block_rows)
+    assert [row for first, last in blocks for row in range(first, last)] == list(range(rows))
+    assert all(last - first == block_rows for first, last in blocks[:-1])
+
+
+def test_at_least_one_core():
+    assert 1 <= available_cores() <= os.cpu_count()
+
+
+@any_threads
+def test_every_block_is_done_once(threads):
+    done = []
+    run_blocks(BLOCKS, lambda: done.append, threads)
+    assert sorted(done) == BLOCKS
+
+
+@any_threads
+def test_no_blocks_is_nothing_to_do(threads):
+    done = []
+    run_blocks([], lambda: done.append, threads)
+    assert done == []
+
+
+def test_one_thread_is_the_callers_own_and_keeps_the_order():
+    done = []
+    run_blocks(BLOCKS, lambda: lambda block: done.append((block, threading.current_thread())), 1)
+    assert done == [(block, threading.current_thread()) for block in BLOCKS]
+
+
+def test_each_thread_makes_its_own_worker_and_the_caller_is_one_of_them():
+    together = threading.Barrier(4, timeout=60)
+    makers, users = [], []
+
+    def make_worker():
+        maker = threading.current_thread()
+        makers.append(maker)
+
+        def work(_block):
+            users.append((maker, threading.current_thread()))
+            together.wait()
+
+        return work
+
+    run_blocks(BLOCKS[:4], make_worker, 4)
+    assert len(set(makers)) == 4
+    assert threading.current_thread() in makers
+    assert all(maker is user for maker, user in users)
+
+
+def test_there_are_no_more_threads_than_blocks():
+    made = []
+    run_blocks(BLOCKS[:2], lambda: made.append(threading.current_thread()) or (lambda _block: None), 8)
+    assert len(made) <= 2
+
+
+def nothing_runs():
+    """Whether all threads but this one have ended, or are about to: nothing of theirs is left to do."""
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join(10)
+    return threading.active_count() == 1
+
+
+class Trouble(Exception):
+    pass
+
+
+@any_threads
+def test_an_exception_is_raised_and_stops_the_others(threads):
+    done = []
+
+    def work(block):
+        if block == 3:
+            raise Trouble("block 3")
+        done.append(block)
+        raised.wait(0.001)  # gives the thread of block 3 its turn
+
+    raised = threading.Event()
+    many = range(10**9)
+    with pytest.raises(Trouble, match="block 3"):
+        run_blocks(many, lambda: work, threads)
+    assert len(done) < 10**5
+    assert nothing_runs()
+
+
+@pytest.mark.parametrize("threads", [2, 4])
+def test_an_exception_in_a_thread_of_its_own_reaches_the_caller(threads):
+    failed = threading.Event()
+
+    def work(_block):
+        if threading.current_thread() is threading.main_thread():
+            assert failed.wait(60)
+        else:
+            failed.set()
+            raise Trouble
+
+    with pytest.raises(Trouble):
+        run_blocks(BLOCKS, lambda: work, threads)
+    assert nothing_runs()
+
+
+@any_threads
+def test_an_exception_while_a_worker_is_made_is_raised(threads):
+    def make_worker():
+        raise Trouble("no scratch")
+
+    with pytest.raises(Trouble, match="no scratch"):
+        run_blocks(BLOCKS, make_worker, threads)
+    assert nothing_runs()
+
+
+@any_threads
+def test_ctrl_c_during_a_block_of_the_callers_stops_all(threads):
+    def work(_block):
+        if threading.current_thread() is threading.main_thread():
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_blocks(range(10**9), lambda: work, threads)
+    assert nothing_runs()
+
+
+def test_ctrl_c_while_the_caller_waits_for_the_others_lets_them_end_their_blocks():
+    both_have_one, ended = threading.Barrier(2, timeout=60), []
+
+    def work(block):
+        both_have_one.wait()
+        if threading.current_thread() is threading.main_thread():
+            return
+        threading.Event().wait(0.1)  # until the caller has nothing left to do
+        os.kill(os.getpid(), signal.SIGINT)
+        threading.Event().wait(0.1)
+        ended.append(block)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_blocks(BLOCKS[:2], lambda: work, 2)
+    assert len(ended) == 1
+    assert nothing_runs()
