@@ -419,7 +419,7 @@ def _stage_values(keywords: FilterKeywords | PoolKeywords) -> dict[str, Any]:
 def _padding(padding: PaddingLike) -> Padding:
     if isinstance(padding, str):
         return padding
-    rows, cols = padding if isinstance(padding, tuple | list) else (padding, padding)
+    rows, cols = _pair(padding, "padding")
     (top, bottom), (left, right) = _whole_pair(rows, "padding"), _whole_pair(cols, "padding")
     return top, bottom, left, right
 
