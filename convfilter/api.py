@@ -356,6 +356,7 @@ def _pool(
     padding: PaddingLike,
     keywords: PoolKeywords,
 ) -> Image:
+    _require_known(keywords, PoolKeywords)
     window = _whole_pair(size, "size")
     if min(window) < 1:
         raise ParameterError(f"pooling size must be at least 1, got {min(window)}")
@@ -402,11 +403,7 @@ def _checked(image: Image, alpha: bool) -> Image:
 
 def _stage_values(keywords: FilterKeywords | PoolKeywords) -> dict[str, Any]:
     """Return the keywords that belong to a stage, pairs and padding in a stage's own form."""
-    unknown = keywords.keys() - FilterKeywords.__annotations__.keys()
-    if unknown:
-        raise TypeError(
-            f"unexpected keyword {min(unknown)!r}; a filter takes {', '.join(FilterKeywords.__annotations__)}"
-        )
+    _require_known(keywords, FilterKeywords)
     values: dict[str, Any] = {name: value for name, value in keywords.items() if name not in _RUN_KEYWORDS}
     for name in ("stride", "dilation"):
         if name in values:
@@ -414,6 +411,12 @@ def _stage_values(keywords: FilterKeywords | PoolKeywords) -> dict[str, Any]:
     if "padding" in values:
         values["padding"] = _padding(values["padding"])
     return values
+
+
+def _require_known(keywords: FilterKeywords | PoolKeywords, known: type[PoolKeywords]) -> None:
+    unknown = keywords.keys() - known.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"unexpected keyword {min(unknown)!r}; this filter takes {', '.join(known.__annotations__)}")
 
 
 def _padding(padding: PaddingLike) -> Padding:
