@@ -1,0 +1,329 @@
+import sys
+
+import numpy as np
+import pytest
+
+import convfilter
+from convfilter import ConvfilterError, KernelFileError, ParameterError, SizeError
+from convfilter.filters import kernels
+from convfilter.filters.stage import Correlation, Stage
+
+RNG = np.random.default_rng(0)
+GRAY = RNG.integers(0, 256, (9, 12)).astype(np.uint8)
+RGB = RNG.integers(0, 256, (9, 12, 3)).astype(np.uint8)
+RGBA = RNG.integers(0, 256, (9, 12, 4)).astype(np.uint8)
+WEIGHTS = [[1, -2, 3], [0, 5, 1]]
+
+FUNCTIONS = {
+    "convolve": lambda image, **keywords: convfilter.convolve(image, WEIGHTS, **keywords),
+    "gaussian_blur": lambda image, **keywords: convfilter.gaussian_blur(image, 1.5, **keywords),
+    "box_blur": lambda image, **keywords: convfilter.box_blur(image, 5, **keywords),
+    "sobel": convfilter.sobel,
+    "scharr": lambda image, **keywords: convfilter.scharr(image, "x", **keywords),
+    "prewitt": lambda image, **keywords: convfilter.prewitt(image, "y", **keywords),
+    "laplacian": convfilter.laplacian,
+    "unsharp_mask": convfilter.unsharp_mask,
+    "max_pool": lambda image, **keywords: convfilter.max_pool(image, 3, 1, 1, **keywords),
+    "average_pool": lambda image, **keywords: convfilter.average_pool(image, 3, 1, 1, **keywords),
+}
+every_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+
+
+# What comes back ------------------------------------------------------------------
+
+
+@every_function
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("shape", [(9, 12), (9, 12, 1), (9, 12, 2), (9, 12, 7), (1, 1), (1, 1, 3), (1, 30), (30, 1)])
+def test_the_result_has_the_images_type_and_the_image_stays(function, dtype, shape):
+    image = RNG.integers(0, 256, shape).astype(dtype)
+    before = image.copy()
+    result = function(image)
+    assert result.dtype == dtype
+    assert result.shape == shape
+    assert result.flags.c_contiguous
+    assert result.flags.writeable
+    assert not np.shares_memory(result, image)
+    np.testing.assert_array_equal(image, before)
+
+
+@every_function
+def test_raw_values_on_the_images_scale_are_real_numbers(function):
+    raw, stored = function(RGB, dtype=np.float32, map="clip"), function(RGB, map="clip")
+    assert raw.dtype == np.float32
+    np.testing.assert_array_equal(np.rint(raw), stored)
+    np.testing.assert_array_equal(function(RGB, dtype="uint8"), function(RGB))
+
+
+def test_the_identity_gives_a_copy():
+    for image in (GRAY, RGB, RGB.astype(np.uint16), RGB.astype(np.float32)):
+        result = convfilter.convolve(image, [[1]])
+        np.testing.assert_array_equal(result, image)
+        assert not np.shares_memory(result, image)
+
+
+# What goes in ---------------------------------------------------------------------
+
+
+@every_function
+@pytest.mark.parametrize("code", [">u2", "<u2", ">f4", "<f4"])
+def test_byte_order_does_not_matter(function, code):
+    image = RGB.astype(code)
+    result = function(image)
+    assert result.dtype.isnative
+    np.testing.assert_array_equal(result, function(RGB.astype(image.dtype.newbyteorder("="))))
+
+
+LAYOUTS = {
+    "transposed": lambda image: image.swapaxes(0, 1),
+    "upside down": lambda image: image[::-1],
+    "mirrored": lambda image: image[:, ::-1],
+    "BGR": lambda image: image[..., ::-1],
+    "every other": lambda image: image[::2, 1::2],
+    "one channel": lambda image: image[..., 1],
+    "Fortran": np.asfortranarray,
+    "broadcast": lambda image: np.broadcast_to(image[:1, :, :1], image.shape),
+    "read-only": lambda image: np.frombuffer(image.tobytes(), image.dtype).reshape(image.shape),
+    "odd address": lambda image: np.frombuffer(b"x" + image.tobytes(), image.dtype, offset=1).reshape(image.shape),
+    "matrix": lambda image: np.asmatrix(image[..., 0]),
+}
+
+
+@every_function
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+@pytest.mark.parametrize("view", LAYOUTS.values(), ids=LAYOUTS)
+def test_the_layout_in_memory_does_not_matter(function, view):
+    image = view(RGB)
+    np.testing.assert_array_equal(function(image), function(np.array(image, order="C", subok=False)))
+
+
+@pytest.mark.parametrize("dtype", ["u2", "f4"])
+def test_samples_at_odd_addresses_are_read(dtype):
+    image = np.frombuffer(b"x" + RGB.astype(dtype).tobytes(), dtype, offset=1).reshape(RGB.shape)
+    assert not image.flags.aligned
+    np.testing.assert_array_equal(convfilter.box_blur(image, 3), convfilter.box_blur(RGB.astype(dtype), 3))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int64, np.int16, bool, complex, object, "S1"])
+def test_other_sample_types_are_refused_with_advice(dtype):
+    with pytest.raises(
+        ParameterError, match=r"an image holds uint8, uint16 or float32, got .*; convert it with astype"
+    ):
+        convfilter.convolve(GRAY.astype(dtype), WEIGHTS)
+
+
+def test_lists_are_refused_for_their_type_is_unknown():
+    with pytest.raises(ParameterError, match="an image holds uint8, uint16 or float32, got int64"):
+        convfilter.convolve([[1, 2], [3, 4]], WEIGHTS)
+
+
+@every_function
+@pytest.mark.parametrize("shape", [(), (5,), (0, 5), (5, 0), (5, 5, 0), (5, 5, 3, 1)])
+def test_other_shapes_are_refused(function, shape):
+    with pytest.raises(ParameterError, match=r"an image is \(rows, cols\) or \(rows, cols, channels\), none of them 0"):
+        function(np.zeros(shape, np.uint8))
+
+
+# Weights -----------------------------------------------------------------------
+
+
+def test_a_kernel_is_anything_that_holds_numbers():
+    expected = convfilter.convolve(GRAY, np.array(WEIGHTS, np.float64))
+    for kernel in (WEIGHTS, tuple(map(tuple, WEIGHTS)), np.array(WEIGHTS, np.int8), kernels.from_array(WEIGHTS)):
+        np.testing.assert_array_equal(convfilter.convolve(GRAY, kernel), expected)
+    np.testing.assert_array_equal(convfilter.convolve(GRAY, [1, 0, -1]), convfilter.convolve(GRAY, [[1, 0, -1]]))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "message"),
+    [
+        ([], "a kernel has at least one weight, got none"),
+        ([[]], "a kernel has at least one weight, got none"),
+        (np.ones((2, 2, 2)), "a kernel has rows and columns, got an array with 3 axes"),
+        ([[1, 2], [3, np.nan]], "weights must be finite, got nan in row 2, column 2"),
+        ([[1, -np.inf]], "weights must be finite, got -inf in row 1, column 2"),
+    ],
+)
+def test_kernels_without_usable_weights_are_refused(kernel, message):
+    with pytest.raises(KernelFileError) as caught:
+        convfilter.convolve(GRAY, kernel)
+    assert str(caught.value) == message
+
+
+def test_edge_filters_are_their_kernels():
+    smooth = {"sobel": [1, 2, 1], "scharr": [3, 10, 3], "prewitt": [1, 1, 1]}
+    for family, weights in smooth.items():
+        function = getattr(convfilter, family)
+        k1 = np.outer(weights, [1, 0, -1])
+        for axis, kernel in (("x", k1), ("y", k1.T)):
+            signed = convfilter.convolve(GRAY, kernel, dtype=np.float32)
+            np.testing.assert_array_equal(function(GRAY, axis, dtype=np.float32), signed)
+            np.testing.assert_array_equal(function(GRAY, axis), np.minimum(np.abs(signed), 255))
+        gx, gy = (function(GRAY, axis, dtype=np.float32).astype(float) for axis in "xy")
+        np.testing.assert_allclose(function(GRAY, dtype=np.float32), np.hypot(gx, gy), rtol=1e-6)
+    four = convfilter.convolve(GRAY, [[0, 1, 0], [1, -4, 1], [0, 1, 0]], dtype=np.float32)
+    np.testing.assert_array_equal(convfilter.laplacian(GRAY, dtype=np.float32), four)
+
+
+# Keywords ----------------------------------------------------------------------
+
+
+def test_pairs_are_rows_and_cols():
+    for pair in [(2, 3), [2, 3], np.array([2, 3]), (np.int64(2), np.uint8(3))]:
+        np.testing.assert_array_equal(convfilter.convolve(RGB, [[1]], stride=pair), RGB[::2, ::3])
+    np.testing.assert_array_equal(convfilter.convolve(RGB, [[1]], stride=2), RGB[::2, ::2])
+    assert convfilter.box_blur(GRAY, (3, 5), padding="valid").shape == (7, 8)
+    assert convfilter.max_pool(GRAY, (2, 3)).shape == (4, 4)
+    dilated = convfilter.convolve(GRAY, np.ones((2, 2)), dilation=(3, 1), padding="valid")
+    assert dilated.shape == (6, 11)
+    column = convfilter.gaussian_blur(GRAY, (2, 0))
+    np.testing.assert_array_equal(column, convfilter.gaussian_blur(GRAY.T, (0, 2)).T)
+
+
+@pytest.mark.parametrize(
+    ("padding", "sides"),
+    [
+        (0, (0, 0, 0, 0)),
+        (2, (2, 2, 2, 2)),
+        ((1, 2), (1, 1, 2, 2)),
+        ([1, 2], (1, 1, 2, 2)),
+        (np.array([1, 2]), (1, 1, 2, 2)),
+        (((1, 2), (3, 4)), (1, 2, 3, 4)),
+        ([[1, 2], [3, 4]], (1, 2, 3, 4)),
+        (np.array([[1, 2], [3, 4]]), (1, 2, 3, 4)),
+        ((1, (2, 3)), (1, 1, 2, 3)),
+    ],
+)
+def test_padding_is_a_number_a_pair_or_two_pairs(padding, sides):
+    top, bottom, left, right = sides
+    result = convfilter.convolve(GRAY, [[1]], padding=padding, padding_mode="reflect")
+    np.testing.assert_array_equal(result, np.pad(GRAY, ((top, bottom), (left, right)), mode="reflect"))
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"stride": 0}, "stride must be at least 1, got 0"),
+        ({"stride": (1, -2)}, "stride must be at least 1, got -2"),
+        ({"stride": 1.5}, "stride must be a whole number, got 1.5"),
+        ({"stride": True}, "stride must be a whole number, got True"),
+        ({"stride": None}, "stride must be a whole number, got None"),
+        ({"stride": "2"}, "stride must be a whole number, got '2'"),
+        ({"stride": (1, 2, 3)}, "stride must be one number or (rows, cols), got (1, 2, 3)"),
+        ({"dilation": 0}, "dilation must be at least 1, got 0"),
+        ({"dilation": (2, 1.0)}, "dilation must be a whole number, got 1.0"),
+        ({"padding": -1}, "padding must not be negative, got -1"),
+        ({"padding": ((0, 0), (0, -3))}, "padding must not be negative, got -3"),
+        ({"padding": 0.5}, "padding must be a whole number, got 0.5"),
+        ({"padding": (1, 2, 3)}, "padding must be one number or (rows, cols), got (1, 2, 3)"),
+        ({"padding": (1, 2, 3, 4)}, "padding must be one number or (rows, cols), got (1, 2, 3, 4)"),
+        ({"padding": "some"}, "padding must be one of same, valid, full or a number of pixels, got 'some'"),
+        (
+            {"padding_mode": "mirror"},
+            "padding_mode must be one of edge, constant, reflect, symmetric, wrap, got 'mirror'",
+        ),
+        ({"padding_value": np.nan}, "padding_value must be a finite number, got nan"),
+        ({"scale": np.inf}, "scale must be a finite number, got inf"),
+        ({"offset": -np.inf}, "offset must be a finite number, got -inf"),
+        ({"map": "wrap"}, "map must be one of clip, abs, offset, stretch, got 'wrap'"),
+        ({"dtype": np.uint16}, "dtype must be float32 or the image's own, got uint16"),
+        ({"dtype": float}, "dtype must be float32 or the image's own, got float64"),
+        ({"threads": 0}, "threads must be at least 1, got 0"),
+        ({"threads": -1}, "threads must be at least 1, got -1"),
+        ({"alpha": True}, "an image with alpha has 2 or 4 channels, got shape (9, 12)"),
+        ({"algorithm": "box"}, "algorithm 'box' cannot compute this; try direct"),
+    ],
+)
+def test_keywords_out_of_range_are_refused(keywords, message):
+    with pytest.raises(ParameterError) as caught:
+        convfilter.convolve(GRAY, WEIGHTS, **keywords)
+    assert str(caught.value) == message
+
+
+@every_function
+def test_unknown_keywords_are_refused_with_those_there_are(function):
+    with pytest.raises(TypeError, match=r"unexpected keyword 'strides'; this filter takes .*dilation"):
+        function(GRAY, strides=2)
+
+
+@pytest.mark.parametrize("pool", [convfilter.max_pool, convfilter.average_pool])
+@pytest.mark.parametrize("keyword", [{"flip": True}, {"padding_mode": "reflect"}, {"padding_value": 3}])
+def test_keywords_that_mean_nothing_to_pooling_are_refused(pool, keyword):
+    with pytest.raises(TypeError, match=f"unexpected keyword '{next(iter(keyword))}'"):
+        pool(GRAY, 3, 1, 1, **keyword)
+
+
+@pytest.mark.parametrize("image", [GRAY, RGB[..., :1], RGB])
+def test_alpha_needs_two_or_four_channels(image):
+    with pytest.raises(ParameterError, match="an image with alpha has 2 or 4 channels"):
+        convfilter.gaussian_blur(image, 1, alpha=True)
+    assert convfilter.gaussian_blur(RGBA, 1, alpha=True).shape == RGBA.shape
+
+
+def test_gray_takes_the_luminance_of_three_colours_and_leaves_the_rest():
+    luminance = np.rint(RGB @ np.array([0.299, 0.587, 0.114]))
+    np.testing.assert_array_equal(convfilter.convolve(RGB, [[1]], gray=True), luminance)
+    assert convfilter.convolve(RGBA, [[1]], gray=True, alpha=True).shape == (9, 12, 2)
+    np.testing.assert_array_equal(convfilter.convolve(GRAY, [[1]], gray=True), GRAY)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: convfilter.gaussian_blur(GRAY, -1), ParameterError, "must be a finite number of at least 0, got -1"),
+        (lambda: convfilter.gaussian_blur(GRAY, (1, np.nan)), ParameterError, "number of at least 0, got nan"),
+        (lambda: convfilter.gaussian_blur(GRAY, (1, 2, 3)), ParameterError, "sigma must be one number or (rows, cols)"),
+        (lambda: convfilter.gaussian_blur(GRAY, 1, truncate=0), ParameterError, "number above 0, got 0"),
+        (lambda: convfilter.box_blur(GRAY, 0), ParameterError, "box size must be at least 1, got 0"),
+        (lambda: convfilter.box_blur(GRAY, 2.5), ParameterError, "size must be a whole number, got 2.5"),
+        (lambda: convfilter.sobel(GRAY, "z"), ParameterError, "axis must be one of x, y, magnitude, got 'z'"),
+        (lambda: convfilter.max_pool(GRAY, 0), ParameterError, "pooling size must be at least 1, got 0"),
+        (lambda: convfilter.max_pool(GRAY, 2, stride=0), ParameterError, "stride must be at least 1, got 0"),
+        (lambda: convfilter.max_pool(GRAY, 10), SizeError, "output height must be at least 1, got 0: floor((9 + 0"),
+        (lambda: convfilter.max_pool(GRAY, 2, padding=2), SizeError, "must hold at least one pixel, but output 0"),
+        (lambda: convfilter.box_blur(GRAY, 10, padding="valid"), SizeError, "use a smaller kernel or dilation, or"),
+    ],
+)
+def test_parameters_out_of_range_are_refused(call, error, message):
+    with pytest.raises(error) as caught:
+        call()
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert isinstance(caught.value, ConvfilterError)
+    assert isinstance(caught.value, ValueError)
+
+
+def test_pooling_strides_by_its_window():
+    np.testing.assert_array_equal(convfilter.max_pool(GRAY, (3, 4)), GRAY.reshape(3, 3, 3, 4).max(axis=(1, 3)))
+    np.testing.assert_array_equal(
+        convfilter.average_pool(GRAY, (3, 4)), np.rint(GRAY.reshape(3, 3, 3, 4).mean(axis=(1, 3)))
+    )
+
+
+# Stacks ------------------------------------------------------------------------
+
+
+def test_a_stack_rounds_only_at_its_end():
+    pytest.importorskip("convfilter.filters.catalog")
+    half = Stage(Correlation(kernels.from_array([[0.5]])))
+    double = Stage(Correlation(kernels.from_array([[2.0]])))
+    np.testing.assert_array_equal(convfilter.apply(GRAY, half, double), GRAY)
+    np.testing.assert_array_equal(convfilter.apply(GRAY, double, half), GRAY)
+    assert convfilter.plan(GRAY.shape, half, double).output_shape == GRAY.shape
+    with pytest.raises(ParameterError, match="a stack has at least one filter, got none"):
+        convfilter.apply(GRAY)
+
+
+def test_nothing_is_loaded_that_arrays_do_not_need():
+    from processes import run_python
+
+    convfilter.box_blur(GRAY, 3)  # compiled by now
+    program = """
+import sys
+import numpy as np
+import convfilter
+convfilter.box_blur(np.zeros((9, 12), np.uint8), 3)
+print(*sorted({"numba", "PIL", "click", "imagecodecs", "tifffile", "platformdirs"} & set(sys.modules)))
+"""
+    assert run_python(program).strip() == ""
+    assert "numpy" in sys.modules
