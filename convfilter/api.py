@@ -154,9 +154,9 @@ def gaussian_blur(
     --------
     >>> import numpy as np
     >>> gaussian_blur(np.eye(3, dtype=np.uint8) * 200, 0.5)
-    array([[140,  42,   4],
-           [ 42, 129,  42],
-           [  4,  42, 140]], dtype=uint8)
+    array([[162,  36,   2],
+           [ 36, 128,  36],
+           [  2,  36, 162]], dtype=uint8)
     """
     kernel = kernels.gaussian(*_pair(sigma, "sigma"), truncate)
     return _run(image, "gaussian", Correlation(kernel), keywords)
