@@ -237,7 +237,7 @@ def test_padding_is_a_number_a_pair_or_two_pairs(padding, sides):
 def test_keywords_out_of_range_are_refused(keywords, message):
     with pytest.raises(ParameterError) as caught:
         convfilter.convolve(GRAY, WEIGHTS, **keywords)
-    assert str(caught.value) == message
+    assert str(caught.value).startswith(message)
 
 
 @every_function

@@ -1,0 +1,20 @@
+import doctest
+from importlib import import_module
+from pkgutil import walk_packages
+
+import pytest
+
+import convfilter
+
+MODULES = [
+    module.name for module in walk_packages(convfilter.__path__, "convfilter.") if not module.name.endswith("__main__")
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings_give_what_they_say(name):
+    assert doctest.testmod(import_module(name)).failed == 0
+
+
+def test_the_functions_on_arrays_have_examples():
+    assert doctest.testmod(import_module("convfilter.api")).attempted > 10

@@ -1,0 +1,219 @@
+import gc
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from convfilter.engine.native import cache_warm
+from convfilter.engine.run import run
+from convfilter.errors import ParameterError
+from convfilter.filters import kernels
+from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage, UnsharpMask
+from convfilter.plan import applicable, plan_stack
+
+RNG = np.random.default_rng(0)
+SOBEL = Gradient(kernels.derivative("sobel", "x"), kernels.derivative("sobel", "y"))
+FULL_RANK = kernels.from_array(RNG.integers(-9, 9, (5, 7)))
+
+OPERATORS = {
+    "full rank": Correlation(FULL_RANK),
+    "real": Correlation(kernels.from_array(RNG.normal(size=(4, 3)))),
+    "laplacian": Correlation(kernels.laplacian()),
+    "gaussian": Correlation(kernels.gaussian(2, 1)),
+    "wide gaussian": Correlation(kernels.gaussian(12, 9)),
+    "box": Correlation(kernels.box(7, 4)),
+    "sobel": SOBEL,
+    "unsharp": UnsharpMask(kernels.gaussian(1, 1), 1.5),
+    "max": Pooling("max", (3, 4)),
+    "average": Pooling("average", (3, 4)),
+}
+every_operator = pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS)
+
+
+def stage_of(operator, **keywords):
+    if isinstance(operator, Pooling):
+        keywords |= {"padding": (1, 1, 2, 1)}
+    return Stage(operator, **keywords)
+
+
+def picture(shape, dtype):
+    image = np.random.default_rng(3).integers(0, 256, shape)
+    return (image / np.float32(255)).astype(dtype) if dtype == "float32" else image.astype(dtype)
+
+
+# The same bytes ------------------------------------------------------------------
+
+
+@every_operator
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_the_number_of_threads_does_not_change_a_byte(operator, dtype, monkeypatch):
+    monkeypatch.setattr("convfilter.engine.run._WORTH_A_THREAD", 0)
+    image = picture((330, 101, 3), dtype)
+    for stage in (stage_of(operator), stage_of(operator, stride=(2, 3), map="stretch")):
+        plan = plan_stack([stage], image.shape, dtype)
+        results = [run(plan, image, threads=threads) for threads in (1, 2, 5)]
+        assert len({result.pixels.tobytes() for result in results}) == 1
+        assert len({result.clipped for result in results}) == 1
+
+
+@every_operator
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("keywords", [{}, {"alpha": True}, {"alpha": True, "gray": True}], ids=str)
+def test_where_the_picture_is_cut_does_not_change_a_byte(operator, dtype, keywords):
+    image = picture((61, 50, 4), dtype)
+    for stage in (stage_of(operator), stage_of(operator, stride=(3, 2), dilation=(1, 2))):
+        plan = plan_stack([stage], image.shape, dtype, **keywords)
+        if plan.stages[0].algorithm == "box" and dtype == "float32":
+            continue
+        whole = run(plan, image).pixels
+        for block_rows in (1, 7, 1000):
+            cut = replace(plan, stages=(replace(plan.stages[0], block_rows=block_rows),))
+            assert run(cut, image).pixels.tobytes() == whole.tobytes()
+
+
+@every_operator
+@pytest.mark.parametrize("shape", [(3, 9000, 1), (9000, 3, 1), (2, 3000, 5), (5, 6, 2500)])
+def test_one_row_or_channel_alone_gives_what_it_gives_among_others(operator, shape):
+    """Long rows and many channels are cut into tiles: the seams must not show."""
+    image = picture(shape, "uint8")
+    stage = stage_of(operator, padding_mode="reflect")
+    whole = run(plan_stack([stage], shape, "uint8"), image).pixels
+    channel = shape[2] // 2
+    alone = image[:, :, channel]
+    np.testing.assert_array_equal(run(plan_stack([stage], alone.shape, "uint8"), alone).pixels, whole[:, :, channel])
+    turned = np.ascontiguousarray(image.swapaxes(0, 1))
+    if isinstance(operator, Correlation) and operator.kernel.numerators is not None and operator.kernel.is_whole:
+        transposed = stage_of(Correlation(kernels.from_array(operator.kernel.weights.T)), padding_mode="reflect")
+        again = run(plan_stack([transposed], turned.shape, "uint8"), turned).pixels
+        np.testing.assert_array_equal(again.swapaxes(0, 1), whole)
+
+
+@given(
+    shape=st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 4)),
+    size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    stride=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    dilation=st.sampled_from([(1, 1), (1, 1), (2, 3)]),
+    mode=st.sampled_from(["edge", "constant", "reflect", "wrap"]),
+    dtype=st.sampled_from(["uint8", "uint16"]),
+)
+def test_all_ways_to_compute_a_box_agree(shape, size, stride, dilation, mode, dtype):
+    image = picture(shape, dtype)
+    stage = Stage(Correlation(kernels.box(*size)), stride=stride, dilation=dilation, padding_mode=mode)
+    ways = applicable(stage)
+    assert {"direct", "separable"} <= set(ways)
+    results = {run(plan_stack([stage], shape, dtype, algorithm=way), image).pixels.tobytes() for way in ways}
+    assert len(results) == 1
+
+
+# What is reported and refused ------------------------------------------------------
+
+
+@pytest.mark.parametrize("tone_map", ["clip", "abs", "offset", "stretch"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_clipped_samples_are_counted(tone_map, dtype):
+    image = picture((50, 60, 3), dtype) * (1 if dtype == "uint8" else 257)
+    full = np.iinfo(dtype).max
+    stage = Stage(Correlation(FULL_RANK), map=tone_map)
+    result = run(plan_stack([stage], image.shape, dtype), image)
+    raw = run(plan_stack([replace(stage, map=None)], image.shape, dtype), image, out_dtype=np.float32).pixels
+    values = {"clip": raw, "abs": np.abs(raw), "offset": np.rint(raw + np.float64(full / 2)), "stretch": raw * 0}
+    expected = np.count_nonzero((values[tone_map] < 0) | (values[tone_map] > full))
+    assert result.clipped == expected
+    assert (expected > 0) == (tone_map != "stretch")
+    assert result.samples == image.size
+
+
+def test_alpha_is_not_counted_as_clipped():
+    image = picture((50, 60, 4), "uint8")
+    image[..., 3] = 255
+    plan = plan_stack([Stage(Correlation(kernels.from_array([[0.5]])), offset=0.25)], image.shape, "uint8", alpha=True)
+    assert run(plan, image).clipped == 0
+
+
+def test_an_image_of_another_shape_or_type_is_refused():
+    plan = plan_stack([Stage(Correlation(FULL_RANK))], (9, 8), np.uint8)
+    with pytest.raises(ParameterError, match=r"the plan is for a uint8 array of shape \(9, 8\), got uint8 \(8, 9\)"):
+        run(plan, np.zeros((8, 9), np.uint8))
+    with pytest.raises(ParameterError, match=r"the plan is for a uint8 array of shape \(9, 8\), got uint16 \(9, 8\)"):
+        run(plan, np.zeros((9, 8), np.uint16))
+
+
+@pytest.mark.parametrize("threads", [0, -2])
+def test_fewer_threads_than_one_are_refused(threads):
+    plan = plan_stack([Stage(Correlation(FULL_RANK))], (9, 8), np.uint8)
+    with pytest.raises(ParameterError, match=f"threads must be at least 1, got {threads}"):
+        run(plan, np.zeros((9, 8), np.uint8), threads=threads)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "target", "factor"), [("uint8", "uint16", 257), ("uint16", "uint8", 1 / 257), ("uint8", "uint8", 1)]
+)
+def test_a_change_of_depth_keeps_white_white(dtype, target, factor):
+    image = np.arange(0, np.iinfo(dtype).max + 1, np.iinfo(dtype).max // 255).astype(dtype).reshape(16, 16)
+    result = run(plan_stack([Stage(Correlation(kernels.identity()))], image.shape, dtype), image, out_dtype=target)
+    assert result.pixels.dtype == target
+    np.testing.assert_array_equal(result.pixels, np.rint(image.astype(float) * factor))
+
+
+# Memory ------------------------------------------------------------------------
+
+TWELVE_MEGAPIXELS = (3000, 4000, 3)
+#: Working memory that a run may take, whatever the kernel: bytes.
+LIMIT = 64e6
+
+
+@pytest.fixture(scope="module")
+def large_image():
+    for _loop in cache_warm():  # a compiler would take memory of its own
+        pass
+    row = np.random.default_rng(0).integers(0, 256, TWELVE_MEGAPIXELS[1:]).astype(np.uint8)
+    return np.broadcast_to(row, TWELVE_MEGAPIXELS).copy()
+
+
+def working_memory(stage, image):
+    """Return the most that planning and running held at a time beyond input and output."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        pixels = run(plan_stack([stage], image.shape, image.dtype), image, threads=2).pixels
+        return tracemalloc.get_traced_memory()[1] - pixels.nbytes
+    finally:
+        tracemalloc.stop()
+
+
+NOISE = RNG.normal(size=(31, 31))
+LARGE = {
+    "direct": Stage(Correlation(kernels.laplacian())),
+    "direct, strided": Stage(Correlation(kernels.from_array(NOISE[:5, :5])), stride=(8, 8)),
+    "separable": Stage(Correlation(kernels.gaussian(4, 4))),
+    "separable, 1201 taps, strided": Stage(Correlation(kernels.gaussian(100, 100)), stride=(32, 32)),
+    "separable, 12001 taps, strided": Stage(Correlation(kernels.gaussian(1000, 1000)), stride=(250, 250)),
+    "box": Stage(Correlation(kernels.box(101, 101))),
+    "box, strided": Stage(Correlation(kernels.box(101, 101)), stride=(4, 4)),
+    "sobel": Stage(SOBEL),
+    "unsharp": Stage(UnsharpMask(kernels.gaussian(1, 1), 1.0)),
+    "stretch": Stage(Correlation(kernels.laplacian()), map="stretch"),
+    "max": Stage(Pooling("max", (3, 3)), stride=(2, 2), padding=(1, 1, 1, 1)),
+    "average": Stage(Pooling("average", (300, 300)), stride=(300, 300), padding="valid"),
+}
+
+
+@pytest.mark.parametrize("stage", LARGE.values(), ids=LARGE)
+def test_working_memory_is_bounded(stage, large_image):
+    assert working_memory(stage, large_image) < LIMIT
+
+
+TOO_LARGE = {
+    "direct": (Stage(Correlation(kernels.from_array(RNG.normal(size=(101, 101)))), stride=(99, 99)), TWELVE_MEGAPIXELS),
+    "box": (Stage(Correlation(kernels.box(101, 101)), stride=(50, 50)), TWELVE_MEGAPIXELS),
+    "panorama": (Stage(Correlation(kernels.gaussian(1, 1))), (48, 250_000, 3)),
+}
+
+
+@pytest.mark.xfail(strict=True, reason="tiles are not cut smaller where a stride or a wide picture makes them large")
+@pytest.mark.parametrize(("stage", "shape"), TOO_LARGE.values(), ids=TOO_LARGE)
+def test_working_memory_is_bounded_for_large_strides_and_wide_pictures(stage, shape, large_image):
+    assert working_memory(stage, large_image.reshape(shape)) < LIMIT

@@ -1,0 +1,51 @@
+from processes import run_python
+
+from convfilter.engine import native
+from convfilter.engine.variants import all_variants
+
+#: Each way to compute, with each sample type, kind of picture and kind of result.
+EVERYTHING = """
+import sys
+from itertools import product
+import numpy as np
+from convfilter.engine import native
+from convfilter.engine.run import run
+from convfilter.filters import kernels
+from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage, UnsharpMask
+from convfilter.plan import applicable, plan_stack
+
+native.on_notice(print)
+operators = [
+    Correlation(kernels.from_array([[1, 2, 0], [3, -1, 5], [2, 2, -7]])),
+    Correlation(kernels.laplacian()),
+    Correlation(kernels.box(3, 3)),
+    Correlation(kernels.gaussian(1, 1)),
+    Gradient(kernels.derivative("sobel", "x"), kernels.derivative("sobel", "y")),
+    UnsharpMask(kernels.gaussian(1, 1), 1.0),
+    Pooling("max", (2, 2)),
+    Pooling("average", (2, 2)),
+]
+layouts = [(1, False, False), (3, False, True), (4, True, False), (4, True, True)]
+for operator, dtype, (channels, alpha, gray) in product(operators, ("u1", "u2", "f4"), layouts):
+    image = np.zeros((5, 6, channels), dtype)
+    for scale, stretch in [(1.0, None), (1e6, "stretch")]:
+        stage = Stage(operator, scale=scale, map=stretch)
+        for way in applicable(stage):
+            for stages in ([stage], [stage, stage]):
+                if len(stages) == 2 and way not in applicable(stages[1]):
+                    continue
+                plan = plan_stack(stages, image.shape, dtype, alpha=alpha, gray=gray, algorithm=way)
+                for target in {dtype, "f4", "u2" if dtype == "u1" else dtype}:
+                    run(plan, image, out_dtype=target)
+print("numba" in sys.modules)
+"""
+
+
+def test_what_warm_compiles_is_all_that_the_engine_asks_for():
+    assert len(list(native.cache_warm())) == len(list(all_variants()))
+    assert run_python(EVERYTHING) == "False\n"
+
+
+def test_each_variant_is_named_once():
+    named = [(loop.function, loop.codes(**kinds)) for loop, kinds in all_variants()]
+    assert len(set(named)) == len(named)
