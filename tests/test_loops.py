@@ -1,6 +1,7 @@
 """Every loop three ways: as plain Python, as machine code, and as NumPy expressions."""
 
 from importlib import import_module
+from inspect import isfunction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,18 +88,38 @@ def correlate(rng, A):
         tile = samples(rng, 100, A)
         row_offset = rng.integers(0, 60, rows * step)
         tap_row, tap_col = rng.integers(0, step, taps), rng.integers(0, 20, taps)
-        weight = samples(rng, taps, A)
-        for accumulate in (0, 1):
+        for accumulate, weight_step in [(0, 0), (1, 0), (0, taps), (1, taps + 2)]:
+            weight = samples(rng, (rows if weight_step else 1) * max(taps, weight_step), A)
             out = unset(rows * pitch, A)
             expected = out.reshape(rows, pitch).copy()
             expected[:, :length] *= accumulate
             for tap in range(taps):
                 starts = row_offset.reshape(rows, step)[:, tap_row[tap]] + tap_col[tap]
-                expected[:, :length] += weight[tap] * rows_of(tile, starts, length)
+                of_row = weight[np.arange(rows)[:, np.newaxis] * weight_step + tap]
+                expected[:, :length] += of_row * rows_of(tile, starts, length)
             yield Case(
-                [tile, row_offset, taps, tap_row, tap_col, weight, rows, step, accumulate, out, pitch, length],
-                {9: expected},
-            )
+                [
+                    tile, row_offset, taps, tap_row, tap_col, weight, weight_step,
+                    rows, step, accumulate, out, pitch, length,
+                ],
+                {10: expected},
+            )  # fmt: skip
+
+
+def correlate_four(rng, A):
+    for runs in (0, 1, 2, 3, 7, 8, 9, 12, 19):
+        blocks, length, pitch = 2, 9, 11
+        tile = samples(rng, 100, A)
+        offset = rng.integers(0, 90, blocks * runs)
+        for accumulate, weight_step in [(0, 0), (1, 0), (1, 4 * runs)]:
+            weight = samples(rng, max(4 * runs, blocks * weight_step), A)
+            out = unset(4 * blocks * pitch, A)
+            expected = out.reshape(blocks, 4, pitch).copy()
+            expected[..., :length] *= accumulate
+            for block in range(blocks):
+                of_rows = weight[block * weight_step :][: 4 * runs].reshape(runs, 4)
+                expected[block, :, :length] += of_rows.T @ rows_of(tile, offset.reshape(blocks, runs)[block], length)
+            yield Case([tile, offset, runs, weight, weight_step, blocks, accumulate, out, pitch, length], {7: expected})
 
 
 def maximum(rng, A):
@@ -169,11 +190,13 @@ def run_right(rng, A):
 
 def stored(tile, scale, divisor, offset, absolute, real):
     """Return the values before rounding, computed in the precision of the last step."""
-    value = real(scale) * tile.astype(real) / real(divisor) + real(offset)
+    value = real(scale) * (tile.astype(real) / real(divisor)) + real(offset)
     return np.abs(value) if absolute else value
 
 
-STEPS = [(1.0, 4.0, 0.0, 0), (1.0, 2.0, -20.0, 1), (257.0, 9.0, 127.5, 0), (-0.5, 3.0, 0.25, 1)]
+#: Scale, divisor, offset and whether the magnitude is taken. All products are exact, so that it does not matter
+#: whether they are rounded before the offset is added.
+STEPS = [(1.0, 4.0, 0.0, 0), (1.0, 1.0, -20.0, 1), (257.0, 9.0, 0.0, 0), (-0.5, 3.0, 0.25, 1), (2.0, 1.0, 127.5, 0)]
 
 
 def store_whole(rng, A, R, T):
@@ -187,7 +210,7 @@ def store_whole(rng, A, R, T):
         out = expected.copy()
         rows_of_output = expected[start:].reshape(rows, out_pitch)
         rows_of_output[:, :length] = np.clip(np.nan_to_num(value, nan=0, posinf=full, neginf=0), 0, full)
-        clipped = int(np.sum((value < 0) | (value > full)))
+        clipped = int(np.sum(~((value >= 0) & (value <= full))))
         yield Case(
             [tile.ravel(), pitch, rows, length, scale, divisor, offset, absolute, float(full), out, start, out_pitch],
             {9: expected},
@@ -290,7 +313,7 @@ def test_a_loop_gives_what_numpy_gives(run, loop, kinds):
 
 
 def has_reals_to_sum(loop):
-    return loop.function in {"luminance", "correlate", "magnitude", "run_down", "run_right"}
+    return loop.function in {"luminance", "correlate", "correlate_four", "magnitude", "run_down", "run_right"}
 
 
 @pytest.mark.parametrize(("loop", "kinds"), [p for p in VARIANTS if has_reals_to_sum(p.values[0])])
@@ -319,5 +342,5 @@ def test_every_function_of_every_loop_file_is_among_the_variants():
     known = {(loop.module, loop.function) for loop, _kinds in variants.all_variants()}
     for module in iter_modules(loops.__path__):
         source = import_module(f"{loops.__name__}.{module.name}")
-        public = {name for name, value in vars(source).items() if callable(value) and not name.startswith("_")}
+        public = {name for name, value in vars(source).items() if isfunction(value) and not name.startswith("_")}
         assert {(module.name, name) for name in public} <= known

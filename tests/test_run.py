@@ -23,7 +23,7 @@ OPERATORS = {
     "real": Correlation(kernels.from_array(RNG.normal(size=(4, 3)))),
     "laplacian": Correlation(kernels.laplacian()),
     "gaussian": Correlation(kernels.gaussian(2, 1)),
-    "wide gaussian": Correlation(kernels.gaussian(12, 9)),
+    "wide gaussian": Correlation(kernels.gaussian(12, 30)),
     "box": Correlation(kernels.box(7, 4)),
     "sobel": SOBEL,
     "unsharp": UnsharpMask(kernels.gaussian(1, 1), 1.5),
@@ -62,16 +62,21 @@ def test_the_number_of_threads_does_not_change_a_byte(operator, dtype, monkeypat
 @every_operator
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 @pytest.mark.parametrize("keywords", [{}, {"alpha": True}, {"alpha": True, "gray": True}], ids=str)
-def test_where_the_picture_is_cut_does_not_change_a_byte(operator, dtype, keywords):
+def test_where_the_picture_is_cut_does_not_show(operator, dtype, keywords):
     image = picture((61, 50, 4), dtype)
+    full = 1 if dtype == "float32" else np.iinfo(dtype).max
     for stage in (stage_of(operator), stage_of(operator, stride=(3, 2), dilation=(1, 2))):
         plan = plan_stack([stage], image.shape, dtype, **keywords)
-        if plan.stages[0].algorithm == "box" and dtype == "float32":
-            continue
         whole = run(plan, image).pixels
         for block_rows in (1, 7, 1000):
             cut = replace(plan, stages=(replace(plan.stages[0], block_rows=block_rows),))
-            assert run(cut, image).pixels.tobytes() == whole.tobytes()
+            result = run(cut, image).pixels
+            if plan.stages[0].exact:
+                assert result.tobytes() == whole.tobytes()
+            else:  # sums may be added up in another order, and round to the other neighbour of a tie
+                difference = np.abs(result.astype(float) - whole)
+                assert difference.max() <= (2e-5 * full if dtype == "float32" else 1)
+                assert np.mean(difference > 1e-6 * full) < 0.01
 
 
 @every_operator
@@ -189,8 +194,10 @@ LARGE = {
     "direct": Stage(Correlation(kernels.laplacian())),
     "direct, strided": Stage(Correlation(kernels.from_array(NOISE[:5, :5])), stride=(8, 8)),
     "separable": Stage(Correlation(kernels.gaussian(4, 4))),
-    "separable, 1201 taps, strided": Stage(Correlation(kernels.gaussian(100, 100)), stride=(32, 32)),
-    "separable, 12001 taps, strided": Stage(Correlation(kernels.gaussian(1000, 1000)), stride=(250, 250)),
+    "multirate": Stage(Correlation(kernels.gaussian(40, 30))),
+    "separable, 1201 taps, strided": Stage(Correlation(kernels.gaussian(100, 100, 6)), stride=(32, 32)),
+    "separable, 12001 taps, strided": Stage(Correlation(kernels.gaussian(1000, 1000, 6)), stride=(500, 500)),
+    "multirate, strided": Stage(Correlation(kernels.gaussian(1000, 1000)), stride=(5, 5)),
     "box": Stage(Correlation(kernels.box(101, 101))),
     "box, strided": Stage(Correlation(kernels.box(101, 101)), stride=(4, 4)),
     "sobel": Stage(SOBEL),
