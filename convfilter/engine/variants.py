@@ -8,13 +8,14 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine import algorithms, finish, passes, tiles
+from convfilter.engine import algorithms, finish, passes, png_filters, tiles
 from convfilter.engine.native import Loop
 
 _TYPES: dict[str, tuple[type[np.generic], ...]] = {
     "S": (np.uint8, np.uint16, np.float32),
     "A": (np.float32, np.float64),
     "R": (np.float32, np.float64),
+    "B": (np.uint8,),
     "T": (np.uint8, np.uint16, np.float32),
 }
 
@@ -23,7 +24,7 @@ def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
     """Yield each loop with each choice of its types that can occur."""
     loops = [
         value
-        for module in (tiles, passes, algorithms, finish)
+        for module in (tiles, passes, algorithms, finish, png_filters)
         for value in vars(module).values()
         if isinstance(value, Loop)
     ]

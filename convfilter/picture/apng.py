@@ -6,7 +6,7 @@ PNG third edition, section 11.3.7.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,8 +18,7 @@ _DISPOSE_BACKGROUND, _DISPOSE_PREVIOUS = 1, 2
 _BLEND_OVER = 1
 
 
-@dataclass(frozen=True)
-class Control:
+class Control(NamedTuple):
     """fcTL: place, time, and what becomes of a frame afterwards."""
 
     width: int

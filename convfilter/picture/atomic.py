@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import re
 import stat
 import sys
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from convfilter.picture.source import reason
 
 #: Temporary names that exist right now; ``discard_unfinished`` removes them.
 _unfinished: set[str] = set()
-_DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
+_DESCRIPTORS = ("/dev/fd/", "/proc/self/fd/")
 _STREAMS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 _MAX_NAME_BYTES = 200
 _BUFFER_BYTES = 1 << 16
@@ -99,8 +98,10 @@ def _descriptor(name: str) -> int | None:
         return 1
     if name in _STREAMS:
         return _STREAMS[name]
-    match = _DESCRIPTOR.fullmatch(name)
-    return int(match[1]) if match else None
+    for folder in _DESCRIPTORS:
+        if name.startswith(folder) and name.removeprefix(folder).isdecimal():
+            return int(name.removeprefix(folder))
+    return None
 
 
 def _status(target: str) -> os.stat_result | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,8 +12,7 @@ from convfilter.picture.picture import Model
 _DEPTHS = ("uint8", "uint16", "float32")
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(NamedTuple):
     """What a file format can hold.
 
     Attributes

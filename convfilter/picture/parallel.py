@@ -53,6 +53,62 @@ def in_order(work: Callable[[Item], Result], items: Sequence[Item], threads: int
             worker.join()
 
 
+def ahead(items: Iterator[Item], count: int = 2) -> Iterator[Item]:
+    """Have another thread produce the items, up to ``count`` ahead of the one that takes them.
+
+    Parameters
+    ----------
+    items : iterator
+        Gains from a thread only as far as it lets go of the GIL.
+    count : int, default 2
+
+    Yields
+    ------
+    object
+        The items in their order. What the iterator raises is raised here.
+    """
+    ready: list[Item] = []
+    state = {"ended": False, "stopped": False}
+    failures: list[BaseException] = []
+    changed = threading.Condition()
+
+    def produce() -> None:
+        try:
+            for item in items:
+                with changed:
+                    ready.append(item)
+                    changed.notify_all()
+                    while len(ready) >= count and not state["stopped"]:
+                        changed.wait()
+                    if state["stopped"]:
+                        break
+        except BaseException as error:  # raised again by the thread that takes the items
+            failures.append(error)
+        with changed:
+            state["ended"] = True
+            changed.notify_all()
+
+    producer = threading.Thread(target=produce, daemon=True)
+    producer.start()
+    try:
+        while True:
+            with changed:
+                while not ready and not state["ended"]:
+                    changed.wait()
+                if not ready:
+                    break
+                item = ready.pop(0)
+                changed.notify_all()
+            yield item
+        if failures:
+            raise failures[0]
+    finally:
+        with changed:
+            state["stopped"] = True
+            changed.notify_all()
+        producer.join()
+
+
 class _Pool(Generic[Item, Result]):
     """Items handed out in order, results kept until they are taken."""
 

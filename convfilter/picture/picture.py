@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ Model = Literal["gray", "rgb", "cmyk"]
 CHANNELS: dict[str, int] = {"gray": 1, "rgb": 3, "cmyk": 4}
 
 
-@dataclass
+@dataclass(eq=False)
 class Frame:
     """One picture of a sequence, always the whole canvas.
 
@@ -36,8 +36,7 @@ class Frame:
     fallback: bool = False
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(NamedTuple):
     """A remark in a file, such as ``Author``; ``language`` as in RFC 3066."""
 
     keyword: str
@@ -46,8 +45,7 @@ class Text:
     translated: str = ""
 
 
-@dataclass(frozen=True)
-class JpegTables:
+class JpegTables(NamedTuple):
     """How a JPEG was compressed: quantisation tables, and Pillow's number of the subsampling (-1: another)."""
 
     quantization: dict[int, list[int]]
@@ -113,7 +111,7 @@ class Outline:
     format: str | None = None
 
 
-@dataclass
+@dataclass(eq=False)
 class Picture:
     """Samples and metadata of a picture file.
 

@@ -6,7 +6,7 @@ Portable Network Graphics (PNG) Specification, third edition, W3C 2025.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: Chunks that say how the samples look.
@@ -22,8 +22,7 @@ XMP_KEYWORD = "XML:com.adobe.xmp"
 INCHES_PER_METRE = 1 / 0.0254
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(NamedTuple):
     """IHDR: size, bits per sample, colour type, interlacing."""
 
     width: int

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from convfilter.errors import ReadError
-from convfilter.picture import apng, limits, png
+from convfilter.picture import limits, png
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Metadata, Text
+
+if TYPE_CHECKING:
+    from convfilter.picture import apng
 
 #: All chunks but the pixels, and text and profiles inflated; as much as Pillow allows.
 _MAX_ANCILLARY_BYTES = 64 * 2**20
@@ -24,26 +25,26 @@ _FIXED_LENGTHS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4, b"pHYs": 9, b
 _ANCILLARY_BIT = 0x20
 
 
-@dataclass
 class Image:
     """Compressed data of one image, and for a frame of an animation its fcTL."""
 
-    control: apng.Control | None = None
-    parts: list[bytes] = field(default_factory=list)
-    size: int = 0
+    def __init__(self, control: apng.Control | None = None) -> None:
+        self.control = control
+        self.parts: list[bytes] = []
+        self.size = 0
 
 
-@dataclass
 class Content:
     """What the chunks of a file say; ``plays`` is None for a still picture."""
 
-    header: png.Header
-    images: list[Image] = field(default_factory=list)
-    palette: bytes = b""
-    transparency: bytes | None = None
-    plays: int | None = None
-    metadata: Metadata = field(default_factory=Metadata)
-    notes: list[str] = field(default_factory=list)
+    def __init__(self, header: png.Header, notes: list[str]) -> None:
+        self.header = header
+        self.notes = notes
+        self.images: list[Image] = []
+        self.palette = b""
+        self.transparency: bytes | None = None
+        self.plays: int | None = None
+        self.metadata = Metadata()
 
 
 class ChunkReader:
@@ -80,7 +81,7 @@ class ChunkReader:
         kind, data = next(chunks, (b"", b""))
         if kind != b"IHDR":
             raise ReadError("the PNG is damaged: it does not begin with an IHDR chunk")
-        content = Content(self._header(data), notes=self._notes)
+        content = Content(self._header(data), self._notes)
         for kind, data in chunks:
             self._take(content, kind, data)
         if content.header.colour == png.PALETTE and not content.palette:
@@ -180,6 +181,8 @@ class ChunkReader:
 
     def _take_control(self, content: Content, data: bytes) -> None:
         if content.plays is not None:
+            from convfilter.picture import apng
+
             control = apng.Control.parsed(data, content.header)
             if not content.images and (control.width, control.height) != (content.header.width, content.header.height):
                 raise ReadError("the PNG is damaged: its first frame is smaller than the picture")
@@ -250,6 +253,8 @@ class ChunkReader:
 
     def _inflated(self, data: bytes, kind: str) -> bytes | None:
         """Inflate within what is left of the allowance for text and profiles."""
+        import zlib
+
         stream = zlib.decompressobj()
         try:
             value = stream.decompress(data, _MAX_ANCILLARY_BYTES - self._text_bytes + 1)

@@ -7,7 +7,7 @@ from typing import BinaryIO
 import numpy as np
 
 from convfilter.errors import ReadError
-from convfilter.picture import apng, colour, limits, png
+from convfilter.picture import limits, png
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Model, Picture, Pixels
 from convfilter.picture.png_chunks import ChunkReader, Content, Image
@@ -48,6 +48,8 @@ def read_png(file: BinaryIO, options: ReadOptions) -> Picture:
     if len(images) == 1:
         frames = [Frame(_decoded(content, images[0], options))]
     else:
+        from convfilter.picture import apng
+
         parts = [(image.control, _decoded(content, image, options)) for image in images]
         frames, alpha = apng.composed(parts, header.width, header.height, alpha)
         content.metadata.loop = content.plays
@@ -71,7 +73,7 @@ def _decoded(content: Content, image: Image, options: ReadOptions) -> Pixels:
 def _with_key(samples: Pixels, content: Content) -> Pixels:
     """Turn a colour key into an alpha channel, and few bits into the whole 8-bit range."""
     depth, key = content.header.depth, content.transparency
-    pixels = colour.widened(samples, 2**depth - 1) if depth < 8 else samples
+    pixels = samples * np.uint8(255 // (2**depth - 1)) if depth < 8 else samples
     if key is None:
         return pixels
     keys = np.frombuffer(key, ">u2")

@@ -9,20 +9,22 @@ picture alone, so any number of threads writes the same bytes.
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.picture import exif, png
+from convfilter.picture import png
 from convfilter.picture.parallel import in_order
 from convfilter.picture.picture import Frame, Metadata, Pixels, Text, channels_of
 
 #: Samples of a strip: long enough that its own Huffman tables and its empty window cost less than 1 %.
 _STRIP_BYTES = 1 << 19
 _ADLER_BASE = 65521
+#: So many rows share a filter. Trying the filters on every fourth row costs 1 ns a sample less than on each, and the
+#: files are as small; Up alone ("fast") is 5 % larger for photos, 15 % for text, no larger for blurred pictures.
+_FILTER_GROUPS = {"fast": 0, "default": 4, "best": 1}
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 _MAX_CHUNK = 2**31 - 1
 
@@ -92,14 +94,14 @@ def _zlib_stream(pixels: Pixels, compression: str, threads: int | None) -> Itera
     """Compress the picture strip by strip; what comes out, joined, is one zlib stream."""
     from isal import isal_zlib
 
-    deflate = _deflater(compression)
+    deflate, group = _deflater(compression), _FILTER_GROUPS[compression]
     height = pixels.shape[0]
     row_bytes = pixels[0].nbytes
     rows = max(1, _STRIP_BYTES // (1 + row_bytes))
     starts = range(0, height, rows)
 
     def strip(start: int) -> tuple[bytes, int, int]:
-        filtered = _filtered(pixels, start, min(start + rows, height))
+        filtered = _filtered(pixels, start, min(start + rows, height), group)
         return deflate(filtered, start + rows >= height), isal_zlib.adler32(filtered), filtered.size
 
     adler = 1
@@ -111,26 +113,24 @@ def _zlib_stream(pixels: Pixels, compression: str, threads: int | None) -> Itera
     yield struct.pack(">I", adler)
 
 
-def _filtered(pixels: Pixels, start: int, stop: int) -> Bytes:
-    """Filter rows by Up: the byte above is subtracted; each row behind its filter byte."""
-    above = max(start - 1, 0)
-    rows = np.ascontiguousarray(pixels[above:stop])
+def _filtered(pixels: Pixels, start: int, stop: int, group: int) -> Bytes:
+    """Filter rows ``start`` to ``stop``, each behind its filter byte."""
+    from convfilter.engine.png_filters import apply_filters
+
+    rows = pixels[max(start - 1, 0) : stop].reshape(stop - max(start - 1, 0), -1)
     if rows.dtype != np.uint8:
         rows = rows.astype(">u2").view(np.uint8)
-    rows = rows.reshape(stop - above, -1)
-    out = np.empty((stop - start, 1 + rows.shape[1]), np.uint8)
-    out[:, 0] = 2
     if start == 0:
-        out[0, 1:] = rows[0]
-        np.subtract(rows[1:], rows[:-1], out=out[1:, 1:])
-    else:
-        np.subtract(rows[1:], rows[:-1], out=out[:, 1:])
+        rows = np.concatenate([np.zeros_like(rows[:1]), rows])
+    out = np.empty((stop - start, 1 + rows.shape[1]), np.uint8)
+    apply_filters(rows, pixels[0, :1].nbytes, group, out)
     return out.reshape(-1)
 
 
 def _deflater(compression: str) -> Deflate:
     """Return a function (bytes, whether they are the last) -> raw deflate blocks that end on a byte."""
     if compression == "best":
+        import zlib
 
         def best(data: Bytes, last: bool) -> bytes:
             stream = zlib.compressobj(9, zlib.DEFLATED, -15, 9)
@@ -139,10 +139,9 @@ def _deflater(compression: str) -> Deflate:
         return best
     from isal import isal_zlib
 
-    level = 0 if compression == "fast" else 1
-
     def isal(data: Bytes, last: bool) -> bytes:
-        stream = isal_zlib.compressobj(level, isal_zlib.DEFLATED, -15)
+        # Level 0 is no faster, and its files are a fifth larger; 2 and 3 are slower and no smaller.
+        stream = isal_zlib.compressobj(1, isal_zlib.DEFLATED, -15)
         return bytes(stream.compress(data) + stream.flush(isal_zlib.Z_FINISH if last else isal_zlib.Z_SYNC_FLUSH))
 
     return isal
@@ -160,6 +159,8 @@ def adler32_combine(first: int, second: int, second_bytes: int) -> int:
 
 def _metadata_chunks(metadata: Metadata, width: int, height: int) -> Iterator[tuple[bytes, bytes]]:
     """List the chunks between IHDR and the pixels, in the order that the specification wants."""
+    import zlib
+
     kept = [(kind, data) for kind, data in metadata.png if not (kind in (b"sRGB", b"cICP") and metadata.icc)]
     yield from ((kind, data) for kind, data in kept if kind in png.COLOUR_CHUNKS)
     if metadata.icc:
@@ -169,6 +170,8 @@ def _metadata_chunks(metadata: Metadata, width: int, height: int) -> Iterator[tu
         yield b"pHYs", struct.pack(">IIB", x, y, 1)
     yield from ((kind, data) for kind, data in kept if kind not in png.COLOUR_CHUNKS)
     if metadata.exif:
+        from convfilter.picture import exif
+
         yield b"eXIf", exif.with_size(metadata.exif, width, height) or b""
     if metadata.xmp:
         yield b"iTXt", png.XMP_KEYWORD.encode() + b"\0\0\0\0\0" + metadata.xmp
@@ -186,6 +189,8 @@ def _text_chunk(text: Text) -> tuple[bytes, bytes]:
         else:
             if len(value) < 1024:
                 return b"tEXt", keyword + b"\0" + value
+            import zlib
+
             return b"zTXt", keyword + b"\0\0" + zlib.compress(value, 9)
     language = text.language.encode("ascii", "replace")
     fields = b"\0\0\0" + language + b"\0" + text.translated.encode() + b"\0"

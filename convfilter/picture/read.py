@@ -6,7 +6,7 @@ import os
 from typing import BinaryIO
 
 from convfilter.errors import ReadError
-from convfilter.picture import exif, formats, source
+from convfilter.picture import formats, source
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Picture
 
@@ -44,7 +44,8 @@ def read(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEFAU
     """
     with source.opened(where) as file:
         picture = _decoded(file, options)
-    _orient(picture, options)
+    if picture.metadata.exif or picture.metadata.xmp:
+        _orient(picture, options)
     return picture
 
 
@@ -71,6 +72,8 @@ def _decoded(file: BinaryIO, options: ReadOptions) -> Picture:
 
 def _orient(picture: Picture, options: ReadOptions) -> None:
     """Turn the pixels upright and say so in the metadata; drop the thumbnail, which shows the picture unfiltered."""
+    from convfilter.picture import exif
+
     metadata = picture.metadata
     if options.auto_orient:
         orientation = exif.orientation(metadata.exif, metadata.xmp)

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
-from typing import BinaryIO
+from dataclasses import replace
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import UsageError, WriteError
-from convfilter.picture import atomic, colour, formats, icc
+from convfilter.picture import atomic, formats
 from convfilter.picture.formats import Format
 from convfilter.picture.options import WriteOptions
-from convfilter.picture.picture import Frame, Metadata, Outline, Picture
+from convfilter.picture.picture import Frame, Metadata, Outline, Picture, Pixels
 
 __all__ = ["Target", "WriteOptions", "check", "resolve_target", "write"]
 
 _DEFAULTS = WriteOptions()
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """Where a picture goes, and in which format.
 
     Attributes
@@ -57,7 +56,7 @@ class Target:
         found = formats.by_name(source_format) if source_format else None
         if found is None:
             raise WriteError(f"pictures cannot be written as {source_format or 'an unknown format'}; use --format")
-        return replace(self, format=found)
+        return self._replace(format=found)
 
     def store_dtype(self, dtype: npt.DTypeLike) -> np.dtype[np.generic]:
         """Return the sample type in which a picture of ``dtype`` is stored.
@@ -149,6 +148,8 @@ def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -
     fmt = target.format
     assert fmt is not None
     if options.background is not None:
+        from convfilter.picture import colour
+
         colour.parse_background(options.background)
         if outline.alpha and outline.model == "cmyk":
             raise WriteError("a CMYK picture with transparency cannot be flattened; convert it to RGB first")
@@ -198,17 +199,24 @@ def write(target: Target, picture: Picture, options: WriteOptions = _DEFAULTS) -
 def _prepared(picture: Picture, target: Target, options: WriteOptions) -> Picture:
     """Flatten, convert the depth, drop what is to be stripped; the picture handed in stays as it is."""
     dtype = target.store_dtype(picture.pixels.dtype)
-    alpha = picture.alpha
-    frames = []
-    for frame in picture.frames:
-        pixels = frame.pixels
-        if alpha and options.background is not None:
-            pixels = colour.flattened(pixels, options.background, dtype)
-        frames.append(Frame(colour.with_depth(pixels, dtype), frame.delay, frame.fallback))
+    background = options.background if picture.alpha else None
+    frames = picture.frames
+    if background is not None or dtype != picture.pixels.dtype:
+        frames = [Frame(_converted(frame.pixels, background, dtype), frame.delay, frame.fallback) for frame in frames]
     metadata = _stripped(picture.metadata, options.strip)
-    if metadata.icc and not icc.fits(metadata.icc, picture.model):
-        metadata.icc = None
-    return replace(picture, frames=frames, alpha=alpha and options.background is None, metadata=metadata)
+    if metadata.icc:
+        from convfilter.picture import icc
+
+        metadata.icc = metadata.icc if icc.fits(metadata.icc, picture.model) else None
+    return replace(picture, frames=frames, alpha=picture.alpha and background is None, metadata=metadata)
+
+
+def _converted(pixels: Pixels, background: str | None, dtype: np.dtype[np.generic]) -> Pixels:
+    from convfilter.picture import colour
+
+    if background is not None:
+        return colour.flattened(pixels, background, dtype)
+    return colour.with_depth(pixels, dtype)
 
 
 def _stripped(metadata: Metadata, strip: str | None) -> Metadata:

@@ -1,0 +1,61 @@
+"""PNG's row filters on arrays of bytes; the loops are in ``loops/png_filters.py``."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.engine.native import Loop
+
+APPLY = Loop("png_filters", "apply_filters", "B* i8 i8 i8 i8 B*")
+UNDO = Loop("png_filters", "undo_filters", "B* i8 i8 i8 B*")
+
+Bytes = npt.NDArray[np.uint8]
+
+
+def apply_filters(image: Bytes, distance: int, group: int, out: Bytes) -> None:
+    """Filter rows for compression.
+
+    Parameters
+    ----------
+    image : (1 + rows, length) array of uint8
+        The rows, below the one above the first (zeros, if there is none).
+    distance : int
+        Bytes of a pixel, at least 1.
+    group : int
+        So many rows share a filter, chosen by the least sum of absolute
+        differences in one of them; 0: all get Up.
+    out : (rows, 1 + length) array of uint8
+        Receives each row behind its filter byte.
+    """
+    rows, length = image.shape[0] - 1, image.shape[1]
+    _require(rows, length, distance, out.shape == (rows, 1 + length))
+    APPLY.variant(B=np.uint8)(image, rows, length, distance, group, out)
+
+
+def undo_filters(data: Bytes, distance: int, out: Bytes) -> int:
+    """Undo the filters of rows.
+
+    Parameters
+    ----------
+    data : (rows, 1 + length) array of uint8
+        Each row behind its filter byte.
+    distance : int
+        Bytes of a pixel, at least 1.
+    out : (1 + rows, length) array of uint8
+        Its first row is the one above (zeros, if there is none); receives the others.
+
+    Returns
+    -------
+    int
+        How many rows could be undone: the next one has a filter byte that makes no sense.
+    """
+    rows, length = data.shape[0], data.shape[1] - 1
+    _require(rows, length, distance, out.shape == (1 + rows, length))
+    return UNDO.variant(B=np.uint8)(data, rows, length, distance, out)
+
+
+def _require(rows: int, length: int, distance: int, fitting: bool) -> None:
+    """Machine code does not look where it writes."""
+    if rows < 0 or not 1 <= distance <= length or not fitting:
+        raise ValueError(f"{rows} rows of {length} bytes, {distance} to a pixel, do not fit their arrays")

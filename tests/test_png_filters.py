@@ -1,0 +1,106 @@
+"""PNG's row filters: undone they give the bytes back, in machine code and as plain Python."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convfilter.engine import png_filters
+from convfilter.engine.loops import png_filters as loops
+
+
+def plain_undo(data, distance):
+    """Undo filters as the specification words it."""
+    rows, length = data.shape[0], data.shape[1] - 1
+    out = np.zeros((rows + 1, length), int)
+    for y in range(rows):
+        for x in range(length):
+            a = out[y + 1, x - distance] if x >= distance else 0
+            b = out[y, x]
+            c = out[y, x - distance] if x >= distance else 0
+            p = a + b - c
+            paeth = min((abs(p - a), 0, a), (abs(p - b), 1, b), (abs(p - c), 2, c))[2]
+            predicted = (0, a, b, (a + b) // 2, paeth)[data[y, 0]]
+            out[y + 1, x] = (int(data[y, 1 + x]) + predicted) % 256
+    return out.astype(np.uint8)
+
+
+@st.composite
+def filtered_rows(draw):
+    distance = draw(st.sampled_from([1, 2, 3, 4, 6, 8]))
+    rows, length = draw(st.integers(1, 7)), distance * draw(st.integers(1, 9))
+    data = np.random.default_rng(draw(st.integers(0, 2**32))).integers(0, 256, (rows, 1 + length), dtype=np.uint8)
+    data[:, 0] = draw(st.lists(st.integers(0, 4), min_size=rows, max_size=rows))
+    return data, distance
+
+
+def compiled_undo(data, distance):
+    out = np.zeros((data.shape[0] + 1, data.shape[1] - 1), np.uint8)
+    assert png_filters.undo_filters(data, distance, out) == len(data)
+    return out
+
+
+@given(filtered_rows())
+@settings(max_examples=100, deadline=None)
+def test_undoing_follows_the_specification(example):
+    data, distance = example
+    np.testing.assert_array_equal(compiled_undo(data, distance), plain_undo(data, distance))
+
+
+@given(filtered_rows())
+@settings(max_examples=20, deadline=None)
+def test_undoing_as_plain_python(example):
+    data, distance = example
+    out = np.zeros((data.shape[0] + 1) * (data.shape[1] - 1), np.uint8)
+    assert loops.undo_filters(data.reshape(-1), len(data), data.shape[1] - 1, distance, out) == len(data)
+    np.testing.assert_array_equal(out, plain_undo(data, distance).reshape(-1))
+
+
+def test_unknown_filter_is_found():
+    data = np.zeros((4, 4), np.uint8)
+    data[2, 0] = 5
+    assert png_filters.undo_filters(data, 3, np.zeros((5, 3), np.uint8)) == 2
+    assert loops.undo_filters(data.reshape(-1), 4, 3, 3, np.zeros(15, np.uint8)) == 2
+
+
+IMAGES = {
+    "noise": np.random.default_rng(1).integers(0, 256, (9, 24), dtype=np.uint8),
+    "flat": np.full((9, 24), 7, np.uint8),
+    "few dots": np.where(np.random.default_rng(2).random((9, 24)) < 0.05, 255, 0).astype(np.uint8),
+    "ramp across": np.broadcast_to(np.arange(0, 240, 10, dtype=np.uint8), (9, 24)).copy(),
+    "ramp down": np.broadcast_to(np.arange(0, 252, 28, dtype=np.uint8)[:, None], (9, 24)).copy(),
+    "grain": np.random.default_rng(3).integers(100, 140, (9, 24), dtype=np.uint8),
+}
+
+
+@pytest.mark.parametrize("group", [0, 1, 4])
+@pytest.mark.parametrize("distance", [1, 3, 8])
+@pytest.mark.parametrize("name", IMAGES)
+def test_filters_applied_are_undone(name, distance, group):
+    image = IMAGES[name].copy()
+    rows, length = image.shape
+    image[0] = 0
+    out = np.empty((rows - 1, 1 + length), np.uint8)
+    png_filters.apply_filters(image, distance, group, out)
+    np.testing.assert_array_equal(plain_undo(out, distance), image)
+    plain = np.empty((rows - 1) * (1 + length), np.uint8)
+    loops.apply_filters(image.reshape(-1), rows - 1, length, distance, group, plain)
+    np.testing.assert_array_equal(plain, out.reshape(-1))
+    if group == 0:
+        assert set(out[:, 0]) == {2}
+
+
+def test_the_filter_with_the_least_differences_is_chosen():
+    chosen = {}
+    for name, image in IMAGES.items():
+        out = np.empty((8, 25), np.uint8)
+        png_filters.apply_filters(image, 1, 1, out)
+        chosen[name] = out[4, 0]
+    assert chosen == {"noise": chosen["noise"], "flat": 2, "few dots": 0, "ramp across": 2, "ramp down": 1, "grain": 3}
+
+
+def test_arrays_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="do not fit"):
+        png_filters.undo_filters(np.zeros((3, 4), np.uint8), 3, np.zeros((3, 3), np.uint8))
+    with pytest.raises(ValueError, match="do not fit"):
+        png_filters.apply_filters(np.zeros((3, 3), np.uint8), 4, 0, np.zeros((2, 4), np.uint8))
