@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from convfilter.errors import ReadError
+
+Item = TypeVar("Item")
 Pixels = npt.NDArray[Any]
 Model = Literal["gray", "rgb", "cmyk"]
 
@@ -179,6 +182,13 @@ class Picture:
             pixels = pixels[:, :, 0]
         model: Model = "gray" if channels < 3 else "rgb"
         return cls([Frame(np.ascontiguousarray(pixels))], model, channels in (2, 4))
+
+
+def chosen(frames: list[Item], index: int) -> Item:
+    """Take one frame by its number, counted from 0, or from the end if negative."""
+    if not -len(frames) <= index < len(frames):
+        raise ReadError(f"the frame must be 0 to {len(frames) - 1}, got {index}")
+    return frames[index]
 
 
 def channels_of(pixels: Pixels) -> int:

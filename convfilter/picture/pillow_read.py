@@ -7,20 +7,19 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from convfilter.errors import ConvfilterError, ReadError
-from convfilter.picture import formats, jpeg2000, limits
+from convfilter.picture import deep, formats, gif, limits
 from convfilter.picture.metadata import metadata_of
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import Frame, Model, Picture, Pixels, channels_of
+from convfilter.picture.picture import Frame, Model, Picture, Pixels, channels_of, chosen
 
 #: Pillow's plugin and class for the formats that a signature tells; loading one plugin is quick, all of them is not.
 _PLUGINS = {
-    "JPEG": ("JpegImagePlugin", "JpegImageFile"),
     "GIF": ("GifImagePlugin", "GifImageFile"),
     "BMP": ("BmpImagePlugin", "BmpImageFile"),
     "WebP": ("WebPImagePlugin", "WebPImageFile"),
@@ -35,7 +34,9 @@ _OTHERS = (
     *("DIB", "TGA", "PSD", "ICO", "CUR", "DDS", "BLP", "QOI", "SUN"),
     *("FLI", "GBR", "MSP", "XBM", "XPM", "IM", "ICNS", "DCX", "PIXAR"),
 )
-#: Modes that NumPy sees as samples at once.
+_NAMES = {"WEBP": "WebP", "DIB": "BMP"}
+_ANIMATED = ("GIF", "WebP", "AVIF", "FLI", "DCX")
+#: Modes that NumPy sees as samples at once: model and alpha.
 _MODELS: dict[str, tuple[Model, bool]] = {
     "L": ("gray", False),
     "LA": ("gray", True),
@@ -45,12 +46,23 @@ _MODELS: dict[str, tuple[Model, bool]] = {
     "I;16": ("gray", False),
     "F": ("gray", False),
 }
-_CONVERSIONS = {"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB", "PA": "RGBA"}
+_CONVERSIONS = {
+    **{"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB", "PA": "RGBA"},
+    **{"I;16B": "I;16", "I;16L": "I;16", "I;16N": "I;16"},
+}
+_MAX_FRAMES = 65536
 _lenient_lock = threading.Lock()
 
 
+class _Decoded(NamedTuple):
+    pixels: Pixels
+    model: Model
+    alpha: bool
+    delay: tuple[int, int] | None
+
+
 def read_pillow(file: BinaryIO, options: ReadOptions) -> Picture:
-    """Read a picture of any format that Pillow decodes at full depth.
+    """Read a picture of any format that Pillow decodes.
 
     Parameters
     ----------
@@ -65,53 +77,62 @@ def read_pillow(file: BinaryIO, options: ReadOptions) -> Picture:
     Raises
     ------
     ReadError
-        Pillow does not know the format, or finds the file damaged.
+        Pillow does not know the format, or the file is damaged.
     SizeError
         It is larger than allowed, or than the memory.
     """
-    # Pillow's warnings repeat what the checks here say, or concern nobody but its developers.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    with _damage_reported(), _leniency(options.lenient):
+    with guarded(options.lenient):
         image = _opened(file)
+        name = _NAMES.get(image.format, image.format)
         limits.require_size(image.width, image.height, options.max_pixels)
-        if image.format == "JPEG2000" and (bits := jpeg2000.bits_of(file)) > 8:
-            return _deep_jpeg2000(image, file, bits)
-        return _picture(image, options)
+        if name in ("JPEG2000", "AVIF") and not getattr(image, "is_animated", False):
+            bits = deep.bits_of(file, name)
+            if bits > 8:
+                return _deep(image, file, name, bits)
+        return _picture(image, file, name, options)
 
 
-def _picture(image: Any, options: ReadOptions) -> Picture:
-    fmt = {"WEBP": "WebP", "MPO": "JPEG", "DIB": "BMP"}.get(image.format, image.format)
-    count = int(getattr(image, "n_frames", 1)) if fmt in ("GIF", "WebP", "AVIF", "FLI", "DCX") else 1
-    channels = len(image.getbands()) if image.mode != "P" else 4
-    limits.require_memory(2 * image.width * image.height * channels * count)
-    metadata = metadata_of(image)
-    converted = [_frame(image, index, fmt) for index in range(count)]
-    mode = _common_mode([each.mode for each, _ in converted])
-    frames = [Frame(_pixels(each if each.mode == mode else each.convert(mode)), delay) for each, delay in converted]
-    model, alpha = _MODELS[mode]
-    return Picture(frames, model, alpha, fmt, metadata)
-
-
-def _deep_jpeg2000(image: Any, file: BinaryIO, bits: int) -> Picture:
+def _deep(image: Any, file: BinaryIO, name: str, bits: int) -> Picture:
     """Take the metadata from Pillow, the samples from a decoder that keeps their depth."""
     limits.require_memory(4 * image.width * image.height * len(image.getbands()))
-    pixels = jpeg2000.decode_deep(file, bits)
+    pixels = deep.decode_deep(file, name, bits)
     channels = channels_of(pixels)
-    if not 1 <= channels <= 4:
-        raise ReadError(f"a JPEG 2000 of {channels} channels cannot be filtered")
-    return Picture(
-        [Frame(pixels)], "gray" if channels < 3 else "rgb", channels in (2, 4), "JPEG2000", metadata_of(image)
-    )
+    model: Model = "gray" if channels < 3 else "rgb"
+    return Picture([Frame(pixels)], model, channels in (2, 4), name, metadata_of(image))
 
 
-def _frame(image: Any, index: int, fmt: str) -> tuple[Any, tuple[int, int] | None]:
-    """Decode one frame, in a mode that NumPy understands, with its delay."""
-    if index or fmt in ("GIF", "WebP", "AVIF"):
+def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions) -> Picture:
+    notes = []
+    if name == "GIF" and (problem := gif.damage(file)):
+        if not options.lenient:
+            raise ReadError(f"{problem}; --lenient decodes what is left")
+        notes.append(problem)
+    count = int(getattr(image, "n_frames", 1)) if name in _ANIMATED else 1
+    if count > _MAX_FRAMES:
+        raise ReadError(f"a {name} of more than {_MAX_FRAMES} frames cannot be read")
+    wanted = list(range(count))
+    if options.frame is not None:
+        wanted = [chosen(wanted, options.frame)]
+    channels = 4 if image.mode == "P" or count > 1 else len(image.getbands())
+    limits.require_memory(2 * image.width * image.height * channels * len(wanted))
+    metadata = metadata_of(image)
+    decoded = [_decoded(image, index, count) for index in wanted]
+    model: Model = "rgb" if any(each.model == "rgb" for each in decoded) else decoded[0].model
+    alpha = any(each.alpha for each in decoded)
+    frames = [Frame(_expanded(each, model, alpha), each.delay) for each in decoded]
+    return Picture(frames, model, alpha, name, metadata, tuple(notes))
+
+
+def _decoded(image: Any, index: int, count: int) -> _Decoded:
+    """Decode one frame."""
+    if count > 1:
         image.seek(index)
     image.load()
-    duration = image.info.get("duration")
+    duration = image.info.get("duration") if count > 1 else None
     delay = (round(duration), 1000) if duration is not None else None
-    return _plain(image), delay
+    plain = _plain(image)
+    model, alpha = _MODELS[plain.mode]
+    return _Decoded(np.array(plain), model, alpha, delay)
 
 
 def _plain(image: Any) -> Any:
@@ -121,27 +142,25 @@ def _plain(image: Any) -> Any:
     if mode == "P":
         return image.convert("RGBA" if keyed or image.palette.mode == "RGBA" else "RGB")
     if keyed and mode in ("1", "L", "RGB"):
-        return image.convert({"RGB": "RGBA"}.get(mode, "LA"))
-    if mode in _MODELS:
-        return image.copy()
+        return image.convert("RGBA" if mode == "RGB" else "LA")
     if mode in _CONVERSIONS:
         return image.convert(_CONVERSIONS[mode])
-    if mode in ("I;16B", "I;16L", "I;16N"):
-        return image.convert("I;16") if mode == "I;16B" else image
-    raise ReadError(f"samples of the kind {mode} cannot be filtered; convert the picture to RGB or grey first")
+    if mode not in _MODELS:
+        raise ReadError(f"samples of the kind {mode} cannot be filtered; convert the picture to RGB or grey first")
+    return image
 
 
-def _common_mode(modes: list[str]) -> str:
-    """Find the mode that holds all frames of an animation."""
-    if len(set(modes)) == 1:
-        return modes[0]
-    colour = any(mode.startswith("RGB") for mode in modes)
-    alpha = any(mode.endswith("A") for mode in modes)
-    return ("RGB" if colour else "L") + ("A" if alpha else "")
-
-
-def _pixels(image: Any) -> Pixels:
-    return np.ascontiguousarray(np.asarray(image))
+def _expanded(frame: _Decoded, model: Model, alpha: bool) -> Pixels:
+    """Give a frame the channels that some other frame of the animation needs."""
+    pixels = frame.pixels
+    if (frame.model, frame.alpha) == (model, alpha):
+        return pixels
+    planes = pixels.reshape(*pixels.shape[:2], -1)
+    colours = planes[:, :, :-1] if frame.alpha else planes
+    opacity = planes[:, :, -1:] if frame.alpha else np.full_like(planes[:, :, :1], 255)
+    if frame.model == "gray" and model == "rgb":
+        colours = np.repeat(colours, 3, axis=2)
+    return np.ascontiguousarray(np.concatenate([colours, opacity], axis=2) if alpha else colours)
 
 
 def _opened(file: BinaryIO) -> Any:
@@ -159,30 +178,40 @@ def _opened(file: BinaryIO) -> Any:
 
 
 @contextmanager
-def _damage_reported() -> Iterator[None]:
-    """Turn whatever a decoder raises into a ReadError of one line."""
+def guarded(lenient: bool) -> Iterator[None]:
+    """Turn whatever a decoder raises into a ReadError of one line, and keep its warnings to itself.
+
+    Parameters
+    ----------
+    lenient : bool
+        Have Pillow decode truncated pictures; a global switch of Pillow, hence a lock.
+
+    Raises
+    ------
+    ReadError
+        The decoder failed.
+    """
+    # Pillow's warnings repeat what is checked here, or concern nobody but its developers.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
-        yield
-    except ConvfilterError:
-        raise
-    except MemoryError:
+        if lenient:
+            with _lenient_lock:
+                yield from _leniently()
+        else:
+            yield
+    except (ConvfilterError, MemoryError):
         raise
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, TypeError, struct.error and more
         text = str(error).strip().splitlines()
-        raise ReadError(f"the picture is damaged or of an unsupported kind: {text[0] if text else error!r}") from error
+        what = text[0] if text else type(error).__name__
+        raise ReadError(f"the picture is damaged or of an unsupported kind: {what}") from error
 
 
-@contextmanager
-def _leniency(lenient: bool) -> Iterator[None]:
-    """Let Pillow decode truncated pictures; a global switch of Pillow, hence the lock."""
-    if not lenient:
-        yield
-        return
+def _leniently() -> Iterator[None]:
     from PIL import ImageFile
 
-    with _lenient_lock:
-        ImageFile.LOAD_TRUNCATED_IMAGES = True
-        try:
-            yield
-        finally:
-            ImageFile.LOAD_TRUNCATED_IMAGES = False
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False

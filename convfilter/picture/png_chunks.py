@@ -14,8 +14,11 @@ from convfilter.picture.picture import Metadata, Text
 if TYPE_CHECKING:
     from convfilter.picture import apng
 
-#: All chunks but the pixels, and text and profiles inflated; as much as Pillow allows.
+#: All chunks but the pixels together.
 _MAX_ANCILLARY_BYTES = 64 * 2**20
+#: A compressed remark, inflated, as Pillow has it; and a profile: real ones have up to 3 MiB.
+_MAX_TEXT_BYTES = 2**20
+_MAX_PROFILE_BYTES = 16 * 2**20
 #: Incompressible data grows by 5 bytes in 64 KiB; careless encoders with many small blocks add more.
 _SLACK = 1.1
 _SLACK_BYTES = 4096
@@ -63,7 +66,6 @@ class ChunkReader:
         self._options = options
         self._notes: list[str] = []
         self._most_data = 0
-        self._text_bytes = 0
 
     def content(self) -> Content:
         """Read all chunks up to IEND.
@@ -215,7 +217,7 @@ class ChunkReader:
 
     def _take_profile(self, content: Content, data: bytes) -> None:
         _, _, rest = data.partition(b"\0")
-        content.metadata.icc = self._inflated(rest[1:], "iCCP")
+        content.metadata.icc = self._inflated(rest[1:], "iCCP", _MAX_PROFILE_BYTES)
 
     def _take_latin(self, content: Content, data: bytes) -> None:
         keyword, zero, value = data.partition(b"\0")
@@ -251,19 +253,19 @@ class ChunkReader:
         else:
             self._damaged("the PNG is damaged: a text chunk has no keyword")
 
-    def _inflated(self, data: bytes, kind: str) -> bytes | None:
-        """Inflate within what is left of the allowance for text and profiles."""
+    def _inflated(self, data: bytes, kind: str, most: int = _MAX_TEXT_BYTES) -> bytes | None:
+        """Inflate text or a profile, unless it grows beyond measure."""
         import zlib
 
         stream = zlib.decompressobj()
         try:
-            value = stream.decompress(data, _MAX_ANCILLARY_BYTES - self._text_bytes + 1)
+            value = stream.decompress(data, most + 1)
         except zlib.error:
             self._damaged(f"the PNG is damaged: its {kind} chunk does not decompress")
             return None
-        self._text_bytes += len(value)
-        if self._text_bytes > _MAX_ANCILLARY_BYTES:
-            raise ReadError(f"the text of the PNG is larger than {_MAX_ANCILLARY_BYTES >> 20} MiB ({kind} chunk)")
+        if len(value) > most:
+            self._damaged(f"the PNG holds a {kind} chunk that inflates to more than {most >> 20} MiB")
+            return None
         if not stream.eof:
             self._damaged(f"the PNG is truncated in its {kind} chunk")
         return value

@@ -9,7 +9,7 @@ import numpy as np
 from convfilter.errors import ReadError
 from convfilter.picture import limits, png
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import Frame, Model, Picture, Pixels
+from convfilter.picture.picture import Frame, Model, Picture, Pixels, chosen
 from convfilter.picture.png_chunks import ChunkReader, Content, Image
 from convfilter.picture.png_data import decode_samples
 
@@ -53,6 +53,8 @@ def read_png(file: BinaryIO, options: ReadOptions) -> Picture:
         parts = [(image.control, _decoded(content, image, options)) for image in images]
         frames, alpha = apng.composed(parts, header.width, header.height, alpha)
         content.metadata.loop = content.plays
+    if options.frame is not None:
+        frames = [chosen([frame for frame in frames if not frame.fallback] or frames, options.frame)]
     return Picture(frames, model, alpha, "PNG", content.metadata, tuple(dict.fromkeys(content.notes)))
 
 

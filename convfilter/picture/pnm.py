@@ -14,7 +14,7 @@ from convfilter.errors import ReadError
 from convfilter.picture import limits
 from convfilter.picture.colour import widened
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import CHANNELS, Frame, Model, Picture, Pixels, channels_of
+from convfilter.picture.picture import CHANNELS, Frame, Model, Picture, Pixels, channels_of, chosen
 
 _BLANKS = b" \t\r\n\v\f"
 _TOKEN_BYTES = 20
@@ -73,6 +73,8 @@ def read_pnm(file: BinaryIO, options: ReadOptions) -> Picture:
     SizeError
         It is larger than allowed, or than the memory.
     """
+    if options.frame is not None:
+        chosen([0], options.frame)
     kind = file.read(2)
     if kind in (b"Pf", b"PF"):
         return _read_pfm(file, options, 3 if kind == b"PF" else 1)

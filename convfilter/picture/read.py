@@ -58,6 +58,8 @@ def _decoded(file: BinaryIO, options: ReadOptions) -> Picture:
     match formats.sniff(head):
         case "PNG":
             from convfilter.picture.png_read import read_png as decode
+        case "JPEG":
+            from convfilter.picture.jpeg_read import read_jpeg as decode
         case "TIFF":
             from convfilter.picture.tiff_read import read_tiff as decode
         case "PNM" | "PAM" | "PFM":

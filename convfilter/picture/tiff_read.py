@@ -8,9 +8,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from convfilter.errors import ConvfilterError, ReadError
-from convfilter.picture import colour, limits
+from convfilter.picture import colour, jpeg, limits
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import CHANNELS, Frame, Model, Picture, Pixels
+from convfilter.picture.picture import CHANNELS, Frame, Model, Picture, Pixels, chosen
 from convfilter.picture.source import size_of
 from convfilter.picture.tiff_tags import metadata_of, page_offsets
 
@@ -25,6 +25,7 @@ _MODELS: dict[int, Model] = {
     _YCBCR: "rgb",
 }
 _OLD_JPEG, _JPEG = 6, 7
+_JPEG_STREAM, _JPEG_STREAM_BYTES = 513, 514
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 _REDUCED, _TRANSPARENCY_MASK = 1, 4
 
@@ -73,7 +74,7 @@ def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Pic
     pages = [tiff.pages[index] for index in range(count)]
     whole = [page for page in pages if not int(page.subfiletype) & (_REDUCED | _TRANSPARENCY_MASK)] or pages[:1]
     if options.frame is not None:
-        whole = [chosen(whole, options.frame, "page")]
+        whole = [chosen(whole, options.frame)]
     needed = 0
     for page in whole:
         _judge(page, options)
@@ -93,13 +94,6 @@ def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Pic
     metadata = metadata_of(whole[0], file)
     metadata.associated_alpha = alpha and _ASSOCIATED in map(int, whole[0].extrasamples)
     return Picture(frames, model, alpha, "TIFF", metadata, tuple(dict.fromkeys(notes)))
-
-
-def chosen(frames: list[Any], index: int, kind: str = "frame") -> Any:
-    """Take one of the frames by its number."""
-    if not -len(frames) <= index < len(frames):
-        raise ReadError(f"the {kind} must be 0 to {len(frames) - 1}, got {index}")
-    return frames[index]
 
 
 def _judge(page: Any, options: ReadOptions) -> None:
@@ -141,10 +135,7 @@ def _require_data(page: Any, size: int, options: ReadOptions, notes: list[str]) 
 
 def _decoded(page: Any, notes: list[str]) -> tuple[Pixels, Model, bool]:
     """Decode a page to the layout of a Frame."""
-    planes, _, height, width, samples = page.shaped
-    data = page.asarray(maxworkers=1 if page.nbytes < 1 << 20 else None)
-    data = data.reshape(planes, height, width, samples)
-    data = data[0] if planes == 1 else np.moveaxis(data[..., 0], 0, -1)
+    data = _samples(page)
     photometric = int(page.photometric)
     model = _MODELS[photometric]
     colours = 1 if photometric == _PALETTE else CHANNELS[model]
@@ -159,6 +150,26 @@ def _decoded(page: Any, notes: list[str]) -> tuple[Pixels, Model, bool]:
         pixels = colour.unassociated(pixels)
     pixels = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
     return np.ascontiguousarray(pixels), model, alpha
+
+
+def _samples(page: Any) -> Pixels:
+    """Decode a page to (height, width, samples)."""
+    planes, _, height, width, samples = page.shaped
+    stream = _old_jpeg(page) if int(page.compression) == _OLD_JPEG else None
+    data = page.asarray(maxworkers=1 if page.nbytes < 1 << 20 else None) if stream is None else jpeg.decode(stream)
+    data = data.reshape(planes, height, width, samples)
+    return data[0] if planes == 1 else np.moveaxis(data[..., 0], 0, -1)
+
+
+def _old_jpeg(page: Any) -> bytes | None:
+    """Return the JPEG that a TIFF of the old kind holds in one piece, if it does."""
+    offset, length = page.tags.valueof(_JPEG_STREAM), page.tags.valueof(_JPEG_STREAM_BYTES)
+    if offset is None or length is None:
+        return None
+    file = page.parent.filehandle
+    file.seek(int(np.ravel(offset)[0]))
+    stream = bytes(file.read(int(np.ravel(length)[0])))
+    return stream if jpeg.layout_of(stream) else None
 
 
 def _channels(page: Any, data: Pixels, colours: int, notes: list[str]) -> tuple[Pixels, bool]:

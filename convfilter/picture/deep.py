@@ -1,0 +1,88 @@
+"""JPEG 2000 and AVIF deeper than 8 bits, which Pillow reduces without a word.
+
+ISO/IEC 15444-1, annex A.5.1 (SIZ marker segment); AV1 Codec ISO Media File
+Format Binding 1.3, section 2.3 (av1C box).
+"""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+import numpy as np
+
+from convfilter.errors import ReadError
+from convfilter.picture import colour
+from convfilter.picture.picture import Pixels
+
+_CODESTREAM = b"\xff\x4f\xff\x51"
+#: Codestream and boxes begin within this distance.
+_SEARCH_BYTES = 1 << 20
+_SIGNED = 0x80
+_HIGH_BITDEPTH, _TWELVE_BIT = 0x40, 0x20
+
+
+def bits_of(file: BinaryIO, name: str) -> int:
+    """Return the bits of a sample of a "JPEG2000" or "AVIF"; the position of the file stays where it was.
+
+    Raises
+    ------
+    ReadError
+        The samples are signed, or the header is damaged.
+    """
+    position = file.tell()
+    file.seek(0)
+    head = file.read(_SEARCH_BYTES)
+    file.seek(position)
+    return _jpeg2000_bits(head) if name == "JPEG2000" else _avif_bits(head)
+
+
+def _jpeg2000_bits(head: bytes) -> int:
+    start = head.find(_CODESTREAM)
+    size = head[start + 4 :]
+    count = int.from_bytes(size[36:38], "big")
+    depths = size[38 : 38 + 3 * count : 3]
+    if start < 0 or not 0 < count <= 16384 or len(depths) < count:
+        raise ReadError("the JPEG 2000 is damaged: it has no size marker")
+    if any(depth & _SIGNED for depth in depths):
+        raise ReadError("a JPEG 2000 of signed samples cannot be filtered")
+    return max(depths) + 1
+
+
+def _avif_bits(head: bytes) -> int:
+    start = head.find(b"av1C")
+    flags = head[start + 6] if 0 <= start < len(head) - 6 else 0
+    return 12 if flags & _TWELVE_BIT else 10 if flags & _HIGH_BITDEPTH else 8
+
+
+def decode_deep(file: BinaryIO, name: str, bits: int) -> Pixels:
+    """Decode all channels of a picture of 9 to 16 bits, stretched to the full range of 16.
+
+    Parameters
+    ----------
+    file : BinaryIO
+    name : str
+        "JPEG2000" or "AVIF".
+    bits : int
+        As ``bits_of`` found.
+
+    Returns
+    -------
+    (H, W) or (H, W, C) array of uint16
+
+    Raises
+    ------
+    ReadError
+        There are more than 16 bits, or channels other than grey, RGB and alpha.
+    """
+    import imagecodecs
+
+    if bits > 16:
+        raise ReadError(f"{name} samples must have up to 16 bits, got {bits}")
+    file.seek(0)
+    decode = imagecodecs.jpeg2k_decode if name == "JPEG2000" else imagecodecs.avif_decode
+    samples = decode(file.read())
+    if samples.ndim not in (2, 3) or (samples.ndim == 3 and not 1 <= samples.shape[2] <= 4):
+        raise ReadError(f"a {name} of the shape {samples.shape} cannot be filtered")
+    largest = 2**bits - 1
+    samples = samples[:, :, 0] if samples.shape[2:] == (1,) else samples
+    return colour.widened(np.minimum(samples, largest), largest)

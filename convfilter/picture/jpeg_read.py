@@ -1,0 +1,95 @@
+"""JPEG reader: metadata by Pillow, pixels straight into an array, damage found that decoders pass over."""
+
+from __future__ import annotations
+
+import io
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from convfilter.errors import ReadError
+from convfilter.picture import jpeg, limits
+from convfilter.picture.metadata import metadata_of
+from convfilter.picture.options import ReadOptions
+from convfilter.picture.picture import Frame, Model, Picture, Pixels, chosen
+
+_MODELS: dict[str, Model] = {"L": "gray", "RGB": "rgb", "CMYK": "cmyk"}
+
+
+def read_jpeg(file: BinaryIO, options: ReadOptions) -> Picture:
+    """Read a JPEG; of several pictures in one file (MPO, gain maps) the first, unless ``options.frame`` says.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Seekable, at its beginning.
+    options : ReadOptions
+
+    Returns
+    -------
+    Picture
+        8-bit grey, RGB or CMYK; CMYK counts ink, whatever Adobe's marker says.
+
+    Raises
+    ------
+    ReadError
+        The file is truncated or damaged.
+    SizeError
+        It is larger than allowed, or than the memory.
+    """
+    from PIL.JpegImagePlugin import JpegImageFile
+
+    from convfilter.picture.pillow_read import guarded
+
+    data = file.read()
+    layout = jpeg.layout_of(data)
+    if layout is None:
+        raise ReadError("the JPEG is damaged: it holds no picture")
+    limits.require_size(layout.width, layout.height, options.max_pixels)
+    limits.require_memory(2 * layout.width * layout.height * layout.components + len(data))
+    notes = []
+    if problem := jpeg.damage(layout, len(data)):
+        if not options.lenient:
+            raise ReadError(f"{problem}; --lenient decodes what is left")
+        notes.append(problem)
+    with guarded(options.lenient):
+        image: Any = JpegImageFile(io.BytesIO(data))
+        if count := _pictures(image):
+            if options.frame is not None:
+                image = _of_several(data, options.frame, count)
+            else:
+                notes.append(f"the JPEG holds {count} pictures; the first is taken, --frame takes another")
+        elif options.frame is not None:
+            chosen([image], options.frame)
+        if image.mode not in _MODELS:
+            raise ReadError(f"a JPEG of the kind {image.mode} cannot be filtered")
+        pixels = _pixels(image, data, layout, options)
+    return Picture([Frame(pixels)], _MODELS[image.mode], False, "JPEG", metadata_of(image), tuple(notes))
+
+
+def _pixels(image: Any, data: bytes, layout: jpeg.Layout, options: ReadOptions) -> Pixels:
+    """Decode; only Pillow tells where data is missing, and only it undoes Adobe's inversion of CMYK."""
+    whole = layout.data_end is not None and not options.lenient and options.frame is None
+    if whole and image.mode in ("L", "RGB"):
+        pixels = jpeg.decode(data)
+        if pixels.shape == (layout.height, layout.width, 3)[: 2 if image.mode == "L" else 3]:
+            return pixels
+    image.load()
+    return np.array(image)
+
+
+def _pictures(image: Any) -> int:
+    """Count the pictures of a multi-picture file; 0 for a plain JPEG."""
+    try:
+        count = image._getmp()[0xB001] if "mp" in image.info else 0
+    except (SyntaxError, KeyError, TypeError, IndexError, ValueError):
+        return 0
+    return int(count) if count > 1 else 0
+
+
+def _of_several(data: bytes, index: int, count: int) -> Any:
+    from PIL.MpoImagePlugin import MpoImageFile
+
+    image = MpoImageFile(io.BytesIO(data))
+    image.seek(chosen(list(range(count)), index))
+    return image
