@@ -21,6 +21,7 @@ _THUMBNAIL_OFFSET, _THUMBNAIL_LENGTH = 0x0201, 0x0202
 _WIDTH_TAGS, _HEIGHT_TAGS = (0x0100, 0xA002), (0x0101, 0xA003)
 _SHORT, _LONG = 3, 4
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:=[\"']|>)\s*)([1-8])")
+_XMP_THUMBNAILS = re.compile(rb"<(xmp|xap):Thumbnails>.*?</\1:Thumbnails>", re.DOTALL)
 
 
 class _Entry:
@@ -123,9 +124,12 @@ def with_size(exif: bytes | None, width: int, height: int) -> bytes | None:
     return bytes(data)
 
 
-def xmp_upright(xmp: bytes | None) -> bytes | None:
-    """Set the orientation of an XMP packet to 1."""
-    return _XMP_ORIENTATION.sub(rb"\g<1>1", xmp) if xmp else xmp
+def cleaned_xmp(xmp: bytes | None, *, upright: bool) -> bytes | None:
+    """Drop the thumbnails of an XMP packet and, if ``upright``, set its orientation to 1."""
+    if not xmp:
+        return None
+    xmp = _XMP_THUMBNAILS.sub(b"", xmp)
+    return _XMP_ORIENTATION.sub(rb"\g<1>1", xmp) if upright else xmp
 
 
 def turned(pixels: Pixels, orientation: int) -> Pixels:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -25,8 +25,10 @@ class Format(NamedTuple):
         Sample types, a subset of uint8, uint16, float32.
     models : tuple of str
         Colour models.
-    alpha, frames : bool
-        Whether it holds transparency, more than one picture.
+    alpha : bool
+        Whether it holds transparency.
+    frames : str
+        What more than one picture means: "animation", "pages", or "" where there is only one.
     max_side : int
         Largest width and height, in pixels.
     """
@@ -36,7 +38,7 @@ class Format(NamedTuple):
     dtypes: tuple[str, ...] = ("uint8",)
     models: tuple[Model, ...] = ("gray", "rgb")
     alpha: bool = False
-    frames: bool = False
+    frames: Literal["", "animation", "pages"] = ""
     max_side: int = 2**31 - 1
 
     def dtype_for(self, dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
@@ -48,12 +50,12 @@ class Format(NamedTuple):
 
 
 FORMATS: tuple[Format, ...] = (
-    Format("PNG", (".png", ".apng"), ("uint8", "uint16"), alpha=True, frames=True),
+    Format("PNG", (".png", ".apng"), ("uint8", "uint16"), alpha=True, frames="animation"),
     Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), models=("gray", "rgb", "cmyk"), max_side=65500),
-    Format("TIFF", (".tif", ".tiff"), _DEPTHS, ("gray", "rgb", "cmyk"), alpha=True, frames=True),
-    Format("WebP", (".webp",), alpha=True, frames=True, max_side=16383),
-    Format("GIF", (".gif",), alpha=True, frames=True, max_side=65535),
-    Format("AVIF", (".avif",), alpha=True, frames=True, max_side=65536),
+    Format("TIFF", (".tif", ".tiff"), _DEPTHS, ("gray", "rgb", "cmyk"), alpha=True, frames="pages"),
+    Format("WebP", (".webp",), alpha=True, frames="animation", max_side=16383),
+    Format("GIF", (".gif",), alpha=True, frames="animation", max_side=65535),
+    Format("AVIF", (".avif",), alpha=True, frames="animation", max_side=65536),
     Format("JPEG2000", (".jp2", ".j2k", ".j2c", ".jpx", ".jpf"), ("uint8", "uint16"), alpha=True),
     Format("BMP", (".bmp", ".dib")),
     Format("PNM", (".pnm", ".ppm"), ("uint8", "uint16")),

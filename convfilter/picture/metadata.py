@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from convfilter.picture import photoshop
 from convfilter.picture.picture import JpegTables, Metadata, Text
 
 _EXIF_PREFIX = b"Exif\0\0"
@@ -104,9 +105,10 @@ def jpeg_parameters(metadata: Metadata) -> dict[str, Any]:
             del parameters[name]
     if comment := comment_of(metadata):
         parameters["comment"] = comment.encode()[:_SEGMENT_BYTES]
-    if metadata.photoshop:
+    resources = metadata.photoshop or (photoshop.wrapped(metadata.iptc) if metadata.iptc else None)
+    if resources:
         room = _SEGMENT_BYTES - len(_PHOTOSHOP_PREFIX)
-        parts = [metadata.photoshop[at : at + room] for at in range(0, len(metadata.photoshop), room)]
+        parts = [resources[at : at + room] for at in range(0, len(resources), room)]
         segments = [_PHOTOSHOP_PREFIX + part for part in parts]
         parameters["extra"] = b"".join(b"\xff\xed" + (len(each) + 2).to_bytes(2, "big") + each for each in segments)
     return parameters

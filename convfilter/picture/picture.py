@@ -87,6 +87,8 @@ class Metadata:
         How the JPEG that was read was compressed.
     associated_alpha : bool
         The TIFF that was read held premultiplied colours; one that is written does so too.
+    lossless : bool
+        The WebP that was read was compressed without loss; one that is written is so too.
     """
 
     icc: bytes | None = None
@@ -100,17 +102,19 @@ class Metadata:
     loop: int | None = None
     jpeg: JpegTables | None = None
     associated_alpha: bool = False
+    lossless: bool = False
 
 
 @dataclass(frozen=True)
 class Outline:
-    """What a format must be able to hold: a picture without its samples."""
+    """What a format must be able to hold: a picture without its samples; pages, unless ``animated``."""
 
     width: int
     height: int
     model: Model
     alpha: bool
     frames: int = 1
+    animated: bool = False
     format: str | None = None
 
 
@@ -154,7 +158,8 @@ class Picture:
         """Size and kind; the size is that of the largest frame on each axis."""
         height = max(frame.pixels.shape[0] for frame in self.frames)
         width = max(frame.pixels.shape[1] for frame in self.frames)
-        return Outline(width, height, self.model, self.alpha, len(self.frames), self.format)
+        animated = any(frame.delay is not None for frame in self.frames)
+        return Outline(width, height, self.model, self.alpha, len(self.frames), animated, self.format)
 
     @classmethod
     def from_array(cls, pixels: Pixels) -> Picture:
@@ -189,6 +194,23 @@ def chosen(frames: list[Item], index: int) -> Item:
     if not -len(frames) <= index < len(frames):
         raise ReadError(f"the frame must be 0 to {len(frames) - 1}, got {index}")
     return frames[index]
+
+
+def changed_area(before: Pixels, after: Pixels) -> tuple[int, int, int, int]:
+    """Find the rectangle outside of which two frames of one size are equal.
+
+    Returns
+    -------
+    (int, int, int, int)
+        First row, first column, last row + 1, last column + 1; one pixel if all is equal.
+    """
+    changed = before != after
+    if changed.ndim == 3:
+        changed = changed.any(axis=2)
+    rows, cols = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+    if not rows.size:
+        return 0, 0, 1, 1
+    return int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1
 
 
 def channels_of(pixels: Pixels) -> int:

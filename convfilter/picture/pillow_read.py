@@ -51,6 +51,7 @@ _CONVERSIONS = {
     **{"I;16B": "I;16", "I;16L": "I;16", "I;16N": "I;16"},
 }
 _MAX_FRAMES = 65536
+_FRAME_HEADER_BYTES = 16
 _lenient_lock = threading.Lock()
 
 
@@ -116,6 +117,7 @@ def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions) -> Pic
     channels = 4 if image.mode == "P" or count > 1 else len(image.getbands())
     limits.require_memory(2 * image.width * image.height * channels * len(wanted))
     metadata = metadata_of(image)
+    metadata.lossless = name == "WebP" and _is_lossless_webp(file)
     decoded = [_decoded(image, index, count) for index in wanted]
     model: Model = "rgb" if any(each.model == "rgb" for each in decoded) else decoded[0].model
     alpha = any(each.alpha for each in decoded)
@@ -123,13 +125,27 @@ def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions) -> Pic
     return Picture(frames, model, alpha, name, metadata, tuple(notes))
 
 
+def _is_lossless_webp(file: BinaryIO) -> bool:
+    """Tell by the name of the first chunk with pixels; within an animation that is one level down."""
+    position = file.tell()
+    file.seek(12)
+    lossless = False
+    while len(head := file.read(8)) == 8:
+        if head[:4] in (b"VP8 ", b"VP8L"):
+            lossless = head[:4] == b"VP8L"
+            break
+        size = int.from_bytes(head[4:], "little")
+        file.seek(_FRAME_HEADER_BYTES if head[:4] == b"ANMF" else size + (size & 1), 1)
+    file.seek(position)
+    return lossless
+
+
 def _decoded(image: Any, index: int, count: int) -> _Decoded:
     """Decode one frame."""
     if count > 1:
         image.seek(index)
     image.load()
-    duration = image.info.get("duration") if count > 1 else None
-    delay = (round(duration), 1000) if duration is not None else None
+    delay = (round(image.info.get("duration", 0)), 1000) if count > 1 else None
     plain = _plain(image)
     model, alpha = _MODELS[plain.mode]
     return _Decoded(np.array(plain), model, alpha, delay)

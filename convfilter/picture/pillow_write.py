@@ -1,4 +1,4 @@
-"""Formats that Pillow writes: JPEG, WebP, GIF, AVIF, JPEG 2000, BMP and a few old ones."""
+"""Formats that Pillow writes: JPEG, WebP, AVIF, JPEG 2000, BMP and a few old ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image
 
 from convfilter.errors import WriteError
 from convfilter.picture import exif
-from convfilter.picture.metadata import comment_of, jpeg_parameters, pillow_parameters
+from convfilter.picture.metadata import jpeg_parameters, pillow_parameters
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Metadata, Picture, Pixels
 
@@ -18,7 +18,6 @@ DEFAULT_QUALITY = 92
 _SUBSAMPLINGS = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
 _PILLOW_NAMES = {"WebP": "WEBP"}
 _MODES = {("gray", False): "L", ("gray", True): "LA", ("rgb", False): "RGB", ("rgb", True): "RGBA"}
-_GIF_TICKS = 100
 #: zlib-like effort for each name of ``--compression``.
 _WEBP_METHODS = {"fast": 2, "default": 4, "best": 6}
 _AVIF_SPEEDS = {"fast": 9, "default": 6, "best": 2}
@@ -99,8 +98,10 @@ def _animation(metadata: Metadata, frames: list[Frame]) -> dict[str, Any]:
 
 def _webp(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
     parameters = pillow_parameters(metadata) | _animation(metadata, frames)
-    quality = DEFAULT_QUALITY if options.quality is None else options.quality
-    return parameters | {"quality": quality, "method": _WEBP_METHODS[options.compression], "exact": True}
+    parameters |= {"method": _WEBP_METHODS[options.compression], "exact": True}
+    if metadata.lossless and options.quality is None:
+        return parameters | {"lossless": True}
+    return parameters | {"quality": DEFAULT_QUALITY if options.quality is None else options.quality}
 
 
 def _avif(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
@@ -110,20 +111,6 @@ def _avif(metadata: Metadata, picture: Picture, options: WriteOptions, frames: l
     parameters["speed"] = _AVIF_SPEEDS[options.compression]
     if options.subsampling:
         parameters["subsampling"] = options.subsampling
-    return parameters
-
-
-def _gif(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
-    """Write whole frames; where they are transparent each must clear the one before."""
-    parameters = _animation(metadata, frames)
-    if len(frames) > 1:
-        parameters["disposal"] = 2 if picture.alpha else 1
-        if metadata.loop == 1:
-            del parameters["loop"]
-        elif metadata.loop:
-            parameters["loop"] = metadata.loop - 1
-    if comment := comment_of(metadata):
-        parameters["comment"] = comment.encode()
     return parameters
 
 
@@ -148,4 +135,4 @@ def _other(metadata: Metadata, picture: Picture, options: WriteOptions, frames: 
     return {"dpi": metadata.resolution} if metadata.resolution else {}
 
 
-_PARAMETERS = {"JPEG": _jpeg, "WebP": _webp, "AVIF": _avif, "GIF": _gif, "JPEG2000": _jpeg2000}
+_PARAMETERS = {"JPEG": _jpeg, "WebP": _webp, "AVIF": _avif, "JPEG2000": _jpeg2000}

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from convfilter.picture import png
 from convfilter.picture.parallel import in_order
-from convfilter.picture.picture import Frame, Metadata, Pixels, Text, channels_of
+from convfilter.picture.picture import Frame, Metadata, Pixels, Text, changed_area, channels_of
 
 #: Samples of a strip: long enough that its own Huffman tables and its empty window cost less than 1 %.
 _STRIP_BYTES = 1 << 19
@@ -55,21 +55,33 @@ def write_png(
     _write_chunk(file, b"IHDR", header.packed())
     for kind, data in _metadata_chunks(metadata, width, height):
         _write_chunk(file, kind, data)
+    _write_frames(file, frames, metadata, compression, threads)
+    _write_chunk(file, b"IEND")
+
+
+def _write_frames(
+    file: BinaryIO, frames: list[Frame], metadata: Metadata, compression: str, threads: int | None
+) -> None:
+    """Write the pixels; of the frames of an animation what differs from the one before."""
     shown = [frame for frame in frames if not frame.fallback]
     sequence = 0
     if len(frames) > 1:
         _write_chunk(file, b"acTL", struct.pack(">II", len(shown), metadata.loop or 0))
     for index, frame in enumerate(frames):
+        pixels = frame.pixels
+        area = (0, 0, *pixels.shape[:2])
+        if index and not frames[index - 1].fallback:
+            area = changed_area(frames[index - 1].pixels, pixels)
+            pixels = np.ascontiguousarray(pixels[area[0] : area[2], area[1] : area[3]])
         if len(frames) > 1 and not frame.fallback:
-            _write_chunk(file, b"fcTL", _frame_control(sequence, width, height, frame))
+            _write_chunk(file, b"fcTL", _frame_control(sequence, area, frame))
             sequence += 1
-        for data in _zlib_stream(frame.pixels, compression, threads):
+        for data in _zlib_stream(pixels, compression, threads):
             if index == 0:
                 _write_chunk(file, b"IDAT", data)
             else:
                 _write_chunk(file, b"fdAT", struct.pack(">I", sequence), data)
                 sequence += 1
-    _write_chunk(file, b"IEND")
 
 
 def _write_chunk(file: BinaryIO, kind: bytes, *parts: bytes) -> None:
@@ -84,10 +96,11 @@ def _write_chunk(file: BinaryIO, kind: bytes, *parts: bytes) -> None:
     file.write(struct.pack(">I", crc))
 
 
-def _frame_control(sequence: int, width: int, height: int, frame: Frame) -> bytes:
-    """Say that the frame replaces the whole canvas and stays until the next one does."""
+def _frame_control(sequence: int, area: tuple[int, int, int, int], frame: Frame) -> bytes:
+    """Say that the frame replaces what was in its area, and stays."""
+    top, left, bottom, right = area
     numerator, denominator = frame.delay or (1, 10)
-    return struct.pack(">IIIIIHHBB", sequence, width, height, 0, 0, numerator, denominator, 0, 0)
+    return struct.pack(">IIIIIHHBB", sequence, right - left, bottom - top, left, top, numerator, denominator, 0, 0)
 
 
 def _zlib_stream(pixels: Pixels, compression: str, threads: int | None) -> Iterator[bytes]:

@@ -44,8 +44,8 @@ def read(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEFAU
     """
     with source.opened(where) as file:
         picture = _decoded(file, options)
-    if picture.metadata.exif or picture.metadata.xmp:
-        _orient(picture, options)
+    if picture.metadata.exif or picture.metadata.xmp or picture.metadata.photoshop:
+        _settle(picture, options)
     return picture
 
 
@@ -72,9 +72,9 @@ def _decoded(file: BinaryIO, options: ReadOptions) -> Picture:
         raise ReadError("there is not enough memory to decode the picture") from error
 
 
-def _orient(picture: Picture, options: ReadOptions) -> None:
-    """Turn the pixels upright and say so in the metadata; drop the thumbnail, which shows the picture unfiltered."""
-    from convfilter.picture import exif
+def _settle(picture: Picture, options: ReadOptions) -> None:
+    """Turn the pixels upright and say so in the metadata; drop the thumbnails, which show the picture unfiltered."""
+    from convfilter.picture import exif, photoshop
 
     metadata = picture.metadata
     if options.auto_orient:
@@ -84,5 +84,6 @@ def _orient(picture: Picture, options: ReadOptions) -> None:
                 frame.pixels = exif.turned(frame.pixels, orientation)
             if orientation >= 5 and metadata.resolution:
                 metadata.resolution = metadata.resolution[::-1]
-        metadata.xmp = exif.xmp_upright(metadata.xmp)
     metadata.exif = exif.cleaned(metadata.exif, upright=options.auto_orient)
+    metadata.xmp = exif.cleaned_xmp(metadata.xmp, upright=options.auto_orient)
+    metadata.photoshop = photoshop.cleaned(metadata.photoshop)

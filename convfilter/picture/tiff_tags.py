@@ -10,6 +10,7 @@ import struct
 from typing import Any, BinaryIO
 
 from convfilter.errors import ReadError
+from convfilter.picture import ifd
 from convfilter.picture.picture import Metadata, Text
 
 _MAX_PAGES = 65536
@@ -88,12 +89,28 @@ def metadata_of(page: Any, file: BinaryIO) -> Metadata:
         iptc=_bytes(tags, _IPTC),
         photoshop=_bytes(tags, _PHOTOSHOP),
         resolution=_resolution(tags),
+        exif=_exif(page, file),
     )
     for code, keyword in TEXT_TAGS.items():
         value = tags.valueof(code)
         if isinstance(value, str) and value and not value.startswith(_LAYOUT_DESCRIPTIONS):
             metadata.text.append(Text(keyword, value))
     return metadata
+
+
+def _exif(page: Any, file: BinaryIO) -> bytes | None:
+    """Collect the fields that describe the picture, and the directories of EXIF and GPS, into an EXIF block."""
+
+    def read(offset: int, length: int) -> bytes:
+        file.seek(offset)
+        return file.read(length)
+
+    order = page.parent.byteorder
+    found = ifd.directories(read, page.offset, order, big=page.parent.is_bigtiff)
+    description = found.first.get(_DESCRIPTION)
+    if description and description.data.decode("latin-1").startswith(_LAYOUT_DESCRIPTIONS):
+        del found.first[_DESCRIPTION]
+    return ifd.exif_block(found, order)
 
 
 def _bytes(tags: Any, code: int) -> bytes | None:

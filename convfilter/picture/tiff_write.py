@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO
+import logging
+import os
+import struct
+from typing import Any, BinaryIO, Literal
 
-from convfilter.picture import colour
+from convfilter.picture import colour, exif, ifd
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Metadata, Picture
 from convfilter.picture.tiff_tags import TEXT_TAGS
@@ -14,7 +17,12 @@ _DEFLATE_LEVELS = {"fast": 1, "default": 6, "best": 9}
 #: Offsets of a classic TIFF have 32 bits; some room is left for tags.
 _CLASSIC_BYTES = 2**32 - 2**25
 _STRIP_BYTES = 1 << 18
-_ASCII, _BYTE, _UNDEFINED, _INCH = 2, 1, 7, 2
+_ASCII, _BYTE, _UNDEFINED = 2, 1, 7
+_XMP, _IPTC, _PHOTOSHOP = 700, 33723, 34377
+_INCH = 2
+_ORDER: Literal["<"] = "<"
+
+_Extra = tuple[int, int, int | None, Any, bool]
 
 
 def write_tiff(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
@@ -30,15 +38,18 @@ def write_tiff(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     """
     import tifffile
 
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
+    metadata = picture.metadata
     frames = [frame.pixels for frame in picture.frames if not frame.fallback]
     alpha: dict[str, Any] = {}
     if picture.alpha:
-        associated = picture.metadata.associated_alpha
-        alpha["extrasamples"] = ["assocalpha" if associated else "unassalpha"]
-        if associated:
+        alpha["extrasamples"] = ["assocalpha" if metadata.associated_alpha else "unassalpha"]
+        if metadata.associated_alpha:
             frames = [colour.associated(pixels) for pixels in frames]
-    total = sum(pixels.nbytes for pixels in frames)
-    with tifffile.TiffWriter(file, bigtiff=total > _CLASSIC_BYTES, byteorder="<") as tiff:
+    height, width = frames[0].shape[:2]
+    described = ifd.from_block(exif.with_size(metadata.exif, width, height) or b"", _ORDER)
+    big = sum(pixels.nbytes for pixels in frames) > _CLASSIC_BYTES
+    with tifffile.TiffWriter(file, bigtiff=big, byteorder=_ORDER) as tiff:
         for index, pixels in enumerate(frames):
             tiff.write(
                 pixels,
@@ -51,29 +62,79 @@ def write_tiff(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
                 metadata=None,
                 software=False,
                 maxworkers=options.threads,
+                iccprofile=metadata.icc,
+                extratags=_extra_tags(metadata, described) if index == 0 else (),
                 **alpha,
-                **_tags(picture.metadata, first=index == 0),
+                **_resolution(metadata),
             )
+    _append_directories(file, described, big)
 
 
-def _tags(metadata: Metadata, *, first: bool) -> dict[str, Any]:
-    """Return what tifffile's ``write`` takes for the metadata; each page says its resolution and profile."""
-    arguments: dict[str, Any] = {"iccprofile": metadata.icc}
-    if metadata.resolution:
-        arguments |= {"resolution": metadata.resolution, "resolutionunit": _INCH}
-    if not first:
-        return arguments
-    extra: list[tuple[int, int, int | None, Any, bool]] = []
+def _resolution(metadata: Metadata) -> dict[str, Any]:
+    return {"resolution": metadata.resolution, "resolutionunit": _INCH} if metadata.resolution else {}
+
+
+def _extra_tags(metadata: Metadata, described: ifd.Directories) -> list[_Extra]:
+    """List the fields of the first page that tifffile has no arguments for."""
+    extra: dict[int, _Extra] = {}
+    for tag in (*ifd.DESCRIPTIVE, ifd.ORIENTATION):
+        if field := described.first.get(tag):
+            extra[tag] = _raw(field)
     codes = {keyword: code for code, keyword in TEXT_TAGS.items()}
     for text in metadata.text:
         code = codes.pop("Description" if text.keyword == "Comment" else text.keyword, None)
         if code is not None:
-            extra.append((code, _ASCII, None, text.value.encode() + b"\0", True))
+            extra[code] = (code, _ASCII, None, text.value.encode() + b"\0", True)
     for code, kind, data in (
-        (700, _BYTE, metadata.xmp),
-        (33723, _UNDEFINED, metadata.iptc),
-        (34377, _BYTE, metadata.photoshop),
+        (_XMP, _BYTE, metadata.xmp),
+        (_IPTC, _UNDEFINED, metadata.iptc),
+        (_PHOTOSHOP, _BYTE, metadata.photoshop),
     ):
         if data:
-            extra.append((code, kind, len(data), data, True))
-    return arguments | {"extratags": extra}
+            extra[code] = (code, kind, len(data), data, True)
+    return list(extra.values())
+
+
+def _raw(field: ifd.Field) -> _Extra:
+    """Hand a field over with its value as it is."""
+    return (field.tag, field.kind, len(field.data) // ifd.item_bytes(field.kind), field.data, True)
+
+
+def _append_directories(file: BinaryIO, described: ifd.Directories, big: bool) -> None:
+    """Write the directories of EXIF and GPS behind the pages, and the first page's anew, with pointers to them.
+
+    tifffile does not write these fields; the old directory stays as a few bytes that nothing points to.
+    """
+    pointers = {}
+    for tag, fields in ((ifd.EXIF_IFD, described.exif), (ifd.GPS_IFD, described.gps)):
+        if fields:
+            end = _end(file)
+            file.write(ifd.packed(fields, end, _ORDER, big=big))
+            pointers[tag] = ifd.pointer(tag, end, _ORDER, big=big)
+    if pointers:
+        _extend_first_page(file, pointers, big)
+
+
+def _end(file: BinaryIO) -> int:
+    """Go to the end of the file, made even."""
+    end = file.seek(0, os.SEEK_END)
+    if end & 1:
+        file.write(b"\0")
+    return end + (end & 1)
+
+
+def _extend_first_page(file: BinaryIO, pointers: dict[int, ifd.Field], big: bool) -> None:
+    count_code, offset_code, entry_code, link_at = ("Q", "Q", "HHQ", 8) if big else ("H", "I", "HHI", 4)
+    entry_bytes = struct.calcsize(_ORDER + entry_code + offset_code)
+    file.seek(link_at)
+    (start,) = struct.unpack(_ORDER + offset_code, file.read(struct.calcsize(offset_code)))
+    file.seek(start)
+    (count,) = struct.unpack(_ORDER + count_code, file.read(struct.calcsize(count_code)))
+    entries = [file.read(entry_bytes) for _ in range(count)]
+    following = file.read(struct.calcsize(offset_code))
+    entries += [struct.pack(_ORDER + entry_code, each.tag, each.kind, 1) + each.data for each in pointers.values()]
+    entries.sort(key=lambda entry: int.from_bytes(entry[:2], "little"))
+    end = _end(file)
+    file.write(struct.pack(_ORDER + count_code, len(entries)) + b"".join(entries) + following)
+    file.seek(link_at)
+    file.write(struct.pack(_ORDER + offset_code, end))

@@ -160,6 +160,10 @@ def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -
         )
     if outline.frames > 1 and not fmt.frames:
         raise WriteError(f"{fmt.name} holds one picture, the input has {outline.frames}; choose one with --frame N")
+    if outline.frames > 1 and fmt.frames == "animation" and not outline.animated:
+        raise WriteError(
+            f"{fmt.name} holds animations, the input has {outline.frames} pages; use tiff, or choose one with --frame N"
+        )
     if outline.model not in fmt.models:
         kind = {"cmyk": "CMYK", "gray": "grey", "rgb": "colour"}[outline.model]
         way = "use tiff or jpeg, or convert it to RGB first" if outline.model == "cmyk" else "use --gray, or ppm"
@@ -223,7 +227,9 @@ def _stripped(metadata: Metadata, strip: str | None) -> Metadata:
     """Copy the metadata, as much of it as is wanted."""
     if strip is None:
         return replace(metadata)
-    kept = Metadata(loop=metadata.loop, jpeg=metadata.jpeg, associated_alpha=metadata.associated_alpha)
+    kept = Metadata(
+        loop=metadata.loop, jpeg=metadata.jpeg, associated_alpha=metadata.associated_alpha, lossless=metadata.lossless
+    )
     if strip == "most":
         from convfilter.picture import png
 
@@ -253,6 +259,10 @@ def _encode(file: BinaryIO, fmt: Format, picture: Picture, options: WriteOptions
             from convfilter.picture.pnm import write_pnm
 
             write_pnm(file, fmt.name, picture)
+        case "GIF":
+            from convfilter.picture.gif_write import write_gif
+
+            write_gif(file, picture)
         case _:
             from convfilter.picture.pillow_write import write_pillow
 

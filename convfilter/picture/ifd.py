@@ -1,0 +1,208 @@
+"""Directories of TIFF fields, taken apart and put together: how EXIF moves between TIFF and other formats.
+
+TIFF 6.0 (Adobe, 1992), section 2; BigTIFF; CIPA DC-008 (Exif 2.32), section 4.6.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import NamedTuple
+
+EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD = 34665, 34853, 40965
+ORIENTATION = 274
+#: Fields of the first directory that describe the picture, and are not about how its samples are stored.
+DESCRIPTIVE = (270, 271, 272, 305, 306, 315, 316, 33432, 18246, 18249, 40091, 40092, 40093, 40094, 40095)
+#: Bytes of an item, and of the units in it that byte order applies to, by field type.
+_SIZES = {
+    **{1: (1, 1), 2: (1, 1), 3: (2, 2), 4: (4, 4), 5: (8, 4), 6: (1, 1), 7: (1, 1), 8: (2, 2), 9: (4, 4)},
+    **{10: (8, 4), 11: (4, 4), 12: (8, 8), 13: (4, 4), 16: (8, 8), 17: (8, 8), 18: (8, 8)},
+}
+_LONG, _LONG8 = 4, 16
+_MAX_FIELDS = 4096
+_MAX_FIELD_BYTES = 1 << 24
+
+#: (offset, length) -> bytes.
+Reader = Callable[[int, int], bytes]
+
+
+class Field(NamedTuple):
+    """A field: its number, its type, and its value as the bytes of the file."""
+
+    tag: int
+    kind: int
+    data: bytes
+
+
+class _Widths(NamedTuple):
+    """Sizes that differ between TIFF and BigTIFF, as struct codes."""
+
+    number: str
+    offset: str
+    entry: str
+    inline: int
+
+
+_CLASSIC, _BIG = _Widths("H", "I", "HHI", 4), _Widths("Q", "Q", "HHQ", 8)
+
+
+def parsed(read: Reader, offset: int, order: str, *, big: bool = False) -> dict[int, Field]:
+    """Take a directory apart.
+
+    Parameters
+    ----------
+    read : callable
+        (offset, length) -> bytes; fewer bytes at the end of the file.
+    offset : int
+        Of the directory.
+    order : "<" or ">"
+        Byte order.
+    big : bool
+        BigTIFF.
+
+    Returns
+    -------
+    dict of int to Field
+        Fields of unknown type, that lie outside of the file, or that are
+        larger than 16 MiB are left out.
+    """
+    widths = _BIG if big else _CLASSIC
+    head, size = struct.calcsize("<" + widths.number), struct.calcsize("<" + widths.entry) + widths.inline
+    counted = read(offset, head) if offset > 0 else b""
+    if len(counted) < head:
+        return {}
+    count = min(struct.unpack(order + widths.number, counted)[0], _MAX_FIELDS)
+    entries = read(offset + head, size * count)
+    fields: dict[int, Field] = {}
+    for at in range(0, len(entries) - size + 1, size):
+        tag, kind, items = struct.unpack_from(order + widths.entry, entries, at)
+        length = items * _SIZES.get(kind, (0, 0))[0]
+        data = entries[at + size - widths.inline : at + size]
+        if widths.inline < length <= _MAX_FIELD_BYTES:
+            data = read(struct.unpack(order + widths.offset, data)[0], length)
+        if 0 < length <= len(data):
+            fields[tag] = Field(tag, kind, data[:length])
+    return fields
+
+
+def item_bytes(kind: int) -> int:
+    """Return the bytes of one item of a field type."""
+    return _SIZES[kind][0]
+
+
+def number(field: Field | None, order: str) -> int:
+    """Return the first item of a field of whole numbers, 0 if there is none."""
+    if field is None or _SIZES[field.kind][0] != _SIZES[field.kind][1]:
+        return 0
+    return int.from_bytes(field.data[: _SIZES[field.kind][0]], "little" if order == "<" else "big")
+
+
+def reordered(fields: dict[int, Field], source: str, target: str) -> dict[int, Field]:
+    """Change the byte order of all values."""
+    if source == target:
+        return fields
+    return {tag: field._replace(data=_swapped(field)) for tag, field in fields.items()}
+
+
+def _swapped(field: Field) -> bytes:
+    unit = _SIZES[field.kind][1]
+    return b"".join(field.data[at : at + unit][::-1] for at in range(0, len(field.data), unit))
+
+
+def packed(fields: dict[int, Field], offset: int, order: str, *, big: bool = False) -> bytes:
+    """Put a directory together, values behind it.
+
+    Parameters
+    ----------
+    fields : dict of int to Field
+        In the byte order ``order``.
+    offset : int
+        Where it will lie.
+    order : "<" or ">"
+    big : bool
+        BigTIFF.
+
+    Returns
+    -------
+    bytes
+        Of even length; the directory is the last of its chain.
+    """
+    widths = _BIG if big else _CLASSIC
+    directory = [struct.pack(order + widths.number, len(fields))]
+    entry_bytes = struct.calcsize("<" + widths.entry) + widths.inline
+    behind = offset + len(directory[0]) + entry_bytes * len(fields) + struct.calcsize("<" + widths.offset)
+    values = b""
+    for tag in sorted(fields):
+        field = fields[tag]
+        entry = struct.pack(order + widths.entry, tag, field.kind, len(field.data) // _SIZES[field.kind][0])
+        if len(field.data) <= widths.inline:
+            entry += field.data.ljust(widths.inline, b"\0")
+        else:
+            entry += struct.pack(order + widths.offset, behind + len(values))
+            values += field.data + b"\0" * (len(field.data) & 1)
+        directory.append(entry)
+    return b"".join([*directory, bytes(struct.calcsize("<" + widths.offset)), values])
+
+
+def pointer(tag: int, offset: int, order: str, *, big: bool = False) -> Field:
+    """Make a field that points to another directory."""
+    return Field(tag, _LONG8 if big else _LONG, struct.pack(order + ("Q" if big else "I"), offset))
+
+
+class Directories(NamedTuple):
+    """The directories that make up EXIF, in one byte order."""
+
+    first: dict[int, Field]
+    exif: dict[int, Field]
+    gps: dict[int, Field]
+
+
+def directories(read: Reader, offset: int, order: str, *, big: bool = False) -> Directories:
+    """Read the directory at ``offset``, and those of EXIF and GPS that it points to."""
+    first = parsed(read, offset, order, big=big)
+    exif = parsed(read, number(first.get(EXIF_IFD), order), order, big=big)
+    gps = parsed(read, number(first.get(GPS_IFD), order), order, big=big)
+    # Interoperability says how a camera names its files; its pointer would dangle.
+    exif.pop(INTEROPERABILITY_IFD, None)
+    return Directories(first, exif, gps)
+
+
+def from_block(exif: bytes, order: str) -> Directories:
+    """Take an EXIF block apart, with its values in the byte order that is wanted.
+
+    Parameters
+    ----------
+    exif : bytes
+        TIFF structure.
+    order : "<" or ">"
+
+    Returns
+    -------
+    Directories
+        Empty where the block is no TIFF structure.
+    """
+    source = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
+    if source is None or len(exif) < 8:
+        return Directories({}, {}, {})
+    (offset,) = struct.unpack_from(source + "I", exif, 4)
+    found = directories(lambda start, length: exif[start : start + length], offset, source)
+    return Directories(*(reordered(fields, source, order) for fields in found))
+
+
+def exif_block(found: Directories, order: str) -> bytes | None:
+    """Put an EXIF block together from what describes the picture; None if nothing does."""
+    first = {tag: field for tag, field in found.first.items() if tag in (*DESCRIPTIVE, ORIENTATION)}
+    described = [(tag, fields) for tag, fields in ((EXIF_IFD, found.exif), (GPS_IFD, found.gps)) if fields]
+    if not described and set(first) <= {ORIENTATION}:
+        first = {tag: field for tag, field in first.items() if number(field, order) != 1}
+        if not first:
+            return None
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
+    for tag, _ in described:
+        first[tag] = pointer(tag, 0, order)
+    end = 8 + len(packed(first, 8, order))
+    tail = b""
+    for tag, fields in described:
+        first[tag] = pointer(tag, end + len(tail), order)
+        tail += packed(fields, end + len(tail), order)
+    return head + packed(first, 8, order) + tail
