@@ -156,7 +156,7 @@ def curve_of(picture: Picture) -> Curve:
     ReadError
         It is CMYK, or its profile or cICP chunk has no simple curve.
     """
-    from convfilter.picture import icc
+    from convfilter.picture import icc, icc_curves
 
     if picture.model == "cmyk":
         raise ReadError("CMYK has no linear light; convert the picture to RGB first, or leave --linear away")
@@ -165,7 +165,7 @@ def curve_of(picture: Picture) -> Curve:
         return _cicp_curve(chunks[b"cICP"][1])
     profile = picture.metadata.icc
     if profile and icc.fits(profile, picture.model):
-        curve = icc.curve_of(profile)
+        curve = icc_curves.curve_of(profile)
         if curve is None:
             raise ReadError("the ICC profile has no simple tone curve; convert the picture to sRGB for --linear")
         return curve

@@ -15,7 +15,7 @@ STRIPS: tuple[Strip, ...] = ("most", "all")
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ReadOptions:
     """How a picture is to be read.
 
@@ -41,7 +41,7 @@ class ReadOptions:
             raise ParameterError(f"max_pixels must be at least 1, got {self.max_pixels}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WriteOptions:
     """How a picture is to be written.
 

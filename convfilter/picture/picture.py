@@ -56,7 +56,7 @@ class JpegTables(NamedTuple):
     progressive: bool = False
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Metadata:
     """All that a file says beside its samples.
 
@@ -105,7 +105,7 @@ class Metadata:
     lossless: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Outline:
     """What a format must be able to hold: a picture without its samples; pages, unless ``animated``."""
 
