@@ -12,7 +12,8 @@ from typing import NamedTuple
 from convfilter.errors import ReadError
 from convfilter.picture.picture import Pixels
 
-_EOI, _SOS, _DHT = 0xD9, 0xDA, 0xC4
+_EOI, _SOS, _DHT, _DRI = 0xD9, 0xDA, 0xC4, 0xDD
+_RESTARTS = range(0xD0, 0xD8)
 #: Start of frame, without DHT (C4), JPG (C8) and DAC (CC).
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
@@ -27,7 +28,8 @@ class Layout(NamedTuple):
 
     ``data_start`` is the offset of the first scan, ``data_end`` that of the end
     marker, None if there is none. ``least_bits`` is a lower bound for the bits
-    of the data: each block needs its shortest codes.
+    of the data: each block needs its shortest codes. ``restarts`` is the number
+    of restart markers in a sequential picture, None where it is not known.
     """
 
     width: int
@@ -38,6 +40,7 @@ class Layout(NamedTuple):
     data_start: int
     data_end: int | None
     least_bits: int
+    restarts: int | None
 
 
 class _Frame(NamedTuple):
@@ -64,6 +67,7 @@ def layout_of(data: bytes) -> Layout | None:
     at = 2
     frame: _Frame | None = None
     shortest: dict[int, int] = {}
+    interval = 0
     while at + 4 <= len(data):
         marker = data[at + 1]
         if data[at] != 0xFF or marker in (0x00, 0xFF):
@@ -84,8 +88,10 @@ def layout_of(data: bytes) -> Layout | None:
             frame = _frame(marker, segment)
         elif marker == _DHT:
             shortest |= _shortest_codes(segment)
+        elif marker == _DRI:
+            interval = int.from_bytes(segment[:2], "big")
         elif marker == _SOS:
-            return _layout(data, at, frame, shortest) if frame else None
+            return _layout(data, at, frame, shortest, interval) if frame else None
         at += 2 + length
     return None
 
@@ -112,13 +118,14 @@ def _shortest_codes(segment: bytes) -> dict[int, int]:
     return shortest
 
 
-def _layout(data: bytes, scan: int, frame: _Frame, shortest: dict[int, int]) -> Layout:
+def _layout(data: bytes, scan: int, frame: _Frame, shortest: dict[int, int], interval: int) -> Layout:
     end = data.find(bytes((0xFF, _EOI)), scan)
     progressive, arithmetic = frame.marker in _PROGRESSIVE, frame.marker in _ARITHMETIC
     dc = min((bits for table, bits in shortest.items() if table >> 4 == 0), default=1)
     ac = min((bits for table, bits in shortest.items() if table >> 4 == 1), default=1)
     # A progressive picture may leave out all AC codes of a block; its DC code comes in the first scan.
-    bits = 0 if arithmetic else dc if progressive else dc + ac
+    bits = dc if progressive else dc + ac
+    blocks = _blocks(frame)
     return Layout(
         frame.width,
         frame.height,
@@ -127,8 +134,26 @@ def _layout(data: bytes, scan: int, frame: _Frame, shortest: dict[int, int]) -> 
         arithmetic,
         scan,
         end if end >= 0 else None,
-        _blocks(frame) * bits,
+        # Arithmetic codes take a fraction of a bit, but not as little as this.
+        blocks // 32 if arithmetic else blocks * bits,
+        _restarts(frame, interval) if data[scan + 4] == len(frame.factors) and not progressive else None,
     )
+
+
+def _restarts(frame: _Frame, interval: int) -> int | None:
+    """Count the restart markers of a scan of all components."""
+    if not interval:
+        return None
+    across = _BLOCK * (max(horizontal for horizontal, _ in frame.factors) if len(frame.factors) > 1 else 1)
+    down = _BLOCK * (max(vertical for _, vertical in frame.factors) if len(frame.factors) > 1 else 1)
+    units = -(-frame.width // across) * -(-frame.height // down)
+    return (units - 1) // interval
+
+
+def has_all_restarts(data: bytes, layout: Layout) -> bool:
+    """Count the restart markers, if it is known how many there must be."""
+    scan = data[layout.data_start : layout.data_end]
+    return layout.restarts is None or sum(scan.count(bytes((0xFF, marker))) for marker in _RESTARTS) >= layout.restarts
 
 
 def _blocks(frame: _Frame) -> int:

@@ -13,6 +13,10 @@ from convfilter.picture.metadata import metadata_of
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Model, Picture, Pixels, chosen
 
+_BLOCK = 8
+_MISSING = 128
+_END = b"\xff\xd9"
+_FILLING = bytes(range(1, 255)) * 4
 _MODELS: dict[str, Model] = {"L": "gray", "RGB": "rgb", "CMYK": "cmyk"}
 
 
@@ -72,10 +76,23 @@ def _pixels(image: Any, data: bytes, layout: jpeg.Layout, options: ReadOptions) 
     whole = layout.data_end is not None and not options.lenient and options.frame is None
     if whole and image.mode in ("L", "RGB"):
         pixels = jpeg.decode(data)
-        if pixels.shape == (layout.height, layout.width, 3)[: 2 if image.mode == "L" else 3]:
-            return pixels
+        if (pixels[-_BLOCK:, -_BLOCK:] == _MISSING).all():
+            _require_all_blocks(data, layout, pixels)
+        return pixels
     image.load()
     return np.array(image)
+
+
+def _require_all_blocks(data: bytes, layout: jpeg.Layout, pixels: Pixels) -> None:
+    """Refuse a JPEG whose data ends before its last block, which libjpeg then leaves mid-grey without a word.
+
+    More data in front of the end marker is passed over if the picture is
+    complete; if not, it is taken for the blocks that are missing. (In a picture
+    with restart markers it is passed over anyway, but those can be counted.)
+    """
+    filled = data[: layout.data_end] + _FILLING + _END
+    if not jpeg.has_all_restarts(data, layout) or not np.array_equal(jpeg.decode(filled), pixels):
+        raise ReadError("the JPEG is damaged: its data ends before its last row; --lenient decodes what is left")
 
 
 def _pictures(image: Any) -> int:

@@ -6,7 +6,7 @@ import warnings
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from convfilter.errors import WriteError
 from convfilter.picture import exif
@@ -15,6 +15,7 @@ from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Metadata, Picture, Pixels
 
 DEFAULT_QUALITY = 92
+_HEADROOM_BYTES = 1 << 18
 _SUBSAMPLINGS = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
 _PILLOW_NAMES = {"WebP": "WEBP"}
 _MODES = {("gray", False): "L", ("gray", True): "LA", ("rgb", False): "RGB", ("rgb", True): "RGBA"}
@@ -52,6 +53,9 @@ def write_pillow(file: BinaryIO, name: str, picture: Picture, options: WriteOpti
     parameters = _PARAMETERS.get(name, _other)(metadata, picture, options, frames)
     if len(images) > 1:
         parameters |= {"save_all": True, "append_images": images[1:]}
+    if name == "JPEG":
+        # Progressive and optimised pictures must fit into one buffer, which Pillow's guess for it does not ensure.
+        ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, frames[0].pixels.nbytes + _HEADROOM_BYTES)
     try:
         images[0].save(file, _PILLOW_NAMES.get(name, name), **parameters)
     except OSError:
@@ -105,6 +109,9 @@ def _webp(metadata: Metadata, picture: Picture, options: WriteOptions, frames: l
 
 
 def _avif(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
+    if len(frames) > 1 and exif.orientation(metadata.exif, metadata.xmp) != 1:
+        # libavif crashes on it.
+        raise WriteError("an AVIF animation cannot be stored turned; leave out --no-auto-orient, or use webp")
     parameters = pillow_parameters(metadata) | _animation(metadata, frames)
     parameters.pop("loop", None)
     parameters["quality"] = DEFAULT_QUALITY if options.quality is None else options.quality

@@ -53,8 +53,8 @@ def page_offsets(file: BinaryIO) -> list[int]:
     while offset and offset not in offsets:
         if len(offsets) == _MAX_PAGES:
             raise ReadError(f"a TIFF of more than {_MAX_PAGES} pages cannot be read")
-        file.seek(offset)
         try:
+            file.seek(offset)
             (count,) = struct.unpack(count_format, file.read(struct.calcsize(count_format)))
             if not 0 < count <= 4096:
                 raise ReadError(f"the TIFF is damaged: a page with {count} tags")

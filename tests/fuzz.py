@@ -1,0 +1,183 @@
+"""Damaged pictures without end: whatever comes in, out comes a picture or a ConvfilterError.
+
+``python tests/fuzz.py`` goes on until it is stopped or finds something; what it finds it keeps beside it.
+The mutations are those of ``tests/test_fuzz.py``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import random
+import resource
+import struct
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from convfilter.errors import ConvfilterError
+from convfilter.picture.picture import Frame, Metadata, Picture, Text
+from convfilter.picture.read import ReadOptions, read
+from convfilter.picture.write import WriteOptions, resolve_target, write
+
+#: Damage must not make a small file into a big job.
+MAX_PIXELS = 1_000_000
+INTERESTING = (0, 1, 0x7F, 0x80, 0xFF)
+
+
+def seeds(folder: Path) -> dict[str, bytes]:
+    """Write a small picture of every format and kind, and return the files' bytes."""
+    rng = np.random.default_rng(7)
+    ramp = (np.arange(24)[:, None] * 5 + np.arange(31) * 3 + rng.integers(0, 9, (24, 31))).astype(np.uint8)
+    rgb = np.stack([ramp, ramp[::-1], 255 - ramp], axis=2)
+    rgba = np.dstack([rgb, ramp[:, ::-1]])
+    metadata = Metadata(exif=b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x01\0\0\0\0\0\0\0", xmp=b"<x:xmpmeta/>")
+    metadata.text.append(Text("Comment", "hello"))
+    metadata.resolution = (300.0, 300.0)
+    files = {}
+    kinds = {
+        "gray": [ramp],
+        "rgb": [rgb],
+        "rgba": [rgba],
+        "gray16": [ramp * np.uint16(257)],
+        "rgb16": [rgb * np.uint16(257)],
+        "float": [rgb.astype(np.float32) / 255],
+        "animation": [rgba, rgba[::-1].copy(), rgba],
+    }
+    for suffix in ("png", "jpg", "tif", "webp", "gif", "avif", "jp2", "bmp", "ppm", "pam", "pfm", "tga", "pcx", "sgi"):
+        for kind, arrays in kinds.items():
+            picture = Picture.from_array(arrays[0])
+            if len(arrays) > 1:
+                picture.frames = [Frame(array, (1, 10)) for array in arrays]
+            picture.metadata = metadata
+            path = folder / f"{kind}.{suffix}"
+            try:
+                write(resolve_target(path), picture, WriteOptions())
+            except ConvfilterError:
+                continue
+            files[path.name] = path.read_bytes()
+    for name, image, fmt, options in (
+        ("palette.png", Image.fromarray(rgb).quantize(7), "PNG", {"transparency": 3}),
+        ("bits.png", Image.fromarray(ramp > 90), "PNG", {}),
+        ("interlaced.gif", Image.fromarray(rgb).quantize(40), "GIF", {"interlace": 1}),
+        ("progressive.jpg", Image.fromarray(rgb), "JPEG", {"progressive": True}),
+        ("cmyk.jpg", Image.fromarray(rgb).convert("CMYK"), "JPEG", {}),
+        ("lzw.tif", Image.fromarray(rgb), "TIFF", {"compression": "tiff_lzw"}),
+        ("g4.tif", Image.fromarray(ramp > 90), "TIFF", {"compression": "group4"}),
+        ("plain.tif", Image.fromarray(rgba), "TIFF", {}),
+        ("palette.bmp", Image.fromarray(rgb).quantize(20), "BMP", {}),
+        ("lossless.webp", Image.fromarray(rgba), "WEBP", {"lossless": True}),
+        ("icon.ico", Image.fromarray(rgba), "ICO", {}),
+        ("bits.xbm", Image.fromarray(ramp > 90), "XBM", {}),
+    ):
+        buffer = io.BytesIO()
+        image.save(buffer, fmt, **options)
+        files[name] = buffer.getvalue()
+    return files
+
+
+def mutated(data: bytes, rng: random.Random) -> bytes:
+    """Damage a file in one to four places; sometimes mend a PNG's checksums, so that the damage goes deeper."""
+    content = bytearray(data)
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(len(content)) if rng.random() < 0.5 else min(int(rng.expovariate(1 / 40)), len(content) - 1)
+        match rng.randrange(8):
+            case 0:
+                content[at] ^= 1 << rng.randrange(8)
+            case 1:
+                content[at] = rng.choice(INTERESTING)
+            case 2:
+                size = rng.choice((2, 4))
+                value = rng.choice((0, 1, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1)) % 256**size
+                content[at : at + size] = value.to_bytes(size, rng.choice(("little", "big")))
+            case 3:
+                del content[at : at + rng.randint(1, 40)]
+            case 4:
+                content[at:at] = rng.randbytes(rng.randint(1, 40))
+            case 5:
+                del content[at:]
+            case 6:
+                other = rng.randrange(len(content))
+                content[at : at + 16] = content[other : other + 16]
+            case 7:
+                content += rng.randbytes(rng.randint(1, 200))
+        if not content:
+            break
+    if data.startswith(b"\x89PNG") and rng.random() < 0.7:
+        return mended(bytes(content))
+    return bytes(content)
+
+
+def mended(data: bytes) -> bytes:
+    """Put right checksums into a PNG, as far as its chunks can be followed."""
+    content = bytearray(data)
+    at = 8
+    while at + 12 <= len(content):
+        (length,) = struct.unpack_from(">I", content, at)
+        end = at + 8 + length
+        if end + 4 > len(content):
+            break
+        struct.pack_into(">I", content, end, zlib.crc32(content[at + 4 : end]))
+        at = end + 4
+    return bytes(content)
+
+
+def survives(data: bytes, lenient: bool) -> bool:
+    """Read a file; True if it is a picture. Anything but a picture or a ConvfilterError is raised."""
+    options = ReadOptions(max_pixels=MAX_PIXELS, lenient=lenient)
+    try:
+        picture = read(io.BytesIO(data), options)
+    except ConvfilterError as error:
+        assert str(error) and "\n" not in str(error), f"a message of one line, got {error!r}"
+        return False
+    for frame in picture.frames:
+        assert frame.pixels.flags.c_contiguous
+        assert frame.pixels.dtype in (np.uint8, np.uint16, np.float32)
+        assert frame.pixels.shape[0] * frame.pixels.shape[1] <= MAX_PIXELS
+    return True
+
+
+def main() -> None:
+    """Go on until something is found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=float("inf"))
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--only", default="", help="files whose name contains this")
+    arguments = parser.parse_args()
+    folder = Path(__file__).with_name(".fuzz")
+    folder.mkdir(exist_ok=True)
+    files = {name: data for name, data in seeds(folder).items() if arguments.only in name}
+    rng = random.Random(arguments.seed)
+    start = time.monotonic()
+    runs = pictures = 0
+    suspect = folder / "suspect"
+    while time.monotonic() - start < arguments.seconds:
+        name = rng.choice(sorted(files))
+        data = mutated(files[name], rng)
+        # Written first: a crash of the process leaves its cause behind.
+        suspect.with_suffix(Path(name).suffix).write_bytes(data)
+        before = time.monotonic()
+        try:
+            pictures += survives(data, lenient=rng.random() < 0.3)
+        except BaseException:
+            kept = folder / f"found-{runs}-{name}"
+            kept.write_bytes(data)
+            print(f"\n{kept}", file=sys.stderr)
+            raise
+        if time.monotonic() - before > 5:
+            kept = folder / f"slow-{runs}-{name}"
+            kept.write_bytes(data)
+            print(f"\n{kept}: {time.monotonic() - before:.1f} s", file=sys.stderr)
+        runs += 1
+        if runs % 1000 == 0 and sys.stderr.isatty():
+            print(f"\r{runs} files, {pictures} of them still pictures", end="", file=sys.stderr)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    print(f"\r{runs} files, {pictures} of them still pictures, {peak} MiB at most", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
