@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
@@ -49,8 +50,14 @@ def in_order(work: Callable[[Item], Result], items: Sequence[Item], threads: int
             yield pool.take(index)
     finally:
         pool.stop()
-        for worker in workers:
-            worker.join()
+        _join(workers)
+
+
+def _join(threads: list[threading.Thread]) -> None:
+    """Wait for threads to end; not after Ctrl-C, which a long call in one of them would keep waiting."""
+    if not isinstance(sys.exc_info()[1], (KeyboardInterrupt, SystemExit)):
+        for thread in threads:
+            thread.join()
 
 
 def ahead(items: Iterator[Item], count: int = 2) -> Iterator[Item]:
@@ -106,7 +113,7 @@ def ahead(items: Iterator[Item], count: int = 2) -> Iterator[Item]:
         with changed:
             state["stopped"] = True
             changed.notify_all()
-        producer.join()
+        _join([producer])
 
 
 class _Pool(Generic[Item, Result]):
