@@ -23,6 +23,7 @@ COMMANDS = {
     "plan": "Show sizes, algorithms and cost of a stack, without running it.",
     "kernel": "List the filters, or show the weights of one.",
     "cache": "Show, empty or fill the folder of compiled code.",
+    "selftest": "Check the engine on this machine against float64.",
 }
 
 _BROKEN_PIPE = 141  # what a shell shows for a program that SIGPIPE ended

@@ -1,0 +1,42 @@
+"""``convfilter selftest``: the engine held to its promises, on this machine."""
+
+import click
+
+from convfilter.cli.messages import FAILED, say
+from convfilter.cli.options import debug_option
+from convfilter.cli.root import COMMANDS
+
+_WIDTHS = (9, 7, 5, 24, 9, 6)
+
+
+def _selftest() -> int:
+    from convfilter.engine import native
+    from convfilter.selftest.findings import processor, selftest
+
+    native.on_notice(say)
+    click.echo(_line("way", "samples", "sums", "found", "promised", ""))
+    count = broken = 0
+    for finding in selftest():
+        count, broken = count + 1, broken + (not finding.kept)
+        verdict = "kept" if finding.kept else "BROKEN"
+        click.echo(_line(finding.algorithm, finding.dtype, finding.sums, finding.found, finding.promised, verdict))
+    click.echo(f"{count - broken} of {count} promises kept on this processor ({processor()})")
+    return FAILED if broken else 0
+
+
+def _line(*cells: str) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, _WIDTHS, strict=True)).rstrip()
+
+
+command = click.Command(
+    "selftest",
+    callback=_selftest,
+    help=COMMANDS["selftest"]
+    + """
+
+    Runs every way to compute a filter, compiled for this processor, with every
+    sample type over strides, dilations, borders, channels and alpha, and compares
+    with float64. Exit status 1 if a promise is broken.
+    """,
+    params=[debug_option()],
+)

@@ -1,0 +1,244 @@
+"""Filters that ask something of every way, and what they compute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter import api
+from convfilter.filters import kernels
+from convfilter.selftest.reference import Geometry, Real, Weights, gaussian, largest, weighted_sums
+
+Samples: TypeAlias = npt.NDArray[Any]
+Keywords: TypeAlias = Mapping[str, Any]
+#: Takes samples, with what lies beyond them, and a geometry.
+Expect: TypeAlias = Callable[[Real, Geometry], Real]
+
+_PLAIN: tuple[Geometry, ...] = (
+    {},
+    {"stride": (2, 3), "padding_mode": "reflect"},
+    {"stride": (3, 1), "padding_mode": "wrap"},
+    {"stride": (1, 2), "padding_mode": "symmetric"},
+    {"padding_mode": "constant", "padding_value": 1},
+)
+_DILATED: tuple[Geometry, ...] = (
+    *_PLAIN,
+    {"dilation": (3, 2), "padding_mode": "reflect"},
+    {"dilation": (2, 3), "stride": (3, 2), "padding": "full", "padding_mode": "wrap"},
+)
+_POOLED: tuple[Geometry, ...] = (
+    {"stride": 1, "padding": 0},
+    {"stride": (2, 3), "padding": 1},
+    {"stride": (1, 2), "dilation": (2, 1), "padding": ((1, 0), (0, 1))},
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A filter to run, and what it computes.
+
+    Attributes
+    ----------
+    run : callable
+        Takes the picture, and keywords that say where the filter is applied.
+    expect : Expect
+        Gives the exact values.
+    reach : Expect
+        Given the samples' magnitudes, gives sum |w||x|.
+    alpha : Expect, or None
+        The mean alpha of a window; None: not for pictures with alpha.
+    exact : bool
+        Integer results equal the exact ones everywhere.
+    signed : bool
+        Integers store the magnitude of the result.
+    beyond : float
+        What lies beyond the border, unless the geometry says so.
+    geometries : tuple of Geometry
+        Where it is applied, the first on the large picture.
+    """
+
+    run: Callable[..., Samples]
+    expect: Expect
+    reach: Expect
+    alpha: Expect | None = None
+    exact: bool = False
+    signed: bool = False
+    beyond: float = 0.0
+    geometries: tuple[Geometry, ...] = _DILATED
+
+
+def _sum_of(weights: Weights, divisor: float = 1.0) -> Expect:
+    def expect(samples: Real, geometry: Geometry) -> Real:
+        return weighted_sums(samples, weights, geometry) / divisor
+
+    return expect
+
+
+def _convolution(weights: Real, *, exact: bool = False) -> Job:
+    """Filter with a matrix; pictures with alpha only if no weight is negative."""
+
+    def run(picture: Samples, **keywords: Any) -> Samples:
+        return api.convolve(picture, weights, **keywords)
+
+    mean = _sum_of(weights, weights.sum()) if weights.min() >= 0 else None
+    return Job(run, _sum_of(weights), _sum_of(np.abs(weights)), mean, exact)
+
+
+def _blur(sigma_rows: float, sigma_cols: float) -> Job:
+    # Only with padding "same": there the reach of the reference does not matter.
+    def run(picture: Samples, **keywords: Any) -> Samples:
+        return api.gaussian_blur(picture, (sigma_rows, sigma_cols), **keywords)
+
+    expect = _sum_of((gaussian(sigma_rows), gaussian(sigma_cols)))
+    return Job(run, expect, expect, expect, geometries=_PLAIN)
+
+
+def _sharpening(sigma: float, amount: float) -> Job:
+    def run(picture: Samples, **keywords: Any) -> Samples:
+        return api.unsharp_mask(picture, sigma, amount, **keywords)
+
+    blur = gaussian(sigma)
+    centre = np.eye(1, blur.size, blur.size // 2)[0]
+    weights = (1 + amount) * np.outer(centre, centre) - amount * np.outer(blur, blur)
+    return Job(run, _sum_of(weights), _sum_of(np.abs(weights)), geometries=_PLAIN)
+
+
+def _box(rows: int, cols: int) -> Job:
+    def run(picture: Samples, **keywords: Any) -> Samples:
+        return api.box_blur(picture, (rows, cols), **keywords)
+
+    expect = _sum_of((np.ones(rows), np.ones(cols)), rows * cols)
+    return Job(run, expect, expect, expect, exact=True, geometries=_PLAIN)
+
+
+def _edges(family: str, axis: str) -> Job:
+    """Differences along one axis, or the magnitude of both; they leave alpha as it is."""
+    factors = [kernels.derivative(family, name).factors for name in ("xy" if axis == "magnitude" else axis)]
+
+    def run(picture: Samples, **keywords: Any) -> Samples:
+        function: Callable[..., Samples] = getattr(api, family)
+        return function(picture, axis, **keywords)
+
+    def combined(weights: Sequence[Weights]) -> Expect:
+        def expect(samples: Real, geometry: Geometry) -> Real:
+            sums = [weighted_sums(samples, each, geometry) for each in weights]
+            return sums[0] if len(sums) == 1 else np.hypot(*sums)
+
+        return expect
+
+    parts = [pair for pair in factors if pair is not None]
+    sizes = [(np.abs(column), np.abs(row)) for column, row in parts]
+    centre = np.array([0.0, 1, 0])
+    return Job(run, combined(parts), combined(sizes), _sum_of((centre, centre)), exact=True, signed=True)
+
+
+def _max_pool(rows: int, cols: int) -> Job:
+    def run(picture: Samples, **keywords: Any) -> Samples:
+        return api.max_pool(picture, (rows, cols), **keywords)
+
+    def expect(samples: Real, geometry: Geometry) -> Real:
+        return largest(samples, (rows, cols), {**geometry, "padding_mode": "constant"})
+
+    return Job(run, expect, expect, exact=True, beyond=-np.inf, geometries=_POOLED)
+
+
+def _average_pool(rows: int, cols: int) -> Job:
+    def run(picture: Samples, **keywords: Any) -> Samples:
+        return api.average_pool(picture, (rows, cols), **keywords)
+
+    def expect(samples: Real, geometry: Geometry) -> Real:
+        cells = np.ones_like(samples)
+        cells[-1], cells[:, -1] = 0, 0
+        bordered, ones = {**geometry, "padding_mode": "constant"}, (np.ones(rows), np.ones(cols))
+        return weighted_sums(samples, ones, bordered) / weighted_sums(cells, ones, bordered)
+
+    return Job(run, expect, expect, exact=True, geometries=_POOLED)
+
+
+# What each way is asked -----------------------------------------------------------
+
+_RNG_SEED = 7
+
+
+def _whole(rows: int, cols: int, most: int = 9) -> Real:
+    """Whole numbers of both signs."""
+    return np.random.default_rng(_RNG_SEED).integers(-most, most, (rows, cols), endpoint=True).astype(np.float64)
+
+
+def _positive(rows: int, cols: int) -> Real:
+    """Weights that sum to one."""
+    weights = np.random.default_rng(_RNG_SEED).random((rows, cols)) + 0.1
+    normalized: Real = weights / weights.sum()
+    return normalized
+
+
+def _signed(rows: int, cols: int, size: float) -> Real:
+    """Weights of both signs whose magnitudes sum to ``size``: large ones ask for sums in float64."""
+    weights = np.random.default_rng(_RNG_SEED).random((rows, cols)) - 0.4
+    scaled: Real = weights * (size / np.abs(weights).sum())
+    return scaled
+
+
+#: Large numerators over a power of two: exact, but only in float64.
+_FINE_GRAIN = 2.0**16
+
+
+def _direct() -> list[Job]:
+    return [
+        _convolution(_whole(4, 5) / 8, exact=True),
+        _convolution(np.abs(_whole(3, 3)), exact=True),
+        _convolution(_whole(5, 3, 2**18) / _FINE_GRAIN, exact=True),
+        _convolution(_positive(6, 7)),
+        _convolution(_signed(5, 4, 3.0)),
+        _convolution(_signed(7, 6, 300.0)),
+        _convolution(_positive(17, 18)),
+    ]
+
+
+def _separable() -> list[Job]:
+    return [
+        _convolution(np.outer(_whole(4, 1), _whole(1, 5)) / 16, exact=True),
+        _convolution(np.outer(np.abs(_whole(3, 1)), np.abs(_whole(1, 4))), exact=True),
+        _edges("sobel", "x"),
+        _convolution(np.outer(_positive(1, 6), _positive(1, 9))),
+        _convolution(np.outer(_signed(1, 5, 20.0), _signed(1, 7, 20.0))),
+        _blur(1.3, 0.6),
+        _blur(0, 3.0),
+        _sharpening(1.2, 0.8),
+    ]
+
+
+def _boxes() -> list[Job]:
+    return [_box(3, 5), _box(10, 4), _box(1, 90)]
+
+
+def _multirate() -> list[Job]:
+    return [
+        _blur(6, 9),
+        _blur(20, 7),
+        _blur(60, 60),
+        _blur(0, 12),
+        _blur(15, 1),
+    ]
+
+
+def _gradient() -> list[Job]:
+    return [_edges(family, "magnitude") for family in ("sobel", "scharr", "prewitt")]
+
+
+def _pooling() -> list[Job]:
+    return [_max_pool(3, 4), _max_pool(11, 9), _average_pool(2, 5), _average_pool(11, 9)]
+
+
+JOBS: dict[str, Callable[[], list[Job]]] = {
+    "direct": _direct,
+    "separable": _separable,
+    "box": _boxes,
+    "multirate": _multirate,
+    "gradient": _gradient,
+    "pooling": _pooling,
+}
