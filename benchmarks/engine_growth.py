@@ -11,7 +11,7 @@ from engine_cases import Bench, Image, full_rank, noise
 from timing import Call
 
 import convfilter
-from convfilter.plan import ALGORITHMS
+from convfilter.planning import ALGORITHMS
 
 #: Beyond the input and the output: (up to so many megapixels, so many bytes).
 MEMORY_BOUNDS = ((12, 64e6), (100, 128e6))

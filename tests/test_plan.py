@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from planned import ways
 
 from convfilter.errors import ParameterError, SizeError
 from convfilter.filters import kernels
+from convfilter.filters.factors import factored
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage, UnsharpMask
-from convfilter.plan import ALGORITHMS, AxisPlan, applicable, factored, full_scale, plan_stack, real_cells
+from convfilter.planning import ALGORITHMS, AxisPlan, full_scale, plan_stack, real_cells
 
 SOBEL = Gradient(kernels.derivative("sobel", "x"), kernels.derivative("sobel", "y"))
 RNG = np.random.default_rng(0)
@@ -173,7 +175,7 @@ def test_a_separable_kernel_costs_its_height_and_width():
 
 
 def test_an_algorithm_that_is_asked_for_is_used():
-    for algorithm in applicable(correlation(kernels.box(9, 9))):
+    for algorithm in ways(correlation(kernels.box(9, 9))):
         assert plan_one(correlation(kernels.box(9, 9)), algorithm=algorithm).algorithm == algorithm
 
 
@@ -184,7 +186,7 @@ def test_an_algorithm_that_cannot_compute_a_stage_is_an_error():
     with pytest.raises(ParameterError, match=r"stage 2 \(kernel\): algorithm 'separable' cannot compute this; try dir"):
         plan_stack(stack, (9, 9), np.uint8, algorithm="separable")
     for stage in (Stage(SOBEL), Stage(Pooling("max", (3, 3)))):
-        for algorithm in set(ALGORITHMS) - set(applicable(stage)):
+        for algorithm in set(ALGORITHMS) - set(ways(stage)):
             with pytest.raises(ParameterError):
                 plan_one(stage, algorithm=algorithm)
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from convfilter.engine.borders import CONSTANT, index_map
 from convfilter.engine.tiles import Scratch, Source, centre_columns, columns_for, distinct_rows
 from convfilter.filters.stage import PADDING_MODES
-from convfilter.plan import AxisPlan
+from convfilter.planning import AxisPlan
 
 
 @st.composite

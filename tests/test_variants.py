@@ -12,7 +12,7 @@ from convfilter.engine import native
 from convfilter.engine.run import run
 from convfilter.filters import kernels
 from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage, UnsharpMask
-from convfilter.plan import applicable, plan_stack
+from convfilter.planning import Task, applicable, plan_stack
 
 native.on_notice(print)
 operators = [
@@ -31,9 +31,10 @@ for operator, dtype, (channels, alpha, gray) in product(operators, ("u1", "u2", 
     image = np.zeros((5, 6, channels), dtype)
     for scale, stretch in [(1.0, None), (1e6, "stretch")]:
         stage = Stage(operator, scale=scale, map=stretch)
-        for way in applicable(stage):
+        for way in applicable(Task.of(stage, (5, 6, channels - 2 * gray), np.dtype(dtype), alpha=alpha, gray=gray)):
             for stages in ([stage], [stage, stage]):
-                if len(stages) == 2 and way not in applicable(stages[1]):
+                second = Task.of(stage, (5, 6, channels - 2 * gray), np.dtype("f4"), alpha=alpha)
+                if len(stages) == 2 and way not in applicable(second):
                     continue
                 plan = plan_stack(stages, image.shape, dtype, alpha=alpha, gray=gray, algorithm=way)
                 for target in {dtype, "f4", "u2" if dtype == "u1" else dtype}:

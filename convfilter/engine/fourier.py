@@ -7,9 +7,8 @@ import numpy.typing as npt
 
 from convfilter.engine.algorithms import Block, Region, Sums, Work
 from convfilter.engine.borders import Indices
-from convfilter.engine.tiles import Columns, Scratch
+from convfilter.engine.tiles import Columns, Samples, Scratch
 from convfilter.planning.arithmetic import AxisPlan
-from convfilter.planning.ways import transform_side
 
 
 class Transform:
@@ -22,7 +21,7 @@ class Transform:
 
     def __init__(self, work: Work) -> None:
         plan = work.plan
-        self.sides = transform_side(plan.rows), transform_side(plan.cols)
+        self.sides = plan.sides
         self.tile_cols = _outputs(plan.cols, self.sides[1])
         spread = np.zeros(self.sides, plan.precision)
         matrix = plan.kernel.matrix
@@ -44,20 +43,19 @@ def fourier(work: Work, scratch: Scratch) -> Block:
     """Multiply spectra, channel by channel; only kept outputs are taken from the result."""
     transform = Transform(work)
     plan, channels = work.plan, work.source.channels
-    rows, cols = transform.sides
+    rows, cols = plan.sides
 
     def block(top: int, bottom: int) -> Sums:
         picked = _picked(work.row_index, top * plan.rows.stride, rows)
         for left in range(0, plan.cols.output, transform.tile_cols):
             right = min(left + transform.tile_cols, plan.cols.output)
             indices = _picked(work.col_index, left * plan.cols.stride, cols)
-            tile, pitch = work.source.load(scratch, "tile", picked, Columns(indices, 0, 0, indices[:0]))
-            image = tile[: rows * pitch].reshape(rows, cols, channels)
+            columns = Columns(indices, 0, 0, indices[:0])
             region = Region(top, bottom, left, right)
             target = work.sums(scratch, region)
             sums = target.buffer[: target.rows * target.pitch].reshape(target.rows, -1, channels)
             for channel in range(channels):
-                full = transform.correlate(image[:, :, channel])
+                full = transform.correlate(_plane(work, scratch, picked, columns, channel))
                 sums[:, :, channel] = full[
                     : (bottom - top) * plan.rows.stride : plan.rows.stride,
                     : (right - left) * plan.cols.stride : plan.cols.stride,
@@ -67,6 +65,22 @@ def fourier(work: Work, scratch: Scratch) -> Block:
             yield region, target.buffer, target.pitch
 
     return block
+
+
+#: Rows loaded at a time: all channels of them, of which one is kept.
+_LOADED_ROWS = 64
+
+
+def _plane(work: Work, scratch: Scratch, rows: Indices, columns: Columns, channel: int) -> Samples:
+    """Load one channel of a tile: with all channels at once, large kernels would need several times the memory."""
+    plane = scratch.get("plane", rows.size * columns.count)[: rows.size * columns.count].reshape(rows.size, -1)
+    for first in range(0, rows.size, _LOADED_ROWS):
+        some = rows[first : first + _LOADED_ROWS]
+        tile, pitch = work.source.load(scratch, "tile", some, columns)
+        plane[first : first + some.size] = tile[channel : some.size * pitch : work.source.channels].reshape(
+            some.size, -1
+        )
+    return plane
 
 
 def _picked(index: Indices, start: int, count: int) -> Indices:

@@ -145,7 +145,7 @@ def _best(strips: Iterator[Bytes]) -> Iterator[bytes]:
     """Compress as a whole by libdeflate, which looks for the best way; strips of its kind do not join."""
     import imagecodecs
 
-    data = bytes(imagecodecs.deflate_encode(b"".join(strips), level=_BEST_LEVEL))
+    data = bytes(imagecodecs.deflate_encode(b"".join(strip.tobytes() for strip in strips), level=_BEST_LEVEL))
     yield from (data[at : at + _MAX_PIECE] for at in range(0, len(data), _MAX_PIECE))
 
 

@@ -3,12 +3,13 @@
 from convfilter.planning.arithmetic import AxisPlan, real_cells
 from convfilter.planning.plan import Plan, StagePlan, plan_stack
 from convfilter.planning.task import LUMINANCE, LUMINANCE_DIVISOR, Task, full_scale
-from convfilter.planning.ways import ALGORITHMS, applicable
+from convfilter.planning.ways import ALGORITHMS, Algorithm, applicable
 
 __all__ = [
     "ALGORITHMS",
     "LUMINANCE",
     "LUMINANCE_DIVISOR",
+    "Algorithm",
     "AxisPlan",
     "Plan",
     "StagePlan",

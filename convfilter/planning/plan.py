@@ -19,13 +19,14 @@ from convfilter.planning.precision import Precision, precision
 from convfilter.planning.task import Task
 from convfilter.planning.ways import (
     ALGORITHMS,
+    TRANSFORM_PLANES,
     Algorithm,
     applicable,
     cheapest,
     cost,
     products_of,
     rates_of,
-    transform_side,
+    transform_sides,
 )
 
 #: Rows of one block of work, columns (in samples) of one tile: their scratch fits a core's L2 cache.
@@ -59,6 +60,8 @@ class StagePlan:
         For the multirate way: the steps along rows and columns, None for an axis that is summed tap by tap.
     products : tuple of (column, row)
         For the ways that sum down and then along: one for a separable kernel, a few for one of low rank.
+    sides : (rows, cols)
+        For the transforms: padded pixels that one takes.
     """
 
     stage: Stage
@@ -76,6 +79,7 @@ class StagePlan:
     block_rows: int
     rates: tuple[Rates | None, Rates | None] = (None, None)
     products: tuple[Product, ...] = ()
+    sides: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -181,6 +185,7 @@ def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> St
         block_rows=_block_rows(task, chosen),
         rates=rates_of(task) if chosen == "multirate" else (None, None),
         products=_products(task, chosen),
+        sides=_sides(task) if chosen == "fourier" else (0, 0),
     )
     return replace(plan, scratch_bytes=_scratch_bytes(plan))
 
@@ -203,16 +208,22 @@ def _block_rows(task: Task, algorithm: Algorithm) -> int:
         # The first window of a block costs ``kernel`` rows, so blocks grow with it.
         return max(BLOCK_ROWS, 2 * -(-task.rows.kernel // task.rows.stride))
     if algorithm == "fourier":
-        return max(1, (transform_side(task.rows) - task.rows.span) // task.rows.stride)
+        return max(1, (_sides(task)[0] - task.rows.span) // task.rows.stride)
     return BLOCK_ROWS
+
+
+def _sides(task: Task) -> tuple[int, int]:
+    sides = transform_sides(task)
+    assert sides is not None
+    return sides
 
 
 def _scratch_bytes(plan: StagePlan) -> int:
     """Return the working memory of one thread: the loaded tile, the rows between two passes, and the sums."""
     rows, cols, channels, itemsize = plan.rows, plan.cols, plan.channels, np.dtype(plan.precision).itemsize
     if plan.algorithm == "fourier":
-        # The tile with all channels; one channel, its spectrum (twice) and the result; the sums.
-        return itemsize * transform_side(rows) * transform_side(cols) * (2 * channels + 5)
+        kept = plan.block_rows * max(1, (plan.sides[1] - cols.span) // cols.stride) * channels
+        return itemsize * (plan.sides[0] * plan.sides[1] * TRANSFORM_PLANES + kept)
     block = min(BLOCK_ROWS, rows.output)
     tile_cols = min(max(VECTOR, TILE_SAMPLES // channels), cols.output)
     tap_rows = plan.kernel.shape[0] if isinstance(plan.stage.operator, Pooling) else TAP_ROWS

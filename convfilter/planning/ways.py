@@ -13,7 +13,7 @@ from convfilter.filters.factors import Product, low_rank
 from convfilter.filters.multirate import Rates, largest_step, rates
 from convfilter.filters.stage import Correlation, Gradient, Pooling, UnsharpMask
 from convfilter.planning.arithmetic import AxisPlan
-from convfilter.planning.precision import quality, unseen
+from convfilter.planning.precision import precision, quality, unseen
 from convfilter.planning.task import Task
 
 Algorithm = Literal["direct", "separable", "lowrank", "box", "multirate", "fourier", "gradient", "pooling"]
@@ -22,9 +22,13 @@ Algorithm = Literal["direct", "separable", "lowrank", "box", "multirate", "fouri
 _SMALL_BOX = 6
 #: A transform takes about this many multiply-adds for each sample and each doubling of its size.
 _TRANSFORM_STEP = 60.0
-#: Padded pixels of a transform's side, at least, and how many times the kernel's span.
+#: Padded pixels of a transform's side, at least.
 _TRANSFORM_SIDE = 256
-_TRANSFORM_SPANS = 4
+#: How many times the kernel's span a transform's side is, if memory allows.
+_TRANSFORM_SPANS = (4.0, 3.0, 2.0, 1.5, 1.25, 1.1)
+#: One channel, its spectrum, the product and the result; and the memory that they may take.
+TRANSFORM_PLANES = 4
+_TRANSFORM_BYTES = 44 * 2**20
 
 
 class Way(NamedTuple):
@@ -81,7 +85,8 @@ def _can_multirate(task: Task) -> bool:
 
 def _can_transform(task: Task) -> bool:
     # Rounding spreads over a transform's tile: no ties, no colours under faint alpha.
-    return task.is_linear and not task.alpha and (not task.is_exact or task.gives_whole_numbers)
+    sound = task.is_linear and not task.alpha and (not task.is_exact or task.gives_whole_numbers)
+    return sound and transform_sides(task) is not None
 
 
 # What they cost -----------------------------------------------------------------
@@ -137,14 +142,25 @@ def _reached(axis: AxisPlan) -> float:
 
 
 def _transform_cost(task: Task) -> float:
-    rows, cols = (transform_side(axis) for axis in (task.rows, task.cols))
+    sides = transform_sides(task)
+    assert sides is not None
+    rows, cols = sides
     kept = (rows - task.rows.span) * (cols - task.cols.span) / (task.rows.stride * task.cols.stride)
     return _TRANSFORM_STEP * log2(rows * cols) * rows * cols / kept
 
 
-def transform_side(axis: AxisPlan) -> int:
-    """Return how many padded pixels one transform takes on an axis: a product of small primes."""
-    wanted = min(max(_TRANSFORM_SIDE, _TRANSFORM_SPANS * axis.span), axis.padded)
+def transform_sides(task: Task) -> tuple[int, int] | None:
+    """Return how many padded rows and columns one transform takes, or None where it would need too much memory."""
+    itemsize = np.dtype(precision(task, "fourier")).itemsize
+    for spans in _TRANSFORM_SPANS:
+        rows, cols = (_transform_side(axis, spans) for axis in (task.rows, task.cols))
+        if rows * cols * TRANSFORM_PLANES * itemsize <= _TRANSFORM_BYTES:
+            return rows, cols
+    return None
+
+
+def _transform_side(axis: AxisPlan, spans: float) -> int:
+    wanted = min(max(_TRANSFORM_SIDE, int(spans * axis.span)), axis.padded)
     return _smooth(max(wanted, axis.span + 1))
 
 

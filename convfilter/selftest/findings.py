@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convfilter.plan import ALGORITHMS, LUMINANCE, LUMINANCE_DIVISOR, Algorithm, full_scale
+from convfilter.planning import ALGORITHMS, LUMINANCE, LUMINANCE_DIVISOR, Algorithm, full_scale
 from convfilter.selftest.jobs import JOBS, Job, Keywords, Samples
 from convfilter.selftest.reference import Real, with_border
 
