@@ -226,7 +226,7 @@ _BOX_STEP_ROWS = 16
 
 def box(work: Work, scratch: Scratch) -> Block:
     """Sum a window of ones by running sums, down the columns and along the rows."""
-    columns = _unordered_columns(work)
+    columns = unordered_columns(work)
     return lambda top, bottom: _running_sums(work, scratch, columns, top, bottom)
 
 
@@ -257,7 +257,7 @@ def _running_sums(work: Work, scratch: Scratch, columns: Columns, top: int, bott
         yield region, target.buffer, target.pitch
 
 
-def _unordered_columns(work: Work) -> Columns:
+def unordered_columns(work: Work) -> Columns:
     """Lay out every column in its own order: running sums pass over all of them, whatever the stride."""
     every = replace(work.plan.cols, stride=1)
     return columns_for(every, work.col_index, 0, work.plan.cols.padded - work.plan.cols.span)

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine import algorithms, fourier, multirate
+from convfilter.engine import algorithms, box, fourier, multirate
 from convfilter.engine.algorithms import Way, Work
 from convfilter.engine.bands import available_cores, cut, run_blocks
 from convfilter.engine.finish import ArraySink, Finisher, RangeSink, Sink, Tone, stretched, tone_of
@@ -110,6 +110,11 @@ def _run_stage(
     work = Work.of(plan, source)
     tone = tone_of(plan, target, source.full, full_out, source.gray)
     output = np.empty((plan.rows.output, plan.cols.output, source.channels), target)
+    if box.is_plain(work, target):
+        run_blocks(
+            cut(plan.rows.output, plan.block_rows), lambda: box.make_worker(work, output), _threads(plan, threads)
+        )
+        return output, 0
     if plan.stage.map == "stretch":
         ranges = _run_blocks(work, tone, threads, lambda: RangeSink(source.channels))
         tone = stretched(tone, min(r.low for r in ranges), max(r.high for r in ranges), full_out)
@@ -145,13 +150,18 @@ def _run_blocks(work: Work, tone: Tone, threads: int, make_sink: Callable[[], An
 
         return compute
 
-    cost = plan.rows.output * plan.cols.output * plan.channels * plan.multiply_adds
-    threads = min(threads, max(1, _SCRATCH_BYTES // plan.scratch_bytes)) if cost > _WORTH_A_THREAD else 1
+    threads = _threads(plan, threads)
     for top, bottom in cut(plan.rows.output, _band_rows(plan)):
         way = multirate.prepare(work, top, bottom, threads) if plan.algorithm == "multirate" else _WAYS[plan.algorithm]
         blocks = [(top + first, top + last) for first, last in cut(bottom - top, plan.block_rows)]
         run_blocks(blocks, make_worker, threads)
     return sinks
+
+
+def _threads(plan: StagePlan, threads: int) -> int:
+    """Return how many threads are worth starting, and have room for their scratch."""
+    cost = plan.rows.output * plan.cols.output * plan.channels * plan.multiply_adds
+    return min(threads, max(1, _SCRATCH_BYTES // plan.scratch_bytes)) if cost > _WORTH_A_THREAD else 1
 
 
 def _band_rows(plan: StagePlan) -> int:

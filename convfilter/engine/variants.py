@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine import algorithms, finish, passes, png_filters, tiles
+from convfilter.engine import algorithms, box, finish, passes, png_filters, tiles
 from convfilter.engine.native import Loop
 
 _TYPES: dict[str, tuple[type[np.generic], ...]] = {
@@ -24,7 +24,7 @@ def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
     """Yield each loop with each choice of its types that can occur."""
     loops = [
         value
-        for module in (tiles, passes, algorithms, finish, png_filters)
+        for module in (tiles, passes, algorithms, box, finish, png_filters)
         for value in vars(module).values()
         if isinstance(value, Loop)
     ]
@@ -41,5 +41,7 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
     if loop.function == "store_whole" and real_target:
         return False
     if loop.function == "store_real" and not real_target:
+        return False
+    if loop.function == "box_rows" and types["S"] == np.float32:
         return False
     return not (types.get("A") == np.float64 and types.get("R") == np.float32)

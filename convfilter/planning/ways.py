@@ -18,8 +18,6 @@ from convfilter.planning.task import Task
 
 Algorithm = Literal["direct", "separable", "lowrank", "box", "multirate", "fourier", "gradient", "pooling"]
 
-#: Both sides of a kernel together, up to which summing its taps beats running sums.
-_SMALL_BOX = 6
 #: A transform takes about this many multiply-adds for each sample and each doubling of its size.
 _TRANSFORM_STEP = 60.0
 #: Padded pixels of a transform's side, at least.
@@ -115,8 +113,6 @@ def _low_rank_cost(task: Task) -> float:
 
 
 def _box_cost(task: Task) -> float:
-    if sum(task.kernel.shape) <= _SMALL_BOX:
-        return float("inf")
     return 2.0 * task.rows.stride * task.cols.stride + 2.0 * task.cols.stride
 
 
