@@ -40,8 +40,7 @@ def widened(samples: Pixels, largest: int) -> Pixels:
     white = int(white_of(dtype))
     if largest == white:
         return np.ascontiguousarray(samples, dtype=dtype)
-    values = np.arange(largest + 1, dtype=np.float64) * (white / largest)
-    table = np.rint(values).astype(dtype)
+    table = np.rint(np.arange(largest + 1) * float(white) / largest).astype(dtype)
     return table[samples]
 
 
@@ -181,11 +180,6 @@ def associated(pixels: Pixels) -> Pixels:
         colours = band[:, :, :-1] * (band[:, :, -1:] / white)
         out[rows, :, :-1] = colours if pixels.dtype.kind == "f" else _stored(colours, pixels.dtype)
     return out
-
-
-def opaque(pixels: Pixels) -> bool:
-    """Tell whether the alpha channel, the last one, hides nothing."""
-    return bool((pixels[:, :, -1] >= white_of(pixels.dtype)).all())
 
 
 def rgb_of(pixels: Pixels, model: Model, alpha: bool) -> Pixels:

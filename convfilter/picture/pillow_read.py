@@ -119,6 +119,9 @@ def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions) -> Pic
     metadata = metadata_of(image)
     metadata.lossless = name == "WebP" and _is_lossless_webp(file)
     decoded = [_decoded(image, index, count) for index in wanted]
+    if name == "GIF" and all(_is_gray(each) for each in decoded):
+        # The format knows palettes only.
+        decoded = [each._replace(pixels=_without_colour(each), model="gray") for each in decoded]
     model: Model = "rgb" if any(each.model == "rgb" for each in decoded) else decoded[0].model
     alpha = any(each.alpha for each in decoded)
     frames = [Frame(_expanded(each, model, alpha), each.delay) for each in decoded]
@@ -149,6 +152,18 @@ def _decoded(image: Any, index: int, count: int) -> _Decoded:
     plain = _plain(image)
     model, alpha = _MODELS[plain.mode]
     return _Decoded(np.array(plain), model, alpha, delay)
+
+
+def _is_gray(frame: _Decoded) -> bool:
+    pixels = frame.pixels
+    return frame.model == "gray" or bool((pixels[:, :, 0:1] == pixels[:, :, 1:3]).all())
+
+
+def _without_colour(frame: _Decoded) -> Pixels:
+    pixels = frame.pixels
+    if frame.model == "gray":
+        return pixels
+    return np.ascontiguousarray(pixels[:, :, ::3] if frame.alpha else pixels[:, :, 0])
 
 
 def _plain(image: Any) -> Any:

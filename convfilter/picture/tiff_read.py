@@ -85,7 +85,7 @@ def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Pic
     frames, kinds = [], []
     for page in whole:
         _require_data(page, size, options, notes)
-        pixels, model, alpha = _decoded(page, notes)
+        pixels, model, alpha = _decoded(page, options, notes)
         frames.append(Frame(pixels))
         kinds.append((model, alpha, pixels.dtype))
     if len(set(kinds)) > 1:
@@ -133,9 +133,9 @@ def _require_data(page: Any, size: int, options: ReadOptions, notes: list[str]) 
         notes.append(what)
 
 
-def _decoded(page: Any, notes: list[str]) -> tuple[Pixels, Model, bool]:
+def _decoded(page: Any, options: ReadOptions, notes: list[str]) -> tuple[Pixels, Model, bool]:
     """Decode a page to the layout of a Frame."""
-    data = _samples(page)
+    data = _samples(page, options, notes)
     photometric = int(page.photometric)
     model = _MODELS[photometric]
     colours = 1 if photometric == _PALETTE else CHANNELS[model]
@@ -152,13 +152,39 @@ def _decoded(page: Any, notes: list[str]) -> tuple[Pixels, Model, bool]:
     return np.ascontiguousarray(pixels), model, alpha
 
 
-def _samples(page: Any) -> Pixels:
+def _samples(page: Any, options: ReadOptions, notes: list[str]) -> Pixels:
     """Decode a page to (height, width, samples)."""
     planes, _, height, width, samples = page.shaped
     stream = _old_jpeg(page) if int(page.compression) == _OLD_JPEG else None
-    data = page.asarray(maxworkers=1 if page.nbytes < 1 << 20 else None) if stream is None else jpeg.decode(stream)
+    if stream is not None:
+        data = jpeg.decode(stream)
+    elif options.lenient:
+        data = _what_is_left(page, notes)
+    else:
+        data = page.asarray(maxworkers=1 if page.nbytes < 1 << 20 else None)
     data = data.reshape(planes, height, width, samples)
     return data[0] if planes == 1 else np.moveaxis(data[..., 0], 0, -1)
+
+
+def _what_is_left(page: Any, notes: list[str]) -> Pixels:
+    """Decode the strips or tiles that can be decoded; the others stay zero."""
+    _, depth, height, width, _ = page.shaped
+    out = np.zeros(page.shaped, page.dtype)
+    file = page.parent.filehandle
+    tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
+    lost = 0
+    for index, (offset, count) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=False)):
+        try:
+            file.seek(offset)
+            data = file.read(count)
+            segment, (plane, z, row, col, _), shape = page.decode(data, index, **tables)
+            piece = segment[: depth - z, : height - row, : width - col]
+            out[plane, z : z + shape[0], row : row + shape[1], col : col + shape[2]] = piece
+        except Exception:  # whatever a damaged piece makes the decoders say
+            lost += 1
+    if lost:
+        notes.append(f"{lost} of the {len(page.dataoffsets)} strips or tiles of the TIFF cannot be decoded")
+    return out
 
 
 def _old_jpeg(page: Any) -> bytes | None:

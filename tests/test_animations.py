@@ -1,0 +1,209 @@
+"""Frames: none is lost, each is a whole canvas, and time and repetitions are kept."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+from pngs import RGB, RGBA, SIGNATURE, chunk, ihdr, pixels_of
+
+from convfilter.errors import ReadError, WriteError
+from convfilter.picture import gif
+from convfilter.picture.options import ReadOptions
+from convfilter.picture.picture import Frame, Picture, changed_area
+from convfilter.picture.read import read
+from convfilter.picture.write import resolve_target, write
+
+
+def few_colours(seed, alpha=False):
+    rng = np.random.default_rng(seed)
+    pixels = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [250, 250, 250]], np.uint8)[rng.integers(0, 4, (20, 30))]
+    if not alpha:
+        return pixels
+    opacity = np.where(rng.random((20, 30)) < 0.3, 0, 255).astype(np.uint8)
+    return np.dstack([np.where(opacity[:, :, None] > 0, pixels, 0), opacity])
+
+
+def animation(alpha=False, loop=0):
+    arrays = [few_colours(seed, alpha) for seed in (1, 2, 3)]
+    arrays.insert(2, arrays[1])
+    picture = Picture(
+        [Frame(each, (delay, 100)) for each, delay in zip(arrays, (10, 25, 3, 100), strict=True)], "rgb", alpha
+    )
+    picture.metadata.loop = loop
+    return picture
+
+
+def assert_same(picture, expected):
+    assert len(picture.frames) == len(expected.frames)
+    for frame, other in zip(picture.frames, expected.frames, strict=True):
+        np.testing.assert_array_equal(frame.pixels, other.pixels)
+        assert frame.delay[0] / frame.delay[1] == other.delay[0] / other.delay[1]
+
+
+@pytest.mark.parametrize("loop", [0, 1, 2, 7])
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("suffix", ["gif", "png"])
+def test_animations_survive(tmp_path, suffix, alpha, loop):
+    expected = animation(alpha, loop)
+    write(resolve_target(tmp_path / f"a.{suffix}"), expected)
+    picture = read(tmp_path / f"a.{suffix}")
+    assert_same(picture, expected)
+    assert picture.metadata.loop == loop
+    assert picture.alpha == alpha
+
+
+def test_webp_keeps_frames_and_time(tmp_path):
+    expected = animation(loop=3)
+    write(resolve_target(tmp_path / "a.webp"), expected)
+    picture = read(tmp_path / "a.webp")
+    assert picture.metadata.loop == 3
+    assert sum(frame.delay[0] / frame.delay[1] for frame in picture.frames) == pytest.approx(1.38)
+
+
+def test_frames_become_pages(tmp_path):
+    expected = animation()
+    write(resolve_target(tmp_path / "a.tif"), expected)
+    picture = read(tmp_path / "a.tif")
+    for frame, other in zip(picture.frames, expected.frames, strict=True):
+        np.testing.assert_array_equal(frame.pixels, other.pixels)
+    with pytest.raises(WriteError, match=r"4 pages.*--frame"):
+        write(resolve_target(tmp_path / "a.gif"), picture)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png", "tif"])
+def test_one_frame_of_several(tmp_path, suffix):
+    expected = animation()
+    write(resolve_target(tmp_path / f"a.{suffix}"), expected)
+    for index in (0, 2, -1):
+        picture = read(tmp_path / f"a.{suffix}", ReadOptions(frame=index))
+        assert len(picture.frames) == 1
+        np.testing.assert_array_equal(picture.pixels, expected.frames[index].pixels)
+        write(resolve_target(tmp_path / "one.jpg"), picture)
+    with pytest.raises(ReadError, match="0 to 3, got 4"):
+        read(tmp_path / f"a.{suffix}", ReadOptions(frame=4))
+
+
+def test_many_colours_become_few(tmp_path):
+    ramp = np.broadcast_to(np.arange(256, dtype=np.uint8)[:, None, None], (256, 64, 3)).copy()
+    ramp[:, :, 1] = np.arange(64) * 4
+    write(resolve_target(tmp_path / "a.gif"), Picture.from_array(ramp))
+    picture = read(tmp_path / "a.gif")
+    assert len(np.unique(picture.pixels.reshape(-1, 3), axis=0)) <= 256
+    assert np.abs(picture.pixels.astype(int).mean(axis=(0, 1)) - ramp.mean(axis=(0, 1))).max() < 3
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_gray_gif_is_exact_and_gray(tmp_path, alpha):
+    pixels = np.arange(0, 256, 2, dtype=np.uint8).reshape(8, 16)
+    if alpha:
+        pixels = np.dstack([np.where(pixels > 40, pixels, 0), np.where(pixels > 40, 255, 0).astype(np.uint8)])
+    write(resolve_target(tmp_path / "a.gif"), Picture.from_array(pixels))
+    picture = read(tmp_path / "a.gif")
+    np.testing.assert_array_equal(picture.pixels, pixels)
+    assert (picture.model, picture.alpha) == ("gray", alpha)
+
+
+def gif_of(*frames, **options):
+    images = [Image.fromarray(each).quantize(8) for each in frames]
+    buffer = io.BytesIO()
+    images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], **options)
+    return buffer.getvalue()
+
+
+def test_structure_of_a_gif_is_walked():
+    data = gif_of(few_colours(1), few_colours(2), comment=b"x" * 600, loop=0, duration=50)
+    assert gif.damage(io.BytesIO(data)) == ""
+    for end in range(14, len(data)):
+        assert "truncated" in gif.damage(io.BytesIO(data[:end]))
+    assert "unknown block" in gif.damage(io.BytesIO(data[:-1] + b"\x99;"))
+    with pytest.raises(ReadError, match="truncated"):
+        read(io.BytesIO(data[:-40]))
+    assert "truncated" in read(io.BytesIO(data[:-2]), ReadOptions(lenient=True)).notes[0]
+
+
+def frame(sequence, samples, left=0, top=0, dispose=0, blend=0, delay=(1, 10)):
+    height, width = samples.shape[:2]
+    control = struct.pack(">IIIIIHHBB", sequence, width, height, left, top, *delay, dispose, blend)
+    return control, zlib.compress(pixels_of(samples, 8))
+
+
+def apng(colour, *frames):
+    """The first frame is the default image too."""
+    width, height = struct.unpack(">II", frames[0][0][4:12])
+    data = SIGNATURE + ihdr(width, height, 8, colour) + chunk(b"acTL", struct.pack(">II", len(frames), 0))
+    sequence = 0
+    for index, (control, pixels) in enumerate(frames):
+        data += chunk(b"fcTL", struct.pack(">I", sequence) + control[4:])
+        sequence += 1
+        if index:
+            data += chunk(b"fdAT", struct.pack(">I", sequence) + pixels)
+            sequence += 1
+        else:
+            data += chunk(b"IDAT", pixels)
+    return data + chunk(b"IEND")
+
+
+def solid(height, width, *colour):
+    return np.broadcast_to(np.array(colour, np.uint8), (height, width, len(colour))).copy()
+
+
+def test_frames_are_put_where_they_belong():
+    red, green = solid(4, 6, 255, 0, 0), solid(2, 3, 0, 255, 0)
+    picture = read(io.BytesIO(apng(RGB, frame(0, red), frame(1, green, left=3, top=1, delay=(3, 0)))))
+    assert not picture.alpha
+    assert picture.frames[1].delay == (3, 100)
+    expected = red.copy()
+    expected[1:3, 3:6] = green
+    np.testing.assert_array_equal(picture.frames[1].pixels, expected)
+
+
+@pytest.mark.parametrize(("dispose", "left_over"), [(0, (0, 0, 255, 255)), (1, (0, 0, 0, 0)), (2, (255, 0, 0, 255))])
+def test_disposal(dispose, left_over):
+    first, second, third = solid(4, 4, 255, 0, 0, 255), solid(2, 2, 0, 0, 255, 255), solid(1, 1, 9, 9, 9, 255)
+    data = apng(RGBA, frame(0, first), frame(1, second, dispose=dispose), frame(2, third, left=3, top=3))
+    np.testing.assert_array_equal(read(io.BytesIO(data)).frames[2].pixels[0, 0], left_over)
+
+
+def test_blending():
+    below, above = solid(1, 3, 200, 0, 0, 255), solid(1, 3, 0, 100, 0, 0)
+    above[0, :, 3] = (0, 102, 255)
+    data = apng(RGBA, frame(0, below), frame(1, above, blend=1))
+    expected = [[200, 0, 0, 255], [120, 40, 0, 255], [0, 100, 0, 255]]
+    np.testing.assert_array_equal(read(io.BytesIO(data)).frames[1].pixels[0], expected)
+
+
+def test_bare_canvas_needs_alpha():
+    data = apng(RGB, frame(0, solid(2, 2, 9, 9, 9), dispose=1), frame(1, solid(1, 1, 5, 5, 5)))
+    picture = read(io.BytesIO(data))
+    assert picture.alpha
+    np.testing.assert_array_equal(picture.frames[1].pixels[:, :, 3], [[255, 0], [0, 0]])
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        frame(1, solid(2, 2, 1, 1, 1), left=3),
+        frame(1, solid(5, 5, 1, 1, 1)),
+        frame(1, solid(2, 2, 1, 1, 1), dispose=3),
+        frame(1, solid(2, 2, 1, 1, 1), blend=2),
+        (struct.pack(">IIIIIHHBB", 1, 0, 1, 0, 0, 1, 1, 0, 0), b""),
+        (struct.pack(">IIIIIHHBB", 1, 2**31, 2**31, 2**31, 2**31, 1, 1, 0, 0), b""),
+        (b"short", b""),
+        (frame(1, solid(2, 2, 1, 1, 1))[0], zlib.compress(b"\0" * 5)),
+    ],
+)
+def test_impossible_frames_are_refused(second):
+    with pytest.raises(ReadError):
+        read(io.BytesIO(apng(RGB, frame(0, solid(4, 4, 0, 0, 0)), second)))
+
+
+def test_changed_area():
+    before = np.zeros((6, 7, 3), np.uint8)
+    after = before.copy()
+    assert changed_area(before, after) == (0, 0, 1, 1)
+    after[2, 3, 1] = after[4, 1, 0] = 1
+    assert changed_area(before, after) == (2, 1, 5, 4)
+    assert changed_area(before[..., 0], after[..., 0]) == (4, 1, 5, 2)

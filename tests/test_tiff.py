@@ -1,0 +1,296 @@
+"""TIFF: every layout, every depth, pages, tags, and directories that lead astray."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+import tifffile
+
+from convfilter.errors import ReadError, SizeError
+from convfilter.picture.options import ReadOptions
+from convfilter.picture.picture import Frame, Picture, Text
+from convfilter.picture.read import read
+from convfilter.picture.write import WriteOptions, resolve_target, write
+
+
+def noise(shape, dtype, seed=0):
+    rng = np.random.default_rng(seed)
+    if np.dtype(dtype).kind == "f":
+        return rng.normal(0.5, 1, shape).astype(dtype)
+    return rng.integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
+
+
+def tiff(data, **options):
+    buffer = io.BytesIO()
+    options.setdefault("photometric", "rgb" if data.ndim == 3 and data.shape[-1] in (3, 4) else "minisblack")
+    tifffile.imwrite(buffer, data, metadata=None, **options)
+    buffer.seek(0)
+    return buffer
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"compression": "zlib", "predictor": True},
+        {"compression": "lzw"},
+        {"compression": "packbits"},
+        {"tile": (16, 16), "compression": "zlib"},
+        {"rowsperstrip": 3},
+        {"byteorder": ">"},
+        {"bigtiff": True},
+        {"bigtiff": True, "byteorder": ">"},
+    ],
+)
+@pytest.mark.parametrize("shape", [(21, 19), (21, 19, 3)])
+def test_layouts(shape, options, dtype):
+    pixels = noise(shape, dtype)
+    if dtype == np.float32 and options.get("compression") == "packbits":
+        options = {}
+    picture = read(tiff(pixels, **options))
+    np.testing.assert_array_equal(picture.pixels, pixels)
+    assert picture.pixels.dtype == dtype and picture.pixels.dtype.isnative
+    assert picture.pixels.flags.c_contiguous
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_planes_apart(dtype):
+    pixels = noise((3, 21, 19), dtype)
+    picture = read(tiff(pixels, photometric="rgb", planarconfig="separate"))
+    np.testing.assert_array_equal(picture.pixels, np.moveaxis(pixels, 0, 2))
+
+
+def test_white_is_zero():
+    for dtype in (np.uint8, np.uint16):
+        pixels = noise((5, 6), dtype)
+        picture = read(tiff(pixels, photometric="miniswhite"))
+        np.testing.assert_array_equal(picture.pixels, np.iinfo(dtype).max - pixels)
+
+
+def test_bits():
+    pixels = noise((5, 19), np.uint8) > 127
+    np.testing.assert_array_equal(read(tiff(pixels)).pixels, pixels * 255)
+    np.testing.assert_array_equal(read(tiff(pixels, photometric="miniswhite")).pixels, ~pixels * 255)
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+def test_few_bits_fill_their_range(bits):
+    pixels = noise((5, 19), np.uint16) >> (16 - bits)
+    data = np.unpackbits(pixels.astype(">u2").view(np.uint8).reshape(5, 19, 2), axis=2)[:, :, 16 - bits :]
+    packed = np.packbits(data.reshape(5, -1), axis=1)
+    picture = read(io.BytesIO(by_hand(19, 5, packed.tobytes(), bits=bits)))
+    np.testing.assert_array_equal(picture.pixels, np.rint(pixels * 65535.0 / (2**bits - 1)))
+
+
+def by_hand(width, height, data, *, bits=8, extra=(), following=0):
+    """A TIFF of one strip, tag by tag."""
+    tags = {
+        256: (4, width),
+        257: (4, height),
+        258: (3, bits),
+        259: (3, 1),
+        262: (3, 1),
+        273: (4, 8),
+        277: (3, 1),
+        278: (4, height),
+        279: (4, len(data)),
+        **dict(extra),
+    }
+    directory = struct.pack("<H", len(tags))
+    for tag, (kind, value) in sorted(tags.items()):
+        directory += struct.pack("<HHII", tag, kind, 1, value)
+    data += b"\0" * (len(data) & 1)
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + directory + struct.pack("<I", following)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_floats_of_other_sizes(dtype):
+    pixels = noise((5, 6), dtype)
+    picture = read(tiff(pixels))
+    np.testing.assert_array_equal(picture.pixels, pixels.astype(np.float32))
+    assert bool(picture.notes) == (dtype == np.float64)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.uint32])
+def test_samples_that_would_lose_are_refused(dtype):
+    with pytest.raises(ReadError, match="unsigned up to 16 bits or floats"):
+        read(tiff(noise((5, 6), dtype)))
+
+
+def test_palettes():
+    indices = noise((5, 6), np.uint8) % 4
+    table = noise((3, 256), np.uint8, 1).astype(np.uint16)
+    for colormap in (table * 257, table << 8, table):
+        picture = read(tiff(indices, photometric="palette", colormap=colormap))
+        np.testing.assert_array_equal(picture.pixels, table.T[indices].astype(np.uint8))
+    deep = noise((3, 256), np.uint16, 2)
+    picture = read(tiff(indices, photometric="palette", colormap=deep))
+    np.testing.assert_array_equal(picture.pixels, deep.T[indices])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_alpha_of_both_kinds(tmp_path, dtype):
+    straight = noise((9, 8, 4), dtype)
+    picture = read(tiff(straight, extrasamples=["unassalpha"]))
+    assert picture.alpha
+    np.testing.assert_array_equal(picture.pixels, straight)
+    white = np.iinfo(dtype).max
+    premultiplied = straight.copy()
+    premultiplied[:, :, :3] = np.rint(straight[:, :, :3] * (straight[:, :, 3:] / white))
+    picture = read(tiff(premultiplied, extrasamples=["assocalpha"]))
+    visible = straight[:, :, 3] > white // 4
+    off = np.abs(picture.pixels.astype(float) - straight)[visible]
+    assert off.max() <= 2.5
+    write(resolve_target(tmp_path / "a.tif"), picture)
+    with tifffile.TiffFile(tmp_path / "a.tif") as again:
+        assert int(again.pages[0].extrasamples[0]) == 1
+        np.testing.assert_array_equal(again.asarray(), premultiplied)
+
+
+def test_extra_channels_are_told_of():
+    picture = read(tiff(noise((9, 8, 4), np.uint8), extrasamples=["unspecified"]))
+    assert not picture.alpha and picture.pixels.shape == (9, 8, 3)
+    assert "extra channels" in picture.notes[0]
+
+
+def test_cmyk():
+    pixels = noise((9, 8, 4), np.uint16)
+    picture = read(tiff(pixels, photometric="separated"))
+    assert (picture.model, picture.alpha) == ("cmyk", False)
+    np.testing.assert_array_equal(picture.pixels, pixels)
+
+
+def pages(*arrays, **options):
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        for array in arrays:
+            writer.write(array, photometric="rgb" if array.ndim == 3 else "minisblack", metadata=None, **options)
+    buffer.seek(0)
+    return buffer
+
+
+def test_pages_of_different_sizes(tmp_path):
+    arrays = [noise(shape, np.uint8) for shape in ((5, 6), (9, 3), (1, 1))]
+    picture = read(pages(*arrays))
+    write(resolve_target(tmp_path / "a.tif"), picture)
+    for each in (picture, read(tmp_path / "a.tif")):
+        assert [frame.pixels.shape for frame in each.frames] == [array.shape for array in arrays]
+        for frame, array in zip(each.frames, arrays, strict=True):
+            np.testing.assert_array_equal(frame.pixels, array)
+
+
+def test_pages_of_different_kinds_are_refused():
+    mixed = pages(noise((5, 6), np.uint8), noise((5, 6, 3), np.uint8))
+    with pytest.raises(ReadError, match=r"2 pages differ.*--frame"):
+        read(mixed)
+    assert read(mixed, ReadOptions(frame=1)).pixels.shape == (5, 6, 3)
+
+
+def test_small_versions_are_no_pages():
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        writer.write(noise((8, 8), np.uint8), photometric="minisblack", metadata=None)
+        writer.write(noise((4, 4), np.uint8), photometric="minisblack", metadata=None, subfiletype=1)
+    buffer.seek(0)
+    assert len(read(buffer).frames) == 1
+
+
+def test_metadata_survives(tmp_path):
+    picture = Picture.from_array(noise((8, 8, 3), np.uint16))
+    metadata = picture.metadata
+    metadata.icc = bytes(16) + b"RGB " + bytes(16) + b"acsp" + bytes(200)
+    metadata.xmp = b"<x:xmpmeta/>"
+    metadata.iptc = b"\x1c\x02\x05\0\5Title"
+    metadata.resolution = (300.0, 150.0)
+    metadata.text = [Text("Description", "Grüße"), Text("Author", "me"), Text("Copyright", "(c)")]
+    write(resolve_target(tmp_path / "a.tif"), picture)
+    again = read(tmp_path / "a.tif").metadata
+    for name in ("icc", "xmp", "iptc"):
+        assert getattr(again, name) == getattr(metadata, name), name
+    assert again.resolution == pytest.approx((300, 150))
+    assert {(text.keyword, text.value) for text in again.text} == {(text.keyword, text.value) for text in metadata.text}
+    with tifffile.TiffFile(tmp_path / "a.tif") as opened:
+        assert not {305, 306} & {tag.code for tag in opened.pages[0].tags}
+
+
+def test_descriptions_of_the_layout_are_dropped():
+    data = tiff(noise((4, 5), np.uint8), description='{"shape": [4, 5]}', software=False)
+    metadata = read(data).metadata
+    assert metadata.text == [] and metadata.exif is None
+
+
+@pytest.mark.parametrize("compression", ["fast", "default", "best"])
+def test_compression_is_without_loss(tmp_path, compression):
+    pixels = noise((40, 50, 3), np.float32)
+    options = WriteOptions(compression=compression)
+    write(resolve_target(tmp_path / "a.tif", options), Picture.from_array(pixels), options)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), pixels)
+
+
+GOOD = by_hand(4, 3, bytes(range(12)))
+
+
+def test_by_hand():
+    np.testing.assert_array_equal(read(io.BytesIO(GOOD)).pixels, np.arange(12).reshape(3, 4))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        GOOD[:6],
+        GOOD[:30],
+        b"II*\0" + struct.pack("<I", 0),
+        b"II*\0" + struct.pack("<I", 2**32 - 1),
+        b"II+\0\x08\0\0\0" + struct.pack("<Q", 2**64 - 1),
+        b"II*\0" + struct.pack("<IH", 8, 0),
+        b"II*\0" + struct.pack("<IH", 8, 65535),
+        by_hand(0, 3, bytes(12)),
+        by_hand(4, 0, bytes(12)),
+        by_hand(4, 3, bytes(12), extra={273: (4, 10**6)}.items()),
+        by_hand(4, 3, bytes(12), extra={279: (4, 10**6)}.items()),
+        by_hand(4, 3, bytes(12), extra={279: (4, 0)}.items()),
+        by_hand(4, 3, bytes(12), extra={259: (3, 9999)}.items()),
+        by_hand(4, 3, bytes(12), extra={262: (3, 8)}.items()),
+        by_hand(4, 3, bytes(12), extra={262: (3, 32844)}.items()),
+        by_hand(4, 3, bytes(12), extra={262: (3, 2)}.items()),
+        by_hand(4, 3, bytes(12), extra={262: (3, 3)}.items()),
+        by_hand(4, 3, bytes(12), bits=77),
+        by_hand(4, 3, bytes(12), extra={277: (3, 65535)}.items()),
+        by_hand(4, 3, bytes(12), extra={32997: (4, 7)}.items()),
+        by_hand(4, 3, bytes(12), following=10**6),
+    ],
+)
+def test_damaged_files_are_refused(data):
+    with pytest.raises(ReadError) as caught:
+        read(io.BytesIO(data))
+    assert "\n" not in str(caught.value)
+
+
+def test_sizes_are_judged_before_anything_is_decoded():
+    for width, height in ((65535, 65535), (2**32 - 1, 2**32 - 1)):
+        with pytest.raises(SizeError, match="--max-pixels"):
+            read(io.BytesIO(by_hand(width, height, bytes(12))))
+
+
+def test_a_chain_of_pages_that_meets_itself_ends():
+    at = 8 + 12
+    data = by_hand(4, 3, bytes(range(12)), following=at)
+    assert len(read(io.BytesIO(data)).frames) == 1
+
+
+def test_truncated_strips_are_decoded_on_demand():
+    data = tiff(noise((64, 64), np.uint8), rowsperstrip=8, compression="zlib").getvalue()
+    with pytest.raises(ReadError, match="truncated"):
+        read(io.BytesIO(data[:-700]))
+    picture = read(io.BytesIO(data[:-700]), ReadOptions(lenient=True))
+    np.testing.assert_array_equal(picture.pixels[:48], noise((64, 64), np.uint8)[:48])
+    assert picture.notes
+
+
+def test_frames_without_alpha_keep_their_kind(tmp_path):
+    picture = Picture([Frame(noise((4, 4), np.uint8)), Frame(noise((4, 4), np.uint8, 1))], "gray")
+    write(resolve_target(tmp_path / "a.tif"), picture)
+    with tifffile.TiffFile(tmp_path / "a.tif") as opened:
+        assert [int(page.photometric) for page in opened.pages] == [1, 1]
