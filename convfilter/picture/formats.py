@@ -111,13 +111,15 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x0a\x05\x01", "PCX"),
     (0, b"\x01\xda", "SGI"),
 )
+#: One of these follows the two letters of a PNM or PFM.
+_BLANKS = (b" ", b"\t", b"\r", b"\n", b"#")
 
 
 def sniff(head: bytes) -> str | None:
     """Tell the format from the first 32 bytes of a file, or None."""
     for offset, signature, name in _SIGNATURES:
         if head[offset : offset + len(signature)] == signature:
-            if name == "PNM" and head[2:3] not in b" \t\r\n#":
+            if name in ("PNM", "PFM") and head[2:3] not in _BLANKS:
                 continue
             return name
     return None

@@ -19,6 +19,8 @@ from convfilter.picture.picture import CHANNELS, Frame, Model, Picture, Pixels, 
 _BLANKS = b" \t\r\n\v\f"
 _TOKEN_BYTES = 20
 _PAM_HEADER_BYTES = 4096
+#: Memory for a sample that is written as text, while it is one word of many.
+_PLAIN_BYTES = 64
 
 
 class _Header:
@@ -128,6 +130,7 @@ def _samples(file: BinaryIO, count: int, dtype: np.dtype[np.generic], options: R
 
 def _plain_samples(file: BinaryIO, count: int, bits: bool, largest: int, options: ReadOptions) -> tuple[Pixels, str]:
     """Read samples written as decimal text; the digits of a plain PBM may stand together."""
+    limits.require_memory(_PLAIN_BYTES * count)
     # A sample takes at most 5 digits; more blanks than that between any two are no picture.
     text = file.read(16 * count + 65536)
     if b"#" in text:

@@ -1,0 +1,119 @@
+"""Metadata across formats: what the target can hold arrives, nothing else is invented."""
+
+import itertools
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convfilter.picture.picture import Frame, Metadata, Picture, Text
+from convfilter.picture.read import read
+from convfilter.picture.write import WriteOptions, resolve_target, write
+
+PROFILE = bytes(16) + b"RGB " + bytes(16) + b"acsp" + bytes(range(100))
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'
+SUFFIXES = ["png", "jpg", "tif", "webp", "avif"]
+
+
+def exif():
+    block = Image.Exif()
+    block[271] = "Maker"
+    block[274] = 1
+    block.get_ifd(0x8769)[0x829A] = 0.25
+    return block.tobytes().removeprefix(b"Exif\0\0")
+
+
+def picture(**changes):
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
+    metadata = Metadata(icc=PROFILE, exif=exif(), xmp=XMP, resolution=(300.0, 300.0), text=[Text("Comment", "hello")])
+    for name, value in changes.items():
+        setattr(metadata, name, value)
+    return Picture([Frame(pixels)], "rgb", metadata=metadata)
+
+
+@pytest.mark.parametrize(("first", "second"), list(itertools.permutations(SUFFIXES, 2)))
+def test_profile_exif_and_xmp_travel(tmp_path, first, second):
+    write(resolve_target(tmp_path / f"a.{first}"), picture())
+    write(resolve_target(tmp_path / f"b.{second}"), read(tmp_path / f"a.{first}"))
+    metadata = read(tmp_path / f"b.{second}").metadata
+    assert metadata.icc == PROFILE
+    assert metadata.xmp == XMP
+    with Image.open(tmp_path / f"b.{second}") as image:
+        block = image.getexif()
+        assert block[271] == "Maker"
+        assert block.get_ifd(0x8769)[0x829A] == 0.25
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "bmp"])
+def test_resolution_travels(tmp_path, suffix):
+    write(resolve_target(tmp_path / f"a.{suffix}"), picture(resolution=(300.0, 150.0)))
+    assert read(tmp_path / f"a.{suffix}").metadata.resolution == pytest.approx((300, 150), abs=0.02)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "gif"])
+def test_remark_travels(tmp_path, suffix):
+    write(resolve_target(tmp_path / f"a.{suffix}"), picture(text=[Text("Comment", "Grüße")]))
+    texts = [text.value for text in read(tmp_path / f"a.{suffix}").metadata.text]
+    assert "Grüße" in texts
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_strip(tmp_path, suffix):
+    for strip, kept in ((None, PROFILE), ("most", PROFILE), ("all", None)):
+        options = WriteOptions(strip=strip)
+        write(resolve_target(tmp_path / f"a.{suffix}"), picture(), options)
+        metadata = read(tmp_path / f"a.{suffix}").metadata
+        assert metadata.icc == kept
+        if strip:
+            assert metadata.exif is None and metadata.xmp is None
+            assert metadata.text == [] and metadata.resolution is None
+
+
+def test_strip_keeps_how_colours_look(tmp_path):
+    chunks = [(b"gAMA", struct.pack(">I", 100000)), (b"tIME", bytes(7))]
+    for strip, kept in (("most", chunks[:1]), ("all", [])):
+        options = WriteOptions(strip=strip)
+        write(resolve_target(tmp_path / "a.png"), picture(icc=None, png=chunks), options)
+        assert read(tmp_path / "a.png").metadata.png == kept
+
+
+def test_profile_of_another_model_is_dropped(tmp_path):
+    gray = picture()
+    gray.frames = [Frame(gray.pixels[:, :, 0].copy())]
+    gray.model = "gray"
+    for suffix in SUFFIXES:
+        write(resolve_target(tmp_path / f"a.{suffix}"), gray)
+        assert read(tmp_path / f"a.{suffix}").metadata.icc is None, suffix
+    assert gray.metadata.icc == PROFILE
+
+
+def test_writing_leaves_the_picture_alone(tmp_path):
+    original = picture()
+    for suffix in SUFFIXES:
+        write(resolve_target(tmp_path / f"a.{suffix}"), original, WriteOptions(strip="all"))
+    assert vars(original.metadata) == vars(picture().metadata)
+
+
+@pytest.mark.parametrize("dpi", [(0, 0), (float("nan"), 72), (float("inf"), 1)])
+def test_careless_resolutions_are_ignored(tmp_path, dpi):
+    from convfilter.picture.metadata import metadata_of
+
+    image = Image.new("RGB", (2, 2))
+    image.info["dpi"] = dpi
+    assert metadata_of(image).resolution is None
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+def test_webp_without_loss_stays_without_loss(tmp_path, lossless):
+    pixels = picture().pixels
+    Image.fromarray(pixels).save(tmp_path / "a.webp", lossless=lossless)
+    before = read(tmp_path / "a.webp")
+    write(resolve_target(tmp_path / "b.webp"), before)
+    assert np.array_equal(read(tmp_path / "b.webp").pixels, before.pixels) == lossless
+
+
+def test_png_remarks_in_other_languages(tmp_path):
+    texts = [Text("Title", "世界", "zh", "标题"), Text("Author", "me")]
+    write(resolve_target(tmp_path / "a.png"), picture(text=texts))
+    assert read(tmp_path / "a.png").metadata.text == texts
