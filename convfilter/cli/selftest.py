@@ -6,7 +6,7 @@ from convfilter.cli.messages import FAILED, say
 from convfilter.cli.options import debug_option
 from convfilter.cli.root import COMMANDS
 
-_WIDTHS = (9, 7, 5, 24, 9, 6)
+_WIDTHS = (9, 7, 7, 5, 27, 9, 6)
 
 
 def _selftest() -> int:
@@ -14,12 +14,13 @@ def _selftest() -> int:
     from convfilter.selftest.findings import processor, selftest
 
     native.on_notice(say)
-    click.echo(_line("way", "samples", "sums", "found", "promised", ""))
+    click.echo(_line("way", "picture", "result", "sums", "found", "promised", ""))
     count = broken = 0
     for finding in selftest():
         count, broken = count + 1, broken + (not finding.kept)
         verdict = "kept" if finding.kept else "BROKEN"
-        click.echo(_line(finding.algorithm, finding.dtype, finding.sums, finding.found, finding.promised, verdict))
+        what = (finding.algorithm, finding.dtype, finding.result, finding.sums)
+        click.echo(_line(*what, finding.found, finding.promised, verdict))
     click.echo(f"{count - broken} of {count} promises kept on this processor ({processor()})")
     return FAILED if broken else 0
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convfilter.planning import ALGORITHMS, LUMINANCE, LUMINANCE_DIVISOR, Algorithm, full_scale
+from convfilter.errors import ParameterError
+from convfilter.planning import ALGORITHMS, LUMINANCE, LUMINANCE_DIVISOR, full_scale
+from convfilter.planning.plan import BLOCK_ROWS, TILE_SAMPLES
 from convfilter.selftest.jobs import JOBS, Job, Keywords, Samples
 from convfilter.selftest.reference import Real, with_border
 
@@ -30,8 +32,8 @@ class Finding:
     Attributes
     ----------
     algorithm : str
-    dtype : str
-        Sample type of picture and result.
+    dtype, result : str
+        Sample types of the picture and of what comes out.
     sums : {"whole", "real", "any"}
         Whole numbers are summed without any rounding; with alpha, sums are divided by sums.
     samples : int
@@ -41,8 +43,9 @@ class Finding:
     kept : bool
     """
 
-    algorithm: Algorithm
+    algorithm: str
     dtype: str
+    result: str
     sums: str
     samples: int
     found: str
@@ -56,15 +59,14 @@ def selftest() -> Iterator[Finding]:
     Yields
     ------
     Finding
-        One for each way, sample type and kind of sums.
+        One for each way, pair of sample types and kind of sums.
     """
     for algorithm in ALGORITHMS:
         jobs = JOBS[algorithm]()
-        for dtype in EQUAL_SHARE:
-            tallies = _compared(algorithm, dtype, jobs)
-            yield from (_of_integers(algorithm, dtype, exact, tally) for exact, tally in tallies.items())
-        for tally in _compared(algorithm, "float32", jobs).values():
-            yield _of_reals(algorithm, tally)
+        for dtype in (*EQUAL_SHARE, "float32"):
+            for (result, sums), tally in _compared(algorithm, dtype, jobs).items():
+                found, promised, kept = _judged(result, sums, tally)
+                yield Finding(algorithm, dtype, result, sums, tally.samples, found, promised, kept)
 
 
 @dataclass
@@ -76,7 +78,7 @@ class _Tally:
     largest: float = 0.0
     error: float = 0.0
 
-    def add(self, got: Samples, values: Real, magnitudes: Real) -> None:
+    def add(self, got: Samples, values: Real, reach: Real) -> None:
         """Compare one result with the exact values."""
         self.samples += got.size
         if got.dtype.kind == "u":
@@ -84,47 +86,52 @@ class _Tally:
             self.unequal += int(np.count_nonzero(difference))
             self.largest = max(self.largest, float(difference.max()))
         else:
-            error = np.abs(got - values) / np.maximum(magnitudes, np.finfo(np.float32).tiny)
+            error = np.abs(got - values) / np.maximum(reach, np.finfo(np.float32).tiny)
             # A NaN must not pass for a small error.
             self.error = max(self.error, float(np.nan_to_num(error, nan=np.inf).max()))
 
 
-def _of_integers(algorithm: Algorithm, dtype: str, exact: bool, tally: _Tally) -> Finding:
+def _judged(result: str, sums: str, tally: _Tally) -> tuple[str, str, bool]:
+    """Put what was found and what is promised into words."""
+    if result == "float32":
+        kept = tally.error <= FLOAT32_ERROR
+        return f"error {tally.error:.1e} of sum |w||x|", f"{FLOAT32_ERROR:.1e}", kept
     share = 1 - tally.unequal / tally.samples
-    least, allowed = (1.0, 0) if exact else (EQUAL_SHARE[dtype], LARGEST_DIFFERENCE)
-    found, promised = f"{share:.3%} equal, off by {tally.largest:g}", f"{least:.1%}, {allowed}"
+    least, allowed = (1.0, 0) if sums == "whole" else (EQUAL_SHARE[result], LARGEST_DIFFERENCE)
     kept = share >= least and tally.largest <= allowed
-    return Finding(algorithm, dtype, "whole" if exact else "real", tally.samples, found, promised, kept)
+    return f"{share:.3%} equal, off by {tally.largest:g}", f"{least:.1%}, {allowed}", kept
 
 
-def _of_reals(algorithm: Algorithm, tally: _Tally) -> Finding:
-    found, promised = f"{tally.error:.1e} of sum |w||x|", f"{FLOAT32_ERROR:.1e}"
-    return Finding(algorithm, "float32", "any", tally.samples, found, promised, tally.error <= FLOAT32_ERROR)
+def _compared(algorithm: str, dtype: str, jobs: Sequence[Job]) -> dict[tuple[str, str], _Tally]:
+    """Run all jobs on all pictures; tallies by sample type of the result and kind of sums."""
+    tallies: dict[tuple[str, str], _Tally] = {}
+    for job, picture, how in _runs(dtype, jobs):
+        # On small pictures integers come out as real numbers too.
+        for result in dict.fromkeys((dtype, "float32") if picture.shape[1] < TILE_SAMPLES // 3 else (dtype,)):
+            try:
+                got = job.run(picture, algorithm=algorithm, dtype=result, **how)
+            except ParameterError:  # a way refuses what it cannot do exactly
+                break
+            values, reach = _expected(job, picture, how, result)
+            sums = "any" if result == "float32" else "whole" if job.exact and "alpha" not in how else "real"
+            tallies.setdefault((result, sums), _Tally()).add(got.reshape(values.shape), values, reach)
+    return tallies
 
 
-def _compared(algorithm: Algorithm, dtype: str, jobs: Sequence[Job]) -> dict[bool, _Tally]:
-    """Run all jobs on all pictures, the large one plainly, the others at every geometry; tallies by "must be exact"."""
-    tallies: dict[bool, _Tally] = {}
+def _runs(dtype: str, jobs: Sequence[Job]) -> Iterator[tuple[Job, Samples, Keywords]]:
+    """Pair jobs and pictures: the large one plainly, the others at every geometry."""
     for number, (picture, how) in enumerate(_pictures(dtype)):
         for job in jobs:
-            if "alpha" in how and not job.alpha:
-                continue
-            exact = job.exact and "alpha" not in how and dtype != "float32"
-            tally = tallies.setdefault(exact, _Tally())
-            for geometry in job.geometries if number else job.geometries[:1]:
-                got = job.run(picture, algorithm=algorithm, **how, **geometry)
-                values, magnitudes = _expected(job, picture, how, geometry)
-                if job.signed and got.dtype.kind == "u":
-                    values = np.abs(values)
-                tally.add(got.reshape(values.shape), values, magnitudes)
-    return tallies
+            if job.alpha or "alpha" not in how:
+                for geometry in job.geometries if number else job.geometries[:1]:
+                    yield job, picture, {**how, **geometry}
 
 
 def _pictures(dtype: str) -> Iterator[tuple[Samples, Keywords]]:
     """Make one picture larger than a tile and a block of work, a grey one, one with alpha, one to be made grey."""
     rng = np.random.default_rng(1)
     kinds: tuple[tuple[tuple[int, ...], Keywords], ...] = (
-        ((70, 701, 3), {}),
+        ((BLOCK_ROWS + 3, TILE_SAMPLES // 3 + 3, 3), {}),
         ((41, 37), {}),
         ((29, 34, 4), {"alpha": True}),
         ((33, 30, 3), {"gray": True}),
@@ -133,22 +140,27 @@ def _pictures(dtype: str) -> Iterator[tuple[Samples, Keywords]]:
         picture = rng.random(shape)
         if "alpha" in how:
             picture[..., -1] = 0.1 + 0.9 * picture[..., -1]
+        elif dtype == "float32":
+            picture -= 0.3
         scaled = picture if dtype == "float32" else np.rint(picture * full_scale(dtype))
         yield scaled.astype(dtype), how
 
 
-def _expected(job: Job, picture: Samples, how: Keywords, geometry: Keywords) -> tuple[Real, Real]:
-    """Return the exact values, and for a picture of reals sum |w||x| of each."""
-    samples = with_border(picture, geometry.get("padding_value", job.beyond))
+def _expected(job: Job, picture: Samples, how: Keywords, result: str) -> tuple[Real, Real]:
+    """Return the exact values, and where real numbers come out sum |w||x| of each."""
+    # Beyond a picture with alpha all is transparent, which is no colour.
+    samples = with_border(picture, how.get("padding_value", 0.0 if "alpha" in how else job.beyond))
     divisor, mean = 1.0, None
     if "gray" in how:
         # Whole numbers until the end, so that ties stay ties.
         samples, divisor = samples @ np.array(LUMINANCE)[:, np.newaxis], LUMINANCE_DIVISOR
     if "alpha" in how and job.alpha:
-        mean = job.alpha(samples[..., -1:], geometry)
+        mean = job.alpha(samples[..., -1:], how)
         samples = samples[..., :-1] * samples[..., -1:]
-    values = job.expect(samples, geometry) / divisor
-    reach = job.reach(np.abs(samples), geometry) / divisor if picture.dtype.kind == "f" else values
+    values = job.expect(samples, how) / divisor
+    if job.signed and result != "float32":
+        values = np.abs(values)
+    reach = job.reach(np.abs(samples), how) / divisor if result == "float32" else values
     if mean is None:
         return values, reach
     # Sum and mean may both err.

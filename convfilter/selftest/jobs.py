@@ -143,7 +143,7 @@ def _max_pool(rows: int, cols: int) -> Job:
     def expect(samples: Real, geometry: Geometry) -> Real:
         return largest(samples, (rows, cols), {**geometry, "padding_mode": "constant"})
 
-    return Job(run, expect, expect, exact=True, beyond=-np.inf, geometries=_POOLED)
+    return Job(run, expect, expect, expect, exact=True, beyond=-np.inf, geometries=_POOLED)
 
 
 def _average_pool(rows: int, cols: int) -> Job:
@@ -212,6 +212,29 @@ def _separable() -> list[Job]:
     ]
 
 
+def _low_rank() -> list[Job]:
+    hat = np.outer(_whole(1, 17), _whole(1, 15)) + np.outer(np.arange(17.0), np.arange(15.0) ** 2)
+    centre, surround = gaussian(1.0), gaussian(1.6)
+    reach = (surround.size - centre.size) // 2
+    narrow = np.pad(np.outer(centre, centre), reach)
+    return [
+        _convolution(hat, exact=True),
+        _convolution(narrow - 0.9 * np.outer(surround, surround)),
+        _convolution(
+            (np.outer(_positive(1, 19), _positive(1, 16)) + np.outer(np.full(19, 1 / 19), _positive(1, 16)[::-1])) / 2
+        ),
+    ]
+
+
+def _fourier() -> list[Job]:
+    return [
+        _convolution(_whole(17, 20), exact=True),
+        _convolution(_positive(20, 18)),
+        _convolution(_signed(16, 19, 1.8)),
+        _convolution(_signed(19, 16, 30.0)),
+    ]
+
+
 def _boxes() -> list[Job]:
     return [_box(3, 5), _box(10, 4), _box(1, 90)]
 
@@ -237,6 +260,8 @@ def _pooling() -> list[Job]:
 JOBS: dict[str, Callable[[], list[Job]]] = {
     "direct": _direct,
     "separable": _separable,
+    "lowrank": _low_rank,
+    "fourier": _fourier,
     "box": _boxes,
     "multirate": _multirate,
     "gradient": _gradient,
