@@ -6,7 +6,7 @@ from convfilter.cli.messages import FAILED, say
 from convfilter.cli.options import debug_option
 from convfilter.cli.root import COMMANDS
 
-_WIDTHS = (9, 7, 7, 5, 27, 9, 6)
+_WIDTHS = (9, 7, 7, 5, 24, 9, 6)
 
 
 def _selftest() -> int:

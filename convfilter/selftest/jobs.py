@@ -160,39 +160,36 @@ def _average_pool(rows: int, cols: int) -> Job:
 
 
 # What each way is asked -----------------------------------------------------------
+# Weights sum to one, mostly, so that results lie within the range of the samples.
 
-_RNG_SEED = 7
 
-
-def _whole(rows: int, cols: int, most: int = 9) -> Real:
-    """Whole numbers of both signs."""
-    return np.random.default_rng(_RNG_SEED).integers(-most, most, (rows, cols), endpoint=True).astype(np.float64)
+def _whole(rows: int, cols: int, total: int, most: int = 9) -> Real:
+    """Whole numbers of both signs, and a last one that makes their sum ``total``."""
+    numbers = np.random.default_rng(7).integers(-most, most, (rows, cols), endpoint=True).astype(np.float64)
+    numbers[-1, -1] += total - numbers.sum()
+    return numbers
 
 
 def _positive(rows: int, cols: int) -> Real:
-    """Weights that sum to one."""
-    weights = np.random.default_rng(_RNG_SEED).random((rows, cols)) + 0.1
+    weights = np.random.default_rng(7).random((rows, cols)) + 0.1
     normalized: Real = weights / weights.sum()
     return normalized
 
 
 def _signed(rows: int, cols: int, size: float) -> Real:
-    """Weights of both signs whose magnitudes sum to ``size``: large ones ask for sums in float64."""
-    weights = np.random.default_rng(_RNG_SEED).random((rows, cols)) - 0.4
-    scaled: Real = weights * (size / np.abs(weights).sum())
+    """Weights of both signs whose magnitudes sum to about ``size``: large ones ask for sums in float64."""
+    noise = np.random.default_rng(7).random((rows, cols))
+    noise -= noise.mean()
+    scaled: Real = noise * (size / np.abs(noise).sum()) + 1 / noise.size
     return scaled
-
-
-#: Large numerators over a power of two: exact, but only in float64.
-_FINE_GRAIN = 2.0**16
 
 
 def _direct() -> list[Job]:
     return [
-        _convolution(_whole(4, 5) / 8, exact=True),
-        _convolution(np.abs(_whole(3, 3)), exact=True),
-        _convolution(_whole(5, 3, 2**18) / _FINE_GRAIN, exact=True),
+        _convolution(_whole(4, 5, 8) / 8, exact=True),
         _convolution(_positive(6, 7)),
+        _convolution(_whole(5, 3, 2**16, 2**18) / 2**16, exact=True),
+        _convolution(np.array([[1.0, 2, 1], [2, 3, 2], [1, 3, 1]]) / 16, exact=True),
         _convolution(_signed(5, 4, 3.0)),
         _convolution(_signed(7, 6, 300.0)),
         _convolution(_positive(17, 18)),
@@ -201,34 +198,32 @@ def _direct() -> list[Job]:
 
 def _separable() -> list[Job]:
     return [
-        _convolution(np.outer(_whole(4, 1), _whole(1, 5)) / 16, exact=True),
-        _convolution(np.outer(np.abs(_whole(3, 1)), np.abs(_whole(1, 4))), exact=True),
-        _edges("sobel", "x"),
+        _convolution(np.outer(_whole(4, 1, 4), _whole(1, 5, 4)) / 16, exact=True),
         _convolution(np.outer(_positive(1, 6), _positive(1, 9))),
-        _convolution(np.outer(_signed(1, 5, 20.0), _signed(1, 7, 20.0))),
         _blur(1.3, 0.6),
         _blur(0, 3.0),
+        _convolution(np.outer([1.0, 2, 1], [1.0, 3, 3, 1]) / 32, exact=True),
+        _edges("sobel", "x"),
+        _convolution(np.outer(_signed(1, 5, 20.0), _signed(1, 7, 20.0))),
         _sharpening(1.2, 0.8),
     ]
 
 
 def _low_rank() -> list[Job]:
-    hat = np.outer(_whole(1, 17), _whole(1, 15)) + np.outer(np.arange(17.0), np.arange(15.0) ** 2)
     centre, surround = gaussian(1.0), gaussian(1.6)
-    reach = (surround.size - centre.size) // 2
-    narrow = np.pad(np.outer(centre, centre), reach)
+    narrow = np.pad(np.outer(centre, centre), (surround.size - centre.size) // 2)
+    two_whole = np.outer(_whole(17, 1, 1, 1), _whole(1, 15, 1, 1)) + np.outer(_whole(17, 1, 0, 2), np.ones(15))
+    two_positive = np.outer(_positive(1, 19), _positive(1, 16)) + np.outer(np.full(19, 1 / 19), _positive(16, 1))
     return [
-        _convolution(hat, exact=True),
-        _convolution(narrow - 0.9 * np.outer(surround, surround)),
-        _convolution(
-            (np.outer(_positive(1, 19), _positive(1, 16)) + np.outer(np.full(19, 1 / 19), _positive(1, 16)[::-1])) / 2
-        ),
+        _convolution(two_whole, exact=True),
+        _convolution(two_positive / 2),
+        _convolution(1.9 * narrow - 0.9 * np.outer(surround, surround)),
     ]
 
 
 def _fourier() -> list[Job]:
     return [
-        _convolution(_whole(17, 20), exact=True),
+        _convolution(_whole(17, 20, 1, 1), exact=True),
         _convolution(_positive(20, 18)),
         _convolution(_signed(16, 19, 1.8)),
         _convolution(_signed(19, 16, 30.0)),
@@ -240,13 +235,7 @@ def _boxes() -> list[Job]:
 
 
 def _multirate() -> list[Job]:
-    return [
-        _blur(6, 9),
-        _blur(20, 7),
-        _blur(60, 60),
-        _blur(0, 12),
-        _blur(15, 1),
-    ]
+    return [_blur(6, 9), _blur(20, 7), _blur(60, 60), _blur(0, 12), _blur(15, 1)]
 
 
 def _gradient() -> list[Job]:
@@ -254,7 +243,7 @@ def _gradient() -> list[Job]:
 
 
 def _pooling() -> list[Job]:
-    return [_max_pool(3, 4), _max_pool(11, 9), _average_pool(2, 5), _average_pool(11, 9)]
+    return [_max_pool(3, 4), _average_pool(11, 9), _max_pool(11, 9), _average_pool(2, 5)]
 
 
 JOBS: dict[str, Callable[[], list[Job]]] = {
