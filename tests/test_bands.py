@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from convfilter.engine.bands import available_cores, cut, run_blocks
 
 BLOCKS = list(range(50))
+MANY = range(20_000)  # more than are done before an exception is seen
 any_threads = pytest.mark.parametrize("threads", [1, 2, 3, 8, 200])
 
 
@@ -92,10 +93,9 @@ def test_an_exception_is_raised_and_stops_the_others(threads):
         raised.wait(0.001)  # gives the thread of block 3 its turn
 
     raised = threading.Event()
-    many = range(10**9)
     with pytest.raises(Trouble, match="block 3"):
-        run_blocks(many, lambda: work, threads)
-    assert len(done) < 10**5
+        run_blocks(MANY, lambda: work, threads)
+    assert len(done) < len(MANY) // 10
     assert nothing_runs()
 
 
@@ -125,14 +125,38 @@ def test_an_exception_while_a_worker_is_made_is_raised(threads):
     assert nothing_runs()
 
 
-@any_threads
+@pytest.mark.parametrize("threads", [1, 2, 8])
 def test_ctrl_c_during_a_block_of_the_callers_stops_all(threads):
-    def work(_block):
+    done = []
+
+    def work(block):
         if threading.current_thread() is threading.main_thread():
             signal.raise_signal(signal.SIGINT)
+        done.append(block)
+        threading.Event().wait(0.001)
 
     with pytest.raises(KeyboardInterrupt):
-        run_blocks(range(10**9), lambda: work, threads)
+        run_blocks(MANY, lambda: work, threads)
+    assert len(done) < len(MANY) // 10
+    assert nothing_runs()
+
+
+def test_a_thread_that_cannot_be_started_stops_the_others(monkeypatch):
+    start, done = threading.Thread.start, []
+
+    def start_one(thread):
+        if threading.active_count() > 1:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    def work(block):
+        done.append(block)
+        threading.Event().wait(0.001)
+
+    monkeypatch.setattr(threading.Thread, "start", start_one)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        run_blocks(MANY, lambda: work, 4)
+    assert len(done) < len(MANY) // 10
     assert nothing_runs()
 
 

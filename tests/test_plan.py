@@ -254,6 +254,12 @@ def test_small_whole_kernels_are_factored_just_when_they_have_rank_one(matrix):
     assert found.factors is None or has_exact_factors(found)
 
 
+def test_the_largest_whole_weights_are_compared_exactly():
+    top = 2.0**53
+    assert factored(kernels.from_array([[top, top], [top, top - 1]])).factors is None
+    assert has_exact_factors(factored(kernels.from_array([[top, top - 2], [top, top - 2]])))
+
+
 @pytest.mark.parametrize("change", [0, 1e-6])
 def test_products_of_real_vectors_are_found_too(change):
     column, row = RNG.normal(size=7), RNG.normal(size=5)
@@ -282,7 +288,7 @@ def test_whole_kernels_are_summed_without_rounding(dtype, size):
     [
         correlation(kernels.gaussian(1, 1)),
         correlation(kernels.box(3, 3), padding_mode="constant", padding_value=0.5),
-        correlation([[2.0**50, 0.5]]),
+        correlation([[2.0**46, 1.0]]),
         Stage(UnsharpMask(kernels.box(3, 3), 1.0)),
     ],
 )
