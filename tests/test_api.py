@@ -336,9 +336,6 @@ def test_a_plan_is_made_without_an_image():
     assert [stage.rows.input for stage in plan.stages] == [9, 9]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="once convfilter.plan is imported as a module, it hides the function of that name"
-)
 def test_public_names_are_functions_whatever_was_imported_before():
     program = """
 import importlib, pkgutil
