@@ -9,7 +9,6 @@ import pytest
 
 from convfilter.engine import variants
 
-
 #: Stands for the content of an array that a loop only works in.
 SCRATCH = object()
 

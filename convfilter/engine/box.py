@@ -20,7 +20,7 @@ BOX_ROWS = Loop(
 _LARGEST_SUM = 2**31 - 1
 #: Sums up to here are exact in float32.
 _SINGLE_WHOLE = 2**24
-#: An odd divisor below this has no ties, and is far enough from any for a float32 factor.
+#: A mean of bytes over an odd area below this is never a tie, and far enough from any for a float32 factor.
 _SINGLE_DIVISOR = 2**14
 
 
@@ -67,7 +67,8 @@ def make_worker(work: Work, output: Samples) -> Callable[[tuple[int, int]], None
 def _mean_of(plan: StagePlan, dtype: np.dtype[np.generic]) -> tuple[type[np.floating], float, bool]:
     """Choose the arithmetic of the mean: its type, its number, and whether to divide by that or multiply."""
     area = _area(plan)
-    real = np.float32 if area * full_scale(dtype) <= _SINGLE_WHOLE else np.float64
+    single = full_scale(dtype) <= 255 and area * full_scale(dtype) <= _SINGLE_WHOLE
+    real = np.float32 if single else np.float64
     without_ties = area % 2 == 1 and (real is np.float64 or area < _SINGLE_DIVISOR)
     multiply = without_ties or area & (area - 1) == 0
     return real, 1 / area if multiply else float(area), not multiply

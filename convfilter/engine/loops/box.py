@@ -88,7 +88,8 @@ def box_rows(
     ``rows`` and ``cols`` map padded places to the source, -1 for ``constant``;
     from place ``run_start`` on, ``run_length`` columns lie side by side. Sums are
     32-bit integers: ``total`` down the columns (``width`` samples), ``padded`` the
-    same with margins, ``sums`` along the rows, ``means`` the same as real numbers. The mean is ``sum * factor``, or
+    same with margins, ``sums`` along the rows (of few columns), ``means`` the same as
+    real numbers. The mean is ``sum * factor``, or
     ``sum / factor`` where ties must be seen exactly. Adding up to eight columns
     one by one beats running sums, which take one sample at a time.
     """  # fmt: skip
@@ -100,22 +101,23 @@ def box_rows(
                 total[x] = 0
         for r in range(first, last):
             entering = rows[r]
-            if entering < 0:
+            leaving = rows[r - window_rows] if y > 0 else -1
+            fresh = entering * source_pitch
+            stale = leaving * source_pitch
+            if entering >= 0 and leaving >= 0:
                 for x in range(width):
-                    total[x] = np.int32(total[x] + np.int32(constant))
-            else:
-                at = entering * source_pitch
+                    total[x] = np.int32(total[x] + (np.int32(source[fresh + x]) - np.int32(source[stale + x])))
+                continue
+            # A padded row enters or leaves as a constant; nothing leaves the first window.
+            change = np.int32((constant if entering < 0 else 0) - (constant if leaving < 0 and y > 0 else 0))
+            if entering >= 0:
                 for x in range(width):
-                    total[x] = np.int32(total[x] + np.int32(source[at + x]))
-            if y > 0:
-                leaving = rows[r - window_rows]
-                if leaving < 0:
-                    for x in range(width):
-                        total[x] = np.int32(total[x] - np.int32(constant))
-                else:
-                    at = leaving * source_pitch
-                    for x in range(width):
-                        total[x] = np.int32(total[x] - np.int32(source[at + x]))
+                    total[x] = np.int32(total[x] + np.int32(source[fresh + x]))
+            if leaving >= 0:
+                for x in range(width):
+                    total[x] = np.int32(total[x] - np.int32(source[stale + x]))
+            for x in range(width):
+                total[x] = np.int32(total[x] + change)
         for x in range(run_length * channels):
             padded[run_start * channels + x] = total[cols[run_start] * channels + x]
         for part in range(2):
@@ -142,19 +144,21 @@ def box_rows(
                 near = k * channels
                 for x in range(length):
                     sums[x] = np.int32(sums[x] + padded[near + x])
+            for x in range(length):
+                means[x] = sums[x]
         else:
             for c in range(channels):
                 window = np.int32(0)
                 for k in range(window_cols):
                     window = np.int32(window + padded[k * channels + c])
-                sums[c] = window
+                means[c] = window
                 stale = c
                 fresh = window_cols * channels + c
                 to = c + channels
                 if step_cols == 1:
                     for _ in range(1, out_cols):
                         window = np.int32(window + (padded[fresh] - padded[stale]))
-                        sums[to] = window
+                        means[to] = window
                         fresh += channels
                         stale += channels
                         to += channels
@@ -164,12 +168,10 @@ def box_rows(
                             window = np.int32(window + (padded[fresh] - padded[stale]))
                             fresh += channels
                             stale += channels
-                        sums[to] = window
+                        means[to] = window
                         to += channels
         o = start + y * out_pitch
-        # Through memory of the factor's type: an integer times a float32 would be promoted to float64.
-        for x in range(length):
-            means[x] = sums[x]
+        # From memory of the factor's type: an integer times a float32 would be promoted to float64.
         if divide != 0:
             for x in range(length):
                 out[o + x] = np.int32(np.rint(means[x] / factor))
