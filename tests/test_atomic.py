@@ -3,12 +3,11 @@
 import os
 import signal
 import stat
-import subprocess
-import sys
 import threading
 import time
 
 import pytest
+from processes import run_python, start_python
 
 from convfilter.errors import ReadError, WriteError
 from convfilter.picture import atomic
@@ -116,13 +115,16 @@ def test_failure_sends_nothing_down_a_stream(capfdbinary):
 
 
 def test_redirected_output_is_appended_to(tmp_path):
-    script = "from convfilter.picture.atomic import replacing\nwith replacing('/dev/stdout') as f: f.write(b'new')"
-    with open(tmp_path / "a", "wb") as out:
-        out.write(b"old ")
-        out.flush()
-        subprocess.run([sys.executable, "-c", script], stdout=out, check=True)
-        subprocess.run([sys.executable, "-c", script.replace("stdout", "fd/1")], stdout=out, check=True)
-    assert (tmp_path / "a").read_bytes() == b"old newnew"
+    script = (
+        "import os, sys\n"
+        "from convfilter.picture.atomic import replacing\n"
+        "os.dup2(os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND), 1)\n"
+        "for name in ('/dev/stdout', '/dev/fd/1', '-'):\n"
+        "    with replacing(name) as file: file.write(b'new')\n"
+    )
+    (tmp_path / "a").write_bytes(b"old ")
+    run_python(script.replace("sys.argv[1]", repr(str(tmp_path / "a"))))
+    assert (tmp_path / "a").read_bytes() == b"old newnewnew"
 
 
 def test_null_device_swallows():
@@ -140,30 +142,49 @@ def test_refusals_say_why(tmp_path):
         put(tmp_path / "loop")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_folder_without_write_permission(tmp_path):
-    tmp_path.chmod(0o555)
-    try:
-        with pytest.raises(WriteError, match="permission denied"):
-            put(tmp_path / "a")
-    finally:
-        tmp_path.chmod(0o755)
+def test_what_may_not_be_written(tmp_path):
+    """As another user where the tests run as root, who may write everywhere."""
+    closed, opened = tmp_path / "closed", tmp_path / "opened"
+    for folder in (closed, opened):
+        folder.mkdir()
+        (folder / "a").write_bytes(b"old")
+        (folder / "a").chmod(0o444)
+    closed.chmod(0o555)
+    opened.chmod(0o777)
+    if os.geteuid() == 0:
+        for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+            parent.chmod(parent.stat().st_mode | 0o011)
+    script = (
+        "import os\n"
+        "from convfilter.errors import WriteError\n"
+        "from convfilter.picture.atomic import replacing\n"
+        "if os.geteuid() == 0: os.setuid(65534)\n"
+        f"for name in ({str(closed / 'new')!r}, {str(closed / 'a')!r}, {str(opened / 'a')!r}):\n"
+        "    try:\n"
+        "        with replacing(name) as file: file.write(b'new')\n"
+        "    except WriteError as error: print(error)\n"
+    )
+    new, *old = run_python(script).splitlines()
+    assert new == f"permission denied for the folder {closed}"
+    assert old == ["the file is write-protected"] * 2
+    closed.chmod(0o755)
+    assert [path.name for path in closed.iterdir()] == ["a"]
+    assert (closed / "a").read_bytes() == (opened / "a").read_bytes() == b"old"
 
 
 def test_full_disk_leaves_the_old_file(tmp_path):
     """A limit on the size of files acts like a full disk."""
     (tmp_path / "a").write_bytes(b"old")
     script = (
-        "import resource, sys\n"
+        "import resource\n"
         "from convfilter.errors import WriteError\n"
         "from convfilter.picture.atomic import replacing\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
         "try:\n"
-        "    with replacing(sys.argv[1]) as f: f.write(bytes(1 << 22))\n"
+        f"    with replacing({str(tmp_path / 'a')!r}) as f: f.write(bytes(1 << 22))\n"
         "except WriteError as error: print(error)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script, tmp_path / "a"], capture_output=True, text=True, check=True)
-    assert done.stdout == "the file would be larger than the limit for files\n"
+    assert run_python(script) == "the file would be larger than the limit for files\n"
     assert (tmp_path / "a").read_bytes() == b"old"
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -171,20 +192,18 @@ def test_full_disk_leaves_the_old_file(tmp_path):
 def test_killed_at_any_moment_the_file_is_old_or_new(tmp_path):
     (tmp_path / "a").write_bytes(b"old")
     script = (
-        "import sys\n"
         "from convfilter.picture.atomic import replacing\n"
         "print(flush=True)\n"
         "while True:\n"
-        "    with replacing(sys.argv[1]) as f:\n"
+        f"    with replacing({str(tmp_path / 'a')!r}) as f:\n"
         "        for _ in range(50): f.write(bytes(1000))\n"
     )
     for step in range(6):
-        child = subprocess.Popen([sys.executable, "-c", script, tmp_path / "a"], stdout=subprocess.PIPE)
+        child = start_python(script)
         child.stdout.readline()
         time.sleep(0.003 * step)
         child.send_signal(signal.SIGINT if step % 2 else signal.SIGKILL)
-        child.wait()
-        child.stdout.close()
+        child.communicate()
         assert (tmp_path / "a").read_bytes() in (b"old", bytes(50_000))
     # SIGKILL may hit the instant between the name and the rename; SIGINT never leaves anything.
     assert len(list(tmp_path.iterdir())) <= 4

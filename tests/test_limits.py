@@ -1,10 +1,9 @@
 """Sizes and memory, judged before the work."""
 
 import resource
-import subprocess
-import sys
 
 import pytest
+from processes import run_python
 
 from convfilter.errors import ReadError, SizeError
 from convfilter.picture import limits
@@ -42,8 +41,7 @@ def test_limit_of_the_process_counts():
         "resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))\n"
         "print(available_memory())"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert 0 < int(done.stdout) < 2**30
+    assert 0 < int(run_python(script)) < 2**30
     assert resource.getrlimit(resource.RLIMIT_AS)[0] != 2**30
 
 

@@ -49,6 +49,17 @@ def test_floats_survive_in_tiff_beyond_their_range(tmp_path, shape):
     np.testing.assert_array_equal(picture.pixels, pixels)
 
 
+@pytest.mark.parametrize("channels", [2, 4])
+def test_transparency_in_bmp(tmp_path, channels):
+    pixels = noise((5, 7, channels))
+    picture = rewritten(pixels, tmp_path / "a.bmp")
+    assert picture.alpha
+    np.testing.assert_array_equal(picture.pixels[:, :, -1], pixels[:, :, -1])
+    np.testing.assert_array_equal(
+        picture.pixels[:, :, :3], pixels[:, :, :3] if channels == 4 else pixels[:, :, [0] * 3]
+    )
+
+
 @pytest.mark.parametrize("shape", [(13, 17), (13, 17, 3)])
 @pytest.mark.parametrize("suffix", ["bmp", "ppm", "tga", "sgi", "pcx"])
 def test_old_formats_hold_eight_bits(tmp_path, suffix, shape):

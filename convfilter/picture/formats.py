@@ -57,7 +57,7 @@ FORMATS: tuple[Format, ...] = (
     Format("GIF", (".gif",), alpha=True, frames="animation", max_side=65535),
     Format("AVIF", (".avif",), alpha=True, frames="animation", max_side=65536),
     Format("JPEG2000", (".jp2", ".j2k", ".j2c", ".jpx", ".jpf"), ("uint8", "uint16"), alpha=True),
-    Format("BMP", (".bmp", ".dib")),
+    Format("BMP", (".bmp", ".dib"), alpha=True),
     Format("PNM", (".pnm", ".ppm"), ("uint8", "uint16")),
     Format("PGM", (".pgm",), ("uint8", "uint16"), models=("gray",)),
     Format("PAM", (".pam",), ("uint8", "uint16"), alpha=True),

@@ -263,6 +263,10 @@ def _encode(file: BinaryIO, fmt: Format, picture: Picture, options: WriteOptions
             from convfilter.picture.gif_write import write_gif
 
             write_gif(file, picture)
+        case "BMP" if picture.alpha:
+            from convfilter.picture.bmp_write import write_bmp_alpha
+
+            write_bmp_alpha(file, picture)
         case _:
             from convfilter.picture.pillow_write import write_pillow
 
