@@ -231,7 +231,7 @@ def _fourier() -> list[Job]:
 
 
 def _boxes() -> list[Job]:
-    return [_box(3, 5), _box(10, 4), _box(1, 90)]
+    return [_box(3, 5), _box(10, 4), _box(1, 90), _box(21, 19), _box(300, 260)]
 
 
 def _multirate() -> list[Job]:
