@@ -383,6 +383,7 @@ def _run_stages(image: Image, stages: Sequence[Stage], keywords: PoolKeywords) -
         stages,
         pixels.shape,
         pixels.dtype,
+        out_dtype=dtype,
         alpha=keywords.get("alpha", False),
         gray=keywords.get("gray", False),
         algorithm=keywords.get("algorithm"),

@@ -123,7 +123,7 @@ def filter_file(source: str, destination: str, options: Options) -> Report:
     with _timed(seconds, "read"):
         picture = read(source, options.read)
     with _timed(seconds, "plan"):
-        plans = _plans(stages, picture, options)
+        plans = _plans(stages, picture, target, options)
         outline = _outline(picture, plans, options)
         target = check(target, outline, options.write)
     with _timed(seconds, "run"):
@@ -161,7 +161,7 @@ def _is_same_file(source: str, destination: str) -> bool:
         return False
 
 
-def _plans(stages: Sequence[Stage], picture: Picture, options: Options) -> list[Plan]:
+def _plans(stages: Sequence[Stage], picture: Picture, target: Target, options: Options) -> list[Plan]:
     """Plan each frame; frames of one size share a plan."""
     if options.gray and picture.model == "cmyk":
         raise PictureError("a CMYK picture has no luminance; convert it to RGB first, or leave out --gray")
@@ -170,7 +170,13 @@ def _plans(stages: Sequence[Stage], picture: Picture, options: Options) -> list[
         shape, dtype = frame.pixels.shape, frame.pixels.dtype
         if shape not in plans:
             plans[shape] = plan_stack(
-                stages, shape, dtype, alpha=picture.alpha, gray=options.gray, algorithm=options.algorithm
+                stages,
+                shape,
+                dtype,
+                out_dtype=target.store_dtype(dtype),
+                alpha=picture.alpha,
+                gray=options.gray,
+                algorithm=options.algorithm,
             )
     return [plans[frame.pixels.shape] for frame in picture.frames]
 

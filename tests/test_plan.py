@@ -317,6 +317,16 @@ def test_large_gains_are_summed_in_double_precision():
     assert precisions == ["float32", "float64"]
 
 
+@pytest.mark.parametrize(("stages", "out_dtype"), [(1, np.float32), (1, np.uint16), (2, np.uint8)])
+def test_a_finer_result_is_computed_as_finely(stages, out_dtype):
+    blur = Stage(Correlation(kernels.gaussian(20, 20)))
+    coarse, fine = (
+        plan_stack([blur] * count, (300, 300, 3), np.uint8, out_dtype=dtype).stages[0].rates[0].up.shape[1]
+        for count, dtype in ((1, np.uint8), (stages, out_dtype))
+    )
+    assert fine > coarse
+
+
 @pytest.mark.parametrize(("dtype", "full"), [(np.uint8, 255), (np.uint16, 65535), (np.float32, 1)])
 def test_full_scale(dtype, full):
     assert full_scale(dtype) == full

@@ -109,6 +109,7 @@ def plan_stack(
     shape: tuple[int, ...],
     dtype: npt.DTypeLike,
     *,
+    out_dtype: npt.DTypeLike | None = None,
     alpha: bool = False,
     gray: bool = False,
     algorithm: str | None = None,
@@ -123,6 +124,8 @@ def plan_stack(
         Each at least 1.
     dtype : uint8, uint16 or float32
         Sample type of the input.
+    out_dtype : dtype, optional
+        Sample type of the result, by default the input's.
     alpha : bool
         Whether the last channel is alpha.
     gray : bool
@@ -150,8 +153,10 @@ def plan_stack(
         prefix = f"stage {number + 1} ({stage.name}): " if len(stages) > 1 else ""
         first = number == 0
         incoming = sample_type if first else np.dtype(np.float32)
+        last = number == len(stages) - 1
+        result = np.dtype(out_dtype or sample_type) if last else np.dtype(np.float32)
         size = (rows, cols, channels)
-        task = Task.of(stage, size, incoming, alpha=alpha, gray=gray and first, prefix=prefix)
+        task = Task.of(stage, size, incoming, result=result, alpha=alpha, gray=gray and first, prefix=prefix)
         plans.append(plan_stage(task, algorithm, prefix))
         rows, cols = task.rows.output, task.cols.output
     return Plan(tuple(plans), tuple(shape), sample_type, alpha, gray)

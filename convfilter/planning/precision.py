@@ -19,8 +19,8 @@ _SINGLE_WHOLE = 2.0**24
 #: 8 bits (99.9 % of the samples equal), 0.02 at 16 bits (95 %).
 _SINGLE_LEVELS = {"uint8": 2.0**12, "uint16": 2.0**17}
 #: A float32 transform spreads the rounding of the brightest sample over its tile: less room.
-_SINGLE_TRANSFORM_LEVELS = {"uint8": 2.0**9, "uint16": 0.0}
-#: float32 images are summed in float64 beyond this many taps, to stay within 2e-6 of sum |w||x|.
+_SINGLE_TRANSFORM_LEVELS = {"uint8": 2.0**9, "uint16": 0.0, "float32": 0.0}
+#: For real results sums are kept in float64 beyond this many taps, to stay within 2e-6 of sum |w||x|.
 _SINGLE_TAPS = 256
 #: Weights beyond these magnitudes leave float32's range, or its precision, when they meet samples.
 _SINGLE_RANGE = (1e-25, 1e25)
@@ -42,15 +42,14 @@ def _fits_single(task: Task, algorithm: str) -> bool:
         return task.dtype.name != "uint16" or not task.alpha
     if not _weights_fit(task):
         return False
-    if task.dtype.kind == "f":
-        taps = sum(kernel.shape) if algorithm == "separable" else prod(kernel.shape)
-        few = algorithm == "multirate" or taps <= _SINGLE_TAPS
-        return isinstance(operator, Correlation) and algorithm != "fourier" and few
     if algorithm == "fourier":
-        return task.gain * task.largest_term <= _SINGLE_TRANSFORM_LEVELS[task.dtype.name]
+        return task.gain * task.largest_term <= _SINGLE_TRANSFORM_LEVELS[task.accuracy]
     if task.is_exact:
         return not task.alpha and _exact_in_single(task)
-    return task.gain * full_scale(task.dtype) <= _SINGLE_LEVELS[task.dtype.name]
+    if task.accuracy == "float32":
+        taps = sum(kernel.shape) if algorithm == "separable" else prod(kernel.shape)
+        return isinstance(operator, Correlation) and (algorithm == "multirate" or taps <= _SINGLE_TAPS)
+    return task.gain * full_scale(task.accuracy) <= _SINGLE_LEVELS[task.accuracy]
 
 
 def _exact_in_single(task: Task) -> bool:
@@ -75,13 +74,13 @@ def _weights_fit(task: Task) -> bool:
 
 def unseen(task: Task) -> float:
     """Return how much of the kernel's numerators, in magnitude, may be left out."""
-    if task.dtype.kind == "f":
+    if task.accuracy == "float32":
         return UNSEEN_SHARE * task.kernel.absolute_sum
     if task.gives_whole_numbers:
         return 0.25 / task.largest_term
     if task.is_exact or task.alpha or task.stage.map == "stretch":
         return 0.0
-    levels = UNSEEN_LEVELS[task.dtype.name] / full_scale(task.dtype)
+    levels = UNSEEN_LEVELS[task.accuracy] / full_scale(task.accuracy)
     return levels * abs(task.kernel.divisor) / abs(task.scale) if task.scale else 0.0
 
 
@@ -91,6 +90,6 @@ def quality(task: Task) -> Quality:
     amplified = abs(task.scale) > 1 or task.stage.map == "stretch"
     if isinstance(operator, UnsharpMask):
         amplified = amplified or abs(operator.amount) > 1 or operator.threshold > 0
-    if amplified or task.alpha or task.dtype.kind == "f":
+    if amplified or task.alpha or task.accuracy == "float32":
         return FINEST
-    return COARSE if task.dtype == np.uint8 else FINE
+    return COARSE if task.accuracy == "uint8" else FINE

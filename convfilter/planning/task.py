@@ -39,6 +39,8 @@ class Task:
         leaves their range before the result does.
     scale : float
         What is left of the stage's scale.
+    dtype, result : numpy.dtype
+        Sample types of the picture, and of what comes out: float32 before another stage.
     """
 
     stage: Stage
@@ -48,6 +50,7 @@ class Task:
     cols: AxisPlan
     channels: int
     dtype: np.dtype[np.generic]
+    result: np.dtype[np.generic]
     alpha: bool
     gray: bool
 
@@ -58,6 +61,7 @@ class Task:
         shape: tuple[int, int, int],
         dtype: np.dtype[np.generic],
         *,
+        result: np.dtype[np.generic] | None = None,
         alpha: bool = False,
         gray: bool = False,
         prefix: str = "",
@@ -75,7 +79,12 @@ class Task:
         rows, cols = (plan_axis(stage, axis, shape[axis], kernel.shape[axis], prefix) for axis in (0, 1))
         if isinstance(stage.operator, Pooling):
             require_real_cells(rows, cols, prefix)
-        return cls(stage, kernel, scale, rows, cols, shape[2], dtype, alpha, gray)
+        return cls(stage, kernel, scale, rows, cols, shape[2], dtype, result or dtype, alpha, gray)
+
+    @property
+    def accuracy(self) -> str:
+        """The finer of both sample types: what comes out is as accurate as results of that type must be."""
+        return max((self.dtype.name, self.result.name), key=("uint8", "uint16", "float32").index)
 
     @property
     def is_linear(self) -> bool:
