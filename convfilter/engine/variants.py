@@ -12,7 +12,7 @@ from convfilter.engine import algorithms, box, finish, passes, png_filters, tile
 from convfilter.engine.native import Loop
 
 _TYPES: dict[str, tuple[type[np.generic], ...]] = {
-    "S": (np.uint8, np.uint16, np.float32),
+    "S": (np.uint8, np.uint16, np.float32, np.float64),
     "A": (np.float32, np.float64),
     "R": (np.float32, np.float64),
     "B": (np.uint8,),
@@ -42,6 +42,8 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
         return False
     if loop.function == "store_real" and not real_target:
         return False
-    if loop.function == "box_rows" and types["S"] == np.float32:
+    if loop.function == "box_rows" and types["S"] in (np.float32, np.float64):
+        return False
+    if types.get("S") == np.float64 and types.get("A") != np.float64:  # only sums are loaded from float64
         return False
     return not (types.get("A") == np.float64 and types.get("R") == np.float32)
