@@ -9,12 +9,9 @@ import pytest
 
 from convfilter.engine import variants
 
-#: Stands for the content of an array that a loop only works in.
-SCRATCH = object()
-
 
 class Case(NamedTuple):
-    """Arguments of a loop, and what it should give: by position, the content of the arrays it writes."""
+    """Arguments of a loop, and what it should give: by position, the content of the arrays it writes (None: any)."""
 
     arguments: list[Any]
     written: dict[int, Any]
@@ -188,86 +185,98 @@ def run_right(rng, A):
         yield Case([tile.ravel(), pitch, rows, window, step, channels, out, out_pitch, cols], {6: expected})
 
 
-def box_rows(rng, R, S):
-    """Windows of both kinds (added one by one, or run), margins, padding, ties, strides."""
-    for window, step, channels, divide in [((3, 3), (1, 1), 3, 0), ((2, 11), (2, 1), 1, 1), ((4, 5), (1, 2), 2, 1)]:
-        height, width, constant = 9, 14, 7
-        image = samples(rng, (height, width, channels), S)
-        rows = np.array([-1, 0, *range(height), height - 1])
-        cols = np.array([-1, 2, *range(width), -1, 0])
-        padded = np.full((rows.size, cols.size, channels), constant, np.int64)
-        inside = np.ix_(rows >= 0, cols >= 0)
-        padded[inside] = image[rows[rows >= 0]][:, cols[cols >= 0]]
-        windows = np.lib.stride_tricks.sliding_window_view(padded, window, axis=(0, 1)).sum(axis=(-1, -2))
-        sums = windows[:: step[0], :: step[1]]
-        count, out_cols = sums.shape[:2]
-        area = window[0] * window[1]
-        factor = float(area) if divide else float(R(1 / area))
-        means = sums.astype(R) / R(factor) if divide else sums.astype(R) * R(factor)
-        start, out_pitch = 2, out_cols * channels + 1
+def box_rows(rng, S, R):
+    for channels, window, step, run, factor in [
+        (1, (3, 1), (1, 1), (0, 0), 1 / 3),
+        (3, (2, 2), (1, 1), (2, 6), 1 / 4),
+        (2, (3, 3), (2, 1), (1, 7), 1 / 9),
+        (1, (1, 8), (1, 1), (0, 20), 8.0),
+        (3, (4, 9), (3, 1), (3, 5), 36.0),
+        (2, (2, 5), (1, 3), (1, 4), 10.0),
+        (1, (5, 3), (6, 5), (0, 0), 15.0),
+    ]:
+        height, width, padding = 8, 20, 7
+        source = samples(rng, (height, width, channels), S)
+        count, out_cols = 3, 4
+        rows = rng.integers(-1, height, (count - 1) * step[0] + window[0])
+        cols = rng.integers(-1, width, max((out_cols - 1) * step[1] + window[1], sum(run)))
+        cols[run[0] : sum(run)] = np.arange(run[1])
+        padded = np.full((height + 1, width + 1, channels), padding, np.int64)
+        padded[:-1, :-1] = source  # index -1 is then the padding
+        windows = np.lib.stride_tricks.sliding_window_view(padded[rows][:, cols], window, axis=(0, 1))
+        means = windows[:: step[0], :: step[1]].sum(axis=(-1, -2))[:, :out_cols] / (window[0] * window[1])
+        start, out_pitch = 2, out_cols * channels + 3
         expected = unset(start + count * out_pitch, S)
         out = expected.copy()
-        expected[start:].reshape(count, out_pitch)[:, :-1] = np.rint(means).reshape(count, -1)
+        expected[start:].reshape(count, -1)[:, : out_cols * channels] = np.rint(means).reshape(count, -1)
+        sizes = width * channels, cols.size * channels, out_cols * channels
+        total, margins, sums = (unset(size, np.int32) for size in sizes)
         yield Case(
             [
-                image.ravel(), width * channels, rows, window[0], step[0], constant,
-                unset(width * channels, np.int32), width * channels,
-                cols, cols.size, 2, width, channels, unset(cols.size * channels, np.int32),
-                window[1], step[1], unset(out_cols * channels, np.int32), out_cols,
-                unset(out_cols * channels, R), factor, divide, out, start, out_pitch, count,
+                source.ravel(), width * channels, rows, window[0], step[0], padding, total, total.size,
+                cols, cols.size, *run, channels, margins, window[1], step[1], sums, out_cols,
+                unset(sums.size, R), factor, int(factor >= 1), out, start, out_pitch, count,
             ],
-            {6: SCRATCH, 13: SCRATCH, 16: SCRATCH, 18: SCRATCH, 21: expected},
+            {6: None, 13: None, 16: None, 18: None, 21: expected},
         )  # fmt: skip
 
 
-# PNG filters ---------------------------------------------------------------------
+# png_filters -------------------------------------------------------------------
 
 
-def predicted(kind, left, above, corner):
-    """Return what a PNG filter predicts of a byte, from the text of the standard."""
-    if kind == 4:
-        estimate = left + above - corner
-        return min((left, above, corner), key=lambda near: abs(estimate - near))
-    return (0, left, above, (left + above) // 2)[kind]
+def predicted(kind, image, distance):
+    """Predict each byte below the first row as PNG's filters do (third edition, section 9)."""
+    image = image.astype(int)
+    a = np.zeros_like(image[1:])
+    a[:, distance:] = image[1:, :-distance]
+    b = image[:-1]
+    c = np.zeros_like(b)
+    c[:, distance:] = b[:, :-distance]
+    if kind < 4:
+        return [np.zeros_like(a), a, b, (a + b) // 2][kind]
+    p = a + b - c
+    pa, pb, pc = abs(p - a), abs(p - b), abs(p - c)
+    return np.where((pa <= pb) & (pa <= pc), a, np.where(pb <= pc, b, c))
 
 
-def filtered(image, kinds, distance):
-    """Filter rows of bytes, the row above the first included, each by its kind."""
-    lines = []
-    for y, kind in enumerate(kinds, start=1):
-        line = [kind]
-        for x, byte in enumerate(image[y]):
-            left, corner = (image[y][x - distance], image[y - 1][x - distance]) if x >= distance else (0, 0)
-            line.append((int(byte) - predicted(kind, int(left), int(image[y - 1][x]), int(corner))) % 256)
-        lines.append(line)
-    return np.array(lines, np.uint8)
+def png_image(rng, distance):
+    """Make rows of which the five filters suit different ones."""
+    image = rng.integers(0, 256, (11, 6 * distance))
+    image[3:5] = rng.integers(0, 9, (2, 6 * distance))
+    image[5:7] = np.arange(6 * distance) * 3
+    image[9:11] = image[8] + np.arange(6 * distance) // 5
+    return image.astype(np.uint8)
 
 
 def apply_filters(rng, B):
-    for rows, length, distance, group in [(5, 12, 3, 2), (3, 7, 1, 0), (4, 8, 4, 1)]:
-        image = np.cumsum(rng.integers(-3, 4, (rows + 1, length)), axis=1).astype(B)
-        kinds = [2] * rows
-        for first in range(0, rows if group else 0, group or 1):
+    for distance, group in [(1, 0), (3, 0), (1, 1), (2, 1), (4, 3), (3, 100)]:
+        image = png_image(rng, distance)
+        rows, length = image.shape[0] - 1, image.shape[1]
+        filtered = np.array([image[1:] - predicted(kind, image, distance) for kind in range(4)]).astype(np.uint8)
+        sizes = np.minimum(filtered, 256 - filtered.astype(int))[..., distance:].sum(axis=2)
+        expected = np.empty((rows, length + 1), np.uint8)
+        for first in range(0, rows, group or rows):
             middle = min(first + group // 2, rows - 1)
-            pair = image[middle : middle + 2]
-            spread = [filtered(pair, [kind], distance)[0, 1:].astype(int) for kind in range(4)]
-            # Pixels at the left edge have no neighbour, and are not counted.
-            sums = [int(np.minimum(line, 256 - line)[distance:].sum()) for line in spread]
-            best = min((2, 3, 1, 0), key=lambda kind: sums[kind])
-            kinds[first : first + group] = [best] * len(kinds[first : first + group])
-        out = unset(rows * (length + 1), B)
-        yield Case([image.ravel(), rows, length, distance, group, out], {5: filtered(image, kinds, distance)})
+            kind = min((2, 3, 1, 0), key=lambda each: sizes[each, middle]) if group else 2
+            some = slice(first, first + (group or rows))
+            expected[some, 0], expected[some, 1:] = kind, filtered[kind, some]
+        out = unset(expected.size, B)
+        yield Case([image.ravel(), rows, length, distance, group, out], {5: expected})
 
 
 def undo_filters(rng, B):
-    for rows, length, distance in [(5, 12, 3), (5, 7, 1), (5, 8, 4)]:
-        image = rng.integers(0, 256, (rows + 1, length)).astype(B)
-        data = filtered(image, [0, 1, 2, 3, 4], distance)
+    for distance, wrong in [(1, None), (3, None), (4, None), (2, 0), (3, 7)]:
+        image = png_image(rng, distance)
+        rows, length = image.shape[0] - 1, image.shape[1]
+        kinds = np.arange(rows) % 5
+        predictions = np.array([predicted(kind, image, distance)[row] for row, kind in enumerate(kinds)])
+        data = np.column_stack([kinds, image[1:] - predictions]).astype(np.uint8)
+        if wrong is not None:
+            data[wrong, 0] = 5
+        done = rows if wrong is None else wrong
+        expected = np.where(np.arange(rows + 1)[:, np.newaxis] <= done, image, 77).astype(np.uint8)
         out = np.concatenate([image[0], unset(rows * length, B)])
-        yield Case([data.ravel(), rows, length, distance, out], {4: image}, rows)
-        data[2, 0] = 5
-        broken = np.concatenate([image[:3].ravel(), unset((rows - 2) * length, B)])
-        yield Case([data.ravel(), rows, length, distance, out], {4: broken}, 2)
+        yield Case([data.ravel(), rows, length, distance, out], {4: expected}, done)
 
 
 # store -------------------------------------------------------------------------
@@ -394,7 +403,7 @@ def test_a_loop_gives_what_numpy_gives(run, loop, kinds):
         for place, value in enumerate(case.arguments):
             if isinstance(value, np.ndarray):  # arrays that are not to be written stay as they were
                 expected = case.written.get(place, value)
-                if expected is SCRATCH:
+                if expected is None:
                     continue
                 np.testing.assert_array_equal(arguments[place], np.ravel(expected), err_msg=f"argument {place}")
 
