@@ -18,7 +18,15 @@ from convfilter.engine.passes import Taps, Target, Window, maxima, weighted_sums
 from convfilter.engine.tiles import Columns, Samples, Scratch, Source, columns_for, distinct_rows
 from convfilter.filters.kernels import Weights
 from convfilter.filters.stage import Gradient, Pooling
-from convfilter.planning.plan import TAP_ROWS, TILE_SAMPLES, VECTOR, StagePlan
+from convfilter.planning.plan import (
+    BOX_STEP_ROWS,
+    BOX_STEP_SAMPLES,
+    TAP_ROWS,
+    StagePlan,
+    band_cols,
+    part_cols,
+    tile_cols,
+)
 
 MAGNITUDE = Loop("gradient", "magnitude", "A* i8* i8 i8 i8 A A i8 A* i8 i8")
 RUN_DOWN = Loop("box", "run_down", "A* A* A* i8 i8 i8 A* i8 i8")
@@ -58,8 +66,8 @@ class Work:
 
     @property
     def tile_cols(self) -> int:
-        """Output columns of one tile: whole vectors of samples, so that only the last tile has a tail."""
-        return max(VECTOR, TILE_SAMPLES // self.source.channels // VECTOR * VECTOR)
+        """Output columns of one tile."""
+        return tile_cols(self.plan.cols, self.source.channels)
 
     def rows_for(self, top: int, bottom: int, first_tap: int, last_tap: int) -> tuple[Indices, Indices]:
         """Return the source rows that some taps of some outputs need, and a table of their places.
@@ -70,11 +78,11 @@ class Work:
         places = np.arange(top, bottom)[:, np.newaxis] * axis.stride + np.arange(first_tap, last_tap) * axis.dilation
         return distinct_rows(self.row_index[places], axis.input)
 
-    def tiles(self) -> Iterator[tuple[int, int]]:
-        """Cut the output's width: pairs of first and last-plus-one column."""
-        width = self.plan.cols.output
-        for left in range(0, width, self.tile_cols):
-            yield left, min(left + self.tile_cols, width)
+    def tiles(self, first: int = 0, last: int | None = None) -> Iterator[tuple[int, int]]:
+        """Cut the output's width, or a part of it: pairs of first and last-plus-one column."""
+        last = self.plan.cols.output if last is None else last
+        for left in range(first, last, self.tile_cols):
+            yield left, min(left + self.tile_cols, last)
 
     def window(self, taps: Taps, rows: int) -> Window:
         """Return the window of a kernel (or of some ``rows`` of it) that slides down with the output rows."""
@@ -166,34 +174,52 @@ class _MaximumPasses:
 
 
 def _two_passes(work: Work, scratch: Scratch, passes: Sequence[_Passes], tap_rows: int = TAP_ROWS) -> Block:
-    """Go down all columns of a block, in tiles that stay in cache, then along its rows; the results are added."""
-    channels, taps = work.source.channels, work.plan.rows.kernel
-    columns = columns_for(work.plan.cols, work.col_index, 0, work.plan.cols.output)
-    pitch = columns.count * channels
-    parts = [
-        (left, columns.part(left, min(left + work.tile_cols, columns.count)))
-        for left in range(0, columns.count, work.tile_cols)
+    """Go down the columns of a block, then along its rows, band by band; the results are added."""
+    bands = [
+        _Band(work, left, min(left + width, work.plan.cols.output))
+        for width in (band_cols(work.plan.cols, work.source.channels),)
+        for left in range(0, work.plan.cols.output, width)
     ]
-    col = columns.tap_offset * channels
+    taps = work.plan.rows.kernel
 
     def block(top: int, bottom: int) -> Sums:
         height = bottom - top
-        between = [scratch.get(f"between {number}", height * pitch) for number in range(len(passes))]
-        for number, first in enumerate(range(0, taps, tap_rows)):
-            rows, table = work.rows_for(top, bottom, first, min(first + tap_rows, taps))
-            for left, part in parts:
-                tile, length = work.source.load(scratch, "tile", rows, part)
-                for one, buffer in zip(passes, between, strict=True):
-                    one.down(tile, table * length, number, Target(buffer, left * channels, pitch, height, length))
-        lines = np.arange(height)[:, np.newaxis] * pitch
-        for left, right in work.tiles():
-            region = Region(top, bottom, left, right)
-            target = work.sums(scratch, region)
-            for number, (one, buffer) in enumerate(zip(passes, between, strict=True)):
-                one.along(buffer, lines + left * channels, col, target, number > 0)
-            yield region, target.buffer, target.pitch
+        for band in bands:
+            between = [scratch.get(f"between {number}", height * band.pitch) for number in range(len(passes))]
+            for number, first in enumerate(range(0, taps, tap_rows)):
+                rows, table = work.rows_for(top, bottom, first, min(first + tap_rows, taps))
+                for start, part in band.parts:
+                    tile, length = work.source.load(scratch, "tile", rows, part)
+                    for one, buffer in zip(passes, between, strict=True):
+                        one.down(tile, table * length, number, Target(buffer, start, band.pitch, height, length))
+            lines = np.arange(height)[:, np.newaxis] * band.pitch
+            for left, right in work.tiles(band.left, band.right):
+                region = Region(top, bottom, left, right)
+                target = work.sums(scratch, region)
+                offsets = lines + (left - band.left) * work.source.channels
+                for number, (one, buffer) in enumerate(zip(passes, between, strict=True)):
+                    one.along(buffer, offsets, band.col, target, number > 0)
+                yield region, target.buffer, target.pitch
 
     return block
+
+
+class _Band:
+    """A band of output columns, and the source columns that it touches, in parts that stay in cache.
+
+    Each part starts at a sample of a row that is ``pitch`` samples long.
+    """
+
+    def __init__(self, work: Work, left: int, right: int) -> None:
+        channels = work.source.channels
+        columns = columns_for(work.plan.cols, work.col_index, left, right)
+        self.left, self.right, self.pitch = left, right, columns.count * channels
+        self.col = columns.tap_offset * channels
+        width = part_cols(channels)
+        self.parts = [
+            (first * channels, columns.part(first, min(first + width, columns.count)))
+            for first in range(0, columns.count, width)
+        ]
 
 
 def gradient(work: Work, scratch: Scratch) -> Block:
@@ -220,10 +246,6 @@ def gradient(work: Work, scratch: Scratch) -> Block:
     return block
 
 
-#: Output rows that a running sum moves down between two passes along the rows.
-_BOX_STEP_ROWS = 16
-
-
 def box(work: Work, scratch: Scratch) -> Block:
     """Sum a window of ones by running sums, down the columns and along the rows."""
     columns = unordered_columns(work)
@@ -234,9 +256,10 @@ def _running_sums(work: Work, scratch: Scratch, columns: Columns, top: int, bott
     rows_axis, cols_axis, channels = work.plan.rows, work.plan.cols, work.source.channels
     run_down, run_right = RUN_DOWN.variant(A=scratch.dtype), RUN_RIGHT.variant(A=scratch.dtype)
     pitch = columns.count * channels
+    step = max(1, min(BOX_STEP_ROWS, BOX_STEP_SAMPLES // pitch) // rows_axis.stride)
     total = _first_window(work, scratch, columns, top)
-    for first in range(top, bottom, _BOX_STEP_ROWS):
-        last = min(first + _BOX_STEP_ROWS, bottom)
+    for first in range(top, bottom, step):
+        last = min(first + step, bottom)
         between = scratch.get("between", (last - first) * pitch)
         moved = last - first
         if first == top:
@@ -269,8 +292,9 @@ def _first_window(work: Work, scratch: Scratch, columns: Columns, top: int) -> S
     total = Target(scratch.get("total", length), 0, length, 1, length)
     total.clear()
     start = top * work.plan.rows.stride
-    for first in range(start, start + work.plan.rows.kernel, _BOX_STEP_ROWS):
-        rows = work.row_index[first : min(first + _BOX_STEP_ROWS, start + work.plan.rows.kernel)]
+    step = max(1, min(BOX_STEP_ROWS, BOX_STEP_SAMPLES // length))
+    for first in range(start, start + work.plan.rows.kernel, step):
+        rows = work.row_index[first : min(first + step, start + work.plan.rows.kernel)]
         tile, pitch = work.source.load(scratch, "tile", rows, columns)
         row_offset = np.arange(rows.size)[np.newaxis] * pitch
         weighted_sums(tile, row_offset, Taps.down(np.ones(rows.size)), total, add=True)

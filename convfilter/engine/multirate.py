@@ -18,8 +18,9 @@ from convfilter.filters.multirate import Rates
 from convfilter.planning import AxisPlan
 from convfilter.planning.plan import VECTOR
 
-#: Kept rows of one block of work.
+#: Kept rows of one block of work, and their samples, at most.
 _BLOCK_KEPT_ROWS = 16
+_BLOCK_KEPT_SAMPLES = 2**19
 #: Samples of a tile of source rows: it fits a core's L2 cache.
 _TILE_SAMPLES = 2**18
 _TILE_COLS = (128, 2048)
@@ -137,8 +138,9 @@ def _keep_rows(work: Work, kept: Kept, threads: int) -> Samples:
 
         return cross
 
-    run_blocks(cut(kept.count + 2 * rates.middle_reach, _BLOCK_KEPT_ROWS), make_lower, threads)
-    run_blocks(cut(kept.count, _BLOCK_KEPT_ROWS), make_cross, threads)
+    block_rows = max(1, min(_BLOCK_KEPT_ROWS, _BLOCK_KEPT_SAMPLES // max(pitch, out_pitch)))
+    run_blocks(cut(kept.count + 2 * rates.middle_reach, block_rows), make_lower, threads)
+    run_blocks(cut(kept.count, block_rows), make_cross, threads)
     return result
 
 

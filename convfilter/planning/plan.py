@@ -29,11 +29,16 @@ from convfilter.planning.ways import (
     transform_sides,
 )
 
-#: Rows of one block of work, columns (in samples) of one tile: their scratch fits a core's L2 cache.
+#: Source rows of one block of work, and samples of a row of one tile: their scratch fits a core's L2 cache.
 BLOCK_ROWS = 64
 TILE_SAMPLES = 2112
 #: Columns of a tile are a multiple of this, so that its rows are whole vectors of any width.
 VECTOR = 64
+#: Samples of a row of what lies between two passes: wider pictures are done band by band.
+BAND_SAMPLES = 2**15
+#: Source rows that running sums move down between two passes along the rows, and their samples, at most.
+BOX_STEP_ROWS = 16
+BOX_STEP_SAMPLES = 2**19
 #: Kernel rows that are loaded at a time: bounds the scratch of very tall kernels.
 TAP_ROWS = 256
 
@@ -195,6 +200,22 @@ def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> St
     return replace(plan, scratch_bytes=_scratch_bytes(plan))
 
 
+def part_cols(channels: int) -> int:
+    """Return how many source columns are loaded at a time: whole vectors, so that only the last have a tail."""
+    return max(VECTOR, TILE_SAMPLES // channels // VECTOR * VECTOR)
+
+
+def tile_cols(axis: AxisPlan, channels: int) -> int:
+    """Return the output columns of one tile, which holds ``stride`` source columns for each."""
+    wanted = max(1, TILE_SAMPLES // (channels * axis.stride))
+    return wanted // VECTOR * VECTOR or wanted
+
+
+def band_cols(axis: AxisPlan, channels: int) -> int:
+    """Return the output columns that are done at a time between two passes."""
+    return max(1, BAND_SAMPLES // (channels * min(axis.stride, axis.kernel)))
+
+
 def for_any_numbers(plan: StagePlan) -> StagePlan:
     """Return a plan that sums tap by tap, so that what is infinite or not a number stays in its windows."""
     if plan.algorithm not in ("multirate", "fourier"):
@@ -214,7 +235,8 @@ def _block_rows(task: Task, algorithm: Algorithm) -> int:
         return max(BLOCK_ROWS, 2 * -(-task.rows.kernel // task.rows.stride))
     if algorithm == "fourier":
         return max(1, (_sides(task)[0] - task.rows.span) // task.rows.stride)
-    return BLOCK_ROWS
+    # Four rows at a time share what they read.
+    return max(4, BLOCK_ROWS // task.rows.stride)
 
 
 def _sides(task: Task) -> tuple[int, int]:
@@ -229,13 +251,18 @@ def _scratch_bytes(plan: StagePlan) -> int:
     if plan.algorithm == "fourier":
         kept = plan.block_rows * max(1, (plan.sides[1] - cols.span) // cols.stride) * channels
         return itemsize * (plan.sides[0] * plan.sides[1] * TRANSFORM_PLANES + kept)
-    block = min(BLOCK_ROWS, rows.output)
-    tile_cols = min(max(VECTOR, TILE_SAMPLES // channels), cols.output)
+    if plan.algorithm == "box":
+        # Rows that enter, rows that leave, and what lies between the passes; the running sums.
+        samples = cols.padded * channels
+        return itemsize * samples * (3 * max(1, min(BOX_STEP_ROWS, BOX_STEP_SAMPLES // samples)) + 2)
+    block = min(plan.block_rows, rows.output)
+    tile = min(tile_cols(cols, channels), cols.output)
     tap_rows = plan.kernel.shape[0] if isinstance(plan.stage.operator, Pooling) else TAP_ROWS
     loaded_rows = min((block - 1) * rows.stride + min(rows.span, tap_rows * rows.dilation) + 1, rows.input + 1)
-    sums = block * tile_cols * channels
+    sums = block * tile * channels
     if plan.algorithm in ("direct", "gradient"):
-        return itemsize * (loaded_rows * (tile_cols * cols.stride + cols.span) * channels + sums)
-    across = (cols.output * min(cols.stride, cols.kernel) + cols.span) * channels
+        return itemsize * (loaded_rows * (tile * cols.stride + cols.span) * channels + sums)
+    band = min(band_cols(cols, channels), cols.output)
+    across = (band * min(cols.stride, cols.kernel) + cols.span) * channels
     between = block * across * max(1, len(plan.products))
-    return itemsize * (loaded_rows * min(max(TILE_SAMPLES, VECTOR * channels), across) + between + sums)
+    return itemsize * (loaded_rows * min(part_cols(channels) * channels, across) + between + sums)

@@ -20,6 +20,8 @@ Algorithm = Literal["direct", "separable", "lowrank", "box", "multirate", "fouri
 
 #: A transform takes about this many multiply-adds for each sample and each doubling of its size.
 _TRANSFORM_STEP = 60.0
+#: Rows with more samples than this cannot be kept between the multirate passes in little memory.
+_MULTIRATE_SAMPLES = 2**18
 #: Padded pixels of a transform's side, at least.
 _TRANSFORM_SIDE = 256
 #: How many times the kernel's span a transform's side is, if memory allows.
@@ -78,7 +80,7 @@ def _can_run_sums(task: Task) -> bool:
 
 
 def _can_multirate(task: Task) -> bool:
-    return _sums(task) and any(_wide_axes(task))
+    return _sums(task) and any(_wide_axes(task)) and task.cols.output * task.channels <= _MULTIRATE_SAMPLES
 
 
 def _can_transform(task: Task) -> bool:
