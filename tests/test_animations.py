@@ -124,6 +124,14 @@ def test_structure_of_a_gif_is_walked():
     assert "truncated" in read(io.BytesIO(data[:-2]), ReadOptions(lenient=True)).notes[0]
 
 
+def test_frames_beyond_measure_are_refused(monkeypatch):
+    monkeypatch.setattr(gif, "MAX_FRAMES", 2)
+    data = io.BytesIO(gif_of(few_colours(1), few_colours(2), few_colours(3)))
+    for lenient in (False, True):
+        with pytest.raises(ReadError, match="more than 2 frames"):
+            read(data, ReadOptions(lenient=lenient))
+
+
 def frame(sequence, samples, left=0, top=0, dispose=0, blend=0, delay=(1, 10)):
     height, width = samples.shape[:2]
     control = struct.pack(">IIIIIHHBB", sequence, width, height, left, top, *delay, dispose, blend)

@@ -64,6 +64,17 @@ def test_mode_is_kept(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
+def test_extended_attributes_are_kept(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    try:
+        os.setxattr(path, "user.rating", b"5")
+    except OSError:
+        pytest.skip("the file system has no extended attributes")
+    put(path)
+    assert os.getxattr(path, "user.rating") == b"5"
+
+
 def test_new_file_has_the_usual_mode(tmp_path):
     put(tmp_path / "a")
     (tmp_path / "b").write_bytes(b"")

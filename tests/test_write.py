@@ -158,6 +158,19 @@ def test_background_is_seen_through(tmp_path):
     np.testing.assert_array_equal(picture.pixels, [[[0, 100, 255], [40, 80, 204], [200, 0, 0]]])
 
 
+def test_paths_and_arrays_will_do(tmp_path):
+    pixels = noise((4, 5, 3), np.uint16)
+    write(tmp_path / "a.png", pixels)
+    write(str(tmp_path / "b.tif"), read(tmp_path / "a.png"))
+    np.testing.assert_array_equal(read(tmp_path / "b.tif").pixels, pixels)
+    with pytest.raises(UsageError, match="suffix"):
+        write(tmp_path / "a.docx", pixels)
+    with pytest.raises(ValueError, match="float64"):
+        write(tmp_path / "a.png", pixels.astype(np.float64))
+    with pytest.raises(ValueError, match="1 to 4"):
+        write(tmp_path / "a.png", np.zeros((4, 4, 5), np.uint8))
+
+
 def test_frames_need_a_format(tmp_path):
     picture = Picture([Frame(noise((4, 4))), Frame(noise((4, 4)))], "gray")
     with pytest.raises(WriteError, match="--frame"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
+#: More than any animation has; walking through more would only take time.
+MAX_FRAMES = 65536
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
 _HAS_TABLE = 0x80
 
@@ -32,7 +34,8 @@ def damage(file: BinaryIO) -> str:
 def _walk(file: BinaryIO) -> str:
     head = file.read(13)
     file.seek(_table_bytes(head[10]), 1)
-    while True:
+    frames = 0
+    while frames <= MAX_FRAMES:
         kind = file.read(1)[0]
         if kind == _TRAILER:
             return ""
@@ -41,10 +44,12 @@ def _walk(file: BinaryIO) -> str:
         elif kind == _IMAGE:
             # A colour table, if there is one, then the size of the first codes.
             file.seek(_table_bytes(file.read(9)[8]) + 1, 1)
+            frames += 1
         else:
             return f"the GIF is damaged: unknown block {kind:#04x}"
         while length := file.read(1)[0]:
             file.seek(length, 1)
+    return f"the GIF has more than {MAX_FRAMES} frames"
 
 
 def _table_bytes(flags: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import struct
 import threading
 import warnings
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from convfilter.errors import ConvfilterError, ReadError
 from convfilter.picture import deep, formats, gif, limits
@@ -50,7 +51,6 @@ _CONVERSIONS = {
     **{"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB", "PA": "RGBA"},
     **{"I;16B": "I;16", "I;16L": "I;16", "I;16N": "I;16"},
 }
-_MAX_FRAMES = 65536
 _FRAME_HEADER_BYTES = 16
 _lenient_lock = threading.Lock()
 
@@ -105,12 +105,12 @@ def _deep(image: Any, file: BinaryIO, name: str, bits: int) -> Picture:
 def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions) -> Picture:
     notes = []
     if name == "GIF" and (problem := gif.damage(file)):
-        if not options.lenient:
+        if not options.lenient or "more than" in problem:
             raise ReadError(f"{problem}; --lenient decodes what is left")
         notes.append(problem)
     count = int(getattr(image, "n_frames", 1)) if name in _ANIMATED else 1
-    if count > _MAX_FRAMES:
-        raise ReadError(f"a {name} of more than {_MAX_FRAMES} frames cannot be read")
+    if count > gif.MAX_FRAMES:
+        raise ReadError(f"a {name} of more than {gif.MAX_FRAMES} frames cannot be read")
     wanted = list(range(count))
     if options.frame is not None:
         wanted = [chosen(wanted, options.frame)]
@@ -202,10 +202,16 @@ def _opened(file: BinaryIO) -> Any:
     if name in _PLUGINS:
         module, cls = _PLUGINS[name]
         return getattr(importlib.import_module(f"PIL.{module}"), cls)(file)
-    try:
-        return Image.open(file, formats=_OTHERS)
-    except UnidentifiedImageError as error:
-        raise ReadError("it is no picture of a known format") from error
+    Image.init()
+    for other in _OTHERS:
+        factory, accept = Image.OPEN[other]
+        if accept is None or accept(head[:16]) is True:
+            file.seek(0)
+            try:
+                return factory(file, "")
+            except (SyntaxError, IndexError, TypeError, struct.error):  # how Pillow's plugins say: not mine
+                continue
+    raise ReadError("it is no picture of a known format")
 
 
 @contextmanager

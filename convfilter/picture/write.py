@@ -176,23 +176,40 @@ def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -
     return target
 
 
-def write(target: Target, picture: Picture, options: WriteOptions = _DEFAULTS) -> None:
+def write(
+    target: Target | str | os.PathLike[str], picture: Picture | Pixels, options: WriteOptions = _DEFAULTS
+) -> None:
     """Write a picture; the file appears whole or not at all.
 
     Parameters
     ----------
-    target : Target
-    picture : Picture
+    target : Target, or path
+        "-" is standard output.
+    picture : Picture, or (H, W) or (H, W, C) array
         Flattened over ``options.background`` and converted to a depth of the
-        format here, where the caller has not done it.
+        format here, where the caller has not done it. Of an array, 1 to 4
+        channels are grey, grey and alpha, RGB, RGBA.
     options : WriteOptions, optional
 
     Raises
     ------
+    UsageError
+        The path has an unknown suffix.
+    ValueError
+        The array has another shape or dtype.
     WriteError
         The format cannot hold it, or the operating system refuses. The old
         file, if there was one, is as it was.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> write("/dev/null", np.zeros((4, 4), np.uint8), WriteOptions(format="png"))
     """
+    if not isinstance(picture, Picture):
+        picture = Picture.from_array(picture)
+    if not isinstance(target, Target):
+        target = resolve_target(target, options, picture.format)
     target = check(target, picture.outline, options)
     assert target.format is not None
     picture = _prepared(picture, target, options)
