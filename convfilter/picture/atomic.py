@@ -31,6 +31,13 @@ _BUFFER_BYTES = 1 << 16
 _NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT, errno.ENOSYS)
 
 
+class _Output(io.BufferedRandom):
+    """A file that does not give its descriptor away: Pillow writes to that from C, and takes a short write for all."""
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation("fileno")
+
+
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a file for writing that takes the place of ``path`` when the block ends without an exception.
@@ -135,17 +142,17 @@ def _replaced(target: str, old: os.stat_result | None) -> Iterator[BinaryIO]:
         raw = io.FileIO(descriptor, "w+")
         # Encoders look for a name; without one of its own the file would show its descriptor.
         raw.name = target
-        with io.BufferedRandom(raw, _BUFFER_BYTES) as file:
+        with _Output(raw, _BUFFER_BYTES) as file:
             yield file
             file.flush()
             if old is not None:
-                _inherit(file.fileno(), target, old)
+                _inherit(descriptor, target, old)
                 # The old content must not be given up for one that a power cut may still take away.
-                os.fsync(file.fileno())
+                os.fsync(descriptor)
             if not named:
                 # Only with a directory descriptor does Python call linkat(2), which can follow the link.
-                source, here = f"/proc/self/fd/{file.fileno()}", file.fileno()
-                os.link(source, temporary, src_dir_fd=here, follow_symlinks=True)
+                source = f"/proc/self/fd/{descriptor}"
+                os.link(source, temporary, src_dir_fd=descriptor, follow_symlinks=True)
         os.replace(temporary, target)
     except BaseException:
         with suppress(OSError):

@@ -53,7 +53,7 @@ def write_pillow(file: BinaryIO, name: str, picture: Picture, options: WriteOpti
     parameters = _PARAMETERS.get(name, _other)(metadata, picture, options, frames)
     if len(images) > 1:
         parameters |= {"save_all": True, "append_images": images[1:]}
-    if name == "JPEG":
+    if name == "JPEG" and (parameters["progressive"] or parameters["optimize"]):
         # Progressive and optimised pictures must fit into one buffer, which Pillow's guess for it does not ensure.
         ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, frames[0].pixels.nbytes + _HEADROOM_BYTES)
     try:
