@@ -62,6 +62,14 @@ def test_other_decoders_read_it(channels, dtype, compression):
     assert inflater.eof and not inflater.unused_data
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_opencv_reads_it(dtype):
+    cv2 = pytest.importorskip("cv2")
+    pixels = smooth(200, 300, 3, dtype)
+    decoded = cv2.imdecode(np.frombuffer(written([pixels]), np.uint8), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(decoded[:, :, ::-1], pixels)
+
+
 @pytest.mark.skipif(shutil.which("pngcheck") is None, reason="pngcheck is not installed")
 def test_pngcheck_finds_nothing(tmp_path):
     metadata = Metadata(resolution=(300, 300), text=[Text("Author", "me"), Text("Title", "☃")], loop=2)
