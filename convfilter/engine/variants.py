@@ -42,8 +42,8 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
         return False
     if loop.function == "store_real" and not real_target:
         return False
-    if loop.function == "box_rows" and types["S"] in (np.float32, np.float64):
-        return False
+    if loop.function == "box_rows" and types["S"] != np.uint8:
+        return types["S"] == np.uint16 and types["R"] == np.float64
     if types.get("S") == np.float64 and types.get("A") != np.float64:  # only sums are loaded from float64
         return False
     return not (types.get("A") == np.float64 and types.get("R") == np.float32)

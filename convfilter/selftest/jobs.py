@@ -235,7 +235,7 @@ def _boxes() -> list[Job]:
 
 
 def _multirate() -> list[Job]:
-    return [_blur(6, 9), _blur(20, 7), _blur(60, 60), _blur(0, 12), _blur(15, 1)]
+    return [_blur(6, 9), _blur(20, 7), _blur(60, 60), _blur(0, 12), _blur(15, 1), _sharpening(9, 1.5)]
 
 
 def _gradient() -> list[Job]:
