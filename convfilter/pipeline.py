@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from convfilter import light
 from convfilter.engine.run import run
 from convfilter.errors import PictureError, SizeError, UsageError
 from convfilter.filters import stack
@@ -22,6 +23,9 @@ from convfilter.picture.picture import Outline, Picture
 from convfilter.picture.read import ReadOptions, read
 from convfilter.picture.write import Target, WriteOptions, check, resolve_target, write
 from convfilter.planning import Plan, full_scale, plan_stack
+
+if TYPE_CHECKING:
+    from convfilter.picture.curves import Curve
 
 
 class Options(NamedTuple):
@@ -41,6 +45,8 @@ class Options(NamedTuple):
         At most this many; None: one for each core.
     in_place : bool
         The output may be the input.
+    linear : bool
+        Filter in linear light.
     read : ReadOptions
     write : WriteOptions
     """
@@ -51,6 +57,7 @@ class Options(NamedTuple):
     algorithm: str | None = None
     threads: int | None = None
     in_place: bool = False
+    linear: bool = False
     read: ReadOptions = ReadOptions()
     write: WriteOptions = WriteOptions()
 
@@ -118,16 +125,18 @@ def filter_file(source: str, destination: str, options: Options) -> Report:
     """
     seconds: dict[str, float] = {}
     with _timed(seconds, "parse"):
-        stages = stack.stages(options.specs, **options.defaults)
+        stages: Sequence[Stage] = stack.stages(options.specs, **options.defaults)
         target = _target(source, destination, options)
     with _timed(seconds, "read"):
         picture = read(source, options.read)
+        stored = target.store_dtype(picture.pixels.dtype)
+        lit, stages, curve = light.enter(picture, stages) if options.linear else (picture, stages, None)
     with _timed(seconds, "plan"):
-        plans = _plans(stages, picture, target, options)
+        plans = _plans(stages, lit, _run_dtype(lit, stored, options), options)
         outline = _outline(picture, plans, options)
         target = check(target, outline, options.write)
     with _timed(seconds, "run"):
-        filtered, clipped = _run(plans, picture, outline, target, options)
+        filtered, clipped = _run(plans, lit, outline, stored, curve, options)
     with _timed(seconds, "write"):
         write(target, filtered, options.write)
     algorithms = tuple(stage.algorithm for stage in plans[0].stages)
@@ -161,19 +170,28 @@ def _is_same_file(source: str, destination: str) -> bool:
         return False
 
 
-def _plans(stages: Sequence[Stage], picture: Picture, target: Target, options: Options) -> list[Plan]:
+def _background(picture: Picture, options: Options) -> str | None:
+    return options.write.background if picture.alpha else None
+
+
+def _run_dtype(picture: Picture, stored: np.dtype[np.generic], options: Options) -> np.dtype[np.generic]:
+    """Return the sample type to ask the engine for: real numbers where something follows that rounds."""
+    return np.dtype(np.float32) if options.linear or _background(picture, options) else stored
+
+
+def _plans(stages: Sequence[Stage], picture: Picture, dtype: np.dtype[np.generic], options: Options) -> list[Plan]:
     """Plan each frame; frames of one size share a plan."""
     if options.gray and picture.model == "cmyk":
         raise PictureError("a CMYK picture has no luminance; convert it to RGB first, or leave out --gray")
     plans: dict[tuple[int, ...], Plan] = {}
     for frame in picture.frames:
-        shape, dtype = frame.pixels.shape, frame.pixels.dtype
+        shape = frame.pixels.shape
         if shape not in plans:
             plans[shape] = plan_stack(
                 stages,
                 shape,
-                dtype,
-                out_dtype=target.store_dtype(dtype),
+                frame.pixels.dtype,
+                out_dtype=dtype,
                 alpha=picture.alpha,
                 gray=options.gray,
                 algorithm=options.algorithm,
@@ -196,19 +214,32 @@ def _outline(picture: Picture, plans: Sequence[Plan], options: Options) -> Outli
 
 
 def _run(
-    plans: Sequence[Plan], picture: Picture, outline: Outline, target: Target, options: Options
+    plans: Sequence[Plan],
+    picture: Picture,
+    outline: Outline,
+    stored: np.dtype[np.generic],
+    curve: Curve | None,
+    options: Options,
 ) -> tuple[Picture, float]:
-    """Filter all frames to the depth that the target stores; returns the share of clipped samples too."""
-    dtype = target.store_dtype(picture.pixels.dtype)
+    """Filter all frames to the depth that is stored; returns the share of clipped samples too."""
+    dtype, background = _run_dtype(picture, stored, options), _background(picture, options)
     frames, clipped, samples = [], 0, 0
     for plan, frame in zip(plans, picture.frames, strict=True):
         result = run(plan, frame.pixels, out_dtype=dtype, threads=options.threads)
-        if dtype.kind == "f" and frame.pixels.dtype.kind == "u":
-            np.divide(result.pixels, full_scale(frame.pixels.dtype), out=result.pixels)  # white of a float picture is 1
-        frames.append(replace(frame, pixels=result.pixels))
+        white = full_scale(frame.pixels.dtype)
+        done = replace(frame, pixels=result.pixels)
+        if curve is not None or background is not None:
+            done.pixels, lost = light.settle(
+                done, picture.alpha, stored, white, curve=curve, background=background, threads=options.threads
+            )
+            clipped += lost
+        elif dtype.kind == "f" and frame.pixels.dtype.kind == "u":
+            np.divide(done.pixels, white, out=done.pixels)  # white of a float picture is 1
+        frames.append(done)
         clipped += result.clipped
         samples += result.samples
-    return replace(picture, frames=frames, model=outline.model), clipped / samples
+    alpha = picture.alpha and background is None
+    return replace(picture, frames=frames, model=outline.model, alpha=alpha), clipped / samples
 
 
 def _described(picture: Picture) -> str:

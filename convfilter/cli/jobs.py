@@ -33,6 +33,7 @@ def run_files(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
         algorithm=params["algorithm"],
         threads=params["threads"],
         in_place=params["in_place"],
+        linear=params["linear"],
         read=ReadOptions(
             max_pixels=int(params["max_pixels"] or DEFAULT_MAX_PIXELS),
             auto_orient=not params["no_auto_orient"],

@@ -140,6 +140,7 @@ def run_options() -> list[Option]:
     count = Number("N", minimum=1, maximum=MOST_PIXELS, whole=True)
     return [
         Option("--gray", section="Result", is_flag=True, help="Filter the luminance: a grey picture comes out."),
+        Option("--linear", section="Result", is_flag=True, help="Filter in linear light, by the picture's tone curve."),
         Option("--format", section="Files", metavar="NAME", help="Write this format: png, tiff, ...  [by suffix]"),
         _run_option("--quality", percent, "1 to 100, for lossy formats.  [as read, else 92]"),
         _run_option("--subsampling", Choice(SUBSAMPLINGS), "Of a JPEG's colours.  [as read, else 4:2:0]"),

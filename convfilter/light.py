@@ -1,0 +1,94 @@
+"""Filtering in linear light, and over a background: the result is kept unrounded until both are done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.filters.stage import Stage
+from convfilter.picture.picture import Frame, Picture, Pixels
+from convfilter.planning import full_scale
+
+if TYPE_CHECKING:
+    from convfilter.picture.curves import Curve
+
+
+def enter(picture: Picture, stages: Sequence[Stage]) -> tuple[Picture, list[Stage], Curve]:
+    """Turn a picture into linear light, and the stages' sample values with it.
+
+    Returns
+    -------
+    picture : Picture
+        With float32 samples, 0..1.
+    stages : list of Stage
+        Padding values count in linear light; edges still show their magnitude.
+    curve : Curve
+        The way back.
+
+    Raises
+    ------
+    ReadError
+        The picture is CMYK, or its profile has no simple curve.
+    """
+    from convfilter.picture.curves import curve_of, linearized
+
+    curve = curve_of(picture)
+    white = full_scale(picture.pixels.dtype)
+    frames = [replace(frame, pixels=linearized(frame.pixels, curve, picture.alpha)) for frame in picture.frames]
+    return replace(picture, frames=frames), [_in_light(stage, curve, white) for stage in stages], curve
+
+
+def _in_light(stage: Stage, curve: Curve, white: float) -> Stage:
+    value = np.array([stage.padding_value / white], np.float32)
+    tone_map = stage.map or ("abs" if stage.signed else None)
+    return replace(stage, padding_value=float(curve.decode(value)[0]), map=tone_map)
+
+
+def settle(
+    frame: Frame,
+    alpha: bool,
+    dtype: np.dtype[np.generic],
+    white: float,
+    *,
+    curve: Curve | None,
+    background: str | None,
+    threads: int | None,
+) -> tuple[Pixels, int]:
+    """Turn an unrounded result into what is stored: out of linear light, over the background, rounded once.
+
+    Parameters
+    ----------
+    frame : Frame
+        float32 samples.
+    white : float
+        The value of white in them.
+
+    Returns
+    -------
+    pixels : array of ``dtype``
+        Without alpha, if there is a background.
+    clipped : int
+        How many samples did not fit into 0..white.
+    """
+    pixels: npt.NDArray[np.float32] = frame.pixels
+    clipped = _clipped(pixels, white, dtype)
+    if curve is not None:
+        from convfilter.picture.curves import delinearized
+
+        pixels, white = delinearized(pixels, curve, alpha, np.float32 if background else dtype, threads), 1.0
+    if background is not None:
+        from convfilter.picture.colour import flattened
+
+        pixels = flattened(pixels, background, dtype, white=white)
+    return pixels, clipped
+
+
+def _clipped(pixels: npt.NDArray[np.float32], white: float, dtype: np.dtype[np.generic]) -> int:
+    if dtype.kind == "f":
+        return 0
+    half_level = 0.5 * white / full_scale(dtype)
+    return sum(int(np.count_nonzero((row < -half_level) | (row > white + half_level))) for row in pixels)
