@@ -1,0 +1,40 @@
+"""The weights of a Gaussian at several rates, against those of the Gaussian itself."""
+
+import numpy as np
+import pytest
+
+from convfilter.filters.multirate import COARSE, FINE, FINEST, largest_step, rates
+
+#: What docs/engine.md promises for one axis: the magnitudes of all wrong weights, summed.
+WRONG_WEIGHT = {COARSE: 5e-5, FINE: 7e-7, FINEST: 1.3e-7}
+SIGMAS = (*np.geomspace(3.2, 60, 80), 100, 333)
+REACH = 9  # sigmas; beyond them lies less than 1e-17 of a Gaussian
+
+
+def response(steps, phase, radius):
+    """What an output ``phase`` samples after a kept one sees of each sample within ``radius``."""
+    seen = np.zeros(2 * radius + 1)
+    down, middle = steps.down.size // 2, steps.middle.size // 2
+    outer = np.convolve(steps.up[phase], steps.middle)
+    for kept, weight in enumerate(outer, steps.up_first - middle):
+        first = kept * steps.step - phase + radius - down
+        seen[first : first + steps.down.size] += weight * steps.down
+    return seen
+
+
+@pytest.mark.parametrize("quality", [COARSE, FINE, FINEST], ids=["coarse", "fine", "finest"])
+def test_the_steps_together_are_the_gaussian(quality):
+    worst = 0.0
+    for sigma in SIGMAS:
+        if largest_step(sigma, quality) < 2:
+            continue
+        steps = rates(sigma, quality)
+        radius = int(REACH * sigma) + (steps.up.shape[1] + steps.middle.size) * steps.step + steps.down.size
+        gaussian = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+        gaussian /= gaussian.sum()
+        for phase in {0, 1, steps.step // 3, steps.step // 2, steps.step - 1}:
+            seen = response(steps, phase, radius)
+            assert seen.sum() == pytest.approx(1, abs=1e-14)
+            worst = max(worst, np.abs(seen - gaussian).sum())
+    # As promised, and not far below it: the promise is of use.
+    assert WRONG_WEIGHT[quality] / 2 < worst <= WRONG_WEIGHT[quality]
