@@ -18,12 +18,16 @@ from engine_cases import OURS, PEERS, SINGLE_THREADED, Bench, Case, Contender, I
 from engine_growth import MEMORY_BOUNDS, Growth, growth, memory, scaling
 from timing import Timing, machine, table, take_turns, versions, write_json
 
+from convfilter.engine.native import cache_warm
+
 Report = dict[str, Any]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the tables, write JSON; always 0, since a busy machine is no failure."""
     options = _parse(arguments)
+    for name in cache_warm():  # so that no warm-up has to compile, which would pass for a slow filter
+        _progress(f"compiling {name}")
     bench = Bench(options.megapixels, options.threads, options.without)
     report: Report = {
         "machine": machine(),

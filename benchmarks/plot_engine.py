@@ -16,6 +16,8 @@ from typing import Any
 from engine_cases import OURS, PEERS, Bench, Case, gaussian, kernel
 from timing import machine, take_turns, versions, write_json
 
+from convfilter.engine.native import cache_warm
+
 #: (title, label of the axis, places, how a place becomes a case)
 Curve = tuple[str, str, tuple[int, ...], Callable[[Bench, int], Case]]
 CURVES: dict[str, Curve] = {
@@ -60,6 +62,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def measured(options: argparse.Namespace) -> dict[str, Any]:
     """Measure every point of every curve."""
+    for _ in cache_warm():  # no warm-up should have to compile
+        pass
     bench = Bench(options.megapixels, options.threads, options.without)
     curves = {
         name: _points(((place, make(bench, place)) for place in places), options)
