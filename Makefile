@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help setup test lint format check fuzz samples docs clean
+.PHONY: help setup test lint format check fuzz bench samples docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -31,8 +31,14 @@ format: setup ## let ruff put the code in shape
 check: ## all that CI runs, on the oldest and the newest Python here, in a temporary copy
 	bash .ci/run
 
-fuzz: setup ## look for counterexamples among many random ones (long)
+fuzz: setup ## look for counterexamples: random filters, damaged pictures (long)
 	HYPOTHESIS_PROFILE=search $(RUN) -m pytest -k contract
+	$(RUN) tests/fuzz.py --seconds 600
+
+bench: setup ## measure the program beside the peers that are installed (some minutes)
+	$(VENV)/bin/pip install -q -e '.[test,bench]'
+	$(RUN) benchmarks/engine.py
+	$(RUN) benchmarks/files.py
 
 samples: setup ## render sample_images/ again (a minute or two)
 	$(RUN) sample_images/make.py
