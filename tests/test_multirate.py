@@ -1,8 +1,10 @@
 """The weights of a Gaussian at several rates, against those of the Gaussian itself."""
 
 import numpy as np
+import pictures
 import pytest
 
+import convfilter
 from convfilter.filters.multirate import COARSE, FINE, FINEST, largest_step, rates
 
 #: What docs/engine.md promises for one axis: the magnitudes of all wrong weights, summed.
@@ -38,3 +40,14 @@ def test_the_steps_together_are_the_gaussian(quality):
             worst = max(worst, np.abs(seen - gaussian).sum())
     # As promised, and not far below it: the promise is of use.
     assert WRONG_WEIGHT[quality] / 2 < worst <= WRONG_WEIGHT[quality]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("scale", [-3, 0.01, 40])
+def test_results_are_scaled_as_by_taps(dtype, scale):
+    image = pictures.picture((40, 50, 3), dtype)
+    by_rates, by_taps = (
+        convfilter.gaussian_blur(image, 8, scale=scale, offset=0.2, dtype="float32", algorithm=algorithm)
+        for algorithm in ("multirate", "separable")
+    )
+    np.testing.assert_allclose(by_rates, by_taps, rtol=0, atol=2e-6 * (abs(scale) + 0.2) * image.max())

@@ -74,7 +74,8 @@ class Task:
             Nothing is left of the picture, or a pooling window holds only padding.
         """
         kernel, scale = factored(_kernel_of(stage)), stage.scale
-        if dtype.kind == "f" and isinstance(stage.operator, Correlation):
+        # A whole Gaussian is its sigma to the multirate way, and its sums never leave the samples' range.
+        if dtype.kind == "f" and isinstance(stage.operator, Correlation) and kernel.sigma is None:
             kernel, scale = kernel.as_real(scale), 1.0
         rows, cols = (plan_axis(stage, axis, shape[axis], kernel.shape[axis], prefix) for axis in (0, 1))
         if isinstance(stage.operator, Pooling):

@@ -168,10 +168,13 @@ def _expected(job: Job, picture: Samples, how: Keywords, result: str) -> tuple[R
     if "alpha" in how and job.alpha:
         mean = job.alpha(samples[..., -1:], how)
         samples = samples[..., :-1] * samples[..., -1:]
-    values = job.expect(samples, how) / divisor
+    offset = job.offset * full_scale(picture.dtype)
+    values = job.scale * job.expect(samples, how) / divisor + offset
     if job.signed and result != "float32":
         values = np.abs(values)
-    reach = job.reach(np.abs(samples), how) / divisor if result == "float32" else values
+    reach = values
+    if result == "float32":
+        reach = abs(job.scale) * job.reach(np.abs(samples), how) / divisor + abs(offset)
     if mean is None:
         return values, reach
     # Sum and mean may both err.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -55,6 +56,8 @@ class Job:
         Integer results equal the exact ones everywhere.
     signed : bool
         Integers store the magnitude of the result.
+    scale, offset : float
+        What is done to the sums before they are stored; the offset as a share of full scale.
     beyond : float
         What lies beyond the border, unless the geometry says so.
     geometries : tuple of Geometry
@@ -67,6 +70,8 @@ class Job:
     alpha: Expect | None = None
     exact: bool = False
     signed: bool = False
+    scale: float = 1.0
+    offset: float = 0.0
     beyond: float = 0.0
     geometries: tuple[Geometry, ...] = _DILATED
 
@@ -95,6 +100,13 @@ def _blur(sigma_rows: float, sigma_cols: float) -> Job:
 
     expect = _sum_of((gaussian(sigma_rows), gaussian(sigma_cols)))
     return Job(run, expect, expect, expect, geometries=_PLAIN)
+
+
+def _amplified(job: Job, scale: float) -> Job:
+    """Return the job with its results spread around the grey of the flat picture, which asks for sums in float64."""
+    offset = 0.45 * (1 - scale)
+    run = partial(job.run, scale=scale, offset=offset)
+    return replace(job, run=run, alpha=None, scale=scale, offset=offset)
 
 
 def _sharpening(sigma: float, amount: float) -> Job:
@@ -235,7 +247,15 @@ def _boxes() -> list[Job]:
 
 
 def _multirate() -> list[Job]:
-    return [_blur(6, 9), _blur(20, 7), _blur(60, 60), _blur(0, 12), _blur(15, 1), _sharpening(9, 1.5)]
+    return [
+        _blur(6, 9),
+        _blur(20, 7),
+        _blur(60, 60),
+        _blur(0, 12),
+        _blur(15, 1),
+        _amplified(_blur(8, 5), 40.0),
+        _sharpening(9, 1.5),
+    ]
 
 
 def _gradient() -> list[Job]:
