@@ -243,6 +243,12 @@ def test_files_that_are_no_kernel_files(tmp_path: Path) -> None:
             load(str(tmp_path / name))
 
 
+@pytest.mark.parametrize("name", ["", "  "])
+def test_a_name_that_cannot_be_seen_is_quoted(name: str) -> None:
+    with pytest.raises(KernelFileError, match=f"^'{name}': there is no such kernel file"):
+        load(name)
+
+
 def test_messages_stay_on_one_line() -> None:
     with pytest.raises(KernelFileError) as caught:
         load("no\nsuch\x1b[1mfile")

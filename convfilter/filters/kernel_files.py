@@ -91,7 +91,7 @@ def load(source: str, *, normalize: bool = False) -> tuple[Kernel, float]:
         The file is missing, too large, or holds no usable weights; the message
         begins with the file's name and, for text, names line and weight.
     """
-    name = source if source.isprintable() else repr(source)[1:-1]
+    name = (source if source.isprintable() else repr(source)[1:-1]) if source.strip() else repr(source)
     try:
         if os.path.exists(source):
             contents = _from_file(source)
