@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pty
 import re
@@ -265,7 +266,9 @@ def test_verbose_says_it_all_on_one_line(capfd: pytest.CaptureFixture[str]) -> N
         ("blur --box 3 --algorithm magic in.png out.png", 2, "algorithm must be one of"),
         ("blur --box 3 --truncate 3 in.png out.png", 2, "--truncate: box has no parameter 'truncate'"),
         ("blur in.png out.png", 2, "choose one of --gaussian, --box; try 'convfilter blur --help'"),
-        ("blur --box 3 --gaussian 3 in.png out.png", 2, "choose one of --gaussian, --box"),
+        (
+            "blur --box 3 --gaussian 3 in.png out.png", 2, "choose one of --gaussian, --box, got --gaussian and --box",
+        ),
         ("convolve in.png out.png", 2, "--kernel is needed"),
         ("convolve --kernel ragged.txt in.png out.png", 2, "ragged.txt: all rows need the same number of weights"),
         ("convolve --kernel words.txt in.png out.png", 2, "words.txt: line 1, weight 2: a weight must be a number"),
@@ -336,6 +339,19 @@ def test_unexpected_errors_are_one_line_unless_debugging(
     status, text = said(capfd, "blur", "--box", "3", "--debug", "in.png", "out.png")
     assert status == 1
     assert "Traceback" in text and "in explode" in text
+
+
+def test_whether_files_are_readable_is_left_to_their_reader(
+    capfd: pytest.CaptureFixture[str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Any, *_: Any, **__: Any) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr(os, "access", lambda _path, mode, **_: mode != os.R_OK)
+    Path("out.png").touch()  # may be write-only
+    assert said(capfd, "apply", "-f", "identity", "in.png", "out.png")[0] == 0
+    monkeypatch.setattr("builtins.open", refuse)
+    assert said(capfd, "apply", "-f", "identity", "in.png", "out.png") == (1, "convfilter: in.png: permission denied\n")
 
 
 def test_pictures_do_not_go_to_or_come_from_a_terminal() -> None:

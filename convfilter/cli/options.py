@@ -261,7 +261,8 @@ def filter_command(
 
 def files_argument() -> click.Argument:
     """Make the argument for input and output."""
-    return click.Argument(["files"], nargs=-1, metavar="IN OUT", type=click.Path())
+    # Whether a file can be read is for its reader to find out: an output need not be readable.
+    return click.Argument(["files"], nargs=-1, metavar="IN OUT", type=click.Path(readable=False))
 
 
 def _one_spec(name: str, own: Sequence[FilterOption], params: dict[str, Any], filter_name: str | None) -> FilterSpec:
@@ -271,6 +272,8 @@ def _one_spec(name: str, own: Sequence[FilterOption], params: dict[str, Any], fi
     if filter_name is None and len(chosen) != 1:
         flags = [option.opts[-1] for option in own if option.selects]
         problem = f"choose one of {', '.join(flags)}" if len(flags) > 1 else f"{flags[0]} is needed"
+        if chosen:
+            problem += f", got {' and '.join(option.opts[-1] for option, _ in chosen)}"
         raise click.UsageError(problem, click.get_current_context())
     argument = None
     where = f"convfilter {name}"
