@@ -102,11 +102,11 @@ def _blur(sigma_rows: float, sigma_cols: float) -> Job:
     return Job(run, expect, expect, expect, geometries=_PLAIN)
 
 
-def _amplified(job: Job, scale: float) -> Job:
-    """Return the job with its results spread around the grey of the flat picture, which asks for sums in float64."""
+def _amplified(job: Job, scale: float = 2.3) -> Job:
+    """Return the job with its results spread around the grey of the flat picture, by no fraction: none is a tie."""
     offset = 0.45 * (1 - scale)
     run = partial(job.run, scale=scale, offset=offset)
-    return replace(job, run=run, alpha=None, scale=scale, offset=offset)
+    return replace(job, run=run, alpha=None, exact=False, scale=scale, offset=offset)
 
 
 def _sharpening(sigma: float, amount: float) -> Job:
@@ -205,6 +205,7 @@ def _direct() -> list[Job]:
         _convolution(_signed(5, 4, 3.0)),
         _convolution(_signed(7, 6, 300.0)),
         _convolution(_positive(17, 18)),
+        _amplified(_convolution(_positive(3, 4))),
     ]
 
 
@@ -218,6 +219,7 @@ def _separable() -> list[Job]:
         _edges("sobel", "x"),
         _convolution(np.outer(_signed(1, 5, 20.0), _signed(1, 7, 20.0))),
         _sharpening(1.2, 0.8),
+        _amplified(_blur(0.8, 1.6)),
     ]
 
 
@@ -230,6 +232,7 @@ def _low_rank() -> list[Job]:
         _convolution(two_whole, exact=True),
         _convolution(two_positive / 2),
         _convolution(1.9 * narrow - 0.9 * np.outer(surround, surround)),
+        _amplified(_convolution(two_positive / 2)),
     ]
 
 
@@ -239,11 +242,12 @@ def _fourier() -> list[Job]:
         _convolution(_positive(20, 18)),
         _convolution(_signed(16, 19, 1.8)),
         _convolution(_signed(19, 16, 30.0)),
+        _amplified(_convolution(_positive(18, 16))),
     ]
 
 
 def _boxes() -> list[Job]:
-    return [_box(3, 5), _box(10, 4), _box(1, 90), _box(21, 19), _box(300, 260)]
+    return [_box(3, 5), _box(10, 4), _box(1, 90), _box(21, 19), _box(300, 260), _amplified(_box(5, 4))]
 
 
 def _multirate() -> list[Job]:
@@ -253,17 +257,24 @@ def _multirate() -> list[Job]:
         _blur(60, 60),
         _blur(0, 12),
         _blur(15, 1),
-        _amplified(_blur(8, 5), 40.0),
+        _amplified(_blur(8, 5), 40.0),  # asks for sums in float64
         _sharpening(9, 1.5),
     ]
 
 
 def _gradient() -> list[Job]:
-    return [_edges(family, "magnitude") for family in ("sobel", "scharr", "prewitt")]
+    plain = [_edges(family, "magnitude") for family in ("sobel", "scharr", "prewitt")]
+    return [*plain, _amplified(plain[0])]
 
 
 def _pooling() -> list[Job]:
-    return [_max_pool(3, 4), _average_pool(11, 9), _max_pool(11, 9), _average_pool(2, 5)]
+    return [
+        _max_pool(3, 4),
+        _average_pool(11, 9),
+        _max_pool(11, 9),
+        _average_pool(2, 5),
+        _amplified(_average_pool(3, 3)),
+    ]
 
 
 JOBS: dict[str, Callable[[], list[Job]]] = {
