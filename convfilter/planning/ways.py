@@ -18,12 +18,12 @@ from convfilter.planning.task import Task
 
 Algorithm = Literal["direct", "separable", "lowrank", "box", "multirate", "fourier", "gradient", "pooling"]
 
-#: A transform takes about this many multiply-adds for each sample and each doubling of its size.
-_TRANSFORM_STEP = 60.0
+#: A transform takes the time of about this many multiply-adds for each sample and each doubling of its size.
+_TRANSFORM_STEP = 30.0
 #: Rows with more samples than this cannot be kept between the multirate passes in little memory.
 _MULTIRATE_SAMPLES = 2**18
 #: Padded pixels of a transform's side, at least.
-_TRANSFORM_SIDE = 256
+_TRANSFORM_SIDE = 320
 #: How many times the kernel's span a transform's side is, if memory allows.
 _TRANSFORM_SPANS = (4.0, 3.0, 2.0, 1.5, 1.25, 1.1)
 #: One channel, its spectrum, the product and the result; and the memory that they may take.
