@@ -143,6 +143,10 @@ def test_a_kernel_is_anything_that_holds_numbers():
         (np.ones((2, 2, 2)), "a kernel has rows and columns, got an array with 3 axes"),
         ([[1, 2], [3, np.nan]], "weights must be finite, got nan in row 2, column 2"),
         ([[1, -np.inf]], "weights must be finite, got -inf in row 1, column 2"),
+        *(
+            (kernel, "a kernel is rows of real numbers, as many in each; this is ragged, complex, or no numbers")
+            for kernel in ([[1, 2], [3]], [[1j]], np.array([[1, 2j]]), [["one"]], {})
+        ),
     ],
 )
 def test_kernels_without_usable_weights_are_refused(kernel, message):

@@ -137,10 +137,10 @@ def from_array(weights: npt.ArrayLike, divisor: float = 1.0, *, normalize: bool 
     Raises
     ------
     KernelFileError
-        No weights, more than two axes, a weight that is not finite, or a sum
-        of zero with ``normalize``.
+        No numbers, ragged rows, no weights, more than two axes, a weight that
+        is not finite, or a sum of zero with ``normalize``.
     """
-    matrix = np.array(weights, dtype=np.float64)
+    matrix = _real_numbers(weights)
     if matrix.ndim == 1:
         matrix = matrix[np.newaxis, :]
     if matrix.ndim != 2:
@@ -157,6 +157,17 @@ def from_array(weights: npt.ArrayLike, divisor: float = 1.0, *, normalize: bool 
     if kernel.sums_to_zero:
         raise KernelFileError("the weights sum to zero, so they cannot be normalized; leave out --normalize")
     return Kernel(matrix, divisor=math.fsum(matrix.ravel()))
+
+
+def _real_numbers(weights: npt.ArrayLike) -> Weights:
+    """Copy to float64; NumPy would drop the imaginary part of complex numbers with no more than a warning."""
+    try:
+        given = np.asarray(weights)
+        if given.dtype.kind != "c":
+            return given.astype(np.float64)
+    except (TypeError, ValueError):
+        pass
+    raise KernelFileError("a kernel is rows of real numbers, as many in each; this is ragged, complex, or no numbers")
 
 
 def _whole_numerators(matrix: Weights, divisor: float) -> tuple[Weights, float]:
