@@ -240,6 +240,8 @@ def guarded(lenient: bool) -> Iterator[None]:
         raise
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, TypeError, struct.error and more
         text = str(error).strip().splitlines()
+        if not lenient and text and text[0].startswith("image file is truncated"):
+            raise ReadError("the picture is truncated; --lenient decodes what is left") from error
         what = text[0] if text else type(error).__name__
         raise ReadError(f"the picture is damaged or of an unsupported kind: {what}") from error
 
