@@ -327,25 +327,26 @@ def store_real(rng, A, R, T):
 
 
 def divide_by_alpha(rng, A):
-    for channels, mean_divisor in [(2, 1.0), (4, 9.0)]:
-        rows, cols, full, neutral = 3, 5, A(255), 33.0
+    for channels, mean_divisor, divisor in [(2, 1.0, 3.0), (4, 9.0, 1.0)]:
+        rows, cols, full, whole, neutral = 3, 5, A(255), A(2295), 33.0
         tile = samples(rng, (rows, cols * channels + 1), A)
         mean = samples(rng, (rows, cols * channels + 2), A)
         mean[0, channels - 1], mean[1, channels - 1] = 0, -3
-        alpha = mean[:, :-2].reshape(rows, cols, channels)[..., -1] / A(mean_divisor)
+        alpha = mean[:, :-2].reshape(rows, cols, channels)[..., -1]
         expected = tile.copy()
         pixels = expected[:, :-1].reshape(rows, cols, channels)
         with np.errstate(divide="ignore", invalid="ignore"):
-            quotient = pixels * full / alpha[..., np.newaxis]
+            quotient = pixels * full / (alpha[..., np.newaxis] / A(mean_divisor) * A(divisor))
         pixels[...] = np.where(alpha[..., np.newaxis] > 0, quotient, 0)
         pixels[..., -1] = neutral
         out = unset(rows * cols, A)
         yield Case(
             [
-                tile.ravel(), tile.shape[1], mean.ravel(), mean.shape[1], mean_divisor,
-                rows, cols, channels, float(full), neutral, out,
+                tile.ravel(), tile.shape[1], mean.ravel(), mean.shape[1],
+                mean_divisor, divisor, float(full), float(whole),
+                rows, cols, channels, neutral, out,
             ],
-            {0: expected, 10: alpha / full},
+            {0: expected, 12: alpha / whole},
         )  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +17,7 @@ from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, real_cells
 
 STORE_WHOLE = Loop("store", "store_whole", "A* i8 i8 i8 R R R i8 R T* i8 i8")
 STORE_REAL = Loop("store", "store_real", "A* i8 i8 i8 R R R i8 T* i8 i8")
-DIVIDE_BY_ALPHA = Loop("store", "divide_by_alpha", "A* i8 A* i8 A i8 i8 i8 A A A*")
+DIVIDE_BY_ALPHA = Loop("store", "divide_by_alpha", "A* i8 A* i8 A A A A i8 i8 i8 A A*")
 STORE_ALPHA = Loop("store", "store_alpha", "A* i8 i8 i8 A A i8 T* i8 i8")
 
 #: Up to this divisor a float32 quotient of at most 255 rounds to the integer that the exact one rounds to:
@@ -56,6 +57,10 @@ class Finisher:
         gray = LUMINANCE_DIVISOR if work.source.gray else 1.0
         mean_of_sums = plan.kernel.sum * plan.kernel.divisor if has_divisor(plan) else 1.0
         self._alpha_divisor = gray * (1.0 if self._central_alpha else mean_of_sums)
+        # With alpha, colours are divided by it and by the tone's divisor at once.
+        self._colour_divisor = tone.divisor
+        if work.source.alpha:
+            self._tone = replace(tone, divisor=1.0)
 
     def finish(self, region: Region, sums: Samples, pitch: int, sink: Sink) -> None:
         """Pass one tile of sums on to ``sink``."""
@@ -102,11 +107,22 @@ class Finisher:
         if self._central_alpha:
             mean, mean_pitch = self._centre(region), cols * source.channels
         alpha = self._scratch.get("alpha", rows * cols)
-        neutral = (source.full / 2 - tone.offset) * tone.divisor / tone.scale if tone.scale else 0.0
+        neutral = (source.full / 2 - tone.offset) / tone.scale if tone.scale else 0.0
+        mean_divisor, divisor = _reduced(self._alpha_divisor, self._colour_divisor)
+        whole = self._alpha_divisor * source.full
         DIVIDE_BY_ALPHA.variant(A=real)(
-            sums, pitch, mean, mean_pitch, self._alpha_divisor, rows, cols, source.channels, source.full, neutral, alpha
-        )
+            sums, pitch, mean, mean_pitch, mean_divisor, divisor, source.full, whole,
+            rows, cols, source.channels, neutral, alpha,
+        )  # fmt: skip
         return alpha
+
+
+def _reduced(one: float, other: float) -> tuple[float, float]:
+    """Divide two whole numbers by what they have in common, so that fewer divisions round."""
+    if not (one.is_integer() and other.is_integer()):
+        return one, other
+    common = math.gcd(int(one), int(other))
+    return one / common, other / common
 
 
 def has_divisor(plan: StagePlan) -> bool:

@@ -16,6 +16,8 @@ Weights = npt.NDArray[np.float64]
 
 #: A Gaussian is cut where its tail cannot change a rounded sample: exp(-18) of the peak.
 GAUSSIAN_SUPPORT_SIGMAS = 6.0
+#: Wider Gaussians would have more taps than any picture has rows.
+LARGEST_SIGMA = 10_000.0
 #: Beyond this denominator a weight is taken as a real number, not as a fraction.
 _LARGEST_DENOMINATOR = 2**16
 
@@ -212,7 +214,7 @@ def gaussian(sigma_rows: float, sigma_cols: float, truncate: float | None = None
     Parameters
     ----------
     sigma_rows, sigma_cols : float
-        Standard deviation in pixels along each axis, at least 0; 0 leaves the
+        Standard deviation in pixels along each axis, 0 to 10 000; 0 leaves the
         axis alone.
     truncate : float, optional
         Cut at ``int(truncate * sigma + 0.5)`` pixels, as ``scipy.ndimage``
@@ -225,8 +227,8 @@ def gaussian(sigma_rows: float, sigma_cols: float, truncate: float | None = None
         A sigma or truncate that is negative or not finite.
     """
     for sigma in (sigma_rows, sigma_cols):
-        if not (math.isfinite(sigma) and sigma >= 0):
-            raise ParameterError(f"gaussian sigma must be a finite number of at least 0, got {sigma:g}")
+        if not isinstance(sigma, (int, float, np.integer, np.floating)) or not 0 <= sigma <= LARGEST_SIGMA:
+            raise ParameterError(f"gaussian sigma must be a number from 0 to {LARGEST_SIGMA:g}, got {sigma!r}")
     if truncate is not None and not (math.isfinite(truncate) and truncate > 0):
         raise ParameterError(f"gaussian truncate must be a finite number above 0, got {truncate:g}")
     support = GAUSSIAN_SUPPORT_SIGMAS if truncate is None else truncate

@@ -47,6 +47,12 @@ class UnsharpMask:
     amount: float
     threshold: float = 0.0
 
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.amount):
+            raise ParameterError(f"unsharp amount must be a finite number, got {self.amount}")
+        if not (math.isfinite(self.threshold) and self.threshold >= 0):
+            raise ParameterError(f"unsharp threshold must be a finite number of at least 0, got {self.threshold}")
+
 
 @dataclass(frozen=True)
 class Pooling:

@@ -10,6 +10,9 @@ import numpy.typing as npt
 from convfilter.errors import SizeError
 from convfilter.filters.stage import Stage
 
+#: Places of a padded axis, at most: its index map takes eight bytes for each.
+_LONGEST_AXIS = 2**26
+
 
 @dataclass(frozen=True)
 class AxisPlan:
@@ -74,6 +77,11 @@ def plan_axis(stage: Stage, axis: int, length: int, size: int, prefix: str = "")
             f"{prefix}output {('height', 'width')[axis]} must be at least 1, got {plan.output}: "
             f"floor(({length} + {before} + {after} - {dilation}*({size} - 1) - 1) / {stride}) + 1; "
             "use a smaller kernel or dilation, or more padding"
+        )
+    if plan.padded > _LONGEST_AXIS:
+        raise SizeError(
+            f"{prefix}padded {('height', 'width')[axis]} must be at most {_LONGEST_AXIS} pixels, got {plan.padded}; "
+            "use a smaller kernel or dilation, or less padding"
         )
     return plan
 

@@ -235,8 +235,9 @@ def _block_rows(task: Task, algorithm: Algorithm) -> int:
         return max(BLOCK_ROWS, 2 * -(-task.rows.kernel // task.rows.stride))
     if algorithm == "fourier":
         return max(1, (_sides(task)[0] - task.rows.span) // task.rows.stride)
-    # Four rows at a time share what they read.
-    return max(4, BLOCK_ROWS // task.rows.stride)
+    # Four rows at a time share what they read; rows of narrow pictures are many to a tile.
+    narrow = max(1, min(BLOCK_ROWS, TILE_SAMPLES // (task.cols.output * task.channels)))
+    return max(4, BLOCK_ROWS // task.rows.stride) * narrow
 
 
 def _sides(task: Task) -> tuple[int, int]:

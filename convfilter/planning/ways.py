@@ -76,7 +76,7 @@ def _can_lower_rank(task: Task) -> bool:
 
 def _can_run_sums(task: Task) -> bool:
     # Real numbers would carry the rounding of one window into the next.
-    return task.is_linear and task.dtype.kind == "u" and task.kernel.is_box and task.stage.dilation == (1, 1)
+    return task.is_linear and task.is_exact and task.kernel.is_box and task.stage.dilation == (1, 1)
 
 
 def _can_multirate(task: Task) -> bool:

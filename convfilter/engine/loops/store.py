@@ -51,22 +51,26 @@ def store_real(tile, pitch, rows, length, scale, divisor, offset, absolute, out,
     return 0
 
 
-def divide_by_alpha(tile, pitch, mean, mean_pitch, mean_divisor, rows, cols, channels, full, neutral, alpha):
+def divide_by_alpha(
+    tile, pitch, mean, mean_pitch, mean_divisor, divisor, full, whole, rows, cols, channels, neutral, alpha
+):
     """Turn premultiplied sums back: divide colours by the mean alpha, and move that to ``alpha`` (rows x cols).
 
-    ``mean`` holds the sums of alpha in its last channel. Where the mean is not
-    above 0 colours are 0. The tile's own alpha becomes ``neutral``, a value that
-    the store step will not count as clipped.
+    ``mean`` holds the sums of alpha in its last channel; opaque is ``whole``.
+    Colours become ``sum * full / (mean / mean_divisor * divisor)``. Where the
+    mean is not above 0 they are 0. The tile's own alpha becomes ``neutral``, a
+    value that the store step will not count as clipped.
     """
     zero = full - full
     for y in range(rows):
         for p in range(cols):
             at = y * pitch + p * channels
-            value = mean[y * mean_pitch + p * channels + channels - 1] / mean_divisor
+            sum_of_alpha = mean[y * mean_pitch + p * channels + channels - 1]
+            value = sum_of_alpha / mean_divisor
             for c in range(channels - 1):
-                tile[at + c] = tile[at + c] * full / value if value > zero else zero
+                tile[at + c] = tile[at + c] * full / (value * divisor) if value > zero else zero
             tile[at + channels - 1] = neutral
-            alpha[y * cols + p] = value / full
+            alpha[y * cols + p] = sum_of_alpha / whole
     return 0
 
 
