@@ -167,3 +167,10 @@ def test_links_lead_somewhere(page: str) -> None:
     links = re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text())
     missing = [link for link in links if "//" not in link and not (ROOT / page).parent.joinpath(link).exists()]
     assert not missing
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/engine.md"])
+def test_no_sign_in_code_becomes_a_bullet(page: str) -> None:
+    """A line that begins with a minus or plus is an item of a list to Markdown, within backquotes too."""
+    prose = re.sub(r"^ *```.*?^ *```$", "", (ROOT / page).read_text(), flags=re.MULTILINE | re.DOTALL)
+    assert not [line for line in prose.splitlines() if re.match(r"[-+*] ", line) and line.count("`") % 2]
