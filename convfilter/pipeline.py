@@ -79,6 +79,9 @@ class Report(NamedTuple):
         Share of the result's samples that did not fit their range, 0 to 1.
     notes : tuple of str
         What the user should hear about the reading.
+    size, new_size : pair of int
+        Width and height, before and after.
+    frames : int
     """
 
     source: str
@@ -89,6 +92,9 @@ class Report(NamedTuple):
     seconds: dict[str, float]
     clipped: float
     notes: tuple[str, ...]
+    size: tuple[int, int]
+    new_size: tuple[int, int]
+    frames: int
 
     @property
     def line(self) -> str:
@@ -141,7 +147,11 @@ def filter_file(source: str, destination: str, options: Options) -> Report:
         write(target, filtered, options.write)
     algorithms = tuple(stage.algorithm for stage in plans[0].stages)
     before, after = _described(picture), _described(filtered)
-    return Report(source, destination, before, after, algorithms, seconds, clipped, picture.notes)
+    size, new_size = (picture.outline.width, picture.outline.height), (outline.width, outline.height)
+    frames = len(picture.frames)
+    return Report(
+        source, destination, before, after, algorithms, seconds, clipped, picture.notes, size, new_size, frames
+    )
 
 
 @contextmanager

@@ -32,7 +32,8 @@ def commands() -> list[str]:
     return [line for text in blocks("sh") for line in text.splitlines()]
 
 
-USING = [line for line in commands() if line.startswith("convfilter ") and "cache" not in line]
+USING = [line for line in commands() if re.search(r" in\.\w+ ", line) and line.startswith("convfilter ")]
+MANY = [line for line in commands() if " photos" in line]
 CACHING = [line for line in commands() if line.startswith("convfilter cache")]
 SETTING_UP = [line for line in commands() if line.startswith("python3 ")]
 
@@ -74,6 +75,7 @@ def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_the_commands_are_found() -> None:
     assert len(SETTING_UP) == 2
     assert len(USING) >= 10
+    assert len(MANY) >= 6
     assert len(CACHING) == 3
 
 
@@ -92,6 +94,19 @@ def test_commands_write_a_picture(line: str) -> None:
         assert len(set(new.convert("L").tobytes())) > 20
         if new.size == old.size:
             assert new.convert("RGB").tobytes() != old.convert("RGB").tobytes()
+
+
+@pytest.mark.parametrize("line", MANY)
+def test_commands_for_many_files_write_them_all(line: str) -> None:
+    (Path("photos") / "notes.txt").touch()
+    Path("out").mkdir()
+    result = shell(line)
+    assert result.returncode == 0, result.stderr
+    made = {"--suffix": "photos/{}_soft.jpg", "--ext": "out/{}.png"}
+    pattern = next((made[option] for option in made if option in line), "out/{}.jpg")
+    dry = "--dry-run" in line
+    assert [Path(pattern.format(name)).exists() for name in ("one", "two")] == [not dry] * 2
+    assert ("2 to do" if dry else "2 done, 0 failed") in result.stderr
 
 
 @pytest.mark.parametrize("line", [cell for cell in re.findall(r"\| `(convfilter [^`]*)` \|", README)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,18 +15,66 @@ from convfilter.cli.root import fail
 from convfilter.errors import UsageError, WriteError
 from convfilter.filters.spec import FilterSpec
 
+if TYPE_CHECKING:
+    from convfilter import pipeline
+
+#: Any of these makes a batch of the files, even of one.
+_OF_MANY = (
+    *("recursive", "into", "ext", "suffix", "exclude", "files_from", "null", "jobs", "fail_fast"),
+    *("update", "dry_run", "depfile", "json", "progress", "quiet"),
+)
+
 
 def run_files(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
     """Filter the files of a command line; returns the exit status."""
+    if _are_many(params):
+        from convfilter.cli.many import run_many
+
+        return run_many(specs, params)
+    return _run_one(specs, params)
+
+
+def _are_many(params: dict[str, Any]) -> bool:
+    """Tell a batch from one input and one output, which need less to be loaded."""
+    names = params["files"]
+    return (
+        any(params[name] not in (None, False, ()) for name in _OF_MANY)
+        or len(names) > (1 if params["in_place"] else 2)
+        or any(map(os.path.isdir, names[:1]))
+        or any(name.endswith(os.sep) for name in names[-1:])
+    )
+
+
+def _run_one(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
     context = click.get_current_context()
     source, destination = _named_files(params["files"], params["in_place"], context)
+    options = pipeline_options(specs, params)
+    from convfilter import pipeline
+
+    try:
+        report = pipeline.filter_file(source, destination, options)
+    except UsageError:
+        raise
+    except Exception as error:
+        subject = destination if isinstance(error, WriteError) else source
+        stream = "standard output" if isinstance(error, WriteError) else "standard input"
+        return fail(error, context.find_root().obj, stream if subject == "-" else subject)
+    for note in report.notes:
+        say(f"{source}: {note}")
+    if params["verbose"]:
+        say(report.line)
+    return 0
+
+
+def pipeline_options(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> pipeline.Options:
+    """Put together what the pipeline is told about every file."""
     defaults = stage_defaults(params)
     from convfilter import pipeline
     from convfilter.engine import native
     from convfilter.picture.options import DEFAULT_MAX_PIXELS, ReadOptions, WriteOptions
 
     native.on_notice(say)
-    options = pipeline.Options(
+    return pipeline.Options(
         specs=tuple(specs),
         defaults=defaults,
         gray=params["gray"],
@@ -50,38 +98,28 @@ def run_files(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
             threads=params["threads"],
         ),
     )
-    try:
-        report = pipeline.filter_file(source, destination, options)
-    except UsageError:
-        raise
-    except Exception as error:
-        subject = destination if isinstance(error, WriteError) else source
-        stream = "standard output" if isinstance(error, WriteError) else "standard input"
-        return fail(error, context.find_root().obj, stream if subject == "-" else subject)
-    for note in report.notes:
-        say(f"{source}: {note}")
-    if params["verbose"]:
-        say(report.line)
-    return 0
 
 
 def _named_files(names: Sequence[str], in_place: bool, context: click.Context) -> tuple[str, str]:
     """Tell input and output; an output that is a folder gets a file of the input's name, as with cp."""
     wanted = 1 if in_place else 2
     if len(names) != wanted:
-        form = "--in-place takes one input and no output" if in_place else "one input and one output are needed"
+        form = "--in-place takes inputs and no output" if in_place else "an input and an output are needed"
         raise click.UsageError(f"{form}, got {len(names)} name{'s' if len(names) != 1 else ''}", context)
     source, destination = names[0], names[-1]
     if in_place and source == "-":
         raise click.UsageError("standard input cannot be overwritten with --in-place; give it an output", context)
     if source == "-" and (sys.stdin is None or sys.stdin.isatty()):
         raise click.UsageError("a picture is not read from a terminal; name a file, or use a pipe", context)
-    if destination == "-" and sys.stdout is None:
-        raise click.UsageError("standard output is closed; name a file, or use a pipe", context)
-    if destination == "-" and sys.stdout.isatty():
-        raise click.UsageError("a picture is not written to a terminal; name a file, or use a pipe", context)
-    if destination.endswith(os.sep) and not os.path.isdir(destination):
-        raise UsageError(f"{destination}: there is no such folder; make it first")
+    if destination == "-":
+        _require_pipe(context)
     if os.path.isdir(destination) and source != "-":
         destination = os.path.join(destination, os.path.basename(source))
     return source, destination
+
+
+def _require_pipe(context: click.Context) -> None:
+    if sys.stdout is None:
+        raise click.UsageError("standard output is closed; name a file, or use a pipe", context)
+    if sys.stdout.isatty():
+        raise click.UsageError("a picture is not written to a terminal; name a file, or use a pipe", context)

@@ -18,7 +18,7 @@ from convfilter.filters.parameters import MOST_PIXELS, Choice, Flag, Kind, Numbe
 from convfilter.filters.spec import FilterSpec, Value
 from convfilter.picture.options import COMPRESSIONS, DEFAULT_MAX_PIXELS, STRIPS, SUBSAMPLINGS
 
-SECTIONS = ("Filter", "Geometry", "Result", "Files", "Run")
+SECTIONS = ("Filter", "Geometry", "Result", "Files", "Many files", "Run")
 _GEOMETRY = ("stride", "dilation", "padding", "padding_mode", "padding_value", "flip")
 
 _PADDING_DRAWN = """\
@@ -158,8 +158,40 @@ def run_options() -> list[Option]:
         Option("--in-place", section="Files", is_flag=True, help="Overwrite IN; there is no OUT."),
         _run_option("--threads", count, "At most so many.  [one a core]", None, "Run"),
         Option("--algorithm", section="Run", metavar="NAME", help="Use this one, not the cheapest (see plan)."),
+        *_many_options(),
         Option("-v", "--verbose", section="Run", is_flag=True, help="Sizes, algorithm, time and clipping on stderr."),
         debug_option(),
+    ]
+
+
+def _many_options() -> list[Option]:
+    """Make the options for several inputs; all of them start without a value, so that a single file can tell."""
+    count = Number("N", minimum=1, maximum=MOST_PIXELS, whole=True)
+
+    def option(*flags: str, text: str, **settings: Any) -> Option:
+        return Option(*flags, section="Many files", help=text, **settings)
+
+    def switch(*flags: str, text: str) -> Option:
+        return option(*flags, text=text, is_flag=True)
+
+    return [
+        switch("-r", "--recursive", text="Take folders in folders too; OUT gets the same tree."),
+        option("-t", "--into", text="Folder for the outputs: all names are inputs then.", metavar="DIR"),
+        option("--ext", text="Output suffix, and so its format: png.  [of the input]", metavar="EXT"),
+        option("--suffix", text="Add to names: _blur writes a_blur.png.", metavar="TEXT"),
+        option(
+            "--exclude", text="Leave out names or paths in folders; may be repeated.", metavar="GLOB", multiple=True
+        ),
+        option("--files-from", text="Read names of inputs from a file, one a line; - is stdin.", metavar="LIST"),
+        switch("-0", "--null", text="Names in LIST end with a zero byte, as find -print0 ends them."),
+        Option("-j", "--jobs", section="Many files", type=RunType(count), metavar="N", help="At a time.  [one a core]"),
+        switch("--fail-fast", text="Stop at the first file that fails."),
+        switch("-u", "--update", text="Skip what is there, newer, and made with the same filter and options."),
+        switch("-n", "--dry-run", text="Say what would be done, and do nothing."),
+        option("--depfile", text="Write rules for make that name what each output depends on.", metavar="FILE"),
+        switch("--json", text="One JSON object per file on stdout."),
+        option("--progress/--no-progress", text="Progress on stderr.  [on a terminal]", default=None),
+        switch("-q", "--quiet", text="Neither progress nor summary; only what fails."),
     ]
 
 
@@ -262,7 +294,7 @@ def filter_command(
 def files_argument() -> click.Argument:
     """Make the argument for input and output."""
     # Whether a file can be read is for its reader to find out: an output need not be readable.
-    return click.Argument(["files"], nargs=-1, metavar="IN OUT", type=click.Path(readable=False))
+    return click.Argument(["files"], nargs=-1, metavar="IN... OUT", type=click.Path(readable=False))
 
 
 def _one_spec(name: str, own: Sequence[FilterOption], params: dict[str, Any], filter_name: str | None) -> FilterSpec:

@@ -1,0 +1,73 @@
+"""Rules for make: what each output depends on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+
+from convfilter.batch.inputs import Job
+from convfilter.errors import UsageError
+from convfilter.filters.spec import FilterSpec, Value, parse
+from convfilter.picture import atomic
+
+
+def files_of(specs: Iterable[str | FilterSpec]) -> list[str]:
+    """Return the files that filters take their weights from, in the order of the filters.
+
+    Parameters
+    ----------
+    specs : iterable of str or FilterSpec
+
+    Returns
+    -------
+    list of str
+        As they were typed.
+    """
+    from convfilter.filters.parameters import Text
+    from convfilter.filters.stack import find
+
+    found: dict[str, None] = {}
+    for spec in specs:
+        parsed = parse(spec) if isinstance(spec, str) else spec
+        row = find(parsed.name)
+        values: dict[str, Value] = dict(parsed.options)
+        if parsed.argument is not None and row.parameters:
+            values[row.parameters[0].name] = parsed.argument
+        for name, value in values.items():
+            parameter = row.parameter(name)
+            if parameter is not None and isinstance(parameter.kind, Text) and os.path.isfile(value.text):
+                found[value.text] = None
+    return list(found)
+
+
+def write(path: str, jobs: Sequence[Job], others: Sequence[str]) -> None:
+    """Write a rule for each job.
+
+    Parameters
+    ----------
+    path : str
+        To be included by a makefile.
+    jobs : sequence of Job
+    others : sequence of str
+        Files that every output depends on: kernels, weights, configuration.
+
+    Raises
+    ------
+    UsageError
+        A name has a line end in it.
+    WriteError
+    """
+    rules = [f"{_escaped(job.destination)}: {' '.join(map(_escaped, (job.source, *others)))}\n" for job in jobs]
+    # A prerequisite without a rule of its own stops make when the file has been removed or renamed.
+    rules += [f"\n{_escaped(name)}:\n" for name in dict.fromkeys((*(job.source for job in jobs), *others))]
+    with atomic.replacing(path) as file:
+        file.write(os.fsencode("".join(rules)))
+
+
+def _escaped(name: str) -> str:
+    """Write a name so that make reads it as one word."""
+    if "\n" in name:
+        raise UsageError(f"{name!r}: make knows no names with line ends; rename the file, or leave out --depfile")
+    for char in " #:":
+        name = name.replace(char, "\\" + char)
+    return name.replace("$", "$$")

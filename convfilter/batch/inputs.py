@@ -1,0 +1,228 @@
+"""From the names on a command line to pairs of input and output, refused as a whole where two would collide."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from convfilter.errors import UsageError
+from convfilter.picture import formats
+
+_HEAD_BYTES = 32
+
+
+class Job(NamedTuple):
+    """One picture to be filtered: where it comes from and where it goes."""
+
+    source: str
+    destination: str
+
+
+class Naming(NamedTuple):
+    """How an output is named after its input.
+
+    Attributes
+    ----------
+    folder : str, or None
+        Where outputs go; None: beside their inputs.
+    ext : str
+        Suffix of the outputs, with its dot; "": that of the input.
+    suffix : str
+        What stands before that: ``_blur`` makes ``a_blur.png``.
+    """
+
+    folder: str | None = None
+    ext: str = ""
+    suffix: str = ""
+
+    def destination(self, path: str, relative: str) -> str:
+        """Name the output of the input ``path``, which stands at ``relative`` below the input folder."""
+        stem, ext = os.path.splitext(path if self.folder is None else os.path.join(self.folder, relative))
+        return stem + self.suffix + (self.ext or ext)
+
+
+class Search(NamedTuple):
+    """Which files of folders are taken.
+
+    Attributes
+    ----------
+    recursive : bool
+        Those of folders in folders too.
+    exclude : sequence of str
+        Glob patterns, of a name or of a path below the folder.
+    any_content : bool
+        A picture of any name is taken, since the output's suffix is given.
+    """
+
+    recursive: bool = False
+    exclude: Sequence[str] = ()
+    any_content: bool = False
+
+
+class Found(NamedTuple):
+    """The jobs, and the files of folders that are no pictures."""
+
+    jobs: list[Job]
+    skipped: list[str]
+
+
+def find(names: Iterable[str], naming: Naming, search: Search) -> Found:
+    """Find the pictures that names stand for, and name their outputs.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Files, taken as they are, and folders, whose pictures are taken in
+        the order of their names; what begins with a dot is left alone there.
+        A symbolic link to a folder is followed, unless it leads back to a
+        folder that it lies in.
+    naming : Naming
+    search : Search
+
+    Returns
+    -------
+    Found
+
+    Raises
+    ------
+    UsageError
+        Two inputs would have one output, or an output is an input. Nothing
+        has been written.
+    """
+    found = Found([], [])
+    for name in names:
+        if os.path.isdir(name):
+            for path, relative in _walk(name, search, naming.folder):
+                if _is_output(path, naming) or not _is_picture(path, search):
+                    found.skipped.append(path)
+                else:
+                    found.jobs.append(Job(path, naming.destination(path, relative)))
+        elif not _is_excluded(name, search.exclude):
+            found.jobs.append(Job(name, naming.destination(name, os.path.basename(name))))
+    refuse_collisions(found.jobs, in_place=naming == Naming())
+    return found
+
+
+def _walk(top: str, search: Search, output: str | None) -> Iterator[tuple[str, str]]:
+    """Yield path and path below ``top`` of each file, in order; the output folder is no input."""
+    avoided = _identity(output) if output is not None else None
+    waiting: list[tuple[str, str, frozenset[object]]] = [(top, "", frozenset())]
+    while waiting:
+        folder, below, parents = waiting.pop()
+        identity = _identity(folder)
+        if identity in parents or (identity == avoided and below):
+            continue
+        folders = []
+        for entry in _entries(folder):
+            relative = os.path.join(below, entry.name)
+            if entry.name.startswith(".") or _is_excluded(relative, search.exclude):
+                continue
+            if os.path.isdir(entry.path):  # entry.is_dir() stumbles over a link to itself
+                folders.append((entry.path, relative, parents | {identity}))
+            else:
+                yield entry.path, relative
+        if search.recursive:
+            waiting += reversed(folders)
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise UsageError(f"{folder}: the folder cannot be read: {(error.strerror or str(error)).lower()}") from error
+
+
+def _identity(path: str) -> object:
+    """Tell one file or folder from another, whatever the way to it: by inode, or by path where there is none yet."""
+    try:
+        status = os.stat(path)
+        return status.st_dev, status.st_ino
+    except OSError:
+        return os.path.realpath(path)
+
+
+def _is_excluded(path: str, patterns: Sequence[str]) -> bool:
+    base = os.path.basename(path)
+    return any(fnmatchcase(base, glob.rstrip("/")) or fnmatchcase(path, glob) for glob in patterns)
+
+
+def _is_output(path: str, naming: Naming) -> bool:
+    """Tell the outputs of an earlier run, which lie beside their inputs."""
+    return naming.folder is None and bool(naming.suffix) and os.path.splitext(path)[0].endswith(naming.suffix)
+
+
+def _is_picture(path: str, search: Search) -> bool:
+    """Judge by the name; by the content only where the output gets a name of its own."""
+    if formats.by_suffix(os.path.splitext(path)[1]) is not None:
+        return os.path.isfile(path)
+    if not search.any_content or not os.path.isfile(path):
+        return False
+    try:
+        with open(path, "rb") as file:
+            return formats.sniff(file.read(_HEAD_BYTES)) is not None
+    except OSError:
+        return False
+
+
+def refuse_collisions(jobs: Sequence[Job], *, in_place: bool) -> None:
+    """Refuse outputs that would overwrite each other, or an input.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+    in_place : bool
+        An output may be its own input.
+
+    Raises
+    ------
+    UsageError
+        Names the two files in question.
+    """
+    sources = {_identity(job.source): job.source for job in jobs}
+    taken: dict[object, str] = {}
+    for job in jobs:
+        identity = _identity(job.destination)
+        if identity in taken:
+            raise UsageError(
+                f"{job.source} and {taken[identity]} would both be written to {job.destination}; "
+                "rename one, or filter them apart"
+            )
+        taken[identity] = job.source
+        overwritten = sources.get(identity)
+        if overwritten is not None and not in_place:
+            raise UsageError(
+                f"{job.destination}: the output of {job.source} would overwrite the input {overwritten}; "
+                "give another folder or --suffix, or --in-place to overwrite inputs"
+            )
+
+
+def read_list(path: str, *, separator: str = "\n") -> list[str]:
+    r"""Read names of files from a file, or from standard input.
+
+    Parameters
+    ----------
+    path : str
+        "-" for standard input.
+    separator : str, default "\\n"
+        What ends a name; "\\0" as ``find -print0`` writes them.
+
+    Returns
+    -------
+    list of str
+        Empty lines are left out.
+
+    Raises
+    ------
+    UsageError
+        The file cannot be read.
+    """
+    try:
+        with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
+            text = os.fsdecode(file.read())
+    except OSError as error:
+        raise UsageError(f"{path}: the list cannot be read: {(error.strerror or str(error)).lower()}") from error
+    names = text.split(separator)
+    return [name for name in (name.removesuffix("\r") if separator == "\n" else name for name in names) if name]

@@ -1,0 +1,291 @@
+"""Processes that filter one picture after the other, started by fork, spoken to through pipes.
+
+Processes, not threads: a decoder that crashes takes one picture with it, a
+signal ends a worker as it ends a run on one file, and no lock is shared. What
+has been imported before the fork is there in all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import select
+import signal
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple, NoReturn
+
+from convfilter import pipeline
+from convfilter.batch.inputs import Job
+from convfilter.batch.resources import Memory, estimated_bytes
+from convfilter.errors import PictureError, WriteError
+
+_LENGTH_BYTES = 8
+_READ_BYTES = 1 << 16
+#: How long a worker that was told to stop may take to clean up.
+_PATIENCE_SECONDS = 5.0
+
+
+class Outcome(NamedTuple):
+    """What became of a job: a report, or what went wrong, with its traceback as text."""
+
+    job: Job
+    report: pipeline.Report | None
+    error: Exception | None = None
+    traceback: str = ""
+
+
+class Notice(NamedTuple):
+    """Something the user should hear, of no file in particular."""
+
+    text: str
+
+
+class Tick(NamedTuple):
+    """Nothing has happened for a while."""
+
+
+Event = Outcome | Notice | Tick
+
+
+def perform(job: Job, options: pipeline.Options) -> Outcome:
+    """Filter one picture; what goes wrong with it is part of the outcome.
+
+    Parameters
+    ----------
+    job : Job
+        The folder of its output is made, if there is none.
+    options : pipeline.Options
+
+    Returns
+    -------
+    Outcome
+    """
+    try:
+        folder = os.path.dirname(job.destination)
+        if folder and not os.path.isdir(folder):
+            _make_folder(folder)
+        return Outcome(job, pipeline.filter_file(job.source, job.destination, options))
+    except Exception as error:
+        import traceback
+
+        return Outcome(job, None, error, "".join(traceback.format_exception(error)))
+
+
+def _make_folder(folder: str) -> None:
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise WriteError(f"the folder cannot be made: {(error.strerror or str(error)).lower()}") from error
+
+
+def outcomes(
+    jobs: Sequence[Job], options: pipeline.Options, processes: int, tick_seconds: float | None = None
+) -> Iterator[Event]:
+    """Do the jobs in several processes, and yield what becomes of them as it happens.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        Begun in this order.
+    options : pipeline.Options
+    processes : int
+        Fewer run at a time where the pictures are too large for the memory.
+    tick_seconds : float, optional
+        Yield a Tick when nothing else has happened for so long.
+
+    Yields
+    ------
+    Outcome, Notice or Tick
+        One Outcome for each job. A worker that dies fails its job, and another
+        takes its place. When the iteration is ended early, so are the workers;
+        what they were writing does not appear.
+    """
+    if len(jobs) <= 1:
+        for job in jobs:
+            yield perform(job, options)
+        return
+    crew = _Crew(options)
+    try:
+        yield from _shared_out(jobs, crew, processes, tick_seconds)
+    except BaseException:
+        crew.stop()
+        raise
+    crew.dismiss()
+
+
+def _shared_out(jobs: Sequence[Job], crew: _Crew, processes: int, tick_seconds: float | None) -> Iterator[Event]:
+    """Keep as many workers busy as processes and memory allow."""
+    memory = Memory()
+    limit = crew.options.read.max_pixels
+    waiting = list(reversed(jobs))
+    needed = estimated_bytes(waiting[-1].source, limit)
+    while waiting or crew.busy:
+        while waiting and len(crew.busy) < processes and memory.admits(waiting[-1].source, needed):
+            job = waiting.pop()
+            memory.give(job.source, needed)
+            crew.begin(job)
+            needed = estimated_bytes(waiting[-1].source, limit) if waiting else 0
+        happened = False
+        for event in crew.wait(tick_seconds):
+            happened = True
+            if isinstance(event, Outcome):
+                memory.take_back(event.job.source)
+            yield event
+        if not happened:
+            yield Tick()
+
+
+class _Worker:
+    """A child process and the pipes to it; ``job`` is what it is at, or None."""
+
+    def __init__(self, pid: int, requests: int, results: int) -> None:
+        self.pid, self.requests, self.results = pid, requests, results
+        self.job: Job | None = None
+        self._received = bytearray()
+
+    def begin(self, job: Job) -> None:
+        self.job = job
+        with suppress(BrokenPipeError):  # it has died: found when its results are read
+            _send(self.requests, job)
+
+    def received(self) -> list[Any] | None:
+        """Return the messages that have come in whole; None if the worker has ended."""
+        block = os.read(self.results, _READ_BYTES)
+        if not block:
+            return None
+        self._received += block
+        messages = []
+        while len(self._received) >= _LENGTH_BYTES:
+            end = _LENGTH_BYTES + int.from_bytes(self._received[:_LENGTH_BYTES], "big")
+            if len(self._received) < end:
+                break
+            messages.append(pickle.loads(self._received[_LENGTH_BYTES:end]))
+            del self._received[:end]
+        return messages
+
+    def close(self) -> int:
+        """Let go of a worker and return its exit status, negative for a signal."""
+        os.close(self.requests)
+        os.close(self.results)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+class _Crew:
+    """The workers: hired when there is work and none is free."""
+
+    def __init__(self, options: pipeline.Options) -> None:
+        self.options = options
+        self._workers: list[_Worker] = []
+
+    @property
+    def busy(self) -> list[_Worker]:
+        return [worker for worker in self._workers if worker.job]
+
+    def begin(self, job: Job) -> None:
+        worker = next((worker for worker in self._workers if not worker.job), None)
+        if worker is None:
+            worker = _hired(self.options, [end for each in self._workers for end in (each.requests, each.results)])
+            self._workers.append(worker)
+        worker.begin(job)
+
+    def wait(self, seconds: float | None) -> Iterator[Event]:
+        """Yield what comes in until something has, or the time is over."""
+        poll = select.poll()
+        by_results = {worker.results: worker for worker in self.busy}
+        for results in by_results:
+            poll.register(results, select.POLLIN)
+        for results, _ in poll.poll(None if seconds is None else seconds * 1000):
+            worker = by_results[results]
+            messages = worker.received()
+            if messages is None:
+                yield self._lost(worker)
+                continue
+            for message in messages:
+                if isinstance(message, Outcome):
+                    worker.job = None
+                yield message
+
+    def _lost(self, worker: _Worker) -> Outcome:
+        self._workers.remove(worker)
+        status = worker.close()
+        cause = f"status {status}"
+        if status < 0 or status > 128:
+            number = -status if status < 0 else status - 128
+            cause = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+        assert worker.job is not None
+        advice = "; the memory may be too small: use --jobs 1" if "KILL" in cause else ""
+        return Outcome(worker.job, None, PictureError(f"the process that filtered it was ended by {cause}{advice}"))
+
+    def dismiss(self) -> None:
+        """Let idle workers go: they end when their pipe does."""
+        while self._workers:
+            self._workers.pop().close()
+
+    def stop(self) -> None:
+        """End the workers at once; each removes what it had begun."""
+        for worker in self._workers:
+            with suppress(ProcessLookupError):
+                os.kill(worker.pid, signal.SIGTERM)
+        until = time.monotonic() + _PATIENCE_SECONDS
+        for worker in self._workers:
+            while os.waitpid(worker.pid, os.WNOHANG) == (0, 0):
+                if time.monotonic() > until:
+                    os.kill(worker.pid, signal.SIGKILL)
+                    os.waitpid(worker.pid, 0)
+                    break
+                time.sleep(0.005)
+        self._workers.clear()
+
+
+def _hired(options: pipeline.Options, others: Sequence[int]) -> _Worker:
+    """Fork a worker; ``others`` are the pipes of those that are there, which it must not hold open."""
+    requests, ours_to_write = os.pipe()
+    ours_to_read, results = os.pipe()
+    with warnings.catch_warnings():
+        # The only other threads are idle ones of NumPy's linear algebra, which knows how to be forked.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid == 0:
+        for end in (ours_to_write, ours_to_read, *others):
+            os.close(end)
+        _work(requests, results, options)
+    os.close(requests)
+    os.close(results)
+    return _Worker(pid, ours_to_write, ours_to_read)
+
+
+def _work(requests: int, results: int, options: pipeline.Options) -> NoReturn:
+    """Filter what is asked for until the pipe ends, and end the process; nothing of the parent's is run."""
+    status = 1
+    try:
+        from convfilter.engine import native
+
+        native.on_notice(lambda text: _send(results, Notice(text)))
+        with open(requests, "rb", closefd=False) as stream:
+            while length := stream.read(_LENGTH_BYTES):
+                job = pickle.loads(stream.read(int.from_bytes(length, "big")))
+                _send(results, _portable(perform(job, options)))
+        status = 0
+    except BaseException as stop:  # a signal: the file that was being written has been cleaned up on the way here
+        status = getattr(stop, "status", 1)
+    os._exit(status)
+
+
+def _portable(outcome: Outcome) -> Outcome:
+    """Replace an exception that cannot travel between processes by one that says the same."""
+    try:
+        pickle.loads(pickle.dumps(outcome.error))
+    except Exception:
+        error = outcome.error
+        return outcome._replace(error=RuntimeError(f"{type(error).__name__}: {error}"))
+    return outcome
+
+
+def _send(pipe: int, message: object) -> None:
+    data = pickle.dumps(message)
+    view = memoryview(len(data).to_bytes(_LENGTH_BYTES, "big") + data)
+    while view:
+        view = view[os.write(pipe, view) :]

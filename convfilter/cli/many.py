@@ -1,0 +1,248 @@
+"""From the options for many files to a batch, and what is said while it runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Any, NamedTuple
+
+import click
+
+from convfilter import pipeline
+from convfilter.batch import inputs, resources, workers
+from convfilter.batch.inputs import Job, Naming, Search
+from convfilter.batch.workers import Notice, Outcome
+from convfilter.cli.jobs import pipeline_options
+from convfilter.cli.messages import FAILED, failure, one_line, say
+from convfilter.cli.progress import Progress
+from convfilter.errors import UsageError, WriteError
+from convfilter.filters import stack
+from convfilter.filters.spec import FilterSpec
+from convfilter.picture import formats
+
+
+class Counts(NamedTuple):
+    """The batch in figures; ``__str__`` is the summary."""
+
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+    current: int = 0
+    left: int = 0
+
+    def __str__(self) -> str:
+        """Say it as in ``197 done, 2 failed, 1 skipped``; what is zero is left out, but for the first two."""
+        parts = [f"{self.done} done", f"{self.failed} failed"]
+        parts += [f"{self.skipped} skipped"] if self.skipped else []
+        parts += [f"{self.current} up to date"] if self.current else []
+        parts += [f"{self.left} not done"] if self.left else []
+        return ", ".join(parts)
+
+
+def run_many(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
+    """Filter the files of a command line that names several; returns the exit status."""
+    context = click.get_current_context()
+    options = pipeline_options(specs, params)
+    stack.stages(options.specs, **options.defaults)  # a filter that makes no sense fails once, not once a file
+    found = _found(params, context)
+    if params["verbose"]:
+        for name in found.skipped:
+            say(f"{name}: skipped, this is no picture by its name")
+    if params["depfile"]:
+        from convfilter.batch import depfile
+
+        depfile.write(params["depfile"], found.jobs, depfile.files_of(specs))
+    log = None
+    jobs = found.jobs
+    if params["update"]:
+        from convfilter.batch import update
+
+        log = update.UpdateLog(update.recipe(options))
+        jobs = [job for job in jobs if not log.is_current(job)]
+    counts = Counts(skipped=len(found.skipped), current=len(found.jobs) - len(jobs))
+    if params["dry_run"]:
+        for job in jobs:
+            click.echo(f"{one_line(job.source)} -> {one_line(job.destination)}")
+        if not params["quiet"]:
+            say(f"{len(jobs)} to do, {counts.skipped} skipped, {counts.current} up to date")
+        return 0
+    share = resources.share(len(jobs), params["jobs"], params["threads"], resources.cores())
+    options = options._replace(threads=share.threads, write=_with_threads(options.write, share.threads))
+    batch = _Batch(params, context.find_root().obj.debug, log, counts._replace(left=len(jobs)), share.jobs)
+    return _summed_up(batch.run(jobs, options), params)
+
+
+def _with_threads(options: Any, threads: int) -> Any:
+    from dataclasses import replace
+
+    return replace(options, threads=threads)
+
+
+def _summed_up(counts: Counts, params: dict[str, Any]) -> int:
+    if not params["quiet"]:
+        say(str(counts))
+    return FAILED if counts.failed else 0
+
+
+class _Batch:
+    """One run over many files: what it counts, and what it says."""
+
+    def __init__(self, params: dict[str, Any], debug: bool, log: Any, counts: Counts, processes: int) -> None:
+        self._params, self._debug, self._log, self._processes = params, debug, log, processes
+        self._counts = counts
+        self._progress = Progress(counts.left, wanted=False if params["quiet"] else params["progress"])
+        self._said: set[str] = set()
+
+    def run(self, jobs: Sequence[Job], options: pipeline.Options) -> Counts:
+        """Do the jobs; a signal ends them, after the summary of what was done."""
+        tick = self._progress.interval_seconds
+        try:
+            with self._progress, closing(workers.outcomes(jobs, options, self._processes, tick)) as events:  # type: ignore[type-var]
+                for event in events:
+                    if isinstance(event, Outcome):
+                        self._take(event)
+                    elif isinstance(event, Notice) and event.text not in self._said:
+                        self._said.add(event.text)
+                        self._progress.say(event.text)
+                    self._progress.show(self._counts.done, self._counts.failed)
+                    if self._params["fail_fast"] and self._counts.failed:
+                        break
+        except KeyboardInterrupt:
+            if not self._params["quiet"]:
+                say(f"stopped: {self._counts}")
+            raise
+        return self._counts
+
+    def _take(self, outcome: Outcome) -> None:
+        """Count what became of a file, and say what has to be said about it."""
+        job, report, error = outcome.job, outcome.report, outcome.error
+        if report is not None and self._log is not None:
+            try:
+                self._log.record(job)
+            except WriteError as problem:
+                self._progress.say(f"{job.destination}: {problem}")
+        done = report is not None
+        self._counts = self._counts._replace(
+            done=self._counts.done + done, failed=self._counts.failed + (not done), left=self._counts.left - 1
+        )
+        message = ""
+        if error is not None:
+            message = failure(error)[0]
+            subject = job.destination if isinstance(error, WriteError) else job.source
+            # A message about wrong usage may name the file by itself.
+            self._progress.say(
+                message if message.startswith(f"{subject}: ") else f"{subject}: {message}", failed=subject
+            )
+            if self._debug:
+                self._progress.print(outcome.traceback)
+        if report is not None:
+            self._progress.add(report.size[0] * report.size[1] * report.frames / 1e6)
+            for note in report.notes:
+                self._progress.say(f"{job.source}: {note}")
+            if self._params["verbose"]:
+                self._progress.say(report.line)
+        if self._params["json"]:
+            click.echo(_json(job, report, message))
+
+
+def _json(job: Job, report: pipeline.Report | None, message: str) -> str:
+    """Write one line of JSON about one file."""
+    import json
+
+    record: dict[str, Any] = {"input": job.source, "output": job.destination, "error": message or None}
+    if report is not None:
+        record |= {
+            "size": report.size,
+            "new_size": report.new_size,
+            "frames": report.frames,
+            "before": report.before,
+            "after": report.after,
+            "algorithms": report.algorithms,
+            "seconds": {step: round(seconds, 6) for step, seconds in report.seconds.items()},
+            "clipped": report.clipped,
+            "notes": report.notes,
+        }
+    return json.dumps(record)
+
+
+# Names ------------------------------------------------------------------------
+
+
+def _found(params: dict[str, Any], context: click.Context) -> inputs.Found:
+    """Find the inputs and name their outputs."""
+    names = list(params["files"])
+    naming = Naming(None, _ext(params["ext"]), params["suffix"] or "")
+    if params["null"] and not params["files_from"]:
+        raise click.UsageError("-0 tells how the names of --files-from end; give that too", context)
+    if params["in_place"]:
+        given = [f"--{name}" for name in ("into", "ext", "suffix", "update") if params[name]]
+        if given:
+            raise click.UsageError(f"--in-place leaves names and places alone; leave out {given[0]}", context)
+    elif params["into"]:
+        naming = naming._replace(folder=params["into"])
+    elif names and not _stands_beside(names, naming, bool(params["files_from"])):
+        naming = naming._replace(folder=names.pop())
+    if params["files_from"]:
+        names += inputs.read_list(params["files_from"], separator="\0" if params["null"] else "\n")
+    elif not names:
+        raise click.UsageError("an input and an output are needed; outputs can go --into a folder too", context)
+    elif naming == Naming() and not params["in_place"]:
+        raise click.UsageError("an output is needed, or --into, --suffix, --ext or --in-place", context)
+    if not params["in_place"] and naming == Naming():
+        raise click.UsageError("an output folder is needed, as OUT or with --into", context)
+    if params["suffix"] and os.sep in params["suffix"]:
+        raise UsageError(f"--suffix: it is a part of a file name, without {os.sep}, got {params['suffix']!r}")
+    search = Search(params["recursive"], params["exclude"], bool(params["ext"] or params["format"]))
+    single = _single(names, naming, params)
+    if single is not None:
+        inputs.refuse_collisions([single], in_place=False)
+        return inputs.Found([single], [])
+    _require_folder(names, naming, made=bool(params["into"]))
+    return inputs.find(names, naming, search)
+
+
+def _ext(typed: str | None) -> str:
+    """Return the suffix with its dot, if a format has it."""
+    if not typed:
+        return ""
+    ext = "." + typed.removeprefix(".")
+    if formats.by_suffix(ext) is None:
+        raise UsageError(f"--ext: the suffix must be one of {formats.known_suffixes()}, got {typed!r}")
+    return ext
+
+
+def _stands_beside(names: Sequence[str], naming: Naming, listed: bool) -> bool:
+    """Tell whether all names are inputs: with --suffix or --ext, unless the last is a folder, or not there."""
+    if not (naming.suffix or naming.ext):
+        return False
+    several = len(names) > 1 or listed
+    return not (several and (os.path.isdir(names[-1]) or not os.path.exists(names[-1])))
+
+
+def _single(names: Sequence[str], naming: Naming, params: dict[str, Any]) -> Job | None:
+    """Return the job of one input and one output that is no folder: IN OUT with an option for many, as --json."""
+    out = naming.folder
+    if len(names) != 1 or out is None or params["into"] or naming != Naming(out) or params["files_from"]:
+        return None
+    if os.path.isdir(names[0]) or os.path.isdir(out) or out.endswith(os.sep):
+        return None
+    if "-" in (names[0], out):
+        raise UsageError("-: options for many files need names of files, not pipes")
+    return Job(names[0], out)
+
+
+def _require_folder(names: Sequence[str], naming: Naming, *, made: bool) -> None:
+    """Refuse an output that is no folder; it is made where that cannot be a slip: with --into, or a slash."""
+    out = naming.folder
+    if "-" in names:
+        raise UsageError("-: standard input is one picture; it cannot be one of several")
+    if out is None or os.path.isdir(out):
+        return
+    if out == "-":
+        raise UsageError("-: standard output takes one picture; give a folder")
+    if os.path.lexists(out):
+        raise UsageError(f"{out}: several inputs, or a folder, need a folder as output, and this is a file")
+    a_tree = any(map(os.path.isdir, names)) and formats.by_suffix(os.path.splitext(out)[1]) is None
+    if not (made or out.endswith(os.sep) or a_tree):
+        raise UsageError(f"{out}: there is no such folder; several inputs need one: make it, or end it with {os.sep}")

@@ -1,0 +1,477 @@
+"""Many files: which are taken, where they go, what is refused before anything starts, and what failing ones do."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import convfilter
+from convfilter import pipeline
+from convfilter.batch import resources, update, workers
+from convfilter.batch.inputs import Job
+from convfilter.cli.root import run
+
+HOME = Path(convfilter.__file__).parents[1]
+PROGRAM = (sys.executable, "-m", "convfilter")
+BLUR = ("blur", "--box", "3")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a folder with a tree of pictures, and other things among them."""
+    monkeypatch.setenv("PYTHONPATH", str(HOME))
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate(("a.png", "b.png", "deep/a.png", "deep/er/c.png")):
+        path = Path("photos", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(samples(number)).save(path)
+    Path("photos/notes.txt").write_text("no picture")
+    Path("photos/.hidden.png").write_text("left alone")
+    return tmp_path
+
+
+def samples(seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.random.default_rng(seed).integers(0, 256, (12, 16, 3), np.uint8)
+
+
+def program(*arguments: str, **settings: Any) -> subprocess.CompletedProcess[str]:
+    """Run the program as a shell would; the note on compiling is left out."""
+    done = subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, timeout=120, check=False, **settings)
+    done.stderr = "".join(line for line in done.stderr.splitlines(keepends=True) if "compiling" not in line)
+    return done
+
+
+def tree(top: str) -> list[str]:
+    return sorted(str(path.relative_to(top)) for path in Path(top).rglob("*") if path.is_file())
+
+
+def is_blurred(path: str, seed: int) -> bool:
+    with Image.open(path) as image:
+        return np.array_equal(np.asarray(image), convfilter.box_blur(samples(seed), 3))
+
+
+# Which files, and where to ----------------------------------------------------
+
+
+def test_several_files_go_into_a_folder() -> None:
+    done = program(*BLUR, "photos/a.png", "photos/b.png", "out/")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "convfilter: 2 done, 0 failed\n")
+    assert tree("out") == ["a.png", "b.png"]
+    assert is_blurred("out/a.png", 0) and is_blurred("out/b.png", 1)
+
+
+def test_a_folder_gives_its_pictures_and_its_tree_if_asked() -> None:
+    done = program(*BLUR, "photos", "flat")
+    assert (done.returncode, done.stderr) == (0, "convfilter: 2 done, 0 failed, 1 skipped\n")
+    assert tree("flat") == ["a.png", "b.png"]
+    done = program(*BLUR, "-v", "photos/", "out", "--recursive")
+    assert done.stderr.endswith("convfilter: 4 done, 0 failed, 1 skipped\n")
+    assert "convfilter: photos/notes.txt: skipped" in done.stderr
+    assert tree("out") == ["a.png", "b.png", "deep/a.png", "deep/er/c.png"]
+    assert is_blurred("out/deep/a.png", 2) and is_blurred("out/deep/er/c.png", 3)
+
+
+def test_the_output_is_no_input_of_the_next_run() -> None:
+    for _ in range(2):
+        assert program(*BLUR, "-r", "photos", "photos/out").returncode == 0
+    assert tree("photos/out") == ["a.png", "b.png", "deep/a.png", "deep/er/c.png"]
+    for _ in range(2):
+        assert program(*BLUR, "--suffix", "_soft", "photos/deep").returncode == 0
+    assert tree("photos/deep") == ["a.png", "a_soft.png", "er/c.png"]
+
+
+def test_symbolic_links_are_followed_but_not_in_circles() -> None:
+    Path("photos/deep/up").symlink_to("..")
+    Path("photos/self").symlink_to("self")
+    Path("elsewhere").mkdir()
+    Image.fromarray(samples(7)).save("elsewhere/d.png")
+    Path("photos/more").symlink_to("../elsewhere")
+    assert program(*BLUR, "-r", "photos", "out").returncode == 0
+    assert tree("out") == ["a.png", "b.png", "deep/a.png", "deep/er/c.png", "more/d.png"]
+
+
+def test_names_of_outputs(capfd: pytest.CaptureFixture[str]) -> None:
+    def planned(*arguments: str) -> list[str]:
+        assert run([*BLUR, "-n", *arguments]) == 0
+        return [line.split(" -> ")[1] for line in capfd.readouterr().out.splitlines()]
+
+    assert planned("--ext", "jpg", "photos/a.png") == ["photos/a.jpg"]
+    assert planned("--ext", ".jpg", "--suffix", "_x", "photos/a.png", "photos/b.png", "out/") == [
+        "out/a_x.jpg",
+        "out/b_x.jpg",
+    ]
+    assert planned("--into", "out", "-r", "photos", "--exclude", "er", "--exclude", "b.*") == [
+        "out/a.png",
+        "out/deep/a.png",
+    ]
+    assert planned("-r", "--exclude", "deep/*", "photos", "out") == ["out/a.png", "out/b.png"]
+    assert planned("--in-place", "photos/b.png", "photos/a.png") == ["photos/b.png", "photos/a.png"]
+    assert not Path("out").exists()
+
+
+def test_names_from_a_list() -> None:
+    Path("photos/new\nline.png").write_bytes(Path("photos/b.png").read_bytes())
+    Path("list").write_text("photos/a.png\n\nphotos/b.png\r\n")
+    assert program(*BLUR, "--files-from", "list", "out/").returncode == 0
+    assert tree("out") == ["a.png", "b.png"]
+    done = program(*BLUR, "--files-from", "-", "-0", "zero/", input="photos/new\nline.png\0photos/deep/a.png\0")
+    assert done.returncode == 0
+    assert tree("zero") == ["a.png", "new\nline.png"]
+
+
+def test_in_place_for_many_files() -> None:
+    assert program(*BLUR, "--in-place", "photos/a.png", "photos/b.png").returncode == 0
+    assert is_blurred("photos/a.png", 0) and is_blurred("photos/b.png", 1)
+
+
+def test_another_format() -> None:
+    assert program(*BLUR, "--ext", "bmp", "-r", "photos", "out").returncode == 0
+    assert tree("out") == ["a.bmp", "b.bmp", "deep/a.bmp", "deep/er/c.bmp"]
+    assert is_blurred("out/a.bmp", 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("photos/a.png photos/deep/a.png out/", "photos/deep/a.png and photos/a.png would both be written"),
+        ("photos/a.png photos/./a.png out/", "would both be written to out/a.png"),
+        ("--ext jpg photos/a.png twin.bmp photos/ out/", "would both be written"),
+        ("photos/a.png photos/b.png photos/", "photos/a.png: the output of photos/a.png would overwrite the input"),
+        ("photos/deep/a.png photos/a.png photos", "would overwrite the input photos/a.png"),
+        ("photos/a.png photos/b.png none", "none: there is no such folder; several inputs need one"),
+        ("photos/a.png photos/b.png -", "-: standard output takes one picture"),
+        ("photos/a.png - out/", "-: standard input is one picture"),
+        ("--ext xyz photos out", "--ext: the suffix must be one of"),
+        ("--in-place --ext jpg photos/a.png", "--in-place leaves names and places alone"),
+        ("-0 photos out", "-0 tells how the names of --files-from end"),
+        ("--suffix a/b photos", "--suffix: it is a part of a file name"),
+        ("--jobs 0 photos out", "--jobs: jobs must be at least 1, got 0"),
+        ("--files-from none out/", "none: the list cannot be read: no such file"),
+        ("--json photos/a.png", "an input and an output are needed"),
+        ("--padding-mode mirror photos out", "--padding-mode: padding_mode must be one of"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused_before_anything_starts(
+    capfd: pytest.CaptureFixture[str], arguments: str, message: str
+) -> None:
+    before = tree(".")
+    status = run([*BLUR, *arguments.split()])
+    text = capfd.readouterr().err
+    assert status == 2
+    assert message in text
+    assert text.count("\n") == 1
+    assert tree(".") == before
+
+
+# How the work is done ---------------------------------------------------------
+
+
+def test_a_failing_file_does_not_stop_the_others() -> None:
+    Path("photos/aa.png").write_text("no picture, whatever its name says")
+    done = program(*BLUR, "photos/a.png", "missing.png", "photos/aa.png", "photos/b.png", "out/", "--json")
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert "convfilter: missing.png: there is no such file" in lines
+    assert any(line.startswith("convfilter: photos/aa.png: ") for line in lines)
+    assert lines[-1] == "convfilter: 2 done, 2 failed"
+    assert len(lines) == 3
+    records = {record["input"]: record for record in map(json.loads, done.stdout.splitlines())}
+    assert set(records) == {"photos/a.png", "photos/b.png", "missing.png", "photos/aa.png"}
+    assert records["missing.png"]["error"] == "there is no such file"
+    whole = records["photos/a.png"]
+    assert (whole["output"], whole["error"], whole["size"]) == ("out/a.png", None, [16, 12])
+    assert set(whole["seconds"]) == {"parse", "read", "plan", "run", "write"}
+    assert tree("out") == ["a.png", "b.png"]
+
+
+def test_fail_fast_stops() -> None:
+    done = program(*BLUR, "-j1", "--fail-fast", "missing.png", "photos/a.png", "photos/b.png", "out/")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "convfilter: missing.png: there is no such file",
+        "convfilter: 0 done, 1 failed, 2 not done",
+    ]
+
+
+def test_quiet_says_only_what_fails() -> None:
+    done = program(*BLUR, "-q", "photos/a.png", "missing.png", "out/")
+    assert (done.returncode, done.stderr) == (1, "convfilter: missing.png: there is no such file\n")
+
+
+def test_results_do_not_depend_on_the_number_of_jobs() -> None:
+    assert program("blur", "--gaussian", "2", "-r", "photos", "one", "-j1").returncode == 0
+    assert program("blur", "--gaussian", "2", "-r", "photos", "four", "-j4").returncode == 0
+    assert tree("one") == tree("four")
+    assert all(Path("one", name).read_bytes() == Path("four", name).read_bytes() for name in tree("one"))
+
+
+def collected(jobs: list[Job], processes: int = 2) -> list[workers.Outcome]:
+    events = workers.outcomes(jobs, pipeline.Options(("box:3",)), processes)
+    return [event for event in events if isinstance(event, workers.Outcome)]
+
+
+def test_a_worker_that_dies_fails_one_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = pipeline.filter_file
+
+    def fragile(source: str, destination: str, options: pipeline.Options) -> pipeline.Report:
+        if source.endswith("b.png"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return whole(source, destination, options)
+
+    monkeypatch.setattr(pipeline, "filter_file", fragile)
+    names = ("a", "b", "deep/a", "deep/er/c")
+    found = collected([Job(f"photos/{name}.png", f"out/{name}.png") for name in names], 1)
+    assert len(found) == 4
+    (failed,) = [outcome for outcome in found if outcome.error]
+    assert failed.job.source == "photos/b.png"
+    assert "ended by SIGKILL" in str(failed.error)
+    assert tree("out") == ["a.png", "deep/a.png", "deep/er/c.png"]
+
+
+class Unportable(Exception):
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(f"{first} and {second}")
+
+
+def test_errors_that_cannot_travel_still_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
+    def explode(*_arguments: object) -> pipeline.Report:
+        raise Unportable("this", "that")
+
+    monkeypatch.setattr(pipeline, "filter_file", explode)
+    for outcome in collected([Job("photos/a.png", "x.png"), Job("photos/b.png", "y.png")]):
+        assert str(outcome.error) == "Unportable: this and that"
+        assert "explode" in outcome.traceback
+
+
+@pytest.mark.parametrize(
+    ("files", "jobs", "threads", "cores", "share"),
+    [
+        (100, None, None, 8, (8, 1)),
+        (3, None, None, 8, (3, 2)),
+        (1, None, None, 8, (1, 8)),
+        (100, None, 3, 8, (2, 3)),
+        (100, 2, None, 8, (2, 4)),
+        (100, 16, None, 8, (8, 1)),
+        (100, 4, 4, 8, (4, 2)),
+        (100, None, 99, 8, (1, 8)),
+        (0, None, None, 8, (1, 8)),
+    ],
+)
+def test_cores_are_shared_and_never_exceeded(
+    files: int, jobs: int | None, threads: int | None, cores: int, share: tuple[int, int]
+) -> None:
+    assert resources.share(files, jobs, threads, cores) == share
+    assert share[0] * share[1] <= cores
+
+
+def test_quotas_of_control_groups_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    group = tmp_path / "outer" / "inner"
+    group.mkdir(parents=True)
+    (group / "cpu.max").write_text("max 100000\n")
+    (tmp_path / "outer" / "cpu.max").write_text("250000 100000\n")
+    monkeypatch.setattr(resources, "_CGROUPS", str(tmp_path))
+    monkeypatch.setattr(resources, "_groups", lambda: ["", "/outer", "/outer/inner"])
+    monkeypatch.setattr(resources, "cores_of_affinity", lambda: 8)
+    assert resources.cores() == 2
+    (tmp_path / "outer" / "cpu.max").write_text("50000 100000\n")
+    assert resources.cores() == 1
+    (tmp_path / "outer" / "cpu.max").unlink()
+    assert resources.cores() == 8
+
+
+def test_large_pictures_wait_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "available_memory", lambda: 300 * 2**20)
+    memory = resources.Memory()
+    assert memory.admits("large", 2**40)  # by itself: the reader will judge
+    memory.give("large", 200 * 2**20)
+    assert not memory.admits("other", 150 * 2**20)
+    assert memory.admits("small", 2**20)
+    memory.take_back("large")
+    assert memory.admits("other", 150 * 2**20)
+    assert resources.estimated_bytes("photos/a.png", 10**6) >= 16 * 12 * 3 * 2
+    assert resources.estimated_bytes("photos/notes.txt", 10**6) == 0
+    assert resources.estimated_bytes("photos/a.png", 10) == 0
+
+
+def test_jobs_run_alone_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    running: list[int] = []
+    monkeypatch.setattr(workers, "estimated_bytes", lambda *_: 2**40)
+    begin = workers._Crew.begin
+
+    def counted(crew: workers._Crew, job: Job) -> None:
+        begin(crew, job)
+        running.append(len(crew.busy))
+
+    monkeypatch.setattr(workers._Crew, "begin", counted)
+    assert len(collected([Job(f"photos/{name}.png", f"out/{name}.png") for name in ("a", "b", "deep/a")])) == 3
+    assert running == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=str)
+def test_signals_keep_what_is_done_and_leave_no_litter(folder: Path, number: signal.Signals, status: int) -> None:
+    os.mkfifo("slow.png")
+    child = subprocess.Popen(
+        [*PROGRAM, *BLUR, "-j1", "-v", "photos/a.png", "slow.png", "photos/b.png", "out/"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with open("slow.png", "wb", buffering=0) as fifo:  # returns when the worker has opened it
+        fifo.write(Path("photos/a.png").read_bytes()[:70])
+        child.send_signal(number)
+        _, text = child.communicate(timeout=60)
+    assert child.returncode == status
+    assert text.splitlines()[-1] == "convfilter: stopped: 1 done, 0 failed, 2 not done"
+    assert [path.name for path in Path("out").iterdir()] == ["a.png"]
+    assert is_blurred("out/a.png", 0)
+
+
+# Up to date -------------------------------------------------------------------
+
+
+def test_update_does_what_has_changed_and_no_more(capfd: pytest.CaptureFixture[str]) -> None:
+    Path("weights.txt").write_text("1 2 1\n")
+
+    def left(*options: str, kernel: str = "weights.txt") -> list[str]:
+        arguments = ["convolve", "--kernel", kernel, "--normalize", "--update", *options, "photos", "out"]
+        capfd.readouterr()
+        assert run([*arguments, "--dry-run"]) == 0
+        todo = [line.split(" -> ")[0] for line in capfd.readouterr().out.splitlines()]
+        assert run([*arguments, "--json"]) == 0
+        assert sorted(json.loads(line)["input"] for line in capfd.readouterr().out.splitlines()) == sorted(todo)
+        return todo
+
+    both = ["photos/a.png", "photos/b.png"]
+    assert left() == both
+    assert left() == []
+    assert left("--threads", "1") == []  # who does it does not matter
+    assert left(kernel="1 2 1") == []  # the same weights
+    assert left("--stride", "2") == both
+    assert left("--strip") == both
+    assert left() == both
+    Path("weights.txt").write_text("1 3 1\n")
+    assert left() == both
+    Path("out/a.png").unlink()
+    assert left() == ["photos/a.png"]
+    Image.fromarray(samples(9)).save("photos/b.png")
+    os.utime("photos/b.png", (1, 1))  # newer content, older time
+    assert left() == ["photos/b.png"]
+    Path("out/a.png").write_bytes(Path("photos/b.png").read_bytes())  # newer, but not ours
+    assert left() == ["photos/a.png"]
+    Path("out/.convfilter_log").write_text('{"output": "a.png"}\nnonsense\n["list"]\n{"outp')
+    assert left() == both
+    assert left() == []
+
+
+def test_an_option_of_any_kind_changes_the_recipe() -> None:
+    options = pipeline.Options(("gaussian:2",))
+    recipes = [
+        update.recipe(each)
+        for each in (
+            options,
+            options._replace(specs=("gaussian:2.5",)),
+            options._replace(specs=("gaussian:2", "gaussian:2")),
+            options._replace(defaults={"stride": (2, 1)}),
+            options._replace(defaults={"padding_mode": "wrap"}),
+            options._replace(gray=True),
+            options._replace(algorithm="separable"),
+            options._replace(read=pipeline.ReadOptions(auto_orient=False)),
+            options._replace(write=pipeline.WriteOptions(quality=80)),
+        )
+    ]
+    assert len(set(recipes)) == len(recipes)
+    same = options._replace(threads=3, write=pipeline.WriteOptions(threads=3), specs=("gaussian:sigma=2.0",))
+    assert update.recipe(same) == recipes[0]
+
+
+def test_the_log_does_not_grow_for_ever() -> None:
+    for sigma in range(40):
+        log = update.UpdateLog(f"recipe {sigma}")
+        job = Job("photos/a.png", "photos/b.png")
+        assert not log.is_current(job)
+        log.record(job)
+    assert len(Path("photos", update.LOG_NAME).read_text().splitlines()) <= 32
+    assert update.UpdateLog("recipe 39").is_current(job)
+
+
+def test_make_reads_the_depfile() -> None:
+    Path("photos/b.png").rename("photos/b $x#y.png")
+    Path("weights.txt").write_text("1 2 1\n")
+    done = program("convolve", "--kernel", "weights.txt", "--depfile", "deps.mk", "photos", "out")
+    assert done.returncode == 0
+    text = Path("deps.mk").read_text()
+    assert "out/a.png: photos/a.png weights.txt\n" in text
+    assert "\nweights.txt:\n" in text
+    Path("Makefile").write_text("all: out/a.png out/b\\ $$x\\#y.png\ninclude deps.mk\nout/%.png: ; @echo do '$@'\n")
+
+    def make() -> str:
+        return subprocess.run(["make", "-s"], capture_output=True, text=True, check=True, timeout=60).stdout
+
+    assert "do" not in make()
+    later = time.time() + 100
+    os.utime("photos/b $x#y.png", (later, later))
+    assert make() == "do out/b $x#y.png\n"
+    os.utime("weights.txt", (later, later))
+    assert make() == "do out/a.png\ndo out/b $x#y.png\n"
+    Path("weights.txt").unlink()
+    assert "do out/a.png" in make()
+
+
+# Progress ---------------------------------------------------------------------
+
+
+def shown_on_a_terminal(*arguments: str, **environment: str) -> str:
+    leader, follower = pty.openpty()
+    child = subprocess.Popen(
+        [*PROGRAM, *arguments], stderr=follower, env={**os.environ, "TERM": "xterm", **environment}
+    )
+    os.close(follower)
+    text = b""
+    try:
+        while select.select([leader], [], [], 60)[0]:
+            text += os.read(leader, 4096)
+    except OSError:  # the other end is closed
+        pass
+    os.close(leader)
+    child.wait(timeout=60)
+    return text.decode()
+
+
+def test_progress_is_shown_on_a_terminal_only() -> None:
+    arguments = (*BLUR, "photos/a.png", "missing.png", "photos/b.png", "out/")
+    text = shown_on_a_terminal(*arguments)
+    assert "\r\x1b[K\x1b[31m3/3" in text
+    assert "MP/s" in text and "0:00 left" in text and "1 failed: missing.png" in text
+    assert text.endswith("\r\x1b[Kconvfilter: 2 done, 1 failed\r\n")
+    assert "\x1b[31m" not in shown_on_a_terminal(*arguments, NO_COLOR="1")
+    assert "\x1b" not in shown_on_a_terminal(*arguments, "--no-progress")
+    assert "\x1b" not in shown_on_a_terminal(*arguments, "--quiet")
+    assert "\x1b" not in program(*arguments).stderr
+    assert "3/3" in program(*arguments, "--progress").stderr
+
+
+def test_one_file_loads_no_batch() -> None:
+    code = "import sys, convfilter.cli as c; c.main(sys.argv[1:]); sys.stderr.write(' '.join(sys.modules))"
+    arguments = [sys.executable, "-c", code, *BLUR, "photos/a.png", "out.png"]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert not [name for name in done.stderr.split() if "batch" in name or name.endswith((".many", ".progress"))]
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """Workers are forked from this process: nothing may be left of them."""
+    yield
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
