@@ -145,6 +145,15 @@ def test_the_makefile_makes_every_target_once(folder: Path) -> None:
     assert shell("make --question").returncode == 0
 
 
+def test_the_pipeline_of_the_configuration_runs(folder: Path) -> None:
+    (folder / "convfilter.toml").write_text(blocks("toml")[0])
+    (line,) = re.findall(r"`(convfilter apply @[^`]*)`", README)
+    result = shell(line)
+    assert result.returncode == 0, result.stderr
+    with Image.open("in.png") as before, Image.open("out.png") as after:
+        assert after.size == (before.width // 4, before.height // 4)
+
+
 def test_the_python_runs() -> None:
     names: dict[str, np.ndarray] = {}
     exec(blocks("python")[0], names)

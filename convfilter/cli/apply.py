@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from convfilter.cli.options import Command, Option, files_argument, run_options, stage_options
+import click
+
+from convfilter.cli.options import SPEC, Command, Option, files_argument, run_options, stage_options
 from convfilter.cli.root import COMMANDS
 from convfilter.filters.catalog import STAGE_PARAMETERS
 
 
-def spec_option() -> Option:
+def spec_option(*, required: bool = True) -> Option:
     """Make ``-f SPEC``, to be given for each filter of a stack."""
     return Option(
         "-f",
@@ -15,8 +17,8 @@ def spec_option() -> Option:
         "specs",
         section="Filter",
         multiple=True,
-        required=True,
-        metavar="SPEC",
+        required=required,
+        type=SPEC,
         help="name:value,key=value as in gaussian:4,stride=2; once for each filter, first to last. "
         "'convfilter kernel list' shows them all.",
     )
@@ -25,6 +27,14 @@ def spec_option() -> Option:
 def _apply(specs: tuple[str, ...], **params: Any) -> int:
     from convfilter.cli.jobs import run_files
 
+    context = click.get_current_context()
+    files = params["files"]
+    if not specs and files and files[0].startswith("@"):
+        from convfilter.cli import config
+
+        specs, params["files"] = tuple(config.pipeline(context.find_root().obj, files[0])), files[1:]
+    if not specs:
+        raise click.UsageError("a filter is needed: -f SPEC, or the @NAME of a pipeline", context)
     return run_files(specs, params)
 
 
@@ -37,8 +47,10 @@ command = Command(
     Nothing is rounded or clipped between the filters. An option holds for every
     filter that can use it and does not set it in its SPEC; --map, --scale and
     --offset hold for the result.
+
+    @NAME before IN runs the pipeline of that name from convfilter.toml.
     """,
-    params=[spec_option(), *stage_options(STAGE_PARAMETERS), *run_options(), files_argument()],
+    params=[spec_option(required=False), *stage_options(STAGE_PARAMETERS), *run_options(), files_argument()],
 )
 command.draws_padding = True
 command.examples = """\

@@ -19,10 +19,7 @@ if TYPE_CHECKING:
     from convfilter import pipeline
 
 #: Any of these makes a batch of the files, even of one.
-_OF_MANY = (
-    *("recursive", "into", "ext", "suffix", "exclude", "files_from", "null", "jobs", "fail_fast"),
-    *("update", "dry_run", "depfile", "json", "progress", "quiet"),
-)
+_OF_MANY = ("into", "ext", "suffix", "files_from", "null", "update", "dry_run", "depfile", "json")
 
 
 def run_files(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:

@@ -52,7 +52,8 @@ def run_many(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
     if params["depfile"]:
         from convfilter.batch import depfile
 
-        depfile.write(params["depfile"], found.jobs, depfile.files_of(specs))
+        config = context.find_root().obj.config
+        depfile.write(params["depfile"], found.jobs, [*depfile.files_of(specs), *([config] if config else [])])
     log = None
     jobs = found.jobs
     if params["update"]:

@@ -7,7 +7,8 @@ they are in range, is decided where SPECs are read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,10 +19,12 @@ from convfilter.filters.parameters import MOST_PIXELS, Choice, Flag, Kind, Numbe
 from convfilter.filters.spec import FilterSpec, Value
 from convfilter.picture.options import COMPRESSIONS, DEFAULT_MAX_PIXELS, STRIPS, SUBSAMPLINGS
 
+#: Looked for in the working folder; see ``config.py``.
+CONFIG_FILES = ("convfilter.toml", "pyproject.toml")
 SECTIONS = ("Filter", "Geometry", "Result", "Files", "Many files", "Run")
 _GEOMETRY = ("stride", "dilation", "padding", "padding_mode", "padding_value", "flip")
 
-_PADDING_DRAWN = """\
+PADDING_DRAWN = """\
 edge       aaaa|abcd|dddd
 reflect     dcb|abcd|cba
 symmetric  dcba|abcd|dcba
@@ -44,9 +47,11 @@ class KindType(ParamType):
         self.name = kind.metavar
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        """Offer the words of a choice."""
+        """Offer the words of a choice, and files where one is meant."""
         from click.shell_completion import CompletionItem
 
+        if self.kind.metavar.startswith("FILE"):
+            return [CompletionItem(incomplete, type="file")]
         return [CompletionItem(word) for word in self.kind.choices if word.startswith(incomplete)]
 
 
@@ -59,6 +64,38 @@ class RunType(KindType):
             return value
         name = str(param.name).replace("_", " ")
         return Parameter(name, self.kind, "").parse(Value(value, param.opts[-1]))
+
+
+class WordType(ParamType):
+    """Text for which a shell can offer words, or names of files."""
+
+    def __init__(self, name: str, words: Callable[[], Iterable[str]] = tuple, files: str = "") -> None:
+        self.name, self._words, self._files = name, words, files
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """Offer the words; or leave files ("file") or folders ("dir") to the shell."""
+        from click.shell_completion import CompletionItem
+
+        if self._files:
+            return [CompletionItem(incomplete, type=self._files)]
+        return [CompletionItem(word) for word in self._words() if word.startswith(incomplete)]
+
+
+#: A filter; only its name is offered, since shells take its colon for the end of a word.
+SPEC = WordType("SPEC", lambda: FILTERS)
+_FILE, _FOLDER = WordType("FILE", files="file"), WordType("DIR", files="dir")
+
+
+def _format_names() -> list[str]:
+    from convfilter.picture.formats import FORMATS
+
+    return [fmt.name.lower() for fmt in FORMATS]
+
+
+def _suffixes() -> list[str]:
+    from convfilter.picture.formats import known_suffixes
+
+    return known_suffixes().replace(".", "").split()
 
 
 class Option(click.Option):
@@ -141,7 +178,12 @@ def run_options() -> list[Option]:
     return [
         Option("--gray", section="Result", is_flag=True, help="Filter the luminance: a grey picture comes out."),
         Option("--linear", section="Result", is_flag=True, help="Filter in linear light, by the picture's tone curve."),
-        Option("--format", section="Files", metavar="NAME", help="Write this format: png, tiff, ...  [by suffix]"),
+        Option(
+            "--format",
+            section="Files",
+            type=WordType("NAME", _format_names),
+            help="Write this format: png, tiff, ...  [by suffix]",
+        ),
         _run_option("--quality", percent, "1 to 100, for lossy formats.  [as read, else 92]"),
         _run_option("--subsampling", Choice(SUBSAMPLINGS), "Of a JPEG's colours.  [as read, else 4:2:0]"),
         _run_option("--compression", Choice(COMPRESSIONS), "Time against size, never quality.  [default default]"),
@@ -159,6 +201,7 @@ def run_options() -> list[Option]:
         _run_option("--threads", count, "At most so many.  [one a core]", None, "Run"),
         Option("--algorithm", section="Run", metavar="NAME", help="Use this one, not the cheapest (see plan)."),
         *_many_options(),
+        *_config_options(),
         Option("-v", "--verbose", section="Run", is_flag=True, help="Sizes, algorithm, time and clipping on stderr."),
         debug_option(),
     ]
@@ -176,22 +219,46 @@ def _many_options() -> list[Option]:
 
     return [
         switch("-r", "--recursive", text="Take folders in folders too; OUT gets the same tree."),
-        option("-t", "--into", text="Folder for the outputs: all names are inputs then.", metavar="DIR"),
-        option("--ext", text="Output suffix, and so its format: png.  [of the input]", metavar="EXT"),
+        option("-t", "--into", text="Folder for the outputs: all names are inputs then.", type=_FOLDER),
+        option("--ext", text="Output suffix, and so its format: png.  [of the input]", type=WordType("EXT", _suffixes)),
         option("--suffix", text="Add to names: _blur writes a_blur.png.", metavar="TEXT"),
         option(
             "--exclude", text="Leave out names or paths in folders; may be repeated.", metavar="GLOB", multiple=True
         ),
-        option("--files-from", text="Read names of inputs from a file, one a line; - is stdin.", metavar="LIST"),
+        option(
+            "--files-from", text="Read names of inputs from a file, one a line; - is stdin.", metavar="LIST", type=_FILE
+        ),
         switch("-0", "--null", text="Names in LIST end with a zero byte, as find -print0 ends them."),
         Option("-j", "--jobs", section="Many files", type=RunType(count), metavar="N", help="At a time.  [one a core]"),
         switch("--fail-fast", text="Stop at the first file that fails."),
         switch("-u", "--update", text="Skip what is there, newer, and made with the same filter and options."),
         switch("-n", "--dry-run", text="Say what would be done, and do nothing."),
-        option("--depfile", text="Write rules for make that name what each output depends on.", metavar="FILE"),
+        option("--depfile", text="Write rules for make that name what each output depends on.", type=_FILE),
         switch("--json", text="One JSON object per file on stdout."),
         option("--progress/--no-progress", text="Progress on stderr.  [on a terminal]", default=None),
         switch("-q", "--quiet", text="Neither progress nor summary; only what fails."),
+    ]
+
+
+def _config_options() -> list[Option]:
+    """Make the options for the file of defaults; they are parsed before the others, whose defaults it sets."""
+
+    def refuse(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+        ctx.meta[__name__ + ".no_config"] = value
+
+    def use(ctx: click.Context, _param: click.Parameter, path: str | None) -> None:
+        if ctx.resilient_parsing or (path is None and ctx.meta.get(__name__ + ".no_config")):
+            return
+        if path is not None or any(map(os.path.exists, CONFIG_FILES)):
+            from convfilter.cli import config
+
+            config.use(ctx, path)
+
+    early: dict[str, Any] = {"section": "Run", "is_eager": True, "expose_value": False}
+    text = "Defaults and pipelines.  [convfilter.toml, or tool.convfilter in pyproject.toml]"
+    return [
+        Option("--no-config", is_flag=True, callback=refuse, help="Use no file of defaults.", **early),
+        Option("--config", type=_FILE, callback=use, help=text, **early),
     ]
 
 
@@ -242,7 +309,7 @@ class Command(click.Command):
                 with formatter.section(section):
                     formatter.write_dl(rows)
         if self.draws_padding:
-            _write_lines(formatter, "Padding modes, for a row abcd", _PADDING_DRAWN)
+            _write_lines(formatter, "Padding modes, for a row abcd", PADDING_DRAWN)
 
 
 def _write_lines(formatter: click.HelpFormatter, title: str, text: str) -> None:

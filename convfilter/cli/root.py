@@ -23,9 +23,12 @@ COMMANDS = {
     "plan": "Show sizes, algorithms and cost of a stack, without running it.",
     "kernel": "List the filters, or show the weights of one.",
     "cache": "Show, empty or fill the folder of compiled code.",
+    "completion": "Print what a shell needs to complete commands, options and names.",
     "selftest": "Check the engine on this machine against float64.",
 }
 
+#: Set by the shell's script when it wants a word completed.
+COMPLETE_VARIABLE = "_CONVFILTER_COMPLETE"
 _BROKEN_PIPE = 141  # what a shell shows for a program that SIGPIPE ended
 
 
@@ -34,6 +37,8 @@ class Session:
 
     def __init__(self) -> None:
         self.debug = False
+        self.config: str | None = None
+        self.pipelines: dict[str, list[str]] = {}
 
 
 class LazyGroup(click.Group):
@@ -98,6 +103,10 @@ def run(arguments: list[str]) -> int:
 
 
 def _invoke(arguments: list[str], session: Session) -> int:
+    if COMPLETE_VARIABLE in os.environ:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(root, {}, "convfilter", COMPLETE_VARIABLE, os.environ[COMPLETE_VARIABLE])
     if not arguments:
         click.echo(root.get_help(root.make_context("convfilter", [], resilient_parsing=True)), err=True)
         return MISUSED
