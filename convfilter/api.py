@@ -15,7 +15,17 @@ import numpy.typing as npt
 from convfilter.errors import ParameterError
 from convfilter.filters import kernels
 from convfilter.filters.kernels import Kernel
-from convfilter.filters.stage import Correlation, Gradient, Operator, Padding, PaddingMode, Pooling, Stage, ToneMap
+from convfilter.filters.stage import (
+    Correlation,
+    Gradient,
+    Operator,
+    Orientation,
+    Padding,
+    PaddingMode,
+    Pooling,
+    Stage,
+    ToneMap,
+)
 from convfilter.filters.stage import UnsharpMask as _UnsharpMask
 from convfilter.planning import Plan, plan_stack
 
@@ -23,7 +33,7 @@ Image: TypeAlias = npt.NDArray[Any]
 IntPair: TypeAlias = int | tuple[int, int]
 FloatPair: TypeAlias = float | tuple[float, float]
 PaddingLike: TypeAlias = str | int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]
-Axis: TypeAlias = Literal["x", "y", "magnitude"]
+Axis: TypeAlias = Literal["x", "y", "magnitude", "orientation"]
 
 _SAMPLE_TYPES = ("uint8", "uint16", "float32")
 
@@ -185,9 +195,11 @@ def sobel(image: Image, axis: Axis = "magnitude", **keywords: Unpack[FilterKeywo
     Parameters
     ----------
     image : (H, W) or (H, W, C) array of uint8, uint16 or float32
-    axis : {"x", "y", "magnitude"}
+    axis : {"x", "y", "magnitude", "orientation"}
         ``x`` answers to vertical edges (k1 = [+1 0 -1; +2 0 -2; +1 0 -1]), ``y`` is
-        its transpose, ``magnitude`` is sqrt(gx**2 + gy**2).
+        its transpose, ``magnitude`` is sqrt(gx**2 + gy**2). ``orientation`` gives three
+        channels: the direction in which the luminance rises as hue (red to the
+        right, counter-clockwise), as bright as the gradient is large.
     **keywords
         See :class:`FilterKeywords`.
 
@@ -278,6 +290,20 @@ def max_pool(
     return _pool(image, "max", size, stride, padding, keywords)
 
 
+def min_pool(
+    image: Image,
+    size: IntPair,
+    stride: IntPair | None = None,
+    padding: PaddingLike = 0,
+    **keywords: Unpack[PoolKeywords],
+) -> Image:
+    """Keep the smallest sample of each window of ``size`` (rows, cols); padded cells never win.
+
+    The stride defaults to the window. Errors as in :func:`max_pool`.
+    """
+    return _pool(image, "min", size, stride, padding, keywords)
+
+
 def average_pool(
     image: Image,
     size: IntPair,
@@ -343,14 +369,16 @@ def _stages(specs: Sequence[str | Stage], keywords: FilterKeywords) -> tuple[Sta
 def _derivative(family: str, axis: str) -> Operator:
     if axis == "magnitude":
         return Gradient(kernels.derivative(family, "x"), kernels.derivative(family, "y"))
+    if axis == "orientation":
+        return Orientation(kernels.derivative(family, "x"), kernels.derivative(family, "y"))
     if axis not in ("x", "y"):
-        raise ParameterError(f"axis must be one of x, y, magnitude, got {axis!r}")
+        raise ParameterError(f"axis must be one of x, y, magnitude, orientation, got {axis!r}")
     return Correlation(kernels.derivative(family, axis))
 
 
 def _pool(
     image: Image,
-    kind: Literal["max", "average"],
+    kind: Literal["max", "min", "average"],
     size: IntPair,
     stride: IntPair | None,
     padding: PaddingLike,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
@@ -19,7 +19,7 @@ from convfilter.filters import stack
 from convfilter.filters.spec import FilterSpec
 from convfilter.filters.stage import Stage
 from convfilter.picture.limits import require_memory
-from convfilter.picture.picture import Outline, Picture
+from convfilter.picture.picture import CHANNELS, Model, Outline, Picture
 from convfilter.picture.read import ReadOptions, read
 from convfilter.picture.write import Target, WriteOptions, check, resolve_target, write
 from convfilter.planning import Plan, full_scale, plan_stack
@@ -47,6 +47,8 @@ class Options(NamedTuple):
         The output may be the input.
     linear : bool
         Filter in linear light.
+    explain : callable, or None
+        Is handed the plans, one a frame, before they run.
     read : ReadOptions
     write : WriteOptions
     """
@@ -58,6 +60,7 @@ class Options(NamedTuple):
     threads: int | None = None
     in_place: bool = False
     linear: bool = False
+    explain: Callable[[Sequence[Plan]], None] | None = None
     read: ReadOptions = ReadOptions()
     write: WriteOptions = WriteOptions()
 
@@ -141,6 +144,8 @@ def filter_file(source: str, destination: str, options: Options) -> Report:
         plans = _plans(stages, lit, _run_dtype(lit, stored, options), options)
         outline = _outline(picture, plans, options)
         target = check(target, outline, options.write)
+        if options.explain is not None:
+            options.explain(plans)
     with _timed(seconds, "run"):
         filtered, clipped = _run(plans, lit, outline, stored, curve, options)
     with _timed(seconds, "write"):
@@ -219,8 +224,14 @@ def _outline(picture: Picture, plans: Sequence[Plan], options: Options) -> Outli
             f"the limit is {limit / 1e6:g} million; raise it with --max-pixels"
         )
     require_memory(sum(int(np.prod(plan.output_shape)) for plan in plans) * picture.pixels.itemsize)
-    model = "gray" if options.gray else picture.model
+    model = _model(plans[0], picture)
     return replace(picture.outline, width=width, height=height, model=model)
+
+
+def _model(plan: Plan, picture: Picture) -> Model:
+    """Tell what the channels of the result mean."""
+    channels = plan.stages[-1].output_channels - picture.alpha
+    return picture.model if channels == CHANNELS[picture.model] else "gray" if channels == 1 else "rgb"
 
 
 def _run(

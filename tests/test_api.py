@@ -281,7 +281,7 @@ def test_gray_takes_the_luminance_of_three_colours_and_leaves_the_rest():
         (lambda: convfilter.gaussian_blur(GRAY, 1, truncate=0), ParameterError, "number above 0, got 0"),
         (lambda: convfilter.box_blur(GRAY, 0), ParameterError, "box size must be at least 1, got 0"),
         (lambda: convfilter.box_blur(GRAY, 2.5), ParameterError, "size must be a whole number, got 2.5"),
-        (lambda: convfilter.sobel(GRAY, "z"), ParameterError, "axis must be one of x, y, magnitude, got 'z'"),
+        (lambda: convfilter.sobel(GRAY, "z"), ParameterError, "one of x, y, magnitude, orientation, got 'z'"),
         (lambda: convfilter.max_pool(GRAY, 0), ParameterError, "pooling size must be at least 1, got 0"),
         (lambda: convfilter.max_pool(GRAY, 2, stride=0), ParameterError, "stride must be at least 1, got 0"),
         (lambda: convfilter.max_pool(GRAY, 10), SizeError, "output height must be at least 1, got 0: floor((9 + 0"),

@@ -139,7 +139,7 @@ def test_defaults_are_used_where_the_spec_is_silent() -> None:
         ("gaussian:4,scale=x", ParameterError, "scale must be a number, got 'x'"),
         ("gaussian:4,flip=maybe", ParameterError, "flip must be true or false, got 'maybe'"),
         ("gaussian:4,sigma=3", SpecError, "column 18: sigma is given twice"),
-        ("sobel:z", ParameterError, "sobel axis must be one of x, y, magnitude, got 'z'"),
+        ("sobel:z", ParameterError, "sobel axis must be one of x, y, magnitude, orientation, got 'z'"),
         ("laplacian:3", SpecError, "laplacian takes no value of its own, got '3'"),
         ("unsharp:1,threshold=2", ParameterError, "unsharp threshold must be at most 1, got 2"),
         (
@@ -147,7 +147,7 @@ def test_defaults_are_used_where_the_spec_is_silent() -> None:
             SpecError,
             "column 1: no filter is called 'gausian'; did you mean gaussian? known are gaussian, ",
         ),
-        ("nothing:3", SpecError, "no filter is called 'nothing'; known are gaussian, box, sobel, "),
+        ("zzz:3", SpecError, "no filter is called 'zzz'; known are gaussian, box, sobel, "),
         ("box:3,strid=2", SpecError, "column 13: box has no parameter 'strid'; did you mean stride? known are size, "),
         ("maxpool:3,flip=true", SpecError, "maxpool has no parameter 'flip'; known are size, stride, "),
         ("box:3,operator=x", SpecError, "box has no parameter 'operator'"),

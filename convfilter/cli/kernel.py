@@ -70,13 +70,13 @@ def show(spec: str) -> None:
 
 def _kernels(stage: Stage) -> Iterator[tuple[str, Kernel]]:
     """Yield the kernels of a stage, each with a title; pooling has none."""
-    from convfilter.filters.stage import Gradient, Pooling
+    from convfilter.filters.stage import Gradient, Orientation, Point, Pooling
 
     operator = stage.operator
-    if isinstance(operator, Gradient):
+    if isinstance(operator, Gradient | Orientation):
         yield "x", operator.x
         yield "y", operator.y
-    elif not isinstance(operator, Pooling):
+    elif not isinstance(operator, Pooling | Point):
         yield "weights", operator.kernel
 
 

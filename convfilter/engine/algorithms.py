@@ -18,6 +18,7 @@ from convfilter.engine.passes import Taps, Target, Window, maxima, weighted_sums
 from convfilter.engine.tiles import Columns, Samples, Scratch, Source, columns_for, distinct_rows
 from convfilter.filters.kernels import Weights
 from convfilter.filters.stage import Gradient, Pooling
+from convfilter.planning import is_fused
 from convfilter.planning.plan import (
     BOX_STEP_ROWS,
     BOX_STEP_SAMPLES,
@@ -137,7 +138,8 @@ def pooling(work: Work, scratch: Scratch) -> Block:
     assert isinstance(operator, Pooling)
     if operator.kind == "average":
         return separable(work, scratch)
-    return _two_passes(work, scratch, [_MaximumPasses(work)], tap_rows=operator.size[0])
+    passes = _MinimumPasses(work) if operator.kind == "min" else _MaximumPasses(work)
+    return _two_passes(work, scratch, [passes], tap_rows=operator.size[0])
 
 
 class _Passes(Protocol):
@@ -171,6 +173,21 @@ class _MaximumPasses:
 
     def along(self, tile: Samples, row_offset: Indices, col: Indices, target: Target, add: bool) -> None:
         maxima(tile, row_offset, Taps.along(col, np.ones(col.size)), target)
+
+
+class _MinimumPasses(_MaximumPasses):
+    """The least sample is the largest of the negatives, with its sign turned back."""
+
+    def down(self, tile: Samples, row_offset: Indices, number: int, target: Target) -> None:
+        loaded = tile[: int(row_offset.max()) + target.length]  # the last row that is looked at, to its end
+        np.negative(loaded, out=loaded)
+        super().down(tile, row_offset, number, target)
+
+    def along(self, tile: Samples, row_offset: Indices, col: Indices, target: Target, add: bool) -> None:
+        super().along(tile, row_offset, col, target, add)
+        for row in range(target.rows):
+            start = target.start + row * target.pitch
+            np.negative(target.buffer[start : start + target.length], out=target.buffer[start : start + target.length])
 
 
 def _two_passes(work: Work, scratch: Scratch, passes: Sequence[_Passes], tap_rows: int = TAP_ROWS) -> Block:
@@ -226,6 +243,8 @@ def gradient(work: Work, scratch: Scratch) -> Block:
     """Take the magnitude of both derivatives in one pass over the eight neighbours."""
     operator = work.plan.stage.operator
     assert isinstance(operator, Gradient)
+    if not is_fused(work.plan.stage):
+        return _any_gradient(work, scratch, operator)
     assert operator.x.factors is not None
     side, centre, _ = (float(weight) for weight in operator.x.factors[0])
     magnitude = MAGNITUDE.variant(A=scratch.dtype)
@@ -242,6 +261,24 @@ def gradient(work: Work, scratch: Scratch) -> Block:
                 tile, table * pitch, *offsets, side, centre, target.rows, target.buffer, target.pitch, target.length
             )
             yield region, target.buffer, target.pitch
+
+    return block
+
+
+def _any_gradient(work: Work, scratch: Scratch, operator: Gradient) -> Block:
+    """Sum with each of two kernels, tile by tile, and take the magnitude of both."""
+    blocks = []
+    for kernel, own in ((operator.x, scratch), (operator.y, Scratch(scratch.dtype))):
+        way = direct if kernel.factors is None else separable
+        products = () if kernel.factors is None else (kernel.factors,)
+        part = replace(work, plan=replace(work.plan, kernel=kernel, products=products))
+        blocks.append(way(part, own))
+
+    def block(top: int, bottom: int) -> Sums:
+        for (region, x, pitch), (_, y, _) in zip(blocks[0](top, bottom), blocks[1](top, bottom), strict=True):
+            size = (region.bottom - region.top) * pitch
+            np.hypot(x[:size], y[:size], out=x[:size])
+            yield region, x, pitch
 
     return block
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine import algorithms, box, fourier, multirate
+from convfilter.engine import algorithms, box, fourier, multirate, orientation, points
 from convfilter.engine.algorithms import Way, Work
 from convfilter.engine.bands import available_cores, cut, run_blocks
 from convfilter.engine.finish import ArraySink, Finisher, RangeSink, Sink, Tone, stretched, tone_of
@@ -36,6 +36,12 @@ _WAYS: dict[str, Way] = {
     "fourier": fourier.fourier,
     "gradient": algorithms.gradient,
     "pooling": algorithms.pooling,
+}
+
+#: Stages that are no sums over a window, computed and stored in their own way.
+_WHOLE_STAGES: dict[str, Callable[[StagePlan, Source, np.dtype[np.generic], float, int], tuple[Samples, int]]] = {
+    "points": points.points,
+    "orientation": orientation.orientation,
 }
 
 AnySink = TypeVar("AnySink", bound=Sink)
@@ -98,6 +104,8 @@ def run(plan: Plan, image: Samples, *, out_dtype: npt.DTypeLike | None = None, t
 def _padding_value(plan: StagePlan, alpha: bool) -> float:
     operator = plan.stage.operator
     if isinstance(operator, Pooling):  # padded cells never win, and add nothing
+        if operator.kind == "min":
+            return np.inf
         return -np.inf if operator.kind == "max" and not alpha else 0.0
     return plan.stage.padding_value
 
@@ -105,6 +113,8 @@ def _padding_value(plan: StagePlan, alpha: bool) -> float:
 def _run_stage(
     plan: StagePlan, source: Source, target: np.dtype[np.generic], full_out: float, threads: int
 ) -> tuple[Samples, int]:
+    if plan.algorithm in _WHOLE_STAGES:
+        return _WHOLE_STAGES[plan.algorithm](plan, source, target, full_out, threads)
     if source.image.dtype.kind == "f" and not _all_finite(source.image):
         plan = for_any_numbers(plan)
     work = Work.of(plan, source)

@@ -9,110 +9,14 @@ brings NumPy, which the help texts do without.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
 
-from convfilter.filters.parameters import (
-    MOST_PIXELS,
-    Choice,
-    Flag,
-    Number,
-    PaddingAmount,
-    Pair,
-    Parameter,
-    Text,
-)
-from convfilter.filters.stage import (
-    PADDING_MODES,
-    PADDING_WORDS,
-    TONE_MAPS,
-    Correlation,
-    Gradient,
-    Operator,
-    Pooling,
-    Stage,
-    UnsharpMask,
-)
+from convfilter.filters.more_rows import MORE_ROWS, ORIENTATION
+from convfilter.filters.parameters import Choice, Flag, Number, Parameter, Text
+from convfilter.filters.row import OF_POOLING, SIGMA, SIZE, STAGE_PARAMETERS, Filter
+from convfilter.filters.stage import Correlation, Gradient, Operator, Orientation, Pooling, Stage, UnsharpMask
 
-#: Wide enough for any blur of a picture of any size; the weights still fit in a few megabytes.
-_MOST_SIGMA = 10000.0
-
-_SIZE = Pair(Number("SIZE", minimum=1, maximum=MOST_PIXELS, whole=True))
-_STEP = Pair(Number("STEP", minimum=1, maximum=MOST_PIXELS, whole=True))
-_SIGMA = Pair(Number("SIGMA", minimum=0, maximum=_MOST_SIGMA))
-
-#: What every filter takes beside its own parameters: the fields of ``Stage``.
-STAGE_PARAMETERS: Mapping[str, Parameter] = {
-    parameter.name: parameter
-    for parameter in (
-        Parameter("stride", _STEP, "Keep every STEP-th row and column; N, or XxY.", "1", "px"),
-        Parameter("dilation", _STEP, "Spread the kernel, so that its taps lie STEP apart; N, or XxY.", "1", "px"),
-        Parameter(
-            "padding",
-            PaddingAmount(PADDING_WORDS),
-            "same (size kept), valid (none), full, N, XxY, or LEFT,TOP,RIGHT,BOTTOM.",
-            "same",
-            "px",
-        ),
-        Parameter("padding_mode", Choice(PADDING_MODES, "MODE"), "What lies beyond the border.", "edge"),
-        Parameter("padding_value", Number(), "Level beyond the border, in mode constant.", "0", "sample units"),
-        Parameter("flip", Flag(), "Turn the kernel by 180 degrees: convolution in the mathematician's sense.", "false"),
-        Parameter("scale", Number(), "Multiply the weighted sum.", "1"),
-        Parameter("offset", Number(), "Then add; 0.5 is mid-grey at any depth.", "0", "of full scale"),
-        Parameter(
-            "map",
-            Choice(TONE_MAPS),
-            "How signed results are stored. offset: mid-grey is 0; stretch: least to largest fills the range. "
-            "Default: abs for edges, else clip.",
-        ),
-    )
-}
-_ALL = tuple(STAGE_PARAMETERS)
-#: Padded cells take no part in pooling, and a window has no weights to turn.
-_OF_POOLING = ("stride", "dilation", "padding", "scale", "offset", "map")
-
-
-class Filter(NamedTuple):
-    """One row of the catalogue.
-
-    Attributes
-    ----------
-    name : str
-        What a SPEC begins with.
-    summary, formula : str
-        One line each, for lists.
-    example : str
-        A SPEC that works as it stands.
-    build : callable
-        Takes the parameters by name and gives the stage, with whatever is its
-        own default (the stride of pooling, the sign of edges).
-    parameters : tuple of Parameter
-        The first may be given bare.
-    stage_keywords : tuple of str
-        Which of ``STAGE_PARAMETERS`` make sense here.
-    """
-
-    name: str
-    summary: str
-    formula: str
-    example: str
-    build: Callable[..., Stage]
-    parameters: tuple[Parameter, ...] = ()
-    stage_keywords: tuple[str, ...] = _ALL
-
-    def parameter(self, name: str) -> Parameter | None:
-        """Find one of the filter's own parameters, or of the stage's that it takes."""
-        own = {parameter.name: parameter for parameter in self.parameters}
-        return own.get(name) or (STAGE_PARAMETERS[name] if name in self.stage_keywords else None)
-
-    @property
-    def form(self) -> str:
-        """The SPEC with stand-ins: ``gaussian:SIGMA[,truncate=NUMBER]``."""
-        text = self.name
-        for index, parameter in enumerate(self.parameters):
-            item = parameter.kind.metavar
-            item = (":" if index == 0 else f",{parameter.name}=") + item
-            text += item if parameter.default is None else f"[{item}]"
-        return text
+__all__ = ["FILTERS", "STAGE_PARAMETERS", "Filter"]
 
 
 def _gaussian(sigma: tuple[float, float], truncate: float | None) -> Stage:
@@ -134,6 +38,8 @@ def _edges(family: str) -> Callable[[str], Stage]:
         operator: Operator
         if axis == "magnitude":
             operator = Gradient(kernels.derivative(family, "x"), kernels.derivative(family, "y"))
+        elif axis == "orientation":
+            operator = Orientation(kernels.derivative(family, "x"), kernels.derivative(family, "y"))
         else:
             operator = Correlation(kernels.derivative(family, axis))
         return Stage(operator, signed=True)
@@ -166,19 +72,20 @@ def _identity() -> Stage:
     return Stage(Correlation(kernels.identity()))
 
 
-def _pool(kind: Literal["max", "average"]) -> Callable[[tuple[int, int]], Stage]:
+def _pool(kind: Literal["max", "min", "average"]) -> Callable[[tuple[int, int]], Stage]:
     def build(size: tuple[int, int]) -> Stage:
         return Stage(Pooling(kind, size), stride=size, padding="valid")
 
     return build
 
 
-_SIZE_OF_BOX = Parameter("size", _SIZE, "Side of the window; N, or WIDTHxHEIGHT.", None, "px")
+_SIZE_OF_BOX = Parameter("size", SIZE, "Side of the window; N, or WIDTHxHEIGHT.", None, "px")
 _SIZE_OF_POOL = _SIZE_OF_BOX._replace(help="Side of the window, and the stride unless set; N, or WIDTHxHEIGHT.")
 
 
 def _edge_row(family: str, smooth: str, source: str) -> Filter:
-    axis = Parameter("axis", Choice(("x", "y", "magnitude")), "x finds vertical edges, y horizontal ones.", "magnitude")
+    axes = Choice(("x", "y", "magnitude", "orientation"))
+    axis = Parameter("axis", axes, f"x finds vertical edges, y horizontal ones; {ORIENTATION}.", "magnitude")
     formula = f"x = [{smooth}]' [1 0 -1], y its transpose, magnitude = sqrt(x^2 + y^2)  ({source})"
     return Filter(family, f"Edges, {family.title()}.", formula, f"{family}:x", _edges(family), (axis,))
 
@@ -193,7 +100,7 @@ FILTERS: Mapping[str, Filter] = {
             "gaussian:4x2",
             _gaussian,
             (
-                Parameter("sigma", _SIGMA, "Standard deviation; N, or XxY. 0 leaves an axis alone.", None, "px"),
+                Parameter("sigma", SIGMA, "Standard deviation; N, or XxY. 0 leaves an axis alone.", None, "px"),
                 Parameter(
                     "truncate",
                     Number(minimum=0, above=True, maximum=100),
@@ -220,7 +127,7 @@ FILTERS: Mapping[str, Filter] = {
             "unsharp:2,amount=0.8",
             _unsharp,
             (
-                Parameter("sigma", _SIGMA, "Standard deviation of the blur; N, or XxY.", "1", "px"),
+                Parameter("sigma", SIGMA, "Standard deviation of the blur; N, or XxY.", "1", "px"),
                 Parameter("amount", Number("AMOUNT", minimum=0), "Strength.", "1"),
                 Parameter(
                     "threshold",
@@ -249,7 +156,16 @@ FILTERS: Mapping[str, Filter] = {
             "maxpool:3,stride=2,padding=1",
             _pool("max"),
             (_SIZE_OF_POOL,),
-            _OF_POOLING,
+            OF_POOLING,
+        ),
+        Filter(
+            "minpool",
+            "Smallest sample of each window.",
+            "min over the window; padded cells never win",
+            "minpool:3,stride=1,padding=1",
+            _pool("min"),
+            (_SIZE_OF_POOL,),
+            OF_POOLING,
         ),
         Filter(
             "avgpool",
@@ -258,8 +174,9 @@ FILTERS: Mapping[str, Filter] = {
             "avgpool:2",
             _pool("average"),
             (_SIZE_OF_POOL,),
-            _OF_POOLING,
+            OF_POOLING,
         ),
         Filter("identity", "The picture itself.", "one weight of 1", "identity", _identity),
+        *MORE_ROWS,
     )
 }

@@ -9,7 +9,7 @@ from typing import Any
 from convfilter.errors import SpecError, UsageError
 from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS, Filter
 from convfilter.filters.spec import FilterSpec, Value, parse
-from convfilter.filters.stage import Stage
+from convfilter.filters.stage import Point, Stage
 
 #: In a stack these belong to the result, so a default for them goes to the last stage.
 _OF_RESULT = ("map", "scale", "offset")
@@ -70,7 +70,8 @@ def stages(specs: Iterable[str | FilterSpec | Stage], **defaults: Any) -> tuple[
     """Turn filters into the stages of one stack, first to last.
 
     Only the last result is stored, so only there ``map`` has a meaning; the
-    last stage counts as signed if any stage before it does.
+    last stage counts as signed if any stage before it does, unless a point
+    operation after that has settled what becomes of the sign.
 
     Parameters
     ----------
@@ -99,7 +100,10 @@ def stages(specs: Iterable[str | FilterSpec | Stage], **defaults: Any) -> tuple[
     built = [
         spec if isinstance(spec, Stage) else stage(spec, **own) for spec, own in zip(parsed, keywords, strict=True)
     ]
-    signed = any(each.signed for each in built)
+    signed = False
+    for each in built:
+        settled = isinstance(each.operator, Point) and each.operator.settles_sign
+        signed = (signed or each.signed) and not settled
     return (*built[:-1], replace(built[-1], signed=signed))
 
 

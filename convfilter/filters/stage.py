@@ -58,11 +58,48 @@ class UnsharpMask:
 class Pooling:
     """Largest or mean sample of a window of ``size`` (rows, cols); padded cells do not take part."""
 
-    kind: Literal["max", "average"]
+    kind: Literal["max", "min", "average"]
     size: Pair
 
 
-Operator: TypeAlias = Correlation | Gradient | UnsharpMask | Pooling
+@dataclass(frozen=True)
+class Orientation:
+    """Hue of the direction in which the luminance rises, as bright as the gradient is large; gives three channels.
+
+    ``turn`` is the angle, in turns counter-clockwise, from the kernels' axes to the picture's.
+    """
+
+    x: Kernel
+    y: Kernel
+    turn: float = 0.0
+
+
+PointKind = Literal["relu", "abs", "bias", "scale", "clip", "normalize", "threshold", "invert"]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A function of each colour sample by itself; alpha stays.
+
+    ``low`` is the number of a kind that has one (fraction of full scale, or a
+    factor); ``high`` is the upper limit of ``clip``.
+    """
+
+    kind: PointKind
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind == "clip" and self.high < self.low:
+            raise ParameterError(f"clip high must not be below low, got low {self.low:g} and high {self.high:g}")
+
+    @property
+    def settles_sign(self) -> bool:
+        """Whether the result is to be shown as it is, even if the samples before were signed."""
+        return self.kind != "scale"
+
+
+Operator: TypeAlias = Correlation | Gradient | UnsharpMask | Pooling | Orientation | Point
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from convfilter.planning.arithmetic import AxisPlan, real_cells
 from convfilter.planning.plan import Plan, StagePlan, plan_stack
 from convfilter.planning.task import LUMINANCE, LUMINANCE_DIVISOR, Task, full_scale
-from convfilter.planning.ways import ALGORITHMS, Algorithm, applicable
+from convfilter.planning.ways import ALGORITHMS, Algorithm, applicable, is_fused
 
 __all__ = [
     "ALGORITHMS",
@@ -16,6 +16,7 @@ __all__ = [
     "Task",
     "applicable",
     "full_scale",
+    "is_fused",
     "plan_stack",
     "real_cells",
 ]

@@ -67,6 +67,8 @@ class StagePlan:
         For the ways that sum down and then along: one for a separable kernel, a few for one of low rank.
     sides : (rows, cols)
         For the transforms: padded pixels that one takes.
+    output_channels : int
+        Of the result, alpha included.
     """
 
     stage: Stage
@@ -85,6 +87,7 @@ class StagePlan:
     rates: tuple[Rates | None, Rates | None] = (None, None)
     products: tuple[Product, ...] = ()
     sides: tuple[int, int] = (0, 0)
+    output_channels: int = 0
 
 
 @dataclass(frozen=True)
@@ -105,8 +108,8 @@ class Plan:
         """(rows, cols) or (rows, cols, channels) of the result."""
         last = self.stages[-1]
         size = (last.rows.output, last.cols.output)
-        squeeze = len(self.input_shape) == 2 or (self.gray and last.channels == 1)
-        return size if squeeze else (*size, last.channels)
+        squeeze = last.output_channels == 1 and (len(self.input_shape) == 2 or self.gray)
+        return size if squeeze else (*size, last.output_channels)
 
 
 def plan_stack(
@@ -163,7 +166,7 @@ def plan_stack(
         size = (rows, cols, channels)
         task = Task.of(stage, size, incoming, result=result, alpha=alpha, gray=gray and first, prefix=prefix)
         plans.append(plan_stage(task, algorithm, prefix))
-        rows, cols = task.rows.output, task.cols.output
+        rows, cols, channels = task.rows.output, task.cols.output, task.output_channels
     return Plan(tuple(plans), tuple(shape), sample_type, alpha, gray)
 
 
@@ -196,6 +199,7 @@ def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> St
         rates=rates_of(task) if chosen == "multirate" else (None, None),
         products=_products(task, chosen),
         sides=_sides(task) if chosen == "fourier" else (0, 0),
+        output_channels=task.output_channels,
     )
     return replace(plan, scratch_bytes=_scratch_bytes(plan))
 

@@ -38,7 +38,7 @@ def precision(task: Task, algorithm: str) -> Precision:
 
 def _fits_single(task: Task, algorithm: str) -> bool:
     operator, kernel = task.stage.operator, task.kernel
-    if isinstance(operator, Pooling) and operator.kind == "max":
+    if isinstance(operator, Pooling) and operator.kind != "average":
         return task.dtype.name != "uint16" or not task.alpha
     if not _weights_fit(task):
         return False

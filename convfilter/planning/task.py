@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.filters.factors import factored
-from convfilter.filters.kernels import Kernel
-from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage, UnsharpMask
+from convfilter.filters.kernels import Kernel, identity
+from convfilter.filters.stage import Correlation, Gradient, Orientation, Point, Pooling, Stage, UnsharpMask
 from convfilter.planning.arithmetic import AxisPlan, plan_axis, require_real_cells
 
 #: Numerators and divisor of the luminance (ITU-R BT.601): whole, so that grey stays exact.
@@ -88,6 +88,11 @@ class Task:
         return max((self.dtype.name, self.result.name), key=("uint8", "uint16", "float32").index)
 
     @property
+    def output_channels(self) -> int:
+        """Channels of the result, alpha included."""
+        return 3 + self.alpha if isinstance(self.stage.operator, Orientation) else self.channels
+
+    @property
     def is_linear(self) -> bool:
         """Whether the result is a weighted sum and nothing else."""
         return isinstance(self.stage.operator, Correlation)
@@ -129,5 +134,7 @@ def _kernel_of(stage: Stage) -> Kernel:
     operator = stage.operator
     if isinstance(operator, Pooling):
         return Kernel(factors=(np.ones(operator.size[0]), np.ones(operator.size[1])))
-    kernel = operator.x if isinstance(operator, Gradient) else operator.kernel
+    if isinstance(operator, Point):
+        return identity()
+    kernel = operator.x if isinstance(operator, Gradient | Orientation) else operator.kernel
     return kernel.rotated() if stage.flip else kernel

@@ -11,12 +11,14 @@ import numpy as np
 
 from convfilter.filters.factors import Product, low_rank
 from convfilter.filters.multirate import Rates, largest_step, rates
-from convfilter.filters.stage import Correlation, Gradient, Pooling, UnsharpMask
+from convfilter.filters.stage import Correlation, Gradient, Orientation, Point, Pooling, Stage, UnsharpMask
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.precision import precision, quality, unseen
 from convfilter.planning.task import Task
 
-Algorithm = Literal["direct", "separable", "lowrank", "box", "multirate", "fourier", "gradient", "pooling"]
+Algorithm = Literal[
+    "direct", "separable", "lowrank", "box", "multirate", "fourier", "gradient", "pooling", "points", "orientation"
+]
 
 #: A transform takes the time of about this many multiply-adds for each sample and each doubling of its size.
 _TRANSFORM_STEP = 30.0
@@ -45,18 +47,18 @@ class Way(NamedTuple):
 
 def applicable(task: Task) -> tuple[Algorithm, ...]:
     """Return the ways that can compute ``task``, whatever they cost."""
-    return tuple(way.name for way in WAYS if way.can(task))
+    return tuple(way.name for way in (*WAYS, *_ONLY_WAYS) if way.can(task))
 
 
 def cheapest(task: Task) -> Algorithm:
     """Return the way that costs least."""
-    ways = [way for way in WAYS if way.can(task)]
+    ways = [way for way in (*WAYS, *_ONLY_WAYS) if way.can(task)]
     return min(ways, key=lambda way: way.multiply_adds(task) + way.overhead).name
 
 
 def cost(task: Task, name: str) -> float:
     """Return the multiply-adds (or comparisons) for one output sample."""
-    return next(way for way in WAYS if way.name == name).multiply_adds(task)
+    return next(way for way in (*WAYS, *_ONLY_WAYS) if way.name == name).multiply_adds(task)
 
 
 # Which ways can ----------------------------------------------------------------
@@ -139,6 +141,23 @@ def _reached(axis: AxisPlan) -> float:
     return axis.stride + axis.span / axis.output
 
 
+def _gradient_cost(task: Task) -> float:
+    """Count both derivatives; the fused loop takes each of the eight neighbours and their smoothing once."""
+    if is_fused(task.stage):
+        return 18.0
+    return 2.0 * (sum(_taps(task)) if task.kernel.factors is not None else _direct_cost(task))
+
+
+def is_fused(stage: Stage) -> bool:
+    """Whether one pass over eight neighbours gives both derivatives: smoothed differences of a 3x3 window."""
+    operator = stage.operator
+    if not isinstance(operator, Gradient) or operator.x.factors is None or operator.y.factors is None:
+        return False
+    (smooth, difference), (down, along) = operator.x.factors, operator.y.factors
+    alike = smooth.size == along.size == 3 and np.array_equal(smooth, along) and np.array_equal(difference, down)
+    return bool(alike and np.array_equal(difference, (1, 0, -1)) and smooth[0] == smooth[2])
+
+
 def _transform_cost(task: Task) -> float:
     sides = transform_sides(task)
     assert sides is not None
@@ -215,11 +234,21 @@ WAYS = (
     Way("box", _can_run_sums, _box_cost, 0.0),
     Way("multirate", _can_multirate, _multirate_cost, 64.0),
     Way("fourier", _can_transform, _transform_cost, 0.0),
-    Way("gradient", lambda task: isinstance(task.stage.operator, Gradient), lambda _: 18.0, 0.0),
+    Way("gradient", lambda task: isinstance(task.stage.operator, Gradient), _gradient_cost, 0.0),
     Way(
         "pooling",
         lambda task: isinstance(task.stage.operator, Pooling),
         lambda task: sum(task.kernel.shape) * 1.0,
+        0.0,
+    ),
+)
+#: Operators with one way of their own, which there is no use in asking for.
+_ONLY_WAYS = (
+    Way("points", lambda task: isinstance(task.stage.operator, Point), lambda _: 1.0, 0.0),
+    Way(
+        "orientation",
+        lambda task: isinstance(task.stage.operator, Orientation),
+        lambda task: 2.0 * np.count_nonzero(task.kernel.matrix),
         0.0,
     ),
 )

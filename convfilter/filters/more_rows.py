@@ -1,0 +1,224 @@
+"""Rows of the catalogue: kernels sampled from formulas, and point operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from convfilter.filters.parameters import Choice, Number, Parameter
+from convfilter.filters.row import OF_POINTS, Filter
+from convfilter.filters.stage import Correlation, Gradient, Operator, Orientation, Point, PointKind, Stage
+
+#: Kernels that are no product of a row and a column are kept whole: 601x601 weights at most.
+_MOST_SIGMA_WHOLE = 50.0
+_MOST_LENGTH = 601.0
+ORIENTATION = "orientation shows the direction in which the luminance rises as hue, red to the right, by magnitude"
+
+_AXES = ("x", "y", "magnitude", "orientation")
+_SIGMA_WHOLE = Number("SIGMA", minimum=0.3, maximum=_MOST_SIGMA_WHOLE)
+_ANGLE = Number("DEGREES", minimum=-360, maximum=360)
+_LEVEL = Number("LEVEL")
+
+
+def _roberts(axis: str) -> Stage:
+    from convfilter.filters import sampled
+
+    x, y = sampled.roberts("x"), sampled.roberts("y")
+    operator: Operator
+    if axis == "orientation":
+        operator = Orientation(x, y, turn=-0.125)
+    else:
+        operator = Gradient(x, y) if axis == "magnitude" else Correlation({"x": x, "y": y}[axis])
+    return Stage(operator, signed=True)
+
+
+def _derivative(sigma: float, order: int, axis: str) -> Stage:
+    from convfilter.filters import sampled
+
+    x, y = (sampled.gaussian_derivative(sigma, order, name) for name in "xy")
+    operator: Operator = Gradient(x, y) if axis == "magnitude" else Correlation(x if axis == "x" else y)
+    return Stage(operator, signed=True)
+
+
+def _log(sigma: float) -> Stage:
+    from convfilter.filters import sampled
+
+    return Stage(Correlation(sampled.laplacian_of_gaussian(sigma)), signed=True)
+
+
+def _dog(sigma: float, ratio: float) -> Stage:
+    from convfilter.filters import sampled
+
+    return Stage(Correlation(sampled.difference_of_gaussians(sigma, ratio)), signed=True)
+
+
+def _gabor(sigma: float, wavelength: float, angle: float, phase: float, aspect: float) -> Stage:
+    from convfilter.filters import sampled
+
+    return Stage(Correlation(sampled.gabor(sigma, wavelength, angle, phase, aspect)), signed=True)
+
+
+def _emboss() -> Stage:
+    from convfilter.filters import sampled
+
+    return Stage(Correlation(sampled.emboss()))
+
+
+def _motion(length: float, angle: float) -> Stage:
+    from convfilter.filters import sampled
+
+    return Stage(Correlation(sampled.motion(length, angle)))
+
+
+def _disk(radius: float) -> Stage:
+    from convfilter.filters import sampled
+
+    return Stage(Correlation(sampled.disk(radius)))
+
+
+def _point(kind: PointKind) -> Callable[..., Stage]:
+    def build(low: float = 0.0, high: float = 1.0) -> Stage:
+        return Stage(Point(kind, low, high))
+
+    return build
+
+
+def _point_of(kind: PointKind, *names: str) -> Callable[..., Stage]:
+    """Pass a filter's own parameters on to its point operation, in order."""
+
+    def build(**values: float) -> Stage:
+        return Stage(Point(kind, *(values[name] for name in names)))
+
+    return build
+
+
+_SIGMA_PARAMETER = Parameter("sigma", _SIGMA_WHOLE, "Standard deviation of the Gaussian.", None, "px")
+
+MORE_ROWS = (
+    Filter(
+        "roberts",
+        "Edges, Roberts' cross.",
+        "x = 1 0; 0 -1, y = 0 1; -1 0 (both diagonal), magnitude = sqrt(x^2 + y^2)  (Roberts 1963)",
+        "roberts",
+        _roberts,
+        (Parameter("axis", Choice(_AXES), f"One diagonal, the other, or both; {ORIENTATION}.", "magnitude"),),
+    ),
+    Filter(
+        "derivative",
+        "Derivative of a Gaussian.",
+        "d^n/dx^n exp(-x^2 / (2 sigma^2)), times a Gaussian along y, normalised; positive where it rises",
+        "derivative:1.5,order=1,axis=x",
+        _derivative,
+        (
+            _SIGMA_PARAMETER,
+            Parameter("order", Number("N", minimum=1, maximum=4, whole=True), "Which derivative.", "1"),
+            Parameter("axis", Choice(_AXES[:3]), "Along which axis, or sqrt(x^2 + y^2).", "magnitude"),
+        ),
+    ),
+    Filter(
+        "log",
+        "Laplacian of a Gaussian: blobs and edges.",
+        "(x^2 + y^2 - 2 sigma^2) / sigma^4 exp(-(x^2 + y^2) / (2 sigma^2)), normalised  (Marr and Hildreth 1980)",
+        "log:2",
+        _log,
+        (_SIGMA_PARAMETER,),
+    ),
+    Filter(
+        "dog",
+        "Difference of two Gaussians.",
+        "gaussian(sigma) - gaussian(ratio sigma)  (Marr and Hildreth 1980)",
+        "dog:2,ratio=1.6",
+        _dog,
+        (
+            _SIGMA_PARAMETER,
+            Parameter("ratio", Number("RATIO", minimum=1, above=True, maximum=8), "Wider over narrower.", "1.6"),
+        ),
+    ),
+    Filter(
+        "gabor",
+        "Waves of one direction and length.",
+        "exp(-(u^2 + (aspect v)^2) / (2 sigma^2)) cos(2 pi u / wavelength + phase), u along the angle, "
+        "over the sum of the envelope  (Daugman 1985)",
+        "gabor:3,wavelength=8,angle=45",
+        _gabor,
+        (
+            _SIGMA_PARAMETER,
+            Parameter("wavelength", Number("PIXELS", minimum=1), "Of the wave.", "8", "px"),
+            Parameter("angle", _ANGLE, "In which the wave runs, counter-clockwise from the right.", "0", "degrees"),
+            Parameter("phase", _ANGLE, "Of the wave in the centre; 90 answers to edges.", "0", "degrees"),
+            Parameter("aspect", Number(minimum=0.1, maximum=10), "Length across the wave is sigma / aspect.", "1"),
+        ),
+    ),
+    Filter(
+        "emboss", "Relief: bright where the picture rises to below right.", "-2 -1 0; -1 1 1; 0 1 2", "emboss", _emboss
+    ),
+    Filter(
+        "motion",
+        "Blur along a line, as a moving camera does.",
+        "max(0, 1 - distance of the pixel to the line from -(L - 1)/2 to (L - 1)/2), normalised to sum 1",
+        "motion:9,angle=30",
+        _motion,
+        (
+            Parameter("length", Number("PIXELS", minimum=1, maximum=_MOST_LENGTH), "Of the line.", None, "px"),
+            Parameter("angle", _ANGLE, "Counter-clockwise from the right.", "0", "degrees"),
+        ),
+    ),
+    Filter(
+        "disk",
+        "Mean of a disk, as a lens out of focus gives.",
+        "share of each pixel that the disk covers, normalised to sum 1",
+        "disk:3.5",
+        _disk,
+        (Parameter("radius", Number("RADIUS", minimum=0.1, maximum=_MOST_LENGTH / 2), "Of the disk.", None, "px"),),
+    ),
+    Filter("relu", "Rectified linear unit.", "max(0, x)", "relu", _point("relu"), (), OF_POINTS),
+    Filter("abs", "Magnitude of each sample.", "|x|", "abs", _point("abs"), (), OF_POINTS),
+    Filter(
+        "bias",
+        "Add a number.",
+        "x + level * full scale",
+        "bias:0.5",
+        _point_of("bias", "level"),
+        (Parameter("level", _LEVEL, "What to add; 0.5 is mid-grey at any depth.", None, "of full scale"),),
+        OF_POINTS,
+    ),
+    Filter(
+        "scale",
+        "Multiply by a number.",
+        "factor * x",
+        "scale:1/4",
+        _point_of("scale", "factor"),
+        (Parameter("factor", Number("FACTOR"), "What to multiply by.", None),),
+        OF_POINTS,
+    ),
+    Filter(
+        "clip",
+        "Keep samples in a range.",
+        "min(max(x, low), high)",
+        "clip:0.1,high=0.9",
+        _point_of("clip", "low", "high"),
+        (
+            Parameter("low", _LEVEL, "Least level.", "0", "of full scale"),
+            Parameter("high", _LEVEL, "Largest level, not below the least.", "1", "of full scale"),
+        ),
+        OF_POINTS,
+    ),
+    Filter(
+        "normalize",
+        "Stretch the picture's own range, all colours together, to full range.",
+        "(x - min) / (max - min) * full scale",
+        "normalize",
+        _point("normalize"),
+        (),
+        OF_POINTS,
+    ),
+    Filter(
+        "threshold",
+        "White from a level on, black below.",
+        "full scale where x >= level * full scale, else 0",
+        "threshold:0.5",
+        _point_of("threshold", "level"),
+        (Parameter("level", _LEVEL, "The least level that becomes white.", None, "of full scale"),),
+        OF_POINTS,
+    ),
+    Filter("invert", "Negative.", "full scale - x", "invert", _point("invert"), (), OF_POINTS),
+)

@@ -1,0 +1,92 @@
+"""What a row of the catalogue is, and what every filter takes beside its own parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from convfilter.filters.parameters import MOST_PIXELS, Choice, Flag, Number, PaddingAmount, Pair, Parameter
+from convfilter.filters.stage import PADDING_MODES, PADDING_WORDS, TONE_MAPS, Stage
+
+#: Wide enough for any blur of a picture of any size; the weights still fit in a few megabytes.
+MOST_SIGMA = 10000.0
+
+SIZE = Pair(Number("SIZE", minimum=1, maximum=MOST_PIXELS, whole=True))
+STEP = Pair(Number("STEP", minimum=1, maximum=MOST_PIXELS, whole=True))
+SIGMA = Pair(Number("SIGMA", minimum=0, maximum=MOST_SIGMA))
+
+#: What every filter takes beside its own parameters: the fields of ``Stage``.
+STAGE_PARAMETERS: Mapping[str, Parameter] = {
+    parameter.name: parameter
+    for parameter in (
+        Parameter("stride", STEP, "Keep every STEP-th row and column; N, or XxY.", "1", "px"),
+        Parameter("dilation", STEP, "Spread the kernel, so that its taps lie STEP apart; N, or XxY.", "1", "px"),
+        Parameter(
+            "padding",
+            PaddingAmount(PADDING_WORDS),
+            "same (size kept), valid (none), full, N, XxY, or LEFT,TOP,RIGHT,BOTTOM.",
+            "same",
+            "px",
+        ),
+        Parameter("padding_mode", Choice(PADDING_MODES, "MODE"), "What lies beyond the border.", "edge"),
+        Parameter("padding_value", Number(), "Level beyond the border, in mode constant.", "0", "sample units"),
+        Parameter("flip", Flag(), "Turn the kernel by 180 degrees: convolution in the mathematician's sense.", "false"),
+        Parameter("scale", Number(), "Multiply the weighted sum.", "1"),
+        Parameter("offset", Number(), "Then add; 0.5 is mid-grey at any depth.", "0", "of full scale"),
+        Parameter(
+            "map",
+            Choice(TONE_MAPS),
+            "How signed results are stored. offset: mid-grey is 0; stretch: least to largest fills the range. "
+            "Default: abs for edges, else clip.",
+        ),
+    )
+}
+ALL_KEYWORDS = tuple(STAGE_PARAMETERS)
+#: Padded cells take no part in pooling, and a window has no weights to turn.
+OF_POOLING = ("stride", "dilation", "padding", "scale", "offset", "map")
+#: A point operation has no window at all.
+OF_POINTS = ("scale", "offset", "map")
+
+
+class Filter(NamedTuple):
+    """One row of the catalogue.
+
+    Attributes
+    ----------
+    name : str
+        What a SPEC begins with.
+    summary, formula : str
+        One line each, for lists.
+    example : str
+        A SPEC that works as it stands.
+    build : callable
+        Takes the parameters by name and gives the stage, with whatever is its
+        own default (the stride of pooling, the sign of edges).
+    parameters : tuple of Parameter
+        The first may be given bare.
+    stage_keywords : tuple of str
+        Which of ``STAGE_PARAMETERS`` make sense here.
+    """
+
+    name: str
+    summary: str
+    formula: str
+    example: str
+    build: Callable[..., Stage]
+    parameters: tuple[Parameter, ...] = ()
+    stage_keywords: tuple[str, ...] = ALL_KEYWORDS
+
+    def parameter(self, name: str) -> Parameter | None:
+        """Find one of the filter's own parameters, or of the stage's that it takes."""
+        own = {parameter.name: parameter for parameter in self.parameters}
+        return own.get(name) or (STAGE_PARAMETERS[name] if name in self.stage_keywords else None)
+
+    @property
+    def form(self) -> str:
+        """The SPEC with stand-ins: ``gaussian:SIGMA[,truncate=NUMBER]``."""
+        text = self.name
+        for index, parameter in enumerate(self.parameters):
+            item = parameter.kind.metavar
+            item = (":" if index == 0 else f",{parameter.name}=") + item
+            text += item if parameter.default is None else f"[{item}]"
+        return text
