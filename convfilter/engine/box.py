@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from convfilter.engine.algorithms import Work, unordered_columns
 from convfilter.engine.native import Loop
+from convfilter.engine.running import unordered_columns
 from convfilter.engine.tiles import Samples
+from convfilter.engine.work import Work
 from convfilter.planning import StagePlan, full_scale
 
 BOX_ROWS = Loop(

@@ -9,9 +9,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine.algorithms import Region, Work
 from convfilter.engine.native import Loop
 from convfilter.engine.tiles import Samples, Scratch, centre_columns
+from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import Gradient, Pooling, ToneMap, UnsharpMask
 from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, real_cells
 

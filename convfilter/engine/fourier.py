@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine.algorithms import Block, Region, Sums, Work
 from convfilter.engine.borders import Indices
 from convfilter.engine.tiles import Columns, Samples, Scratch
+from convfilter.engine.work import Block, Region, Sums, Work
 from convfilter.planning.arithmetic import AxisPlan
 
 

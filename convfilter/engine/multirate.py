@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine.algorithms import Block, Region, Sums, Way, Work
 from convfilter.engine.bands import cut, run_blocks
 from convfilter.engine.borders import CONSTANT, Indices, index_map
 from convfilter.engine.passes import Taps, Target, Window, add_four, weighted_sums
 from convfilter.engine.tiles import Columns, Samples, Scratch, Source, columns_for, distinct_rows
+from convfilter.engine.work import Block, Region, Sums, Way, Work
 from convfilter.filters.multirate import Rates
 from convfilter.planning import AxisPlan
 from convfilter.planning.plan import VECTOR

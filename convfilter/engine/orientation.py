@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from convfilter.engine.algorithms import Work
 from convfilter.engine.bands import cut
 from convfilter.engine.points import Real, Storing, colours, store_alpha
 from convfilter.engine.tiles import Samples, Source
+from convfilter.engine.work import Work
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Correlation, Orientation
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, StagePlan, plan_stack

@@ -10,11 +10,11 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine import algorithms, box, fourier, multirate, orientation, points
-from convfilter.engine.algorithms import Way, Work
+from convfilter.engine import box, direct, fourier, gradient, multirate, orientation, points, running, two_passes
 from convfilter.engine.bands import available_cores, cut, run_blocks
 from convfilter.engine.finish import ArraySink, Finisher, RangeSink, Sink, Tone, stretched, tone_of
 from convfilter.engine.tiles import Samples, Scratch, Source
+from convfilter.engine.work import Way, Work
 from convfilter.errors import ParameterError
 from convfilter.filters.stage import Pooling
 from convfilter.planning import Plan, StagePlan, full_scale
@@ -29,13 +29,13 @@ _SCRATCH_BYTES = 56 * 2**20
 
 #: Multirate Gaussians are not among them: they are prepared for a band of rows.
 _WAYS: dict[str, Way] = {
-    "direct": algorithms.direct,
-    "separable": algorithms.separable,
-    "lowrank": algorithms.separable,
-    "box": algorithms.box,
+    "direct": direct.direct,
+    "separable": two_passes.separable,
+    "lowrank": two_passes.separable,
+    "box": running.box,
     "fourier": fourier.fourier,
-    "gradient": algorithms.gradient,
-    "pooling": algorithms.pooling,
+    "gradient": gradient.gradient,
+    "pooling": two_passes.pooling,
 }
 
 #: Stages that are no sums over a window, computed and stored in their own way.
