@@ -24,9 +24,9 @@ command = click.Command(
     + """
 
     \b
-    bash   eval "$(convfilter completion bash)"          in ~/.bashrc
-    zsh    eval "$(convfilter completion zsh)"           in ~/.zshrc, after compinit
-    fish   convfilter completion fish > ~/.config/fish/completions/convfilter.fish
+    convfilter completion bash     in ~/.bashrc: eval "$(convfilter completion bash)"
+    convfilter completion zsh      in ~/.zshrc, after compinit: eval "$(convfilter completion zsh)"
+    convfilter completion fish     > ~/.config/fish/completions/convfilter.fish
     """,
     params=[click.Argument(["shell"], type=click.Choice(_SHELLS)), debug_option()],
 )
