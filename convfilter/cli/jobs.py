@@ -17,6 +17,7 @@ from convfilter.filters.spec import FilterSpec
 
 if TYPE_CHECKING:
     from convfilter import pipeline
+    from convfilter.planning import Plan
 
 #: Any of these makes a batch of the files, even of one.
 _OF_MANY = ("into", "ext", "suffix", "files_from", "null", "update", "dry_run", "depfile", "json")
@@ -79,6 +80,7 @@ def pipeline_options(specs: Sequence[str | FilterSpec], params: dict[str, Any]) 
         threads=params["threads"],
         in_place=params["in_place"],
         linear=params["linear"],
+        explain=_explain if params["explain"] else None,
         read=ReadOptions(
             max_pixels=int(params["max_pixels"] or DEFAULT_MAX_PIXELS),
             auto_orient=not params["no_auto_orient"],
@@ -95,6 +97,15 @@ def pipeline_options(specs: Sequence[str | FilterSpec], params: dict[str, Any]) 
             threads=params["threads"],
         ),
     )
+
+
+def _explain(plans: Sequence[Plan]) -> None:
+    """Print each plan once, on stderr: a picture may go to standard output."""
+    from convfilter.cli.plan_text import lines
+
+    for plan in {id(plan): plan for plan in plans}.values():
+        for line in lines(plan):
+            click.echo(line, err=True)
 
 
 def _named_files(names: Sequence[str], in_place: bool, context: click.Context) -> tuple[str, str]:

@@ -203,6 +203,7 @@ def run_options() -> list[Option]:
         *_many_options(),
         *_config_options(),
         Option("-v", "--verbose", section="Run", is_flag=True, help="Sizes, algorithm, time and clipping on stderr."),
+        Option("--explain", section="Run", is_flag=True, help="Print the plan on stderr before it runs (see plan)."),
         debug_option(),
     ]
 

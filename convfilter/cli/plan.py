@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,19 +9,29 @@ import click
 from convfilter.cli.apply import spec_option
 from convfilter.cli.options import Command, Option, RunType, debug_option, stage_defaults, stage_options
 from convfilter.cli.root import COMMANDS
+from convfilter.errors import UsageError
 from convfilter.filters.catalog import STAGE_PARAMETERS
 from convfilter.filters.parameters import MOST_PIXELS, Choice, Number, Pair
 
 if TYPE_CHECKING:
-    from convfilter.planning import AxisPlan, Plan, StagePlan
+    from convfilter.planning import Plan
 
 _DTYPES = {"8": "uint8", "16": "uint16", "float": "float32"}
 _SIZE = Pair(Number("SIZE", minimum=1, maximum=2**31 - 1, whole=True))
 _CHANNELS = Number("N", minimum=1, maximum=MOST_PIXELS, whole=True)
 
 
-def _plan(specs: tuple[str, ...], size: tuple[int, int], channels: int | None, depth: str | None, **params: Any) -> int:
+def _plan(
+    specs: tuple[str, ...],
+    size: tuple[int, int],
+    channels: int | None,
+    depth: str | None,
+    as_json: bool,
+    diagram: str | None,
+    **params: Any,
+) -> int:
     defaults = stage_defaults(params)
+    from convfilter.cli import plan_text
     from convfilter.filters import stack
     from convfilter.planning import plan_stack
 
@@ -33,41 +42,26 @@ def _plan(specs: tuple[str, ...], size: tuple[int, int], channels: int | None, d
         gray=params["gray"],
         algorithm=params["algorithm"],
     )
-    for line in _lines(planned):
-        click.echo(line)
+    if diagram is not None:
+        _draw(planned, diagram)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(plan_text.as_json(planned), indent=2))
+    else:
+        for line in plan_text.lines(planned):
+            click.echo(line)
     return 0
 
 
-def _lines(plan: Plan) -> Iterator[str]:
-    """Write the plan, stage by stage."""
-    rows, cols, channels = plan.input_shape
-    yield f"input        {cols}x{rows}, {channels} channel{'s' if channels > 1 else ''}, {plan.dtype}"
-    total = 0.0
-    for number, stage in enumerate(plan.stages, 1):
-        yield ""
-        yield f"stage {number}      {stage.stage.name}"
-        yield f"  kernel     {stage.cols.kernel}x{stage.rows.kernel}"
-        yield f"  width      {_formula(stage.cols)}"
-        yield f"  height     {_formula(stage.rows)}"
-        yield f"  algorithm  {_algorithm(stage)}"
-        total += stage.multiply_adds * stage.rows.output * stage.cols.output * stage.channels
-    yield ""
-    rows, cols = plan.output_shape[:2]
-    yield f"output       {cols}x{rows}, {total / 1e6:,.1f} million multiply-adds"
+def _draw(plan: Plan, path: str) -> None:
+    from convfilter.cli.diagram import diagram
+    from convfilter.picture.atomic import replacing
 
-
-def _formula(axis: AxisPlan) -> str:
-    return (
-        f"floor(({axis.input} + {axis.before} + {axis.after} - {axis.dilation}*({axis.kernel} - 1) - 1)"
-        f" / {axis.stride}) + 1 = {axis.output}"
-    )
-
-
-def _algorithm(stage: StagePlan) -> str:
-    return (
-        f"{stage.algorithm}, {stage.multiply_adds:g} multiply-adds a sample, sums in {stage.precision}, "
-        f"{stage.scratch_bytes / 2**20:.2f} MB a thread"
-    )
+    if not path.lower().endswith(".svg"):
+        raise UsageError(f"a diagram is an SVG file, got {path!r}; name it diagram.svg, for instance")
+    with replacing(path) as file:
+        file.write(diagram(plan).encode())
 
 
 command = Command(
@@ -77,7 +71,9 @@ command = Command(
     + """
 
     The size of each result is floor((I + P + P' - D*(K - 1) - 1) / S) + 1: input I,
-    padding P before and P' after, dilation D, kernel K, stride S.
+    padding P before and P' after, dilation D, kernel K, stride S. What an output
+    sees of the picture is its receptive field: each stage adds D*(K - 1) times the
+    product of the strides before it.
     """,
     params=[
         spec_option(),
@@ -87,9 +83,12 @@ command = Command(
         *stage_options(STAGE_PARAMETERS),
         Option("--gray", section="Result", is_flag=True, help="Filter the luminance."),
         Option("--algorithm", section="Run", metavar="NAME", help="Use this one, not the cheapest."),
+        Option("--json", "as_json", section="Result", is_flag=True, help="Write the plan as JSON."),
+        Option("--diagram", section="Result", metavar="FILE.svg", help="Draw the windows of each stage, too."),
         debug_option(),
     ],
 )
 command.examples = """\
 convfilter plan -f gaussian:4 --size 4000x3000
-convfilter plan -f box:3 -f box:3 -f maxpool:3,stride=2,padding=1 --size 512"""
+convfilter plan -f box:3 -f box:3 -f maxpool:3,stride=2,padding=1 --size 512
+convfilter plan -f box:3,stride=2,padding=1 --size 7 --diagram strided.svg"""

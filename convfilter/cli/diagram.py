@@ -1,0 +1,102 @@
+"""Drawings of a plan as SVG: input grid, padding, kernel footprint, output, as Dumoulin and Visin draw them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+
+from convfilter.planning import AxisPlan, Plan, StagePlan
+
+#: Padded cells of an axis that are drawn at most, unless the window is larger, and at most with it.
+_CELLS, _MOST_CELLS = 14, 120
+_SIDE, _GAP, _LINE = 280.0, 36.0, 16.0
+_STYLE = """\
+text{font:13px sans-serif;fill:#222}.note{font-size:11px;fill:#666}
+.in{fill:#8ecae6;stroke:#1d5f7a}.pad{fill:#fff;stroke:#9aa5ab;stroke-dasharray:2 2}.out{fill:#95d5b2;stroke:#2d6a4f}
+.tap{fill:#219ebc;stroke:#0b3c49}.tap.pad{fill:#bcd9e2;stroke:#0b3c49}.hit{fill:#2d6a4f;stroke:#123b2a}
+.window{fill:none;stroke:#d1495b;stroke-width:2}.next{fill:none;stroke:#d1495b;stroke-width:1.5;stroke-dasharray:5 3}
+.line{stroke:#d1495b;stroke-width:1;opacity:.6}"""
+
+
+def diagram(plan: Plan) -> str:
+    """Draw every stage of ``plan``: on the left what it reads, on the right what it gives.
+
+    The window of the first output is filled, that of the output after it (to
+    the right) is dashed; of large pictures the upper left corner is drawn.
+    """
+    parts: list[str] = []
+    top = _GAP
+    for number, stage in enumerate(plan.stages, 1):
+        drawn, height = _stage(number, stage, top)
+        parts.extend(drawn)
+        top += height + _GAP
+    width = 2 * _SIDE + 4 * _GAP
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {top:g}" width="{width:g}" height="{top:g}">\n'
+        f'<style>{_STYLE}</style>\n<rect width="100%" height="100%" fill="#fff"/>\n' + "\n".join(parts) + "\n</svg>\n"
+    )
+
+
+def _stage(number: int, stage: StagePlan, top: float) -> tuple[list[str], float]:
+    """Draw one stage; returns its elements and its height."""
+    rows, cols = stage.rows, stage.cols
+    shown_rows, shown_cols = (_shown(axis) for axis in (rows, cols))
+    cell = _SIDE / max(shown_rows, shown_cols)
+    grid_top, left, right = top + 2 * _LINE, _GAP, _SIDE + 3 * _GAP
+    title = f"{number}. {stage.stage.name}: {cols.input}x{rows.input} to {cols.output}x{rows.output}"
+    note = (
+        f"kernel {cols.kernel}x{rows.kernel}, stride {cols.stride}x{rows.stride}, "
+        f"dilation {cols.dilation}x{rows.dilation}, padding {cols.before}+{cols.after} by {rows.before}+{rows.after}"
+    )
+    parts = [_text(_GAP, top, title), _text(_GAP, top + _LINE, note, "note")]
+    parts += _input_cells(rows, cols, shown_rows, shown_cols, left, grid_top, cell)
+    window = (cols.span + 1) * cell, (rows.span + 1) * cell
+    if cols.output > 1:
+        parts.append(_box("next", left + cols.stride * cell, grid_top, *window))
+    parts.append(_box("window", left, grid_top, *window))
+    parts += _output_cells(rows, cols, shown_rows, shown_cols, right, grid_top, cell)
+    for corner, height in ((grid_top, grid_top), (grid_top + window[1], grid_top + cell)):
+        parts.append(f'<line class="line" x1="{left + window[0]:g}" y1="{corner:g}" x2="{right:g}" y2="{height:g}"/>')
+    hidden = shown_rows < _whole(rows) or shown_cols < _whole(cols)
+    if hidden:
+        parts.append(_text(left, grid_top + shown_rows * cell + _LINE, "upper left corner", "note"))
+    return parts, 2 * _LINE + max(shown_rows * cell, window[1]) + (_LINE if hidden else 0)
+
+
+def _whole(axis: AxisPlan) -> int:
+    return axis.input + axis.before + axis.after
+
+
+def _shown(axis: AxisPlan) -> int:
+    """Return how many padded cells of an axis to draw: at least two windows, if that is not too many."""
+    return min(_whole(axis), max(_CELLS, min(_MOST_CELLS, axis.span + 1 + axis.stride)))
+
+
+def _input_cells(
+    rows: AxisPlan, cols: AxisPlan, shown_rows: int, shown_cols: int, left: float, top: float, cell: float
+) -> Iterator[str]:
+    row_taps, col_taps = (range(0, axis.span + 1, axis.dilation) for axis in (rows, cols))
+    for row in range(shown_rows):
+        for col in range(shown_cols):
+            inside = 0 <= row - rows.before < rows.input and 0 <= col - cols.before < cols.input
+            kind = "in" if inside else "pad"
+            if row in row_taps and col in col_taps:
+                kind = "tap" if inside else "tap pad"
+            yield _box(kind, left + col * cell, top + row * cell, cell, cell)
+
+
+def _output_cells(
+    rows: AxisPlan, cols: AxisPlan, shown_rows: int, shown_cols: int, left: float, top: float, cell: float
+) -> Iterator[str]:
+    for row in range(min(rows.output, shown_rows)):
+        for col in range(min(cols.output, shown_cols)):
+            kind = "hit" if row == col == 0 else "out"
+            yield _box(kind, left + col * cell, top + row * cell, cell, cell)
+
+
+def _box(kind: str, x: float, y: float, width: float, height: float) -> str:
+    return f'<rect class="{kind}" x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}"/>'
+
+
+def _text(x: float, y: float, text: str, kind: str = "") -> str:
+    return f'<text{f" class={chr(34)}{kind}{chr(34)}" if kind else ""} x="{x:g}" y="{y:g}">{escape(text)}</text>'

@@ -1,0 +1,119 @@
+"""A plan in words and numbers, as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from convfilter.planning import AxisPlan, Plan, StagePlan
+from convfilter.planning.figures import Field, Figures, equivalent, figures
+
+
+def lines(plan: Plan) -> Iterator[str]:
+    """Write the plan, stage by stage."""
+    rows, cols, channels = (*plan.input_shape, 1)[:3]
+    yield f"input        {cols}x{rows}, {channels} channel{'s' if channels > 1 else ''}, {plan.dtype}"
+    found = figures(plan)
+    for number, (stage, each) in enumerate(zip(plan.stages, found, strict=True), 1):
+        yield ""
+        yield f"stage {number}      {stage.stage.name}"
+        yield f"  kernel     {stage.cols.kernel}x{stage.rows.kernel}, {_weights(stage, each)}"
+        yield f"  width      {_formula(stage.cols)}"
+        yield f"  height     {_formula(stage.rows)}"
+        if stage.output_channels != stage.channels:
+            yield f"  channels   {stage.channels} -> {stage.output_channels}"
+        yield f"  sees       {_fields(each.cols, each.rows)}"
+        yield f"  algorithm  {_algorithm(stage)}"
+        yield f"  work       {_million(each.multiply_adds)} multiply-adds, weight by weight {_millions(each)}"
+        yield f"  memory     {each.bytes / 2**20:,.2f} MB result, {stage.scratch_bytes / 2**20:.2f} MB a thread"
+    yield ""
+    rows, cols = plan.output_shape[:2]
+    yield f"output       {cols}x{rows}, {sum(each.multiply_adds for each in found) / 1e6:,.1f} million multiply-adds"
+    yield from _comparison(plan)
+
+
+def _weights(stage: StagePlan, each: Figures) -> str:
+    if not each.weights:
+        return "no weights"
+    count = each.weights // (stage.rows.kernel * stage.cols.kernel)
+    times = f"{count} x " if count > 1 else ""
+    return f"{times}{stage.cols.kernel} x {stage.rows.kernel} = {each.weights} weights, shared by all channels"
+
+
+def _formula(axis: AxisPlan) -> str:
+    return (
+        f"floor(({axis.input} + {axis.before} + {axis.after} - {axis.dilation}*({axis.kernel} - 1) - 1)"
+        f" / {axis.stride}) + 1 = {axis.output}"
+    )
+
+
+def _fields(cols: Field, rows: Field) -> str:
+    jump = f"{cols.jump}" if cols.jump == rows.jump else f"{cols.jump}x{rows.jump}"
+    return (
+        f"{cols.size}x{rows.size} pixels of the input, {jump} apart, the first about ({cols.start:g}, {rows.start:g})"
+    )
+
+
+def _algorithm(stage: StagePlan) -> str:
+    return f"{stage.algorithm}, {stage.multiply_adds:g} multiply-adds a sample, sums in {stage.precision}"
+
+
+def _million(count: float) -> str:
+    return f"{count / 1e6:,.1f} million"
+
+
+def _millions(each: Figures) -> str:
+    return f"{each.multiply_adds_direct / 1e6:,.1f} million"
+
+
+def _comparison(plan: Plan) -> Iterator[str]:
+    """Say what one kernel of the same receptive field would have in weights."""
+    found = equivalent(plan)
+    if found is not None:
+        rows, cols, weights = found
+        yield f"instead of   one {cols}x{rows} kernel that sees as much, with {weights}/{rows * cols} of its weights"
+
+
+def as_json(plan: Plan) -> dict[str, Any]:
+    """Return the plan as numbers and words; pairs have keys ``width`` and ``height``, sizes are in pixels."""
+    found = figures(plan)
+    rows, cols, channels = (*plan.input_shape, 1)[:3]
+    final = plan.output_shape
+    return {
+        "input": {"width": cols, "height": rows, "channels": channels, "dtype": str(plan.dtype)},
+        "stages": [_stage(stage, each) for stage, each in zip(plan.stages, found, strict=True)],
+        "output": {"width": final[1], "height": final[0], "channels": plan.stages[-1].output_channels},
+        "weights": sum(each.weights for each in found),
+        "multiply_adds": sum(each.multiply_adds for each in found),
+    }
+
+
+def _stage(stage: StagePlan, each: Figures) -> dict[str, Any]:
+    return {
+        "name": stage.stage.name,
+        "width": _axis(stage.cols, each.cols),
+        "height": _axis(stage.rows, each.rows),
+        "channels": {"input": stage.channels, "output": stage.output_channels},
+        "weights": each.weights,
+        "algorithm": stage.algorithm,
+        "precision": stage.precision,
+        "exact": stage.exact,
+        "multiply_adds": each.multiply_adds,
+        "multiply_adds_direct": each.multiply_adds_direct,
+        "result_bytes": each.bytes,
+        "scratch_bytes_per_thread": stage.scratch_bytes,
+    }
+
+
+def _axis(axis: AxisPlan, field: Field) -> dict[str, Any]:
+    return {
+        "input": axis.input,
+        "kernel": axis.kernel,
+        "stride": axis.stride,
+        "dilation": axis.dilation,
+        "padding": [axis.before, axis.after],
+        "output": axis.output,
+        "receptive_field": field.size,
+        "jump": field.jump,
+        "start": field.start,
+    }
