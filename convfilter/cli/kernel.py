@@ -52,7 +52,8 @@ def _parameter_line(parameter: Parameter) -> str:
 
 @command.command("show")
 @click.argument("spec")
-def show(spec: str) -> None:
+@click.option("--plot", metavar="FILE.png|svg", help="Draw the weights, a cross-section and the frequency response.")
+def show(spec: str, plot: str | None) -> None:
     """Print the weights of SPEC, such as gaussian:1 or 'kernel:1 2 1; 2 4 2; 1 2 1'.
 
     Fractions are exact; other weights have six digits.
@@ -61,6 +62,11 @@ def show(spec: str) -> None:
 
     stage = stack.stage(spec)
     row = FILTERS[stage.name.split(":")[0]]
+    if plot is not None:
+        from convfilter.cli import kernel_plot
+
+        kernels = [(title, kernel.rotated() if stage.flip else kernel) for title, kernel in _kernels(stage)]
+        kernel_plot.plot(stage.name, kernels, plot)
     click.echo(f"{stage.name}: {row.summary} {row.formula}")
     for title, kernel in _kernels(stage):
         click.echo()

@@ -21,6 +21,7 @@ COMMANDS = {
     "pool": "Keep the largest or the mean sample of each window.",
     "apply": "Run a stack of filters, first to last.",
     "plan": "Show sizes, algorithms and cost of a stack, without running it.",
+    "compare": "Tell how far apart two pictures are.",
     "kernel": "List the filters, or show the weights of one.",
     "cache": "Show, empty or fill the folder of compiled code.",
     "completion": "Print what a shell needs to complete commands, options and names.",

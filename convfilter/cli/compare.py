@@ -1,0 +1,103 @@
+"""``convfilter compare``: how far apart two pictures are."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from convfilter.cli.options import Command, Option, debug_option
+from convfilter.cli.root import COMMANDS
+from convfilter.errors import PictureError, UsageError
+
+if TYPE_CHECKING:
+    from convfilter.picture.picture import Picture
+    from convfilter.picture.write import Target
+
+
+def _compare(a: str, b: str, difference: str | None, as_json: bool) -> int:
+    from convfilter.comparison import compare, difference_picture
+
+    target = None if difference is None else _target(difference, a, b)
+    first, second = _read(a), _read(b)
+    _require_alike(first, second, a, b)
+    found = compare(first.pixels, second.pixels)
+    if target is not None:
+        _write(target, difference_picture(first, second), str(difference))
+    if as_json:
+        import json
+
+        click.echo(json.dumps(found.as_json(), indent=2))
+    else:
+        for line in found.lines():
+            click.echo(line)
+    return 0
+
+
+def _target(name: str, *sources: str) -> Target:
+    """Refuse to write the difference over what is compared, or among the numbers."""
+    from convfilter.picture.write import resolve_target
+
+    if name == "-":
+        raise UsageError("the numbers go to standard output; give the difference a file name")
+    for source in sources:
+        if os.path.exists(name) and os.path.exists(source) and os.path.samefile(name, source):
+            raise UsageError(f"{name}: the difference would overwrite an input; give it another name")
+    return resolve_target(name)
+
+
+def _read(name: str) -> Picture:
+    from convfilter.picture.read import read
+
+    try:
+        return read(name)
+    except PictureError as error:
+        raise PictureError(f"{name}: {error}") from error
+
+
+def _write(target: Target, picture: Picture, name: str) -> None:
+    from convfilter.picture.write import write
+
+    try:
+        write(target, picture)
+    except PictureError as error:
+        raise PictureError(f"{name}: {error}") from error
+
+
+def _require_alike(first: Picture, second: Picture, a: str, b: str) -> None:
+    for name, one, other in (
+        ("size", *(f"{each.pixels.shape[1]}x{each.pixels.shape[0]}" for each in (first, second))),
+        ("channels", *(f"{each.model}{'+alpha' if each.alpha else ''}" for each in (first, second))),
+        ("sample type", *(str(each.pixels.dtype) for each in (first, second))),
+    ):
+        if one != other:
+            raise PictureError(f"pictures to compare must have the same {name}: {a} has {one}, {b} has {other}")
+
+
+command = Command(
+    "compare",
+    callback=_compare,
+    help=COMMANDS["compare"]
+    + """
+
+    PSNR and SSIM (Wang et al. 2004: Gaussian window of 1.5 pixels, mean over the
+    channels), the largest difference in levels and where it is, and the share of
+    samples that are equal. Of several frames the first counts.
+    """,
+    params=[
+        click.Argument(["a"], metavar="A", type=click.Path()),
+        click.Argument(["b"], metavar="B", type=click.Path()),
+        Option(
+            "--difference",
+            section="Result",
+            metavar="FILE",
+            help="Write |A - B|, stretched so that the largest difference is white.",
+        ),
+        Option("--json", "as_json", section="Result", is_flag=True, help="Write the numbers as JSON."),
+        debug_option(),
+    ],
+)
+command.examples = """\
+convfilter compare before.png after.png
+convfilter compare before.png after.png --difference where.png"""

@@ -1,0 +1,157 @@
+"""``compare`` and its numbers; ``kernel show --plot``."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import ndimage
+
+from convfilter.cli import main
+from convfilter.cli.kernel_plot import response
+from convfilter.comparison import compare, difference_picture
+from convfilter.errors import ParameterError
+from convfilter.filters import kernels
+from convfilter.picture.picture import Picture
+
+RNG = np.random.default_rng(11)
+WHITE = {"uint8": 255, "uint16": 65535, "float32": 1}
+
+
+def pair(dtype: str, shape: tuple[int, ...] = (80, 70, 3)) -> tuple[np.ndarray, np.ndarray]:
+    smooth = ndimage.gaussian_filter(RNG.random(shape), (3, 3, *([0] * (len(shape) - 2))))
+    noisy = np.clip(smooth + RNG.normal(0, 0.01, shape), 0, 1)
+    a, b = (image * WHITE[dtype] for image in (smooth, noisy))
+    return (
+        (a.astype(dtype), b.astype(dtype))
+        if dtype == "float32"
+        else (np.rint(a).astype(dtype), np.rint(b).astype(dtype))
+    )
+
+
+def ssim(a: np.ndarray, b: np.ndarray) -> float:
+    """Wang's formula on whole windows, with SciPy's Gaussian."""
+
+    def mean(x: np.ndarray) -> np.ndarray:
+        return ndimage.gaussian_filter(x, (1.5, 1.5, 0), truncate=3.5)[5:-5, 5:-5]
+
+    mean_a, mean_b = mean(a), mean(b)
+    variance_a, variance_b, common = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2, mean(a * b) - mean_a * mean_b
+    top = (2 * mean_a * mean_b + 1e-4) * (2 * common + 9e-4)
+    return float((top / ((mean_a**2 + mean_b**2 + 1e-4) * (variance_a + variance_b + 9e-4))).mean())
+
+
+@pytest.mark.parametrize("dtype", WHITE)
+def test_the_numbers_are_those_of_the_formulas(dtype: str) -> None:
+    a, b = pair(dtype)
+    found = compare(a, b)
+    x, y = (image.astype(np.float64) / WHITE[dtype] for image in (a, b))
+    assert found.psnr == pytest.approx(-10 * math.log10(np.mean((x - y) ** 2)), rel=1e-9)
+    assert found.ssim == pytest.approx(ssim(x, y), abs=1e-5)
+    assert 0.3 < found.ssim < 0.999
+    difference = np.abs(a.astype(np.float64) - b)
+    assert found.largest == difference.max() == difference[found.place]
+    assert found.equal == np.mean(a == b)
+
+
+def test_equal_pictures_are_equal() -> None:
+    a, _ = pair("uint8")
+    found = compare(a, a.copy())
+    assert (found.psnr, found.largest, found.equal) == (math.inf, 0, 1)
+    assert found.ssim == pytest.approx(1, abs=1e-6)
+    assert found.as_json()["psnr"] is None
+
+
+def test_one_level_in_one_sample_is_found() -> None:
+    a = np.full((100, 90, 3), 7, np.uint8)
+    b = a.copy()
+    b[77, 12, 2] += 1
+    found = compare(a, b)
+    assert (found.largest, found.place) == (1, (77, 12, 2))
+    assert "99.9962 %" in "\n".join(found.lines())  # never rounded up to all
+
+
+def test_small_pictures_have_no_similarity() -> None:
+    assert compare(np.zeros((10, 50), np.uint8), np.ones((10, 50), np.uint8)).ssim is None
+
+
+def test_other_shapes_are_refused() -> None:
+    with pytest.raises(ParameterError, match="same shape and type"):
+        compare(np.zeros((4, 4), np.uint8), np.zeros((4, 5), np.uint8))
+
+
+def test_the_difference_is_stretched() -> None:
+    a = np.zeros((2, 3, 4), np.uint8)
+    b = a.copy()
+    b[0, 0], b[1, 2] = (4, 2, 0, 0), (0, 0, 0, 8)
+    shown = difference_picture(Picture.from_array(a), Picture.from_array(b)).pixels
+    assert shown.shape == (2, 3, 3)
+    assert shown[0, 0].tolist() == [128, 64, 0]
+    assert shown[1, 2].tolist() == [255, 255, 255]
+
+
+def test_the_command(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    a, b = pair("uint8", (40, 30))
+    names = [str(tmp_path / name) for name in ("a.png", "b.png", "where.png", "small.png")]
+    for name, pixels in zip(names, (a, b, None, a[:20]), strict=True):
+        if pixels is not None:
+            Image.fromarray(pixels).save(name)
+    assert main(["compare", names[0], names[1], "--difference", names[2], "--json"]) == 0
+    assert json.loads(capfd.readouterr().out) == compare(a, b).as_json()
+    with Image.open(names[2]) as shown:
+        assert np.asarray(shown).max() == 255 and shown.size == (30, 40)
+    assert main(["compare", names[0], names[0]]) == 0
+    assert "PSNR     infinite: equal" in capfd.readouterr().out
+    assert main(["compare", names[0], names[3]]) == 1
+    assert "must have the same size" in capfd.readouterr().err
+    assert main(["compare", names[0], str(tmp_path / "none.png")]) == 1
+    assert "none.png: " in capfd.readouterr().err
+    before = Path(names[1]).read_bytes()
+    assert main(["compare", names[0], names[1], "--difference", names[1]]) == 2
+    assert "would overwrite an input" in capfd.readouterr().err
+    assert Path(names[1]).read_bytes() == before
+
+
+# Plots --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_response_is_the_sum_in_the_middle_and_falls_for_a_blur() -> None:
+    blur = response(kernels.gaussian(2, 2).weights)
+    assert blur[128, 128] == pytest.approx(1)
+    assert blur[0, 0] < 1e-6
+    frequency = 20 / 256
+    assert blur[128, 148] == pytest.approx(math.exp(-2 * (math.pi * 2 * frequency) ** 2), rel=1e-6)
+    assert response(kernels.laplacian().weights)[128, 128] == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_plots_are_files_with_the_same_bytes_each_time(tmp_path: Path, suffix: str) -> None:
+    pytest.importorskip("matplotlib")
+    files = [tmp_path / f"{name}.{suffix}" for name in "ab"]
+    for file in files:
+        assert main(["kernel", "show", "sobel", "--plot", str(file)]) == 0
+    first, second = (file.read_bytes() for file in files)
+    assert first == second and len(first) > 5000
+    other = tmp_path / f"c.{suffix}"
+    assert main(["kernel", "show", "scharr", "--plot", str(other)]) == 0
+    assert other.read_bytes() != first
+
+
+@pytest.mark.parametrize(
+    ("spec", "name", "message"),
+    [
+        ("sobel", "k.jpg", "a plot is a PNG or SVG file, got"),
+        ("relu", "k.png", "relu has no weights that could be plotted"),
+        ("gaussian:400", "k.png", "up to 2048 taps"),
+    ],
+)
+def test_what_cannot_be_plotted(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, spec: str, name: str, message: str
+) -> None:
+    assert main(["kernel", "show", spec, "--plot", str(tmp_path / name)]) == 2
+    assert message in capfd.readouterr().err
+    assert not (tmp_path / name).exists()
