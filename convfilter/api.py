@@ -318,6 +318,83 @@ def average_pool(
     return _pool(image, "average", size, stride, padding, keywords)
 
 
+def conv2d(
+    image: Image,
+    weight: npt.ArrayLike,
+    bias: npt.ArrayLike | None = None,
+    *,
+    stride: IntPair = 1,
+    padding: PaddingLike = 0,
+    dilation: IntPair = 1,
+    groups: int = 1,
+    padding_mode: PaddingMode = "constant",
+    padding_value: float = 0.0,
+    mean: npt.ArrayLike | None = None,
+    var: npt.ArrayLike | None = None,
+    gamma: npt.ArrayLike | None = None,
+    beta: npt.ArrayLike | None = None,
+    eps: float = 1e-5,
+    activation: str = "none",
+    slope: float = 0.01,
+    dtype: npt.DTypeLike | None = None,
+    threads: int | None = None,
+) -> Image:
+    """Run a convolutional layer: kernels across channels, then batch normalisation, then an activation.
+
+    Parameters
+    ----------
+    image : (H, W) or (H, W, C_in) array of uint8, uint16 or float32
+        Bias and activation count with white as 1, whatever the type.
+    weight : (C_out, C_in / groups, K_h, K_w) array_like
+    bias : (C_out,) array_like, optional
+    stride, padding, dilation, groups
+        As in ``torch.nn.functional.conv2d``; pairs are (rows, cols).
+    padding_mode, padding_value
+        What lies beyond the border: zeros.
+    mean, var, gamma, beta : (C_out,) array_like, optional
+        Of a batch normalisation in inference.
+    eps : float
+        Of the batch normalisation.
+    activation : {"none", "relu", "leaky_relu", "sigmoid", "tanh"}
+    slope : float
+        Of leaky_relu.
+    dtype : dtype, optional
+        ``numpy.float32`` gives the raw values on the image's scale.
+    threads : int, optional
+        At most this many.
+
+    Returns
+    -------
+    (H', W') or (H', W', C_out) array
+        Of the image's type, or ``dtype``.
+
+    Raises
+    ------
+    KernelFileError
+        Weights that are not finite, or of a shape that does not fit.
+    ParameterError
+        Another parameter is out of range, or the image has other channels than the weight.
+    SizeError
+        Nothing is left of the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mean_of_channels = np.full((1, 3, 1, 1), 1 / 3)
+    >>> conv2d(np.array([[[3, 6, 9]]], np.uint8), mean_of_channels).ravel()
+    array([6], dtype=uint8)
+    """
+    from convfilter.filters.layers import layer
+
+    operator = layer(
+        weight, bias, mean=mean, var=var, gamma=gamma, beta=beta, eps=eps,
+        activation=activation, slope=slope, groups=groups,
+    )  # fmt: skip
+    geometry = _stage_values({"stride": stride, "padding": padding, "dilation": dilation})
+    stage = Stage(operator, name="conv2d", padding_mode=padding_mode, padding_value=padding_value, **geometry)
+    return _run_stages(image, [stage], {"dtype": dtype, "threads": threads})
+
+
 def apply(image: Image, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -> Image:
     """Run a stack of filters, first to last, with nothing rounded or clipped in between.
 

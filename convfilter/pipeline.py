@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from convfilter import light
+from convfilter import light, maps
 from convfilter.engine.run import run
 from convfilter.errors import PictureError, SizeError, UsageError
 from convfilter.filters import stack
@@ -21,6 +21,7 @@ from convfilter.filters.stage import Stage
 from convfilter.picture.limits import require_memory
 from convfilter.picture.picture import CHANNELS, Model, Outline, Picture
 from convfilter.picture.read import ReadOptions, read
+from convfilter.picture.sheet import Form
 from convfilter.picture.write import Target, WriteOptions, check, resolve_target, write
 from convfilter.planning import Plan, full_scale, plan_stack
 
@@ -47,6 +48,8 @@ class Options(NamedTuple):
         The output may be the input.
     linear : bool
         Filter in linear light.
+    sheet : bool
+        Write a sheet of labelled maps, one for each channel.
     explain : callable, or None
         Is handed the plans, one a frame, before they run.
     read : ReadOptions
@@ -60,6 +63,7 @@ class Options(NamedTuple):
     threads: int | None = None
     in_place: bool = False
     linear: bool = False
+    sheet: bool = False
     explain: Callable[[Sequence[Plan]], None] | None = None
     read: ReadOptions = ReadOptions()
     write: WriteOptions = WriteOptions()
@@ -135,21 +139,29 @@ def filter_file(source: str, destination: str, options: Options) -> Report:
     seconds: dict[str, float] = {}
     with _timed(seconds, "parse"):
         stages: Sequence[Stage] = stack.stages(options.specs, **options.defaults)
-        target = _target(source, destination, options)
+        is_array = options.write.format is None and maps.is_array(destination)
+        target = None if is_array else _target(source, destination, options)
     with _timed(seconds, "read"):
         picture = read(source, options.read)
-        stored = target.store_dtype(picture.pixels.dtype)
+        stored = target.store_dtype(picture.pixels.dtype) if target is not None else np.dtype(np.float32)
         lit, stages, curve = light.enter(picture, stages) if options.linear else (picture, stages, None)
     with _timed(seconds, "plan"):
         plans = _plans(stages, lit, _run_dtype(lit, stored, options), options)
-        outline = _outline(picture, plans, options)
-        target = check(target, outline, options.write)
+        form = maps.form_of(plans[0], target, wants_sheet=options.sheet)
+        outline = _outline(picture, plans, form, options)
+        target = target and check(target, outline, options.write)
         if options.explain is not None:
             options.explain(plans)
     with _timed(seconds, "run"):
-        filtered, clipped = _run(plans, lit, outline, stored, curve, options)
+        if target is None or form != "picture":
+            filtered, clipped = maps.run_maps(plans, lit, form, options.threads), 0.0
+        else:
+            filtered, clipped = _run(plans, lit, outline, stored, curve, options)
     with _timed(seconds, "write"):
-        write(target, filtered, options.write)
+        if target is None:
+            maps.write_array(destination, filtered)
+        else:
+            write(target, filtered, options.write)
     algorithms = tuple(stage.algorithm for stage in plans[0].stages)
     before, after = _described(picture), _described(filtered)
     size, new_size = (picture.outline.width, picture.outline.height), (outline.width, outline.height)
@@ -214,7 +226,7 @@ def _plans(stages: Sequence[Stage], picture: Picture, dtype: np.dtype[np.generic
     return [plans[frame.pixels.shape] for frame in picture.frames]
 
 
-def _outline(picture: Picture, plans: Sequence[Plan], options: Options) -> Outline:
+def _outline(picture: Picture, plans: Sequence[Plan], form: Form, options: Options) -> Outline:
     """Tell what the result will be, and refuse one that is too large: padding can make it so."""
     height, width = (max(plan.output_shape[axis] for plan in plans) for axis in (0, 1))
     limit = options.read.max_pixels
@@ -224,8 +236,16 @@ def _outline(picture: Picture, plans: Sequence[Plan], options: Options) -> Outli
             f"the limit is {limit / 1e6:g} million; raise it with --max-pixels"
         )
     require_memory(sum(int(np.prod(plan.output_shape)) for plan in plans) * picture.pixels.itemsize)
+    _require_room_between_stages(plans)
     model = _model(plans[0], picture)
-    return replace(picture.outline, width=width, height=height, model=model)
+    outline = replace(picture.outline, width=width, height=height, model=model)
+    return outline if form in ("picture", "array") else maps.outline_of(form, outline, plans)
+
+
+def _require_room_between_stages(plans: Sequence[Plan]) -> None:
+    """Refuse a stack whose layers have more channels than fit: what lies between two stages is float32."""
+    stages = [stage for plan in plans for stage in plan.stages]
+    require_memory(max(stage.rows.output * stage.cols.output * stage.output_channels for stage in stages) * 4)
 
 
 def _model(plan: Plan, picture: Picture) -> Model:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -21,7 +23,9 @@ def weights(stage: Stage) -> np.ndarray:
 
 
 @rows
-def test_example_of_each_row_runs(row: Filter) -> None:
+def test_example_of_each_row_runs(row: Filter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("conv1.npz", weight=np.ones((4, 1, 3, 3)))
     image = np.random.default_rng(1).integers(0, 256, (20, 24), np.uint8)
     result = convfilter.apply(image, row.example)
     assert result.dtype == np.uint8

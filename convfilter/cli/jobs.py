@@ -80,6 +80,7 @@ def pipeline_options(specs: Sequence[str | FilterSpec], params: dict[str, Any]) 
         threads=params["threads"],
         in_place=params["in_place"],
         linear=params["linear"],
+        sheet=params["sheet"],
         explain=_explain if params["explain"] else None,
         read=ReadOptions(
             max_pixels=int(params["max_pixels"] or DEFAULT_MAX_PIXELS),

@@ -76,13 +76,13 @@ def show(spec: str, plot: str | None) -> None:
 
 def _kernels(stage: Stage) -> Iterator[tuple[str, Kernel]]:
     """Yield the kernels of a stage, each with a title; pooling has none."""
-    from convfilter.filters.stage import Gradient, Orientation, Point, Pooling
+    from convfilter.filters.stage import Gradient, Layer, Orientation, Point, Pooling
 
     operator = stage.operator
     if isinstance(operator, Gradient | Orientation):
         yield "x", operator.x
         yield "y", operator.y
-    elif not isinstance(operator, Pooling | Point):
+    elif not isinstance(operator, Pooling | Point | Layer):
         yield "weights", operator.kernel
 
 

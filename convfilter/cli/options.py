@@ -178,6 +178,7 @@ def run_options() -> list[Option]:
     return [
         Option("--gray", section="Result", is_flag=True, help="Filter the luminance: a grey picture comes out."),
         Option("--linear", section="Result", is_flag=True, help="Filter in linear light, by the picture's tone curve."),
+        Option("--sheet", section="Result", is_flag=True, help="Write a sheet of labelled maps, one for each channel."),
         Option(
             "--format",
             section="Files",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from convfilter.filters.stage import Layer
 from convfilter.planning import AxisPlan, Plan, StagePlan
 from convfilter.planning.figures import Field, Figures, equivalent, figures
 
@@ -35,6 +36,10 @@ def lines(plan: Plan) -> Iterator[str]:
 def _weights(stage: StagePlan, each: Figures) -> str:
     if not each.weights:
         return "no weights"
+    operator = stage.stage.operator
+    if isinstance(operator, Layer):
+        outputs, inputs, rows, cols = operator.weight.shape
+        return f"{cols} x {rows} x {inputs} in x {outputs} out = {each.weights:,} weights, {outputs} biases"
     count = each.weights // (stage.rows.kernel * stage.cols.kernel)
     times = f"{count} x " if count > 1 else ""
     return f"{times}{stage.cols.kernel} x {stage.rows.kernel} = {each.weights} weights, shared by all channels"

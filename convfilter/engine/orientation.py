@@ -28,7 +28,7 @@ def orientation(
     x, y = (_derivative(plan, kernel, luminance, threads) for kernel in (operator.x, operator.y))
     output = np.empty((plan.rows.output, plan.cols.output, plan.output_channels), dtype)
     if source.alpha:
-        store_alpha(_central(plan, source), output, source.full, full_out)
+        store_alpha(central_alpha(plan, source), output, source.full, full_out)
 
     def rows(top: int, bottom: int) -> Real:
         # The kernels' first row and column count positive: x falls where the picture rises to the right.
@@ -66,7 +66,7 @@ def _derivative(plan: StagePlan, kernel: Kernel, luminance: Samples, threads: in
     return run(plan_stack([stage], luminance.shape, np.float32), luminance, threads=threads).pixels
 
 
-def _central(plan: StagePlan, source: Source) -> Samples:
+def central_alpha(plan: StagePlan, source: Source) -> Samples:
     """Return the alpha on which each output is centred."""
     work = Work.of(plan, source)
     rows = work.row_index[np.arange(plan.rows.output) * plan.rows.stride + plan.rows.centre]

@@ -10,7 +10,18 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine import box, direct, fourier, gradient, multirate, orientation, points, running, two_passes
+from convfilter.engine import (
+    box,
+    direct,
+    fourier,
+    gradient,
+    layer,
+    multirate,
+    orientation,
+    points,
+    running,
+    two_passes,
+)
 from convfilter.engine.bands import available_cores, cut, run_blocks
 from convfilter.engine.finish import ArraySink, Finisher, RangeSink, Sink, Tone, stretched, tone_of
 from convfilter.engine.tiles import Samples, Scratch, Source
@@ -42,6 +53,7 @@ _WAYS: dict[str, Way] = {
 _WHOLE_STAGES: dict[str, Callable[[StagePlan, Source, np.dtype[np.generic], float, int], tuple[Samples, int]]] = {
     "points": points.points,
     "orientation": orientation.orientation,
+    "layer": layer.layer,
 }
 
 AnySink = TypeVar("AnySink", bound=Sink)

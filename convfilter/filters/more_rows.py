@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from convfilter.filters.parameters import Choice, Number, Parameter
+from convfilter.filters.parameters import Choice, Number, Parameter, Text
 from convfilter.filters.row import OF_POINTS, Filter
 from convfilter.filters.stage import Correlation, Gradient, Operator, Orientation, Point, PointKind, Stage
 
@@ -13,6 +13,7 @@ _MOST_SIGMA_WHOLE = 50.0
 _MOST_LENGTH = 601.0
 ORIENTATION = "orientation shows the direction in which the luminance rises as hue, red to the right, by magnitude"
 
+_ACTIVATIONS = ("none", "relu", "leaky_relu", "sigmoid", "tanh")
 _AXES = ("x", "y", "magnitude", "orientation")
 _SIGMA_WHOLE = Number("SIGMA", minimum=0.3, maximum=_MOST_SIGMA_WHOLE)
 _ANGLE = Number("DEGREES", minimum=-360, maximum=360)
@@ -73,6 +74,12 @@ def _disk(radius: float) -> Stage:
     from convfilter.filters import sampled
 
     return Stage(Correlation(sampled.disk(radius)))
+
+
+def _layer(file: str, activation: str | None, groups: int | None) -> Stage:
+    from convfilter.filters import layer_files
+
+    return layer_files.load(file, activation=activation, groups=groups)
 
 
 def _point(kind: PointKind) -> Callable[..., Stage]:
@@ -219,6 +226,19 @@ MORE_ROWS = (
         _point_of("threshold", "level"),
         (Parameter("level", _LEVEL, "The least level that becomes white.", None, "of full scale"),),
         OF_POINTS,
+    ),
+    Filter(
+        "layer",
+        "Layer of a network from a file: kernels across channels, batch normalisation, activation.",
+        "activation(sum over channels and window of weight * sample + bias), white = 1; zeros beyond the border",
+        "layer:conv1.npz",
+        _layer,
+        (
+            Parameter("file", Text("FILE"), "An .npz, .npy or .safetensors file with the weight.", None),
+            Parameter("activation", Choice(_ACTIVATIONS), "Instead of the file's."),
+            Parameter("groups", Number("N", minimum=1, maximum=65535, whole=True), "Instead of the file's."),
+        ),
+        ("stride", "dilation", "padding", "padding_mode", "padding_value", "scale", "offset", "map"),
     ),
     Filter("invert", "Negative.", "full scale - x", "invert", _point("invert"), (), OF_POINTS),
 )

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from convfilter.errors import ParameterError
 
 if TYPE_CHECKING:  # kernels load NumPy, which the help texts do without
+    import numpy as np
+    import numpy.typing as npt
+
     from convfilter.filters.kernels import Kernel
 
 Pair: TypeAlias = tuple[int, int]
@@ -99,7 +102,27 @@ class Point:
         return self.kind != "scale"
 
 
-Operator: TypeAlias = Correlation | Gradient | UnsharpMask | Pooling | Orientation | Point
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """Kernels across channels, then an activation; see ``layers.layer``, which checks and makes it.
+
+    ``weight`` is (C_out, C_in / groups, K_h, K_w), ``bias`` (C_out,), both
+    float32, for samples whose white is 1.
+    """
+
+    weight: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+    groups: int = 1
+    activation: str = "none"
+    slope: float = 0.01
+
+    @property
+    def inputs(self) -> int:
+        """Channels that it takes."""
+        return int(self.weight.shape[1]) * self.groups
+
+
+Operator: TypeAlias = Correlation | Gradient | UnsharpMask | Pooling | Orientation | Point | Layer
 
 
 @dataclass(frozen=True)

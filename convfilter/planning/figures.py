@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convfilter.filters.stage import Correlation, Gradient, Orientation, UnsharpMask
+from convfilter.filters.stage import Correlation, Gradient, Layer, Orientation, UnsharpMask
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.plan import Plan, StagePlan
 
@@ -85,12 +85,16 @@ def figures(plan: Plan) -> tuple[Figures, ...]:
         weights = _weights(stage)
         itemsize = plan.dtype.itemsize if number == len(plan.stages) - 1 else np.dtype(np.float32).itemsize
         direct = float(weights or stage.rows.kernel * stage.cols.kernel) * summed
+        if isinstance(stage.stage.operator, Layer):
+            direct /= stage.channels
         found.append(Figures(rows, cols, weights, stage.multiply_adds * summed, direct, samples * itemsize))
     return tuple(found)
 
 
 def _weights(stage: StagePlan) -> int:
     operator = stage.stage.operator
+    if isinstance(operator, Layer):
+        return int(operator.weight.size)
     one = stage.rows.kernel * stage.cols.kernel
     if isinstance(operator, Gradient | Orientation):
         return 2 * one

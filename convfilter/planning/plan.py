@@ -104,6 +104,11 @@ class Plan:
     gray: bool
 
     @property
+    def input_colours(self) -> int:
+        """Channels of the input without alpha, as the first stage gets them."""
+        return self.stages[0].channels - self.alpha
+
+    @property
     def output_shape(self) -> tuple[int, ...]:
         """(rows, cols) or (rows, cols, channels) of the result."""
         last = self.stages[-1]

@@ -8,9 +8,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from convfilter.errors import ParameterError
 from convfilter.filters.factors import factored
 from convfilter.filters.kernels import Kernel, identity
-from convfilter.filters.stage import Correlation, Gradient, Orientation, Point, Pooling, Stage, UnsharpMask
+from convfilter.filters.stage import Correlation, Gradient, Layer, Orientation, Point, Pooling, Stage, UnsharpMask
 from convfilter.planning.arithmetic import AxisPlan, plan_axis, require_real_cells
 
 #: Numerators and divisor of the luminance (ITU-R BT.601): whole, so that grey stays exact.
@@ -73,6 +74,7 @@ class Task:
         SizeError
             Nothing is left of the picture, or a pooling window holds only padding.
         """
+        _require_channels(stage, shape[2] - alpha, prefix)
         kernel, scale = factored(_kernel_of(stage)), stage.scale
         # A whole Gaussian is its sigma to the multirate way, and its sums never leave the samples' range.
         if dtype.kind == "f" and isinstance(stage.operator, Correlation) and kernel.sigma is None:
@@ -90,7 +92,10 @@ class Task:
     @property
     def output_channels(self) -> int:
         """Channels of the result, alpha included."""
-        return 3 + self.alpha if isinstance(self.stage.operator, Orientation) else self.channels
+        operator = self.stage.operator
+        if isinstance(operator, Layer):
+            return int(operator.weight.shape[0]) + self.alpha
+        return 3 + self.alpha if isinstance(operator, Orientation) else self.channels
 
     @property
     def is_linear(self) -> bool:
@@ -130,11 +135,22 @@ class Task:
         return self.is_exact and self.kernel.divisor == 1 and self.scale == 1 and not self.alpha and not self.gray
 
 
+def _require_channels(stage: Stage, channels: int, prefix: str) -> None:
+    operator = stage.operator
+    if isinstance(operator, Layer) and operator.inputs != channels:
+        raise ParameterError(
+            f"{prefix}the layer's weight {operator.weight.shape} in {operator.groups} "
+            f"group{'s' if operator.groups > 1 else ''} takes {operator.inputs} channels, but gets {channels}"
+        )
+
+
 def _kernel_of(stage: Stage) -> Kernel:
     operator = stage.operator
     if isinstance(operator, Pooling):
         return Kernel(factors=(np.ones(operator.size[0]), np.ones(operator.size[1])))
     if isinstance(operator, Point):
         return identity()
+    if isinstance(operator, Layer):
+        return Kernel(factors=(np.ones(operator.weight.shape[2]), np.ones(operator.weight.shape[3])))
     kernel = operator.x if isinstance(operator, Gradient | Orientation) else operator.kernel
     return kernel.rotated() if stage.flip else kernel

@@ -11,13 +11,23 @@ import numpy as np
 
 from convfilter.filters.factors import Product, low_rank
 from convfilter.filters.multirate import Rates, largest_step, rates
-from convfilter.filters.stage import Correlation, Gradient, Orientation, Point, Pooling, Stage, UnsharpMask
+from convfilter.filters.stage import Correlation, Gradient, Layer, Orientation, Point, Pooling, Stage, UnsharpMask
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.precision import precision, quality, unseen
 from convfilter.planning.task import Task
 
 Algorithm = Literal[
-    "direct", "separable", "lowrank", "box", "multirate", "fourier", "gradient", "pooling", "points", "orientation"
+    "direct",
+    "separable",
+    "lowrank",
+    "box",
+    "multirate",
+    "fourier",
+    "gradient",
+    "pooling",
+    "points",
+    "orientation",
+    "layer",
 ]
 
 #: A transform takes the time of about this many multiply-adds for each sample and each doubling of its size.
@@ -148,6 +158,13 @@ def _gradient_cost(task: Task) -> float:
     return 2.0 * (sum(_taps(task)) if task.kernel.factors is not None else _direct_cost(task))
 
 
+def _layer_cost(task: Task) -> float:
+    """Count for one input channel, as the others count for one channel: the products over the channels loaded."""
+    operator = task.stage.operator
+    assert isinstance(operator, Layer)
+    return operator.weight.size / task.channels
+
+
 def is_fused(stage: Stage) -> bool:
     """Whether one pass over eight neighbours gives both derivatives: smoothed differences of a 3x3 window."""
     operator = stage.operator
@@ -244,6 +261,7 @@ WAYS = (
 )
 #: Operators with one way of their own, which there is no use in asking for.
 _ONLY_WAYS = (
+    Way("layer", lambda task: isinstance(task.stage.operator, Layer), _layer_cost, 0.0),
     Way("points", lambda task: isinstance(task.stage.operator, Point), lambda _: 1.0, 0.0),
     Way(
         "orientation",

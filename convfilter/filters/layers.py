@@ -1,0 +1,113 @@
+"""Kernels across channels: a convolutional layer, checked and with its batch normalisation folded in."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.errors import KernelFileError, ParameterError
+from convfilter.filters.stage import Layer
+
+Activation: TypeAlias = Literal["none", "relu", "leaky_relu", "sigmoid", "tanh"]
+ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
+
+_AXES = 4
+_SLOPE = 0.01
+_EPS = 1e-5
+
+
+def layer(
+    weight: npt.ArrayLike,
+    bias: npt.ArrayLike | None = None,
+    *,
+    mean: npt.ArrayLike | None = None,
+    var: npt.ArrayLike | None = None,
+    gamma: npt.ArrayLike | None = None,
+    beta: npt.ArrayLike | None = None,
+    eps: float = _EPS,
+    activation: str = "none",
+    slope: float = _SLOPE,
+    groups: int = 1,
+) -> Layer:
+    """Make a convolutional layer: weights across channels, then batch normalisation, then an activation.
+
+    Parameters
+    ----------
+    weight : (C_out, C_in / groups, K_h, K_w) array_like of real numbers
+    bias : (C_out,) array_like, optional
+    mean, var, gamma, beta : (C_out,) array_like, optional
+        Of a batch normalisation in inference: gamma * (x - mean) / sqrt(var + eps) + beta.
+        It is there if mean or var is.
+    eps : float
+        Above 0.
+    activation : {"none", "relu", "leaky_relu", "sigmoid", "tanh"}
+    slope : float
+        Of leaky_relu, below zero.
+    groups : int
+        Output channels fall into so many groups, each of which sees its own part of the input's.
+
+    Raises
+    ------
+    KernelFileError
+        Numbers that are missing, not finite, or of a shape that does not fit; the message names both.
+    ParameterError
+        An activation that is not known, or eps or groups out of range.
+
+    Notes
+    -----
+    Batch normalisation: S. Ioffe, C. Szegedy (2015). It is folded into weight and bias in float64.
+    """
+    weights = _numbers("weight", weight)
+    if weights.ndim != _AXES or 0 in weights.shape:
+        raise KernelFileError(
+            f"weight must have the shape (C_out, C_in, K_h, K_w), none of them 0, got {weights.shape}"
+        )
+    channels = weights.shape[0]
+    if activation not in ACTIVATIONS:
+        raise ParameterError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
+    if groups < 1:
+        raise ParameterError(f"groups must be at least 1, got {groups}")
+    if channels % groups:
+        raise KernelFileError(f"the {channels} output channels of weight do not divide into {groups} groups")
+    shift = np.zeros(channels) if bias is None else _per_channel("bias", bias, channels)
+    if mean is not None or var is not None:
+        if not (np.isfinite(eps) and eps > 0):
+            raise ParameterError(f"eps must be a finite number above 0, got {eps:g}")
+        spread = np.ones(channels) if var is None else _per_channel("var", var, channels)
+        if spread.min() < 0:
+            raise KernelFileError(f"var must not be negative, got {spread.min():g}")
+        factor = 1 / np.sqrt(spread + eps)
+        if gamma is not None:
+            factor = factor * _per_channel("gamma", gamma, channels)
+        centre = np.zeros(channels) if mean is None else _per_channel("mean", mean, channels)
+        shift = (shift - centre) * factor
+        if beta is not None:
+            shift = shift + _per_channel("beta", beta, channels)
+        weights = weights * factor[:, np.newaxis, np.newaxis, np.newaxis]
+    elif gamma is not None or beta is not None:
+        raise KernelFileError("gamma and beta belong to a batch normalisation, which needs mean and var too")
+    return Layer(weights.astype(np.float32), shift.astype(np.float32), groups, activation, slope)
+
+
+def _per_channel(name: str, values: npt.ArrayLike, channels: int) -> npt.NDArray[np.float64]:
+    numbers = _numbers(name, values)
+    if numbers.shape != (channels,):
+        raise KernelFileError(
+            f"{name} must have the shape ({channels},), as weight has {channels} output channels, got {numbers.shape}"
+        )
+    return numbers
+
+
+def _numbers(name: str, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu":
+        raise KernelFileError(f"{name} must hold real numbers, got {array.dtype}")
+    numbers = array.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        place = tuple(int(i) for i in np.argwhere(~np.isfinite(numbers))[0])
+        raise KernelFileError(f"{name} must be finite, got {numbers[place]} at {place}")
+    if numbers.size and np.abs(numbers).max() > np.finfo(np.float32).max:
+        raise KernelFileError(f"{name} must fit float32, got {np.abs(numbers).max():g}")
+    return numbers

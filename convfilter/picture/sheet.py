@@ -1,0 +1,104 @@
+"""Feature maps, more than a picture has channels: as one sheet, as pages, or as an array."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import replace
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from convfilter.picture.picture import Frame, Picture, Pixels
+
+Form: TypeAlias = Literal["picture", "sheet", "pages", "array"]
+
+_GAP, _LABEL = 4, 14
+_PAPER, _INK = 255, 0
+
+
+class Grid(NamedTuple):
+    """A sheet of ``maps`` maps of ``height`` x ``width``, in ``rows`` x ``cols``, each under its label."""
+
+    maps: int
+    height: int
+    width: int
+
+    @property
+    def cols(self) -> int:
+        """Maps in one row: as many as rows, or one more."""
+        return math.ceil(math.sqrt(self.maps))
+
+    @property
+    def rows(self) -> int:
+        """Rows of maps."""
+        return -(-self.maps // self.cols)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the sheet in pixels."""
+        return self.rows * (self.height + _LABEL + _GAP) + _GAP, self.cols * (self.width + _GAP) + _GAP
+
+    def place(self, number: int) -> tuple[int, int]:
+        """Return the first row and column of one map."""
+        row, col = divmod(number, self.cols)
+        return _GAP + row * (self.height + _LABEL + _GAP) + _LABEL, _GAP + col * (self.width + _GAP)
+
+
+def sheet(maps: Pixels) -> Pixels:
+    """Lay out feature maps on a grey sheet, each from its least value (black) to its largest (white), labelled.
+
+    Parameters
+    ----------
+    maps : (H, W, C) array of float32
+
+    Returns
+    -------
+    (H', W') array of uint8
+    """
+    grid = Grid(maps.shape[2], maps.shape[0], maps.shape[1])
+    paper = np.full(grid.size, _PAPER, np.uint8)
+    for number in range(grid.maps):
+        row, col = grid.place(number)
+        values = maps[..., number].astype(np.float64)
+        finite = values[np.isfinite(values)]
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+        gain = 255 / (high - low) if high > low else 0.0
+        shown = np.clip(np.nan_to_num((values - low) * gain), 0, 255)
+        paper[row : row + grid.height, col : col + grid.width] = np.rint(shown)
+        label = _label(f"{number}: {low:.3g} to {high:.3g}", grid.width)
+        paper[row - _LABEL : row - _LABEL + label.shape[0], col : col + label.shape[1]] = label
+    return paper
+
+
+def _label(text: str, width: int) -> Pixels:
+    """Write a line of text, cut off at the width of a map."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    label = Image.new("L", (width, _LABEL), _PAPER)
+    font = ImageFont.load_default_imagefont() if hasattr(ImageFont, "load_default_imagefont") else None
+    ImageDraw.Draw(label).text((0, 1), text, fill=_INK, font=font)
+    return np.asarray(label)
+
+
+def as_sheets(picture: Picture) -> Picture:
+    """Return a picture whose frames are sheets of the maps of this one's."""
+    frames = [replace(frame, pixels=sheet(frame.pixels)) for frame in picture.frames]
+    return replace(picture, frames=frames, model="gray", alpha=False)
+
+
+def as_pages(picture: Picture) -> Picture:
+    """Return a picture with a grey page for each map."""
+    pages = [
+        Frame(np.ascontiguousarray(frame.pixels[..., number]))
+        for frame in picture.frames
+        for number in range(frame.pixels.shape[2])
+    ]
+    return replace(picture, frames=pages, model="gray", alpha=False)
+
+
+def array_bytes(maps: Pixels) -> bytes:
+    """Return an array as the content of an .npy file."""
+    content = io.BytesIO()
+    np.lib.format.write_array(content, np.ascontiguousarray(maps), allow_pickle=False)
+    return content.getvalue()

@@ -1,0 +1,310 @@
+"""Kernels across channels, against sums written out with SciPy, and against PyTorch where it is installed."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import signal
+
+import convfilter
+from convfilter.cli import main
+from convfilter.errors import KernelFileError, ParameterError, SizeError, UsageError
+from convfilter.filters import layer_files
+from convfilter.filters.layers import layer
+from convfilter.planning.figures import figures
+
+RNG = np.random.default_rng(5)
+GEOMETRIES = [
+    {},
+    {"stride": 2, "padding": 1},
+    {"stride": (2, 3), "padding": (2, 1), "dilation": (1, 2)},
+    {"padding": "same", "dilation": 2},
+    {"groups": 2, "padding": 3},
+]
+
+
+def weights(out: int = 6, inputs: int = 4, rows: int = 3, cols: int = 3) -> np.ndarray:
+    return RNG.normal(size=(out, inputs, rows, cols))
+
+
+def image(channels: int = 4, rows: int = 17, cols: int = 19) -> np.ndarray:
+    return RNG.random((rows, cols, channels)).astype(np.float32)
+
+
+def summed(pixels: np.ndarray, weight: np.ndarray, groups: int = 1) -> np.ndarray:
+    """Sums over whole windows, in float64, one output channel and one input channel at a time."""
+    outputs, inputs = weight.shape[:2]
+    maps = []
+    for out in range(outputs):
+        first = out // (outputs // groups) * inputs
+        maps.append(
+            sum(signal.correlate2d(pixels[..., first + i] * 1.0, weight[out, i], "valid") for i in range(inputs))
+        )
+    return np.stack(maps, axis=-1)
+
+
+@pytest.mark.parametrize("shape", [(6, 4, 3, 3), (1, 4, 1, 1), (5, 1, 4, 2), (16, 3, 5, 5)])
+def test_sums_over_channels_and_window(shape: tuple[int, int, int, int]) -> None:
+    weight, bias = weights(*shape), RNG.normal(size=shape[0])
+    pixels = image(shape[1])
+    got = convfilter.conv2d(pixels, weight, bias)
+    expected = summed(pixels, weight) + bias
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got.reshape(expected.shape), expected, atol=1e-5)
+
+
+def test_groups_stride_dilation_and_padding() -> None:
+    weight = weights(6, 2)
+    pixels = image(4)
+    padded = np.pad(pixels, ((2, 2), (1, 1), (0, 0)))
+    spread = np.zeros((6, 2, 5, 3))
+    spread[:, :, ::2] = weight
+    expected = summed(padded, spread, 2)[::3, ::2]
+    got = convfilter.conv2d(pixels, weight, groups=2, stride=(3, 2), dilation=(2, 1), padding=(2, 1))
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["edge", "reflect", "symmetric", "wrap"])
+def test_padding_modes(mode: Any) -> None:
+    weight, pixels = weights(), image()
+    expected = summed(np.pad(pixels, ((2, 2), (3, 3), (0, 0)), mode=mode), weight)
+    np.testing.assert_allclose(
+        convfilter.conv2d(pixels, weight, padding=(2, 3), padding_mode=mode), expected, atol=1e-5
+    )
+
+
+def test_batch_norm_and_activations() -> None:
+    weight, bias, pixels = weights(), RNG.normal(size=6), image()
+    mean, var, gamma, beta = RNG.normal(size=6), RNG.random(6), RNG.normal(size=6), RNG.normal(size=6)
+    normal = gamma * (summed(pixels, weight) + bias - mean) / np.sqrt(var + 1e-3) + beta
+    formulas = {
+        "none": normal,
+        "relu": np.where(normal > 0, normal, 0),
+        "leaky_relu": np.where(normal > 0, normal, 0.2 * normal),
+        "sigmoid": 1 / (1 + np.exp(-normal)),
+        "tanh": np.tanh(normal),
+    }
+    for activation, expected in formulas.items():
+        got = convfilter.conv2d(
+            pixels, weight, bias, mean=mean, var=var, gamma=gamma, beta=beta, eps=1e-3, activation=activation, slope=0.2
+        )
+        np.testing.assert_allclose(got, expected, atol=3e-5)
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+@pytest.mark.parametrize("activation", ["none", "relu"])
+def test_pytorch_gives_the_same(geometry: dict[str, Any], activation: str) -> None:
+    torch = pytest.importorskip("torch")
+    groups = geometry.get("groups", 1)
+    weight, bias = (part.astype(np.float32) for part in (weights(6, 4 // groups) / 6, RNG.normal(size=6)))
+    bn = [RNG.random(6).astype(np.float32) + 0.5 for _ in range(4)]
+    pixels = image()
+    x = torch.from_numpy(pixels.transpose(2, 0, 1)[np.newaxis].copy())
+    y = torch.nn.functional.conv2d(x, torch.from_numpy(weight), torch.from_numpy(bias), **geometry)
+    y = torch.nn.functional.batch_norm(y, *(torch.from_numpy(part) for part in bn))
+    y = torch.relu(y) if activation == "relu" else y
+    mean, var, gamma, beta = bn
+    got = convfilter.conv2d(
+        pixels, weight, bias, mean=mean, var=var, gamma=gamma, beta=beta, activation=activation, **geometry
+    )
+    np.testing.assert_allclose(got, y[0].numpy().transpose(1, 2, 0), atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_integers_count_with_white_as_one(dtype: type[np.generic]) -> None:
+    white = np.iinfo(dtype).max  # type: ignore[type-var]
+    pixels = RNG.integers(0, white + 1, (11, 12, 3)).astype(dtype)
+    weight, bias = weights(3, 3) / 9, np.array([0.5, 0.1, -0.2])
+    expected = (summed(pixels / white, weight) + bias) * white
+    got = convfilter.conv2d(pixels, weight, bias)
+    assert got.dtype == dtype
+    assert np.abs(got - np.clip(expected, 0, white)).max() <= 0.51 + white * 1e-6
+    raw = convfilter.conv2d(pixels, weight, bias, dtype=np.float32)
+    np.testing.assert_allclose(raw, expected, atol=2e-6 * white)
+
+
+def test_layers_of_many_rows_are_the_same_for_any_number_of_threads() -> None:
+    pixels, weight = image(3, 500, 300), weights(8, 3)
+    once = convfilter.conv2d(pixels, weight, padding=1, threads=1)
+    assert convfilter.conv2d(pixels, weight, padding=1, threads=3).tobytes() == once.tobytes()
+    np.testing.assert_allclose(once[1:-1, 1:-1], summed(pixels, weight), atol=1e-5)
+
+
+def test_what_is_transparent_counts_as_black(tmp_path: Path) -> None:
+    weight = weights(3, 3, 1, 1)
+    np.save(tmp_path / "k.npy", weight)
+    pixels = RNG.random((5, 6, 4)).astype(np.float32)
+    got = convfilter.apply(pixels, f"layer:{tmp_path / 'k.npy'}", alpha=True)
+    np.testing.assert_allclose(got[..., :3], summed(pixels[..., :3] * pixels[..., 3:], weight), atol=1e-5)
+    assert np.array_equal(got[..., 3], pixels[..., 3])
+
+
+# Files --------------------------------------------------------------------------------------------------------------
+
+
+def saved(folder: Path, **arrays: Any) -> str:
+    path = folder / "layer.npz"
+    np.savez(path, **arrays)
+    return str(path)
+
+
+def test_a_stack_of_layers_from_files(tmp_path: Path) -> None:
+    first, second = weights(5, 3), weights(2, 5, 1, 1)
+    one = saved(tmp_path, weight=first, bias=np.ones(5), activation="relu", stride=2, padding=np.array([1, 1]))
+    np.save(tmp_path / "two.npy", second)
+    pixels = image(3)
+    hidden = np.maximum(summed(np.pad(pixels, ((1, 1), (1, 1), (0, 0))), first)[::2, ::2] + 1, 0)
+    got = convfilter.apply(pixels, f"layer:{one}", f"layer:{tmp_path / 'two.npy'}", "relu")
+    np.testing.assert_allclose(got, np.maximum(summed(hidden, second), 0), atol=1e-4)
+    plan = convfilter.plan((224, 224, 3), f"layer:{one}", f"layer:{tmp_path / 'two.npy'}")
+    assert [each.weights for each in figures(plan)] == [5 * 3 * 9, 2 * 5]
+    assert figures(plan)[0].multiply_adds_direct == 5 * 3 * 9 * 112 * 112
+    assert plan.output_shape == (112, 112, 2)
+
+
+def test_a_spec_comes_before_the_file(tmp_path: Path) -> None:
+    path = saved(tmp_path, weight=weights(4, 2), activation="relu", stride=2, groups=2)
+    pixels = image(4)
+    got = convfilter.apply(pixels, f"layer:{path},activation=none,stride=1,padding=valid")
+    assert got.min() < 0
+    assert got.shape == (15, 17, 4)
+
+
+def test_safetensors(tmp_path: Path) -> None:
+    library = pytest.importorskip("safetensors.numpy")
+    weight, mean = weights().astype(np.float32), np.ones(6, np.float32)
+    path = tmp_path / "layer.safetensors"
+    library.save_file({"weight": weight, "running_mean": mean}, path, metadata={"activation": "tanh"})
+    got = layer_files.load(str(path)).operator
+    expected = layer(weight, mean=mean, activation="tanh")
+    assert np.array_equal(got.weight, expected.weight) and np.array_equal(got.bias, expected.bias)  # type: ignore[union-attr]
+    assert got.activation == "tanh"  # type: ignore[union-attr]
+    path.write_bytes(b"no tensors at all")
+    with pytest.raises(KernelFileError, match=r"layer.safetensors: this is no usable .safetensors file"):
+        layer_files.load(str(path))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (
+            {"weight": np.ones((2, 3, 3))},
+            "shape (C_out, C_in, K_h, K_w), none of them 0, got (2, 3, 3)",
+        ),
+        ({"weight": np.ones((2, 0, 3, 3))}, "none of them 0"),
+        ({"weight": np.full((1, 1, 1, 2), np.nan)}, "weight must be finite, got nan at (0, 0, 0, 0)"),
+        ({"weight": np.ones((1, 1, 1, 1)) * 1j}, "weight must hold real numbers, got complex128"),
+        ({"weight": np.full((1, 1, 1, 1), 1e300)}, "weight must fit float32"),
+        (
+            {"weight": np.ones((2, 1, 1, 1)), "bias": np.ones(3)},
+            "bias must have the shape (2,), as weight has 2",
+        ),
+        ({"weight": np.ones((2, 1, 1, 1)), "gamma": np.ones(2)}, "gamma and beta belong to a batch normalisation"),
+        ({"weight": np.ones((2, 1, 1, 1)), "var": -np.ones(2)}, "var must not be negative, got -1"),
+        ({"weight": np.ones((3, 1, 1, 1)), "groups": 2}, "the 3 output channels of weight do not divide into 2 groups"),
+        ({"weight": np.ones((1, 1, 1, 1)), "activation": "gelu"}, "activation must be one of none, relu,"),
+        ({"weight": np.ones((1, 1, 1, 1)), "stride": 0}, "stride must be at least 1, got 0"),
+        ({"weight": np.ones((1, 1, 1, 1)), "stride": 1.5}, "stride must be one whole number or (rows, cols)"),
+        ({"weight": np.ones((1, 1, 1, 1)), "pad": 1}, "'pad' is no part of a layer; known are weight, bias,"),
+        ({"kernel": np.ones((1, 1, 1, 1))}, "a layer has an array called weight, got kernel"),
+        ({"weight": np.array([[[[None]]]], object)}, "this is no usable .npz file"),
+    ],
+)
+def test_files_that_do_not_fit(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+    with pytest.raises(KernelFileError) as caught:
+        layer_files.load(saved(tmp_path, **arrays))
+    assert message in str(caught.value)
+    assert "layer.npz: " in str(caught.value)
+
+
+def test_files_that_are_too_large_are_not_read(tmp_path: Path) -> None:
+    huge = tmp_path / "huge.npy"
+    with huge.open("wb") as file:
+        file.truncate(2 << 30)
+    with pytest.raises(KernelFileError, match="weights may take 256 MB, this file has 2,048 MB"):
+        layer_files.load(str(huge))
+    bomb = tmp_path / "bomb.npz"
+    np.savez_compressed(bomb, weight=np.zeros((1 << 23, 1, 3, 3), np.float32))
+    with pytest.raises(KernelFileError, match="this archive unpacks to 288 MB"):
+        layer_files.load(str(bomb))
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    for name, content in (("a.txt", b"1 2 3"), ("b.npz", b"no archive"), ("c.npy", b""), ("d.npz", b"PK\x03\x04")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(KernelFileError, match=name):
+            layer_files.load(str(tmp_path / name))
+    with pytest.raises(KernelFileError, match="cannot be read: no such file"):
+        layer_files.load(str(tmp_path / "none.npz"))
+
+
+def test_channels_that_do_not_fit_name_both_sides() -> None:
+    with pytest.raises(ParameterError, match=r"weight \(6, 4, 3, 3\) in 1 group takes 4 channels, but gets 3"):
+        convfilter.conv2d(image(3), weights())
+    with pytest.raises(SizeError, match="output height must be at least 1"):
+        convfilter.conv2d(image(4, 2, 9), weights())
+    with pytest.raises(UsageError, match="cannot compute this"):
+        convfilter.apply(image(4), "relu", algorithm="box")
+
+
+# What is written ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(RNG.integers(0, 256, (20, 30, 3), np.uint8)).save("in.png")
+    np.save("five.npy", weights(5, 3))
+    np.save("one.npy", weights(1, 3))
+    return tmp_path
+
+
+def maps(folder: Path) -> np.ndarray:
+    pixels = convfilter.read("in.png").pixels
+    return convfilter.apply(pixels, "layer:five.npy", dtype=np.float32) / np.float32(255)
+
+
+def test_many_maps_become_a_labelled_sheet(folder: Path) -> None:
+    assert main(["apply", "-f", "layer:five.npy", "in.png", "out.png"]) == 0
+    with Image.open("out.png") as drawn:
+        assert (drawn.mode, drawn.size) == ("L", (3 * 34 + 4, 2 * 38 + 4))
+        pixels = np.asarray(drawn)
+    for number, (row, col) in enumerate(itertools.islice(itertools.product(range(2), range(3)), 5)):
+        top, left = 4 + row * 38 + 14, 4 + col * 34
+        shown = pixels[top : top + 20, left : left + 30].astype(float)
+        values = maps(folder)[..., number]
+        expected = (values - values.min()) / (values.max() - values.min()) * 255
+        assert np.abs(shown - expected).max() <= 0.51
+        assert pixels[top - 14 : top, left : left + 30].min() < 100  # the label
+
+
+def test_many_maps_become_pages_or_an_array(folder: Path) -> None:
+    assert main(["apply", "-f", "layer:five.npy", "in.png", "out.npy"]) == 0
+    np.testing.assert_array_equal(np.load("out.npy"), maps(folder))
+    assert main(["apply", "-f", "layer:five.npy", "in.png", "out.tiff"]) == 0
+    pages = convfilter.read("out.tiff").frames
+    assert len(pages) == 5
+    for number, page in enumerate(pages):
+        np.testing.assert_array_equal(page.pixels, maps(folder)[..., number])
+
+
+def test_one_map_is_a_grey_picture_unless_a_sheet_is_wanted(folder: Path) -> None:
+    assert main(["apply", "-f", "layer:one.npy,activation=relu", "in.png", "out.png"]) == 0
+    assert convfilter.read("out.png").pixels.shape == (20, 30)
+    assert main(["blur", "--box", "3", "--sheet", "in.png", "out.png"]) == 0
+    assert convfilter.read("out.png").pixels.shape == (2 * 38 + 4, 2 * 34 + 4)
+
+
+def test_what_cannot_be_written(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["blur", "--box", "3", "--sheet", "in.png", "out.npy"]) == 2
+    assert "a sheet is a picture" in capfd.readouterr().err
+    assert main(["apply", "-f", "layer:five.npy", "-f", "layer:five.npy", "in.png", "out.png"]) == 2
+    assert "stage 2 (layer:five.npy): the layer's weight (5, 3, 3, 3) in 1 group takes 3 channels, but gets 5" in (
+        capfd.readouterr().err
+    )
+    assert not Path("out.png").exists()
