@@ -13,6 +13,7 @@ from scipy import signal
 
 import convfilter
 from convfilter.cli import main
+from convfilter.engine import blas
 from convfilter.errors import KernelFileError, ParameterError, SizeError, UsageError
 from convfilter.filters import layer_files
 from convfilter.filters.layers import layer
@@ -133,6 +134,19 @@ def test_layers_of_many_rows_are_the_same_for_any_number_of_threads() -> None:
     once = convfilter.conv2d(pixels, weight, padding=1, threads=1)
     assert convfilter.conv2d(pixels, weight, padding=1, threads=3).tobytes() == once.tobytes()
     np.testing.assert_allclose(once[1:-1, 1:-1], summed(pixels, weight), atol=1e-5)
+
+
+def test_blas_gets_its_threads_back() -> None:
+    switch = blas._switch()
+    if switch is None:
+        pytest.skip("this NumPy does not use OpenBLAS")
+    before = switch.get()
+    with blas.single_threaded():
+        assert switch.get() == 1
+        with blas.single_threaded():
+            assert switch.get() == 1
+        assert switch.get() == 1
+    assert switch.get() == before
 
 
 def test_what_is_transparent_counts_as_black(tmp_path: Path) -> None:

@@ -25,11 +25,12 @@ def lines(plan: Plan) -> Iterator[str]:
             yield f"  channels   {stage.channels} -> {stage.output_channels}"
         yield f"  sees       {_fields(each.cols, each.rows)}"
         yield f"  algorithm  {_algorithm(stage)}"
-        yield f"  work       {_million(each.multiply_adds)} multiply-adds, weight by weight {_millions(each)}"
-        yield f"  memory     {each.bytes / 2**20:,.2f} MB result, {stage.scratch_bytes / 2**20:.2f} MB a thread"
+        each_weight = _count(each.multiply_adds_direct)
+        yield f"  work       {_count(each.multiply_adds)} multiply-adds, weight by weight {each_weight}"
+        yield f"  memory     {_bytes(each.bytes)} result, {_bytes(stage.scratch_bytes)} a thread"
     yield ""
     rows, cols = plan.output_shape[:2]
-    yield f"output       {cols}x{rows}, {sum(each.multiply_adds for each in found) / 1e6:,.1f} million multiply-adds"
+    yield f"output       {cols}x{rows}, {_count(sum(each.multiply_adds for each in found))} multiply-adds"
     yield from _comparison(plan)
 
 
@@ -63,12 +64,12 @@ def _algorithm(stage: StagePlan) -> str:
     return f"{stage.algorithm}, {stage.multiply_adds:g} multiply-adds a sample, sums in {stage.precision}"
 
 
-def _million(count: float) -> str:
-    return f"{count / 1e6:,.1f} million"
+def _count(count: float) -> str:
+    return f"{count / 1e6:,.1f} million" if count >= 1e6 else f"{count:,.0f}"
 
 
-def _millions(each: Figures) -> str:
-    return f"{each.multiply_adds_direct / 1e6:,.1f} million"
+def _bytes(count: int) -> str:
+    return f"{count / 2**20:,.2f} MB" if count >= 1 << 20 else f"{count / 2**10:,.1f} kB"
 
 
 def _comparison(plan: Plan) -> Iterator[str]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from convfilter.engine.work import Work
 from convfilter.engine.bands import cut, run_blocks
+from convfilter.engine.blas import single_threaded
 from convfilter.engine.orientation import central_alpha
 from convfilter.engine.points import Real, Storing, store_alpha
 from convfilter.engine.tiles import Samples, Source
@@ -41,14 +42,16 @@ def layer(
         return _band(work, operator, matrices, top, bottom)
 
     if dtype == np.float32 and not source.alpha and _is_plain(plan) and source.full == full_out:
-        _write_bands(rows, output, np.float32(source.full), _band_rows(plan), threads)
+        with single_threaded():
+            _write_bands(rows, output, np.float32(source.full), _band_rows(plan), threads)
         return output, 0
 
     def values(top: int, bottom: int) -> Real:
         return rows(top, bottom).astype(np.float64) * source.full
 
     plan = replace(plan, block_rows=_band_rows(plan))
-    return output, Storing(plan, dtype, source.full, full_out).all_rows(values, output, threads)
+    with single_threaded():
+        return output, Storing(plan, dtype, source.full, full_out).all_rows(values, output, threads)
 
 
 def _is_plain(plan: StagePlan) -> bool:
@@ -119,8 +122,11 @@ def _windows(work: Work, padded: Single, count: int) -> Single:
     """Copy each window into a row of a matrix, as (K_h, K_w, C_in)."""
     rows, cols, channels = work.plan.rows, work.plan.cols, padded.shape[2]
     down, along, next_channel = padded.strides
-    shape = (count, cols.output, rows.kernel, cols.kernel, channels)
-    steps = (down * rows.stride, along * cols.stride, down * rows.dilation, along * cols.dilation, next_channel)
+    shape: tuple[int, ...] = (count, cols.output, rows.kernel, cols.kernel, channels)
+    next_row, next_col = down * rows.dilation, along * cols.dilation
+    steps: tuple[int, ...] = (down * rows.stride, along * cols.stride, next_row, next_col, next_channel)
+    if next_col == channels * next_channel:  # a window's row lies in one piece: copied twice as fast
+        shape, steps = (*shape[:3], cols.kernel * channels), (*steps[:3], next_channel)
     windows = np.lib.stride_tricks.as_strided(padded, shape, steps, writeable=False)
     return windows.reshape(count * cols.output, -1)
 

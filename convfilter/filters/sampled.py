@@ -113,7 +113,7 @@ def difference_of_gaussians(sigma: float, ratio: float = 1.6) -> Kernel:
 
 
 def gabor(sigma: float, wavelength: float, angle: float = 0.0, phase: float = 0.0, aspect: float = 1.0) -> Kernel:
-    """Cosine wave under a Gaussian; the weights are divided by the sum of the Gaussian.
+    """Cosine wave under a Gaussian, cut at 3 sigma; the weights are divided by the sum of the Gaussian.
 
     Parameters
     ----------
