@@ -236,16 +236,17 @@ def _outline(picture: Picture, plans: Sequence[Plan], form: Form, options: Optio
             f"the limit is {limit / 1e6:g} million; raise it with --max-pixels"
         )
     require_memory(sum(int(np.prod(plan.output_shape)) for plan in plans) * picture.pixels.itemsize)
-    _require_room_between_stages(plans)
+    _require_room_for_maps(plans, form)
     model = _model(plans[0], picture)
     outline = replace(picture.outline, width=width, height=height, model=model)
     return outline if form in ("picture", "array") else maps.outline_of(form, outline, plans)
 
 
-def _require_room_between_stages(plans: Sequence[Plan]) -> None:
-    """Refuse a stack whose layers have more channels than fit: what lies between two stages is float32."""
-    stages = [stage for plan in plans for stage in plan.stages]
-    require_memory(max(stage.rows.output * stage.cols.output * stage.output_channels for stage in stages) * 4)
+def _require_room_for_maps(plans: Sequence[Plan], form: Form) -> None:
+    """Refuse a stack whose layers have more channels than fit: what lies between two stages, and maps, are float32."""
+    for plan in plans:
+        for stage in plan.stages if form != "picture" else plan.stages[:-1]:
+            require_memory(stage.rows.output * stage.cols.output * stage.output_channels * 4)
 
 
 def _model(plan: Plan, picture: Picture) -> Model:
