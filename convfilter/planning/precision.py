@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from convfilter.filters.multirate import COARSE, FINE, FINEST, Quality
-from convfilter.filters.stage import Correlation, Gradient, Pooling, UnsharpMask
+from convfilter.filters.stage import Correlation, Gradient, Layer, Pooling, UnsharpMask
 from convfilter.planning.task import Task, full_scale
 
 Precision: TypeAlias = Literal["float32", "float64"]
@@ -38,6 +38,8 @@ def precision(task: Task, algorithm: str) -> Precision:
 
 def _fits_single(task: Task, algorithm: str) -> bool:
     operator, kernel = task.stage.operator, task.kernel
+    if isinstance(operator, Layer):
+        return True
     if isinstance(operator, Pooling) and operator.kind != "average":
         return task.dtype.name != "uint16" or not task.alpha
     if not _weights_fit(task):
