@@ -29,10 +29,10 @@ STAGE_PARAMETERS: Mapping[str, Parameter] = {
             "px",
         ),
         Parameter("padding_mode", Choice(PADDING_MODES, "MODE"), "What lies beyond the border.", "edge"),
-        Parameter("padding_value", Number(), "Level beyond the border, in mode constant.", "0", "sample units"),
+        Parameter("padding_value", Number(), "Level beyond the border; sets mode constant.", "0", "sample units"),
         Parameter("flip", Flag(), "Turn the kernel by 180 degrees: convolution in the mathematician's sense.", "false"),
         Parameter("scale", Number(), "Multiply the weighted sum.", "1"),
-        Parameter("offset", Number(), "Then add; 0.5 is mid-grey at any depth.", "0", "of full scale"),
+        Parameter("offset", Number(), "Then add, before abs; 0.5 is mid-grey at any depth.", "0", "of full scale"),
         Parameter(
             "map",
             Choice(TONE_MAPS),

@@ -63,7 +63,17 @@ def stage(spec: str | FilterSpec, **defaults: Any) -> Stage:
             value = Value(parameter.default, "default")
         own[parameter.name] = None if value is None else parameter.parse(value, f"{row.name} {parameter.name}")
     given = {name: STAGE_PARAMETERS[name].parse(value) for name, value in typed.items()}
-    return replace(row.build(**own), name=parsed.text, **{**defaults, **given})
+    return replace(row.build(**own), name=parsed.text, **_with_mode({**defaults, **given}))
+
+
+def _with_mode(fields: dict[str, Any]) -> dict[str, Any]:
+    """Let a padding value say that the padding is constant, and refuse one that nothing would read."""
+    if not fields.get("padding_value"):
+        return fields
+    mode = fields.setdefault("padding_mode", "constant")
+    if mode != "constant":
+        raise UsageError(f"padding_value is for padding mode constant, got {mode}; leave one of them out")
+    return fields
 
 
 def stages(specs: Iterable[str | FilterSpec | Stage], **defaults: Any) -> tuple[Stage, ...]:
