@@ -249,18 +249,18 @@ def _hired(options: pipeline.Options, others: Sequence[int]) -> _Worker:
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
-        for end in (ours_to_write, ours_to_read, *others):
-            os.close(end)
-        _work(requests, results, options)
+        _work(requests, results, options, (ours_to_write, ours_to_read, *others))
     os.close(requests)
     os.close(results)
     return _Worker(pid, ours_to_write, ours_to_read)
 
 
-def _work(requests: int, results: int, options: pipeline.Options) -> NoReturn:
+def _work(requests: int, results: int, options: pipeline.Options, of_parent: Sequence[int]) -> NoReturn:
     """Filter what is asked for until the pipe ends, and end the process; nothing of the parent's is run."""
     status = 1
     try:
+        for end in of_parent:
+            os.close(end)
         from convfilter.engine import native
 
         native.on_notice(lambda text: _send(results, Notice(text)))
