@@ -57,6 +57,11 @@ class Taps:
         keep = np.flatnonzero(self.weights if self.weights.ndim == 1 else np.any(self.weights, axis=0))
         return Taps(self.row[keep], self.col[keep], np.ascontiguousarray(self.weights[..., keep]))
 
+    def in_rows(self, first: int, last: int) -> Taps:
+        """Return the taps of rows ``first`` to ``last - 1``, in their order."""
+        keep = np.flatnonzero((self.row >= first) & (self.row < last))
+        return Taps(self.row[keep], self.col[keep], self.weights[..., keep])
+
     def cast(self, dtype: npt.DTypeLike) -> Taps:
         """Return the same taps with weights of another type."""
         return Taps(self.row, self.col, self.weights.astype(dtype))
@@ -109,6 +114,9 @@ class Window:
 
     def __init__(self, taps: Taps, rows: int, stride: int, dtype: npt.DTypeLike, *, finite: bool) -> None:
         self._taps = taps.nonzero().cast(dtype)
+        counting = np.flatnonzero(taps.weights.reshape(rows, -1).any(axis=1))
+        self._first, rows = (int(counting[0]), int(np.ptp(counting)) + 1) if counting.size else (0, rows)
+        taps = taps.in_rows(self._first, self._first + rows)
         self._rows, self._reach = rows, (_TOGETHER - 1) * stride
         dense = np.count_nonzero(taps.weights) >= _DENSE * taps.weights.size
         self._shared = finite and dense and stride > 0 and rows >= _TALL * stride
@@ -127,7 +135,8 @@ class Window:
         together = target.rows // _TOGETHER * _TOGETHER if self._shared else 0
         if together:
             # The lines of the first and the last row of a block name all rows that the block sees.
-            first, last = row_offset[0:together:_TOGETHER], row_offset[_TOGETHER - 1 : together : _TOGETHER]
+            counting = row_offset[:together, self._first : self._first + self._rows]
+            first, last = counting[::_TOGETHER], counting[_TOGETHER - 1 :: _TOGETHER]
             seen = np.concatenate([first, last[:, self._rows - self._reach :]], axis=1)
             offsets = (seen if self._columns == 1 else np.repeat(seen, self._columns, axis=1)) + self._col
             add_four(tile, offsets, self._weights, target.top(together), add=add)

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import ParameterError
-from convfilter.filters.factors import Product
+from convfilter.filters.factors import Product, trimmed
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.multirate import Rates
 from convfilter.filters.stage import Pooling, Stage
 from convfilter.planning.arithmetic import AxisPlan
-from convfilter.planning.precision import Precision, precision
+from convfilter.planning.precision import Precision, precision, unseen
 from convfilter.planning.task import Task
 from convfilter.planning.ways import (
     ALGORITHMS,
@@ -235,7 +235,13 @@ def for_any_numbers(plan: StagePlan) -> StagePlan:
 def _products(task: Task, algorithm: Algorithm) -> tuple[Product, ...]:
     if algorithm == "lowrank":
         return products_of(task) or ()
-    return (task.kernel.factors,) if task.kernel.factors is not None else ()
+    if task.kernel.factors is None:
+        return ()
+    column, row = task.kernel.factors
+    if algorithm == "separable" and task.kernel.sigma is not None and task.is_linear and task.dtype.kind == "u":
+        share = 0.5 * unseen(task) / task.kernel.absolute_sum
+        return ((trimmed(column, share), trimmed(row, share)),)
+    return ((column, row),)
 
 
 def _block_rows(task: Task, algorithm: Algorithm) -> int:
