@@ -5,23 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine import (
-    box,
-    direct,
-    fourier,
-    gradient,
-    layer,
-    multirate,
-    orientation,
-    points,
-    running,
-    two_passes,
-)
 from convfilter.engine.bands import available_cores, cut, run_blocks
 from convfilter.engine.finish import ArraySink, Finisher, RangeSink, Sink, Tone, stretched, tone_of
 from convfilter.engine.tiles import Samples, Scratch, Source
@@ -38,22 +26,23 @@ _KEPT_BYTES = 16 * 2**20
 #: What all threads together may take for scratch: fewer threads run where each needs much.
 _SCRATCH_BYTES = 56 * 2**20
 
+#: Where each way is to be found, as module and function: a run loads only its own, which start-up time shows.
 #: Multirate Gaussians are not among them: they are prepared for a band of rows.
-_WAYS: dict[str, Way] = {
-    "direct": direct.direct,
-    "separable": two_passes.separable,
-    "lowrank": two_passes.separable,
-    "box": running.box,
-    "fourier": fourier.fourier,
-    "gradient": gradient.gradient,
-    "pooling": two_passes.pooling,
+_WAYS = {
+    "direct": ("direct", "direct"),
+    "separable": ("two_passes", "separable"),
+    "lowrank": ("two_passes", "separable"),
+    "box": ("running", "box"),
+    "fourier": ("fourier", "fourier"),
+    "gradient": ("gradient", "gradient"),
+    "pooling": ("two_passes", "pooling"),
 }
 
 #: Stages that are no sums over a window, computed and stored in their own way.
-_WHOLE_STAGES: dict[str, Callable[[StagePlan, Source, np.dtype[np.generic], float, int], tuple[Samples, int]]] = {
-    "points": points.points,
-    "orientation": orientation.orientation,
-    "layer": layer.layer,
+_WHOLE_STAGES = {
+    "points": ("points", "points"),
+    "orientation": ("orientation", "orientation"),
+    "layer": ("layer", "layer"),
 }
 
 AnySink = TypeVar("AnySink", bound=Sink)
@@ -126,17 +115,20 @@ def _run_stage(
     plan: StagePlan, source: Source, target: np.dtype[np.generic], full_out: float, threads: int
 ) -> tuple[Samples, int]:
     if plan.algorithm in _WHOLE_STAGES:
-        return _WHOLE_STAGES[plan.algorithm](plan, source, target, full_out, threads)
+        done: tuple[Samples, int] = _found(_WHOLE_STAGES[plan.algorithm])(plan, source, target, full_out, threads)
+        return done
     if source.image.dtype.kind == "f" and not _all_finite(source.image):
         plan = for_any_numbers(plan)
     work = Work.of(plan, source)
     tone = tone_of(plan, target, source.full, full_out, source.gray)
     output = np.empty((plan.rows.output, plan.cols.output, source.channels), target)
-    if box.is_plain(work, target):
-        run_blocks(
-            cut(plan.rows.output, plan.block_rows), lambda: box.make_worker(work, output), _threads(plan, threads)
-        )
-        return output, 0
+    if plan.algorithm == "box":
+        from convfilter.engine import box
+
+        if box.is_plain(work, target):
+            blocks = cut(plan.rows.output, plan.block_rows)
+            run_blocks(blocks, lambda: box.make_worker(work, output), _threads(plan, threads))
+            return output, 0
     if plan.stage.map == "stretch":
         ranges = _run_blocks(work, tone, threads, lambda: RangeSink(source.channels))
         tone = stretched(tone, min(r.low for r in ranges), max(r.high for r in ranges), full_out)
@@ -174,10 +166,27 @@ def _run_blocks(work: Work, tone: Tone, threads: int, make_sink: Callable[[], An
 
     threads = _threads(plan, threads)
     for top, bottom in cut(plan.rows.output, _band_rows(plan)):
-        way = multirate.prepare(work, top, bottom, threads) if plan.algorithm == "multirate" else _WAYS[plan.algorithm]
+        way = _way(work, top, bottom, threads)
         blocks = [(top + first, top + last) for first, last in cut(bottom - top, plan.block_rows)]
         run_blocks(blocks, make_worker, threads)
     return sinks
+
+
+def _way(work: Work, top: int, bottom: int, threads: int) -> Way:
+    """Return the way to compute blocks of output rows ``top`` to ``bottom - 1``."""
+    if work.plan.algorithm == "multirate":
+        from convfilter.engine import multirate
+
+        return multirate.prepare(work, top, bottom, threads)
+    way: Way = _found(_WAYS[work.plan.algorithm])
+    return way
+
+
+def _found(place: tuple[str, str]) -> Any:
+    from importlib import import_module
+
+    module, function = place
+    return getattr(import_module(f"convfilter.engine.{module}"), function)
 
 
 def _threads(plan: StagePlan, threads: int) -> int:
