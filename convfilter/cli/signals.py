@@ -8,6 +8,8 @@ import sys
 from types import FrameType
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: Who has not ended by then did not hear the signal, and is ended.
+_GRACE_SECONDS = 30.0
 
 
 class Stopped(KeyboardInterrupt):
@@ -29,6 +31,9 @@ def _stop(number: int, _frame: FrameType | None) -> None:
     for other in _ENDING:
         if signal.getsignal(other) is not signal.SIG_IGN:
             signal.signal(other, _stop_at_once)
+    # The exception is lost where it is raised in a callback, such as the end of an object's life.
+    signal.signal(signal.SIGALRM, lambda _alarm, frame: _stop_at_once(number, frame))
+    signal.setitimer(signal.ITIMER_REAL, _GRACE_SECONDS)
     raise Stopped(number)
 
 
