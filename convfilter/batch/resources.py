@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from convfilter.engine.bands import available_cores as cores_of_affinity
 from convfilter.picture.limits import available_memory
-from convfilter.picture.parallel import cores as cores_of_affinity
 
 _CGROUPS = "/sys/fs/cgroup"
 #: Input, result, and what decoder and encoder hold beside them: eight-bit colour needs about 4 bytes in each.

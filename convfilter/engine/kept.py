@@ -115,21 +115,25 @@ class Spread:
         lines = np.arange(rows.rows)
         tile, pitch = rows.buffer, rows.pitch
         if self._runs is not None:
-            tile, pitch = self._source(rows).load(scratch, "runs", lines, self._runs)
+            tile, pitch = as_source(rows, self._channels).load(scratch, "runs", lines, self._runs)
         length = self._width * self._channels
         phases = scratch.get("spread", rows.rows * length)
         for taps, start, count in zip(self._passes, self._starts, self._counts, strict=True):
             target = Target(phases, int(start) * self._channels, length, rows.rows, int(count) * self._channels)
             weighted_sums(tile, lines_of(rows.rows, pitch), taps, target)
-        ordered, _ = self._source(_whole(phases, rows.rows, length)).load(scratch, "sums", lines, self._order)
-        return _whole(ordered, rows.rows, length)
-
-    def _source(self, rows: Target) -> Source:
-        image = rows.buffer[: rows.rows * rows.pitch].reshape(rows.rows, -1, self._channels)
-        return Source(image, full=1.0, alpha=False, gray=False, padding_value=0.0)
+        spread = as_source(whole(phases, rows.rows, length), self._channels)
+        ordered, _ = spread.load(scratch, "sums", lines, self._order)
+        return whole(ordered, rows.rows, length)
 
 
-def _whole(buffer: Samples, rows: int, pitch: int) -> Target:
+def as_source(rows: Target, channels: int) -> Source:
+    """Take rows of sums as a picture to load from."""
+    image = rows.buffer[: rows.rows * rows.pitch].reshape(rows.rows, -1, channels)
+    return Source(image, full=1.0, alpha=False, gray=False, padding_value=0.0)
+
+
+def whole(buffer: Samples, rows: int, pitch: int) -> Target:
+    """Return the target that is all of ``rows`` rows of a buffer."""
     return Target(buffer, 0, pitch, rows, pitch)
 
 

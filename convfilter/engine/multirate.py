@@ -8,9 +8,9 @@ import numpy as np
 
 from convfilter.engine.bands import cut, run_blocks
 from convfilter.engine.borders import CONSTANT, Indices
-from convfilter.engine.kept import Kept, Rise, Spread, lines_of
+from convfilter.engine.kept import Kept, Rise, Spread, as_source, lines_of, whole
 from convfilter.engine.passes import Taps, Target, Window, weighted_sums
-from convfilter.engine.tiles import Columns, Samples, Scratch, Source, columns_for, distinct_rows
+from convfilter.engine.tiles import Columns, Samples, Scratch, columns_for, distinct_rows
 from convfilter.engine.work import Block, Region, Sums, Way, Work
 from convfilter.filters.multirate import Rates
 from convfilter.planning.plan import VECTOR
@@ -133,7 +133,7 @@ def _down(
 
 
 def _buffer(scratch: Scratch, name: str, rows: int, pitch: int) -> Target:
-    return Target(scratch.get(name, rows * pitch), 0, pitch, rows, pitch)
+    return whole(scratch.get(name, rows * pitch), rows, pitch)
 
 
 # Along the rows ---------------------------------------------------------------
@@ -145,12 +145,6 @@ def _along(work: Work) -> Along:
     """Return the function that filters natural rows along themselves, to the output's width."""
     rates = work.plan.rates[1]
     return _plain_along(work) if rates is None else _multirate_along(work, rates)
-
-
-def _as_source(work: Work, rows: Target) -> Source:
-    """Take rows of natural columns as a picture to load from."""
-    image = rows.buffer[: rows.rows * rows.pitch].reshape(rows.rows, -1, work.source.channels)
-    return Source(image, full=1.0, alpha=False, gray=False, padding_value=0.0)
 
 
 def _natural(work: Work, index: Indices) -> Indices:
@@ -165,7 +159,7 @@ def _plain_along(work: Work) -> Along:
     taps = Taps.along(columns.tap_offset * channels, work.plan.kernel.factors[1]).nonzero()
 
     def along(scratch: Scratch, rows: Target) -> Target:
-        tile, pitch = _as_source(work, rows).load(scratch, "padded", np.arange(rows.rows), columns)
+        tile, pitch = as_source(rows, channels).load(scratch, "padded", np.arange(rows.rows), columns)
         target = _buffer(scratch, "sums", rows.rows, axis.output * channels)
         weighted_sums(tile, lines_of(rows.rows, pitch), taps, target)
         return target
@@ -183,7 +177,7 @@ def _multirate_along(work: Work, rates: Rates) -> Along:
     spread = Spread(kept, channels, work.plan.precision)
 
     def along(scratch: Scratch, rows: Target) -> Target:
-        tile, pitch = _as_source(work, rows).load(scratch, "phases", np.arange(rows.rows), columns)
+        tile, pitch = as_source(rows, channels).load(scratch, "phases", np.arange(rows.rows), columns)
         lowered = _buffer(scratch, "lowered", rows.rows, before_middle * channels)
         weighted_sums(tile, lines_of(rows.rows, pitch), down, lowered)
         blurred = _buffer(scratch, "blurred", rows.rows, kept.count * channels)

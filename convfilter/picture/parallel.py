@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
+from convfilter.engine.bands import available_cores
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-def cores() -> int:
-    """Count the cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
 
 
 def in_order(work: Callable[[Item], Result], items: Sequence[Item], threads: int | None = None) -> Iterator[Result]:
@@ -36,7 +29,7 @@ def in_order(work: Callable[[Item], Result], items: Sequence[Item], threads: int
     object
         What ``work`` returned. What it raised is raised here, in its turn.
     """
-    count = min(threads or cores(), len(items))
+    count = min(threads or available_cores(), len(items))
     if count <= 1:
         for item in items:
             yield work(item)
