@@ -117,8 +117,9 @@ def _run_stage(
     if plan.algorithm in _WHOLE_STAGES:
         done: tuple[Samples, int] = _found(_WHOLE_STAGES[plan.algorithm])(plan, source, target, full_out, threads)
         return done
-    if source.image.dtype.kind == "f" and not _all_finite(source.image):
-        plan = for_any_numbers(plan)
+    local = for_any_numbers(plan)
+    if local is not plan and source.image.dtype.kind == "f" and not _all_finite(source.image):
+        plan = local
     work = Work.of(plan, source)
     tone = tone_of(plan, target, source.full, full_out, source.gray)
     output = np.empty((plan.rows.output, plan.cols.output, source.channels), target)
