@@ -154,6 +154,15 @@ def magnitude(rng, A):
         yield Case([tile, row_offset, left, middle, right, side, centre, rows, out, pitch, length], {8: expected})
 
 
+def length_of(rng, A):
+    rows, pitch, length, out_pitch = 3, 7, 5, 9
+    x, y = samples(rng, rows * pitch, A), samples(rng, rows * pitch, A)
+    expected = unset((rows, out_pitch), A)
+    expected[:, :length] = np.sqrt(x * x + y * y).reshape(rows, pitch)[:, :length]
+    out = unset(expected.size, A)
+    yield Case([x, y, pitch, rows, out, out_pitch, length], {4: expected})
+
+
 # box ---------------------------------------------------------------------------
 
 
@@ -369,6 +378,7 @@ def store_alpha(rng, A, T):
 VARIANTS = [
     pytest.param(loop, kinds, id="-".join([loop.function, *(np.dtype(kind).name for kind in kinds.values())]))
     for loop, kinds in variants.all_variants()
+    if loop.function != "run_program"  # calls machine code: see test_program.py
 ]
 
 
@@ -410,7 +420,15 @@ def test_a_loop_gives_what_numpy_gives(run, loop, kinds):
 
 
 def has_reals_to_sum(loop):
-    return loop.function in {"luminance", "correlate", "correlate_four", "magnitude", "run_down", "run_right"}
+    return loop.function in {
+        "luminance",
+        "correlate",
+        "correlate_four",
+        "magnitude",
+        "length_of",
+        "run_down",
+        "run_right",
+    }
 
 
 @pytest.mark.parametrize(("loop", "kinds"), [p for p in VARIANTS if has_reals_to_sum(p.values[0])])

@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.native import Loop
+from convfilter.engine.program import Call, Counting
 from convfilter.engine.tiles import Samples, Scratch, centre_columns
 from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import Gradient, Pooling, ToneMap, UnsharpMask
 from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, real_cells
+from convfilter.planning.ring import STEP_ROWS
 
 STORE_WHOLE = Loop("store", "store_whole", "A* i8 i8 i8 R R R i8 R T* i8 i8")
 STORE_REAL = Loop("store", "store_real", "A* i8 i8 i8 R R R i8 T* i8 i8")
@@ -72,6 +74,21 @@ class Finisher:
         alpha = self._divide_by_alpha(region, sums, pitch) if work.source.alpha else None
         sink.put(sums, pitch, region, alpha, self._tone)
 
+    def calls(self, region: Region, sums: Samples, pitch: int, sink: Sink) -> list[Call] | None:
+        """Return the calls that finish a step's sums and store them, or None where it takes more than loops.
+
+        ``region`` is that of step 0; each step lies below the one before.
+        """
+        by_hand = self._counts is not None or isinstance(self._work.plan.stage.operator, UnsharpMask)
+        if by_hand or not isinstance(sink, ArraySink):
+            return None
+        if not self._work.source.alpha:
+            return sink.calls(sums, pitch, region, None, self._tone, moving=True)
+        if self._central_alpha:
+            return None
+        divide, alpha = self._division(region, sums, pitch, sums, pitch)
+        return [divide, *sink.calls(sums, pitch, region, alpha, self._tone, moving=True)]
+
     def _average(self, region: Region, sums: Samples, pitch: int) -> None:
         assert self._counts is not None
         channels = self._work.source.channels
@@ -101,20 +118,31 @@ class Finisher:
         return tile[: places.size * pitch]
 
     def _divide_by_alpha(self, region: Region, sums: Samples, pitch: int) -> Samples:
-        source, tone, real = self._work.source, self._tone, self._scratch.dtype
-        rows, cols = region.bottom - region.top, region.right - region.left
         mean, mean_pitch = sums, pitch
         if self._central_alpha:
-            mean, mean_pitch = self._centre(region), cols * source.channels
+            mean, mean_pitch = self._centre(region), (region.right - region.left) * self._work.source.channels
+        divide, alpha = self._division(region, sums, pitch, mean, mean_pitch)
+        divide()
+        return alpha
+
+    def _division(
+        self, region: Region, sums: Samples, pitch: int, mean: Samples, mean_pitch: int
+    ) -> tuple[Call, Samples]:
+        """Return the call that divides sums by the mean alpha, and where it puts that."""
+        source, tone, real = self._work.source, self._tone, self._scratch.dtype
+        rows, cols = region.bottom - region.top, region.right - region.left
         alpha = self._scratch.get("alpha", rows * cols)
         neutral = (source.full / 2 - tone.offset) / tone.scale if tone.scale else 0.0
         mean_divisor, divisor = _reduced(self._alpha_divisor, self._colour_divisor)
         whole = self._alpha_divisor * source.full
-        DIVIDE_BY_ALPHA.variant(A=real)(
-            sums, pitch, mean, mean_pitch, mean_divisor, divisor, source.full, whole,
-            rows, cols, source.channels, neutral, alpha,
+        call = Call(
+            DIVIDE_BY_ALPHA.variant(A=real),
+            (
+                sums, pitch, mean, mean_pitch, mean_divisor, divisor, source.full, whole,
+                rows, cols, source.channels, neutral, alpha,
+            ),
         )  # fmt: skip
-        return alpha
+        return call, alpha
 
 
 def _reduced(one: float, other: float) -> tuple[float, float]:
@@ -142,22 +170,32 @@ class ArraySink:
 
     def put(self, tile: Samples, pitch: int, region: Region, alpha: Samples | None, tone: Tone) -> None:
         """Round, clip and store one tile."""
+        for call in self.calls(tile, pitch, region, alpha, tone):
+            self.clipped += call()
+
+    def calls(
+        self, tile: Samples, pitch: int, region: Region, alpha: Samples | None, tone: Tone, *, moving: bool = False
+    ) -> list[Call]:
+        """Return the calls that store one tile; what they return counts the clipped samples.
+
+        With ``moving``, ``region`` is where step 0 of a program stores, and each step stores below the one before.
+        """
         channels, width = self._output.shape[2], self._output.shape[1]
         rows, cols = region.bottom - region.top, region.right - region.left
         start, out_pitch = (region.top * width + region.left) * channels, width * channels
+        target = self._output, Counting(start, STEP_ROWS * out_pitch) if moving else start, out_pitch
         real = _store_precision(self._plan, tone, self._output.dtype, tile.dtype)
         types: dict[str, npt.DTypeLike] = {"A": tile.dtype, "R": real, "T": self._output.dtype}
-        numbers = tone.scale, tone.divisor, tone.offset, int(tone.absolute)
-        target = self._output, start, out_pitch
+        sums = tile, pitch, rows, cols * channels, tone.scale, tone.divisor, tone.offset, int(tone.absolute)
         if self._whole:
-            store = STORE_WHOLE.variant(**types)
-            self.clipped += store(tile, pitch, rows, cols * channels, *numbers, self._full_out, *target)
+            calls = [Call(STORE_WHOLE.variant(**types), (*sums, self._full_out, *target))]
         else:
-            STORE_REAL.variant(**types)(tile, pitch, rows, cols * channels, *numbers, *target)
+            calls = [Call(STORE_REAL.variant(**types), (*sums, *target))]
         if alpha is not None:
-            STORE_ALPHA.variant(A=tile.dtype, T=self._output.dtype)(
-                alpha, rows, cols, channels, self._alpha_scale, self._full_out, int(self._whole), *target
-            )
+            store = STORE_ALPHA.variant(A=tile.dtype, T=self._output.dtype)
+            numbers = self._alpha_scale, self._full_out, int(self._whole)
+            calls.append(Call(store, (alpha, rows, cols, channels, *numbers, *target)))
+        return calls
 
 
 def _store_precision(plan: StagePlan, tone: Tone, target: npt.DTypeLike, sums: npt.DTypeLike) -> npt.DTypeLike:

@@ -37,6 +37,10 @@ _CTYPES: dict[str, type] = {"i8": ctypes.c_int64, "f4": ctypes.c_float, "f8": ct
 _OPTIONS: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
 
 
+#: A loop's second entry, which takes a pointer to all arguments, has its name after this; see ``packed.py``.
+PACKED = "packed_"
+
+
 class ObjectCode(NamedTuple):
     """A compiled loop: the name to call, the names it needs, and the object file's bytes."""
 
@@ -60,10 +64,10 @@ class Loop:
 
     def __init__(self, module: str, function: str, signature: str) -> None:
         self.module, self.function, self.signature = module, function, signature
-        self._variants: dict[tuple[npt.DTypeLike, ...], Callable[..., int]] = {}
+        self._variants: dict[tuple[npt.DTypeLike, ...], Variant] = {}
         self.letters = sorted({code[0] for code in signature.split() if code[0].isupper()})
 
-    def variant(self, **types: npt.DTypeLike) -> Callable[..., int]:
+    def variant(self, **types: npt.DTypeLike) -> Variant:
         """Return the callable for the given types; arrays among its arguments are passed as pointers."""
         key = tuple(types[letter] for letter in self.letters)
         if key not in self._variants:
@@ -71,7 +75,7 @@ class Loop:
             with _lock:
                 if key not in self._variants:  # else another thread made it meanwhile
                     code = _kept_or_compiled(self.module, self.function, codes)
-                    self._variants[key] = _callable(_load(code), codes)
+                    self._variants[key] = Variant(*_load(code), codes)
         return self._variants[key]
 
     def codes(self, **types: npt.DTypeLike) -> tuple[str, ...]:
@@ -80,21 +84,34 @@ class Loop:
         return tuple(names.get(code[0], code.rstrip("*")) + "*" * code.endswith("*") for code in self.signature.split())
 
 
-def _callable(address: int, codes: tuple[str, ...]) -> Callable[..., int]:
-    pointers = [code.endswith("*") for code in codes]
-    kinds = [ctypes.c_void_p if pointer else _CTYPES[code] for pointer, code in zip(pointers, codes, strict=True)]
-    native = ctypes.CFUNCTYPE(ctypes.c_int64, *kinds)(address)
-    types = [np.dtype(code[:-1]).str if pointer else "" for pointer, code in zip(pointers, codes, strict=True)]
+class Variant:
+    """A loop for given types, ready to be called.
 
-    def call(*arguments: Any) -> int:
-        passed = [_pointer(value, kind) if kind else value for kind, value in zip(types, arguments, strict=True)]
-        result: int = native(*passed)
+    Attributes
+    ----------
+    packed : int
+        Address of a function that takes one pointer to all arguments; see ``packed.py``.
+    codes : tuple of str
+        Types of the arguments.
+    """
+
+    def __init__(self, address: int, packed: int, codes: tuple[str, ...]) -> None:
+        self.packed, self.codes = packed, codes
+        kinds = [ctypes.c_void_p if code.endswith("*") else _CTYPES[code] for code in codes]
+        self._native = ctypes.CFUNCTYPE(ctypes.c_int64, *kinds)(address)
+        self._pointers = [np.dtype(code[:-1]).str if code.endswith("*") else "" for code in codes]
+
+    def __call__(self, *arguments: Any) -> int:
+        """Run the loop."""
+        passed = [
+            pointer(value, typestr) if typestr else value
+            for typestr, value in zip(self._pointers, arguments, strict=True)
+        ]
+        result: int = self._native(*passed)
         return result
 
-    return call
 
-
-def _pointer(array: npt.NDArray[Any], typestr: str) -> int:
+def pointer(array: npt.NDArray[Any], typestr: str) -> int:
     """Return the address of an array's data; machine code trusts it, so type and layout are checked here."""
     interface = array.__array_interface__
     if interface["strides"] is not None or interface["typestr"] != typestr:
@@ -129,7 +146,8 @@ def _announce(message: str) -> None:
         _notice(message)
 
 
-def _load(code: ObjectCode) -> int:
+def _load(code: ObjectCode) -> tuple[int, int]:
+    """Return the addresses of a loop's two entries."""
     import llvmlite.binding as llvm
 
     for name in code.needs:
@@ -141,8 +159,7 @@ def _load(code: ObjectCode) -> int:
     engine.add_object_file(llvm.ObjectFileRef.from_data(code.code))
     engine.finalize_object()
     _engines.append(engine)
-    address: int = engine.get_function_address(code.entry)
-    return address
+    return engine.get_function_address(code.entry), engine.get_function_address(PACKED + code.entry)
 
 
 def _target_machine(**options: Any) -> Any:
@@ -186,6 +203,7 @@ def _file_name(module: str, function: str, codes: tuple[str, ...]) -> str:
 
     parts = [
         (_LOOPS / f"{module}.py").read_bytes(),
+        Path(__file__).with_name("packed.py").read_bytes(),
         repr((function, codes, sorted(_OPTIONS["fastmath"]), _OPTIONS["error_model"])).encode(),
         repr((_numba_version(), llvmlite.__version__, __version__, sys.implementation.cache_tag)).encode(),
         repr((llvm.get_default_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())).encode(),
@@ -217,6 +235,8 @@ def _compile(module: str, function: str, codes: tuple[str, ...]) -> ObjectCode:
     import numba
     from numba import types
 
+    from convfilter.engine.packed import packed_entry
+
     pointer_to: Any = types.CPointer
     scalars = {"u1": types.uint8, "u2": types.uint16, "i4": types.int32, "i8": types.int64}
     scalars |= {"f4": types.float32, "f8": types.float64}
@@ -232,6 +252,7 @@ def _compile(module: str, function: str, codes: tuple[str, ...]) -> ObjectCode:
         jit=True,
     )
     code = llvm.parse_assembly(compiled.inspect_llvm())
+    code.link_in(llvm.parse_assembly(packed_entry(compiled.native_name, PACKED + compiled.native_name, codes)))
     needs = tuple(f.name for f in code.functions if f.is_declaration and not f.name.startswith("llvm."))
     return ObjectCode(compiled.native_name, needs, machine.emit_object(code))
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from convfilter.engine.borders import Indices
 from convfilter.engine.native import Loop
+from convfilter.engine.program import Call, Moving
 from convfilter.engine.tiles import Samples
 
 CORRELATE = Loop("correlate", "correlate", "A* i8* i8 i8* i8* A* i8 i8 i8 i8 A* i8 i8")
@@ -92,6 +93,15 @@ class Target:
             self.buffer[start : start + self.length] = 0
 
 
+@dataclass(frozen=True)
+class Step:
+    """Where a step of a program writes: ``STEP_ROWS`` runs of ``length`` samples, ``pitch`` apart."""
+
+    memory: Samples | Moving
+    pitch: int
+    length: int
+
+
 def weighted_sums(tile: Samples, row_offset: Indices, taps: Taps, target: Target, *, add: bool = False) -> None:
     """Write (or ``add``) the weighted sums of ``tile`` at the taps.
 
@@ -130,6 +140,22 @@ class Window:
         self._weights = weights.reshape(-1, _TOGETHER)
         self._col = np.tile(taps.col[: self._columns], rows + self._reach)
 
+    def call(self, tile: Samples, table: Indices, step: Step, *, add: bool = False) -> Call:
+        """Return the call that writes (or adds) the sums of a step; ``table`` is (period, STEP_ROWS, window rows)."""
+        if not self._shared:
+            return sum_call(tile, table, self._taps, step, add=add)
+        counting = table[:, :, self._first : self._first + self._rows]
+        seen = np.concatenate([counting[:, 0], counting[:, -1, self._rows - self._reach :]], axis=1)
+        offsets = np.repeat(seen, self._columns, axis=1) + self._col
+        runs = offsets.shape[1]
+        return Call(
+            CORRELATE_FOUR.variant(A=tile.dtype),
+            (
+                tile, Moving(offsets, 0, runs, offsets.shape[0]), runs, self._weights, 0, 1, int(add),
+                step.memory, step.pitch, step.length,
+            ),
+        )  # fmt: skip
+
     def sums(self, tile: Samples, row_offset: Indices, target: Target, *, add: bool = False) -> None:
         """Write (or ``add``) the weighted sums; ``row_offset`` is (target rows x window rows)."""
         together = target.rows // _TOGETHER * _TOGETHER if self._shared else 0
@@ -142,6 +168,19 @@ class Window:
             add_four(tile, offsets, self._weights, target.top(together), add=add)
         if together < target.rows:
             weighted_sums(tile, row_offset[together:], self._taps, target.below(together), add=add)
+
+
+def sum_call(tile: Samples, table: Indices, taps: Taps, step: Step, *, add: bool = False) -> Call:
+    """Return the call that writes (or adds) the weighted sums of a step; ``table`` is (period, STEP_ROWS, row taps)."""
+    weights = np.ascontiguousarray(taps.weights, tile.dtype)
+    period, rows, row_taps = table.shape
+    return Call(
+        CORRELATE.variant(A=tile.dtype),
+        (
+            tile, Moving(np.ascontiguousarray(table), 0, rows * row_taps, period), taps.row.size, taps.row, taps.col,
+            weights, 0, rows, row_taps, int(add), step.memory, step.pitch, step.length,
+        ),
+    )  # fmt: skip
 
 
 def add_four(tile: Samples, offsets: Indices, weights: Samples, target: Target, *, add: bool) -> None:

@@ -18,6 +18,7 @@ from convfilter.errors import ParameterError
 from convfilter.filters.stage import Pooling
 from convfilter.planning import Plan, StagePlan, full_scale
 from convfilter.planning.plan import for_any_numbers
+from convfilter.planning.strips import stream_of, whole_regions
 
 #: Below this many multiply-adds a second thread costs more than it brings.
 _WORTH_A_THREAD = 2_000_000
@@ -147,6 +148,7 @@ def _all_finite(image: Samples) -> bool:
 def _run_blocks(work: Work, tone: Tone, threads: int, make_sink: Callable[[], AnySink]) -> list[AnySink]:
     """Compute all blocks; returns the sinks, one for each thread that ran."""
     plan = work.plan
+    streamed = stream_of(plan) is not None
     sinks: list[AnySink] = []
     lock = threading.Lock()
     way: Way
@@ -155,9 +157,13 @@ def _run_blocks(work: Work, tone: Tone, threads: int, make_sink: Callable[[], An
         scratch = Scratch(plan.precision)
         finisher = Finisher(work, scratch, tone)
         sink = make_sink()
-        compute_block = way(work, scratch)
         with lock:
             sinks.append(sink)
+        if streamed:
+            from convfilter.engine import streams
+
+            return streams.make_worker(work, scratch, finisher, sink)
+        compute_block = way(work, scratch)
 
         def compute(block: tuple[int, int]) -> None:
             for region, sums, pitch in compute_block(*block):
@@ -166,9 +172,10 @@ def _run_blocks(work: Work, tone: Tone, threads: int, make_sink: Callable[[], An
         return compute
 
     threads = _threads(plan, threads)
+    block_rows = whole_regions(plan.block_rows) if streamed else plan.block_rows
     for top, bottom in cut(plan.rows.output, _band_rows(plan)):
         way = _way(work, top, bottom, threads)
-        blocks = [(top + first, top + last) for first, last in cut(bottom - top, plan.block_rows)]
+        blocks = [(top + first, top + last) for first, last in cut(bottom - top, block_rows)]
         run_blocks(blocks, make_worker, threads)
     return sinks
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from convfilter.engine.borders import CONSTANT, Indices
 from convfilter.engine.native import Loop
+from convfilter.engine.program import Call, Moving
 from convfilter.planning import LUMINANCE, AxisPlan
 
 Samples = npt.NDArray[Any]
@@ -138,21 +139,35 @@ class Source:
 
     def load(self, scratch: Scratch, name: str, rows: Indices, columns: Columns) -> tuple[Samples, int]:
         """Load picked rows and columns; returns the tile, flat, and its pitch in samples."""
+        pitch = columns.count * self.channels
+        tile = scratch.get(name, rows.size * pitch)
+        for call in self.load_calls(scratch, rows, rows.size, columns, tile):
+            call()
+        return tile, pitch
+
+    def load_calls(
+        self, scratch: Scratch, rows: Indices | Moving, count: int, columns: Columns, tile: Samples | Moving
+    ) -> list[Call]:
+        """Return the calls that load ``count`` picked rows into ``tile``, side by side."""
         channels: int = self.image.shape[2]
         pitch = columns.count * channels
-        tile = scratch.get(f"{name} before gray" if self.gray else name, rows.size * pitch)
+        loaded = scratch.get("before gray", count * pitch) if self.gray else tile
         load = LOAD.variant(S=self.image.dtype, A=scratch.dtype)
-        load(
-            self.image, self.image.shape[1] * channels, rows, rows.size, columns.indices, columns.count,
-            columns.run_start, columns.run_length, channels, self.padding_value, tile, pitch,
-        )  # fmt: skip
+        place = columns.indices, columns.count, columns.run_start, columns.run_length
+        calls = [
+            Call(
+                load,
+                (
+                    self.image, self.image.shape[1] * channels, rows, count, *place, channels,
+                    self.padding_value, loaded, pitch,
+                ),
+            )
+        ]  # fmt: skip
         if self.alpha:
-            PREMULTIPLY.variant(A=scratch.dtype)(tile, pitch, rows.size, columns.count, channels, self.full)
-        if not self.gray:
-            return tile, pitch
-        gray_pitch = columns.count * self.channels
-        gray = scratch.get(name, rows.size * gray_pitch)
-        LUMINANCE_LOOP.variant(A=scratch.dtype)(
-            tile, pitch, rows.size, columns.count, channels, *LUMINANCE, gray, gray_pitch
-        )
-        return gray, gray_pitch
+            premultiply = PREMULTIPLY.variant(A=scratch.dtype)
+            calls.append(Call(premultiply, (loaded, pitch, count, columns.count, channels, self.full)))
+        if self.gray:
+            weigh = LUMINANCE_LOOP.variant(A=scratch.dtype)
+            line = columns.count * self.channels
+            calls.append(Call(weigh, (loaded, pitch, count, columns.count, channels, *LUMINANCE, tile, line)))
+        return calls

@@ -16,6 +16,8 @@ from convfilter.filters.multirate import Rates
 from convfilter.filters.stage import Pooling, Stage
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.precision import Precision, precision, unseen
+from convfilter.planning.ring import STEP_ROWS
+from convfilter.planning.strips import REGION_ROWS, stream_block_rows, stream_of
 from convfilter.planning.task import Task
 from convfilter.planning.ways import (
     ALGORITHMS,
@@ -206,6 +208,8 @@ def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> St
         sides=_sides(task) if chosen == "fourier" else (0, 0),
         output_channels=task.output_channels,
     )
+    if stream_of(plan):
+        plan = replace(plan, block_rows=stream_block_rows(plan.rows))
     return replace(plan, scratch_bytes=_scratch_bytes(plan))
 
 
@@ -229,7 +233,8 @@ def for_any_numbers(plan: StagePlan) -> StagePlan:
     """Return a plan that sums tap by tap, so that what is infinite or not a number stays in its windows."""
     if plan.algorithm not in ("multirate", "fourier"):
         return plan
-    return replace(plan, algorithm="separable" if plan.products else "direct", block_rows=BLOCK_ROWS)
+    local = replace(plan, algorithm="separable" if plan.products else "direct", block_rows=BLOCK_ROWS)
+    return replace(local, block_rows=stream_block_rows(plan.rows)) if stream_of(local) else local
 
 
 def _products(task: Task, algorithm: Algorithm) -> tuple[Product, ...]:
@@ -271,6 +276,11 @@ def _scratch_bytes(plan: StagePlan) -> int:
         # Rows that enter, rows that leave, and what lies between the passes; the running sums.
         samples = cols.padded * channels
         return itemsize * samples * (3 * max(1, min(BOX_STEP_ROWS, BOX_STEP_SAMPLES // samples)) + 2)
+    stream = stream_of(plan)
+    if stream:
+        loaded = (stream.cols * min(cols.stride, cols.kernel) + cols.span) * channels
+        kept = (stream.ring.slots + STEP_ROWS) * loaded + (REGION_ROWS + 2 * STEP_ROWS) * stream.cols * channels
+        return itemsize * kept
     block = min(plan.block_rows, rows.output)
     tile = min(tile_cols(cols, channels), cols.output)
     tap_rows = plan.kernel.shape[0] if isinstance(plan.stage.operator, Pooling) else TAP_ROWS

@@ -135,17 +135,29 @@ def _edges(family: str, axis: str) -> Job:
         function: Callable[..., Samples] = getattr(api, family)
         return function(picture, axis, **keywords)
 
-    def combined(weights: Sequence[Weights]) -> Expect:
-        def expect(samples: Real, geometry: Geometry) -> Real:
-            sums = [weighted_sums(samples, each, geometry) for each in weights]
-            return sums[0] if len(sums) == 1 else np.hypot(*sums)
-
-        return expect
-
     parts = [pair for pair in factors if pair is not None]
     sizes = [(np.abs(column), np.abs(row)) for column, row in parts]
     centre = np.array([0.0, 1, 0])
-    return Job(run, combined(parts), combined(sizes), _sum_of((centre, centre)), exact=True, signed=True)
+    return Job(run, _length_of(parts), _length_of(sizes), _sum_of((centre, centre)), exact=True, signed=True)
+
+
+def _diagonal_edges() -> Job:
+    """Roberts' cross: both differences are of full rank, so that one pass does not give them."""
+
+    def run(picture: Samples, **keywords: Any) -> Samples:
+        return api.apply(picture, "roberts:magnitude", **keywords)
+
+    parts = np.array([[1.0, 0], [0, -1]]), np.array([[0.0, 1], [-1, 0]])
+    sizes = [np.abs(part) for part in parts]
+    return Job(run, _length_of(parts), _length_of(sizes), exact=True, signed=True)
+
+
+def _length_of(weights: Sequence[Weights]) -> Expect:
+    def expect(samples: Real, geometry: Geometry) -> Real:
+        sums = [weighted_sums(samples, each, geometry) for each in weights]
+        return sums[0] if len(sums) == 1 else np.hypot(*sums)
+
+    return expect
 
 
 def _max_pool(rows: int, cols: int) -> Job:
@@ -264,7 +276,8 @@ def _multirate() -> list[Job]:
 
 def _gradient() -> list[Job]:
     plain = [_edges(family, "magnitude") for family in ("sobel", "scharr", "prewitt")]
-    return [*plain, _amplified(plain[0])]
+    diagonal = _diagonal_edges()
+    return [*plain, _amplified(plain[0]), diagonal, _amplified(diagonal)]
 
 
 def _pooling() -> list[Job]:

@@ -24,3 +24,13 @@ def magnitude(tile, row_offset, left, middle, right, side, centre, rows, out, pi
             gy = side * ((a0 - c0) + (a2 - c2)) + centre * (a1 - c1)
             out[o + x] = np.sqrt(gx * gx + gy * gy)
     return 0
+
+
+def length_of(x, y, pitch, rows, out, out_pitch, length):
+    """Write ``sqrt(x**2 + y**2)``."""
+    for r in range(rows):
+        i = r * pitch
+        o = r * out_pitch
+        for k in range(length):
+            out[o + k] = np.sqrt(x[i + k] * x[i + k] + y[i + k] * y[i + k])
+    return 0

@@ -1,0 +1,40 @@
+"""Calls of other loops, one after the other, without the interpreter between them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import extending, types
+
+
+@extending.intrinsic
+def _invoke(_context: Any, entry: Any, arguments: Any) -> Any:
+    """Call the packed loop at address ``entry`` with a pointer to its arguments."""
+
+    def code(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+        address, packed = values
+        kind = ir.FunctionType(ir.IntType(64), [packed.type])
+        return builder.call(builder.inttoptr(address, kind.as_pointer()), [packed])
+
+    return types.int64(entry, arguments), code
+
+
+def run_program(program, calls, width, first, steps, arguments):
+    """Make ``calls`` calls in each of ``steps`` steps, numbered from ``first``, and add up what each returns.
+
+    A call is a line of ``width`` triples: (entry, how many arguments, sum of
+    results), then for each argument its value in step 0, what a step adds, and
+    after how many steps it comes back (0: never).
+    """
+    for step in range(first, first + steps):
+        for call in range(calls):
+            line = call * width * 3
+            for k in range(program[line + 1]):
+                word = line + 3 + 3 * k
+                moves = step
+                if program[word + 2] > 0:
+                    moves = step % program[word + 2]
+                arguments[k] = program[word] + program[word + 1] * moves
+            program[line + 2] += _invoke(program[line], arguments)  # type: ignore[call-arg]
+    return 0

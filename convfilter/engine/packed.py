@@ -1,0 +1,48 @@
+"""The second entry of a compiled loop: one pointer to all its arguments, so that one program can call every loop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+_FLOATS = {"f4": "FloatType", "f8": "DoubleType"}
+
+
+def packed_entry(entry: str, name: str, codes: Sequence[str]) -> str:
+    """Write, as LLVM assembly, a function ``name`` that unpacks 64-bit words and calls ``entry`` with them.
+
+    Integers and addresses stand for themselves, real numbers for the bits of a float64.
+    """
+    from llvmlite import ir
+
+    module = ir.Module()
+    word = ir.IntType(64)
+    kinds = [_kind(code) for code in codes]
+    loop = ir.Function(module, ir.FunctionType(word, kinds), entry)
+    packed = ir.Function(module, ir.FunctionType(word, [word.as_pointer()]), name)
+    builder = ir.IRBuilder(packed.append_basic_block())
+    arguments = [
+        _unpacked(builder, builder.load(builder.gep(packed.args[0], [word(number)])), kind)
+        for number, kind in enumerate(kinds)
+    ]
+    builder.ret(builder.call(loop, arguments))
+    return str(module)
+
+
+def _kind(code: str) -> Any:
+    from llvmlite import ir
+
+    name = code.rstrip("*")
+    kind = getattr(ir, _FLOATS[name])() if name in _FLOATS else ir.IntType(8 * int(name[1:]))
+    return kind.as_pointer() if code.endswith("*") else kind
+
+
+def _unpacked(builder: Any, word: Any, kind: Any) -> Any:
+    from llvmlite import ir
+
+    if isinstance(kind, ir.PointerType):
+        return builder.inttoptr(word, kind)
+    if isinstance(kind, ir.IntType):
+        return word if kind.width == 64 else builder.trunc(word, kind)
+    number = builder.bitcast(word, ir.DoubleType())
+    return number if isinstance(kind, ir.DoubleType) else builder.fptrunc(number, kind)

@@ -1,0 +1,94 @@
+"""Rows in a ring: what a few output rows see of their source stays in memory while they move down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.planning.arithmetic import AxisPlan
+
+#: Output rows of one step: they share what they read.
+STEP_ROWS = 4
+
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Ring:
+    """Where the rows that some taps see lie in memory, while outputs are computed ``STEP_ROWS`` in a step.
+
+    With a stride, only rows that a tap looks at count: ``per_output`` of every ``stride`` rows. They come
+    in by blocks, one for each step; the blocks of ``period`` steps fill the ring, and then the next
+    takes the place of the oldest.
+
+    Attributes
+    ----------
+    rows : slice
+        The kernel's rows.
+    remainders : (per_output,) array of int
+        Places that count, among ``stride`` of them.
+    taps : (K,) array of int
+        How many rows after the first each tap of output 0 looks.
+    period : int
+        Blocks in the ring.
+    """
+
+    axis: AxisPlan
+    rows: slice
+    remainders: Indices
+    taps: Indices
+    period: int
+
+    @classmethod
+    def of(cls, axis: AxisPlan, first: int, last: int) -> Ring:
+        """Lay out the ring for taps ``first`` to ``last - 1`` of ``axis``."""
+        places = np.arange(last - first, dtype=np.int64) * axis.dilation
+        remainders, rank = np.unique(places % axis.stride, return_inverse=True)
+        taps = places // axis.stride * remainders.size + rank
+        # What step 0 sees besides its own block, in whole blocks.
+        lead = -(-(int(taps[-1]) + 1 - remainders.size) // (STEP_ROWS * remainders.size))
+        return cls(axis, slice(first, last), remainders, taps, lead + 1)
+
+    @property
+    def block(self) -> int:
+        """Rows that come in with each step."""
+        return STEP_ROWS * self.remainders.size
+
+    @property
+    def slots(self) -> int:
+        """Rows that the ring has room for."""
+        return self.period * self.block
+
+    @property
+    def lead(self) -> int:
+        """Steps whose blocks have to be there before step 0."""
+        return self.period - 1
+
+    def places(self) -> Indices:
+        """Return the padded place of each row of each block, from step ``-lead`` to the last.
+
+        Before the first and past the last tap, places are those of the nearest that there is.
+        """
+        steps = -(-self.axis.output // STEP_ROWS)
+        number = np.arange((self.lead + steps) * self.block) - self._unseen
+        per_output = self.remainders.size
+        places = (
+            self.rows.start * self.axis.dilation
+            + number // per_output * self.axis.stride
+            + self.remainders[number % per_output]
+        )
+        inside: Indices = np.clip(places, 0, self.axis.padded - 1)
+        return inside
+
+    def table(self) -> Indices:
+        """Return where each tap finds its row: (period, STEP_ROWS, K) slots, for each step of a turn."""
+        outputs = np.arange(self.period * STEP_ROWS)[:, np.newaxis] * self.remainders.size
+        slots = (outputs + self.taps + self._unseen + self.block) % self.slots
+        return slots.reshape(self.period, STEP_ROWS, -1)
+
+    @property
+    def _unseen(self) -> int:
+        """Rows of the first block that no tap looks at."""
+        return self.lead * self.block - (int(self.taps[-1]) + 1 - self.remainders.size)

@@ -1,0 +1,67 @@
+"""Which stages are streamed, strip by strip, and how wide their strips are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convfilter.planning.arithmetic import AxisPlan
+from convfilter.planning.ring import STEP_ROWS, Ring
+
+if TYPE_CHECKING:
+    from convfilter.planning.plan import StagePlan
+
+#: Output rows that are computed before a finish that takes more than loops.
+REGION_ROWS = 16 * STEP_ROWS
+_BLOCK_ROWS = 4 * REGION_ROWS
+#: Samples of a row of a strip, and of all rows in its ring: they fit a core's L2 cache.
+_STRIP_SAMPLES = 2112
+_RING_SAMPLES = 2**18
+#: Strips narrower than this, or than what the kernel spans, would load more than they keep.
+_NARROWEST = 512
+#: Columns of a strip are a multiple of this, so that its rows are whole vectors of any width.
+_VECTOR = 64
+_STREAMED = ("direct", "separable", "lowrank", "gradient")
+
+
+@dataclass(frozen=True)
+class Stream:
+    """How a stage is streamed: the ring of source rows, and the output columns of one strip."""
+
+    ring: Ring
+    cols: int
+
+
+def stream_of(plan: StagePlan) -> Stream | None:
+    """Return how ``plan`` is streamed, or None where it is not."""
+    if plan.algorithm not in _STREAMED:
+        return None
+    ring = Ring.of(plan.rows, *_counting_rows(plan))
+    samples = min(_STRIP_SAMPLES, _RING_SAMPLES // ring.slots)
+    if samples < _NARROWEST or plan.cols.span * plan.channels > _STRIP_SAMPLES:
+        return None
+    wanted = max(1, samples // (plan.channels * min(plan.cols.stride, plan.cols.kernel)))
+    return Stream(ring, wanted // _VECTOR * _VECTOR or wanted)
+
+
+def stream_block_rows(axis: AxisPlan) -> int:
+    """Return the output rows of one block: few enough for all threads to have work, many for what blocks load twice."""
+    return min(_BLOCK_ROWS, whole_regions(-(-axis.output // 8)))
+
+
+def whole_regions(rows: int) -> int:
+    """Round up to whole regions: a block of a streamed stage begins with one."""
+    return -(-rows // REGION_ROWS) * REGION_ROWS
+
+
+def _counting_rows(plan: StagePlan) -> tuple[int, int]:
+    """Return the first and last-plus-one kernel row with a weight that is not zero."""
+    if plan.algorithm == "gradient":
+        return 0, plan.rows.kernel
+    if plan.products:
+        counting = np.flatnonzero(np.any([column != 0 for column, _ in plan.products], axis=0))
+    else:
+        counting = np.flatnonzero(np.any(plan.kernel.matrix, axis=1))
+    return (int(counting[0]), int(counting[-1]) + 1) if counting.size else (0, 1)

@@ -1,0 +1,80 @@
+"""Programs: loops called step by step in machine code give what they give one by one."""
+
+import numpy as np
+import pytest
+
+from convfilter.engine.finish import STORE_WHOLE
+from convfilter.engine.passes import CORRELATE
+from convfilter.engine.program import Call, Counting, Moving, Program
+from convfilter.engine.tiles import LOAD
+
+
+def load_call(image, rows, tile, count=2):
+    _, width, channels = image.shape
+    cols = np.arange(width)
+    load = LOAD.variant(S=image.dtype, A=np.float32)
+    return Call(
+        load, (image, width * channels, rows, count, cols, width, 0, width, channels, 0.5, tile, width * channels)
+    )
+
+
+@pytest.fixture
+def image():
+    return np.random.default_rng(1).integers(0, 256, (20, 5, 3), dtype=np.uint8)
+
+
+def test_pointers_move_by_items_and_come_back(image):
+    rows = np.arange(20)
+    tile = np.zeros((3, 2, 15), np.float32)
+    program = Program([load_call(image, Moving(rows, 2, 2), Moving(tile.ravel(), 0, 30, 3))])
+    program.run(0, 5)
+    for slot, step in enumerate((3, 4, 2)):
+        np.testing.assert_array_equal(tile[slot].ravel(), image[2 + 2 * step : 4 + 2 * step].ravel())
+
+
+def test_steps_before_the_first_count_backwards(image):
+    rows = np.arange(20)
+    tile = np.zeros((3, 2, 15), np.float32)
+    program = Program([load_call(image, Moving(rows, 4, 2), Moving(tile.ravel(), 0, 30, 3))])
+    program.run(-2, 2)
+    np.testing.assert_array_equal(tile[1].ravel(), image[0:2].ravel())
+    np.testing.assert_array_equal(tile[2].ravel(), image[2:4].ravel())
+    assert not tile[0].any()
+
+
+def test_calls_run_in_order_and_their_results_are_added(image):
+    out = np.zeros((20, 15), np.uint8)
+    tile = np.zeros(30, np.float32)
+    store = STORE_WHOLE.variant(A=np.float32, R=np.float32, T=np.uint8)
+    calls = [
+        load_call(image, Moving(np.arange(20), 0, 2), tile),
+        Call(store, (tile, 15, 2, 15, 1.5, 1.0, 0.0, 0, 255.0, out, Counting(0, 30), 15)),
+    ]
+    program = Program(calls)
+    program.run(0, 10)
+    wanted = np.rint(image.reshape(20, 15) * 1.5)
+    np.testing.assert_array_equal(out, np.minimum(wanted, 255))
+    assert program.take_total() == np.count_nonzero(wanted > 255)
+    assert program.take_total() == 0
+
+
+def test_numbers_of_both_precisions_arrive_whole():
+    for real in (np.float32, np.float64):
+        tile, out = np.array([3.0], real), np.zeros(1, real)
+        scale = float(real(0.1))
+        store = Call(
+            CORRELATE.variant(A=real),
+            (
+                tile, np.zeros(1, np.int64), 1, np.zeros(1, np.int64), np.zeros(1, np.int64), np.array([scale], real),
+                0, 1, 1, 0, out, 1, 1,
+            ),
+        )  # fmt: skip
+        Program([store]).run(0, 1)
+        assert out[0] == real(3) * real(0.1)
+
+
+def test_an_array_of_another_type_or_layout_is_refused(image):
+    with pytest.raises(TypeError, match="contiguous"):
+        Program([load_call(image, np.arange(20, dtype=np.int32), np.zeros(30, np.float32))])
+    with pytest.raises(TypeError, match="contiguous"):
+        Program([load_call(image, np.arange(40)[::2], np.zeros(30, np.float32))])
