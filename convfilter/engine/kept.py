@@ -6,13 +6,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.engine.borders import Indices, index_map
-from convfilter.engine.passes import Taps, Target, add_four, weighted_sums
+from convfilter.engine.passes import LINES, Step, Taps, four_call, sum_call
+from convfilter.engine.program import Call, Moving
 from convfilter.engine.tiles import Columns, Samples, Scratch, Source
 from convfilter.filters.multirate import Rates
 from convfilter.planning import AxisPlan
+from convfilter.planning.ring import STEP_ROWS
 
 
 @dataclass(frozen=True)
@@ -51,29 +52,38 @@ class Kept:
 
 
 class Rise:
-    """Brings kept rows up to a block of output rows, four of them at a time."""
+    """Brings kept rows up to output rows ``top`` to ``bottom - 1``, four of them in a step.
 
-    def __init__(self, kept: Kept, top: int, bottom: int, pitch: int) -> None:
-        phase, place = kept.place(np.arange(top, bottom))
-        together = (bottom - top) // 4 * 4
-        first = place[:together].reshape(-1, 4)[:, :1]
-        runs = kept.rates.up.shape[1] + int((place[3:together:4] - place[0:together:4]).max(initial=0))
-        weights = np.zeros((together // 4, 4, runs))
-        at = place[:together].reshape(-1, 4, 1) - first[:, :, np.newaxis] + np.arange(kept.rates.up.shape[1])
-        np.put_along_axis(weights, at, kept.rates.up[phase[:together]].reshape(-1, 4, kept.rates.up.shape[1]), axis=2)
+    ``top`` is a multiple of ``STEP_ROWS``; steps count from row 0 of the output.
+
+    Attributes
+    ----------
+    runs : int
+        Kept rows that the rows of a step look at.
+    """
+
+    def __init__(self, kept: Kept, top: int, bottom: int, dtype: np.dtype[np.floating]) -> None:
+        steps = -(-(bottom - top) // STEP_ROWS)
+        # Past the last row, which is computed and not stored, the last again.
+        phase, place = kept.place(np.minimum(np.arange(top, top + steps * STEP_ROWS), bottom - 1))
+        taps = kept.rates.up.shape[1]
+        place = place.reshape(steps, STEP_ROWS)
+        first = place[:, :1]
+        self.runs = taps + int((place[:, -1] - place[:, 0]).max())
+        weights = np.zeros((steps, STEP_ROWS, self.runs), dtype)
+        at = (place - first)[..., np.newaxis] + np.arange(taps)
+        np.put_along_axis(weights, at, kept.rates.up[phase].reshape(steps, STEP_ROWS, taps).astype(dtype), axis=2)
         self._weights = np.ascontiguousarray(weights.transpose(0, 2, 1))
         # Past the last kept row all weights are zero.
-        self._offsets = np.minimum(first + np.arange(runs), kept.count - 1) * pitch
-        self._rest = Taps.down(kept.rates.up[phase[together:]])
-        self._rest_offsets = (place[together:, np.newaxis] + np.arange(kept.rates.up.shape[1])) * pitch
-        self._together = together
+        self._places = np.minimum(first + np.arange(self.runs), kept.count - 1)
+        self._first_step = top // STEP_ROWS
 
-    def up(self, rows: Samples, start: int, target: Target) -> None:
-        """Sum kept rows, from sample ``start`` of each on, into the block's output rows."""
-        if self._together:
-            add_four(rows, self._offsets + start, self._weights, target.top(self._together), add=False)
-        if self._together < target.rows:
-            weighted_sums(rows, self._rest_offsets + start, self._rest, target.below(self._together))
+    def call(self, rows: Samples, pitch: int, start: int, step: Step) -> Call:
+        """Return the call that sums kept rows, ``pitch`` apart, from sample ``start`` of each on."""
+        offsets = Moving(self._places * pitch + start, -self._first_step * self.runs, self.runs)
+        size = self.runs * STEP_ROWS
+        weights = Moving(self._weights, -self._first_step * size, size)
+        return four_call(rows, offsets, self.runs, weights, step, add=False)
 
 
 class Spread:
@@ -82,17 +92,16 @@ class Spread:
     Outputs ``period`` apart share their phase; their taps are ``advance`` kept samples apart.
     """
 
-    def __init__(self, kept: Kept, channels: int, dtype: npt.DTypeLike) -> None:
+    def __init__(self, kept: Kept, channels: int) -> None:
         stride, step, width = kept.axis.stride, kept.rates.step, kept.axis.output
         common = math.gcd(stride, step)
         self._period, self._advance = min(step // common, width), stride // common
         self._channels, self._width, self._kept = channels, width, kept
         outputs = np.arange(width)
-        counts = np.array([-(-(width - phase) // self._period) for phase in range(self._period)])
-        self._starts = np.cumsum(counts) - counts
-        self._counts = counts
+        self._counts = np.array([-(-(width - phase) // self._period) for phase in range(self._period)])
+        self._starts = np.cumsum(self._counts) - self._counts
         self._order = Columns(self._starts[outputs % self._period] + outputs // self._period, 0, 0, outputs[:0])
-        self._passes = [self._taps(phase).cast(dtype) for phase in range(self._period)]
+        self._passes = [self._taps(phase) for phase in range(self._period)]
         self._runs = self._reordered()
 
     def _taps(self, output: int) -> Taps:
@@ -110,33 +119,28 @@ class Spread:
         places = np.arange(self._advance)[:, np.newaxis] + np.arange(run) * self._advance
         return Columns(np.minimum(places, self._kept.count - 1).ravel(), 0, 0, places[0, :0])
 
-    def up(self, scratch: Scratch, rows: Target) -> Target:
-        """Return the outputs of rows of kept samples, in their order."""
-        lines = np.arange(rows.rows)
-        tile, pitch = rows.buffer, rows.pitch
+    def calls(self, scratch: Scratch, rows: Samples, step: Step) -> list[Call]:
+        """Return the calls that bring four rows of kept samples up to the outputs, in their order."""
+        channels, calls = self._channels, []
+        tile, pitch = rows, self._kept.count * channels
         if self._runs is not None:
-            tile, pitch = as_source(rows, self._channels).load(scratch, "runs", lines, self._runs)
-        length = self._width * self._channels
-        phases = scratch.get("spread", rows.rows * length)
+            pitch = self._runs.count * channels
+            tile = scratch.get("runs", STEP_ROWS * pitch)
+            calls.append(load_four(scratch, rows, self._kept.count, channels, self._runs, tile))
+        length = self._width * channels
+        phases = scratch.get("spread", STEP_ROWS * length)
         for taps, start, count in zip(self._passes, self._starts, self._counts, strict=True):
-            target = Target(phases, int(start) * self._channels, length, rows.rows, int(count) * self._channels)
-            weighted_sums(tile, lines_of(rows.rows, pitch), taps, target)
-        spread = as_source(whole(phases, rows.rows, length), self._channels)
-        ordered, _ = spread.load(scratch, "sums", lines, self._order)
-        return whole(ordered, rows.rows, length)
+            target = Step(Moving(phases, int(start) * channels), length, int(count) * channels)
+            calls.append(sum_call(tile, LINES * pitch, taps, target))
+        calls.append(load_four(scratch, phases, self._width, channels, self._order, step.memory))
+        return calls
 
 
-def as_source(rows: Target, channels: int) -> Source:
-    """Take rows of sums as a picture to load from."""
-    image = rows.buffer[: rows.rows * rows.pitch].reshape(rows.rows, -1, channels)
-    return Source(image, full=1.0, alpha=False, gray=False, padding_value=0.0)
-
-
-def whole(buffer: Samples, rows: int, pitch: int) -> Target:
-    """Return the target that is all of ``rows`` rows of a buffer."""
-    return Target(buffer, 0, pitch, rows, pitch)
-
-
-def lines_of(rows: int, pitch: int) -> Indices:
-    """Return the row offsets of a pass that stays in its row."""
-    return np.arange(rows)[:, np.newaxis] * pitch
+def load_four(
+    scratch: Scratch, rows: Samples, cols: int, channels: int, columns: Columns, tile: Samples | Moving
+) -> Call:
+    """Return the call that picks columns of four rows of ``cols`` columns each."""
+    image = rows[: STEP_ROWS * cols * channels].reshape(STEP_ROWS, cols, channels)
+    source = Source(image, full=1.0, alpha=False, gray=False, padding_value=0.0)
+    (load,) = source.load_calls(scratch, np.arange(STEP_ROWS), STEP_ROWS, columns, tile)
+    return load

@@ -3,107 +3,139 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 
 from convfilter.engine.bands import cut, run_blocks
 from convfilter.engine.borders import CONSTANT, Indices
-from convfilter.engine.kept import Kept, Rise, Spread, as_source, lines_of, whole
-from convfilter.engine.passes import Taps, Target, Window, weighted_sums
-from convfilter.engine.tiles import Columns, Samples, Scratch, columns_for, distinct_rows
-from convfilter.engine.work import Block, Region, Sums, Way, Work
+from convfilter.engine.finish import Finisher, Sink
+from convfilter.engine.kept import Kept, Rise, Spread, load_four
+from convfilter.engine.passes import LINES, Step, Taps, Window, sum_call
+from convfilter.engine.program import Call, Moving, Program
+from convfilter.engine.streams import incoming
+from convfilter.engine.strips import Lead, Strip
+from convfilter.engine.tiles import Columns, Samples, Scratch, columns_for
+from convfilter.engine.work import Work
 from convfilter.filters.multirate import Rates
-from convfilter.planning.plan import VECTOR
+from convfilter.planning.ring import STEP_ROWS, Ring
+from convfilter.planning.strips import strip_samples
 
-#: Kept rows of one block of work, and their samples, at most.
-_BLOCK_KEPT_ROWS = 16
-_BLOCK_KEPT_SAMPLES = 2**19
-#: Samples of a tile of source rows: it fits a core's L2 cache.
-_TILE_SAMPLES = 2**18
-_TILE_COLS = (128, 2048)
+#: Kept rows of one block of work.
+_BLOCK_KEPT_ROWS = 64
+#: Columns of a strip are a multiple of this, so that its rows are whole vectors of any width.
+_VECTOR = 64
+
+Worker: TypeAlias = Callable[[tuple[int, int]], None]
+MakeWorker: TypeAlias = Callable[[Work, Scratch, Finisher, Sink], Worker]
 
 
-def prepare(work: Work, top: int, bottom: int, threads: int) -> Way:
-    """Do what output rows ``top`` to ``bottom - 1`` share; returns the way to compute blocks of them."""
+def prepare(work: Work, top: int, bottom: int, threads: int) -> MakeWorker:
+    """Do what output rows ``top`` to ``bottom - 1`` share; returns what makes the workers for blocks of them."""
     row_rates, _ = work.plan.rates
     if row_rates is None:
         return _plain_down
     kept = Kept.of(work.plan.rows, row_rates, work.plan.stage.padding_mode, top, bottom)
     rows = _keep_rows(work, kept, threads)
+    rise = Rise(kept, top, bottom, np.dtype(work.plan.precision))
+    channels, width = work.source.channels, work.plan.cols.output
+    cols = max(1, strip_samples(rise.runs) // channels // _VECTOR) * _VECTOR
 
-    def up(work: Work, scratch: Scratch) -> Block:
-        return lambda top, bottom: rise(work, scratch, top, bottom)
+    def make_worker(work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) -> Worker:
+        def strip(left: int, right: int) -> Strip:
+            def calls(step: Step) -> list[Call]:
+                return [rise.call(rows, width * channels, left * channels, step)]
 
-    def rise(work: Work, scratch: Scratch, top: int, bottom: int) -> Sums:
-        spread = Rise(kept, top, bottom, work.plan.cols.output * work.source.channels)
-        for left, right in work.tiles():
-            region = Region(top, bottom, left, right)
-            target = work.sums(scratch, region)
-            spread.up(rows, left * work.source.channels, target)
-            yield region, target.buffer, target.pitch
+            return Strip(work, scratch, finisher, sink, left, right, calls)
 
-    return up
+        return _worker([strip(left, min(left + cols, width)) for left in range(0, width, cols)])
+
+    return make_worker
 
 
-def _plain_down(work: Work, scratch: Scratch) -> Block:
+def _worker(strips: list[Strip]) -> Worker:
+    def compute(block: tuple[int, int]) -> None:
+        for strip in strips:
+            strip.run(*block)
+
+    return compute
+
+
+def _plain_down(work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) -> Worker:
     """Sum down the columns tap by tap, and go multirate along the rows."""
     assert work.plan.kernel.factors is not None
     column = work.plan.kernel.factors[0]
-    window = work.window(Taps.down(column), column.size)
-    columns, along = _natural_columns(work), _along(work)
+    ring = Ring.of(work.plan.rows, 0, column.size)
+    columns = _natural_columns(work)
+    load, tile = incoming(work.source, scratch, ring, work.row_index[ring.places()], columns)
+    pitch = columns.count * work.source.channels
+    between = scratch.get("between", STEP_ROWS * pitch)
+    down = work.window(Taps.down(column), column.size).call(tile, ring.table() * pitch, Step(between, pitch, pitch))
+    along = _along(work, scratch)
 
-    def block(top: int, bottom: int) -> Sums:
-        rows, table = work.rows_for(top, bottom, 0, column.size)
-        target = _buffer(scratch, "between", bottom - top, columns.count * work.source.channels)
-        _down(work, scratch, rows, table, columns, window, target)
-        sums = along(scratch, target)
-        yield Region(top, bottom, 0, work.plan.cols.output), sums.buffer, sums.pitch
+    def calls(step: Step) -> list[Call]:
+        return [*load, down, *along(between, step)]
 
-    return block
+    lead = Lead(load, ring.lead)
+    return _worker([Strip(work, scratch, finisher, sink, 0, work.plan.cols.output, calls, lead)])
 
 
 def _keep_rows(work: Work, kept: Kept, threads: int) -> Samples:
     """Compute the kept rows, over the output's full width, ready to be brought up."""
     channels, dtype = work.source.channels, np.dtype(work.plan.precision)
-    columns, rates = _natural_columns(work), kept.rates
-    pitch = columns.count * channels
-    lowered = np.empty((kept.count + 2 * rates.middle_reach) * pitch, dtype)
-    out_pitch = work.plan.cols.output * channels
-    result = np.empty(kept.count * out_pitch, dtype)
-    finite = work.source.is_finite
-    lowering = Window(Taps.down(rates.down), rates.down.size, rates.step, dtype, finite=finite)
-    middle = Window(Taps.down(rates.middle), rates.middle.size, 1, dtype, finite=finite)
+    rates, columns = kept.rates, _natural_columns(work)
+    pitch, out_pitch = columns.count * channels, work.plan.cols.output * channels
+    # Whole steps: what lies past the last row is computed, and not looked at.
+    steps = -(-kept.count // STEP_ROWS)
+    lowered = np.zeros(_whole_steps(kept.down.output + STEP_ROWS) * pitch, dtype)
+    result = np.empty(steps * STEP_ROWS * out_pitch, dtype)
+    middle = Window(Taps.down(rates.middle), rates.middle.size, 1, dtype, finite=work.source.is_finite)
+    rows = np.arange(STEP_ROWS)[:, np.newaxis] + np.arange(rates.middle.size)
 
-    def make_lower() -> Callable[[tuple[int, int]], None]:
+    def make_cross() -> Worker:
         scratch = Scratch(dtype)
+        blurred = scratch.get("middle", STEP_ROWS * pitch)
+        below = Moving(lowered, 0, STEP_ROWS * pitch)
+        target = Moving(result, 0, STEP_ROWS * out_pitch)
+        down = middle.call(below, rows[np.newaxis] * pitch, Step(blurred, pitch, pitch))
+        cross = Program([down, *_along(work, scratch)(blurred, Step(target, out_pitch, out_pitch))])
+        return lambda block: cross.run(block[0], block[1] - block[0])
 
-        def lower(block: tuple[int, int]) -> None:
-            first, last = block
-            places = np.arange(first, last)[:, np.newaxis] * rates.step + np.arange(rates.down.size)
-            rows, table = distinct_rows(kept.source_index[places], work.plan.rows.input)
-            target = Target(lowered, first * pitch, pitch, last - first, pitch)
-            _down(work, scratch, rows, table, columns, lowering, target)
-
-        return lower
-
-    def make_cross() -> Callable[[tuple[int, int]], None]:
-        scratch = Scratch(dtype)
-        along = _along(work)
-
-        def cross(block: tuple[int, int]) -> None:
-            first, last = block
-            target = _buffer(scratch, "middle", last - first, pitch)
-            places = np.arange(first, last)[:, np.newaxis] + np.arange(rates.middle.size)
-            middle.sums(lowered, places * pitch, target)
-            sums = along(scratch, target)
-            result[first * out_pitch : last * out_pitch] = sums.buffer[: sums.rows * sums.pitch]
-
-        return cross
-
-    block_rows = max(1, min(_BLOCK_KEPT_ROWS, _BLOCK_KEPT_SAMPLES // max(pitch, out_pitch)))
-    run_blocks(cut(kept.count + 2 * rates.middle_reach, block_rows), make_lower, threads)
-    run_blocks(cut(kept.count, block_rows), make_cross, threads)
+    block = max(1, min(_BLOCK_KEPT_ROWS // STEP_ROWS, -(-steps // 8)))
+    lowering_steps = -(-kept.down.output // STEP_ROWS)
+    run_blocks(cut(lowering_steps, block), lambda: _make_lower(work, kept, columns, lowered), threads)
+    run_blocks(cut(steps, block), make_cross, threads)
     return result
+
+
+def _whole_steps(rows: int) -> int:
+    return -(-rows // STEP_ROWS) * STEP_ROWS
+
+
+def _make_lower(work: Work, kept: Kept, columns: Columns, lowered: Samples) -> Worker:
+    """Return a function that sums down the columns of the source for some steps of kept rows."""
+    channels, rates = work.source.channels, kept.rates
+    scratch = Scratch(lowered.dtype)
+    pitch = columns.count * channels
+    ring = Ring.of(kept.down, 0, rates.down.size)
+    rows = kept.source_index[ring.places()]
+    window = Window(Taps.down(rates.down), rates.down.size, rates.step, lowered.dtype, finite=work.source.is_finite)
+    cols = max(1, strip_samples(ring.slots) // channels // _VECTOR) * _VECTOR
+    programs = []
+    for left in range(0, columns.count, cols):
+        part = columns.part(left, min(left + cols, columns.count))
+        length = part.count * channels
+        load, tile = incoming(work.source, scratch, ring, rows, part)
+        target = Step(Moving(lowered, left * channels, STEP_ROWS * pitch), pitch, length)
+        programs.append((Program(load), Program([*load, window.call(tile, ring.table() * length, target)])))
+
+    def lower(block: tuple[int, int]) -> None:
+        first, last = block
+        for lead, main in programs:
+            lead.run(first - ring.lead, ring.lead)
+            main.run(first, last - first)
+
+    return lower
 
 
 def _natural_columns(work: Work) -> Columns:
@@ -113,38 +145,16 @@ def _natural_columns(work: Work) -> Columns:
     return Columns(indices, 0, width, indices[:0])
 
 
-def _down(
-    work: Work,
-    scratch: Scratch,
-    rows: Indices,
-    table: Indices,
-    columns: Columns,
-    window: Window,
-    target: Target,
-) -> None:
-    """Sum down the columns of the source, in tiles that stay in cache."""
-    channels = work.source.channels
-    cols = max(1, max(_TILE_COLS[0], min(_TILE_COLS[1], _TILE_SAMPLES // rows.size)) // channels // VECTOR) * VECTOR
-    for left in range(0, columns.count, cols):
-        part = columns.part(left, min(left + cols, columns.count))
-        tile, length = work.source.load(scratch, "tile", rows, part)
-        part_target = Target(target.buffer, target.start + left * channels, target.pitch, target.rows, length)
-        window.sums(tile, table * length, part_target)
-
-
-def _buffer(scratch: Scratch, name: str, rows: int, pitch: int) -> Target:
-    return whole(scratch.get(name, rows * pitch), rows, pitch)
-
-
 # Along the rows ---------------------------------------------------------------
 
-Along = Callable[[Scratch, Target], Target]
+#: From the memory of four natural rows, and where their results go, to calls.
+Along: TypeAlias = Callable[[Samples, Step], list[Call]]
 
 
-def _along(work: Work) -> Along:
-    """Return the function that filters natural rows along themselves, to the output's width."""
+def _along(work: Work, scratch: Scratch) -> Along:
+    """Return what filters natural rows along themselves, to the output's width."""
     rates = work.plan.rates[1]
-    return _plain_along(work) if rates is None else _multirate_along(work, rates)
+    return _plain_along(work, scratch) if rates is None else _multirate_along(work, scratch, rates)
 
 
 def _natural(work: Work, index: Indices) -> Indices:
@@ -152,36 +162,40 @@ def _natural(work: Work, index: Indices) -> Indices:
     return np.where(index == CONSTANT, work.plan.cols.input, index)
 
 
-def _plain_along(work: Work) -> Along:
+def _plain_along(work: Work, scratch: Scratch) -> Along:
     assert work.plan.kernel.factors is not None
     channels, axis = work.source.channels, work.plan.cols
     columns = columns_for(axis, _natural(work, work.col_index), 0, axis.output)
+    pitch = columns.count * channels
+    padded = scratch.get("padded", STEP_ROWS * pitch)
     taps = Taps.along(columns.tap_offset * channels, work.plan.kernel.factors[1]).nonzero()
 
-    def along(scratch: Scratch, rows: Target) -> Target:
-        tile, pitch = as_source(rows, channels).load(scratch, "padded", np.arange(rows.rows), columns)
-        target = _buffer(scratch, "sums", rows.rows, axis.output * channels)
-        weighted_sums(tile, lines_of(rows.rows, pitch), taps, target)
-        return target
+    def along(rows: Samples, step: Step) -> list[Call]:
+        load = load_four(scratch, rows, axis.input + 1, channels, columns, padded)
+        return [load, sum_call(padded, LINES * pitch, taps, step)]
 
     return along
 
 
-def _multirate_along(work: Work, rates: Rates) -> Along:
+def _multirate_along(work: Work, scratch: Scratch, rates: Rates) -> Along:
     channels, axis = work.source.channels, work.plan.cols
     kept = Kept.of(axis, rates, work.plan.stage.padding_mode, 0, axis.output)
-    before_middle = kept.count + 2 * rates.middle_reach
-    columns = columns_for(kept.down, _natural(work, kept.source_index), 0, before_middle)
-    down = Taps.along(columns.tap_offset * channels, rates.down).cast(work.plan.precision)
-    middle = Taps.along(np.arange(rates.middle.size) * channels, rates.middle).cast(work.plan.precision)
-    spread = Spread(kept, channels, work.plan.precision)
+    columns = columns_for(kept.down, _natural(work, kept.source_index), 0, kept.down.output)
+    pitch, between, length = (count * channels for count in (columns.count, kept.down.output, kept.count))
+    phases, lowered, blurred = (
+        scratch.get(name, STEP_ROWS * samples)
+        for name, samples in (("phases", pitch), ("lowered", between), ("blurred", length))
+    )
+    down = Taps.along(columns.tap_offset * channels, rates.down)
+    middle = Taps.along(np.arange(rates.middle.size) * channels, rates.middle)
+    spread = Spread(kept, channels)
 
-    def along(scratch: Scratch, rows: Target) -> Target:
-        tile, pitch = as_source(rows, channels).load(scratch, "phases", np.arange(rows.rows), columns)
-        lowered = _buffer(scratch, "lowered", rows.rows, before_middle * channels)
-        weighted_sums(tile, lines_of(rows.rows, pitch), down, lowered)
-        blurred = _buffer(scratch, "blurred", rows.rows, kept.count * channels)
-        weighted_sums(lowered.buffer, lines_of(rows.rows, lowered.pitch), middle, blurred)
-        return spread.up(scratch, blurred)
+    def along(rows: Samples, step: Step) -> list[Call]:
+        return [
+            load_four(scratch, rows, axis.input + 1, channels, columns, phases),
+            sum_call(phases, LINES * pitch, down, Step(lowered, between, between)),
+            sum_call(lowered, LINES * between, middle, Step(blurred, length, length)),
+            *spread.calls(scratch, blurred, step),
+        ]
 
     return along

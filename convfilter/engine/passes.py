@@ -11,6 +11,7 @@ from convfilter.engine.borders import Indices
 from convfilter.engine.native import Loop
 from convfilter.engine.program import Call, Moving
 from convfilter.engine.tiles import Samples
+from convfilter.planning.ring import STEP_ROWS
 
 CORRELATE = Loop("correlate", "correlate", "A* i8* i8 i8* i8* A* i8 i8 i8 i8 A* i8 i8")
 CORRELATE_FOUR = Loop("correlate", "correlate_four", "A* i8* i8 A* i8 i8 i8 A* i8 i8")
@@ -93,6 +94,10 @@ class Target:
             self.buffer[start : start + self.length] = 0
 
 
+#: Row offsets, in rows, of a step that stays in its rows.
+LINES = np.arange(STEP_ROWS, dtype=np.int64).reshape(1, STEP_ROWS, 1)
+
+
 @dataclass(frozen=True)
 class Step:
     """Where a step of a program writes: ``STEP_ROWS`` runs of ``length`` samples, ``pitch`` apart."""
@@ -140,7 +145,7 @@ class Window:
         self._weights = weights.reshape(-1, _TOGETHER)
         self._col = np.tile(taps.col[: self._columns], rows + self._reach)
 
-    def call(self, tile: Samples, table: Indices, step: Step, *, add: bool = False) -> Call:
+    def call(self, tile: Samples | Moving, table: Indices, step: Step, *, add: bool = False) -> Call:
         """Return the call that writes (or adds) the sums of a step; ``table`` is (period, STEP_ROWS, window rows)."""
         if not self._shared:
             return sum_call(tile, table, self._taps, step, add=add)
@@ -148,13 +153,7 @@ class Window:
         seen = np.concatenate([counting[:, 0], counting[:, -1, self._rows - self._reach :]], axis=1)
         offsets = np.repeat(seen, self._columns, axis=1) + self._col
         runs = offsets.shape[1]
-        return Call(
-            CORRELATE_FOUR.variant(A=tile.dtype),
-            (
-                tile, Moving(offsets, 0, runs, offsets.shape[0]), runs, self._weights, 0, 1, int(add),
-                step.memory, step.pitch, step.length,
-            ),
-        )  # fmt: skip
+        return four_call(tile, Moving(offsets, 0, runs, offsets.shape[0]), runs, self._weights, step, add=add)
 
     def sums(self, tile: Samples, row_offset: Indices, target: Target, *, add: bool = False) -> None:
         """Write (or ``add``) the weighted sums; ``row_offset`` is (target rows x window rows)."""
@@ -170,12 +169,25 @@ class Window:
             weighted_sums(tile, row_offset[together:], self._taps, target.below(together), add=add)
 
 
-def sum_call(tile: Samples, table: Indices, taps: Taps, step: Step, *, add: bool = False) -> Call:
+def four_call(
+    tile: Samples | Moving, offsets: Moving, runs: int, weights: Samples | Moving, step: Step, *, add: bool
+) -> Call:
+    """Return the call that writes (or adds) weighted runs to the four rows of a step; ``weights`` are (runs, 4)."""
+    loop = CORRELATE_FOUR.variant(A=_dtype(tile))
+    return Call(loop, (tile, offsets, runs, weights, 0, 1, int(add), step.memory, step.pitch, step.length))
+
+
+def _dtype(memory: Samples | Moving) -> npt.DTypeLike:
+    return memory.array.dtype if isinstance(memory, Moving) else memory.dtype
+
+
+def sum_call(tile: Samples | Moving, table: Indices, taps: Taps, step: Step, *, add: bool = False) -> Call:
     """Return the call that writes (or adds) the weighted sums of a step; ``table`` is (period, STEP_ROWS, row taps)."""
-    weights = np.ascontiguousarray(taps.weights, tile.dtype)
+    dtype = _dtype(tile)
+    weights = np.ascontiguousarray(taps.weights, dtype)
     period, rows, row_taps = table.shape
     return Call(
-        CORRELATE.variant(A=tile.dtype),
+        CORRELATE.variant(A=dtype),
         (
             tile, Moving(np.ascontiguousarray(table), 0, rows * row_taps, period), taps.row.size, taps.row, taps.col,
             weights, 0, rows, row_taps, int(add), step.memory, step.pitch, step.length,

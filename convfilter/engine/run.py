@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +48,8 @@ _WHOLE_STAGES = {
 }
 
 AnySink = TypeVar("AnySink", bound=Sink)
+Worker: TypeAlias = Callable[[tuple[int, int]], None]
+MakeWorker: TypeAlias = Callable[[Work, Scratch, Finisher, Sink], Worker]
 
 
 @dataclass(frozen=True)
@@ -148,46 +151,48 @@ def _all_finite(image: Samples) -> bool:
 def _run_blocks(work: Work, tone: Tone, threads: int, make_sink: Callable[[], AnySink]) -> list[AnySink]:
     """Compute all blocks; returns the sinks, one for each thread that ran."""
     plan = work.plan
-    streamed = stream_of(plan) is not None
     sinks: list[AnySink] = []
     lock = threading.Lock()
-    way: Way
+    computing: MakeWorker
 
-    def make_worker() -> Callable[[tuple[int, int]], None]:
+    def make_worker() -> Worker:
         scratch = Scratch(plan.precision)
-        finisher = Finisher(work, scratch, tone)
         sink = make_sink()
         with lock:
             sinks.append(sink)
-        if streamed:
-            from convfilter.engine import streams
-
-            return streams.make_worker(work, scratch, finisher, sink)
-        compute_block = way(work, scratch)
-
-        def compute(block: tuple[int, int]) -> None:
-            for region, sums, pitch in compute_block(*block):
-                finisher.finish(region, sums, pitch, sink)
-
-        return compute
+        return computing(work, scratch, Finisher(work, scratch, tone), sink)
 
     threads = _threads(plan, threads)
-    block_rows = whole_regions(plan.block_rows) if streamed else plan.block_rows
+    block_rows = whole_regions(plan.block_rows)
     for top, bottom in cut(plan.rows.output, _band_rows(plan)):
-        way = _way(work, top, bottom, threads)
+        computing = _computing(work, top, bottom, threads)
         blocks = [(top + first, top + last) for first, last in cut(bottom - top, block_rows)]
         run_blocks(blocks, make_worker, threads)
     return sinks
 
 
-def _way(work: Work, top: int, bottom: int, threads: int) -> Way:
-    """Return the way to compute blocks of output rows ``top`` to ``bottom - 1``."""
+def _computing(work: Work, top: int, bottom: int, threads: int) -> MakeWorker:
+    """Return what makes the workers that compute blocks of output rows ``top`` to ``bottom - 1``."""
+    if stream_of(work.plan):
+        from convfilter.engine import streams
+
+        return streams.make_worker
     if work.plan.algorithm == "multirate":
         from convfilter.engine import multirate
 
         return multirate.prepare(work, top, bottom, threads)
     way: Way = _found(_WAYS[work.plan.algorithm])
-    return way
+    return partial(_by_tiles, way)
+
+
+def _by_tiles(way: Way, work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) -> Worker:
+    compute_block = way(work, scratch)
+
+    def compute(block: tuple[int, int]) -> None:
+        for region, sums, pitch in compute_block(*block):
+            finisher.finish(region, sums, pitch, sink)
+
+    return compute
 
 
 def _found(place: tuple[str, str]) -> Any:
@@ -209,4 +214,4 @@ def _band_rows(plan: StagePlan) -> int:
     if steps is None:
         return plan.rows.output
     kept_bytes = plan.cols.output * plan.channels * np.dtype(plan.precision).itemsize
-    return max(plan.block_rows, _KEPT_BYTES // kept_bytes * steps.step // plan.rows.stride)
+    return whole_regions(max(plan.block_rows, _KEPT_BYTES // kept_bytes * steps.step // plan.rows.stride))

@@ -10,20 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import numpy as np
-
-from convfilter.engine.finish import ArraySink, Finisher, Sink
+from convfilter.engine.borders import Indices
+from convfilter.engine.finish import Finisher, Sink
 from convfilter.engine.native import Loop
-from convfilter.engine.passes import Step, Taps, sum_call
-from convfilter.engine.program import Call, Moving, Program
-from convfilter.engine.tiles import Columns, Samples, Scratch, columns_for
-from convfilter.engine.work import Region, Work
+from convfilter.engine.passes import LINES, Step, Taps, sum_call
+from convfilter.engine.program import Call, Moving
+from convfilter.engine.strips import Lead, Strip
+from convfilter.engine.tiles import Columns, Samples, Scratch, Source, columns_for
+from convfilter.engine.work import Work
 from convfilter.filters.factors import Product
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Gradient
 from convfilter.planning import is_fused
 from convfilter.planning.ring import STEP_ROWS, Ring
-from convfilter.planning.strips import REGION_ROWS, stream_of
+from convfilter.planning.strips import stream_of
 
 MAGNITUDE = Loop("gradient", "magnitude", "A* i8* i8 i8 i8 A A i8 A* i8 i8")
 LENGTH = Loop("gradient", "length_of", "A* A* i8 i8 A* i8 i8")
@@ -36,12 +36,19 @@ def make_worker(work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) ->
     ring = stream.ring
     operation = _operation(work, ring)
     rows = work.row_index[ring.places()]
-    strips = [
-        _Strip(
-            work, scratch, finisher, sink, ring, rows, operation, left, min(left + stream.cols, work.plan.cols.output)
-        )
-        for left in range(0, work.plan.cols.output, stream.cols)
-    ]
+
+    def strip(left: int, right: int) -> Strip:
+        columns = columns_for(work.plan.cols, work.col_index, left, right)
+        pitch = columns.count * work.source.channels
+        load, tile = incoming(work.source, scratch, ring, rows, columns)
+
+        def calls(step: Step) -> list[Call]:
+            return [*load, *operation.calls(scratch, tile, pitch, columns, step)]
+
+        return Strip(work, scratch, finisher, sink, left, right, calls, Lead(load, ring.lead))
+
+    width = work.plan.cols.output
+    strips = [strip(left, min(left + stream.cols, width)) for left in range(0, width, stream.cols)]
 
     def compute(block: tuple[int, int]) -> None:
         for strip in strips:
@@ -50,67 +57,16 @@ def make_worker(work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) ->
     return compute
 
 
-class _Strip:
-    """Output columns ``left`` to ``right - 1``: the programs that compute them."""
-
-    def __init__(
-        self,
-        work: Work,
-        scratch: Scratch,
-        finisher: Finisher,
-        sink: Sink,
-        ring: Ring,
-        rows: Samples,
-        operation: _Operation,
-        left: int,
-        right: int,
-    ) -> None:
-        self._finisher, self._sink, self._ring = finisher, sink, ring
-        self._left, self._right = left, right
-        channels = work.source.channels
-        columns = columns_for(work.plan.cols, work.col_index, left, right)
-        pitch, self._length = columns.count * channels, (right - left) * channels
-        tile = scratch.get("ring", ring.slots * pitch)
-        # The blocks of the first ``lead`` steps come before step 0.
-        incoming = Moving(rows, ring.lead * ring.block, ring.block)
-        place = Moving(tile, 0, ring.block * pitch, ring.period)
-        load = work.source.load_calls(scratch, incoming, ring.block, columns, place)
-        self._lead = Program(load)
-        step = self._region(0, STEP_ROWS)
-        self._sums = scratch.get("sums", STEP_ROWS * self._length)
-        stored = finisher.calls(step, self._sums, self._length, sink)
-        self._stores = stored is not None
-        target: Samples | Moving = self._sums
-        if stored is None:
-            self._sums = scratch.get("sums", REGION_ROWS * self._length)
-            target = Moving(self._sums, 0, STEP_ROWS * self._length, REGION_ROWS // STEP_ROWS)
-        calls = [*load, *operation.calls(scratch, tile, pitch, columns, Step(target, self._length, self._length))]
-        self._main = Program([*calls, *(stored or ())])
-        self._tail = self._main
-        odd = work.plan.rows.output % STEP_ROWS
-        if self._stores and odd:
-            last = finisher.calls(self._region(0, odd), self._sums, self._length, sink)
-            self._tail = Program([*calls, *(last or ())])
-
-    def _region(self, top: int, bottom: int) -> Region:
-        return Region(top, bottom, self._left, self._right)
-
-    def run(self, top: int, bottom: int) -> None:
-        """Compute output rows ``top`` to ``bottom - 1``."""
-        first = top // STEP_ROWS
-        self._lead.run(first - self._ring.lead, self._ring.lead)
-        if self._stores:
-            whole, odd = divmod(bottom - top, STEP_ROWS)
-            self._main.run(first, whole)
-            if odd:
-                self._tail.run(first + whole, 1)
-            assert isinstance(self._sink, ArraySink)
-            self._sink.clipped += self._main.take_total() + (self._tail.take_total() if odd else 0)
-            return
-        for row in range(top, bottom, REGION_ROWS):
-            last = min(row + REGION_ROWS, bottom)
-            self._main.run(row // STEP_ROWS, -(-(last - row) // STEP_ROWS))
-            self._finisher.finish(self._region(row, last), self._sums, self._length, self._sink)
+def incoming(
+    source: Source, scratch: Scratch, ring: Ring, rows: Indices, columns: Columns
+) -> tuple[list[Call], Samples]:
+    """Return the calls that bring in a step's block of source rows, and the memory of the ring."""
+    pitch = columns.count * source.channels
+    tile = scratch.get("ring", ring.slots * pitch)
+    # The blocks of the first ``lead`` steps come before step 0.
+    block = Moving(rows, ring.lead * ring.block, ring.block)
+    place = Moving(tile, 0, ring.block * pitch, ring.period)
+    return source.load_calls(scratch, block, ring.block, columns, place), tile
 
 
 class _Operation(Protocol):
@@ -150,13 +106,12 @@ class _Products:
     def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, step: Step) -> list[Call]:
         between = scratch.get("between", STEP_ROWS * pitch)
         table = self._ring.table() * pitch
-        lines = np.arange(STEP_ROWS, dtype=np.int64).reshape(1, -1, 1) * pitch
         col = columns.tap_offset * self._work.source.channels
         calls = []
         for number, (window, row) in enumerate(zip(self._windows, self._rows, strict=True)):
             calls.append(window.call(tile, table, Step(between, pitch, pitch)))
             along = Taps.along(col, row).nonzero()
-            calls.append(sum_call(between, lines, along, step, add=number > 0))
+            calls.append(sum_call(between, LINES * pitch, along, step, add=number > 0))
         return calls
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 REGION_ROWS = 16 * STEP_ROWS
 _BLOCK_ROWS = 4 * REGION_ROWS
 #: Samples of a row of a strip, and of all rows in its ring: they fit a core's L2 cache.
-_STRIP_SAMPLES = 2112
+_STRIP_SAMPLES = 4224
 _RING_SAMPLES = 2**18
 #: Strips narrower than this, or than what the kernel spans, would load more than they keep.
 _NARROWEST = 512
@@ -39,11 +39,16 @@ def stream_of(plan: StagePlan) -> Stream | None:
     if plan.algorithm not in _STREAMED:
         return None
     ring = Ring.of(plan.rows, *_counting_rows(plan))
-    samples = min(_STRIP_SAMPLES, _RING_SAMPLES // ring.slots)
+    samples = strip_samples(ring.slots)
     if samples < _NARROWEST or plan.cols.span * plan.channels > _STRIP_SAMPLES:
         return None
     wanted = max(1, samples // (plan.channels * min(plan.cols.stride, plan.cols.kernel)))
     return Stream(ring, wanted // _VECTOR * _VECTOR or wanted)
+
+
+def strip_samples(rows: int) -> int:
+    """Return how many samples of each of ``rows`` rows stay in cache."""
+    return min(_STRIP_SAMPLES, _RING_SAMPLES // rows)
 
 
 def stream_block_rows(axis: AxisPlan) -> int:

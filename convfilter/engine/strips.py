@@ -1,0 +1,91 @@
+"""A strip of the output, four rows in a step: its sums as a program, and what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from convfilter.engine.finish import ArraySink, Finisher, Sink
+from convfilter.engine.passes import Step
+from convfilter.engine.program import Call, Moving, Program
+from convfilter.engine.tiles import Samples, Scratch
+from convfilter.engine.work import Region, Work
+from convfilter.planning.ring import STEP_ROWS
+from convfilter.planning.strips import REGION_ROWS
+
+
+class Lead(NamedTuple):
+    """What has to be there before a block's first step: the calls of so many steps before it."""
+
+    calls: list[Call]
+    steps: int
+
+
+class Strip:
+    """Output columns ``left`` to ``right - 1``.
+
+    ``calls`` gives the calls that compute a step's sums. Where loops alone can
+    finish and store these, that is part of the program; else sums are collected
+    for ``REGION_ROWS`` rows, and finished together.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        scratch: Scratch,
+        finisher: Finisher,
+        sink: Sink,
+        left: int,
+        right: int,
+        calls: Callable[[Step], list[Call]],
+        lead: Lead | None = None,
+    ) -> None:
+        self._finisher, self._sink = finisher, sink
+        self._left, self._right = left, right
+        self._length = (right - left) * work.source.channels
+        self._lead = Program(lead.calls) if lead else None
+        self._lead_steps = lead.steps if lead else 0
+        self._sums = scratch.get("sums", STEP_ROWS * self._length)
+        stored = self._stored(STEP_ROWS)
+        self._stores = stored is not None
+        if stored is None:
+            self._sums = scratch.get("sums", REGION_ROWS * self._length)
+            region = Moving(self._sums, 0, STEP_ROWS * self._length, REGION_ROWS // STEP_ROWS)
+            self._main = self._tail = Program(calls(self._step(region)))
+            return
+        sums = calls(self._step(self._sums))
+        self._main = self._tail = Program([*sums, *stored])
+        odd = work.plan.rows.output % STEP_ROWS
+        if odd:
+            self._tail = Program([*sums, *(self._stored(odd) or ())])
+
+    def _step(self, memory: Samples | Moving) -> Step:
+        return Step(memory, self._length, self._length)
+
+    def _stored(self, rows: int) -> list[Call] | None:
+        return self._finisher.calls(self._region(0, rows), self._sums, self._length, self._sink)
+
+    def _region(self, top: int, bottom: int) -> Region:
+        return Region(top, bottom, self._left, self._right)
+
+    def run(self, top: int, bottom: int) -> None:
+        """Compute and store output rows ``top``, a multiple of ``REGION_ROWS``, to ``bottom - 1``."""
+        first = top // STEP_ROWS
+        if self._lead:
+            self._lead.run(first - self._lead_steps, self._lead_steps)
+        if not self._stores:
+            self._run_by_regions(top, bottom)
+            return
+        assert isinstance(self._sink, ArraySink)
+        whole, odd = divmod(bottom - top, STEP_ROWS)
+        self._main.run(first, whole)
+        self._sink.clipped += self._main.take_total()
+        if odd:
+            self._tail.run(first + whole, 1)
+            self._sink.clipped += self._tail.take_total()
+
+    def _run_by_regions(self, top: int, bottom: int) -> None:
+        for row in range(top, bottom, REGION_ROWS):
+            last = min(row + REGION_ROWS, bottom)
+            self._main.run(row // STEP_ROWS, -(-(last - row) // STEP_ROWS))
+            self._finisher.finish(self._region(row, last), self._sums, self._length, self._sink)
