@@ -79,6 +79,16 @@ def luminance(rng, A):
         )
 
 
+def pick(rng, A):
+    for channels in (1, 2, 3, 4):
+        source = samples(rng, (4, 7, channels), A)
+        cols = np.array([6, 0, 3, 3, 1])
+        expected = unset((4, 5 * channels + 2), A)
+        expected[:, : 5 * channels] = source[:, cols].reshape(4, -1)
+        out = unset(expected.size, A)
+        yield Case([source.ravel(), 7 * channels, 4, cols, cols.size, channels, out, expected.shape[1]], {6: expected})
+
+
 # correlate, extreme, gradient ---------------------------------------------------------
 
 

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from convfilter.engine.borders import Indices, index_map
+from convfilter.engine.native import Loop
 from convfilter.engine.passes import LINES, Step, Taps, four_call, sum_call
 from convfilter.engine.program import Call, Moving
-from convfilter.engine.tiles import Columns, Samples, Scratch, Source
+from convfilter.engine.tiles import Samples, Scratch
 from convfilter.filters.multirate import Rates
 from convfilter.planning import AxisPlan
 from convfilter.planning.ring import STEP_ROWS
+
+PICK = Loop("pick", "pick", "A* i8 i8 i8* i8 i8 A* i8")
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ class Spread:
         outputs = np.arange(width)
         self._counts = np.array([-(-(width - phase) // self._period) for phase in range(self._period)])
         self._starts = np.cumsum(self._counts) - self._counts
-        self._order = Columns(self._starts[outputs % self._period] + outputs // self._period, 0, 0, outputs[:0])
+        self._order = self._starts[outputs % self._period] + outputs // self._period
         self._passes = [self._taps(phase) for phase in range(self._period)]
         self._runs = self._reordered()
 
@@ -111,36 +114,33 @@ class Spread:
         offset = at % self._advance * run + at // self._advance
         return Taps.along(offset * self._channels, self._kept.rates.up[phase[0]]).nonzero()
 
-    def _reordered(self) -> Columns | None:
+    def _reordered(self) -> Indices | None:
         """With an advance, order kept samples by remainder, so that the taps of one phase are neighbours."""
         if self._advance == 1:
             return None
         run = -(-self._kept.count // self._advance)
         places = np.arange(self._advance)[:, np.newaxis] + np.arange(run) * self._advance
-        return Columns(np.minimum(places, self._kept.count - 1).ravel(), 0, 0, places[0, :0])
+        return np.minimum(places, self._kept.count - 1).ravel()
 
     def calls(self, scratch: Scratch, rows: Samples, step: Step) -> list[Call]:
         """Return the calls that bring four rows of kept samples up to the outputs, in their order."""
         channels, calls = self._channels, []
         tile, pitch = rows, self._kept.count * channels
         if self._runs is not None:
-            pitch = self._runs.count * channels
+            pitch = self._runs.size * channels
             tile = scratch.get("runs", STEP_ROWS * pitch)
-            calls.append(load_four(scratch, rows, self._kept.count, channels, self._runs, tile))
+            calls.append(pick_four(rows, self._kept.count, channels, self._runs, tile))
         length = self._width * channels
         phases = scratch.get("spread", STEP_ROWS * length)
         for taps, start, count in zip(self._passes, self._starts, self._counts, strict=True):
             target = Step(Moving(phases, int(start) * channels), length, int(count) * channels)
             calls.append(sum_call(tile, LINES * pitch, taps, target))
-        calls.append(load_four(scratch, phases, self._width, channels, self._order, step.memory))
+        calls.append(pick_four(phases, self._width, channels, self._order, step.memory))
         return calls
 
 
-def load_four(
-    scratch: Scratch, rows: Samples, cols: int, channels: int, columns: Columns, tile: Samples | Moving
-) -> Call:
+def pick_four(rows: Samples, cols: int, channels: int, picked: Indices, target: Samples | Moving) -> Call:
     """Return the call that picks columns of four rows of ``cols`` columns each."""
-    image = rows[: STEP_ROWS * cols * channels].reshape(STEP_ROWS, cols, channels)
-    source = Source(image, full=1.0, alpha=False, gray=False, padding_value=0.0)
-    (load,) = source.load_calls(scratch, np.arange(STEP_ROWS), STEP_ROWS, columns, tile)
-    return load
+    places = np.ascontiguousarray(picked, np.int64)
+    pick = PICK.variant(A=rows.dtype)
+    return Call(pick, (rows, cols * channels, STEP_ROWS, places, places.size, channels, target, places.size * channels))

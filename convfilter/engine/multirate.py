@@ -10,7 +10,7 @@ import numpy as np
 from convfilter.engine.bands import cut, run_blocks
 from convfilter.engine.borders import CONSTANT, Indices
 from convfilter.engine.finish import Finisher, Sink
-from convfilter.engine.kept import Kept, Rise, Spread, load_four
+from convfilter.engine.kept import Kept, Rise, Spread, pick_four
 from convfilter.engine.passes import LINES, Step, Taps, Window, sum_call
 from convfilter.engine.program import Call, Moving, Program
 from convfilter.engine.streams import incoming
@@ -171,7 +171,7 @@ def _plain_along(work: Work, scratch: Scratch) -> Along:
     taps = Taps.along(columns.tap_offset * channels, work.plan.kernel.factors[1]).nonzero()
 
     def along(rows: Samples, step: Step) -> list[Call]:
-        load = load_four(scratch, rows, axis.input + 1, channels, columns, padded)
+        load = pick_four(rows, axis.input + 1, channels, columns.indices, padded)
         return [load, sum_call(padded, LINES * pitch, taps, step)]
 
     return along
@@ -192,7 +192,7 @@ def _multirate_along(work: Work, scratch: Scratch, rates: Rates) -> Along:
 
     def along(rows: Samples, step: Step) -> list[Call]:
         return [
-            load_four(scratch, rows, axis.input + 1, channels, columns, phases),
+            pick_four(rows, axis.input + 1, channels, columns.indices, phases),
             sum_call(phases, LINES * pitch, down, Step(lowered, between, between)),
             sum_call(lowered, LINES * between, middle, Step(blurred, length, length)),
             *spread.calls(scratch, blurred, step),
