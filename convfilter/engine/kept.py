@@ -120,7 +120,8 @@ class Spread:
             return None
         run = -(-self._kept.count // self._advance)
         places = np.arange(self._advance)[:, np.newaxis] + np.arange(run) * self._advance
-        return np.minimum(places, self._kept.count - 1).ravel()
+        picked: Indices = np.minimum(places, self._kept.count - 1).ravel()
+        return picked
 
     def calls(self, scratch: Scratch, rows: Samples, step: Step) -> list[Call]:
         """Return the calls that bring four rows of kept samples up to the outputs, in their order."""
