@@ -466,6 +466,8 @@ def test_every_function_of_every_loop_file_is_among_the_variants():
 
     known = {(loop.module, loop.function) for loop, _kinds in variants.all_variants()}
     for module in iter_modules(loops.__path__):
+        if module.name == "vectors":  # what loops are written in
+            continue
         source = import_module(f"{loops.__name__}.{module.name}")
         public = {name for name, value in vars(source).items() if isfunction(value) and not name.startswith("_")}
         assert {(module.name, name) for name in public} <= known

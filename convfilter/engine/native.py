@@ -204,6 +204,7 @@ def _file_name(module: str, function: str, codes: tuple[str, ...]) -> str:
     parts = [
         (_LOOPS / f"{module}.py").read_bytes(),
         Path(__file__).with_name("packed.py").read_bytes(),
+        (_LOOPS / "vectors.py").read_bytes(),
         repr((function, codes, sorted(_OPTIONS["fastmath"]), _OPTIONS["error_model"])).encode(),
         repr((_numba_version(), llvmlite.__version__, __version__, sys.implementation.cache_tag)).encode(),
         repr((llvm.get_default_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())).encode(),
