@@ -26,6 +26,9 @@ LOAD = Loop("load", "load", "S* i8 i8* i8 i8* i8 i8 i8 i8 A A* i8")
 PREMULTIPLY = Loop("load", "premultiply", "A* i8 i8 i8 i8 A")
 LUMINANCE_LOOP = Loop("load", "luminance", "A* i8 i8 i8 i8 A A A A* i8")
 
+#: In bytes.
+CACHE_LINE = 64
+
 
 class Scratch:
     """One thread's working memory: named buffers that grow when needed and are used again."""
@@ -38,8 +41,15 @@ class Scratch:
         """Return a flat buffer of at least ``size`` samples, with any content."""
         buffer = self._buffers.get(name)
         if buffer is None or buffer.size < size:
-            buffer = self._buffers[name] = np.empty(size, self.dtype)
+            buffer = self._buffers[name] = _at_a_cache_line(size, self.dtype)
         return buffer
+
+
+def _at_a_cache_line(size: int, dtype: np.dtype[Any]) -> Samples:
+    """Return a flat array of any content that starts at a cache line: whole vectors then straddle none."""
+    memory = np.empty(size * dtype.itemsize + CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
+    return memory[start : start + size * dtype.itemsize].view(dtype)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,10 @@ stayed in registers.
 from __future__ import annotations
 
 import textwrap
+import typing
+from collections.abc import Iterable
+from itertools import chain
 from string import Template
-from typing import NamedTuple
 
 from convfilter.engine.loops import vectors
 
@@ -52,8 +54,13 @@ def correlate_four(tile, offset, runs, weight, weight_step, blocks, accumulate, 
 
     Run ``t`` of block ``b`` starts at ``offset[b * runs + t]``; its weights for
     the four rows are ``weight[b * weight_step + 4 * t]`` and the next three.
+    Where blocks share their weights, runs at either end that do not count for some rows are not summed there.
     """
     lanes = vectors.lanes(out)
+    enter1 = enter2 = enter3 = 0
+    leave0 = leave1 = leave2 = runs
+    if weight_step == 0:
+$ends
     x = 0
     while length - x >= $count * lanes:
         for b in range(blocks):
@@ -68,48 +75,95 @@ $part
 ''')
 
 
-class _Sums(NamedTuple):
-    """What differs between the loops: their rows of outputs, and expressions of where tap ``t`` stands."""
+class _Sums(typing.NamedTuple):
+    """What differs between the loops: their rows of outputs, and expressions of where tap ``t`` stands.
+
+    ``phases`` are the taps from one place to another, and the rows that they count for.
+    """
 
     rows: int
     first_row: str
     taps: str
     start: str
     weight: str
+    phases: tuple[tuple[str, str, range], ...]
 
 
-_ONE_ROW = _Sums(1, "y", "taps", "row_offset[y * step + tap_row[t]] + tap_col[t]", "weight[y * weight_step + t]")
-_FOUR_ROWS = _Sums(4, "4 * b", "runs", "offset[b * runs + t]", "weight[b * weight_step + 4 * t + {row}]")
+_ONE_ROW = _Sums(
+    rows=1,
+    first_row="y",
+    taps="taps",
+    start="row_offset[y * step + tap_row[t]] + tap_col[t]",
+    weight="weight[y * weight_step + t]",
+    phases=(("0", "taps", range(1)),),
+)
+_FOUR_ROWS = _Sums(
+    rows=4,
+    first_row="4 * b",
+    taps="runs",
+    start="offset[b * runs + t]",
+    weight="weight[b * weight_step + 4 * t + {row}]",
+    phases=(
+        ("0", "enter1", range(1)),
+        ("enter1", "enter2", range(2)),
+        ("enter2", "enter3", range(3)),
+        ("enter3", "leave0", range(4)),
+        ("leave0", "leave1", range(1, 4)),
+        ("leave1", "leave2", range(2, 4)),
+        ("leave2", "runs", range(3, 4)),
+    ),
+)
+
+
+def _ends() -> str:
+    """Write the search for the runs at which each of four rows enters the sums, and at which it leaves them."""
+    lines = []
+    for row in (3, 2, 1):
+        last = f"enter{row + 1}" if row < 3 else "runs"
+        lines += [f"while enter{row} < {last} and weight[4 * enter{row} + {row}] == 0:", f"    enter{row} += 1"]
+    for row in (0, 1, 2):
+        first = f"leave{row - 1}" if row else "enter3"
+        lines += [f"while leave{row} > {first} and weight[4 * leave{row} - {4 - row}] == 0:", f"    leave{row} -= 1"]
+    return textwrap.indent("\n".join(lines), " " * 8)
 
 
 def _block(loop: _Sums, count: int, part: str = "") -> str:
     """Write the sums of one block: ``count`` vectors of outputs in each row, or a ``part`` of them."""
     rows = range(loop.rows)
-    cells = [(f"s{row}_{k}", f"o{row} + {k} * lanes", f"w{row}", f"v{k}") for row in rows for k in range(count)]
+    cells = [(f"s{row}_{k}", f"o{row} + {k} * lanes") for row in rows for k in range(count)]
     left = ", left" if part else ""
     lines = [
         *(f"o{row} = x + ({loop.first_row} + {row}) * pitch" for row in rows),
         "first = 0",
         "add = accumulate",
         f"while first == 0 or first < {loop.taps}:",
-        *(f"    {sums} = vectors.spread(out, 0)" for sums, *_ in cells),
-        f"    for t in range(first, min(first + {_TAPS}, {loop.taps})):",
-        f"        i = {loop.start} + x",
-        *(f"        w{row} = vectors.spread(out, {loop.weight.format(row=row)})" for row in rows),
-        *(f"        v{k} = vectors.read{part}(tile, i + {k} * lanes{left})" for k in range(count)),
-        *(f"        {sums} = vectors.multiply_add({sums}, {w}, {v})" for sums, _, w, v in cells),
+        *(f"    {sums} = vectors.spread(out, 0)" for sums, _ in cells),
+        f"    last = min(first + {_TAPS}, {loop.taps})",
+        *chain.from_iterable(_run(loop, count, part, *phase) for phase in loop.phases),
         "    if add != 0:",
-        *(f"        {sums} = vectors.add(vectors.read{part}(out, {place}{left}), {sums})" for sums, place, *_ in cells),
-        *(f"    vectors.write{part}(out, {place}, {sums}{left})" for sums, place, *_ in cells),
+        *(f"        {sums} = vectors.add(vectors.read{part}(out, {place}{left}), {sums})" for sums, place in cells),
+        *(f"    vectors.write{part}(out, {place}, {sums}{left})" for sums, place in cells),
         "    add = 1",
         f"    first += {_TAPS}",
     ]
     return textwrap.indent("\n".join(lines), " " * 12)
 
 
+def _run(loop: _Sums, count: int, part: str, begin: str, end: str, rows: Iterable[int]) -> list[str]:
+    """Write the loop over the taps from ``begin`` to ``end``, which count for some ``rows``."""
+    left = ", left" if part else ""
+    return [
+        f"    for t in range(max(first, {begin}), min(last, {end})):",
+        f"        i = {loop.start} + x",
+        *(f"        w{row} = vectors.spread(out, {loop.weight.format(row=row)})" for row in rows),
+        *(f"        v{k} = vectors.read{part}(tile, i + {k} * lanes{left})" for k in range(count)),
+        *(f"        s{row}_{k} = vectors.multiply_add(s{row}_{k}, w{row}, v{k})" for row in rows for k in range(count)),
+    ]
+
+
 def _written_out(template: Template, loop: _Sums, count: int) -> str:
     """Fill in the blocks: of ``count`` vectors, and of single ones, the last perhaps in part."""
-    return template.substitute(count=count, block=_block(loop, count), part=_block(loop, 1, "_part"))
+    return template.safe_substitute(count=count, ends=_ends(), block=_block(loop, count), part=_block(loop, 1, "_part"))
 
 
 exec(_written_out(_ROW_LOOP, _ONE_ROW, _IN_ONE_ROW) + _written_out(_FOUR_ROW_LOOP, _FOUR_ROWS, _IN_FOUR_ROWS))
