@@ -21,10 +21,11 @@ from convfilter.engine.loops import vectors
 
 #: Taps that are summed before their sum is added to the total: short sums, added, err less than one long sum.
 _TAPS = 32
-#: Vectors of a block in each of its rows, for one row and for four: with fewer, sums wait for each other;
+#: Vectors of a block in each of its rows, and of what is left of a row: with fewer, sums wait for each other;
 #: with more, registers run out (there are 32 wide ones, or 16).
-_IN_ONE_ROW = 8
-_IN_FOUR_ROWS = 4 if vectors.vector_bytes() == 64 else 2
+_WIDE = vectors.vector_bytes() == 64
+_IN_ONE_ROW = 8, 4
+_IN_FOUR_ROWS = (4, 2) if _WIDE else (2, 1)
 
 _ROW_LOOP = Template('''
 def correlate(
@@ -37,13 +38,13 @@ def correlate(
     lanes = vectors.lanes(out)
     for y in range(rows):
         x = 0
-        while length - x >= $count * lanes:
+        while length - x >= $many * lanes:
 $block
-            x += $count * lanes
+            x += $many * lanes
         while x < length:
             left = length - x
 $part
-            x += lanes
+            x += $few * lanes
     return 0
 ''')
 
@@ -62,15 +63,15 @@ def correlate_four(tile, offset, runs, weight, weight_step, blocks, accumulate, 
     if weight_step == 0:
 $ends
     x = 0
-    while length - x >= $count * lanes:
+    while length - x >= $many * lanes:
         for b in range(blocks):
 $block
-        x += $count * lanes
+        x += $many * lanes
     while x < length:
         left = length - x
         for b in range(blocks):
 $part
-        x += lanes
+        x += $few * lanes
     return 0
 ''')
 
@@ -130,40 +131,47 @@ def _ends() -> str:
 def _block(loop: _Sums, count: int, part: str = "") -> str:
     """Write the sums of one block: ``count`` vectors of outputs in each row, or a ``part`` of them."""
     rows = range(loop.rows)
-    cells = [(f"s{row}_{k}", f"o{row} + {k} * lanes") for row in rows for k in range(count)]
-    left = ", left" if part else ""
+    cells = [(f"s{row}_{k}", f"o{row} + {k} * lanes", _left(k) if part else "") for row in rows for k in range(count)]
     lines = [
         *(f"o{row} = x + ({loop.first_row} + {row}) * pitch" for row in rows),
         "first = 0",
         "add = accumulate",
         f"while first == 0 or first < {loop.taps}:",
-        *(f"    {sums} = vectors.spread(out, 0)" for sums, _ in cells),
+        *(f"    {sums} = vectors.spread(out, 0)" for sums, *_ in cells),
         f"    last = min(first + {_TAPS}, {loop.taps})",
         *chain.from_iterable(_run(loop, count, part, *phase) for phase in loop.phases),
         "    if add != 0:",
-        *(f"        {sums} = vectors.add(vectors.read{part}(out, {place}{left}), {sums})" for sums, place in cells),
-        *(f"    vectors.write{part}(out, {place}, {sums}{left})" for sums, place in cells),
+        *(
+            f"        {sums} = vectors.add(vectors.read{part}(out, {place}{left}), {sums})"
+            for sums, place, left in cells
+        ),
+        *(f"    vectors.write{part}(out, {place}, {sums}{left})" for sums, place, left in cells),
         "    add = 1",
         f"    first += {_TAPS}",
     ]
     return textwrap.indent("\n".join(lines), " " * 12)
 
 
+def _left(k: int) -> str:
+    """Write how many lanes of vector ``k`` a part of a block has."""
+    return f", left - {k} * lanes"
+
+
 def _run(loop: _Sums, count: int, part: str, begin: str, end: str, rows: Iterable[int]) -> list[str]:
     """Write the loop over the taps from ``begin`` to ``end``, which count for some ``rows``."""
-    left = ", left" if part else ""
     return [
         f"    for t in range(max(first, {begin}), min(last, {end})):",
         f"        i = {loop.start} + x",
         *(f"        w{row} = vectors.spread(out, {loop.weight.format(row=row)})" for row in rows),
-        *(f"        v{k} = vectors.read{part}(tile, i + {k} * lanes{left})" for k in range(count)),
+        *(f"        v{k} = vectors.read{part}(tile, i + {k} * lanes{_left(k) if part else ''})" for k in range(count)),
         *(f"        s{row}_{k} = vectors.multiply_add(s{row}_{k}, w{row}, v{k})" for row in rows for k in range(count)),
     ]
 
 
-def _written_out(template: Template, loop: _Sums, count: int) -> str:
-    """Fill in the blocks: of ``count`` vectors, and of single ones, the last perhaps in part."""
-    return template.safe_substitute(count=count, ends=_ends(), block=_block(loop, count), part=_block(loop, 1, "_part"))
+def _written_out(template: Template, loop: _Sums, many: int, few: int) -> str:
+    """Fill in the blocks: of ``many`` vectors in each row, and for what is left of a row parts of ``few``."""
+    blocks = {"block": _block(loop, many), "part": _block(loop, few, "_part")}
+    return template.safe_substitute(many=many, few=few, ends=_ends(), **blocks)
 
 
-exec(_written_out(_ROW_LOOP, _ONE_ROW, _IN_ONE_ROW) + _written_out(_FOUR_ROW_LOOP, _FOUR_ROWS, _IN_FOUR_ROWS))
+exec(_written_out(_ROW_LOOP, _ONE_ROW, *_IN_ONE_ROW) + _written_out(_FOUR_ROW_LOOP, _FOUR_ROWS, *_IN_FOUR_ROWS))
