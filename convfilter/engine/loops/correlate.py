@@ -79,7 +79,8 @@ $part
 class _Sums(typing.NamedTuple):
     """What differs between the loops: their rows of outputs, and expressions of where tap ``t`` stands.
 
-    ``phases`` are the taps from one place to another, and the rows that they count for.
+    ``phases`` are the taps from one place to another, and the rows that they count for; what is left of a row
+    is not worth them.
     """
 
     rows: int
@@ -131,6 +132,7 @@ def _ends() -> str:
 def _block(loop: _Sums, count: int, part: str = "") -> str:
     """Write the sums of one block: ``count`` vectors of outputs in each row, or a ``part`` of them."""
     rows = range(loop.rows)
+    phases = (("0", loop.taps, rows),) if part else loop.phases
     cells = [(f"s{row}_{k}", f"o{row} + {k} * lanes", _left(k) if part else "") for row in rows for k in range(count)]
     lines = [
         *(f"o{row} = x + ({loop.first_row} + {row}) * pitch" for row in rows),
@@ -139,7 +141,7 @@ def _block(loop: _Sums, count: int, part: str = "") -> str:
         f"while first == 0 or first < {loop.taps}:",
         *(f"    {sums} = vectors.spread(out, 0)" for sums, *_ in cells),
         f"    last = min(first + {_TAPS}, {loop.taps})",
-        *chain.from_iterable(_run(loop, count, part, *phase) for phase in loop.phases),
+        *chain.from_iterable(_run(loop, count, part, *phase) for phase in phases),
         "    if add != 0:",
         *(
             f"        {sums} = vectors.add(vectors.read{part}(out, {place}{left}), {sums})"
