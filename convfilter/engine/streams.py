@@ -79,7 +79,7 @@ def _operation(work: Work, ring: Ring) -> _Operation:
     operator, plan = work.plan.stage.operator, work.plan
     if isinstance(operator, Gradient):
         return _Fused(work, operator, ring) if is_fused(plan.stage) else _Magnitude(work, operator, ring)
-    return _Products(work, plan.products, ring) if plan.products else _Direct(work, plan.kernel, ring)
+    return _Direct(work, plan.kernel, ring) if plan.algorithm == "direct" else _Products(work, plan.products, ring)
 
 
 class _Direct:

@@ -12,7 +12,7 @@ from convfilter.engine import box, finish, kept, passes, png_filters, program, r
 from convfilter.engine.native import Loop
 
 _TYPES: dict[str, tuple[type[np.generic], ...]] = {
-    "S": (np.uint8, np.uint16, np.float32, np.float64),
+    "S": (np.uint8, np.uint16, np.float32),
     "A": (np.float32, np.float64),
     "R": (np.float32, np.float64),
     "B": (np.uint8,),
@@ -44,6 +44,4 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
         return False
     if loop.function == "box_rows" and types["S"] != np.uint8:
         return types["S"] == np.uint16 and types["R"] == np.float64
-    if types.get("S") == np.float64 and types.get("A") != np.float64:  # only sums are loaded from float64
-        return False
     return not (types.get("A") == np.float64 and types.get("R") == np.float32)

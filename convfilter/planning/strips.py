@@ -65,7 +65,7 @@ def _counting_rows(plan: StagePlan) -> tuple[int, int]:
     """Return the first and last-plus-one kernel row with a weight that is not zero."""
     if plan.algorithm == "gradient":
         return 0, plan.rows.kernel
-    if plan.products:
+    if plan.algorithm != "direct":
         counting = np.flatnonzero(np.any([column != 0 for column, _ in plan.products], axis=0))
     else:
         counting = np.flatnonzero(np.any(plan.kernel.matrix, axis=1))
