@@ -277,21 +277,6 @@ def test_cores_are_shared_and_never_exceeded(
     assert share[0] * share[1] <= cores
 
 
-def test_quotas_of_control_groups_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    group = tmp_path / "outer" / "inner"
-    group.mkdir(parents=True)
-    (group / "cpu.max").write_text("max 100000\n")
-    (tmp_path / "outer" / "cpu.max").write_text("250000 100000\n")
-    monkeypatch.setattr(resources, "_CGROUPS", str(tmp_path))
-    monkeypatch.setattr(resources, "_groups", lambda: ["", "/outer", "/outer/inner"])
-    monkeypatch.setattr(resources, "cores_of_affinity", lambda: 8)
-    assert resources.cores() == 2
-    (tmp_path / "outer" / "cpu.max").write_text("50000 100000\n")
-    assert resources.cores() == 1
-    (tmp_path / "outer" / "cpu.max").unlink()
-    assert resources.cores() == 8
-
-
 def test_large_pictures_wait_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "available_memory", lambda: 300 * 2**20)
     memory = resources.Memory()

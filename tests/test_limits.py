@@ -5,6 +5,7 @@ import resource
 import pytest
 from processes import run_python
 
+from convfilter.engine import control_groups
 from convfilter.errors import ReadError, SizeError
 from convfilter.picture import limits
 
@@ -50,9 +51,5 @@ def test_limit_of_the_control_group_counts(tmp_path, monkeypatch, limit, used, f
     contents = {"memory.max": limit, "memory.current": used, "memory.stat": "anon 1\ninactive_file 50\n"}
     for name, content in contents.items():
         (tmp_path / name).write_text(content)
-    real = open
-    monkeypatch.setattr(
-        "builtins.open",
-        lambda path, *rest, **more: real(str(path).replace("/sys/fs/cgroup", str(tmp_path)), *rest, **more),
-    )
+    monkeypatch.setattr(control_groups, "_ROOT", str(tmp_path))
     assert limits._cgroup_bytes() == free

@@ -1,15 +1,12 @@
-"""What a batch may use: cores, with the limits of control groups, and memory."""
+"""How a batch shares cores and memory among its pictures."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from typing import NamedTuple
 
-from convfilter.engine.bands import available_cores as cores_of_affinity
 from convfilter.picture.limits import available_memory
 
-_CGROUPS = "/sys/fs/cgroup"
 #: Input, result, and what decoder and encoder hold beside them: eight-bit colour needs about 4 bytes in each.
 _BYTES_OF_A_PIXEL = 16
 #: Pictures that need less than this run side by side unasked.
@@ -21,46 +18,6 @@ class Share(NamedTuple):
 
     jobs: int
     threads: int
-
-
-def cores() -> int:
-    """Count the cores that this process may keep busy: its affinity, and the quota of its control groups."""
-    count = cores_of_affinity()
-    for quota in _quotas(_CGROUPS):
-        count = min(count, max(1, int(quota)))
-    return count
-
-
-def _quotas(root: str) -> Iterator[float]:
-    """Yield the limits in cores, of version 2 and version 1, of this process's group and those around it."""
-    for group in _groups():
-        try:
-            with open(f"{root}{group}/cpu.max", encoding="ascii") as file:
-                quota, period = file.read().split()
-            if quota != "max":
-                yield int(quota) / int(period)
-        except (OSError, ValueError, ZeroDivisionError):
-            pass
-    try:
-        with open(f"{root}/cpu/cpu.cfs_quota_us", encoding="ascii") as file:
-            used = int(file.read())
-        with open(f"{root}/cpu/cpu.cfs_period_us", encoding="ascii") as file:
-            period_us = int(file.read())
-        if used > 0 and period_us > 0:
-            yield used / period_us
-    except (OSError, ValueError):
-        pass
-
-
-def _groups() -> list[str]:
-    """Return the paths of this process's control group and of those that hold it, below the root."""
-    try:
-        with open("/proc/self/cgroup", encoding="utf-8") as file:
-            path = next((line.strip()[3:] for line in file if line.startswith("0::")), "/")
-    except OSError:
-        return [""]
-    parts = [part for part in path.split("/") if part]
-    return ["", *("/" + "/".join(parts[: count + 1]) for count in range(len(parts)))]
 
 
 def share(files: int, jobs: int | None, threads: int | None, available: int) -> Share:

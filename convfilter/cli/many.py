@@ -16,6 +16,7 @@ from convfilter.batch.workers import Notice, Outcome
 from convfilter.cli.jobs import pipeline_options
 from convfilter.cli.messages import FAILED, failure, one_line, say
 from convfilter.cli.progress import Progress
+from convfilter.engine.bands import available_cores
 from convfilter.errors import UsageError, WriteError
 from convfilter.filters import stack
 from convfilter.filters.spec import FilterSpec
@@ -68,7 +69,7 @@ def run_many(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
         if not params["quiet"]:
             say(f"{len(jobs)} to do, {counts.skipped} skipped, {counts.current} up to date")
         return 0
-    share = resources.share(len(jobs), params["jobs"], params["threads"], resources.cores())
+    share = resources.share(len(jobs), params["jobs"], params["threads"], available_cores())
     options = options._replace(threads=share.threads, write=_with_threads(options.write, share.threads))
     batch = _Batch(params, context.find_root().obj.debug, log, counts._replace(left=len(jobs)), share.jobs)
     return _summed_up(batch.run(jobs, options), params)

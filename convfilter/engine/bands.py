@@ -7,12 +7,15 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from convfilter.engine import control_groups
+
 Block = TypeVar("Block")
 
 
 def available_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return how many cores this process may keep busy: its affinity, and the quotas of its control groups."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return count if count == 1 else max(1, int(min(count, control_groups.cores())))
 
 
 def cut(rows: int, block_rows: int) -> list[tuple[int, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from convfilter.engine import control_groups
 from convfilter.errors import ReadError, SizeError
 
 #: Jobs that need less than this are not held against the free memory: asking costs more than it tells.
@@ -81,23 +82,24 @@ def _machine_bytes() -> int:
 
 
 def _cgroup_bytes() -> int:
-    """Limit less use of the control group; file cache that can be dropped does not count as used."""
+    """Limit less use of the control groups; file cache that can be dropped does not count as used."""
+    return min(map(_group_bytes, control_groups.folders("memory")), default=_NO_LIMIT)
+
+
+def _group_bytes(folder: str) -> int:
+    """Return what one control group has left, of version 2 or 1."""
     for limit, used, inactive in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "inactive_file"),
-        (
-            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-            "total_inactive_file",
-        ),
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
     ):
         try:
-            with open(limit, encoding="ascii") as file:
+            with open(os.path.join(folder, limit), encoding="ascii") as file:
                 text = file.read().strip()
             if text == "max":
                 return _NO_LIMIT
-            with open(used, encoding="ascii") as file:
+            with open(os.path.join(folder, used), encoding="ascii") as file:
                 free = int(text) - int(file.read())
-            with open(os.path.join(os.path.dirname(limit), "memory.stat"), encoding="ascii") as file:
+            with open(os.path.join(folder, "memory.stat"), encoding="ascii") as file:
                 for line in file:
                     if line.startswith(inactive + " "):
                         free += int(line.split()[1])

@@ -1,0 +1,64 @@
+"""What Linux' control groups allow this process, as containers and service managers set them up: versions 1 and 2."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+_ROOT = "/sys/fs/cgroup"
+_MEMBERSHIP = "/proc/self/cgroup"
+
+
+def folders(controller: str) -> Iterator[str]:
+    """Yield the folders of this process's control groups and of those around them, from the outermost in.
+
+    Parameters
+    ----------
+    controller : str
+        "cpu", "memory". Version 1 has a tree for each; that of version 2 serves all, and comes first.
+
+    Yields
+    ------
+    str
+        Not all of them need exist: in a container, the path may be that of the host.
+    """
+    try:
+        with open(_MEMBERSHIP, encoding="utf-8", errors="surrogateescape") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        lines = ["0::/"]
+    for line in sorted(lines, key=lambda line: not line.startswith("0:")):
+        number, controllers, path = [*line.split(":", 2), "", ""][:3]
+        if number == "0":
+            trees = [_ROOT, f"{_ROOT}/unified"]
+        elif controller in controllers.split(","):
+            trees = [f"{_ROOT}/{controllers}", f"{_ROOT}/{controller}"]
+        else:
+            continue
+        parts = [part for part in path.split("/") if part]
+        for tree in dict.fromkeys(trees):
+            if os.path.isdir(tree):
+                yield from (os.path.join(tree, *parts[:count]) for count in range(len(parts) + 1))
+
+
+def cores() -> float:
+    """Return the least of the quotas, in cores; infinity where there is none."""
+    return min((quota for folder in folders("cpu") if (quota := _quota(folder))), default=float("inf"))
+
+
+def _quota(folder: str) -> float | None:
+    try:
+        with open(f"{folder}/cpu.max", encoding="ascii") as file:
+            quota, period = file.read().split()
+    except (OSError, ValueError):
+        try:
+            with open(f"{folder}/cpu.cfs_quota_us", encoding="ascii") as file:
+                quota = file.read()
+            with open(f"{folder}/cpu.cfs_period_us", encoding="ascii") as file:
+                period = file.read()
+        except (OSError, ValueError):
+            return None
+    try:
+        return max(int(quota), 0) / int(period) or None  # version 1 writes -1 for none, version 2 "max"
+    except (ValueError, ZeroDivisionError):
+        return None
