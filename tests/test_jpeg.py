@@ -9,9 +9,9 @@ from PIL import Image
 from PIL.JpegImagePlugin import get_sampling
 
 from convfilter.errors import ReadError
-from convfilter.picture import jpeg
+from convfilter.picture import jpeg, jpeg_write, pillow_write
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import Picture
+from convfilter.picture.picture import Frame, JpegTables, Metadata, Picture, Text
 from convfilter.picture.read import read
 from convfilter.picture.write import WriteOptions, resolve_target, write
 
@@ -215,3 +215,60 @@ def test_of_several_pictures_the_first_is_taken():
         read(buffer, ReadOptions(frame=2))
     with pytest.raises(ReadError, match="0 to 0, got 1"):
         read(io.BytesIO(encoded(scene())), ReadOptions(frame=1))
+
+
+def written_both_ways(monkeypatch, picture, **options):
+    """Return what is written without Pillow, and through it; the first is None if Pillow is needed."""
+    done = []
+    direct = jpeg_write.write_direct
+    monkeypatch.setattr(jpeg_write, "write_direct", lambda *arguments: done.append(direct(*arguments)) or done[-1])
+    files = []
+    for large in (0, 1 << 40):
+        monkeypatch.setattr(pillow_write, "_LARGE_BYTES", large)
+        files.append(io.BytesIO())
+        pillow_write.write_pillow(files[-1], "JPEG", picture, WriteOptions(**options))
+    return files[0].getvalue() if done == [True] else None, files[1].getvalue()
+
+
+@pytest.mark.parametrize("gray", [False, True], ids=["rgb", "gray"])
+@pytest.mark.parametrize("quality", [None, 1, 24, 50, 75, 92, 100])
+@pytest.mark.parametrize("subsampling", [None, "4:4:4", "4:2:2", "4:2:0"])
+def test_the_short_way_writes_the_same_bytes(monkeypatch, gray, quality, subsampling):
+    pixels = scene(67, 83)
+    picture = Picture.from_array(np.ascontiguousarray(pixels[..., 0]) if gray else pixels)
+    short, long = written_both_ways(monkeypatch, picture, quality=quality, subsampling=subsampling)
+    assert short == (None if gray and subsampling in ("4:2:2", "4:2:0") else long)
+
+
+@pytest.mark.parametrize("gray", [False, True], ids=["rgb", "gray"])
+def test_the_short_way_keeps_tables_and_metadata(monkeypatch, gray):
+    data = encoded(scene(67, 83), quality=83, subsampling=1, gray=gray)
+    picture = read(io.BytesIO(data))
+    picture.metadata.icc = bytes(range(256)) * 600  # more than one segment holds
+    picture.metadata.exif = b"MM\0*\0\0\0\x08\0\0\0\0\0\0" + b"\xff\xdb\xff\xc0"
+    picture.metadata.resolution = (300.0, 300.0)
+    picture.metadata.xmp = b"<x:xmpmeta/>"
+    picture.metadata.text = [Text("Comment", "a remark")]
+    picture.metadata.iptc = b"\x1c\x02x\0\x04text"
+    short, long = written_both_ways(monkeypatch, picture)
+    assert short == long
+    assert Image.open(io.BytesIO(short)).info["comment"] == b"a remark"
+
+
+@pytest.mark.parametrize("case", ["tables", "progressive", "best", "one table"])
+def test_the_short_way_is_left_where_it_does_not_lead(monkeypatch, case):
+    pixels = scene(67, 83)
+    metadata, options = Metadata(), {}
+    if case == "best":
+        options["compression"] = "best"
+    elif case == "one table":
+        metadata.jpeg = JpegTables({0: [3] * 64}, 0, False)
+    else:
+        with Image.open(io.BytesIO(encoded(pixels, quality=60))) as image:
+            tables = {number: list(table) for number, table in image.quantization.items()}
+        tables[1][63] += case == "tables"
+        metadata.jpeg = JpegTables(tables, 2, case == "progressive")
+    short, long = written_both_ways(
+        monkeypatch, Picture([Frame(pixels)], "rgb", False, "JPEG", metadata, ()), **options
+    )
+    assert short is None and np.asarray(Image.open(io.BytesIO(long))).shape == pixels.shape

@@ -16,6 +16,8 @@ from convfilter.picture.picture import Frame, Metadata, Picture, Pixels
 
 DEFAULT_QUALITY = 92
 _HEADROOM_BYTES = 1 << 18
+#: Below this, loading an encoder takes longer than the detour through a picture of Pillow's.
+_LARGE_BYTES = 1 << 21
 _SUBSAMPLINGS = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
 _PILLOW_NAMES = {"WebP": "WEBP"}
 _MODES = {("gray", False): "L", ("gray", True): "LA", ("rgb", False): "RGB", ("rgb", True): "RGBA"}
@@ -49,8 +51,13 @@ def write_pillow(file: BinaryIO, name: str, picture: Picture, options: WriteOpti
     if name == "JPEG2000" and picture.pixels.dtype == np.uint16:
         _write_deep_jpeg2000(file, picture.pixels, options)
         return
-    images = [_image(frame.pixels, picture) for frame in frames]
     parameters = _PARAMETERS.get(name, _other)(metadata, picture, options, frames)
+    if name == "JPEG" and picture.pixels.nbytes >= _LARGE_BYTES and picture.model != "cmyk":
+        from convfilter.picture.jpeg_write import write_direct
+
+        if write_direct(file, picture.pixels, parameters):
+            return
+    images = [_image(frame.pixels, picture) for frame in frames]
     if len(images) > 1:
         parameters |= {"save_all": True, "append_images": images[1:]}
     if name == "JPEG" and (parameters["progressive"] or parameters["optimize"]):
