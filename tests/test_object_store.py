@@ -1,14 +1,15 @@
 import os
 import stat
+import threading
 from contextlib import contextmanager
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from processes import run_python
+from processes import run_python, start_python
 
 from convfilter.engine import object_store
-from convfilter.engine.object_store import SUFFIX, clear, fetch, keep
+from convfilter.engine.object_store import SUFFIX, clear, fetch, keep, turn
 
 NAME = "loop-0123456789" + SUFFIX
 CONTENT = b"machine code \0\n\xff and more"
@@ -231,6 +232,62 @@ def test_an_interrupted_write_leaves_no_litter(folder, monkeypatch):
         keep(folder, NAME, b"new")
     assert os.listdir(folder) == [NAME]
     assert fetch(folder, NAME) == CONTENT
+
+
+# Taking turns ----------------------------------------------------------------
+
+
+def test_turns_are_taken_one_after_the_other(tmp_path):
+    place, order = tmp_path / "cache", []
+    over = threading.Event()
+
+    def second():
+        with turn(place, NAME):
+            order.append("second")
+
+    def other():
+        with turn(place, "other" + SUFFIX):
+            over.set()
+
+    with turn(place, NAME):
+        threads = [threading.Thread(target=target) for target in (second, other)]
+        for thread in threads:
+            thread.start()
+        assert over.wait(30)  # who makes something else does not wait
+        order.append("first")
+    for thread in threads:
+        thread.join()
+    assert order == ["first", "second"]
+    assert os.listdir(place) == []
+
+
+def test_a_turn_that_does_not_end_is_not_waited_for_for_ever(folder, monkeypatch):
+    monkeypatch.setattr(object_store, "_PATIENCE_SECONDS", 0.05)
+    with turn(folder, NAME), turn(folder, NAME):
+        pass
+    assert os.listdir(folder) == [NAME]
+
+
+def test_without_a_folder_there_are_no_turns(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with turn(tmp_path / "file", NAME), turn(tmp_path / "file", NAME):
+        pass
+
+
+def test_a_turn_that_was_killed_is_over(folder):
+    program = f"""
+import os, signal
+from pathlib import Path
+from convfilter.engine.object_store import turn
+with turn(Path({str(folder)!r}), {NAME!r}):
+    print("inside", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = start_python(program)
+    assert killed.communicate(timeout=60)[0] == "inside\n"
+    with turn(folder, NAME):
+        assert f".{NAME}.lock" in os.listdir(folder)
+    assert os.listdir(folder) == [NAME]
 
 
 # Emptying --------------------------------------------------------------------

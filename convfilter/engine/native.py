@@ -180,8 +180,12 @@ def _kept_or_compiled(module: str, function: str, codes: tuple[str, ...]) -> Obj
     if kept is not None:
         return _unpack(kept)
     _announce("compiling for this machine, once (a few seconds)")
-    code = _compile(module, function, codes)
-    problem = object_store.keep(folder, name, _pack(code))
+    with object_store.turn(folder, name):  # the workers of a batch, and the jobs of make, need the same loops at once
+        kept = object_store.fetch(folder, name)
+        if kept is not None:
+            return _unpack(kept)
+        code = _compile(module, function, codes)
+        problem = object_store.keep(folder, name, _pack(code))
     if problem:
         _announce(f"the compiled code cannot be kept ({problem}); set CONVFILTER_CACHE_DIR to a folder of your own")
     return code

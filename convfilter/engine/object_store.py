@@ -5,11 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SUFFIX = ".convfilter-object"
 _MAGIC = b"convfilter object 1\n"
 _DIGEST_BYTES = 32
+#: Compiling a loop takes a few seconds; one who takes longer may have been stopped.
+_PATIENCE_SECONDS = 60.0
+_POLL_SECONDS = 0.02
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -64,6 +70,49 @@ def keep(folder: Path, name: str, content: bytes) -> str | None:
         return f"{folder}: {error.strerror or error}"
     finally:
         os.close(place)
+    return None
+
+
+@contextmanager
+def turn(folder: Path, name: str) -> Iterator[None]:
+    """Let one process at a time make what is to be kept under ``name``; without a folder, nobody waits."""
+    lock = _lock_file(folder, f".{name}.lock")
+    try:
+        yield
+    finally:
+        if lock is not None:
+            with suppress(OSError):
+                os.unlink(folder / f".{name}.lock")
+            os.close(lock)
+
+
+def _lock_file(folder: Path, name: str) -> int | None:
+    """Return the descriptor of the locked file; None where there can be none, and after a wait that was in vain."""
+    import fcntl
+
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place = _open_folder(folder)
+        try:
+            lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=place)
+        finally:
+            os.close(place)
+    except OSError:
+        return None
+    until = time.monotonic() + _PATIENCE_SECONDS
+    try:
+        while time.monotonic() < until:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return lock
+            except BlockingIOError:
+                time.sleep(_POLL_SECONDS)
+    except OSError:  # the file system knows no locks
+        pass
+    except BaseException:
+        os.close(lock)
+        raise
+    os.close(lock)
     return None
 
 
