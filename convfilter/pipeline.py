@@ -52,6 +52,8 @@ class Options(NamedTuple):
         Write a sheet of labelled maps, one for each channel.
     explain : callable, or None
         Is handed the plans, one a frame, before they run.
+    before_writing : callable, or None
+        Is handed the destination when the result is there.
     read : ReadOptions
     write : WriteOptions
     """
@@ -65,6 +67,7 @@ class Options(NamedTuple):
     linear: bool = False
     sheet: bool = False
     explain: Callable[[Sequence[Plan]], None] | None = None
+    before_writing: Callable[[str], None] | None = None
     read: ReadOptions = ReadOptions()
     write: WriteOptions = WriteOptions()
 
@@ -158,6 +161,8 @@ def filter_file(source: str, destination: str, options: Options) -> Report:
         else:
             filtered, clipped = _run(plans, lit, outline, stored, curve, options)
     with _timed(seconds, "write"):
+        if options.before_writing is not None:
+            options.before_writing(destination)
         if target is None:
             maps.write_array(destination, filtered)
         else:

@@ -153,7 +153,8 @@ def test_another_format() -> None:
         ("photos/deep/a.png photos/a.png photos", "would overwrite the input photos/a.png"),
         ("photos/a.png photos/b.png none", "none: there is no such folder; several inputs need one"),
         ("photos/a.png photos/b.png -", "-: standard output takes one picture"),
-        ("photos/a.png - out/", "-: standard input is one picture"),
+        ("photos/a.png - out/", "-: standard input is one picture without a name; filter it by itself"),
+        ("--algorithm magic photos out", "--algorithm: algorithm must be one of direct"),
         ("--ext xyz photos out", "--ext: the suffix must be one of"),
         ("--in-place --ext jpg photos/a.png", "--in-place leaves names and places alone"),
         ("-0 photos out", "-0 tells how the names of --files-from end"),
@@ -195,6 +196,18 @@ def test_a_failing_file_does_not_stop_the_others() -> None:
     assert (whole["output"], whole["error"], whole["size"]) == ("out/a.png", None, [16, 12])
     assert set(whole["seconds"]) == {"parse", "read", "plan", "run", "write"}
     assert tree("out") == ["a.png", "b.png"]
+
+
+def test_a_failing_file_leaves_no_empty_folder() -> None:
+    Path("photos/deep/a.png").write_text("no picture")
+    done = program(*BLUR, "-r", "photos", "out")
+    assert done.returncode == 1
+    assert not Path("out/deep/a.png").exists() and is_blurred("out/deep/er/c.png", 3)
+    assert program(*BLUR, "photos/deep/a.png", "missing.png", "none/").returncode == 1
+    assert not Path("none").exists()
+    Path("file").write_text("in the way")
+    done = program(*BLUR, "photos/a.png", "photos/b.png", "--into", "file/below")
+    assert "convfilter: file/below/a.png: the folder cannot be made: not a directory" in done.stderr.splitlines()
 
 
 def test_fail_fast_stops() -> None:
@@ -377,7 +390,9 @@ def test_an_option_of_any_kind_changes_the_recipe() -> None:
         )
     ]
     assert len(set(recipes)) == len(recipes)
-    same = options._replace(threads=3, write=pipeline.WriteOptions(threads=3), specs=("gaussian:sigma=2.0",))
+    same = options._replace(
+        threads=3, explain=print, write=pipeline.WriteOptions(threads=3), specs=("gaussian:sigma=2.0",)
+    )
     assert update.recipe(same) == recipes[0]
 
 

@@ -263,7 +263,7 @@ def test_verbose_says_it_all_on_one_line(capfd: pytest.CaptureFixture[str]) -> N
         ("blur --box 3 --threads 0 in.png out.png", 2, "--threads: threads must be at least 1, got 0"),
         ("blur --box 3 --quality 101 in.png out.jpg", 2, "--quality: quality must be at most 100, got 101"),
         ("blur --box 3 --background nocolour alpha.png out.jpg", 2, "nocolour"),
-        ("blur --box 3 --algorithm magic in.png out.png", 2, "algorithm must be one of"),
+        ("blur --box 3 --algorithm magic in.png out.png", 2, "--algorithm: algorithm must be one of"),
         ("blur --box 3 --truncate 3 in.png out.png", 2, "--truncate: box has no parameter 'truncate'"),
         ("blur in.png out.png", 2, "choose one of --gaussian, --box; try 'convfilter blur --help'"),
         (
@@ -369,6 +369,14 @@ def test_pictures_do_not_go_to_or_come_from_a_terminal() -> None:
     assert (there.returncode, back.returncode) == (2, 2)
     assert there.stderr.startswith(b"convfilter: a picture is not written to a terminal")
     assert back.stderr.startswith(b"convfilter: a picture is not read from a terminal")
+
+
+def test_closed_streams_are_called_closed() -> None:
+    for arguments, redirection, name in (("in.png -", ">&-", "output"), ("- out.png", "<&-", "input")):
+        command = f"'{sys.executable}' -m convfilter blur --box 3 {arguments} {redirection}"
+        done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"convfilter: standard {name} is closed; name a file, or use a pipe")
 
 
 # How it ends --------------------------------------------------------------------

@@ -56,7 +56,7 @@ def perform(job: Job, options: pipeline.Options) -> Outcome:
     Parameters
     ----------
     job : Job
-        The folder of its output is made, if there is none.
+        The folder of its output is made, if there is none, once the result is there: a picture that fails leaves none.
     options : pipeline.Options
 
     Returns
@@ -64,9 +64,7 @@ def perform(job: Job, options: pipeline.Options) -> Outcome:
     Outcome
     """
     try:
-        folder = os.path.dirname(job.destination)
-        if folder and not os.path.isdir(folder):
-            _make_folder(folder)
+        options = options._replace(before_writing=_make_folder)
         return Outcome(job, pipeline.filter_file(job.source, job.destination, options))
     except Exception as error:
         import traceback
@@ -74,9 +72,11 @@ def perform(job: Job, options: pipeline.Options) -> Outcome:
         return Outcome(job, None, error, "".join(traceback.format_exception(error)))
 
 
-def _make_folder(folder: str) -> None:
+def _make_folder(destination: str) -> None:
+    folder = os.path.dirname(destination)
     try:
-        os.makedirs(folder, exist_ok=True)
+        if folder and not os.path.isdir(folder):
+            os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise WriteError(f"the folder cannot be made: {(error.strerror or str(error)).lower()}") from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -118,17 +118,15 @@ def _named_files(names: Sequence[str], in_place: bool, context: click.Context) -
     source, destination = names[0], names[-1]
     if in_place and source == "-":
         raise click.UsageError("standard input cannot be overwritten with --in-place; give it an output", context)
-    if source == "-" and (sys.stdin is None or sys.stdin.isatty()):
-        raise click.UsageError("a picture is not read from a terminal; name a file, or use a pipe", context)
+    if source == "-":
+        _require_pipe(sys.stdin, "standard input is closed", "a picture is not read from a terminal", context)
     if destination == "-":
-        _require_pipe(context)
+        _require_pipe(sys.stdout, "standard output is closed", "a picture is not written to a terminal", context)
     if os.path.isdir(destination) and source != "-":
         destination = os.path.join(destination, os.path.basename(source))
     return source, destination
 
 
-def _require_pipe(context: click.Context) -> None:
-    if sys.stdout is None:
-        raise click.UsageError("standard output is closed; name a file, or use a pipe", context)
-    if sys.stdout.isatty():
-        raise click.UsageError("a picture is not written to a terminal; name a file, or use a pipe", context)
+def _require_pipe(stream: TextIO | None, closed: str, terminal: str, context: click.Context) -> None:
+    if stream is None or stream.isatty():
+        raise click.UsageError(f"{closed if stream is None else terminal}; name a file, or use a pipe", context)

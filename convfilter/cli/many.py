@@ -238,7 +238,7 @@ def _require_folder(names: Sequence[str], naming: Naming, *, made: bool) -> None
     """Refuse an output that is no folder; it is made where that cannot be a slip: with --into, or a slash."""
     out = naming.folder
     if "-" in names:
-        raise UsageError("-: standard input is one picture; it cannot be one of several")
+        raise UsageError("-: standard input is one picture without a name; filter it by itself, or name a file ./- so")
     if out is None or os.path.isdir(out):
         return
     if out == "-":

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convfilter.cli.root import COMMANDS
+from convfilter.errors import UsageError
 from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS
 from convfilter.filters.parameters import MOST_PIXELS, Choice, Flag, Kind, Number, Parameter
 from convfilter.filters.spec import FilterSpec, Value
@@ -81,6 +82,19 @@ class WordType(ParamType):
         return [CompletionItem(word) for word in self._words() if word.startswith(incomplete)]
 
 
+class AlgorithmType(WordType):
+    """The name of an algorithm; the list of them is only loaded when one is named."""
+
+    def __init__(self) -> None:
+        super().__init__("NAME", _algorithms)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse an unknown name, once for all files."""
+        if value not in _algorithms():
+            raise UsageError(f"--algorithm: algorithm must be one of {', '.join(_algorithms())}, got {value!r}")
+        return value
+
+
 #: A filter; only its name is offered, since shells take its colon for the end of a word.
 SPEC = WordType("SPEC", lambda: FILTERS)
 _FILE, _FOLDER = WordType("FILE", files="file"), WordType("DIR", files="dir")
@@ -90,6 +104,12 @@ def _format_names() -> list[str]:
     from convfilter.picture.formats import FORMATS
 
     return [fmt.name.lower() for fmt in FORMATS]
+
+
+def _algorithms() -> tuple[str, ...]:
+    from convfilter.planning import ALGORITHMS
+
+    return ALGORITHMS
 
 
 def _suffixes() -> list[str]:
@@ -200,7 +220,7 @@ def run_options() -> list[Option]:
         Option("--no-auto-orient", section="Files", is_flag=True, help="Leave the EXIF orientation alone."),
         Option("--in-place", section="Files", is_flag=True, help="Overwrite IN; there is no OUT."),
         _run_option("--threads", count, "At most so many.  [one a core]", None, "Run"),
-        Option("--algorithm", section="Run", metavar="NAME", help="Use this one, not the cheapest (see plan)."),
+        algorithm_option("Use this one, not the cheapest (see plan)."),
         *_many_options(),
         *_config_options(),
         Option("-v", "--verbose", section="Run", is_flag=True, help="Sizes, algorithm, time and clipping on stderr."),
@@ -266,6 +286,11 @@ def _config_options() -> list[Option]:
 
 def _run_option(flag: str, kind: Kind, text: str, metavar: str | None = None, section: str = "Files") -> Option:
     return Option(flag, section=section, type=RunType(kind), metavar=metavar or kind.metavar, help=text)
+
+
+def algorithm_option(text: str) -> Option:
+    """Make ``--algorithm``."""
+    return Option("--algorithm", section="Run", metavar="NAME", type=AlgorithmType(), help=text)
 
 
 def debug_option() -> Option:

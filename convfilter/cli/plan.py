@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convfilter.cli.apply import spec_option
-from convfilter.cli.options import Command, Option, RunType, debug_option, stage_defaults, stage_options
+from convfilter.cli.options import (
+    Command,
+    Option,
+    RunType,
+    algorithm_option,
+    debug_option,
+    stage_defaults,
+    stage_options,
+)
 from convfilter.cli.root import COMMANDS
 from convfilter.errors import UsageError
 from convfilter.filters.catalog import STAGE_PARAMETERS
@@ -82,7 +90,7 @@ command = Command(
         Option("--depth", section="Filter", type=RunType(Choice(tuple(_DTYPES))), help="Of its samples.  [8]"),
         *stage_options(STAGE_PARAMETERS),
         Option("--gray", section="Result", is_flag=True, help="Filter the luminance."),
-        Option("--algorithm", section="Run", metavar="NAME", help="Use this one, not the cheapest."),
+        algorithm_option("Use this one, not the cheapest."),
         Option("--json", "as_json", section="Result", is_flag=True, help="Write the plan as JSON."),
         Option("--diagram", section="Result", metavar="FILE.svg", help="Draw the windows of each stage, too."),
         debug_option(),
