@@ -254,6 +254,33 @@ def test_a_worker_that_dies_fails_one_file(monkeypatch: pytest.MonkeyPatch) -> N
     assert tree("out") == ["a.png", "deep/a.png", "deep/er/c.png"]
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux to tell the memory of a process")
+def test_memory_does_not_grow_with_the_number_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)).save("noise.jpg")
+    hired: list[workers._Worker] = []
+    hire = workers._hired
+
+    def noted(*arguments: Any) -> workers._Worker:
+        hired.append(hire(*arguments))
+        return hired[-1]
+
+    def kept_bytes() -> int:
+        lines = Path(f"/proc/{hired[0].pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))
+
+    monkeypatch.setattr(workers, "_hired", noted)
+    jobs = [Job("noise.jpg", f"out/{number}.{('jpg', 'png')[number % 2]}") for number in range(250)]
+    kept = []
+    events = workers.outcomes(jobs, pipeline.Options(("gaussian:4",)), 1)
+    for number, outcome in enumerate(event for event in events if isinstance(event, workers.Outcome)):
+        assert outcome.error is None
+        if number in (49, 248):  # after the last, the worker may have ended
+            kept.append(kept_bytes())
+    assert len(hired) == 1
+    # To keep one in ten of the pictures would take 4 MB.
+    assert kept[1] - kept[0] < 2 * 2**20
+
+
 class Unportable(Exception):
     def __init__(self, first: str, second: str) -> None:
         super().__init__(f"{first} and {second}")
