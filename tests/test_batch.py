@@ -20,7 +20,7 @@ from PIL import Image
 
 import convfilter
 from convfilter import pipeline
-from convfilter.batch import resources, update, workers
+from convfilter.batch import depfile, resources, update, workers
 from convfilter.batch.inputs import Job
 from convfilter.cli.root import run
 
@@ -454,6 +454,42 @@ def test_make_reads_the_depfile() -> None:
     assert make() == "do out/a.png\ndo out/b $x#y.png\n"
     Path("weights.txt").unlink()
     assert "do out/a.png" in make()
+
+
+ODD_NAMES = [
+    "p%s", "%", "a[1]", "x*y", "q?z", "e=f", "s;t", "a|b", "b&", "back\\slash", "back\\ blank", "back\\#", "back\\:c",
+    "back\\%", "end\\", "tab\tx", "~me", "d$e$(f)", "(1)", "it's", '"q"', "a  b", " lead", "é", "a;b=c\\|d\te f%",
+]  # fmt: skip
+
+
+def test_make_understands_any_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MAKEFLAGS", raising=False)
+    Path("in").mkdir()
+    Path("out").mkdir()
+    jobs = [Job(f"in/{name}.png", f"out/{name}.png") for name in ODD_NAMES]
+    for job in jobs:
+        Path(job.source).touch()
+        os.utime(job.source, (1, 1))
+        Path(job.destination).touch()
+    for decoy in ("a1", "xxy", "qqz", "p"):  # what patterns in the names would stand for
+        Path("in", f"{decoy}.png").touch()
+    depfile.write("deps.mk", jobs, [])
+    goals = " ".join(depfile._escaped(job.destination) for job in jobs)
+    Path("Makefile").write_text(f"all:\ninclude deps.mk\nall: {goals}\nout/%: ; $(info made $@)@:\n")
+
+    def made() -> list[str]:
+        done = subprocess.run(["make", "-s", "-j2"], capture_output=True, text=True, check=True, timeout=60)
+        return [line.removeprefix("made ") for line in done.stdout.splitlines() if line.startswith("made ")]
+
+    assert made() == []
+    later = time.time() + 100
+    for job in jobs:
+        os.utime(job.source, (later, later))
+        assert made() == [job.destination]
+        os.utime(job.source, (1, 1))
+    for job in jobs:
+        Path(job.source).unlink()
+    assert sorted(made()) == sorted(job.destination for job in jobs)
 
 
 # Progress ---------------------------------------------------------------------

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 
 from convfilter.batch.inputs import Job
 from convfilter.errors import UsageError
 from convfilter.filters.spec import FilterSpec, Value, parse
 from convfilter.picture import atomic
+
+#: What a backslash makes an ordinary character, as tried with GNU Make 4.3.
+_IN_TARGETS = " \t#:;[]*?%"
+_IN_PREREQUISITES = " \t#:;[]*?|"
+#: What make looks for before it looks at backslashes, or would take for an assignment.
+_VARIABLES = {"convfilter_equals": "=", "convfilter_semicolon": ";", "convfilter_tab": "$()\t$()"}
+_REFERENCES = {content.replace("$()", ""): f"$({variable})" for variable, content in _VARIABLES.items()}
 
 
 def files_of(specs: Iterable[str | FilterSpec]) -> list[str]:
@@ -57,17 +65,22 @@ def write(path: str, jobs: Sequence[Job], others: Sequence[str]) -> None:
         A name has a line end in it.
     WriteError
     """
-    rules = [f"{_escaped(job.destination)}: {' '.join(map(_escaped, (job.source, *others)))}\n" for job in jobs]
+    rules = [
+        f"{_escaped(job.destination, _IN_TARGETS)}: {' '.join(map(_escaped, (job.source, *others)))}\n" for job in jobs
+    ]
     # A prerequisite without a rule of its own stops make when the file has been removed or renamed.
-    rules += [f"\n{_escaped(name)}:\n" for name in dict.fromkeys((*(job.source for job in jobs), *others))]
+    names = dict.fromkeys((*(job.source for job in jobs), *others))
+    rules += [f"\n{_escaped(name, _IN_TARGETS)}:\n" for name in names]
+    text = "".join(rules)
+    needed = [f"{variable} := {content}\n" for variable, content in _VARIABLES.items() if f"$({variable})" in text]
     with atomic.replacing(path) as file:
-        file.write(os.fsencode("".join(rules)))
+        file.write(os.fsencode("".join(needed) + text))
 
 
-def _escaped(name: str) -> str:
-    """Write a name so that make reads it as one word."""
+def _escaped(name: str, special: str = _IN_PREREQUISITES) -> str:
+    """Write a name so that make reads it as one word, and as nothing but a name."""
     if "\n" in name:
         raise UsageError(f"{name!r}: make knows no names with line ends; rename the file, or leave out --depfile")
-    for char in " #:":
-        name = name.replace(char, "\\" + char)
-    return name.replace("$", "$$")
+    # Backslashes count only before a special character, and there they would escape each other.
+    name = re.sub(rf"(\\*)([{re.escape(special)}])", r"\1\1\\\2", name.replace("$", "$$"))
+    return "".join(_REFERENCES.get(char, char) for char in name)
