@@ -62,10 +62,20 @@ class Search(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The jobs, and the files of folders that are no pictures."""
+    """What is to be done, and what cannot be.
+
+    Attributes
+    ----------
+    jobs : list of Job
+    skipped : list of str
+        Files of folders that are no pictures.
+    closed : list of pair of str
+        Folders that cannot be read, each with the reason.
+    """
 
     jobs: list[Job]
     skipped: list[str]
+    closed: list[tuple[str, str]]
 
 
 def find(names: Iterable[str], naming: Naming, search: Search) -> Found:
@@ -91,10 +101,10 @@ def find(names: Iterable[str], naming: Naming, search: Search) -> Found:
         Two inputs would have one output, or an output is an input. Nothing
         has been written.
     """
-    found = Found([], [])
+    found = Found([], [], [])
     for name in names:
         if os.path.isdir(name):
-            for path, relative in _walk(name, search, naming.folder):
+            for path, relative in _walk(name, search, naming.folder, found.closed):
                 if _is_output(path, naming) or not _is_picture(path, search):
                     found.skipped.append(path)
                 else:
@@ -105,7 +115,7 @@ def find(names: Iterable[str], naming: Naming, search: Search) -> Found:
     return found
 
 
-def _walk(top: str, search: Search, output: str | None) -> Iterator[tuple[str, str]]:
+def _walk(top: str, search: Search, output: str | None, closed: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Yield path and path below ``top`` of each file, in order; the output folder is no input."""
     avoided = _identity(output) if output is not None else None
     waiting: list[tuple[str, str, frozenset[object]]] = [(top, "", frozenset())]
@@ -115,7 +125,7 @@ def _walk(top: str, search: Search, output: str | None) -> Iterator[tuple[str, s
         if identity in parents or (identity == avoided and below):
             continue
         folders = []
-        for entry in _entries(folder):
+        for entry in _entries(folder, closed):
             relative = os.path.join(below, entry.name)
             if entry.name.startswith(".") or _is_excluded(relative, search.exclude):
                 continue
@@ -127,12 +137,13 @@ def _walk(top: str, search: Search, output: str | None) -> Iterator[tuple[str, s
             waiting += reversed(folders)
 
 
-def _entries(folder: str) -> list[os.DirEntry[str]]:
+def _entries(folder: str, closed: list[tuple[str, str]]) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
-        raise UsageError(f"{folder}: the folder cannot be read: {(error.strerror or str(error)).lower()}") from error
+        closed.append((folder, f"the folder cannot be read: {(error.strerror or str(error)).lower()}"))
+        return []
 
 
 def _identity(path: str) -> object:
@@ -217,12 +228,14 @@ def read_list(path: str, *, separator: str = "\n") -> list[str]:
     Raises
     ------
     UsageError
-        The file cannot be read.
+        The file cannot be read, or its names end otherwise.
     """
     try:
         with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
             text = os.fsdecode(file.read())
     except OSError as error:
         raise UsageError(f"{path}: the list cannot be read: {(error.strerror or str(error)).lower()}") from error
+    if separator == "\n" and "\0" in text:
+        raise UsageError(f"{path}: the list holds zero bytes, which no name does; give --null if names end with them")
     names = text.split(separator)
     return [name for name in (name.removesuffix("\r") if separator == "\n" else name for name in names) if name]

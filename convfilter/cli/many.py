@@ -49,12 +49,15 @@ def run_many(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
     found = _found(params, context)
     if params["verbose"]:
         for name in found.skipped:
-            say(f"{name}: skipped, this is no picture by its name")
+            say(f"{name}: skipped, this is no picture file")
     if params["depfile"]:
         from convfilter.batch import depfile
 
         config = context.find_root().obj.config
-        depfile.write(params["depfile"], found.jobs, [*depfile.files_of(specs), *([config] if config else [])])
+        try:
+            depfile.write(params["depfile"], found.jobs, [*depfile.files_of(specs), *([config] if config else [])])
+        except WriteError as error:
+            raise WriteError(f"{params['depfile']}: {error}") from error
     log = None
     jobs = found.jobs
     if params["update"]:
@@ -62,16 +65,20 @@ def run_many(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
 
         log = update.UpdateLog(update.recipe(options))
         jobs = [job for job in jobs if not log.is_current(job)]
-    counts = Counts(skipped=len(found.skipped), current=len(found.jobs) - len(jobs))
+    for folder, why in found.closed:
+        say(f"{folder}: {why}")
+    counts = Counts(0, len(found.closed), len(found.skipped), current=len(found.jobs) - len(jobs), left=len(jobs))
     if params["dry_run"]:
         for job in jobs:
             click.echo(f"{one_line(job.source)} -> {one_line(job.destination)}")
         if not params["quiet"]:
             say(f"{len(jobs)} to do, {counts.skipped} skipped, {counts.current} up to date")
-        return 0
+        return FAILED if counts.failed else 0
+    if params["fail_fast"] and counts.failed:
+        return _summed_up(counts, params)
     share = resources.share(len(jobs), params["jobs"], params["threads"], available_cores())
     options = options._replace(threads=share.threads, write=_with_threads(options.write, share.threads))
-    batch = _Batch(params, context.find_root().obj.debug, log, counts._replace(left=len(jobs)), share.jobs)
+    batch = _Batch(params, context.find_root().obj.debug, log, counts, share.jobs)
     return _summed_up(batch.run(jobs, options), params)
 
 
@@ -93,7 +100,7 @@ class _Batch:
     def __init__(self, params: dict[str, Any], debug: bool, log: Any, counts: Counts, processes: int) -> None:
         self._params, self._debug, self._log, self._processes = params, debug, log, processes
         self._counts = counts
-        self._progress = Progress(counts.left, wanted=False if params["quiet"] else params["progress"])
+        self._progress = Progress(counts.left + counts.failed, wanted=False if params["quiet"] else params["progress"])
         self._said: set[str] = set()
 
     def run(self, jobs: Sequence[Job], options: pipeline.Options) -> Counts:
@@ -199,7 +206,7 @@ def _found(params: dict[str, Any], context: click.Context) -> inputs.Found:
     single = _single(names, naming, params)
     if single is not None:
         inputs.refuse_collisions([single], in_place=False)
-        return inputs.Found([single], [])
+        return inputs.Found([single], [], [])
     _require_folder(names, naming, made=bool(params["into"]))
     return inputs.find(names, naming, search)
 
