@@ -108,7 +108,7 @@ def test_names_of_outputs(capfd: pytest.CaptureFixture[str]) -> None:
         assert run([*BLUR, "-n", *arguments]) == 0
         return [line.split(" -> ")[1] for line in capfd.readouterr().out.splitlines()]
 
-    assert planned("--ext", "jpg", "photos/a.png") == ["photos/a.jpg"]
+    assert planned("--ext", "jpg", "--depfile", "deps.mk", "photos/a.png") == ["photos/a.jpg"]
     assert planned("--ext", ".jpg", "--suffix", "_x", "photos/a.png", "photos/b.png", "out/") == [
         "out/a_x.jpg",
         "out/b_x.jpg",
@@ -119,7 +119,7 @@ def test_names_of_outputs(capfd: pytest.CaptureFixture[str]) -> None:
     ]
     assert planned("-r", "--exclude", "deep/*", "photos", "out") == ["out/a.png", "out/b.png"]
     assert planned("--in-place", "photos/b.png", "photos/a.png") == ["photos/b.png", "photos/a.png"]
-    assert not Path("out").exists()
+    assert not Path("out").exists() and not Path("deps.mk").exists()
 
 
 def test_names_from_a_list() -> None:

@@ -50,14 +50,10 @@ def run_many(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
     if params["verbose"]:
         for name in found.skipped:
             say(f"{name}: skipped, this is no picture file")
-    if params["depfile"]:
-        from convfilter.batch import depfile
-
-        config = context.find_root().obj.config
-        try:
-            depfile.write(params["depfile"], found.jobs, [*depfile.files_of(specs), *([config] if config else [])])
-        except WriteError as error:
-            raise WriteError(f"{params['depfile']}: {error}") from error
+    for folder, why in found.closed:
+        say(f"{folder}: {why}")
+    if params["depfile"] and not params["dry_run"]:
+        _write_depfile(params["depfile"], found.jobs, specs, context.find_root().obj.config)
     log = None
     jobs = found.jobs
     if params["update"]:
@@ -65,21 +61,33 @@ def run_many(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
 
         log = update.UpdateLog(update.recipe(options))
         jobs = [job for job in jobs if not log.is_current(job)]
-    for folder, why in found.closed:
-        say(f"{folder}: {why}")
     counts = Counts(0, len(found.closed), len(found.skipped), current=len(found.jobs) - len(jobs), left=len(jobs))
     if params["dry_run"]:
-        for job in jobs:
-            click.echo(f"{one_line(job.source)} -> {one_line(job.destination)}")
-        if not params["quiet"]:
-            say(f"{len(jobs)} to do, {counts.skipped} skipped, {counts.current} up to date")
-        return FAILED if counts.failed else 0
+        return _announced(jobs, counts, params)
     if params["fail_fast"] and counts.failed:
         return _summed_up(counts, params)
     share = resources.share(len(jobs), params["jobs"], params["threads"], available_cores())
     options = options._replace(threads=share.threads, write=_with_threads(options.write, share.threads))
     batch = _Batch(params, context.find_root().obj.debug, log, counts, share.jobs)
     return _summed_up(batch.run(jobs, options), params)
+
+
+def _write_depfile(path: str, jobs: Sequence[Job], specs: Sequence[str | FilterSpec], config: str | None) -> None:
+    from convfilter.batch import depfile
+
+    try:
+        depfile.write(path, jobs, [*depfile.files_of(specs), *([config] if config else [])])
+    except WriteError as error:
+        raise WriteError(f"{path}: {error}") from error
+
+
+def _announced(jobs: Sequence[Job], counts: Counts, params: dict[str, Any]) -> int:
+    """Say what would be done."""
+    for job in jobs:
+        click.echo(f"{one_line(job.source)} -> {one_line(job.destination)}")
+    if not params["quiet"]:
+        say(f"{len(jobs)} to do, {counts.skipped} skipped, {counts.current} up to date")
+    return FAILED if counts.failed else 0
 
 
 def _with_threads(options: Any, threads: int) -> Any:
