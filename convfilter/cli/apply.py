@@ -38,6 +38,18 @@ def _apply(specs: tuple[str, ...], **params: Any) -> int:
     return run_files(specs, params)
 
 
+def _words(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:
+    """Offer the pipelines for what begins with @, and files for all else."""
+    from click.shell_completion import CompletionItem
+
+    if not incomplete.startswith("@"):
+        return [CompletionItem(incomplete, type="file")]
+    from convfilter.cli import config
+
+    names = (f"@{name}" for name in config.pipelines())
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
 command = Command(
     "apply",
     callback=_apply,
@@ -50,7 +62,7 @@ command = Command(
 
     @NAME before IN runs the pipeline of that name from convfilter.toml.
     """,
-    params=[spec_option(required=False), *stage_options(STAGE_PARAMETERS), *run_options(), files_argument()],
+    params=[spec_option(required=False), *stage_options(STAGE_PARAMETERS), *run_options(), files_argument(_words)],
 )
 command.draws_padding = True
 command.examples = """\

@@ -144,6 +144,15 @@ def _pipelines(name: str, table: object) -> dict[str, list[str]]:
     return table
 
 
+def pipelines() -> list[str]:
+    """List the names of the pipelines that apply in this folder; none where the file makes no sense."""
+    try:
+        found = _found(None)
+        return list(_pipelines(found[0], found[1].get(_PIPELINES, {}))) if found else []
+    except UsageError:
+        return []
+
+
 def pipeline(session: Session, reference: str) -> list[str]:
     """Return the filters of a named pipeline.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from convfilter.cli.options import debug_option
+from convfilter.cli.options import SPEC, debug_option
 from convfilter.cli.root import COMMANDS
 from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS, Filter
 from convfilter.filters.parameters import Parameter
@@ -51,7 +51,7 @@ def _parameter_line(parameter: Parameter) -> str:
 
 
 @command.command("show")
-@click.argument("spec")
+@click.argument("spec", type=SPEC)
 @click.option("--plot", metavar="FILE.png|svg", help="Draw the weights, a cross-section and the frequency response.")
 def show(spec: str, plot: str | None) -> None:
     """Print the weights of SPEC, such as gaussian:1 or 'kernel:1 2 1; 2 4 2; 1 2 1'.

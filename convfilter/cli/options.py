@@ -385,10 +385,11 @@ def filter_command(
     return command
 
 
-def files_argument() -> click.Argument:
-    """Make the argument for input and output."""
+def files_argument(words: Callable[[click.Context, click.Parameter, str], list[Any]] | None = None) -> click.Argument:
+    """Make the argument for input and output; ``words`` offers what a shell may complete, if not files."""
     # Whether a file can be read is for its reader to find out: an output need not be readable.
-    return click.Argument(["files"], nargs=-1, metavar="IN... OUT", type=click.Path(readable=False))
+    type_ = click.Path(readable=False)
+    return click.Argument(["files"], nargs=-1, metavar="IN... OUT", type=type_, shell_complete=words)
 
 
 def _one_spec(name: str, own: Sequence[FilterOption], params: dict[str, Any], filter_name: str | None) -> FilterSpec:
