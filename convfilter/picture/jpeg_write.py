@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -87,23 +86,17 @@ def _end_of_segments(data: bytes | bytearray | memoryview) -> int:
 
 def _quality(parameters: Mapping[str, Any], tables: int) -> int | None:
     """Return the quality that the tables belong to, None if they are of no quality."""
-    wanted: Sequence[Sequence[int]] | None = parameters.get("qtables")
+    wanted: Mapping[int, Sequence[int]] | None = parameters.get("qtables")
     if wanted is None:
         return int(parameters["quality"])
     if len(wanted) < tables:
         return None
-    return _qualities(tables).get(tuple(tuple(wanted[number]) for number in range(tables)))
-
-
-@cache
-def _qualities(tables: int) -> dict[tuple[tuple[int, ...], ...], int]:
-    """Map the tables of every quality, as libjpeg scales those of ITU-T T.81, annex K, to the quality."""
-    found = {}
-    for quality in range(1, 101):
-        percent = 5000 // quality if quality < 50 else 200 - 2 * quality
-        scaled = (np.array(_ANNEX_K[:tables]) * percent + 50) // 100
-        found[tuple(map(tuple, np.clip(scaled, 1, 255).tolist()))] = quality
-    return found
+    # As libjpeg scales the tables of ITU-T T.81, annex K.
+    quality = np.arange(1, 101)[:, np.newaxis, np.newaxis]
+    percent = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)
+    scaled = np.clip((np.array(_ANNEX_K[:tables]) * percent + 50) // 100, 1, 255)
+    equal = (scaled == np.array([wanted[number] for number in range(tables)])).all(axis=(1, 2))
+    return int(equal.argmax()) + 1 if equal.any() else None
 
 
 #: Luminance and chrominance, row by row.
