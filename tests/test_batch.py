@@ -341,21 +341,44 @@ def test_cores_are_shared_and_never_exceeded(
 
 def test_large_pictures_wait_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "available_memory", lambda: 300 * 2**20)
-    memory = resources.Memory()
-    assert memory.admits("large", 2**40)  # by itself: the reader will judge
+    memory = resources.Memory(pipeline.Options(("box:3",)))
+    assert memory.admits(2**40)  # by itself: the reader will judge
     memory.give("large", 200 * 2**20)
-    assert not memory.admits("other", 150 * 2**20)
-    assert memory.admits("small", 2**20)
+    assert not memory.admits(150 * 2**20)
+    assert memory.admits(2**20)
     memory.take_back("large")
-    assert memory.admits("other", 150 * 2**20)
-    assert resources.estimated_bytes("photos/a.png", 10**6) >= 16 * 12 * 3 * 2
-    assert resources.estimated_bytes("photos/notes.txt", 10**6) == 0
-    assert resources.estimated_bytes("photos/a.png", 10) == 0
+    assert memory.admits(150 * 2**20)
+
+
+def test_the_memory_of_a_picture_follows_from_its_header_and_the_stack() -> None:
+    def needed(path: str, *specs: str, **options: Any) -> int:
+        return resources.Memory(pipeline.Options(specs or ("box:3",))._replace(**options)).needed(path)
+
+    samples_ = 12 * 16 * 3
+    plain = needed("photos/a.png")
+    assert plain >= 2 * samples_
+    assert needed("photos/a.png", "box:3", "box:3") == plain + 4 * samples_
+    assert needed("photos/a.png", "box:3", "box:3", "box:3") == plain + 8 * samples_
+    assert needed("photos/a.png", "maxpool:4", "box:3") < plain
+    assert needed("photos/a.png", linear=True) > plain
+    assert needed("none.png") == 0
+    assert needed("photos/a.png", read=pipeline.ReadOptions(max_pixels=10)) == 0
+    assert needed("photos/a.png", "box:99,padding=valid") == 0
+    convfilter.write("deep.png", samples().astype(np.uint16))
+    assert resources.header_of("deep.png") == ((12, 16, 3), "u2", False, 1)
+    convfilter.write("deep.tif", samples().astype(np.uint16))
+    assert resources.header_of("deep.tif") == ((12, 16, 3), "u2", False, 1)
+    noise = np.random.default_rng(0).random((12, 16, 3), np.float32)
+    convfilter.write("real.tif", noise)  # Pillow cannot open it
+    assert needed("real.tif") > 2 * noise.nbytes
+    frames = [Image.fromarray(samples(number)) for number in range(3)]
+    frames[0].save("pages.tif", save_all=True, append_images=frames[1:])
+    assert resources.header_of("pages.tif") == ((12, 16, 3), "u1", False, 3)
 
 
 def test_jobs_run_alone_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     running: list[int] = []
-    monkeypatch.setattr(workers, "estimated_bytes", lambda *_: 2**40)
+    monkeypatch.setattr(resources.Memory, "needed", lambda *_: 2**40)
     begin = workers._Crew.begin
 
     def counted(crew: workers._Crew, job: Job) -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import os
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from convfilter.picture.limits import available_memory
 
-#: Input, result, and what decoder and encoder hold beside them: eight-bit colour needs about 4 bytes in each.
-_BYTES_OF_A_PIXEL = 16
+if TYPE_CHECKING:
+    from convfilter.pipeline import Options
+
+_FLOAT_BYTES = 4
+_BYTES_OF_A_FILE_BYTE = 4
+#: What decoders, encoders and scratch take for a pixel, as measured with JPEG, PNG, WebP and TIFF.
+_CODEC_BYTES = 8
 #: Pictures that need less than this run side by side unasked.
 _SMALL_BYTES = 64 * 2**20
 
@@ -47,39 +55,68 @@ def share(files: int, jobs: int | None, threads: int | None, available: int) -> 
     return Share(count, min(threads or most, most))
 
 
-def estimated_bytes(path: str, max_pixels: int) -> int:
-    """Estimate from a picture's header the memory that filtering it takes; 0 where the header tells nothing.
+class Header(NamedTuple):
+    """What a picture file says about itself: shape, sample type, whether the last channel is alpha, and frames."""
+
+    shape: tuple[int, int, int]
+    dtype: str
+    alpha: bool
+    frames: int
+
+
+def header_of(path: str) -> Header | None:
+    """Read a picture's header; None where it tells nothing.
 
     Parameters
     ----------
     path : str
-    max_pixels : int
-        A larger picture will be refused, and needs nothing.
     """
     import warnings
 
     if not os.path.isfile(path):  # opening a FIFO would wait for its writer, and take what it writes
-        return 0
+        return None
     from PIL import Image
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
-                pixels = image.width * image.height
-                deep = image.mode.startswith(("I", "F")) or image.format == "TIFF"
+                bands = 4 if image.mode in ("P", "PA") else len(image.getbands())
+                # Pillow has no mode for 16-bit colour.
+                deep = image.mode.startswith("I") or any(";16" in str(tile[3]) for tile in image.tile)
+                dtype = "f4" if image.mode in ("F", "I") else "u2" if deep else "u1"
+                frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+                return Header((image.height, image.width, bands), dtype, bands in (2, 4), frames)
     except Exception:  # whatever is wrong with the file, the one who filters it will say so
-        return 0
-    return 0 if pixels > max_pixels else pixels * _BYTES_OF_A_PIXEL * (2 if deep else 1)
+        return None
 
 
 class Memory:
-    """The memory that running jobs have been given."""
+    """The memory that jobs need, and what those that run have been given.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    options : Options
+        How the pictures are filtered.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
         self._given: dict[str, int] = {}
+        self._needed: dict[Header, int] = {}
 
-    def admits(self, source: str, needed: int) -> bool:
+    def needed(self, source: str) -> int:
+        """Estimate what a picture takes, in bytes; 0 where it will be refused."""
+        header = header_of(source)
+        if header is None:  # Pillow does not know it, as a TIFF of floats, which compress badly
+            return _BYTES_OF_A_FILE_BYTE * os.path.getsize(source) if os.path.isfile(source) else 0
+        if header.shape[0] * header.shape[1] > self._options.read.max_pixels:
+            return 0
+        if header not in self._needed:
+            self._needed[header] = planned_bytes(header, self._options)
+        return self._needed[header]
+
+    def admits(self, needed: int) -> bool:
         """Tell whether a picture may start beside those that run; one by itself always may."""
         if not self._given or needed < _SMALL_BYTES:
             return True
@@ -93,3 +130,36 @@ class Memory:
     def take_back(self, source: str) -> None:
         """Note that it has ended."""
         self._given.pop(source, None)
+
+
+def planned_bytes(header: Header, options: Options) -> int:
+    """Return the memory for a picture, its result, what lies between two stages, decoder and encoder.
+
+    Parameters
+    ----------
+    header : Header
+    options : Options
+
+    Returns
+    -------
+    int
+        Bytes; 0 if the stack cannot be run on such a picture.
+    """
+    from convfilter.errors import ConvfilterError
+    from convfilter.filters import stack
+    from convfilter.planning import plan_stack
+
+    try:
+        stages = stack.stages(options.specs, **options.defaults)
+        plan = plan_stack(stages, header.shape, header.dtype, alpha=header.alpha, gray=options.gray)
+    except ConvfilterError:
+        return 0
+    sample_bytes = np.dtype(header.dtype).itemsize
+    results = [stage.rows.output * stage.cols.output * stage.output_channels for stage in plan.stages]
+    between = [_FLOAT_BYTES * samples for samples in results[:-1]]
+    pixels, samples = math.prod(header.shape[:2]), math.prod(header.shape)
+    # Two of them are there at a time: the input of a stage, and what it makes of it.
+    needed = max(map(sum, zip([0, *between], [*between, 0], strict=True)))
+    needed += 2 * _FLOAT_BYTES * samples if options.linear else 0
+    needed += (samples + results[-1]) * sample_bytes * header.frames
+    return needed + max(samples, results[-1]) * sample_bytes + _CODEC_BYTES * pixels

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from convfilter import pipeline
 from convfilter.batch.inputs import Job
-from convfilter.batch.resources import Memory, estimated_bytes
+from convfilter.batch.resources import Memory
 from convfilter.errors import PictureError, WriteError
 
 _LENGTH_BYTES = 8
@@ -118,16 +118,15 @@ def outcomes(
 
 def _shared_out(jobs: Sequence[Job], crew: _Crew, processes: int, tick_seconds: float | None) -> Iterator[Event]:
     """Keep as many workers busy as processes and memory allow."""
-    memory = Memory()
-    limit = crew.options.read.max_pixels
+    memory = Memory(crew.options)
     waiting = list(reversed(jobs))
-    needed = estimated_bytes(waiting[-1].source, limit)
+    needed = memory.needed(waiting[-1].source)
     while waiting or crew.busy:
-        while waiting and len(crew.busy) < processes and memory.admits(waiting[-1].source, needed):
+        while waiting and len(crew.busy) < processes and memory.admits(needed):
             job = waiting.pop()
             memory.give(job.source, needed)
             crew.begin(job)
-            needed = estimated_bytes(waiting[-1].source, limit) if waiting else 0
+            needed = memory.needed(waiting[-1].source) if waiting else 0
         happened = False
         for event in crew.wait(tick_seconds):
             happened = True
