@@ -113,10 +113,36 @@ def test_floats_of_other_sizes(dtype):
     assert bool(picture.notes) == (dtype == np.float64)
 
 
-@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.uint32])
-def test_samples_that_would_lose_are_refused(dtype):
-    with pytest.raises(ReadError, match="unsigned up to 16 bits or floats"):
-        read(tiff(noise((5, 6), dtype)))
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32])
+def test_signed_integers_keep_their_values(dtype):
+    pixels = noise((5, 6), np.int16).astype(dtype)
+    picture = read(tiff(pixels))
+    np.testing.assert_array_equal(picture.pixels, pixels.astype(np.float32))
+    assert picture.pixels.dtype == np.float32 and "signed" in picture.notes[0]
+
+
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+def test_integers_of_32_bits_are_scaled(photometric):
+    pixels = noise((5, 6), np.uint32)
+    pixels[0, :2] = 0, 2**32 - 1
+    picture = read(tiff(pixels, photometric=photometric))
+    wanted = pixels / (2.0**32 - 1)
+    np.testing.assert_allclose(picture.pixels, wanted if photometric == "minisblack" else 1 - wanted, atol=2e-7)
+    assert picture.pixels.dtype == np.float32 and "4294967295 as 1" in picture.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("data", "options"),
+    [
+        (np.zeros((5, 6), np.complex64), {}),
+        (np.zeros((5, 6), np.int16), {"photometric": "miniswhite"}),
+        (np.zeros((5, 6, 4), np.int16), {"extrasamples": ["unassalpha"]}),
+        (np.zeros((5, 6, 3), np.uint8), {"photometric": "cielab"}),
+    ],
+)
+def test_samples_that_cannot_be_filtered_are_refused(data, options):
+    with pytest.raises(ReadError, match="convert"):
+        read(tiff(data, **options))
 
 
 def test_palettes():

@@ -42,8 +42,9 @@ def read_tiff(file: BinaryIO, options: ReadOptions) -> Picture:
     Returns
     -------
     Picture
-        uint8 for 1 to 8 bits, uint16 for 9 to 16 (both full range), float32
-        for floats of any size.
+        uint8 for 1 to 8 bits, uint16 for 9 to 16 (both full range). float32
+        for floats of any size; for unsigned integers of more bits, whose
+        largest becomes 1; and for signed integers, whose values stay.
 
     Raises
     ------
@@ -92,7 +93,7 @@ def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Pic
         raise ReadError(f"the {len(frames)} pages differ in colour, transparency or depth; choose one with --frame N")
     model, alpha, _ = kinds[0]
     metadata = metadata_of(whole[0], file)
-    metadata.associated_alpha = alpha and _ASSOCIATED in map(int, whole[0].extrasamples)
+    metadata.associated_alpha = alpha and _ASSOCIATED in _extra_kinds(whole[0])
     return Picture(frames, model, alpha, "TIFF", metadata, tuple(dict.fromkeys(notes)))
 
 
@@ -107,18 +108,25 @@ def _judge(page: Any, options: ReadOptions) -> None:
         raise ReadError(f"a TIFF of the kind {name} cannot be filtered; convert it to RGB or grey first")
     if photometric == _YCBCR and int(page.compression) not in (_OLD_JPEG, _JPEG):
         raise ReadError("a TIFF of YCbCr samples without JPEG compression cannot be read; convert it to RGB first")
-    bits = page.bitspersample
-    if page.dtype is None or page.dtype.kind not in "buf" or (page.dtype.kind == "u" and bits > 16):
-        kind = {1: "unsigned", 2: "signed", 3: "float"}.get(int(page.sampleformat), "unknown")
+    if page.dtype is None or page.dtype.kind not in "bufi":
+        kind = {4: "undefined", 5: "complex integers", 6: "complex"}.get(int(page.sampleformat), "unknown")
         raise ReadError(
-            f"TIFF samples must be unsigned up to 16 bits or floats, got {kind} with {bits} bits; convert it to float32"
+            f"TIFF samples must be integers or floats, got {kind} with {page.bitspersample} bits; "
+            "convert them to float32"
         )
+    is_signed = page.dtype.kind == "i"
+    if is_signed and (photometric not in (_BLACK_IS_ZERO, _RGB) or {_ASSOCIATED, _UNASSOCIATED} & _extra_kinds(page)):
+        raise ReadError("signed TIFF samples must be grey or RGB, without transparency; convert them to float32")
     model = _MODELS[photometric]
     colours = 1 if photometric == _PALETTE else CHANNELS[model]
     if page.samplesperpixel < colours:
         raise ReadError(f"the TIFF is damaged: {page.samplesperpixel} samples of {colours} for each pixel")
     if page.samplesperpixel > colours + 1 and photometric == _BLACK_IS_ZERO:
         raise ReadError(f"a TIFF of {page.samplesperpixel} grey channels cannot be filtered; split it first")
+
+
+def _extra_kinds(page: Any) -> set[int]:
+    return set(map(int, page.extrasamples))
 
 
 def _require_data(page: Any, size: int, options: ReadOptions, notes: list[str]) -> None:
@@ -146,7 +154,7 @@ def _decoded(page: Any, options: ReadOptions, notes: list[str]) -> tuple[Pixels,
     elif photometric == _WHITE_IS_ZERO:
         white = colour.white_of(pixels.dtype)
         pixels[:, :, 0] = pixels.dtype.type(white) - pixels[:, :, 0]
-    if alpha and _ASSOCIATED in map(int, page.extrasamples):
+    if alpha and _ASSOCIATED in _extra_kinds(page):
         pixels = colour.unassociated(pixels)
     pixels = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
     return np.ascontiguousarray(pixels), model, alpha
@@ -210,7 +218,7 @@ def _channels(page: Any, data: Pixels, colours: int, notes: list[str]) -> tuple[
 
 
 def _full_range(samples: Pixels, bits: int, notes: list[str]) -> Pixels:
-    """Make bits, few-bit integers and floats of any size into uint8, uint16 or float32."""
+    """Make bits, integers and floats of any size into uint8, uint16 or float32."""
     if samples.dtype.kind == "f":
         if samples.dtype.itemsize > 4:
             notes.append("the TIFF has 64-bit floats; they are read as 32-bit floats")
@@ -218,6 +226,13 @@ def _full_range(samples: Pixels, bits: int, notes: list[str]) -> Pixels:
             return samples.astype(np.float32)
     if samples.dtype.kind == "b":
         return samples.astype(np.uint8) * np.uint8(255)
+    if samples.dtype.kind == "i":
+        # Measurements, such as heights or densities, rather than light: there is no white to scale them to.
+        notes.append(f"the TIFF has signed {bits}-bit integers; they are read as floats of the same values")
+        return samples.astype(np.float32)
+    if bits > 16:
+        notes.append(f"the TIFF has {bits}-bit integers; they are read as floats, {2**bits - 1} as 1")
+        return np.divide(samples, 2.0**bits - 1, dtype=np.float32, casting="same_kind")
     samples = colour.widened(samples, 2**bits - 1)
     return samples if samples.flags.writeable else samples.copy()
 
