@@ -13,7 +13,7 @@ from convfilter.errors import UsageError
 from convfilter.picture.atomic import replacing
 from convfilter.picture.picture import Outline, Picture
 from convfilter.picture.sheet import Form, Grid, array_bytes, as_pages, as_sheets
-from convfilter.picture.write import Target
+from convfilter.picture.write import Target, WriteOptions
 from convfilter.planning import Plan, full_scale
 
 _COLOURS = (1, 3)
@@ -22,6 +22,14 @@ _COLOURS = (1, 3)
 def is_array(destination: str) -> bool:
     """Whether the result is to be an array of raw values: an .npy file."""
     return os.path.splitext(destination)[1].lower() == ".npy"
+
+
+def require_no_file_options(options: WriteOptions) -> None:
+    """Refuse options of picture files that would say nothing to an array."""
+    for name in ("quality", "subsampling", "compression", "background"):
+        given = getattr(options, name) != getattr(WriteOptions, name)
+        if given and name not in options.where_taken:
+            raise UsageError(f"--{name} is for picture files, and the output is an .npy array; leave it out")
 
 
 def form_of(plan: Plan, target: Target | None, *, wants_sheet: bool) -> Form:

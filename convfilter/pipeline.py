@@ -14,11 +14,11 @@ import numpy as np
 
 from convfilter import light, maps
 from convfilter.engine.run import run
-from convfilter.errors import PictureError, SizeError, UsageError
+from convfilter.errors import PictureError, UsageError
 from convfilter.filters import stack
 from convfilter.filters.spec import FilterSpec
 from convfilter.filters.stage import Stage
-from convfilter.picture.limits import require_memory
+from convfilter.picture.limits import require_memory, require_size
 from convfilter.picture.picture import CHANNELS, Model, Outline, Picture
 from convfilter.picture.read import ReadOptions, read
 from convfilter.picture.sheet import Form
@@ -143,6 +143,8 @@ def filter_file(source: str, destination: str, options: Options) -> Report:
     with _timed(seconds, "parse"):
         stages: Sequence[Stage] = stack.stages(options.specs, **options.defaults)
         is_array = options.write.format is None and maps.is_array(destination)
+        if is_array:
+            maps.require_no_file_options(options.write)
         target = None if is_array else _target(source, destination, options)
     with _timed(seconds, "read"):
         picture = read(source, options.read)
@@ -234,12 +236,7 @@ def _plans(stages: Sequence[Stage], picture: Picture, dtype: np.dtype[np.generic
 def _outline(picture: Picture, plans: Sequence[Plan], form: Form, options: Options) -> Outline:
     """Tell what the result will be, and refuse one that is too large: padding can make it so."""
     height, width = (max(plan.output_shape[axis] for plan in plans) for axis in (0, 1))
-    limit = options.read.max_pixels
-    if width * height > limit:
-        raise SizeError(
-            f"the result is too large: {width}x{height} is {width * height / 1e6:.1f} million pixels, "
-            f"the limit is {limit / 1e6:g} million; raise it with --max-pixels"
-        )
+    require_size(width, height, options.read.max_pixels, "result")
     require_memory(sum(int(np.prod(plan.output_shape)) for plan in plans) * picture.pixels.itemsize)
     _require_room_for_maps(plans, form)
     model = _model(plans[0], picture)

@@ -55,12 +55,34 @@ def test_animations_survive(tmp_path, suffix, alpha, loop):
     assert picture.alpha == alpha
 
 
-def test_webp_keeps_frames_and_time(tmp_path):
-    expected = animation(loop=3)
+@pytest.mark.parametrize("alpha", [False, True])
+def test_webp_keeps_frames_and_time(tmp_path, alpha):
+    expected = animation(alpha, loop=3)
+    expected.metadata.exif = b"II*\0\x08\0\0\0\0\0\0\0\0\0"
+    expected.metadata.xmp = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
+    expected.metadata.lossless = True
     write(resolve_target(tmp_path / "a.webp"), expected)
     picture = read(tmp_path / "a.webp")
-    assert picture.metadata.loop == 3
-    assert sum(frame.delay[0] / frame.delay[1] for frame in picture.frames) == pytest.approx(1.38)
+    assert_same(picture, expected)
+    assert (picture.metadata.loop, picture.alpha, picture.metadata.lossless) == (3, alpha, True)
+    assert picture.metadata.xmp == expected.metadata.xmp
+    expected.metadata.lossless = False
+    write(resolve_target(tmp_path / "b.webp"), expected)
+    delays = [frame.delay[0] / frame.delay[1] for frame in read(tmp_path / "b.webp").frames]
+    assert delays == [0.1, 0.25, 0.03, 1]
+
+
+def test_truncated_webp_animation_keeps_whole_frames(tmp_path):
+    expected = animation()
+    expected.metadata.lossless = True
+    write(resolve_target(tmp_path / "a.webp"), expected)
+    data = (tmp_path / "a.webp").read_bytes()[:-20]
+    with pytest.raises(ReadError):
+        read(io.BytesIO(data))
+    picture = read(io.BytesIO(data), ReadOptions(lenient=True))
+    assert picture.notes
+    expected.frames.pop()
+    assert_same(picture, expected)
 
 
 def test_frames_become_pages(tmp_path):

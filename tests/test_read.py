@@ -153,6 +153,21 @@ def test_truncated_pictures_are_refused(fmt):
             read(io.BytesIO(data[: int(len(data) * share)]))
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "BMP", "TGA", "GIF", "PPM", "PNG", "TIFF", "WEBP", "WEBP with EXIF"])
+def test_what_is_left_is_decoded_on_demand(kind):
+    fmt, _, exif = kind.partition(" with ")
+    rows = np.repeat(np.repeat(noise((6, 2, 3), seed=4), 16, axis=0), 40, axis=1)
+    data = saved(Image.fromarray(rows), fmt, **({"exif": b"II*\0\x08\0\0\0\0\0\0\0\0\0"} if exif else {})).getvalue()
+    whole = read(io.BytesIO(data), ReadOptions(lenient=True))
+    assert whole.notes == ()
+    # Of a TIFF, whose tags lie at the end, all but the tags is cut.
+    picture = read(io.BytesIO(data[: len(data) * 9 // 10] if fmt != "TIFF" else data), ReadOptions(lenient=True))
+    assert picture.pixels.shape == rows.shape
+    top = slice(80, 90) if fmt in ("BMP", "TGA") else slice(0, 10)
+    np.testing.assert_array_equal(picture.pixels[top], whole.pixels[top])
+    assert bool(picture.notes) == (fmt != "TIFF")
+
+
 @pytest.mark.parametrize("fmt", ["PNG", "JPEG", "TIFF", "BMP", "PPM", "GIF"])
 def test_size_is_judged_from_the_header(fmt):
     file = saved(Image.fromarray(noise((20, 30, 3))), fmt)

@@ -96,8 +96,18 @@ def pipeline_options(specs: Sequence[str | FilterSpec], params: dict[str, Any]) 
             strip=params["strip"],
             background=params["background"],
             threads=params["threads"],
+            where_taken=_where_taken(params),
         ),
     )
+
+
+def _where_taken(params: dict[str, Any]) -> tuple[str, ...]:
+    """Name the options that need not fit the format: those of a configuration, and all where formats may differ."""
+    names = ("quality", "subsampling", "compression", "background")
+    if _are_many(params) and not (params["ext"] or params["format"]):
+        return names
+    typed, source = click.core.ParameterSource.COMMANDLINE, click.get_current_context().get_parameter_source
+    return tuple(name for name in names if params[name] is not None and source(name) != typed)
 
 
 def _explain(plans: Sequence[Plan]) -> None:

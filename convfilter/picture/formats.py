@@ -31,6 +31,8 @@ class Format(NamedTuple):
         What more than one picture means: "animation", "pages", or "" where there is only one.
     max_side : int
         Largest width and height, in pixels.
+    takes : tuple of str
+        The fields of ``WriteOptions`` that only some formats know.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Format(NamedTuple):
     alpha: bool = False
     frames: Literal["", "animation", "pages"] = ""
     max_side: int = 2**31 - 1
+    takes: tuple[str, ...] = ()
 
     def dtype_for(self, dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
         """Choose the sample type that keeps most of ``dtype``: itself, or the deepest below, or the least above."""
@@ -49,14 +52,16 @@ class Format(NamedTuple):
         return np.dtype(_DEPTHS[max(below) if below else min(held)])
 
 
+_EFFORT = ("compression",)
+_LOSSY = ("quality", "subsampling", "compression")
 FORMATS: tuple[Format, ...] = (
-    Format("PNG", (".png", ".apng"), ("uint8", "uint16"), alpha=True, frames="animation"),
-    Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), models=("gray", "rgb", "cmyk"), max_side=65500),
-    Format("TIFF", (".tif", ".tiff"), _DEPTHS, ("gray", "rgb", "cmyk"), alpha=True, frames="pages"),
-    Format("WebP", (".webp",), alpha=True, frames="animation", max_side=16383),
+    Format("PNG", (".png", ".apng"), ("uint8", "uint16"), alpha=True, frames="animation", takes=_EFFORT),
+    Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), models=("gray", "rgb", "cmyk"), max_side=65500, takes=_LOSSY),
+    Format("TIFF", (".tif", ".tiff"), _DEPTHS, ("gray", "rgb", "cmyk"), alpha=True, frames="pages", takes=_EFFORT),
+    Format("WebP", (".webp",), alpha=True, frames="animation", max_side=16383, takes=("quality", *_EFFORT)),
     Format("GIF", (".gif",), alpha=True, frames="animation", max_side=65535),
-    Format("AVIF", (".avif",), alpha=True, frames="animation", max_side=65536),
-    Format("JPEG2000", (".jp2", ".j2k", ".j2c", ".jpx", ".jpf"), ("uint8", "uint16"), alpha=True),
+    Format("AVIF", (".avif",), alpha=True, frames="animation", max_side=65536, takes=_LOSSY),
+    Format("JPEG2000", (".jp2", ".j2k", ".j2c", ".jpx", ".jpf"), _DEPTHS[:2], alpha=True, takes=("quality",)),
     Format("BMP", (".bmp", ".dib"), alpha=True),
     Format("PNM", (".pnm", ".ppm"), ("uint8", "uint16")),
     Format("PGM", (".pgm",), ("uint8", "uint16"), models=("gray",)),

@@ -21,42 +21,32 @@ _MODELS: dict[str, Model] = {"L": "gray", "RGB": "rgb", "CMYK": "cmyk"}
 
 
 def read_jpeg(file: BinaryIO, options: ReadOptions) -> Picture:
-    """Read a JPEG; of several pictures in one file (MPO, gain maps) the first, unless ``options.frame`` says.
+    """Read a JPEG; a ``Reader``. Of several pictures in one file (MPO, gain maps) the first, unless asked for another.
 
-    Parameters
-    ----------
-    file : BinaryIO
-        Seekable, at its beginning.
-    options : ReadOptions
-
-    Returns
-    -------
-    Picture
-        8-bit grey, RGB or CMYK; CMYK counts ink, whatever Adobe's marker says.
-
-    Raises
-    ------
-    ReadError
-        The file is truncated or damaged.
-    SizeError
-        It is larger than allowed, or than the memory.
+    Samples are 8-bit grey, RGB or CMYK; CMYK counts ink, whatever Adobe's marker says.
     """
+    from convfilter.picture.pillow_read import rescued
+
+    data = file.read()
+    return rescued(lambda left: _read(data, options, left), options.lenient)
+
+
+def _read(data: bytes, options: ReadOptions, lenient: bool) -> Picture:
+    """Read a whole picture, or what is left of one."""
     from PIL.JpegImagePlugin import JpegImageFile
 
     from convfilter.picture.pillow_read import guarded
 
-    data = file.read()
     layout = jpeg.layout_of(data)
     if layout is None:
         raise ReadError("the JPEG is damaged: it holds no picture")
     limits.require_size(layout.width, layout.height, options.max_pixels)
     limits.require_memory(2 * layout.width * layout.height * layout.components + len(data))
     notes = []
-    if problem := jpeg.damage(layout, len(data)):
-        if not options.lenient:
-            raise ReadError(f"{problem}; --lenient decodes what is left")
-        notes.append(problem)
-    with guarded(options.lenient):
+    problem = jpeg.damage(layout, len(data))
+    if problem and not lenient:
+        raise ReadError(f"{problem}; --lenient decodes what is left")
+    with guarded(lenient):
         image: Any = JpegImageFile(io.BytesIO(data))
         if count := _pictures(image):
             if options.frame is not None:
@@ -67,13 +57,13 @@ def read_jpeg(file: BinaryIO, options: ReadOptions) -> Picture:
             chosen([image], options.frame)
         if image.mode not in _MODELS:
             raise ReadError(f"a JPEG of the kind {image.mode} cannot be filtered")
-        pixels = _pixels(image, data, layout, options)
+        pixels = _pixels(image, data, layout, options, lenient)
     return Picture([Frame(pixels)], _MODELS[image.mode], False, "JPEG", metadata_of(image), tuple(notes))
 
 
-def _pixels(image: Any, data: bytes, layout: jpeg.Layout, options: ReadOptions) -> Pixels:
+def _pixels(image: Any, data: bytes, layout: jpeg.Layout, options: ReadOptions, lenient: bool) -> Pixels:
     """Decode; only Pillow tells where data is missing, and only it undoes Adobe's inversion of CMYK."""
-    whole = layout.data_end is not None and not options.lenient and options.frame is None
+    whole = layout.data_end is not None and not lenient and options.frame is None
     if whole and image.mode in ("L", "RGB"):
         pixels = jpeg.decode(data)
         if (pixels[-_BLOCK:, -_BLOCK:] == _MISSING).all():

@@ -13,7 +13,7 @@ _SMALL_JOB_BYTES = 256 * 2**20
 _NO_LIMIT = 2**60
 
 
-def require_size(width: int, height: int, max_pixels: int) -> None:
+def require_size(width: int, height: int, max_pixels: int, what: str = "picture") -> None:
     """Refuse a picture without pixels or with too many.
 
     Parameters
@@ -22,6 +22,8 @@ def require_size(width: int, height: int, max_pixels: int) -> None:
         In pixels, as the header says.
     max_pixels : int
         Largest number of pixels allowed.
+    what : str, default "picture"
+        What has this size, for the message.
 
     Raises
     ------
@@ -34,9 +36,14 @@ def require_size(width: int, height: int, max_pixels: int) -> None:
         raise ReadError(f"a picture has at least one pixel, this one is {width}x{height}")
     if width * height > max_pixels:
         raise SizeError(
-            f"the picture is too large: {width}x{height} is {width * height / 1e6:.1f} million pixels, "
-            f"the limit is {max_pixels / 1e6:g} million; raise it with --max-pixels"
+            f"the {what} is too large: {width}x{height} is {_counted(width * height)} pixels, "
+            f"the limit is {_counted(max_pixels)}; raise it with --max-pixels"
         )
+
+
+def _counted(pixels: int) -> str:
+    """Write a number of pixels in millions, if there are any; never so rounded that it seems to be within a limit."""
+    return f"{pixels / 1e6:.10g} million" if pixels >= 1_000_000 else str(pixels)
 
 
 def require_memory(needed: int) -> None:

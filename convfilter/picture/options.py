@@ -63,6 +63,9 @@ class WriteOptions:
         Colour behind a transparent picture; it then has no alpha any more.
     threads : int, or None
         None: one for each core.
+    where_taken : tuple of str
+        Those of quality, subsampling and compression that a format need not
+        know, as for files of several formats; else they are an error there.
     """
 
     format: str | None = None
@@ -72,6 +75,7 @@ class WriteOptions:
     strip: Strip | None = None
     background: str | None = None
     threads: int | None = None
+    where_taken: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.quality is not None and not 1 <= self.quality <= 100:

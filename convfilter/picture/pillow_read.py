@@ -6,12 +6,13 @@ import importlib
 import struct
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from convfilter.errors import ConvfilterError, ReadError
 from convfilter.picture import deep, formats, gif, limits
@@ -52,6 +53,7 @@ _CONVERSIONS = {
     **{"I;16B": "I;16", "I;16L": "I;16", "I;16N": "I;16"},
 }
 _FRAME_HEADER_BYTES = 16
+_ADVICE = "; --lenient decodes what is left"
 _lenient_lock = threading.Lock()
 
 
@@ -63,34 +65,51 @@ class _Decoded(NamedTuple):
 
 
 def read_pillow(file: BinaryIO, options: ReadOptions) -> Picture:
-    """Read a picture of any format that Pillow decodes.
+    """Read a picture of any format that Pillow decodes; a ``Reader``."""
+    return rescued(lambda left: _read(file, options, left), options.lenient)
+
+
+def rescued(decode: Callable[[bool], Picture], lenient: bool) -> Picture:
+    """Decode a picture, and if it is damaged what is left of it, with a note of what is wrong.
 
     Parameters
     ----------
-    file : BinaryIO
-        Seekable, at its beginning.
-    options : ReadOptions
+    decode : callable
+        Called with False; then, if that raised a ReadError, with True.
+    lenient : bool
+        False: the ReadError is raised.
 
     Returns
     -------
     Picture
-
-    Raises
-    ------
-    ReadError
-        Pillow does not know the format, or the file is damaged.
-    SizeError
-        It is larger than allowed, or than the memory.
     """
-    with guarded(options.lenient):
-        image = _opened(file)
+    try:
+        return decode(False)
+    except ReadError as error:
+        if not lenient:
+            raise
+        note = str(error).removesuffix(_ADVICE)
+    picture = decode(True)
+    return replace(picture, notes=tuple(dict.fromkeys((note, *picture.notes))))
+
+
+def _read(file: BinaryIO, options: ReadOptions, lenient: bool) -> Picture:
+    """Read a whole picture, or what is left of one."""
+    file.seek(0)
+    with guarded(lenient):
+        image = _opened(file, lenient)
         name = _NAMES.get(image.format, image.format)
         limits.require_size(image.width, image.height, options.max_pixels)
         if name in ("JPEG2000", "AVIF") and not getattr(image, "is_animated", False):
             bits = deep.bits_of(file, name)
             if bits > 8:
+                if options.frame is not None:
+                    chosen([image], options.frame)
                 return _deep(image, file, name, bits)
-        return _picture(image, file, name, options)
+        if name == "JPEG2000":
+            # Its decoder gives all or nothing, and Pillow takes nothing for a black picture.
+            ImageFile.LOAD_TRUNCATED_IMAGES = False
+        return _picture(image, file, name, options, lenient)
 
 
 def _deep(image: Any, file: BinaryIO, name: str, bits: int) -> Picture:
@@ -102,12 +121,9 @@ def _deep(image: Any, file: BinaryIO, name: str, bits: int) -> Picture:
     return Picture([Frame(pixels)], model, channels in (2, 4), name, metadata_of(image))
 
 
-def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions) -> Picture:
-    notes = []
-    if name == "GIF" and (problem := gif.damage(file)):
-        if not options.lenient or "more than" in problem:
-            raise ReadError(f"{problem}; --lenient decodes what is left")
-        notes.append(problem)
+def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions, lenient: bool) -> Picture:
+    if name == "GIF" and (problem := gif.damage(file)) and (not lenient or "more than" in problem):
+        raise ReadError(f"{problem}{_ADVICE}")
     count = int(getattr(image, "n_frames", 1)) if name in _ANIMATED else 1
     if count > gif.MAX_FRAMES:
         raise ReadError(f"a {name} of more than {gif.MAX_FRAMES} frames cannot be read")
@@ -125,7 +141,7 @@ def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions) -> Pic
     model: Model = "rgb" if any(each.model == "rgb" for each in decoded) else decoded[0].model
     alpha = any(each.alpha for each in decoded)
     frames = [Frame(_expanded(each, model, alpha), each.delay) for each in decoded]
-    return Picture(frames, model, alpha, name, metadata, tuple(notes))
+    return Picture(frames, model, alpha, name, metadata)
 
 
 def _is_lossless_webp(file: BinaryIO) -> bool:
@@ -194,11 +210,17 @@ def _expanded(frame: _Decoded, model: Model, alpha: bool) -> Pixels:
     return np.ascontiguousarray(np.concatenate([colours, opacity], axis=2) if alpha else colours)
 
 
-def _opened(file: BinaryIO) -> Any:
+def _opened(file: BinaryIO, lenient: bool) -> Any:
     """Parse the header; no pixel is decoded."""
     head = file.read(32)
     file.seek(0)
     name = formats.sniff(head)
+    if name == "WebP" and lenient:
+        import io
+
+        from convfilter.picture import webp
+
+        file = io.BytesIO(webp.completed(file.read()))
     if name in _PLUGINS:
         module, cls = _PLUGINS[name]
         return getattr(importlib.import_module(f"PIL.{module}"), cls)(file)
@@ -241,14 +263,12 @@ def guarded(lenient: bool) -> Iterator[None]:
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, TypeError, struct.error and more
         text = str(error).strip().splitlines()
         if not lenient and text and text[0].startswith("image file is truncated"):
-            raise ReadError("the picture is truncated; --lenient decodes what is left") from error
+            raise ReadError(f"the picture is truncated{_ADVICE}") from error
         what = text[0] if text else type(error).__name__
         raise ReadError(f"the picture is damaged or of an unsupported kind: {what}") from error
 
 
 def _leniently() -> Iterator[None]:
-    from PIL import ImageFile
-
     ImageFile.LOAD_TRUNCATED_IMAGES = True
     try:
         yield

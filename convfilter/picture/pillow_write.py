@@ -51,6 +51,9 @@ def write_pillow(file: BinaryIO, name: str, picture: Picture, options: WriteOpti
     if name == "JPEG2000" and picture.pixels.dtype == np.uint16:
         _write_deep_jpeg2000(file, picture.pixels, options)
         return
+    if name == "WebP" and len(frames) > 1:
+        _write_animated_webp(file, frames, picture, options)
+        return
     parameters = _PARAMETERS.get(name, _other)(metadata, picture, options, frames)
     if name == "JPEG" and picture.pixels.nbytes >= _LARGE_BYTES and picture.model != "cmyk":
         from convfilter.picture.jpeg_write import write_direct
@@ -108,11 +111,27 @@ def _animation(metadata: Metadata, frames: list[Frame]) -> dict[str, Any]:
 
 
 def _webp(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
-    parameters = pillow_parameters(metadata) | _animation(metadata, frames)
-    parameters |= {"method": _WEBP_METHODS[options.compression], "exact": True}
+    return pillow_parameters(metadata) | _webp_effort(metadata, options)
+
+
+def _webp_effort(metadata: Metadata, options: WriteOptions) -> dict[str, Any]:
+    parameters = {"method": _WEBP_METHODS[options.compression], "exact": True}
     if metadata.lossless and options.quality is None:
         return parameters | {"lossless": True}
     return parameters | {"quality": DEFAULT_QUALITY if options.quality is None else options.quality}
+
+
+def _write_animated_webp(file: BinaryIO, frames: list[Frame], picture: Picture, options: WriteOptions) -> None:
+    import io
+
+    from convfilter.picture import webp
+
+    def encode(pixels: Pixels) -> bytes:
+        buffer = io.BytesIO()
+        _image(pixels, picture).save(buffer, "WEBP", **_webp_effort(picture.metadata, options))
+        return buffer.getvalue()
+
+    webp.write_animation(file, frames, picture.metadata, picture.alpha, encode)
 
 
 def _avif(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:

@@ -15,26 +15,10 @@ from convfilter.picture.png_data import decode_samples
 
 
 def read_png(file: BinaryIO, options: ReadOptions) -> Picture:
-    """Read a PNG or an APNG.
+    """Read a PNG or an APNG; a ``Reader``.
 
-    Parameters
-    ----------
-    file : BinaryIO
-        Seekable, at its beginning.
-    options : ReadOptions
-
-    Returns
-    -------
-    Picture
-        uint8 samples for depths up to 8 bits (full range), uint16 for 16;
-        palette and colour key become RGB(A) and grey with alpha.
-
-    Raises
-    ------
-    ReadError
-        The file is truncated or damaged, or a checksum is wrong.
-    SizeError
-        It is larger than allowed, or than the memory.
+    Samples are uint8 for depths up to 8 bits (full range), uint16 for 16;
+    palette and colour key become RGB(A) and grey with alpha.
     """
     content = ChunkReader(file, options).content()
     images = content.images if content.plays is not None else content.images[:1]

@@ -54,26 +54,10 @@ class _Header:
 
 
 def read_pnm(file: BinaryIO, options: ReadOptions) -> Picture:
-    """Read a PBM, PGM, PPM, PAM or PFM.
+    """Read a PBM, PGM, PPM, PAM or PFM; a ``Reader``.
 
-    Parameters
-    ----------
-    file : BinaryIO
-        Seekable, at its beginning.
-    options : ReadOptions
-
-    Returns
-    -------
-    Picture
-        uint8 up to a largest value of 255, uint16 above, scaled to the full
-        range; float32 for PFM.
-
-    Raises
-    ------
-    ReadError
-        The header makes no sense or the data ends early.
-    SizeError
-        It is larger than allowed, or than the memory.
+    Samples are uint8 up to a largest value of 255, uint16 above, both scaled
+    to the full range; float32 for PFM.
     """
     if options.frame is not None:
         chosen([0], options.frame)

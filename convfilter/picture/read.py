@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from convfilter.errors import ReadError
 from convfilter.picture import formats, source
@@ -13,6 +13,32 @@ from convfilter.picture.picture import Picture
 __all__ = ["ReadOptions", "read"]
 
 _DEFAULTS = ReadOptions()
+
+
+class Reader(Protocol):
+    """What the module of each format offers, as ``read_png`` or ``read_pillow``."""
+
+    def __call__(self, file: BinaryIO, options: ReadOptions) -> Picture:
+        """Read a picture of one format.
+
+        Parameters
+        ----------
+        file : BinaryIO
+            Seekable, at its beginning.
+        options : ReadOptions
+
+        Returns
+        -------
+        Picture
+            At the depth of the file; not yet turned upright.
+
+        Raises
+        ------
+        ReadError
+            The file is truncated or damaged, or of a kind that cannot be filtered.
+        SizeError
+            It is larger than allowed, or than the memory; known before a pixel is decoded.
+        """
 
 
 def read(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEFAULTS) -> Picture:
@@ -51,6 +77,7 @@ def read(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEFAU
 
 def _decoded(file: BinaryIO, options: ReadOptions) -> Picture:
     """Let the reader of the format have the file."""
+    decode: Reader
     head = file.read(32)
     file.seek(0)
     if not head:

@@ -31,27 +31,11 @@ _REDUCED, _TRANSPARENCY_MASK = 1, 4
 
 
 def read_tiff(file: BinaryIO, options: ReadOptions) -> Picture:
-    """Read a TIFF or BigTIFF; its pages become frames.
+    """Read a TIFF or BigTIFF; a ``Reader``. Its pages become frames.
 
-    Parameters
-    ----------
-    file : BinaryIO
-        Seekable, at its beginning.
-    options : ReadOptions
-
-    Returns
-    -------
-    Picture
-        uint8 for 1 to 8 bits, uint16 for 9 to 16 (both full range). float32
-        for floats of any size; for unsigned integers of more bits, whose
-        largest becomes 1; and for signed integers, whose values stay.
-
-    Raises
-    ------
-    ReadError
-        The file is damaged or holds samples that cannot be filtered.
-    SizeError
-        A page is larger than allowed, or than the memory.
+    Samples are uint8 for 1 to 8 bits, uint16 for 9 to 16 (both full range).
+    They are float32 for floats of any size; for unsigned integers of more
+    bits, whose largest becomes 1; and for signed integers, whose values stay.
     """
     # tifffile logs what it finds odd; what matters is raised here.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)

@@ -142,11 +142,12 @@ def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -
     WriteError
         Transparency, frames, colour model or size do not fit; says what to do.
     UsageError
-        The background is no colour.
+        The background is no colour, or the format does not take an option.
     """
     target = target.settled(outline.format)
     fmt = target.format
     assert fmt is not None
+    _require_taken(fmt, options)
     if options.background is not None:
         from convfilter.picture import colour
 
@@ -174,6 +175,15 @@ def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -
             "use another format: png, tiff"
         )
     return target
+
+
+def _require_taken(fmt: Format, options: WriteOptions) -> None:
+    """Refuse options that would say nothing to this format."""
+    given = {"quality": options.quality, "subsampling": options.subsampling, "compression": options.compression}
+    for name, value in given.items():
+        if value != getattr(_DEFAULTS, name) and name not in (*fmt.takes, *options.where_taken):
+            takers = " ".join(each.name.lower() for each in formats.FORMATS if name in each.takes)
+            raise UsageError(f"--{name} is for {takers}, got {fmt.name}; leave it out, or use one of these formats")
 
 
 def write(

@@ -1,0 +1,121 @@
+"""The chunks of a WebP: animations put together frame by frame, and truncated files completed.
+
+Pillow's own writer of animations joins frames that are alike; here each frame that went in comes out. RFC 9649.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+import numpy as np
+
+from convfilter.picture.picture import Frame, Metadata, Pixels, changed_area
+
+_RIFF_HEAD_BYTES, _CHUNK_HEAD_BYTES = 12, 8
+_ICC, _ALPHA, _EXIF, _XMP, _ANIMATION = 0x20, 0x10, 0x08, 0x04, 0x02
+_REPLACE = 0x02
+_LONGEST_MS = 2**24 - 1
+_MOST_PLAYS = 65535
+#: A file of which less than this is left is not filled up: its size may be damaged too.
+_MOST_GROWTH = 16
+_SPARE_BYTES = 1 << 16
+_FRAME_CHUNKS = (b"ALPH", b"VP8 ", b"VP8L")
+
+
+def write_animation(
+    file: BinaryIO, frames: list[Frame], metadata: Metadata, alpha: bool, encode: Callable[[Pixels], bytes]
+) -> None:
+    """Write an animation; of each frame what differs from the one before.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Written from its position; need not be seekable.
+    frames : list of Frame
+        Pixels of uint8, all of one size.
+    metadata : Metadata
+    alpha : bool
+        The last channel is opacity.
+    encode : callable
+        Makes a WebP of one picture.
+    """
+    height, width = frames[0].pixels.shape[:2]
+    flags = _ANIMATION | _ALPHA * alpha
+    flags |= _ICC * bool(metadata.icc) | _EXIF * bool(metadata.exif) | _XMP * bool(metadata.xmp)
+    parts = [_chunk(b"VP8X", struct.pack("<I", flags) + _three(width - 1) + _three(height - 1))]
+    if metadata.icc:
+        parts.append(_chunk(b"ICCP", metadata.icc))
+    parts.append(_chunk(b"ANIM", struct.pack("<IH", 0, min(metadata.loop or 0, _MOST_PLAYS))))
+    before: Pixels | None = None
+    for frame in frames:
+        area = (0, 0, height, width) if before is None else changed_area(before, frame.pixels)
+        parts.append(_frame(frame, area, encode))
+        before = frame.pixels
+    parts += [_chunk(kind, data) for kind, data in ((b"EXIF", metadata.exif), (b"XMP ", metadata.xmp)) if data]
+    file.write(b"RIFF" + struct.pack("<I", 4 + sum(map(len, parts))) + b"WEBP")
+    for part in parts:
+        file.write(part)
+
+
+def _frame(frame: Frame, area: tuple[int, int, int, int], encode: Callable[[Pixels], bytes]) -> bytes:
+    """Encode one area as the ANMF chunk that replaces what was there; its corner has even coordinates."""
+    top, left, bottom, right = area[0] & ~1, area[1] & ~1, area[2], area[3]
+    numerator, denominator = frame.delay or (1, 10)
+    duration = min(round(1000 * numerator / denominator), _LONGEST_MS)
+    picture = encode(np.ascontiguousarray(frame.pixels[top:bottom, left:right]))
+    head = b"".join(map(_three, (left // 2, top // 2, right - left - 1, bottom - top - 1, duration)))
+    data = b"".join(_chunk(kind, content) for kind, content in _chunks(picture) if kind in _FRAME_CHUNKS)
+    return _chunk(b"ANMF", head + bytes([_REPLACE]) + data)
+
+
+def _three(value: int) -> bytes:
+    return value.to_bytes(3, "little")
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return kind + struct.pack("<I", len(data)) + data + b"\0" * (len(data) & 1)
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """List the chunks of a file; the last one may be shorter than it says, and is filled up with zeros.
+
+    More zeros than are missing: decoders refuse pixels that seem to need more bytes, and pass over those left.
+    """
+    at = _RIFF_HEAD_BYTES
+    while at + _CHUNK_HEAD_BYTES <= len(data):
+        kind, size = struct.unpack_from("<4sI", data, at)
+        at += _CHUNK_HEAD_BYTES
+        content = data[at : at + size]
+        missing = min(size - len(content), _MOST_GROWTH * len(data))
+        yield kind, content + bytes(missing + _SPARE_BYTES if missing and kind in _FRAME_CHUNKS else missing)
+        at += size + (size & 1)
+
+
+def completed(data: bytes) -> bytes:
+    """Make a whole file of a truncated one, so that decoders take it: what is missing of the pixels is zero.
+
+    Parameters
+    ----------
+    data : bytes
+        The beginning of a WebP.
+
+    Returns
+    -------
+    bytes
+        The same, if it was whole. Of an animation the frame that was cut is
+        left out, unless it is the first.
+    """
+    if len(data) >= _CHUNK_HEAD_BYTES + int.from_bytes(data[4:8], "little"):
+        return data
+    found = list(_chunks(data))
+    if len(found) > 1 and found[-1][0] == b"ANMF" and found[-2][0] == b"ANMF":
+        del found[-1]
+    parts = []
+    present = {kind for kind, _ in found}
+    absent = _EXIF * (b"EXIF" not in present) | _XMP * (b"XMP " not in present)
+    for kind, content in found:
+        named = bytes([content[0] & ~absent]) + content[1:] if kind == b"VP8X" and content else content
+        parts.append(_chunk(kind, named))
+    return b"RIFF" + struct.pack("<I", 4 + sum(map(len, parts))) + b"WEBP" + b"".join(parts)
