@@ -14,6 +14,8 @@ from convfilter.cli.options import stage_defaults
 from convfilter.cli.root import fail
 from convfilter.errors import UsageError, WriteError
 from convfilter.filters.spec import FilterSpec
+from convfilter.picture import early
+from convfilter.picture.options import DEFAULT_MAX_PIXELS
 
 if TYPE_CHECKING:
     from convfilter import pipeline
@@ -46,6 +48,8 @@ def _are_many(params: dict[str, Any]) -> bool:
 def _run_one(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
     context = click.get_current_context()
     source, destination = _named_files(params["files"], params["in_place"], context)
+    if source != "-" and not params["lenient"] and params["threads"] != 1:
+        early.begin(source, int(params["max_pixels"] or DEFAULT_MAX_PIXELS))
     options = pipeline_options(specs, params)
     from convfilter import pipeline
 
@@ -69,7 +73,7 @@ def pipeline_options(specs: Sequence[str | FilterSpec], params: dict[str, Any]) 
     defaults = stage_defaults(params)
     from convfilter import pipeline
     from convfilter.engine import native
-    from convfilter.picture.options import DEFAULT_MAX_PIXELS, ReadOptions, WriteOptions
+    from convfilter.picture.options import ReadOptions, WriteOptions
 
     native.on_notice(say)
     return pipeline.Options(

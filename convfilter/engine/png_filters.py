@@ -55,6 +55,11 @@ def undo_filters(data: Bytes, distance: int, out: Bytes) -> int:
     return UNDO.variant(B=np.uint8)(data, rows, length, distance, out)
 
 
+def load() -> None:
+    """Have ``undo_filters`` ready, so that its first call takes no longer than others."""
+    UNDO.variant(B=np.uint8)
+
+
 def _require(rows: int, length: int, distance: int, fitting: bool) -> None:
     """Machine code does not look where it writes."""
     if rows < 0 or not 1 <= distance <= length or not fitting:

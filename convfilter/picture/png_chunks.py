@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from convfilter.errors import ReadError
 from convfilter.picture import limits, png
+from convfilter.picture.early import EarlyFile
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Metadata, Text
 
@@ -63,6 +64,7 @@ class ChunkReader:
 
     def __init__(self, file: BinaryIO, options: ReadOptions) -> None:
         self._file = file
+        self._view = file.view if isinstance(file, EarlyFile) else file.read
         self._options = options
         self._notes: list[str] = []
         self._most_data = 0
@@ -90,8 +92,8 @@ class ChunkReader:
             raise ReadError("the PNG is damaged: palette colours without a palette (no PLTE chunk)")
         return content
 
-    def _chunks(self) -> Iterator[tuple[bytes, bytes]]:
-        """Yield (kind, data) with checked CRC; large chunks are refused before they are read."""
+    def _chunks(self) -> Iterator[tuple[bytes, Any]]:
+        """Yield (kind, bytes) with checked CRC, pixels perhaps as a memoryview; large chunks are refused unread."""
         from isal import isal_zlib
 
         ancillary = 0
@@ -106,7 +108,7 @@ class ChunkReader:
                 return
             ancillary += length if kind not in _PIXELS else 0
             self._require_allowance(kind, length, ancillary)
-            data = self._file.read(length)
+            data = self._view(length) if kind in _PIXELS else self._file.read(length)
             crc = self._file.read(4)
             if len(crc) < 4:
                 self._damaged(f"the PNG is truncated in its {kind.decode()} chunk")

@@ -20,7 +20,9 @@ _BLOCK_BYTES = 1 << 18
 _OVERLAP_BYTES = 1 << 21
 
 
-def decode_samples(header: png.Header, parts: list[bytes], *, lenient: bool) -> tuple[Pixels, str]:
+def decode_samples(
+    header: png.Header, parts: list[bytes], *, lenient: bool, inflated: list[bytes] | None = None
+) -> tuple[Pixels, str]:
     """Decode the data of one image.
 
     Parameters
@@ -30,6 +32,8 @@ def decode_samples(header: png.Header, parts: list[bytes], *, lenient: bool) -> 
         The pieces of its zlib stream; emptied on the way.
     lenient : bool
         Take what can be decoded of a damaged stream; the rest is zero.
+    inflated : list of bytes, optional
+        What the whole stream contains, in pieces, if it is known already.
 
     Returns
     -------
@@ -43,7 +47,8 @@ def decode_samples(header: png.Header, parts: list[bytes], *, lenient: bool) -> 
     ReadError
         The stream is damaged, or shorter or longer than the size in the header.
     """
-    stream = _Stream(parts, lenient)
+    stream: _Stream | _Inflated = _Inflated(inflated) if inflated is not None else _Stream(parts, lenient)
+    parts.clear()
     images = [_decoded_pass(header, stream, width, height) for *_, width, height in header.passes()]
     stream.finish()
     if not header.interlaced:
@@ -55,7 +60,7 @@ def decode_samples(header: png.Header, parts: list[bytes], *, lenient: bool) -> 
     return samples, stream.note
 
 
-def _decoded_pass(header: png.Header, stream: _Stream, width: int, height: int) -> Pixels:
+def _decoded_pass(header: png.Header, stream: _Stream | _Inflated, width: int, height: int) -> Pixels:
     """Decode one image of the stream: the whole picture, or a pass of an interlaced one."""
     from convfilter.engine.png_filters import undo_filters
 
@@ -66,8 +71,8 @@ def _decoded_pass(header: png.Header, stream: _Stream, width: int, height: int) 
     rows[0] = 0
     step = max(1, _BLOCK_BYTES // (1 + length))
     sizes = [(1 + length) * (min(start + step, height) - start) for start in range(0, height, step)]
-    blocks: Iterator[bytes] = stream.blocks(sizes)
-    if height * length > _OVERLAP_BYTES:
+    blocks: Iterator[bytes | memoryview] = stream.blocks(sizes)
+    if height * length > _OVERLAP_BYTES and isinstance(stream, _Stream):
         blocks = ahead(blocks)
     done = 0
     for block in blocks:
@@ -98,6 +103,36 @@ def _samples(header: png.Header, rows: Bytes, width: int) -> Pixels:
     return np.ascontiguousarray(unpacked.reshape(height, -1)[:, :width])
 
 
+class _Inflated:
+    """A stream that has been inflated as a whole, and was in order."""
+
+    note = ""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = [memoryview(piece) for piece in reversed(pieces)]
+
+    def damage(self, what: str) -> None:
+        """Refuse the picture: only without --lenient is anything inflated in advance."""
+        raise ReadError(f"{what}; --lenient decodes what is left")
+
+    def blocks(self, sizes: list[int]) -> Iterator[memoryview]:
+        """Yield blocks of these sizes, which are copied only where a piece ends."""
+        for size in sizes:
+            block = self._take(size)
+            while len(block) < size:
+                block = memoryview(b"".join([block, self._take(size - len(block))]))
+            yield block
+
+    def finish(self) -> None:
+        """Nothing is left: that has been seen to."""
+
+    def _take(self, size: int) -> memoryview:
+        piece = self._pieces.pop()
+        if len(piece) > size:
+            self._pieces.append(piece[size:])
+        return piece[:size]
+
+
 class _Stream:
     """A zlib stream in pieces, inflated block by block."""
 
@@ -107,7 +142,6 @@ class _Stream:
         self.note = ""
         self._lenient = lenient
         self._input = b"".join(parts)
-        parts.clear()
         self._inflater = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_ZLIB)
 
     def damage(self, what: str) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from convfilter.errors import ReadError
 from convfilter.picture import limits, png
+from convfilter.picture.early import EarlyFile
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Model, Picture, Pixels, chosen
 from convfilter.picture.png_chunks import ChunkReader, Content, Image
@@ -21,6 +22,7 @@ def read_png(file: BinaryIO, options: ReadOptions) -> Picture:
     palette and colour key become RGB(A) and grey with alpha.
     """
     content = ChunkReader(file, options).content()
+    early = file if isinstance(file, EarlyFile) else None
     images = content.images if content.plays is not None else content.images[:1]
     if not images or images[0].size == 0:
         raise ReadError("the PNG holds no pixels (no IDAT chunk)")
@@ -30,7 +32,7 @@ def read_png(file: BinaryIO, options: ReadOptions) -> Picture:
     channels = (3 if model == "rgb" else 1) + alpha
     limits.require_memory(2 * header.width * header.height * channels * (2 if header.depth == 16 else 1) * len(images))
     if len(images) == 1:
-        frames = [Frame(_decoded(content, images[0], options))]
+        frames = [Frame(_decoded(content, images[0], options, early))]
     else:
         from convfilter.picture import apng
 
@@ -42,12 +44,14 @@ def read_png(file: BinaryIO, options: ReadOptions) -> Picture:
     return Picture(frames, model, alpha, "PNG", content.metadata, tuple(dict.fromkeys(content.notes)))
 
 
-def _decoded(content: Content, image: Image, options: ReadOptions) -> Pixels:
+def _decoded(content: Content, image: Image, options: ReadOptions, early: EarlyFile | None = None) -> Pixels:
     """Inflate and expand one image to 8- or 16-bit channels."""
     header = content.header
     if image.control is not None:
         header = png.Header(image.control.width, image.control.height, header.depth, header.colour, header.interlaced)
-    samples, note = decode_samples(header, image.parts, lenient=options.lenient)
+    samples, note = early.samples(image.size) if early else None, ""
+    if samples is None:
+        samples, note = decode_samples(header, image.parts, lenient=options.lenient)
     image.parts.clear()
     if note:
         content.notes.append(note)

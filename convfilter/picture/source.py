@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from convfilter.errors import ReadError
-from convfilter.picture import formats, limits
+from convfilter.picture import early, formats, limits
 
 _HEAD_BYTES = 64
 _BLOCK_BYTES = 1 << 20
@@ -60,6 +60,9 @@ def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
         if isinstance(source, str) and source == "-":
             yield _held(sys.stdin.buffer)
         elif isinstance(source, (str, os.PathLike)):
+            if (begun := early.taken(os.fspath(source))) is not None:
+                yield begun
+                return
             with open(source, "rb") as file:
                 regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
                 yield file if regular else _held(file)
