@@ -28,6 +28,9 @@ from convfilter.planning import Plan, full_scale, plan_stack
 if TYPE_CHECKING:
     from convfilter.picture.curves import Curve
 
+#: What the engine's threads take for tiles and kept rows, at most.
+_SCRATCH_BYTES = 90 * 2**20
+
 
 class Options(NamedTuple):
     """How pictures are to be filtered.
@@ -153,7 +156,7 @@ def filter_file(source: str, destination: str, options: Options) -> Report:
     with _timed(seconds, "plan"):
         plans = _plans(stages, lit, _run_dtype(lit, stored, options), options)
         form = maps.form_of(plans[0], target, wants_sheet=options.sheet)
-        outline = _outline(picture, plans, form, options)
+        outline = _outline(picture, plans, form, _run_dtype(lit, stored, options), options)
         target = target and check(target, outline, options.write)
         if options.explain is not None:
             options.explain(plans)
@@ -233,22 +236,28 @@ def _plans(stages: Sequence[Stage], picture: Picture, dtype: np.dtype[np.generic
     return [plans[frame.pixels.shape] for frame in picture.frames]
 
 
-def _outline(picture: Picture, plans: Sequence[Plan], form: Form, options: Options) -> Outline:
+def _outline(
+    picture: Picture, plans: Sequence[Plan], form: Form, dtype: np.dtype[np.generic], options: Options
+) -> Outline:
     """Tell what the result will be, and refuse one that is too large: padding can make it so."""
     height, width = (max(plan.output_shape[axis] for plan in plans) for axis in (0, 1))
     require_size(width, height, options.read.max_pixels, "result")
-    require_memory(sum(int(np.prod(plan.output_shape)) for plan in plans) * picture.pixels.itemsize)
-    _require_room_for_maps(plans, form)
+    _require_room(plans, 4 if form != "picture" else dtype.itemsize)
     model = _model(plans[0], picture)
     outline = replace(picture.outline, width=width, height=height, model=model)
     return outline if form in ("picture", "array") else maps.outline_of(form, outline, plans)
 
 
-def _require_room_for_maps(plans: Sequence[Plan], form: Form) -> None:
-    """Refuse a stack whose layers have more channels than fit: what lies between two stages, and maps, are float32."""
+def _require_room(plans: Sequence[Plan], result_bytes: int) -> None:
+    """Refuse what does not fit beside the input: all results, and of one frame what stages hand on, in float32."""
+    results = between = 0
     for plan in plans:
-        for stage in plan.stages if form != "picture" else plan.stages[:-1]:
-            require_memory(stage.rows.output * stage.cols.output * stage.output_channels * 4)
+        sizes = [stage.rows.output * stage.cols.output * stage.output_channels for stage in plan.stages]
+        results += sizes[-1] * result_bytes
+        # A stage's result is there beside what it is made from; the last one's is counted already.
+        handed_on = [*sizes[:-1], 0]
+        between = max(between, *(4 * (a + b) for a, b in zip([0, *handed_on], handed_on, strict=False)))
+    require_memory(results + between + _SCRATCH_BYTES)
 
 
 def _model(plan: Plan, picture: Picture) -> Model:

@@ -1,13 +1,19 @@
 """Sizes and memory, judged before the work."""
 
+import io
 import resource
 
+import numpy as np
 import pytest
+import tifffile
+from PIL import Image
 from processes import run_python
 
+from convfilter import pipeline
 from convfilter.engine import control_groups
 from convfilter.errors import ReadError, SizeError
 from convfilter.picture import limits
+from convfilter.picture.read import read
 
 
 def test_sizes():
@@ -53,3 +59,34 @@ def test_limit_of_the_control_group_counts(tmp_path, monkeypatch, limit, used, f
         (tmp_path / name).write_text(content)
     monkeypatch.setattr(control_groups, "_ROOT", str(tmp_path))
     assert limits._cgroup_bytes() == free
+
+
+@pytest.mark.parametrize(
+    ("specs", "most"),
+    [
+        # 2000x1000 RGB: a result of 6 MB; between stages 24 MB for each that is there at a time.
+        (["box:3"], 6_000_000),
+        (["box:3", "box:3"], 30_000_000),
+        (["box:3", "box:3", "box:3"], 54_000_000),
+        (["box:3,stride=2", "box:3"], 1_500_000 + 6_000_000),
+    ],
+)
+def test_results_and_what_stages_hand_on_are_counted(tmp_path, monkeypatch, specs, most):
+    needed = []
+    monkeypatch.setattr(pipeline, "require_memory", needed.append)
+    Image.new("RGB", (2000, 1000)).save(tmp_path / "in.ppm")
+    options = pipeline.Options(specs=specs)
+    pipeline.filter_file(str(tmp_path / "in.ppm"), str(tmp_path / "out.ppm"), options)
+    assert needed == [most + pipeline._SCRATCH_BYTES]
+
+
+def test_pages_count_as_what_they_become(monkeypatch):
+    needed = []
+    monkeypatch.setattr(limits, "require_memory", needed.append)
+    for dtype, becomes in ((np.uint8, 1), (np.uint16, 2), (np.float32, 4), (np.int8, 4), (np.uint32, 4)):
+        file = io.BytesIO()
+        tifffile.imwrite(file, np.zeros((20, 30), dtype))
+        file.seek(0)
+        read(file)
+        copied = 20 * 30 * np.dtype(dtype).itemsize * (dtype in (np.int8, np.uint32))
+        assert needed.pop() == 2 * becomes * 20 * 30 + copied

@@ -63,7 +63,7 @@ def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Pic
     needed = 0
     for page in whole:
         _judge(page, options)
-        needed += 2 * int(page.nbytes)
+        needed += _needed_bytes(page)
     limits.require_memory(needed)
     size = size_of(file)
     notes: list[str] = []
@@ -79,6 +79,16 @@ def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Pic
     metadata = metadata_of(whole[0], file)
     metadata.associated_alpha = alpha and _ASSOCIATED in _extra_kinds(whole[0])
     return Picture(frames, model, alpha, "TIFF", metadata, tuple(dict.fromkeys(notes)))
+
+
+def _needed_bytes(page: Any) -> int:
+    """Estimate: the samples as they are in the file, and as they become, for input and output."""
+    depth = 1 if page.bitspersample <= 8 else 2 if page.bitspersample <= 16 else 4
+    becomes = depth if page.dtype.kind in "bu" else 4
+    channels = 3 if int(page.photometric) == _PALETTE else page.samplesperpixel
+    is_kept = page.dtype.name in ("uint8", "uint16", "float32") and channels == page.samplesperpixel
+    pixels = int(page.imagewidth) * int(page.imagelength)
+    return (0 if is_kept else int(page.nbytes)) + 2 * becomes * channels * pixels
 
 
 def _judge(page: Any, options: ReadOptions) -> None:
