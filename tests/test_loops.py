@@ -268,19 +268,20 @@ def png_image(rng, distance):
 
 
 def apply_filters(rng, B):
-    for distance, group in [(1, 0), (3, 0), (1, 1), (2, 1), (4, 3), (3, 100)]:
+    for distance, group, most in [(1, 0, 2), (3, 0, 0), (3, 0, 4), (1, 1, 3), (2, 1, 4), (4, 3, 3), (3, 100, 4)]:
         image = png_image(rng, distance)
         rows, length = image.shape[0] - 1, image.shape[1]
-        filtered = np.array([image[1:] - predicted(kind, image, distance) for kind in range(4)]).astype(np.uint8)
+        filtered = np.array([image[1:] - predicted(kind, image, distance) for kind in range(5)]).astype(np.uint8)
         sizes = np.minimum(filtered, 256 - filtered.astype(int))[..., distance:].sum(axis=2)
         expected = np.empty((rows, length + 1), np.uint8)
         for first in range(0, rows, group or rows):
             middle = min(first + group // 2, rows - 1)
-            kind = min((2, 3, 1, 0), key=lambda each: sizes[each, middle]) if group else 2
+            kinds = (2, 3, 1, 0, 4) if most == 4 else (2, 3, 1, 0)
+            kind = min(kinds, key=lambda each: sizes[each, middle]) if group else most
             some = slice(first, first + (group or rows))
             expected[some, 0], expected[some, 1:] = kind, filtered[kind, some]
         out = unset(expected.size, B)
-        yield Case([image.ravel(), rows, length, distance, group, out], {5: expected})
+        yield Case([image.ravel(), rows, length, distance, group, most, out], {6: expected})
 
 
 def undo_filters(rng, B):

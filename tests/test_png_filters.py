@@ -73,28 +73,30 @@ IMAGES = {
 }
 
 
-@pytest.mark.parametrize("group", [0, 1, 4])
+@pytest.mark.parametrize(("group", "most"), [(0, 2), (0, 4), (1, 3), (4, 3), (1, 4), (4, 4)])
 @pytest.mark.parametrize("distance", [1, 3, 8])
 @pytest.mark.parametrize("name", IMAGES)
-def test_filters_applied_are_undone(name, distance, group):
+def test_filters_applied_are_undone(name, distance, group, most):
     image = IMAGES[name].copy()
     rows, length = image.shape
     image[0] = 0
     out = np.empty((rows - 1, 1 + length), np.uint8)
-    png_filters.apply_filters(image, distance, group, out)
+    png_filters.apply_filters(image, distance, group, most, out)
     np.testing.assert_array_equal(plain_undo(out, distance), image)
     plain = np.empty((rows - 1) * (1 + length), np.uint8)
-    loops.apply_filters(image.reshape(-1), rows - 1, length, distance, group, plain)
+    loops.apply_filters(image.reshape(-1), rows - 1, length, distance, group, most, plain)
     np.testing.assert_array_equal(plain, out.reshape(-1))
     if group == 0:
-        assert set(out[:, 0]) == {2}
+        assert set(out[:, 0]) == {most}
+    assert out[:, 0].max() <= most
 
 
-def test_the_filter_with_the_least_differences_is_chosen():
+@pytest.mark.parametrize("most", [3, 4])
+def test_the_filter_with_the_least_differences_is_chosen(most):
     chosen = {}
     for name, image in IMAGES.items():
         out = np.empty((8, 25), np.uint8)
-        png_filters.apply_filters(image, 1, 1, out)
+        png_filters.apply_filters(image, 1, 1, most, out)
         chosen[name] = out[4, 0]
     assert chosen == {"noise": chosen["noise"], "flat": 2, "few dots": 0, "ramp across": 2, "ramp down": 1, "grain": 3}
 
@@ -103,4 +105,23 @@ def test_arrays_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="do not fit"):
         png_filters.undo_filters(np.zeros((3, 4), np.uint8), 3, np.zeros((3, 3), np.uint8))
     with pytest.raises(ValueError, match="do not fit"):
-        png_filters.apply_filters(np.zeros((3, 3), np.uint8), 4, 0, np.zeros((2, 4), np.uint8))
+        png_filters.apply_filters(np.zeros((3, 3), np.uint8), 4, 0, 2, np.zeros((2, 4), np.uint8))
+    with pytest.raises(ValueError, match="do not fit"):
+        png_filters.apply_filters(np.zeros((3, 3), np.uint8), 1, 1, 5, np.zeros((2, 4), np.uint8))
+
+
+def test_paeth_is_chosen_where_it_predicts_best():
+    # Steps to the right and steps down: the nearest of three neighbours is mostly the byte itself.
+    steps = np.random.default_rng(4).integers(0, 2, (2, 40)) * 60
+    image = (np.cumsum(steps[0, :24])[None, :] // 8 + np.cumsum(steps[1])[:, None] // 8).astype(np.uint8)
+    for most in (3, 4):
+        out = np.empty((39, 25), np.uint8)
+        png_filters.apply_filters(image, 1, 1, most, out)
+        np.testing.assert_array_equal(plain_undo_from(image[0], out), image[1:])
+        assert ((out[:, 0] == 4).sum() > 5) == (most == 4)
+
+
+def plain_undo_from(above, filtered):
+    """Undo filters below a row that is not zero, which goes in front as a row without filter."""
+    first = np.concatenate([[0], above]).astype(np.uint8)
+    return plain_undo(np.concatenate([first[None], filtered]), 1)[2:]

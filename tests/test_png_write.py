@@ -84,6 +84,25 @@ def test_better_compression_is_smaller():
     assert best < default <= fast
 
 
+def test_best_leaves_text_unfiltered_and_takes_paeth_where_it_pays():
+    def kinds(pixels):
+        data = zlib.decompress(idat(written([pixels], compression="best")))
+        return np.frombuffer(data, np.uint8).reshape(pixels.shape[0], -1)[:, 0]
+
+    rng = np.random.default_rng(8)
+    letters = rng.random((20, 12, 8)) < 0.3
+    text = np.where(letters[rng.integers(0, 20, (20, 40))], 0, 255).astype(np.uint8)
+    text = np.ascontiguousarray(text.transpose(0, 2, 1, 3)).reshape(240, 320)
+    assert set(kinds(text)) == {0}
+    edges = np.cumsum(rng.integers(0, 2, 300) * 9)[:, None] // 8 + np.cumsum(rng.integers(0, 2, 300) * 9) // 8
+    assert 4 in kinds(edges.astype(np.uint8))
+
+
+def idat(data):
+    at = data.index(b"IDAT")
+    return data[at + 4 : at + 4 + int.from_bytes(data[at - 4 : at], "big")]
+
+
 def test_threads_change_nothing():
     pixels = smooth(900, 700)
     assert len({written([pixels], threads=threads) for threads in (1, 2, 3, 8)}) == 1

@@ -7,13 +7,13 @@ import numpy.typing as npt
 
 from convfilter.engine.native import Loop
 
-APPLY = Loop("png_filters", "apply_filters", "B* i8 i8 i8 i8 B*")
+APPLY = Loop("png_filters", "apply_filters", "B* i8 i8 i8 i8 i8 B*")
 UNDO = Loop("png_filters", "undo_filters", "B* i8 i8 i8 B*")
 
 Bytes = npt.NDArray[np.uint8]
 
 
-def apply_filters(image: Bytes, distance: int, group: int, out: Bytes) -> None:
+def apply_filters(image: Bytes, distance: int, group: int, most: int, out: Bytes) -> None:
     """Filter rows for compression.
 
     Parameters
@@ -24,13 +24,16 @@ def apply_filters(image: Bytes, distance: int, group: int, out: Bytes) -> None:
         Bytes of a pixel, at least 1.
     group : int
         So many rows share a filter, chosen by the least sum of absolute
-        differences in one of them; 0: all get Up.
+        differences in one of them; 0: all get ``most``.
+    most : int
+        The last filter to choose from: 3, Average, or 4, Paeth. Where nothing
+        is chosen, any of 0 to 4.
     out : (rows, 1 + length) array of uint8
         Receives each row behind its filter byte.
     """
     rows, length = image.shape[0] - 1, image.shape[1]
-    _require(rows, length, distance, out.shape == (rows, 1 + length))
-    APPLY.variant(B=np.uint8)(image, rows, length, distance, group, out)
+    _require(rows, length, distance, out.shape == (rows, 1 + length) and (3 if group else 0) <= most <= 4)
+    APPLY.variant(B=np.uint8)(image, rows, length, distance, group, most, out)
 
 
 def undo_filters(data: Bytes, distance: int, out: Bytes) -> int:

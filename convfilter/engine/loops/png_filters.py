@@ -9,13 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 
-def apply_filters(image, rows, length, distance, group, out):
+def apply_filters(image, rows, length, distance, group, most, out):
     """Filter ``rows`` rows of ``length`` bytes, each behind its filter byte in ``out``.
 
-    ``image`` begins with the row above the first. All rows of a group get the filter, of the first four, that leaves
-    the least sum of absolute differences in the row in the middle of the group; ``group`` 0: all get Up.
+    ``image`` begins with the row above the first. All rows of a group get the filter, of those up to ``most``, that
+    leaves the least sum of absolute differences in the row in the middle of the group; ``group`` 0: all get ``most``.
     """
-    kind = 2
+    kind = most
     for y in range(rows):
         above = y * length
         row = above + length
@@ -48,6 +48,22 @@ def apply_filters(image, rows, length, distance, group, out):
                 least = sub
             if none < least:
                 kind = 0
+                least = none
+            if most == 4:
+                paeth = np.int32(0)
+                for x in range(distance, length):
+                    a = np.int32(image[p + x - distance])
+                    b = np.int32(image[q + x])
+                    c = np.int32(image[q + x - distance])
+                    low = min(a, b)
+                    high = max(a, b)
+                    t = c * np.int32(3) - (a + b)
+                    nearest = low if high <= t else c
+                    nearest = high if t <= low else nearest
+                    d = (np.int32(image[p + x]) - nearest) & 255
+                    paeth += min(d, 256 - d)
+                if paeth < least:
+                    kind = 4
         o = y * (length + 1) + 1
         out[o - 1] = kind
         if kind == 0:
@@ -61,12 +77,25 @@ def apply_filters(image, rows, length, distance, group, out):
         elif kind == 2:
             for x in range(length):
                 out[o + x] = (np.int32(image[row + x]) - np.int32(image[above + x])) & 255
-        else:
+        elif kind == 3:
             for x in range(distance):
                 out[o + x] = (np.int32(image[row + x]) - (np.int32(image[above + x]) >> 1)) & 255
             for x in range(distance, length):
                 mean = (np.int32(image[row + x - distance]) + np.int32(image[above + x])) >> 1
                 out[o + x] = (np.int32(image[row + x]) - mean) & 255
+        else:
+            for x in range(distance):
+                out[o + x] = (np.int32(image[row + x]) - np.int32(image[above + x])) & 255
+            for x in range(distance, length):
+                a = np.int32(image[row + x - distance])
+                b = np.int32(image[above + x])
+                c = np.int32(image[above + x - distance])
+                low = min(a, b)
+                high = max(a, b)
+                t = c * np.int32(3) - (a + b)
+                nearest = low if high <= t else c
+                nearest = high if t <= low else nearest
+                out[o + x] = (np.int32(image[row + x]) - nearest) & 255
     return 0
 
 
