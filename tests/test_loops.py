@@ -115,6 +115,34 @@ def correlate(rng, A):
                 {10: expected},
             )  # fmt: skip
 
+    yield from rows_of_many_blocks(rng, A)
+
+
+def rows_of_many_blocks(rng, A):
+    """Yield rows of several blocks of vectors and a rest; evenly spaced taps, whose samples blocks may share."""
+    for taps, apart, length in [(1, 3, 300), (9, 3, 131), (20, 3, 700), (40, 3, 541), (60, 3, 400), (9, 12, 401)]:
+        yield row_of_even_taps(rng, A, taps, np.arange(taps) * apart, length)
+    yield row_of_even_taps(rng, A, 70, np.arange(70) * 3, 300)
+    yield row_of_even_taps(rng, A, 21, np.append(np.arange(20) * 3, 58), 400)
+    yield row_of_even_taps(rng, A, 21, np.arange(21)[::-1] * 3, 400)
+
+
+def row_of_even_taps(rng, A, taps, tap_col, length):
+    rows, pitch, accumulate = 2, length + 1, taps % 2
+    tile = samples(rng, 2 * (length + int(tap_col.max())) + 7, A)
+    row_offset = np.array([5, tile.size - length - int(tap_col.max())])
+    weight = samples(rng, 2 * taps, A)
+    out = unset(rows * pitch, A)
+    expected = out.reshape(rows, pitch).copy()
+    expected[:, :length] *= accumulate
+    for row, start in enumerate(row_offset):
+        expected[row, :length] += weight[row * taps :][:taps] @ rows_of(tile, start + tap_col, length)
+    tap_row = np.zeros(taps, np.int64)
+    return Case(
+        [tile, row_offset, taps, tap_row, tap_col, weight, taps, rows, 1, accumulate, out, pitch, length],
+        {10: expected},
+    )
+
 
 def correlate_four(rng, A):
     for runs in (0, 1, 2, 3, 7, 8, 9, 12, 19):
@@ -130,6 +158,22 @@ def correlate_four(rng, A):
                 of_rows = weight[block * weight_step :][: 4 * runs].reshape(runs, 4)
                 expected[block, :, :length] += of_rows.T @ rows_of(tile, offset.reshape(blocks, runs)[block], length)
             yield Case([tile, offset, runs, weight, weight_step, blocks, accumulate, out, pitch, length], {7: expected})
+    yield from four_rows_that_slide(rng, A)
+
+
+def four_rows_that_slide(rng, A):
+    """Yield rows of several blocks of vectors and a rest, down which windows slide: weights of zero at both ends."""
+    for taps, slide, length in [(5, 1, 200), (2, 1, 70), (1, 2, 131), (70, 1, 90), (6, 3, 64)]:
+        runs, pitch, accumulate = taps + 3 * slide, length, taps % 2
+        tile, offset = samples(rng, 1000, A), rng.integers(0, 800, 2 * runs)
+        weight = np.zeros((runs, 4), A)
+        for row in range(4):
+            weight[row * slide :][:taps, row] = samples(rng, taps, A)
+        out = unset(8 * pitch, A)
+        expected = out.reshape(2, 4, pitch) * A(accumulate)
+        for block in range(2):
+            expected[block] += weight.T @ rows_of(tile, offset.reshape(2, runs)[block], length)
+        yield Case([tile, offset, runs, weight.ravel(), 0, 2, accumulate, out, pitch, length], {7: expected})
 
 
 def maximum(rng, A):

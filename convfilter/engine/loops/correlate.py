@@ -20,12 +20,17 @@ from string import Template
 from convfilter.engine.loops import vectors
 
 #: Taps that are summed before their sum is added to the total: short sums, added, err less than one long sum.
-_TAPS = 32
+_TAPS = 64
 #: Vectors of a block in each of its rows, and of what is left of a row: with fewer, sums wait for each other;
 #: with more, registers run out (there are 32 wide ones, or 16).
 _WIDE = vectors.vector_bytes() == 64
 _IN_ONE_ROW = 8, 4
 _IN_FOUR_ROWS = (4, 2) if _WIDE else (2, 1)
+
+#: Vectors of a block whose samples the next block looks at again: three are whole pixels of one to four channels.
+_SHIFTED = 3
+#: How many blocks may look at the same samples.
+_GROUPS = (2, 3, 4)
 
 _ROW_LOOP = Template('''
 def correlate(
@@ -36,8 +41,19 @@ def correlate(
     With a ``weight_step``, each output row has weights of its own, that far apart.
     """
     lanes = vectors.lanes(out)
+    apart = 0 if taps < 2 else tap_col[1] - tap_col[0]
+    for t in range(1, taps):
+        if tap_row[t] != tap_row[0] or tap_col[t] - tap_col[t - 1] != apart:
+            apart = 0
+    period = groups = 0
+    if apart > 0 and $shifted * lanes % apart == 0:
+        period = $shifted * lanes // apart
+        groups = -(-taps // period)
+    if groups > $most or length < 2 * $shifted * lanes * groups:
+        groups = 0
     for y in range(rows):
         x = 0
+$shared
         while length - x >= $many * lanes:
 $block
             x += $many * lanes
@@ -154,6 +170,42 @@ def _block(loop: _Sums, count: int, part: str = "") -> str:
     return textwrap.indent("\n".join(lines), " " * 12)
 
 
+def _shared(groups: int) -> str:
+    """Write the sums of evenly spaced taps that look at the same samples in ``groups`` blocks, one after the other.
+
+    The block that ``x`` stands at takes the first taps from what is read there, the block before it the next.
+    """
+    ks = range(_SHIFTED)
+    sets = [(group, k, f"s{group}_{k}") for group in range(groups) for k in ks]
+    lines = [
+        f"if groups == {groups}:",
+        f"    rest = taps - {groups - 1} * period",
+        *(f"    {sums} = vectors.spread(out, 0)" for *_, sums in sets),
+        f"    while length - x >= {_SHIFTED} * lanes:",
+    ]
+    for begin, end, some in (("0", "rest", range(groups)), ("rest", "period", range(groups - 1))):
+        lines += [
+            f"        for t in range({begin}, {end}):",
+            "            i = row_offset[y * step + tap_row[0]] + tap_col[0] + t * apart + x",
+            *(f"            v{k} = vectors.read(tile, i + {k} * lanes)" for k in ks),
+            *(f"            w{g} = vectors.spread(out, weight[y * weight_step + t + {g} * period])" for g in some),
+            *(f"            s{g}_{k} = vectors.multiply_add(s{g}_{k}, w{g}, v{k})" for g in some for k in ks),
+        ]
+    last, behind = groups - 1, (groups - 1) * _SHIFTED
+    lines += [
+        f"        if x >= {behind} * lanes:",
+        f"            o0 = x + y * pitch - {behind} * lanes",
+        "            if accumulate != 0:",
+        *(f"                s{last}_{k} = vectors.add(vectors.read(out, o0 + {k} * lanes), s{last}_{k})" for k in ks),
+        *(f"            vectors.write(out, o0 + {k} * lanes, s{last}_{k})" for k in ks),
+        *(f"        s{g}_{k} = s{g - 1}_{k}" for g in range(last, 0, -1) for k in ks),
+        *(f"        s0_{k} = vectors.spread(out, 0)" for k in ks),
+        f"        x += {_SHIFTED} * lanes",
+        f"    x -= {behind} * lanes",
+    ]
+    return textwrap.indent("\n".join(lines), " " * 8)
+
+
 def _left(k: int) -> str:
     """Write how many lanes of vector ``k`` a part of a block has."""
     return f", left - {k} * lanes"
@@ -172,8 +224,16 @@ def _run(loop: _Sums, count: int, part: str, begin: str, end: str, rows: Iterabl
 
 def _written_out(template: Template, loop: _Sums, many: int, few: int) -> str:
     """Fill in the blocks: of ``many`` vectors in each row, and for what is left of a row parts of ``few``."""
-    blocks = {"block": _block(loop, many), "part": _block(loop, few, "_part")}
-    return template.safe_substitute(many=many, few=few, ends=_ends(), **blocks)
+    return template.safe_substitute(
+        many=many,
+        few=few,
+        block=_block(loop, many),
+        part=_block(loop, few, "_part"),
+        ends=_ends(),
+        shifted=_SHIFTED,
+        most=max(_GROUPS),
+        shared="\n".join(map(_shared, _GROUPS)),
+    )
 
 
 exec(_written_out(_ROW_LOOP, _ONE_ROW, *_IN_ONE_ROW) + _written_out(_FOUR_ROW_LOOP, _FOUR_ROWS, *_IN_FOUR_ROWS))
