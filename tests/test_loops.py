@@ -2,6 +2,7 @@
 
 from importlib import import_module
 from inspect import isfunction
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,12 +39,13 @@ def rows_of(flat, starts, length):
 
 
 def load(rng, S, A):
-    for channels, run in [(1, (0, 0)), (3, (2, 4)), (2, (0, 6)), (4, (5, 1))]:
-        width, height, pitch = 9, 4, 6 * channels + 3
+    for channels, run in [(1, (0, 0)), (3, (2, 4)), (2, (0, 6)), (4, (5, 1)), (3, (1, 55))]:
+        width, height = 4 + sum(run), 4
         source = samples(rng, (height, width, channels), S)
         rows = np.array([2, -1, 0, 0, 3])
-        cols = np.array([8, -1, 3, -1, 0, 5])
+        cols = np.resize([width - 1, -1, 3, -1, 0, 2], max(6, sum(run) + 1))
         cols[run[0] : sum(run)] = 1 + np.arange(run[1])
+        pitch = cols.size * channels + 3
         expected = unset((rows.size, pitch), A)
         padded = np.full((height + 1, width + 1, channels), -7.5, A)
         padded[:height, :width] = source
@@ -359,8 +361,8 @@ STEPS = [(1.0, 4.0, 0.0, 0), (1.0, 1.0, -20.0, 1), (257.0, 9.0, 0.0, 0), (-0.5, 
 
 def store_whole(rng, A, R, T):
     full = int(np.iinfo(T).max)
-    for scale, divisor, offset, absolute in STEPS:
-        rows, length, pitch, start, out_pitch = 3, 9, 10, 2, 11
+    for (scale, divisor, offset, absolute), length in product(STEPS, (9, 75)):
+        rows, pitch, start, out_pitch = 3, length + 1, 2, length + 2
         tile = rng.integers(-3 * full, 9 * full, (rows, pitch)).astype(A)
         tile[0, :9] = 2, 6, 10, -2, -6, 0, np.nan, np.inf, -np.inf
         value = np.rint(stored(tile[:, :length], scale, divisor, offset, absolute, R))

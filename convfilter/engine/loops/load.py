@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from convfilter.engine.loops import vectors
+
+#: Runs are too short for the processor to guess the next: their cache lines are asked for so many rows before, which
+#: is a step of a program.
+_ROWS_AHEAD = 4
+
 
 def load(
     source, source_pitch, rows, row_count, cols, col_count, run_start, run_length, channels, constant, tile, pitch
@@ -12,6 +18,7 @@ def load(
     with ``constant``. Columns from ``run_start`` on, ``run_length`` of them, lie
     side by side in the source: they are converted as one run.
     """
+    lanes = vectors.lanes(tile)
     for r in range(row_count):
         out = r * pitch
         row = rows[r]
@@ -23,8 +30,16 @@ def load(
         start = base
         if run_length > 0:
             start = base + cols[run_start] * channels
-        for x in range(run_length * channels):
-            tile[out + run_start * channels + x] = source[start + x]
+        length, to = run_length * channels, out + run_start * channels
+        whole = length - length % (4 * lanes)
+        for x in range(0, whole, 4 * lanes):
+            vectors.prefetch(source, start + x + _ROWS_AHEAD * source_pitch)
+            vectors.write(tile, to + x, vectors.read_as(tile, source, start + x))
+            vectors.write(tile, to + x + lanes, vectors.read_as(tile, source, start + x + lanes))
+            vectors.write(tile, to + x + 2 * lanes, vectors.read_as(tile, source, start + x + 2 * lanes))
+            vectors.write(tile, to + x + 3 * lanes, vectors.read_as(tile, source, start + x + 3 * lanes))
+        for x in range(whole, length):
+            tile[to + x] = source[start + x]
         for part in range(2):
             first = 0 if part == 0 else run_start + run_length
             last = run_start if part == 0 else col_count

@@ -4,37 +4,45 @@ from __future__ import annotations
 
 import numpy as np
 
+from convfilter.engine.loops import vectors
+
 
 def store_whole(tile, pitch, rows, length, scale, divisor, offset, absolute, full, out, start, out_pitch):
     """Store ``scale * (sum / divisor) + offset`` as integers in 0..``full``; returns how many samples were clipped.
 
-    Samples are counted in 32 bits, row by row, and become 32-bit integers before they become bytes:
-    left to promote them, the compiler takes twice as long. A NaN is stored as 0 and counts as clipped.
+    A NaN is stored as 0 and counts as clipped.
     """
     clipped = 0
     zero = full - full
     one = zero + 1
+    lanes = vectors.lanes(scale)
+    whole = length - length % lanes
+    scales, divisors, offsets = (
+        vectors.spread(scale, scale),
+        vectors.spread(scale, divisor),
+        vectors.spread(scale, offset),
+    )
+    zeros, fulls = vectors.spread(scale, zero), vectors.spread(scale, full)
     for y in range(rows):
         i = y * pitch
         o = start + y * out_pitch
-        clipped_in_row = np.int32(0)
-        if divisor == one:
-            for x in range(length):
-                value = np.rint(scale * tile[i + x] + offset)
-                value = abs(value) if absolute != 0 else value
-                kept = value if value > zero else zero
-                kept = kept if kept < full else full
-                clipped_in_row = np.int32(clipped_in_row + np.int32(kept != value))
-                out[o + x] = np.int32(kept)
-        else:
-            for x in range(length):
-                value = np.rint(scale * (tile[i + x] / divisor) + offset)
-                value = abs(value) if absolute != 0 else value
-                kept = value if value > zero else zero
-                kept = kept if kept < full else full
-                clipped_in_row = np.int32(clipped_in_row + np.int32(kept != value))
-                out[o + x] = np.int32(kept)
-        clipped += int(clipped_in_row)
+        for x in range(0, whole, lanes):
+            values = vectors.read_as(scale, tile, i + x)
+            if divisor != one:
+                values = vectors.divide(values, divisors)
+            values = vectors.nearest(vectors.multiply_add(offsets, scales, values))
+            if absolute != 0:
+                values = vectors.magnitude(values)
+            in_range = vectors.between(values, zeros, fulls)
+            clipped += vectors.unequal(in_range, values)
+            vectors.write_as(out, o + x, in_range)
+        for x in range(whole, length):
+            value = np.rint(scale * (tile[i + x] / divisor) + offset)
+            value = abs(value) if absolute != 0 else value
+            kept = value if value > zero else zero
+            kept = kept if kept < full else full
+            clipped += int(kept != value)
+            out[o + x] = np.int32(kept)
     return clipped
 
 

@@ -29,7 +29,7 @@ def vector_bytes() -> int:
 
 
 def lanes(array):
-    """Return how many samples of ``array`` make up a vector."""
+    """Return how many samples of ``array``, or numbers like ``array``, make up a vector."""
     return vector_bytes() // array.itemsize
 
 
@@ -49,6 +49,20 @@ def read_part(array, index, count):
     kept = min(max(count, 0), lanes(array))
     vector[:kept] = array[index : index + kept]
     return vector
+
+
+def read_as(kind, array, index):
+    """Return samples of ``array``, as many as make up a vector for ``kind``, and of its type."""
+    return array[index : index + lanes(kind)].astype(kind.dtype)
+
+
+def write_as(array, index, vector):
+    """Store the numbers of ``vector``, whole and in range, as the integers of ``array``."""
+    array[index : index + vector.size] = vector.astype(np.int32)
+
+
+def prefetch(array, index):
+    """Have the cache line that holds a sample come nearer before it is read; any index will do."""
 
 
 def write(array, index, vector):
@@ -72,6 +86,32 @@ def multiply_add(sums, weights, samples):
     return sums + weights * samples
 
 
+def divide(one, other):
+    """Return the quotient, lane by lane."""
+    return one / other
+
+
+def nearest(vector):
+    """Round to whole numbers, halves to even."""
+    return np.rint(vector)
+
+
+def magnitude(vector):
+    """Drop the sign."""
+    return abs(vector)
+
+
+def between(vector, low, high):
+    """Return what lies from ``low`` to ``high``, or the nearest of them; what is not a number becomes ``low``."""
+    above = np.where(vector > low, vector, low)
+    return np.where(above < high, above, high)
+
+
+def unequal(one, other):
+    """Count the lanes that differ."""
+    return int(np.sum(one != other))
+
+
 # As machine code -----------------------------------------------------------------
 
 
@@ -90,12 +130,8 @@ class _VectorModel(models.PrimitiveModel):
         super().__init__(manager, kind, ir.VectorType(element, kind.lanes))
 
 
-def _vector_of(array: Any, *_arguments: Any) -> Any:
-    return Vector(array.dtype) if isinstance(array, types.CPointer) else None
-
-
-def _same(one: Any, *_others: Any) -> Any:
-    return one if isinstance(one, Vector) else None
+def _vector_of(kind: Any, *_arguments: Any) -> Any:
+    return Vector(kind.dtype if isinstance(kind, types.CPointer) else kind)
 
 
 @type_callable(lanes)
@@ -103,18 +139,27 @@ def _lanes_type(_context):
     return lambda array: types.int64
 
 
-for _function in (spread, read):
-    type_callable(_function)(lambda _context: lambda array, value: _vector_of(array))
+type_callable(spread)(lambda _context: lambda kind, value: _vector_of(kind))
+type_callable(read)(lambda _context: lambda array, index: _vector_of(array))
 type_callable(read_part)(lambda _context: lambda array, index, count: _vector_of(array))
+type_callable(read_as)(lambda _context: lambda kind, array, index: _vector_of(kind))
+type_callable(prefetch)(lambda _context: lambda array, index: types.void)
 type_callable(write)(lambda _context: lambda array, index, vector: types.void)
 type_callable(write_part)(lambda _context: lambda array, index, vector, count: types.void)
-type_callable(add)(lambda _context: lambda one, other: _same(one))
-type_callable(multiply_add)(lambda _context: lambda sums, weights, samples: _same(sums))
+type_callable(write_as)(lambda _context: lambda array, index, vector: types.void)
+type_callable(nearest)(lambda _context: lambda vector: vector)
+type_callable(magnitude)(lambda _context: lambda vector: vector)
+type_callable(divide)(lambda _context: lambda one, other: one)
+type_callable(between)(lambda _context: lambda vector, low, high: vector)
+type_callable(unequal)(lambda _context: lambda one, other: types.int64)
+type_callable(add)(lambda _context: lambda one, other: one)
+type_callable(multiply_add)(lambda _context: lambda sums, weights, samples: sums)
 
 
 @lower_builtin(lanes, types.CPointer)
+@lower_builtin(lanes, types.Number)
 def _lower_lanes(_context, _builder, signature, _arguments):
-    return ir.Constant(ir.IntType(64), Vector(signature.args[0].dtype).lanes)
+    return ir.Constant(ir.IntType(64), _vector_of(signature.args[0]).lanes)
 
 
 def _splat(builder: Any, value: Any, count: int) -> Any:
@@ -126,6 +171,7 @@ def _splat(builder: Any, value: Any, count: int) -> Any:
 
 
 @lower_builtin(spread, types.CPointer, types.Number)
+@lower_builtin(spread, types.Number, types.Number)
 def _lower_spread(context, builder, signature, arguments):
     kind = signature.return_type
     value = context.cast(builder, arguments[1], signature.args[1], kind.element)
@@ -144,6 +190,35 @@ def _lower_read(context, builder, signature, arguments):
     return builder.load(place, align=align)
 
 
+@lower_builtin(read_as, types.CPointer, types.CPointer, types.Integer)
+@lower_builtin(read_as, types.Number, types.CPointer, types.Integer)
+def _lower_read_as(context, builder, signature, arguments):
+    source = signature.args[1].dtype
+    wanted = context.get_value_type(signature.return_type)
+    kind = ir.VectorType(context.get_value_type(source), wanted.count)
+    place = builder.bitcast(builder.gep(arguments[1], [arguments[2]]), kind.as_pointer())
+    samples = builder.load(place, align=source.bitwidth // 8)
+    if isinstance(source, types.Integer):
+        # Signed numbers convert in one instruction; wider ones hold them all.
+        samples = builder.zext(samples, ir.VectorType(ir.IntType(32), wanted.count))
+        return builder.sitofp(samples, wanted)
+    if kind.element == wanted.element:
+        return samples
+    change = builder.fpext if source.bitwidth < signature.return_type.element.bitwidth else builder.fptrunc
+    return change(samples, wanted)
+
+
+@lower_builtin(prefetch, types.CPointer, types.Integer)
+def _lower_prefetch(context, builder, _signature, arguments):
+    number = ir.IntType(32)
+    place = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), ir.IntType(8).as_pointer())
+    kind = ir.FunctionType(ir.VoidType(), [place.type, number, number, number])
+    name = "llvm.prefetch.p0"
+    function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+    builder.call(function, [place, number(0), number(2), number(1)])
+    return context.get_dummy_value()
+
+
 @lower_builtin(write, types.CPointer, types.Integer, Vector)
 def _lower_write(context, builder, signature, arguments):
     place, align = _place(context, builder, signature.args[2], arguments)
@@ -157,10 +232,13 @@ def _mask(builder: Any, count: Any, lanes_: int) -> Any:
     return builder.icmp_signed("<", numbers, _splat(builder, count, lanes_))
 
 
+#: How LLVM abbreviates its types in the names of functions.
+_SHORT = {"float": "f32", "double": "f64"}
+
+
 def _masked(builder: Any, name: str, vector: Any, result: Any, arguments: Any) -> Any:
     """Load or store only the lanes that a mask names."""
-    element = {"float": "f32", "double": "f64"}.get(str(vector.element), str(vector.element))
-    full = f"llvm.masked.{name}.v{vector.count}{element}.p0"
+    full = f"llvm.masked.{name}.v{vector.count}{_SHORT[str(vector.element)]}.p0"
     kind = ir.FunctionType(result, [argument.type for argument in arguments])
     function = builder.module.globals.get(full) or ir.Function(builder.module, kind, full)
     return builder.call(function, arguments)
@@ -198,3 +276,49 @@ def _lower_multiply_add(_context, builder, _signature, arguments):
     # ``contract`` is asked for by name: numba's option speaks of its own operators only.
     product = builder.fmul(weights, samples, flags=("contract",))
     return builder.fadd(sums, product, flags=("contract",))
+
+
+@lower_builtin(divide, Vector, Vector)
+def _lower_divide(_context, builder, _signature, arguments):
+    return builder.fdiv(*arguments)
+
+
+def _called(builder: Any, name: str, vector: Any) -> Any:
+    """Call one of LLVM's functions of a vector."""
+    kind = ir.FunctionType(vector.type, [vector.type])
+    full = f"llvm.{name}.v{vector.type.count}{_SHORT[str(vector.type.element)]}"
+    return builder.call(builder.module.globals.get(full) or ir.Function(builder.module, kind, full), [vector])
+
+
+@lower_builtin(nearest, Vector)
+def _lower_nearest(_context, builder, _signature, arguments):
+    return _called(builder, "rint", *arguments)
+
+
+@lower_builtin(magnitude, Vector)
+def _lower_magnitude(_context, builder, _signature, arguments):
+    return _called(builder, "fabs", *arguments)
+
+
+@lower_builtin(between, Vector, Vector, Vector)
+def _lower_between(_context, builder, _signature, arguments):
+    vector, low, high = arguments
+    above = builder.select(builder.fcmp_ordered(">", vector, low), vector, low)
+    return builder.select(builder.fcmp_ordered("<", above, high), above, high)
+
+
+@lower_builtin(unequal, Vector, Vector)
+def _lower_unequal(_context, builder, _signature, arguments):
+    differ = builder.fcmp_unordered("!=", *arguments)
+    lanes_ = ir.IntType(differ.type.count)
+    return builder.zext(builder.ctpop(builder.bitcast(differ, lanes_)), ir.IntType(64))
+
+
+@lower_builtin(write_as, types.CPointer, types.Integer, Vector)
+def _lower_write_as(context, builder, signature, arguments):
+    target, vector = signature.args[0].dtype, signature.args[2]
+    whole = builder.fptosi(arguments[2], ir.VectorType(ir.IntType(32), vector.lanes))
+    kind = ir.VectorType(context.get_value_type(target), vector.lanes)
+    place = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), kind.as_pointer())
+    builder.store(builder.trunc(whole, kind), place, align=target.bitwidth // 8)
+    return context.get_dummy_value()
