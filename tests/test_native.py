@@ -291,8 +291,16 @@ def other_source(monkeypatch, tmp_path):
     monkeypatch.setattr(native, "_LOOPS", loops)
 
 
+def other_vectors(monkeypatch, tmp_path):
+    loops = shutil.copytree(native._LOOPS, tmp_path / "loops")
+    with open(loops / "vectors.py", "a") as stream:
+        stream.write("\n")
+    monkeypatch.setattr(native, "_LOOPS", loops)
+
+
 @pytest.mark.parametrize(
-    "change", [other_cpu, other_cpu_features, other_numba, other_llvmlite, other_convfilter, other_source]
+    "change",
+    [other_cpu, other_cpu_features, other_numba, other_llvmlite, other_convfilter, other_source, other_vectors],
 )
 def test_code_for_other_circumstances_is_compiled_anew_and_the_old_kept(folder, tmp_path, monkeypatch, change):
     answer()

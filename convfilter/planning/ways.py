@@ -31,7 +31,7 @@ Algorithm = Literal[
 ]
 
 #: A transform takes the time of about this many multiply-adds for each sample and each doubling of its size.
-_TRANSFORM_STEP = 30.0
+_TRANSFORM_STEP = 40.0
 #: Rows with more samples than this cannot be kept between the multirate passes in little memory.
 _MULTIRATE_SAMPLES = 2**18
 #: Padded pixels of a transform's side, at least.
