@@ -22,7 +22,7 @@ from convfilter.picture.limits import require_memory, require_size
 from convfilter.picture.picture import CHANNELS, Model, Outline, Picture
 from convfilter.picture.read import ReadOptions, read
 from convfilter.picture.sheet import Form
-from convfilter.picture.write import Target, WriteOptions, check, resolve_target, write
+from convfilter.picture.write import Target, WriteOptions, check, notes_on, resolve_target, write
 from convfilter.planning import Plan, full_scale, plan_stack
 
 if TYPE_CHECKING:
@@ -176,9 +176,8 @@ def filter_file(source: str, destination: str, options: Options) -> Report:
     before, after = _described(picture), _described(filtered)
     size, new_size = (picture.outline.width, picture.outline.height), (outline.width, outline.height)
     frames = len(picture.frames)
-    return Report(
-        source, destination, before, after, algorithms, seconds, clipped, picture.notes, size, new_size, frames
-    )
+    notes = picture.notes + (notes_on(target, outline, picture.pixels.dtype) if target is not None else ())
+    return Report(source, destination, before, after, algorithms, seconds, clipped, notes, size, new_size, frames)
 
 
 @contextmanager

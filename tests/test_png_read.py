@@ -3,12 +3,14 @@
 import io
 import itertools
 import struct
+import threading
 import zlib
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from pngs import CHANNELS, GRAY, GRAY_ALPHA, PALETTE, RGB, RGBA, SIGNATURE, chunk, ihdr, pixels_of, png
 
 from convfilter.errors import ReadError, SizeError
@@ -227,3 +229,13 @@ def test_aspect_ratio_is_no_resolution():
     metadata = read(io.BytesIO(png(random_samples(4, 4, 8, GRAY), 8, GRAY, before=chunk(b"pHYs", data)))).metadata
     assert metadata.resolution is None
     assert metadata.png == [(b"pHYs", data)]
+
+
+def test_one_thread_is_enough(monkeypatch):
+    started = []
+    monkeypatch.setattr(threading.Thread, "start", started.append)
+    pixels = np.random.default_rng(0).integers(0, 256, (900, 1000, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+    np.testing.assert_array_equal(read(file, ReadOptions(threads=1)).pixels, pixels)
+    assert not started

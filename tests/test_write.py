@@ -1,6 +1,7 @@
 """Writing: what goes into a file comes out of it; what does not fit is refused before the work."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +11,9 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from convfilter.errors import ParameterError, UsageError, WriteError
-from convfilter.picture.picture import Frame, Picture
+from convfilter.picture.picture import Frame, Outline, Picture
 from convfilter.picture.read import read
-from convfilter.picture.write import Target, WriteOptions, check, resolve_target, write
+from convfilter.picture.write import Target, WriteOptions, check, notes_on, resolve_target, write
 
 
 def noise(shape, dtype=np.uint8, seed=0):
@@ -222,3 +223,12 @@ def test_the_same_picture_gives_the_same_bytes(tmp_path, suffix):
         rewritten(pixels, tmp_path / f"{threads}.{suffix}", threads=threads)
     first, *others = (path.read_bytes() for path in tmp_path.iterdir())
     assert all(other == first for other in others)
+
+
+def test_a_format_written_with_less_than_it_was_read_with_says_so():
+    outline = Outline(30, 20, "rgb", False, format="AVIF")
+    (note,) = notes_on(resolve_target("a.avif"), outline, np.uint16)
+    assert note.startswith("AVIF is written with 8 bits")
+    assert notes_on(resolve_target("a.avif"), outline, np.uint8) == ()
+    assert notes_on(resolve_target("a.png"), outline, np.uint16) == ()
+    assert notes_on(resolve_target("a.jpg"), replace(outline, format="PNG"), np.uint16) == ()

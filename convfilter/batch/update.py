@@ -36,7 +36,7 @@ LOG_NAME = ".convfilter_log"
 #: A log with more lines than this for each output is written anew.
 _LINES_AN_OUTPUT = 3
 #: Who does the work, and how fast, does not show in the result.
-_WITHOUT_INFLUENCE = ("threads", "in_place", "explain", "before_writing", "specs", "defaults", "name")
+_WITHOUT_INFLUENCE = ("threads", "in_place", "explain", "before_writing", "specs", "defaults", "name", "where_taken")
 
 
 def recipe(options: Options) -> str:

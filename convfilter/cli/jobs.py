@@ -91,6 +91,7 @@ def pipeline_options(specs: Sequence[str | FilterSpec], params: dict[str, Any]) 
             auto_orient=not params["no_auto_orient"],
             frame=params["frame"],
             lenient=params["lenient"],
+            threads=params["threads"],
         ),
         write=WriteOptions(
             format=params["format"],

@@ -67,7 +67,8 @@ def run_many(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
     if params["fail_fast"] and counts.failed:
         return _summed_up(counts, params)
     share = resources.share(len(jobs), params["jobs"], params["threads"], available_cores())
-    options = options._replace(threads=share.threads, write=_with_threads(options.write, share.threads))
+    own = {name: _with_threads(getattr(options, name), share.threads) for name in ("read", "write")}
+    options = options._replace(threads=share.threads, **own)
     batch = _Batch(params, context.find_root().obj.debug, log, counts, share.jobs)
     return _summed_up(batch.run(jobs, options), params)
 

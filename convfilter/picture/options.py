@@ -29,12 +29,15 @@ class ReadOptions:
         Take this frame alone, counted from 0; negative: from the end. None: all.
     lenient : bool
         Decode what is left of a truncated or damaged picture, with a note.
+    threads : int, or None
+        None: one for each core.
     """
 
     max_pixels: int = DEFAULT_MAX_PIXELS
     auto_orient: bool = True
     frame: int | None = None
     lenient: bool = False
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         if self.max_pixels < 1:

@@ -21,7 +21,12 @@ _OVERLAP_BYTES = 1 << 21
 
 
 def decode_samples(
-    header: png.Header, parts: list[bytes], *, lenient: bool, inflated: list[bytes] | None = None
+    header: png.Header,
+    parts: list[bytes],
+    *,
+    lenient: bool,
+    threads: int | None = None,
+    inflated: list[bytes] | None = None,
 ) -> tuple[Pixels, str]:
     """Decode the data of one image.
 
@@ -32,6 +37,8 @@ def decode_samples(
         The pieces of its zlib stream; emptied on the way.
     lenient : bool
         Take what can be decoded of a damaged stream; the rest is zero.
+    threads : int, optional
+        1: inflate and undo filters by turns.
     inflated : list of bytes, optional
         What the whole stream contains, in pieces, if it is known already.
 
@@ -47,7 +54,7 @@ def decode_samples(
     ReadError
         The stream is damaged, or shorter or longer than the size in the header.
     """
-    stream: _Stream | _Inflated = _Inflated(inflated) if inflated is not None else _Stream(parts, lenient)
+    stream: _Stream | _Inflated = _Inflated(inflated) if inflated is not None else _Stream(parts, lenient, threads != 1)
     parts.clear()
     images = [_decoded_pass(header, stream, width, height) for *_, width, height in header.passes()]
     stream.finish()
@@ -72,7 +79,7 @@ def _decoded_pass(header: png.Header, stream: _Stream | _Inflated, width: int, h
     step = max(1, _BLOCK_BYTES // (1 + length))
     sizes = [(1 + length) * (min(start + step, height) - start) for start in range(0, height, step)]
     blocks: Iterator[bytes | memoryview] = stream.blocks(sizes)
-    if height * length > _OVERLAP_BYTES and isinstance(stream, _Stream):
+    if height * length > _OVERLAP_BYTES and stream.can_run_ahead:
         blocks = ahead(blocks)
     done = 0
     for block in blocks:
@@ -107,6 +114,7 @@ class _Inflated:
     """A stream that has been inflated as a whole, and was in order."""
 
     note = ""
+    can_run_ahead = False
 
     def __init__(self, pieces: list[bytes]) -> None:
         self._pieces = [memoryview(piece) for piece in reversed(pieces)]
@@ -136,10 +144,11 @@ class _Inflated:
 class _Stream:
     """A zlib stream in pieces, inflated block by block."""
 
-    def __init__(self, parts: list[bytes], lenient: bool) -> None:
+    def __init__(self, parts: list[bytes], lenient: bool, can_run_ahead: bool) -> None:
         from isal import igzip_lib
 
         self.note = ""
+        self.can_run_ahead = can_run_ahead
         self._lenient = lenient
         self._input = b"".join(parts)
         self._inflater = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_ZLIB)

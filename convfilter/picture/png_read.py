@@ -51,7 +51,7 @@ def _decoded(content: Content, image: Image, options: ReadOptions, early: EarlyF
         header = png.Header(image.control.width, image.control.height, header.depth, header.colour, header.interlaced)
     samples, note = early.samples(image.size) if early else None, ""
     if samples is None:
-        samples, note = decode_samples(header, image.parts, lenient=options.lenient)
+        samples, note = decode_samples(header, image.parts, lenient=options.lenient, threads=options.threads)
     image.parts.clear()
     if note:
         content.notes.append(note)

@@ -163,7 +163,7 @@ def _samples(page: Any, options: ReadOptions, notes: list[str]) -> Pixels:
     elif options.lenient:
         data = _what_is_left(page, notes)
     else:
-        data = page.asarray(maxworkers=1 if page.nbytes < 1 << 20 else None)
+        data = page.asarray(maxworkers=1 if page.nbytes < 1 << 20 else options.threads)
     data = data.reshape(planes, height, width, samples)
     return data[0] if planes == 1 else np.moveaxis(data[..., 0], 0, -1)
 
