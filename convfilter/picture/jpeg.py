@@ -1,8 +1,10 @@
 """JPEG: what its segments say, whether its data can be whole, and its pixels without detours.
 
 libjpeg fills what is missing with grey and says nothing. So the size of the
-data is held against the size of the picture before anything is decoded. ITU-T
-T.81, annexes B (segments), F and G (codes).
+data is held against the size of the picture before anything is decoded. Wrong bits
+within data of the right amount go unseen: there is no checksum, codes fall in step again, and even a decoder that
+counts what is left over at the end notices only one flipped bit in seven (progressive: one in three), for a second
+decoding. ITU-T T.81, annexes B (segments), F and G (codes).
 """
 
 from __future__ import annotations
