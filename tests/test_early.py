@@ -116,14 +116,45 @@ def test_large_pictures_are_left_to_the_reader(tmp_path):
         read(path, ReadOptions(max_pixels=1999))
     (tmp_path / "bomb.png").write_bytes(SIGNATURE + ihdr(2**31 - 1, 2**31 - 1, 8, RGB) + chunk(b"IDAT", b"\x78\x01"))
     early.begin(str(tmp_path / "bomb.png"), 10**20)
+    early._begun[0].join()
+    assert early._begun[0].samples is None
     with pytest.raises(SizeError):
         read(tmp_path / "bomb.png")
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpegs_are_begun_too(tmp_path, mode, progressive):
+    path = str(tmp_path / "a.jpg")
+    Image.fromarray(noise((40, 50, 3))).convert(mode).save(path, progressive=progressive)
+    expected = read(path)
+    early.begin(path, 10**6)
+    (decoding,) = early._begun
+    decoding.join()
+    assert (decoding.samples is None) == (mode == "CMYK")
+    picture = read(path)
+    np.testing.assert_array_equal(picture.pixels, expected.pixels)
+    assert decoding.samples is None and picture.model == expected.model
+
+
+def test_jpegs_that_are_cut_or_too_large_are_left_to_the_reader(tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(noise((40, 50, 3))).save(path)
+    early.begin(str(path), 1999)
+    early._begun[0].join()
+    assert early._begun[0].samples is None
+    path.write_bytes(path.read_bytes()[:-500])
+    early.begin(str(path), 10**6)
+    with pytest.raises(ReadError, match="truncated"):
+        read(path)
+    early.begin(str(path), 10**6)
+    assert read(path, ReadOptions(lenient=True)).notes
+
+
 def test_other_files_are_not_begun(tmp_path):
-    Image.fromarray(noise((40, 50))).save(tmp_path / "a.jpg")
+    Image.fromarray(noise((40, 50))).save(tmp_path / "a.gif")
     os.mkfifo(tmp_path / "fifo.png")
-    for name in ("a.jpg", "fifo.png", "missing.png", ".", "zero\0.png"):
+    for name in ("a.gif", "fifo.png", "missing.png", ".", "zero\0.png"):
         early.begin(str(tmp_path / name), 10**6)
         assert not early._begun
 

@@ -1,4 +1,4 @@
-"""A PNG decoded in a thread of its own while the rest of the program is still being loaded.
+"""A PNG or JPEG decoded in a thread of its own while the rest of the program is still being loaded.
 
 Loading NumPy, llvmlite and the engine takes as long as decoding a photo. So decoding gets a head start; whoever reads
 the file later finds it in memory, with its samples. Nothing is judged here: what looks odd is left alone, for the
@@ -26,12 +26,13 @@ _LEAST_BYTES = 1 << 18
 #: More than this must first be held against the memory that there is.
 _MOST_BYTES = 1 << 29
 _IHDR_BYTES = 13
+_JPEG = b"\xff\xd8\xff"
 #: So much is inflated by one call: after each the thread may have to wait for the interpreter, 5 ms at a time.
 _CALL_BYTES = 1 << 22
 
 
 class EarlyFile(io.BytesIO):
-    """The content of a file, and the samples of the PNG that it is."""
+    """The content of a file, and the samples of the PNG or JPEG that it is."""
 
     def __init__(self, decoding: _Decoding) -> None:
         super().__init__(decoding.content)
@@ -44,14 +45,17 @@ class EarlyFile(io.BytesIO):
         return memoryview(content)[at : self.seek(min(at + size, len(content)))]
 
     def samples(self, size: int) -> Pixels | None:
-        """Wait for the samples and hand them over; None unless they come from ``size`` bytes of data, all good."""
+        """Wait for the samples and hand them over; None unless they come from ``size`` bytes of data, all good.
+
+        The data are the compressed pixels of a PNG, and all of a JPEG.
+        """
         self._decoding.join()
         samples, self._decoding.samples = self._decoding.samples, None
         return samples if size == self._decoding.compressed else None
 
 
 class _Decoding(threading.Thread):
-    """Reads one file; ``samples`` are None if it is no PNG, or not a whole one."""
+    """Reads one file; ``samples`` are None if it is not whole, or of a kind that is left to the reader."""
 
     def __init__(self, path: str, max_pixels: int) -> None:
         super().__init__(daemon=True)
@@ -62,36 +66,48 @@ class _Decoding(threading.Thread):
         self.samples: Pixels | None = None
 
     def run(self) -> None:
-        """Read, inflate, undo the filters; any failure is left to the reader to find again."""
-        try:
-            content = _content(self.path)
-            header, parts = _found(content, self._max_pixels)
-            self.content = content if header else b""
-        except (OSError, ValueError, struct.error, MemoryError):
-            return
-        finally:
-            self.read.set()
-        if header is None:
-            return
-        self.compressed = sum(map(len, parts))
-        pieces = _inflated(parts, header.data_bytes)
-        if pieces is not None:
-            from convfilter.picture.png_data import decode_samples
-
-            with suppress(Exception):
-                self.samples, _ = decode_samples(header, [], lenient=False, inflated=pieces)
+        """Read and decode; any failure is left to the reader to find again."""
+        with suppress(Exception):
+            try:
+                self.content = _content(self.path)
+            finally:
+                self.read.set()
+            decode = _decoded_png if self.content.startswith(png.SIGNATURE) else _decoded_jpeg
+            self.compressed, self.samples = decode(self.content, self._max_pixels)
 
 
-def _is_worth_it(path: str) -> bool:
-    """Tell a PNG of the right size, by its first bytes."""
+def _decoded_png(content: bytes, max_pixels: int) -> tuple[int, Pixels | None]:
+    header, parts = _found(content, max_pixels)
+    pieces = _inflated(parts, header.data_bytes) if header else None
+    if header is None or pieces is None:
+        return 0, None
+    from convfilter.picture.png_data import decode_samples
+
+    return sum(map(len, parts)), decode_samples(header, [], lenient=False, inflated=pieces)[0]
+
+
+def _decoded_jpeg(content: bytes, max_pixels: int) -> tuple[int, Pixels | None]:
+    from convfilter.picture import jpeg
+
+    layout = jpeg.layout_of(content)
+    if layout is None or layout.data_end is None or jpeg.damage(layout, len(content)):
+        return 0, None
+    if layout.components not in (1, 3) or layout.width * layout.height * layout.components > _MOST_BYTES:
+        return 0, None
+    return len(content), jpeg.decode(content) if layout.width * layout.height <= max_pixels else None
+
+
+def _kind(path: str) -> bytes:
+    """Return the first bytes of a PNG or JPEG of the right size, of other files nothing."""
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode) or not _LEAST_BYTES <= status.st_size <= _MOST_BYTES:
-            return False
+            return b""
         with open(path, "rb", buffering=0) as file:
-            return file.read(len(png.SIGNATURE)) == png.SIGNATURE
+            head = file.read(len(png.SIGNATURE))
     except (OSError, ValueError):
-        return False
+        return b""
+    return head if head == png.SIGNATURE or head.startswith(_JPEG) else b""
 
 
 def _content(path: str) -> bytes:
@@ -155,7 +171,7 @@ _begun: list[_Decoding] = []
 
 
 def begin(path: str, max_pixels: int) -> None:
-    """Start decoding a file, if it is a PNG worth it; ``taken`` gets what comes of it.
+    """Start decoding a file, if it is a PNG or JPEG worth it; ``taken`` gets what comes of it.
 
     Parameters
     ----------
@@ -163,9 +179,11 @@ def begin(path: str, max_pixels: int) -> None:
     max_pixels : int
         Pictures with more are left alone.
     """
-    if _is_worth_it(path):
+    kind = _kind(path)
+    if kind:
         _begun[:] = [_Decoding(path, max_pixels)]
         _begun[0].start()
+    if kind == png.SIGNATURE:
         # Before all other modules, so that the thread need not wait for it.
         from convfilter.engine import png_filters
 

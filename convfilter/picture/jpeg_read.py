@@ -9,6 +9,7 @@ import numpy as np
 
 from convfilter.errors import ReadError
 from convfilter.picture import jpeg, limits
+from convfilter.picture.early import EarlyFile
 from convfilter.picture.metadata import metadata_of
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Model, Picture, Pixels, chosen
@@ -28,10 +29,11 @@ def read_jpeg(file: BinaryIO, options: ReadOptions) -> Picture:
     from convfilter.picture.pillow_read import rescued
 
     data = file.read()
-    return rescued(lambda left: _read(data, options, left), options.lenient)
+    early = file if isinstance(file, EarlyFile) else None
+    return rescued(lambda left: _read(data, options, left, early), options.lenient)
 
 
-def _read(data: bytes, options: ReadOptions, lenient: bool) -> Picture:
+def _read(data: bytes, options: ReadOptions, lenient: bool, early: EarlyFile | None) -> Picture:
     """Read a whole picture, or what is left of one."""
     from PIL.JpegImagePlugin import JpegImageFile
 
@@ -57,15 +59,18 @@ def _read(data: bytes, options: ReadOptions, lenient: bool) -> Picture:
             chosen([image], options.frame)
         if image.mode not in _MODELS:
             raise ReadError(f"a JPEG of the kind {image.mode} cannot be filtered")
-        pixels = _pixels(image, data, layout, options, lenient)
+        pixels = _pixels(image, data, layout, options, lenient, early)
     return Picture([Frame(pixels)], _MODELS[image.mode], False, "JPEG", metadata_of(image), tuple(notes))
 
 
-def _pixels(image: Any, data: bytes, layout: jpeg.Layout, options: ReadOptions, lenient: bool) -> Pixels:
+def _pixels(
+    image: Any, data: bytes, layout: jpeg.Layout, options: ReadOptions, lenient: bool, early: EarlyFile | None
+) -> Pixels:
     """Decode; only Pillow tells where data is missing, and only it undoes Adobe's inversion of CMYK."""
     whole = layout.data_end is not None and not lenient and options.frame is None
     if whole and image.mode in ("L", "RGB"):
-        pixels = jpeg.decode(data)
+        begun = early.samples(len(data)) if early else None
+        pixels = jpeg.decode(data) if begun is None else begun
         if (pixels[-_BLOCK:, -_BLOCK:] == _MISSING).all():
             _require_all_blocks(data, layout, pixels)
         return pixels
