@@ -19,6 +19,7 @@ import click
 import numpy as np
 import pytest
 from PIL import Image
+from processes import start_python
 
 import convfilter
 from convfilter.cli.root import COMMANDS, Session, root, run
@@ -441,6 +442,25 @@ def test_signals_at_any_moment_leave_the_old_file_or_the_new(folder: Path) -> No
         assert stderr == b""
         assert Path("out.png").read_bytes() in (old, new)
         assert sorted(path.name for path in folder.iterdir()) == ["in.png", "out.png", "whole.png"]
+
+
+def test_a_signal_that_comes_in_a_callback_ends_the_program_too() -> None:
+    program = """if True:
+        import signal, time, weakref
+        from convfilter.cli import signals
+
+        class Module:
+            pass
+
+        signals.install()
+        module = Module()
+        reference = weakref.ref(module, lambda _: signal.raise_signal(signal.SIGTERM))
+        del module
+        time.sleep(60)
+        print("it went on")
+    """
+    child = start_python(program)
+    assert (*child.communicate(timeout=50), child.returncode) == ("", "", 143)
 
 
 def test_an_ignored_signal_stays_ignored() -> None:

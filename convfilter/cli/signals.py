@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: A signal that was lost is followed by another after this time.
+_AT_ONCE_SECONDS = 0.001
 #: Who has not ended by then did not hear the signal, and is ended.
 _GRACE_SECONDS = 30.0
 
@@ -22,9 +25,23 @@ class Stopped(KeyboardInterrupt):
 
 def install() -> None:
     """Turn the signals that end a program into `Stopped`; one that is ignored (nohup) stays ignored."""
+    if sys.unraisablehook.__module__ != __name__:
+        sys.unraisablehook = _quiet(sys.unraisablehook)
     for number in _ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _stop)
+
+
+def _quiet(tell: Callable[[sys.UnraisableHookArgs], object]) -> Callable[[sys.UnraisableHookArgs], object]:
+    """Make a hook that ends the program without a word where `Stopped` is lost in a callback; imports have such."""
+
+    def hook(lost: sys.UnraisableHookArgs) -> None:
+        if isinstance(lost.exc_value, Stopped):
+            signal.setitimer(signal.ITIMER_REAL, _AT_ONCE_SECONDS)
+        else:
+            tell(lost)
+
+    return hook
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
