@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from convfilter.planning.strips import strip_samples
 
 #: Kept rows of one block of work.
 _BLOCK_KEPT_ROWS = 64
+#: Pieces of the first step, at least, for threads to take; and samples of a row that are worth a piece.
+_PIECES = 8
+_NARROW_SAMPLES = 1024
 #: Columns of a strip are a multiple of this, so that its rows are whole vectors of any width.
 _VECTOR = 64
 
@@ -102,8 +105,8 @@ def _keep_rows(work: Work, kept: Kept, threads: int) -> Samples:
         return lambda block: cross.run(block[0], block[1] - block[0])
 
     block = max(1, min(_BLOCK_KEPT_ROWS // STEP_ROWS, -(-steps // 8)))
-    lowering_steps = -(-kept.down.output // STEP_ROWS)
-    run_blocks(cut(lowering_steps, block), lambda: _make_lower(work, kept, columns, lowered), threads)
+    lowering = _Lowering(work, kept, columns, lowered)
+    run_blocks(lowering.pieces(), lowering.make_worker, threads)
     run_blocks(cut(steps, block), make_cross, threads)
     return result
 
@@ -112,30 +115,53 @@ def _whole_steps(rows: int) -> int:
     return -(-rows // STEP_ROWS) * STEP_ROWS
 
 
-def _make_lower(work: Work, kept: Kept, columns: Columns, lowered: Samples) -> Worker:
-    """Return a function that sums down the columns of the source for some steps of kept rows."""
-    channels, rates = work.source.channels, kept.rates
-    scratch = Scratch(lowered.dtype)
-    pitch = columns.count * channels
-    ring = Ring.of(kept.down, 0, rates.down.size)
-    rows = kept.source_index[ring.places()]
-    window = Window(Taps.down(rates.down), rates.down.size, rates.step, lowered.dtype, finite=work.source.is_finite)
-    cols = max(1, strip_samples(ring.slots) // channels // _VECTOR) * _VECTOR
-    programs = []
-    for left in range(0, columns.count, cols):
-        part = columns.part(left, min(left + cols, columns.count))
-        length = part.count * channels
-        load, tile = incoming(work.source, scratch, ring, rows, part)
-        target = Step(Moving(lowered, left * channels, STEP_ROWS * pitch), pitch, length)
-        programs.append((Program(load), Program([*load, window.call(tile, ring.table() * length, target)])))
+class _Piece(NamedTuple):
+    """Columns ``left`` to ``right - 1`` of the source, lowered to the kept rows of steps ``first`` to ``last - 1``."""
 
-    def lower(block: tuple[int, int]) -> None:
-        first, last = block
-        for lead, main in programs:
-            lead.run(first - ring.lead, ring.lead)
-            main.run(first, last - first)
+    left: int
+    right: int
+    first: int
+    last: int
 
-    return lower
+
+class _Lowering:
+    """Sums down the columns of the source, for the kept rows alone."""
+
+    def __init__(self, work: Work, kept: Kept, columns: Columns, lowered: Samples) -> None:
+        self._work, self._columns, self._lowered = work, columns, lowered
+        step, down = kept.rates.step, kept.rates.down
+        self._ring = Ring.of(kept.down, 0, down.size)
+        self._rows = kept.source_index[self._ring.places()]
+        self._window = Window(Taps.down(down), down.size, step, lowered.dtype, finite=work.source.is_finite)
+        self._steps = -(-kept.down.output // STEP_ROWS)
+
+    def pieces(self) -> list[_Piece]:
+        """Cut the work for threads to take: by columns first, since with rows a cut costs all that its first step sees."""
+        count, channels = self._columns.count, self._work.source.channels
+        widest = strip_samples(self._ring.slots) // channels
+        wanted = min(widest, max(_NARROW_SAMPLES // channels, -(-count // _PIECES)))
+        cols = max(1, wanted // _VECTOR) * _VECTOR
+        strips = [(left, min(left + cols, count)) for left in range(0, count, cols)]
+        blocks = cut(self._steps, max(1, self._steps // -(-_PIECES // len(strips))))
+        return [_Piece(left, right, first, last) for left, right in strips for first, last in blocks]
+
+    def make_worker(self) -> Callable[[_Piece], None]:
+        """Return a function that lowers a piece."""
+        work, ring = self._work, self._ring
+        scratch = Scratch(self._lowered.dtype)
+        channels = work.source.channels
+        pitch = self._columns.count * channels
+
+        def lower(piece: _Piece) -> None:
+            part = self._columns.part(piece.left, piece.right)
+            length = part.count * channels
+            load, tile = incoming(work.source, scratch, ring, self._rows, part)
+            target = Step(Moving(self._lowered, piece.left * channels, STEP_ROWS * pitch), pitch, length)
+            Program(load).run(piece.first - ring.lead, ring.lead)
+            sums = self._window.call(tile, ring.table() * length, target)
+            Program([*load, sums]).run(piece.first, piece.last - piece.first)
+
+        return lower
 
 
 def _natural_columns(work: Work) -> Columns:
