@@ -20,26 +20,27 @@ import numpy as np
 
 from convfilter.filters.kernels import Weights
 
-#: The middle Gaussian is sampled well (error exp(-2 pi**2)) from this sigma on, in kept samples.
-_MIDDLE_SIGMA = 1.0
-#: Support of the middle Gaussian in its sigmas: as for every whole Gaussian.
-_MIDDLE_SUPPORT = 6.0
-
 
 @dataclass(frozen=True)
 class Quality:
-    """How wide the outer Gaussians are (in steps), and how far their taps reach (in sigmas)."""
+    """How wide the outer Gaussians are (in steps), and how far their taps reach (in sigmas).
+
+    ``middle`` is the least sigma of the middle Gaussian, in kept samples: sampled so, it is off by about
+    2 exp(-2 (pi * middle)**2). Its taps reach for ``middle_support`` of its sigmas.
+    """
 
     width: float
     support: float
+    middle: float
+    middle_support: float
 
 
 #: For 8-bit results: up to 4.7e-5 of the weight misplaced on each axis, 0.006 of a level in practice.
-COARSE = Quality(width=0.9, support=4.5)
+COARSE = Quality(width=0.9, support=4.5, middle=1.0, middle_support=5.0)
 #: For 16-bit results: up to 6.4e-7 of the weight misplaced on each axis.
-FINE = Quality(width=1.2, support=5.5)
+FINE = Quality(width=1.2, support=5.5, middle=1.0, middle_support=6.0)
 #: For real results, and for colours under faint alpha: up to 1.2e-7 of the weight misplaced on each axis.
-FINEST = Quality(width=1.5, support=6.2)
+FINEST = Quality(width=1.5, support=6.2, middle=1.0, middle_support=6.0)
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Rates:
 
 def largest_step(sigma: float, quality: Quality) -> int:
     """Return the largest step that leaves the middle Gaussian well sampled; below 2, multirate does not pay."""
-    return int(sigma / math.sqrt(2 * quality.width**2 + _MIDDLE_SIGMA**2))
+    return int(sigma / math.sqrt(2 * quality.width**2 + quality.middle**2))
 
 
 def rates(sigma: float, quality: Quality) -> Rates:
@@ -98,7 +99,7 @@ def rates(sigma: float, quality: Quality) -> Rates:
     return Rates(
         step,
         _gaussian(outer, int(reach)),
-        _gaussian(middle, math.ceil(_MIDDLE_SUPPORT * middle)),
+        _gaussian(middle, math.ceil(quality.middle_support * middle)),
         up / up.sum(axis=1, keepdims=True),
         first,
     )
