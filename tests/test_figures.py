@@ -14,8 +14,8 @@ from PIL import Image
 
 import convfilter
 from convfilter.cli import main
-from convfilter.cli.diagram import diagram
 from convfilter.planning.figures import Field, equivalent, figures
+from convfilter.report.diagram import diagram
 
 WIDE = 61
 

@@ -117,7 +117,7 @@ def _where_taken(params: dict[str, Any]) -> tuple[str, ...]:
 
 def _explain(plans: Sequence[Plan]) -> None:
     """Print each plan once, on stderr: a picture may go to standard output."""
-    from convfilter.cli.plan_text import lines
+    from convfilter.report.plan_text import lines
 
     for plan in {id(plan): plan for plan in plans}.values():
         for line in lines(plan):

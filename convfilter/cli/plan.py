@@ -39,9 +39,9 @@ def _plan(
     **params: Any,
 ) -> int:
     defaults = stage_defaults(params)
-    from convfilter.cli import plan_text
     from convfilter.filters import stack
     from convfilter.planning import plan_stack
+    from convfilter.report import plan_text
 
     planned = plan_stack(
         stack.stages(specs, **defaults),
@@ -63,8 +63,8 @@ def _plan(
 
 
 def _draw(plan: Plan, path: str) -> None:
-    from convfilter.cli.diagram import diagram
     from convfilter.picture.atomic import replacing
+    from convfilter.report.diagram import diagram
 
     if not path.lower().endswith(".svg"):
         raise UsageError(f"a diagram is an SVG file, got {path!r}; name it diagram.svg, for instance")
