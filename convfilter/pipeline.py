@@ -57,6 +57,9 @@ class Options(NamedTuple):
         Is handed the plans, one a frame, before they run.
     before_writing : callable, or None
         Is handed the destination when the result is there.
+    look : callable, or None
+        Is handed the destination, the picture before and after, the plans and the form of the result; what it
+        returns goes into the report.
     read : ReadOptions
     write : WriteOptions
     """
@@ -71,6 +74,7 @@ class Options(NamedTuple):
     sheet: bool = False
     explain: Callable[[Sequence[Plan]], None] | None = None
     before_writing: Callable[[str], None] | None = None
+    look: Callable[[str, Picture, Picture, Sequence[Plan], Form], Any] | None = None
     read: ReadOptions = ReadOptions()
     write: WriteOptions = WriteOptions()
 
@@ -87,7 +91,7 @@ class Report(NamedTuple):
     algorithms : tuple of str
         One for each stage.
     seconds : dict of str to float
-        For each step: read, plan, run, write.
+        For each step: parse, read, plan, run, write, and look where that is asked for.
     clipped : float
         Share of the result's samples that did not fit their range, 0 to 1.
     notes : tuple of str
@@ -95,6 +99,8 @@ class Report(NamedTuple):
     size, new_size : pair of int
         Width and height, before and after.
     frames : int
+    view : any
+        What ``Options.look`` has made of it.
     """
 
     source: str
@@ -108,6 +114,7 @@ class Report(NamedTuple):
     size: tuple[int, int]
     new_size: tuple[int, int]
     frames: int
+    view: Any = None
 
     @property
     def line(self) -> str:
@@ -172,12 +179,18 @@ def filter_file(source: str, destination: str, options: Options) -> Report:
             maps.write_array(destination, filtered)
         else:
             write(target, filtered, options.write)
+    view = None
+    if options.look is not None:
+        with _timed(seconds, "look"):
+            view = options.look(destination, picture, filtered, plans, form)
     algorithms = tuple(stage.algorithm for stage in plans[0].stages)
     before, after = _described(picture), _described(filtered)
     size, new_size = (picture.outline.width, picture.outline.height), (outline.width, outline.height)
     frames = len(picture.frames)
     notes = picture.notes + (notes_on(target, outline, picture.pixels.dtype) if target is not None else ())
-    return Report(source, destination, before, after, algorithms, seconds, clipped, notes, size, new_size, frames)
+    return Report(
+        source, destination, before, after, algorithms, seconds, clipped, notes, size, new_size, frames, view
+    )
 
 
 @contextmanager

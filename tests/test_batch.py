@@ -468,6 +468,13 @@ def test_an_option_of_any_kind_changes_the_recipe() -> None:
     assert update.recipe(same) == recipes[0]
 
 
+def test_looking_on_makes_nothing_stale() -> None:
+    for option in ((), ("--explain",), ("--html", "report.html")):
+        done = program(*BLUR, "--update", *option, "photos", "out/")
+        assert done.returncode == 0
+        assert ("2 up to date" in done.stderr) == bool(option)
+
+
 def test_the_log_does_not_grow_for_ever() -> None:
     for sigma in range(40):
         log = update.UpdateLog(f"recipe {sigma}")

@@ -35,8 +35,10 @@ from convfilter.pipeline import Options
 LOG_NAME = ".convfilter_log"
 #: A log with more lines than this for each output is written anew.
 _LINES_AN_OUTPUT = 3
-#: Who does the work, and how fast, does not show in the result.
-_WITHOUT_INFLUENCE = ("threads", "in_place", "explain", "before_writing", "specs", "defaults", "name", "where_taken")
+#: Who does the work, how fast, and who looks on, does not show in the result.
+_WITHOUT_INFLUENCE = (
+    "threads", "in_place", "explain", "before_writing", "look", "specs", "defaults", "name", "where_taken",
+)  # fmt: skip
 
 
 def recipe(options: Options) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from convfilter.cli.messages import say
+from convfilter.cli.messages import failure, say
 from convfilter.cli.options import stage_defaults
 from convfilter.cli.root import fail
 from convfilter.errors import UsageError, WriteError
@@ -19,6 +19,7 @@ from convfilter.picture.options import DEFAULT_MAX_PIXELS
 
 if TYPE_CHECKING:
     from convfilter import pipeline
+    from convfilter.cli.html import HtmlReport
     from convfilter.planning import Plan
 
 #: Any of these makes a batch of the files, even of one.
@@ -53,11 +54,17 @@ def _run_one(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
     options = pipeline_options(specs, params)
     from convfilter import pipeline
 
+    html = html_report(params, options)
+    if html is not None:
+        options = html.watched(options, [destination])
     try:
         report = pipeline.filter_file(source, destination, options)
     except UsageError:
         raise
     except Exception as error:
+        if html is not None:
+            html.add(source, destination, None, failure(error)[0])
+            html.write([(source, destination)])
         subject = destination if isinstance(error, WriteError) else source
         stream = "standard output" if isinstance(error, WriteError) else "standard input"
         return fail(error, context.find_root().obj, stream if subject == "-" else subject)
@@ -65,7 +72,19 @@ def _run_one(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
         say(f"{source}: {note}")
     if params["verbose"]:
         say(report.line)
+    if html is not None:
+        html.add(source, destination, report)
+        html.write([(source, destination)])
     return 0
+
+
+def html_report(params: dict[str, Any], options: pipeline.Options) -> HtmlReport | None:
+    """Begin the page of ``--html``, if it is wanted."""
+    if not params["html"]:
+        return None
+    from convfilter.cli.html import HtmlReport
+
+    return HtmlReport(params["html"], options)
 
 
 def pipeline_options(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> pipeline.Options:

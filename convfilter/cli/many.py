@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -13,7 +13,7 @@ from convfilter import pipeline
 from convfilter.batch import inputs, resources, workers
 from convfilter.batch.inputs import Job, Naming, Search
 from convfilter.batch.workers import Notice, Outcome
-from convfilter.cli.jobs import pipeline_options
+from convfilter.cli.jobs import html_report, pipeline_options
 from convfilter.cli.messages import FAILED, failure, one_line, say
 from convfilter.cli.progress import Progress
 from convfilter.engine.bands import available_cores
@@ -21,6 +21,9 @@ from convfilter.errors import UsageError, WriteError
 from convfilter.filters import stack
 from convfilter.filters.spec import FilterSpec
 from convfilter.picture import formats
+
+if TYPE_CHECKING:
+    from convfilter.cli.html import HtmlReport
 
 
 class Counts(NamedTuple):
@@ -47,6 +50,7 @@ def run_many(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
     options = pipeline_options(specs, params)
     stack.stages(options.specs, **options.defaults)  # a filter that makes no sense fails once, not once a file
     found = _found(params, context)
+    html = html_report(params, options)
     if params["verbose"]:
         for name in found.skipped:
             say(f"{name}: skipped, this is no picture file")
@@ -69,8 +73,15 @@ def run_many(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
     share = resources.share(len(jobs), params["jobs"], params["threads"], available_cores())
     own = {name: _with_threads(getattr(options, name), share.threads) for name in ("read", "write")}
     options = options._replace(threads=share.threads, **own)
-    batch = _Batch(params, context.find_root().obj.debug, log, counts, share.jobs)
-    return _summed_up(batch.run(jobs, options), params)
+    if html is not None:
+        options = html.watched(options, [job.destination for job in jobs])
+    batch = _Batch(params, context.find_root().obj.debug, log, counts, share.jobs, html)
+    status = _summed_up(batch.run(jobs, options), params)
+    if html is not None:
+        waiting = set(jobs)
+        current = [job.destination for job in found.jobs if job not in waiting]
+        html.write(jobs, current=current, skipped=counts.skipped)
+    return status
 
 
 def _write_depfile(path: str, jobs: Sequence[Job], specs: Sequence[str | FilterSpec], config: str | None) -> None:
@@ -106,8 +117,16 @@ def _summed_up(counts: Counts, params: dict[str, Any]) -> int:
 class _Batch:
     """One run over many files: what it counts, and what it says."""
 
-    def __init__(self, params: dict[str, Any], debug: bool, log: Any, counts: Counts, processes: int) -> None:
-        self._params, self._debug, self._log, self._processes = params, debug, log, processes
+    def __init__(
+        self,
+        params: dict[str, Any],
+        debug: bool,
+        log: Any,
+        counts: Counts,
+        processes: int,
+        html: HtmlReport | None = None,
+    ) -> None:
+        self._params, self._debug, self._log, self._processes, self._html = params, debug, log, processes, html
         self._counts = counts
         self._progress = Progress(counts.left + counts.failed, wanted=False if params["quiet"] else params["progress"])
         self._said: set[str] = set()
@@ -160,6 +179,8 @@ class _Batch:
                 self._progress.say(f"{job.source}: {note}")
             if self._params["verbose"]:
                 self._progress.say(report.line)
+        if self._html is not None:
+            self._html.add(job.source, job.destination, report, message)
         if self._params["json"]:
             click.echo(_json(job, report, message))
 

@@ -224,6 +224,12 @@ def run_options() -> list[Option]:
         *_many_options(),
         *_config_options(),
         Option("-v", "--verbose", section="Run", is_flag=True, help="Sizes, algorithm, time and clipping on stderr."),
+        Option(
+            "--html",
+            section="Run",
+            type=_FILE,
+            help="Write a page: before and after with a slider, plan, kernels, timings.",
+        ),
         Option("--explain", section="Run", is_flag=True, help="Print the plan on stderr before it runs (see plan)."),
         debug_option(),
     ]

@@ -1,0 +1,91 @@
+"""``--html``: what becomes of each file is collected, and a page written at the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from convfilter import pipeline
+from convfilter.errors import UsageError, WriteError
+from convfilter.filters import stack
+from convfilter.picture.atomic import replacing
+from convfilter.report.page import Entry, Run, page
+from convfilter.report.views import MOST_SHOWN, Look, View
+
+_SUFFIXES = (".html", ".htm", ".xhtml")
+
+
+class HtmlReport:
+    """The page of one run.
+
+    Parameters
+    ----------
+    path : str
+        Where it goes.
+    options : pipeline.Options
+
+    Raises
+    ------
+    UsageError
+        The name is not one of a page.
+    WriteError
+        Its folder is write-protected: found before a picture is read.
+    """
+
+    def __init__(self, path: str, options: pipeline.Options) -> None:
+        if os.path.splitext(path)[1].lower() not in _SUFFIXES:
+            raise UsageError(f"--html: a report is an HTML page, got {path!r}; name it report.html, for instance")
+        folder = os.path.dirname(os.path.realpath(path))
+        if os.path.isdir(path) or (os.path.isdir(folder) and not os.access(folder, os.W_OK)):
+            raise WriteError(f"{path}: a page cannot be written there; choose another name for --html")
+        self._path = path
+        self._stages = stack.stages(options.specs, **options.defaults)
+        self._entries: dict[tuple[str, str], Entry] = {}
+        self._plans: dict[tuple[str, ...], View] = {}
+
+    @staticmethod
+    def watched(options: pipeline.Options, destinations: Sequence[str]) -> pipeline.Options:
+        """Return options by which the pictures are looked at, too; the first of them are shown."""
+        return options._replace(look=Look(frozenset(destinations[:MOST_SHOWN])))
+
+    def add(self, source: str, destination: str, report: pipeline.Report | None, error: str = "") -> None:
+        """Take in what became of one file."""
+        if report is not None and isinstance(report.view, View):
+            # Pictures of one size have one plan; of thousands it is kept once.
+            first = self._plans.setdefault(report.view.words, report.view)
+            report = report._replace(view=report.view._replace(plan=first.plan, words=first.words))
+        self._entries[source, destination] = Entry(source, destination, report, error)
+
+    def write(
+        self,
+        order: Sequence[tuple[str, str]],
+        *,
+        current: Sequence[str] = (),
+        skipped: int = 0,
+    ) -> None:
+        """Write the page.
+
+        Parameters
+        ----------
+        order : sequence of (source, destination)
+            All that was to be done; files are shown in this order, whoever was done first.
+        current : sequence of str
+            Outputs that were up to date.
+        skipped : int
+            Files that are no pictures by their names.
+
+        Raises
+        ------
+        WriteError
+            The page cannot be written; its message names it.
+        """
+        entries = [self._entries[names] for names in order if names in self._entries]
+        run = Run(self._stages, entries, current, skipped, len(order) - len(entries))
+        try:
+            # It may lie in the folder of the outputs, which is not there when all of them have failed.
+            os.makedirs(os.path.dirname(os.path.realpath(self._path)), exist_ok=True)
+            with replacing(self._path) as file:
+                file.write(page(run).encode())
+        except OSError as error:
+            reason = error if isinstance(error, WriteError) else (error.strerror or str(error)).lower()
+            raise WriteError(f"{self._path}: {reason}") from error

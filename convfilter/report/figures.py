@@ -1,0 +1,220 @@
+"""Kernels as drawings: weights as a heat map, their cross-sections, and the frequencies that they let through.
+
+Scalable, in the colours of the page that holds them: its style sheet says what
+``positive``, ``negative`` and the other classes look like.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from html import escape
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.filters.kernels import Kernel, Weights
+from convfilter.filters.stage import Gradient, Layer, Orientation, Point, Pooling, Stage
+
+#: Cells of a side that are drawn at most: larger kernels are shown by means over blocks.
+_MOST_CELLS = 33
+#: Weights of kernels up to this size are written into their cells.
+_MOST_WRITTEN = 7
+_SIDE = 200.0
+_FREQUENCIES = 33
+_MOST_EXACT = 1 << 53
+_MINUS = "\N{MINUS SIGN}"
+_LARGEST_DENOMINATOR = 9999
+#: Kernels of a layer that are drawn at most: of so many outputs, and so many inputs.
+_MOST_OUTPUTS, _MOST_INPUTS = 16, 8
+
+
+def titled_kernels(stage: Stage) -> Iterator[tuple[str, Kernel]]:
+    """Yield the kernels of a stage as they are applied, each with a title; pooling has none."""
+    operator = stage.operator
+    if isinstance(operator, Gradient | Orientation):
+        found = [("x", operator.x), ("y", operator.y)]
+    elif isinstance(operator, Pooling | Point | Layer):
+        found = []
+    else:
+        found = [("weights", operator.kernel)]
+    for title, kernel in found:
+        yield title, kernel.rotated() if stage.flip else kernel
+
+
+def heat_map(kernel: Kernel) -> str:
+    """Draw the weights: one colour for positive, another for negative, stronger the larger they are."""
+    values, block = _blocks(kernel)
+    rows, cols = kernel.shape
+    written = max(rows, cols) <= _MOST_WRITTEN
+    texts = _written(kernel) if written else None
+    blocks = f"; each cell is the mean of {block[1]}x{block[0]}" if max(block) > 1 else ""
+    label = f"heat map of {cols}x{rows} weights from {_short(values.min())} to {_short(values.max())}{blocks}"
+    return _svg(values.shape, label, _cells(values, texts))
+
+
+def caption(kernel: Kernel) -> str:
+    """Say what a heat map shows: size, sum, range, and blocks where cells are means."""
+    rows, cols = kernel.shape
+    values, block = _blocks(kernel)
+    text = f"{cols}x{rows}, sum {_short(kernel.sum)}, {_short(values.min())} to {_short(values.max())}"
+    return text + (f"; each cell is the mean of up to {block[1]}x{block[0]} weights" if max(block) > 1 else "")
+
+
+def sections(kernel: Kernel) -> str:
+    """Draw the middle row and the middle column as lines over the distance from the centre."""
+    row, column = _thinned(*_middle(kernel))
+    low = min(0.0, float(row.min()), float(column.min()))
+    high = max(0.0, float(row.max()), float(column.max()))
+    span = (high - low) or 1.0
+    widest = max(row.size, column.size)
+    zero = _SIDE * high / span
+
+    def points(values: Weights) -> str:
+        centre = values.size // 2
+        return " ".join(
+            f"{_SIDE * (0.5 + (place - centre) / widest):.4g},{_SIDE * (high - value) / span:.4g}"
+            for place, value in enumerate(values.tolist())
+        )
+
+    return (
+        f'<svg class="plot" viewBox="-6 -6 {_SIDE + 12:g} {_SIDE + 12:g}" role="img" '
+        f'aria-label="cross-sections from {_short(low)} to {_short(high)}: the middle row and the middle column">'
+        f'<line class="axis" x1="0" x2="{_SIDE:g}" y1="{zero:.4g}" y2="{zero:.4g}"/>'
+        f'<polyline class="row" points="{points(row)}"/>'
+        f'<polyline class="column" points="{points(column)}"/></svg>'
+    )
+
+
+def response(kernel: Kernel) -> str:
+    """Draw the magnitude of the frequency response from -1/2 to 1/2 cycles a pixel, zero in the middle."""
+    frequencies = np.linspace(-0.5, 0.5, _FREQUENCIES)
+
+    def waves(size: int) -> npt.NDArray[np.complex128]:
+        values: npt.NDArray[np.complex128] = np.exp(-2j * np.pi * np.outer(frequencies, np.arange(size) - size // 2))
+        return values
+
+    rows, cols = (waves(size) for size in kernel.shape)
+    if kernel.factors is not None:
+        column, row = kernel.factors
+        sums = np.outer(rows @ column, cols @ row)
+    else:
+        sums = rows @ kernel.matrix @ cols.T
+    magnitude: Weights = np.abs(sums / kernel.divisor)
+    label = f"frequency response from {_short(magnitude.min())} to {_short(magnitude.max())}"
+    return _svg(magnitude.shape, label, _cells(magnitude, None, "gain"))
+
+
+def window(size: tuple[int, int], kind: str) -> str:
+    """Draw the cells of a pooling window of ``size`` (rows, cols)."""
+    rows, cols = (min(side, _MOST_CELLS) for side in size)
+    return _svg((rows, cols), f"window of {size[1]}x{size[0]} cells, {kind}", _cells(np.zeros((rows, cols)), None))
+
+
+def layer_map(layer: Layer) -> tuple[str, str]:
+    """Draw the kernels of a layer, one row for each output channel; returns the drawing and its caption."""
+    outputs, inputs, rows, cols = layer.weight.shape
+    shown_outputs, shown_inputs = min(outputs, _MOST_OUTPUTS), min(inputs, _MOST_INPUTS)
+    step = max(1, -(-max(rows, cols) // 11))
+    weight = layer.weight[:shown_outputs, :shown_inputs, ::step, ::step].astype(np.float64)
+    limit = float(np.abs(weight).max()) or 1.0
+    height, width = weight.shape[2] + 1, weight.shape[3] + 1
+    cells = "".join(
+        _cell(col * width + x, row * height + y, float(weight[row, col, y, x]) / limit)
+        for row in range(shown_outputs)
+        for col in range(shown_inputs)
+        for y in range(weight.shape[2])
+        for x in range(weight.shape[3])
+    )
+    text = f"{outputs} outputs (down) of {inputs} inputs (across), {cols}x{rows} weights each"
+    if (shown_outputs, shown_inputs) != (outputs, inputs):
+        text += f"; the first {shown_outputs} outputs and {shown_inputs} inputs are drawn"
+    if step > 1:
+        text += f"; one weight of {step} is drawn along each side"
+    return _svg((shown_outputs * height - 1, shown_inputs * width - 1), text, cells), text
+
+
+def _svg(shape: Sequence[int], label: str, cells: str) -> str:
+    rows, cols = shape[:2]
+    unit = _SIDE / max(rows, cols)
+    width, height = cols * unit, rows * unit
+    return (
+        f'<svg class="map" viewBox="-1 -1 {width + 2:.4g} {height + 2:.4g}" role="img" aria-label="{escape(label)}">'
+        f'<rect class="paper" width="{width:.4g}" height="{height:.4g}"/>'
+        f'<g transform="scale({unit:.4g})">{cells}</g></svg>'
+    )
+
+
+def _cells(values: Weights, texts: list[list[str]] | None, kind: str = "") -> str:
+    limit = float(np.abs(values).max()) or 1.0
+    parts = []
+    for (row, col), value in np.ndenumerate(values):
+        parts.append(_cell(col, row, float(value) / limit, kind))
+        if texts is not None:
+            text = texts[row][col]
+            size = min(0.34, 1.5 / len(text))
+            strong = ' class="on"' if abs(float(value)) > 0.6 * limit else ""
+            parts.append(f'<text{strong} x="{col + 0.5:g}" y="{row + 0.5:g}" font-size="{size:.3g}">{text}</text>')
+    return "".join(parts)
+
+
+def _cell(col: int, row: int, share: float, kind: str = "") -> str:
+    """Draw one cell; ``share`` is its value over the largest."""
+    name = kind or ("positive" if share > 0 else "negative" if share < 0 else "zero")
+    opacity = f' fill-opacity="{abs(share):.3f}"' if share else ' fill-opacity="0"'
+    return f'<rect class="{name}" x="{col}" y="{row}" width="1" height="1"{opacity}/>'
+
+
+def _blocks(kernel: Kernel) -> tuple[Weights, tuple[int, int]]:
+    """Return the weights, or means over blocks of them, at most so many; and rows and columns of a block."""
+    # Odd, so that the middle weight is in the middle of its cell.
+    block = tuple(-(-side // _MOST_CELLS) | 1 for side in kernel.shape)
+    if kernel.factors is not None:
+        column, row = (_means(factor, size) for factor, size in zip(kernel.factors, block, strict=True))
+        return np.outer(column, row) / kernel.divisor, (block[0], block[1])
+    across = np.apply_along_axis(_means, 1, kernel.matrix, block[1])
+    return np.apply_along_axis(_means, 0, across, block[0]) / kernel.divisor, (block[0], block[1])
+
+
+def _means(values: Weights, size: int) -> Weights:
+    """Return the means of neighbours, ``size`` at a time, so that the middle one has the centre in its middle."""
+    if size == 1:
+        return values
+    first = (values.size // 2 - size // 2) % size
+    starts = np.unique(np.concatenate([[0], np.arange(first, values.size, size)]))
+    counts = np.diff(np.append(starts, values.size))
+    means: Weights = np.add.reduceat(values, starts) / counts
+    return means
+
+
+def _middle(kernel: Kernel) -> tuple[Weights, Weights]:
+    rows, cols = kernel.shape
+    if kernel.factors is not None:
+        column, row = kernel.factors
+        return column[rows // 2] * row / kernel.divisor, column * row[cols // 2] / kernel.divisor
+    return kernel.weights[rows // 2], kernel.weights[:, cols // 2]
+
+
+def _thinned(row: Weights, column: Weights) -> tuple[Weights, Weights]:
+    """Keep some of many values, the middle ones among them."""
+    step = max(1, max(row.size, column.size) // 400)
+    return row[row.size // 2 % step :: step], column[column.size // 2 % step :: step]
+
+
+def _written(kernel: Kernel) -> list[list[str]]:
+    return [[_number(float(value), kernel.divisor) for value in row] for row in kernel.matrix]
+
+
+def _number(numerator: float, divisor: float) -> str:
+    """Write a weight as a fraction where it is exact and short."""
+    if numerator.is_integer() and float(divisor).is_integer() and max(abs(numerator), abs(divisor)) < _MOST_EXACT:
+        fraction = Fraction(int(numerator), int(divisor))
+        if fraction.denominator <= _LARGEST_DENOMINATOR:
+            return str(fraction).replace("-", _MINUS)
+    return _short(numerator / divisor)
+
+
+def _short(value: float) -> str:
+    text = f"{float(value):.3g}"
+    return text.replace("-", _MINUS) if math.isfinite(float(value)) else text

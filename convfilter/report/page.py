@@ -1,0 +1,343 @@
+"""A page about a run: pictures before and after, the plan, the kernels, the time it took, what failed.
+
+One file that needs nothing else: style, script and pictures are in it, and it
+forbids itself to load anything. Only its last section, the timings, differs
+between two runs that do the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from convfilter import __version__
+from convfilter.filters.catalog import FILTERS
+from convfilter.filters.stage import Layer, Pooling, Stage
+from convfilter.report import figures, pair
+from convfilter.report.markup import memory, number, shown, table
+from convfilter.report.views import View
+
+if TYPE_CHECKING:
+    from convfilter.pipeline import Report
+
+#: Rows of a list of files, and plans, at most: what is left out is counted on the page.
+MOST_LISTED = 1000
+_MOST_PLANS = 12
+#: Steps of a run in the order in which they are done.
+_STEPS = ("parse", "read", "plan", "run", "write", "look")
+
+
+class Entry(NamedTuple):
+    """What became of one file; ``report`` with its view if it was filtered, else ``error``."""
+
+    source: str
+    destination: str
+    report: Report | None
+    error: str = ""
+
+
+class Run(NamedTuple):
+    """What a page is about.
+
+    Attributes
+    ----------
+    stages : sequence of Stage
+        The stack, first to last.
+    entries : sequence of Entry
+        Files that were done or have failed, in the order of the command line.
+    current : sequence of str
+        Outputs that were up to date, so that nothing was done.
+    skipped, left : int
+        Files that are no pictures by their names, and files not done because the run ended early.
+    """
+
+    stages: Sequence[Stage]
+    entries: Sequence[Entry]
+    current: Sequence[str] = ()
+    skipped: int = 0
+    left: int = 0
+
+
+def page(run: Run) -> str:
+    """Return the page of a run as HTML."""
+    plans = _plans(run)
+    script = _content("page.js")
+    digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    title = " → ".join(stage.name for stage in run.stages)
+    sections = [*_failures(run), *_pictures(run, plans), *_plan_section(plans), *_kernels(run.stages), *_timings(run)]
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{shown(title)} - convfilter</title>\n"
+        f"<style>\n{_content('page.css')}</style>\n<script>{script}</script>\n</head>\n<body>\n"
+        f"{_header(run, title)}\n<main>\n" + "\n".join(sections) + "\n</main>\n"
+        f'<footer class="soft small">Made by convfilter {__version__}. '
+        "Pictures are reduced by means over areas where it says so; the files hold every pixel.</footer>\n"
+        "</body>\n</html>\n"
+    )
+
+
+def _content(name: str) -> str:
+    return files("convfilter.report").joinpath(name).read_text("utf-8")
+
+
+def _done(run: Run) -> list[Entry]:
+    return [entry for entry in run.entries if entry.report is not None]
+
+
+def _header(run: Run, title: str) -> str:
+    done, failed = len(_done(run)), sum(entry.report is None for entry in run.entries)
+    counts = [f"{done} done"]
+    counts += [f"{failed} failed"] if failed else []
+    counts += [f"{len(run.current)} up to date"] if run.current else []
+    counts += [f"{run.skipped} skipped, no pictures by their names"] if run.skipped else []
+    counts += [f"{run.left} not done"] if run.left else []
+    links = "".join(
+        f'<a href="#{anchor}">{text}</a>'
+        for anchor, text, is_there in (
+            ("failures", "Failures", failed),
+            ("pictures", "Pictures", done or run.current),
+            ("plan", "Plan", done),
+            ("kernels", "Kernels", True),
+            ("timings", "Timings", done),
+        )
+        if is_there
+    )
+    return (
+        f'<header>\n<h1>convfilter</h1>\n<p class="stack"><code>{shown(title)}</code></p>\n'
+        f'<p>{", ".join(counts)}</p>\n<nav aria-label="Sections">{links}</nav>\n</header>'
+    )
+
+
+def _failures(run: Run) -> Iterator[str]:
+    failed = [entry for entry in run.entries if entry.report is None]
+    if not failed:
+        return
+    items = "\n".join(
+        f"<li><strong>{shown(entry.source)}</strong>: {shown(entry.error)}</li>" for entry in failed[:MOST_LISTED]
+    )
+    yield (
+        f'<section id="failures" class="card failures" style="margin-top:1.5rem">\n<h2>{len(failed)} failed</h2>\n'
+        f"<ul>\n{items}\n</ul>{_left_out(len(failed), MOST_LISTED, 'failures')}\n</section>"
+    )
+
+
+def _left_out(count: int, most: int, what: str) -> str:
+    """Say that a list is not whole."""
+    return f'\n<p class="soft">The first {most} of {count} {what} are listed.</p>' if count > most else ""
+
+
+def _view(entry: Entry) -> View | None:
+    return entry.report.view if entry.report is not None and isinstance(entry.report.view, View) else None
+
+
+class _Planned(NamedTuple):
+    """A plan that some pictures share, and its number on the page."""
+
+    number: int
+    plan: dict[str, Any]
+    words: tuple[str, ...]
+    pictures: int
+
+
+def _key(view: View) -> str:
+    return json.dumps(view.plan, sort_keys=True)
+
+
+def _plans(run: Run) -> dict[str, _Planned]:
+    """Find the different plans of all pictures, in the order of the pictures."""
+    plans: dict[str, _Planned] = {}
+    for entry in run.entries:
+        view = _view(entry)
+        if view is not None:
+            old = plans.get(_key(view)) or _Planned(len(plans) + 1, view.plan, view.words, 0)
+            plans[_key(view)] = old._replace(pictures=old.pictures + 1)
+    return plans
+
+
+def _pictures(run: Run, plans: dict[str, _Planned]) -> Iterator[str]:
+    done = _done(run)
+    if not done and not run.current:
+        return
+    cards = []
+    for index, entry in enumerate(done, 1):
+        view = _view(entry)
+        if entry.report is not None and view is not None and view.shown is not None:
+            planned = plans[_key(view)]
+            plan_link = f'<a href="#plan-{planned.number}">plan {planned.number}</a>' if len(plans) > 1 else ""
+            cards.append(pair.card(index, entry.source, entry.destination, entry.report, view.shown, plan_link))
+    yield '<section id="pictures">\n<h2>Before and after</h2>'
+    if len(cards) < len(done):
+        yield (
+            f'<p class="card" style="margin-bottom:1.25rem">The first {len(cards)} of {len(done)} pictures are shown, '
+            "to keep the page small; the others are in the list of files.</p>"
+        )
+    if cards:
+        one = " one" if len(cards) == 1 else ""
+        yield f'<div class="pictures{one}">\n' + "\n".join(cards) + "\n</div>"
+    if run.current:
+        names = "\n".join(f"<li>{shown(name)}</li>" for name in run.current[:MOST_LISTED])
+        yield (
+            f'<details class="card" style="margin-top:1.25rem"><summary>{len(run.current)} up to date, not filtered '
+            f"again: they are not shown; without --update they are</summary>\n<ul>\n{names}\n</ul>"
+            f"{_left_out(len(run.current), MOST_LISTED, 'files')}</details>"
+        )
+    if len(done) > 1:
+        yield _file_list(done)
+    yield "</section>"
+
+
+def _file_list(done: Sequence[Entry]) -> str:
+    """List all files that were done, with what does not depend on the machine."""
+    head = [("file", "name"), ("result", "name"), ("before", ""), ("after", ""), ("clipped", "number")]
+    rows = []
+    for index, entry in enumerate(done[:MOST_LISTED], 1):
+        report, view = entry.report, _view(entry)
+        assert report is not None
+        name = shown(entry.source)
+        linked = f'<a href="#picture-{index}">{name}</a>' if view is not None and view.shown is not None else name
+        rows.append(
+            [linked, shown(entry.destination), shown(report.before), shown(report.after), f"{report.clipped:.3%}"]
+        )
+    return (
+        f"<h3 style='margin:1.5rem 0 .5rem'>All {len(done)} files</h3>\n"
+        + table(head, rows, label="All files")
+        + _left_out(len(done), MOST_LISTED, "files")
+    )
+
+
+def _plan_section(plans: dict[str, _Planned]) -> Iterator[str]:
+    if not plans:
+        return
+    yield '<section id="plan">\n<h2>Plan</h2>'
+    for planned in list(plans.values())[:_MOST_PLANS]:
+        source = planned.plan["input"]
+        size = f"{source['width']}x{source['height']}, {source['channels']} channels, {source['dtype']}"
+        title = f"Plan {planned.number}: {size}" if len(plans) > 1 else size
+        shared = f" - {planned.pictures} pictures" if planned.pictures > 1 else ""
+        yield f'<h3 id="plan-{planned.number}" style="margin:1.25rem 0 .5rem">{shown(title)}{shared}</h3>'
+        yield _plan_table(planned.plan)
+        yield (
+            "<details><summary>Every number put into its formula</summary>\n<pre>"
+            + "\n".join(shown(line) for line in planned.words)
+            + "</pre></details>"
+        )
+    if len(plans) > _MOST_PLANS:
+        yield f"<p>The first {_MOST_PLANS} of {len(plans)} plans, one for each size and kind of picture, are shown.</p>"
+    yield "</section>"
+
+
+def _plan_table(plan: dict[str, Any]) -> str:
+    head = [
+        ("stage", "name"),
+        ("kernel", "number"),
+        ("output", "number"),
+        ("channels", "number"),
+        ("sees of the picture", "number"),
+        ("jump", "number"),
+        ("algorithm", ""),
+        ("multiply-adds", "number"),
+        ("result", "number"),
+        ("a thread", "number"),
+    ]
+    rows = []
+    for index, stage in enumerate(plan["stages"], 1):
+        width, height = stage["width"], stage["height"]
+
+        def both(key: str, width: dict[str, Any] = width, height: dict[str, Any] = height) -> str:
+            return f"{width[key]}x{height[key]}"
+
+        rows.append(
+            [
+                f"{index}. <code>{shown(stage['name'])}</code>",
+                both("kernel"),
+                both("output"),
+                str(stage["channels"]["output"]),
+                both("receptive_field"),
+                both("jump"),
+                f"{shown(stage['algorithm'])}, {shown(stage['precision'])}",
+                number(stage["multiply_adds"]),
+                memory(stage["result_bytes"]),
+                memory(stage["scratch_bytes_per_thread"]),
+            ]
+        )
+    output = plan["output"]
+    foot = ["output", "", f"{output['width']}x{output['height']}", str(output["channels"]), "", "", ""]
+    return table(head, rows, [*foot, number(plan["multiply_adds"]), "", ""], label="The plan, stage by stage")
+
+
+def _kernels(stages: Sequence[Stage]) -> Iterator[str]:
+    yield '<section id="kernels">\n<h2>Kernels</h2>\n<div class="kernels">'
+    for index, stage in enumerate(stages, 1):
+        row = FILTERS.get(stage.name.split(":")[0])
+        about = f"<p>{shown(row.summary)} <code>{shown(row.formula)}</code></p>" if row else ""
+        yield f'<div class="card"><h3>{index}. <code>{shown(stage.name)}</code></h3>\n{about}'
+        drawings = "\n".join(_drawings(stage))
+        if drawings:
+            yield f'<div class="drawings">\n{drawings}\n</div>'
+        yield "</div>"
+    yield "</div>\n</section>"
+
+
+def _drawings(stage: Stage) -> Iterator[str]:
+    operator = stage.operator
+    if isinstance(operator, Layer):
+        drawing, text = figures.layer_map(operator)
+        yield _figure(drawing, text, wide=True)
+    if isinstance(operator, Pooling):
+        text = f"window of {operator.size[1]}x{operator.size[0]}, {operator.kind}; no weights"
+        yield _figure(figures.window(operator.size, operator.kind), text)
+    for title, kernel in figures.titled_kernels(stage):
+        yield _figure(figures.heat_map(kernel), f"{title}: {figures.caption(kernel)}")
+        yield _figure(figures.sections(kernel), "middle row (solid) and middle column (dashed)")
+        yield _figure(figures.response(kernel), "frequency response, \N{MINUS SIGN}½ to ½ cycles a pixel")
+
+
+def _figure(drawing: str, text: str, *, wide: bool = False) -> str:
+    kind = ' class="wide"' if wide else ""
+    return f"<figure{kind}>{drawing}<figcaption>{shown(text)}</figcaption></figure>"
+
+
+def _timings(run: Run) -> Iterator[str]:
+    """Show the seconds of each step; the only part of the page that differs from run to run."""
+    done = _done(run)
+    if not done:
+        return
+    reports = [entry.report for entry in done if entry.report is not None]
+    steps = [step for step in _STEPS if any(step in report.seconds for report in reports)]
+    longest = max(sum(report.seconds.values()) for report in reports)
+    legend = "".join(f'<span><i style="--step:var(--{step})"></i>{step}</span>' for step in steps)
+    head = [("file", "name"), *((step, "number") for step in steps), ("all", "number"), ("", "")]
+    rows = [
+        [shown(report.source), *_seconds(report.seconds, steps), _bar(report.seconds, steps, longest)]
+        for report in reports[:MOST_LISTED]
+    ]
+    total = {step: sum(report.seconds.get(step, 0.0) for report in reports) for step in steps}
+    foot = [f"all {len(reports)}", *_seconds(total, steps), ""] if len(reports) > 1 else None
+    yield (
+        '<section id="timings">\n<h2>Timings</h2>\n<p class="soft">Seconds of each file by step'
+        f"{'; files done at the same time are counted each' if len(reports) > 1 else ''}. "
+        f'Look: making the pictures of this page.</p>\n<div class="legend small">{legend}</div>'
+    )
+    yield table(head, rows, foot, label="Seconds by step") + _left_out(len(reports), MOST_LISTED, "files")
+    yield "</section>"
+
+
+def _seconds(seconds: dict[str, float], steps: Sequence[str]) -> list[str]:
+    values = [seconds.get(step, 0.0) for step in steps]
+    return [f"{value:.3f}" for value in (*values, sum(seconds.values()))]
+
+
+def _bar(seconds: dict[str, float], steps: Sequence[str], longest: float) -> str:
+    """Draw the steps as parts of a bar."""
+    parts = "".join(
+        f'<i style="--step:var(--{step});width:{100 * seconds.get(step, 0.0) / (longest or 1.0):.2f}%"></i>'
+        for step in steps
+    )
+    return f'<div class="bar" aria-hidden="true">{parts}</div>'

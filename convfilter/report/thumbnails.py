@@ -1,0 +1,175 @@
+"""Pictures made small enough for a page: 8 bits, so many pixels, so many bytes."""
+
+from __future__ import annotations
+
+import io
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from convfilter.picture.colour import with_depth
+from convfilter.picture.picture import Frame, Metadata, Model, Pixels
+from convfilter.picture.png_write import write_png
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+#: A larger profile would outweigh the picture: the colours are turned into sRGB instead.
+_LARGEST_PROFILE = 8192
+_QUALITIES = (90, 80, 70, 50)
+#: Pixels of one band of rows on its way to 8 bits.
+_BAND_PIXELS = 1 << 20
+_LEAST_SIDE = 16
+
+
+class Thumbnail(NamedTuple):
+    """A picture as a page holds it.
+
+    Attributes
+    ----------
+    data : bytes
+        Of an image file.
+    kind : str
+        "png", "jpeg" or "webp".
+    size : (int, int)
+        Width and height in pixels.
+    factor : int
+        Each pixel is the mean of so many by so many; at the right and lower edge of what is left.
+    full : (int, int)
+        Width and height of the picture that it shows.
+    levels : (float, float), or None
+        The values that are shown black and white, where they are not 0 and white.
+    """
+
+    data: bytes
+    kind: str
+    size: tuple[int, int]
+    factor: int
+    full: tuple[int, int]
+    levels: tuple[float, float] | None = None
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether each pixel of the picture is there, compressed without loss."""
+        return self.factor == 1 and self.kind == "png"
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Width and height that its pixels cover, in those of the picture: a little more where a rest is left."""
+        return self.size[0] * self.factor / self.full[0], self.size[1] * self.factor / self.full[1]
+
+
+def thumbnail(
+    pixels: Pixels, model: Model, alpha: bool, *, side: int, most_bytes: int, icc: bytes | None = None
+) -> Thumbnail:
+    """Reduce a picture by means over areas until it fits.
+
+    Parameters
+    ----------
+    pixels : (H, W) or (H, W, C) array of uint8, uint16 or float32
+        Real values beyond 0..1 are stretched so that the least is black and the largest white.
+    model, alpha
+        What the channels are; see ``Picture``.
+    side : int
+        Longest side in pixels.
+    most_bytes : int
+        Of the compressed picture. It is kept without loss where that fits and nothing is reduced.
+    icc : bytes, optional
+        Its colour profile.
+
+    Returns
+    -------
+    Thumbnail
+    """
+    levels = _levels(pixels)
+    full = pixels.shape[1], pixels.shape[0]
+    factor = -(-max(full) // side)
+    image, icc = _for_browsers(_reduced(pixels, model, alpha, levels, factor), icc)
+    if factor == 1:
+        data = _without_loss(image, icc, most_bytes)
+        if data is not None:
+            return Thumbnail(data, "png", full, 1, full, levels)
+    data, kind, more = _with_loss(image, icc, most_bytes)
+    return Thumbnail(data, kind, (-(-image.width // more), -(-image.height // more)), factor * more, full, levels)
+
+
+def _levels(pixels: Pixels) -> tuple[float, float] | None:
+    """Return the least and the largest value of a real picture that leaves 0..1."""
+    if pixels.dtype.kind != "f":
+        return None
+    low, high = float(pixels.min()), float(pixels.max())
+    if not np.isfinite(low + high):
+        finite = pixels[np.isfinite(pixels)]
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    return (low, high) if (low < 0 or high > 1) and high > low else None
+
+
+def _reduced(pixels: Pixels, model: Model, alpha: bool, levels: tuple[float, float] | None, factor: int) -> Image.Image:
+    """Turn a picture into one of 8 bits, of means of ``factor`` by ``factor`` pixels, band by band."""
+    from PIL import Image
+
+    height, width = pixels.shape[:2]
+    rows = factor * max(1, _BAND_PIXELS // (width * factor))
+    bands = [_image(pixels[top : top + rows], model, alpha, levels).reduce(factor) for top in range(0, height, rows)]
+    whole = Image.new(bands[0].mode, (bands[0].width, sum(band.height for band in bands)))
+    top = 0
+    for band in bands:
+        whole.paste(band, (0, top))
+        top += band.height
+    return whole
+
+
+def _image(pixels: Pixels, model: Model, alpha: bool, levels: tuple[float, float] | None) -> Image.Image:
+    from PIL import Image
+
+    if levels is not None:
+        low, high = levels
+        pixels = np.clip((pixels - np.float32(low)) / np.float32(high - low), 0, 1)
+    samples = np.ascontiguousarray(with_depth(pixels, np.uint8))
+    if model == "cmyk":
+        return Image.frombytes("CMYK", (samples.shape[1], samples.shape[0]), samples[..., :4].tobytes())
+    mode = {"gray": "L", "rgb": "RGB"}[model] + ("A" if alpha else "")
+    return Image.frombytes(mode, (samples.shape[1], samples.shape[0]), samples.tobytes())
+
+
+def _for_browsers(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes | None]:
+    """Turn inks into RGB, and the colours of a large profile into sRGB."""
+    if image.mode != "CMYK" and (icc is None or len(icc) <= _LARGEST_PROFILE):
+        return image, icc
+    if icc is not None:
+        from PIL import ImageCms
+
+        mode = {"CMYK": "RGB"}.get(image.mode, image.mode)
+        with suppress(ImageCms.PyCMSError, OSError, ValueError):
+            profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+            converted = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode=mode)
+            if converted is not None:
+                return converted, None
+    return image.convert("RGB") if image.mode == "CMYK" else image, None
+
+
+def _without_loss(image: Image.Image, icc: bytes | None, most_bytes: int) -> bytes | None:
+    """Return a PNG, if it is not too large."""
+    # It seldom takes less than an eighth of the samples' bytes; larger pictures are not tried.
+    if len(image.getbands()) * image.width * image.height > 8 * most_bytes:
+        return None
+    stream = io.BytesIO()
+    write_png(stream, [Frame(np.asarray(image))], Metadata(icc=icc), threads=1)
+    return stream.getvalue() if stream.tell() <= most_bytes else None
+
+
+def _with_loss(image: Image.Image, icc: bytes | None, most_bytes: int) -> tuple[bytes, str, int]:
+    """Return a JPEG, or a WebP where there is alpha, and by what factor the picture had to be reduced for it to fit."""
+    settings: dict[str, Any] = {"icc_profile": icc} if icc else {}
+    opaque = image.mode in ("L", "RGB")
+    kind = "jpeg" if opaque else "webp"
+    settings |= {"subsampling": 0} if opaque else {"method": 2}
+    factor = 1
+    while True:
+        for quality in _QUALITIES:
+            stream = io.BytesIO()
+            image.save(stream, kind, quality=quality, **settings)
+            if stream.tell() <= most_bytes or (max(image.size) <= _LEAST_SIDE and quality == _QUALITIES[-1]):
+                return stream.getvalue(), kind, factor
+        image, factor = image.reduce(2), factor * 2

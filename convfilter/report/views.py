@@ -1,0 +1,245 @@
+"""What a page shows of one picture: before, after, a detail of both, and the plan that led from one to the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from convfilter.picture.picture import Picture, Pixels
+from convfilter.picture.sheet import Form, sheet
+from convfilter.planning import Plan
+from convfilter.planning.figures import Field, figures
+from convfilter.report import plan_text
+from convfilter.report.thumbnails import Thumbnail, thumbnail
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+#: Pictures that a page shows at most, and bytes that they take together, before they become text.
+MOST_SHOWN = 100
+_MOST_BYTES = 24 << 20
+_MOST_BYTES_EACH = 4 << 20
+#: The longest side by the number of pictures.
+_SIDES = ((12, 1600), (40, 1200), (MOST_SHOWN, 800))
+#: Width and height of a detail; above so many pictures there are none.
+_DETAIL = 480, 320
+_MOST_WITH_DETAIL = 40
+#: Feature maps that are shown at most.
+_MOST_MAPS = 64
+_COLOURS = (1, 3)
+
+
+class Place(NamedTuple):
+    """Where the result lies on the picture: edges as fractions of its width and height; beyond 0..1 in the padding."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class Detail(NamedTuple):
+    """A part of a picture in its own pixels, before and after; ``corner`` is the column and row of its first."""
+
+    before: Thumbnail
+    after: Thumbnail
+    place: Place
+    corner: tuple[int, int]
+
+
+class Shown(NamedTuple):
+    """The pictures of a view.
+
+    Attributes
+    ----------
+    before, after : Thumbnail
+    place : Place, or None
+        None: the result is a sheet of maps, which does not lie on the picture.
+    detail : Detail, or None
+        Where the thumbnails are reduced: the part that has changed most.
+    maps : int
+        Channels of the result that are shown beside each other, 0 for a picture.
+    """
+
+    before: Thumbnail
+    after: Thumbnail
+    place: Place | None
+    detail: Detail | None = None
+    maps: int = 0
+
+
+class View(NamedTuple):
+    """What a page holds of one picture.
+
+    Attributes
+    ----------
+    plan : dict
+        As ``plan_text.as_json`` returns it.
+    words : tuple of str
+        The same in lines of text.
+    shown : Shown, or None
+        None: there are too many pictures to show them all.
+    """
+
+    plan: dict[str, Any]
+    words: tuple[str, ...]
+    shown: Shown | None = None
+
+
+@dataclass(frozen=True)
+class Look:
+    """Makes the views of a batch; called with each picture, before and after.
+
+    Attributes
+    ----------
+    shown : frozenset of str
+        The destinations that are shown: the more, the smaller.
+    """
+
+    shown: frozenset[str]
+
+    def __call__(self, destination: str, before: Picture, after: Picture, plans: Sequence[Plan], form: Form) -> View:
+        """Return the view of a picture's first frame.
+
+        Parameters
+        ----------
+        destination : str
+            As it was typed.
+        before, after : Picture
+            What was read, and what is written.
+        plans : sequence of Plan
+            One for each frame.
+        form : Form
+            How the result is written.
+        """
+        plan, words = plan_text.as_json(plans[0]), tuple(plan_text.lines(plans[0]))
+        is_shown = destination in self.shown
+        return View(plan, words, _shown(len(self.shown), before, after, plans[0], form) if is_shown else None)
+
+
+def _shown(pictures: int, before: Picture, after: Picture, plan: Plan, form: Form) -> Shown:
+    """Make the thumbnails of one of so many pictures."""
+    side = next((side for most, side in _SIDES if pictures <= most), _SIDES[-1][1])
+    has_detail = pictures <= _MOST_WITH_DETAIL
+    most_bytes = min(_MOST_BYTES_EACH, _MOST_BYTES // pictures // (4 if has_detail else 2))
+    after, maps = _result(after, plan, form)
+    small = [_thumbnail(picture, picture.pixels, side, most_bytes) for picture in (before, after)]
+    if maps:
+        return Shown(small[0], small[1], None, maps=maps)
+    cols, rows = (_last_field(plan, axis) for axis in ("cols", "rows"))
+    whole = [((0, picture.pixels.shape[1]), (0, picture.pixels.shape[0])) for picture in (after, before)]
+    detail = None
+    if has_detail and any(each.factor > 1 for each in small):
+        detail = _detail(before, after, small, cols, rows, most_bytes)
+    return Shown(small[0], small[1], _place(cols, rows, *whole[0], *whole[1]), detail)
+
+
+def _result(picture: Picture, plan: Plan, form: Form) -> tuple[Picture, int]:
+    """Return the result as a picture, and of how many maps it is a sheet."""
+    if form == "picture":
+        return picture, 0
+    maps = plan.stages[-1].output_channels - plan.alpha
+    if form == "sheet":
+        return picture, maps
+    if form == "pages":
+        pixels = np.stack([frame.pixels for frame in picture.frames[: min(maps, _MOST_MAPS)]], axis=2)
+        return Picture.from_array(sheet(pixels)), min(maps, _MOST_MAPS)
+    pixels = picture.pixels.reshape(*picture.pixels.shape[:2], -1)[..., :maps]
+    if maps in _COLOURS:
+        return Picture.from_array(np.ascontiguousarray(pixels)), 0
+    return Picture.from_array(sheet(pixels[..., :_MOST_MAPS])), min(maps, _MOST_MAPS)
+
+
+def _thumbnail(picture: Picture, pixels: Pixels, side: int, most_bytes: int) -> Thumbnail:
+    model, alpha, icc = picture.model, picture.alpha, picture.metadata.icc
+    return thumbnail(pixels, model, alpha, side=side, most_bytes=most_bytes, icc=icc)
+
+
+def _last_field(plan: Plan, axis: str) -> Field:
+    field: Field = getattr(figures(plan)[-1], axis)
+    return field
+
+
+def _edges(field: Field, outputs: tuple[int, int]) -> tuple[float, float]:
+    """Return where outputs, first to last + 1, begin and end, in pixels of the input; 0 is its left edge."""
+    first, last = outputs
+    begin = field.start + 0.5 - field.jump / 2
+    return begin + first * field.jump, begin + last * field.jump
+
+
+def _place(
+    cols: Field,
+    rows: Field,
+    outputs_across: tuple[int, int],
+    outputs_down: tuple[int, int],
+    inputs_across: tuple[int, int],
+    inputs_down: tuple[int, int],
+) -> Place:
+    """Lay a part of the result over a part of the picture; parts are first to last + 1."""
+    left, right = ((edge - inputs_across[0]) for edge in _edges(cols, outputs_across))
+    top, bottom = ((edge - inputs_down[0]) for edge in _edges(rows, outputs_down))
+    width, height = inputs_across[1] - inputs_across[0], inputs_down[1] - inputs_down[0]
+    return Place(left / width, top / height, right / width, bottom / height)
+
+
+def _detail(
+    before: Picture, after: Picture, small: Sequence[Thumbnail], cols: Field, rows: Field, most_bytes: int
+) -> Detail | None:
+    """Cut the same part out of both pictures, in their own pixels."""
+    height, width = before.pixels.shape[:2]
+    across, down = min(_DETAIL[0], width), min(_DETAIL[1], height)
+    left, top = _busiest(small, (across / width, down / height))
+    col, row = round(left * (width - across)), round(top * (height - down))
+    inputs = (col, col + across), (row, row + down)
+    limits = after.pixels.shape[1], after.pixels.shape[0]
+    outputs = [_outputs(field, part, limit) for field, part, limit in zip((cols, rows), inputs, limits, strict=True)]
+    if any(last <= first for first, last in outputs):
+        return None
+    cut = before.pixels[row : row + down, col : col + across]
+    filtered = after.pixels[slice(*outputs[1]), slice(*outputs[0])]
+    # As large as they are: results of more than one pixel for each of the input are cut to the same part.
+    thumbnails = [
+        _thumbnail(picture, pixels, max(pixels.shape[:2]), most_bytes)
+        for picture, pixels in ((before, cut), (after, filtered))
+    ]
+    place = _place(cols, rows, outputs[0], outputs[1], *inputs)
+    return Detail(thumbnails[0], thumbnails[1], place, (col, row))
+
+
+def _outputs(field: Field, inputs: tuple[int, int], limit: int) -> tuple[int, int]:
+    """Return the outputs, first to last + 1, whose centres lie within a part of the input."""
+    first = int(np.ceil((inputs[0] - field.start) / field.jump))
+    last = int(np.floor((inputs[1] - 1 - field.start) / field.jump)) + 1
+    return max(0, first), min(limit, last)
+
+
+def _busiest(small: Sequence[Thumbnail], part: tuple[float, float]) -> tuple[float, float]:
+    """Find the part of a picture that changes most, as fractions of the way that it can be moved."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    grey = []
+    for each in small:
+        with Image.open(BytesIO(each.data)) as image:
+            grey.append(_grey(image).resize(small[0].size, Image.Resampling.BOX))
+    change = np.abs(np.subtract(*(np.asarray(image, np.float64) for image in grey)))
+    total = np.pad(change, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
+    height, width = change.shape
+    across, down = max(1, int(part[0] * width)), max(1, int(part[1] * height))
+    sums = total[down:, across:] - total[:-down, across:] - total[down:, :-across] + total[:-down, :-across]
+    row, col = np.unravel_index(int(sums.argmax()), sums.shape)
+    return int(col) / max(1, sums.shape[1] - 1), int(row) / max(1, sums.shape[0] - 1)
+
+
+def _grey(image: Image.Image) -> Image.Image:
+    """Lay a picture over grey, so that what is transparent does not count."""
+    from PIL import Image
+
+    if image.mode in ("L", "RGB"):
+        return image.convert("L")
+    colour = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", colour.size, (128, 128, 128, 255)), colour).convert("L")
