@@ -35,7 +35,7 @@ def test_example_of_each_row_runs(row: Filter, tmp_path: Path, monkeypatch: pyte
 @rows
 def test_each_row_explains_itself(row: Filter) -> None:
     assert row.name in row.form
-    assert row.summary.endswith(".") and row.formula
+    assert row.summary.endswith(".") and row.formula and row.source
     assert set(row.stage_keywords) <= set(STAGE_KEYWORDS)
     for parameter in row.parameters:
         assert parameter.help.endswith(".")

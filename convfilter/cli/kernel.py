@@ -10,15 +10,20 @@ import click
 
 from convfilter.cli.options import SPEC, debug_option
 from convfilter.cli.root import COMMANDS
+from convfilter.errors import UsageError
 from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS, Filter
 from convfilter.filters.parameters import Parameter
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from convfilter.filters.kernels import Kernel, Weights
     from convfilter.filters.stage import Stage
 
 _MOST_ROWS, _MOST_COLS, _MOST_WIDTH = 32, 32, 100
 _MOST_TAPS, _TAPS_PER_LINE = 128, 8
+_MOST_KERNELS = 24
 _MOST_EXACT = 1 << 53
 
 
@@ -42,6 +47,7 @@ def _filter_lines(row: Filter) -> Iterator[str]:
     yield f"    {row.summary} {row.formula}"
     for parameter in row.parameters:
         yield _parameter_line(parameter)
+    yield f"    source: {row.source}"
     yield f"    example: {row.example}\n"
 
 
@@ -59,31 +65,70 @@ def show(spec: str, plot: str | None) -> None:
     Fractions are exact; other weights have six digits.
     """
     from convfilter.filters import stack
+    from convfilter.report.figures import titled_kernels
 
     stage = stack.stage(spec)
     row = FILTERS[stage.name.split(":")[0]]
+    layer_size = _kernels_in_layer(stage)
+    kernels = [*titled_kernels(stage), *(_kernels_of_layer(stage) if layer_size <= _MOST_KERNELS else ())]
+    if plot is not None and layer_size > _MOST_KERNELS:
+        raise UsageError(f"up to {_MOST_KERNELS} kernels can be plotted, {stage.name} has {layer_size:,}")
     if plot is not None:
         from convfilter.cli import kernel_plot
 
-        kernels = [(title, kernel.rotated() if stage.flip else kernel) for title, kernel in _kernels(stage)]
         kernel_plot.plot(stage.name, kernels, plot)
     click.echo(f"{stage.name}: {row.summary} {row.formula}")
-    for title, kernel in _kernels(stage):
+    click.echo(f"source: {row.source}")
+    for line in _layer_lines(stage):
+        click.echo(line)
+    for title, kernel in kernels:
         click.echo()
-        for line in _kernel_lines(title, kernel.rotated() if stage.flip else kernel):
+        for line in _kernel_lines(title, kernel):
             click.echo(line)
 
 
-def _kernels(stage: Stage) -> Iterator[tuple[str, Kernel]]:
-    """Yield the kernels of a stage, each with a title; pooling has none."""
-    from convfilter.filters.stage import Gradient, Layer, Orientation, Point, Pooling
+def _kernels_in_layer(stage: Stage) -> int:
+    """Count the kernels of a layer; other filters have none of this kind."""
+    from convfilter.filters.stage import Layer
 
-    operator = stage.operator
-    if isinstance(operator, Gradient | Orientation):
-        yield "x", operator.x
-        yield "y", operator.y
-    elif not isinstance(operator, Pooling | Point | Layer):
-        yield "weights", operator.kernel
+    layer = stage.operator
+    return layer.weight.shape[0] * layer.weight.shape[1] if isinstance(layer, Layer) else 0
+
+
+def _kernels_of_layer(stage: Stage) -> Iterator[tuple[str, Kernel]]:
+    """Yield the kernels of a layer, from each input channel to each output channel."""
+    from convfilter.filters.kernels import Kernel
+    from convfilter.filters.stage import Layer
+
+    if not isinstance(stage.operator, Layer):
+        return
+    weight, outputs = stage.operator.weight, stage.operator.weight.shape[0] // stage.operator.groups
+    for output, kernels in enumerate(weight):
+        for number, kernel in enumerate(kernels):
+            source = output // outputs * weight.shape[1] + number
+            yield f"output {output} of input {source}", Kernel(kernel.astype(float))
+
+
+def _layer_lines(stage: Stage) -> Iterator[str]:
+    """Describe a layer: shape, range, biases, activation."""
+    from convfilter.filters.stage import Layer
+
+    layer = stage.operator
+    if not isinstance(layer, Layer):
+        return
+    outputs, inputs, rows, cols = layer.weight.shape
+    groups = f" in {layer.groups} groups" if layer.groups > 1 else ""
+    yield ""
+    shape = f"{outputs} outputs x {inputs} inputs x {rows} x {cols} = {layer.weight.size:,}{groups}"
+    yield f"weight: {shape}, {_range(layer.weight)}"
+    yield f"bias: {_range(layer.bias)}; activation: {layer.activation}"
+    if outputs * inputs > _MOST_KERNELS:
+        yield f"{outputs * inputs:,} kernels are too many to print"
+
+
+def _range(values: npt.NDArray[np.float32]) -> str:
+    low, high = values.min(), values.max()
+    return f"all {low:.6g}" if low == high else f"from {low:.6g} to {high:.6g}"
 
 
 def _kernel_lines(title: str, kernel: Kernel) -> Iterator[str]:

@@ -86,8 +86,8 @@ _SIZE_OF_POOL = _SIZE_OF_BOX._replace(help="Side of the window, and the stride u
 def _edge_row(family: str, smooth: str, source: str) -> Filter:
     axes = Choice(("x", "y", "magnitude", "orientation"))
     axis = Parameter("axis", axes, f"x finds vertical edges, y horizontal ones; {ORIENTATION}.", "magnitude")
-    formula = f"x = [{smooth}]' [1 0 -1], y its transpose, magnitude = sqrt(x^2 + y^2)  ({source})"
-    return Filter(family, f"Edges, {family.title()}.", formula, f"{family}:x", _edges(family), (axis,))
+    formula = f"x = [{smooth}]' [1 0 -1], y its transpose, magnitude = sqrt(x^2 + y^2)"
+    return Filter(family, f"Edges, {family.title()}.", formula, f"{family}:x", _edges(family), (axis,), source=source)
 
 
 FILTERS: Mapping[str, Filter] = {
@@ -108,17 +108,27 @@ FILTERS: Mapping[str, Filter] = {
                     unit="sigma",
                 ),
             ),
+            source="Lindeberg, Scale-space for discrete signals, 1990: the sampled Gaussian",
         ),
-        Filter("box", "Mean of a window.", "all weights 1 / (width height)", "box:5x3", _box, (_SIZE_OF_BOX,)),
-        _edge_row("sobel", "1 2 1", "Sobel and Feldman 1968"),
-        _edge_row("scharr", "3 10 3", "Scharr 2000"),
-        _edge_row("prewitt", "1 1 1", "Prewitt 1970"),
+        Filter(
+            "box",
+            "Mean of a window.",
+            "all weights 1 / (width height)",
+            "box:5x3",
+            _box,
+            (_SIZE_OF_BOX,),
+            source="McDonnell, Box-filtering techniques, 1981",
+        ),
+        _edge_row("sobel", "1 2 1", "Sobel and Feldman, A 3x3 isotropic gradient operator for image processing, 1968"),
+        _edge_row("scharr", "3 10 3", "Scharr, Optimal operators in digital image processing, 2000"),
+        _edge_row("prewitt", "1 1 1", "Prewitt, Object enhancement and extraction, 1970"),
         Filter(
             "laplacian",
             "Edges in all directions: sum of the second differences.",
             "0 1 0; 1 -4 1; 0 1 0",
             "laplacian",
             _laplacian,
+            source="the five-point difference; Rosenfeld and Kak, Digital Picture Processing, 1976",
         ),
         Filter(
             "unsharp",
@@ -137,6 +147,7 @@ FILTERS: Mapping[str, Filter] = {
                     "of full scale",
                 ),
             ),
+            source="Schreiber, Wirephoto quality improvement by unsharp masking, 1970",
         ),
         Filter(
             "kernel",
@@ -148,6 +159,7 @@ FILTERS: Mapping[str, Filter] = {
                 Parameter("file", Text("FILE|WEIGHTS"), "A kernel file, or rows such as '1 2 1; 2 4 2; 1 2 1'.", None),
                 Parameter("normalize", Flag(), "Divide by the sum of the weights.", "false"),
             ),
+            source="Dumoulin and Visin, A guide to convolution arithmetic for deep learning, 2016",
         ),
         Filter(
             "maxpool",
@@ -157,6 +169,7 @@ FILTERS: Mapping[str, Filter] = {
             _pool("max"),
             (_SIZE_OF_POOL,),
             OF_POOLING,
+            source="Riesenhuber and Poggio, Hierarchical models of object recognition in cortex, 1999",
         ),
         Filter(
             "minpool",
@@ -166,6 +179,7 @@ FILTERS: Mapping[str, Filter] = {
             _pool("min"),
             (_SIZE_OF_POOL,),
             OF_POOLING,
+            source="erosion of grey pictures; Serra, Image Analysis and Mathematical Morphology, 1982",
         ),
         Filter(
             "avgpool",
@@ -175,8 +189,9 @@ FILTERS: Mapping[str, Filter] = {
             _pool("average"),
             (_SIZE_OF_POOL,),
             OF_POOLING,
+            source="subsampling in LeCun et al., Gradient-based learning applied to document recognition, 1998",
         ),
-        Filter("identity", "The picture itself.", "one weight of 1", "identity", _identity),
+        Filter("identity", "The picture itself.", "one weight of 1", "identity", _identity, source="by definition"),
         *MORE_ROWS,
     )
 }

@@ -98,16 +98,18 @@ def _point_of(kind: PointKind, *names: str) -> Callable[..., Stage]:
     return build
 
 
+_POINTWISE = "point operation; Gonzalez and Woods, Digital Image Processing, chapter 3"
 _SIGMA_PARAMETER = Parameter("sigma", _SIGMA_WHOLE, "Standard deviation of the Gaussian.", None, "px")
 
 MORE_ROWS = (
     Filter(
         "roberts",
         "Edges, Roberts' cross.",
-        "x = 1 0; 0 -1, y = 0 1; -1 0 (both diagonal), magnitude = sqrt(x^2 + y^2)  (Roberts 1963)",
+        "x = 1 0; 0 -1, y = 0 1; -1 0 (both diagonal), magnitude = sqrt(x^2 + y^2)",
         "roberts",
         _roberts,
         (Parameter("axis", Choice(_AXES), f"One diagonal, the other, or both; {ORIENTATION}.", "magnitude"),),
+        source="Roberts, Machine perception of three-dimensional solids, 1963",
     ),
     Filter(
         "derivative",
@@ -120,31 +122,34 @@ MORE_ROWS = (
             Parameter("order", Number("N", minimum=1, maximum=4, whole=True), "Which derivative.", "1"),
             Parameter("axis", Choice(_AXES[:3]), "Along which axis, or sqrt(x^2 + y^2).", "magnitude"),
         ),
+        source="Canny, A computational approach to edge detection, 1986",
     ),
     Filter(
         "log",
         "Laplacian of a Gaussian: blobs and edges.",
-        "(x^2 + y^2 - 2 sigma^2) / sigma^4 exp(-(x^2 + y^2) / (2 sigma^2)), normalised  (Marr and Hildreth 1980)",
+        "(x^2 + y^2 - 2 sigma^2) / sigma^4 exp(-(x^2 + y^2) / (2 sigma^2)), normalised",
         "log:2",
         _log,
         (_SIGMA_PARAMETER,),
+        source="Marr and Hildreth, Theory of edge detection, 1980",
     ),
     Filter(
         "dog",
         "Difference of two Gaussians.",
-        "gaussian(sigma) - gaussian(ratio sigma)  (Marr and Hildreth 1980)",
+        "gaussian(sigma) - gaussian(ratio sigma)",
         "dog:2,ratio=1.6",
         _dog,
         (
             _SIGMA_PARAMETER,
             Parameter("ratio", Number("RATIO", minimum=1, above=True, maximum=8), "Wider over narrower.", "1.6"),
         ),
+        source="Marr and Hildreth, Theory of edge detection, 1980",
     ),
     Filter(
         "gabor",
         "Waves of one direction and length.",
         "exp(-(u^2 + (aspect v)^2) / (2 sigma^2)) cos(2 pi u / wavelength + phase), u along the angle, "
-        "over the sum of the envelope  (Daugman 1985)",
+        "over the sum of the envelope",
         "gabor:3,wavelength=8,angle=45",
         _gabor,
         (
@@ -154,9 +159,15 @@ MORE_ROWS = (
             Parameter("phase", _ANGLE, "Of the wave in the centre; 90 answers to edges.", "0", "degrees"),
             Parameter("aspect", Number(minimum=0.1, maximum=10), "Length across the wave is sigma / aspect.", "1"),
         ),
+        source="Daugman, Uncertainty relation for resolution in space, spatial frequency, and orientation, 1985",
     ),
     Filter(
-        "emboss", "Relief: bright where the picture rises to below right.", "-2 -1 0; -1 1 1; 0 1 2", "emboss", _emboss
+        "emboss",
+        "Relief: bright where the picture rises to below right.",
+        "-2 -1 0; -1 1 1; 0 1 2",
+        "emboss",
+        _emboss,
+        source="as in image editors; Schlag, Fast embossing effects on raster image data, 1994",
     ),
     Filter(
         "motion",
@@ -168,6 +179,7 @@ MORE_ROWS = (
             Parameter("length", Number("PIXELS", minimum=1, maximum=_MOST_LENGTH), "Of the line.", None, "px"),
             Parameter("angle", _ANGLE, "Counter-clockwise from the right.", "0", "degrees"),
         ),
+        source="as fspecial('motion') of MATLAB's Image Processing Toolbox",
     ),
     Filter(
         "disk",
@@ -176,9 +188,19 @@ MORE_ROWS = (
         "disk:3.5",
         _disk,
         (Parameter("radius", Number("RADIUS", minimum=0.1, maximum=_MOST_LENGTH / 2), "Of the disk.", None, "px"),),
+        source="the circle of confusion of geometric optics; fspecial('disk') of MATLAB's toolbox is alike",
     ),
-    Filter("relu", "Rectified linear unit.", "max(0, x)", "relu", _point("relu"), (), OF_POINTS),
-    Filter("abs", "Magnitude of each sample.", "|x|", "abs", _point("abs"), (), OF_POINTS),
+    Filter(
+        "relu",
+        "Rectified linear unit.",
+        "max(0, x)",
+        "relu",
+        _point("relu"),
+        (),
+        OF_POINTS,
+        source="Nair and Hinton, Rectified linear units improve restricted Boltzmann machines, 2010",
+    ),
+    Filter("abs", "Magnitude of each sample.", "|x|", "abs", _point("abs"), (), OF_POINTS, source=_POINTWISE),
     Filter(
         "bias",
         "Add a number.",
@@ -187,6 +209,7 @@ MORE_ROWS = (
         _point_of("bias", "level"),
         (Parameter("level", _LEVEL, "What to add; 0.5 is mid-grey at any depth.", None, "of full scale"),),
         OF_POINTS,
+        source=_POINTWISE,
     ),
     Filter(
         "scale",
@@ -196,6 +219,7 @@ MORE_ROWS = (
         _point_of("scale", "factor"),
         (Parameter("factor", Number("FACTOR"), "What to multiply by.", None),),
         OF_POINTS,
+        source=_POINTWISE,
     ),
     Filter(
         "clip",
@@ -208,6 +232,7 @@ MORE_ROWS = (
             Parameter("high", _LEVEL, "Largest level, not below the least.", "1", "of full scale"),
         ),
         OF_POINTS,
+        source=_POINTWISE,
     ),
     Filter(
         "normalize",
@@ -217,6 +242,7 @@ MORE_ROWS = (
         _point("normalize"),
         (),
         OF_POINTS,
+        source=_POINTWISE,
     ),
     Filter(
         "threshold",
@@ -226,6 +252,7 @@ MORE_ROWS = (
         _point_of("threshold", "level"),
         (Parameter("level", _LEVEL, "The least level that becomes white.", None, "of full scale"),),
         OF_POINTS,
+        source=_POINTWISE,
     ),
     Filter(
         "layer",
@@ -239,6 +266,7 @@ MORE_ROWS = (
             Parameter("groups", Number("N", minimum=1, maximum=65535, whole=True), "Instead of the file's."),
         ),
         ("stride", "dilation", "padding", "padding_mode", "padding_value", "scale", "offset", "map"),
+        source="LeCun et al., 1998; batch normalisation: Ioffe and Szegedy, 2015",
     ),
-    Filter("invert", "Negative.", "full scale - x", "invert", _point("invert"), (), OF_POINTS),
+    Filter("invert", "Negative.", "full scale - x", "invert", _point("invert"), (), OF_POINTS, source=_POINTWISE),
 )

@@ -57,6 +57,8 @@ class Filter(NamedTuple):
         What a SPEC begins with.
     summary, formula : str
         One line each, for lists.
+    source : str
+        Where the formula is from, or whose example it follows.
     example : str
         A SPEC that works as it stands.
     build : callable
@@ -75,6 +77,7 @@ class Filter(NamedTuple):
     build: Callable[..., Stage]
     parameters: tuple[Parameter, ...] = ()
     stage_keywords: tuple[str, ...] = ALL_KEYWORDS
+    source: str = ""
 
     def parameter(self, name: str) -> Parameter | None:
         """Find one of the filter's own parameters, or of the stage's that it takes."""

@@ -276,7 +276,10 @@ def _kernels(stages: Sequence[Stage]) -> Iterator[str]:
     yield '<section id="kernels">\n<h2>Kernels</h2>\n<div class="kernels">'
     for index, stage in enumerate(stages, 1):
         row = FILTERS.get(stage.name.split(":")[0])
-        about = f"<p>{shown(row.summary)} <code>{shown(row.formula)}</code></p>" if row else ""
+        about = ""
+        if row is not None:
+            about = f"<p>{shown(row.summary)} <code>{shown(row.formula)}</code></p>"
+            about += f'<p class="soft small">{shown(row.source)}</p>'
         yield f'<div class="card"><h3>{index}. <code>{shown(stage.name)}</code></h3>\n{about}'
         drawings = "\n".join(_drawings(stage))
         if drawings:
