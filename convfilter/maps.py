@@ -1,4 +1,4 @@
-"""Pictures to feature maps: what ``pipeline`` does where the result is no picture of one or three colours."""
+"""Pictures to feature maps: what ``pipeline`` does where the result is no picture, or might not be there at all."""
 
 from __future__ import annotations
 
@@ -9,14 +9,59 @@ from dataclasses import replace
 import numpy as np
 
 from convfilter.engine.run import run
-from convfilter.errors import UsageError
+from convfilter.errors import ParameterError, SizeError, UsageError
+from convfilter.filters.stage import Layer, Orientation, Stage
 from convfilter.picture.atomic import replacing
+from convfilter.picture.limits import require_memory
 from convfilter.picture.picture import Outline, Picture
 from convfilter.picture.sheet import Form, Grid, array_bytes, as_pages, as_sheets
 from convfilter.picture.write import Target, WriteOptions
-from convfilter.planning import Plan, full_scale
+from convfilter.planning import Plan, full_scale, plan_stack
 
 _COLOURS = (1, 3)
+_COLOURS_AND_ALPHA = 4
+_FLOAT_BYTES = 4
+
+
+def require_result(stages: Sequence[Stage], width: int, height: int) -> None:
+    """Refuse a stack that leaves nothing of a picture of this size, turned or not, or that needs too much memory.
+
+    Raises
+    ------
+    SizeError
+        The message names the stage and its numbers.
+    """
+    refusals = []
+    for rows, cols in ((height, width), (width, height)):
+        try:
+            plan = plan_stack(stages, (rows, cols, _channels(stages)), "uint8")
+            require_room(plan, are_maps=plan.stages[-1].output_channels not in (*_COLOURS, _COLOURS_AND_ALPHA))
+            return
+        except SizeError as error:
+            refusals.append(error)
+        except ParameterError:  # what does not depend on the size is judged with the whole picture
+            return
+    raise refusals[0]
+
+
+def _channels(stages: Sequence[Stage]) -> int:
+    """Return how many channels the stack takes: those of its first layer, where that reads the picture."""
+    first = next((stage.operator for stage in stages if isinstance(stage.operator, Layer | Orientation)), None)
+    return first.inputs if isinstance(first, Layer) else max(_COLOURS)
+
+
+def require_room(plan: Plan, *, are_maps: bool) -> None:
+    """Refuse a stack whose layers have more channels than fit: what lies between two stages, and maps, are float32.
+
+    Raises
+    ------
+    SizeError
+        The message names the stage and its numbers.
+    """
+    for number, stage in enumerate(plan.stages if are_maps else plan.stages[:-1], 1):
+        rows, cols, channels = stage.rows.output, stage.cols.output, stage.output_channels
+        what = f"stage {number} ({stage.stage.name}), {channels} channels of {cols}x{rows},"
+        require_memory(rows * cols * channels * _FLOAT_BYTES, what)
 
 
 def is_array(destination: str) -> bool:
@@ -41,9 +86,21 @@ def form_of(plan: Plan, target: Target | None, *, wants_sheet: bool) -> Form:
     colours = plan.stages[-1].output_channels - plan.alpha
     if wants_sheet:
         return "sheet"
-    if colours in _COLOURS or colours == plan.input_colours:
+    if colours in _COLOURS or colours == plan.input_colours or (colours == _COLOURS_AND_ALPHA and not plan.alpha):
         return "picture"
     return "pages" if target.format is not None and target.format.name.upper() == "TIFF" else "sheet"
+
+
+def has_alpha(stages: Sequence[Stage], picture: Picture) -> bool:
+    """Whether the result has alpha: the picture's own, or the fourth of four channels that a layer has made.
+
+    Four channels are red, green, blue and opacity wherever arrays are taken as
+    pictures (``Picture.from_array``), unless they are inks.
+    """
+    makers = [stage.operator for stage in stages if isinstance(stage.operator, Layer | Orientation)]
+    last = makers[-1] if makers else None
+    made = isinstance(last, Layer) and last.weight.shape[0] == _COLOURS_AND_ALPHA and picture.model != "cmyk"
+    return picture.alpha or made
 
 
 def outline_of(form: Form, outline: Outline, plans: Sequence[Plan]) -> Outline:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +18,7 @@ from convfilter.engine.run import run
 from convfilter.errors import PictureError, UsageError
 from convfilter.filters import stack
 from convfilter.filters.spec import FilterSpec
-from convfilter.filters.stage import Stage
+from convfilter.filters.stage import Layer, Pooling, Stage
 from convfilter.picture.limits import require_memory, require_size
 from convfilter.picture.picture import CHANNELS, Model, Outline, Picture
 from convfilter.picture.read import ReadOptions, read
@@ -157,13 +158,14 @@ def filter_file(source: str, destination: str, options: Options) -> Report:
             maps.require_no_file_options(options.write)
         target = None if is_array else _target(source, destination, options)
     with _timed(seconds, "read"):
-        picture = read(source, options.read)
+        picture = read(source, _judging(options.read, stages))
         stored = target.store_dtype(picture.pixels.dtype) if target is not None else np.dtype(np.float32)
         lit, stages, curve = light.enter(picture, stages) if options.linear else (picture, stages, None)
     with _timed(seconds, "plan"):
-        plans = _plans(stages, lit, _run_dtype(lit, stored, options), options)
+        alpha = maps.has_alpha(stages, picture)
+        plans = _plans(stages, lit, _run_dtype(alpha, stored, options), options)
         form = maps.form_of(plans[0], target, wants_sheet=options.sheet)
-        outline = _outline(picture, plans, form, _run_dtype(lit, stored, options), options)
+        outline = _outline(picture, alpha, plans, form, _run_dtype(alpha, stored, options), options)
         target = target and check(target, outline, options.write)
         if options.explain is not None:
             options.explain(plans)
@@ -193,6 +195,14 @@ def filter_file(source: str, destination: str, options: Options) -> Report:
     )
 
 
+def _judging(options: ReadOptions, stages: Sequence[Stage]) -> ReadOptions:
+    """Have a stack that may leave nothing, or too much, judged before a pixel is decoded; others need not be."""
+    risky = any(stage.padding != "same" or isinstance(stage.operator, Pooling | Layer) for stage in stages)
+    if not risky:
+        return options
+    return replace(options, judge=partial(maps.require_result, stages))
+
+
 @contextmanager
 def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
     start = time.perf_counter()
@@ -219,13 +229,13 @@ def _is_same_file(source: str, destination: str) -> bool:
         return False
 
 
-def _background(picture: Picture, options: Options) -> str | None:
-    return options.write.background if picture.alpha else None
+def _background(alpha: bool, options: Options) -> str | None:
+    return options.write.background if alpha else None
 
 
-def _run_dtype(picture: Picture, stored: np.dtype[np.generic], options: Options) -> np.dtype[np.generic]:
+def _run_dtype(alpha: bool, stored: np.dtype[np.generic], options: Options) -> np.dtype[np.generic]:
     """Return the sample type to ask the engine for: real numbers where something follows that rounds."""
-    return np.dtype(np.float32) if options.linear or _background(picture, options) else stored
+    return np.dtype(np.float32) if options.linear or _background(alpha, options) else stored
 
 
 def _plans(stages: Sequence[Stage], picture: Picture, dtype: np.dtype[np.generic], options: Options) -> list[Plan]:
@@ -249,14 +259,16 @@ def _plans(stages: Sequence[Stage], picture: Picture, dtype: np.dtype[np.generic
 
 
 def _outline(
-    picture: Picture, plans: Sequence[Plan], form: Form, dtype: np.dtype[np.generic], options: Options
+    picture: Picture, alpha: bool, plans: Sequence[Plan], form: Form, dtype: np.dtype[np.generic], options: Options
 ) -> Outline:
     """Tell what the result will be, and refuse one that is too large: padding can make it so."""
     height, width = (max(plan.output_shape[axis] for plan in plans) for axis in (0, 1))
     require_size(width, height, options.read.max_pixels, "result")
+    for plan in plans:
+        maps.require_room(plan, are_maps=form != "picture")
     _require_room(plans, 4 if form != "picture" else dtype.itemsize)
     model = _model(plans[0], picture)
-    outline = replace(picture.outline, width=width, height=height, model=model)
+    outline = replace(picture.outline, width=width, height=height, model=model, alpha=alpha)
     return outline if form in ("picture", "array") else maps.outline_of(form, outline, plans)
 
 
@@ -287,7 +299,7 @@ def _run(
     options: Options,
 ) -> tuple[Picture, float]:
     """Filter all frames to the depth that is stored; returns the share of clipped samples too."""
-    dtype, background = _run_dtype(picture, stored, options), _background(picture, options)
+    dtype, background = _run_dtype(outline.alpha, stored, options), _background(outline.alpha, options)
     frames, clipped, samples = [], 0, 0
     for plan, frame in zip(plans, picture.frames, strict=True):
         result = run(plan, frame.pixels, out_dtype=dtype, threads=options.threads)
@@ -295,7 +307,7 @@ def _run(
         done = replace(frame, pixels=result.pixels)
         if curve is not None or background is not None:
             done.pixels, lost = light.settle(
-                done, picture.alpha, stored, white, curve=curve, background=background, threads=options.threads
+                done, outline.alpha, stored, white, curve=curve, background=background, threads=options.threads
             )
             clipped += lost
         elif dtype.kind == "f" and frame.pixels.dtype.kind == "u":
@@ -303,7 +315,7 @@ def _run(
         frames.append(done)
         clipped += result.clipped
         samples += result.samples
-    alpha = picture.alpha and background is None
+    alpha = outline.alpha and background is None
     return replace(picture, frames=frames, model=outline.model, alpha=alpha), clipped / samples
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from convfilter.engine import blas
 from convfilter.errors import KernelFileError, ParameterError, SizeError, UsageError
 from convfilter.filters import layer_files
 from convfilter.filters.layers import layer
+from convfilter.picture import limits
 from convfilter.planning.figures import figures
 
 RNG = np.random.default_rng(5)
@@ -248,6 +251,24 @@ def test_files_that_are_too_large_are_not_read(tmp_path: Path) -> None:
         layer_files.load(str(bomb))
 
 
+def claiming(shape: tuple[int, ...]) -> bytes:
+    """The header of an array that is not there."""
+    content = io.BytesIO()
+    np.lib.format.write_array_header_1_0(content, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    return content.getvalue()
+
+
+def test_a_header_that_claims_too_much_is_not_believed(tmp_path: Path) -> None:
+    (tmp_path / "a.npy").write_bytes(claiming((10**9, 3, 3, 3)))
+    with zipfile.ZipFile(tmp_path / "b.npz", "w") as archive:
+        archive.writestr("weight.npy", claiming((10**9, 3, 3, 3)))
+    for name in ("a.npy", "b.npz"):
+        with pytest.raises(KernelFileError) as caught:
+            layer_files.load(str(tmp_path / name))
+        message = "weights may take 256 MB, an array of shape (1000000000, 3, 3, 3) takes 102,997 MB"
+        assert str(caught.value) == f"{tmp_path / name}: {message}"
+
+
 def test_other_files_are_refused(tmp_path: Path) -> None:
     for name, content in (("a.txt", b"1 2 3"), ("b.npz", b"no archive"), ("c.npy", b""), ("d.npz", b"PK\x03\x04")):
         (tmp_path / name).write_bytes(content)
@@ -314,6 +335,80 @@ def test_one_map_is_a_grey_picture_unless_a_sheet_is_wanted(folder: Path) -> Non
     assert convfilter.read("out.png").pixels.shape == (2 * 38 + 4, 2 * 34 + 4)
 
 
+def test_four_maps_are_colours_and_opacity(folder: Path) -> None:
+    np.save("four.npy", weights(4, 3, 1, 1))
+    pixels = convfilter.read("in.png").pixels
+    expected = convfilter.apply(pixels, "layer:four.npy")
+    for name in ("out.png", "out.tiff"):
+        assert main(["apply", "-f", "layer:four.npy", "in.png", name]) == 0
+        found = convfilter.read(name)
+        assert found.alpha and found.model == "rgb" and len(found.frames) == 1
+        np.testing.assert_array_equal(found.pixels, expected)
+    assert main(["apply", "-f", "layer:four.npy", "--sheet", "in.png", "out.png"]) == 0
+    assert convfilter.read("out.png").pixels.shape == (2 * 38 + 4, 2 * 34 + 4)
+
+
+def test_four_maps_are_laid_over_a_background_unrounded(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    np.save("four.npy", np.abs(weights(4, 3, 1, 1)) / 4)
+    assert main(["apply", "-f", "layer:four.npy", "in.png", "out.ppm"]) == 1
+    assert "PNM has no transparency; lay the picture over a colour with --background" in capfd.readouterr().err
+    assert main(["apply", "-f", "layer:four.npy", "--background", "white", "in.png", "out.ppm"]) == 0
+    real = convfilter.apply(convfilter.read("in.png").pixels, "layer:four.npy", dtype=np.float32).astype(float) / 255
+    alpha = np.clip(real[..., 3:], 0, 1)
+    flat = np.clip(real[..., :3] * alpha + 1 - alpha, 0, 1) * 255
+    assert np.abs(convfilter.read("out.ppm").pixels - flat).max() <= 0.501
+
+
+def test_four_maps_beside_alpha_are_a_sheet_and_inks_stay_inks(folder: Path) -> None:
+    np.save("four.npy", weights(4, 3, 1, 1))
+    np.save("inks.npy", weights(4, 4, 1, 1))
+    Image.fromarray(RNG.integers(0, 256, (20, 30, 4), np.uint8)).save("alpha.png")
+    assert main(["apply", "-f", "layer:four.npy", "alpha.png", "out.png"]) == 0
+    assert convfilter.read("out.png").pixels.shape == (2 * 38 + 4, 2 * 34 + 4)
+    Image.fromarray(RNG.integers(0, 256, (20, 30, 4), np.uint8), "CMYK").save("cmyk.tiff")
+    assert main(["apply", "-f", "layer:inks.npy", "cmyk.tiff", "out.tiff"]) == 0
+    found = convfilter.read("out.tiff")
+    assert (found.model, found.alpha, found.pixels.shape) == ("cmyk", False, (20, 30, 4))
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tiff", "ppm", "gif"])
+def test_a_stack_that_cannot_be_is_refused_before_pixels_are_read(
+    folder: Path, capfd: pytest.CaptureFixture[str], suffix: str
+) -> None:
+    """Of the picture only the beginning is there: who decodes it finds that out first."""
+    whole = io.BytesIO()
+    noise = Image.fromarray(RNG.integers(0, 256, (120, 90, 3), np.uint8))
+    noise.save(whole, {"jpg": "jpeg"}.get(suffix, suffix))
+    cut = whole.getvalue()
+    np.save("many.npy", np.ones((200_000, 3, 1, 1), np.float32))
+    if suffix != "tiff":  # whose tags are at its end
+        cut = cut[: len(cut) // 2]
+    Path(f"torn.{suffix}").write_bytes(cut)
+    stack = ["-f", "gaussian:1", "-f", "maxpool:40", "-f", "box:3,padding=valid,stride=2"]
+    assert main(["apply", *stack, f"torn.{suffix}", "out.png"]) == 1
+    assert "stage 3 (box:3,padding=valid,stride=2): output width must be at least 1, got 0: floor((2 + 0 + 0 -" in (
+        capfd.readouterr().err
+    )
+    if suffix != "tiff":
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(limits, "available_memory", lambda: 2**30)
+            assert main(["apply", "-f", "relu", "-f", "layer:many.npy", f"torn.{suffix}", "out.png"]) == 1
+        told = capfd.readouterr().err
+        assert "stage 2 (layer:many.npy), 200000 channels of 90x120, needs about 8.0 GiB of memory, 1.0 GiB are" in told
+        assert main(["apply", "-f", "gaussian:1", "-f", "maxpool:4", f"torn.{suffix}", "out.png"]) == 1
+        assert "stage" not in capfd.readouterr().err
+
+
+def test_a_picture_that_exif_turns_is_judged_as_it_will_be(folder: Path) -> None:
+    noise = Image.fromarray(RNG.integers(0, 256, (40, 90, 3), np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    noise.save("turned.jpg", exif=exif)
+    assert main(["convolve", "--kernel", "1;" * 59 + "1", "--padding", "valid", "turned.jpg", "out.png"]) == 0
+    assert convfilter.read("out.png").pixels.shape == (31, 40, 3)
+    assert main(["convolve", "--kernel", "1 " * 60, "--padding", "valid", "turned.jpg", "out.png"]) == 1
+
+
 def test_what_cannot_be_written(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["blur", "--box", "3", "--sheet", "in.png", "out.npy"]) == 2
     assert "a sheet is a picture" in capfd.readouterr().err
@@ -322,3 +417,28 @@ def test_what_cannot_be_written(folder: Path, capfd: pytest.CaptureFixture[str])
         capfd.readouterr().err
     )
     assert not Path("out.png").exists()
+
+
+# kernel show --------------------------------------------------------------------------------------------------------
+
+
+def test_layers_are_shown(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    weight = np.arange(2 * 1 * 2 * 2, dtype=np.float32).reshape(2, 1, 2, 2)
+    np.savez("two.npz", weight=weight, bias=np.array([1, -1]), activation="relu", groups=2)
+    assert main(["kernel", "show", "layer:two.npz"]) == 0
+    told = capfd.readouterr().out
+    assert "weight: 2 outputs x 1 inputs x 2 x 2 = 8 in 2 groups, from 0 to 7" in told
+    assert "bias: from -1 to 1; activation: relu" in told
+    assert "output 1 of input 1: 2x2, sum 22, not separable\n  4  5\n  6  7\n" in told
+    np.save("many.npy", np.ones((512, 3, 1, 1), np.float32))
+    assert main(["kernel", "show", "layer:many.npy"]) == 0
+    assert "1,536 kernels are too many to print" in capfd.readouterr().out
+    assert main(["kernel", "show", "layer:many.npy", "--plot", "k.png"]) == 2
+    assert "up to 24 kernels can be plotted, layer:many.npy has 1,536" in capfd.readouterr().err
+
+
+def test_layers_are_plotted(folder: Path) -> None:
+    pytest.importorskip("matplotlib")
+    assert main(["kernel", "show", "layer:one.npy", "--plot", "k.png"]) == 0
+    with Image.open("k.png") as plot:
+        assert plot.height > 3 * 300  # a row for each of three kernels

@@ -9,8 +9,9 @@ batch normalisation (``running_mean``, ``running_var``) are understood too.
 
 from __future__ import annotations
 
+import math
 import os
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -71,12 +72,17 @@ def _arrays(path: str) -> dict[str, Array]:
         raise KernelFileError("a layer is an .npz, .npy or .safetensors file")
     try:
         with open(path, "rb") as file:  # np.load leaves a damaged archive open
+            if suffix == ".npy":
+                _require_modest(file)
+                file.seek(0)
             loaded = np.load(file, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
                 return {"weight": loaded}
             _require_known(loaded.files)
             _require_small(loaded)
             return {name: loaded[name] for name in loaded.files}
+    except KernelFileError:
+        raise
     except (ValueError, EOFError, KeyError, AttributeError, _zip_error()) as error:
         raise KernelFileError(f"this is no usable {suffix} file: {str(error).splitlines()[0]}") from None
 
@@ -92,6 +98,21 @@ def _require_small(archive: Any) -> None:
     size = sum(info.file_size for info in archive.zip.infolist())
     if size > MOST_BYTES:
         raise KernelFileError(f"weights may take {MOST_BYTES >> 20} MB, this archive unpacks to {size / 2**20:,.0f} MB")
+    for name in archive.zip.namelist():
+        with archive.zip.open(name) as file:
+            _require_modest(file)
+
+
+def _require_modest(file: IO[bytes]) -> None:
+    """Refuse an array by its header, before memory is asked for: it may claim more than the file holds."""
+    version = np.lib.format.read_magic(file)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = header(file)
+    size = math.prod(shape) * dtype.itemsize
+    if size > MOST_BYTES:
+        raise KernelFileError(
+            f"weights may take {MOST_BYTES >> 20} MB, an array of shape {shape} takes {size / 2**20:,.0f} MB"
+        )
 
 
 def _safetensors(path: str) -> dict[str, Array]:

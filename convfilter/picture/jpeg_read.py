@@ -42,7 +42,7 @@ def _read(data: bytes, options: ReadOptions, lenient: bool, early: EarlyFile | N
     layout = jpeg.layout_of(data)
     if layout is None:
         raise ReadError("the JPEG is damaged: it holds no picture")
-    limits.require_size(layout.width, layout.height, options.max_pixels)
+    limits.require_size(layout.width, layout.height, options.max_pixels, judge=options.judge)
     limits.require_memory(2 * layout.width * layout.height * layout.components + len(data))
     notes = []
     problem = jpeg.damage(layout, len(data))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from convfilter.engine import control_groups
 from convfilter.errors import ReadError, SizeError
@@ -13,7 +14,13 @@ _SMALL_JOB_BYTES = 256 * 2**20
 _NO_LIMIT = 2**60
 
 
-def require_size(width: int, height: int, max_pixels: int, what: str = "picture") -> None:
+def require_size(
+    width: int,
+    height: int,
+    max_pixels: int,
+    what: str = "picture",
+    judge: Callable[[int, int], None] | None = None,
+) -> None:
     """Refuse a picture without pixels or with too many.
 
     Parameters
@@ -24,6 +31,8 @@ def require_size(width: int, height: int, max_pixels: int, what: str = "picture"
         Largest number of pixels allowed.
     what : str, default "picture"
         What has this size, for the message.
+    judge : callable, optional
+        Has the last word: see ``ReadOptions``.
 
     Raises
     ------
@@ -39,6 +48,8 @@ def require_size(width: int, height: int, max_pixels: int, what: str = "picture"
             f"the {what} is too large: {width}x{height} is {_counted(width * height)} pixels, "
             f"the limit is {_counted(max_pixels)}; raise it with --max-pixels"
         )
+    if judge is not None:
+        judge(width, height)
 
 
 def _counted(pixels: int) -> str:
@@ -46,13 +57,15 @@ def _counted(pixels: int) -> str:
     return f"{pixels / 1e6:.10g} million" if pixels >= 1_000_000 else str(pixels)
 
 
-def require_memory(needed: int) -> None:
+def require_memory(needed: int, what: str = "the picture") -> None:
     """Refuse a job that needs more memory than there is.
 
     Parameters
     ----------
     needed : int
         Bytes, estimated from the header: samples of input and output.
+    what : str
+        What needs it; the message begins so.
 
     Raises
     ------
@@ -64,7 +77,7 @@ def require_memory(needed: int) -> None:
     available = available_memory()
     if needed > available:
         raise SizeError(
-            f"the picture needs about {needed / 2**30:.1f} GiB of memory, {available / 2**30:.1f} GiB are available; "
+            f"{what} needs about {needed / 2**30:.1f} GiB of memory, {available / 2**30:.1f} GiB are available; "
             "free some memory or use a smaller picture"
         )
 

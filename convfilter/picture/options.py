@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,6 +32,9 @@ class ReadOptions:
         Decode what is left of a truncated or damaged picture, with a note.
     threads : int, or None
         None: one for each core.
+    judge : callable, or None
+        Is handed the width and height that the header tells, before EXIF turns
+        the picture, and may refuse it by a SizeError before a pixel is decoded.
     """
 
     max_pixels: int = DEFAULT_MAX_PIXELS
@@ -38,6 +42,7 @@ class ReadOptions:
     frame: int | None = None
     lenient: bool = False
     threads: int | None = None
+    judge: Callable[[int, int], None] | None = None
 
     def __post_init__(self) -> None:
         if self.max_pixels < 1:

@@ -99,7 +99,7 @@ def _read(file: BinaryIO, options: ReadOptions, lenient: bool) -> Picture:
     with guarded(lenient):
         image = _opened(file, lenient)
         name = _NAMES.get(image.format, image.format)
-        limits.require_size(image.width, image.height, options.max_pixels)
+        limits.require_size(image.width, image.height, options.max_pixels, judge=options.judge)
         if name in ("JPEG2000", "AVIF") and not getattr(image, "is_animated", False):
             bits = deep.bits_of(file, name)
             if bits > 8:

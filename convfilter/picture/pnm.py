@@ -68,7 +68,7 @@ def read_pnm(file: BinaryIO, options: ReadOptions) -> Picture:
         return _read_pam(file, options)
     header = _Header(file)
     width, height = header.number("width"), header.number("height")
-    limits.require_size(width, height, options.max_pixels)
+    limits.require_size(width, height, options.max_pixels, judge=options.judge)
     largest = 1 if kind in (b"P1", b"P4") else _largest(header.number("largest value"))
     channels = 3 if kind in (b"P3", b"P6") else 1
     limits.require_memory(2 * width * height * channels * (1 if largest < 256 else 2))
@@ -151,7 +151,7 @@ def _read_pam(file: BinaryIO, options: ReadOptions) -> Picture:
         width, height, depth, largest = (int(fields[key]) for key in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
     except (KeyError, ValueError) as error:
         raise ReadError("the header of the PAM lacks WIDTH, HEIGHT, DEPTH or MAXVAL") from error
-    limits.require_size(width, height, options.max_pixels)
+    limits.require_size(width, height, options.max_pixels, judge=options.judge)
     if not 1 <= depth <= 4 or not 1 <= largest <= 65535:
         raise ReadError(f"a PAM of 1 to 4 channels up to 65535 can be filtered, this one has {depth} up to {largest}")
     if fields.get(b"TUPLTYPE", b"").startswith(b"CMYK"):
@@ -164,7 +164,7 @@ def _read_pam(file: BinaryIO, options: ReadOptions) -> Picture:
 def _read_pfm(file: BinaryIO, options: ReadOptions, channels: int) -> Picture:
     header = _Header(file)
     width, height = header.number("width"), header.number("height")
-    limits.require_size(width, height, options.max_pixels)
+    limits.require_size(width, height, options.max_pixels, judge=options.judge)
     limits.require_memory(2 * width * height * channels * 4)
     try:
         scale = float(header.word())

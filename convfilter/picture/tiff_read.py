@@ -93,7 +93,7 @@ def _needed_bytes(page: Any) -> int:
 
 def _judge(page: Any, options: ReadOptions) -> None:
     """Refuse, by the tags alone, what is too large or cannot be filtered."""
-    limits.require_size(page.imagewidth, page.imagelength, options.max_pixels)
+    limits.require_size(page.imagewidth, page.imagelength, options.max_pixels, judge=options.judge)
     if page.imagedepth != 1:
         raise ReadError(f"a TIFF volume of {page.imagedepth} layers in one page cannot be filtered")
     photometric = int(page.photometric)
