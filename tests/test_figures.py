@@ -156,6 +156,27 @@ def test_large_pictures_are_drawn_in_part() -> None:
     assert len(boxes(drawing, "window")) == 3
 
 
+def test_large_windows_are_drawn_as_areas_that_fit() -> None:
+    drawing = diagram(convfilter.plan((300, 400, 3), "gaussian:40", "box:101x3,stride=30,padding=valid"))
+    assert len(drawing) < 5000
+    width = float(ET.fromstring(drawing).attrib["width"])
+    (window, second), (picture, _) = boxes(drawing, "window"), boxes(drawing, "in")
+    pixel = float(picture["width"]) / 400
+    assert float(window["width"]) == pytest.approx(481 * pixel, rel=1e-4)
+    assert float(picture["x"]) - float(window["x"]) == pytest.approx(240 * pixel, rel=1e-4)
+    assert float(second["width"]) / float(second["height"]) == pytest.approx(101 / 3, rel=1e-3)
+    for box in boxes(drawing, "window", "next", "in", "tap", "pad", "tap pad", "out"):
+        assert float(box["x"]) + float(box["width"]) <= width
+    taps = boxes(drawing, "tap")
+    assert float(taps[0]["width"]) == pytest.approx(241 * pixel, rel=1e-4)
+
+
+def test_long_titles_are_shortened() -> None:
+    drawing = diagram(convfilter.plan((30, 40), "kernel:" + "1 2 3 " * 15))
+    (title,) = [text for text in drawing.splitlines() if "kernel:1 2 3" in text]
+    assert "...: 40x30 to 40x30" in title and len(title) < 130
+
+
 def test_diagrams_are_files_named_svg(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "plan.svg"
     assert main(["plan", "-f", "box:3", "--size", "7", "--diagram", str(path)]) == 0

@@ -8,7 +8,9 @@ from html import escape
 from convfilter.planning import AxisPlan, Plan, StagePlan
 
 #: Padded cells of an axis that are drawn at most, unless the window is larger, and at most with it.
-_CELLS, _MOST_CELLS = 14, 120
+_CELLS, _MOST_CELLS = 14, 48
+#: Characters of a title: about as many fit.
+_MOST_TITLE = 84
 _SIDE, _GAP, _LINE = 280.0, 36.0, 16.0
 _STYLE = """\
 text{font:13px sans-serif;fill:#222}.note{font-size:11px;fill:#666}
@@ -23,6 +25,8 @@ def diagram(plan: Plan) -> str:
 
     The window of the first output is filled, that of the output after it (to
     the right) is dashed; of large pictures the upper left corner is drawn.
+    Where a window is so large that its cells would be no more than dots, areas
+    are drawn instead, to scale.
     """
     parts: list[str] = []
     top = _GAP
@@ -40,7 +44,9 @@ def diagram(plan: Plan) -> str:
 def _stage(number: int, stage: StagePlan, top: float) -> tuple[list[str], float]:
     """Draw one stage; returns its elements and its height."""
     rows, cols = stage.rows, stage.cols
-    shown_rows, shown_cols = (_shown(axis) for axis in (rows, cols))
+    windows = max(axis.span + 1 + axis.stride for axis in (rows, cols))
+    are_areas = windows > _MOST_CELLS
+    shown_rows, shown_cols = (_shown(axis, 2 * windows if are_areas else 0) for axis in (rows, cols))
     cell = _SIDE / max(shown_rows, shown_cols)
     grid_top, left, right = top + 2 * _LINE, _GAP, _SIDE + 3 * _GAP
     title = f"{number}. {stage.stage.name}: {cols.input}x{rows.input} to {cols.output}x{rows.output}"
@@ -48,13 +54,14 @@ def _stage(number: int, stage: StagePlan, top: float) -> tuple[list[str], float]
         f"kernel {cols.kernel}x{rows.kernel}, stride {cols.stride}x{rows.stride}, "
         f"dilation {cols.dilation}x{rows.dilation}, padding {cols.before}+{cols.after} by {rows.before}+{rows.after}"
     )
-    parts = [_text(_GAP, top, title), _text(_GAP, top + _LINE, note, "note")]
-    parts += _input_cells(rows, cols, shown_rows, shown_cols, left, grid_top, cell)
+    parts = [_text(_GAP, top, _shortened(title)), _text(_GAP, top + _LINE, note, "note")]
     window = (cols.span + 1) * cell, (rows.span + 1) * cell
+    draw_input, draw_output = (_input_area, _output_area) if are_areas else (_input_cells, _output_cells)
+    parts += draw_input(rows, cols, shown_rows, shown_cols, left, grid_top, cell)
     if cols.output > 1:
         parts.append(_box("next", left + cols.stride * cell, grid_top, *window))
     parts.append(_box("window", left, grid_top, *window))
-    parts += _output_cells(rows, cols, shown_rows, shown_cols, right, grid_top, cell)
+    parts += draw_output(rows, cols, shown_rows, shown_cols, right, grid_top, cell)
     for corner, height in ((grid_top, grid_top), (grid_top + window[1], grid_top + cell)):
         parts.append(f'<line class="line" x1="{left + window[0]:g}" y1="{corner:g}" x2="{right:g}" y2="{height:g}"/>')
     hidden = shown_rows < _whole(rows) or shown_cols < _whole(cols)
@@ -63,13 +70,20 @@ def _stage(number: int, stage: StagePlan, top: float) -> tuple[list[str], float]
     return parts, 2 * _LINE + max(shown_rows * cell, window[1]) + (_LINE if hidden else 0)
 
 
+def _shortened(title: str) -> str:
+    if len(title) <= _MOST_TITLE:
+        return title
+    name, colon, sizes = title.rpartition(": ")
+    return f"{name[: _MOST_TITLE - len(sizes) - 5]}...{colon}{sizes}"
+
+
 def _whole(axis: AxisPlan) -> int:
     return axis.input + axis.before + axis.after
 
 
-def _shown(axis: AxisPlan) -> int:
-    """Return how many padded cells of an axis to draw: at least two windows, if that is not too many."""
-    return min(_whole(axis), max(_CELLS, min(_MOST_CELLS, axis.span + 1 + axis.stride)))
+def _shown(axis: AxisPlan, at_least: int) -> int:
+    """Return how many padded pixels of an axis to draw: at least two windows."""
+    return min(_whole(axis), max(_CELLS, axis.span + 1 + axis.stride, at_least))
 
 
 def _input_cells(
@@ -92,6 +106,28 @@ def _output_cells(
         for col in range(min(cols.output, shown_cols)):
             kind = "hit" if row == col == 0 else "out"
             yield _box(kind, left + col * cell, top + row * cell, cell, cell)
+
+
+def _input_area(
+    rows: AxisPlan, cols: AxisPlan, shown_rows: int, shown_cols: int, left: float, top: float, cell: float
+) -> Iterator[str]:
+    """Draw the padding, the picture in it, and what of both lies in the window."""
+    window = cols.span + 1, rows.span + 1
+    for kind, width, height in (("pad", shown_cols, shown_rows), ("tap pad", *window)):
+        yield _box(kind, left, top, width * cell, height * cell)
+    for kind, width, height in (("in", shown_cols, shown_rows), ("tap", *window)):
+        inside = min(width, cols.before + cols.input) - cols.before, min(height, rows.before + rows.input) - rows.before
+        if min(inside) > 0:
+            corner = left + cols.before * cell, top + rows.before * cell
+            yield _box(kind, *corner, inside[0] * cell, inside[1] * cell)
+
+
+def _output_area(
+    rows: AxisPlan, cols: AxisPlan, shown_rows: int, shown_cols: int, left: float, top: float, cell: float
+) -> Iterator[str]:
+    """Draw the result, and its first pixel."""
+    yield _box("out", left, top, min(cols.output, shown_cols) * cell, min(rows.output, shown_rows) * cell)
+    yield _box("hit", left, top, cell, cell)
 
 
 def _box(kind: str, x: float, y: float, width: float, height: float) -> str:
