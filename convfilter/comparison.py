@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,10 @@ class Comparison:
         Of the first such difference.
     equal : float
         Share of samples that are equal, 0 to 1.
+    frames : int
+        How many were compared; the numbers are of all of them, SSIM is their mean.
+    frame : int
+        Of the largest difference, from 0.
     """
 
     psnr: float
@@ -46,15 +50,20 @@ class Comparison:
     largest: float
     place: tuple[int, int, int]
     equal: float
+    frames: int = 1
+    frame: int = 0
 
     def lines(self) -> Iterator[str]:
         """Write the numbers, a line each."""
         row, col, channel = self.place
         yield f"PSNR     {'infinite: equal' if self.psnr == math.inf else f'{self.psnr:.2f} dB'}"
         yield "SSIM     " + ("none: the picture is smaller than 11x11" if self.ssim is None else f"{self.ssim:.6f}")
-        where = f" at column {col}, row {row}, channel {channel}" if self.largest else ""
+        frame = f", frame {self.frame} of {self.frames}" if self.frames > 1 else ""
+        where = f" at column {col}, row {row}, channel {channel}{frame}" if self.largest else ""
         yield f"largest  {self.largest:g}{where}"
         yield f"equal    {math.floor(self.equal * 1e6) / 1e4:.4f} % of the samples"
+        if self.frames > 1:
+            yield f"frames   {self.frames}, all compared"
 
     def as_json(self) -> dict[str, Any]:
         """Return the numbers; an infinite PSNR is null."""
@@ -67,6 +76,8 @@ class Comparison:
             "row": row,
             "channel": channel,
             "equal": self.equal,
+            "frames": self.frames,
+            "frame": self.frame,
         }
 
 
@@ -89,23 +100,39 @@ def compare(first: Image, second: Image) -> Comparison:
     cut to 11x11, population covariances, the mean over windows that lie on the
     picture and over channels.
     """
-    if first.shape != second.shape or first.dtype != second.dtype:
-        raise ParameterError(
-            "pictures to compare must have the same shape and type, "
-            f"got {first.dtype} {first.shape} and {second.dtype} {second.shape}"
-        )
-    a, b = (image.reshape(image.shape[0], image.shape[1], -1) for image in (first, second))
-    squares, same, largest, place = 0.0, 0, 0.0, (0, 0, 0)
-    for top in range(0, a.shape[0], _BAND_ROWS):
-        difference = np.abs(a[top : top + _BAND_ROWS].astype(np.float64) - b[top : top + _BAND_ROWS])
-        squares += float(np.square(difference).sum())
-        same += int(np.count_nonzero(difference == 0))
-        if difference.max() > largest:
-            row, col, channel = (int(i) for i in np.unravel_index(int(difference.argmax()), difference.shape))
-            largest, place = float(difference.max()), (top + row, col, channel)
-    white = full_scale(a.dtype)
-    psnr = math.inf if squares == 0 else 10 * math.log10(white**2 * a.size / squares)
-    return Comparison(psnr, _ssim(a, b, white), largest, place, same / a.size)
+    return compare_frames([(first, second)])
+
+
+def compare_frames(pairs: Sequence[tuple[Image, Image]]) -> Comparison:
+    """Compare the frames of two files as one: at least one pair of them; see ``compare``.
+
+    Raises
+    ------
+    ParameterError
+        The shapes of a pair differ, or types.
+    """
+    squares, same, samples, largest, place, frame = 0.0, 0, 0, 0.0, (0, 0, 0), 0
+    similarities: list[float | None] = []
+    for number, (first, second) in enumerate(pairs):
+        if first.shape != second.shape or first.dtype != second.dtype:
+            raise ParameterError(
+                "pictures to compare must have the same shape and type, "
+                f"got {first.dtype} {first.shape} and {second.dtype} {second.shape}"
+            )
+        a, b = (image.reshape(image.shape[0], image.shape[1], -1) for image in (first, second))
+        for top in range(0, a.shape[0], _BAND_ROWS):
+            difference = np.abs(a[top : top + _BAND_ROWS].astype(np.float64) - b[top : top + _BAND_ROWS])
+            squares += float(np.square(difference).sum())
+            same += int(np.count_nonzero(difference == 0))
+            if difference.max() > largest:
+                row, col, channel = (int(i) for i in np.unravel_index(int(difference.argmax()), difference.shape))
+                largest, place, frame = float(difference.max()), (top + row, col, channel), number
+        samples += a.size
+        similarities.append(_ssim(a, b, full_scale(a.dtype)))
+    psnr = math.inf if squares == 0 else 10 * math.log10(full_scale(pairs[0][0].dtype) ** 2 * samples / squares)
+    found = [each for each in similarities if each is not None]
+    ssim = float(np.mean(found)) if len(found) == len(pairs) else None
+    return Comparison(psnr, ssim, largest, place, same / samples, len(pairs), frame)
 
 
 def _ssim(a: Image, b: Image, white: float) -> float | None:
@@ -138,19 +165,24 @@ def _ssim_of(a: Image, b: Image, window: Stage) -> float:
 
 
 def difference_picture(first: Picture, second: Picture) -> Picture:
-    """Return |A - B| of the first frames, stretched so that the largest difference is white.
+    """Return |A - B|, frame by frame, stretched so that the largest difference of all is white.
 
     Each colour keeps its own difference; where a picture has alpha, that of
     alpha is added to each, so that it shows. Of inks the largest is taken.
     """
-    a, b = (picture.pixels.astype(np.float64) for picture in (first, second))
-    difference = np.abs(a - b)
-    if first.alpha:
+    differences = [_difference(a.pixels, b.pixels, first) for a, b in zip(first.frames, second.frames, strict=True)]
+    largest, dtype = max(float(difference.max()) for difference in differences), first.pixels.dtype
+    gain = full_scale(dtype) / largest if largest else 1.0
+    shown = []
+    for frame, difference in zip(first.frames, differences, strict=True):
+        stretched = difference * gain
+        pixels = (np.rint(stretched) if dtype.kind == "u" else stretched).astype(dtype)
+        shown.append(replace(frame, pixels=Picture.from_array(pixels).pixels))
+    return replace(Picture.from_array(shown[0].pixels), frames=shown)
+
+
+def _difference(a: Image, b: Image, picture: Picture) -> npt.NDArray[np.float64]:
+    difference: npt.NDArray[np.float64] = np.abs(a.astype(np.float64) - b)
+    if picture.alpha:
         difference = difference[..., :-1] + difference[..., -1:]
-    if first.model == "cmyk":
-        difference = difference.max(axis=2)
-    largest, dtype = float(difference.max()), first.pixels.dtype
-    white = full_scale(dtype)
-    stretched = difference * (white / largest) if largest else difference
-    pixels = (np.rint(stretched) if dtype.kind == "u" else stretched).astype(dtype)
-    return Picture.from_array(pixels)
+    return difference.max(axis=2) if picture.model == "cmyk" else difference

@@ -94,6 +94,37 @@ def test_the_difference_is_stretched() -> None:
     assert shown[1, 2].tolist() == [255, 255, 255]
 
 
+def test_all_frames_count(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    frames = [pair("uint8", (40, 30))[0] for _ in range(3)]
+    changed = [frame.copy() for frame in frames]
+    changed[1][7, 5] ^= 32
+    changed[2][30, 20] ^= 128
+    names = [str(tmp_path / name) for name in ("a.tiff", "b.tiff", "two.tiff", "where.tiff", "where.png")]
+    for name, pages in zip(names, (frames, changed, frames[:2]), strict=False):
+        first, *others = map(Image.fromarray, pages)
+        first.save(name, save_all=True, append_images=others)
+    assert main(["compare", *names[:2], "--json", "--difference", names[3]]) == 0
+    found = json.loads(capfd.readouterr().out)
+    whole = compare(np.concatenate(frames), np.concatenate(changed))
+    assert (found["frames"], found["frame"], found["row"], found["column"]) == (3, 2, 30, 20)
+    assert (found["largest"], found["equal"]) == (128, whole.equal)
+    assert found["psnr"] == pytest.approx(whole.psnr)
+    singles = [compare(a, b).ssim for a, b in zip(frames, changed, strict=True)]
+    assert found["ssim"] == pytest.approx(np.mean(singles))
+    with Image.open(names[3]) as where:
+        peaks = []
+        for page in range(3):
+            where.seek(page)
+            peaks.append(np.asarray(where).max())
+    assert peaks == [0, 64, 255]
+    assert main(["compare", *names[:2]]) == 0
+    assert "frame 2 of 3" in capfd.readouterr().out
+    assert main(["compare", names[0], names[2]]) == 1
+    assert "the same number of frames" in capfd.readouterr().err
+    assert main(["compare", *names[:2], "--difference", names[4]]) == 1
+    assert "use tiff" in capfd.readouterr().err
+
+
 def test_the_command(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     a, b = pair("uint8", (40, 30))
     names = [str(tmp_path / name) for name in ("a.png", "b.png", "where.png", "small.png")]

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def _compare(a: str, b: str, difference: str | None, as_json: bool) -> int:
-    from convfilter.comparison import compare, difference_picture
+    from convfilter.comparison import compare_frames, difference_picture
 
     target = None if difference is None else _target(difference, a, b)
     first, second = _read(a), _read(b)
     _require_alike(first, second, a, b)
-    found = compare(first.pixels, second.pixels)
+    found = compare_frames([(x.pixels, y.pixels) for x, y in zip(first.frames, second.frames, strict=True)])
     if target is not None:
         _write(target, difference_picture(first, second), str(difference))
     if as_json:
@@ -67,7 +67,11 @@ def _write(target: Target, picture: Picture, name: str) -> None:
 
 def _require_alike(first: Picture, second: Picture, a: str, b: str) -> None:
     for name, one, other in (
-        ("size", *(f"{each.pixels.shape[1]}x{each.pixels.shape[0]}" for each in (first, second))),
+        ("number of frames", *(str(len(each.frames)) for each in (first, second))),
+        *(
+            ("size", *(f"{each.pixels.shape[1]}x{each.pixels.shape[0]}" for each in pair))
+            for pair in zip(first.frames, second.frames, strict=False)
+        ),
         ("channels", *(f"{each.model}{'+alpha' if each.alpha else ''}" for each in (first, second))),
         ("sample type", *(str(each.pixels.dtype) for each in (first, second))),
     ):
@@ -83,7 +87,8 @@ command = Command(
 
     PSNR and SSIM (Wang et al. 2004: Gaussian window of 1.5 pixels, mean over the
     channels), the largest difference in levels and where it is, and the share of
-    samples that are equal. Of several frames the first counts.
+    samples that are equal. Frames are compared one by one; the numbers are of all
+    of them, SSIM is their mean.
     """,
     params=[
         click.Argument(["a"], metavar="A", type=click.Path()),
