@@ -22,6 +22,9 @@ HERE = Path(__file__).parent
 SOURCE = HERE.parent / "sample_images" / "still_life.png"
 PICTURES = HERE / "lecture"
 WIDTH = 300
+#: The lecture's own examples.
+NUMBERS = ("3 3 2 1 0 0", "0 1 3 1 3 1", "2 2 3 2 0 0", "2 2 2 0 0 0", "1 0 1 3 2 2", "3 2 0 3 0 1")
+SMALL = ("3 3 2 1 0", "0 0 1 3 1", "3 1 2 2 3", "2 0 0 2 2", "2 0 0 0 1")
 _PLAN = "| grep -E 'stage|width|sees'"
 
 
@@ -45,6 +48,13 @@ def bank() -> np.ndarray:
     for colour in range(3):
         weight[2 * colour, colour], weight[2 * colour + 1, colour] = x, x.T
     return weight
+
+
+def numbers(name: str, rows: tuple[str, ...], folder: Path) -> str:
+    """Write a picture as plain text, and show it."""
+    text = f"P2 {len(rows[0].split())} {len(rows)} 255\n" + "\n".join(rows) + "\n"
+    (folder / f"{name}.pgm").write_text(text)
+    return f"`{name}.pgm`, a picture that can be read:\n\n```text\n{text}```\n\n"
 
 
 def parts(folder: Path, pictures: Path) -> Iterator[str]:  # noqa: PLR0915 - a page, from top to bottom
@@ -91,6 +101,12 @@ padding, give five outputs; their matrix has 15 numbers that are not zero, and o
     yield "## Convolution\n\nEach output is the sum of weight times sample under the kernel. The kernel slides.\n\n"
     yield told("convfilter kernel show 'kernel:1 2 1; 2 4 2; 1 2 1,normalize=true'")
     yield drawn("valid", "-f box:3,padding=valid", "6")
+    yield numbers("numbers", NUMBERS, folder)
+    yield "The first output is 2*3 + 2*3 + 2*2 + 1*1 + 2*2 + 1*3 = 24:\n\n"
+    yield told(
+        "convfilter convolve --kernel '2 2 2; 0 1 0; 2 0 1' --padding valid numbers.pgm - "
+        "| tail -c 16 | od -An -tu1 | xargs -n4"
+    )
     yield "## Padding\n\nWith padding the result keeps its size; `--padding-mode` says what lies beyond the border.\n\n"
     yield drawn("same", "-f box:3", "6")
     yield "## Stride\n\nKeep every second output: a quarter of the pixels, and of the work.\n\n"
@@ -102,6 +118,9 @@ padding, give five outputs; their matrix has 15 numbers that are not zero, and o
     yield told(f"convfilter plan -f box:3,stride=2,dilation=2,padding=1 --size 11x8 {_PLAN}")
     yield "## Pooling\n\nThe largest sample of each window, or the mean.\n\n"
     yield drawn("pooled", "-f maxpool:2", "6")
+    yield numbers("small", SMALL, folder)
+    yield "Windows of 3x3, two apart, with padding, in which nothing can win:\n\n"
+    yield told("convfilter pool --max 3 --stride 2 --padding 1 small.pgm - | tail -c 9 | od -An -tu1 | xargs -n3")
     yield shown("convfilter pool --max 4 in.png largest.png", "convfilter pool --average 4 in.png mean.png")
     yield "## Box 3, 5, 11\n\n"
     yield shown(*(f"convfilter blur --box {size} in.png box{size}.png" for size in (3, 5, 11)))
@@ -123,8 +142,8 @@ padding, give five outputs; their matrix has 15 numbers that are not zero, and o
     yield """## Several filters
 
 A layer has a kernel for each pair of input and output channel: K x K x C_in x C_out weights. `edges.npy` holds six
-filters, k1 and k2 for each of the three colours, as an array of shape (6, 3, 3, 3). Six maps are no picture, so they
-are written as a sheet, or as an array to an `.npy` file.
+filters, k1 and k2 for each of the three colours, as an array of shape (6, 3, 3, 3). One map is a grey picture, three
+are RGB, four RGBA; six are no picture, so they are written as a sheet, or as an array to an `.npy` file.
 
 """
     yield told("convfilter plan -f layer:edges.npy --size 300x200 | grep -E 'kernel|channels'")

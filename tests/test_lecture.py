@@ -32,6 +32,8 @@ def script() -> ModuleType:
 def folder(tmp_path: Path, script: ModuleType) -> Path:
     shutil.copy(DOCS / "lecture" / "in.png", tmp_path / "in.png")
     np.save(tmp_path / "edges.npy", script.bank())
+    script.numbers("numbers", script.NUMBERS, tmp_path)
+    script.numbers("small", script.SMALL, tmp_path)
     return tmp_path
 
 
@@ -40,6 +42,11 @@ def test_the_page_has_all_steps() -> None:
     assert len(COMMANDS) >= 15
     linked = set(re.findall(r"\]\(lecture/([^)]*)\)", PAGE))
     assert linked == {file.name for file in (DOCS / "lecture").iterdir()}
+
+
+def test_the_worked_examples_are_the_lectures() -> None:
+    assert "\n24 21 13 9\n16 17 20 10\n19 19 14 12\n18 16 7 9\n" in PAGE
+    assert "\n3 3 3\n3 3 3\n2 2 2\n" in PAGE
 
 
 @pytest.mark.parametrize("session", SESSIONS)
