@@ -140,7 +140,8 @@ def _svg(shape: Sequence[int], label: str, cells: str) -> str:
     unit = _SIDE / max(rows, cols)
     width, height = cols * unit, rows * unit
     return (
-        f'<svg class="map" viewBox="-1 -1 {width + 2:.4g} {height + 2:.4g}" role="img" aria-label="{escape(label)}">'
+        f'<svg class="map" viewBox="-1 -1 {width + 2:.4g} {height + 2:.4g}" preserveAspectRatio="xMinYMin meet" '
+        f'role="img" aria-label="{escape(label)}">'
         f'<rect class="paper" width="{width:.4g}" height="{height:.4g}"/>'
         f'<g transform="scale({unit:.4g})">{cells}</g></svg>'
     )

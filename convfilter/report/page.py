@@ -239,12 +239,12 @@ def _plan_table(plan: dict[str, Any]) -> str:
         ("kernel", "number"),
         ("output", "number"),
         ("channels", "number"),
-        ("sees of the picture", "number"),
+        ("receptive field", "number"),
         ("jump", "number"),
         ("algorithm", ""),
         ("multiply-adds", "number"),
-        ("result", "number"),
-        ("a thread", "number"),
+        ("memory", "number"),
+        ("... a thread", "number"),
     ]
     rows = []
     for index, stage in enumerate(plan["stages"], 1):
@@ -281,14 +281,14 @@ def _kernels(stages: Sequence[Stage]) -> Iterator[str]:
             about = f"<p>{shown(row.summary)} <code>{shown(row.formula)}</code></p>"
             about += f'<p class="soft small">{shown(row.source)}</p>'
         yield f'<div class="card"><h3>{index}. <code>{shown(stage.name)}</code></h3>\n{about}'
-        drawings = "\n".join(_drawings(stage))
-        if drawings:
+        for drawings in _drawings(stage):
             yield f'<div class="drawings">\n{drawings}\n</div>'
         yield "</div>"
     yield "</div>\n</section>"
 
 
 def _drawings(stage: Stage) -> Iterator[str]:
+    """Yield the figures of each kernel of a stage."""
     operator = stage.operator
     if isinstance(operator, Layer):
         drawing, text = figures.layer_map(operator)
@@ -297,9 +297,13 @@ def _drawings(stage: Stage) -> Iterator[str]:
         text = f"window of {operator.size[1]}x{operator.size[0]}, {operator.kind}; no weights"
         yield _figure(figures.window(operator.size, operator.kind), text)
     for title, kernel in figures.titled_kernels(stage):
-        yield _figure(figures.heat_map(kernel), f"{title}: {figures.caption(kernel)}")
-        yield _figure(figures.sections(kernel), "middle row (solid) and middle column (dashed)")
-        yield _figure(figures.response(kernel), "frequency response, \N{MINUS SIGN}½ to ½ cycles a pixel")
+        yield "\n".join(
+            (
+                _figure(figures.heat_map(kernel), f"{title}: {figures.caption(kernel)}"),
+                _figure(figures.sections(kernel), "middle row (solid) and middle column (dashed)"),
+                _figure(figures.response(kernel), "frequency response, \N{MINUS SIGN}½ to ½ cycles a pixel"),
+            )
+        )
 
 
 def _figure(drawing: str, text: str, *, wide: bool = False) -> str:
