@@ -18,8 +18,9 @@ from PIL import Image
 from processes import run_python
 
 import convfilter
+from convfilter.batch import workers
 from convfilter.cli import html as command
-from convfilter.cli import main
+from convfilter.cli import main, root
 from convfilter.filters import stack
 from convfilter.filters.kernels import Kernel, gaussian
 from convfilter.picture.colour import with_depth
@@ -242,6 +243,22 @@ def test_what_is_up_to_date_is_named(folder, capfd):
     assert {image["alt"] for image in found.all("img")} == {"Before: photos/b.png", "After: photos/b.png"}
 
 
+def test_a_run_that_is_stopped_has_a_page_of_what_was_done(folder, monkeypatch):
+    for index in range(3):
+        save(f"photos/{index}.png", seed=index)
+
+    def stopped(jobs, options, *_others):
+        yield workers.perform(jobs[0], options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(workers, "outcomes", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        root.run(["blur", "--box", "3", "--html", "report.html", "photos", "out/"])
+    found = parsed()
+    assert "1 done, 2 not done" in found.text
+    assert len(found.all("img")) == 2
+
+
 def test_many_pictures_are_listed_and_some_shown(folder, monkeypatch):
     for index in range(5):
         save(f"photos/{index}.png", seed=index)
@@ -254,11 +271,11 @@ def test_many_pictures_are_listed_and_some_shown(folder, monkeypatch):
 
 
 def test_long_lists_say_what_they_leave_out(folder, monkeypatch):
-    from convfilter.report import page
+    from convfilter.report import page, tables
 
     for index in range(5):
         save(f"photos/{index}.png", (8 + index, 9, 3))
-    monkeypatch.setattr(page, "MOST_LISTED", 3)
+    monkeypatch.setattr(tables, "MOST_LISTED", 3)
     monkeypatch.setattr(page, "_MOST_PLANS", 2)
     assert run("blur", "--box", 3, "--html", "report.html", "photos", "out/") == 0
     text = Path("report.html").read_text()

@@ -135,12 +135,11 @@ def _where_taken(params: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _explain(plans: Sequence[Plan]) -> None:
-    """Print each plan once, on stderr: a picture may go to standard output."""
+    """Print each plan once, in one go, on stderr: a picture may go to standard output, and others may print too."""
     from convfilter.report.plan_text import lines
 
     for plan in {id(plan): plan for plan in plans}.values():
-        for line in lines(plan):
-            click.echo(line, err=True)
+        click.echo("\n".join(lines(plan)), err=True)
 
 
 def _named_files(names: Sequence[str], in_place: bool, context: click.Context) -> tuple[str, str]:

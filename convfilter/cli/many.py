@@ -69,6 +69,7 @@ def run_many(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
     if params["dry_run"]:
         return _announced(jobs, counts, params)
     if params["fail_fast"] and counts.failed:
+        _write_page(html, found, jobs)
         return _summed_up(counts, params)
     share = resources.share(len(jobs), params["jobs"], params["threads"], available_cores())
     own = {name: _with_threads(getattr(options, name), share.threads) for name in ("read", "write")}
@@ -76,12 +77,23 @@ def run_many(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
     if html is not None:
         options = html.watched(options, [job.destination for job in jobs])
     batch = _Batch(params, context.find_root().obj.debug, log, counts, share.jobs, html)
-    status = _summed_up(batch.run(jobs, options), params)
-    if html is not None:
-        waiting = set(jobs)
-        current = [job.destination for job in found.jobs if job not in waiting]
-        html.write(jobs, current=current, skipped=counts.skipped)
+    try:
+        status = _summed_up(batch.run(jobs, options), params)
+    finally:  # a run that is stopped has done something, too
+        _write_page(html, found, jobs)
     return status
+
+
+def _write_page(html: HtmlReport | None, found: inputs.Found, jobs: Sequence[Job]) -> None:
+    """Write the page of --html, if it is wanted: folders that could not be read, then the files in their order."""
+    if html is None:
+        return
+    closed = [Job(folder, "") for folder, _ in found.closed]
+    for folder, why in found.closed:
+        html.add(folder, "", None, why)
+    waiting = set(jobs)
+    current = [job.destination for job in found.jobs if job not in waiting]
+    html.write([*closed, *jobs], current=current, skipped=len(found.skipped))
 
 
 def _write_depfile(path: str, jobs: Sequence[Job], specs: Sequence[str | FilterSpec], config: str | None) -> None:

@@ -17,18 +17,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from convfilter import __version__
 from convfilter.filters.catalog import FILTERS
 from convfilter.filters.stage import Layer, Pooling, Stage
-from convfilter.report import figures, pair
-from convfilter.report.markup import memory, number, shown, table
+from convfilter.report import figures, pair, tables
+from convfilter.report.markup import shown
 from convfilter.report.views import View
 
 if TYPE_CHECKING:
     from convfilter.pipeline import Report
 
-#: Rows of a list of files, and plans, at most: what is left out is counted on the page.
-MOST_LISTED = 1000
+#: Plans that are shown at most: what is left out is counted on the page.
 _MOST_PLANS = 12
-#: Steps of a run in the order in which they are done.
-_STEPS = ("parse", "read", "plan", "run", "write", "look")
 
 
 class Entry(NamedTuple):
@@ -119,18 +116,11 @@ def _failures(run: Run) -> Iterator[str]:
     failed = [entry for entry in run.entries if entry.report is None]
     if not failed:
         return
-    items = "\n".join(
-        f"<li><strong>{shown(entry.source)}</strong>: {shown(entry.error)}</li>" for entry in failed[:MOST_LISTED]
-    )
+    items = [f"<strong>{shown(entry.source)}</strong>: {shown(entry.error)}" for entry in failed]
     yield (
         f'<section id="failures" class="card failures" style="margin-top:1.5rem">\n<h2>{len(failed)} failed</h2>\n'
-        f"<ul>\n{items}\n</ul>{_left_out(len(failed), MOST_LISTED, 'failures')}\n</section>"
+        f"{tables.items(items, 'failures')}\n</section>"
     )
-
-
-def _left_out(count: int, most: int, what: str) -> str:
-    """Say that a list is not whole."""
-    return f'\n<p class="soft">The first {most} of {count} {what} are listed.</p>' if count > most else ""
 
 
 def _view(entry: Entry) -> View | None:
@@ -182,34 +172,14 @@ def _pictures(run: Run, plans: dict[str, _Planned]) -> Iterator[str]:
         one = " one" if len(cards) == 1 else ""
         yield f'<div class="pictures{one}">\n' + "\n".join(cards) + "\n</div>"
     if run.current:
-        names = "\n".join(f"<li>{shown(name)}</li>" for name in run.current[:MOST_LISTED])
         yield (
             f'<details class="card" style="margin-top:1.25rem"><summary>{len(run.current)} up to date, not filtered '
-            f"again: they are not shown; without --update they are</summary>\n<ul>\n{names}\n</ul>"
-            f"{_left_out(len(run.current), MOST_LISTED, 'files')}</details>"
+            f"again: they are not shown; without --update they are</summary>\n"
+            f"{tables.items([shown(name) for name in run.current], 'files')}</details>"
         )
     if len(done) > 1:
-        yield _file_list(done)
+        yield tables.files([entry.report for entry in done if entry.report is not None])
     yield "</section>"
-
-
-def _file_list(done: Sequence[Entry]) -> str:
-    """List all files that were done, with what does not depend on the machine."""
-    head = [("file", "name"), ("result", "name"), ("before", ""), ("after", ""), ("clipped", "number")]
-    rows = []
-    for index, entry in enumerate(done[:MOST_LISTED], 1):
-        report, view = entry.report, _view(entry)
-        assert report is not None
-        name = shown(entry.source)
-        linked = f'<a href="#picture-{index}">{name}</a>' if view is not None and view.shown is not None else name
-        rows.append(
-            [linked, shown(entry.destination), shown(report.before), shown(report.after), f"{report.clipped:.3%}"]
-        )
-    return (
-        f"<h3 style='margin:1.5rem 0 .5rem'>All {len(done)} files</h3>\n"
-        + table(head, rows, label="All files")
-        + _left_out(len(done), MOST_LISTED, "files")
-    )
 
 
 def _plan_section(plans: dict[str, _Planned]) -> Iterator[str]:
@@ -222,7 +192,7 @@ def _plan_section(plans: dict[str, _Planned]) -> Iterator[str]:
         title = f"Plan {planned.number}: {size}" if len(plans) > 1 else size
         shared = f" - {planned.pictures} pictures" if planned.pictures > 1 else ""
         yield f'<h3 id="plan-{planned.number}" style="margin:1.25rem 0 .5rem">{shown(title)}{shared}</h3>'
-        yield _plan_table(planned.plan)
+        yield tables.plan(planned.plan)
         yield (
             "<details><summary>Every number put into its formula</summary>\n<pre>"
             + "\n".join(shown(line) for line in planned.words)
@@ -231,45 +201,6 @@ def _plan_section(plans: dict[str, _Planned]) -> Iterator[str]:
     if len(plans) > _MOST_PLANS:
         yield f"<p>The first {_MOST_PLANS} of {len(plans)} plans, one for each size and kind of picture, are shown.</p>"
     yield "</section>"
-
-
-def _plan_table(plan: dict[str, Any]) -> str:
-    head = [
-        ("stage", "name"),
-        ("kernel", "number"),
-        ("output", "number"),
-        ("channels", "number"),
-        ("receptive field", "number"),
-        ("jump", "number"),
-        ("algorithm", ""),
-        ("multiply-adds", "number"),
-        ("memory", "number"),
-        ("... a thread", "number"),
-    ]
-    rows = []
-    for index, stage in enumerate(plan["stages"], 1):
-        width, height = stage["width"], stage["height"]
-
-        def both(key: str, width: dict[str, Any] = width, height: dict[str, Any] = height) -> str:
-            return f"{width[key]}x{height[key]}"
-
-        rows.append(
-            [
-                f"{index}. <code>{shown(stage['name'])}</code>",
-                both("kernel"),
-                both("output"),
-                str(stage["channels"]["output"]),
-                both("receptive_field"),
-                both("jump"),
-                f"{shown(stage['algorithm'])}, {shown(stage['precision'])}",
-                number(stage["multiply_adds"]),
-                memory(stage["result_bytes"]),
-                memory(stage["scratch_bytes_per_thread"]),
-            ]
-        )
-    output = plan["output"]
-    foot = ["output", "", f"{output['width']}x{output['height']}", str(output["channels"]), "", "", ""]
-    return table(head, rows, [*foot, number(plan["multiply_adds"]), "", ""], label="The plan, stage by stage")
 
 
 def _kernels(stages: Sequence[Stage]) -> Iterator[str]:
@@ -313,38 +244,6 @@ def _figure(drawing: str, text: str, *, wide: bool = False) -> str:
 
 def _timings(run: Run) -> Iterator[str]:
     """Show the seconds of each step; the only part of the page that differs from run to run."""
-    done = _done(run)
-    if not done:
-        return
-    reports = [entry.report for entry in done if entry.report is not None]
-    steps = [step for step in _STEPS if any(step in report.seconds for report in reports)]
-    longest = max(sum(report.seconds.values()) for report in reports)
-    legend = "".join(f'<span><i style="--step:var(--{step})"></i>{step}</span>' for step in steps)
-    head = [("file", "name"), *((step, "number") for step in steps), ("all", "number"), ("", "")]
-    rows = [
-        [shown(report.source), *_seconds(report.seconds, steps), _bar(report.seconds, steps, longest)]
-        for report in reports[:MOST_LISTED]
-    ]
-    total = {step: sum(report.seconds.get(step, 0.0) for report in reports) for step in steps}
-    foot = [f"all {len(reports)}", *_seconds(total, steps), ""] if len(reports) > 1 else None
-    yield (
-        '<section id="timings">\n<h2>Timings</h2>\n<p class="soft">Seconds of each file by step'
-        f"{'; files done at the same time are counted each' if len(reports) > 1 else ''}. "
-        f'Look: making the pictures of this page.</p>\n<div class="legend small">{legend}</div>'
-    )
-    yield table(head, rows, foot, label="Seconds by step") + _left_out(len(reports), MOST_LISTED, "files")
-    yield "</section>"
-
-
-def _seconds(seconds: dict[str, float], steps: Sequence[str]) -> list[str]:
-    values = [seconds.get(step, 0.0) for step in steps]
-    return [f"{value:.3f}" for value in (*values, sum(seconds.values()))]
-
-
-def _bar(seconds: dict[str, float], steps: Sequence[str], longest: float) -> str:
-    """Draw the steps as parts of a bar."""
-    parts = "".join(
-        f'<i style="--step:var(--{step});width:{100 * seconds.get(step, 0.0) / (longest or 1.0):.2f}%"></i>'
-        for step in steps
-    )
-    return f'<div class="bar" aria-hidden="true">{parts}</div>'
+    reports = [entry.report for entry in run.entries if entry.report is not None]
+    if reports:
+        yield f'<section id="timings">\n<h2>Timings</h2>\n{tables.timings(reports)}\n</section>'
