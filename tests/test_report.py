@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import pickle
 import re
 import subprocess
 import sys
@@ -338,6 +339,16 @@ def test_large_pictures_are_reduced_and_a_part_is_not(folder, monkeypatch):
         np.testing.assert_array_equal(np.asarray(found.picture("After: part of in.png")), np.asarray(after)[rows, cols])
 
 
+def test_what_looks_can_be_sent_to_another_process(folder):
+    pixels = save("in.png")
+    look = pickle.loads(pickle.dumps(views.Look(frozenset({"out.png"}))))
+    picture = convfilter.Picture.from_array(pixels)
+    plan = convfilter.plan(pixels.shape, "gaussian:1")
+    shown = pickle.loads(pickle.dumps(look("out.png", picture, picture, [plan], "picture")))
+    assert shown.shown.before == shown.shown.after and shown.shown.place == (0, 0, 1, 1)
+    assert look("other.png", picture, picture, [plan], "picture") == shown._replace(shown=None)
+
+
 def test_the_page_needs_no_matplotlib_and_the_plain_run_no_page(folder):
     save("in.png")
     for option, needed in (("'--html', 'report.html', ", True), ("", False)):
@@ -615,6 +626,21 @@ def test_the_line_moves_by_touch_on_a_phone(page):
     middle = top + height / 2
     page.swipe((left + width / 2, middle), (left + 0.2 * width, middle))
     assert share_of_before(page) == pytest.approx(0.2, abs=0.03)
+
+
+@NEEDS_CHROMIUM
+def test_a_finger_that_scrolls_leaves_the_line_alone(page):
+    page.size(360, 300, mobile=True)
+    left, top, width, height = page.box(".slider")
+    before = page.value("scrollY")
+    place = left + 0.8 * width
+    page.swipe((place, top + 0.9 * height), (place, top + 0.9 * height - 100))
+    moved = "(async () => { while (scrollY <= %d) await new Promise(requestAnimationFrame); return scrollY; })()"
+    assert page.value(moved % before) > before
+    # The picture still moves for a while: what it shows is read off, not looked at.
+    cut = "getComputedStyle(document.querySelector('.slider')).getPropertyValue('--cut')"
+    assert page.value(cut) == "50%"
+    assert page.value("document.querySelector('.slider input').value") == "50"
 
 
 @NEEDS_CHROMIUM

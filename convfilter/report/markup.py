@@ -20,6 +20,8 @@ def number(value: float) -> str:
 
 def memory(count: float) -> str:
     """Write a number of bytes."""
+    if count < 1 << 10:
+        return f"{count:.0f} bytes"
     return f"{count / 2**20:,.1f} MB" if count >= 1 << 20 else f"{count / 2**10:,.1f} kB"
 
 

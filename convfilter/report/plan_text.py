@@ -69,6 +69,8 @@ def _count(count: float) -> str:
 
 
 def _bytes(count: int) -> str:
+    if count < 1 << 10:
+        return f"{count} bytes"
     return f"{count / 2**20:,.2f} MB" if count >= 1 << 20 else f"{count / 2**10:,.1f} kB"
 
 
