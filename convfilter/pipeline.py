@@ -190,9 +190,7 @@ def filter_file(source: str, destination: str, options: Options) -> Report:
     size, new_size = (picture.outline.width, picture.outline.height), (outline.width, outline.height)
     frames = len(picture.frames)
     notes = picture.notes + (notes_on(target, outline, picture.pixels.dtype) if target is not None else ())
-    return Report(
-        source, destination, before, after, algorithms, seconds, clipped, notes, size, new_size, frames, view
-    )
+    return Report(source, destination, before, after, algorithms, seconds, clipped, notes, size, new_size, frames, view)
 
 
 def _judging(options: ReadOptions, stages: Sequence[Stage]) -> ReadOptions:
