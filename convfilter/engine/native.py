@@ -23,6 +23,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -246,7 +247,7 @@ def _compile(module: str, function: str, codes: tuple[str, ...]) -> ObjectCode:
     scalars = {"u1": types.uint8, "u2": types.uint16, "i4": types.int32, "i8": types.int64}
     scalars |= {"f4": types.float32, "f8": types.float64}
     arguments = [pointer_to(scalars[code[:-1]]) if code.endswith("*") else scalars[code] for code in codes]
-    loop = getattr(import_module(f"convfilter.engine.loops.{module}"), function)
+    loop = _with_parts(import_module(f"convfilter.engine.loops.{module}"), function)
     compiled = numba.cfunc(types.int64(*arguments), **_OPTIONS)(loop)
     machine = _target_machine(
         cpu=llvm.get_host_cpu_name(),
@@ -260,6 +261,17 @@ def _compile(module: str, function: str, codes: tuple[str, ...]) -> ObjectCode:
     code.link_in(llvm.parse_assembly(packed_entry(compiled.native_name, PACKED + compiled.native_name, codes)))
     needs = tuple(f.name for f in code.functions if f.is_declaration and not f.name.startswith("llvm."))
     return ObjectCode(compiled.native_name, needs, machine.emit_object(code))
+
+
+def _with_parts(module: ModuleType, function: str) -> Any:
+    """Return a loop that sees the private functions of its file as compiled ones, which become part of its code."""
+    import numba
+
+    names = dict(vars(module))
+    for name, value in vars(module).items():
+        if name.startswith("_") and isinstance(value, FunctionType):
+            names[name] = numba.njit(**_OPTIONS)(FunctionType(value.__code__, names, name))
+    return FunctionType(getattr(module, function).__code__, names, function)
 
 
 # The cache folder -------------------------------------------------------------
