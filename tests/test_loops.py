@@ -178,18 +178,52 @@ def four_rows_that_slide(rng, A):
         yield Case([tile, offset, runs, weight.ravel(), 0, 2, accumulate, out, pitch, length], {7: expected})
 
 
-def maximum(rng, A):
-    for taps in (1, 2, 5):
-        rows, step, length, pitch = 3, 2, 10, 11
-        tile = samples(rng, 100, A)
-        tile[[10, 40, 41]], tile[[20, 60]] = -np.inf, np.nan
-        row_offset = rng.integers(0, 60, rows * step)
-        tap_row, tap_col = rng.integers(0, step, taps), rng.integers(0, 20, taps)
-        expected = unset((rows, pitch), A)
-        starts = row_offset.reshape(rows, step)[:, tap_row] + tap_col
-        expected[:, :length] = np.max([rows_of(tile, starts[:, tap], length) for tap in range(taps)], axis=0)
-        out = unset(expected.size, A)
-        yield Case([tile, row_offset, taps, tap_row, tap_col, rows, step, out, pitch, length], {7: expected})
+def extremes(rng, S, extreme):
+    """Make cases for windows of all kinds: compared row by row, or in blocks with and without whole ones between."""
+    for window, step, reach, (block, blocks), before, channels in [
+        ((1, 1), (1, 1), 1, (1, 0), 0, 1),
+        ((3, 2), (2, 1), 1, (1, 0), 1, 3),
+        ((4, 3), (1, 3), 2, (1, 0), 0, 2),
+        ((5, 4), (1, 1), 1, (5, 1), 2, 1),
+        ((7, 5), (1, 2), 3, (3, 2), 5, 3),
+        ((8, 17), (3, 1), 1, (2, 4), 0, 1),
+        ((9, 33), (2, 1), 1, (3, 3), 4, 2),
+    ]:
+        height, width, pitch = 6, 41, 41 * channels + 2
+        source = samples(rng, (height, pitch), S)
+        if np.dtype(S).kind == "f":
+            source[1, 5:9], source[2, 20], source[4, 30:33] = -np.inf, np.nan, np.inf
+        count, places = 5, before + width + 3
+        rows = rng.integers(0, height, (count - 1) * step[0] + window[0])
+        nearest = np.clip(np.arange(places), before, before + width - 1)
+        out_cols = (places - (window[1] - 1) * reach - 1) // step[1] + 1
+        padded = source[:, : width * channels].reshape(height, width, channels)[rows][:, nearest - before]
+        span = window[0], (window[1] - 1) * reach + 1
+        windows = np.lib.stride_tricks.sliding_window_view(padded, span, axis=(0, 1))
+        expected = extreme(windows[:: step[0], :: step[1], :, :, ::reach], axis=(-1, -2))[:count, :out_cols]
+        start, out_pitch = 2, out_cols * channels + 3
+        written = unset(start + count * out_pitch, S)
+        out = written.copy()
+        written[start:].reshape(count, -1)[:, : out_cols * channels] = expected.reshape(count, -1)
+        length = width * channels
+        sizes = block * length, max(1, blocks) * length, length, length, places * channels, places * channels
+        scratch = [unset(size, S) for size in sizes]
+        yield Case(
+            [
+                source.ravel(), pitch, rows, window[0], step[0], block, blocks,
+                length, nearest, places, before, channels, window[1], reach, step[1],
+                *scratch, out, start, out_pitch, out_cols, count,
+            ],
+            dict.fromkeys(range(15, 21)) | {21: written},
+        )  # fmt: skip
+
+
+def largest(rng, S):
+    yield from extremes(rng, S, np.max)
+
+
+def least(rng, S):
+    yield from extremes(rng, S, np.min)
 
 
 def magnitude(rng, A):

@@ -24,6 +24,7 @@ operators = [
     Gradient(kernels.derivative("sobel", "x"), kernels.derivative("sobel", "y")),
     UnsharpMask(kernels.gaussian(1, 1), 1.0),
     Pooling("max", (2, 2)),
+    Pooling("min", (2, 2)),
     Pooling("average", (2, 2)),
 ]
 layouts = [(1, False, False), (3, False, True), (4, True, False), (4, True, True)]

@@ -1,4 +1,4 @@
-"""One pass over a tile: weighted sums, or maxima, of shifted rows."""
+"""One pass over a tile: weighted sums of shifted rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from convfilter.planning.ring import STEP_ROWS
 
 CORRELATE = Loop("correlate", "correlate", "A* i8* i8 i8* i8* A* i8 i8 i8 i8 A* i8 i8")
 CORRELATE_FOUR = Loop("correlate", "correlate_four", "A* i8* i8 A* i8 i8 i8 A* i8 i8")
-MAXIMUM = Loop("extreme", "maximum", "A* i8* i8 i8* i8* i8 i8 A* i8 i8")
 
 #: Output rows that share what they read.
 _TOGETHER = 4
@@ -206,12 +205,4 @@ def add_four(tile: Samples, offsets: Indices, weights: Samples, target: Target, 
     CORRELATE_FOUR.variant(A=tile.dtype)(
         tile, np.ascontiguousarray(offsets), runs, weights, weights[0].size if weights.ndim > 2 else 0,
         blocks, int(add), target.buffer[target.start :], target.pitch, target.length,
-    )  # fmt: skip
-
-
-def maxima(tile: Samples, row_offset: Indices, taps: Taps, target: Target) -> None:
-    """Write the largest sample of ``tile`` at the taps; as :func:`weighted_sums`, without weights."""
-    MAXIMUM.variant(A=tile.dtype)(
-        tile, row_offset, taps.row.size, taps.row, taps.col,
-        target.rows, row_offset.shape[1], target.buffer[target.start :], target.pitch, target.length,
     )  # fmt: skip

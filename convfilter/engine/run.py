@@ -37,8 +37,11 @@ _WAYS = {
     "box": ("running", "box"),
     "fourier": ("fourier", "fourier"),
     "gradient": ("gradient", "gradient"),
-    "pooling": ("two_passes", "pooling"),
+    "pooling": ("pooling", "pooling"),
 }
+
+#: Ways that can go from source rows to output rows in one loop, where the result is stored as it is.
+_PLAIN_WAYS = {"box": "box", "pooling": "pooling"}
 
 #: Stages that are no sums over a window, computed and stored in their own way.
 _WHOLE_STAGES = {
@@ -99,20 +102,16 @@ def run(plan: Plan, image: Samples, *, out_dtype: npt.DTypeLike | None = None, t
     clipped = 0
     for number, stage in enumerate(plan.stages):
         last = number == len(plan.stages) - 1
-        source = Source(pixels, full, plan.alpha, plan.gray and number == 0, _padding_value(stage, plan.alpha))
+        source = Source(pixels, full, plan.alpha, plan.gray and number == 0, _padding_value(stage))
         pixels, clipped = _run_stage(
             stage, source, target if last else np.dtype(np.float32), full_out if last else full, threads
         )
     return Result(pixels.reshape(plan.output_shape), clipped, pixels.size)
 
 
-def _padding_value(plan: StagePlan, alpha: bool) -> float:
-    operator = plan.stage.operator
-    if isinstance(operator, Pooling):  # padded cells never win, and add nothing
-        if operator.kind == "min":
-            return np.inf
-        return -np.inf if operator.kind == "max" and not alpha else 0.0
-    return plan.stage.padding_value
+def _padding_value(plan: StagePlan) -> float:
+    # Padded cells add nothing to a mean; extremes do without them.
+    return 0.0 if isinstance(plan.stage.operator, Pooling) else plan.stage.padding_value
 
 
 def _run_stage(
@@ -127,12 +126,11 @@ def _run_stage(
     work = Work.of(plan, source)
     tone = tone_of(plan, target, source.full, full_out, source.gray)
     output = np.empty((plan.rows.output, plan.cols.output, source.channels), target)
-    if plan.algorithm == "box":
-        from convfilter.engine import box
-
-        if box.is_plain(work, target):
+    if plan.algorithm in _PLAIN_WAYS:
+        is_plain, make_worker = (_found((_PLAIN_WAYS[plan.algorithm], name)) for name in ("is_plain", "make_worker"))
+        if is_plain(work, target):
             blocks = cut(plan.rows.output, plan.block_rows)
-            run_blocks(blocks, lambda: box.make_worker(work, output), _threads(plan, threads))
+            run_blocks(blocks, lambda: make_worker(work, output), _threads(plan, threads))
             return output, 0
     if plan.stage.map == "stretch":
         ranges = _run_blocks(work, tone, threads, lambda: RangeSink(source.channels))

@@ -1,46 +1,28 @@
-"""Two passes, down the columns and along the rows: separable kernels, kernels of low rank, pooling."""
+"""Two passes, down the columns and along the rows: separable kernels, kernels of low rank."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 
 from convfilter.engine.borders import Indices
-from convfilter.engine.passes import Taps, Target, maxima, weighted_sums
+from convfilter.engine.passes import Taps, Target, weighted_sums
 from convfilter.engine.tiles import Samples, Scratch, columns_for
 from convfilter.engine.work import Block, Region, Sums, Work
 from convfilter.filters.kernels import Weights
-from convfilter.filters.stage import Pooling
 from convfilter.planning.plan import TAP_ROWS, band_cols, part_cols
 
 
 def separable(work: Work, scratch: Scratch) -> Block:
     """Sum down the columns, then along the rows, for each product of a column and a row that makes up the kernel."""
-    passes = [_SumPasses(work, column, row) for column, row in work.plan.products]
+    passes = [_Passes(work, column, row) for column, row in work.plan.products]
     return _two_passes(work, scratch, passes)
 
 
-def pooling(work: Work, scratch: Scratch) -> Block:
-    """Take the largest (or the sum) of each column's window, then of each row's."""
-    operator = work.plan.stage.operator
-    assert isinstance(operator, Pooling)
-    if operator.kind == "average":
-        return separable(work, scratch)
-    passes = _MinimumPasses(work) if operator.kind == "min" else _MaximumPasses(work)
-    return _two_passes(work, scratch, [passes], tap_rows=operator.size[0])
+class _Passes:
+    """A pass down the columns of a tile, and one along rows; ``number`` counts the parts of a tall column."""
 
-
-class _Passes(Protocol):
-    """A pass down the columns of a tile, and one along rows; ``number`` counts the parts of a tall window."""
-
-    def down(self, tile: Samples, row_offset: Indices, number: int, target: Target) -> None: ...
-
-    def along(self, tile: Samples, row_offset: Indices, col: Indices, target: Target, add: bool) -> None: ...
-
-
-class _SumPasses:
     def __init__(self, work: Work, column: Weights, row: Weights) -> None:
         parts = (column[first : first + TAP_ROWS] for first in range(0, column.size, TAP_ROWS))
         self._windows = [work.window(Taps.down(part), part.size) for part in parts]
@@ -54,33 +36,7 @@ class _SumPasses:
         weighted_sums(tile, row_offset, Taps.along(col[self._keep], self._row), target, add=add)
 
 
-class _MaximumPasses:
-    def __init__(self, work: Work) -> None:
-        self._down = Taps.down(np.ones(work.plan.rows.kernel))
-
-    def down(self, tile: Samples, row_offset: Indices, _number: int, target: Target) -> None:
-        maxima(tile, row_offset, self._down, target)
-
-    def along(self, tile: Samples, row_offset: Indices, col: Indices, target: Target, add: bool) -> None:
-        maxima(tile, row_offset, Taps.along(col, np.ones(col.size)), target)
-
-
-class _MinimumPasses(_MaximumPasses):
-    """The least sample is the largest of the negatives, with its sign turned back."""
-
-    def down(self, tile: Samples, row_offset: Indices, number: int, target: Target) -> None:
-        loaded = tile[: int(row_offset.max()) + target.length]  # the last row that is looked at, to its end
-        np.negative(loaded, out=loaded)
-        super().down(tile, row_offset, number, target)
-
-    def along(self, tile: Samples, row_offset: Indices, col: Indices, target: Target, add: bool) -> None:
-        super().along(tile, row_offset, col, target, add)
-        for row in range(target.rows):
-            start = target.start + row * target.pitch
-            np.negative(target.buffer[start : start + target.length], out=target.buffer[start : start + target.length])
-
-
-def _two_passes(work: Work, scratch: Scratch, passes: Sequence[_Passes], tap_rows: int = TAP_ROWS) -> Block:
+def _two_passes(work: Work, scratch: Scratch, passes: Sequence[_Passes]) -> Block:
     """Go down the columns of a block, then along its rows, band by band; the results are added."""
     bands = [
         _Band(work, left, min(left + width, work.plan.cols.output))
@@ -93,8 +49,8 @@ def _two_passes(work: Work, scratch: Scratch, passes: Sequence[_Passes], tap_row
         height = bottom - top
         for band in bands:
             between = [scratch.get(f"between {number}", height * band.pitch) for number in range(len(passes))]
-            for number, first in enumerate(range(0, taps, tap_rows)):
-                rows, table = work.rows_for(top, bottom, first, min(first + tap_rows, taps))
+            for number, first in enumerate(range(0, taps, TAP_ROWS)):
+                rows, table = work.rows_for(top, bottom, first, min(first + TAP_ROWS, taps))
                 for start, part in band.parts:
                     tile, length = work.source.load(scratch, "tile", rows, part)
                     for one, buffer in zip(passes, between, strict=True):

@@ -13,8 +13,9 @@ from convfilter.errors import ParameterError
 from convfilter.filters.factors import Product, trimmed
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.multirate import Rates
-from convfilter.filters.stage import Pooling, Stage
+from convfilter.filters.stage import Stage
 from convfilter.planning.arithmetic import AxisPlan
+from convfilter.planning.extremes import extreme_samples, stretch_of, takes_extremes
 from convfilter.planning.precision import Precision, precision, unseen
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.strips import REGION_ROWS, stream_block_rows, stream_of
@@ -253,6 +254,8 @@ def _block_rows(task: Task, algorithm: Algorithm) -> int:
     if algorithm == "box":
         # The first window of a block costs ``kernel`` rows, so blocks grow with it.
         return max(BLOCK_ROWS, 2 * -(-task.rows.kernel // task.rows.stride))
+    if algorithm == "pooling" and takes_extremes(task.stage.operator):
+        return stretch_of(task.rows)
     if algorithm == "fourier":
         return max(1, (_sides(task)[0] - task.rows.span) // task.rows.stride)
     # Four rows at a time share what they read; rows of narrow pictures are many to a tile.
@@ -276,6 +279,8 @@ def _scratch_bytes(plan: StagePlan) -> int:
         # Rows that enter, rows that leave, and what lies between the passes; the running sums.
         samples = cols.padded * channels
         return itemsize * samples * (3 * max(1, min(BOX_STEP_ROWS, BOX_STEP_SAMPLES // samples)) + 2)
+    if plan.algorithm == "pooling" and takes_extremes(plan.stage.operator):
+        return itemsize * extreme_samples(rows, cols, channels)
     stream = stream_of(plan)
     if stream:
         loaded = (stream.cols * min(cols.stride, cols.kernel) + cols.span) * channels
@@ -283,8 +288,7 @@ def _scratch_bytes(plan: StagePlan) -> int:
         return itemsize * kept
     block = min(plan.block_rows, rows.output)
     tile = min(tile_cols(cols, channels), cols.output)
-    tap_rows = plan.kernel.shape[0] if isinstance(plan.stage.operator, Pooling) else TAP_ROWS
-    loaded_rows = min((block - 1) * rows.stride + min(rows.span, tap_rows * rows.dilation) + 1, rows.input + 1)
+    loaded_rows = min((block - 1) * rows.stride + min(rows.span, TAP_ROWS * rows.dilation) + 1, rows.input + 1)
     sums = block * tile * channels
     if plan.algorithm in ("direct", "gradient"):
         return itemsize * (loaded_rows * (tile * cols.stride + cols.span) * channels + sums)

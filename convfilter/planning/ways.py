@@ -13,6 +13,7 @@ from convfilter.filters.factors import Product, low_rank
 from convfilter.filters.multirate import Rates, largest_step, rates
 from convfilter.filters.stage import Correlation, Gradient, Layer, Orientation, Point, Pooling, Stage, UnsharpMask
 from convfilter.planning.arithmetic import AxisPlan
+from convfilter.planning.extremes import comparisons, takes_extremes
 from convfilter.planning.precision import precision, quality, unseen
 from convfilter.planning.task import Task
 
@@ -172,6 +173,12 @@ def _layer_cost(task: Task) -> float:
     return operator.weight.size / task.channels
 
 
+def _pooling_cost(task: Task) -> float:
+    if takes_extremes(task.stage.operator):
+        return comparisons(task.rows, task.cols)
+    return _separable_cost(task)
+
+
 def is_fused(stage: Stage) -> bool:
     """Whether one pass over eight neighbours gives both derivatives: smoothed differences of a 3x3 window."""
     operator = stage.operator
@@ -263,7 +270,7 @@ WAYS = (
     Way(
         "pooling",
         lambda task: isinstance(task.stage.operator, Pooling),
-        lambda task: sum(task.kernel.shape) * 1.0,
+        _pooling_cost,
         1.0,
         0.0,
     ),

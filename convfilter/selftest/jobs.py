@@ -36,6 +36,8 @@ _POOLED: tuple[Geometry, ...] = (
     {"stride": (2, 3), "padding": 1},
     {"stride": (1, 2), "dilation": (2, 1), "padding": ((1, 0), (0, 1))},
 )
+#: For windows that are larger than some of the pictures.
+_COVERING: tuple[Geometry, ...] = ({"stride": 1, "padding": "same"}, {"stride": (2, 3), "padding": "same"})
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,20 @@ def _max_pool(rows: int, cols: int) -> Job:
     return Job(run, expect, expect, expect, exact=True, beyond=-np.inf, geometries=_POOLED)
 
 
+def _min_pool(rows: int, cols: int) -> Job:
+    def run(picture: Samples, **keywords: Any) -> Samples:
+        return api.min_pool(picture, (rows, cols), **keywords)
+
+    def expect(samples: Real, geometry: Geometry) -> Real:
+        return -largest(-samples, (rows, cols), {**geometry, "padding_mode": "constant"})
+
+    def reach(magnitudes: Real, geometry: Geometry) -> Real:
+        on_picture = np.where(np.isinf(magnitudes), 0, magnitudes)
+        return largest(on_picture, (rows, cols), {**geometry, "padding_mode": "constant"})
+
+    return Job(run, expect, reach, exact=True, beyond=np.inf, geometries=_POOLED)
+
+
 def _average_pool(rows: int, cols: int) -> Job:
     def run(picture: Samples, **keywords: Any) -> Samples:
         return api.average_pool(picture, (rows, cols), **keywords)
@@ -285,6 +301,8 @@ def _pooling() -> list[Job]:
         _max_pool(3, 4),
         _average_pool(11, 9),
         _max_pool(11, 9),
+        replace(_max_pool(45, 40), geometries=_COVERING),
+        _min_pool(9, 17),
         _average_pool(2, 5),
         _amplified(_average_pool(3, 3)),
     ]

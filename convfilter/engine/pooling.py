@@ -1,0 +1,193 @@
+"""Max and min pooling by running extremes, and average pooling: windows of any size at nearly one cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from math import gcd
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.engine.borders import Indices
+from convfilter.engine.native import Loop
+from convfilter.engine.tiles import Columns, Samples, Scratch, distinct_rows
+from convfilter.engine.work import Block, Region, Sums, Work
+from convfilter.filters.stage import Pooling
+from convfilter.planning import AxisPlan
+from convfilter.planning.extremes import blocks_of, rows_between
+from convfilter.planning.plan import BLOCK_ROWS, part_cols
+
+_SIGNATURE = "S* i8 i8* i8 i8 i8 i8 i8 i8* i8 i8 i8 i8 i8 i8 S* S* S* S* S* S* S* i8 i8 i8 i8"
+LARGEST = Loop("extreme", "largest", _SIGNATURE)
+LEAST = Loop("extreme", "least", _SIGNATURE)
+
+
+def is_plain(work: Work, target: np.dtype[np.generic]) -> bool:
+    """Whether extremes are stored as they are: same type in and out, no alpha, no scale or offset, no gray."""
+    plan, source = work.plan, work.source
+    stage = plan.stage
+    if _kind(work) == "average":
+        return False
+    unmapped = stage.map is None or (target.kind == "u" and stage.map in ("clip", "abs"))
+    unscaled = plan.scale == 1 and stage.offset == 0 and unmapped
+    return target == source.image.dtype and unscaled and not source.alpha and not source.gray
+
+
+def make_worker(work: Work, output: Samples) -> Callable[[tuple[int, int]], None]:
+    """Return a function that stores the extremes of a block of output rows."""
+    rows, cols, channels = work.plan.rows, work.plan.cols, work.source.channels
+    extremes = _Extremes(_kind(work), rows, cols, channels, output.dtype)
+    row_index = nearest_cells(rows)
+    pitch = cols.output * channels
+
+    def compute(block: tuple[int, int]) -> None:
+        top, bottom = block
+        extremes.write(work.source.image, row_index[top * rows.stride :], bottom - top, output, top * pitch, pitch)
+
+    return compute
+
+
+def pooling(work: Work, scratch: Scratch) -> Block:
+    """Take the largest, least or mean sample of each window, for results that are not stored as they are."""
+    if _kind(work) == "average":
+        from convfilter.engine.two_passes import separable
+
+        return separable(work, scratch)
+    blend = work.source.alpha or work.source.gray
+    return _extremes_of_tiles(work, scratch) if blend else _extremes_of_samples(work, scratch)
+
+
+def _kind(work: Work) -> str:
+    operator = work.plan.stage.operator
+    assert isinstance(operator, Pooling)
+    return operator.kind
+
+
+def _extremes_of_samples(work: Work, scratch: Scratch) -> Block:
+    """Take the extremes in the samples' type, and load them as real numbers."""
+    source, rows, cols = work.source, work.plan.rows, work.plan.cols
+    pitch = cols.output * source.channels
+    extremes = _Extremes(_kind(work), rows, cols, source.channels, source.image.dtype)
+    row_index = nearest_cells(rows)
+    step = rows_between(cols, source.channels)
+    found = np.empty((min(step, rows.output), cols.output, source.channels), source.image.dtype)
+    whole, of_found = _run(0, cols.output), replace(source, image=found)
+
+    def block(top: int, bottom: int) -> Sums:
+        for first in range(top, bottom, step):
+            last = min(first + step, bottom)
+            extremes.write(source.image, row_index[first * rows.stride :], last - first, found, 0, pitch)
+            for begin in range(first, last, BLOCK_ROWS):
+                region = Region(begin, min(begin + BLOCK_ROWS, last), 0, cols.output)
+                lines = np.arange(region.top - first, region.bottom - first)
+                tile, _ = of_found.load(scratch, "sums", lines, whole)
+                yield region, tile, pitch
+
+    return block
+
+
+def _extremes_of_tiles(work: Work, scratch: Scratch) -> Block:
+    """Take the extremes of what is loaded, weighted by alpha or grey: down parts of the rows, then along them."""
+    source, rows, cols, channels = work.source, work.plan.rows, work.plan.cols, work.source.channels
+    kind, row_index = _kind(work), nearest_cells(rows)
+    step = rows_between(cols, channels)
+    width = min(cols.input, cols.padded - cols.before)
+    cuts = range(0, width, part_cols(channels))
+    parts = [_run(first, min(first + cuts.step, width)) for first in cuts]
+    down = {part.count: _Extremes(kind, rows, _untouched(part.count), channels, scratch.dtype) for part in parts}
+    along = _Extremes(kind, _untouched(step), cols, channels, scratch.dtype)
+
+    def block(top: int, bottom: int) -> Sums:
+        for first in range(top, bottom, step):
+            height = min(first + step, bottom) - first
+            between = scratch.get("between", height * width * channels)
+            places = row_index[first * rows.stride :][: (height - 1) * rows.stride + rows.span + 1]
+            distinct, lines = distinct_rows(places, rows.input)
+            for part in parts:
+                tile, pitch = source.load(scratch, "tile", distinct, part)
+                start = int(part.indices[0]) * channels
+                down[part.count].write(tile, lines, height, between, start, width * channels, pitch)
+            region = Region(first, first + height, 0, cols.output)
+            target = work.sums(scratch, region)
+            along.write(between, np.arange(height), height, target.buffer, 0, target.pitch, width * channels)
+            yield region, target.buffer, target.pitch
+
+    return block
+
+
+def _run(first: int, last: int) -> Columns:
+    return Columns(np.arange(first, last), 0, last - first, np.empty(0, np.int64))
+
+
+def _untouched(length: int) -> AxisPlan:
+    return AxisPlan(length, kernel=1, stride=1, dilation=1, before=0, after=0)
+
+
+class _Extremes:
+    """Extremes of windows, with the scratch memory that one thread needs for them."""
+
+    def __init__(self, kind: str, rows: AxisPlan, cols: AxisPlan, channels: int, dtype: npt.DTypeLike) -> None:
+        self._loop = (LEAST if kind == "min" else LARGEST).variant(S=dtype)
+        self._rows, self._cols, self._channels = rows, cols, channels
+        self._nearest = nearest_cells(cols) + cols.before
+        self._length = length = min(cols.input, cols.padded - cols.before) * channels
+        self._blocks = block, blocks = blocks_of(rows)
+        places = cols.padded * channels
+        sizes = (block * length, max(1, blocks) * length, length, length, places, places)
+        self._scratch = [np.empty(size, dtype) for size in sizes]
+
+    def write(
+        self, source: Samples, row_index: Indices, count: int, out: Samples, start: int, out_pitch: int, pitch: int = 0
+    ) -> None:
+        """Write ``count`` rows of extremes, ``out_pitch`` apart, from ``start`` on.
+
+        ``row_index`` says which row of ``source`` stands at each place that they
+        touch; these are ``pitch`` samples apart, unless it is an image.
+        """
+        rows, cols = self._rows, self._cols
+        pitch = pitch or source.shape[1] * self._channels
+        for part in _interleaved(rows, count):
+            self._loop(
+                source, pitch, row_index[part.places], rows.kernel, part.step, *self._blocks,
+                self._length, self._nearest, cols.padded, cols.before, self._channels,
+                cols.kernel, cols.dilation, cols.stride,
+                *self._scratch, out, start + part.first * out_pitch, part.every * out_pitch, cols.output, part.outputs,
+            )  # fmt: skip
+
+
+class _Part(NamedTuple):
+    """Output rows ``first``, ``first + every``, ..., whose dilated windows take neighbours among the same ``places``.
+
+    From one window to the next, ``step`` of the places leave.
+    """
+
+    first: int
+    every: int
+    outputs: int
+    places: Indices
+    step: int
+
+
+def _interleaved(axis: AxisPlan, count: int) -> Iterator[_Part]:
+    common = gcd(axis.stride, axis.dilation)
+    every, step = axis.dilation // common, axis.stride // common
+    for first in range(min(every, count)):
+        own = -(-(count - first) // every)
+        places = first * axis.stride + np.arange((own - 1) * step + axis.kernel) * axis.dilation
+        yield _Part(first, every, own, places, step)
+
+
+def nearest_cells(axis: AxisPlan) -> Indices:
+    """Return for each place of a padded axis the nearest cell of the picture that lies in the same windows.
+
+    Windows step by the dilation, so that is the nearest at a multiple of it. An extreme stays the same
+    if a cell takes part twice, and each window holds a cell: so padded cells never win.
+    """
+    place = np.arange(axis.padded, dtype=np.int64) - axis.before
+    last = axis.input - 1
+    before, behind = place % axis.dilation, last - (last - place) % axis.dilation
+    cells = np.where(place < 0, before, np.where(place > last, behind, place))
+    # A picture smaller than the dilation has places that no window touches.
+    return np.clip(cells, 0, last)

@@ -1,0 +1,72 @@
+"""How running extremes go down the rows: blocks that windows begin and end in, and what that takes."""
+
+from __future__ import annotations
+
+from math import ceil, gcd, log2
+
+from convfilter.filters.stage import Operator, Pooling
+from convfilter.planning.arithmetic import AxisPlan
+
+#: Rows of a block, at most: the extremes of its ends are kept for each row of it, and should stay in a core's L2 cache.
+_BLOCK = 32
+#: Outputs of one stretch of work, at least, so that few are begun; and in windows, since a stretch begins with one.
+_STRETCH = 128
+_STRETCH_WINDOWS = 4
+#: Samples that lie between two steps where the extremes are not stored as they are, at most.
+_BETWEEN = 2**20
+
+
+def blocks_of(rows: AxisPlan) -> tuple[int, int]:
+    """Return how many rows a block has, and how many whole blocks a window spans.
+
+    A window that begins in one block ends in another, so many further, or in
+    the one behind that. No blocks: all rows of a window are compared.
+    """
+    step = _step(rows)
+    # Comparing all rows takes ``kernel - 1`` of them; running extremes two for each step, and one to put them together.
+    if rows.kernel - 1 <= 2 * step + 1:
+        return 1, 0
+    blocks = -(-rows.kernel // _BLOCK)
+    return rows.kernel // blocks, blocks
+
+
+def stretch_of(rows: AxisPlan) -> int:
+    """Return how many output rows to compute in one go: whole blocks, and enough to make up for the first window."""
+    block, blocks = blocks_of(rows)
+    wanted = max(_STRETCH, _STRETCH_WINDOWS * rows.kernel if blocks > 1 else 0)
+    windows = -(-wanted // block) * block
+    stretch = windows // _step(rows) * (rows.dilation // gcd(rows.stride, rows.dilation))
+    # A quarter of the picture at most, so that two threads end at about the same time.
+    return max(1, min(stretch, -(-rows.output // 4)))
+
+
+def rows_between(cols: AxisPlan, channels: int) -> int:
+    """Return how many rows of extremes are kept before they are scaled, divided by alpha, or stored as another type."""
+    return max(1, _BETWEEN // (cols.padded * channels))
+
+
+def comparisons(rows: AxisPlan, cols: AxisPlan) -> float:
+    """Return how many comparisons one output sample takes."""
+    block, blocks = blocks_of(rows)
+    step = _step(rows)
+    down = rows.kernel - 1.0 if blocks == 0 else step * (2 + max(0, blocks - 2) / block) + min(blocks, 2)
+    doublings = ceil(log2(cols.kernel))
+    return cols.stride * (down + doublings)
+
+
+def extreme_samples(rows: AxisPlan, cols: AxisPlan, channels: int) -> int:
+    """Return how many samples one thread keeps at most: down the rows, and until they are stored as another type."""
+    block, blocks = blocks_of(rows)
+    length = min(cols.input, cols.padded - cols.before)
+    running = channels * ((block + max(1, blocks) + 2) * length + 2 * cols.padded)
+    return running + 2 * min(rows.output, rows_between(cols, channels)) * cols.padded * channels
+
+
+def takes_extremes(operator: Operator) -> bool:
+    """Whether the operator asks for the largest or least sample of a window."""
+    return isinstance(operator, Pooling) and operator.kind != "average"
+
+
+def _step(rows: AxisPlan) -> int:
+    """Return how many of a window's places leave until the next: a dilated window has neighbours of its own."""
+    return rows.stride // gcd(rows.stride, rows.dilation)

@@ -1,0 +1,88 @@
+"""Where running extremes look, and how they are cut: what the contract's pictures are too small to show."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import convfilter
+from convfilter.engine.pooling import nearest_cells
+from convfilter.planning import AxisPlan
+from convfilter.planning.arithmetic import real_cells
+from convfilter.planning.extremes import blocks_of, comparisons, stretch_of
+
+AXES = st.builds(
+    AxisPlan, st.integers(1, 40), st.integers(1, 200), st.integers(1, 9), st.integers(1, 5), *[st.integers(0, 60)] * 2
+)
+
+
+def windows(axis):
+    """Return the padded places of each window: (outputs, taps)."""
+    return np.arange(axis.output)[:, np.newaxis] * axis.stride + np.arange(axis.kernel) * axis.dilation
+
+
+@given(AXES.filter(lambda axis: axis.output > 0 and real_cells(axis).min() > 0))
+def test_a_window_holds_the_same_cells_whatever_stands_on_its_padding(axis):
+    cells = nearest_cells(axis)
+    for places in windows(axis):
+        on_picture = places - axis.before
+        own = on_picture[(on_picture >= 0) & (on_picture < axis.input)]
+        assert set(cells[places]) == set(own)
+
+
+@given(AXES.filter(lambda axis: axis.output > 0))
+def test_blocks_are_nearly_all_of_a_window(axis):
+    block, blocks = blocks_of(axis)
+    if blocks:
+        assert 0 <= axis.kernel - block * blocks < blocks
+        assert block >= blocks or axis.kernel > 1000
+    assert 1 <= stretch_of(axis) <= axis.output
+
+
+def test_windows_hardly_cost_more_than_their_logarithm():
+    costs = [comparisons(*[AxisPlan(3000, side, 1, 1, side // 2, side // 2)] * 2) for side in (5, 31, 101, 1001)]
+    assert costs == sorted(costs) and costs[-1] < 3 * costs[0]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("size", [(33, 1), (100, 7), (130, 130)])
+@pytest.mark.parametrize("stride", [1, (2, 3)])
+def test_tall_windows_span_several_blocks(dtype, size, stride):
+    image = np.random.default_rng(4).integers(0, 250, (140, 150, 2)).astype(dtype)
+    spans = np.lib.stride_tricks.sliding_window_view(image, size, axis=(0, 1))
+    down, right = stride if isinstance(stride, tuple) else (stride, stride)
+    kept = spans[::down, ::right]
+    assert np.array_equal(convfilter.max_pool(image, size, stride), kept.max(axis=(-1, -2)))
+    assert np.array_equal(convfilter.min_pool(image, size, stride), kept.min(axis=(-1, -2)))
+
+
+def test_of_equal_samples_the_last_wins():
+    """Zeros of both signs are equal: which one is kept must not depend on how the window is cut."""
+    image = -np.zeros((90, 100), np.float32)
+    image[::2, ::3] = 0.0
+    for size in (2, 3, 5, 33, (70, 64)):
+        rows, cols = (size, size) if isinstance(size, int) else size
+        last = image[rows - 1 :, cols - 1 :]
+        for pool in (convfilter.max_pool, convfilter.min_pool):
+            assert np.array_equal(np.signbit(pool(image, size, 1)), np.signbit(last))
+
+
+def test_infinities_of_both_signs_and_nan_stay_in_their_windows():
+    image = np.random.default_rng(5).random((60, 70)).astype(np.float32)
+    image[10, 20], image[40, 30], image[50, 60] = np.inf, -np.inf, np.nan
+    spans = np.lib.stride_tricks.sliding_window_view(image, (9, 35))
+    assert np.array_equal(convfilter.max_pool(image, (9, 35), 1), spans.max(axis=(-1, -2)), equal_nan=True)
+    assert np.array_equal(convfilter.min_pool(image, (9, 35), 1), spans.min(axis=(-1, -2)), equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_tall_windows_of_transparent_and_of_scaled_pictures(dtype):
+    full = np.iinfo(dtype).max
+    image = np.random.default_rng(6).integers(0, full, (90, 80, 4)).astype(dtype)
+    image[..., 3] = full
+    for pool in (convfilter.max_pool, convfilter.min_pool):
+        opaque = pool(image[..., :3], (40, 7), (1, 2), padding=(20, 3), dilation=(2, 1))
+        blended = pool(image, (40, 7), (1, 2), padding=(20, 3), dilation=(2, 1), alpha=True)
+        assert np.array_equal(blended[..., :3], opaque) and (blended[..., 3] == full).all()
+        real = pool(image[..., :3], (40, 7), (1, 2), padding=(20, 3), dilation=(2, 1), dtype=np.float32)
+        assert np.array_equal(real, opaque.astype(np.float32))
