@@ -284,40 +284,56 @@ def run_right(rng, A):
         yield Case([tile.ravel(), pitch, rows, window, step, channels, out, out_pitch, cols], {6: expected})
 
 
-def box_rows(rng, S, R):
-    for channels, window, step, run, factor in [
-        (1, (3, 1), (1, 1), (0, 0), 1 / 3),
-        (3, (2, 2), (1, 1), (2, 6), 1 / 4),
-        (2, (3, 3), (2, 1), (1, 7), 1 / 9),
-        (1, (1, 8), (1, 1), (0, 20), 8.0),
-        (3, (4, 9), (3, 1), (3, 5), 36.0),
-        (2, (2, 5), (1, 3), (1, 4), 10.0),
-        (1, (5, 3), (6, 5), (0, 0), 15.0),
+def means(rng, S, sums, real):
+    """Make cases for means with and without a division, windows of few columns and of many, strides and dilation."""
+    for channels, window, step, reach, before, divide in [
+        (1, (3, 1), (1, 1), 1, 0, 0),
+        (3, (2, 2), (1, 1), 1, 2, 1),
+        (2, (3, 3), (2, 1), 2, 1, 0),
+        (1, (1, 8), (1, 1), 1, 3, 0),
+        (3, (9, 9), (3, 1), 1, 3, 1),
+        (2, (4, 5), (1, 3), 1, 1, 1),
+        (3, (5, 3), (6, 5), 1, 0, 0),
+        (3, (8, 4), (1, 2), 2, 30, 1),
     ]:
         height, width, padding = 8, 20, 7
         source = samples(rng, (height, width, channels), S)
-        count, out_cols = 3, 4
+        count, places = 4, max(before + width + 2, (window[1] - 1) * reach + 1)
+        out_cols = (places - (window[1] - 1) * reach - 1) // step[1] + 1
         rows = rng.integers(-1, height, (count - 1) * step[0] + window[0])
-        cols = rng.integers(-1, width, max((out_cols - 1) * step[1] + window[1], sum(run)))
-        cols[run[0] : sum(run)] = np.arange(run[1])
+        cols = rng.integers(-1, width, places)
+        cols[before : before + width] = np.arange(width)[: max(0, places - before)]
         padded = np.full((height + 1, width + 1, channels), padding, np.int64)
         padded[:-1, :-1] = source  # index -1 is then the padding
-        windows = np.lib.stride_tricks.sliding_window_view(padded[rows][:, cols], window, axis=(0, 1))
-        means = windows[:: step[0], :: step[1]].sum(axis=(-1, -2))[:, :out_cols] / (window[0] * window[1])
+        span = window[0], (window[1] - 1) * reach + 1
+        windows = np.lib.stride_tricks.sliding_window_view(padded[rows][:, cols], span, axis=(0, 1))
+        totals = windows[:: step[0], :: step[1], :, :, ::reach].sum(axis=(-1, -2))[:, :out_cols].reshape(count, -1)
+        down = rng.integers(1, window[0], count, endpoint=True) if divide else np.full(count, 2.0**-7)
+        along = rng.integers(1, window[1], out_cols * channels, endpoint=True)
+        value = totals / (down[:, np.newaxis] * along) if divide else totals * down[:, np.newaxis]
         start, out_pitch = 2, out_cols * channels + 3
         expected = unset(start + count * out_pitch, S)
         out = expected.copy()
-        expected[start:].reshape(count, -1)[:, : out_cols * channels] = np.rint(means).reshape(count, -1)
-        sizes = width * channels, cols.size * channels, out_cols * channels
-        total, margins, sums = (unset(size, np.int32) for size in sizes)
+        expected[start:].reshape(count, -1)[:, :-3] = np.rint(value).astype(int).astype(S)
+        line = max(places, before + width) * channels
         yield Case(
             [
-                source.ravel(), width * channels, rows, window[0], step[0], padding, total, total.size,
-                cols, cols.size, *run, channels, margins, window[1], step[1], sums, out_cols,
-                unset(sums.size, R), factor, int(factor >= 1), out, start, out_pitch, count,
+                source.ravel(), width * channels, rows, window[0], step[0], padding,
+                unset(line, sums), width * channels, cols, places, before, channels, window[1], reach, step[1],
+                unset(places * channels, sums), unset((places + reach) * channels, np.int32),
+                unset(out_cols * channels, np.int32), out_cols, down.astype(real), along.astype(real), divide,
+                out, start, out_pitch, count,
             ],
-            {6: None, 13: None, 16: None, 18: None, 21: expected},
+            {6: None, 15: None, 16: None, 17: None, 22: expected},
         )  # fmt: skip
+
+
+def mean_rows(rng):
+    yield from means(rng, np.uint8, np.uint16, np.float32)
+
+
+def mean_rows_wide(rng, S):
+    yield from means(rng, S, np.int32, np.float64)
 
 
 # png_filters -------------------------------------------------------------------

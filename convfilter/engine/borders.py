@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from math import gcd
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
+
+from convfilter.planning.arithmetic import AxisPlan
 
 Indices = npt.NDArray[np.int64]
 
@@ -44,3 +50,26 @@ def index_map(length: int, before: int, total: int, mode: str) -> Indices:
         return np.zeros(total, np.int64)
     place %= 2 * (length - 1)
     return np.minimum(place, 2 * (length - 1) - place)
+
+
+class Interleaved(NamedTuple):
+    """Output rows ``first``, ``first + every``, ..., whose dilated windows take neighbours among the same ``places``.
+
+    From one window to the next, ``step`` of the places leave.
+    """
+
+    first: int
+    every: int
+    outputs: int
+    places: Indices
+    step: int
+
+
+def interleaved(axis: AxisPlan, count: int) -> Iterator[Interleaved]:
+    """Part ``count`` output rows into those whose windows share what they touch: one part, unless they are dilated."""
+    common = gcd(axis.stride, axis.dilation)
+    every, step = axis.dilation // common, axis.stride // common
+    for first in range(min(every, count)):
+        own = -(-(count - first) // every)
+        places = first * axis.stride + np.arange((own - 1) * step + axis.kernel) * axis.dilation
+        yield Interleaved(first, every, own, places, step)

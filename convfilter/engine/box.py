@@ -1,4 +1,4 @@
-"""Box blurs of whole-number samples in one loop, from source rows to output rows: nothing is loaded or kept between."""
+"""Means of whole-number samples in one loop, from source rows to output rows: box blurs and average pooling."""
 
 from __future__ import annotations
 
@@ -6,70 +6,93 @@ from collections.abc import Callable
 
 import numpy as np
 
+from convfilter.engine.borders import interleaved
 from convfilter.engine.native import Loop
-from convfilter.engine.running import unordered_columns
 from convfilter.engine.tiles import Samples
 from convfilter.engine.work import Work
-from convfilter.planning import StagePlan, full_scale
+from convfilter.filters.stage import Pooling
+from convfilter.planning import StagePlan, full_scale, real_cells
 
-BOX_ROWS = Loop(
-    "box",
-    "box_rows",
-    "S* i8 i8* i8 i8 i8 i4* i8 i8* i8 i8 i8 i8 i4* i8 i8 i4* i8 R* R i8 S* i8 i8 i8",
-)
+_SIGNATURE = "{S}* i8 i8* i8 i8 i8 {W}* i8 i8* i8 i8 i8 i8 i8 i8 {W}* i4* i4* i8 {R}* {R}* i8 {S}* i8 i8 i8"
+MEAN_ROWS = Loop("box", "mean_rows", _SIGNATURE.format(S="u1", W="u2", R="f4"))
+MEAN_ROWS_WIDE = Loop("box", "mean_rows_wide", _SIGNATURE.format(S="S", W="i4", R="f8"))
 
 _LARGEST_SUM = 2**31 - 1
+#: What sums down the columns may reach in 16 bits.
+_NARROW_SUM = 2**16 - 1
 #: Sums up to here are exact in float32.
 _SINGLE_WHOLE = 2**24
+#: A float32 quotient of at most 255 by less than this is a tie only where the exact one is.
+_SINGLE_DIVISOR = 2**16
 #: A mean of bytes over an odd area below this is never a tie, and far enough from any for a float32 factor.
-_SINGLE_DIVISOR = 2**14
+_SINGLE_FACTOR = 2**14
+#: Columns that are added up one by one, in the type of the sums down the columns.
+_FEW = 3
 
 
 def is_plain(work: Work, target: np.dtype[np.generic]) -> bool:
-    """Whether a box blur stores plain means: same type in and out, no alpha, no scale or offset, no gray."""
+    """Whether plain means of whole numbers are stored as they are."""
     plan, source = work.plan, work.source
-    stage, full = plan.stage, source.full
-    plain = plan.algorithm == "box" and target == source.image.dtype and target.kind == "u"
-    unscaled = plan.scale == 1 and stage.offset == 0 and stage.map in (None, "clip", "abs")
-    ordinary = plan.kernel.divisor == _area(plan) and not source.alpha and not source.gray
+    pools = isinstance(plan.stage.operator, Pooling)
+    if target.kind != "u" or not (pools or plan.algorithm == "box") or not work.stores_samples(target):
+        return False
+    ordinary = pools or plan.kernel.divisor == _area(plan)
     padding = source.padding_value
-    inside = stage.padding_mode != "constant" or (0 <= padding <= full and float(padding).is_integer())
-    return plain and unscaled and ordinary and inside and _area(plan) * full <= _LARGEST_SUM
+    inside = pools or plan.stage.padding_mode != "constant" or (0 <= padding <= source.full and padding % 1 == 0)
+    return ordinary and inside and _area(plan) * source.full <= _LARGEST_SUM
+
+
+def make_worker(work: Work, output: Samples) -> Callable[[tuple[int, int]], None]:
+    """Return a function that stores the means of a block of output rows."""
+    plan, source = work.plan, work.source
+    rows, cols, channels, dtype = plan.rows, plan.cols, source.channels, source.image.dtype
+    narrow = _is_narrow(plan, dtype)
+    loop = MEAN_ROWS.variant() if narrow else MEAN_ROWS_WIDE.variant(S=dtype)
+    sums, real = (np.uint16, np.float32) if narrow else (np.int32, np.float64)
+    down, along, divide = _divisors(plan, real)
+    width, pitch = cols.input * channels, cols.output * channels
+    places = max(cols.padded * channels, cols.before * channels + width)
+    line, few = np.empty(places, sums), np.empty(cols.padded * channels, sums)
+    totals, kept = np.empty((cols.padded + cols.dilation) * channels, np.int32), np.empty(pitch, np.int32)
+
+    def compute(block: tuple[int, int]) -> None:
+        top, bottom = block
+        row_index = work.row_index[top * rows.stride :]
+        for part in interleaved(rows, bottom - top):
+            loop(
+                source.image, width, row_index[part.places], rows.kernel, part.step, int(source.padding_value),
+                line, width, work.col_index, cols.padded, cols.before, channels,
+                cols.kernel, cols.dilation, cols.stride, few, totals, kept, cols.output,
+                np.ascontiguousarray(down[top + part.first : bottom : part.every]), along, int(divide),
+                output, (top + part.first) * pitch, part.every * pitch, part.outputs,
+            )  # fmt: skip
+
+    return compute
 
 
 def _area(plan: StagePlan) -> int:
     return plan.rows.kernel * plan.cols.kernel
 
 
-def make_worker(work: Work, output: Samples) -> Callable[[tuple[int, int]], None]:
-    """Return a function that stores the means of a block of output rows."""
-    plan, source = work.plan, work.source
-    channels = source.channels
-    columns = unordered_columns(work)
-    width, out_pitch = source.image.shape[1] * channels, plan.cols.output * channels
-    total, padded, sums = (np.empty(size, np.int32) for size in (width, columns.count * channels, out_pitch))
-    real, factor, divide = _mean_of(plan, source.image.dtype)
-    means = np.empty(out_pitch, real)
-    box_rows = BOX_ROWS.variant(S=source.image.dtype, R=real)
-
-    def compute(block: tuple[int, int]) -> None:
-        top, bottom = block
-        rows = work.row_index[top * plan.rows.stride : (bottom - 1) * plan.rows.stride + plan.rows.kernel]
-        box_rows(
-            source.image, width, rows, plan.rows.kernel, plan.rows.stride, int(source.padding_value), total, width,
-            columns.indices, columns.count, columns.run_start, columns.run_length, channels,
-            padded, plan.cols.kernel, plan.cols.stride, sums, plan.cols.output,
-            means, factor, int(divide), output, top * out_pitch, out_pitch, bottom - top,
-        )  # fmt: skip
-
-    return compute
+def _is_narrow(plan: StagePlan, dtype: np.dtype[np.generic]) -> bool:
+    """Whether sums down the columns fit 16 bits, and float32 divides the whole sums as it should."""
+    full, area = full_scale(dtype), _area(plan)
+    added = plan.rows.kernel * (plan.cols.kernel if plan.cols.kernel <= _FEW else 1)
+    single = area * full <= _SINGLE_WHOLE and area < _SINGLE_DIVISOR
+    return dtype == np.uint8 and single and added * full <= _NARROW_SUM
 
 
-def _mean_of(plan: StagePlan, dtype: np.dtype[np.generic]) -> tuple[type[np.floating], float, bool]:
-    """Choose the arithmetic of the mean: its type, its number, and whether to divide by that or multiply."""
-    area = _area(plan)
-    single = full_scale(dtype) <= 255 and area * full_scale(dtype) <= _SINGLE_WHOLE
-    real = np.float32 if single else np.float64
-    without_ties = area % 2 == 1 and (real is np.float64 or area < _SINGLE_DIVISOR)
-    multiply = without_ties or area & (area - 1) == 0
-    return real, 1 / area if multiply else float(area), not multiply
+def _divisors(plan: StagePlan, real: type[np.floating]) -> tuple[Samples, Samples, bool]:
+    """Return factors of rows and of samples along them, and whether to divide by both, or multiply by the first.
+
+    Windows of one area without ties are multiplied by what is one over it.
+    """
+    rows, cols, area = plan.rows, plan.cols, _area(plan)
+    down, along = np.full(rows.output, rows.kernel), np.full(cols.output, cols.kernel)
+    if isinstance(plan.stage.operator, Pooling):
+        down, along = real_cells(rows), real_cells(cols)
+    without_ties = area % 2 == 1 and (real is np.float64 or area < _SINGLE_FACTOR)
+    alike = down.min() == rows.kernel and along.min() == cols.kernel
+    divide = not (alike and (without_ties or area & (area - 1) == 0))
+    factors = down if divide else np.full(rows.output, 1 / area)
+    return factors.astype(real), np.repeat(along, plan.channels).astype(real), divide

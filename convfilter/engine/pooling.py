@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from math import gcd
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine.borders import Indices
+from convfilter.engine import box
+from convfilter.engine.borders import Indices, interleaved
 from convfilter.engine.native import Loop
 from convfilter.engine.tiles import Columns, Samples, Scratch, distinct_rows
 from convfilter.engine.work import Block, Region, Sums, Work
 from convfilter.filters.stage import Pooling
 from convfilter.planning import AxisPlan
 from convfilter.planning.extremes import blocks_of, rows_between
-from convfilter.planning.plan import BLOCK_ROWS, part_cols
+from convfilter.planning.plan import BLOCK_ROWS, part_cols, tile_rows
 
 _SIGNATURE = "S* i8 i8* i8 i8 i8 i8 i8 i8* i8 i8 i8 i8 i8 i8 S* S* S* S* S* S* S* i8 i8 i8 i8"
 LARGEST = Loop("extreme", "largest", _SIGNATURE)
@@ -25,18 +24,16 @@ LEAST = Loop("extreme", "least", _SIGNATURE)
 
 
 def is_plain(work: Work, target: np.dtype[np.generic]) -> bool:
-    """Whether extremes are stored as they are: same type in and out, no alpha, no scale or offset, no gray."""
-    plan, source = work.plan, work.source
-    stage = plan.stage
+    """Whether extremes or means are stored as they are, in the type of the source."""
     if _kind(work) == "average":
-        return False
-    unmapped = stage.map is None or (target.kind == "u" and stage.map in ("clip", "abs"))
-    unscaled = plan.scale == 1 and stage.offset == 0 and unmapped
-    return target == source.image.dtype and unscaled and not source.alpha and not source.gray
+        return box.is_plain(work, target)
+    return work.stores_samples(target)
 
 
 def make_worker(work: Work, output: Samples) -> Callable[[tuple[int, int]], None]:
-    """Return a function that stores the extremes of a block of output rows."""
+    """Return a function that stores the extremes or means of a block of output rows."""
+    if _kind(work) == "average":
+        return box.make_worker(work, output)
     rows, cols, channels = work.plan.rows, work.plan.cols, work.source.channels
     extremes = _Extremes(_kind(work), rows, cols, channels, output.dtype)
     row_index = nearest_cells(rows)
@@ -52,11 +49,26 @@ def make_worker(work: Work, output: Samples) -> Callable[[tuple[int, int]], None
 def pooling(work: Work, scratch: Scratch) -> Block:
     """Take the largest, least or mean sample of each window, for results that are not stored as they are."""
     if _kind(work) == "average":
-        from convfilter.engine.two_passes import separable
-
-        return separable(work, scratch)
+        return _sums(work, scratch)
     blend = work.source.alpha or work.source.gray
     return _extremes_of_tiles(work, scratch) if blend else _extremes_of_samples(work, scratch)
+
+
+def _sums(work: Work, scratch: Scratch) -> Block:
+    plan = work.plan
+    if plan.exact and plan.stage.dilation == (1, 1):
+        from convfilter.engine import running
+
+        return running.box(work, scratch)
+    from convfilter.engine.two_passes import separable
+
+    tiles, step = separable(work, scratch), tile_rows(plan.rows, plan.cols, work.source.channels)
+
+    def block(top: int, bottom: int) -> Sums:
+        for first in range(top, bottom, step):
+            yield from tiles(first, min(first + step, bottom))
+
+    return block
 
 
 def _kind(work: Work) -> str:
@@ -148,35 +160,13 @@ class _Extremes:
         """
         rows, cols = self._rows, self._cols
         pitch = pitch or source.shape[1] * self._channels
-        for part in _interleaved(rows, count):
+        for part in interleaved(rows, count):
             self._loop(
                 source, pitch, row_index[part.places], rows.kernel, part.step, *self._blocks,
                 self._length, self._nearest, cols.padded, cols.before, self._channels,
                 cols.kernel, cols.dilation, cols.stride,
                 *self._scratch, out, start + part.first * out_pitch, part.every * out_pitch, cols.output, part.outputs,
             )  # fmt: skip
-
-
-class _Part(NamedTuple):
-    """Output rows ``first``, ``first + every``, ..., whose dilated windows take neighbours among the same ``places``.
-
-    From one window to the next, ``step`` of the places leave.
-    """
-
-    first: int
-    every: int
-    outputs: int
-    places: Indices
-    step: int
-
-
-def _interleaved(axis: AxisPlan, count: int) -> Iterator[_Part]:
-    common = gcd(axis.stride, axis.dilation)
-    every, step = axis.dilation // common, axis.stride // common
-    for first in range(min(every, count)):
-        own = -(-(count - first) // every)
-        places = first * axis.stride + np.arange((own - 1) * step + axis.kernel) * axis.dilation
-        yield _Part(first, every, own, places, step)
 
 
 def nearest_cells(axis: AxisPlan) -> Indices:

@@ -42,6 +42,6 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
         return False
     if loop.function == "store_real" and not real_target:
         return False
-    if loop.function == "box_rows" and types["S"] != np.uint8:
-        return types["S"] == np.uint16 and types["R"] == np.float64
+    if loop.function == "mean_rows_wide":
+        return types["S"] in (np.uint8, np.uint16)
     return not (types.get("A") == np.float64 and types.get("R") == np.float32)

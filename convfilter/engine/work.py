@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from convfilter.engine.borders import Indices, index_map
 from convfilter.engine.passes import Taps, Target, Window
@@ -50,6 +51,14 @@ class Work:
         rows = index_map(plan.rows.input, plan.rows.before, plan.rows.padded, mode)
         cols = index_map(plan.cols.input, plan.cols.before, plan.cols.padded, mode)
         return cls(plan, source, rows, cols)
+
+    def stores_samples(self, target: npt.DTypeLike) -> bool:
+        """Whether results are stored as they are: the source's type, no alpha, no gray, nothing scaled."""
+        plan, source, stage = self.plan, self.source, self.plan.stage
+        target = np.dtype(target)
+        unmapped = stage.map is None or (target.kind == "u" and stage.map in ("clip", "abs"))
+        unscaled = plan.scale == 1 and stage.offset == 0 and unmapped
+        return target == source.image.dtype and unscaled and not source.alpha and not source.gray
 
     @property
     def tile_cols(self) -> int:

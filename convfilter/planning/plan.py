@@ -258,9 +258,16 @@ def _block_rows(task: Task, algorithm: Algorithm) -> int:
         return stretch_of(task.rows)
     if algorithm == "fourier":
         return max(1, (_sides(task)[0] - task.rows.span) // task.rows.stride)
+    if algorithm == "pooling" and task.dtype.kind == "u":
+        return max(BLOCK_ROWS, 2 * -(-task.rows.kernel // task.rows.stride)) * task.rows.dilation
+    return tile_rows(task.rows, task.cols, task.channels)
+
+
+def tile_rows(rows: AxisPlan, cols: AxisPlan, channels: int) -> int:
+    """Return the output rows of one tile."""
     # Four rows at a time share what they read; rows of narrow pictures are many to a tile.
-    narrow = max(1, min(BLOCK_ROWS, TILE_SAMPLES // (task.cols.output * task.channels)))
-    return max(4, BLOCK_ROWS // task.rows.stride) * narrow
+    narrow = max(1, min(BLOCK_ROWS, TILE_SAMPLES // (cols.output * channels)))
+    return max(4, BLOCK_ROWS // rows.stride) * narrow
 
 
 def _sides(task: Task) -> tuple[int, int]:
@@ -275,18 +282,19 @@ def _scratch_bytes(plan: StagePlan) -> int:
     if plan.algorithm == "fourier":
         kept = plan.block_rows * max(1, (plan.sides[1] - cols.span) // cols.stride) * channels
         return itemsize * (plan.sides[0] * plan.sides[1] * TRANSFORM_PLANES + kept)
-    if plan.algorithm == "box":
+    if plan.algorithm == "pooling" and takes_extremes(plan.stage.operator):
+        return itemsize * extreme_samples(rows, cols, channels)
+    runs = plan.exact and plan.stage.dilation == (1, 1)
+    if plan.algorithm == "box" or (plan.algorithm == "pooling" and runs):
         # Rows that enter, rows that leave, and what lies between the passes; the running sums.
         samples = cols.padded * channels
         return itemsize * samples * (3 * max(1, min(BOX_STEP_ROWS, BOX_STEP_SAMPLES // samples)) + 2)
-    if plan.algorithm == "pooling" and takes_extremes(plan.stage.operator):
-        return itemsize * extreme_samples(rows, cols, channels)
     stream = stream_of(plan)
     if stream:
         loaded = (stream.cols * min(cols.stride, cols.kernel) + cols.span) * channels
         kept = (stream.ring.slots + STEP_ROWS) * loaded + (REGION_ROWS + 2 * STEP_ROWS) * stream.cols * channels
         return itemsize * kept
-    block = min(plan.block_rows, rows.output)
+    block = min(plan.block_rows, tile_rows(rows, cols, channels), rows.output)
     tile = min(tile_cols(cols, channels), cols.output)
     loaded_rows = min((block - 1) * rows.stride + min(rows.span, TAP_ROWS * rows.dilation) + 1, rows.input + 1)
     sums = block * tile * channels

@@ -176,7 +176,8 @@ def _layer_cost(task: Task) -> float:
 def _pooling_cost(task: Task) -> float:
     if takes_extremes(task.stage.operator):
         return comparisons(task.rows, task.cols)
-    return _separable_cost(task)
+    runs = task.is_exact and (task.stage.dilation == (1, 1) or not task.alpha)
+    return _box_cost(task) if runs else _separable_cost(task)
 
 
 def is_fused(stage: Stage) -> bool:

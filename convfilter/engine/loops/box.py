@@ -56,126 +56,210 @@ def run_right(tile, pitch, rows, window, step, channels, out, out_pitch, cols):
     return 0
 
 
-def box_rows(
-    source,
-    source_pitch,
-    rows,
-    window_rows,
-    step_rows,
-    constant,
-    total,
-    width,
-    cols,
-    places,
-    run_start,
-    run_length,
-    channels,
-    padded,
-    window_cols,
-    step_cols,
-    sums,
-    out_cols,
-    means,
-    factor,
-    divide,
-    out,
-    start,
-    out_pitch,
-    count,
-):
-    """Store the means of whole-number samples over a window, from source rows to output rows, in one go.
+def mean_rows(
+    source, source_pitch, rows, window_rows, step_rows, constant,
+    line, width, cols, places, before, channels, window_cols, reach, step_cols,
+    few, sums, kept, out_cols, down, along, divide, out, start, out_pitch, count,
+):  # fmt: skip
+    """Store the means of bytes over a window, from source rows to output rows, in one go.
 
-    ``rows`` and ``cols`` map padded places to the source, -1 for ``constant``;
-    from place ``run_start`` on, ``run_length`` columns lie side by side. Sums are
-    32-bit integers: ``total`` down the columns (``width`` samples), ``padded`` the
-    same with margins, ``sums`` along the rows (of few columns), ``means`` the same as
-    real numbers. The mean is ``sum * factor``, or
-    ``sum / factor`` where ties must be seen exactly. Adding up to eight columns
-    one by one beats running sums, which take one sample at a time.
-    """  # fmt: skip
+    ``rows`` and ``cols`` map padded places to the source, -1 for ``constant``. The
+    ``width`` samples of a source row stand ``before`` places into ``line``, which holds
+    the sums down the columns, at most 65535; windows take ``window_cols`` of its places,
+    ``reach`` apart, one every ``step_cols``. The mean of row ``y`` is ``sum * down[y]``, or, to ``divide``,
+    ``sum / (down[y] * along[x])``: where ties must be seen exactly, or windows hold fewer cells at the border.
+
+    Scratch: ``few`` of as many samples as ``line``, ``sums`` of ``reach`` pixels more, ``kept`` of one output row.
+    """
+    return _mean_rows(
+        np.float32, source, source_pitch, rows, window_rows, step_rows, constant,
+        line, width, cols, places, before, channels, window_cols, reach, step_cols,
+        few, sums, kept, out_cols, down, along, divide, out, start, out_pitch, count,
+    )  # fmt: skip
+
+
+def mean_rows_wide(
+    source, source_pitch, rows, window_rows, step_rows, constant,
+    line, width, cols, places, before, channels, window_cols, reach, step_cols,
+    few, sums, kept, out_cols, down, along, divide, out, start, out_pitch, count,
+):  # fmt: skip
+    """Store the means of whole numbers whose sums take up to 31 bits; else as ``mean_rows``."""
+    return _mean_rows(
+        np.float64, source, source_pitch, rows, window_rows, step_rows, constant,
+        line, width, cols, places, before, channels, window_cols, reach, step_cols,
+        few, sums, kept, out_cols, down, along, divide, out, start, out_pitch, count,
+    )  # fmt: skip
+
+
+def _mean_rows(
+    real, source, source_pitch, rows, window_rows, step_rows, constant,
+    line, width, cols, places, before, channels, window_cols, reach, step_cols,
+    few, sums, kept, out_cols, down, along, divide, out, start, out_pitch, count,
+):  # fmt: skip
+    at = before * channels
+    lanes = reach * channels
+    far = window_cols * lanes
+    length = out_cols * channels
     for y in range(count):
-        first = 0 if y == 0 else (y - 1) * step_rows + window_rows
-        last = window_rows if y == 0 else y * step_rows + window_rows
-        if y == 0:
-            for x in range(width):
-                total[x] = 0
-        for r in range(first, last):
-            entering = rows[r]
-            leaving = rows[r - window_rows] if y > 0 else -1
-            fresh = entering * source_pitch
-            stale = leaving * source_pitch
-            if entering >= 0 and leaving >= 0:
-                for x in range(width):
-                    total[x] = np.int32(total[x] + (np.int32(source[fresh + x]) - np.int32(source[stale + x])))
-                continue
-            # A padded row enters or leaves as a constant; nothing leaves the first window.
-            change = np.int32((constant if entering < 0 else 0) - (constant if leaving < 0 and y > 0 else 0))
-            if entering >= 0:
-                for x in range(width):
-                    total[x] = np.int32(total[x] + np.int32(source[fresh + x]))
-            if leaving >= 0:
-                for x in range(width):
-                    total[x] = np.int32(total[x] - np.int32(source[stale + x]))
-            for x in range(width):
-                total[x] = np.int32(total[x] + change)
-        for x in range(run_length * channels):
-            padded[run_start * channels + x] = total[cols[run_start] * channels + x]
-        for part in range(2):
-            begin = 0 if part == 0 else run_start + run_length
-            end = run_start if part == 0 else places
-            for p in range(begin, end):
-                col = cols[p]
-                for c in range(channels):
-                    if col < 0:
-                        padded[p * channels + c] = np.int32(constant * window_rows)
-                    else:
-                        padded[p * channels + c] = total[col * channels + c]
-        length = out_cols * channels
-        if step_cols == 1 and window_cols <= 8:
-            for x in range(length):
-                sums[x] = padded[x]
-            k = 1
-            while k + 2 <= window_cols:
-                near, far = k * channels, (k + 1) * channels
-                for x in range(length):
-                    sums[x] = np.int32(sums[x] + padded[near + x] + padded[far + x])
-                k += 2
-            if k < window_cols:
-                near = k * channels
-                for x in range(length):
-                    sums[x] = np.int32(sums[x] + padded[near + x])
-            for x in range(length):
-                means[x] = sums[x]
-        else:
-            for c in range(channels):
-                window = np.int32(0)
-                for k in range(window_cols):
-                    window = np.int32(window + padded[k * channels + c])
-                means[c] = window
-                stale = c
-                fresh = window_cols * channels + c
-                to = c + channels
-                if step_cols == 1:
-                    for _ in range(1, out_cols):
-                        window = np.int32(window + (padded[fresh] - padded[stale]))
-                        means[to] = window
-                        fresh += channels
-                        stale += channels
-                        to += channels
-                else:
-                    for _ in range(1, out_cols):
-                        for _ in range(step_cols):
-                            window = np.int32(window + (padded[fresh] - padded[stale]))
-                            fresh += channels
-                            stale += channels
-                        means[to] = window
-                        to += channels
+        first = y * step_rows
         o = start + y * out_pitch
-        # From memory of the factor's type: an integer times a float32 would be promoted to float64.
-        if divide != 0:
-            for x in range(length):
-                out[o + x] = np.int32(np.rint(means[x] / factor))
+        if y == 0 or window_rows <= 3 or window_rows <= 2 * step_rows:
+            _fold(source, source_pitch, rows, first, window_rows, constant, line, at, width)
         else:
-            for x in range(length):
-                out[o + x] = np.int32(np.rint(means[x] * factor))
+            for r in range(first - step_rows, first):
+                _move(source, source_pitch, rows[r + window_rows], rows[r], constant, line, at, width)
+        _pad(line, cols, places, before, width, channels, constant * window_rows)
+        if window_cols <= 3:
+            _add_few(line, window_cols, lanes, few, ((out_cols - 1) * step_cols + 1) * channels)
+            if step_cols == 1:
+                _store(real, few, down[y], along, divide, out, o, length)
+            else:
+                _keep(few, step_cols, channels, kept, out_cols)
+                _store(real, kept, down[y], along, divide, out, o, length)
+        else:
+            _accumulate(line, lanes, places * channels, sums)
+            if step_cols == 1:
+                _store_differences(real, sums, far, down[y], along, divide, out, o, length)
+            else:
+                _keep_differences(sums, far, step_cols, channels, kept, out_cols)
+                _store(real, kept, down[y], along, divide, out, o, length)
     return 0
+
+
+# Down the columns --------------------------------------------------------------
+
+
+def _fold(source, pitch, rows, first, count, constant, line, at, width):
+    """Sum ``count`` rows."""
+    a, b, c = rows[first] * pitch, rows[first + min(count, 2) - 1] * pitch, rows[first + count - 1] * pitch
+    if count == 2 and a >= 0 and b >= 0:
+        for x in range(width):
+            line[at + x] = np.int32(source[a + x]) + source[b + x]
+    elif count == 3 and a >= 0 and b >= 0 and c >= 0:
+        for x in range(width):
+            line[at + x] = np.int32(source[a + x]) + source[b + x] + source[c + x]
+    else:
+        for x in range(width):
+            line[at + x] = 0
+        for r in range(first, first + count):
+            _enter(source, pitch, rows[r], constant, line, at, width)
+
+
+def _move(source, pitch, entering, leaving, constant, line, at, width):
+    """Let a row enter the sums, and one leave them."""
+    fresh, stale = entering * pitch, leaving * pitch
+    if entering >= 0 and leaving >= 0:
+        for x in range(width):
+            line[at + x] = line[at + x] + source[fresh + x] - source[stale + x]
+    else:
+        _enter(source, pitch, entering, constant, line, at, width)
+        _leave(source, pitch, leaving, constant, line, at, width)
+
+
+def _enter(source, pitch, row, constant, line, at, width):
+    """Let a row enter the sums; padded rows hold a constant."""
+    fresh = row * pitch
+    if row >= 0:
+        for x in range(width):
+            line[at + x] = line[at + x] + source[fresh + x]
+    elif constant != 0:
+        for x in range(width):
+            line[at + x] = line[at + x] + constant
+
+
+def _leave(source, pitch, row, constant, line, at, width):
+    stale = row * pitch
+    if row >= 0:
+        for x in range(width):
+            line[at + x] = line[at + x] - source[stale + x]
+    elif constant != 0:
+        for x in range(width):
+            line[at + x] = line[at + x] - constant
+
+
+# Along a row -------------------------------------------------------------------
+
+
+def _pad(line, cols, places, before, width, channels, constant):
+    """Fill the places before and behind a row's samples."""
+    for part in range(2):
+        begin = 0 if part == 0 else before + width // channels
+        end = min(before, places) if part == 0 else places
+        for p in range(begin, end):
+            for c in range(channels):
+                if cols[p] < 0:
+                    line[p * channels + c] = constant
+                else:
+                    line[p * channels + c] = line[(before + cols[p]) * channels + c]
+
+
+def _add_few(line, window, lanes, few, length):
+    """Write the sums of up to three places."""
+    if window == 1:
+        for x in range(length):
+            few[x] = line[x]
+    elif window == 2:
+        for x in range(length):
+            few[x] = np.int32(line[x]) + line[lanes + x]
+    else:
+        for x in range(length):
+            few[x] = np.int32(line[x]) + line[lanes + x] + line[2 * lanes + x]
+
+
+def _accumulate(line, lanes, length, sums):
+    """Write at each place the sum of all before it, of the same lane: a window's sum is a difference of two.
+
+    Sums may leave 32 bits, and do so alike; their differences do not. Lanes that are summed in one loop wait
+    for each other less.
+    """
+    if lanes == 3:
+        red, green, blue = np.int32(0), np.int32(0), np.int32(0)
+        for x in range(0, length, 3):
+            sums[x], sums[x + 1], sums[x + 2] = red, green, blue
+            red, green, blue = np.int32(red + line[x]), np.int32(green + line[x + 1]), np.int32(blue + line[x + 2])
+        sums[length], sums[length + 1], sums[length + 2] = red, green, blue
+        return
+    for lane in range(lanes):
+        total = np.int32(0)
+        x = lane
+        while x < length:
+            sums[x] = total
+            total = np.int32(total + line[x])
+            x += lanes
+        sums[x] = total
+
+
+def _keep(sums, step, channels, kept, cols):
+    """Keep every ``step``-th pixel."""
+    for x in range(cols):
+        for c in range(channels):
+            kept[x * channels + c] = sums[x * step * channels + c]
+
+
+def _keep_differences(sums, far, step, channels, kept, cols):
+    for x in range(cols):
+        for c in range(channels):
+            place = x * step * channels + c
+            kept[x * channels + c] = np.int32(sums[place + far] - sums[place])
+
+
+# From sums to means ------------------------------------------------------------
+
+
+def _store(real, sums, down, along, divide, out, o, length):
+    """Store means: ``real`` turns a sum into the type that ``down`` and ``along`` have."""
+    if divide == 0:
+        for x in range(length):
+            out[o + x] = np.int32(np.rint(real(sums[x]) * down))
+    else:
+        for x in range(length):
+            out[o + x] = np.int32(np.rint(real(sums[x]) / (down * along[x])))
+
+
+def _store_differences(real, sums, far, down, along, divide, out, o, length):
+    if divide == 0:
+        for x in range(length):
+            out[o + x] = np.int32(np.rint(real(np.int32(sums[far + x] - sums[x])) * down))
+    else:
+        for x in range(length):
+            out[o + x] = np.int32(np.rint(real(np.int32(sums[far + x] - sums[x])) / (down * along[x])))
