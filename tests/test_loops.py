@@ -179,7 +179,7 @@ def four_rows_that_slide(rng, A):
 
 
 def extremes(rng, S, extreme):
-    """Make cases for windows of all kinds: compared row by row, or in blocks with and without whole ones between."""
+    """Make cases for extremes, or sums, of windows in blocks, with and without whole ones between, or row by row."""
     for window, step, reach, (block, blocks), before, channels in [
         ((1, 1), (1, 1), 1, (1, 0), 0, 1),
         ((3, 2), (2, 1), 1, (1, 0), 1, 3),
@@ -192,7 +192,7 @@ def extremes(rng, S, extreme):
         height, width, pitch = 6, 41, 41 * channels + 2
         source = samples(rng, (height, pitch), S)
         if np.dtype(S).kind == "f":
-            source[1, 5:9], source[2, 20], source[4, 30:33] = -np.inf, np.nan, np.inf
+            source[1, 5:9], source[2, 20], source[4, 30:33] = -np.inf, np.nan, -np.inf
         count, places = 5, before + width + 3
         rows = rng.integers(0, height, (count - 1) * step[0] + window[0])
         nearest = np.clip(np.arange(places), before, before + width - 1)
@@ -216,6 +216,10 @@ def extremes(rng, S, extreme):
             ],
             dict.fromkeys(range(15, 21)) | {21: written},
         )  # fmt: skip
+
+
+def sums(rng, A):
+    yield from extremes(rng, A, np.sum)
 
 
 def largest(rng, S):

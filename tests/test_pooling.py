@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import reference
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,7 +10,7 @@ import convfilter
 from convfilter.engine.pooling import nearest_cells
 from convfilter.planning import AxisPlan
 from convfilter.planning.arithmetic import real_cells
-from convfilter.planning.extremes import blocks_of, comparisons, stretch_of
+from convfilter.planning.pooling import blocks_of, comparisons, stretch_of
 
 AXES = st.builds(
     AxisPlan, st.integers(1, 40), st.integers(1, 200), st.integers(1, 9), st.integers(1, 5), *[st.integers(0, 60)] * 2
@@ -73,6 +74,26 @@ def test_infinities_of_both_signs_and_nan_stay_in_their_windows():
     spans = np.lib.stride_tricks.sliding_window_view(image, (9, 35))
     assert np.array_equal(convfilter.max_pool(image, (9, 35), 1), spans.max(axis=(-1, -2)), equal_nan=True)
     assert np.array_equal(convfilter.min_pool(image, (9, 35), 1), spans.min(axis=(-1, -2)), equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("size", [(3, 4), (70, 2), (2, 70), (40, 33)])
+@pytest.mark.parametrize("geometry", [{"stride": 1}, {"stride": (2, 3), "padding": 1}])
+def test_means_of_real_samples_and_of_blended_ones(dtype, size, geometry):
+    """By taps and by blocks; nothing infinite leaves its windows."""
+    image = np.random.default_rng(7).integers(0, 250, (140, 150, 4)).astype(dtype)
+    image[..., 3] = 255 if dtype == np.uint8 else 1
+    want = reference.average_pool(image.astype(np.float64), size, **geometry)
+    got = convfilter.average_pool(image, size, dtype=np.float32, **geometry)
+    assert np.all(np.abs(got - want) <= 2e-6 * want)
+    blended = convfilter.average_pool(image, size, dtype=np.float32, alpha=True, **geometry)
+    assert np.all(np.abs(blended - want) <= 4e-6 * want)
+    if dtype == np.float32:
+        image[60, 70, 0], image[5, 5, 1] = np.inf, np.nan
+        with np.errstate(invalid="ignore"):
+            want = reference.average_pool(image.astype(np.float64), size, **geometry)
+        got = convfilter.average_pool(image, size, **geometry)
+        assert np.array_equal(np.isfinite(got), np.isfinite(want))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

@@ -11,16 +11,18 @@ import numpy.typing as npt
 from convfilter.engine import box
 from convfilter.engine.borders import Indices, interleaved
 from convfilter.engine.native import Loop
+from convfilter.engine.running import unordered_columns
 from convfilter.engine.tiles import Columns, Samples, Scratch, distinct_rows
 from convfilter.engine.work import Block, Region, Sums, Work
 from convfilter.filters.stage import Pooling
 from convfilter.planning import AxisPlan
-from convfilter.planning.extremes import blocks_of, rows_between
 from convfilter.planning.plan import BLOCK_ROWS, part_cols, tile_rows
+from convfilter.planning.pooling import SUMMED_TAPS, blocks_of, rows_between
 
 _SIGNATURE = "S* i8 i8* i8 i8 i8 i8 i8 i8* i8 i8 i8 i8 i8 i8 S* S* S* S* S* S* S* i8 i8 i8 i8"
 LARGEST = Loop("extreme", "largest", _SIGNATURE)
 LEAST = Loop("extreme", "least", _SIGNATURE)
+SUMS = Loop("extreme", "sums", _SIGNATURE.replace("S", "A"))
 
 
 def is_plain(work: Work, target: np.dtype[np.generic]) -> bool:
@@ -35,7 +37,7 @@ def make_worker(work: Work, output: Samples) -> Callable[[tuple[int, int]], None
     if _kind(work) == "average":
         return box.make_worker(work, output)
     rows, cols, channels = work.plan.rows, work.plan.cols, work.source.channels
-    extremes = _Extremes(_kind(work), rows, cols, channels, output.dtype)
+    extremes = _Windows(_kind(work), rows, cols, channels, output.dtype)
     row_index = nearest_cells(rows)
     pitch = cols.output * channels
 
@@ -47,22 +49,23 @@ def make_worker(work: Work, output: Samples) -> Callable[[tuple[int, int]], None
 
 
 def pooling(work: Work, scratch: Scratch) -> Block:
-    """Take the largest, least or mean sample of each window, for results that are not stored as they are."""
+    """Take the largest or least sample of each window, or the sum, for results that are not stored as they are."""
+    source, cols = work.source, work.plan.cols
     if _kind(work) == "average":
-        return _sums(work, scratch)
-    blend = work.source.alpha or work.source.gray
-    return _extremes_of_tiles(work, scratch) if blend else _extremes_of_samples(work, scratch)
+        if work.plan.rows.kernel + cols.kernel <= SUMMED_TAPS:
+            return _by_taps(work, scratch)
+        loaded = replace(cols, input=cols.padded, before=0, after=0)
+        return _of_tiles(work, scratch, work.row_index, unordered_columns(work), loaded)
+    if source.alpha or source.gray:
+        cells = _run(0, min(cols.input, cols.padded - cols.before))
+        return _of_tiles(work, scratch, nearest_cells(work.plan.rows), cells, cols)
+    return _of_samples(work, scratch)
 
 
-def _sums(work: Work, scratch: Scratch) -> Block:
-    plan = work.plan
-    if plan.exact and plan.stage.dilation == (1, 1):
-        from convfilter.engine import running
-
-        return running.box(work, scratch)
+def _by_taps(work: Work, scratch: Scratch) -> Block:
     from convfilter.engine.two_passes import separable
 
-    tiles, step = separable(work, scratch), tile_rows(plan.rows, plan.cols, work.source.channels)
+    tiles, step = separable(work, scratch), tile_rows(work.plan.rows, work.plan.cols, work.source.channels)
 
     def block(top: int, bottom: int) -> Sums:
         for first in range(top, bottom, step):
@@ -77,13 +80,13 @@ def _kind(work: Work) -> str:
     return operator.kind
 
 
-def _extremes_of_samples(work: Work, scratch: Scratch) -> Block:
+def _of_samples(work: Work, scratch: Scratch) -> Block:
     """Take the extremes in the samples' type, and load them as real numbers."""
     source, rows, cols = work.source, work.plan.rows, work.plan.cols
     pitch = cols.output * source.channels
-    extremes = _Extremes(_kind(work), rows, cols, source.channels, source.image.dtype)
+    extremes = _Windows(_kind(work), rows, cols, source.channels, source.image.dtype)
     row_index = nearest_cells(rows)
-    step = rows_between(cols, source.channels)
+    step = rows_between(rows, cols, source.channels)
     found = np.empty((min(step, rows.output), cols.output, source.channels), source.image.dtype)
     whole, of_found = _run(0, cols.output), replace(source, image=found)
 
@@ -100,16 +103,14 @@ def _extremes_of_samples(work: Work, scratch: Scratch) -> Block:
     return block
 
 
-def _extremes_of_tiles(work: Work, scratch: Scratch) -> Block:
-    """Take the extremes of what is loaded, weighted by alpha or grey: down parts of the rows, then along them."""
-    source, rows, cols, channels = work.source, work.plan.rows, work.plan.cols, work.source.channels
-    kind, row_index = _kind(work), nearest_cells(rows)
-    step = rows_between(cols, channels)
-    width = min(cols.input, cols.padded - cols.before)
+def _of_tiles(work: Work, scratch: Scratch, row_index: Indices, columns: Columns, cols: AxisPlan) -> Block:
+    """Load parts of rows and go down them, and then along what they gave; ``cols`` says where windows lie there."""
+    source, rows, channels, kind = work.source, work.plan.rows, work.source.channels, _kind(work)
+    step, width = rows_between(rows, cols, channels), columns.count
     cuts = range(0, width, part_cols(channels))
-    parts = [_run(first, min(first + cuts.step, width)) for first in cuts]
-    down = {part.count: _Extremes(kind, rows, _untouched(part.count), channels, scratch.dtype) for part in parts}
-    along = _Extremes(kind, _untouched(step), cols, channels, scratch.dtype)
+    parts = [(first * channels, columns.part(first, min(first + cuts.step, width))) for first in cuts]
+    down = {part.count: _Windows(kind, rows, _untouched(part.count), channels, scratch.dtype) for _, part in parts}
+    along = _Windows(kind, _untouched(step), cols, channels, scratch.dtype)
 
     def block(top: int, bottom: int) -> Sums:
         for first in range(top, bottom, step):
@@ -117,9 +118,8 @@ def _extremes_of_tiles(work: Work, scratch: Scratch) -> Block:
             between = scratch.get("between", height * width * channels)
             places = row_index[first * rows.stride :][: (height - 1) * rows.stride + rows.span + 1]
             distinct, lines = distinct_rows(places, rows.input)
-            for part in parts:
+            for start, part in parts:
                 tile, pitch = source.load(scratch, "tile", distinct, part)
-                start = int(part.indices[0]) * channels
                 down[part.count].write(tile, lines, height, between, start, width * channels, pitch)
             region = Region(first, first + height, 0, cols.output)
             target = work.sums(scratch, region)
@@ -137,11 +137,12 @@ def _untouched(length: int) -> AxisPlan:
     return AxisPlan(length, kernel=1, stride=1, dilation=1, before=0, after=0)
 
 
-class _Extremes:
-    """Extremes of windows, with the scratch memory that one thread needs for them."""
+class _Windows:
+    """Extremes or sums of windows, with the scratch memory that one thread needs for them."""
 
     def __init__(self, kind: str, rows: AxisPlan, cols: AxisPlan, channels: int, dtype: npt.DTypeLike) -> None:
-        self._loop = (LEAST if kind == "min" else LARGEST).variant(S=dtype)
+        loop = {"max": LARGEST, "min": LEAST, "average": SUMS}[kind]
+        self._loop = loop.variant(**dict.fromkeys(loop.letters, dtype))
         self._rows, self._cols, self._channels = rows, cols, channels
         self._nearest = nearest_cells(cols) + cols.before
         self._length = length = min(cols.input, cols.padded - cols.before) * channels
@@ -153,7 +154,7 @@ class _Extremes:
     def write(
         self, source: Samples, row_index: Indices, count: int, out: Samples, start: int, out_pitch: int, pitch: int = 0
     ) -> None:
-        """Write ``count`` rows of extremes, ``out_pitch`` apart, from ``start`` on.
+        """Write ``count`` rows of results, ``out_pitch`` apart, from ``start`` on.
 
         ``row_index`` says which row of ``source`` stands at each place that they
         touch; these are ``pitch`` samples apart, unless it is an image.

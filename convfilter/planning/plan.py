@@ -15,7 +15,7 @@ from convfilter.filters.kernels import Kernel
 from convfilter.filters.multirate import Rates
 from convfilter.filters.stage import Stage
 from convfilter.planning.arithmetic import AxisPlan
-from convfilter.planning.extremes import extreme_samples, stretch_of, takes_extremes
+from convfilter.planning.pooling import is_summed_by_taps, pooling_bytes, stretch_of
 from convfilter.planning.precision import Precision, precision, unseen
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.strips import REGION_ROWS, stream_block_rows, stream_of
@@ -211,7 +211,7 @@ def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> St
     )
     if stream_of(plan):
         plan = replace(plan, block_rows=stream_block_rows(plan.rows))
-    return replace(plan, scratch_bytes=_scratch_bytes(plan))
+    return replace(plan, scratch_bytes=_scratch_bytes(plan, task))
 
 
 def part_cols(channels: int) -> int:
@@ -254,12 +254,10 @@ def _block_rows(task: Task, algorithm: Algorithm) -> int:
     if algorithm == "box":
         # The first window of a block costs ``kernel`` rows, so blocks grow with it.
         return max(BLOCK_ROWS, 2 * -(-task.rows.kernel // task.rows.stride))
-    if algorithm == "pooling" and takes_extremes(task.stage.operator):
-        return stretch_of(task.rows)
     if algorithm == "fourier":
         return max(1, (_sides(task)[0] - task.rows.span) // task.rows.stride)
-    if algorithm == "pooling" and task.dtype.kind == "u":
-        return max(BLOCK_ROWS, 2 * -(-task.rows.kernel // task.rows.stride)) * task.rows.dilation
+    if algorithm == "pooling":
+        return stretch_of(task.rows)
     return tile_rows(task.rows, task.cols, task.channels)
 
 
@@ -276,16 +274,15 @@ def _sides(task: Task) -> tuple[int, int]:
     return sides
 
 
-def _scratch_bytes(plan: StagePlan) -> int:
+def _scratch_bytes(plan: StagePlan, task: Task) -> int:
     """Return the working memory of one thread: the loaded tile, the rows between two passes, and the sums."""
     rows, cols, channels, itemsize = plan.rows, plan.cols, plan.channels, np.dtype(plan.precision).itemsize
     if plan.algorithm == "fourier":
         kept = plan.block_rows * max(1, (plan.sides[1] - cols.span) // cols.stride) * channels
         return itemsize * (plan.sides[0] * plan.sides[1] * TRANSFORM_PLANES + kept)
-    if plan.algorithm == "pooling" and takes_extremes(plan.stage.operator):
-        return itemsize * extreme_samples(rows, cols, channels)
-    runs = plan.exact and plan.stage.dilation == (1, 1)
-    if plan.algorithm == "box" or (plan.algorithm == "pooling" and runs):
+    if plan.algorithm == "pooling" and not is_summed_by_taps(task):
+        return pooling_bytes(task, itemsize, TILE_SAMPLES)
+    if plan.algorithm == "box":
         # Rows that enter, rows that leave, and what lies between the passes; the running sums.
         samples = cols.padded * channels
         return itemsize * samples * (3 * max(1, min(BOX_STEP_ROWS, BOX_STEP_SAMPLES // samples)) + 2)

@@ -103,6 +103,12 @@ class Task:
         return isinstance(self.stage.operator, Correlation)
 
     @property
+    def keeps_samples(self) -> bool:
+        """Whether what is found is stored as it is: same sample type, no alpha, no gray, nothing scaled."""
+        unscaled = self.scale == 1 and self.stage.offset == 0 and self.stage.map in (None, "clip", "abs")
+        return self.dtype == self.result and unscaled and not self.alpha and not self.gray
+
+    @property
     def largest_term(self) -> float:
         """The largest magnitude that a loaded integer sample can have."""
         largest = full_scale(self.dtype)

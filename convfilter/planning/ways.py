@@ -13,7 +13,7 @@ from convfilter.filters.factors import Product, low_rank
 from convfilter.filters.multirate import Rates, largest_step, rates
 from convfilter.filters.stage import Correlation, Gradient, Layer, Orientation, Point, Pooling, Stage, UnsharpMask
 from convfilter.planning.arithmetic import AxisPlan
-from convfilter.planning.extremes import comparisons, takes_extremes
+from convfilter.planning.pooling import comparisons, goes_straight, is_summed_by_taps, takes_extremes
 from convfilter.planning.precision import precision, quality, unseen
 from convfilter.planning.task import Task
 
@@ -176,8 +176,9 @@ def _layer_cost(task: Task) -> float:
 def _pooling_cost(task: Task) -> float:
     if takes_extremes(task.stage.operator):
         return comparisons(task.rows, task.cols)
-    runs = task.is_exact and (task.stage.dilation == (1, 1) or not task.alpha)
-    return _box_cost(task) if runs else _separable_cost(task)
+    if goes_straight(task):
+        return _box_cost(task)
+    return _separable_cost(task) if is_summed_by_taps(task) else comparisons(task.rows, task.cols)
 
 
 def is_fused(stage: Stage) -> bool:

@@ -302,6 +302,7 @@ def _pooling() -> list[Job]:
         _average_pool(11, 9),
         _max_pool(11, 9),
         replace(_max_pool(45, 40), geometries=_COVERING),
+        replace(_average_pool(45, 40), geometries=_COVERING),
         _min_pool(9, 17),
         _average_pool(2, 5),
         _amplified(_average_pool(3, 3)),

@@ -1,10 +1,11 @@
-"""Largest or least sample of a window, at a cost that hardly grows with the window: max and min pooling.
+"""Largest or least sample of a window, or its sum, at a cost that hardly grows with the window: pooling.
 
-Down the columns by running extremes (van Herk, 1992; Gil and Werman, 1993): a window that begins in a block of rows is
-the end of that block, whole blocks, and the beginning of another, and the extremes of ends and beginnings grow by one
-row at a time. Along a row by doubling: windows of 4, 16, 64, ... taps are made of four smaller ones, and a window of
-any size is covered by up to four that overlap. All of it runs over whole rows, so a vector of samples at a time, in
-the samples' own type.
+Down the columns by running extremes (van Herk, 1992; Gil and Werman, 1993): a window that begins in a block of rows
+is the end of that block, whole blocks, and the beginning of another, and the extremes of ends and beginnings grow by
+one row at a time. Along a row by doubling: windows of 4, 16, 64, ... taps are made of four smaller ones, and a window
+of any size is covered by up to four that overlap. Sums go the same way, but for the overlap: nothing is subtracted,
+so that no rounding, and nothing infinite, is carried from one window to the next. All of it runs over whole rows, so
+a vector of samples at a time, in the samples' own type.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ def largest(
     Scratch: ``ends`` of ``block`` rows of ``length`` samples, ``wholes`` of ``blocks``, ``between``
     and ``beginning`` of one; ``line`` and ``spare`` of ``places * channels`` samples.
     """
-    return _extremes(
-        _larger, source, source_pitch, rows, window_rows, step_rows, block, blocks,
+    return _windows(
+        _larger, _extremes_along, source, source_pitch, rows, window_rows, step_rows, block, blocks,
         length, nearest, places, before, channels, window_cols, reach, step_cols,
         ends, wholes, between, beginning, line, spare, out, start, out_pitch, out_cols, count,
     )  # fmt: skip
@@ -41,8 +42,21 @@ def least(
     ends, wholes, between, beginning, line, spare, out, start, out_pitch, out_cols, count,
 ):  # fmt: skip
     """Write the least sample of each window; else as ``largest``."""
-    return _extremes(
-        _smaller, source, source_pitch, rows, window_rows, step_rows, block, blocks,
+    return _windows(
+        _smaller, _extremes_along, source, source_pitch, rows, window_rows, step_rows, block, blocks,
+        length, nearest, places, before, channels, window_cols, reach, step_cols,
+        ends, wholes, between, beginning, line, spare, out, start, out_pitch, out_cols, count,
+    )  # fmt: skip
+
+
+def sums(
+    source, source_pitch, rows, window_rows, step_rows, block, blocks,
+    length, nearest, places, before, channels, window_cols, reach, step_cols,
+    ends, wholes, between, beginning, line, spare, out, start, out_pitch, out_cols, count,
+):  # fmt: skip
+    """Write the sum of each window; else as ``largest``."""
+    return _windows(
+        _plus, _sums_along, source, source_pitch, rows, window_rows, step_rows, block, blocks,
         length, nearest, places, before, channels, window_cols, reach, step_cols,
         ends, wholes, between, beginning, line, spare, out, start, out_pitch, out_cols, count,
     )  # fmt: skip
@@ -56,8 +70,12 @@ def _smaller(one, other):
     return one if one < other or one != one else other  # noqa: PLR0124
 
 
-def _extremes(
-    choose, source, source_pitch, rows, window_rows, step_rows, block, blocks,
+def _plus(one, other):
+    return one + other
+
+
+def _windows(
+    choose, along, source, source_pitch, rows, window_rows, step_rows, block, blocks,
     length, nearest, places, before, channels, window_cols, reach, step_cols,
     ends, wholes, between, beginning, line, spare, out, start, out_pitch, out_cols, count,
 ):  # fmt: skip
@@ -67,7 +85,7 @@ def _extremes(
         for y in range(count):
             _fold(choose, source, source_pitch, rows, y * step_rows, window_rows, line, at, length)
             _pad(line, nearest, places, before, length, channels)
-            _along(choose, line, spare, places, channels, window_cols, reach, step_cols, out, to, out_cols)
+            along(choose, line, spare, places, channels, window_cols, reach, step_cols, out, to, out_cols)
             to += out_pitch
         return 0
     windows = (count - 1) * step_rows + 1
@@ -98,7 +116,7 @@ def _extremes(
                 else:
                     _copy(ends, i * length, line, at, length)
                 _pad(line, nearest, places, before, length, channels)
-                _along(choose, line, spare, places, channels, window_cols, reach, step_cols, out, to, out_cols)
+                along(choose, line, spare, places, channels, window_cols, reach, step_cols, out, to, out_cols)
                 to += out_pitch
         if begun < block and blocks > 1 and first + block < windows:
             _grow(choose, begun, source, rows[ahead + begun] * source_pitch, beginning, length)
@@ -184,7 +202,7 @@ def _pad(line, nearest, places, before, length, channels):
                 line[p * channels + c] = line[nearest[p] * channels + c]
 
 
-def _along(choose, line, spare, places, channels, window, reach, step, out, o, out_cols):
+def _extremes_along(choose, line, spare, places, channels, window, reach, step, out, o, out_cols):
     """Write the extremes of the windows of a padded row."""
     shift = reach * channels
     size = 1
@@ -205,6 +223,38 @@ def _along(choose, line, spare, places, channels, window, reach, step, out, o, o
         _pick(there, step, 3, out, o, out_cols)
     else:
         _pick(there, step, channels, out, o, out_cols)
+
+
+def _sums_along(choose, line, spare, places, channels, window, reach, step, out, o, out_cols):
+    """Write the sums of the windows of a padded row: of 1, 2, 4, ... taps, those that add up to a window."""
+    shift = reach * channels
+    size, done = 1, 0
+    length = places * channels
+    here, there = line, spare
+    while True:
+        if window & size:
+            _add_kept(here, done * shift, step, channels, done > 0, out, o, out_cols)
+            done += size
+        if 2 * size > window:
+            return
+        length -= size * shift
+        _two(choose, here, 0, here, size * shift, there, 0, length)
+        here, there = there, here
+        size *= 2
+
+
+def _add_kept(a, i, step, channels, add, out, o, cols):
+    """Write, or ``add``, every ``step``-th pixel."""
+    if step > 1:
+        for x in range(cols):
+            for c in range(channels):
+                value = a[i + x * step * channels + c]
+                out[o + x * channels + c] = out[o + x * channels + c] + value if add else value
+    elif add:
+        for x in range(cols * channels):
+            out[o + x] += a[i + x]
+    else:
+        _copy(a, i, out, o, cols * channels)
 
 
 def _cover(choose, a, size, shift, window, out, o, length):
