@@ -222,12 +222,12 @@ def sums(rng, A):
     yield from extremes(rng, A, np.sum)
 
 
-def largest(rng, S):
-    yield from extremes(rng, S, np.max)
+def largest(rng, X):
+    yield from extremes(rng, X, np.max)
 
 
-def least(rng, S):
-    yield from extremes(rng, S, np.min)
+def least(rng, X):
+    yield from extremes(rng, X, np.min)
 
 
 def magnitude(rng, A):

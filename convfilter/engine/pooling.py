@@ -19,10 +19,10 @@ from convfilter.planning import AxisPlan
 from convfilter.planning.plan import BLOCK_ROWS, part_cols, tile_rows
 from convfilter.planning.pooling import SUMMED_TAPS, blocks_of, rows_between
 
-_SIGNATURE = "S* i8 i8* i8 i8 i8 i8 i8 i8* i8 i8 i8 i8 i8 i8 S* S* S* S* S* S* S* i8 i8 i8 i8"
+_SIGNATURE = "X* i8 i8* i8 i8 i8 i8 i8 i8* i8 i8 i8 i8 i8 i8 X* X* X* X* X* X* X* i8 i8 i8 i8"
 LARGEST = Loop("extreme", "largest", _SIGNATURE)
 LEAST = Loop("extreme", "least", _SIGNATURE)
-SUMS = Loop("extreme", "sums", _SIGNATURE.replace("S", "A"))
+SUMS = Loop("extreme", "sums", _SIGNATURE.replace("X", "A"))
 
 
 def is_plain(work: Work, target: np.dtype[np.generic]) -> bool:

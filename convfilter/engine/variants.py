@@ -14,6 +14,7 @@ from convfilter.engine.native import Loop
 _TYPES: dict[str, tuple[type[np.generic], ...]] = {
     "S": (np.uint8, np.uint16, np.float32),
     "A": (np.float32, np.float64),
+    "X": (np.uint8, np.uint16, np.float32, np.float64),  # samples of which extremes are taken, also when loaded
     "R": (np.float32, np.float64),
     "B": (np.uint8,),
     "T": (np.uint8, np.uint16, np.float32),
