@@ -32,6 +32,12 @@ def test_a_window_holds_the_same_cells_whatever_stands_on_its_padding(axis):
 
 
 @given(AXES.filter(lambda axis: axis.output > 0))
+def test_cells_are_counted_as_they_lie(axis):
+    places = windows(axis) - axis.before
+    assert np.array_equal(real_cells(axis), ((places >= 0) & (places < axis.input)).sum(axis=1))
+
+
+@given(AXES.filter(lambda axis: axis.output > 0))
 def test_blocks_are_nearly_all_of_a_window(axis):
     block, blocks = blocks_of(axis)
     if blocks:
@@ -74,6 +80,15 @@ def test_infinities_of_both_signs_and_nan_stay_in_their_windows():
     spans = np.lib.stride_tricks.sliding_window_view(image, (9, 35))
     assert np.array_equal(convfilter.max_pool(image, (9, 35), 1), spans.max(axis=(-1, -2)), equal_nan=True)
     assert np.array_equal(convfilter.min_pool(image, (9, 35), 1), spans.min(axis=(-1, -2)), equal_nan=True)
+
+
+@pytest.mark.parametrize("side", [180, 190])
+def test_sums_on_both_sides_of_31_bits(side):
+    image = 65535 - np.random.default_rng(8).integers(0, 9, (200, 203)).astype(np.uint16)
+    whole = np.pad(image.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    sums = whole[side:, side:] - whole[:-side, side:] - whole[side:, :-side] + whole[:-side, :-side]
+    assert (sums.max() > 2**31) == (side == 190)
+    assert np.array_equal(convfilter.average_pool(image, side, 1), np.rint(sums / side**2))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])

@@ -12,12 +12,12 @@ from convfilter.engine.tiles import Samples
 from convfilter.engine.work import Work
 from convfilter.filters.stage import Pooling
 from convfilter.planning import StagePlan, full_scale, real_cells
+from convfilter.planning.pooling import LARGEST_SUM
 
 _SIGNATURE = "{S}* i8 i8* i8 i8 i8 {W}* i8 i8* i8 i8 i8 i8 i8 i8 {W}* i4* i4* i8 {R}* {R}* i8 {S}* i8 i8 i8"
 MEAN_ROWS = Loop("box", "mean_rows", _SIGNATURE.format(S="u1", W="u2", R="f4"))
 MEAN_ROWS_WIDE = Loop("box", "mean_rows_wide", _SIGNATURE.format(S="S", W="i4", R="f8"))
 
-_LARGEST_SUM = 2**31 - 1
 #: What sums down the columns may reach in 16 bits.
 _NARROW_SUM = 2**16 - 1
 #: Sums up to here are exact in float32.
@@ -39,7 +39,7 @@ def is_plain(work: Work, target: np.dtype[np.generic]) -> bool:
     ordinary = pools or plan.kernel.divisor == _area(plan)
     padding = source.padding_value
     inside = pools or plan.stage.padding_mode != "constant" or (0 <= padding <= source.full and padding % 1 == 0)
-    return ordinary and inside and _area(plan) * source.full <= _LARGEST_SUM
+    return ordinary and inside and _area(plan) * source.full <= LARGEST_SUM
 
 
 def make_worker(work: Work, output: Samples) -> Callable[[tuple[int, int]], None]:

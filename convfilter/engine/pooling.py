@@ -17,7 +17,7 @@ from convfilter.engine.work import Block, Region, Sums, Work
 from convfilter.filters.stage import Pooling
 from convfilter.planning import AxisPlan
 from convfilter.planning.plan import BLOCK_ROWS, part_cols, tile_rows
-from convfilter.planning.pooling import SUMMED_TAPS, blocks_of, rows_between
+from convfilter.planning.pooling import BETWEEN_ROWS, SUMMED_TAPS, blocks_of, rows_between
 
 _SIGNATURE = "X* i8 i8* i8 i8 i8 i8 i8 i8* i8 i8 i8 i8 i8 i8 X* X* X* X* X* X* X* i8 i8 i8 i8"
 LARGEST = Loop("extreme", "largest", _SIGNATURE)
@@ -110,7 +110,7 @@ def _of_tiles(work: Work, scratch: Scratch, row_index: Indices, columns: Columns
     cuts = range(0, width, part_cols(channels))
     parts = [(first * channels, columns.part(first, min(first + cuts.step, width))) for first in cuts]
     down = {part.count: _Windows(kind, rows, _untouched(part.count), channels, scratch.dtype) for _, part in parts}
-    along = _Windows(kind, _untouched(step), cols, channels, scratch.dtype)
+    along = _Windows(kind, _untouched(BETWEEN_ROWS), cols, channels, scratch.dtype)
 
     def block(top: int, bottom: int) -> Sums:
         for first in range(top, bottom, step):
@@ -121,10 +121,12 @@ def _of_tiles(work: Work, scratch: Scratch, row_index: Indices, columns: Columns
             for start, part in parts:
                 tile, pitch = source.load(scratch, "tile", distinct, part)
                 down[part.count].write(tile, lines, height, between, start, width * channels, pitch)
-            region = Region(first, first + height, 0, cols.output)
-            target = work.sums(scratch, region)
-            along.write(between, np.arange(height), height, target.buffer, 0, target.pitch, width * channels)
-            yield region, target.buffer, target.pitch
+            for begin in range(0, height, BETWEEN_ROWS):
+                lines = np.arange(begin, min(begin + BETWEEN_ROWS, height))
+                region = Region(first + begin, first + begin + lines.size, 0, cols.output)
+                target = work.sums(scratch, region)
+                along.write(between, lines, lines.size, target.buffer, 0, target.pitch, width * channels)
+                yield region, target.buffer, target.pitch
 
     return block
 

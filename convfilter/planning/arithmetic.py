@@ -88,9 +88,10 @@ def plan_axis(stage: Stage, axis: int, length: int, size: int, prefix: str = "")
 
 def real_cells(axis: AxisPlan) -> npt.NDArray[np.int64]:
     """Count, for each output, the taps that fall on the picture and not on padding."""
-    places = np.arange(axis.output)[:, np.newaxis] * axis.stride - axis.before
-    places = places + np.arange(axis.kernel) * axis.dilation
-    counts: npt.NDArray[np.int64] = ((places >= 0) & (places < axis.input)).sum(axis=1)
+    start = np.arange(axis.output, dtype=np.int64) * axis.stride - axis.before
+    first = np.maximum(0, -(start // axis.dilation))
+    last = np.minimum(axis.kernel - 1, (axis.input - 1 - start) // axis.dilation)
+    counts: npt.NDArray[np.int64] = np.maximum(0, last - first + 1)
     return counts
 
 

@@ -15,10 +15,12 @@ _STRETCH = 128
 _STRETCH_WINDOWS = 4
 #: Means of real samples over windows of up to so many rows and columns together are summed tap by tap: measured.
 SUMMED_TAPS = 64
+#: Running sums of whole numbers are kept in 32 bits, with a sign.
+LARGEST_SUM = 2**31 - 1
 #: Rows that lie between two steps where the extremes are not stored as they are, at least if windows are small,
-_BETWEEN_ROWS = 32
+BETWEEN_ROWS = 32
 #: and their samples, at most.
-_BETWEEN = 2**20
+_BETWEEN = 2**19
 
 
 def blocks_of(rows: AxisPlan) -> tuple[int, int]:
@@ -50,7 +52,7 @@ def rows_between(rows: AxisPlan, cols: AxisPlan, channels: int) -> int:
 
     As few as fit a cache, but no fewer than a window steps over: each time, all rows of a window are loaded again.
     """
-    wanted = max(_BETWEEN_ROWS, -(-rows.span // rows.stride))
+    wanted = max(BETWEEN_ROWS, -(-rows.span // rows.stride))
     return max(1, min(wanted, _BETWEEN // (cols.padded * channels)))
 
 
@@ -76,12 +78,14 @@ def pooling_bytes(task: Task, itemsize: int, tile_samples: int) -> int:
     between = rows_between(rows, cols, channels)
     loaded = min(between * rows.stride + rows.span + 1, rows.input + 1)
     part = min(tile_samples, cols.padded * channels)
-    return itemsize * ((lines + loaded) * part + (2 * between + 2) * cols.padded * channels)
+    return itemsize * ((lines + loaded) * part + (between + BETWEEN_ROWS + 2) * cols.padded * channels)
 
 
 def goes_straight(task: Task) -> bool:
     """Whether one loop goes from source rows to output rows: extremes, and means of whole numbers, kept as they are."""
-    return task.keeps_samples and (takes_extremes(task.stage.operator) or task.dtype.kind == "u")
+    if takes_extremes(task.stage.operator):
+        return task.keeps_samples
+    return task.keeps_samples and task.dtype.kind == "u" and task.kernel.absolute_sum * task.largest_term <= LARGEST_SUM
 
 
 def is_summed_by_taps(task: Task) -> bool:
