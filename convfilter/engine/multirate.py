@@ -136,7 +136,7 @@ class _Lowering:
         self._steps = -(-kept.down.output // STEP_ROWS)
 
     def pieces(self) -> list[_Piece]:
-        """Cut the work for threads to take: by columns first, since with rows a cut costs all that its first step sees."""
+        """Cut the work for threads: by columns first, since a cut between rows costs all that its first step sees."""
         count, channels = self._columns.count, self._work.source.channels
         widest = strip_samples(self._ring.slots) // channels
         wanted = min(widest, max(_NARROW_SAMPLES // channels, -(-count // _PIECES)))
