@@ -117,6 +117,23 @@ def test_all_ways_to_compute_a_box_agree(shape, size, stride, dilation, mode, dt
 # What is reported and refused ------------------------------------------------------
 
 
+@pytest.mark.parametrize("stride", [1, 3])
+def test_transforms_of_several_tiles_give_what_sums_give(stride):
+    """A tile gives as many rows as it was made for, and no more: what lies past them is wrapped."""
+    weights = np.random.default_rng(1).standard_normal((23, 31))
+    stage = Stage(Correlation(kernels.from_array(weights / np.abs(weights).sum())), stride=(stride, stride))
+    image = np.random.default_rng(2).integers(0, 256, (1001, 700), np.uint8)
+    by_transform, by_sums = (
+        run(
+            plan_stack([stage], image.shape, image.dtype, out_dtype=np.float32, algorithm=way),
+            image,
+            out_dtype=np.float32,
+        )
+        for way in ("fourier", "direct")
+    )
+    assert np.abs(by_transform.pixels - by_sums.pixels).max() < 1e-3
+
+
 @pytest.mark.parametrize("tone_map", ["clip", "abs", "offset", "stretch"])
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_clipped_samples_are_counted(tone_map, dtype):

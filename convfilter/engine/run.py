@@ -161,12 +161,17 @@ def _run_blocks(work: Work, tone: Tone, threads: int, make_sink: Callable[[], An
         return computing(work, scratch, Finisher(work, scratch, tone), sink)
 
     threads = _threads(plan, threads)
-    block_rows = whole_regions(plan.block_rows)
+    block_rows = whole_regions(plan.block_rows) if by_strips(plan) else plan.block_rows
     for top, bottom in cut(plan.rows.output, _band_rows(plan)):
         computing = _computing(work, top, bottom, threads)
         blocks = [(top + first, top + last) for first, last in cut(bottom - top, block_rows)]
         run_blocks(blocks, make_worker, threads)
     return sinks
+
+
+def by_strips(plan: StagePlan) -> bool:
+    """Whether a stage is computed in strips, whose blocks begin with whole regions; others have blocks of their own."""
+    return plan.algorithm == "multirate" or stream_of(plan) is not None
 
 
 def _computing(work: Work, top: int, bottom: int, threads: int) -> MakeWorker:
