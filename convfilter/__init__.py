@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from convfilter.errors import (
+    ClusterError,
     ConvfilterError,
     KernelFileError,
     ParameterError,
@@ -50,6 +51,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "ClusterError",
     "ConvfilterError",
     "KernelFileError",
     "ParameterError",

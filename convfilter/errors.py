@@ -7,10 +7,11 @@
     |   |-- ParameterError    a number, size or mode out of range (a ValueError too)
     |   |-- SpecError         the text of a filter does not parse
     |   `-- KernelFileError   weights that cannot be used
-    `-- PictureError        one picture cannot be done              exit status 1
-        |-- ReadError         it cannot be read
-        |-- SizeError         nothing is left of it, or it is too large
-        `-- WriteError        the result cannot be written
+    |-- PictureError        one picture cannot be done              exit status 1
+    |   |-- ReadError         it cannot be read
+    |   |-- SizeError         nothing is left of it, or it is too large
+    |   `-- WriteError        the result cannot be written
+    `-- ClusterError        other machines cannot do the work       exit status 1
 
 A message is one line: the rule, then the value, then the way out.
 """
@@ -52,3 +53,7 @@ class SizeError(PictureError, ValueError):
 
 class WriteError(PictureError, OSError):
     """The result cannot be written, or the format cannot hold it."""
+
+
+class ClusterError(ConvfilterError):
+    """A scheduler or its workers cannot do the work: not there, lost, or of another version."""

@@ -133,9 +133,9 @@ def filter_file(source: str, destination: str, options: Options) -> Report:
     Parameters
     ----------
     source : str
-        A path, or "-" for standard input.
+        A path, an address (s3://...), or "-" for standard input.
     destination : str
-        A path, or "-" for standard output.
+        A path, an address, or "-" for standard output.
     options : Options
 
     Returns
@@ -212,6 +212,10 @@ def _target(source: str, destination: str, options: Options) -> Target:
     """Find out where the result goes, and refuse to overwrite the input unasked."""
     if not options.in_place and _is_same_file(source, destination):
         raise UsageError(f"{destination}: input and output are the same file; use --in-place to overwrite it")
+    if "://" in destination:
+        from convfilter.picture import objects
+
+        objects.filesystem(destination)  # a store that nobody knows is found before the work
     try:
         return resolve_target(destination, options.write)
     except UsageError as error:
@@ -220,6 +224,10 @@ def _target(source: str, destination: str, options: Options) -> Target:
 
 def _is_same_file(source: str, destination: str) -> bool:
     """Compare by inode, so that links of both kinds are seen through; standard input may be a file too."""
+    if "://" in source and "://" in destination:
+        from convfilter.picture import objects
+
+        return objects.identity(source) == objects.identity(destination)
     try:
         status = os.fstat(0) if source == "-" else os.stat(source)
         return destination != "-" and os.path.samestat(status, os.stat(destination))

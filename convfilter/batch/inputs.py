@@ -84,7 +84,7 @@ def find(names: Iterable[str], naming: Naming, search: Search) -> Found:
     Parameters
     ----------
     names : iterable of str
-        Files, taken as they are, and folders, whose pictures are taken in
+        Files and addresses, taken as they are, and folders, whose pictures are taken in
         the order of their names; what begins with a dot is left alone there.
         A symbolic link to a folder is followed, unless it leads back to a
         folder that it lies in.
@@ -103,13 +103,17 @@ def find(names: Iterable[str], naming: Naming, search: Search) -> Found:
     """
     found = Found([], [], [])
     for name in names:
-        if os.path.isdir(name):
+        if "://" in name:
+            from convfilter.batch import remote
+
+            remote.take(name, naming, search, found)
+        elif os.path.isdir(name):
             for path, relative in _walk(name, search, naming.folder, found.closed):
-                if _is_output(path, naming) or not _is_picture(path, search):
+                if is_output(path, naming) or not _is_picture(path, search):
                     found.skipped.append(path)
                 else:
                     found.jobs.append(Job(path, naming.destination(path, relative)))
-        elif not _is_excluded(name, search.exclude):
+        elif not is_excluded(name, search.exclude):
             found.jobs.append(Job(name, naming.destination(name, os.path.basename(name))))
     refuse_collisions(found.jobs, in_place=naming == Naming())
     return found
@@ -127,7 +131,7 @@ def _walk(top: str, search: Search, output: str | None, closed: list[tuple[str, 
         folders = []
         for entry in _entries(folder, closed):
             relative = os.path.join(below, entry.name)
-            if entry.name.startswith(".") or _is_excluded(relative, search.exclude):
+            if entry.name.startswith(".") or is_excluded(relative, search.exclude):
                 continue
             if os.path.isdir(entry.path):  # entry.is_dir() stumbles over a link to itself
                 folders.append((entry.path, relative, parents | {identity}))
@@ -148,6 +152,10 @@ def _entries(folder: str, closed: list[tuple[str, str]]) -> list[os.DirEntry[str
 
 def _identity(path: str) -> object:
     """Tell one file or folder from another, whatever the way to it: by inode, or by path where there is none yet."""
+    if "://" in path:
+        from convfilter.picture import objects
+
+        return objects.identity(path)
     try:
         status = os.stat(path)
         return status.st_dev, status.st_ino
@@ -155,12 +163,13 @@ def _identity(path: str) -> object:
         return os.path.realpath(path)
 
 
-def _is_excluded(path: str, patterns: Sequence[str]) -> bool:
+def is_excluded(path: str, patterns: Sequence[str]) -> bool:
+    """Tell whether a path below a folder, or its last part, is to be left out."""
     base = os.path.basename(path)
     return any(fnmatchcase(base, glob.rstrip("/")) or fnmatchcase(path, glob) for glob in patterns)
 
 
-def _is_output(path: str, naming: Naming) -> bool:
+def is_output(path: str, naming: Naming) -> bool:
     """Tell the outputs of an earlier run, which lie beside their inputs."""
     return naming.folder is None and bool(naming.suffix) and os.path.splitext(path)[0].endswith(naming.suffix)
 

@@ -73,6 +73,8 @@ def perform(job: Job, options: pipeline.Options) -> Outcome:
 
 
 def _make_folder(destination: str) -> None:
+    if "://" in destination:  # what an address names needs no folder
+        return
     folder = os.path.dirname(destination)
     try:
         if folder and not os.path.isdir(folder):
@@ -99,11 +101,12 @@ def outcomes(
     Yields
     ------
     Outcome, Notice or Tick
-        One Outcome for each job. A worker that dies fails its job, and another
+        One Outcome for each job. Objects in memory:// are filtered in this
+        process, which alone has them. A worker that dies fails its job, and another
         takes its place. When the iteration is ended early, so are the workers;
         what they were writing does not appear.
     """
-    if len(jobs) <= 1:
+    if len(jobs) <= 1 or any(name.startswith("memory://") for job in jobs for name in job):
         for job in jobs:
             yield perform(job, options)
         return
@@ -266,14 +269,14 @@ def _work(requests: int, results: int, options: pipeline.Options, of_parent: Seq
         with open(requests, "rb", closefd=False) as stream:
             while length := stream.read(_LENGTH_BYTES):
                 job = pickle.loads(stream.read(int.from_bytes(length, "big")))
-                _send(results, _portable(perform(job, options)))
+                _send(results, portable(perform(job, options)))
         status = 0
     except BaseException as stop:  # a signal: the file that was being written has been cleaned up on the way here
         status = getattr(stop, "status", 1)
     os._exit(status)
 
 
-def _portable(outcome: Outcome) -> Outcome:
+def portable(outcome: Outcome) -> Outcome:
     """Replace an exception that cannot travel between processes by one that says the same."""
     try:
         pickle.loads(pickle.dumps(outcome.error))

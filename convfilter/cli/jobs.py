@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from convfilter.planning import Plan
 
 #: Any of these makes a batch of the files, even of one.
-_OF_MANY = ("into", "ext", "suffix", "files_from", "null", "update", "dry_run", "depfile", "json")
+_OF_MANY = ("into", "ext", "suffix", "files_from", "null", "update", "dry_run", "depfile", "json", "dask")
 
 
 def run_files(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
@@ -43,7 +43,34 @@ def _are_many(params: dict[str, Any]) -> bool:
         or len(names) > (1 if params["in_place"] else 2)
         or any(map(os.path.isdir, names[:1]))
         or any(name.endswith(os.sep) for name in names[-1:])
+        or any("://" in name and _may_be_many(name) for name in names)
     )
+
+
+def _may_be_many(address: str) -> bool:
+    """Tell an address that is named like one picture from a folder and from a glob."""
+    from convfilter.picture import formats
+
+    return formats.by_suffix(os.path.splitext(address)[1]) is None or is_glob(address)
+
+
+def is_glob(name: str) -> bool:
+    """Whether an address stands for all objects that match it; paths have been expanded by the shell."""
+    return "://" in name and any(char in name for char in "*?[")
+
+
+def local_names(names: Iterable[str]) -> list[str]:
+    """Turn addresses of files into paths, and globs of them into what they match."""
+    found: list[str] = []
+    for name in names:
+        scheme, mark, path = name.partition("://")
+        if mark and scheme.lower() in ("file", "local"):
+            from glob import glob
+
+            found += (sorted(glob(path)) if is_glob(name) else []) or [path]
+        else:
+            found.append(name)
+    return found
 
 
 def _run_one(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
@@ -148,7 +175,7 @@ def _named_files(names: Sequence[str], in_place: bool, context: click.Context) -
     if len(names) != wanted:
         form = "--in-place takes inputs and no output" if in_place else "an input and an output are needed"
         raise click.UsageError(f"{form}, got {len(names)} name{'s' if len(names) != 1 else ''}", context)
-    source, destination = names[0], names[-1]
+    source, destination = local_names((names[0], names[-1]))
     if in_place and source == "-":
         raise click.UsageError("standard input cannot be overwritten with --in-place; give it an output", context)
     if source == "-":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,8 +12,8 @@ import click
 from convfilter import pipeline
 from convfilter.batch import inputs, resources, workers
 from convfilter.batch.inputs import Job, Naming, Search
-from convfilter.batch.workers import Notice, Outcome
-from convfilter.cli.jobs import html_report, pipeline_options
+from convfilter.batch.workers import Event, Notice, Outcome
+from convfilter.cli.jobs import html_report, is_glob, local_names, pipeline_options
 from convfilter.cli.messages import FAILED, failure, one_line, say
 from convfilter.cli.progress import Progress
 from convfilter.engine.bands import available_cores
@@ -56,6 +56,7 @@ def run_many(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
             say(f"{name}: skipped, this is no picture file")
     for folder, why in found.closed:
         say(f"{folder}: {why}")
+    _require_files(params, found)
     if params["depfile"] and not params["dry_run"]:
         _write_depfile(params["depfile"], found.jobs, specs, context.find_root().obj.config)
     log = None
@@ -71,7 +72,7 @@ def run_many(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
     if params["fail_fast"] and counts.failed:
         _write_page(html, found, jobs)
         return _summed_up(counts, params)
-    share = resources.share(len(jobs), params["jobs"], params["threads"], available_cores())
+    share = _share(jobs, params)
     own = {name: _with_threads(getattr(options, name), share.threads) for name in ("read", "write")}
     options = options._replace(threads=share.threads, **own)
     if html is not None:
@@ -114,6 +115,21 @@ def _announced(jobs: Sequence[Job], counts: Counts, params: dict[str, Any]) -> i
     return FAILED if counts.failed else 0
 
 
+def _share(jobs: Sequence[Job], params: dict[str, Any]) -> resources.Share:
+    """Share this machine's cores; on others, a worker's threads each do a picture."""
+    if params["dask"] not in (None, "local"):
+        return resources.Share(1, params["threads"] or 1)
+    return resources.share(len(jobs), params["jobs"], params["threads"], available_cores())
+
+
+def _require_files(params: dict[str, Any], found: inputs.Found) -> None:
+    """Refuse what only works with files: times and a log for --update, names of files for make."""
+    names = [name for job in found.jobs for name in job if "://" in name]
+    for option in ("update", "depfile"):
+        if params[option] and names:
+            raise UsageError(f"{names[0]}: --{option} is for files; leave it out for addresses")
+
+
 def _with_threads(options: Any, threads: int) -> Any:
     from dataclasses import replace
 
@@ -147,7 +163,7 @@ class _Batch:
         """Do the jobs; a signal ends them, after the summary of what was done."""
         tick = self._progress.interval_seconds
         try:
-            with self._progress, closing(workers.outcomes(jobs, options, self._processes, tick)) as events:  # type: ignore[type-var]
+            with self._progress, closing(self._events(jobs, options, tick)) as events:  # type: ignore[type-var]
                 for event in events:
                     if isinstance(event, Outcome):
                         self._take(event)
@@ -162,6 +178,16 @@ class _Batch:
                 say(f"stopped: {self._counts}")
             raise
         return self._counts
+
+    def _events(self, jobs: Sequence[Job], options: pipeline.Options, tick: float | None) -> Iterator[Event]:
+        if self._params["dask"] is None:
+            return workers.outcomes(jobs, options, self._processes, tick)
+        from convfilter.cluster import scheduler
+
+        address, jobs_at_a_time = self._params["dask"], self._params["jobs"]
+        return scheduler.outcomes(
+            jobs, options, address, processes=self._processes, at_a_time=jobs_at_a_time, tick_seconds=tick
+        )
 
     def _take(self, outcome: Outcome) -> None:
         """Count what became of a file, and say what has to be said about it."""
@@ -222,7 +248,7 @@ def _json(job: Job, report: pipeline.Report | None, message: str) -> str:
 
 def _found(params: dict[str, Any], context: click.Context) -> inputs.Found:
     """Find the inputs and name their outputs."""
-    names = list(params["files"])
+    names = local_names(params["files"])
     naming = Naming(None, _ext(params["ext"]), params["suffix"] or "")
     if params["null"] and not params["files_from"]:
         raise click.UsageError("-0 tells how the names of --files-from end; give that too", context)
@@ -231,11 +257,11 @@ def _found(params: dict[str, Any], context: click.Context) -> inputs.Found:
         if given:
             raise click.UsageError(f"--in-place leaves names and places alone; leave out {given[0]}", context)
     elif params["into"]:
-        naming = naming._replace(folder=params["into"])
+        naming = naming._replace(folder=local_names([params["into"]])[0])
     elif names and not _stands_beside(names, naming, bool(params["files_from"])):
         naming = naming._replace(folder=names.pop())
     if params["files_from"]:
-        names += inputs.read_list(params["files_from"], separator="\0" if params["null"] else "\n")
+        names += local_names(inputs.read_list(params["files_from"], separator="\0" if params["null"] else "\n"))
     elif not names:
         raise click.UsageError("an input and an output are needed; outputs can go --into a folder too", context)
     elif naming == Naming() and not params["in_place"]:
@@ -268,7 +294,23 @@ def _stands_beside(names: Sequence[str], naming: Naming, listed: bool) -> bool:
     if not (naming.suffix or naming.ext):
         return False
     several = len(names) > 1 or listed
-    return not (several and (os.path.isdir(names[-1]) or not os.path.exists(names[-1])))
+    return not (several and (_is_folder(names[-1]) or not _exists(names[-1])))
+
+
+def _is_folder(name: str) -> bool:
+    if "://" in name:
+        from convfilter.batch import remote
+
+        return remote.is_folder(name)
+    return os.path.isdir(name)
+
+
+def _exists(name: str) -> bool:
+    if "://" in name:
+        from convfilter.batch import remote
+
+        return remote.exists(name)
+    return os.path.exists(name)
 
 
 def _single(names: Sequence[str], naming: Naming, params: dict[str, Any]) -> Job | None:
@@ -276,7 +318,7 @@ def _single(names: Sequence[str], naming: Naming, params: dict[str, Any]) -> Job
     out = naming.folder
     if len(names) != 1 or out is None or params["into"] or naming != Naming(out) or params["files_from"]:
         return None
-    if os.path.isdir(names[0]) or os.path.isdir(out) or out.endswith(os.sep):
+    if _is_folder(names[0]) or _is_folder(out) or out.endswith(os.sep) or is_glob(names[0]):
         return None
     if "-" in (names[0], out):
         raise UsageError("-: options for many files need names of files, not pipes")
@@ -288,12 +330,16 @@ def _require_folder(names: Sequence[str], naming: Naming, *, made: bool) -> None
     out = naming.folder
     if "-" in names:
         raise UsageError("-: standard input is one picture without a name; filter it by itself, or name a file ./- so")
-    if out is None or os.path.isdir(out):
+    if out is None or _is_folder(out):
+        return
+    if "://" in out:  # a folder there needs no making
+        if formats.by_suffix(os.path.splitext(out)[1]) is not None:
+            raise UsageError(f"{out}: several inputs, or a folder, need a folder as output; end it with /")
         return
     if out == "-":
         raise UsageError("-: standard output takes one picture; give a folder")
     if os.path.lexists(out):
         raise UsageError(f"{out}: several inputs, or a folder, need a folder as output, and this is a file")
-    a_tree = any(map(os.path.isdir, names)) and formats.by_suffix(os.path.splitext(out)[1]) is None
+    a_tree = any(map(_is_folder, names)) and formats.by_suffix(os.path.splitext(out)[1]) is None
     if not (made or out.endswith(os.sep) or a_tree):
         raise UsageError(f"{out}: there is no such folder; several inputs need one: make it, or end it with {os.sep}")

@@ -3,8 +3,8 @@
 The new content goes to a file without a name (O_TMPFILE) in the folder of the
 target, or, where the file system has no such thing, to one with a temporary
 name; only when it is complete it takes the place of the target, by rename. What
-is no regular file (a FIFO, a device, an open descriptor) gets the complete
-content in one go.
+is no regular file (a FIFO, a device, an open descriptor), or is an object in a
+store, gets the complete content in one go.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
     Parameters
     ----------
-    path : path, or "-" for standard output
+    path : path, address (s3://...), or "-" for standard output
         A symbolic link stays one: what it points to is replaced. Mode, owner
         and extended attributes of an existing file are kept.
 
@@ -59,6 +59,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         The operating system refuses; the old file is as it was.
     """
     name = os.fspath(path)
+    if "://" in name and name.partition("://")[0].isalnum():
+        from convfilter.picture import objects
+
+        content = io.BytesIO()
+        yield content
+        objects.save(name, content.getvalue())
+        return
     try:
         descriptor = _descriptor(name)
         if descriptor is not None:

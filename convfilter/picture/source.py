@@ -1,4 +1,4 @@
-"""Where a picture comes from: a path, standard input, or an open file; always seekable afterwards."""
+"""Where a picture comes from: a path, an address, standard input, or an open file; always seekable afterwards."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
 
     Parameters
     ----------
-    source : path, "-" for standard input, or a binary file
+    source : path, address (s3://...), "-" for standard input, or a binary file
         A pipe is read to its end, as far as it begins like a picture and the
-        memory goes.
+        memory goes; an object behind an address is read whole.
 
     Yields
     ------
@@ -59,6 +59,10 @@ def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
     try:
         if isinstance(source, str) and source == "-":
             yield _held(sys.stdin.buffer)
+        elif isinstance(source, str) and "://" in source and source.partition("://")[0].isalnum():
+            from convfilter.picture import objects
+
+            yield io.BytesIO(objects.load(source))
         elif isinstance(source, (str, os.PathLike)):
             if (begun := early.taken(os.fspath(source))) is not None:
                 yield begun

@@ -1,0 +1,128 @@
+"""Folders and globs in object stores: which addresses a name on the command line stands for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from convfilter.batch.inputs import Found, Job, Naming, Search, is_excluded, is_output
+from convfilter.errors import ReadError, UsageError
+from convfilter.picture import formats, objects
+
+_GLOB = "*?["
+_HEAD_BYTES = 32
+
+
+def take(address: str, naming: Naming, search: Search, found: Found) -> None:
+    """Add the jobs of one address: an object, the objects that a glob names, or those of a folder.
+
+    Parameters
+    ----------
+    address : str
+        A glob matches like a shell's: what it finds counts as named one by one.
+    naming : Naming
+    search : Search
+    found : Found
+        Gets the jobs, in the order of their names, and what is no picture by its name.
+
+    Raises
+    ------
+    UsageError
+        A glob or a folder holds nothing, or fsspec is not installed.
+    ReadError
+        The store refuses.
+    """
+    try:
+        names = _matches(address) if _is_glob(address) else [address]
+        for name in names:
+            if is_folder(name):
+                _take_folder(name, naming, search, found)
+            elif not is_excluded(name, search.exclude):
+                found.jobs.append(Job(name, naming.destination(name, os.path.basename(name))))
+    except (UsageError, ReadError) as error:
+        raise error if str(error).startswith(address) else type(error)(f"{address}: {error}") from error
+    except Exception as error:
+        raise ReadError(f"{address}: {objects.reason(error)}") from error
+
+
+def is_folder(address: str) -> bool:
+    """Tell a folder from an object; what is named like a picture is one, which saves a question for each."""
+    if address.endswith("/"):
+        return True
+    if formats.by_suffix(os.path.splitext(address)[1]) is not None:
+        return False
+    store, path = objects.filesystem(address)
+    return "/" not in path.strip("/") or bool(store.isdir(path))  # a bucket, or what stands before slashes
+
+
+def exists(address: str) -> bool:
+    """Tell whether there is an object or a folder, or something that a glob could mean."""
+    if _is_glob(address):
+        return True
+    store, path = objects.filesystem(address)
+    return bool(store.exists(path))
+
+
+def _is_glob(address: str) -> bool:
+    return any(char in address for char in _GLOB)
+
+
+def _matches(address: str) -> list[str]:
+    store, path = objects.filesystem(address)
+    paths = sorted(store.glob(path))
+    if not paths and store.exists(path):  # a name that only looks like a glob
+        return [address]
+    if not paths:
+        raise UsageError("no object has such a name")
+    return [_address(address, match) for match in paths]
+
+
+def _address(like: str, path: str) -> str:
+    """Write a path of a store as an address, with the scheme as it was typed."""
+    return f"{like.partition('://')[0]}://{path.lstrip('/')}"
+
+
+def _take_folder(address: str, naming: Naming, search: Search, found: Found) -> None:
+    before = len(found.jobs) + len(found.skipped)
+    for name, relative in _walk(address, search, naming.folder):
+        if is_output(name, naming) or not _is_picture(name, search):
+            found.skipped.append(name)
+        else:
+            found.jobs.append(Job(name, naming.destination(name, relative)))
+    if len(found.jobs) + len(found.skipped) == before:
+        raise UsageError("there is nothing in this folder" + ("" if search.recursive else "; look deeper with -r"))
+
+
+def _walk(top: str, search: Search, output: str | None) -> Iterator[tuple[str, str]]:
+    """Yield address and path below ``top`` of each object, in order; the output folder is no input."""
+    store, root = objects.filesystem(top)
+    root = root.rstrip("/")
+    # Listings are kept by some stores; what another run has written since must be seen.
+    store.invalidate_cache()
+    avoided = objects.identity(output).rstrip("/") + "/" if output is not None and "://" in output else None
+    for path in sorted(_paths(store, root, search.recursive)):
+        relative = path[len(root) :].lstrip("/")
+        name = _address(top, path)
+        parts = relative.split("/")
+        hidden = not relative or any(part.startswith(".") for part in parts)
+        excluded = any(is_excluded("/".join(parts[: count + 1]), search.exclude) for count in range(len(parts)))
+        written = avoided is not None and objects.identity(name).startswith(avoided)
+        if not (hidden or excluded or (written and avoided != objects.identity(top).rstrip("/") + "/")):
+            yield name, relative
+
+
+def _paths(store: Any, root: str, recursive: bool) -> list[str]:
+    if recursive:
+        return [path for path, entry in store.find(root, detail=True).items() if entry["type"] == "file"]
+    return [entry["name"] for entry in store.ls(root, detail=True) if entry["type"] == "file"]
+
+
+def _is_picture(address: str, search: Search) -> bool:
+    """Judge by the name; by the content only where the output gets a name of its own."""
+    if formats.by_suffix(os.path.splitext(address)[1]) is not None:
+        return True
+    if not search.any_content:
+        return False
+    store, path = objects.filesystem(address)
+    return formats.sniff(store.cat_file(path, start=0, end=_HEAD_BYTES)) is not None

@@ -1,0 +1,288 @@
+"""Many files through a Dask scheduler: handed out as workers are free, done again where a worker is lost.
+
+A task is one file, and writes its output whole; so it may run twice, and what
+was done before a worker died stays. Only a few tasks for each worker are with
+the scheduler at a time: a million files cost it no more than a thousand.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import queue
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from convfilter import __version__
+from convfilter.batch.inputs import Job
+from convfilter.batch.workers import Event, Notice, Outcome, Tick
+from convfilter.cluster import worker
+from convfilter.errors import ClusterError, PictureError, ReadError, UsageError
+from convfilter.filters import stack
+from convfilter.pipeline import Options
+
+LOCAL = "local"
+_INSTALL = "pip install 'convfilter[cluster]'"
+_CONNECT_SECONDS = 10.0
+#: How often to look whether the scheduler is still there.
+_LOOK_SECONDS = 0.5
+#: How long it may be away.
+_GONE_SECONDS = 15.0
+#: What reading a file says that is not there.
+_NOT_THERE = "there is no such file"
+#: Tasks for each thread of the workers: one that runs, and one or two that wait for it.
+_TASKS_A_THREAD = 3
+_LEAST_TASKS = 8
+#: How often a file is tried where a worker, and not the file, may be at fault.
+_ATTEMPTS = 3
+
+
+def outcomes(
+    jobs: Sequence[Job],
+    options: Options,
+    address: str,
+    *,
+    processes: int,
+    at_a_time: int | None = None,
+    tick_seconds: float | None = None,
+) -> Iterator[Event]:
+    """Have a cluster do the jobs, and yield what becomes of them as it happens.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        Begun in this order.
+    options : Options
+        Weights that it names are read here: workers need not have the files.
+    address : str
+        Of the scheduler, as ``tcp://host:8786``; ``local`` starts one here.
+    processes : int
+        Workers of a local cluster.
+    at_a_time : int, optional
+        At most so many files are with the scheduler.
+    tick_seconds : float, optional
+        Yield a Tick when nothing else has happened for so long.
+
+    Yields
+    ------
+    Outcome, Notice or Tick
+        One Outcome for each job.
+
+    Raises
+    ------
+    UsageError
+        The extra is not installed, the address is none, or a job is only to be had in this process.
+    ClusterError
+        There is no scheduler, or it is lost; or a worker has another version of convfilter.
+    """
+    _require_sense(jobs, options, address)
+    with _connected(address, processes) as client:
+        yield from _Run(client, jobs, options, address, at_a_time).events(tick_seconds)
+
+
+def _require_sense(jobs: Sequence[Job], options: Options, address: str) -> None:
+    if address != LOCAL and "://" not in address:
+        raise UsageError(
+            f"--dask: a scheduler's address looks like tcp://host:8786, or is the word local, got {address!r}"
+        )
+    if options.in_place:
+        raise UsageError(
+            "--in-place and --dask: a worker that dies in the middle would have its file filtered twice; "
+            "give an output folder"
+        )
+    for job in jobs:
+        for name in job:
+            if name.startswith("memory://"):
+                raise UsageError(f"{name}: memory:// exists in one process only; workers need s3://, gs:// or files")
+
+
+@contextmanager
+def _connected(address: str, processes: int) -> Iterator[Any]:
+    """Connect to a scheduler, started here if there is none, and let go of it in the end."""
+    try:
+        import dask
+        import distributed
+    except ImportError as error:
+        raise UsageError(f"--dask needs more than is installed; {_INSTALL}") from error
+    # What goes wrong is said by us, in one line; distributed logs pages of it.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
+    quiet = {"distributed.comm.timeouts.connect": f"{_CONNECT_SECONDS}s", "distributed.admin.log-length": 0}
+    cluster = client = None
+    with dask.config.set(quiet):
+        try:
+            if address == LOCAL:
+                cluster = distributed.LocalCluster(
+                    n_workers=processes, threads_per_worker=1, host="127.0.0.1", dashboard_address=None,
+                    memory_limit=0, silence_logs=logging.CRITICAL + 1,
+                )  # fmt: skip
+            try:
+                client = distributed.Client(cluster or address, timeout=_CONNECT_SECONDS, set_as_default=False)
+            except (OSError, ValueError, TypeError, ImportError) as error:
+                raise ClusterError(
+                    f"no Dask scheduler answers at {address}: {_first_line(error)}; "
+                    "start one with 'dask scheduler', or use --dask local"
+                ) from error
+            yield client
+        finally:
+            for each in (client, cluster):
+                if each is not None:
+                    with suppress(Exception):
+                        each.close(timeout=_CONNECT_SECONDS)
+
+
+class _Run:
+    """One batch on a cluster: which files wait, and which are with the scheduler."""
+
+    def __init__(self, client: Any, jobs: Sequence[Job], options: Options, address: str, at_a_time: int | None) -> None:
+        self._client, self._address, self._at_a_time = client, address, at_a_time
+        self._waiting = iter(jobs)
+        self._tasks: dict[Any, tuple[Job, int]] = {}
+        self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._said: set[str] = set()
+        stages = stack.stages(options.specs, **options.defaults)
+        self._sent = pickle.dumps(options._replace(specs=stages, defaults={}, explain=None))
+        self._options: Any = None
+        self._again: list[tuple[Job, int]] = []
+        self._seen = time.monotonic()
+
+    def events(self, tick_seconds: float | None) -> Iterator[Event]:
+        """Keep the workers busy until every file has had its turn."""
+        yield from self._judged()
+        room = self._room()
+        self._hand_out(room)
+        while self._tasks or self._again:
+            try:
+                future = self._ended.get(timeout=min(tick_seconds or _LOOK_SECONDS, _LOOK_SECONDS))
+            except queue.Empty:
+                self._require_scheduler()
+                room = self._room()
+                self._hand_out(room)
+                yield Tick()
+                continue
+            yield from self._taken(future)
+            self._hand_out(room)
+
+    def _hand_out(self, room: int) -> None:
+        if self._client.status != "running":
+            return
+        while self._again and len(self._tasks) < room:
+            self._submit(*self._again.pop())
+        while len(self._tasks) < room and (job := next(self._waiting, None)) is not None:
+            self._submit(job, 1)
+
+    def _submit(self, job: Job, attempt: int, avoid: str = "") -> None:
+        others = [address for address in self._workers() if address != avoid] if avoid else []
+        if self._options is None:
+            self._options = self._client.submit(worker.same, self._sent, pure=False)
+        future = self._client.submit(
+            worker.filter_one, _absolute(job), self._options, __version__,
+            pure=False, retries=_ATTEMPTS - 1, workers=others or None, allow_other_workers=bool(others),
+        )  # fmt: skip
+        self._tasks[future] = (job, attempt)
+        future.add_done_callback(self._ended.put)
+
+    def _workers(self) -> dict[str, Any]:
+        with suppress(OSError, ValueError):
+            info: dict[str, Any] = self._client.scheduler_info(n_workers=-1)["workers"]
+            return info
+        return {}
+
+    def _room(self) -> int:
+        """Count how many files may be with the scheduler: workers come and go."""
+        threads = sum(each["nthreads"] for each in self._workers().values())
+        room: int = max(_LEAST_TASKS, _TASKS_A_THREAD * threads)
+        return min(room, self._at_a_time) if self._at_a_time else room
+
+    def _taken(self, future: Any) -> Iterator[Event]:
+        """Yield what became of a file, unless it is worth another attempt."""
+        job, attempt = self._tasks.pop(future)
+        try:
+            done: worker.Done = future.result(timeout=_GONE_SECONDS)
+        except Exception as error:
+            if isinstance(error, CancelledError) and attempt < _ATTEMPTS:  # by a scheduler that has gone or begun anew
+                self._options = None
+                self._again.append((job, attempt + 1))
+            else:
+                yield Outcome(job, None, _lost(error))
+            return
+        for text in done.notices:
+            if text not in self._said:
+                self._said.add(text)
+                yield Notice(text)
+        if done.elsewhere and attempt < _ATTEMPTS:
+            self._submit(job, attempt + 1)
+            return
+        yield from self._here(job, done.outcome)
+
+    def _here(self, job: Job, outcome: Outcome) -> Iterator[Event]:
+        """Give an outcome the names as they were typed; say where files are on another disk."""
+        report, error = outcome.report, outcome.error
+        if report is not None:
+            report = report._replace(source=job.source, destination=job.destination)
+            if "://" not in job.destination and not os.path.exists(job.destination) and "disk" not in self._said:
+                self._said.add("disk")
+                yield Notice(
+                    f"{job.destination}: written on the worker's disk, which this machine does not see; "
+                    "use a shared folder, or addresses as s3://"
+                )
+        elif str(error) == _NOT_THERE and os.path.exists(job.source):
+            error = ReadError(f"{error} on the worker's disk; use a shared folder, or addresses as s3://")
+        yield outcome._replace(job=job, report=report, error=error)
+
+    def _judged(self) -> Iterator[Event]:
+        """Ask all workers for their versions, and refuse those who would write other bytes."""
+        ours = worker.versions()
+        answers = self._client.run(worker.versions, on_error="return")
+        if not answers:
+            yield Notice(f"{self._address}: the scheduler has no workers yet; waiting for them")
+        for address, theirs in answers.items():
+            if isinstance(theirs, Exception):
+                raise ClusterError(
+                    f"the worker {address} cannot run convfilter: {_first_line(theirs)}; "
+                    f"install convfilter {__version__} there"
+                )
+            if theirs.convfilter != ours.convfilter:
+                raise ClusterError(
+                    f"all workers must have convfilter {ours.convfilter}, as here, "
+                    f"but {address} has {theirs.convfilter}; install the same there"
+                )
+        differing = {
+            f"{name} {there} (here {here})"
+            for theirs in answers.values()
+            for (name, here), (_, there) in zip(ours.libraries, theirs.libraries, strict=True)
+            if here != there
+        }
+        if differing:
+            yield Notice(
+                f"workers have {', '.join(sorted(differing))}: their files may differ in their bytes from here"
+            )
+
+    def _require_scheduler(self) -> None:
+        now = time.monotonic()
+        if self._client.status == "running":
+            self._seen = now
+        elif now - self._seen > _GONE_SECONDS or self._client.status == "closed":
+            raise ClusterError(
+                f"the scheduler at {self._address} is gone; what is done stays, run again with what is left"
+            )
+
+
+def _absolute(job: Job) -> Job:
+    """Name files so that a worker, in another working folder, finds the same."""
+    return Job(*(name if "://" in name else os.path.abspath(name) for name in job))
+
+
+def _lost(error: Exception) -> Exception:
+    """Word what distributed raises for a task that has no result."""
+    if type(error).__name__ == "KilledWorker":
+        return PictureError("every worker that began it has died; the memory may be too small, or the picture damaged")
+    return PictureError(f"the cluster gave it up: {type(error).__name__}: {_first_line(error)}")
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).splitlines()
+    return (lines[0].rstrip(".") if lines else "") or type(error).__name__

@@ -1,0 +1,76 @@
+"""What runs on a worker of a cluster: one picture at a time, whoever asked for it elsewhere."""
+
+from __future__ import annotations
+
+import pickle
+from typing import NamedTuple
+
+from convfilter import __version__
+from convfilter.batch.inputs import Job
+from convfilter.batch.workers import Outcome, perform, portable
+from convfilter.errors import ConvfilterError
+from convfilter.pipeline import Options
+
+#: The libraries whose version shows in the bytes of an output: sums, and codecs.
+_LIBRARIES = ("numpy", "pillow", "imagecodecs", "tifffile", "isal")
+
+
+class Versions(NamedTuple):
+    """What decides, with the options, which bytes a worker writes."""
+
+    convfilter: str
+    libraries: tuple[tuple[str, str], ...]
+
+
+class Done(NamedTuple):
+    """What became of a picture; ``elsewhere`` says that another worker might do it."""
+
+    outcome: Outcome
+    elsewhere: bool
+    notices: tuple[str, ...]
+
+
+def versions() -> Versions:
+    """Return the versions that this process would work with."""
+    from importlib.metadata import version
+
+    return Versions(__version__, tuple((name, version(name)) for name in _LIBRARIES))
+
+
+def same(value: bytes) -> bytes:
+    """Return what is to be known on every worker; a task of its own, so that it can be had again after a loss."""
+    return value
+
+
+def filter_one(job: Job, options: bytes, wanted: str) -> Done:
+    """Filter one picture.
+
+    Parameters
+    ----------
+    job : Job
+        Addresses, and absolute paths.
+    options : bytes
+        Pickled `Options`, without anything that only the other machine has.
+    wanted : str
+        The version of convfilter that has asked.
+
+    Returns
+    -------
+    Done
+    """
+    if wanted != __version__:  # a worker that has joined since the others were asked
+        error = ConvfilterError(f"the worker has convfilter {__version__}, this is {wanted}; install the same on all")
+        return Done(Outcome(job, None, error), True, ())
+    from convfilter.engine import native
+
+    notices: list[str] = []
+    native.on_notice(notices.append)
+    decoded: Options = pickle.loads(options)
+    outcome = perform(job, decoded)
+    return Done(portable(outcome), _is_of_this_place(outcome.error), tuple(notices))
+
+
+def _is_of_this_place(error: Exception | None) -> bool:
+    """Tell what may be the worker's fault, its memory, disk or network, from a picture that cannot be done."""
+    cause = error.__cause__ if isinstance(error, ConvfilterError) else error
+    return isinstance(cause, OSError | MemoryError | TimeoutError) and not isinstance(cause, ConvfilterError)

@@ -1,0 +1,119 @@
+"""Pictures in object stores, behind fsspec addresses: read whole, and put whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from convfilter.errors import ReadError, UsageError, WriteError
+
+_INSTALL = "pip install 'convfilter[cluster]'"
+#: Other names of one scheme: two addresses that differ in nothing else are one object.
+_ALIASES = {"s3a": "s3", "gcs": "gs", "az": "abfs"}
+#: Schemes whose put makes an object appear at once; elsewhere it is renamed into its place.
+_WHOLE = ("s3", "gs", "abfs", "memory")
+#: How each store is told what it holds, so that a browser shows it.
+_CONTENT_TYPE = {"s3": "ContentType", "gs": "content_type"}
+
+
+def is_address(name: str) -> bool:
+    """Tell an address, ``scheme://...``, from a path."""
+    scheme, mark, _ = name.partition("://")
+    return bool(mark) and scheme.isascii() and scheme.isalnum()
+
+
+def scheme_of(address: str) -> str:
+    """Return what stands before ``://``, one word for each kind of store."""
+    scheme = address.partition("://")[0].lower()
+    return _ALIASES.get(scheme, scheme)
+
+
+def identity(address: str) -> str:
+    """Return one spelling for all addresses of one object."""
+    return f"{scheme_of(address)}://{address.partition('://')[2].lstrip('/')}"
+
+
+def filesystem(address: str) -> tuple[Any, str]:
+    """Return the fsspec file system of an address, and the path in it.
+
+    Raises
+    ------
+    UsageError
+        fsspec, or what it needs for this scheme, is not installed; or nobody knows the scheme.
+    """
+    try:
+        from fsspec.core import url_to_fs
+
+        found: tuple[Any, str] = url_to_fs(address)
+    except ImportError as error:
+        raise UsageError(f"{address}: addresses need more than is installed; {_INSTALL}") from error
+    except ValueError as error:
+        raise UsageError(f"{address}: {_first_line(error)}; known are s3://, gs://, file:// and memory://") from error
+    except Exception as error:  # whatever a store's library raises for its settings
+        raise ReadError(reason(error)) from error
+    return found
+
+
+def load(address: str) -> bytes:
+    """Read an object.
+
+    Raises
+    ------
+    ReadError
+        It is not there, or the store refuses.
+    """
+    store, path = filesystem(address)
+    try:
+        content: bytes = store.cat_file(path)
+    except Exception as error:
+        raise ReadError(reason(error)) from error
+    return content
+
+
+def save(address: str, content: bytes) -> None:
+    """Write an object, in place of the old one if there is one.
+
+    Raises
+    ------
+    WriteError
+        The store refuses; the old object is as it was.
+    """
+    scheme = scheme_of(address)
+    try:
+        store, path = filesystem(address)
+        settings = {}
+        if scheme in _CONTENT_TYPE:
+            from mimetypes import guess_type
+
+            settings = {_CONTENT_TYPE[scheme]: guess_type(path)[0] or "application/octet-stream"}
+        if scheme in _WHOLE:
+            store.pipe_file(path, content, **settings)
+            return
+        folder, base = os.path.split(path)
+        temporary = os.path.join(folder, f".{base}.{os.urandom(6).hex()}.tmp")
+        store.makedirs(folder, exist_ok=True)
+        store.pipe_file(temporary, content)
+        store.mv(temporary, path)
+    except UsageError:
+        raise
+    except Exception as error:
+        raise WriteError(reason(error)) from error
+
+
+def reason(error: BaseException) -> str:
+    """Say on one line why a store refused; its libraries each have exceptions of their own."""
+    kind = type(error).__name__
+    if isinstance(error, FileNotFoundError):
+        return "there is no such object, or no such bucket"
+    if kind in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "DefaultCredentialsError"):
+        return "no credentials for this store were found; set them as its own tools take them"
+    if isinstance(error, PermissionError):
+        return f"permission denied by the store: {_first_line(error)}"
+    if isinstance(error, NotImplementedError):
+        return "this kind of address cannot be written"
+    return _first_line(error)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).splitlines()
+    return (lines[0].rstrip(".") if lines else "") or type(error).__name__
