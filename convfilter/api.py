@@ -415,7 +415,7 @@ def apply(image: Image, *specs: str | Stage, **keywords: Unpack[FilterKeywords])
     SizeError
         A stage leaves no output.
     """
-    stages = _stages(specs, keywords)
+    stages = stages_of(specs, keywords)
     return _run_stages(image, stages, keywords)
 
 
@@ -434,10 +434,11 @@ def plan(
     SpecError, ParameterError, SizeError
         As :func:`apply`.
     """
-    return plan_stack(_stages(specs, {}), shape, dtype, alpha=alpha, gray=gray, algorithm=algorithm)
+    return plan_stack(stages_of(specs, {}), shape, dtype, alpha=alpha, gray=gray, algorithm=algorithm)
 
 
-def _stages(specs: Sequence[str | Stage], keywords: FilterKeywords) -> tuple[Stage, ...]:
+def stages_of(specs: Sequence[str | Stage], keywords: FilterKeywords) -> tuple[Stage, ...]:
+    """Turn filters, and keywords as :func:`apply` takes them, into stages."""
     from convfilter.filters import stack
 
     return stack.stages(specs, **_stage_values(keywords))
@@ -481,30 +482,52 @@ def _run_stages(image: Image, stages: Sequence[Stage], keywords: PoolKeywords) -
     from convfilter.engine.run import run
 
     pixels = _checked(image, keywords.get("alpha", False))
+    decided = planned(stages, pixels.shape, pixels.dtype, keywords)
+    return run(decided, pixels, out_dtype=keywords.get("dtype"), threads=keywords.get("threads")).pixels
+
+
+def planned(
+    stages: Sequence[Stage], shape: tuple[int, ...], image_dtype: np.dtype[Any], keywords: PoolKeywords
+) -> Plan:
+    """Plan stages with the keywords that a function on arrays was given.
+
+    Raises
+    ------
+    ParameterError, SizeError
+    """
     dtype = keywords.get("dtype")
-    if dtype is not None and np.dtype(dtype) not in (np.dtype(np.float32), pixels.dtype):
+    if dtype is not None and np.dtype(dtype) not in (np.dtype(np.float32), image_dtype):
         raise ParameterError(f"dtype must be float32 or the image's own, got {np.dtype(dtype)}")
-    decided = plan_stack(
+    return plan_stack(
         stages,
-        pixels.shape,
-        pixels.dtype,
+        shape,
+        image_dtype,
         out_dtype=dtype,
         alpha=keywords.get("alpha", False),
         gray=keywords.get("gray", False),
         algorithm=keywords.get("algorithm"),
     )
-    return run(decided, pixels, out_dtype=dtype, threads=keywords.get("threads")).pixels
 
 
 def _checked(image: Image, alpha: bool) -> Image:
     pixels = np.asarray(image)
-    if pixels.dtype.name not in _SAMPLE_TYPES:
-        raise ParameterError(f"an image holds uint8, uint16 or float32, got {pixels.dtype}; convert it with astype")
-    if pixels.ndim not in (2, 3) or pixels.size == 0:
-        raise ParameterError(f"an image is (rows, cols) or (rows, cols, channels), none of them 0, got {pixels.shape}")
-    if alpha and (pixels.ndim != 3 or pixels.shape[2] not in (2, 4)):
-        raise ParameterError(f"an image with alpha has 2 or 4 channels, got shape {pixels.shape}")
+    require_image(pixels.shape, pixels.dtype, alpha=alpha)
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+
+
+def require_image(shape: tuple[int, ...], dtype: np.dtype[Any], *, alpha: bool) -> None:
+    """Refuse what is no image.
+
+    Raises
+    ------
+    ParameterError
+    """
+    if dtype.name not in _SAMPLE_TYPES:
+        raise ParameterError(f"an image holds uint8, uint16 or float32, got {dtype}; convert it with astype")
+    if len(shape) not in (2, 3) or 0 in shape:
+        raise ParameterError(f"an image is (rows, cols) or (rows, cols, channels), none of them 0, got {shape}")
+    if alpha and (len(shape) != 3 or shape[2] not in (2, 4)):
+        raise ParameterError(f"an image with alpha has 2 or 4 channels, got shape {shape}")
 
 
 def _stage_values(keywords: FilterKeywords | PoolKeywords) -> dict[str, Any]:

@@ -43,13 +43,13 @@ def layer(
 
     if dtype == np.float32 and not source.alpha and _is_plain(plan) and source.full == full_out:
         with single_threaded():
-            _write_bands(rows, output, np.float32(source.full), _band_rows(plan), threads)
+            _write_bands(rows, output, np.float32(source.full), band_rows(plan), threads)
         return output, 0
 
     def values(top: int, bottom: int) -> Real:
         return rows(top, bottom).astype(np.float64) * source.full
 
-    plan = replace(plan, block_rows=_band_rows(plan))
+    plan = replace(plan, block_rows=band_rows(plan))
     with single_threaded():
         return output, Storing(plan, dtype, source.full, full_out).all_rows(values, output, threads)
 
@@ -59,7 +59,8 @@ def _is_plain(plan: StagePlan) -> bool:
     return stage.scale == 1 and stage.offset == 0 and stage.map is None
 
 
-def _band_rows(plan: StagePlan) -> int:
+def band_rows(plan: StagePlan) -> int:
+    """Return how many output rows make one matrix: products of another shape may round otherwise."""
     row_bytes = plan.cols.output * plan.kernel.matrix.size * plan.channels * 4
     return max(1, _MATRIX_BYTES // row_bytes)
 

@@ -94,19 +94,40 @@ def run(plan: Plan, image: Samples, *, out_dtype: npt.DTypeLike | None = None, t
         )
     if threads is not None and threads < 1:
         raise ParameterError(f"threads must be at least 1, got {threads}")
-    threads = threads or available_cores()
     target = np.dtype(out_dtype or image.dtype)
-    full = full_scale(image.dtype)
-    full_out = full_scale(target) if target.kind == "u" else full
     pixels = np.ascontiguousarray(image.reshape(image.shape[0], image.shape[1], -1))
     clipped = 0
-    for number, stage in enumerate(plan.stages):
-        last = number == len(plan.stages) - 1
-        source = Source(pixels, full, plan.alpha, plan.gray and number == 0, _padding_value(stage))
-        pixels, clipped = _run_stage(
-            stage, source, target if last else np.dtype(np.float32), full_out if last else full, threads
-        )
+    for number in range(len(plan.stages)):
+        pixels, clipped = run_stage(plan, number, pixels, target, threads or available_cores())
     return Result(pixels.reshape(plan.output_shape), clipped, pixels.size)
+
+
+def run_stage(
+    plan: Plan, number: int, pixels: Samples, out_dtype: np.dtype[np.generic], threads: int
+) -> tuple[Samples, int]:
+    """Run one stage of ``plan`` on what the one before it left.
+
+    Parameters
+    ----------
+    plan : Plan
+    number : int
+        Of the stage, from 0.
+    pixels : (rows, cols, channels) array, C-contiguous
+        Of the plan's sample type before the first stage, float32 on the same scale before the others.
+    out_dtype : dtype
+        Sample type of the result of the last stage.
+    threads : int
+
+    Returns
+    -------
+    (rows, cols, channels) array, and int
+        The result, float32 before another stage, and how many of its samples were clipped.
+    """
+    stage, full = plan.stages[number], full_scale(plan.dtype)
+    source = Source(pixels, full, plan.alpha, plan.gray and number == 0, _padding_value(stage))
+    if number < len(plan.stages) - 1:
+        return _run_stage(stage, source, np.dtype(np.float32), full, threads)
+    return _run_stage(stage, source, out_dtype, full_scale(out_dtype) if out_dtype.kind == "u" else full, threads)
 
 
 def _padding_value(plan: StagePlan) -> float:
@@ -162,7 +183,7 @@ def _run_blocks(work: Work, tone: Tone, threads: int, make_sink: Callable[[], An
 
     threads = _threads(plan, threads)
     block_rows = whole_regions(plan.block_rows) if by_strips(plan) else plan.block_rows
-    for top, bottom in cut(plan.rows.output, _band_rows(plan)):
+    for top, bottom in cut(plan.rows.output, band_rows(plan)):
         computing = _computing(work, top, bottom, threads)
         blocks = [(top + first, top + last) for first, last in cut(bottom - top, block_rows)]
         run_blocks(blocks, make_worker, threads)
@@ -211,7 +232,7 @@ def _threads(plan: StagePlan, threads: int) -> int:
     return min(threads, max(1, _SCRATCH_BYTES // plan.scratch_bytes)) if cost > _WORTH_A_THREAD else 1
 
 
-def _band_rows(plan: StagePlan) -> int:
+def band_rows(plan: StagePlan) -> int:
     """Return how many output rows are done before the next are begun: all, unless rows are kept for them."""
     steps = plan.rates[0] if plan.algorithm == "multirate" else None
     if steps is None:

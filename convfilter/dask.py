@@ -1,0 +1,185 @@
+"""Pictures larger than memory: stacks of filters on Dask arrays, chunk by chunk, equal to the whole bit for bit.
+
+Needs the extra ``cluster``: ``pip install 'convfilter[cluster]'``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any, Unpack
+
+import numpy as np
+
+from convfilter.api import FilterKeywords, planned, require_image, stages_of
+from convfilter.engine.parts import Part, Side, boundaries, grid_of, part_of, run_part
+from convfilter.errors import ParameterError, UsageError
+from convfilter.filters.stage import Point, Stage
+from convfilter.planning import Plan, StagePlan
+
+__all__ = ["apply"]
+
+
+def apply(array: Any, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -> Any:
+    """Run a stack of filters on a Dask array; nothing is computed until the result is.
+
+    Equal to ``convfilter.apply`` on the whole array: bit for bit for uint8 and
+    uint16, and for float32 without infinite values or NaN.
+
+    Parameters
+    ----------
+    array : dask.array.Array
+        (H, W) or (H, W, C) of uint8, uint16 or float32, cut into any chunks along rows and columns.
+    *specs : str or Stage
+        As for ``convfilter.apply``.
+    **keywords
+        As for ``convfilter.apply``; ``threads`` is for each chunk, by default 1.
+
+    Returns
+    -------
+    dask.array.Array
+        Cut about where ``array`` is, but where the filter's own blocks begin:
+        multirate Gaussians (large sigma), layers and orientation give chunks as
+        wide as the picture.
+
+    Raises
+    ------
+    UsageError
+        Dask is not installed; or a filter needs the whole picture at once (``normalize``, ``map="stretch"``).
+    ParameterError, SpecError, SizeError
+        As ``convfilter.apply``; also chunks of unknown size.
+
+    Notes
+    -----
+    Each stage is a layer of the graph: a chunk of its result is computed from
+    the samples that its receptive field covers, so the overlap of chunks
+    follows from kernel, dilation and stride, and is not stored anywhere.
+
+    Examples
+    --------
+    >>> import dask.array, numpy
+    >>> picture = dask.array.from_array(numpy.eye(300, dtype=numpy.uint8) * 200, chunks=100)
+    >>> apply(picture, "gaussian:2", "sobel:magnitude,stride=2").compute().shape
+    (150, 150)
+    """
+    try:
+        import dask.array as da
+    except ImportError as error:
+        raise UsageError("convfilter.dask needs more than is installed; pip install 'convfilter[cluster]'") from error
+
+    if not isinstance(array, da.Array):
+        raise ParameterError(f"array must be a dask array, got {type(array).__name__}; for NumPy use convfilter.apply")
+    if any(np.isnan(side) for side in array.shape):
+        raise ParameterError(f"chunks must be of known size, got shape {array.shape}; call compute_chunk_sizes() first")
+    require_image(array.shape, array.dtype, alpha=keywords.get("alpha", False))
+    stages = stages_of(specs, keywords)
+    for stage in stages:
+        _require_parts(stage)
+    plan = planned(stages, array.shape, array.dtype, keywords)
+    target = np.dtype(keywords.get("dtype") or array.dtype)
+    threads = keywords.get("threads")
+    threads = 1 if threads is None else threads
+    if threads < 1:
+        raise ParameterError(f"threads must be at least 1, got {threads}")
+    result = (array if array.ndim == 3 else array[:, :, np.newaxis]).rechunk({2: -1})
+    for number in range(len(plan.stages)):
+        result = _stage(da, plan, number, result, target, threads)
+    return result if len(plan.output_shape) == 3 else result[:, :, 0]
+
+
+def _require_parts(stage: Stage) -> None:
+    """Refuse what depends on the whole picture."""
+    whole = "map=stretch" if stage.map == "stretch" else ""
+    if isinstance(stage.operator, Point) and stage.operator.kind == "normalize":
+        whole = "normalize"
+    if whole:
+        raise UsageError(
+            f"{whole} needs the range of the whole picture, which no chunk has; leave it out, "
+            "and scale the result by its own min() and max()"
+        )
+
+
+def _stage(da: Any, plan: Plan, number: int, source: Any, target: np.dtype[Any], threads: int) -> Any:
+    """Add one stage to the graph."""
+    from dask.base import tokenize
+    from dask.highlevelgraph import HighLevelGraph
+
+    stage = plan.stages[number]
+    dtype = target if number == len(plan.stages) - 1 else np.dtype(np.float32)
+    row_cuts, col_cuts = _cuts(stage, source.chunks)
+    name = f"convfilter-{stage.stage.name.partition(':')[0]}-{tokenize(source.name, plan, number, dtype)}"
+    graph: dict[Any, Any] = {f"{name}-plan": _Shared(plan, number, dtype, threads)}
+    pieces = _Pieces(source, name)
+    for i, rows in enumerate(pairwise(row_cuts)):
+        for j, cols in enumerate(pairwise(col_cuts)):
+            part = part_of(stage, rows, cols)
+            graph[name, i, j, 0] = (_compute, f"{name}-plan", part, pieces.of(part))
+    graph.update(pieces.graph)
+    chunks = (*(tuple(int(size) for size in np.diff(cuts)) for cuts in (row_cuts, col_cuts)), (stage.output_channels,))
+    layers = HighLevelGraph.from_collections(name, graph, dependencies=[source])
+    return da.Array(layers, name, chunks=chunks, dtype=dtype)
+
+
+class _Shared:
+    """What all chunks of a stage share; in the graph once, sent to a worker once."""
+
+    def __init__(self, plan: Plan, number: int, dtype: np.dtype[Any], threads: int) -> None:
+        self.plan, self.number, self.dtype, self.threads = plan, number, dtype, threads
+
+
+def _compute(shared: _Shared, part: Part, blocks: Sequence[Sequence[Any]]) -> Any:
+    """Compute one chunk from pieces of the source's chunks, which lie side by side."""
+    rows = [np.concatenate(row, axis=1) if len(row) > 1 else row[0] for row in blocks]
+    pixels = np.concatenate(rows, axis=0) if len(rows) > 1 else rows[0]
+    return run_part(shared.plan, shared.number, part, pixels, shared.dtype, shared.threads)
+
+
+def _cut(block: Any, rows: slice, cols: slice) -> Any:
+    """Copy a piece out of a chunk, so that it can travel without the rest."""
+    return np.ascontiguousarray(block[rows, cols])
+
+
+class _Pieces:
+    """Pieces of the source's chunks that chunks of the result need: a task for each, shared where two need the same."""
+
+    def __init__(self, source: Any, name: str) -> None:
+        self._source, self._name = source, name
+        self._starts = [np.cumsum((0, *chunks)) for chunks in source.chunks[:2]]
+        self.graph: dict[Any, Any] = {}
+
+    def of(self, part: Part) -> list[list[Any]]:
+        """Return the keys of the pieces that make up a part's source, row by row."""
+        return [
+            [self._key(i, j, rows, cols) for j, cols in self._along(1, part.cols)]
+            for i, rows in self._along(0, part.rows)
+        ]
+
+    def _along(self, axis: int, side: Side) -> Iterator[tuple[int, slice]]:
+        starts = self._starts[axis]
+        for start, stop in side.runs:
+            for chunk in range(int(np.searchsorted(starts, start, "right")) - 1, len(starts) - 1):
+                first, last = max(start, starts[chunk]), min(stop, starts[chunk + 1])
+                if last <= first:
+                    break
+                yield chunk, slice(int(first - starts[chunk]), int(last - starts[chunk]))
+
+    def _key(self, i: int, j: int, rows: slice, cols: slice) -> Any:
+        whole = (self._source.name, i, j, 0)
+        sizes = self._source.chunks[0][i], self._source.chunks[1][j]
+        if (rows.start, rows.stop, cols.start, cols.stop) == (0, sizes[0], 0, sizes[1]):
+            return whole
+        key = (f"{self._name}-piece", i, j, rows.start, rows.stop, cols.start, cols.stop)
+        self.graph[key] = (_cut, whole, rows, cols)
+        return key
+
+
+def _cuts(stage: StagePlan, chunks: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Choose the chunks of a stage's result, no larger than those of its source where it can be helped."""
+    grid = grid_of(stage)
+    rows, cols = (np.cumsum(sizes)[:-1].tolist() for sizes in chunks[:2])
+    if not grid.cols and cols:
+        # As wide as the picture, so as much less high; but not so low that most of what is read is overlap.
+        samples = max(chunks[0]) * max(chunks[1])
+        height = max(1, samples // stage.cols.input, 2 * stage.rows.span)
+        rows = range(height, stage.rows.input, height)
+    return boundaries(stage.rows, grid.rows, rows, grid.band), boundaries(stage.cols, grid.cols, cols)
