@@ -98,8 +98,6 @@ def _walk(top: str, search: Search, output: str | None) -> Iterator[tuple[str, s
     """Yield address and path below ``top`` of each object, in order; the output folder is no input."""
     store, root = objects.filesystem(top)
     root = root.rstrip("/")
-    # Listings are kept by some stores; what another run has written since must be seen.
-    store.invalidate_cache()
     avoided = objects.identity(output).rstrip("/") + "/" if output is not None and "://" in output else None
     for path in sorted(_paths(store, root, search.recursive)):
         relative = path[len(root) :].lstrip("/")
@@ -114,7 +112,8 @@ def _walk(top: str, search: Search, output: str | None) -> Iterator[tuple[str, s
 
 def _paths(store: Any, root: str, recursive: bool) -> list[str]:
     if recursive:
-        return [path for path, entry in store.find(root, detail=True).items() if entry["type"] == "file"]
+        found: list[str] = store.find(root)
+        return found
     return [entry["name"] for entry in store.ls(root, detail=True) if entry["type"] == "file"]
 
 

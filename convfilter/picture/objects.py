@@ -44,7 +44,8 @@ def filesystem(address: str) -> tuple[Any, str]:
     try:
         from fsspec.core import url_to_fs
 
-        found: tuple[Any, str] = url_to_fs(address)
+        # No listing is kept: what others write meanwhile must be seen, and a million entries are gigabytes.
+        found: tuple[Any, str] = url_to_fs(address, use_listings_cache=False)
     except ImportError as error:
         raise UsageError(f"{address}: addresses need more than is installed; {_INSTALL}") from error
     except ValueError as error:
