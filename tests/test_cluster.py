@@ -345,6 +345,22 @@ def test_a_cluster_of_this_machine(folder):
     assert files("out") == expected(folder, *BLUR)
 
 
+def test_ctrl_c_on_a_terminal_reaches_the_workers_of_this_machine_too_and_is_one_line(folder):
+    os.mkfifo("pipe.png")
+    process = subprocess.Popen(
+        [*PROGRAM, *BLUR, "in/a.png", "pipe.png", "in/b.png", "out/", "--dask", "local", "--jobs", "1"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(HOME)},
+    )
+    with open("pipe.png", "wb"):
+        os.killpg(process.pid, signal.SIGINT)
+        lines = [line for line in process.communicate(timeout=60)[1].splitlines() if "compiling" not in line]
+    assert lines == ["convfilter: stopped: 1 done, 0 failed, 2 not done"]
+    assert process.returncode == 130
+
+
 def test_a_scheduler_that_is_not_there(folder, monkeypatch, capsys):
     monkeypatch.setattr(scheduler, "_CONNECT_SECONDS", 0.3)
     assert run([*BLUR, "in/", "out/", "--dask", "tcp://127.0.0.1:1"]) == 1

@@ -11,6 +11,7 @@ import logging
 import os
 import pickle
 import queue
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
@@ -115,10 +116,7 @@ def _connected(address: str, processes: int) -> Iterator[Any]:
     with dask.config.set(quiet):
         try:
             if address == LOCAL:
-                cluster = distributed.LocalCluster(
-                    n_workers=processes, threads_per_worker=1, host="127.0.0.1", dashboard_address=None,
-                    memory_limit=0, silence_logs=logging.CRITICAL + 1,
-                )  # fmt: skip
+                cluster = _local(distributed, processes)
             try:
                 client = distributed.Client(cluster or address, timeout=_CONNECT_SECONDS, set_as_default=False)
             except (OSError, ValueError, TypeError, ImportError) as error:
@@ -132,6 +130,21 @@ def _connected(address: str, processes: int) -> Iterator[Any]:
                 if each is not None:
                     with suppress(Exception):
                         each.close(timeout=_CONNECT_SECONDS)
+
+
+def _local(distributed: Any, processes: int) -> Any:
+    """Start a scheduler here, and workers that leave Ctrl-C, which a terminal sends them too, to this process."""
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # it would unblock the signal again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # threads and processes inherit what is blocked
+    try:
+        return distributed.LocalCluster(
+            n_workers=processes, threads_per_worker=1, host="127.0.0.1", dashboard_address=None,
+            memory_limit=0, silence_logs=logging.CRITICAL + 1,
+        )  # fmt: skip
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Run:
