@@ -25,14 +25,14 @@ def wait_for(condition):
 class Cluster:
     """Scheduler and workers, each with a working folder that is not the test's; a context manager."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._file = folder, folder / "scheduler.json"
+    def __init__(self, folder: Path, workers: int = 2) -> None:
+        self._folder, self._file, self._count = folder, folder / "scheduler.json", workers
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Cluster:
         self._scheduler = self._start("scheduler", "--port", "0", f"--scheduler-file={self._file}")
         wait_for(self._file.exists)
-        self.workers = [self.add_worker(), self.add_worker()]
+        self.workers = [self.add_worker() for _ in range(self._count)]
         self.address = wait_for(self._address)
         return self
 

@@ -30,7 +30,18 @@ pytest.importorskip("moto")
 
 PROGRAM = (sys.executable, "-m", "convfilter")
 BLUR = ("blur", "--gaussian", "1.5")
+#: The kernel stands in a file where the workers are not, and in the text here.
+STACK = ("apply", "-f", "gaussian:2", "-f", "kernel:0 1 2; 1 3 1; 0 1 0,stride=2", "--scale", "1/9")
 NAMES = ("a.png", "b.png", "deep/a.png", "deep/er/c.png")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled(tmp_path_factory):
+    """Compile what these tests run, so that nobody has to say that it is being compiled."""
+    picture = tmp_path_factory.mktemp("compiled") / "a.png"
+    picture.write_bytes(png(0))
+    for stack in (BLUR, ("apply", "-f", "box:3"), STACK):
+        assert run([*stack, str(picture), f"{picture}.out.png"]) == 0
 
 
 @pytest.fixture(scope="module")
@@ -331,6 +342,46 @@ def test_ctrl_c_ends_it_and_leaves_what_is_done(cluster, folder):
     assert os.listdir("out") == ["a.png"]
 
 
+def test_workers_may_come_later(folder, s3_server, tmp_path_factory):
+    with Cluster(tmp_path_factory.mktemp("later"), workers=0) as machines:
+        process = subprocess.Popen(
+            [*PROGRAM, *BLUR, "in/", "out/", "-q", "--dask", machines.address],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(HOME)},
+        )
+        assert process.stderr is not None
+        assert (
+            process.stderr.readline()
+            == f"convfilter: {machines.address}: the scheduler has no workers yet; waiting for them\n"
+        )
+        machines.add_worker()
+        assert process.communicate(timeout=60)[1] in (
+            "",
+            "convfilter: compiling for this machine, once (a few seconds)\n",
+        )
+        assert process.returncode == 0
+    assert sorted(os.listdir("out")) == ["a.png", "b.png"]
+
+
+def test_another_worker_is_asked_for_what_one_cannot_do(cluster, folder, monkeypatch):
+    """The file is not there; before that is said, each worker has looked."""
+    asked = []
+    submit = scheduler._Run._submit
+    monkeypatch.setattr(
+        scheduler._Run,
+        "_submit",
+        lambda self, job, attempt, avoid="": (asked.append(avoid), submit(self, job, attempt, avoid)),
+    )
+    jobs, options = [Job("in/none.png", "out/n.png")], pipeline.Options(("box:3",))
+    events = list(scheduler.outcomes(jobs, options, cluster.address, processes=1))
+    (outcome,) = (event for event in events if isinstance(event, Outcome))
+    assert (outcome.job, str(outcome.error)) == (jobs[0], "there is no such file")
+    first, second, third = asked
+    assert (first, second != third) == ("", True)
+    assert {second[:6], third[:6]} == {"tcp://"}
+
+
 def test_fail_fast_stops_a_cluster(cluster, folder, capsys):
     Path("in/bad.png").write_bytes(b"no picture")
     names = [f"in/{name}" for name in ("bad.png", "a.png", "b.png")]
@@ -396,7 +447,7 @@ def test_a_scheduler_that_goes_away_is_said(folder, tmp_path_factory, s3_server,
     monkeypatch.setattr(scheduler, "_GONE_SECONDS", 0.5)
     os.mkfifo("pipe.png")
     jobs = [Job("in/a.png", "a.png"), Job("pipe.png", "p.png")]
-    with Cluster(tmp_path_factory.mktemp("lost")) as machines:
+    with Cluster(tmp_path_factory.mktemp("lost")) as machines:  # one worker waits at the pipe, the other works
         events = scheduler.outcomes(jobs, pipeline.Options(("box:3",)), machines.address, processes=1)
         first = next(event for event in events if isinstance(event, Outcome))
         assert first.job == jobs[0]
@@ -409,6 +460,7 @@ def test_a_scheduler_that_goes_away_is_said(folder, tmp_path_factory, s3_server,
     ("arguments", "message"),
     [
         (("in/", "out/", "--dask", "host"), "--dask: a scheduler's address looks like tcp://host:8786"),
+        (("in/", "out/", "--dask", "local", "--explain"), "--explain and --dask: the plans would be printed on"),
         (("in/", "--in-place", "--dask", "local"), "--in-place and --dask: a worker that dies"),
         (("in/", "memory://out/", "--dask", "local"), "memory://out/a.png: memory:// exists in one process only"),
     ],

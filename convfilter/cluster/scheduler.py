@@ -95,6 +95,8 @@ def _require_sense(jobs: Sequence[Job], options: Options, address: str) -> None:
             "--in-place and --dask: a worker that dies in the middle would have its file filtered twice; "
             "give an output folder"
         )
+    if options.explain is not None:
+        raise UsageError("--explain and --dask: the plans would be printed on the workers; see 'convfilter plan'")
     for job in jobs:
         for name in job:
             if name.startswith("memory://"):
@@ -195,6 +197,9 @@ class _Run:
             worker.filter_one, _absolute(job), self._options, __version__,
             pure=False, retries=_ATTEMPTS - 1, workers=others or None, allow_other_workers=bool(others),
         )  # fmt: skip
+        self._watch(future, job, attempt)
+
+    def _watch(self, future: Any, job: Job, attempt: int) -> None:
         self._tasks[future] = (job, attempt)
         future.add_done_callback(self._ended.put)
 
@@ -215,6 +220,9 @@ class _Run:
         job, attempt = self._tasks.pop(future)
         try:
             done: worker.Done = future.result(timeout=_GONE_SECONDS)
+        except TimeoutError:  # the worker that held the result has died meanwhile: it is being computed again
+            self._watch(future, job, attempt)
+            return
         except Exception as error:
             if isinstance(error, CancelledError) and attempt < _ATTEMPTS:  # by a scheduler that has gone or begun anew
                 self._options = None
@@ -227,7 +235,7 @@ class _Run:
                 self._said.add(text)
                 yield Notice(text)
         if done.elsewhere and attempt < _ATTEMPTS:
-            self._submit(job, attempt + 1)
+            self._submit(job, attempt + 1, done.worker)
             return
         yield from self._here(job, done.outcome)
 

@@ -23,11 +23,23 @@ class Versions(NamedTuple):
 
 
 class Done(NamedTuple):
-    """What became of a picture; ``elsewhere`` says that another worker might do it."""
+    """What became of a picture.
+
+    Attributes
+    ----------
+    outcome : Outcome
+    elsewhere : bool
+        Another worker might do what this one could not.
+    worker : str
+        Its address.
+    notices : tuple of str
+        What the engine has to say.
+    """
 
     outcome: Outcome
     elsewhere: bool
-    notices: tuple[str, ...]
+    worker: str = ""
+    notices: tuple[str, ...] = ()
 
 
 def versions() -> Versions:
@@ -60,14 +72,23 @@ def filter_one(job: Job, options: bytes, wanted: str) -> Done:
     """
     if wanted != __version__:  # a worker that has joined since the others were asked
         error = ConvfilterError(f"the worker has convfilter {__version__}, this is {wanted}; install the same on all")
-        return Done(Outcome(job, None, error), True, ())
+        return Done(Outcome(job, None, error), True, _address())
     from convfilter.engine import native
 
     notices: list[str] = []
     native.on_notice(notices.append)
     decoded: Options = pickle.loads(options)
     outcome = perform(job, decoded)
-    return Done(portable(outcome), _is_of_this_place(outcome.error), tuple(notices))
+    return Done(portable(outcome), _is_of_this_place(outcome.error), _address(), tuple(notices))
+
+
+def _address() -> str:
+    from distributed import get_worker
+
+    try:
+        return str(get_worker().address)
+    except ValueError:  # this is none
+        return ""
 
 
 def _is_of_this_place(error: Exception | None) -> bool:
