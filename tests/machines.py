@@ -58,7 +58,7 @@ class Cluster:
         program = [sys.executable, "-m", f"distributed.cli.dask_{role}", *arguments]
         environment = {**os.environ, "PYTHONPATH": str(HOME)}
         process = subprocess.Popen(
-            [*program, "--host=127.0.0.1", "--no-dashboard"],
+            [*program, "--host=127.0.0.1", "--no-dashboard", "--dashboard-address=127.0.0.1:0"],
             cwd=self._folder,
             env=environment,
             stdout=subprocess.DEVNULL,

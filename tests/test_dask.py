@@ -164,7 +164,11 @@ def test_a_scheduler_with_two_processes_gives_the_same_bits():
     image = large("uint8")
     expected = convfilter.apply(image, "gaussian:5", "sobel:magnitude")
     cluster = distributed.LocalCluster(
-        n_workers=2, threads_per_worker=2, processes=True, host="127.0.0.1", dashboard_address=None, memory_limit=0
+        n_workers=2,
+        threads_per_worker=2,
+        host="127.0.0.1",
+        memory_limit=0,
+        scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
     )
     with cluster, distributed.Client(cluster, set_as_default=False) as client:
         result = apply(da.from_array(image, chunks=(300, 155, 3)), "gaussian:5", "sobel:magnitude")

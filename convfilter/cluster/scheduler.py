@@ -29,6 +29,9 @@ from convfilter.pipeline import Options
 LOCAL = "local"
 _INSTALL = "pip install 'convfilter[cluster]'"
 _CONNECT_SECONDS = 10.0
+#: How long a scheduler may take to let go of a client: one that has gone takes it all.
+_GOODBYE_SECONDS = 2.0
+_LOOPBACK = "127.0.0.1"
 #: How often to look whether the scheduler is still there.
 _LOOK_SECONDS = 0.5
 #: How long it may be away.
@@ -38,6 +41,8 @@ _NOT_THERE = "there is no such file"
 #: Tasks for each thread of the workers: one that runs, and one or two that wait for it.
 _TASKS_A_THREAD = 3
 _LEAST_TASKS = 8
+#: Results that are fetched together.
+_MOST_TOGETHER = 64
 #: How often a file is tried where a worker, and not the file, may be at fault.
 _ATTEMPTS = 3
 
@@ -112,7 +117,9 @@ def _connected(address: str, processes: int) -> Iterator[Any]:
     except ImportError as error:
         raise UsageError(f"--dask needs more than is installed; {_INSTALL}") from error
     # What goes wrong is said by us, in one line; distributed logs pages of it.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
+    for name in ("distributed", *logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     quiet = {"distributed.comm.timeouts.connect": f"{_CONNECT_SECONDS}s", "distributed.admin.log-length": 0}
     cluster = client = None
     with dask.config.set(quiet):
@@ -128,10 +135,10 @@ def _connected(address: str, processes: int) -> Iterator[Any]:
                 ) from error
             yield client
         finally:
-            for each in (client, cluster):
+            for each, seconds in ((client, _GOODBYE_SECONDS), (cluster, _CONNECT_SECONDS)):
                 if each is not None:
                     with suppress(Exception):
-                        each.close(timeout=_CONNECT_SECONDS)
+                        each.close(timeout=seconds)
 
 
 def _local(distributed: Any, processes: int) -> Any:
@@ -142,8 +149,9 @@ def _local(distributed: Any, processes: int) -> Any:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # threads and processes inherit what is blocked
     try:
         return distributed.LocalCluster(
-            n_workers=processes, threads_per_worker=1, host="127.0.0.1", dashboard_address=None,
-            memory_limit=0, silence_logs=logging.CRITICAL + 1,
+            n_workers=processes, threads_per_worker=1, host=_LOOPBACK, memory_limit=0,
+            silence_logs=logging.CRITICAL + 1,
+            scheduler_kwargs={"dashboard": False, "dashboard_address": f"{_LOOPBACK}:0"},
         )  # fmt: skip
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -170,31 +178,54 @@ class _Run:
         room = self._room()
         self._hand_out(room)
         while self._tasks or self._again:
-            try:
-                future = self._ended.get(timeout=min(tick_seconds or _LOOK_SECONDS, _LOOK_SECONDS))
-            except queue.Empty:
+            ended = self._some_ended(min(tick_seconds or _LOOK_SECONDS, _LOOK_SECONDS))
+            if not ended:
                 self._require_scheduler()
                 room = self._room()
-                self._hand_out(room)
                 yield Tick()
-                continue
-            yield from self._taken(future)
+            yield from self._taken(ended)
             self._hand_out(room)
 
+    def _some_ended(self, seconds: float) -> list[Any]:
+        """Wait for a task to end; returns all that have."""
+        ended = []
+        with suppress(queue.Empty):
+            ended.append(self._ended.get(timeout=seconds))
+            while len(ended) < _MOST_TOGETHER:
+                ended.append(self._ended.get_nowait())
+        return ended
+
     def _hand_out(self, room: int) -> None:
+        """Give the scheduler as many files as there is room for: together, which takes it half the time."""
         if self._client.status != "running":
             return
-        while self._again and len(self._tasks) < room:
-            self._submit(*self._again.pop())
-        while len(self._tasks) < room and (job := next(self._waiting, None)) is not None:
-            self._submit(job, 1)
+        batch: list[tuple[Job, int]] = []
+        while len(self._tasks) + len(batch) < room:
+            if self._again:
+                batch.append(self._again.pop())
+            elif (job := next(self._waiting, None)) is not None:
+                batch.append((job, 1))
+            else:
+                break
+        if not batch:
+            return
+        futures = self._client.map(
+            worker.filter_one, [_absolute(job) for job, _ in batch], options=self._shared(), wanted=__version__,
+            pure=False, retries=_ATTEMPTS - 1,
+        )  # fmt: skip
+        for future, (job, attempt) in zip(futures, batch, strict=True):
+            self._watch(future, job, attempt)
 
-    def _submit(self, job: Job, attempt: int, avoid: str = "") -> None:
-        others = [address for address in self._workers() if address != avoid] if avoid else []
+    def _shared(self) -> Any:
+        """Return the options as a task that can be done again."""
         if self._options is None:
             self._options = self._client.submit(worker.same, self._sent, pure=False)
+        return self._options
+
+    def _submit_elsewhere(self, job: Job, attempt: int, avoid: str) -> None:
+        others = [address for address in self._workers() if address != avoid]
         future = self._client.submit(
-            worker.filter_one, _absolute(job), self._options, __version__,
+            worker.filter_one, _absolute(job), self._shared(), __version__,
             pure=False, retries=_ATTEMPTS - 1, workers=others or None, allow_other_workers=bool(others),
         )  # fmt: skip
         self._watch(future, job, attempt)
@@ -211,15 +242,25 @@ class _Run:
 
     def _room(self) -> int:
         """Count how many files may be with the scheduler: workers come and go."""
+        if self._client.status != "running":  # asking would wait for it to come back
+            return 0
         threads = sum(each["nthreads"] for each in self._workers().values())
         room: int = max(_LEAST_TASKS, _TASKS_A_THREAD * threads)
         return min(room, self._at_a_time) if self._at_a_time else room
 
-    def _taken(self, future: Any) -> Iterator[Event]:
-        """Yield what became of a file, unless it is worth another attempt."""
+    def _taken(self, ended: Sequence[Any]) -> Iterator[Event]:
+        """Yield what became of some files, unless they are worth another attempt."""
+        finished = [future for future in ended if future.status == "finished"]
+        results: dict[Any, worker.Done] = {}
+        with suppress(Exception):  # one question for all results; what goes wrong shows when they are asked for singly
+            results = dict(zip(finished, self._client.gather(finished), strict=True)) if finished else {}
+        for future in ended:
+            yield from self._one(future, results.get(future))
+
+    def _one(self, future: Any, done: worker.Done | None) -> Iterator[Event]:
         job, attempt = self._tasks.pop(future)
         try:
-            done: worker.Done = future.result(timeout=_GONE_SECONDS)
+            done = done or future.result(timeout=_GONE_SECONDS)
         except TimeoutError:  # the worker that held the result has died meanwhile: it is being computed again
             self._watch(future, job, attempt)
             return
@@ -230,12 +271,13 @@ class _Run:
             else:
                 yield Outcome(job, None, _lost(error))
             return
+        assert done is not None
         for text in done.notices:
             if text not in self._said:
                 self._said.add(text)
                 yield Notice(text)
         if done.elsewhere and attempt < _ATTEMPTS:
-            self._submit(job, attempt + 1, done.worker)
+            self._submit_elsewhere(job, attempt + 1, done.worker)
             return
         yield from self._here(job, done.outcome)
 
