@@ -461,6 +461,7 @@ def test_a_scheduler_that_goes_away_is_said(folder, tmp_path_factory, s3_server,
     [
         (("in/", "out/", "--dask", "host"), "--dask: a scheduler's address looks like tcp://host:8786"),
         (("in/", "out/", "--dask", "local", "--explain"), "--explain and --dask: the plans would be printed on"),
+        (("in/", "out/", "--dask", "local", "--html", "page.html"), "--html and --dask: the page shows pictures that"),
         (("in/", "--in-place", "--dask", "local"), "--in-place and --dask: a worker that dies"),
         (("in/", "memory://out/", "--dask", "local"), "memory://out/a.png: memory:// exists in one process only"),
     ],

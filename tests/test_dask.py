@@ -46,6 +46,9 @@ WAYS = [
     (("sobel:magnitude,stride=2",), {}),
     (("sobel:orientation",), {}),
     (("unsharp:2", "invert", "bias:0.1", "abs"), {}),
+    (("gaussian:1", "avgpool:31x25,stride=2"), {}),
+    (("gaussian:1", "maxpool:31x25,stride=1,padding=12", "minpool:9"), {}),
+    (("avgpool:31x25,stride=1,padding=12",), {}),
     (("maxpool:3,stride=2,padding=1", "avgpool:5,stride=1", "minpool:2"), {}),
     (("gaussian:1.5", "sobel:magnitude,stride=2", "relu", "gaussian:3,stride=3"), {}),
 ]

@@ -102,6 +102,8 @@ def _require_sense(jobs: Sequence[Job], options: Options, address: str) -> None:
         )
     if options.explain is not None:
         raise UsageError("--explain and --dask: the plans would be printed on the workers; see 'convfilter plan'")
+    if options.look is not None:
+        raise UsageError("--html and --dask: the page shows pictures that this machine has seen; leave one out")
     for job in jobs:
         for name in job:
             if name.startswith("memory://"):

@@ -62,6 +62,10 @@ def grid_of(plan: StagePlan) -> Grid:
     match plan.algorithm:
         case "points" | "box":  # sample by sample, or exact
             return Grid(1, 1)
+        case "pooling":  # extremes are exact; sums of real samples are differences of sums along the whole row
+            operator = plan.stage.operator
+            is_mean = isinstance(operator, Pooling) and operator.kind == "average"
+            return Grid(plan.block_rows, 0 if is_mean and not plan.exact else 1)
         case "layer":
             return Grid(layer.band_rows(plan), 0)
         case "orientation":
