@@ -7,7 +7,7 @@ float32; sizes and other pairs are (rows, cols), or one number for both.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias, TypedDict, Unpack
+from typing import Literal, TypeAlias, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -20,81 +20,29 @@ from convfilter.filters.stage import (
     Gradient,
     Operator,
     Orientation,
-    Padding,
     PaddingMode,
     Pooling,
     Stage,
-    ToneMap,
 )
 from convfilter.filters.stage import UnsharpMask as _UnsharpMask
+from convfilter.keywords import (
+    FilterKeywords,
+    FloatPair,
+    Image,
+    IntPair,
+    PaddingLike,
+    PoolKeywords,
+    checked,
+    pair_of,
+    planned,
+    require_known,
+    stage_values,
+    stages_of,
+    whole_pair,
+)
 from convfilter.planning import Plan, plan_stack
 
-Image: TypeAlias = npt.NDArray[Any]
-IntPair: TypeAlias = int | tuple[int, int]
-FloatPair: TypeAlias = float | tuple[float, float]
-PaddingLike: TypeAlias = str | int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]
 Axis: TypeAlias = Literal["x", "y", "magnitude", "orientation"]
-
-_SAMPLE_TYPES = ("uint8", "uint16", "float32")
-
-
-class PoolKeywords(TypedDict, total=False):
-    """Keywords of the pooling functions; see :class:`FilterKeywords`."""
-
-    dilation: IntPair
-    scale: float
-    offset: float
-    map: ToneMap | None
-    dtype: npt.DTypeLike | None
-    alpha: bool
-    gray: bool
-    threads: int | None
-    algorithm: str | None
-
-
-class FilterKeywords(PoolKeywords, total=False):
-    """Keywords that every filter takes.
-
-    Attributes
-    ----------
-    stride : int or (rows, cols), default 1
-        Distance in pixels between two outputs, at least 1.
-    padding : "same", "valid", "full", int, (rows, cols) or ((top, bottom), (left, right)), default "same"
-        Pixels added around the image.
-    padding_mode : {"edge", "constant", "reflect", "symmetric", "wrap"}, default "edge"
-        What the added pixels hold, as in ``numpy.pad``.
-    padding_value : float, default 0
-        For "constant", in the image's sample units.
-    dilation : int or (rows, cols), default 1
-        Distance in pixels between two taps, at least 1.
-    flip : bool, default False
-        Turn the kernel by 180 degrees: convolution instead of cross-correlation.
-    scale, offset : float, default 1 and 0
-        The result is ``scale * sum + offset * full scale`` (255, 65535 or 1.0).
-    map : {"clip", "abs", "offset", "stretch"}, optional
-        How signed results are stored; by default their magnitude for edge filters
-        and clipped for the rest, and unchanged in a float32 result.
-    dtype : dtype, optional
-        ``numpy.float32`` gives the raw values on the image's scale; by default
-        the result has the image's type.
-    alpha : bool, default False
-        The last of 2 or 4 channels is alpha, not premultiplied.
-    gray : bool, default False
-        Take the luminance (ITU-R BT.601) of three colour channels first.
-    threads : int, optional
-        At most this many; by default, one for each core.
-    algorithm : str, optional
-        Use this one instead of the cheapest.
-    """
-
-    stride: IntPair
-    padding: PaddingLike
-    padding_mode: PaddingMode
-    padding_value: float
-    flip: bool
-
-
-_RUN_KEYWORDS = ("dtype", "alpha", "gray", "threads", "algorithm")
 
 
 def convolve(image: Image, kernel: npt.ArrayLike | Kernel, **keywords: Unpack[FilterKeywords]) -> Image:
@@ -168,7 +116,7 @@ def gaussian_blur(
            [ 36, 128,  36],
            [  2,  36, 162]], dtype=uint8)
     """
-    kernel = kernels.gaussian(*_pair(sigma, "sigma"), truncate)
+    kernel = kernels.gaussian(*pair_of(sigma, "sigma"), truncate)
     return _run(image, "gaussian", Correlation(kernel), keywords)
 
 
@@ -186,7 +134,7 @@ def box_blur(image: Image, size: IntPair, **keywords: Unpack[FilterKeywords]) ->
     >>> box_blur(np.array([[0, 0, 9, 0, 0]], np.uint8), (1, 3))
     array([[0, 3, 3, 3, 0]], dtype=uint8)
     """
-    return _run(image, "box", Correlation(kernels.box(*_whole_pair(size, "size"))), keywords)
+    return _run(image, "box", Correlation(kernels.box(*whole_pair(size, "size"))), keywords)
 
 
 def sobel(image: Image, axis: Axis = "magnitude", **keywords: Unpack[FilterKeywords]) -> Image:
@@ -258,7 +206,7 @@ def unsharp_mask(
     ParameterError
         A parameter is out of range.
     """
-    kernel = kernels.gaussian(*_pair(sigma, "sigma"))
+    kernel = kernels.gaussian(*pair_of(sigma, "sigma"))
     return _run(image, "unsharp", _UnsharpMask(kernel, amount, threshold), keywords)
 
 
@@ -390,7 +338,7 @@ def conv2d(
         weight, bias, mean=mean, var=var, gamma=gamma, beta=beta, eps=eps,
         activation=activation, slope=slope, groups=groups,
     )  # fmt: skip
-    geometry = _stage_values({"stride": stride, "padding": padding, "dilation": dilation})
+    geometry = stage_values({"stride": stride, "padding": padding, "dilation": dilation})
     stage = Stage(operator, name="conv2d", padding_mode=padding_mode, padding_value=padding_value, **geometry)
     return _run_stages(image, [stage], {"dtype": dtype, "threads": threads})
 
@@ -437,13 +385,6 @@ def plan(
     return plan_stack(stages_of(specs, {}), shape, dtype, alpha=alpha, gray=gray, algorithm=algorithm)
 
 
-def stages_of(specs: Sequence[str | Stage], keywords: FilterKeywords) -> tuple[Stage, ...]:
-    """Turn filters, and keywords as :func:`apply` takes them, into stages."""
-    from convfilter.filters import stack
-
-    return stack.stages(specs, **_stage_values(keywords))
-
-
 def _derivative(family: str, axis: str) -> Operator:
     if axis == "magnitude":
         return Gradient(kernels.derivative(family, "x"), kernels.derivative(family, "y"))
@@ -462,111 +403,25 @@ def _pool(
     padding: PaddingLike,
     keywords: PoolKeywords,
 ) -> Image:
-    _require_known(keywords, PoolKeywords)
-    window = _whole_pair(size, "size")
+    require_known(keywords, PoolKeywords)
+    window = whole_pair(size, "size")
     if min(window) < 1:
         raise ParameterError(f"pooling size must be at least 1, got {min(window)}")
-    geometry = _stage_values({"stride": window if stride is None else stride, "padding": padding})
-    stage = Stage(Pooling(kind, window), name=f"{kind}pool", **geometry, **_stage_values(keywords))
+    geometry = stage_values({"stride": window if stride is None else stride, "padding": padding})
+    stage = Stage(Pooling(kind, window), name=f"{kind}pool", **geometry, **stage_values(keywords))
     return _run_stages(image, [stage], keywords)
 
 
 def _run(
     image: Image, name: str, operator: Operator, keywords: FilterKeywords | PoolKeywords, *, signed: bool = False
 ) -> Image:
-    stage = Stage(operator, name=name, signed=signed, **_stage_values(keywords))
+    stage = Stage(operator, name=name, signed=signed, **stage_values(keywords))
     return _run_stages(image, [stage], keywords)
 
 
 def _run_stages(image: Image, stages: Sequence[Stage], keywords: PoolKeywords) -> Image:
     from convfilter.engine.run import run
 
-    pixels = _checked(image, keywords.get("alpha", False))
+    pixels = checked(image, keywords.get("alpha", False))
     decided = planned(stages, pixels.shape, pixels.dtype, keywords)
     return run(decided, pixels, out_dtype=keywords.get("dtype"), threads=keywords.get("threads")).pixels
-
-
-def planned(
-    stages: Sequence[Stage], shape: tuple[int, ...], image_dtype: np.dtype[Any], keywords: PoolKeywords
-) -> Plan:
-    """Plan stages with the keywords that a function on arrays was given.
-
-    Raises
-    ------
-    ParameterError, SizeError
-    """
-    dtype = keywords.get("dtype")
-    if dtype is not None and np.dtype(dtype) not in (np.dtype(np.float32), image_dtype):
-        raise ParameterError(f"dtype must be float32 or the image's own, got {np.dtype(dtype)}")
-    return plan_stack(
-        stages,
-        shape,
-        image_dtype,
-        out_dtype=dtype,
-        alpha=keywords.get("alpha", False),
-        gray=keywords.get("gray", False),
-        algorithm=keywords.get("algorithm"),
-    )
-
-
-def _checked(image: Image, alpha: bool) -> Image:
-    pixels = np.asarray(image)
-    require_image(pixels.shape, pixels.dtype, alpha=alpha)
-    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-
-
-def require_image(shape: tuple[int, ...], dtype: np.dtype[Any], *, alpha: bool) -> None:
-    """Refuse what is no image.
-
-    Raises
-    ------
-    ParameterError
-    """
-    if dtype.name not in _SAMPLE_TYPES:
-        raise ParameterError(f"an image holds uint8, uint16 or float32, got {dtype}; convert it with astype")
-    if len(shape) not in (2, 3) or 0 in shape:
-        raise ParameterError(f"an image is (rows, cols) or (rows, cols, channels), none of them 0, got {shape}")
-    if alpha and (len(shape) != 3 or shape[2] not in (2, 4)):
-        raise ParameterError(f"an image with alpha has 2 or 4 channels, got shape {shape}")
-
-
-def _stage_values(keywords: FilterKeywords | PoolKeywords) -> dict[str, Any]:
-    """Return the keywords that belong to a stage, pairs and padding in a stage's own form."""
-    _require_known(keywords, FilterKeywords)
-    values: dict[str, Any] = {name: value for name, value in keywords.items() if name not in _RUN_KEYWORDS}
-    for name in ("stride", "dilation"):
-        if name in values:
-            values[name] = _whole_pair(values[name], name)
-    if "padding" in values:
-        values["padding"] = _padding(values["padding"])
-    return values
-
-
-def _require_known(keywords: FilterKeywords | PoolKeywords, known: type[PoolKeywords]) -> None:
-    unknown = keywords.keys() - known.__annotations__.keys()
-    if unknown:
-        raise TypeError(f"unexpected keyword {min(unknown)!r}; this filter takes {', '.join(known.__annotations__)}")
-
-
-def _padding(padding: PaddingLike) -> Padding:
-    if isinstance(padding, str):
-        return padding
-    rows, cols = _pair(padding, "padding")
-    (top, bottom), (left, right) = _whole_pair(rows, "padding"), _whole_pair(cols, "padding")
-    return top, bottom, left, right
-
-
-def _pair(value: Any, name: str) -> tuple[Any, Any]:
-    if isinstance(value, tuple | list | np.ndarray):
-        if len(value) != 2:
-            raise ParameterError(f"{name} must be one number or (rows, cols), got {value!r}")
-        return value[0], value[1]
-    return value, value
-
-
-def _whole_pair(value: Any, name: str) -> tuple[int, int]:
-    pair = _pair(value, name)
-    for part in pair:
-        if isinstance(part, bool) or not isinstance(part, int | np.integer):
-            raise ParameterError(f"{name} must be a whole number, got {part!r}")
-    return int(pair[0]), int(pair[1])

@@ -11,10 +11,10 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from convfilter.api import FilterKeywords, planned, require_image, stages_of
 from convfilter.engine.parts import Part, Side, boundaries, grid_of, part_of, run_part
 from convfilter.errors import ParameterError, UsageError
 from convfilter.filters.stage import Point, Stage
+from convfilter.keywords import FilterKeywords, planned, require_image, stages_of
 from convfilter.planning import Plan, StagePlan
 
 __all__ = ["apply"]

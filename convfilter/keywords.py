@@ -1,0 +1,179 @@
+"""What the functions on arrays share: the keywords they take, and what they accept as an image.
+
+Pairs are (rows, cols), or one number for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.errors import ParameterError
+from convfilter.filters.stage import Padding, PaddingMode, Stage, ToneMap
+from convfilter.planning import Plan, plan_stack
+
+Image: TypeAlias = npt.NDArray[Any]
+IntPair: TypeAlias = int | tuple[int, int]
+FloatPair: TypeAlias = float | tuple[float, float]
+PaddingLike: TypeAlias = str | int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]
+
+_SAMPLE_TYPES = ("uint8", "uint16", "float32")
+
+
+class PoolKeywords(TypedDict, total=False):
+    """Keywords of the pooling functions; see :class:`FilterKeywords`."""
+
+    dilation: IntPair
+    scale: float
+    offset: float
+    map: ToneMap | None
+    dtype: npt.DTypeLike | None
+    alpha: bool
+    gray: bool
+    threads: int | None
+    algorithm: str | None
+
+
+class FilterKeywords(PoolKeywords, total=False):
+    """Keywords that every filter takes.
+
+    Attributes
+    ----------
+    stride : int or (rows, cols), default 1
+        Distance in pixels between two outputs, at least 1.
+    padding : "same", "valid", "full", int, (rows, cols) or ((top, bottom), (left, right)), default "same"
+        Pixels added around the image.
+    padding_mode : {"edge", "constant", "reflect", "symmetric", "wrap"}, default "edge"
+        What the added pixels hold, as in ``numpy.pad``.
+    padding_value : float, default 0
+        For "constant", in the image's sample units.
+    dilation : int or (rows, cols), default 1
+        Distance in pixels between two taps, at least 1.
+    flip : bool, default False
+        Turn the kernel by 180 degrees: convolution instead of cross-correlation.
+    scale, offset : float, default 1 and 0
+        The result is ``scale * sum + offset * full scale`` (255, 65535 or 1.0).
+    map : {"clip", "abs", "offset", "stretch"}, optional
+        How signed results are stored; by default their magnitude for edge filters
+        and clipped for the rest, and unchanged in a float32 result.
+    dtype : dtype, optional
+        ``numpy.float32`` gives the raw values on the image's scale; by default
+        the result has the image's type.
+    alpha : bool, default False
+        The last of 2 or 4 channels is alpha, not premultiplied.
+    gray : bool, default False
+        Take the luminance (ITU-R BT.601) of three colour channels first.
+    threads : int, optional
+        At most this many; by default, one for each core.
+    algorithm : str, optional
+        Use this one instead of the cheapest.
+    """
+
+    stride: IntPair
+    padding: PaddingLike
+    padding_mode: PaddingMode
+    padding_value: float
+    flip: bool
+
+
+_RUN_KEYWORDS = ("dtype", "alpha", "gray", "threads", "algorithm")
+
+
+def stages_of(specs: Sequence[str | Stage], keywords: FilterKeywords) -> tuple[Stage, ...]:
+    """Turn filters, and keywords as :func:`convfilter.apply` takes them, into stages."""
+    from convfilter.filters import stack
+
+    return stack.stages(specs, **stage_values(keywords))
+
+
+def planned(
+    stages: Sequence[Stage], shape: tuple[int, ...], image_dtype: np.dtype[Any], keywords: PoolKeywords
+) -> Plan:
+    """Plan stages with the keywords that a function on arrays was given.
+
+    Raises
+    ------
+    ParameterError, SizeError
+    """
+    dtype = keywords.get("dtype")
+    if dtype is not None and np.dtype(dtype) not in (np.dtype(np.float32), image_dtype):
+        raise ParameterError(f"dtype must be float32 or the image's own, got {np.dtype(dtype)}")
+    return plan_stack(
+        stages,
+        shape,
+        image_dtype,
+        out_dtype=dtype,
+        alpha=keywords.get("alpha", False),
+        gray=keywords.get("gray", False),
+        algorithm=keywords.get("algorithm"),
+    )
+
+
+def checked(image: Image, alpha: bool) -> Image:
+    """Return an image as an array in this machine's byte order; what is none is refused."""
+    pixels = np.asarray(image)
+    require_image(pixels.shape, pixels.dtype, alpha=alpha)
+    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+
+
+def require_image(shape: tuple[int, ...], dtype: np.dtype[Any], *, alpha: bool) -> None:
+    """Refuse what is no image.
+
+    Raises
+    ------
+    ParameterError
+    """
+    if dtype.name not in _SAMPLE_TYPES:
+        raise ParameterError(f"an image holds uint8, uint16 or float32, got {dtype}; convert it with astype")
+    if len(shape) not in (2, 3) or 0 in shape:
+        raise ParameterError(f"an image is (rows, cols) or (rows, cols, channels), none of them 0, got {shape}")
+    if alpha and (len(shape) != 3 or shape[2] not in (2, 4)):
+        raise ParameterError(f"an image with alpha has 2 or 4 channels, got shape {shape}")
+
+
+def stage_values(keywords: FilterKeywords | PoolKeywords) -> dict[str, Any]:
+    """Return the keywords that belong to a stage, pairs and padding in a stage's own form."""
+    require_known(keywords, FilterKeywords)
+    values: dict[str, Any] = {name: value for name, value in keywords.items() if name not in _RUN_KEYWORDS}
+    for name in ("stride", "dilation"):
+        if name in values:
+            values[name] = whole_pair(values[name], name)
+    if "padding" in values:
+        values["padding"] = _padding(values["padding"])
+    return values
+
+
+def require_known(keywords: FilterKeywords | PoolKeywords, known: type[PoolKeywords]) -> None:
+    """Refuse a keyword that a function does not take, as Python does."""
+    unknown = keywords.keys() - known.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"unexpected keyword {min(unknown)!r}; this filter takes {', '.join(known.__annotations__)}")
+
+
+def _padding(padding: PaddingLike) -> Padding:
+    if isinstance(padding, str):
+        return padding
+    rows, cols = pair_of(padding, "padding")
+    (top, bottom), (left, right) = whole_pair(rows, "padding"), whole_pair(cols, "padding")
+    return top, bottom, left, right
+
+
+def pair_of(value: Any, name: str) -> tuple[Any, Any]:
+    """Return (rows, cols) of a pair, or of one number for both."""
+    if isinstance(value, tuple | list | np.ndarray):
+        if len(value) != 2:
+            raise ParameterError(f"{name} must be one number or (rows, cols), got {value!r}")
+        return value[0], value[1]
+    return value, value
+
+
+def whole_pair(value: Any, name: str) -> tuple[int, int]:
+    """Return (rows, cols) of a pair of whole numbers, or of one for both."""
+    pair = pair_of(value, name)
+    for part in pair:
+        if isinstance(part, bool) or not isinstance(part, int | np.integer):
+            raise ParameterError(f"{name} must be a whole number, got {part!r}")
+    return int(pair[0]), int(pair[1])
