@@ -73,7 +73,26 @@ def growth(bench: Bench) -> list[Growth]:
         Growth("box 101 over 11", box, _last_over_first, 1.2),
         Growth("max pooling 101 over 11, stride 1", pool, _last_over_first, 1.3),
         Growth("direct 15x15, 1 thread over 2", by_threads, _last_over_first, 1.8, at_most=False),
+        Growth(" + ".join(_STACK) + ", one by one over together", _stack(bench), _last_over_first, 1.3, at_most=False),
     ]
+
+
+_STACK = ("gaussian:1", "sobel:magnitude", "maxpool:2")
+
+
+def _stack(bench: Bench) -> dict[str, Call]:
+    """Return a stack as one call, and as a call for each filter, whole float32 pictures between them."""
+
+    def one_by_one() -> Image:
+        image = bench.rgb
+        for spec in _STACK:
+            image = convfilter.apply(image, spec, dtype=np.float32, threads=bench.threads)
+        return image
+
+    return {
+        "together": lambda: convfilter.apply(bench.rgb, *_STACK, threads=bench.threads),
+        "one by one": one_by_one,
+    }
 
 
 def scaling(threads: int, sizes: tuple[float, ...]) -> list[Growth]:

@@ -282,11 +282,12 @@ def _require_room(plans: Sequence[Plan], result_bytes: int) -> None:
     """Refuse what does not fit beside the input: all results, and of one frame what stages hand on, in float32."""
     results = between = 0
     for plan in plans:
-        sizes = [stage.rows.output * stage.cols.output * stage.output_channels for stage in plan.stages]
-        results += sizes[-1] * result_bytes
-        # A stage's result is there beside what it is made from; the last one's is counted already.
-        handed_on = [*sizes[:-1], 0]
-        between = max(between, *(4 * (a + b) for a, b in zip([0, *handed_on], handed_on, strict=False)))
+        results += int(np.prod(plan.output_shape)) * result_bytes
+        # Between groups a whole result is there beside what it is made from; the last one's is counted already.
+        lasts = [plan.stages[group.last - 1] for group in plan.groups[:-1]]
+        whole = [4 * stage.rows.output * stage.cols.output * stage.output_channels for stage in lasts]
+        there = zip([0, *whole], [*whole, 0], plan.groups, strict=True)
+        between = max(between, *(before + after + group.held_bytes for before, after, group in there))
     require_memory(results + between + _SCRATCH_BYTES)
 
 

@@ -157,7 +157,7 @@ def test_large_pictures_are_drawn_in_part() -> None:
 
 
 def test_large_windows_are_drawn_as_areas_that_fit() -> None:
-    drawing = diagram(convfilter.plan((300, 400, 3), "gaussian:40", "box:101x3,stride=30,padding=valid"))
+    drawing = diagram(convfilter.plan((300, 400, 3), "gaussian:40", "box:101x3,stride=30,padding=1"))
     assert len(drawing) < 5000
     width = float(ET.fromstring(drawing).attrib["width"])
     (window, second), (picture, _) = boxes(drawing, "window"), boxes(drawing, "in")

@@ -64,11 +64,11 @@ def test_limit_of_the_control_group_counts(tmp_path, monkeypatch, limit, used, f
 @pytest.mark.parametrize(
     ("specs", "most"),
     [
-        # 2000x1000 RGB: a result of 6 MB; between stages 24 MB for each that is there at a time.
+        # 2000x1000 RGB: a result of 6 MB; before what needs all of it 24 MB for each that is there at a time.
         (["box:3"], 6_000_000),
-        (["box:3", "box:3"], 30_000_000),
-        (["box:3", "box:3", "box:3"], 54_000_000),
-        (["box:3,stride=2", "box:3"], 1_500_000 + 6_000_000),
+        (["box:3", "normalize"], 30_000_000),
+        (["box:3", "normalize", "sobel:x,map=stretch"], 54_000_000),
+        (["box:3,stride=2", "normalize"], 1_500_000 + 6_000_000),
     ],
 )
 def test_results_and_what_stages_hand_on_are_counted(tmp_path, monkeypatch, specs, most):
@@ -78,6 +78,17 @@ def test_results_and_what_stages_hand_on_are_counted(tmp_path, monkeypatch, spec
     options = pipeline.Options(specs=specs)
     pipeline.filter_file(str(tmp_path / "in.ppm"), str(tmp_path / "out.ppm"), options)
     assert needed == [most + pipeline._SCRATCH_BYTES]
+
+
+def test_of_stages_that_run_together_a_few_rows_are_counted(tmp_path, monkeypatch):
+    needed = []
+    monkeypatch.setattr(pipeline, "require_memory", needed.append)
+    Image.new("RGB", (2000, 1000)).save(tmp_path / "in.ppm")
+    options = pipeline.Options(specs=["box:3", "box:3", "box:3"])
+    pipeline.filter_file(str(tmp_path / "in.ppm"), str(tmp_path / "out.ppm"), options)
+    few = needed[0] - pipeline._SCRATCH_BYTES - 6_000_000
+    row = 2000 * 3 * 4
+    assert 2 * 64 * row < few < 2 * 256 * row
 
 
 def test_pages_count_as_what_they_become(monkeypatch):

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.native import Loop
-from convfilter.engine.program import Call, Counting
+from convfilter.engine.program import Call, Counting, Following
 from convfilter.engine.tiles import Samples, Scratch, centre_columns
 from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import Gradient, Pooling, ToneMap, UnsharpMask
@@ -35,6 +35,9 @@ class Tone:
     divisor: float
     offset: float
     absolute: bool
+
+
+AS_IT_IS = Tone(1.0, 1.0, 0.0, False)
 
 
 class Sink(Protocol):
@@ -88,6 +91,13 @@ class Finisher:
             return None
         divide, alpha = self._division(region, sums, pitch, sums, pitch)
         return [divide, *sink.calls(sums, pitch, region, alpha, self._tone, moving=True)]
+
+    def place(self, region: Region, sink: Sink) -> Following | None:
+        """Return where a step's sums belong if they are what is stored; None where something is still done to them."""
+        by_hand = self._counts is not None or isinstance(self._work.plan.stage.operator, UnsharpMask)
+        if by_hand or not isinstance(sink, ArraySink) or self._work.source.alpha or self._tone != AS_IT_IS:
+            return None
+        return sink.place(region, self._scratch.dtype)
 
     def _average(self, region: Region, sums: Samples, pitch: int) -> None:
         assert self._counts is not None
@@ -159,14 +169,32 @@ def has_divisor(plan: StagePlan) -> bool:
 
 
 class ArraySink:
-    """Stores tiles in the output array, and counts the samples that were clipped."""
+    """Stores tiles in the output array, which begins at output row ``first_row``, and counts the samples clipped.
+
+    ``whole_steps`` says that the array has room for whole steps of rows, also where the picture ends within one.
+    """
 
     def __init__(self, output: Samples, plan: StagePlan, full: float, full_out: float) -> None:
         self._output, self._full_out = output, full_out
         self._alpha_scale = full_out / full
         self._whole = output.dtype.kind == "u"
         self._plan = plan
+        self.first_row = 0
+        self.whole_steps = False
         self.clipped = 0
+
+    def place(self, region: Region, dtype: np.dtype[np.generic]) -> Following | None:
+        """Return the rows of ``region``, that of step 0, if sums of a type can be left there as they are."""
+        if self._output.dtype != dtype or not self.whole_steps:
+            return None
+        start = (region.top - self.first_row) * self.row_samples + region.left * self._output.shape[2]
+        return Following(self._output, start, STEP_ROWS * self.row_samples)
+
+    @property
+    def row_samples(self) -> int:
+        """Samples of one row of the output."""
+        samples: int = self._output.shape[1] * self._output.shape[2]
+        return samples
 
     def put(self, tile: Samples, pitch: int, region: Region, alpha: Samples | None, tone: Tone) -> None:
         """Round, clip and store one tile."""
@@ -182,7 +210,7 @@ class ArraySink:
         """
         channels, width = self._output.shape[2], self._output.shape[1]
         rows, cols = region.bottom - region.top, region.right - region.left
-        start, out_pitch = (region.top * width + region.left) * channels, width * channels
+        start, out_pitch = ((region.top - self.first_row) * width + region.left) * channels, width * channels
         target = self._output, Counting(start, STEP_ROWS * out_pitch) if moving else start, out_pitch
         real = _store_precision(self._plan, tone, self._output.dtype, tile.dtype)
         types: dict[str, npt.DTypeLike] = {"A": tile.dtype, "R": real, "T": self._output.dtype}

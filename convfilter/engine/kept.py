@@ -58,6 +58,7 @@ class Rise:
     """Brings kept rows up to output rows ``top`` to ``bottom - 1``, four of them in a step.
 
     ``top`` is a multiple of ``STEP_ROWS``; steps count from row 0 of the output.
+    ``held`` says where each kept row lies in the buffer; by default they lie in their order.
 
     Attributes
     ----------
@@ -65,7 +66,9 @@ class Rise:
         Kept rows that the rows of a step look at.
     """
 
-    def __init__(self, kept: Kept, top: int, bottom: int, dtype: np.dtype[np.floating]) -> None:
+    def __init__(
+        self, kept: Kept, top: int, bottom: int, dtype: np.dtype[np.floating], held: Indices | None = None
+    ) -> None:
         steps = -(-(bottom - top) // STEP_ROWS)
         # Past the last row, which is computed and not stored, the last again.
         phase, place = kept.place(np.minimum(np.arange(top, top + steps * STEP_ROWS), bottom - 1))
@@ -77,8 +80,9 @@ class Rise:
         at = (place - first)[..., np.newaxis] + np.arange(taps)
         np.put_along_axis(weights, at, kept.rates.up[phase].reshape(steps, STEP_ROWS, taps).astype(dtype), axis=2)
         self._weights = np.ascontiguousarray(weights.transpose(0, 2, 1))
-        # Past the last kept row all weights are zero.
-        self._places = np.minimum(first + np.arange(self.runs), kept.count - 1)
+        # Past the last kept row that the step looks at all weights are zero.
+        places = np.minimum(first + np.arange(self.runs), place[:, -1:] + taps - 1)
+        self._places = places if held is None else held[places]
         self._first_step = top // STEP_ROWS
 
     def call(self, rows: Samples, pitch: int, start: int, step: Step) -> Call:

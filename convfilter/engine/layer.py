@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.bands import cut, run_blocks
 from convfilter.engine.blas import single_threaded
+from convfilter.engine.finish import tone_of
 from convfilter.engine.orientation import central_alpha
 from convfilter.engine.points import Real, Storing, store_alpha
 from convfilter.engine.tiles import Samples, Source
@@ -19,9 +17,6 @@ from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, StagePlan
 
 Single = npt.NDArray[np.float32]
 
-#: The matrix of one band of windows fits a core's cache, more or less.
-_MATRIX_BYTES = 4 << 20
-
 
 def layer(
     plan: StagePlan, source: Source, dtype: np.dtype[np.generic], full_out: float, threads: int
@@ -30,52 +25,60 @@ def layer(
 
     The result is back on the samples' own scale. Alpha is that of the central pixel.
     """
-    operator = plan.stage.operator
-    assert isinstance(operator, Layer)
     work = Work.of(plan, source)
     output = np.empty((plan.rows.output, plan.cols.output, plan.output_channels), dtype)
-    if source.alpha:
-        store_alpha(central_alpha(plan, source), output, source.full, full_out)
-    matrices = _matrices(operator)
-
-    def rows(top: int, bottom: int) -> Single:
-        return _band(work, operator, matrices, top, bottom)
-
-    if dtype == np.float32 and not source.alpha and _is_plain(plan) and source.full == full_out:
-        with single_threaded():
-            _write_bands(rows, output, np.float32(source.full), band_rows(plan), threads)
-        return output, 0
-
-    def values(top: int, bottom: int) -> Real:
-        return rows(top, bottom).astype(np.float64) * source.full
-
-    plan = replace(plan, block_rows=band_rows(plan))
+    rows = LayerRows(work, dtype, full_out)
     with single_threaded():
-        return output, Storing(plan, dtype, source.full, full_out).all_rows(values, output, threads)
+        if plan.stage.map == "stretch":
+            rows.stretch(threads)
+        clipped: list[int] = []
+
+        def compute(block: tuple[int, int]) -> None:
+            clipped.append(rows.store(*block, output[block[0] : block[1]]))
+
+        run_blocks(cut(plan.rows.output, plan.block_rows), lambda: compute, threads)
+    return output, sum(clipped)
+
+
+class LayerRows:
+    """A layer, for some rows of the output at a time."""
+
+    def __init__(self, work: Work, dtype: np.dtype[np.generic], full_out: float) -> None:
+        operator = work.plan.stage.operator
+        assert isinstance(operator, Layer)
+        self._work, self._operator, self._matrices = work, operator, _matrices(operator)
+        full = work.source.full
+        self._storing = Storing(work.plan, dtype, full, full_out)
+        self._tone = tone_of(work.plan, dtype, full, full_out, gray=False)
+        self._plain = dtype == np.float32 and _is_plain(work.plan) and full == full_out
+
+    def stretch(self, threads: int) -> None:
+        """Look at all values first, so that their range fills the result's."""
+        self._tone = self._storing.tone(self._values, self._work.plan.rows.output, threads)
+
+    def store(self, top: int, bottom: int, output: Samples) -> int:
+        """Store output rows ``top`` to ``bottom - 1``; returns how many samples were clipped."""
+        source, clipped = self._work.source, 0
+        if source.alpha:
+            alpha = central_alpha(self._work, top, bottom)
+            store_alpha(alpha, output, source.full, self._storing.full_out)
+        colours = output[..., :-1] if source.alpha else output
+        if self._plain:
+            np.multiply(self._rows(top, bottom), np.float32(source.full), out=colours)
+        else:
+            colours[:], clipped = self._storing.stored(self._values(top, bottom), self._tone)
+        return clipped
+
+    def _values(self, top: int, bottom: int) -> Real:
+        return self._rows(top, bottom).astype(np.float64) * self._work.source.full
+
+    def _rows(self, top: int, bottom: int) -> Single:
+        return _band(self._work, self._operator, self._matrices, top, bottom)
 
 
 def _is_plain(plan: StagePlan) -> bool:
     stage = plan.stage
     return stage.scale == 1 and stage.offset == 0 and stage.map is None
-
-
-def band_rows(plan: StagePlan) -> int:
-    """Return how many output rows make one matrix: products of another shape may round otherwise."""
-    row_bytes = plan.cols.output * plan.kernel.matrix.size * plan.channels * 4
-    return max(1, _MATRIX_BYTES // row_bytes)
-
-
-def _write_bands(
-    rows: Callable[[int, int], Single], output: Samples, full: np.float32, band_rows: int, threads: int
-) -> None:
-    def make_worker() -> Callable[[tuple[int, int]], None]:
-        def work(block: tuple[int, int]) -> None:
-            values = rows(*block)
-            np.multiply(values, full, out=output[block[0] : block[1]])
-
-        return work
-
-    run_blocks(cut(output.shape[0], band_rows), make_worker, threads)
 
 
 def _matrices(operator: Layer) -> list[Single]:

@@ -37,14 +37,19 @@ def prepare(work: Work, top: int, bottom: int, threads: int) -> MakeWorker:
     """Do what output rows ``top`` to ``bottom - 1`` share; returns what makes the workers for blocks of them."""
     row_rates, _ = work.plan.rates
     if row_rates is None:
-        return _plain_down
+        return plain_down
     kept = Kept.of(work.plan.rows, row_rates, work.plan.stage.padding_mode, top, bottom)
     rows = _keep_rows(work, kept, threads)
-    rise = Rise(kept, top, bottom, np.dtype(work.plan.precision))
-    channels, width = work.source.channels, work.plan.cols.output
-    cols = max(1, strip_samples(rise.runs) // channels // _VECTOR) * _VECTOR
+    return rising(Rise(kept, top, bottom, np.dtype(work.plan.precision)), rows)
+
+
+def rising(rise: Rise, rows: Samples) -> MakeWorker:
+    """Return what makes the workers that bring kept rows up and finish them."""
 
     def make_worker(work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) -> Worker:
+        channels, width = work.source.channels, work.plan.cols.output
+        cols = max(1, strip_samples(rise.runs) // channels // _VECTOR) * _VECTOR
+
         def strip(left: int, right: int) -> Strip:
             def calls(step: Step) -> list[Call]:
                 return [rise.call(rows, width * channels, left * channels, step)]
@@ -64,17 +69,17 @@ def _worker(strips: list[Strip]) -> Worker:
     return compute
 
 
-def _plain_down(work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) -> Worker:
+def plain_down(work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) -> Worker:
     """Sum down the columns tap by tap, and go multirate along the rows."""
     assert work.plan.kernel.factors is not None
     column = work.plan.kernel.factors[0]
     ring = Ring.of(work.plan.rows, 0, column.size)
-    columns = _natural_columns(work)
+    columns = natural_columns(work)
     load, tile = incoming(work.source, scratch, ring, work.row_index[ring.places()], columns)
     pitch = columns.count * work.source.channels
     between = scratch.get("between", STEP_ROWS * pitch)
     down = work.window(Taps.down(column), column.size).call(tile, ring.table() * pitch, Step(between, pitch, pitch))
-    along = _along(work, scratch)
+    along = along_rows(work, scratch)
 
     def calls(step: Step) -> list[Call]:
         return [*load, down, *along(between, step)]
@@ -86,7 +91,7 @@ def _plain_down(work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) ->
 def _keep_rows(work: Work, kept: Kept, threads: int) -> Samples:
     """Compute the kept rows, over the output's full width, ready to be brought up."""
     channels, dtype = work.source.channels, np.dtype(work.plan.precision)
-    rates, columns = kept.rates, _natural_columns(work)
+    rates, columns = kept.rates, natural_columns(work)
     pitch, out_pitch = columns.count * channels, work.plan.cols.output * channels
     # Whole steps: what lies past the last row is computed, and not looked at.
     steps = -(-kept.count // STEP_ROWS)
@@ -101,7 +106,7 @@ def _keep_rows(work: Work, kept: Kept, threads: int) -> Samples:
         below = Moving(lowered, 0, STEP_ROWS * pitch)
         target = Moving(result, 0, STEP_ROWS * out_pitch)
         down = middle.call(below, rows[np.newaxis] * pitch, Step(blurred, pitch, pitch))
-        cross = Program([down, *_along(work, scratch)(blurred, Step(target, out_pitch, out_pitch))])
+        cross = Program([down, *along_rows(work, scratch)(blurred, Step(target, out_pitch, out_pitch))])
         return lambda block: cross.run(block[0], block[1] - block[0])
 
     block = max(1, min(_BLOCK_KEPT_ROWS // STEP_ROWS, -(-steps // 8)))
@@ -164,7 +169,7 @@ class _Lowering:
         return lower
 
 
-def _natural_columns(work: Work) -> Columns:
+def natural_columns(work: Work) -> Columns:
     """Lay out the source's columns as they are, and one more that holds the padding value."""
     width = work.plan.cols.input
     indices = np.append(np.arange(width, dtype=np.int64), CONSTANT)
@@ -177,7 +182,7 @@ def _natural_columns(work: Work) -> Columns:
 Along: TypeAlias = Callable[[Samples, Step], list[Call]]
 
 
-def _along(work: Work, scratch: Scratch) -> Along:
+def along_rows(work: Work, scratch: Scratch) -> Along:
     """Return what filters natural rows along themselves, to the output's width."""
     rates = work.plan.rates[1]
     return _plain_along(work, scratch) if rates is None else _multirate_along(work, scratch, rates)

@@ -28,7 +28,7 @@ def orientation(
     x, y = (_derivative(plan, kernel, luminance, threads) for kernel in (operator.x, operator.y))
     output = np.empty((plan.rows.output, plan.cols.output, plan.output_channels), dtype)
     if source.alpha:
-        store_alpha(central_alpha(plan, source), output, source.full, full_out)
+        store_alpha(central_alpha(Work.of(plan, source), 0, plan.rows.output), output, source.full, full_out)
 
     def rows(top: int, bottom: int) -> Real:
         # The kernels' first row and column count positive: x falls where the picture rises to the right.
@@ -66,12 +66,12 @@ def _derivative(plan: StagePlan, kernel: Kernel, luminance: Samples, threads: in
     return run(plan_stack([stage], luminance.shape, np.float32), luminance, threads=threads).pixels
 
 
-def central_alpha(plan: StagePlan, source: Source) -> Samples:
-    """Return the alpha on which each output is centred."""
-    work = Work.of(plan, source)
-    rows = work.row_index[np.arange(plan.rows.output) * plan.rows.stride + plan.rows.centre]
+def central_alpha(work: Work, top: int, bottom: int) -> Real:
+    """Return the alpha on which each output of some rows is centred."""
+    plan, source = work.plan, work.source
+    rows = work.row_index[np.arange(top, bottom) * plan.rows.stride + plan.rows.centre]
     cols = work.col_index[np.arange(plan.cols.output) * plan.cols.stride + plan.cols.centre]
-    alpha = source.image[..., -1][np.ix_(rows, cols)].astype(np.float64)
+    alpha: Real = source.image[..., -1][np.ix_(rows, cols)].astype(np.float64)
     alpha[rows < 0] = source.padding_value
     alpha[:, cols < 0] = source.padding_value
     return alpha

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from convfilter.engine import layer, run
+from convfilter.engine import run
 from convfilter.engine.borders import Indices, index_map
 from convfilter.engine.kept import Kept
 from convfilter.engine.tiles import Samples
@@ -67,7 +67,7 @@ def grid_of(plan: StagePlan) -> Grid:
             is_mean = isinstance(operator, Pooling) and operator.kind == "average"
             return Grid(plan.block_rows, 0 if is_mean and not plan.exact else 1)
         case "layer":
-            return Grid(layer.band_rows(plan), 0)
+            return Grid(plan.block_rows, 0)
         case "orientation":
             return Grid(1, 0)
         case "multirate" if plan.rates[0] is not None:

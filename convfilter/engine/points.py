@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -22,6 +22,8 @@ Rows: TypeAlias = Callable[[int, int], Real]
 
 #: Above this many samples a table of all 16-bit values costs less than the samples themselves.
 _WORTH_A_TABLE = 2**17
+#: Samples whose float64 values, of which there are several at a time, stay in a core's cache.
+_AT_A_TIME = 2**15
 
 
 def colours(source: Source, top: int, bottom: int) -> Real:
@@ -115,6 +117,14 @@ def value_range(rows: Rows, height: int, block_rows: int, threads: int) -> tuple
     return min(low for low, _ in ends), max(high for _, high in ends)
 
 
+def span_of(plan: StagePlan, source: Source, threads: int) -> tuple[float, float]:
+    """Return the range of the input's colours, if the operation asks for it."""
+    operator = plan.stage.operator
+    if not isinstance(operator, Point) or operator.kind != "normalize":
+        return 0.0, 1.0
+    return value_range(lambda top, bottom: colours(source, top, bottom), plan.rows.input, plan.block_rows, threads)
+
+
 def points(
     plan: StagePlan, source: Source, dtype: np.dtype[np.generic], full_out: float, threads: int
 ) -> tuple[Samples, int]:
@@ -122,9 +132,7 @@ def points(
     operator = plan.stage.operator
     assert isinstance(operator, Point)
     height, width = source.image.shape[:2]
-    span = (0.0, 1.0)
-    if operator.kind == "normalize":
-        span = value_range(lambda top, bottom: colours(source, top, bottom), height, plan.block_rows, threads)
+    span = span_of(plan, source, threads)
     storing = Storing(plan, dtype, source.full, full_out)
     output = np.empty((height, width, plan.output_channels), dtype)
     if source.alpha:
@@ -140,6 +148,38 @@ def points(
 
 def _pays(source: Source) -> bool:
     return source.image.dtype == np.uint8 or source.image.size > _WORTH_A_TABLE
+
+
+class PointRows:
+    """A point operation on rows of a source, wherever they are."""
+
+    def __init__(
+        self,
+        plan: StagePlan,
+        operator: Point,
+        source: Source,
+        dtype: np.dtype[np.generic],
+        full_out: float,
+        span: tuple[float, float],
+    ) -> None:
+        self._storing = Storing(plan, dtype, source.full, full_out)
+        self._tone = tone_of(plan, dtype, source.full, full_out, gray=False)
+        self._operator, self._source, self._span = operator, source, span
+
+    def store(self, rows: npt.NDArray[np.int64], output: Samples) -> int:
+        """Store the results of some rows; returns how many samples were clipped."""
+        few = max(1, _AT_A_TIME // (output.shape[1] * output.shape[2]))
+        pieces = cut(rows.size, few)
+        return sum(self._store_few(rows[first:last], output[first:last]) for first, last in pieces)
+
+    def _store_few(self, rows: npt.NDArray[np.int64], output: Samples) -> int:
+        source = replace(self._source, image=self._source.image[rows])
+        values = _function(self._operator, colours(source, 0, rows.size), source.full, self._span)
+        stored, clipped = self._storing.stored(values, self._tone)
+        output[..., : values.shape[2]] = stored
+        if source.alpha:
+            store_alpha(source.image[..., -1], output, source.full, self._storing.full_out)
+        return clipped
 
 
 def _by_table(storing: Storing, rows: Rows, source: Source, output: Samples, function: Callable[[Real], Real]) -> int:

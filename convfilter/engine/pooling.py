@@ -38,7 +38,7 @@ def make_worker(work: Work, output: Samples) -> Callable[[tuple[int, int]], None
         return box.make_worker(work, output)
     rows, cols, channels = work.plan.rows, work.plan.cols, work.source.channels
     extremes = _Windows(_kind(work), rows, cols, channels, output.dtype)
-    row_index = nearest_cells(rows)
+    row_index = work.rows_held(nearest_cells(rows))
     pitch = cols.output * channels
 
     def compute(block: tuple[int, int]) -> None:
@@ -58,7 +58,7 @@ def pooling(work: Work, scratch: Scratch) -> Block:
         return _of_tiles(work, scratch, work.row_index, unordered_columns(work), loaded)
     if source.alpha or source.gray:
         cells = _run(0, min(cols.input, cols.padded - cols.before))
-        return _of_tiles(work, scratch, nearest_cells(work.plan.rows), cells, cols)
+        return _of_tiles(work, scratch, work.rows_held(nearest_cells(work.plan.rows)), cells, cols)
     return _of_samples(work, scratch)
 
 
@@ -85,7 +85,7 @@ def _of_samples(work: Work, scratch: Scratch) -> Block:
     source, rows, cols = work.source, work.plan.rows, work.plan.cols
     pitch = cols.output * source.channels
     extremes = _Windows(_kind(work), rows, cols, source.channels, source.image.dtype)
-    row_index = nearest_cells(rows)
+    row_index = work.rows_held(nearest_cells(rows))
     step = rows_between(rows, cols, source.channels)
     found = np.empty((min(step, rows.output), cols.output, source.channels), source.image.dtype)
     whole, of_found = _run(0, cols.output), replace(source, image=found)

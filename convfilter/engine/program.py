@@ -30,6 +30,10 @@ class Moving(NamedTuple):
     period: int = 0
 
 
+class Following(Moving):
+    """The same, of an array that may begin elsewhere when the program is run again; see :meth:`Program.move`."""
+
+
 class Counting(NamedTuple):
     """A whole number that grows by ``step`` from one step to the next."""
 
@@ -63,6 +67,17 @@ class Program:
             for word, value, code in zip(line[1:], call.arguments, call.loop.codes, strict=False):
                 word[:] = _words(value, code)
         self._arguments = np.zeros(width, np.int64)
+        self._moved = [
+            (line, word, value.array.itemsize if isinstance(value, Following) else 1)
+            for line, call in enumerate(calls)
+            for word, value in enumerate(call.arguments, 1)
+            if isinstance(value, Following | Counting)
+        ]
+
+    def move(self, by: int) -> None:
+        """Let every counting number, and every array that follows, start ``by`` items later."""
+        for line, word, size in self._moved:
+            self._lines[line, word, 0] += by * size
 
     def run(self, first: int, steps: int) -> None:
         """Make all calls for steps ``first`` to ``first + steps - 1``."""

@@ -94,11 +94,20 @@ def run(plan: Plan, image: Samples, *, out_dtype: npt.DTypeLike | None = None, t
         )
     if threads is not None and threads < 1:
         raise ParameterError(f"threads must be at least 1, got {threads}")
+    threads = threads or available_cores()
     target = np.dtype(out_dtype or image.dtype)
     pixels = np.ascontiguousarray(image.reshape(image.shape[0], image.shape[1], -1))
     clipped = 0
-    for number in range(len(plan.stages)):
-        pixels, clipped = run_stage(plan, number, pixels, target, threads or available_cores())
+    for group in plan.groups:
+        stages = plan.stages[group.first : group.last]
+        sources = [source_of(plan, number, pixels) for number in range(group.first, group.last)]
+        dtype, white = _result_of(plan, group.last - 1, target)
+        if len(stages) == 1:
+            pixels, clipped = _run_stage(stages[0], sources[0], dtype, white, threads)
+        else:
+            from convfilter.engine.chain import run_group
+
+            pixels, clipped = run_group(stages, group, sources, dtype, white, threads)
     return Result(pixels.reshape(plan.output_shape), clipped, pixels.size)
 
 
@@ -123,11 +132,22 @@ def run_stage(
     (rows, cols, channels) array, and int
         The result, float32 before another stage, and how many of its samples were clipped.
     """
-    stage, full = plan.stages[number], full_scale(plan.dtype)
-    source = Source(pixels, full, plan.alpha, plan.gray and number == 0, _padding_value(stage))
+    dtype, white = _result_of(plan, number, out_dtype)
+    return _run_stage(plan.stages[number], source_of(plan, number, pixels), dtype, white, threads)
+
+
+def _result_of(plan: Plan, number: int, out_dtype: np.dtype[np.generic]) -> tuple[np.dtype[np.generic], float]:
+    """Return the sample type of a stage's result, and what is white in it."""
+    full = full_scale(plan.dtype)
     if number < len(plan.stages) - 1:
-        return _run_stage(stage, source, np.dtype(np.float32), full, threads)
-    return _run_stage(stage, source, out_dtype, full_scale(out_dtype) if out_dtype.kind == "u" else full, threads)
+        return np.dtype(np.float32), full
+    return out_dtype, full_scale(out_dtype) if out_dtype.kind == "u" else full
+
+
+def source_of(plan: Plan, number: int, pixels: Samples) -> Source:
+    """Return what a stage reads, if ``pixels`` is its input."""
+    padding = _padding_value(plan.stages[number])
+    return Source(pixels, full_scale(plan.dtype), plan.alpha, plan.gray and number == 0, padding)
 
 
 def _padding_value(plan: StagePlan) -> float:
@@ -142,7 +162,7 @@ def _run_stage(
         done: tuple[Samples, int] = _found(_WHOLE_STAGES[plan.algorithm])(plan, source, target, full_out, threads)
         return done
     local = for_any_numbers(plan)
-    if local is not plan and source.image.dtype.kind == "f" and not _all_finite(source.image):
+    if local is not plan and source.image.dtype.kind == "f" and not all_finite(source.image):
         plan = local
     work = Work.of(plan, source)
     tone = tone_of(plan, target, source.full, full_out, source.gray)
@@ -163,7 +183,8 @@ def _run_stage(
     return output, sum(sink.clipped for sink in sinks)
 
 
-def _all_finite(image: Samples) -> bool:
+def all_finite(image: Samples) -> bool:
+    """Whether no sample is infinite or not a number."""
     return all(bool(np.isfinite(row).all()) for row in image)
 
 
@@ -172,19 +193,19 @@ def _run_blocks(work: Work, tone: Tone, threads: int, make_sink: Callable[[], An
     plan = work.plan
     sinks: list[AnySink] = []
     lock = threading.Lock()
-    computing: MakeWorker
+    worker_of: MakeWorker
 
     def make_worker() -> Worker:
         scratch = Scratch(plan.precision)
         sink = make_sink()
         with lock:
             sinks.append(sink)
-        return computing(work, scratch, Finisher(work, scratch, tone), sink)
+        return worker_of(work, scratch, Finisher(work, scratch, tone), sink)
 
     threads = _threads(plan, threads)
     block_rows = whole_regions(plan.block_rows) if by_strips(plan) else plan.block_rows
     for top, bottom in cut(plan.rows.output, band_rows(plan)):
-        computing = _computing(work, top, bottom, threads)
+        worker_of = _computing(work, top, bottom, threads)
         blocks = [(top + first, top + last) for first, last in cut(bottom - top, block_rows)]
         run_blocks(blocks, make_worker, threads)
     return sinks
@@ -197,16 +218,30 @@ def by_strips(plan: StagePlan) -> bool:
 
 def _computing(work: Work, top: int, bottom: int, threads: int) -> MakeWorker:
     """Return what makes the workers that compute blocks of output rows ``top`` to ``bottom - 1``."""
-    if stream_of(work.plan):
-        from convfilter.engine import streams
-
-        return streams.make_worker
-    if work.plan.algorithm == "multirate":
+    if work.plan.algorithm == "multirate" and work.plan.rates[0] is not None:
         from convfilter.engine import multirate
 
         return multirate.prepare(work, top, bottom, threads)
-    way: Way = _found(_WAYS[work.plan.algorithm])
-    return partial(_by_tiles, way)
+    return computing(work.plan)
+
+
+def computing(plan: StagePlan) -> MakeWorker:
+    """Return what makes the workers of a stage, unless that is multirate down the columns."""
+    if stream_of(plan):
+        from convfilter.engine import streams
+
+        return streams.make_worker
+    if plan.algorithm == "multirate":
+        from convfilter.engine import multirate
+
+        return multirate.plain_down
+    return partial(_by_tiles, find_way(plan.algorithm))
+
+
+def find_way(algorithm: str) -> Way:
+    """Load the way of this name."""
+    way: Way = _found(_WAYS[algorithm])
+    return way
 
 
 def _by_tiles(way: Way, work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) -> Worker:

@@ -26,7 +26,7 @@ class Strip:
 
     ``calls`` gives the calls that compute a step's sums. Where loops alone can
     finish and store these, that is part of the program; else sums are collected
-    for ``REGION_ROWS`` rows, and finished together.
+    for ``REGION_ROWS`` rows, and finished together. Sums that are the result go straight to where it belongs.
     """
 
     def __init__(
@@ -45,6 +45,13 @@ class Strip:
         self._length = (right - left) * work.source.channels
         self._lead = Program(lead.calls) if lead else None
         self._lead_steps = lead.steps if lead else 0
+        self._first_row = sink.first_row if isinstance(sink, ArraySink) else 0
+        place = finisher.place(self._region(0, STEP_ROWS), sink)
+        if place is not None:
+            assert isinstance(sink, ArraySink)
+            self._main = self._tail = Program(calls(Step(place, sink.row_samples, self._length)))
+            self._stores = True
+            return
         self._sums = scratch.get("sums", STEP_ROWS * self._length)
         stored = self._stored(STEP_ROWS)
         self._stores = stored is not None
@@ -77,12 +84,21 @@ class Strip:
             self._run_by_regions(top, bottom)
             return
         assert isinstance(self._sink, ArraySink)
+        self._follow(self._sink)
         whole, odd = divmod(bottom - top, STEP_ROWS)
         self._main.run(first, whole)
         self._sink.clipped += self._main.take_total()
         if odd:
             self._tail.run(first + whole, 1)
             self._sink.clipped += self._tail.take_total()
+
+    def _follow(self, sink: ArraySink) -> None:
+        """Store where the sink's array begins now."""
+        rows = self._first_row - sink.first_row
+        if rows:
+            self._first_row = sink.first_row
+            for program in {self._main, self._tail}:
+                program.move(rows * sink.row_samples)
 
     def _run_by_regions(self, top: int, bottom: int) -> None:
         for row in range(top, bottom, REGION_ROWS):

@@ -43,6 +43,11 @@ class Work:
     source: Source
     row_index: Indices
     col_index: Indices
+    held: Indices | None = None
+
+    def rows_held(self, rows: Indices) -> Indices:
+        """Return where rows of the picture lie in the source; those that are not held are not looked at."""
+        return rows if self.held is None else np.maximum(self.held, 0)[rows]
 
     @classmethod
     def of(cls, plan: StagePlan, source: Source) -> Work:

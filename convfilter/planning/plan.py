@@ -42,6 +42,8 @@ BAND_SAMPLES = 2**15
 #: Source rows that running sums move down between two passes along the rows, and their samples, at most.
 BOX_STEP_ROWS = 16
 BOX_STEP_SAMPLES = 2**19
+#: The matrix of windows that a layer multiplies with its weights fits a core's cache, more or less.
+MATRIX_BYTES = 4 << 20
 #: Kernel rows that are loaded at a time: bounds the scratch of very tall kernels.
 TAP_ROWS = 256
 
@@ -94,6 +96,27 @@ class StagePlan:
 
 
 @dataclass(frozen=True)
+class Group:
+    """Stages ``first`` to ``last - 1``, run together; a stage alone runs on its whole input.
+
+    Attributes
+    ----------
+    block_rows : tuple of int
+        For each stage, the rows that are computed at a time.
+    held_rows : tuple of int
+        For each stage but the last, how many rows of its result are held at a time.
+    held_bytes : int
+        Of all of them, for one thread.
+    """
+
+    first: int
+    last: int
+    block_rows: tuple[int, ...] = ()
+    held_rows: tuple[int, ...] = ()
+    held_bytes: int = 0
+
+
+@dataclass(frozen=True)
 class Plan:
     """A stack of stages, planned for one size and sample type.
 
@@ -110,6 +133,15 @@ class Plan:
     def input_colours(self) -> int:
         """Channels of the input without alpha, as the first stage gets them."""
         return self.stages[0].channels - self.alpha
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The stages that run together, first to last."""
+        if len(self.stages) == 1:
+            return (Group(0, 1),)
+        from convfilter.planning.chains import groups
+
+        return groups(self.stages)
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -164,17 +196,27 @@ def plan_stack(
     if gray:
         channels -= 2
     sample_type = np.dtype(dtype)
-    plans: list[StagePlan] = []
-    for number, stage in enumerate(stages):
-        prefix = f"stage {number + 1} ({stage.name}): " if len(stages) > 1 else ""
+    tasks: list[Task] = []
+    prefixes = [f"stage {number} ({stage.name}): " if len(stages) > 1 else "" for number, stage in enumerate(stages, 1)]
+    for number, (stage, prefix) in enumerate(zip(stages, prefixes, strict=True)):
         first = number == 0
         incoming = sample_type if first else np.dtype(np.float32)
         last = number == len(stages) - 1
         result = np.dtype(out_dtype or sample_type) if last else np.dtype(np.float32)
         size = (rows, cols, channels)
         task = Task.of(stage, size, incoming, result=result, alpha=alpha, gray=gray and first, prefix=prefix)
-        plans.append(plan_stage(task, algorithm, prefix))
+        tasks.append(task)
         rows, cols, channels = task.rows.output, task.cols.output, task.output_channels
+    if len(tasks) > 1:
+        from convfilter.planning.gains import levels
+        from convfilter.planning.merging import merged
+
+        fewer = merged(stages, tasks) if algorithm is None else stages
+        if len(fewer) < len(stages):
+            return plan_stack(fewer, shape, dtype, out_dtype=out_dtype, alpha=alpha, gray=gray)
+        stored = tasks[-1].result
+        tasks = [replace(task, stored=stored, levels=each) for task, each in zip(tasks, levels(tasks), strict=True)]
+    plans = [plan_stage(task, algorithm, prefix) for task, prefix in zip(tasks, prefixes, strict=True)]
     return Plan(tuple(plans), tuple(shape), sample_type, alpha, gray)
 
 
@@ -256,6 +298,8 @@ def _block_rows(task: Task, algorithm: Algorithm) -> int:
         return max(BLOCK_ROWS, 2 * -(-task.rows.kernel // task.rows.stride))
     if algorithm == "fourier":
         return max(1, (_sides(task)[0] - task.rows.span) // task.rows.stride)
+    if algorithm == "layer":
+        return max(1, MATRIX_BYTES // (4 * task.cols.output * task.channels * task.kernel.matrix.size))
     if algorithm == "pooling":
         return stretch_of(task.rows)
     return tile_rows(task.rows, task.cols, task.channels)

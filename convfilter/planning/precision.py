@@ -48,6 +48,8 @@ def _fits_single(task: Task, algorithm: str) -> bool:
         return task.gain * task.largest_term <= _SINGLE_TRANSFORM_LEVELS[task.accuracy]
     if task.is_exact:
         return not task.alpha and _exact_in_single(task)
+    if isinstance(operator, Gradient) and task.stored is not None and task.levels < np.inf:
+        return task.levels <= _SINGLE_LEVELS[task.stored.name]
     if task.accuracy == "float32":
         taps = sum(kernel.shape) if algorithm == "separable" else prod(kernel.shape)
         return isinstance(operator, Correlation) and (algorithm == "multirate" or taps <= _SINGLE_TAPS)

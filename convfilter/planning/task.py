@@ -42,6 +42,9 @@ class Task:
         What is left of the stage's scale.
     dtype, result : numpy.dtype
         Sample types of the picture, and of what comes out: float32 before another stage.
+    stored, levels : numpy.dtype and float
+        In a stack: what it stores in the end, and the largest magnitude of this
+        stage's result in levels of that; see ``gains.levels``.
     """
 
     stage: Stage
@@ -54,6 +57,8 @@ class Task:
     result: np.dtype[np.generic]
     alpha: bool
     gray: bool
+    stored: np.dtype[np.generic] | None = None
+    levels: float = float("inf")
 
     @classmethod
     def of(

@@ -74,6 +74,11 @@ def cheapest(task: Task) -> Algorithm:
     return ways[0].name if len(ways) == 1 else min(ways, key=lambda way: way.time(task)).name
 
 
+def least_time(task: Task) -> float:
+    """Return about how long one output sample takes by the cheapest way."""
+    return min(way.time(task) for way in (*WAYS, *_ONLY_WAYS) if way.can(task))
+
+
 def cost(task: Task, name: str) -> float:
     """Return the multiply-adds (or comparisons) for one output sample."""
     return next(way for way in (*WAYS, *_ONLY_WAYS) if way.name == name).multiply_adds(task)

@@ -8,6 +8,7 @@ from typing import Any
 from convfilter.filters.stage import Layer
 from convfilter.planning import AxisPlan, Plan, StagePlan
 from convfilter.planning.figures import Field, Figures, equivalent, figures
+from convfilter.planning.plan import Group
 
 
 def lines(plan: Plan) -> Iterator[str]:
@@ -15,6 +16,7 @@ def lines(plan: Plan) -> Iterator[str]:
     rows, cols, channels = (*plan.input_shape, 1)[:3]
     yield f"input        {cols}x{rows}, {channels} channel{'s' if channels > 1 else ''}, {plan.dtype}"
     found = figures(plan)
+    held = held_bytes(plan)
     for number, (stage, each) in enumerate(zip(plan.stages, found, strict=True), 1):
         yield ""
         yield f"stage {number}      {stage.stage.name}"
@@ -27,8 +29,16 @@ def lines(plan: Plan) -> Iterator[str]:
         yield f"  algorithm  {_algorithm(stage)}"
         each_weight = _count(each.multiply_adds_direct)
         yield f"  work       {_count(each.multiply_adds)} multiply-adds, weight by weight {each_weight}"
-        yield f"  memory     {_bytes(each.bytes)} result, {_bytes(stage.scratch_bytes)} a thread"
+        part = f"{_bytes(held[number - 1])} held of " if number - 1 in held else ""
+        yield f"  memory     {part}{_bytes(each.bytes)} result, {_bytes(stage.scratch_bytes)} a thread"
     yield ""
+    for group in plan.groups:
+        if group.last - group.first > 1:
+            stages = plan.stages[group.first : group.last]
+            rows_each = " + ".join(
+                str(min(rows, stage.rows.output)) for rows, stage in zip(group.block_rows, stages, strict=True)
+            )
+            yield f"together     stages {group.first + 1} to {group.last}, {rows_each} rows at a time"
     rows, cols = plan.output_shape[:2]
     yield f"output       {cols}x{rows}, {_count(sum(each.multiply_adds for each in found))} multiply-adds"
     yield from _comparison(plan)
@@ -64,6 +74,17 @@ def _algorithm(stage: StagePlan) -> str:
     return f"{stage.algorithm}, {stage.multiply_adds:g} multiply-adds a sample, sums in {stage.precision}"
 
 
+def held_bytes(plan: Plan) -> dict[int, int]:
+    """Return how many bytes of a stage's result are held at a time, for stages whose result is never whole."""
+    return {
+        number: rows * stage.cols.output * stage.output_channels * 4
+        for group in plan.groups
+        for number, rows, stage in zip(
+            range(group.first, group.last - 1), group.held_rows, plan.stages[group.first :], strict=False
+        )
+    }
+
+
 def _count(count: float) -> str:
     return f"{count / 1e6:,.1f} million" if count >= 1e6 else f"{count:,.0f}"
 
@@ -90,9 +111,19 @@ def as_json(plan: Plan) -> dict[str, Any]:
     return {
         "input": {"width": cols, "height": rows, "channels": channels, "dtype": str(plan.dtype)},
         "stages": [_stage(stage, each) for stage, each in zip(plan.stages, found, strict=True)],
+        "groups": [_group(group) for group in plan.groups],
         "output": {"width": final[1], "height": final[0], "channels": plan.stages[-1].output_channels},
         "weights": sum(each.weights for each in found),
         "multiply_adds": sum(each.multiply_adds for each in found),
+    }
+
+
+def _group(group: Group) -> dict[str, Any]:
+    """Name stages that run together, counted from 1, with the rows computed at a time and the bytes held between."""
+    return {
+        "stages": list(range(group.first + 1, group.last + 1)),
+        "rows_at_a_time": list(group.block_rows),
+        "held_bytes": group.held_bytes,
     }
 
 

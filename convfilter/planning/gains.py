@@ -1,0 +1,66 @@
+"""How large the results between the stages of a stack can be, and what becomes of their rounding."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from convfilter.filters.stage import Correlation, Gradient, Point, Pooling, UnsharpMask
+from convfilter.planning.task import Task, full_scale
+
+
+def levels(tasks: Sequence[Task]) -> list[float]:
+    """Return, for each stage, the largest magnitude of its result, in levels of what the stack stores in the end.
+
+    A relative error of one of them is at most this many levels of the final
+    result. Infinite where that is not known: real samples have no bounds, real
+    results no levels, and division by alpha has no largest gain.
+    """
+    first, last = tasks[0], tasks[-1]
+    if first.dtype.kind != "u" or last.result.kind != "u" or first.alpha or last.stage.map == "stretch":
+        return [math.inf] * len(tasks)
+    full = full_scale(first.dtype)
+    sizes: list[float] = []
+    size = full
+    for task in tasks:
+        size = _size_after(task, size, full)
+        sizes.append(size)
+    gains = [1.0]
+    for task in reversed(tasks[1:]):
+        gains.insert(0, gains[0] * _gain(task))
+    return [_times(size, gain) * full_scale(last.result) / full for size, gain in zip(sizes, gains, strict=True)]
+
+
+def _size_after(task: Task, size: float, full: float) -> float:
+    """Return the largest magnitude of a stage's result, given that of its input."""
+    operator, stage = task.stage.operator, task.stage
+    if stage.padding_mode == "constant":
+        size = max(size, abs(stage.padding_value))
+    size = _times(size, _gain(task)) + abs(stage.offset) * full
+    if isinstance(operator, Point):
+        if operator.kind == "clip":
+            return min(size, max(abs(operator.low), abs(operator.high)) * full)
+        if operator.kind in ("threshold", "normalize"):
+            return full
+        return size + {"bias": abs(operator.low) * full, "invert": full}.get(operator.kind, 0.0)
+    return size
+
+
+def _gain(task: Task) -> float:
+    """Return how much an error can grow from the input of a stage to its result."""
+    operator = task.stage.operator
+    if isinstance(operator, Correlation | UnsharpMask):
+        return task.gain
+    if isinstance(operator, Gradient):
+        return math.sqrt(2) * task.gain
+    scale = abs(task.stage.scale)
+    if isinstance(operator, Pooling):
+        return scale
+    if isinstance(operator, Point) and operator.kind != "normalize":
+        # A threshold has no gain: whatever the rounding, samples fall on one side of it or the other.
+        return scale * (abs(operator.low) if operator.kind == "scale" else 1.0)
+    return math.inf
+
+
+def _times(size: float, gain: float) -> float:
+    return size * gain if size and gain else 0.0  # zero times infinity is nothing here

@@ -1,0 +1,267 @@
+"""Stages that run together, against the same stages one by one, and against the oracle."""
+
+import gc
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tolerances import assert_float32, assert_same_picture, assert_stored
+
+import convfilter
+from convfilter.engine.native import cache_warm
+from convfilter.engine.run import run
+from convfilter.filters import stack
+from convfilter.planning import plan_stack
+from convfilter.report import plan_text
+
+MODES = ("edge", "constant", "reflect", "symmetric", "wrap")
+KERNELS = ("1 2 3", "1;-2;4", "1 2;3 4;5 -6", "0.3 0.1 -0.7;0.2 1.1 0.9;-0.4 0.6 0.2", "1 0 0 0 1;0 0 0 0 0;0 2 0 0 0")
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    """Cut even small pictures into many blocks, and let threads share them."""
+    monkeypatch.setattr("convfilter.planning.chains.BLOCK_SAMPLES", 1)
+    monkeypatch.setattr("convfilter.engine.chain.WORTH_A_THREAD", 0)
+
+
+def picture(shape, dtype, seed=0):
+    noise = np.random.default_rng(seed).integers(0, 256, shape)
+    return (
+        (noise / np.float32(255)).astype(dtype)
+        if dtype == "float32"
+        else (noise * (257 if dtype == "uint16" else 1)).astype(dtype)
+    )
+
+
+def planned(specs, shape, dtype, **keywords):
+    return plan_stack(stack.stages(specs), shape, dtype, **keywords)
+
+
+def one_by_one(plan, image, **keywords):
+    """Run the same stages, each on the whole result of the one before."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("convfilter.planning.chains._continues", lambda before, after: False)
+        assert len(plan.groups) == len(plan.stages)
+        return run(plan, image, **keywords)
+
+
+@st.composite
+def specs(draw):
+    """One filter with any geometry and border."""
+    stride = f"stride={draw(st.integers(1, 3))}x{draw(st.integers(1, 3))}"
+    kind = draw(
+        st.sampled_from(("kernel", "kernel", "gaussian", "box", "sobel", "maxpool", "avgpool", "points", "unsharp"))
+    )
+    if kind == "points":
+        return draw(
+            st.sampled_from(("relu", "abs", "bias:-0.25", "scale:1.5", "clip:0.2,high=0.7", "invert", "threshold:0.4"))
+        )
+    if kind in ("maxpool", "avgpool"):
+        return f"{kind}:{draw(st.integers(1, 4))}x{draw(st.integers(1, 4))},{stride}"
+    name = {
+        "kernel": f"kernel:{draw(st.sampled_from(KERNELS))}",
+        "gaussian": f"gaussian:{draw(st.sampled_from((0.5, 1, 2.5)))}",
+        "box": f"box:{draw(st.integers(1, 9))}x{draw(st.integers(1, 9))}",
+        "sobel": "sobel:magnitude",
+        "unsharp": "unsharp:0.7",
+    }[kind]
+    mode = draw(st.sampled_from(MODES))
+    dilation = draw(st.integers(1, 3)) if kind != "gaussian" else 1
+    padding = draw(st.sampled_from(("same", "same", "full", "5,1,2,7")))
+    return f"{name},{stride},dilation={dilation},padding={padding},padding_mode={mode}"
+
+
+@settings(max_examples=120)
+@given(
+    st.lists(specs(), min_size=2, max_size=4),
+    st.sampled_from(("uint8", "uint16", "float32")),
+    st.sampled_from(((61, 17, 3), (90, 23), (37, 60, 2), (5, 7, 1))),
+    st.sampled_from(("same", "float32")),
+    st.integers(1, 3),
+    st.booleans(),
+)
+def test_a_chain_gives_the_bytes_of_its_stages_one_by_one(stack_, dtype, shape, out, threads, alpha):
+    image = picture(shape, dtype)
+    out_dtype = dtype if out == "same" else out
+    try:
+        plan = planned(stack_, shape, dtype, out_dtype=out_dtype, alpha=alpha and shape[2:] in ((2,), (3,)))
+    except convfilter.SizeError:
+        return
+    whole = one_by_one(plan, image, out_dtype=out_dtype, threads=1)
+    together = run(plan, image, out_dtype=out_dtype, threads=threads)
+    assert_same_picture(together.pixels, whole.pixels)
+    assert together.clipped == whole.clipped
+
+
+@pytest.mark.parametrize(
+    "stack_",
+    [
+        ["gaussian:12", "sobel:magnitude"],
+        ["box:3", "gaussian:16x22,padding_mode=wrap", "maxpool:2"],
+        ["gaussian:16,stride=2", "gaussian:40x0.5,padding_mode=reflect,padding=full", "relu"],
+        ["kernel:1 2 3,padding_mode=wrap", "gaussian:0.5x40,stride=3x2,padding_mode=constant", "box:3"],
+        ["unsharp:16", "gaussian:20,padding_mode=symmetric"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("shape", [(150, 140, 3), (97, 101, 4)])
+def test_wide_gaussians_in_a_chain(stack_, dtype, shape):
+    """Their kept rows are numbered from elsewhere, so sums may be added up in another order; never by the threads."""
+    image = picture(shape, dtype)
+    plan = planned(stack_, shape, dtype, alpha=shape[2] == 4, out_dtype=np.float32)
+    assert any(stage.rates != (None, None) for stage in plan.stages)
+    assert len(plan.groups) == 1
+    whole = one_by_one(plan, image, out_dtype=np.float32).pixels
+    got = [run(plan, image, out_dtype=np.float32, threads=threads).pixels for threads in (1, 2, 3)]
+    assert got[0].tobytes() == got[1].tobytes() == got[2].tobytes()
+    assert np.abs(got[0] - whole).max() <= 5e-6 * np.abs(whole).max()
+
+
+def test_ranges_end_a_chain():
+    """They need all of what lies before; what comes after runs together again."""
+    image = picture((61, 17, 3), "uint8")
+    stack_ = ["box:3", "relu", "normalize", "gaussian:1", "sobel:x,map=stretch"]
+    plan = planned(stack_, image.shape, "uint8")
+    assert [(group.first, group.last) for group in plan.groups] == [(0, 2), (2, 4), (4, 5)]
+    assert_same_picture(run(plan, image, threads=2).pixels, one_by_one(plan, image).pixels)
+
+
+def test_plan_shows_what_runs_together(monkeypatch):
+    monkeypatch.undo()
+    plan = planned(["gaussian:1", "sobel:magnitude", "normalize", "maxpool:2"], (3000, 4000, 3), "uint8")
+    written = list(plan_text.lines(plan))
+    assert "together     stages 1 to 2, 40 + 40 rows at a time" in written
+    assert "together     stages 3 to 4, 40 + 20 rows at a time" in written
+    first, second, _, last = (line for line in written if line.startswith("  memory"))
+    assert " held of 137.33 MB result" in first
+    assert second.startswith("  memory     137.33 MB result")
+    assert last.startswith("  memory     8.58 MB result")
+    shown = plan_text.as_json(plan)["groups"]
+    assert [group["stages"] for group in shown] == [[1, 2], [3, 4]]
+    # A block and what a block looks at of 40 rows each, of 4000 x 3 float32 samples.
+    assert 40 * 48_000 < shown[0]["held_bytes"] < 4 * 40 * 48_000
+
+
+# Against the oracle --------------------------------------------------------------------
+
+
+@st.composite
+def sums(draw):
+    """One filter, the oracle's same filter, and what it makes of magnitudes."""
+    stride = draw(st.sampled_from(((1, 1), (1, 1), (2, 1), (3, 2))))
+    mode = draw(st.sampled_from(MODES))
+    keys = f"stride={stride[1]}x{stride[0]},padding_mode={mode}"
+    geometry = {"stride": stride, "padding_mode": mode}
+    kind = draw(st.sampled_from(("kernel", "gaussian", "box", "sobel", "maxpool")))
+    if kind == "maxpool":
+        return (
+            f"maxpool:3x2,{keys.split(',', maxsplit=1)[0]}",
+            lambda x: reference.max_pool(x, (2, 3), stride=stride),
+            None,
+        )
+    if kind == "gaussian":
+        sigma = draw(st.sampled_from((0.6, 1.5)))
+        return f"gaussian:{sigma},{keys}", lambda x: reference.gaussian_blur(x, sigma, **geometry), None
+    dilation = draw(st.integers(1, 3))
+    geometry["dilation"], keys = dilation, f"{keys},dilation={dilation}"
+    if kind == "box":
+        return f"box:4x3,{keys}", lambda x: reference.box_blur(x, (3, 4), **geometry), None
+    if kind == "sobel":
+        across = abs(reference.derivative_kernel("sobel", "x"))
+        return (
+            f"sobel:magnitude,scale=0.2,{keys}",
+            lambda x: 0.2 * reference.gradient(x, "sobel", **geometry),
+            lambda x: 0.2 * (reference.correlate(x, across, **geometry) + reference.correlate(x, across.T, **geometry)),
+        )
+    weights = np.array([[0.3, 0.1, -0.7], [0.2, 1.1, 0.9], [-0.4, 0.6, 0.2]])
+    return (
+        f"kernel:{KERNELS[3]},{keys}",
+        lambda x: reference.correlate(x, weights, **geometry),
+        lambda x: reference.correlate(x, abs(weights), **geometry),
+    )
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(sums(), min_size=2, max_size=4),
+    st.sampled_from(("uint8", "uint16", "float32")),
+    st.sampled_from(((61, 17, 3), (90, 23), (37, 60, 2))),
+)
+def test_a_chain_is_what_its_stages_make_in_float64(stack_, dtype, shape):
+    image = picture(shape, dtype)
+    values, magnitude = reference.real(image), np.abs(reference.real(image))
+    for _, apply, apply_to_magnitudes in stack_:
+        values, magnitude = apply(values), (apply_to_magnitudes or apply)(magnitude)
+    names = [spec for spec, _, _ in stack_]
+    if dtype != "float32":
+        assert_stored(convfilter.apply(image, *names, threads=2, map="clip"), values)
+    raw = convfilter.apply(image, *names, threads=2, dtype=np.float32)
+    # Every stage may be off by its promise, and what it is off by goes through the stages after it.
+    assert_float32(raw, values, len(stack_) * magnitude)
+
+
+# Numbers that are not finite ----------------------------------------------------------
+
+
+def test_what_is_not_finite_stays_in_its_windows():
+    """A transform would spread it over its tile; found only when the first stage has made it."""
+    image = picture((80, 70), "float32")
+    image[40, 30] = 3e38
+    weights = ";".join([" ".join(["0.37 -0.11 0.29"] * 5)] * 14 + [" ".join(["1.3"] * 15)])
+    plan = planned(["kernel:4,padding_mode=constant", f"kernel:{weights}", "relu"], image.shape, "float32")
+    fourier = planned([f"kernel:{weights}"], image.shape, "float32", algorithm="fourier").stages[0]
+    plan = replace(plan, stages=(plan.stages[0], fourier, plan.stages[2]))
+    got = run(plan, image, threads=2).pixels
+    assert_same_picture(got, one_by_one(plan, image).pixels)
+    rows, cols = np.nonzero(~np.isfinite(got))
+    assert rows.size and np.ptp(rows) < 15 and np.ptp(cols) < 15
+
+
+@pytest.mark.parametrize("stack_", [["gaussian:16", "box:3"], ["kernel:4", "gaussian:16", "relu"]], ids=" ".join)
+def test_wide_gaussians_keep_what_is_not_finite_in_its_windows(stack_):
+    image = picture((300, 70), "float32")
+    image[20, 30] = 3e38 if len(stack_) > 2 else np.nan
+    plan = planned(stack_, image.shape, "float32")
+    assert any(stage.rates[0] is not None for stage in plan.stages)
+    got = run(plan, image, threads=2).pixels
+    assert_same_picture(got, one_by_one(plan, image).pixels)
+    rows, _ = np.nonzero(~np.isfinite(got))
+    assert rows.size and rows.max() == 20 + 96 + (stack_[-1] == "box:3")
+
+
+# Memory --------------------------------------------------------------------------------
+
+#: Working memory that a stack may take on 12 megapixels, whatever its stages: bytes.
+LIMIT = 64e6
+LARGE = {
+    "edges of a blur, pooled": ["gaussian:1", "sobel:magnitude", "maxpool:2"],
+    "points": ["scale:1.5", "relu", "gaussian:2", "invert"],
+    "wrapped": ["gaussian:2", "gaussian:3,padding_mode=wrap", "box:3,padding_mode=wrap"],
+    "tall": ["box:3", "gaussian:12,truncate=4", "maxpool:9"],
+    "wide": ["box:3", "gaussian:20", "sobel:magnitude"],
+    "very wide": ["unsharp:1", "gaussian:64", "relu"],
+    "strided": ["gaussian:1,stride=3", "sobel:magnitude", "avgpool:5"],
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_working_memory_is_bounded(name, monkeypatch):
+    monkeypatch.undo()
+    for _loop in cache_warm():  # a compiler would take memory of its own
+        pass
+    row = np.random.default_rng(0).integers(0, 256, (4000, 3)).astype(np.uint8)
+    image = np.broadcast_to(row, (3000, 4000, 3)).copy()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        pixels = run(planned(LARGE[name], image.shape, "uint8"), image, threads=2).pixels
+        working = tracemalloc.get_traced_memory()[1] - pixels.nbytes
+    finally:
+        tracemalloc.stop()
+    assert working < LIMIT

@@ -1,0 +1,94 @@
+"""Linear stages in one kernel, against the stages one by one in float64."""
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given
+from hypothesis import strategies as st
+from tolerances import assert_float32, assert_stored, assert_stored_exactly
+
+import convfilter
+from convfilter.filters import stack
+from convfilter.planning import plan_stack
+
+WEIGHTS = np.array([[3, 1], [-2, 11]])
+MORE = np.array([[1, 2], [5, -3]])
+LARGE = np.array([[3, 1, -7], [2, 11, 9], [-4, 6, 2]])
+
+
+def spec(weights, keys=""):
+    return "kernel:" + ";".join(" ".join(str(weight) for weight in row) for row in weights) + keys
+
+
+def picture(shape, dtype, seed=0):
+    noise = np.random.default_rng(seed).integers(0, 256, shape)
+    return (noise / np.float32(255)).astype(dtype) if dtype == "float32" else noise.astype(dtype)
+
+
+def count(specs, shape=(160, 150, 3), dtype="uint8", **keywords):
+    return len(plan_stack(stack.stages(specs), shape, dtype, **keywords).stages)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize(
+    ("keys", "geometry"),
+    [
+        ((",padding_mode=wrap", ",padding_mode=wrap"), ({"padding_mode": "wrap"}, {"padding_mode": "wrap"})),
+        ((",padding_mode=reflect", ",padding=valid"), ({"padding_mode": "reflect"}, {"padding": "valid"})),
+        ((",padding=5", ",padding=0,stride=3x2"), ({"padding": 5}, {"padding": 0, "stride": (2, 3)})),
+        ((",padding=full,flip=true", ",padding=valid"), ({"padding": "full", "flip": True}, {"padding": "valid"})),
+    ],
+)
+def test_two_small_kernels_are_one(dtype, keys, geometry):
+    image = picture((40, 31, 3), dtype)
+    specs = [spec(WEIGHTS, keys[0]), spec(MORE, keys[1] + ",scale=0.0625")]
+    assert count(specs, image.shape, dtype) == 1
+    samples = reference.real(image) if dtype == "float32" else image.astype(np.int64)
+    first = reference.correlate(samples, WEIGHTS, **geometry[0])
+    values = reference.correlate(first, MORE, **geometry[1])
+    if dtype == "uint8":
+        assert_stored_exactly(convfilter.apply(image, *specs, map="abs"), reference.exact(values) / 16, map="abs")
+    else:
+        magnitude = reference.correlate(
+            reference.correlate(samples, abs(WEIGHTS), **geometry[0]), abs(MORE), **geometry[1]
+        )
+        assert_float32(convfilter.apply(image, *specs), values / 16, magnitude / 16)
+
+
+@given(
+    st.sampled_from((1.5, 2, 4, 9)),
+    st.sampled_from((1.7, 3, 6)),
+    st.sampled_from(("uint8", "uint16", "float32")),
+    st.booleans(),
+)
+def test_two_gaussians_are_one(one, other, dtype, wraps):
+    image = picture((130, 110), dtype)
+    modes = (",padding_mode=wrap", ",padding_mode=wrap") if wraps else (",padding_mode=symmetric", ",padding=valid")
+    specs = [f"gaussian:{one}{modes[0]}", f"gaussian:{other}{modes[1]}"]
+    plan = plan_stack(stack.stages(specs), image.shape, dtype)
+    assert [stage.stage.name for stage in plan.stages] == [" + ".join(specs) + ", merged"]
+    assert plan.stages[0].kernel.sigma == pytest.approx((np.hypot(one, other),) * 2)
+    values = reference.gaussian_blur(reference.real(image), one, padding_mode="wrap" if wraps else "symmetric")
+    if wraps:
+        values = reference.gaussian_blur(values, other, padding_mode="wrap")
+    else:  # the oracle's tails would reach past the first result
+        weights = reference.gaussian_weights(other, reference.gaussian_radius(other))
+        values = reference.correlate(values, np.outer(weights, weights), padding="valid")
+    got = convfilter.apply(image, *specs)
+    if dtype == "float32":
+        assert_float32(got, values, values + 0.01)
+    else:
+        assert_stored(got, values)
+
+
+def test_stages_stay_apart_where_one_kernel_would_not_be_exact_or_not_be_faster():
+    wrap = ",padding_mode=wrap"
+    assert count(["box:3", "box:3"]) == 2  # the second border repeats blurred samples
+    assert count(["gaussian:2" + wrap, "gaussian:3"]) == 2
+    assert count([f"gaussian:2{wrap},padding=full", "gaussian:3" + wrap]) == 2
+    assert count(["gaussian:2,stride=2", "gaussian:3,padding=valid"]) == 2
+    assert count(["gaussian:2,offset=0.1", "gaussian:3,padding=valid"]) == 2
+    assert count(["gaussian:2", "relu", "gaussian:3,padding=valid"]) == 3
+    assert count(["gaussian:2" + wrap, "gaussian:3" + wrap], (160, 150, 4), alpha=True) == 2
+    assert count([spec(LARGE, wrap), "gaussian:5" + wrap]) == 2  # no product of a column and a row any more
+    assert count(["gaussian:2" + wrap, "gaussian:3" + wrap, "gaussian:4" + wrap, "relu"]) == 2
