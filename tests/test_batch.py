@@ -306,6 +306,7 @@ def test_memory_does_not_grow_with_the_number_of_files(monkeypatch: pytest.Monke
 class Unportable(Exception):
     def __init__(self, first: str, second: str) -> None:
         super().__init__(f"{first} and {second}")
+        self.cause_of_trouble = lambda: None  # what no pickle takes
 
 
 def test_errors_that_cannot_travel_still_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
