@@ -2,7 +2,7 @@
 
 from importlib import import_module
 from inspect import isfunction
-from itertools import product
+from itertools import cycle, product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -176,6 +176,31 @@ def four_rows_that_slide(rng, A):
         for block in range(2):
             expected[block] += weight.T @ rows_of(tile, offset.reshape(2, runs)[block], length)
         yield Case([tile, offset, runs, weight.ravel(), 0, 2, accumulate, out, pitch, length], {7: expected})
+
+
+def correlate_stored(rng, A, T):
+    yield from sums_that_are_stored(correlate(rng, A), A, T)
+
+
+def correlate_four_stored(rng, A, T):
+    yield from sums_that_are_stored(correlate_four(rng, A), A, T)
+
+
+def sums_that_are_stored(sums, A, T):
+    """Turn cases of sums into cases of what they stand for, each with another last step."""
+    tones = cycle([*STEPS, (2.0**-11, 1.0, 60.0, 0), (1.0, 2048.0, 0.0, 1)])
+    full = int(np.iinfo(T).max)
+    for case, tone in zip(sums, tones, strict=False):
+        *where, accumulate, out, pitch, length = case.arguments
+        if accumulate:
+            continue
+        start = 3
+        value = np.rint(stored(np.reshape(case.written[len(where) + 1], (-1, pitch))[:, :length], *tone, A))
+        expected = unset(start + out.size, T)
+        written = expected.copy()
+        expected[start:].reshape(-1, pitch)[:, :length] = np.clip(value, 0, full)
+        clipped = int(np.sum((value < 0) | (value > full)))
+        yield Case([*where, written, start, pitch, length, *tone, float(full)], {len(where): expected}, clipped)
 
 
 def extremes(rng, S, extreme):

@@ -6,12 +6,22 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from convfilter.engine.finish import ArraySink, Finisher, Sink
-from convfilter.engine.passes import Step
+from convfilter.engine.passes import (
+    CORRELATE,
+    CORRELATE_FOUR,
+    CORRELATE_FOUR_STORED,
+    CORRELATE_STORED,
+    STORED_TAPS,
+    Step,
+)
 from convfilter.engine.program import Call, Moving, Program
 from convfilter.engine.tiles import Samples, Scratch
 from convfilter.engine.work import Region, Work
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.strips import REGION_ROWS
+
+#: Arguments of ``store_whole``, which no other loop that stores has.
+_STORE_WHOLE = 12
 
 
 class Lead(NamedTuple):
@@ -61,7 +71,7 @@ class Strip:
             self._main = self._tail = Program(calls(self._step(region)))
             return
         sums = calls(self._step(self._sums))
-        self._main = self._tail = Program([*sums, *stored])
+        self._main = self._tail = Program(_fused([*sums, *stored]))
         odd = work.plan.rows.output % STEP_ROWS
         if odd:
             self._tail = Program([*sums, *(self._stored(odd) or ())])
@@ -105,3 +115,19 @@ class Strip:
             last = min(row + REGION_ROWS, bottom)
             self._main.run(row // STEP_ROWS, -(-(last - row) // STEP_ROWS))
             self._finisher.finish(self._region(row, last), self._sums, self._length, self._sink)
+
+
+def _fused(calls: list[Call]) -> list[Call]:
+    """Let the last sums go straight to the output where one loop sums and stores, in the same arithmetic."""
+    *before, sums, store = calls
+    if len(store.arguments) != _STORE_WHOLE or store.loop.codes[0] != store.loop.codes[4] + "*":
+        return calls
+    tile, *_, output, start, out_pitch = store.arguments
+    for plain, stored in ((CORRELATE, CORRELATE_STORED), (CORRELATE_FOUR, CORRELATE_FOUR_STORED)):
+        if sums.loop is not plain.variant(A=tile.dtype):
+            continue
+        *where, add, memory, _pitch, length = sums.arguments
+        if not add and where[2] <= STORED_TAPS and memory is tile:
+            loop = stored.variant(A=tile.dtype, T=output.dtype)
+            return [*before, Call(loop, (*where, output, start, out_pitch, length, *store.arguments[4:9]))]
+    return calls

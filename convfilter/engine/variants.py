@@ -39,7 +39,7 @@ def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
 def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
     """Whether the engine ever asks for these types together."""
     real_target = types.get("T") == np.float32
-    if loop.function == "store_whole" and real_target:
+    if loop.function in ("store_whole", "correlate_stored", "correlate_four_stored") and real_target:
         return False
     if loop.function == "store_real" and not real_target:
         return False

@@ -61,6 +61,12 @@ def write_as(array, index, vector):
     array[index : index + vector.size] = vector.astype(np.int32)
 
 
+def write_as_part(array, index, vector, count):
+    """Store the first ``count`` numbers of ``vector`` as the integers of ``array``: nothing else is touched."""
+    kept = min(max(count, 0), vector.size)
+    array[index : index + kept] = vector[:kept].astype(np.int32)
+
+
 def prefetch(array, index):
     """Have the cache line that holds a sample come nearer before it is read; any index will do."""
 
@@ -112,6 +118,11 @@ def unequal(one, other):
     return int(np.sum(one != other))
 
 
+def unequal_part(one, other, count):
+    """Count those of the first ``count`` lanes that differ."""
+    return int(np.sum((one != other)[: max(count, 0)]))
+
+
 # As machine code -----------------------------------------------------------------
 
 
@@ -147,11 +158,13 @@ type_callable(prefetch)(lambda _context: lambda array, index: types.void)
 type_callable(write)(lambda _context: lambda array, index, vector: types.void)
 type_callable(write_part)(lambda _context: lambda array, index, vector, count: types.void)
 type_callable(write_as)(lambda _context: lambda array, index, vector: types.void)
+type_callable(write_as_part)(lambda _context: lambda array, index, vector, count: types.void)
 type_callable(nearest)(lambda _context: lambda vector: vector)
 type_callable(magnitude)(lambda _context: lambda vector: vector)
 type_callable(divide)(lambda _context: lambda one, other: one)
 type_callable(between)(lambda _context: lambda vector, low, high: vector)
 type_callable(unequal)(lambda _context: lambda one, other: types.int64)
+type_callable(unequal_part)(lambda _context: lambda one, other, count: types.int64)
 type_callable(add)(lambda _context: lambda one, other: one)
 type_callable(multiply_add)(lambda _context: lambda sums, weights, samples: sums)
 
@@ -238,7 +251,8 @@ _SHORT = {"float": "f32", "double": "f64"}
 
 def _masked(builder: Any, name: str, vector: Any, result: Any, arguments: Any) -> Any:
     """Load or store only the lanes that a mask names."""
-    full = f"llvm.masked.{name}.v{vector.count}{_SHORT[str(vector.element)]}.p0"
+    element = str(vector.element)
+    full = f"llvm.masked.{name}.v{vector.count}{_SHORT.get(element, element)}.p0"
     kind = ir.FunctionType(result, [argument.type for argument in arguments])
     function = builder.module.globals.get(full) or ir.Function(builder.module, kind, full)
     return builder.call(function, arguments)
@@ -307,18 +321,44 @@ def _lower_between(_context, builder, _signature, arguments):
     return builder.select(builder.fcmp_ordered("<", above, high), above, high)
 
 
+def _count(builder: Any, lanes_: Any) -> Any:
+    """Count the lanes that are true."""
+    number = builder.bitcast(lanes_, ir.IntType(lanes_.type.count))
+    return builder.zext(builder.ctpop(number), ir.IntType(64))
+
+
 @lower_builtin(unequal, Vector, Vector)
 def _lower_unequal(_context, builder, _signature, arguments):
-    differ = builder.fcmp_unordered("!=", *arguments)
-    lanes_ = ir.IntType(differ.type.count)
-    return builder.zext(builder.ctpop(builder.bitcast(differ, lanes_)), ir.IntType(64))
+    return _count(builder, builder.fcmp_unordered("!=", *arguments))
+
+
+@lower_builtin(unequal_part, Vector, Vector, types.Integer)
+def _lower_unequal_part(_context, builder, signature, arguments):
+    one, other, count = arguments
+    differ = builder.fcmp_unordered("!=", one, other)
+    return _count(builder, builder.and_(differ, _mask(builder, count, signature.args[0].lanes)))
+
+
+def _whole(context: Any, builder: Any, signature: Any, arguments: Any) -> tuple[Any, Any, int]:
+    """Return a vector's numbers as the integers of an array, where they go, and how that is aligned."""
+    target, vector = signature.args[0].dtype, signature.args[2]
+    numbers = builder.fptosi(arguments[2], ir.VectorType(ir.IntType(32), vector.lanes))
+    kind = ir.VectorType(context.get_value_type(target), vector.lanes)
+    place = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), kind.as_pointer())
+    return builder.trunc(numbers, kind), place, target.bitwidth // 8
 
 
 @lower_builtin(write_as, types.CPointer, types.Integer, Vector)
 def _lower_write_as(context, builder, signature, arguments):
-    target, vector = signature.args[0].dtype, signature.args[2]
-    whole = builder.fptosi(arguments[2], ir.VectorType(ir.IntType(32), vector.lanes))
-    kind = ir.VectorType(context.get_value_type(target), vector.lanes)
-    place = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), kind.as_pointer())
-    builder.store(builder.trunc(whole, kind), place, align=target.bitwidth // 8)
+    numbers, place, align = _whole(context, builder, signature, arguments)
+    builder.store(numbers, place, align=align)
+    return context.get_dummy_value()
+
+
+@lower_builtin(write_as_part, types.CPointer, types.Integer, Vector, types.Integer)
+def _lower_write_as_part(context, builder, signature, arguments):
+    numbers, place, align = _whole(context, builder, signature, arguments)
+    mask = _mask(builder, arguments[3], signature.args[2].lanes)
+    passed = [numbers, place, ir.Constant(ir.IntType(32), align), mask]
+    _masked(builder, "store", numbers.type, ir.VoidType(), passed)
     return context.get_dummy_value()
