@@ -134,6 +134,34 @@ def test_transforms_of_several_tiles_give_what_sums_give(stride):
     assert np.abs(by_transform.pixels - by_sums.pixels).max() < 1e-3
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize(
+    ("window", "dilation", "goes_down_columns"),
+    [
+        ((2, 1), (1, 1), True),
+        ((5, 9), (1, 1), True),
+        ((30, 7), (3, 2), True),
+        ((57, 3), (1, 4), True),
+        ((61, 61), (1, 1), False),
+        ((9, 200), (2, 2), False),
+    ],
+)
+def test_transforms_down_columns_give_what_sums_give(window, dilation, goes_down_columns, channels, dtype):
+    """Several blocks of rows and strips of columns, the last of each cut short; spans from 1 to 86 rows."""
+    weights = np.random.default_rng(1).standard_normal(window)
+    stage = Stage(
+        Correlation(kernels.from_array(weights / np.abs(weights).sum())), dilation=dilation, padding_mode="reflect"
+    )
+    image = np.random.default_rng(2).integers(0, 256, (245, 1800, channels), np.uint8).astype(dtype)
+    plans = [
+        plan_stack([stage], image.shape, dtype, out_dtype=np.float32, algorithm=way) for way in ("fourier", "direct")
+    ]
+    assert (plans[0].stages[0].sides[1] == 0) == goes_down_columns
+    by_transform, by_sums = (run(plan, image, out_dtype=np.float32).pixels for plan in plans)
+    assert np.abs(by_transform - by_sums).max() < 2e-4
+
+
 @pytest.mark.parametrize("tone_map", ["clip", "abs", "offset", "stretch"])
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_clipped_samples_are_counted(tone_map, dtype):

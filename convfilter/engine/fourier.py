@@ -46,15 +46,19 @@ def _outputs(axis: AxisPlan, side: int) -> int:
 
 def fourier(work: Work, scratch: Scratch) -> Block:
     """Multiply spectra, channel by channel; only kept outputs are taken from the result."""
+    if work.plan.sides[1] == 0:
+        from convfilter.engine.columns import by_columns
+
+        return by_columns(work, scratch)
     transform = Transform(work)
     plan, channels = work.plan, work.source.channels
     rows, cols = plan.sides
 
     def block(top: int, bottom: int) -> Sums:
-        picked = _picked(work.row_index, top * plan.rows.stride, rows)
+        picked = picked_rows(work.row_index, top * plan.rows.stride, rows)
         for left in range(0, plan.cols.output, transform.tile_cols):
             right = min(left + transform.tile_cols, plan.cols.output)
-            indices = _picked(work.col_index, left * plan.cols.stride, cols)
+            indices = picked_rows(work.col_index, left * plan.cols.stride, cols)
             columns = Columns(indices, 0, 0, indices[:0])
             region = Region(top, bottom, left, right)
             target = work.sums(scratch, region)
@@ -88,6 +92,6 @@ def _plane(work: Work, scratch: Scratch, rows: Indices, columns: Columns, channe
     return plane
 
 
-def _picked(index: Indices, start: int, count: int) -> Indices:
+def picked_rows(index: Indices, start: int, count: int) -> Indices:
     """Take ``count`` places from ``start`` on; past the padded picture, where no output looks, the last again."""
     return index[np.minimum(np.arange(start, start + count), index.size - 1)]

@@ -74,6 +74,8 @@ def grid_of(plan: StagePlan) -> Grid:
             return _multirate_grid(plan, plan.rates[0])
         case "multirate":
             return Grid(STEP_ROWS, 0)
+        case "fourier" if plan.sides[1] == 0:
+            return Grid(plan.block_rows, 1)
         case "fourier":
             cols = max(1, (plan.sides[1] - plan.cols.span) // plan.cols.stride)
             # A transform's last pixels are seen by no output that is kept, but they round like the others.

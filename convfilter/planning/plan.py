@@ -18,7 +18,7 @@ from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.pooling import is_summed_by_taps, pooling_bytes, stretch_of
 from convfilter.planning.precision import Precision, precision, unseen
 from convfilter.planning.ring import STEP_ROWS
-from convfilter.planning.strips import REGION_ROWS, stream_block_rows, stream_of
+from convfilter.planning.strips import REGION_ROWS, column_samples, stream_block_rows, stream_of
 from convfilter.planning.task import Task
 from convfilter.planning.ways import (
     ALGORITHMS,
@@ -71,7 +71,7 @@ class StagePlan:
     products : tuple of (column, row)
         For the ways that sum down and then along: one for a separable kernel, a few for one of low rank.
     sides : (rows, cols)
-        For the transforms: padded pixels that one takes.
+        For the transforms: padded pixels that one takes; 0 columns where they go down the columns alone.
     output_channels : int
         Of the result, alpha included.
     """
@@ -321,6 +321,9 @@ def _sides(task: Task) -> tuple[int, int]:
 def _scratch_bytes(plan: StagePlan, task: Task) -> int:
     """Return the working memory of one thread: the loaded tile, the rows between two passes, and the sums."""
     rows, cols, channels, itemsize = plan.rows, plan.cols, plan.channels, np.dtype(plan.precision).itemsize
+    if plan.algorithm == "fourier" and plan.sides[1] == 0:
+        loaded, kept = plan.sides[0], -(-plan.block_rows // STEP_ROWS) * STEP_ROWS
+        return itemsize * (3 * loaded + kept) * (column_samples(loaded, cols.span * channels) + channels)
     if plan.algorithm == "fourier":
         kept = plan.block_rows * max(1, (plan.sides[1] - cols.span) // cols.stride) * channels
         return itemsize * (plan.sides[0] * plan.sides[1] * TRANSFORM_PLANES + kept)

@@ -70,3 +70,8 @@ def _counting_rows(plan: StagePlan) -> tuple[int, int]:
     else:
         counting = np.flatnonzero(np.any(plan.kernel.matrix, axis=1))
     return (int(counting[0]), int(counting[-1]) + 1) if counting.size else (0, 1)
+
+
+def column_samples(rows: int, span: int) -> int:
+    """Return how many samples of each of ``rows`` rows are transformed at a time: they, and spectra, stay in cache."""
+    return max(_RING_SAMPLES // 2 // rows, 4 * span)

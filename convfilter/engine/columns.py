@@ -1,0 +1,117 @@
+"""Large kernels: transforms down the columns, and what they give summed along the rows.
+
+A transform of a few dozen rows is a product with a matrix, and the loop that
+sums down four rows is at its best there: all columns and channels of a tile at once.
+Down the columns a sum over the kernel's rows becomes a product of spectra; along the
+rows nothing changes. So a tap costs for each frequency, not for each row of the kernel.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.engine.borders import Indices
+from convfilter.engine.passes import Taps, Target, add_four, weighted_sums
+from convfilter.engine.tiles import Samples, Scratch, columns_for
+from convfilter.engine.work import Block, Region, Sums, Work
+from convfilter.planning.ring import STEP_ROWS
+from convfilter.planning.strips import column_samples
+
+Matrix = npt.NDArray[np.floating]
+
+
+def by_columns(work: Work, scratch: Scratch) -> Block:
+    """Multiply spectra of columns; the rows that wrap around are left out (overlap-save)."""
+    plan, channels, dtype = work.plan, work.source.channels, scratch.dtype
+    side, kept = plan.sides[0], plan.block_rows
+    there = _in_fours(_to_spectrum(side)).astype(dtype)
+    back = _in_fours(_from_spectrum(side)[:kept]).astype(dtype)
+    spectra = _spectra(_spread(work))
+    reach = plan.cols.span * channels
+    cols = max(1, (column_samples(side, reach) - reach) // channels)
+    strips = []
+    for left in range(0, plan.cols.output, cols):
+        right = min(left + cols, plan.cols.output)
+        columns = columns_for(plan.cols, work.col_index, left, right)
+        strips.append((left, right, columns, _products(spectra, columns.tap_offset * channels, dtype)))
+
+    def block(top: int, bottom: int) -> Sums:
+        places = np.minimum(np.arange(top, top + side), work.row_index.size - 1)
+        rows = work.row_index[places]
+        for left, right, columns, taps in strips:
+            tile, pitch = work.source.load(scratch, "tile", rows, columns)
+            length = (right - left) * channels
+            spectrum = scratch.get("spectrum", side * pitch)
+            products = scratch.get("products", side * length)
+            sums = scratch.get("sums", back.shape[0] * STEP_ROWS * length)
+            add_four(tile, _lines(there, pitch), there, Target(spectrum, 0, pitch, side, pitch), add=False)
+            weighted_sums(spectrum, _pairs(side) * pitch, taps, Target(products, 0, length, side, length))
+            add_four(products, _lines(back, length), back, Target(sums, 0, length, 0, length), add=False)
+            yield Region(top, bottom, left, right), sums, length
+
+    return block
+
+
+def _angles(side: int) -> Matrix:
+    """Return the angle of each frequency but the first and the last, at each row: (side / 2 - 1, side)."""
+    # Whole turns are taken off while numbers are whole: large angles would round.
+    turns = np.outer(np.arange(1, side // 2), np.arange(side)) % side
+    return turns * (2 * np.pi / side)
+
+
+def _to_spectrum(side: int) -> Matrix:
+    """Return the transform of real numbers: first and last frequency, then real and imaginary parts in turn."""
+    matrix = np.empty((side, side))
+    matrix[0], matrix[1] = 1, (-1.0) ** np.arange(side)
+    matrix[2::2], matrix[3::2] = np.cos(_angles(side)), -np.sin(_angles(side))
+    return matrix
+
+
+def _from_spectrum(side: int) -> Matrix:
+    matrix = _to_spectrum(side).T / side
+    matrix[:, 2:] *= 2  # each stands for a frequency and its conjugate
+    return matrix
+
+
+def _spread(work: Work) -> Matrix:
+    """Put the kernel's rows, as far apart as they are dilated, among as many as a transform takes."""
+    rows = work.plan.rows
+    spread = np.zeros((work.plan.sides[0], work.plan.kernel.matrix.shape[1]))
+    spread[: rows.span + 1 : rows.dilation] = work.plan.kernel.matrix
+    return spread
+
+
+def _spectra(spread: Matrix) -> Matrix:
+    """Return, for each row of a product of spectra, the weights of both rows that it is summed of: (side, 2, K)."""
+    spectrum = np.conj(np.fft.rfft(spread, axis=0))
+    weights = np.zeros((spread.shape[0], 2, spread.shape[1]))
+    weights[0, 0], weights[1, 1] = spectrum[0].real, spectrum[-1].real
+    inner = spectrum[1:-1]
+    weights[2::2, 0], weights[2::2, 1] = inner.real, -inner.imag
+    weights[3::2, 0], weights[3::2, 1] = inner.imag, inner.real
+    return weights
+
+
+def _products(spectra: Matrix, col: Indices, dtype: npt.DTypeLike) -> Taps:
+    side, pair, taps = spectra.shape
+    return Taps(np.repeat(np.arange(pair), taps), np.tile(col, pair), spectra.reshape(side, -1)).nonzero().cast(dtype)
+
+
+def _pairs(side: int) -> Indices:
+    """Return, for each row of a product of spectra, the two rows of the spectrum that it is summed of."""
+    pairs: Indices = np.arange(side)[:, np.newaxis] // 2 * 2 + np.arange(2)
+    return pairs
+
+
+def _in_fours(matrix: Matrix) -> Matrix:
+    """Order the weights of output rows by fours, filled up with zeros: (blocks, inputs, 4)."""
+    rows, inputs = matrix.shape
+    padded = np.zeros((-(-rows // STEP_ROWS) * STEP_ROWS, inputs))
+    padded[:rows] = matrix
+    return np.ascontiguousarray(padded.reshape(-1, STEP_ROWS, inputs).transpose(0, 2, 1))
+
+
+def _lines(weights: Samples, pitch: int) -> Indices:
+    """Return where the rows begin that each block of four sums: all, for every block."""
+    return np.tile(np.arange(weights.shape[1]) * pitch, (weights.shape[0], 1))
