@@ -33,13 +33,16 @@ Worker: TypeAlias = Callable[[tuple[int, int]], None]
 MakeWorker: TypeAlias = Callable[[Work, Scratch, Finisher, Sink], Worker]
 
 
-def prepare(work: Work, top: int, bottom: int, threads: int) -> MakeWorker:
-    """Do what output rows ``top`` to ``bottom - 1`` share; returns what makes the workers for blocks of them."""
+def prepare(work: Work, top: int, bottom: int, threads: int, shared: Scratch) -> MakeWorker:
+    """Do what output rows ``top`` to ``bottom - 1`` share; returns what makes the workers for blocks of them.
+
+    Kept rows are in ``shared`` memory: those of the rows prepared before are written over.
+    """
     row_rates, _ = work.plan.rates
     if row_rates is None:
         return plain_down
     kept = Kept.of(work.plan.rows, row_rates, work.plan.stage.padding_mode, top, bottom)
-    rows = _keep_rows(work, kept, threads)
+    rows = _keep_rows(work, kept, threads, shared)
     return rising(Rise(kept, top, bottom, np.dtype(work.plan.precision)), rows)
 
 
@@ -88,15 +91,18 @@ def plain_down(work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) -> 
     return _worker([Strip(work, scratch, finisher, sink, 0, work.plan.cols.output, calls, lead)])
 
 
-def _keep_rows(work: Work, kept: Kept, threads: int) -> Samples:
+def _keep_rows(work: Work, kept: Kept, threads: int, shared: Scratch) -> Samples:
     """Compute the kept rows, over the output's full width, ready to be brought up."""
     channels, dtype = work.source.channels, np.dtype(work.plan.precision)
     rates, columns = kept.rates, natural_columns(work)
     pitch, out_pitch = columns.count * channels, work.plan.cols.output * channels
     # Whole steps: what lies past the last row is computed, and not looked at.
     steps = -(-kept.count // STEP_ROWS)
-    lowered = np.zeros(_whole_steps(kept.down.output + STEP_ROWS) * pitch, dtype)
-    result = np.empty(steps * STEP_ROWS * out_pitch, dtype)
+    lowered_rows = _whole_steps(kept.down.output + STEP_ROWS)
+    # A little more than these rows need: of the next there may be a few more.
+    lowered = shared.get("lowered", (lowered_rows + STEP_ROWS) * pitch)
+    result = shared.get("kept", (steps + 1) * STEP_ROWS * out_pitch)
+    lowered[kept.down.output * pitch : lowered_rows * pitch] = 0
     middle = Window(Taps.down(rates.middle), rates.middle.size, 1, dtype, finite=work.source.is_finite)
     rows = np.arange(STEP_ROWS)[:, np.newaxis] + np.arange(rates.middle.size)
 

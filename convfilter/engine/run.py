@@ -202,10 +202,11 @@ def _run_blocks(work: Work, tone: Tone, threads: int, make_sink: Callable[[], An
             sinks.append(sink)
         return worker_of(work, scratch, Finisher(work, scratch, tone), sink)
 
+    shared = Scratch(plan.precision)
     threads = _threads(plan, threads)
     block_rows = whole_regions(plan.block_rows) if by_strips(plan) else plan.block_rows
     for top, bottom in cut(plan.rows.output, band_rows(plan)):
-        worker_of = _computing(work, top, bottom, threads)
+        worker_of = _computing(work, top, bottom, threads, shared)
         blocks = [(top + first, top + last) for first, last in cut(bottom - top, block_rows)]
         run_blocks(blocks, make_worker, threads)
     return sinks
@@ -216,12 +217,12 @@ def by_strips(plan: StagePlan) -> bool:
     return plan.algorithm == "multirate" or stream_of(plan) is not None
 
 
-def _computing(work: Work, top: int, bottom: int, threads: int) -> MakeWorker:
+def _computing(work: Work, top: int, bottom: int, threads: int, shared: Scratch) -> MakeWorker:
     """Return what makes the workers that compute blocks of output rows ``top`` to ``bottom - 1``."""
     if work.plan.algorithm == "multirate" and work.plan.rates[0] is not None:
         from convfilter.engine import multirate
 
-        return multirate.prepare(work, top, bottom, threads)
+        return multirate.prepare(work, top, bottom, threads, shared)
     return computing(work.plan)
 
 
