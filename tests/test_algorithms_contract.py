@@ -91,6 +91,56 @@ def test_kernels(algorithm, case, job, shape, seed):
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("dtype", pictures.INTEGERS)
+@pytest.mark.parametrize(
+    "storing", [{"offset": 0.5}, {"offset": 0.1}, {"map": "offset"}, {"offset": 0.5, "map": "abs"}], ids=str
+)
+def test_whole_kernels_stay_exact_where_an_offset_makes_ties(algorithm, dtype, storing):
+    image = pictures.picture((40, 60), dtype, seed=8)
+    kernel = pictures.asymmetric(pictures.whole(np.random.default_rng(8), (6, 5)))
+    got = forced(algorithm, None, lambda **way: convfilter.convolve(image, kernel, **storing, **way))
+    if got is not None:
+        offset = Fraction(str(storing.get("offset", 0))) * reference.full_scale(dtype)
+        sums = reference.correlate(image.astype(np.int64), kernel)
+        assert_stored_exactly(got, reference.exact(sums) + offset, storing.get("map", "clip"))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("dtype", pictures.INTEGERS)
+def test_whole_kernels_are_stretched_as_well_as_others(algorithm, dtype):
+    """A small range that fills the whole one makes much of a small error."""
+    image = (pictures.picture((40, 60), dtype, seed=8) % 2).astype(dtype)
+    kernel = pictures.asymmetric(pictures.whole(np.random.default_rng(8), (6, 5))) // 5
+    got = forced(algorithm, None, lambda **way: convfilter.convolve(image, kernel, map="stretch", **way))
+    if got is not None:
+        assert_stored(got, reference.correlate(reference.real(image), kernel), "stretch")
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("whole", [False, True])
+def test_huge_weights_leave_no_trace_outside_their_windows(algorithm, whole):
+    image = np.zeros((60, 70), np.uint8)
+    image[20, 30] = 255
+    kernel = pictures.asymmetric(np.random.default_rng(2).integers(1, 1000, (5, 6))) * (2.0**30 if whole else 1.1e20)
+    got = forced(algorithm, None, lambda **way: convfilter.convolve(image, kernel, **way))
+    if got is not None:
+        sums = reference.correlate(image.astype(np.float64), np.ones(kernel.shape))
+        assert np.array_equal(got, np.where(sums > 0, 255, 0))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("magnitude", [1e-3, 1e-8, 1e-20, 1e-30, 0])
+def test_weights_too_small_to_show_leave_the_offset(algorithm, magnitude):
+    image = pictures.picture((9, 40), "uint8")
+    kernel = magnitude * kernel_for("real", (5, 6), 1)[0]
+    got = forced(
+        algorithm, "real" if magnitude else None, lambda **way: convfilter.convolve(image, kernel, offset=0.4, **way)
+    )
+    if got is not None:
+        assert (got == 102).all()
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @given(pictures.cases(max_side=24), pictures.pairs(st.integers(1, 12)))
 def test_boxes(algorithm, case, size):
     image, geometry = case

@@ -8,7 +8,7 @@ from planned import ways
 
 from convfilter.errors import ParameterError, SizeError
 from convfilter.filters import kernels
-from convfilter.filters.factors import factored
+from convfilter.filters.factors import factored, low_rank
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage, UnsharpMask
 from convfilter.planning import ALGORITHMS, AxisPlan, full_scale, plan_stack, real_cells
@@ -220,6 +220,11 @@ def has_exact_factors(kernel):
 
 
 vectors = st.lists(st.integers(-40, 40), min_size=1, max_size=5)
+
+
+def test_a_kernel_of_low_rank_has_a_product_however_much_may_be_left_out():
+    """Without one, nothing would write the sums."""
+    assert len(low_rank(kernels.from_array([[1e-20, 2e-20], [3e-20, -5e-20]]), 1.0) or ()) == 1
 
 
 @given(column=vectors, row=vectors, scale=st.sampled_from([1, 3, 2**20, 10**6]))

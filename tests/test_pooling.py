@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import reference
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import convfilter
@@ -29,6 +29,14 @@ def test_a_window_holds_the_same_cells_whatever_stands_on_its_padding(axis):
         on_picture = places - axis.before
         own = on_picture[(on_picture >= 0) & (on_picture < axis.input)]
         assert set(cells[places]) == set(own)
+
+
+@example(AxisPlan(31, 9, 100, 7, 56, 56))
+@given(AXES.filter(lambda axis: axis.output > 0 and real_cells(axis).min() > 0))
+def test_no_place_looks_beyond_those_that_are_loaded(axis):
+    """Also those of a dilated window that no tap touches: the loop fills them from the places it has."""
+    assert 0 <= nearest_cells(axis).min()
+    assert nearest_cells(axis).max() < min(axis.input, axis.padded - axis.before)
 
 
 @given(AXES.filter(lambda axis: axis.output > 0))

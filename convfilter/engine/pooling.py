@@ -182,5 +182,5 @@ def nearest_cells(axis: AxisPlan) -> Indices:
     last = axis.input - 1
     before, behind = place % axis.dilation, last - (last - place) % axis.dilation
     cells = np.where(place < 0, before, np.where(place > last, behind, place))
-    # A picture smaller than the dilation has places that no window touches.
-    return np.clip(cells, 0, last)
+    # There may be places that no window touches; of the picture only ``padded`` places are loaded.
+    return np.clip(cells, 0, min(last, axis.padded - axis.before - 1))

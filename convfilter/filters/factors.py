@@ -58,7 +58,7 @@ def trimmed(factor: Weights, share: float) -> Weights:
 
 
 def low_rank(kernel: Kernel, error: float) -> tuple[Product, ...] | None:
-    """Write the numerators as a sum of as few products as leave at most ``error`` of them out.
+    """Write the numerators as a sum of as few products, one at least, as leave at most ``error`` of them out.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def low_rank(kernel: Kernel, error: float) -> tuple[Product, ...] | None:
     products: list[Product] = []
     left = kernel.numerators
     for column, value, row in zip(columns.T, values, rows, strict=True):
-        if np.abs(left).sum() <= error:
+        if products and np.abs(left).sum() <= error:
             break
         products.append((column * np.sqrt(value), row * np.sqrt(value)))
         left = left - np.outer(*products[-1])

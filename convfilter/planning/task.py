@@ -143,7 +143,12 @@ class Task:
     @property
     def gives_whole_numbers(self) -> bool:
         """Whether the exact result is a whole number, which rounding finds again from close by."""
-        return self.is_exact and self.kernel.divisor == 1 and self.scale == 1 and not self.alpha and not self.gray
+        unscaled = self.kernel.divisor == 1 and self.scale == 1 and self.dtype == self.result
+        if not (self.is_exact and unscaled) or self.stage.map == "stretch" or self.alpha or self.gray:
+            return False
+        # Half a level more, as for mid-grey, would make every result a tie.
+        offset = self.stage.offset + (0.5 if self.stage.map == "offset" else 0.0)
+        return (offset * full_scale(self.result)).is_integer()
 
 
 def _require_channels(stage: Stage, channels: int, prefix: str) -> None:

@@ -37,6 +37,8 @@ _TRANSFORM_STEP = 40.0
 _MULTIRATE_SAMPLES = 2**18
 #: Padded pixels of a transform's side, at least.
 _TRANSFORM_SIDE = 320
+#: Results of so many levels, before they are clipped, are off by 0.0005 of a level in float64.
+_TRANSFORM_LEVELS = 2.0**38
 #: How many times the kernel's span a transform's side is, if memory allows.
 _TRANSFORM_SPANS = (4.0, 3.0, 2.0, 1.5, 1.25, 1.1)
 #: One channel, its spectrum, the product and the result; and the memory that they may take.
@@ -117,6 +119,8 @@ def _can_multirate(task: Task) -> bool:
 def _can_transform(task: Task) -> bool:
     # Rounding spreads over a transform's tile: no ties, no colours under faint alpha.
     sound = task.is_linear and not task.alpha and (not task.is_exact or task.gives_whole_numbers)
+    if task.accuracy != "float32" and task.gain * task.largest_term > _TRANSFORM_LEVELS:
+        return False
     return sound and transform_sides(task) is not None
 
 
