@@ -117,6 +117,22 @@ def test_whole_kernels_are_stretched_as_well_as_others(algorithm, dtype):
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("dtype", pictures.DTYPES)
+@pytest.mark.parametrize("job", ["real", "separable", "box", "wide gaussian"])
+def test_stretching_a_flat_result_does_not_show_its_rounding(algorithm, dtype, job):
+    image = np.full((90, 110), reference.full_scale(dtype) * 0.7, dtype)
+    kernel = np.zeros((5, 6)) if job in ("box", "wide gaussian") else kernel_for(job, (5, 6), 1)[0]
+    run = {
+        "box": lambda **way: convfilter.box_blur(image, (5, 6), map="stretch", **way),
+        "wide gaussian": lambda **way: convfilter.gaussian_blur(image, 10, map="stretch", **way),
+    }.get(job, lambda **way: convfilter.convolve(image, kernel, map="stretch", **way))
+    if (algorithm, job) == ("direct", "wide gaussian"):
+        return
+    got = forced(algorithm, None, run)
+    assert got is None or not got.any()
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("whole", [False, True])
 def test_huge_weights_leave_no_trace_outside_their_windows(algorithm, whole):
     image = np.zeros((60, 70), np.uint8)

@@ -269,6 +269,28 @@ LARGE_SPANS = {
 }
 
 
+NARROW = {
+    "direct": Stage(Correlation(kernels.from_array(RNG.normal(size=(151, 151)))), stride=(100, 100)),
+    "separable, strided": Stage(Correlation(kernels.gaussian(30, 30)), stride=(100, 100)),
+    "box, dilated": Stage(Correlation(kernels.box(31, 31)), dilation=(20, 20)),
+}
+
+
+@pytest.mark.parametrize("stage", NARROW.values(), ids=NARROW)
+def test_working_memory_is_bounded_for_kernels_far_wider_than_the_picture(stage, large_image):
+    """Tiles are cut by what they load, of which the picture's own width may be the least part."""
+    assert working_memory(stage, large_image.reshape(-1, 3, 3)[:100_000]) < LIMIT
+
+
+def test_working_memory_is_bounded_for_tall_kernels_on_wide_pictures(large_image):
+    """Strips of one width share the tables that say where taps find their rows."""
+    for stage in (
+        Stage(UnsharpMask(kernels.gaussian(30, 30), 1.0)),
+        Stage(Correlation(kernels.from_array(RNG.normal(size=(129, 5)))), padding=(90, 90, 0, 0)),
+    ):
+        assert working_memory(stage, large_image.reshape(-1)[:2_400_000].reshape(3, -1, 1)) < LIMIT
+
+
 @pytest.mark.parametrize(("stage", "shape"), LARGE_SPANS.values(), ids=LARGE_SPANS)
 def test_working_memory_is_bounded_for_large_strides_and_wide_pictures(stage, shape, large_image):
     assert working_memory(stage, large_image.reshape(shape)) < LIMIT

@@ -25,6 +25,8 @@ STORE_ALPHA = Loop("store", "store_alpha", "A* i8 i8 i8 A A i8 T* i8 i8")
 #: Up to this divisor a float32 quotient of at most 255 rounds to the integer that the exact one rounds to:
 #: what is not a tie is at least 1 / (2 * divisor) away from one, and float32 errs by 2**-17 at most.
 _SINGLE_DIVISOR = 2.0**15
+#: Sums of samples may err by this share of the sum of |weight| * |sample|.
+_ROUNDING = {"float32": 2e-6, "float64": 1e-12}
 
 
 @dataclass(frozen=True)
@@ -263,7 +265,21 @@ def tone_of(plan: StagePlan, target: npt.DTypeLike, full: float, full_out: float
     return Tone(plan.scale * full_out / full, divisor, offset * full_out, tone_map == "abs")
 
 
-def stretched(tone: Tone, low: float, high: float, full_out: float) -> Tone:
-    """Return ``tone`` followed by the straight line that maps ``low`` to 0 and ``high`` to full scale."""
-    gain = full_out / (high - low) if high > low else 0.0
+def rounding_of(plan: StagePlan, image: Samples, tone: Tone) -> float:
+    """Return up to what difference two values that would be stored may differ by rounding alone."""
+    if plan.exact:
+        return 0.0
+    mean = 1.0 if isinstance(plan.stage.operator, Pooling) else plan.kernel.absolute_sum / abs(plan.kernel.divisor)
+    whole = image.dtype.kind == "u"
+    largest = np.iinfo(image.dtype).max if whole else max(float(image.max()), -float(image.min()))
+    rounding = _ROUNDING[plan.precision] * mean * abs(tone.scale) * largest
+    return rounding if math.isfinite(rounding) else 0.0
+
+
+def stretched(tone: Tone, low: float, high: float, full_out: float, rounding: float = 0.0) -> Tone:
+    """Return ``tone`` followed by the straight line that maps ``low`` to 0 and ``high`` to full scale.
+
+    Values that differ by ``rounding`` at most are all the same, and become 0.
+    """
+    gain = full_out / (high - low) if high - low > rounding else 0.0
     return Tone(tone.scale * gain, tone.divisor, (tone.offset - low) * gain if gain else 0.0, False)

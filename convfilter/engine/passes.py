@@ -132,6 +132,7 @@ class Window:
 
     def __init__(self, taps: Taps, rows: int, stride: int, dtype: npt.DTypeLike, *, finite: bool) -> None:
         self._taps = taps.nonzero().cast(dtype)
+        self._table: Indices | None = None
         counting = np.flatnonzero(taps.weights.reshape(rows, -1).any(axis=1))
         self._first, rows = (int(counting[0]), int(np.ptp(counting)) + 1) if counting.size else (0, rows)
         taps = taps.in_rows(self._first, self._first + rows)
@@ -152,11 +153,17 @@ class Window:
         """Return the call that writes (or adds) the sums of a step; ``table`` is (period, STEP_ROWS, window rows)."""
         if not self._shared:
             return sum_call(tile, table, self._taps, step, add=add)
+        if self._table is not table:
+            self._table, self._offsets = table, self._seen_by_four(table)
+        periods, runs = self._offsets.shape
+        return four_call(tile, Moving(self._offsets, 0, runs, periods), runs, self._weights, step, add=add)
+
+    def _seen_by_four(self, table: Indices) -> Indices:
+        """Return where the runs begin that the four rows of a step see, for each step of a turn."""
         counting = table[:, :, self._first : self._first + self._rows]
         seen = np.concatenate([counting[:, 0], counting[:, -1, self._rows - self._reach :]], axis=1)
-        offsets = np.repeat(seen, self._columns, axis=1) + self._col
-        runs = offsets.shape[1]
-        return four_call(tile, Moving(offsets, 0, runs, offsets.shape[0]), runs, self._weights, step, add=add)
+        offsets: Indices = np.repeat(seen, self._columns, axis=1) + self._col
+        return offsets
 
     def sums(self, tile: Samples, row_offset: Indices, target: Target, *, add: bool = False) -> None:
         """Write (or ``add``) the weighted sums; ``row_offset`` is (target rows x window rows)."""

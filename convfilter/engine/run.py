@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.bands import available_cores, cut, run_blocks
-from convfilter.engine.finish import ArraySink, Finisher, RangeSink, Sink, Tone, stretched, tone_of
+from convfilter.engine.finish import ArraySink, Finisher, RangeSink, Sink, Tone, rounding_of, stretched, tone_of
 from convfilter.engine.tiles import Samples, Scratch, Source
 from convfilter.engine.work import Way, Work
 from convfilter.errors import ParameterError
@@ -175,7 +175,8 @@ def _run_stage(
             return output, 0
     if plan.stage.map == "stretch":
         ranges = _run_blocks(work, tone, threads, lambda: RangeSink(source.channels))
-        tone = stretched(tone, min(r.low for r in ranges), max(r.high for r in ranges), full_out)
+        ends = min(r.low for r in ranges), max(r.high for r in ranges)
+        tone = stretched(tone, *ends, full_out, rounding_of(plan, source.image, tone))
     sinks = _run_blocks(work, tone, threads, lambda: ArraySink(output, plan, source.full, full_out))
     if target.kind == "f" and plan.stage.map in ("clip", "stretch"):
         colours = output[..., :-1] if source.alpha else output

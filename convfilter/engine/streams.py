@@ -13,7 +13,7 @@ from typing import Protocol
 from convfilter.engine.borders import Indices
 from convfilter.engine.finish import Finisher, Sink
 from convfilter.engine.native import Loop
-from convfilter.engine.passes import LINES, Step, Taps, sum_call
+from convfilter.engine.passes import LINES, Step, Taps, Window, sum_call
 from convfilter.engine.program import Call, Moving
 from convfilter.engine.strips import Lead, Strip
 from convfilter.engine.tiles import Columns, Samples, Scratch, Source, columns_for
@@ -75,6 +75,19 @@ class _Operation(Protocol):
     def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, step: Step) -> list[Call]: ...
 
 
+class _Tables:
+    """Where each tap finds its row, in samples: strips whose rows are as long share a table, which may be large."""
+
+    def __init__(self, ring: Ring) -> None:
+        self._ring = ring
+        self._made: dict[int, Indices] = {}
+
+    def of(self, pitch: int) -> Indices:
+        if pitch not in self._made:
+            self._made[pitch] = self._ring.table() * pitch
+        return self._made[pitch]
+
+
 def _operation(work: Work, ring: Ring) -> _Operation:
     operator, plan = work.plan.stage.operator, work.plan
     if isinstance(operator, Gradient):
@@ -87,25 +100,28 @@ class _Direct:
 
     def __init__(self, work: Work, kernel: Kernel, ring: Ring) -> None:
         matrix = kernel.matrix[ring.rows]
-        self._work, self._matrix, self._ring = work, matrix, ring
+        self._work, self._matrix, self._tables = work, matrix, _Tables(ring)
+        self._windows: dict[bytes, Window] = {}
 
     def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, step: Step) -> list[Call]:
-        taps = Taps.of(self._matrix, columns.tap_offset * self._work.source.channels)
-        window = self._work.window(taps, self._matrix.shape[0])
-        return [window.call(tile, self._ring.table() * pitch, step)]
+        col = columns.tap_offset * self._work.source.channels
+        if col.tobytes() not in self._windows:
+            window = self._work.window(Taps.of(self._matrix, col), self._matrix.shape[0])
+            self._windows[col.tobytes()] = window
+        return [self._windows[col.tobytes()].call(tile, self._tables.of(pitch), step)]
 
 
 class _Products:
     """Down the columns, then along the rows, for each product of a column and a row; the results are added."""
 
     def __init__(self, work: Work, products: Sequence[Product], ring: Ring) -> None:
-        self._work, self._ring = work, ring
+        self._work, self._tables = work, _Tables(ring)
         self._windows = [work.window(Taps.down(column[ring.rows]), column[ring.rows].size) for column, _ in products]
         self._rows = [row for _, row in products]
 
     def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, step: Step) -> list[Call]:
         between = scratch.get("between", STEP_ROWS * pitch)
-        table = self._ring.table() * pitch
+        table = self._tables.of(pitch)
         col = columns.tap_offset * self._work.source.channels
         calls = []
         for number, (window, row) in enumerate(zip(self._windows, self._rows, strict=True)):

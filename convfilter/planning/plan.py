@@ -286,7 +286,8 @@ def _products(task: Task, algorithm: Algorithm) -> tuple[Product, ...]:
     if task.kernel.factors is None:
         return ()
     column, row = task.kernel.factors
-    if algorithm == "separable" and task.kernel.sigma is not None and task.is_linear and task.dtype.kind == "u":
+    stored = task.stored or task.result
+    if (algorithm, task.dtype.kind, stored.kind) == ("separable", "u", "u") and task.kernel.sigma and task.is_linear:
         share = 0.5 * unseen(task) / task.kernel.absolute_sum
         return ((trimmed(column, share), trimmed(row, share)),)
     return ((column, row),)
@@ -307,8 +308,9 @@ def _block_rows(task: Task, algorithm: Algorithm) -> int:
 
 def tile_rows(rows: AxisPlan, cols: AxisPlan, channels: int) -> int:
     """Return the output rows of one tile."""
-    # Four rows at a time share what they read; rows of narrow pictures are many to a tile.
-    narrow = max(1, min(BLOCK_ROWS, TILE_SAMPLES // (cols.output * channels)))
+    # Four rows at a time share what they read; rows of which little is loaded are many to a tile.
+    loaded = cols.output * min(cols.stride, cols.kernel) + cols.span
+    narrow = max(1, min(BLOCK_ROWS, TILE_SAMPLES // (loaded * channels)))
     return max(4, BLOCK_ROWS // rows.stride) * narrow
 
 

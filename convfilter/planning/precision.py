@@ -44,6 +44,8 @@ def _fits_single(task: Task, algorithm: str) -> bool:
         return task.dtype.name != "uint16" or not task.alpha
     if not _weights_fit(task):
         return False
+    if task.stage.map == "stretch" and task.result.kind == "u" and not task.is_exact:
+        return False  # a small range would fill the whole one with what was rounded
     if algorithm == "fourier":
         return task.gain * task.largest_term <= _SINGLE_TRANSFORM_LEVELS[task.accuracy]
     if task.is_exact:
