@@ -11,7 +11,7 @@ from planned import ways
 from convfilter.engine.native import cache_warm
 from convfilter.engine.run import run
 from convfilter.errors import ParameterError
-from convfilter.filters import kernels
+from convfilter.filters import kernels, stack
 from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage, UnsharpMask
 from convfilter.planning import plan_stack
 
@@ -182,6 +182,22 @@ def test_alpha_is_not_counted_as_clipped():
     image[..., 3] = 255
     plan = plan_stack([Stage(Correlation(kernels.from_array([[0.5]])), offset=0.25)], image.shape, "uint8", alpha=True)
     assert run(plan, image).clipped == 0
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", ["unsharp:1", "scale:9", "bias:1", "normalize", "sobel:orientation", "layer"])
+def test_what_is_not_finite_is_computed_with_in_silence(name, threads, tmp_path):
+    """Warnings are errors here; on a command line they would be lines of noise."""
+    image = np.ones((300, 90, 3), np.float32)
+    image[40, 30], image[200, 50], image[201, 51], image[250, 60] = np.inf, -np.inf, np.nan, 3e38
+    if name == "layer":
+        np.savez(tmp_path / "layer.npz", weight=np.random.default_rng(0).standard_normal((2, 3, 3, 3)))
+        name = f"layer:{tmp_path / 'layer.npz'}"
+    for specs in ([name], ["box:3", name], [name, "box:3"]):
+        plan = plan_stack(stack.stages(specs), image.shape, "float32")
+        result = run(plan, image, threads=threads).pixels
+        assert not np.isfinite(result[30:260, 20:70]).all()
+        assert np.isfinite(result[280:]).all()
 
 
 def test_an_image_of_another_shape_or_type_is_refused():

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import numpy as np
+
 from convfilter.engine import control_groups
 
 Block = TypeVar("Block")
@@ -28,13 +30,15 @@ def run_blocks(blocks: Sequence[Block], make_worker: Callable[[], Callable[[Bloc
 
     Blocks do not depend on each other, and where they are cut does not depend
     on the number of threads: so neither does the result. The first exception
-    stops all workers and is raised here, and so is Ctrl-C.
+    stops all workers and is raised here, and so is Ctrl-C. What is infinite or
+    not a number in a picture is computed with as it is: NumPy warns of nothing.
     """
     threads = min(threads, len(blocks))
     if threads <= 1:
-        work = make_worker()
-        for block in blocks:
-            work(block)
+        with _silent():
+            work = make_worker()
+            for block in blocks:
+                work(block)
         return
     waiting = iter(blocks)
     lock = threading.Lock()
@@ -46,9 +50,10 @@ def run_blocks(blocks: Sequence[Block], make_worker: Callable[[], Callable[[Bloc
 
     def run() -> None:
         try:
-            work = make_worker()
-            while (block := take()) is not None:
-                work(block)
+            with _silent():  # a thread does not inherit it
+                work = make_worker()
+                while (block := take()) is not None:
+                    work(block)
         except BaseException as error:
             failures.append(error)
 
@@ -73,3 +78,7 @@ def run_blocks(blocks: Sequence[Block], make_worker: Callable[[], Callable[[Bloc
         raise
     if failures:
         raise failures[0]
+
+
+def _silent() -> np.errstate:
+    return np.errstate(over="ignore", invalid="ignore")
