@@ -182,4 +182,4 @@ def _cuts(stage: StagePlan, chunks: tuple[tuple[int, ...], ...]) -> tuple[tuple[
         samples = max(chunks[0]) * max(chunks[1])
         height = max(1, samples // stage.cols.input, 2 * stage.rows.span)
         rows = range(height, stage.rows.input, height)
-    return boundaries(stage.rows, grid.rows, rows, grid.band), boundaries(stage.cols, grid.cols, cols)
+    return boundaries(stage.rows, grid.rows, rows), boundaries(stage.cols, grid.cols, cols)

@@ -25,7 +25,9 @@ class Kept:
 
     An output ``x`` lies at sample ``x * stride + origin`` of the source; kept
     sample ``j`` at ``j * step``. ``source_index`` maps the samples that the
-    first step reads; ``down`` is their geometry.
+    first step reads; ``down`` is their geometry. Four kept rows are summed in a
+    step, and in which order depends on the step: so ``first`` lies a multiple of
+    four from that of the whole axis, whatever the outputs.
     """
 
     axis: AxisPlan
@@ -39,7 +41,9 @@ class Kept:
     def of(cls, axis: AxisPlan, rates: Rates, mode: str, first_out: int, last_out: int) -> Kept:
         """Find what outputs ``first_out`` to ``last_out - 1`` need."""
         origin = axis.centre - axis.before
+        whole = origin // rates.step + rates.up_first
         first = (first_out * axis.stride + origin) // rates.step + rates.up_first
+        first -= (first - whole) % STEP_ROWS
         last = ((last_out - 1) * axis.stride + origin) // rates.step + rates.up_first + rates.up.shape[1] - 1
         count = last - first + 1
         start = (first - rates.middle_reach) * rates.step - rates.down_reach
@@ -75,7 +79,7 @@ class Rise:
         taps = kept.rates.up.shape[1]
         place = place.reshape(steps, STEP_ROWS)
         first = place[:, :1]
-        self.runs = taps + int((place[:, -1] - place[:, 0]).max())
+        self.runs = taps + _most_apart(kept)
         weights = np.zeros((steps, STEP_ROWS, self.runs), dtype)
         at = (place - first)[..., np.newaxis] + np.arange(taps)
         np.put_along_axis(weights, at, kept.rates.up[phase].reshape(steps, STEP_ROWS, taps).astype(dtype), axis=2)
@@ -91,6 +95,14 @@ class Rise:
         size = self.runs * STEP_ROWS
         weights = Moving(self._weights, -self._first_step * size, size)
         return four_call(rows, offsets, self.runs, weights, step, add=False)
+
+
+def _most_apart(kept: Kept) -> int:
+    """Return how far apart the first taps of one step's outputs are at most, anywhere on the axis."""
+    last = kept.axis.output - 1
+    begins = np.arange(0, last + 1, STEP_ROWS)
+    (_, low), (_, high) = kept.place(begins), kept.place(np.minimum(begins + STEP_ROWS - 1, last))
+    return int((high - low).max())
 
 
 class Spread:

@@ -37,14 +37,11 @@ class Grid(NamedTuple):
         At multiples of these many outputs; ``cols`` 0: every part is as wide as the whole.
     ahead : (rows, cols)
         Outputs past a part's end that are computed too, and dropped.
-    band : int
-        Outputs (rows) after which the multiples are counted anew, and where a part must end; 0: none.
     """
 
     rows: int
     cols: int
     ahead: tuple[int, int] = (0, 0)
-    band: int = 0
 
 
 def grid_of(plan: StagePlan) -> Grid:
@@ -86,14 +83,12 @@ def grid_of(plan: StagePlan) -> Grid:
 
 
 def _multirate_grid(plan: StagePlan, rates: Rates) -> Grid:
-    """Cut a band where a step of kept rows begins, and a step of outputs too.
+    """Cut where a step of kept rows begins, and a step of outputs too.
 
-    Every part has all phases, so that its steps look at as many kept rows as those of the band.
+    Every part has all phases, so that its steps look at as many kept rows as those of the whole.
     """
     kept, stride = STEP_ROWS * rates.step, plan.rows.stride
-    rows = lcm(lcm(kept, stride) // stride, kept // gcd(STEP_ROWS * stride, rates.step), STEP_ROWS)
-    band = run.band_rows(plan)
-    return Grid(min(rows, band), 0, band=band)
+    return Grid(lcm(lcm(kept, stride) // stride, kept // gcd(STEP_ROWS * stride, rates.step), STEP_ROWS), 0)
 
 
 @dataclass(frozen=True)
@@ -181,10 +176,7 @@ def part_of(plan: StagePlan, rows: tuple[int, int], cols: tuple[int, int]) -> Pa
     """
     grid = grid_of(plan)
     mode = "constant" if isinstance(plan.stage.operator, Pooling) else plan.stage.padding_mode
-    limit = plan.rows.output
-    if grid.band:
-        limit = min(limit, (rows[0] // grid.band + 1) * grid.band)
-    down = side_of(plan.rows, mode, *rows, min(rows[1] + grid.ahead[0], limit), plan.rates[0])
+    down = side_of(plan.rows, mode, *rows, min(rows[1] + grid.ahead[0], plan.rows.output), plan.rates[0])
     if not grid.cols:
         return Part(down, Side(((0, plan.cols.input),), None, plan.cols, plan.cols.output))
     return Part(down, side_of(plan.cols, mode, *cols, min(cols[1] + grid.ahead[1], plan.cols.output)))
@@ -224,13 +216,13 @@ def run_part(
     return result[: part.rows.outputs, : part.cols.outputs]
 
 
-def boundaries(axis: AxisPlan, step: int, wanted: Sequence[int], band: int = 0) -> tuple[int, ...]:
+def boundaries(axis: AxisPlan, step: int, wanted: Sequence[int]) -> tuple[int, ...]:
     """Choose where to cut the outputs of one axis: on the grid, near where the source is cut.
 
     Parameters
     ----------
     axis : AxisPlan
-    step, band : int
+    step : int
         Of the grid.
     wanted : sequence of int
         Places in the source.
@@ -240,13 +232,11 @@ def boundaries(axis: AxisPlan, step: int, wanted: Sequence[int], band: int = 0) 
     tuple of int
         From 0 to the number of outputs, rising. Every part between two sees some of the source.
     """
-    band = band or axis.output
-    cuts = set(range(0, axis.output, band))
+    cuts = set()
     for place in wanted if step else ():
         nearest = min(max((place + axis.before - axis.centre) // axis.stride, 0), axis.output)
-        top = nearest // band * band
-        cut = top + round((nearest - top) / step) * step
-        if min(top + band, axis.output) - cut >= step:  # the rest of a band goes with its last part
+        cut = round(nearest / step) * step
+        if axis.output - cut >= step:  # what is less goes with the last part
             cuts.add(cut)
     return (0, *sorted(cut for cut in cuts if 0 < cut < axis.output and _sees_source(axis, cut)), axis.output)
 
