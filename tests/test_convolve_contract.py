@@ -449,3 +449,17 @@ def test_an_output_size_below_one_names_its_numbers():
     with pytest.raises(SizeError, match=r"(?s)5.*7") as refusal:
         convfilter.convolve(np.zeros((5, 9), np.uint8), np.ones((7, 3)), padding="valid")
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("dtype", pictures.DTYPES)
+@pytest.mark.parametrize("spec", ["kernel:1 2", "box:3", "gaussian:1", "unsharp:1", "sobel:magnitude", "laplacian"])
+def test_a_scale_of_zero_leaves_the_offset(spec, dtype):
+    image = pictures.picture((9, 11), dtype)
+    got = convfilter.apply(image, spec, scale=0, offset=0.5, dtype=np.float32)
+    assert np.all(got == 0.5 * reference.full_scale(dtype))
+
+
+def test_a_scale_and_a_divisor_whose_quotient_has_no_number_both_count():
+    image = np.full((4, 4), 0.5, np.float32)
+    assert np.all(convfilter.apply(image, "kernel:1e-200,normalize=true", scale=1e200) == np.inf)
+    assert np.all(convfilter.apply(image, "kernel:3,normalize=true", scale=0) == 0)

@@ -81,6 +81,24 @@ def test_two_gaussians_are_one(one, other, dtype, wraps):
         assert_stored(got, values)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize(
+    ("spec", "value"),
+    [
+        ("kernel:1 2,padding=valid,scale=1e200", np.inf),
+        ("kernel:1 2,padding=valid,scale=1e-200", 0),
+        ("kernel:1e200 2,padding=valid", np.inf),
+        ("kernel:1e200 2;3 4,padding=valid", np.inf),
+        ("gaussian:8000,padding_mode=wrap", 10),
+    ],
+)
+def test_stages_stay_apart_where_numbers_would_leave_their_range(spec, value, dtype):
+    image = np.full((30, 40), 10, dtype)
+    assert count([spec] * 2, image.shape, dtype) == 2
+    got = convfilter.apply(image, spec, spec, dtype=np.float32)
+    assert np.allclose(got, value)
+
+
 def test_stages_stay_apart_where_one_kernel_would_not_be_exact_or_not_be_faster():
     wrap = ",padding_mode=wrap"
     assert count(["box:3", "box:3"]) == 2  # the second border repeats blurred samples

@@ -16,8 +16,12 @@ from convfilter.planning.ways import least_time
 
 #: Kernels that are no products are merged up to this many weights.
 _MOST_WEIGHTS = 31 * 31
+#: Kernels that are products are merged where that takes up to this many multiplications along an axis: milliseconds.
+_MOST_PRODUCTS = 2**22
 #: Two sampled Gaussians are one to 1e-9 if 1 / (1/sigma**2 + 1/tau**2) is at least this: exp(-2 pi**2 * 1.1).
 _SMOOTH_ENOUGH = 1.1
+#: Products of two numbers between these are far from the ends of float64's range.
+_LEAST, _LARGEST = 1e-75, 1e75
 #: What one more stage takes to load and to leave its rows, in multiply-adds of the direct way.
 _STAGE_TIME = 4.0
 
@@ -45,6 +49,8 @@ def _merged(first: Stage, before: Task, second: Stage, after: Task) -> tuple[Sta
         return None
     plain = first.stride == first.dilation == second.dilation == (1, 1) and first.offset == 0 and not before.alpha
     if not plain or not _borders_agree(first, before, second, after):
+        return None
+    if not _is_ordinary(first, first.operator) or not _is_ordinary(second, second.operator):
         return None
     kernel = _one_kernel(_turned(first, first.operator), _turned(second, second.operator))
     if kernel is None:
@@ -84,6 +90,12 @@ def _borders_agree(first: Stage, before: Task, second: Stage, after: Task) -> bo
     return first.padding_mode == second.padding_mode == "wrap" and same_size
 
 
+def _is_ordinary(stage: Stage, operator: Correlation) -> bool:
+    """Whether what the stage multiplies with is not so large or small that a product could not be held."""
+    numbers = (stage.scale, operator.kernel.divisor, operator.kernel.absolute_sum)
+    return all(number == 0 or _LEAST <= abs(number) <= _LARGEST for number in numbers)
+
+
 def _turned(stage: Stage, operator: Correlation) -> Kernel:
     return operator.kernel.rotated() if stage.flip else operator.kernel
 
@@ -93,10 +105,13 @@ def _one_kernel(one: Kernel, other: Kernel) -> Kernel | None:
     divisor = one.divisor * other.divisor
     if one.sigma is not None and other.sigma is not None:
         pairs = list(zip(one.sigma, other.sigma, strict=True))
-        if all(_add_up(*pair) for pair in pairs):
-            return kernels.gaussian(math.hypot(*pairs[0]), math.hypot(*pairs[1]))
+        sigmas = [math.hypot(*pair) for pair in pairs]
+        if max(sigmas) <= kernels.LARGEST_SIGMA and all(_add_up(*pair) for pair in pairs):
+            return kernels.gaussian(*sigmas)
     if one.factors is not None and other.factors is not None:
         columns, rows = zip(one.factors, other.factors, strict=True)
+        if max(first.size * second.size for first, second in (columns, rows)) > _MOST_PRODUCTS:
+            return None
         return Kernel(factors=(np.convolve(*columns), np.convolve(*rows)), divisor=divisor)
     rows_all, cols_all = (a + b - 1 for a, b in zip(one.shape, other.shape, strict=True))
     if rows_all * cols_all > _MOST_WEIGHTS:

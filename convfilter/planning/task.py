@@ -83,7 +83,9 @@ class Task:
         kernel, scale = factored(_kernel_of(stage)), stage.scale
         # A whole Gaussian is its sigma to the multirate way, and its sums never leave the samples' range.
         if dtype.kind == "f" and isinstance(stage.operator, Correlation) and kernel.sigma is None:
-            kernel, scale = kernel.as_real(scale), 1.0
+            real = kernel.as_real(scale)
+            if real is not kernel:
+                kernel, scale = real, 1.0
         rows, cols = (plan_axis(stage, axis, shape[axis], kernel.shape[axis], prefix) for axis in (0, 1))
         if isinstance(stage.operator, Pooling):
             require_real_cells(rows, cols, prefix)
