@@ -20,7 +20,7 @@ from convfilter import errors, pipeline
 from convfilter.batch.inputs import Job
 from convfilter.batch.workers import Outcome
 from convfilter.cli.root import run
-from convfilter.cluster import scheduler, worker
+from convfilter.cluster import connection, scheduler, worker
 from convfilter.picture import objects
 
 pytest.importorskip("distributed")
@@ -413,7 +413,7 @@ def test_ctrl_c_on_a_terminal_reaches_the_workers_of_this_machine_too_and_is_one
 
 
 def test_a_scheduler_that_is_not_there(folder, monkeypatch, capsys):
-    monkeypatch.setattr(scheduler, "_CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(connection, "_CONNECT_SECONDS", 0.3)
     assert run([*BLUR, "in/", "out/", "--dask", "tcp://127.0.0.1:1"]) == 1
     error = capsys.readouterr().err
     assert error.startswith("convfilter: no Dask scheduler answers at tcp://127.0.0.1:1: ")

@@ -7,31 +7,24 @@ the scheduler at a time: a million files cost it no more than a thousand.
 
 from __future__ import annotations
 
-import logging
 import os
 import pickle
 import queue
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 from convfilter import __version__
 from convfilter.batch.inputs import Job
 from convfilter.batch.workers import Event, Notice, Outcome, Tick
 from convfilter.cluster import worker
+from convfilter.cluster.connection import LOCAL, connected, first_line, require_like_versions
 from convfilter.errors import ClusterError, PictureError, ReadError, UsageError
 from convfilter.filters import stack
 from convfilter.pipeline import Options
 
-LOCAL = "local"
-_INSTALL = "pip install 'convfilter[cluster]'"
-_CONNECT_SECONDS = 10.0
-#: How long a scheduler may take to let go of a client: one that has gone takes it all.
-_GOODBYE_SECONDS = 2.0
-_LOOPBACK = "127.0.0.1"
 #: How often to look whether the scheduler is still there.
 _LOOK_SECONDS = 0.5
 #: How long it may be away.
@@ -86,7 +79,7 @@ def outcomes(
         There is no scheduler, or it is lost; or a worker has another version of convfilter.
     """
     _require_sense(jobs, options, address)
-    with _connected(address, processes) as client:
+    with connected(address, processes) as client:
         yield from _Run(client, jobs, options, address, at_a_time).events(tick_seconds)
 
 
@@ -110,55 +103,6 @@ def _require_sense(jobs: Sequence[Job], options: Options, address: str) -> None:
                 raise UsageError(f"{name}: memory:// exists in one process only; workers need s3://, gs:// or files")
 
 
-@contextmanager
-def _connected(address: str, processes: int) -> Iterator[Any]:
-    """Connect to a scheduler, started here if there is none, and let go of it in the end."""
-    try:
-        import dask
-        import distributed
-    except ImportError as error:
-        raise UsageError(f"--dask needs more than is installed; {_INSTALL}") from error
-    # What goes wrong is said by us, in one line; distributed logs pages of it.
-    for name in ("distributed", *logging.root.manager.loggerDict):
-        if name.partition(".")[0] == "distributed":
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    quiet = {"distributed.comm.timeouts.connect": f"{_CONNECT_SECONDS}s", "distributed.admin.log-length": 0}
-    cluster = client = None
-    with dask.config.set(quiet):
-        try:
-            if address == LOCAL:
-                cluster = _local(distributed, processes)
-            try:
-                client = distributed.Client(cluster or address, timeout=_CONNECT_SECONDS, set_as_default=False)
-            except (OSError, ValueError, TypeError, ImportError) as error:
-                raise ClusterError(
-                    f"no Dask scheduler answers at {address}: {_first_line(error)}; "
-                    "start one with 'dask scheduler', or use --dask local"
-                ) from error
-            yield client
-        finally:
-            for each, seconds in ((client, _GOODBYE_SECONDS), (cluster, _CONNECT_SECONDS)):
-                if each is not None:
-                    with suppress(Exception):
-                        each.close(timeout=seconds)
-
-
-def _local(distributed: Any, processes: int) -> Any:
-    """Start a scheduler here, and workers that leave Ctrl-C, which a terminal sends them too, to this process."""
-    from multiprocessing import resource_tracker
-
-    resource_tracker.ensure_running()  # it would unblock the signal again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # threads and processes inherit what is blocked
-    try:
-        return distributed.LocalCluster(
-            n_workers=processes, threads_per_worker=1, host=_LOOPBACK, memory_limit=0,
-            silence_logs=logging.CRITICAL + 1,
-            scheduler_kwargs={"dashboard": False, "dashboard_address": f"{_LOOPBACK}:0"},
-        )  # fmt: skip
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 class _Run:
     """One batch on a cluster: which files wait, and which are with the scheduler."""
 
@@ -176,7 +120,7 @@ class _Run:
 
     def events(self, tick_seconds: float | None) -> Iterator[Event]:
         """Keep the workers busy until every file has had its turn."""
-        yield from self._judged()
+        yield from require_like_versions(self._client, self._address)
         room = self._room()
         self._hand_out(room)
         while self._tasks or self._again:
@@ -298,34 +242,6 @@ class _Run:
             error = ReadError(f"{error} on the worker's disk; use a shared folder, or addresses as s3://")
         yield outcome._replace(job=job, report=report, error=error)
 
-    def _judged(self) -> Iterator[Event]:
-        """Ask all workers for their versions, and refuse those who would write other bytes."""
-        ours = worker.versions()
-        answers = self._client.run(worker.versions, on_error="return")
-        if not answers:
-            yield Notice(f"{self._address}: the scheduler has no workers yet; waiting for them")
-        for address, theirs in answers.items():
-            if isinstance(theirs, Exception):
-                raise ClusterError(
-                    f"the worker {address} cannot run convfilter: {_first_line(theirs)}; "
-                    f"install convfilter {__version__} there"
-                )
-            if theirs.convfilter != ours.convfilter:
-                raise ClusterError(
-                    f"all workers must have convfilter {ours.convfilter}, as here, "
-                    f"but {address} has {theirs.convfilter}; install the same there"
-                )
-        differing = {
-            f"{name} {there} (here {here})"
-            for theirs in answers.values()
-            for (name, here), (_, there) in zip(ours.libraries, theirs.libraries, strict=True)
-            if here != there
-        }
-        if differing:
-            yield Notice(
-                f"workers have {', '.join(sorted(differing))}: their files may differ in their bytes from here"
-            )
-
     def _require_scheduler(self) -> None:
         now = time.monotonic()
         if self._client.status == "running":
@@ -345,9 +261,4 @@ def _lost(error: Exception) -> Exception:
     """Word what distributed raises for a task that has no result."""
     if type(error).__name__ == "KilledWorker":
         return PictureError("every worker that began it has died; the memory may be too small, or the picture damaged")
-    return PictureError(f"the cluster gave it up: {type(error).__name__}: {_first_line(error)}")
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).splitlines()
-    return (lines[0].rstrip(".") if lines else "") or type(error).__name__
+    return PictureError(f"the cluster gave it up: {type(error).__name__}: {first_line(error)}")

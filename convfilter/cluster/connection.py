@@ -1,0 +1,132 @@
+"""The connection to a Dask scheduler, or to one started here, and what its workers must have in common with us."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from convfilter import __version__
+from convfilter.batch.workers import Notice
+from convfilter.cluster import worker
+from convfilter.errors import ClusterError, UsageError
+
+LOCAL = "local"
+_INSTALL = "pip install 'convfilter[cluster]'"
+_CONNECT_SECONDS = 10.0
+#: How long a scheduler may take to let go of a client: one that has gone takes it all.
+_GOODBYE_SECONDS = 2.0
+_LOOPBACK = "127.0.0.1"
+
+
+@contextmanager
+def connected(address: str, processes: int) -> Iterator[Any]:
+    """Connect to a scheduler, or start one here, and let go of it in the end.
+
+    Parameters
+    ----------
+    address : str
+        Of the scheduler, as ``tcp://host:8786``; ``local`` starts one, with workers.
+    processes : int
+        Workers of a local cluster.
+
+    Yields
+    ------
+    distributed.Client
+
+    Raises
+    ------
+    UsageError
+        The extra is not installed.
+    ClusterError
+        There is no scheduler.
+    """
+    try:
+        import dask
+        import distributed
+    except ImportError as error:
+        raise UsageError(f"--dask needs more than is installed; {_INSTALL}") from error
+    # What goes wrong is said by us, in one line; distributed logs pages of it.
+    for name in ("distributed", *logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    quiet = {"distributed.comm.timeouts.connect": f"{_CONNECT_SECONDS}s", "distributed.admin.log-length": 0}
+    cluster = client = None
+    with dask.config.set(quiet):
+        try:
+            if address == LOCAL:
+                cluster = _local(distributed, processes)
+            try:
+                client = distributed.Client(cluster or address, timeout=_CONNECT_SECONDS, set_as_default=False)
+            except (OSError, ValueError, TypeError, ImportError) as error:
+                raise ClusterError(
+                    f"no Dask scheduler answers at {address}: {first_line(error)}; "
+                    "start one with 'dask scheduler', or use --dask local"
+                ) from error
+            yield client
+        finally:
+            for each, seconds in ((client, _GOODBYE_SECONDS), (cluster, _CONNECT_SECONDS)):
+                if each is not None:
+                    with suppress(Exception):
+                        each.close(timeout=seconds)
+
+
+def _local(distributed: Any, processes: int) -> Any:
+    """Start a scheduler here, and workers that leave Ctrl-C, which a terminal sends them too, to this process."""
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # it would unblock the signal again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # threads and processes inherit what is blocked
+    try:
+        return distributed.LocalCluster(
+            n_workers=processes, threads_per_worker=1, host=_LOOPBACK, memory_limit=0,
+            silence_logs=logging.CRITICAL + 1,
+            scheduler_kwargs={"dashboard": False, "dashboard_address": f"{_LOOPBACK}:0"},
+        )  # fmt: skip
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def require_like_versions(client: Any, address: str) -> Iterator[Notice]:
+    """Ask all workers for their versions, and refuse those who would write other bytes.
+
+    Yields
+    ------
+    Notice
+        There are no workers yet, or their libraries are not those that are installed here.
+
+    Raises
+    ------
+    ClusterError
+        A worker has another version of convfilter, or none.
+    """
+    ours = worker.versions()
+    answers = client.run(worker.versions, on_error="return")
+    if not answers:
+        yield Notice(f"{address}: the scheduler has no workers yet; waiting for them")
+    for each, theirs in answers.items():
+        if isinstance(theirs, Exception):
+            raise ClusterError(
+                f"the worker {each} cannot run convfilter: {first_line(theirs)}; install convfilter {__version__} there"
+            )
+        if theirs.convfilter != ours.convfilter:
+            raise ClusterError(
+                f"all workers must have convfilter {ours.convfilter}, as here, "
+                f"but {each} has {theirs.convfilter}; install the same there"
+            )
+    differing = {
+        f"{name} {there} (here {here})"
+        for theirs in answers.values()
+        for (name, here), (_, there) in zip(ours.libraries, theirs.libraries, strict=True)
+        if here != there
+    }
+    if differing:
+        yield Notice(f"workers have {', '.join(sorted(differing))}: their files may differ in their bytes from here")
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error says first, without its full stop; its type where it says nothing."""
+    lines = str(error).splitlines()
+    return (lines[0].rstrip(".") if lines else "") or type(error).__name__
