@@ -14,7 +14,8 @@ from pathlib import Path
 import click
 
 from convfilter import __version__
-from convfilter.cli.options import PADDING_DRAWN, SECTIONS
+from convfilter.cli.command import PADDING_DRAWN
+from convfilter.cli.options import SECTIONS
 from convfilter.cli.root import COMMANDS, root
 
 FOLDER = Path(__file__).with_name("man")

@@ -4,7 +4,8 @@ from typing import Any
 
 import click
 
-from convfilter.cli.options import SPEC, Command, Option, files_argument, run_options, stage_options
+from convfilter.cli.command import Command, files_argument
+from convfilter.cli.options import SPEC, Option, run_options, stage_options
 from convfilter.cli.root import COMMANDS
 from convfilter.filters.catalog import STAGE_PARAMETERS
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from convfilter.cli.options import Command, Option, debug_option
+from convfilter.cli.command import Command
+from convfilter.cli.options import Option, debug_option
 from convfilter.cli.root import COMMANDS
 from convfilter.errors import PictureError, UsageError
 

@@ -1,6 +1,7 @@
 """``convfilter convolve``."""
 
-from convfilter.cli.options import filter_command, parameter_option, selector
+from convfilter.cli.command import filter_command
+from convfilter.cli.options import parameter_option, selector
 
 command = filter_command(
     "convolve",

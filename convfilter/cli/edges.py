@@ -1,6 +1,7 @@
 """``convfilter edges``."""
 
-from convfilter.cli.options import filter_command, selector
+from convfilter.cli.command import filter_command
+from convfilter.cli.options import selector
 
 command = filter_command(
     "edges",

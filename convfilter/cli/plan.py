@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convfilter.cli.apply import spec_option
-from convfilter.cli.options import (
-    Command,
-    Option,
-    RunType,
-    algorithm_option,
-    debug_option,
-    stage_defaults,
-    stage_options,
-)
+from convfilter.cli.command import Command
+from convfilter.cli.options import Option, RunType, algorithm_option, debug_option, stage_defaults, stage_options
 from convfilter.cli.root import COMMANDS
 from convfilter.errors import UsageError
 from convfilter.filters.catalog import STAGE_PARAMETERS

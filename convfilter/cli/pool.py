@@ -1,6 +1,7 @@
 """``convfilter pool``."""
 
-from convfilter.cli.options import filter_command, selector
+from convfilter.cli.command import filter_command
+from convfilter.cli.options import selector
 from convfilter.filters.catalog import FILTERS
 
 command = filter_command(

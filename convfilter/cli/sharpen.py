@@ -1,6 +1,7 @@
 """``convfilter sharpen``."""
 
-from convfilter.cli.options import filter_command, parameter_option
+from convfilter.cli.command import filter_command
+from convfilter.cli.options import parameter_option
 
 command = filter_command(
     "sharpen",
