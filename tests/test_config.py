@@ -87,8 +87,9 @@ def test_the_depfile_names_the_configuration() -> None:
         ("gray = 1\n", "convfilter.toml: gray must be true or false, got 1"),
         ("quality = true\n", "convfilter.toml: quality must be a text or a number, got True"),
         ('exclude = "a"\n', "convfilter.toml: exclude must be a list of texts, got 'a'"),
-        ("quality = 101\n", "quality must be at most 100, got 101"),
-        ("stride = 0\n", "stride must be at least 1, got 0"),
+        ("quality = 101\n", "convfilter.toml: quality must be at most 100, got 101"),
+        ("stride = 0\n", "convfilter.toml: stride must be at least 1, got 0"),
+        ("algorithm = 'best'\n", "convfilter.toml: algorithm must be one of direct, "),
         ("stride = \n", "convfilter.toml: this is no TOML: "),
         ("[pipelines]\na = 'box:3'\n", "convfilter.toml: pipeline a must be a list of filters, got 'box:3'"),
         ("pipelines = 1\n", "convfilter.toml: pipelines must be a table of lists"),
@@ -101,6 +102,14 @@ def test_mistakes_are_one_line(capfd: pytest.CaptureFixture[str], text: str, mes
     assert message in said
     assert said.count("\n") == 1
     assert not Path("out.png").exists()
+
+
+def test_a_mistake_is_laid_to_where_it_stands(capfd: pytest.CaptureFixture[str]) -> None:
+    Path("convfilter.toml").write_text("stride = 2\n[sharpen]\namount = 'much'\n")
+    assert run(["sharpen", "in.png", "out.png"]) == 2
+    assert capfd.readouterr().err.startswith("convfilter: convfilter.toml: unsharp amount must be a number")
+    assert run(["sharpen", "--amount", "1", "--stride", "0", "in.png", "out.png"]) == 2
+    assert capfd.readouterr().err.startswith("convfilter: --stride: stride must be at least 1")
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ class RunType(KindType):
         if not isinstance(value, str) or param is None:
             return value
         name = str(param.name).replace("_", " ")
-        return Parameter(name, self.kind, "").parse(Value(value, param.opts[-1]))
+        return Parameter(name, self.kind, "").parse(Value(value, _where(param, ctx)))
 
 
 class WordType(ParamType):
@@ -82,13 +82,22 @@ class AlgorithmType(WordType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Refuse an unknown name, once for all files."""
         if value not in _algorithms():
-            raise UsageError(f"--algorithm: algorithm must be one of {', '.join(_algorithms())}, got {value!r}")
+            where = _where(param, ctx) if param else "--algorithm"
+            raise UsageError(f"{where}: algorithm must be one of {', '.join(_algorithms())}, got {value!r}")
         return value
 
 
 #: A filter; only its name is offered, since shells take its colon for the end of a word.
 SPEC = WordType("SPEC", lambda: FILTERS)
 _FILE, _FOLDER = WordType("FILE", files="file"), WordType("DIR", files="dir")
+
+
+def _where(param: click.Parameter, context: click.Context | None) -> str:
+    """Name what a value comes from: the option, or the file of defaults."""
+    source = context.get_parameter_source(str(param.name)) if context is not None else None
+    if context is not None and source == click.core.ParameterSource.DEFAULT_MAP:
+        return str(context.find_root().obj.config)
+    return param.opts[-1]
 
 
 def _format_names() -> list[str]:
@@ -128,7 +137,7 @@ class FilterOption(Option):
 
     def value(self, typed: Any) -> Value:
         """Turn what was typed into a value that remembers the option."""
-        return Value("true" if typed is True else str(typed), self.opts[-1])
+        return Value("true" if typed is True else str(typed), _where(self, click.get_current_context()))
 
 
 def selector(flag: str, filter_name: str) -> FilterOption:
@@ -173,12 +182,13 @@ def stage_options(names: Iterable[str]) -> list[Option]:
 
 def stage_defaults(params: dict[str, Any]) -> dict[str, Any]:
     """Collect the stage options that were given, as fields of a stage."""
+    context = click.get_current_context()
+    options = {option.name: option for option in context.command.params}
     found = {}
     for name, parameter in STAGE_PARAMETERS.items():
         typed = params.get(name)
         if typed is not None:
-            value = Value("true" if typed is True else typed, f"--{name.replace('_', '-')}")
-            found[name] = parameter.parse(value)
+            found[name] = parameter.parse(Value("true" if typed is True else typed, _where(options[name], context)))
     return found
 
 
