@@ -53,6 +53,7 @@ _CONVERSIONS = {
     **{"I;16B": "I;16", "I;16L": "I;16", "I;16N": "I;16"},
 }
 _FRAME_HEADER_BYTES = 16
+_RIFF_NAME_AND_SIZE_BYTES = 8
 _ADVICE = "; --lenient decodes what is left"
 _lenient_lock = threading.Lock()
 
@@ -215,12 +216,8 @@ def _opened(file: BinaryIO, lenient: bool) -> Any:
     head = file.read(32)
     file.seek(0)
     name = formats.sniff(head)
-    if name == "WebP" and lenient:
-        import io
-
-        from convfilter.picture import webp
-
-        file = io.BytesIO(webp.completed(file.read()))
+    if name == "WebP":
+        return _webp(file, int.from_bytes(head[4:8], "little"), lenient)
     if name in _PLUGINS:
         module, cls = _PLUGINS[name]
         return getattr(importlib.import_module(f"PIL.{module}"), cls)(file)
@@ -234,6 +231,23 @@ def _opened(file: BinaryIO, lenient: bool) -> Any:
             except (SyntaxError, IndexError, TypeError, struct.error):  # how Pillow's plugins say: not mine
                 continue
     raise ReadError("it is no picture of a known format")
+
+
+def _webp(file: BinaryIO, size: int, lenient: bool) -> Any:
+    """Parse the header of a WebP of which ``size`` bytes follow it; its decoder says nothing of what it lacks."""
+    if lenient:
+        import io
+
+        from convfilter.picture import webp
+
+        file = io.BytesIO(webp.completed(file.read()))
+    module, cls = _PLUGINS["WebP"]
+    try:
+        return getattr(importlib.import_module(f"PIL.{module}"), cls)(file)
+    except Exception:
+        if not lenient and file.seek(0, 2) < _RIFF_NAME_AND_SIZE_BYTES + size:
+            raise ReadError(f"the WebP is truncated{_ADVICE}") from None
+        raise
 
 
 @contextmanager
