@@ -12,7 +12,7 @@ from PIL import Image
 from scipy import ndimage
 
 from convfilter.cli import main
-from convfilter.cli.kernel_plot import response
+from convfilter.cli.kernel_plot import draw_weights, response
 from convfilter.comparison import compare, difference_picture
 from convfilter.errors import ParameterError
 from convfilter.filters import kernels
@@ -186,3 +186,18 @@ def test_what_cannot_be_plotted(
     assert main(["kernel", "show", spec, "--plot", str(tmp_path / name)]) == 2
     assert message in capfd.readouterr().err
     assert not (tmp_path / name).exists()
+
+
+def test_a_plot_that_cannot_be_written_is_named(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    nowhere = tmp_path / "no" / "k.png"
+    assert main(["kernel", "show", "sobel:x", "--plot", str(nowhere)]) == 1
+    assert capfd.readouterr().err == f"convfilter: {nowhere}: there is no folder {nowhere.parent}\n"
+
+
+def test_rows_and_columns_of_weights_are_whole_numbers() -> None:
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    axes = figure.subplots()
+    draw_weights(axes, "gaussian", kernels.gaussian(1, 1).weights)
+    ticks = [*axes.get_xticks(), *axes.get_yticks()]
+    assert all(float(tick).is_integer() for tick in ticks)

@@ -213,7 +213,7 @@ def test_of_several_pictures_the_first_is_taken():
     assert np.abs(other.pixels.astype(int) - picture.pixels[:, ::-1]).mean() < 8
     with pytest.raises(ReadError, match="0 to 1, got 2"):
         read(buffer, ReadOptions(frame=2))
-    with pytest.raises(ReadError, match="0 to 0, got 1"):
+    with pytest.raises(ReadError, match="must be 0, the only one, got 1"):
         read(io.BytesIO(encoded(scene())), ReadOptions(frame=1))
 
 

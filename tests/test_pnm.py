@@ -91,7 +91,7 @@ def test_what_is_left_is_decoded_on_demand():
 
 
 def test_there_is_one_frame():
-    with pytest.raises(ReadError, match="0 to 0, got 3"):
+    with pytest.raises(ReadError, match="must be 0, the only one, got 3"):
         pixels_of(b"P5 1 1 255 a", frame=3)
     assert pixels_of(b"P5 1 1 255 a", frame=-1).shape == (1, 1)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convfilter.errors import UsageError
-from convfilter.picture.atomic import replacing
+from convfilter.picture.atomic import save
 
 if TYPE_CHECKING:
     from convfilter.filters.kernels import Kernel, Weights
@@ -31,6 +31,8 @@ def plot(title: str, kernels: Sequence[tuple[str, Kernel]], path: str) -> None:
     ------
     UsageError
         Another suffix, no kernel, one that is too large, or no matplotlib.
+    WriteError
+        The file cannot be written; the message names it.
     """
     suffix = os.path.splitext(path)[1].lower().lstrip(".")
     if suffix not in _SUFFIXES:
@@ -49,23 +51,23 @@ def plot(title: str, kernels: Sequence[tuple[str, Kernel]], path: str) -> None:
         figure = Figure(figsize=(3 * _INCHES, len(kernels) * _INCHES + 0.4), layout="constrained")
         figure.suptitle(title)
         for axes, (name, kernel) in zip(figure.subplots(len(kernels), 3, squeeze=False), kernels, strict=True):
-            _weights(axes[0], name, kernel.weights)
+            draw_weights(axes[0], name, kernel.weights)
             _sections(axes[1], kernel.weights)
             _response(axes[2], kernel.weights)
         drawn = io.BytesIO()
         figure.savefig(
             drawn, format=suffix, dpi=110, metadata={"Date": None} if suffix == "svg" else {"Software": None}
         )
-    with replacing(path) as file:
-        file.write(drawn.getvalue())
+    save(path, drawn.getvalue())
 
 
-def _weights(axes: Any, name: str, weights: Weights) -> None:
-    """Draw the weights as a heat map: white is zero, red positive, blue negative."""
+def draw_weights(axes: Any, name: str, weights: Weights) -> None:
+    """Draw weights as a heat map into axes of matplotlib's: white is zero, red positive, blue negative."""
     limit = float(np.abs(weights).max()) or 1.0
     axes.imshow(weights, cmap="RdBu_r", vmin=-limit, vmax=limit)
     axes.set_title(f"{name}, {weights.shape[1]}x{weights.shape[0]}", fontsize=9)
     if max(weights.shape) > _MOST_WRITTEN:
+        axes.locator_params(integer=True)
         return
     axes.set_xticks(range(weights.shape[1]))
     axes.set_yticks(range(weights.shape[0]))

@@ -56,13 +56,12 @@ def _plan(
 
 
 def _draw(plan: Plan, path: str) -> None:
-    from convfilter.picture.atomic import replacing
+    from convfilter.picture.atomic import save
     from convfilter.report.diagram import diagram
 
     if not path.lower().endswith(".svg"):
         raise UsageError(f"a diagram is an SVG file, got {path!r}; name it diagram.svg, for instance")
-    with replacing(path) as file:
-        file.write(diagram(plan).encode())
+    save(path, diagram(plan).encode())
 
 
 command = Command(

@@ -87,6 +87,21 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         raise WriteError(_reason(error, name)) from error
 
 
+def save(path: str, content: bytes) -> None:
+    """Write a whole file.
+
+    Raises
+    ------
+    WriteError
+        The operating system refuses; the message begins with the name.
+    """
+    try:
+        with replacing(path) as file:
+            file.write(content)
+    except WriteError as error:
+        raise WriteError(f"{path}: {error}") from error
+
+
 def _is_from_caller(error: OSError) -> bool:
     """Tell an error of this package (a ReadError is an OSError too) from one of the operating system."""
     from convfilter.errors import ConvfilterError

@@ -192,7 +192,8 @@ class Picture:
 def chosen(frames: list[Item], index: int) -> Item:
     """Take one frame by its number, counted from 0, or from the end if negative."""
     if not -len(frames) <= index < len(frames):
-        raise ReadError(f"the frame must be 0 to {len(frames) - 1}, got {index}")
+        there = f"0 to {len(frames) - 1}" if len(frames) > 1 else "0, the only one"
+        raise ReadError(f"the frame must be {there}, got {index}")
     return frames[index]
 
 

@@ -93,7 +93,7 @@ def _header(run: Run, title: str) -> str:
     counts = [f"{done} done"]
     counts += [f"{failed} failed"] if failed else []
     counts += [f"{len(run.current)} up to date"] if run.current else []
-    counts += [f"{run.skipped} skipped, no picture files"] if run.skipped else []
+    counts += [f"{run.skipped} skipped as no pictures"] if run.skipped else []
     counts += [f"{run.left} not done"] if run.left else []
     links = "".join(
         f'<a href="#{anchor}">{text}</a>'
