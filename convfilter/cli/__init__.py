@@ -1,4 +1,4 @@
-"""What a person types: one file per command; ``command.py`` and ``options.py`` are what they share."""
+"""What a person types: one file per command; ``command.py``, ``options.py`` and ``values.py`` are what they share."""
 
 from __future__ import annotations
 

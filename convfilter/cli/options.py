@@ -8,12 +8,12 @@ they are in range, is decided where SPECs are read.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 import click
 
-from convfilter.errors import UsageError
+from convfilter.cli.values import ALGORITHM, FILE, FOLDER, FORMAT, SUFFIX, KindType, RunType, where_from
 from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS
 from convfilter.filters.parameters import MOST_PIXELS, Choice, Flag, Kind, Number, Parameter
 from convfilter.filters.spec import Value
@@ -23,99 +23,6 @@ from convfilter.picture.options import COMPRESSIONS, DEFAULT_MAX_PIXELS, STRIPS,
 CONFIG_FILES = ("convfilter.toml", "pyproject.toml")
 SECTIONS = ("Filter", "Geometry", "Result", "Files", "Many files", "Run")
 _GEOMETRY = ("stride", "dilation", "padding", "padding_mode", "padding_value", "flip")
-
-# Newer versions of click have made it generic, which older ones do not understand.
-if TYPE_CHECKING:
-    ParamType = click.ParamType[Any]
-else:
-    ParamType = click.ParamType
-
-
-class KindType(ParamType):
-    """One of the catalogue's kinds of value as a type of click's."""
-
-    def __init__(self, kind: Kind) -> None:
-        self.kind = kind
-        self.name = kind.metavar
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        """Offer the words of a choice, and files where one is meant."""
-        from click.shell_completion import CompletionItem
-
-        if self.kind.metavar.startswith("FILE"):
-            return [CompletionItem(incomplete, type="file")]
-        return [CompletionItem(word) for word in self.kind.choices if word.startswith(incomplete)]
-
-
-class RunType(KindType):
-    """A kind whose text is turned into the value right away."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Parse text with the kind; its errors say which option is meant."""
-        if not isinstance(value, str) or param is None:
-            return value
-        name = str(param.name).replace("_", " ")
-        return Parameter(name, self.kind, "").parse(Value(value, _where(param, ctx)))
-
-
-class WordType(ParamType):
-    """Text for which a shell can offer words, or names of files."""
-
-    def __init__(self, name: str, words: Callable[[], Iterable[str]] = tuple, files: str = "") -> None:
-        self.name, self._words, self._files = name, words, files
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        """Offer the words; or leave files ("file") or folders ("dir") to the shell."""
-        from click.shell_completion import CompletionItem
-
-        if self._files:
-            return [CompletionItem(incomplete, type=self._files)]
-        return [CompletionItem(word) for word in self._words() if word.startswith(incomplete)]
-
-
-class AlgorithmType(WordType):
-    """The name of an algorithm; the list of them is only loaded when one is named."""
-
-    def __init__(self) -> None:
-        super().__init__("NAME", _algorithms)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse an unknown name, once for all files."""
-        if value not in _algorithms():
-            where = _where(param, ctx) if param else "--algorithm"
-            raise UsageError(f"{where}: algorithm must be one of {', '.join(_algorithms())}, got {value!r}")
-        return value
-
-
-#: A filter; only its name is offered, since shells take its colon for the end of a word.
-SPEC = WordType("SPEC", lambda: FILTERS)
-_FILE, _FOLDER = WordType("FILE", files="file"), WordType("DIR", files="dir")
-
-
-def _where(param: click.Parameter, context: click.Context | None) -> str:
-    """Name what a value comes from: the option, or the file of defaults."""
-    source = context.get_parameter_source(str(param.name)) if context is not None else None
-    if context is not None and source == click.core.ParameterSource.DEFAULT_MAP:
-        return str(context.find_root().obj.config)
-    return param.opts[-1]
-
-
-def _format_names() -> list[str]:
-    from convfilter.picture.formats import FORMATS
-
-    return [fmt.name.lower() for fmt in FORMATS]
-
-
-def _algorithms() -> tuple[str, ...]:
-    from convfilter.planning import ALGORITHMS
-
-    return ALGORITHMS
-
-
-def _suffixes() -> list[str]:
-    from convfilter.picture.formats import known_suffixes
-
-    return known_suffixes().replace(".", "").split()
 
 
 class Option(click.Option):
@@ -137,7 +44,7 @@ class FilterOption(Option):
 
     def value(self, typed: Any) -> Value:
         """Turn what was typed into a value that remembers the option."""
-        return Value("true" if typed is True else str(typed), _where(self, click.get_current_context()))
+        return Value("true" if typed is True else str(typed), where_from(self, click.get_current_context()))
 
 
 def selector(flag: str, filter_name: str) -> FilterOption:
@@ -188,7 +95,7 @@ def stage_defaults(params: dict[str, Any]) -> dict[str, Any]:
     for name, parameter in STAGE_PARAMETERS.items():
         typed = params.get(name)
         if typed is not None:
-            found[name] = parameter.parse(Value("true" if typed is True else typed, _where(options[name], context)))
+            found[name] = parameter.parse(Value("true" if typed is True else typed, where_from(options[name], context)))
     return found
 
 
@@ -203,7 +110,7 @@ def run_options() -> list[Option]:
         Option(
             "--format",
             section="Files",
-            type=WordType("NAME", _format_names),
+            type=FORMAT,
             help="Write this format: png, tiff, ...  [by suffix]",
         ),
         _run_option("--quality", percent, "1 to 100, for lossy formats.  [as read, else 92]"),
@@ -228,7 +135,7 @@ def run_options() -> list[Option]:
         Option(
             "--html",
             section="Run",
-            type=_FILE,
+            type=FILE,
             help="Write a page: before and after with a slider, plan, kernels, timings.",
         ),
         Option("--explain", section="Run", is_flag=True, help="Print the plan on stderr before it runs (see plan)."),
@@ -248,14 +155,14 @@ def _many_options() -> list[Option]:
 
     return [
         switch("-r", "--recursive", text="Take folders in folders too; OUT gets the same tree."),
-        option("-t", "--into", text="Folder for the outputs: all names are inputs then.", type=_FOLDER),
-        option("--ext", text="Output suffix, and so its format: png.  [of the input]", type=WordType("EXT", _suffixes)),
+        option("-t", "--into", text="Folder for the outputs: all names are inputs then.", type=FOLDER),
+        option("--ext", text="Output suffix, and so its format: png.  [of the input]", type=SUFFIX),
         option("--suffix", text="Add to names: _blur writes a_blur.png.", metavar="TEXT"),
         option(
             "--exclude", text="Leave out names or paths in folders; may be repeated.", metavar="GLOB", multiple=True
         ),
         option(
-            "--files-from", text="Read names of inputs from a file, one a line; - is stdin.", metavar="LIST", type=_FILE
+            "--files-from", text="Read names of inputs from a file, one a line; - is stdin.", metavar="LIST", type=FILE
         ),
         switch("-0", "--null", text="Names in LIST end with a zero byte, as find -print0 ends them."),
         Option("-j", "--jobs", section="Many files", type=RunType(count), metavar="N", help="At a time.  [one a core]"),
@@ -263,7 +170,7 @@ def _many_options() -> list[Option]:
         switch("--fail-fast", text="Stop at the first file that fails."),
         switch("-u", "--update", text="Skip what is there, newer, and made with the same filter and options."),
         switch("-n", "--dry-run", text="Say what would be done, and do nothing."),
-        option("--depfile", text="Write rules for make that name what each output depends on.", type=_FILE),
+        option("--depfile", text="Write rules for make that name what each output depends on.", type=FILE),
         switch("--json", text="One JSON object per file on stdout."),
         option("--progress/--no-progress", text="Progress on stderr.  [on a terminal]", default=None),
         switch("-q", "--quiet", text="Neither progress nor summary; only what fails."),
@@ -288,7 +195,7 @@ def _config_options() -> list[Option]:
     text = "Defaults and pipelines.  [convfilter.toml, or tool.convfilter in pyproject.toml]"
     return [
         Option("--no-config", is_flag=True, callback=refuse, help="Use no file of defaults.", **early),
-        Option("--config", type=_FILE, callback=use, help=text, **early),
+        Option("--config", type=FILE, callback=use, help=text, **early),
     ]
 
 
@@ -298,7 +205,7 @@ def _run_option(flag: str, kind: Kind, text: str, metavar: str | None = None, se
 
 def algorithm_option(text: str) -> Option:
     """Make ``--algorithm``."""
-    return Option("--algorithm", section="Run", metavar="NAME", type=AlgorithmType(), help=text)
+    return Option("--algorithm", section="Run", metavar="NAME", type=ALGORITHM, help=text)
 
 
 def debug_option() -> Option:

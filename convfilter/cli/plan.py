@@ -8,8 +8,9 @@ import click
 
 from convfilter.cli.apply import spec_option
 from convfilter.cli.command import Command
-from convfilter.cli.options import Option, RunType, algorithm_option, debug_option, stage_defaults, stage_options
+from convfilter.cli.options import Option, algorithm_option, debug_option, stage_defaults, stage_options
 from convfilter.cli.root import COMMANDS
+from convfilter.cli.values import RunType
 from convfilter.errors import UsageError
 from convfilter.filters.catalog import STAGE_PARAMETERS
 from convfilter.filters.parameters import MOST_PIXELS, Choice, Number, Pair

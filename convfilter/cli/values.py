@@ -1,0 +1,108 @@
+"""What options take: kinds of value, how text becomes one, and what a shell may offer for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from convfilter.errors import UsageError
+from convfilter.filters.catalog import FILTERS
+from convfilter.filters.parameters import Kind, Parameter
+from convfilter.filters.spec import Value
+
+# Newer versions of click have made it generic, which older ones do not understand.
+if TYPE_CHECKING:
+    ParamType = click.ParamType[Any]
+else:
+    ParamType = click.ParamType
+
+
+class KindType(ParamType):
+    """One of the catalogue's kinds of value as a type of click's."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.name = kind.metavar
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """Offer the words of a choice, and files where one is meant."""
+        from click.shell_completion import CompletionItem
+
+        if self.kind.metavar.startswith("FILE"):
+            return [CompletionItem(incomplete, type="file")]
+        return [CompletionItem(word) for word in self.kind.choices if word.startswith(incomplete)]
+
+
+class RunType(KindType):
+    """A kind whose text is turned into the value right away."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse text with the kind; its errors say which option is meant."""
+        if not isinstance(value, str) or param is None:
+            return value
+        name = str(param.name).replace("_", " ")
+        return Parameter(name, self.kind, "").parse(Value(value, where_from(param, ctx)))
+
+
+class WordType(ParamType):
+    """Text for which a shell can offer words, or names of files."""
+
+    def __init__(self, name: str, words: Callable[[], Iterable[str]] = tuple, files: str = "") -> None:
+        self.name, self._words, self._files = name, words, files
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """Offer the words; or leave files ("file") or folders ("dir") to the shell."""
+        from click.shell_completion import CompletionItem
+
+        if self._files:
+            return [CompletionItem(incomplete, type=self._files)]
+        return [CompletionItem(word) for word in self._words() if word.startswith(incomplete)]
+
+
+class AlgorithmType(WordType):
+    """The name of an algorithm; the list of them is only loaded when one is named."""
+
+    def __init__(self) -> None:
+        super().__init__("NAME", _algorithms)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse an unknown name, once for all files."""
+        if value not in _algorithms():
+            where = where_from(param, ctx) if param else "--algorithm"
+            raise UsageError(f"{where}: algorithm must be one of {', '.join(_algorithms())}, got {value!r}")
+        return value
+
+
+def where_from(param: click.Parameter, context: click.Context | None) -> str:
+    """Name what a value comes from: the option, or the file of defaults."""
+    source = context.get_parameter_source(str(param.name)) if context is not None else None
+    if context is not None and source == click.core.ParameterSource.DEFAULT_MAP:
+        return str(context.find_root().obj.config)
+    return param.opts[-1]
+
+
+def _format_names() -> list[str]:
+    from convfilter.picture.formats import FORMATS
+
+    return [fmt.name.lower() for fmt in FORMATS]
+
+
+def _algorithms() -> tuple[str, ...]:
+    from convfilter.planning import ALGORITHMS
+
+    return ALGORITHMS
+
+
+def _suffixes() -> list[str]:
+    from convfilter.picture.formats import known_suffixes
+
+    return known_suffixes().replace(".", "").split()
+
+
+#: A filter; only its name is offered, since shells take its colon for the end of a word.
+SPEC = WordType("SPEC", lambda: FILTERS)
+FILE, FOLDER = WordType("FILE", files="file"), WordType("DIR", files="dir")
+FORMAT, SUFFIX = WordType("NAME", _format_names), WordType("EXT", _suffixes)
+ALGORITHM = AlgorithmType()
