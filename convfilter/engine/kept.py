@@ -94,7 +94,7 @@ class Rise:
         offsets = Moving(self._places * pitch + start, -self._first_step * self.runs, self.runs)
         size = self.runs * STEP_ROWS
         weights = Moving(self._weights, -self._first_step * size, size)
-        return four_call(rows, offsets, self.runs, weights, step, add=False)
+        return four_call(rows, offsets, self.runs, weights, step)
 
 
 def _most_apart(kept: Kept) -> int:

@@ -149,14 +149,14 @@ class Window:
         self._weights = weights.reshape(-1, _TOGETHER)
         self._col = np.tile(taps.col[: self._columns], rows + self._reach)
 
-    def call(self, tile: Samples | Moving, table: Indices, step: Step, *, add: bool = False) -> Call:
-        """Return the call that writes (or adds) the sums of a step; ``table`` is (period, STEP_ROWS, window rows)."""
+    def call(self, tile: Samples | Moving, table: Indices, step: Step) -> Call:
+        """Return the call that writes the sums of a step; ``table`` is (period, STEP_ROWS, window rows)."""
         if not self._shared:
-            return sum_call(tile, table, self._taps, step, add=add)
+            return sum_call(tile, table, self._taps, step)
         if self._table is not table:
             self._table, self._offsets = table, self._seen_by_four(table)
         periods, runs = self._offsets.shape
-        return four_call(tile, Moving(self._offsets, 0, runs, periods), runs, self._weights, step, add=add)
+        return four_call(tile, Moving(self._offsets, 0, runs, periods), runs, self._weights, step)
 
     def _seen_by_four(self, table: Indices) -> Indices:
         """Return where the runs begin that the four rows of a step see, for each step of a turn."""
@@ -179,12 +179,10 @@ class Window:
             weighted_sums(tile, row_offset[together:], self._taps, target.below(together), add=add)
 
 
-def four_call(
-    tile: Samples | Moving, offsets: Moving, runs: int, weights: Samples | Moving, step: Step, *, add: bool
-) -> Call:
-    """Return the call that writes (or adds) weighted runs to the four rows of a step; ``weights`` are (runs, 4)."""
+def four_call(tile: Samples | Moving, offsets: Moving, runs: int, weights: Samples | Moving, step: Step) -> Call:
+    """Return the call that writes weighted runs to the four rows of a step; ``weights`` are (runs, 4)."""
     loop = CORRELATE_FOUR.variant(A=_dtype(tile))
-    return Call(loop, (tile, offsets, runs, weights, 0, 1, int(add), step.memory, step.pitch, step.length))
+    return Call(loop, (tile, offsets, runs, weights, 0, 1, 0, step.memory, step.pitch, step.length))
 
 
 def _dtype(memory: Samples | Moving) -> npt.DTypeLike:

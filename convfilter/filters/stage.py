@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from convfilter.errors import ParameterError
@@ -163,10 +163,6 @@ class Stage:
             value = getattr(self, name)
             if not math.isfinite(value):
                 raise ParameterError(f"{name} must be a finite number, got {value}")
-
-
-#: The keywords that every filter takes beside its own parameters.
-STAGE_KEYWORDS = tuple(field.name for field in fields(Stage) if field.name not in ("operator", "name", "signed"))
 
 
 def _require_choice(name: str, value: str, choices: tuple[str, ...], more: str = "") -> None:

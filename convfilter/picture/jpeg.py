@@ -38,7 +38,6 @@ class Layout(NamedTuple):
     height: int
     components: int
     progressive: bool
-    arithmetic: bool
     data_start: int
     data_end: int | None
     least_bits: int
@@ -133,7 +132,6 @@ def _layout(data: bytes, scan: int, frame: _Frame, shortest: dict[int, int], int
         frame.height,
         len(frame.factors),
         progressive,
-        arithmetic,
         scan,
         end if end >= 0 else None,
         # Arithmetic codes take a fraction of a bit, but not as little as this.

@@ -16,12 +16,6 @@ _WHOLE = ("s3", "gs", "abfs", "memory")
 _CONTENT_TYPE = {"s3": "ContentType", "gs": "content_type"}
 
 
-def is_address(name: str) -> bool:
-    """Tell an address, ``scheme://...``, from a path."""
-    scheme, mark, _ = name.partition("://")
-    return bool(mark) and scheme.isascii() and scheme.isalnum()
-
-
 def scheme_of(address: str) -> str:
     """Return what stands before ``://``, one word for each kind of store."""
     scheme = address.partition("://")[0].lower()

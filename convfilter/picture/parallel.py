@@ -9,6 +9,9 @@ from typing import Generic, TypeVar
 
 from convfilter.engine.bands import available_cores
 
+#: Items that wait to be taken from another thread: one to take, one being made.
+_AHEAD = 2
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -53,14 +56,13 @@ def _join(threads: list[threading.Thread]) -> None:
             thread.join()
 
 
-def ahead(items: Iterator[Item], count: int = 2) -> Iterator[Item]:
-    """Have another thread produce the items, up to ``count`` ahead of the one that takes them.
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """Have another thread produce the items, up to two ahead of the one that takes them.
 
     Parameters
     ----------
     items : iterator
         Gains from a thread only as far as it lets go of the GIL.
-    count : int, default 2
 
     Yields
     ------
@@ -78,7 +80,7 @@ def ahead(items: Iterator[Item], count: int = 2) -> Iterator[Item]:
                 with changed:
                     ready.append(item)
                     changed.notify_all()
-                    while len(ready) >= count and not state["stopped"]:
+                    while len(ready) >= _AHEAD and not state["stopped"]:
                         changed.wait()
                     if state["stopped"]:
                         break
