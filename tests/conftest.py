@@ -25,3 +25,13 @@ def cache_folder(tmp_path_factory):
         if not os.environ.get("CONVFILTER_CACHE_DIR"):
             patch.setenv("CONVFILTER_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         yield os.environ["CONVFILTER_CACHE_DIR"]
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before():
+    """Undo what a command that a test runs in this process does to its signals."""
+    numbers = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
