@@ -305,7 +305,7 @@ WAYS = (
     Way("lowrank", _can_lower_rank, _low_rank_cost, 1.4, 6.0),
     Way("box", _can_run_sums, _box_cost, 1.0, 0.0),
     # Kept samples are put in order by phase, and back, one by one.
-    Way("multirate", _can_multirate, _multirate_cost, 3.0, 20.0),
+    Way("multirate", _can_multirate, _multirate_cost, 3.0, 30.0),
     Way("fourier", _can_transform, _transform_cost, 1.2, 0.0),
     Way("gradient", lambda task: isinstance(task.stage.operator, Gradient), _gradient_cost, 1.0, 0.0),
     Way(
