@@ -19,7 +19,7 @@ from convfilter.engine.blas import single_threaded
 from convfilter.engine.borders import CONSTANT, Indices
 from convfilter.engine.links import Link, Place, StageLink, Worker
 from convfilter.engine.points import span_of
-from convfilter.engine.run import all_finite
+from convfilter.engine.run import WORTH_A_THREAD, all_finite
 from convfilter.engine.schedule import Schedule
 from convfilter.engine.tiles import Samples, Scratch, Source
 from convfilter.filters.stage import Layer
@@ -34,8 +34,6 @@ _SHARE = 6
 _THREAD_BYTES = 4 * 2**20
 #: Where more than this is held, as many blocks are done at a time as there are threads, even if some wait.
 _ROOMY = 32 * 2**20
-#: Below this many multiply-adds a second thread costs more than it brings.
-WORTH_A_THREAD = 2_000_000
 #: The share of all work that may be done twice so that strips need not wait for each other.
 _TWICE = 0.1
 #: Strips for each thread: who is done early takes another.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -155,6 +156,11 @@ class Finisher:
             ),
         )  # fmt: skip
         return call, alpha
+
+
+#: Computes a block of output rows, and what makes one in a thread of its own.
+Worker: TypeAlias = Callable[[tuple[int, int]], None]
+MakeWorker: TypeAlias = Callable[[Work, Scratch, Finisher, Sink], Worker]
 
 
 def _reduced(one: float, other: float) -> tuple[float, float]:

@@ -7,14 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from convfilter.engine.direct import direct
-from convfilter.engine.native import Loop
+from convfilter.engine.streams import MAGNITUDE
 from convfilter.engine.tiles import Scratch, columns_for
 from convfilter.engine.two_passes import separable
 from convfilter.engine.work import Block, Region, Sums, Work
 from convfilter.filters.stage import Gradient
 from convfilter.planning import is_fused
-
-MAGNITUDE = Loop("gradient", "magnitude", "A* i8* i8 i8 i8 A A i8 A* i8 i8")
 
 
 def gradient(work: Work, scratch: Scratch) -> Block:

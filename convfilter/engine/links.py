@@ -14,16 +14,15 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from convfilter.engine.borders import CONSTANT, Indices
-from convfilter.engine.finish import ArraySink, Finisher, Tone, tone_of
+from convfilter.engine.finish import ArraySink, Finisher, MakeWorker, Tone, tone_of
 from convfilter.engine.passes import Target
 from convfilter.engine.run import computing, find_way
 from convfilter.engine.tiles import Samples, Scratch, Source
 from convfilter.engine.work import Region, Work
-from convfilter.filters.stage import Correlation, Gradient, Layer, Point, Pooling
+from convfilter.filters.stage import Correlation, Layer, Point
 from convfilter.planning import StagePlan
 from convfilter.planning.chains import rows_seen
 from convfilter.planning.plan import for_any_numbers
-from convfilter.planning.strips import stream_of
 
 #: Ways that write the sums of a tile wherever they are told to.
 _IN_PLACE = ("direct", "separable", "lowrank")
@@ -175,7 +174,9 @@ class StageLink(Link):
         if isinstance(operator, Layer):
             return _LayerWorker(self, work, target)
         scratch = scratches(self.plan.precision)
-        return _PlainWorker(self, work, target, scratch) if self._is_plain else _SumWorker(self, work, target, scratch)
+        if self._is_plain:
+            return _PlainWorker(self, work, target, scratch)
+        return SinkWorker(self, work, target, scratch, computing(self.plan))
 
     @property
     def _is_plain(self) -> bool:
@@ -183,10 +184,8 @@ class StageLink(Link):
         plan, operator = self.plan, self.plan.stage.operator
         tone = tone_of(plan, self.dtype, self.source.full, self.full_out, self.source.gray)
         as_they_are = tone == Tone(1.0, 1.0, 0.0, False) and not self.source.alpha and self.dtype == plan.precision
-        finished = isinstance(operator, Correlation | Gradient) or operator == Pooling(
-            "max", (plan.rows.kernel, plan.cols.kernel)
-        )
-        return as_they_are and finished and plan.algorithm in _IN_PLACE and not stream_of(plan)
+        finished = isinstance(operator, Correlation)
+        return as_they_are and finished and plan.algorithm in _IN_PLACE and not plan.stream
 
 
 @dataclass(frozen=True)
@@ -219,22 +218,24 @@ class _PlainWorker:
             pass
 
 
-class _SumWorker:
-    """Runs one of the ways to sum over a window."""
+class SinkWorker:
+    """Runs what finishes sums and stores them where the rows of a block belong."""
 
-    def __init__(self, link: StageLink, work: Work, target: Place, scratch: Scratch) -> None:
+    def __init__(self, link: StageLink, work: Work, target: Place, scratch: Scratch, make: MakeWorker) -> None:
         plan, source = link.plan, work.source
         tone = tone_of(plan, link.dtype, source.full, link.full_out, source.gray)
         self._sink = ArraySink(target.samples, plan, source.full, link.full_out)
         self._sink.whole_steps = target.held is not None
-        self._run = computing(plan)(work, scratch, Finisher(work, scratch, tone), self._sink)
+        self._run = make(work, scratch, Finisher(work, scratch, tone), self._sink)
         self._target = target
 
     @property
     def clipped(self) -> int:
+        """How many samples were clipped, so far."""
         return self._sink.clipped
 
     def compute(self, top: int, bottom: int) -> None:
+        """Compute output rows ``top`` to ``bottom - 1``."""
         self._sink.first_row = top - self._target.row(top)
         self._run((top, bottom))
 

@@ -9,28 +9,23 @@ import numpy as np
 
 from convfilter.engine.bands import cut, run_blocks
 from convfilter.engine.borders import CONSTANT, Indices
-from convfilter.engine.finish import Finisher, Sink
+from convfilter.engine.finish import Finisher, MakeWorker, Sink, Worker
 from convfilter.engine.kept import Kept, Rise, Spread, pick_four
 from convfilter.engine.passes import LINES, Step, Taps, Window, sum_call
 from convfilter.engine.program import Call, Moving, Program
 from convfilter.engine.streams import incoming
-from convfilter.engine.strips import Lead, Strip
+from convfilter.engine.strips import Lead, Strip, side_by_side
 from convfilter.engine.tiles import Columns, Samples, Scratch, columns_for
 from convfilter.engine.work import Work
 from convfilter.filters.multirate import Rates
 from convfilter.planning.ring import STEP_ROWS, Ring
-from convfilter.planning.strips import strip_samples
+from convfilter.planning.strips import strip_cols, strip_samples, whole_vectors
 
 #: Kept rows of one block of work.
 _BLOCK_KEPT_ROWS = 64
 #: Pieces of the first step, at least, for threads to take; and samples of a row that are worth a piece.
 _PIECES = 8
 _NARROW_SAMPLES = 1024
-#: Columns of a strip are a multiple of this, so that its rows are whole vectors of any width.
-_VECTOR = 64
-
-Worker: TypeAlias = Callable[[tuple[int, int]], None]
-MakeWorker: TypeAlias = Callable[[Work, Scratch, Finisher, Sink], Worker]
 
 
 def prepare(work: Work, top: int, bottom: int, threads: int, shared: Scratch) -> MakeWorker:
@@ -39,8 +34,7 @@ def prepare(work: Work, top: int, bottom: int, threads: int, shared: Scratch) ->
     Kept rows are in ``shared`` memory: those of the rows prepared before are written over.
     """
     row_rates, _ = work.plan.rates
-    if row_rates is None:
-        return plain_down
+    assert row_rates is not None
     kept = Kept.of(work.plan.rows, row_rates, work.plan.stage.padding_mode, top, bottom)
     rows = _keep_rows(work, kept, threads, shared)
     return rising(Rise(kept, top, bottom, np.dtype(work.plan.precision)), rows)
@@ -51,7 +45,6 @@ def rising(rise: Rise, rows: Samples) -> MakeWorker:
 
     def make_worker(work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) -> Worker:
         channels, width = work.source.channels, work.plan.cols.output
-        cols = max(1, strip_samples(rise.runs) // channels // _VECTOR) * _VECTOR
 
         def strip(left: int, right: int) -> Strip:
             def calls(step: Step) -> list[Call]:
@@ -59,17 +52,9 @@ def rising(rise: Rise, rows: Samples) -> MakeWorker:
 
             return Strip(work, scratch, finisher, sink, left, right, calls)
 
-        return _worker([strip(left, min(left + cols, width)) for left in range(0, width, cols)])
+        return side_by_side(width, strip_cols(rise.runs, channels), strip)
 
     return make_worker
-
-
-def _worker(strips: list[Strip]) -> Worker:
-    def compute(block: tuple[int, int]) -> None:
-        for strip in strips:
-            strip.run(*block)
-
-    return compute
 
 
 def plain_down(work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) -> Worker:
@@ -87,8 +72,10 @@ def plain_down(work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) -> 
     def calls(step: Step) -> list[Call]:
         return [*load, down, *along(between, step)]
 
-    lead = Lead(load, ring.lead)
-    return _worker([Strip(work, scratch, finisher, sink, 0, work.plan.cols.output, calls, lead)])
+    width, lead = work.plan.cols.output, Lead(load, ring.lead)
+    return side_by_side(
+        width, width, lambda left, right: Strip(work, scratch, finisher, sink, left, right, calls, lead)
+    )
 
 
 def _keep_rows(work: Work, kept: Kept, threads: int, shared: Scratch) -> Samples:
@@ -116,8 +103,8 @@ def _keep_rows(work: Work, kept: Kept, threads: int, shared: Scratch) -> Samples
         return lambda block: cross.run(block[0], block[1] - block[0])
 
     block = max(1, min(_BLOCK_KEPT_ROWS // STEP_ROWS, -(-steps // 8)))
-    lowering = _Lowering(work, kept, columns, lowered)
-    run_blocks(lowering.pieces(), lowering.make_worker, threads)
+    lowering = Lowering(work, kept, kept.source_index, dtype)
+    run_blocks(lowering.pieces(), lambda: lowering.make_worker(lowered), threads)
     run_blocks(cut(steps, block), make_cross, threads)
     return result
 
@@ -135,44 +122,61 @@ class _Piece(NamedTuple):
     last: int
 
 
-class _Lowering:
-    """Sums down the columns of the source, for the kept rows alone."""
+class Lowering:
+    """Sums down the columns of the source, from the rows that ``source_index`` names, for the kept rows alone."""
 
-    def __init__(self, work: Work, kept: Kept, columns: Columns, lowered: Samples) -> None:
-        self._work, self._columns, self._lowered = work, columns, lowered
+    def __init__(self, work: Work, kept: Kept, source_index: Indices, dtype: np.dtype[np.floating]) -> None:
+        self._work, self._columns = work, natural_columns(work)
         step, down = kept.rates.step, kept.rates.down
-        self._ring = Ring.of(kept.down, 0, down.size)
-        self._rows = kept.source_index[self._ring.places()]
-        self._window = Window(Taps.down(down), down.size, step, lowered.dtype, finite=work.source.is_finite)
+        self.ring = Ring.of(kept.down, 0, down.size)
+        self._rows = source_index[self.ring.places()]
+        self._window = Window(Taps.down(down), down.size, step, dtype, finite=work.source.is_finite)
         self._steps = -(-kept.down.output // STEP_ROWS)
+
+    def cut(self) -> list[tuple[int, int]]:
+        """Cut the columns into strips that stay in cache."""
+        return cut(self._columns.count, strip_cols(self.ring.slots, self._work.source.channels))
 
     def pieces(self) -> list[_Piece]:
         """Cut the work for threads: by columns first, since a cut between rows costs all that its first step sees."""
         count, channels = self._columns.count, self._work.source.channels
-        widest = strip_samples(self._ring.slots) // channels
-        wanted = min(widest, max(_NARROW_SAMPLES // channels, -(-count // _PIECES)))
-        cols = max(1, wanted // _VECTOR) * _VECTOR
-        strips = [(left, min(left + cols, count)) for left in range(0, count, cols)]
+        widest = strip_samples(self.ring.slots) // channels
+        cols = whole_vectors(min(widest, max(_NARROW_SAMPLES // channels, -(-count // _PIECES))))
+        strips = cut(count, cols)
         blocks = cut(self._steps, max(1, self._steps // -(-_PIECES // len(strips))))
         return [_Piece(left, right, first, last) for left, right in strips for first, last in blocks]
 
-    def make_worker(self) -> Callable[[_Piece], None]:
-        """Return a function that lowers a piece."""
-        work, ring = self._work, self._ring
-        scratch = Scratch(self._lowered.dtype)
-        channels = work.source.channels
-        pitch = self._columns.count * channels
+    def programs(self, scratch: Scratch, left: int, right: int, lowered: type[Moving], memory: Samples) -> _Programs:
+        """Return the programs for some columns; each step writes four rows of ``memory``, a ``lowered`` array."""
+        channels = self._work.source.channels
+        pitch, part = self._columns.count * channels, self._columns.part(left, right)
+        length = part.count * channels
+        load, tile = incoming(self._work.source, scratch, self.ring, self._rows, part)
+        target = Step(lowered(memory, left * channels, STEP_ROWS * pitch), pitch, length)
+        sums = self._window.call(tile, self.ring.table() * length, target)
+        return _Programs(Program(load), Program([*load, sums]), self.ring.lead)
+
+    def make_worker(self, memory: Samples) -> Callable[[_Piece], None]:
+        """Return a function that lowers a piece into ``memory``."""
+        scratch = Scratch(memory.dtype)
 
         def lower(piece: _Piece) -> None:
-            part = self._columns.part(piece.left, piece.right)
-            length = part.count * channels
-            load, tile = incoming(work.source, scratch, ring, self._rows, part)
-            target = Step(Moving(self._lowered, piece.left * channels, STEP_ROWS * pitch), pitch, length)
-            Program(load).run(piece.first - ring.lead, ring.lead)
-            sums = self._window.call(tile, ring.table() * length, target)
-            Program([*load, sums]).run(piece.first, piece.last - piece.first)
+            self.programs(scratch, piece.left, piece.right, Moving, memory).run(piece.first, piece.last)
 
         return lower
+
+
+class _Programs(NamedTuple):
+    """What brings in the rows before a first step, and what computes the steps."""
+
+    before: Program
+    main: Program
+    lead: int
+
+    def run(self, first: int, last: int) -> None:
+        """Compute steps ``first`` to ``last - 1``."""
+        self.before.run(first - self.lead, self.lead)
+        self.main.run(first, last - first)
 
 
 def natural_columns(work: Work) -> Columns:

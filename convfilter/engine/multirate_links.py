@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 
 from convfilter.engine.borders import Indices
-from convfilter.engine.finish import ArraySink, Finisher, tone_of
 from convfilter.engine.kept import Kept, Rise
-from convfilter.engine.links import Link, Place, Scratches, StageLink, Worker
-from convfilter.engine.multirate import along_rows, natural_columns, rising
+from convfilter.engine.links import Link, Place, Scratches, SinkWorker, StageLink, Worker
+from convfilter.engine.multirate import Lowering, along_rows, rising
 from convfilter.engine.passes import Step, Taps, Window
 from convfilter.engine.program import Following, Program
-from convfilter.engine.streams import incoming
-from convfilter.engine.tiles import Samples, Scratch
 from convfilter.engine.work import Work
 from convfilter.planning.chains import kept_block_rows
-from convfilter.planning.ring import STEP_ROWS, Ring
-from convfilter.planning.strips import strip_samples
-
-#: Columns of a strip are a multiple of this, so that its rows are whole vectors of any width.
-_VECTOR = 64
+from convfilter.planning.ring import STEP_ROWS
 
 
 def steps(stage: StageLink) -> list[Link]:
@@ -67,37 +59,6 @@ class _Down(_Part):
         return _DownWorker(self, place, target, scratches)
 
 
-class Lowering(NamedTuple):
-    """Sums down the columns of the source, at every s-th row, in strips; four rows in a step."""
-
-    programs: list[tuple[Program, Program]]
-    lead: int
-
-    def run(self, first: int, last: int) -> None:
-        """Compute steps ``first`` to ``last - 1``."""
-        for lead, main in self.programs:
-            lead.run(first - self.lead, self.lead)
-            main.run(first, last - first)
-
-
-def lowering(work: Work, kept: Kept, source_index: Indices, lowered: Samples, scratch: Scratch) -> Lowering:
-    """Prepare to sum down the columns, from the rows that ``source_index`` names into the memory ``lowered``."""
-    channels, rates, columns = work.source.channels, kept.rates, natural_columns(work)
-    pitch = columns.count * channels
-    ring = Ring.of(kept.down, 0, rates.down.size)
-    rows = source_index[ring.places()]
-    window = Window(Taps.down(rates.down), rates.down.size, rates.step, lowered.dtype, finite=work.source.is_finite)
-    cols = max(1, strip_samples(ring.slots) // channels // _VECTOR) * _VECTOR
-    programs = []
-    for left in range(0, columns.count, cols):
-        part = columns.part(left, min(left + cols, columns.count))
-        length = part.count * channels
-        load, tile = incoming(work.source, scratch, ring, rows, part)
-        target = Step(Following(lowered, left * channels, STEP_ROWS * pitch), pitch, length)
-        programs.append((Program(load), Program([*load, window.call(tile, ring.table() * length, target)])))
-    return Lowering(programs, ring.lead)
-
-
 class _Shift:
     """Lets programs write where the rows of a block are held; they begin as if all rows were."""
 
@@ -117,13 +78,16 @@ class _DownWorker:
     clipped = 0
 
     def __init__(self, link: _Down, place: Place, target: Place, scratches: Scratches) -> None:
-        index, lowered = place.index(link.kept.source_index), target.samples.reshape(-1)
-        self._lower = lowering(link.work(place), link.kept, index, lowered, scratches(link.dtype.name))
-        self._shift = _Shift(target, [main for _, main in self._lower.programs])
+        index, scratch = place.index(link.kept.source_index), scratches(link.dtype.name)
+        lowering = Lowering(link.work(place), link.kept, index, target.samples.dtype)
+        memory = target.samples.reshape(-1)
+        self._strips = [lowering.programs(scratch, *strip, Following, memory) for strip in lowering.cut()]
+        self._shift = _Shift(target, [strip.main for strip in self._strips])
 
     def compute(self, top: int, bottom: int) -> None:
         self._shift.to(top)
-        self._lower.run(top // STEP_ROWS, -(-bottom // STEP_ROWS))
+        for strip in self._strips:
+            strip.run(top // STEP_ROWS, -(-bottom // STEP_ROWS))
 
 
 class _Across(_Part):
@@ -176,24 +140,7 @@ class _Up(_Part):
         return np.arange(int(place[0]), int(place[1]) + self.kept.rates.up.shape[1])
 
     def worker(self, place: Place, target: Place, scratches: Scratches) -> Worker:
-        return _UpWorker(self, place, target, scratches)
-
-
-class _UpWorker:
-    def __init__(self, link: _Up, place: Place, target: Place, scratches: Scratches) -> None:
-        stage = link.stage
-        scratch, source = scratches(stage.plan.precision), stage.source
-        work = Work.of(stage.plan, source)
-        finisher = Finisher(work, scratch, tone_of(stage.plan, stage.dtype, source.full, stage.full_out, source.gray))
-        self._target, self._sink = target, ArraySink(target.samples, stage.plan, source.full, stage.full_out)
-        self._sink.whole_steps = target.held is not None
-        rise = Rise(link.kept, 0, link.rows, np.dtype(stage.plan.precision), place.held)
-        self._run = rising(rise, place.samples.reshape(-1))(work, scratch, finisher, self._sink)
-
-    @property
-    def clipped(self) -> int:
-        return self._sink.clipped
-
-    def compute(self, top: int, bottom: int) -> None:
-        self._sink.first_row = top - self._target.row(top)
-        self._run((top, bottom))
+        stage = self.stage
+        rise = Rise(self.kept, 0, self.rows, np.dtype(stage.plan.precision), place.held)
+        work, scratch = Work.of(stage.plan, stage.source), scratches(stage.plan.precision)
+        return SinkWorker(stage, work, target, scratch, rising(rise, place.samples.reshape(-1)))

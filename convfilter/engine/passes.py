@@ -159,7 +159,7 @@ class Window:
         return four_call(tile, Moving(self._offsets, 0, runs, periods), runs, self._weights, step)
 
     def _seen_by_four(self, table: Indices) -> Indices:
-        """Return where the runs begin that the four rows of a step see, for each step of a turn."""
+        """Return where the runs begin that each four rows see: the lines of the first and the last name them all."""
         counting = table[:, :, self._first : self._first + self._rows]
         seen = np.concatenate([counting[:, 0], counting[:, -1, self._rows - self._reach :]], axis=1)
         offsets: Indices = np.repeat(seen, self._columns, axis=1) + self._col
@@ -169,11 +169,7 @@ class Window:
         """Write (or ``add``) the weighted sums; ``row_offset`` is (target rows x window rows)."""
         together = target.rows // _TOGETHER * _TOGETHER if self._shared else 0
         if together:
-            # The lines of the first and the last row of a block name all rows that the block sees.
-            counting = row_offset[:together, self._first : self._first + self._rows]
-            first, last = counting[::_TOGETHER], counting[_TOGETHER - 1 :: _TOGETHER]
-            seen = np.concatenate([first, last[:, self._rows - self._reach :]], axis=1)
-            offsets = (seen if self._columns == 1 else np.repeat(seen, self._columns, axis=1)) + self._col
+            offsets = self._seen_by_four(row_offset[:together].reshape(-1, _TOGETHER, row_offset.shape[1]))
             add_four(tile, offsets, self._weights, target.top(together), add=add)
         if together < target.rows:
             weighted_sums(tile, row_offset[together:], self._taps, target.below(together), add=add)

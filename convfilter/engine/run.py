@@ -6,23 +6,34 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.bands import available_cores, cut, run_blocks
-from convfilter.engine.finish import ArraySink, Finisher, RangeSink, Sink, Tone, rounding_of, stretched, tone_of
+from convfilter.engine.finish import (
+    ArraySink,
+    Finisher,
+    MakeWorker,
+    RangeSink,
+    Sink,
+    Tone,
+    Worker,
+    rounding_of,
+    stretched,
+    tone_of,
+)
 from convfilter.engine.tiles import Samples, Scratch, Source
 from convfilter.engine.work import Way, Work
 from convfilter.errors import ParameterError
 from convfilter.filters.stage import Pooling
 from convfilter.planning import Plan, StagePlan, full_scale
 from convfilter.planning.plan import for_any_numbers
-from convfilter.planning.strips import stream_of, whole_regions
+from convfilter.planning.strips import whole_regions
 
 #: Below this many multiply-adds a second thread costs more than it brings.
-_WORTH_A_THREAD = 2_000_000
+WORTH_A_THREAD = 2_000_000
 #: Rows that a multirate Gaussian keeps between its passes may take this much memory, twice.
 _KEPT_BYTES = 16 * 2**20
 #: What all threads together may take for scratch: fewer threads run where each needs much.
@@ -51,8 +62,6 @@ _WHOLE_STAGES = {
 }
 
 AnySink = TypeVar("AnySink", bound=Sink)
-Worker: TypeAlias = Callable[[tuple[int, int]], None]
-MakeWorker: TypeAlias = Callable[[Work, Scratch, Finisher, Sink], Worker]
 
 
 @dataclass(frozen=True)
@@ -215,7 +224,7 @@ def _run_blocks(work: Work, tone: Tone, threads: int, make_sink: Callable[[], An
 
 def by_strips(plan: StagePlan) -> bool:
     """Whether a stage is computed in strips, whose blocks begin with whole regions; others have blocks of their own."""
-    return plan.algorithm == "multirate" or stream_of(plan) is not None
+    return plan.algorithm == "multirate" or plan.stream is not None
 
 
 def _computing(work: Work, top: int, bottom: int, threads: int, shared: Scratch) -> MakeWorker:
@@ -229,7 +238,7 @@ def _computing(work: Work, top: int, bottom: int, threads: int, shared: Scratch)
 
 def computing(plan: StagePlan) -> MakeWorker:
     """Return what makes the workers of a stage, unless that is multirate down the columns."""
-    if stream_of(plan):
+    if plan.stream:
         from convfilter.engine import streams
 
         return streams.make_worker
@@ -266,7 +275,7 @@ def _found(place: tuple[str, str]) -> Any:
 def _threads(plan: StagePlan, threads: int) -> int:
     """Return how many threads are worth starting, and have room for their scratch."""
     cost = plan.rows.output * plan.cols.output * plan.channels * plan.multiply_adds
-    return min(threads, max(1, _SCRATCH_BYTES // plan.scratch_bytes)) if cost > _WORTH_A_THREAD else 1
+    return min(threads, max(1, _SCRATCH_BYTES // plan.scratch_bytes)) if cost > WORTH_A_THREAD else 1
 
 
 def band_rows(plan: StagePlan) -> int:

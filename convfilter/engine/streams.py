@@ -7,15 +7,15 @@ call of machine code; see ``program.py``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from convfilter.engine.borders import Indices
-from convfilter.engine.finish import Finisher, Sink
+from convfilter.engine.finish import Finisher, Sink, Worker
 from convfilter.engine.native import Loop
 from convfilter.engine.passes import LINES, Step, Taps, Window, sum_call
 from convfilter.engine.program import Call, Moving
-from convfilter.engine.strips import Lead, Strip
+from convfilter.engine.strips import Lead, Strip, side_by_side
 from convfilter.engine.tiles import Columns, Samples, Scratch, Source, columns_for
 from convfilter.engine.work import Work
 from convfilter.filters.factors import Product
@@ -23,15 +23,14 @@ from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Gradient
 from convfilter.planning import is_fused
 from convfilter.planning.ring import STEP_ROWS, Ring
-from convfilter.planning.strips import stream_of
 
 MAGNITUDE = Loop("gradient", "magnitude", "A* i8* i8 i8 i8 A A i8 A* i8 i8")
 LENGTH = Loop("gradient", "length_of", "A* A* i8 i8 A* i8 i8")
 
 
-def make_worker(work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) -> Callable[[tuple[int, int]], None]:
+def make_worker(work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) -> Worker:
     """Return a function that computes and stores a block of output rows; the first is a multiple of ``REGION_ROWS``."""
-    stream = stream_of(work.plan)
+    stream = work.plan.stream
     assert stream is not None
     ring = stream.ring
     operation = _operation(work, ring)
@@ -47,14 +46,7 @@ def make_worker(work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) ->
 
         return Strip(work, scratch, finisher, sink, left, right, calls, Lead(load, ring.lead))
 
-    width = work.plan.cols.output
-    strips = [strip(left, min(left + stream.cols, width)) for left in range(0, width, stream.cols)]
-
-    def compute(block: tuple[int, int]) -> None:
-        for strip in strips:
-            strip.run(*block)
-
-    return compute
+    return side_by_side(work.plan.cols.output, stream.cols, strip)
 
 
 def incoming(

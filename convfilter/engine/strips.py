@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from convfilter.engine.finish import ArraySink, Finisher, Sink
+from convfilter.engine.bands import cut
+from convfilter.engine.finish import ArraySink, Finisher, Sink, Worker
 from convfilter.engine.passes import (
     CORRELATE,
     CORRELATE_FOUR,
@@ -115,6 +116,17 @@ class Strip:
             last = min(row + REGION_ROWS, bottom)
             self._main.run(row // STEP_ROWS, -(-(last - row) // STEP_ROWS))
             self._finisher.finish(self._region(row, last), self._sums, self._length, self._sink)
+
+
+def side_by_side(width: int, cols: int, strip: Callable[[int, int], Strip]) -> Worker:
+    """Return what computes a block of rows, strip by strip of ``cols`` columns, as ``strip`` makes them."""
+    strips = [strip(left, right) for left, right in cut(width, cols)]
+
+    def compute(block: tuple[int, int]) -> None:
+        for each in strips:
+            each.run(*block)
+
+    return compute
 
 
 def _fused(calls: list[Call]) -> list[Call]:

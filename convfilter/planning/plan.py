@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import get_args
 
 import numpy as np
@@ -18,7 +19,15 @@ from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.pooling import is_summed_by_taps, pooling_bytes, stretch_of
 from convfilter.planning.precision import Precision, precision, unseen
 from convfilter.planning.ring import STEP_ROWS
-from convfilter.planning.strips import REGION_ROWS, column_samples, stream_block_rows, stream_of
+from convfilter.planning.strips import (
+    REGION_ROWS,
+    VECTOR,
+    Stream,
+    column_samples,
+    stream_block_rows,
+    stream_of,
+    whole_vectors,
+)
 from convfilter.planning.task import Task
 from convfilter.planning.ways import (
     ALGORITHMS,
@@ -35,8 +44,6 @@ from convfilter.planning.ways import (
 #: Source rows of one block of work, and samples of a row of one tile: their scratch fits a core's L2 cache.
 BLOCK_ROWS = 64
 TILE_SAMPLES = 2112
-#: Columns of a tile are a multiple of this, so that its rows are whole vectors of any width.
-VECTOR = 64
 #: Samples of a row of what lies between two passes: wider pictures are done band by band.
 BAND_SAMPLES = 2**15
 #: Source rows that running sums move down between two passes along the rows, and their samples, at most.
@@ -93,6 +100,11 @@ class StagePlan:
     products: tuple[Product, ...] = ()
     sides: tuple[int, int] = (0, 0)
     output_channels: int = 0
+
+    @cached_property
+    def stream(self) -> Stream | None:
+        """How the stage is streamed, or None where it is not."""
+        return stream_of(self)
 
 
 @dataclass(frozen=True)
@@ -251,14 +263,14 @@ def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> St
         sides=_sides(task) if chosen == "fourier" else (0, 0),
         output_channels=task.output_channels,
     )
-    if stream_of(plan):
+    if plan.stream:
         plan = replace(plan, block_rows=stream_block_rows(plan.rows))
     return replace(plan, scratch_bytes=_scratch_bytes(plan, task))
 
 
 def part_cols(channels: int) -> int:
     """Return how many source columns are loaded at a time: whole vectors, so that only the last have a tail."""
-    return max(VECTOR, TILE_SAMPLES // channels // VECTOR * VECTOR)
+    return whole_vectors(TILE_SAMPLES // channels)
 
 
 def tile_cols(axis: AxisPlan, channels: int) -> int:
@@ -277,7 +289,7 @@ def for_any_numbers(plan: StagePlan) -> StagePlan:
     if plan.algorithm not in ("multirate", "fourier"):
         return plan
     local = replace(plan, algorithm="separable" if plan.products else "direct", block_rows=BLOCK_ROWS)
-    return replace(local, block_rows=stream_block_rows(plan.rows)) if stream_of(local) else local
+    return replace(local, block_rows=stream_block_rows(plan.rows)) if local.stream else local
 
 
 def _products(task: Task, algorithm: Algorithm) -> tuple[Product, ...]:
@@ -335,7 +347,7 @@ def _scratch_bytes(plan: StagePlan, task: Task) -> int:
         # Rows that enter, rows that leave, and what lies between the passes; the running sums.
         samples = cols.padded * channels
         return itemsize * samples * (3 * max(1, min(BOX_STEP_ROWS, BOX_STEP_SAMPLES // samples)) + 2)
-    stream = stream_of(plan)
+    stream = plan.stream
     if stream:
         loaded = (stream.cols * min(cols.stride, cols.kernel) + cols.span) * channels
         kept = (stream.ring.slots + STEP_ROWS) * loaded + (REGION_ROWS + 2 * STEP_ROWS) * stream.cols * channels

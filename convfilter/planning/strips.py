@@ -22,7 +22,7 @@ _RING_SAMPLES = 2**18
 #: Strips narrower than this, or than what the kernel spans, would load more than they keep.
 _NARROWEST = 512
 #: Columns of a strip are a multiple of this, so that its rows are whole vectors of any width.
-_VECTOR = 64
+VECTOR = 64
 _STREAMED = ("direct", "separable", "lowrank", "gradient")
 
 
@@ -43,12 +43,22 @@ def stream_of(plan: StagePlan) -> Stream | None:
     if samples < _NARROWEST or plan.cols.span * plan.channels > _STRIP_SAMPLES:
         return None
     wanted = max(1, samples // (plan.channels * min(plan.cols.stride, plan.cols.kernel)))
-    return Stream(ring, wanted // _VECTOR * _VECTOR or wanted)
+    return Stream(ring, wanted // VECTOR * VECTOR or wanted)
 
 
 def strip_samples(rows: int) -> int:
     """Return how many samples of each of ``rows`` rows stay in cache."""
     return min(_STRIP_SAMPLES, _RING_SAMPLES // rows)
+
+
+def strip_cols(rows: int, channels: int) -> int:
+    """Return how many columns of ``rows`` rows stay in cache: whole vectors."""
+    return whole_vectors(strip_samples(rows) // channels)
+
+
+def whole_vectors(cols: int) -> int:
+    """Round columns down to whole vectors, one at least."""
+    return max(1, cols // VECTOR) * VECTOR
 
 
 def stream_block_rows(axis: AxisPlan) -> int:
