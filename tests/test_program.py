@@ -5,7 +5,7 @@ import pytest
 
 from convfilter.engine.finish import STORE_WHOLE
 from convfilter.engine.passes import CORRELATE
-from convfilter.engine.program import Call, Counting, Moving, Program
+from convfilter.engine.program import Call, Counting, Following, Lead, Moving, Program
 from convfilter.engine.tiles import LOAD
 
 
@@ -42,6 +42,35 @@ def test_steps_before_the_first_count_backwards(image):
     assert not tile[0].any()
 
 
+def test_what_leads_runs_alone_before_the_first_step(image):
+    rows, tile = np.arange(20), np.zeros(30, np.float32)
+    out = np.zeros((10, 30), np.float32)
+    keep = load_call(image, Moving(rows, 0, 2), Moving(out.ravel(), 0, 30))
+    lead = load_call(image, Moving(rows, 0, 2), tile)
+    program = Program([lead, keep], Lead(1, 2))
+    program.run(4, 0)
+    np.testing.assert_array_equal(tile, image[6:8].ravel())
+    assert not out.any()
+    program.run(4, 2)
+    np.testing.assert_array_equal(out[4:6].reshape(4, 15), image[8:12].reshape(4, 15))
+    assert not out[:4].any()
+    tile[:] = 0
+    program.run(6, 0, goes_on=True)
+    assert not tile.any()
+
+
+def test_what_follows_starts_some_rows_later(image):
+    out = np.zeros((32, 15), np.float32)
+    program = Program([load_call(image, Moving(np.arange(20), 0, 2), Following(out.ravel(), 0, 60))])
+    for rows in (6, 3):
+        out[:] = 0
+        program.follow(rows)
+        program.run(1, 2)
+        np.testing.assert_array_equal(out[rows + 4 : rows + 6], image[2:4].reshape(2, 15))
+        np.testing.assert_array_equal(out[rows + 8 : rows + 10], image[4:6].reshape(2, 15))
+        assert not out[: rows + 4].any()
+
+
 def test_calls_run_in_order_and_their_results_are_added(image):
     out = np.zeros((20, 15), np.uint8)
     tile = np.zeros(30, np.float32)
@@ -54,8 +83,7 @@ def test_calls_run_in_order_and_their_results_are_added(image):
     program.run(0, 10)
     wanted = np.rint(image.reshape(20, 15) * 1.5)
     np.testing.assert_array_equal(out, np.minimum(wanted, 255))
-    assert program.take_total() == np.count_nonzero(wanted > 255)
-    assert program.take_total() == 0
+    assert program.total == np.count_nonzero(wanted > 255)
 
 
 def test_numbers_of_both_precisions_arrive_whole():

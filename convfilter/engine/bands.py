@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from contextlib import suppress
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -78,6 +79,27 @@ def run_blocks(blocks: Sequence[Block], make_worker: Callable[[], Callable[[Bloc
         raise
     if failures:
         raise failures[0]
+
+
+class Workers(Generic[Block]):
+    """Workers that process blocks more than once: each is made where there is none to take, and then kept."""
+
+    def __init__(self, make_worker: Callable[[], Callable[[Block], None]]) -> None:
+        self._make_worker = make_worker
+        self._made: list[Callable[[Block], None]] = []
+
+    def run(self, blocks: Sequence[Block], threads: int) -> None:
+        """Have ``threads`` workers process all blocks, as :func:`run_blocks` does."""
+        free = list(self._made)
+
+        def take() -> Callable[[Block], None]:
+            with suppress(IndexError):  # of a thread that was faster
+                return free.pop()
+            worker = self._make_worker()
+            self._made.append(worker)
+            return worker
+
+        run_blocks(blocks, take, threads)
 
 
 def _silent() -> np.errstate:

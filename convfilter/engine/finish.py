@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.native import Loop
-from convfilter.engine.program import Call, Counting, Following
+from convfilter.engine.program import Call, Counting, Following, Program
 from convfilter.engine.tiles import Samples, Scratch, centre_columns
 from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import Gradient, Pooling, ToneMap, UnsharpMask
@@ -189,7 +189,8 @@ class ArraySink:
         self._plan = plan
         self.first_row = 0
         self.whole_steps = False
-        self.clipped = 0
+        self._clipped = 0
+        self._programs: set[Program] = set()
 
     def place(self, region: Region, dtype: np.dtype[np.generic]) -> Following | None:
         """Return the rows of ``region``, that of step 0, if sums of a type can be left there as they are."""
@@ -197,6 +198,15 @@ class ArraySink:
             return None
         start = (region.top - self.first_row) * self.row_samples + region.left * self._output.shape[2]
         return Following(self._output, start, STEP_ROWS * self.row_samples)
+
+    @property
+    def clipped(self) -> int:
+        """How many samples were clipped."""
+        return self._clipped + sum(program.total for program in self._programs)
+
+    def count_clipped_by(self, programs: set[Program]) -> None:
+        """Count what the calls of programs return, too."""
+        self._programs |= programs
 
     @property
     def row_samples(self) -> int:
@@ -207,7 +217,7 @@ class ArraySink:
     def put(self, tile: Samples, pitch: int, region: Region, alpha: Samples | None, tone: Tone) -> None:
         """Round, clip and store one tile."""
         for call in self.calls(tile, pitch, region, alpha, tone):
-            self.clipped += call()
+            self._clipped += call()
 
     def calls(
         self, tile: Samples, pitch: int, region: Region, alpha: Samples | None, tone: Tone, *, moving: bool = False

@@ -59,10 +59,9 @@ class Kept:
 
 
 class Rise:
-    """Brings kept rows up to output rows ``top`` to ``bottom - 1``, four of them in a step.
+    """Brings kept rows up to the rows of the output, four of them in a step.
 
-    ``top`` is a multiple of ``STEP_ROWS``; steps count from row 0 of the output.
-    ``held`` says where each kept row lies in the buffer; by default they lie in their order.
+    Kept rows lie in the buffer in their order, a step's first where ``starts`` says, or each where ``held`` does.
 
     Attributes
     ----------
@@ -71,11 +70,17 @@ class Rise:
     """
 
     def __init__(
-        self, kept: Kept, top: int, bottom: int, dtype: np.dtype[np.floating], held: Indices | None = None
+        self,
+        kept: Kept,
+        dtype: np.dtype[np.floating],
+        *,
+        starts: Indices | None = None,
+        held: Indices | None = None,
     ) -> None:
-        steps = -(-(bottom - top) // STEP_ROWS)
+        rows = kept.axis.output
+        steps = -(-rows // STEP_ROWS)
         # Past the last row, which is computed and not stored, the last again.
-        phase, place = kept.place(np.minimum(np.arange(top, top + steps * STEP_ROWS), bottom - 1))
+        phase, place = kept.place(np.minimum(np.arange(steps * STEP_ROWS), rows - 1))
         taps = kept.rates.up.shape[1]
         place = place.reshape(steps, STEP_ROWS)
         first = place[:, :1]
@@ -86,14 +91,14 @@ class Rise:
         self._weights = np.ascontiguousarray(weights.transpose(0, 2, 1))
         # Past the last kept row that the step looks at all weights are zero.
         places = np.minimum(first + np.arange(self.runs), place[:, -1:] + taps - 1)
+        if starts is not None:
+            places -= starts[:, np.newaxis]
         self._places = places if held is None else held[places]
-        self._first_step = top // STEP_ROWS
 
     def call(self, rows: Samples, pitch: int, start: int, step: Step) -> Call:
         """Return the call that sums kept rows, ``pitch`` apart, from sample ``start`` of each on."""
-        offsets = Moving(self._places * pitch + start, -self._first_step * self.runs, self.runs)
-        size = self.runs * STEP_ROWS
-        weights = Moving(self._weights, -self._first_step * size, size)
+        offsets = Moving(self._places * pitch + start, 0, self.runs)
+        weights = Moving(self._weights, 0, self.runs * STEP_ROWS)
         return four_call(rows, offsets, self.runs, weights, step)
 
 

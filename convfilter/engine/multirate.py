@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache, cached_property
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from convfilter.engine.bands import cut, run_blocks
+from convfilter.engine.bands import Workers, cut
 from convfilter.engine.borders import CONSTANT, Indices
 from convfilter.engine.finish import Finisher, MakeWorker, Sink, Worker
 from convfilter.engine.kept import Kept, Rise, Spread, pick_four
 from convfilter.engine.passes import LINES, Step, Taps, Window, sum_call
-from convfilter.engine.program import Call, Moving, Program
+from convfilter.engine.program import Call, Following, Lead, Program
 from convfilter.engine.streams import incoming
-from convfilter.engine.strips import Lead, Strip, side_by_side
+from convfilter.engine.strips import Strip, side_by_side
 from convfilter.engine.tiles import Columns, Samples, Scratch, columns_for
 from convfilter.engine.work import Work
 from convfilter.filters.multirate import Rates
@@ -28,16 +29,82 @@ _PIECES = 8
 _NARROW_SAMPLES = 1024
 
 
-def prepare(work: Work, top: int, bottom: int, threads: int, shared: Scratch) -> MakeWorker:
-    """Do what output rows ``top`` to ``bottom - 1`` share; returns what makes the workers for blocks of them.
+class KeptRows:
+    """The kept rows of one band of the output after the other, in memory that they share.
 
-    Kept rows are in ``shared`` memory: those of the rows prepared before are written over.
+    Parameters
+    ----------
+    work : Work
+    bands : list of (int, int)
+        First and last-plus-one output rows.
     """
-    row_rates, _ = work.plan.rates
-    assert row_rates is not None
-    kept = Kept.of(work.plan.rows, row_rates, work.plan.stage.padding_mode, top, bottom)
-    rows = _keep_rows(work, kept, threads, shared)
-    return rising(Rise(kept, top, bottom, np.dtype(work.plan.precision)), rows)
+
+    def __init__(self, work: Work, bands: list[tuple[int, int]]) -> None:
+        rates, _ = work.plan.rates
+        assert rates is not None
+        channels, dtype = work.source.channels, np.dtype(work.plan.precision)
+        kept = Kept.of(work.plan.rows, rates, work.plan.stage.padding_mode, 0, work.plan.rows.output)
+        lowering = Lowering(work, kept, kept.source_index, dtype)
+        self._work, self._kept, self._lowering = work, kept, lowering
+        self._steps = {band: self._steps_of(band) for band in bands}
+        scratch = Scratch(dtype)
+        self._pitches = lowering.columns.count * channels, work.plan.cols.output * channels
+        most = max(last - first for first, last in self._steps.values()) * STEP_ROWS
+        self._lowered = scratch.get("lowered", (most + _whole_steps(rates.middle.size - 1)) * self._pitches[0])
+        self._rows = scratch.get("kept", most * self._pitches[1])
+        self._lowerers = Workers(lambda: lowering.make_worker(self._lowered))
+        self._crossers = Workers(self._make_cross)
+
+    def _steps_of(self, band: tuple[int, int]) -> tuple[int, int]:
+        """Return which kept rows a band needs, as first and last-plus-one step."""
+        _, place = self._kept.place(np.array([band[0], band[1] - 1]))
+        return int(place[0]) // STEP_ROWS, -(-(int(place[1]) + self._kept.rates.up.shape[1]) // STEP_ROWS)
+
+    def compute(self, band: tuple[int, int], threads: int) -> None:
+        """Compute what a band needs; what the band before needed is written over."""
+        first, last = self._steps[band]
+        # Whole steps: what lies past the last row is computed, and not looked at.
+        lowered = _whole_steps(last * STEP_ROWS + self._kept.rates.middle.size - 1) // STEP_ROWS
+        there = min(lowered, self._lowering.steps)
+        row = STEP_ROWS * self._pitches[0]
+        self._lowered[(there - first) * row : (lowered - first) * row] = 0
+        block = max(1, min(_BLOCK_KEPT_ROWS // STEP_ROWS, -(-(last - first) // 8)))
+        self._lowerers.run([(first, piece) for piece in self._lowering.pieces(first, there)], threads)
+        self._crossers.run([(first, (first + a, first + b)) for a, b in cut(last - first, block)], threads)
+
+    def _make_cross(self) -> Callable[[tuple[int, tuple[int, int]]], None]:
+        """Return what blurs a block of steps across the kept rows, and filters them along themselves."""
+        work, (pitch, out_pitch) = self._work, self._pitches
+        scratch = Scratch(self._rows.dtype)
+        weights = self._kept.rates.middle
+        middle = Window(Taps.down(weights), weights.size, 1, scratch.dtype, finite=work.source.is_finite)
+        seen = np.arange(STEP_ROWS)[:, np.newaxis] + np.arange(weights.size)
+        blurred = scratch.get("middle", STEP_ROWS * pitch)
+        below = Following(self._lowered, 0, STEP_ROWS * pitch)
+        target = Following(self._rows, 0, STEP_ROWS * out_pitch)
+        down = middle.call(below, seen[np.newaxis] * pitch, Step(blurred, pitch, pitch))
+        program = Program([down, *along_rows(work, scratch)(blurred, Step(target, out_pitch, out_pitch))])
+
+        def cross(task: tuple[int, tuple[int, int]]) -> None:
+            band_first, (first, last) = task
+            program.follow(-band_first * STEP_ROWS)
+            program.run(first, last - first)
+
+        return cross
+
+    def make_worker(self, work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) -> Worker:
+        """Return what brings kept rows up to a block of output rows, and finishes them."""
+        return rising(self._rise, self._rows)(work, scratch, finisher, sink)
+
+    @cached_property
+    def _rise(self) -> Rise:
+        starts = np.concatenate(
+            [
+                np.full(-(-(band[1] - band[0]) // STEP_ROWS), first * STEP_ROWS)
+                for band, (first, _) in self._steps.items()
+            ]
+        )
+        return Rise(self._kept, self._rows.dtype, starts=starts)
 
 
 def rising(rise: Rise, rows: Samples) -> MakeWorker:
@@ -72,41 +139,10 @@ def plain_down(work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) -> 
     def calls(step: Step) -> list[Call]:
         return [*load, down, *along(between, step)]
 
-    width, lead = work.plan.cols.output, Lead(load, ring.lead)
+    width, lead = work.plan.cols.output, Lead(len(load), ring.lead)
     return side_by_side(
         width, width, lambda left, right: Strip(work, scratch, finisher, sink, left, right, calls, lead)
     )
-
-
-def _keep_rows(work: Work, kept: Kept, threads: int, shared: Scratch) -> Samples:
-    """Compute the kept rows, over the output's full width, ready to be brought up."""
-    channels, dtype = work.source.channels, np.dtype(work.plan.precision)
-    rates, columns = kept.rates, natural_columns(work)
-    pitch, out_pitch = columns.count * channels, work.plan.cols.output * channels
-    # Whole steps: what lies past the last row is computed, and not looked at.
-    steps = -(-kept.count // STEP_ROWS)
-    lowered_rows = _whole_steps(kept.down.output + STEP_ROWS)
-    # A little more than these rows need: of the next there may be a few more.
-    lowered = shared.get("lowered", (lowered_rows + STEP_ROWS) * pitch)
-    result = shared.get("kept", (steps + 1) * STEP_ROWS * out_pitch)
-    lowered[kept.down.output * pitch : lowered_rows * pitch] = 0
-    middle = Window(Taps.down(rates.middle), rates.middle.size, 1, dtype, finite=work.source.is_finite)
-    rows = np.arange(STEP_ROWS)[:, np.newaxis] + np.arange(rates.middle.size)
-
-    def make_cross() -> Worker:
-        scratch = Scratch(dtype)
-        blurred = scratch.get("middle", STEP_ROWS * pitch)
-        below = Moving(lowered, 0, STEP_ROWS * pitch)
-        target = Moving(result, 0, STEP_ROWS * out_pitch)
-        down = middle.call(below, rows[np.newaxis] * pitch, Step(blurred, pitch, pitch))
-        cross = Program([down, *along_rows(work, scratch)(blurred, Step(target, out_pitch, out_pitch))])
-        return lambda block: cross.run(block[0], block[1] - block[0])
-
-    block = max(1, min(_BLOCK_KEPT_ROWS // STEP_ROWS, -(-steps // 8)))
-    lowering = Lowering(work, kept, kept.source_index, dtype)
-    run_blocks(lowering.pieces(), lambda: lowering.make_worker(lowered), threads)
-    run_blocks(cut(steps, block), make_cross, threads)
-    return result
 
 
 def _whole_steps(rows: int) -> int:
@@ -126,57 +162,51 @@ class Lowering:
     """Sums down the columns of the source, from the rows that ``source_index`` names, for the kept rows alone."""
 
     def __init__(self, work: Work, kept: Kept, source_index: Indices, dtype: np.dtype[np.floating]) -> None:
-        self._work, self._columns = work, natural_columns(work)
+        self._work, self.columns = work, natural_columns(work)
         step, down = kept.rates.step, kept.rates.down
         self.ring = Ring.of(kept.down, 0, down.size)
         self._rows = source_index[self.ring.places()]
         self._window = Window(Taps.down(down), down.size, step, dtype, finite=work.source.is_finite)
-        self._steps = -(-kept.down.output // STEP_ROWS)
+        self.steps = -(-kept.down.output // STEP_ROWS)
 
     def cut(self) -> list[tuple[int, int]]:
         """Cut the columns into strips that stay in cache."""
-        return cut(self._columns.count, strip_cols(self.ring.slots, self._work.source.channels))
+        return cut(self.columns.count, strip_cols(self.ring.slots, self._work.source.channels))
 
-    def pieces(self) -> list[_Piece]:
-        """Cut the work for threads: by columns first, since a cut between rows costs all that its first step sees."""
-        count, channels = self._columns.count, self._work.source.channels
+    def pieces(self, first: int, last: int) -> list[_Piece]:
+        """Cut steps for threads: by columns first, since a cut between rows costs all that its first step sees."""
+        count, channels = self.columns.count, self._work.source.channels
         widest = strip_samples(self.ring.slots) // channels
         cols = whole_vectors(min(widest, max(_NARROW_SAMPLES // channels, -(-count // _PIECES))))
         strips = cut(count, cols)
-        blocks = cut(self._steps, max(1, self._steps // -(-_PIECES // len(strips))))
-        return [_Piece(left, right, first, last) for left, right in strips for first, last in blocks]
+        blocks = cut(last - first, max(1, (last - first) // -(-_PIECES // len(strips))))
+        return [_Piece(left, right, first + a, first + b) for left, right in strips for a, b in blocks]
 
-    def programs(self, scratch: Scratch, left: int, right: int, lowered: type[Moving], memory: Samples) -> _Programs:
-        """Return the programs for some columns; each step writes four rows of ``memory``, a ``lowered`` array."""
+    def program(self, scratch: Scratch, left: int, right: int, memory: Samples) -> Program:
+        """Return the program for some columns, whose loads go ahead; each step writes four rows, from step 0 on."""
         channels = self._work.source.channels
-        pitch, part = self._columns.count * channels, self._columns.part(left, right)
+        pitch, part = self.columns.count * channels, self.columns.part(left, right)
         length = part.count * channels
         load, tile = incoming(self._work.source, scratch, self.ring, self._rows, part)
-        target = Step(lowered(memory, left * channels, STEP_ROWS * pitch), pitch, length)
+        target = Step(Following(memory, left * channels, STEP_ROWS * pitch), pitch, length)
         sums = self._window.call(tile, self.ring.table() * length, target)
-        return _Programs(Program(load), Program([*load, sums]), self.ring.lead)
+        return Program([*load, sums], Lead(len(load), self.ring.lead))
 
-    def make_worker(self, memory: Samples) -> Callable[[_Piece], None]:
-        """Return a function that lowers a piece into ``memory``."""
+    def make_worker(self, memory: Samples) -> Callable[[tuple[int, _Piece]], None]:
+        """Return what lowers a piece into ``memory``, which begins with the rows of the step that is given."""
         scratch = Scratch(memory.dtype)
 
-        def lower(piece: _Piece) -> None:
-            self.programs(scratch, piece.left, piece.right, Moving, memory).run(piece.first, piece.last)
+        @cache
+        def program(left: int, right: int) -> Program:
+            return self.program(scratch, left, right, memory)
+
+        def lower(task: tuple[int, _Piece]) -> None:
+            begin, piece = task
+            strip = program(piece.left, piece.right)
+            strip.follow(-begin * STEP_ROWS)
+            strip.run(piece.first, piece.last - piece.first)
 
         return lower
-
-
-class _Programs(NamedTuple):
-    """What brings in the rows before a first step, and what computes the steps."""
-
-    before: Program
-    main: Program
-    lead: int
-
-    def run(self, first: int, last: int) -> None:
-        """Compute steps ``first`` to ``last - 1``."""
-        self.before.run(first - self.lead, self.lead)
-        self.main.run(first, last - first)
 
 
 def natural_columns(work: Work) -> Columns:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -59,21 +58,6 @@ class _Down(_Part):
         return _DownWorker(self, place, target, scratches)
 
 
-class _Shift:
-    """Lets programs write where the rows of a block are held; they begin as if all rows were."""
-
-    def __init__(self, target: Place, programs: Sequence[Program]) -> None:
-        self._target, self._programs = target, programs
-        self._pitch = target.samples.shape[1] * target.samples.shape[2]
-        self._rows = 0
-
-    def to(self, top: int) -> None:
-        rows = self._target.row(top) - top
-        for program in self._programs:
-            program.move((rows - self._rows) * self._pitch)
-        self._rows = rows
-
-
 class _DownWorker:
     clipped = 0
 
@@ -81,13 +65,13 @@ class _DownWorker:
         index, scratch = place.index(link.kept.source_index), scratches(link.dtype.name)
         lowering = Lowering(link.work(place), link.kept, index, target.samples.dtype)
         memory = target.samples.reshape(-1)
-        self._strips = [lowering.programs(scratch, *strip, Following, memory) for strip in lowering.cut()]
-        self._shift = _Shift(target, [strip.main for strip in self._strips])
+        self._strips = [lowering.program(scratch, *strip, memory) for strip in lowering.cut()]
+        self._target = target
 
     def compute(self, top: int, bottom: int) -> None:
-        self._shift.to(top)
         for strip in self._strips:
-            strip.run(top // STEP_ROWS, -(-bottom // STEP_ROWS))
+            strip.follow(self._target.row(top) - top)
+            strip.run(top // STEP_ROWS, -(-bottom // STEP_ROWS) - top // STEP_ROWS)
 
 
 class _Across(_Part):
@@ -120,10 +104,10 @@ class _AcrossWorker:
         across = window.call(samples.reshape(-1), table * pitch, Step(blurred, pitch, pitch))
         memory = Following(target.samples.reshape(-1), 0, STEP_ROWS * out_pitch)
         self._program = Program([across, *along_rows(work, scratch)(blurred, Step(memory, out_pitch, out_pitch))])
-        self._shift = _Shift(target, [self._program])
+        self._target = target
 
     def compute(self, top: int, bottom: int) -> None:
-        self._shift.to(top)
+        self._program.follow(self._target.row(top) - top)
         self._program.run(top // STEP_ROWS, -(-(bottom - top) // STEP_ROWS))
 
 
@@ -141,6 +125,6 @@ class _Up(_Part):
 
     def worker(self, place: Place, target: Place, scratches: Scratches) -> Worker:
         stage = self.stage
-        rise = Rise(self.kept, 0, self.rows, np.dtype(stage.plan.precision), place.held)
+        rise = Rise(self.kept, np.dtype(stage.plan.precision), held=place.held)
         work, scratch = Work.of(stage.plan, stage.source), scratches(stage.plan.precision)
         return SinkWorker(stage, work, target, scratch, rising(rise, place.samples.reshape(-1)))

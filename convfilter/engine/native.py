@@ -104,11 +104,16 @@ class Variant:
 
     def __call__(self, *arguments: Any) -> int:
         """Run the loop."""
-        passed = [
-            pointer(value, typestr) if typestr else value
-            for typestr, value in zip(self._pointers, arguments, strict=True)
-        ]
-        result: int = self._native(*passed)
+        return self.at_addresses(
+            *(
+                pointer(value, typestr) if typestr else value
+                for typestr, value in zip(self._pointers, arguments, strict=True)
+            )
+        )
+
+    def at_addresses(self, *arguments: Any) -> int:
+        """Run the loop on arrays that are given by the addresses of their data, which nobody checks here."""
+        result: int = self._native(*arguments)
         return result
 
 

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.native import Loop, Variant, pointer
+from convfilter.planning.ring import STEP_ROWS
 
-RUN_PROGRAM = Loop("program", "run_program", "i8* i8 i8 i8 i8 i8*")
+RUN_PROGRAM = Loop("program", "run_program", "i8* i8 i8 i8 i8 i8 i8 i8*")
 
 
 class Moving(NamedTuple):
@@ -31,7 +32,7 @@ class Moving(NamedTuple):
 
 
 class Following(Moving):
-    """The same, of an array that may begin elsewhere when the program is run again; see :meth:`Program.move`."""
+    """The same, of an array that may begin elsewhere when the program is run again; see :meth:`Program.follow`."""
 
 
 class Counting(NamedTuple):
@@ -52,14 +53,24 @@ class Call(NamedTuple):
         return self.loop(*self.arguments)
 
 
+class Lead(NamedTuple):
+    """What has to be there before the first step: the first so many calls, of so many steps before it."""
+
+    calls: int
+    steps: int
+
+
+NO_LEAD = Lead(0, 0)
+
+
 class Program:
-    """Calls that are made in each step, in their order.
+    """Calls that are made in each step, in their order, and some of them ahead of the first step.
 
     The arrays that the calls name live as long as the program.
     """
 
-    def __init__(self, calls: list[Call]) -> None:
-        self._calls = calls
+    def __init__(self, calls: list[Call], lead: Lead = NO_LEAD) -> None:
+        self._calls, self._lead = calls, lead
         width = 1 + max(len(call.arguments) for call in calls)
         self._lines = np.zeros((len(calls), width, 3), np.int64)
         for line, call in zip(self._lines, calls, strict=True):
@@ -67,28 +78,33 @@ class Program:
             for word, value, code in zip(line[1:], call.arguments, call.loop.codes, strict=False):
                 word[:] = _words(value, code)
         self._arguments = np.zeros(width, np.int64)
-        self._moved = [
-            (line, word, value.array.itemsize if isinstance(value, Following) else 1)
+        self._addresses = tuple(pointer(words, np.dtype(np.int64).str) for words in (self._lines, self._arguments))
+        self._native = RUN_PROGRAM.variant()
+        self._followers = [
+            (line, word)
             for line, call in enumerate(calls)
             for word, value in enumerate(call.arguments, 1)
             if isinstance(value, Following | Counting)
         ]
+        self._rows = 0
 
-    def move(self, by: int) -> None:
-        """Let every counting number, and every array that follows, start ``by`` items later."""
-        for line, word, size in self._moved:
-            self._lines[line, word, 0] += by * size
+    def follow(self, rows: int) -> None:
+        """Let every counting number, and every array that follows, start so many rows later than at first."""
+        if rows != self._rows:
+            for line, word in self._followers:
+                self._lines[line, word, 0] += (rows - self._rows) * self._lines[line, word, 1] // STEP_ROWS
+            self._rows = rows
 
-    def run(self, first: int, steps: int) -> None:
-        """Make all calls for steps ``first`` to ``first + steps - 1``."""
-        calls, width = self._lines.shape[:2]
-        RUN_PROGRAM.variant()(self._lines, calls, width, first, steps, self._arguments)
+    def run(self, first: int, steps: int, *, goes_on: bool = False) -> None:
+        """Make all calls for steps ``first`` to ``first + steps - 1``; what leads is there where it ``goes_on``."""
+        lines, arguments = self._addresses
+        lead = NO_LEAD if goes_on else self._lead
+        self._native.at_addresses(lines, len(self._calls), self._lines.shape[1], first, steps, *lead, arguments)
 
-    def take_total(self) -> int:
-        """Return the sum of what all calls have returned since the last time."""
-        total = int(self._lines[:, 0, 2].sum())
-        self._lines[:, 0, 2] = 0
-        return total
+    @property
+    def total(self) -> int:
+        """The sum of what all calls have returned."""
+        return int(self._lines[:, 0, 2].sum())
 
 
 def _words(value: Any, code: str) -> tuple[int, int, int]:

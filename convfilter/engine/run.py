@@ -6,12 +6,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine.bands import available_cores, cut, run_blocks
+from convfilter.engine.bands import Workers, available_cores, cut, run_blocks
 from convfilter.engine.finish import (
     ArraySink,
     Finisher,
@@ -30,7 +30,10 @@ from convfilter.errors import ParameterError
 from convfilter.filters.stage import Pooling
 from convfilter.planning import Plan, StagePlan, full_scale
 from convfilter.planning.plan import for_any_numbers
-from convfilter.planning.strips import whole_regions
+from convfilter.planning.strips import stream_block_rows, whole_regions
+
+if TYPE_CHECKING:
+    from convfilter.engine.multirate import KeptRows
 
 #: Below this many multiply-adds a second thread costs more than it brings.
 WORTH_A_THREAD = 2_000_000
@@ -203,7 +206,6 @@ def _run_blocks(work: Work, tone: Tone, threads: int, make_sink: Callable[[], An
     plan = work.plan
     sinks: list[AnySink] = []
     lock = threading.Lock()
-    worker_of: MakeWorker
 
     def make_worker() -> Worker:
         scratch = Scratch(plan.precision)
@@ -212,13 +214,15 @@ def _run_blocks(work: Work, tone: Tone, threads: int, make_sink: Callable[[], An
             sinks.append(sink)
         return worker_of(work, scratch, Finisher(work, scratch, tone), sink)
 
-    shared = Scratch(plan.precision)
     threads = _threads(plan, threads)
-    block_rows = whole_regions(plan.block_rows) if by_strips(plan) else plan.block_rows
-    for top, bottom in cut(plan.rows.output, band_rows(plan)):
-        worker_of = _computing(work, top, bottom, threads, shared)
-        blocks = [(top + first, top + last) for first, last in cut(bottom - top, block_rows)]
-        run_blocks(blocks, make_worker, threads)
+    block_rows = stream_block_rows(plan.rows) if by_strips(plan) else plan.block_rows
+    bands = cut(plan.rows.output, band_rows(plan))
+    kept, worker_of = _computing(work, bands)
+    workers = Workers(make_worker)
+    for top, bottom in bands:
+        if kept:
+            kept.compute((top, bottom), threads)
+        workers.run([(top + first, top + last) for first, last in cut(bottom - top, block_rows)], threads)
     return sinks
 
 
@@ -227,13 +231,14 @@ def by_strips(plan: StagePlan) -> bool:
     return plan.algorithm == "multirate" or plan.stream is not None
 
 
-def _computing(work: Work, top: int, bottom: int, threads: int, shared: Scratch) -> MakeWorker:
-    """Return what makes the workers that compute blocks of output rows ``top`` to ``bottom - 1``."""
+def _computing(work: Work, bands: list[tuple[int, int]]) -> tuple[KeptRows | None, MakeWorker]:
+    """Return what has to be computed before each band, and what makes the workers for its blocks."""
     if work.plan.algorithm == "multirate" and work.plan.rates[0] is not None:
-        from convfilter.engine import multirate
+        from convfilter.engine.multirate import KeptRows
 
-        return multirate.prepare(work, top, bottom, threads, shared)
-    return computing(work.plan)
+        kept = KeptRows(work, bands)
+        return kept, kept.make_worker
+    return None, computing(work.plan)
 
 
 def computing(plan: StagePlan) -> MakeWorker:

@@ -14,8 +14,8 @@ from convfilter.engine.borders import Indices
 from convfilter.engine.finish import Finisher, Sink, Worker
 from convfilter.engine.native import Loop
 from convfilter.engine.passes import LINES, Step, Taps, Window, sum_call
-from convfilter.engine.program import Call, Moving
-from convfilter.engine.strips import Lead, Strip, side_by_side
+from convfilter.engine.program import Call, Lead, Moving
+from convfilter.engine.strips import Strip, side_by_side
 from convfilter.engine.tiles import Columns, Samples, Scratch, Source, columns_for
 from convfilter.engine.work import Work
 from convfilter.filters.factors import Product
@@ -44,7 +44,7 @@ def make_worker(work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) ->
         def calls(step: Step) -> list[Call]:
             return [*load, *operation.calls(scratch, tile, pitch, columns, step)]
 
-        return Strip(work, scratch, finisher, sink, left, right, calls, Lead(load, ring.lead))
+        return Strip(work, scratch, finisher, sink, left, right, calls, Lead(len(load), ring.lead))
 
     return side_by_side(work.plan.cols.output, stream.cols, strip)
 

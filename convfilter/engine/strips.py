@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from convfilter.engine.bands import cut
 from convfilter.engine.finish import ArraySink, Finisher, Sink, Worker
@@ -15,7 +14,7 @@ from convfilter.engine.passes import (
     STORED_TAPS,
     Step,
 )
-from convfilter.engine.program import Call, Moving, Program
+from convfilter.engine.program import NO_LEAD, Call, Lead, Moving, Program
 from convfilter.engine.tiles import Samples, Scratch
 from convfilter.engine.work import Region, Work
 from convfilter.planning.ring import STEP_ROWS
@@ -23,13 +22,6 @@ from convfilter.planning.strips import REGION_ROWS
 
 #: Arguments of ``store_whole``, which no other loop that stores has.
 _STORE_WHOLE = 12
-
-
-class Lead(NamedTuple):
-    """What has to be there before a block's first step: the calls of so many steps before it."""
-
-    calls: list[Call]
-    steps: int
 
 
 class Strip:
@@ -49,18 +41,16 @@ class Strip:
         left: int,
         right: int,
         calls: Callable[[Step], list[Call]],
-        lead: Lead | None = None,
+        lead: Lead = NO_LEAD,
     ) -> None:
         self._finisher, self._sink = finisher, sink
         self._left, self._right = left, right
         self._length = (right - left) * work.source.channels
-        self._lead = Program(lead.calls) if lead else None
-        self._lead_steps = lead.steps if lead else 0
         self._first_row = sink.first_row if isinstance(sink, ArraySink) else 0
         place = finisher.place(self._region(0, STEP_ROWS), sink)
         if place is not None:
             assert isinstance(sink, ArraySink)
-            self._main = self._tail = Program(calls(Step(place, sink.row_samples, self._length)))
+            self._main = self._tail = Program(calls(Step(place, sink.row_samples, self._length)), lead)
             self._stores = True
             return
         self._sums = scratch.get("sums", STEP_ROWS * self._length)
@@ -69,13 +59,15 @@ class Strip:
         if stored is None:
             self._sums = scratch.get("sums", REGION_ROWS * self._length)
             region = Moving(self._sums, 0, STEP_ROWS * self._length, REGION_ROWS // STEP_ROWS)
-            self._main = self._tail = Program(calls(self._step(region)))
+            self._main = self._tail = Program(calls(self._step(region)), lead)
             return
         sums = calls(self._step(self._sums))
-        self._main = self._tail = Program(_fused([*sums, *stored]))
+        self._main = self._tail = Program(_fused([*sums, *stored]), lead)
         odd = work.plan.rows.output % STEP_ROWS
         if odd:
             self._tail = Program([*sums, *(self._stored(odd) or ())])
+        assert isinstance(sink, ArraySink)
+        sink.count_clipped_by({self._main, self._tail})
 
     def _step(self, memory: Samples | Moving) -> Step:
         return Step(memory, self._length, self._length)
@@ -89,32 +81,21 @@ class Strip:
     def run(self, top: int, bottom: int) -> None:
         """Compute and store output rows ``top``, a multiple of ``REGION_ROWS``, to ``bottom - 1``."""
         first = top // STEP_ROWS
-        if self._lead:
-            self._lead.run(first - self._lead_steps, self._lead_steps)
         if not self._stores:
             self._run_by_regions(top, bottom)
             return
         assert isinstance(self._sink, ArraySink)
-        self._follow(self._sink)
+        for program in (self._main, self._tail):
+            program.follow(self._first_row - self._sink.first_row)
         whole, odd = divmod(bottom - top, STEP_ROWS)
         self._main.run(first, whole)
-        self._sink.clipped += self._main.take_total()
         if odd:
             self._tail.run(first + whole, 1)
-            self._sink.clipped += self._tail.take_total()
-
-    def _follow(self, sink: ArraySink) -> None:
-        """Store where the sink's array begins now."""
-        rows = self._first_row - sink.first_row
-        if rows:
-            self._first_row = sink.first_row
-            for program in {self._main, self._tail}:
-                program.move(rows * sink.row_samples)
 
     def _run_by_regions(self, top: int, bottom: int) -> None:
         for row in range(top, bottom, REGION_ROWS):
             last = min(row + REGION_ROWS, bottom)
-            self._main.run(row // STEP_ROWS, -(-(last - row) // STEP_ROWS))
+            self._main.run(row // STEP_ROWS, -(-(last - row) // STEP_ROWS), goes_on=row > top)
             self._finisher.finish(self._region(row, last), self._sums, self._length, self._sink)
 
 

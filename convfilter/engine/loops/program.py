@@ -20,15 +20,18 @@ def _invoke(_context: Any, entry: Any, arguments: Any) -> Any:
     return types.int64(entry, arguments), code
 
 
-def run_program(program, calls, width, first, steps, arguments):
+def run_program(program, calls, width, first, steps, lead_calls, lead, arguments):
     """Make ``calls`` calls in each of ``steps`` steps, numbered from ``first``, and add up what each returns.
+
+    The first ``lead_calls`` of them are also made in each of ``lead`` steps before.
 
     A call is a line of ``width`` triples: (entry, how many arguments, sum of
     results), then for each argument its value in step 0, what a step adds, and
     after how many steps it comes back (0: never).
     """
-    for step in range(first, first + steps):
-        for call in range(calls):
+    for step in range(first - lead, first + steps):
+        count = calls if step >= first else lead_calls
+        for call in range(count):
             line = call * width * 3
             for k in range(program[line + 1]):
                 word = line + 3 + 3 * k
