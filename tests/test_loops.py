@@ -200,7 +200,12 @@ def sums_that_are_stored(sums, A, T):
         written = expected.copy()
         expected[start:].reshape(-1, pitch)[:, :length] = np.clip(value, 0, full)
         clipped = int(np.sum((value < 0) | (value > full)))
-        yield Case([*where, written, start, pitch, length, *tone, float(full)], {len(where): expected}, clipped)
+        arguments = [*where, written, start, pitch, length, *tone, float(full)]
+        yield Case([*arguments, 0], {len(where): expected}, clipped)
+        if not clipped:
+            yield Case(
+                [*arguments[: len(where)], written.copy(), *arguments[len(where) + 1 :], 1], {len(where): expected}, 0
+            )
 
 
 def extremes(rng, S, extreme):

@@ -8,7 +8,7 @@ import convfilter
 from convfilter.filters.multirate import COARSE, FINE, FINEST, largest_step, rates
 
 #: What docs/engine.md promises for one axis: the magnitudes of all wrong weights, summed.
-WRONG_WEIGHT = {COARSE: 5e-5, FINE: 7e-7, FINEST: 1.3e-7}
+WRONG_WEIGHT = {COARSE: 6e-5, FINE: 7e-7, FINEST: 1.3e-7}
 SIGMAS = (*np.geomspace(3.2, 60, 80), 100, 333)
 REACH = 9  # sigmas; beyond them lies less than 1e-17 of a Gaussian
 

@@ -14,7 +14,7 @@ from convfilter.engine.native import Loop
 from convfilter.engine.program import Call, Counting, Following, Program
 from convfilter.engine.tiles import Samples, Scratch, centre_columns
 from convfilter.engine.work import Region, Work
-from convfilter.filters.stage import Gradient, Pooling, ToneMap, UnsharpMask
+from convfilter.filters.stage import Correlation, Gradient, Pooling, ToneMap, UnsharpMask
 from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, real_cells
 from convfilter.planning.ring import STEP_ROWS
 
@@ -26,6 +26,8 @@ STORE_ALPHA = Loop("store", "store_alpha", "A* i8 i8 i8 A A i8 T* i8 i8")
 #: Up to this divisor a float32 quotient of at most 255 rounds to the integer that the exact one rounds to:
 #: what is not a tie is at least 1 / (2 * divisor) away from one, and float32 errs by 2**-17 at most.
 _SINGLE_DIVISOR = 2.0**15
+#: Less than this beyond a level is rounded to it, even with the error of a sum.
+_SURELY = 0.25
 #: Sums of samples may err by this share of the sum of |weight| * |sample|.
 _ROUNDING = {"float32": 2e-6, "float64": 1e-12}
 
@@ -94,6 +96,20 @@ class Finisher:
             return None
         divide, alpha = self._division(region, sums, pitch, sums, pitch)
         return [divide, *sink.calls(sums, pitch, region, alpha, self._tone, moving=True)]
+
+    def stays_within(self, sink: Sink) -> bool:
+        """Whether no result can be out of the range of what ``sink`` stores, however samples are chosen."""
+        work, tone = self._work, self._tone
+        source, kernel = work.source, work.plan.kernel
+        plain = isinstance(work.plan.stage.operator, Correlation) and not source.alpha and not tone.absolute
+        if not plain or not source.is_finite or not isinstance(sink, ArraySink):
+            return False
+        ends = np.array([min(0.0, source.padding_value), max(source.full, source.padding_value)])
+        ends *= LUMINANCE_DIVISOR if source.gray else 1.0
+        total = kernel.sum * kernel.divisor
+        positive, negative = (kernel.absolute_sum + total) / 2, (kernel.absolute_sum - total) / 2
+        results = tone.scale * (positive * ends - negative * ends[::-1]) / tone.divisor + tone.offset
+        return bool(results.min() >= -_SURELY and results.max() <= sink.full_out + _SURELY)
 
     def place(self, region: Region, sink: Sink) -> Following | None:
         """Return where a step's sums belong if they are what is stored; None where something is still done to them."""
@@ -183,7 +199,7 @@ class ArraySink:
     """
 
     def __init__(self, output: Samples, plan: StagePlan, full: float, full_out: float) -> None:
-        self._output, self._full_out = output, full_out
+        self._output, self.full_out = output, full_out
         self._alpha_scale = full_out / full
         self._whole = output.dtype.kind == "u"
         self._plan = plan
@@ -234,12 +250,12 @@ class ArraySink:
         types: dict[str, npt.DTypeLike] = {"A": tile.dtype, "R": real, "T": self._output.dtype}
         sums = tile, pitch, rows, cols * channels, tone.scale, tone.divisor, tone.offset, int(tone.absolute)
         if self._whole:
-            calls = [Call(STORE_WHOLE.variant(**types), (*sums, self._full_out, *target))]
+            calls = [Call(STORE_WHOLE.variant(**types), (*sums, self.full_out, *target))]
         else:
             calls = [Call(STORE_REAL.variant(**types), (*sums, *target))]
         if alpha is not None:
             store = STORE_ALPHA.variant(A=tile.dtype, T=self._output.dtype)
-            numbers = self._alpha_scale, self._full_out, int(self._whole)
+            numbers = self._alpha_scale, self.full_out, int(self._whole)
             calls.append(Call(store, (alpha, rows, cols, channels, *numbers, *target)))
         return calls
 

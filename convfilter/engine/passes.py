@@ -16,8 +16,8 @@ from convfilter.planning.ring import STEP_ROWS
 CORRELATE = Loop("correlate", "correlate", "A* i8* i8 i8* i8* A* i8 i8 i8 i8 A* i8 i8")
 CORRELATE_FOUR = Loop("correlate", "correlate_four", "A* i8* i8 A* i8 i8 i8 A* i8 i8")
 #: The same two, of at most ``STORED_TAPS`` taps, that store what the sums stand for instead of the sums.
-CORRELATE_STORED = Loop("correlate", "correlate_stored", "A* i8* i8 i8* i8* A* i8 i8 i8 T* i8 i8 i8 A A A i8 A")
-CORRELATE_FOUR_STORED = Loop("correlate", "correlate_four_stored", "A* i8* i8 A* i8 i8 T* i8 i8 i8 A A A i8 A")
+CORRELATE_STORED = Loop("correlate", "correlate_stored", "A* i8* i8 i8* i8* A* i8 i8 i8 T* i8 i8 i8 A A A i8 A i8")
+CORRELATE_FOUR_STORED = Loop("correlate", "correlate_four_stored", "A* i8* i8 A* i8 i8 T* i8 i8 i8 A A A i8 A i8")
 STORED_TAPS = 64
 
 #: Output rows that share what they read.

@@ -8,6 +8,7 @@ is written down once, and run for all its steps in one call.
 from __future__ import annotations
 
 import struct
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -72,13 +73,9 @@ class Program:
     def __init__(self, calls: list[Call], lead: Lead = NO_LEAD) -> None:
         self._calls, self._lead = calls, lead
         width = 1 + max(len(call.arguments) for call in calls)
-        self._lines = np.zeros((len(calls), width, 3), np.int64)
-        for line, call in zip(self._lines, calls, strict=True):
-            line[0, :2] = call.loop.packed, len(call.arguments)
-            for word, value, code in zip(line[1:], call.arguments, call.loop.codes, strict=False):
-                word[:] = _words(value, code)
+        self._lines = np.array([_line(call, width) for call in calls], np.int64)
         self._arguments = np.zeros(width, np.int64)
-        self._addresses = tuple(pointer(words, np.dtype(np.int64).str) for words in (self._lines, self._arguments))
+        self._addresses = tuple(pointer(words, _typestr("i8*")) for words in (self._lines, self._arguments))
         self._native = RUN_PROGRAM.variant()
         self._followers = [
             (line, word)
@@ -107,15 +104,26 @@ class Program:
         return int(self._lines[:, 0, 2].sum())
 
 
+def _line(call: Call, width: int) -> list[tuple[int, int, int]]:
+    """Write a call as :func:`run_program` reads it, ``width`` triples long."""
+    words = [_words(value, code) for value, code in zip(call.arguments, call.loop.codes, strict=True)]
+    return [(call.loop.packed, len(words), 0), *words, *[(0, 0, 0)] * (width - 1 - len(words))]
+
+
 def _words(value: Any, code: str) -> tuple[int, int, int]:
     """Return an argument's value in step 0, what a step adds to it, and its period."""
     if code.endswith("*"):
         if not isinstance(value, Moving):
-            return pointer(value, np.dtype(code[:-1]).str), 0, 0
+            return pointer(value, _typestr(code)), 0, 0
         size = value.array.itemsize
-        return pointer(value.array, np.dtype(code[:-1]).str) + value.start * size, value.step * size, value.period
+        return pointer(value.array, _typestr(code)) + value.start * size, value.step * size, value.period
     if isinstance(value, Counting):
         return value.start, value.step, 0
     if code.startswith("f"):
         return struct.unpack("=q", struct.pack("=d", value))[0], 0, 0
     return int(value), 0, 0
+
+
+@cache
+def _typestr(code: str) -> str:
+    return np.dtype(code[:-1]).str

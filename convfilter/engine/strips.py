@@ -62,7 +62,7 @@ class Strip:
             self._main = self._tail = Program(calls(self._step(region)), lead)
             return
         sums = calls(self._step(self._sums))
-        self._main = self._tail = Program(_fused([*sums, *stored]), lead)
+        self._main = self._tail = Program(_fused([*sums, *stored], within=finisher.stays_within(sink)), lead)
         odd = work.plan.rows.output % STEP_ROWS
         if odd:
             self._tail = Program([*sums, *(self._stored(odd) or ())])
@@ -110,8 +110,11 @@ def side_by_side(width: int, cols: int, strip: Callable[[int, int], Strip]) -> W
     return compute
 
 
-def _fused(calls: list[Call]) -> list[Call]:
-    """Let the last sums go straight to the output where one loop sums and stores, in the same arithmetic."""
+def _fused(calls: list[Call], *, within: bool) -> list[Call]:
+    """Let the last sums go straight to the output where one loop sums and stores, in the same arithmetic.
+
+    Results that are known to lie ``within`` the range are not clipped.
+    """
     *before, sums, store = calls
     if len(store.arguments) != _STORE_WHOLE or store.loop.codes[0] != store.loop.codes[4] + "*":
         return calls
@@ -122,5 +125,5 @@ def _fused(calls: list[Call]) -> list[Call]:
         *where, add, memory, _pitch, length = sums.arguments
         if not add and where[2] <= STORED_TAPS and memory is tile:
             loop = stored.variant(A=tile.dtype, T=output.dtype)
-            return [*before, Call(loop, (*where, output, start, out_pitch, length, *store.arguments[4:9]))]
+            return [*before, Call(loop, (*where, output, start, out_pitch, length, *store.arguments[4:9], int(within)))]
     return calls

@@ -166,17 +166,19 @@ def _kept(cells: list[_Cell], part: str, add: str) -> list[str]:
 
 
 def _stored(cells: list[_Cell], part: str, _add: str) -> list[str]:
-    """Write sums as the samples they stand for, as ``store_whole`` does."""
+    """Write sums as the samples they stand for, as ``store_whole`` does; what lies ``within`` is not clipped."""
     lines = ["if divisor != one:"]
     lines += [f"    {c.sums} = vectors.divide({c.sums}, divisors)" for c in cells]
     lines += [f"{c.sums} = vectors.nearest(vectors.multiply_add(shifts, scales, {c.sums}))" for c in cells]
     lines += ["if absolute != 0:", *(f"    {c.sums} = vectors.magnitude({c.sums})" for c in cells)]
+    lines += ["if within == 0:"]
     for cell in cells:
         lines += [
-            f"in_range = vectors.between({cell.sums}, zeros, fulls)",
-            f"clipped += vectors.unequal{part}(in_range, {cell.sums}{cell.left})",
-            f"vectors.write_as{part}(out, {cell.place}, in_range{cell.left})",
+            f"    in_range = vectors.between({cell.sums}, zeros, fulls)",
+            f"    clipped += vectors.unequal{part}(in_range, {cell.sums}{cell.left})",
+            f"    {cell.sums} = in_range",
         ]
+    lines += [f"vectors.write_as{part}(out, {c.place}, {c.sums}{c.left})" for c in cells]
     return lines
 
 
@@ -308,7 +310,7 @@ def _written_out(heading: str, template: Template, loop: _Sums, goal: _Goal, blo
 _IN_ROWS = "tile, row_offset, taps, tap_row, tap_col, weight, weight_step, rows, step"
 _IN_FOURS = "tile, offset, runs, weight, weight_step, blocks"
 _KEPT_IN = "accumulate, out, pitch, length"
-_STORED_IN = "out, start, pitch, length, scale, divisor, shift, absolute, full"
+_STORED_IN = "out, start, pitch, length, scale, divisor, shift, absolute, full, within"
 
 for _heading, _loop in [
     (f"def correlate({_IN_ROWS}, {_KEPT_IN}):", (_ROW_LOOP, _ONE_ROW, _KEEP, _IN_ONE_ROW)),
