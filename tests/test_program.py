@@ -5,7 +5,7 @@ import pytest
 
 from convfilter.engine.finish import STORE_WHOLE
 from convfilter.engine.passes import CORRELATE
-from convfilter.engine.program import Call, Counting, Following, Lead, Moving, Program
+from convfilter.engine.program import Call, Counting, Following, Moving, Program
 from convfilter.engine.tiles import LOAD
 
 
@@ -47,7 +47,7 @@ def test_what_leads_runs_alone_before_the_first_step(image):
     out = np.zeros((10, 30), np.float32)
     keep = load_call(image, Moving(rows, 0, 2), Moving(out.ravel(), 0, 30))
     lead = load_call(image, Moving(rows, 0, 2), tile)
-    program = Program([lead, keep], Lead(1, 2))
+    program = Program([lead._replace(ahead=2), keep])
     program.run(4, 0)
     np.testing.assert_array_equal(tile, image[6:8].ravel())
     assert not out.any()

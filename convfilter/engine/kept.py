@@ -9,7 +9,7 @@ import numpy as np
 
 from convfilter.engine.borders import Indices, index_map
 from convfilter.engine.native import Loop
-from convfilter.engine.passes import LINES, Step, Taps, four_call, sum_call
+from convfilter.engine.passes import LINES, Step, Taps, dtype_of, four_call, sum_call
 from convfilter.engine.program import Call, Moving
 from convfilter.engine.tiles import Samples, Scratch
 from convfilter.filters.multirate import Rates
@@ -161,8 +161,8 @@ class Spread:
         return calls
 
 
-def pick_four(rows: Samples, cols: int, channels: int, picked: Indices, target: Samples | Moving) -> Call:
+def pick_four(rows: Samples | Moving, cols: int, channels: int, picked: Indices, target: Samples | Moving) -> Call:
     """Return the call that picks columns of four rows of ``cols`` columns each."""
     places = np.ascontiguousarray(picked, np.int64)
-    pick = PICK.variant(A=rows.dtype)
+    pick = PICK.variant(A=dtype_of(rows))
     return Call(pick, (rows, cols * channels, STEP_ROWS, places, places.size, channels, target, places.size * channels))

@@ -13,7 +13,7 @@ from convfilter.engine.borders import CONSTANT, Indices
 from convfilter.engine.finish import Finisher, MakeWorker, Sink, Worker
 from convfilter.engine.kept import Kept, Rise, Spread, pick_four
 from convfilter.engine.passes import LINES, Step, Taps, Window, sum_call
-from convfilter.engine.program import Call, Following, Lead, Program
+from convfilter.engine.program import Call, Following, Moving, Program
 from convfilter.engine.streams import incoming
 from convfilter.engine.strips import Strip, side_by_side
 from convfilter.engine.tiles import Columns, Samples, Scratch, columns_for
@@ -44,13 +44,13 @@ class KeptRows:
         assert rates is not None
         channels, dtype = work.source.channels, np.dtype(work.plan.precision)
         kept = Kept.of(work.plan.rows, rates, work.plan.stage.padding_mode, 0, work.plan.rows.output)
-        lowering = Lowering(work, kept, kept.source_index, dtype)
+        lowering = Lowering(work, kept, kept.source_index, dtype, blurs=True)
         self._work, self._kept, self._lowering = work, kept, lowering
         self._steps = {band: self._steps_of(band) for band in bands}
         scratch = Scratch(dtype)
         self._pitches = lowering.columns.count * channels, work.plan.cols.output * channels
         most = max(last - first for first, last in self._steps.values()) * STEP_ROWS
-        self._lowered = scratch.get("lowered", (most + _whole_steps(rates.middle.size - 1)) * self._pitches[0])
+        self._lowered = scratch.get("lowered", most * self._pitches[0])
         self._rows = scratch.get("kept", most * self._pitches[1])
         self._lowerers = Workers(lambda: lowering.make_worker(self._lowered))
         self._crossers = Workers(self._make_cross)
@@ -63,27 +63,17 @@ class KeptRows:
     def compute(self, band: tuple[int, int], threads: int) -> None:
         """Compute what a band needs; what the band before needed is written over."""
         first, last = self._steps[band]
-        # Whole steps: what lies past the last row is computed, and not looked at.
-        lowered = _whole_steps(last * STEP_ROWS + self._kept.rates.middle.size - 1) // STEP_ROWS
-        there = min(lowered, self._lowering.steps)
-        row = STEP_ROWS * self._pitches[0]
-        self._lowered[(there - first) * row : (lowered - first) * row] = 0
         block = max(1, min(_BLOCK_KEPT_ROWS // STEP_ROWS, -(-(last - first) // 8)))
-        self._lowerers.run([(first, piece) for piece in self._lowering.pieces(first, there)], threads)
+        self._lowerers.run([(first, piece) for piece in self._lowering.pieces(first, last)], threads)
         self._crossers.run([(first, (first + a, first + b)) for a, b in cut(last - first, block)], threads)
 
     def _make_cross(self) -> Callable[[tuple[int, tuple[int, int]]], None]:
-        """Return what blurs a block of steps across the kept rows, and filters them along themselves."""
+        """Return what filters the lowered rows of a block of steps along themselves."""
         work, (pitch, out_pitch) = self._work, self._pitches
         scratch = Scratch(self._rows.dtype)
-        weights = self._kept.rates.middle
-        middle = Window(Taps.down(weights), weights.size, 1, scratch.dtype, finite=work.source.is_finite)
-        seen = np.arange(STEP_ROWS)[:, np.newaxis] + np.arange(weights.size)
-        blurred = scratch.get("middle", STEP_ROWS * pitch)
-        below = Following(self._lowered, 0, STEP_ROWS * pitch)
+        lowered = Following(self._lowered, 0, STEP_ROWS * pitch)
         target = Following(self._rows, 0, STEP_ROWS * out_pitch)
-        down = middle.call(below, seen[np.newaxis] * pitch, Step(blurred, pitch, pitch))
-        program = Program([down, *along_rows(work, scratch)(blurred, Step(target, out_pitch, out_pitch))])
+        program = Program(along_rows(work, scratch)(lowered, Step(target, out_pitch, out_pitch)))
 
         def cross(task: tuple[int, tuple[int, int]]) -> None:
             band_first, (first, last) = task
@@ -139,14 +129,8 @@ def plain_down(work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) -> 
     def calls(step: Step) -> list[Call]:
         return [*load, down, *along(between, step)]
 
-    width, lead = work.plan.cols.output, Lead(len(load), ring.lead)
-    return side_by_side(
-        width, width, lambda left, right: Strip(work, scratch, finisher, sink, left, right, calls, lead)
-    )
-
-
-def _whole_steps(rows: int) -> int:
-    return -(-rows // STEP_ROWS) * STEP_ROWS
+    width = work.plan.cols.output
+    return side_by_side(width, width, lambda left, right: Strip(work, scratch, finisher, sink, left, right, calls))
 
 
 class _Piece(NamedTuple):
@@ -159,15 +143,24 @@ class _Piece(NamedTuple):
 
 
 class Lowering:
-    """Sums down the columns of the source, from the rows that ``source_index`` names, for the kept rows alone."""
+    """Sums down the columns of the source, from the rows that ``source_index`` names, for the kept rows alone.
 
-    def __init__(self, work: Work, kept: Kept, source_index: Indices, dtype: np.dtype[np.floating]) -> None:
+    What ``blurs`` goes on with the middle Gaussian across those; else its first row comes before the first kept row.
+    """
+
+    def __init__(
+        self, work: Work, kept: Kept, source_index: Indices, dtype: np.dtype[np.floating], *, blurs: bool = False
+    ) -> None:
         self._work, self.columns = work, natural_columns(work)
-        step, down = kept.rates.step, kept.rates.down
-        self.ring = Ring.of(kept.down, 0, down.size)
-        self._rows = source_index[self.ring.places()]
-        self._window = Window(Taps.down(down), down.size, step, dtype, finite=work.source.is_finite)
-        self.steps = -(-kept.down.output // STEP_ROWS)
+        rates, finite = kept.rates, work.source.is_finite
+        self.ring = Ring.of(kept.down, 0, rates.down.size)
+        # Steps whose rows the middle Gaussian sees besides those of its own.
+        self._reach = rates.middle.size - 1
+        self._ahead = -(-self._reach // STEP_ROWS) if blurs else 0
+        places = self.ring.places()
+        self._rows = source_index[np.append(places, np.repeat(places[-1:], (self._ahead + 1) * self.ring.block))]
+        self._down = Window(Taps.down(rates.down), rates.down.size, rates.step, dtype, finite=finite)
+        self._middle = Window(Taps.down(rates.middle), rates.middle.size, 1, dtype, finite=finite) if blurs else None
 
     def cut(self) -> list[tuple[int, int]]:
         """Cut the columns into strips that stay in cache."""
@@ -183,14 +176,23 @@ class Lowering:
         return [_Piece(left, right, first + a, first + b) for left, right in strips for a, b in blocks]
 
     def program(self, scratch: Scratch, left: int, right: int, memory: Samples) -> Program:
-        """Return the program for some columns, whose loads go ahead; each step writes four rows, from step 0 on."""
+        """Return the program for some columns; each step writes four rows of ``memory``, from step 0 on."""
         channels = self._work.source.channels
         pitch, part = self.columns.count * channels, self.columns.part(left, right)
         length = part.count * channels
-        load, tile = incoming(self._work.source, scratch, self.ring, self._rows, part)
+        load, tile = incoming(self._work.source, scratch, self.ring, self._rows, part, self._ahead)
+        table = self.ring.table() * length
         target = Step(Following(memory, left * channels, STEP_ROWS * pitch), pitch, length)
-        sums = self._window.call(tile, self.ring.table() * length, target)
-        return Program([*load, sums], Lead(len(load), self.ring.lead))
+        if self._middle is None:
+            return Program([*load, self._down.call(tile, table, target)])
+        # Lowered rows stay in a ring of their own, where step n leaves those that lie ``ahead`` steps further down.
+        period, step = self._ahead + 1, STEP_ROWS * length
+        lowered = scratch.get("lowered", period * step)
+        down = self._down.call(tile, table, Step(Moving(lowered, 0, step, period), length, length))
+        rows = np.arange(period * STEP_ROWS)[:, np.newaxis] + np.arange(self._reach + 1)
+        slots = (rows - self._ahead * STEP_ROWS) % (period * STEP_ROWS)
+        middle = self._middle.call(lowered, slots.reshape(period, STEP_ROWS, -1) * length, target)
+        return Program([*load, down._replace(ahead=self._ahead), middle])
 
     def make_worker(self, memory: Samples) -> Callable[[tuple[int, _Piece]], None]:
         """Return what lowers a piece into ``memory``, which begins with the rows of the step that is given."""
@@ -219,7 +221,7 @@ def natural_columns(work: Work) -> Columns:
 # Along the rows ---------------------------------------------------------------
 
 #: From the memory of four natural rows, and where their results go, to calls.
-Along: TypeAlias = Callable[[Samples, Step], list[Call]]
+Along: TypeAlias = Callable[[Samples | Moving, Step], list[Call]]
 
 
 def along_rows(work: Work, scratch: Scratch) -> Along:
@@ -241,7 +243,7 @@ def _plain_along(work: Work, scratch: Scratch) -> Along:
     padded = scratch.get("padded", STEP_ROWS * pitch)
     taps = Taps.along(columns.tap_offset * channels, work.plan.kernel.factors[1]).nonzero()
 
-    def along(rows: Samples, step: Step) -> list[Call]:
+    def along(rows: Samples | Moving, step: Step) -> list[Call]:
         load = pick_four(rows, axis.input + 1, channels, columns.indices, padded)
         return [load, sum_call(padded, LINES * pitch, taps, step)]
 
@@ -261,7 +263,7 @@ def _multirate_along(work: Work, scratch: Scratch, rates: Rates) -> Along:
     middle = Taps.along(np.arange(rates.middle.size) * channels, rates.middle)
     spread = Spread(kept, channels)
 
-    def along(rows: Samples, step: Step) -> list[Call]:
+    def along(rows: Samples | Moving, step: Step) -> list[Call]:
         return [
             pick_four(rows, axis.input + 1, channels, columns.indices, phases),
             sum_call(phases, LINES * pitch, down, Step(lowered, between, between)),

@@ -177,17 +177,18 @@ class Window:
 
 def four_call(tile: Samples | Moving, offsets: Moving, runs: int, weights: Samples | Moving, step: Step) -> Call:
     """Return the call that writes weighted runs to the four rows of a step; ``weights`` are (runs, 4)."""
-    loop = CORRELATE_FOUR.variant(A=_dtype(tile))
+    loop = CORRELATE_FOUR.variant(A=dtype_of(tile))
     return Call(loop, (tile, offsets, runs, weights, 0, 1, 0, step.memory, step.pitch, step.length))
 
 
-def _dtype(memory: Samples | Moving) -> npt.DTypeLike:
+def dtype_of(memory: Samples | Moving) -> npt.DTypeLike:
+    """Return the sample type of what a call reads."""
     return memory.array.dtype if isinstance(memory, Moving) else memory.dtype
 
 
 def sum_call(tile: Samples | Moving, table: Indices, taps: Taps, step: Step, *, add: bool = False) -> Call:
     """Return the call that writes (or adds) the weighted sums of a step; ``table`` is (period, STEP_ROWS, row taps)."""
-    dtype = _dtype(tile)
+    dtype = dtype_of(tile)
     weights = np.ascontiguousarray(taps.weights, dtype)
     period, rows, row_taps = table.shape
     return Call(

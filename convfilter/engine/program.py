@@ -17,7 +17,7 @@ import numpy.typing as npt
 from convfilter.engine.native import Loop, Variant, pointer
 from convfilter.planning.ring import STEP_ROWS
 
-RUN_PROGRAM = Loop("program", "run_program", "i8* i8 i8 i8 i8 i8 i8 i8*")
+RUN_PROGRAM = Loop("program", "run_program", "i8* i8 i8 i8 i8 i8 i8*")
 
 
 class Moving(NamedTuple):
@@ -44,24 +44,15 @@ class Counting(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A loop, and the arguments to call it with."""
+    """A loop, and the arguments to call it with; what it computes has to be there so many steps ``ahead``."""
 
     loop: Variant
     arguments: tuple[Any, ...]
+    ahead: int = 0
 
     def __call__(self) -> int:
         """Make the call now; nothing may move."""
         return self.loop(*self.arguments)
-
-
-class Lead(NamedTuple):
-    """What has to be there before the first step: the first so many calls, of so many steps before it."""
-
-    calls: int
-    steps: int
-
-
-NO_LEAD = Lead(0, 0)
 
 
 class Program:
@@ -70,9 +61,10 @@ class Program:
     The arrays that the calls name live as long as the program.
     """
 
-    def __init__(self, calls: list[Call], lead: Lead = NO_LEAD) -> None:
-        self._calls, self._lead = calls, lead
-        width = 1 + max(len(call.arguments) for call in calls)
+    def __init__(self, calls: list[Call]) -> None:
+        self._calls = calls
+        self._lead = max(call.ahead for call in calls)
+        width = 2 + max(len(call.arguments) for call in calls)
         self._lines = np.array([_line(call, width) for call in calls], np.int64)
         self._arguments = np.zeros(width, np.int64)
         self._addresses = tuple(pointer(words, _typestr("i8*")) for words in (self._lines, self._arguments))
@@ -80,7 +72,7 @@ class Program:
         self._followers = [
             (line, word)
             for line, call in enumerate(calls)
-            for word, value in enumerate(call.arguments, 1)
+            for word, value in enumerate(call.arguments, 2)
             if isinstance(value, Following | Counting)
         ]
         self._rows = 0
@@ -93,10 +85,10 @@ class Program:
             self._rows = rows
 
     def run(self, first: int, steps: int, *, goes_on: bool = False) -> None:
-        """Make all calls for steps ``first`` to ``first + steps - 1``; what leads is there where it ``goes_on``."""
+        """Make all calls for steps ``first`` to ``first + steps - 1``; where it ``goes_on``, those ahead are made."""
         lines, arguments = self._addresses
-        lead = NO_LEAD if goes_on else self._lead
-        self._native.at_addresses(lines, len(self._calls), self._lines.shape[1], first, steps, *lead, arguments)
+        lead = 0 if goes_on else self._lead
+        self._native.at_addresses(lines, len(self._calls), self._lines.shape[1], first, steps, lead, arguments)
 
     @property
     def total(self) -> int:
@@ -107,7 +99,8 @@ class Program:
 def _line(call: Call, width: int) -> list[tuple[int, int, int]]:
     """Write a call as :func:`run_program` reads it, ``width`` triples long."""
     words = [_words(value, code) for value, code in zip(call.arguments, call.loop.codes, strict=True)]
-    return [(call.loop.packed, len(words), 0), *words, *[(0, 0, 0)] * (width - 1 - len(words))]
+    head = [(call.loop.packed, len(words), 0), (0, 0, call.ahead)]
+    return [*head, *words, *[(0, 0, 0)] * (width - 2 - len(words))]
 
 
 def _words(value: Any, code: str) -> tuple[int, int, int]:

@@ -14,7 +14,7 @@ from convfilter.engine.borders import Indices
 from convfilter.engine.finish import Finisher, Sink, Worker
 from convfilter.engine.native import Loop
 from convfilter.engine.passes import LINES, Step, Taps, Window, sum_call
-from convfilter.engine.program import Call, Lead, Moving
+from convfilter.engine.program import Call, Moving
 from convfilter.engine.strips import Strip, side_by_side
 from convfilter.engine.tiles import Columns, Samples, Scratch, Source, columns_for
 from convfilter.engine.work import Work
@@ -44,21 +44,22 @@ def make_worker(work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) ->
         def calls(step: Step) -> list[Call]:
             return [*load, *operation.calls(scratch, tile, pitch, columns, step)]
 
-        return Strip(work, scratch, finisher, sink, left, right, calls, Lead(len(load), ring.lead))
+        return Strip(work, scratch, finisher, sink, left, right, calls)
 
     return side_by_side(work.plan.cols.output, stream.cols, strip)
 
 
 def incoming(
-    source: Source, scratch: Scratch, ring: Ring, rows: Indices, columns: Columns
+    source: Source, scratch: Scratch, ring: Ring, rows: Indices, columns: Columns, ahead: int = 0
 ) -> tuple[list[Call], Samples]:
-    """Return the calls that bring in a step's block of source rows, and the memory of the ring."""
+    """Return the calls that bring in a step's block of source rows, ``ahead`` of those that see it, and the ring."""
     pitch = columns.count * source.channels
     tile = scratch.get("ring", ring.slots * pitch)
     # The blocks of the first ``lead`` steps come before step 0.
-    block = Moving(rows, ring.lead * ring.block, ring.block)
+    block = Moving(rows, (ring.lead + ahead) * ring.block, ring.block)
     place = Moving(tile, 0, ring.block * pitch, ring.period)
-    return source.load_calls(scratch, block, ring.block, columns, place), tile
+    load = source.load_calls(scratch, block, ring.block, columns, place)
+    return [call._replace(ahead=ring.lead + ahead) for call in load], tile
 
 
 class _Operation(Protocol):

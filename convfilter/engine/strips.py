@@ -14,7 +14,7 @@ from convfilter.engine.passes import (
     STORED_TAPS,
     Step,
 )
-from convfilter.engine.program import NO_LEAD, Call, Lead, Moving, Program
+from convfilter.engine.program import Call, Moving, Program
 from convfilter.engine.tiles import Samples, Scratch
 from convfilter.engine.work import Region, Work
 from convfilter.planning.ring import STEP_ROWS
@@ -41,7 +41,6 @@ class Strip:
         left: int,
         right: int,
         calls: Callable[[Step], list[Call]],
-        lead: Lead = NO_LEAD,
     ) -> None:
         self._finisher, self._sink = finisher, sink
         self._left, self._right = left, right
@@ -50,7 +49,7 @@ class Strip:
         place = finisher.place(self._region(0, STEP_ROWS), sink)
         if place is not None:
             assert isinstance(sink, ArraySink)
-            self._main = self._tail = Program(calls(Step(place, sink.row_samples, self._length)), lead)
+            self._main = self._tail = Program(calls(Step(place, sink.row_samples, self._length)))
             self._stores = True
             return
         self._sums = scratch.get("sums", STEP_ROWS * self._length)
@@ -59,10 +58,10 @@ class Strip:
         if stored is None:
             self._sums = scratch.get("sums", REGION_ROWS * self._length)
             region = Moving(self._sums, 0, STEP_ROWS * self._length, REGION_ROWS // STEP_ROWS)
-            self._main = self._tail = Program(calls(self._step(region)), lead)
+            self._main = self._tail = Program(calls(self._step(region)))
             return
         sums = calls(self._step(self._sums))
-        self._main = self._tail = Program(_fused([*sums, *stored], within=finisher.stays_within(sink)), lead)
+        self._main = self._tail = Program(_fused([*sums, *stored], within=finisher.stays_within(sink)))
         odd = work.plan.rows.output % STEP_ROWS
         if odd:
             self._tail = Program([*sums, *(self._stored(odd) or ())])
@@ -125,5 +124,6 @@ def _fused(calls: list[Call], *, within: bool) -> list[Call]:
         *where, add, memory, _pitch, length = sums.arguments
         if not add and where[2] <= STORED_TAPS and memory is tile:
             loop = stored.variant(A=tile.dtype, T=output.dtype)
-            return [*before, Call(loop, (*where, output, start, out_pitch, length, *store.arguments[4:9], int(within)))]
+            tone = *store.arguments[4:9], int(within)
+            return [*before, Call(loop, (*where, output, start, out_pitch, length, *tone))]
     return calls

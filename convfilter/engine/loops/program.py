@@ -20,21 +20,22 @@ def _invoke(_context: Any, entry: Any, arguments: Any) -> Any:
     return types.int64(entry, arguments), code
 
 
-def run_program(program, calls, width, first, steps, lead_calls, lead, arguments):
+def run_program(program, calls, width, first, steps, lead, arguments):
     """Make ``calls`` calls in each of ``steps`` steps, numbered from ``first``, and add up what each returns.
 
-    The first ``lead_calls`` of them are also made in each of ``lead`` steps before.
+    In ``lead`` steps before, only those are made that go as far ahead.
 
     A call is a line of ``width`` triples: (entry, how many arguments, sum of
-    results), then for each argument its value in step 0, what a step adds, and
-    after how many steps it comes back (0: never).
+    results), (0, 0, how many steps ahead it goes), then for each argument its
+    value in step 0, what a step adds, and after how many steps it comes back (0: never).
     """
     for step in range(first - lead, first + steps):
-        count = calls if step >= first else lead_calls
-        for call in range(count):
+        for call in range(calls):
             line = call * width * 3
+            if step < first - program[line + 5]:
+                continue
             for k in range(program[line + 1]):
-                word = line + 3 + 3 * k
+                word = line + 6 + 3 * k
                 moves = step
                 if program[word + 2] > 0:
                     moves = step % program[word + 2]
