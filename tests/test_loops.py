@@ -355,15 +355,37 @@ def means(rng, S, sums, real):
                 source.ravel(), width * channels, rows, window[0], step[0], padding,
                 unset(line, sums), width * channels, cols, places, before, channels, window[1], reach, step[1],
                 unset(places * channels, sums), unset((places + reach) * channels, np.int32),
-                unset(out_cols * channels, np.int32), out_cols, down.astype(real), along.astype(real), divide,
+                unset(out_cols * channels, np.int32), out_cols, down.astype(real), along.astype(real), divide, 0, 0,
                 out, start, out_pitch, count,
             ],
-            {6: None, 15: None, 16: None, 17: None, 22: expected},
+            {6: None, 15: None, 16: None, 17: None, 24: expected},
         )  # fmt: skip
 
 
 def mean_rows(rng):
     yield from means(rng, np.uint8, np.uint16, np.float32)
+    yield from means_of_three_columns(rng)
+
+
+def means_of_three_columns(rng):
+    """Make cases for windows whose sums are multiplied by a whole factor: whole vectors, a rest, and the extremes."""
+    for channels, width, height in [(3, 53, 3), (1, 7, 5), (4, 40, 33)]:
+        source = rng.choice([0, 1, 127, 128, 254, 255], (height + 2, width, channels)).astype(np.uint8)
+        source[:, :9] = 255
+        area, line, length = 3 * height, (width + 2) * channels, width * channels
+        cols = np.clip(np.arange(width + 2) - 1, 0, width - 1)
+        windows = np.lib.stride_tricks.sliding_window_view(source[:, cols], (height, 3), axis=(0, 1))
+        expected = np.rint(windows.sum(axis=(-1, -2)) / area).astype(np.uint8).ravel()
+        yield Case(
+            [
+                source.ravel(), length, np.arange(height + 2), height, 1, 0,
+                unset(line, np.uint16), length, cols, width + 2, 1, channels, 3, 1, 1,
+                unset(line, np.uint16), unset(line + channels, np.int32), unset(length, np.int32), width,
+                np.full(3, 1 / area, np.float32), np.ones(length, np.float32), 0, area // 2, 2**16 // area + 1,
+                unset(3 * length, np.uint8), 0, length, 3,
+            ],
+            {6: None, 15: None, 16: None, 17: None, 24: expected},
+        )  # fmt: skip
 
 
 def mean_rows_wide(rng, S):

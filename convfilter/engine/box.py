@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from convfilter.filters.stage import Pooling
 from convfilter.planning import StagePlan, full_scale, real_cells
 from convfilter.planning.pooling import LARGEST_SUM
 
-_SIGNATURE = "{S}* i8 i8* i8 i8 i8 {W}* i8 i8* i8 i8 i8 i8 i8 i8 {W}* i4* i4* i8 {R}* {R}* i8 {S}* i8 i8 i8"
+_SIGNATURE = "{S}* i8 i8* i8 i8 i8 {W}* i8 i8* i8 i8 i8 i8 i8 i8 {W}* i4* i4* i8 {R}* {R}* i8 i8 i8 {S}* i8 i8 i8"
 MEAN_ROWS = Loop("box", "mean_rows", _SIGNATURE.format(S="u1", W="u2", R="f4"))
 MEAN_ROWS_WIDE = Loop("box", "mean_rows_wide", _SIGNATURE.format(S="S", W="i4", R="f8"))
 
@@ -50,6 +51,7 @@ def make_worker(work: Work, output: Samples) -> Callable[[tuple[int, int]], None
     loop = MEAN_ROWS.variant() if narrow else MEAN_ROWS_WIDE.variant(S=dtype)
     sums, real = (np.uint16, np.float32) if narrow else (np.int32, np.float64)
     down, along, divide = _divisors(plan, real)
+    half, factor = _area(plan) // 2, _whole_factor(_area(plan)) if narrow and not divide else 0
     width, pitch = cols.input * channels, cols.output * channels
     places = max(cols.padded * channels, cols.before * channels + width)
     line, few = np.empty(places, sums), np.empty(cols.padded * channels, sums)
@@ -63,7 +65,7 @@ def make_worker(work: Work, output: Samples) -> Callable[[tuple[int, int]], None
                 source.image, width, row_index[part.places], rows.kernel, part.step, int(source.padding_value),
                 line, width, work.col_index, cols.padded, cols.before, channels,
                 cols.kernel, cols.dilation, cols.stride, few, totals, kept, cols.output,
-                np.ascontiguousarray(down[top + part.first : bottom : part.every]), along, int(divide),
+                np.ascontiguousarray(down[top + part.first : bottom : part.every]), along, int(divide), half, factor,
                 output, (top + part.first) * pitch, part.every * pitch, part.outputs,
             )  # fmt: skip
 
@@ -80,6 +82,15 @@ def _is_narrow(plan: StagePlan, dtype: np.dtype[np.generic]) -> bool:
     added = plan.rows.kernel * (plan.cols.kernel if plan.cols.kernel <= _FEW else 1)
     single = area * full <= _SINGLE_WHOLE and area < _SINGLE_DIVISOR
     return dtype == np.uint8 and single and added * full <= _NARROW_SUM
+
+
+@cache
+def _whole_factor(area: int) -> int:
+    """Return what ``sum + area // 2`` is multiplied by for the mean of bytes and 16 bits more; 0 if that would err."""
+    sums = np.arange(np.iinfo(np.uint8).max * area + 1)
+    factor = 2**16 // area + 1
+    as_they_should = (sums + area // 2) * factor >> 16 == np.rint(sums / area)
+    return factor if sums[-1] + area // 2 <= _NARROW_SUM and bool(as_they_should.all()) else 0
 
 
 def _divisors(plan: StagePlan, real: type[np.floating]) -> tuple[Samples, Samples, bool]:

@@ -182,7 +182,7 @@ def _run_stage(
     if plan.algorithm in _PLAIN_WAYS:
         is_plain, make_worker = (_found((_PLAIN_WAYS[plan.algorithm], name)) for name in ("is_plain", "make_worker"))
         if is_plain(work, target):
-            blocks = cut(plan.rows.output, plan.block_rows)
+            blocks = cut(plan.rows.output, stream_block_rows(plan.rows))
             run_blocks(blocks, lambda: make_worker(work, output), _threads(plan, threads))
             return output, 0
     if plan.stage.map == "stretch":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from convfilter.engine.loops import vectors
+
 
 def run_down(total, entering, leaving, pitch, rows, step, out, out_pitch, length):
     """Move the window sums ``total`` down by ``step`` rows for each output row, and write each state."""
@@ -59,7 +61,7 @@ def run_right(tile, pitch, rows, window, step, channels, out, out_pitch, cols):
 def mean_rows(
     source, source_pitch, rows, window_rows, step_rows, constant,
     line, width, cols, places, before, channels, window_cols, reach, step_cols,
-    few, sums, kept, out_cols, down, along, divide, out, start, out_pitch, count,
+    few, sums, kept, out_cols, down, along, divide, half, factor, out, start, out_pitch, count,
 ):  # fmt: skip
     """Store the means of bytes over a window, from source rows to output rows, in one go.
 
@@ -68,33 +70,34 @@ def mean_rows(
     the sums down the columns, at most 65535; windows take ``window_cols`` of its places,
     ``reach`` apart, one every ``step_cols``. The mean of row ``y`` is ``sum * down[y]``, or, to ``divide``,
     ``sum / (down[y] * along[x])``: where ties must be seen exactly, or windows hold fewer cells at the border.
+    With a ``factor``, it is ``(sum + half) * factor`` without its last 16 bits.
 
     Scratch: ``few`` of as many samples as ``line``, ``sums`` of ``reach`` pixels more, ``kept`` of one output row.
     """
     return _mean_rows(
         np.float32, source, source_pitch, rows, window_rows, step_rows, constant,
         line, width, cols, places, before, channels, window_cols, reach, step_cols,
-        few, sums, kept, out_cols, down, along, divide, out, start, out_pitch, count,
+        few, sums, kept, out_cols, down, along, divide, half, factor, out, start, out_pitch, count,
     )  # fmt: skip
 
 
 def mean_rows_wide(
     source, source_pitch, rows, window_rows, step_rows, constant,
     line, width, cols, places, before, channels, window_cols, reach, step_cols,
-    few, sums, kept, out_cols, down, along, divide, out, start, out_pitch, count,
+    few, sums, kept, out_cols, down, along, divide, half, factor, out, start, out_pitch, count,
 ):  # fmt: skip
     """Store the means of whole numbers whose sums take up to 31 bits; else as ``mean_rows``."""
     return _mean_rows(
         np.float64, source, source_pitch, rows, window_rows, step_rows, constant,
         line, width, cols, places, before, channels, window_cols, reach, step_cols,
-        few, sums, kept, out_cols, down, along, divide, out, start, out_pitch, count,
+        few, sums, kept, out_cols, down, along, divide, half, factor, out, start, out_pitch, count,
     )  # fmt: skip
 
 
 def _mean_rows(
     real, source, source_pitch, rows, window_rows, step_rows, constant,
     line, width, cols, places, before, channels, window_cols, reach, step_cols,
-    few, sums, kept, out_cols, down, along, divide, out, start, out_pitch, count,
+    few, sums, kept, out_cols, down, along, divide, half, factor, out, start, out_pitch, count,
 ):  # fmt: skip
     at = before * channels
     lanes = reach * channels
@@ -109,7 +112,9 @@ def _mean_rows(
             for r in range(first - step_rows, first):
                 _move(source, source_pitch, rows[r + window_rows], rows[r], constant, line, at, width)
         _pad(line, cols, places, before, width, channels, constant * window_rows)
-        if window_cols <= 3:
+        if window_cols == 3 and step_cols == 1 and factor > 0:
+            _store_three(line, lanes, half, factor, out, o, length)
+        elif window_cols <= 3:
             _add_few(line, window_cols, lanes, few, ((out_cols - 1) * step_cols + 1) * channels)
             if step_cols == 1:
                 _store(real, few, down[y], along, divide, out, o, length)
@@ -136,7 +141,12 @@ def _fold(source, pitch, rows, first, count, constant, line, at, width):
         for x in range(width):
             line[at + x] = np.int32(source[a + x]) + source[b + x]
     elif count == 3 and a >= 0 and b >= 0 and c >= 0:
-        for x in range(width):
+        lanes = vectors.lanes(line)
+        whole = width - width % lanes
+        for x in range(0, whole, lanes):
+            two = vectors.add(vectors.read_as(line, source, a + x), vectors.read_as(line, source, b + x))
+            vectors.write(line, at + x, vectors.add(two, vectors.read_as(line, source, c + x)))
+        for x in range(whole, width):
             line[at + x] = np.int32(source[a + x]) + source[b + x] + source[c + x]
     else:
         for x in range(width):
@@ -244,6 +254,20 @@ def _keep_differences(sums, far, step, channels, kept, cols):
 
 
 # From sums to means ------------------------------------------------------------
+
+
+def _store_three(line, lanes, half, factor, out, o, length):
+    """Store the means of three places: in 16 bits, of which a register holds twice as many numbers."""
+    more, times = vectors.spread(line, half), vectors.spread(line, factor)
+    count = vectors.lanes(line)
+    whole = length - length % count
+    for x in range(0, whole, count):
+        two = vectors.add(vectors.read(line, x), vectors.read(line, lanes + x))
+        total = vectors.add(two, vectors.add(vectors.read(line, 2 * lanes + x), more))
+        vectors.write_as(out, o + x, vectors.high_product(total, times))
+    for x in range(whole, length):
+        total = np.int32(line[x]) + line[lanes + x] + line[2 * lanes + x] + half
+        out[o + x] = np.int32(total * factor >> 16)
 
 
 def _store(real, sums, down, along, divide, out, o, length):

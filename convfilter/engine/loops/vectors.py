@@ -87,6 +87,11 @@ def add(one, other):
     return one + other
 
 
+def high_product(one, other):
+    """Return the product of 16-bit numbers without its lower 16 bits, lane by lane."""
+    return (one.astype(np.uint32) * other >> 16).astype(np.uint16)
+
+
 def multiply_add(sums, weights, samples):
     """Return ``sums + weights * samples``, rounded once where the processor can."""
     return sums + weights * samples
@@ -165,6 +170,7 @@ type_callable(divide)(lambda _context: lambda one, other: one)
 type_callable(between)(lambda _context: lambda vector, low, high: vector)
 type_callable(unequal)(lambda _context: lambda one, other: types.int64)
 type_callable(unequal_part)(lambda _context: lambda one, other, count: types.int64)
+type_callable(high_product)(lambda _context: lambda one, other: one)
 type_callable(add)(lambda _context: lambda one, other: one)
 type_callable(multiply_add)(lambda _context: lambda sums, weights, samples: sums)
 
@@ -211,6 +217,8 @@ def _lower_read_as(context, builder, signature, arguments):
     kind = ir.VectorType(context.get_value_type(source), wanted.count)
     place = builder.bitcast(builder.gep(arguments[1], [arguments[2]]), kind.as_pointer())
     samples = builder.load(place, align=source.bitwidth // 8)
+    if isinstance(signature.return_type.element, types.Integer):
+        return builder.zext(samples, wanted)
     if isinstance(source, types.Integer):
         # Signed numbers convert in one instruction; wider ones hold them all.
         samples = builder.zext(samples, ir.VectorType(ir.IntType(32), wanted.count))
@@ -280,8 +288,17 @@ def _lower_write_part(context, builder, signature, arguments):
 
 
 @lower_builtin(add, Vector, Vector)
-def _lower_add(_context, builder, _signature, arguments):
-    return builder.fadd(*arguments)
+def _lower_add(_context, builder, signature, arguments):
+    whole = isinstance(signature.return_type.element, types.Integer)
+    return (builder.add if whole else builder.fadd)(*arguments)
+
+
+@lower_builtin(high_product, Vector, Vector)
+def _lower_high_product(_context, builder, signature, arguments):
+    double = ir.VectorType(ir.IntType(32), signature.return_type.lanes)
+    product = builder.mul(*(builder.zext(numbers, double) for numbers in arguments))
+    high = builder.lshr(product, ir.Constant(double, [16] * double.count))
+    return builder.trunc(high, arguments[0].type)
 
 
 @lower_builtin(multiply_add, Vector, Vector, Vector)
@@ -342,7 +359,9 @@ def _lower_unequal_part(_context, builder, signature, arguments):
 def _whole(context: Any, builder: Any, signature: Any, arguments: Any) -> tuple[Any, Any, int]:
     """Return a vector's numbers as the integers of an array, where they go, and how that is aligned."""
     target, vector = signature.args[0].dtype, signature.args[2]
-    numbers = builder.fptosi(arguments[2], ir.VectorType(ir.IntType(32), vector.lanes))
+    numbers = arguments[2]
+    if not isinstance(vector.element, types.Integer):
+        numbers = builder.fptosi(numbers, ir.VectorType(ir.IntType(32), vector.lanes))
     kind = ir.VectorType(context.get_value_type(target), vector.lanes)
     place = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), kind.as_pointer())
     return builder.trunc(numbers, kind), place, target.bitwidth // 8
