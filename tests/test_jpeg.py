@@ -2,14 +2,19 @@
 
 import io
 import struct
+import subprocess
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies
 from PIL import Image
-from PIL.JpegImagePlugin import get_sampling
+from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
 from convfilter.errors import ReadError
-from convfilter.picture import jpeg, jpeg_write, pillow_write
+from convfilter.picture import jpeg, jpeg_segments, jpeg_write, pillow_write
+from convfilter.picture.metadata import metadata_of
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, JpegTables, Metadata, Picture, Text
 from convfilter.picture.read import read
@@ -222,11 +227,9 @@ def written_both_ways(monkeypatch, picture, **options):
     done = []
     direct = jpeg_write.write_direct
     monkeypatch.setattr(jpeg_write, "write_direct", lambda *arguments: done.append(direct(*arguments)) or done[-1])
-    files = []
-    for large in (0, 1 << 40):
-        monkeypatch.setattr(pillow_write, "_LARGE_BYTES", large)
-        files.append(io.BytesIO())
-        pillow_write.write_pillow(files[-1], "JPEG", picture, WriteOptions(**options))
+    files = [io.BytesIO(), io.BytesIO()]
+    jpeg_write.write_jpeg(files[0], picture, WriteOptions(**options))
+    pillow_write.write_pillow(files[1], "JPEG", picture, WriteOptions(**options))
     return files[0].getvalue() if done == [True] else None, files[1].getvalue()
 
 
@@ -272,3 +275,136 @@ def test_the_short_way_is_left_where_it_does_not_lead(monkeypatch, case):
         monkeypatch, Picture([Frame(pixels)], "rgb", False, "JPEG", metadata, ()), **options
     )
     assert short is None and np.asarray(Image.open(io.BytesIO(long))).shape == pixels.shape
+
+
+def bands_of(data):
+    """Count the restart markers behind the tables, and tell their numbers."""
+    layout = jpeg.layout_of(data)
+    scan = data[layout.data_start :]
+    return [scan[at + 1] - 0xD0 for at in range(len(scan) - 1) if scan[at] == 0xFF and 0xD0 <= scan[at + 1] <= 0xD7]
+
+
+@pytest.mark.parametrize("gray", [False, True], ids=["rgb", "gray"])
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("size", [(1, 83), (16, 83), (17, 83), (160, 16), (333, 97)])
+def test_bands_make_the_picture_of_one_piece(monkeypatch, gray, subsampling, size):
+    pixels = scene(*size)
+    pixels = np.ascontiguousarray(pixels[..., 0]) if gray else pixels
+    options = WriteOptions(subsampling=None if gray else subsampling, quality=90)
+    whole, cut, alone = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    jpeg_write.write_jpeg(whole, Picture.from_array(pixels), options)
+    monkeypatch.setattr(jpeg_write, "_BAND_BYTES", 20 * pixels.strides[0])
+    jpeg_write.write_jpeg(cut, Picture.from_array(pixels), options)
+    jpeg_write.write_jpeg(alone, Picture.from_array(pixels), replace(options, threads=1))
+    rows = 16  # of 20, as many as make whole units, of 8 or of 16
+    assert cut.getvalue() == alone.getvalue()
+    assert bands_of(whole.getvalue()) == []
+    assert bands_of(cut.getvalue()) == [number % 8 for number in range(-(-size[0] // rows) - 1)]
+    assert jpeg.layout_of(cut.getvalue()).restarts in (None, -(-size[0] // rows) - 1)
+    expected = np.asarray(Image.open(whole))
+    np.testing.assert_array_equal(np.asarray(Image.open(cut)), expected)
+    np.testing.assert_array_equal(jpeg.decode(cut.getvalue()), expected)
+    np.testing.assert_array_equal(read(cut).pixels, expected)
+
+
+def test_interval_of_the_widest_picture_fits_its_segment():
+    widest = np.zeros((32, jpeg_write._MAX_SIDE), np.uint8)
+    for pixels in (widest, np.dstack([widest] * 3)):
+        file = io.BytesIO()
+        jpeg_write.write_jpeg(file, Picture.from_array(pixels), WriteOptions(subsampling=None))
+        np.testing.assert_array_equal(jpeg.decode(file.getvalue()), pixels)
+        assert bands_of(file.getvalue()) == [0]
+
+
+def exif_block(order, fields):
+    """Make a TIFF structure of one directory; rational numbers lie behind it."""
+    mark, at = {"<": b"II*\0", ">": b"MM\0*"}[order], 8 + 2 + 12 * len(fields) + 4
+    entries, behind = b"", b""
+    for tag, kind, value in fields:
+        if kind == 5:
+            entries += struct.pack(f"{order}HHII", tag, kind, 1, at + len(behind))
+            behind += struct.pack(f"{order}II", *value)
+        else:
+            entries += struct.pack(f"{order}HHIHH", tag, kind, 1, value, 0)
+    return mark + struct.pack(f"{order}IH", 8, len(fields)) + entries + bytes(4) + behind
+
+
+def segment(marker, content):
+    return bytes((0xFF, marker)) + (len(content) + 2).to_bytes(2, "big") + content
+
+
+JFIF = b"JFIF\0\x01\x01"
+EXIF = b"Exif\0\0"
+SEGMENTS = {
+    "inches": [segment(0xE0, JFIF + b"\x01\0\x60\0\x48\0\0")],
+    "centimetres": [segment(0xE0, JFIF + b"\x02\0\x60\0\x48\0\0")],
+    "aspect": [segment(0xE0, JFIF + b"\0\0\x02\0\x01\0\0")],
+    "zero": [segment(0xE0, JFIF + b"\x01\0\0\0\0\0\0")],
+    "exif": [segment(0xE1, EXIF + exif_block("<", [(0x11A, 5, (300, 2)), (0x128, 3, 2)]))],
+    "exif, centimetres": [segment(0xE1, EXIF + exif_block(">", [(0x11A, 5, (100, 3)), (0x128, 3, 3)]))],
+    "exif without resolution": [segment(0xE1, EXIF + exif_block(">", [(0x112, 3, 1)]))],
+    "exif without unit": [segment(0xE1, EXIF + exif_block("<", [(0x11A, 5, (300, 1))]))],
+    "exif with zero": [segment(0xE1, EXIF + exif_block("<", [(0x11A, 5, (300, 0)), (0x128, 3, 2)]))],
+    "exif, odd type": [segment(0xE1, EXIF + exif_block("<", [(0x11A, 3, 96), (0x128, 3, 2)]))],
+    "exif, cut": [segment(0xE1, EXIF + exif_block("<", [(0x11A, 5, (300, 1)), (0x128, 3, 2)])[:20])],
+    "exif, rubbish": [segment(0xE1, EXIF + b"rubbish")],
+    "exif in two parts": [segment(0xE1, EXIF + part) for part in (exif_block("<", [(0x112, 3, 6)]), b"more")],
+    "xmp twice": [segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + packet) for packet in (b"<a/>", b"<b/>")],
+    "profile": [segment(0xE2, b"ICC_PROFILE\0" + part) for part in (b"\2\2second", b"\1\2first")],
+    "profile, a part missing": [segment(0xE2, b"ICC_PROFILE\0\2\2second")],
+    "profile, cut": [segment(0xE2, b"ICC_PROFILE\0")],
+    "comments": [segment(0xFE, text) for text in (b"first", "zweitens: Größe".encode())],
+    "comment in Latin-1": [segment(0xFE, "Größe".encode("latin-1") + b"\0")],
+    "photoshop": [segment(0xED, b"Photoshop 3.0\0" + b"8BIM\x04\x04\0\0\0\0\0\x02ab")],
+    "others": [segment(0xE7, b"whatever"), segment(0xEE, b"Adobe\0\x64\0\0\0\0\x01"), segment(0xDD, b"\0\0")],
+    "16-bit table": [segment(0xDB, b"\x13" + struct.pack(">64H", *range(300, 364)))],
+    "table, cut": [segment(0xDB, b"\x13" + bytes(63))],
+    "several pictures": [segment(0xE2, b"MPF\0II*\0\x08\0\0\0\0\0")],
+    "padding": [b"\xff" + segment(0xFE, b"padded")],
+}
+#: What only Pillow is asked about.
+RARE = {"exif, odd type", "exif, cut", "exif, rubbish", "profile, cut", "table, cut", "several pictures", "padding"}
+
+
+def through_pillow(data):
+    try:
+        return vars(metadata_of(JpegImageFile(io.BytesIO(data))))
+    except Exception:
+        return None
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_metadata_of_an_encoder_is_that_of_pillow(kind):
+    data = encoded(scene(), **kind, dpi=(300, 150), comment="hello", icc_profile=bytes(70_000))
+    assert vars(jpeg_segments.metadata_of(data)) == through_pillow(data)
+
+
+@pytest.mark.parametrize("case", SEGMENTS)
+@pytest.mark.parametrize("has_jfif", [False, True])
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+def test_metadata_of_each_segment_is_that_of_pillow(case, has_jfif, subsampling):
+    data = encoded(scene(), subsampling=subsampling)
+    data = data[: 20 if has_jfif else 2] + b"".join(SEGMENTS[case]) + data[20:]
+    found = jpeg_segments.metadata_of(data)
+    assert (found is None) == (case in RARE)
+    assert found is None or vars(found) == through_pillow(data)
+
+
+@settings(max_examples=150, deadline=None)
+@given(strategies.data())
+def test_damaged_segments_are_left_to_pillow_or_read_as_by_it(chosen):
+    """One changed byte in front of the scan; text and numbers may change, no result may differ from Pillow's."""
+    data = bytearray(encoded(scene(16, 16), dpi=(96, 96), comment="hello", icc_profile=b"profile", xmp=b"<a/>"))
+    at = chosen.draw(strategies.integers(2, bytes(data).index(b"\xff\xc4") - 1))
+    data[at] = chosen.draw(strategies.integers(0, 255))
+    found, expected = jpeg_segments.metadata_of(bytes(data)), through_pillow(bytes(data))
+    assert found is None or expected is None or vars(found) == expected
+
+
+def test_plain_pictures_do_without_pillow(tmp_path):
+    picture, copy = tmp_path / "a.jpg", tmp_path / "b.jpg"
+    picture.write_bytes(encoded(scene(), comment="hello", dpi=(300, 300)))
+    code = f"from convfilter.cli import main; main(['blur', '--box', '3', {str(picture)!r}, {str(copy)!r}]); "
+    code += "import sys; print('PIL.Image' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n" and copy.exists()

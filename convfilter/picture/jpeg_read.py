@@ -1,4 +1,4 @@
-"""JPEG reader: metadata by Pillow, pixels straight into an array, damage found that decoders pass over."""
+"""JPEG reader: pixels straight into an array, damage found that decoders pass over; rarer kinds through Pillow."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from convfilter.errors import ReadError
-from convfilter.picture import jpeg, limits
+from convfilter.picture import jpeg, jpeg_segments, limits
 from convfilter.picture.early import EarlyFile
-from convfilter.picture.metadata import metadata_of
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Model, Picture, Pixels, chosen
 
@@ -26,28 +25,43 @@ def read_jpeg(file: BinaryIO, options: ReadOptions) -> Picture:
 
     Samples are 8-bit grey, RGB or CMYK; CMYK counts ink, whatever Adobe's marker says.
     """
-    from convfilter.picture.pillow_read import rescued
-
     data = file.read()
     early = file if isinstance(file, EarlyFile) else None
-    return rescued(lambda left: _read(data, options, left, early), options.lenient)
+    if not options.lenient:
+        return _read(data, options, False, early)
+    from convfilter.picture.pillow_read import rescued
+
+    return rescued(lambda left: _read(data, options, left, early), True)
 
 
 def _read(data: bytes, options: ReadOptions, lenient: bool, early: EarlyFile | None) -> Picture:
     """Read a whole picture, or what is left of one."""
-    from PIL.JpegImagePlugin import JpegImageFile
-
-    from convfilter.picture.pillow_read import guarded
-
     layout = jpeg.layout_of(data)
     if layout is None:
         raise ReadError("the JPEG is damaged: it holds no picture")
     limits.require_size(layout.width, layout.height, options.max_pixels, judge=options.judge)
     limits.require_memory(2 * layout.width * layout.height * layout.components + len(data))
-    notes = []
     problem = jpeg.damage(layout, len(data))
     if problem and not lenient:
         raise ReadError(f"{problem}; --lenient decodes what is left")
+    if layout.data_end is not None and not lenient and options.frame is None:
+        metadata = jpeg_segments.metadata_of(data)
+        if metadata is not None:
+            pixels = _whole(data, layout, early)
+            return Picture([Frame(pixels)], "gray" if pixels.ndim == 2 else "rgb", False, "JPEG", metadata)
+    return _through_pillow(data, layout, options, lenient, early)
+
+
+def _through_pillow(
+    data: bytes, layout: jpeg.Layout, options: ReadOptions, lenient: bool, early: EarlyFile | None
+) -> Picture:
+    """Read what is of a rarer kind, or damaged: Pillow says how."""
+    from PIL.JpegImagePlugin import JpegImageFile
+
+    from convfilter.picture.metadata import metadata_of
+    from convfilter.picture.pillow_read import guarded
+
+    notes = []
     with guarded(lenient):
         image: Any = JpegImageFile(io.BytesIO(data))
         if count := _pictures(image):
@@ -69,13 +83,18 @@ def _pixels(
     """Decode; only Pillow tells where data is missing, and only it undoes Adobe's inversion of CMYK."""
     whole = layout.data_end is not None and not lenient and options.frame is None
     if whole and image.mode in ("L", "RGB"):
-        begun = early.samples(len(data)) if early else None
-        pixels = jpeg.decode(data) if begun is None else begun
-        if (pixels[-_BLOCK:, -_BLOCK:] == _MISSING).all():
-            _require_all_blocks(data, layout, pixels)
-        return pixels
+        return _whole(data, layout, early)
     image.load()
     return np.array(image)
+
+
+def _whole(data: bytes, layout: jpeg.Layout, early: EarlyFile | None) -> Pixels:
+    """Decode grey or RGB, or take what has been decoded already."""
+    begun = early.samples(len(data)) if early else None
+    pixels = jpeg.decode(data) if begun is None else begun
+    if (pixels[-_BLOCK:, -_BLOCK:] == _MISSING).all():
+        _require_all_blocks(data, layout, pixels)
+    return pixels
 
 
 def _require_all_blocks(data: bytes, layout: jpeg.Layout, pixels: Pixels) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 from convfilter.picture import photoshop
 from convfilter.picture.picture import JpegTables, Metadata, Text
 
-_EXIF_PREFIX = b"Exif\0\0"
-_PHOTOSHOP_PREFIX = b"Photoshop 3.0\0"
+EXIF_PREFIX = b"Exif\0\0"
+PHOTOSHOP_PREFIX = b"Photoshop 3.0\0"
 #: A JPEG segment holds this much, its two length bytes not counted.
-_SEGMENT_BYTES = 65533
+SEGMENT_BYTES = 65533
 _XMP_PREFIX_BYTES = 29
 
 
@@ -30,15 +30,15 @@ def metadata_of(image: Any) -> Metadata:
     info = image.info
     metadata = Metadata(icc=info.get("icc_profile") or None, xmp=_bytes(info.get("xmp")))
     if raw := info.get("exif"):
-        metadata.exif = raw.removeprefix(_EXIF_PREFIX)
-    metadata.resolution = _resolution(info.get("dpi"))
+        metadata.exif = raw.removeprefix(EXIF_PREFIX)
+    metadata.resolution = resolution_of(info.get("dpi"))
     if (comment := info.get("comment")) and image.format != "JPEG2000":  # there it is the encoder's advertisement
-        metadata.text.append(Text("Comment", _text(comment)))
+        metadata.text.append(Text("Comment", text_of(comment)))
     if image.format in ("GIF", "WEBP", "AVIF"):
         metadata.loop = _loop(image)
     if image.format == "JPEG":
-        blocks = [data for name, data in image.applist if name == "APP13" and data.startswith(_PHOTOSHOP_PREFIX)]
-        metadata.photoshop = b"".join(block[len(_PHOTOSHOP_PREFIX) :] for block in blocks) or None
+        blocks = [data for name, data in image.applist if name == "APP13" and data.startswith(PHOTOSHOP_PREFIX)]
+        metadata.photoshop = b"".join(block[len(PHOTOSHOP_PREFIX) :] for block in blocks) or None
         metadata.jpeg = _jpeg_tables(image)
     return metadata
 
@@ -49,7 +49,7 @@ def _bytes(value: Any) -> bytes | None:
     return value.encode() if isinstance(value, str) else bytes(value)
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     """Decode a remark of unknown encoding: UTF-8 if it is that, else Latin-1."""
     if isinstance(value, str):
         return value
@@ -59,7 +59,7 @@ def _text(value: Any) -> str:
         return bytes(value).decode("latin-1").rstrip("\0")
 
 
-def _resolution(dpi: Any) -> tuple[float, float] | None:
+def resolution_of(dpi: Any) -> tuple[float, float] | None:
     """Return dots per inch, unless a careless writer left zero, nan or infinity."""
     try:
         x, y = (float(value) for value in dpi)
@@ -89,7 +89,7 @@ def pillow_parameters(metadata: Metadata) -> dict[str, Any]:
     if metadata.icc:
         parameters["icc_profile"] = metadata.icc
     if metadata.exif:
-        parameters["exif"] = _EXIF_PREFIX + metadata.exif
+        parameters["exif"] = EXIF_PREFIX + metadata.exif
     if metadata.xmp:
         parameters["xmp"] = metadata.xmp
     if metadata.resolution:
@@ -100,16 +100,16 @@ def pillow_parameters(metadata: Metadata) -> dict[str, Any]:
 def jpeg_parameters(metadata: Metadata) -> dict[str, Any]:
     """Return what Pillow's ``save`` takes for a JPEG; a block that is too long for its segment is left out."""
     parameters = pillow_parameters(metadata)
-    for name, room in (("exif", _SEGMENT_BYTES), ("xmp", _SEGMENT_BYTES - _XMP_PREFIX_BYTES)):
+    for name, room in (("exif", SEGMENT_BYTES), ("xmp", SEGMENT_BYTES - _XMP_PREFIX_BYTES)):
         if len(parameters.get(name, b"")) > room:
             del parameters[name]
     if comment := comment_of(metadata):
-        parameters["comment"] = comment.encode()[:_SEGMENT_BYTES]
+        parameters["comment"] = comment.encode()[:SEGMENT_BYTES]
     resources = metadata.photoshop or (photoshop.wrapped(metadata.iptc) if metadata.iptc else None)
     if resources:
-        room = _SEGMENT_BYTES - len(_PHOTOSHOP_PREFIX)
+        room = SEGMENT_BYTES - len(PHOTOSHOP_PREFIX)
         parts = [resources[at : at + room] for at in range(0, len(resources), room)]
-        segments = [_PHOTOSHOP_PREFIX + part for part in parts]
+        segments = [PHOTOSHOP_PREFIX + part for part in parts]
         parameters["extra"] = b"".join(b"\xff\xed" + (len(each) + 2).to_bytes(2, "big") + each for each in segments)
     return parameters
 

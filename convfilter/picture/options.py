@@ -9,6 +9,7 @@ from typing import Literal
 from convfilter.errors import ParameterError
 
 DEFAULT_MAX_PIXELS = 250_000_000
+DEFAULT_QUALITY = 92
 Compression = Literal["fast", "default", "best"]
 Strip = Literal["most", "all"]
 COMPRESSIONS: tuple[Compression, ...] = ("fast", "default", "best")

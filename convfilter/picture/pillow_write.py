@@ -9,16 +9,12 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from convfilter.errors import WriteError
-from convfilter.picture import exif
-from convfilter.picture.metadata import jpeg_parameters, pillow_parameters
-from convfilter.picture.options import WriteOptions
+from convfilter.picture import exif, jpeg_write
+from convfilter.picture.metadata import pillow_parameters
+from convfilter.picture.options import DEFAULT_QUALITY, WriteOptions
 from convfilter.picture.picture import Frame, Metadata, Picture, Pixels
 
-DEFAULT_QUALITY = 92
 _HEADROOM_BYTES = 1 << 18
-#: Below this, loading an encoder takes longer than the detour through a picture of Pillow's.
-_LARGE_BYTES = 1 << 21
-_SUBSAMPLINGS = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
 _PILLOW_NAMES = {"WebP": "WEBP"}
 _MODES = {("gray", False): "L", ("gray", True): "LA", ("rgb", False): "RGB", ("rgb", True): "RGBA"}
 #: zlib-like effort for each name of ``--compression``.
@@ -55,11 +51,6 @@ def write_pillow(file: BinaryIO, name: str, picture: Picture, options: WriteOpti
         _write_animated_webp(file, frames, picture, options)
         return
     parameters = _PARAMETERS.get(name, _other)(metadata, picture, options, frames)
-    if name == "JPEG" and picture.pixels.nbytes >= _LARGE_BYTES and picture.model != "cmyk":
-        from convfilter.picture.jpeg_write import write_direct
-
-        if write_direct(file, picture.pixels, parameters):
-            return
     images = [_image(frame.pixels, picture) for frame in frames]
     if len(images) > 1:
         parameters |= {"save_all": True, "append_images": images[1:]}
@@ -83,21 +74,7 @@ def _image(pixels: Pixels, picture: Picture) -> Any:
 
 
 def _jpeg(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
-    """Keep the tables and the subsampling of a JPEG, unless a quality is asked for."""
-    parameters = jpeg_parameters(metadata)
-    source = metadata.jpeg
-    if options.quality is None and source and sorted(source.quantization) == list(range(len(source.quantization))):
-        parameters["qtables"] = source.quantization
-        parameters["quality"] = -1
-    else:
-        parameters["quality"] = DEFAULT_QUALITY if options.quality is None else options.quality
-    if options.subsampling is not None:
-        parameters["subsampling"] = _SUBSAMPLINGS[options.subsampling]
-    elif source and source.subsampling >= 0:
-        parameters["subsampling"] = source.subsampling
-    parameters["progressive"] = options.compression == "best" or bool(source and source.progressive)
-    parameters["optimize"] = options.compression == "best"
-    return parameters
+    return jpeg_write.parameters_of(metadata, options)
 
 
 def _animation(metadata: Metadata, frames: list[Frame]) -> dict[str, Any]:

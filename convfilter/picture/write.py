@@ -300,6 +300,10 @@ def _encode(file: BinaryIO, fmt: Format, picture: Picture, options: WriteOptions
                 compression=options.compression,
                 threads=options.threads,
             )
+        case "JPEG":
+            from convfilter.picture.jpeg_write import write_jpeg
+
+            write_jpeg(file, picture, options)
         case "TIFF":
             from convfilter.picture.tiff_write import write_tiff
 
