@@ -16,12 +16,12 @@ else is compiled anew.
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
@@ -31,6 +31,7 @@ import numpy.typing as npt
 
 from convfilter import __version__
 from convfilter.engine import object_store
+from convfilter.engine.object_store import sha256
 
 _LOOPS = Path(__file__).with_name("loops")
 _CTYPES: dict[str, type] = {"i8": ctypes.c_int64, "f4": ctypes.c_float, "f8": ctypes.c_double}
@@ -152,6 +153,11 @@ def _announce(message: str) -> None:
         _notice(message)
 
 
+def load_llvm() -> None:
+    """Import what loads machine code, before it is needed."""
+    _target_machine()
+
+
 def _load(code: ObjectCode) -> tuple[int, int]:
     """Return the addresses of a loop's two entries."""
     import llvmlite.binding as llvm
@@ -209,7 +215,6 @@ def _unpack(data: bytes) -> ObjectCode:
 
 def _file_name(module: str, function: str, codes: tuple[str, ...]) -> str:
     import llvmlite
-    import llvmlite.binding as llvm
 
     parts = [
         (_LOOPS / f"{module}.py").read_bytes(),
@@ -217,12 +222,20 @@ def _file_name(module: str, function: str, codes: tuple[str, ...]) -> str:
         (_LOOPS / "vectors.py").read_bytes(),
         repr((function, codes, sorted(_OPTIONS["fastmath"]), _OPTIONS["error_model"])).encode(),
         repr((_numba_version(), llvmlite.__version__, __version__, sys.implementation.cache_tag)).encode(),
-        repr((llvm.get_default_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())).encode(),
+        _processor().encode(),
     ]
-    digest = hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+    digest = sha256(b"\0".join(sha256(part).digest() for part in parts)).hexdigest()
     return f"{function}-{digest[:40]}{object_store.SUFFIX}"
 
 
+@cache
+def _processor() -> str:
+    import llvmlite.binding as llvm
+
+    return repr((llvm.get_default_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()))
+
+
+@cache
 def _numba_version() -> str:
     """Read Numba's version off its ``numba-X.Y.dist-info`` folder: importlib.metadata alone takes 30 ms to import."""
     for folder in sys.path:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 SUFFIX = ".convfilter-object"
 _MAGIC = b"convfilter object 1\n"
@@ -17,6 +18,19 @@ _DIGEST_BYTES = 32
 _PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+def _sha256() -> Any:
+    """Find the digest without loading OpenSSL, which ``hashlib`` does first, and which takes 3 ms."""
+    for module in ("_sha2", "_sha256"):  # since and until Python 3.12; ``random`` of the standard library does the same
+        with suppress(ImportError):
+            return import_module(module).sha256
+    import hashlib
+
+    return hashlib.sha256
+
+
+sha256 = _sha256()
 
 
 def fetch(folder: Path, name: str) -> bytes | None:
@@ -43,7 +57,7 @@ def fetch(folder: Path, name: str) -> bytes | None:
         return None
     head = len(_MAGIC) + _DIGEST_BYTES
     content = data[head:]
-    if data[:head] != _MAGIC + hashlib.sha256(name.encode() + b"\0" + content).digest():
+    if data[:head] != _MAGIC + sha256(name.encode() + b"\0" + content).digest():
         return None
     return content
 
@@ -61,7 +75,7 @@ def keep(folder: Path, name: str, content: bytes) -> str | None:
         file = os.open(temporary, flags, 0o600, dir_fd=place)
         try:
             with os.fdopen(file, "wb") as stream:
-                stream.write(_MAGIC + hashlib.sha256(name.encode() + b"\0" + content).digest() + content)
+                stream.write(_MAGIC + sha256(name.encode() + b"\0" + content).digest() + content)
             os.rename(temporary, name, src_dir_fd=place, dst_dir_fd=place)
         except BaseException:
             os.unlink(temporary, dir_fd=place)
