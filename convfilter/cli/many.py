@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -46,6 +47,7 @@ class Counts(NamedTuple):
 def run_many(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
     """Filter the files of a command line that names several; returns the exit status."""
     context = click.get_current_context()
+    gc.set_threshold(20_000)  # what is loaded for many files works for long
     options = pipeline_options(specs, params)
     stack.stages(options.specs, **options.defaults)  # a filter that makes no sense fails once, not once a file
     found = found_files(params, context)
