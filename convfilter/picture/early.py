@@ -49,6 +49,10 @@ class EarlyFile(io.BytesIO):
 
         The data are the compressed pixels of a PNG, and all of a JPEG.
         """
+        if self._decoding.is_alive():
+            from convfilter.engine import native
+
+            native.load_llvm()  # which would have to wait for nothing, and takes as long as much of a photo
         self._decoding.join()
         samples, self._decoding.samples = self._decoding.samples, None
         return samples if size == self._decoding.compressed else None
@@ -61,6 +65,7 @@ class _Decoding(threading.Thread):
         super().__init__(daemon=True)
         self.path, self._max_pixels = path, max_pixels
         self.read = threading.Event()
+        self.decoder_loaded = threading.Event()
         self.content: bytes = b""
         self.compressed = 0
         self.samples: Pixels | None = None
@@ -72,6 +77,7 @@ class _Decoding(threading.Thread):
                 self.content = _content(self.path)
             finally:
                 self.read.set()
+            self.decoder_loaded.wait()
             decode = _decoded_png if self.content.startswith(png.SIGNATURE) else _decoded_jpeg
             self.compressed, self.samples = decode(self.content, self._max_pixels)
 
@@ -183,11 +189,19 @@ def begin(path: str, max_pixels: int) -> None:
     if kind:
         _begun[:] = [_Decoding(path, max_pixels)]
         _begun[0].start()
-    if kind == png.SIGNATURE:
         # Before all other modules, so that the thread need not wait for it.
-        from convfilter.engine import png_filters
+        if kind == png.SIGNATURE:
+            from convfilter.engine import png_filters
 
-        png_filters.load()
+            _begun[0].decoder_loaded.set()
+            png_filters.load()
+        else:
+            from convfilter.picture import jpeg
+
+            try:
+                jpeg.load_decoder()
+            finally:
+                _begun[0].decoder_loaded.set()
 
 
 def taken(path: str) -> EarlyFile | None:

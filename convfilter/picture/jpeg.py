@@ -185,6 +185,13 @@ def damage(layout: Layout, size: int) -> str:
     return ""
 
 
+def load_decoder() -> None:
+    """Import what ``decode`` needs."""
+    import imagecodecs
+
+    imagecodecs.jpeg8_decode  # noqa: B018, loaded by the first look at it
+
+
 def decode(data: bytes) -> Pixels:
     """Decode a grey or RGB JPEG into an array; half the time and memory of the way through Pillow.
 
