@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
@@ -180,6 +179,8 @@ def _whole_numerators(matrix: Weights, divisor: float) -> tuple[Weights, float]:
     """
     if np.all(matrix == np.rint(matrix)):
         return matrix, divisor
+    from fractions import Fraction  # which loads decimals too
+
     common = 1
     for weight in np.unique(np.abs(matrix)):
         fraction = Fraction(weight).limit_denominator(_LARGEST_DENOMINATOR)
