@@ -91,6 +91,49 @@ def pick(rng, A):
         yield Case([source.ravel(), 7 * channels, 4, cols, cols.size, channels, out, expected.shape[1]], {6: expected})
 
 
+def rates_along(rng, A):
+    """Yield rows padded on both sides, by columns and by what stands after them, fewer and more than lanes."""
+    tall = 2 * 64 // np.dtype(A).itemsize
+    for channels, cols, before, places, step, down_taps, middle_taps, up_taps, width, rows in [
+        (1, 3, 2, 9, 2, 3, 1, 2, 4, 1),
+        (3, 31, 5, 44, 3, 7, 3, 4, 29, 4),
+        (2, 37, -3, 40, 2, 5, 5, 3, 41, tall - 3),
+        (4, 5, 70, 150, 1, 66, 3, 9, 33, 3),
+    ]:
+        lowered, blurred = (places - down_taps) // step + 1, (places - down_taps) // step + 2 - middle_taps
+        tile = samples(rng, (tall, cols + 1, channels), A)
+        index = rng.integers(-1, cols, places)
+        own = np.arange(max(0, before), min(places, before + cols))
+        index[own] = own - before
+        down, middle, up = (samples(rng, size, A) % 4 for size in (down_taps, middle_taps, (5, up_taps)))
+        phase, place = rng.integers(0, 5, width), rng.integers(0, blurred - up_taps + 1, width)
+        value = tile[:rows, np.where(index < 0, cols, index)]
+        for taps, count, apart in ((down, lowered, step), (middle, blurred, 1)):
+            value = sum(taps[t] * value[:, t : t + (count - 1) * apart + 1 : apart] for t in range(taps.size))
+        value = sum(up[phase, t][:, np.newaxis] * value[:, place + t] for t in range(up_taps))
+
+        def table(places, channels=channels):
+            at = (places[:, np.newaxis] * channels + np.arange(channels)).ravel()
+            return np.append(at, np.repeat(at[-1:], -at.size % 8))
+
+        lowered_at = table(np.arange(lowered) * step)
+        line = np.append(np.repeat(phase * up_taps, channels), [0] * (-width * channels % 8))
+        length, pitch = width * channels, width * channels + 3
+        expected = unset((rows, pitch), A)
+        out = expected.ravel().copy()
+        expected[:, :length] = value.reshape(rows, length)
+        many = -(-blurred * channels // 8) * 8
+        turned = unset((places * channels + lowered_at.size + many + 100) * 16, A)
+        yield Case(
+            [
+                tile.ravel(), rows, channels, cols, before, index, places,
+                lowered_at, lowered_at.size, down, down_taps, many, middle, middle_taps,
+                table(place), line, up.ravel(), up_taps, turned, out, pitch, length,
+            ],
+            {18: None, 19: expected},
+        )  # fmt: skip
+
+
 # correlate, extreme, gradient ---------------------------------------------------------
 
 

@@ -51,7 +51,8 @@ def make_worker(work: Work, output: Samples) -> Callable[[tuple[int, int]], None
     loop = MEAN_ROWS.variant() if narrow else MEAN_ROWS_WIDE.variant(S=dtype)
     sums, real = (np.uint16, np.float32) if narrow else (np.int32, np.float64)
     down, along, divide = _divisors(plan, real)
-    half, factor = _area(plan) // 2, _whole_factor(_area(plan)) if narrow and not divide else 0
+    in_whole_numbers = narrow and not divide and cols.kernel == _FEW
+    half, factor = _area(plan) // 2, _whole_factor(_area(plan)) if in_whole_numbers else 0
     width, pitch = cols.input * channels, cols.output * channels
     places = max(cols.padded * channels, cols.before * channels + width)
     line, few = np.empty(places, sums), np.empty(cols.padded * channels, sums)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from convfilter.engine.borders import Indices, index_map
-from convfilter.engine.native import Loop
-from convfilter.engine.passes import LINES, Step, Taps, dtype_of, four_call, sum_call
+from convfilter.engine.passes import Step, four_call
 from convfilter.engine.program import Call, Moving
-from convfilter.engine.tiles import Samples, Scratch
+from convfilter.engine.tiles import Samples
 from convfilter.filters.multirate import Rates
 from convfilter.planning import AxisPlan
 from convfilter.planning.ring import STEP_ROWS
-
-PICK = Loop("pick", "pick", "A* i8 i8 i8* i8 i8 A* i8")
 
 
 @dataclass(frozen=True)
@@ -108,61 +104,3 @@ def _most_apart(kept: Kept) -> int:
     begins = np.arange(0, last + 1, STEP_ROWS)
     (_, low), (_, high) = kept.place(begins), kept.place(np.minimum(begins + STEP_ROWS - 1, last))
     return int((high - low).max())
-
-
-class Spread:
-    """Brings kept samples up along a row: all outputs of one phase in one pass, then put side by side.
-
-    Outputs ``period`` apart share their phase; their taps are ``advance`` kept samples apart.
-    """
-
-    def __init__(self, kept: Kept, channels: int) -> None:
-        stride, step, width = kept.axis.stride, kept.rates.step, kept.axis.output
-        common = math.gcd(stride, step)
-        self._period, self._advance = min(step // common, width), stride // common
-        self._channels, self._width, self._kept = channels, width, kept
-        outputs = np.arange(width)
-        self._counts = np.array([-(-(width - phase) // self._period) for phase in range(self._period)])
-        self._starts = np.cumsum(self._counts) - self._counts
-        self._order = self._starts[outputs % self._period] + outputs // self._period
-        self._passes = [self._taps(phase) for phase in range(self._period)]
-        self._runs = self._reordered()
-
-    def _taps(self, output: int) -> Taps:
-        phase, place = self._kept.place(np.array([output]))
-        at = place[0] + np.arange(self._kept.rates.up.shape[1])
-        run = -(-self._kept.count // self._advance)
-        offset = at % self._advance * run + at // self._advance
-        return Taps.along(offset * self._channels, self._kept.rates.up[phase[0]]).nonzero()
-
-    def _reordered(self) -> Indices | None:
-        """With an advance, order kept samples by remainder, so that the taps of one phase are neighbours."""
-        if self._advance == 1:
-            return None
-        run = -(-self._kept.count // self._advance)
-        places = np.arange(self._advance)[:, np.newaxis] + np.arange(run) * self._advance
-        picked: Indices = np.minimum(places, self._kept.count - 1).ravel()
-        return picked
-
-    def calls(self, scratch: Scratch, rows: Samples, step: Step) -> list[Call]:
-        """Return the calls that bring four rows of kept samples up to the outputs, in their order."""
-        channels, calls = self._channels, []
-        tile, pitch = rows, self._kept.count * channels
-        if self._runs is not None:
-            pitch = self._runs.size * channels
-            tile = scratch.get("runs", STEP_ROWS * pitch)
-            calls.append(pick_four(rows, self._kept.count, channels, self._runs, tile))
-        length = self._width * channels
-        phases = scratch.get("spread", STEP_ROWS * length)
-        for taps, start, count in zip(self._passes, self._starts, self._counts, strict=True):
-            target = Step(Moving(phases, int(start) * channels), length, int(count) * channels)
-            calls.append(sum_call(tile, LINES * pitch, taps, target))
-        calls.append(pick_four(phases, self._width, channels, self._order, step.memory))
-        return calls
-
-
-def pick_four(rows: Samples | Moving, cols: int, channels: int, picked: Indices, target: Samples | Moving) -> Call:
-    """Return the call that picks columns of four rows of ``cols`` columns each."""
-    places = np.ascontiguousarray(picked, np.int64)
-    pick = PICK.variant(A=dtype_of(rows))
-    return Call(pick, (rows, cols * channels, STEP_ROWS, places, places.size, channels, target, places.size * channels))

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, cached_property
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 
+from convfilter.engine.along import along_rows, natural_columns, rows_at_once
 from convfilter.engine.bands import Workers, cut
-from convfilter.engine.borders import CONSTANT, Indices
+from convfilter.engine.borders import Indices
 from convfilter.engine.finish import Finisher, MakeWorker, Sink, Worker
-from convfilter.engine.kept import Kept, Rise, Spread, pick_four
-from convfilter.engine.passes import LINES, Step, Taps, Window, sum_call
+from convfilter.engine.kept import Kept, Rise
+from convfilter.engine.passes import Step, Taps, Window
 from convfilter.engine.program import Call, Following, Moving, Program
-from convfilter.engine.streams import incoming
+from convfilter.engine.streams import Tables, incoming
 from convfilter.engine.strips import Strip, side_by_side
-from convfilter.engine.tiles import Columns, Samples, Scratch, columns_for
+from convfilter.engine.tiles import Samples, Scratch
 from convfilter.engine.work import Work
-from convfilter.filters.multirate import Rates
 from convfilter.planning.ring import STEP_ROWS, Ring
 from convfilter.planning.strips import strip_cols, strip_samples, whole_vectors
 
@@ -49,7 +49,9 @@ class KeptRows:
         self._steps = {band: self._steps_of(band) for band in bands}
         scratch = Scratch(dtype)
         self._pitches = lowering.columns.count * channels, work.plan.cols.output * channels
+        self._along, self._group = along_rows(work), rows_at_once(dtype)
         most = max(last - first for first, last in self._steps.values()) * STEP_ROWS
+        most += -most % self._group
         self._lowered = scratch.get("lowered", most * self._pitches[0])
         self._rows = scratch.get("kept", most * self._pitches[1])
         self._lowerers = Workers(lambda: lowering.make_worker(self._lowered))
@@ -63,24 +65,17 @@ class KeptRows:
     def compute(self, band: tuple[int, int], threads: int) -> None:
         """Compute what a band needs; what the band before needed is written over."""
         first, last = self._steps[band]
-        block = max(1, min(_BLOCK_KEPT_ROWS // STEP_ROWS, -(-(last - first) // 8)))
+        groups = -(-(last - first) * STEP_ROWS // self._group)
         self._lowerers.run([(first, piece) for piece in self._lowering.pieces(first, last)], threads)
-        self._crossers.run([(first, (first + a, first + b)) for a, b in cut(last - first, block)], threads)
+        self._crossers.run(cut(groups, max(1, min(_BLOCK_KEPT_ROWS // self._group, -(-groups // 8)))), threads)
 
-    def _make_cross(self) -> Callable[[tuple[int, tuple[int, int]]], None]:
-        """Return what filters the lowered rows of a block of steps along themselves."""
-        work, (pitch, out_pitch) = self._work, self._pitches
-        scratch = Scratch(self._rows.dtype)
-        lowered = Following(self._lowered, 0, STEP_ROWS * pitch)
-        target = Following(self._rows, 0, STEP_ROWS * out_pitch)
-        program = Program(along_rows(work, scratch)(lowered, Step(target, out_pitch, out_pitch)))
-
-        def cross(task: tuple[int, tuple[int, int]]) -> None:
-            band_first, (first, last) = task
-            program.follow(-band_first * STEP_ROWS)
-            program.run(first, last - first)
-
-        return cross
+    def _make_cross(self) -> Callable[[tuple[int, int]], None]:
+        """Return what filters groups of lowered rows along themselves."""
+        group, scratch = self._group, Scratch(self._rows.dtype)
+        pitch, out_pitch = self._pitches
+        lowered, target = Moving(self._lowered, 0, group * pitch), Moving(self._rows, 0, group * out_pitch)
+        program = Program(self._along.calls(scratch, lowered, group, Step(target, out_pitch, out_pitch)))
+        return lambda block: program.run(block[0], block[1] - block[0])
 
     def make_worker(self, work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) -> Worker:
         """Return what brings kept rows up to a block of output rows, and finishes them."""
@@ -88,13 +83,9 @@ class KeptRows:
 
     @cached_property
     def _rise(self) -> Rise:
-        starts = np.concatenate(
-            [
-                np.full(-(-(band[1] - band[0]) // STEP_ROWS), first * STEP_ROWS)
-                for band, (first, _) in self._steps.items()
-            ]
-        )
-        return Rise(self._kept, self._rows.dtype, starts=starts)
+        steps = [-(-(bottom - top) // STEP_ROWS) for top, bottom in self._steps]
+        first_rows = [first * STEP_ROWS for first, _ in self._steps.values()]
+        return Rise(self._kept, self._rows.dtype, starts=np.repeat(first_rows, steps))
 
 
 def rising(rise: Rise, rows: Samples) -> MakeWorker:
@@ -122,12 +113,13 @@ def plain_down(work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) -> 
     columns = natural_columns(work)
     load, tile = incoming(work.source, scratch, ring, work.row_index[ring.places()], columns)
     pitch = columns.count * work.source.channels
-    between = scratch.get("between", STEP_ROWS * pitch)
+    between = scratch.get("between", rows_at_once(scratch.dtype) * pitch)
+    between[:] = 0
     down = work.window(Taps.down(column), column.size).call(tile, ring.table() * pitch, Step(between, pitch, pitch))
-    along = along_rows(work, scratch)
+    along = along_rows(work)
 
     def calls(step: Step) -> list[Call]:
-        return [*load, down, *along(between, step)]
+        return [*load, down, *along.calls(scratch, between, STEP_ROWS, step)]
 
     width = work.plan.cols.output
     return side_by_side(width, width, lambda left, right: Strip(work, scratch, finisher, sink, left, right, calls))
@@ -154,6 +146,7 @@ class Lowering:
         self._work, self.columns = work, natural_columns(work)
         rates, finite = kept.rates, work.source.is_finite
         self.ring = Ring.of(kept.down, 0, rates.down.size)
+        self._tables = Tables(self.ring)
         # Steps whose rows the middle Gaussian sees besides those of its own.
         self._reach = rates.middle.size - 1
         self._ahead = -(-self._reach // STEP_ROWS) if blurs else 0
@@ -181,7 +174,7 @@ class Lowering:
         pitch, part = self.columns.count * channels, self.columns.part(left, right)
         length = part.count * channels
         load, tile = incoming(self._work.source, scratch, self.ring, self._rows, part, self._ahead)
-        table = self.ring.table() * length
+        table = self._tables.of(length)
         target = Step(Following(memory, left * channels, STEP_ROWS * pitch), pitch, length)
         if self._middle is None:
             return Program([*load, self._down.call(tile, table, target)])
@@ -209,66 +202,3 @@ class Lowering:
             strip.run(piece.first, piece.last - piece.first)
 
         return lower
-
-
-def natural_columns(work: Work) -> Columns:
-    """Lay out the source's columns as they are, and one more that holds the padding value."""
-    width = work.plan.cols.input
-    indices = np.append(np.arange(width, dtype=np.int64), CONSTANT)
-    return Columns(indices, 0, width, indices[:0])
-
-
-# Along the rows ---------------------------------------------------------------
-
-#: From the memory of four natural rows, and where their results go, to calls.
-Along: TypeAlias = Callable[[Samples | Moving, Step], list[Call]]
-
-
-def along_rows(work: Work, scratch: Scratch) -> Along:
-    """Return what filters natural rows along themselves, to the output's width."""
-    rates = work.plan.rates[1]
-    return _plain_along(work, scratch) if rates is None else _multirate_along(work, scratch, rates)
-
-
-def _natural(work: Work, index: Indices) -> Indices:
-    """Point padded places at the extra column that holds the padding value."""
-    return np.where(index == CONSTANT, work.plan.cols.input, index)
-
-
-def _plain_along(work: Work, scratch: Scratch) -> Along:
-    assert work.plan.kernel.factors is not None
-    channels, axis = work.source.channels, work.plan.cols
-    columns = columns_for(axis, _natural(work, work.col_index), 0, axis.output)
-    pitch = columns.count * channels
-    padded = scratch.get("padded", STEP_ROWS * pitch)
-    taps = Taps.along(columns.tap_offset * channels, work.plan.kernel.factors[1]).nonzero()
-
-    def along(rows: Samples | Moving, step: Step) -> list[Call]:
-        load = pick_four(rows, axis.input + 1, channels, columns.indices, padded)
-        return [load, sum_call(padded, LINES * pitch, taps, step)]
-
-    return along
-
-
-def _multirate_along(work: Work, scratch: Scratch, rates: Rates) -> Along:
-    channels, axis = work.source.channels, work.plan.cols
-    kept = Kept.of(axis, rates, work.plan.stage.padding_mode, 0, axis.output)
-    columns = columns_for(kept.down, _natural(work, kept.source_index), 0, kept.down.output)
-    pitch, between, length = (count * channels for count in (columns.count, kept.down.output, kept.count))
-    phases, lowered, blurred = (
-        scratch.get(name, STEP_ROWS * samples)
-        for name, samples in (("phases", pitch), ("lowered", between), ("blurred", length))
-    )
-    down = Taps.along(columns.tap_offset * channels, rates.down)
-    middle = Taps.along(np.arange(rates.middle.size) * channels, rates.middle)
-    spread = Spread(kept, channels)
-
-    def along(rows: Samples | Moving, step: Step) -> list[Call]:
-        return [
-            pick_four(rows, axis.input + 1, channels, columns.indices, phases),
-            sum_call(phases, LINES * pitch, down, Step(lowered, between, between)),
-            sum_call(lowered, LINES * between, middle, Step(blurred, length, length)),
-            *spread.calls(scratch, blurred, step),
-        ]
-
-    return along

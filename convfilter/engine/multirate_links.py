@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from convfilter.engine.along import along_rows, rows_at_once
 from convfilter.engine.borders import Indices
 from convfilter.engine.kept import Kept, Rise
 from convfilter.engine.links import Link, Place, Scratches, SinkWorker, StageLink, Worker
-from convfilter.engine.multirate import Lowering, along_rows, rising
+from convfilter.engine.multirate import Lowering, rising
 from convfilter.engine.passes import Step, Taps, Window
 from convfilter.engine.program import Following, Program
 from convfilter.engine.work import Work
@@ -96,14 +97,16 @@ class _AcrossWorker:
         work = Work.of(stage.plan, stage.source)
         scratch, samples = scratches(link.dtype.name), place.samples
         pitch, out_pitch = (each.shape[1] * each.shape[2] for each in (samples, target.samples))
-        blurred = scratch.get("middle", STEP_ROWS * pitch)
+        blurred = scratch.get("middle", rows_at_once(scratch.dtype) * pitch)
+        blurred[:] = 0
         window = Window(Taps.down(middle), middle.size, 1, link.dtype, finite=work.source.is_finite)
         # Whole steps: rows past the last are computed from those that there are, and not looked at.
         rows = np.arange(-(-link.rows // STEP_ROWS) * STEP_ROWS)[:, np.newaxis] + np.arange(middle.size)
         table = place.index(np.minimum(rows, link.rows + middle.size - 2)).reshape(-1, STEP_ROWS, middle.size)
         across = window.call(samples.reshape(-1), table * pitch, Step(blurred, pitch, pitch))
         memory = Following(target.samples.reshape(-1), 0, STEP_ROWS * out_pitch)
-        self._program = Program([across, *along_rows(work, scratch)(blurred, Step(memory, out_pitch, out_pitch))])
+        along = along_rows(work).calls(scratch, blurred, STEP_ROWS, Step(memory, out_pitch, out_pitch))
+        self._program = Program([across, *along])
         self._target = target
 
     def compute(self, top: int, bottom: int) -> None:

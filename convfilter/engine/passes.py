@@ -132,7 +132,7 @@ class Window:
 
     def __init__(self, taps: Taps, rows: int, stride: int, dtype: npt.DTypeLike, *, finite: bool) -> None:
         self._taps = taps.nonzero().cast(dtype)
-        self._table: Indices | None = None
+        self._made: tuple[Indices, Indices] | None = None
         counting = np.flatnonzero(taps.weights.reshape(rows, -1).any(axis=1))
         self._first, rows = (int(counting[0]), int(np.ptp(counting)) + 1) if counting.size else (0, rows)
         taps = taps.in_rows(self._first, self._first + rows)
@@ -153,10 +153,12 @@ class Window:
         """Return the call that writes the sums of a step; ``table`` is (period, STEP_ROWS, window rows)."""
         if not self._shared:
             return sum_call(tile, table, self._taps, step)
-        if self._table is not table:
-            self._table, self._offsets = table, self._seen_by_four(table)
-        periods, runs = self._offsets.shape
-        return four_call(tile, Moving(self._offsets, 0, runs, periods), runs, self._weights, step)
+        made = self._made  # read once: threads that make programs at the same time may write it
+        if made is None or made[0] is not table:
+            made = self._made = table, self._seen_by_four(table)
+        offsets = made[1]
+        periods, runs = offsets.shape
+        return four_call(tile, Moving(offsets, 0, runs, periods), runs, self._weights, step)
 
     def _seen_by_four(self, table: Indices) -> Indices:
         """Return where the runs begin that each four rows see: the lines of the first and the last name them all."""

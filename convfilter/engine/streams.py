@@ -68,7 +68,7 @@ class _Operation(Protocol):
     def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, step: Step) -> list[Call]: ...
 
 
-class _Tables:
+class Tables:
     """Where each tap finds its row, in samples: strips whose rows are as long share a table, which may be large."""
 
     def __init__(self, ring: Ring) -> None:
@@ -76,6 +76,7 @@ class _Tables:
         self._made: dict[int, Indices] = {}
 
     def of(self, pitch: int) -> Indices:
+        """Return the table for rows that lie ``pitch`` samples apart."""
         if pitch not in self._made:
             self._made[pitch] = self._ring.table() * pitch
         return self._made[pitch]
@@ -93,7 +94,7 @@ class _Direct:
 
     def __init__(self, work: Work, kernel: Kernel, ring: Ring) -> None:
         matrix = kernel.matrix[ring.rows]
-        self._work, self._matrix, self._tables = work, matrix, _Tables(ring)
+        self._work, self._matrix, self._tables = work, matrix, Tables(ring)
         self._windows: dict[bytes, Window] = {}
 
     def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, step: Step) -> list[Call]:
@@ -108,7 +109,7 @@ class _Products:
     """Down the columns, then along the rows, for each product of a column and a row; the results are added."""
 
     def __init__(self, work: Work, products: Sequence[Product], ring: Ring) -> None:
-        self._work, self._tables = work, _Tables(ring)
+        self._work, self._tables = work, Tables(ring)
         self._windows = [work.window(Taps.down(column[ring.rows]), column[ring.rows].size) for column, _ in products]
         self._rows = [row for _, row in products]
 

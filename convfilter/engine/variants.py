@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine import box, finish, kept, passes, png_filters, pooling, program, running, streams, tiles
+from convfilter.engine import along, box, finish, passes, png_filters, pooling, program, running, streams, tiles
 from convfilter.engine.native import Loop
 
 _TYPES: dict[str, tuple[type[np.generic], ...]] = {
@@ -25,7 +25,7 @@ def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
     """Yield each loop with each choice of its types that can occur."""
     loops = [
         value
-        for module in (tiles, passes, kept, streams, running, box, pooling, finish, png_filters, program)
+        for module in (tiles, passes, along, streams, running, box, pooling, finish, png_filters, program)
         for value in vars(module).values()
         if isinstance(value, Loop)
     ]

@@ -128,7 +128,9 @@ def _can_transform(task: Task) -> bool:
 
 
 def _direct_cost(task: Task) -> float:
-    return float(np.count_nonzero(task.kernel.matrix)) if prod(task.kernel.shape) < 2**24 else float("inf")
+    if prod(task.kernel.shape) >= 2**24:
+        return float("inf")
+    return prod(_taps(task)) if task.kernel.factors is not None else float(np.count_nonzero(task.kernel.matrix))
 
 
 def _taps(task: Task) -> tuple[float, float]:
@@ -304,7 +306,7 @@ WAYS = (
     Way("separable", _can_separate, _separable_cost, 1.4, 6.0),
     Way("lowrank", _can_lower_rank, _low_rank_cost, 1.4, 6.0),
     Way("box", _can_run_sums, _box_cost, 1.0, 0.0),
-    # Kept samples are put in order by phase, and back, one by one.
+    # Squares of samples are turned, and back; and rows that are kept go through memory.
     Way("multirate", _can_multirate, _multirate_cost, 3.0, 30.0),
     Way("fourier", _can_transform, _transform_cost, 1.2, 0.0),
     Way("gradient", lambda task: isinstance(task.stage.operator, Gradient), _gradient_cost, 1.0, 0.0),

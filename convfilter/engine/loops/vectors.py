@@ -82,6 +82,13 @@ def write_part(array, index, vector, count):
     array[index : index + kept] = vector[:kept]
 
 
+def transpose(source, index, pitch, target, to, target_pitch):
+    """Copy a square of samples, as many vectors as a vector has lanes, and exchange its rows and columns."""
+    places = np.arange(lanes(source))
+    square = source[index + pitch * places[:, np.newaxis] + places]
+    target[to + target_pitch * places[:, np.newaxis] + places] = square.T
+
+
 def add(one, other):
     """Return the sum, lane by lane."""
     return one + other
@@ -164,6 +171,7 @@ type_callable(write)(lambda _context: lambda array, index, vector: types.void)
 type_callable(write_part)(lambda _context: lambda array, index, vector, count: types.void)
 type_callable(write_as)(lambda _context: lambda array, index, vector: types.void)
 type_callable(write_as_part)(lambda _context: lambda array, index, vector, count: types.void)
+type_callable(transpose)(lambda _context: lambda source, index, pitch, target, to, target_pitch: types.void)
 type_callable(nearest)(lambda _context: lambda vector: vector)
 type_callable(magnitude)(lambda _context: lambda vector: vector)
 type_callable(divide)(lambda _context: lambda one, other: one)
@@ -244,6 +252,31 @@ def _lower_prefetch(context, builder, _signature, arguments):
 def _lower_write(context, builder, signature, arguments):
     place, align = _place(context, builder, signature.args[2], arguments)
     builder.store(arguments[2], place, align=align)
+    return context.get_dummy_value()
+
+
+@lower_builtin(transpose, types.CPointer, types.Integer, types.Integer, types.CPointer, types.Integer, types.Integer)
+def _lower_transpose(context, builder, signature, arguments):
+    vector = _vector_of(signature.args[0])
+    source, index, pitch, target, to, target_pitch = arguments
+
+    def places(memory, first, apart):
+        numbers = (builder.add(first, builder.mul(apart, apart.type(number))) for number in range(vector.lanes))
+        return [_place(context, builder, vector, (memory, number)) for number in numbers]
+
+    square = [builder.load(place, align=align) for place, align in places(source, index, pitch)]
+    # Squares of two, four, eight, ... samples exchange the quarters that lie off their diagonal.
+    count, half = vector.lanes, 1
+    while half < count:
+        swapped = [count + (lane ^ half) if lane & half else lane for lane in range(count)]
+        rest = [count + lane if lane & half else lane ^ half for lane in range(count)]
+        for upper in (number for number in range(count) if not number & half):
+            pair = square[upper], square[upper | half]
+            for row, lanes_ in ((upper, swapped), (upper | half, rest)):
+                square[row] = builder.shuffle_vector(*pair, ir.Constant(ir.VectorType(ir.IntType(32), count), lanes_))
+        half *= 2
+    for samples, (place, align) in zip(square, places(target, to, target_pitch), strict=True):
+        builder.store(samples, place, align=align)
     return context.get_dummy_value()
 
 

@@ -1,0 +1,104 @@
+"""Along rows whose columns lie as in the source, to the output's width: tap by tap, or at several rates."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from convfilter.engine.borders import CONSTANT, Indices
+from convfilter.engine.kept import Kept
+from convfilter.engine.native import Loop
+from convfilter.engine.passes import Step, Taps, dtype_of, sum_call
+from convfilter.engine.program import Call, Moving
+from convfilter.engine.tiles import CACHE_LINE, Columns, Samples, Scratch, columns_for
+from convfilter.engine.work import Work
+from convfilter.filters.multirate import Rates
+
+PICK = Loop("pick", "pick", "A* i8 i8 i8* i8 i8 A* i8")
+RATES_ALONG = Loop("rates", "rates_along", "A* i8 i8 i8 i8 i8* i8 i8* i8 A* i8 i8 A* i8 i8* i8* A* i8 A* A* i8 i8")
+
+#: Sums that the loop makes at a time: its tables are whole groups of these.
+_TOGETHER = 8
+
+
+class Along(Protocol):
+    """Filters rows along themselves."""
+
+    def calls(self, scratch: Scratch, rows: Samples | Moving, count: int, step: Step) -> list[Call]:
+        """Return the calls that filter ``count`` rows; ``rows`` goes on to a multiple of ``rows_at_once``."""
+
+
+def along_rows(work: Work) -> Along:
+    """Return what filters natural rows along themselves, to the output's width."""
+    rates = work.plan.rates[1]
+    return _TapByTap(work) if rates is None else _AtRates(work, rates)
+
+
+def rows_at_once(dtype: np.dtype[np.generic]) -> int:
+    """Return of how many rows a vector may hold a sample."""
+    return CACHE_LINE // dtype.itemsize
+
+
+def natural_columns(work: Work) -> Columns:
+    """Lay out the source's columns as they are, and one more that holds the padding value."""
+    width = work.plan.cols.input
+    indices = np.append(np.arange(width, dtype=np.int64), CONSTANT)
+    return Columns(indices, 0, width, indices[:0])
+
+
+class _TapByTap:
+    def __init__(self, work: Work) -> None:
+        assert work.plan.kernel.factors is not None
+        self._channels, self._cols, axis = work.source.channels, work.plan.cols.input + 1, work.plan.cols
+        # Padded places point at the extra column that holds the padding value.
+        index = np.where(work.col_index == CONSTANT, axis.input, work.col_index)
+        columns = columns_for(axis, index, 0, axis.output)
+        self._picked = np.ascontiguousarray(columns.indices, np.int64)
+        self._taps = Taps.along(columns.tap_offset * self._channels, work.plan.kernel.factors[1]).nonzero()
+
+    def calls(self, scratch: Scratch, rows: Samples | Moving, count: int, step: Step) -> list[Call]:
+        pitch = self._picked.size * self._channels
+        padded = scratch.get("padded", count * pitch)
+        line = self._cols * self._channels
+        picked = rows, line, count, self._picked, self._picked.size, self._channels, padded, pitch
+        table = np.arange(count).reshape(1, count, 1) * pitch
+        return [Call(PICK.variant(A=dtype_of(rows)), picked), sum_call(padded, table, self._taps, step)]
+
+
+class _AtRates:
+    def __init__(self, work: Work, rates: Rates) -> None:
+        axis, channels = work.plan.cols, work.source.channels
+        kept = Kept.of(axis, rates, work.plan.stage.padding_mode, 0, axis.output)
+        phase, place = kept.place(np.arange(axis.output))
+        self._channels, self._kept, self._rates = channels, kept, rates
+        self._index = np.ascontiguousarray(kept.source_index, np.int64)
+        self._lowered_at = _in_groups(_samples(np.arange(kept.down.output) * rates.step, channels))
+        self._blurred = -(-kept.count * channels // _TOGETHER) * _TOGETHER
+        self._up_at = _in_groups(_samples(place, channels))
+        self._up_line = _in_groups(np.repeat(phase * rates.up.shape[1], channels))
+
+    def calls(self, scratch: Scratch, rows: Samples | Moving, count: int, step: Step) -> list[Call]:
+        kept, rates = self._kept, self._rates
+        dtype, places, channels = np.dtype(dtype_of(rows)), self._index.size, self._channels
+        vectors = places * channels + self._lowered_at.size + self._blurred + 6 * rows_at_once(dtype)
+        turned = scratch.get("turned", vectors * rows_at_once(dtype))
+        down, middle, up = (np.ascontiguousarray(taps, dtype) for taps in (rates.down, rates.middle, rates.up.ravel()))
+        arguments = (
+            rows, count, channels, kept.axis.input, kept.down.before, self._index, places,
+            self._lowered_at, self._lowered_at.size, down, down.size, self._blurred, middle, middle.size,
+            self._up_at, self._up_line, up, rates.up.shape[1],
+            turned, step.memory, step.pitch, step.length,
+        )  # fmt: skip
+        return [Call(RATES_ALONG.variant(A=dtype), arguments)]
+
+
+def _samples(places: Indices, channels: int) -> Indices:
+    """Return where the samples of pixels at ``places`` lie."""
+    samples: Indices = (places[:, np.newaxis] * channels + np.arange(channels)).ravel()
+    return samples
+
+
+def _in_groups(table: Indices) -> Indices:
+    """Repeat the last entry until groups are whole."""
+    return np.append(table, np.repeat(table[-1:], -table.size % _TOGETHER))
