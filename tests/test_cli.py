@@ -29,10 +29,9 @@ PROGRAM = (sys.executable, "-m", "convfilter")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep compiled loops of all tests here in one folder of their own."""
+def package() -> Iterator[None]:
+    """Have the programs that are started here find the package under test; loops are those that all tests share."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CONVFILTER_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("PYTHONPATH", str(HOME))
         yield
 
@@ -420,6 +419,7 @@ def test_signals_leave_nothing_behind(folder: Path, number: signal.Signals, stat
     child = subprocess.Popen([*PROGRAM, "blur", "--box", "3", "slow.png", "out.png"], stderr=subprocess.PIPE)
     with open("slow.png", "wb", buffering=0) as fifo:  # returns when the program has opened it: it runs
         fifo.write(Path("in.png").read_bytes()[:70])
+        time.sleep(0.2)  # it waits for more: Python hears nothing between two reads of its buffer
         child.send_signal(number)
         _, stderr = child.communicate(timeout=60)
     assert (child.returncode, stderr) == (status, b"")
