@@ -1,3 +1,6 @@
+from collections import defaultdict
+from itertools import count
+
 import numpy as np
 import pictures
 import pytest
@@ -78,6 +81,25 @@ def off(result, where, by):
     return values.astype(result.dtype)
 
 
+@pytest.fixture(scope="module")
+def recorded():
+    """What the filters and the oracle gave: the self-test asks for the same in the same order each time."""
+    return defaultdict(list)
+
+
+def played(record, function):
+    """Make a function that gives what is recorded of ``function``, which is asked for what is not."""
+    calls = count()
+
+    def answer(*arguments, **keywords):
+        call = next(calls)
+        if call == len(record):
+            record.append(function(*arguments, **keywords))
+        return record[call]
+
+    return answer
+
+
 @pytest.mark.parametrize(
     ("fault", "broken"),
     [
@@ -94,7 +116,9 @@ def off(result, where, by):
     ],
     ids=["none", "one off by 1", "one off by 2", "many off by 1", "a few ulps", "nan", "upside down"],
 )
-def test_a_fault_is_found(monkeypatch, fault, broken):
+def test_a_fault_is_found(monkeypatch, recorded, fault, broken):
+    for home, name in ((api, "sobel"), (api, "scharr"), (api, "prewitt"), (api, "apply"), (findings, "_expected")):
+        monkeypatch.setattr(home, name, played(recorded[name], getattr(home, name)))
     sobel = api.sobel
     monkeypatch.setattr(api, "sobel", lambda *arguments, **keywords: fault(sobel(*arguments, **keywords)))
     found = list(selftest(["gradient"]))

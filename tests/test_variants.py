@@ -21,7 +21,7 @@ operators = [
     Correlation(kernels.laplacian()),
     Correlation(kernels.box(3, 3)),
     Correlation(kernels.gaussian(1, 1)),
-    Correlation(kernels.gaussian(30, 20)),
+    Correlation(kernels.gaussian(9, 8)),
     Gradient(kernels.derivative("sobel", "x"), kernels.derivative("sobel", "y")),
     UnsharpMask(kernels.gaussian(1, 1), 1.0),
     Pooling("max", (2, 2)),
