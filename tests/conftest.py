@@ -5,9 +5,11 @@
 
 import os
 import signal
+from contextlib import suppress
 
 import pytest
 from hypothesis import settings
+from processes import start_apart
 
 # The first call of a loop compiles it: no deadline.
 settings.register_profile("check", max_examples=40, deadline=None, derandomize=True)
@@ -18,13 +20,29 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+#: Where both are run, all loops are needed.
+ALL_LOOPS = {"test_loops", "test_selftest"}
+#: The tests of one kind of filter after another ask for the first ones first.
+COMPILE_THE_LAST_FIRST = """if True:
+    from convfilter.engine.variants import all_variants
+    for loop, types in reversed(list(all_variants())):
+        loop.variant(**types)
+"""
+
+
 @pytest.fixture(scope="session", autouse=True)
-def cache_folder(tmp_path_factory):
+def cache_folder(tmp_path_factory, request):
     """Compile each loop once for all tests, away from the user's own cache, unless the environment names a folder."""
     with pytest.MonkeyPatch.context() as patch:
         if not os.environ.get("CONVFILTER_CACHE_DIR"):
             patch.setenv("CONVFILTER_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        # It takes longer than any test, so another core takes part in it.
+        everything = {item.path.stem for item in request.session.items} >= ALL_LOOPS
+        beside = start_apart(COMPILE_THE_LAST_FIRST) if everything else None
         yield os.environ["CONVFILTER_CACHE_DIR"]
+        if beside is not None:
+            with suppress(ProcessLookupError):
+                os.kill(beside, signal.SIGKILL)
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 
 def start_python(program, **environment):
     """Start ``program`` (Python source); a value of None takes a variable out of its environment."""
-    values = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]), **environment}
+    values = {**with_the_package(), **environment}
     return subprocess.Popen(
         [sys.executable, "-B", "-W", "error", "-c", program],
         stdout=subprocess.PIPE,
@@ -18,6 +18,23 @@ def start_python(program, **environment):
         text=True,
         env={name: str(value) for name, value in values.items() if value is not None},
     )
+
+
+def start_apart(program):
+    """Start ``program`` (Python source) as nobody's child, with nothing to say; returns its number."""
+    started = subprocess.run(
+        ["sh", "-c", '"$@" >/dev/null 2>&1 & echo $!', "sh", sys.executable, "-B", "-c", program],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+        env=with_the_package(),
+    )
+    return int(started.stdout)
+
+
+def with_the_package():
+    """Return this environment with the package under test on Python's path."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
 
 
 def run_python(program, **environment):

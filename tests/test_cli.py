@@ -571,11 +571,11 @@ def test_cache_commands(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.M
     monkeypatch.setenv("CONVFILTER_CACHE_DIR", str(folder / "loops"))
     assert run(["cache", "path"]) == 0
     assert capfd.readouterr().out == f"{folder / 'loops'}\n"
-    done = program("blur", "--box", "3", "in.png", "out.png")
+    done = program("apply", "-f", "invert", "in.png", "out.png")
     assert done.stderr.count(b"\n") == 1 and b"compiling for this machine" in done.stderr
     kept = len(list((folder / "loops").iterdir()))
     assert kept > 0
-    assert program("blur", "--box", "3", "in.png", "out.png").stderr == b""
+    assert program("apply", "-f", "invert", "in.png", "out.png").stderr == b""
     assert run(["cache", "clear"]) == 0
     assert capfd.readouterr().out.startswith(f"removed {kept} file")
     assert not list((folder / "loops").glob("*.o"))

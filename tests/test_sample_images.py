@@ -49,8 +49,8 @@ def test_the_chart_is_the_one_that_its_code_draws(renderers: dict[str, ModuleTyp
 
 
 def test_a_small_still_life_is_the_large_one_seen_from_afar(renderers: dict[str, ModuleType]) -> None:
-    small = renderers["still_life"].render(60, 40)
-    assert np.abs(small - reduced(stored("still_life"), 20)).mean() < 12
+    small = renderers["still_life"].render(30, 20)
+    assert np.abs(small - reduced(stored("still_life"), 40)).mean() < 12
 
 
 def test_the_same_code_paints_the_same_balloons(renderers: dict[str, ModuleType]) -> None:
