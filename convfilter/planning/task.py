@@ -91,7 +91,7 @@ class Task:
             require_real_cells(rows, cols, prefix)
         return cls(stage, kernel, scale, rows, cols, shape[2], dtype, result or dtype, alpha, gray)
 
-    @property
+    @cached_property
     def accuracy(self) -> str:
         """The finer of both sample types: what comes out is as accurate as results of that type must be."""
         return max((self.dtype.name, self.result.name), key=("uint8", "uint16", "float32").index)
