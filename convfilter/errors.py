@@ -57,3 +57,9 @@ class WriteError(PictureError, OSError):
 
 class ClusterError(ConvfilterError):
     """A scheduler or its workers cannot do the work: not there, lost, or of another version."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error of another library says first, without its full stop; its type where it says nothing."""
+    lines = str(error).splitlines()
+    return (lines[0].rstrip(".") if lines else "") or type(error).__name__

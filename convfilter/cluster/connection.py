@@ -11,7 +11,7 @@ from typing import Any
 from convfilter import __version__
 from convfilter.batch.workers import Notice
 from convfilter.cluster import worker
-from convfilter.errors import ClusterError, UsageError
+from convfilter.errors import ClusterError, UsageError, first_line
 
 LOCAL = "local"
 _INSTALL = "pip install 'convfilter[cluster]'"
@@ -124,9 +124,3 @@ def require_like_versions(client: Any, address: str) -> Iterator[Notice]:
     }
     if differing:
         yield Notice(f"workers have {', '.join(sorted(differing))}: their files may differ in their bytes from here")
-
-
-def first_line(error: BaseException) -> str:
-    """Return what an error says first, without its full stop; its type where it says nothing."""
-    lines = str(error).splitlines()
-    return (lines[0].rstrip(".") if lines else "") or type(error).__name__

@@ -20,8 +20,8 @@ from convfilter import __version__
 from convfilter.batch.inputs import Job
 from convfilter.batch.workers import Event, Notice, Outcome, Tick
 from convfilter.cluster import worker
-from convfilter.cluster.connection import LOCAL, connected, first_line, require_like_versions
-from convfilter.errors import ClusterError, PictureError, ReadError, UsageError
+from convfilter.cluster.connection import LOCAL, connected, require_like_versions
+from convfilter.errors import ClusterError, PictureError, ReadError, UsageError, first_line
 from convfilter.filters import stack
 from convfilter.pipeline import Options
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from convfilter.errors import ReadError, UsageError, WriteError
+from convfilter.errors import ReadError, UsageError, WriteError, first_line
 
 _INSTALL = "pip install 'convfilter[cluster]'"
 #: Other names of one scheme: two addresses that differ in nothing else are one object.
@@ -43,7 +43,7 @@ def filesystem(address: str) -> tuple[Any, str]:
     except ImportError as error:
         raise UsageError(f"{address}: addresses need more than is installed; {_INSTALL}") from error
     except ValueError as error:
-        raise UsageError(f"{address}: {_first_line(error)}; known are s3://, gs://, file:// and memory://") from error
+        raise UsageError(f"{address}: {first_line(error)}; known are s3://, gs://, file:// and memory://") from error
     except Exception as error:  # whatever a store's library raises for its settings
         raise ReadError(reason(error)) from error
     return found
@@ -103,12 +103,7 @@ def reason(error: BaseException) -> str:
     if kind in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "DefaultCredentialsError"):
         return "no credentials for this store were found; set them as its own tools take them"
     if isinstance(error, PermissionError):
-        return f"permission denied by the store: {_first_line(error)}"
+        return f"permission denied by the store: {first_line(error)}"
     if isinstance(error, NotImplementedError):
         return "this kind of address cannot be written"
-    return _first_line(error)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).splitlines()
-    return (lines[0].rstrip(".") if lines else "") or type(error).__name__
+    return first_line(error)
