@@ -8,11 +8,10 @@ between two runs that do the same.
 from __future__ import annotations
 
 import hashlib
-import json
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from convfilter import __version__
 from convfilter.filters.catalog import FILTERS
@@ -136,22 +135,22 @@ class _Planned(NamedTuple):
     pictures: int
 
 
-def _key(view: View) -> str:
-    return json.dumps(view.plan, sort_keys=True)
+#: Plans by their words, as a run tells them apart.
+_Plans: TypeAlias = dict[tuple[str, ...], _Planned]
 
 
-def _plans(run: Run) -> dict[str, _Planned]:
+def _plans(run: Run) -> _Plans:
     """Find the different plans of all pictures, in the order of the pictures."""
-    plans: dict[str, _Planned] = {}
+    plans: _Plans = {}
     for entry in run.entries:
         view = _view(entry)
         if view is not None:
-            old = plans.get(_key(view)) or _Planned(len(plans) + 1, view.plan, view.words, 0)
-            plans[_key(view)] = old._replace(pictures=old.pictures + 1)
+            old = plans.get(view.words) or _Planned(len(plans) + 1, view.plan, view.words, 0)
+            plans[view.words] = old._replace(pictures=old.pictures + 1)
     return plans
 
 
-def _pictures(run: Run, plans: dict[str, _Planned]) -> Iterator[str]:
+def _pictures(run: Run, plans: _Plans) -> Iterator[str]:
     done = _done(run)
     if not done and not run.current:
         return
@@ -159,7 +158,7 @@ def _pictures(run: Run, plans: dict[str, _Planned]) -> Iterator[str]:
     for index, entry in enumerate(done, 1):
         view = _view(entry)
         if entry.report is not None and view is not None and view.shown is not None:
-            planned = plans[_key(view)]
+            planned = plans[view.words]
             plan_link = f'<a href="#plan-{planned.number}">plan {planned.number}</a>' if len(plans) > 1 else ""
             cards.append(pair.card(index, entry.source, entry.destination, entry.report, view.shown, plan_link))
     yield '<section id="pictures">\n<h2>Before and after</h2>'
@@ -182,7 +181,7 @@ def _pictures(run: Run, plans: dict[str, _Planned]) -> Iterator[str]:
     yield "</section>"
 
 
-def _plan_section(plans: dict[str, _Planned]) -> Iterator[str]:
+def _plan_section(plans: _Plans) -> Iterator[str]:
     if not plans:
         return
     yield '<section id="plan">\n<h2>Plan</h2>'
