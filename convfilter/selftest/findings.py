@@ -14,8 +14,9 @@ import numpy as np
 from convfilter.errors import ParameterError
 from convfilter.planning import ALGORITHMS, LUMINANCE, LUMINANCE_DIVISOR, full_scale
 from convfilter.planning.plan import BLOCK_ROWS, TILE_SAMPLES
-from convfilter.selftest.jobs import JOBS, Job, Keywords, Samples
+from convfilter.selftest.jobs import Job, Keywords, Samples
 from convfilter.selftest.reference import Real, with_border
+from convfilter.selftest.ways import JOBS
 
 #: Least share of the stored samples that equal the exact result, rounded half to even ...
 EQUAL_SHARE = {"uint8": 0.999, "uint16": 0.95}

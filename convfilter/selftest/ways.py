@@ -1,0 +1,145 @@
+"""What each way to compute is asked: filters, the first three of them on a large picture too.
+
+Weights sum to one, mostly, so that results lie within the range of the samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from convfilter.selftest.jobs import (
+    COVERING,
+    Job,
+    amplified,
+    average_pool,
+    blur,
+    box,
+    convolution,
+    diagonal_edges,
+    edges,
+    max_pool,
+    min_pool,
+    sharpening,
+)
+from convfilter.selftest.reference import Real, gaussian
+
+
+def _whole(rows: int, cols: int, total: int, most: int = 9) -> Real:
+    """Whole numbers of both signs, and a last one that makes their sum ``total``."""
+    numbers = np.random.default_rng(7).integers(-most, most, (rows, cols), endpoint=True).astype(np.float64)
+    numbers[-1, -1] += total - numbers.sum()
+    return numbers
+
+
+def _positive(rows: int, cols: int) -> Real:
+    weights = np.random.default_rng(7).random((rows, cols)) + 0.1
+    normalized: Real = weights / weights.sum()
+    return normalized
+
+
+def _signed(rows: int, cols: int, size: float) -> Real:
+    """Weights of both signs whose magnitudes sum to about ``size``: large ones ask for sums in float64."""
+    noise = np.random.default_rng(7).random((rows, cols))
+    noise -= noise.mean()
+    scaled: Real = noise * (size / np.abs(noise).sum()) + 1 / noise.size
+    return scaled
+
+
+def _direct() -> list[Job]:
+    return [
+        convolution(_whole(4, 5, 8) / 8, exact=True),
+        convolution(_positive(6, 7)),
+        convolution(_whole(5, 3, 2**16, 2**18) / 2**16, exact=True),
+        convolution(np.array([[1.0, 2, 1], [2, 3, 2], [1, 3, 1]]) / 16, exact=True),
+        convolution(_signed(5, 4, 3.0)),
+        convolution(_signed(7, 6, 300.0)),
+        convolution(_positive(17, 18)),
+        amplified(convolution(_positive(3, 4))),
+    ]
+
+
+def _separable() -> list[Job]:
+    return [
+        convolution(np.outer(_whole(4, 1, 4), _whole(1, 5, 4)) / 16, exact=True),
+        convolution(np.outer(_positive(1, 6), _positive(1, 9))),
+        blur(1.3, 0.6),
+        blur(0, 3.0),
+        convolution(np.outer([1.0, 2, 1], [1.0, 3, 3, 1]) / 32, exact=True),
+        edges("sobel", "x"),
+        convolution(np.outer(_signed(1, 5, 20.0), _signed(1, 7, 20.0))),
+        sharpening(1.2, 0.8),
+        amplified(blur(0.8, 1.6)),
+    ]
+
+
+def _low_rank() -> list[Job]:
+    centre, surround = gaussian(1.0), gaussian(1.6)
+    narrow = np.pad(np.outer(centre, centre), (surround.size - centre.size) // 2)
+    two_whole = np.outer(_whole(17, 1, 1, 1), _whole(1, 15, 1, 1)) + np.outer(_whole(17, 1, 0, 2), np.ones(15))
+    two_positive = np.outer(_positive(1, 19), _positive(1, 16)) + np.outer(np.full(19, 1 / 19), _positive(16, 1))
+    return [
+        convolution(two_whole, exact=True),
+        convolution(two_positive / 2),
+        convolution(1.9 * narrow - 0.9 * np.outer(surround, surround)),
+        amplified(convolution(two_positive / 2)),
+    ]
+
+
+def _fourier() -> list[Job]:
+    return [
+        convolution(_whole(17, 20, 1, 1), exact=True),
+        convolution(_positive(20, 18)),
+        convolution(_signed(16, 19, 1.8)),
+        convolution(_signed(19, 16, 30.0)),
+        amplified(convolution(_positive(18, 16))),
+    ]
+
+
+def _boxes() -> list[Job]:
+    return [box(3, 5), box(10, 4), box(1, 90), box(21, 19), box(300, 260), amplified(box(5, 4))]
+
+
+def _multirate() -> list[Job]:
+    return [
+        blur(6, 9),
+        blur(20, 7),
+        blur(60, 60),
+        blur(0, 12),
+        blur(15, 1),
+        amplified(blur(8, 5), 40.0),  # asks for sums in float64
+        sharpening(9, 1.5),
+    ]
+
+
+def _gradient() -> list[Job]:
+    plain = [edges(family, "magnitude") for family in ("sobel", "scharr", "prewitt")]
+    diagonal = diagonal_edges()
+    return [*plain, amplified(plain[0]), diagonal, amplified(diagonal)]
+
+
+def _pooling() -> list[Job]:
+    return [
+        max_pool(3, 4),
+        average_pool(11, 9),
+        max_pool(11, 9),
+        replace(max_pool(45, 40), geometries=COVERING),
+        replace(average_pool(45, 40), geometries=COVERING),
+        min_pool(9, 17),
+        average_pool(2, 5),
+        amplified(average_pool(3, 3)),
+    ]
+
+
+JOBS: dict[str, Callable[[], list[Job]]] = {
+    "direct": _direct,
+    "separable": _separable,
+    "lowrank": _low_rank,
+    "fourier": _fourier,
+    "box": _boxes,
+    "multirate": _multirate,
+    "gradient": _gradient,
+    "pooling": _pooling,
+}
