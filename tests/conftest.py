@@ -5,7 +5,6 @@
 
 import os
 import signal
-from contextlib import suppress
 
 import pytest
 from hypothesis import settings
@@ -22,10 +21,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 #: Where both are run, all loops are needed.
 ALL_LOOPS = {"test_loops", "test_selftest"}
-#: The tests of one kind of filter after another ask for the first ones first.
+#: Tests need the first ones first; the process ends with that of the tests.
 COMPILE_THE_LAST_FIRST = """if True:
+    import os
     from convfilter.engine.variants import all_variants
     for loop, types in reversed(list(all_variants())):
+        os.kill({tests}, 0)
         loop.variant(**types)
 """
 
@@ -36,13 +37,10 @@ def cache_folder(tmp_path_factory, request):
     with pytest.MonkeyPatch.context() as patch:
         if not os.environ.get("CONVFILTER_CACHE_DIR"):
             patch.setenv("CONVFILTER_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        # It takes longer than any test, so another core takes part in it.
-        everything = {item.path.stem for item in request.session.items} >= ALL_LOOPS
-        beside = start_apart(COMPILE_THE_LAST_FIRST) if everything else None
+        if {item.path.stem for item in request.session.items} >= ALL_LOOPS:
+            # It takes longer than any test, so another core takes part in it.
+            start_apart(COMPILE_THE_LAST_FIRST.format(tests=os.getpid()))
         yield os.environ["CONVFILTER_CACHE_DIR"]
-        if beside is not None:
-            with suppress(ProcessLookupError):
-                os.kill(beside, signal.SIGKILL)
 
 
 @pytest.fixture(autouse=True)

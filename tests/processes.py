@@ -21,15 +21,9 @@ def start_python(program, **environment):
 
 
 def start_apart(program):
-    """Start ``program`` (Python source) as nobody's child, with nothing to say; returns its number."""
-    started = subprocess.run(
-        ["sh", "-c", '"$@" >/dev/null 2>&1 & echo $!', "sh", sys.executable, "-B", "-c", program],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=True,
-        env=with_the_package(),
-    )
-    return int(started.stdout)
+    """Start ``program`` (Python source) as no child of this process, and with nothing to say."""
+    start = ["sh", "-c", '"$@" >/dev/null 2>&1 &', "sh", sys.executable, "-B", "-c", program]
+    subprocess.run(start, stdin=subprocess.DEVNULL, check=True, env=with_the_package())
 
 
 def with_the_package():
