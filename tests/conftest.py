@@ -15,9 +15,10 @@ settings.register_profile("check", max_examples=40, deadline=None, derandomize=T
 settings.register_profile("search", max_examples=600, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))
 
-# A shell starts what runs in the background with Ctrl-C ignored, and programs leave it so: those under test as well.
+# A shell starts what runs in the background with Ctrl-C ignored, and nohup what is to outlive a terminal with hang-ups
+# ignored; programs leave it so: those under test as well.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 #: Where both are run, all loops are needed.
 ALL_LOOPS = {"test_loops", "test_selftest"}
