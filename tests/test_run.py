@@ -259,6 +259,7 @@ LARGE = {
     "multirate": Stage(Correlation(kernels.gaussian(40, 30))),
     "separable, 1201 taps, strided": Stage(Correlation(kernels.gaussian(100, 100, 6)), stride=(32, 32)),
     "separable, 12001 taps, strided": Stage(Correlation(kernels.gaussian(1000, 1000, 6)), stride=(500, 500)),
+    "multirate, 3601 taps": Stage(Correlation(kernels.gaussian(300, 300)), stride=(9, 9)),
     "multirate, strided": Stage(Correlation(kernels.gaussian(1000, 1000)), stride=(5, 5)),
     "box": Stage(Correlation(kernels.box(101, 101))),
     "box, strided": Stage(Correlation(kernels.box(101, 101)), stride=(50, 50)),

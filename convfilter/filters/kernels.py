@@ -86,6 +86,12 @@ class Kernel:
             return float(np.abs(self.factors[0]).sum() * np.abs(self.factors[1]).sum())
         return float(np.abs(self.matrix).sum())
 
+    @cached_property
+    def nonzeros(self) -> int:
+        """How many weights are not zero; a Gaussian's are counted along its axes, for its matrix may be 128 MB."""
+        parts = self.factors if self.factors is not None else (self.matrix,)
+        return math.prod(int(np.count_nonzero(part)) for part in parts)
+
     @property
     def sums_to_zero(self) -> bool:
         """Whether the kernel answers nothing to a flat picture (edges)."""

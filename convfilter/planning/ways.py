@@ -128,9 +128,7 @@ def _can_transform(task: Task) -> bool:
 
 
 def _direct_cost(task: Task) -> float:
-    if prod(task.kernel.shape) >= 2**24:
-        return float("inf")
-    return prod(_taps(task)) if task.kernel.factors is not None else float(np.count_nonzero(task.kernel.matrix))
+    return float(task.kernel.nonzeros) if prod(task.kernel.shape) < 2**24 else float("inf")
 
 
 def _taps(task: Task) -> tuple[float, float]:
