@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from convfilter.filters.kernels import gaussian
 from convfilter.filters.stage import Correlation, Stage
 from convfilter.picture.picture import Picture
 from convfilter.planning import full_scale
+from convfilter.record import record
 
 Image = npt.NDArray[Any]
 
@@ -23,7 +24,7 @@ _SIGMA, _TRUNCATE, _K1, _K2 = 1.5, 3.5, 0.01, 0.03
 _BAND_ROWS = 64
 
 
-@dataclass(frozen=True)
+@record
 class Comparison:
     """What two pictures have in common.
 

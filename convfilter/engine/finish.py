@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -17,6 +17,7 @@ from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import Correlation, Gradient, Pooling, ToneMap, UnsharpMask
 from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, real_cells
 from convfilter.planning.ring import STEP_ROWS
+from convfilter.record import record
 
 STORE_WHOLE = Loop("store", "store_whole", "A* i8 i8 i8 R R R i8 R T* i8 i8")
 STORE_REAL = Loop("store", "store_real", "A* i8 i8 i8 R R R i8 T* i8 i8")
@@ -32,7 +33,7 @@ _SURELY = 0.25
 _ROUNDING = {"float32": 2e-6, "float64": 1e-12}
 
 
-@dataclass(frozen=True)
+@record
 class Tone:
     """How a sum becomes a stored value: ``scale * sum / divisor + offset``, perhaps its magnitude."""
 

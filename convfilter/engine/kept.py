@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from convfilter.engine.borders import Indices, index_map
@@ -13,9 +11,10 @@ from convfilter.engine.tiles import Samples
 from convfilter.filters.multirate import Rates
 from convfilter.planning import AxisPlan
 from convfilter.planning.ring import STEP_ROWS
+from convfilter.record import record
 
 
-@dataclass(frozen=True)
+@record
 class Kept:
     """The kept samples that some outputs of one axis need, numbered from ``first``, and where they come from.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -23,6 +23,7 @@ from convfilter.filters.stage import Correlation, Layer, Point
 from convfilter.planning import StagePlan
 from convfilter.planning.chains import rows_seen
 from convfilter.planning.plan import for_any_numbers
+from convfilter.record import record
 
 #: Ways that write the sums of a tile wherever they are told to.
 _IN_PLACE = ("direct", "separable", "lowrank")
@@ -41,7 +42,7 @@ class Worker(Protocol):
         """Compute output rows ``top`` to ``bottom - 1`` and store them where they belong."""
 
 
-@dataclass(frozen=True)
+@record
 class Place:
     """Where rows of samples are: all of them, or those that are ``held``."""
 
@@ -188,7 +189,7 @@ class StageLink(Link):
         return as_they_are and finished and plan.algorithm in _IN_PLACE and not plan.stream
 
 
-@dataclass(frozen=True)
+@record
 class _InPlace(Work):
     """A stage whose sums go straight to the rows where they belong."""
 

@@ -9,7 +9,7 @@ would be padded with is worked out here, from the whole picture's geometry.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import gcd, lcm
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from convfilter.filters.multirate import Rates
 from convfilter.filters.stage import Orientation, Pooling
 from convfilter.planning import AxisPlan, Plan, StagePlan
 from convfilter.planning.ring import STEP_ROWS
+from convfilter.record import record
 
 #: Modes whose padding stands at the border itself: a part at the border can be padded like the whole.
 _AT_THE_BORDER = ("edge", "constant")
@@ -91,7 +92,7 @@ def _multirate_grid(plan: StagePlan, rates: Rates) -> Grid:
     return Grid(lcm(lcm(kept, stride) // stride, kept // gcd(STEP_ROWS * stride, rates.step), STEP_ROWS), 0)
 
 
-@dataclass(frozen=True)
+@record
 class Side:
     """One axis of a part: which source samples it needs, and its own geometry on them.
 
@@ -156,7 +157,7 @@ def _runs(places: Indices) -> tuple[tuple[tuple[int, int], ...], Indices]:
     return tuple(zip(starts.tolist(), stops.tolist(), strict=True)), np.searchsorted(present, places)
 
 
-@dataclass(frozen=True)
+@record
 class Part:
     """A rectangle of one stage's result: what it needs of the source, and how it is computed from that."""
 

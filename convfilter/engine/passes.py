@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
@@ -12,6 +10,7 @@ from convfilter.engine.native import Loop
 from convfilter.engine.program import Call, Moving
 from convfilter.engine.tiles import Samples
 from convfilter.planning.ring import STEP_ROWS
+from convfilter.record import record
 
 CORRELATE = Loop("correlate", "correlate", "A* i8* i8 i8* i8* A* i8 i8 i8 i8 A* i8 i8")
 CORRELATE_FOUR = Loop("correlate", "correlate_four", "A* i8* i8 A* i8 i8 i8 A* i8 i8")
@@ -28,7 +27,7 @@ _TALL = 3
 _DENSE = 0.6
 
 
-@dataclass(frozen=True)
+@record
 class Taps:
     """Where the taps of a pass look, and their weights.
 
@@ -72,7 +71,7 @@ class Taps:
         return Taps(self.row, self.col, self.weights.astype(dtype))
 
 
-@dataclass(frozen=True)
+@record
 class Target:
     """Where a pass writes: ``rows`` runs of ``length`` samples, ``pitch`` apart, from ``start`` on."""
 
@@ -101,7 +100,7 @@ class Target:
 LINES = np.arange(STEP_ROWS, dtype=np.int64).reshape(1, STEP_ROWS, 1)
 
 
-@dataclass(frozen=True)
+@record
 class Step:
     """Where a step of a program writes: ``STEP_ROWS`` runs of ``length`` samples, ``pitch`` apart."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -15,6 +15,7 @@ from convfilter.engine.finish import Tone, stretched, tone_of
 from convfilter.engine.tiles import Samples, Source
 from convfilter.filters.stage import Point
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, StagePlan
+from convfilter.record import record
 
 Real: TypeAlias = npt.NDArray[np.float64]
 #: Gives the real values of colour rows ``top`` to ``bottom - 1``.
@@ -36,7 +37,7 @@ def colours(source: Source, top: int, bottom: int) -> Real:
     return real
 
 
-@dataclass(frozen=True)
+@record
 class Storing:
     """How the real values of one stage become its stored samples.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,6 +30,7 @@ from convfilter.filters.stage import Pooling
 from convfilter.planning import Plan, StagePlan, full_scale
 from convfilter.planning.plan import for_any_numbers
 from convfilter.planning.strips import stream_block_rows, whole_regions
+from convfilter.record import record
 
 if TYPE_CHECKING:
     from convfilter.engine.multirate import KeptRows
@@ -67,7 +67,7 @@ _WHOLE_STAGES = {
 AnySink = TypeVar("AnySink", bound=Sink)
 
 
-@dataclass(frozen=True)
+@record
 class Result:
     """What a run gives: the array, and how many of its ``samples`` were clipped."""
 

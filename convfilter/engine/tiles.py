@@ -9,7 +9,6 @@ columns that no kept output touches are not loaded at all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from convfilter.engine.borders import CONSTANT, Indices
 from convfilter.engine.native import Loop
 from convfilter.engine.program import Call, Moving
 from convfilter.planning import LUMINANCE, AxisPlan
+from convfilter.record import record
 
 Samples = npt.NDArray[Any]
 
@@ -52,7 +52,7 @@ def _at_a_cache_line(size: int, dtype: np.dtype[Any]) -> Samples:
     return memory[start : start + size * dtype.itemsize].view(dtype)
 
 
-@dataclass(frozen=True)
+@record
 class Columns:
     """Columns of a tile: their source indices, the run that lies in one piece, and where each tap looks.
 
@@ -113,7 +113,7 @@ def distinct_rows(wanted: Indices, length: int) -> tuple[Indices, Indices]:
     return np.where(rows == length, CONSTANT, rows), place[wanted]
 
 
-@dataclass(frozen=True)
+@record
 class Source:
     """A picture to load tiles from.
 

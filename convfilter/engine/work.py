@@ -8,7 +8,6 @@ storing) is the same for all.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -19,6 +18,7 @@ from convfilter.engine.passes import Taps, Target, Window
 from convfilter.engine.tiles import Samples, Scratch, Source, distinct_rows
 from convfilter.filters.stage import Pooling
 from convfilter.planning.plan import StagePlan, tile_cols
+from convfilter.record import record
 
 
 class Region(NamedTuple):
@@ -35,7 +35,7 @@ Sums: TypeAlias = Iterator[tuple[Region, Samples, int]]
 Block: TypeAlias = Callable[[int, int], Sums]
 
 
-@dataclass(frozen=True)
+@record
 class Work:
     """One stage on one source: what all blocks share."""
 

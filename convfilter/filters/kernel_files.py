@@ -23,7 +23,6 @@ import math
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -31,6 +30,7 @@ import numpy.typing as npt
 
 from convfilter.errors import KernelFileError
 from convfilter.filters.kernels import Kernel, from_array
+from convfilter.record import record
 
 if TYPE_CHECKING:  # a millisecond that whole weights do not need
     from fractions import Fraction
@@ -53,7 +53,7 @@ _INLINE = re.compile(r"[\d.+-][\d.eE+-]*(/[\d.+-][\d.eE+-]*)?|[+-]?(nan|inf)", r
 Weight: TypeAlias = "int | float | Fraction"
 
 
-@dataclass(frozen=True)
+@record
 class _Contents:
     """What a file says: the weights, what divides them, and what is added in 8-bit levels."""
 
@@ -62,7 +62,7 @@ class _Contents:
     offset: float = 0.0
 
 
-@dataclass(frozen=True)
+@record
 class _Row:
     weights: list[Weight]
     where: str

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import KernelFileError, ParameterError
+from convfilter.record import record
 
 Weights = npt.NDArray[np.float64]
 
@@ -25,7 +25,7 @@ _SMOOTH = {"sobel": (1.0, 2.0, 1.0), "scharr": (3.0, 10.0, 3.0), "prewitt": (1.0
 _DIFFERENCE = (1.0, 0.0, -1.0)
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Kernel:
     """Weights of a 2-D filter, as ``numerators / divisor``.
 

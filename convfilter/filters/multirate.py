@@ -14,15 +14,15 @@ here with the two outer Gaussians wide enough that no aliasing shows.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from convfilter.filters.kernels import Weights
+from convfilter.record import record
 
 
-@dataclass(frozen=True)
+@record
 class Quality:
     """How wide the outer Gaussians are (in steps), and how far their taps reach (in sigmas).
 
@@ -44,7 +44,7 @@ FINE = Quality(width=1.2, support=5.5, middle=1.0, middle_support=6.0)
 FINEST = Quality(width=1.5, support=6.2, middle=1.0, middle_support=6.0)
 
 
-@dataclass(frozen=True)
+@record
 class Rates:
     """The three steps of a multirate Gaussian on one axis.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from convfilter.errors import ParameterError
+from convfilter.record import record
 
 if TYPE_CHECKING:  # kernels load NumPy, which the help texts do without
     import numpy as np
@@ -24,14 +24,14 @@ PADDING_WORDS = ("same", "valid", "full")
 TONE_MAPS: tuple[ToneMap, ...] = ("clip", "abs", "offset", "stretch")
 
 
-@dataclass(frozen=True)
+@record
 class Correlation:
     """Weighted sum of each sample's neighbourhood, every channel by itself."""
 
     kernel: Kernel
 
 
-@dataclass(frozen=True)
+@record
 class Gradient:
     """Magnitude ``sqrt(gx**2 + gy**2)`` of two derivative kernels of one shape."""
 
@@ -39,7 +39,7 @@ class Gradient:
     y: Kernel
 
 
-@dataclass(frozen=True)
+@record
 class UnsharpMask:
     """``image + amount * (image - blurred)`` where the difference reaches the threshold.
 
@@ -57,7 +57,7 @@ class UnsharpMask:
             raise ParameterError(f"unsharp threshold must be a finite number of at least 0, got {self.threshold}")
 
 
-@dataclass(frozen=True)
+@record
 class Pooling:
     """Largest or mean sample of a window of ``size`` (rows, cols); padded cells do not take part."""
 
@@ -65,7 +65,7 @@ class Pooling:
     size: Pair
 
 
-@dataclass(frozen=True)
+@record
 class Orientation:
     """Hue of the direction in which the luminance rises, as bright as the gradient is large; gives three channels.
 
@@ -80,7 +80,7 @@ class Orientation:
 PointKind = Literal["relu", "abs", "bias", "scale", "clip", "normalize", "threshold", "invert"]
 
 
-@dataclass(frozen=True)
+@record
 class Point:
     """A function of each colour sample by itself; alpha stays.
 
@@ -102,7 +102,7 @@ class Point:
         return self.kind != "scale"
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Layer:
     """Kernels across channels, then an activation; see ``layers.layer``, which checks and makes it.
 
@@ -125,7 +125,7 @@ class Layer:
 Operator: TypeAlias = Correlation | Gradient | UnsharpMask | Pooling | Orientation | Point | Layer
 
 
-@dataclass(frozen=True)
+@record
 class Stage:
     """An operator with its geometry and its way to a stored sample.
 

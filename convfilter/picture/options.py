@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 from convfilter.errors import ParameterError
+from convfilter.record import record
 
 DEFAULT_MAX_PIXELS = 250_000_000
 DEFAULT_QUALITY = 92
@@ -17,7 +17,7 @@ STRIPS: tuple[Strip, ...] = ("most", "all")
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class ReadOptions:
     """How a picture is to be read.
 
@@ -50,7 +50,7 @@ class ReadOptions:
             raise ParameterError(f"max_pixels must be at least 1, got {self.max_pixels}")
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class WriteOptions:
     """How a picture is to be written.
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import SizeError
 from convfilter.filters.stage import Stage
+from convfilter.record import record
 
 #: Places of a padded axis, at most: its index map takes eight bytes for each.
 _LONGEST_AXIS = 2**26
 
 
-@dataclass(frozen=True)
+@record
 class AxisPlan:
     """Convolution arithmetic on one axis, in pixels."""
 

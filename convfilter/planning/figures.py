@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from convfilter.filters.stage import Correlation, Gradient, Layer, Orientation, UnsharpMask
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.plan import Plan, StagePlan
+from convfilter.record import record
 
 
-@dataclass(frozen=True)
+@record
 class Field:
     """The receptive field of a stack's outputs on one axis, in pixels of the picture.
 
@@ -48,7 +47,7 @@ class Field:
         )
 
 
-@dataclass(frozen=True)
+@record
 class Figures:
     """What one stage amounts to.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import get_args
 
@@ -40,6 +40,7 @@ from convfilter.planning.ways import (
     rates_of,
     transform_sides,
 )
+from convfilter.record import record
 
 #: Source rows of one block of work, and samples of a row of one tile: their scratch fits a core's L2 cache.
 BLOCK_ROWS = 64
@@ -55,7 +56,7 @@ MATRIX_BYTES = 4 << 20
 TAP_ROWS = 256
 
 
-@dataclass(frozen=True)
+@record
 class StagePlan:
     """One stage, decided: geometry, algorithm, and what it costs.
 
@@ -107,7 +108,7 @@ class StagePlan:
         return stream_of(self)
 
 
-@dataclass(frozen=True)
+@record
 class Group:
     """Stages ``first`` to ``last - 1``, run together; a stage alone runs on its whole input.
 
@@ -128,7 +129,7 @@ class Group:
     held_bytes: int = 0
 
 
-@dataclass(frozen=True)
+@record
 class Plan:
     """A stack of stages, planned for one size and sample type.
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.planning.arithmetic import AxisPlan
+from convfilter.record import record
 
 #: Output rows of one step: they share what they read.
 STEP_ROWS = 4
@@ -15,7 +14,7 @@ STEP_ROWS = 4
 Indices = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@record
 class Ring:
     """Where the rows that some taps see lie in memory, while outputs are computed ``STEP_ROWS`` in a step.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.ring import STEP_ROWS, Ring
+from convfilter.record import record
 
 if TYPE_CHECKING:
     from convfilter.planning.plan import StagePlan
@@ -26,7 +26,7 @@ VECTOR = 64
 _STREAMED = ("direct", "separable", "lowrank", "gradient")
 
 
-@dataclass(frozen=True)
+@record
 class Stream:
     """How a stage is streamed: the ring of source rows, and the output columns of one strip."""
 

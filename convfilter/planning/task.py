@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -13,6 +12,7 @@ from convfilter.filters.factors import factored
 from convfilter.filters.kernels import Kernel, identity
 from convfilter.filters.stage import Correlation, Gradient, Layer, Orientation, Point, Pooling, Stage, UnsharpMask
 from convfilter.planning.arithmetic import AxisPlan, plan_axis, require_real_cells
+from convfilter.record import record
 
 #: Numerators and divisor of the luminance (ITU-R BT.601): whole, so that grey stays exact.
 LUMINANCE = (299.0, 587.0, 114.0)
@@ -28,7 +28,7 @@ def full_scale(dtype: npt.DTypeLike) -> float:
     return float(np.iinfo(dtype).max) if dtype.kind == "u" else 1.0
 
 
-@dataclass(frozen=True)
+@record
 class Task:
     """One stage on pictures of one shape and type.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from convfilter.picture.picture import Picture, Pixels
 from convfilter.picture.sheet import Form, sheet
 from convfilter.planning import Plan
 from convfilter.planning.figures import Field, figures
+from convfilter.record import record
 from convfilter.report import plan_text
 from convfilter.report.thumbnails import Thumbnail, thumbnail
 
@@ -89,7 +89,7 @@ class View(NamedTuple):
     shown: Shown | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Look:
     """Makes the views of a batch; called with each picture, before and after.
 

@@ -14,6 +14,7 @@ import numpy as np
 from convfilter.errors import ParameterError
 from convfilter.planning import ALGORITHMS, LUMINANCE, LUMINANCE_DIVISOR, full_scale
 from convfilter.planning.plan import BLOCK_ROWS, TILE_SAMPLES
+from convfilter.record import record
 from convfilter.selftest.jobs import Job, Keywords, Samples
 from convfilter.selftest.reference import Real, with_border
 from convfilter.selftest.ways import JOBS
@@ -26,7 +27,7 @@ LARGEST_DIFFERENCE = 1
 FLOAT32_ERROR = 2e-6
 
 
-@dataclass(frozen=True)
+@record
 class Finding:
     """What one way promises for one sample type, and what it did.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from convfilter import api
 from convfilter.filters import kernels
+from convfilter.record import record
 from convfilter.selftest.reference import Geometry, Real, Weights, gaussian, largest, weighted_sums
 
 Samples: TypeAlias = npt.NDArray[Any]
@@ -41,7 +42,7 @@ _UNPADDED: tuple[Geometry, ...] = ({"stride": 1, "padding": 0}, {"stride": (2, 3
 COVERING: tuple[Geometry, ...] = ({"stride": 1, "padding": "same"}, {"stride": (2, 3), "padding": "same"})
 
 
-@dataclass(frozen=True)
+@record
 class Job:
     """A filter to run, and what it computes.
 

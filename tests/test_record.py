@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import pickle
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from convfilter.record import record
+
+
+@record
+class Place:
+    row: int
+    col: int = 0
+
+    def __post_init__(self) -> None:
+        if self.row < 0:
+            raise ValueError(f"row must be at least 0, got {self.row}")
+
+
+@record
+class Cell(Place):
+    name: str = "cell"
+
+
+@record
+class Other:
+    row: int
+    col: int = 0
+
+
+@record(eq=False)
+class Samples:
+    values: object
+
+
+def test_fields_are_taken_by_place_and_by_name_with_their_defaults() -> None:
+    assert (Place(2).row, Place(2).col) == (2, 0)
+    cell = Cell(1, name="c", col=3)
+    assert (cell.row, cell.col, cell.name) == (1, 3, "c")
+    with pytest.raises(TypeError):
+        Place()  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        Place(1, depth=2)  # type: ignore[call-arg]
+
+
+def test_records_of_one_class_are_equal_if_their_fields_are() -> None:
+    assert Place(1, 2) == Place(1, 2)
+    assert hash(Place(1, 2)) == hash(Place(1, 2))
+    assert Place(1, 2) != Place(1, 3)
+    assert Cell(1, name="a") != Cell(1, name="b")
+    assert {Place(1): "there"}[Place(1)] == "there"
+
+
+def test_records_of_two_classes_are_never_equal() -> None:
+    assert Place(1, 2) != Other(1, 2)
+    assert Place(1, 2) != Cell(1, 2)
+    assert Place(1, 2) != (1, 2)
+
+
+def test_a_record_without_eq_equals_only_itself() -> None:
+    samples = Samples(np.zeros(2))
+    assert samples == samples  # noqa: PLR0124
+    assert samples != Samples(samples.values)
+    assert len({samples, Samples(samples.values)}) == 2
+
+
+def test_a_record_shows_its_fields() -> None:
+    assert repr(Cell(1)) == "Cell(row=1, col=0, name='cell')"
+    assert repr(Samples(None)) == "Samples(values=None)"
+
+
+def test_what_works_with_dataclasses_works_with_records() -> None:
+    assert replace(Cell(1, 2), col=5) == Cell(1, 5)
+    assert [field.name for field in fields(Cell)] == ["row", "col", "name"]
+    assert pickle.loads(pickle.dumps(Cell(1, 2, "x"))) == Cell(1, 2, "x")
+    with pytest.raises(ValueError, match="at least 0, got -1"):
+        replace(Place(1), row=-1)
