@@ -304,9 +304,26 @@ def other_vectors(monkeypatch, tmp_path):
     monkeypatch.setattr(native, "_LOOPS", loops)
 
 
+def other_vector_code(monkeypatch, tmp_path):
+    for name in ("packed.py", "vector_code.py"):
+        shutil.copy(Path(native.__file__).with_name(name), tmp_path)
+    with open(tmp_path / "vector_code.py", "a") as stream:
+        stream.write("\n")
+    monkeypatch.setattr(native, "__file__", str(tmp_path / "native.py"))
+
+
 @pytest.mark.parametrize(
     "change",
-    [other_cpu, other_cpu_features, other_numba, other_llvmlite, other_convfilter, other_source, other_vectors],
+    [
+        other_cpu,
+        other_cpu_features,
+        other_numba,
+        other_llvmlite,
+        other_convfilter,
+        other_source,
+        other_vectors,
+        other_vector_code,
+    ],
 )
 def test_code_for_other_circumstances_is_compiled_anew_and_the_old_kept(folder, tmp_path, monkeypatch, change):
     answer()

@@ -220,7 +220,7 @@ def _file_name(module: str, function: str, codes: tuple[str, ...]) -> str:
 
     parts = [
         (_LOOPS / f"{module}.py").read_bytes(),
-        Path(__file__).with_name("packed.py").read_bytes(),
+        *(Path(__file__).with_name(name).read_bytes() for name in ("packed.py", "vector_code.py")),
         (_LOOPS / "vectors.py").read_bytes(),
         repr((function, codes, sorted(_OPTIONS["fastmath"]), _OPTIONS["error_model"])).encode(),
         repr((_numba_version(), llvmlite.__version__, __version__, sys.implementation.cache_tag)).encode(),
@@ -261,6 +261,7 @@ def _compile(module: str, function: str, codes: tuple[str, ...]) -> ObjectCode:
     import numba
     from numba import types
 
+    import convfilter.engine.vector_code  # noqa: F401 - tells the compiler what vectors are
     from convfilter.engine.packed import packed_entry
 
     pointer_to: Any = types.CPointer
