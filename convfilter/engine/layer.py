@@ -7,10 +7,10 @@ import numpy.typing as npt
 
 from convfilter.engine.bands import cut, run_blocks
 from convfilter.engine.blas import single_threaded
-from convfilter.engine.finish import tone_of
 from convfilter.engine.orientation import central_alpha
 from convfilter.engine.points import Real, Storing, store_alpha
 from convfilter.engine.tiles import Samples, Source
+from convfilter.engine.tone import tone_of
 from convfilter.engine.work import Work
 from convfilter.filters.stage import Layer
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, StagePlan

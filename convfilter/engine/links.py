@@ -14,10 +14,11 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from convfilter.engine.borders import CONSTANT, Indices
-from convfilter.engine.finish import ArraySink, Finisher, MakeWorker, Tone, tone_of
+from convfilter.engine.finish import ArraySink, Finisher, MakeWorker
 from convfilter.engine.passes import Target
 from convfilter.engine.run import computing, find_way
 from convfilter.engine.tiles import Samples, Scratch, Source
+from convfilter.engine.tone import Tone, tone_of
 from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import Correlation, Layer, Point
 from convfilter.planning import StagePlan

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.bands import cut, run_blocks
-from convfilter.engine.finish import Tone, stretched, tone_of
 from convfilter.engine.tiles import Samples, Source
+from convfilter.engine.tone import Tone, stretched, tone_of
 from convfilter.filters.stage import Point
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, StagePlan
 from convfilter.record import record

@@ -11,19 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.bands import Workers, available_cores, cut, run_blocks
-from convfilter.engine.finish import (
-    ArraySink,
-    Finisher,
-    MakeWorker,
-    RangeSink,
-    Sink,
-    Tone,
-    Worker,
-    rounding_of,
-    stretched,
-    tone_of,
-)
+from convfilter.engine.finish import ArraySink, Finisher, MakeWorker, RangeSink, Sink, Worker
 from convfilter.engine.tiles import Samples, Scratch, Source
+from convfilter.engine.tone import Tone, rounding_of, stretched, tone_of
 from convfilter.engine.work import Way, Work
 from convfilter.errors import ParameterError
 from convfilter.filters.stage import Pooling

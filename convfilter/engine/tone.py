@@ -1,0 +1,65 @@
+"""The arithmetic of the last step: from a sum to the value that is stored."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.engine.tiles import Samples
+from convfilter.filters.stage import Pooling, ToneMap, UnsharpMask
+from convfilter.planning import LUMINANCE_DIVISOR, StagePlan
+from convfilter.record import record
+
+#: Sums of samples may err by this share of the sum of |weight| * |sample|.
+_ROUNDING = {"float32": 2e-6, "float64": 1e-12}
+
+
+@record
+class Tone:
+    """How a sum becomes a stored value: ``scale * sum / divisor + offset``, perhaps its magnitude."""
+
+    scale: float
+    divisor: float
+    offset: float
+    absolute: bool
+
+
+AS_IT_IS = Tone(1.0, 1.0, 0.0, False)
+
+
+def has_divisor(plan: StagePlan) -> bool:
+    """Whether the sums are still to be divided by the kernel's divisor when they are stored."""
+    return not isinstance(plan.stage.operator, Pooling | UnsharpMask)
+
+
+def tone_of(plan: StagePlan, target: npt.DTypeLike, full: float, full_out: float, gray: bool) -> Tone:
+    """Return the arithmetic of the last step: user's scale and offset, change of depth, divisor and map."""
+    stage = plan.stage
+    tone_map: ToneMap | None = stage.map
+    if tone_map is None and stage.signed and np.dtype(target).kind == "u":
+        tone_map = "abs"
+    divisor = (plan.kernel.divisor if has_divisor(plan) else 1.0) * (LUMINANCE_DIVISOR if gray else 1.0)
+    offset = stage.offset + (0.5 if tone_map == "offset" else 0.0)
+    return Tone(plan.scale * full_out / full, divisor, offset * full_out, tone_map == "abs")
+
+
+def rounding_of(plan: StagePlan, image: Samples, tone: Tone) -> float:
+    """Return up to what difference two values that would be stored may differ by rounding alone."""
+    if plan.exact:
+        return 0.0
+    mean = 1.0 if isinstance(plan.stage.operator, Pooling) else plan.kernel.absolute_sum / abs(plan.kernel.divisor)
+    whole = image.dtype.kind == "u"
+    largest = np.iinfo(image.dtype).max if whole else max(float(image.max()), -float(image.min()))
+    rounding = _ROUNDING[plan.precision] * mean * abs(tone.scale) * largest
+    return rounding if math.isfinite(rounding) else 0.0
+
+
+def stretched(tone: Tone, low: float, high: float, full_out: float, rounding: float = 0.0) -> Tone:
+    """Return ``tone`` followed by the straight line that maps ``low`` to 0 and ``high`` to full scale.
+
+    Values that differ by ``rounding`` at most are all the same, and become 0.
+    """
+    gain = full_out / (high - low) if high - low > rounding else 0.0
+    return Tone(tone.scale * gain, tone.divisor, (tone.offset - low) * gain if gain else 0.0, False)
