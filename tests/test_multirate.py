@@ -51,3 +51,16 @@ def test_results_are_scaled_as_by_taps(dtype, scale):
         for algorithm in ("multirate", "separable")
     )
     np.testing.assert_allclose(by_rates, by_taps, rtol=0, atol=2e-6 * (abs(scale) + 0.2) * image.max())
+
+
+@pytest.mark.parametrize("mode", ["edge", "constant", "reflect", "symmetric", "wrap"])
+@pytest.mark.parametrize("stride", [1, (2, 7)])
+def test_the_parts_in_which_rows_are_filtered_do_not_show(mode, stride, monkeypatch):
+    image = pictures.picture((37, 61, 3), "uint16")
+    keywords = {"stride": stride, "padding_mode": mode, "padding_value": 99, "algorithm": "multirate"}
+    if mode != "constant":
+        del keywords["padding_value"]
+    whole = convfilter.gaussian_blur(image, 6, **keywords)
+    monkeypatch.setattr("convfilter.engine.along._TURNED_SAMPLES", 60)
+    monkeypatch.setattr("convfilter.engine.along._HALOS", 0)
+    np.testing.assert_array_equal(convfilter.gaussian_blur(image, 6, **keywords), whole)

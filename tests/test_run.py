@@ -283,6 +283,7 @@ LARGE_SPANS = {
         TWELVE_MEGAPIXELS,
     ),
     "panorama": (Stage(Correlation(kernels.gaussian(1, 1))), (48, 250_000, 3)),
+    "panorama, multirate": (Stage(Correlation(kernels.gaussian(8, 8))), (300, 40_000, 3)),
 }
 
 

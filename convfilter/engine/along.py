@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from convfilter.engine.bands import cut
 from convfilter.engine.borders import CONSTANT, Indices
 from convfilter.engine.kept import Kept
 from convfilter.engine.native import Loop
@@ -18,6 +19,10 @@ from convfilter.filters.multirate import Rates
 PICK = Loop("pick", "pick", "A* i8 i8 i8* i8 i8 A* i8")
 RATES_ALONG = Loop("rates", "rates_along", "A* i8 i8 i8 i8 i8* i8 i8* i8 A* i8 i8 A* i8 i8* i8* A* i8 A* A* i8 i8")
 
+#: Samples of a row that are turned at a time: with those of sixteen rows they stay in cache. But no fewer than so many
+#: times those that a part of a row shares with the next.
+_TURNED_SAMPLES = 2**14
+_HALOS = 3
 #: Sums that the loop makes at a time: its tables are whole groups of these.
 _TOGETHER = 8
 
@@ -69,28 +74,45 @@ class _TapByTap:
 class _AtRates:
     def __init__(self, work: Work, rates: Rates) -> None:
         axis, channels = work.plan.cols, work.source.channels
-        kept = Kept.of(axis, rates, work.plan.stage.padding_mode, 0, axis.output)
-        phase, place = kept.place(np.arange(axis.output))
+        # What an output sees on both sides, which is turned for each part anew.
+        halo = rates.down.size + (rates.middle.size + rates.up.shape[1]) * rates.step
+        most = max(_TURNED_SAMPLES // channels, _HALOS * halo) // axis.stride
+        self._parts = [_Part(work, rates, first, last) for first, last in cut(axis.output, max(1, most))]
+
+    def calls(self, scratch: Scratch, rows: Samples | Moving, count: int, step: Step) -> list[Call]:
+        return [part.call(scratch, rows, count, step) for part in self._parts]
+
+
+class _Part:
+    """Outputs ``first`` to ``last - 1`` of a row."""
+
+    def __init__(self, work: Work, rates: Rates, first: int, last: int) -> None:
+        channels = work.source.channels
+        kept = Kept.of(work.plan.cols, rates, work.plan.stage.padding_mode, first, last)
+        phase, place = kept.place(np.arange(first, last))
         self._channels, self._kept, self._rates = channels, kept, rates
+        self._start, self._length = first * channels, (last - first) * channels
         self._index = np.ascontiguousarray(kept.source_index, np.int64)
         self._lowered_at = _in_groups(_samples(np.arange(kept.down.output) * rates.step, channels))
         self._blurred = -(-kept.count * channels // _TOGETHER) * _TOGETHER
         self._up_at = _in_groups(_samples(place, channels))
         self._up_line = _in_groups(np.repeat(phase * rates.up.shape[1], channels))
 
-    def calls(self, scratch: Scratch, rows: Samples | Moving, count: int, step: Step) -> list[Call]:
+    def call(self, scratch: Scratch, rows: Samples | Moving, count: int, step: Step) -> Call:
+        """Return the call that filters ``count`` rows to these outputs."""
         kept, rates = self._kept, self._rates
         dtype, places, channels = np.dtype(dtype_of(rows)), self._index.size, self._channels
         vectors = places * channels + self._lowered_at.size + self._blurred + 6 * rows_at_once(dtype)
         turned = scratch.get("turned", vectors * rows_at_once(dtype))
         down, middle, up = (np.ascontiguousarray(taps, dtype) for taps in (rates.down, rates.middle, rates.up.ravel()))
+        memory = step.memory if isinstance(step.memory, Moving) else Moving(step.memory)
         arguments = (
             rows, count, channels, kept.axis.input, kept.down.before, self._index, places,
             self._lowered_at, self._lowered_at.size, down, down.size, self._blurred, middle, middle.size,
             self._up_at, self._up_line, up, rates.up.shape[1],
-            turned, step.memory, step.pitch, step.length,
+            turned, memory._replace(start=memory.start + self._start), step.pitch, self._length,
         )  # fmt: skip
-        return [Call(RATES_ALONG.variant(A=dtype), arguments)]
+        return Call(RATES_ALONG.variant(A=dtype), arguments)
 
 
 def _samples(places: Indices, channels: int) -> Indices:

@@ -19,7 +19,7 @@ from convfilter.errors import ParameterError
 from convfilter.filters.stage import Pooling
 from convfilter.planning import Plan, StagePlan, full_scale
 from convfilter.planning.plan import for_any_numbers
-from convfilter.planning.strips import stream_block_rows, whole_regions
+from convfilter.planning.strips import REGION_ROWS, stream_block_rows
 from convfilter.record import record
 
 if TYPE_CHECKING:
@@ -279,4 +279,5 @@ def band_rows(plan: StagePlan) -> int:
     if steps is None:
         return plan.rows.output
     kept_bytes = plan.cols.output * plan.channels * np.dtype(plan.precision).itemsize
-    return whole_regions(max(plan.block_rows, _KEPT_BYTES // kept_bytes * steps.step // plan.rows.stride))
+    rows = _KEPT_BYTES // kept_bytes * steps.step // plan.rows.stride
+    return max(REGION_ROWS, rows // REGION_ROWS * REGION_ROWS)

@@ -34,7 +34,7 @@ Algorithm = Literal[
 #: A transform takes the time of about this many multiply-adds for each sample and each doubling of its size.
 _TRANSFORM_STEP = 40.0
 #: Rows with more samples than this cannot be kept between the multirate passes in little memory.
-_MULTIRATE_SAMPLES = 2**18
+_MULTIRATE_SAMPLES = 200_000
 #: Padded pixels of a transform's side, at least.
 _TRANSFORM_SIDE = 320
 #: Results of so many levels, before they are clipped, are off by 0.0005 of a level in float64.
