@@ -114,7 +114,7 @@ def test_a_chain_gives_the_bytes_of_its_stages_one_by_one(stack_, dtype, shape, 
 @pytest.mark.parametrize("shape", [(296, 64, 3), (97, 101, 4)])
 def test_wide_gaussians_in_a_chain(stack_, dtype, shape, monkeypatch):
     """Alone they keep rows for a band at a time, here for all; sums are added up in the same order all the same."""
-    monkeypatch.setattr("convfilter.engine.run._KEPT_BYTES", 2**14)
+    monkeypatch.setattr("convfilter.engine.multirate._KEPT_BYTES", 2**14)
     image = picture(shape, dtype)
     plan = planned(stack_, shape, dtype, alpha=shape[2] == 4, out_dtype=np.float32)
     assert any(stage.rates != (None, None) for stage in plan.stages)

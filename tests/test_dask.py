@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pictures import MODES, large, picture
 
 import convfilter
-from convfilter.engine import parts, run
+from convfilter.engine import multirate, parts
 from convfilter.planning import AxisPlan
 
 da = pytest.importorskip("dask.array")
@@ -117,7 +117,7 @@ def test_any_geometry_in_any_chunks(shape, rows, cols, kernel, stride, dilation,
 
 def test_bands_of_kept_rows_do_not_show(monkeypatch):
     """A multirate Gaussian keeps rows for a band of outputs: parts may lie within one or in two."""
-    monkeypatch.setattr(run, "_KEPT_BYTES", 2**17)
+    monkeypatch.setattr(multirate, "_KEPT_BYTES", 2**17)
     for stride in (1, 2, 3, 5):
         compare(large("uint8"), (150, 310, 3), "gaussian:8", stride=stride)
         compare(large("uint8"), (150, 310, 3), "gaussian:8", stride=stride, dtype=np.float32)

@@ -28,7 +28,15 @@ _TOGETHER = 8
 
 
 class Along(Protocol):
-    """Filters rows along themselves."""
+    """Filters rows along themselves.
+
+    Attributes
+    ----------
+    in_place : bool
+        The results may take the place of the rows.
+    """
+
+    in_place: bool
 
     def calls(self, scratch: Scratch, rows: Samples | Moving, count: int, step: Step) -> list[Call]:
         """Return the calls that filter ``count`` rows; ``rows`` goes on to a multiple of ``rows_at_once``."""
@@ -53,6 +61,8 @@ def natural_columns(work: Work) -> Columns:
 
 
 class _TapByTap:
+    in_place = True
+
     def __init__(self, work: Work) -> None:
         assert work.plan.kernel.factors is not None
         self._channels, self._cols, axis = work.source.channels, work.plan.cols.input + 1, work.plan.cols
@@ -78,6 +88,8 @@ class _AtRates:
         halo = rates.down.size + (rates.middle.size + rates.up.shape[1]) * rates.step
         most = max(_TURNED_SAMPLES // channels, _HALOS * halo) // axis.stride
         self._parts = [_Part(work, rates, first, last) for first, last in cut(axis.output, max(1, most))]
+        # Another part would look at what the one before has written over.
+        self.in_place = len(self._parts) == 1
 
     def calls(self, scratch: Scratch, rows: Samples | Moving, count: int, step: Step) -> list[Call]:
         return [part.call(scratch, rows, count, step) for part in self._parts]

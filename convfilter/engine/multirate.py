@@ -20,8 +20,10 @@ from convfilter.engine.strips import Strip, side_by_side
 from convfilter.engine.tiles import Samples, Scratch
 from convfilter.engine.work import Work
 from convfilter.planning.ring import STEP_ROWS, Ring
-from convfilter.planning.strips import strip_cols, strip_samples, whole_vectors
+from convfilter.planning.strips import REGION_ROWS, strip_cols, strip_samples, whole_vectors
 
+#: Rows that are kept between the passes may take this much memory.
+_KEPT_BYTES = 32 * 2**20
 #: Kept rows of one block of work.
 _BLOCK_KEPT_ROWS = 64
 #: Pieces of the first step, at least, for threads to take; and samples of a row that are worth a piece.
@@ -32,30 +34,37 @@ _NARROW_SAMPLES = 1024
 class KeptRows:
     """The kept rows of one band of the output after the other, in memory that they share.
 
-    Parameters
+    Attributes
     ----------
-    work : Work
     bands : list of (int, int)
-        First and last-plus-one output rows.
+        First and last-plus-one output rows; all but the last are whole regions.
     """
 
-    def __init__(self, work: Work, bands: list[tuple[int, int]]) -> None:
+    def __init__(self, work: Work) -> None:
         rates, _ = work.plan.rates
         assert rates is not None
         channels, dtype = work.source.channels, np.dtype(work.plan.precision)
         kept = Kept.of(work.plan.rows, rates, work.plan.stage.padding_mode, 0, work.plan.rows.output)
         lowering = Lowering(work, kept, kept.source_index, dtype, blurs=True)
-        self._work, self._kept, self._lowering = work, kept, lowering
-        self._steps = {band: self._steps_of(band) for band in bands}
-        scratch = Scratch(dtype)
-        self._pitches = lowering.columns.count * channels, work.plan.cols.output * channels
-        self._along, self._group = along_rows(work), rows_at_once(dtype)
+        self._kept, self._lowering, self._along = kept, lowering, along_rows(work)
+        self._group, self._pitch = rows_at_once(dtype), lowering.columns.count * channels
+        self._length = work.plan.cols.output * channels
+        in_place = self._along.in_place and self._length <= self._pitch
+        self._out_pitch = self._pitch if in_place else self._length
+        self.bands = self._cut(dtype.itemsize * (self._pitch if in_place else self._pitch + self._length))
+        self._steps = {band: self._steps_of(band) for band in self.bands}
         most = max(last - first for first, last in self._steps.values()) * STEP_ROWS
         most += -most % self._group
-        self._lowered = scratch.get("lowered", most * self._pitches[0])
-        self._rows = scratch.get("kept", most * self._pitches[1])
+        scratch = Scratch(dtype)
+        self._lowered = scratch.get("lowered", most * self._pitch)
+        self._rows = self._lowered if in_place else scratch.get("kept", most * self._length)
         self._lowerers = Workers(lambda: lowering.make_worker(self._lowered))
         self._crossers = Workers(self._make_cross)
+
+    def _cut(self, row_bytes: int) -> list[tuple[int, int]]:
+        axis, step = self._kept.axis, self._kept.rates.step
+        rows = _KEPT_BYTES // row_bytes * step // axis.stride
+        return cut(axis.output, max(REGION_ROWS, rows // REGION_ROWS * REGION_ROWS))
 
     def _steps_of(self, band: tuple[int, int]) -> tuple[int, int]:
         """Return which kept rows a band needs, as first and last-plus-one step."""
@@ -72,14 +81,16 @@ class KeptRows:
     def _make_cross(self) -> Callable[[tuple[int, int]], None]:
         """Return what filters groups of lowered rows along themselves."""
         group, scratch = self._group, Scratch(self._rows.dtype)
-        pitch, out_pitch = self._pitches
-        lowered, target = Moving(self._lowered, 0, group * pitch), Moving(self._rows, 0, group * out_pitch)
-        program = Program(self._along.calls(scratch, lowered, group, Step(target, out_pitch, out_pitch)))
+        lowered, target = (
+            Moving(rows, 0, group * pitch)
+            for rows, pitch in ((self._lowered, self._pitch), (self._rows, self._out_pitch))
+        )
+        program = Program(self._along.calls(scratch, lowered, group, Step(target, self._out_pitch, self._length)))
         return lambda block: program.run(block[0], block[1] - block[0])
 
     def make_worker(self, work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) -> Worker:
         """Return what brings kept rows up to a block of output rows, and finishes them."""
-        return rising(self._rise, self._rows)(work, scratch, finisher, sink)
+        return rising(self._rise, self._rows, self._out_pitch)(work, scratch, finisher, sink)
 
     @cached_property
     def _rise(self) -> Rise:
@@ -88,15 +99,15 @@ class KeptRows:
         return Rise(self._kept, self._rows.dtype, starts=np.repeat(first_rows, steps))
 
 
-def rising(rise: Rise, rows: Samples) -> MakeWorker:
-    """Return what makes the workers that bring kept rows up and finish them."""
+def rising(rise: Rise, rows: Samples, pitch: int) -> MakeWorker:
+    """Return what makes the workers that bring kept rows, ``pitch`` samples apart, up and finish them."""
 
     def make_worker(work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) -> Worker:
         channels, width = work.source.channels, work.plan.cols.output
 
         def strip(left: int, right: int) -> Strip:
             def calls(step: Step) -> list[Call]:
-                return [rise.call(rows, width * channels, left * channels, step)]
+                return [rise.call(rows, pitch, left * channels, step)]
 
             return Strip(work, scratch, finisher, sink, left, right, calls)
 

@@ -130,4 +130,5 @@ class _Up(_Part):
         stage = self.stage
         rise = Rise(self.kept, np.dtype(stage.plan.precision), held=place.held)
         work, scratch = Work.of(stage.plan, stage.source), scratches(stage.plan.precision)
-        return SinkWorker(stage, work, target, scratch, rising(rise, place.samples.reshape(-1)))
+        _, cols, channels = place.samples.shape
+        return SinkWorker(stage, work, target, scratch, rising(rise, place.samples.reshape(-1), cols * channels))

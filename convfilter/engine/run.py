@@ -19,7 +19,7 @@ from convfilter.errors import ParameterError
 from convfilter.filters.stage import Pooling
 from convfilter.planning import Plan, StagePlan, full_scale
 from convfilter.planning.plan import for_any_numbers
-from convfilter.planning.strips import REGION_ROWS, stream_block_rows
+from convfilter.planning.strips import stream_block_rows
 from convfilter.record import record
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 #: Below this many multiply-adds a second thread costs more than it brings.
 WORTH_A_THREAD = 2_000_000
-#: Rows that a multirate Gaussian keeps between its passes may take this much memory, twice.
-_KEPT_BYTES = 16 * 2**20
 #: What all threads together may take for scratch: fewer threads run where each needs much.
 _SCRATCH_BYTES = 56 * 2**20
 
@@ -206,10 +204,9 @@ def _run_blocks(work: Work, tone: Tone, threads: int, make_sink: Callable[[], An
 
     threads = _threads(plan, threads)
     block_rows = stream_block_rows(plan.rows) if by_strips(plan) else plan.block_rows
-    bands = cut(plan.rows.output, band_rows(plan))
-    kept, worker_of = _computing(work, bands)
+    kept, worker_of = _computing(work)
     workers = Workers(make_worker)
-    for top, bottom in bands:
+    for top, bottom in kept.bands if kept else [(0, plan.rows.output)]:
         if kept:
             kept.compute((top, bottom), threads)
         workers.run([(top + first, top + last) for first, last in cut(bottom - top, block_rows)], threads)
@@ -221,12 +218,12 @@ def by_strips(plan: StagePlan) -> bool:
     return plan.algorithm == "multirate" or plan.stream is not None
 
 
-def _computing(work: Work, bands: list[tuple[int, int]]) -> tuple[KeptRows | None, MakeWorker]:
-    """Return what has to be computed before each band, and what makes the workers for its blocks."""
+def _computing(work: Work) -> tuple[KeptRows | None, MakeWorker]:
+    """Return what has to be computed before each band of rows, and what makes the workers for their blocks."""
     if work.plan.algorithm == "multirate" and work.plan.rates[0] is not None:
         from convfilter.engine.multirate import KeptRows
 
-        kept = KeptRows(work, bands)
+        kept = KeptRows(work)
         return kept, kept.make_worker
     return None, computing(work.plan)
 
@@ -271,13 +268,3 @@ def _threads(plan: StagePlan, threads: int) -> int:
     """Return how many threads are worth starting, and have room for their scratch."""
     cost = plan.rows.output * plan.cols.output * plan.channels * plan.multiply_adds
     return min(threads, max(1, _SCRATCH_BYTES // plan.scratch_bytes)) if cost > WORTH_A_THREAD else 1
-
-
-def band_rows(plan: StagePlan) -> int:
-    """Return how many output rows are done before the next are begun: all, unless rows are kept for them."""
-    steps = plan.rates[0] if plan.algorithm == "multirate" else None
-    if steps is None:
-        return plan.rows.output
-    kept_bytes = plan.cols.output * plan.channels * np.dtype(plan.precision).itemsize
-    rows = _KEPT_BYTES // kept_bytes * steps.step // plan.rows.stride
-    return max(REGION_ROWS, rows // REGION_ROWS * REGION_ROWS)
