@@ -110,6 +110,7 @@ def _multirate() -> list[Job]:
         blur(0, 12),
         blur(15, 1),
         amplified(blur(8, 5), 40.0),  # asks for sums in float64
+        amplified(blur(9, 1), 40.0),
         sharpening(9, 1.5),
     ]
 
