@@ -77,7 +77,7 @@ class Loop:
             with _lock:
                 if key not in self._variants:  # else another thread made it meanwhile
                     code = _kept_or_compiled(self.module, self.function, codes)
-                    self._variants[key] = Variant(*_load(code), codes)
+                    self._variants[key] = Variant(self.function, *_load(code), codes)
         return self._variants[key]
 
     def codes(self, **types: npt.DTypeLike) -> tuple[str, ...]:
@@ -91,14 +91,16 @@ class Variant:
 
     Attributes
     ----------
+    function : str
+        The loop's name.
     packed : int
         Address of a function that takes one pointer to all arguments; see ``packed.py``.
     codes : tuple of str
         Types of the arguments.
     """
 
-    def __init__(self, address: int, packed: int, codes: tuple[str, ...]) -> None:
-        self.packed, self.codes = packed, codes
+    def __init__(self, function: str, address: int, packed: int, codes: tuple[str, ...]) -> None:
+        self.function, self.packed, self.codes = function, packed, codes
         kinds = [ctypes.c_void_p if code.endswith("*") else _CTYPES[code] for code in codes]
         self._native = ctypes.CFUNCTYPE(ctypes.c_int64, *kinds)(address)
         self._pointers = [np.dtype(code[:-1]).str if code.endswith("*") else "" for code in codes]

@@ -85,7 +85,7 @@ class Program:
             self._rows = rows
 
     def run(self, first: int, steps: int, *, goes_on: bool = False) -> None:
-        """Make all calls for steps ``first`` to ``first + steps - 1``; where it ``goes_on``, those ahead are made."""
+        """Make all calls for steps ``first`` to ``first + steps - 1``; where it ``goes_on``, those ahead are there."""
         lines, arguments = self._addresses
         lead = 0 if goes_on else self._lead
         self._native.at_addresses(lines, len(self._calls), self._lines.shape[1], first, steps, lead, arguments)

@@ -20,9 +20,6 @@ from convfilter.engine.work import Region, Work
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.strips import REGION_ROWS
 
-#: Arguments of ``store_whole``, which no other loop that stores has.
-_STORE_WHOLE = 12
-
 
 class Strip:
     """Output columns ``left`` to ``right - 1``.
@@ -115,7 +112,7 @@ def _fused(calls: list[Call], *, within: bool) -> list[Call]:
     Results that are known to lie ``within`` the range are not clipped.
     """
     *before, sums, store = calls
-    if len(store.arguments) != _STORE_WHOLE or store.loop.codes[0] != store.loop.codes[4] + "*":
+    if store.loop.function != "store_whole" or store.loop.codes[0] != store.loop.codes[4] + "*":
         return calls
     tile, *_, output, start, out_pitch = store.arguments
     for plain, stored in ((CORRELATE, CORRELATE_STORED), (CORRELATE_FOUR, CORRELATE_FOUR_STORED)):

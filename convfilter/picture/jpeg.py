@@ -14,7 +14,8 @@ from typing import NamedTuple
 from convfilter.errors import ReadError
 from convfilter.picture.picture import Pixels
 
-_EOI, _SOS, _DHT, _DRI = 0xD9, 0xDA, 0xC4, 0xDD
+DHT, SOS, DRI = 0xC4, 0xDA, 0xDD
+_EOI = 0xD9
 _RESTARTS = range(0xD0, 0xD8)
 #: Start of frame, without DHT (C4), JPG (C8) and DAC (CC).
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -87,11 +88,11 @@ def layout_of(data: bytes) -> Layout | None:
             return None
         if marker in _FRAMES:
             frame = _frame(marker, segment)
-        elif marker == _DHT:
+        elif marker == DHT:
             shortest |= _shortest_codes(segment)
-        elif marker == _DRI:
+        elif marker == DRI:
             interval = int.from_bytes(segment[:2], "big")
-        elif marker == _SOS:
+        elif marker == SOS:
             return _layout(data, at, frame, shortest, interval) if frame else None
         at += 2 + length
     return None

@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+from convfilter.picture.jpeg import DHT, DRI, SOS
 from convfilter.picture.metadata import EXIF_PREFIX, PHOTOSHOP_PREFIX, SEGMENT_BYTES, resolution_of, text_of
 from convfilter.picture.picture import JpegTables, Metadata, Text
 
 _APP0, _APP1, _APP2, _APP13, _COM = 0xE0, 0xE1, 0xE2, 0xED, 0xFE
-_DHT, _SOS, _DQT, _DRI = 0xC4, 0xDA, 0xDB, 0xDD
+_DQT = 0xDB
 #: Start of a baseline, an extended sequential and a progressive frame.
 _FRAMES = (0xC0, 0xC1, _PROGRESSIVE := 0xC2)
-_KNOWN = frozenset((*_FRAMES, _DHT, _DRI, _DQT, _SOS, _COM, *range(0xE0, 0xF0)))
+_KNOWN = frozenset((*_FRAMES, DHT, DRI, _DQT, SOS, _COM, *range(0xE0, 0xF0)))
 _JFIF, _XMP, _ICC, _MPF = b"JFIF\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0", b"MPF\0"
 _JFIF_BYTES = 12
 _ICC_HEAD_BYTES = len(_ICC) + 2
@@ -73,7 +74,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
         if length < 2 or at + 2 + length > len(data):
             raise _OddError
-        if marker == _SOS:
+        if marker == SOS:
             return
         yield marker, data[at + 4 : at + 2 + length]
         at += 2 + length

@@ -18,6 +18,7 @@ import numpy as np
 
 from convfilter.errors import WriteError
 from convfilter.picture import jpeg_segments
+from convfilter.picture.jpeg import DRI, SOS
 from convfilter.picture.metadata import jpeg_parameters
 from convfilter.picture.options import DEFAULT_QUALITY, WriteOptions
 from convfilter.picture.parallel import in_order
@@ -28,7 +29,7 @@ _SUBSAMPLINGS = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
 _UNITS = {0: ("444", 8, 8), 1: ("422", 16, 8), 2: ("420", 16, 16)}
 #: What stands between the start of a file and its tables: APP0 to APP15, COM.
 _SEGMENTS = frozenset((*range(0xE0, 0xF0), 0xFE))
-_SOF0, _SOS, _DRI, _RST0 = 0xC0, 0xDA, 0xDD, 0xD0
+_SOF0, _RST0 = 0xC0, 0xD0
 _RESTARTS = 8
 _END = b"\xff\xd9"
 _MAX_SIDE = 65500  # of the decoders' and encoders' own
@@ -145,7 +146,7 @@ def _joined(bands: Iterator[memoryview], height: int, interval: int, count: int)
     """Yield a file from its tables on: those of the first band, and the data of all."""
     for number, band in enumerate(bands):
         tables = _end_of_segments(band)
-        scan = _start_of(_SOS, band, tables)
+        scan = _start_of(SOS, band, tables)
         data = scan + 2 + int.from_bytes(band[scan + 2 : scan + 4], "big")
         if number == 0:
             frame = _start_of(_SOF0, band, tables)
@@ -153,7 +154,7 @@ def _joined(bands: Iterator[memoryview], height: int, interval: int, count: int)
             yield height.to_bytes(2, "big")
             yield band[frame + 7 : scan]
             if count > 1:
-                yield bytes((0xFF, _DRI)) + (4).to_bytes(2, "big") + interval.to_bytes(2, "big")
+                yield bytes((0xFF, DRI)) + (4).to_bytes(2, "big") + interval.to_bytes(2, "big")
             yield band[scan:data]
         yield band[data : -len(_END)]
         yield bytes((0xFF, _RST0 + number % _RESTARTS)) if number < count - 1 else _END
