@@ -304,12 +304,11 @@ def other_vectors(monkeypatch, tmp_path):
     monkeypatch.setattr(native, "_LOOPS", loops)
 
 
-def other_vector_code(monkeypatch, tmp_path):
-    for name in ("packed.py", "vector_code.py"):
-        shutil.copy(Path(native.__file__).with_name(name), tmp_path)
-    with open(tmp_path / "vector_code.py", "a") as stream:
+def other_lowering(monkeypatch, tmp_path):
+    lowering = shutil.copytree(native._LOWERING, tmp_path / "lowering")
+    with open(lowering / "vectors.py", "a") as stream:
         stream.write("\n")
-    monkeypatch.setattr(native, "__file__", str(tmp_path / "native.py"))
+    monkeypatch.setattr(native, "_LOWERING", lowering)
 
 
 @pytest.mark.parametrize(
@@ -322,7 +321,7 @@ def other_vector_code(monkeypatch, tmp_path):
         other_convfilter,
         other_source,
         other_vectors,
-        other_vector_code,
+        other_lowering,
     ],
 )
 def test_code_for_other_circumstances_is_compiled_anew_and_the_old_kept(folder, tmp_path, monkeypatch, change):

@@ -34,12 +34,19 @@ from convfilter.engine import object_store
 from convfilter.engine.object_store import sha256
 
 _LOOPS = Path(__file__).with_name("loops")
-_CTYPES: dict[str, type] = {"i8": ctypes.c_int64, "f4": ctypes.c_float, "f8": ctypes.c_double}
+_LOWERING = Path(__file__).with_name("lowering")
+_CTYPES: dict[str, type] = {
+    "u1": ctypes.c_uint8,
+    "u2": ctypes.c_uint16,
+    "i8": ctypes.c_int64,
+    "f4": ctypes.c_float,
+    "f8": ctypes.c_double,
+}
 #: Fused multiply-add is welcome; nothing else may change the order of a sum.
 _OPTIONS: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
 
 
-#: A loop's second entry, which takes a pointer to all arguments, has its name after this; see ``packed.py``.
+#: A loop's second entry, which takes a pointer to all arguments, has its name after this; see ``lowering/packed.py``.
 PACKED = "packed_"
 
 
@@ -94,7 +101,7 @@ class Variant:
     function : str
         The loop's name.
     packed : int
-        Address of a function that takes one pointer to all arguments; see ``packed.py``.
+        Address of a function that takes one pointer to all arguments; see ``lowering/packed.py``.
     codes : tuple of str
         Types of the arguments.
     """
@@ -222,14 +229,21 @@ def _file_name(module: str, function: str, codes: tuple[str, ...]) -> str:
 
     parts = [
         (_LOOPS / f"{module}.py").read_bytes(),
-        *(Path(__file__).with_name(name).read_bytes() for name in ("packed.py", "vector_code.py")),
-        (_LOOPS / "vectors.py").read_bytes(),
+        _language(_LOOPS, _LOWERING),
         repr((function, codes, sorted(_OPTIONS["fastmath"]), _OPTIONS["error_model"])).encode(),
         repr((_numba_version(), llvmlite.__version__, __version__, sys.implementation.cache_tag)).encode(),
         _processor().encode(),
     ]
     digest = sha256(b"\0".join(sha256(part).digest() for part in parts)).hexdigest()
     return f"{function}-{digest[:40]}{object_store.SUFFIX}"
+
+
+@cache
+def _language(loops: Path, lowering: Path) -> bytes:
+    """Return the digest of what all loops are written in."""
+    files = [loops / "vectors.py", loops / "blocks.py", *sorted(lowering.glob("*.py"))]
+    digest: bytes = sha256(b"\0".join(sha256(file.read_bytes()).digest() for file in files)).digest()
+    return digest
 
 
 @cache
@@ -263,8 +277,8 @@ def _compile(module: str, function: str, codes: tuple[str, ...]) -> ObjectCode:
     import numba
     from numba import types
 
-    import convfilter.engine.vector_code  # noqa: F401 - tells the compiler what vectors are
-    from convfilter.engine.packed import packed_entry
+    import convfilter.engine.lowering.blocks  # noqa: F401 - tells the compiler what vectors and blocks of them are
+    from convfilter.engine.lowering.packed import packed_entry
 
     pointer_to: Any = types.CPointer
     scalars = {"u1": types.uint8, "u2": types.uint16, "i4": types.int32, "i8": types.int64}

@@ -167,18 +167,19 @@ def _kept(cells: list[_Cell], part: str, add: str) -> list[str]:
 
 def _stored(cells: list[_Cell], part: str, _add: str) -> list[str]:
     """Write sums as the samples they stand for, as ``store_whole`` does; what lies ``within`` is not clipped."""
-    lines = ["if divisor != one:"]
-    lines += [f"    {c.sums} = vectors.divide({c.sums}, divisors)" for c in cells]
-    lines += [f"{c.sums} = vectors.nearest(vectors.multiply_add(shifts, scales, {c.sums}))" for c in cells]
+    lines = ["if plain == 0:", "    if divisor != one:"]
+    lines += [f"        {c.sums} = vectors.divide({c.sums}, divisors)" for c in cells]
+    lines += [f"    {c.sums} = vectors.multiply_add(shifts, scales, {c.sums})" for c in cells]
     lines += ["if absolute != 0:", *(f"    {c.sums} = vectors.magnitude({c.sums})" for c in cells)]
-    lines += ["if within == 0:"]
+    lines += ["if within != 0:"]
+    lines += [f"    vectors.write_nearest{part}(out, {c.place}, {c.sums}{c.left})" for c in cells]
+    lines += ["else:", *(f"    {c.sums} = vectors.nearest({c.sums})" for c in cells)]
     for cell in cells:
         lines += [
             f"    in_range = vectors.between({cell.sums}, zeros, fulls)",
             f"    clipped += vectors.unequal{part}(in_range, {cell.sums}{cell.left})",
-            f"    {cell.sums} = in_range",
+            f"    vectors.write_as{part}(out, {cell.place}, in_range{cell.left})",
         ]
-    lines += [f"vectors.write_as{part}(out, {c.place}, {c.sums}{c.left})" for c in cells]
     return lines
 
 
@@ -188,6 +189,7 @@ _STORE = _Goal(
     clipped = 0
     zero = full - full
     one = zero + 1
+    plain = int(divisor == one and scale == one and shift == zero)
     scales, divisors, shifts = (
         vectors.spread(tile, scale), vectors.spread(tile, divisor), vectors.spread(tile, shift)
     )

@@ -4,7 +4,7 @@ Left to vectorise by itself, the compiler sends the sums through memory after
 every few taps, and uses half of the registers' width where it fears for the
 processor's clock. The functions here say what is wanted. As plain Python they
 work on short NumPy arrays; in a loop that is compiled, each becomes an
-instruction or two: ``engine/vector_code.py`` says which. Every lane is summed in the order that is written, whatever
+instruction or two: ``engine/lowering/`` says which. Every lane is summed in the order that is written, whatever
 the number of lanes.
 """
 
@@ -61,6 +61,16 @@ def write_as_part(array, index, vector, count):
     array[index : index + kept] = vector[:kept].astype(np.int32)
 
 
+def write_nearest(array, index, vector):
+    """Store the whole numbers nearest to those of ``vector``, halves to even, as integers of ``array``: in range."""
+    array[index : index + vector.size] = np.rint(vector).astype(np.int32)
+
+
+def write_nearest_part(array, index, vector, count):
+    """Do so with the first ``count``: nothing else is touched."""
+    write_as_part(array, index, np.rint(vector), count)
+
+
 def prefetch(array, index):
     """Have the cache line that holds a sample come nearer before it is read; any index will do."""
 
@@ -81,6 +91,18 @@ def transpose(source, index, pitch, target, to, target_pitch):
     places = np.arange(lanes(source))
     square = source[index + pitch * places[:, np.newaxis] + places]
     target[to + target_pitch * places[:, np.newaxis] + places] = square.T
+
+
+def turn(source, index, pitch, target, to, target_pitch):
+    """Do the same with samples of any type: a square with as many rows as a vector of float32 has lanes."""
+    places = np.arange(vector_bytes() // 4)
+    square = source[index + pitch * places[:, np.newaxis] + places]
+    target[to + target_pitch * places[:, np.newaxis] + places] = square.T
+
+
+def next_lane(vector):
+    """Return what the lane after each holds; the last lane keeps its own."""
+    return np.append(vector[1:], vector[-1])
 
 
 def add(one, other):

@@ -1,0 +1,1 @@
+"""What loops are written in, as machine code: imported only to compile them."""

@@ -1,0 +1,115 @@
+"""What is done to vectors in registers, as machine code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import lower_builtin, type_callable
+
+from convfilter.engine.loops.vectors import (
+    add,
+    between,
+    divide,
+    high_product,
+    magnitude,
+    multiply_add,
+    nearest,
+    next_lane,
+    unequal,
+    unequal_part,
+)
+from convfilter.engine.lowering.vectors import SHORT, Vector, lanes_below
+
+type_callable(next_lane)(lambda _context: lambda vector: vector)
+type_callable(nearest)(lambda _context: lambda vector: vector)
+type_callable(magnitude)(lambda _context: lambda vector: vector)
+type_callable(divide)(lambda _context: lambda one, other: one)
+type_callable(between)(lambda _context: lambda vector, low, high: vector)
+type_callable(unequal)(lambda _context: lambda one, other: types.int64)
+type_callable(unequal_part)(lambda _context: lambda one, other, count: types.int64)
+type_callable(high_product)(lambda _context: lambda one, other: one)
+type_callable(add)(lambda _context: lambda one, other: one)
+type_callable(multiply_add)(lambda _context: lambda sums, weights, samples: sums)
+
+
+@lower_builtin(add, Vector, Vector)
+def _lower_add(_context, builder, signature, arguments):
+    whole = isinstance(signature.return_type.element, types.Integer)
+    return (builder.add if whole else builder.fadd)(*arguments)
+
+
+@lower_builtin(high_product, Vector, Vector)
+def _lower_high_product(_context, builder, signature, arguments):
+    double = ir.VectorType(ir.IntType(32), signature.return_type.lanes)
+    product = builder.mul(*(builder.zext(numbers, double) for numbers in arguments))
+    high = builder.lshr(product, ir.Constant(double, [16] * double.count))
+    return builder.trunc(high, arguments[0].type)
+
+
+@lower_builtin(multiply_add, Vector, Vector, Vector)
+def _lower_multiply_add(_context, builder, _signature, arguments):
+    return fused(builder, *arguments)
+
+
+def fused(builder: Any, sums: Any, weights: Any, samples: Any) -> Any:
+    """Multiply and add, rounding once where the processor can."""
+    # ``contract`` is asked for by name: numba's option speaks of its own operators only.
+    product = builder.fmul(weights, samples, flags=("contract",))
+    return builder.fadd(sums, product, flags=("contract",))
+
+
+@lower_builtin(divide, Vector, Vector)
+def _lower_divide(_context, builder, _signature, arguments):
+    return builder.fdiv(*arguments)
+
+
+def _called(builder: Any, name: str, vector: Any) -> Any:
+    """Call one of LLVM's functions of a vector."""
+    kind = ir.FunctionType(vector.type, [vector.type])
+    full = f"llvm.{name}.v{vector.type.count}{SHORT[str(vector.type.element)]}"
+    return builder.call(builder.module.globals.get(full) or ir.Function(builder.module, kind, full), [vector])
+
+
+@lower_builtin(nearest, Vector)
+def _lower_nearest(_context, builder, _signature, arguments):
+    return _called(builder, "rint", *arguments)
+
+
+@lower_builtin(magnitude, Vector)
+def _lower_magnitude(_context, builder, _signature, arguments):
+    return _called(builder, "fabs", *arguments)
+
+
+@lower_builtin(between, Vector, Vector, Vector)
+def _lower_between(_context, builder, _signature, arguments):
+    vector, low, high = arguments
+    above = builder.select(builder.fcmp_ordered(">", vector, low), vector, low)
+    return builder.select(builder.fcmp_ordered("<", above, high), above, high)
+
+
+def _count(builder: Any, lanes_: Any) -> Any:
+    """Count the lanes that are true."""
+    number = builder.bitcast(lanes_, ir.IntType(lanes_.type.count))
+    return builder.zext(builder.ctpop(number), ir.IntType(64))
+
+
+@lower_builtin(unequal, Vector, Vector)
+def _lower_unequal(_context, builder, _signature, arguments):
+    return _count(builder, builder.fcmp_unordered("!=", *arguments))
+
+
+@lower_builtin(unequal_part, Vector, Vector, types.Integer)
+def _lower_unequal_part(_context, builder, signature, arguments):
+    one, other, count = arguments
+    differ = builder.fcmp_unordered("!=", one, other)
+    return _count(builder, builder.and_(differ, lanes_below(builder, count, signature.args[0].lanes)))
+
+
+@lower_builtin(next_lane, Vector)
+def _lower_next_lane(_context, builder, _signature, arguments):
+    last = arguments[0].type.count - 1
+    numbers = [min(lane + 1, last) for lane in range(last + 1)]
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), last + 1), numbers)
+    return builder.shuffle_vector(*arguments, ir.Constant(arguments[0].type, ir.Undefined), mask)

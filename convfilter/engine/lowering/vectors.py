@@ -1,0 +1,259 @@
+"""The functions of ``loops/vectors.py`` that move samples between memory and registers, as machine code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import lower_builtin, models, register_model, type_callable
+
+from convfilter.engine.loops.vectors import (
+    lanes,
+    prefetch,
+    read,
+    read_as,
+    read_part,
+    spread,
+    transpose,
+    turn,
+    vector_bytes,
+    write,
+    write_as,
+    write_as_part,
+    write_nearest,
+    write_nearest_part,
+    write_part,
+)
+
+
+class Vector(types.Type):
+    """A register of ``lanes`` samples of one type."""
+
+    def __init__(self, element: Any) -> None:
+        self.element, self.lanes = element, vector_bytes() * 8 // element.bitwidth
+        super().__init__(name=f"Vector({element} x {self.lanes})")
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Vector) -> None:
+        element = manager.lookup(kind.element).get_value_type()
+        super().__init__(manager, kind, ir.VectorType(element, kind.lanes))
+
+
+def vector_of(kind: Any, *_arguments: Any) -> Any:
+    """Return the vector that holds samples of a type, or of a pointer's."""
+    return Vector(kind.dtype if isinstance(kind, types.CPointer) else kind)
+
+
+@type_callable(lanes)
+def _lanes_type(_context):
+    return lambda array: types.int64
+
+
+type_callable(spread)(lambda _context: lambda kind, value: vector_of(kind))
+type_callable(read)(lambda _context: lambda array, index: vector_of(array))
+type_callable(read_part)(lambda _context: lambda array, index, count: vector_of(array))
+type_callable(read_as)(lambda _context: lambda kind, array, index: vector_of(kind))
+type_callable(prefetch)(lambda _context: lambda array, index: types.void)
+type_callable(write)(lambda _context: lambda array, index, vector: types.void)
+type_callable(write_part)(lambda _context: lambda array, index, vector, count: types.void)
+type_callable(write_as)(lambda _context: lambda array, index, vector: types.void)
+type_callable(write_as_part)(lambda _context: lambda array, index, vector, count: types.void)
+type_callable(write_nearest)(lambda _context: lambda array, index, vector: types.void)
+type_callable(write_nearest_part)(lambda _context: lambda array, index, vector, count: types.void)
+type_callable(transpose)(lambda _context: lambda source, index, pitch, target, to, target_pitch: types.void)
+type_callable(turn)(lambda _context: lambda source, index, pitch, target, to, target_pitch: types.void)
+
+
+@lower_builtin(lanes, types.CPointer)
+@lower_builtin(lanes, types.Number)
+def _lower_lanes(_context, _builder, signature, _arguments):
+    return ir.Constant(ir.IntType(64), vector_of(signature.args[0]).lanes)
+
+
+def splat(builder: Any, value: Any, count: int) -> Any:
+    """Copy one value into all lanes."""
+    kind = ir.VectorType(value.type, count)
+    first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), count), [0] * count)
+    return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), zeros)
+
+
+@lower_builtin(spread, types.CPointer, types.Number)
+@lower_builtin(spread, types.Number, types.Number)
+def _lower_spread(context, builder, signature, arguments):
+    kind = signature.return_type
+    value = context.cast(builder, arguments[1], signature.args[1], kind.element)
+    return splat(builder, value, kind.lanes)
+
+
+def _place(context: Any, builder: Any, vector: Any, arguments: Any) -> Any:
+    """Return where a vector starts, and how it is aligned: as one of its samples is."""
+    place = builder.gep(arguments[0], [arguments[1]])
+    return builder.bitcast(place, context.get_value_type(vector).as_pointer()), vector.element.bitwidth // 8
+
+
+@lower_builtin(read, types.CPointer, types.Integer)
+def _lower_read(context, builder, signature, arguments):
+    place, align = _place(context, builder, signature.return_type, arguments)
+    return builder.load(place, align=align)
+
+
+@lower_builtin(read_as, types.CPointer, types.CPointer, types.Integer)
+@lower_builtin(read_as, types.Number, types.CPointer, types.Integer)
+def _lower_read_as(context, builder, signature, arguments):
+    return read_vector(context, builder, signature.return_type, signature.args[1].dtype, *arguments[1:])
+
+
+def read_vector(context: Any, builder: Any, vector: Vector, source: Any, array: Any, index: Any) -> Any:
+    """Load samples of type ``source`` as a vector of another type."""
+    wanted = context.get_value_type(vector)
+    kind = ir.VectorType(context.get_value_type(source), wanted.count)
+    place = builder.bitcast(builder.gep(array, [index]), kind.as_pointer())
+    samples = builder.load(place, align=source.bitwidth // 8)
+    if isinstance(vector.element, types.Integer):
+        return builder.zext(samples, wanted)
+    if isinstance(source, types.Integer):
+        # Signed numbers convert in one instruction; wider ones hold them all.
+        samples = builder.zext(samples, ir.VectorType(ir.IntType(32), wanted.count))
+        return builder.sitofp(samples, wanted)
+    if kind.element == wanted.element:
+        return samples
+    change = builder.fpext if source.bitwidth < vector.element.bitwidth else builder.fptrunc
+    return change(samples, wanted)
+
+
+@lower_builtin(prefetch, types.CPointer, types.Integer)
+def _lower_prefetch(context, builder, _signature, arguments):
+    number = ir.IntType(32)
+    place = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), ir.IntType(8).as_pointer())
+    kind = ir.FunctionType(ir.VoidType(), [place.type, number, number, number])
+    name = "llvm.prefetch.p0"
+    function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+    builder.call(function, [place, number(0), number(2), number(1)])
+    return context.get_dummy_value()
+
+
+@lower_builtin(write, types.CPointer, types.Integer, Vector)
+def _lower_write(context, builder, signature, arguments):
+    place, align = _place(context, builder, signature.args[2], arguments)
+    builder.store(arguments[2], place, align=align)
+    return context.get_dummy_value()
+
+
+def _square(context: Any, builder: Any, count: int, arguments: Any) -> Any:
+    """Copy ``count`` rows of as many samples, and exchange rows and columns."""
+    source, index, pitch, target, to, target_pitch = arguments
+    kind = ir.VectorType(source.type.pointee, count)
+    align = context.get_abi_sizeof(kind.element)
+
+    def places(memory: Any, first: Any, apart: Any) -> list[Any]:
+        numbers = [builder.add(first, builder.mul(apart, apart.type(number))) for number in range(count)]
+        return [builder.bitcast(builder.gep(memory, [number]), kind.as_pointer()) for number in numbers]
+
+    square = [builder.load(place, align=align) for place in places(source, index, pitch)]
+    # Each round shuffles the upper half of the rows into the lower one, as one does with cards: after as many
+    # rounds as it takes to cut the rows into single ones, they are columns.
+    mask = ir.VectorType(ir.IntType(32), count)
+    halves = [
+        ir.Constant(mask, [half + lane // 2 + count * (lane % 2) for lane in range(count)]) for half in (0, count // 2)
+    ]
+    for _ in range(count.bit_length() - 1):
+        pairs = zip(square[: count // 2], square[count // 2 :], strict=True)
+        square = [builder.shuffle_vector(*pair, half) for pair in pairs for half in halves]
+    for samples, place in zip(square, places(target, to, target_pitch), strict=True):
+        builder.store(samples, place, align=align)
+    return context.get_dummy_value()
+
+
+_PLACES = types.CPointer, types.Integer, types.Integer, types.CPointer, types.Integer, types.Integer
+
+
+@lower_builtin(transpose, *_PLACES)
+def _lower_transpose(context, builder, signature, arguments):
+    return _square(context, builder, vector_of(signature.args[0]).lanes, arguments)
+
+
+@lower_builtin(turn, *_PLACES)
+def _lower_turn(context, builder, _signature, arguments):
+    return _square(context, builder, vector_bytes() // 4, arguments)
+
+
+def lanes_below(builder: Any, count: Any, lanes_: int) -> Any:
+    """Return which lanes lie below ``count``."""
+    numbers = ir.Constant(ir.VectorType(count.type, lanes_), list(range(lanes_)))
+    return builder.icmp_signed("<", numbers, splat(builder, count, lanes_))
+
+
+#: How LLVM abbreviates its types in the names of functions.
+SHORT = {"float": "f32", "double": "f64"}
+
+
+def _masked(builder: Any, name: str, vector: Any, result: Any, arguments: Any) -> Any:
+    """Load or store only the lanes that a mask names."""
+    element = str(vector.element)
+    full = f"llvm.masked.{name}.v{vector.count}{SHORT.get(element, element)}.p0"
+    kind = ir.FunctionType(result, [argument.type for argument in arguments])
+    function = builder.module.globals.get(full) or ir.Function(builder.module, kind, full)
+    return builder.call(function, arguments)
+
+
+@lower_builtin(read_part, types.CPointer, types.Integer, types.Integer)
+def _lower_read_part(context, builder, signature, arguments):
+    vector = signature.return_type
+    place, align = _place(context, builder, vector, arguments)
+    kind = context.get_value_type(vector)
+    mask = lanes_below(builder, arguments[2], vector.lanes)
+    return _masked(
+        builder, "load", kind, kind, [place, ir.Constant(ir.IntType(32), align), mask, ir.Constant(kind, None)]
+    )
+
+
+@lower_builtin(write_part, types.CPointer, types.Integer, Vector, types.Integer)
+def _lower_write_part(context, builder, signature, arguments):
+    vector = signature.args[2]
+    place, align = _place(context, builder, vector, arguments)
+    mask = lanes_below(builder, arguments[3], vector.lanes)
+    kind = context.get_value_type(vector)
+    _masked(builder, "store", kind, ir.VoidType(), [arguments[2], place, ir.Constant(ir.IntType(32), align), mask])
+    return context.get_dummy_value()
+
+
+def _store_whole(context: Any, builder: Any, signature: Any, arguments: Any, numbers: Any) -> Any:
+    """Store integers as those of an array, all of them or as many as the last argument says."""
+    array, index, _, *count = arguments
+    numbers = builder.trunc(numbers, ir.VectorType(array.type.pointee, numbers.type.count))
+    place = builder.bitcast(builder.gep(array, [index]), numbers.type.as_pointer())
+    align = signature.args[0].dtype.bitwidth // 8
+    if count:
+        mask = lanes_below(builder, count[0], numbers.type.count)
+        passed = [numbers, place, ir.Constant(ir.IntType(32), align), mask]
+        _masked(builder, "store", numbers.type, ir.VoidType(), passed)
+    else:
+        builder.store(numbers, place, align=align)
+    return context.get_dummy_value()
+
+
+@lower_builtin(write_as, types.CPointer, types.Integer, Vector)
+@lower_builtin(write_as_part, types.CPointer, types.Integer, Vector, types.Integer)
+def _lower_write_as(context, builder, signature, arguments):
+    numbers, vector = arguments[2], signature.args[2]
+    if not isinstance(vector.element, types.Integer):
+        numbers = builder.fptosi(numbers, ir.VectorType(ir.IntType(32), vector.lanes))
+    return _store_whole(context, builder, signature, arguments, numbers)
+
+
+@lower_builtin(write_nearest, types.CPointer, types.Integer, Vector)
+@lower_builtin(write_nearest_part, types.CPointer, types.Integer, Vector, types.Integer)
+def _lower_write_nearest(context, builder, signature, arguments):
+    return _store_whole(context, builder, signature, arguments, nearest_integers(builder, arguments[2]))
+
+
+def nearest_integers(builder: Any, vector: Any) -> Any:
+    """Return the integers nearest to real numbers, halves to even; their last 22 bits count."""
+    width, bits = (32, 23) if vector.type.element == ir.FloatType() else (64, 52)
+    # Where floats lie whole numbers apart a sum is one of them, and its last bits are those of the integer.
+    whole = ir.Constant(vector.type, [1.5 * 2.0**bits] * vector.type.count)
+    return builder.bitcast(builder.fadd(vector, whole), ir.VectorType(ir.IntType(width), vector.type.count))
