@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 
 from convfilter.engine import variants
+from convfilter.engine.loops.vectors import vector_bytes
+
+#: Of a vector of float32.
+LANES = vector_bytes() // 4
 
 
 class Case(NamedTuple):
@@ -38,7 +42,9 @@ def rows_of(flat, starts, length):
 # load ------------------------------------------------------------------------
 
 
-def load(rng, S, A):
+def load(rng, S, A=None):
+    A = A or S
+    constant = 7 if np.dtype(A).kind == "u" else -7.5
     for channels, run in [(1, (0, 0)), (3, (2, 4)), (2, (0, 6)), (4, (5, 1)), (3, (1, 55))]:
         width, height = 4 + sum(run), 4
         source = samples(rng, (height, width, channels), S)
@@ -47,12 +53,12 @@ def load(rng, S, A):
         cols[run[0] : sum(run)] = 1 + np.arange(run[1])
         pitch = cols.size * channels + 3
         expected = unset((rows.size, pitch), A)
-        padded = np.full((height + 1, width + 1, channels), -7.5, A)
+        padded = np.full((height + 1, width + 1, channels), constant, A)
         padded[:height, :width] = source
         expected[:, : cols.size * channels] = padded[rows][:, cols].reshape(rows.size, -1)
         tile = unset(expected.size, A)
         yield Case(
-            [source.ravel(), width * channels, rows, rows.size, cols, cols.size, *run, channels, -7.5, tile, pitch],
+            [source.ravel(), width * channels, rows, rows.size, cols, cols.size, *run, channels, constant, tile, pitch],
             {10: expected},
         )
 
@@ -249,6 +255,75 @@ def sums_that_are_stored(sums, A, T):
             yield Case(
                 [*arguments[: len(where)], written.copy(), *arguments[len(where) + 1 :], 1], {len(where): expected}, 0
             )
+
+
+def correlate_eight(rng, S, A):
+    for taps, count, vectors_long in [(7, 1, 1), (8, 3, 2), (13, 2, 3), (21, 1, 7)]:
+        runs, length = taps + 7, vectors_long * LANES
+        pitch = length + LANES
+        tile, offset = samples(rng, 1000, S), rng.integers(0, 1000 - length, count * runs)
+        weight = np.zeros((runs, 8), A)
+        for row in range(8):
+            weight[row : row + taps, row] = samples(rng, taps, A)
+        out = unset(8 * count * pitch, A)
+        expected = out.reshape(count, 8, pitch).copy()
+        for block in range(count):
+            expected[block, :, :length] = weight.T @ rows_of(tile, offset.reshape(count, runs)[block], length).astype(A)
+        yield Case([tile, offset, runs, weight.ravel(), count, out, pitch, length], {5: expected})
+
+
+def correlate_eight_stored(rng, A, T):
+    for case in correlate_eight(rng, A, A):
+        *where, out, pitch, length = case.arguments
+        sums = np.reshape(case.written[5], (-1, pitch))[:, :length]
+        # Halves among them: what is stored is a multiple of a fourth.
+        scale = A(2.0 ** -np.ceil(np.log2(abs(sums).max() / 100)))
+        for tone in [(scale, 1.0, 101.0), (scale, 4.0, 150.25)]:
+            value = sums * tone[0] / tone[1] + tone[2]
+            expected = unset(out.size, T).reshape(-1, pitch)
+            written = expected.ravel().copy()
+            expected[:, :length] = np.rint(value)
+            yield Case([*where, written, pitch, length, 0, *tone], {5: expected})
+        where[0] = abs(where[0]) % 8 + 0.5  # weights become what sums to less than 255
+        where[3] = np.where(where[3] != 0, A(0.125), A(0))
+        expected = unset(out.size, T).reshape(-1, pitch)
+        written = expected.ravel().copy()
+        for block in range(where[4]):
+            seen = rows_of(where[0], where[1].reshape(where[4], -1)[block], length)
+            expected[8 * block :][:8, :length] = np.rint(where[3].reshape(-1, 8).T @ seen)
+        yield Case([*where, written, pitch, length, 1, 1.0, 1.0, 0.0], {5: expected})
+
+
+def fold(rng, S):
+    for rows, depth in [(1, LANES), (3, 2 * LANES)]:
+        pitch = depth * LANES + 3
+        natural = samples(rng, rows * pitch, S)
+        stretches = natural.reshape(rows, pitch)[:, : depth * LANES].reshape(rows, LANES, depth)
+        yield Case([natural, pitch, rows, depth, unset(rows * depth * LANES, S)], {4: stretches.transpose(0, 2, 1)})
+
+
+def carry(rng, A):
+    for rows, depth, count in [(2, 5, 3), (1, 4, 11)]:
+        pitch = (depth + count) * LANES + 1
+        tile = samples(rng, rows * pitch, A)
+        expected = tile.copy()
+        for row in expected.reshape(rows, pitch):
+            vectors = row[:-1].reshape(-1, LANES)
+            for number in range(count):
+                vectors[depth + number] = np.append(vectors[number, 1:], vectors[number, -1])
+        yield Case([tile, pitch, rows, depth, count], {0: expected})
+
+
+def unfold(rng, T):
+    for rows, depth, length in [(1, LANES, 5), (3, 2 * LANES, 2 * LANES**2), (2, 2 * LANES, LANES**2 + 5 * LANES + 3)]:
+        pitch, start, out_pitch = depth * LANES + 2, 3, length + 4
+        tile = samples(rng, rows * pitch, T)
+        natural = tile.reshape(rows, pitch)[:, : depth * LANES].reshape(rows, depth, LANES).transpose(0, 2, 1)
+        expected = unset(start + rows * out_pitch, T)
+        out = expected.copy()
+        expected[start:].reshape(rows, out_pitch)[:, :length] = natural.reshape(rows, -1)[:, :length]
+        line = unset(depth * LANES + LANES * LANES, T)
+        yield Case([tile, pitch, rows, depth, line, out, start, out_pitch, length], {4: None, 5: expected})
 
 
 def extremes(rng, S, extreme):
@@ -630,6 +705,7 @@ def has_reals_to_sum(loop):
         "luminance",
         "correlate",
         "correlate_four",
+        "correlate_eight",
         "magnitude",
         "length_of",
         "run_down",
@@ -662,7 +738,7 @@ def test_every_function_of_every_loop_file_is_among_the_variants():
 
     known = {(loop.module, loop.function) for loop, _kinds in variants.all_variants()}
     for module in iter_modules(loops.__path__):
-        if module.name == "vectors":  # what loops are written in
+        if module.name in ("vectors", "blocks"):  # what loops are written in
             continue
         source = import_module(f"{loops.__name__}.{module.name}")
         public = {name for name, value in vars(source).items() if isfunction(value) and not name.startswith("_")}

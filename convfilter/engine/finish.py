@@ -97,6 +97,11 @@ class Finisher:
         results = tone.scale * (positive * ends - negative * ends[::-1]) / tone.divisor + tone.offset
         return bool(results.min() >= -_SURELY and results.max() <= sink.full_out + _SURELY)
 
+    def unclipped(self, sink: Sink) -> Tone | None:
+        """Return how sums become samples where that is one loop, in their own precision, and none can be clipped."""
+        alone = isinstance(sink, ArraySink) and sink.stores_in(self._scratch.dtype, self._tone)
+        return self._tone if alone and self.stays_within(sink) else None
+
     def place(self, region: Region, sink: Sink) -> Following | None:
         """Return where a step's sums belong if they are what is stored; None where something is still done to them."""
         by_hand = self._counts is not None or isinstance(self._work.plan.stage.operator, UnsharpMask)
@@ -211,6 +216,20 @@ class ArraySink:
         samples: int = self._output.shape[1] * self._output.shape[2]
         return samples
 
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """Of the samples."""
+        return self._output.dtype
+
+    def stores_in(self, dtype: np.dtype[np.generic], tone: Tone) -> bool:
+        """Whether samples are whole, and sums of a type are rounded to them in that type."""
+        return self._whole and _store_precision(self._plan, tone, self.dtype, dtype) == dtype
+
+    def target(self, region: Region, step_rows: int = 0) -> tuple[Samples, Counting | int, int]:
+        """Return the output, where ``region`` starts in it, ``step_rows`` further down in each step, and its pitch."""
+        start = (region.top - self.first_row) * self.row_samples + region.left * self._output.shape[2]
+        return self._output, Counting(start, step_rows * self.row_samples) if step_rows else start, self.row_samples
+
     def put(self, tile: Samples, pitch: int, region: Region, alpha: Samples | None, tone: Tone) -> None:
         """Round, clip and store one tile."""
         for call in self.calls(tile, pitch, region, alpha, tone):
@@ -223,10 +242,9 @@ class ArraySink:
 
         With ``moving``, ``region`` is where step 0 of a program stores, and each step stores below the one before.
         """
-        channels, width = self._output.shape[2], self._output.shape[1]
+        channels = self._output.shape[2]
         rows, cols = region.bottom - region.top, region.right - region.left
-        start, out_pitch = ((region.top - self.first_row) * width + region.left) * channels, width * channels
-        target = self._output, Counting(start, STEP_ROWS * out_pitch) if moving else start, out_pitch
+        target = self.target(region, STEP_ROWS if moving else 0)
         real = _store_precision(self._plan, tone, self._output.dtype, tile.dtype)
         types: dict[str, npt.DTypeLike] = {"A": tile.dtype, "R": real, "T": self._output.dtype}
         sums = tile, pitch, rows, cols * channels, tone.scale, tone.divisor, tone.offset, int(tone.absolute)

@@ -176,6 +176,14 @@ class Window:
             weighted_sums(tile, row_offset[together:], self._taps, target.below(together), add=add)
 
 
+def weights_of_rows(weights: Samples, rows: int, dtype: npt.DTypeLike) -> Samples:
+    """Return (runs, rows) weights: each of ``rows`` output rows sees one run more than the one above."""
+    table = np.zeros((weights.size + rows - 1, rows), dtype)
+    for row in range(rows):
+        table[row : row + weights.size, row] = weights
+    return table
+
+
 def four_call(tile: Samples | Moving, offsets: Moving, runs: int, weights: Samples | Moving, step: Step) -> Call:
     """Return the call that writes weighted runs to the four rows of a step; ``weights`` are (runs, 4)."""
     loop = CORRELATE_FOUR.variant(A=dtype_of(tile))

@@ -58,11 +58,11 @@ class Call(NamedTuple):
 class Program:
     """Calls that are made in each step, in their order, and some of them ahead of the first step.
 
-    The arrays that the calls name live as long as the program.
+    A step stands for ``step_rows`` rows of the result. The arrays that the calls name live as long as the program.
     """
 
-    def __init__(self, calls: list[Call]) -> None:
-        self._calls = calls
+    def __init__(self, calls: list[Call], step_rows: int = STEP_ROWS) -> None:
+        self._calls, self._step_rows = calls, step_rows
         self._lead = max(call.ahead for call in calls)
         width = 2 + max(len(call.arguments) for call in calls)
         self._lines = np.array([_line(call, width) for call in calls], np.int64)
@@ -81,7 +81,7 @@ class Program:
         """Let every counting number, and every array that follows, start so many rows later than at first."""
         if rows != self._rows:
             for line, word in self._followers:
-                self._lines[line, word, 0] += (rows - self._rows) * self._lines[line, word, 1] // STEP_ROWS
+                self._lines[line, word, 0] += (rows - self._rows) * self._lines[line, word, 1] // self._step_rows
             self._rows = rows
 
     def run(self, first: int, steps: int, *, goes_on: bool = False) -> None:

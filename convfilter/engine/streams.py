@@ -30,6 +30,12 @@ LENGTH = Loop("gradient", "length_of", "A* A* i8 i8 A* i8 i8")
 
 def make_worker(work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) -> Worker:
     """Return a function that computes and stores a block of output rows; the first is a multiple of ``REGION_ROWS``."""
+    if work.plan.fold is not None:
+        from convfilter.engine import folded
+
+        worker = folded.make_worker(work, scratch, finisher, sink)
+        if worker is not None:
+            return worker
     stream = work.plan.stream
     assert stream is not None
     ring = stream.ring

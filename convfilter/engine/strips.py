@@ -21,6 +21,28 @@ from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.strips import REGION_ROWS
 
 
+class StoredStrip:
+    """A strip whose programs store what they compute, ``step_rows`` rows in a step; ``tail`` is for the last few.
+
+    What the programs' calls return counts clipped samples.
+    """
+
+    def __init__(self, sink: ArraySink, main: Program, tail: Program, step_rows: int = STEP_ROWS) -> None:
+        self._sink, self._main, self._tail, self._step_rows = sink, main, tail, step_rows
+        self._first_row = sink.first_row
+        sink.count_clipped_by({main, tail})
+
+    def run(self, top: int, bottom: int) -> None:
+        """Compute and store output rows ``top``, a multiple of ``REGION_ROWS``, to ``bottom - 1``."""
+        for program in (self._main, self._tail):
+            program.follow(self._first_row - self._sink.first_row)
+        first, (whole, odd) = top // self._step_rows, divmod(bottom - top, self._step_rows)
+        if whole:
+            self._main.run(first, whole)
+        if odd:
+            self._tail.run(first + whole, 1)
+
+
 class Strip:
     """Output columns ``left`` to ``right - 1``.
 
@@ -42,28 +64,37 @@ class Strip:
         self._finisher, self._sink = finisher, sink
         self._left, self._right = left, right
         self._length = (right - left) * work.source.channels
-        self._first_row = sink.first_row if isinstance(sink, ArraySink) else 0
+        self._storing: StoredStrip | None = None
         place = finisher.place(self._region(0, STEP_ROWS), sink)
         if place is not None:
             assert isinstance(sink, ArraySink)
-            self._main = self._tail = Program(calls(Step(place, sink.row_samples, self._length)))
-            self._stores = True
+            program = Program(calls(Step(place, sink.row_samples, self._length)))
+            self._storing = StoredStrip(sink, program, program)
             return
         self._sums = scratch.get("sums", STEP_ROWS * self._length)
         stored = self._stored(STEP_ROWS)
-        self._stores = stored is not None
         if stored is None:
             self._sums = scratch.get("sums", REGION_ROWS * self._length)
             region = Moving(self._sums, 0, STEP_ROWS * self._length, REGION_ROWS // STEP_ROWS)
-            self._main = self._tail = Program(calls(self._step(region)))
+            self._program = Program(calls(self._step(region)))
             return
+        assert isinstance(sink, ArraySink)
         sums = calls(self._step(self._sums))
-        self._main = self._tail = Program(_fused([*sums, *stored], within=finisher.stays_within(sink)))
+        main = tail = Program(_fused([*sums, *stored], within=finisher.stays_within(sink)))
         odd = work.plan.rows.output % STEP_ROWS
         if odd:
-            self._tail = Program([*sums, *(self._stored(odd) or ())])
-        assert isinstance(sink, ArraySink)
-        sink.count_clipped_by({self._main, self._tail})
+            tail = Program([*sums, *(self._stored(odd) or ())])
+        self._storing = StoredStrip(sink, main, tail)
+
+    def run(self, top: int, bottom: int) -> None:
+        """Compute and store output rows ``top``, a multiple of ``REGION_ROWS``, to ``bottom - 1``."""
+        if self._storing is not None:
+            self._storing.run(top, bottom)
+            return
+        for row in range(top, bottom, REGION_ROWS):
+            last = min(row + REGION_ROWS, bottom)
+            self._program.run(row // STEP_ROWS, -(-(last - row) // STEP_ROWS), goes_on=row > top)
+            self._finisher.finish(self._region(row, last), self._sums, self._length, self._sink)
 
     def _step(self, memory: Samples | Moving) -> Step:
         return Step(memory, self._length, self._length)
@@ -74,28 +105,8 @@ class Strip:
     def _region(self, top: int, bottom: int) -> Region:
         return Region(top, bottom, self._left, self._right)
 
-    def run(self, top: int, bottom: int) -> None:
-        """Compute and store output rows ``top``, a multiple of ``REGION_ROWS``, to ``bottom - 1``."""
-        first = top // STEP_ROWS
-        if not self._stores:
-            self._run_by_regions(top, bottom)
-            return
-        assert isinstance(self._sink, ArraySink)
-        for program in (self._main, self._tail):
-            program.follow(self._first_row - self._sink.first_row)
-        whole, odd = divmod(bottom - top, STEP_ROWS)
-        self._main.run(first, whole)
-        if odd:
-            self._tail.run(first + whole, 1)
 
-    def _run_by_regions(self, top: int, bottom: int) -> None:
-        for row in range(top, bottom, REGION_ROWS):
-            last = min(row + REGION_ROWS, bottom)
-            self._main.run(row // STEP_ROWS, -(-(last - row) // STEP_ROWS), goes_on=row > top)
-            self._finisher.finish(self._region(row, last), self._sums, self._length, self._sink)
-
-
-def side_by_side(width: int, cols: int, strip: Callable[[int, int], Strip]) -> Worker:
+def side_by_side(width: int, cols: int, strip: Callable[[int, int], Strip | StoredStrip]) -> Worker:
     """Return what computes a block of rows, strip by strip of ``cols`` columns, as ``strip`` makes them."""
     strips = [strip(left, right) for left, right in cut(width, cols)]
 

@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine import along, box, finish, passes, png_filters, pooling, program, running, streams, tiles
+from convfilter.engine import along, box, finish, folded, passes, png_filters, pooling, program, running, streams, tiles
 from convfilter.engine.native import Loop
 
 _TYPES: dict[str, tuple[type[np.generic], ...]] = {
@@ -25,7 +25,7 @@ def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
     """Yield each loop with each choice of its types that can occur."""
     loops = [
         value
-        for module in (tiles, passes, along, streams, running, box, pooling, finish, png_filters, program)
+        for module in (tiles, passes, along, streams, folded, running, box, pooling, finish, png_filters, program)
         for value in vars(module).values()
         if isinstance(value, Loop)
     ]
@@ -38,6 +38,8 @@ def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
 
 def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
     """Whether the engine ever asks for these types together."""
+    if loop.module in ("eight", "folded") or loop is folded.COPY:  # whole samples, summed in float32
+        return types.get("A", np.float32) == np.float32 and np.float32 not in (types.get("S"), types.get("T"))
     real_target = types.get("T") == np.float32
     if loop.function in ("store_whole", "correlate_stored", "correlate_four_stored") and real_target:
         return False

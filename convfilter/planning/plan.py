@@ -22,8 +22,10 @@ from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.strips import (
     REGION_ROWS,
     VECTOR,
+    Fold,
     Stream,
     column_samples,
+    fold_of,
     stream_block_rows,
     stream_of,
     whole_vectors,
@@ -106,6 +108,11 @@ class StagePlan:
     def stream(self) -> Stream | None:
         """How the stage is streamed, or None where it is not."""
         return stream_of(self)
+
+    @cached_property
+    def fold(self) -> Fold | None:
+        """How the stage is computed in folded rows, or None where it cannot be."""
+        return fold_of(self)
 
 
 @record
@@ -352,7 +359,7 @@ def _scratch_bytes(plan: StagePlan, task: Task) -> int:
     if stream:
         loaded = (stream.cols * min(cols.stride, cols.kernel) + cols.span) * channels
         kept = (stream.ring.slots + STEP_ROWS) * loaded + (REGION_ROWS + 2 * STEP_ROWS) * stream.cols * channels
-        return itemsize * kept
+        return max(itemsize * kept, plan.fold.scratch_bytes(plan) if plan.fold else 0)
     block = min(plan.block_rows, tile_rows(rows, cols, channels), rows.output)
     tile = min(tile_cols(cols, channels), cols.output)
     loaded_rows = min((block - 1) * rows.stride + min(rows.span, TAP_ROWS * rows.dilation) + 1, rows.input + 1)

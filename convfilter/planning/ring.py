@@ -16,7 +16,7 @@ Indices = npt.NDArray[np.int64]
 
 @record
 class Ring:
-    """Where the rows that some taps see lie in memory, while outputs are computed ``STEP_ROWS`` in a step.
+    """Where the rows that some taps see lie in memory, while outputs are computed ``step_rows`` in a step.
 
     With a stride, only rows that a tap looks at count: ``per_output`` of every ``stride`` rows. They come
     in by blocks, one for each step; the blocks of ``period`` steps fill the ring, and then the next
@@ -32,6 +32,8 @@ class Ring:
         How many rows after the first each tap of output 0 looks.
     period : int
         Blocks in the ring.
+    step_rows : int
+        Output rows of one step.
     """
 
     axis: AxisPlan
@@ -39,21 +41,22 @@ class Ring:
     remainders: Indices
     taps: Indices
     period: int
+    step_rows: int = STEP_ROWS
 
     @classmethod
-    def of(cls, axis: AxisPlan, first: int, last: int) -> Ring:
+    def of(cls, axis: AxisPlan, first: int, last: int, step_rows: int = STEP_ROWS) -> Ring:
         """Lay out the ring for taps ``first`` to ``last - 1`` of ``axis``."""
         places = np.arange(last - first, dtype=np.int64) * axis.dilation
         remainders, rank = np.unique(places % axis.stride, return_inverse=True)
         taps = places // axis.stride * remainders.size + rank
         # What step 0 sees besides its own block, in whole blocks.
-        lead = -(-(int(taps[-1]) + 1 - remainders.size) // (STEP_ROWS * remainders.size))
-        return cls(axis, slice(first, last), remainders, taps, lead + 1)
+        lead = -(-(int(taps[-1]) + 1 - remainders.size) // (step_rows * remainders.size))
+        return cls(axis, slice(first, last), remainders, taps, lead + 1, step_rows)
 
     @property
     def block(self) -> int:
         """Rows that come in with each step."""
-        return STEP_ROWS * self.remainders.size
+        return self.step_rows * self.remainders.size
 
     @property
     def slots(self) -> int:
@@ -70,7 +73,7 @@ class Ring:
 
         Before the first and past the last tap, places are those of the nearest that there is.
         """
-        steps = -(-self.axis.output // STEP_ROWS)
+        steps = -(-self.axis.output // self.step_rows)
         number = np.arange((self.lead + steps) * self.block) - self._unseen
         per_output = self.remainders.size
         places = (
@@ -82,10 +85,10 @@ class Ring:
         return inside
 
     def table(self) -> Indices:
-        """Return where each tap finds its row: (period, STEP_ROWS, K) slots, for each step of a turn."""
-        outputs = np.arange(self.period * STEP_ROWS)[:, np.newaxis] * self.remainders.size
+        """Return where each tap finds its row: (period, step_rows, K) slots, for each step of a turn."""
+        outputs = np.arange(self.period * self.step_rows)[:, np.newaxis] * self.remainders.size
         slots = (outputs + self.taps + self._unseen + self.block) % self.slots
-        return slots.reshape(self.period, STEP_ROWS, -1)
+        return slots.reshape(self.period, self.step_rows, -1)
 
     @property
     def _unseen(self) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from convfilter.filters.kernels import Weights
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.ring import STEP_ROWS, Ring
 from convfilter.record import record
@@ -23,6 +24,12 @@ _RING_SAMPLES = 2**18
 _NARROWEST = 512
 #: Columns of a strip are a multiple of this, so that its rows are whole vectors of any width.
 VECTOR = 64
+#: Output rows, and pixels, that share what they read where rows are folded.
+FOLD_ROWS = 8
+#: Samples of a folded row, at least: there are squares to turn; and at most: eight rows of sums stay in cache.
+_FOLDED_SAMPLES = 1024, 8192
+#: Taps of a folded row and column: the eight that share what they read all see the middle ones; one sum holds them all.
+_FOLDED_TAPS = range(FOLD_ROWS - 1, 57)
 _STREAMED = ("direct", "separable", "lowrank", "gradient")
 
 
@@ -32,6 +39,44 @@ class Stream:
 
     ring: Ring
     cols: int
+
+
+@record
+class Fold:
+    """How a stage is computed in folded rows: the ring of source rows, columns of a strip, and taps that count."""
+
+    ring: Ring
+    cols: int
+    first_col: int
+    last_col: int
+
+    def scratch_bytes(self, plan: StagePlan) -> int:
+        """Return the memory for a strip: rows of samples of two bytes at most, and rows of sums."""
+        halo = (self.last_col - self.first_col) * plan.channels
+        row = self.cols * plan.channels + halo + VECTOR**2 // 16
+        samples, sums = self.ring.slots + 2 * FOLD_ROWS, FOLD_ROWS * (row + VECTOR // 4 * halo)
+        return 2 * samples * row + np.dtype(plan.precision).itemsize * sums
+
+
+def fold_of(plan: StagePlan) -> Fold | None:
+    """Return how ``plan`` is computed in folded rows, or None where it is not."""
+    steps = plan.rows.stride, plan.rows.dilation, plan.cols.stride, plan.cols.dilation
+    if plan.algorithm != "separable" or plan.precision != "float32" or plan.alpha or steps != (1, 1, 1, 1):
+        return None
+    (first_row, last_row), (first_col, last_col) = (_counting(factor) for factor in plan.products[0])
+    if not {last_row - first_row, last_col - first_col} <= set(_FOLDED_TAPS):
+        return None
+    least, most = _FOLDED_SAMPLES
+    cols = -(-plan.cols.output // -(-plan.cols.output * plan.channels // most))
+    if cols * plan.channels < least or plan.rows.output < FOLD_ROWS:
+        return None
+    return Fold(Ring.of(plan.rows, first_row, last_row, FOLD_ROWS), cols, first_col, last_col)
+
+
+def _counting(factor: Weights) -> tuple[int, int]:
+    """Return the first and last-plus-one tap that is not zero."""
+    counting = np.flatnonzero(factor)
+    return (int(counting[0]), int(counting[-1]) + 1) if counting.size else (0, 1)
 
 
 def stream_of(plan: StagePlan) -> Stream | None:

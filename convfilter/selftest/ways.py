@@ -65,7 +65,7 @@ def _separable() -> list[Job]:
     return [
         convolution(np.outer(_whole(4, 1, 4), _whole(1, 5, 4)) / 16, exact=True),
         convolution(np.outer(_positive(1, 6), _positive(1, 9))),
-        blur(1.3, 0.6),
+        blur(1.3, 0.6),  # in folded rows on the large picture
         blur(0, 3.0),
         convolution(np.outer([1.0, 2, 1], [1.0, 3, 3, 1]) / 32, exact=True),
         edges("sobel", "x"),

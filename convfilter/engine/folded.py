@@ -1,0 +1,143 @@
+"""Separable blurs of whole-number samples, in rows that are folded: both passes read whole cache lines.
+
+Along a row, a tap one pixel to the right is a few samples away, and a vector that starts there straddles two cache
+lines, which halves what a core can read. So rows are folded into as many stretches as a vector has lanes (see
+``loops/folded.py``): then neighbours lie whole vectors apart, and the pass along the rows is the same loop as the
+one down the columns. Samples are folded as they are, before they become real numbers, and unfolded when they
+have been rounded: bytes are turned four times as fast.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from convfilter.engine.finish import ArraySink, Finisher, Sink, Worker
+from convfilter.engine.loops.vectors import vector_bytes
+from convfilter.engine.native import Loop
+from convfilter.engine.passes import weights_of_rows
+from convfilter.engine.program import Call, Moving, Program
+from convfilter.engine.strips import StoredStrip, side_by_side
+from convfilter.engine.tiles import Columns, Samples, Scratch, columns_for
+from convfilter.engine.tone import AS_IT_IS, Tone
+from convfilter.engine.work import Region, Work
+from convfilter.planning.strips import FOLD_ROWS, Fold
+
+CORRELATE_EIGHT = Loop("eight", "correlate_eight", "S* i8* i8 A* i8 A* i8 i8")
+CORRELATE_EIGHT_STORED = Loop("eight", "correlate_eight_stored", "A* i8* i8 A* i8 T* i8 i8 i8 A A A")
+COPY = Loop("load", "load", "S* i8 i8* i8 i8* i8 i8 i8 i8 S S* i8")
+FOLD = Loop("folded", "fold", "S* i8 i8 i8 S*")
+CARRY = Loop("folded", "carry", "A* i8 i8 i8 i8")
+UNFOLD = Loop("folded", "unfold", "T* i8 i8 i8 T* T* i8 i8 i8")
+
+
+def make_worker(work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) -> Worker | None:
+    """Return a function that computes and stores a block of output rows, or None where rows are not folded."""
+    fold, tone = work.plan.fold, finisher.unclipped(sink)
+    if fold is None or tone is None or work.source.gray or not _holds(work):
+        return None
+    assert isinstance(sink, ArraySink)
+    folded = _Folded(work, fold, scratch, tone, sink)
+    return side_by_side(work.plan.cols.output, fold.cols, folded.strip)
+
+
+def _holds(work: Work) -> bool:
+    """Whether the samples' type holds padded samples too: only what is whole is folded."""
+    source, padding = work.source, np.float32(work.source.padding_value)
+    constant = work.plan.stage.padding_mode == "constant"
+    whole = bool(0 <= padding <= source.full and padding % 1 == 0)
+    return source.image.dtype.kind == "u" and (whole or not constant)
+
+
+class _Folded:
+    """The calls of a strip's program, and the memory between them, which strips share."""
+
+    def __init__(self, work: Work, fold: Fold, scratch: Scratch, tone: Tone, sink: ArraySink) -> None:
+        self._work, self._fold, self._tone, self._sink = work, fold, tone, sink
+        self._scratch, self._before, self._after = scratch, Scratch(work.source.image.dtype), Scratch(sink.dtype)
+        self._lanes = vector_bytes() // scratch.dtype.itemsize
+        column, row = work.plan.products[0]
+        self._column = column[fold.ring.rows]
+        self._first, self._row = fold.first_col, row[fold.first_col : fold.last_col]
+
+    def strip(self, left: int, right: int) -> StoredStrip:
+        """Return what computes output columns ``left`` to ``right - 1``."""
+        work, taps = self._work, self._row.size
+        columns = columns_for(work.plan.cols, work.col_index, left, right)
+        columns = columns.part(self._first, self._first + right - left + taps - 1)
+        channels = work.source.channels
+        # As many vectors as hold all samples, in whole squares.
+        depth = -(-columns.count * channels // self._lanes**2) * self._lanes
+        pixels = -(-depth // channels // FOLD_ROWS) * FOLD_ROWS
+        pitch = max(depth, pixels * channels) + (taps - 1) * channels
+        between = self._scratch.get("folded sums", FOLD_ROWS * pitch * self._lanes)
+        between[:] = 0  # what no output sees is summed with the rest
+        sums = [*self._incoming(columns, depth), self._down(between, pitch, depth)]
+        halo = (taps - 1) * channels
+        sums.append(Call(CARRY.variant(A=between.dtype), (between, pitch * self._lanes, FOLD_ROWS, depth, halo)))
+
+        def program(rows: int) -> Program:
+            along, samples = self._along(between, pitch, pixels, rows)
+            outgoing = self._outgoing(samples, pixels, depth, Region(0, rows, left, right))
+            return Program([*sums, along, outgoing], FOLD_ROWS)
+
+        odd = work.plan.rows.output % FOLD_ROWS
+        main = program(FOLD_ROWS)
+        return StoredStrip(self._sink, main, program(odd) if odd else main, FOLD_ROWS)
+
+    def _incoming(self, columns: Columns, depth: int) -> list[Call]:
+        """Return the calls that bring in a step's block of source rows, padded, and fold them into the ring."""
+        source, ring, scratch = self._work.source, self._fold.ring, self._before
+        natural = scratch.get("natural", ring.block * depth * self._lanes)
+        natural[:] = 0
+        self._ring = scratch.get("ring", ring.slots * depth * self._lanes)
+        rows = Moving(self._work.row_index[ring.places()], ring.lead * ring.block, ring.block)
+        place = columns.indices, columns.count, columns.run_start, columns.run_length
+        line, channels = depth * self._lanes, source.channels
+        copied = (
+            source.image, source.image.shape[1] * channels, rows, ring.block, *place, channels,
+            round(source.padding_value), natural, line,
+        )  # fmt: skip
+        target = Moving(self._ring, 0, ring.block * line, ring.period)
+        dtype = source.image.dtype
+        return [
+            Call(COPY.variant(S=dtype), copied, ring.lead),
+            Call(FOLD.variant(S=dtype), (natural, line, ring.block, depth, target), ring.lead),
+        ]
+
+    def _down(self, between: Samples, pitch: int, depth: int) -> Call:
+        """Return the call that sums down the columns."""
+        table = self._fold.ring.table() * (depth * self._lanes)
+        # The first output's runs, and of each that follows the one that those before do not see.
+        offsets = np.concatenate([table[:, 0], table[:, 1:, -1]], axis=1)
+        weights = weights_of_rows(self._column, FOLD_ROWS, between.dtype)
+        periods, runs = offsets.shape
+        arguments = (
+            self._ring, Moving(offsets, 0, runs, periods), runs, weights, 1,
+            between, pitch * self._lanes, depth * self._lanes,
+        )  # fmt: skip
+        return Call(CORRELATE_EIGHT.variant(S=self._ring.dtype, A=between.dtype), arguments)
+
+    def _along(self, between: Samples, pitch: int, pixels: int, rows: int) -> tuple[Call, Samples]:
+        """Return the call that sums along ``rows`` rows, eight pixels at a time, and the samples that it stores."""
+        weights = weights_of_rows(self._row, FOLD_ROWS, between.dtype)
+        pixel = self._work.source.channels * self._lanes
+        begins = np.arange(rows)[:, np.newaxis] * (pitch * self._lanes) + np.arange(0, pixels, FOLD_ROWS) * pixel
+        offsets = begins.reshape(-1, 1) + np.arange(weights.shape[0]) * pixel
+        tone, sink = self._tone, self._sink
+        samples = self._after.get("folded", rows * pixels * pixel)
+        arguments = (
+            between, offsets, weights.shape[0], weights, offsets.shape[0], samples, pixel, pixel,
+            int(tone == AS_IT_IS), tone.scale, tone.divisor, tone.offset,
+        )  # fmt: skip
+        return Call(CORRELATE_EIGHT_STORED.variant(A=between.dtype, T=sink.dtype), arguments), samples
+
+    def _outgoing(self, samples: Samples, pixels: int, depth: int, region: Region) -> Call:
+        """Return the call that unfolds samples into the rows where they belong."""
+        line = self._after.get("line", depth * self._lanes + self._lanes**2)
+        output, start, out_pitch = self._sink.target(region, FOLD_ROWS)
+        channels = self._work.source.channels
+        length = (region.right - region.left) * channels
+        arguments = (
+            samples, pixels * channels * self._lanes, region.bottom, depth, line, output, start, out_pitch, length,
+        )  # fmt: skip
+        return Call(UNFOLD.variant(T=self._sink.dtype), arguments)
