@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import textwrap
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from string import Template
 
-from convfilter.engine.loops import vectors
+from convfilter.engine.loops import blocks, vectors  # noqa: F401 - what is written out names blocks
 
 #: Taps that are summed before their sum is added to the total: short sums, added, err less than one long sum.
 _TAPS = 64
@@ -80,12 +80,12 @@ $ready
 $ends
     x = 0
     while length - x >= $many * lanes:
-        for b in range(blocks):
+        for b in range(count):
 $block
         x += $many * lanes
     while x < length:
         left = length - x
-        for b in range(blocks):
+        for b in range(count):
 $part
         x += $few * lanes
     return $result
@@ -95,8 +95,8 @@ $part
 class _Sums(typing.NamedTuple):
     """What differs between the loops: their rows of outputs, and expressions of where tap ``t`` stands.
 
-    ``phases`` are the taps from one place to another, and the rows that they count for; what is left of a row
-    is not worth them.
+    ``phases`` are the taps from one place to another, and the first and the last-plus-one row that they count for;
+    what is left of a row is not worth them.
     """
 
     rows: int
@@ -104,7 +104,7 @@ class _Sums(typing.NamedTuple):
     taps: str
     start: str
     weight: str
-    phases: tuple[tuple[str, str, range], ...]
+    phases: tuple[tuple[str, str, int, int], ...]
 
 
 _ONE_ROW = _Sums(
@@ -112,40 +112,32 @@ _ONE_ROW = _Sums(
     first_row="y",
     taps="taps",
     start="row_offset[y * step + tap_row[t]] + tap_col[t]",
-    weight="weight[y * weight_step + t]",
-    phases=(("0", "taps", range(1)),),
+    weight="y * weight_step + t",
+    phases=(("0", "taps", 0, 1),),
 )
 _FOUR_ROWS = _Sums(
     rows=4,
     first_row="4 * b",
     taps="runs",
     start="offset[b * runs + t]",
-    weight="weight[b * weight_step + 4 * t + {row}]",
+    weight="b * weight_step + 4 * t",
     phases=(
-        ("0", "enter1", range(1)),
-        ("enter1", "enter2", range(2)),
-        ("enter2", "enter3", range(3)),
-        ("enter3", "leave0", range(4)),
-        ("leave0", "leave1", range(1, 4)),
-        ("leave1", "leave2", range(2, 4)),
-        ("leave2", "runs", range(3, 4)),
+        ("0", "enter1", 0, 1),
+        ("enter1", "enter2", 0, 2),
+        ("enter2", "enter3", 0, 3),
+        ("enter3", "leave0", 0, 4),
+        ("leave0", "leave1", 1, 4),
+        ("leave1", "leave2", 2, 4),
+        ("leave2", "runs", 3, 4),
     ),
 )
-
-
-class _Cell(typing.NamedTuple):
-    """A vector of sums: its name, where it goes, and what says how many of its lanes count."""
-
-    sums: str
-    place: str
-    left: str
 
 
 class _Goal(typing.NamedTuple):
     """What becomes of sums, and what a loop has to do first for that, and to return.
 
     ``origin`` is where outputs start, ``add`` says whether sums are added, ``most`` is how many taps make up one sum.
-    ``written`` takes vectors of sums, whether they are parts, and what says that they are added to what is there.
+    ``written`` takes the name of a block of sums, where it goes, and whether it is a part of one.
     """
 
     ready: str
@@ -153,34 +145,32 @@ class _Goal(typing.NamedTuple):
     origin: str
     add: str
     most: int
-    written: typing.Callable[[list[_Cell], str, str], list[str]]
+    written: typing.Callable[[str, str, str], list[str]]
 
 
-def _kept(cells: list[_Cell], part: str, add: str) -> list[str]:
+def _kept(sums: str, place: str, part: str) -> list[str]:
     """Write sums as they are."""
     return [
-        f"if {add} != 0:",
-        *(f"    {c.sums} = vectors.add(vectors.read{part}(out, {c.place}{c.left}), {c.sums})" for c in cells),
-        *(f"vectors.write{part}(out, {c.place}, {c.sums}{c.left})" for c in cells),
+        "if add != 0:",
+        f"    {sums} = blocks.add_rows{part}(out, {place}, {sums})",
+        f"blocks.write_rows{part}(out, {place}, {sums})",
     ]
 
 
-def _stored(cells: list[_Cell], part: str, _add: str) -> list[str]:
+def _stored(sums: str, place: str, part: str) -> list[str]:
     """Write sums as the samples they stand for, as ``store_whole`` does; what lies ``within`` is not clipped."""
-    lines = ["if plain == 0:", "    if divisor != one:"]
-    lines += [f"        {c.sums} = vectors.divide({c.sums}, divisors)" for c in cells]
-    lines += [f"    {c.sums} = vectors.multiply_add(shifts, scales, {c.sums})" for c in cells]
-    lines += ["if absolute != 0:", *(f"    {c.sums} = vectors.magnitude({c.sums})" for c in cells)]
-    lines += ["if within != 0:"]
-    lines += [f"    vectors.write_nearest{part}(out, {c.place}, {c.sums}{c.left})" for c in cells]
-    lines += ["else:", *(f"    {c.sums} = vectors.nearest({c.sums})" for c in cells)]
-    for cell in cells:
-        lines += [
-            f"    in_range = vectors.between({cell.sums}, zeros, fulls)",
-            f"    clipped += vectors.unequal{part}(in_range, {cell.sums}{cell.left})",
-            f"    vectors.write_as{part}(out, {cell.place}, in_range{cell.left})",
-        ]
-    return lines
+    return [
+        "if plain == 0:",
+        "    if divisor != one:",
+        f"        {sums} = blocks.divided({sums}, divisors)",
+        f"    {sums} = blocks.scaled({sums}, scales, shifts)",
+        "if absolute != 0:",
+        f"    {sums} = blocks.magnitudes({sums})",
+        "if within != 0:",
+        f"    blocks.write_rows_nearest{part}(out, {place}, {sums})",
+        "else:",
+        f"    clipped += blocks.write_rows_clipped{part}(out, {place}, {sums}, full)",
+    ]
 
 
 _KEEP = _Goal("", "0", "", "accumulate", _TAPS, _kept)
@@ -193,7 +183,6 @@ _STORE = _Goal(
     scales, divisors, shifts = (
         vectors.spread(tile, scale), vectors.spread(tile, divisor), vectors.spread(tile, shift)
     )
-    zeros, fulls = vectors.spread(tile, zero), vectors.spread(tile, full)
 """,
     result="clipped",
     origin="start + ",
@@ -217,27 +206,27 @@ def _ends() -> str:
 
 def _block(loop: _Sums, goal: _Goal, count: int, part: str = "") -> str:
     """Write the sums of one block: ``count`` vectors of outputs in each row, or a ``part`` of them."""
-    rows = range(loop.rows)
-    phases = (("0", loop.taps, rows),) if part else loop.phases
-    cells = [
-        _Cell(f"s{row}_{k}", f"o{row} + {k} * lanes", _left(k) if part else "") for row in rows for k in range(count)
-    ]
-    sums = [
-        *(f"{cell.sums} = vectors.spread(tile, 0)" for cell in cells),
-        f"last = min(first + {goal.most}, {loop.taps})",
-        *chain.from_iterable(_run(loop, count, part, *phase) for phase in phases),
-        *goal.written(cells, part, "add"),
-        "add = 1",
-        f"first += {goal.most}",
-    ]
+    left = ", left" if part else ""
+    phases = (("0", loop.taps, 0, loop.rows),) if part else loop.phases
+
+    def run(begin: str, end: str, first: int, last: int) -> Iterator[str]:
+        samples = f"blocks.read{part}(tile, tile, {loop.start} + x, {count}{left})"
+        yield f"    for t in range(max(first, {begin}), min(last, {end})):"
+        yield f"        sums = blocks.weigh(sums, weight, {loop.weight}, {samples}, {first}, {last})"
+
+    place = f"{goal.origin}x + {loop.first_row} * pitch, pitch, {count}{left}"
     lines = [
-        *(f"o{row} = {goal.origin}x + ({loop.first_row} + {row}) * pitch" for row in rows),
         "first = 0",
         f"add = {goal.add}",
         f"while first == 0 or first < {loop.taps}:",
-        *(f"    {line}" for line in sums),
+        f"    sums = blocks.zeros(tile, {loop.rows * count})",
+        f"    last = min(first + {goal.most}, {loop.taps})",
+        *chain.from_iterable(run(*phase) for phase in phases),
+        *_indented(goal.written("sums", place, part), 4),
+        "    add = 1",
+        f"    first += {goal.most}",
     ]
-    return textwrap.indent("\n".join(lines), " " * 12)
+    return "\n".join(_indented(lines, 12))
 
 
 def _shared(goal: _Goal, groups: int) -> str:
@@ -245,55 +234,44 @@ def _shared(goal: _Goal, groups: int) -> str:
 
     The block that ``x`` stands at takes the first taps from what is read there, the block before it the next.
     """
-    ks = range(_SHIFTED)
-    sets = [(group, k, f"s{group}_{k}") for group in range(groups) for k in ks]
     lines = [
         f"if groups == {groups}:",
+        f"    add = {goal.add}",
         f"    rest = taps - {groups - 1} * period",
-        *(f"    {sums} = vectors.spread(tile, 0)" for *_, sums in sets),
+        *(f"    sums{group} = blocks.zeros(tile, {_SHIFTED})" for group in range(groups)),
         f"    while length - x >= {_SHIFTED} * lanes:",
     ]
     for begin, end, some in (("0", "rest", range(groups)), ("rest", "period", range(groups - 1))):
         lines += [
             f"        for t in range({begin}, {end}):",
-            "            i = row_offset[y * step + tap_row[0]] + tap_col[0] + t * apart + x",
-            *(f"            v{k} = vectors.read(tile, i + {k} * lanes)" for k in ks),
-            *(f"            w{g} = vectors.spread(tile, weight[y * weight_step + t + {g} * period])" for g in some),
-            *(f"            s{g}_{k} = vectors.multiply_add(s{g}_{k}, w{g}, v{k})" for g in some for k in ks),
+            "            at = row_offset[y * step + tap_row[0]] + tap_col[0] + t * apart + x",
+            f"            samples = blocks.read(tile, tile, at, {_SHIFTED})",
+            *(
+                f"            sums{group} = blocks.weigh("
+                f"sums{group}, weight, y * weight_step + t + {group} * period, samples, 0, 1)"
+                for group in some
+            ),
         ]
     last, behind = groups - 1, (groups - 1) * _SHIFTED
-    cells = [_Cell(f"s{last}_{k}", f"o0 + {k} * lanes", "") for k in ks]
+    place = f"{goal.origin}x + y * pitch - {behind} * lanes, pitch, {_SHIFTED}"
     lines += [
         f"        if x >= {behind} * lanes:",
-        f"            o0 = {goal.origin}x + y * pitch - {behind} * lanes",
-        *(f"            {line}" for line in goal.written(cells, "", goal.add)),
-        *(f"        s{g}_{k} = s{g - 1}_{k}" for g in range(last, 0, -1) for k in ks),
-        *(f"        s0_{k} = vectors.spread(tile, 0)" for k in ks),
+        *_indented(goal.written(f"sums{last}", place, ""), 12),
+        *(f"        sums{group} = sums{group - 1}" for group in range(last, 0, -1)),
+        f"        sums0 = blocks.zeros(tile, {_SHIFTED})",
         f"        x += {_SHIFTED} * lanes",
         f"    x -= {behind} * lanes",
     ]
-    return textwrap.indent("\n".join(lines), " " * 8)
+    return "\n".join(_indented(lines, 8))
 
 
-def _left(k: int) -> str:
-    """Write how many lanes of vector ``k`` a part of a block has."""
-    return f", left - {k} * lanes"
+def _indented(lines: Iterable[str], by: int) -> list[str]:
+    return [" " * by + line for line in lines]
 
 
-def _run(loop: _Sums, count: int, part: str, begin: str, end: str, rows: Iterable[int]) -> list[str]:
-    """Write the loop over the taps from ``begin`` to ``end``, which count for some ``rows``."""
-    return [
-        f"for t in range(max(first, {begin}), min(last, {end})):",
-        f"    i = {loop.start} + x",
-        *(f"    w{row} = vectors.spread(tile, {loop.weight.format(row=row)})" for row in rows),
-        *(f"    v{k} = vectors.read{part}(tile, i + {k} * lanes{_left(k) if part else ''})" for k in range(count)),
-        *(f"    s{row}_{k} = vectors.multiply_add(s{row}_{k}, w{row}, v{k})" for row in rows for k in range(count)),
-    ]
-
-
-def _written_out(heading: str, template: Template, loop: _Sums, goal: _Goal, blocks: tuple[int, int]) -> str:
+def _written_out(heading: str, template: Template, loop: _Sums, goal: _Goal, sizes: tuple[int, int]) -> str:
     """Fill in a loop: blocks of many vectors in each row, and for what is left of a row parts of few."""
-    many, few = blocks
+    many, few = sizes
     return template.safe_substitute(
         heading=heading,
         ready=goal.ready,
@@ -310,7 +288,7 @@ def _written_out(heading: str, template: Template, loop: _Sums, goal: _Goal, blo
 
 
 _IN_ROWS = "tile, row_offset, taps, tap_row, tap_col, weight, weight_step, rows, step"
-_IN_FOURS = "tile, offset, runs, weight, weight_step, blocks"
+_IN_FOURS = "tile, offset, runs, weight, weight_step, count"
 _KEPT_IN = "accumulate, out, pitch, length"
 _STORED_IN = "out, start, pitch, length, scale, divisor, shift, absolute, full, within"
 

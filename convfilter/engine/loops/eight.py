@@ -61,7 +61,7 @@ def _block(count: int, *, stores: bool) -> str:
     """Write the sums of one block: ``count`` vectors in each row."""
 
     def run(number: str, first: int, last: int) -> str:
-        samples = f"blocks.read_side_by_side(weight, tile, offset[at + {number}] + x, {count})"
+        samples = f"blocks.read(weight, tile, offset[at + {number}] + x, {count})"
         return f"sums = blocks.weigh(sums, weight, {_ROWS} * ({number}), {samples}, {first}, {last})"
 
     before = [run(f"{row}", 0, row + 1) for row in range(_ROWS - 1)]
@@ -80,7 +80,7 @@ def _block(count: int, *, stores: bool) -> str:
             "    sums = blocks.scaled(blocks.divided(sums, divisors), scales, shifts)",
         ]
     write = "write_rows_nearest" if stores else "write_rows"
-    lines += [f"blocks.{write}(out, x + {_ROWS} * b * pitch, pitch, sums, {count})"]
+    lines += [f"blocks.{write}(out, x + {_ROWS} * b * pitch, pitch, {count}, sums)"]
     return textwrap.indent("\n".join(lines), " " * 12)
 
 

@@ -65,7 +65,7 @@ def _lower_divide(_context, builder, _signature, arguments):
     return builder.fdiv(*arguments)
 
 
-def _called(builder: Any, name: str, vector: Any) -> Any:
+def called(builder: Any, name: str, vector: Any) -> Any:
     """Call one of LLVM's functions of a vector."""
     kind = ir.FunctionType(vector.type, [vector.type])
     full = f"llvm.{name}.v{vector.type.count}{SHORT[str(vector.type.element)]}"
@@ -74,37 +74,38 @@ def _called(builder: Any, name: str, vector: Any) -> Any:
 
 @lower_builtin(nearest, Vector)
 def _lower_nearest(_context, builder, _signature, arguments):
-    return _called(builder, "rint", *arguments)
+    return called(builder, "rint", *arguments)
 
 
 @lower_builtin(magnitude, Vector)
 def _lower_magnitude(_context, builder, _signature, arguments):
-    return _called(builder, "fabs", *arguments)
+    return called(builder, "fabs", *arguments)
 
 
 @lower_builtin(between, Vector, Vector, Vector)
 def _lower_between(_context, builder, _signature, arguments):
-    vector, low, high = arguments
+    return clipped(builder, *arguments)
+
+
+def clipped(builder: Any, vector: Any, low: Any, high: Any) -> Any:
+    """Return the nearest numbers from ``low`` to ``high``; what is not a number becomes ``low``."""
     above = builder.select(builder.fcmp_ordered(">", vector, low), vector, low)
     return builder.select(builder.fcmp_ordered("<", above, high), above, high)
 
 
-def _count(builder: Any, lanes_: Any) -> Any:
-    """Count the lanes that are true."""
-    number = builder.bitcast(lanes_, ir.IntType(lanes_.type.count))
+def differing(builder: Any, one: Any, other: Any, left: Any = None) -> Any:
+    """Count the lanes, or the first ``left`` of them, that differ."""
+    differ = builder.fcmp_unordered("!=", one, other)
+    if left is not None:
+        differ = builder.and_(differ, lanes_below(builder, left, one.type.count))
+    number = builder.bitcast(differ, ir.IntType(one.type.count))
     return builder.zext(builder.ctpop(number), ir.IntType(64))
 
 
 @lower_builtin(unequal, Vector, Vector)
-def _lower_unequal(_context, builder, _signature, arguments):
-    return _count(builder, builder.fcmp_unordered("!=", *arguments))
-
-
 @lower_builtin(unequal_part, Vector, Vector, types.Integer)
-def _lower_unequal_part(_context, builder, signature, arguments):
-    one, other, count = arguments
-    differ = builder.fcmp_unordered("!=", one, other)
-    return _count(builder, builder.and_(differ, lanes_below(builder, count, signature.args[0].lanes)))
+def _lower_unequal(_context, builder, _signature, arguments):
+    return differing(builder, *arguments)
 
 
 @lower_builtin(next_lane, Vector)

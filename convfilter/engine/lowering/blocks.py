@@ -1,51 +1,75 @@
-"""The functions of ``loops/blocks.py`` as machine code; a block is a tuple of vectors."""
+"""The functions of ``loops/blocks.py`` as machine code: each vector of a block by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from llvmlite import ir
 from numba.core import types
 from numba.extending import lower_builtin, type_callable
 
-from convfilter.engine.loops.blocks import (
-    divided,
-    read_side_by_side,
-    scaled,
-    weigh,
-    write_rows,
-    write_rows_nearest,
-    zeros,
+from convfilter.engine.loops import blocks
+from convfilter.engine.lowering.arithmetic import called, clipped, differing, fused
+from convfilter.engine.lowering.vectors import (
+    Vector,
+    integers,
+    nearest_integers,
+    read_lanes,
+    read_vector,
+    splat,
+    store,
+    store_integers,
+    vector_of,
 )
-from convfilter.engine.lowering.arithmetic import fused
-from convfilter.engine.lowering.vectors import Vector, nearest_integers, read_vector, splat, vector_of
+
+# Types: numba asks a second time with numbers that are written out, where it got no answer without them. ---------
 
 
 def _block_of(array: Any, count: Any) -> Any:
-    # Without the number itself, which numba passes only when asked again, nobody knows the type.
     return types.UniTuple(vector_of(array), count.literal_value) if isinstance(count, types.IntegerLiteral) else None
 
 
-type_callable(zeros)(lambda _context: _block_of)
-type_callable(read_side_by_side)(lambda _context: lambda kind, array, index, count: _block_of(kind, count))
-type_callable(scaled)(lambda _context: lambda sums, factors, terms: sums)
-type_callable(divided)(lambda _context: lambda sums, divisors: sums)
+def _if_written_out(number: Any, kind: Any) -> Any:
+    return kind if isinstance(number, types.IntegerLiteral) else None
 
 
-@type_callable(weigh)
-def _weigh_type(_context):
-    def kind(sums, weights, index, samples, first, last):
-        written_out = isinstance(first, types.IntegerLiteral) and isinstance(last, types.IntegerLiteral)
-        return sums if written_out else None
+type_callable(blocks.zeros)(lambda _context: _block_of)
+type_callable(blocks.read)(lambda _context: lambda kind, array, index, count: _block_of(kind, count))
+type_callable(blocks.read_part)(lambda _context: lambda kind, array, index, count, left: _block_of(kind, count))
+type_callable(blocks.weigh)(
+    lambda _context: lambda sums, weights, index, samples, first, last: _if_written_out(first, sums)
+)
+type_callable(blocks.scaled)(lambda _context: lambda sums, factors, terms: sums)
+type_callable(blocks.divided)(lambda _context: lambda sums, divisors: sums)
+type_callable(blocks.magnitudes)(lambda _context: lambda sums: sums)
+type_callable(blocks.add_rows)(lambda _context: lambda array, index, pitch, count, sums: _if_written_out(count, sums))
+type_callable(blocks.add_rows_part)(
+    lambda _context: lambda array, index, pitch, count, left, sums: _if_written_out(count, sums)
+)
 
-    return kind
+
+@type_callable(blocks.write_rows)
+@type_callable(blocks.write_rows_nearest)
+def _writing_type(_context):
+    return lambda array, index, pitch, count, sums: _if_written_out(count, types.void)
 
 
-@type_callable(write_rows)
-@type_callable(write_rows_nearest)
-def _write_type(_context):
-    return lambda array, index, pitch, sums, count: types.void if isinstance(count, types.IntegerLiteral) else None
+@type_callable(blocks.write_rows_part)
+@type_callable(blocks.write_rows_nearest_part)
+def _part_writing_type(_context):
+    return lambda array, index, pitch, count, left, sums: _if_written_out(count, types.void)
+
+
+type_callable(blocks.write_rows_clipped)(
+    lambda _context: lambda array, index, pitch, count, sums, full: _if_written_out(count, types.int64)
+)
+type_callable(blocks.write_rows_clipped_part)(
+    lambda _context: lambda array, index, pitch, count, left, sums, full: _if_written_out(count, types.int64)
+)
+
+
+# Blocks --------------------------------------------------------------------------
 
 
 def _vectors(builder: Any, block: Any) -> list[Any]:
@@ -59,21 +83,37 @@ def _block(builder: Any, vectors: list[Any]) -> Any:
     return block
 
 
-@lower_builtin(zeros, types.CPointer, types.IntegerLiteral)
+@lower_builtin(blocks.zeros, types.CPointer, types.IntegerLiteral)
 def _lower_zeros(context, _builder, signature, _arguments):
     return ir.Constant(context.get_value_type(signature.return_type), None)
 
 
-@lower_builtin(read_side_by_side, types.CPointer, types.CPointer, types.Integer, types.IntegerLiteral)
-def _lower_read_side_by_side(context, builder, signature, arguments):
+@lower_builtin(blocks.read, types.CPointer, types.CPointer, types.Integer, types.IntegerLiteral)
+def _lower_read(context, builder, signature, arguments):
     (_, array, index, _), vector = arguments, signature.return_type.dtype
     places = (builder.add(index, index.type(number * vector.lanes)) for number in range(signature.return_type.count))
     source = signature.args[1].dtype
     return _block(builder, [read_vector(context, builder, vector, source, array, place) for place in places])
 
 
+@lower_builtin(blocks.read_part, types.CPointer, types.CPointer, types.Integer, types.IntegerLiteral, types.Integer)
+def _lower_read_part(_context, builder, signature, arguments):
+    (_, array, index, _, left), lanes = arguments, signature.return_type.dtype.lanes
+    befores = [index.type(number * lanes) for number in range(signature.return_type.count)]
+    rows = [
+        read_lanes(builder, lanes, array, builder.add(index, before), builder.sub(left, before)) for before in befores
+    ]
+    return _block(builder, rows)
+
+
 @lower_builtin(
-    weigh, types.UniTuple, types.CPointer, types.Integer, types.UniTuple, types.IntegerLiteral, types.IntegerLiteral
+    blocks.weigh,
+    types.UniTuple,
+    types.CPointer,
+    types.Integer,
+    types.UniTuple,
+    types.IntegerLiteral,
+    types.IntegerLiteral,
 )
 def _lower_weigh(_context, builder, signature, arguments):
     sums, weights, index, samples, *_ = arguments
@@ -87,44 +127,83 @@ def _lower_weigh(_context, builder, signature, arguments):
     return _block(builder, added)
 
 
-@lower_builtin(scaled, types.UniTuple, Vector, Vector)
+@lower_builtin(blocks.scaled, types.UniTuple, Vector, Vector)
 def _lower_scaled(_context, builder, _signature, arguments):
     sums, factors, terms = arguments
     return _block(builder, [fused(builder, terms, factors, vector) for vector in _vectors(builder, sums)])
 
 
-@lower_builtin(divided, types.UniTuple, Vector)
+@lower_builtin(blocks.divided, types.UniTuple, Vector)
 def _lower_divided(_context, builder, _signature, arguments):
     sums, divisors = arguments
     return _block(builder, [builder.fdiv(vector, divisors) for vector in _vectors(builder, sums)])
 
 
-def _places(builder: Any, signature: Any, arguments: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield each vector of some rows, and where it goes."""
-    array, index, pitch, sums, _ = arguments
-    count, lanes = signature.args[4].literal_value, signature.args[3].dtype.lanes
+@lower_builtin(blocks.magnitudes, types.UniTuple)
+def _lower_magnitudes(_context, builder, _signature, arguments):
+    return _block(builder, [called(builder, "fabs", vector) for vector in _vectors(builder, arguments[0])])
+
+
+# Blocks as rows in memory --------------------------------------------------------
+
+_ROWS = types.CPointer, types.Integer, types.Integer, types.IntegerLiteral, types.UniTuple
+_PARTS = (*_ROWS[:-1], types.Integer, types.UniTuple)
+
+
+def _in_rows(builder: Any, signature: Any, arguments: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """Yield each vector of a block, where it goes, and how many samples are left for it (None: a whole vector)."""
+    _array, index, pitch, _, *left, sums = arguments
+    count, lanes = signature.args[3].literal_value, sums.type.element.count
     for number, vector in enumerate(_vectors(builder, sums)):
-        row = builder.mul(pitch, pitch.type(number // count))
-        place = builder.add(builder.add(index, row), index.type(number % count * lanes))
-        yield vector, builder.gep(array, [place])
+        before = index.type(number % count * lanes)
+        place = builder.add(builder.add(index, builder.mul(pitch, pitch.type(number // count))), before)
+        yield vector, place, builder.sub(left[0], before) if left else None
 
 
-_ROWS = types.CPointer, types.Integer, types.Integer, types.UniTuple, types.IntegerLiteral
+@lower_builtin(blocks.add_rows, *_ROWS)
+@lower_builtin(blocks.add_rows_part, *_PARTS)
+def _lower_add_rows(context, builder, signature, arguments):
+    added = []
+    for vector, place, left in _in_rows(builder, signature, arguments):
+        if left is None:
+            kind, source = signature.return_type.dtype, signature.args[0].dtype
+            there = read_vector(context, builder, kind, source, arguments[0], place)
+        else:
+            there = read_lanes(builder, vector.type.count, arguments[0], place, left)
+        added.append(builder.fadd(there, vector))
+    return _block(builder, added)
 
 
-@lower_builtin(write_rows, *_ROWS)
-def _lower_write_rows(context, builder, signature, arguments):
-    for vector, place in _places(builder, signature, arguments):
-        align = signature.args[0].dtype.bitwidth // 8
-        builder.store(vector, builder.bitcast(place, vector.type.as_pointer()), align=align)
-    return context.get_dummy_value()
+def _writing(write: Callable[..., None]) -> Callable[..., Any]:
+    """Return what lowers a call that writes each vector of a block."""
+
+    def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        for vector, place, left in _in_rows(builder, signature, arguments):
+            write(builder, arguments[0], place, vector, left)
+        return context.get_dummy_value()
+
+    return lower
 
 
-@lower_builtin(write_rows_nearest, *_ROWS)
-def _lower_write_rows_nearest(context, builder, signature, arguments):
-    for vector, place in _places(builder, signature, arguments):
-        kind = ir.VectorType(place.type.pointee, vector.type.count)
-        numbers = builder.trunc(nearest_integers(builder, vector), kind)
-        align = signature.args[0].dtype.bitwidth // 8
-        builder.store(numbers, builder.bitcast(place, kind.as_pointer()), align=align)
-    return context.get_dummy_value()
+def _store_nearest(builder: Any, array: Any, place: Any, vector: Any, left: Any) -> None:
+    store_integers(builder, array, place, nearest_integers(builder, vector), left)
+
+
+lower_builtin(blocks.write_rows, *_ROWS)(_writing(store))
+lower_builtin(blocks.write_rows_part, *_PARTS)(_writing(store))
+lower_builtin(blocks.write_rows_nearest, *_ROWS)(_writing(_store_nearest))
+lower_builtin(blocks.write_rows_nearest_part, *_PARTS)(_writing(_store_nearest))
+
+
+@lower_builtin(blocks.write_rows_clipped, *_ROWS, types.Number)
+@lower_builtin(blocks.write_rows_clipped_part, *_PARTS, types.Number)
+def _lower_write_rows_clipped(_context, builder, signature, arguments):
+    *where, full = arguments
+    beyond = ir.Constant(ir.IntType(64), 0)
+    for vector, place, left in _in_rows(builder, signature, where):
+        zeros, fulls = ir.Constant(vector.type, None), splat(builder, full, vector.type.count)
+        whole = called(builder, "rint", vector)
+        inside = clipped(builder, whole, zeros, fulls)
+        beyond = builder.add(beyond, differing(builder, inside, whole, left))
+        store_integers(builder, where[0], place, integers(builder, inside), left)
+    return beyond

@@ -136,13 +136,6 @@ def _lower_prefetch(context, builder, _signature, arguments):
     return context.get_dummy_value()
 
 
-@lower_builtin(write, types.CPointer, types.Integer, Vector)
-def _lower_write(context, builder, signature, arguments):
-    place, align = _place(context, builder, signature.args[2], arguments)
-    builder.store(arguments[2], place, align=align)
-    return context.get_dummy_value()
-
-
 def _square(context: Any, builder: Any, count: int, arguments: Any) -> Any:
     """Copy ``count`` rows of as many samples, and exchange rows and columns."""
     source, index, pitch, target, to, target_pitch = arguments
@@ -200,55 +193,70 @@ def _masked(builder: Any, name: str, vector: Any, result: Any, arguments: Any) -
     return builder.call(function, arguments)
 
 
-@lower_builtin(read_part, types.CPointer, types.Integer, types.Integer)
-def _lower_read_part(context, builder, signature, arguments):
-    vector = signature.return_type
-    place, align = _place(context, builder, vector, arguments)
-    kind = context.get_value_type(vector)
-    mask = lanes_below(builder, arguments[2], vector.lanes)
+def read_lanes(builder: Any, count: int, array: Any, index: Any, left: Any) -> Any:
+    """Load the first ``left`` of ``count`` samples, and zeros."""
+    kind = ir.VectorType(array.type.pointee, count)
+    place = builder.bitcast(builder.gep(array, [index]), kind.as_pointer())
+    align = ir.Constant(ir.IntType(32), _size(kind.element))
     return _masked(
-        builder, "load", kind, kind, [place, ir.Constant(ir.IntType(32), align), mask, ir.Constant(kind, None)]
+        builder, "load", kind, kind, [place, align, lanes_below(builder, left, count), ir.Constant(kind, None)]
     )
 
 
-@lower_builtin(write_part, types.CPointer, types.Integer, Vector, types.Integer)
-def _lower_write_part(context, builder, signature, arguments):
-    vector = signature.args[2]
-    place, align = _place(context, builder, vector, arguments)
-    mask = lanes_below(builder, arguments[3], vector.lanes)
-    kind = context.get_value_type(vector)
-    _masked(builder, "store", kind, ir.VoidType(), [arguments[2], place, ir.Constant(ir.IntType(32), align), mask])
-    return context.get_dummy_value()
-
-
-def _store_whole(context: Any, builder: Any, signature: Any, arguments: Any, numbers: Any) -> Any:
-    """Store integers as those of an array, all of them or as many as the last argument says."""
-    array, index, _, *count = arguments
-    numbers = builder.trunc(numbers, ir.VectorType(array.type.pointee, numbers.type.count))
-    place = builder.bitcast(builder.gep(array, [index]), numbers.type.as_pointer())
-    align = signature.args[0].dtype.bitwidth // 8
-    if count:
-        mask = lanes_below(builder, count[0], numbers.type.count)
-        passed = [numbers, place, ir.Constant(ir.IntType(32), align), mask]
-        _masked(builder, "store", numbers.type, ir.VoidType(), passed)
+def store(builder: Any, array: Any, index: Any, vector: Any, left: Any = None) -> None:
+    """Store a vector, or its first ``left`` lanes."""
+    place = builder.bitcast(builder.gep(array, [index]), vector.type.as_pointer())
+    align = _size(vector.type.element)
+    if left is None:
+        builder.store(vector, place, align=align)
     else:
-        builder.store(numbers, place, align=align)
+        mask = lanes_below(builder, left, vector.type.count)
+        passed = [vector, place, ir.Constant(ir.IntType(32), align), mask]
+        _masked(builder, "store", vector.type, ir.VoidType(), passed)
+
+
+def store_integers(builder: Any, array: Any, index: Any, numbers: Any, left: Any = None) -> None:
+    """Store integers as those of an array, which hold them."""
+    store(builder, array, index, builder.trunc(numbers, ir.VectorType(array.type.pointee, numbers.type.count)), left)
+
+
+def _size(element: Any) -> int:
+    return {"float": 4, "double": 8}.get(str(element)) or element.width // 8
+
+
+@lower_builtin(read_part, types.CPointer, types.Integer, types.Integer)
+def _lower_read_part(_context, builder, signature, arguments):
+    return read_lanes(builder, signature.return_type.lanes, *arguments)
+
+
+@lower_builtin(write, types.CPointer, types.Integer, Vector)
+@lower_builtin(write_part, types.CPointer, types.Integer, Vector, types.Integer)
+def _lower_write(context, builder, _signature, arguments):
+    store(builder, *arguments)
     return context.get_dummy_value()
 
 
 @lower_builtin(write_as, types.CPointer, types.Integer, Vector)
 @lower_builtin(write_as_part, types.CPointer, types.Integer, Vector, types.Integer)
-def _lower_write_as(context, builder, signature, arguments):
-    numbers, vector = arguments[2], signature.args[2]
-    if not isinstance(vector.element, types.Integer):
-        numbers = builder.fptosi(numbers, ir.VectorType(ir.IntType(32), vector.lanes))
-    return _store_whole(context, builder, signature, arguments, numbers)
+def _lower_write_as(context, builder, _signature, arguments):
+    array, index, numbers, *left = arguments
+    store_integers(builder, array, index, integers(builder, numbers), *left)
+    return context.get_dummy_value()
 
 
 @lower_builtin(write_nearest, types.CPointer, types.Integer, Vector)
 @lower_builtin(write_nearest_part, types.CPointer, types.Integer, Vector, types.Integer)
-def _lower_write_nearest(context, builder, signature, arguments):
-    return _store_whole(context, builder, signature, arguments, nearest_integers(builder, arguments[2]))
+def _lower_write_nearest(context, builder, _signature, arguments):
+    array, index, numbers, *left = arguments
+    store_integers(builder, array, index, nearest_integers(builder, numbers), *left)
+    return context.get_dummy_value()
+
+
+def integers(builder: Any, numbers: Any) -> Any:
+    """Return whole numbers as integers."""
+    if isinstance(numbers.type.element, ir.IntType):
+        return numbers
+    return builder.fptosi(numbers, ir.VectorType(ir.IntType(32), numbers.type.count))
 
 
 def nearest_integers(builder: Any, vector: Any) -> Any:
