@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from convfilter.errors import ParameterError
 from convfilter.filters.stage import Padding, PaddingMode, Stage, ToneMap
-from convfilter.planning import Plan, plan_stack
+from convfilter.planning import Plan
+from convfilter.planning.remembered import remembered_plan
 
 Image: TypeAlias = npt.NDArray[Any]
 IntPair: TypeAlias = int | tuple[int, int]
@@ -101,7 +102,7 @@ def planned(
     dtype = keywords.get("dtype")
     if dtype is not None and np.dtype(dtype) not in (np.dtype(np.float32), image_dtype):
         raise ParameterError(f"dtype must be float32 or the image's own, got {np.dtype(dtype)}")
-    return plan_stack(
+    return remembered_plan(
         stages,
         shape,
         image_dtype,

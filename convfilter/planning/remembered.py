@@ -1,0 +1,71 @@
+"""Plans that are asked for again: equal stages on pictures of one shape and type share a plan.
+
+Planning takes longer than filtering a small picture, and what is prepared for a plan is found by the plan itself: see
+``engine/kept_runs.py``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.filters.stage import Stage
+from convfilter.planning.plan import Plan, plan_stack
+
+#: Plans that are remembered, and bytes of weights that one may have.
+_MOST_PLANS = 32
+_MOST_BYTES = 2**16
+
+_plans: dict[tuple[Any, ...], Plan] = {}
+
+
+def remembered_plan(
+    stages: Sequence[Stage],
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    *,
+    out_dtype: npt.DTypeLike | None = None,
+    alpha: bool = False,
+    gray: bool = False,
+    algorithm: str | None = None,
+) -> Plan:
+    """Return what :func:`plan_stack` does; the same plan as before if it was asked for lately.
+
+    Raises
+    ------
+    SizeError, ParameterError
+        As :func:`plan_stack`.
+    """
+    result = None if out_dtype is None else np.dtype(out_dtype).str
+    room = [_MOST_BYTES]
+    key = (*(_value(stage, room) for stage in stages), shape, dtype.str, result, alpha, gray, algorithm)
+    # Threads may look at the same time: each step by itself is whole.
+    plan = _plans.pop(key, None) if room[0] >= 0 else None
+    if plan is None:
+        own = deepcopy(stages)  # whose weights nobody else can write to
+        plan = plan_stack(own, shape, dtype, out_dtype=out_dtype, alpha=alpha, gray=gray, algorithm=algorithm)
+    if room[0] >= 0:
+        _plans[key] = plan  # as the latest
+        for oldest in list(_plans)[:-_MOST_PLANS]:
+            _plans.pop(oldest, None)
+    return plan
+
+
+def _value(part: Any, room: list[int]) -> Any:
+    """Return what tells a part of a stage from others; what bytes its arrays have is taken off ``room``."""
+    if isinstance(part, np.ndarray):
+        room[0] -= part.nbytes
+        return (part.shape, part.dtype.str, part.tobytes()) if room[0] >= 0 else None
+    if isinstance(part, float):
+        return part, math.copysign(1.0, part)  # -0.0 pads with another zero than 0.0
+    if isinstance(part, tuple | list):
+        return tuple([_value(each, room) for each in part])
+    names = getattr(part, "__match_args__", None)
+    if names is None:
+        return part
+    return part.__class__, *[_value(getattr(part, name), room) for name in names]
