@@ -8,7 +8,7 @@ shared by all; that nobody changes one is left to the type checker.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, dataclass_transform, overload
 
 Class = TypeVar("Class", bound=type)
@@ -18,7 +18,7 @@ Class = TypeVar("Class", bound=type)
 def record(cls: Class, /) -> Class: ...
 @overload
 def record(*, eq: bool) -> Callable[[Class], Class]: ...
-@dataclass_transform(frozen_default=True)
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def record(cls: type | None = None, /, *, eq: bool = True) -> Any:
     """Make a record of a class with annotated fields; ``dataclasses.replace`` and ``fields`` know it.
 

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convfilter.engine.borders import CONSTANT, index_map
+from convfilter.engine.program import Slot
 from convfilter.engine.tiles import Scratch, Source, centre_columns, columns_for, distinct_rows
 from convfilter.filters.stage import PADDING_MODES
 from convfilter.planning import AxisPlan
@@ -100,7 +101,7 @@ def loaded(source, scratch, rows, columns):
 def test_a_tile_is_the_padded_picture(dtype, real, rows, cols, channels):
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (rows[0].input, cols[0].input, channels)).astype(dtype)
-    source = Source(image, 255.0, False, False, padding_value=-7.5)
+    source = Source(Slot(image), 255.0, False, False, padding_value=-7.5)
     columns = columns_for(cols[0], *cols[1:])
     tile = loaded(source, Scratch(real), rows[1], columns)
     assert tile.dtype == real
@@ -113,7 +114,7 @@ def test_a_tile_is_the_padded_picture(dtype, real, rows, cols, channels):
 @pytest.mark.parametrize("gray", [False, True])
 def test_a_tile_is_premultiplied_and_weighed_to_luminance(alpha, gray):
     image = np.random.default_rng(0).integers(0, 256, (4, 6, 3 + alpha)).astype(np.uint8)
-    source = Source(image, 255.0, alpha, gray, 0.0)
+    source = Source(Slot(image), 255.0, alpha, gray, 0.0)
     axis = AxisPlan(6, 1, 1, 1, 0, 0)
     columns = columns_for(axis, np.arange(6), 0, 6)
     tile = loaded(source, Scratch(np.float64), np.arange(4), columns)

@@ -88,6 +88,11 @@ class Workers(Generic[Block]):
         self._make_worker = make_worker
         self._made: list[Callable[[Block], None]] = []
 
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._made)
+
     def run(self, blocks: Sequence[Block], threads: int) -> None:
         """Have ``threads`` workers process all blocks, as :func:`run_blocks` does."""
         free = list(self._made)

@@ -9,6 +9,7 @@ import numpy as np
 
 from convfilter.engine.borders import interleaved
 from convfilter.engine.native import Loop
+from convfilter.engine.program import Slot
 from convfilter.engine.tiles import Samples
 from convfilter.engine.work import Work
 from convfilter.filters.stage import Pooling
@@ -43,10 +44,10 @@ def is_plain(work: Work, target: np.dtype[np.generic]) -> bool:
     return ordinary and inside and _area(plan) * source.full <= LARGEST_SUM
 
 
-def make_worker(work: Work, output: Samples) -> Callable[[tuple[int, int]], None]:
+def make_worker(work: Work, output: Slot) -> Callable[[tuple[int, int]], None]:
     """Return a function that stores the means of a block of output rows."""
     plan, source = work.plan, work.source
-    rows, cols, channels, dtype = plan.rows, plan.cols, source.channels, source.image.dtype
+    rows, cols, channels, dtype = plan.rows, plan.cols, source.channels, source.slot.dtype
     narrow = _is_narrow(plan, dtype)
     loop = MEAN_ROWS.variant() if narrow else MEAN_ROWS_WIDE.variant(S=dtype)
     sums, real = (np.uint16, np.float32) if narrow else (np.int32, np.float64)
@@ -67,7 +68,7 @@ def make_worker(work: Work, output: Samples) -> Callable[[tuple[int, int]], None
                 line, width, work.col_index, cols.padded, cols.before, channels,
                 cols.kernel, cols.dilation, cols.stride, few, totals, kept, cols.output,
                 np.ascontiguousarray(down[top + part.first : bottom : part.every]), along, int(divide), half, factor,
-                output, (top + part.first) * pitch, part.every * pitch, part.outputs,
+                output.array, (top + part.first) * pitch, part.every * pitch, part.outputs,
             )  # fmt: skip
 
     return compute

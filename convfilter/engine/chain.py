@@ -19,6 +19,7 @@ from convfilter.engine.blas import single_threaded
 from convfilter.engine.borders import CONSTANT, Indices
 from convfilter.engine.links import Link, Place, StageLink, Worker
 from convfilter.engine.points import span_of
+from convfilter.engine.program import Slot
 from convfilter.engine.run import WORTH_A_THREAD, all_finite
 from convfilter.engine.schedule import Schedule
 from convfilter.engine.tiles import Samples, Scratch, Source
@@ -69,7 +70,7 @@ def run_group(
     for number, (stage, rows, source) in enumerate(zip(stages, group.block_rows, sources, strict=True)):
         span = (0.0, 1.0) if number else span_of(stage, source, threads)
         empty = np.empty((0, stage.cols.input, stage.channels), np.float32)
-        reads = replace(source, image=empty) if number else source
+        reads = replace(source, slot=Slot(empty)) if number else source
         stored, white = (dtype, full_out) if number == last else (np.dtype(np.float32), full)
         links.append(StageLink(stage, rows, reads, stored, white, span))
     output = np.empty((links[-1].rows, *links[-1].line), dtype)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.native import Loop
-from convfilter.engine.program import Call, Counting, Following, Program
+from convfilter.engine.program import Call, Counting, Following, Program, Slot
 from convfilter.engine.tiles import Samples, Scratch, centre_columns
 from convfilter.engine.tone import AS_IT_IS, Tone, has_divisor
 from convfilter.engine.work import Region, Work
@@ -36,6 +36,9 @@ class Sink(Protocol):
 
     def put(self, tile: Samples, pitch: int, region: Region, alpha: Samples | None, tone: Tone) -> None:
         """Take a tile of ``region``, and its alpha (compact, on the input's scale) if the picture has one."""
+
+    def forget(self) -> None:
+        """Begin anew."""
 
 
 class Finisher:
@@ -184,7 +187,7 @@ class ArraySink:
     ``whole_steps`` says that the array has room for whole steps of rows, also where the picture ends within one.
     """
 
-    def __init__(self, output: Samples, plan: StagePlan, full: float, full_out: float) -> None:
+    def __init__(self, output: Slot, plan: StagePlan, full: float, full_out: float) -> None:
         self._output, self.full_out = output, full_out
         self._alpha_scale = full_out / full
         self._whole = output.dtype.kind == "u"
@@ -206,6 +209,12 @@ class ArraySink:
         """How many samples were clipped."""
         return self._clipped + sum(program.total for program in self._programs)
 
+    def forget(self) -> None:
+        """Let the count begin anew."""
+        self._clipped = 0
+        for program in self._programs:
+            program.forget()
+
     def count_clipped_by(self, programs: set[Program]) -> None:
         """Count what the calls of programs return, too."""
         self._programs |= programs
@@ -225,7 +234,7 @@ class ArraySink:
         """Whether samples are whole, and sums of a type are rounded to them in that type."""
         return self._whole and _store_precision(self._plan, tone, self.dtype, dtype) == dtype
 
-    def target(self, region: Region, step_rows: int = 0) -> tuple[Samples, Counting | int, int]:
+    def target(self, region: Region, step_rows: int = 0) -> tuple[Slot, Counting | int, int]:
         """Return the output, where ``region`` starts in it, ``step_rows`` further down in each step, and its pitch."""
         start = (region.top - self.first_row) * self.row_samples + region.left * self._output.shape[2]
         return self._output, Counting(start, step_rows * self.row_samples) if step_rows else start, self.row_samples
@@ -272,6 +281,10 @@ class RangeSink:
 
     def __init__(self, channels: int) -> None:
         self._channels = channels
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew."""
         self.low, self.high = np.inf, -np.inf
 
     def put(self, tile: Samples, pitch: int, region: Region, alpha: Samples | None, tone: Tone) -> None:

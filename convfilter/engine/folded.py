@@ -45,7 +45,7 @@ def _holds(work: Work) -> bool:
     source, padding = work.source, np.float32(work.source.padding_value)
     constant = work.plan.stage.padding_mode == "constant"
     whole = bool(0 <= padding <= source.full and padding % 1 == 0)
-    return source.image.dtype.kind == "u" and (whole or not constant)
+    return source.slot.dtype.kind == "u" and (whole or not constant)
 
 
 class _Folded:
@@ -53,7 +53,7 @@ class _Folded:
 
     def __init__(self, work: Work, fold: Fold, scratch: Scratch, tone: Tone, sink: ArraySink) -> None:
         self._work, self._fold, self._tone, self._sink = work, fold, tone, sink
-        self._scratch, self._before, self._after = scratch, Scratch(work.source.image.dtype), Scratch(sink.dtype)
+        self._scratch, self._before, self._after = scratch, Scratch(work.source.slot.dtype), Scratch(sink.dtype)
         self._lanes = vector_bytes() // scratch.dtype.itemsize
         column, row = work.plan.products[0]
         self._column = column[fold.ring.rows]
@@ -78,7 +78,7 @@ class _Folded:
         def program(rows: int) -> Program:
             along, samples = self._along(between, pitch, pixels, rows)
             outgoing = self._outgoing(samples, pixels, depth, Region(0, rows, left, right))
-            return Program([*sums, along, outgoing], FOLD_ROWS)
+            return work.program([*sums, along, outgoing], FOLD_ROWS)
 
         odd = work.plan.rows.output % FOLD_ROWS
         main = program(FOLD_ROWS)
@@ -94,11 +94,11 @@ class _Folded:
         place = columns.indices, columns.count, columns.run_start, columns.run_length
         line, channels = depth * self._lanes, source.channels
         copied = (
-            source.image, source.image.shape[1] * channels, rows, ring.block, *place, channels,
+            source.slot, source.slot.shape[1] * channels, rows, ring.block, *place, channels,
             round(source.padding_value), natural, line,
         )  # fmt: skip
         target = Moving(self._ring, 0, ring.block * line, ring.period)
-        dtype = source.image.dtype
+        dtype = source.slot.dtype
         return [
             Call(COPY.variant(S=dtype), copied, ring.lead),
             Call(FOLD.variant(S=dtype), (natural, line, ring.block, depth, target), ring.lead),

@@ -16,6 +16,7 @@ import numpy as np
 from convfilter.engine.borders import CONSTANT, Indices
 from convfilter.engine.finish import ArraySink, Finisher, MakeWorker
 from convfilter.engine.passes import Target
+from convfilter.engine.program import Slot
 from convfilter.engine.run import computing, find_way
 from convfilter.engine.tiles import Samples, Scratch, Source
 from convfilter.engine.tone import Tone, tone_of
@@ -168,7 +169,7 @@ class StageLink(Link):
     def worker(self, place: Place, target: Place, scratches: Scratches) -> Worker:
         """Return what computes blocks from the rows in ``place`` into ``target``."""
         operator = self.plan.stage.operator
-        source = replace(self.source, image=place.samples)
+        source = replace(self.source, slot=Slot(place.samples))
         if isinstance(operator, Point):
             return _PointWorker(self, operator, source, place, target)
         work = Work.of(self.plan, source)
@@ -212,7 +213,7 @@ class _PlainWorker:
     clipped = 0
 
     def __init__(self, link: StageLink, work: Work, target: Place, scratch: Scratch) -> None:
-        in_place = _InPlace(work.plan, work.source, work.row_index, work.col_index, work.held, target)
+        in_place = _InPlace(work.plan, work.source, work.row_index, work.col_index, work.held, target=target)
         self._sums = find_way(link.plan.algorithm)(in_place, scratch)
 
     def compute(self, top: int, bottom: int) -> None:
@@ -226,7 +227,7 @@ class SinkWorker:
     def __init__(self, link: StageLink, work: Work, target: Place, scratch: Scratch, make: MakeWorker) -> None:
         plan, source = link.plan, work.source
         tone = tone_of(plan, link.dtype, source.full, link.full_out, source.gray)
-        self._sink = ArraySink(target.samples, plan, source.full, link.full_out)
+        self._sink = ArraySink(Slot(target.samples), plan, source.full, link.full_out)
         self._sink.whole_steps = target.held is not None
         self._run = make(work, scratch, Finisher(work, scratch, tone), self._sink)
         self._target = target

@@ -46,7 +46,7 @@ class KeptRows:
         channels, dtype = work.source.channels, np.dtype(work.plan.precision)
         kept = Kept.of(work.plan.rows, rates, work.plan.stage.padding_mode, 0, work.plan.rows.output)
         lowering = Lowering(work, kept, kept.source_index, dtype, blurs=True)
-        self._kept, self._lowering, self._along = kept, lowering, along_rows(work)
+        self._work, self._kept, self._lowering, self._along = work, kept, lowering, along_rows(work)
         self._group, self._pitch = rows_at_once(dtype), lowering.columns.count * channels
         self._length = work.plan.cols.output * channels
         in_place = self._along.in_place and self._length <= self._pitch
@@ -85,7 +85,9 @@ class KeptRows:
             Moving(rows, 0, group * pitch)
             for rows, pitch in ((self._lowered, self._pitch), (self._rows, self._out_pitch))
         )
-        program = Program(self._along.calls(scratch, lowered, group, Step(target, self._out_pitch, self._length)))
+        program = self._work.program(
+            self._along.calls(scratch, lowered, group, Step(target, self._out_pitch, self._length))
+        )
         return lambda block: program.run(block[0], block[1] - block[0])
 
     def make_worker(self, work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) -> Worker:
@@ -188,7 +190,7 @@ class Lowering:
         table = self._tables.of(length)
         target = Step(Following(memory, left * channels, STEP_ROWS * pitch), pitch, length)
         if self._middle is None:
-            return Program([*load, self._down.call(tile, table, target)])
+            return self._work.program([*load, self._down.call(tile, table, target)])
         # Lowered rows stay in a ring of their own, where step n leaves those that lie ``ahead`` steps further down.
         period, step = self._ahead + 1, STEP_ROWS * length
         lowered = scratch.get("lowered", period * step)
@@ -196,7 +198,7 @@ class Lowering:
         rows = np.arange(period * STEP_ROWS)[:, np.newaxis] + np.arange(self._reach + 1)
         slots = (rows - self._ahead * STEP_ROWS) % (period * STEP_ROWS)
         middle = self._middle.call(lowered, slots.reshape(period, STEP_ROWS, -1) * length, target)
-        return Program([*load, down._replace(ahead=self._ahead), middle])
+        return self._work.program([*load, down._replace(ahead=self._ahead), middle])
 
     def make_worker(self, memory: Samples) -> Callable[[tuple[int, _Piece]], None]:
         """Return what lowers a piece into ``memory``, which begins with the rows of the step that is given."""

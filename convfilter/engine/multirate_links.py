@@ -12,7 +12,7 @@ from convfilter.engine.kept import Kept, Rise
 from convfilter.engine.links import Link, Place, Scratches, SinkWorker, StageLink, Worker
 from convfilter.engine.multirate import Lowering, rising
 from convfilter.engine.passes import Step, Taps, Window
-from convfilter.engine.program import Following, Program
+from convfilter.engine.program import Following, Program, Slot
 from convfilter.engine.work import Work
 from convfilter.planning.chains import kept_block_rows
 from convfilter.planning.ring import STEP_ROWS
@@ -39,7 +39,7 @@ class _Part(Link):
 
     def work(self, image_of: Place) -> Work:
         """Return the stage's work on rows that are held."""
-        work = Work.of(self.stage.plan, replace(self.stage.source, image=image_of.samples))
+        work = Work.of(self.stage.plan, replace(self.stage.source, slot=Slot(image_of.samples)))
         return replace(work, row_index=image_of.index(work.row_index))
 
 

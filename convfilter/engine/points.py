@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.bands import cut, run_blocks
+from convfilter.engine.program import Slot
 from convfilter.engine.tiles import Samples, Source
 from convfilter.engine.tone import Tone, stretched, tone_of
 from convfilter.filters.stage import Point
@@ -174,7 +175,7 @@ class PointRows:
         return sum(self._store_few(rows[first:last], output[first:last]) for first, last in pieces)
 
     def _store_few(self, rows: npt.NDArray[np.int64], output: Samples) -> int:
-        source = replace(self._source, image=self._source.image[rows])
+        source = replace(self._source, slot=Slot(self._source.image[rows]))
         values = _function(self._operator, colours(source, 0, rows.size), source.full, self._span)
         stored, clipped = self._storing.stored(values, self._tone)
         output[..., : values.shape[2]] = stored

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from convfilter.engine import box
 from convfilter.engine.borders import Indices, interleaved
 from convfilter.engine.native import Loop
+from convfilter.engine.program import Slot
 from convfilter.engine.running import unordered_columns
 from convfilter.engine.tiles import Columns, Samples, Scratch, distinct_rows
 from convfilter.engine.work import Block, Region, Sums, Work
@@ -32,7 +33,7 @@ def is_plain(work: Work, target: np.dtype[np.generic]) -> bool:
     return work.stores_samples(target)
 
 
-def make_worker(work: Work, output: Samples) -> Callable[[tuple[int, int]], None]:
+def make_worker(work: Work, output: Slot) -> Callable[[tuple[int, int]], None]:
     """Return a function that stores the extremes or means of a block of output rows."""
     if _kind(work) == "average":
         return box.make_worker(work, output)
@@ -43,7 +44,8 @@ def make_worker(work: Work, output: Samples) -> Callable[[tuple[int, int]], None
 
     def compute(block: tuple[int, int]) -> None:
         top, bottom = block
-        extremes.write(work.source.image, row_index[top * rows.stride :], bottom - top, output, top * pitch, pitch)
+        places = row_index[top * rows.stride :]
+        extremes.write(work.source.image, places, bottom - top, output.array, top * pitch, pitch)
 
     return compute
 
@@ -88,7 +90,7 @@ def _of_samples(work: Work, scratch: Scratch) -> Block:
     row_index = work.rows_held(nearest_cells(rows))
     step = rows_between(rows, cols, source.channels)
     found = np.empty((min(step, rows.output), cols.output, source.channels), source.image.dtype)
-    whole, of_found = _run(0, cols.output), replace(source, image=found)
+    whole, of_found = _run(0, cols.output), replace(source, slot=Slot(found))
 
     def block(top: int, bottom: int) -> Sums:
         for first in range(top, bottom, step):

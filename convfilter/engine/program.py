@@ -8,6 +8,7 @@ is written down once, and run for all its steps in one call.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -20,13 +21,42 @@ from convfilter.planning.ring import STEP_ROWS
 RUN_PROGRAM = Loop("program", "run_program", "i8* i8 i8 i8 i8 i8 i8*")
 
 
+class Slot:
+    """A place for an array: a call that names the slot sees the array that is there when it is made.
+
+    Parameters
+    ----------
+    array : C-contiguous array
+        The first one; all that follow are of its shape and type.
+
+    Attributes
+    ----------
+    shape, dtype : tuple and dtype
+    """
+
+    def __init__(self, array: npt.NDArray[Any]) -> None:
+        self.shape, self.dtype = array.shape, array.dtype
+        self.put(array)
+
+    def put(self, array: npt.NDArray[Any]) -> None:
+        """Put another array in the place of the one that is there."""
+        if array.shape != self.shape:
+            raise ValueError(f"this slot takes arrays of shape {self.shape}, got {array.shape}")
+        self.address = pointer(array, self.dtype.str)
+        self.array = array
+
+    def clear(self) -> None:
+        """Let go of the array: before another is there, no call can be made."""
+        del self.array, self.address
+
+
 class Moving(NamedTuple):
     """An array of which each step sees another part: from item ``start + step * number`` on.
 
     With a ``period``, step ``period`` sees what step 0 saw, and so on.
     """
 
-    array: npt.NDArray[Any]
+    array: npt.NDArray[Any] | Slot
     start: int = 0
     step: int = 0
     period: int = 0
@@ -52,13 +82,14 @@ class Call(NamedTuple):
 
     def __call__(self) -> int:
         """Make the call now; nothing may move."""
-        return self.loop(*self.arguments)
+        return self.loop(*[value.array if isinstance(value, Slot) else value for value in self.arguments])
 
 
 class Program:
     """Calls that are made in each step, in their order, and some of them ahead of the first step.
 
-    A step stands for ``step_rows`` rows of the result. The arrays that the calls name live as long as the program.
+    A step stands for ``step_rows`` rows of the result. The arrays that the calls name live as long as the program,
+    those in slots only as long as they are there.
     """
 
     def __init__(self, calls: list[Call], step_rows: int = STEP_ROWS) -> None:
@@ -76,6 +107,7 @@ class Program:
             if isinstance(value, Following | Counting)
         ]
         self._rows = 0
+        self._slots = [_Slotted(slot, *places) for slot, places in _slots_of(calls).items()]
 
     def follow(self, rows: int) -> None:
         """Let every counting number, and every array that follows, start so many rows later than at first."""
@@ -86,6 +118,8 @@ class Program:
 
     def run(self, first: int, steps: int, *, goes_on: bool = False) -> None:
         """Make all calls for steps ``first`` to ``first + steps - 1``; where it ``goes_on``, those ahead are there."""
+        for slotted in self._slots:
+            slotted.follow(self._lines)
         lines, arguments = self._addresses
         lead = 0 if goes_on else self._lead
         self._native.at_addresses(lines, len(self._calls), self._lines.shape[1], first, steps, lead, arguments)
@@ -94,6 +128,46 @@ class Program:
     def total(self) -> int:
         """The sum of what all calls have returned."""
         return int(self._lines[:, 0, 2].sum())
+
+    def forget(self) -> None:
+        """Let the sum begin anew."""
+        self._lines[:, 0, 2] = 0
+
+    def arrays(self) -> Iterator[npt.NDArray[Any]]:
+        """Return the arrays that live as long as the program."""
+        for call in self._calls:
+            for value in call.arguments:
+                array = value.array if isinstance(value, Moving) else value
+                if isinstance(array, np.ndarray):
+                    yield array
+        yield self._lines
+
+
+class _Slotted:
+    """The words of a program that stand for a place in the array in a slot."""
+
+    def __init__(self, slot: Slot, lines: list[int], words: list[int]) -> None:
+        self._slot, self._places, self._address = slot, (np.array(lines), np.array(words), 0), slot.address
+
+    def follow(self, lines: npt.NDArray[np.int64]) -> None:
+        """Let the words stand for the same place in the array that is there now."""
+        moved = self._slot.address - self._address
+        if moved:
+            lines[self._places] += moved
+            self._address += moved
+
+
+def _slots_of(calls: list[Call]) -> dict[Slot, tuple[list[int], list[int]]]:
+    """Return the slots that calls name, and in which lines and words."""
+    found: dict[Slot, tuple[list[int], list[int]]] = {}
+    for line, call in enumerate(calls):
+        for word, value in enumerate(call.arguments, 2):
+            slot = value.array if isinstance(value, Moving) else value
+            if isinstance(slot, Slot):
+                lines, words = found.setdefault(slot, ([], []))
+                lines.append(line)
+                words.append(word)
+    return found
 
 
 def _line(call: Call, width: int) -> list[tuple[int, int, int]]:
@@ -107,14 +181,18 @@ def _words(value: Any, code: str) -> tuple[int, int, int]:
     """Return an argument's value in step 0, what a step adds to it, and its period."""
     if code.endswith("*"):
         if not isinstance(value, Moving):
-            return pointer(value, _typestr(code)), 0, 0
-        size = value.array.itemsize
-        return pointer(value.array, _typestr(code)) + value.start * size, value.step * size, value.period
+            return _address(value, code), 0, 0
+        size = value.array.dtype.itemsize
+        return _address(value.array, code) + value.start * size, value.step * size, value.period
     if isinstance(value, Counting):
         return value.start, value.step, 0
     if code.startswith("f"):
         return struct.unpack("=q", struct.pack("=d", value))[0], 0, 0
     return int(value), 0, 0
+
+
+def _address(value: npt.NDArray[Any] | Slot, code: str) -> int:
+    return pointer(value.array if isinstance(value, Slot) else value, _typestr(code))
 
 
 @cache

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine.bands import Workers, available_cores, cut, run_blocks
+from convfilter.engine.bands import Workers, available_cores, cut
 from convfilter.engine.finish import ArraySink, Finisher, MakeWorker, RangeSink, Sink, Worker
+from convfilter.engine.program import Slot
 from convfilter.engine.tiles import Samples, Scratch, Source
 from convfilter.engine.tone import Tone, rounding_of, stretched, tone_of
 from convfilter.engine.work import Way, Work
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Below this many multiply-adds a second thread costs more than it brings.
 WORTH_A_THREAD = 2_000_000
+#: Samples whose marks stay in cache while they are looked at for what is not finite.
+_LOOKED_AT = 2**16
 #: What all threads together may take for scratch: fewer threads run where each needs much.
 _SCRATCH_BYTES = 56 * 2**20
 
@@ -147,7 +151,7 @@ def _result_of(plan: Plan, number: int, out_dtype: np.dtype[np.generic]) -> tupl
 def source_of(plan: Plan, number: int, pixels: Samples) -> Source:
     """Return what a stage reads, if ``pixels`` is its input."""
     padding = _padding_value(plan.stages[number])
-    return Source(pixels, full_scale(plan.dtype), plan.alpha, plan.gray and number == 0, padding)
+    return Source(Slot(pixels), full_scale(plan.dtype), plan.alpha, plan.gray and number == 0, padding)
 
 
 def _padding_value(plan: StagePlan) -> float:
@@ -161,56 +165,155 @@ def _run_stage(
     if plan.algorithm in _WHOLE_STAGES:
         done: tuple[Samples, int] = _found(_WHOLE_STAGES[plan.algorithm])(plan, source, target, full_out, threads)
         return done
-    local = for_any_numbers(plan)
-    if local is not plan and source.image.dtype.kind == "f" and not all_finite(source.image):
-        plan = local
-    work = Work.of(plan, source)
-    tone = tone_of(plan, target, source.full, full_out, source.gray)
+    if source.slot.dtype.kind == "f":
+        local = for_any_numbers(plan)
+        if local is not plan and not all_finite(source.image):
+            plan = local
     output = np.empty((plan.rows.output, plan.cols.output, source.channels), target)
-    if plan.algorithm in _PLAIN_WAYS:
-        is_plain, make_worker = (_found((_PLAIN_WAYS[plan.algorithm], name)) for name in ("is_plain", "make_worker"))
-        if is_plain(work, target):
-            blocks = cut(plan.rows.output, stream_block_rows(plan.rows))
-            run_blocks(blocks, lambda: make_worker(work, output), _threads(plan, threads))
-            return output, 0
-    if plan.stage.map == "stretch":
-        ranges = _run_blocks(work, tone, threads, lambda: RangeSink(source.channels))
-        ends = min(r.low for r in ranges), max(r.high for r in ranges)
-        tone = stretched(tone, *ends, full_out, rounding_of(plan, source.image, tone))
-    sinks = _run_blocks(work, tone, threads, lambda: ArraySink(output, plan, source.full, full_out))
-    if target.kind == "f" and plan.stage.map in ("clip", "stretch"):
-        colours = output[..., :-1] if source.alpha else output
-        np.clip(colours, 0, full_out, out=colours)
-    return output, sum(sink.clipped for sink in sinks)
+    if not _is_run_again(plan):
+        return output, Prepared(plan, source, Slot(output), full_out).run(threads)
+    from convfilter.engine import kept_runs
+
+    with kept_runs.prepared(plan, source, output, full_out) as ready:
+        return output, ready.run(threads)
+
+
+#: Plans that have been run, by their identity.
+_run_before: WeakValueDictionary[int, StagePlan] = WeakValueDictionary()
+
+
+def _is_run_again(plan: StagePlan) -> bool:
+    """Whether the plan has been run before, so that it pays to keep what is prepared for it."""
+    again = _run_before.get(id(plan)) is plan
+    _run_before[id(plan)] = plan
+    return again
+
+
+class Prepared:
+    """A stage on pictures of one shape and type: what is made once, for all pictures that are put in the source's slot.
+
+    Parameters
+    ----------
+    plan : StagePlan
+    source : Source
+    output : Slot
+        For the results.
+    full_out : float
+        White in them.
+    """
+
+    def __init__(self, plan: StagePlan, source: Source, output: Slot, full_out: float) -> None:
+        self.work, self.output, self._full_out = Work.of(plan, source), output, full_out
+        self._tone = tone_of(plan, output.dtype, source.full, full_out, source.gray)
+        self._plain: Workers[tuple[int, int]] | None = None
+        self._blocks: _Blocks[ArraySink] | None = None
+        self._counted = 0, 0
+        make_plain = _plain_way(self.work, output.dtype)
+        if make_plain:
+            self._plain = Workers(lambda: make_plain(self.work, output))
+        elif plan.stage.map != "stretch":
+            self._blocks = self._storing(self._tone)
+
+    @property
+    def can_be_kept(self) -> bool:
+        """Whether nothing depends on what the picture shows, and it is known how much memory is held."""
+        plan = self.work.plan
+        return self._plain is not None or (self._blocks is not None and by_strips(plan))
+
+    def nbytes(self) -> int:
+        """Return how much memory is held."""
+        if self._blocks is None:
+            return self.work.plan.scratch_bytes * (self._plain.count if self._plain else 0)
+        if self._blocks.parts != self._counted[0]:
+            self._counted = self._blocks.parts, self._blocks.nbytes()
+        return self._counted[1]
+
+    def run(self, threads: int) -> int:
+        """Filter the picture that is there, with at most so many threads; returns how many samples were clipped."""
+        plan, source = self.work.plan, self.work.source
+        if self._plain is not None:
+            self._plain.run(cut(plan.rows.output, stream_block_rows(plan.rows)), _threads(plan, threads))
+            return 0
+        blocks = self._blocks or self._storing(self._stretched(threads))
+        blocks.run(threads)
+        if self.output.dtype.kind == "f" and plan.stage.map in ("clip", "stretch"):
+            colours = self.output.array[..., :-1] if source.alpha else self.output.array
+            np.clip(colours, 0, self._full_out, out=colours)
+        return sum(sink.clipped for sink in blocks.sinks)
+
+    def _storing(self, tone: Tone) -> _Blocks[ArraySink]:
+        plan, full = self.work.plan, self.work.source.full
+        return _Blocks(self.work, tone, lambda: ArraySink(self.output, plan, full, self._full_out))
+
+    def _stretched(self, threads: int) -> Tone:
+        """Find the range of the results, and return what stretches it."""
+        plan, source = self.work.plan, self.work.source
+        blocks = _Blocks(self.work, self._tone, lambda: RangeSink(source.channels))
+        blocks.run(threads)
+        ends = min(sink.low for sink in blocks.sinks), max(sink.high for sink in blocks.sinks)
+        return stretched(self._tone, *ends, self._full_out, rounding_of(plan, source.image, self._tone))
+
+
+def _plain_way(work: Work, target: np.dtype[np.generic]) -> Callable[[Work, Slot], Worker] | None:
+    """Return what makes the workers of a way from source rows to output rows, where results are stored as they are."""
+    if work.plan.algorithm not in _PLAIN_WAYS:
+        return None
+    is_plain, make_worker = (_found((_PLAIN_WAYS[work.plan.algorithm], name)) for name in ("is_plain", "make_worker"))
+    return make_worker if is_plain(work, target) else None
 
 
 def all_finite(image: Samples) -> bool:
     """Whether no sample is infinite or not a number."""
-    return all(bool(np.isfinite(row).all()) for row in image)
+    rows = max(1, _LOOKED_AT // max(1, image[:1].size))
+    return all(bool(np.isfinite(image[first:last]).all()) for first, last in cut(len(image), rows))
 
 
-def _run_blocks(work: Work, tone: Tone, threads: int, make_sink: Callable[[], AnySink]) -> list[AnySink]:
-    """Compute all blocks; returns the sinks, one for each thread that ran."""
-    plan = work.plan
-    sinks: list[AnySink] = []
-    lock = threading.Lock()
+class _Blocks(Generic[AnySink]):
+    """All blocks of a stage, and the workers that compute them: each has a sink of its own."""
 
-    def make_worker() -> Worker:
-        scratch = Scratch(plan.precision)
-        sink = make_sink()
-        with lock:
-            sinks.append(sink)
-        return worker_of(work, scratch, Finisher(work, scratch, tone), sink)
+    def __init__(self, work: Work, tone: Tone, make_sink: Callable[[], AnySink]) -> None:
+        self._work, self._tone, self._make_sink = work, tone, make_sink
+        self.sinks: list[AnySink] = []
+        self._scratches: list[Scratch] = []
+        self._kept, self._worker_of = _computing(work)
+        self._workers = Workers(self._make_worker)
 
-    threads = _threads(plan, threads)
-    block_rows = stream_block_rows(plan.rows) if by_strips(plan) else plan.block_rows
-    kept, worker_of = _computing(work)
-    workers = Workers(make_worker)
-    for top, bottom in kept.bands if kept else [(0, plan.rows.output)]:
-        if kept:
-            kept.compute((top, bottom), threads)
-        workers.run([(top + first, top + last) for first, last in cut(bottom - top, block_rows)], threads)
-    return sinks
+    def _make_worker(self) -> Worker:
+        scratch, sink = Scratch(self._work.plan.precision), self._make_sink()
+        self.sinks.append(sink)
+        self._scratches.append(scratch)
+        return self._worker_of(self._work, scratch, Finisher(self._work, scratch, self._tone), sink)
+
+    def run(self, threads: int) -> None:
+        """Compute all blocks; what the sinks found before is forgotten."""
+        plan, kept = self._work.plan, self._kept
+        for sink in self.sinks:
+            sink.forget()
+        threads = _threads(plan, threads)
+        block_rows = stream_block_rows(plan.rows) if by_strips(plan) else plan.block_rows
+        for top, bottom in kept.bands if kept else [(0, plan.rows.output)]:
+            if kept:
+                kept.compute((top, bottom), threads)
+            blocks = [(top + first, top + last) for first, last in cut(bottom - top, block_rows)]
+            self._workers.run(blocks, threads)
+
+    @property
+    def parts(self) -> int:
+        """How many programs and scratches there are: while that is the same, so is the memory."""
+        return len(self._work.programs) + len(self._scratches)
+
+    def nbytes(self) -> int:
+        """Return the memory of all programs and scratches."""
+        of_programs = (program.arrays() for program in self._work.programs)
+        arrays = chain(*of_programs, *(scratch.arrays() for scratch in self._scratches))
+        return sum({id(root): root.nbytes for root in map(_root, arrays)}.values())
+
+
+def _root(array: Samples) -> Samples:
+    """Return the array whose memory another is a view of."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
 
 
 def by_strips(plan: StagePlan) -> bool:

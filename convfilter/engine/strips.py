@@ -68,7 +68,7 @@ class Strip:
         place = finisher.place(self._region(0, STEP_ROWS), sink)
         if place is not None:
             assert isinstance(sink, ArraySink)
-            program = Program(calls(Step(place, sink.row_samples, self._length)))
+            program = work.program(calls(Step(place, sink.row_samples, self._length)))
             self._storing = StoredStrip(sink, program, program)
             return
         self._sums = scratch.get("sums", STEP_ROWS * self._length)
@@ -76,14 +76,14 @@ class Strip:
         if stored is None:
             self._sums = scratch.get("sums", REGION_ROWS * self._length)
             region = Moving(self._sums, 0, STEP_ROWS * self._length, REGION_ROWS // STEP_ROWS)
-            self._program = Program(calls(self._step(region)))
+            self._program = work.program(calls(self._step(region)))
             return
         assert isinstance(sink, ArraySink)
         sums = calls(self._step(self._sums))
-        main = tail = Program(_fused([*sums, *stored], within=finisher.stays_within(sink)))
+        main = tail = work.program(_fused([*sums, *stored], within=finisher.stays_within(sink)))
         odd = work.plan.rows.output % STEP_ROWS
         if odd:
-            tail = Program([*sums, *(self._stored(odd) or ())])
+            tail = work.program([*sums, *(self._stored(odd) or ())])
         self._storing = StoredStrip(sink, main, tail)
 
     def run(self, top: int, bottom: int) -> None:

@@ -9,6 +9,7 @@ columns that no kept output touches are not loaded at all.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from convfilter.engine.borders import CONSTANT, Indices
 from convfilter.engine.native import Loop
-from convfilter.engine.program import Call, Moving
+from convfilter.engine.program import Call, Moving, Slot
 from convfilter.planning import LUMINANCE, AxisPlan
 from convfilter.record import record
 
@@ -43,6 +44,10 @@ class Scratch:
         if buffer is None or buffer.size < size:
             buffer = self._buffers[name] = _at_a_cache_line(size, self.dtype)
         return buffer
+
+    def arrays(self) -> Iterable[Samples]:
+        """Return all buffers."""
+        return self._buffers.values()
 
 
 def _at_a_cache_line(size: int, dtype: np.dtype[Any]) -> Samples:
@@ -119,7 +124,8 @@ class Source:
 
     Attributes
     ----------
-    image : (rows, cols, channels) array, C-contiguous
+    slot : Slot
+        For the image: a (rows, cols, channels) array, C-contiguous.
     full : float
         The sample value that means white.
     alpha : bool
@@ -130,21 +136,26 @@ class Source:
         What padded cells hold.
     """
 
-    image: Samples
+    slot: Slot
     full: float
     alpha: bool
     gray: bool
     padding_value: float
 
     @property
+    def image(self) -> Samples:
+        """The image that is there now."""
+        return self.slot.array
+
+    @property
     def is_finite(self) -> bool:
         """Whether no sample can be infinite or not a number."""
-        return self.image.dtype.kind == "u"
+        return self.slot.dtype.kind == "u"
 
     @property
     def channels(self) -> int:
         """Channels of a loaded tile."""
-        channels: int = self.image.shape[2]
+        channels: int = self.slot.shape[2]
         return channels - 2 if self.gray else channels
 
     def load(self, scratch: Scratch, name: str, rows: Indices, columns: Columns) -> tuple[Samples, int]:
@@ -159,16 +170,16 @@ class Source:
         self, scratch: Scratch, rows: Indices | Moving, count: int, columns: Columns, tile: Samples | Moving
     ) -> list[Call]:
         """Return the calls that load ``count`` picked rows into ``tile``, side by side."""
-        channels: int = self.image.shape[2]
+        channels: int = self.slot.shape[2]
         pitch = columns.count * channels
         loaded = scratch.get("before gray", count * pitch) if self.gray else tile
-        load = LOAD.variant(S=self.image.dtype, A=scratch.dtype)
+        load = LOAD.variant(S=self.slot.dtype, A=scratch.dtype)
         place = columns.indices, columns.count, columns.run_start, columns.run_length
         calls = [
             Call(
                 load,
                 (
-                    self.image, self.image.shape[1] * channels, rows, count, *place, channels,
+                    self.slot, self.slot.shape[1] * channels, rows, count, *place, channels,
                     self.padding_value, loaded, pitch,
                 ),
             )

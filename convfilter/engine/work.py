@@ -8,6 +8,7 @@ storing) is the same for all.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import field
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -15,9 +16,11 @@ import numpy.typing as npt
 
 from convfilter.engine.borders import Indices, index_map
 from convfilter.engine.passes import Taps, Target, Window
+from convfilter.engine.program import Call, Program
 from convfilter.engine.tiles import Samples, Scratch, Source, distinct_rows
 from convfilter.filters.stage import Pooling
 from convfilter.planning.plan import StagePlan, tile_cols
+from convfilter.planning.ring import STEP_ROWS
 from convfilter.record import record
 
 
@@ -37,13 +40,14 @@ Block: TypeAlias = Callable[[int, int], Sums]
 
 @record
 class Work:
-    """One stage on one source: what all blocks share."""
+    """One stage on one source: what all blocks share, and the programs that have been made for it."""
 
     plan: StagePlan
     source: Source
     row_index: Indices
     col_index: Indices
     held: Indices | None = None
+    programs: list[Program] = field(default_factory=list)
 
     def rows_held(self, rows: Indices) -> Indices:
         """Return where rows of the picture lie in the source; those that are not held are not looked at."""
@@ -63,7 +67,13 @@ class Work:
         target = np.dtype(target)
         unmapped = stage.map is None or (target.kind == "u" and stage.map in ("clip", "abs"))
         unscaled = plan.scale == 1 and stage.offset == 0 and unmapped
-        return target == source.image.dtype and unscaled and not source.alpha and not source.gray
+        return target == source.slot.dtype and unscaled and not source.alpha and not source.gray
+
+    def program(self, calls: list[Call], step_rows: int = STEP_ROWS) -> Program:
+        """Make a program."""
+        made = Program(calls, step_rows)
+        self.programs.append(made)
+        return made
 
     @property
     def tile_cols(self) -> int:

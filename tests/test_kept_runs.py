@@ -1,0 +1,252 @@
+"""What is prepared once and used again gives the same bytes, keeps no picture, and little memory."""
+
+import gc
+import os
+import threading
+import tracemalloc
+import weakref
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import convfilter
+from convfilter.engine import kept_runs
+from convfilter.engine.run import Prepared, run
+from convfilter.filters import kernels, stack
+from convfilter.filters.stage import Correlation, Stage
+from convfilter.planning import plan_stack
+from convfilter.planning.remembered import remembered_plan
+
+FULL_RANK = kernels.from_array(np.random.default_rng(0).integers(-9, 9, (5, 7)))
+STAGES = {
+    "direct": Stage(Correlation(FULL_RANK), map="abs"),
+    "real": Stage(Correlation(kernels.from_array(np.random.default_rng(1).normal(size=(4, 3))))),
+    "row": Stage(Correlation(kernels.from_array([[1, 4, 1]]))),
+    "gaussian": stack.stages(["gaussian:2"])[0],
+    "wide": stack.stages(["gaussian:14"])[0],
+    "wide rows": Stage(Correlation(kernels.gaussian(0.6, 20))),
+    "wide columns": Stage(Correlation(kernels.gaussian(20, 0.6))),
+    "sobel": stack.stages(["sobel:magnitude"])[0],
+    "sobel x": stack.stages(["sobel:x,map=stretch"])[0],
+    "unsharp": stack.stages(["unsharp:2,amount=1.5"])[0],
+    "box": stack.stages(["box:5x3"])[0],
+    "max": stack.stages(["maxpool:3x2,stride=1,padding=1"])[0],
+    "average": stack.stages(["avgpool:4,stride=2"])[0],
+}
+
+
+@pytest.fixture(autouse=True)
+def nothing_before(monkeypatch):
+    kept_runs.forget()
+    monkeypatch.setattr("convfilter.engine.run.WORTH_A_THREAD", 0)
+    yield
+    kept_runs.forget()
+
+
+def picture(shape, dtype, seed, *, finite=True):
+    rng = np.random.default_rng(seed)
+    if np.dtype(dtype).kind == "u":
+        return rng.integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+    image = rng.normal(0.5, 0.4, shape).astype(dtype)
+    if not finite:
+        image[tuple(rng.integers(0, size) for size in shape)] = rng.choice([np.nan, np.inf])
+    return image
+
+
+@st.composite
+def works(draw):
+    """A plan, and what the pictures that it runs on are like."""
+    from dataclasses import replace
+
+    stage = draw(st.sampled_from(sorted(STAGES)).map(STAGES.get))
+    mode = draw(st.sampled_from(["edge", "constant", "reflect", "wrap"]))
+    stage = replace(stage, padding_mode=mode, padding_value=draw(st.sampled_from([0.0, 0.75])))
+    if draw(st.integers(0, 3)) == 0:
+        stage = replace(stage, stride=(2, 3), dilation=draw(st.sampled_from([(1, 1), (2, 1)])))
+    dtype = draw(st.sampled_from(["uint8", "uint8", "uint16", "float32"]))
+    channels, alpha, gray = draw(st.sampled_from([(1, 0, 0), (3, 0, 0), (3, 0, 1), (4, 1, 0), (4, 1, 1), (5, 0, 0)]))
+    shape = draw(st.integers(5, 90)), draw(st.integers(5, 60)), channels
+    target = draw(st.sampled_from([dtype, dtype, "float32"]))
+    plan = plan_stack([stage], shape, dtype, out_dtype=target, alpha=bool(alpha), gray=bool(gray))
+    return plan, target
+
+
+@settings(max_examples=60)
+@given(
+    pair=st.tuples(works(), works()),
+    calls=st.lists(st.tuples(st.integers(0, 1), st.integers(1, 4), st.integers(0, 7)), min_size=4, max_size=7),
+)
+def test_runs_that_follow_others_give_the_bytes_of_the_first(pair, calls):
+    for which, threads, kind in calls:
+        plan, target = pair[which]
+        image = picture(plan.input_shape, plan.dtype, kind, finite=kind != 3)
+        if kind == 4:
+            image = np.asfortranarray(image)
+        if kind == 5:
+            image = np.concatenate([image, image], axis=1)[:, : image.shape[1]]
+        image.flags.writeable = kind != 6
+        before = image.copy()
+        result = run(plan, image, out_dtype=target, threads=threads)
+        kept, kept_runs._kept[:] = kept_runs._kept[:], []
+        fresh = run(plan, image, out_dtype=target, threads=1)
+        kept_runs._kept[:] = kept
+        assert result.pixels.tobytes() == fresh.pixels.tobytes()
+        assert result.clipped == fresh.clipped
+        assert image.tobytes() == before.tobytes()
+
+
+KEPT = {name: stage for name, stage in STAGES.items() if stage.map != "stretch"}
+
+
+@pytest.mark.parametrize("stage", KEPT.values(), ids=KEPT)
+def test_a_plan_that_is_run_again_is_prepared_once(stage, monkeypatch):
+    plan = plan_stack([stage], (50, 40, 3), "uint8")
+    run(plan, picture((50, 40, 3), "uint8", 0))
+    assert not kept_runs._kept  # a picture by itself leaves nothing behind
+    run(plan, picture((50, 40, 3), "uint8", 1))
+    assert len(kept_runs._kept) == 1
+    monkeypatch.setattr(kept_runs, "Prepared", None)
+    run(plan, picture((50, 40, 3), "uint8", 2))
+    assert len(kept_runs._kept) == 1
+
+
+@pytest.mark.parametrize("stage", KEPT.values(), ids=KEPT)
+def test_neither_image_nor_result_is_kept_alive(stage):
+    plan = plan_stack([stage], (50, 40, 3), "uint8")
+    for seed in range(3):
+        image = picture((50, 40, 3), "uint8", seed)
+        result = run(plan, image, threads=2).pixels
+        base = result if result.base is None else result.base
+        watched = [weakref.ref(image), weakref.ref(base)]
+        del image, result, base
+        gc.collect()
+        assert [ref() for ref in watched] == [None, None]
+    assert kept_runs._kept
+
+
+def test_functions_on_arrays_and_specs_meet_what_the_other_left():
+    image = picture((50, 40, 3), "uint8", 0)
+    results = [convfilter.apply(image, "gaussian:2"), convfilter.gaussian_blur(image, 2)]
+    results += [convfilter.gaussian_blur(image.copy(), 2, threads=threads) for threads in (1, 2, 3)]
+    assert len({result.tobytes() for result in results}) == 1
+    names = {each.plan.stage.name for each in kept_runs._kept}
+    assert names == {"gaussian"}
+
+
+def test_threads_that_call_at_once_have_memory_of_their_own():
+    shape, count = (120, 70, 3), 4
+    plan = remembered_plan([STAGES["wide"]], shape, np.dtype(np.uint8))
+    images = [picture(shape, "uint8", seed) for seed in range(count)]
+    expected = [run(plan_stack([STAGES["wide"]], shape, "uint8"), image, threads=1).pixels for image in images]
+    start, wrong = threading.Barrier(count, timeout=60), []
+
+    def call(number):
+        for _ in range(10):
+            start.wait()
+            if (run(plan, images[number], threads=2).pixels != expected[number]).any():
+                wrong.append(number)
+
+    callers = [threading.Thread(target=call, args=(number,)) for number in range(count)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert not wrong
+    assert 1 <= len(kept_runs._kept) <= count
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_what_an_exception_leaves_is_thrown_away(error, monkeypatch):
+    plan = plan_stack([STAGES["wide"]], (50, 40, 3), "uint8")
+    image = picture((50, 40, 3), "uint8", 0)
+    expected = run(plan, image).pixels
+    run(plan, image)
+    (kept,) = kept_runs._kept
+
+    def fail(*_arguments):
+        raise error
+
+    with monkeypatch.context() as failing:
+        failing.setattr("convfilter.engine.program.Program.run", fail)
+        with pytest.raises(error):
+            run(plan, image)
+    assert not kept_runs._kept
+    np.testing.assert_array_equal(run(plan, image).pixels, expected)
+    assert kept_runs._kept[0].ready is not kept.ready
+
+
+def test_what_is_kept_is_bounded_and_counted(monkeypatch):
+    shape = (300, 200, 3)
+    image = picture(shape, "uint8", 0)
+    plans = [plan_stack([stage], shape, "uint8") for stage in KEPT.values()]
+    for plan in plans:  # loops are loaded
+        run(plan, image)
+    sizes = []
+    for plan in plans:
+        kept_runs.forget()
+        gc.collect()
+        tracemalloc.start()
+        try:
+            run(plan, image, threads=2)
+            gc.collect()
+            held = tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+        (kept,) = kept_runs._kept
+        sizes.append(kept.nbytes)
+        assert held <= kept.nbytes + 2**18  # the interpreter's objects are not counted
+    most = 2 * max(sizes)
+    monkeypatch.setattr(kept_runs, "MOST_BYTES", most)
+    for plan in plans * 2:
+        run(plan, image, threads=2)
+        assert kept_runs._kept[-1].plan is plan.stages[0]
+        assert sum(each.nbytes for each in kept_runs._kept) <= most
+    monkeypatch.setattr(kept_runs, "MOST_BYTES", 1000)
+    run(plans[0], image)
+    assert not [each for each in kept_runs._kept if each.plan is plans[0].stages[0]]
+
+
+def test_few_runs_are_kept(monkeypatch):
+    monkeypatch.setattr(kept_runs, "MOST_RUNS", 2)
+    plans = [plan_stack([STAGES["row"]], (9, cols, 1), "uint8") for cols in (5, 6, 7)]
+    for plan in plans * 2:
+        run(plan, picture(plan.input_shape, "uint8", 0))
+    assert [each.plan for each in kept_runs._kept] == [plan.stages[0] for plan in plans[1:]]
+
+
+def test_the_same_plan_to_another_type_is_prepared_anew():
+    plan = plan_stack([STAGES["gaussian"]], (20, 30, 3), "uint8")
+    image = picture((20, 30, 3), "uint8", 0)
+    for _ in range(3):
+        for target in ("uint8", "uint16", "float32"):
+            result = run(plan, image, out_dtype=target).pixels
+            np.testing.assert_allclose(result * {"uint16": 1 / 257}.get(target, 1.0), run(plan, image).pixels, atol=1)
+    assert len(kept_runs._kept) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_child_goes_on_with_what_its_parent_has_kept():
+    plan = plan_stack([STAGES["wide"]], (50, 40, 3), "uint8")
+    image, other = (picture((50, 40, 3), "uint8", seed) for seed in (0, 1))
+    expected = run(plan, other).pixels
+    run(plan, image)
+    with kept_runs._lock:  # as if another thread were at it
+        child = os.fork()
+        if not child:
+            os._exit(0 if (run(plan, other).pixels == expected).all() else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    np.testing.assert_array_equal(run(plan, other).pixels, expected)
+
+
+def test_an_image_of_another_shape_does_not_fit_what_is_prepared():
+    plan = plan_stack([STAGES["gaussian"]], (20, 30, 3), "uint8")
+    image = picture((20, 30, 3), "uint8", 0)
+    run(plan, image)
+    run(plan, image)
+    slot = kept_runs._kept[0].ready.work.source.slot
+    for wrong in (image[1:], image.astype(np.uint16), image[:, ::-1]):
+        with pytest.raises((ValueError, TypeError)):
+            slot.put(wrong)
+    assert isinstance(kept_runs._kept[0].ready, Prepared)
