@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from convfilter.engine import control_groups
+from convfilter.engine.helpers import Beside
 
 Block = TypeVar("Block")
 
@@ -58,24 +59,14 @@ def run_blocks(blocks: Sequence[Block], make_worker: Callable[[], Callable[[Bloc
         except BaseException as error:
             failures.append(error)
 
-    def run_beside(ended: threading.Event) -> None:
-        run()
-        ended.set()
-
-    # Up to Python 3.12, a join that Ctrl-C interrupts takes its thread for ended: hence the events.
-    ends = [threading.Event() for _ in range(threads - 1)]
-    workers = [threading.Thread(target=run_beside, args=(end,), daemon=True) for end in ends]
+    beside = Beside(run, threads - 1)
     try:
-        for worker in workers:
-            worker.start()
+        beside.start()
         run()
-        for end in ends:
-            end.wait()
+        beside.end()
     except BaseException as error:
         failures.append(error)
-        for worker, end in zip(workers, ends, strict=True):
-            if worker.ident is not None:
-                end.wait()
+        beside.end()
         raise
     if failures:
         raise failures[0]
