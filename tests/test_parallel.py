@@ -66,4 +66,4 @@ def test_no_thread_is_left():
     results = in_order(lambda number: number, range(1000), 3)
     next(results)
     results.close()
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # helpers of a test before this one may have ended meanwhile

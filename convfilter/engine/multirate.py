@@ -54,9 +54,12 @@ class KeptRows:
         self.bands = self._cut(dtype.itemsize * (self._pitch if in_place else self._pitch + self._length))
         self._steps = {band: self._steps_of(band) for band in self.bands}
         most = max(last - first for first, last in self._steps.values()) * STEP_ROWS
+        used = most * self._pitch
         most += -most % self._group
         scratch = Scratch(dtype)
         self._lowered = scratch.get("lowered", most * self._pitch)
+        # Filtered with the others of their group, and not looked at; but any content may be denormal: 2 ms for 1 MP.
+        self._lowered[used:] = 0
         self._rows = self._lowered if in_place else scratch.get("kept", most * self._length)
         self._lowerers = Workers(lambda: lowering.make_worker(self._lowered))
         self._crossers = Workers(self._make_cross)
