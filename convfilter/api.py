@@ -7,6 +7,7 @@ float32; sizes and other pairs are (rows, cols), or one number for both.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal, TypeAlias, Unpack
 
 import numpy as np
@@ -116,7 +117,7 @@ def gaussian_blur(
            [ 36, 128,  36],
            [  2,  36, 162]], dtype=uint8)
     """
-    kernel = kernels.gaussian(*pair_of(sigma, "sigma"), truncate)
+    kernel = _gaussian(*pair_of(sigma, "sigma"), truncate)
     return _run(image, "gaussian", Correlation(kernel), keywords)
 
 
@@ -383,6 +384,10 @@ def plan(
         As :func:`apply`.
     """
     return plan_stack(stages_of(specs, {}), shape, dtype, alpha=alpha, gray=gray, algorithm=algorithm)
+
+
+#: Its weights, which nobody else sees, take as long as all else that comes before an equal call's pixels.
+_gaussian = lru_cache(maxsize=16, typed=True)(kernels.gaussian)
 
 
 def _derivative(family: str, axis: str) -> Operator:

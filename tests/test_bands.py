@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from convfilter.engine import bands
 from convfilter.engine.bands import available_cores, cut, run_blocks
 
 BLOCKS = list(range(50))
@@ -22,6 +23,18 @@ def test_blocks_cover_all_rows_once_and_in_order(rows, block_rows):
 
 def test_at_least_one_core():
     assert 1 <= available_cores() <= os.cpu_count()
+
+
+def test_cores_are_counted_once_a_second(monkeypatch):
+    now, cores = [1000.0], iter([2, 3, 5])
+    monkeypatch.setattr(bands, "_counted", (float("-inf"), 1))
+    monkeypatch.setattr(bands, "available_cores", lambda: next(cores))
+    monkeypatch.setattr(bands, "monotonic", lambda: now[0])
+    assert [bands.cores_lately() for _ in range(3)] == [2, 2, 2]
+    now[0] += 0.9
+    assert bands.cores_lately() == 2
+    now[0] += 0.2
+    assert [bands.cores_lately() for _ in range(3)] == [3, 3, 3]
 
 
 @any_threads

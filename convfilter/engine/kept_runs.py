@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from convfilter.engine.program import Slot
@@ -35,9 +33,8 @@ _kept: list[_Kept] = []
 _lock = threading.Lock()
 
 
-@contextmanager
-def prepared(plan: StagePlan, source: Source, output: Samples, full_out: float) -> Iterator[Prepared]:
-    """Give what runs ``plan`` from ``source`` to ``output``: what is kept, if there is any, else made anew."""
+def run_again(plan: StagePlan, source: Source, output: Samples, full_out: float, threads: int) -> int:
+    """Run ``plan`` from ``source`` to ``output`` with what is kept for it; returns how many samples were clipped."""
     key = id(plan), source.slot.shape, source.slot.dtype, source.full, source.alpha, source.gray, output.dtype, full_out
     ready = _taken(key)
     if ready is None:
@@ -45,11 +42,12 @@ def prepared(plan: StagePlan, source: Source, output: Samples, full_out: float) 
     else:
         ready.work.source.slot.put(source.image)
         ready.output.put(output)
-    yield ready
+    clipped = ready.run(threads)
     if ready.can_be_kept:
         ready.work.source.slot.clear()
         ready.output.clear()
         _keep(_Kept(key, plan, ready, ready.nbytes()))
+    return clipped
 
 
 def _taken(key: tuple[Any, ...]) -> Prepared | None:

@@ -11,17 +11,17 @@ from weakref import WeakValueDictionary
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine.bands import Workers, available_cores, cut
+from convfilter.engine.bands import Workers, cores_lately, cut
 from convfilter.engine.finish import ArraySink, Finisher, MakeWorker, RangeSink, Sink, Worker
 from convfilter.engine.program import Slot
 from convfilter.engine.tiles import Samples, Scratch, Source
 from convfilter.engine.tone import Tone, rounding_of, stretched, tone_of
 from convfilter.engine.work import Way, Work
 from convfilter.errors import ParameterError
-from convfilter.filters.stage import Pooling
+from convfilter.filters.stage import Pooling, UnsharpMask
 from convfilter.planning import Plan, StagePlan, full_scale
 from convfilter.planning.plan import for_any_numbers
-from convfilter.planning.strips import stream_block_rows
+from convfilter.planning.strips import even_block_rows, stream_block_rows
 from convfilter.record import record
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def run(plan: Plan, image: Samples, *, out_dtype: npt.DTypeLike | None = None, t
         )
     if threads is not None and threads < 1:
         raise ParameterError(f"threads must be at least 1, got {threads}")
-    threads = threads or available_cores()
+    threads = threads or cores_lately()
     target = np.dtype(out_dtype or image.dtype)
     pixels = np.ascontiguousarray(image.reshape(image.shape[0], image.shape[1], -1))
     clipped = 0
@@ -172,10 +172,9 @@ def _run_stage(
     output = np.empty((plan.rows.output, plan.cols.output, source.channels), target)
     if not _is_run_again(plan):
         return output, Prepared(plan, source, Slot(output), full_out).run(threads)
-    from convfilter.engine import kept_runs
+    from convfilter.engine.kept_runs import run_again
 
-    with kept_runs.prepared(plan, source, output, full_out) as ready:
-        return output, ready.run(threads)
+    return output, run_again(plan, source, output, full_out, threads)
 
 
 #: Plans that have been run, by their identity.
@@ -232,7 +231,7 @@ class Prepared:
         """Filter the picture that is there, with at most so many threads; returns how many samples were clipped."""
         plan, source = self.work.plan, self.work.source
         if self._plain is not None:
-            self._plain.run(cut(plan.rows.output, stream_block_rows(plan.rows)), _threads(plan, threads))
+            self._plain.run(cut(plan.rows.output, even_block_rows(plan.rows.output)), _threads(plan, threads))
             return 0
         blocks = self._blocks or self._storing(self._stretched(threads))
         blocks.run(threads)
@@ -276,6 +275,7 @@ class _Blocks(Generic[AnySink]):
         self.sinks: list[AnySink] = []
         self._scratches: list[Scratch] = []
         self._kept, self._worker_of = _computing(work)
+        self._block_rows = _block_rows(work)
         self._workers = Workers(self._make_worker)
 
     def _make_worker(self) -> Worker:
@@ -290,7 +290,7 @@ class _Blocks(Generic[AnySink]):
         for sink in self.sinks:
             sink.forget()
         threads = _threads(plan, threads)
-        block_rows = stream_block_rows(plan.rows) if by_strips(plan) else plan.block_rows
+        block_rows = self._block_rows
         for top, bottom in kept.bands if kept else [(0, plan.rows.output)]:
             if kept:
                 kept.compute((top, bottom), threads)
@@ -314,6 +314,15 @@ def _root(array: Samples) -> Samples:
     while isinstance(array.base, np.ndarray):
         array = array.base
     return array
+
+
+def _block_rows(work: Work) -> int:
+    """Return the rows of a block, which for strips are whole steps, or whole regions where it takes these to finish."""
+    plan = work.plan
+    if not by_strips(plan):
+        return plan.block_rows
+    by_regions = plan.alpha or plan.stage.map == "stretch" or isinstance(plan.stage.operator, UnsharpMask | Pooling)
+    return stream_block_rows(plan.rows) if by_regions else even_block_rows(plan.rows.output)
 
 
 def by_strips(plan: StagePlan) -> bool:

@@ -111,6 +111,13 @@ def stream_block_rows(axis: AxisPlan) -> int:
     return min(_BLOCK_ROWS, whole_regions(-(-axis.output // 8)))
 
 
+def even_block_rows(rows: int) -> int:
+    """Return the rows of one block where these are whole steps: of blocks that two, and mostly four, threads share."""
+    count = 8 if rows >= 8 * REGION_ROWS else 4 if rows >= 4 * REGION_ROWS else 2 if rows >= REGION_ROWS else 1
+    count = max(count, 2 * -(-rows // (2 * _BLOCK_ROWS)))
+    return -(-rows // (count * STEP_ROWS)) * STEP_ROWS
+
+
 def whole_regions(rows: int) -> int:
     """Round up to whole regions: a block of a streamed stage begins with one."""
     return -(-rows // REGION_ROWS) * REGION_ROWS
