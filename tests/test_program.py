@@ -5,8 +5,9 @@ import pytest
 
 from convfilter.engine.finish import STORE_WHOLE
 from convfilter.engine.passes import CORRELATE
-from convfilter.engine.program import Call, Counting, Following, Moving, Program
+from convfilter.engine.program import Call, Counting, Following, Moving, Program, Repeated, Slot
 from convfilter.engine.tiles import LOAD
+from convfilter.planning.ring import STEP_ROWS
 
 
 def load_call(image, rows, tile, count=2):
@@ -106,3 +107,66 @@ def test_an_array_of_another_type_or_layout_is_refused(image):
         Program([load_call(image, np.arange(20, dtype=np.int32), np.zeros(30, np.float32))])
     with pytest.raises(TypeError, match="contiguous"):
         Program([load_call(image, np.arange(40)[::2], np.zeros(30, np.float32))])
+
+
+def test_what_is_in_a_slot_is_seen_by_every_call(image):
+    slot, rows = Slot(image), np.arange(20)
+    tile = np.zeros((10, 30), np.float32)
+    program = Program([load_call(slot, Moving(rows, 0, 2), Moving(tile.ravel(), 0, 30))])
+    for seen in (image, image[::-1].copy(), image):
+        slot.put(seen)
+        program.run(0, 10)
+        np.testing.assert_array_equal(tile.reshape(20, 5, 3), seen)
+        load_call(slot, rows[3:5], tile[0])()
+        np.testing.assert_array_equal(tile[0], seen[3:5].ravel())
+
+
+def test_results_go_where_the_array_in_a_slot_begins(image):
+    first, second = np.zeros((20, 15), np.float32), np.zeros((20, 15), np.float32)
+    slot = Slot(first)
+    program = Program([load_call(image, Moving(np.arange(20), 0, 2), Following(slot, 0, 30))])
+    program.run(0, 3)
+    slot.put(second)
+    program.follow(STEP_ROWS)  # one step later
+    program.run(0, 3)
+    np.testing.assert_array_equal(first[:6], image[:6].reshape(6, 15))
+    np.testing.assert_array_equal(second[2:8], image[:6].reshape(6, 15))
+    assert not first[6:].any()
+    assert not second[:2].any()
+
+
+def test_no_call_is_made_on_an_empty_slot(image):
+    slot, tile = Slot(image), np.zeros(30, np.float32)
+    program = Program([load_call(slot, np.arange(2), tile)])
+    slot.clear()
+    for make in (lambda: program.run(0, 1), load_call(Slot(image), np.arange(2), tile)._replace(arguments=(slot,))):
+        with pytest.raises(AttributeError):
+            make()
+    with pytest.raises(ValueError, match="this slot takes arrays of shape"):
+        slot.put(image[1:])
+    with pytest.raises(TypeError):
+        slot.put(image.astype(np.float32))
+    slot.put(image)
+    program.run(0, 1)
+    np.testing.assert_array_equal(tile, image[:2].ravel())
+
+
+def test_a_block_that_comes_again_becomes_a_program(image):
+    slot, made = Slot(image), []
+    out = np.zeros((20, 15), np.float32)
+
+    def calls(block):
+        top, bottom = block
+        return [load_call(slot, np.arange(top, bottom), out.ravel()[top * 15 :], count=bottom - top)]
+
+    def program(calls):
+        made.append(Program(calls))
+        return made[-1]
+
+    repeated = Repeated(calls, program)
+    for seen in (image, image // 2, image // 3):
+        slot.put(seen)
+        for block in ((0, 7), (7, 20)):
+            repeated(block)
+        np.testing.assert_array_equal(out, seen.reshape(20, 15))
+    assert len(made) == 2

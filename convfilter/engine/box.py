@@ -7,9 +7,9 @@ from functools import cache
 
 import numpy as np
 
-from convfilter.engine.borders import interleaved
+from convfilter.engine.borders import Interleaved, interleaved
 from convfilter.engine.native import Loop
-from convfilter.engine.program import Slot
+from convfilter.engine.program import Call, Repeated, Slot
 from convfilter.engine.tiles import Samples
 from convfilter.engine.work import Work
 from convfilter.filters.stage import Pooling
@@ -59,19 +59,23 @@ def make_worker(work: Work, output: Slot) -> Callable[[tuple[int, int]], None]:
     line, few = np.empty(places, sums), np.empty(cols.padded * channels, sums)
     totals, kept = np.empty((cols.padded + cols.dilation) * channels, np.int32), np.empty(pitch, np.int32)
 
-    def compute(block: tuple[int, int]) -> None:
-        top, bottom = block
+    def call(part: Interleaved, top: int, bottom: int) -> Call:
         row_index = work.row_index[top * rows.stride :]
-        for part in interleaved(rows, bottom - top):
-            loop(
-                source.image, width, row_index[part.places], rows.kernel, part.step, int(source.padding_value),
+        return Call(
+            loop,
+            (
+                source.slot, width, row_index[part.places], rows.kernel, part.step, int(source.padding_value),
                 line, width, work.col_index, cols.padded, cols.before, channels,
                 cols.kernel, cols.dilation, cols.stride, few, totals, kept, cols.output,
                 np.ascontiguousarray(down[top + part.first : bottom : part.every]), along, int(divide), half, factor,
-                output.array, (top + part.first) * pitch, part.every * pitch, part.outputs,
-            )  # fmt: skip
+                output, (top + part.first) * pitch, part.every * pitch, part.outputs,
+            ),
+        )  # fmt: skip
 
-    return compute
+    def calls(block: tuple[int, int]) -> list[Call]:
+        return [call(part, *block) for part in interleaved(rows, block[1] - block[0])]
+
+    return Repeated(calls, work.program)
 
 
 def _area(plan: StagePlan) -> int:

@@ -15,8 +15,9 @@ from convfilter.engine.run import Prepared
 from convfilter.engine.tiles import Samples, Source
 from convfilter.planning import StagePlan
 
-#: All that is kept may take this much memory, and be so many; the latest stay.
-MOST_BYTES = 32 * 2**20
+#: All that is kept may take this much memory, and be so many; the latest stay. One by itself takes half of it at most:
+#: what large pictures are prepared for takes a small share of their time.
+MOST_BYTES = 64 * 2**20
 MOST_RUNS = 32
 
 
@@ -59,7 +60,7 @@ def _taken(key: tuple[Any, ...]) -> Prepared | None:
 
 
 def _keep(latest: _Kept) -> None:
-    if latest.nbytes > MOST_BYTES:
+    if latest.nbytes > MOST_BYTES // 2:
         return
     with _lock:
         _kept.append(latest)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from convfilter.engine import box
 from convfilter.engine.borders import Indices, interleaved
 from convfilter.engine.native import Loop
-from convfilter.engine.program import Slot
+from convfilter.engine.program import Call, Repeated, Slot
 from convfilter.engine.running import unordered_columns
 from convfilter.engine.tiles import Columns, Samples, Scratch, distinct_rows
 from convfilter.engine.work import Block, Region, Sums, Work
@@ -42,12 +42,13 @@ def make_worker(work: Work, output: Slot) -> Callable[[tuple[int, int]], None]:
     row_index = work.rows_held(nearest_cells(rows))
     pitch = cols.output * channels
 
-    def compute(block: tuple[int, int]) -> None:
+    def calls(block: tuple[int, int]) -> list[Call]:
         top, bottom = block
-        places = row_index[top * rows.stride :]
-        extremes.write(work.source.image, places, bottom - top, output.array, top * pitch, pitch)
+        return extremes.calls(
+            work.source.slot, row_index[top * rows.stride :], bottom - top, output, top * pitch, pitch
+        )
 
-    return compute
+    return Repeated(calls, work.program)
 
 
 def pooling(work: Work, scratch: Scratch) -> Block:
@@ -158,20 +159,39 @@ class _Windows:
     def write(
         self, source: Samples, row_index: Indices, count: int, out: Samples, start: int, out_pitch: int, pitch: int = 0
     ) -> None:
-        """Write ``count`` rows of results, ``out_pitch`` apart, from ``start`` on.
+        """Write what :meth:`calls` does, now."""
+        for call in self.calls(source, row_index, count, out, start, out_pitch, pitch):
+            call()
+
+    def calls(
+        self,
+        source: Samples | Slot,
+        row_index: Indices,
+        count: int,
+        out: Samples | Slot,
+        start: int,
+        out_pitch: int,
+        pitch: int = 0,
+    ) -> list[Call]:
+        """Return the calls that write ``count`` rows of results, ``out_pitch`` apart, from ``start`` on.
 
         ``row_index`` says which row of ``source`` stands at each place that they
         touch; these are ``pitch`` samples apart, unless it is an image.
         """
         rows, cols = self._rows, self._cols
         pitch = pitch or source.shape[1] * self._channels
-        for part in interleaved(rows, count):
-            self._loop(
-                source, pitch, row_index[part.places], rows.kernel, part.step, *self._blocks,
-                self._length, self._nearest, cols.padded, cols.before, self._channels,
-                cols.kernel, cols.dilation, cols.stride,
-                *self._scratch, out, start + part.first * out_pitch, part.every * out_pitch, cols.output, part.outputs,
-            )  # fmt: skip
+        return [
+            Call(
+                self._loop,
+                (
+                    source, pitch, row_index[part.places], rows.kernel, part.step, *self._blocks,
+                    self._length, self._nearest, cols.padded, cols.before, self._channels,
+                    cols.kernel, cols.dilation, cols.stride, *self._scratch,
+                    out, start + part.first * out_pitch, part.every * out_pitch, cols.output, part.outputs,
+                ),
+            )
+            for part in interleaved(rows, count)
+        ]  # fmt: skip
 
 
 def nearest_cells(axis: AxisPlan) -> Indices:

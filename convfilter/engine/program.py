@@ -8,7 +8,7 @@ is written down once, and run for all its steps in one call.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -141,6 +141,35 @@ class Program:
                 if isinstance(array, np.ndarray):
                     yield array
         yield self._lines
+
+
+class Repeated:
+    """The calls of a block, made one by one at first, and as a program when the block comes again.
+
+    Parameters
+    ----------
+    calls : callable
+        Returns those of a block.
+    program : callable
+        Makes a program of them.
+    """
+
+    def __init__(
+        self, calls: Callable[[tuple[int, int]], list[Call]], program: Callable[[list[Call]], Program]
+    ) -> None:
+        self._calls, self._program = calls, program
+        self._programs: dict[tuple[int, int], Program | None] = {}
+
+    def __call__(self, block: tuple[int, int]) -> None:
+        """Make the calls of a block."""
+        if block not in self._programs:
+            self._programs[block] = None
+            for call in self._calls(block):
+                call()
+            return
+        program = self._programs[block] or self._program(self._calls(block))
+        self._programs[block] = program
+        program.run(0, 1)
 
 
 class _Slotted:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from convfilter.engine.bands import Workers, cores_lately, cut
 from convfilter.engine.finish import ArraySink, Finisher, MakeWorker, RangeSink, Sink, Worker
-from convfilter.engine.program import Slot
+from convfilter.engine.program import Program, Slot
 from convfilter.engine.tiles import Samples, Scratch, Source
 from convfilter.engine.tone import Tone, rounding_of, stretched, tone_of
 from convfilter.engine.work import Way, Work
@@ -221,11 +221,13 @@ class Prepared:
 
     def nbytes(self) -> int:
         """Return how much memory is held."""
-        if self._blocks is None:
-            return self.work.plan.scratch_bytes * (self._plain.count if self._plain else 0)
-        if self._blocks.parts != self._counted[0]:
-            self._counted = self._blocks.parts, self._blocks.nbytes()
-        return self._counted[1]
+        scratches = self._blocks.scratches if self._blocks else []
+        parts: list[Program | Scratch] = [*self.work.programs, *scratches]
+        if len(parts) != self._counted[0]:
+            arrays = chain.from_iterable(part.arrays() for part in parts)
+            roots = {id(root): root.nbytes for root in map(_root, arrays)}
+            self._counted = len(parts), sum(roots.values())
+        return max(self._counted[1], self.work.plan.scratch_bytes * (self._plain.count if self._plain else 0))
 
     def run(self, threads: int) -> int:
         """Filter the picture that is there, with at most so many threads; returns how many samples were clipped."""
@@ -273,7 +275,7 @@ class _Blocks(Generic[AnySink]):
     def __init__(self, work: Work, tone: Tone, make_sink: Callable[[], AnySink]) -> None:
         self._work, self._tone, self._make_sink = work, tone, make_sink
         self.sinks: list[AnySink] = []
-        self._scratches: list[Scratch] = []
+        self.scratches: list[Scratch] = []
         self._kept, self._worker_of = _computing(work)
         self._block_rows = _block_rows(work)
         self._workers = Workers(self._make_worker)
@@ -281,7 +283,7 @@ class _Blocks(Generic[AnySink]):
     def _make_worker(self) -> Worker:
         scratch, sink = Scratch(self._work.plan.precision), self._make_sink()
         self.sinks.append(sink)
-        self._scratches.append(scratch)
+        self.scratches.append(scratch)
         return self._worker_of(self._work, scratch, Finisher(self._work, scratch, self._tone), sink)
 
     def run(self, threads: int) -> None:
@@ -296,17 +298,6 @@ class _Blocks(Generic[AnySink]):
                 kept.compute((top, bottom), threads)
             blocks = [(top + first, top + last) for first, last in cut(bottom - top, block_rows)]
             self._workers.run(blocks, threads)
-
-    @property
-    def parts(self) -> int:
-        """How many programs and scratches there are: while that is the same, so is the memory."""
-        return len(self._work.programs) + len(self._scratches)
-
-    def nbytes(self) -> int:
-        """Return the memory of all programs and scratches."""
-        of_programs = (program.arrays() for program in self._work.programs)
-        arrays = chain(*of_programs, *(scratch.arrays() for scratch in self._scratches))
-        return sum({id(root): root.nbytes for root in map(_root, arrays)}.values())
 
 
 def _root(array: Samples) -> Samples:
