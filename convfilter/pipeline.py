@@ -54,6 +54,8 @@ class Options(NamedTuple):
         Filter in linear light.
     sheet : bool
         Write a sheet of labelled maps, one for each channel.
+    plan : callable
+        What plans a stack: ``plan_stack``, or what remembers plans of pictures before.
     explain : callable, or None
         Is handed the plans, one a frame, before they run.
     before_writing : callable, or None
@@ -73,6 +75,7 @@ class Options(NamedTuple):
     in_place: bool = False
     linear: bool = False
     sheet: bool = False
+    plan: Callable[..., Plan] = plan_stack
     explain: Callable[[Sequence[Plan]], None] | None = None
     before_writing: Callable[[str], None] | None = None
     look: Callable[[str, Picture, Picture, Sequence[Plan], Form], Any] | None = None
@@ -252,7 +255,7 @@ def _plans(stages: Sequence[Stage], picture: Picture, dtype: np.dtype[np.generic
     for frame in picture.frames:
         shape = frame.pixels.shape
         if shape not in plans:
-            plans[shape] = plan_stack(
+            plans[shape] = options.plan(
                 stages,
                 shape,
                 frame.pixels.dtype,

@@ -37,7 +37,7 @@ LOG_NAME = ".convfilter_log"
 _LINES_AN_OUTPUT = 3
 #: Who does the work, how fast, and who looks on, does not show in the result.
 _WITHOUT_INFLUENCE = (
-    "threads", "in_place", "explain", "before_writing", "look", "specs", "defaults", "name", "where_taken",
+    "threads", "in_place", "plan", "explain", "before_writing", "look", "specs", "defaults", "name", "where_taken",
 )  # fmt: skip
 
 

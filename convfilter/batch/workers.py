@@ -21,6 +21,7 @@ from convfilter import pipeline
 from convfilter.batch.inputs import Job
 from convfilter.batch.resources import Memory
 from convfilter.errors import PictureError, WriteError
+from convfilter.planning.remembered import remembered_plan
 
 _LENGTH_BYTES = 8
 _READ_BYTES = 1 << 16
@@ -64,7 +65,7 @@ def perform(job: Job, options: pipeline.Options) -> Outcome:
     Outcome
     """
     try:
-        options = options._replace(before_writing=_make_folder)
+        options = options._replace(before_writing=_make_folder, plan=remembered_plan)
         return Outcome(job, pipeline.filter_file(job.source, job.destination, options))
     except Exception as error:
         import traceback
