@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import convfilter
-from convfilter.engine import kept_runs
+from convfilter.engine import kept_runs, parts
 from convfilter.engine.run import Prepared, run
 from convfilter.filters import kernels, stack
 from convfilter.filters.stage import Correlation, Stage
@@ -250,3 +250,20 @@ def test_an_image_of_another_shape_does_not_fit_what_is_prepared():
         with pytest.raises((ValueError, TypeError)):
             slot.put(wrong)
     assert isinstance(kept_runs._kept[0].ready, Prepared)
+
+
+def test_parts_alike_share_what_is_prepared(monkeypatch):
+    monkeypatch.setattr(parts, "_plans", {})
+    monkeypatch.setattr(parts, "_MOST_PLANS", 3)
+    shape, cuts = (128, 400, 3), range(0, 400, 50)
+    plan = plan_stack([STAGES["gaussian"]], shape, "uint8")
+    image = picture(shape, "uint8", 0)
+    whole = run(plan, image).pixels
+    for _ in range(2):
+        for left in cuts:
+            part = parts.part_of(plan.stages[0], (0, 128), (left, left + 50))
+            ((first, last),) = part.cols.runs
+            done = parts.run_part(plan, 0, part, image[:, first:last], np.dtype(np.uint8), 1)
+            np.testing.assert_array_equal(done, whole[:, left : left + 50])
+    assert len(parts._plans) == 3  # both ends, and all between
+    assert len({id(each.plan) for each in kept_runs._kept}) == 3

@@ -208,13 +208,31 @@ def run_part(
     for axis, side in enumerate((part.rows, part.cols)):
         if side.picked is not None:
             pixels = np.take(pixels, side.picked, axis=axis)
-    stage = replace(plan.stages[number], rows=part.rows.axis, cols=part.cols.axis)
-    if isinstance(stage.stage.operator, Orientation):  # its derivatives are planned by themselves
-        padding = (stage.rows.before, stage.rows.after, stage.cols.before, stage.cols.after)
-        stage = replace(stage, stage=replace(stage.stage, padding=padding))
+    stage = _stage_of(plan.stages[number], part)
     local = replace(plan, stages=(*plan.stages[:number], stage, *plan.stages[number + 1 :]))
     result, _ = run.run_stage(local, number, np.ascontiguousarray(pixels), out_dtype, threads)
     return result[: part.rows.outputs, : part.cols.outputs]
+
+
+#: Plans of parts with the plans of their whole stages, by the identity of these; of a grid of parts few differ.
+_plans: dict[tuple[int, AxisPlan, AxisPlan], tuple[StagePlan, StagePlan]] = {}
+_MOST_PLANS = 32
+
+
+def _stage_of(whole: StagePlan, part: Part) -> StagePlan:
+    """Return the plan of a part: that of an equal part before, for which all may have been prepared."""
+    key = id(whole), part.rows.axis, part.cols.axis
+    found = _plans.pop(key, None)  # threads may look at the same time: each step by itself is whole
+    if found is None:
+        stage = replace(whole, rows=part.rows.axis, cols=part.cols.axis)
+        if isinstance(stage.stage.operator, Orientation):  # its derivatives are planned by themselves
+            padding = (stage.rows.before, stage.rows.after, stage.cols.before, stage.cols.after)
+            stage = replace(stage, stage=replace(stage.stage, padding=padding))
+        found = whole, stage
+    _plans[key] = found
+    for oldest in list(_plans)[:-_MOST_PLANS]:
+        _plans.pop(oldest, None)
+    return found[1]
 
 
 def boundaries(axis: AxisPlan, step: int, wanted: Sequence[int]) -> tuple[int, ...]:
