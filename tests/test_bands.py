@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 import threading
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convfilter.engine import bands
-from convfilter.engine.bands import available_cores, cut, run_blocks
+from convfilter.engine.bands import available_cores, cut, run_blocks, run_in_turns
 
 BLOCKS = list(range(50))
 MANY = range(20_000)  # more than are done before an exception is seen
@@ -193,6 +194,59 @@ def test_ctrl_c_while_the_caller_waits_for_the_others_lets_them_end_their_blocks
     assert nothing_runs()
 
 
+# Turns ---------------------------------------------------------------------------
+
+
+@any_threads
+def test_a_turn_begins_when_all_blocks_of_the_one_before_are_done(threads):
+    running, done, made, lock = [], [], [], threading.Lock()
+
+    def maker(turn):
+        def make_worker():
+            made.append((turn, threading.current_thread()))
+
+            def work(block):
+                with lock:
+                    running.append(turn)
+                    assert set(running) == {turn}
+                    assert len(done) >= before[turn]
+                threading.Event().wait(0.0005 * (block % 3))
+                with lock:
+                    running.remove(turn)
+                    done.append((turn, block))
+
+            return work
+
+        return make_worker
+
+    makers = [maker(0), maker(1), maker(2)]
+    turns = [(makers[0], range(7)), (makers[1], []), (makers[2], range(4)), (makers[0], range(11))]
+    before = {0: 0, 2: 7}
+    run_in_turns(turns, threads)
+    assert sorted(done) == sorted([(0, n) for n in range(7)] + [(2, n) for n in range(4)] + [(0, n) for n in range(11)])
+    assert len(set(made)) == len(made)
+    assert len({thread for _, thread in made}) <= threads
+    assert [turn for turn, _ in done[7:11]] == [2] * 4
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+@pytest.mark.parametrize("error", [Trouble, KeyboardInterrupt])
+def test_an_exception_ends_all_turns(threads, error):
+    done, failed = [], threading.Event()
+
+    def first(block):
+        if block == 1:
+            failed.set()
+            raise error
+        failed.wait(60)
+        done.append(block)
+
+    with pytest.raises(error):
+        run_in_turns([(lambda: first, range(1, 4)), (lambda: done.append, MANY)], threads)
+    assert len(done) <= threads - 1
+    assert nothing_runs()
+
+
 # Threads that help: there again for the next call, they hold nothing meanwhile, and end by themselves ---------------
 
 
@@ -313,3 +367,28 @@ def test_many_callers_at_once_have_helpers_enough(no_helpers):
     for caller in callers:
         caller.join()
     assert len(bands._idle) <= 4
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_exception_does_not_hold_what_was_worked_on(threads):
+    class Picture:
+        pass
+
+    def call():
+        picture = Picture()
+
+        def work(_block, held=picture):
+            raise Trouble
+
+        with pytest.raises(Trouble):
+            run_blocks(BLOCKS[:1] * threads, lambda: work, threads)
+        return weakref.ref(picture)
+
+    gc.collect()
+    gc.disable()
+    try:
+        watched = call()
+        assert nothing_runs()
+        assert watched() is None
+    finally:
+        gc.enable()

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
 from convfilter.engine import control_groups
 
 Block = TypeVar("Block")
+#: Makes, in the thread that asks, what processes a block.
+MakeWorker: TypeAlias = Callable[[], Callable[[Block], None]]
+Turn: TypeAlias = tuple[MakeWorker[Any], Sequence[Any]]
 
 #: Seconds that a thread waits for more to do before it ends.
 _PATIENCE = 0.3
@@ -43,7 +46,7 @@ def cut(rows: int, block_rows: int) -> list[tuple[int, int]]:
     return [(first, min(first + block_rows, rows)) for first in range(0, rows, block_rows)]
 
 
-def run_blocks(blocks: Sequence[Block], make_worker: Callable[[], Callable[[Block], None]], threads: int) -> None:
+def run_blocks(blocks: Sequence[Block], make_worker: MakeWorker[Block], threads: int) -> None:
     """Have ``threads`` workers process all blocks; each worker is made in its own thread, with its own scratch.
 
     Blocks do not depend on each other, and where they are cut does not depend
@@ -51,47 +54,88 @@ def run_blocks(blocks: Sequence[Block], make_worker: Callable[[], Callable[[Bloc
     stops all workers and is raised here, and so is Ctrl-C. What is infinite or
     not a number in a picture is computed with as it is: NumPy warns of nothing.
     """
-    threads = min(threads, len(blocks))
+    run_in_turns([(make_worker, blocks)], threads)
+
+
+def run_in_turns(turns: Sequence[Turn], threads: int) -> None:
+    """Process blocks as :func:`run_blocks` does, those of each turn when all of the turn before are done."""
+    threads = min(threads, max((len(blocks) for _, blocks in turns), default=0))
+    line = _Line(turns)
     if threads <= 1:
-        with _silent():
-            work = make_worker()
-            for block in blocks:
-                work(block)
-        return
-    waiting = iter(blocks)
-    lock = threading.Lock()
-    failures: list[BaseException] = []
-
-    def take() -> Block | None:
-        with lock:
-            return None if failures else next(waiting, None)
-
-    def run() -> None:
+        _work_off(line)
+    else:
+        beside = _Beside(lambda: _work_off(line), threads - 1)
         try:
-            with _silent():  # a thread does not inherit it
-                work = make_worker()
-                while (block := take()) is not None:
-                    work(block)
+            beside.start()
+            _work_off(line)
+            beside.end()
         except BaseException as error:
-            failures.append(error)
+            line.fail(error)
+            beside.end()
+            raise
+    if line.failures:
+        del line.failures[1:]
+        raise line.failures.pop()  # which would hold itself, and with it all pictures
 
-    beside = _Beside(run, threads - 1)
+
+def _work_off(line: _Line) -> None:
+    workers: dict[MakeWorker[Any], Callable[[Any], None]] = {}
+    done = 0
     try:
-        beside.start()
-        run()
-        beside.end()
+        with _silent():  # a thread does not inherit it
+            while (task := line.following(done)) is not None:
+                make_worker, block = task
+                if make_worker not in workers:
+                    workers[make_worker] = make_worker()
+                workers[make_worker](block)
+                done = 1
     except BaseException as error:
-        failures.append(error)
-        beside.end()
-        raise
-    if failures:
-        raise failures[0]
+        line.fail(error)
+
+
+class _Line:
+    """Blocks in their order, for threads to take; ``failures`` end it."""
+
+    def __init__(self, turns: Sequence[Turn]) -> None:
+        self.failures: list[BaseException] = []
+        self._turns = list(turns)[::-1]
+        self._waiting: Iterator[tuple[MakeWorker[Any], Any]] = iter(())
+        self._running = 0
+        self._lock = threading.Lock()
+        self._next_turn = threading.Condition(self._lock)
+
+    def following(self, done: int) -> tuple[MakeWorker[Any], Any] | None:
+        """Return what makes a worker, and a block for it, as soon as there is one; None at the end.
+
+        ``done`` says how many blocks, 0 or 1, the same thread has done since it asked before.
+        """
+        with self._lock:
+            self._running -= done
+            while not self.failures:
+                for task in self._waiting:
+                    self._running += 1
+                    return task
+                if not self._turns:
+                    break
+                if self._running:
+                    self._next_turn.wait()
+                    continue
+                make_worker, blocks = self._turns.pop()
+                self._waiting = iter([(make_worker, block) for block in blocks])
+                self._next_turn.notify_all()
+            return None
+
+    def fail(self, error: BaseException) -> None:
+        """Hear what went wrong."""
+        with self._lock:
+            self.failures.append(error)
+            self._next_turn.notify_all()
 
 
 class Workers(Generic[Block]):
     """Workers that process blocks more than once: each is made where there is none to take, and then kept."""
 
-    def __init__(self, make_worker: Callable[[], Callable[[Block], None]]) -> None:
+    def __init__(self, make_worker: MakeWorker[Block]) -> None:
         self._make_worker = make_worker
         self._made: list[Callable[[Block], None]] = []
 
@@ -100,8 +144,8 @@ class Workers(Generic[Block]):
         """How many there are."""
         return len(self._made)
 
-    def run(self, blocks: Sequence[Block], threads: int) -> None:
-        """Have ``threads`` workers process all blocks, as :func:`run_blocks` does."""
+    def for_one_run(self) -> MakeWorker[Block]:
+        """Return what gives each thread of a run one of them."""
         free = list(self._made)
 
         def take() -> Callable[[Block], None]:
@@ -111,7 +155,11 @@ class Workers(Generic[Block]):
             self._made.append(worker)
             return worker
 
-        run_blocks(blocks, take, threads)
+        return take
+
+    def run(self, blocks: Sequence[Block], threads: int) -> None:
+        """Have ``threads`` workers process all blocks, as :func:`run_blocks` does."""
+        run_blocks(blocks, self.for_one_run(), threads)
 
 
 def _silent() -> np.errstate:

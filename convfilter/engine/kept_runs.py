@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 import threading
+from itertools import chain
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from convfilter.engine.program import Slot
 from convfilter.engine.run import Prepared
@@ -22,12 +25,16 @@ MOST_RUNS = 32
 
 
 class _Kept(NamedTuple):
-    """``key`` names the plan by its identity, which lasts as long as the plan."""
+    """A run that waits, and how much memory its ``parts``, so many, take.
+
+    ``key`` names the plan by its identity, which lasts as long as the plan.
+    """
 
     key: tuple[Any, ...]
     plan: StagePlan
     ready: Prepared
-    nbytes: int
+    parts: int = -1
+    nbytes: int = 0
 
 
 _kept: list[_Kept] = []
@@ -37,26 +44,44 @@ _lock = threading.Lock()
 def run_again(plan: StagePlan, source: Source, output: Samples, full_out: float, threads: int) -> int:
     """Run ``plan`` from ``source`` to ``output`` with what is kept for it; returns how many samples were clipped."""
     key = id(plan), source.slot.shape, source.slot.dtype, source.full, source.alpha, source.gray, output.dtype, full_out
-    ready = _taken(key)
-    if ready is None:
-        ready = Prepared(plan, source, Slot(output), full_out)
+    kept = _taken(key)
+    if kept is None:
+        kept = _Kept(key, plan, Prepared(plan, source, Slot(output), full_out))
     else:
-        ready.work.source.slot.put(source.image)
-        ready.output.put(output)
-    clipped = ready.run(threads)
-    if ready.can_be_kept:
-        ready.work.source.slot.clear()
-        ready.output.clear()
-        _keep(_Kept(key, plan, ready, ready.nbytes()))
+        kept.ready.work.source.slot.put(source.image)
+        kept.ready.output.put(output)
+    clipped = kept.ready.run(threads)
+    if kept.ready.can_be_kept:
+        kept.ready.work.source.slot.clear()
+        kept.ready.output.clear()
+        _keep(_counted(kept))
     return clipped
 
 
-def _taken(key: tuple[Any, ...]) -> Prepared | None:
+def _taken(key: tuple[Any, ...]) -> _Kept | None:
     with _lock:
         for number in range(len(_kept) - 1, -1, -1):
             if _kept[number].key == key:
-                return _kept.pop(number).ready
+                return _kept.pop(number)
     return None
+
+
+def _counted(kept: _Kept) -> _Kept:
+    """Count the memory, unless it is the same as before."""
+    parts = kept.ready.parts
+    number = len(parts) + kept.ready.plain_workers
+    if number == kept.parts:
+        return kept
+    roots = map(_root, chain.from_iterable(part.arrays() for part in parts))
+    named = sum({id(root): root.nbytes for root in roots}.values())
+    return kept._replace(parts=number, nbytes=max(named, kept.ready.plain_workers * kept.plan.scratch_bytes))
+
+
+def _root(array: Samples) -> Samples:
+    """Return the array whose memory another is a view of."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
 
 
 def _keep(latest: _Kept) -> None:

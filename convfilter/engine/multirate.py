@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from convfilter.engine.along import along_rows, natural_columns, rows_at_once
-from convfilter.engine.bands import Workers, cut
+from convfilter.engine.bands import Turn, Workers, cut
 from convfilter.engine.borders import Indices
 from convfilter.engine.finish import Finisher, MakeWorker, Sink, Worker
 from convfilter.engine.kept import Kept, Rise
@@ -74,12 +74,14 @@ class KeptRows:
         _, place = self._kept.place(np.array([band[0], band[1] - 1]))
         return int(place[0]) // STEP_ROWS, -(-(int(place[1]) + self._kept.rates.up.shape[1]) // STEP_ROWS)
 
-    def compute(self, band: tuple[int, int], threads: int) -> None:
-        """Compute what a band needs; what the band before needed is written over."""
-        first, last = self._steps[band]
-        groups = -(-(last - first) * STEP_ROWS // self._group)
-        self._lowerers.run([(first, piece) for piece in self._lowering.pieces(first, last)], threads)
-        self._crossers.run(cut(groups, max(1, min(_BLOCK_KEPT_ROWS // self._group, -(-groups // 8)))), threads)
+    def turns(self) -> Iterator[tuple[tuple[int, int], list[Turn]]]:
+        """Return, for each band, what computes its kept rows; those that the band before needed are written over."""
+        lower, cross = self._lowerers.for_one_run(), self._crossers.for_one_run()
+        for band, (first, last) in self._steps.items():
+            pieces = [(first, piece) for piece in self._lowering.pieces(first, last)]
+            groups = -(-(last - first) * STEP_ROWS // self._group)
+            few = max(1, min(_BLOCK_KEPT_ROWS // self._group, -(-groups // 8)))
+            yield band, [(lower, pieces), (cross, cut(groups, few))]
 
     def _make_cross(self) -> Callable[[tuple[int, int]], None]:
         """Return what filters groups of lowered rows along themselves."""

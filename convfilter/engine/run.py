@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine.bands import Workers, cores_lately, cut
+from convfilter.engine.bands import Turn, Workers, cores_lately, cut, run_in_turns
 from convfilter.engine.finish import ArraySink, Finisher, MakeWorker, RangeSink, Sink, Worker
 from convfilter.engine.program import Program, Slot
 from convfilter.engine.tiles import Samples, Scratch, Source
@@ -206,7 +205,6 @@ class Prepared:
         self._tone = tone_of(plan, output.dtype, source.full, full_out, source.gray)
         self._plain: Workers[tuple[int, int]] | None = None
         self._blocks: _Blocks[ArraySink] | None = None
-        self._counted = 0, 0
         make_plain = _plain_way(self.work, output.dtype)
         if make_plain:
             self._plain = Workers(lambda: make_plain(self.work, output))
@@ -219,15 +217,15 @@ class Prepared:
         plan = self.work.plan
         return self._plain is not None or (self._blocks is not None and by_strips(plan))
 
-    def nbytes(self) -> int:
-        """Return how much memory is held."""
-        scratches = self._blocks.scratches if self._blocks else []
-        parts: list[Program | Scratch] = [*self.work.programs, *scratches]
-        if len(parts) != self._counted[0]:
-            arrays = chain.from_iterable(part.arrays() for part in parts)
-            roots = {id(root): root.nbytes for root in map(_root, arrays)}
-            self._counted = len(parts), sum(roots.values())
-        return max(self._counted[1], self.work.plan.scratch_bytes * (self._plain.count if self._plain else 0))
+    @property
+    def plain_workers(self) -> int:
+        """How many workers go from rows to rows, with scratch of their own."""
+        return self._plain.count if self._plain else 0
+
+    @property
+    def parts(self) -> list[Program | Scratch]:
+        """What holds all other memory."""
+        return [*self.work.programs, *(self._blocks.scratches if self._blocks else ())]
 
     def run(self, threads: int) -> int:
         """Filter the picture that is there, with at most so many threads; returns how many samples were clipped."""
@@ -291,20 +289,12 @@ class _Blocks(Generic[AnySink]):
         plan, kept = self._work.plan, self._kept
         for sink in self.sinks:
             sink.forget()
-        threads = _threads(plan, threads)
-        block_rows = self._block_rows
-        for top, bottom in kept.bands if kept else [(0, plan.rows.output)]:
-            if kept:
-                kept.compute((top, bottom), threads)
-            blocks = [(top + first, top + last) for first, last in cut(bottom - top, block_rows)]
-            self._workers.run(blocks, threads)
-
-
-def _root(array: Samples) -> Samples:
-    """Return the array whose memory another is a view of."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
+        work = self._workers.for_one_run()
+        turns: list[Turn] = []
+        for (top, bottom), before in kept.turns() if kept else [((0, plan.rows.output), [])]:
+            blocks = [(top + first, top + last) for first, last in cut(bottom - top, self._block_rows)]
+            turns += [*before, (work, blocks)]
+        run_in_turns(turns, _threads(plan, threads))
 
 
 def _block_rows(work: Work) -> int:
