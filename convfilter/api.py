@@ -84,7 +84,7 @@ def convolve(image: Image, kernel: npt.ArrayLike | Kernel, **keywords: Unpack[Fi
            [20, 24],
            [36, 40]], dtype=uint8)
     """
-    weights = kernel if isinstance(kernel, Kernel) else kernels.from_array(kernel)
+    weights = kernel if isinstance(kernel, Kernel) else _of_array(kernel)
     return _run(image, "convolve", Correlation(weights), keywords)
 
 
@@ -386,8 +386,24 @@ def plan(
     return plan_stack(stages_of(specs, {}), shape, dtype, alpha=alpha, gray=gray, algorithm=algorithm)
 
 
-#: Its weights, which nobody else sees, take as long as all else that comes before an equal call's pixels.
+#: Weights, which nobody else sees, take as long as all else that comes before an equal call's pixels.
 _gaussian = lru_cache(maxsize=16, typed=True)(kernels.gaussian)
+
+
+def _of_array(weights: npt.ArrayLike) -> Kernel:
+    """Make a kernel of weights; that of a small array is made once."""
+    if type(weights) is np.ndarray and weights.dtype.kind in "iuf" and 0 < weights.size <= _SMALL:
+        return _of_bytes(weights.tobytes(), weights.dtype, weights.shape)
+    return kernels.from_array(weights)
+
+
+#: Weights whose fractions are looked for only once.
+_SMALL = 32 * 32
+
+
+@lru_cache(maxsize=16)
+def _of_bytes(data: bytes, dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> Kernel:
+    return kernels.from_array(np.frombuffer(data, dtype).reshape(shape))
 
 
 def _derivative(family: str, axis: str) -> Operator:

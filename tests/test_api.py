@@ -363,3 +363,18 @@ print(*sorted({"numba", "PIL", "click", "imagecodecs", "tifffile", "platformdirs
 """
     assert run_python(program).strip() == ""
     assert "numpy" in sys.modules
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int8, ">f8"])
+def test_weights_are_those_of_this_call_whatever_calls_were_before(dtype, order):
+    weights = np.array([[1, 2, 3], [4, 5, 7]])
+    for kernel in (weights, weights.reshape(3, 2), weights[:, ::-1], weights[:1], weights):
+        expected = convfilter.convolve(GRAY, kernel.tolist(), dtype=np.float32)
+        for _ in range(2):
+            got = convfilter.convolve(GRAY, np.array(kernel, dtype, order=order), dtype=np.float32)
+            np.testing.assert_array_equal(got, expected)
+    written = np.ones((3, 3))
+    ones = convfilter.convolve(GRAY, written, dtype=np.float32)
+    written[1, 1] = 2
+    assert (convfilter.convolve(GRAY, written, dtype=np.float32) != ones).any()
