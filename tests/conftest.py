@@ -10,6 +10,8 @@ import pytest
 from hypothesis import settings
 from processes import start_apart
 
+from convfilter.planning import remembered
+
 # The first call of a loop compiles it: no deadline.
 settings.register_profile("check", max_examples=40, deadline=None, derandomize=True)
 settings.register_profile("search", max_examples=600, deadline=None)
@@ -42,6 +44,12 @@ def cache_folder(tmp_path_factory, request):
             # It takes longer than any test, so another core takes part in it.
             start_apart(COMPILE_THE_LAST_FIRST.format(tests=os.getpid()))
         yield os.environ["CONVFILTER_CACHE_DIR"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered():
+    """Let no test meet what was planned in another, which may have changed how."""
+    remembered.forget()
 
 
 @pytest.fixture(autouse=True)

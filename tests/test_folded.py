@@ -9,7 +9,7 @@ import convfilter
 from convfilter.engine import folded
 from convfilter.filters import kernels
 from convfilter.filters.stage import Correlation, Stage
-from convfilter.planning import plan_stack
+from convfilter.planning import plan_stack, remembered
 
 
 @st.composite
@@ -47,8 +47,10 @@ def both(image, kernel, monkeypatch, **keywords):
     make = folded.make_worker
     with monkeypatch.context() as patch:
         patch.setattr(folded, "make_worker", lambda *which: made.append(make(*which)) or made[-1])
+        remembered.forget()
         first = convfilter.convolve(image, kernel, algorithm="separable", **keywords)
         patch.setattr(folded, "make_worker", lambda *_: None)
+        remembered.forget()
         second = convfilter.convolve(image, kernel, algorithm="separable", **keywords)
     return first, second, any(worker is not None for worker in made)
 

@@ -67,7 +67,8 @@ def works(draw):
         stage = replace(stage, stride=(2, 3), dilation=draw(st.sampled_from([(1, 1), (2, 1)])))
     dtype = draw(st.sampled_from(["uint8", "uint8", "uint16", "float32"]))
     channels, alpha, gray = draw(st.sampled_from([(1, 0, 0), (3, 0, 0), (3, 0, 1), (4, 1, 0), (4, 1, 1), (5, 0, 0)]))
-    shape = draw(st.integers(5, 90)), draw(st.integers(5, 60)), channels
+    cols = draw(st.sampled_from([5, 31, 60, 1100 // channels]))  # the last is folded by some ways
+    shape = draw(st.integers(5, 90)), cols, channels
     target = draw(st.sampled_from([dtype, dtype, "float32"]))
     plan = plan_stack([stage], shape, dtype, out_dtype=target, alpha=bool(alpha), gray=bool(gray))
     return plan, target
@@ -95,6 +96,19 @@ def test_runs_that_follow_others_give_the_bytes_of_the_first(pair, calls):
         assert result.pixels.tobytes() == fresh.pixels.tobytes()
         assert result.clipped == fresh.clipped
         assert image.tobytes() == before.tobytes()
+
+
+@pytest.mark.parametrize("shape", [(90, 400, 3), (131, 1500, 1)])
+def test_folded_rows_are_kept(shape, monkeypatch):
+    plan = plan_stack([STAGES["gaussian"]], shape, "uint8")
+    assert plan.stages[0].fold
+    images = [picture(shape, "uint8", seed) for seed in range(3)]
+    expected = [run(plan_stack([STAGES["gaussian"]], shape, "uint8"), image, threads=1).pixels for image in images]
+    for number in (0, 0, 1, 2, 0, 1):
+        result = run(plan, images[number], threads=1 + number).pixels
+        np.testing.assert_array_equal(result, expected[number])
+    monkeypatch.setattr(kept_runs, "Prepared", None)
+    np.testing.assert_array_equal(run(plan, images[0]).pixels, expected[0])
 
 
 KEPT = {name: stage for name, stage in STAGES.items() if stage.map != "stretch"}

@@ -33,7 +33,7 @@ class StoredStrip:
         sink.count_clipped_by({main, tail})
 
     def run(self, top: int, bottom: int) -> None:
-        """Compute and store output rows ``top``, a multiple of ``REGION_ROWS``, to ``bottom - 1``."""
+        """Compute and store output rows ``top``, where a step begins, to ``bottom - 1``."""
         for program in (self._main, self._tail):
             program.follow(self._first_row - self._sink.first_row)
         first, (whole, odd) = top // self._step_rows, divmod(bottom - top, self._step_rows)

@@ -56,6 +56,11 @@ def remembered_plan(
     return plan
 
 
+def forget() -> None:
+    """Forget all plans: what depends on how the next are made is then prepared anew."""
+    _plans.clear()
+
+
 def _value(part: Any, room: list[int]) -> Any:
     """Return what tells a part of a stage from others; what bytes its arrays have is taken off ``room``."""
     if isinstance(part, np.ndarray):

@@ -112,10 +112,10 @@ def stream_block_rows(axis: AxisPlan) -> int:
 
 
 def even_block_rows(rows: int) -> int:
-    """Return the rows of one block where these are whole steps: of blocks that two, and mostly four, threads share."""
+    """Return the rows of a block of whole steps, folded or not: for two threads, or mostly four, to share evenly."""
     count = 8 if rows >= 8 * REGION_ROWS else 4 if rows >= 4 * REGION_ROWS else 2 if rows >= REGION_ROWS else 1
     count = max(count, 2 * -(-rows // (2 * _BLOCK_ROWS)))
-    return -(-rows // (count * STEP_ROWS)) * STEP_ROWS
+    return -(-rows // (count * FOLD_ROWS)) * FOLD_ROWS
 
 
 def whole_regions(rows: int) -> int:
