@@ -13,9 +13,10 @@ from convfilter.errors import ParameterError, SizeError, UsageError
 from convfilter.filters.stage import Layer, Orientation, Stage
 from convfilter.picture.atomic import replacing
 from convfilter.picture.limits import require_memory
+from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Outline, Picture
 from convfilter.picture.sheet import Form, Grid, array_bytes, as_pages, as_sheets
-from convfilter.picture.write import Target, WriteOptions
+from convfilter.picture.target import Target
 from convfilter.planning import Plan, full_scale, plan_stack
 
 _COLOURS = (1, 3)

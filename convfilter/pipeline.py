@@ -20,10 +20,12 @@ from convfilter.filters import stack
 from convfilter.filters.spec import FilterSpec
 from convfilter.filters.stage import Layer, Pooling, Stage
 from convfilter.picture.limits import require_memory, require_size
+from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import CHANNELS, Model, Outline, Picture
 from convfilter.picture.read import ReadOptions, read
 from convfilter.picture.sheet import Form
-from convfilter.picture.write import Target, WriteOptions, check, notes_on, resolve_target, write
+from convfilter.picture.target import Target, notes_on, resolve_target
+from convfilter.picture.write import check, write
 from convfilter.planning import Plan, full_scale, plan_stack
 
 if TYPE_CHECKING:

@@ -20,9 +20,11 @@ import numpy as np
 from PIL import Image
 
 from convfilter.errors import ConvfilterError
+from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Metadata, Picture, Text
 from convfilter.picture.read import ReadOptions, read
-from convfilter.picture.write import WriteOptions, resolve_target, write
+from convfilter.picture.target import resolve_target
+from convfilter.picture.write import write
 
 #: Damage must not make a small file into a big job.
 MAX_PIXELS = 1_000_000

@@ -14,7 +14,8 @@ from convfilter.picture import gif
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Picture, changed_area
 from convfilter.picture.read import read
-from convfilter.picture.write import resolve_target, write
+from convfilter.picture.target import resolve_target
+from convfilter.picture.write import write
 
 
 def few_colours(seed, alpha=False):

@@ -10,7 +10,8 @@ from PIL import Image
 from convfilter.picture import exif, ifd, photoshop
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.read import read
-from convfilter.picture.write import resolve_target, write
+from convfilter.picture.target import resolve_target
+from convfilter.picture.write import write
 
 MAKER_NOTE = b"points to byte 300"
 

@@ -8,9 +8,10 @@ from PIL import Image
 from processes import run_python
 
 from convfilter.errors import ConvfilterError, ReadError, WriteError
+from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Picture
 from convfilter.picture.read import ReadOptions, read
-from convfilter.picture.write import WriteOptions, write
+from convfilter.picture.write import write
 from convfilter.pipeline import Options, filter_file
 
 IDENTITY = ["box:1"]

@@ -15,10 +15,11 @@ from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 from convfilter.errors import ReadError
 from convfilter.picture import jpeg, jpeg_segments, jpeg_write, pillow_write
 from convfilter.picture.metadata import metadata_of
-from convfilter.picture.options import ReadOptions
+from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import Frame, JpegTables, Metadata, Picture, Text
 from convfilter.picture.read import read
-from convfilter.picture.write import WriteOptions, resolve_target, write
+from convfilter.picture.target import resolve_target
+from convfilter.picture.write import write
 
 
 def scene(height=64, width=80):

@@ -5,9 +5,10 @@ import pytest
 
 import convfilter
 from convfilter.errors import ReadError
+from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Picture
 from convfilter.picture.read import read
-from convfilter.picture.write import WriteOptions, write
+from convfilter.picture.write import write
 from convfilter.pipeline import Options, filter_file
 
 RNG = np.random.default_rng(5)

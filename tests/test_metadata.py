@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Metadata, Picture, Text
 from convfilter.picture.read import read
-from convfilter.picture.write import WriteOptions, resolve_target, write
+from convfilter.picture.target import resolve_target
+from convfilter.picture.write import write
 
 PROFILE = bytes(16) + b"RGB " + bytes(16) + b"acsp" + bytes(range(100))
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from convfilter.errors import ReadError, SizeError
-from convfilter.picture.options import ReadOptions
+from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import Picture
 from convfilter.picture.read import read
-from convfilter.picture.write import WriteOptions, resolve_target, write
+from convfilter.picture.target import resolve_target
+from convfilter.picture.write import write
 
 
 def pixels_of(data, **options):

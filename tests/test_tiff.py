@@ -8,10 +8,11 @@ import pytest
 import tifffile
 
 from convfilter.errors import ReadError, SizeError
-from convfilter.picture.options import ReadOptions
+from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import Frame, Picture, Text
 from convfilter.picture.read import read
-from convfilter.picture.write import WriteOptions, resolve_target, write
+from convfilter.picture.target import resolve_target
+from convfilter.picture.write import write
 
 
 def noise(shape, dtype, seed=0):

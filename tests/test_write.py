@@ -11,9 +11,11 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from convfilter.errors import ParameterError, UsageError, WriteError
+from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Outline, Picture
 from convfilter.picture.read import read
-from convfilter.picture.write import Target, WriteOptions, check, notes_on, resolve_target, write
+from convfilter.picture.target import Target, notes_on, resolve_target
+from convfilter.picture.write import check, write
 
 
 def noise(shape, dtype=np.uint8, seed=0):

@@ -4,144 +4,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.errors import UsageError, WriteError
 from convfilter.picture import atomic, formats
 from convfilter.picture.formats import Format
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Metadata, Outline, Picture, Pixels
-
-__all__ = ["Target", "WriteOptions", "check", "notes_on", "resolve_target", "write"]
+from convfilter.picture.target import Target, resolve_target
 
 _DEFAULTS = WriteOptions()
-
-
-class Target(NamedTuple):
-    """Where a picture goes, and in which format.
-
-    Attributes
-    ----------
-    path : str
-        "-" for standard output.
-    format : Format, or None
-        None: that of the input, known when it has been read.
-    """
-
-    path: str
-    format: Format | None = None
-
-    def settled(self, source_format: str | None) -> Target:
-        """Choose the input's format where none has been asked for.
-
-        Parameters
-        ----------
-        source_format : str, or None
-            Name, as in ``Picture.format``.
-
-        Returns
-        -------
-        Target
-
-        Raises
-        ------
-        WriteError
-            The input's format cannot be written.
-        """
-        if self.format is not None:
-            return self
-        found = formats.by_name(source_format) if source_format else None
-        if found is None:
-            raise WriteError(f"pictures cannot be written as {source_format or 'an unknown format'}; use --format")
-        return self._replace(format=found)
-
-    def store_dtype(self, dtype: npt.DTypeLike) -> np.dtype[np.generic]:
-        """Return the sample type in which a picture of ``dtype`` is stored.
-
-        Ask the filter for this type, so that a format of less depth is
-        converted to from the unrounded result.
-
-        Parameters
-        ----------
-        dtype : uint8, uint16 or float32
-            Of the picture that was read.
-
-        Returns
-        -------
-        numpy.dtype
-        """
-        return self.format.dtype_for(np.dtype(dtype)) if self.format else np.dtype(dtype)
-
-
-def notes_on(target: Target, outline: Outline, dtype: npt.DTypeLike) -> tuple[str, ...]:
-    """Say what the user would not expect: that a format read at one depth is written at another.
-
-    Parameters
-    ----------
-    target : Target
-        With its format settled.
-    outline : Outline
-    dtype : uint8, uint16 or float32
-        Of the picture that was read.
-
-    Returns
-    -------
-    tuple of str
-    """
-    stored = target.store_dtype(dtype)
-    if target.format is None or target.format.name != outline.format or stored.itemsize >= np.dtype(dtype).itemsize:
-        return ()
-    bits = 8 * stored.itemsize
-    return (f"{outline.format} is written with {bits} bits, and more were read; use tiff or png to keep them",)
-
-
-def resolve_target(
-    path: str | os.PathLike[str], options: WriteOptions = _DEFAULTS, source_format: str | None = None
-) -> Target:
-    """Find the format of an output; touches no file but to see whether it is a pipe or a device.
-
-    Parameters
-    ----------
-    path : path, or "-" for standard output
-    options : WriteOptions, optional
-        Its ``format`` comes before the suffix.
-    source_format : str, optional
-        Format of the input, for an output whose name tells nothing: standard
-        output, a FIFO, a device. None: ``check`` or ``Target.settled`` gets it later.
-
-    Returns
-    -------
-    Target
-
-    Raises
-    ------
-    UsageError
-        The format or the suffix is not known; the message lists those that are.
-    """
-    name = os.fspath(path)
-    if options.format is not None:
-        chosen = formats.by_name(options.format)
-        if chosen is None:
-            names = " ".join(fmt.name.lower() for fmt in formats.FORMATS)
-            raise UsageError(f"format must be one of {names}, got {options.format!r}")
-        return Target(name, chosen)
-    suffix = os.path.splitext(name)[1]
-    found = formats.by_suffix(suffix)
-    if found is not None:
-        return Target(name, found)
-    if name != "-" and not _is_special(name):
-        got = f"suffix {suffix!r}" if suffix else f"no suffix in {os.path.basename(name)!r}"
-        raise UsageError(f"the output's suffix must be one of {formats.known_suffixes()}, got {got}; or use --format")
-    target = Target(name)
-    return target.settled(source_format) if source_format else target
-
-
-def _is_special(name: str) -> bool:
-    """Tell a FIFO or a device, which are written to as they are, from a file."""
-    return os.path.exists(name) and not os.path.isfile(name) and not os.path.isdir(name)
 
 
 def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -> Target:
