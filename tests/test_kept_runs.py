@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import convfilter
 from convfilter.engine import kept_runs, parts
-from convfilter.engine.run import Prepared, run
+from convfilter.engine.prepared import Prepared
+from convfilter.engine.run import run
 from convfilter.filters import kernels, stack
 from convfilter.filters.stage import Correlation, Stage
 from convfilter.planning import plan_stack
@@ -40,7 +41,7 @@ STAGES = {
 @pytest.fixture(autouse=True)
 def nothing_before(monkeypatch):
     kept_runs.forget()
-    monkeypatch.setattr("convfilter.engine.run.WORTH_A_THREAD", 0)
+    monkeypatch.setattr("convfilter.engine.prepared.WORTH_A_THREAD", 0)
     yield
     kept_runs.forget()
 

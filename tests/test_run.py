@@ -51,7 +51,7 @@ def picture(shape, dtype):
 @every_operator
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 def test_the_number_of_threads_does_not_change_a_byte(operator, dtype, monkeypatch):
-    monkeypatch.setattr("convfilter.engine.run.WORTH_A_THREAD", 0)
+    monkeypatch.setattr("convfilter.engine.prepared.WORTH_A_THREAD", 0)
     image = picture((330, 101, 3), dtype)
     for stage in (stage_of(operator), stage_of(operator, stride=(2, 3), map="stretch")):
         plan = plan_stack([stage], image.shape, dtype)

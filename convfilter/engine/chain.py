@@ -19,8 +19,9 @@ from convfilter.engine.blas import single_threaded
 from convfilter.engine.borders import CONSTANT, Indices
 from convfilter.engine.links import Link, Place, StageLink, Worker
 from convfilter.engine.points import span_of
+from convfilter.engine.prepared import WORTH_A_THREAD
 from convfilter.engine.program import Slot
-from convfilter.engine.run import WORTH_A_THREAD, all_finite
+from convfilter.engine.run import all_finite
 from convfilter.engine.schedule import Schedule
 from convfilter.engine.tiles import Samples, Scratch, Source
 from convfilter.filters.stage import Layer

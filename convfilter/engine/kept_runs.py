@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from convfilter.engine.prepared import Prepared
 from convfilter.engine.program import Slot
-from convfilter.engine.run import Prepared
 from convfilter.engine.tiles import Samples, Source
 from convfilter.planning import StagePlan
 

@@ -17,9 +17,9 @@ from convfilter.engine.borders import CONSTANT, Indices
 from convfilter.engine.finish import ArraySink, Finisher, MakeWorker
 from convfilter.engine.passes import Target
 from convfilter.engine.program import Slot
-from convfilter.engine.run import computing, find_way
 from convfilter.engine.tiles import Samples, Scratch, Source
 from convfilter.engine.tone import Tone, tone_of
+from convfilter.engine.ways import computing, find_way
 from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import Correlation, Layer, Point
 from convfilter.planning import StagePlan

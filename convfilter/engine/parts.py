@@ -19,6 +19,7 @@ from convfilter.engine import run
 from convfilter.engine.borders import Indices, index_map
 from convfilter.engine.kept import Kept
 from convfilter.engine.tiles import Samples
+from convfilter.engine.ways import by_strips
 from convfilter.filters.multirate import Rates
 from convfilter.filters.stage import Orientation, Pooling
 from convfilter.planning import AxisPlan, Plan, StagePlan
@@ -80,7 +81,7 @@ def grid_of(plan: StagePlan) -> Grid:
             ahead = tuple(-(-2 * (axis.stride - 1) // axis.stride) for axis in (plan.rows, plan.cols))
             return Grid(plan.block_rows, cols, (ahead[0], ahead[1]))
         case _:
-            return Grid(STEP_ROWS if run.by_strips(plan) else plan.block_rows, 1)
+            return Grid(STEP_ROWS if by_strips(plan) else plan.block_rows, 1)
 
 
 def _multirate_grid(plan: StagePlan, rates: Rates) -> Grid:
