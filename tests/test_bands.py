@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 import weakref
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -192,6 +193,27 @@ def test_ctrl_c_while_the_caller_waits_for_the_others_lets_them_end_their_blocks
         run_blocks(BLOCKS[:2], lambda: work, 2)
     assert len(ended) == 1
     assert nothing_runs()
+
+
+def test_ctrl_c_as_soon_as_a_lock_is_taken_leaves_it_to_the_others(no_helpers, monkeypatch):
+    enter, late = threading.Condition.__enter__, []
+
+    def interrupted(condition):
+        enter(condition)
+        if late and threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+        return True
+
+    give = bands._Helper.give
+    monkeypatch.setattr(bands._Helper, "give", lambda helper, beside: late.append((helper, beside)))
+    monkeypatch.setattr(threading.Condition, "__enter__", interrupted)
+    with suppress(KeyboardInterrupt):
+        run_blocks(BLOCKS, lambda: lambda _block: None, 2)
+    monkeypatch.undo()
+    ((helper, beside),) = late
+    give(helper, beside)  # who comes when all is over finds the lock free, and ends
+    helper._thread.join(10)
+    assert not helper._thread.is_alive()
 
 
 # Turns ---------------------------------------------------------------------------
