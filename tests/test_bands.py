@@ -87,12 +87,22 @@ def test_there_are_no_more_threads_than_blocks():
     assert len(made) <= 2
 
 
+#: Threads that other tests have left, such as those that serve a cluster: they end when they like.
+others = set()
+
+
+@pytest.fixture(autouse=True)
+def threads_before():
+    bands._dismiss()
+    others.clear()
+    others.update(threading.enumerate())
+
+
 def nothing_runs():
-    """Whether all threads but this one have ended, or are about to: nothing of theirs is left to do."""
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread():
-            thread.join(10)
-    return threading.active_count() == 1
+    """Whether all threads that a test has started have ended, or are about to: nothing of theirs is left to do."""
+    for thread in set(threading.enumerate()) - others:
+        thread.join(10)
+    return set(threading.enumerate()) <= others
 
 
 class Trouble(Exception):
