@@ -6,10 +6,10 @@ work in the same memory, and puts it back when the run has succeeded: what an ex
 
 from __future__ import annotations
 
-import os
-import threading
+from contextlib import suppress
+from dataclasses import replace
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from convfilter.engine.prepared import Prepared
 from convfilter.engine.program import Slot
 from convfilter.engine.tiles import Samples, Source
 from convfilter.planning import StagePlan
+from convfilter.record import record
 
 #: All that is kept may take this much memory, and be so many; the latest stay. One by itself takes half of it at most:
 #: what large pictures are prepared for takes a small share of their time.
@@ -24,7 +25,8 @@ MOST_BYTES = 64 * 2**20
 MOST_RUNS = 32
 
 
-class _Kept(NamedTuple):
+@record(eq=False)
+class _Kept:
     """A run that waits, and how much memory its ``parts``, so many, take.
 
     ``key`` names the plan by its identity, which lasts as long as the plan.
@@ -37,8 +39,8 @@ class _Kept(NamedTuple):
     nbytes: int = 0
 
 
+#: The latest last. Threads, and finalizers at any place, may change it meanwhile: each step by itself is whole.
 _kept: list[_Kept] = []
-_lock = threading.Lock()
 
 
 def run_again(plan: StagePlan, source: Source, output: Samples, full_out: float, threads: int) -> int:
@@ -59,10 +61,11 @@ def run_again(plan: StagePlan, source: Source, output: Samples, full_out: float,
 
 
 def _taken(key: tuple[Any, ...]) -> _Kept | None:
-    with _lock:
-        for number in range(len(_kept) - 1, -1, -1):
-            if _kept[number].key == key:
-                return _kept.pop(number)
+    for kept in reversed(_kept.copy()):
+        if kept.key == key:
+            with suppress(ValueError):  # who was faster has it
+                _kept.remove(kept)
+                return kept
     return None
 
 
@@ -74,7 +77,7 @@ def _counted(kept: _Kept) -> _Kept:
         return kept
     roots = map(_root, chain.from_iterable(part.arrays() for part in parts))
     named = sum({id(root): root.nbytes for root in roots}.values())
-    return kept._replace(parts=number, nbytes=max(named, kept.ready.plain_workers * kept.plan.scratch_bytes))
+    return replace(kept, parts=number, nbytes=max(named, kept.ready.plain_workers * kept.plan.scratch_bytes))
 
 
 def _root(array: Samples) -> Samples:
@@ -87,23 +90,12 @@ def _root(array: Samples) -> Samples:
 def _keep(latest: _Kept) -> None:
     if latest.nbytes > MOST_BYTES // 2:
         return
-    with _lock:
-        _kept.append(latest)
-        while len(_kept) > MOST_RUNS or sum(each.nbytes for each in _kept) > MOST_BYTES:
+    _kept.append(latest)
+    while len(_kept) > MOST_RUNS or sum(each.nbytes for each in _kept.copy()) > MOST_BYTES:
+        with suppress(IndexError):
             del _kept[0]
 
 
 def forget() -> None:
     """Let go of all that is kept."""
-    with _lock:
-        _kept.clear()
-
-
-def _in_a_child() -> None:
-    """Another thread of the parent may have held the lock when this process was made."""
-    global _lock
-    _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_a_child)
+    _kept.clear()
