@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal, TypeAlias, Unpack
+from typing import Any, Literal, TypeAlias, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -387,7 +387,13 @@ def plan(
 
 
 #: Weights, which nobody else sees, take as long as all else that comes before an equal call's pixels.
-_gaussian = lru_cache(maxsize=16, typed=True)(kernels.gaussian)
+_gaussian_of_numbers = lru_cache(maxsize=16, typed=True)(kernels.gaussian)
+
+
+def _gaussian(*parameters: Any) -> Kernel:
+    """Make a Gaussian; of numbers that arrays hold, too, and of what is no number it says so."""
+    numbers = all(isinstance(each, int | float | None) for each in parameters)
+    return (_gaussian_of_numbers if numbers else kernels.gaussian)(*parameters)
 
 
 def _of_array(weights: npt.ArrayLike) -> Kernel:

@@ -10,6 +10,7 @@ from convfilter.filters import kernels
 from convfilter.filters.stage import Correlation, Stage
 
 RNG = np.random.default_rng(0)
+TWO = np.random.default_rng(8).integers(0, 256, (9, 8, 2), np.uint8)
 GRAY = RNG.integers(0, 256, (9, 12)).astype(np.uint8)
 RGB = RNG.integers(0, 256, (9, 12, 3)).astype(np.uint8)
 RGBA = RNG.integers(0, 256, (9, 12, 4)).astype(np.uint8)
@@ -378,3 +379,22 @@ def test_weights_are_those_of_this_call_whatever_calls_were_before(dtype, order)
     ones = convfilter.convolve(GRAY, written, dtype=np.float32)
     written[1, 1] = 2
     assert (convfilter.convolve(GRAY, written, dtype=np.float32) != ones).any()
+
+
+def test_numbers_may_be_arrays_without_axes():
+    expected = convfilter.gaussian_blur(TWO, 2, truncate=3.0, alpha=True)
+    got = convfilter.gaussian_blur(TWO, 2, truncate=np.array(3.0), alpha=np.array(True))
+    np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize(
+    ("sigma", "keywords", "message"),
+    [
+        (np.array([[2.0], [1.0]]), {}, "gaussian sigma must be a number"),
+        (2, {"algorithm": ["direct"]}, "algorithm must be one of"),
+    ],
+)
+def test_what_cannot_be_told_from_others_by_its_hash_is_refused_in_words(sigma, keywords, message):
+    convfilter.gaussian_blur(GRAY, 2)  # there are others
+    with pytest.raises(ParameterError, match=message):
+        convfilter.gaussian_blur(GRAY, sigma, **keywords)

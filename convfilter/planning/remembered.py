@@ -43,7 +43,7 @@ def remembered_plan(
     """
     result = None if out_dtype is None else np.dtype(out_dtype).str
     room = [_MOST_BYTES]
-    key = (*(_value(stage, room) for stage in stages), shape, dtype.str, result, alpha, gray, algorithm)
+    key = (*(_value(part, room) for part in (*stages, alpha, gray, algorithm)), shape, dtype.str, result)
     # Threads may look at the same time: each step by itself is whole.
     plan = _plans.pop(key, None) if room[0] >= 0 else None
     if plan is None:
