@@ -241,6 +241,14 @@ def test_the_same_plan_to_another_type_is_prepared_anew():
     assert len(kept_runs._kept) == 3
 
 
+@pytest.mark.parametrize("value", [1e300, -7.0, 0.5])
+def test_a_padding_value_that_nothing_is_padded_with_does_no_harm(value):
+    image = picture((40, 50, 3), "uint8", 0)
+    expected = convfilter.box_blur(image, 3)
+    for _ in range(4):  # the calls of a block are written down when it comes again
+        np.testing.assert_array_equal(convfilter.box_blur(image, 3, padding_value=value), expected)
+
+
 def test_a_finalizer_may_filter_while_another_run_is_put_back(monkeypatch):
     plan = plan_stack([STAGES["gaussian"]], (20, 30, 3), "uint8")
     image, other = (picture((20, 30, 3), "uint8", seed) for seed in (0, 1))

@@ -118,8 +118,10 @@ def source_of(plan: Plan, number: int, pixels: Samples) -> Source:
 
 
 def _padding_value(plan: StagePlan) -> float:
-    # Padded cells add nothing to a mean; extremes do without them.
-    return 0.0 if isinstance(plan.stage.operator, Pooling) else plan.stage.padding_value
+    # Padded cells add nothing to a mean; extremes do without them. With other modes no cell holds the value, which may
+    # be any.
+    holds = plan.stage.padding_mode == "constant" and not isinstance(plan.stage.operator, Pooling)
+    return plan.stage.padding_value if holds else 0.0
 
 
 def _run_stage(
