@@ -226,6 +226,39 @@ def test_ctrl_c_as_soon_as_a_lock_is_taken_leaves_it_to_the_others(no_helpers, m
     assert not helper._thread.is_alive()
 
 
+def test_a_wait_that_ctrl_c_ends_as_it_begins_does_not_take_the_place_of_the_next(no_helpers, monkeypatch):
+    both_have_one, alone, ended = threading.Barrier(2, timeout=60), [], []
+
+    def work(block):
+        both_have_one.wait()
+        if threading.current_thread() is caller:
+            alone.append(block)
+            return
+        time.sleep(0.1)  # until the caller has nothing left to do
+        ended.append(block)
+
+    wait = threading.Condition.wait
+
+    def interrupted(condition, timeout=None):
+        if alone and threading.current_thread() is caller and not condition._waiters:
+            still_there = threading.Lock()
+            still_there.acquire()
+            condition._waiters.append(still_there)
+            raise KeyboardInterrupt
+        return wait(condition, timeout)
+
+    def call():
+        with suppress(KeyboardInterrupt):
+            run_blocks(BLOCKS[:2], lambda: work, 2)
+
+    monkeypatch.setattr(threading.Condition, "wait", interrupted)
+    caller = threading.Thread(target=call, daemon=True)
+    caller.start()
+    caller.join(10)
+    assert not caller.is_alive()
+    assert len(ended) == 1
+
+
 # Turns ---------------------------------------------------------------------------
 
 

@@ -101,7 +101,9 @@ class _Line:
         self._turns = list(turns)[::-1]
         self._waiting: Iterator[tuple[MakeWorker[Any], Any]] = iter(())
         self._running = 0
-        self._lock, self._next_turn = _lock_and_condition()
+        # One that knows its owner is taken again, after a wait, in one piece: Ctrl-C cannot come between.
+        self._lock = threading.RLock()
+        self._next_turn = threading.Condition(self._lock)
 
     def following(self, done: int) -> tuple[MakeWorker[Any], Any] | None:
         """Return what makes a worker, and a block for it, as soon as there is one; None at the end.
@@ -129,16 +131,6 @@ class _Line:
         with self._lock:
             self.failures.append(error)
             self._next_turn.notify_all()
-
-
-def _lock_and_condition() -> tuple[Any, threading.Condition]:
-    """Return a lock to take, and what waits for a change under it.
-
-    Taken as a condition it would stay taken for ever where Ctrl-C comes as soon as it is; and of locks, only one that
-    knows its owner is taken again, after a wait, in one piece.
-    """
-    lock = threading.RLock()
-    return lock, threading.Condition(lock)
 
 
 class Workers(Generic[Block]):
@@ -190,8 +182,7 @@ class _Beside:
 
     def __init__(self, task: Callable[[], None], threads: int) -> None:
         self._waiting = [task] * threads
-        self._running = 0
-        self._lock, self._changed = _lock_and_condition()
+        self._begun: list[threading.Lock] = []  # each is free again when its thread has done the task
 
     def start(self) -> None:
         """Have the threads begin.
@@ -210,25 +201,20 @@ class _Beside:
 
     def run(self, helper: _Helper) -> None:
         """Do the task, unless it has ended; before anybody hears of that the helper is there for others."""
-        with self._lock:
-            task = self._waiting.pop() if self._waiting else None
-            self._running += task is not None
-        if task is None:
+        with (busy := threading.Lock()):
+            self._begun.append(busy)  # before the task is taken: who ends this waits for all who have one
+            with suppress(IndexError):
+                task = self._waiting.pop()
+                task()
+                del task  # and what it holds
             _idle.append(helper)
-            return
-        task()
-        del task  # and what it holds
-        _idle.append(helper)
-        with self._lock:
-            self._running -= 1
-            self._changed.notify()
 
     def end(self) -> None:
-        """Let nobody begin any more, and wait for those who have."""
-        with self._lock:
-            self._waiting.clear()
-            while self._running:
-                self._changed.wait()
+        """Let nobody begin any more, and wait for those who have; Ctrl-C may come at any place."""
+        self._waiting.clear()
+        for busy in self._begun:
+            with busy:
+                pass
 
 
 class _Helper:
