@@ -223,6 +223,24 @@ def test_what_is_kept_is_bounded_and_counted(monkeypatch):
     assert not [each for each in kept_runs._kept if each.plan is plans[0].stages[0]]
 
 
+@pytest.mark.parametrize("name", ["box", "max", "gaussian"])
+def test_what_tall_pictures_take_is_counted(name):
+    image = picture((60_000, 4), "uint8", 0)
+    plan = plan_stack([STAGES[name]], image.shape, "uint8")
+    run(plan, image, threads=2)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for _ in range(3):  # the calls of a block are written down when its worker meets it again
+            run(plan, image, threads=1)
+        gc.collect()
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    (kept,) = kept_runs._kept
+    assert held <= kept.nbytes + 2**18
+
+
 def test_few_runs_are_kept(monkeypatch):
     monkeypatch.setattr(kept_runs, "MOST_RUNS", 2)
     plans = [plan_stack([STAGES["row"]], (9, cols, 1), "uint8") for cols in (5, 6, 7)]

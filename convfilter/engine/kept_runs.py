@@ -23,6 +23,8 @@ from convfilter.record import record
 #: what large pictures are prepared for takes a small share of their time.
 MOST_BYTES = 64 * 2**20
 MOST_RUNS = 32
+#: What a program's calls take besides arrays: as measured, for tall pictures have thousands.
+_PROGRAM_BYTES = 6 * 2**10
 
 
 @record(eq=False)
@@ -75,9 +77,11 @@ def _counted(kept: _Kept) -> _Kept:
     number = len(parts) + kept.ready.plain_workers
     if number == kept.parts:
         return kept
-    roots = map(_root, chain.from_iterable(part.arrays() for part in parts))
-    named = sum({id(root): root.nbytes for root in roots}.values())
-    return replace(kept, parts=number, nbytes=max(named, kept.ready.plain_workers * kept.plan.scratch_bytes))
+    work = kept.ready.work
+    arrays = chain((work.row_index, work.col_index), *(part.arrays() for part in parts))
+    named = sum({id(root): root.nbytes for root in map(_root, arrays)}.values())
+    nbytes = max(named, kept.ready.plain_workers * kept.plan.scratch_bytes) + len(parts) * _PROGRAM_BYTES
+    return replace(kept, parts=number, nbytes=nbytes)
 
 
 def _root(array: Samples) -> Samples:
