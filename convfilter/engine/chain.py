@@ -38,8 +38,6 @@ _THREAD_BYTES = 4 * 2**20
 _ROOMY = 32 * 2**20
 #: The share of all work that may be done twice so that strips need not wait for each other.
 _TWICE = 0.1
-#: Strips for each thread: who is done early takes another.
-_STRIPS = 2
 
 
 def run_group(
@@ -204,6 +202,12 @@ class _Team:
 
     def compute(self, blocks: Sequence[int]) -> None:
         """Compute some blocks, which do not depend on each other."""
+        if len(self._memories) == 1:  # the strip's own thread: nothing to share, hundreds of times
+            if not self._workers:
+                self._workers.append(self._link.worker(self._place, self._target, self._memories[0].scratch))
+            for block in blocks:
+                self._workers[0].compute(*self._link.rows_of(block))
+            return
         numbers = count()
         lock = threading.Lock()
 
@@ -232,9 +236,9 @@ def _strips(links: Sequence[Link], held_bytes: int, room: int, threads: int) -> 
         threads = 1
     if threads > 1 and threads * (own + held_bytes) <= room:
         twice = sum(link.cost * rows / link.rows for rows, link in zip(_overlaps(links), links, strict=True))
-        for each in (_STRIPS, 1):
-            if threads * each <= blocks and threads * each * twice <= _TWICE * cost:
-                return cut(blocks, -(-blocks // (threads * each))), 1, threads
+        # One for each: what is prepared for a strip takes about as long as a megapixel.
+        if threads <= blocks and threads * twice <= _TWICE * cost:
+            return cut(blocks, -(-blocks // threads)), 1, threads
     threads = min(threads, max(1, (room - held_bytes) // own))
     if threads == 1:
         return [(0, blocks)], 1, 1
