@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -60,37 +60,32 @@ def run_blocks(blocks: Sequence[Block], make_worker: MakeWorker[Block], threads:
 def run_in_turns(turns: Sequence[Turn], threads: int) -> None:
     """Process blocks as :func:`run_blocks` does, those of each turn when all of the turn before are done."""
     threads = min(threads, max((len(blocks) for _, blocks in turns), default=0))
-    line = _Line(turns)
     if threads <= 1:
-        _work_off(line)
-    else:
-        beside = _Beside(lambda: _work_off(line), threads - 1)
-        try:
-            beside.start()
-            _work_off(line)
-            beside.end()
-        except BaseException as error:
-            line.fail(error)
-            beside.end()
-            raise
+        _work_off((make_worker, block) for make_worker, blocks in turns for block in blocks)
+        return
+    line = _Line(turns)
+    beside = _Beside(line.help, threads - 1)
+    try:
+        beside.start()
+        line.help()
+        beside.end()
+    except BaseException as error:
+        line.fail(error)
+        beside.end()
+        raise
     if line.failures:
         del line.failures[1:]
         raise line.failures.pop()  # which would hold itself, and with it all pictures
 
 
-def _work_off(line: _Line) -> None:
+def _work_off(tasks: Iterable[tuple[MakeWorker[Any], Any]]) -> None:
+    """Process blocks one after the other, each with a worker of its kind, which is made for the first of them."""
     workers: dict[MakeWorker[Any], Callable[[Any], None]] = {}
-    done = 0
-    try:
-        with _silent():  # a thread does not inherit it
-            while (task := line.following(done)) is not None:
-                make_worker, block = task
-                if make_worker not in workers:
-                    workers[make_worker] = make_worker()
-                workers[make_worker](block)
-                done = 1
-    except BaseException as error:
-        line.fail(error)
+    with _silent():  # a thread does not inherit it
+        for make_worker, block in tasks:
+            if make_worker not in workers:
+                workers[make_worker] = make_worker()
+            workers[make_worker](block)
 
 
 class _Line:
@@ -105,7 +100,20 @@ class _Line:
         self._lock = threading.RLock()
         self._next_turn = threading.Condition(self._lock)
 
-    def following(self, done: int) -> tuple[MakeWorker[Any], Any] | None:
+    def help(self) -> None:
+        """Process blocks as long as there are any; what goes wrong is told to all."""
+        try:
+            _work_off(self._tasks())
+        except BaseException as error:
+            self.fail(error)
+
+    def _tasks(self) -> Iterator[tuple[MakeWorker[Any], Any]]:
+        done = 0
+        while (task := self._following(done)) is not None:
+            yield task
+            done = 1
+
+    def _following(self, done: int) -> tuple[MakeWorker[Any], Any] | None:
         """Return what makes a worker, and a block for it, as soon as there is one; None at the end.
 
         ``done`` says how many blocks, 0 or 1, the same thread has done since it asked before.

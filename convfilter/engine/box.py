@@ -39,9 +39,7 @@ def is_plain(work: Work, target: np.dtype[np.generic]) -> bool:
     if target.kind != "u" or not (pools or plan.algorithm == "box") or not work.stores_samples(target):
         return False
     ordinary = pools or plan.kernel.divisor == _area(plan)
-    padding = source.padding_value
-    inside = pools or plan.stage.padding_mode != "constant" or (0 <= padding <= source.full and padding % 1 == 0)
-    return ordinary and inside and _area(plan) * source.full <= LARGEST_SUM
+    return ordinary and source.pads_with_samples and _area(plan) * source.full <= LARGEST_SUM
 
 
 def make_worker(work: Work, output: Slot) -> Callable[[tuple[int, int]], None]:

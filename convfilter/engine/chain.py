@@ -202,12 +202,6 @@ class _Team:
 
     def compute(self, blocks: Sequence[int]) -> None:
         """Compute some blocks, which do not depend on each other."""
-        if len(self._memories) == 1:  # the strip's own thread: nothing to share, hundreds of times
-            if not self._workers:
-                self._workers.append(self._link.worker(self._place, self._target, self._memories[0].scratch))
-            for block in blocks:
-                self._workers[0].compute(*self._link.rows_of(block))
-            return
         numbers = count()
         lock = threading.Lock()
 

@@ -33,19 +33,11 @@ UNFOLD = Loop("folded", "unfold", "T* i8 i8 i8 T* T* i8 i8 i8")
 def make_worker(work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) -> Worker | None:
     """Return a function that computes and stores a block of output rows, or None where rows are not folded."""
     fold, tone = work.plan.fold, finisher.unclipped(sink)
-    if fold is None or tone is None or work.source.gray or not _holds(work):
+    if fold is None or tone is None or work.source.gray or not work.source.pads_with_samples:
         return None
     assert isinstance(sink, ArraySink)
     folded = _Folded(work, fold, scratch, tone, sink)
     return side_by_side(work.plan.cols.output, fold.cols, folded.strip)
-
-
-def _holds(work: Work) -> bool:
-    """Whether the samples' type holds padded samples too: only what is whole is folded."""
-    source, padding = work.source, np.float32(work.source.padding_value)
-    constant = work.plan.stage.padding_mode == "constant"
-    whole = bool(0 <= padding <= source.full and padding % 1 == 0)
-    return source.slot.dtype.kind == "u" and (whole or not constant)
 
 
 class _Folded:
@@ -95,7 +87,7 @@ class _Folded:
         line, channels = depth * self._lanes, source.channels
         copied = (
             source.slot, source.slot.shape[1] * channels, rows, ring.block, *place, channels,
-            round(source.padding_value), natural, line,
+            int(source.padding_value), natural, line,
         )  # fmt: skip
         target = Moving(self._ring, 0, ring.block * line, ring.period)
         dtype = source.slot.dtype
@@ -109,7 +101,7 @@ class _Folded:
         table = self._fold.ring.table() * (depth * self._lanes)
         # The first output's runs, and of each that follows the one that those before do not see.
         offsets = np.concatenate([table[:, 0], table[:, 1:, -1]], axis=1)
-        weights = weights_of_rows(self._column, FOLD_ROWS, between.dtype)
+        weights = weights_of_rows(self._column[:, np.newaxis], FOLD_ROWS, between.dtype)
         periods, runs = offsets.shape
         arguments = (
             self._ring, Moving(offsets, 0, runs, periods), runs, weights, 1,
@@ -119,7 +111,7 @@ class _Folded:
 
     def _along(self, between: Samples, pitch: int, pixels: int, rows: int) -> tuple[Call, Samples]:
         """Return the call that sums along ``rows`` rows, eight pixels at a time, and the samples that it stores."""
-        weights = weights_of_rows(self._row, FOLD_ROWS, between.dtype)
+        weights = weights_of_rows(self._row[:, np.newaxis], FOLD_ROWS, between.dtype)
         pixel = self._work.source.channels * self._lanes
         begins = np.arange(rows)[:, np.newaxis] * (pitch * self._lanes) + np.arange(0, pixels, FOLD_ROWS) * pixel
         offsets = begins.reshape(-1, 1) + np.arange(weights.shape[0]) * pixel

@@ -32,13 +32,7 @@ _NARROW_SAMPLES = 1024
 
 
 class KeptRows:
-    """The kept rows of one band of the output after the other, in memory that they share.
-
-    Attributes
-    ----------
-    bands : list of (int, int)
-        First and last-plus-one output rows; all but the last are whole regions.
-    """
+    """The kept rows of one band of the output after the other, in memory that they share."""
 
     def __init__(self, work: Work) -> None:
         rates, _ = work.plan.rates
@@ -51,8 +45,8 @@ class KeptRows:
         self._length = work.plan.cols.output * channels
         in_place = self._along.in_place and self._length <= self._pitch
         self._out_pitch = self._pitch if in_place else self._length
-        self.bands = self._cut(dtype.itemsize * (self._pitch if in_place else self._pitch + self._length))
-        self._steps = {band: self._steps_of(band) for band in self.bands}
+        bands = self._cut(dtype.itemsize * (self._pitch if in_place else self._pitch + self._length))
+        self._steps = {band: self._steps_of(band) for band in bands}
         most = max(last - first for first, last in self._steps.values()) * STEP_ROWS
         used = most * self._pitch
         most += -most % self._group
@@ -65,6 +59,7 @@ class KeptRows:
         self._crossers = Workers(self._make_cross)
 
     def _cut(self, row_bytes: int) -> list[tuple[int, int]]:
+        """Cut the output into bands: first and last-plus-one rows, all but the last whole regions."""
         axis, step = self._kept.axis, self._kept.rates.step
         rows = _KEPT_BYTES // row_bytes * step // axis.stride
         return cut(axis.output, max(REGION_ROWS, rows // REGION_ROWS * REGION_ROWS))

@@ -23,6 +23,7 @@ from convfilter.engine.ways import by_strips
 from convfilter.filters.multirate import Rates
 from convfilter.filters.stage import Orientation, Pooling
 from convfilter.planning import AxisPlan, Plan, StagePlan
+from convfilter.planning.remembered import latest
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.record import record
 
@@ -222,18 +223,15 @@ _MOST_PLANS = 32
 
 def _stage_of(whole: StagePlan, part: Part) -> StagePlan:
     """Return the plan of a part: that of an equal part before, for which all may have been prepared."""
-    key = id(whole), part.rows.axis, part.cols.axis
-    found = _plans.pop(key, None)  # threads may look at the same time: each step by itself is whole
-    if found is None:
+
+    def planned() -> tuple[StagePlan, StagePlan]:
         stage = replace(whole, rows=part.rows.axis, cols=part.cols.axis)
         if isinstance(stage.stage.operator, Orientation):  # its derivatives are planned by themselves
             padding = (stage.rows.before, stage.rows.after, stage.cols.before, stage.cols.after)
             stage = replace(stage, stage=replace(stage.stage, padding=padding))
-        found = whole, stage
-    _plans[key] = found
-    for oldest in list(_plans)[:-_MOST_PLANS]:
-        _plans.pop(oldest, None)
-    return found[1]
+        return whole, stage
+
+    return latest(_plans, (id(whole), part.rows.axis, part.cols.axis), planned, _MOST_PLANS)[1]
 
 
 def boundaries(axis: AxisPlan, step: int, wanted: Sequence[int]) -> tuple[int, ...]:

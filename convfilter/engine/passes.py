@@ -142,10 +142,7 @@ class Window:
             return
         by_row = taps.weights.reshape(rows, -1)
         self._columns = by_row.shape[1]
-        weights = np.zeros((rows + self._reach, self._columns, _TOGETHER), dtype)
-        for row in range(_TOGETHER):
-            weights[row * stride : row * stride + rows, :, row] = by_row
-        self._weights = weights.reshape(-1, _TOGETHER)
+        self._weights = weights_of_rows(by_row, _TOGETHER, dtype, stride)
         self._col = np.tile(taps.col[: self._columns], rows + self._reach)
 
     def call(self, tile: Samples | Moving, table: Indices, step: Step) -> Call:
@@ -176,12 +173,13 @@ class Window:
             weighted_sums(tile, row_offset[together:], self._taps, target.below(together), add=add)
 
 
-def weights_of_rows(weights: Samples, rows: int, dtype: npt.DTypeLike) -> Samples:
-    """Return (runs, rows) weights: each of ``rows`` output rows sees one run more than the one above."""
-    table = np.zeros((weights.size + rows - 1, rows), dtype)
+def weights_of_rows(window: Samples, rows: int, dtype: npt.DTypeLike, stride: int = 1) -> Samples:
+    """Return (runs, rows) weights: each of ``rows`` output rows sees the window a stride below that of the last."""
+    height, columns = window.shape
+    table = np.zeros((height + (rows - 1) * stride, columns, rows), dtype)
     for row in range(rows):
-        table[row : row + weights.size, row] = weights
-    return table
+        table[row * stride : row * stride + height, :, row] = window
+    return table.reshape(-1, rows)
 
 
 def four_call(tile: Samples | Moving, offsets: Moving, runs: int, weights: Samples | Moving, step: Step) -> Call:

@@ -29,7 +29,7 @@ LENGTH = Loop("gradient", "length_of", "A* A* i8 i8 A* i8 i8")
 
 
 def make_worker(work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) -> Worker:
-    """Return a function that computes and stores a block of output rows; the first is a multiple of ``REGION_ROWS``."""
+    """Return a function that computes and stores a block of output rows, which begins where a step does."""
     if work.plan.fold is not None:
         from convfilter.engine import folded
 

@@ -133,7 +133,7 @@ class Source:
     gray : bool
         Tiles hold the luminance of three colours, times 1000.
     padding_value : float
-        What padded cells hold.
+        What padded cells hold; 0 where none do.
     """
 
     slot: Slot
@@ -151,6 +151,11 @@ class Source:
     def is_finite(self) -> bool:
         """Whether no sample can be infinite or not a number."""
         return self.slot.dtype.kind == "u"
+
+    @property
+    def pads_with_samples(self) -> bool:
+        """Whether samples are whole numbers, and padded cells hold one."""
+        return self.slot.dtype.kind == "u" and 0 <= self.padding_value <= self.full and self.padding_value % 1 == 0
 
     @property
     def channels(self) -> int:

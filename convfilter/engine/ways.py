@@ -49,7 +49,7 @@ def plain_way(work: Work, target: np.dtype[np.generic]) -> Callable[[Work, Slot]
 
 
 def by_strips(plan: StagePlan) -> bool:
-    """Whether a stage is computed in strips, whose blocks begin with whole regions; others have blocks of their own."""
+    """Whether a stage is computed in strips, whose blocks begin where a step does; others have blocks of their own."""
     return plan.algorithm == "multirate" or plan.stream is not None
 
 

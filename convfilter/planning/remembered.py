@@ -7,15 +7,17 @@ Planning takes longer than filtering a small picture, and what is prepared for a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.filters.stage import Stage
 from convfilter.planning.plan import Plan, plan_stack
+
+Value = TypeVar("Value")
 
 #: Plans that are remembered, and bytes of weights that one may have.
 _MOST_PLANS = 32
@@ -44,16 +46,26 @@ def remembered_plan(
     result = None if out_dtype is None else np.dtype(out_dtype).str
     room = [_MOST_BYTES]
     key = (*(_value(part, room) for part in (*stages, alpha, gray, algorithm)), shape, dtype.str, result)
-    # Threads may look at the same time: each step by itself is whole.
-    plan = _plans.pop(key, None) if room[0] >= 0 else None
-    if plan is None:
+
+    def plan() -> Plan:
         own = deepcopy(stages)  # whose weights nobody else can write to
-        plan = plan_stack(own, shape, dtype, out_dtype=out_dtype, alpha=alpha, gray=gray, algorithm=algorithm)
-    if room[0] >= 0:
-        _plans[key] = plan  # as the latest
-        for oldest in list(_plans)[:-_MOST_PLANS]:
-            _plans.pop(oldest, None)
-    return plan
+        return plan_stack(own, shape, dtype, out_dtype=out_dtype, alpha=alpha, gray=gray, algorithm=algorithm)
+
+    return latest(_plans, key, plan, _MOST_PLANS) if room[0] >= 0 else plan()
+
+
+def latest(values: dict[Any, Value], key: Any, make: Callable[[], Value], most: int) -> Value:
+    """Return a value, made where there is none, and let ``most`` of ``values`` stay: those asked for last.
+
+    Threads may ask at the same time: each step by itself is whole.
+    """
+    value = values.pop(key, None)
+    if value is None:
+        value = make()
+    values[key] = value
+    for oldest in list(values)[:-most]:
+        values.pop(oldest, None)
+    return value
 
 
 def forget() -> None:

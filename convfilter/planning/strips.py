@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from convfilter.filters.kernels import Weights
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.ring import STEP_ROWS, Ring
 from convfilter.record import record
@@ -73,9 +73,9 @@ def fold_of(plan: StagePlan) -> Fold | None:
     return Fold(Ring.of(plan.rows, first_row, last_row, FOLD_ROWS), cols, first_col, last_col)
 
 
-def _counting(factor: Weights) -> tuple[int, int]:
+def _counting(taps: npt.NDArray[Any]) -> tuple[int, int]:
     """Return the first and last-plus-one tap that is not zero."""
-    counting = np.flatnonzero(factor)
+    counting = np.flatnonzero(taps)
     return (int(counting[0]), int(counting[-1]) + 1) if counting.size else (0, 1)
 
 
@@ -127,11 +127,9 @@ def _counting_rows(plan: StagePlan) -> tuple[int, int]:
     """Return the first and last-plus-one kernel row with a weight that is not zero."""
     if plan.algorithm == "gradient":
         return 0, plan.rows.kernel
-    if plan.algorithm != "direct":
-        counting = np.flatnonzero(np.any([column != 0 for column, _ in plan.products], axis=0))
-    else:
-        counting = np.flatnonzero(np.any(plan.kernel.matrix, axis=1))
-    return (int(counting[0]), int(counting[-1]) + 1) if counting.size else (0, 1)
+    if plan.algorithm == "direct":
+        return _counting(np.any(plan.kernel.matrix, axis=1))
+    return _counting(np.any([column != 0 for column, _ in plan.products], axis=0))
 
 
 def column_samples(rows: int, span: int) -> int:

@@ -8,6 +8,8 @@ are passed. What ends in ``_part`` has ``left`` samples in each row, and touches
 
 from __future__ import annotations
 
+from itertools import chain
+
 import numpy as np
 
 from convfilter.engine.loops import vectors
@@ -24,9 +26,11 @@ def read(kind, array, index, count):
 
 
 def read_part(_kind, array, index, count, left):
-    """Return ``count`` vectors of the samples side by side, which are of one type with them."""
-    lanes = vectors.lanes(array)
-    return tuple(vectors.read_part(array, index + number * lanes, left - number * lanes) for number in range(count))
+    """Return ``count`` vectors of the samples side by side, which are of one type with them, and zeros."""
+    samples = np.zeros(count * vectors.lanes(array), array.dtype)
+    kept = min(max(left, 0), samples.size)
+    samples[:kept] = array[index : index + kept]
+    return tuple(samples.reshape(count, -1))
 
 
 def weigh(sums, weights, index, samples, first, last):
@@ -53,70 +57,62 @@ def magnitudes(sums):
     return tuple(vectors.magnitude(vector) for vector in sums)
 
 
-def _places(index, pitch, count, sums):
-    """Return each vector, where it goes, and how many samples of its row come before it."""
-    places = []
-    for number, vector in enumerate(sums):
-        row, before = number // count, number % count * vector.size
-        places.append((vector, index + row * pitch + before, before))
-    return places
+def _rows(sums, count):
+    """Return the samples of a block, row by row."""
+    return np.reshape(sums, (len(sums) // count, -1))
+
+
+def _write(array, index, pitch, left, rows):
+    """Store the first ``left`` samples of each row."""
+    for number, row in enumerate(rows):
+        kept = row[: max(left, 0)]
+        array[index + number * pitch :][: kept.size] = kept
+
+
+def _whole(sums, count):
+    """Return how many samples a whole row of a block has."""
+    return count * sums[0].size
 
 
 def add_rows(array, index, pitch, count, sums):
     """Return the sums of rows, ``pitch`` samples apart, and of a block."""
-    places = _places(index, pitch, count, sums)
-    return tuple(vectors.add(vectors.read(array, at), vector) for vector, at, _ in places)
+    return add_rows_part(array, index, pitch, count, _whole(sums, count), sums)
 
 
 def add_rows_part(array, index, pitch, count, left, sums):
     """Do so where rows have ``left`` samples."""
-    return tuple(
-        vectors.add(vectors.read_part(array, at, left - before), vector)
-        for vector, at, before in _places(index, pitch, count, sums)
-    )
+    there = [read_part(array, array, index + row * pitch, count, left) for row in range(len(sums) // count)]
+    return tuple(vectors.add(one, other) for one, other in zip(chain.from_iterable(there), sums, strict=True))
 
 
 def write_rows(array, index, pitch, count, sums):
     """Store a block, in rows ``pitch`` samples apart."""
-    for vector, at, _ in _places(index, pitch, count, sums):
-        vectors.write(array, at, vector)
+    write_rows_part(array, index, pitch, count, _whole(sums, count), sums)
 
 
 def write_rows_part(array, index, pitch, count, left, sums):
     """Do so where rows have ``left`` samples."""
-    for vector, at, before in _places(index, pitch, count, sums):
-        vectors.write_part(array, at, vector, left - before)
+    _write(array, index, pitch, left, _rows(sums, count))
 
 
 def write_rows_nearest(array, index, pitch, count, sums):
-    """Store the nearest whole numbers, as :func:`vectors.write_nearest` does."""
-    for vector, at, _ in _places(index, pitch, count, sums):
-        vectors.write_nearest(array, at, vector)
+    """Store the nearest whole numbers, halves to even, as the integers of ``array``: all are in their range."""
+    write_rows_nearest_part(array, index, pitch, count, _whole(sums, count), sums)
 
 
 def write_rows_nearest_part(array, index, pitch, count, left, sums):
     """Do so where rows have ``left`` samples."""
-    for vector, at, before in _places(index, pitch, count, sums):
-        vectors.write_nearest_part(array, at, vector, left - before)
+    _write(array, index, pitch, left, np.rint(_rows(sums, count)).astype(np.int32))
 
 
 def write_rows_clipped(array, index, pitch, count, sums, full):
     """Store the nearest whole numbers from 0 to ``full``, and return how many sums lie beyond."""
-    clipped = 0
-    for vector, at, _ in _places(index, pitch, count, sums):
-        whole = vectors.nearest(vector)
-        inside = vectors.between(whole, 0, full)
-        clipped += vectors.unequal(inside, whole)
-        vectors.write_as(array, at, inside)
-    return clipped
+    return write_rows_clipped_part(array, index, pitch, count, _whole(sums, count), sums, full)
 
 
 def write_rows_clipped_part(array, index, pitch, count, left, sums, full):
     """Do so where rows have ``left`` samples."""
-    clipped = 0
-    for vector, at, before in _places(index, pitch, count, sums):
-        whole = vectors.nearest(vector)
-        inside = vectors.between(whole, 0, full)
-        clipped += vectors.unequal_part(inside, whole, left - before)
-        vectors.write_as_part(array, at, inside, left - before)
-    return clipped
+    whole = vectors.nearest(_rows(sums, count))
+    inside = vectors.between(whole, 0, full)
+    _write(array, index, pitch, left, inside.astype(np.int32))
+    return int(np.sum((inside != whole)[:, : max(left, 0)]))

@@ -37,14 +37,6 @@ def read(array, index):
     return array[index : index + lanes(array)].copy()
 
 
-def read_part(array, index, count):
-    """Return the first ``count`` samples from ``index`` on, and zeros: nothing else is touched."""
-    vector = np.zeros(lanes(array), array.dtype)
-    kept = min(max(count, 0), lanes(array))
-    vector[:kept] = array[index : index + kept]
-    return vector
-
-
 def read_as(kind, array, index):
     """Return samples of ``array``, as many as make up a vector for ``kind``, and of its type."""
     return array[index : index + lanes(kind)].astype(kind.dtype)
@@ -53,22 +45,6 @@ def read_as(kind, array, index):
 def write_as(array, index, vector):
     """Store the numbers of ``vector``, whole and in range, as the integers of ``array``."""
     array[index : index + vector.size] = vector.astype(np.int32)
-
-
-def write_as_part(array, index, vector, count):
-    """Store the first ``count`` numbers of ``vector`` as the integers of ``array``: nothing else is touched."""
-    kept = min(max(count, 0), vector.size)
-    array[index : index + kept] = vector[:kept].astype(np.int32)
-
-
-def write_nearest(array, index, vector):
-    """Store the whole numbers nearest to those of ``vector``, halves to even, as integers of ``array``: in range."""
-    array[index : index + vector.size] = np.rint(vector).astype(np.int32)
-
-
-def write_nearest_part(array, index, vector, count):
-    """Do so with the first ``count``: nothing else is touched."""
-    write_as_part(array, index, np.rint(vector), count)
 
 
 def prefetch(array, index):
@@ -144,8 +120,3 @@ def between(vector, low, high):
 def unequal(one, other):
     """Count the lanes that differ."""
     return int(np.sum(one != other))
-
-
-def unequal_part(one, other, count):
-    """Count those of the first ``count`` lanes that differ."""
-    return int(np.sum((one != other)[: max(count, 0)]))

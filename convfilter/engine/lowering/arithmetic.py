@@ -18,7 +18,6 @@ from convfilter.engine.loops.vectors import (
     nearest,
     next_lane,
     unequal,
-    unequal_part,
 )
 from convfilter.engine.lowering.vectors import SHORT, Vector, lanes_below
 
@@ -28,7 +27,6 @@ type_callable(magnitude)(lambda _context: lambda vector: vector)
 type_callable(divide)(lambda _context: lambda one, other: one)
 type_callable(between)(lambda _context: lambda vector, low, high: vector)
 type_callable(unequal)(lambda _context: lambda one, other: types.int64)
-type_callable(unequal_part)(lambda _context: lambda one, other, count: types.int64)
 type_callable(high_product)(lambda _context: lambda one, other: one)
 type_callable(add)(lambda _context: lambda one, other: one)
 type_callable(multiply_add)(lambda _context: lambda sums, weights, samples: sums)
@@ -103,7 +101,6 @@ def differing(builder: Any, one: Any, other: Any, left: Any = None) -> Any:
 
 
 @lower_builtin(unequal, Vector, Vector)
-@lower_builtin(unequal_part, Vector, Vector, types.Integer)
 def _lower_unequal(_context, builder, _signature, arguments):
     return differing(builder, *arguments)
 

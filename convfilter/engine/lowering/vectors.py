@@ -13,16 +13,12 @@ from convfilter.engine.loops.vectors import (
     prefetch,
     read,
     read_as,
-    read_part,
     spread,
     transpose,
     turn,
     vector_bytes,
     write,
     write_as,
-    write_as_part,
-    write_nearest,
-    write_nearest_part,
     write_part,
 )
 
@@ -54,15 +50,11 @@ def _lanes_type(_context):
 
 type_callable(spread)(lambda _context: lambda kind, value: vector_of(kind))
 type_callable(read)(lambda _context: lambda array, index: vector_of(array))
-type_callable(read_part)(lambda _context: lambda array, index, count: vector_of(array))
 type_callable(read_as)(lambda _context: lambda kind, array, index: vector_of(kind))
 type_callable(prefetch)(lambda _context: lambda array, index: types.void)
 type_callable(write)(lambda _context: lambda array, index, vector: types.void)
 type_callable(write_part)(lambda _context: lambda array, index, vector, count: types.void)
 type_callable(write_as)(lambda _context: lambda array, index, vector: types.void)
-type_callable(write_as_part)(lambda _context: lambda array, index, vector, count: types.void)
-type_callable(write_nearest)(lambda _context: lambda array, index, vector: types.void)
-type_callable(write_nearest_part)(lambda _context: lambda array, index, vector, count: types.void)
 type_callable(transpose)(lambda _context: lambda source, index, pitch, target, to, target_pitch: types.void)
 type_callable(turn)(lambda _context: lambda source, index, pitch, target, to, target_pitch: types.void)
 
@@ -224,11 +216,6 @@ def _size(element: Any) -> int:
     return {"float": 4, "double": 8}.get(str(element)) or element.width // 8
 
 
-@lower_builtin(read_part, types.CPointer, types.Integer, types.Integer)
-def _lower_read_part(_context, builder, signature, arguments):
-    return read_lanes(builder, signature.return_type.lanes, *arguments)
-
-
 @lower_builtin(write, types.CPointer, types.Integer, Vector)
 @lower_builtin(write_part, types.CPointer, types.Integer, Vector, types.Integer)
 def _lower_write(context, builder, _signature, arguments):
@@ -237,18 +224,9 @@ def _lower_write(context, builder, _signature, arguments):
 
 
 @lower_builtin(write_as, types.CPointer, types.Integer, Vector)
-@lower_builtin(write_as_part, types.CPointer, types.Integer, Vector, types.Integer)
 def _lower_write_as(context, builder, _signature, arguments):
-    array, index, numbers, *left = arguments
-    store_integers(builder, array, index, integers(builder, numbers), *left)
-    return context.get_dummy_value()
-
-
-@lower_builtin(write_nearest, types.CPointer, types.Integer, Vector)
-@lower_builtin(write_nearest_part, types.CPointer, types.Integer, Vector, types.Integer)
-def _lower_write_nearest(context, builder, _signature, arguments):
-    array, index, numbers, *left = arguments
-    store_integers(builder, array, index, nearest_integers(builder, numbers), *left)
+    array, index, numbers = arguments
+    store_integers(builder, array, index, integers(builder, numbers))
     return context.get_dummy_value()
 
 
