@@ -9,15 +9,16 @@ from __future__ import annotations
 import argparse
 import io
 import random
-import resource
 import struct
 import sys
 import time
 import zlib
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
 
 import numpy as np
 from PIL import Image
+from psds import CMYK, DEFLATED, PACKBITS, RGB, layers, psd, resource, samples
 
 from convfilter.errors import ConvfilterError
 from convfilter.picture.options import WriteOptions
@@ -79,6 +80,9 @@ def seeds(folder: Path) -> dict[str, bytes]:
         buffer = io.BytesIO()
         image.save(buffer, fmt, **options)
         files[name] = buffer.getvalue()
+    names = resource(1006, b"\x05Alpha\x04Spot")
+    files["rgba.psd"] = psd(samples(4), RGB, compression=PACKBITS, section=layers(-2), resources=names)
+    files["cmyk.psb"] = psd(samples(6, 16), CMYK, depth=16, compression=DEFLATED, big=True, section=layers(0, True))
     return files
 
 
@@ -177,7 +181,7 @@ def main() -> None:
         runs += 1
         if runs % 1000 == 0 and sys.stderr.isatty():
             print(f"\r{runs} files, {pictures} of them still pictures", end="", file=sys.stderr)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    peak = getrusage(RUSAGE_SELF).ru_maxrss >> 10
     print(f"\r{runs} files, {pictures} of them still pictures, {peak} MiB at most", file=sys.stderr)
 
 

@@ -115,6 +115,7 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"PF", "PFM"),
     (0, b"\x0a\x05\x01", "PCX"),
     (0, b"\x01\xda", "SGI"),
+    (0, b"8BPS", "PSD"),
 )
 #: One of these follows the two letters of a PNM or PFM.
 _BLANKS = (b" ", b"\t", b"\r", b"\n", b"#")

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 _IPTC = 0x0404
 #: Small pictures of the whole, as it was before the filter.
 _THUMBNAILS = (0x0409, 0x040C)
 _SIGNATURE = b"8BIM"
+#: Adobe's other programs sign with these.
+_SIGNATURES = (_SIGNATURE, b"MeSa", b"AgHg", b"PHUT", b"DCSR")
+
+
+class Resource(NamedTuple):
+    """One image resource: its number, its content, and all its bytes in the block."""
+
+    number: int
+    data: bytes
+    raw: bytes
 
 
 def cleaned(resources: bytes | None) -> bytes | None:
@@ -22,7 +33,7 @@ def cleaned(resources: bytes | None) -> bytes | None:
     bytes, or None
         None if nothing is left.
     """
-    return b"".join(raw for number, raw in _split(resources or b"") if number not in _THUMBNAILS) or None
+    return b"".join(each.raw for each in parsed(resources or b"") if each.number not in _THUMBNAILS) or None
 
 
 def wrapped(iptc: bytes) -> bytes:
@@ -31,16 +42,16 @@ def wrapped(iptc: bytes) -> bytes:
     return _SIGNATURE + _IPTC.to_bytes(2, "big") + b"\0\0" + size + iptc + b"\0" * (len(iptc) & 1)
 
 
-def _split(resources: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield (number, whole resource); stops where the structure ends."""
+def parsed(resources: bytes) -> Iterator[Resource]:
+    """Take a block of image resources apart; stops where the structure ends."""
     at = 0
-    while resources[at : at + 4] == _SIGNATURE and at + 12 <= len(resources):
+    while resources[at : at + 4] in _SIGNATURES and at + 12 <= len(resources):
         number = int.from_bytes(resources[at + 4 : at + 6], "big")
         name = resources[at + 6] + 1
         size_at = at + 6 + name + (name & 1)
         size = int.from_bytes(resources[size_at : size_at + 4], "big")
-        end = size_at + 4 + size + (size & 1)
-        if size_at + 4 + size > len(resources):
+        start, end = size_at + 4, size_at + 4 + size + (size & 1)
+        if start + size > len(resources):
             return
-        yield number, resources[at:end]
+        yield Resource(number, resources[start : start + size], resources[at:end])
         at = end

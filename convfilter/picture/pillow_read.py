@@ -33,7 +33,7 @@ _PLUGINS = {
 #: Tried in turn for the rest. Left out on purpose: formats that start other programs (EPS), that Pillow only
 #: recognises (GRIB, HDF5, WMF ...), and video.
 _OTHERS = (
-    *("DIB", "TGA", "PSD", "ICO", "CUR", "DDS", "BLP", "QOI", "SUN"),
+    *("DIB", "TGA", "ICO", "CUR", "DDS", "BLP", "QOI", "SUN"),
     *("FLI", "GBR", "MSP", "XBM", "XPM", "IM", "ICNS", "DCX", "PIXAR"),
 )
 _NAMES = {"WEBP": "WebP", "DIB": "BMP"}

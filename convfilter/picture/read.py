@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import BinaryIO, Protocol
 
-from convfilter.errors import ReadError
+from convfilter.errors import ConvfilterError, ReadError, first_line
 from convfilter.picture import formats, source
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Picture
@@ -82,7 +82,8 @@ def _decoded(file: BinaryIO, options: ReadOptions) -> Picture:
     file.seek(0)
     if not head:
         raise ReadError("the file is empty")
-    match formats.sniff(head):
+    name = formats.sniff(head)
+    match name:
         case "PNG":
             from convfilter.picture.png_read import read_png as decode
         case "JPEG":
@@ -91,12 +92,22 @@ def _decoded(file: BinaryIO, options: ReadOptions) -> Picture:
             from convfilter.picture.tiff_read import read_tiff as decode
         case "PNM" | "PAM" | "PFM":
             from convfilter.picture.pnm import read_pnm as decode
+        case "PSD":
+            from convfilter.picture.psd_read import read_psd as decode
         case _:
             from convfilter.picture.pillow_read import read_pillow as decode
     try:
         return decode(file, options)
+    except ConvfilterError:
+        raise
     except MemoryError as error:
         raise ReadError("there is not enough memory to decode the picture") from error
+    except (
+        Exception
+    ) as error:  # parsers of damaged files raise what they like: IndexError, OverflowError, zlib.error ...
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the file cannot be read; it is not its content
+        raise ReadError(f"the {name or 'picture'} is damaged or of an unsupported kind: {first_line(error)}") from error
 
 
 def _settle(picture: Picture, options: ReadOptions) -> None:
