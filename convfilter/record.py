@@ -9,9 +9,37 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, dataclass_transform, overload
+from typing import Any, Generic, TypeVar, dataclass_transform, overload
 
 Class = TypeVar("Class", bound=type)
+Value = TypeVar("Value")
+
+
+class cached_property(Generic[Value]):
+    """A property that is computed once and then kept in the instance.
+
+    Unlike :func:`functools.cached_property` of Python 3.11 it holds no lock while it computes. That lock is one for all
+    instances: a signal handler that interrupts the computation, and waits for threads that need the same property of
+    other instances, would wait forever. Two threads may compute one value twice.
+    """
+
+    def __init__(self, compute: Callable[[Any], Value]) -> None:
+        self._compute, self.__doc__ = compute, compute.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        """Learn under which name the instance keeps the value."""
+        self._name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> cached_property[Value]: ...
+    @overload
+    def __get__(self, instance: object, owner: type | None = None) -> Value: ...
+    def __get__(self, instance: object | None, owner: type | None = None) -> Any:
+        """Compute and keep the value; later the instance's own attribute is found first."""
+        if instance is None:
+            return self
+        value = instance.__dict__[self._name] = self._compute(instance)
+        return value
 
 
 @overload

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
-from convfilter.record import record
+from convfilter.record import cached_property, record
 
 
 @record
@@ -77,3 +78,29 @@ def test_what_works_with_dataclasses_works_with_records() -> None:
     assert pickle.loads(pickle.dumps(Cell(1, 2, "x"))) == Cell(1, 2, "x")
     with pytest.raises(ValueError, match="at least 0, got -1"):
         replace(Place(1), row=-1)
+
+
+class Measured:
+    def __init__(self, other: Measured | None = None) -> None:
+        self.other, self.computed = other, 0
+
+    @cached_property
+    def size(self) -> int:
+        """How large it is."""
+        self.computed += 1
+        if self.other is not None:  # as a signal handler does that waits for threads
+            beside = threading.Thread(target=lambda other: other.size, args=(self.other,), daemon=True)
+            beside.start()
+            beside.join(20)
+            assert not beside.is_alive()
+        return 7
+
+
+def test_a_cached_property_is_computed_once() -> None:
+    measured = Measured()
+    assert (measured.size, measured.size, measured.computed) == (7, 7, 1)
+    assert Measured.size.__doc__ == "How large it is."
+
+
+def test_a_cached_property_can_wait_for_threads_that_need_it_too() -> None:
+    assert Measured(Measured()).size == 7

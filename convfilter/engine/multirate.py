@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache, cached_property
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from convfilter.engine.tiles import Samples, Scratch
 from convfilter.engine.work import Work
 from convfilter.planning.ring import STEP_ROWS, Ring
 from convfilter.planning.strips import REGION_ROWS, strip_cols, strip_samples, whole_vectors
+from convfilter.record import cached_property
 
 #: Rows that are kept between the passes may take this much memory.
 _KEPT_BYTES = 32 * 2**20

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import get_args
 
 import numpy as np
@@ -42,7 +41,7 @@ from convfilter.planning.ways import (
     rates_of,
     transform_sides,
 )
-from convfilter.record import record
+from convfilter.record import cached_property, record
 
 #: Source rows of one block of work, and samples of a row of one tile: their scratch fits a core's L2 cache.
 BLOCK_ROWS = 64
