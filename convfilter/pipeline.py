@@ -170,6 +170,8 @@ def filter_file(source: str, destination: str, options: Options) -> Report:
         alpha = maps.has_alpha(stages, picture)
         plans = _plans(stages, lit, _run_dtype(alpha, stored, options), options)
         form = maps.form_of(plans[0], target, wants_sheet=options.sheet)
+        if form != "picture" and target is not None:  # the values of maps are wanted as they are, not as samples
+            plans = _plans(stages, lit, np.dtype(np.float32), options)
         outline = _outline(picture, alpha, plans, form, _run_dtype(alpha, stored, options), options)
         target = target and check(target, outline, options.write)
         if options.explain is not None:

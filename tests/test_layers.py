@@ -10,16 +10,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+import reference
+import tolerances
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from scipy import signal
 
 import convfilter
 from convfilter.cli import main
 from convfilter.engine import blas
+from convfilter.engine.run import run
 from convfilter.errors import KernelFileError, ParameterError, SizeError, UsageError
-from convfilter.filters import layer_files
+from convfilter.filters import kernels, layer_files
 from convfilter.filters.layers import layer
+from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage
 from convfilter.picture import limits
+from convfilter.planning import plan_stack
 from convfilter.planning.figures import figures
 
 RNG = np.random.default_rng(5)
@@ -130,6 +137,122 @@ def test_integers_count_with_white_as_one(dtype: type[np.generic]) -> None:
     assert np.abs(got - np.clip(expected, 0, white)).max() <= 0.51 + white * 1e-6
     raw = convfilter.conv2d(pixels, weight, bias, dtype=np.float32)
     np.testing.assert_allclose(raw, expected, atol=2e-6 * white)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("activation", ["none", "relu", "leaky_relu"])
+def test_fractions_are_exact_down_to_ties(dtype: type[np.generic], activation: str) -> None:
+    """Sums of stored samples with whole numerators, a bias in levels, one division, half to even."""
+    white = int(np.iinfo(dtype).max)  # type: ignore[type-var]
+    pixels = RNG.integers(0, white + 1, (23, 24, 4)).astype(dtype)
+    weight = RNG.integers(-8, 9, (6, 2, 2, 3)) / np.array([1, 2, 4, 8, 16, 6])[:, np.newaxis, np.newaxis, np.newaxis]
+    bias = np.array([0, 0.5, -0.5, 0.25, 0, 1])
+    keywords: dict[str, Any] = {"groups": 2, "activation": activation, "slope": 0.5, "padding": 1}
+    got = convfilter.conv2d(pixels, weight, bias, **keywords)
+    padded = np.pad(pixels.astype(int), ((1, 1), (1, 1), (0, 0)))
+    sixths = np.rint(summed(padded, np.rint(weight * 48), 2)) + 48 * white * bias
+    real = reference.exact(sixths) / 48
+    if activation != "none":
+        real = np.where(real < 0, real / 2 if activation == "leaky_relu" else real * 0, real)
+    tolerances.assert_stored_exactly(got, real)
+    as_stored = convfilter.conv2d(
+        pixels, weight, bias, groups=2, activation=activation, slope=0.5, padding=1, dtype="f4"
+    )
+    np.testing.assert_allclose(as_stored, real.astype(float), rtol=1e-7, atol=0)
+
+
+def test_ties_of_a_layer_go_to_even_as_those_of_a_filter() -> None:
+    pixels = np.array([[[1], [3], [5], [7], [9]]], np.uint8)
+    assert convfilter.conv2d(pixels, [[[[0.5]]]]).ravel().tolist() == [0, 2, 2, 4, 4]
+    # Folded, the normalisation halves; 51 of 255 are subtracted before, and 0.2 of 255 added after.
+    halved = {"mean": [0.2], "var": [3.5], "eps": 0.5, "beta": [0.2]}
+    levels = pixels + np.uint8(61)
+    assert convfilter.conv2d(levels, [[[[1.0]]]], **halved).ravel().tolist() == [56, 58, 58, 60, 60]
+    raw = convfilter.conv2d(np.full((3, 3, 1), 7, np.uint8), np.ones((1, 1, 3, 3)), dtype=np.float32)
+    assert raw.ravel().tolist() == [63.0]
+    half, weight = Stage(Correlation(kernels.from_array([[0.5]]))), np.full((1, 1, 1, 1), 0.5)
+    assert convfilter.apply(pixels, half, in_stack(weight)).ravel().tolist() == [0, 1, 1, 2, 2]
+
+
+def in_stack(weight: np.ndarray, bias: Any = None, **geometry: Any) -> Stage:
+    return Stage(layer(weight, bias), name="layer", padding_mode="constant", **geometry)
+
+
+def test_transparent_and_grey_pictures_are_summed_exactly_too() -> None:
+    pixels = RNG.integers(0, 256, (9, 8, 4)).astype(np.uint8)
+    # The weight 1/2 on colours that count with their alpha.
+    got = convfilter.apply(pixels, in_stack(np.eye(3)[:, :, np.newaxis, np.newaxis] / 2), alpha=True)
+    expected = reference.exact(pixels[..., :3].astype(int) * pixels[..., 3:]) / 510
+    tolerances.assert_stored_exactly(got[..., :3], expected)
+    gray = run(
+        plan_stack([in_stack(np.full((1, 1, 1, 1), 0.5))], (9, 8, 3), np.uint8, gray=True), pixels[..., :3].copy()
+    )
+    luminance = pixels[..., :3].astype(int) @ np.array([299, 587, 114])
+    tolerances.assert_stored_exactly(gray.pixels, reference.exact(luminance) / 2000)
+
+
+@pytest.mark.parametrize("activation", ["none", "relu", "sigmoid", "tanh"])
+def test_long_sums_stay_within_half_a_level(activation: str) -> None:
+    """2,304 weights that are no fractions: the error of the sum shows next to ties alone."""
+    pixels = RNG.integers(0, 256, (12, 12, 64)).astype(np.uint8)
+    weight, bias = RNG.normal(size=(16, 64, 6, 6)) / 8, RNG.normal(size=16)
+    real = summed(pixels, weight) + 255 * bias
+    functions = {"relu": lambda x: np.maximum(x, 0), "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "tanh": np.tanh}
+    real = functions.get(activation, lambda x: x)(real / 255) * 255
+    got = convfilter.conv2d(pixels, weight, bias, activation=activation)
+    assert np.abs(got - np.clip(real, 0, 255)).max() <= 0.5 + 1e-3
+
+
+def test_padding_alone_has_no_rows_to_read() -> None:
+    """Every row of the result sees padding only, so a stack holds no row of the stage before."""
+    picture = np.arange(5, dtype=np.uint8).reshape(1, 5)
+    ones, around = np.ones((1, 1, 1, 1)), {"stride": (2, 2), "padding": (1, 1, 1, 1)}
+    assert convfilter.apply(picture, "identity", in_stack(ones, **around)).tolist() == [[0] * 4] * 2
+    assert convfilter.apply(picture, "identity", in_stack(ones, [0.2], **around)).tolist() == [[51] * 4] * 2
+    transparent = np.full((1, 5, 4), 200, np.uint8)
+    colours = in_stack(np.eye(3)[..., np.newaxis, np.newaxis], **around)
+    assert not convfilter.apply(transparent, "identity", colours, alpha=True).any()
+    # Columns: the only output lies left of the picture.
+    assert (
+        convfilter.conv2d(np.ones((3, 20, 1), np.uint8), ones, padding=(0, 9), stride=(1, 40)).tolist() == [[[0]]] * 3
+    )
+
+
+GEOMETRY = st.fixed_dictionaries(
+    {
+        "stride": st.tuples(*[st.sampled_from([1, 2, 3, 7])] * 2),
+        "dilation": st.tuples(*[st.sampled_from([1, 2, 5])] * 2),
+        "padding": st.one_of(st.sampled_from(["same", "valid", "full"]), st.tuples(*[st.integers(0, 9)] * 4)),
+    }
+)
+OPERATORS = {
+    "layer": lambda: layer(np.array([[[[1.0, -2.0]]]]), [0.25]),
+    "1x1 layer": lambda: layer(np.ones((1, 1, 1, 1))),
+    "kernel": lambda: Correlation(kernels.from_array([[1, 2], [0, -1], [3, 1]])),
+    "box": lambda: Correlation(kernels.box(2, 3)),
+    "gaussian": lambda: Correlation(kernels.gaussian(0.6, 12)),
+    "gradient": lambda: Gradient(kernels.derivative("sobel", "x"), kernels.derivative("sobel", "y")),
+    "maxpool": lambda: Pooling("max", (2, 2)),
+    "avgpool": lambda: Pooling("average", (3, 1)),
+}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@given(rows=st.integers(1, 9), cols=st.integers(1, 9), geometry=GEOMETRY, mode=st.sampled_from(["constant", "reflect"]))
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_after_another_stage_every_geometry_gives_what_it_gives_alone(
+    name: str, rows: int, cols: int, geometry: Any, mode: Any
+) -> None:
+    pixels = np.random.default_rng(rows + 10 * cols).integers(0, 256, (rows, cols)).astype(np.uint8)
+    stage = Stage(OPERATORS[name](), padding_mode=mode, **geometry)
+    try:
+        alone = convfilter.apply(pixels, stage, dtype=np.float32)
+    except SizeError:
+        with pytest.raises(SizeError):
+            convfilter.apply(pixels, "identity", stage)
+        return
+    after = convfilter.apply(pixels, "identity", stage, dtype=np.float32)
+    np.testing.assert_allclose(after, alone, atol=1e-3)
 
 
 def test_layers_of_many_rows_are_the_same_for_any_number_of_threads() -> None:

@@ -127,7 +127,7 @@ def _layer_lines(stage: Stage) -> Iterator[str]:
         yield f"{outputs * inputs:,} kernels are too many to print"
 
 
-def _range(values: npt.NDArray[np.float32]) -> str:
+def _range(values: npt.NDArray[np.float64]) -> str:
     low, high = values.min(), values.max()
     return f"all {low:.6g}" if low == high else f"from {low:.6g} to {high:.6g}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import gcd
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,26 @@ def index_map(length: int, before: int, total: int, mode: str) -> Indices:
         return np.zeros(total, np.int64)
     place %= 2 * (length - 1)
     return np.minimum(place, 2 * (length - 1) - place)
+
+
+def gather(
+    image: npt.NDArray[Any], rows: Indices, cols: Indices, padding_value: float, dtype: npt.DTypeLike
+) -> npt.NDArray[Any]:
+    """Return the samples at some rows and columns of the padded picture.
+
+    Parameters
+    ----------
+    image : (rows, cols, ...) array
+        In a stack it may hold no row at all, if only padding is asked for.
+    rows, cols : Indices
+        Parts of index maps; ``CONSTANT`` stands for ``padding_value``.
+    dtype : dtype
+        Of the result, (rows.size, cols.size, ...).
+    """
+    picked = np.full((rows.size, cols.size, *image.shape[2:]), padding_value, dtype)
+    inside = np.flatnonzero(rows != CONSTANT), np.flatnonzero(cols != CONSTANT)
+    picked[np.ix_(*inside)] = image[np.ix_(rows[inside[0]], cols[inside[1]])]
+    return picked
 
 
 class Interleaved(NamedTuple):

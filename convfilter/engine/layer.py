@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.engine.bands import cut, run_blocks
 from convfilter.engine.blas import single_threaded
+from convfilter.engine.borders import CONSTANT, gather
 from convfilter.engine.orientation import central_alpha
 from convfilter.engine.points import Real, Storing, store_alpha
 from convfilter.engine.tiles import Samples, Source
@@ -15,15 +15,13 @@ from convfilter.engine.work import Work
 from convfilter.filters.stage import Layer
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, StagePlan
 
-Single = npt.NDArray[np.float32]
-
 
 def layer(
     plan: StagePlan, source: Source, dtype: np.dtype[np.generic], full_out: float, threads: int
 ) -> tuple[Samples, int]:
-    """Run a layer on samples whose white is 1, band by band; what is transparent counts as black.
+    """Run a layer band by band; what is transparent counts as black.
 
-    The result is back on the samples' own scale. Alpha is that of the central pixel.
+    The result is on the samples' own scale. Alpha is that of the central pixel.
     """
     work = Work.of(plan, source)
     output = np.empty((plan.rows.output, plan.cols.output, plan.output_channels), dtype)
@@ -41,16 +39,25 @@ def layer(
 
 
 class LayerRows:
-    """A layer, for some rows of the output at a time."""
+    """A layer, for some rows of the output at a time.
+
+    Whole samples are summed as they are stored, with whole numerators where the weights are fractions, so that sums
+    are exact; one division at the end takes the weights' denominator and the scales of alpha and luminance out.
+    """
 
     def __init__(self, work: Work, dtype: np.dtype[np.generic], full_out: float) -> None:
         operator = work.plan.stage.operator
         assert isinstance(operator, Layer)
-        self._work, self._operator, self._matrices = work, operator, _matrices(operator)
-        full = work.source.full
-        self._storing = Storing(work.plan, dtype, full, full_out)
-        self._tone = tone_of(work.plan, dtype, full, full_out, gray=False)
-        self._plain = dtype == np.float32 and _is_plain(work.plan) and full == full_out
+        source = work.source
+        numerators, divisor = operator.fractions if source.is_finite else (operator.weight, np.ones(len(operator.bias)))
+        self._work, self._operator = work, operator
+        self._matrices = _matrices(numerators.astype(work.plan.precision), operator.groups)
+        self._divisor = divisor * (_scale(source) if source.is_finite else 1.0)
+        self._shift = operator.bias * (source.full * self._divisor)
+        self._storing = Storing(work.plan, dtype, source.full, full_out)
+        self._tone = tone_of(work.plan, dtype, source.full, full_out, gray=False)
+        plain = dtype == np.float32 and _is_plain(work.plan) and source.full == full_out
+        self._in_single = plain and work.plan.precision == "float32" and bool(np.all(self._divisor == 1))
 
     def stretch(self, threads: int) -> None:
         """Look at all values first, so that their range fills the result's."""
@@ -63,17 +70,31 @@ class LayerRows:
             alpha = central_alpha(self._work, top, bottom)
             store_alpha(alpha, output, source.full, self._storing.full_out)
         colours = output[..., :-1] if source.alpha else output
-        if self._plain:
-            np.multiply(self._rows(top, bottom), np.float32(source.full), out=colours)
+        if self._in_single:
+            sums = self._sums(top, bottom)
+            sums += self._shift.astype(np.float32)
+            colours[:] = _activated(self._operator, sums, source.full)
         else:
             colours[:], clipped = self._storing.stored(self._values(top, bottom), self._tone)
         return clipped
 
     def _values(self, top: int, bottom: int) -> Real:
-        return self._rows(top, bottom).astype(np.float64) * self._work.source.full
+        """Return the results of some rows on the samples' scale."""
+        values = self._sums(top, bottom).astype(np.float64)
+        values += self._shift
+        values /= self._divisor
+        return _activated(self._operator, values, self._work.source.full)
 
-    def _rows(self, top: int, bottom: int) -> Single:
-        return _band(self._work, self._operator, self._matrices, top, bottom)
+    def _sums(self, top: int, bottom: int) -> Samples:
+        """Return the products of the windows of some rows with the numerators."""
+        work, inputs = self._work, self._operator.weight.shape[1]
+        padded = _padded(work, top, bottom)
+        parts = [
+            _windows(work, padded[..., group * inputs : (group + 1) * inputs], bottom - top) @ matrix
+            for group, matrix in enumerate(self._matrices)
+        ]
+        sums: Samples = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        return sums.reshape(bottom - top, work.plan.cols.output, -1)
 
 
 def _is_plain(plan: StagePlan) -> bool:
@@ -81,48 +102,47 @@ def _is_plain(plan: StagePlan) -> bool:
     return stage.scale == 1 and stage.offset == 0 and stage.map is None
 
 
-def _matrices(operator: Layer) -> list[Single]:
+def _scale(source: Source) -> float:
+    """Return what whole samples were multiplied by when they were loaded."""
+    return (source.full if source.alpha else 1.0) * (LUMINANCE_DIVISOR if source.gray else 1.0)
+
+
+def _matrices(weights: Samples, groups: int) -> list[Samples]:
     """Return the weights of each group as a matrix: (K_h, K_w, C_in) in rows, output channels in columns."""
     return [
         np.ascontiguousarray(part.transpose(2, 3, 1, 0).reshape(-1, part.shape[0]))
-        for part in np.split(operator.weight, operator.groups)
+        for part in np.split(weights, groups)
     ]
 
 
-def _band(work: Work, operator: Layer, matrices: list[Single], top: int, bottom: int) -> Single:
-    padded = _padded(work, top, bottom)
-    inputs = operator.weight.shape[1]
-    parts = [
-        _windows(work, padded[..., group * inputs : (group + 1) * inputs], bottom - top) @ matrix
-        for group, matrix in enumerate(matrices)
-    ]
-    sums: Single = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-    sums += operator.bias
-    _activate(operator, sums)
-    return sums.reshape(bottom - top, work.plan.cols.output, -1)
+def _padded(work: Work, top: int, bottom: int) -> Samples:
+    """Load the rows that a band sees, borders included, as colours over black.
 
-
-def _padded(work: Work, top: int, bottom: int) -> Single:
-    """Load the rows that a band sees, borders included, as colours over black whose white is 1."""
+    Whole samples stay whole numbers, multiplied by what ``_scale`` says; real ones keep their scale.
+    """
     source, rows, cols = work.source, work.plan.rows, work.plan.cols
     first, last = top * rows.stride, (bottom - 1) * rows.stride + rows.span + 1
     row_index, col_index = work.row_index[first:last], work.col_index
     image = source.image
-    inner = slice(cols.before, min(cols.before + cols.input, cols.padded))
-    band = np.empty((last - first, cols.padded, image.shape[2]), np.float32)
-    band[:, inner] = image[row_index, : inner.stop - inner.start]
+    inner = slice(min(cols.before, cols.padded), min(cols.before + cols.input, cols.padded))
+    band = np.full((last - first, cols.padded, image.shape[2]), source.padding_value, work.plan.precision)
+    inside = np.flatnonzero(row_index != CONSTANT)
+    band[inside, inner] = image[row_index[inside], : inner.stop - inner.start]
     for side in (slice(0, inner.start), slice(inner.stop, cols.padded)):
-        band[:, side] = image[np.ix_(row_index, col_index[side])]
-        band[:, side][:, col_index[side] < 0] = source.padding_value
-    band[row_index < 0] = source.padding_value
-    band /= np.float32(source.full)
+        band[:, side] = gather(image, row_index, col_index[side], source.padding_value, band.dtype)
     if source.gray:
-        gray = band[..., :3] @ (np.array(LUMINANCE, np.float32) / np.float32(LUMINANCE_DIVISOR))
+        gray = band[..., :3] @ np.array(LUMINANCE, band.dtype)
+        if not source.is_finite:
+            gray /= band.dtype.type(LUMINANCE_DIVISOR)
         band = np.concatenate([gray[..., np.newaxis], band[..., 3:]], axis=2)
-    return band[..., :-1] * band[..., -1:] if source.alpha else band
+    if not source.alpha:
+        return band
+    alpha = band[..., -1:] if source.is_finite else band[..., -1:] / band.dtype.type(source.full)
+    premultiplied: Samples = band[..., :-1] * alpha
+    return premultiplied
 
 
-def _windows(work: Work, padded: Single, count: int) -> Single:
+def _windows(work: Work, padded: Samples, count: int) -> Samples:
     """Copy each window into a row of a matrix, as (K_h, K_w, C_in)."""
     rows, cols, channels = work.plan.rows, work.plan.cols, padded.shape[2]
     down, along, next_channel = padded.strides
@@ -135,17 +155,21 @@ def _windows(work: Work, padded: Single, count: int) -> Single:
     return windows.reshape(count * cols.output, -1)
 
 
-def _activate(operator: Layer, x: Single) -> None:
+def _activated(operator: Layer, x: Samples, full: float) -> Samples:
+    """Apply the activation, in place, to values whose white is ``full``."""
     match operator.activation:
         case "relu":
             np.maximum(x, 0, out=x)
         case "leaky_relu":
-            x[x < 0] *= np.float32(operator.slope)
+            x[x < 0] *= x.dtype.type(operator.slope)
         case "sigmoid":
             # 1 / (1 + exp(-x)), by tanh, which cannot overflow.
-            x *= np.float32(0.5)
+            x *= x.dtype.type(0.5 / full)
             np.tanh(x, out=x)
-            x += np.float32(1)
-            x *= np.float32(0.5)
+            x += x.dtype.type(1)
+            x *= x.dtype.type(0.5 * full)
         case "tanh":
+            x /= x.dtype.type(full)
             np.tanh(x, out=x)
+            x *= x.dtype.type(full)
+    return x

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from convfilter.engine.bands import cut
+from convfilter.engine.borders import gather
 from convfilter.engine.points import Real, Storing, colours, store_alpha
 from convfilter.engine.tiles import Samples, Source
 from convfilter.engine.work import Work
@@ -71,7 +72,4 @@ def central_alpha(work: Work, top: int, bottom: int) -> Real:
     plan, source = work.plan, work.source
     rows = work.row_index[np.arange(top, bottom) * plan.rows.stride + plan.rows.centre]
     cols = work.col_index[np.arange(plan.cols.output) * plan.cols.stride + plan.cols.centre]
-    alpha: Real = source.image[..., -1][np.ix_(rows, cols)].astype(np.float64)
-    alpha[rows < 0] = source.padding_value
-    alpha[:, cols < 0] = source.padding_value
-    return alpha
+    return gather(source.image[..., -1], rows, cols, source.padding_value, np.float64)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import KernelFileError, ParameterError
-from convfilter.record import record
+from convfilter.record import cached_property, record
 
 Weights = npt.NDArray[np.float64]
 
@@ -175,6 +174,22 @@ def _real_numbers(weights: npt.ArrayLike) -> Weights:
     except (TypeError, ValueError):
         pass
     raise KernelFileError("a kernel is rows of real numbers, as many in each; this is ragged, complex, or no numbers")
+
+
+def fractions_of(weight: Weights) -> tuple[Weights, Weights]:
+    """Return the numerators and the divisor of each kernel in an array of them.
+
+    Parameters
+    ----------
+    weight : (kernels, ...) float64 array
+
+    Returns
+    -------
+    array of the same shape, and (kernels,) array
+        Whole numerators over one divisor where the weights are fractions, the weights over 1 elsewhere.
+    """
+    parts = [_whole_numerators(each, 1.0) for each in weight]
+    return np.stack([numerators for numerators, _ in parts]), np.array([divisor for _, divisor in parts])
 
 
 def _whole_numerators(matrix: Weights, divisor: float) -> tuple[Weights, float]:

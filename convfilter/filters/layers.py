@@ -78,9 +78,8 @@ def layer(
         spread = np.ones(channels) if var is None else _per_channel("var", var, channels)
         if spread.min() < 0:
             raise KernelFileError(f"var must not be negative, got {spread.min():g}")
-        factor = 1 / np.sqrt(spread + eps)
-        if gamma is not None:
-            factor = factor * _per_channel("gamma", gamma, channels)
+        scale = np.ones(channels) if gamma is None else _per_channel("gamma", gamma, channels)
+        factor = scale / np.sqrt(spread + eps)
         centre = np.zeros(channels) if mean is None else _per_channel("mean", mean, channels)
         shift = (shift - centre) * factor
         if beta is not None:
@@ -88,7 +87,7 @@ def layer(
         weights = weights * factor[:, np.newaxis, np.newaxis, np.newaxis]
     elif gamma is not None or beta is not None:
         raise KernelFileError("gamma and beta belong to a batch normalisation, which needs mean and var too")
-    return Layer(weights.astype(np.float32), shift.astype(np.float32), groups, activation, slope)
+    return Layer(weights, shift, groups, activation, slope)
 
 
 def _per_channel(name: str, values: npt.ArrayLike, channels: int) -> npt.NDArray[np.float64]:

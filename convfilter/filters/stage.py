@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from convfilter.errors import ParameterError
-from convfilter.record import record
+from convfilter.record import cached_property, record
 
 if TYPE_CHECKING:  # kernels load NumPy, which the help texts do without
     import numpy as np
@@ -107,11 +107,11 @@ class Layer:
     """Kernels across channels, then an activation; see ``layers.layer``, which checks and makes it.
 
     ``weight`` is (C_out, C_in / groups, K_h, K_w), ``bias`` (C_out,), both
-    float32, for samples whose white is 1.
+    float64, for samples whose white is 1.
     """
 
-    weight: npt.NDArray[np.float32]
-    bias: npt.NDArray[np.float32]
+    weight: npt.NDArray[np.float64]
+    bias: npt.NDArray[np.float64]
     groups: int = 1
     activation: str = "none"
     slope: float = 0.01
@@ -120,6 +120,19 @@ class Layer:
     def inputs(self) -> int:
         """Channels that it takes."""
         return int(self.weight.shape[1]) * self.groups
+
+    @cached_property
+    def fractions(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """The weights as numerators of their shape and one divisor for each output channel; see ``Kernel``."""
+        from convfilter.filters.kernels import fractions_of
+
+        return fractions_of(self.weight)
+
+    @cached_property
+    def reach(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+        """For each output channel: the sum of its numerators' magnitudes, and whether all of them are whole."""
+        numerators = self.fractions[0].reshape(len(self.weight), -1)
+        return abs(numerators).sum(axis=1), (numerators == numerators.round()).all(axis=1)
 
 
 Operator: TypeAlias = Correlation | Gradient | UnsharpMask | Pooling | Orientation | Point | Layer

@@ -39,7 +39,7 @@ def precision(task: Task, algorithm: str) -> Precision:
 def _fits_single(task: Task, algorithm: str) -> bool:
     operator, kernel = task.stage.operator, task.kernel
     if isinstance(operator, Layer):
-        return True
+        return _layer_fits_single(task, operator)
     if isinstance(operator, Pooling) and operator.kind != "average":
         return task.dtype.name != "uint16" or not task.alpha
     if not _weights_fit(task):
@@ -65,6 +65,22 @@ def _exact_in_single(task: Task) -> bool:
     # The squares must be whole too; where the result is clipped at 255, only those below it matter.
     clipped = full_scale(task.dtype) <= 255 and abs(task.scale) >= 1 and task.stage.map != "stretch" and not task.gray
     return reach <= _SINGLE_WHOLE and (clipped or reach * reach / 2 <= _SINGLE_WHOLE)
+
+
+def _layer_fits_single(task: Task, layer: Layer) -> bool:
+    """Whether float32 sums of each output channel are exact, or as accurate as the result has to be."""
+    magnitudes = np.abs(layer.weight[layer.weight != 0])
+    low, high = _SINGLE_RANGE
+    if magnitudes.size and not low <= magnitudes.min() <= magnitudes.max() <= high:
+        return False
+    if task.dtype.kind != "u":
+        return True
+    reach, whole = layer.reach
+    accurate = np.full(whole.shape, task.accuracy == "float32")
+    if task.accuracy in _SINGLE_LEVELS and task.stage.map != "stretch":
+        levels = abs(task.scale) * full_scale(task.accuracy) * reach / layer.fractions[1]
+        accurate = levels <= _SINGLE_LEVELS[task.accuracy]
+    return bool(np.where(whole, reach * task.largest_term <= _SINGLE_WHOLE, accurate).all())
 
 
 def _weights_fit(task: Task) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 import numpy.typing as npt
 
@@ -12,7 +10,7 @@ from convfilter.filters.factors import factored
 from convfilter.filters.kernels import Kernel, identity
 from convfilter.filters.stage import Correlation, Gradient, Layer, Orientation, Point, Pooling, Stage, UnsharpMask
 from convfilter.planning.arithmetic import AxisPlan, plan_axis, require_real_cells
-from convfilter.record import record
+from convfilter.record import cached_property, record
 
 #: Numerators and divisor of the luminance (ITU-R BT.601): whole, so that grey stays exact.
 LUMINANCE = (299.0, 587.0, 114.0)
@@ -140,6 +138,9 @@ class Task:
             return False
         if self.stage.padding_mode == "constant" and not float(self.stage.padding_value).is_integer():
             return False
+        if isinstance(self.stage.operator, Layer):
+            reach, whole = self.stage.operator.reach
+            return bool(whole.all()) and float(reach.max()) * self.largest_term <= _DOUBLE_WHOLE
         return self.kernel.absolute_sum * self.largest_term <= _DOUBLE_WHOLE
 
     @property
