@@ -50,7 +50,7 @@ class FilterKeywords(PoolKeywords, total=False):
     padding_mode : {"edge", "constant", "reflect", "symmetric", "wrap"}, default "edge"
         What the added pixels hold, as in ``numpy.pad``.
     padding_value : float, default 0
-        For "constant", in the image's sample units.
+        For "constant", in the image's sample units; given without a mode, it makes the mode "constant".
     dilation : int or (rows, cols), default 1
         Distance in pixels between two taps, at least 1.
     flip : bool, default False
@@ -144,6 +144,8 @@ def stage_values(keywords: FilterKeywords | PoolKeywords) -> dict[str, Any]:
             values[name] = whole_pair(values[name], name)
     if "padding" in values:
         values["padding"] = _padding(values["padding"])
+    if "padding_value" in values:
+        values.setdefault("padding_mode", "constant")
     return values
 
 

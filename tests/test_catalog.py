@@ -192,6 +192,6 @@ def test_finished_stages_pass_through_a_stack() -> None:
 def test_a_padding_value_sets_the_mode_that_reads_it() -> None:
     assert stack.stage("box:3,padding_value=9").padding_mode == "constant"
     assert stack.stage("box:3", padding_value=9.0).padding_mode == "constant"
-    assert stack.stage("box:3", padding_value=0.0).padding_mode == "edge"
+    assert stack.stage("box:3", padding_value=0.0).padding_mode == "constant"
     with pytest.raises(UsageError, match="padding_value is for padding mode constant, got wrap"):
         stack.stage("box:3,padding_value=9,padding_mode=wrap")

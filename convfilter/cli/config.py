@@ -120,8 +120,8 @@ def _values(where: str, table: Mapping[str, Any], known: Mapping[str, click.Opti
         if option.is_flag:
             if not isinstance(value, bool):
                 raise UsageError(f"{where}: {key} must be true or false, got {value!r}")
-            if value or option.secondary_opts:
-                values[option.name] = value
+            # None is an option that was not given; it overrides a true of the table for all commands.
+            values[option.name] = value if value or option.secondary_opts else None
         elif option.multiple:
             if not isinstance(value, list):
                 raise UsageError(f"{where}: {key} must be a list of texts, got {value!r}")

@@ -13,7 +13,8 @@ from typing import Any
 
 import click
 
-from convfilter.cli.values import ALGORITHM, FILE, FOLDER, FORMAT, SUFFIX, KindType, RunType, where_from
+from convfilter.cli.values import ALGORITHM, FILE, FOLDER, FORMAT, SUFFIX, KindType, RunType, is_configured, where_from
+from convfilter.errors import UsageError
 from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS
 from convfilter.filters.parameters import MOST_PIXELS, Choice, Flag, Kind, Number, Parameter
 from convfilter.filters.spec import Value
@@ -31,6 +32,12 @@ class Option(click.Option):
     def __init__(self, *names: str, section: str, **settings: Any) -> None:
         self.section = section
         super().__init__([*names], **settings)
+
+    def process_value(self, ctx: click.Context, value: Any) -> Any:
+        """Refuse an empty text, which a script's unset variable leaves behind, instead of ignoring the option."""
+        if value == "" or (isinstance(value, tuple | list) and "" in value):
+            raise UsageError(f"{where_from(self, ctx)}: a value is needed, got an empty text; leave the option out")
+        return super().process_value(ctx, value)
 
 
 class FilterOption(Option):
@@ -91,12 +98,16 @@ def stage_defaults(params: dict[str, Any]) -> dict[str, Any]:
     """Collect the stage options that were given, as fields of a stage."""
     context = click.get_current_context()
     options = {option.name: option for option in context.command.params}
-    found = {}
+    typed: dict[str, Any] = {}
+    configured: dict[str, Any] = {}
     for name, parameter in STAGE_PARAMETERS.items():
-        typed = params.get(name)
-        if typed is not None:
-            found[name] = parameter.parse(Value("true" if typed is True else typed, where_from(options[name], context)))
-    return found
+        given = params.get(name)
+        if given is not None:
+            level = configured if is_configured(name, context) else typed
+            level[name] = parameter.parse(Value("true" if given is True else given, where_from(options[name], context)))
+    from convfilter.filters.stack import border
+
+    return border(typed, configured)
 
 
 def run_options() -> list[Option]:

@@ -77,10 +77,14 @@ class AlgorithmType(WordType):
 
 def where_from(param: click.Parameter, context: click.Context | None) -> str:
     """Name what a value comes from: the option, or the file of defaults."""
-    source = context.get_parameter_source(str(param.name)) if context is not None else None
-    if context is not None and source == click.core.ParameterSource.DEFAULT_MAP:
+    if context is not None and is_configured(str(param.name), context):
         return str(context.find_root().obj.config)
     return param.opts[-1]
+
+
+def is_configured(name: str, context: click.Context) -> bool:
+    """Tell whether the value of an option comes from the file of defaults."""
+    return context.get_parameter_source(name) == click.core.ParameterSource.DEFAULT_MAP
 
 
 def _format_names() -> list[str]:

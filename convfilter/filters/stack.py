@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -63,17 +63,41 @@ def stage(spec: str | FilterSpec, **defaults: Any) -> Stage:
             value = Value(parameter.default, "default")
         own[parameter.name] = None if value is None else parameter.parse(value, f"{row.name} {parameter.name}")
     given = {name: STAGE_PARAMETERS[name].parse(value) for name, value in typed.items()}
-    return replace(row.build(**own), name=parsed.text, **_with_mode({**defaults, **given}))
+    return replace(row.build(**own), name=parsed.text, **border(given, defaults))
 
 
-def _with_mode(fields: dict[str, Any]) -> dict[str, Any]:
-    """Let a padding value say that the padding is constant, and refuse one that nothing would read."""
-    if not fields.get("padding_value"):
-        return fields
-    mode = fields.setdefault("padding_mode", "constant")
-    if mode != "constant":
-        raise UsageError(f"padding_value is for padding mode constant, got {mode}; leave one of them out")
-    return fields
+def border(*levels: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge fields of stages from the most specific source to the least, and settle what lies beyond the border.
+
+    A padding value without a mode means constant padding. The most specific source that names a mode or a
+    value decides the mode, so ``--padding-value 0`` overrides ``padding-mode`` of a configuration file.
+
+    Parameters
+    ----------
+    *levels : mapping
+        Fields of ``Stage``: of the SPEC, then of the command line, then of a configuration.
+
+    Returns
+    -------
+    dict
+        It holds a padding value only if its padding mode is constant, or not set.
+
+    Raises
+    ------
+    UsageError
+        One source names a padding value and a mode that does not use it.
+    """
+    merged: dict[str, Any] = {}
+    for level in levels:
+        fields = dict(level)
+        if "padding_value" in fields:
+            mode = fields.setdefault("padding_mode", "constant")
+            if mode != "constant":
+                raise UsageError(f"padding_value is for padding mode constant, got {mode}; leave one of them out")
+            if merged.get("padding_mode", "constant") != "constant":
+                del fields["padding_value"]
+        merged = {**fields, **merged}
+    return merged
 
 
 def stages(specs: Iterable[str | FilterSpec | Stage], **defaults: Any) -> tuple[Stage, ...]:
@@ -110,6 +134,8 @@ def stages(specs: Iterable[str | FilterSpec | Stage], **defaults: Any) -> tuple[
     built = [
         spec if isinstance(spec, Stage) else stage(spec, **own) for spec, own in zip(parsed, keywords, strict=True)
     ]
+    if "padding_value" in defaults and not any(each.padding_mode == "constant" for each in built):
+        raise UsageError(f"padding_value is for padding mode constant, got {built[0].padding_mode}; leave it out")
     signed = False
     for each in built:
         settled = isinstance(each.operator, Point) and each.operator.settles_sign
