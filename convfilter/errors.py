@@ -18,6 +18,9 @@ A message is one line: the rule, then the value, then the way out.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class ConvfilterError(Exception):
     """The root: whatever convfilter raises on purpose."""
@@ -59,7 +62,58 @@ class ClusterError(ConvfilterError):
     """A scheduler or its workers cannot do the work: not there, lost, or of another version."""
 
 
+#: So much of a foreign text is repeated in a message.
+_SHOWN_CHARACTERS = 60
+_SHOWN_LINE = 200
+_SHOWN_NAME = 400
+
+
+def shown(value: object, *, quotes: bool = True) -> str:
+    """Repeat a value from outside in a message: quoted, on one line, and cut where it is long."""
+    text = repr(value) if quotes or not isinstance(value, str) else repr(value)[1:-1]
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 3]}..."
+
+
+def named(name: str) -> str:
+    """Write a file's name on one line; of a very long one the end, which tells it from others."""
+    text = name if name.isprintable() else repr(name)[1:-1]
+    return text if len(text) <= _SHOWN_NAME else f"...{text[3 - _SHOWN_NAME :]}"
+
+
 def first_line(error: BaseException) -> str:
     """Return what an error of another library says first, without its full stop; its type where it says nothing."""
     lines = str(error).splitlines()
-    return (lines[0].rstrip(".") if lines else "") or type(error).__name__
+    line = lines[0].rstrip(".") if lines else ""
+    return (line if len(line) <= _SHOWN_LINE else f"{line[: _SHOWN_LINE - 3]}...") or type(error).__name__
+
+
+@contextmanager
+def foreign(what: str, raised: type[ConvfilterError]) -> Iterator[None]:
+    """Turn whatever a parser of foreign text or weights raises into one sentence.
+
+    Parsers of damaged files raise what they come across: zlib, struct, tokenizer and recursion errors, and failed
+    allocations. Errors of this package pass, and so do those of the operating system, which the caller words.
+
+    Parameters
+    ----------
+    what : str
+        What the content should have been, as in "this is no TOML".
+    raised : type of ConvfilterError
+
+    Raises
+    ------
+    ConvfilterError
+        Of the type ``raised``; the message begins with ``what``.
+    """
+    try:
+        yield
+    except ConvfilterError:
+        raise
+    except RecursionError as error:
+        raise raised(f"{what}: it is nested too deeply") from error
+    except MemoryError as error:
+        raise raised(f"{what}: it takes more memory than there is") from error
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise raised(f"{what}: {first_line(error)}") from error

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from convfilter.filters.stage import Stage
 from convfilter.picture.picture import Frame, Picture, Pixels
 from convfilter.planning import full_scale
+from convfilter.planning.offsets import settled
 
 if TYPE_CHECKING:
     from convfilter.picture.curves import Curve
@@ -25,7 +26,7 @@ def enter(picture: Picture, stages: Sequence[Stage]) -> tuple[Picture, list[Stag
     picture : Picture
         With float32 samples, 0..1.
     stages : list of Stage
-        Padding values count in linear light; edges still show their magnitude.
+        Padding values and offsets count in linear light; edges still show their magnitude.
     curve : Curve
         The way back.
 
@@ -33,13 +34,16 @@ def enter(picture: Picture, stages: Sequence[Stage]) -> tuple[Picture, list[Stag
     ------
     ReadError
         The picture is CMYK, or its profile has no simple curve.
+    ParameterError
+        An offset is no fraction of full scale.
     """
     from convfilter.picture.curves import curve_of, linearized
 
     curve = curve_of(picture)
     white = full_scale(picture.pixels.dtype)
     frames = [replace(frame, pixels=linearized(frame.pixels, curve, picture.alpha)) for frame in picture.frames]
-    return replace(picture, frames=frames), [_in_light(stage, curve, white) for stage in stages], curve
+    stages = [_in_light(stage, curve, white) for stage in settled(stages, picture.pixels.dtype)]
+    return replace(picture, frames=frames), stages, curve
 
 
 def _in_light(stage: Stage, curve: Curve, white: float) -> Stage:

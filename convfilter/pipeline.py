@@ -101,7 +101,7 @@ class Report(NamedTuple):
     clipped : float
         Share of the result's samples that did not fit their range, 0 to 1.
     notes : tuple of str
-        What the user should hear about the reading.
+        What the user should hear about the reading, of weights and of the picture.
     size, new_size : pair of int
         Width and height, before and after.
     frames : int
@@ -196,7 +196,11 @@ def filter_file(source: str, destination: str, options: Options) -> Report:
     before, after = _described(picture), _described(filtered)
     size, new_size = (picture.outline.width, picture.outline.height), (outline.width, outline.height)
     frames = len(picture.frames)
-    notes = picture.notes + (notes_on(target, outline, picture.pixels.dtype) if target is not None else ())
+    notes = (
+        stack.remarks(stages)
+        + picture.notes
+        + (notes_on(target, outline, picture.pixels.dtype) if target is not None else ())
+    )
     return Report(source, destination, before, after, algorithms, seconds, clipped, notes, size, new_size, frames, view)
 
 

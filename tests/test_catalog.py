@@ -108,8 +108,9 @@ def test_truncated_gaussian_has_scipys_width() -> None:
 def test_offset_of_a_kernel_file_yields_to_an_explicit_one(tmp_path) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path / "k.mat"
     path.write_text("3 1 1 51\n1 0 -1\n")
-    assert stack.stage(f"kernel:{path}").offset == 0.2
-    assert stack.stage(f"kernel:{path},offset=0.5").offset == 0.5
+    assert stack.stage(f"kernel:{path}").operator.shift == 51
+    explicit = stack.stage(f"kernel:{path},offset=0.5")
+    assert (explicit.offset, explicit.operator.shift) == (0.5, 0)
 
 
 def test_defaults_are_used_where_the_spec_is_silent() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from convfilter.cli.messages import say
 from convfilter.cli.options import debug_option
 from convfilter.cli.root import COMMANDS
 from convfilter.cli.values import SPEC
@@ -69,6 +70,8 @@ def show(spec: str, plot: str | None) -> None:
     from convfilter.report.figures import titled_kernels
 
     stage = stack.stage(spec)
+    for remark in stack.remarks([stage]):
+        say(remark)
     row = FILTERS[stage.name.split(":")[0]]
     layer_size = _kernels_in_layer(stage)
     kernels = [*titled_kernels(stage), *(_kernels_of_layer(stage) if layer_size <= _MOST_KERNELS else ())]

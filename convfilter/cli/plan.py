@@ -8,6 +8,7 @@ import click
 
 from convfilter.cli.apply import spec_option
 from convfilter.cli.command import Command
+from convfilter.cli.messages import say
 from convfilter.cli.options import Option, algorithm_option, debug_option, stage_defaults, stage_options
 from convfilter.cli.root import COMMANDS
 from convfilter.cli.values import RunType
@@ -37,8 +38,11 @@ def _plan(
     from convfilter.planning import plan_stack
     from convfilter.report import plan_text
 
+    stages = stack.stages(specs, **defaults)
+    for remark in stack.remarks(stages):
+        say(remark)
     planned = plan_stack(
-        stack.stages(specs, **defaults),
+        stages,
         (*size, channels or 3),
         _DTYPES[depth or "8"],
         gray=params["gray"],

@@ -62,8 +62,8 @@ def _unsharp(sigma: tuple[float, float], amount: float, threshold: float) -> Sta
 def _kernel(file: str, normalize: bool) -> Stage:
     from convfilter.filters import kernel_files
 
-    kernel, offset = kernel_files.load(file, normalize=normalize)
-    return Stage(Correlation(kernel), offset=offset)
+    loaded = kernel_files.load(file, normalize=normalize)
+    return Stage(Correlation(loaded.kernel, loaded.shift, loaded.remark), offset=loaded.offset)
 
 
 def _identity() -> Stage:

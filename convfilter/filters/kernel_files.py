@@ -1,17 +1,17 @@
 """Weights from files, or written inline.
 
 Text
-    One row a line, or rows between semicolons; blanks or commas between weights;
-    ``#`` begins a comment. Fractions (``1/9``) and decimals (``0.1``) are kept
-    exactly: as whole numerators with one divisor.
+    See :mod:`convfilter.filters.kernel_text`. Fractions (``1/9``) and decimals
+    (``0.1``) are kept exactly: as whole numerators with one divisor.
 libvips' matrix header
     A first line ``width height [scale [offset]]`` whose width and height fit
-    the rows below. Scale divides; offset adds, in 8-bit levels (128 is
-    mid-grey at any depth). Where that line could as well be a row of weights,
+    the rows below. Scale divides; offset adds, in samples of the picture,
+    whatever its depth. Where that line could as well be a row of weights,
     the file is refused: a silent guess would drop a row.
 .json
-    Rows, ``[[1, 2, 1], ...]``, or ``{"weights": rows, "scale": 16, "offset": 0}``;
-    a weight may be a string such as ``"1/9"``.
+    Rows, ``[[1, 2, 1], ...]``, or ``{"weights": rows, "scale": 16, "offset": 0.5, "unit": "full scale"}``;
+    a weight may be a string such as ``"1/9"``. The unit of the offset is "samples" (the default, as
+    in libvips) or "full scale" (0.5 is mid-grey at any depth).
 .npy, .npz
     A 2-D (or 1-D) array of real numbers; of several arrays in one .npz, the one
     called ``kernel``. Pickles are refused.
@@ -21,19 +21,16 @@ from __future__ import annotations
 
 import math
 import os
-import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
-import numpy as np
 import numpy.typing as npt
 
-from convfilter.errors import KernelFileError
+from convfilter.errors import KernelFileError, foreign, named, shown
+from convfilter.filters import kernel_text
+from convfilter.filters.kernel_text import Row, weight
 from convfilter.filters.kernels import Kernel, from_array
 from convfilter.record import record
-
-if TYPE_CHECKING:  # a millisecond that whole weights do not need
-    from fractions import Fraction
 
 #: A file with more weights than a 4096x4096 kernel is no kernel.
 MOST_WEIGHTS = 4096 * 4096
@@ -42,33 +39,41 @@ _MOST_TEXT_BYTES = 16 << 20
 _MOST_FRACTIONS = 1 << 16
 #: Whole numbers up to here are exact in float64.
 _MOST_EXACT = 1 << 53
-#: Longer numbers are read as float64; so no number takes long to read, 1e999999999 included.
-_MOST_CHARACTERS = 40
-_MOST_EXPONENT = 40
-_EIGHT_BIT_SCALE = 255.0
-
-_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e([+-]?\d+))?", re.ASCII | re.IGNORECASE)
-_INLINE = re.compile(r"[\d.+-][\d.eE+-]*(/[\d.+-][\d.eE+-]*)?|[+-]?(nan|inf)", re.ASCII | re.IGNORECASE)
-
-Weight: TypeAlias = "int | float | Fraction"
+_UNITS = ("samples", "full scale")
 
 
 @record
 class _Contents:
-    """What a file says: the weights, what divides them, and what is added in 8-bit levels."""
+    """What a file says: the weights, what divides them, what is added, and how the text was read."""
 
     weights: npt.ArrayLike
     divisor: float = 1.0
     offset: float = 0.0
+    unit: str = _UNITS[0]
+    remark: str = ""
 
 
-@record
-class _Row:
-    weights: list[Weight]
-    where: str
+class Loaded(NamedTuple):
+    """A kernel, and what else its file says.
+
+    Attributes
+    ----------
+    kernel : Kernel
+    offset : float
+        What is added to the sum, as a fraction of full scale.
+    shift : float
+        What is added to the sum, in samples of the picture.
+    remark : str
+        How the text was read, where it could surprise; begins with the file's name.
+    """
+
+    kernel: Kernel
+    offset: float = 0.0
+    shift: float = 0.0
+    remark: str = ""
 
 
-def load(source: str, *, normalize: bool = False) -> tuple[Kernel, float]:
+def load(source: str, *, normalize: bool = False) -> Loaded:
     """Read a kernel from a file, or from the text itself.
 
     Parameters
@@ -79,40 +84,43 @@ def load(source: str, *, normalize: bool = False) -> tuple[Kernel, float]:
     normalize : bool
         Divide by the sum of the weights.
 
-    Returns
-    -------
-    kernel : Kernel
-    offset : float
-        Of a libvips header or of JSON, as a fraction of full scale; else 0.
-
     Raises
     ------
     KernelFileError
         The file is missing, too large, or holds no usable weights; the message
         begins with the file's name and, for text, names line and weight.
     """
-    name = (source if source.isprintable() else repr(source)[1:-1]) if source.strip() else repr(source)
+    name = named(source) if source.strip() else repr(source)
     try:
-        if os.path.exists(source):
-            contents = _from_file(source)
-        elif _is_inline(source):
-            name = f"kernel {name!r}"
-            contents = _Contents(*_exact(list(_rows(source, inline=True))))
-        else:
-            raise KernelFileError(
-                "there is no such kernel file; weights written inline look like '1 2 1; 2 4 2; 1 2 1'"
-            )
-        kernel = from_array(contents.weights, contents.divisor, normalize=normalize)
+        with foreign("this is no usable kernel", KernelFileError):
+            contents = _contents(source)
+            kernel = from_array(contents.weights, contents.divisor, normalize=normalize)
     except KernelFileError as error:
-        raise KernelFileError(f"{name}: {error}") from None
+        raise KernelFileError(f"{_subject(source, name)}: {error}") from None
     except OSError as error:
         raise KernelFileError(f"{name}: cannot be read: {(error.strerror or str(error)).lower()}") from None
-    return kernel, contents.offset / _EIGHT_BIT_SCALE
+    remark = f"{_subject(source, name)}: {contents.remark}" if contents.remark else ""
+    if contents.unit == "samples":
+        return Loaded(kernel, shift=contents.offset, remark=remark)
+    return Loaded(kernel, offset=contents.offset, remark=remark)
 
 
-def _is_inline(source: str) -> bool:
-    words = re.split(r"[\s,]+", source.strip())
-    return ";" in source or all(_INLINE.fullmatch(word) for word in words)
+def _is_file(source: str) -> bool:
+    return "\0" not in source and os.path.exists(source)
+
+
+def _subject(source: str, name: str) -> str:
+    inline = not _is_file(source) and bool(source.strip()) and kernel_text.is_inline(source)
+    return f"kernel {shown(source)}" if inline else name
+
+
+def _contents(source: str) -> _Contents:
+    if _is_file(source):
+        return _from_file(source)
+    if source.strip() and kernel_text.is_inline(source):
+        found = kernel_text.rows_of(source, inline=True)
+        return _Contents(*_exact(found.rows), remark=found.remark)
+    raise KernelFileError("there is no such kernel file; weights written inline look like '1 2 1; 2 4 2; 1 2 1'")
 
 
 def _from_file(path: str) -> _Contents:
@@ -133,67 +141,16 @@ def _from_file(path: str) -> _Contents:
 
 
 def _from_text(text: str) -> _Contents:
-    rows = list(_rows(text))
-    scale, offset = 1.0, 0.0
-    if ";" not in text and _begins_with_header(rows):
+    found = kernel_text.rows_of(text)
+    rows, scale, offset = found.rows, 1.0, 0.0
+    if found.plain and _begins_with_header(rows):
         header, *rows = rows
         scale, offset = _scale_and_offset(header)
     weights, divisor = _exact(rows)
-    return _Contents(weights, divisor * scale, offset)
+    return _Contents(weights, divisor * scale, offset, remark=found.remark)
 
 
-def _rows(text: str, *, inline: bool = False) -> Iterator[_Row]:
-    count = 0
-    for number, line in enumerate(text.splitlines(), 1):
-        for part in line.split("#")[0].split(";"):
-            if part.strip():
-                count += 1
-                where = f"row {count}" if inline else f"line {number}"
-                yield _Row(
-                    [_weight(word, f"{where}, weight {i}") for i, word in enumerate(_words(part, where), 1)], where
-                )
-
-
-def _words(row: str, where: str) -> Iterator[str]:
-    parts = row.strip().removesuffix(",").split(",")
-    for part in parts:
-        if not part.strip():
-            raise KernelFileError(f"{where}: a weight is missing beside a comma")
-        yield from part.split()
-
-
-def _weight(word: str, where: str) -> Weight:
-    """Read a number or a fraction of two, exactly where that takes no time."""
-    top, slash, bottom = word.partition("/")
-    numerator = _decimal(top, word, where)
-    if not slash:
-        return numerator
-    denominator = _decimal(bottom, word, where)
-    if denominator == 0:
-        raise KernelFileError(f"{where}: a weight must not divide by zero, got {word}")
-    from fractions import Fraction
-
-    if isinstance(numerator, float) or isinstance(denominator, float):
-        return float(numerator) / float(denominator)
-    return Fraction(numerator) / Fraction(denominator)
-
-
-def _decimal(text: str, word: str, where: str) -> Weight:
-    match = _DECIMAL.fullmatch(text)
-    if match is None and text.lstrip("+-").lower() not in ("nan", "inf", "infinity"):
-        raise KernelFileError(f"{where}: a weight must be a number or a fraction, got {word!r}")
-    if not math.isfinite(float(text)):
-        raise KernelFileError(f"{where}: weights must be finite, got {word}")
-    if len(text) > _MOST_CHARACTERS or abs(int(match[1] or 0) if match else 0) > _MOST_EXPONENT:
-        return float(text)
-    if text.lstrip("+-").isdigit():
-        return int(text)
-    from fractions import Fraction
-
-    return Fraction(text)
-
-
-def _begins_with_header(rows: list[_Row]) -> bool:
+def _begins_with_header(rows: list[Row]) -> bool:
     """Tell whether the first row is libvips' ``width height [scale [offset]]`` of the others."""
     if len(rows) < 2 or not 2 <= len(rows[0].weights) <= 4:
         return False
@@ -208,7 +165,7 @@ def _begins_with_header(rows: list[_Row]) -> bool:
     return True
 
 
-def _scale_and_offset(header: _Row) -> tuple[float, float]:
+def _scale_and_offset(header: Row) -> tuple[float, float]:
     values = [float(value) for value in header.weights[2:]]
     scale, offset = (*values, *(1.0, 0.0)[len(values) :])
     if scale == 0:
@@ -216,7 +173,7 @@ def _scale_and_offset(header: _Row) -> tuple[float, float]:
     return scale, offset
 
 
-def _exact(rows: list[_Row]) -> tuple[npt.ArrayLike, float]:
+def _exact(rows: list[Row]) -> tuple[npt.ArrayLike, float]:
     """Turn rows of numbers into whole numerators and a divisor, or into float64 where that is too much."""
     for row in rows[1:]:
         if len(row.weights) != len(rows[0].weights):
@@ -237,60 +194,50 @@ def _exact(rows: list[_Row]) -> tuple[npt.ArrayLike, float]:
 def _from_json(text: str) -> _Contents:
     import json
 
-    try:
+    with foreign("this is no JSON", KernelFileError):
         # Decimals stay text until they are read exactly.
         found = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
-    except (ValueError, RecursionError) as error:
-        raise KernelFileError(f"this is no JSON: {error}") from None
     fields = found if isinstance(found, dict) else {"weights": found}
     for key in fields:
-        if key not in ("weights", "scale", "offset"):
-            raise KernelFileError(f"a kernel in JSON has weights, scale and offset, got {key!r}")
+        if key not in ("weights", "scale", "offset", "unit"):
+            raise KernelFileError(f"a kernel in JSON has weights, scale, offset and unit, got {shown(key)}")
     rows = fields.get("weights")
     if not isinstance(rows, list) or not rows:
         raise KernelFileError("a kernel in JSON is a list of rows, such as [[1, 2, 1], [2, 4, 2], [1, 2, 1]]")
+    unit = fields.get("unit", _UNITS[0])
+    if unit not in _UNITS:
+        raise KernelFileError(f"the unit of an offset must be one of {', '.join(_UNITS)}, got {shown(unit)}")
     if not isinstance(rows[0], list):
         rows = [rows]
     weights, divisor = _exact([_json_row(row, f"row {number}") for number, row in enumerate(rows, 1)])
     size = [str(len(rows[0])), str(len(rows))]
     header = _json_row([*size, fields.get("scale", "1"), fields.get("offset", "0")], "scale and offset")
     scale, offset = _scale_and_offset(header)
-    return _Contents(weights, divisor * scale, offset)
+    return _Contents(weights, divisor * scale, offset, unit)
 
 
-def _json_row(row: Any, where: str) -> _Row:
+def _json_row(row: Any, where: str) -> Row:
     if not isinstance(row, list) or not all(isinstance(word, str) for word in row):
         raise KernelFileError(f"{where}: a row in JSON is a list of numbers")
-    return _Row([_weight(word, f"{where}, weight {i}") for i, word in enumerate(row, 1)], where)
+    return Row([weight(word, f"{where}, weight {i}") for i, word in enumerate(row, 1)], where)
 
 
 def _array(path: str) -> npt.NDArray[Any]:
     """Load .npy or .npz; sizes are looked at before anything is read."""
-    try:
-        array = _only_array(path) if path.lower().endswith(".npz") else np.load(path, mmap_mode="r", allow_pickle=False)
-    except KernelFileError:
-        raise
-    except Exception as error:  # NumPy and zipfile raise whatever they come across in a damaged file
-        if isinstance(error, OSError) and error.errno:
-            raise
-        raise KernelFileError(f"this is no usable .npy or .npz file: {str(error).splitlines()[0]}") from None
+    from convfilter.filters import array_files
+
+    (array,) = array_files.load(path, 8 * MOST_WEIGHTS, _only_kernel).values()
     if array.dtype.kind not in "buif":
         raise KernelFileError(f"weights must be real numbers, got an array of {array.dtype}")
     if array.size > MOST_WEIGHTS:
-        raise KernelFileError(f"a kernel has at most {MOST_WEIGHTS} weights, got an array of shape {array.shape}")
+        raise KernelFileError(
+            f"a kernel has at most {MOST_WEIGHTS} weights, got an array of shape {shown(array.shape)}"
+        )
     return array
 
 
-def _only_array(path: str) -> npt.NDArray[Any]:
-    from zipfile import ZipFile
-
-    with ZipFile(path) as archive:
-        sizes = {info.filename.removesuffix(".npy"): info.file_size for info in archive.infolist()}
-        if len(sizes) != 1 and "kernel" not in sizes:
-            raise KernelFileError(f"of several arrays, one must be called 'kernel', got {', '.join(sizes) or 'none'}")
-        name = "kernel" if "kernel" in sizes else next(iter(sizes))
-        if sizes[name] > 8 * MOST_WEIGHTS + 4096:
-            raise KernelFileError(f"a kernel has at most {MOST_WEIGHTS} weights, got an array of {sizes[name]} bytes")
-        with archive.open(f"{name}.npy") as file:
-            array: npt.NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
-    return array
+def _only_kernel(names: Collection[str]) -> Collection[str]:
+    if len(names) == 1 or "kernel" in names:
+        return ["kernel"] if "kernel" in names else names
+    listed = shown(", ".join(names), quotes=False) if names else "none"
+    raise KernelFileError(f"of several arrays, one must be called 'kernel', got {listed}")

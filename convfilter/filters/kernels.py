@@ -18,6 +18,10 @@ GAUSSIAN_SUPPORT_SIGMAS = 6.0
 LARGEST_SIGMA = 10_000.0
 #: Beyond this denominator a weight is taken as a real number, not as a fraction.
 _LARGEST_DENOMINATOR = 2**16
+#: Whole numbers up to here are exact in float64.
+_LARGEST_EXACT = 2.0**53
+#: Times the largest sample of 16 bits, a sum of weights is still far from what float64 cannot hold.
+_LARGEST_GAIN = 1e300
 
 _SMOOTH = {"sobel": (1.0, 2.0, 1.0), "scharr": (3.0, 10.0, 3.0), "prewitt": (1.0, 1.0, 1.0)}
 #: Central difference, to the sign of the lecture: the left neighbour counts positive.
@@ -85,6 +89,12 @@ class Kernel:
             return float(np.abs(self.factors[0]).sum() * np.abs(self.factors[1]).sum())
         return float(np.abs(self.matrix).sum())
 
+    @property
+    def is_mean(self) -> bool:
+        """Whether the result lies among the samples: no weight is negative, and their sum is at most 1."""
+        parts = self.factors if self.factors is not None else (self.matrix,)
+        return self.divisor > 0 and all(bool(part.min() >= 0) for part in parts) and self.sum <= 1 + 1e-9
+
     @cached_property
     def nonzeros(self) -> int:
         """How many weights are not zero; a Gaussian's are counted along its axes, for its matrix may be 128 MB."""
@@ -144,7 +154,7 @@ def from_array(weights: npt.ArrayLike, divisor: float = 1.0, *, normalize: bool 
     ------
     KernelFileError
         No numbers, ragged rows, no weights, more than two axes, a weight that
-        is not finite, or a sum of zero with ``normalize``.
+        is not finite, magnitudes that sum to more than 1e300, or a sum of zero with ``normalize``.
     """
     matrix = _real_numbers(weights)
     if matrix.ndim == 1:
@@ -157,12 +167,27 @@ def from_array(weights: npt.ArrayLike, divisor: float = 1.0, *, normalize: bool 
         row, col = np.argwhere(~np.isfinite(matrix))[0]
         raise KernelFileError(f"weights must be finite, got {matrix[row, col]} in row {row + 1}, column {col + 1}")
     matrix, divisor = _whole_numerators(matrix, divisor)
-    kernel = Kernel(matrix, divisor=divisor)
+    largest = float(np.abs(matrix).max())
+    if largest > _LARGEST_EXACT:
+        with np.errstate(over="ignore"):
+            matrix, divisor = matrix / (largest if normalize else divisor), 1.0
     if not normalize:
-        return kernel
+        return _require_modest(Kernel(matrix, divisor=divisor))
+    kernel = Kernel(matrix, divisor=divisor)
     if kernel.sums_to_zero:
         raise KernelFileError("the weights sum to zero, so they cannot be normalized; leave out --normalize")
-    return Kernel(matrix, divisor=math.fsum(matrix.ravel()))
+    return _require_modest(Kernel(matrix, divisor=math.fsum(matrix.ravel())))
+
+
+def _require_modest(kernel: Kernel) -> Kernel:
+    """Refuse weights whose sum, or whose sum with samples, float64 cannot hold."""
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        gain = float(np.abs(kernel.matrix / kernel.divisor).sum())
+    if not (gain <= _LARGEST_GAIN and 0 < abs(kernel.divisor) < math.inf):
+        raise KernelFileError(
+            f"the magnitudes of the weights sum to {gain:.3g}, above {_LARGEST_GAIN:g}; use smaller weights"
+        )
+    return kernel
 
 
 def _real_numbers(weights: npt.ArrayLike) -> Weights:

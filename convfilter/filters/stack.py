@@ -9,7 +9,7 @@ from typing import Any
 from convfilter.errors import SpecError, UsageError
 from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS, Filter
 from convfilter.filters.spec import FilterSpec, Value, parse
-from convfilter.filters.stage import Point, Stage
+from convfilter.filters.stage import Correlation, Point, Stage
 
 #: In a stack these belong to the result, so a default for them goes to the last stage.
 _OF_RESULT = ("map", "scale", "offset")
@@ -63,7 +63,11 @@ def stage(spec: str | FilterSpec, **defaults: Any) -> Stage:
             value = Value(parameter.default, "default")
         own[parameter.name] = None if value is None else parameter.parse(value, f"{row.name} {parameter.name}")
     given = {name: STAGE_PARAMETERS[name].parse(value) for name, value in typed.items()}
-    return replace(row.build(**own), name=parsed.text, **border(given, defaults))
+    made, fields = row.build(**own), border(given, defaults)
+    if "offset" in fields and isinstance(made.operator, Correlation):
+        # An offset that was asked for replaces that of a kernel file, whatever its unit.
+        made = replace(made, operator=replace(made.operator, shift=0.0))
+    return replace(made, name=parsed.text, **fields)
 
 
 def border(*levels: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,6 +145,12 @@ def stages(specs: Iterable[str | FilterSpec | Stage], **defaults: Any) -> tuple[
         settled = isinstance(each.operator, Point) and each.operator.settles_sign
         signed = (signed or each.signed) and not settled
     return (*built[:-1], replace(built[-1], signed=signed))
+
+
+def remarks(stages: Iterable[Stage]) -> tuple[str, ...]:
+    """Say how weights were read, where that could surprise."""
+    operators = [stage.operator for stage in stages]
+    return tuple(each.remark for each in operators if isinstance(each, Correlation) and each.remark)
 
 
 def _usable(spec: FilterSpec | Stage, defaults: dict[str, Any], *, is_last: bool) -> dict[str, Any]:

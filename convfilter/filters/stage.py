@@ -26,9 +26,19 @@ TONE_MAPS: tuple[ToneMap, ...] = ("clip", "abs", "offset", "stretch")
 
 @record
 class Correlation:
-    """Weighted sum of each sample's neighbourhood, every channel by itself."""
+    """Weighted sum of each sample's neighbourhood, every channel by itself.
+
+    ``shift`` is added and counts in samples of the picture, whatever their
+    type. ``remark`` says how the weights were read, where that could surprise.
+    """
 
     kernel: Kernel
+    shift: float = 0.0
+    remark: str = ""
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.shift):
+            raise ParameterError(f"shift must be a finite number, got {self.shift}")
 
 
 @record
@@ -143,7 +153,7 @@ class Stage:
     """An operator with its geometry and its way to a stored sample.
 
     Pairs are (rows, cols); explicit padding is (top, bottom, left, right) in
-    pixels. ``map`` None means: clip when the result is stored as integers, or
+    pixels. ``offset`` is a fraction of full scale. ``map`` None means: clip when the result is stored as integers, or
     take the magnitude if the operator is ``signed``; real results stay as they are.
     """
 

@@ -15,6 +15,7 @@ from convfilter.filters.kernels import Kernel
 from convfilter.filters.multirate import Rates
 from convfilter.filters.stage import Stage
 from convfilter.planning.arithmetic import AxisPlan
+from convfilter.planning.offsets import settled
 from convfilter.planning.pooling import is_summed_by_taps, pooling_bytes, stretch_of
 from convfilter.planning.precision import Precision, precision, unseen
 from convfilter.planning.ring import STEP_ROWS
@@ -205,7 +206,7 @@ def plan_stack(
     SizeError
         A stage leaves no output.
     ParameterError
-        ``algorithm`` is unknown, or cannot compute a stage.
+        ``algorithm`` is unknown, or cannot compute a stage; or an offset is no fraction of full scale.
     """
     if algorithm is not None and algorithm not in ALGORITHMS:
         raise ParameterError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {algorithm!r}")
@@ -215,6 +216,7 @@ def plan_stack(
     if gray:
         channels -= 2
     sample_type = np.dtype(dtype)
+    stages = settled(stages, sample_type)
     tasks: list[Task] = []
     prefixes = [f"stage {number} ({stage.name}): " if len(stages) > 1 else "" for number, stage in enumerate(stages, 1)]
     for number, (stage, prefix) in enumerate(zip(stages, prefixes, strict=True)):

@@ -1,0 +1,70 @@
+"""Offsets of stages, which count in samples or in fractions of full scale, for pictures of one sample type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.errors import ParameterError
+from convfilter.filters.stage import Correlation, Point, Pooling, Stage
+from convfilter.planning.task import full_scale
+
+#: Point operations whose numbers are levels, as fractions of full scale.
+_OF_LEVELS = ("bias", "clip", "threshold")
+
+
+def settled(stages: Sequence[Stage], dtype: npt.DTypeLike) -> list[Stage]:
+    """Return the stages with every offset as a fraction of the full scale of a picture of ``dtype``.
+
+    Raises
+    ------
+    ParameterError
+        The picture has whole samples, and a fraction lies beyond -1 to 1: it was probably meant in samples.
+    """
+    full = full_scale(dtype)
+    if np.dtype(dtype).kind == "u":
+        _require_fractions(stages, full)
+    return [_with_shift(stage, full) for stage in stages]
+
+
+def _with_shift(stage: Stage, full: float) -> Stage:
+    operator = stage.operator
+    if not isinstance(operator, Correlation) or operator.shift == 0:
+        return stage
+    return replace(stage, operator=replace(operator, shift=0.0), offset=stage.offset + operator.shift / full)
+
+
+def _require_fractions(stages: Sequence[Stage], full: float) -> None:
+    in_range = True
+    for number, stage in enumerate(stages, 1):
+        prefix = f"stage {number} ({stage.name}): " if len(stages) > 1 else ""
+        _require_fraction(f"{prefix}offset", stage.offset, full)
+        # After a gain, samples may lie anywhere: there bias:-4.5 is a level like any other.
+        if in_range and isinstance(stage.operator, Point) and stage.operator.kind in _OF_LEVELS:
+            for level in (stage.operator.low, stage.operator.high):
+                _require_fraction(f"{prefix}the level of {stage.operator.kind}", level, full)
+        in_range = in_range and _keeps_range(stage)
+
+
+def _require_fraction(what: str, value: float, full: float) -> None:
+    if abs(value) <= 1:
+        return
+    meant = f"for {value:g} of {full:g} levels write {value:g}/{full:g}" if abs(value) <= full else "1 is full scale"
+    raise ParameterError(
+        f"{what} is a fraction of full scale, from -1 to 1 on pictures of whole samples, got {value:g}; {meant}"
+    )
+
+
+def _keeps_range(stage: Stage) -> bool:
+    """Tell whether a stage leaves samples of 0 to full scale in that range."""
+    operator = stage.operator
+    if isinstance(operator, Correlation):
+        kept = operator.kernel.is_mean and operator.shift == 0
+    elif isinstance(operator, Point):
+        kept = operator.kind != "scale" or 0 <= operator.low <= 1
+    else:
+        kept = isinstance(operator, Pooling)
+    return kept and stage.scale == 1 and stage.offset == 0
