@@ -169,7 +169,8 @@ def difference_picture(first: Picture, second: Picture) -> Picture:
     """Return |A - B|, frame by frame, stretched so that the largest difference of all is white.
 
     Each colour keeps its own difference; where a picture has alpha, that of
-    alpha is added to each, so that it shows. Of inks the largest is taken.
+    alpha is added to each, so that it shows. Of inks, and of bands beside the
+    colours, the largest is taken.
     """
     differences = [_difference(a.pixels, b.pixels, first) for a, b in zip(first.frames, second.frames, strict=True)]
     largest, dtype = max(float(difference.max()) for difference in differences), first.pixels.dtype
@@ -186,4 +187,4 @@ def _difference(a: Image, b: Image, picture: Picture) -> npt.NDArray[np.float64]
     difference: npt.NDArray[np.float64] = np.abs(a.astype(np.float64) - b)
     if picture.alpha:
         difference = difference[..., :-1] + difference[..., -1:]
-    return difference.max(axis=2) if picture.model == "cmyk" else difference
+    return difference.max(axis=2) if picture.model == "cmyk" or picture.extras else difference

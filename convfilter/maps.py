@@ -107,10 +107,11 @@ def has_alpha(stages: Sequence[Stage], picture: Picture) -> bool:
 def outline_of(form: Form, outline: Outline, plans: Sequence[Plan]) -> Outline:
     """Return what will be written: the outline of a sheet, or of pages."""
     maps = plans[0].stages[-1].output_channels - plans[0].alpha
+    outline = replace(outline, model="gray", alpha=False, extras=0)
     if form == "pages":
-        return replace(outline, model="gray", alpha=False, frames=outline.frames * maps, animated=False)
+        return replace(outline, frames=outline.frames * maps, animated=False)
     height, width = Grid(maps, outline.height, outline.width).size
-    return replace(outline, model="gray", alpha=False, height=height, width=width)
+    return replace(outline, height=height, width=width)
 
 
 def run_maps(plans: Sequence[Plan], picture: Picture, form: Form, threads: int | None) -> Picture:

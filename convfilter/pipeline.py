@@ -257,6 +257,8 @@ def _run_dtype(alpha: bool, stored: np.dtype[np.generic], options: Options) -> n
 
 def _plans(stages: Sequence[Stage], picture: Picture, dtype: np.dtype[np.generic], options: Options) -> list[Plan]:
     """Plan each frame; frames of one size share a plan."""
+    if options.gray and picture.extras:
+        raise PictureError("a picture with bands beside its colours has no luminance; leave out --gray")
     if options.gray and picture.model == "cmyk":
         raise PictureError("a CMYK picture has no luminance; convert it to RGB first, or leave out --gray")
     plans: dict[tuple[int, ...], Plan] = {}
@@ -284,8 +286,8 @@ def _outline(
     for plan in plans:
         maps.require_room(plan, are_maps=form != "picture")
     _require_room(plans, 4 if form != "picture" else dtype.itemsize)
-    model = _model(plans[0], picture)
-    outline = replace(picture.outline, width=width, height=height, model=model, alpha=alpha)
+    model, extras = _kind(plans[0], picture)
+    outline = replace(picture.outline, width=width, height=height, model=model, alpha=alpha, extras=extras)
     return outline if form in ("picture", "array") else maps.outline_of(form, outline, plans)
 
 
@@ -302,10 +304,12 @@ def _require_room(plans: Sequence[Plan], result_bytes: int) -> None:
     require_memory(results + between + _SCRATCH_BYTES)
 
 
-def _model(plan: Plan, picture: Picture) -> Model:
-    """Tell what the channels of the result mean."""
+def _kind(plan: Plan, picture: Picture) -> tuple[Model, int]:
+    """Tell what the channels of the result mean: colour model, and bands beside it."""
     channels = plan.stages[-1].output_channels - picture.alpha
-    return picture.model if channels == CHANNELS[picture.model] else "gray" if channels == 1 else "rgb"
+    if channels == CHANNELS[picture.model] + picture.extras:
+        return picture.model, picture.extras
+    return (picture.model if channels == CHANNELS[picture.model] else "gray" if channels == 1 else "rgb"), 0
 
 
 def _run(
@@ -334,11 +338,11 @@ def _run(
         clipped += result.clipped
         samples += result.samples
     alpha = outline.alpha and background is None
-    return replace(picture, frames=frames, model=outline.model, alpha=alpha), clipped / samples
+    done_picture = replace(picture, frames=frames, model=outline.model, alpha=alpha, extras=outline.extras)
+    return done_picture, clipped / samples
 
 
 def _described(picture: Picture) -> str:
     outline, dtype = picture.outline, picture.pixels.dtype
-    kind = outline.model + ("+alpha" if outline.alpha else "")
     frames = f" {outline.frames} frames" if outline.frames > 1 else ""
-    return f"{outline.width}x{outline.height} {kind} {dtype}{frames}"
+    return f"{outline.width}x{outline.height} {outline.kind} {dtype}{frames}"

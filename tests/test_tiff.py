@@ -6,6 +6,7 @@ import struct
 import numpy as np
 import pytest
 import tifffile
+from tiffs import by_hand
 
 from convfilter.errors import ReadError, SizeError
 from convfilter.picture.options import ReadOptions, WriteOptions
@@ -85,27 +86,6 @@ def test_few_bits_fill_their_range(bits):
     np.testing.assert_array_equal(picture.pixels, np.rint(pixels * 65535.0 / (2**bits - 1)))
 
 
-def by_hand(width, height, data, *, bits=8, extra=(), following=0):
-    """A TIFF of one strip, tag by tag."""
-    tags = {
-        256: (4, width),
-        257: (4, height),
-        258: (3, bits),
-        259: (3, 1),
-        262: (3, 1),
-        273: (4, 8),
-        277: (3, 1),
-        278: (4, height),
-        279: (4, len(data)),
-        **dict(extra),
-    }
-    directory = struct.pack("<H", len(tags))
-    for tag, (kind, value) in sorted(tags.items()):
-        directory += struct.pack("<HHII", tag, kind, 1, value)
-    data += b"\0" * (len(data) & 1)
-    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + directory + struct.pack("<I", following)
-
-
 @pytest.mark.parametrize("dtype", [np.float16, np.float64])
 def test_floats_of_other_sizes(dtype):
     pixels = noise((5, 6), dtype)
@@ -174,12 +154,6 @@ def test_alpha_of_both_kinds(tmp_path, dtype):
     with tifffile.TiffFile(tmp_path / "a.tif") as again:
         assert int(again.pages[0].extrasamples[0]) == 1
         np.testing.assert_array_equal(again.asarray(), premultiplied)
-
-
-def test_extra_channels_are_told_of():
-    picture = read(tiff(noise((9, 8, 4), np.uint8), extrasamples=["unspecified"]))
-    assert not picture.alpha and picture.pixels.shape == (9, 8, 3)
-    assert "extra channels" in picture.notes[0]
 
 
 def test_cmyk():

@@ -73,7 +73,7 @@ def _require_alike(first: Picture, second: Picture, a: str, b: str) -> None:
             ("size", *(f"{each.pixels.shape[1]}x{each.pixels.shape[0]}" for each in pair))
             for pair in zip(first.frames, second.frames, strict=False)
         ),
-        ("channels", *(f"{each.model}{'+alpha' if each.alpha else ''}" for each in (first, second))),
+        ("channels", *(each.outline.kind for each in (first, second))),
         ("sample type", *(str(each.pixels.dtype) for each in (first, second))),
     ):
         if one != other:

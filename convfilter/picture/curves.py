@@ -158,6 +158,8 @@ def curve_of(picture: Picture) -> Curve:
     """
     from convfilter.picture import icc, icc_curves
 
+    if picture.extras:
+        raise ReadError("bands beside the colours have no linear light; leave --linear away")
     if picture.model == "cmyk":
         raise ReadError("CMYK has no linear light; convert the picture to RGB first, or leave --linear away")
     chunks = dict(picture.metadata.png)

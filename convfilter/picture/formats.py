@@ -31,6 +31,8 @@ class Format(NamedTuple):
         What more than one picture means: "animation", "pages", or "" where there is only one.
     max_side : int
         Largest width and height, in pixels.
+    extras : bool
+        Whether it holds bands beside colours and alpha.
     takes : tuple of str
         The fields of ``WriteOptions`` that only some formats know.
     """
@@ -42,6 +44,7 @@ class Format(NamedTuple):
     alpha: bool = False
     frames: Literal["", "animation", "pages"] = ""
     max_side: int = 2**31 - 1
+    extras: bool = False
     takes: tuple[str, ...] = ()
 
     def dtype_for(self, dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
@@ -57,7 +60,7 @@ _LOSSY = ("quality", "subsampling", "compression")
 FORMATS: tuple[Format, ...] = (
     Format("PNG", (".png", ".apng"), ("uint8", "uint16"), alpha=True, frames="animation", takes=_EFFORT),
     Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), models=("gray", "rgb", "cmyk"), max_side=65500, takes=_LOSSY),
-    Format("TIFF", (".tif", ".tiff"), _DEPTHS, ("gray", "rgb", "cmyk"), alpha=True, frames="pages", takes=_EFFORT),
+    Format("TIFF", (".tif", ".tiff"), _DEPTHS, ("gray", "rgb", "cmyk"), True, "pages", extras=True, takes=_EFFORT),
     Format("WebP", (".webp",), alpha=True, frames="animation", max_side=16383, takes=("quality", *_EFFORT)),
     Format("GIF", (".gif",), alpha=True, frames="animation", max_side=65535),
     Format("AVIF", (".avif",), alpha=True, frames="animation", max_side=65536, takes=_LOSSY),

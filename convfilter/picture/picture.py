@@ -85,6 +85,8 @@ class Metadata:
         How often an animation plays, 0 for ever; None: the file does not say.
     jpeg : JpegTables, or None
         How the JPEG that was read was compressed.
+    alpha_at : int
+        Where alpha stood among the extra samples of the TIFF that was read, counted from 0.
     associated_alpha : bool
         The TIFF that was read held premultiplied colours; one that is written does so too.
     lossless : bool
@@ -101,6 +103,7 @@ class Metadata:
     png: list[tuple[bytes, bytes]] = field(default_factory=list)
     loop: int | None = None
     jpeg: JpegTables | None = None
+    alpha_at: int = 0
     associated_alpha: bool = False
     lossless: bool = False
 
@@ -116,6 +119,12 @@ class Outline:
     frames: int = 1
     animated: bool = False
     format: str | None = None
+    extras: int = 0
+
+    @property
+    def kind(self) -> str:
+        """What the channels are, in short: ``rgb+alpha``."""
+        return self.model + (f"+{self.extras}" if self.extras else "") + ("+alpha" if self.alpha else "")
 
 
 @dataclass(eq=False)
@@ -135,6 +144,9 @@ class Picture:
     metadata : Metadata
     notes : tuple of str
         What the user should hear about the reading, one line each.
+    extras : int
+        Channels behind the colours, in front of alpha, that are neither: bands
+        of a satellite, spot colours. They are filtered like colours.
     """
 
     frames: list[Frame]
@@ -143,6 +155,7 @@ class Picture:
     format: str | None = None
     metadata: Metadata = field(default_factory=Metadata)
     notes: tuple[str, ...] = ()
+    extras: int = 0
 
     @property
     def pixels(self) -> Pixels:
@@ -159,7 +172,15 @@ class Picture:
         height = max(frame.pixels.shape[0] for frame in self.frames)
         width = max(frame.pixels.shape[1] for frame in self.frames)
         animated = any(frame.delay is not None for frame in self.frames)
-        return Outline(width, height, self.model, self.alpha, len(self.frames), animated, self.format)
+        return Outline(width, height, self.model, self.alpha, len(self.frames), animated, self.format, self.extras)
+
+    def without_extras(self, pixels: Pixels) -> Pixels:
+        """Return samples of this picture without the bands beside colours and alpha."""
+        if not self.extras:
+            return pixels
+        colours = CHANNELS[self.model]
+        kept = np.concatenate([pixels[..., :colours], pixels[..., colours + self.extras :]], axis=-1)
+        return kept[..., 0] if kept.shape[-1] == 1 else kept
 
     @classmethod
     def from_array(cls, pixels: Pixels) -> Picture:

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from convfilter.errors import ConvfilterError, ReadError
-from convfilter.picture import deep, formats, gif, limits
+from convfilter.picture import contents, deep, formats, gif, limits
 from convfilter.picture.metadata import metadata_of
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Model, Picture, Pixels, channels_of, chosen
@@ -37,7 +37,9 @@ _OTHERS = (
     *("FLI", "GBR", "MSP", "XBM", "XPM", "IM", "ICNS", "DCX", "PIXAR"),
 )
 _NAMES = {"WEBP": "WebP", "DIB": "BMP"}
-_ANIMATED = ("GIF", "WebP", "AVIF", "FLI", "DCX")
+_ANIMATED = ("GIF", "WebP", "AVIF", "FLI")
+#: Formats of several pictures that are no animations.
+_PAGED = ("DCX", "IM")
 #: Modes that NumPy sees as samples at once: model and alpha.
 _MODELS: dict[str, tuple[Model, bool]] = {
     "L": ("gray", False),
@@ -101,16 +103,17 @@ def _read(file: BinaryIO, options: ReadOptions, lenient: bool) -> Picture:
         image = _opened(file, lenient)
         name = _NAMES.get(image.format, image.format)
         limits.require_size(image.width, image.height, options.max_pixels, judge=options.judge)
+        notes = contents.notes_on(image, name, file)
         if name in ("JPEG2000", "AVIF") and not getattr(image, "is_animated", False):
             bits = deep.bits_of(file, name)
             if bits > 8:
                 if options.frame is not None:
                     chosen([image], options.frame)
-                return _deep(image, file, name, bits)
+                return replace(_deep(image, file, name, bits), notes=tuple(notes))
         if name == "JPEG2000":
             # Its decoder gives all or nothing, and Pillow takes nothing for a black picture.
             ImageFile.LOAD_TRUNCATED_IMAGES = False
-        return _picture(image, file, name, options, lenient)
+        return replace(_picture(image, file, name, options, lenient), notes=tuple(notes))
 
 
 def _deep(image: Any, file: BinaryIO, name: str, bits: int) -> Picture:
@@ -125,7 +128,7 @@ def _deep(image: Any, file: BinaryIO, name: str, bits: int) -> Picture:
 def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions, lenient: bool) -> Picture:
     if name == "GIF" and (problem := gif.damage(file)) and (not lenient or "more than" in problem):
         raise ReadError(f"{problem}{_ADVICE}")
-    count = int(getattr(image, "n_frames", 1)) if name in _ANIMATED else 1
+    count = int(getattr(image, "n_frames", 1)) if name in (*_ANIMATED, *_PAGED) else 1
     if count > gif.MAX_FRAMES:
         raise ReadError(f"a {name} of more than {gif.MAX_FRAMES} frames cannot be read")
     wanted = list(range(count))
@@ -135,7 +138,7 @@ def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions, lenien
     limits.require_memory(2 * image.width * image.height * channels * len(wanted))
     metadata = metadata_of(image)
     metadata.lossless = name == "WebP" and _is_lossless_webp(file)
-    decoded = [_decoded(image, index, count) for index in wanted]
+    decoded = [_decoded(image, index, count, options) for index in wanted]
     if name == "GIF" and all(_is_gray(each) for each in decoded):
         # The format knows palettes only.
         decoded = [each._replace(pixels=_without_colour(each), model="gray") for each in decoded]
@@ -160,12 +163,14 @@ def _is_lossless_webp(file: BinaryIO) -> bool:
     return lossless
 
 
-def _decoded(image: Any, index: int, count: int) -> _Decoded:
+def _decoded(image: Any, index: int, count: int, options: ReadOptions) -> _Decoded:
     """Decode one frame."""
+    is_animated = count > 1 and _NAMES.get(image.format, image.format) in _ANIMATED
     if count > 1:
         image.seek(index)
+        limits.require_size(image.width, image.height, options.max_pixels, judge=options.judge)
     image.load()
-    delay = (round(image.info.get("duration", 0)), 1000) if count > 1 else None
+    delay = (round(image.info.get("duration", 0)), 1000) if is_animated else None
     plain = _plain(image)
     model, alpha = _MODELS[plain.mode]
     return _Decoded(np.array(plain), model, alpha, delay)

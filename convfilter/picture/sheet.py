@@ -84,7 +84,7 @@ def _label(text: str, width: int) -> Pixels:
 def as_sheets(picture: Picture) -> Picture:
     """Return a picture whose frames are sheets of the maps of this one's."""
     frames = [replace(frame, pixels=sheet(frame.pixels)) for frame in picture.frames]
-    return replace(picture, frames=frames, model="gray", alpha=False)
+    return replace(picture, frames=frames, model="gray", alpha=False, extras=0)
 
 
 def as_pages(picture: Picture) -> Picture:
@@ -94,7 +94,7 @@ def as_pages(picture: Picture) -> Picture:
         for frame in picture.frames
         for number in range(frame.pixels.shape[2])
     ]
-    return replace(picture, frames=pages, model="gray", alpha=False)
+    return replace(picture, frames=pages, model="gray", alpha=False, extras=0)
 
 
 def array_bytes(maps: Pixels) -> bytes:

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 from convfilter.errors import ReadError
 from convfilter.picture import ifd
 from convfilter.picture.picture import Metadata, Text
+from convfilter.picture.tiff_layout import MOST_PAGES
 
-_MAX_PAGES = 65536
 _XMP, _IPTC, _PHOTOSHOP, _ICC = 700, 33723, 34377, 34675
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 _DESCRIPTION = 270
@@ -51,8 +51,8 @@ def page_offsets(file: BinaryIO) -> list[int]:
     (offset,) = struct.unpack_from(link_format, head, 8 if big else 4)
     offsets: dict[int, None] = {}
     while offset and offset not in offsets:
-        if len(offsets) == _MAX_PAGES:
-            raise ReadError(f"a TIFF of more than {_MAX_PAGES} pages cannot be read")
+        if len(offsets) == MOST_PAGES:
+            raise ReadError(f"a TIFF of more than {MOST_PAGES} pages cannot be read")
         try:
             file.seek(offset)
             (count,) = struct.unpack(count_format, file.read(struct.calcsize(count_format)))

@@ -7,9 +7,11 @@ import os
 import struct
 from typing import Any, BinaryIO, Literal
 
+import numpy as np
+
 from convfilter.picture import colour, exif, ifd
 from convfilter.picture.options import WriteOptions
-from convfilter.picture.picture import Metadata, Picture
+from convfilter.picture.picture import Metadata, Picture, Pixels
 from convfilter.picture.tiff_tags import TEXT_TAGS
 
 _PHOTOMETRIC = {"gray": "minisblack", "rgb": "rgb", "cmyk": "separated"}
@@ -20,6 +22,7 @@ _STRIP_BYTES = 1 << 18
 _ASCII, _BYTE, _UNDEFINED = 2, 1, 7
 _XMP, _IPTC, _PHOTOSHOP = 700, 33723, 34377
 _INCH = 2
+_UNSPECIFIED = "unspecified"
 _ORDER: Literal["<"] = "<"
 
 _Extra = tuple[int, int, int | None, Any, bool]
@@ -41,11 +44,11 @@ def write_tiff(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
     metadata = picture.metadata
     frames = [frame.pixels for frame in picture.frames if not frame.fallback]
-    alpha: dict[str, Any] = {}
-    if picture.alpha:
-        alpha["extrasamples"] = ["assocalpha" if metadata.associated_alpha else "unassalpha"]
-        if metadata.associated_alpha:
-            frames = [colour.associated(pixels) for pixels in frames]
+    if picture.alpha and metadata.associated_alpha:
+        frames = [colour.associated(pixels) for pixels in frames]
+    kinds = _extra_kinds(picture)
+    if picture.alpha and kinds[-1] == _UNSPECIFIED:
+        frames = [_with_alpha_at(pixels, len(kinds) - kinds.index(_alpha_kind(metadata))) for pixels in frames]
     height, width = frames[0].shape[:2]
     described = ifd.from_block(exif.with_size(metadata.exif, width, height) or b"", _ORDER)
     big = sum(pixels.nbytes for pixels in frames) > _CLASSIC_BYTES
@@ -64,10 +67,27 @@ def write_tiff(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
                 maxworkers=options.threads,
                 iccprofile=metadata.icc,
                 extratags=_extra_tags(metadata, described) if index == 0 else (),
-                **alpha,
+                extrasamples=kinds or None,
                 **_resolution(metadata),
             )
     _append_directories(file, described, big)
+
+
+def _alpha_kind(metadata: Metadata) -> str:
+    return "assocalpha" if metadata.associated_alpha else "unassalpha"
+
+
+def _extra_kinds(picture: Picture) -> list[str]:
+    """Name the channels behind the colours, with alpha where it stood in the file that was read."""
+    kinds = [_UNSPECIFIED] * picture.extras
+    if picture.alpha:
+        kinds.insert(picture.metadata.alpha_at, _alpha_kind(picture.metadata))
+    return kinds
+
+
+def _with_alpha_at(pixels: Pixels, behind: int) -> Pixels:
+    """Move alpha, the last channel, so that with it ``behind`` channels are left."""
+    return np.concatenate([pixels[..., :-behind], pixels[..., -1:], pixels[..., -behind:-1]], axis=-1)
 
 
 def _resolution(metadata: Metadata) -> dict[str, Any]:

@@ -65,6 +65,11 @@ def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -
         kind = {"cmyk": "CMYK", "gray": "grey", "rgb": "colour"}[outline.model]
         way = "use tiff or jpeg, or convert it to RGB first" if outline.model == "cmyk" else "use --gray, or ppm"
         raise WriteError(f"{fmt.name} cannot hold a {kind} picture; {way}")
+    if outline.extras and not fmt.extras:
+        bands = "1 more" if outline.extras == 1 else f"{outline.extras} more"
+        raise WriteError(f"{fmt.name} holds no bands beside colours and transparency, the input has {bands}; use tiff")
+    if outline.extras and outline.alpha and options.background is not None:
+        raise WriteError("a picture with bands beside its colours cannot be flattened; leave out --background")
     if max(outline.width, outline.height) > fmt.max_side:
         raise WriteError(
             f"{fmt.name} holds {fmt.max_side} pixels to a side, the result has {outline.width}x{outline.height}; "

@@ -155,6 +155,7 @@ def _result(picture: Picture, plan: Plan, form: Form) -> tuple[Picture, int]:
 
 def _thumbnail(picture: Picture, pixels: Pixels, side: int, most_bytes: int) -> Thumbnail:
     model, alpha, icc = picture.model, picture.alpha, picture.metadata.icc
+    pixels = picture.without_extras(pixels)
     return thumbnail(pixels, model, alpha, side=side, most_bytes=most_bytes, icc=icc)
 
 

@@ -1,0 +1,196 @@
+"""The samples of one TIFF page: decoded, in the order of the channels of a Frame, at full range."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from convfilter.errors import ReadError
+from convfilter.picture import colour, jpeg
+from convfilter.picture.options import ReadOptions
+from convfilter.picture.picture import CHANNELS, Model, Pixels
+from convfilter.picture.tiff_layout import Entry
+
+#: Photometric interpretations that can be filtered; the others (CIE Lab, LogLuv, raw sensor data) cannot sensibly.
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK, SEPARATED, YCBCR = range(7)
+MODELS: dict[int, Model] = {
+    WHITE_IS_ZERO: "gray",
+    BLACK_IS_ZERO: "gray",
+    RGB: "rgb",
+    PALETTE: "rgb",
+    SEPARATED: "cmyk",
+    YCBCR: "rgb",
+}
+UNSPECIFIED, ASSOCIATED, UNASSOCIATED = 0, 1, 2
+_OLD_JPEG = 6
+_JPEG_STREAM, _JPEG_STREAM_BYTES = 513, 514
+
+
+class Decoded(NamedTuple):
+    """A page: its samples, and what their channels are; ``extras`` bands lie between the colours and alpha."""
+
+    pixels: Pixels
+    model: Model
+    alpha: bool
+    extras: int
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What the pages of a picture must have in common."""
+        return self.model, self.alpha, self.extras, self.pixels.dtype
+
+    def with_alpha(self) -> Decoded:
+        """Return an opaque page with an alpha channel."""
+        if self.alpha:
+            return self
+        opaque = np.full(self.pixels.shape[:2], colour.white_of(self.pixels.dtype), self.pixels.dtype)
+        return self._replace(pixels=np.dstack([self.pixels, opaque]), alpha=True)
+
+
+def extra_kinds(page: Any) -> list[int]:
+    """List what the samples behind the colours are: UNSPECIFIED where the file does not say."""
+    photometric = int(page.photometric)
+    colours = 1 if photometric == PALETTE else CHANNELS[MODELS[photometric]]
+    kinds = list(map(int, page.extrasamples))
+    count = int(page.samplesperpixel) - colours
+    return (kinds + [UNSPECIFIED] * count)[:count] if count > 0 else []
+
+
+def decoded(entry: Entry, options: ReadOptions, notes: list[str]) -> Decoded:
+    """Decode a picture, and its mask."""
+    page = _page(entry, options, notes)
+    if entry.mask is None:
+        return page
+    if page.alpha:
+        notes.append("the TIFF holds a transparency mask beside an alpha channel; the mask is left out")
+        return page
+    mask = _samples(Entry(entry.mask), options, notes)[:, :, 0] != 0
+    opacity = mask * page.pixels.dtype.type(colour.white_of(page.pixels.dtype))
+    return page._replace(pixels=np.dstack([page.pixels, opacity]), alpha=True)
+
+
+def _page(entry: Entry, options: ReadOptions, notes: list[str]) -> Decoded:
+    page = entry.page
+    data = _samples(entry, options, notes)
+    photometric = int(page.photometric)
+    model = MODELS[photometric]
+    kinds = extra_kinds(page)
+    at = next((index for index, kind in enumerate(kinds) if kind in (ASSOCIATED, UNASSOCIATED)), None)
+    alpha = at is not None
+    if at is not None:
+        data = _alpha_last(data, at - len(kinds))
+    pixels = _coloured(page, data) if photometric == PALETTE else _full_range(data, page.bitspersample, notes)
+    if photometric == WHITE_IS_ZERO:
+        white = colour.white_of(pixels.dtype)
+        pixels[:, :, 0] = pixels.dtype.type(white) - pixels[:, :, 0]
+    if at is not None and kinds[at] == ASSOCIATED:
+        pixels = colour.unassociated(pixels)
+    pixels = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+    return Decoded(np.ascontiguousarray(pixels), model, alpha, len(kinds) - alpha)
+
+
+def _alpha_last(data: Pixels, at: int) -> Pixels:
+    """Move the alpha channel, which is number ``at`` from the end, behind all others."""
+    return data if at == -1 else np.concatenate([data[:, :, :at], data[:, :, at + 1 :], data[:, :, [at]]], axis=2)
+
+
+def _samples(entry: Entry, options: ReadOptions, notes: list[str]) -> Pixels:
+    """Decode a page to (height, width, samples)."""
+    page = entry.page
+    planes, _, height, width, samples = page.shaped
+    stream = _old_jpeg(page) if int(page.compression) == _OLD_JPEG else None
+    if stream is not None:
+        data = jpeg.decode(stream)
+    elif entry.slice:
+        data = _slice(entry)
+    elif options.lenient:
+        data = _what_is_left(page, notes)
+    else:
+        data = page.asarray(maxworkers=1 if page.nbytes < 1 << 20 else options.threads)
+    data = data.reshape(planes, height, width, samples)
+    return data[0] if planes == 1 else np.moveaxis(data[..., 0], 0, -1)
+
+
+def _slice(entry: Entry) -> Pixels:
+    """Read a picture of a stack behind one directory; what the file has not is zero."""
+    page = entry.page
+    if page.dtype.itemsize * 8 != page.bitspersample:
+        raise ReadError(
+            f"the TIFF is a stack of {page.bitspersample}-bit samples behind one directory; save it with 8 or 16"
+        )
+    file = page.parent.filehandle
+    file.seek(page.dataoffsets[0] + entry.slice * int(page.nbytes))
+    data = file.read(int(page.nbytes)).ljust(int(page.nbytes), b"\0")
+    return np.frombuffer(data, page.dtype.newbyteorder(page.parent.byteorder)).astype(page.dtype)
+
+
+def _what_is_left(page: Any, notes: list[str]) -> Pixels:
+    """Decode the strips or tiles that can be decoded; the others stay zero."""
+    _, depth, height, width, _ = page.shaped
+    out = np.zeros(page.shaped, page.dtype)
+    file = page.parent.filehandle
+    tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
+    lost = 0
+    for index, (offset, count) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=False)):
+        try:
+            file.seek(offset)
+            data = file.read(count)
+            segment, (plane, z, row, col, _), shape = page.decode(data, index, **tables)
+            piece = segment[: depth - z, : height - row, : width - col]
+            out[plane, z : z + shape[0], row : row + shape[1], col : col + shape[2]] = piece
+        except Exception:  # whatever a damaged piece makes the decoders say
+            lost += 1
+    if lost:
+        notes.append(f"{lost} of the {len(page.dataoffsets)} strips or tiles of the TIFF cannot be decoded")
+    return out
+
+
+def _old_jpeg(page: Any) -> bytes | None:
+    """Return the JPEG that a TIFF of the old kind holds in one piece, if it does."""
+    offset, length = page.tags.valueof(_JPEG_STREAM), page.tags.valueof(_JPEG_STREAM_BYTES)
+    if offset is None or length is None:
+        return None
+    file = page.parent.filehandle
+    file.seek(int(np.ravel(offset)[0]))
+    stream = bytes(file.read(int(np.ravel(length)[0])))
+    return stream if jpeg.layout_of(stream) else None
+
+
+def _full_range(samples: Pixels, bits: int, notes: list[str]) -> Pixels:
+    """Make bits, integers and floats of any size into uint8, uint16 or float32."""
+    if samples.dtype.kind == "f":
+        if samples.dtype.itemsize > 4:
+            notes.append("the TIFF has 64-bit floats; they are read as 32-bit floats")
+        with np.errstate(over="ignore"):
+            return samples.astype(np.float32)
+    if samples.dtype.kind == "b":
+        return samples.astype(np.uint8) * np.uint8(255)
+    if samples.dtype.kind == "i":
+        # Measurements, such as heights or densities, rather than light: there is no white to scale them to.
+        notes.append(f"the TIFF has signed {bits}-bit integers; they are read as floats of the same values")
+        return samples.astype(np.float32)
+    if bits > 16:
+        notes.append(f"the TIFF has {bits}-bit integers; they are read as floats, {2**bits - 1} as 1")
+        return np.divide(samples, 2.0**bits - 1, dtype=np.float32, casting="same_kind")
+    samples = colour.widened(samples, 2**bits - 1)
+    return samples if samples.flags.writeable else samples.copy()
+
+
+def _coloured(page: Any, samples: Pixels) -> Pixels:
+    """Look palette indices up; the channels behind them stay."""
+    if page.colormap is None or samples.dtype.kind not in "bu":
+        raise ReadError("the TIFF is damaged: palette colours without a palette")
+    table = np.ascontiguousarray(page.colormap.T)
+    # Writers that know 8 bits only fill one byte of the 16, some the lower one.
+    if table.max() < 256:
+        table = table.astype(np.uint8)
+    elif not (table & 255).any() or ((table >> 8) == (table & 255)).all():
+        table = (table >> 8).astype(np.uint8)
+    indices = samples[:, :, 0].astype(np.intp)
+    if int(indices.max()) >= len(table):
+        raise ReadError(f"the TIFF is damaged: a pixel has palette entry {int(indices.max())} of {len(table)}")
+    if samples.shape[2] == 1:
+        return table[indices]
+    others = colour.with_depth(colour.widened(samples[:, :, 1:], 2**page.bitspersample - 1), table.dtype)
+    return np.concatenate([table[indices], others], axis=2)
