@@ -20,6 +20,7 @@ from convfilter.errors import (
     UsageError,
     WriteError,
 )
+from convfilter.locks import undisturbed
 
 if TYPE_CHECKING:
     from convfilter.api import (
@@ -86,7 +87,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(_HOMES.get(name, "convfilter.api")), name)
+    value = getattr(undisturbed(lambda: import_module(_HOMES.get(name, "convfilter.api"))), name)
     globals()[name] = value
     return value
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, Unpack
 import numpy as np
 import numpy.typing as npt
 
+from convfilter.engine.run import run
 from convfilter.errors import ParameterError
 from convfilter.filters import kernels
 from convfilter.filters.kernels import Kernel
@@ -447,8 +448,6 @@ def _run(
 
 
 def _run_stages(image: Image, stages: Sequence[Stage], keywords: PoolKeywords) -> Image:
-    from convfilter.engine.run import run
-
     pixels = checked(image, keywords.get("alpha", False))
     decided = planned(stages, pixels.shape, pixels.dtype, keywords)
     return run(decided, pixels, out_dtype=keywords.get("dtype"), threads=keywords.get("threads")).pixels

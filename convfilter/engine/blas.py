@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import ctypes
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, NamedTuple
 
+from convfilter.locks import shared_lock
+
 #: How OpenBLAS calls its switch: as NumPy's wheels build it, and as distributions do.
 _NAMES = ("scipy_openblas_{}_num_threads64_", "scipy_openblas_{}_num_threads", "openblas_{}_num_threads64_")
 _PLAIN_NAME = "openblas_{}_num_threads"
 
-_lock = threading.Lock()
+_lock = shared_lock()
 _users: list[int] = []
 
 

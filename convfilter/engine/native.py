@@ -18,10 +18,9 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
@@ -32,6 +31,7 @@ import numpy.typing as npt
 from convfilter import __version__
 from convfilter.engine import object_store
 from convfilter.engine.object_store import sha256
+from convfilter.locks import shared_lock, undisturbed
 
 _LOOPS = Path(__file__).with_name("loops")
 _LOWERING = Path(__file__).with_name("lowering")
@@ -80,12 +80,14 @@ class Loop:
         """Return the callable for the given types; arrays among its arguments are passed as pointers."""
         key = tuple(types[letter] for letter in self.letters)
         if key not in self._variants:
-            codes = self.codes(**types)
-            with _lock:
-                if key not in self._variants:  # else another thread made it meanwhile
-                    code = _kept_or_compiled(self.module, self.function, codes)
-                    self._variants[key] = Variant(self.function, *_load(code), codes)
+            undisturbed(partial(self._make, key, self.codes(**types)))
         return self._variants[key]
+
+    def _make(self, key: tuple[npt.DTypeLike, ...], codes: tuple[str, ...]) -> None:
+        with _lock:
+            if key not in self._variants:  # else another thread made it meanwhile
+                code = _kept_or_compiled(self.module, self.function, codes)
+                self._variants[key] = Variant(self.function, *_load(code), codes)
 
     def codes(self, **types: npt.DTypeLike) -> tuple[str, ...]:
         """Return the argument types with the letters replaced."""
@@ -138,7 +140,7 @@ def pointer(array: npt.NDArray[Any], typestr: str) -> int:
 
 # Machine code ---------------------------------------------------------------
 
-_lock = threading.Lock()
+_lock = shared_lock()
 _engines: list[Any] = []  # they own the code, and live as long as the process
 _announced: set[str] = set()
 
@@ -212,6 +214,11 @@ def _kept_or_compiled(module: str, function: str, codes: tuple[str, ...]) -> Obj
     if problem:
         _announce(f"the compiled code cannot be kept ({problem}); set CONVFILTER_CACHE_DIR to a folder of your own")
     return code
+
+
+def _keep(loop: Loop, codes: tuple[str, ...]) -> None:
+    with _lock:
+        _kept_or_compiled(loop.module, loop.function, codes)
 
 
 def _pack(code: ObjectCode) -> bytes:
@@ -341,7 +348,5 @@ def cache_warm() -> Iterator[str]:
     from convfilter.engine.variants import all_variants
 
     for loop, types in all_variants():
-        codes = loop.codes(**types)
-        with _lock:
-            _kept_or_compiled(loop.module, loop.function, codes)
+        undisturbed(partial(_keep, loop, loop.codes(**types)))
         yield f"{loop.function} ({', '.join(sorted({np.dtype(t).name for t in types.values()}))})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -14,6 +15,7 @@ from convfilter.engine.tiles import Samples, Source
 from convfilter.engine.ways import WHOLE_STAGES, found
 from convfilter.errors import ParameterError
 from convfilter.filters.stage import Pooling
+from convfilter.locks import handler_can_come, undisturbed
 from convfilter.planning import Plan, StagePlan, full_scale
 from convfilter.planning.plan import for_any_numbers
 from convfilter.record import record
@@ -61,6 +63,8 @@ def run(plan: Plan, image: Samples, *, out_dtype: npt.DTypeLike | None = None, t
         )
     if threads is not None and threads < 1:
         raise ParameterError(f"threads must be at least 1, got {threads}")
+    if handler_can_come():
+        undisturbed(_load_all)
     threads = threads or cores_lately()
     target = np.dtype(out_dtype or image.dtype)
     pixels = np.ascontiguousarray(image.reshape(image.shape[0], image.shape[1], -1))
@@ -76,6 +80,17 @@ def run(plan: Plan, image: Samples, *, out_dtype: npt.DTypeLike | None = None, t
 
             pixels, clipped = run_group(stages, group, sources, dtype, white, threads)
     return Result(pixels.reshape(plan.output_shape), clipped, pixels.size)
+
+
+@cache
+def _load_all() -> None:
+    """Load what the engine loads as it needs it: a signal handler that filters would find modules half loaded."""
+    from importlib import import_module
+    from pkgutil import iter_modules
+
+    for package in ("convfilter.engine", "convfilter.planning", "convfilter.filters"):
+        for module in iter_modules(import_module(package).__path__):
+            import_module(f"{package}.{module.name}")
 
 
 def run_stage(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import struct
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from convfilter.errors import ConvfilterError, ReadError
+from convfilter.locks import shared_lock
 from convfilter.picture import contents, deep, formats, gif, limits
 from convfilter.picture.metadata import metadata_of
 from convfilter.picture.options import ReadOptions
@@ -57,7 +57,7 @@ _CONVERSIONS = {
 _FRAME_HEADER_BYTES = 16
 _RIFF_NAME_AND_SIZE_BYTES = 8
 _ADVICE = "; --lenient decodes what is left"
-_lenient_lock = threading.Lock()
+_lenient_lock = shared_lock()
 
 
 class _Decoded(NamedTuple):
@@ -288,8 +288,8 @@ def guarded(lenient: bool) -> Iterator[None]:
 
 
 def _leniently() -> Iterator[None]:
-    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
     try:
         yield
     finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = False
+        ImageFile.LOAD_TRUNCATED_IMAGES = before

@@ -1,0 +1,63 @@
+"""Locks that neither a fork nor a signal handler turns into a deadlock."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+Value = TypeVar("Value")
+
+
+def shared_lock() -> threading.RLock:
+    """Return a lock for the state of a module.
+
+    A fork waits until no other thread holds it, so a child never finds it held by a thread that it does not have. The
+    thread that holds it may take it again, as a signal handler does.
+    """
+    lock = threading.RLock()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+    return lock
+
+
+def undisturbed(task: Callable[[], Value]) -> Value:
+    """Do a task that must not be entered again before it ends, such as an import or a compilation.
+
+    A signal handler of the program that uses this library may come at any place in the main thread and ask for the
+    same. So the task gets a thread of its own, where no handler runs, if there is such a handler.
+    """
+    if not handler_can_come():
+        return task()
+    done: list[Value] = []
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            done.append(task())
+        except BaseException as error:  # raised again by the thread that waits
+            failed.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed.pop()
+    return done.pop()
+
+
+def handler_can_come() -> bool:
+    """Whether this is the main thread, and has a signal handler that is neither Python's own nor this program's."""
+    if "signal" not in sys.modules or threading.current_thread() is not threading.main_thread():
+        return False
+    # ``signal`` itself makes a member of an enumeration of each answer, which takes ten times as long.
+    signals: Any = sys.modules["_signal"]
+    handlers = map(signals.getsignal, signals.valid_signals())
+    known = (signals.SIG_DFL, signals.SIG_IGN, signals.default_int_handler, None)
+    package = __name__.partition(".")[0]
+    return any(
+        handler not in known and str(getattr(handler, "__module__", "")).partition(".")[0] != package
+        for handler in handlers
+    )
