@@ -109,9 +109,9 @@ def outline_of(form: Form, outline: Outline, plans: Sequence[Plan]) -> Outline:
     maps = plans[0].stages[-1].output_channels - plans[0].alpha
     outline = replace(outline, model="gray", alpha=False, extras=0)
     if form == "pages":
-        return replace(outline, frames=outline.frames * maps, animated=False)
+        return replace(outline, frames=outline.frames * maps, delays=())
     height, width = Grid(maps, outline.height, outline.width).size
-    return replace(outline, height=height, width=width)
+    return replace(outline, height=height, width=width, dtype="uint8")
 
 
 def run_maps(plans: Sequence[Plan], picture: Picture, form: Form, threads: int | None) -> Picture:

@@ -15,7 +15,7 @@ import numpy as np
 
 from convfilter import light, maps
 from convfilter.engine.run import run
-from convfilter.errors import PictureError, UsageError
+from convfilter.errors import PictureError, UsageError, WriteError
 from convfilter.filters import stack
 from convfilter.filters.spec import FilterSpec
 from convfilter.filters.stage import Layer, Pooling, Stage
@@ -24,7 +24,7 @@ from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import CHANNELS, Model, Outline, Picture
 from convfilter.picture.read import ReadOptions, read
 from convfilter.picture.sheet import Form
-from convfilter.picture.target import Target, notes_on, resolve_target
+from convfilter.picture.target import Target, resolve_target
 from convfilter.picture.write import check, write
 from convfilter.planning import Plan, full_scale, plan_stack
 
@@ -101,7 +101,7 @@ class Report(NamedTuple):
     clipped : float
         Share of the result's samples that did not fit their range, 0 to 1.
     notes : tuple of str
-        What the user should hear about the reading, of weights and of the picture.
+        What the user should hear: about weights, about the reading, and what the output does not keep.
     size, new_size : pair of int
         Width and height, before and after.
     frames : int
@@ -164,6 +164,7 @@ def filter_file(source: str, destination: str, options: Options) -> Report:
         target = None if is_array else _target(source, destination, options)
     with _timed(seconds, "read"):
         picture = read(source, _judging(options.read, stages))
+        target = target and target.settled(picture.format)
         stored = target.store_dtype(picture.pixels.dtype) if target is not None else np.dtype(np.float32)
         lit, stages, curve = light.enter(picture, stages) if options.linear else (picture, stages, None)
     with _timed(seconds, "plan"):
@@ -173,7 +174,10 @@ def filter_file(source: str, destination: str, options: Options) -> Report:
         if form != "picture" and target is not None:  # the values of maps are wanted as they are, not as samples
             plans = _plans(stages, lit, np.dtype(np.float32), options)
         outline = _outline(picture, alpha, plans, form, _run_dtype(alpha, stored, options), options)
-        target = target and check(target, outline, options.write)
+        notes = picture.notes
+        if target is not None:
+            target, lost = check(target, outline, options.write)
+            notes += lost
         if options.explain is not None:
             options.explain(plans)
     with _timed(seconds, "run"):
@@ -181,13 +185,15 @@ def filter_file(source: str, destination: str, options: Options) -> Report:
             filtered, clipped = maps.run_maps(plans, lit, form, options.threads), 0.0
         else:
             filtered, clipped = _run(plans, lit, outline, stored, curve, options)
+            if clipped and outline.dtype == "float32" and stored.kind == "u":
+                notes += _clipping(picture, target, options)
     with _timed(seconds, "write"):
         if options.before_writing is not None:
             options.before_writing(destination)
         if target is None:
             maps.write_array(destination, filtered)
         else:
-            write(target, filtered, options.write)
+            notes += write(target, filtered, options.write)
     view = None
     if options.look is not None:
         with _timed(seconds, "look"):
@@ -196,12 +202,16 @@ def filter_file(source: str, destination: str, options: Options) -> Report:
     before, after = _described(picture), _described(filtered)
     size, new_size = (picture.outline.width, picture.outline.height), (outline.width, outline.height)
     frames = len(picture.frames)
-    notes = (
-        stack.remarks(stages)
-        + picture.notes
-        + (notes_on(target, outline, picture.pixels.dtype) if target is not None else ())
-    )
+    notes = tuple(dict.fromkeys((*stack.remarks(stages), *notes)))
     return Report(source, destination, before, after, algorithms, seconds, clipped, notes, size, new_size, frames, view)
+
+
+def _clipping(picture: Picture, target: Target, options: Options) -> tuple[str, ...]:
+    """Refuse to clip the floats of a picture; what the filter alone has driven beyond the range is clipped as ever."""
+    from convfilter.picture import losses
+
+    assert target.format is not None
+    return losses.settled(losses.of_range(picture.frames, target.format), options.write, WriteError)
 
 
 def _judging(options: ReadOptions, stages: Sequence[Stage]) -> ReadOptions:

@@ -49,13 +49,13 @@ def test_profile_exif_and_xmp_travel(tmp_path, first, second):
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "bmp"])
 def test_resolution_travels(tmp_path, suffix):
-    write(resolve_target(tmp_path / f"a.{suffix}"), picture(resolution=(300.0, 150.0)))
+    write(resolve_target(tmp_path / f"a.{suffix}"), picture(resolution=(300.0, 150.0), icc=None))
     assert read(tmp_path / f"a.{suffix}").metadata.resolution == pytest.approx((300, 150), abs=0.02)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "gif"])
 def test_remark_travels(tmp_path, suffix):
-    write(resolve_target(tmp_path / f"a.{suffix}"), picture(text=[Text("Comment", "Grüße")]))
+    write(resolve_target(tmp_path / f"a.{suffix}"), picture(text=[Text("Comment", "Grüße")], icc=None))
     texts = [text.value for text in read(tmp_path / f"a.{suffix}").metadata.text]
     assert "Grüße" in texts
 

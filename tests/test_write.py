@@ -14,7 +14,7 @@ from convfilter.errors import ParameterError, UsageError, WriteError
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Outline, Picture
 from convfilter.picture.read import read
-from convfilter.picture.target import Target, notes_on, resolve_target
+from convfilter.picture.target import Target, resolve_target
 from convfilter.picture.write import check, write
 
 
@@ -140,7 +140,7 @@ def test_standard_output_takes_the_format_of_the_input():
     assert resolve_target("-", source_format="PNG").format.name == "PNG"
     picture = Picture.from_array(noise((3, 3)))
     picture.format = "BMP"
-    assert check(resolve_target("-"), picture.outline).format.name == "BMP"
+    assert check(resolve_target("-"), picture.outline)[0].format.name == "BMP"
     with pytest.raises(WriteError, match="--format"):
         resolve_target("-").settled("PSD")
 
@@ -227,10 +227,10 @@ def test_the_same_picture_gives_the_same_bytes(tmp_path, suffix):
     assert all(other == first for other in others)
 
 
-def test_a_format_written_with_less_than_it_was_read_with_says_so():
-    outline = Outline(30, 20, "rgb", False, format="AVIF")
-    (note,) = notes_on(resolve_target("a.avif"), outline, np.uint16)
-    assert note.startswith("AVIF is written with 8 bits")
-    assert notes_on(resolve_target("a.avif"), outline, np.uint8) == ()
-    assert notes_on(resolve_target("a.png"), outline, np.uint16) == ()
-    assert notes_on(resolve_target("a.jpg"), replace(outline, format="PNG"), np.uint16) == ()
+def test_a_format_written_with_less_than_was_read_says_so():
+    outline = Outline(30, 20, "rgb", False, format="AVIF", dtype="uint16")
+    _, (note,) = check(resolve_target("a.avif"), outline)
+    assert note.startswith("AVIF holds 8 bits a sample")
+    assert check(resolve_target("a.avif"), replace(outline, dtype="uint8"))[1] == ()
+    assert check(resolve_target("a.png"), outline)[1] == ()
+    assert len(check(resolve_target("a.png"), replace(outline, dtype="float32"))[1]) == 1

@@ -122,6 +122,7 @@ def pipeline_options(specs: Sequence[str | FilterSpec], params: dict[str, Any]) 
     from convfilter.picture.options import ReadOptions, WriteOptions
 
     native.on_notice(say)
+    allow_loss, strict = _accepted(params)
     return pipeline.Options(
         specs=tuple(specs),
         defaults=defaults,
@@ -138,6 +139,8 @@ def pipeline_options(specs: Sequence[str | FilterSpec], params: dict[str, Any]) 
             frame=params["frame"],
             lenient=params["lenient"],
             threads=params["threads"],
+            allow_loss=allow_loss,
+            strict=strict,
         ),
         write=WriteOptions(
             format=params["format"],
@@ -148,8 +151,26 @@ def pipeline_options(specs: Sequence[str | FilterSpec], params: dict[str, Any]) 
             background=params["background"],
             threads=params["threads"],
             where_taken=_where_taken(params),
+            allow_loss=allow_loss,
+            strict=strict,
         ),
     )
+
+
+def _accepted(params: dict[str, Any]) -> tuple[bool, bool]:
+    """Return --allow-loss and --strict; what is typed comes before a configuration."""
+    allow_loss, strict = params["allow_loss"], params["strict"]
+    if allow_loss and strict:
+        typed = [name for name in ("allow_loss", "strict") if _is_typed(name)]
+        if len(typed) != 1:
+            raise UsageError("--allow-loss accepts all losses, --strict none; leave one of them out")
+        allow_loss, strict = typed == ["allow_loss"], typed == ["strict"]
+    return allow_loss, strict
+
+
+def _is_typed(name: str) -> bool:
+    source = click.get_current_context().get_parameter_source(name)
+    return source == click.core.ParameterSource.COMMANDLINE
 
 
 def _where_taken(params: dict[str, Any]) -> tuple[str, ...]:
@@ -157,8 +178,7 @@ def _where_taken(params: dict[str, Any]) -> tuple[str, ...]:
     names = ("quality", "subsampling", "compression", "background")
     if _are_many(params) and not (params["ext"] or params["format"]):
         return names
-    typed, source = click.core.ParameterSource.COMMANDLINE, click.get_current_context().get_parameter_source
-    return tuple(name for name in names if params[name] is not None and source(name) != typed)
+    return tuple(name for name in names if params[name] is not None and not _is_typed(name))
 
 
 def _explain(plans: Sequence[Plan]) -> None:

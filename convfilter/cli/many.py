@@ -159,6 +159,7 @@ class _Batch:
         self._counts = counts
         self._progress = Progress(counts.left + counts.failed, wanted=False if params["quiet"] else params["progress"])
         self._said: set[str] = set()
+        self._noted: dict[str, list[str]] = {}
 
     def run(self, jobs: Sequence[Job], options: pipeline.Options) -> Counts:
         """Do the jobs; a signal ends them, after the summary of what was done."""
@@ -175,10 +176,18 @@ class _Batch:
                     if self._params["fail_fast"] and self._counts.failed:
                         break
         except KeyboardInterrupt:
+            self._say_notes()
             if not self._params["quiet"]:
                 say(f"stopped: {self._counts}")
             raise
+        self._say_notes()
         return self._counts
+
+    def _say_notes(self) -> None:
+        """Say each note once, with the first file and the number of the others."""
+        for note, names in self._noted.items() if not self._params["quiet"] else ():
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            say(f"{names[0]}{more}: {note}")
 
     def _events(self, jobs: Sequence[Job], options: pipeline.Options, tick: float | None) -> Iterator[Event]:
         if self._params["dask"] is None:
@@ -215,7 +224,7 @@ class _Batch:
         if report is not None:
             self._progress.add(report.size[0] * report.size[1] * report.frames / 1e6)
             for note in report.notes:
-                self._progress.say(f"{job.source}: {note}")
+                self._noted.setdefault(note, []).append(job.source)
             if self._params["verbose"]:
                 self._progress.say(report.line)
         if self._html is not None:

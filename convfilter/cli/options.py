@@ -134,6 +134,13 @@ def run_options() -> list[Option]:
             Number("N", minimum=1),
             f"Refuse pictures with more pixels.  [default {DEFAULT_MAX_PIXELS // 10**6}e6]",
         ),
+        Option(
+            "--allow-loss",
+            section="Files",
+            is_flag=True,
+            help="Accept that frames, transparency, colours, ... are lost, and say so in a note.",
+        ),
+        Option("--strict", section="Files", is_flag=True, help="Make notes about losses errors."),
         Option("--frame", section="Files", type=int, metavar="N", help="Take one frame, from 0; -1 is the last."),
         Option("--lenient", section="Files", is_flag=True, help="Decode what is left of a damaged picture."),
         Option("--no-auto-orient", section="Files", is_flag=True, help="Leave the EXIF orientation alone."),

@@ -2,18 +2,84 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+import math
+from typing import Literal
 
 import numpy as np
 
 from convfilter.picture.picture import Model
+from convfilter.record import record
 
 #: Sample types from the least to the greatest depth.
 _DEPTHS = ("uint8", "uint16", "float32")
 
 
-class Format(NamedTuple):
-    """What a file format can hold.
+@record
+class Holds:
+    """What a format can say beside its samples; ``NAMES`` has the words for messages.
+
+    Attributes
+    ----------
+    icc : bool
+        ICC profile.
+    cicp : bool
+        Code points of ITU-T H.273 for primaries and tone curve: PNG's cICP, AVIF's nclx.
+    primaries : bool
+        PNG's gAMA and cHRM.
+    light : bool
+        Luminance of the mastering display and of the content: PNG's mDCV and cLLI.
+    exif, xmp, iptc : bool
+    photoshop : bool
+        Image resources.
+    resolution : bool
+        Dots per inch.
+    aspect : bool
+        Ratio of a pixel's sides, without a unit.
+    time : bool
+        When the picture was changed last.
+    loop : bool
+        How often an animation plays.
+    text : tuple of str
+        Keywords of remarks that have a place of their own; ``ANY_TEXT``: all keywords.
+    """
+
+    icc: bool = False
+    cicp: bool = False
+    primaries: bool = False
+    light: bool = False
+    exif: bool = False
+    xmp: bool = False
+    iptc: bool = False
+    photoshop: bool = False
+    resolution: bool = False
+    aspect: bool = False
+    time: bool = False
+    loop: bool = False
+    text: tuple[str, ...] = ()
+
+
+ANY_TEXT = ("*",)
+#: The fields of ``Holds`` in the order of messages, and what messages call them.
+NAMES = {
+    "icc": "colour profiles",
+    "cicp": "colour descriptions (cICP, nclx)",
+    "primaries": "gamma and primaries (gAMA, cHRM)",
+    "light": "light levels (mDCV, cLLI)",
+    "exif": "EXIF",
+    "xmp": "XMP",
+    "iptc": "IPTC",
+    "photoshop": "Photoshop resources",
+    "text": "remarks",
+    "resolution": "resolutions",
+    "aspect": "aspect ratios of pixels",
+    "time": "times of change",
+    "loop": "how often an animation plays",
+}
+
+
+@record
+class Format:
+    """What a file format can hold: all facts from which options, checks and losses are derived.
 
     Attributes
     ----------
@@ -25,27 +91,39 @@ class Format(NamedTuple):
         Sample types, a subset of uint8, uint16, float32.
     models : tuple of str
         Colour models.
-    alpha : bool
-        Whether it holds transparency.
+    alpha : str
+        Transparency: "full", "binary" (a pixel is opaque or clear), or "" for none.
     frames : str
         What more than one picture means: "animation", "pages", or "" where there is only one.
+    colours : int
+        Largest number of colours of a frame; 0 for any number.
+    ticks : int
+        Steps in a second in which delays are counted; 0 for any fraction.
+    longest : float
+        Longest delay, in seconds.
     max_side : int
         Largest width and height, in pixels.
     extras : bool
         Whether it holds bands beside colours and alpha.
     takes : tuple of str
         The fields of ``WriteOptions`` that only some formats know.
+    holds : Holds
+        Metadata.
     """
 
     name: str
     suffixes: tuple[str, ...]
     dtypes: tuple[str, ...] = ("uint8",)
     models: tuple[Model, ...] = ("gray", "rgb")
-    alpha: bool = False
+    alpha: Literal["", "binary", "full"] = ""
     frames: Literal["", "animation", "pages"] = ""
+    colours: int = 0
+    ticks: int = 0
+    longest: float = math.inf
     max_side: int = 2**31 - 1
     extras: bool = False
     takes: tuple[str, ...] = ()
+    holds: Holds = Holds()
 
     def dtype_for(self, dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
         """Choose the sample type that keeps most of ``dtype``: itself, or the deepest below, or the least above."""
@@ -55,25 +133,93 @@ class Format(NamedTuple):
         return np.dtype(_DEPTHS[max(below) if below else min(held)])
 
 
+_ALL_MODELS: tuple[Model, ...] = ("gray", "rgb", "cmyk")
 _EFFORT = ("compression",)
 _LOSSY = ("quality", "subsampling", "compression")
+_SIXTEEN = ("uint8", "uint16")
 FORMATS: tuple[Format, ...] = (
-    Format("PNG", (".png", ".apng"), ("uint8", "uint16"), alpha=True, frames="animation", takes=_EFFORT),
-    Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), models=("gray", "rgb", "cmyk"), max_side=65500, takes=_LOSSY),
-    Format("TIFF", (".tif", ".tiff"), _DEPTHS, ("gray", "rgb", "cmyk"), True, "pages", extras=True, takes=_EFFORT),
-    Format("WebP", (".webp",), alpha=True, frames="animation", max_side=16383, takes=("quality", *_EFFORT)),
-    Format("GIF", (".gif",), alpha=True, frames="animation", max_side=65535),
-    Format("AVIF", (".avif",), alpha=True, frames="animation", max_side=65536, takes=_LOSSY),
-    Format("JPEG2000", (".jp2", ".j2k", ".j2c", ".jpx", ".jpf"), _DEPTHS[:2], alpha=True, takes=("quality",)),
-    Format("BMP", (".bmp", ".dib"), alpha=True),
-    Format("PNM", (".pnm", ".ppm"), ("uint8", "uint16")),
-    Format("PGM", (".pgm",), ("uint8", "uint16"), models=("gray",)),
-    Format("PAM", (".pam",), ("uint8", "uint16"), alpha=True),
-    Format("PFM", (".pfm",), ("float32",)),
-    Format("TGA", (".tga",), alpha=True, max_side=65535),
+    Format(
+        "PNG",
+        (".png", ".apng"),
+        dtypes=_SIXTEEN,
+        alpha="full",
+        frames="animation",
+        takes=_EFFORT,
+        holds=Holds(
+            icc=True, cicp=True, primaries=True, light=True, exif=True, xmp=True, resolution=True, aspect=True,
+            time=True, loop=True, text=ANY_TEXT,
+        ),
+    ),
+    Format(
+        "JPEG",
+        (".jpg", ".jpeg", ".jpe", ".jfif"),
+        models=_ALL_MODELS,
+        max_side=65500,
+        takes=_LOSSY,
+        holds=Holds(icc=True, exif=True, xmp=True, iptc=True, photoshop=True, resolution=True, text=("Comment",)),
+    ),
+    Format(
+        "TIFF",
+        (".tif", ".tiff"),
+        dtypes=_DEPTHS,
+        models=_ALL_MODELS,
+        alpha="full",
+        extras=True,
+        frames="pages",
+        takes=_EFFORT,
+        holds=Holds(
+            icc=True, exif=True, xmp=True, iptc=True, photoshop=True, resolution=True,
+            text=("Description", "Software", "Author", "Copyright", "Title"),
+        ),
+    ),
+    Format(
+        "WebP",
+        (".webp",),
+        alpha="full",
+        frames="animation",
+        ticks=1000,
+        longest=16777.215,
+        max_side=16383,
+        takes=("quality", *_EFFORT),
+        holds=Holds(icc=True, exif=True, xmp=True, loop=True),
+    ),
+    Format(
+        "GIF",
+        (".gif",),
+        alpha="binary",
+        frames="animation",
+        colours=256,
+        ticks=100,
+        longest=655.35,
+        max_side=65535,
+        holds=Holds(loop=True, text=("Comment",)),
+    ),
+    Format(
+        "AVIF",
+        (".avif",),
+        alpha="full",
+        frames="animation",
+        ticks=1000,
+        max_side=65536,
+        takes=_LOSSY,
+        holds=Holds(icc=True, exif=True, xmp=True),
+    ),
+    Format(
+        "JPEG2000",
+        (".jp2", ".j2k", ".j2c", ".jpx", ".jpf"),
+        dtypes=_SIXTEEN,
+        alpha="full",
+        takes=("quality",),
+    ),
+    Format("BMP", (".bmp", ".dib"), alpha="full", holds=Holds(resolution=True)),
+    Format("PNM", (".pnm", ".ppm"), dtypes=_SIXTEEN),
+    Format("PGM", (".pgm",), dtypes=_SIXTEEN, models=("gray",)),
+    Format("PAM", (".pam",), dtypes=_SIXTEEN, alpha="full"),
+    Format("PFM", (".pfm",), dtypes=("float32",)),
+    Format("TGA", (".tga",), alpha="full", max_side=65535),
     Format("PCX", (".pcx",), max_side=65535),
     Format("SGI", (".sgi", ".rgb", ".bw"), max_side=65535),
-)
+)  # fmt: skip
 
 _BY_NAME = {fmt.name.lower(): fmt for fmt in FORMATS}
 _BY_SUFFIX = {suffix: fmt for fmt in FORMATS for suffix in fmt.suffixes}

@@ -24,6 +24,8 @@ _KEEP, _CLEAR = 1, 2
 _TICKS_PER_SECOND = 100
 _HAS_TABLE = 0x80
 _SUBBLOCK_BYTES = 255
+#: Less opacity than this is none.
+_HALF = 128
 
 
 class _Encoded(NamedTuple):
@@ -105,15 +107,8 @@ def _encoded(pixels: Pixels, alpha: bool) -> _Encoded:
 
 def _indexed(pixels: Pixels, alpha: bool) -> tuple[Any, int | None]:
     """Return a palette image and the index that stands for transparent."""
-    planes = pixels.reshape(*pixels.shape[:2], -1)
-    colours = planes[:, :, :-1] if alpha else planes
-    clear = planes[:, :, -1] < 128 if alpha else None
-    if clear is not None and not clear.any():
-        clear = None
-    rgb = colour.rgb_of(colours, "gray" if colours.shape[2] == 1 else "rgb", False)
-    if clear is not None:
-        rgb = np.where(clear[:, :, None], rgb.dtype.type(0), rgb)
-    indices, palette = _reduced(np.ascontiguousarray(rgb), _COLOURS - (clear is not None))
+    rgb, clear = _colours_and_clear(pixels, alpha)
+    indices, palette = _reduced(rgb, _COLOURS - (clear is not None))
     transparent = None
     if clear is not None:
         transparent = len(palette)
@@ -122,6 +117,32 @@ def _indexed(pixels: Pixels, alpha: bool) -> tuple[Any, int | None]:
     image = Image.fromarray(np.ascontiguousarray(indices))
     image.putpalette(palette.tobytes())
     return image, transparent
+
+
+def _colours_and_clear(pixels: Pixels, alpha: bool) -> tuple[Pixels, Pixels | None]:
+    """Return RGB, black where it is clear, and which pixels are clear, None if none is."""
+    planes = pixels.reshape(*pixels.shape[:2], -1)
+    colours = planes[:, :, :-1] if alpha else planes
+    clear = planes[:, :, -1] < _HALF if alpha else None
+    if clear is not None and not clear.any():
+        clear = None
+    rgb = colour.rgb_of(colours, "gray" if colours.shape[2] == 1 else "rgb", False)
+    if clear is not None:
+        rgb = np.where(clear[:, :, None], rgb.dtype.type(0), rgb)
+    return np.ascontiguousarray(rgb), clear
+
+
+def is_reduced(pixels: Pixels, alpha: bool) -> bool:
+    """Tell whether a frame has more colours than its palette will.
+
+    Parameters
+    ----------
+    pixels : (H, W) or (H, W, C) array of uint8
+    alpha : bool
+        The last channel is opacity.
+    """
+    rgb, clear = _colours_and_clear(pixels, alpha)
+    return Image.fromarray(rgb).getcolors(_COLOURS - (clear is not None)) is None
 
 
 def _reduced(rgb: Pixels, most: int) -> tuple[Pixels, Pixels]:

@@ -11,12 +11,11 @@ import struct
 import numpy as np
 
 from convfilter.picture.curves import SRGB, Curve, ParametricCurve, SampledCurve
-from convfilter.picture.icc import space_of
+from convfilter.picture.icc import space_of, tags
 
 _CURVE_TAGS = {"gray": (b"kTRC",), "rgb": (b"rTRC", b"gTRC", b"bTRC")}
 #: Number of parameters of each function type of a parametric curve.
 _PARAMETERS = (1, 3, 4, 5, 7)
-_MAX_TAGS = 1024
 #: A curve this close to sRGB's is meant to be it: tables of 1024 entries and 16-bit fixed point are off by less.
 _SRGB_TOLERANCE = 2e-4
 #: Curves of the three channels that differ by less are taken as one: a quarter of an 8-bit level.
@@ -36,9 +35,9 @@ def curve_of(profile: bytes) -> Curve | None:
         None where the profile has none, as with tables in several dimensions,
         or where those of its channels differ.
     """
-    tags = _tags(profile)
+    found = tags(profile)
     names = _CURVE_TAGS.get(space_of(profile) or "", ())
-    curves = [_curve(tags[name]) for name in names if name in tags]
+    curves = [_curve(found[name]) for name in names if name in found]
     first = curves[0] if curves and len(curves) == len(names) else None
     if first is None:
         return None
@@ -48,20 +47,6 @@ def curve_of(profile: bytes) -> Curve | None:
         if other is None or np.abs(other.decode(probes) - reference).max() > _CHANNEL_TOLERANCE:
             return None
     return SRGB if np.abs(SRGB.decode(probes) - reference).max() < _SRGB_TOLERANCE else first
-
-
-def _tags(profile: bytes) -> dict[bytes, bytes]:
-    """Cut the profile into its tags; those that lie outside of it are left out."""
-    count = int.from_bytes(profile[128:132], "big")
-    tags = {}
-    for index in range(min(count, _MAX_TAGS)):
-        entry = profile[132 + 12 * index : 144 + 12 * index]
-        if len(entry) < 12:
-            break
-        name, offset, size = struct.unpack(">4sII", entry)
-        if offset + size <= len(profile):
-            tags[name] = profile[offset : offset + size]
-    return tags
 
 
 def _curve(tag: bytes) -> Curve | None:

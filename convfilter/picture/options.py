@@ -36,6 +36,10 @@ class ReadOptions:
     judge : callable, or None
         Is handed the width and height that the header tells, before EXIF turns
         the picture, and may refuse it by a SizeError before a pixel is decoded.
+    allow_loss : bool
+        Read what can be read of a file that holds more, such as further pictures or channels, with a note.
+    strict : bool
+        Make notes errors.
     """
 
     max_pixels: int = DEFAULT_MAX_PIXELS
@@ -44,6 +48,8 @@ class ReadOptions:
     lenient: bool = False
     threads: int | None = None
     judge: Callable[[int, int], None] | None = None
+    allow_loss: bool = False
+    strict: bool = False
 
     def __post_init__(self) -> None:
         if self.max_pixels < 1:
@@ -75,6 +81,10 @@ class WriteOptions:
     where_taken : tuple of str
         Those of quality, subsampling and compression that a format need not
         know, as for files of several formats; else they are an error there.
+    allow_loss : bool
+        Write what the format holds of a picture that has more, such as frames or transparency, with a note.
+    strict : bool
+        Make notes errors.
     """
 
     format: str | None = None
@@ -85,6 +95,8 @@ class WriteOptions:
     background: str | None = None
     threads: int | None = None
     where_taken: tuple[str, ...] = ()
+    allow_loss: bool = False
+    strict: bool = False
 
     def __post_init__(self) -> None:
         if self.quality is not None and not 1 <= self.quality <= 100:

@@ -107,24 +107,52 @@ class Metadata:
     associated_alpha: bool = False
     lossless: bool = False
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the file says nothing that some format has no place for."""
+        said = (self.icc, self.exif, self.xmp, self.photoshop, self.iptc, self.resolution, self.text, self.png)
+        return not any(said)
+
+
+class Loss(NamedTuple):
+    """Something that an output does not keep, in one line with the way out.
+
+    ``severe`` where pictures or their meaning go, which is an error unless the
+    user allows it; otherwise the picture looks the same, and a note says it.
+    """
+
+    text: str
+    severe: bool = False
+
 
 @dataclass(eq=False)
 class Outline:
-    """What a format must be able to hold: a picture without its samples; pages, unless ``animated``."""
+    """What a format must be able to hold: a picture without its samples.
+
+    ``dtype`` is that of the picture that was read, ``delays`` are those of an
+    animation; frames without delays are pages.
+    """
 
     width: int
     height: int
     model: Model
     alpha: bool
     frames: int = 1
-    animated: bool = False
     format: str | None = None
     extras: int = 0
+    dtype: str = "uint8"
+    delays: tuple[tuple[int, int], ...] = ()
+    metadata: Metadata = field(default_factory=Metadata)
 
     @property
     def kind(self) -> str:
         """What the channels are, in short: ``rgb+alpha``."""
         return self.model + (f"+{self.extras}" if self.extras else "") + ("+alpha" if self.alpha else "")
+
+    @property
+    def animated(self) -> bool:
+        """Whether the frames are an animation rather than pages."""
+        return bool(self.delays)
 
 
 @dataclass(eq=False)
@@ -147,6 +175,8 @@ class Picture:
     extras : int
         Channels behind the colours, in front of alpha, that are neither: bands
         of a satellite, spot colours. They are filtered like colours.
+    losses : tuple of Loss
+        What of the file is not in the picture.
     """
 
     frames: list[Frame]
@@ -156,6 +186,7 @@ class Picture:
     metadata: Metadata = field(default_factory=Metadata)
     notes: tuple[str, ...] = ()
     extras: int = 0
+    losses: tuple[Loss, ...] = ()
 
     @property
     def pixels(self) -> Pixels:
@@ -171,8 +202,19 @@ class Picture:
         """Size and kind; the size is that of the largest frame on each axis."""
         height = max(frame.pixels.shape[0] for frame in self.frames)
         width = max(frame.pixels.shape[1] for frame in self.frames)
-        animated = any(frame.delay is not None for frame in self.frames)
-        return Outline(width, height, self.model, self.alpha, len(self.frames), animated, self.format, self.extras)
+        delays = tuple(frame.delay for frame in self.frames if frame.delay is not None)
+        return Outline(
+            width,
+            height,
+            self.model,
+            self.alpha,
+            len(self.frames),
+            self.format,
+            self.extras,
+            self.pixels.dtype.name,
+            delays,
+            self.metadata,
+        )
 
     def without_extras(self, pixels: Pixels) -> Pixels:
         """Return samples of this picture without the bands beside colours and alpha."""

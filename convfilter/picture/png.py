@@ -6,6 +6,7 @@ Portable Network Graphics (PNG) Specification, third edition, W3C 2025.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import NamedTuple
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -20,6 +21,17 @@ DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 1
 PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 XMP_KEYWORD = "XML:com.adobe.xmp"
 INCHES_PER_METRE = 1 / 0.0254
+#: gAMA and cHRM of sRGB, and by how much careless writers miss them.
+_SRGB_GAMMA, _SRGB_PRIMARIES = 45455, (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+_GAMMA_TOLERANCE, _PRIMARIES_TOLERANCE = 500, 200
+
+
+def says_srgb(chunks: Mapping[bytes, bytes]) -> bool:
+    """Tell whether gAMA and cHRM, where they are there, say the same as sRGB does."""
+    gamma = int.from_bytes(chunks.get(b"gAMA", b""), "big") or _SRGB_GAMMA
+    primaries = struct.unpack(">8I", chunks[b"cHRM"]) if b"cHRM" in chunks else _SRGB_PRIMARIES
+    pairs = zip(primaries, _SRGB_PRIMARIES, strict=True)
+    return abs(gamma - _SRGB_GAMMA) <= _GAMMA_TOLERANCE and all(abs(x - y) <= _PRIMARIES_TOLERANCE for x, y in pairs)
 
 
 class Header(NamedTuple):

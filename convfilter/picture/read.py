@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import BinaryIO, Protocol
 
 from convfilter.errors import ConvfilterError, ReadError, first_line
 from convfilter.picture import formats, source
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import Picture
+from convfilter.picture.picture import Loss, Picture
 
 __all__ = ["ReadOptions", "read"]
 
@@ -72,6 +73,11 @@ def read(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEFAU
         picture = _decoded(file, options)
     if picture.metadata.exif or picture.metadata.xmp or picture.metadata.photoshop:
         _settle(picture, options)
+    if picture.losses or (picture.notes and options.strict):
+        from convfilter.picture import losses
+
+        found = (*map(Loss, picture.notes), *picture.losses)
+        picture = replace(picture, notes=losses.settled(found, options, ReadError), losses=())
     return picture
 
 

@@ -12,7 +12,6 @@ from convfilter.errors import UsageError, WriteError
 from convfilter.picture import formats
 from convfilter.picture.formats import Format
 from convfilter.picture.options import WriteOptions
-from convfilter.picture.picture import Outline
 
 _DEFAULTS = WriteOptions()
 
@@ -71,28 +70,6 @@ class Target(NamedTuple):
         numpy.dtype
         """
         return self.format.dtype_for(np.dtype(dtype)) if self.format else np.dtype(dtype)
-
-
-def notes_on(target: Target, outline: Outline, dtype: npt.DTypeLike) -> tuple[str, ...]:
-    """Say what the user would not expect: that a format read at one depth is written at another.
-
-    Parameters
-    ----------
-    target : Target
-        With its format settled.
-    outline : Outline
-    dtype : uint8, uint16 or float32
-        Of the picture that was read.
-
-    Returns
-    -------
-    tuple of str
-    """
-    stored = target.store_dtype(dtype)
-    if target.format is None or target.format.name != outline.format or stored.itemsize >= np.dtype(dtype).itemsize:
-        return ()
-    bits = 8 * stored.itemsize
-    return (f"{outline.format} is written with {bits} bits, and more were read; use tiff or png to keep them",)
 
 
 def resolve_target(

@@ -12,13 +12,13 @@ from convfilter.errors import UsageError, WriteError
 from convfilter.picture import atomic, formats
 from convfilter.picture.formats import Format
 from convfilter.picture.options import WriteOptions
-from convfilter.picture.picture import Frame, Metadata, Outline, Picture, Pixels
+from convfilter.picture.picture import Metadata, Outline, Picture, Pixels
 from convfilter.picture.target import Target, resolve_target
 
 _DEFAULTS = WriteOptions()
 
 
-def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -> Target:
+def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -> tuple[Target, tuple[str, ...]]:
     """Refuse, before the work, what the format cannot hold.
 
     Parameters
@@ -30,13 +30,15 @@ def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -
 
     Returns
     -------
-    Target
+    target : Target
         With its format settled.
+    notes : tuple of str
+        What the format does not keep though the picture looks the same, one line each.
 
     Raises
     ------
     WriteError
-        Transparency, frames, colour model or size do not fit; says what to do.
+        Transparency, frames, colours or size do not fit; says what to do.
     UsageError
         The background is no colour, or the format does not take an option.
     """
@@ -50,24 +52,10 @@ def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -
         colour.parse_background(options.background)
         if outline.alpha and outline.model == "cmyk":
             raise WriteError("a CMYK picture with transparency cannot be flattened; convert it to RGB first")
-    if outline.alpha and not fmt.alpha and options.background is None:
-        raise WriteError(
-            f"{fmt.name} has no transparency; lay the picture over a colour with --background, "
-            "or use a format that has: png, tiff, webp"
-        )
-    if outline.frames > 1 and not fmt.frames:
-        raise WriteError(f"{fmt.name} holds one picture, the input has {outline.frames}; choose one with --frame N")
-    if outline.frames > 1 and fmt.frames == "animation" and not outline.animated:
-        raise WriteError(
-            f"{fmt.name} holds animations, the input has {outline.frames} pages; use tiff, or choose one with --frame N"
-        )
     if outline.model not in fmt.models:
         kind = {"cmyk": "CMYK", "gray": "grey", "rgb": "colour"}[outline.model]
         way = "use tiff or jpeg, or convert it to RGB first" if outline.model == "cmyk" else "use --gray, or ppm"
         raise WriteError(f"{fmt.name} cannot hold a {kind} picture; {way}")
-    if outline.extras and not fmt.extras:
-        bands = "1 more" if outline.extras == 1 else f"{outline.extras} more"
-        raise WriteError(f"{fmt.name} holds no bands beside colours and transparency, the input has {bands}; use tiff")
     if outline.extras and outline.alpha and options.background is not None:
         raise WriteError("a picture with bands beside its colours cannot be flattened; leave out --background")
     if max(outline.width, outline.height) > fmt.max_side:
@@ -75,7 +63,22 @@ def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -
             f"{fmt.name} holds {fmt.max_side} pixels to a side, the result has {outline.width}x{outline.height}; "
             "use another format: png, tiff"
         )
-    return target
+    if _keeps_all(outline, fmt):
+        return target, ()
+    from convfilter.picture import losses
+
+    return target, losses.settled(losses.of_outline(outline, fmt, options), options, WriteError)
+
+
+def _keeps_all(outline: Outline, fmt: Format) -> bool:
+    """Tell the plain case, which needs no closer look: one picture without metadata, of a kind that fits."""
+    return (
+        outline.metadata.is_empty
+        and outline.frames == 1
+        and outline.dtype in fmt.dtypes
+        and (fmt.extras or not outline.extras)
+        and (bool(fmt.alpha) or not outline.alpha)
+    )
 
 
 def _require_taken(fmt: Format, options: WriteOptions) -> None:
@@ -89,7 +92,7 @@ def _require_taken(fmt: Format, options: WriteOptions) -> None:
 
 def write(
     target: Target | str | os.PathLike[str], picture: Picture | Pixels, options: WriteOptions = _DEFAULTS
-) -> None:
+) -> tuple[str, ...]:
     """Write a picture; the file appears whole or not at all.
 
     Parameters
@@ -101,6 +104,11 @@ def write(
         format here, where the caller has not done it. Of an array, 1 to 4
         channels are grey, grey and alpha, RGB, RGBA.
     options : WriteOptions, optional
+
+    Returns
+    -------
+    tuple of str
+        What the format does not keep though the picture looks the same, one line each.
 
     Raises
     ------
@@ -115,32 +123,55 @@ def write(
     Examples
     --------
     >>> import numpy as np
-    >>> write("/dev/null", np.zeros((4, 4), np.uint8), WriteOptions(format="png"))
+    >>> write("/dev/null", np.zeros((4, 4), np.uint16), WriteOptions(format="jpeg"))
+    ('JPEG holds 8 bits a sample, to which the 16-bit samples are rounded; use png, tiff or jpeg2000 to keep them',)
     """
     if not isinstance(picture, Picture):
         picture = Picture.from_array(picture)
     if not isinstance(target, Target):
         target = resolve_target(target, options, picture.format)
-    target = check(target, picture.outline, options)
-    assert target.format is not None
-    picture = _prepared(picture, target, options)
+    target, notes = check(target, picture.outline, options)
+    fmt = target.format
+    assert fmt is not None
+    if picture.pixels.dtype.name not in fmt.dtypes or fmt.colours:
+        from convfilter.picture import losses
+
+        notes += losses.settled(losses.of_samples(picture, fmt), options, WriteError)
+    picture = _prepared(picture, fmt, options)
     with atomic.replacing(target.path) as file:
-        _encode(file, target.format, picture, options)
+        _encode(file, fmt, picture, options)
+    return notes
 
 
-def _prepared(picture: Picture, target: Target, options: WriteOptions) -> Picture:
-    """Flatten, convert the depth, drop what is to be stripped; the picture handed in stays as it is."""
-    dtype = target.store_dtype(picture.pixels.dtype)
+def _prepared(picture: Picture, fmt: Format, options: WriteOptions) -> Picture:
+    """Flatten, convert the depth, drop what is to be stripped or is lost; the picture handed in stays as it is."""
+    dtype = fmt.dtype_for(picture.pixels.dtype)
     background = options.background if picture.alpha else None
     frames = picture.frames
+    if len(frames) > 1:
+        from convfilter.picture import losses
+
+        frames = losses.kept_frames(frames, fmt)
     if background is not None or dtype != picture.pixels.dtype:
-        frames = [Frame(_converted(frame.pixels, background, dtype), frame.delay, frame.fallback) for frame in frames]
+        frames = [replace(frame, pixels=_converted(frame.pixels, background, dtype)) for frame in frames]
+    if picture.extras and not fmt.extras:
+        frames = [replace(frame, pixels=picture.without_extras(frame.pixels)) for frame in frames]
+        picture = replace(picture, extras=0)
+    alpha = picture.alpha and background is None
+    if alpha and not fmt.alpha:
+        frames = [replace(frame, pixels=_opaque(frame.pixels)) for frame in frames]
+        alpha = False
     metadata = _stripped(picture.metadata, options.strip)
     if metadata.icc:
         from convfilter.picture import icc
 
         metadata.icc = metadata.icc if icc.fits(metadata.icc, picture.model) else None
-    return replace(picture, frames=frames, alpha=picture.alpha and background is None, metadata=metadata)
+    return replace(picture, frames=frames, alpha=alpha, metadata=metadata)
+
+
+def _opaque(pixels: Pixels) -> Pixels:
+    """Drop the opacity, and leave the colours as they are."""
+    return np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 2 else pixels[:, :, :-1])
 
 
 def _converted(pixels: Pixels, background: str | None, dtype: np.dtype[np.generic]) -> Pixels:

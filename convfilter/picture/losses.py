@@ -1,0 +1,277 @@
+"""What an output does not keep of a picture: found here for every pair of formats, by the rows of ``formats``.
+
+A loss is an error where pictures or their meaning go, unless the user allows it, and otherwise a note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+
+from convfilter.errors import PictureError
+from convfilter.picture import cicp, formats, png
+from convfilter.picture.formats import ANY_TEXT, NAMES, Format
+from convfilter.picture.options import ReadOptions, WriteOptions
+from convfilter.picture.picture import Frame, Loss, Metadata, Outline, Picture
+
+_DEPTHS = ("uint8", "uint16", "float32")
+_DEPTH_NAMES = {"uint8": "8-bit", "uint16": "16-bit", "float32": "floating-point"}
+_MOST_NAMED = 3
+_IPTC_RESOURCE = 0x0404
+_OPAQUE = 255
+
+
+def settled(losses: Iterable[Loss], options: ReadOptions | WriteOptions, error: type[PictureError]) -> tuple[str, ...]:
+    """Raise an error for losses that are not accepted; return the others as notes, each once.
+
+    Parameters
+    ----------
+    losses : iterable of Loss
+    options : ReadOptions or WriteOptions
+        ``allow_loss`` accepts severe ones, ``strict`` none at all.
+    error : type of PictureError
+
+    Returns
+    -------
+    tuple of str
+
+    Raises
+    ------
+    PictureError
+        One line that names all losses that are not accepted.
+    """
+    found = tuple(dict.fromkeys(losses))
+    refused = [loss.text for loss in found if loss.severe and not options.allow_loss]
+    if options.strict:
+        refused = [loss.text for loss in found]
+    if refused:
+        raise error("; ".join(refused) + ("; --strict makes this an error" if options.strict else ""))
+    return tuple(loss.text for loss in found)
+
+
+def of_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Iterator[Loss]:
+    """Find what is known before the work: depth, transparency, frames and metadata.
+
+    Parameters
+    ----------
+    outline : Outline
+        Of the result, with the sample type, the delays and the metadata of what was read.
+    fmt : Format
+        Of the output.
+    options : WriteOptions
+        What they drop on purpose is no loss.
+
+    Yields
+    ------
+    Loss
+    """
+    yield from _of_depth(outline, fmt)
+    if outline.extras and not fmt.extras:
+        bands = "1 more" if outline.extras == 1 else f"{outline.extras} more"
+        yield Loss(
+            f"{fmt.name} holds no bands beside colours and transparency, the input has {bands}; "
+            f"use {_others(outline, lambda other: other.extras)}, or leave them out with --allow-loss",
+            severe=True,
+        )
+    if outline.alpha and not fmt.alpha and options.background is None:
+        yield Loss(
+            f"{fmt.name} has no transparency; lay the picture over a colour with --background, "
+            f"use a format that has it ({_others(outline, lambda other: other.alpha == 'full')}), "
+            "or drop it with --allow-loss",
+            severe=True,
+        )
+    if outline.frames > 1:
+        yield from _of_frames(outline, fmt)
+    if options.strip is None:
+        yield from _of_metadata(outline, fmt)
+    if options.strip != "all":
+        yield from _of_colour(outline, fmt)
+
+
+def of_samples(picture: Picture, fmt: Format) -> Iterator[Loss]:
+    """Find what only the samples of the result can tell: their range, their opacity, the number of colours.
+
+    Parameters
+    ----------
+    picture : Picture
+        As it will be written, before the samples are converted to a type of the format.
+    fmt : Format
+
+    Yields
+    ------
+    Loss
+    """
+    if picture.pixels.dtype.kind == "f" and fmt.dtype_for(picture.pixels.dtype).kind == "u":
+        yield from of_range(picture.frames, fmt)
+    source = formats.by_name(picture.format or "")
+    if fmt.colours and (source is None or source.colours != fmt.colours):
+        yield from _of_palette(picture, fmt)
+
+
+def of_range(frames: Sequence[Frame], fmt: Format) -> Iterator[Loss]:
+    """Find floats that a format of integers has to clip.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        Of float32, white is 1.
+    fmt : Format
+
+    Yields
+    ------
+    Loss
+    """
+    from convfilter.picture import colour
+
+    finite = [frame.pixels[np.isfinite(frame.pixels)] for frame in frames]
+    low = min((float(values.min()) for values in finite if values.size), default=0.0)
+    high = max((float(values.max()) for values in finite if values.size), default=0.0)
+    half_level = 0.5 / colour.white_of(fmt.dtype_for(np.dtype(np.float32)))
+    if low < -half_level or high > 1 + half_level:
+        floats = _others(None, lambda other: "float32" in other.dtypes)
+        yield Loss(
+            f"{fmt.name} holds values from 0 (black) to 1 (white), the picture's go from {low:.4g} to {high:.4g}; "
+            f"use {floats}, fit them in with --scale and --offset or --map stretch, or clip them with --allow-loss",
+            severe=True,
+        )
+
+
+def kept_frames(frames: list[Frame], fmt: Format) -> list[Frame]:
+    """Return the frames that a format holds: all, or the first one that is shown."""
+    if len(frames) == 1 or fmt.frames == "pages" or (fmt.frames == "animation" and _are_animated(frames)):
+        return frames
+    return [next((frame for frame in frames if not frame.fallback), frames[0])]
+
+
+def _are_animated(frames: Sequence[Frame]) -> bool:
+    return any(frame.delay is not None for frame in frames)
+
+
+def _of_depth(outline: Outline, fmt: Format) -> Iterator[Loss]:
+    stored = fmt.dtype_for(np.dtype(outline.dtype))
+    if _DEPTHS.index(stored.name) < _DEPTHS.index(outline.dtype):
+        keepers = _others(outline, lambda other: outline.dtype in other.dtypes)
+        yield Loss(
+            f"{fmt.name} holds {8 * stored.itemsize} bits a sample, to which the {_DEPTH_NAMES[outline.dtype]} samples "
+            f"are rounded; use {keepers} to keep them"
+        )
+
+
+def _of_frames(outline: Outline, fmt: Format) -> Iterator[Loss]:
+    """Find frames that have no place, and times that cannot be told."""
+    kind = "frames" if outline.animated else "pages"
+    if not fmt.frames or (fmt.frames == "animation" and not outline.animated):
+        what = "one picture" if not fmt.frames else "animations"
+        way = _others(outline, lambda other: other.frames == ("animation" if outline.animated else "pages"))
+        yield Loss(
+            f"{fmt.name} holds {what}, the input has {outline.frames} {kind}; "
+            f"use {way}, choose one with --frame N, or keep the first with --allow-loss",
+            severe=True,
+        )
+        return
+    if not outline.animated:
+        return
+    animations = _others(outline, lambda other: other.frames == "animation" and other.name != fmt.name)
+    if fmt.frames == "pages":
+        yield Loss(f"{fmt.name} holds pages, without the times of an animation; use {animations} to keep them")
+        return
+    if any(not _is_exact(delay, fmt) for delay in outline.delays):
+        steps = f"in steps of 1/{fmt.ticks} s" if fmt.ticks else "as fractions"
+        yield Loss(f"{fmt.name} holds delays {steps} up to {fmt.longest:g} s, to which the animation's are rounded")
+    if outline.metadata.loop and not fmt.holds.loop:
+        yield Loss(_left_out(outline, fmt, "loop"))
+
+
+def _is_exact(delay: tuple[int, int], fmt: Format) -> bool:
+    numerator, denominator = delay
+    return numerator / denominator <= fmt.longest and (not fmt.ticks or numerator * fmt.ticks % denominator == 0)
+
+
+def _of_palette(picture: Picture, fmt: Format) -> Iterator[Loss]:
+    """Find colours and opacities that a palette of few entries cannot hold."""
+    from convfilter.picture import colour
+    from convfilter.picture.gif_write import is_reduced
+
+    frames = [colour.with_depth(frame.pixels, np.uint8) for frame in picture.frames]
+    if any(is_reduced(pixels, picture.alpha) for pixels in frames):
+        yield Loss(f"{fmt.name} holds {fmt.colours} colours a frame, to which the picture's are reduced by dithering")
+    if picture.alpha and any(((p[..., -1] > 0) & (p[..., -1] < _OPAQUE)).any() for p in frames):
+        yield Loss(f"{fmt.name} holds pixels that are opaque or clear; opacity is rounded to one of them")
+
+
+def _of_metadata(outline: Outline, fmt: Format) -> Iterator[Loss]:
+    """Find remarks and the like that have no place."""
+    for kind, is_there in _present(outline.metadata).items():
+        if is_there and not getattr(fmt.holds, kind):
+            yield Loss(_left_out(outline, fmt, kind))
+    if fmt.holds.text != ANY_TEXT:
+        keywords = dict.fromkeys(text.keyword for text in outline.metadata.text)
+        lost = [keyword for keyword in keywords if keyword not in fmt.holds.text]
+        if lost:
+            yield Loss(_left_out(outline, fmt, "text", f" ({', '.join(lost)})"))
+
+
+def _present(metadata: Metadata) -> dict[str, bool]:
+    """Tell which kinds of metadata a picture has, by their fields in ``Holds``."""
+    from convfilter.picture import photoshop
+
+    chunks = {kind for kind, _ in metadata.png}
+    resources = {each.number for each in photoshop.parsed(metadata.photoshop or b"")}
+    return {
+        "exif": bool(metadata.exif),
+        "xmp": bool(metadata.xmp),
+        "iptc": bool(metadata.iptc) or _IPTC_RESOURCE in resources,
+        "photoshop": bool(resources - {_IPTC_RESOURCE}),
+        "resolution": metadata.resolution is not None,
+        "aspect": b"pHYs" in chunks,
+        "time": b"tIME" in chunks,
+        "light": bool(chunks & {b"mDCV", b"cLLI"}),
+    }
+
+
+def _of_colour(outline: Outline, fmt: Format) -> Iterator[Loss]:
+    """Find a colour space that has no place: an error, unless pictures that name none are taken for the same."""
+    metadata, chunks = outline.metadata, dict(outline.metadata.png)
+    profile = metadata.icc
+    if profile and not fmt.holds.icc:
+        from convfilter.picture import icc
+
+        if icc.fits(profile, outline.model):
+            space = icc.description(profile)
+            named = f" ({space})" if space else ""
+            yield (
+                _lost_colours(outline, fmt, "icc", named)
+                if not icc.is_srgb(profile)
+                else Loss(_left_out(outline, fmt, "icc", named))
+            )
+    if b"cICP" in chunks and not fmt.holds.cicp and tuple(chunks[b"cICP"][:2]) not in cicp.LIKE_SRGB:
+        primaries, transfer = chunks[b"cICP"][:2]
+        yield _lost_colours(outline, fmt, "cicp", f" of primaries {primaries} and transfer function {transfer}")
+    has_better = profile or b"sRGB" in chunks or b"cICP" in chunks
+    if not has_better and not fmt.holds.primaries and not png.says_srgb(chunks):
+        yield _lost_colours(outline, fmt, "primaries")
+
+
+def _lost_colours(outline: Outline, fmt: Format, kind: str, named: str = "") -> Loss:
+    keepers = _others(outline, lambda other: bool(getattr(other.holds, kind)))
+    return Loss(
+        f"{fmt.name} cannot hold {NAMES[kind]}{named}, and without them the colours would be shown wrong; "
+        f"use {keepers}, convert the picture to sRGB first, or accept it with --allow-loss",
+        severe=True,
+    )
+
+
+def _left_out(outline: Outline, fmt: Format, kind: str, more: str = "") -> str:
+    keepers = _others(outline, lambda other: bool(getattr(other.holds, kind)))
+    return f"{fmt.name} cannot hold {NAMES[kind]}{more}: left out" + (f"; {keepers} can" if keepers else "")
+
+
+def _others(outline: Outline | None, holds: Callable[[Format], bool]) -> str:
+    """List the first formats that hold something, beside the rest of the picture."""
+    names = [
+        fmt.name.lower()
+        for fmt in formats.FORMATS
+        if holds(fmt) and (outline is None or (outline.model in fmt.models and (bool(fmt.alpha) or not outline.alpha)))
+    ][:_MOST_NAMED]
+    return " or ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

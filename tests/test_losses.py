@@ -1,0 +1,315 @@
+"""Nothing is lost without a word: for every pair of formats, what the input has is kept, or a line says otherwise."""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import ImageCms
+
+from convfilter.errors import WriteError
+from convfilter.picture.formats import FORMATS, NAMES, Format, Holds
+from convfilter.picture.options import WriteOptions
+from convfilter.picture.picture import CHANNELS, Frame, Metadata, Picture
+from convfilter.picture.read import read
+from convfilter.picture.write import write
+from convfilter.pipeline import Options, filter_file
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def fixed(*values: float) -> bytes:
+    return struct.pack(f">{len(values)}i", *(round(value * 65536) for value in values))
+
+
+def display_p3() -> bytes:
+    """The profile of sRGB with the primaries of Display P3."""
+    columns = {b"rXYZ": (0.5151, 0.2412, -0.0011), b"gXYZ": (0.2920, 0.6922, 0.0419), b"bXYZ": (0.1571, 0.0666, 0.7841)}
+    profile = bytearray(SRGB)
+    for at in range(132, 132 + 12 * int.from_bytes(profile[128:132], "big"), 12):
+        name, offset = bytes(profile[at : at + 4]), int.from_bytes(profile[at + 4 : at + 8], "big")
+        if name in columns:
+            profile[offset + 8 : offset + 20] = fixed(*columns[name])
+    return bytes(profile)
+
+
+def noise(shape: tuple[int, ...], dtype: type = np.uint8, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    if dtype is np.float32:
+        return rng.random(shape, np.float32)
+    return rng.integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+
+
+def few_colours(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    """A picture that a palette holds, too."""
+    return noise((4, shape[2]), seed=9)[np.random.default_rng(seed).integers(0, 4, shape[:2])]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def copied(source: str, destination: str, **options: object) -> tuple[str, ...]:
+    """Filter a file with the identity; returns the notes."""
+    report = filter_file(source, destination, Options(["identity"], write=WriteOptions(**options)))
+    return report.notes
+
+
+def program(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "convfilter", *arguments]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert "internal error" not in done.stderr
+    return done
+
+
+def said(done: subprocess.CompletedProcess[str]) -> list[str]:
+    return [line for line in done.stderr.splitlines() if "compiling" not in line]
+
+
+every_format = pytest.mark.parametrize("fmt", FORMATS, ids=lambda fmt: fmt.name)
+
+
+def name_of(fmt: Format) -> str:
+    return f"out{fmt.suffixes[0]}"
+
+
+def saved(picture: Picture, name: str) -> str:
+    write(name, picture)
+    return name
+
+
+def test_every_kind_of_metadata_has_a_name() -> None:
+    assert set(NAMES) == set(Holds.__match_args__)
+
+
+@every_format
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_depth_is_kept_or_said(fmt: Format, dtype: type) -> None:
+    shape = (6, 5) if fmt.models == ("gray",) else (6, 5, 3)
+    pixels = noise(shape, dtype)
+    notes = copied(saved(Picture.from_array(pixels), "in.tif"), name_of(fmt))
+    kept = read(name_of(fmt)).pixels
+    if fmt.dtypes[-1] == "float32" or np.dtype(dtype).name in fmt.dtypes:
+        assert not notes
+        white = 1 if kept.dtype == dtype else 65535
+        np.testing.assert_allclose(kept * np.float64(white), pixels, rtol=1e-6)
+    else:
+        assert re.search(rf"{fmt.name} holds (8|16) bits a sample", notes[0])
+        with pytest.raises(WriteError, match=r"bits a sample.*--strict"):
+            copied("in.tif", "other" + fmt.suffixes[0], strict=True)
+        assert not Path("other" + fmt.suffixes[0]).exists()
+
+
+@every_format
+@pytest.mark.parametrize(("low", "high"), [(-0.5, 1.0), (0.0, 1.5), (0.0, 1.0)])
+def test_floats_beyond_their_range_are_kept_or_refused(fmt: Format, low: float, high: float) -> None:
+    pixels = np.linspace(low, high, 48, dtype=np.float32).reshape(6, 8)
+    write("in.tif", pixels)
+    if "float32" in fmt.dtypes or (low, high) == (0, 1):
+        copied("in.tif", name_of(fmt))
+        return
+    with pytest.raises(WriteError, match=rf"{fmt.name} holds values from 0 .* from {low:g} to {high:g}.*--scale"):
+        copied("in.tif", name_of(fmt))
+    with pytest.raises(WriteError, match="--allow-loss"):
+        write(name_of(fmt), pixels)
+    assert not Path(name_of(fmt)).exists()
+    assert any("holds values from 0" in note for note in copied("in.tif", name_of(fmt), allow_loss=True))
+    fitted = Options(["identity"], {"scale": 0.5, "offset": 0.25})
+    assert not any("from 0" in note for note in filter_file("in.tif", name_of(fmt), fitted).notes)
+
+
+def test_what_a_filter_drives_beyond_the_range_is_clipped_as_ever() -> None:
+    write("in.tif", noise((9, 9), np.float32))
+    report = filter_file("in.tif", "out.png", Options(["unsharp:1,amount=5"]))
+    assert report.clipped > 0 and len(report.notes) == 1
+
+
+@every_format
+@pytest.mark.parametrize("channels", [2, 4])
+def test_transparency_is_kept_or_refused(fmt: Format, channels: int) -> None:
+    pixels = few_colours((6, 5, channels))
+    pixels[..., -1] = np.where(pixels[..., 0] > np.median(pixels[..., 0]), 255, 0)
+    if "rgb" not in fmt.models and channels == 4:
+        return
+    write("in.png", pixels)
+    if fmt.alpha:
+        assert copied("in.png", name_of(fmt)) == ()
+        kept = read(name_of(fmt)).pixels
+        np.testing.assert_allclose(kept[..., -1], pixels[..., -1], atol=3)
+        return
+    with pytest.raises(WriteError, match=rf"{fmt.name} has no transparency; .*--background.*--allow-loss"):
+        copied("in.png", name_of(fmt))
+    (note,) = copied("in.png", name_of(fmt), allow_loss=True)
+    assert "no transparency" in note
+    assert not read(name_of(fmt)).alpha
+    assert copied("in.png", name_of(fmt), background="white") == ()
+
+
+@every_format
+def test_bands_are_kept_or_refused(fmt: Format) -> None:
+    model = "rgb" if "rgb" in fmt.models else "gray"
+    pixels = noise((6, 5, 5))
+    extras = 5 - CHANNELS[model]
+    write("in.tif", Picture([Frame(pixels)], model, extras=extras))
+    if fmt.extras:
+        assert copied("in.tif", name_of(fmt)) == ()
+        np.testing.assert_array_equal(read(name_of(fmt)).pixels, pixels)
+        return
+    with pytest.raises(WriteError, match=rf"{fmt.name} holds no bands .* has {extras} more; use tiff"):
+        copied("in.tif", name_of(fmt))
+    assert any("no bands" in note for note in copied("in.tif", name_of(fmt), allow_loss=True))
+    assert read(name_of(fmt)).pixels.shape[:2] == (6, 5)
+
+
+def test_opacity_that_is_rounded_is_said() -> None:
+    pixels = np.dstack([np.full((4, 4, 3), 9, np.uint8), np.arange(16, dtype=np.uint8).reshape(4, 4) * 17])
+    write("in.png", pixels)
+    (note,) = copied("in.png", "out.gif")
+    assert "opaque or clear" in note
+    assert copied("out.gif", "again.gif") == ()
+
+
+def test_colours_that_are_reduced_are_said() -> None:
+    write("in.png", noise((40, 40, 3)))
+    (note,) = copied("in.png", "out.gif")
+    assert "GIF holds 256 colours" in note
+    # A blurred GIF has more colours than it had, but nothing that was in the file is lost.
+    assert filter_file("out.gif", "soft.gif", Options(["gaussian:2"])).notes == ()
+    write("few.png", few_colours((40, 40, 3)))
+    assert copied("few.png", "out.gif") == ()
+
+
+def animation(delays: tuple[tuple[int, int], ...] = ((1, 10), (1, 4), (2, 1)), loop: int = 0) -> Picture:
+    frames = [Frame(few_colours((6, 5, 3), seed), delay) for seed, delay in enumerate(delays)]
+    return Picture(frames, "rgb", metadata=Metadata(loop=loop))
+
+
+@every_format
+def test_frames_of_an_animation_are_kept_or_refused(fmt: Format) -> None:
+    if "rgb" not in fmt.models:
+        return
+    write("in.png", animation())
+    if fmt.frames:
+        notes = copied("in.png", name_of(fmt))
+        kept = read(name_of(fmt))
+        assert len(kept.frames) == 3
+        if fmt.frames == "pages":
+            assert len(notes) == 1 and "times of an animation" in notes[0]
+        else:
+            assert notes == ()
+            delays = [frame.delay[0] / frame.delay[1] for frame in kept.frames if frame.delay]
+            assert delays == pytest.approx([0.1, 0.25, 2])
+        return
+    with pytest.raises(WriteError, match=rf"{fmt.name} holds one picture, the input has 3 frames; use .*--frame"):
+        copied("in.png", name_of(fmt))
+    notes = copied("in.png", name_of(fmt), allow_loss=True)
+    assert len(notes) == 1 and "one picture" in notes[0]
+    assert len(read(name_of(fmt)).frames) == 1
+
+
+@every_format
+def test_pages_are_kept_or_refused(fmt: Format) -> None:
+    pages = [noise((6, 5), seed=seed) for seed in range(3)]
+    write("in.tif", Picture([Frame(page) for page in pages], "gray"))
+    if fmt.frames == "pages":
+        assert copied("in.tif", name_of(fmt)) == ()
+        for frame, page in zip(read(name_of(fmt)).frames, pages, strict=True):
+            np.testing.assert_array_equal(frame.pixels, page)
+        return
+    with pytest.raises(WriteError, match=r"the input has 3 pages; use tiff.*--frame"):
+        copied("in.tif", name_of(fmt))
+    copied("in.tif", name_of(fmt), allow_loss=True)
+    assert len(read(name_of(fmt)).frames) == 1
+
+
+@pytest.mark.parametrize(
+    ("suffix", "delay", "exact"),
+    [
+        ("gif", (33, 1000), False),
+        ("gif", (3, 100), True),
+        ("webp", (1, 30), False),
+        ("webp", (33, 1000), True),
+        ("gif", (700, 1), False),
+    ],
+)
+def test_delays_that_are_rounded_are_said(suffix: str, delay: tuple[int, int], exact: bool) -> None:
+    write("in.png", animation((delay, (1, 10))))
+    notes = copied("in.png", f"out.{suffix}")
+    assert ["delays" in note for note in notes] == ([] if exact else [True])
+
+
+def test_repetitions_that_have_no_place_are_said() -> None:
+    write("in.png", animation(loop=3))
+    for fmt in FORMATS:
+        if fmt.frames == "animation":
+            notes = copied("in.png", name_of(fmt))
+            assert any("how often" in note for note in notes) != (read(name_of(fmt)).metadata.loop == 3)
+
+
+@every_format
+@pytest.mark.parametrize("profile", [SRGB, display_p3()], ids=["sRGB", "P3"])
+def test_profile_is_kept_or_refused(fmt: Format, profile: bytes) -> None:
+    if "rgb" not in fmt.models:
+        return
+    write("in.png", Picture([Frame(few_colours((6, 5, 3)))], metadata=Metadata(icc=profile)))
+    if profile == SRGB or fmt.holds.icc:
+        notes = copied("in.png", name_of(fmt))
+        assert any("colour profiles" in note for note in notes) != (read(name_of(fmt)).metadata.icc == profile)
+        return
+    with pytest.raises(WriteError, match=rf"{fmt.name} cannot hold colour profiles \(.*shown wrong.*--allow-loss"):
+        copied("in.png", name_of(fmt))
+    assert any("colour profiles" in note for note in copied("in.png", name_of(fmt), allow_loss=True))
+    assert copied("in.png", name_of(fmt), strip="all") == copied("in.png", name_of(fmt), strip="all")
+    with pytest.raises(WriteError, match="shown wrong"):
+        copied("in.png", name_of(fmt), strip="most")
+
+
+def test_options_contradict_each_other() -> None:
+    write("in.png", noise((4, 4)))
+    done = program("apply", "-f", "identity", "--strict", "--allow-loss", "in.png", "out.png")
+    assert done.returncode == 2 and "leave one of them out" in done.stderr
+    Path("convfilter.toml").write_text("strict = true\n")
+    write("deep.png", noise((4, 4), np.uint16))
+    assert program("apply", "-f", "identity", "deep.png", "out.jpg").returncode == 1
+    done = program("apply", "-f", "identity", "--allow-loss", "deep.png", "out.jpg")
+    assert done.returncode == 0 and len(said(done)) == 1
+
+
+def test_a_note_names_the_file_and_an_error_leaves_none() -> None:
+    write("in.png", noise((4, 4, 4), np.uint16))
+    done = program("apply", "-f", "identity", "in.png", "out.jpg")
+    assert done.returncode == 1 and not Path("out.jpg").exists()
+    (line,) = said(done)
+    assert line.startswith("convfilter: out.jpg: JPEG has no transparency")
+    done = program("apply", "-f", "identity", "--background", "white", "in.png", "out.jpg")
+    assert done.returncode == 0
+    (line,) = said(done)
+    assert line.startswith("convfilter: in.png: JPEG holds 8 bits a sample")
+    done = program("apply", "-f", "identity", "--background", "white", "--strict", "in.png", "strict.jpg")
+    assert done.returncode == 1 and "--strict" in done.stderr and not Path("strict.jpg").exists()
+
+
+def test_a_batch_says_a_note_once_with_a_count() -> None:
+    Path("photos").mkdir()
+    for number in range(5):
+        write(f"photos/{number}.png", noise((4, 4), np.uint16 if number else np.uint8))
+    done = program("apply", "-f", "identity", "--ext", "jpg", "photos", "out")
+    assert done.returncode == 0
+    lines = said(done)
+    assert [line for line in lines if "bits a sample" in line] == [lines[0]]
+    assert re.match(r"convfilter: photos/\d.png and 3 more: JPEG holds 8 bits", lines[0])
+    assert lines[1:] == ["convfilter: 5 done, 0 failed"]
+    done = program("apply", "-f", "identity", "--ext", "jpg", "--json", "--quiet", "photos", "again")
+    assert said(done) == []
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sorted(len(record["notes"]) for record in records) == [0, 1, 1, 1, 1]
+    done = program("apply", "-f", "identity", "--ext", "jpg", "--strict", "photos", "strict")
+    assert done.returncode == 1 and said(done)[-1] == "convfilter: 1 done, 4 failed"
