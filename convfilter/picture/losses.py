@@ -89,26 +89,6 @@ def of_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Iterator
         yield from _of_colour(outline, fmt)
 
 
-def of_samples(picture: Picture, fmt: Format) -> Iterator[Loss]:
-    """Find what only the samples of the result can tell: their range, their opacity, the number of colours.
-
-    Parameters
-    ----------
-    picture : Picture
-        As it will be written, before the samples are converted to a type of the format.
-    fmt : Format
-
-    Yields
-    ------
-    Loss
-    """
-    if picture.pixels.dtype.kind == "f" and fmt.dtype_for(picture.pixels.dtype).kind == "u":
-        yield from of_range(picture.frames, fmt)
-    source = formats.by_name(picture.format or "")
-    if fmt.colours and (source is None or source.colours != fmt.colours):
-        yield from _of_palette(picture, fmt)
-
-
 def of_range(frames: Sequence[Frame], fmt: Format) -> Iterator[Loss]:
     """Find floats that a format of integers has to clip.
 
@@ -135,6 +115,31 @@ def of_range(frames: Sequence[Frame], fmt: Format) -> Iterator[Loss]:
             f"use {floats}, fit them in with --scale and --offset or --map stretch, or clip them with --allow-loss",
             severe=True,
         )
+
+
+def of_palette(picture: Picture, fmt: Format) -> Iterator[Loss]:
+    """Find colours and opacities that a palette of few entries cannot hold.
+
+    Parameters
+    ----------
+    picture : Picture
+        As it will be written, of uint8.
+    fmt : Format
+
+    Yields
+    ------
+    Loss
+    """
+    from convfilter.picture.gif_write import is_reduced
+
+    source = formats.by_name(picture.format or "")
+    if source is not None and source.colours == fmt.colours:
+        return  # it had no more than this
+    frames = [frame.pixels for frame in picture.frames]
+    if any(is_reduced(pixels, picture.alpha) for pixels in frames):
+        yield Loss(f"{fmt.name} holds {fmt.colours} colours a frame, to which the picture's are reduced by dithering")
+    if picture.alpha and any(((p[..., -1] > 0) & (p[..., -1] < _OPAQUE)).any() for p in frames):
+        yield Loss(f"{fmt.name} holds pixels that are opaque or clear; opacity is rounded to one of them")
 
 
 def kept_frames(frames: list[Frame], fmt: Format) -> list[Frame]:
@@ -186,18 +191,6 @@ def _of_frames(outline: Outline, fmt: Format) -> Iterator[Loss]:
 def _is_exact(delay: tuple[int, int], fmt: Format) -> bool:
     numerator, denominator = delay
     return numerator / denominator <= fmt.longest and (not fmt.ticks or numerator * fmt.ticks % denominator == 0)
-
-
-def _of_palette(picture: Picture, fmt: Format) -> Iterator[Loss]:
-    """Find colours and opacities that a palette of few entries cannot hold."""
-    from convfilter.picture import colour
-    from convfilter.picture.gif_write import is_reduced
-
-    frames = [colour.with_depth(frame.pixels, np.uint8) for frame in picture.frames]
-    if any(is_reduced(pixels, picture.alpha) for pixels in frames):
-        yield Loss(f"{fmt.name} holds {fmt.colours} colours a frame, to which the picture's are reduced by dithering")
-    if picture.alpha and any(((p[..., -1] > 0) & (p[..., -1] < _OPAQUE)).any() for p in frames):
-        yield Loss(f"{fmt.name} holds pixels that are opaque or clear; opacity is rounded to one of them")
 
 
 def _of_metadata(outline: Outline, fmt: Format) -> Iterator[Loss]:

@@ -12,7 +12,7 @@ from convfilter.errors import UsageError, WriteError
 from convfilter.picture import atomic, formats
 from convfilter.picture.formats import Format
 from convfilter.picture.options import WriteOptions
-from convfilter.picture.picture import Metadata, Outline, Picture, Pixels
+from convfilter.picture.picture import Loss, Metadata, Outline, Picture, Pixels
 from convfilter.picture.target import Target, resolve_target
 
 _DEFAULTS = WriteOptions()
@@ -133,11 +133,18 @@ def write(
     target, notes = check(target, picture.outline, options)
     fmt = target.format
     assert fmt is not None
-    if picture.pixels.dtype.name not in fmt.dtypes or fmt.colours:
+    found: list[Loss] = []
+    if picture.pixels.dtype.kind == "f" and "float32" not in fmt.dtypes:
         from convfilter.picture import losses
 
-        notes += losses.settled(losses.of_samples(picture, fmt), options, WriteError)
+        found += losses.of_range(picture.frames, fmt)
     picture = _prepared(picture, fmt, options)
+    if fmt.colours:
+        from convfilter.picture import losses
+
+        found += losses.of_palette(picture, fmt)
+    if found:
+        notes += losses.settled(found, options, WriteError)
     with atomic.replacing(target.path) as file:
         _encode(file, fmt, picture, options)
     return notes
