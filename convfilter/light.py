@@ -40,10 +40,10 @@ def enter(picture: Picture, stages: Sequence[Stage]) -> tuple[Picture, list[Stag
     from convfilter.picture.curves import curve_of, linearized
 
     curve = curve_of(picture)
-    white = full_scale(picture.pixels.dtype)
-    frames = [replace(frame, pixels=linearized(frame.pixels, curve, picture.alpha)) for frame in picture.frames]
-    stages = [_in_light(stage, curve, white) for stage in settled(stages, picture.pixels.dtype)]
-    return replace(picture, frames=frames), stages, curve
+    white = picture.white or full_scale(picture.pixels.dtype)
+    frames = [replace(frame, pixels=linearized(frame.pixels, curve, picture.alpha, white)) for frame in picture.frames]
+    stages = [_in_light(stage, curve, white) for stage in settled(stages, picture.pixels.dtype, white)]
+    return replace(picture, frames=frames, white=None), stages, curve
 
 
 def _in_light(stage: Stage, curve: Curve, white: float) -> Stage:
@@ -57,6 +57,7 @@ def settle(
     alpha: bool,
     dtype: np.dtype[np.generic],
     white: float,
+    out_white: float | None = None,
     *,
     curve: Curve | None,
     background: str | None,
@@ -70,6 +71,8 @@ def settle(
         float32 samples.
     white : float
         The value of white in them.
+    out_white : float, optional
+        The value of white in an integer result; None: the full scale of ``dtype``.
 
     Returns
     -------
@@ -79,20 +82,25 @@ def settle(
         How many samples did not fit into 0..white.
     """
     pixels: npt.NDArray[np.float32] = frame.pixels
-    clipped = _clipped(pixels, white, dtype)
+    clipped = _clipped(pixels, white, dtype, out_white or full_scale(dtype))
     if curve is not None:
         from convfilter.picture.curves import delinearized
 
-        pixels, white = delinearized(pixels, curve, alpha, np.float32 if background else dtype, threads), 1.0
+        pixels, white = (
+            delinearized(
+                pixels, curve, alpha, np.float32 if background else dtype, threads, None if background else out_white
+            ),
+            1.0,
+        )
     if background is not None:
         from convfilter.picture.colour import flattened
 
-        pixels = flattened(pixels, background, dtype, white=white)
+        pixels = flattened(pixels, background, dtype, white=white, out_white=out_white)
     return pixels, clipped
 
 
-def _clipped(pixels: npt.NDArray[np.float32], white: float, dtype: np.dtype[np.generic]) -> int:
+def _clipped(pixels: npt.NDArray[np.float32], white: float, dtype: np.dtype[np.generic], out_white: float) -> int:
     if dtype.kind == "f":
         return 0
-    half_level = 0.5 * white / full_scale(dtype)
+    half_level = 0.5 * white / out_white
     return sum(int(np.count_nonzero((row < -half_level) | (row > white + half_level))) for row in pixels)

@@ -17,7 +17,7 @@ from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Outline, Picture
 from convfilter.picture.sheet import Form, Grid, array_bytes, as_pages, as_sheets
 from convfilter.picture.target import Target
-from convfilter.planning import Plan, full_scale, plan_stack
+from convfilter.planning import Plan, plan_stack
 
 _COLOURS = (1, 3)
 _COLOURS_AND_ALPHA = 4
@@ -107,7 +107,7 @@ def has_alpha(stages: Sequence[Stage], picture: Picture) -> bool:
 def outline_of(form: Form, outline: Outline, plans: Sequence[Plan]) -> Outline:
     """Return what will be written: the outline of a sheet, or of pages."""
     maps = plans[0].stages[-1].output_channels - plans[0].alpha
-    outline = replace(outline, model="gray", alpha=False, extras=0)
+    outline = replace(outline, model="gray", alpha=False, extras=0, white=None)
     if form == "pages":
         return replace(outline, frames=outline.frames * maps, delays=())
     height, width = Grid(maps, outline.height, outline.width).size
@@ -122,8 +122,8 @@ def run_maps(plans: Sequence[Plan], picture: Picture, form: Form, threads: int |
         pixels = pixels.reshape(*pixels.shape[:2], -1)
         if plan.alpha and form != "array":
             pixels = pixels[..., :-1]
-        frames.append(replace(frame, pixels=pixels / np.float32(full_scale(frame.pixels.dtype))))
-    mapped = replace(picture, frames=frames)
+        frames.append(replace(frame, pixels=pixels / np.float32(plan.full)))
+    mapped = replace(picture, frames=frames, white=None)
     return {"sheet": as_sheets, "pages": as_pages}.get(form, lambda same: same)(mapped)
 
 

@@ -166,13 +166,14 @@ def filter_file(source: str, destination: str, options: Options) -> Report:
         picture = read(source, _judging(options.read, stages))
         target = target and target.settled(picture.format)
         stored = target.store_dtype(picture.pixels.dtype) if target is not None else np.dtype(np.float32)
+        stored_white = target.store_white(picture.pixels.dtype, picture.white) if target is not None else None
         lit, stages, curve = light.enter(picture, stages) if options.linear else (picture, stages, None)
     with _timed(seconds, "plan"):
         alpha = maps.has_alpha(stages, picture)
-        plans = _plans(stages, lit, _run_dtype(alpha, stored, options), options)
+        plans = _plans(stages, lit, _run_dtype(alpha, stored, options), stored_white, options)
         form = maps.form_of(plans[0], target, wants_sheet=options.sheet)
         if form != "picture" and target is not None:  # the values of maps are wanted as they are, not as samples
-            plans = _plans(stages, lit, np.dtype(np.float32), options)
+            plans = _plans(stages, lit, np.dtype(np.float32), None, options)
         outline = _outline(picture, alpha, plans, form, _run_dtype(alpha, stored, options), options)
         notes = picture.notes
         if target is not None:
@@ -184,7 +185,7 @@ def filter_file(source: str, destination: str, options: Options) -> Report:
         if target is None or form != "picture":
             filtered, clipped = maps.run_maps(plans, lit, form, options.threads), 0.0
         else:
-            filtered, clipped = _run(plans, lit, outline, stored, curve, options)
+            filtered, clipped = _run(plans, lit, outline, stored, stored_white, curve, options)
             if clipped and outline.dtype == "float32" and stored.kind == "u":
                 notes += _clipping(picture, target, options)
     with _timed(seconds, "write"):
@@ -265,7 +266,9 @@ def _run_dtype(alpha: bool, stored: np.dtype[np.generic], options: Options) -> n
     return np.dtype(np.float32) if options.linear or _background(alpha, options) else stored
 
 
-def _plans(stages: Sequence[Stage], picture: Picture, dtype: np.dtype[np.generic], options: Options) -> list[Plan]:
+def _plans(
+    stages: Sequence[Stage], picture: Picture, dtype: np.dtype[np.generic], white: int | None, options: Options
+) -> list[Plan]:
     """Plan each frame; frames of one size share a plan."""
     if options.gray and picture.extras:
         raise PictureError("a picture with bands beside its colours has no luminance; leave out --gray")
@@ -283,6 +286,8 @@ def _plans(stages: Sequence[Stage], picture: Picture, dtype: np.dtype[np.generic
                 alpha=picture.alpha,
                 gray=options.gray,
                 algorithm=options.algorithm,
+                white=picture.white,
+                out_white=white,
             )
     return [plans[frame.pixels.shape] for frame in picture.frames]
 
@@ -327,6 +332,7 @@ def _run(
     picture: Picture,
     outline: Outline,
     stored: np.dtype[np.generic],
+    stored_white: int | None,
     curve: Curve | None,
     options: Options,
 ) -> tuple[Picture, float]:
@@ -335,11 +341,18 @@ def _run(
     frames, clipped, samples = [], 0, 0
     for plan, frame in zip(plans, picture.frames, strict=True):
         result = run(plan, frame.pixels, out_dtype=dtype, threads=options.threads)
-        white = full_scale(frame.pixels.dtype)
+        white = picture.white or full_scale(frame.pixels.dtype)
         done = replace(frame, pixels=result.pixels)
         if curve is not None or background is not None:
             done.pixels, lost = light.settle(
-                done, outline.alpha, stored, white, curve=curve, background=background, threads=options.threads
+                done,
+                outline.alpha,
+                stored,
+                white,
+                stored_white,
+                curve=curve,
+                background=background,
+                threads=options.threads,
             )
             clipped += lost
         elif dtype.kind == "f" and frame.pixels.dtype.kind == "u":
@@ -348,11 +361,12 @@ def _run(
         clipped += result.clipped
         samples += result.samples
     alpha = outline.alpha and background is None
-    done_picture = replace(picture, frames=frames, model=outline.model, alpha=alpha, extras=outline.extras)
-    return done_picture, clipped / samples
+    filtered = replace(picture, frames=frames, model=outline.model, alpha=alpha)
+    return replace(filtered, extras=outline.extras, white=stored_white), clipped / samples
 
 
 def _described(picture: Picture) -> str:
     outline, dtype = picture.outline, picture.pixels.dtype
     frames = f" {outline.frames} frames" if outline.frames > 1 else ""
-    return f"{outline.width}x{outline.height} {outline.kind} {dtype}{frames}"
+    levels = f" (0 to {outline.white})" if outline.white else ""
+    return f"{outline.width}x{outline.height} {outline.kind} {dtype}{levels}{frames}"

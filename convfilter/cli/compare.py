@@ -52,7 +52,7 @@ def _read(name: str) -> Picture:
     from convfilter.picture.read import read
 
     try:
-        return read(name)
+        return read(name).full_range()
     except PictureError as error:
         raise PictureError(f"{name}: {error}") from error
 

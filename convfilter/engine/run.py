@@ -16,7 +16,7 @@ from convfilter.engine.ways import WHOLE_STAGES, found
 from convfilter.errors import ParameterError
 from convfilter.filters.stage import Pooling
 from convfilter.locks import handler_can_come, undisturbed
-from convfilter.planning import Plan, StagePlan, full_scale
+from convfilter.planning import Plan, StagePlan
 from convfilter.planning.plan import for_any_numbers
 from convfilter.record import record
 
@@ -120,16 +120,14 @@ def run_stage(
 
 def _result_of(plan: Plan, number: int, out_dtype: np.dtype[np.generic]) -> tuple[np.dtype[np.generic], float]:
     """Return the sample type of a stage's result, and what is white in it."""
-    full = full_scale(plan.dtype)
-    if number < len(plan.stages) - 1:
-        return np.dtype(np.float32), full
-    return out_dtype, full_scale(out_dtype) if out_dtype.kind == "u" else full
+    dtype = np.dtype(np.float32) if number < len(plan.stages) - 1 else out_dtype
+    return dtype, plan.full_out(dtype)
 
 
 def source_of(plan: Plan, number: int, pixels: Samples) -> Source:
     """Return what a stage reads, if ``pixels`` is its input."""
     padding = _padding_value(plan.stages[number])
-    return Source(Slot(pixels), full_scale(plan.dtype), plan.alpha, plan.gray and number == 0, padding)
+    return Source(Slot(pixels), plan.full, plan.alpha, plan.gray and number == 0, padding)
 
 
 def _padding_value(plan: StagePlan) -> float:

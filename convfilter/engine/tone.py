@@ -42,6 +42,9 @@ def tone_of(plan: StagePlan, target: npt.DTypeLike, full: float, full_out: float
         tone_map = "abs"
     divisor = (plan.kernel.divisor if has_divisor(plan) else 1.0) * (LUMINANCE_DIVISOR if gray else 1.0)
     offset = stage.offset + (0.5 if tone_map == "offset" else 0.0)
+    if plan.exact and not plan.alpha and not (full_out / full).is_integer():
+        # Ties stay ties: white is changed by whole numbers and one division.
+        return Tone(plan.scale * full_out, divisor * full, offset * full_out, tone_map == "abs")
     return Tone(plan.scale * full_out / full, divisor, offset * full_out, tone_map == "abs")
 
 

@@ -66,7 +66,7 @@ class Work:
         plan, source, stage = self.plan, self.source, self.plan.stage
         target = np.dtype(target)
         unmapped = stage.map is None or (target.kind == "u" and stage.map in ("clip", "abs"))
-        unscaled = plan.scale == 1 and stage.offset == 0 and unmapped
+        unscaled = plan.scale == 1 and plan.keeps_white and stage.offset == 0 and unmapped
         return target == source.slot.dtype and unscaled and not source.alpha and not source.gray
 
     def program(self, calls: list[Call], step_rows: int = STEP_ROWS) -> Program:

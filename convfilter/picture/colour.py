@@ -44,33 +44,44 @@ def widened(samples: Pixels, largest: int) -> Pixels:
     return table[samples]
 
 
-def with_depth(pixels: Pixels, dtype: npt.DTypeLike) -> Pixels:
+def as_stored(samples: Pixels, largest: int) -> tuple[Pixels, int | None]:
+    """Take integers from 0..largest as they are, as uint8 or uint16; returns the ``Picture.white`` of them, too."""
+    dtype = np.uint8 if largest < 256 else np.uint16
+    return np.ascontiguousarray(samples, dtype=dtype), largest if largest not in (255, 65535) else None
+
+
+def with_depth(
+    pixels: Pixels, dtype: npt.DTypeLike, white: float | None = None, out_white: float | None = None
+) -> Pixels:
     """Convert samples to another depth, rounded half to even, once.
 
     Parameters
     ----------
     pixels : array of uint8, uint16 or float32
     dtype : uint8, uint16 or float32
+    white, out_white : float, optional
+        Values of white before and after; None: the full scale of the type.
 
     Returns
     -------
     array
-        The input itself where it has the dtype already. White stays white;
+        The input itself where it is so already. White stays white;
         floats outside of 0..1 are clipped and nan becomes 0 where integers are
         asked for.
     """
     dtype = np.dtype(dtype)
-    if pixels.dtype == dtype:
+    white, out_white = white or white_of(pixels.dtype), out_white or white_of(dtype)
+    if pixels.dtype == dtype and white == out_white:
         return pixels
-    if pixels.dtype == np.uint8 and dtype == np.uint16:
+    if (white, out_white) == (255, 65535):
         return pixels * np.uint16(257)
     out = np.empty(pixels.shape, dtype)
-    factor = white_of(dtype) / white_of(pixels.dtype)
+    factor = out_white / white
     for rows in _bands(pixels):
         if dtype.kind == "f":
             out[rows] = pixels[rows] * factor
         else:
-            out[rows] = _stored(pixels[rows].astype(np.float64) * factor, dtype)
+            out[rows] = _stored(pixels[rows].astype(np.float64) * factor, dtype, out_white)
     return out
 
 
@@ -80,10 +91,10 @@ def _bands(pixels: Pixels) -> list[slice]:
     return [slice(start, min(start + step, height)) for start in range(0, height, step)]
 
 
-def _stored(values: npt.NDArray[np.float64], dtype: np.dtype[np.generic]) -> Pixels:
+def _stored(values: npt.NDArray[np.float64], dtype: np.dtype[np.generic], white: float) -> Pixels:
     """Clip and round to integers; what is no number becomes 0."""
-    values = np.nan_to_num(values, copy=False, nan=0.0, posinf=white_of(dtype), neginf=0.0)
-    return np.rint(np.clip(values, 0.0, white_of(dtype))).astype(dtype)
+    values = np.nan_to_num(values, copy=False, nan=0.0, posinf=white, neginf=0.0)
+    return np.rint(np.clip(values, 0.0, white)).astype(dtype)
 
 
 def parse_background(colour: str) -> tuple[float, float, float]:
@@ -118,7 +129,13 @@ def parse_background(colour: str) -> tuple[float, float, float]:
     return red / 255, green / 255, blue / 255
 
 
-def flattened(pixels: Pixels, background: str, dtype: npt.DTypeLike, white: float | None = None) -> Pixels:
+def flattened(
+    pixels: Pixels,
+    background: str,
+    dtype: npt.DTypeLike,
+    white: float | None = None,
+    out_white: float | None = None,
+) -> Pixels:
     """Lay a picture with alpha over a background colour.
 
     Called on the result of a filter, best on unrounded floats, so that colours
@@ -134,6 +151,8 @@ def flattened(pixels: Pixels, background: str, dtype: npt.DTypeLike, white: floa
         Of the result.
     white : float, optional
         Value of white, and of full opacity, in ``pixels``; None: 255, 65535 or 1 by their dtype.
+    out_white : float, optional
+        The same of the result.
 
     Returns
     -------
@@ -147,6 +166,7 @@ def flattened(pixels: Pixels, background: str, dtype: npt.DTypeLike, white: floa
     red, green, blue = parse_background(background)
     white = white_of(pixels.dtype) if white is None else white
     dtype = np.dtype(dtype)
+    out_white = white_of(dtype) if out_white is None else out_white
     channels = channels_of(pixels) - 1
     grey = sum(weight * value for weight, value in zip(_LUMA, (red, green, blue), strict=True))
     behind = np.array([grey] if channels == 1 else [red, green, blue])
@@ -155,30 +175,30 @@ def flattened(pixels: Pixels, background: str, dtype: npt.DTypeLike, white: floa
         band = pixels[rows].astype(np.float64) / white
         alpha = np.clip(band[:, :, -1:], 0.0, 1.0)
         colour = band[:, :, :-1] * alpha + behind * (1.0 - alpha)
-        out[rows] = colour if dtype.kind == "f" else _stored(colour * white_of(dtype), dtype)
+        out[rows] = colour if dtype.kind == "f" else _stored(colour * out_white, dtype, out_white)
     return out[:, :, 0] if channels == 1 else out
 
 
-def unassociated(pixels: Pixels) -> Pixels:
+def unassociated(pixels: Pixels, white: float | None = None) -> Pixels:
     """Divide the colours by the alpha channel, the last one; where that is 0 they become 0."""
     out = pixels.copy()
-    white = white_of(pixels.dtype)
+    white = white or white_of(pixels.dtype)
     for rows in _bands(pixels):
         band = pixels[rows].astype(np.float64)
         alpha = band[:, :, -1:]
         straight = np.divide(band[:, :, :-1] * white, alpha, out=np.zeros_like(band[:, :, :-1]), where=alpha > 0)
-        out[rows, :, :-1] = straight if pixels.dtype.kind == "f" else _stored(straight, pixels.dtype)
+        out[rows, :, :-1] = straight if pixels.dtype.kind == "f" else _stored(straight, pixels.dtype, white)
     return out
 
 
-def associated(pixels: Pixels) -> Pixels:
+def associated(pixels: Pixels, white: float | None = None) -> Pixels:
     """Multiply the colours by the alpha channel; undoes ``unassociated`` without loss."""
     out = pixels.copy()
-    white = white_of(pixels.dtype)
+    white = white or white_of(pixels.dtype)
     for rows in _bands(pixels):
         band = pixels[rows].astype(np.float64)
         colours = band[:, :, :-1] * (band[:, :, -1:] / white)
-        out[rows, :, :-1] = colours if pixels.dtype.kind == "f" else _stored(colours, pixels.dtype)
+        out[rows, :, :-1] = colours if pixels.dtype.kind == "f" else _stored(colours, pixels.dtype, white)
     return out
 
 

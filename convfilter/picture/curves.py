@@ -63,18 +63,17 @@ class Curve(ABC):
         """
         return np.copysign(self._encode(np.abs(values)), values).astype(values.dtype, copy=False)
 
-    def decode_table(self, dtype: npt.DTypeLike) -> npt.NDArray[np.float32]:
-        """Return the linear light, 0..1, of each integer sample.
+    def decode_table(self, white: int) -> npt.NDArray[np.float32]:
+        """Return the linear light, 0..1, of each integer sample from 0 to ``white``.
 
         Parameters
         ----------
-        dtype : uint8 or uint16
+        white : int
 
         Returns
         -------
-        (256,) or (65536,) array of float32
+        (white + 1,) array of float32
         """
-        white = int(np.iinfo(np.dtype(dtype)).max)
         return self.decode(np.arange(white + 1, dtype=np.float64) / white).astype(np.float32)
 
 
@@ -188,7 +187,7 @@ def _cicp_curve(transfer: int) -> Curve:
     return curves[transfer]
 
 
-def linearized(pixels: Pixels, curve: Curve, alpha: bool) -> npt.NDArray[np.float32]:
+def linearized(pixels: Pixels, curve: Curve, alpha: bool, white: float | None = None) -> npt.NDArray[np.float32]:
     """Turn samples into linear light; opacity is linear already.
 
     Parameters
@@ -197,21 +196,28 @@ def linearized(pixels: Pixels, curve: Curve, alpha: bool) -> npt.NDArray[np.floa
     curve : Curve
     alpha : bool
         The last channel is opacity.
+    white : float, optional
+        The value of white; None: the full scale of the type.
 
     Returns
     -------
     array of float32, 0..1
         Of the same shape.
     """
-    out = curve.decode(pixels) if pixels.dtype == np.float32 else curve.decode_table(pixels.dtype)[pixels]
+    white = white or (1.0 if pixels.dtype == np.float32 else float(np.iinfo(pixels.dtype).max))
+    out = curve.decode(pixels) if pixels.dtype == np.float32 else curve.decode_table(int(white))[pixels]
     if alpha:
-        white = 1.0 if pixels.dtype == np.float32 else float(np.iinfo(pixels.dtype).max)
         out[:, :, -1] = pixels[:, :, -1] / np.float32(white)
     return np.ascontiguousarray(out, dtype=np.float32)
 
 
 def delinearized(
-    light: npt.NDArray[np.float32], curve: Curve, alpha: bool, dtype: npt.DTypeLike, threads: int | None = None
+    light: npt.NDArray[np.float32],
+    curve: Curve,
+    alpha: bool,
+    dtype: npt.DTypeLike,
+    threads: int | None = None,
+    white: float | None = None,
 ) -> Pixels:
     """Turn linear light back into samples, rounded half to even once.
 
@@ -225,6 +231,8 @@ def delinearized(
         Of the result.
     threads : int, optional
         None: one for each core.
+    white : float, optional
+        The value of white in the result; None: the full scale of the type.
 
     Returns
     -------
@@ -242,7 +250,7 @@ def delinearized(
         values = curve.encode(band)
         if alpha:
             values[:, :, -1] = band[:, :, -1]
-        out[start : start + rows] = colour.with_depth(values, out.dtype)
+        out[start : start + rows] = colour.with_depth(values, out.dtype, out_white=white)
 
     for _ in in_order(convert, range(0, light.shape[0], rows), threads):
         pass

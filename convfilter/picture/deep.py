@@ -54,8 +54,8 @@ def _avif_bits(head: bytes) -> int:
     return 12 if flags & _TWELVE_BIT else 10 if flags & _HIGH_BITDEPTH else 8
 
 
-def decode_deep(file: BinaryIO, name: str, bits: int) -> Pixels:
-    """Decode all channels of a picture of 9 to 16 bits, stretched to the full range of 16.
+def decode_deep(file: BinaryIO, name: str, bits: int) -> tuple[Pixels, int | None]:
+    """Decode all channels of a picture of 9 to 16 bits.
 
     Parameters
     ----------
@@ -67,7 +67,9 @@ def decode_deep(file: BinaryIO, name: str, bits: int) -> Pixels:
 
     Returns
     -------
-    (H, W) or (H, W, C) array of uint16
+    pixels : (H, W) or (H, W, C) array of uint16
+    white : int, or None
+        See ``Picture.white``.
 
     Raises
     ------
@@ -85,4 +87,4 @@ def decode_deep(file: BinaryIO, name: str, bits: int) -> Pixels:
         raise ReadError(f"a {name} of the shape {samples.shape} cannot be filtered")
     largest = 2**bits - 1
     samples = samples[:, :, 0] if samples.shape[2:] == (1,) else samples
-    return colour.widened(np.minimum(samples, largest), largest)
+    return colour.as_stored(np.minimum(samples, largest), largest)

@@ -105,6 +105,9 @@ class Format:
         Largest width and height, in pixels.
     extras : bool
         Whether it holds bands beside colours and alpha.
+    whites : str
+        Which values of white it holds beside the full range of its sample types: those of 9 to 15 "bits", "any" or
+        "" for none.
     takes : tuple of str
         The fields of ``WriteOptions`` that only some formats know.
     holds : Holds
@@ -122,8 +125,16 @@ class Format:
     longest: float = math.inf
     max_side: int = 2**31 - 1
     extras: bool = False
+    whites: Literal["", "bits", "any"] = ""
     takes: tuple[str, ...] = ()
     holds: Holds = Holds()
+
+    def white_for(self, dtype: np.dtype[np.generic], white: int | None) -> int | None:
+        """Choose the value of white for samples stored as ``dtype``: ``white`` if it can be kept, else None."""
+        if white is None or dtype.kind != "u" or white >= int(np.iinfo(dtype.name).max):
+            return None
+        is_held = self.whites == "any" or (self.whites == "bits" and dtype == np.uint16 and not white & (white + 1))
+        return white if is_held else None
 
     def dtype_for(self, dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
         """Choose the sample type that keeps most of ``dtype``: itself, or the deepest below, or the least above."""
@@ -165,6 +176,7 @@ FORMATS: tuple[Format, ...] = (
         models=_ALL_MODELS,
         alpha="full",
         extras=True,
+        whites="bits",
         frames="pages",
         takes=_EFFORT,
         holds=Holds(
@@ -209,12 +221,13 @@ FORMATS: tuple[Format, ...] = (
         (".jp2", ".j2k", ".j2c", ".jpx", ".jpf"),
         dtypes=_SIXTEEN,
         alpha="full",
+        whites="bits",
         takes=("quality",),
     ),
     Format("BMP", (".bmp", ".dib"), alpha="full", holds=Holds(resolution=True)),
-    Format("PNM", (".pnm", ".ppm"), dtypes=_SIXTEEN),
-    Format("PGM", (".pgm",), dtypes=_SIXTEEN, models=("gray",)),
-    Format("PAM", (".pam",), dtypes=_SIXTEEN, alpha="full"),
+    Format("PNM", (".pnm", ".ppm"), dtypes=_SIXTEEN, whites="any"),
+    Format("PGM", (".pgm",), dtypes=_SIXTEEN, models=("gray",), whites="any"),
+    Format("PAM", (".pam",), dtypes=_SIXTEEN, alpha="full", whites="any"),
     Format("PFM", (".pfm",), dtypes=("float32",)),
     Format("TGA", (".tga",), alpha="full", max_side=65535),
     Format("PCX", (".pcx",), max_side=65535),

@@ -34,7 +34,7 @@ class Field(NamedTuple):
     data: bytes
 
 
-class _Widths(NamedTuple):
+class Widths(NamedTuple):
     """Sizes that differ between TIFF and BigTIFF, as struct codes."""
 
     number: str
@@ -42,8 +42,18 @@ class _Widths(NamedTuple):
     entry: str
     inline: int
 
+    @property
+    def entry_bytes(self) -> int:
+        """Bytes of one entry."""
+        return struct.calcsize("<" + self.entry) + self.inline
 
-_CLASSIC, _BIG = _Widths("H", "I", "HHI", 4), _Widths("Q", "Q", "HHQ", 8)
+
+_CLASSIC, _BIG = Widths("H", "I", "HHI", 4), Widths("Q", "Q", "HHQ", 8)
+
+
+def layout(big: bool) -> Widths:
+    """Return the sizes of a TIFF, or of a BigTIFF."""
+    return _BIG if big else _CLASSIC
 
 
 def parsed(read: Reader, offset: int, order: str, *, big: bool = False) -> dict[int, Field]:
@@ -66,8 +76,8 @@ def parsed(read: Reader, offset: int, order: str, *, big: bool = False) -> dict[
         Fields of unknown type, that lie outside of the file, or that are
         larger than 16 MiB are left out.
     """
-    widths = _BIG if big else _CLASSIC
-    head, size = struct.calcsize("<" + widths.number), struct.calcsize("<" + widths.entry) + widths.inline
+    widths = layout(big)
+    head, size = struct.calcsize("<" + widths.number), widths.entry_bytes
     counted = read(offset, head) if offset > 0 else b""
     if len(counted) < head:
         return {}
@@ -127,10 +137,9 @@ def packed(fields: dict[int, Field], offset: int, order: str, *, big: bool = Fal
     bytes
         Of even length; the directory is the last of its chain.
     """
-    widths = _BIG if big else _CLASSIC
+    widths = layout(big)
     directory = [struct.pack(order + widths.number, len(fields))]
-    entry_bytes = struct.calcsize("<" + widths.entry) + widths.inline
-    behind = offset + len(directory[0]) + entry_bytes * len(fields) + struct.calcsize("<" + widths.offset)
+    behind = offset + len(directory[0]) + widths.entry_bytes * len(fields) + struct.calcsize("<" + widths.offset)
     values = b""
     for tag in sorted(fields):
         field = fields[tag]

@@ -161,6 +161,11 @@ def _of_depth(outline: Outline, fmt: Format) -> Iterator[Loss]:
             f"{fmt.name} holds {8 * stored.itemsize} bits a sample, to which the {_DEPTH_NAMES[outline.dtype]} samples "
             f"are rounded; use {keepers} to keep them"
         )
+    elif outline.white and stored == np.dtype(outline.dtype) and fmt.white_for(stored, outline.white) is None:
+        full = int(np.iinfo(outline.dtype).max)
+        white, factor = outline.white, f"{full / outline.white:.6g} times as large"
+        keepers = _others(outline, lambda other: other.white_for(stored, white) is not None)
+        yield Loss(f"{fmt.name} stretches samples of 0 to {white} to 0 to {full}, {factor}; use {keepers} to keep them")
 
 
 def _of_frames(outline: Outline, fmt: Format) -> Iterator[Loss]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -25,8 +25,9 @@ class Frame:
     Attributes
     ----------
     pixels : (H, W) or (H, W, C) array of uint8, uint16 or float32
-        C-contiguous, native byte order. Integers fill their range: white is
-        255 or 65535; the white of float32 is 1.
+        C-contiguous, native byte order. Integers fill their range, unless
+        ``Picture.white`` says otherwise: white is 255 or 65535; the white of
+        float32 is 1.
     delay : (int, int), or None
         How long an animation shows the frame, as a fraction of a second.
     fallback : bool
@@ -143,6 +144,7 @@ class Outline:
     dtype: str = "uint8"
     delays: tuple[tuple[int, int], ...] = ()
     metadata: Metadata = field(default_factory=Metadata)
+    white: int | None = None
 
     @property
     def kind(self) -> str:
@@ -177,6 +179,9 @@ class Picture:
         of a satellite, spot colours. They are filtered like colours.
     losses : tuple of Loss
         What of the file is not in the picture.
+    white : int, or None
+        The value of white, and of full opacity, where integers do not fill
+        their range: 4095 for samples of 12 bits.
     """
 
     frames: list[Frame]
@@ -187,6 +192,7 @@ class Picture:
     notes: tuple[str, ...] = ()
     extras: int = 0
     losses: tuple[Loss, ...] = ()
+    white: int | None = None
 
     @property
     def pixels(self) -> Pixels:
@@ -214,7 +220,17 @@ class Picture:
             self.pixels.dtype.name,
             delays,
             self.metadata,
+            self.white,
         )
+
+    def full_range(self) -> Picture:
+        """Return this picture with integers that fill their range."""
+        if self.white is None:
+            return self
+        from convfilter.picture import colour
+
+        frames = [replace(frame, pixels=colour.widened(frame.pixels, self.white)) for frame in self.frames]
+        return replace(self, frames=frames, white=None)
 
     def without_extras(self, pixels: Pixels) -> Pixels:
         """Return samples of this picture without the bands beside colours and alpha."""

@@ -119,10 +119,10 @@ def _read(file: BinaryIO, options: ReadOptions, lenient: bool) -> Picture:
 def _deep(image: Any, file: BinaryIO, name: str, bits: int) -> Picture:
     """Take the metadata from Pillow, the samples from a decoder that keeps their depth."""
     limits.require_memory(4 * image.width * image.height * len(image.getbands()))
-    pixels = deep.decode_deep(file, name, bits)
+    pixels, white = deep.decode_deep(file, name, bits)
     channels = channels_of(pixels)
     model: Model = "gray" if channels < 3 else "rgb"
-    return Picture([Frame(pixels)], model, channels in (2, 4), name, metadata_of(image))
+    return Picture([Frame(pixels)], model, channels in (2, 4), name, metadata_of(image), white=white)
 
 
 def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions, lenient: bool) -> Picture:

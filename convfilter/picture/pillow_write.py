@@ -45,7 +45,7 @@ def write_pillow(file: BinaryIO, name: str, picture: Picture, options: WriteOpti
     metadata.exif = exif.with_size(metadata.exif, width, height)
     frames = [frame for frame in picture.frames if not frame.fallback]
     if name == "JPEG2000" and picture.pixels.dtype == np.uint16:
-        _write_deep_jpeg2000(file, picture.pixels, options)
+        _write_deep_jpeg2000(file, picture, options)
         return
     if name == "WebP" and len(frames) > 1:
         _write_animated_webp(file, frames, picture, options)
@@ -131,14 +131,17 @@ def _jpeg2000(metadata: Metadata, picture: Picture, options: WriteOptions, frame
     return {"irreversible": True, "quality_mode": "dB", "quality_layers": [20 + 0.4 * options.quality]}
 
 
-def _write_deep_jpeg2000(file: BinaryIO, pixels: Pixels, options: WriteOptions) -> None:
-    """Write 16 bits, which Pillow has for grey only."""
+def _write_deep_jpeg2000(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
+    """Write 9 to 16 bits; Pillow has 16 for grey only."""
     import imagecodecs
 
     name = getattr(file, "name", "")
     codec = "jp2" if str(name).lower().endswith((".jp2", ".jpx", ".jpf")) else "j2k"
     level = 0 if options.quality is None else 20 + options.quality * 2 // 5
-    file.write(imagecodecs.jpeg2k_encode(pixels, level=level, codecformat=codec, reversible=options.quality is None))
+    bits = (picture.white or 65535).bit_length()
+    reversible = options.quality is None
+    encode = imagecodecs.jpeg2k_encode
+    file.write(encode(picture.pixels, level=level, codecformat=codec, reversible=reversible, bitspersample=bits))
 
 
 def _other(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:

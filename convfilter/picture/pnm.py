@@ -12,7 +12,7 @@ import numpy as np
 
 from convfilter.errors import ReadError
 from convfilter.picture import limits
-from convfilter.picture.colour import widened
+from convfilter.picture.colour import as_stored, widened
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import CHANNELS, Frame, Model, Picture, Pixels, channels_of, chosen
 
@@ -56,8 +56,8 @@ class _Header:
 def read_pnm(file: BinaryIO, options: ReadOptions) -> Picture:
     """Read a PBM, PGM, PPM, PAM or PFM; a ``Reader``.
 
-    Samples are uint8 up to a largest value of 255, uint16 above, both scaled
-    to the full range; float32 for PFM.
+    Samples are uint8 up to a largest value of 255, uint16 above, with the numbers
+    of the file; only black and white become 0 and 255. float32 for PFM.
     """
     if options.frame is not None:
         chosen([0], options.frame)
@@ -95,9 +95,10 @@ def _picture(samples: Pixels, shape: tuple[int, int, int], largest: int, name: s
     height, width, channels = shape
     if int(samples.max()) > largest:
         raise ReadError(f"the {name} is damaged: a sample of {int(samples.max())} is above its largest value {largest}")
-    pixels = widened(samples.reshape((height, width, channels) if channels > 1 else (height, width)), largest)
+    shaped = samples.reshape((height, width, channels) if channels > 1 else (height, width))
+    pixels, white = as_stored(shaped, largest) if largest > 1 else (widened(shaped, 1), None)
     model: Model = "gray" if channels < 3 else "rgb"
-    return Picture([Frame(pixels)], model, channels in (2, 4), name, notes=(note,) if note else ())
+    return Picture([Frame(pixels)], model, channels in (2, 4), name, notes=(note,) if note else (), white=white)
 
 
 def _samples(file: BinaryIO, count: int, dtype: np.dtype[np.generic], options: ReadOptions) -> tuple[Pixels, str]:
@@ -195,7 +196,7 @@ def write_pnm(file: BinaryIO, name: str, picture: Picture) -> None:
         file.write(b"%s\n%d %d\n-1.0\n" % (b"PF" if channels == 3 else b"Pf", width, height))
         file.write(np.ascontiguousarray(pixels[::-1], dtype="<f4").data)
         return
-    largest = np.iinfo(pixels.dtype).max
+    largest = picture.white or np.iinfo(pixels.dtype).max
     if name == "PAM":
         kind = (b"GRAYSCALE" if CHANNELS[picture.model] == 1 else b"RGB") + (b"_ALPHA" if picture.alpha else b"")
         file.write(

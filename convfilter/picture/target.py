@@ -71,6 +71,10 @@ class Target(NamedTuple):
         """
         return self.format.dtype_for(np.dtype(dtype)) if self.format else np.dtype(dtype)
 
+    def store_white(self, dtype: npt.DTypeLike, white: int | None) -> int | None:
+        """Return the value of white in which a picture of ``dtype`` and ``white`` is stored; None: its full range."""
+        return self.format.white_for(self.store_dtype(dtype), white) if self.format else white
+
 
 def resolve_target(
     path: str | os.PathLike[str], options: WriteOptions = _DEFAULTS, source_format: str | None = None

@@ -30,9 +30,9 @@ _OLD_JPEG, _JPEG = 6, 7
 def read_tiff(file: BinaryIO, options: ReadOptions) -> Picture:
     """Read a TIFF or BigTIFF; a ``Reader``. Its pages become frames.
 
-    Samples are uint8 for 1 to 8 bits, uint16 for 9 to 16 (both full range).
-    They are float32 for floats of any size; for unsigned integers of more
-    bits, whose largest becomes 1; and for signed integers, whose values stay.
+    Samples are uint8 for 1 to 8 bits (full range) and uint16 for 9 to 16. They
+    are float32 for floats of any size; for unsigned integers of more bits,
+    whose largest becomes 1; and for signed integers, whose values stay.
     """
     # tifffile logs what it finds odd; what matters is raised here.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
@@ -77,7 +77,9 @@ def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Pic
     metadata.alpha_at = next((at for at, kind in enumerate(kinds) if kind in (ASSOCIATED, UNASSOCIATED)), first.extras)
     frames = [Frame(page.pixels) for page in pages]
     notes = list(dict.fromkeys(notes))
-    return Picture(frames, first.model, first.alpha, "TIFF", metadata, tuple(notes), extras=first.extras)
+    return Picture(
+        frames, first.model, first.alpha, "TIFF", metadata, tuple(notes), extras=first.extras, white=first.white
+    )
 
 
 def _needed_bytes(page: Any) -> int:

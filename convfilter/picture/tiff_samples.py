@@ -1,4 +1,4 @@
-"""The samples of one TIFF page: decoded, in the order of the channels of a Frame, at full range."""
+"""The samples of one TIFF page: decoded, in the order and the type of a Frame."""
 
 from __future__ import annotations
 
@@ -28,23 +28,29 @@ _JPEG_STREAM, _JPEG_STREAM_BYTES = 513, 514
 
 
 class Decoded(NamedTuple):
-    """A page: its samples, and what their channels are; ``extras`` bands lie between the colours and alpha."""
+    """A page: its samples, and what their channels are; see ``Picture``."""
 
     pixels: Pixels
     model: Model
     alpha: bool
     extras: int
+    white: int | None
 
     @property
     def kind(self) -> tuple[object, ...]:
         """What the pages of a picture must have in common."""
-        return self.model, self.alpha, self.extras, self.pixels.dtype
+        return self.model, self.alpha, self.extras, self.pixels.dtype, self.white
+
+    @property
+    def opaque(self) -> float:
+        """The value of full opacity, and of white."""
+        return self.white or colour.white_of(self.pixels.dtype)
 
     def with_alpha(self) -> Decoded:
         """Return an opaque page with an alpha channel."""
         if self.alpha:
             return self
-        opaque = np.full(self.pixels.shape[:2], colour.white_of(self.pixels.dtype), self.pixels.dtype)
+        opaque = np.full(self.pixels.shape[:2], self.opaque, self.pixels.dtype)
         return self._replace(pixels=np.dstack([self.pixels, opaque]), alpha=True)
 
 
@@ -66,7 +72,7 @@ def decoded(entry: Entry, options: ReadOptions, notes: list[str]) -> Decoded:
         notes.append("the TIFF holds a transparency mask beside an alpha channel; the mask is left out")
         return page
     mask = _samples(Entry(entry.mask), options, notes)[:, :, 0] != 0
-    opacity = mask * page.pixels.dtype.type(colour.white_of(page.pixels.dtype))
+    opacity = mask * page.pixels.dtype.type(page.opaque)
     return page._replace(pixels=np.dstack([page.pixels, opacity]), alpha=True)
 
 
@@ -81,13 +87,14 @@ def _page(entry: Entry, options: ReadOptions, notes: list[str]) -> Decoded:
     if at is not None:
         data = _alpha_last(data, at - len(kinds))
     pixels = _coloured(page, data) if photometric == PALETTE else _full_range(data, page.bitspersample, notes)
+    has_levels = page.dtype.kind == "u" and 8 < page.bitspersample < 16 and photometric != PALETTE
+    white = 2**page.bitspersample - 1 if has_levels else None
     if photometric == WHITE_IS_ZERO:
-        white = colour.white_of(pixels.dtype)
-        pixels[:, :, 0] = pixels.dtype.type(white) - pixels[:, :, 0]
+        pixels[:, :, 0] = pixels.dtype.type(white or colour.white_of(pixels.dtype)) - pixels[:, :, 0]
     if at is not None and kinds[at] == ASSOCIATED:
-        pixels = colour.unassociated(pixels)
+        pixels = colour.unassociated(pixels, white)
     pixels = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
-    return Decoded(np.ascontiguousarray(pixels), model, alpha, len(kinds) - alpha)
+    return Decoded(np.ascontiguousarray(pixels), model, alpha, len(kinds) - alpha, white)
 
 
 def _alpha_last(data: Pixels, at: int) -> Pixels:
@@ -158,7 +165,7 @@ def _old_jpeg(page: Any) -> bytes | None:
 
 
 def _full_range(samples: Pixels, bits: int, notes: list[str]) -> Pixels:
-    """Make bits, integers and floats of any size into uint8, uint16 or float32."""
+    """Make bits, integers and floats of any size into uint8, uint16 or float32; those of 9 to 15 bits stay."""
     if samples.dtype.kind == "f":
         if samples.dtype.itemsize > 4:
             notes.append("the TIFF has 64-bit floats; they are read as 32-bit floats")
@@ -173,7 +180,7 @@ def _full_range(samples: Pixels, bits: int, notes: list[str]) -> Pixels:
     if bits > 16:
         notes.append(f"the TIFF has {bits}-bit integers; they are read as floats, {2**bits - 1} as 1")
         return np.divide(samples, 2.0**bits - 1, dtype=np.float32, casting="same_kind")
-    samples = colour.widened(samples, 2**bits - 1)
+    samples = colour.widened(samples, 2**bits - 1) if bits <= 8 else colour.as_stored(samples, 2**bits - 1)[0]
     return samples if samples.flags.writeable else samples.copy()
 
 

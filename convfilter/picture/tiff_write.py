@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import struct
+import zlib
+from collections.abc import Iterator
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
@@ -12,7 +14,7 @@ import numpy as np
 from convfilter.picture import colour, exif, ifd
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Metadata, Picture, Pixels
-from convfilter.picture.tiff_tags import TEXT_TAGS
+from convfilter.picture.tiff_tags import TEXT_TAGS, page_offsets
 
 _PHOTOMETRIC = {"gray": "minisblack", "rgb": "rgb", "cmyk": "separated"}
 _DEFLATE_LEVELS = {"fast": 1, "default": 6, "best": 9}
@@ -22,6 +24,7 @@ _STRIP_BYTES = 1 << 18
 _ASCII, _BYTE, _UNDEFINED = 2, 1, 7
 _XMP, _IPTC, _PHOTOSHOP = 700, 33723, 34377
 _INCH = 2
+_COMPRESSION, _DEFLATE = 259, 8
 _UNSPECIFIED = "unspecified"
 _ORDER: Literal["<"] = "<"
 
@@ -45,7 +48,7 @@ def write_tiff(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     metadata = picture.metadata
     frames = [frame.pixels for frame in picture.frames if not frame.fallback]
     if picture.alpha and metadata.associated_alpha:
-        frames = [colour.associated(pixels) for pixels in frames]
+        frames = [colour.associated(pixels, picture.white) for pixels in frames]
     kinds = _extra_kinds(picture)
     if picture.alpha and kinds[-1] == _UNSPECIFIED:
         frames = [_with_alpha_at(pixels, len(kinds) - kinds.index(_alpha_kind(metadata))) for pixels in frames]
@@ -54,23 +57,66 @@ def write_tiff(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     big = sum(pixels.nbytes for pixels in frames) > _CLASSIC_BYTES
     with tifffile.TiffWriter(file, bigtiff=big, byteorder=_ORDER) as tiff:
         for index, pixels in enumerate(frames):
+            encoding, data = _encoding(pixels, picture.white, options)
             tiff.write(
-                pixels,
+                data,
                 photometric=_PHOTOMETRIC[picture.model],
                 planarconfig="contig" if pixels.ndim == 3 else None,
-                compression="adobe_deflate",
-                compressionargs={"level": _DEFLATE_LEVELS[options.compression]},
-                predictor=3 if pixels.dtype.kind == "f" else 2,
-                rowsperstrip=max(1, _STRIP_BYTES // pixels[0].nbytes),
+                rowsperstrip=_rows_per_strip(pixels),
                 metadata=None,
                 software=False,
                 maxworkers=options.threads,
                 iccprofile=metadata.icc,
                 extratags=_extra_tags(metadata, described) if index == 0 else (),
                 extrasamples=kinds or None,
+                **encoding,
                 **_resolution(metadata),
             )
+    if picture.white is not None:
+        _declare_deflated(file, big)
     _append_directories(file, described, big)
+
+
+def _rows_per_strip(pixels: Pixels) -> int:
+    return max(1, _STRIP_BYTES // int(pixels[0].nbytes))
+
+
+def _encoding(pixels: Pixels, white: int | None, options: WriteOptions) -> tuple[dict[str, Any], Any]:
+    """Return how tifffile is to write a page, and its data; it packs bits, or compresses, but not both."""
+    level = _DEFLATE_LEVELS[options.compression]
+    if white is None:
+        predictor = 3 if pixels.dtype.kind == "f" else 2
+        return {"compression": "adobe_deflate", "compressionargs": {"level": level}, "predictor": predictor}, pixels
+    bits = white.bit_length()
+    shape = {"shape": pixels.shape, "dtype": pixels.dtype, "bitspersample": bits}
+    return shape, _packed_strips(pixels, bits, level)
+
+
+def _packed_strips(pixels: Pixels, bits: int, level: int) -> Iterator[bytes]:
+    """Pack the samples of each row to ``bits``, and deflate strips of rows."""
+    import imagecodecs
+
+    samples = int(np.prod(pixels.shape[1:]))
+    rows = _rows_per_strip(pixels)
+    for top in range(0, len(pixels), rows):
+        packed = imagecodecs.packints_encode(pixels[top : top + rows].ravel(), bits, runlen=samples)
+        yield zlib.compress(packed, level)
+
+
+def _declare_deflated(file: BinaryIO, big: bool) -> None:
+    """Say in each directory that its strips, which tifffile took for plain ones, are deflated."""
+    layout = ifd.layout(big)
+    file.seek(0)
+    for offset in page_offsets(file):
+        file.seek(offset)
+        (count,) = struct.unpack(_ORDER + layout.number, file.read(struct.calcsize(layout.number)))
+        for _ in range(count):
+            at = file.tell()
+            entry = file.read(layout.entry_bytes)
+            if int.from_bytes(entry[:2], "little") == _COMPRESSION:
+                file.seek(at + layout.entry_bytes - layout.inline)
+                file.write(_DEFLATE.to_bytes(2, "little"))
+                break
 
 
 def _alpha_kind(metadata: Metadata) -> str:

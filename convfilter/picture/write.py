@@ -76,6 +76,7 @@ def _keeps_all(outline: Outline, fmt: Format) -> bool:
         outline.metadata.is_empty
         and outline.frames == 1
         and outline.dtype in fmt.dtypes
+        and outline.white is None
         and (fmt.extras or not outline.extras)
         and (bool(fmt.alpha) or not outline.alpha)
     )
@@ -155,12 +156,15 @@ def _prepared(picture: Picture, fmt: Format, options: WriteOptions) -> Picture:
     dtype = fmt.dtype_for(picture.pixels.dtype)
     background = options.background if picture.alpha else None
     frames = picture.frames
+    white = fmt.white_for(dtype, picture.white)
     if len(frames) > 1:
         from convfilter.picture import losses
 
         frames = losses.kept_frames(frames, fmt)
-    if background is not None or dtype != picture.pixels.dtype:
-        frames = [replace(frame, pixels=_converted(frame.pixels, background, dtype)) for frame in frames]
+    if background is not None or dtype != picture.pixels.dtype or white != picture.white:
+        frames = [
+            replace(frame, pixels=_converted(frame.pixels, background, dtype, picture.white, white)) for frame in frames
+        ]
     if picture.extras and not fmt.extras:
         frames = [replace(frame, pixels=picture.without_extras(frame.pixels)) for frame in frames]
         picture = replace(picture, extras=0)
@@ -173,7 +177,7 @@ def _prepared(picture: Picture, fmt: Format, options: WriteOptions) -> Picture:
         from convfilter.picture import icc
 
         metadata.icc = metadata.icc if icc.fits(metadata.icc, picture.model) else None
-    return replace(picture, frames=frames, alpha=alpha, metadata=metadata)
+    return replace(picture, frames=frames, alpha=alpha, metadata=metadata, white=white)
 
 
 def _opaque(pixels: Pixels) -> Pixels:
@@ -181,12 +185,14 @@ def _opaque(pixels: Pixels) -> Pixels:
     return np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 2 else pixels[:, :, :-1])
 
 
-def _converted(pixels: Pixels, background: str | None, dtype: np.dtype[np.generic]) -> Pixels:
+def _converted(
+    pixels: Pixels, background: str | None, dtype: np.dtype[np.generic], white: int | None, out_white: int | None
+) -> Pixels:
     from convfilter.picture import colour
 
     if background is not None:
-        return colour.flattened(pixels, background, dtype)
-    return colour.with_depth(pixels, dtype)
+        return colour.flattened(pixels, background, dtype, white, out_white)
+    return colour.with_depth(pixels, dtype, white, out_white)
 
 
 def _stripped(metadata: Metadata, strip: str | None) -> Metadata:

@@ -16,15 +16,17 @@ from convfilter.planning.task import full_scale
 _OF_LEVELS = ("bias", "clip", "threshold")
 
 
-def settled(stages: Sequence[Stage], dtype: npt.DTypeLike) -> list[Stage]:
+def settled(stages: Sequence[Stage], dtype: npt.DTypeLike, white: float | None = None) -> list[Stage]:
     """Return the stages with every offset as a fraction of the full scale of a picture of ``dtype``.
+
+    ``white`` is its value of white, where that is not the full scale of the type.
 
     Raises
     ------
     ParameterError
         The picture has whole samples, and a fraction lies beyond -1 to 1: it was probably meant in samples.
     """
-    full = full_scale(dtype)
+    full = white or full_scale(dtype)
     if np.dtype(dtype).kind == "u":
         _require_fractions(stages, full)
     return [_with_shift(stage, full) for stage in stages]

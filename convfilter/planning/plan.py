@@ -30,7 +30,7 @@ from convfilter.planning.strips import (
     stream_of,
     whole_vectors,
 )
-from convfilter.planning.task import Task
+from convfilter.planning.task import Task, full_scale
 from convfilter.planning.ways import (
     ALGORITHMS,
     TRANSFORM_PLANES,
@@ -84,6 +84,8 @@ class StagePlan:
         For the transforms: padded pixels that one takes; 0 columns where they go down the columns alone.
     output_channels : int
         Of the result, alpha included.
+    keeps_white : bool
+        False where results have another value of white than samples of their type in the input.
     """
 
     stage: Stage
@@ -103,6 +105,7 @@ class StagePlan:
     products: tuple[Product, ...] = ()
     sides: tuple[int, int] = (0, 0)
     output_channels: int = 0
+    keeps_white: bool = True
 
     @cached_property
     def stream(self) -> Stream | None:
@@ -141,6 +144,8 @@ class Plan:
     """A stack of stages, planned for one size and sample type.
 
     ``gray`` says that the first stage takes the luminance of its input.
+    ``white`` and ``out_white`` are the values of white in the input and in an
+    integer result, where they are not the full scale of the sample type.
     """
 
     stages: tuple[StagePlan, ...]
@@ -148,6 +153,17 @@ class Plan:
     dtype: np.dtype[np.generic]
     alpha: bool
     gray: bool
+    white: float | None = None
+    out_white: float | None = None
+
+    @property
+    def full(self) -> float:
+        """The value of white in the input, and in real results."""
+        return self.white or full_scale(self.dtype)
+
+    def full_out(self, dtype: np.dtype[np.generic]) -> float:
+        """Return the value of white in a result of ``dtype``."""
+        return (self.out_white or full_scale(dtype)) if dtype.kind == "u" else self.full
 
     @property
     def input_colours(self) -> int:
@@ -181,6 +197,8 @@ def plan_stack(
     alpha: bool = False,
     gray: bool = False,
     algorithm: str | None = None,
+    white: float | None = None,
+    out_white: float | None = None,
 ) -> Plan:
     """Decide how to run ``stages`` on pictures of one shape and sample type.
 
@@ -200,6 +218,9 @@ def plan_stack(
         Take the luminance of the three colour channels first.
     algorithm : str, optional
         Use this one instead of the cheapest.
+    white, out_white : float, optional
+        Values of white in the input and in an integer result, by default the
+        full scale of their types: 4095 for samples of 12 bits in uint16.
 
     Raises
     ------
@@ -216,7 +237,7 @@ def plan_stack(
     if gray:
         channels -= 2
     sample_type = np.dtype(dtype)
-    stages = settled(stages, sample_type)
+    stages = settled(stages, sample_type, white)
     tasks: list[Task] = []
     prefixes = [f"stage {number} ({stage.name}): " if len(stages) > 1 else "" for number, stage in enumerate(stages, 1)]
     for number, (stage, prefix) in enumerate(zip(stages, prefixes, strict=True)):
@@ -225,7 +246,10 @@ def plan_stack(
         last = number == len(stages) - 1
         result = np.dtype(out_dtype or sample_type) if last else np.dtype(np.float32)
         size = (rows, cols, channels)
-        task = Task.of(stage, size, incoming, result=result, alpha=alpha, gray=gray and first, prefix=prefix)
+        whites = _whites(incoming, result, white, out_white)
+        task = Task.of(
+            stage, size, incoming, result=result, alpha=alpha, gray=gray and first, whites=whites, prefix=prefix
+        )
         tasks.append(task)
         rows, cols, channels = task.rows.output, task.cols.output, task.output_channels
     if len(tasks) > 1:
@@ -234,11 +258,23 @@ def plan_stack(
 
         fewer = merged(stages, tasks) if algorithm is None else stages
         if len(fewer) < len(stages):
-            return plan_stack(fewer, shape, dtype, out_dtype=out_dtype, alpha=alpha, gray=gray)
+            return plan_stack(
+                fewer, shape, dtype, out_dtype=out_dtype, alpha=alpha, gray=gray, white=white, out_white=out_white
+            )
         stored = tasks[-1].result
         tasks = [replace(task, stored=stored, levels=each) for task, each in zip(tasks, levels(tasks), strict=True)]
     plans = [plan_stage(task, algorithm, prefix) for task, prefix in zip(tasks, prefixes, strict=True)]
-    return Plan(tuple(plans), tuple(shape), sample_type, alpha, gray)
+    return Plan(tuple(plans), tuple(shape), sample_type, alpha, gray, white, out_white)
+
+
+def _whites(
+    incoming: np.dtype[np.generic], result: np.dtype[np.generic], white: float | None, out_white: float | None
+) -> tuple[float, float] | None:
+    """Return the values of white before and after a stage; None where they are those of the sample types."""
+    if white is None and out_white is None:
+        return None
+    before = white or full_scale(incoming)
+    return before, (out_white or full_scale(result)) if result.kind == "u" else before
 
 
 def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> StagePlan:
@@ -271,6 +307,7 @@ def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> St
         products=_products(task, chosen),
         sides=_sides(task) if chosen == "fourier" else (0, 0),
         output_channels=task.output_channels,
+        keeps_white=task.keeps_white,
     )
     if plan.stream:
         plan = replace(plan, block_rows=stream_block_rows(plan.rows))

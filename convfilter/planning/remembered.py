@@ -35,6 +35,8 @@ def remembered_plan(
     alpha: bool = False,
     gray: bool = False,
     algorithm: str | None = None,
+    white: float | None = None,
+    out_white: float | None = None,
 ) -> Plan:
     """Return what :func:`plan_stack` does; the same plan as before if it was asked for lately.
 
@@ -45,11 +47,18 @@ def remembered_plan(
     """
     result = None if out_dtype is None else np.dtype(out_dtype).str
     room = [_MOST_BYTES]
-    key = (*(_value(part, room) for part in (*stages, alpha, gray, algorithm)), shape, dtype.str, result)
+    told: dict[str, Any] = {
+        "alpha": alpha,
+        "gray": gray,
+        "algorithm": algorithm,
+        "white": white,
+        "out_white": out_white,
+    }
+    key = (*(_value(part, room) for part in (*stages, *told.values())), shape, dtype.str, result)
 
     def plan() -> Plan:
         own = deepcopy(stages)  # whose weights nobody else can write to
-        return plan_stack(own, shape, dtype, out_dtype=out_dtype, alpha=alpha, gray=gray, algorithm=algorithm)
+        return plan_stack(own, shape, dtype, out_dtype=out_dtype, **told)
 
     return latest(_plans, key, plan, _MOST_PLANS) if room[0] >= 0 else plan()
 

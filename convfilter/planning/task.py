@@ -40,6 +40,9 @@ class Task:
         What is left of the stage's scale.
     dtype, result : numpy.dtype
         Sample types of the picture, and of what comes out: float32 before another stage.
+    whites : pair of float, or None
+        What is white in the picture and in what comes out, where that is not
+        the full scale of their types, as in samples of 12 bits.
     stored, levels : numpy.dtype and float
         In a stack: what it stores in the end, and the largest magnitude of this
         stage's result in levels of that; see ``gains.levels``.
@@ -55,6 +58,7 @@ class Task:
     result: np.dtype[np.generic]
     alpha: bool
     gray: bool
+    whites: tuple[float, float] | None = None
     stored: np.dtype[np.generic] | None = None
     levels: float = float("inf")
 
@@ -68,6 +72,7 @@ class Task:
         result: np.dtype[np.generic] | None = None,
         alpha: bool = False,
         gray: bool = False,
+        whites: tuple[float, float] | None = None,
         prefix: str = "",
     ) -> Task:
         """Work out the geometry.
@@ -87,7 +92,7 @@ class Task:
         rows, cols = (plan_axis(stage, axis, shape[axis], kernel.shape[axis], prefix) for axis in (0, 1))
         if isinstance(stage.operator, Pooling):
             require_real_cells(rows, cols, prefix)
-        return cls(stage, kernel, scale, rows, cols, shape[2], dtype, result or dtype, alpha, gray)
+        return cls(stage, kernel, scale, rows, cols, shape[2], dtype, result or dtype, alpha, gray, whites)
 
     @cached_property
     def accuracy(self) -> str:
@@ -111,7 +116,12 @@ class Task:
     def keeps_samples(self) -> bool:
         """Whether what is found is stored as it is: same sample type, no alpha, no gray, nothing scaled."""
         unscaled = self.scale == 1 and self.stage.offset == 0 and self.stage.map in (None, "clip", "abs")
-        return self.dtype == self.result and unscaled and not self.alpha and not self.gray
+        return self.dtype == self.result and self.keeps_white and unscaled and not self.alpha and not self.gray
+
+    @property
+    def keeps_white(self) -> bool:
+        """Whether the value of white is the same before and after, as far as the sample types allow."""
+        return self.whites is None or self.whites[0] == self.whites[1]
 
     @property
     def largest_term(self) -> float:
@@ -146,12 +156,12 @@ class Task:
     @property
     def gives_whole_numbers(self) -> bool:
         """Whether the exact result is a whole number, which rounding finds again from close by."""
-        unscaled = self.kernel.divisor == 1 and self.scale == 1 and self.dtype == self.result
+        unscaled = self.kernel.divisor == 1 and self.scale == 1 and self.dtype == self.result and self.keeps_white
         if not (self.is_exact and unscaled) or self.stage.map == "stretch" or self.alpha or self.gray:
             return False
         # Half a level more, as for mid-grey, would make every result a tie.
         offset = self.stage.offset + (0.5 if self.stage.map == "offset" else 0.0)
-        return (offset * full_scale(self.result)).is_integer()
+        return (offset * (self.whites[1] if self.whites else full_scale(self.result))).is_integer()
 
 
 def _require_channels(stage: Stage, channels: int, prefix: str) -> None:
