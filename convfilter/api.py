@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.run import run
-from convfilter.errors import ParameterError
+from convfilter.errors import ParameterError, shown
 from convfilter.filters import kernels
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import (
@@ -419,7 +419,7 @@ def _derivative(family: str, axis: str) -> Operator:
     if axis == "orientation":
         return Orientation(kernels.derivative(family, "x"), kernels.derivative(family, "y"))
     if axis not in ("x", "y"):
-        raise ParameterError(f"axis must be one of x, y, magnitude, orientation, got {axis!r}")
+        raise ParameterError(f"axis must be one of x, y, magnitude, orientation, got {shown(axis)}")
     return Correlation(kernels.derivative(family, axis))
 
 

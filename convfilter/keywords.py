@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.errors import ParameterError
+from convfilter.errors import ParameterError, shown
 from convfilter.filters.stage import Padding, PaddingMode, Stage, ToneMap
 from convfilter.planning import Plan
 from convfilter.planning.remembered import remembered_plan
@@ -168,7 +168,7 @@ def pair_of(value: Any, name: str) -> tuple[Any, Any]:
     """Return (rows, cols) of a pair, or of one number for both."""
     if isinstance(value, tuple | list | np.ndarray):
         if len(value) != 2:
-            raise ParameterError(f"{name} must be one number or (rows, cols), got {value!r}")
+            raise ParameterError(f"{name} must be one number or (rows, cols), got {shown(value)}")
         return value[0], value[1]
     return value, value
 
@@ -178,5 +178,5 @@ def whole_pair(value: Any, name: str) -> tuple[int, int]:
     pair = pair_of(value, name)
     for part in pair:
         if isinstance(part, bool) or not isinstance(part, int | np.integer):
-            raise ParameterError(f"{name} must be a whole number, got {part!r}")
+            raise ParameterError(f"{name} must be a whole number, got {shown(part)}")
     return int(pair[0]), int(pair[1])

@@ -40,6 +40,8 @@ def cache_folder(tmp_path_factory, request):
     with pytest.MonkeyPatch.context() as patch:
         if not os.environ.get("CONVFILTER_CACHE_DIR"):
             patch.setenv("CONVFILTER_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        # The defaults of whoever runs the tests are not theirs.
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         if {item.path.stem for item in request.session.items} >= ALL_LOOPS:
             # It takes longer than any test, so another core takes part in it.
             start_apart(COMPILE_THE_LAST_FIRST.format(tests=os.getpid()))

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from convfilter.batch.inputs import Job
-from convfilter.errors import UsageError
-from convfilter.filters.spec import FilterSpec, Value, parse
+from convfilter.errors import UsageError, shown
+from convfilter.filters.spec import FilterSpec
+from convfilter.filters.stack import paths_of
 from convfilter.picture import atomic
 
 #: What a backslash makes an ordinary character, as tried with GNU Make 4.3.
@@ -20,32 +21,8 @@ _REFERENCES = {content.replace("$()", ""): f"$({variable})" for variable, conten
 
 
 def files_of(specs: Iterable[str | FilterSpec]) -> list[str]:
-    """Return the files that filters take their weights from, in the order of the filters.
-
-    Parameters
-    ----------
-    specs : iterable of str or FilterSpec
-
-    Returns
-    -------
-    list of str
-        As they were typed.
-    """
-    from convfilter.filters.parameters import Text
-    from convfilter.filters.stack import find
-
-    found: dict[str, None] = {}
-    for spec in specs:
-        parsed = parse(spec) if isinstance(spec, str) else spec
-        row = find(parsed.name)
-        values: dict[str, Value] = dict(parsed.options)
-        if parsed.argument is not None and row.parameters:
-            values[row.parameters[0].name] = parsed.argument
-        for name, value in values.items():
-            parameter = row.parameter(name)
-            if parameter is not None and isinstance(parameter.kind, Text) and os.path.isfile(value.text):
-                found[value.text] = None
-    return list(found)
+    """Return the files that filters take their weights from, in the order of the filters, as they were typed."""
+    return [path for path in paths_of(specs) if os.path.isfile(path)]
 
 
 def write(path: str, jobs: Sequence[Job], others: Sequence[str]) -> None:
@@ -80,7 +57,7 @@ def write(path: str, jobs: Sequence[Job], others: Sequence[str]) -> None:
 def _escaped(name: str, special: str = _IN_PREREQUISITES) -> str:
     """Write a name so that make reads it as one word, and as nothing but a name."""
     if "\n" in name:
-        raise UsageError(f"{name!r}: make knows no names with line ends; rename the file, or leave out --depfile")
+        raise UsageError(f"{shown(name)}: make knows no names with line ends; rename the file, or leave out --depfile")
     # Backslashes count only before a special character, and there they would escape each other.
     name = re.sub(rf"(\\*)([{re.escape(special)}])", r"\1\1\\\2", name.replace("$", "$$"))
     return "".join(_REFERENCES.get(char, char) for char in name)

@@ -8,28 +8,44 @@
     [pipelines]
     thumbnail = ["gaussian:1.5", "avgpool:4"]      # convfilter apply @thumbnail in.png out.png
 
-The files are looked for in the working folder; the first that is there counts,
-alone. What stands on the command line wins.
+The files are looked for in the working folder, then in the user's own configuration folder; the first that is there
+counts, alone. What stands on the command line wins.
+
+A folder may be somebody else's, so a file that is found in it must not reach beyond it: keys that name places, connect
+to other machines or lift limits hold only in the user's own file and in one that ``--config`` names, and kernels and
+layers of its pipelines are regular files below its folder.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
 
-from convfilter.cli.options import CONFIG_FILES
+from convfilter.cli.options import CONFIG_FILES, own_config
 from convfilter.cli.root import Session
-from convfilter.errors import UsageError
+from convfilter.errors import UsageError, foreign, named, shown
+from convfilter.filters.row import STAGE_PARAMETERS
+from convfilter.filters.stack import paths_of
 
 NAME, _PROJECT = CONFIG_FILES
 _TABLE = "tool.convfilter"
 _PIPELINES = "pipelines"
 _FILTER_COMMANDS = ("blur", "edges", "sharpen", "convolve", "pool", "apply")
 #: Options that say what to do now, not how it is usually done.
-_NEVER = ("in_place", "config", "no_config", "specs", "dry_run", "files_from", "null", "depfile")
+_NEVER = ("in_place", "config", "no_config", "specs", "dry_run", "files_from", "null", "depfile", "follow")
+#: Options that can do no harm in a file that is found by itself; all others name places or lift limits.
+_HARMLESS = (
+    *STAGE_PARAMETERS,
+    "gray", "linear", "sheet", "format", "quality", "subsampling", "compression", "strip", "background", "frame",
+    "strict", "no_auto_orient", "threads", "algorithm", "verbose", "explain", "keep_time",
+    "recursive", "ext", "suffix", "exclude", "jobs", "fail_fast", "update", "json", "progress", "quiet",
+)  # fmt: skip
+#: A file of defaults that is larger is none.
+_MOST_BYTES = 1 << 20
 
 
 def use(ctx: click.Context, path: str | None) -> None:
@@ -52,7 +68,8 @@ def use(ctx: click.Context, path: str | None) -> None:
         return
     name, table = found
     session: Session = ctx.find_root().obj
-    session.config, session.pipelines = name, _pipelines(name, table.pop(_PIPELINES, {}))
+    session.config, session.trusts_config = name, path is not None or _is_own(name)
+    session.pipelines = _pipelines(name, table.pop(_PIPELINES, {}))
     from convfilter.cli.apply import command as apply
 
     common = _keys(apply)
@@ -64,35 +81,73 @@ def use(ctx: click.Context, path: str | None) -> None:
     defaults = _values(name, {key: value for key, value in table.items() if key not in tables}, common)
     defaults = {param: value for param, value in defaults.items() if param in {option.name for option in own.values()}}
     here = str(ctx.command.name)
-    ctx.default_map = defaults | _values(f"{name}: [{here}]", tables.get(here, {}), own)
+    defaults |= _values(f"{name}: [{here}]", tables.get(here, {}), own)
+    if not session.trusts_config:
+        for key, option in own.items():
+            if defaults.get(str(option.name)) is not None and not _is_harmless(option):
+                raise UsageError(
+                    f"{name}: {key} reaches beyond this folder, and so is not taken from a file that is found in it; "
+                    f"leave it out, name the file with --config, or set it in {own_config()}"
+                )
+    ctx.default_map = defaults
+
+
+def _is_harmless(option: click.Option) -> bool:
+    """Tell whether an option may come from a folder of somebody else's: of a filter, or on the list."""
+    return hasattr(option, "filter_name") or option.name in _HARMLESS
+
+
+def _is_own(name: str) -> bool:
+    try:
+        return os.path.samefile(name, own_config())
+    except OSError:
+        return False
 
 
 def _found(path: str | None) -> tuple[str, dict[str, Any]] | None:
     """Return the name and the content of the file that counts."""
     if path is not None:
-        table = _parsed(path)
-        return path, table.get("tool", {}).get("convfilter", {}) if os.path.basename(path) == _PROJECT else table
-    if os.path.isfile(NAME):
-        return NAME, _parsed(NAME)
-    if os.path.isfile(_PROJECT):
-        with open(_PROJECT, "rb") as file:
-            if _TABLE.encode() not in file.read():  # parsing takes longer than looking
-                return None
-        table = _parsed(_PROJECT).get("tool", {}).get("convfilter")
-        return (_PROJECT, table) if table is not None else None
+        return path, _of_project(path) or {} if os.path.basename(path) == _PROJECT else _parsed(path)
+    for name in (NAME, _PROJECT, own_config()):
+        if os.path.isfile(name):
+            table = _of_project(name) if name == _PROJECT else _parsed(name)
+            if table is not None:
+                return name, table
     return None
 
 
-def _parsed(path: str) -> dict[str, Any]:
-    import tomllib
+def _of_project(path: str) -> dict[str, Any] | None:
+    """Return the table of this program in a project's file; parsing takes longer than looking for it."""
+    content = _content(path)
+    if _TABLE.encode() not in content:
+        return None
+    table: Any = _parsed(path, content)
+    for key in _TABLE.split("."):
+        table = table.get(key)
+        if table is None:
+            return None
+        if not isinstance(table, dict):
+            raise UsageError(f"{path}: {key} must be a table, got {shown(table)}")
+    found: dict[str, Any] = table
+    return found
 
+
+def _content(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
-            return tomllib.load(file)
+            content = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{path}: the configuration cannot be read: {(error.strerror or '').lower()}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: this is no TOML: {error}") from error
+    if len(content) > _MOST_BYTES:
+        raise UsageError(f"{path}: a configuration may take {_MOST_BYTES >> 20} MB, and this is larger")
+    return content
+
+
+def _parsed(path: str, content: bytes | None = None) -> dict[str, Any]:
+    import tomllib
+
+    with foreign(f"{path}: this is no TOML", UsageError):
+        return tomllib.loads((_content(path) if content is None else content).decode())
 
 
 def _keys(command: click.Command) -> dict[str, click.Option]:
@@ -119,15 +174,15 @@ def _values(where: str, table: Mapping[str, Any], known: Mapping[str, click.Opti
         assert option.name is not None
         if option.is_flag:
             if not isinstance(value, bool):
-                raise UsageError(f"{where}: {key} must be true or false, got {value!r}")
+                raise UsageError(f"{where}: {key} must be true or false, got {shown(value)}")
             # None is an option that was not given; it overrides a true of the table for all commands.
             values[option.name] = value if value or option.secondary_opts else None
         elif option.multiple:
             if not isinstance(value, list):
-                raise UsageError(f"{where}: {key} must be a list of texts, got {value!r}")
+                raise UsageError(f"{where}: {key} must be a list of texts, got {shown(value)}")
             values[option.name] = [str(item) for item in value]
         elif isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise UsageError(f"{where}: {key} must be a text or a number, got {value!r}")
+            raise UsageError(f"{where}: {key} must be a text or a number, got {shown(value)}")
         else:
             values[option.name] = str(value)
     return values
@@ -140,17 +195,23 @@ def _pipelines(name: str, table: object) -> dict[str, list[str]]:
         )
     for key, specs in table.items():
         if not isinstance(specs, list) or not specs or not all(isinstance(spec, str) for spec in specs):
-            raise UsageError(f"{name}: pipeline {key} must be a list of filters, got {specs!r}")
+            raise UsageError(
+                f"{name}: pipeline {shown(key, quotes=False)} must be a list of filters, got {shown(specs)}"
+            )
     return table
 
 
 def pipelines() -> list[str]:
-    """List the names of the pipelines that apply in this folder; none where the file makes no sense."""
+    """List the names of the pipelines that apply in this folder; none where the file makes no sense.
+
+    A shell inserts them as they are, so names that could mean something to it are left out.
+    """
     try:
         found = _found(None)
-        return list(_pipelines(found[0], found[1].get(_PIPELINES, {}))) if found else []
+        names = list(_pipelines(found[0], found[1].get(_PIPELINES, {}))) if found else []
     except UsageError:
         return []
+    return [name for name in names if re.fullmatch(r"[\w.-]+", name)]
 
 
 def pipeline(session: Session, reference: str) -> list[str]:
@@ -165,20 +226,34 @@ def pipeline(session: Session, reference: str) -> list[str]:
     Raises
     ------
     UsageError
-        There is none of that name.
+        There is none of that name, or it reads files beyond the folder in which it was found.
     """
     name = reference.removeprefix("@")
     if session.config is None:
         raise UsageError(f"{reference}: pipelines stand in {NAME}, and there is none here; use --config")
     if name not in session.pipelines:
         raise UsageError(f"{reference}: {session.config}: {_unknown(name, session.pipelines, 'pipeline')}")
-    return session.pipelines[name]
+    specs = session.pipelines[name]
+    if not session.trusts_config:
+        for path in paths_of(specs):
+            _require_below(session.config, path)
+    return specs
+
+
+def _require_below(config: str, path: str) -> None:
+    """Refuse a file of weights that a found configuration must not name: elsewhere, or a FIFO that never ends."""
+    folder, target = (os.path.realpath(each) for each in (os.path.dirname(config), path))
+    if os.path.commonpath((folder, target)) != folder or not os.path.isfile(target):
+        raise UsageError(
+            f"{config}: {named(path)} is no file below the folder of the configuration, which was found by itself; "
+            "name the configuration with --config to read it"
+        )
 
 
 def _unknown(word: str, known: Iterable[str], what: str) -> str:
     from difflib import get_close_matches
 
-    words = list(known)
+    words = [shown(each, quotes=False) for each in known]
     close = get_close_matches(word, words, n=1)
     advice = f"did you mean {close[0]}? " if close else ""
-    return f"unknown {what} {word!r}; {advice}known are {', '.join(words) or 'none'}"
+    return f"unknown {what} {shown(word)}; {advice}known are {', '.join(words) or 'none'}"

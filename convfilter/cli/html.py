@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from convfilter import pipeline
-from convfilter.errors import UsageError, WriteError
+from convfilter.errors import UsageError, WriteError, shown
 from convfilter.filters import stack
 from convfilter.picture.atomic import replacing
 from convfilter.report.page import Entry, Run, page
@@ -34,7 +34,7 @@ class HtmlReport:
 
     def __init__(self, path: str, options: pipeline.Options) -> None:
         if os.path.splitext(path)[1].lower() not in _SUFFIXES:
-            raise UsageError(f"--html: a report is an HTML page, got {path!r}; name it report.html, for instance")
+            raise UsageError(f"--html: a report is an HTML page, got {shown(path)}; name it report.html, for instance")
         folder = os.path.dirname(os.path.realpath(path))
         if os.path.isdir(path) or (os.path.isdir(folder) and not os.access(folder, os.W_OK)):
             raise WriteError(f"{path}: a page cannot be written there; choose another name for --html")

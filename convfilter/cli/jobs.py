@@ -12,6 +12,7 @@ import click
 from convfilter.cli.messages import failure, say
 from convfilter.cli.options import stage_defaults
 from convfilter.cli.root import fail
+from convfilter.cli.values import is_configured
 from convfilter.errors import UsageError, WriteError
 from convfilter.filters.spec import FilterSpec
 from convfilter.picture import early
@@ -28,11 +29,28 @@ _OF_MANY = ("into", "ext", "suffix", "files_from", "null", "update", "dry_run", 
 
 def run_files(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
     """Filter the files of a command line; returns the exit status."""
+    if _are_a_pair(params):
+        # A file of defaults says how outputs of many files are named; it must not turn OUT into an input.
+        context = click.get_current_context()
+        params |= {name: None for name in ("ext", "suffix") if is_configured(name, context)}
     if _are_many(params):
         from convfilter.cli.many import run_many
 
         return run_many(specs, params)
     return _run_one(specs, params)
+
+
+def _are_a_pair(params: dict[str, Any]) -> bool:
+    """Tell IN OUT, two files of which the second need not be there, from several inputs."""
+    names = params["files"]
+    others = any(params[name] for name in ("into", "files_from", "in_place"))
+    return len(names) == 2 and not others and not any(map(_names_many, names))
+
+
+def _names_many(name: str) -> bool:
+    if "://" in name:
+        return _may_be_many(name)
+    return os.path.isdir(name) or name.endswith(os.sep)
 
 
 def _are_many(params: dict[str, Any]) -> bool:
@@ -43,7 +61,7 @@ def _are_many(params: dict[str, Any]) -> bool:
         or len(names) > (1 if params["in_place"] else 2)
         or any(map(os.path.isdir, names[:1]))
         or any(name.endswith(os.sep) for name in names[-1:])
-        or any("://" in name and _may_be_many(name) for name in names)
+        or any("://" in name and _names_many(name) for name in names)
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convfilter.errors import UsageError
+from convfilter.errors import UsageError, shown
 from convfilter.picture.atomic import save
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def plot(title: str, kernels: Sequence[tuple[str, Kernel]], path: str) -> None:
     """
     suffix = os.path.splitext(path)[1].lower().lstrip(".")
     if suffix not in _SUFFIXES:
-        raise UsageError(f"a plot is a PNG or SVG file, got {path!r}; name it kernel.png, for instance")
+        raise UsageError(f"a plot is a PNG or SVG file, got {shown(path)}; name it kernel.png, for instance")
     if not kernels:
         raise UsageError(f"{title} has no weights that could be plotted")
     if max(side for _, kernel in kernels for side in kernel.shape) > _MOST_TAPS:

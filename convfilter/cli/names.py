@@ -11,7 +11,7 @@ import click
 from convfilter.batch import inputs
 from convfilter.batch.inputs import Job, Naming, Search
 from convfilter.cli.jobs import is_glob, local_names
-from convfilter.errors import UsageError
+from convfilter.errors import UsageError, shown
 from convfilter.picture import formats
 
 
@@ -44,7 +44,7 @@ def found_files(params: dict[str, Any], context: click.Context) -> inputs.Found:
     if not params["in_place"] and naming == Naming():
         raise click.UsageError("an output folder is needed, as OUT or with --into", context)
     if params["suffix"] and os.sep in params["suffix"]:
-        raise UsageError(f"--suffix: it is a part of a file name, without {os.sep}, got {params['suffix']!r}")
+        raise UsageError(f"--suffix: it is a part of a file name, without {os.sep}, got {shown(params['suffix'])}")
     search = Search(params["recursive"], params["exclude"], bool(params["ext"] or params["format"]))
     single = _single(names, naming, params)
     if single is not None:
@@ -60,7 +60,7 @@ def _ext(typed: str | None) -> str:
         return ""
     ext = "." + typed.removeprefix(".")
     if formats.by_suffix(ext) is None:
-        raise UsageError(f"--ext: the suffix must be one of {formats.known_suffixes()}, got {typed!r}")
+        raise UsageError(f"--ext: the suffix must be one of {formats.known_suffixes()}, got {shown(typed)}")
     return ext
 
 

@@ -8,6 +8,7 @@ they are in range, is decided where SPECs are read.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,7 +21,7 @@ from convfilter.filters.parameters import MOST_PIXELS, Choice, Flag, Kind, Numbe
 from convfilter.filters.spec import Value
 from convfilter.picture.options import COMPRESSIONS, DEFAULT_MAX_PIXELS, STRIPS, SUBSAMPLINGS
 
-#: Looked for in the working folder; see ``config.py``.
+#: Looked for in the working folder, the first in the user's own configuration folder too; see ``config.py``.
 CONFIG_FILES = ("convfilter.toml", "pyproject.toml")
 SECTIONS = ("Filter", "Geometry", "Result", "Files", "Many files", "Run")
 _GEOMETRY = ("stride", "dilation", "padding", "padding_mode", "padding_value", "flip")
@@ -195,6 +196,15 @@ def _many_options() -> list[Option]:
     ]
 
 
+def own_config() -> str:
+    """Return where the user's own file of defaults is looked for; a relative path would be in a folder of others."""
+    folder = os.environ.get("XDG_CONFIG_HOME", "")
+    if not os.path.isabs(folder):
+        below = ("Library", "Application Support") if sys.platform == "darwin" else (".config",)
+        folder = os.path.join(os.path.expanduser("~"), *below)
+    return os.path.join(folder, "convfilter", CONFIG_FILES[0]) if os.path.isabs(folder) else os.devnull
+
+
 def _config_options() -> list[Option]:
     """Make the options for the file of defaults; they are parsed before the others, whose defaults it sets."""
 
@@ -204,13 +214,13 @@ def _config_options() -> list[Option]:
     def use(ctx: click.Context, _param: click.Parameter, path: str | None) -> None:
         if ctx.resilient_parsing or (path is None and ctx.meta.get(__name__ + ".no_config")):
             return
-        if path is not None or any(map(os.path.exists, CONFIG_FILES)):
+        if path is not None or any(map(os.path.lexists, (*CONFIG_FILES, own_config()))):
             from convfilter.cli import config
 
             config.use(ctx, path)
 
     early: dict[str, Any] = {"section": "Run", "is_eager": True, "expose_value": False}
-    text = "Defaults and pipelines.  [convfilter.toml, or tool.convfilter in pyproject.toml]"
+    text = "Defaults and pipelines.  [convfilter.toml, or tool.convfilter in pyproject.toml; then your own]"
     return [
         Option("--no-config", is_flag=True, callback=refuse, help="Use no file of defaults.", **early),
         Option("--config", type=FILE, callback=use, help=text, **early),

@@ -12,7 +12,7 @@ from convfilter.cli.messages import say
 from convfilter.cli.options import Option, algorithm_option, debug_option, stage_defaults, stage_options
 from convfilter.cli.root import COMMANDS
 from convfilter.cli.values import RunType
-from convfilter.errors import UsageError
+from convfilter.errors import UsageError, shown
 from convfilter.filters.catalog import STAGE_PARAMETERS
 from convfilter.filters.parameters import MOST_PIXELS, Choice, Number, Pair
 
@@ -65,7 +65,7 @@ def _draw(plan: Plan, path: str) -> None:
     from convfilter.report.diagram import diagram
 
     if not path.lower().endswith(".svg"):
-        raise UsageError(f"a diagram is an SVG file, got {path!r}; name it diagram.svg, for instance")
+        raise UsageError(f"a diagram is an SVG file, got {shown(path)}; name it diagram.svg, for instance")
     save(path, diagram(plan).encode())
 
 

@@ -10,6 +10,7 @@ import click
 
 from convfilter import __version__
 from convfilter.cli.messages import MISUSED, failure, misuse, say
+from convfilter.errors import shown
 
 #: One line each; a command's own help begins with it. Loading them all for
 #: ``--help`` would take longer than printing it.
@@ -39,6 +40,7 @@ class Session:
     def __init__(self) -> None:
         self.debug = False
         self.config: str | None = None
+        self.trusts_config = False
         self.pipelines: dict[str, list[str]] = {}
 
 
@@ -65,7 +67,9 @@ class LazyGroup(click.Group):
 
             close = get_close_matches(args[0], COMMANDS, n=1)
             advice = f"did you mean {close[0]}? " if close else ""
-            raise click.UsageError(f"no command is called {args[0]!r}; {advice}known are {', '.join(COMMANDS)}", ctx)
+            raise click.UsageError(
+                f"no command is called {shown(args[0])}; {advice}known are {', '.join(COMMANDS)}", ctx
+            )
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

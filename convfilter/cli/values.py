@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convfilter.errors import UsageError
+from convfilter.errors import UsageError, shown
 from convfilter.filters.catalog import FILTERS
 from convfilter.filters.parameters import Kind, Parameter
 from convfilter.filters.spec import Value
@@ -71,7 +71,7 @@ class AlgorithmType(WordType):
         """Refuse an unknown name, once for all files."""
         if value not in _algorithms():
             where = where_from(param, ctx) if param else "--algorithm"
-            raise UsageError(f"{where}: algorithm must be one of {', '.join(_algorithms())}, got {value!r}")
+            raise UsageError(f"{where}: algorithm must be one of {', '.join(_algorithms())}, got {shown(value)}")
         return value
 
 

@@ -21,7 +21,7 @@ from convfilter.batch.inputs import Job
 from convfilter.batch.workers import Event, Notice, Outcome, Tick
 from convfilter.cluster import worker
 from convfilter.cluster.connection import LOCAL, connected, require_like_versions
-from convfilter.errors import ClusterError, PictureError, ReadError, UsageError, first_line
+from convfilter.errors import ClusterError, PictureError, ReadError, UsageError, first_line, shown
 from convfilter.filters import stack
 from convfilter.pipeline import Options
 
@@ -86,7 +86,7 @@ def outcomes(
 def _require_sense(jobs: Sequence[Job], options: Options, address: str) -> None:
     if address != LOCAL and "://" not in address:
         raise UsageError(
-            f"--dask: a scheduler's address looks like tcp://host:8786, or is the word local, got {address!r}"
+            f"--dask: a scheduler's address looks like tcp://host:8786, or is the word local, got {shown(address)}"
         )
     if options.in_place:
         raise UsageError(

@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
@@ -116,7 +117,11 @@ def _subject(source: str, name: str) -> str:
 
 def _contents(source: str) -> _Contents:
     if _is_file(source):
-        return _from_file(source)
+        contents = _from_file(source)
+        if source.strip() and kernel_text.is_inline(source):  # a file that somebody has named like weights
+            remark = "; ".join(filter(None, ("read from the file of this name", contents.remark)))
+            return replace(contents, remark=remark)
+        return contents
     if source.strip() and kernel_text.is_inline(source):
         found = kernel_text.rows_of(source, inline=True)
         return _Contents(*_exact(found.rows), remark=found.remark)
@@ -228,7 +233,7 @@ def _array(path: str) -> npt.NDArray[Any]:
 
     (array,) = array_files.load(path, 8 * MOST_WEIGHTS, _only_kernel).values()
     if array.dtype.kind not in "buif":
-        raise KernelFileError(f"weights must be real numbers, got an array of {array.dtype}")
+        raise KernelFileError(f"weights must be real numbers, got an array of {shown(str(array.dtype), quotes=False)}")
     if array.size > MOST_WEIGHTS:
         raise KernelFileError(
             f"a kernel has at most {MOST_WEIGHTS} weights, got an array of shape {shown(array.shape)}"

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.errors import KernelFileError, ParameterError
+from convfilter.errors import KernelFileError, ParameterError, shown
 from convfilter.record import cached_property, record
 
 Weights = npt.NDArray[np.float64]
@@ -275,7 +275,7 @@ def gaussian(sigma_rows: float, sigma_cols: float, truncate: float | None = None
     """
     for sigma in (sigma_rows, sigma_cols):
         if not isinstance(sigma, (int, float, np.integer, np.floating)) or not 0 <= sigma <= LARGEST_SIGMA:
-            raise ParameterError(f"gaussian sigma must be a number from 0 to {LARGEST_SIGMA:g}, got {sigma!r}")
+            raise ParameterError(f"gaussian sigma must be a number from 0 to {LARGEST_SIGMA:g}, got {shown(sigma)}")
     if truncate is not None and not (math.isfinite(truncate) and truncate > 0):
         raise ParameterError(f"gaussian truncate must be a finite number above 0, got {truncate:g}")
     support = GAUSSIAN_SUPPORT_SIGMAS if truncate is None else truncate

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.errors import KernelFileError, ParameterError
+from convfilter.errors import KernelFileError, ParameterError, shown
 from convfilter.filters.stage import Layer
 
 Activation: TypeAlias = Literal["none", "relu", "leaky_relu", "sigmoid", "tanh"]
@@ -62,11 +62,11 @@ def layer(
     weights = _numbers("weight", weight)
     if weights.ndim != _AXES or 0 in weights.shape:
         raise KernelFileError(
-            f"weight must have the shape (C_out, C_in, K_h, K_w), none of them 0, got {weights.shape}"
+            f"weight must have the shape (C_out, C_in, K_h, K_w), none of them 0, got {shown(weights.shape)}"
         )
     channels = weights.shape[0]
     if activation not in ACTIVATIONS:
-        raise ParameterError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
+        raise ParameterError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {shown(activation)}")
     if groups < 1:
         raise ParameterError(f"groups must be at least 1, got {groups}")
     if channels % groups:
@@ -94,7 +94,8 @@ def _per_channel(name: str, values: npt.ArrayLike, channels: int) -> npt.NDArray
     numbers = _numbers(name, values)
     if numbers.shape != (channels,):
         raise KernelFileError(
-            f"{name} must have the shape ({channels},), as weight has {channels} output channels, got {numbers.shape}"
+            f"{name} must have the shape ({channels},), as weight has {channels} output channels, "
+            f"got {shown(numbers.shape)}"
         )
     return numbers
 
@@ -102,11 +103,11 @@ def _per_channel(name: str, values: npt.ArrayLike, channels: int) -> npt.NDArray
 def _numbers(name: str, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     array = np.asarray(values)
     if array.dtype.kind not in "fiu":
-        raise KernelFileError(f"{name} must hold real numbers, got {array.dtype}")
+        raise KernelFileError(f"{name} must hold real numbers, got {shown(str(array.dtype), quotes=False)}")
     numbers = array.astype(np.float64)
     if not np.isfinite(numbers).all():
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(numbers))[0])
-        raise KernelFileError(f"{name} must be finite, got {numbers[place]} at {place}")
+        raise KernelFileError(f"{name} must be finite, got {numbers[place]} at {shown(place)}")
     if numbers.size and np.abs(numbers).max() > np.finfo(np.float32).max:
         raise KernelFileError(f"{name} must fit float32, got {np.abs(numbers).max():g}")
     return numbers

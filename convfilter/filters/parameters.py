@@ -13,7 +13,7 @@ import math
 import re
 from typing import Any, NamedTuple, Protocol
 
-from convfilter.errors import ParameterError
+from convfilter.errors import ParameterError, shown
 from convfilter.filters.spec import Value
 
 #: Largest number of pixels for a side, a step or a pad: the longest side of a JPEG.
@@ -232,7 +232,8 @@ class Parameter(NamedTuple):
         try:
             return self.kind.parse(value.text)
         except ValueError as error:
-            got = value.text if re.match(_NUMBER, value.text) and value.text.isascii() else repr(value.text)
+            is_number = re.match(_NUMBER, value.text) and value.text.isascii()
+            got = shown(value.text, quotes=not is_number)
             raise ParameterError(f"{value.where}: {subject or self.name} {error}, got {got}") from None
 
     @property

@@ -16,11 +16,10 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from convfilter.errors import SpecError
+from convfilter.errors import SpecError, shown
 
 _NAME = r"[A-Za-z][A-Za-z0-9_]*"
 _KEY = r"([A-Za-z][A-Za-z_-]*)\s*=\s*"
-_SHOWN_CHARACTERS = 60
 
 
 class Value(NamedTuple):
@@ -120,5 +119,4 @@ def _value(text: str, item: str, position: int) -> Value:
 
 
 def _where(text: str, position: int) -> str:
-    shown = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
-    return f"{shown!r}, column {position + 1}"
+    return f"{shown(text)}, column {position + 1}"

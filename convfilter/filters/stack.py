@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from convfilter.errors import SpecError, UsageError
+from convfilter.errors import SpecError, UsageError, shown
 from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS, Filter
+from convfilter.filters.parameters import Text
 from convfilter.filters.spec import FilterSpec, Value, parse
 from convfilter.filters.stage import Correlation, Point, Stage
 
@@ -25,7 +27,7 @@ def find(name: Value) -> Filter:
     """
     if name.text in FILTERS:
         return FILTERS[name.text]
-    raise SpecError(f"{name.where}: no filter is called {name.text!r}; {_nearest(name.text, FILTERS)}")
+    raise SpecError(f"{name.where}: no filter is called {shown(name.text)}; {_nearest(name.text, FILTERS)}")
 
 
 def stage(spec: str | FilterSpec, **defaults: Any) -> Stage:
@@ -147,6 +149,27 @@ def stages(specs: Iterable[str | FilterSpec | Stage], **defaults: Any) -> tuple[
     return (*built[:-1], replace(built[-1], signed=signed))
 
 
+def paths_of(specs: Iterable[str | FilterSpec]) -> list[str]:
+    """Return what filters name to take their weights from and is there: files, folders, pipes; each once."""
+    found: dict[str, None] = {}
+    for spec in specs:
+        parsed = parse(spec) if isinstance(spec, str) else spec
+        row = find(parsed.name)
+        values: dict[str, Value] = dict(parsed.options)
+        if parsed.argument is not None and row.parameters:
+            values[row.parameters[0].name] = parsed.argument
+        for name, value in values.items():
+            parameter = row.parameter(name)
+            if parameter is not None and isinstance(parameter.kind, Text) and is_there(value.text):
+                found[value.text] = None
+    return list(found)
+
+
+def is_there(name: str) -> bool:
+    """Tell whether a text is the name of something, a link that leads nowhere included; no name holds a zero byte."""
+    return "\0" not in name and os.path.lexists(name)
+
+
 def remarks(stages: Iterable[Stage]) -> tuple[str, ...]:
     """Say how weights were read, where that could surprise."""
     operators = [stage.operator for stage in stages]
@@ -172,7 +195,9 @@ def _typed_values(row: Filter, spec: FilterSpec) -> dict[str, Value]:
     typed = dict(spec.options)
     if spec.argument is not None:
         if not row.parameters:
-            raise SpecError(f"{spec.argument.where}: {row.name} takes no value of its own, got {spec.argument.text!r}")
+            raise SpecError(
+                f"{spec.argument.where}: {row.name} takes no value of its own, got {shown(spec.argument.text)}"
+            )
         first = row.parameters[0].name
         if first in typed:
             raise SpecError(f"{typed[first].where}: {first} is given twice; leave one out")
@@ -180,7 +205,7 @@ def _typed_values(row: Filter, spec: FilterSpec) -> dict[str, Value]:
     for name, value in typed.items():
         if row.parameter(name) is None:
             known = [parameter.name for parameter in row.parameters] + list(row.stage_keywords)
-            raise SpecError(f"{value.where}: {row.name} has no parameter {name!r}; {_nearest(name, known)}")
+            raise SpecError(f"{value.where}: {row.name} has no parameter {shown(name)}; {_nearest(name, known)}")
     return typed
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from convfilter.errors import ParameterError
+from convfilter.errors import ParameterError, shown
 from convfilter.record import cached_property, record
 
 if TYPE_CHECKING:  # kernels load NumPy, which the help texts do without
@@ -190,4 +190,6 @@ class Stage:
 
 def _require_choice(name: str, value: str, choices: tuple[str, ...], more: str = "") -> None:
     if value not in choices:
-        raise ParameterError(f"{name} must be one of {', '.join(choices)}{' ' + more if more else ''}, got {value!r}")
+        raise ParameterError(
+            f"{name} must be one of {', '.join(choices)}{' ' + more if more else ''}, got {shown(value)}"
+        )

@@ -7,7 +7,7 @@ from contextlib import suppress
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.errors import ParameterError
+from convfilter.errors import ParameterError, shown
 from convfilter.picture.picture import Model, Pixels, channels_of
 
 #: Rows are converted in bands of about this many samples, so that no full-size float copy is made.
@@ -124,7 +124,9 @@ def parse_background(colour: str) -> tuple[float, float, float]:
         values = ImageColor.getrgb(text)
     opaque = len(values) == 3 or (len(values) == 4 and values[3] == 255)
     if not opaque or not all(0 <= value <= 255 for value in values[:3]):
-        raise ParameterError(f"background must be an opaque colour such as white, #fff or 255,255,255, got {colour!r}")
+        raise ParameterError(
+            f"background must be an opaque colour such as white, #fff or 255,255,255, got {shown(colour)}"
+        )
     red, green, blue = values[:3]
     return red / 255, green / 255, blue / 255
 

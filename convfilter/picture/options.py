@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from convfilter.errors import ParameterError
+from convfilter.errors import ParameterError, shown
 from convfilter.record import record
 
 DEFAULT_MAX_PIXELS = 250_000_000
@@ -107,4 +107,4 @@ class WriteOptions:
             ("strip", self.strip, STRIPS),
         ):
             if value is not None and value not in choices:
-                raise ParameterError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+                raise ParameterError(f"{name} must be one of {', '.join(choices)}, got {shown(value)}")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.errors import UsageError, WriteError
+from convfilter.errors import UsageError, WriteError, shown
 from convfilter.picture import formats
 from convfilter.picture.formats import Format
 from convfilter.picture.options import WriteOptions
@@ -104,14 +104,14 @@ def resolve_target(
         chosen = formats.by_name(options.format)
         if chosen is None:
             names = " ".join(fmt.name.lower() for fmt in formats.FORMATS)
-            raise UsageError(f"format must be one of {names}, got {options.format!r}")
+            raise UsageError(f"format must be one of {names}, got {shown(options.format)}")
         return Target(name, chosen)
     suffix = os.path.splitext(name)[1]
     found = formats.by_suffix(suffix)
     if found is not None:
         return Target(name, found)
     if name != "-" and not _is_special(name):
-        got = f"suffix {suffix!r}" if suffix else f"no suffix in {os.path.basename(name)!r}"
+        got = f"suffix {shown(suffix)}" if suffix else f"no suffix in {shown(os.path.basename(name))}"
         raise UsageError(f"the output's suffix must be one of {formats.known_suffixes()}, got {got}; or use --format")
     target = Target(name)
     return target.settled(source_format) if source_format else target

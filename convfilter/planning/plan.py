@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.errors import ParameterError
+from convfilter.errors import ParameterError, shown
 from convfilter.filters.factors import Product, trimmed
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.multirate import Rates
@@ -230,7 +230,7 @@ def plan_stack(
         ``algorithm`` is unknown, or cannot compute a stage; or an offset is no fraction of full scale.
     """
     if algorithm is not None and algorithm not in ALGORITHMS:
-        raise ParameterError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {algorithm!r}")
+        raise ParameterError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {shown(algorithm)}")
     rows, cols = shape[:2]
     channels = shape[2] if len(shape) == 3 else 1
     gray = gray and channels - alpha == 3
@@ -287,7 +287,7 @@ def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> St
     """
     ways = applicable(task)
     if algorithm is not None and algorithm not in ways:
-        raise ParameterError(f"{prefix}algorithm {algorithm!r} cannot compute this; try {' or '.join(ways)}")
+        raise ParameterError(f"{prefix}algorithm {shown(algorithm)} cannot compute this; try {' or '.join(ways)}")
     chosen = next((name for name in get_args(Algorithm) if name == algorithm), None) or cheapest(task)
     plan = StagePlan(
         task.stage,
