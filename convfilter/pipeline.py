@@ -65,6 +65,8 @@ class Options(NamedTuple):
     look : callable, or None
         Is handed the destination, the picture before and after, the plans and the form of the result; what it
         returns goes into the report.
+    digests : bool
+        Whoever filters many files wants digests of each input and output.
     read : ReadOptions
     write : WriteOptions
     """
@@ -81,6 +83,7 @@ class Options(NamedTuple):
     explain: Callable[[Sequence[Plan]], None] | None = None
     before_writing: Callable[[str], None] | None = None
     look: Callable[[str, Picture, Picture, Sequence[Plan], Form], Any] | None = None
+    digests: bool = False
     read: ReadOptions = ReadOptions()
     write: WriteOptions = WriteOptions()
 

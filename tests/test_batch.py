@@ -20,7 +20,7 @@ from PIL import Image
 
 import convfilter
 from convfilter import pipeline
-from convfilter.batch import depfile, resources, update, workers
+from convfilter.batch import depfile, log_file, resources, update, workers
 from convfilter.batch.inputs import Job
 from convfilter.cli.root import run
 
@@ -444,6 +444,102 @@ def test_update_does_what_has_changed_and_no_more(capfd: pytest.CaptureFixture[s
     Path("out/.convfilter_log").write_text('{"output": "a.png"}\nnonsense\n["list"]\n{"outp')
     assert left() == both
     assert left() == []
+
+
+def rewritten(path: str, content: bytes, how: str) -> None:
+    """Change a file's content, but neither its size nor its time."""
+    status = os.stat(path)
+    assert len(content) == status.st_size
+    if how == "in place":  # cp -p
+        Path(path).write_bytes(content)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    else:  # rsync -t
+        Path("new").write_bytes(content)
+        os.utime("new", ns=(status.st_atime_ns, status.st_mtime_ns))
+        os.replace("new", path)
+
+
+@pytest.mark.parametrize("how", ["in place", "renamed"])
+@pytest.mark.parametrize("which", ["photos/a.pgm", "out/a.pgm"])
+@pytest.mark.parametrize("coarse", [False, True])
+def test_update_sees_new_content_of_the_same_size_and_time(
+    how: str, which: str, coarse: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [*BLUR, "--update", "--into", "out", "photos/a.pgm"]
+    head = b"P5 4 4 255\n"
+    Path("photos/a.pgm").write_bytes(head + bytes(16))
+    if coarse:
+        os.utime("photos/a.pgm", (10**9, 10**9))
+    assert run(arguments) == 0
+    if coarse and which.startswith("out"):
+        os.utime(which, (10**9, 10**9))
+        assert run(arguments) == 0
+    rewritten(which, head + bytes(range(100, 116)), how)
+    capfd.readouterr()
+    assert run(arguments) == 0
+    assert "1 done" in capfd.readouterr().err
+    for _ in range(2):
+        assert run(arguments) == 0
+        assert "1 up to date" in capfd.readouterr().err
+    result = Path("out/a.pgm").read_bytes()
+    assert run([*BLUR, "photos/a.pgm", "expected.pgm"]) == 0
+    assert result == Path("expected.pgm").read_bytes()
+
+
+@pytest.mark.parametrize("touch", ["chmod", "copy", "rename"])
+def test_update_compares_the_content_where_only_the_inode_has_moved(
+    touch: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [*BLUR, "--update", "photos", "out"]
+    assert run(arguments) == 0
+    for path in ("photos/a.png", "out/b.png"):
+        if touch == "chmod":
+            os.chmod(path, 0o640)
+        else:
+            rewritten(path, Path(path).read_bytes(), "renamed" if touch == "rename" else "in place")
+    digests = []
+    digest_of = update.digest_of
+    monkeypatch.setattr(update, "digest_of", lambda path: digests.append(path) or digest_of(path))
+    capfd.readouterr()
+    assert run([*arguments, "--dry-run"]) == 0
+    assert "0 to do, 1 skipped, 2 up to date" in capfd.readouterr().err
+    log = Path("out/.convfilter_log").read_bytes()
+    assert {"photos/a.png", "out/b.png"} <= set(digests)
+    assert run(arguments) == 0
+    assert "2 up to date" in capfd.readouterr().err
+    assert Path("out/.convfilter_log").read_bytes().startswith(log) and Path("out/.convfilter_log").stat().st_size
+    digests.clear()
+    assert run(arguments) == 0
+    assert digests == []  # what was found to be the same is not read again
+
+
+def test_update_reads_the_content_where_the_clock_is_too_coarse_to_tell(capfd: pytest.CaptureFixture[str]) -> None:
+    """Two changes within one tick of a file system of whole seconds: not even the inode has another time."""
+    now = time.time_ns() // 10**9 * 10**9
+    Path("a.pgm").write_bytes(b"P5 1 1 255\n\1")
+    os.utime("a.pgm", ns=(now, now))
+    log, job = update.UpdateLog("recipe"), Job("a.pgm", "b.pgm")
+    assert not log.is_current(job)
+    Path("b.pgm").write_bytes(b"P5 1 1 255\n\1")
+    log.record(job)
+    assert update.UpdateLog("recipe").is_current(job)
+    entries = log_file.read("")
+    Path("a.pgm").write_bytes(b"P5 1 1 255\n\2")
+    os.utime("a.pgm", ns=(now, now))
+    entries["b.pgm"]["read"]["stamp"] = list(update._stamp("a.pgm"))
+    log_file.append("", "b.pgm", entries["b.pgm"])
+    assert not update.UpdateLog("recipe").is_current(job)
+
+
+def test_an_input_that_changes_while_it_is_filtered_is_not_up_to_date() -> None:
+    job = Job("photos/a.png", "photos/b.png")
+    log = update.UpdateLog("recipe")
+    assert not log.is_current(job)
+    status = os.stat("photos/a.png")
+    Path("photos/a.png").write_bytes(Path("photos/a.png").read_bytes()[::-1])
+    os.utime("photos/a.png", ns=(status.st_atime_ns, status.st_mtime_ns))
+    log.record(job)
+    assert not update.UpdateLog("recipe").is_current(job)
 
 
 def test_an_option_of_any_kind_changes_the_recipe() -> None:

@@ -196,3 +196,181 @@ def test_a_project_without_such_a_table_is_one_short_line(content: str, capfd: p
     Path("pyproject.toml").write_text(f"{content}\n# tool.convfilter\n")
     assert run(["blur", "--box", "3", "in.png", "out.png"]) == 2
     assert "must be a table, got" in capfd.readouterr().err
+
+
+# Links and pipes in folders of others -----------------------------------------
+
+
+UPDATE = ("blur", "--box", "3", "--update", "--into", "out", "in.png")
+
+
+def planted(kind: str, tmp_path: Path) -> Path:
+    """Put something in the place of the log that is not to be read or written; return the file that must stay."""
+    victim = tmp_path / "bashrc"
+    victim.write_text("# mine\n" * 40)
+    Path("out").mkdir()
+    log = Path("out/.convfilter_log")
+    if kind == "pipe":
+        os.mkfifo(log)
+    elif kind == "folder":
+        log.mkdir()
+    elif kind == "hard link":
+        os.link(victim, log)
+    else:
+        target = {"link": str(victim), "dangling": str(tmp_path / "new"), "device": "/dev/zero"}[kind]
+        log.symlink_to(target)
+    return victim
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "hard link", "pipe", "device", "folder"])
+def test_a_log_that_is_no_regular_file_is_neither_read_nor_written(
+    kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    victim = planted(kind, tmp_path)
+    for _ in range(2):
+        assert run([*UPDATE]) == 0
+        said = capfd.readouterr().err
+        assert "out/.convfilter_log: the log of --update" in said
+        assert said.endswith("1 done, 0 failed\n")
+    assert victim.read_text() == "# mine\n" * 40
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a file to another user")
+def test_a_log_of_another_user_is_not_read(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run([*UPDATE]) == 0
+    os.chown("out/.convfilter_log", 12345, 12345)
+    assert run([*UPDATE]) == 0
+    assert "a regular file of this user" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"output": ' + "[" * 30_000,
+        '{"output": ' + "9" * 30_000 + "}",
+        '{"output": "in.png"}',
+        '{"output": "in.png", "read": {"stamp": 1}}',
+        '{"output": ["in.png"], "read": {}}',
+        '{"output": "in.png", "input": {}, "read": {"stamp": [1, 2, 3, 4], "seen": "x", "sha256": 5}}',
+        "[]",
+        "null",
+        "1e999",
+        "\0\xff",
+        "x" * 200_000,
+        '{"output": "' + "x" * 200_000 + '"}',
+    ],
+)
+def test_lines_of_a_log_that_make_no_sense_count_for_nothing(line: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run([*UPDATE]) == 0
+    log = Path("out/.convfilter_log")
+    log.write_bytes(line.encode("latin-1") + b"\n" + log.read_bytes())
+    assert run([*UPDATE]) == 0
+    assert capfd.readouterr().err.endswith("1 up to date\n")
+    log.write_bytes(log.read_bytes() + b"\n" + line.encode("latin-1") + b"\n")
+    assert run([*UPDATE]) == 0
+    assert "failed" in capfd.readouterr().err
+
+
+def test_a_log_is_written_anew_as_a_whole() -> None:
+    assert run([*UPDATE]) == 0
+    log = Path("out/.convfilter_log")
+    log.write_bytes(log.read_bytes() * 50)
+    inode = log.stat().st_ino
+    assert run([*UPDATE]) == 0
+    assert len(log.read_bytes().splitlines()) < 6
+    assert log.stat().st_ino != inode
+    assert sorted(path.name for path in Path("out").iterdir()) == [".convfilter_log", "in.png"]
+
+
+def stray(tmp_path: Path, name: str) -> Path:
+    """Plant a link under the name of an output that leads to a picture of the user's elsewhere."""
+    mine = tmp_path / "mine.png"
+    Image.fromarray(SAMPLES[::-1].copy()).save(mine)
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Path(name).symlink_to(mine)
+    return mine
+
+
+@pytest.mark.parametrize(
+    ("link", "arguments"),
+    [
+        ("out/in.png", ["in.png", "out/"]),
+        ("out/in.png", ["in.png", "out"]),
+        ("out/in.png", ["--into", "out", "in.png"]),
+        ("out/in.png", [".", "--into", "out"]),
+        ("in_soft.png", ["--suffix", "_soft", "in.png"]),
+        ("tree/in.png", ["--in-place", "-r", "tree"]),
+        ("tree/deep/in.png", ["--in-place", "-r", "tree"]),
+    ],
+)
+def test_outputs_do_not_leave_their_folder_through_links(
+    link: str, arguments: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    mine = stray(tmp_path, link)
+    before = mine.read_bytes()
+    assert run(["blur", "--box", "3", *arguments]) == 1
+    said = capfd.readouterr().err
+    assert f"to {mine}" in said
+    assert "--follow" in said
+    assert mine.read_bytes() == before
+    assert run(["blur", "--box", "3", "--follow", *arguments]) == 0
+    assert mine.read_bytes() != before
+    assert Path(link).is_symlink()
+
+
+def test_a_folder_that_is_a_link_leads_nothing_out(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    Image.fromarray(SAMPLES).save(mine / "a.png")
+    before = (mine / "a.png").read_bytes()
+    Path("tree").mkdir()
+    Path("tree/deep").symlink_to(mine)
+    assert run(["blur", "--box", "3", "--in-place", "-r", "tree"]) == 1
+    assert run(["blur", "--box", "3", "--suffix", "_x", "-r", "tree"]) == 1
+    assert f"leads out of tree to {mine}/a_x.png; use --follow" in capfd.readouterr().err
+    assert [path.name for path in mine.iterdir()] == ["a.png"]
+    assert (mine / "a.png").read_bytes() == before
+    # Reading through the link is no harm; a link that stays in the tree is none either.
+    assert run(["blur", "--box", "3", "-r", "tree", "out"]) == 0
+    Path("out/b.png").symlink_to("deep/a.png")
+    assert run(["blur", "--box", "3", "--in-place", "out/b.png"]) == 0
+
+
+@pytest.mark.parametrize("option", ["--html", "--depfile"])
+def test_pages_and_rules_do_not_leave_their_folder_through_links(
+    option: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "mine.html"
+    mine.write_text("mine")
+    Path("page.html").symlink_to(mine)
+    arguments = ["blur", "--box", "3", option, "page.html", "in.png", "out.png"]
+    assert run(arguments) == 1
+    assert f"page.html: it is a link to {mine}, out of its folder; use --follow" in capfd.readouterr().err
+    assert mine.read_text() == "mine"
+    assert run([*arguments, "--follow"]) == 0
+    assert mine.read_text() != "mine"
+
+
+def test_links_between_folders_make_no_maze(monkeypatch: pytest.MonkeyPatch) -> None:
+    from convfilter.batch import inputs
+
+    monkeypatch.setattr(inputs, "_MOST_LINKED", 50)
+    for level in range(30):
+        Path(f"maze/{level}").mkdir(parents=True)
+        for name in ("a", "b"):
+            Path(f"maze/{level}/{name}").symlink_to(f"../{level + 1}")
+    found = inputs.find(["maze"], inputs.Naming("out"), inputs.Search(recursive=True))
+    assert "links lead to more than 50 folders" in found.closed[0][1]
+
+
+def test_what_replaces_a_private_file_is_never_open_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from convfilter.picture import atomic
+
+    monkeypatch.delattr(os, "O_TMPFILE", raising=False)  # as on file systems that must give it a name
+    Path("private.png").write_bytes(b"old")
+    os.chmod("private.png", 0o600)
+    with atomic.replacing("private.png"):
+        (temporary,) = Path().glob(".private.png.*.tmp")
+        assert temporary.stat().st_mode & 0o777 == 0o600
+    assert Path("private.png").stat().st_mode & 0o777 == 0o600

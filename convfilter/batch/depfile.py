@@ -25,7 +25,7 @@ def files_of(specs: Iterable[str | FilterSpec]) -> list[str]:
     return [path for path in paths_of(specs) if os.path.isfile(path)]
 
 
-def write(path: str, jobs: Sequence[Job], others: Sequence[str]) -> None:
+def write(path: str, jobs: Sequence[Job], others: Sequence[str], *, follow: bool = False) -> None:
     """Write a rule for each job.
 
     Parameters
@@ -35,6 +35,8 @@ def write(path: str, jobs: Sequence[Job], others: Sequence[str]) -> None:
     jobs : sequence of Job
     others : sequence of str
         Files that every output depends on: kernels, weights, configuration.
+    follow : bool
+        ``path`` may lead out of its folder through a link.
 
     Raises
     ------
@@ -50,7 +52,7 @@ def write(path: str, jobs: Sequence[Job], others: Sequence[str]) -> None:
     rules += [f"\n{_escaped(name, _IN_TARGETS)}:\n" for name in names]
     text = "".join(rules)
     needed = [f"{variable} := {content}\n" for variable, content in _VARIABLES.items() if f"$({variable})" in text]
-    with atomic.replacing(path) as file:
+    with atomic.replacing(path, follow=follow) as file:
         file.write(os.fsencode("".join(needed) + text))
 
 

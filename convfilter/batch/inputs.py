@@ -7,10 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from convfilter.errors import UsageError
+from convfilter.errors import UsageError, named
 from convfilter.picture import formats
+from convfilter.picture.atomic import is_below
 
 _HEAD_BYTES = 32
+#: Links between a few folders can make a maze of millions of ways.
+_MOST_LINKED = 10_000
 
 
 class Job(NamedTuple):
@@ -54,11 +57,14 @@ class Search(NamedTuple):
         Glob patterns, of a name or of a path below the folder.
     any_content : bool
         A picture of any name is taken, since the output's suffix is given.
+    follow : bool
+        Outputs may lead out of their folder through links.
     """
 
     recursive: bool = False
     exclude: Sequence[str] = ()
     any_content: bool = False
+    follow: bool = False
 
 
 class Found(NamedTuple):
@@ -70,7 +76,7 @@ class Found(NamedTuple):
     skipped : list of str
         Files of folders that are no pictures.
     closed : list of pair of str
-        Folders that cannot be read, each with the reason.
+        Folders that cannot be read, and pictures whose output must not be written, each with the reason.
     """
 
     jobs: list[Job]
@@ -102,6 +108,7 @@ def find(names: Iterable[str], naming: Naming, search: Search) -> Found:
         has been written.
     """
     found = Found([], [], [])
+    links = _Links()
     for name in names:
         if "://" in name:
             from convfilter.batch import remote
@@ -112,29 +119,68 @@ def find(names: Iterable[str], naming: Naming, search: Search) -> Found:
                 if is_output(path, naming) or not _is_picture(path, search):
                     found.skipped.append(path)
                 else:
-                    found.jobs.append(Job(path, naming.destination(path, relative)))
+                    job = Job(path, naming.destination(path, relative))
+                    _take(job, "" if search.follow else naming.folder or name, links, found)
         elif not is_excluded(name, search.exclude):
-            found.jobs.append(Job(name, naming.destination(name, os.path.basename(name))))
+            job = Job(name, naming.destination(name, os.path.basename(name)))
+            # An input that is named and overwritten in place is followed like any name that is typed.
+            free = search.follow or naming == Naming()
+            _take(job, "" if free else naming.folder or os.path.dirname(name) or os.curdir, links, found)
     refuse_collisions(found.jobs, in_place=naming == Naming())
     return found
+
+
+def _take(job: Job, top: str, links: _Links, found: Found) -> None:
+    """Add a job, unless its output leads out of ``top`` through links that somebody else may have put there."""
+    target = links.way_out(job.destination, top) if top else None
+    if target is None:
+        found.jobs.append(job)
+    else:
+        why = f"its output {named(job.destination)} leads out of {named(top)} to {named(target)}"
+        found.closed.append((job.source, f"{why}; use --follow to write there"))
+
+
+class _Links:
+    """Where names lead to; what a folder leads to is looked up once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, str] = {}
+
+    def way_out(self, name: str, top: str) -> str | None:
+        """Return what a name leads to, if that is not below ``top``."""
+        if "://" in name:
+            return None
+        folder, base = os.path.split(name)
+        target = os.path.realpath(name) if os.path.islink(name) else os.path.join(self._of(folder), base)
+        return None if is_below(target, self._of(top)) else target
+
+    def _of(self, folder: str) -> str:
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(folder or os.curdir)
+        return self._folders[folder]
 
 
 def _walk(top: str, search: Search, output: str | None, closed: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Yield path and path below ``top`` of each file, in order; the output folder is no input."""
     avoided = _identity(output) if output is not None else None
-    waiting: list[tuple[str, str, frozenset[object]]] = [(top, "", frozenset())]
+    waiting: list[tuple[str, str, frozenset[object], bool]] = [(top, "", frozenset(), False)]
+    linked = 0
     while waiting:
-        folder, below, parents = waiting.pop()
+        folder, below, parents, through_link = waiting.pop()
         identity = _identity(folder)
         if identity in parents or (identity == avoided and below):
             continue
+        linked += through_link
+        if linked > _MOST_LINKED:
+            closed.append((folder, f"links lead to more than {_MOST_LINKED:,} folders; name those that are meant"))
+            return
         folders = []
         for entry in _entries(folder, closed):
             relative = os.path.join(below, entry.name)
             if entry.name.startswith(".") or is_excluded(relative, search.exclude):
                 continue
             if os.path.isdir(entry.path):  # entry.is_dir() stumbles over a link to itself
-                folders.append((entry.path, relative, parents | {identity}))
+                folders.append((entry.path, relative, parents | {identity}, through_link or entry.is_symlink()))
             else:
                 yield entry.path, relative
         if search.recursive:

@@ -1,11 +1,13 @@
 """What need not be done again: a log beside the outputs of what each was made from, and how.
 
-``--update`` skips an output that the log knows, if nothing has changed since:
-the input (size and time), the output itself (size and time), and the recipe: a
-digest of the filters with their weights, of every option that has an
-influence, and of the version of convfilter. Times alone, as make compares
-them, would miss a new sigma, an older file moved over the input, and an output
-that something else has written.
+``--update`` skips an output that the log knows, if nothing has changed since: the input, the output itself, and the
+recipe, a digest of the filters with their weights, of every option that has an influence, and of the version of
+convfilter. Times alone, as make compares them, would miss a new sigma, an older file moved over the input, and an
+output that something else has written.
+
+A file has not changed if its size, its time, its inode and the time of its inode are the same. Where only the latter
+two have moved (``cp -p`` over it, ``rsync -t``, a copy of the whole tree, chmod), and where the clock of the file
+system is too coarse to tell, its content is compared by a digest.
 
 The log is the file ``.convfilter_log`` in each folder of outputs, so that it
 travels with them; without it everything is done once more. A line is appended
@@ -16,29 +18,32 @@ done, and several runs can share a folder.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
+import stat
+import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from convfilter import __version__
+from convfilter.batch import log_file
 from convfilter.batch.inputs import Job
-from convfilter.errors import WriteError
 from convfilter.filters import stack
-from convfilter.picture import atomic
 from convfilter.pipeline import Options
 
-LOG_NAME = ".convfilter_log"
-#: A log with more lines than this for each output is written anew.
-_LINES_AN_OUTPUT = 3
+LOG_NAME = log_file.NAME
 #: Who does the work, how fast, and who looks on, does not show in the result.
 _WITHOUT_INFLUENCE = (
     "threads", "in_place", "plan", "explain", "before_writing", "look", "specs", "defaults", "name", "where_taken",
+    "remark", "keep_time", "digests",
 )  # fmt: skip
+_SECOND = 10**9
+#: File systems that keep whole seconds may keep only even ones.
+_COARSE = 2 * _SECOND
+#: How long a time may stand still on the other file systems: a tick of the kernel, at most.
+_FINE = _SECOND // 100
 
 
 def recipe(options: Options) -> str:
@@ -87,18 +92,32 @@ def _feed(digest: Any, value: object) -> None:
 
 
 class _Stamp(NamedTuple):
-    """Size in bytes and time of the last change in nanoseconds."""
+    """What tells one state of a file from another: size in bytes, times in nanoseconds, inode."""
 
     size: int
     time: int
+    inode: int
+    changed: int
 
 
 def _stamp(path: str) -> _Stamp | None:
+    """Return the state of a regular file."""
     try:
         status = os.stat(path)
     except OSError:
         return None
-    return _Stamp(status.st_size, status.st_mtime_ns)
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return _Stamp(status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
+
+
+def digest_of(path: str) -> str | None:
+    """Return a digest of a file's content, in hexadecimal; None where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 class UpdateLog:
@@ -112,71 +131,95 @@ class UpdateLog:
 
     def __init__(self, recipe: str) -> None:
         self._recipe = recipe
-        self._folders: dict[str, dict[str, Any]] = {}
-        self._inputs: dict[Job, _Stamp | None] = {}
+        self._folders: dict[str, dict[str, dict[str, Any]]] = {}
+        self._inputs: dict[Job, tuple[_Stamp | None, int]] = {}
+        self._touched: list[Job] = []
 
     def is_current(self, job: Job) -> bool:
         """Tell whether an output is there, and would come out the same; remembers the input as it is now."""
-        source = self._inputs[job] = _stamp(job.source)
+        source, now = _stamp(job.source), time.time_ns()
+        self._inputs[job] = source, now
         folder, name = os.path.split(job.destination)
         output = _stamp(job.destination)
-        return source is not None and output is not None and self._log(folder).get(name) == self._entry(job, output)
+        entry = self._log(folder).get(name)
+        if source is None or output is None or entry is None:
+            return False
+        if (entry.get("input"), entry.get("recipe")) != (os.path.realpath(job.source), self._recipe):
+            return False
+        states = [
+            _state(path, stamp, entry.get(key), fine)
+            for path, stamp, key, fine in ((job.source, source, "read", _FINE), (job.destination, output, "written", 0))
+        ]
+        if "changed" in states:
+            return False
+        if "touched" in states:
+            self._touched.append(job)
+        return True
 
-    def record(self, job: Job) -> None:
-        """Log an output that has just been written.
+    def refresh(self) -> None:
+        """Log files whose content was compared as they are now, so that the next run need not compare it again.
 
         Raises
         ------
         WriteError
             The log cannot be written.
         """
-        folder, name = os.path.split(job.destination)
-        output = _stamp(job.destination)
+        while self._touched:
+            self.record(self._touched.pop())
+
+    def record(self, job: Job, digests: tuple[str | None, str | None] | None = None) -> None:
+        """Log an output that has just been written.
+
+        Parameters
+        ----------
+        job : Job
+        digests : pair of str or None, optional
+            Of the input and of the output; by default they are computed here.
+
+        Raises
+        ------
+        WriteError
+            The log cannot be written.
+        """
+        source, seen = self._inputs.get(job, (None, 0))
+        if digests is None:
+            digests = digest_of(job.source), digest_of(job.destination)
+        output, now = _stamp(job.destination), time.time_ns()
         if output is None:
             return
-        # The line end comes first: a line before it that was cut short does not take this one with it.
-        line = "\n" + json.dumps({"output": name, **self._entry(job, output)})
-        path = os.path.join(folder, LOG_NAME)
-        try:
-            # One write of one short line to a file opened for appending: lines of several runs do not mix.
-            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            try:
-                os.write(descriptor, line.encode())
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            raise WriteError(f"the log of --update cannot be written: {(error.strerror or '').lower()}") from error
-
-    def _entry(self, job: Job, output: _Stamp) -> dict[str, Any]:
-        source = self._inputs.get(job)
-        return {
+        # Of an input that has changed meanwhile, nobody knows which content was read.
+        read = digests[0] if source is not None and _stamp(job.source) == source else None
+        folder, name = os.path.split(job.destination)
+        entry = {
             "input": os.path.realpath(job.source),
-            "read": list(source) if source else None,
             "recipe": self._recipe,
-            "written": list(output),
+            "read": _logged(source, seen, read),
+            "written": _logged(output, now, digests[1]),
         }
+        log_file.append(folder, name, entry)
 
-    def _log(self, folder: str) -> dict[str, Any]:
+    def _log(self, folder: str) -> dict[str, dict[str, Any]]:
         if folder not in self._folders:
-            self._folders[folder] = _entries(os.path.join(folder, LOG_NAME))
+            self._folders[folder] = log_file.read(folder)
         return self._folders[folder]
 
 
-def _entries(path: str) -> dict[str, Any]:
-    """Read a log, the last line of an output counting; a line that was cut short counts for nothing."""
-    entries: dict[str, Any] = {}
-    lines = 0
+def _logged(stamp: _Stamp | None, seen: int, digest: str | None) -> dict[str, Any] | None:
+    return None if stamp is None else {"stamp": list(stamp), "seen": seen, "sha256": digest}
+
+
+def _state(path: str, stamp: _Stamp, logged: Any, fine: int) -> str:
+    """Compare a file with what was logged: it is the "same", or "touched" without a change of content, or "changed".
+
+    ``fine`` is how far apart two changes may be that a clock of nanoseconds does not tell apart.
+    """
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            for line in file:
-                lines += 1
-                with suppress(ValueError, KeyError, AttributeError, TypeError):
-                    entry = json.loads(line)
-                    entries[entry.pop("output")] = entry
-    except OSError:
-        return {}
-    if lines > _LINES_AN_OUTPUT * max(len(entries), 10):
-        with suppress(OSError), atomic.replacing(path) as file:
-            for name, entry in entries.items():
-                file.write(("\n" + json.dumps({"output": name, **entry})).encode())
-    return entries
+        before, seen, digest = _Stamp(*logged["stamp"]), int(logged["seen"]), logged["sha256"]
+    except (TypeError, KeyError, ValueError):
+        return "changed"
+    if (stamp.size, stamp.time) != (before.size, before.time):
+        return "changed"
+    settling = _COARSE if stamp.time % _SECOND == 0 else fine
+    if stamp == before and (stamp.time < seen - settling or stamp.time > seen + _COARSE):
+        return "same"
+    return "touched" if digest is not None and digest == digest_of(path) else "changed"

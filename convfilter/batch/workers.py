@@ -30,12 +30,16 @@ _PATIENCE_SECONDS = 5.0
 
 
 class Outcome(NamedTuple):
-    """What became of a job: a report, or what went wrong, with its traceback as text."""
+    """What became of a job: a report, or what went wrong, with its traceback as text.
+
+    ``digests`` are those of input and output, where the options ask for them.
+    """
 
     job: Job
     report: pipeline.Report | None
     error: Exception | None = None
     traceback: str = ""
+    digests: tuple[str | None, str | None] | None = None
 
 
 class Notice(NamedTuple):
@@ -66,11 +70,19 @@ def perform(job: Job, options: pipeline.Options) -> Outcome:
     """
     try:
         options = options._replace(before_writing=_make_folder, plan=remembered_plan)
-        return Outcome(job, pipeline.filter_file(job.source, job.destination, options))
+        report = pipeline.filter_file(job.source, job.destination, options)
+        return Outcome(job, report, digests=_digests(job) if options.digests else None)
     except Exception as error:
         import traceback
 
         return Outcome(job, None, error, "".join(traceback.format_exception(error)))
+
+
+def _digests(job: Job) -> tuple[str | None, str | None]:
+    """Compute them where the picture was filtered: both files are in memory there, and every worker has its own."""
+    from convfilter.batch.update import digest_of
+
+    return digest_of(job.source), digest_of(job.destination)
 
 
 def _make_folder(destination: str) -> None:

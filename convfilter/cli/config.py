@@ -30,6 +30,7 @@ from convfilter.cli.root import Session
 from convfilter.errors import UsageError, foreign, named, shown
 from convfilter.filters.row import STAGE_PARAMETERS
 from convfilter.filters.stack import paths_of
+from convfilter.picture.atomic import is_below
 
 NAME, _PROJECT = CONFIG_FILES
 _TABLE = "tool.convfilter"
@@ -243,7 +244,7 @@ def pipeline(session: Session, reference: str) -> list[str]:
 def _require_below(config: str, path: str) -> None:
     """Refuse a file of weights that a found configuration must not name: elsewhere, or a FIFO that never ends."""
     folder, target = (os.path.realpath(each) for each in (os.path.dirname(config), path))
-    if os.path.commonpath((folder, target)) != folder or not os.path.isfile(target):
+    if not is_below(target, folder) or not os.path.isfile(target):
         raise UsageError(
             f"{config}: {named(path)} is no file below the folder of the configuration, which was found by itself; "
             "name the configuration with --config to read it"

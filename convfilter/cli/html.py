@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from convfilter import pipeline
 from convfilter.errors import UsageError, WriteError, shown
 from convfilter.filters import stack
-from convfilter.picture.atomic import replacing
+from convfilter.picture.atomic import replacing, require_below
 from convfilter.report.page import Entry, Run, page
 from convfilter.report.views import MOST_SHOWN, Look, View
 
@@ -23,22 +23,29 @@ class HtmlReport:
     path : str
         Where it goes.
     options : pipeline.Options
+    follow : bool
+        The page may lead out of its folder through a link.
 
     Raises
     ------
     UsageError
         The name is not one of a page.
     WriteError
-        Its folder is write-protected: found before a picture is read.
+        Its folder is write-protected, or it is a link that leads out of it: found before a picture is read.
     """
 
-    def __init__(self, path: str, options: pipeline.Options) -> None:
+    def __init__(self, path: str, options: pipeline.Options, *, follow: bool = False) -> None:
         if os.path.splitext(path)[1].lower() not in _SUFFIXES:
             raise UsageError(f"--html: a report is an HTML page, got {shown(path)}; name it report.html, for instance")
+        if not follow:
+            try:
+                require_below(os.path.dirname(path), path)
+            except WriteError as error:
+                raise WriteError(f"{path}: {error}") from None
         folder = os.path.dirname(os.path.realpath(path))
         if os.path.isdir(path) or (os.path.isdir(folder) and not os.access(folder, os.W_OK)):
             raise WriteError(f"{path}: a page cannot be written there; choose another name for --html")
-        self._path = path
+        self._path, self._follow = path, follow
         self._stages = stack.stages(options.specs, **options.defaults)
         self._entries: dict[tuple[str, str], Entry] = {}
         self._plans: dict[tuple[str, ...], View] = {}
@@ -84,7 +91,7 @@ class HtmlReport:
         try:
             # It may lie in the folder of the outputs, which is not there when all of them have failed.
             os.makedirs(os.path.dirname(os.path.realpath(self._path)), exist_ok=True)
-            with replacing(self._path) as file:
+            with replacing(self._path, follow=self._follow) as file:
                 file.write(page(run).encode())
         except OSError as error:
             reason = error if isinstance(error, WriteError) else (error.strerror or str(error)).lower()

@@ -93,7 +93,7 @@ def local_names(names: Iterable[str]) -> list[str]:
 
 def _run_one(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
     context = click.get_current_context()
-    source, destination = _named_files(params["files"], params["in_place"], context)
+    source, destination = _named_files(params, context)
     if source != "-" and not params["lenient"] and params["threads"] != 1:
         early.begin(source, int(params["max_pixels"] or DEFAULT_MAX_PIXELS))
     options = pipeline_options(specs, params)
@@ -129,7 +129,7 @@ def html_report(params: dict[str, Any], options: pipeline.Options) -> HtmlReport
         return None
     from convfilter.cli.html import HtmlReport
 
-    return HtmlReport(params["html"], options)
+    return HtmlReport(params["html"], options, follow=params["follow"])
 
 
 def pipeline_options(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> pipeline.Options:
@@ -207,8 +207,9 @@ def _explain(plans: Sequence[Plan]) -> None:
         click.echo("\n".join(lines(plan)), err=True)
 
 
-def _named_files(names: Sequence[str], in_place: bool, context: click.Context) -> tuple[str, str]:
+def _named_files(params: dict[str, Any], context: click.Context) -> tuple[str, str]:
     """Tell input and output; an output that is a folder gets a file of the input's name, as with cp."""
+    names, in_place = params["files"], params["in_place"]
     wanted = 1 if in_place else 2
     if len(names) != wanted:
         form = "--in-place takes inputs and no output" if in_place else "an input and an output are needed"
@@ -221,8 +222,19 @@ def _named_files(names: Sequence[str], in_place: bool, context: click.Context) -
     if destination == "-":
         _require_pipe(sys.stdout, "standard output is closed", "a picture is not written to a terminal", context)
     if os.path.isdir(destination) and source != "-":
-        destination = os.path.join(destination, os.path.basename(source))
+        folder, destination = destination, os.path.join(destination, os.path.basename(source))
+        if not params["follow"]:
+            _require_below(folder, destination)
     return source, destination
+
+
+def _require_below(folder: str, destination: str) -> None:
+    from convfilter.picture.atomic import require_below
+
+    try:
+        require_below(folder, destination)
+    except WriteError as error:
+        raise WriteError(f"{destination}: {error}") from None
 
 
 def _require_pipe(stream: TextIO | None, closed: str, terminal: str, context: click.Context) -> None:

@@ -23,6 +23,7 @@ from convfilter.filters import stack
 from convfilter.filters.spec import FilterSpec
 
 if TYPE_CHECKING:
+    from convfilter.batch.update import UpdateLog
     from convfilter.cli.html import HtmlReport
 
 
@@ -59,7 +60,7 @@ def run_many(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
         say(f"{folder}: {why}")
     _require_files(params, found)
     if params["depfile"] and not params["dry_run"]:
-        _write_depfile(params["depfile"], found.jobs, specs, context.find_root().obj.config)
+        _write_depfile(params, found.jobs, specs, context.find_root().obj.config)
     log = None
     jobs = found.jobs
     if params["update"]:
@@ -70,6 +71,9 @@ def run_many(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
     counts = Counts(0, len(found.closed), len(found.skipped), current=len(found.jobs) - len(jobs), left=len(jobs))
     if params["dry_run"]:
         return _announced(jobs, counts, params)
+    if log is not None:
+        _refresh(log)
+        options = options._replace(digests=True)
     if params["fail_fast"] and counts.failed:
         _write_page(html, found, jobs)
         return _summed_up(counts, params)
@@ -86,6 +90,14 @@ def run_many(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
     return status
 
 
+def _refresh(log: UpdateLog) -> None:
+    """Note in the log what was found to be the same by its content."""
+    try:
+        log.refresh()
+    except WriteError as error:
+        say(str(error))
+
+
 def _write_page(html: HtmlReport | None, found: inputs.Found, jobs: Sequence[Job]) -> None:
     """Write the page of --html, if it is wanted: folders that could not be read, then the files in their order."""
     if html is None:
@@ -98,11 +110,14 @@ def _write_page(html: HtmlReport | None, found: inputs.Found, jobs: Sequence[Job
     html.write([*closed, *jobs], current=current, skipped=len(found.skipped))
 
 
-def _write_depfile(path: str, jobs: Sequence[Job], specs: Sequence[str | FilterSpec], config: str | None) -> None:
+def _write_depfile(
+    params: dict[str, Any], jobs: Sequence[Job], specs: Sequence[str | FilterSpec], config: str | None
+) -> None:
     from convfilter.batch import depfile
 
+    path, others = params["depfile"], [*depfile.files_of(specs), *([config] if config else [])]
     try:
-        depfile.write(path, jobs, [*depfile.files_of(specs), *([config] if config else [])])
+        depfile.write(path, jobs, others, follow=params["follow"])
     except WriteError as error:
         raise WriteError(f"{path}: {error}") from error
 
@@ -169,9 +184,8 @@ class _Batch:
                 for event in events:
                     if isinstance(event, Outcome):
                         self._take(event)
-                    elif isinstance(event, Notice) and event.text not in self._said:
-                        self._said.add(event.text)
-                        self._progress.say(event.text)
+                    elif isinstance(event, Notice):
+                        self._say_once(event.text)
                     self._progress.show(self._counts.done, self._counts.failed)
                     if self._params["fail_fast"] and self._counts.failed:
                         break
@@ -199,14 +213,19 @@ class _Batch:
             jobs, options, address, processes=self._processes, at_a_time=jobs_at_a_time, tick_seconds=tick
         )
 
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._progress.say(text)
+
     def _take(self, outcome: Outcome) -> None:
         """Count what became of a file, and say what has to be said about it."""
         job, report, error = outcome.job, outcome.report, outcome.error
         if report is not None and self._log is not None:
             try:
-                self._log.record(job)
-            except WriteError as problem:
-                self._progress.say(f"{job.destination}: {problem}")
+                self._log.record(job, outcome.digests)
+            except WriteError as problem:  # the same for every output of a folder
+                self._say_once(str(problem))
         done = report is not None
         self._counts = self._counts._replace(
             done=self._counts.done + done, failed=self._counts.failed + (not done), left=self._counts.left - 1

@@ -45,7 +45,7 @@ def found_files(params: dict[str, Any], context: click.Context) -> inputs.Found:
         raise click.UsageError("an output folder is needed, as OUT or with --into", context)
     if params["suffix"] and os.sep in params["suffix"]:
         raise UsageError(f"--suffix: it is a part of a file name, without {os.sep}, got {shown(params['suffix'])}")
-    search = Search(params["recursive"], params["exclude"], bool(params["ext"] or params["format"]))
+    search = Search(params["recursive"], params["exclude"], bool(params["ext"] or params["format"]), params["follow"])
     single = _single(names, naming, params)
     if single is not None:
         inputs.refuse_collisions([single], in_place=False)

@@ -186,6 +186,7 @@ def _many_options() -> list[Option]:
         switch("-0", "--null", text="Names in LIST end with a zero byte, as find -print0 ends them."),
         Option("-j", "--jobs", section="Many files", type=RunType(count), metavar="N", help="At a time.  [one a core]"),
         option("--dask", text="Have a Dask scheduler do the work, or a cluster started here.", metavar="ADDRESS|local"),
+        switch("--follow", text="Write through links that lead out of the folder of the outputs."),
         switch("--fail-fast", text="Stop at the first file that fails."),
         switch("-u", "--update", text="Skip what is there, newer, and made with the same filter and options."),
         switch("-n", "--dry-run", text="Say what would be done, and do nothing."),

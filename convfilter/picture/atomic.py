@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
-from convfilter.errors import WriteError
+from convfilter.errors import WriteError, named
 from convfilter.picture.source import reason
 
 #: Temporary names that exist right now; ``discard_unfinished`` removes them.
@@ -39,7 +39,7 @@ class _Output(io.BufferedRandom):
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def replacing(path: str | os.PathLike[str], *, follow: bool = True) -> Iterator[BinaryIO]:
     """Open a file for writing that takes the place of ``path`` when the block ends without an exception.
 
     Parameters
@@ -47,6 +47,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     path : path, address (s3://...), or "-" for standard output
         A symbolic link stays one: what it points to is replaced. Mode, owner
         and extended attributes of an existing file are kept.
+    follow : bool
+        False: a link that leads out of its folder is refused; somebody else may have put it there.
 
     Yields
     ------
@@ -56,7 +58,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Raises
     ------
     WriteError
-        The operating system refuses; the old file is as it was.
+        The operating system refuses, or a link leads elsewhere; the old file is as it was.
     """
     name = os.fspath(path)
     if "://" in name and name.partition("://")[0].isalnum():
@@ -72,6 +74,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             yield from _streamed(descriptor)
             return
         target = os.path.realpath(name)
+        if not follow:
+            require_below(os.path.dirname(name), name)
         old = _status(target)
         if old is not None and stat.S_ISDIR(old.st_mode):
             raise WriteError("the output is a folder; give it a file name")
@@ -100,6 +104,23 @@ def save(path: str, content: bytes) -> None:
             file.write(content)
     except WriteError as error:
         raise WriteError(f"{path}: {error}") from error
+
+
+def is_below(target: str, top: str) -> bool:
+    """Tell whether a path lies in a folder, or is it; both without links, as ``os.path.realpath`` gives them."""
+    return os.path.commonpath((top, target)) == top
+
+
+def require_below(folder: str, name: str) -> None:
+    """Refuse a name that leads out of its folder through links.
+
+    Raises
+    ------
+    WriteError
+    """
+    top, target = (os.path.realpath(each or os.curdir) for each in (folder, name))
+    if not is_below(target, top):
+        raise WriteError(f"it is a link to {named(target)}, out of its folder; use --follow to write there")
 
 
 def _is_from_caller(error: OSError) -> bool:
@@ -160,7 +181,7 @@ def _replaced(target: str, old: os.stat_result | None) -> Iterator[BinaryIO]:
     # Before the file exists: a signal between its creation and this line would leave it behind.
     _unfinished.add(temporary)
     try:
-        named, descriptor = _created(folder, temporary)
+        has_name, descriptor = _created(folder, temporary, new=old is None)
         raw = io.FileIO(descriptor, "w+")
         # Encoders look for a name; without one of its own the file would show its descriptor.
         raw.name = target
@@ -171,7 +192,7 @@ def _replaced(target: str, old: os.stat_result | None) -> Iterator[BinaryIO]:
                 _inherit(descriptor, target, old)
                 # The old content must not be given up for one that a power cut may still take away.
                 os.fsync(descriptor)
-            if not named:
+            if not has_name:
                 # Only with a directory descriptor does Python call linkat(2), which can follow the link.
                 source = f"/proc/self/fd/{descriptor}"
                 os.link(source, temporary, src_dir_fd=descriptor, follow_symlinks=True)
@@ -184,7 +205,7 @@ def _replaced(target: str, old: os.stat_result | None) -> Iterator[BinaryIO]:
         _unfinished.discard(temporary)
 
 
-def _created(folder: str, temporary: str) -> tuple[bool, int]:
+def _created(folder: str, temporary: str, *, new: bool) -> tuple[bool, int]:
     """Open a new file, without a name if possible; tell whether it has one."""
     flags = os.O_RDWR | os.O_CLOEXEC
     if hasattr(os, "O_TMPFILE") and os.path.isdir("/proc/self/fd"):
@@ -193,7 +214,8 @@ def _created(folder: str, temporary: str) -> tuple[bool, int]:
         except OSError as error:
             if error.errno not in _NO_TMPFILE:
                 raise
-    return True, os.open(temporary, flags | os.O_CREAT | os.O_EXCL, 0o666)
+    # Until it has the mode of the file that it replaces, nobody else may read it.
+    return True, os.open(temporary, flags | os.O_CREAT | os.O_EXCL, 0o666 if new else 0o600)
 
 
 def _shortened(base: str) -> str:

@@ -1,0 +1,108 @@
+"""The file of ``--update`` in a folder that may be somebody else's: lines of JSON, read and written with care.
+
+It is opened without following links, and only a regular file of this user with one name is read or appended to: a link
+to another file would have lines appended to that, a pipe would never end. Lines that make no sense count for nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any, BinaryIO
+
+from convfilter.errors import WriteError
+from convfilter.picture import atomic
+
+NAME = ".convfilter_log"
+#: A log with more lines than this for each output is written anew.
+_LINES_AN_OUTPUT = 3
+#: Longer lines are none of ours: they hold two names and some numbers.
+_MOST_LINE_BYTES = 1 << 16
+#: A million outputs; what comes after that is not read.
+_MOST_BYTES = 1 << 29
+_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def read(folder: str) -> dict[str, dict[str, Any]]:
+    """Read the log of a folder: by the name of each output, the last line about it.
+
+    Nothing is read where there is no log, or none that can be trusted.
+    """
+    path = os.path.join(folder, NAME)
+    entries: dict[str, dict[str, Any]] = {}
+    lines = 0
+    try:
+        with os.fdopen(_opened(path, os.O_RDONLY), "rb") as file:
+            for line in _lines(file):
+                lines += 1
+                with suppress(ValueError, KeyError, AttributeError, TypeError, RecursionError, MemoryError):
+                    entry = json.loads(line)
+                    entries[str(entry.pop("output"))] = entry
+    except (OSError, WriteError):
+        return {}
+    if lines > _LINES_AN_OUTPUT * max(len(entries), 10):
+        _rewrite(path, entries)
+    return entries
+
+
+def append(folder: str, output: str, entry: Mapping[str, Any]) -> None:
+    """Add a line about an output.
+
+    Raises
+    ------
+    WriteError
+        The log cannot be written, or is no regular file of this user; the message begins with its name.
+    """
+    path = os.path.join(folder, NAME)
+    try:
+        # One write of one short line to a file opened for appending: lines of several runs do not mix.
+        descriptor = _opened(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        try:
+            os.write(descriptor, _line(output, entry))
+        finally:
+            os.close(descriptor)
+    except WriteError as error:
+        raise WriteError(f"{path}: {error}; remove it, or --update does everything once more") from error
+    except OSError as error:
+        raise WriteError(f"{path}: the log of --update cannot be written: {(error.strerror or '').lower()}") from error
+
+
+def _opened(path: str, flags: int) -> int:
+    """Open the log if it is a regular file of this user; judged when it is open, so that nothing comes between."""
+    try:
+        descriptor = os.open(path, flags | _FLAGS, 0o666)
+    except OSError as error:
+        if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
+            raise WriteError("the log of --update must be a regular file, and this is a link or a pipe") from error
+        raise
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and status.st_nlink <= 1:
+        return descriptor
+    os.close(descriptor)
+    raise WriteError("the log of --update must be a regular file of this user, with one name")
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """Yield lines of a reasonable length; of longer ones nothing."""
+    left, inside = _MOST_BYTES, False
+    while left > 0 and (line := file.readline(_MOST_LINE_BYTES)):
+        left -= len(line)
+        whole = line.endswith(b"\n") or len(line) < _MOST_LINE_BYTES
+        if whole and not inside:
+            yield line
+        inside = not whole
+
+
+def _rewrite(path: str, entries: Mapping[str, Mapping[str, Any]]) -> None:
+    """Replace the log by one line for each output; nothing is lost where that fails."""
+    with suppress(OSError, WriteError), atomic.replacing(path, follow=False) as file:
+        for name, entry in entries.items():
+            file.write(_line(name, entry))
+
+
+def _line(output: str, entry: Mapping[str, Any]) -> bytes:
+    # The line end comes first: a line before it that was cut short does not take this one with it.
+    return ("\n" + json.dumps({"output": output, **entry})).encode()
