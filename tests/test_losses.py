@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import ImageCms
+import tifffile
+from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 
 from convfilter.errors import WriteError
 from convfilter.picture.formats import FORMATS, NAMES, Format, Holds
@@ -262,14 +264,165 @@ def test_profile_is_kept_or_refused(fmt: Format, profile: bytes) -> None:
     write("in.png", Picture([Frame(few_colours((6, 5, 3)))], metadata=Metadata(icc=profile)))
     if profile == SRGB or fmt.holds.icc:
         notes = copied("in.png", name_of(fmt))
-        assert any("colour profiles" in note for note in notes) != (read(name_of(fmt)).metadata.icc == profile)
+        assert any("a colour profile" in note for note in notes) != (read(name_of(fmt)).metadata.icc == profile)
         return
-    with pytest.raises(WriteError, match=rf"{fmt.name} cannot hold colour profiles \(.*shown wrong.*--allow-loss"):
+    with pytest.raises(WriteError, match=rf"{fmt.name} cannot hold a colour profile \(.*shown wrong.*--allow-loss"):
         copied("in.png", name_of(fmt))
-    assert any("colour profiles" in note for note in copied("in.png", name_of(fmt), allow_loss=True))
+    assert any("a colour profile" in note for note in copied("in.png", name_of(fmt), allow_loss=True))
     assert copied("in.png", name_of(fmt), strip="all") == copied("in.png", name_of(fmt), strip="all")
     with pytest.raises(WriteError, match="shown wrong"):
         copied("in.png", name_of(fmt), strip="most")
+
+
+XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    b'<rdf:Description rdf:about="" xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/" photoshop:City="Utopia"/>'
+    b"</rdf:RDF></x:xmpmeta>"
+)
+IPTC = b"\x1c\x02\x5a\x00\x07Erewhon"
+#: What each kind of metadata is recognised by in a file.
+NEEDLES = {
+    "exif": (b"Maker Inc",),
+    "xmp": (b"Utopia",),
+    "iptc": (b"Erewhon",),
+    "Title": (b"Sunset",),
+    "Author": (b"Me & You", b"Me &amp; You"),
+    "Comment": ("Grüße".encode(), "Grüße".encode("latin-1")),
+    "Description": ("Grüße".encode(),),
+    "Custom": (b"xyzzy",),
+}
+
+
+def exif_block() -> bytes:
+    block = Image.Exif()
+    block[271] = "Maker Inc"
+    return block.tobytes()
+
+
+def resources() -> bytes:
+    return b"8BIM\x04\x04\0\0" + len(IPTC).to_bytes(4, "big") + IPTC + b"\0" * (len(IPTC) % 2)
+
+
+def make_rich_png(image: Image.Image, name: str) -> None:
+    info = PngInfo()
+    info.add_text("Title", "Sunset")
+    info.add_text("Author", "Me & You")
+    info.add_itxt("Comment", "Grüße")
+    info.add_text("Custom", "xyzzy")
+    info.add_itxt("XML:com.adobe.xmp", XMP.decode())
+    image.save(name, pnginfo=info, dpi=(300, 150), exif=exif_block(), icc_profile=SRGB)
+
+
+def make_rich_jpeg(image: Image.Image, name: str) -> None:
+    content = b"Photoshop 3.0\0" + resources()
+    segment = b"\xff\xed" + (len(content) + 2).to_bytes(2, "big") + content
+    common = {"dpi": (300, 150), "exif": exif_block(), "xmp": XMP, "icc_profile": SRGB}
+    image.save(name, comment="Grüße".encode(), extra=segment, **common)
+
+
+def make_rich_tiff(image: Image.Image, name: str) -> None:
+    tags = [
+        (269, 2, None, "Sunset", True),
+        (315, 2, None, "Me & You", True),
+        (271, 2, None, "Maker Inc", True),
+        (700, 1, len(XMP), XMP, True),
+        (33723, 7, len(IPTC), IPTC, True),
+    ]
+    with tifffile.TiffWriter(name) as tiff:
+        tiff.write(
+            np.asarray(image),
+            photometric="rgb",
+            description="Grüße".encode(),
+            resolution=(300, 150),
+            resolutionunit=2,
+            iccprofile=SRGB,
+            metadata=None,
+            software=False,
+            extratags=tags,
+        )
+
+
+def make_rich_webp(image: Image.Image, name: str) -> None:
+    image.save(name, exif=exif_block(), xmp=XMP, icc_profile=SRGB, lossless=True)
+
+
+def make_rich_avif(image: Image.Image, name: str) -> None:
+    image.save(name, exif=exif_block(), xmp=XMP, icc_profile=SRGB)
+
+
+def make_rich_gif(image: Image.Image, name: str) -> None:
+    image.save("plain.gif", comment="Grüße".encode())
+    data = Path("plain.gif").read_bytes()
+    assert data[10] & 0x80
+    at = 13 + 3 * 2 ** ((data[10] & 7) + 1)
+    trailer = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
+    Path(name).write_bytes(data[:at] + b"\x21\xff\x0bXMP DataXMP" + XMP + trailer + data[at:])
+
+
+def make_rich_jp2(image: Image.Image, name: str) -> None:
+    image.save(name)
+    data = Path(name).read_bytes()
+    boxes = b""
+    for uuid, content in (
+        (bytes.fromhex("be7acfcb97a942e89c71999491e3afac"), XMP),
+        (b"JpgTiffExif->JP2", exif_block()),
+    ):
+        boxes += struct.pack(">I4s", 24 + len(content), b"uuid") + uuid + content
+    at = data.index(b"jp2c") - 4
+    Path(name).write_bytes(data[:at] + boxes + data[at:])
+
+
+def make_rich_bmp(image: Image.Image, name: str) -> None:
+    image.save(name, dpi=(300, 150))
+
+
+#: Files that hold all that their format can, made by other programs.
+RICH = {
+    "png": (make_rich_png, {"icc", "exif", "xmp", "resolution", "Title", "Author", "Comment", "Custom"}),
+    "jpg": (make_rich_jpeg, {"icc", "exif", "xmp", "iptc", "resolution", "Comment"}),
+    "tif": (make_rich_tiff, {"icc", "exif", "xmp", "iptc", "resolution", "Title", "Author", "Description"}),
+    "webp": (make_rich_webp, {"icc", "exif", "xmp"}),
+    "avif": (make_rich_avif, {"icc", "exif", "xmp"}),
+    "gif": (make_rich_gif, {"xmp", "Comment"}),
+    "jp2": (make_rich_jp2, {"exif", "xmp"}),
+    "bmp": (make_rich_bmp, {"resolution"}),
+}
+
+
+def is_kept(kind: str, name: str) -> bool:
+    if kind in NEEDLES:
+        return any(needle in Path(name).read_bytes() for needle in NEEDLES[kind])
+    if kind == "icc" and name.endswith((".jp2", ".gif")):
+        return read(name).metadata.icc == SRGB  # Pillow does not look for it
+    if name.endswith((".pam", ".pfm")):
+        return False
+    with Image.open(name) as image:
+        if kind == "icc":
+            return image.info.get("icc_profile") == SRGB
+        exif = image.getexif()
+        dpi = image.info.get("dpi") if image.format != "PCX" else None  # which Pillow always calls 100 dpi
+        if dpi is None and 282 in exif:
+            dpi = float(exif[282]), float(exif[283])
+    if dpi is None and (found := re.findall(rb"tiff:[XY]Resolution>(\d+)/(\d+)", Path(name).read_bytes())):
+        dpi = tuple(int(number) / int(unit) for number, unit in found)
+    return dpi is not None and np.allclose(dpi, (300, 150), atol=0.05)
+
+
+@every_format
+@pytest.mark.parametrize("suffix", RICH)
+def test_metadata_are_kept_or_said(fmt: Format, suffix: str) -> None:
+    model = fmt.models[0] if "rgb" not in fmt.models else "rgb"
+    source, destination = f"in.{suffix}", f"out{fmt.suffixes[0]}"
+    make, kinds = RICH[suffix]
+    make(Image.fromarray(few_colours((6, 8, 3))), source)
+    options = Options(["identity"], gray=model == "gray")
+    notes = filter_file(source, destination, options).notes
+    for kind in kinds - ({"icc"} if model == "gray" else set()):
+        name = NAMES.get(kind) or kind
+        says = [note for note in notes if note.startswith(f"{fmt.name} cannot hold") and name in note]
+        assert len(says) == (0 if is_kept(kind, destination) else 1), (kind, notes)
+    assert all(note.startswith(f"{fmt.name} ") for note in notes)
+    assert filter_file(source, destination, options._replace(write=WriteOptions(strip="all"))).notes == ()
 
 
 def test_options_contradict_each_other() -> None:

@@ -36,7 +36,7 @@ def picture(**changes):
 
 @pytest.mark.parametrize(("first", "second"), list(itertools.permutations(SUFFIXES, 2)))
 def test_profile_exif_and_xmp_travel(tmp_path, first, second):
-    write(resolve_target(tmp_path / f"a.{first}"), picture())
+    write(resolve_target(tmp_path / f"a.{first}"), picture(text=[], resolution=None))
     write(resolve_target(tmp_path / f"b.{second}"), read(tmp_path / f"a.{first}"))
     metadata = read(tmp_path / f"b.{second}").metadata
     assert metadata.icc == PROFILE

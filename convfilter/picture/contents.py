@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from convfilter.errors import ReadError
+from convfilter.picture.boxes import boxes, boxes_of
 
 _HEAD_BYTES = 148
 _CUBE_MAP, _VOLUME = 0x200, 0x200000
-_MOST_BOXES = 1000
 _META_BYTES = 1 << 20
 #: Item types of HEIF that are pictures.
 _CODED = (b"av01", b"grid", b"iden", b"iovl", b"hvc1", b"jpeg")
@@ -79,21 +79,21 @@ def _texture_notes(image: Any, file: BinaryIO) -> Iterator[str]:
 
 def _jpeg2000_notes(image: Any, file: BinaryIO) -> Iterator[str]:
     """Count the codestreams of a JPX."""
-    count = sum(kind == b"jp2c" for kind, _, _ in _boxes(file, 0, file.seek(0, 2)))
+    count = sum(kind == b"jp2c" for kind, _, _ in boxes(file, 0, file.seek(0, 2)))
     if count > 1:
         yield f"the JPEG 2000 holds {count} pictures; the first is taken"
 
 
 def _avif_notes(image: Any, file: BinaryIO) -> Iterator[str]:
     """Look through the items for pictures that are neither the primary one nor made for it."""
-    for kind, start, end in _boxes(file, 0, file.seek(0, 2)):
+    for kind, start, end in boxes(file, 0, file.seek(0, 2)):
         if kind == b"meta" and end - start <= _META_BYTES:
             file.seek(start)
             content = file.read(end - start)
             break
     else:
         return
-    parts = {kind: content[first:last] for kind, first, last in _boxes_of(content, 4)}
+    parts = dict(boxes_of(content, 4))
     types = dict(_items(parts.get(b"iinf", b"")))
     if b"tmap" in types.values():
         yield "the AVIF holds a gain map, which makes the picture brighter on HDR displays; it is left out"
@@ -106,34 +106,9 @@ def _avif_notes(image: Any, file: BinaryIO) -> Iterator[str]:
         yield f"the AVIF holds {len(others) + 1} pictures; the primary one is taken"
 
 
-def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Walk through the boxes of a file: kind, and where the content begins and ends."""
-    for _ in range(_MOST_BOXES):
-        file.seek(start)
-        head = file.read(16)
-        if len(head) < 8:
-            return
-        size, kind = struct.unpack_from(">I4s", head)
-        begin = 8
-        if size == 1 and len(head) == 16:
-            size, begin = int.from_bytes(head[8:], "big"), 16
-        last = end if size == 0 else start + size
-        if size and size < begin:
-            return
-        yield kind, start + begin, min(last, end)
-        start = last
-
-
-def _boxes_of(content: bytes, start: int) -> Iterator[tuple[bytes, int, int]]:
-    from io import BytesIO
-
-    return _boxes(BytesIO(content), start, len(content))
-
-
 def _items(content: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield number and type of the items in an iinf box."""
-    for kind, first, last in _boxes_of(content, 6 if content[:1] == b"\0" else 8):
-        entry = content[first:last]
+    for kind, entry in boxes_of(content, 6 if content[:1] == b"\0" else 8):
         if kind == b"infe" and entry[:1] in (b"\2", b"\3") and len(entry) >= 12:
             wide = entry[:1] == b"\3"
             at = 10 if wide else 8
@@ -143,8 +118,7 @@ def _items(content: bytes) -> Iterator[tuple[int, bytes]]:
 def _references(content: bytes) -> Iterator[tuple[bytes, int, list[int]]]:
     """Yield kind, source and targets of the references in an iref box."""
     width = 2 if content[:1] == b"\0" else 4
-    for kind, first, last in _boxes_of(content, 4):
-        entry = content[first:last]
+    for kind, entry in boxes_of(content, 4):
         count = int.from_bytes(entry[width : width + 2], "big")
         numbers = (entry[at : at + width] for at in range(width + 2, width + 2 + width * count, width))
         yield kind, int.from_bytes(entry[:width], "big"), [int.from_bytes(number, "big") for number in numbers]

@@ -8,7 +8,7 @@ Structure: TIFF 6.0 (Adobe, 1992) and CIPA DC-008 (Exif 2.32).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import numpy as np
@@ -19,7 +19,11 @@ _ORIENTATION = 0x0112
 _EXIF_IFD = 0x8769
 _THUMBNAIL_OFFSET, _THUMBNAIL_LENGTH = 0x0201, 0x0202
 _WIDTH_TAGS, _HEIGHT_TAGS = (0x0100, 0xA002), (0x0101, 0xA003)
-_SHORT, _LONG = 3, 4
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
+_SHORT, _LONG, _RATIONAL = 3, 4, 5
+_INCH, _CENTIMETRE = 2, 3
+_CM_PER_INCH = 2.54
+_EMPTY = b"II*\0\x08\0\0\0" + bytes(6)
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:=[\"']|>)\s*)([1-8])")
 _XMP_THUMBNAILS = re.compile(rb"<(xmp|xap):Thumbnails>.*?</\1:Thumbnails>", re.DOTALL)
 
@@ -103,6 +107,90 @@ def _drop_thumbnail(data: bytearray, ifd: int, order: Literal["little", "big"]) 
         del data[start:]
     else:
         data[start:end] = bytes(end - start)
+
+
+def resolution(exif: bytes | None) -> tuple[float, float] | None:
+    """Read the resolution in dots per inch, None if the block says nothing of it."""
+    order = _order(exif or b"")
+    if not exif or order is None:
+        return None
+    fields = _first_directory(bytearray(exif), order)
+    values = []
+    for tag in (_X_RESOLUTION, _Y_RESOLUTION):
+        entry = fields.get(tag)
+        if entry is None or entry.kind != _RATIONAL or entry.value + 8 > len(exif):
+            return None
+        numerator, denominator = (int.from_bytes(exif[at : at + 4], order) for at in (entry.value, entry.value + 4))
+        values.append(numerator / denominator if denominator else 0.0)
+    unit = fields[_RESOLUTION_UNIT].value if _RESOLUTION_UNIT in fields else _INCH
+    scale = _CM_PER_INCH if unit == _CENTIMETRE else 1.0
+    return (values[0] * scale, values[1] * scale) if unit in (_INCH, _CENTIMETRE) and min(values) > 0 else None
+
+
+def with_resolution(exif: bytes | None, dots_per_inch: tuple[float, float]) -> bytes:
+    """Write the resolution, in place if it has one; a block that has none gets a new first directory at its end."""
+    order = _order(exif or b"")
+    data = bytearray(exif or b"") if order else bytearray(_EMPTY)
+    order = order or "little"
+    fields = _first_directory(data, order)
+    rationals = {
+        tag: b"".join(part.to_bytes(4, order) for part in _rational(dots))
+        for tag, dots in zip((_X_RESOLUTION, _Y_RESOLUTION), dots_per_inch, strict=True)
+    }
+    unit = _INCH.to_bytes(2, order)
+    known = [fields.get(tag) for tag in rationals]
+    if _RESOLUTION_UNIT in fields and all(e and e.kind == _RATIONAL and 8 <= e.value <= len(data) - 8 for e in known):
+        for tag, value in rationals.items():
+            data[fields[tag].value : fields[tag].value + 8] = value
+        at = fields[_RESOLUTION_UNIT].at
+        data[at + 8 : at + 10] = unit
+        return bytes(data)
+    new = {_RESOLUTION_UNIT: (_SHORT, unit + bytes(2))}
+    data += bytes(len(data) & 1)
+    for tag, value in rationals.items():
+        new[tag] = (_RATIONAL, len(data).to_bytes(4, order))
+        data += value
+    return _with_fields(data, new, order)
+
+
+def _rational(value: float) -> tuple[int, int]:
+    """Write a number with two decimals, which is more than any resolution is exact to."""
+    hundredths = min(round(value * 100), 2**32 - 1)
+    return (hundredths // 100, 1) if hundredths % 100 == 0 else (hundredths, 100)
+
+
+def _with_fields(data: bytearray, new: Mapping[int, tuple[int, bytes]], order: Literal["little", "big"]) -> bytes:
+    """Write the first directory anew behind everything else, with one item of each new field."""
+    first = int.from_bytes(data[4:8], order)
+    count = int.from_bytes(data[first : first + 2], order)
+    old = [bytes(data[at : at + 12]) for at in range(first + 2, first + 2 + 12 * count, 12)]
+    entries = [entry for entry in old if int.from_bytes(entry[:2], order) not in new]
+    for tag, (kind, value) in new.items():
+        entries.append(tag.to_bytes(2, order) + kind.to_bytes(2, order) + (1).to_bytes(4, order) + value)
+    entries.sort(key=lambda entry: int.from_bytes(entry[:2], order))
+    link = bytes(data[first + 2 + 12 * count : first + 6 + 12 * count]).ljust(4, b"\0")
+    data[4:8] = len(data).to_bytes(4, order)
+    return bytes(data + len(entries).to_bytes(2, order) + b"".join(entries) + link)
+
+
+def without_orientation(exif: bytes | None) -> bytes | None:
+    """Take the field out of the first directory; all values stay where they are."""
+    if not exif or (order := _order(exif)) is None:
+        return exif
+    data = bytearray(exif)
+    first = int.from_bytes(data[4:8], order)
+    entry = _first_directory(data, order).get(_ORIENTATION)
+    if entry is None:
+        return exif
+    count = int.from_bytes(data[first : first + 2], order)
+    end = first + 6 + 12 * count
+    data[entry.at : end] = data[entry.at + 12 : end] + bytes(12)
+    data[first : first + 2] = (count - 1).to_bytes(2, order)
+    return bytes(data)
+
+
+def _first_directory(data: bytearray, order: Literal["little", "big"]) -> dict[int, _Entry]:
+    return {entry.tag: entry for entry in _entries(data, int.from_bytes(data[4:8], order), order)}
 
 
 def with_size(exif: bytes | None, width: int, height: int) -> bytes | None:

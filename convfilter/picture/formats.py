@@ -61,8 +61,8 @@ class Holds:
 ANY_TEXT = ("*",)
 #: The fields of ``Holds`` in the order of messages, and what messages call them.
 NAMES = {
-    "icc": "colour profiles",
-    "cicp": "colour descriptions (cICP, nclx)",
+    "icc": "a colour profile",
+    "cicp": "a colour description (cICP, nclx)",
     "primaries": "gamma and primaries (gAMA, cHRM)",
     "light": "light levels (mDCV, cLLI)",
     "exif": "EXIF",
@@ -70,9 +70,9 @@ NAMES = {
     "iptc": "IPTC",
     "photoshop": "Photoshop resources",
     "text": "remarks",
-    "resolution": "resolutions",
-    "aspect": "aspect ratios of pixels",
-    "time": "times of change",
+    "resolution": "a resolution",
+    "aspect": "an aspect ratio of pixels",
+    "time": "the time of the last change",
     "loop": "how often an animation plays",
 }
 
@@ -204,7 +204,7 @@ FORMATS: tuple[Format, ...] = (
         ticks=100,
         longest=655.35,
         max_side=65535,
-        holds=Holds(loop=True, text=("Comment",)),
+        holds=Holds(icc=True, xmp=True, loop=True, text=("Comment",)),
     ),
     Format(
         "AVIF",
@@ -218,12 +218,14 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "JPEG2000",
-        (".jp2", ".j2k", ".j2c", ".jpx", ".jpf"),
+        (".jp2", ".jpx", ".jpf"),
         dtypes=_SIXTEEN,
         alpha="full",
         whites="bits",
         takes=("quality",),
+        holds=Holds(icc=True, exif=True, xmp=True, resolution=True),
     ),
+    Format("J2K", (".j2k", ".j2c"), dtypes=_SIXTEEN, alpha="full", whites="bits", takes=("quality",)),
     Format("BMP", (".bmp", ".dib"), alpha="full", holds=Holds(resolution=True)),
     Format("PNM", (".pnm", ".ppm"), dtypes=_SIXTEEN, whites="any"),
     Format("PGM", (".pgm",), dtypes=_SIXTEEN, models=("gray",), whites="any"),

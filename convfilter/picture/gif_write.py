@@ -13,8 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from PIL import Image
 
-from convfilter.picture import colour
-from convfilter.picture.metadata import comment_of
+from convfilter.picture import colour, gif
 from convfilter.picture.picture import Frame, Metadata, Picture, Pixels, changed_area
 
 _COLOURS = 256
@@ -61,9 +60,17 @@ def _write_header_extensions(file: BinaryIO, metadata: Metadata, animated: bool)
     if animated and metadata.loop != 1:
         # The number of repetitions after the first time; 0 is for ever.
         repeats = min(metadata.loop - 1, 65535) if metadata.loop else 0
-        file.write(_EXTENSION + _APPLICATION + b"\x0bNETSCAPE2.0\x03\x01" + struct.pack("<HB", repeats, 0))
-    if comment := comment_of(metadata):
-        file.write(_EXTENSION + _COMMENT + _subblocks(comment.encode()))
+        file.write(_application(b"NETSCAPE2.0") + b"\x03\x01" + struct.pack("<HB", repeats, 0))
+    if metadata.icc:
+        file.write(_application(gif.ICC_NAME) + _subblocks(metadata.icc))
+    if metadata.xmp:
+        file.write(_application(gif.XMP_NAME) + metadata.xmp + gif.XMP_TRAILER)
+    for text in metadata.text:
+        file.write(_EXTENSION + _COMMENT + _subblocks(text.value.encode()))
+
+
+def _application(name: bytes) -> bytes:
+    return _EXTENSION + _APPLICATION + bytes([len(name)]) + name
 
 
 def _write_frame(file: BinaryIO, frame: Frame, area: tuple[int, int, int, int], alpha: bool) -> None:

@@ -99,7 +99,7 @@ def _metadata(segments: Sequence[tuple[int, bytes]]) -> Metadata:
         xmp=packets[-1] if packets and packets[-1] else None,
         photoshop=b"".join(of_kind(_APP13, PHOTOSHOP_PREFIX)) or None,
         resolution=resolution_of(dpi),
-        text=[Text("Comment", text_of(comments[-1]))] if comments and comments[-1] else [],
+        text=[Text("Comment", text_of(each)) for each in comments if each],
         jpeg=_tables(*segments[frames[0]], of_kind(_DQT)),
     )
 

@@ -199,15 +199,17 @@ def _is_exact(delay: tuple[int, int], fmt: Format) -> bool:
 
 
 def _of_metadata(outline: Outline, fmt: Format) -> Iterator[Loss]:
-    """Find remarks and the like that have no place."""
-    for kind, is_there in _present(outline.metadata).items():
+    """Find remarks and the like that have no place, even if they are moved to another one."""
+    from convfilter.picture import carry
+
+    metadata = carry.fitted(outline.metadata, fmt)
+    for kind, is_there in _present(metadata).items():
         if is_there and not getattr(fmt.holds, kind):
             yield Loss(_left_out(outline, fmt, kind))
-    if fmt.holds.text != ANY_TEXT:
-        keywords = dict.fromkeys(text.keyword for text in outline.metadata.text)
-        lost = [keyword for keyword in keywords if keyword not in fmt.holds.text]
-        if lost:
-            yield Loss(_left_out(outline, fmt, "text", f" ({', '.join(lost)})"))
+    lost = dict.fromkeys(text.keyword for text in metadata.text if not carry.has_place(text, fmt))
+    if lost:
+        keepers = _others(outline, lambda other: other.holds.text == ANY_TEXT)
+        yield Loss(f"{fmt.name} cannot hold remarks ({', '.join(lost)}): left out; {keepers} can")
 
 
 def _present(metadata: Metadata) -> dict[str, bool]:
@@ -254,7 +256,7 @@ def _of_colour(outline: Outline, fmt: Format) -> Iterator[Loss]:
 def _lost_colours(outline: Outline, fmt: Format, kind: str, named: str = "") -> Loss:
     keepers = _others(outline, lambda other: bool(getattr(other.holds, kind)))
     return Loss(
-        f"{fmt.name} cannot hold {NAMES[kind]}{named}, and without them the colours would be shown wrong; "
+        f"{fmt.name} cannot hold {NAMES[kind]}{named}, without which the colours would be shown wrong; "
         f"use {keepers}, convert the picture to sRGB first, or accept it with --allow-loss",
         severe=True,
     )

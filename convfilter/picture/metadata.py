@@ -37,6 +37,8 @@ def metadata_of(image: Any) -> Metadata:
     if image.format in ("GIF", "WEBP", "AVIF"):
         metadata.loop = _loop(image)
     if image.format == "JPEG":
+        comments = [data for name, data in image.applist if name == "COM" and data]
+        metadata.text = [Text("Comment", text_of(each)) for each in comments]
         blocks = [data for name, data in image.applist if name == "APP13" and data.startswith(PHOTOSHOP_PREFIX)]
         metadata.photoshop = b"".join(block[len(PHOTOSHOP_PREFIX) :] for block in blocks) or None
         metadata.jpeg = _jpeg_tables(image)
@@ -103,21 +105,21 @@ def jpeg_parameters(metadata: Metadata) -> dict[str, Any]:
     for name, room in (("exif", SEGMENT_BYTES), ("xmp", SEGMENT_BYTES - _XMP_PREFIX_BYTES)):
         if len(parameters.get(name, b"")) > room:
             del parameters[name]
-    if comment := comment_of(metadata):
-        parameters["comment"] = comment.encode()[:SEGMENT_BYTES]
+    comments = [part for text in metadata.text for part in _segments(text.value.encode())]
+    if comments:
+        parameters["comment"] = comments[-1]
+    extra = [b"\xff\xfe" + (len(each) + 2).to_bytes(2, "big") + each for each in comments[:-1]]
     resources = metadata.photoshop or (photoshop.wrapped(metadata.iptc) if metadata.iptc else None)
     if resources:
         room = SEGMENT_BYTES - len(PHOTOSHOP_PREFIX)
         parts = [resources[at : at + room] for at in range(0, len(resources), room)]
         segments = [PHOTOSHOP_PREFIX + part for part in parts]
-        parameters["extra"] = b"".join(b"\xff\xed" + (len(each) + 2).to_bytes(2, "big") + each for each in segments)
+        extra += [b"\xff\xed" + (len(each) + 2).to_bytes(2, "big") + each for each in segments]
+    if extra:
+        parameters["extra"] = b"".join(extra)
     return parameters
 
 
-def comment_of(metadata: Metadata) -> str | None:
-    """Return the remark for a format that has room for one: the comment, else the description."""
-    for keyword in ("Comment", "Description"):
-        for text in metadata.text:
-            if text.keyword == keyword:
-                return text.value
-    return None
+def _segments(data: bytes) -> list[bytes]:
+    """Cut what is too long for one segment."""
+    return [data[at : at + SEGMENT_BYTES] for at in range(0, len(data), SEGMENT_BYTES)]

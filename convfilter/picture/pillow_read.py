@@ -15,7 +15,7 @@ from PIL import Image, ImageFile
 
 from convfilter.errors import ConvfilterError, ReadError
 from convfilter.locks import shared_lock
-from convfilter.picture import contents, deep, formats, gif, limits
+from convfilter.picture import beside, contents, deep, formats, gif, limits
 from convfilter.picture.metadata import metadata_of
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Model, Picture, Pixels, channels_of, chosen
@@ -122,7 +122,9 @@ def _deep(image: Any, file: BinaryIO, name: str, bits: int) -> Picture:
     pixels, white = deep.decode_deep(file, name, bits)
     channels = channels_of(pixels)
     model: Model = "gray" if channels < 3 else "rgb"
-    return Picture([Frame(pixels)], model, channels in (2, 4), name, metadata_of(image), white=white)
+    metadata = metadata_of(image)
+    losses = beside.add_metadata(metadata, file, name)
+    return Picture([Frame(pixels)], model, channels in (2, 4), name, metadata, losses=tuple(losses), white=white)
 
 
 def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions, lenient: bool) -> Picture:
@@ -137,6 +139,7 @@ def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions, lenien
     channels = 4 if image.mode == "P" or count > 1 else len(image.getbands())
     limits.require_memory(2 * image.width * image.height * channels * len(wanted))
     metadata = metadata_of(image)
+    losses = beside.add_metadata(metadata, file, name)
     metadata.lossless = name == "WebP" and _is_lossless_webp(file)
     decoded = [_decoded(image, index, count, options) for index in wanted]
     if name == "GIF" and all(_is_gray(each) for each in decoded):
@@ -145,7 +148,7 @@ def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions, lenien
     model: Model = "rgb" if any(each.model == "rgb" for each in decoded) else decoded[0].model
     alpha = any(each.alpha for each in decoded)
     frames = [Frame(_expanded(each, model, alpha), each.delay) for each in decoded]
-    return Picture(frames, model, alpha, name, metadata)
+    return Picture(frames, model, alpha, name, metadata, losses=tuple(losses))
 
 
 def _is_lossless_webp(file: BinaryIO) -> bool:

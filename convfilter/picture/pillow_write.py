@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageFile
 
 from convfilter.errors import WriteError
-from convfilter.picture import exif, jpeg_write
+from convfilter.picture import exif, jp2, jpeg_write
 from convfilter.picture.metadata import pillow_parameters
 from convfilter.picture.options import DEFAULT_QUALITY, WriteOptions
 from convfilter.picture.picture import Frame, Metadata, Picture, Pixels
@@ -44,8 +47,13 @@ def write_pillow(file: BinaryIO, name: str, picture: Picture, options: WriteOpti
     metadata = picture.metadata
     metadata.exif = exif.with_size(metadata.exif, width, height)
     frames = [frame for frame in picture.frames if not frame.fallback]
-    if name == "JPEG2000" and picture.pixels.dtype == np.uint16:
-        _write_deep_jpeg2000(file, picture, options)
+    if name in ("JPEG2000", "J2K"):
+        with _encoding(name):
+            codestream = _codestream(picture, options)
+        if name == "J2K":
+            file.write(codestream)
+        else:
+            jp2.write(file, codestream, picture)
         return
     if name == "WebP" and len(frames) > 1:
         _write_animated_webp(file, frames, picture, options)
@@ -57,8 +65,15 @@ def write_pillow(file: BinaryIO, name: str, picture: Picture, options: WriteOpti
     if name == "JPEG" and (parameters["progressive"] or parameters["optimize"]):
         # Progressive and optimised pictures must fit into one buffer, which Pillow's guess for it does not ensure.
         ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, frames[0].pixels.nbytes + _HEADROOM_BYTES)
-    try:
+    with _encoding(name):
         images[0].save(file, _PILLOW_NAMES.get(name, name), **parameters)
+
+
+@contextmanager
+def _encoding(name: str) -> Iterator[None]:
+    """Turn what an encoder raises into a WriteError; those of the operating system stay."""
+    try:
+        yield
     except OSError:
         raise
     except (ValueError, TypeError, RuntimeError, KeyError, SystemError) as error:
@@ -99,8 +114,6 @@ def _webp_effort(metadata: Metadata, options: WriteOptions) -> dict[str, Any]:
 
 
 def _write_animated_webp(file: BinaryIO, frames: list[Frame], picture: Picture, options: WriteOptions) -> None:
-    import io
-
     from convfilter.picture import webp
 
     def encode(pixels: Pixels) -> bytes:
@@ -115,6 +128,9 @@ def _avif(metadata: Metadata, picture: Picture, options: WriteOptions, frames: l
     if len(frames) > 1 and exif.orientation(metadata.exif, metadata.xmp) != 1:
         # libavif crashes on it.
         raise WriteError("an AVIF animation cannot be stored turned; leave out --no-auto-orient, or use webp")
+    if exif.orientation(metadata.exif, metadata.xmp) == 1:
+        # Pillow takes it out of the block, and writes that anew, which moves the camera's maker note.
+        metadata.exif = exif.without_orientation(metadata.exif)
     parameters = pillow_parameters(metadata) | _animation(metadata, frames)
     parameters.pop("loop", None)
     parameters["quality"] = DEFAULT_QUALITY if options.quality is None else options.quality
@@ -124,28 +140,26 @@ def _avif(metadata: Metadata, picture: Picture, options: WriteOptions, frames: l
     return parameters
 
 
-def _jpeg2000(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
-    """Write without loss, unless a quality is asked for: the ratio of the error, in dB."""
-    if options.quality is None:
-        return {"irreversible": False}
-    return {"irreversible": True, "quality_mode": "dB", "quality_layers": [20 + 0.4 * options.quality]}
+def _codestream(picture: Picture, options: WriteOptions) -> bytes:
+    """Encode without loss, unless a quality is asked for: the ratio of the error, in dB."""
+    pixels, quality = picture.pixels, options.quality
+    if pixels.dtype == np.uint16:  # which Pillow has for grey only
+        import imagecodecs
 
-
-def _write_deep_jpeg2000(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
-    """Write 9 to 16 bits; Pillow has 16 for grey only."""
-    import imagecodecs
-
-    name = getattr(file, "name", "")
-    codec = "jp2" if str(name).lower().endswith((".jp2", ".jpx", ".jpf")) else "j2k"
-    level = 0 if options.quality is None else 20 + options.quality * 2 // 5
-    bits = (picture.white or 65535).bit_length()
-    reversible = options.quality is None
-    encode = imagecodecs.jpeg2k_encode
-    file.write(encode(picture.pixels, level=level, codecformat=codec, reversible=reversible, bitspersample=bits))
+        level = 0 if quality is None else 20 + quality * 2 // 5
+        bits = (picture.white or 65535).bit_length()
+        reversible, encode = quality is None, imagecodecs.jpeg2k_encode
+        return bytes(encode(pixels, level=level, codecformat="j2k", reversible=reversible, bitspersample=bits))
+    parameters: dict[str, Any] = {"irreversible": False}
+    if quality is not None:
+        parameters = {"irreversible": True, "quality_mode": "dB", "quality_layers": [20 + 0.4 * quality]}
+    buffer = io.BytesIO()
+    _image(pixels, picture).save(buffer, "JPEG2000", no_jp2=True, **parameters)
+    return buffer.getvalue()
 
 
 def _other(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
     return {"dpi": metadata.resolution} if metadata.resolution else {}
 
 
-_PARAMETERS = {"JPEG": _jpeg, "WebP": _webp, "AVIF": _avif, "JPEG2000": _jpeg2000}
+_PARAMETERS = {"JPEG": _jpeg, "WebP": _webp, "AVIF": _avif}

@@ -148,7 +148,7 @@ def _extra_tags(metadata: Metadata, described: ifd.Directories) -> list[_Extra]:
             extra[tag] = _raw(field)
     codes = {keyword: code for code, keyword in TEXT_TAGS.items()}
     for text in metadata.text:
-        code = codes.pop("Description" if text.keyword == "Comment" else text.keyword, None)
+        code = codes.pop(text.keyword, None)
         if code is not None:
             extra[code] = (code, _ASCII, None, text.value.encode() + b"\0", True)
     for code, kind, data in (

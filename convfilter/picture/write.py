@@ -173,6 +173,11 @@ def _prepared(picture: Picture, fmt: Format, options: WriteOptions) -> Picture:
         frames = [replace(frame, pixels=_opaque(frame.pixels)) for frame in frames]
         alpha = False
     metadata = _stripped(picture.metadata, options.strip)
+    if not metadata.is_empty:
+        from convfilter.picture import carry
+
+        metadata = carry.fitted(metadata, fmt)
+        metadata.text = [text for text in metadata.text if carry.has_place(text, fmt)]
     if metadata.icc:
         from convfilter.picture import icc
 

@@ -1,0 +1,49 @@
+"""What files say beside their samples that Pillow does not tell."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from convfilter.picture import gif, jp2
+from convfilter.picture.picture import Loss, Metadata, Text
+
+
+def add_metadata(metadata: Metadata, file: BinaryIO, name: str) -> list[Loss]:
+    """Add what only the structure of a file tells.
+
+    Parameters
+    ----------
+    metadata : Metadata
+        What Pillow tells.
+    file : BinaryIO
+        Seekable; its position stays where it was.
+    name : str
+        Of the format.
+
+    Returns
+    -------
+    list of Loss
+        What is in the file and has no place in a picture.
+    """
+    add = {"GIF": _add_of_gif, "JPEG2000": _add_of_jpeg2000}.get(name)
+    if add is None:
+        return []
+    position = file.tell()
+    file.seek(0)
+    try:
+        return [Loss(text) for text in add(metadata, file)]
+    finally:
+        file.seek(position)
+
+
+def _add_of_gif(metadata: Metadata, file: BinaryIO) -> list[str]:
+    found = gif.said(file)
+    metadata.text = [Text("Comment", comment) for comment in found.comments]
+    metadata.xmp, metadata.icc = found.xmp, found.icc
+    listed = ", ".join(found.others)
+    return [f"the GIF has blocks that are left out: {listed}"] if listed else []
+
+
+def _add_of_jpeg2000(metadata: Metadata, file: BinaryIO) -> list[str]:
+    listed = ", ".join(jp2.add_metadata(metadata, file))
+    return [f"the JPEG 2000 has boxes that are left out: {listed}"] if listed else []
