@@ -265,7 +265,7 @@ def test_verbose_says_it_all_on_one_line(capfd: pytest.CaptureFixture[str]) -> N
         ("blur --box 3 --padding-mode zero in.png out.png", 2, "--padding-mode: padding_mode must be one of edge, "),
         ("blur --box 3 --threads 0 in.png out.png", 2, "--threads: threads must be at least 1, got 0"),
         ("blur --box 3 --quality 101 in.png out.jpg", 2, "--quality: quality must be at most 100, got 101"),
-        ("blur --box 3 --quality 80 in.png out.png", 2, "--quality is for jpeg webp avif jpeg2000, got PNG; leave"),
+        ("blur --box 3 --quality 80 in.png out.png", 2, "--quality is for jpeg webp avif jpeg2000 j2k, got PNG; leave"),
         ("blur --box 3 --subsampling 4:4:4 in.png out.webp", 2, "--subsampling is for jpeg avif, got WebP"),
         ("blur --box 3 --compression best in.png out.gif", 2, "--compression is for png jpeg tiff webp avif, got GIF"),
         ("blur --box 3 --compression best in.png out.npy", 2, "--compression is for picture files, and the output is"),
