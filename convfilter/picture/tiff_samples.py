@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from convfilter.errors import ReadError
-from convfilter.picture import colour, jpeg
+from convfilter.picture import colour, jpeg, lzw
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import CHANNELS, Model, Pixels
 from convfilter.picture.tiff_layout import Entry
@@ -23,7 +23,7 @@ MODELS: dict[int, Model] = {
     YCBCR: "rgb",
 }
 UNSPECIFIED, ASSOCIATED, UNASSOCIATED = 0, 1, 2
-_OLD_JPEG = 6
+_LZW, _OLD_JPEG = 5, 6
 _JPEG_STREAM, _JPEG_STREAM_BYTES = 513, 514
 
 
@@ -114,9 +114,21 @@ def _samples(entry: Entry, options: ReadOptions, notes: list[str]) -> Pixels:
     elif options.lenient:
         data = _what_is_left(page, notes)
     else:
+        _require_sound(page)
         data = page.asarray(maxworkers=1 if page.nbytes < 1 << 20 else options.threads)
     data = data.reshape(planes, height, width, samples)
     return data[0] if planes == 1 else np.moveaxis(data[..., 0], 0, -1)
+
+
+def _require_sound(page: Any) -> None:
+    """Refuse LZW data on which the decoder would crash."""
+    if int(page.compression) != _LZW:
+        return
+    file = page.parent.filehandle
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
+        file.seek(offset)
+        if not lzw.is_sound(file.read(count)):
+            raise ReadError("the TIFF is damaged: its LZW data hold a code that stands for nothing")
 
 
 def _slice(entry: Entry) -> Pixels:
@@ -138,11 +150,14 @@ def _what_is_left(page: Any, notes: list[str]) -> Pixels:
     out = np.zeros(page.shaped, page.dtype)
     file = page.parent.filehandle
     tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
+    is_lzw = int(page.compression) == _LZW
     lost = 0
     for index, (offset, count) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=False)):
         try:
             file.seek(offset)
             data = file.read(count)
+            if is_lzw and not lzw.is_sound(data):
+                raise ValueError("LZW")
             segment, (plane, z, row, col, _), shape = page.decode(data, index, **tables)
             piece = segment[: depth - z, : height - row, : width - col]
             out[plane, z : z + shape[0], row : row + shape[1], col : col + shape[2]] = piece

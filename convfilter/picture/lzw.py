@@ -1,0 +1,103 @@
+"""LZW streams judged before they are decoded: imagecodecs crashes on a code that stands for nothing yet.
+
+The code behind a Clear must be a byte; imagecodecs (2026.3.6) takes any other for one and later follows a pointer that
+was never set. TIFF 6.0 (Adobe, 1992), section 13.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+_CLEAR, _END = 256, 257
+_NARROW_BITS, _WIDE_BITS = 9, 12
+#: Codes behind a Clear that have 9 bits, and how many there usually are until the next Clear.
+_NARROW_CODES, _USUAL_CODES = 254, 3840
+#: Codes of short runs that are looked at together, at least and at most.
+_LEAST_CHUNK, _MOST_CHUNK = 256, 1 << 14
+
+_Integers = npt.NDArray[np.int32]
+
+
+def is_sound(data: bytes) -> bool:
+    """Tell whether each code behind a Clear is a byte.
+
+    Parameters
+    ----------
+    data : bytes
+        One strip or tile, of the usual kind or the old one, whose bits come in the other order.
+
+    Returns
+    -------
+    bool
+        The other codes are not judged: the decoder does that.
+    """
+    stream = _Stream(data)
+    at: int | None = 0
+    while at is not None:
+        at = stream.after_short_runs(at)
+        if at is not None:
+            at = stream.after_run(at)
+    return stream.is_sound
+
+
+class _Stream:
+    """The codes of a stream, taken out of its bits many at a time."""
+
+    def __init__(self, data: bytes) -> None:
+        self.is_sound = True
+        self._bits = 8 * len(data)
+        self._is_old = data[:1] == b"\0" and len(data) > 1 and bool(data[1] & 1)
+        self._bytes = np.frombuffer(data + b"\0\0\0", np.uint8).astype(np.int32)
+        self._chunk = _LEAST_CHUNK
+        # Codes widen when the table is full but for one entry, those of the old kind when it is full.
+        entries = np.arange(_USUAL_CODES) + (257 if self._is_old else 258)
+        self._widths = np.clip(np.floor(np.log2(entries)).astype(np.int32) + 1, _NARROW_BITS, _WIDE_BITS)
+
+    def after_short_runs(self, start: int) -> int | None:
+        """Judge runs so short that their codes have 9 bits; returns where a longer one begins, None at the end."""
+        codes, _ = self._codes(start, np.full(self._chunk, _NARROW_BITS, np.int32))
+        stops = np.flatnonzero((codes == _CLEAR) | (codes == _END))
+        runs = np.diff(stops, prepend=-1) - 1
+        long = np.flatnonzero(runs >= _NARROW_CODES)
+        stops = stops[: int(long[0])] if long.size else stops
+        ends = np.flatnonzero(codes[stops] == _END)
+        stops = stops[: int(ends[0])] if ends.size else stops
+        behind = np.concatenate([[0], stops + 1])
+        self.is_sound = self.is_sound and bool((codes[behind[behind < len(codes)]] <= _END).all())
+        if ends.size or not self.is_sound or not len(codes):
+            return None
+        self._chunk = min(2 * self._chunk, _MOST_CHUNK) if stops.size else _LEAST_CHUNK
+        return start + _NARROW_BITS * (int(stops[-1]) + 1) if stops.size else start
+
+    def after_run(self, start: int) -> int | None:
+        """Judge one run; returns where the next one begins, None at the end."""
+        widths, at = self._widths, start
+        while True:
+            codes, ends = self._codes(at, widths)
+            if at == start and len(codes) and codes[0] > _END:
+                self.is_sound = False
+            stops = np.flatnonzero((codes == _CLEAR) | (codes == _END))
+            if stops.size:
+                is_clear = self.is_sound and codes[stops[0]] == _CLEAR
+                return int(ends[stops[0]]) if is_clear else None
+            if len(codes) < len(widths) or not self.is_sound:
+                return None
+            widths, at = np.full(_USUAL_CODES, _WIDE_BITS, np.int32), int(ends[-1])
+
+    def _codes(self, start: int, widths: _Integers) -> tuple[_Integers, npt.NDArray[np.int64]]:
+        """Return the codes of these widths from bit ``start``, as far as they are there, and where each ends."""
+        # Bits are counted from the byte in which the codes begin.
+        origin, start = start >> 3, start & 7
+        ends = start + np.cumsum(widths, dtype=np.int32)
+        count = int(np.searchsorted(ends, self._bits - 8 * origin, side="right"))
+        widths, ends = widths[:count], ends[:count]
+        begins = ends - widths
+        index, bit = begins >> 3, begins & 7
+        part = self._bytes[origin : origin + (int(index[-1]) if count else 0) + 3]
+        first, second, third = (part[offset:][index] for offset in range(3))
+        if self._is_old:
+            codes = (first | second << 8 | third << 16) >> bit
+        else:
+            codes = (first << 16 | second << 8 | third) >> (24 - widths - bit)
+        return codes & ((1 << widths) - 1), ends + np.int64(8 * origin)
