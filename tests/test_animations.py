@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image
@@ -238,3 +239,20 @@ def test_changed_area():
     after[2, 3, 1] = after[4, 1, 0] = 1
     assert changed_area(before, after) == (2, 1, 5, 4)
     assert changed_area(before[..., 0], after[..., 0]) == (4, 1, 5, 2)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_frames_of_a_deep_avif_keep_their_depth(channels):
+    ramp = np.linspace(0, 1000, 24).astype(np.uint16)[None, None, :, None]
+    stack = np.broadcast_to(ramp + np.arange(0, 30, 10, dtype=np.uint16)[:, None, None, None], (3, 16, 24, 3)).copy()
+    if channels == 4:
+        stack = np.concatenate([stack, np.full_like(stack[..., :1], 1023)], axis=-1)
+        stack[:, :4, :, 3] = 500
+    data = imagecodecs.avif_encode(stack, level=100, bitspersample=10)
+    picture = read(io.BytesIO(data))
+    assert (len(picture.frames), picture.white, picture.alpha) == (3, 1023, channels == 4)
+    for frame, expected in zip(picture.frames, stack, strict=True):
+        np.testing.assert_allclose(frame.pixels.astype(int), expected, atol=1)
+        assert frame.delay is not None
+    (last,) = read(io.BytesIO(data), ReadOptions(frame=-1)).frames
+    np.testing.assert_array_equal(last.pixels, picture.frames[2].pixels)

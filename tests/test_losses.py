@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -266,7 +268,9 @@ def test_profile_is_kept_or_refused(fmt: Format, profile: bytes) -> None:
         notes = copied("in.png", name_of(fmt))
         assert any("a colour profile" in note for note in notes) != (read(name_of(fmt)).metadata.icc == profile)
         return
-    with pytest.raises(WriteError, match=rf"{fmt.name} cannot hold a colour profile \(.*shown wrong.*--allow-loss"):
+    with pytest.raises(
+        WriteError, match=rf"{fmt.name} is written without a colour profile \(.*shown wrong.*--allow-loss"
+    ):
         copied("in.png", name_of(fmt))
     assert any("a colour profile" in note for note in copied("in.png", name_of(fmt), allow_loss=True))
     assert copied("in.png", name_of(fmt), strip="all") == copied("in.png", name_of(fmt), strip="all")
@@ -301,6 +305,98 @@ def exif_block() -> bytes:
 
 def resources() -> bytes:
     return b"8BIM\x04\x04\0\0" + len(IPTC).to_bytes(4, "big") + IPTC + b"\0" * (len(IPTC) % 2)
+
+
+def cicp_chunk(primaries: int, transfer: int) -> list[tuple[bytes, bytes]]:
+    return [(b"cICP", bytes([primaries, transfer, 0, 1]))]
+
+
+def is_close_to_p3(profile: bytes, curve: Callable[[np.ndarray], np.ndarray]) -> bool:
+    """Transform by lcms, which is another program's reading of the profile, and compare with the standard's numbers."""
+    to_xyz = np.array([[0.48657, 0.26567, 0.19822], [0.22897, 0.69174, 0.07929], [0.0, 0.04511, 1.04394]])
+    to_srgb = np.array([[3.24097, -1.53738, -0.49861], [-0.96924, 1.87597, 0.04156], [0.05563, -0.20398, 1.05697]])
+    colours = noise((8, 8, 3), seed=4) // 2 + 64
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    shown = ImageCms.profileToProfile(Image.fromarray(colours), source, ImageCms.createProfile("sRGB"))
+    linear = curve(colours / 255.0) @ (to_srgb @ to_xyz).T
+    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055)
+    inside = (encoded > 0.02) & (encoded < 0.98)
+    return bool(np.abs(np.asarray(shown) - 255 * encoded)[inside].max() <= 2)
+
+
+def srgb_curve(x: np.ndarray) -> np.ndarray:
+    return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
+
+
+@every_format
+def test_display_p3_of_a_code_point_is_kept_as_one_or_as_a_profile(fmt: Format) -> None:
+    if "rgb" not in fmt.models:
+        return
+    write("in.png", Picture([Frame(few_colours((6, 5, 3)))], metadata=Metadata(png=cicp_chunk(12, 13))))
+    if not (fmt.holds.cicp or fmt.holds.icc):
+        with pytest.raises(WriteError, match=rf"{fmt.name} is written without .*\(Display P3, sRGB\).*shown wrong"):
+            copied("in.png", name_of(fmt))
+        return
+    assert copied("in.png", name_of(fmt)) == ()
+    kept = read(name_of(fmt)).metadata
+    if fmt.holds.cicp:
+        assert kept.png == cicp_chunk(12, 13) and kept.icc is None
+    else:
+        assert kept.icc is not None and is_close_to_p3(kept.icc, srgb_curve)
+
+
+@every_format
+def test_hdr_is_kept_or_refused(fmt: Format) -> None:
+    if "rgb" not in fmt.models:
+        return
+    light = [(b"mDCV", bytes(range(24))), (b"cLLI", struct.pack(">II", 10_000_000, 4_000_000))]
+    chunks = cicp_chunk(9, 16) + light
+    write("in.png", Picture([Frame(few_colours((6, 5, 3)))], metadata=Metadata(png=chunks)))
+    if not fmt.holds.cicp:
+        with pytest.raises(WriteError, match=rf"{fmt.name} is written without .*\(BT.2020, PQ\).*shown wrong"):
+            copied("in.png", name_of(fmt))
+        return
+    notes = copied("in.png", name_of(fmt))
+    kept = read(name_of(fmt)).metadata.png
+    assert kept[0] == chunks[0]
+    assert (kept[1:] == light) != any("light levels" in note for note in notes)
+
+
+@pytest.mark.parametrize("points", [(12, 13), (9, 16), (9, 18), (1, 8), (6, 6)])
+def test_code_points_of_an_avif_are_in_its_data_too(points: tuple[int, int]) -> None:
+    for frames in ([Frame(noise((16, 16, 3)))], [Frame(noise((16, 16, 3), seed=n), (1, 10)) for n in range(3)]):
+        write("in.avif", Picture(frames, metadata=Metadata(png=cicp_chunk(*points))))
+        assert read("in.avif").metadata.png == cicp_chunk(*points)
+        assert copied("in.avif", "out.png") == ()
+        assert read("out.png").metadata.png == cicp_chunk(*points)
+        assert copied("in.avif", "out.avif") == ()
+        data = Path("out.avif").read_bytes()
+        boxes = re.findall(rb"colrnclx(..)(..)", data, re.DOTALL)
+        assert set(boxes) == {tuple(value.to_bytes(2, "big") for value in points)}
+        # Sequence header of AV1: the flag for a description of colour, then primaries and transfer function.
+        bits = "".join(f"{byte:08b}" for byte in data[data.index(b"mdat") :][:40])
+        assert f"1{points[0]:08b}{points[1]:08b}" in bits
+
+
+def test_gamma_and_primaries_become_a_profile() -> None:
+    rec = struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)
+    chunks = [(b"gAMA", struct.pack(">I", 100000)), (b"cHRM", rec)]
+    write("in.png", Picture([Frame(few_colours((6, 5, 3)))], metadata=Metadata(png=chunks)))
+    for name in ("out.jpg", "out.tif", "out.webp", "out.avif", "out.gif"):
+        assert copied("in.png", name) == ()
+        profile = read(name).metadata.icc
+        assert profile is not None and is_close_to_p3(profile, lambda x: x)
+    with pytest.raises(WriteError, match=r"BMP is written without gamma and primaries.*shown wrong"):
+        copied("in.png", "out.bmp")
+    usual = [(b"gAMA", struct.pack(">I", 45455)), (b"sRGB", b"\0")]
+    write("in.png", Picture([Frame(few_colours((6, 5, 3)))], metadata=Metadata(png=usual)))
+    assert copied("in.png", "out.bmp") == ()
+    assert copied("in.png", "out.jpg") == () and read("out.jpg").metadata.icc is None
+    grey = [(b"gAMA", struct.pack(">I", 100000))]
+    write("in.png", Picture([Frame(noise((6, 5)))], "gray", metadata=Metadata(png=grey)))
+    assert copied("in.png", "out.jpg") == ()
+    profile = read("out.jpg").metadata.icc
+    assert profile is not None and profile[16:20] == b"GRAY"
 
 
 def make_rich_png(image: Image.Image, name: str) -> None:
@@ -419,7 +515,7 @@ def test_metadata_are_kept_or_said(fmt: Format, suffix: str) -> None:
     notes = filter_file(source, destination, options).notes
     for kind in kinds - ({"icc"} if model == "gray" else set()):
         name = NAMES.get(kind) or kind
-        says = [note for note in notes if note.startswith(f"{fmt.name} cannot hold") and name in note]
+        says = [note for note in notes if note.startswith(f"{fmt.name} is written without") and name in note]
         assert len(says) == (0 if is_kept(kind, destination) else 1), (kind, notes)
     assert all(note.startswith(f"{fmt.name} ") for note in notes)
     assert filter_file(source, destination, options._replace(write=WriteOptions(strip="all"))).notes == ()

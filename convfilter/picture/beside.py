@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from convfilter.picture import gif, jp2
+from convfilter.picture import avif, gif, jp2
 from convfilter.picture.picture import Loss, Metadata, Text
+
+#: Code points that say no more than a PNG without them.
+_UNSAID = ((1, 13), (1, 2), (2, 13), (2, 2))
 
 
 def add_metadata(metadata: Metadata, file: BinaryIO, name: str) -> list[Loss]:
@@ -25,7 +28,7 @@ def add_metadata(metadata: Metadata, file: BinaryIO, name: str) -> list[Loss]:
     list of Loss
         What is in the file and has no place in a picture.
     """
-    add = {"GIF": _add_of_gif, "JPEG2000": _add_of_jpeg2000}.get(name)
+    add = {"GIF": _add_of_gif, "JPEG2000": _add_of_jpeg2000, "AVIF": _add_of_avif}.get(name)
     if add is None:
         return []
     position = file.tell()
@@ -47,3 +50,11 @@ def _add_of_gif(metadata: Metadata, file: BinaryIO) -> list[str]:
 def _add_of_jpeg2000(metadata: Metadata, file: BinaryIO) -> list[str]:
     listed = ", ".join(jp2.add_metadata(metadata, file))
     return [f"the JPEG 2000 has boxes that are left out: {listed}"] if listed else []
+
+
+def _add_of_avif(metadata: Metadata, file: BinaryIO) -> list[str]:
+    found = avif.colours(file)
+    usual = found.cicp is None or tuple(found.cicp[:2]) in _UNSAID
+    chunks = ((b"cICP", None if usual else found.cicp), (b"mDCV", found.mastering), (b"cLLI", found.light))
+    metadata.png += [(kind, data) for kind, data in chunks if data]
+    return []

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from convfilter.picture import exif, xmp
 from convfilter.picture.formats import ANY_TEXT, Format
-from convfilter.picture.picture import Metadata, Text
+from convfilter.picture.picture import Metadata, Model, Text
 
 _TIME = b"tIME"
 
 
-def fitted(metadata: Metadata, fmt: Format) -> Metadata:
+def fitted(metadata: Metadata, fmt: Format, model: Model = "rgb") -> Metadata:
     """Move what a format has no place of its own for.
 
     Parameters
@@ -19,6 +19,8 @@ def fitted(metadata: Metadata, fmt: Format) -> Metadata:
     metadata : Metadata
         Stays as it is.
     fmt : Format
+    model : "gray", "rgb" or "cmyk"
+        Of the picture.
 
     Returns
     -------
@@ -38,7 +40,21 @@ def fitted(metadata: Metadata, fmt: Format) -> Metadata:
         if changed is not None:
             moved.xmp = changed
             moved.png = [chunk for chunk in moved.png if chunk[0] != _TIME]
+    if chunks and fmt.holds.icc and not moved.icc and model != "cmyk":
+        _make_profile(moved, fmt, model)
     return moved
+
+
+def _make_profile(moved: Metadata, fmt: Format, model: Model) -> None:
+    """Say by a profile what code points, or gamma and primaries, say of the colours."""
+    chunks = dict(moved.png)
+    if fmt.holds.cicp if b"cICP" in chunks else fmt.holds.primaries:
+        return
+    from convfilter.picture import cicp
+
+    moved.icc = cicp.profile_of(chunks, model)
+    if moved.icc:
+        moved.png = [chunk for chunk in moved.png if chunk[0] not in (b"cICP", b"gAMA", b"cHRM")]
 
 
 def has_place(text: Text, fmt: Format) -> bool:

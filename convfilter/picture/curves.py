@@ -163,7 +163,11 @@ def curve_of(picture: Picture) -> Curve:
         raise ReadError("CMYK has no linear light; convert the picture to RGB first, or leave --linear away")
     chunks = dict(picture.metadata.png)
     if b"cICP" in chunks:
-        return _cicp_curve(chunks[b"cICP"][1])
+        transfer = chunks[b"cICP"][1]
+        simple = cicp_curve(transfer)
+        if simple is None:
+            raise ReadError(f"the transfer function {transfer} is no simple curve; --linear cannot be used")
+        return simple
     profile = picture.metadata.icc
     if profile and icc.fits(profile, picture.model):
         curve = icc_curves.curve_of(profile)
@@ -176,15 +180,12 @@ def curve_of(picture: Picture) -> Curve:
     return ParametricCurve(100_000 / gamma)
 
 
-def _cicp_curve(transfer: int) -> Curve:
-    curves: dict[int, Curve] = dict.fromkeys(_CICP_BT709, BT709)
+def cicp_curve(transfer: int) -> ParametricCurve | None:
+    """Return the curve of a transfer function by its code point, None if it is no simple one."""
+    curves: dict[int, ParametricCurve] = dict.fromkeys(_CICP_BT709, BT709)
     curves |= {_CICP_SRGB: SRGB, _CICP_LINEAR: LINEAR}
     curves |= {_CICP_GAMMA22: ParametricCurve(2.2), _CICP_GAMMA28: ParametricCurve(2.8)}
-    if transfer not in curves:
-        raise ReadError(
-            f"the transfer function {transfer} of the cICP chunk is no simple curve; --linear cannot be used"
-        )
-    return curves[transfer]
+    return curves.get(transfer)
 
 
 def linearized(pixels: Pixels, curve: Curve, alpha: bool, white: float | None = None) -> npt.NDArray[np.float32]:

@@ -54,8 +54,8 @@ def _avif_bits(head: bytes) -> int:
     return 12 if flags & _TWELVE_BIT else 10 if flags & _HIGH_BITDEPTH else 8
 
 
-def decode_deep(file: BinaryIO, name: str, bits: int) -> tuple[Pixels, int | None]:
-    """Decode all channels of a picture of 9 to 16 bits.
+def decode_deep(file: BinaryIO, name: str, bits: int, frames: int = 1) -> tuple[list[Pixels], int | None]:
+    """Decode all frames and channels of a picture of 9 to 16 bits.
 
     Parameters
     ----------
@@ -64,10 +64,12 @@ def decode_deep(file: BinaryIO, name: str, bits: int) -> tuple[Pixels, int | Non
         "JPEG2000" or "AVIF".
     bits : int
         As ``bits_of`` found.
+    frames : int
+        How many there are; of an AVIF.
 
     Returns
     -------
-    pixels : (H, W) or (H, W, C) array of uint16
+    pixels : list of (H, W) or (H, W, C) arrays of uint16
     white : int, or None
         See ``Picture.white``.
 
@@ -83,8 +85,9 @@ def decode_deep(file: BinaryIO, name: str, bits: int) -> tuple[Pixels, int | Non
     file.seek(0)
     decode = imagecodecs.jpeg2k_decode if name == "JPEG2000" else imagecodecs.avif_decode
     samples = decode(file.read())
-    if samples.ndim not in (2, 3) or (samples.ndim == 3 and not 1 <= samples.shape[2] <= 4):
+    stack = samples if frames > 1 else samples[np.newaxis]
+    if stack.ndim not in (3, 4) or len(stack) != frames or not 1 <= (*stack.shape, 1)[3] <= 4:
         raise ReadError(f"a {name} of the shape {samples.shape} cannot be filtered")
     largest = 2**bits - 1
-    samples = samples[:, :, 0] if samples.shape[2:] == (1,) else samples
-    return colour.as_stored(np.minimum(samples, largest), largest)
+    stack, white = colour.as_stored(np.minimum(stack, largest), largest)
+    return [each[:, :, 0] if each.shape[2:] == (1,) else each for each in stack], white

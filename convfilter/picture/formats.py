@@ -62,7 +62,7 @@ ANY_TEXT = ("*",)
 #: The fields of ``Holds`` in the order of messages, and what messages call them.
 NAMES = {
     "icc": "a colour profile",
-    "cicp": "a colour description (cICP, nclx)",
+    "cicp": "a description of its colours",
     "primaries": "gamma and primaries (gAMA, cHRM)",
     "light": "light levels (mDCV, cLLI)",
     "exif": "EXIF",
@@ -214,7 +214,7 @@ FORMATS: tuple[Format, ...] = (
         ticks=1000,
         max_side=65536,
         takes=_LOSSY,
-        holds=Holds(icc=True, exif=True, xmp=True),
+        holds=Holds(icc=True, cicp=True, exif=True, xmp=True),
     ),
     Format(
         "JPEG2000",

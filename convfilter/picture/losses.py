@@ -6,6 +6,7 @@ A loss is an error where pictures or their meaning go, unless the user allows it
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -83,9 +84,12 @@ def of_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Iterator
         )
     if outline.frames > 1:
         yield from _of_frames(outline, fmt)
-    if options.strip is None:
-        yield from _of_metadata(outline, fmt)
-    if options.strip != "all":
+    if options.strip != "all" and not outline.metadata.is_empty:
+        from convfilter.picture import carry
+
+        outline = replace(outline, metadata=carry.fitted(outline.metadata, fmt, outline.model))
+        if options.strip is None:
+            yield from _of_metadata(outline, fmt)
         yield from _of_colour(outline, fmt)
 
 
@@ -157,8 +161,9 @@ def _of_depth(outline: Outline, fmt: Format) -> Iterator[Loss]:
     stored = fmt.dtype_for(np.dtype(outline.dtype))
     if _DEPTHS.index(stored.name) < _DEPTHS.index(outline.dtype):
         keepers = _others(outline, lambda other: outline.dtype in other.dtypes)
+        kind = f"{outline.white.bit_length()}-bit" if outline.white else _DEPTH_NAMES[outline.dtype]
         yield Loss(
-            f"{fmt.name} holds {8 * stored.itemsize} bits a sample, to which the {_DEPTH_NAMES[outline.dtype]} samples "
+            f"{fmt.name} holds {8 * stored.itemsize} bits a sample, to which the {kind} samples "
             f"are rounded; use {keepers} to keep them"
         )
     elif outline.white and stored == np.dtype(outline.dtype) and fmt.white_for(stored, outline.white) is None:
@@ -199,17 +204,17 @@ def _is_exact(delay: tuple[int, int], fmt: Format) -> bool:
 
 
 def _of_metadata(outline: Outline, fmt: Format) -> Iterator[Loss]:
-    """Find remarks and the like that have no place, even if they are moved to another one."""
+    """Find remarks and the like that have no place."""
     from convfilter.picture import carry
 
-    metadata = carry.fitted(outline.metadata, fmt)
+    metadata = outline.metadata
     for kind, is_there in _present(metadata).items():
         if is_there and not getattr(fmt.holds, kind):
             yield Loss(_left_out(outline, fmt, kind))
     lost = dict.fromkeys(text.keyword for text in metadata.text if not carry.has_place(text, fmt))
     if lost:
         keepers = _others(outline, lambda other: other.holds.text == ANY_TEXT)
-        yield Loss(f"{fmt.name} cannot hold remarks ({', '.join(lost)}): left out; {keepers} can")
+        yield Loss(f"{fmt.name} is written without remarks ({', '.join(lost)}); use {keepers} to keep that")
 
 
 def _present(metadata: Metadata) -> dict[str, bool]:
@@ -246,8 +251,12 @@ def _of_colour(outline: Outline, fmt: Format) -> Iterator[Loss]:
                 else Loss(_left_out(outline, fmt, "icc", named))
             )
     if b"cICP" in chunks and not fmt.holds.cicp and tuple(chunks[b"cICP"][:2]) not in cicp.LIKE_SRGB:
-        primaries, transfer = chunks[b"cICP"][:2]
-        yield _lost_colours(outline, fmt, "cicp", f" of primaries {primaries} and transfer function {transfer}")
+        named = f" ({cicp.name_of(*chunks[b'cICP'][:2])})"
+        # A profile beside it says the same.
+        has_profile = profile and fmt.holds.icc
+        yield (
+            Loss(_left_out(outline, fmt, "cicp", named)) if has_profile else _lost_colours(outline, fmt, "cicp", named)
+        )
     has_better = profile or b"sRGB" in chunks or b"cICP" in chunks
     if not has_better and not fmt.holds.primaries and not png.says_srgb(chunks):
         yield _lost_colours(outline, fmt, "primaries")
@@ -256,7 +265,7 @@ def _of_colour(outline: Outline, fmt: Format) -> Iterator[Loss]:
 def _lost_colours(outline: Outline, fmt: Format, kind: str, named: str = "") -> Loss:
     keepers = _others(outline, lambda other: bool(getattr(other.holds, kind)))
     return Loss(
-        f"{fmt.name} cannot hold {NAMES[kind]}{named}, without which the colours would be shown wrong; "
+        f"{fmt.name} is written without {NAMES[kind]}{named}; its colours would be shown wrong; "
         f"use {keepers}, convert the picture to sRGB first, or accept it with --allow-loss",
         severe=True,
     )
@@ -264,7 +273,7 @@ def _lost_colours(outline: Outline, fmt: Format, kind: str, named: str = "") -> 
 
 def _left_out(outline: Outline, fmt: Format, kind: str, more: str = "") -> str:
     keepers = _others(outline, lambda other: bool(getattr(other.holds, kind)))
-    return f"{fmt.name} cannot hold {NAMES[kind]}{more}: left out" + (f"; {keepers} can" if keepers else "")
+    return f"{fmt.name} is written without {NAMES[kind]}{more}" + (f"; use {keepers} to keep that" if keepers else "")
 
 
 def _others(outline: Outline | None, holds: Callable[[Format], bool]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import struct
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, BinaryIO, NamedTuple
@@ -119,7 +119,7 @@ def _read(file: BinaryIO, options: ReadOptions, lenient: bool) -> Picture:
 def _deep(image: Any, file: BinaryIO, name: str, bits: int) -> Picture:
     """Take the metadata from Pillow, the samples from a decoder that keeps their depth."""
     limits.require_memory(4 * image.width * image.height * len(image.getbands()))
-    pixels, white = deep.decode_deep(file, name, bits)
+    (pixels,), white = deep.decode_deep(file, name, bits)
     channels = channels_of(pixels)
     model: Model = "gray" if channels < 3 else "rgb"
     metadata = metadata_of(image)
@@ -148,7 +148,21 @@ def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions, lenien
     model: Model = "rgb" if any(each.model == "rgb" for each in decoded) else decoded[0].model
     alpha = any(each.alpha for each in decoded)
     frames = [Frame(_expanded(each, model, alpha), each.delay) for each in decoded]
-    return Picture(frames, model, alpha, name, metadata, losses=tuple(losses))
+    picture = Picture(frames, model, alpha, name, metadata, losses=tuple(losses))
+    bits = deep.bits_of(file, name) if name == "AVIF" and count > 1 else 8
+    return _with_deep_frames(picture, file, bits, count, wanted) if bits > 8 else picture
+
+
+def _with_deep_frames(picture: Picture, file: BinaryIO, bits: int, count: int, wanted: Sequence[int]) -> Picture:
+    """Take the samples of an animated AVIF from a decoder that keeps their depth; their times are known from Pillow."""
+    height, width = picture.pixels.shape[:2]
+    limits.require_memory(4 * width * height * channels_of(picture.pixels) * count)
+    pixels, white = deep.decode_deep(file, "AVIF", bits, count)
+    frames = [replace(frame, pixels=pixels[index]) for frame, index in zip(picture.frames, wanted, strict=True)]
+    channels = channels_of(frames[0].pixels)
+    return replace(
+        picture, frames=frames, model="gray" if channels < 3 else "rgb", alpha=channels in (2, 4), white=white
+    )
 
 
 def _is_lossless_webp(file: BinaryIO) -> bool:

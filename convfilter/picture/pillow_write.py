@@ -65,8 +65,14 @@ def write_pillow(file: BinaryIO, name: str, picture: Picture, options: WriteOpti
     if name == "JPEG" and (parameters["progressive"] or parameters["optimize"]):
         # Progressive and optimised pictures must fit into one buffer, which Pillow's guess for it does not ensure.
         ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, frames[0].pixels.nbytes + _HEADROOM_BYTES)
+    code_points = dict(metadata.png).get(b"cICP") if name == "AVIF" else None
+    target = io.BytesIO() if code_points else file
     with _encoding(name):
-        images[0].save(file, _PILLOW_NAMES.get(name, name), **parameters)
+        images[0].save(target, _PILLOW_NAMES.get(name, name), **parameters)
+    if code_points and isinstance(target, io.BytesIO):
+        from convfilter.picture import avif
+
+        file.write(avif.with_cicp(target.getvalue(), *code_points[:2]))
 
 
 @contextmanager
@@ -135,6 +141,10 @@ def _avif(metadata: Metadata, picture: Picture, options: WriteOptions, frames: l
     parameters.pop("loop", None)
     parameters["quality"] = DEFAULT_QUALITY if options.quality is None else options.quality
     parameters["speed"] = _AVIF_SPEEDS[options.compression]
+    if code_points := dict(metadata.png).get(b"cICP"):
+        # In the data as in the boxes around it: some decoders look into the one, some into the other.
+        names = ("c:color-primaries", "c:transfer-characteristics")
+        parameters["advanced"] = dict(zip(names, map(str, code_points[:2]), strict=True))
     if options.subsampling:
         parameters["subsampling"] = options.subsampling
     return parameters

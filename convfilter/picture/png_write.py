@@ -187,7 +187,7 @@ def _metadata_chunks(metadata: Metadata, width: int, height: int) -> Iterator[tu
     """List the chunks between IHDR and the pixels, in the order that the specification wants."""
     import zlib
 
-    kept = [(kind, data) for kind, data in metadata.png if not (kind in (b"sRGB", b"cICP") and metadata.icc)]
+    kept = [(kind, data) for kind, data in metadata.png if not (kind == b"sRGB" and metadata.icc)]
     yield from ((kind, data) for kind, data in kept if kind in png.COLOUR_CHUNKS)
     if metadata.icc:
         yield b"iCCP", b"icc\0\0" + zlib.compress(metadata.icc, 9)

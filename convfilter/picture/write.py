@@ -176,7 +176,7 @@ def _prepared(picture: Picture, fmt: Format, options: WriteOptions) -> Picture:
     if not metadata.is_empty:
         from convfilter.picture import carry
 
-        metadata = carry.fitted(metadata, fmt)
+        metadata = carry.fitted(metadata, fmt, picture.model)
         metadata.text = [text for text in metadata.text if carry.has_place(text, fmt)]
     if metadata.icc:
         from convfilter.picture import icc
