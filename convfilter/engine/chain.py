@@ -21,7 +21,6 @@ from convfilter.engine.links import Link, Place, StageLink, Worker
 from convfilter.engine.points import span_of
 from convfilter.engine.prepared import WORTH_A_THREAD
 from convfilter.engine.program import Slot
-from convfilter.engine.run import all_finite
 from convfilter.engine.schedule import Schedule
 from convfilter.engine.tiles import Samples, Scratch, Source
 from convfilter.filters.stage import Layer
@@ -94,7 +93,7 @@ def _run_for_any_numbers(
     stages: list[StageLink], held_bytes: int, image: Samples, output: Samples, threads: int
 ) -> int:
     """Run the chain; where a stage would spread what is infinite or not a number, again with that stage tap by tap."""
-    if image.dtype.kind == "f" and stages[0].spreads and not all_finite(image):
+    if image.dtype.kind == "f" and not stages[0].stays_local(image):
         stages[0] = local(stages[0])
     while True:
         links = [links_of(stage) for stage in stages]
@@ -166,7 +165,7 @@ def run_strip(
     ]
     for k, blocks in schedule.steps:
         teams[k].compute(blocks)
-        if k + 1 < len(links) and links[k + 1].spreads and not teams[k].all_finite(blocks):
+        if k + 1 < len(links) and not teams[k].all_local(blocks, links[k + 1]):
             raise NotFiniteError(k + 1)
     return teams[-1].clipped
 
@@ -192,11 +191,11 @@ class _Team:
     def clipped(self) -> int:
         return sum(worker.clipped for worker in self._workers)
 
-    def all_finite(self, blocks: Sequence[int]) -> bool:
-        """Whether all results of some blocks are finite."""
+    def all_local(self, blocks: Sequence[int], reader: Link) -> bool:
+        """Whether what reads some blocks shows none of their samples beyond its windows."""
         for top, bottom in map(self._link.rows_of, blocks):
             start = self._target.row(top)
-            if not all_finite(self._target.samples[start : start + bottom - top]):
+            if not reader.stays_local(self._target.samples[start : start + bottom - top]):
                 return False
         return True
 

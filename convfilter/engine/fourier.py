@@ -20,7 +20,7 @@ class Transform:
     """
 
     def __init__(self, work: Work) -> None:
-        plan = work.plan
+        plan = self._plan = work.plan
         self.sides = plan.sides
         self.tile_cols = _outputs(plan.cols, self.sides[1])
         spread = np.zeros(self.sides)
@@ -34,10 +34,32 @@ class Transform:
         )
 
     def correlate(self, tile: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-        """Correlate one channel of a tile with the kernel, circularly."""
+        """Correlate one channel of a tile with the kernel, circularly; perhaps only where it does not wrap around."""
         spectrum = np.fft.rfft2(tile, norm="forward")
         spectrum *= self.spectrum
-        return np.fft.irfft2(spectrum, self.sides)
+        sums = np.fft.irfft2(spectrum, self.sides)
+        return self._bounded(sums, tile) if self._plan.bounded else sums
+
+    def _bounded(self, sums: Samples, tile: Samples) -> Samples:
+        """Bring the sums back between the ends of their windows, which the rounding of brighter samples can leave."""
+        samples = tile.astype(np.float32)  # as which they came
+        least, largest = (_ends(samples, self._plan.rows, self._plan.cols, end) for end in (np.minimum, np.maximum))
+        kernel = self._plan.kernel
+        total = np.float64(kernel.sum * kernel.divisor)
+        low, high = (least, largest) if total > 0 else (largest, least)
+        return np.clip(sums[: low.shape[0], : low.shape[1]], total * low, total * high)
+
+
+def _ends(tile: Samples, rows: AxisPlan, cols: AxisPlan, end: np.ufunc) -> Samples:
+    """Return the least or the largest sample of the window that begins at each place, as far as windows fit."""
+    for axis, plan in enumerate((rows, cols)):
+        lines, width = np.moveaxis(tile, axis, 0), 1
+        while width < plan.kernel:  # windows of twice the width, until they overlap
+            step = min(width, plan.kernel - width)
+            lines = end(lines[: len(lines) - step * plan.dilation], lines[step * plan.dilation :])
+            width += step
+        tile = np.moveaxis(lines, 0, axis)
+    return tile
 
 
 def _outputs(axis: AxisPlan, side: int) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 
 from convfilter.engine.borders import CONSTANT, Indices
 from convfilter.engine.finish import ArraySink, Finisher, MakeWorker
+from convfilter.engine.local import stays_local
 from convfilter.engine.passes import Target
 from convfilter.engine.program import Slot
 from convfilter.engine.tiles import Samples, Scratch, Source
@@ -81,8 +82,6 @@ class Link(ABC):
         Multiply-adds for all of it.
     scratch_bytes : int
         Working memory of one thread.
-    spreads : bool
-        Whether an input sample that is not finite would show beyond its windows.
     """
 
     rows: int
@@ -93,7 +92,6 @@ class Link(ABC):
     overlap: float
     cost: float
     scratch_bytes: int
-    spreads: bool = False
 
     @property
     def blocks(self) -> int:
@@ -110,6 +108,10 @@ class Link(ABC):
         blocks = set((self.input_rows(*self.rows_of(block)) // source_block_rows).tolist())
         blocks.discard(CONSTANT)
         return blocks
+
+    def stays_local(self, _samples: Samples) -> bool:
+        """Whether no sample of the input, of which this is a part, would show beyond its windows."""
+        return True
 
     @abstractmethod
     def input_rows(self, top: int, bottom: int) -> Indices:
@@ -152,8 +154,11 @@ class StageLink(Link):
         self.jump, self.overlap = plan.rows.stride, max(0, plan.rows.span + 1 - plan.rows.stride)
         self.cost = plan.multiply_adds * plan.rows.output * plan.cols.output * plan.channels
         self.scratch_bytes = plan.scratch_bytes
-        self.spreads = for_any_numbers(plan) is not plan
         self._row_index = Work.of(plan, source).row_index
+
+    def stays_local(self, samples: Samples) -> bool:
+        """Whether the stage shows none of some samples beyond its windows."""
+        return for_any_numbers(self.plan) is self.plan or stays_local(self.plan, samples)
 
     def input_rows(self, top: int, bottom: int) -> Indices:
         """Return the rows of the input that some rows look at."""

@@ -13,6 +13,7 @@ from convfilter.engine.links import Link, Place, Scratches, SinkWorker, StageLin
 from convfilter.engine.multirate import Lowering, rising
 from convfilter.engine.passes import Step, Taps, Window
 from convfilter.engine.program import Following, Program, Slot
+from convfilter.engine.tiles import Samples
 from convfilter.engine.work import Work
 from convfilter.planning.chains import kept_block_rows
 from convfilter.planning.ring import STEP_ROWS
@@ -49,7 +50,9 @@ class _Down(_Part):
     def __init__(self, stage: StageLink, kept: Kept) -> None:
         super().__init__(stage, kept, kept.count + 2 * kept.rates.middle_reach, stage.plan.cols.input + 1)
         self.jump, self.overlap = kept.rates.step, kept.rates.down.size - kept.rates.step
-        self.spreads = True
+
+    def stays_local(self, samples: Samples) -> bool:
+        return self.stage.stays_local(samples)
 
     def input_rows(self, top: int, bottom: int) -> Indices:
         step, taps = self.kept.rates.step, self.kept.rates.down.size

@@ -8,7 +8,8 @@ from weakref import WeakValueDictionary
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine.bands import cores_lately, cut
+from convfilter.engine.bands import cores_lately
+from convfilter.engine.local import stays_local
 from convfilter.engine.prepared import Prepared
 from convfilter.engine.program import Slot
 from convfilter.engine.tiles import Samples, Source
@@ -19,9 +20,6 @@ from convfilter.locks import handler_can_come, undisturbed
 from convfilter.planning import Plan, StagePlan
 from convfilter.planning.plan import for_any_numbers
 from convfilter.record import record
-
-#: Samples whose marks stay in cache while they are looked at for what is not finite.
-_LOOKED_AT = 2**16
 
 
 @record
@@ -145,7 +143,7 @@ def _run_stage(
         return done
     if source.slot.dtype.kind == "f":
         local = for_any_numbers(plan)
-        if local is not plan and not all_finite(source.image):
+        if local is not plan and not stays_local(plan, source.image):
             plan = local
     output = np.empty((plan.rows.output, plan.cols.output, source.channels), target)
     if not _is_run_again(plan):
@@ -164,9 +162,3 @@ def _is_run_again(plan: StagePlan) -> bool:
     again = _run_before.get(id(plan)) is plan
     _run_before[id(plan)] = plan
     return again
-
-
-def all_finite(image: Samples) -> bool:
-    """Whether no sample is infinite or not a number."""
-    rows = max(1, _LOOKED_AT // max(1, image[:1].size))
-    return all(bool(np.isfinite(image[first:last]).all()) for first, last in cut(len(image), rows))

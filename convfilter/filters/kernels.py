@@ -112,6 +112,12 @@ class Kernel:
         parts = self.factors if self.factors is not None else (self.matrix,)
         return all(bool(np.all(part == np.rint(part))) for part in parts)
 
+    @cached_property
+    def has_one_sign(self) -> bool:
+        """Whether no numerator is negative, or none is positive."""
+        parts = self.factors if self.factors is not None else (self.matrix,)
+        return all(bool(np.all(part >= 0)) or bool(np.all(part <= 0)) for part in parts)
+
     @property
     def is_box(self) -> bool:
         """Whether all numerators are one."""

@@ -72,7 +72,7 @@ def _merged(first: Stage, before: Task, second: Stage, after: Task) -> tuple[Sta
         scale=first.scale * second.scale,
     )
     size = (before.rows.input, before.cols.input, before.channels)
-    task = Task.of(stage, size, before.dtype, result=after.result, gray=before.gray)
+    task = Task.of(stage, size, before.dtype, result=after.result, gray=before.gray, stored=after.stored)
     share = _outputs(before) / _outputs(after)
     apart = share * (least_time(before) + _STAGE_TIME) + least_time(after)
     return (stage, task) if least_time(task) < apart else None

@@ -86,6 +86,8 @@ class StagePlan:
         Of the result, alpha included.
     keeps_white : bool
         False where results have another value of white than samples of their type in the input.
+    bounded : bool
+        Results are real and lie between the ends of their windows; see ``Task``.
     """
 
     stage: Stage
@@ -106,6 +108,7 @@ class StagePlan:
     sides: tuple[int, int] = (0, 0)
     output_channels: int = 0
     keeps_white: bool = True
+    bounded: bool = False
 
     @cached_property
     def stream(self) -> Stream | None:
@@ -237,6 +240,7 @@ def plan_stack(
     if gray:
         channels -= 2
     sample_type = np.dtype(dtype)
+    stored = np.dtype(out_dtype or sample_type)
     stages = settled(stages, sample_type, white)
     tasks: list[Task] = []
     prefixes = [f"stage {number} ({stage.name}): " if len(stages) > 1 else "" for number, stage in enumerate(stages, 1)]
@@ -244,12 +248,12 @@ def plan_stack(
         first = number == 0
         incoming = sample_type if first else np.dtype(np.float32)
         last = number == len(stages) - 1
-        result = np.dtype(out_dtype or sample_type) if last else np.dtype(np.float32)
-        size = (rows, cols, channels)
-        whites = _whites(incoming, result, white, out_white)
+        result = stored if last else np.dtype(np.float32)
+        size, luminance, whites = (rows, cols, channels), gray and first, _whites(incoming, result, white, out_white)
         task = Task.of(
-            stage, size, incoming, result=result, alpha=alpha, gray=gray and first, whites=whites, prefix=prefix
-        )
+            stage, size, incoming,
+            result=result, alpha=alpha, gray=luminance, whites=whites, stored=stored, prefix=prefix,
+        )  # fmt: skip
         tasks.append(task)
         rows, cols, channels = task.rows.output, task.cols.output, task.output_channels
     if len(tasks) > 1:
@@ -261,8 +265,7 @@ def plan_stack(
             return plan_stack(
                 fewer, shape, dtype, out_dtype=out_dtype, alpha=alpha, gray=gray, white=white, out_white=out_white
             )
-        stored = tasks[-1].result
-        tasks = [replace(task, stored=stored, levels=each) for task, each in zip(tasks, levels(tasks), strict=True)]
+        tasks = [replace(task, levels=each) for task, each in zip(tasks, levels(tasks), strict=True)]
     plans = [plan_stage(task, algorithm, prefix) for task, prefix in zip(tasks, prefixes, strict=True)]
     return Plan(tuple(plans), tuple(shape), sample_type, alpha, gray, white, out_white)
 
@@ -308,6 +311,7 @@ def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> St
         sides=_sides(task) if chosen == "fourier" else (0, 0),
         output_channels=task.output_channels,
         keeps_white=task.keeps_white,
+        bounded=task.is_bounded,
     )
     if plan.stream:
         plan = replace(plan, block_rows=stream_block_rows(plan.rows))

@@ -50,6 +50,8 @@ def _fits_single(task: Task, algorithm: str) -> bool:
         return task.gain * task.largest_term <= _SINGLE_TRANSFORM_LEVELS[task.accuracy]
     if task.is_exact:
         return not task.alpha and _exact_in_single(task)
+    if task.is_bounded:
+        return False
     if isinstance(operator, Gradient) and task.stored is not None and task.levels < np.inf:
         return task.levels <= _SINGLE_LEVELS[task.stored.name]
     if task.accuracy == "float32":
@@ -73,6 +75,8 @@ def _layer_fits_single(task: Task, layer: Layer) -> bool:
     low, high = _SINGLE_RANGE
     if magnitudes.size and not low <= magnitudes.min() <= magnitudes.max() <= high:
         return False
+    if (task.stored or task.result).kind == "f" and bool((layer.weight >= 0).all(axis=(1, 2, 3)).any()):
+        return False  # such a channel stays within its windows' ends, as a filter does: see ``Task.is_bounded``
     if task.dtype.kind != "u":
         return True
     reach, whole = layer.reach

@@ -73,6 +73,7 @@ class Task:
         alpha: bool = False,
         gray: bool = False,
         whites: tuple[float, float] | None = None,
+        stored: np.dtype[np.generic] | None = None,
         prefix: str = "",
     ) -> Task:
         """Work out the geometry.
@@ -92,7 +93,7 @@ class Task:
         rows, cols = (plan_axis(stage, axis, shape[axis], kernel.shape[axis], prefix) for axis in (0, 1))
         if isinstance(stage.operator, Pooling):
             require_real_cells(rows, cols, prefix)
-        return cls(stage, kernel, scale, rows, cols, shape[2], dtype, result or dtype, alpha, gray, whites)
+        return cls(stage, kernel, scale, rows, cols, shape[2], dtype, result or dtype, alpha, gray, whites, stored)
 
     @cached_property
     def accuracy(self) -> str:
@@ -111,6 +112,17 @@ class Task:
     def is_linear(self) -> bool:
         """Whether the result is a weighted sum and nothing else."""
         return isinstance(self.stage.operator, Correlation)
+
+    @cached_property
+    def is_bounded(self) -> bool:
+        """Whether the result is real and its weights have one sign: it lies between the ends of its window.
+
+        It does so only if all that a sum consists of has that sign, and rounding is small beside that of the result:
+        sums in float64, by ways that subtract nothing.
+        """
+        if (self.stored or self.result).kind != "f" or not self.is_linear:
+            return False
+        return self.kernel.has_one_sign
 
     @property
     def keeps_samples(self) -> bool:

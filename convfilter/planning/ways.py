@@ -104,7 +104,8 @@ def _can_separate(task: Task) -> bool:
 
 
 def _can_lower_rank(task: Task) -> bool:
-    return task.is_linear and products_of(task) is not None
+    # Products that cancel leave the rounding of samples that no weight falls on.
+    return task.is_linear and not task.is_bounded and products_of(task) is not None
 
 
 def _can_run_sums(task: Task) -> bool:
@@ -230,7 +231,7 @@ def transform_sides(task: Task) -> tuple[int, int] | None:
     With 0 columns, transforms go down the columns alone, and what they give is summed along the rows.
     """
     square = _square_sides(task)
-    allowed = task.rows.stride == task.cols.stride == 1 and not task.is_exact
+    allowed = task.rows.stride == task.cols.stride == 1 and not task.is_exact and not task.is_bounded
     if not allowed or task.cols.span * task.channels > _COLUMN_SPAN or task.rows.span >= _COLUMN_ROWS[-1]:
         return square
     rows = min((rows for rows in _COLUMN_ROWS if rows > task.rows.span), key=lambda rows: _column_cost(task, rows))
