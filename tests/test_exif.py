@@ -5,9 +5,9 @@ import struct
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
-from convfilter.picture import exif, ifd, photoshop
+from convfilter.picture import exif, ifd, photoshop, xmp_clean
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.read import read
 from convfilter.picture.target import resolve_target
@@ -46,11 +46,27 @@ def test_orientation_is_reset_and_the_thumbnail_goes(order, behind):
     assert exif.orientation(exif.cleaned(before, upright=False)) == 6
 
 
+@pytest.mark.parametrize("order", ["<", ">", None])
+def test_a_new_thumbnail_is_found_and_nothing_moves(order):
+    before = exif.cleaned(block(order=order), upright=True) if order else None
+    assert not exif.has_thumbnail(before) and (order is None or exif.has_thumbnail(block(order=order)))
+    after = exif.with_thumbnail(before, b"\xff\xd8new\xff\xd9")
+    assert exif.has_thumbnail(after)
+    parsed = Image.Exif()
+    parsed.load(after)
+    directory = parsed.get_ifd(ExifTags.IFD.IFD1)
+    start = directory[0x0201]
+    assert directory[0x0103] == 6 and after[start : start + directory[0x0202]] == b"\xff\xd8new\xff\xd9"
+    if before is not None:
+        assert after[56 : 56 + len(MAKER_NOTE)] == MAKER_NOTE
+    assert exif.cleaned(after, upright=True) is not None and b"new" not in exif.cleaned(after, upright=True)
+
+
 def test_pillow_sees_no_thumbnail():
     image = Image.Exif()
     image.load(exif.cleaned(block(), upright=True))
     assert image[0x0112] == 1
-    assert image.get_ifd(1) == {}
+    assert image.get_ifd(ExifTags.IFD.IFD1) == {}
     assert image.get_ifd(0x8769)[0x927C] == MAKER_NOTE
 
 
@@ -62,6 +78,11 @@ def test_damaged_blocks_do_no_harm(data):
     assert exif.orientation(data) in range(1, 9)
     exif.cleaned(data, upright=True)
     exif.with_size(data, 10, 10)
+    exif.resolution(data)
+    exif.with_resolution(data, (1, 1))
+    exif.without_orientation(data)
+    exif.has_thumbnail(data)
+    exif.with_thumbnail(data, b"jpeg")
     ifd.from_block(data, "<")
 
 
@@ -74,14 +95,8 @@ def test_a_directory_that_points_to_itself_ends():
 def test_orientation_from_xmp():
     for text in (b'<a tiff:Orientation="8"/>', b"<tiff:Orientation>8</tiff:Orientation>"):
         assert exif.orientation(None, text) == 8
-        assert exif.orientation(None, exif.cleaned_xmp(text, upright=True)) == 1
-        assert exif.cleaned_xmp(text, upright=False) == text
+        assert exif.orientation(None, xmp_clean.with_orientation_reset(text)) == 1
     assert exif.orientation(block(orientation=3), b'tiff:Orientation="8"') == 3
-
-
-def test_xmp_thumbnail_goes():
-    text = b"<x><xmp:Thumbnails>\n<rdf:Alt>base64</rdf:Alt></xmp:Thumbnails><y/></x>"
-    assert exif.cleaned_xmp(text, upright=True) == b"<x><y/></x>"
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -364,7 +364,7 @@ SEGMENTS = {
     "padding": [b"\xff" + segment(0xFE, b"padded")],
 }
 #: What only Pillow is asked about.
-RARE = {"exif, odd type", "exif, cut", "exif, rubbish", "profile, cut", "table, cut", "several pictures", "padding"}
+RARE = {"exif, cut", "exif, rubbish", "profile, cut", "table, cut", "several pictures", "padding"}
 
 
 def through_pillow(data):

@@ -16,6 +16,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
+from pngs import chunk
 
 from convfilter.errors import WriteError
 from convfilter.picture.formats import FORMATS, NAMES, Format, Holds
@@ -468,6 +469,12 @@ def make_rich_jp2(image: Image.Image, name: str) -> None:
     Path(name).write_bytes(data[:at] + boxes + data[at:])
 
 
+def make_rich_pcx(image: Image.Image, name: str) -> None:
+    image.save("plain.pcx")
+    data = Path("plain.pcx").read_bytes()
+    Path(name).write_bytes(data[:12] + struct.pack("<HH", 300, 150) + data[16:])
+
+
 def make_rich_bmp(image: Image.Image, name: str) -> None:
     image.save(name, dpi=(300, 150))
 
@@ -482,6 +489,7 @@ RICH = {
     "gif": (make_rich_gif, {"xmp", "Comment"}),
     "jp2": (make_rich_jp2, {"exif", "xmp"}),
     "bmp": (make_rich_bmp, {"resolution"}),
+    "pcx": (make_rich_pcx, {"resolution"}),
 }
 
 
@@ -496,7 +504,7 @@ def is_kept(kind: str, name: str) -> bool:
         if kind == "icc":
             return image.info.get("icc_profile") == SRGB
         exif = image.getexif()
-        dpi = image.info.get("dpi") if image.format != "PCX" else None  # which Pillow always calls 100 dpi
+        dpi = image.info.get("dpi")
         if dpi is None and 282 in exif:
             dpi = float(exif[282]), float(exif[283])
     if dpi is None and (found := re.findall(rb"tiff:[XY]Resolution>(\d+)/(\d+)", Path(name).read_bytes())):
@@ -519,6 +527,50 @@ def test_metadata_are_kept_or_said(fmt: Format, suffix: str) -> None:
         assert len(says) == (0 if is_kept(kind, destination) else 1), (kind, notes)
     assert all(note.startswith(f"{fmt.name} ") for note in notes)
     assert filter_file(source, destination, options._replace(write=WriteOptions(strip="all"))).notes == ()
+
+
+def test_what_only_other_programs_understand_is_named() -> None:
+    image = Image.fromarray(few_colours((6, 8, 3)))
+    image.save("a.webp", lossless=True)
+    data = Path("a.webp").read_bytes()
+    data = data[:4] + struct.pack("<I", len(data) + 2) + data[8:] + b"PRIV\2\0\0\0xx"
+    Path("a.webp").write_bytes(data)
+    image.save("a.gif")
+    data = Path("a.gif").read_bytes()
+    at = 13 + 3 * 2 ** ((data[10] & 7) + 1)
+    Path("a.gif").write_bytes(data[:at] + b"\x21\xff\x0bMGK8BIM0000\2xx\0\x21\x01\2xx\0" + data[at:])
+    image.save("a.jp2")
+    Path("a.jp2").write_bytes(Path("a.jp2").read_bytes() + b"\0\0\0\x0aasocxx" + b"\0\0\0\x1auuid" + bytes(18))
+    info = PngInfo()
+    info.add(b"prVt", b"xx")
+    info.add(b"caBX", b"xx")
+    info.add(b"sBIT", bytes(3))
+    image.save("a.png", pnginfo=info)
+    found = {suffix: copied(f"a.{suffix}", "out.tif") for suffix in ("webp", "gif", "jp2", "png")}
+    assert found == {
+        "webp": ("the WebP has chunks that are left out: PRIV",),
+        "gif": ("the GIF has blocks that are left out: MGK8BIM0000, plain text",),
+        "jp2": ("the JPEG 2000 has boxes that are left out: asoc, uuid",),
+        "png": ("the PNG has chunks that are left out: prVt, caBX",),
+    }
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_background_colour_of_a_png_is_kept_or_said(bits: int) -> None:
+    dtype = np.uint8 if bits == 8 else np.uint16
+    write("in.png", noise((4, 4, 4), dtype))
+    data = Path("in.png").read_bytes()
+    colour = (10, 20, 30) if bits == 8 else (1000, 2000, 30000)
+    at = data.index(b"IDAT") - 4
+    Path("in.png").write_bytes(data[:at] + chunk(b"bKGD", struct.pack(">3H", *colour)) + data[at:])
+    assert copied("in.png", "out.png") == ()
+    content = Path("out.png").read_bytes()
+    assert content[content.index(b"bKGD") :][4:10] == struct.pack(">3H", *colour)
+    assert any("a background colour" in note for note in copied("in.png", "out.tif"))
+    assert copied("in.png", "out.png", background="white") == ()
+    filter_file("in.png", "grey.png", Options(["identity"], gray=True))
+    content = Path("grey.png").read_bytes()
+    assert content[content.index(b"bKGD") - 4 :][:4] == b"\0\0\0\2"
 
 
 def test_options_contradict_each_other() -> None:

@@ -53,6 +53,12 @@ def test_resolution_travels(tmp_path, suffix):
     assert read(tmp_path / f"a.{suffix}").metadata.resolution == pytest.approx((300, 150), abs=0.02)
 
 
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp", "avif", "jp2", "bmp", "pcx", "tga", "gif"])
+def test_no_resolution_is_made_up(tmp_path, suffix):
+    write(resolve_target(tmp_path / f"a.{suffix}"), picture(resolution=None, icc=None))
+    assert read(tmp_path / f"a.{suffix}").metadata.resolution is None
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "gif"])
 def test_remark_travels(tmp_path, suffix):
     write(resolve_target(tmp_path / f"a.{suffix}"), picture(text=[Text("Comment", "Grüße")], icc=None))

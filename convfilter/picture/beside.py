@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from convfilter.picture import avif, gif, jp2
+from convfilter.picture import avif, gif, jp2, webp
 from convfilter.picture.picture import Loss, Metadata, Text
 
 #: Code points that say no more than a PNG without them.
@@ -28,7 +28,7 @@ def add_metadata(metadata: Metadata, file: BinaryIO, name: str) -> list[Loss]:
     list of Loss
         What is in the file and has no place in a picture.
     """
-    add = {"GIF": _add_of_gif, "JPEG2000": _add_of_jpeg2000, "AVIF": _add_of_avif}.get(name)
+    add = _ADD.get(name)
     if add is None:
         return []
     position = file.tell()
@@ -58,3 +58,11 @@ def _add_of_avif(metadata: Metadata, file: BinaryIO) -> list[str]:
     chunks = ((b"cICP", None if usual else found.cicp), (b"mDCV", found.mastering), (b"cLLI", found.light))
     metadata.png += [(kind, data) for kind, data in chunks if data]
     return []
+
+
+def _add_of_webp(metadata: Metadata, file: BinaryIO) -> list[str]:
+    listed = ", ".join(webp.other_chunks(file))
+    return [f"the WebP has chunks that are left out: {listed}"] if listed else []
+
+
+_ADD = {"GIF": _add_of_gif, "JPEG2000": _add_of_jpeg2000, "AVIF": _add_of_avif, "WebP": _add_of_webp}

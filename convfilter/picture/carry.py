@@ -62,6 +62,21 @@ def has_place(text: Text, fmt: Format) -> bool:
     return fmt.holds.text == ANY_TEXT or text.keyword in fmt.holds.text
 
 
+def has_room(metadata: Metadata, fmt: Format, kind: str) -> bool:
+    """Tell whether EXIF, XMP or a thumbnail is not too long for a format."""
+    if kind == "exif":
+        return len(metadata.exif or b"") <= fmt.most_exif
+    if kind == "thumbnail":
+        from convfilter.picture.thumbnail import MOST_BYTES
+
+        return len(metadata.exif or b"") + MOST_BYTES <= fmt.most_exif
+    if kind == "xmp" and metadata.xmp and len(metadata.xmp) > fmt.most_xmp:
+        from convfilter.picture import xmp_extended
+
+        return xmp_extended.cut(metadata.xmp, fmt.most_xmp) is not None
+    return True
+
+
 def _move_remarks(moved: Metadata, fmt: Format) -> None:
     """Give remarks without a place the nearest keyword that has one, else a property of XMP."""
     places = fmt.holds.text

@@ -17,7 +17,7 @@ from convfilter.picture.picture import Pixels
 
 _ORIENTATION = 0x0112
 _EXIF_IFD = 0x8769
-_THUMBNAIL_OFFSET, _THUMBNAIL_LENGTH = 0x0201, 0x0202
+_COMPRESSION, _THUMBNAIL_OFFSET, _THUMBNAIL_LENGTH = 0x0103, 0x0201, 0x0202
 _WIDTH_TAGS, _HEIGHT_TAGS = (0x0100, 0xA002), (0x0101, 0xA003)
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
 _SHORT, _LONG, _RATIONAL = 3, 4, 5
@@ -25,7 +25,6 @@ _INCH, _CENTIMETRE = 2, 3
 _CM_PER_INCH = 2.54
 _EMPTY = b"II*\0\x08\0\0\0" + bytes(6)
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:=[\"']|>)\s*)([1-8])")
-_XMP_THUMBNAILS = re.compile(rb"<(xmp|xap):Thumbnails>.*?</\1:Thumbnails>", re.DOTALL)
 
 
 class _Entry:
@@ -96,6 +95,47 @@ def cleaned(exif: bytes | None, *, upright: bool) -> bytes | None:
     return bytes(data)
 
 
+def has_thumbnail(exif: bytes | None) -> bool:
+    """Tell whether there is a second directory, which is the thumbnail's."""
+    if not exif or (order := _order(exif)) is None:
+        return False
+    first = int.from_bytes(exif[4:8], order)
+    link = first + 2 + 12 * int.from_bytes(exif[first : first + 2], order)
+    return any(_entries(bytearray(exif), int.from_bytes(exif[link : link + 4], order), order))
+
+
+def with_thumbnail(exif: bytes | None, jpeg: bytes) -> bytes:
+    """Add a thumbnail behind everything else.
+
+    Parameters
+    ----------
+    exif : bytes, or None
+        Without a thumbnail; None: make a new block.
+    jpeg : bytes
+
+    Returns
+    -------
+    bytes
+    """
+    data = bytearray(exif) if exif and _order(exif) else bytearray(_EMPTY)
+    order = _order(data) or "little"
+    data += bytes(len(data) & 1)
+    first = int.from_bytes(data[4:8], order)
+    link = first + 2 + 12 * int.from_bytes(data[first : first + 2], order)
+    if link + 4 > len(data):  # a directory that is cut off
+        return bytes(data)
+    data[link : link + 4] = len(data).to_bytes(4, order)
+    # Compression (6 is JPEG), then where the picture lies; it begins behind the directory of 2 + 3 * 12 + 4 bytes.
+    start = len(data) + 42
+    fields = ((_COMPRESSION, _SHORT, 6), (_THUMBNAIL_OFFSET, _LONG, start), (_THUMBNAIL_LENGTH, _LONG, len(jpeg)))
+    data += len(fields).to_bytes(2, order)
+    for tag, kind, value in fields:
+        size = 2 if kind == _SHORT else 4
+        data += tag.to_bytes(2, order) + kind.to_bytes(2, order) + (1).to_bytes(4, order)
+        data += value.to_bytes(size, order).ljust(4, b"\0")
+    return bytes(data + bytes(4) + jpeg)
+
+
 def _drop_thumbnail(data: bytearray, ifd: int, order: Literal["little", "big"]) -> None:
     """Cut the thumbnail off where it ends the block, as it nearly always does; else blank it."""
     fields = {entry.tag: entry.value for entry in _entries(data, ifd, order)}
@@ -107,6 +147,16 @@ def _drop_thumbnail(data: bytearray, ifd: int, order: Literal["little", "big"]) 
         del data[start:]
     else:
         data[start:end] = bytes(end - start)
+
+
+def is_whole(exif: bytes) -> bool:
+    """Tell whether the fields of the first directory, and the values that they point to, lie within the block."""
+    if (order := _order(exif)) is None:
+        return False
+    first = int.from_bytes(exif[4:8], order)
+    count = int.from_bytes(exif[first : first + 2], order)
+    rationals = [entry for entry in _entries(bytearray(exif), first, order) if entry.kind == _RATIONAL]
+    return first + 2 + 12 * count <= len(exif) and all(each.value + 8 * each.count <= len(exif) for each in rationals)
 
 
 def resolution(exif: bytes | None) -> tuple[float, float] | None:
@@ -164,7 +214,7 @@ def _with_fields(data: bytearray, new: Mapping[int, tuple[int, bytes]], order: L
     first = int.from_bytes(data[4:8], order)
     count = int.from_bytes(data[first : first + 2], order)
     old = [bytes(data[at : at + 12]) for at in range(first + 2, first + 2 + 12 * count, 12)]
-    entries = [entry for entry in old if int.from_bytes(entry[:2], order) not in new]
+    entries = [entry for entry in old if len(entry) == 12 and int.from_bytes(entry[:2], order) not in new]
     for tag, (kind, value) in new.items():
         entries.append(tag.to_bytes(2, order) + kind.to_bytes(2, order) + (1).to_bytes(4, order) + value)
     entries.sort(key=lambda entry: int.from_bytes(entry[:2], order))
@@ -210,14 +260,6 @@ def with_size(exif: bytes | None, width: int, height: int) -> bytes | None:
             if value < 256**size:
                 data[entry.at + 8 : entry.at + 8 + size] = value.to_bytes(size, order)
     return bytes(data)
-
-
-def cleaned_xmp(xmp: bytes | None, *, upright: bool) -> bytes | None:
-    """Drop the thumbnails of an XMP packet and, if ``upright``, set its orientation to 1."""
-    if not xmp:
-        return None
-    xmp = _XMP_THUMBNAILS.sub(b"", xmp)
-    return _XMP_ORIENTATION.sub(rb"\g<1>1", xmp) if upright else xmp
 
 
 def turned(pixels: Pixels, orientation: int) -> Pixels:

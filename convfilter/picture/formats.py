@@ -35,10 +35,14 @@ class Holds:
         Dots per inch.
     aspect : bool
         Ratio of a pixel's sides, without a unit.
+    background : bool
+        Colour to show a transparent picture on.
     time : bool
         When the picture was changed last.
     loop : bool
         How often an animation plays.
+    thumbnail : bool
+        A small version of the picture, in EXIF.
     text : tuple of str
         Keywords of remarks that have a place of their own; ``ANY_TEXT``: all keywords.
     """
@@ -53,8 +57,10 @@ class Holds:
     photoshop: bool = False
     resolution: bool = False
     aspect: bool = False
+    background: bool = False
     time: bool = False
     loop: bool = False
+    thumbnail: bool = False
     text: tuple[str, ...] = ()
 
 
@@ -72,8 +78,10 @@ NAMES = {
     "text": "remarks",
     "resolution": "a resolution",
     "aspect": "an aspect ratio of pixels",
+    "background": "a background colour",
     "time": "the time of the last change",
     "loop": "how often an animation plays",
+    "thumbnail": "a thumbnail",
 }
 
 
@@ -108,6 +116,8 @@ class Format:
     whites : str
         Which values of white it holds beside the full range of its sample types: those of 9 to 15 "bits", "any" or
         "" for none.
+    most_exif, most_xmp : int
+        Longest EXIF block and XMP packet in one piece, in bytes.
     takes : tuple of str
         The fields of ``WriteOptions`` that only some formats know.
     holds : Holds
@@ -126,6 +136,8 @@ class Format:
     max_side: int = 2**31 - 1
     extras: bool = False
     whites: Literal["", "bits", "any"] = ""
+    most_exif: int = 2**32
+    most_xmp: int = 2**32
     takes: tuple[str, ...] = ()
     holds: Holds = Holds()
 
@@ -157,8 +169,8 @@ FORMATS: tuple[Format, ...] = (
         frames="animation",
         takes=_EFFORT,
         holds=Holds(
-            icc=True, cicp=True, primaries=True, light=True, exif=True, xmp=True, resolution=True, aspect=True,
-            time=True, loop=True, text=ANY_TEXT,
+            icc=True, cicp=True, primaries=True, light=True, exif=True, thumbnail=True, xmp=True, resolution=True,
+            aspect=True, background=True, time=True, loop=True, text=ANY_TEXT,
         ),
     ),
     Format(
@@ -166,8 +178,13 @@ FORMATS: tuple[Format, ...] = (
         (".jpg", ".jpeg", ".jpe", ".jfif"),
         models=_ALL_MODELS,
         max_side=65500,
+        most_exif=65527,
+        most_xmp=65504,
         takes=_LOSSY,
-        holds=Holds(icc=True, exif=True, xmp=True, iptc=True, photoshop=True, resolution=True, text=("Comment",)),
+        holds=Holds(
+            icc=True, exif=True, thumbnail=True, xmp=True, iptc=True, photoshop=True, resolution=True,
+            text=("Comment",),
+        ),
     ),
     Format(
         "TIFF",
@@ -193,7 +210,7 @@ FORMATS: tuple[Format, ...] = (
         longest=16777.215,
         max_side=16383,
         takes=("quality", *_EFFORT),
-        holds=Holds(icc=True, exif=True, xmp=True, loop=True),
+        holds=Holds(icc=True, exif=True, thumbnail=True, xmp=True, loop=True),
     ),
     Format(
         "GIF",
@@ -214,7 +231,7 @@ FORMATS: tuple[Format, ...] = (
         ticks=1000,
         max_side=65536,
         takes=_LOSSY,
-        holds=Holds(icc=True, cicp=True, exif=True, xmp=True),
+        holds=Holds(icc=True, cicp=True, exif=True, thumbnail=True, xmp=True),
     ),
     Format(
         "JPEG2000",
@@ -223,7 +240,7 @@ FORMATS: tuple[Format, ...] = (
         alpha="full",
         whites="bits",
         takes=("quality",),
-        holds=Holds(icc=True, exif=True, xmp=True, resolution=True),
+        holds=Holds(icc=True, exif=True, thumbnail=True, xmp=True, resolution=True),
     ),
     Format("J2K", (".j2k", ".j2c"), dtypes=_SIXTEEN, alpha="full", whites="bits", takes=("quality",)),
     Format("BMP", (".bmp", ".dib"), alpha="full", holds=Holds(resolution=True)),
@@ -232,7 +249,7 @@ FORMATS: tuple[Format, ...] = (
     Format("PAM", (".pam",), dtypes=_SIXTEEN, alpha="full", whites="any"),
     Format("PFM", (".pfm",), dtypes=("float32",)),
     Format("TGA", (".tga",), alpha="full", max_side=65535),
-    Format("PCX", (".pcx",), max_side=65535),
+    Format("PCX", (".pcx",), max_side=65535, holds=Holds(resolution=True)),
     Format("SGI", (".sgi", ".rgb", ".bw"), max_side=65535),
 )  # fmt: skip
 

@@ -15,6 +15,7 @@ from convfilter.picture.boxes import box, boxes, boxes_of
 from convfilter.picture.picture import Metadata, Picture, channels_of
 
 _SIGNATURE = b"\r\n\x87\n"
+_FIRST_BOX = b"\0\0\0\x0cjP  " + _SIGNATURE
 _XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _EXIF_UUID = b"JpgTiffExif->JP2"
 _ENUMERATED, _RESTRICTED_PROFILE, _ANY_PROFILE = 1, 2, 3
@@ -33,13 +34,15 @@ def add_metadata(metadata: Metadata, file: BinaryIO) -> list[str]:
     ----------
     metadata : Metadata
     file : BinaryIO
-        Seekable; its position changes.
+        Seekable, at its beginning; its position changes.
 
     Returns
     -------
     list of str
         Names of boxes that are left out.
     """
+    if file.read(len(_FIRST_BOX)) != _FIRST_BOX:
+        return []
     others = []
     for kind, start, end in boxes(file, 0, file.seek(0, 2)):
         if kind not in (b"jp2h", b"uuid") or end - start > _MOST_BYTES:
@@ -96,7 +99,7 @@ def write(file: BinaryIO, codestream: bytes, picture: Picture) -> None:
     if metadata.resolution:
         number = _resolution(*metadata.resolution)
         header.append(box(b"res ", box(b"resc", number), box(b"resd", number)))
-    file.write(box(b"jP  ", _SIGNATURE) + box(b"ftyp", b"jp2 ", bytes(4), brands) + box(b"jp2h", *header))
+    file.write(_FIRST_BOX + box(b"ftyp", b"jp2 ", bytes(4), brands) + box(b"jp2h", *header))
     if metadata.exif:
         file.write(box(b"uuid", _EXIF_UUID, metadata.exif))
     if metadata.xmp:

@@ -44,12 +44,19 @@ def _read(data: bytes, options: ReadOptions, lenient: bool, early: EarlyFile | N
     problem = jpeg.damage(layout, len(data))
     if problem and not lenient:
         raise ReadError(f"{problem}; --lenient decodes what is left")
+    picture = None
     if layout.data_end is not None and not lenient and options.frame is None:
         metadata = jpeg_segments.metadata_of(data)
         if metadata is not None:
             pixels = _whole(data, layout, early)
-            return Picture([Frame(pixels)], "gray" if pixels.ndim == 2 else "rgb", False, "JPEG", metadata)
-    return _through_pillow(data, layout, options, lenient, early)
+            picture = Picture([Frame(pixels)], "gray" if pixels.ndim == 2 else "rgb", False, "JPEG", metadata)
+    if picture is None:
+        picture = _through_pillow(data, layout, options, lenient, early)
+    if options.frame is None and not jpeg_segments.is_plain(data, layout.data_end):
+        from convfilter.picture import jpeg_beside
+
+        picture.losses = tuple(jpeg_beside.add(picture.metadata, data, layout.data_end))
+    return picture
 
 
 def _through_pillow(
@@ -61,20 +68,15 @@ def _through_pillow(
     from convfilter.picture.metadata import metadata_of
     from convfilter.picture.pillow_read import guarded
 
-    notes = []
     with guarded(lenient):
         image: Any = JpegImageFile(io.BytesIO(data))
-        if count := _pictures(image):
-            if options.frame is not None:
-                image = _of_several(data, options.frame, count)
-            else:
-                notes.append(f"the JPEG holds {count} pictures; the first is taken, --frame takes another")
-        elif options.frame is not None:
-            chosen([image], options.frame)
+        if options.frame is not None:
+            count = _pictures(image)
+            image = _of_several(data, options.frame, count) if count else chosen([image], options.frame)
         if image.mode not in _MODELS:
             raise ReadError(f"a JPEG of the kind {image.mode} cannot be filtered")
         pixels = _pixels(image, data, layout, options, lenient, early)
-    return Picture([Frame(pixels)], _MODELS[image.mode], False, "JPEG", metadata_of(image), tuple(notes))
+    return Picture([Frame(pixels)], _MODELS[image.mode], False, "JPEG", metadata_of(image))
 
 
 def _pixels(

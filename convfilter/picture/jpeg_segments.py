@@ -8,18 +8,19 @@ Pillow; the rest is left to it. ITU-T T.81, annex B; JFIF 1.02; CIPA DC-008
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from convfilter.picture.jpeg import DHT, DRI, SOS
 from convfilter.picture.metadata import EXIF_PREFIX, PHOTOSHOP_PREFIX, SEGMENT_BYTES, resolution_of, text_of
 from convfilter.picture.picture import JpegTables, Metadata, Text
 
-_APP0, _APP1, _APP2, _APP13, _COM = 0xE0, 0xE1, 0xE2, 0xED, 0xFE
+_APP0, _APP1, _APP2, _APP13, _APP14, _APP15, _COM = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF, 0xFE
 _DQT = 0xDB
 #: Start of a baseline, an extended sequential and a progressive frame.
 _FRAMES = (0xC0, 0xC1, _PROGRESSIVE := 0xC2)
 _KNOWN = frozenset((*_FRAMES, DHT, DRI, _DQT, SOS, _COM, *range(0xE0, 0xF0)))
 _JFIF, _XMP, _ICC, _MPF = b"JFIF\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0", b"MPF\0"
+_PLAIN = (_JFIF, EXIF_PREFIX, _XMP, _ICC, PHOTOSHOP_PREFIX)
 _JFIF_BYTES = 12
 _ICC_HEAD_BYTES = len(_ICC) + 2
 _BLOCK = 64
@@ -33,12 +34,6 @@ _SUBSAMPLINGS: dict[tuple[tuple[int, int], ...], int] = {
 }
 #: Place in a block, row by row, of each coefficient in the order of the file.
 _ZIGZAG = sorted(range(_BLOCK), key=lambda at: (sum(divmod(at, 8)), divmod(at, 8)[1 - sum(divmod(at, 8)) % 2]))
-
-_X_RESOLUTION, _RESOLUTION_UNIT = 0x011A, 0x0128
-_SHORT, _RATIONAL = 3, 5
-_UNIT_CENTIMETRE = 3
-#: What EXIF leaves unsaid.
-_USUAL_DPI = 72.0
 
 
 class _OddError(Exception):
@@ -80,6 +75,36 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
         at += 2 + length
 
 
+def app_segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Yield marker, offset and content of the application segments in front of the first scan."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != SOS:
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        if _APP0 <= marker <= _APP15:
+            yield marker, at + 4, data[at + 4 : at + 2 + length]
+        at += 2 + length
+
+
+def is_plain(data: bytes, end: int | None) -> bool:
+    """Tell a JPEG that holds nothing but a picture and what ``metadata_of`` reads.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    end : int, or None
+        Offset of the picture's end marker.
+    """
+    if end is not None and len(data) > end + 2:
+        return False
+    return all(is_plain_segment(marker, content) for marker, _, content in app_segments(data))
+
+
+def is_plain_segment(marker: int, content: bytes) -> bool:
+    """Tell whether an application segment is understood, or says how the data are coded."""
+    return content.startswith(_PLAIN) or (marker == _APP14 and content.startswith(b"Adobe"))
+
+
 def _metadata(segments: Sequence[tuple[int, bytes]]) -> Metadata:
     def of_kind(marker: int, prefix: bytes = b"") -> list[bytes]:
         found = [content for kind, content in segments if kind == marker and content.startswith(prefix)]
@@ -91,8 +116,12 @@ def _metadata(segments: Sequence[tuple[int, bytes]]) -> Metadata:
     packets, comments = of_kind(_APP1, _XMP), of_kind(_COM)
     exif = b"".join(of_kind(_APP1, EXIF_PREFIX))
     dpi = _dpi_of_jfif([content for kind, content in segments if kind == _APP0 and content.startswith(_JFIF[:4])])
-    if dpi is None and of_kind(_APP1, EXIF_PREFIX):
-        dpi = _dpi_of_exif(exif)
+    if dpi is None and exif:
+        from convfilter.picture.exif import is_whole, resolution
+
+        if not is_whole(exif):
+            raise _OddError
+        dpi = resolution(exif)
     return Metadata(
         icc=_profile(segments[: frames[0]]),
         exif=exif or None,
@@ -116,39 +145,6 @@ def _dpi_of_jfif(segments: Sequence[bytes]) -> tuple[float, float] | None:
         elif content[7] == _CENTIMETRE:
             dpi = x * _CM_PER_INCH, y * _CM_PER_INCH
     return dpi
-
-
-def _dpi_of_exif(exif: bytes) -> tuple[float, float]:
-    """Return the horizontal resolution, for both axes."""
-    orders: dict[bytes, Literal["little", "big"]] = {b"II*\0": "little", b"MM\0*": "big"}
-    order = orders.get(exif[:4])
-    if order is None:
-        raise _OddError
-
-    def number(at: int, size: int) -> int:
-        if at + size > len(exif):
-            raise _OddError
-        return int.from_bytes(exif[at : at + size], order)
-
-    fields = {}
-    first = number(4, 4)
-    for entry in range(first + 2, first + 2 + 12 * number(first, 2), 12):
-        tag = number(entry, 2)
-        if tag in fields:
-            raise _OddError
-        fields[tag] = (number(entry + 2, 2), number(entry + 4, 4), entry + 8)
-    if _X_RESOLUTION not in fields or _RESOLUTION_UNIT not in fields:
-        return _USUAL_DPI, _USUAL_DPI
-    *resolution, at = fields[_X_RESOLUTION]
-    *unit, unit_at = fields[_RESOLUTION_UNIT]
-    if resolution != [_RATIONAL, 1] or unit != [_SHORT, 1]:
-        raise _OddError
-    at = number(at, 4)
-    numerator, denominator = number(at, 4), number(at + 4, 4)
-    if not denominator:
-        return _USUAL_DPI, _USUAL_DPI
-    dpi = numerator / denominator * (_CM_PER_INCH if number(unit_at, 2) == _UNIT_CENTIMETRE else 1)
-    return dpi, dpi
 
 
 def _profile(segments: Sequence[tuple[int, bytes]]) -> bytes | None:

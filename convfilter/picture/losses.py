@@ -14,12 +14,11 @@ from convfilter.errors import PictureError
 from convfilter.picture import cicp, formats, png
 from convfilter.picture.formats import ANY_TEXT, NAMES, Format
 from convfilter.picture.options import ReadOptions, WriteOptions
-from convfilter.picture.picture import Frame, Loss, Metadata, Outline, Picture
+from convfilter.picture.picture import Frame, Loss, Outline, Picture
 
 _DEPTHS = ("uint8", "uint16", "float32")
 _DEPTH_NAMES = {"uint8": "8-bit", "uint16": "16-bit", "float32": "floating-point"}
 _MOST_NAMED = 3
-_IPTC_RESOURCE = 0x0404
 _OPAQUE = 255
 
 
@@ -208,8 +207,8 @@ def _of_metadata(outline: Outline, fmt: Format) -> Iterator[Loss]:
     from convfilter.picture import carry
 
     metadata = outline.metadata
-    for kind, is_there in _present(metadata).items():
-        if is_there and not getattr(fmt.holds, kind):
+    for kind, is_there in _present(outline).items():
+        if is_there and not (getattr(fmt.holds, kind) and carry.has_room(metadata, fmt, kind)):
             yield Loss(_left_out(outline, fmt, kind))
     lost = dict.fromkeys(text.keyword for text in metadata.text if not carry.has_place(text, fmt))
     if lost:
@@ -217,21 +216,24 @@ def _of_metadata(outline: Outline, fmt: Format) -> Iterator[Loss]:
         yield Loss(f"{fmt.name} is written without remarks ({', '.join(lost)}); use {keepers} to keep that")
 
 
-def _present(metadata: Metadata) -> dict[str, bool]:
+def _present(outline: Outline) -> dict[str, bool]:
     """Tell which kinds of metadata a picture has, by their fields in ``Holds``."""
     from convfilter.picture import photoshop
 
+    metadata = outline.metadata
+    photoshop_only = {each.number for each in photoshop.parsed(metadata.photoshop or b"")} - {photoshop.IPTC}
     chunks = {kind for kind, _ in metadata.png}
-    resources = {each.number for each in photoshop.parsed(metadata.photoshop or b"")}
     return {
         "exif": bool(metadata.exif),
         "xmp": bool(metadata.xmp),
-        "iptc": bool(metadata.iptc) or _IPTC_RESOURCE in resources,
-        "photoshop": bool(resources - {_IPTC_RESOURCE}),
+        "iptc": bool(metadata.iptc) or photoshop.has_iptc(metadata.photoshop),
+        "photoshop": bool(photoshop_only),
         "resolution": metadata.resolution is not None,
         "aspect": b"pHYs" in chunks,
+        "background": b"bKGD" in chunks and outline.alpha,
         "time": b"tIME" in chunks,
         "light": bool(chunks & {b"mDCV", b"cLLI"}),
+        "thumbnail": metadata.thumbnail,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from convfilter.picture import photoshop
+from convfilter.picture import exif, photoshop
 from convfilter.picture.picture import JpegTables, Metadata, Text
 
 EXIF_PREFIX = b"Exif\0\0"
@@ -37,6 +37,8 @@ def metadata_of(image: Any) -> Metadata:
     if image.format in ("GIF", "WEBP", "AVIF"):
         metadata.loop = _loop(image)
     if image.format == "JPEG":
+        if info.get("jfif_unit") not in (1, 2):  # Pillow then makes up what EXIF does not say
+            metadata.resolution = exif.resolution(metadata.exif)
         comments = [data for name, data in image.applist if name == "COM" and data]
         metadata.text = [Text("Comment", text_of(each)) for each in comments]
         blocks = [data for name, data in image.applist if name == "APP13" and data.startswith(PHOTOSHOP_PREFIX)]
@@ -102,24 +104,37 @@ def pillow_parameters(metadata: Metadata) -> dict[str, Any]:
 def jpeg_parameters(metadata: Metadata) -> dict[str, Any]:
     """Return what Pillow's ``save`` takes for a JPEG; a block that is too long for its segment is left out."""
     parameters = pillow_parameters(metadata)
-    for name, room in (("exif", SEGMENT_BYTES), ("xmp", SEGMENT_BYTES - _XMP_PREFIX_BYTES)):
-        if len(parameters.get(name, b"")) > room:
-            del parameters[name]
-    comments = [part for text in metadata.text for part in _segments(text.value.encode())]
+    if len(parameters.get("exif", b"")) > SEGMENT_BYTES:
+        del parameters["exif"]
+    comments = [part for text in metadata.text for part in _parts(text.value.encode(), SEGMENT_BYTES)]
     if comments:
         parameters["comment"] = comments[-1]
-    extra = [b"\xff\xfe" + (len(each) + 2).to_bytes(2, "big") + each for each in comments[:-1]]
-    resources = metadata.photoshop or (photoshop.wrapped(metadata.iptc) if metadata.iptc else None)
-    if resources:
-        room = SEGMENT_BYTES - len(PHOTOSHOP_PREFIX)
-        parts = [resources[at : at + room] for at in range(0, len(resources), room)]
-        segments = [PHOTOSHOP_PREFIX + part for part in parts]
-        extra += [b"\xff\xed" + (len(each) + 2).to_bytes(2, "big") + each for each in segments]
+    extra = [_segment(b"\xfe", each) for each in comments[:-1]]
+    extra += [_segment(b"\xed", PHOTOSHOP_PREFIX + part) for part in _resources(metadata)]
+    room = SEGMENT_BYTES - _XMP_PREFIX_BYTES
+    if len(parameters.get("xmp", b"")) > room:
+        from convfilter.picture import xmp_extended
+
+        main, extension = xmp_extended.cut(parameters.pop("xmp"), room) or (b"", [])
+        parameters |= {"xmp": main} if main else {}
+        extra += [_segment(b"\xe1", each) for each in extension]
     if extra:
         parameters["extra"] = b"".join(extra)
     return parameters
 
 
-def _segments(data: bytes) -> list[bytes]:
+def _parts(data: bytes, room: int) -> list[bytes]:
     """Cut what is too long for one segment."""
-    return [data[at : at + SEGMENT_BYTES] for at in range(0, len(data), SEGMENT_BYTES)]
+    return [data[at : at + room] for at in range(0, len(data), room)]
+
+
+def _segment(marker: bytes, content: bytes) -> bytes:
+    return b"\xff" + marker + (len(content) + 2).to_bytes(2, "big") + content
+
+
+def _resources(metadata: Metadata) -> list[bytes]:
+    """Return Photoshop's resources, with IPTC among them, in parts that fit into segments."""
+    resources = metadata.photoshop or b""
+    if metadata.iptc and not photoshop.has_iptc(resources):
+        resources += photoshop.wrapped(metadata.iptc)
+    return _parts(resources, SEGMENT_BYTES - len(PHOTOSHOP_PREFIX))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_IPTC = 0x0404
+IPTC = 0x0404
 #: Small pictures of the whole, as it was before the filter.
 _THUMBNAILS = (0x0409, 0x040C)
 _SIGNATURE = b"8BIM"
@@ -36,10 +36,20 @@ def cleaned(resources: bytes | None) -> bytes | None:
     return b"".join(each.raw for each in parsed(resources or b"") if each.number not in _THUMBNAILS) or None
 
 
+def has_iptc(resources: bytes | None) -> bool:
+    """Tell whether there are IPTC records among them."""
+    return any(each.number == IPTC for each in parsed(resources or b""))
+
+
+def has_thumbnail(resources: bytes | None) -> bool:
+    """Tell whether there is a thumbnail among them."""
+    return any(each.number in _THUMBNAILS for each in parsed(resources or b""))
+
+
 def wrapped(iptc: bytes) -> bytes:
     """Make a resource of IPTC records, for a format that has no other place for them."""
     size = len(iptc).to_bytes(4, "big")
-    return _SIGNATURE + _IPTC.to_bytes(2, "big") + b"\0\0" + size + iptc + b"\0" * (len(iptc) & 1)
+    return _SIGNATURE + IPTC.to_bytes(2, "big") + b"\0\0" + size + iptc + b"\0" * (len(iptc) & 1)
 
 
 def parsed(resources: bytes) -> Iterator[Resource]:

@@ -92,6 +92,8 @@ class Metadata:
         The TIFF that was read held premultiplied colours; one that is written does so too.
     lossless : bool
         The WebP that was read was compressed without loss; one that is written is so too.
+    thumbnail : bool
+        The file had one, which showed the picture before the filter; what is written gets a new one.
     """
 
     icc: bytes | None = None
@@ -107,12 +109,13 @@ class Metadata:
     alpha_at: int = 0
     associated_alpha: bool = False
     lossless: bool = False
+    thumbnail: bool = False
 
     @property
     def is_empty(self) -> bool:
         """Whether the file says nothing that some format has no place for."""
         said = (self.icc, self.exif, self.xmp, self.photoshop, self.iptc, self.resolution, self.text, self.png)
-        return not any(said)
+        return not (any(said) or self.thumbnail)
 
 
 class Loss(NamedTuple):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
@@ -18,6 +19,7 @@ from convfilter.picture.options import DEFAULT_QUALITY, WriteOptions
 from convfilter.picture.picture import Frame, Metadata, Picture, Pixels
 
 _HEADROOM_BYTES = 1 << 18
+_PCX_RESOLUTION, _MOST_DOTS = 12, 65535
 _PILLOW_NAMES = {"WebP": "WEBP"}
 _MODES = {("gray", False): "L", ("gray", True): "LA", ("rgb", False): "RGB", ("rgb", True): "RGBA"}
 #: zlib-like effort for each name of ``--compression``.
@@ -65,14 +67,30 @@ def write_pillow(file: BinaryIO, name: str, picture: Picture, options: WriteOpti
     if name == "JPEG" and (parameters["progressive"] or parameters["optimize"]):
         # Progressive and optimised pictures must fit into one buffer, which Pillow's guess for it does not ensure.
         ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, frames[0].pixels.nbytes + _HEADROOM_BYTES)
-    code_points = dict(metadata.png).get(b"cICP") if name == "AVIF" else None
-    target = io.BytesIO() if code_points else file
+    patch = _PATCHES.get(name)
+    target = io.BytesIO() if patch else file
     with _encoding(name):
         images[0].save(target, _PILLOW_NAMES.get(name, name), **parameters)
-    if code_points and isinstance(target, io.BytesIO):
-        from convfilter.picture import avif
+    if patch and isinstance(target, io.BytesIO):
+        file.write(patch(target.getvalue(), metadata))
 
-        file.write(avif.with_cicp(target.getvalue(), *code_points[:2]))
+
+def _with_code_points(data: bytes, metadata: Metadata) -> bytes:
+    """Write primaries and transfer function into an AVIF."""
+    from convfilter.picture import avif
+
+    points = dict(metadata.png).get(b"cICP")
+    return avif.with_cicp(data, points[0], points[1]) if points else data
+
+
+def _with_dots_per_inch(data: bytes, metadata: Metadata) -> bytes:
+    """Write the resolution into a PCX, which Pillow always gives 100 dots per inch."""
+    dots = (min(max(round(value), 0), _MOST_DOTS) for value in metadata.resolution or (0, 0))
+    return data[:_PCX_RESOLUTION] + struct.pack("<HH", *dots) + data[_PCX_RESOLUTION + 4 :]
+
+
+#: What Pillow's encoders cannot be told.
+_PATCHES: dict[str, Callable[[bytes, Metadata], bytes]] = {"AVIF": _with_code_points, "PCX": _with_dots_per_inch}
 
 
 @contextmanager
@@ -169,7 +187,7 @@ def _codestream(picture: Picture, options: WriteOptions) -> bytes:
 
 
 def _other(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
-    return {"dpi": metadata.resolution} if metadata.resolution else {}
+    return {"dpi": metadata.resolution or (0, 0)}  # without it Pillow makes one up
 
 
 _PARAMETERS = {"JPEG": _jpeg, "WebP": _webp, "AVIF": _avif}

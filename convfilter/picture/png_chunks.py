@@ -27,6 +27,9 @@ _MAX_LENGTH = 2**31 - 1
 _PIXELS = (b"IDAT", b"fdAT")
 _FIXED_LENGTHS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4, b"pHYs": 9, b"tIME": 7, b"mDCV": 24, b"cLLI": 8}
 _ANCILLARY_BIT = 0x20
+#: How the samples were stored, which says nothing about new ones.
+_ABOUT_SAMPLES = (b"sBIT", b"hIST", b"sPLT", b"iDOT")
+_FULL_SCALE = 65535
 
 
 class Image:
@@ -39,7 +42,10 @@ class Image:
 
 
 class Content:
-    """What the chunks of a file say; ``plays`` is None for a still picture."""
+    """What the chunks of a file say.
+
+    ``plays`` is None for a still picture; ``others`` are chunks that are left out.
+    """
 
     def __init__(self, header: png.Header, notes: list[str]) -> None:
         self.header = header
@@ -49,6 +55,7 @@ class Content:
         self.transparency: bytes | None = None
         self.plays: int | None = None
         self.metadata = Metadata()
+        self.others: list[str] = []
 
 
 class ChunkReader:
@@ -157,7 +164,9 @@ class ChunkReader:
             _TAKERS[kind](self, content, data)
         elif kind in png.COLOUR_CHUNKS or kind == b"tIME":
             content.metadata.png.append((kind, data))
-        elif not kind[0] & _ANCILLARY_BIT:
+        elif kind[0] & _ANCILLARY_BIT:
+            content.others += [] if kind in _ABOUT_SAMPLES else [kind.decode()]
+        else:
             raise ReadError(f"the PNG has a chunk that decoders must know, and this one does not: {kind.decode()}")
 
     def _take_pixels(self, content: Content, data: bytes) -> None:
@@ -206,6 +215,19 @@ class ChunkReader:
             self._damaged(f"the PNG is damaged: its tRNS chunk has {len(data)} bytes")
         else:
             content.transparency = data
+
+    def _take_background(self, content: Content, data: bytes) -> None:
+        """Keep the colour as RGB of 16 bits, whatever the samples are."""
+        header = content.header
+        if header.colour == png.PALETTE:
+            colour = content.palette[3 * data[0] : 3 * data[0] + 3] if data else b""
+            values, largest = list(colour), 255
+        else:
+            values = [int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2)]
+            values, largest = values * 3 if len(values) == 1 else values, 2**header.depth - 1
+        if len(values) == 3 and max(values) <= largest:
+            scaled = (round(value * _FULL_SCALE / largest) for value in values)
+            content.metadata.png.append((b"bKGD", struct.pack(">3H", *scaled)))
 
     def _take_exif(self, content: Content, data: bytes) -> None:
         content.metadata.exif = data
@@ -280,6 +302,7 @@ _TAKERS: dict[bytes, Callable[[ChunkReader, Content, bytes], None]] = {
     b"fcTL": ChunkReader._take_control,
     b"PLTE": ChunkReader._take_palette,
     b"tRNS": ChunkReader._take_transparency,
+    b"bKGD": ChunkReader._take_background,
     b"eXIf": ChunkReader._take_exif,
     b"pHYs": ChunkReader._take_resolution,
     b"iCCP": ChunkReader._take_profile,

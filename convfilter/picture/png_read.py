@@ -10,7 +10,7 @@ from convfilter.errors import ReadError
 from convfilter.picture import limits, png
 from convfilter.picture.early import EarlyFile
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import Frame, Model, Picture, Pixels, chosen
+from convfilter.picture.picture import Frame, Loss, Model, Picture, Pixels, chosen
 from convfilter.picture.png_chunks import ChunkReader, Content, Image
 from convfilter.picture.png_data import decode_samples
 
@@ -41,7 +41,11 @@ def read_png(file: BinaryIO, options: ReadOptions) -> Picture:
         content.metadata.loop = content.plays
     if options.frame is not None:
         frames = [chosen([frame for frame in frames if not frame.fallback] or frames, options.frame)]
-    return Picture(frames, model, alpha, "PNG", content.metadata, tuple(dict.fromkeys(content.notes)))
+    picture = Picture(frames, model, alpha, "PNG", content.metadata, tuple(dict.fromkeys(content.notes)))
+    if content.others:
+        listed = ", ".join(dict.fromkeys(content.others))
+        picture.losses = (Loss(f"the PNG has chunks that are left out: {listed}"),)
+    return picture
 
 
 def _decoded(content: Content, image: Image, options: ReadOptions, early: EarlyFile | None = None) -> Pixels:

@@ -57,7 +57,7 @@ def write_png(
     header = png.Header(width, height, first.itemsize * 8, _COLOUR_TYPES[channels_of(first)], False)
     file.write(png.SIGNATURE)
     _write_chunk(file, b"IHDR", header.packed())
-    for kind, data in _metadata_chunks(metadata, width, height):
+    for kind, data in _metadata_chunks(metadata, header):
         _write_chunk(file, kind, data)
     _write_frames(file, frames, metadata, compression, threads)
     _write_chunk(file, b"IEND")
@@ -183,7 +183,7 @@ def adler32_combine(first: int, second: int, second_bytes: int) -> int:
     return (high % _ADLER_BASE) << 16 | (low % _ADLER_BASE)
 
 
-def _metadata_chunks(metadata: Metadata, width: int, height: int) -> Iterator[tuple[bytes, bytes]]:
+def _metadata_chunks(metadata: Metadata, header: png.Header) -> Iterator[tuple[bytes, bytes]]:
     """List the chunks between IHDR and the pixels, in the order that the specification wants."""
     import zlib
 
@@ -194,14 +194,26 @@ def _metadata_chunks(metadata: Metadata, width: int, height: int) -> Iterator[tu
     if metadata.resolution:
         x, y = (min(max(round(dots * png.INCHES_PER_METRE), 0), _MAX_CHUNK) for dots in metadata.resolution)
         yield b"pHYs", struct.pack(">IIB", x, y, 1)
-    yield from ((kind, data) for kind, data in kept if kind not in png.COLOUR_CHUNKS)
+    yield from (
+        (kind, _background(data, header) if kind == b"bKGD" else data)
+        for kind, data in kept
+        if kind not in png.COLOUR_CHUNKS
+    )
     if metadata.exif:
         from convfilter.picture import exif
 
-        yield b"eXIf", exif.with_size(metadata.exif, width, height) or b""
+        yield b"eXIf", exif.with_size(metadata.exif, header.width, header.height) or b""
     if metadata.xmp:
         yield b"iTXt", png.XMP_KEYWORD.encode() + b"\0\0\0\0\0" + metadata.xmp
     yield from (_text_chunk(text) for text in metadata.text)
+
+
+def _background(colour: bytes, header: png.Header) -> bytes:
+    """Write a colour, which is RGB of 16 bits, at the depth of the picture; a grey one has one value."""
+    values = struct.unpack(">3H", colour)
+    values = values if header.colour in (2, 6) else values[1:2]
+    scaled = values if header.depth == 16 else tuple(round(value / 257) for value in values)
+    return struct.pack(f">{len(scaled)}H", *scaled)
 
 
 def _text_chunk(text: Text) -> tuple[bytes, bytes]:

@@ -128,6 +128,24 @@ def _settle(picture: Picture, options: ReadOptions) -> None:
                 frame.pixels = exif.turned(frame.pixels, orientation)
             if orientation >= 5 and metadata.resolution:
                 metadata.resolution = metadata.resolution[::-1]
+    metadata.thumbnail |= exif.has_thumbnail(metadata.exif) or photoshop.has_thumbnail(metadata.photoshop)
     metadata.exif = exif.cleaned(metadata.exif, upright=options.auto_orient)
-    metadata.xmp = exif.cleaned_xmp(metadata.xmp, upright=options.auto_orient)
     metadata.photoshop = photoshop.cleaned(metadata.photoshop)
+    if metadata.xmp:
+        _clean_xmp(picture, options)
+
+
+def _clean_xmp(picture: Picture, options: ReadOptions) -> None:
+    """Drop what is not true of a filtered picture, and say so, unless it is told of the file already."""
+    from convfilter.picture import xmp_clean
+
+    metadata = picture.metadata
+    assert metadata.xmp is not None
+    packet, dropped = xmp_clean.cleaned(metadata.xmp)
+    if options.auto_orient:
+        packet = xmp_clean.with_orientation_reset(packet)
+    metadata.xmp = packet or None
+    metadata.thumbnail |= xmp_clean.THUMBNAIL in dropped
+    named = [what for what in dropped if what != xmp_clean.THUMBNAIL]
+    if named:
+        picture.losses += (Loss(f"XMP speaks of {', '.join(named)}; that is left out"),)

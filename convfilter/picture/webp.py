@@ -22,6 +22,7 @@ _MOST_PLAYS = 65535
 _MOST_GROWTH = 16
 _SPARE_BYTES = 1 << 16
 _FRAME_CHUNKS = (b"ALPH", b"VP8 ", b"VP8L")
+_KNOWN_CHUNKS = (*_FRAME_CHUNKS, b"VP8X", b"ANIM", b"ANMF", b"ICCP", b"EXIF", b"XMP ")
 
 
 def write_animation(
@@ -91,6 +92,23 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         missing = min(size - len(content), _MOST_GROWTH * len(data))
         yield kind, content + bytes(missing + _SPARE_BYTES if missing and kind in _FRAME_CHUNKS else missing)
         at += size + (size & 1)
+
+
+def other_chunks(file: BinaryIO) -> list[str]:
+    """Name the chunks that are not understood.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Seekable; its position changes.
+    """
+    file.seek(_RIFF_HEAD_BYTES)
+    names = []
+    while len(head := file.read(_CHUNK_HEAD_BYTES)) == _CHUNK_HEAD_BYTES:
+        kind, size = struct.unpack("<4sI", head)
+        names += [] if kind in _KNOWN_CHUNKS else [kind.decode("latin-1").strip()]
+        file.seek(size + (size & 1), 1)
+    return list(dict.fromkeys(names))
 
 
 def completed(data: bytes) -> bytes:

@@ -182,7 +182,12 @@ def _prepared(picture: Picture, fmt: Format, options: WriteOptions) -> Picture:
         from convfilter.picture import icc
 
         metadata.icc = metadata.icc if icc.fits(metadata.icc, picture.model) else None
-    return replace(picture, frames=frames, alpha=alpha, metadata=metadata, white=white)
+    prepared = replace(picture, frames=frames, alpha=alpha, metadata=metadata, white=white)
+    if metadata.thumbnail and fmt.holds.thumbnail and carry.has_room(metadata, fmt, "thumbnail"):
+        from convfilter.picture import exif, thumbnail
+
+        metadata.exif = exif.with_thumbnail(metadata.exif, thumbnail.thumbnail_of(prepared))
+    return prepared
 
 
 def _opaque(pixels: Pixels) -> Pixels:
