@@ -116,4 +116,7 @@ def foreign(what: str, raised: type[ConvfilterError]) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise raised(f"{what}: {first_line(error)}") from error
+        # Python refuses to read integers of thousands of digits, and advises to change a setting.
+        digits = isinstance(error, ValueError) and "set_int_max_str_digits" in str(error)
+        why = "it holds a number of too many digits" if digits else first_line(error)
+        raise raised(f"{what}: {why}") from error

@@ -332,6 +332,13 @@ def test_safetensors(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
+        ({"weight": np.ones((1, 1, 1, 1)), "stride": np.array(10**18)}, "stride must be at most 2147483647, got 1e+18"),
+        ({"weight": np.ones((1, 1, 1, 1)), "stride": np.ones((1,) * 40)}, "got float64 of shape (1, 1,"),
+        (
+            {"weight": np.ones((1, 1, 1, 1)), "var": np.zeros(1), "eps": 1e-300},
+            "weight with its batch normalisation must",
+        ),
+        ({"weight": np.ones((1, 1, 1, 1)), "slope": np.nan}, "slope must be a finite number, got nan"),
         (
             {"weight": np.ones((2, 3, 3))},
             "shape (C_out, C_in, K_h, K_w), none of them 0, got (2, 3, 3)",

@@ -16,6 +16,7 @@ Array = npt.NDArray[Any]
 
 #: Kinds of numbers and text; objects would be pickles.
 _KINDS = "buifcU"
+_MOST_HEADER_BYTES = 1 << 16
 _VERSIONS = ((1, 0), (2, 0), (3, 0))
 
 
@@ -53,7 +54,13 @@ def _archive(
     found: dict[str, Array] = {}
     with ZipFile(file) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-        for name in choose(list(members)):
+        chosen = choose(list(members))
+        size = sum(members[name].file_size for name in chosen)
+        if size > most_bytes + len(members) * _MOST_HEADER_BYTES:
+            raise KernelFileError(
+                f"weights may take {most_bytes / 2**20:,.0f} MB, this archive unpacks to {size / 2**20:,.0f} MB"
+            )
+        for name in chosen:
             with archive.open(members[name]) as member:
                 found[name] = _array(member, most_bytes - sum(array.nbytes for array in found.values()))
     return found
@@ -67,7 +74,7 @@ def _array(file: IO[bytes], most_bytes: int) -> Array:
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran_order, dtype = header(file)
     if dtype.kind not in _KINDS:
-        raise KernelFileError(f"an array must hold numbers, got {shown(str(dtype), quotes=False)}")
+        raise ValueError(f"an array must hold numbers, got {shown(str(dtype), quotes=False)}")
     if min(shape, default=0) < 0:
         raise KernelFileError(f"no side of an array is negative, got the shape {shown(shape)}")
     count = math.prod(shape)

@@ -9,14 +9,15 @@ batch normalisation (``running_mean``, ``running_var``) are understood too.
 
 from __future__ import annotations
 
-import math
 import os
-from typing import IO, Any
+from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.errors import ConvfilterError, KernelFileError
+from convfilter.errors import ConvfilterError, KernelFileError, foreign, named, shown
+from convfilter.filters import array_files, safetensors_file
 from convfilter.filters.layers import layer
 from convfilter.filters.stage import Stage
 
@@ -51,13 +52,10 @@ def load(path: str, *, activation: str | None = None, groups: int | None = None)
     KernelFileError
         The file is missing, too large, or holds no usable layer; the message begins with its name.
     """
-    name = path if path.isprintable() else repr(path)[1:-1]
+    name = named(path)
     try:
-        size = os.path.getsize(path)
-        if size > MOST_BYTES:
-            raise KernelFileError(f"weights may take {MOST_BYTES >> 20} MB, this file has {size / 2**20:,.0f} MB")
-        found = _arrays(path)
-        return _stage(found, activation, groups)
+        with foreign("this is no usable layer", KernelFileError):
+            return _stage(_arrays(path), activation, groups)
     except ConvfilterError as error:
         raise KernelFileError(f"{name}: {error}") from None
     except OSError as error:
@@ -66,80 +64,29 @@ def load(path: str, *, activation: str | None = None, groups: int | None = None)
 
 def _arrays(path: str) -> dict[str, Array]:
     suffix = os.path.splitext(path)[1].lower()
-    if suffix == ".safetensors":
-        return _safetensors(path)
-    if suffix not in (".npy", ".npz"):
+    if suffix not in (".npy", ".npz", ".safetensors"):
         raise KernelFileError("a layer is an .npz, .npy or .safetensors file")
-    try:
-        with open(path, "rb") as file:  # np.load leaves a damaged archive open
-            if suffix == ".npy":
-                _require_modest(file)
-                file.seek(0)
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return {"weight": loaded}
-            _require_known(loaded.files)
-            _require_small(loaded)
-            return {name: loaded[name] for name in loaded.files}
-    except KernelFileError:
-        raise
-    except (ValueError, EOFError, KeyError, AttributeError, _zip_error()) as error:
-        raise KernelFileError(f"this is no usable {suffix} file: {str(error).splitlines()[0]}") from None
-
-
-def _zip_error() -> type[Exception]:
-    from zipfile import BadZipFile
-
-    return BadZipFile
-
-
-def _require_small(archive: Any) -> None:
-    """Refuse an archive that unpacks to more than it may: its members may be compressed."""
-    size = sum(info.file_size for info in archive.zip.infolist())
+    if "\0" in path:
+        raise KernelFileError("no name of a file holds a zero byte")
+    size = os.path.getsize(path)
     if size > MOST_BYTES:
-        raise KernelFileError(f"weights may take {MOST_BYTES >> 20} MB, this archive unpacks to {size / 2**20:,.0f} MB")
-    for name in archive.zip.namelist():
-        with archive.zip.open(name) as file:
-            _require_modest(file)
+        raise KernelFileError(f"weights may take {MOST_BYTES >> 20} MB, this file has {size / 2**20:,.0f} MB")
+    if suffix == ".safetensors":
+        found, said = safetensors_file.load(path, MOST_BYTES, _known)
+        return found | ({"activation": np.array(said["activation"])} if "activation" in said else {})
+    found = array_files.load(path, MOST_BYTES, _known)
+    return {"weight": found[""]} if suffix == ".npy" else found
 
 
-def _require_modest(file: IO[bytes]) -> None:
-    """Refuse an array by its header, before memory is asked for: it may claim more than the file holds."""
-    version = np.lib.format.read_magic(file)
-    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = header(file)
-    size = math.prod(shape) * dtype.itemsize
-    if size > MOST_BYTES:
-        raise KernelFileError(
-            f"weights may take {MOST_BYTES >> 20} MB, an array of shape {shape} takes {size / 2**20:,.0f} MB"
-        )
-
-
-def _safetensors(path: str) -> dict[str, Array]:
-    try:
-        from safetensors import SafetensorError, safe_open
-    except ImportError:
-        raise KernelFileError(
-            "reading .safetensors needs its library; install it with: pip install 'convfilter[safetensors]'"
-        ) from None
-    try:
-        with safe_open(path, framework="numpy") as file:
-            _require_known(file.keys())
-            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-            said = file.metadata() or {}
-    except SafetensorError as error:
-        raise KernelFileError(f"this is no usable .safetensors file: {str(error).splitlines()[0]}") from None
-    if "activation" in said:
-        found["activation"] = np.array(said["activation"])
-    return found
-
-
-def _require_known(names: Any) -> None:
+def _known(names: Collection[str]) -> Collection[str]:
+    """Refuse the arrays of a file that is no layer; returns them all."""
     if "weight" not in names:
-        raise KernelFileError(f"a layer has an array called weight, got {', '.join(sorted(names)) or 'none'}")
+        found = shown(", ".join(sorted(names)), quotes=False) if names else "none"
+        raise KernelFileError(f"a layer has an array called weight, got {found}")
     unknown = sorted(set(names) - set(_KNOWN))
     if unknown:
-        raise KernelFileError(f"{unknown[0]!r} is no part of a layer; known are {', '.join(_KNOWN)}")
+        raise KernelFileError(f"{shown(unknown[0])} is no part of a layer; known are {', '.join(_KNOWN)}")
+    return names
 
 
 def _stage(found: dict[str, Array], activation: str | None, groups: int | None) -> Stage:
@@ -160,12 +107,17 @@ def _stage(found: dict[str, Array], activation: str | None, groups: int | None) 
 def _one(name: str, value: Array, kinds: str) -> Any:
     if value.size != 1 or value.dtype.kind not in kinds:
         what = "one text" if kinds == "U" else "one whole number" if kinds == "iu" else "one number"
-        raise KernelFileError(f"{name} must be {what}, got {value.dtype} of shape {value.shape}")
+        raise KernelFileError(f"{name} must be {what}, got {_kind(value)} of shape {shown(value.shape)}")
     return value.reshape(-1)[0]
 
 
 def _pair(name: str, value: Array) -> tuple[int, int]:
     if value.size not in (1, 2) or value.dtype.kind not in "iu":
-        raise KernelFileError(f"{name} must be one whole number or (rows, cols), got {value.dtype} {value.shape}")
+        got = f"{_kind(value)} of shape {shown(value.shape)}"
+        raise KernelFileError(f"{name} must be one whole number or (rows, cols), got {got}")
     numbers = value.reshape(-1)
     return int(numbers[0]), int(numbers[-1])
+
+
+def _kind(value: Array) -> str:
+    return shown(str(value.dtype), quotes=False)

@@ -67,6 +67,8 @@ def layer(
     channels = weights.shape[0]
     if activation not in ACTIVATIONS:
         raise ParameterError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {shown(activation)}")
+    if not np.isfinite(slope):
+        raise ParameterError(f"slope must be a finite number, got {slope}")
     if groups < 1:
         raise ParameterError(f"groups must be at least 1, got {groups}")
     if channels % groups:
@@ -87,6 +89,8 @@ def layer(
         weights = weights * factor[:, np.newaxis, np.newaxis, np.newaxis]
     elif gamma is not None or beta is not None:
         raise KernelFileError("gamma and beta belong to a batch normalisation, which needs mean and var too")
+    _require_float32("weight with its batch normalisation", weights)
+    _require_float32("bias with its batch normalisation", shift)
     return Layer(weights, shift, groups, activation, slope)
 
 
@@ -108,6 +112,11 @@ def _numbers(name: str, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     if not np.isfinite(numbers).all():
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(numbers))[0])
         raise KernelFileError(f"{name} must be finite, got {numbers[place]} at {shown(place)}")
-    if numbers.size and np.abs(numbers).max() > np.finfo(np.float32).max:
-        raise KernelFileError(f"{name} must fit float32, got {np.abs(numbers).max():g}")
+    _require_float32(name, numbers)
     return numbers
+
+
+def _require_float32(name: str, numbers: npt.NDArray[np.float64]) -> None:
+    largest = np.abs(numbers).max() if numbers.size else 0.0
+    if not largest <= np.finfo(np.float32).max:
+        raise KernelFileError(f"{name} must fit float32, got {largest:g}")

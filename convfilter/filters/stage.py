@@ -21,6 +21,8 @@ ToneMap = Literal["clip", "abs", "offset", "stretch"]
 
 PADDING_MODES: tuple[PaddingMode, ...] = ("edge", "constant", "reflect", "symmetric", "wrap")
 PADDING_WORDS = ("same", "valid", "full")
+#: No picture has more rows or columns.
+_MOST_STEP = 2**31 - 1
 TONE_MAPS: tuple[ToneMap, ...] = ("clip", "abs", "offset", "stretch")
 
 
@@ -173,12 +175,15 @@ class Stage:
     def __post_init__(self) -> None:
         for name in ("stride", "dilation"):
             for value in getattr(self, name):
-                if value < 1:
-                    raise ParameterError(f"{name} must be at least 1, got {value}")
+                if not 1 <= value <= _MOST_STEP:
+                    limit = f"at least 1, got {value}" if value < 1 else f"at most {_MOST_STEP}, got {value:.6g}"
+                    raise ParameterError(f"{name} must be {limit}")
         if isinstance(self.padding, str):
             _require_choice("padding", self.padding, PADDING_WORDS, "or a number of pixels")
         elif any(pad < 0 for pad in self.padding):
             raise ParameterError(f"padding must not be negative, got {min(self.padding)}")
+        elif any(pad > _MOST_STEP for pad in self.padding):
+            raise ParameterError(f"padding must be at most {_MOST_STEP}, got {max(self.padding):.6g}")
         _require_choice("padding_mode", self.padding_mode, PADDING_MODES)
         if self.map is not None:
             _require_choice("map", self.map, TONE_MAPS)

@@ -1,0 +1,103 @@
+"""Tensors in .safetensors files, also of the types of 8 and 16 bits that NumPy does not know.
+
+The format: eight bytes say how long the header is; the header is JSON that names type, shape and place of each tensor;
+then come their bytes, little-endian. https://huggingface.co/docs/safetensors
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Collection
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.errors import KernelFileError, foreign, shown
+
+Array = npt.NDArray[Any]
+
+_LENGTH_BYTES = 8
+_MOST_HEADER_BYTES = 16 << 20
+_PLAIN = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BOOL": "?",
+    "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1",
+}  # fmt: skip
+
+
+def load(
+    path: str, most_bytes: int, choose: Callable[[Collection[str]], Collection[str]]
+) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Read tensors, and the metadata beside them.
+
+    Parameters
+    ----------
+    path : str
+    most_bytes : int
+        Of the file.
+    choose : callable
+        Is handed the names of all tensors and returns those to read; may refuse them.
+
+    Raises
+    ------
+    KernelFileError
+        The file is damaged, or too large.
+    OSError
+        The operating system refuses.
+    """
+    with open(path, "rb") as file, foreign("this is no usable .safetensors file", KernelFileError):
+        data = file.read(most_bytes + 1)
+        if len(data) > most_bytes:
+            raise KernelFileError(f"weights may take {most_bytes >> 20} MB, and this file has more")
+        size = int.from_bytes(data[:_LENGTH_BYTES], "little")
+        if not 2 <= size <= min(len(data) - _LENGTH_BYTES, _MOST_HEADER_BYTES):
+            raise KernelFileError(f"this is no usable .safetensors file: its header cannot have {size} bytes")
+        header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + size])
+        said = header.pop("__metadata__", {})
+        content = memoryview(data)[_LENGTH_BYTES + size :]
+        found = {name: _tensor(name, header[name], content) for name in choose(list(header))}
+        return found, dict(said)
+
+
+def _tensor(name: str, entry: dict[str, Any], content: memoryview) -> Array:
+    kind, shape, (first, last) = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if kind not in _PLAIN and kind not in _DECODERS:
+        known = ", ".join((*_PLAIN, *_DECODERS))
+        raise KernelFileError(f"{shown(name)} has the type {shown(kind)}; known are {known}")
+    if not all(type(side) is int and side >= 0 for side in shape):
+        raise KernelFileError(f"{shown(name)} has the shape {shown(shape)}; its sides must be whole numbers")
+    width = 1 if kind.startswith("F8") else 2 if kind == "BF16" else np.dtype(_PLAIN[kind]).itemsize
+    if not 0 <= first <= last <= len(content) or last - first != width * math.prod(shape):
+        where = shown([first, last])
+        raise KernelFileError(f"{shown(name)} of shape {shown(shape)} cannot lie at {where} of {len(content)} bytes")
+    data = content[first:last]
+    values = _DECODERS[kind](data) if kind in _DECODERS else np.frombuffer(data, _PLAIN[kind])
+    return values.reshape(shape)
+
+
+def _bfloat16(data: memoryview) -> Array:
+    """Decode the upper half of float32."""
+    return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
+
+
+def _float8_e5m2(data: memoryview) -> Array:
+    """Decode the upper half of float16."""
+    return (np.frombuffer(data, np.uint8).astype(np.uint16) << 8).view(np.float16)
+
+
+def _float8_e4m3(data: memoryview) -> Array:
+    """Decode sign, four bits of exponent (bias 7) and three of fraction; there is no infinity, and all ones are NaN.
+
+    P. Micikevicius et al., "FP8 formats for deep learning", 2022.
+    """
+    codes = np.arange(256)
+    exponents, fractions = codes >> 3 & 15, codes & 7
+    values = np.where(exponents > 0, (8 + fractions) * 2.0 ** (exponents - 10.0), fractions * 2.0**-9)
+    values[codes & 127 == 127] = np.nan
+    table = np.where(codes < 128, values, -values).astype(np.float32)
+    decoded: Array = table[np.frombuffer(data, np.uint8)]
+    return decoded
+
+
+_DECODERS = {"BF16": _bfloat16, "F8_E5M2": _float8_e5m2, "F8_E4M3": _float8_e4m3}
