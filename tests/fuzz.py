@@ -1,12 +1,14 @@
 """Damaged pictures without end: whatever comes in, out comes a picture or a ConvfilterError.
 
 ``python tests/fuzz.py`` goes on until it is stopped or finds something; what it finds it keeps beside it.
+``--target layers`` damages layers instead, and likewise kernels, specs, configurations, logs and lists.
 The mutations are those of ``tests/test_fuzz.py``.
 """
 
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import io
 import random
 import struct
@@ -149,26 +151,32 @@ def survives(data: bytes, lenient: bool) -> bool:
 
 def main() -> None:
     """Go on until something is found."""
+    from fuzz_texts import TARGETS, damaged
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--only", default="", help="files whose name contains this")
+    parser.add_argument("--target", choices=("pictures", *TARGETS), default="pictures")
     arguments = parser.parse_args()
+    faulthandler.enable()
     folder = Path(__file__).with_name(".fuzz")
     folder.mkdir(exist_ok=True)
-    files = {name: data for name, data in seeds(folder).items() if arguments.only in name}
+    target = TARGETS.get(arguments.target)
+    files = target.seeds() if target else seeds(folder)
+    files = {name: data for name, data in files.items() if arguments.only in name}
     rng = random.Random(arguments.seed)
     start = time.monotonic()
-    runs = pictures = 0
+    runs = sound = 0
     suspect = folder / "suspect"
     while time.monotonic() - start < arguments.seconds:
         name = rng.choice(sorted(files))
-        data = mutated(files[name], rng)
+        data = damaged(name, files[name], rng) if target else mutated(files[name], rng)
         # Written first: a crash of the process leaves its cause behind.
         suspect.with_suffix(Path(name).suffix).write_bytes(data)
         before = time.monotonic()
         try:
-            pictures += survives(data, lenient=rng.random() < 0.3)
+            sound += target.survives(data, folder / name) if target else survives(data, lenient=rng.random() < 0.3)
         except BaseException:
             kept = folder / f"found-{runs}-{name}"
             kept.write_bytes(data)
@@ -180,9 +188,9 @@ def main() -> None:
             print(f"\n{kept}: {time.monotonic() - before:.1f} s", file=sys.stderr)
         runs += 1
         if runs % 1000 == 0 and sys.stderr.isatty():
-            print(f"\r{runs} files, {pictures} of them still pictures", end="", file=sys.stderr)
+            print(f"\r{runs} files, {sound} of them still sound", end="", file=sys.stderr)
     peak = getrusage(RUSAGE_SELF).ru_maxrss >> 10
-    print(f"\r{runs} files, {pictures} of them still pictures, {peak} MiB at most", file=sys.stderr)
+    print(f"\r{runs} files, {sound} of them still sound, {peak} MiB at most", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""A taste of ``fuzz.py``: damaged files of every format are pictures or one-line errors."""
+"""A taste of ``fuzz.py``: damaged pictures, weights and texts give a result or a one-line error."""
 
 import random
+from pathlib import Path
 
 import pytest
 from fuzz import mutated, seeds, survives
+from fuzz_texts import TARGETS, damaged
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,3 +26,18 @@ def test_seeds_are_pictures(files):
 def test_damaged_files_end_well(files, choice, seed, lenient):
     name = sorted(files)[choice % len(files)]
     survives(mutated(files[name], random.Random(seed)), lenient)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_seeds_of_texts_and_weights_are_sound(name: str, tmp_path: Path) -> None:
+    for file, data in TARGETS[name].seeds().items():
+        assert TARGETS[name].survives(data, tmp_path / file), file
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_damaged_texts_and_weights_end_well(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    target, rng = TARGETS[name], random.Random(name)
+    files = target.seeds()
+    for file in rng.choices(sorted(files), k=400):
+        target.survives(damaged(file, files[file], rng), tmp_path / file)
