@@ -349,6 +349,32 @@ def test_unexpected_errors_are_one_line_unless_debugging(
     assert "Traceback" in text and "in explode" in text
 
 
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (
+            OSError("Could not find/load shared object file 'libx.so'. This could mean\nmany things"),
+            "Could not find/load",
+        ),
+        (ImportError("libopenblas.so: failed to map segment from shared object"), "libopenblas.so: failed to map"),
+        (ImportError(), "ImportError"),
+    ],
+)
+def test_a_library_that_cannot_be_loaded_is_no_internal_error(
+    error: Exception, why: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under a memory limit that is too small for the loader of compiled code (ulimit -v 200000)."""
+
+    def fail(*_arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr("convfilter.pipeline.run", fail)
+    status, text = said(capfd, "blur", "--box", "3", "in.png", "out.png")
+    assert status == 1
+    assert text.startswith(f"convfilter: in.png: a library cannot be loaded: {why}")
+    assert text.endswith("the memory limit is too small (ulimit -v), or the installation is damaged\n")
+
+
 def test_whether_files_are_readable_is_left_to_their_reader(
     capfd: pytest.CaptureFixture[str], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,8 +7,12 @@ import json
 import os
 import pickle
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -418,6 +422,57 @@ def test_a_scheduler_that_is_not_there(folder, monkeypatch, capsys):
     error = capsys.readouterr().err
     assert error.startswith("convfilter: no Dask scheduler answers at tcp://127.0.0.1:1: ")
     assert error.count("\n") == 1
+
+
+ANSWERS = {
+    "hangs up": b"",
+    "another protocol": b"HTTP/1.0 400 Bad Request\r\n\r\n" * 9,
+    "zeros": bytes(1 << 16),
+    "too much": struct.pack("<QQQ", 2, 1 << 60, 1 << 60),
+    "half a greeting": struct.pack("<Q", 1),
+    "silence": None,
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_whatever_answers_in_place_of_a_scheduler(answer, folder, monkeypatch, capsys):
+    monkeypatch.setattr(connection, "_CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "_GOODBYE_SECONDS", 0.5)
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            while not ended.is_set():
+                with suppress(OSError):
+                    caller, _ = server.accept()
+                    with caller:
+                        if ANSWERS[answer] is None:
+                            ended.wait(60)
+                        else:
+                            caller.sendall(ANSWERS[answer])
+
+        server.settimeout(0.1)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+            assert run([*BLUR, "in/", "out/", "--dask", address]) == 1
+        finally:
+            ended.set()
+            thread.join()
+    said = capsys.readouterr().err
+    assert said.startswith(f"convfilter: no Dask scheduler answers at {address}: ")
+    assert said.count("\n") == 1
+
+
+def test_what_a_scheduler_breaks_on_the_way_is_one_line(cluster, folder, monkeypatch, capsys):
+    def broken(*_unused):
+        raise struct.error("unpack_from requires a buffer")
+
+    monkeypatch.setattr(scheduler, "require_like_versions", broken)
+    assert run([*BLUR, "in/", "out/", "--dask", cluster.address]) == 1
+    expected = f"convfilter: the scheduler at {cluster.address} cannot be used: unpack_from requires a buffer\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_another_version_is_refused(cluster, folder, monkeypatch, capsys):

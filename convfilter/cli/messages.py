@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from convfilter.errors import ConvfilterError, UsageError
+from convfilter.errors import ConvfilterError, UsageError, first_line
 
 if TYPE_CHECKING:
     import click
@@ -45,5 +45,8 @@ def failure(error: Exception) -> tuple[str, int]:
         return "not enough memory; use a smaller picture or free some memory", FAILED
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror.lower()}{f': {error.filename}' if error.filename else ''}", FAILED
-    first_line = (str(error).splitlines() or [""])[0]
-    return f"internal error: {type(error).__name__}: {first_line}; run again with --debug", FAILED
+    if isinstance(error, ImportError) or (isinstance(error, OSError) and "shared object" in str(error)):
+        why = first_line(error).partition(". ")[0]
+        advice = "the memory limit is too small (ulimit -v), or the installation is damaged"
+        return f"a library cannot be loaded: {why}; {advice}", FAILED
+    return f"internal error: {type(error).__name__}: {first_line(error)}; run again with --debug", FAILED

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import queue
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -59,8 +61,8 @@ def connected(address: str, processes: int) -> Iterator[Any]:
             if address == LOCAL:
                 cluster = _local(distributed, processes)
             try:
-                client = distributed.Client(cluster or address, timeout=_CONNECT_SECONDS, set_as_default=False)
-            except (OSError, ValueError, TypeError, ImportError) as error:
+                client = _client(distributed, cluster or address)
+            except Exception as error:  # whatever else listens there, its bytes can mean anything to distributed
                 raise ClusterError(
                     f"no Dask scheduler answers at {address}: {first_line(error)}; "
                     "start one with 'dask scheduler', or use --dask local"
@@ -71,6 +73,26 @@ def connected(address: str, processes: int) -> Iterator[Any]:
                 if each is not None:
                     with suppress(Exception):
                         each.close(timeout=seconds)
+
+
+def _client(distributed: Any, target: Any) -> Any:
+    """Connect to a scheduler; in a thread, because the library waits without end for one that stays silent."""
+    made: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def connect() -> None:
+        try:
+            made.put(distributed.Client(target, timeout=_CONNECT_SECONDS, set_as_default=False))
+        except Exception as error:
+            made.put(error)
+
+    threading.Thread(target=connect, daemon=True).start()
+    try:
+        client = made.get(timeout=_CONNECT_SECONDS + _GOODBYE_SECONDS)
+    except queue.Empty:
+        raise TimeoutError(f"it says nothing for {_CONNECT_SECONDS:g} seconds") from None
+    if isinstance(client, Exception):
+        raise client
+    return client
 
 
 def _local(distributed: Any, processes: int) -> Any:

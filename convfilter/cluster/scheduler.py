@@ -21,7 +21,7 @@ from convfilter.batch.inputs import Job
 from convfilter.batch.workers import Event, Notice, Outcome, Tick
 from convfilter.cluster import worker
 from convfilter.cluster.connection import LOCAL, connected, require_like_versions
-from convfilter.errors import ClusterError, PictureError, ReadError, UsageError, first_line, shown
+from convfilter.errors import ClusterError, ConvfilterError, PictureError, ReadError, UsageError, first_line, shown
 from convfilter.filters import stack
 from convfilter.pipeline import Options
 
@@ -79,8 +79,13 @@ def outcomes(
         There is no scheduler, or it is lost; or a worker has another version of convfilter.
     """
     _require_sense(jobs, options, address)
-    with connected(address, processes) as client:
-        yield from _Run(client, jobs, options, address, at_a_time).events(tick_seconds)
+    try:
+        with connected(address, processes) as client:
+            yield from _Run(client, jobs, options, address, at_a_time).events(tick_seconds)
+    except ConvfilterError:
+        raise
+    except Exception as error:  # the library's own, and what the scheduler's answers make of it
+        raise ClusterError(f"the scheduler at {address} cannot be used: {first_line(error)}") from error
 
 
 def _require_sense(jobs: Sequence[Job], options: Options, address: str) -> None:
