@@ -68,15 +68,35 @@ _SHOWN_LINE = 200
 _SHOWN_NAME = 400
 
 
+def printable(text: str) -> str:
+    r"""Escape whatever could move a cursor, turn the direction of writing, or is no text.
+
+    All that comes from outside, such as names of files and texts of errors, goes through here on its way to a
+    terminal or a page. Bytes that are no UTF-8 show as they are: ``\xff``.
+    """
+    return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+def _escaped(char: str) -> str:
+    if char.isprintable():
+        return char
+    code = ord(char)
+    # Python keeps a byte that is no UTF-8 as one half of a surrogate pair.
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else ascii(char)[1:-1]
+
+
 def shown(value: object, *, quotes: bool = True) -> str:
     """Repeat a value from outside in a message: quoted, on one line, and cut where it is long."""
-    text = repr(value) if quotes or not isinstance(value, str) else repr(value)[1:-1]
+    text = printable(value) if isinstance(value, str) else repr(value)
+    if isinstance(value, str) and quotes:
+        mark = '"' if "'" in text and '"' not in text else "'"
+        text = f"{mark}{text}{mark}"
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 3]}..."
 
 
 def named(name: str) -> str:
     """Write a file's name on one line; of a very long one the end, which tells it from others."""
-    text = name if name.isprintable() else repr(name)[1:-1]
+    text = printable(name)
     return text if len(text) <= _SHOWN_NAME else f"...{text[3 - _SHOWN_NAME :]}"
 
 

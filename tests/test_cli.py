@@ -368,7 +368,7 @@ def test_a_library_that_cannot_be_loaded_is_no_internal_error(
     def fail(*_arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr("convfilter.pipeline.run", fail)
+    monkeypatch.setattr("convfilter.pipeline.read", fail)
     status, text = said(capfd, "blur", "--box", "3", "in.png", "out.png")
     assert status == 1
     assert text.startswith(f"convfilter: in.png: a library cannot be loaded: {why}")

@@ -154,7 +154,7 @@ def test_names_are_text(folder, name):
     (folder / "in.png").rename(folder / name)
     assert run("blur", "--box", 3, "--html", "report.html", name, "out.png") == 0
     found = parsed()
-    shown = name.replace("\n", "\\n").replace("\udcff", "\\udcff")
+    shown = name.replace("\n", "\\n").replace("\udcff", "\\xff")
     assert {image["alt"] for image in found.all("img")} == {f"Before: {shown}", f"After: {shown}"}
     assert found.all("input")[0]["aria-label"].endswith(shown)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from convfilter.cli.command import Command
+from convfilter.cli.messages import tell
 from convfilter.cli.options import Option, debug_option
 from convfilter.cli.root import COMMANDS
 from convfilter.errors import PictureError, UsageError
@@ -29,10 +30,9 @@ def _compare(a: str, b: str, difference: str | None, as_json: bool) -> int:
     if as_json:
         import json
 
-        click.echo(json.dumps(found.as_json(), indent=2))
+        tell(*json.dumps(found.as_json(), indent=2).splitlines())
     else:
-        for line in found.lines():
-            click.echo(line)
+        tell(*found.lines())
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from convfilter.cli.messages import failure, say
+from convfilter.cli.messages import failure, say, tell
 from convfilter.cli.options import stage_defaults
 from convfilter.cli.root import fail
 from convfilter.cli.values import is_configured
@@ -204,7 +204,7 @@ def _explain(plans: Sequence[Plan]) -> None:
     from convfilter.report.plan_text import lines
 
     for plan in {id(plan): plan for plan in plans}.values():
-        click.echo("\n".join(lines(plan)), err=True)
+        tell(*lines(plan), err=True)
 
 
 def _named_files(params: dict[str, Any], context: click.Context) -> tuple[str, str]:

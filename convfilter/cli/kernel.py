@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from convfilter.cli.messages import say
+from convfilter.cli.messages import say, tell
 from convfilter.cli.options import debug_option
 from convfilter.cli.root import COMMANDS
 from convfilter.cli.values import SPEC
@@ -38,10 +38,10 @@ def command() -> None:
 def list_filters() -> None:
     """Show all filters with their parameters, units, limits and defaults."""
     for row in FILTERS.values():
-        click.echo("\n".join(_filter_lines(row)))
-    click.echo("All filters take also (pooling: without padding-mode, padding-value and flip)")
+        tell(*_filter_lines(row), "")
+    tell("All filters take also (pooling: without padding-mode, padding-value and flip)")
     for parameter in STAGE_PARAMETERS.values():
-        click.echo(_parameter_line(parameter))
+        tell(_parameter_line(parameter))
 
 
 def _filter_lines(row: Filter) -> Iterator[str]:
@@ -50,7 +50,7 @@ def _filter_lines(row: Filter) -> Iterator[str]:
     for parameter in row.parameters:
         yield _parameter_line(parameter)
     yield f"    source: {row.source}"
-    yield f"    example: {row.example}\n"
+    yield f"    example: {row.example}"
 
 
 def _parameter_line(parameter: Parameter) -> str:
@@ -81,14 +81,9 @@ def show(spec: str, plot: str | None) -> None:
         from convfilter.cli import kernel_plot
 
         kernel_plot.plot(stage.name, kernels, plot)
-    click.echo(f"{stage.name}: {row.summary} {row.formula}")
-    click.echo(f"source: {row.source}")
-    for line in _layer_lines(stage):
-        click.echo(line)
+    tell(f"{stage.name}: {row.summary} {row.formula}", f"source: {row.source}", *_layer_lines(stage))
     for title, kernel in kernels:
-        click.echo()
-        for line in _kernel_lines(title, kernel):
-            click.echo(line)
+        tell("", *_kernel_lines(title, kernel))
 
 
 def _kernels_in_layer(stage: Stage) -> int:

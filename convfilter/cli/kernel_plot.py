@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convfilter.errors import UsageError, shown
+from convfilter.errors import UsageError, printable, shown
 from convfilter.picture.atomic import save
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def plot(title: str, kernels: Sequence[tuple[str, Kernel]], path: str) -> None:
     # The same input gives the same bytes: no random identifiers, no date.
     with matplotlib.rc_context({"svg.hashsalt": "convfilter", "svg.fonttype": "path"}):
         figure = Figure(figsize=(3 * _INCHES, len(kernels) * _INCHES + 0.4), layout="constrained")
-        figure.suptitle(title)
+        figure.suptitle(_plain(title))
         for axes, (name, kernel) in zip(figure.subplots(len(kernels), 3, squeeze=False), kernels, strict=True):
             draw_weights(axes[0], name, kernel.weights)
             _sections(axes[1], kernel.weights)
@@ -61,11 +61,16 @@ def plot(title: str, kernels: Sequence[tuple[str, Kernel]], path: str) -> None:
     save(path, drawn.getvalue())
 
 
+def _plain(text: str) -> str:
+    """Write text so that matplotlib shows it: a dollar sign would begin a formula."""
+    return printable(text).replace("$", r"\$")
+
+
 def draw_weights(axes: Any, name: str, weights: Weights) -> None:
     """Draw weights as a heat map into axes of matplotlib's: white is zero, red positive, blue negative."""
     limit = float(np.abs(weights).max()) or 1.0
     axes.imshow(weights, cmap="RdBu_r", vmin=-limit, vmax=limit)
-    axes.set_title(f"{name}, {weights.shape[1]}x{weights.shape[0]}", fontsize=9)
+    axes.set_title(f"{_plain(name)}, {weights.shape[1]}x{weights.shape[0]}", fontsize=9)
     if max(weights.shape) > _MOST_WRITTEN:
         axes.locator_params(integer=True)
         return

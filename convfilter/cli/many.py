@@ -14,7 +14,7 @@ from convfilter.batch import inputs, resources, workers
 from convfilter.batch.inputs import Job
 from convfilter.batch.workers import Event, Notice, Outcome
 from convfilter.cli.jobs import html_report, pipeline_options
-from convfilter.cli.messages import FAILED, failure, one_line, say
+from convfilter.cli.messages import FAILED, failure, say, tell
 from convfilter.cli.names import found_files
 from convfilter.cli.progress import Progress
 from convfilter.engine.bands import available_cores
@@ -125,7 +125,7 @@ def _write_depfile(
 def _announced(jobs: Sequence[Job], counts: Counts, params: dict[str, Any]) -> int:
     """Say what would be done."""
     for job in jobs:
-        click.echo(f"{one_line(job.source)} -> {one_line(job.destination)}")
+        tell(f"{job.source} -> {job.destination}")
     if not params["quiet"]:
         say(f"{len(jobs)} to do, {counts.skipped} skipped, {counts.current} up to date")
     return FAILED if counts.failed else 0
@@ -249,7 +249,7 @@ class _Batch:
         if self._html is not None:
             self._html.add(job.source, job.destination, report, message)
         if self._params["json"]:
-            click.echo(_json(job, report, message))
+            tell(_json(job, report, message))
 
 
 def _json(job: Job, report: pipeline.Report | None, message: str) -> str:

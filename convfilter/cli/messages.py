@@ -1,11 +1,12 @@
-"""What the program says on stderr: one line each, nothing in it that could move a cursor."""
+"""What the program says, line by line, with nothing in it that could move a cursor."""
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING
 
-from convfilter.errors import ConvfilterError, UsageError, first_line
+from convfilter.errors import ConvfilterError, UsageError, first_line, printable
 
 if TYPE_CHECKING:
     import click
@@ -17,20 +18,37 @@ def say(message: str) -> None:
     """Print one line on stderr; a stderr that is closed or full is nobody's fault."""
     try:
         if sys.stderr is not None:
-            sys.stderr.write(f"convfilter: {one_line(message)}\n")
+            sys.stderr.write(f"convfilter: {printable(message)}\n")
             sys.stderr.flush()
     except (OSError, ValueError):
         pass
 
 
-def one_line(text: str) -> str:
-    """Escape line ends and control characters, as in names of files."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+def tell(*lines: str, err: bool = False) -> None:
+    """Print lines, in one go, with nothing in them that could move a cursor, or that the stream cannot encode."""
+    import click
+
+    encoding = getattr(sys.stderr if err else sys.stdout, "encoding", None) or "utf-8"
+    click.echo("\n".join(map(printable, lines)).encode(encoding, "backslashreplace").decode(encoding), err=err)
+
+
+def traceback_of(error: BaseException) -> str:
+    """Return the traceback of an error as lines."""
+    import traceback
+
+    return printable_lines("".join(traceback.format_exception(error)))
+
+
+def printable_lines(text: str) -> str:
+    """Escape text of several lines, such as a traceback: errors of libraries repeat what they have read."""
+    return "".join(f"{printable(line)}\n" for line in text.splitlines())
 
 
 def misuse(error: click.UsageError) -> str:
     """Turn click's several lines into one."""
     text = " ".join(error.format_message().split()).rstrip(".")
+    # click quotes names as Python does, with halves of surrogate pairs for bytes that are no UTF-8.
+    text = re.sub(r"\\udc([89a-f][0-9a-f])", r"\\x\1", text)
     hint = f"try '{error.ctx.command_path} --help'" if error.ctx else ""
     return text[:1].lower() + text[1:] + (("" if text.endswith("?") else ";") + f" {hint}" if hint else "")
 

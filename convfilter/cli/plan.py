@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from convfilter.cli.apply import spec_option
 from convfilter.cli.command import Command
-from convfilter.cli.messages import say
+from convfilter.cli.messages import say, tell
 from convfilter.cli.options import Option, algorithm_option, debug_option, stage_defaults, stage_options
 from convfilter.cli.root import COMMANDS
 from convfilter.cli.values import RunType
@@ -53,10 +51,9 @@ def _plan(
     if as_json:
         import json
 
-        click.echo(json.dumps(plan_text.as_json(planned), indent=2))
+        tell(*json.dumps(plan_text.as_json(planned), indent=2).splitlines())
     else:
-        for line in plan_text.lines(planned):
-            click.echo(line)
+        tell(*plan_text.lines(planned))
     return 0
 
 

@@ -7,7 +7,8 @@ import shutil
 import sys
 import time
 
-from convfilter.cli.messages import one_line, say
+from convfilter.cli.messages import printable_lines, say
+from convfilter.errors import printable
 
 _INTERVAL_SECONDS = 0.1
 _CLEAR_LINE = "\r\x1b[K"
@@ -75,7 +76,7 @@ class Progress:
         if finished:
             parts.append(f"{_clock(seconds / finished * (self._files - finished))} left")
         if failed:
-            parts.append(f"{failed} failed: {one_line(self._failing)}")
+            parts.append(f"{failed} failed: {printable(self._failing)}")
         return "  ".join(parts)
 
     def say(self, message: str, failed: str = "") -> None:
@@ -85,9 +86,9 @@ class Progress:
         say(message)
 
     def print(self, text: str) -> None:
-        """Print text as it is."""
+        """Print text of several lines."""
         self._clear()
-        self._write(text)
+        self._write(printable_lines(text))
 
     def _clear(self) -> None:
         if self._shown and self._terminal:

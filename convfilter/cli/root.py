@@ -9,7 +9,7 @@ from importlib import import_module
 import click
 
 from convfilter import __version__
-from convfilter.cli.messages import MISUSED, failure, misuse, say
+from convfilter.cli.messages import MISUSED, failure, misuse, say, traceback_of
 from convfilter.errors import shown
 
 #: One line each; a command's own help begins with it. Loading them all for
@@ -126,10 +126,8 @@ def fail(error: Exception, session: Session, subject: str = "") -> int:
     """Say what went wrong, about which file, and return the exit status."""
     if isinstance(error, BrokenPipeError) or isinstance(error.__cause__, BrokenPipeError):
         return _quiet_end()
-    if session.debug:
-        import traceback
-
-        traceback.print_exception(error)
+    if session.debug and sys.stderr is not None:
+        sys.stderr.write(traceback_of(error))
     message, status = failure(error)
     say(f"{subject}: {message}" if subject else message)
     return status

@@ -2,7 +2,7 @@
 
 import click
 
-from convfilter.cli.messages import FAILED, say
+from convfilter.cli.messages import FAILED, say, tell
 from convfilter.cli.options import debug_option
 from convfilter.cli.root import COMMANDS
 
@@ -14,14 +14,14 @@ def _selftest() -> int:
     from convfilter.selftest.findings import processor, selftest
 
     native.on_notice(say)
-    click.echo(_line("way", "picture", "result", "sums", "found", "promised", ""))
+    tell(_line("way", "picture", "result", "sums", "found", "promised", ""))
     count = broken = 0
     for finding in selftest():
         count, broken = count + 1, broken + (not finding.kept)
         verdict = "kept" if finding.kept else "BROKEN"
         what = (finding.algorithm, finding.dtype, finding.result, finding.sums)
-        click.echo(_line(*what, finding.found, finding.promised, verdict))
-    click.echo(f"{count - broken} of {count} promises kept on this processor ({processor()})")
+        tell(_line(*what, finding.found, finding.promised, verdict))
+    tell(f"{count - broken} of {count} promises kept on this processor ({processor()})")
     return FAILED if broken else 0
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from html import escape
 
 from convfilter.planning import AxisPlan, Plan, StagePlan
+from convfilter.report.markup import shown
 
 #: Padded cells of an axis that are drawn at most, unless the window is larger, and at most with it.
 _CELLS, _MOST_CELLS = 14, 48
@@ -135,4 +135,4 @@ def _box(kind: str, x: float, y: float, width: float, height: float) -> str:
 
 
 def _text(x: float, y: float, text: str, kind: str = "") -> str:
-    return f'<text{f" class={chr(34)}{kind}{chr(34)}" if kind else ""} x="{x:g}" y="{y:g}">{escape(text)}</text>'
+    return f'<text{f" class={chr(34)}{kind}{chr(34)}" if kind else ""} x="{x:g}" y="{y:g}">{shown(text)}</text>'

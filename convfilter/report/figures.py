@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from html import escape
 
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.filters.kernels import Kernel, Weights
 from convfilter.filters.stage import Gradient, Layer, Orientation, Point, Pooling, Stage
+from convfilter.report.markup import shown
 
 #: Cells of a side that are drawn at most: larger kernels are shown by means over blocks.
 _MOST_CELLS = 33
@@ -141,7 +141,7 @@ def _svg(shape: Sequence[int], label: str, cells: str) -> str:
     width, height = cols * unit, rows * unit
     return (
         f'<svg class="map" viewBox="-1 -1 {width + 2:.4g} {height + 2:.4g}" preserveAspectRatio="xMinYMin meet" '
-        f'role="img" aria-label="{escape(label)}">'
+        f'role="img" aria-label="{shown(label)}">'
         f'<rect class="paper" width="{width:.4g}" height="{height:.4g}"/>'
         f'<g transform="scale({unit:.4g})">{cells}</g></svg>'
     )

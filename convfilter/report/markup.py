@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from html import escape
 
+from convfilter.errors import printable
+
 
 def shown(text: str) -> str:
     """Return text as HTML, on one line: line ends, control characters and bytes that are no text as escapes."""
-    return escape("".join(char if char.isprintable() else ascii(char)[1:-1] for char in text))
+    return escape(printable(text))
 
 
 def number(value: float) -> str:
