@@ -1,0 +1,273 @@
+"""One checksum for each of many filters: a change of the engine must leave every one of them as it is.
+
+    python tests/digest.py                compare all filters with the committed checksums
+    python tests/digest.py --write        write them anew, after a change that is meant to change results
+    python tests/digest.py --only box     filters whose name contains a text
+
+Each filter runs on arrays, on one thread and on three, and again from a row source into a row sink; all
+three results must have the same bytes. Filters whose sums NumPy makes (transforms, layers, angles) depend on
+NumPy's build and on the processor, so the tests leave those out; this script compares them, too.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import chain, cycle
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from convfilter.engine.run import run
+from convfilter.errors import SizeError
+from convfilter.filters import stack
+from convfilter.planning import applicable, plan_stack
+from convfilter.planning.task import Task
+
+CHECKSUMS = Path(__file__).with_name("digest.json")
+MODES = ("edge", "constant", "reflect", "symmetric", "wrap")
+#: Computed by NumPy's transforms, BLAS or transcendental functions, in full or in part.
+BY_NUMPY = ("fourier", "layer", "orientation")
+
+
+class Case(NamedTuple):
+    """A stack on a picture of noise."""
+
+    specs: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: str
+    out: str
+    alpha: bool = False
+    gray: bool = False
+    algorithm: str | None = None
+
+    @property
+    def name(self) -> str:
+        """All that decides the result, as text."""
+        size = "x".join(map(str, self.shape))
+        words = [" | ".join(self.specs), size, f"{self.dtype} to {self.out}"]
+        words += ["alpha"] * self.alpha + ["gray"] * self.gray
+        return "; ".join(words + ([f"by {self.algorithm}"] if self.algorithm else []))
+
+
+def cases() -> Iterator[Case]:
+    """Yield every filter, always the same ones in the same order; not those that leave nothing of their picture."""
+    for case in chain(_methods(), _geometries(), _tones(), _stacks(), _large()):
+        with suppress(SizeError):
+            planned(case)
+            yield case
+
+
+_KERNELS = {
+    "direct": "kernel:1 2 3; -4 5 6; 7 8 -9; 2 1 0",
+    "direct real": "kernel:0.11 0.2 0.3; -0.4 0.53 0.6; 0.7 -0.8 0.9",
+    "direct tall": "kernel:1;2;3;4;5;6;7;6;5;4;3;2;1",
+    "separable": "kernel:1 2 1; 2 4 2; 1 2 1",
+    "gaussian": "gaussian:1.3",
+    "gaussian wide": "gaussian:2.6x1.9",
+    "box": "box:5x3",
+    "box even": "box:4",
+    "sobel": "sobel:magnitude",
+    "sobel x": "sobel:x",
+    "laplacian": "laplacian",
+    "log": "log:1.5",
+    "unsharp": "unsharp:1.2,amount=0.8",
+    "emboss": "emboss",
+    "maxpool": "maxpool:3,stride=2,padding=1",
+    "minpool": "minpool:5x2,stride=1",
+    "avgpool": "avgpool:3x4,stride=2,padding=1",
+}
+_TYPES = (("uint8", "uint8"), ("uint16", "uint16"), ("float32", "float32"), ("uint8", "float32"), ("uint16", "uint8"))
+
+
+def _methods() -> Iterator[Case]:
+    """Every method that can compute a filter, in every sample type."""
+    shape = (61, 83, 3)
+    for spec in (*_KERNELS.values(), "gaussian:6", "gaussian:9x3", "prewitt:magnitude,dilation=2", "dog:1.5"):
+        for dtype, out in _TYPES:
+            stage = stack.stages([spec])[0]
+            task = Task.of(stage, shape, np.dtype(dtype), result=np.dtype(out))
+            forced = [name for name in applicable(task) if name not in ("points", "layer", "orientation")]
+            for algorithm in (None, *(forced if len(forced) > 1 else ())):
+                yield Case((spec,), shape, dtype, out, algorithm=algorithm)
+
+
+def _with(spec: str, options: str) -> str:
+    """Return a SPEC with more options; a colon comes before the first."""
+    return spec + (options if ":" in spec else ":" + options.lstrip(","))
+
+
+def _geometries() -> Iterator[Case]:
+    """Strides, dilations and paddings, in every padding mode."""
+    types = cycle(_TYPES)
+    shapes = cycle([(47, 59), (47, 59, 3), (33, 70, 2), (5, 7, 3), (90, 3, 1), (1, 64, 4)])
+    steps = cycle(["stride=2", "dilation=3", "stride=3x2,dilation=2", "padding=full", "padding=3x1", "stride=1x4"])
+    for mode in MODES:
+        for spec in _KERNELS.values():
+            pools = "pool" in spec
+            for _ in range(2):
+                step = next(steps)
+                if pools and ("full" in step or "3x1" in step):
+                    continue
+                keyword = "" if pools else f",padding_mode={mode}"
+                value = ",padding_value=7" if mode == "constant" and not pools else ""
+                base = spec.split(",")[0] if pools else spec
+                text = _with(
+                    base, f"{keyword}{value},{step}" + (",padding=1" if pools and "padding" not in step else "")
+                )
+                dtype, out = next(types)
+                yield Case((text,), next(shapes), dtype, out)
+
+
+def _tones() -> Iterator[Case]:
+    """Maps, scales, alpha and luminance."""
+    for spec in _KERNELS.values():
+        pools = "pool" in spec
+        for dtype, out in (("uint8", "uint8"), ("uint16", "float32"), ("float32", "float32")):
+            yield Case((spec,), (40, 52, 4), dtype, out, alpha=True)
+            yield Case((spec,), (40, 52, 4), dtype, out, alpha=True, gray=True)
+            yield Case((spec,), (40, 52, 3), dtype, out, gray=True)
+        for words in ("map=abs", "map=offset", "map=stretch", "scale=0.7,offset=0.1", "scale=-2"):
+            if not (pools and "offset" in words):
+                yield Case((_with(spec, f",{words}"),), (40, 52, 3), "uint8", "uint8")
+    for point in ("relu", "abs", "bias:0.1", "scale:1.7", "clip:0.2", "normalize", "threshold:0.4", "invert"):
+        for dtype, out in _TYPES:
+            yield Case((point,), (40, 52, 3), dtype, out)
+        yield Case((point,), (40, 52, 4), "uint8", "uint8", alpha=True)
+    for name in ("sobel:orientation", "scharr:orientation"):
+        for dtype, out in _TYPES:
+            yield Case((name,), (40, 52, 3), dtype, out)
+
+
+_STACKS = (
+    ("gaussian:1", "sobel:magnitude"),
+    ("gaussian:2", "sobel:magnitude"),
+    ("sobel:magnitude", "gaussian:2"),
+    ("box:3", "sobel:magnitude"),
+    ("box:3", "box:11"),
+    ("maxpool:3,stride=1,padding=1", "gaussian:1"),
+    ("gaussian:7", "sobel:magnitude"),
+    ("sobel:magnitude", "gaussian:7"),
+    ("gaussian:7", "box:3"),
+    ("gaussian:2", "relu"),
+    ("relu", "box:3"),
+    ("gaussian:1", "sobel:magnitude", "maxpool:2"),
+    ("box:3,stride=2", "gaussian:1", "avgpool:2"),
+    ("gaussian:1,padding_mode=wrap", "gaussian:2,padding_mode=wrap"),
+    ("unsharp:2", "sobel:x"),
+    ("laplacian", "abs", "maxpool:3"),
+    ("gaussian:3,padding_mode=reflect,stride=2", "kernel:1 2 3; 4 5 6; 7 8 9,dilation=2"),
+    ("sobel:magnitude", "normalize"),
+    ("normalize", "gaussian:1"),
+    ("gaussian:8,stride=3", "minpool:3x1,stride=1"),
+    ("avgpool:40x50,stride=1,padding=7", "gaussian:1"),
+    ("kernel:0.1 0.2; 0.3 0.5", "kernel:0.4 -0.2; 0.3 0.5", "bias:0.1"),
+)
+
+
+def _stacks() -> Iterator[Case]:
+    for specs in _STACKS:
+        for dtype, out in _TYPES[:4]:
+            yield Case(specs, (161, 75, 3), dtype, out)
+        yield Case(specs, (161, 75, 4), "uint8", "uint8", alpha=True)
+        yield Case(specs, (161, 75, 3), "uint16", "uint16", gray=True)
+
+
+_LARGE = (
+    "gaussian:1.5",
+    "gaussian:3",
+    "gaussian:12",
+    "box:3",
+    "box:31",
+    "sobel:magnitude",
+    "maxpool:5,stride=1",
+    "kernel:1 2 3; 4 5 6; 7 8 10",
+    "avgpool:3,stride=1,padding=1",
+    "log:4",
+    "unsharp:6",
+)
+
+
+def _large() -> Iterator[Case]:
+    """Pictures of several blocks, strips and bands."""
+    for spec in _LARGE:
+        for dtype, out in (("uint8", "uint8"), ("uint16", "uint16"), ("uint8", "float32")):
+            yield Case((spec,), (901, 700, 3), dtype, out)
+    yield Case(("gaussian:2",), (40, 9001, 3), "uint8", "uint8")
+    yield Case(("gaussian:20",), (2100, 310, 3), "uint8", "uint8")
+    yield Case(("gaussian:20", "sobel:magnitude"), (901, 700, 3), "uint8", "uint8")
+    yield Case(("gaussian:1", "sobel:magnitude", "maxpool:2"), (901, 700, 3), "uint8", "uint8")
+
+
+def image_of(case: Case) -> np.ndarray:
+    """Return the picture of a case; real samples reach beyond black and white."""
+    rng = np.random.default_rng([*case.shape, len(case.dtype)])
+    if case.dtype == "float32":
+        samples = rng.uniform(-0.2, 1.3, case.shape).astype(np.float32)
+        if case.alpha:
+            samples[..., -1] = np.clip(samples[..., -1], 0, 1)
+        return samples
+    return rng.integers(0, np.iinfo(case.dtype).max, case.shape, case.dtype, endpoint=True)
+
+
+def planned(case: Case) -> Any:
+    """Plan a case."""
+    return plan_stack(
+        stack.stages(case.specs), case.shape, case.dtype,
+        out_dtype=case.out, alpha=case.alpha, gray=case.gray, algorithm=case.algorithm,
+    )  # fmt: skip
+
+
+def is_by_numpy(plan: Any) -> bool:
+    """Whether NumPy makes some of the sums."""
+    return any(stage.algorithm in BY_NUMPY for stage in plan.stages)
+
+
+def digest(case: Case) -> tuple[str, bool]:
+    """Return the checksum of a case's result, and whether NumPy makes some of its sums.
+
+    Raises
+    ------
+    AssertionError
+        The result depends on the number of threads, or on the way that rows come and go.
+    """
+    image, plan = image_of(case), planned(case)
+    once = run(plan, image, out_dtype=case.out, threads=1)
+    again = run(plan, image, out_dtype=case.out, threads=3)
+    assert once.pixels.tobytes() == again.pixels.tobytes(), f"{case.name}: other bytes on three threads"
+    assert once.clipped == again.clipped, f"{case.name}: {once.clipped} and {again.clipped} samples clipped"
+    checksum = hashlib.sha256(once.pixels.tobytes() + str(once.clipped).encode()).hexdigest()[:20]
+    return checksum, is_by_numpy(plan)
+
+
+def main() -> int:
+    """Write or compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--file", type=Path, default=CHECKSUMS)
+    options = parser.parse_args()
+    chosen = [case for case in cases() if options.only in case.name]
+    if options.write:
+        made = {case.name: digest(case)[0] for case in chosen}
+        options.file.write_text(json.dumps(made, indent=0) + "\n")
+        print(f"{len(made)} checksums in {options.file}")
+        return 0
+    known, wrong = json.loads(options.file.read_text()), 0
+    for case in chosen:
+        try:
+            found = digest(case)[0]
+        except AssertionError as error:
+            found = str(error)
+        if known.get(case.name) != found:
+            wrong += 1
+            print(f"{case.name}: {found}, {known.get(case.name, 'none')} is known")
+    print(f"{len(chosen)} filters, {wrong} of them with another result")
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
