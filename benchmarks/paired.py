@@ -25,6 +25,7 @@ FILTERS = (
     "gaussian:3",
     "gaussian:8",
     "gaussian:20",
+    "gaussian:64",
     "box:3",
     "box:11",
     "box:101",

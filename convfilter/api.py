@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias, Unpack
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine.run import run
+from convfilter.engine.run import run_array
 from convfilter.errors import ParameterError, shown
 from convfilter.filters import kernels
 from convfilter.filters.kernels import Kernel
@@ -450,4 +450,4 @@ def _run(
 def _run_stages(image: Image, stages: Sequence[Stage], keywords: PoolKeywords) -> Image:
     pixels = checked(image, keywords.get("alpha", False))
     decided = planned(stages, pixels.shape, pixels.dtype, keywords)
-    return run(decided, pixels, out_dtype=keywords.get("dtype"), threads=keywords.get("threads")).pixels
+    return run_array(decided, pixels, out_dtype=keywords.get("dtype"), threads=keywords.get("threads")).pixels

@@ -145,7 +145,7 @@ def _ssim(a: Image, b: Image, white: float) -> float | None:
 
 def _ssim_of(a: Image, b: Image, window: Stage) -> float:
     """Return the mean similarity of two channels whose white is 1."""
-    from convfilter.engine.run import run
+    from convfilter.engine.run import run_array
     from convfilter.planning import plan_stack
 
     # Less their common mean, so that squares of float32 keep what matters.
@@ -154,7 +154,7 @@ def _ssim_of(a: Image, b: Image, window: Stage) -> float:
     plan = plan_stack([window], a.shape, np.float32)
 
     def mean(values: Image) -> Image:
-        return run(plan, values.astype(np.float32)).pixels.astype(np.float64)
+        return run_array(plan, values.astype(np.float32)).pixels.astype(np.float64)
 
     mean_a, mean_b = mean(a), mean(b)
     spread = mean(a * a) - mean_a**2 + mean(b * b) - mean_b**2

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from convfilter.engine.run import run
+from convfilter.engine.run import run_array
 from convfilter.errors import ParameterError, SizeError, UsageError
 from convfilter.filters.stage import Layer, Orientation, Stage
 from convfilter.picture.atomic import replacing
@@ -118,7 +118,7 @@ def run_maps(plans: Sequence[Plan], picture: Picture, form: Form, threads: int |
     """Run the plans to real values, white = 1, and lay the maps out; alpha is left out."""
     frames = []
     for plan, frame in zip(plans, picture.frames, strict=True):
-        pixels = run(plan, frame.pixels, out_dtype=np.float32, threads=threads).pixels
+        pixels = run_array(plan, frame.pixels, out_dtype=np.float32, threads=threads).pixels
         pixels = pixels.reshape(*pixels.shape[:2], -1)
         if plan.alpha and form != "array":
             pixels = pixels[..., :-1]

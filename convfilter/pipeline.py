@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from convfilter import light, maps
-from convfilter.engine.run import run
+from convfilter.engine.run import run_array
 from convfilter.errors import PictureError, UsageError, WriteError
 from convfilter.filters import stack
 from convfilter.filters.spec import FilterSpec
@@ -343,7 +343,7 @@ def _run(
     dtype, background = _run_dtype(outline.alpha, stored, options), _background(outline.alpha, options)
     frames, clipped, samples = [], 0, 0
     for plan, frame in zip(plans, picture.frames, strict=True):
-        result = run(plan, frame.pixels, out_dtype=dtype, threads=options.threads)
+        result = run_array(plan, frame.pixels, out_dtype=dtype, threads=options.threads)
         white = picture.white or full_scale(frame.pixels.dtype)
         done = replace(frame, pixels=result.pixels)
         if curve is not None or background is not None:

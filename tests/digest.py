@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from convfilter.engine.run import run
+from convfilter.engine.rows import Bands
+from convfilter.engine.run import run, run_array
 from convfilter.errors import SizeError
 from convfilter.filters import stack
 from convfilter.planning import applicable, plan_stack
@@ -226,6 +227,29 @@ def is_by_numpy(plan: Any) -> bool:
     return any(stage.algorithm in BY_NUMPY for stage in plan.stages)
 
 
+class Gathered:
+    """A row sink that holds all rows."""
+
+    def __init__(self, dtype: str) -> None:
+        self.dtype = np.dtype(dtype)
+        self.restart()
+
+    def restart(self) -> None:
+        self.rows: list[bytes] = []
+
+    def write(self, rows: np.ndarray) -> None:
+        self.rows.append(rows.tobytes())
+
+
+def in_rows(plan: Any, image: np.ndarray, out: str) -> tuple[bytes, int]:
+    """Filter from a row source into a row sink; returns the samples, and how many were clipped."""
+    pixels = image.reshape(*image.shape[:2], -1)
+    source = Bands(pixels.shape, pixels.dtype, lambda: (pixels[top : top + 7] for top in range(0, len(pixels), 7)))
+    sink = Gathered(out)
+    clipped = run(plan, source, sink, threads=2)
+    return b"".join(sink.rows), clipped
+
+
 def digest(case: Case) -> tuple[str, bool]:
     """Return the checksum of a case's result, and whether NumPy makes some of its sums.
 
@@ -235,10 +259,13 @@ def digest(case: Case) -> tuple[str, bool]:
         The result depends on the number of threads, or on the way that rows come and go.
     """
     image, plan = image_of(case), planned(case)
-    once = run(plan, image, out_dtype=case.out, threads=1)
-    again = run(plan, image, out_dtype=case.out, threads=3)
+    once = run_array(plan, image, out_dtype=case.out, threads=1)
+    again = run_array(plan, image, out_dtype=case.out, threads=3)
     assert once.pixels.tobytes() == again.pixels.tobytes(), f"{case.name}: other bytes on three threads"
     assert once.clipped == again.clipped, f"{case.name}: {once.clipped} and {again.clipped} samples clipped"
+    rows, clipped = in_rows(plan, image, case.out)
+    assert once.pixels.tobytes() == rows, f"{case.name}: other bytes from row to row"
+    assert once.clipped == clipped, f"{case.name}: {once.clipped} and {clipped} samples clipped"
     checksum = hashlib.sha256(once.pixels.tobytes() + str(once.clipped).encode()).hexdigest()[:20]
     return checksum, is_by_numpy(plan)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convfilter.engine import bands
-from convfilter.engine.bands import available_cores, cut, run_blocks, run_in_turns
+from convfilter.engine.bands import available_cores, cut, run_blocks
 
 BLOCKS = list(range(50))
 MANY = range(20_000)  # more than are done before an exception is seen
@@ -260,56 +260,6 @@ def test_a_wait_that_ctrl_c_ends_as_it_begins_does_not_take_the_place_of_the_nex
 
 
 # Turns ---------------------------------------------------------------------------
-
-
-@any_threads
-def test_a_turn_begins_when_all_blocks_of_the_one_before_are_done(threads):
-    running, done, made, lock = [], [], [], threading.Lock()
-
-    def maker(turn):
-        def make_worker():
-            made.append((turn, threading.current_thread()))
-
-            def work(block):
-                with lock:
-                    running.append(turn)
-                    assert set(running) == {turn}
-                    assert len(done) >= before[turn]
-                threading.Event().wait(0.0005 * (block % 3))
-                with lock:
-                    running.remove(turn)
-                    done.append((turn, block))
-
-            return work
-
-        return make_worker
-
-    makers = [maker(0), maker(1), maker(2)]
-    turns = [(makers[0], range(7)), (makers[1], []), (makers[2], range(4)), (makers[0], range(11))]
-    before = {0: 0, 2: 7}
-    run_in_turns(turns, threads)
-    assert sorted(done) == sorted([(0, n) for n in range(7)] + [(2, n) for n in range(4)] + [(0, n) for n in range(11)])
-    assert len(set(made)) == len(made)
-    assert len({thread for _, thread in made}) <= threads
-    assert [turn for turn, _ in done[7:11]] == [2] * 4
-
-
-@pytest.mark.parametrize("threads", [1, 2, 4])
-@pytest.mark.parametrize("error", [Trouble, KeyboardInterrupt])
-def test_an_exception_ends_all_turns(threads, error):
-    done, failed = [], threading.Event()
-
-    def first(block):
-        if block == 1:
-            failed.set()
-            raise error
-        failed.wait(60)
-        done.append(block)
-
-    with pytest.raises(error):
-        run_in_turns([(lambda: first, range(1, 4)), (lambda: done.append, MANY)], threads)
-    assert len(done) <= threads - 1
-    assert nothing_runs()
 
 
 # Threads that help: there again for the next call, they hold nothing meanwhile, and end by themselves ---------------

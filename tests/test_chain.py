@@ -13,7 +13,7 @@ from tolerances import assert_float32, assert_same_picture, assert_stored
 
 import convfilter
 from convfilter.engine.native import cache_warm
-from convfilter.engine.run import run
+from convfilter.engine.run import run_array
 from convfilter.filters import stack
 from convfilter.planning import plan_stack
 from convfilter.report import plan_text
@@ -26,7 +26,7 @@ KERNELS = ("1 2 3", "1;-2;4", "1 2;3 4;5 -6", "0.3 0.1 -0.7;0.2 1.1 0.9;-0.4 0.6
 def small_blocks(monkeypatch):
     """Cut even small pictures into many blocks, and let threads share them."""
     monkeypatch.setattr("convfilter.planning.chains.BLOCK_SAMPLES", 1)
-    monkeypatch.setattr("convfilter.engine.chain.WORTH_A_THREAD", 0)
+    monkeypatch.setattr("convfilter.engine.executable.WORTH_A_THREAD", 0)
 
 
 def picture(shape, dtype, seed=0):
@@ -47,7 +47,7 @@ def one_by_one(plan, image, **keywords):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("convfilter.planning.chains._continues", lambda before, after: False)
         assert len(plan.groups) == len(plan.stages)
-        return run(plan, image, **keywords)
+        return run_array(plan, image, **keywords)
 
 
 @st.composite
@@ -93,7 +93,7 @@ def test_a_chain_gives_the_bytes_of_its_stages_one_by_one(stack_, dtype, shape, 
     except convfilter.SizeError:
         return
     whole = one_by_one(plan, image, out_dtype=out_dtype, threads=1)
-    together = run(plan, image, out_dtype=out_dtype, threads=threads)
+    together = run_array(plan, image, out_dtype=out_dtype, threads=threads)
     assert_same_picture(together.pixels, whole.pixels)
     assert together.clipped == whole.clipped
 
@@ -113,14 +113,14 @@ def test_a_chain_gives_the_bytes_of_its_stages_one_by_one(stack_, dtype, shape, 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 @pytest.mark.parametrize("shape", [(296, 64, 3), (97, 101, 4)])
 def test_wide_gaussians_in_a_chain(stack_, dtype, shape, monkeypatch):
-    """Alone they keep rows for a band at a time, here for all; sums are added up in the same order all the same."""
-    monkeypatch.setattr("convfilter.engine.multirate._KEPT_BYTES", 2**14)
+    """Where coarse rows are cut into blocks does not show: their sums are added up in the same order."""
+    monkeypatch.setattr("convfilter.planning.chains._COARSE_SAMPLES", 1)
     image = picture(shape, dtype)
     plan = planned(stack_, shape, dtype, alpha=shape[2] == 4, out_dtype=np.float32)
     assert any(stage.rates != (None, None) for stage in plan.stages)
     assert len(plan.groups) == 1
     whole = one_by_one(plan, image, out_dtype=np.float32).pixels
-    got = [run(plan, image, out_dtype=np.float32, threads=threads).pixels for threads in (1, 2, 3)]
+    got = [run_array(plan, image, out_dtype=np.float32, threads=threads).pixels for threads in (1, 2, 3)]
     assert got[0].tobytes() == got[1].tobytes() == got[2].tobytes()
     assert_same_picture(got[0], whole)
 
@@ -131,7 +131,7 @@ def test_ranges_end_a_chain():
     stack_ = ["box:3", "relu", "normalize", "gaussian:1", "sobel:x,map=stretch"]
     plan = planned(stack_, image.shape, "uint8")
     assert [(group.first, group.last) for group in plan.groups] == [(0, 2), (2, 4), (4, 5)]
-    assert_same_picture(run(plan, image, threads=2).pixels, one_by_one(plan, image).pixels)
+    assert_same_picture(run_array(plan, image, threads=2).pixels, one_by_one(plan, image).pixels)
 
 
 def test_plan_shows_what_runs_together(monkeypatch):
@@ -139,7 +139,7 @@ def test_plan_shows_what_runs_together(monkeypatch):
     plan = planned(["gaussian:1", "sobel:magnitude", "normalize", "maxpool:2"], (3000, 4000, 3), "uint8")
     written = list(plan_text.lines(plan))
     assert "together     stages 1 to 2, 40 + 40 rows at a time" in written
-    assert "together     stages 3 to 4, 40 + 20 rows at a time" in written
+    assert "together     stages 3 to 4, 40 + 32 rows at a time" in written
     first, second, _, last = (line for line in written if line.startswith("  memory"))
     assert " held of 137.33 MB result" in first
     assert second.startswith("  memory     137.33 MB result")
@@ -219,7 +219,7 @@ def test_what_is_not_finite_stays_in_its_windows():
     plan = planned(["kernel:4,padding_mode=constant", f"kernel:{weights}", "relu"], image.shape, "float32")
     fourier = planned([f"kernel:{weights}"], image.shape, "float32", algorithm="fourier").stages[0]
     plan = replace(plan, stages=(plan.stages[0], fourier, plan.stages[2]))
-    got = run(plan, image, threads=2).pixels
+    got = run_array(plan, image, threads=2).pixels
     assert_same_picture(got, one_by_one(plan, image).pixels)
     rows, cols = np.nonzero(~np.isfinite(got))
     assert rows.size and np.ptp(rows) < 15 and np.ptp(cols) < 15
@@ -231,7 +231,7 @@ def test_wide_gaussians_keep_what_is_not_finite_in_its_windows(stack_):
     image[20, 30] = 3e38 if len(stack_) > 2 else np.nan
     plan = planned(stack_, image.shape, "float32")
     assert any(stage.rates[0] is not None for stage in plan.stages)
-    got = run(plan, image, threads=2).pixels
+    got = run_array(plan, image, threads=2).pixels
     assert_same_picture(got, one_by_one(plan, image).pixels)
     rows, _ = np.nonzero(~np.isfinite(got))
     assert rows.size and rows.max() == 20 + 96 + (stack_[-1] == "box:3")
@@ -262,7 +262,7 @@ def test_working_memory_is_bounded(name, monkeypatch):
     gc.collect()
     tracemalloc.start()
     try:
-        pixels = run(planned(LARGE[name], image.shape, "uint8"), image, threads=2).pixels
+        pixels = run_array(planned(LARGE[name], image.shape, "uint8"), image, threads=2).pixels
         working = tracemalloc.get_traced_memory()[1] - pixels.nbytes
     finally:
         tracemalloc.stop()

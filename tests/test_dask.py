@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pictures import MODES, large, picture
 
 import convfilter
-from convfilter.engine import multirate, parts
+from convfilter.engine import parts
 from convfilter.planning import AxisPlan
 
 da = pytest.importorskip("dask.array")
@@ -116,8 +116,8 @@ def test_any_geometry_in_any_chunks(shape, rows, cols, kernel, stride, dilation,
 
 
 def test_bands_of_kept_rows_do_not_show(monkeypatch):
-    """A multirate Gaussian keeps rows for a band of outputs: parts may lie within one or in two."""
-    monkeypatch.setattr(multirate, "_KEPT_BYTES", 2**17)
+    """Coarse rows of a multirate Gaussian are computed in blocks: parts may lie within one or in two."""
+    monkeypatch.setattr("convfilter.planning.chains._COARSE_SAMPLES", 1)
     for stride in (1, 2, 3, 5):
         compare(large("uint8"), (150, 310, 3), "gaussian:8", stride=stride)
         compare(large("uint8"), (150, 310, 3), "gaussian:8", stride=stride, dtype=np.float32)

@@ -263,13 +263,13 @@ def test_points_take_scale_offset_and_map() -> None:
 
 
 def test_clipped_samples_are_counted() -> None:
-    from convfilter.engine.run import run
+    from convfilter.engine.run import run_array
 
     plan = convfilter.plan(IMAGE.shape, "bias:0.5")
     expected = np.count_nonzero(np.rint(IMAGE + 127.5) > 255)
-    assert run(plan, IMAGE).clipped == expected
+    assert run_array(plan, IMAGE).clipped == expected
     stacked = convfilter.plan(IMAGE.shape, "identity", "bias:0.5")
-    assert run(stacked, IMAGE).clipped == expected
+    assert run_array(stacked, IMAGE).clipped == expected
 
 
 def test_points_are_the_same_for_any_number_of_threads() -> None:

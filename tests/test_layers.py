@@ -19,12 +19,12 @@ from scipy import signal
 
 import convfilter
 from convfilter.cli import main
-from convfilter.engine import blas
-from convfilter.engine.run import run
+from convfilter.engine.run import run_array
 from convfilter.errors import KernelFileError, ParameterError, SizeError, UsageError
 from convfilter.filters import kernels, layer_files
 from convfilter.filters.layers import layer
 from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage
+from convfilter.methods import blas
 from convfilter.picture import limits
 from convfilter.planning import plan_stack
 from convfilter.planning.figures import figures
@@ -184,7 +184,7 @@ def test_transparent_and_grey_pictures_are_summed_exactly_too() -> None:
     got = convfilter.apply(pixels, in_stack(np.eye(3)[:, :, np.newaxis, np.newaxis] / 2), alpha=True)
     expected = reference.exact(pixels[..., :3].astype(int) * pixels[..., 3:]) / 510
     tolerances.assert_stored_exactly(got[..., :3], expected)
-    gray = run(
+    gray = run_array(
         plan_stack([in_stack(np.full((1, 1, 1, 1), 0.5))], (9, 8, 3), np.uint8, gray=True), pixels[..., :3].copy()
     )
     luminance = pixels[..., :3].astype(int) @ np.array([299, 587, 114])

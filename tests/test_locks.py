@@ -7,8 +7,9 @@ import threading
 import pytest
 from processes import run_python
 
-from convfilter.engine import blas, native
+from convfilter.engine import native
 from convfilter.locks import shared_lock, undisturbed
+from convfilter.methods import blas
 from convfilter.picture import pillow_read
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")

@@ -436,8 +436,8 @@ def run_right(rng, A):
         yield Case([tile.ravel(), pitch, rows, window, step, channels, out, out_pitch, cols], {6: expected})
 
 
-def means(rng, S, sums, real):
-    """Make cases for means with and without a division, windows of few columns and of many, strides and dilation."""
+def windows(rng, S, sums):
+    """Make windows of few columns and of many, with strides and dilation: what is summed, and the totals."""
     for channels, window, step, reach, before, divide in [
         (1, (3, 1), (1, 1), 1, 0, 0),
         (3, (2, 2), (1, 1), 1, 2, 1),
@@ -460,24 +460,49 @@ def means(rng, S, sums, real):
         span = window[0], (window[1] - 1) * reach + 1
         windows = np.lib.stride_tricks.sliding_window_view(padded[rows][:, cols], span, axis=(0, 1))
         totals = windows[:: step[0], :: step[1], :, :, ::reach].sum(axis=(-1, -2))[:, :out_cols].reshape(count, -1)
+        line = max(places, before + width) * channels
+        lead = rng.integers(-1, height, step[0])  # of the row above, which is not there
+        arguments = [
+            source.ravel(), width * channels, np.append(lead, rows), window[0], step[0], padding, np.zeros(1, np.int64),
+            unset(line, sums), width * channels, cols, places, before, channels, window[1], reach, step[1],
+            unset(places * channels, sums), unset((places + reach) * channels, np.int32),
+            unset(out_cols * channels, np.int32), out_cols,
+        ]  # fmt: skip
+        yield arguments, totals, window, divide
+
+
+#: What is written beside the result: the state, and scratch memory.
+BESIDE = {6: np.ones(1, np.int64), 7: None, 16: None, 17: None, 18: None}
+
+
+def means(rng, S, sums, real):
+    """Make cases for means with and without a division."""
+    for arguments, totals, window, divide in windows(rng, S, sums):
+        count, length = totals.shape
+        channels, out_cols = arguments[12], arguments[19]
         down = rng.integers(1, window[0], count, endpoint=True) if divide else np.full(count, 2.0**-7)
         along = rng.integers(1, window[1], out_cols * channels, endpoint=True)
         value = totals / (down[:, np.newaxis] * along) if divide else totals * down[:, np.newaxis]
-        start, out_pitch = 2, out_cols * channels + 3
+        start, out_pitch = 2, length + 3
         expected = unset(start + count * out_pitch, S)
         out = expected.copy()
         expected[start:].reshape(count, -1)[:, :-3] = np.rint(value).astype(int).astype(S)
-        line = max(places, before + width) * channels
-        yield Case(
-            [
-                source.ravel(), width * channels, rows, window[0], step[0], padding,
-                unset(line, sums), width * channels, cols, places, before, channels, window[1], reach, step[1],
-                unset(places * channels, sums), unset((places + reach) * channels, np.int32),
-                unset(out_cols * channels, np.int32), out_cols, down.astype(real), along.astype(real), divide, 0, 0,
-                out, start, out_pitch, count,
-            ],
-            {6: None, 15: None, 16: None, 17: None, 24: expected},
-        )  # fmt: skip
+        numbers = [down.astype(real), along.astype(real), divide, 0, 0, out, start, out_pitch, count]
+        yield Case([*arguments, *numbers], {**BESIDE, 25: expected})
+
+
+def sum_rows(rng, A, S=None):
+    for arguments, totals, *_ in windows(rng, S or np.uint8, np.int32 if S else np.uint16):
+        yield from sums_of(arguments, totals, A)
+
+
+def sums_of(arguments, totals, A):
+    count, length = totals.shape
+    start, out_pitch = 1, length + 2
+    expected = unset(start + count * out_pitch, A)
+    out = expected.copy()
+    expected[start:].reshape(count, -1)[:, :-2] = totals
+    yield Case([*arguments, out, start, out_pitch, count], {**BESIDE, 20: expected})
 
 
 def mean_rows(rng):
@@ -496,13 +521,13 @@ def means_of_three_columns(rng):
         expected = np.rint(windows.sum(axis=(-1, -2)) / area).astype(np.uint8).ravel()
         yield Case(
             [
-                source.ravel(), length, np.arange(height + 2), height, 1, 0,
+                source.ravel(), length, np.arange(-1, height + 2), height, 1, 0, np.zeros(1, np.int64),
                 unset(line, np.uint16), length, cols, width + 2, 1, channels, 3, 1, 1,
                 unset(line, np.uint16), unset(line + channels, np.int32), unset(length, np.int32), width,
                 np.full(3, 1 / area, np.float32), np.ones(length, np.float32), 0, area // 2, 2**16 // area + 1,
                 unset(3 * length, np.uint8), 0, length, 3,
             ],
-            {6: None, 15: None, 16: None, 17: None, 24: expected},
+            {**BESIDE, 25: expected},
         )  # fmt: skip
 
 
@@ -583,12 +608,13 @@ def stored(tile, scale, divisor, offset, absolute, real):
 STEPS = [(1.0, 4.0, 0.0, 0), (1.0, 1.0, -20.0, 1), (257.0, 9.0, 0.0, 0), (-0.5, 3.0, 0.25, 1), (2.0, 1.0, 127.5, 0)]
 
 
-def store_whole(rng, A, R, T):
+def store_whole(rng, V, R, T):
     full = int(np.iinfo(T).max)
     for (scale, divisor, offset, absolute), length in product(STEPS, (9, 75)):
         rows, pitch, start, out_pitch = 3, length + 1, 2, length + 2
-        tile = rng.integers(-3 * full, 9 * full, (rows, pitch)).astype(A)
-        tile[0, :9] = 2, 6, 10, -2, -6, 0, np.nan, np.inf, -np.inf
+        tile = rng.integers(-3 * full, 9 * full, (rows, pitch)).astype(V)
+        if np.dtype(V).kind == "f":
+            tile[0, :9] = 2, 6, 10, -2, -6, 0, np.nan, np.inf, -np.inf
         value = np.rint(stored(tile[:, :length], scale, divisor, offset, absolute, R))
         expected = unset(rows * out_pitch + start, T)
         out = expected.copy()
@@ -602,11 +628,12 @@ def store_whole(rng, A, R, T):
         )
 
 
-def store_real(rng, A, R, T):
+def store_real(rng, V, R, T):
     for scale, divisor, offset, absolute in STEPS:
         rows, length, pitch, start, out_pitch = 3, 7, 8, 2, 9
-        tile = samples(rng, (rows, pitch), A)
-        tile[0, :3] = np.nan, np.inf, -np.inf
+        tile = samples(rng, (rows, pitch), V)
+        if np.dtype(V).kind == "f":
+            tile[0, :3] = np.nan, np.inf, -np.inf
         expected = unset(rows * out_pitch + start, T)
         out = expected.copy()
         value = stored(tile[:, :length], scale, divisor, offset, absolute, R)
@@ -654,6 +681,101 @@ def store_alpha(rng, A, T):
         yield Case([alpha, rows, cols, channels, scale, float(full), int(whole), out, start, out_pitch], {7: expected})
 
 
+def divide_by_counts(rng, A):
+    rows, length, pitch = 3, 7, 9
+    tile = samples(rng, (rows, pitch), A)
+    down, along = (rng.integers(1, 9, size).astype(A) for size in (rows, length))
+    expected = tile.copy()
+    expected[:, :length] /= down[:, np.newaxis] * along
+    yield Case([tile.ravel(), pitch, rows, length, down, along], {0: expected})
+
+
+def sharpen(rng, A):
+    for threshold in (0.0, 30.0):
+        rows, length, pitch, centre_pitch = 3, 21, 24, 22
+        tile, centre = samples(rng, (rows, pitch), A), samples(rng, (rows, centre_pitch), A)
+        tile[0, 0], centre[1, 1] = np.nan, np.inf
+        expected, there = tile.copy(), centre[:, :length]
+        difference = there - expected[:, :length] * A(0.5)
+        difference[np.abs(difference) < threshold] = 0
+        expected[:, :length] = there + difference * A(1.5)
+        arguments = [tile.ravel(), pitch, centre.ravel(), centre_pitch, rows, length, 0.5, 1.5, threshold]
+        yield Case(arguments, {0: expected})
+
+
+def widen_range(rng, V):
+    for colours in (2, 3):
+        rows, cols, channels = 3, 4, 3
+        tile = samples(rng, (rows, cols * channels + 1), V)
+        if np.dtype(V).kind == "f":
+            tile[0, :2] = np.nan, np.inf
+        values = tile[:, :-1].reshape(rows, cols, channels)[..., :colours].astype(np.float64) * -2 / 8 + 3
+        finite = values[np.isfinite(values)]
+        before = np.array([0.5, 1.0])
+        expected = min(0.5, finite.min()), max(1.0, finite.max())
+        arguments = [tile.ravel(), tile.shape[1], rows, cols, channels, colours, -2.0, 8.0, 3.0, before]
+        yield Case(arguments, {9: np.array(expected)})
+
+
+def clip_real(rng, T):
+    rows, cols, channels, start, pitch = 2, 5, 4, 1, 22
+    out = samples(rng, start + rows * pitch, T)
+    out[start : start + 3] = np.nan, np.inf, -np.inf
+    expected = out.copy()
+    pixels = expected[start:].reshape(rows, pitch)[:, : cols * channels].reshape(rows, cols, channels)
+    pixels[..., :3] = np.clip(pixels[..., :3], 0, 100)
+    yield Case([out, start, pitch, rows, cols, channels, 3, 100.0], {0: expected})
+
+
+# points --------------------------------------------------------------------------
+
+FUNCTIONS = [
+    lambda x, low, high: np.maximum(x, 0),
+    lambda x, low, high: np.abs(x),
+    lambda x, low, high: x + low,
+    lambda x, low, high: x * low,
+    np.clip,
+    lambda x, low, high: (x - low) * high,
+    lambda x, low, high: np.where(x >= low, high, 0),
+    lambda x, low, high: high - x,
+]
+
+
+def apply_function(rng, A):
+    for number, function in enumerate(FUNCTIONS):
+        for channels, colours, divisor in [(3, 3, 1.0), (2, 1, 4.0)]:
+            rows, cols, pitch, low, high = 2, 7, 7 * channels + 2, 2.0, 50.0
+            tile = samples(rng, (rows, pitch), A)
+            tile[0, 0], tile[1, 0] = np.nan, -np.inf
+            expected, alpha = tile.copy(), unset(rows * cols, A)
+            pixels = expected[:, : cols * channels].reshape(rows, cols, channels)
+            written = {0: expected}
+            if colours < channels:
+                written[11] = pixels[..., -1].ravel() / A(divisor)
+            with np.errstate(invalid="ignore"):
+                pixels[..., :colours] = function(pixels[..., :colours] / A(divisor), A(low), A(high))
+            if colours < channels:
+                pixels[..., -1] = 9.0
+            numbers = [channels, colours, number, low, high, divisor, 9.0]
+            yield Case([tile.ravel(), pitch, rows, cols, *numbers, alpha], written)
+
+
+def look_up(rng, S, T):
+    for channels, colours in [(3, 3), (4, 3)]:
+        rows, cols, start, out_pitch = np.array([2, 0]), 5, 1, 5 * channels + 2
+        source = samples(rng, (3, cols, channels), S)
+        table, opacities = (rng.integers(0, 200, np.iinfo(S).max + 1).astype(T) for _ in range(2))
+        counts = rng.integers(0, 2, table.size)
+        expected = unset(start + rows.size * out_pitch, T)
+        out = expected.copy()
+        picked = source[rows]
+        found = np.concatenate([table[picked[..., :colours]], opacities[picked[..., colours:]]], axis=2)
+        expected[start:].reshape(rows.size, -1)[:, :-2] = found.reshape(rows.size, -1)
+        where = [source.ravel(), cols * channels, rows, rows.size, cols, channels, colours]
+        clipped = int(counts[picked[..., :colours]].sum())
+        yield Case([*where, table, opacities, counts, out, start, out_pitch], {10: expected}, clipped)
+
+
 # All of them ---------------------------------------------------------------------
 
 VARIANTS = [
@@ -698,6 +820,23 @@ def test_a_loop_gives_what_numpy_gives(run, loop, kinds):
                 if expected is None:
                     continue
                 np.testing.assert_array_equal(arguments[place], np.ravel(expected), err_msg=f"argument {place}")
+
+
+def test_sums_go_on_from_the_row_above():
+    """Two calls, the second with the state that the first left, give what one call gives."""
+    rng = np.random.default_rng(5)
+    loop = next(loop for loop, _ in variants.all_variants() if loop.function == "mean_rows")
+    for case in means(rng, np.uint8, np.uint16, np.float32):
+        run = loop.variant()
+        once = [value.copy() if isinstance(value, np.ndarray) else value for value in case.arguments]
+        twice = [value.copy() if isinstance(value, np.ndarray) else value for value in case.arguments]
+        run(*once)
+        step, down, out_pitch = twice[4], twice[20], twice[27]
+        for first, count in ((0, 1), (1, 3)):
+            part = [*twice]
+            part[2], part[20], part[26], part[28] = twice[2][first * step :], down[first:], 2 + first * out_pitch, count
+            run(*part)
+        np.testing.assert_array_equal(twice[25], once[25])
 
 
 def has_reals_to_sum(loop):

@@ -12,6 +12,7 @@ from convfilter.filters.factors import factored, low_rank
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage, UnsharpMask
 from convfilter.planning import ALGORITHMS, AxisPlan, full_scale, plan_stack, real_cells
+from convfilter.planning.strips import OWN_BYTES
 
 SOBEL = Gradient(kernels.derivative("sobel", "x"), kernels.derivative("sobel", "y"))
 RNG = np.random.default_rng(0)
@@ -366,8 +367,8 @@ def test_scratch_of_a_large_picture_is_bounded(stage, dtype):
     assert plan.block_rows >= 1
 
 
-def test_scratch_grows_with_the_kernel_until_it_fills_a_cache():
+def test_scratch_grows_with_the_kernel_until_strips_share_it():
     stages = [correlation(kernels.gaussian(sigma, sigma)) for sigma in (1, 4, 20)]
     scratch = [plan_one(stage, (3000, 4000, 3), algorithm="separable").scratch_bytes for stage in stages]
     assert scratch[0] < scratch[1]
-    assert max(scratch) < 4 * 2**20
+    assert max(scratch) < OWN_BYTES

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import convfilter
-from convfilter.engine.pooling import nearest_cells
+from convfilter.methods.extremes import nearest_cells
 from convfilter.planning import AxisPlan
 from convfilter.planning.arithmetic import real_cells
 from convfilter.planning.pooling import blocks_of, comparisons, stretch_of

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from convfilter.engine.finish import STORE_WHOLE
-from convfilter.engine.passes import CORRELATE
-from convfilter.engine.program import Call, Counting, Following, Moving, Program, Repeated, Slot
-from convfilter.engine.tiles import LOAD
+from convfilter.engine.epilogue import STORE_WHOLE
+from convfilter.engine.load import LOAD
+from convfilter.engine.program import Call, Counting, Following, FollowingSource, Moving, Program, Slot
+from convfilter.engine.sums import CORRELATE
 from convfilter.planning.ring import STEP_ROWS
 
 
@@ -75,7 +75,7 @@ def test_what_follows_starts_some_rows_later(image):
 def test_calls_run_in_order_and_their_results_are_added(image):
     out = np.zeros((20, 15), np.uint8)
     tile = np.zeros(30, np.float32)
-    store = STORE_WHOLE.variant(A=np.float32, R=np.float32, T=np.uint8)
+    store = STORE_WHOLE.variant(V=np.float32, R=np.float32, T=np.uint8)
     calls = [
         load_call(image, Moving(np.arange(20), 0, 2), tile),
         Call(store, (tile, 15, 2, 15, 1.5, 1.0, 0.0, 0, 255.0, out, Counting(0, 30), 15)),
@@ -151,22 +151,21 @@ def test_no_call_is_made_on_an_empty_slot(image):
     np.testing.assert_array_equal(tile, image[:2].ravel())
 
 
-def test_a_block_that_comes_again_becomes_a_program(image):
-    slot, made = Slot(image), []
+def test_sources_follow_by_themselves(image):
+    """A program that reads some rows and writes others begins elsewhere in both."""
     out = np.zeros((20, 15), np.float32)
+    call = load_call(image, np.zeros(1, np.int64), Following(out, 0, 15), count=1)
+    call = call._replace(arguments=(FollowingSource(image, 0, 15), *call.arguments[1:]))
+    program = Program([call], 1)
+    program.follow(3, 7)
+    program.run(0, 2)
+    np.testing.assert_array_equal(out[3:5], image.reshape(20, 15)[7:9])
+    assert not out[:3].any()
+    assert not out[5:].any()
 
-    def calls(block):
-        top, bottom = block
-        return [load_call(slot, np.arange(top, bottom), out.ravel()[top * 15 :], count=bottom - top)]
 
-    def program(calls):
-        made.append(Program(calls))
-        return made[-1]
-
-    repeated = Repeated(calls, program)
-    for seen in (image, image // 2, image // 3):
-        slot.put(seen)
-        for block in ((0, 7), (7, 20)):
-            repeated(block)
-        np.testing.assert_array_equal(out, seen.reshape(20, 15))
-    assert len(made) == 2
+def test_a_call_by_itself_is_that_of_step_0(image):
+    out = np.zeros(40, np.float32)
+    call = load_call(image, np.arange(2), Moving(out, 5, 99))
+    call._replace(arguments=(Moving(Slot(image), 15, 99), *call.arguments[1:]))()
+    np.testing.assert_array_equal(out[5:35], image.reshape(20, 15)[1:3].ravel())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from planned import ways
 
 from convfilter.engine.native import cache_warm
-from convfilter.engine.run import run
+from convfilter.engine.run import run_array
 from convfilter.errors import ParameterError
 from convfilter.filters import kernels, stack
 from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage, UnsharpMask
@@ -51,11 +51,11 @@ def picture(shape, dtype):
 @every_operator
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 def test_the_number_of_threads_does_not_change_a_byte(operator, dtype, monkeypatch):
-    monkeypatch.setattr("convfilter.engine.prepared.WORTH_A_THREAD", 0)
+    monkeypatch.setattr("convfilter.engine.executable.WORTH_A_THREAD", 0)
     image = picture((330, 101, 3), dtype)
     for stage in (stage_of(operator), stage_of(operator, stride=(2, 3), map="stretch")):
         plan = plan_stack([stage], image.shape, dtype)
-        results = [run(plan, image, threads=threads) for threads in (1, 2, 5)]
+        results = [run_array(plan, image, threads=threads) for threads in (1, 2, 5)]
         assert len({result.pixels.tobytes() for result in results}) == 1
         assert len({result.clipped for result in results}) == 1
 
@@ -68,10 +68,10 @@ def test_where_the_picture_is_cut_does_not_show(operator, dtype, keywords):
     full = 1 if dtype == "float32" else np.iinfo(dtype).max
     for stage in (stage_of(operator), stage_of(operator, stride=(3, 2), dilation=(1, 2))):
         plan = plan_stack([stage], image.shape, dtype, **keywords)
-        whole = run(plan, image).pixels
+        whole = run_array(plan, image).pixels
         for block_rows in (1, 70, 1000):
             cut = replace(plan, stages=(replace(plan.stages[0], block_rows=block_rows),))
-            result = run(cut, image).pixels
+            result = run_array(cut, image).pixels
             if plan.stages[0].exact:
                 assert result.tobytes() == whole.tobytes()
             else:  # sums may be added up in another order, and round to the other neighbour of a tie
@@ -86,14 +86,16 @@ def test_one_row_or_channel_alone_gives_what_it_gives_among_others(operator, sha
     """Long rows and many channels are cut into tiles: the seams must not show."""
     image = picture(shape, "uint8")
     stage = stage_of(operator, padding_mode="reflect")
-    whole = run(plan_stack([stage], shape, "uint8"), image).pixels
+    whole = run_array(plan_stack([stage], shape, "uint8"), image).pixels
     channel = shape[2] // 2
     alone = image[:, :, channel]
-    np.testing.assert_array_equal(run(plan_stack([stage], alone.shape, "uint8"), alone).pixels, whole[:, :, channel])
+    np.testing.assert_array_equal(
+        run_array(plan_stack([stage], alone.shape, "uint8"), alone).pixels, whole[:, :, channel]
+    )
     turned = np.ascontiguousarray(image.swapaxes(0, 1))
     if isinstance(operator, Correlation) and operator.kernel.numerators is not None and operator.kernel.is_whole:
         transposed = stage_of(Correlation(kernels.from_array(operator.kernel.weights.T)), padding_mode="reflect")
-        again = run(plan_stack([transposed], turned.shape, "uint8"), turned).pixels
+        again = run_array(plan_stack([transposed], turned.shape, "uint8"), turned).pixels
         np.testing.assert_array_equal(again.swapaxes(0, 1), whole)
 
 
@@ -110,7 +112,7 @@ def test_all_ways_to_compute_a_box_agree(shape, size, stride, dilation, mode, dt
     stage = Stage(Correlation(kernels.box(*size)), stride=stride, dilation=dilation, padding_mode=mode)
     names = ways(stage)
     assert {"direct", "separable"} <= set(names)
-    results = {run(plan_stack([stage], shape, dtype, algorithm=way), image).pixels.tobytes() for way in names}
+    results = {run_array(plan_stack([stage], shape, dtype, algorithm=way), image).pixels.tobytes() for way in names}
     assert len(results) == 1
 
 
@@ -124,7 +126,7 @@ def test_transforms_of_several_tiles_give_what_sums_give(stride):
     stage = Stage(Correlation(kernels.from_array(weights / np.abs(weights).sum())), stride=(stride, stride))
     image = np.random.default_rng(2).integers(0, 256, (1001, 700), np.uint8)
     by_transform, by_sums = (
-        run(
+        run_array(
             plan_stack([stage], image.shape, image.dtype, out_dtype=np.float32, algorithm=way),
             image,
             out_dtype=np.float32,
@@ -159,7 +161,7 @@ def test_transforms_down_columns_give_what_sums_give(window, dilation, goes_down
         plan_stack([stage], image.shape, dtype, out_dtype=np.float32, algorithm=way) for way in ("fourier", "direct")
     ]
     assert (plans[0].stages[0].sides[1] == 0) == goes_down_columns
-    by_transform, by_sums = (run(plan, image, out_dtype=np.float32).pixels for plan in plans)
+    by_transform, by_sums = (run_array(plan, image, out_dtype=np.float32).pixels for plan in plans)
     assert np.abs(by_transform - by_sums).max() < 2e-4
 
 
@@ -169,8 +171,8 @@ def test_clipped_samples_are_counted(tone_map, dtype):
     image = picture((50, 60, 3), dtype) * (1 if dtype == "uint8" else 257)
     full = np.iinfo(dtype).max
     stage = Stage(Correlation(FULL_RANK), map=tone_map)
-    result = run(plan_stack([stage], image.shape, dtype), image)
-    raw = run(plan_stack([replace(stage, map=None)], image.shape, dtype), image, out_dtype=np.float32).pixels
+    result = run_array(plan_stack([stage], image.shape, dtype), image)
+    raw = run_array(plan_stack([replace(stage, map=None)], image.shape, dtype), image, out_dtype=np.float32).pixels
     values = {"clip": raw, "abs": np.abs(raw), "offset": np.rint(raw + np.float64(full / 2)), "stretch": raw * 0}
     expected = np.count_nonzero((values[tone_map] < 0) | (values[tone_map] > full))
     assert result.clipped == expected
@@ -182,7 +184,7 @@ def test_alpha_is_not_counted_as_clipped():
     image = picture((50, 60, 4), "uint8")
     image[..., 3] = 255
     plan = plan_stack([Stage(Correlation(kernels.from_array([[0.5]])), offset=0.25)], image.shape, "uint8", alpha=True)
-    assert run(plan, image).clipped == 0
+    assert run_array(plan, image).clipped == 0
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -196,7 +198,7 @@ def test_what_is_not_finite_is_computed_with_in_silence(name, threads, tmp_path)
         name = f"layer:{tmp_path / 'layer.npz'}"
     for specs in ([name], ["box:3", name], [name, "box:3"]):
         plan = plan_stack(stack.stages(specs), image.shape, "float32")
-        result = run(plan, image, threads=threads).pixels
+        result = run_array(plan, image, threads=threads).pixels
         assert not np.isfinite(result[30:260, 20:70]).all()
         assert np.isfinite(result[280:]).all()
 
@@ -204,16 +206,16 @@ def test_what_is_not_finite_is_computed_with_in_silence(name, threads, tmp_path)
 def test_an_image_of_another_shape_or_type_is_refused():
     plan = plan_stack([Stage(Correlation(FULL_RANK))], (9, 8), np.uint8)
     with pytest.raises(ParameterError, match=r"the plan is for a uint8 array of shape \(9, 8\), got uint8 \(8, 9\)"):
-        run(plan, np.zeros((8, 9), np.uint8))
+        run_array(plan, np.zeros((8, 9), np.uint8))
     with pytest.raises(ParameterError, match=r"the plan is for a uint8 array of shape \(9, 8\), got uint16 \(9, 8\)"):
-        run(plan, np.zeros((9, 8), np.uint16))
+        run_array(plan, np.zeros((9, 8), np.uint16))
 
 
 @pytest.mark.parametrize("threads", [0, -2])
 def test_fewer_threads_than_one_are_refused(threads):
     plan = plan_stack([Stage(Correlation(FULL_RANK))], (9, 8), np.uint8)
     with pytest.raises(ParameterError, match=f"threads must be at least 1, got {threads}"):
-        run(plan, np.zeros((9, 8), np.uint8), threads=threads)
+        run_array(plan, np.zeros((9, 8), np.uint8), threads=threads)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +223,9 @@ def test_fewer_threads_than_one_are_refused(threads):
 )
 def test_a_change_of_depth_keeps_white_white(dtype, target, factor):
     image = np.arange(0, np.iinfo(dtype).max + 1, np.iinfo(dtype).max // 255).astype(dtype).reshape(16, 16)
-    result = run(plan_stack([Stage(Correlation(kernels.identity()))], image.shape, dtype), image, out_dtype=target)
+    result = run_array(
+        plan_stack([Stage(Correlation(kernels.identity()))], image.shape, dtype), image, out_dtype=target
+    )
     assert result.pixels.dtype == target
     np.testing.assert_array_equal(result.pixels, np.rint(image.astype(float) * factor))
 
@@ -246,7 +250,7 @@ def working_memory(stage, image):
     gc.collect()
     tracemalloc.start()
     try:
-        pixels = run(plan_stack([stage], image.shape, image.dtype), image, threads=2).pixels
+        pixels = run_array(plan_stack([stage], image.shape, image.dtype), image, threads=2).pixels
         return tracemalloc.get_traced_memory()[1] - pixels.nbytes
     finally:
         tracemalloc.stop()

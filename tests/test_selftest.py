@@ -1,5 +1,5 @@
 from collections import defaultdict
-from itertools import count
+from itertools import count, product
 
 import numpy as np
 import pictures
@@ -13,13 +13,13 @@ from convfilter.cli import selftest as command
 from convfilter.cli.root import run
 from convfilter.engine.native import Loop
 from convfilter.engine.variants import all_variants
-from convfilter.planning import ALGORITHMS
 from convfilter.selftest import findings
 from convfilter.selftest.findings import selftest
 from convfilter.selftest.reference import gaussian, largest, weighted_sums, with_border
+from convfilter.selftest.ways import JOBS
 
 #: Ways that refuse real samples, and those that sum nothing but weights that are not whole.
-NO_REALS, NO_WHOLE, NO_ALPHA = ("box",), ("multirate",), ("fourier",)
+NO_REALS, NO_WHOLE, NO_ALPHA, NO_REAL_WEIGHTS = ("box",), ("multirate",), ("fourier",), ("points",)
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +47,20 @@ def test_every_way_is_checked_with_every_sample_type(observed):
     checked = {(finding.algorithm, finding.dtype, finding.result, finding.sums) for finding in found}
     wanted = {
         (algorithm, dtype, result, sums)
-        for algorithm in ALGORITHMS
+        for algorithm in JOBS
         for dtype in pictures.DTYPES
         for result, sums in ((dtype, "whole"), (dtype, "real"), ("float32", "any"))
         if (result == "float32") == (sums == "any")
         and not (dtype == "float32" and algorithm in NO_REALS)
         and not (sums == "whole" and algorithm in NO_WHOLE)
+        and not (sums == "real" and algorithm in NO_REAL_WEIGHTS)
     }
+    wanted |= {
+        (algorithm, dtype, result, sums)
+        for algorithm, sums in (("pooling", "whole"), ("pooling", "real"), ("points", "whole"))
+        for dtype, result in product(pictures.INTEGERS, repeat=2)
+    }
+    wanted |= {(name, "float32", result, "real") for name in ("pooling", "points") for result in pictures.INTEGERS}
     assert checked == wanted
     assert len(found) == len(checked)
     # 0.1 % of fewer samples would be none.

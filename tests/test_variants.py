@@ -9,7 +9,7 @@ import sys
 from itertools import product
 import numpy as np
 from convfilter.engine import native
-from convfilter.engine.run import run
+from convfilter.engine.run import run_array
 from convfilter.errors import ParameterError
 from convfilter.filters import kernels
 from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage, UnsharpMask
@@ -43,7 +43,7 @@ for operator, dtype, (channels, alpha, gray) in product(operators, ("u1", "u2", 
                 except ParameterError:  # before another stage, what a way may round is judged otherwise
                     continue
                 for target in {dtype, "f4", "u2" if dtype == "u1" else dtype}:
-                    run(plan, image, out_dtype=target)
+                    run_array(plan, image, out_dtype=target)
 print("numba" in sys.modules)
 """
 

@@ -8,7 +8,7 @@ import pytest
 import tifffile
 
 from convfilter import pipeline
-from convfilter.engine.run import run
+from convfilter.engine.run import run_array
 from convfilter.filters import stack
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Picture
@@ -58,9 +58,9 @@ def test_values_are_those_of_the_whole_type_clipped_at_white(specs, white):
     stages = stack.stages(specs)
     for shape, options in (((31, 40), {}), ((31, 40, 3), {}), ((31, 40, 3), {"gray": True})):
         pixels = noise(shape, white)
-        whole = run(plan_stack(stages, shape, pixels.dtype, **options), pixels).pixels
+        whole = run_array(plan_stack(stages, shape, pixels.dtype, **options), pixels).pixels
         plan = plan_stack(stages, shape, pixels.dtype, white=white, out_white=white, **options)
-        np.testing.assert_array_equal(run(plan, pixels).pixels, np.minimum(whole, white))
+        np.testing.assert_array_equal(run_array(plan, pixels).pixels, np.minimum(whole, white))
 
 
 @pytest.mark.parametrize("out_dtype", [np.uint8, np.uint16])
@@ -70,11 +70,12 @@ def test_white_becomes_white_by_one_rounding(specs, white, out_dtype):
     stages = stack.stages(specs)
     pixels = noise((31, 40, 3), white)
     plan = remembered_plan(stages, pixels.shape, pixels.dtype, out_dtype=out_dtype, white=white)
-    result = run(plan, pixels, out_dtype=out_dtype).pixels
+    result = run_array(plan, pixels, out_dtype=out_dtype).pixels
     full = np.iinfo(out_dtype).max
-    real = run(plan_stack(stages, pixels.shape, np.float32), pixels.astype(np.float32)).pixels.astype(float)
+    real = run_array(plan_stack(stages, pixels.shape, np.float32), pixels.astype(np.float32)).pixels.astype(float)
     real = np.abs(real) if stages[-1].signed else real
-    assert np.abs(result - np.clip(real * full / white, 0, full)).max() < 0.52
+    # Between the stages there are 24 bits: 512 * 1023 levels leave 0.03 of one.
+    assert np.abs(result - np.clip(real * full / white, 0, full)).max() < 0.53
 
 
 def test_opacity_is_a_fraction_of_white():
@@ -82,7 +83,7 @@ def test_opacity_is_a_fraction_of_white():
     pixels = noise((31, 40, 4), 4095)
     alpha = pixels[:, :, 3:] / 4095
     plan = plan_stack(stages, pixels.shape, pixels.dtype, alpha=True, white=4095, out_white=4095)
-    result = run(plan, pixels).pixels
+    result = run_array(plan, pixels).pixels
     np.testing.assert_array_equal(result[:, :, 3], means(pixels[:, :, 3], 3))
     padded = np.pad(pixels[:, :, :3] * alpha, ((1, 1), (1, 1), (0, 0)), mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(0, 1)).sum(axis=(-2, -1))
@@ -100,7 +101,7 @@ def test_offsets_are_fractions_of_white():
         ("threshold:0.5", np.where(pixels > 500, 1000, 0)),
     ):
         plan = plan_stack(stack.stages([spec]), pixels.shape, pixels.dtype, white=1000, out_white=1000)
-        np.testing.assert_array_equal(run(plan, pixels).pixels, np.broadcast_to(expected, pixels.shape))
+        np.testing.assert_array_equal(run_array(plan, pixels).pixels, np.broadcast_to(expected, pixels.shape))
 
 
 # Files
@@ -225,7 +226,7 @@ def test_a_factor_is_told_of(tmp_path, white, output, dtype):
     full = np.iinfo(dtype).max
     (note,) = report.notes
     assert f"stretches samples of 0 to {white} to 0 to {full}, {full / white:.6g} times as large; use" in note
-    assert "pnm" in note
+    assert "tiff" in note
     again = read(out)
     assert again.pixels.dtype == dtype and again.white is None
     padded = np.pad(pixels.astype(np.int64), 1, mode="edge")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import monotonic
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -16,7 +17,6 @@ from convfilter.engine import control_groups
 Block = TypeVar("Block")
 #: Makes, in the thread that asks, what processes a block.
 MakeWorker: TypeAlias = Callable[[], Callable[[Block], None]]
-Turn: TypeAlias = tuple[MakeWorker[Any], Sequence[Any]]
 
 #: Seconds that a thread waits for more to do before it ends.
 _PATIENCE = 0.3
@@ -54,121 +54,50 @@ def run_blocks(blocks: Sequence[Block], make_worker: MakeWorker[Block], threads:
     stops all workers and is raised here, and so is Ctrl-C. What is infinite or
     not a number in a picture is computed with as it is: NumPy warns of nothing.
     """
-    run_in_turns([(make_worker, blocks)], threads)
-
-
-def run_in_turns(turns: Sequence[Turn], threads: int) -> None:
-    """Process blocks as :func:`run_blocks` does, those of each turn when all of the turn before are done."""
-    threads = min(threads, max((len(blocks) for _, blocks in turns), default=0))
+    threads = min(threads, len(blocks))
+    queue = _Queue(blocks, make_worker)
     if threads <= 1:
-        _work_off((make_worker, block) for make_worker, blocks in turns for block in blocks)
+        queue.work_off()
         return
-    line = _Line(turns)
-    beside = _Beside(line.help, threads - 1)
+    beside = _Beside(queue.help, threads - 1)
     try:
         beside.start()
-        line.help()
+        queue.help()
         beside.end()
     except BaseException as error:
-        line.fail(error)
+        queue.failures.append(error)
         beside.end()
         raise
-    if line.failures:
-        del line.failures[1:]
-        raise line.failures.pop()  # which would hold itself, and with it all pictures
+    if queue.failures:
+        del queue.failures[1:]
+        raise queue.failures.pop()  # which would hold itself, and with it all pictures
 
 
-def _work_off(tasks: Iterable[tuple[MakeWorker[Any], Any]]) -> None:
-    """Process blocks one after the other, each with a worker of its kind, which is made for the first of them."""
-    workers: dict[MakeWorker[Any], Callable[[Any], None]] = {}
-    with _silent():  # a thread does not inherit it
-        for make_worker, block in tasks:
-            if make_worker not in workers:
-                workers[make_worker] = make_worker()
-            workers[make_worker](block)
+class _Queue(Generic[Block]):
+    """Blocks in their order, for threads to take; ``failures`` end it. Each step by itself is atomic."""
 
-
-class _Line:
-    """Blocks in their order, for threads to take; ``failures`` end it."""
-
-    def __init__(self, turns: Sequence[Turn]) -> None:
+    def __init__(self, blocks: Sequence[Block], make_worker: MakeWorker[Block]) -> None:
         self.failures: list[BaseException] = []
-        self._turns = list(turns)[::-1]
-        self._waiting: Iterator[tuple[MakeWorker[Any], Any]] = iter(())
-        self._running = 0
-        # One that knows its owner is taken again, after a wait, in one piece: Ctrl-C cannot come between.
-        self._lock = threading.RLock()
-        self._next_turn = threading.Condition(self._lock)
+        self._waiting, self._make_worker = deque(blocks), make_worker
 
     def help(self) -> None:
-        """Process blocks as long as there are any; what goes wrong is told to all."""
+        """Process blocks as long as there are any; other threads hear of what goes wrong."""
         try:
-            _work_off(self._tasks())
+            self.work_off()
         except BaseException as error:
-            self.fail(error)
-
-    def _tasks(self) -> Iterator[tuple[MakeWorker[Any], Any]]:
-        done = 0
-        while (task := self._following(done)) is not None:
-            yield task
-            done = 1
-
-    def _following(self, done: int) -> tuple[MakeWorker[Any], Any] | None:
-        """Return what makes a worker, and a block for it, as soon as there is one; None at the end.
-
-        ``done`` says how many blocks, 0 or 1, the same thread has done since it asked before.
-        """
-        with self._lock:
-            self._running -= done
-            while not self.failures:
-                for task in self._waiting:
-                    self._running += 1
-                    return task
-                if not self._turns:
-                    break
-                if self._running:
-                    self._next_turn.wait()
-                    continue
-                make_worker, blocks = self._turns.pop()
-                self._waiting = iter([(make_worker, block) for block in blocks])
-                self._next_turn.notify_all()
-            return None
-
-    def fail(self, error: BaseException) -> None:
-        """Hear what went wrong."""
-        with self._lock:
             self.failures.append(error)
-            self._next_turn.notify_all()
 
-
-class Workers(Generic[Block]):
-    """Workers that process blocks more than once: each is made where there is none to take, and then kept."""
-
-    def __init__(self, make_worker: MakeWorker[Block]) -> None:
-        self._make_worker = make_worker
-        self._made: list[Callable[[Block], None]] = []
-
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        return len(self._made)
-
-    def for_one_run(self) -> MakeWorker[Block]:
-        """Return what gives each thread of a run one of them."""
-        free = list(self._made)
-
-        def take() -> Callable[[Block], None]:
-            with suppress(IndexError):  # of a thread that was faster
-                return free.pop()
-            worker = self._make_worker()
-            self._made.append(worker)
-            return worker
-
-        return take
-
-    def run(self, blocks: Sequence[Block], threads: int) -> None:
-        """Have ``threads`` workers process all blocks, as :func:`run_blocks` does."""
-        run_blocks(blocks, self.for_one_run(), threads)
+    def work_off(self) -> None:
+        """Process blocks, one after the other."""
+        worker: Callable[[Block], None] | None = None
+        with _silent():  # a thread does not inherit it
+            while not self.failures:
+                try:
+                    block = self._waiting.popleft()
+                except IndexError:
+                    return
+                worker = worker or self._make_worker()
+                worker(block)
 
 
 def _silent() -> np.errstate:

@@ -17,11 +17,10 @@ import numpy as np
 
 from convfilter.engine import run
 from convfilter.engine.borders import Indices, index_map
-from convfilter.engine.kept import Kept
-from convfilter.engine.tiles import Samples
-from convfilter.engine.ways import by_strips
+from convfilter.engine.buffer import Samples
 from convfilter.filters.multirate import Rates
 from convfilter.filters.stage import Orientation, Pooling
+from convfilter.methods.coarse import Coarse
 from convfilter.planning import AxisPlan, Plan, StagePlan
 from convfilter.planning.remembered import latest
 from convfilter.planning.ring import STEP_ROWS
@@ -82,7 +81,7 @@ def grid_of(plan: StagePlan) -> Grid:
             ahead = tuple(-(-2 * (axis.stride - 1) // axis.stride) for axis in (plan.rows, plan.cols))
             return Grid(plan.block_rows, cols, (ahead[0], ahead[1]))
         case _:
-            return Grid(STEP_ROWS if by_strips(plan) else plan.block_rows, 1)
+            return Grid(STEP_ROWS, 1)
 
 
 def _multirate_grid(plan: StagePlan, rates: Rates) -> Grid:
@@ -132,7 +131,7 @@ def side_of(axis: AxisPlan, mode: str, first: int, last: int, end: int, rates: R
     window = first * axis.stride - axis.before
     begin, stop, step = window, (end - 1) * axis.stride - axis.before + axis.span + 1, 1
     if rates is not None:
-        down = Kept.of(axis, rates, mode, first, end).down
+        down = Coarse.of(axis, rates, mode, first, end).down
         step = rates.step
         begin, stop = min(begin, -down.before), max(stop, axis.input + down.after)
         begin = begin // step * step

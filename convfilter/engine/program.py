@@ -8,7 +8,7 @@ is written down once, and run for all its steps in one call.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -66,6 +66,10 @@ class Following(Moving):
     """The same, of an array that may begin elsewhere when the program is run again; see :meth:`Program.follow`."""
 
 
+class FollowingSource(Moving):
+    """The same, of an array that is read, and begins elsewhere than those that follow."""
+
+
 class Counting(NamedTuple):
     """A whole number that grows by ``step`` from one step to the next."""
 
@@ -81,8 +85,15 @@ class Call(NamedTuple):
     ahead: int = 0
 
     def __call__(self) -> int:
-        """Make the call now; nothing may move."""
-        return self.loop(*[value.array if isinstance(value, Slot) else value for value in self.arguments])
+        """Make the call now, as in step 0."""
+        return self.loop(*[_as_it_is_now(value) for value in self.arguments])
+
+
+def _as_it_is_now(value: Any) -> Any:
+    if isinstance(value, Moving):
+        array = value.array.array if isinstance(value.array, Slot) else value.array
+        return array.reshape(-1)[value.start :]
+    return value.array if isinstance(value, Slot) else value
 
 
 class Program:
@@ -100,24 +111,19 @@ class Program:
         self._arguments = np.zeros(width, np.int64)
         self._addresses = tuple(pointer(words, _typestr("i8*")) for words in (self._lines, self._arguments))
         self._native = RUN_PROGRAM.variant()
-        self._followers = [
-            (line, word)
-            for line, call in enumerate(calls)
-            for word, value in enumerate(call.arguments, 2)
-            if isinstance(value, Following | Counting)
-        ]
-        self._rows = 0
+        self._followers = _Followers(calls, (Following, Counting)), _Followers(calls, (FollowingSource,))
         self._slots = [_Slotted(slot, *places) for slot, places in _slots_of(calls).items()]
 
-    def follow(self, rows: int) -> None:
-        """Let every counting number, and every array that follows, start so many rows later than at first."""
-        if rows != self._rows:
-            for line, word in self._followers:
-                self._lines[line, word, 0] += (rows - self._rows) * self._lines[line, word, 1] // self._step_rows
-            self._rows = rows
+    def follow(self, rows: int, source_rows: int = 0) -> None:
+        """Let what follows start so many rows later than at first: targets and counting numbers, and sources."""
+        for followers, later in zip(self._followers, (rows, source_rows), strict=True):
+            followers.move(self._lines, later, self._step_rows)
 
     def run(self, first: int, steps: int, *, goes_on: bool = False) -> None:
-        """Make all calls for steps ``first`` to ``first + steps - 1``; where it ``goes_on``, those ahead are there."""
+        """Make all calls for steps ``first`` to ``first + steps - 1``.
+
+        With ``goes_on``, the steps before have just been made, and with them those calls that go ahead.
+        """
         for slotted in self._slots:
             slotted.follow(self._lines)
         lines, arguments = self._addresses
@@ -143,33 +149,23 @@ class Program:
         yield self._lines
 
 
-class Repeated:
-    """The calls of a block, made one by one at first, and as a program when the block comes again.
+class _Followers:
+    """The words of a program that start some rows later when it runs for other rows."""
 
-    Parameters
-    ----------
-    calls : callable
-        Returns those of a block.
-    program : callable
-        Makes a program of them.
-    """
+    def __init__(self, calls: list[Call], kinds: tuple[type, ...]) -> None:
+        self._places = [
+            (line, word)
+            for line, call in enumerate(calls)
+            for word, value in enumerate(call.arguments, 2)
+            if isinstance(value, kinds)
+        ]
+        self._rows = 0
 
-    def __init__(
-        self, calls: Callable[[tuple[int, int]], list[Call]], program: Callable[[list[Call]], Program]
-    ) -> None:
-        self._calls, self._program = calls, program
-        self._programs: dict[tuple[int, int], Program | None] = {}
-
-    def __call__(self, block: tuple[int, int]) -> None:
-        """Make the calls of a block."""
-        if block not in self._programs:
-            self._programs[block] = None
-            for call in self._calls(block):
-                call()
-            return
-        program = self._programs[block] or self._program(self._calls(block))
-        self._programs[block] = program
-        program.run(0, 1)
+    def move(self, lines: npt.NDArray[np.int64], rows: int, step_rows: int) -> None:
+        if rows != self._rows:
+            for line, word in self._places:
+                lines[line, word, 0] += (rows - self._rows) * lines[line, word, 1] // step_rows
+            self._rows = rows
 
 
 class _Slotted:

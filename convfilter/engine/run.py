@@ -1,22 +1,18 @@
-"""A plan and an array in, an array out."""
+"""The executor: rows go from a source through the nodes of a plan into a sink; nothing else moves pixels."""
 
 from __future__ import annotations
 
-from functools import cache
-from weakref import WeakValueDictionary
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.bands import cores_lately
-from convfilter.engine.local import stays_local
-from convfilter.engine.prepared import Prepared
-from convfilter.engine.program import Slot
-from convfilter.engine.tiles import Samples, Source
-from convfilter.engine.ways import WHOLE_STAGES, found
+from convfilter.engine.buffer import Samples
+from convfilter.engine.group import Group, takes_range
+from convfilter.engine.local import NotLocalError, all_finite
+from convfilter.engine.rows import RowSink, RowSource, array_of
 from convfilter.errors import ParameterError
-from convfilter.filters.stage import Pooling
-from convfilter.locks import handler_can_come, undisturbed
 from convfilter.planning import Plan, StagePlan
 from convfilter.planning.plan import for_any_numbers
 from convfilter.record import record
@@ -31,8 +27,57 @@ class Result:
     samples: int
 
 
-def run(plan: Plan, image: Samples, *, out_dtype: npt.DTypeLike | None = None, threads: int | None = None) -> Result:
-    """Run ``plan`` on ``image``.
+def run(plan: Plan, source: RowSource | Samples, sink: RowSink | Samples, *, threads: int | None = None) -> int:
+    """Filter a picture: read its rows from ``source``, write the rows of the result to ``sink``.
+
+    Rows are held only as long as a later row of the result needs them, unless :func:`whole_because` says
+    otherwise.
+
+    Parameters
+    ----------
+    plan : Plan
+        Made for the shape and sample type of ``source``.
+    source : RowSource, or (rows, cols, channels) array
+    sink : RowSink, or (rows, cols, channels) array
+        Its sample type is the one that is stored. Between integer types full scale becomes full scale; float32
+        keeps the input's scale, unrounded.
+    threads : int, optional
+        At most this many threads; by default, one for each core. The result does not depend on it.
+
+    Returns
+    -------
+    int
+        How many samples were clipped.
+
+    Raises
+    ------
+    ParameterError
+        ``source`` is not what the plan was made for, or ``threads`` is below 1.
+    """
+    _require_fit(plan, source.shape, source.dtype)
+    if threads is not None and threads < 1:
+        raise ParameterError(f"threads must be at least 1, got {threads}")
+    threads = threads or cores_lately()
+    if not whole_because(plan):
+        return _run_stages(plan, 0, len(plan.stages), source, sink, threads)
+    pixels = array_of(source)
+    clipped = 0
+    for group in plan.groups:
+        last = plan.stages[group.last - 1]
+        ends = group.last == len(plan.stages)
+        shape = last.rows.output, last.cols.output, last.output_channels
+        result = sink if ends and isinstance(sink, np.ndarray) else np.empty(shape, sink.dtype if ends else np.float32)
+        clipped = _run_stages(plan, group.first, group.last, pixels, result, threads)
+        pixels = result
+    if not isinstance(sink, np.ndarray):
+        sink.write(pixels)
+    return clipped
+
+
+def run_array(
+    plan: Plan, image: Samples, *, out_dtype: npt.DTypeLike | None = None, threads: int | None = None
+) -> Result:
+    """Filter an array.
 
     Parameters
     ----------
@@ -40,11 +85,9 @@ def run(plan: Plan, image: Samples, *, out_dtype: npt.DTypeLike | None = None, t
         Made for the shape and sample type of ``image``.
     image : (rows, cols) or (rows, cols, channels) array of uint8, uint16 or float32
     out_dtype : dtype, optional
-        Sample type of the result, by default the input's. Between integer
-        types full scale becomes full scale; float32 keeps the input's scale, unrounded.
+        Sample type of the result, by default the input's; see :func:`run`.
     threads : int, optional
-        At most this many threads; by default, one for each core. The result
-        does not depend on it.
+        As in :func:`run`.
 
     Returns
     -------
@@ -55,40 +98,27 @@ def run(plan: Plan, image: Samples, *, out_dtype: npt.DTypeLike | None = None, t
     ParameterError
         ``image`` is not what the plan was made for, or ``threads`` is below 1.
     """
-    if image.shape != plan.input_shape or image.dtype != plan.dtype:
-        raise ParameterError(
-            f"the plan is for a {plan.dtype} array of shape {plan.input_shape}, got {image.dtype} {image.shape}"
-        )
-    if threads is not None and threads < 1:
-        raise ParameterError(f"threads must be at least 1, got {threads}")
-    if handler_can_come():
-        undisturbed(_load_all)
-    threads = threads or cores_lately()
-    target = np.dtype(out_dtype or image.dtype)
+    _require_fit(plan, image.shape, image.dtype)
     pixels = np.ascontiguousarray(image.reshape(image.shape[0], image.shape[1], -1))
-    clipped = 0
-    for group in plan.groups:
-        stages = plan.stages[group.first : group.last]
-        sources = [source_of(plan, number, pixels) for number in range(group.first, group.last)]
-        dtype, white = _result_of(plan, group.last - 1, target)
-        if len(stages) == 1:
-            pixels, clipped = _run_stage(stages[0], sources[0], dtype, white, threads)
-        else:
-            from convfilter.engine.chain import run_group
-
-            pixels, clipped = run_group(stages, group, sources, dtype, white, threads)
-    return Result(pixels.reshape(plan.output_shape), clipped, pixels.size)
+    last = plan.stages[-1]
+    output = np.empty((last.rows.output, last.cols.output, last.output_channels), out_dtype or image.dtype)
+    clipped = run(plan, pixels, output, threads=threads)
+    return Result(output.reshape(plan.output_shape), clipped, output.size)
 
 
-@cache
-def _load_all() -> None:
-    """Load what the engine loads as it needs it: a signal handler that filters would find modules half loaded."""
-    from importlib import import_module
-    from pkgutil import iter_modules
+def _require_fit(plan: Plan, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> None:
+    planned = plan.input_shape
+    if (shape != planned and shape != (*planned, 1)[: len(shape)]) or dtype != plan.dtype:
+        raise ParameterError(f"the plan is for a {plan.dtype} array of shape {planned}, got {dtype} {shape}")
 
-    for package in ("convfilter.engine", "convfilter.planning", "convfilter.filters"):
-        for module in iter_modules(import_module(package).__path__):
-            import_module(f"{package}.{module.name}")
+
+def whole_because(plan: Plan) -> str:
+    """Say why a plan needs its whole input at once; "" if rows may come one by one."""
+    if any(takes_range(plan.stages[group.first : group.last]) for group in plan.groups):
+        return "the range of all samples is looked for (normalize, map=stretch)"
+    if any(stage.stage.padding_mode == "wrap" and stage.rows.before > 0 for stage in plan.stages):
+        return "padding_mode=wrap reads the last rows first"
+    return ""
 
 
 def run_stage(
@@ -112,53 +142,26 @@ def run_stage(
     (rows, cols, channels) array, and int
         The result, float32 before another stage, and how many of its samples were clipped.
     """
-    dtype, white = _result_of(plan, number, out_dtype)
-    return _run_stage(plan.stages[number], source_of(plan, number, pixels), dtype, white, threads)
+    stage = plan.stages[number]
+    dtype = out_dtype if number + 1 == len(plan.stages) else np.dtype(np.float32)
+    result = np.empty((stage.rows.output, stage.cols.output, stage.output_channels), dtype)
+    return result, _run_stages(plan, number, number + 1, pixels, result, threads)
 
 
-def _result_of(plan: Plan, number: int, out_dtype: np.dtype[np.generic]) -> tuple[np.dtype[np.generic], float]:
-    """Return the sample type of a stage's result, and what is white in it."""
-    dtype = np.dtype(np.float32) if number < len(plan.stages) - 1 else out_dtype
-    return dtype, plan.full_out(dtype)
-
-
-def source_of(plan: Plan, number: int, pixels: Samples) -> Source:
-    """Return what a stage reads, if ``pixels`` is its input."""
-    padding = _padding_value(plan.stages[number])
-    return Source(Slot(pixels), plan.full, plan.alpha, plan.gray and number == 0, padding)
-
-
-def _padding_value(plan: StagePlan) -> float:
-    # Padded cells add nothing to a mean; extremes do without them. With other modes no cell holds the value, which may
-    # be any.
-    holds = plan.stage.padding_mode == "constant" and not isinstance(plan.stage.operator, Pooling)
-    return plan.stage.padding_value if holds else 0.0
-
-
-def _run_stage(
-    plan: StagePlan, source: Source, target: np.dtype[np.generic], full_out: float, threads: int
-) -> tuple[Samples, int]:
-    if plan.algorithm in WHOLE_STAGES:
-        done: tuple[Samples, int] = found(WHOLE_STAGES[plan.algorithm])(plan, source, target, full_out, threads)
-        return done
-    if source.slot.dtype.kind == "f":
-        local = for_any_numbers(plan)
-        if local is not plan and not stays_local(plan, source.image):
-            plan = local
-    output = np.empty((plan.rows.output, plan.cols.output, source.channels), target)
-    if not _is_run_again(plan):
-        return output, Prepared(plan, source, Slot(output), full_out).run(threads)
-    from convfilter.engine.kept_runs import run_again
-
-    return output, run_again(plan, source, output, full_out, threads)
-
-
-#: Plans that have been run, by their identity.
-_run_before: WeakValueDictionary[int, StagePlan] = WeakValueDictionary()
-
-
-def _is_run_again(plan: StagePlan) -> bool:
-    """Whether the plan has been run before, so that it pays to keep what is prepared for it."""
-    again = _run_before.get(id(plan)) is plan
-    _run_before[id(plan)] = plan
-    return again
+def _run_stages(
+    plan: Plan, first: int, last: int, source: RowSource | Samples, sink: RowSink | Samples, threads: int
+) -> int:
+    """Run stages ``first`` to ``last - 1`` together; returns how many samples were clipped."""
+    stages: Sequence[StagePlan] = plan.stages[first:last]
+    may_spread = stages[0].spreads and source.dtype.kind == "f"
+    if may_spread and isinstance(source, np.ndarray) and not all_finite(source):
+        stages = (for_any_numbers(stages[0]), *stages[1:])
+    group = Group(plan, first, stages, sink.dtype, threads)
+    while True:
+        try:
+            return group.run(source, sink)
+        except NotLocalError as found:
+            group = group.local_at(found.stage)
+            for end in (source, sink):
+                if not isinstance(end, np.ndarray):
+                    end.restart()

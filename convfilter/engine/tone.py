@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine.tiles import Samples
+from convfilter.engine.buffer import Samples
 from convfilter.filters.stage import Pooling, ToneMap, UnsharpMask
 from convfilter.planning import LUMINANCE_DIVISOR, StagePlan
 from convfilter.record import record
@@ -24,6 +24,13 @@ class Tone:
     divisor: float
     offset: float
     absolute: bool
+
+    def clips(self, sums: Samples, full: float) -> Samples:
+        """Return which of some sums are stored as something else than the nearest integer, which is below 0 or over."""
+        values = np.rint(self.scale * (sums / self.divisor) + self.offset)
+        values = np.abs(values) if self.absolute else values
+        clipped: Samples = ~((values >= 0) & (values <= full))
+        return clipped
 
 
 AS_IT_IS = Tone(1.0, 1.0, 0.0, False)

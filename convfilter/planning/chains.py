@@ -7,19 +7,23 @@ from collections.abc import Sequence
 import numpy as np
 
 from convfilter.filters.multirate import Rates
-from convfilter.filters.stage import Point, Pooling, UnsharpMask
+from convfilter.filters.stage import Point, Pooling
 from convfilter.planning.plan import Group, StagePlan
+from convfilter.planning.pooling import rows_between
 from convfilter.planning.ring import STEP_ROWS
-from convfilter.planning.strips import REGION_ROWS
+from convfilter.planning.strips import FOLD_ROWS, even_block_rows
 
 #: Samples of one block between two stages: what it is made of and the block itself stay in a core's cache.
 BLOCK_SAMPLES = 2**19
-#: Kept rows of a multirate Gaussian in one block, and rows of its input that they are apart, at most.
-_KEPT_ROWS = 16
-_KEPT_SEEN = 64
+#: Rows of the coarse grid in one block, unless all have so few samples; where rows of the source are held for them,
+#: so many of these at a time; and a group of coarse rows, of which a vector holds a sample each.
+_COARSE_ROWS = 32
+_COARSE_SAMPLES = 2**21
+_COARSE_SEEN = 64
+COARSE_GROUP = 16
 #: Ways whose own blocks are kept: a transform takes as many rows as it is high, running sums start anew in each block,
 #: and a product of matrices need not give the same bytes in another size. So do means of real samples.
-_OWN_BLOCKS = ("fourier", "box", "layer")
+_OWN_BLOCKS = ("fourier", "layer")
 
 
 def groups(stages: Sequence[StagePlan]) -> tuple[Group, ...]:
@@ -30,16 +34,14 @@ def groups(stages: Sequence[StagePlan]) -> tuple[Group, ...]:
 
 def _continues(before: StagePlan, after: StagePlan) -> bool:
     """Whether ``after`` can take rows as ``before`` finishes them."""
-    return before.algorithm != "orientation" and _takes_rows(after)
+    return _takes_rows(after)
 
 
 def _takes_rows(stage: StagePlan) -> bool:
     """Whether no row of the result depends on the whole input, as it does where a range is stretched."""
     operator = stage.stage.operator
     is_range = stage.stage.map == "stretch" or (isinstance(operator, Point) and operator.kind == "normalize")
-    # A multirate blur has lost the rows that it started from when it is sharpened with.
-    lost = isinstance(operator, UnsharpMask) and stage.algorithm == "multirate"
-    return stage.algorithm != "orientation" and not is_range and not lost
+    return not is_range
 
 
 def _group(stages: Sequence[StagePlan], first: int, last: int) -> Group:
@@ -64,42 +66,66 @@ def held_bytes(stages: Sequence[StagePlan], held_rows: Sequence[int]) -> int:
 
 def _kept_bytes(stage: StagePlan) -> int:
     """Return what a multirate Gaussian keeps: rows before and after those along them."""
-    rates = kept_rates(stage)
+    rates = coarse_rates(stage)
     if rates is None:
         return 0
-    rows = 2 * kept_block_rows(rates) + rates.middle.size + rates.up.shape[1] + 2 * stage.block_rows // rates.step
+    rows = 2 * COARSE_GROUP + rates.middle.size + rates.up.shape[1] + 2 * stage.block_rows // rates.step
     samples: int = rows * max(stage.cols.input, stage.cols.output) * stage.channels
     return samples * np.dtype(stage.precision).itemsize
 
 
 def block_rows(stage: StagePlan) -> int:
-    """Return how many output rows of a stage are computed at a time."""
-    if stage.algorithm in _OWN_BLOCKS or stage.stage.operator == Pooling(
-        "average", (stage.rows.kernel, stage.cols.kernel)
-    ):
+    """Return how many output rows of a stage among others are computed at a time."""
+    if _has_own_blocks(stage):
         return stage.block_rows
-    operator = stage.stage.operator
     row = max(stage.rows.stride * stage.cols.input * stage.channels, stage.cols.output * stage.output_channels)
-    # Whole regions are finished at a time where that takes more than loops.
-    together = REGION_ROWS if stage.alpha or isinstance(operator, UnsharpMask) else STEP_ROWS
-    return max(1, min(stage.block_rows, BLOCK_SAMPLES // row) // together) * together
+    unit = unit_rows(stage)
+    rows = min(-(-stage.rows.output // unit) * unit, BLOCK_SAMPLES // row)
+    return max(1, rows // unit) * unit
 
 
-def kept_rates(stage: StagePlan) -> Rates | None:
+def unit_rows(stage: StagePlan) -> int:
+    """Return the rows of which a block is made of a whole number: steps of programs, or pieces of running extremes."""
+    if stage.algorithm == "pooling" and not stage.by_taps:
+        return rows_between(stage.rows, stage.cols, stage.channels)
+    return 2 * FOLD_ROWS if stage.algorithm == "box" else FOLD_ROWS
+
+
+def alone_block_rows(stage: StagePlan) -> int:
+    """Return how many output rows of a stage that has the whole picture before it are computed at a time."""
+    return stage.block_rows if _has_own_blocks(stage) else even_block_rows(stage.rows.output)
+
+
+def _has_own_blocks(stage: StagePlan) -> bool:
+    operator = stage.stage.operator
+    is_mean = isinstance(operator, Pooling) and operator.kind == "average"
+    return stage.algorithm in _OWN_BLOCKS or (is_mean and not stage.by_taps)
+
+
+def coarse_rates(stage: StagePlan) -> Rates | None:
     """Return the steps down the columns of a stage that keeps few rows; None where it keeps none."""
     return stage.rates[0] if stage.algorithm == "multirate" else None
 
 
-def kept_block_rows(rates: Rates) -> int:
-    """Return how many kept rows of a multirate Gaussian are computed at a time: they look at many rows each."""
-    return max(STEP_ROWS, min(_KEPT_ROWS, _KEPT_SEEN // rates.step) // STEP_ROWS * STEP_ROWS)
+def coarse_block_rows(stage: StagePlan, count: int, *, alone: bool) -> int:
+    """Return how many of ``count`` rows of the coarse grid are computed at a time.
+
+    All where they stay in cache and the picture is there; else few, since each sees many rows of the source.
+    """
+    rates = coarse_rates(stage)
+    assert rates is not None
+    row = max(stage.cols.input + 1, stage.cols.output) * stage.channels
+    if alone:
+        rows = count if count * row <= _COARSE_SAMPLES else min(count, _COARSE_ROWS)
+        return -(-rows // COARSE_GROUP) * COARSE_GROUP
+    return next((rows for rows in (COARSE_GROUP, COARSE_GROUP // 2) if rows * rates.step <= _COARSE_SEEN), STEP_ROWS)
 
 
 def rows_seen(stage: StagePlan, block: int) -> int:
     """Return how many rows of the padded input a block of output rows looks at."""
     if stage.algorithm == "fourier":
         return stage.sides[0]
-    rates = kept_rates(stage)
+    rates = coarse_rates(stage)
     if rates is not None:
-        return (kept_block_rows(rates) - 1) * rates.step + rates.down.size
+        return (coarse_block_rows(stage, COARSE_GROUP, alone=False) - 1) * rates.step + rates.down.size
     return (block - 1) * stage.rows.stride + stage.rows.span + 1

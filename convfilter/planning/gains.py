@@ -19,7 +19,8 @@ def levels(tasks: Sequence[Task]) -> list[float]:
     first, last = tasks[0], tasks[-1]
     if first.dtype.kind != "u" or last.result.kind != "u" or first.alpha or last.stage.map == "stretch":
         return [math.inf] * len(tasks)
-    full = full_scale(first.dtype)
+    full = first.whites[0] if first.whites else full_scale(first.dtype)
+    full_out = last.whites[1] if last.whites else full_scale(last.result)
     sizes: list[float] = []
     size = full
     for task in tasks:
@@ -28,7 +29,7 @@ def levels(tasks: Sequence[Task]) -> list[float]:
     gains = [1.0]
     for task in reversed(tasks[1:]):
         gains.insert(0, gains[0] * _gain(task))
-    return [_times(size, gain) * full_scale(last.result) / full for size, gain in zip(sizes, gains, strict=True)]
+    return [_times(size, gain) * full_out / full for size, gain in zip(sizes, gains, strict=True)]
 
 
 def _size_after(task: Task, size: float, full: float) -> float:

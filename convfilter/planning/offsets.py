@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import ParameterError
-from convfilter.filters.stage import Correlation, Point, Pooling, Stage
+from convfilter.filters.stage import Correlation, Gradient, Point, Pooling, Stage
 from convfilter.planning.task import full_scale
 
 #: Point operations whose numbers are levels, as fractions of full scale.
@@ -43,7 +43,7 @@ def _require_fractions(stages: Sequence[Stage], full: float) -> None:
     in_range = True
     for number, stage in enumerate(stages, 1):
         prefix = f"stage {number} ({stage.name}): " if len(stages) > 1 else ""
-        _require_fraction(f"{prefix}offset", stage.offset, full)
+        _require_fraction(f"{prefix}offset", stage.offset, full, _gain(stage))
         # After a gain, samples may lie anywhere: there bias:-4.5 is a level like any other.
         if in_range and isinstance(stage.operator, Point) and stage.operator.kind in _OF_LEVELS:
             for level in (stage.operator.low, stage.operator.high):
@@ -51,8 +51,18 @@ def _require_fractions(stages: Sequence[Stage], full: float) -> None:
         in_range = in_range and _keeps_range(stage)
 
 
-def _require_fraction(what: str, value: float, full: float) -> None:
-    if abs(value) <= 1:
+def _gain(stage: Stage) -> float:
+    """Return how far beyond white the sums of a stage reach, which an offset may bring back."""
+    operator = stage.operator
+    if isinstance(operator, Gradient):
+        return 2.0 * abs(stage.scale) * operator.x.absolute_sum / abs(operator.x.divisor)
+    if isinstance(operator, Correlation):
+        return abs(stage.scale) * operator.kernel.absolute_sum / abs(operator.kernel.divisor)
+    return abs(stage.scale)
+
+
+def _require_fraction(what: str, value: float, full: float, reach: float = 1.0) -> None:
+    if abs(value) <= max(1.0, reach):
         return
     meant = f"for {value:g} of {full:g} levels write {value:g}/{full:g}" if abs(value) <= full else "1 is full scale"
     raise ParameterError(

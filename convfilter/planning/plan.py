@@ -20,8 +20,7 @@ from convfilter.planning.pooling import is_summed_by_taps, pooling_bytes, stretc
 from convfilter.planning.precision import Precision, precision, unseen
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.strips import (
-    REGION_ROWS,
-    VECTOR,
+    OWN_BYTES,
     Fold,
     Stream,
     column_samples,
@@ -47,15 +46,11 @@ from convfilter.record import cached_property, record
 #: Source rows of one block of work, and samples of a row of one tile: their scratch fits a core's L2 cache.
 BLOCK_ROWS = 64
 TILE_SAMPLES = 2112
-#: Samples of a row of what lies between two passes: wider pictures are done band by band.
-BAND_SAMPLES = 2**15
 #: Source rows that running sums move down between two passes along the rows, and their samples, at most.
 BOX_STEP_ROWS = 16
 BOX_STEP_SAMPLES = 2**19
 #: The matrix of windows that a layer multiplies with its weights fits a core's cache, more or less.
 MATRIX_BYTES = 4 << 20
-#: Kernel rows that are loaded at a time: bounds the scratch of very tall kernels.
-TAP_ROWS = 256
 
 
 @record
@@ -88,6 +83,8 @@ class StagePlan:
         False where results have another value of white than samples of their type in the input.
     bounded : bool
         Results are real and lie between the ends of their windows; see ``Task``.
+    by_taps : bool
+        Means of a few real samples are sums of taps.
     """
 
     stage: Stage
@@ -109,6 +106,12 @@ class StagePlan:
     output_channels: int = 0
     keeps_white: bool = True
     bounded: bool = False
+    by_taps: bool = False
+
+    @property
+    def spreads(self) -> bool:
+        """Whether a sample that is infinite or not a number would show beyond the windows that hold it."""
+        return self.algorithm in ("multirate", "fourier")
 
     @cached_property
     def stream(self) -> Stream | None:
@@ -312,9 +315,8 @@ def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> St
         output_channels=task.output_channels,
         keeps_white=task.keeps_white,
         bounded=task.is_bounded,
+        by_taps=chosen == "pooling" and is_summed_by_taps(task),
     )
-    if plan.stream:
-        plan = replace(plan, block_rows=stream_block_rows(plan.rows))
     return replace(plan, scratch_bytes=_scratch_bytes(plan, task))
 
 
@@ -323,23 +325,11 @@ def part_cols(channels: int) -> int:
     return whole_vectors(TILE_SAMPLES // channels)
 
 
-def tile_cols(axis: AxisPlan, channels: int) -> int:
-    """Return the output columns of one tile, which holds ``stride`` source columns for each."""
-    wanted = max(1, TILE_SAMPLES // (channels * axis.stride))
-    return wanted // VECTOR * VECTOR or wanted
-
-
-def band_cols(axis: AxisPlan, channels: int) -> int:
-    """Return the output columns that are done at a time between two passes."""
-    return max(1, BAND_SAMPLES // (channels * min(axis.stride, axis.kernel)))
-
-
 def for_any_numbers(plan: StagePlan) -> StagePlan:
     """Return a plan that sums tap by tap, so that what is infinite or not a number stays in its windows."""
-    if plan.algorithm not in ("multirate", "fourier"):
+    if not plan.spreads:
         return plan
-    local = replace(plan, algorithm="separable" if plan.products else "direct", block_rows=BLOCK_ROWS)
-    return replace(local, block_rows=stream_block_rows(plan.rows)) if local.stream else local
+    return replace(plan, algorithm="separable" if plan.products else "direct", block_rows=stream_block_rows(plan.rows))
 
 
 def _products(task: Task, algorithm: Algorithm) -> tuple[Product, ...]:
@@ -363,17 +353,9 @@ def _block_rows(task: Task, algorithm: Algorithm) -> int:
         return max(1, (_sides(task)[0] - task.rows.span) // task.rows.stride)
     if algorithm == "layer":
         return max(1, MATRIX_BYTES // (4 * task.cols.output * task.channels * task.kernel.matrix.size))
-    if algorithm == "pooling":
+    if algorithm == "pooling" and not is_summed_by_taps(task):
         return stretch_of(task.rows)
-    return tile_rows(task.rows, task.cols, task.channels)
-
-
-def tile_rows(rows: AxisPlan, cols: AxisPlan, channels: int) -> int:
-    """Return the output rows of one tile."""
-    # Four rows at a time share what they read; rows of which little is loaded are many to a tile.
-    loaded = cols.output * min(cols.stride, cols.kernel) + cols.span
-    narrow = max(1, min(BLOCK_ROWS, TILE_SAMPLES // (loaded * channels)))
-    return max(4, BLOCK_ROWS // rows.stride) * narrow
+    return stream_block_rows(task.rows)
 
 
 def _sides(task: Task) -> tuple[int, int]:
@@ -391,7 +373,7 @@ def _scratch_bytes(plan: StagePlan, task: Task) -> int:
     if plan.algorithm == "fourier":
         kept = plan.block_rows * max(1, (plan.sides[1] - cols.span) // cols.stride) * channels
         return itemsize * (plan.sides[0] * plan.sides[1] * TRANSFORM_PLANES + kept)
-    if plan.algorithm == "pooling" and not is_summed_by_taps(task):
+    if plan.algorithm == "pooling" and not plan.by_taps:
         return pooling_bytes(task, itemsize, TILE_SAMPLES)
     if plan.algorithm == "box":
         # Rows that enter, rows that leave, and what lies between the passes; the running sums.
@@ -399,16 +381,11 @@ def _scratch_bytes(plan: StagePlan, task: Task) -> int:
         return itemsize * samples * (3 * max(1, min(BOX_STEP_ROWS, BOX_STEP_SAMPLES // samples)) + 2)
     stream = plan.stream
     if stream:
+        held, strips = stream.held_bytes(plan), -(-cols.output // stream.cols)
         loaded = (stream.cols * min(cols.stride, cols.kernel) + cols.span) * channels
-        kept = (stream.ring.slots + STEP_ROWS) * loaded + (REGION_ROWS + 2 * STEP_ROWS) * stream.cols * channels
-        return max(itemsize * kept, plan.fold.scratch_bytes(plan) if plan.fold else 0)
-    block = min(plan.block_rows, tile_rows(rows, cols, channels), rows.output)
-    tile = min(tile_cols(cols, channels), cols.output)
-    loaded_rows = min((block - 1) * rows.stride + min(rows.span, TAP_ROWS * rows.dilation) + 1, rows.input + 1)
-    sums = block * tile * channels
-    if plan.algorithm in ("direct", "gradient"):
-        return itemsize * (loaded_rows * (tile * cols.stride + cols.span) * channels + sums)
-    band = min(band_cols(cols, channels), cols.output)
-    across = (band * min(cols.stride, cols.kernel) + cols.span) * channels
-    between = block * across * max(1, len(plan.products))
-    return itemsize * (loaded_rows * min(part_cols(channels) * channels, across) + between + sums)
+        beside = itemsize * STEP_ROWS * (loaded + 2 * stream.cols * channels)
+        kept = held + strips * beside if held <= OWN_BYTES else -(-held // strips) + beside
+        return max(kept, plan.fold.scratch_bytes(plan) if plan.fold else 0)
+    row = max(cols.input + 1, cols.output) * channels * itemsize
+    seen = rows.kernel if plan.rates[0] is None else plan.rates[0].down.size + STEP_ROWS * plan.rates[0].step
+    return 4 * STEP_ROWS * row + min(seen * row, OWN_BYTES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 
@@ -68,6 +70,11 @@ class Ring:
         """Steps whose blocks have to be there before step 0."""
         return self.period - 1
 
+    @property
+    def advance(self) -> int:
+        """How far the blocks of two steps lie apart in ``places``."""
+        return self.block
+
     def places(self) -> Indices:
         """Return the padded place of each row of each block, from step ``-lead`` to the last.
 
@@ -94,3 +101,71 @@ class Ring:
     def _unseen(self) -> int:
         """Rows of the first block that no tap looks at."""
         return self.lead * self.block - (int(self.taps[-1]) + 1 - self.remainders.size)
+
+
+@record
+class Gathered:
+    """The rows that the taps of one step see, loaded anew for each step: for windows too tall to keep in a ring.
+
+    Attributes and methods are those of a ``Ring`` that has room for just one block.
+    """
+
+    axis: AxisPlan
+    rows: slice
+    seen: Indices
+    taps: Indices
+
+    period = 1
+    lead = 0
+
+    @classmethod
+    def of(cls, axis: AxisPlan, first: int, last: int) -> Gathered:
+        """Find the rows that taps ``first`` to ``last - 1`` of the outputs of step 0 see."""
+        taps = np.arange(first, last, dtype=np.int64) * axis.dilation
+        places = np.arange(STEP_ROWS)[:, np.newaxis] * axis.stride + taps
+        if axis.dilation == 1:  # all rows between the first and the last, so that blocks overlap in ``places``
+            seen = np.arange(places[0, 0], places[-1, -1] + 1)
+            return cls(axis, slice(first, last), seen, (places - places[0, 0])[np.newaxis])
+        seen, rank = np.unique(places, return_inverse=True)
+        return cls(axis, slice(first, last), seen, rank.reshape(1, STEP_ROWS, -1).astype(np.int64))
+
+    @property
+    def block(self) -> int:
+        """Rows that come in with each step."""
+        return int(self.seen.size)
+
+    @property
+    def slots(self) -> int:
+        """Rows that there is room for."""
+        return self.block
+
+    @property
+    def advance(self) -> int:
+        """How far the blocks of two steps lie apart in ``places``."""
+        return STEP_ROWS * self.axis.stride if self.axis.dilation == 1 else self.block
+
+    def places(self) -> Indices:
+        """Return the padded place of each row of each step; blocks may overlap."""
+        steps = -(-self.axis.output // STEP_ROWS)
+        if self.axis.dilation == 1:
+            places = np.arange((steps - 1) * self.advance + self.block) + self.seen[0]
+        else:
+            places = (np.arange(steps)[:, np.newaxis] * (STEP_ROWS * self.axis.stride) + self.seen).ravel()
+        inside: Indices = np.minimum(places, self.axis.padded - 1)
+        return inside
+
+    def table(self) -> Indices:
+        """Return where each tap finds its row: (1, STEP_ROWS, K) slots."""
+        return self.taps
+
+
+AnyRing: TypeAlias = Ring | Gathered
+
+#: The table of a taller ring, which has a line for each of its rows, would take too much memory.
+TALLEST = 4096
+
+
+def any_ring(axis: AxisPlan, first: int, last: int) -> AnyRing:
+    """Lay out the rows that taps ``first`` to ``last - 1`` see: in a ring, if it is not too tall."""
+    tall = (last - first) * axis.dilation > TALLEST
+    return Gathered.of(axis, first, last) if tall else Ring.of(axis, first, last)

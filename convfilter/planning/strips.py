@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.planning.arithmetic import AxisPlan
-from convfilter.planning.ring import STEP_ROWS, Ring
+from convfilter.planning.ring import STEP_ROWS, TALLEST, AnyRing, Gathered, Ring
 from convfilter.record import record
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ _STRIP_SAMPLES = 4224
 _RING_SAMPLES = 2**18
 #: Strips narrower than this, or than what the kernel spans, would load more than they keep.
 _NARROWEST = 512
+#: What the strips of a thread may hold in rows between their steps; beyond, all share one memory.
+OWN_BYTES = 24 * 2**20
 #: Columns of a strip are a multiple of this, so that its rows are whole vectors of any width.
 VECTOR = 64
 #: Output rows, and pixels, that share what they read where rows are folded.
@@ -37,8 +39,14 @@ _STREAMED = ("direct", "separable", "lowrank", "gradient")
 class Stream:
     """How a stage is streamed: the ring of source rows, and the output columns of one strip."""
 
-    ring: Ring
+    ring: AnyRing
     cols: int
+
+    def held_bytes(self, plan: StagePlan) -> int:
+        """Return what all strips side by side keep between their steps."""
+        strips = -(-plan.cols.output // self.cols)
+        loaded = (self.cols * min(plan.cols.stride, plan.cols.kernel) + plan.cols.span) * plan.channels
+        return strips * self.ring.slots * loaded * np.dtype(plan.precision).itemsize
 
 
 @record
@@ -63,7 +71,7 @@ def fold_of(plan: StagePlan) -> Fold | None:
     steps = plan.rows.stride, plan.rows.dilation, plan.cols.stride, plan.cols.dilation
     if plan.algorithm != "separable" or plan.precision != "float32" or plan.alpha or steps != (1, 1, 1, 1):
         return None
-    (first_row, last_row), (first_col, last_col) = (_counting(factor) for factor in plan.products[0])
+    (first_row, last_row), (first_col, last_col) = (counting(factor) for factor in plan.products[0])
     if not {last_row - first_row, last_col - first_col} <= set(_FOLDED_TAPS):
         return None
     least, most = _FOLDED_SAMPLES
@@ -73,20 +81,26 @@ def fold_of(plan: StagePlan) -> Fold | None:
     return Fold(Ring.of(plan.rows, first_row, last_row, FOLD_ROWS), cols, first_col, last_col)
 
 
-def _counting(taps: npt.NDArray[Any]) -> tuple[int, int]:
+def counting(taps: npt.NDArray[Any]) -> tuple[int, int]:
     """Return the first and last-plus-one tap that is not zero."""
-    counting = np.flatnonzero(taps)
-    return (int(counting[0]), int(counting[-1]) + 1) if counting.size else (0, 1)
+    nonzero = np.flatnonzero(taps)
+    return (int(nonzero[0]), int(nonzero[-1]) + 1) if nonzero.size else (0, 1)
 
 
 def stream_of(plan: StagePlan) -> Stream | None:
-    """Return how ``plan`` is streamed, or None where it is not."""
-    if plan.algorithm not in _STREAMED:
+    """Return how ``plan`` is streamed; None where it is not, or a vertical and a horizontal pass each by itself."""
+    if plan.algorithm not in _STREAMED and not plan.by_taps:
         return None
-    ring = Ring.of(plan.rows, *_counting_rows(plan))
-    samples = strip_samples(ring.slots)
-    if samples < _NARROWEST or plan.cols.span * plan.channels > _STRIP_SAMPLES:
-        return None
+    rows = _counting_rows(plan)
+    ring: AnyRing = Ring.of(plan.rows, *rows)
+    span = plan.cols.span * plan.channels
+    if ring.slots > _RING_SAMPLES // _NARROWEST or span > _STRIP_SAMPLES:
+        if plan.algorithm == "separable":
+            return None
+        gathered = Gathered.of(plan.rows, *rows)
+        ring = gathered if 2 * gathered.block < ring.slots or ring.slots > TALLEST else ring
+    # Strips narrower than what the kernel spans would load more than they keep.
+    samples = max(strip_samples(ring.slots), _NARROWEST, span // 2)
     wanted = max(1, samples // (plan.channels * min(plan.cols.stride, plan.cols.kernel)))
     return Stream(ring, wanted // VECTOR * VECTOR or wanted)
 
@@ -99,6 +113,14 @@ def strip_samples(rows: int) -> int:
 def strip_cols(rows: int, channels: int) -> int:
     """Return how many columns of ``rows`` rows stay in cache: whole vectors."""
     return whole_vectors(strip_samples(rows) // channels)
+
+
+def shared_cols(count: int, cols: int, threads: int) -> int:
+    """Return the columns of strips of at most ``cols`` of ``count`` columns: as many strips for each thread."""
+    if threads == 1:
+        return cols
+    strips = -(-count // cols // threads) * threads
+    return whole_vectors(-(-count // strips) + VECTOR - 1)
 
 
 def whole_vectors(cols: int) -> int:
@@ -128,8 +150,8 @@ def _counting_rows(plan: StagePlan) -> tuple[int, int]:
     if plan.algorithm == "gradient":
         return 0, plan.rows.kernel
     if plan.algorithm == "direct":
-        return _counting(np.any(plan.kernel.matrix, axis=1))
-    return _counting(np.any([column != 0 for column, _ in plan.products], axis=0))
+        return counting(np.any(plan.kernel.matrix, axis=1))
+    return counting(np.any([column != 0 for column, _ in plan.products], axis=0))
 
 
 def column_samples(rows: int, span: int) -> int:

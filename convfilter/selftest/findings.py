@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from convfilter.errors import ParameterError
-from convfilter.planning import ALGORITHMS, LUMINANCE, LUMINANCE_DIVISOR, full_scale
+from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, full_scale
 from convfilter.planning.plan import BLOCK_ROWS, TILE_SAMPLES
 from convfilter.record import record
 from convfilter.selftest.jobs import Job, Keywords, Samples
@@ -55,7 +55,7 @@ class Finding:
     kept: bool
 
 
-def selftest(algorithms: Sequence[str] = ALGORITHMS) -> Iterator[Finding]:
+def selftest(algorithms: Sequence[str] = tuple(JOBS)) -> Iterator[Finding]:
     """Check every way with every sample type, over strides, dilations, borders, channels and alpha.
 
     Parameters
@@ -114,13 +114,16 @@ def _compared(algorithm: str, dtype: str, jobs: Sequence[Job]) -> dict[tuple[str
     tallies: dict[tuple[str, str], _Tally] = {}
     for job, picture, how in _runs(dtype, jobs):
         # On small pictures integers come out as real numbers too.
-        for result in dict.fromkeys((dtype, "float32") if picture.shape[1] < TILE_SAMPLES // 3 else (dtype,)):
+        others = (*job.results, "float32") if picture.shape[1] < TILE_SAMPLES // 3 or job.results else ()
+        for result in dict.fromkeys((dtype, *others)):
             try:
                 got = job.run(picture, algorithm=algorithm, dtype=result, **how)
             except ParameterError:  # a way refuses what it cannot do exactly
                 break
             values, reach = _expected(job, picture, how, result)
-            sums = "any" if result == "float32" else "whole" if job.exact and "alpha" not in how else "real"
+            # What floats are in integers is rounded on the way.
+            whole = job.exact and "alpha" not in how and (dtype != "float32" or result == dtype)
+            sums = "any" if result == "float32" else "whole" if whole else "real"
             tallies.setdefault((result, sums), _Tally()).add(got.reshape(values.shape), values, reach)
     return tallies
 
@@ -170,17 +173,23 @@ def _expected(job: Job, picture: Samples, how: Keywords, result: str) -> tuple[R
     if "alpha" in how and job.alpha:
         mean = job.alpha(samples[..., -1:], how)
         samples = samples[..., :-1] * samples[..., -1:]
-    offset = job.offset * full_scale(picture.dtype)
+    full, full_out = full_scale(picture.dtype), full_scale(picture.dtype if result == "float32" else result)
+    depth, offset = full_out / full, job.offset * full
     values = job.scale * job.expect(samples, how) / divisor + offset
+    reach = abs(job.scale) * job.reach(np.abs(samples), how) / divisor + abs(offset)
     if job.signed and result != "float32":
         values = np.abs(values)
-    reach = values
-    if result == "float32":
-        reach = abs(job.scale) * job.reach(np.abs(samples), how) / divisor + abs(offset)
+    if job.stretched:
+        low, gain = values.min(), full / np.ptp(values)
+        values, reach = (values - low) * gain, (reach + abs(low)) * gain
+    values *= depth
+    if job.clips and result == "float32":
+        values = np.clip(values, 0, full_out)
     if mean is None:
         return values, reach
     # Sum and mean may both err.
-    return np.concatenate([values / mean, mean], axis=2), np.concatenate([2 * reach / mean, mean], axis=2)
+    colours, sizes = values / mean, 2 * reach / mean
+    return np.concatenate([colours, mean * depth], axis=2), np.concatenate([sizes, mean], axis=2)
 
 
 def processor() -> str:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from convfilter import api
+from convfilter.engine.run import run_array as engine_run
 from convfilter.filters import kernels
+from convfilter.keywords import FilterKeywords, stages_of
+from convfilter.planning import plan_stack
 from convfilter.record import record
 from convfilter.selftest.reference import Geometry, Real, Weights, gaussian, largest, weighted_sums
 
@@ -66,6 +69,12 @@ class Job:
         What lies beyond the border, unless the geometry says so.
     geometries : tuple of Geometry
         Where it is applied, the first on the large picture.
+    stretched : bool
+        The range of the results is stretched to black and white.
+    results : tuple of str
+        Sample types of the result beside the picture's own and float32.
+    clips : bool
+        Real results are clipped to black and white, too.
     """
 
     run: Callable[..., Samples]
@@ -78,6 +87,9 @@ class Job:
     offset: float = 0.0
     beyond: float = 0.0
     geometries: tuple[Geometry, ...] = _DILATED
+    stretched: bool = False
+    results: tuple[str, ...] = ()
+    clips: bool = False
 
 
 def _sum_of(weights: Weights, divisor: float = 1.0) -> Expect:
@@ -211,4 +223,43 @@ def average_pool(rows: int, cols: int) -> Job:
         bordered, ones = {**geometry, "padding_mode": "constant"}, (np.ones(rows), np.ones(cols))
         return weighted_sums(samples, ones, bordered) / weighted_sums(cells, ones, bordered)
 
-    return Job(run, expect, expect, exact=True, geometries=_POOLED)
+    return Job(run, expect, expect, expect, exact=True, geometries=_POOLED)
+
+
+def in_stack(job: Job, spec: str, *, results: tuple[str, ...] = ("uint8", "uint16"), **fields: Any) -> Job:
+    """Return the job run as a stack of one SPEC, stored in other sample types, too."""
+
+    def run(picture: Samples, *, dtype: str, algorithm: str | None = None, **keywords: Any) -> Samples:
+        alpha, gray = keywords.pop("alpha", False), keywords.pop("gray", False)
+        stages = stages_of([spec], cast("FilterKeywords", keywords))
+        plan = plan_stack(stages, picture.shape, picture.dtype, out_dtype=dtype, alpha=alpha, gray=gray)
+        return engine_run(plan, picture, out_dtype=dtype).pixels
+
+    return replace(job, run=run, results=results, **fields)
+
+
+def stretched(job: Job) -> Job:
+    """Return the job with the range of its results stretched to black and white."""
+    run = partial(job.run, map="stretch")
+    return replace(job, run=run, alpha=None, exact=False, signed=False, stretched=True, geometries=job.geometries[:2])
+
+
+def clipped(job: Job) -> Job:
+    """Return the job with real results clipped like others."""
+    return replace(job, run=partial(job.run, map="clip"), alpha=None, geometries=job.geometries[:1], clips=True)
+
+
+def point(spec: str, function: Callable[[Real], Real]) -> Job:
+    """Apply a function that doubles where its argument does."""
+
+    def expect(samples: Real, _geometry: Geometry) -> Real:
+        return function(samples[:-1, :-1])
+
+    def reach(magnitudes: Real, _geometry: Geometry) -> Real:
+        return magnitudes[:-1, :-1]
+
+    return in_stack(Job(_nothing, expect, reach, exact=True, geometries=({},)), spec)
+
+
+def _nothing(*_arguments: Any, **_keywords: Any) -> Samples:
+    raise NotImplementedError

@@ -17,12 +17,16 @@ from convfilter.selftest.jobs import (
     average_pool,
     blur,
     box,
+    clipped,
     convolution,
     diagonal_edges,
     edges,
+    in_stack,
     max_pool,
     min_pool,
+    point,
     sharpening,
+    stretched,
 )
 from convfilter.selftest.reference import Real, gaussian
 
@@ -58,6 +62,9 @@ def _direct() -> list[Job]:
         convolution(_signed(7, 6, 300.0)),
         convolution(_positive(17, 18)),
         amplified(convolution(_positive(3, 4))),
+        stretched(convolution(_positive(2, 5))),
+        stretched(convolution(_signed(5, 3, 300.0))),
+        clipped(convolution(_signed(3, 3, 5.0))),
     ]
 
 
@@ -99,7 +106,8 @@ def _fourier() -> list[Job]:
 
 
 def _boxes() -> list[Job]:
-    return [box(3, 5), box(10, 4), box(1, 90), box(21, 19), box(300, 260), amplified(box(5, 4))]
+    sizes = [(3, 5), (10, 4), (1, 90), (21, 19), (300, 260), (300, 3), (200, 400)]
+    return [*(box(*size) for size in sizes), amplified(box(5, 4)), stretched(box(4, 6))]
 
 
 def _multirate() -> list[Job]:
@@ -131,6 +139,18 @@ def _pooling() -> list[Job]:
         min_pool(9, 17),
         average_pool(2, 5),
         amplified(average_pool(3, 3)),
+        in_stack(max_pool(3, 5), "maxpool:5x3"),
+        in_stack(min_pool(1, 2), "minpool:2x1"),
+        stretched(max_pool(4, 3)),
+        clipped(max_pool(2, 2)),
+    ]
+
+
+def _points() -> list[Job]:
+    return [
+        point("relu", lambda x: np.maximum(x, 0)),
+        point("abs", np.abs),
+        point("scale:0.75", lambda x: 0.75 * x),
     ]
 
 
@@ -143,4 +163,5 @@ JOBS: dict[str, Callable[[], list[Job]]] = {
     "multirate": _multirate,
     "gradient": _gradient,
     "pooling": _pooling,
+    "points": _points,
 }

@@ -59,43 +59,57 @@ def run_right(tile, pitch, rows, window, step, channels, out, out_pitch, cols):
 
 
 def mean_rows(
-    source, source_pitch, rows, window_rows, step_rows, constant,
+    source, source_pitch, rows, window_rows, step_rows, constant, state,
     line, width, cols, places, before, channels, window_cols, reach, step_cols,
     few, sums, kept, out_cols, down, along, divide, half, factor, out, start, out_pitch, count,
 ):  # fmt: skip
     """Store the means of bytes over a window, from source rows to output rows, in one go.
 
-    ``rows`` and ``cols`` map padded places to the source, -1 for ``constant``. The
-    ``width`` samples of a source row stand ``before`` places into ``line``, which holds
-    the sums down the columns, at most 65535; windows take ``window_cols`` of its places,
-    ``reach`` apart, one every ``step_cols``. The mean of row ``y`` is ``sum * down[y]``, or, to ``divide``,
-    ``sum / (down[y] * along[x])``: where ties must be seen exactly, or windows hold fewer cells at the border.
-    With a ``factor``, it is ``(sum + half) * factor`` without its last 16 bits.
+    ``rows`` and ``cols`` map padded places to the source, -1 for ``constant``; the table of rows begins ``step_rows``
+    places above the first window. The ``width`` samples of a source row stand ``before`` places into ``line``, which
+    holds the sums down the columns, at most 65535; where ``state[0]`` is 1, they are those of the row above. Windows
+    take ``window_cols`` places of the line, ``reach`` apart, one every ``step_cols``. The mean of row ``y`` is
+    ``sum * down[y]``, or, to ``divide``, ``sum / (down[y] * along[x])``: where ties must be seen exactly, or windows
+    hold fewer cells at the border. With a ``factor``, which is for windows of three columns without a stride, it is
+    ``(sum + half) * factor`` without its last 16 bits.
 
     Scratch: ``few`` of as many samples as ``line``, ``sums`` of ``reach`` pixels more, ``kept`` of one output row.
     """
-    return _mean_rows(
-        np.float32, source, source_pitch, rows, window_rows, step_rows, constant,
+    return _window_rows(
+        np.float32, source, source_pitch, rows, window_rows, step_rows, constant, state,
         line, width, cols, places, before, channels, window_cols, reach, step_cols,
         few, sums, kept, out_cols, down, along, divide, half, factor, out, start, out_pitch, count,
     )  # fmt: skip
 
 
 def mean_rows_wide(
-    source, source_pitch, rows, window_rows, step_rows, constant,
+    source, source_pitch, rows, window_rows, step_rows, constant, state,
     line, width, cols, places, before, channels, window_cols, reach, step_cols,
     few, sums, kept, out_cols, down, along, divide, half, factor, out, start, out_pitch, count,
 ):  # fmt: skip
     """Store the means of whole numbers whose sums take up to 31 bits; else as ``mean_rows``."""
-    return _mean_rows(
-        np.float64, source, source_pitch, rows, window_rows, step_rows, constant,
+    return _window_rows(
+        np.float64, source, source_pitch, rows, window_rows, step_rows, constant, state,
         line, width, cols, places, before, channels, window_cols, reach, step_cols,
         few, sums, kept, out_cols, down, along, divide, half, factor, out, start, out_pitch, count,
     )  # fmt: skip
 
 
-def _mean_rows(
-    real, source, source_pitch, rows, window_rows, step_rows, constant,
+def sum_rows(
+    source, source_pitch, rows, window_rows, step_rows, constant, state,
+    line, width, cols, places, before, channels, window_cols, reach, step_cols,
+    few, sums, kept, out_cols, out, start, out_pitch, count,
+):  # fmt: skip
+    """Write the sums themselves, as real numbers; else as ``mean_rows``."""
+    return _window_rows(
+        None, source, source_pitch, rows, window_rows, step_rows, constant, state,
+        line, width, cols, places, before, channels, window_cols, reach, step_cols,
+        few, sums, kept, out_cols, out, out, 0, 0, 0, out, start, out_pitch, count,
+    )  # fmt: skip
+
+
+def _window_rows(
+    real, source, source_pitch, rows, window_rows, step_rows, constant, state,
     line, width, cols, places, before, channels, window_cols, reach, step_cols,
     few, sums, kept, out_cols, down, along, divide, half, factor, out, start, out_pitch, count,
 ):  # fmt: skip
@@ -104,16 +118,16 @@ def _mean_rows(
     far = window_cols * lanes
     length = out_cols * channels
     for y in range(count):
-        first = y * step_rows
+        first = (y + 1) * step_rows
         o = start + y * out_pitch
-        if y == 0 or window_rows <= 3 or window_rows <= 2 * step_rows:
+        if (y == 0 and state[0] == 0) or window_rows <= 3 or window_rows <= 2 * step_rows:
             _fold(source, source_pitch, rows, first, window_rows, constant, line, at, width)
         else:
             for r in range(first - step_rows, first):
                 _move(source, source_pitch, rows[r + window_rows], rows[r], constant, line, at, width)
         _pad(line, cols, places, before, width, channels, constant * window_rows)
-        if window_cols == 3 and step_cols == 1 and factor > 0:
-            _store_three(line, lanes, half, factor, out, o, length)
+        if factor > 0:
+            _store_three(real, line, lanes, half, factor, out, o, length)
         elif window_cols <= 3:
             _add_few(line, window_cols, lanes, few, ((out_cols - 1) * step_cols + 1) * channels)
             if step_cols == 1:
@@ -128,6 +142,7 @@ def _mean_rows(
             else:
                 _keep_differences(sums, far, step_cols, channels, kept, out_cols)
                 _store(real, kept, down[y], along, divide, out, o, length)
+    state[0] = 1
     return 0
 
 
@@ -256,8 +271,10 @@ def _keep_differences(sums, far, step, channels, kept, cols):
 # From sums to means ------------------------------------------------------------
 
 
-def _store_three(line, lanes, half, factor, out, o, length):
+def _store_three(real, line, lanes, half, factor, out, o, length):
     """Store the means of three places: in 16 bits, of which a register holds twice as many numbers."""
+    if real is None:  # nothing is stored so, and is not compiled
+        return
     more, times = vectors.spread(line, half), vectors.spread(line, factor)
     count = vectors.lanes(line)
     whole = length - length % count
@@ -271,8 +288,11 @@ def _store_three(line, lanes, half, factor, out, o, length):
 
 
 def _store(real, sums, down, along, divide, out, o, length):
-    """Store means: ``real`` turns a sum into the type that ``down`` and ``along`` have."""
-    if divide == 0:
+    """Store means: ``real`` turns a sum into the type that ``down`` and ``along`` have; None: store the sums."""
+    if real is None:
+        for x in range(length):
+            out[o + x] = np.int32(sums[x])
+    elif divide == 0:
         for x in range(length):
             out[o + x] = np.int32(np.rint(real(sums[x]) * down))
     else:
@@ -281,7 +301,10 @@ def _store(real, sums, down, along, divide, out, o, length):
 
 
 def _store_differences(real, sums, far, down, along, divide, out, o, length):
-    if divide == 0:
+    if real is None:
+        for x in range(length):
+            out[o + x] = np.int32(sums[far + x] - sums[x])
+    elif divide == 0:
         for x in range(length):
             out[o + x] = np.int32(np.rint(real(np.int32(sums[far + x] - sums[x])) * down))
     else:

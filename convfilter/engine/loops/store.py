@@ -59,6 +59,63 @@ def store_real(tile, pitch, rows, length, scale, divisor, offset, absolute, out,
     return 0
 
 
+def clip_real(out, start, out_pitch, rows, cols, channels, colours, full):
+    """Clip the first ``colours`` of stored real samples to 0..``full``; a NaN stays."""
+    zero = full - full
+    for y in range(rows):
+        for p in range(cols):
+            at = start + y * out_pitch + p * channels
+            for c in range(colours):
+                value = out[at + c]
+                value = zero if value < zero else value
+                out[at + c] = full if value > full else value
+    return 0
+
+
+def divide_by_counts(tile, pitch, rows, length, down, along):
+    """Divide each sum by the number of cells that it is made of: ``down[y] * along[x]``."""
+    for y in range(rows):
+        i = y * pitch
+        for x in range(length):
+            tile[i + x] = tile[i + x] / (down[y] * along[x])
+    return 0
+
+
+def sharpen(tile, pitch, centre, centre_pitch, rows, length, factor, amount, threshold):
+    """Turn blurred sums (times ``factor``) into ``centre + amount * (centre - blurred)``.
+
+    Differences whose magnitude is below ``threshold`` count as 0. Each product is stored before the
+    next sum, so that the compiler cannot fuse the two.
+    """
+    zero = factor - factor
+    for y in range(rows):
+        i = y * pitch
+        c = y * centre_pitch
+        for x in range(length):
+            tile[i + x] = tile[i + x] * factor
+        for x in range(length):
+            difference = centre[c + x] - tile[i + x]
+            tile[i + x] = (zero if abs(difference) < threshold else difference) * amount
+        for x in range(length):
+            tile[i + x] = centre[c + x] + tile[i + x]
+    return 0
+
+
+def widen_range(tile, pitch, rows, cols, channels, colours, scale, divisor, offset, ends):
+    """Widen ``ends`` (least, largest) to the finite values ``scale * sum / divisor + offset`` of the first channels."""
+    low, high = ends[0], ends[1]
+    for y in range(rows):
+        for p in range(cols):
+            at = y * pitch + p * channels
+            for c in range(colours):
+                value = scale * tile[at + c] / divisor + offset
+                if np.isfinite(value):
+                    low = value if value < low else low
+                    high = value if value > high else high
+    ends[0], ends[1] = low, high
+    return 0
+
+
 def divide_by_alpha(
     tile, pitch, mean, mean_pitch, mean_divisor, divisor, full, whole, rows, cols, channels, neutral, alpha
 ):

@@ -1,4 +1,4 @@
-"""Along rows whose columns lie as in the source, to the output's width: tap by tap, or at several rates."""
+"""The horizontal pass over rows whose columns lie as in the source: tap by tap, or on a coarse grid."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import numpy as np
 
 from convfilter.engine.bands import cut
 from convfilter.engine.borders import CONSTANT, Indices
-from convfilter.engine.kept import Kept
+from convfilter.engine.buffer import CACHE_LINE, Samples, Scratch
+from convfilter.engine.layout import Columns, columns_for
 from convfilter.engine.native import Loop
-from convfilter.engine.passes import Step, Taps, dtype_of, sum_call
 from convfilter.engine.program import Call, Moving
-from convfilter.engine.tiles import CACHE_LINE, Columns, Samples, Scratch, columns_for
+from convfilter.engine.sums import Step, Taps, dtype_of, sum_call
 from convfilter.engine.work import Work
 from convfilter.filters.multirate import Rates
+from convfilter.methods.coarse import Coarse
 
 PICK = Loop("pick", "pick", "A* i8 i8 i8* i8 i8 A* i8")
 RATES_ALONG = Loop("rates", "rates_along", "A* i8 i8 i8 i8 i8* i8 i8* i8 A* i8 i8 A* i8 i8* i8* A* i8 A* A* i8 i8")
@@ -27,22 +28,14 @@ _HALOS = 3
 _TOGETHER = 8
 
 
-class Along(Protocol):
-    """Filters rows along themselves.
-
-    Attributes
-    ----------
-    in_place : bool
-        The results may take the place of the rows.
-    """
-
-    in_place: bool
+class Horizontal(Protocol):
+    """The horizontal pass: filters rows along themselves."""
 
     def calls(self, scratch: Scratch, rows: Samples | Moving, count: int, step: Step) -> list[Call]:
-        """Return the calls that filter ``count`` rows; ``rows`` goes on to a multiple of ``rows_at_once``."""
+        """Return the calls that filter ``count`` rows; memory goes on to a multiple of ``rows_at_once``."""
 
 
-def along_rows(work: Work) -> Along:
+def horizontal_of(work: Work) -> Horizontal:
     """Return what filters natural rows along themselves, to the output's width."""
     rates = work.plan.rates[1]
     return _TapByTap(work) if rates is None else _AtRates(work, rates)
@@ -61,8 +54,6 @@ def natural_columns(work: Work) -> Columns:
 
 
 class _TapByTap:
-    in_place = True
-
     def __init__(self, work: Work) -> None:
         assert work.plan.kernel.factors is not None
         self._channels, self._cols, axis = work.source.channels, work.plan.cols.input + 1, work.plan.cols
@@ -88,8 +79,6 @@ class _AtRates:
         halo = rates.down.size + (rates.middle.size + rates.up.shape[1]) * rates.step
         most = max(_TURNED_SAMPLES // channels, _HALOS * halo) // axis.stride
         self._parts = [_Part(work, rates, first, last) for first, last in cut(axis.output, max(1, most))]
-        # Another part would look at what the one before has written over.
-        self.in_place = len(self._parts) == 1
 
     def calls(self, scratch: Scratch, rows: Samples | Moving, count: int, step: Step) -> list[Call]:
         return [part.call(scratch, rows, count, step) for part in self._parts]
@@ -100,26 +89,26 @@ class _Part:
 
     def __init__(self, work: Work, rates: Rates, first: int, last: int) -> None:
         channels = work.source.channels
-        kept = Kept.of(work.plan.cols, rates, work.plan.stage.padding_mode, first, last)
-        phase, place = kept.place(np.arange(first, last))
-        self._channels, self._kept, self._rates = channels, kept, rates
+        coarse = Coarse.of(work.plan.cols, rates, work.plan.stage.padding_mode, first, last)
+        phase, place = coarse.place(np.arange(first, last))
+        self._channels, self._coarse, self._rates = channels, coarse, rates
         self._start, self._length = first * channels, (last - first) * channels
-        self._index = np.ascontiguousarray(kept.source_index, np.int64)
-        self._lowered_at = _in_groups(_samples(np.arange(kept.down.output) * rates.step, channels))
-        self._blurred = -(-kept.count * channels // _TOGETHER) * _TOGETHER
+        self._index = np.ascontiguousarray(coarse.source_index, np.int64)
+        self._lowered_at = _in_groups(_samples(np.arange(coarse.down.output) * rates.step, channels))
+        self._blurred = -(-coarse.count * channels // _TOGETHER) * _TOGETHER
         self._up_at = _in_groups(_samples(place, channels))
         self._up_line = _in_groups(np.repeat(phase * rates.up.shape[1], channels))
 
     def call(self, scratch: Scratch, rows: Samples | Moving, count: int, step: Step) -> Call:
         """Return the call that filters ``count`` rows to these outputs."""
-        kept, rates = self._kept, self._rates
+        coarse, rates = self._coarse, self._rates
         dtype, places, channels = np.dtype(dtype_of(rows)), self._index.size, self._channels
         vectors = places * channels + self._lowered_at.size + self._blurred + 6 * rows_at_once(dtype)
         turned = scratch.get("turned", vectors * rows_at_once(dtype))
         down, middle, up = (np.ascontiguousarray(taps, dtype) for taps in (rates.down, rates.middle, rates.up.ravel()))
         memory = step.memory if isinstance(step.memory, Moving) else Moving(step.memory)
         arguments = (
-            rows, count, channels, kept.axis.input, kept.down.before, self._index, places,
+            rows, count, channels, coarse.axis.input, coarse.down.before, self._index, places,
             self._lowered_at, self._lowered_at.size, down, down.size, self._blurred, middle, middle.size,
             self._up_at, self._up_line, up, rates.up.shape[1],
             turned, memory._replace(start=memory.start + self._start), step.pitch, self._length,

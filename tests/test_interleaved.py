@@ -1,4 +1,4 @@
-"""Folded rows: the same bytes as rows that are not folded, which other tests compare with the oracle."""
+"""Lane-interleaved rows: the same bytes as natural rows, which other tests compare with the oracle."""
 
 import numpy as np
 import pytest
@@ -6,15 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import convfilter
-from convfilter.engine import folded
 from convfilter.filters import kernels
 from convfilter.filters.stage import Correlation, Stage
+from convfilter.methods import interleaved
 from convfilter.planning import plan_stack, remembered
 
 
 @st.composite
 def pictures(draw):
-    """Make whole-number pictures wide enough to fold, of any kind of content."""
+    """Make whole-number pictures wide enough to interleave, of any kind of content."""
     channels = draw(st.integers(1, 4))
     rows = draw(st.integers(8, 90))
     cols = draw(st.integers(1100 // channels, 3000 // channels))
@@ -42,51 +42,52 @@ def geometries():
 
 
 def both(image, kernel, monkeypatch, **keywords):
-    """Filter in folded rows, and in others; returns both, and whether rows were folded."""
+    """Filter in interleaved rows, and in natural ones; returns both, and whether rows were interleaved."""
     made = []
-    make = folded.make_worker
+    make = interleaved.strips
     with monkeypatch.context() as patch:
-        patch.setattr(folded, "make_worker", lambda *which: made.append(make(*which)) or made[-1])
+        patch.setattr(interleaved, "strips", lambda *which: made.append(make(*which)) or made[-1])
         remembered.forget()
         first = convfilter.convolve(image, kernel, algorithm="separable", **keywords)
-        patch.setattr(folded, "make_worker", lambda *_: None)
+        patch.setattr(interleaved, "strips", lambda *_: None)
         remembered.forget()
         second = convfilter.convolve(image, kernel, algorithm="separable", **keywords)
-    return first, second, any(worker is not None for worker in made)
+    return first, second, any(strips is not None for strips in made)
 
 
 @settings(max_examples=40)
 @given(pictures(), weights(), weights(), geometries(), st.sampled_from([0, 7, 0.5]))
-def test_folded_rows_give_the_same_bytes(image, column, row, geometry, beyond):
+def test_interleaved_rows_give_the_same_bytes(image, column, row, geometry, beyond):
     with pytest.MonkeyPatch.context() as patch:
         constant = geometry["padding_mode"] == "constant"
         if constant:
             geometry["padding_value"] = beyond
         if geometry["padding"] == "valid" and image.shape[0] < column.size + 8:
             geometry["padding"] = "same"
-        first, second, was_folded = both(image, np.outer(column, row), patch, **geometry)
+        first, second, interleaves = both(image, np.outer(column, row), patch, **geometry)
         np.testing.assert_array_equal(first, second)
         length = (image.shape[1] - row.size + 1) * image.shape[2]
-        assert was_folded or (constant and beyond % 1) or (geometry["padding"] == "valid" and length < 1024)
+        assert interleaves or (constant and beyond % 1) or (geometry["padding"] == "valid" and length < 1024)
 
 
 @pytest.mark.parametrize("cols", [1024, 1025, 4096, 8192, 8193, 20_000])
 def test_any_width_is_cut_into_strips(cols, monkeypatch):
     image = np.random.default_rng(3).integers(0, 256, (17, cols), np.uint8)
-    first, second, was_folded = both(image, kernels.gaussian(1.5, 2.5), monkeypatch, padding_mode="wrap")
+    first, second, interleaves = both(image, kernels.gaussian(1.5, 2.5), monkeypatch, padding_mode="wrap")
     np.testing.assert_array_equal(first, second)
-    assert was_folded
+    assert interleaves
 
 
-def test_depth_changes_while_rows_are_folded(monkeypatch):
+def test_depth_changes_while_rows_are_interleaved(monkeypatch):
     image = np.random.default_rng(4).integers(0, 256, (30, 700, 3), np.uint8)
     stage = Stage(Correlation(kernels.gaussian(2, 2)), scale=0.5, offset=0.25)
     plan = plan_stack([stage], image.shape, np.uint8, out_dtype=np.uint16)
-    from convfilter.engine.run import run
+    from convfilter.engine.run import run_array
 
-    wide = run(plan, image, out_dtype=np.uint16).pixels
-    monkeypatch.setattr(folded, "make_worker", lambda *_: None)
-    np.testing.assert_array_equal(wide, run(plan, image, out_dtype=np.uint16).pixels)
+    wide = run_array(plan, image, out_dtype=np.uint16).pixels
+    plan = plan_stack([stage], image.shape, np.uint8, out_dtype=np.uint16)  # for which nothing waits
+    monkeypatch.setattr(interleaved, "strips", lambda *_: None)
+    np.testing.assert_array_equal(wide, run_array(plan, image, out_dtype=np.uint16).pixels)
 
 
 @pytest.mark.parametrize(
@@ -101,8 +102,8 @@ def test_depth_changes_while_rows_are_folded(monkeypatch):
         ((30, 2000), {"padding_mode": "constant", "padding_value": 0.5}),
     ],
 )
-def test_other_work_is_not_folded(shape, keywords, monkeypatch):
+def test_other_work_is_done_in_natural_rows(shape, keywords, monkeypatch):
     image = np.random.default_rng(5).integers(0, 256, shape, np.uint8)
-    first, second, was_folded = both(image, kernels.gaussian(2, 2), monkeypatch, **keywords)
+    first, second, interleaves = both(image, kernels.gaussian(2, 2), monkeypatch, **keywords)
     np.testing.assert_array_equal(first, second)
-    assert not was_folded
+    assert not interleaves

@@ -4,8 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convfilter.engine.borders import CONSTANT, index_map
+from convfilter.engine.buffer import LineBuffer, Scratch
+from convfilter.engine.layout import centre_columns, columns_for, distinct_rows
+from convfilter.engine.load import Source
 from convfilter.engine.program import Slot
-from convfilter.engine.tiles import Scratch, Source, centre_columns, columns_for, distinct_rows
 from convfilter.filters.stage import PADDING_MODES
 from convfilter.planning import AxisPlan
 
@@ -101,7 +103,7 @@ def loaded(source, scratch, rows, columns):
 def test_a_tile_is_the_padded_picture(dtype, real, rows, cols, channels):
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (rows[0].input, cols[0].input, channels)).astype(dtype)
-    source = Source(Slot(image), 255.0, False, False, padding_value=-7.5)
+    source = Source(LineBuffer(Slot(image)), 255.0, False, False, padding_value=-7.5)
     columns = columns_for(cols[0], *cols[1:])
     tile = loaded(source, Scratch(real), rows[1], columns)
     assert tile.dtype == real
@@ -114,7 +116,7 @@ def test_a_tile_is_the_padded_picture(dtype, real, rows, cols, channels):
 @pytest.mark.parametrize("gray", [False, True])
 def test_a_tile_is_premultiplied_and_weighed_to_luminance(alpha, gray):
     image = np.random.default_rng(0).integers(0, 256, (4, 6, 3 + alpha)).astype(np.uint8)
-    source = Source(Slot(image), 255.0, alpha, gray, 0.0)
+    source = Source(LineBuffer(Slot(image)), 255.0, alpha, gray, 0.0)
     axis = AxisPlan(6, 1, 1, 1, 0, 0)
     columns = columns_for(axis, np.arange(6), 0, 6)
     tile = loaded(source, Scratch(np.float64), np.arange(4), columns)
@@ -137,3 +139,14 @@ def test_scratch_grows_and_is_used_again():
     assert np.shares_memory(scratch.get("sums", 7), small)
     assert not np.shares_memory(scratch.get("tile", 7), small)
     assert scratch.get("sums", 5000).size >= 5000
+
+
+def test_a_line_buffer_finds_rows_where_they_are():
+    image = np.arange(12).reshape(4, 3, 1)
+    whole, held = LineBuffer(Slot(image)), LineBuffer(Slot(image), np.array([-1, 2, 3, 0, -1, -1]))
+    np.testing.assert_array_equal(whole.index(np.array([2, CONSTANT])), [2, CONSTANT])
+    np.testing.assert_array_equal(held.index(np.array([1, 3, CONSTANT])), [2, 0, CONSTANT])
+    assert (whole.row(3), held.row(3)) == (3, 0)
+    assert np.shares_memory(held.rows(1, 3), image)
+    np.testing.assert_array_equal(held.rows(1, 4), image[[2, 3, 0]])
+    assert (held.row_samples, held.dtype) == (3, image.dtype)

@@ -2,88 +2,75 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
-from convfilter.engine.bands import cut, run_blocks
-from convfilter.engine.blas import single_threaded
+import numpy as np
+import numpy.typing as npt
+
 from convfilter.engine.borders import CONSTANT, gather
-from convfilter.engine.orientation import central_alpha
-from convfilter.engine.points import Real, Storing, store_alpha
-from convfilter.engine.tiles import Samples, Source
-from convfilter.engine.tone import tone_of
-from convfilter.engine.work import Work
+from convfilter.engine.buffer import LineBuffer, Samples, Scratch
+from convfilter.engine.epilogue import Epilogue
+from convfilter.engine.load import Source
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageRun, Workers
+from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import Layer
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, StagePlan
 
+Real = npt.NDArray[np.float64]
 
-def layer(
-    plan: StagePlan, source: Source, dtype: np.dtype[np.generic], full_out: float, threads: int
-) -> tuple[Samples, int]:
-    """Run a layer band by band; what is transparent counts as black.
+
+def nodes(stage: StageRun) -> list[Node]:
+    """Return the node of a stage."""
+    return [_Layer(stage)]
+
+
+class _Layer(StageNode):
+    """A layer; what is transparent counts as black.
 
     The result is on the samples' own scale. Alpha is that of the central pixel.
     """
-    work = Work.of(plan, source)
-    output = np.empty((plan.rows.output, plan.cols.output, plan.output_channels), dtype)
-    rows = LayerRows(work, dtype, full_out)
-    with single_threaded():
-        if plan.stage.map == "stretch":
-            rows.stretch(threads)
-        clipped: list[int] = []
 
-        def compute(block: tuple[int, int]) -> None:
-            clipped.append(rows.store(*block, output[block[0] : block[1]]))
-
-        run_blocks(cut(plan.rows.output, plan.block_rows), lambda: compute, threads)
-    return output, sum(clipped)
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return workers."""
+        work = self.work(sources[0])
+        epilogue = self.epilogue(work, target)
+        return Workers(lambda: _Rows(work, epilogue, target, self.stage).compute, self.scratch_bytes)
 
 
-class LayerRows:
+class _Rows:
     """A layer, for some rows of the output at a time.
 
     Whole samples are summed as they are stored, with whole numerators where the weights are fractions, so that sums
     are exact; one division at the end takes the weights' denominator and the scales of alpha and luminance out.
     """
 
-    def __init__(self, work: Work, dtype: np.dtype[np.generic], full_out: float) -> None:
+    def __init__(self, work: Work, epilogue: Epilogue, target: LineBuffer, stage: StageRun) -> None:
         operator = work.plan.stage.operator
         assert isinstance(operator, Layer)
         source = work.source
         numerators, divisor = operator.fractions if source.is_finite else (operator.weight, np.ones(len(operator.bias)))
-        self._work, self._operator = work, operator
+        self._work, self._operator, self._epilogue, self._target = work, operator, epilogue, target
         self._matrices = _matrices(numerators.astype(work.plan.precision), operator.groups)
         self._divisor = divisor * (_scale(source) if source.is_finite else 1.0)
         self._shift = operator.bias * (source.full * self._divisor)
-        self._storing = Storing(work.plan, dtype, source.full, full_out)
-        self._tone = tone_of(work.plan, dtype, source.full, full_out, gray=False)
-        plain = dtype == np.float32 and _is_plain(work.plan) and source.full == full_out
+        unscaled = _is_plain(work.plan) and source.full == stage.full_out and not source.alpha
+        plain = target.dtype == np.float32 and unscaled and stage.ranges is None
         self._in_single = plain and work.plan.precision == "float32" and bool(np.all(self._divisor == 1))
+        self._scratch = Scratch(np.float64)
 
-    def stretch(self, threads: int) -> None:
-        """Look at all values first, so that their range fills the result's."""
-        self._tone = self._storing.tone(self._values, self._work.plan.rows.output, threads)
-
-    def store(self, top: int, bottom: int, output: Samples) -> int:
+    def compute(self, rows: Rows) -> int:
         """Store output rows ``top`` to ``bottom - 1``; returns how many samples were clipped."""
-        source, clipped = self._work.source, 0
-        if source.alpha:
-            alpha = central_alpha(self._work, top, bottom)
-            store_alpha(alpha, output, source.full, self._storing.full_out)
-        colours = output[..., :-1] if source.alpha else output
+        top, bottom = rows
+        sums, full = self._sums(top, bottom), self._work.source.full
         if self._in_single:
-            sums = self._sums(top, bottom)
             sums += self._shift.astype(np.float32)
-            colours[:] = _activated(self._operator, sums, source.full)
-        else:
-            colours[:], clipped = self._storing.stored(self._values(top, bottom), self._tone)
-        return clipped
-
-    def _values(self, top: int, bottom: int) -> Real:
-        """Return the results of some rows on the samples' scale."""
-        values = self._sums(top, bottom).astype(np.float64)
+            self._target.rows(top, bottom)[:] = _activated(self._operator, sums, full)
+            return 0
+        values = sums.astype(np.float64)
         values += self._shift
         values /= self._divisor
-        return _activated(self._operator, values, self._work.source.full)
+        values = _activated(self._operator, values, full)
+        return finish(self._work, self._epilogue, self._scratch, Region(top, bottom, 0, values.shape[1]), values)
 
     def _sums(self, top: int, bottom: int) -> Samples:
         """Return the products of the windows of some rows with the numerators."""
@@ -95,6 +82,30 @@ class LayerRows:
         ]
         sums: Samples = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
         return sums.reshape(bottom - top, work.plan.cols.output, -1)
+
+
+def finish(work: Work, epilogue: Epilogue, scratch: Scratch, region: Region, colours: Samples) -> int:
+    """Store colours that have been divided by alpha already, with the alpha of the central pixels.
+
+    Returns how many samples were clipped.
+    """
+    rows, cols, channels = *colours.shape[:2], work.plan.output_channels
+    size = rows * cols * channels
+    values = scratch.get("values", size)[:size].reshape(rows, cols, channels)
+    values[..., : colours.shape[2]] = colours
+    alpha = None
+    if work.source.alpha:
+        values[..., -1] = 0.0
+        alpha = central_alpha(work, region.top, region.bottom).reshape(-1)
+    calls = epilogue.store(region, values.reshape(-1), cols * channels, alpha)
+    return sum(call() for call in calls)
+
+
+def central_alpha(work: Work, top: int, bottom: int) -> Real:
+    """Return the alpha on which each output of some rows is centred."""
+    plan, source = work.plan, work.source
+    cols = work.col_index[np.arange(plan.cols.output) * plan.cols.stride + plan.cols.centre]
+    return gather(source.image[..., -1], work.centres()[top:bottom], cols, source.padding_value, np.float64)
 
 
 def _is_plain(plan: StagePlan) -> bool:

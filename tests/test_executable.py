@@ -5,6 +5,7 @@ import os
 import threading
 import tracemalloc
 import weakref
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -12,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import convfilter
-from convfilter.engine import kept_runs, parts
-from convfilter.engine.prepared import Prepared
-from convfilter.engine.run import run
+from convfilter.engine import executable, parts
+from convfilter.engine.executable import executables as cache
+from convfilter.engine.run import run_array
 from convfilter.filters import kernels, stack
 from convfilter.filters.stage import Correlation, Stage
 from convfilter.planning import plan_stack
@@ -40,10 +41,10 @@ STAGES = {
 
 @pytest.fixture(autouse=True)
 def nothing_before(monkeypatch):
-    kept_runs.forget()
-    monkeypatch.setattr("convfilter.engine.prepared.WORTH_A_THREAD", 0)
+    cache.forget()
+    monkeypatch.setattr("convfilter.engine.executable.WORTH_A_THREAD", 0)
     yield
-    kept_runs.forget()
+    cache.forget()
 
 
 def picture(shape, dtype, seed, *, finite=True):
@@ -90,77 +91,94 @@ def test_runs_that_follow_others_give_the_bytes_of_the_first(pair, calls):
             image = np.concatenate([image, image], axis=1)[:, : image.shape[1]]
         image.flags.writeable = kind != 6
         before = image.copy()
-        result = run(plan, image, out_dtype=target, threads=threads)
-        kept, kept_runs._kept[:] = kept_runs._kept[:], []
-        fresh = run(plan, image, out_dtype=target, threads=1)
-        kept_runs._kept[:] = kept
+        result = run_array(plan, image, out_dtype=target, threads=threads)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("convfilter.engine.group.executables", executable.Cache())
+            fresh = run_array(plan, image, out_dtype=target, threads=1)
         assert result.pixels.tobytes() == fresh.pixels.tobytes()
         assert result.clipped == fresh.clipped
         assert image.tobytes() == before.tobytes()
 
 
+@contextmanager
+def nothing_made(monkeypatch):
+    """Fail where an executable is made, instead of taken from those that wait."""
+    with monkeypatch.context() as patch:
+        patch.setattr("convfilter.engine.group.Executable", None)
+        yield
+
+
 @pytest.mark.parametrize("shape", [(90, 400, 3), (131, 1500, 1)])
-def test_folded_rows_are_kept(shape, monkeypatch):
+def test_interleaved_rows_are_kept(shape, monkeypatch):
     plan = plan_stack([STAGES["gaussian"]], shape, "uint8")
     assert plan.stages[0].fold
     images = [picture(shape, "uint8", seed) for seed in range(3)]
-    expected = [run(plan_stack([STAGES["gaussian"]], shape, "uint8"), image, threads=1).pixels for image in images]
+    expected = [
+        run_array(plan_stack([STAGES["gaussian"]], shape, "uint8"), image, threads=1).pixels for image in images
+    ]
     for number in (0, 0, 1, 2, 0, 1):
-        result = run(plan, images[number], threads=1 + number).pixels
+        result = run_array(plan, images[number], threads=1 + number).pixels
         np.testing.assert_array_equal(result, expected[number])
-    monkeypatch.setattr(kept_runs, "Prepared", None)
-    np.testing.assert_array_equal(run(plan, images[0]).pixels, expected[0])
+    with nothing_made(monkeypatch):
+        np.testing.assert_array_equal(run_array(plan, images[0], threads=2).pixels, expected[0])
 
 
 KEPT = {name: stage for name, stage in STAGES.items() if stage.map != "stretch"}
 
 
-@pytest.mark.parametrize("stage", KEPT.values(), ids=KEPT)
-def test_a_plan_that_is_run_again_is_prepared_once(stage, monkeypatch):
-    plan = plan_stack([stage], (50, 40, 3), "uint8")
-    run(plan, picture((50, 40, 3), "uint8", 0))
-    assert not kept_runs._kept  # a picture by itself leaves nothing behind
-    run(plan, picture((50, 40, 3), "uint8", 1))
-    assert len(kept_runs._kept) == 1
-    monkeypatch.setattr(kept_runs, "Prepared", None)
-    run(plan, picture((50, 40, 3), "uint8", 2))
-    assert len(kept_runs._kept) == 1
+KEPT_STACKS = {name: [stage] for name, stage in KEPT.items()} | {
+    "stack": stack.stages(["gaussian:1", "sobel:magnitude", "maxpool:2"]),
+    "wide stack": stack.stages(["box:3", "gaussian:14", "relu"]),
+    "orientation": stack.stages(["sobel:orientation"]),
+}
 
 
-@pytest.mark.parametrize("stage", KEPT.values(), ids=KEPT)
-def test_neither_image_nor_result_is_kept_alive(stage):
-    plan = plan_stack([stage], (50, 40, 3), "uint8")
+@pytest.mark.parametrize("stages", KEPT_STACKS.values(), ids=KEPT_STACKS)
+def test_a_plan_that_is_run_again_is_prepared_once(stages, monkeypatch):
+    plan = plan_stack(stages, (50, 40, 3), "uint8")
+    expected = run_array(plan_stack(stages, (50, 40, 3), "uint8"), picture((50, 40, 3), "uint8", 1)).pixels
+    cache.forget()
+    run_array(plan, picture((50, 40, 3), "uint8", 0))
+    assert len(cache) == 1
+    with nothing_made(monkeypatch):
+        np.testing.assert_array_equal(run_array(plan, picture((50, 40, 3), "uint8", 1)).pixels, expected)
+    assert len(cache) == 1
+
+
+@pytest.mark.parametrize("stages", KEPT_STACKS.values(), ids=KEPT_STACKS)
+def test_neither_image_nor_result_is_kept_alive(stages):
+    plan = plan_stack(stages, (50, 40, 3), "uint8")
     for seed in range(3):
         image = picture((50, 40, 3), "uint8", seed)
-        result = run(plan, image, threads=2).pixels
+        result = run_array(plan, image, threads=2).pixels
         base = result if result.base is None else result.base
         watched = [weakref.ref(image), weakref.ref(base)]
         del image, result, base
         gc.collect()
         assert [ref() for ref in watched] == [None, None]
-    assert kept_runs._kept
+    assert len(cache) == 1
 
 
 def test_functions_on_arrays_and_specs_meet_what_the_other_left():
     image = picture((50, 40, 3), "uint8", 0)
     results = [convfilter.apply(image, "gaussian:2"), convfilter.gaussian_blur(image, 2)]
-    results += [convfilter.gaussian_blur(image.copy(), 2, threads=threads) for threads in (1, 2, 3)]
+    results += [convfilter.gaussian_blur(image.copy(), 2) for _ in range(3)]
     assert len({result.tobytes() for result in results}) == 1
-    names = {each.plan.stage.name for each in kept_runs._kept}
-    assert names == {"gaussian"}
+    assert len(cache) == 2  # the SPEC names the stage, so its plan is another
 
 
 def test_threads_that_call_at_once_have_memory_of_their_own():
     shape, count = (120, 70, 3), 4
     plan = remembered_plan([STAGES["wide"]], shape, np.dtype(np.uint8))
     images = [picture(shape, "uint8", seed) for seed in range(count)]
-    expected = [run(plan_stack([STAGES["wide"]], shape, "uint8"), image, threads=1).pixels for image in images]
+    expected = [run_array(plan_stack([STAGES["wide"]], shape, "uint8"), image, threads=1).pixels for image in images]
+    cache.forget()
     start, wrong = threading.Barrier(count, timeout=60), []
 
     def call(number):
         for _ in range(10):
             start.wait()
-            if (run(plan, images[number], threads=2).pixels != expected[number]).any():
+            if (run_array(plan, images[number], threads=2).pixels != expected[number]).any():
                 wrong.append(number)
 
     callers = [threading.Thread(target=call, args=(number,)) for number in range(count)]
@@ -169,84 +187,88 @@ def test_threads_that_call_at_once_have_memory_of_their_own():
     for caller in callers:
         caller.join()
     assert not wrong
-    assert 1 <= len(kept_runs._kept) <= count
+    assert 1 <= len(cache) <= count
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_what_an_exception_leaves_is_thrown_away(error, monkeypatch):
     plan = plan_stack([STAGES["wide"]], (50, 40, 3), "uint8")
     image = picture((50, 40, 3), "uint8", 0)
-    expected = run(plan, image).pixels
-    run(plan, image)
-    (kept,) = kept_runs._kept
+    expected = run_array(plan, image).pixels
+    run_array(plan, image)
+    assert len(cache) == 1
 
-    def fail(*_arguments):
+    def fail(*_arguments, **_keywords):
         raise error
 
     with monkeypatch.context() as failing:
         failing.setattr("convfilter.engine.program.Program.run", fail)
         with pytest.raises(error):
-            run(plan, image)
-    assert not kept_runs._kept
-    np.testing.assert_array_equal(run(plan, image).pixels, expected)
-    assert kept_runs._kept[0].ready is not kept.ready
+            run_array(plan, image)
+    assert not len(cache)
+    np.testing.assert_array_equal(run_array(plan, image).pixels, expected)
+    assert len(cache) == 1
 
 
 def test_what_is_kept_is_bounded_and_counted(monkeypatch):
     shape = (300, 200, 3)
     image = picture(shape, "uint8", 0)
-    plans = [plan_stack([stage], shape, "uint8") for stage in KEPT.values()]
+    plans = [plan_stack(stages, shape, "uint8") for stages in KEPT_STACKS.values()]
     for plan in plans:  # loops are loaded
-        run(plan, image)
+        run_array(plan, image)
     sizes = []
     for plan in plans:
-        kept_runs.forget()
+        cache.forget()
         gc.collect()
         tracemalloc.start()
         try:
-            run(plan, image, threads=2)
+            run_array(plan, image, threads=2)
             gc.collect()
             held = tracemalloc.get_traced_memory()[0]
         finally:
             tracemalloc.stop()
-        (kept,) = kept_runs._kept
-        sizes.append(kept.nbytes)
-        assert held <= kept.nbytes + 2**18  # the interpreter's objects are not counted
-    most = 2 * max(sizes)
-    monkeypatch.setattr(kept_runs, "MOST_BYTES", most)
+        sizes.append(cache.nbytes)
+        assert held <= cache.nbytes + 2**18  # the interpreter's objects are not counted
+    most = 4 * max(sizes)
+    monkeypatch.setattr(cache, "most_bytes", most)
     for plan in plans * 2:
-        run(plan, image, threads=2)
-        assert kept_runs._kept[-1].plan is plan.stages[0]
-        assert sum(each.nbytes for each in kept_runs._kept) <= most
-    monkeypatch.setattr(kept_runs, "MOST_BYTES", 1000)
-    run(plans[0], image)
-    assert not [each for each in kept_runs._kept if each.plan is plans[0].stages[0]]
+        run_array(plan, image, threads=2)
+        with nothing_made(monkeypatch):
+            run_array(plan, image, threads=2)
+        assert cache.nbytes <= most
+    monkeypatch.setattr(cache, "most_bytes", 1000)
+    cache.forget()
+    run_array(plans[0], image)
+    assert not len(cache)
 
 
 @pytest.mark.parametrize("name", ["box", "max", "gaussian"])
 def test_what_tall_pictures_take_is_counted(name):
     image = picture((60_000, 4), "uint8", 0)
     plan = plan_stack([STAGES[name]], image.shape, "uint8")
-    run(plan, image, threads=2)
+    run_array(plan, image, threads=2)
     gc.collect()
     tracemalloc.start()
     try:
-        for _ in range(3):  # the calls of a block are written down when its worker meets it again
-            run(plan, image, threads=1)
+        cache.forget()
+        for _ in range(3):
+            run_array(plan, image, threads=1)
         gc.collect()
         held = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    (kept,) = kept_runs._kept
-    assert held <= kept.nbytes + 2**18
+    assert held <= cache.nbytes + 2**18
 
 
 def test_few_runs_are_kept(monkeypatch):
-    monkeypatch.setattr(kept_runs, "MOST_RUNS", 2)
+    monkeypatch.setattr(cache, "most", 2)
     plans = [plan_stack([STAGES["row"]], (9, cols, 1), "uint8") for cols in (5, 6, 7)]
-    for plan in plans * 2:
-        run(plan, picture(plan.input_shape, "uint8", 0))
-    assert [each.plan for each in kept_runs._kept] == [plan.stages[0] for plan in plans[1:]]
+    for plan in plans:
+        run_array(plan, picture(plan.input_shape, "uint8", 0))
+    assert len(cache) == 2
+    for plan in plans[1:]:
+        with nothing_made(monkeypatch):
+            run_array(plan, picture(plan.input_shape, "uint8", 1))
 
 
 def test_the_same_plan_to_another_type_is_prepared_anew():
@@ -254,24 +276,27 @@ def test_the_same_plan_to_another_type_is_prepared_anew():
     image = picture((20, 30, 3), "uint8", 0)
     for _ in range(3):
         for target in ("uint8", "uint16", "float32"):
-            result = run(plan, image, out_dtype=target).pixels
-            np.testing.assert_allclose(result * {"uint16": 1 / 257}.get(target, 1.0), run(plan, image).pixels, atol=1)
-    assert len(kept_runs._kept) == 3
+            result = run_array(plan, image, out_dtype=target).pixels
+            np.testing.assert_allclose(
+                result * {"uint16": 1 / 257}.get(target, 1.0), run_array(plan, image).pixels, atol=1
+            )
+    assert len(cache) == 3
 
 
 @pytest.mark.parametrize("value", [1e300, -7.0, 0.5])
 def test_a_padding_value_that_nothing_is_padded_with_does_no_harm(value):
     image = picture((40, 50, 3), "uint8", 0)
     expected = convfilter.box_blur(image, 3)
-    for _ in range(4):  # the calls of a block are written down when it comes again
-        np.testing.assert_array_equal(convfilter.box_blur(image, 3, padding_value=value), expected)
+    for _ in range(3):
+        got = convfilter.box_blur(image, 3, padding_mode="edge", padding_value=value)
+        np.testing.assert_array_equal(got, expected)
 
 
 def test_a_finalizer_may_filter_while_another_run_is_put_back(monkeypatch):
     plan = plan_stack([STAGES["gaussian"]], (20, 30, 3), "uint8")
     image, other = (picture((20, 30, 3), "uint8", seed) for seed in (0, 1))
-    expected = [run(plan, each).pixels for each in (image, other)]
-    kept_runs.forget()
+    expected = [run_array(plan, each).pixels for each in (image, other)]
+    cache.forget()
 
     class Most(int):
         """Compared in the midst of what is done to the list, where memory is tidied up at times."""
@@ -281,12 +306,12 @@ def test_a_finalizer_may_filter_while_another_run_is_put_back(monkeypatch):
         def __lt__(self, count):
             if not Most.compared:
                 Most.compared = True
-                results.append(run(plan, other, threads=1).pixels)
+                results.append(run_array(plan, other, threads=1).pixels)
             return int(self) < count
 
     results = []
-    monkeypatch.setattr(kept_runs, "MOST_RUNS", Most(2))
-    caller = threading.Thread(target=lambda: results.append(run(plan, image, threads=1).pixels), daemon=True)
+    monkeypatch.setattr(cache, "most", Most(2))
+    caller = threading.Thread(target=lambda: results.append(run_array(plan, image, threads=1).pixels), daemon=True)
     caller.start()
     caller.join(60)
     assert not caller.is_alive()
@@ -297,39 +322,26 @@ def test_a_finalizer_may_filter_while_another_run_is_put_back(monkeypatch):
 def test_a_child_goes_on_with_what_its_parent_has_kept():
     plan = plan_stack([STAGES["wide"]], (50, 40, 3), "uint8")
     image, other = (picture((50, 40, 3), "uint8", seed) for seed in (0, 1))
-    expected = run(plan, other).pixels
-    run(plan, image)
+    expected = run_array(plan, other).pixels
+    run_array(plan, image)
     child = os.fork()
     if not child:
-        os._exit(0 if (run(plan, other).pixels == expected).all() else 1)
+        os._exit(0 if (run_array(plan, other).pixels == expected).all() else 1)
     assert os.waitpid(child, 0)[1] == 0
-    np.testing.assert_array_equal(run(plan, other).pixels, expected)
-
-
-def test_an_image_of_another_shape_does_not_fit_what_is_prepared():
-    plan = plan_stack([STAGES["gaussian"]], (20, 30, 3), "uint8")
-    image = picture((20, 30, 3), "uint8", 0)
-    run(plan, image)
-    run(plan, image)
-    slot = kept_runs._kept[0].ready.work.source.slot
-    for wrong in (image[1:], image.astype(np.uint16), image[:, ::-1]):
-        with pytest.raises((ValueError, TypeError)):
-            slot.put(wrong)
-    assert isinstance(kept_runs._kept[0].ready, Prepared)
+    np.testing.assert_array_equal(run_array(plan, other).pixels, expected)
 
 
 def test_parts_alike_share_what_is_prepared(monkeypatch):
     monkeypatch.setattr(parts, "_plans", {})
-    monkeypatch.setattr(parts, "_MOST_PLANS", 3)
     shape, cuts = (128, 400, 3), range(0, 400, 50)
     plan = plan_stack([STAGES["gaussian"]], shape, "uint8")
     image = picture(shape, "uint8", 0)
-    whole = run(plan, image).pixels
+    whole = run_array(plan, image).pixels
+    cache.forget()
     for _ in range(2):
         for left in cuts:
             part = parts.part_of(plan.stages[0], (0, 128), (left, left + 50))
             ((first, last),) = part.cols.runs
             done = parts.run_part(plan, 0, part, image[:, first:last], np.dtype(np.uint8), 1)
             np.testing.assert_array_equal(done, whole[:, left : left + 50])
-    assert len(parts._plans) == 3  # both ends, and all between
-    assert len({id(each.plan) for each in kept_runs._kept}) == 3
+    assert len(cache) == 3  # both ends, and all between

@@ -8,49 +8,56 @@ rows nothing changes. So a tap costs for each frequency, not for each row of the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.borders import Indices
-from convfilter.engine.passes import Taps, Target, add_four, weighted_sums
-from convfilter.engine.tiles import Samples, Scratch, columns_for
-from convfilter.engine.work import Block, Region, Sums, Work
+from convfilter.engine.buffer import Samples, Scratch
+from convfilter.engine.layout import columns_for
+from convfilter.engine.local import require_visible
+from convfilter.engine.sums import Taps, Target, add_four, weighted_sums
+from convfilter.engine.work import Region, Work
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.strips import column_samples
 
 Matrix = npt.NDArray[np.floating]
 
 
-def by_columns(work: Work, scratch: Scratch) -> Block:
-    """Multiply spectra of columns; the rows that wrap around are left out (overlap-save)."""
-    plan, channels, dtype = work.plan, work.source.channels, scratch.dtype
-    side, kept = plan.sides[0], plan.block_rows
-    there = _in_fours(_to_spectrum(side)).astype(dtype)
-    back = _in_fours(_from_spectrum(side)[:kept]).astype(dtype)
-    spectra = _spectra(_spread(work))
-    reach = plan.cols.span * channels
-    cols = max(1, (column_samples(side, reach) - reach) // channels)
-    strips = []
-    for left in range(0, plan.cols.output, cols):
-        right = min(left + cols, plan.cols.output)
-        columns = columns_for(plan.cols, work.col_index, left, right)
-        strips.append((left, right, columns, _products(spectra, columns.tap_offset * channels, dtype)))
+class Columnwise:
+    """Multiplies spectra of columns; the rows that wrap around are left out (overlap-save)."""
 
-    def block(top: int, bottom: int) -> Sums:
-        places = np.minimum(np.arange(top, top + side), work.row_index.size - 1)
-        rows = work.row_index[places]
-        for left, right, columns, taps in strips:
+    def __init__(self, work: Work) -> None:
+        plan, channels = work.plan, work.source.channels
+        self._work, self._side, dtype = work, plan.sides[0], np.dtype(plan.precision)
+        self._there = _in_fours(_to_spectrum(self._side)).astype(dtype)
+        self._back = _in_fours(_from_spectrum(self._side)[: plan.block_rows]).astype(dtype)
+        spectra = _spectra(_spread(work))
+        reach = plan.cols.span * channels
+        cols = max(1, (column_samples(self._side, reach) - reach) // channels)
+        self._strips = []
+        for left in range(0, plan.cols.output, cols):
+            right = min(left + cols, plan.cols.output)
+            columns = columns_for(plan.cols, work.col_index, left, right)
+            self._strips.append((left, right, columns, _products(spectra, columns.tap_offset * channels, dtype)))
+
+    def sums(self, scratch: Scratch, top: int, bottom: int) -> Iterator[tuple[Region, Samples, int]]:
+        """Yield the sums of a block, which begins where a transform does."""
+        work, side, there, back = self._work, self._side, self._there, self._back
+        rows = work.row_index[np.minimum(np.arange(top, top + side), work.row_index.size - 1)]
+        for left, right, columns, taps in self._strips:
             tile, pitch = work.source.load(scratch, "tile", rows, columns)
-            length = (right - left) * channels
+            if work.source.dtype.kind == "f":
+                require_visible(tile[: rows.size * pitch])
+            length = (right - left) * work.source.channels
             spectrum = scratch.get("spectrum", side * pitch)
             products = scratch.get("products", side * length)
             sums = scratch.get("sums", back.shape[0] * STEP_ROWS * length)
-            add_four(tile, _lines(there, pitch), there, Target(spectrum, 0, pitch, side, pitch), add=False)
-            weighted_sums(spectrum, _pairs(side) * pitch, taps, Target(products, 0, length, side, length))
-            add_four(products, _lines(back, length), back, Target(sums, 0, length, 0, length), add=False)
+            add_four(tile, _lines(there, pitch), there, Target(spectrum, pitch, side, pitch))
+            weighted_sums(spectrum, _pairs(side) * pitch, taps, Target(products, length, side, length))
+            add_four(products, _lines(back, length), back, Target(sums, length, 0, length))
             yield Region(top, bottom, left, right), sums, length
-
-    return block
 
 
 def _angles(side: int) -> Matrix:

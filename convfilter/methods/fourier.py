@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import Protocol, TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.borders import Indices
-from convfilter.engine.tiles import Columns, Samples, Scratch
-from convfilter.engine.work import Block, Region, Sums, Work
+from convfilter.engine.buffer import LineBuffer, Samples, Scratch
+from convfilter.engine.layout import Columns
+from convfilter.engine.local import require_visible
+from convfilter.engine.node import Crew, Node, StageNode, StageRun, TileWorker, Workers
+from convfilter.engine.work import Region, Work
 from convfilter.planning.arithmetic import AxisPlan
+
+Sums: TypeAlias = Iterator[tuple[Region, Samples, int]]
+
+
+def nodes(stage: StageRun) -> list[Node]:
+    """Return the node of a stage."""
+    return [_Fourier(stage)]
+
+
+class _Fourier(StageNode):
+    """Products of spectra, a row of tiles in each block."""
+
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return workers."""
+        work = self.work(sources[0])
+        epilogue = self.epilogue(work, target)
+        method: _Method = _Tiles(work) if self.plan.sides[1] else _columnwise(work)  # what all workers share
+
+        def make() -> TileWorker:
+            scratch = Scratch(self.plan.precision)
+            return TileWorker(lambda *rows: method.sums(scratch, *rows), epilogue, scratch)
+
+        return Workers(make, self.scratch_bytes)
 
 
 class Transform:
@@ -66,36 +95,44 @@ def _outputs(axis: AxisPlan, side: int) -> int:
     return max(1, (side - axis.span) // axis.stride)
 
 
-def fourier(work: Work, scratch: Scratch) -> Block:
-    """Multiply spectra, channel by channel; only kept outputs are taken from the result."""
-    if work.plan.sides[1] == 0:
-        from convfilter.engine.columns import by_columns
+class _Method(Protocol):
+    def sums(self, scratch: Scratch, top: int, bottom: int) -> Sums:
+        """Yield the sums of a block."""
 
-        return by_columns(work, scratch)
-    transform = Transform(work)
-    plan, channels = work.plan, work.source.channels
-    rows, cols = plan.sides
 
-    def block(top: int, bottom: int) -> Sums:
+def _columnwise(work: Work) -> _Method:
+    from convfilter.methods.fourier_columns import Columnwise
+
+    return Columnwise(work)
+
+
+class _Tiles:
+    """Multiplies spectra, channel by channel; only kept outputs are taken from the result."""
+
+    def __init__(self, work: Work) -> None:
+        self._work, self._transform = work, Transform(work)
+
+    def sums(self, scratch: Scratch, top: int, bottom: int) -> Sums:
+        """Yield the sums of a block."""
+        work, plan, channels = self._work, self._work.plan, self._work.source.channels
+        rows, cols = plan.sides
         picked = picked_rows(work.row_index, top * plan.rows.stride, rows)
-        for left in range(0, plan.cols.output, transform.tile_cols):
-            right = min(left + transform.tile_cols, plan.cols.output)
+        for left in range(0, plan.cols.output, self._transform.tile_cols):
+            right = min(left + self._transform.tile_cols, plan.cols.output)
             indices = picked_rows(work.col_index, left * plan.cols.stride, cols)
             columns = Columns(indices, 0, 0, indices[:0])
-            region = Region(top, bottom, left, right)
-            target = work.sums(scratch, region)
-            sums = target.buffer[: target.rows * target.pitch].reshape(target.rows, -1, channels)
+            length = (right - left) * channels
+            buffer = scratch.get("sums", (bottom - top) * length)
+            sums = buffer[: (bottom - top) * length].reshape(bottom - top, -1, channels)
             for channel in range(channels):
-                full = transform.correlate(_plane(work, scratch, picked, columns, channel))
+                full = self._transform.correlate(_plane(work, scratch, picked, columns, channel))
                 sums[:, :, channel] = full[
                     : (bottom - top) * plan.rows.stride : plan.rows.stride,
                     : (right - left) * plan.cols.stride : plan.cols.stride,
                 ]
             if plan.exact:
                 np.rint(sums, out=sums)
-            yield region, target.buffer, target.pitch
-
-    return block
+            yield Region(top, bottom, left, right), buffer, length
 
 
 #: Rows loaded at a time: all channels of them, of which one is kept.
@@ -111,6 +148,8 @@ def _plane(work: Work, scratch: Scratch, rows: Indices, columns: Columns, channe
         plane[first : first + some.size] = tile[channel : some.size * pitch : work.source.channels].reshape(
             some.size, -1
         )
+    if work.source.dtype.kind == "f":
+        require_visible(plane)
     return plane
 
 

@@ -1,14 +1,16 @@
-"""One pass over a tile: weighted sums of shifted rows."""
+"""Weighted sums of shifted rows, as calls of the loops in ``loops/correlate.py``."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.borders import Indices
+from convfilter.engine.buffer import Samples
 from convfilter.engine.native import Loop
-from convfilter.engine.program import Call, Moving
-from convfilter.engine.tiles import Samples
+from convfilter.engine.program import Call, Counting, Moving, Slot
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.record import record
 
@@ -73,40 +75,59 @@ class Taps:
 
 @record
 class Target:
-    """Where a pass writes: ``rows`` runs of ``length`` samples, ``pitch`` apart, from ``start`` on."""
+    """Where a pass writes: ``rows`` runs of ``length`` samples, ``pitch`` apart."""
 
     buffer: Samples
-    start: int
     pitch: int
     rows: int
     length: int
-
-    def top(self, rows: int) -> Target:
-        """Return the first ``rows`` rows."""
-        return Target(self.buffer, self.start, self.pitch, rows, self.length)
-
-    def below(self, first: int) -> Target:
-        """Return the rows from ``first`` on."""
-        return Target(self.buffer, self.start + first * self.pitch, self.pitch, self.rows - first, self.length)
-
-    def clear(self) -> None:
-        """Set all runs to zero."""
-        for row in range(self.rows):
-            start = self.start + row * self.pitch
-            self.buffer[start : start + self.length] = 0
 
 
 #: Row offsets, in rows, of a step that stays in its rows.
 LINES = np.arange(STEP_ROWS, dtype=np.int64).reshape(1, STEP_ROWS, 1)
 
 
-@record
+@record(eq=False)
 class Step:
-    """Where a step of a program writes: ``STEP_ROWS`` runs of ``length`` samples, ``pitch`` apart."""
+    """Where a step of a program writes its sums: ``STEP_ROWS`` runs of ``length`` samples, ``pitch`` apart."""
 
     memory: Samples | Moving
     pitch: int
     length: int
+
+
+class StoringStep(Step):
+    """A step whose last sums may be stored at once, without going through memory.
+
+    Parameters
+    ----------
+    memory, pitch, length
+        As for a ``Step``: for sums that no loop can store at once.
+    place : (Slot, Counting, int)
+        Array, start and pitch of the samples.
+    dtype : dtype
+        Of the samples.
+    numbers : tuple
+        What ``correlate_stored`` takes to make samples of sums; see ``Store.fused``.
+    """
+
+    def __init__(
+        self,
+        memory: Samples,
+        length: int,
+        place: tuple[Slot, Counting | int, int],
+        dtype: np.dtype[np.generic],
+        numbers: tuple[float | int, ...],
+    ) -> None:
+        super().__init__(memory, length, length)
+        self._place, self._dtype, self._numbers = place, dtype, numbers
+        #: Whether a call has been made that stores the sums.
+        self.is_stored = False
+
+    def stored(self, loop: Loop, where: tuple[Any, ...], dtype: npt.DTypeLike) -> Call:
+        """Return the call that sums and stores."""
+        self.is_stored = True
+        return Call(loop.variant(A=dtype, T=self._dtype), (*where, *self._place, self.length, *self._numbers))
 
 
 def weighted_sums(tile: Samples, row_offset: Indices, taps: Taps, target: Target, *, add: bool = False) -> None:
@@ -118,7 +139,7 @@ def weighted_sums(tile: Samples, row_offset: Indices, taps: Taps, target: Target
     weights = np.ascontiguousarray(taps.weights, tile.dtype)
     CORRELATE.variant(A=tile.dtype)(
         tile, row_offset, taps.row.size, taps.row, taps.col, weights, weights.shape[1] if weights.ndim > 1 else 0,
-        target.rows, row_offset.shape[1], int(add), target.buffer[target.start :], target.pitch, target.length,
+        target.rows, row_offset.shape[1], int(add), target.buffer, target.pitch, target.length,
     )  # fmt: skip
 
 
@@ -163,15 +184,6 @@ class Window:
         offsets: Indices = np.repeat(seen, self._columns, axis=1) + self._col
         return offsets
 
-    def sums(self, tile: Samples, row_offset: Indices, target: Target, *, add: bool = False) -> None:
-        """Write (or ``add``) the weighted sums; ``row_offset`` is (target rows x window rows)."""
-        together = target.rows // _TOGETHER * _TOGETHER if self._shared else 0
-        if together:
-            offsets = self._seen_by_four(row_offset[:together].reshape(-1, _TOGETHER, row_offset.shape[1]))
-            add_four(tile, offsets, self._weights, target.top(together), add=add)
-        if together < target.rows:
-            weighted_sums(tile, row_offset[together:], self._taps, target.below(together), add=add)
-
 
 def weights_of_rows(window: Samples, rows: int, dtype: npt.DTypeLike, stride: int = 1) -> Samples:
     """Return (runs, rows) weights: each of ``rows`` output rows sees the window a stride below that of the last."""
@@ -184,8 +196,11 @@ def weights_of_rows(window: Samples, rows: int, dtype: npt.DTypeLike, stride: in
 
 def four_call(tile: Samples | Moving, offsets: Moving, runs: int, weights: Samples | Moving, step: Step) -> Call:
     """Return the call that writes weighted runs to the four rows of a step; ``weights`` are (runs, 4)."""
-    loop = CORRELATE_FOUR.variant(A=dtype_of(tile))
-    return Call(loop, (tile, offsets, runs, weights, 0, 1, 0, step.memory, step.pitch, step.length))
+    dtype = dtype_of(tile)
+    where = tile, offsets, runs, weights, 0, 1
+    if isinstance(step, StoringStep) and runs <= STORED_TAPS:
+        return step.stored(CORRELATE_FOUR_STORED, where, dtype)
+    return Call(CORRELATE_FOUR.variant(A=dtype), (*where, 0, step.memory, step.pitch, step.length))
 
 
 def dtype_of(memory: Samples | Moving) -> npt.DTypeLike:
@@ -198,17 +213,15 @@ def sum_call(tile: Samples | Moving, table: Indices, taps: Taps, step: Step, *, 
     dtype = dtype_of(tile)
     weights = np.ascontiguousarray(taps.weights, dtype)
     period, rows, row_taps = table.shape
-    return Call(
-        CORRELATE.variant(A=dtype),
-        (
-            tile, Moving(np.ascontiguousarray(table), 0, rows * row_taps, period), taps.row.size, taps.row, taps.col,
-            weights, 0, rows, row_taps, int(add), step.memory, step.pitch, step.length,
-        ),
-    )  # fmt: skip
+    offsets = Moving(np.ascontiguousarray(table), 0, rows * row_taps, period)
+    where = tile, offsets, taps.row.size, taps.row, taps.col, weights, 0, rows, row_taps
+    if isinstance(step, StoringStep) and not add and taps.row.size <= STORED_TAPS:
+        return step.stored(CORRELATE_STORED, where, dtype)
+    return Call(CORRELATE.variant(A=dtype), (*where, int(add), step.memory, step.pitch, step.length))
 
 
-def add_four(tile: Samples, offsets: Indices, weights: Samples, target: Target, *, add: bool) -> None:
-    """Write (or ``add``) weighted runs of the tile to blocks of four rows.
+def add_four(tile: Samples, offsets: Indices, weights: Samples, target: Target) -> None:
+    """Write weighted runs of the tile to blocks of four rows.
 
     ``offsets`` is (blocks, runs); ``weights`` (runs, 4), or (blocks, runs, 4)
     where blocks differ.
@@ -217,5 +230,5 @@ def add_four(tile: Samples, offsets: Indices, weights: Samples, target: Target, 
     blocks, runs = offsets.shape
     CORRELATE_FOUR.variant(A=tile.dtype)(
         tile, np.ascontiguousarray(offsets), runs, weights, weights[0].size if weights.ndim > 2 else 0,
-        blocks, int(add), target.buffer[target.start :], target.pitch, target.length,
+        blocks, 0, target.buffer, target.pitch, target.length,
     )  # fmt: skip

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from convfilter.engine.finish import ArraySink, Finisher, Sink, Worker
+from convfilter.engine.buffer import LineBuffer, Samples, Scratch
+from convfilter.engine.epilogue import Store
+from convfilter.engine.layout import Columns, columns_for
 from convfilter.engine.loops.vectors import vector_bytes
 from convfilter.engine.native import Loop
-from convfilter.engine.passes import weights_of_rows
+from convfilter.engine.node import Strip, Strips, strips_of
 from convfilter.engine.program import Call, Moving, Program
-from convfilter.engine.strips import StoredStrip, side_by_side
-from convfilter.engine.tiles import Columns, Samples, Scratch, columns_for
+from convfilter.engine.sums import weights_of_rows
 from convfilter.engine.tone import AS_IT_IS, Tone
 from convfilter.engine.work import Region, Work
 from convfilter.planning.strips import FOLD_ROWS, Fold
@@ -30,28 +31,32 @@ CARRY = Loop("folded", "carry", "A* i8 i8 i8 i8")
 UNFOLD = Loop("folded", "unfold", "T* i8 i8 i8 T* T* i8 i8 i8")
 
 
-def make_worker(work: Work, scratch: Scratch, finisher: Finisher, sink: Sink) -> Worker | None:
-    """Return a function that computes and stores a block of output rows, or None where rows are not folded."""
-    fold, tone = work.plan.fold, finisher.unclipped(sink)
+def strips(work: Work, epilogue: Store, target: LineBuffer, threads: int) -> Strips | None:
+    """Return the strips of a stage, or None where rows are not lane-interleaved."""
+    fold, tone = work.plan.fold, epilogue.unclipped(np.dtype(work.plan.precision))
     if fold is None or tone is None or work.source.gray or not work.source.pads_with_samples:
         return None
-    assert isinstance(sink, ArraySink)
-    folded = _Folded(work, fold, scratch, tone, sink)
-    return side_by_side(work.plan.cols.output, fold.cols, folded.strip)
+
+    def strip(cols: tuple[int, int], scratch: Scratch, kept: Scratch, keeps: bool) -> Strip:
+        return _Interleaved(work, fold, tone, epilogue, target, scratch, kept).strip(*cols)
+
+    return strips_of(work.plan.cols.output, fold.cols, strip, work.plan.precision, threads=threads)
 
 
-class _Folded:
-    """The calls of a strip's program, and the memory between them, which strips share."""
+class _Interleaved:
+    """The programs of a strip, and the memory between their calls."""
 
-    def __init__(self, work: Work, fold: Fold, scratch: Scratch, tone: Tone, sink: ArraySink) -> None:
-        self._work, self._fold, self._tone, self._sink = work, fold, tone, sink
-        self._scratch, self._before, self._after = scratch, Scratch(work.source.slot.dtype), Scratch(sink.dtype)
-        self._lanes = vector_bytes() // scratch.dtype.itemsize
+    def __init__(
+        self, work: Work, fold: Fold, tone: Tone, epilogue: Store, target: LineBuffer, scratch: Scratch, kept: Scratch
+    ) -> None:
+        self._work, self._fold, self._tone, self._epilogue, self._target = work, fold, tone, epilogue, target
+        self._scratch, self._kept = scratch, kept
+        self._lanes = vector_bytes() // np.dtype(work.plan.precision).itemsize
         column, row = work.plan.products[0]
         self._column = column[fold.ring.rows]
         self._first, self._row = fold.first_col, row[fold.first_col : fold.last_col]
 
-    def strip(self, left: int, right: int) -> StoredStrip:
+    def strip(self, left: int, right: int) -> Strip:
         """Return what computes output columns ``left`` to ``right - 1``."""
         work, taps = self._work, self._row.size
         columns = columns_for(work.plan.cols, work.col_index, left, right)
@@ -70,18 +75,18 @@ class _Folded:
         def program(rows: int) -> Program:
             along, samples = self._along(between, pitch, pixels, rows)
             outgoing = self._outgoing(samples, pixels, depth, Region(0, rows, left, right))
-            return work.program([*sums, along, outgoing], FOLD_ROWS)
+            return Program([*sums, along, outgoing], FOLD_ROWS)
 
         odd = work.plan.rows.output % FOLD_ROWS
         main = program(FOLD_ROWS)
-        return StoredStrip(self._sink, main, program(odd) if odd else main, FOLD_ROWS)
+        return Strip(self._target, main, program(odd) if odd else main, FOLD_ROWS)
 
     def _incoming(self, columns: Columns, depth: int) -> list[Call]:
         """Return the calls that bring in a step's block of source rows, padded, and fold them into the ring."""
-        source, ring, scratch = self._work.source, self._fold.ring, self._before
-        natural = scratch.get("natural", ring.block * depth * self._lanes)
+        source, ring, dtype = self._work.source, self._fold.ring, self._work.source.dtype
+        natural = self._scratch.get("natural", ring.block * depth * self._lanes, dtype)
         natural[:] = 0
-        self._ring = scratch.get("ring", ring.slots * depth * self._lanes)
+        self._ring = self._kept.get("ring", ring.slots * depth * self._lanes, dtype)
         rows = Moving(self._work.row_index[ring.places()], ring.lead * ring.block, ring.block)
         place = columns.indices, columns.count, columns.run_start, columns.run_length
         line, channels = depth * self._lanes, source.channels
@@ -90,7 +95,6 @@ class _Folded:
             int(source.padding_value), natural, line,
         )  # fmt: skip
         target = Moving(self._ring, 0, ring.block * line, ring.period)
-        dtype = source.slot.dtype
         return [
             Call(COPY.variant(S=dtype), copied, ring.lead),
             Call(FOLD.variant(S=dtype), (natural, line, ring.block, depth, target), ring.lead),
@@ -115,21 +119,21 @@ class _Folded:
         pixel = self._work.source.channels * self._lanes
         begins = np.arange(rows)[:, np.newaxis] * (pitch * self._lanes) + np.arange(0, pixels, FOLD_ROWS) * pixel
         offsets = begins.reshape(-1, 1) + np.arange(weights.shape[0]) * pixel
-        tone, sink = self._tone, self._sink
-        samples = self._after.get("folded", rows * pixels * pixel)
+        tone = self._tone
+        samples = self._scratch.get("folded", rows * pixels * pixel, self._epilogue.dtype)
         arguments = (
             between, offsets, weights.shape[0], weights, offsets.shape[0], samples, pixel, pixel,
             int(tone == AS_IT_IS), tone.scale, tone.divisor, tone.offset,
         )  # fmt: skip
-        return Call(CORRELATE_EIGHT_STORED.variant(A=between.dtype, T=sink.dtype), arguments), samples
+        return Call(CORRELATE_EIGHT_STORED.variant(A=between.dtype, T=self._epilogue.dtype), arguments), samples
 
     def _outgoing(self, samples: Samples, pixels: int, depth: int, region: Region) -> Call:
         """Return the call that unfolds samples into the rows where they belong."""
-        line = self._after.get("line", depth * self._lanes + self._lanes**2)
-        output, start, out_pitch = self._sink.target(region, FOLD_ROWS)
+        line = self._scratch.get("line", depth * self._lanes + self._lanes**2, self._epilogue.dtype)
+        output, start, out_pitch = self._epilogue.place(region, FOLD_ROWS)
         channels = self._work.source.channels
         length = (region.right - region.left) * channels
         arguments = (
             samples, pixels * channels * self._lanes, region.bottom, depth, line, output, start, out_pitch, length,
         )  # fmt: skip
-        return Call(UNFOLD.variant(T=self._sink.dtype), arguments)
+        return Call(UNFOLD.variant(T=self._epilogue.dtype), arguments)

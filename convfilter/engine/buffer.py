@@ -1,0 +1,87 @@
+"""Memory for rows: line buffers between the nodes of a plan, and scratch memory within one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.engine.borders import Indices
+from convfilter.engine.program import Slot
+from convfilter.record import record
+
+Samples = npt.NDArray[Any]
+
+#: In bytes.
+CACHE_LINE = 64
+
+
+@record(eq=False)
+class LineBuffer:
+    """Rows of a picture in memory: all of them, or only those that a later node still needs.
+
+    Attributes
+    ----------
+    slot : Slot
+        Holds the array (rows, cols, channels), C-contiguous.
+    held : (rows of the picture + 1,) int64 array, or None
+        The array's row for each row of the picture, -1 for rows that are never held. The last entry is -1, too:
+        it is where ``CONSTANT``, which is -1, finds itself again. None: the array holds all rows in their order.
+    """
+
+    slot: Slot
+    held: Indices | None = None
+
+    def index(self, rows: Indices) -> Indices:
+        """Return the array's rows for rows of the picture; padding (``CONSTANT``) stays padding."""
+        return rows if self.held is None else self.held[rows]
+
+    def row(self, row: int) -> int:
+        """Return the array's row for a row of the picture; the rows of its block follow."""
+        return row if self.held is None else int(self.held[row])
+
+    def rows(self, top: int, bottom: int) -> Samples:
+        """Return rows ``top`` to ``bottom - 1`` of the picture, all of which are held: a view, if they lie together."""
+        if self.held is None:
+            return self.slot.array[top:bottom]
+        places = self.held[top:bottom]
+        first = int(places[0])
+        if int(places[-1]) - first == bottom - top - 1 and bool((np.diff(places) == 1).all()):
+            return self.slot.array[first : first + bottom - top]
+        return self.slot.array[places]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the samples."""
+        return self.slot.dtype
+
+    @property
+    def row_samples(self) -> int:
+        """Samples of a row, all channels."""
+        samples: int = self.slot.shape[1] * self.slot.shape[2]
+        return samples
+
+
+class Scratch:
+    """Working memory of one worker: named buffers that grow when needed and are used again."""
+
+    def __init__(self, dtype: npt.DTypeLike) -> None:
+        self.dtype = np.dtype(dtype)
+        self._buffers: dict[tuple[str, np.dtype[Any]], Samples] = {}
+
+    def get(self, name: str, size: int, dtype: npt.DTypeLike | None = None) -> Samples:
+        """Return a flat buffer of at least ``size`` samples of a type, by default the scratch's, of any content."""
+        kind = self.dtype if dtype is None else np.dtype(dtype)
+        buffer = self._buffers.get((name, kind))
+        if buffer is None or buffer.size < size:
+            buffer = self._buffers[name, kind] = at_a_cache_line(size, kind)
+        return buffer
+
+
+def at_a_cache_line(size: int, dtype: npt.DTypeLike) -> Samples:
+    """Return a flat array of any content that starts at a cache line: whole vectors then straddle none."""
+    dtype = np.dtype(dtype)
+    memory = np.empty(size * dtype.itemsize + CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
+    return memory[start : start + size * dtype.itemsize].view(dtype)

@@ -1,0 +1,289 @@
+"""The epilogue: what becomes of the sums of any method, as calls of compiled loops.
+
+Divide by counts or by alpha, sharpen, scale, offset, take the magnitude, round half to even, clip, count what was
+clipped, store: once for all methods and sample types.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.engine.buffer import LineBuffer, Samples, Scratch
+from convfilter.engine.layout import centre_columns
+from convfilter.engine.native import Loop
+from convfilter.engine.program import Call, Counting, Following, Moving, Slot
+from convfilter.engine.tone import AS_IT_IS, Tone, has_divisor
+from convfilter.engine.work import Region, Work
+from convfilter.filters.stage import Correlation, Gradient, Layer, Orientation, Point, Pooling, UnsharpMask
+from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, real_cells
+
+STORE_WHOLE = Loop("store", "store_whole", "V* i8 i8 i8 R R R i8 R T* i8 i8")
+STORE_REAL = Loop("store", "store_real", "V* i8 i8 i8 R R R i8 T* i8 i8")
+CLIP_REAL = Loop("store", "clip_real", "T* i8 i8 i8 i8 i8 i8 T")
+DIVIDE_BY_COUNTS = Loop("store", "divide_by_counts", "A* i8 i8 i8 A* A*")
+DIVIDE_BY_ALPHA = Loop("store", "divide_by_alpha", "A* i8 A* i8 A A A A i8 i8 i8 A A*")
+STORE_ALPHA = Loop("store", "store_alpha", "A* i8 i8 i8 A A i8 T* i8 i8")
+SHARPEN = Loop("store", "sharpen", "A* i8 A* i8 i8 i8 A A A")
+WIDEN_RANGE = Loop("store", "widen_range", "V* i8 i8 i8 i8 i8 f8 f8 f8 f8*")
+
+#: Up to this divisor a float32 quotient of at most 255 rounds to the integer that the exact one rounds to:
+#: what is not a tie is at least 1 / (2 * divisor) away from one, and float32 errs by 2**-17 at most.
+_SINGLE_DIVISOR = 2.0**15
+#: Less than this beyond a level is rounded to it, even with the error of a sum.
+_SURELY = 0.25
+
+
+class Epilogue(ABC):
+    """What becomes of the sums of one stage."""
+
+    def __init__(self, work: Work, tone: Tone) -> None:
+        self._work, self._tone = work, tone
+        plan = work.plan
+        operator = plan.stage.operator
+        self._counts = None
+        if isinstance(operator, Pooling) and operator.kind == "average":
+            self._counts = real_cells(plan.rows), np.repeat(real_cells(plan.cols), work.source.channels)
+        # Alpha is a weighted mean; edges, whose weights sum to zero, leave it as it is at the centre.
+        self._central_alpha = isinstance(operator, Gradient) or plan.kernel.sums_to_zero
+        gray = LUMINANCE_DIVISOR if work.source.gray else 1.0
+        mean_of_sums = plan.kernel.sum * plan.kernel.divisor if has_divisor(plan) else 1.0
+        self._alpha_divisor = gray * (1.0 if self._central_alpha else mean_of_sums)
+        # With alpha, colours are divided by it and by the tone's divisor at once.
+        self._colour_divisor = tone.divisor
+        #: Layers, directions and functions of samples give colours that are divided by alpha already.
+        self._divides = work.source.alpha and not isinstance(operator, Layer | Orientation | Point)
+        if self._divides:
+            self._tone = replace(tone, divisor=1.0)
+
+    def calls(self, scratch: Scratch, region: Region, sums: Samples, pitch: int, step_rows: int = 0) -> list[Call]:
+        """Return the calls that finish the sums of a region and store them.
+
+        Parameters
+        ----------
+        scratch : Scratch
+            Of the type of the sums.
+        region : Region
+        sums : flat array
+            Rows ``pitch`` samples apart; they are written over.
+        step_rows : int
+            With 0, the calls are for this region alone. Else it is that of step 0 of a program, and each further
+            step lies so many rows below.
+        """
+        calls = []
+        if self._counts is not None:
+            calls.append(self._average(region, sums, pitch, step_rows))
+        if isinstance(self._work.plan.stage.operator, UnsharpMask):
+            calls += self._sharpen(scratch, region, sums, pitch, step_rows)
+        alpha = None
+        if self._divides:
+            divide, alpha = self._divide(scratch, region, sums, pitch, step_rows)
+            calls += divide
+        return [*calls, *self.store(region, sums, pitch, alpha, step_rows)]
+
+    @abstractmethod
+    def store(self, region: Region, sums: Samples, pitch: int, alpha: Samples | None, step_rows: int = 0) -> list[Call]:
+        """Return the calls that store values, and their alpha (compact rows, on the source's scale) if there is any."""
+
+    def _average(self, region: Region, sums: Samples, pitch: int, step_rows: int) -> Call:
+        assert self._counts is not None
+        down, along = (counts.astype(sums.dtype) for counts in self._counts)
+        channels = self._work.source.channels
+        along = np.ascontiguousarray(along[region.left * channels : region.right * channels])
+        rows = region.bottom - region.top
+        where = Moving(down, region.top, step_rows)
+        return Call(DIVIDE_BY_COUNTS.variant(A=sums.dtype), (sums, pitch, rows, along.size, where, along))
+
+    def _sharpen(self, scratch: Scratch, region: Region, sums: Samples, pitch: int, step_rows: int) -> list[Call]:
+        source, operator = self._work.source, self._work.plan.stage.operator
+        assert isinstance(operator, UnsharpMask)
+        load, centre, length = self._centre(scratch, region, step_rows)
+        scale = source.full * (source.full if source.alpha else 1.0) * (LUMINANCE_DIVISOR if source.gray else 1.0)
+        arguments = (
+            sums, pitch, centre, length, region.bottom - region.top, length,
+            1 / self._work.plan.kernel.divisor, operator.amount, operator.threshold * scale,
+        )  # fmt: skip
+        return [*load, Call(SHARPEN.variant(A=sums.dtype), arguments)]
+
+    def _centre(self, scratch: Scratch, region: Region, step_rows: int) -> tuple[list[Call], Samples, int]:
+        """Return the calls that load the samples on which outputs are centred, as a compact tile, and its pitch."""
+        work, rows = self._work, region.bottom - region.top
+        columns = centre_columns(work.plan.cols, work.col_index, region.left, region.right)
+        pitch = columns.count * work.source.channels
+        tile = scratch.get("centre", rows * pitch)
+        where = Moving(work.centres(), region.top, step_rows)
+        return work.source.load_calls(scratch, where, rows, columns, tile), tile, pitch
+
+    def _divide(
+        self, scratch: Scratch, region: Region, sums: Samples, pitch: int, step_rows: int
+    ) -> tuple[list[Call], Samples]:
+        """Return the calls that divide sums by the mean alpha, and where they leave that."""
+        source, tone, real = self._work.source, self._tone, scratch.dtype
+        rows, cols = region.bottom - region.top, region.right - region.left
+        before: list[Call] = []
+        mean, mean_pitch = sums, pitch
+        if self._central_alpha:
+            before, mean, mean_pitch = self._centre(scratch, region, step_rows)
+        alpha = scratch.get("alpha", rows * cols)
+        neutral = (source.full / 2 - tone.offset) / tone.scale if tone.scale else 0.0
+        mean_divisor, divisor = _reduced(self._alpha_divisor, self._colour_divisor)
+        whole = self._alpha_divisor * source.full
+        call = Call(
+            DIVIDE_BY_ALPHA.variant(A=real),
+            (
+                sums, pitch, mean, mean_pitch, mean_divisor, divisor, source.full, whole,
+                rows, cols, source.channels, neutral, alpha,
+            ),
+        )  # fmt: skip
+        return [*before, call], alpha
+
+
+def _reduced(one: float, other: float) -> tuple[float, float]:
+    """Divide two whole numbers by what they have in common, so that fewer divisions round."""
+    if not (one.is_integer() and other.is_integer()):
+        return one, other
+    common = math.gcd(int(one), int(other))
+    return one / common, other / common
+
+
+class Store(Epilogue):
+    """Round, clip, count and store, in a line buffer or the result.
+
+    Parameters
+    ----------
+    work : Work
+    tone : Tone
+    target : LineBuffer
+    full_out : float
+        White in it.
+    """
+
+    def __init__(self, work: Work, tone: Tone, target: LineBuffer, full_out: float) -> None:
+        super().__init__(work, tone)
+        self._target, self._full_out = target, full_out
+        self._alpha_scale = full_out / work.source.full
+        self._whole = target.dtype.kind == "u"
+        self._clips_real = not self._whole and work.plan.stage.map in ("clip", "stretch")
+
+    @property
+    def full_out(self) -> float:
+        """White in what is stored."""
+        return self._full_out
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """Of what is stored."""
+        return self._target.dtype
+
+    def place(self, region: Region, step_rows: int) -> tuple[Slot, Counting | int, int]:
+        """Return the target's array, where ``region`` starts in it, from step to step, and the pitch of its rows."""
+        pitch = self._target.row_samples
+        row = region.top if step_rows else self._target.row(region.top)
+        start = row * pitch + region.left * self._target.slot.shape[2]
+        return self._target.slot, Counting(start, step_rows * pitch) if step_rows else start, pitch
+
+    def direct(self, left: int, step_rows: int, dtype: np.dtype[np.generic]) -> Following | None:
+        """Return where the sums of step 0 belong if they are what is stored; None where something is done to them.
+
+        Whole steps are written, which only a line buffer has room for beyond its picture's last row.
+        """
+        finished = self._counts is None and not isinstance(self._work.plan.stage.operator, UnsharpMask)
+        as_they_are = self._tone == AS_IT_IS and not self._divides and not self._clips_real and self.dtype == dtype
+        if not (finished and as_they_are and self._target.held is not None):
+            return None
+        pitch = self._target.row_samples
+        return Following(self._target.slot, left * self._target.slot.shape[2], step_rows * pitch)
+
+    def fused(self, sums: np.dtype[np.generic]) -> tuple[float, float, float, int, float, int] | None:
+        """Return how a loop that sums in a type may store its sums at once, as ``correlate_stored`` takes it.
+
+        None where sums take more than scaling and rounding in their own type.
+        """
+        finished = self._counts is None and not isinstance(self._work.plan.stage.operator, UnsharpMask)
+        if not finished or self._divides or not self._whole or self._precision(sums) != sums:
+            return None
+        tone = self._tone
+        return tone.scale, tone.divisor, tone.offset, int(tone.absolute), self._full_out, int(self.stays_within())
+
+    @property
+    def converts(self) -> bool:
+        """Whether samples of another type are only converted to float32."""
+        return self._tone == AS_IT_IS and not self._divides and not self._clips_real and self.dtype == np.float32
+
+    def unclipped(self, sums: np.dtype[np.generic]) -> Tone | None:
+        """Return how sums become samples where that is one loop, in their own precision, and none can be clipped."""
+        return self._tone if self.fused(sums) is not None and self.stays_within() else None
+
+    def stays_within(self) -> bool:
+        """Whether no result can leave the range of what is stored, however the samples are chosen."""
+        work, tone = self._work, self._tone
+        source, kernel = work.source, work.plan.kernel
+        plain = isinstance(work.plan.stage.operator, Correlation) and not source.alpha and not tone.absolute
+        if not plain or not source.is_finite:
+            return False
+        ends = np.array([min(0.0, source.padding_value), max(source.full, source.padding_value)])
+        ends *= LUMINANCE_DIVISOR if source.gray else 1.0
+        total = kernel.sum * kernel.divisor
+        positive, negative = (kernel.absolute_sum + total) / 2, (kernel.absolute_sum - total) / 2
+        results = tone.scale * (positive * ends - negative * ends[::-1]) / tone.divisor + tone.offset
+        return bool(results.min() >= -_SURELY and results.max() <= self._full_out + _SURELY)
+
+    def store(self, region: Region, sums: Samples, pitch: int, alpha: Samples | None, step_rows: int = 0) -> list[Call]:
+        """Return the calls that store values; what they return counts the samples clipped."""
+        target, tone = self.place(region, step_rows), self._tone
+        channels = self._target.slot.shape[2]
+        rows, cols = region.bottom - region.top, region.right - region.left
+        types: dict[str, npt.DTypeLike] = {"V": sums.dtype, "R": self._precision(sums.dtype), "T": self.dtype}
+        numbers = sums, pitch, rows, cols * channels, tone.scale, tone.divisor, tone.offset, int(tone.absolute)
+        if self._whole:
+            calls = [Call(STORE_WHOLE.variant(**types), (*numbers, self._full_out, *target))]
+        else:
+            calls = [Call(STORE_REAL.variant(**types), (*numbers, *target))]
+        if self._clips_real:
+            array, start, out_pitch = target
+            colours = channels - self._work.source.alpha
+            clipped = array, start, out_pitch, rows, cols, channels, colours, self._full_out
+            calls.append(Call(CLIP_REAL.variant(T=self.dtype), clipped))
+        if alpha is not None:
+            store = STORE_ALPHA.variant(A=alpha.dtype, T=self.dtype)
+            arguments = alpha, rows, cols, channels, self._alpha_scale, self._full_out, int(self._whole), *target
+            calls.append(Call(store, arguments))
+        return calls
+
+    def _precision(self, sums: np.dtype[np.generic]) -> np.dtype[np.generic]:
+        return store_precision(self._work.plan, self._tone, self.dtype, sums)
+
+
+def store_precision(plan: StagePlan, tone: Tone, target: npt.DTypeLike, sums: npt.DTypeLike) -> np.dtype[np.generic]:
+    """Choose float64 for the last step where float32 could round an exact sum the wrong way."""
+    plain = tone.scale == 1 and tone.offset == 0 and abs(tone.divisor) <= _SINGLE_DIVISOR and target == np.uint8
+    if np.dtype(sums) == np.float32 and (plain or not plan.exact):
+        return np.dtype(np.float32)
+    return np.dtype(np.float64)
+
+
+class Range(Epilogue):
+    """Find the smallest and the largest value that would be stored, colours only; store nothing."""
+
+    def __init__(self, work: Work, tone: Tone) -> None:
+        super().__init__(work, tone)
+        self._found: list[Samples] = []
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The smallest and the largest finite value so far; infinity and minus infinity if there is none."""
+        found = [(math.inf, -math.inf), *(each.tolist() for each in self._found)]
+        return min(low for low, _ in found), max(high for _, high in found)
+
+    def store(self, region: Region, sums: Samples, pitch: int, alpha: Samples | None, step_rows: int = 0) -> list[Call]:
+        """Return the call that widens the range."""
+        plan, tone = self._work.plan, self._tone
+        ends = np.array([np.inf, -np.inf])
+        self._found.append(ends)
+        rows, cols, channels = region.bottom - region.top, region.right - region.left, plan.output_channels
+        where = sums, pitch, rows, cols, channels, channels - plan.alpha
+        return [Call(WIDEN_RANGE.variant(V=sums.dtype), (*where, tone.scale, tone.divisor, tone.offset, ends))]

@@ -1,0 +1,325 @@
+"""What runs a group of stages: its nodes, line buffers and programs, made once for all pictures of one shape and type.
+
+A thread that runs a plan takes the executable out of the cache, so that no two threads work in the same memory, and
+puts it back after success; what an exception left behind is thrown away. Image and output are named by slots, which
+are empty in between.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+
+import numpy as np
+
+from convfilter.engine.bands import cut, run_blocks
+from convfilter.engine.buffer import LineBuffer, at_a_cache_line
+from convfilter.engine.local import NotLocalError, all_finite
+from convfilter.engine.node import Crew, Node, Task
+from convfilter.engine.order import Places, Step, order_of, places_of
+from convfilter.engine.program import Slot
+from convfilter.record import record
+
+#: Below this many multiply-adds a second thread costs more than it brings.
+WORTH_A_THREAD = 8_000_000
+#: What a thread takes beside scratch: programs, and tables for them.
+_THREAD_BYTES = 4 * 2**20
+#: Where more than this is held, as many blocks are done at a time as there are threads, even if some wait.
+_ROOMY = 32 * 2**20
+#: The share of all work that may be done twice so that threads need not wait for each other.
+_TWICE = 0.1
+
+
+class Place(Protocol):
+    """Where a picture or its result is put for one run."""
+
+    def put(self, what: Any, /) -> None:
+        """Put it there."""
+
+    def clear(self) -> None:
+        """Take it away."""
+
+
+class Executable:
+    """Nodes, ready to run on any picture of one shape and type.
+
+    Parameters
+    ----------
+    nodes : sequence of Node
+    source, sink : Slot or Connection
+        Where the picture and its result are put for each run: arrays for the first and the last of the nodes, or what
+        these read from and write to.
+    threads : int
+        At most this many.
+    room : int
+        Bytes that all buffers and scratch may take.
+    """
+
+    def __init__(self, nodes: Sequence[Node], source: Place, sink: Place, threads: int, room: int) -> None:
+        self._nodes, self._source, self._sink = nodes, source, sink
+        self._schedule = _scheduled(nodes, threads, room)
+        self._lanes: dict[int, _Lane] = {}
+
+    def run(self, source: Any, sink: Any) -> int:
+        """Filter a picture; returns how many samples were clipped.
+
+        Raises
+        ------
+        NotLocalError
+            A node would show samples beyond their windows.
+        """
+        schedule = self._schedule
+        self._source.put(source)
+        self._sink.put(sink)
+        for lane in self._lanes.values():
+            lane.begin()
+        if schedule.threads == 1:
+            with np.errstate(over="ignore", invalid="ignore"):
+                for number, strip in enumerate(schedule.strips):
+                    self._lane(number if schedule.places else 0).run(strip)
+        elif schedule.places:
+            run_blocks(range(len(schedule.strips)), lambda: self._run_strip, schedule.threads)
+        else:
+            idle = list(self._lanes.values())
+            run_blocks(schedule.strips, lambda: self._any_lane(idle).run, schedule.threads)
+        clipped = sum([lane.clipped for lane in self._lanes.values()])
+        self._source.clear()
+        self._sink.clear()
+        return clipped
+
+    def held_bytes(self) -> int:
+        """Return how much memory waits for the next picture."""
+        tables = sum(node.table_bytes for node in self._nodes)
+        return sum(tables + lane.held_bytes() for lane in self._lanes.values())
+
+    def _run_strip(self, number: int) -> None:
+        self._lane(number).run(self._schedule.strips[number])
+
+    def _lane(self, number: int) -> _Lane:
+        """Return what computes a strip; between its nodes, rows have the places that its own order asks for."""
+        if number not in self._lanes:
+            places = self._schedule.places[number] if self._schedule.places else []
+            self._lanes[number] = _Lane(self._nodes, self._source, self._sink, places, self._schedule.within)
+        return self._lanes[number]
+
+    def _any_lane(self, idle: list[_Lane]) -> _Lane:
+        """Return what computes any strip, where no rows lie between nodes."""
+        with suppress(IndexError):
+            return idle.pop()
+        lane = _Lane(self._nodes, self._source, self._sink, [], 1)
+        while self._lanes.setdefault(number := len(self._lanes), lane) is not lane:
+            assert number >= 0  # another thread took this number
+        return lane
+
+
+@record(eq=False)
+class _Schedule:
+    """What is computed when, and by how many threads.
+
+    Attributes
+    ----------
+    threads : int
+        Strips that are computed side by side.
+    within : int
+        Threads that share the blocks of a strip.
+    strips : list of list of Step
+        The steps of each strip of the result.
+    places : list of Places
+        For each strip, the line buffers between the nodes; none where there is one node.
+    """
+
+    threads: int
+    within: int
+    strips: list[list[Step]]
+    places: list[Places]
+
+
+def _scheduled(nodes: Sequence[Node], threads: int, room: int) -> _Schedule:
+    """Choose the strips and the threads, with ``room`` bytes for all buffers and scratch."""
+    blocks, cost = nodes[-1].blocks, sum(node.cost for node in nodes)
+    own = max(node.scratch_bytes for node in nodes) + _THREAD_BYTES
+    threads = 1 if cost <= WORTH_A_THREAD * len(nodes) else threads
+    if len(nodes) == 1:
+        threads = min(threads, blocks, max(1, room // own))
+        strips = [[(0, list(range(blocks)))]] if threads == 1 else [[(0, [block])] for block in range(blocks)]
+        return _Schedule(threads, 1, strips, [])
+    whole = order_of(nodes, 0, blocks)
+    places = places_of(nodes, whole)
+    held = _bytes(nodes, places)
+    is_in_order = any(node.in_order for node in nodes)
+    if 1 < threads <= blocks and not is_in_order and threads * (own + held) <= room:
+        twice = sum(node.cost * rows / node.rows for rows, node in zip(_overlaps(nodes), nodes, strict=True))
+        # One strip for each thread: what is prepared for one takes about as long as a megapixel.
+        if threads * twice <= _TWICE * cost:
+            strips = [order_of(nodes, *strip) for strip in cut(blocks, -(-blocks // threads))]
+            return _Schedule(threads, 1, strips, [places_of(nodes, strip) for strip in strips])
+    within = min(threads, max(1, (room - held) // own))
+    if within > 1:
+        together = within if held > _ROOMY else within * _rows_together(nodes)
+        whole = order_of(nodes, 0, blocks, together, [within] * len(nodes))
+        places = places_of(nodes, whole)
+    return _Schedule(1, within, [whole], [places])
+
+
+def _bytes(nodes: Sequence[Node], places: Places) -> int:
+    """Return what the line buffers take."""
+    return sum(
+        rows * math.prod(node.line) * node.dtype.itemsize for node, (rows, _) in zip(nodes, places, strict=False)
+    )
+
+
+def _overlaps(nodes: Sequence[Node]) -> list[float]:
+    """Return how many rows of each node's result two neighbouring strips both need."""
+    rows = [0.0] * len(nodes)
+    for number in range(len(nodes) - 1, 0, -1):
+        node = nodes[number]
+        for back in node.reads:
+            if number >= back:
+                before = number - back
+                rows[before] = max(rows[before], rows[number] * node.jump + node.overlap + nodes[before].block_rows)
+    return rows
+
+
+def _rows_together(nodes: Sequence[Node]) -> int:
+    """Return how many blocks of the last node go with the tallest block of any node."""
+    tallest, jump = 0.0, 1.0
+    for node in reversed(nodes):
+        tallest, jump = max(tallest, node.block_rows / jump), jump * node.jump
+    return max(1, round(tallest / nodes[-1].block_rows))
+
+
+class _Lane:
+    """Line buffers between the nodes, and the crews that work on them; for one strip at a time."""
+
+    def __init__(self, nodes: Sequence[Node], source: Place, sink: Place, places: Places, threads: int) -> None:
+        self._nodes, self._threads = nodes, threads
+        buffers = [_array_of(source)]
+        self._bytes = 0
+        for node, (rows, held) in zip(nodes, places, strict=False):
+            samples = at_a_cache_line(rows * math.prod(node.line), node.dtype)
+            samples[:] = 0  # rows that only fill a group are computed with: denormal numbers would take long
+            self._bytes += samples.nbytes
+            buffers.append(LineBuffer(Slot(samples.reshape(rows, *node.line)), held))
+        buffers.append(_array_of(sink))
+        self._targets = buffers[1:]
+        self._crews: list[Crew] = [
+            node.crew([buffers[number + 1 - back] for back in node.reads], buffers[number + 1], threads)
+            for number, node in enumerate(nodes)
+        ]
+        self._watched = _watched(nodes)
+
+    def begin(self) -> None:
+        """Begin with another picture."""
+        for crew in self._crews:
+            crew.begin()
+
+    def run(self, steps: Sequence[Step]) -> None:
+        """Compute the blocks of a strip."""
+        for number, blocks in steps:
+            node = self._nodes[number]
+            rows = [node.rows_of(block) for block in blocks]
+            try:
+                self._do(self._crews[number].tasks(rows))
+            except NotLocalError:
+                raise NotLocalError(node.stage_number) from None
+            if self._watched[number] is not None:
+                self._require_local(number, rows)
+
+    def _do(self, tasks: Sequence[Task]) -> None:
+        if self._threads == 1 or len(tasks) == 1:
+            for compute, some in tasks:
+                compute(some)
+        else:
+            run_blocks(tasks, _make_worker, self._threads)
+
+    def _require_local(self, number: int, blocks: Sequence[tuple[int, int]]) -> None:
+        reader = self._watched[number]
+        if reader is not None and not all(all_finite(self._targets[number].rows(*rows)) for rows in blocks):
+            raise NotLocalError(self._nodes[reader].stage_number)
+
+    @property
+    def clipped(self) -> int:
+        """How many samples were clipped."""
+        return sum([crew.clipped for crew in self._crews])
+
+    def held_bytes(self) -> int:
+        """Return how much memory the buffers and crews hold."""
+        return self._bytes + sum(crew.held_bytes() for crew in self._crews)
+
+
+def _array_of(place: Place) -> LineBuffer:
+    """Return the array that nodes read or write at a place; nothing where rows are read or written one by one."""
+    return LineBuffer(place if isinstance(place, Slot) else Slot(np.empty((0, 1, 1), np.uint8)))
+
+
+def _make_worker() -> Callable[[Task], None]:
+    return _do
+
+
+def _do(task: Task) -> None:
+    compute, some = task
+    compute(some)
+
+
+def _watched(nodes: Sequence[Node]) -> list[int | None]:
+    """Return for each node the number of one that reads its rows and would spread what is not finite."""
+    readers: list[int | None] = [None] * len(nodes)
+    for number, node in enumerate(nodes):
+        if node.spreads and number >= node.reads[0]:
+            readers[number - node.reads[0]] = number
+    return readers
+
+
+# The cache ----------------------------------------------------------------------
+
+
+class Cache:
+    """Executables that wait for the next picture of their kind, the latest last.
+
+    Threads, and finalizers at any place, may change it meanwhile: each step by itself is whole.
+    """
+
+    #: All may take this much memory, and be so many; one by itself takes half of it at most: what large pictures are
+    #: prepared for takes a small share of their time.
+    most_bytes = 64 * 2**20
+    most = 32
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Hashable, object, Executable, int]] = []
+
+    def __len__(self) -> int:
+        """Return how many wait."""
+        return len(self._waiting)
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory they hold."""
+        return sum(entry[3] for entry in self._waiting.copy())
+
+    def take(self, key: Hashable) -> Executable | None:
+        """Take out an executable that waits under a key."""
+        for entry in reversed(self._waiting.copy()):
+            if entry[0] == key:
+                with suppress(ValueError):  # another thread was faster
+                    self._waiting.remove(entry)
+                    return entry[2]
+        return None
+
+    def give_back(self, key: Hashable, alive: object, executable: Executable) -> None:
+        """Let an executable wait; ``alive`` is what the key names by identity."""
+        size = executable.held_bytes()
+        if size > self.most_bytes // 2:
+            return
+        self._waiting.append((key, alive, executable, size))
+        while len(self._waiting) > self.most or self.nbytes > self.most_bytes:
+            with suppress(IndexError):
+                del self._waiting[0]
+
+    def forget(self) -> None:
+        """Let go of all."""
+        self._waiting.clear()
+
+
+executables = Cache()

@@ -1,0 +1,196 @@
+"""Stages that run together: their nodes, their executable, and the range of samples where a stage asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from convfilter.engine.buffer import Samples
+from convfilter.engine.epilogue import Range
+from convfilter.engine.executable import Executable, executables
+from convfilter.engine.load import Source
+from convfilter.engine.node import Node, StageRun, placeholder
+from convfilter.engine.program import Slot
+from convfilter.engine.rows import Connection, FromRows, RowSink, RowSource, ToRows
+from convfilter.engine.tone import rounding_of, stretched, tone_of
+from convfilter.filters.stage import Layer, Point, Pooling
+from convfilter.locks import handler_can_come, undisturbed
+from convfilter.methods import nodes_of
+from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, Plan, StagePlan
+from convfilter.planning.chains import alone_block_rows, block_rows
+from convfilter.planning.plan import for_any_numbers
+
+#: Samples whose float64 values, of which there are several at a time, stay in a core's cache.
+_AT_A_TIME = 2**15
+#: What the buffers and the scratch of all threads together may take, beside this share of an array.
+_MEMORY = 56 * 2**20
+_SHARE = 6
+
+
+@cache
+def _load_all() -> None:
+    """Load what the engine loads as it needs it: a signal handler that filters would find modules half loaded."""
+    from importlib import import_module
+    from pkgutil import iter_modules
+
+    for package in ("convfilter.engine", "convfilter.methods", "convfilter.planning", "convfilter.filters"):
+        for module in iter_modules(import_module(package).__path__):
+            import_module(f"{package}.{module.name}")
+
+
+class Group:
+    """Stages that run together.
+
+    Parameters
+    ----------
+    plan : Plan
+    first : int
+        The number of their first one in the plan.
+    stages : sequence of StagePlan
+    dtype : dtype
+        Of the result.
+    threads : int
+    """
+
+    def __init__(
+        self, plan: Plan, first: int, stages: Sequence[StagePlan], dtype: np.dtype[np.generic], threads: int
+    ) -> None:
+        self._plan, self._first, self._stages, self._dtype, self._threads = plan, first, tuple(stages), dtype, threads
+        self._full_out = plan.full_out(dtype)
+
+    def run(self, source: RowSource | Samples, sink: RowSink | Samples) -> int:
+        """Filter a picture; returns how many samples were clipped."""
+        with single_threaded_blas(self._stages):
+            if takes_range(self._stages):
+                assert isinstance(source, np.ndarray)
+                assert isinstance(sink, np.ndarray)
+                return self._run_with_range(source, sink)
+            ends = isinstance(source, np.ndarray), isinstance(sink, np.ndarray)
+            key = (*map(id, self._stages), self._first, self._dtype, self._threads, source.shape, ends)
+            executable = executables.take(key)
+            if executable is None:
+                if handler_can_come():
+                    undisturbed(_load_all)
+                executable = self._executable(self.nodes(source), source, sink)
+            clipped = executable.run(source, sink)
+            executables.give_back(key, self._stages, executable)
+            return clipped
+
+    def local_at(self, number: int) -> Group:
+        """Return the same group, with one of its stages computed tap by tap."""
+        stages = list(self._stages)
+        stages[number] = for_any_numbers(stages[number])
+        return Group(self._plan, self._first, stages, self._dtype, self._threads)
+
+    def nodes(self, source: RowSource | Samples, **last: Any) -> list[Node]:
+        """Return the nodes of all stages; ``last`` are fields of the last one's ``StageRun``."""
+        made: list[Node] = []
+        for number, stage in enumerate(self._stages):
+            request = self._request(number, stage, source)
+            if number == len(self._stages) - 1:
+                request = replace(request, **last)
+            own = nodes_of(request)
+            for node in own:
+                node.stage_number = number
+            made += own
+        return made
+
+    def _executable(self, nodes: list[Node], source: RowSource | Samples, sink: RowSink | Samples) -> Executable:
+        """Return what runs nodes, between ends of these kinds."""
+        room, before, after = _MEMORY, None, None
+        if isinstance(source, np.ndarray):
+            start: Slot | Connection[RowSource] = Slot(source)
+            room += source.nbytes // _SHARE
+        else:
+            start = Connection(source)
+            before = FromRows(start, source.shape, source.dtype)
+        if isinstance(sink, np.ndarray):
+            end: Slot | Connection[RowSink] = Slot(sink)
+        else:
+            end = Connection(sink)
+            after = ToRows(end, nodes[-1])
+        every = [node for node in (before, *nodes, after) if node is not None]
+        return Executable(every, start, end, self._threads, room)
+
+    def _request(self, number: int, stage: StagePlan, source: RowSource | Samples) -> StageRun:
+        plan, ends = self._plan, number == len(self._stages) - 1
+        full = plan.full
+        gray = bool(plan.gray) and self._first + number == 0
+        buffer = placeholder(stage.cols.input, stage.channels + 2 * gray, np.float32 if number else source.dtype)
+        alone = len(self._stages) == 1 and isinstance(source, np.ndarray)
+        rows = alone_block_rows(stage) if alone else block_rows(stage)
+        dtype, white = (self._dtype, self._full_out) if ends else (np.dtype(np.float32), full)
+        loaded = Source(buffer, full, plan.alpha, gray, _padding_value(stage))
+        return StageRun(stage, loaded, dtype, white, rows, alone=alone)
+
+    def _run_with_range(self, image: Samples, output: Samples) -> int:
+        """Look at the range of the input, or of the results, before these are computed and stored."""
+        span = _span(self._request(0, self._stages[0], image), image)
+        first: dict[str, Any] = {"span": span} if len(self._stages) == 1 else {}
+        stage = self._stages[-1]
+        if stage.stage.map == "stretch":
+            ranges: list[Range] = []
+            nodes = self.nodes(image, ranges=ranges, **first)
+            self._executable(nodes, image, output).run(image, output)
+            low = min((each.ends[0] for each in ranges), default=np.inf)
+            high = max((each.ends[1] for each in ranges), default=-np.inf)
+            tone = tone_of(stage, self._dtype, self._plan.full, self._full_out, self._is_gray)
+            tone = stretched(tone, low, high, self._full_out, rounding_of(stage, image, tone))
+            first["tone"] = tone
+        nodes = self._spanned(image, span, first)
+        return self._executable(nodes, image, output).run(image, output)
+
+    @property
+    def _is_gray(self) -> bool:
+        return self._plan.gray and self._first == 0
+
+    def _spanned(self, image: Samples, span: tuple[float, float], last: dict[str, Any]) -> list[Node]:
+        """Return the nodes, the first of which knows the range of the image."""
+        if len(self._stages) == 1:
+            return self.nodes(image, **last)
+        nodes = nodes_of(replace(self._request(0, self._stages[0], image), span=span))
+        return [*nodes, *self.nodes(image, **last)[len(nodes) :]]
+
+
+def _span(stage: StageRun, image: Samples) -> tuple[float, float]:
+    """Return the least and the largest finite colour of the input, if the stage asks for them; else (0, 1)."""
+    operator = stage.plan.stage.operator
+    if not isinstance(operator, Point) or operator.kind != "normalize":
+        return 0.0, 1.0
+    low, high = np.inf, -np.inf
+    step = max(1, _AT_A_TIME // max(1, image[:1].size))
+    for top in range(0, len(image), step):
+        colours = image[top : top + step, :, : image.shape[2] - stage.source.alpha].astype(np.float64)
+        if stage.source.gray:
+            colours = colours @ np.array(LUMINANCE) / LUMINANCE_DIVISOR
+        finite = colours[np.isfinite(colours)]
+        if finite.size:
+            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+    return (low, high) if low <= high else (0.0, 0.0)
+
+
+def _padding_value(plan: StagePlan) -> float:
+    # Padded cells add nothing to a mean; extremes do without them. With other modes no cell holds the value, which may
+    # be any.
+    holds = plan.stage.padding_mode == "constant" and not isinstance(plan.stage.operator, Pooling)
+    return plan.stage.padding_value if holds else 0.0
+
+
+def takes_range(stages: Sequence[StagePlan]) -> bool:
+    """Whether a stage must know the range of its whole input, or of its whole result, before it stores a sample."""
+    operator = stages[0].stage.operator
+    return stages[-1].stage.map == "stretch" or (isinstance(operator, Point) and operator.kind == "normalize")
+
+
+def single_threaded_blas(stages: Sequence[StagePlan]) -> AbstractContextManager[None]:
+    """Keep NumPy's BLAS to one thread where a layer multiplies matrices in threads of ours."""
+    if not any(isinstance(stage.stage.operator, Layer) for stage in stages):
+        return nullcontext()
+    from convfilter.methods.blas import single_threaded
+
+    return single_threaded()

@@ -1,0 +1,86 @@
+"""Functions of each sample by itself, on tiles of real samples, and lookups of whole-number ones."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def apply_function(tile, pitch, rows, cols, channels, colours, function, low, high, divisor, neutral, alpha):
+    """Apply a function to ``colours`` of the ``channels`` of each pixel, after dividing them by ``divisor``.
+
+    ``function`` is a number: 0 the larger of x and 0, 1 the magnitude, 2 ``x + low``, 3 ``x * low``, 4 x between
+    ``low`` and ``high``, 5 ``(x - low) * high``, 6 ``high`` from ``low`` on and 0 below, 7 ``high - x``. A further
+    channel is opacity: it goes to ``alpha`` (rows x cols), and the tile gets ``neutral``.
+    """
+    for y in range(rows):
+        at = y * pitch
+        if colours < channels:
+            for p in range(cols):
+                place = at + p * channels + colours
+                alpha[y * cols + p] = tile[place] / divisor
+        _apply(tile, at, cols * channels, function, low, high, divisor)
+        if colours < channels:
+            for p in range(cols):
+                tile[at + p * channels + colours] = neutral
+    return 0
+
+
+def _apply(tile, at, length, function, low, high, divisor):
+    """Apply a function to a run of samples."""
+    zero = divisor - divisor
+    if divisor != zero + 1:
+        for x in range(length):
+            tile[at + x] = tile[at + x] / divisor
+    if function == 0:
+        for x in range(length):
+            value = tile[at + x]
+            tile[at + x] = zero if value <= zero else value
+    elif function == 1:
+        for x in range(length):
+            tile[at + x] = abs(tile[at + x])
+    elif function == 2:
+        for x in range(length):
+            tile[at + x] = tile[at + x] + low
+    elif function == 3:
+        for x in range(length):
+            tile[at + x] = tile[at + x] * low
+    elif function == 4:
+        for x in range(length):
+            value = tile[at + x]
+            value = low if value < low else value
+            tile[at + x] = high if value > high else value
+    elif function == 5:
+        for x in range(length):
+            tile[at + x] = (tile[at + x] - low) * high
+    elif function == 6:
+        for x in range(length):
+            tile[at + x] = high if tile[at + x] >= low else zero
+    else:
+        for x in range(length):
+            tile[at + x] = high - tile[at + x]
+
+
+def look_up(
+    source, source_pitch, rows, row_count, cols, channels, colours, table, opacities, counts, out, start, out_pitch
+):
+    """Store ``table[sample]`` for each colour sample of picked rows, and ``opacities[sample]`` for a further channel.
+
+    Returns the sum of ``counts[sample]`` over all colours.
+    """
+    clipped = np.int64(0)
+    for r in range(row_count):
+        base = rows[r] * source_pitch
+        o = start + r * out_pitch
+        if colours == channels:
+            for x in range(cols * channels):
+                sample = np.int64(source[base + x])
+                out[o + x] = table[sample]
+                clipped += counts[sample]
+        else:
+            for p in range(cols):
+                for c in range(colours):
+                    sample = np.int64(source[base + p * channels + c])
+                    out[o + p * channels + c] = table[sample]
+                    clipped += counts[sample]
+                out[o + p * channels + colours] = opacities[np.int64(source[base + p * channels + colours])]
+    return clipped

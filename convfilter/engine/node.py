@@ -1,0 +1,550 @@
+"""Nodes of a plan: rows of samples in, rows of samples out, block by block.
+
+A node says which rows of its input some rows of its result need (its *demand*), and makes a crew that computes blocks
+of rows from one line buffer into another. Row numbers are those of whole pictures.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from convfilter.engine.bands import cut
+from convfilter.engine.borders import CONSTANT, Indices
+from convfilter.engine.buffer import LineBuffer, Samples, Scratch
+from convfilter.engine.epilogue import Epilogue, Range, Store
+from convfilter.engine.load import Source
+from convfilter.engine.program import Call, Program, Slot
+from convfilter.engine.sums import Step, StoringStep
+from convfilter.engine.tone import Tone, tone_of
+from convfilter.engine.work import Region, Work, padded_rows
+from convfilter.filters.stage import Layer, Orientation, Point
+from convfilter.planning.chains import rows_seen
+from convfilter.planning.plan import StagePlan
+from convfilter.planning.ring import STEP_ROWS
+from convfilter.planning.strips import shared_cols
+from convfilter.record import record
+
+#: What a program takes besides arrays: as measured, for tall pictures have thousands.
+_PROGRAM_BYTES = 6 * 2**10
+#: Index maps of both axes that a stage's node and crew hold, at most: its own, the buffer's, and some of a method.
+_INDEX_MAPS = 4
+
+Rows: TypeAlias = tuple[int, int]
+#: What to call, and with what; tasks of one list do not depend on each other.
+Task: TypeAlias = tuple[Callable[[Any], None], Any]
+
+
+class Crew(Protocol):
+    """Computes blocks of one node, from one line buffer into another."""
+
+    def begin(self) -> None:
+        """Begin with another picture."""
+
+    def tasks(self, blocks: Sequence[Rows]) -> list[Task]:
+        """Return what has to be done for some blocks of rows, for any number of threads."""
+
+    @property
+    def clipped(self) -> int:
+        """How many samples were clipped since the picture began."""
+
+    def held_bytes(self) -> int:
+        """Return how much memory it holds."""
+
+
+class Node(ABC):
+    """One step of a plan.
+
+    Attributes
+    ----------
+    rows : int
+        Rows of the result, if it were whole.
+    line : (cols, channels)
+        Of the result.
+    block_rows : int
+        Rows that are computed at a time.
+    group_rows : int
+        Rows that lie together in a line buffer, a multiple of ``block_rows``; 0: those of a block.
+    dtype : dtype
+        Of the result's samples.
+    jump : float
+        Rows of the input for each row of the result.
+    overlap : float
+        Rows of the input that two neighbouring blocks both need.
+    cost : float
+        Multiply-adds for all of it.
+    scratch_bytes : int
+        Working memory of one crew.
+    spreads : bool
+        Whether an input sample that is not finite would show beyond its windows.
+    reads : tuple of int
+        Where its inputs are: 1 is the result of the node before, 2 that of the one before that.
+    table_bytes : int
+        Index maps that a crew holds, about.
+    in_order : bool
+        Whether its blocks must be computed one by one from the top down.
+    stage_number : int
+        Of the stage that it belongs to, among those that run together.
+    """
+
+    rows: int
+    line: tuple[int, int]
+    block_rows: int
+    dtype: np.dtype[np.generic]
+    group_rows: int = 0
+    jump: float = 1.0
+    overlap: float = 0.0
+    cost: float = 0.0
+    scratch_bytes: int = 1
+    spreads: bool = False
+    reads: tuple[int, ...] = (1,)
+    table_bytes: int = 0
+    in_order: bool = False
+    stage_number: int = 0
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks the result has."""
+        return -(-self.rows // self.block_rows)
+
+    def rows_of(self, block: int) -> Rows:
+        """Return the first and last-plus-one row of a block."""
+        top = block * self.block_rows
+        return top, min(top + self.block_rows, self.rows)
+
+    def seen(self, block: int, source_block_rows: int, number: int = 0) -> set[int]:
+        """Return the blocks of an input that a block looks at."""
+        blocks = set((self.demand(*self.rows_of(block), number) // source_block_rows).tolist())
+        blocks.discard(CONSTANT)
+        return blocks
+
+    @abstractmethod
+    def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
+        """Return the rows of an input that rows ``top`` to ``bottom - 1`` look at, in any order; -1 is padding."""
+
+    @abstractmethod
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return what computes blocks from the rows of the inputs, in ``sources``, into ``target``.
+
+        Its tasks are for about so many threads.
+        """
+
+
+@record(eq=False)
+class StageRun:
+    """One stage of a plan, on the samples that it will be given.
+
+    Attributes
+    ----------
+    plan : StagePlan
+    source : Source
+        What it reads; of its buffer only sizes and sample type count, since rows come later.
+    dtype : dtype
+        Of the stored samples.
+    full_out : float
+        White in them.
+    block_rows : int
+        Output rows that are computed at a time.
+    span : (low, high)
+        The range of the input, for a function of samples that needs it.
+    tone : Tone, or None
+        How sums become samples; None: as the plan says.
+    ranges : list of Range, or None
+        Where nodes leave epilogues that only look for the range of the results, instead of storing them.
+    alone : bool
+        The stage reads whole pictures, and is the only one of its group.
+    """
+
+    plan: StagePlan
+    source: Source
+    dtype: np.dtype[np.generic]
+    full_out: float
+    block_rows: int
+    span: tuple[float, float] = (0.0, 1.0)
+    tone: Tone | None = None
+    ranges: list[Range] | None = None
+    alone: bool = False
+
+    @property
+    def tone_of_sums(self) -> Tone:
+        """How sums become samples."""
+        weighed = self.source.gray and not isinstance(self.plan.stage.operator, Layer | Orientation | Point)
+        return self.tone or tone_of(self.plan, self.dtype, self.source.full, self.full_out, weighed)
+
+
+class StageNode(Node):
+    """A whole stage, or its last step."""
+
+    def __init__(self, stage: StageRun) -> None:
+        plan = stage.plan
+        self.stage, self.plan = stage, plan
+        self.rows, self.line = plan.rows.output, (plan.cols.output, plan.output_channels)
+        self.block_rows, self.dtype = stage.block_rows, stage.dtype
+        self.jump, self.overlap = plan.rows.stride, max(0, plan.rows.span + 1 - plan.rows.stride)
+        self.cost = plan.multiply_adds * plan.rows.output * plan.cols.output * plan.channels
+        self.scratch_bytes = plan.scratch_bytes
+        self.spreads = plan.spreads
+        self._row_index = padded_rows(plan)
+        self.table_bytes = _INDEX_MAPS * 8 * (plan.rows.padded + plan.cols.padded)
+
+    def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
+        """Return the rows of the input that some rows look at."""
+        axis = self.plan.rows
+        first = top * axis.stride
+        if axis.span + 1 >= axis.stride or self.plan.algorithm == "fourier":
+            return self._row_index[first : first + rows_seen(self.plan, bottom - top)]
+        # Rows between two windows are not looked at.
+        starts = np.arange(top, bottom)[:, np.newaxis] * axis.stride
+        seen: Indices = self._row_index[(starts + np.arange(axis.span + 1)).ravel()]
+        return seen
+
+    def work(self, source: LineBuffer) -> Work:
+        """Return the stage with its index maps into a line buffer."""
+        return Work.of(self.plan, replace(self.stage.source, buffer=source))
+
+    def epilogue(self, work: Work, target: LineBuffer) -> Epilogue:
+        """Return what becomes of the stage's sums."""
+        stage = self.stage
+        if stage.ranges is None:
+            return Store(work, stage.tone_of_sums, target, stage.full_out)
+        looks = Range(work, stage.tone_of_sums)
+        stage.ranges.append(looks)
+        return looks
+
+
+class Strip:
+    """Columns of a result, computed from the top down by a program, ``step_rows`` rows in a step.
+
+    Rows that the program keeps from step to step are kept from block to block, too, where one block follows the other.
+
+    Parameters
+    ----------
+    target : LineBuffer
+    main, tail : Program
+        For whole steps, and for the rows that are left at the picture's end. What their calls return counts samples
+        clipped.
+    state : int64 array, or None
+        Is set to zeros where a block does not follow the one before.
+    keeps : bool
+        Whether the memory between its steps is its own; strips that share it begin anew with each block.
+    source : LineBuffer, or None
+        Where the program reads the same rows as it writes.
+    """
+
+    def __init__(
+        self,
+        target: LineBuffer,
+        main: Program,
+        tail: Program,
+        step_rows: int,
+        *,
+        state: Indices | None = None,
+        keeps: bool = True,
+        source: LineBuffer | None = None,
+    ) -> None:
+        self._source = source
+        self._target, self._main, self._tail, self._step_rows, self._state = target, main, tail, step_rows, state
+        self._keeps = keeps
+        self._next = -1
+
+    def begin(self) -> None:
+        """Begin with another picture."""
+        self._next = -1
+        self._main.forget()
+        self._tail.forget()
+
+    @property
+    def next_row(self) -> int:
+        """The row that would follow the last block; negative if none would."""
+        return self._next * self._step_rows
+
+    @property
+    def clipped(self) -> int:
+        """How many samples were clipped."""
+        return self._main.total + (self._tail.total if self._tail is not self._main else 0)
+
+    def run(self, rows: Rows) -> None:
+        """Compute and store output rows ``top``, where a step begins, to ``bottom - 1``."""
+        top, bottom = rows
+        shift = self._target.row(top) - top
+        source = self._source.row(top) - top if self._source is not None else 0
+        first, (whole, odd) = top // self._step_rows, divmod(bottom - top, self._step_rows)
+        follows = first == self._next
+        if not follows and self._state is not None:
+            self._state[:] = 0
+        if whole:
+            self._main.follow(shift, source)
+            self._main.run(first, whole, goes_on=follows)
+        if odd:
+            self._tail.follow(shift, source)
+            self._tail.run(first + whole, 1, goes_on=whole > 0 or follows)
+        self._next = first + whole if self._keeps and not odd else -1
+
+    def programs(self) -> set[Program]:
+        """Return its programs."""
+        return {self._main, self._tail}
+
+
+class Strips:
+    """A crew of strips, side by side, in groups that share scratch memory: each group is for one thread at a time."""
+
+    def __init__(self, groups: Sequence[Sequence[Strip]]) -> None:
+        self._groups = groups
+
+    def begin(self) -> None:
+        """Begin with another picture."""
+        for strip in self._all():
+            strip.begin()
+
+    def tasks(self, blocks: Sequence[Rows]) -> list[Task]:
+        """Return the groups, each with all blocks."""
+        return [(partial(_run_each, group), blocks) for group in self._groups]
+
+    def _all(self) -> list[Strip]:
+        return [strip for group in self._groups for strip in group]
+
+    @property
+    def clipped(self) -> int:
+        """How many samples were clipped."""
+        return sum([strip.clipped for strip in self._all()])
+
+    def held_bytes(self) -> int:
+        """Return how much memory the strips' programs hold."""
+        return _bytes_of(self._all())
+
+
+def _bytes_of(strips: Sequence[Strip]) -> int:
+    """Return how much memory the programs of strips hold."""
+    programs = {program for strip in strips for program in strip.programs()}
+    arrays = (_root(array) for program in programs for array in program.arrays())
+    return sum({id(array): array.nbytes for array in arrays}.values()) + len(programs) * _PROGRAM_BYTES
+
+
+def _run_each(strips: Sequence[Strip], blocks: Sequence[Rows]) -> None:
+    for rows in blocks:
+        for strip in strips:
+            strip.run(rows)
+
+
+def _root(array: Samples) -> Samples:
+    """Return the array whose memory another is a view of."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+class MakeStrip(Protocol):
+    """Makes the strip of some columns."""
+
+    def __call__(self, cols: tuple[int, int], scratch: Scratch, kept: Scratch, keeps: bool, /) -> Strip:
+        """Return the strip.
+
+        Parameters
+        ----------
+        cols : (first, last + 1)
+        scratch : Scratch
+            Memory within a step.
+        kept : Scratch
+            Memory from step to step.
+        keeps : bool
+            Whether ``kept`` is the strip's own, so that its content is there when the next block begins.
+        """
+
+
+def strips_of(
+    cols: int, widest: int, make: MakeStrip, precision: str, *, keeps: bool = True, threads: int = 1
+) -> Strips:
+    """Return strips of at most ``widest`` of ``cols`` columns, in a group for each thread."""
+    cuts = cut(cols, shared_cols(cols, widest, threads))
+    groups = []
+    for first, last in cut(len(cuts), -(-len(cuts) // threads)):
+        scratch = Scratch(precision)
+        groups.append(
+            [make(each, scratch, Scratch(precision) if keeps else scratch, keeps) for each in cuts[first:last]]
+        )
+    return Strips(groups)
+
+
+class StripPool:
+    """A crew of strips as wide as the picture, made by ``make``: each block goes to one of them.
+
+    The best is the one that ended above the block.
+    """
+
+    def __init__(self, make: Callable[[], Strip]) -> None:
+        self._make = make
+        self._made: list[Strip] = []
+        self._idle: list[Strip] = []
+
+    def begin(self) -> None:
+        """Begin with another picture."""
+        for strip in self._made:
+            strip.begin()
+
+    def tasks(self, blocks: Sequence[Rows]) -> list[Task]:
+        """Return the blocks one by one."""
+        return [(self._compute, rows) for rows in blocks]
+
+    def _compute(self, rows: Rows) -> None:
+        strip = self._taken(rows[0])
+        if strip is None:
+            strip = self._make()
+            self._made.append(strip)
+        strip.run(rows)
+        self._idle.append(strip)
+
+    def _taken(self, top: int) -> Strip | None:
+        """Take an idle strip; another thread may be faster at any place."""
+        for strip in self._idle.copy():
+            if strip.next_row == top:
+                with suppress(ValueError):
+                    self._idle.remove(strip)
+                    return strip
+        with suppress(IndexError):
+            return self._idle.pop()
+        return None
+
+    @property
+    def clipped(self) -> int:
+        """How many samples were clipped."""
+        return sum([strip.clipped for strip in self._made])
+
+    def held_bytes(self) -> int:
+        """Return how much memory the strips' programs hold."""
+        return _bytes_of(self._made)
+
+
+class Worker(Protocol):
+    """Computes blocks of rows, one after the other, in scratch memory of its own."""
+
+    def __call__(self, rows: Rows) -> int:
+        """Compute and store a block; returns how many samples were clipped."""
+
+
+class Workers:
+    """A crew of workers, any of which computes any block; one is made where all others are busy.
+
+    Parameters
+    ----------
+    make : callable
+        Makes a worker.
+    memory : int
+        Bytes that one holds.
+    """
+
+    def __init__(self, make: Callable[[], Worker], memory: int) -> None:
+        self._make, self._bytes = make, memory
+        self._idle: list[Worker] = []
+        self._made = 0
+        self._clipped: list[int] = []
+
+    def begin(self) -> None:
+        """Begin with another picture."""
+        self._clipped.clear()
+
+    def tasks(self, blocks: Sequence[Rows]) -> list[Task]:
+        """Return the blocks one by one."""
+        return [(self._compute, rows) for rows in blocks]
+
+    def _compute(self, rows: Rows) -> None:
+        worker = None
+        with suppress(IndexError):
+            worker = self._idle.pop()
+        if worker is None:
+            worker = self._make()
+            self._made += 1
+        self._clipped.append(worker(rows))
+        self._idle.append(worker)
+
+    @property
+    def clipped(self) -> int:
+        """How many samples were clipped."""
+        return sum(self._clipped)
+
+    def held_bytes(self) -> int:
+        """Return how much memory the workers hold."""
+        return self._made * self._bytes
+
+
+def strip_of(
+    work: Work,
+    epilogue: Epilogue,
+    target: LineBuffer,
+    cols: tuple[int, int],
+    scratch: Scratch,
+    calls: Callable[[Step], list[Call]],
+    *,
+    keeps: bool = True,
+    source: LineBuffer | None = None,
+) -> Strip:
+    """Return the strip of some output columns.
+
+    Parameters
+    ----------
+    cols : (first, last + 1)
+    scratch : Scratch
+        Of the type of the sums.
+    calls : callable
+        Given where the sums of a step go, returns the calls that compute them.
+    keeps, source
+        As for a ``Strip``.
+    """
+    left, right = cols
+    length = (right - left) * work.source.channels
+    if isinstance(epilogue, Store):
+        place = epilogue.direct(left, STEP_ROWS, scratch.dtype)
+        if place is not None:  # sums are the result
+            program = Program(calls(Step(place, target.row_samples, length)))
+            return Strip(target, program, program, STEP_ROWS, keeps=keeps, source=source)
+    sums = scratch.get("sums", STEP_ROWS * length)
+
+    def program_of(rows: int) -> Program:
+        region = Region(0, rows, left, right)
+        step = Step(sums, length, length)
+        numbers = epilogue.fused(scratch.dtype) if isinstance(epilogue, Store) and rows == STEP_ROWS else None
+        if numbers is not None:
+            assert isinstance(epilogue, Store)
+            step = StoringStep(sums, length, epilogue.place(region, STEP_ROWS), epilogue.dtype, numbers)
+        made = calls(step)
+        if not (isinstance(step, StoringStep) and step.is_stored):
+            made += epilogue.calls(scratch, region, sums, length, STEP_ROWS)
+        return Program(made)
+
+    odd = work.plan.rows.output % STEP_ROWS
+    main = program_of(STEP_ROWS)
+    return Strip(target, main, program_of(odd) if odd else main, STEP_ROWS, keeps=keeps, source=source)
+
+
+class TileWorker:
+    """Computes a block in regions of sums, each finished and stored before the next.
+
+    Parameters
+    ----------
+    sums : callable
+        Given first and last-plus-one row, yields (region, sums, pitch).
+    """
+
+    def __init__(self, sums: Callable[[int, int], Iterable[tuple[Region, Samples, int]]], epilogue: Epilogue,
+                 scratch: Scratch) -> None:  # fmt: skip
+        self._sums, self._epilogue, self._scratch = sums, epilogue, scratch
+
+    def __call__(self, rows: Rows) -> int:
+        """Compute and store a block; returns how many samples were clipped."""
+        clipped = 0
+        for region, sums, pitch in self._sums(*rows):
+            clipped += self._store(region, sums, pitch)
+        return clipped
+
+    def _store(self, region: Region, sums: Samples, pitch: int) -> int:
+        return sum(call() for call in self._epilogue.calls(self._scratch, region, sums, pitch))
+
+
+def placeholder(cols: int, channels: int, dtype: Any) -> LineBuffer:
+    """Return a line buffer of no rows, for what is known before memory is there."""
+    return LineBuffer(Slot(np.empty((0, cols, channels), dtype)))

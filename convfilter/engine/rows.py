@@ -1,0 +1,189 @@
+"""Where rows come from and where they go: arrays, files and chunks differ only in this.
+
+A row source says its shape and sample type and gives rows; a row sink takes them in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+
+from convfilter.engine.borders import Indices
+from convfilter.engine.buffer import LineBuffer, Samples
+from convfilter.engine.node import Crew, Node, Rows, Task
+
+#: Samples that are read from a source at a time: they stay in a core's cache until the next node has read them.
+_READ_SAMPLES = 2**18
+#: Rows of a node's block are a multiple of this; see ``planning.chains``.
+_UNIT_ROWS = 16
+
+End = TypeVar("End")
+
+
+class RowSource(Protocol):
+    """Gives the rows of a picture, from the first to the last.
+
+    Attributes
+    ----------
+    shape : (rows, cols, channels)
+    dtype : dtype
+    """
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype[np.generic]
+
+    def read(self, out: Samples) -> None:
+        """Write the next rows into ``out``, a (some rows, cols, channels) array."""
+
+    def restart(self) -> None:
+        """Begin again with the first row."""
+
+
+class RowSink(Protocol):
+    """Takes the rows of a result, from the first to the last.
+
+    Attributes
+    ----------
+    dtype : dtype
+    """
+
+    dtype: np.dtype[np.generic]
+
+    def write(self, rows: Samples) -> None:
+        """Take the next rows, a (some rows, cols, channels) array that is overwritten afterwards."""
+
+    def restart(self) -> None:
+        """Drop all rows so far, and begin again with the first one."""
+
+
+class Bands:
+    """A row source made of bands, which are arrays of neighbouring rows from the top down.
+
+    Parameters
+    ----------
+    shape : (rows, cols, channels)
+    dtype : dtype
+    bands : callable
+        Returns an iterator over arrays (some rows, cols, channels), all rows in their order. Each call begins anew.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        dtype: np.dtype[np.generic],
+        bands: Callable[[], Iterator[Samples]],
+    ) -> None:
+        self.shape, self.dtype = shape, dtype
+        self._bands = bands
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin again with the first row."""
+        self._iterator, self._band, self._at = self._bands(), np.empty((0, *self.shape[1:]), self.dtype), 0
+
+    def read(self, out: Samples) -> None:
+        """Write the next rows into ``out``."""
+        done = 0
+        while done < len(out):
+            if self._at == len(self._band):
+                self._band, self._at = next(self._iterator), 0
+            count = min(len(out) - done, len(self._band) - self._at)
+            out[done : done + count] = self._band[self._at : self._at + count]
+            done, self._at = done + count, self._at + count
+
+
+def array_of(source: RowSource | Samples) -> Samples:
+    """Return all rows of a source as one array."""
+    if isinstance(source, np.ndarray):
+        return source
+    pixels = np.empty(source.shape, source.dtype)
+    source.read(pixels)
+    return pixels
+
+
+class Connection(Generic[End]):
+    """Where a source or a sink of rows is plugged in for one run."""
+
+    def __init__(self, end: End) -> None:
+        self.put(end)
+
+    def put(self, end: End) -> None:
+        """Plug in."""
+        self.end = end
+
+    def clear(self) -> None:
+        """Pull out."""
+        del self.end
+
+
+class FromRows(Node):
+    """The first node where rows do not lie in an array: fills a line buffer from a row source.
+
+    Parameters
+    ----------
+    source : Connection
+    shape : (rows, cols, channels)
+    dtype : dtype
+    """
+
+    reads = ()
+    in_order = True
+
+    def __init__(self, source: Connection[RowSource], shape: tuple[int, int, int], dtype: np.dtype[np.generic]) -> None:
+        self._source = source
+        self.rows, self.line, self.dtype = shape[0], shape[1:], dtype
+        rows = _READ_SAMPLES // (shape[1] * shape[2])
+        self.block_rows = max(1, min(rows, shape[0]) // _UNIT_ROWS) * _UNIT_ROWS
+
+    def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
+        """Return nothing: there is no node before."""
+        return np.empty(0, np.int64)
+
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return what reads rows in their order."""
+        return _InOrder(lambda rows: self._source.end.read(target.rows(*rows)))
+
+
+class ToRows(Node):
+    """The last node where results do not go to an array: hands rows to a row sink."""
+
+    in_order = True
+
+    def __init__(self, sink: Connection[RowSink], before: Node) -> None:
+        self._sink = sink
+        self.rows, self.line, self.dtype, self.block_rows = before.rows, before.line, before.dtype, before.block_rows
+
+    def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
+        """Return the same rows."""
+        return np.arange(top, bottom)
+
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return what hands rows over in their order."""
+        (source,) = sources
+        return _InOrder(lambda rows: self._sink.end.write(source.rows(*rows)))
+
+
+class _InOrder:
+    """A crew of one, which computes blocks from the top down."""
+
+    clipped = 0
+
+    def __init__(self, compute: Callable[[Rows], None]) -> None:
+        self._compute = compute
+
+    def begin(self) -> None:
+        """Nothing is kept."""
+
+    def tasks(self, blocks: Sequence[Rows]) -> list[Task]:
+        """Return one task for all blocks."""
+        return [(self._each, blocks)]
+
+    def _each(self, blocks: Sequence[Rows]) -> None:
+        for rows in blocks:
+            self._compute(rows)
+
+    def held_bytes(self) -> int:
+        """Return 0: buffers are counted by themselves."""
+        return 0

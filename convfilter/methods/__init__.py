@@ -1,0 +1,30 @@
+"""The methods: one file for each way to compute a stage, as nodes that rows go through."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from convfilter.engine.node import Node, StageRun
+
+
+def nodes_of(stage: StageRun) -> list[Node]:
+    """Return the nodes that compute a stage; only the file of its own method is loaded."""
+    match stage.plan.algorithm:
+        case "direct" | "separable" | "lowrank" | "gradient":
+            from convfilter.methods.stencil import nodes
+        case "box":
+            from convfilter.methods.box import nodes
+        case "multirate":
+            from convfilter.methods.gaussian import nodes
+        case "fourier":
+            from convfilter.methods.fourier import nodes
+        case "pooling":
+            from convfilter.methods.extremes import nodes
+        case "points":
+            from convfilter.methods.pointwise import nodes
+        case "layer":
+            from convfilter.methods.layer import nodes
+        case "orientation":
+            from convfilter.methods.orientation import nodes
+    return nodes(stage)

@@ -1,0 +1,281 @@
+"""Means over rectangles by running sums, at one cost for windows of any size: box blurs and average pooling.
+
+Whole-number samples are summed in one loop from source rows to output rows; where there is alpha or luminance, real
+samples of loaded tiles are, whose sums are whole numbers, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from convfilter.engine.borders import Indices, Interleaved, interleaved
+from convfilter.engine.buffer import CACHE_LINE, LineBuffer, Samples, Scratch, at_a_cache_line
+from convfilter.engine.epilogue import Epilogue
+from convfilter.engine.layout import Columns, columns_for
+from convfilter.engine.native import Loop
+from convfilter.engine.node import Crew, Node, StageNode, StageRun, Strip, StripPool, TileWorker, Workers
+from convfilter.engine.program import Call, Counting, Moving, Program
+from convfilter.engine.sums import Taps, Target, weighted_sums
+from convfilter.engine.work import Region, Work
+from convfilter.filters.stage import Pooling
+from convfilter.planning import StagePlan, full_scale, real_cells
+from convfilter.planning.plan import BOX_STEP_ROWS, BOX_STEP_SAMPLES
+from convfilter.planning.pooling import LARGEST_SUM
+
+_SOURCE = "{S}* i8 i8* i8 i8 i8 i8* {W}* i8 i8* i8 i8 i8 i8 i8 i8 {W}* i4* i4* i8"
+_MEANS = _SOURCE + " {R}* {R}* i8 i8 i8 {S}* i8 i8 i8"
+_SUMS = _SOURCE + " A* i8 i8 i8"
+MEAN_ROWS = Loop("box", "mean_rows", _MEANS.format(S="u1", W="u2", R="f4"))
+MEAN_ROWS_WIDE = Loop("box", "mean_rows_wide", _MEANS.format(S="S", W="i4", R="f8"))
+SUM_ROWS = Loop("box", "sum_rows", _SUMS.format(S="u1", W="u2"))
+SUM_ROWS_WIDE = Loop("box", "sum_rows", _SUMS.format(S="S", W="i4"))
+RUN_DOWN = Loop("box", "run_down", "A* A* A* i8 i8 i8 A* i8 i8")
+RUN_RIGHT = Loop("box", "run_right", "A* i8 i8 i8 i8 i8 A* i8 i8")
+
+#: What sums down the columns may reach in 16 bits.
+_NARROW_SUM = 2**16 - 1
+#: Sums up to here are exact in float32.
+_SINGLE_WHOLE = 2**24
+#: A float32 quotient of at most 255 by less than this is a tie only where the exact one is.
+_SINGLE_DIVISOR = 2**16
+#: A mean of bytes over an odd area below this is never a tie, and far enough from any for a float32 factor.
+_SINGLE_FACTOR = 2**14
+#: Columns that are added up one by one, in the type of the sums down the columns.
+_FEW = 3
+#: Output rows of a step, at least: where means are stored at once, and where sums go through an epilogue in cache.
+_MEAN_ROWS, _SUM_ROWS = 16, 4
+
+
+def nodes(stage: StageRun) -> list[Node]:
+    """Return the node of a stage."""
+    return [WholeSums(stage) if sums_samples(stage) else TileSums(stage)]
+
+
+def sums_samples(stage: StageRun) -> bool:
+    """Whether samples are whole numbers that are summed as they are."""
+    plan, source = stage.plan, stage.source
+    whole = source.pads_with_samples and not source.alpha and not source.gray
+    return whole and _area(plan) * full_scale(source.dtype) <= LARGEST_SUM
+
+
+class WholeSums(StageNode):
+    """Whole-number samples, summed from source rows to output rows."""
+
+    def __init__(self, stage: StageRun) -> None:
+        super().__init__(stage)
+        # The rows that leave the first window of a block belong to the windows above it.
+        self._above = next(interleaved(self.plan.rows, 1)).every
+        step = step_rows(self._above)[0]
+        self.block_rows = -(-self.block_rows // step) * step
+
+    def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
+        """Return the rows of some windows, and of those above them."""
+        return super().demand(max(0, top - self._above), bottom, number)
+
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return strips as wide as the picture."""
+        work = self.work(sources[0])
+        pools = isinstance(self.plan.stage.operator, Pooling)
+        ordinary = pools or self.plan.kernel.divisor == _area(self.plan)
+        if ordinary and target.dtype.kind == "u" and work.stores_samples(target.dtype) and self.stage.ranges is None:
+            return StripPool(lambda: _Rows(work).means(target))
+        return StripPool(lambda: _Rows(work).sums(self.epilogue(work, target), target))
+
+
+def step_rows(every: int) -> tuple[int, int]:
+    """Return the rows of a step: where means are stored at once, and where sums go through an epilogue.
+
+    Of ``every`` interleaved pictures, which a dilated window looks at, a step has as many rows each.
+    """
+    sums = -(-_SUM_ROWS // every) * every
+    return -(-_MEAN_ROWS // sums) * sums, sums
+
+
+class _Rows:
+    """The memory of a strip that sums whole-number samples, and its programs."""
+
+    def __init__(self, work: Work) -> None:
+        self._work, plan, source = work, work.plan, work.source
+        rows, cols, channels = plan.rows, plan.cols, source.channels
+        self._width, self._pitch = cols.input * channels, cols.output * channels
+        self._every = next(interleaved(rows, 1)).every
+        added = rows.kernel * (cols.kernel if cols.kernel <= _FEW else 1)
+        self._narrow = source.dtype == np.uint8 and added * full_scale(source.dtype) <= _NARROW_SUM
+        places = max(cols.padded * channels, cols.before * channels + self._width)
+        kind = np.uint16 if self._narrow else np.int32
+        pitch = places + -places % CACHE_LINE
+        self._lines = at_a_cache_line(self._every * pitch, kind).reshape(self._every, pitch)
+        self._scratch = (
+            at_a_cache_line(cols.padded * channels, kind),
+            at_a_cache_line((cols.padded + cols.dilation) * channels, np.int32),
+            at_a_cache_line(self._pitch, np.int32),
+        )
+        self._state = np.zeros(self._every, np.int64)
+
+    def means(self, target: LineBuffer) -> Strip:
+        """Return the strip that stores means as samples of the source's type."""
+        plan, dtype = self._work.plan, self._work.source.dtype
+        single = _area(plan) * full_scale(dtype) <= _SINGLE_WHOLE and _area(plan) < _SINGLE_DIVISOR
+        narrow = self._narrow and single
+        if not narrow and self._lines.dtype == np.uint16:
+            self._lines = self._lines.astype(np.int32)
+            self._scratch = (self._scratch[0].astype(np.int32), *self._scratch[1:])
+        loop = MEAN_ROWS.variant() if narrow else MEAN_ROWS_WIDE.variant(S=dtype)
+        down, along, divide = _divisors(plan, np.float32 if narrow else np.float64)
+        in_whole_numbers = narrow and not divide and plan.cols.kernel == _FEW and plan.cols.stride == 1
+        half, factor = _area(plan) // 2, _whole_factor(_area(plan)) if in_whole_numbers else 0
+        steps = step_rows(self._every)[0]
+
+        def calls(rows: int) -> list[Call]:
+            made = []
+            for number, part in enumerate(interleaved(plan.rows, rows)):
+                place = target.slot, *_start(part, target.row_samples, steps)
+                factors = Moving(np.ascontiguousarray(down[part.first :: part.every]), 0, steps // part.every)
+                numbers = factors, along, int(divide), half, factor
+                made.append(Call(loop, (*self._window(part, number, steps), *numbers, *place, part.outputs)))
+            return made
+
+        return self._strip(target, calls, steps)
+
+    def sums(self, epilogue: Epilogue, target: LineBuffer) -> Strip:
+        """Return the strip whose sums go through an epilogue."""
+        work = self._work
+        scratch = Scratch(work.plan.precision)
+        types: dict[str, Any] = {"A": scratch.dtype}
+        loop = SUM_ROWS.variant(**types) if self._narrow else SUM_ROWS_WIDE.variant(S=work.source.dtype, **types)
+        steps, pitch = step_rows(self._every)[1], self._pitch
+        sums = scratch.get("sums", steps * pitch)
+
+        def calls(rows: int) -> list[Call]:
+            made = []
+            for number, part in enumerate(interleaved(work.plan.rows, rows)):
+                place = sums, part.first * pitch, part.every * pitch, part.outputs
+                made.append(Call(loop, (*self._window(part, number, steps), *place)))
+            region = Region(0, rows, 0, work.plan.cols.output)
+            return [*made, *epilogue.calls(scratch, region, sums, pitch, steps)]
+
+        return self._strip(target, calls, steps)
+
+    def _window(self, part: Interleaved, number: int, step_rows: int) -> tuple[Any, ...]:
+        """Return the arguments that say what is summed."""
+        work, rows, cols = self._work, self._work.plan.rows, self._work.plan.cols
+        lead = np.arange(-part.step, 0) * rows.dilation + part.places[0]
+        steps = -(-rows.output // step_rows)
+        places = np.append(lead, part.places) + np.arange(steps)[:, np.newaxis] * (step_rows * rows.stride)
+        table = np.ascontiguousarray(work.row_index[np.clip(places, 0, work.row_index.size - 1)])
+        return (
+            work.source.slot, self._width, Moving(table.reshape(-1), 0, table.shape[1]), rows.kernel, part.step,
+            int(work.source.padding_value), self._state[number : number + 1], self._lines[number], self._width,
+            work.col_index, cols.padded, cols.before, work.source.channels,
+            cols.kernel, cols.dilation, cols.stride, *self._scratch, cols.output,
+        )  # fmt: skip
+
+    def _strip(self, target: LineBuffer, calls: Callable[[int], list[Call]], step_rows: int) -> Strip:
+        odd = self._work.plan.rows.output % step_rows
+        main = Program(calls(step_rows), step_rows)
+        return Strip(target, main, Program(calls(odd), step_rows) if odd else main, step_rows, state=self._state)
+
+
+def _start(part: Interleaved, pitch: int, step_rows: int) -> tuple[Counting, int]:
+    """Return where a part's rows start in step 0, and how far apart they are."""
+    return Counting(part.first * pitch, step_rows * pitch), part.every * pitch
+
+
+def _area(plan: StagePlan) -> int:
+    return plan.rows.kernel * plan.cols.kernel
+
+
+@cache
+def _whole_factor(area: int) -> int:
+    """Return what ``sum + area // 2`` is multiplied by for the mean of bytes and 16 bits more; 0 if that would err."""
+    sums = np.arange(np.iinfo(np.uint8).max * area + 1)
+    factor = 2**16 // area + 1
+    as_they_should = (sums + area // 2) * factor >> 16 == np.rint(sums / area)
+    return factor if sums[-1] + area // 2 <= _NARROW_SUM and bool(as_they_should.all()) else 0
+
+
+def _divisors(plan: StagePlan, real: type[np.floating]) -> tuple[Samples, Samples, bool]:
+    """Return factors of rows and of samples along them, and whether to divide by both, or multiply by the first.
+
+    Windows of one area without ties are multiplied by what is one over it.
+    """
+    rows, cols, area = plan.rows, plan.cols, _area(plan)
+    down, along = np.full(rows.output, rows.kernel), np.full(cols.output, cols.kernel)
+    if isinstance(plan.stage.operator, Pooling):
+        down, along = real_cells(rows), real_cells(cols)
+    without_ties = area % 2 == 1 and (real is np.float64 or area < _SINGLE_FACTOR)
+    alike = down.min() == rows.kernel and along.min() == cols.kernel
+    divide = not (alike and (without_ties or area & (area - 1) == 0))
+    factors = down if divide else np.full(rows.output, 1 / area)
+    return factors.astype(real), np.repeat(along, plan.channels).astype(real), divide
+
+
+class TileSums(StageNode):
+    """Loaded samples, whose sums are whole numbers: premultiplied ones, and luminance."""
+
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return workers."""
+        work = self.work(sources[0])
+        epilogue = self.epilogue(work, target)
+
+        def make() -> TileWorker:
+            scratch = Scratch(self.plan.precision)
+            columns = unordered_columns(work)
+            return TileWorker(lambda *rows: _running_sums(work, scratch, columns, *rows), epilogue, scratch)
+
+        return Workers(make, self.scratch_bytes)
+
+
+def _running_sums(
+    work: Work, scratch: Scratch, columns: Columns, top: int, bottom: int
+) -> Iterator[tuple[Region, Samples, int]]:
+    rows_axis, cols_axis, channels = work.plan.rows, work.plan.cols, work.source.channels
+    run_down, run_right = RUN_DOWN.variant(A=scratch.dtype), RUN_RIGHT.variant(A=scratch.dtype)
+    pitch = columns.count * channels
+    length = cols_axis.output * channels
+    step = max(1, min(BOX_STEP_ROWS, BOX_STEP_SAMPLES // pitch) // rows_axis.stride)
+    total = _first_window(work, scratch, columns, top)
+    for first in range(top, bottom, step):
+        last = min(first + step, bottom)
+        between = scratch.get("between", (last - first) * pitch)
+        moved = last - first
+        if first == top:
+            between[:pitch] = total[:pitch]
+            moved -= 1
+        if moved:
+            leaving_rows = np.arange((last - moved - 1) * rows_axis.stride, (last - 1) * rows_axis.stride)
+            leaving, _ = work.source.load(scratch, "leaving", work.row_index[leaving_rows], columns)
+            entering, _ = work.source.load(scratch, "tile", work.row_index[leaving_rows + rows_axis.kernel], columns)
+            below = between[(last - first - moved) * pitch :]
+            run_down(total, entering, leaving, pitch, moved, rows_axis.stride, below, pitch, pitch)
+        sums = scratch.get("sums", (last - first) * length)
+        run_right(
+            between, pitch, last - first, cols_axis.kernel, cols_axis.stride, channels, sums, length, cols_axis.output
+        )
+        yield Region(first, last, 0, cols_axis.output), sums, length
+
+
+def unordered_columns(work: Work) -> Columns:
+    """Lay out every column in its own order: running sums pass over all of them, whatever the stride."""
+    every = replace(work.plan.cols, stride=1)
+    return columns_for(every, work.col_index, 0, work.plan.cols.padded - work.plan.cols.span)
+
+
+def _first_window(work: Work, scratch: Scratch, columns: Columns, top: int) -> Samples:
+    """Sum the rows of the window of output row ``top``."""
+    length = columns.count * work.source.channels
+    total = scratch.get("total", length)
+    total[:length] = 0
+    start = top * work.plan.rows.stride
+    step = max(1, min(BOX_STEP_ROWS, BOX_STEP_SAMPLES // length))
+    for first in range(start, start + work.plan.rows.kernel, step):
+        rows = work.row_index[first : min(first + step, start + work.plan.rows.kernel)]
+        tile, pitch = work.source.load(scratch, "tile", rows, columns)
+        row_offset = np.arange(rows.size)[np.newaxis] * pitch
+        weighted_sums(tile, row_offset, Taps.down(np.ones(rows.size)), Target(total, length, 1, length), add=True)
+    return total

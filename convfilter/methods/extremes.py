@@ -1,0 +1,251 @@
+"""Largest and least samples of windows by running extremes, and means of real samples by sums of blocks.
+
+Windows of any size take nearly one time; see ``loops/extreme.py``. Means of whole numbers are those of ``box.py``,
+means of few real samples are sums of taps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.engine.borders import Indices, Interleaved, interleaved
+from convfilter.engine.buffer import LineBuffer, Samples, Scratch, at_a_cache_line
+from convfilter.engine.epilogue import Epilogue, Store
+from convfilter.engine.layout import Columns, distinct_rows
+from convfilter.engine.load import LOAD
+from convfilter.engine.native import Loop
+from convfilter.engine.node import Crew, Node, StageNode, StageRun, Strip, StripPool, TileWorker, Workers
+from convfilter.engine.program import Call, Counting, Following, Moving, Program, Slot
+from convfilter.engine.work import Region, Work
+from convfilter.filters.stage import Pooling
+from convfilter.methods import box
+from convfilter.planning import AxisPlan
+from convfilter.planning.plan import part_cols
+from convfilter.planning.pooling import BETWEEN_ROWS, blocks_of, rows_between
+
+_SIGNATURE = "X* i8 i8* i8 i8 i8 i8 i8 i8* i8 i8 i8 i8 i8 i8 X* X* X* X* X* X* X* i8 i8 i8 i8"
+LARGEST = Loop("extreme", "largest", _SIGNATURE)
+LEAST = Loop("extreme", "least", _SIGNATURE)
+SUMS = Loop("extreme", "sums", _SIGNATURE.replace("X", "A"))
+
+_Sums = Callable[[int, int], Iterator[tuple[Region, Samples, int]]]
+
+
+def nodes(stage: StageRun) -> list[Node]:
+    """Return the node of a stage."""
+    if _kind(stage) != "average":
+        return [_Extremes(stage)]
+    if box.sums_samples(stage):
+        return [box.WholeSums(stage)]
+    if stage.plan.by_taps:
+        from convfilter.methods import stencil
+
+        return stencil.nodes(stage)
+    return [_Means(stage)]
+
+
+def _kind(stage: StageRun) -> str:
+    operator = stage.plan.stage.operator
+    assert isinstance(operator, Pooling)
+    return operator.kind
+
+
+class _Extremes(StageNode):
+    """Extremes of samples as they are stored; of loaded ones where there is alpha or luminance."""
+
+    def __init__(self, stage: StageRun) -> None:
+        super().__init__(stage)
+        # Rows between the extremes and what stores them as another type; a block is whole pieces of so many.
+        self._between = rows_between(self.plan.rows, self.plan.cols, stage.source.channels)
+        self.block_rows = -(-self.block_rows // self._between) * self._between
+
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return workers."""
+        work = self.work(sources[0])
+        # Places that no window touches may have any row.
+        row_index = np.maximum(sources[0].index(nearest_cells(self.plan.rows)), 0)
+        if work.source.alpha or work.source.gray:
+            cols, epilogue = self.plan.cols, self.epilogue(work, target)
+            cells = _run(0, min(cols.input, cols.padded - cols.before))
+            kind = _kind(self.stage)
+            return Workers(lambda: _of_tiles(work, kind, epilogue, row_index, cells, cols), self.scratch_bytes)
+        if work.stores_samples(target.dtype) and self.stage.ranges is None:
+            return StripPool(lambda: self._stored(work, row_index, target))
+        return StripPool(lambda: self._through(work, row_index, self.epilogue(work, target), target))
+
+    def _stored(self, work: Work, row_index: Indices, target: LineBuffer) -> Strip:
+        """Return the strip that stores the extremes as samples of the source's type."""
+        windows, pitch, steps = self._windows(work), target.row_samples, self.block_rows
+
+        def program(rows: int) -> Program:
+            start = Counting(0, steps * pitch)
+            return Program(windows.calls(work.source.slot, row_index, rows, steps, target.slot, start, pitch), steps)
+
+        return _strip(target, self.rows, steps, program)
+
+    def _through(self, work: Work, row_index: Indices, epilogue: Epilogue, target: LineBuffer) -> Strip:
+        """Return the strip that finds extremes in the samples' type, a few rows at a time, and stores them."""
+        source, cols, steps = work.source, self.plan.cols, self._between
+        windows, pitch = self._windows(work), cols.output * source.channels
+        found = at_a_cache_line(min(steps, self.rows) * pitch, source.dtype)
+
+        def program(rows: int) -> Program:
+            calls = windows.calls(source.slot, row_index, rows, steps, found, Counting(0, 0), pitch)
+            if isinstance(epilogue, Store) and epilogue.converts:
+                place = Following(target.slot, 0, steps * pitch)
+                whole = np.arange(cols.output), cols.output, 0, cols.output, source.channels
+                picked = found, pitch, np.arange(rows), rows, *whole, 0.0, place, pitch
+                return Program([*calls, Call(LOAD.variant(S=found.dtype, A=target.dtype), picked)], steps)
+            region = Region(0, rows, 0, cols.output)
+            scratch = Scratch(self.plan.precision)
+            return Program([*calls, *epilogue.calls(scratch, region, found, pitch, steps)], steps)
+
+        return _strip(target, self.rows, steps, program)
+
+    def _windows(self, work: Work) -> _Windows:
+        return _Windows(_kind(self.stage), self.plan.rows, self.plan.cols, work.source.channels, work.source.dtype)
+
+
+def _strip(target: LineBuffer, rows: int, steps: int, program: Callable[[int], Program]) -> Strip:
+    odd = rows % steps
+    tail = program(odd) if odd else None
+    main = program(steps) if rows >= steps or tail is None else tail
+    return Strip(target, main, tail or main, steps, keeps=False)
+
+
+class _Means(StageNode):
+    """Means of real samples over large windows, and of colours weighted by alpha."""
+
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return workers."""
+        work, cols = self.work(sources[0]), self.plan.cols
+        epilogue = self.epilogue(work, target)
+        loaded = replace(cols, input=cols.padded, before=0, after=0)
+        columns = box.unordered_columns(work)
+        return Workers(
+            lambda: _of_tiles(work, "average", epilogue, work.row_index, columns, loaded), self.scratch_bytes
+        )
+
+
+def _of_tiles(
+    work: Work, kind: str, epilogue: Epilogue, row_index: Indices, columns: Columns, cols: AxisPlan
+) -> TileWorker:
+    """Load parts of rows and go down them, and then along what they gave; ``cols`` says where windows lie there."""
+    source, rows, channels = work.source, work.plan.rows, work.source.channels
+    scratch = Scratch(work.plan.precision)
+    step, width, length = rows_between(rows, cols, channels), columns.count, cols.output * channels
+    cuts = range(0, width, part_cols(channels))
+    parts = [(first * channels, columns.part(first, min(first + cuts.step, width))) for first in cuts]
+    down = {part.count: _Windows(kind, rows, _untouched(part.count), channels, scratch.dtype) for _, part in parts}
+    along = _Windows(kind, _untouched(BETWEEN_ROWS), cols, channels, scratch.dtype)
+
+    def sums(top: int, bottom: int) -> Iterator[tuple[Region, Samples, int]]:
+        for first in range(top, bottom, step):
+            height = min(first + step, bottom) - first
+            between = scratch.get("between", height * width * channels)
+            places = row_index[first * rows.stride :][: (height - 1) * rows.stride + rows.span + 1]
+            distinct, lines = distinct_rows(places, source.slot.shape[0])
+            for start, part in parts:
+                tile, pitch = source.load(scratch, "tile", distinct, part)
+                down[part.count].write(tile, lines, height, between, start, width * channels, pitch)
+            for begin in range(0, height, BETWEEN_ROWS):
+                lines = np.arange(begin, min(begin + BETWEEN_ROWS, height))
+                region = Region(first + begin, first + begin + lines.size, 0, cols.output)
+                found = scratch.get("sums", lines.size * length)
+                along.write(between, lines, lines.size, found, 0, length, width * channels)
+                yield region, found, length
+
+    return TileWorker(sums, epilogue, scratch)
+
+
+def _run(first: int, last: int) -> Columns:
+    return Columns(np.arange(first, last), 0, last - first, np.empty(0, np.int64))
+
+
+def _untouched(length: int) -> AxisPlan:
+    return AxisPlan(length, kernel=1, stride=1, dilation=1, before=0, after=0)
+
+
+class _Windows:
+    """Extremes or sums of windows, with the scratch memory that one thread needs for them."""
+
+    def __init__(self, kind: str, rows: AxisPlan, cols: AxisPlan, channels: int, dtype: npt.DTypeLike) -> None:
+        loop = {"max": LARGEST, "min": LEAST, "average": SUMS}[kind]
+        self._loop = loop.variant(**dict.fromkeys(loop.letters, dtype))
+        self._rows, self._cols, self._channels = rows, cols, channels
+        self._nearest = nearest_cells(cols) + cols.before
+        self._length = length = min(cols.input, cols.padded - cols.before) * channels
+        self._blocks = block, blocks = blocks_of(rows)
+        places = cols.padded * channels
+        sizes = (block * length, max(1, blocks) * length, length, length, places, places)
+        self._scratch = [at_a_cache_line(size, dtype) for size in sizes]
+
+    def write(
+        self, source: Samples, row_index: Indices, count: int, out: Samples, start: int, out_pitch: int, pitch: int
+    ) -> None:
+        """Write ``count`` rows of results, ``out_pitch`` apart, from ``start`` on.
+
+        ``row_index`` says which row of ``source``, whose rows are ``pitch`` samples apart, stands at each place that
+        they touch.
+        """
+        for part in interleaved(self._rows, count):
+            place = out, start + part.first * out_pitch, part.every * out_pitch
+            self._call(part, source, pitch, row_index[part.places], *place)()
+
+    def calls(
+        self,
+        source: Slot,
+        row_index: Indices,
+        count: int,
+        step_rows: int,
+        out: Samples | Slot,
+        start: Counting,
+        out_pitch: int,
+    ) -> list[Call]:
+        """Return the calls that write ``count`` rows of each step of a program, ``step_rows`` below the last."""
+        rows, pitch = self._rows, self._cols.input * self._channels
+        tops = np.arange(-(-rows.output // step_rows))[:, np.newaxis] * (step_rows * rows.stride)
+        made = []
+        for part in interleaved(rows, count):
+            table = np.ascontiguousarray(row_index[np.minimum(tops + part.places, row_index.size - 1)])
+            where = Moving(table.reshape(-1), 0, table.shape[1])
+            place = out, start._replace(start=start.start + part.first * out_pitch), part.every * out_pitch
+            made.append(self._call(part, source, pitch, where, *place))
+        return made
+
+    def _call(
+        self,
+        part: Interleaved,
+        source: Samples | Slot,
+        pitch: int,
+        rows: Indices | Moving,
+        out: Samples | Slot,
+        start: int | Counting,
+        out_pitch: int,
+    ) -> Call:
+        cols = self._cols
+        arguments = (
+            source, pitch, rows, self._rows.kernel, part.step, *self._blocks,
+            self._length, self._nearest, cols.padded, cols.before, self._channels,
+            cols.kernel, cols.dilation, cols.stride, *self._scratch,
+            out, start, out_pitch, cols.output, part.outputs,
+        )  # fmt: skip
+        return Call(self._loop, arguments)
+
+
+def nearest_cells(axis: AxisPlan) -> Indices:
+    """Return for each place of a padded axis the nearest cell of the picture that lies in the same windows.
+
+    Windows step by the dilation, so that is the nearest at a multiple of it. An extreme stays the same
+    if a cell takes part twice, and each window holds a cell: so padded cells never win.
+    """
+    place = np.arange(axis.padded, dtype=np.int64) - axis.before
+    last = axis.input - 1
+    before, behind = place % axis.dilation, last - (last - place) % axis.dilation
+    cells = np.where(place < 0, before, np.where(place > last, behind, place))
+    # There may be places that no window touches; of the picture only ``padded`` places are loaded.
+    return np.clip(cells, 0, min(last, axis.padded - axis.before - 1))

@@ -1,0 +1,230 @@
+"""Wide Gaussians at several rates: decimate, blur on the coarse grid, interpolate; see ``filters/multirate.py``.
+
+Three nodes: the first blurs down the columns, keeps every s-th row and blurs these; the second does all three steps
+along the coarse rows; the third interpolates between them. Where only columns are wide, one node sums down tap by tap
+and goes on along the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from convfilter.engine.borders import Indices
+from convfilter.engine.buffer import LineBuffer, Scratch
+from convfilter.engine.layout import Columns
+from convfilter.engine.node import (
+    Crew,
+    Node,
+    StageNode,
+    StageRun,
+    Strip,
+    StripPool,
+    Strips,
+    strip_of,
+    strips_of,
+)
+from convfilter.engine.program import Call, Following, FollowingSource, Moving, Program
+from convfilter.engine.sums import Step, Taps, Window
+from convfilter.engine.work import Work
+from convfilter.filters.multirate import Rates
+from convfilter.filters.stage import UnsharpMask
+from convfilter.methods.coarse import Coarse, Interpolation
+from convfilter.methods.horizontal import horizontal_of, natural_columns, rows_at_once
+from convfilter.methods.stencil import Tables, incoming, window_of
+from convfilter.planning.chains import COARSE_GROUP, coarse_block_rows
+from convfilter.planning.ring import STEP_ROWS, Ring
+from convfilter.planning.strips import OWN_BYTES, strip_cols
+
+
+def nodes(stage: StageRun) -> list[Node]:
+    """Return the nodes of a stage."""
+    rates, _ = stage.plan.rates
+    if rates is None:
+        return [_TapsDown(stage)]
+    coarse = Coarse.of(stage.plan.rows, rates, stage.plan.stage.padding_mode, 0, stage.plan.rows.output)
+    return [_Decimate(stage, coarse), _Along(stage, coarse), _Interpolate(stage, coarse)]
+
+
+class _TapsDown(StageNode):
+    """Sum down the columns tap by tap, and go at several rates along the rows."""
+
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return one strip as wide as the picture."""
+        work = self.work(sources[0])
+        assert self.plan.kernel.factors is not None
+        column = self.plan.kernel.factors[0]
+        ring = Ring.of(self.plan.rows, 0, column.size)
+        columns, rows = natural_columns(work), work.row_index[ring.places()]
+        pitch = columns.count * work.source.channels
+        window, table = window_of(work, Taps.down(column), column.size), ring.table() * pitch
+        horizontal = horizontal_of(work)
+
+        scratch = Scratch(self.plan.precision)
+
+        def calls(step: Step) -> list[Call]:
+            load, tile = incoming(work.source, scratch, scratch, ring, rows, columns)
+            between = scratch.get("between", rows_at_once(scratch.dtype) * pitch)
+            between[:] = 0
+            down = window.call(tile, table, Step(between, pitch, pitch))
+            step = Step(step.memory, step.pitch, step.length)
+            return [*load, down, *horizontal.calls(scratch, between, STEP_ROWS, step)]
+
+        cols = 0, self.plan.cols.output
+        return Strips([[strip_of(work, self.epilogue(work, target), target, cols, scratch, calls)]])
+
+
+class _CoarseNode(Node):
+    """A node whose result are coarse rows, of the type that the stage sums in."""
+
+    def __init__(self, stage: StageRun, coarse: Coarse, cols: int) -> None:
+        plan = stage.plan
+        self.stage, self.plan, self.coarse, self.rows = stage, plan, coarse, coarse.count
+        self.line = cols, plan.channels
+        self.dtype = np.dtype(plan.precision)
+        self.block_rows = coarse_block_rows(plan, coarse.count, alone=stage.alone)
+        self.group_rows = -(-self.block_rows // COARSE_GROUP) * COARSE_GROUP
+        self.cost = plan.multiply_adds * plan.rows.output * plan.cols.output * plan.channels / 3
+        self.scratch_bytes = plan.scratch_bytes
+
+    def work(self, source: LineBuffer) -> Work:
+        """Return the stage with its index maps into a line buffer that holds rows of its source."""
+        return Work.of(self.plan, replace(self.stage.source, buffer=source))
+
+
+class _Decimate(_CoarseNode):
+    """Blur down the columns at every s-th row only, then blur these rows; a further column holds the padding value."""
+
+    def __init__(self, stage: StageRun, coarse: Coarse) -> None:
+        super().__init__(stage, coarse, stage.plan.cols.input + 1)
+        rates = coarse.rates
+        self.jump = rates.step
+        self.overlap = rates.down.size + (rates.middle.size - 2) * rates.step
+        self.spreads = True
+
+    def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
+        """Return the rows of the source for all that the steps of a block decimate, some of it ahead of its use."""
+        rates = self.coarse.rates
+        last = -(-bottom // STEP_ROWS) * STEP_ROWS - 1 + steps_ahead(rates) * STEP_ROWS
+        return self.coarse.source_index[top * rates.step : last * rates.step + rates.down.size]
+
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return strips of columns that stay in cache."""
+        (source,) = sources
+        work, channels = self.work(source), self.plan.channels
+        columns = natural_columns(work)
+        decimation = _Decimation(work, self.coarse, source.index(self.coarse.source_index))
+        pitch = columns.count * channels
+
+        def strip(cols: tuple[int, int], scratch: Scratch, kept: Scratch, keeps: bool) -> Strip:
+            memory = Following(target.slot, cols[0] * channels, STEP_ROWS * pitch)
+            program = decimation.program(columns.part(*cols), memory, pitch, scratch, kept)
+            return Strip(target, program, program, STEP_ROWS, keeps=keeps)
+
+        # One block for all rows needs one ring, which stays in cache while a strip goes down.
+        held = decimation.ring.slots * pitch * self.dtype.itemsize
+        keeps = self.blocks > 1 and held <= OWN_BYTES
+        widest = strip_cols(decimation.ring.slots, channels)
+        return strips_of(columns.count, widest, strip, self.plan.precision, keeps=keeps, threads=threads)
+
+
+def steps_ahead(rates: Rates) -> int:
+    """Return how many steps the middle Gaussian sees besides its own: rows are decimated so far ahead of it."""
+    return -(-(rates.middle.size - 1) // STEP_ROWS)
+
+
+class _Decimation:
+    """Programs that blur down columns at every s-th row and then blur these."""
+
+    def __init__(self, work: Work, coarse: Coarse, rows: Indices) -> None:
+        self._work, rates, finite = work, coarse.rates, work.source.is_finite
+        dtype = work.plan.precision
+        self.ring = Ring.of(coarse.down, 0, rates.down.size)
+        self._tables = Tables(self.ring)
+        self._reach, self._ahead = rates.middle.size - 1, steps_ahead(rates)
+        places = self.ring.places()
+        self._rows = rows[np.append(places, np.repeat(places[-1:], (self._ahead + 1) * self.ring.block))]
+        self._down = Window(Taps.down(rates.down), rates.down.size, rates.step, dtype, finite=finite)
+        self._middle = Window(Taps.down(rates.middle), rates.middle.size, 1, dtype, finite=finite)
+
+    def program(self, columns: Columns, memory: Moving, pitch: int, scratch: Scratch, kept: Scratch) -> Program:
+        """Return the program for some columns; each step writes four rows to ``memory``, ``pitch`` apart."""
+        length = columns.count * self._work.source.channels
+        load, tile = incoming(self._work.source, scratch, kept, self.ring, self._rows, columns, self._ahead)
+        # Decimated rows stay in a ring of their own, where step n leaves those that lie ``ahead`` steps further down.
+        period, step = self._ahead + 1, STEP_ROWS * length
+        lowered = kept.get("decimated", period * step)
+        decimated = Step(Moving(lowered, 0, step, period), length, length)
+        down = self._down.call(tile, self._tables.of(length), decimated)
+        rows = np.arange(period * STEP_ROWS)[:, np.newaxis] + np.arange(self._reach + 1)
+        slots = (rows - self._ahead * STEP_ROWS) % (period * STEP_ROWS)
+        target = Step(memory, pitch, length)
+        middle = self._middle.call(lowered, slots.reshape(period, STEP_ROWS, -1) * length, target)
+        return Program([*load, down._replace(ahead=self._ahead), middle])
+
+
+class _Along(_CoarseNode):
+    """Decimate, blur and interpolate along the coarse rows, as many at a time as a vector has lanes."""
+
+    def __init__(self, stage: StageRun, coarse: Coarse) -> None:
+        super().__init__(stage, coarse, stage.plan.cols.output)
+        self.block_rows = self.group_rows
+
+    def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
+        """Return the same rows."""
+        return np.arange(top, bottom)
+
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return workers that filter groups of rows."""
+        (source,) = sources
+        work = Work.of(self.plan, self.stage.source)
+        horizontal, group = horizontal_of(work), rows_at_once(self.dtype)
+
+        def make() -> Strip:
+            rows = FollowingSource(source.slot, 0, group * source.row_samples)
+            memory = Following(target.slot, 0, group * target.row_samples)
+            step = Step(memory, target.row_samples, target.row_samples)
+            program = Program(horizontal.calls(Scratch(self.dtype), rows, group, step), group)
+            return Strip(target, program, program, group, keeps=False, source=source)
+
+        return StripPool(make)
+
+
+class _Interpolate(StageNode):
+    """Interpolate between the coarse rows."""
+
+    def __init__(self, stage: StageRun, coarse: Coarse) -> None:
+        super().__init__(stage)
+        self._coarse = coarse
+        self.cost /= 3
+        self.jump, self.overlap = coarse.axis.stride / coarse.rates.step, coarse.rates.up.shape[1]
+        self.spreads = False
+        needs_picture = isinstance(self.plan.stage.operator, UnsharpMask)
+        self.reads = (1, 3) if needs_picture else (1,)
+
+    def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
+        """Return the coarse rows around some output rows, and of the picture those on which they are centred."""
+        if number == 1:
+            axis = self.plan.rows
+            return self._row_index[top * axis.stride + axis.centre : (bottom - 1) * axis.stride + axis.centre + 1]
+        _, place = self._coarse.place(np.array([top, bottom - 1]))
+        return np.arange(int(place[0]), int(place[1]) + self._coarse.rates.up.shape[1])
+
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return strips of columns that stay in cache."""
+        coarse, *picture = sources
+        channels, pitch = self.plan.channels, coarse.row_samples
+        work = self.work(picture[0]) if picture else Work.of(self.plan, self.stage.source)
+        epilogue = self.epilogue(work, target)
+        interpolation = Interpolation(self._coarse, np.dtype(self.plan.precision), coarse)
+
+        def strip(cols: tuple[int, int], scratch: Scratch, kept: Scratch, keeps: bool) -> Strip:
+            def calls(step: Step) -> list[Call]:
+                return [interpolation.call(coarse.slot, pitch, cols[0] * channels, step)]
+
+            return strip_of(work, epilogue, target, cols, scratch, calls)
+
+        widest = strip_cols(interpolation.runs, channels)
+        return strips_of(self.plan.cols.output, widest, strip, self.plan.precision, threads=threads)

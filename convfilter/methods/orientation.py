@@ -1,0 +1,123 @@
+"""The direction of the gradient as hue, its magnitude as brightness: luminance, two derivatives, and their colour."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.engine.borders import Indices
+from convfilter.engine.buffer import LineBuffer, Samples, Scratch
+from convfilter.engine.load import Source
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageRun, Worker, Workers, placeholder
+from convfilter.engine.work import Region
+from convfilter.filters.kernels import Kernel
+from convfilter.filters.stage import Correlation, Orientation
+from convfilter.methods import nodes_of
+from convfilter.methods.layer import finish
+from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, plan_stack
+from convfilter.planning.chains import block_rows
+
+Real = npt.NDArray[np.float64]
+
+
+def nodes(stage: StageRun) -> list[Node]:
+    """Return the nodes of a stage; what is transparent counts as black."""
+    operator = stage.plan.stage.operator
+    assert isinstance(operator, Orientation)
+    made: list[Node] = [_Luminance(stage)]
+    ends = []
+    for kernel in (operator.x, operator.y):
+        first, *others = nodes_of(_derivative(stage, kernel))
+        first.reads = (len(made),)
+        made += [first, *others]
+        ends.append(len(made))
+    colour = _Colour(stage)
+    # The derivatives, and the picture for its alpha.
+    colour.reads = (*(len(made) + 1 - end for end in ends), len(made) + 1)
+    return [*made, colour]
+
+
+def _derivative(stage: StageRun, kernel: Kernel) -> StageRun:
+    """Return the stage that differentiates the luminance."""
+    plan = stage.plan
+    own = replace(plan.stage, operator=Correlation(kernel), signed=False, scale=1.0, offset=0.0, map=None)
+    (planned,) = plan_stack([own], (plan.rows.input, plan.cols.input), np.float32).stages
+    padding = own.padding_value if own.padding_mode == "constant" else 0.0
+    source = Source(placeholder(plan.cols.input, 1, np.float32), 1.0, False, False, padding)
+    return StageRun(planned, source, np.dtype(np.float32), 1.0, block_rows(planned))
+
+
+class _Luminance(Node):
+    """Luminance as float32, on the scale of the source's samples."""
+
+    def __init__(self, stage: StageRun) -> None:
+        self._source = stage.source
+        self.rows, self.line = stage.plan.rows.input, (stage.plan.cols.input, 1)
+        self.block_rows, self.dtype = block_rows(stage.plan), np.dtype(np.float32)
+        self.cost = float(self.rows * self.line[0] * stage.plan.channels)
+
+    def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
+        """Return the same rows."""
+        return np.arange(top, bottom)
+
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return workers."""
+
+        def compute(rows: Rows) -> int:
+            target.rows(*rows)[:, :, 0] = self._luminance(sources[0].rows(*rows))
+            return 0
+
+        return Workers(lambda: compute, 0)
+
+    def _luminance(self, image: Samples) -> Real:
+        source = self._source
+        colours = (image[..., :-1] if source.alpha else image).astype(np.float64)
+        if colours.shape[2] == len(LUMINANCE):
+            colours = (colours @ np.array(LUMINANCE) / LUMINANCE_DIVISOR)[..., np.newaxis]
+        if source.alpha:
+            colours = colours * (image[..., -1:] / source.full)
+        luminance: Real = colours[..., 0]
+        return luminance
+
+
+class _Colour(StageNode):
+    """Hue 0 (red) where the luminance rises to the right, a third of a turn is green."""
+
+    def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
+        """Return the same rows of both derivatives, and rows of the picture on which they are centred."""
+        if number < len("xy"):
+            return np.arange(top, bottom)
+        axis = self.plan.rows
+        return self._row_index[top * axis.stride + axis.centre : (bottom - 1) * axis.stride + axis.centre + 1]
+
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return workers."""
+        x, y, picture = sources
+        work = self.work(picture)
+        epilogue, operator = self.epilogue(work, target), self.plan.stage.operator
+        assert isinstance(operator, Orientation)
+        turn = operator.turn
+
+        def make() -> Worker:
+            scratch = Scratch(np.float64)
+
+            def compute(rows: Rows) -> int:
+                fall, rise = (buffer.rows(*rows)[:, :, 0].astype(np.float64) for buffer in (x, y))
+                # The kernels' first row and column count positive: x falls where the picture rises to the right.
+                turns = np.arctan2(rise, -fall) / (2 * np.pi) + turn
+                colours = np.hypot(-fall, rise)[..., np.newaxis] * hue(turns)
+                return finish(work, epilogue, scratch, Region(*rows, 0, self.plan.cols.output), colours)
+
+            return compute
+
+        return Workers(make, 4 * 8 * self.block_rows * self.plan.cols.output * self.plan.output_channels)
+
+
+def hue(turns: Real) -> Real:
+    """Return the pure colour (red, green, blue; 0 to 1) of each hue, given in turns: 0 red, 1/3 green, 2/3 blue."""
+    distance = np.abs((turns[..., np.newaxis] - np.array([0.0, 1 / 3, 2 / 3]) + 0.5) % 1.0 - 0.5)
+    pure: Real = np.clip(2.0 - 6.0 * distance, 0.0, 1.0)
+    return pure

@@ -1,0 +1,166 @@
+"""A function of each colour sample by itself; opacity stays as it is.
+
+Of whole-number samples there are few: what becomes of each is worked out once, and looked up. Real samples, and
+luminance, go through the function in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.engine.borders import Indices
+from convfilter.engine.buffer import LineBuffer, Samples, Scratch
+from convfilter.engine.epilogue import Epilogue, Store
+from convfilter.engine.layout import Columns
+from convfilter.engine.native import Loop
+from convfilter.engine.node import Crew, Node, StageNode, StageRun, Strip, Strips, strips_of
+from convfilter.engine.program import Call, Moving, Program, Slot
+from convfilter.engine.work import Region, Work
+from convfilter.filters.stage import Point
+from convfilter.planning import LUMINANCE_DIVISOR, full_scale
+from convfilter.planning.ring import STEP_ROWS
+
+APPLY_FUNCTION = Loop("points", "apply_function", "A* i8 i8 i8 i8 i8 i8 A A A A A*")
+LOOK_UP = Loop("points", "look_up", "S* i8 i8* i8 i8 i8 i8 T* T* i8* T* i8 i8")
+
+#: Above this many samples a table of all 16-bit values costs less than the samples themselves.
+_WORTH_A_TABLE = 2**17
+#: Samples of a row of a strip, four rows of which stay in a core's L1 cache as real numbers.
+_STRIP_SAMPLES = 1536
+
+
+def nodes(stage: StageRun) -> list[Node]:
+    """Return the node of a stage."""
+    return [_Pointwise(stage)]
+
+
+class _Pointwise(StageNode):
+    """A function of each sample."""
+
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return strips of columns."""
+        work = self.work(sources[0])
+        source = work.source
+        samples = self.rows * self.plan.cols.input * source.channels
+        worth = source.dtype == np.uint8 or samples > _WORTH_A_TABLE
+        if source.dtype.kind == "u" and not source.gray and worth and self.stage.ranges is None:
+            return Strips([[self._looked_up(work, target)]])
+        epilogue = self.epilogue(work, target)
+        cols = max(1, _STRIP_SAMPLES // source.channels)
+        return strips_of(
+            self.plan.cols.output,
+            cols,
+            lambda part, scratch, kept, keeps: self._computed(work, epilogue, target, scratch, *part),
+            self._precision(work).__name__,
+            threads=threads,
+        )
+
+    def _looked_up(self, work: Work, target: LineBuffer) -> Strip:
+        """Return the strip that looks every sample up."""
+        source, stage = work.source, self.stage
+        every = np.arange(int(full_scale(source.dtype)) + 1, dtype=np.float64)
+        table, counts = self._stored(work, every)
+        opacities = every * (stage.full_out / source.full)
+        if target.dtype.kind == "u":
+            np.rint(np.minimum(opacities, stage.full_out), out=opacities)
+        cols, channels = source.slot.shape[1:]
+        rows = _in_steps(work.row_index)
+
+        def program(count: int) -> Program:
+            where = source.slot, cols * channels, Moving(rows, 0, STEP_ROWS), count
+            kinds = cols, channels, channels - source.alpha, table, opacities.astype(target.dtype), counts
+            place = Store(work, stage.tone_of_sums, target, stage.full_out).place(Region(0, count, 0, cols), STEP_ROWS)
+            return Program([Call(LOOK_UP.variant(S=source.dtype, T=target.dtype), (*where, *kinds, *place))])
+
+        return _strip(target, self.rows, program)
+
+    def _stored(self, work: Work, values: npt.NDArray[np.float64]) -> tuple[Samples, Indices]:
+        """Return what becomes of real values, as samples, and which of them are clipped."""
+        plain = replace(work, source=replace(work.source, alpha=False))
+        table, tile, region = np.empty((values.size, 1, 1), self.dtype), values.copy(), Region(0, values.size, 0, 1)
+        tone, full_out = self.stage.tone_of_sums, self.stage.full_out
+        self._function(plain, tile, region, 1, np.empty(1), 1.0)()
+        (store,) = Store(plain, tone, LineBuffer(Slot(table)), full_out).store(region, tile, 1, None)
+        clipped = np.zeros(values.size, np.int64)
+        if store():
+            clipped[tone.clips(tile, full_out)] = 1
+        return table.reshape(-1), clipped
+
+    def _computed(
+        self, work: Work, epilogue: Epilogue, target: LineBuffer, scratch: Scratch, left: int, right: int
+    ) -> Strip:
+        """Return the strip that computes columns ``left`` to ``right - 1``."""
+        source = replace(work.source, alpha=False)  # straight colours
+        columns = Columns(np.arange(left, right), 0, right - left, np.empty(0, np.int64))
+        pitch = (right - left) * source.channels
+        rows = _in_steps(work.row_index)
+        tile = scratch.get("tile", STEP_ROWS * pitch)
+        alpha = scratch.get("alpha", STEP_ROWS * (right - left) if work.source.alpha else 1)
+
+        def program(count: int) -> Program:
+            region = Region(0, count, left, right)
+            load = source.load_calls(scratch, Moving(rows, 0, STEP_ROWS), count, columns, tile)
+            scale = LUMINANCE_DIVISOR if source.gray else 1.0
+            function = self._function(work, tile, region, source.channels, alpha, scale)
+            store = epilogue.store(region, tile, pitch, alpha if work.source.alpha else None, STEP_ROWS)
+            return Program([*load, function, *store])
+
+        return _strip(target, self.rows, program)
+
+    def _precision(self, work: Work) -> type[np.floating]:
+        """Return in what values are computed: float32 where nothing rounds but the last step."""
+        operator, tone = self.plan.stage.operator, self.stage.tone_of_sums
+        assert isinstance(operator, Point)
+        rounds = operator.kind not in ("relu", "abs") or tone.scale != 1 or tone.offset != 0 or work.source.gray
+        return np.float64 if rounds else np.float32
+
+    def _function(
+        self, work: Work, tile: Samples, region: Region, channels: int, alpha: Samples, divisor: float
+    ) -> Call:
+        """Return the call that applies the function to a compact tile."""
+        operator, full = self.plan.stage.operator, work.source.full
+        assert isinstance(operator, Point)
+        tone = self.stage.tone_of_sums
+        neutral = (full / 2 - tone.offset) / tone.scale if tone.scale else 0.0
+        rows, cols = region.bottom - region.top, region.right - region.left
+        colours = channels - work.source.alpha
+        where = tile, cols * channels, rows, cols, channels, colours
+        numbers = _numbers(operator, full, self.stage.span)
+        return Call(APPLY_FUNCTION.variant(A=tile.dtype), (*where, *numbers, divisor, neutral, alpha))
+
+
+def _numbers(point: Point, full: float, span: tuple[float, float]) -> tuple[int, float, float]:
+    """Return a function as ``apply_function`` takes it, for samples whose white is ``full``."""
+    match point.kind:
+        case "relu":
+            return 0, 0.0, 0.0
+        case "abs":
+            return 1, 0.0, 0.0
+        case "bias":
+            return 2, point.low * full, 0.0
+        case "scale":
+            return 3, point.low, 0.0
+        case "clip":
+            return 4, point.low * full, point.high * full
+        case "normalize":
+            low, high = span
+            return 5, low, full / (high - low) if high > low else 0.0
+        case "threshold":
+            return 6, point.low * full, full
+        case "invert":
+            return 7, 0.0, full
+
+
+def _in_steps(rows: Indices) -> Indices:
+    """Repeat the last row until steps are whole."""
+    return np.append(rows, np.repeat(rows[-1:], -rows.size % STEP_ROWS))
+
+
+def _strip(target: LineBuffer, rows: int, program: Callable[[int], Program]) -> Strip:
+    odd = rows % STEP_ROWS
+    main = program(STEP_ROWS)
+    return Strip(target, main, program(odd) if odd else main, STEP_ROWS)

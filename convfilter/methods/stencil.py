@@ -1,0 +1,266 @@
+"""Sliding windows: weighted sums over rows that stay in a ring in cache.
+
+Each step of a program brings in the source rows that the next four output rows see and no earlier step saw, computes
+these four rows, and stores them. Methods ``direct``, ``separable``, ``lowrank`` and ``gradient``, and means of few
+real samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from convfilter.engine.borders import Indices
+from convfilter.engine.buffer import LineBuffer, Samples, Scratch
+from convfilter.engine.epilogue import Store
+from convfilter.engine.layout import Columns, columns_for
+from convfilter.engine.load import Source
+from convfilter.engine.native import Loop
+from convfilter.engine.node import Crew, Node, StageNode, StageRun, Strip, Strips, strip_of, strips_of
+from convfilter.engine.program import Call, Following, FollowingSource, Moving, Program
+from convfilter.engine.sums import LINES, Step, Taps, Window, sum_call
+from convfilter.engine.work import Work
+from convfilter.filters.factors import Product
+from convfilter.filters.kernels import Kernel
+from convfilter.filters.stage import Gradient, UnsharpMask
+from convfilter.methods.horizontal import horizontal_of, natural_columns
+from convfilter.planning import is_fused
+from convfilter.planning.ring import STEP_ROWS, AnyRing, any_ring
+from convfilter.planning.strips import OWN_BYTES, counting, strip_cols, whole_vectors
+
+#: Samples of all rows that one step of a vertical pass sees, for windows far too tall for any cache.
+_MOST_IN_RING = 2**24
+
+MAGNITUDE = Loop("gradient", "magnitude", "A* i8* i8 i8 i8 A A i8 A* i8 i8")
+LENGTH = Loop("gradient", "length_of", "A* A* i8 i8 A* i8 i8")
+
+
+def nodes(stage: StageRun) -> list[Node]:
+    """Return the node of a stage, or two where one window would not stay in cache for both passes."""
+    stream = stage.plan.stream
+    if stream is None:
+        return [_Vertical(stage), _Horizontal(stage)]
+    return [Stencil(stage)]
+
+
+class Stencil(StageNode):
+    """Weighted sums over a window that slides down strips of columns."""
+
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return the strips, lane-interleaved where that is faster."""
+        work = self.work(sources[0])
+        epilogue = self.epilogue(work, target)
+        if self.plan.fold is not None and isinstance(epilogue, Store):
+            from convfilter.methods import interleaved
+
+            made = interleaved.strips(work, epilogue, target, threads)
+            if made is not None:
+                return made
+        stream = self.plan.stream
+        assert stream is not None
+        ring, operation = stream.ring, operation_of(work, stream.ring)
+        rows = work.row_index[ring.places()]
+
+        def strip(cols: tuple[int, int], scratch: Scratch, kept: Scratch, keeps: bool) -> Strip:
+            columns = columns_for(self.plan.cols, work.col_index, *cols)
+            pitch = columns.count * work.source.channels
+
+            def calls(step: Step) -> list[Call]:
+                load, tile = incoming(work.source, scratch, kept, ring, rows, columns)
+                return [*load, *operation.calls(scratch, tile, pitch, columns, step)]
+
+            return strip_of(work, epilogue, target, cols, scratch, calls, keeps=keeps)
+
+        keeps = stream.held_bytes(self.plan) <= OWN_BYTES
+        return strips_of(self.plan.cols.output, stream.cols, strip, self.plan.precision, keeps=keeps, threads=threads)
+
+
+class _Vertical(StageNode):
+    """The vertical pass of a product whose window is too large to stay in cache for both; natural columns."""
+
+    def __init__(self, stage: StageRun) -> None:
+        super().__init__(stage)
+        self.line, self.dtype = (self.plan.cols.input + 1, self.plan.channels), np.dtype(self.plan.precision)
+        self.cost /= 2
+
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return strips of columns."""
+        work = self.work(sources[0])
+        ((column, _),) = self.plan.products
+        ring = any_ring(self.plan.rows, *counting(column))
+        window = window_of(work, Taps.down(column[ring.rows]), column[ring.rows].size)
+        rows, tables, natural = work.row_index[ring.places()], Tables(ring), natural_columns(work)
+        pitch = target.row_samples
+
+        def strip(cols: tuple[int, int], scratch: Scratch, kept: Scratch, keeps: bool) -> Strip:
+            columns = natural.part(*cols)
+            length = columns.count * work.source.channels
+            load, tile = incoming(work.source, scratch, kept, ring, rows, columns)
+            place = Following(target.slot, cols[0] * work.source.channels, STEP_ROWS * pitch)
+            program = Program([*load, window.call(tile, tables.of(length), Step(place, pitch, length))])
+            return Strip(target, program, program, STEP_ROWS, keeps=keeps)
+
+        widest = min(strip_cols(ring.slots, work.source.channels), whole_vectors(_MOST_IN_RING // ring.slots))
+        return strips_of(natural.count, widest, strip, self.plan.precision, keeps=False, threads=threads)
+
+
+class _Horizontal(StageNode):
+    """The horizontal pass over rows of natural columns, and the epilogue."""
+
+    def __init__(self, stage: StageRun) -> None:
+        super().__init__(stage)
+        self.jump, self.overlap, self.cost = 1.0, 0.0, self.cost / 2
+        if isinstance(self.plan.stage.operator, UnsharpMask):
+            self.reads = (1, 2)
+
+    def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
+        """Return the same rows, and rows of the picture on which they are centred."""
+        if number == 0:
+            return np.arange(top, bottom)
+        axis = self.plan.rows
+        return self._row_index[top * axis.stride + axis.centre : (bottom - 1) * axis.stride + axis.centre + 1]
+
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return one strip as wide as the picture."""
+        between, *picture = sources
+        work = self.work(picture[0]) if picture else Work.of(self.plan, self.stage.source)
+        horizontal = horizontal_of(work)
+
+        scratch = Scratch(self.plan.precision)
+
+        def calls(step: Step) -> list[Call]:
+            rows = FollowingSource(between.slot, 0, STEP_ROWS * between.row_samples)
+            return horizontal.calls(scratch, rows, STEP_ROWS, step)
+
+        cols = 0, self.plan.cols.output
+        return Strips([[strip_of(work, self.epilogue(work, target), target, cols, scratch, calls, source=between)]])
+
+
+def incoming(
+    source: Source, scratch: Scratch, kept: Scratch, ring: AnyRing, rows: Indices, columns: Columns, ahead: int = 0
+) -> tuple[list[Call], Samples]:
+    """Return the calls that bring in a step's block of source rows, ``ahead`` of those that see it, and the ring.
+
+    The ring is in memory that is ``kept`` from step to step.
+    """
+    pitch = columns.count * source.channels
+    tile = kept.get("ring", ring.slots * pitch)
+    # The blocks of the first ``lead`` steps come before step 0.
+    block = Moving(rows, (ring.lead + ahead) * ring.advance, ring.advance)
+    place = Moving(tile, 0, ring.block * pitch, ring.period)
+    load = source.load_calls(scratch, block, ring.block, columns, place)
+    return [call._replace(ahead=ring.lead + ahead) for call in load], tile
+
+
+class Operation(Protocol):
+    """What is computed from the rows in the ring."""
+
+    def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, step: Step) -> list[Call]:
+        """Return the calls of a step; rows of the ring, in ``tile``, are ``pitch`` samples apart."""
+
+
+class Tables:
+    """Where each tap finds its row, in samples: strips whose rows are as long share a table, which may be large."""
+
+    def __init__(self, ring: AnyRing) -> None:
+        self._ring = ring
+        self._made: dict[int, Indices] = {}
+
+    def of(self, pitch: int) -> Indices:
+        """Return the table for rows that lie ``pitch`` samples apart."""
+        if pitch not in self._made:
+            self._made[pitch] = self._ring.table() * pitch
+        return self._made[pitch]
+
+
+def operation_of(work: Work, ring: AnyRing) -> Operation:
+    """Return what the stage computes from the rows in the ring."""
+    operator, plan = work.plan.stage.operator, work.plan
+    if isinstance(operator, Gradient):
+        return _Fused(work, operator, ring) if is_fused(plan.stage) else _Magnitude(work, operator, ring)
+    return _Direct(work, plan.kernel, ring) if plan.algorithm == "direct" else _Products(work, plan.products, ring)
+
+
+def window_of(work: Work, taps: Taps, rows: int) -> Window:
+    """Return the window of some ``rows`` of a kernel, which slides down with the output rows."""
+    stride, dilation = work.plan.rows.stride, work.plan.rows.dilation
+    shift = 0 if stride % dilation else stride // dilation
+    return Window(taps, rows, shift, work.plan.precision, finite=work.source.is_finite)
+
+
+class _Direct:
+    """Every nonzero tap of a 2-D kernel."""
+
+    def __init__(self, work: Work, kernel: Kernel, ring: AnyRing) -> None:
+        matrix = kernel.matrix[ring.rows]
+        self._work, self._matrix, self._tables = work, matrix, Tables(ring)
+        self._windows: dict[bytes, Window] = {}
+
+    def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, step: Step) -> list[Call]:
+        col = columns.tap_offset * self._work.source.channels
+        if col.tobytes() not in self._windows:
+            window = window_of(self._work, Taps.of(self._matrix, col), self._matrix.shape[0])
+            self._windows[col.tobytes()] = window
+        return [self._windows[col.tobytes()].call(tile, self._tables.of(pitch), step)]
+
+
+class _Products:
+    """Down the columns, then along the rows, for each product of a column and a row; the results are added."""
+
+    def __init__(self, work: Work, products: Sequence[Product], ring: AnyRing) -> None:
+        self._work, self._tables = work, Tables(ring)
+        columns = [column[ring.rows] for column, _ in products]
+        self._windows = [window_of(work, Taps.down(column), column.size) for column in columns]
+        self._rows = [row for _, row in products]
+
+    def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, step: Step) -> list[Call]:
+        between = scratch.get("between", STEP_ROWS * pitch)
+        table = self._tables.of(pitch)
+        col = columns.tap_offset * self._work.source.channels
+        if len(self._rows) > 1:  # a loop that stores its sums at once cannot add to them
+            step = Step(step.memory, step.pitch, step.length)
+        calls = []
+        for number, (window, row) in enumerate(zip(self._windows, self._rows, strict=True)):
+            calls.append(window.call(tile, table, Step(between, pitch, pitch)))
+            along = Taps.along(col, row).nonzero()
+            calls.append(sum_call(between, LINES * pitch, along, step, add=number > 0))
+        return calls
+
+
+class _Fused:
+    """The magnitude of both derivatives, in one pass over the eight neighbours."""
+
+    def __init__(self, work: Work, operator: Gradient, ring: AnyRing) -> None:
+        assert operator.x.factors is not None
+        self._work, self._ring = work, ring
+        self._side, self._centre, _ = (float(weight) for weight in operator.x.factors[0])
+
+    def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, step: Step) -> list[Call]:
+        table = self._ring.table() * pitch
+        rows = Moving(table, 0, table[0].size, self._ring.period)
+        offsets = (int(offset) for offset in columns.tap_offset * self._work.source.channels)
+        place = STEP_ROWS, step.memory, step.pitch, step.length
+        magnitude = MAGNITUDE.variant(A=scratch.dtype)
+        return [Call(magnitude, (tile, rows, *offsets, self._side, self._centre, *place))]
+
+
+class _Magnitude:
+    """The magnitude of both derivatives, each by its own kernel."""
+
+    def __init__(self, work: Work, operator: Gradient, ring: AnyRing) -> None:
+        self._parts = [
+            _Direct(work, kernel, ring) if kernel.factors is None else _Products(work, [kernel.factors], ring)
+            for kernel in (operator.x, operator.y)
+        ]
+
+    def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, step: Step) -> list[Call]:
+        x, y = (scratch.get(name, STEP_ROWS * step.length) for name in ("x", "y"))
+        calls = [
+            call
+            for part, memory in zip(self._parts, (x, y), strict=True)
+            for call in part.calls(scratch, tile, pitch, columns, Step(memory, step.length, step.length))
+        ]
+        length = LENGTH.variant(A=scratch.dtype)
+        return [*calls, Call(length, (x, y, step.length, STEP_ROWS, step.memory, step.pitch, step.length))]

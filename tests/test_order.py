@@ -1,0 +1,96 @@
+"""Every block once, before it is asked for, and in a slot that nothing else takes until its last use."""
+
+from types import SimpleNamespace
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from convfilter.engine.order import order_of, places_of
+
+
+@st.composite
+def chains(draw):
+    """Nodes that look at any blocks of the node before, and some at those of the one before that."""
+    counts = draw(st.lists(st.integers(1, 9), min_size=2, max_size=4))
+    nodes = [node_of(counts[0], {}, ())]
+    for number, blocks in enumerate(counts[1:], 1):
+        reads = (1, 2) if number > 1 and draw(st.booleans()) else (1,)
+        looks = {}
+        for k, back in enumerate(reads):
+            some = st.sets(st.integers(0, counts[number - back] - 1), max_size=4)
+            looks |= {(block, k): draw(some) for block in range(blocks)}
+        nodes.append(node_of(blocks, looks, reads))
+    return nodes
+
+
+def node_of(blocks, looks, reads):
+    def seen(block, _rows, k=0):
+        return looks[block, k]
+
+    def rows_of(block):
+        return 8 * block, min(8 * block + 8, rows)
+
+    rows = 8 * blocks - 3
+    return SimpleNamespace(
+        blocks=blocks, block_rows=8, group_rows=0, rows=rows, rows_of=rows_of, seen=seen, reads=reads
+    )
+
+
+@given(chains(), st.integers(1, 4), st.integers(1, 3), st.data())
+def test_blocks_are_there_when_they_are_asked_for(nodes, together, size, data):
+    last = nodes[-1].blocks
+    first = data.draw(st.integers(0, last - 1))
+    sizes = [size] * len(nodes)
+    steps = order_of(nodes, first, last, together, sizes)
+    check(nodes, steps, places_of(nodes, steps), together, size)
+    assert {block for number, blocks in steps if number == len(nodes) - 1 for block in blocks} == set(
+        range(first, last)
+    )
+
+
+def check(nodes, steps, places, together, size):
+    there = [{} for _ in nodes]  # place -> row
+    computed = [set() for _ in nodes]
+    for k, blocks in steps:
+        assert 0 < len(blocks) <= (together if k == len(nodes) - 1 else size)
+        for block in blocks:
+            assert block not in computed[k]
+            for number, back in enumerate(nodes[k].reads):
+                for seen in nodes[k].seen(block, 8, number):
+                    for row in range(*nodes[k - back].rows_of(seen)):
+                        assert there[k - back][places[k - back][1][row]] == row
+        for block in blocks:
+            computed[k].add(block)
+            if k < len(nodes) - 1:
+                rows, held = places[k]
+                at = held[slice(*nodes[k].rows_of(block))]
+                assert (np.diff(at) == 1).all() and at[0] >= 0 and at[0] + 8 <= rows
+                there[k] |= dict(zip(at.tolist(), range(*nodes[k].rows_of(block)), strict=True))
+
+
+@given(chains(), st.integers(1, 4))
+def test_rows_of_a_group_lie_together(nodes, blocks):
+    for node in nodes:
+        node.group_rows = 8 * blocks
+    steps = order_of(nodes, 0, nodes[-1].blocks)
+    for node, (rows, held) in zip(nodes, places_of(nodes, steps), strict=False):
+        for first in range(0, node.rows, node.group_rows):
+            places = held[first : min(first + node.group_rows, node.rows)]
+            assert (places == -1).all() or (np.diff(places) == 1).all()
+            assert places.max() < rows
+    check(nodes, steps, places_of(nodes, steps), nodes[-1].blocks, 1)
+
+
+def test_few_blocks_are_held():
+    """Each block sees itself and its neighbours: three of the first node for each of the second, never more."""
+    neighbours = {(block, 0): {max(block - 1, 0), block, block + 1} for block in range(102)}
+    nodes = [node_of(102, {}, ()), node_of(101, neighbours, (1,)), node_of(100, neighbours, (1,))]
+    places = places_of(nodes, order_of(nodes, 0, 100))
+    assert [rows for rows, _ in places] == [24, 24]
+
+
+def test_rows_that_are_never_held_stay_padding():
+    nodes = [node_of(3, {}, ()), node_of(1, {(0, 0): {1}}, (1,))]
+    ((_, held),) = places_of(nodes, order_of(nodes, 0, 1))
+    np.testing.assert_array_equal(held, [-1] * 8 + list(range(8)) + [-1] * 6)
