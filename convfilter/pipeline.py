@@ -19,7 +19,7 @@ from convfilter.errors import PictureError, UsageError, WriteError
 from convfilter.filters import stack
 from convfilter.filters.spec import FilterSpec
 from convfilter.filters.stage import Layer, Pooling, Stage
-from convfilter.picture.limits import require_memory, require_size
+from convfilter.picture.limits import require_frames, require_memory, require_size
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import CHANNELS, Model, Outline, Picture
 from convfilter.picture.read import ReadOptions, read
@@ -301,6 +301,9 @@ def _outline(
     """Tell what the result will be, and refuse one that is too large: padding can make it so."""
     height, width = (max(plan.output_shape[axis] for plan in plans) for axis in (0, 1))
     require_size(width, height, options.read.max_pixels, "result")
+    require_frames(
+        len(plans), sum(plan.output_shape[0] * plan.output_shape[1] for plan in plans), options.read.max_pixels
+    )
     for plan in plans:
         maps.require_room(plan, are_maps=form != "picture")
     _require_room(plans, 4 if form != "picture" else dtype.itemsize)

@@ -133,7 +133,7 @@ def run_options() -> list[Option]:
         _run_option(
             "--max-pixels",
             Number("N", minimum=1),
-            f"Refuse pictures with more pixels.  [default {DEFAULT_MAX_PIXELS // 10**6}e6]",
+            f"Refuse pictures with more pixels, all frames counted.  [default {DEFAULT_MAX_PIXELS // 10**6}e6]",
         ),
         Option(
             "--allow-loss",

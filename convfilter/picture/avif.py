@@ -19,7 +19,7 @@ _CONTAINERS = {
     **{b"meta": 4, b"stsd": 8, b"av01": 78},
 }
 _MOST_DEPTH = 8
-_MOST_BYTES = 1 << 24
+_MOST_BYTES = 1 << 22
 
 
 class Colours(NamedTuple):
@@ -63,7 +63,9 @@ def _properties(file: BinaryIO) -> list[tuple[bytes, bytes]]:
             properties = list(boxes_of(held.get(b"ipco", b"")))
             primary = parts.get(b"pitm", b"")
             item = int.from_bytes(primary[4 : 6 if primary[:1] == b"\0" else 8], "big")
-            numbers = dict(_associations(held.get(b"ipma", b""))).get(item, range(1, len(properties) + 1))
+            every = range(1, len(properties) + 1)
+            associations = _associations(held.get(b"ipma", b""))
+            numbers = next((numbers for each, numbers in associations if each == item), every)
             chosen = [properties[number - 1] for number in numbers if 0 < number <= len(properties)]
             return [(kind, data) for kind, data in chosen if kind != b"colr" or data[:4] == _NCLX]
     return []
@@ -76,7 +78,10 @@ def _associations(content: bytes) -> Iterator[tuple[int, list[int]]]:
     item_bytes, number_bytes = (4 if content[0] else 2), (2 if content[3] & 1 else 1)
     at = 8
     for _ in range(min(int.from_bytes(content[4:8], "big"), len(content))):
-        item, count = int.from_bytes(content[at : at + item_bytes], "big"), content[at + item_bytes :][:1]
+        item, count = (
+            int.from_bytes(content[at : at + item_bytes], "big"),
+            content[at + item_bytes : at + item_bytes + 1],
+        )
         if not count:
             return
         at += item_bytes + 1

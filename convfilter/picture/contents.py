@@ -13,10 +13,40 @@ from convfilter.errors import ReadError
 from convfilter.picture.boxes import boxes, boxes_of
 
 _HEAD_BYTES = 148
+_ICONS = (b"\0\0\1\0", b"\0\0\2\0", b"icns")
 _CUBE_MAP, _VOLUME = 0x200, 0x200000
 _META_BYTES = 1 << 20
 #: Item types of HEIF that are pictures.
 _CODED = (b"av01", b"grid", b"iden", b"iovl", b"hvc1", b"jpeg")
+
+
+def embedded_sizes(head: bytes, file: BinaryIO) -> Iterator[tuple[int, int]]:
+    """List the sizes of the PNGs and JPEG 2000s within an icon, which need not be those that its directory gives.
+
+    Parameters
+    ----------
+    head : bytes
+        The first bytes.
+    file : BinaryIO
+        Its position stays where it was.
+
+    Yields
+    ------
+    (int, int)
+        Width and height.
+    """
+    if not head.startswith(_ICONS):
+        return
+    position = file.tell()
+    file.seek(0)
+    data = file.read()
+    file.seek(position)
+    for mark, distance in ((b"\x89PNG\r\n\x1a\n", 16), (b"\xff\x4f\xff\x51", 8)):
+        at = data.find(mark)
+        while 0 <= at <= len(data) - distance - 8:
+            width, height = struct.unpack_from(">II", data, at + distance)
+            yield width, height
+            at = data.find(mark, at + 1)
 
 
 def notes_on(image: Any, name: str | None, file: BinaryIO) -> list[str]:
@@ -120,7 +150,8 @@ def _references(content: bytes) -> Iterator[tuple[bytes, int, list[int]]]:
     width = 2 if content[:1] == b"\0" else 4
     for kind, entry in boxes_of(content, 4):
         count = int.from_bytes(entry[width : width + 2], "big")
-        numbers = (entry[at : at + width] for at in range(width + 2, width + 2 + width * count, width))
+        end = min(width + 2 + width * count, len(entry))
+        numbers = (entry[at : at + width] for at in range(width + 2, end, width))
         yield kind, int.from_bytes(entry[:width], "big"), [int.from_bytes(number, "big") for number in numbers]
 
 

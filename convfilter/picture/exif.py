@@ -249,9 +249,9 @@ def with_size(exif: bytes | None, width: int, height: int) -> bytes | None:
         return exif
     data = bytearray(exif)
     first = int.from_bytes(data[4:8], order)
-    pending = [first]
-    pending += [entry.value for entry in _entries(data, first, order) if entry.tag == _EXIF_IFD]
-    for ifd in pending:
+    # A damaged block may point to its directories again and again.
+    below = (entry.value for entry in _entries(data, first, order) if entry.tag == _EXIF_IFD)
+    for ifd in dict.fromkeys((first, next(below, first))):
         for entry in _entries(data, ifd, order):
             value = width if entry.tag in _WIDTH_TAGS else height if entry.tag in _HEIGHT_TAGS else None
             if value is None or entry.count != 1 or entry.kind not in (_SHORT, _LONG):

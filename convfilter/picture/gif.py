@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
+from convfilter.picture import limits
 from convfilter.picture.metadata import text_of
 
 #: More than any animation has; walking through more would only take time.
@@ -84,7 +85,9 @@ def said(file: BinaryIO) -> Said:
     Said
     """
     comments, others, xmp, icc = [], [], None, None
+    budget = limits.Budget("GIF")
     for kind, raw in _extensions(file):
+        budget.spend(len(raw))
         content = _joined(raw)
         name = content[:_NAME_BYTES]
         if kind == COMMENT:
@@ -125,11 +128,11 @@ def _extensions(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def _joined(blocks: bytes) -> bytes:
-    content, at = b"", 0
+    parts, at = [], 0
     while at < len(blocks) and blocks[at]:
-        content += blocks[at + 1 : at + 1 + blocks[at]]
+        parts.append(blocks[at + 1 : at + 1 + blocks[at]])
         at += 1 + blocks[at]
-    return content
+    return b"".join(parts)
 
 
 def _table_bytes(flags: int) -> int:

@@ -6,13 +6,16 @@ TIFF 6.0 (Adobe, 1992), section 2; BigTIFF; CIPA DC-008 (Exif 2.32), section 4.6
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import NamedTuple
+
+from convfilter.picture import limits
 
 EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD = 34665, 34853, 40965
 ORIENTATION = 274
 #: Fields of the first directory that describe the picture, and are not about how its samples are stored.
 DESCRIPTIVE = (270, 271, 272, 305, 306, 315, 316, 33432, 18246, 18249, 40091, 40092, 40093, 40094, 40095)
+_FIRST = frozenset((*DESCRIPTIVE, ORIENTATION, EXIF_IFD, GPS_IFD))
 #: Bytes of an item, and of the units in it that byte order applies to, by field type.
 _SIZES = {
     **{1: (1, 1), 2: (1, 1), 3: (2, 2), 4: (4, 4), 5: (8, 4), 6: (1, 1), 7: (1, 1), 8: (2, 2), 9: (4, 4)},
@@ -56,7 +59,15 @@ def layout(big: bool) -> Widths:
     return _BIG if big else _CLASSIC
 
 
-def parsed(read: Reader, offset: int, order: str, *, big: bool = False) -> dict[int, Field]:
+def parsed(
+    read: Reader,
+    offset: int,
+    order: str,
+    *,
+    big: bool = False,
+    wanted: Container[int] | None = None,
+    budget: limits.Budget | None = None,
+) -> dict[int, Field]:
     """Take a directory apart.
 
     Parameters
@@ -69,13 +80,23 @@ def parsed(read: Reader, offset: int, order: str, *, big: bool = False) -> dict[
         Byte order.
     big : bool
         BigTIFF.
+    wanted : container of int, optional
+        Fields to take; None: all.
+    budget : Budget, optional
+        What the fields of a file may take; they may lie one over the other.
 
     Returns
     -------
     dict of int to Field
         Fields of unknown type, that lie outside of the file, or that are
         larger than 16 MiB are left out.
+
+    Raises
+    ------
+    ReadError
+        The budget is used up.
     """
+    budget = budget or limits.Budget("TIFF directory")
     widths = layout(big)
     head, size = struct.calcsize("<" + widths.number), widths.entry_bytes
     counted = read(offset, head) if offset > 0 else b""
@@ -86,9 +107,12 @@ def parsed(read: Reader, offset: int, order: str, *, big: bool = False) -> dict[
     fields: dict[int, Field] = {}
     for at in range(0, len(entries) - size + 1, size):
         tag, kind, items = struct.unpack_from(order + widths.entry, entries, at)
+        if wanted is not None and tag not in wanted:
+            continue
         length = items * _SIZES.get(kind, (0, 0))[0]
         data = entries[at + size - widths.inline : at + size]
         if widths.inline < length <= _MAX_FIELD_BYTES:
+            budget.spend(length)
             data = read(struct.unpack(order + widths.offset, data)[0], length)
         if 0 < length <= len(data):
             fields[tag] = Field(tag, kind, data[:length])
@@ -96,8 +120,8 @@ def parsed(read: Reader, offset: int, order: str, *, big: bool = False) -> dict[
 
 
 def item_bytes(kind: int) -> int:
-    """Return the bytes of one item of a field type."""
-    return _SIZES[kind][0]
+    """Return the bytes of one item of a field type, 0 of an unknown one."""
+    return _SIZES.get(kind, (0, 0))[0]
 
 
 def number(field: Field | None, order: str) -> int:
@@ -168,9 +192,10 @@ class Directories(NamedTuple):
 
 def directories(read: Reader, offset: int, order: str, *, big: bool = False) -> Directories:
     """Read the directory at ``offset``, and those of EXIF and GPS that it points to."""
-    first = parsed(read, offset, order, big=big)
-    exif = parsed(read, number(first.get(EXIF_IFD), order), order, big=big)
-    gps = parsed(read, number(first.get(GPS_IFD), order), order, big=big)
+    budget = limits.Budget("EXIF block")
+    first = parsed(read, offset, order, big=big, wanted=_FIRST, budget=budget)
+    exif = parsed(read, number(first.get(EXIF_IFD), order), order, big=big, budget=budget)
+    gps = parsed(read, number(first.get(GPS_IFD), order), order, big=big, budget=budget)
     # Interoperability says how a camera names its files; its pointer would dangle.
     exif.pop(INTEROPERABILITY_IFD, None)
     return Directories(first, exif, gps)

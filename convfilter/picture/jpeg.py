@@ -23,7 +23,7 @@ _PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
 _ARITHMETIC = frozenset(range(0xC9, 0xD0)) - {0xCC}
 _ALONE = frozenset((*range(0xD0, 0xD9), 0x01))
 _BLOCK = 8
-_MOST_RUBBISH = 1 << 16
+_MOST_RUBBISH = _MOST_SEGMENTS = 1 << 16
 
 
 class Layout(NamedTuple):
@@ -70,7 +70,11 @@ def layout_of(data: bytes) -> Layout | None:
     frame: _Frame | None = None
     shortest: dict[int, int] = {}
     interval = 0
+    steps = 0
     while at + 4 <= len(data):
+        steps += 1
+        if steps > _MOST_SEGMENTS:
+            raise ReadError(f"the JPEG holds more than {_MOST_SEGMENTS} segments in front of its pixels")
         marker = data[at + 1]
         if data[at] != 0xFF or marker in (0x00, 0xFF):
             # Padding, or a little rubbish, which decoders skip too.

@@ -10,8 +10,45 @@ from convfilter.errors import ReadError, SizeError
 
 #: Jobs that need less than this are not held against the free memory: asking costs more than it tells.
 _SMALL_JOB_BYTES = 256 * 2**20
+#: All that a file says beside its samples, decoded; large profiles have 3 MiB, long edit histories 10.
+MOST_METADATA_BYTES = 64 * 2**20
+#: What a chunk or a remark takes in memory beside its content.
+_ITEM_BYTES = 256
 #: A cgroup without a limit reports a number of this order.
 _NO_LIMIT = 2**60
+
+
+class Budget:
+    """What the metadata of one file may take, decoded: spent before it is decoded.
+
+    Parameters
+    ----------
+    name : str
+        Of the format, for the message.
+    most : int
+        Bytes.
+    """
+
+    def __init__(self, name: str, most: int = MOST_METADATA_BYTES) -> None:
+        self._name, self._most = name, most
+        self.left = most
+
+    def spend(self, size: int, items: int = 1) -> None:
+        """Take off the bytes of some items.
+
+        Raises
+        ------
+        ReadError
+            Not that many are left.
+        """
+        self.left -= size + items * _ITEM_BYTES
+        if self.left < 0:
+            raise ReadError(self.message)
+
+    @property
+    def message(self) -> str:
+        """What to say where it is used up."""
+        return f"the {self._name} holds more than {self._most >> 20} MiB beside its pixels"
 
 
 def require_size(
@@ -50,6 +87,29 @@ def require_size(
         )
     if judge is not None:
         judge(width, height)
+
+
+def require_frames(frames: int, pixels: int, max_pixels: int) -> None:
+    """Refuse frames that have too many pixels together.
+
+    Parameters
+    ----------
+    frames : int
+    pixels : int
+        Of all frames, whole canvases.
+    max_pixels : int
+        Largest number of pixels allowed.
+
+    Raises
+    ------
+    SizeError
+        There are more pixels than allowed.
+    """
+    if frames > 1 and pixels > max_pixels:
+        raise SizeError(
+            f"the {frames} frames have {_counted(pixels)} pixels together, the limit is {_counted(max_pixels)}; "
+            "raise it with --max-pixels, or choose one with --frame N"
+        )
 
 
 def _counted(pixels: int) -> str:

@@ -24,7 +24,7 @@ class ReadOptions:
     Attributes
     ----------
     max_pixels : int
-        Largest width times height of a frame.
+        Largest width times height, of all frames together.
     auto_orient : bool
         Turn the pixels upright as EXIF says, and reset its orientation.
     frame : int, or None

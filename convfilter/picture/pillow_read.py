@@ -15,7 +15,7 @@ from PIL import Image, ImageFile
 
 from convfilter.errors import ConvfilterError, ReadError
 from convfilter.locks import shared_lock
-from convfilter.picture import beside, contents, deep, formats, gif, limits
+from convfilter.picture import beside, contents, deep, formats, gif, limits, webp
 from convfilter.picture.metadata import metadata_of
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Model, Picture, Pixels, channels_of, chosen
@@ -58,6 +58,10 @@ _FRAME_HEADER_BYTES = 16
 _RIFF_NAME_AND_SIZE_BYTES = 8
 _ADVICE = "; --lenient decodes what is left"
 _lenient_lock = shared_lock()
+_limit_lock = shared_lock()
+#: How many threads read pictures without Pillow's limit, and what that is.
+_unlimited = 0
+_limit: int | None = None
 
 
 class _Decoded(NamedTuple):
@@ -100,7 +104,7 @@ def _read(file: BinaryIO, options: ReadOptions, lenient: bool) -> Picture:
     """Read a whole picture, or what is left of one."""
     file.seek(0)
     with guarded(lenient):
-        image = _opened(file, lenient)
+        image = _opened(file, lenient, options)
         name = _NAMES.get(image.format, image.format)
         limits.require_size(image.width, image.height, options.max_pixels, judge=options.judge)
         notes = contents.notes_on(image, name, file)
@@ -133,6 +137,8 @@ def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions, lenien
     count = int(getattr(image, "n_frames", 1)) if name in (*_ANIMATED, *_PAGED) else 1
     if count > gif.MAX_FRAMES:
         raise ReadError(f"a {name} of more than {gif.MAX_FRAMES} frames cannot be read")
+    if options.frame is None:
+        limits.require_frames(count, count * image.width * image.height, options.max_pixels)
     wanted = list(range(count))
     if options.frame is not None:
         wanted = [chosen(wanted, options.frame)]
@@ -233,16 +239,19 @@ def _expanded(frame: _Decoded, model: Model, alpha: bool) -> Pixels:
     return np.ascontiguousarray(np.concatenate([colours, opacity], axis=2) if alpha else colours)
 
 
-def _opened(file: BinaryIO, lenient: bool) -> Any:
+def _opened(file: BinaryIO, lenient: bool, options: ReadOptions) -> Any:
     """Parse the header; no pixel is decoded."""
     head = file.read(32)
     file.seek(0)
     name = formats.sniff(head)
     if name == "WebP":
+        _judge_webp(head, file, options)
         return _webp(file, int.from_bytes(head[4:8], "little"), lenient)
     if name in _PLUGINS:
         module, cls = _PLUGINS[name]
         return getattr(importlib.import_module(f"PIL.{module}"), cls)(file)
+    for size in contents.embedded_sizes(head, file):  # Pillow decodes icons as soon as it opens them
+        limits.require_size(*size, options.max_pixels)
     Image.init()
     for other in _OTHERS:
         factory, accept = Image.OPEN[other]
@@ -255,12 +264,22 @@ def _opened(file: BinaryIO, lenient: bool) -> Any:
     raise ReadError("it is no picture of a known format")
 
 
+def _judge_webp(head: bytes, file: BinaryIO, options: ReadOptions) -> None:
+    """Refuse what is too large before the decoder is made, which takes the memory for a whole canvas."""
+    size = webp.outline_of(head)
+    if size is not None:
+        width, height = size
+        limits.require_size(width, height, options.max_pixels, judge=options.judge)
+        limits.require_memory(8 * width * height)
+        if options.frame is None:
+            frames = webp.frames_of(file)
+            limits.require_frames(frames, frames * width * height, options.max_pixels)
+
+
 def _webp(file: BinaryIO, size: int, lenient: bool) -> Any:
     """Parse the header of a WebP of which ``size`` bytes follow it; its decoder says nothing of what it lacks."""
     if lenient:
         import io
-
-        from convfilter.picture import webp
 
         file = io.BytesIO(webp.completed(file.read()))
     module, cls = _PLUGINS["WebP"]
@@ -289,11 +308,12 @@ def guarded(lenient: bool) -> Iterator[None]:
     # Pillow's warnings repeat what is checked here, or concern nobody but its developers.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
-        if lenient:
-            with _lenient_lock:
-                yield from _leniently()
-        else:
-            yield
+        with _without_pillows_limit():
+            if lenient:
+                with _lenient_lock:
+                    yield from _leniently()
+            else:
+                yield
     except (ConvfilterError, MemoryError):
         raise
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, TypeError, struct.error and more
@@ -302,6 +322,23 @@ def guarded(lenient: bool) -> Iterator[None]:
             raise ReadError(f"the picture is truncated{_ADVICE}") from error
         what = text[0] if text else type(error).__name__
         raise ReadError(f"the picture is damaged or of an unsupported kind: {what}") from error
+
+
+@contextmanager
+def _without_pillows_limit() -> Iterator[None]:
+    """Have pictures that are judged here already judged by Pillow no more; its limit is the same for all threads."""
+    global _unlimited, _limit
+    with _limit_lock:
+        if _unlimited == 0:
+            _limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        _unlimited += 1
+    try:
+        yield
+    finally:
+        with _limit_lock:
+            _unlimited -= 1
+            if _unlimited == 0:
+                Image.MAX_IMAGE_PIXELS = _limit
 
 
 def _leniently() -> Iterator[None]:

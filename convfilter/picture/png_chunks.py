@@ -15,8 +15,6 @@ from convfilter.picture.picture import Metadata, Text
 if TYPE_CHECKING:
     from convfilter.picture import apng
 
-#: All chunks but the pixels together.
-_MAX_ANCILLARY_BYTES = 64 * 2**20
 #: A compressed remark, inflated, as Pillow has it; and a profile: real ones have up to 3 MiB.
 _MAX_TEXT_BYTES = 2**20
 _MAX_PROFILE_BYTES = 16 * 2**20
@@ -75,6 +73,7 @@ class ChunkReader:
         self._options = options
         self._notes: list[str] = []
         self._most_data = 0
+        self._budget = limits.Budget("PNG")
 
     def content(self) -> Content:
         """Read all chunks up to IEND.
@@ -103,7 +102,6 @@ class ChunkReader:
         """Yield (kind, bytes) with checked CRC, pixels perhaps as a memoryview; large chunks are refused unread."""
         from isal import isal_zlib
 
-        ancillary = 0
         while True:
             head = self._file.read(8)
             if len(head) < 8:
@@ -113,8 +111,10 @@ class ChunkReader:
             if length > _MAX_LENGTH or not kind.isalpha():
                 self._damaged("the PNG is damaged: a chunk has no valid name or length")
                 return
-            ancillary += length if kind not in _PIXELS else 0
-            self._require_allowance(kind, length, ancillary)
+            if kind not in _PIXELS:
+                self._budget.spend(length)
+            elif length > self._most_data:
+                raise ReadError(f"the PNG is damaged: {length} bytes of data are more than its size needs")
             data = self._view(length) if kind in _PIXELS else self._file.read(length)
             crc = self._file.read(4)
             if len(crc) < 4:
@@ -127,15 +127,6 @@ class ChunkReader:
                 return
             if len(crc) == 4 or kind in _PIXELS:
                 yield kind, data
-
-    def _require_allowance(self, kind: bytes, length: int, ancillary: int) -> None:
-        if ancillary > _MAX_ANCILLARY_BYTES:
-            raise ReadError(
-                f"the PNG holds more than {_MAX_ANCILLARY_BYTES >> 20} MiB beside its pixels "
-                f"({kind.decode()} chunk of {length} bytes)"
-            )
-        if kind in _PIXELS and length > self._most_data:
-            raise ReadError(f"the PNG is damaged: {length} bytes of data are more than its size needs")
 
     def _damaged(self, what: str) -> None:
         """Refuse the file, or note the damage if what is left of it is wanted."""
@@ -200,8 +191,14 @@ class ChunkReader:
             if not content.images and (control.width, control.height) != (content.header.width, content.header.height):
                 raise ReadError("the PNG is damaged: its first frame is smaller than the picture")
             content.images.append(Image(control))
-            # Whole canvases are kept, however small a frame is in the file.
-            limits.require_memory(8 * content.header.width * content.header.height * len(content.images))
+            self._require_canvases(content.header, len(content.images))
+
+    def _require_canvases(self, header: png.Header, frames: int) -> None:
+        """Refuse too many frames: whole canvases are kept, however small a frame is in the file."""
+        pixels = header.width * header.height
+        if self._options.frame is None:
+            limits.require_frames(frames, frames * pixels, self._options.max_pixels)
+        limits.require_memory(8 * pixels * frames)
 
     def _take_palette(self, content: Content, data: bytes) -> None:
         if not data or len(data) % 3 or len(data) > 768:
@@ -283,10 +280,11 @@ class ChunkReader:
 
         stream = zlib.decompressobj()
         try:
-            value = stream.decompress(data, most + 1)
+            value = stream.decompress(data, min(most, self._budget.left) + 1)
         except zlib.error:
             self._damaged(f"the PNG is damaged: its {kind} chunk does not decompress")
             return None
+        self._budget.spend(len(value))
         if len(value) > most:
             self._damaged(f"the PNG holds a {kind} chunk that inflates to more than {most >> 20} MiB")
             return None

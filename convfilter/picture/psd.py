@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from typing import BinaryIO, NamedTuple
 
 from convfilter.errors import ReadError
@@ -107,9 +108,8 @@ class Document(NamedTuple):
     def extra_names(self) -> list[str]:
         """Names that the user gave to saved selections and spot colours."""
         block = self.resources.get(_UNICODE_ALPHA_NAMES)
-        if block is not None:
-            return list(_unicode_strings(block))
-        return list(_pascal_strings(self.resources.get(_ALPHA_NAMES, b"")))
+        names = _pascal_strings(self.resources.get(_ALPHA_NAMES, b"")) if block is None else _unicode_strings(block)
+        return list(islice(names, _MOST_CHANNELS))
 
     @property
     def names_extras(self) -> bool:
@@ -159,7 +159,7 @@ def read_document(file: BinaryIO, header: Header) -> Document:
     """
     size = size_of(file)
     palette = _section(file, size)
-    resources = {each.number: each.data for each in photoshop.parsed(_section(file, size))}
+    resources = {each.number: each.data for each in islice(photoshop.parsed(_section(file, size)), _MOST_BLOCKS)}
     length = _length(file, 8 if header.is_big else 4)
     start = file.tell()
     layers, has_alpha = _layers(file, header, start + length) if length else (0, None)

@@ -108,9 +108,7 @@ def _decoded(file: BinaryIO, options: ReadOptions) -> Picture:
         raise
     except MemoryError as error:
         raise ReadError("there is not enough memory to decode the picture") from error
-    except (
-        Exception
-    ) as error:  # parsers of damaged files raise what they like: IndexError, OverflowError, zlib.error ...
+    except Exception as error:  # whatever parsers raise: IndexError, OverflowError, zlib.error ...
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the file cannot be read; it is not its content
         raise ReadError(f"the {name or 'picture'} is damaged or of an unsupported kind: {first_line(error)}") from error

@@ -15,8 +15,9 @@ from convfilter.errors import ReadError
 from convfilter.picture import ifd
 
 REDUCED, TRANSPARENCY_MASK = 1, 4
-_SUBFILE_TYPE, _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 259, 262
+_SUBFILE_TYPE, _COMPRESSION, _PHOTOMETRIC = 254, 259, 262
 _DESCRIPTION, _MAKE, _SUB_IFDS, _METAMORPH_PLANES, _PHOTOSHOP_LAYERS, _DNG_VERSION = 270, 271, 330, 33629, 37724, 50706
+_LOOKED_AT = (_SUBFILE_TYPE, _COMPRESSION, _PHOTOMETRIC)
 _MASK, _COLOUR_FILTER_ARRAY, _LINEAR_RAW = 4, 32803, 34892
 #: What only cameras compress with: Sony, packed, Samsung, Nikon, lossy DNG, Pentax, Kodak.
 _RAW_COMPRESSIONS = frozenset((32767, 32769, 32770, 32772, 34713, 34892, 52546, 65535, 65000))
@@ -107,7 +108,7 @@ def _nested(page: Any, file: BinaryIO) -> Iterator[_Nested]:
     order, big = page.parent.byteorder, page.parent.is_bigtiff
     offsets = page.tags.valueof(_SUB_IFDS) or ()
     for offset in (offsets if isinstance(offsets, tuple) else (offsets,))[:_MOST_NESTED]:
-        fields = ifd.parsed(read, int(offset), order, big=big)
+        fields = ifd.parsed(read, int(offset), order, big=big, wanted=_LOOKED_AT)
         if fields:
             numbers = (ifd.number(fields.get(tag), order) for tag in (_SUBFILE_TYPE, _PHOTOMETRIC, _COMPRESSION))
             yield _Nested(*numbers)

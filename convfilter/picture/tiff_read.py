@@ -22,6 +22,7 @@ from convfilter.picture.tiff_samples import (
     decoded,
     extra_kinds,
 )
+from convfilter.picture.tiff_segments import READABLE
 from convfilter.picture.tiff_tags import metadata_of, page_offsets
 
 _OLD_JPEG, _JPEG = 6, 7
@@ -56,10 +57,12 @@ def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Pic
     entries, notes = entries_of(tiff, file, count)
     if options.frame is not None:
         entries = [chosen(entries, options.frame)]
-    needed = 0
+    pixels = needed = 0
     for entry in entries:
         _judge(entry.page, options)
+        pixels += int(entry.page.imagewidth) * int(entry.page.imagelength)
         needed += sum(_needed_bytes(page) for page in (entry.page, entry.mask) if page is not None)
+    limits.require_frames(len(entries), pixels, options.max_pixels)
     limits.require_memory(needed)
     size = size_of(file)
     pages = []
@@ -103,6 +106,9 @@ def _judge(page: Any, options: ReadOptions) -> None:
         raise ReadError(f"a TIFF of the kind {name} cannot be filtered; convert it to RGB or grey first")
     if photometric == YCBCR and int(page.compression) not in (_OLD_JPEG, _JPEG):
         raise ReadError("a TIFF of YCbCr samples without JPEG compression cannot be read; convert it to RGB first")
+    if int(page.compression) not in READABLE:
+        name = getattr(page.compression, "name", page.compression)
+        raise ReadError(f"a TIFF compressed with {name} cannot be read; convert it to Deflate or LZW first")
     if page.dtype is None or page.dtype.kind not in "bufi":
         kind = {4: "undefined", 5: "complex integers", 6: "complex"}.get(int(page.sampleformat), "unknown")
         raise ReadError(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from convfilter.errors import ReadError
-from convfilter.picture import colour, jpeg, lzw
+from convfilter.picture import colour, jpeg, tiff_segments
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import CHANNELS, Model, Pixels
 from convfilter.picture.tiff_layout import Entry
@@ -23,7 +23,7 @@ MODELS: dict[int, Model] = {
     YCBCR: "rgb",
 }
 UNSPECIFIED, ASSOCIATED, UNASSOCIATED = 0, 1, 2
-_LZW, _OLD_JPEG = 5, 6
+_OLD_JPEG = 6
 _JPEG_STREAM, _JPEG_STREAM_BYTES = 513, 514
 
 
@@ -114,21 +114,10 @@ def _samples(entry: Entry, options: ReadOptions, notes: list[str]) -> Pixels:
     elif options.lenient:
         data = _what_is_left(page, notes)
     else:
-        _require_sound(page)
+        tiff_segments.judge_page(page)
         data = page.asarray(maxworkers=1 if page.nbytes < 1 << 20 else options.threads)
     data = data.reshape(planes, height, width, samples)
     return data[0] if planes == 1 else np.moveaxis(data[..., 0], 0, -1)
-
-
-def _require_sound(page: Any) -> None:
-    """Refuse LZW data on which the decoder would crash."""
-    if int(page.compression) != _LZW:
-        return
-    file = page.parent.filehandle
-    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
-        file.seek(offset)
-        if not lzw.is_sound(file.read(count)):
-            raise ReadError("the TIFF is damaged: its LZW data hold a code that stands for nothing")
 
 
 def _slice(entry: Entry) -> Pixels:
@@ -150,14 +139,14 @@ def _what_is_left(page: Any, notes: list[str]) -> Pixels:
     out = np.zeros(page.shaped, page.dtype)
     file = page.parent.filehandle
     tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
-    is_lzw = int(page.compression) == _LZW
+    judge = tiff_segments.Judge(page)
     lost = 0
     for index, (offset, count) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=False)):
         try:
             file.seek(offset)
             data = file.read(count)
-            if is_lzw and not lzw.is_sound(data):
-                raise ValueError("LZW")
+            if judge.is_needed:
+                judge.require_sound(data)
             segment, (plane, z, row, col, _), shape = page.decode(data, index, **tables)
             piece = segment[: depth - z, : height - row, : width - col]
             out[plane, z : z + shape[0], row : row + shape[1], col : col + shape[2]] = piece
@@ -176,7 +165,10 @@ def _old_jpeg(page: Any) -> bytes | None:
     file = page.parent.filehandle
     file.seek(int(np.ravel(offset)[0]))
     stream = bytes(file.read(int(np.ravel(length)[0])))
-    return stream if jpeg.layout_of(stream) else None
+    layout = jpeg.layout_of(stream)
+    if layout is not None and (layout.width, layout.height) != (page.imagewidth, page.imagelength):
+        raise ReadError(f"the TIFF is damaged: its JPEG has another size, {layout.width}x{layout.height}")
+    return stream if layout else None
 
 
 def _full_range(samples: Pixels, bits: int, notes: list[str]) -> Pixels:

@@ -12,12 +12,18 @@ from typing import Any, BinaryIO
 from convfilter.errors import ReadError
 from convfilter.picture import ifd
 from convfilter.picture.picture import Metadata, Text
+from convfilter.picture.source import size_of
 from convfilter.picture.tiff_layout import MOST_PAGES
 
 _XMP, _IPTC, _PHOTOSHOP, _ICC = 700, 33723, 34377, 34675
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 _DESCRIPTION = 270
 _CENTIMETRE = 3
+#: Values that are loaded with a page whatever is asked of it.
+_LOADED = frozenset((258, 270, 273, 277, 279, 305, 324, 325, 330, 338, 339, 347, 42113))
+_MOST_TAGS = 4096
+#: Directories and loaded values together may have so many times the bytes of the file: writers may share a table.
+_MOST_OVERLAP, _SPARE_BYTES = 2, 1 << 22
 #: Text tags and the PNG keyword for each.
 TEXT_TAGS = {_DESCRIPTION: "Description", 305: "Software", 315: "Author", 33432: "Copyright", 269: "Title"}
 #: Descriptions that say how samples are laid out; wrong once the picture has another size.
@@ -47,26 +53,46 @@ def page_offsets(file: BinaryIO) -> list[int]:
     big = head[2:4] in (b"+\0", b"\0+")
     if len(head) < (16 if big else 8):
         raise ReadError("the TIFF is truncated in its header")
-    count_format, link_format, entry_bytes = (order + "Q", order + "Q", 20) if big else (order + "H", order + "I", 12)
-    (offset,) = struct.unpack_from(link_format, head, 8 if big else 4)
+    layout = ifd.layout(big)
+    (offset,) = struct.unpack_from(order + layout.offset, head, 8 if big else 4)
     offsets: dict[int, None] = {}
+    room = size_of(file) * _MOST_OVERLAP + _SPARE_BYTES
     while offset and offset not in offsets:
         if len(offsets) == MOST_PAGES:
             raise ReadError(f"a TIFF of more than {MOST_PAGES} pages cannot be read")
         try:
-            file.seek(offset)
-            (count,) = struct.unpack(count_format, file.read(struct.calcsize(count_format)))
-            if not 0 < count <= 4096:
-                raise ReadError(f"the TIFF is damaged: a page with {count} tags")
-            file.seek(offset + struct.calcsize(count_format) + count * entry_bytes)
-            (following,) = struct.unpack(link_format, file.read(struct.calcsize(link_format)))
+            entries, following = _directory(file, offset, order, layout)
         except (struct.error, OverflowError, ValueError) as error:
             raise ReadError("the TIFF is truncated or damaged: a page lies beyond the end of the file") from error
+        room -= len(entries) + _loaded_bytes(entries, order, layout)
+        if room < 0:
+            raise ReadError("the TIFF is damaged: its directories lie one over the other, and claim more than is there")
         offsets[offset] = None
         offset = following
     if not offsets:
         raise ReadError("the TIFF holds no page")
     return list(offsets)
+
+
+def _directory(file: BinaryIO, offset: int, order: str, layout: ifd.Widths) -> tuple[bytes, int]:
+    """Read the entries of a directory, and where the next one is."""
+    file.seek(offset)
+    (count,) = struct.unpack(order + layout.number, file.read(struct.calcsize("<" + layout.number)))
+    if not 0 < count <= _MOST_TAGS:
+        raise ReadError(f"the TIFF is damaged: a page with {count} tags")
+    entries = file.read(count * layout.entry_bytes)
+    (following,) = struct.unpack(order + layout.offset, file.read(struct.calcsize("<" + layout.offset)))
+    return entries, following
+
+
+def _loaded_bytes(entries: bytes, order: str, layout: ifd.Widths) -> int:
+    """Return the bytes of the values that tifffile loads with a page: where its strips and tiles lie, above all."""
+    total = 0
+    for at in range(0, len(entries), layout.entry_bytes):
+        tag, kind, items = struct.unpack_from(order + layout.entry, entries, at)
+        if tag in _LOADED:
+            total += items * ifd.item_bytes(kind)
+    return total
 
 
 def metadata_of(page: Any, file: BinaryIO) -> Metadata:

@@ -21,8 +21,39 @@ _MOST_PLAYS = 65535
 #: A file of which less than this is left is not filled up: its size may be damaged too.
 _MOST_GROWTH = 16
 _SPARE_BYTES = 1 << 16
+_SIDE, _VP8L_SIGNATURE, _VP8_SIGNATURE = 0x3FFF, 0x2F, b"\x9d\x01\x2a"
 _FRAME_CHUNKS = (b"ALPH", b"VP8 ", b"VP8L")
 _KNOWN_CHUNKS = (*_FRAME_CHUNKS, b"VP8X", b"ANIM", b"ANMF", b"ICCP", b"EXIF", b"XMP ")
+
+
+def outline_of(head: bytes) -> tuple[int, int] | None:
+    """Read width and height from the first 30 bytes; None where they make no sense."""
+    kind, at = head[12:16], 20
+    if kind == b"VP8X" and len(head) >= at + 10:
+        return _number(head[at + 4 : at + 7]) + 1, _number(head[at + 7 : at + 10]) + 1
+    if kind == b"VP8L" and len(head) >= at + 5 and head[at] == _VP8L_SIGNATURE:
+        bits = _number(head[at + 1 : at + 5])
+        return (bits & _SIDE) + 1, (bits >> 14 & _SIDE) + 1
+    if kind == b"VP8 " and head[at + 3 : at + 6] == _VP8_SIGNATURE and len(head) >= at + 10:
+        return _number(head[at + 6 : at + 8]) & _SIDE, _number(head[at + 8 : at + 10]) & _SIDE
+    return None
+
+
+def frames_of(file: BinaryIO) -> int:
+    """Count the frames of a file by the heads of its chunks; the position stays where it was."""
+    position = file.tell()
+    file.seek(_RIFF_HEAD_BYTES)
+    count = 0
+    while len(head := file.read(_CHUNK_HEAD_BYTES)) == _CHUNK_HEAD_BYTES:
+        size = _number(head[4:])
+        count += head[:4] == b"ANMF"
+        file.seek(size + (size & 1), 1)
+    file.seek(position)
+    return count
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(data, "little")
 
 
 def write_animation(

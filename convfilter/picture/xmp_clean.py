@@ -10,7 +10,7 @@ import re
 
 from convfilter.picture import xmp_extended
 
-_THUMBNAILS = re.compile(rb"<(xmp|xap):Thumbnails>.*?</\1:Thumbnails>", re.DOTALL)
+_THUMBNAILS = rb"(?:xmp|xap):Thumbnails"
 _ORIENTATION = re.compile(rb"(tiff:Orientation(?:=[\"']|>)\s*)([1-8])")
 THUMBNAIL = "a thumbnail"
 _GAIN_MAP, _CONTAINER, _DEPTH, _ORIGINAL = (
@@ -32,6 +32,7 @@ _SPACES = {
 _CAMERA = b"http://ns.google.com/photos/1.0/camera/"
 #: Of the camera's namespace, which says other things, too.
 _VIDEO_NAMES = rb"(?:MotionPhoto|MicroVideo)\w*"
+_MOST_UNCLOSED = 100
 _ANY_NAME = rb"[\w.-]+"
 
 
@@ -54,7 +55,7 @@ def cleaned(packet: bytes) -> tuple[bytes, list[str]]:
         What it spoke of.
     """
     dropped = []
-    clean = _THUMBNAILS.sub(b"", packet)
+    clean = _without_elements(packet, _THUMBNAILS)
     if clean != packet:
         dropped.append(THUMBNAIL)
     for uri, what in (*_SPACES.items(), (_CAMERA, "a video")):
@@ -75,5 +76,21 @@ def cleaned(packet: bytes) -> tuple[bytes, list[str]]:
 def _without(packet: bytes, name: bytes) -> bytes:
     """Take attributes and elements of a name, which is a pattern, out of a packet."""
     packet = re.sub(rb"\s" + name + rb"\s*=\s*(?:\"[^\"]*\"|'[^']*')", b"", packet)
-    packet = re.sub(rb"<(" + name + rb")(?:\s[^>]*)?(?<!/)>.*?</\1>", b"", packet, flags=re.DOTALL)
-    return re.sub(rb"<" + name + rb"(?:\s[^>]*)?/>", b"", packet)
+    packet = _without_elements(packet, name)
+    return re.sub(rb"<" + name + rb"(?:\s[^<>]*)?/>", b"", packet)
+
+
+def _without_elements(packet: bytes, name: bytes) -> bytes:
+    """Take elements of a name, which is a pattern, out of a packet.
+
+    The time is proportional to the packet: what is opened again and again and never closed is given up.
+    """
+    opening = re.compile(rb"<(" + name + rb")(?:\s[^<>]*)?(?<!/)>")
+    parts, at, unclosed = [], 0, 0
+    while unclosed < _MOST_UNCLOSED and (found := opening.search(packet, at)):
+        closing = b"</" + found[1] + b">"
+        end = packet.find(closing, found.end())
+        parts.append(packet[at : found.start() if end >= 0 else found.end()])
+        at = end + len(closing) if end >= 0 else found.end()
+        unclosed += end < 0
+    return b"".join([*parts, packet[at:]]) if parts else packet

@@ -13,11 +13,11 @@ _GUID_BYTES = 32
 _HEAD_BYTES = _GUID_BYTES + 8
 #: What the writers of others put into a segment at most.
 _PART_BYTES = 65400
-_RDF = re.compile(r"""<rdf:RDF(?:[^>"']|"[^"]*"|'[^']*')*>""")
-_TAG = re.compile(r"""</?rdf:Description(?:[^>"']|"[^"]*"|'[^']*')*>""")
+_RDF = re.compile(r"""<rdf:RDF(?:[^<>"']|"[^"<]*"|'[^'<]*')*>""")
+_TAG = re.compile(r"""</?rdf:Description(?:[^<>"']|"[^"<]*"|'[^'<]*')*>""")
 _SPACE = re.compile(r"""xmlns:([\w.-]+)\s*=\s*("[^"]*"|'[^']*')""")
 _NOTE = re.compile(
-    r"""\s+xmpNote:HasExtendedXMP\s*=\s*("[^"]*"|'[^']*')|<xmpNote:HasExtendedXMP>[^<]*</xmpNote:HasExtendedXMP>"""
+    r"""\sxmpNote:HasExtendedXMP\s*=\s*("[^"]*"|'[^']*')|<xmpNote:HasExtendedXMP>[^<]*</xmpNote:HasExtendedXMP>"""
 )
 _GUID = re.compile(rb"""xmpNote:HasExtendedXMP(?:\s*=\s*["']|>)\s*([0-9A-Fa-f]{32})""")
 _END = "</rdf:RDF>"
