@@ -111,7 +111,7 @@ def played(record, function):
     ("fault", "broken"),
     [
         (lambda result: result, set()),
-        (lambda result: one_off(result, 1), {"whole", "any"}),
+        (lambda result: one_off(result, 1), {"whole", "real", "any"}),
         (lambda result: one_off(result, 2), {"whole", "real", "any"}),
         (often_off, {"whole", "real", "any"}),
         (lambda result: result * (1 + 4e-6) if result.dtype.kind == "f" else result, {"any"}),
@@ -144,8 +144,8 @@ def test_the_command_prints_what_it_found(monkeypatch, capfd):
 
 
 def test_the_command_fails_where_a_promise_is_broken(monkeypatch, capfd):
-    kept = findings.Finding("direct", "uint8", "uint8", "real", 9, "99.9% equal, off by 1", "99.9%, 1", True)
-    broken = findings.Finding("box", "uint8", "uint8", "whole", 9, "90% equal, off by 1", "100.0%, 0", False)
+    kept = findings.Finding("direct", "uint8", "uint8", "real", 9, "99.90% equal, 0.5001 off", "0.501", True)
+    broken = findings.Finding("box", "uint8", "uint8", "whole", 9, "90.00% equal, 1.2000 off", "100 %", False)
     monkeypatch.setattr(findings, "selftest", lambda: iter([kept, broken]))
     assert run(["selftest"]) == 1
     out = capfd.readouterr().out

@@ -1,9 +1,8 @@
 """What the contract allows, in one place; every comparison with the oracle goes through here.
 
 ================  ==============================================================================
-8-bit, 16-bit     never off by more than 1; a sample may differ from the exact result, rounded,
-                  only where that result lies next to a tie; on pictures large enough to count,
-                  99.9 % of 8-bit and 95 % of 16-bit samples are equal
+8-bit, 16-bit     within 0.5 + 1e-3 (16 bits: 0.5 + 1/16) of the exact result, everywhere; so a sample
+                  differs from that result, rounded, only where it lies so close to a tie
 whole kernels     (and box blurs, max and average pooling, identity) equal everywhere, ties too
 float32           within 2e-6 of the sum of |w| * |x| of the sample's own window; a Gaussian's window ends
                   at 6 sigma, which leaves out 4e-9 of the brightest sample
@@ -16,14 +15,8 @@ import reference
 
 from convfilter.errors import SizeError
 
-#: In levels, whatever the picture.
-LARGEST_DIFFERENCE = 1
-#: How much of a picture of at least COUNTED samples is equal.
-EQUAL_SHARE = {"uint8": 0.999, "uint16": 0.95}
-COUNTED = 10_000
 #: In levels: how near a tie the real result must lie for a stored sample to fall on its other side.
-#: An error evenly spread over +-e moves e of all samples across a tie, so these are ten times what the shares imply.
-NEAR_A_TIE = {"uint8": 0.01, "uint16": 0.25}
+NEAR_A_TIE = {"uint8": 1e-3, "uint16": 1 / 16}
 #: Of the sum of |weight| * |sample|.
 FLOAT32 = 2e-6
 #: Of the largest sample: what a Gaussian's window may leave out, 2e-9 on each axis.
@@ -69,14 +62,9 @@ def assert_stored(got, values, map="clip", alpha=False, uncertain=False):
     expected = reference.store(values, got.dtype, map, alpha)
     assert got.shape == expected.shape
     unequal = (got != expected) & ~np.broadcast_to(uncertain, got.shape)
-    off = np.abs(got.astype(np.int64) - expected.astype(np.int64)) > LARGEST_DIFFERENCE
-    assert not (off & unequal).any(), _worst(off & unequal, got, expected, values)
     real = reference.mapped(values, got.dtype, map, alpha)
     astray = np.abs(got - real) > 0.5 + NEAR_A_TIE[depth]
     assert not (astray & unequal).any(), _worst(astray & unequal, got, expected, values)
-    if got.size >= COUNTED:
-        share = 1 - unequal.mean()
-        assert share >= EQUAL_SHARE[depth], f"only {share:.3%} of the samples are equal"
 
 
 def assert_float32(got, values, magnitude, uncertain=False):

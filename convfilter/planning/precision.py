@@ -15,8 +15,8 @@ Precision: TypeAlias = Literal["float32", "float64"]
 
 #: Whole numbers up to here are exact in float32.
 _SINGLE_WHOLE = 2.0**24
-#: float32 sums may reach this many levels before their rounding shows: 0.0005 of a level at
-#: 8 bits (99.9 % of the samples equal), 0.02 at 16 bits (95 %).
+#: float32 sums may reach this many levels: their rounding is then 0.0002 of a level at 8 bits, where 0.001 is promised,
+#: and 0.03 at 16 bits, where 1/16 is.
 _SINGLE_LEVELS = {"uint8": 2.0**12, "uint16": 2.0**17}
 #: A float32 transform spreads the rounding of the brightest sample over its tile: less room.
 _SINGLE_TRANSFORM_LEVELS = {"uint8": 2.0**9, "uint16": 0.0, "float32": 0.0}
