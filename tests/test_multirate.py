@@ -6,7 +6,7 @@ import pytest
 import reference
 
 import convfilter
-from convfilter.engine.run import run
+from convfilter.engine.run import run_array
 from convfilter.filters import kernels
 from convfilter.filters.multirate import COARSE, FINE, FINEST, largest_step, rates
 from convfilter.filters.stage import Correlation, Stage
@@ -87,5 +87,5 @@ def test_no_picture_of_8_bits_is_off_by_more_than_a_thousandth(sigma):
         assert np.abs(stored - exact).max() <= 0.5 + 1e-3
         stage = Stage(Correlation(kernels.gaussian(sigma, sigma)))
         plan = plan_stack([stage], image.shape, "uint8", algorithm="multirate")
-        unrounded = run(plan, image.astype(np.uint8), out_dtype=np.float32).pixels
+        unrounded = run_array(plan, image.astype(np.uint8), out_dtype=np.float32).pixels
         assert np.abs(unrounded - exact).max() <= 1e-3
