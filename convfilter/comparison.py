@@ -30,47 +30,58 @@ class Comparison:
 
     Attributes
     ----------
-    psnr : float
-        Peak signal-to-noise ratio in dB; infinite for equal pictures.
+    psnr : float, or None
+        Peak signal-to-noise ratio in dB; infinite for equal pictures, None if there are unmatched samples.
     ssim : float, or None
-        Mean structural similarity, 1 for equal pictures; None where the picture is smaller than the window.
+        Mean structural similarity, 1 for equal pictures; None where ``ssim_missing`` says why there is none.
     largest : float
-        Largest difference of two samples, in sample units.
+        Largest finite difference of two samples, in sample units.
     place : (row, col, channel)
         Of the first such difference.
     equal : float
-        Share of samples that are equal, 0 to 1.
+        Share of samples that are equal, 0 to 1; NaN equals NaN here, and infinity itself.
     frames : int
         How many were compared; the numbers are of all of them, SSIM is their mean.
     frame : int
         Of the largest difference, from 0.
+    unmatched : int
+        Samples without a finite difference: NaN or infinity in one picture, another value in the other.
+    unmatched_place : (row, col, channel)
+        Of the first of them.
+    ssim_missing : str
     """
 
-    psnr: float
+    psnr: float | None
     ssim: float | None
     largest: float
     place: tuple[int, int, int]
     equal: float
     frames: int = 1
     frame: int = 0
+    unmatched: int = 0
+    unmatched_place: tuple[int, int, int] = (0, 0, 0)
+    ssim_missing: str = ""
 
     def lines(self) -> Iterator[str]:
         """Write the numbers, a line each."""
-        row, col, channel = self.place
-        yield f"PSNR     {'infinite: equal' if self.psnr == math.inf else f'{self.psnr:.2f} dB'}"
-        yield "SSIM     " + ("none: the picture is smaller than 11x11" if self.ssim is None else f"{self.ssim:.6f}")
+        if self.psnr is None:
+            yield "PSNR     none: differences are not all finite"
+        else:
+            yield f"PSNR     {'infinite: equal' if self.psnr == math.inf else f'{self.psnr:.2f} dB'}"
+        yield "SSIM     " + (f"none: {self.ssim_missing}" if self.ssim is None else f"{self.ssim:.6f}")
         frame = f", frame {self.frame} of {self.frames}" if self.frames > 1 else ""
-        where = f" at column {col}, row {row}, channel {channel}{frame}" if self.largest else ""
-        yield f"largest  {self.largest:g}{where}"
+        yield f"largest  {self.largest:g}{_at(self.place) + frame if self.largest else ''}"
+        if self.unmatched:
+            yield f"besides  {self.unmatched} NaN or infinity in one picture only, first{_at(self.unmatched_place)}"
         yield f"equal    {math.floor(self.equal * 1e6) / 1e4:.4f} % of the samples"
         if self.frames > 1:
             yield f"frames   {self.frames}, all compared"
 
     def as_json(self) -> dict[str, Any]:
-        """Return the numbers; an infinite PSNR is null."""
+        """Return the numbers; a PSNR that is infinite, or that there is none of, is null."""
         row, col, channel = self.place
         return {
-            "psnr": None if self.psnr == math.inf else self.psnr,
+            "psnr": self.psnr if self.psnr is not None and math.isfinite(self.psnr) else None,
             "ssim": self.ssim,
             "largest": self.largest,
             "column": col,
@@ -79,7 +90,13 @@ class Comparison:
             "equal": self.equal,
             "frames": self.frames,
             "frame": self.frame,
+            "unmatched": self.unmatched,
         }
+
+
+def _at(place: tuple[int, int, int]) -> str:
+    row, col, channel = place
+    return f" at column {col}, row {row}, channel {channel}"
 
 
 def compare(first: Image, second: Image) -> Comparison:
@@ -112,8 +129,9 @@ def compare_frames(pairs: Sequence[tuple[Image, Image]]) -> Comparison:
     ParameterError
         The shapes of a pair differ, or types.
     """
-    squares, same, samples, largest, place, frame = 0.0, 0, 0, 0.0, (0, 0, 0), 0
+    found = _Sums()
     similarities: list[float | None] = []
+    missing = ""
     for number, (first, second) in enumerate(pairs):
         if first.shape != second.shape or first.dtype != second.dtype:
             raise ParameterError(
@@ -122,25 +140,74 @@ def compare_frames(pairs: Sequence[tuple[Image, Image]]) -> Comparison:
             )
         a, b = (image.reshape(image.shape[0], image.shape[1], -1) for image in (first, second))
         for top in range(0, a.shape[0], _BAND_ROWS):
-            difference = np.abs(a[top : top + _BAND_ROWS].astype(np.float64) - b[top : top + _BAND_ROWS])
-            squares += float(np.square(difference).sum())
-            same += int(np.count_nonzero(difference == 0))
-            if difference.max() > largest:
-                row, col, channel = (int(i) for i in np.unravel_index(int(difference.argmax()), difference.shape))
-                largest, place, frame = float(difference.max()), (top + row, col, channel), number
-        samples += a.size
-        similarities.append(_ssim(a, b, full_scale(a.dtype)))
-    psnr = math.inf if squares == 0 else 10 * math.log10(full_scale(pairs[0][0].dtype) ** 2 * samples / squares)
-    found = [each for each in similarities if each is not None]
-    ssim = float(np.mean(found)) if len(found) == len(pairs) else None
-    return Comparison(psnr, ssim, largest, place, same / samples, len(pairs), frame)
+            found.add(_distances(a[top : top + _BAND_ROWS], b[top : top + _BAND_ROWS]), top, number)
+        similarity, why = _ssim(a, b, full_scale(a.dtype))
+        similarities.append(similarity)
+        missing = missing or why
+    known = [each for each in similarities if each is not None]
+    ssim = float(np.mean(known)) if len(known) == len(pairs) else None
+    return Comparison(
+        found.psnr(full_scale(pairs[0][0].dtype)), ssim, found.largest, found.place, found.same / found.samples,
+        len(pairs), found.frame, found.unmatched, found.unmatched_place, missing,
+    )  # fmt: skip
 
 
-def _ssim(a: Image, b: Image, white: float) -> float | None:
+def _distances(a: Image, b: Image) -> npt.NDArray[np.float64]:
+    """Return |a - b|: 0 where both are NaN or the same infinity, and infinite where one of them has no number."""
+    with np.errstate(invalid="ignore"):
+        distances: npt.NDArray[np.float64] = np.abs(a.astype(np.float64) - b)
+    if a.dtype.kind == "f" and not np.isfinite(distances).all():
+        same = (a == b) | (np.isnan(a) & np.isnan(b))
+        distances[~np.isfinite(distances)] = np.inf
+        distances[same] = 0
+    return distances
+
+
+class _Sums:
+    """What is summed over bands and frames."""
+
+    def __init__(self) -> None:
+        self.squares, self.largest = 0.0, 0.0
+        self.same = self.samples = self.unmatched = self.frame = 0
+        self.place = self.unmatched_place = (0, 0, 0)
+
+    def add(self, distances: npt.NDArray[np.float64], top: int, frame: int) -> None:
+        """Take in a band that begins at row ``top``."""
+        finite = np.isfinite(distances)
+        if not finite.all():
+            if not self.unmatched:
+                self.unmatched_place = _place(int(np.argmin(finite)), distances, top)
+            self.unmatched += int(np.count_nonzero(~finite))
+            distances = np.where(finite, distances, 0)
+        self.squares += float(np.square(distances).sum())
+        self.same += int(np.count_nonzero(finite & (distances == 0)))
+        self.samples += distances.size
+        if distances.max() > self.largest:
+            self.largest = float(distances.max())
+            self.place, self.frame = _place(int(distances.argmax()), distances, top), frame
+
+    def psnr(self, white: float) -> float | None:
+        """Return the ratio in dB; infinite for equal pictures."""
+        if self.unmatched:
+            return None
+        return math.inf if self.squares == 0 else 10 * math.log10(white**2 * self.samples / self.squares)
+
+
+def _place(index: int, band: npt.NDArray[Any], top: int) -> tuple[int, int, int]:
+    row, col, channel = (int(i) for i in np.unravel_index(index, band.shape))
+    return top + row, col, channel
+
+
+def _ssim(a: Image, b: Image, white: float) -> tuple[float | None, str]:
+    """Return the mean similarity of the channels, or None and why there is none."""
     window = Stage(Correlation(gaussian(_SIGMA, _SIGMA, _TRUNCATE)), padding="valid")
     if min(a.shape[:2]) < int(_TRUNCATE * _SIGMA + 0.5) * 2 + 1:
-        return None
-    return float(np.mean([_ssim_of(a[..., c] / white, b[..., c] / white, window) for c in range(a.shape[2])]))
+        return None, "the picture is smaller than 11x11"
+    if a.dtype.kind == "f" and not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return None, "samples are not all finite"
+    with np.errstate(over="ignore", invalid="ignore"):
+        similar = float(np.mean([_ssim_of(a[..., c] / white, b[..., c] / white, window) for c in range(a.shape[2])]))
+    return (similar, "") if math.isfinite(similar) else (None, "squares of the samples are too large")
 
 
 def _ssim_of(a: Image, b: Image, window: Stage) -> float:
@@ -173,18 +240,20 @@ def difference_picture(first: Picture, second: Picture) -> Picture:
     colours, the largest is taken.
     """
     differences = [_difference(a.pixels, b.pixels, first) for a, b in zip(first.frames, second.frames, strict=True)]
-    largest, dtype = max(float(difference.max()) for difference in differences), first.pixels.dtype
-    gain = full_scale(dtype) / largest if largest else 1.0
+    largest = max(float(np.max(each, where=np.isfinite(each), initial=0)) for each in differences)
+    dtype = first.pixels.dtype
+    white = full_scale(dtype)
+    gain = white / largest if largest else 1.0
     shown = []
     for frame, difference in zip(first.frames, differences, strict=True):
-        stretched = difference * gain
+        stretched = np.where(np.isfinite(difference), difference * gain, white)
         pixels = (np.rint(stretched) if dtype.kind == "u" else stretched).astype(dtype)
         shown.append(replace(frame, pixels=Picture.from_array(pixels).pixels))
     return replace(Picture.from_array(shown[0].pixels), frames=shown)
 
 
 def _difference(a: Image, b: Image, picture: Picture) -> npt.NDArray[np.float64]:
-    difference: npt.NDArray[np.float64] = np.abs(a.astype(np.float64) - b)
+    difference = _distances(a, b)
     if picture.alpha:
         difference = difference[..., :-1] + difference[..., -1:]
     return difference.max(axis=2) if picture.model == "cmyk" or picture.extras else difference

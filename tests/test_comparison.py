@@ -11,8 +11,10 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
+import convfilter
 from convfilter.cli import main
 from convfilter.cli.kernel_plot import draw_weights, response
+from convfilter.cli.messages import json_of
 from convfilter.comparison import compare, difference_picture
 from convfilter.errors import ParameterError
 from convfilter.filters import kernels
@@ -201,3 +203,68 @@ def test_rows_and_columns_of_weights_are_whole_numbers() -> None:
     draw_weights(axes, "gaussian", kernels.gaussian(1, 1).weights)
     ticks = [*axes.get_xticks(), *axes.get_yticks()]
     assert all(float(tick).is_integer() for tick in ticks)
+
+
+def floats(**samples: float) -> np.ndarray:
+    """Make a picture of tenths, with single samples changed: ``r2c3=np.nan``."""
+    image = (np.arange(14 * 15) % 10 / 10).astype(np.float32).reshape(14, 15)
+    for place, value in samples.items():
+        row, col = map(int, place[1:].split("c"))
+        image[row, col] = value
+    return image
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_samples_that_are_no_numbers_hide_no_difference(odd: float) -> None:
+    found = compare(floats(r2c3=odd), floats(r9c4=5))
+    assert (found.unmatched, found.unmatched_place) == (1, (2, 3, 0))
+    assert found.largest == pytest.approx(5 - 0.9)
+    assert found.place == (9, 4, 0)
+    assert found.psnr is None
+    assert (found.ssim, found.ssim_missing) == (None, "samples are not all finite")
+    assert found.equal == pytest.approx(1 - 2 / 210)
+    lines = list(found.lines())
+    assert "besides  1 NaN or infinity in one picture only, first at column 3, row 2, channel 0" in lines
+    assert lines[0] == "PSNR     none: differences are not all finite"
+
+
+def test_nan_equals_nan_and_infinity_itself() -> None:
+    odd = floats(r0c0=np.nan, r1c1=np.inf, r2c2=-np.inf)
+    found = compare(odd, odd.copy())
+    assert (found.psnr, found.equal, found.largest, found.unmatched) == (np.inf, 1, 0, 0)
+    found = compare(odd, floats(r0c0=np.nan, r1c1=-np.inf, r2c2=np.nan))
+    assert (found.unmatched, found.unmatched_place, found.largest) == (2, (1, 1, 0), 0)
+
+
+def test_samples_whose_squares_are_too_large_have_no_similarity() -> None:
+    found = compare(floats(r3c3=3e38), floats(r3c3=-3e38))
+    assert found.largest == pytest.approx(6e38)
+    assert found.psnr is not None and np.isfinite(found.psnr)
+    assert (found.ssim, found.ssim_missing) == (None, "squares of the samples are too large")
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, 3e38])
+def test_the_command_writes_strict_json_and_a_difference(
+    odd: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    convfilter.write("a.tiff", floats(r2c3=odd))
+    convfilter.write("b.tiff", floats(r9c4=5))
+    assert main(["compare", "a.tiff", "b.tiff", "--json", "--difference", "far.tiff"]) == 0
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    found = json.loads(capfd.readouterr().out, parse_constant=refuse)
+    assert found["largest"] > 4
+    assert found["ssim"] is None
+    assert found["unmatched"] == (0 if odd == 3e38 else 1)
+    far = convfilter.read("far.tiff").pixels
+    assert np.isfinite(far).all()
+    assert far[2, 3] == 1
+    assert far[0, 0] == 0
+
+
+def test_json_knows_no_number_that_is_not_finite() -> None:
+    text = json_of({"a": [1.5, float("nan"), (float("inf"),)], "b": "NaN", "c": None})
+    assert text == '{"a": [1.5, null, [null]], "b": "NaN", "c": null}'

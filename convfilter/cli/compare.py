@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from convfilter.cli.command import Command
-from convfilter.cli.messages import tell
+from convfilter.cli.messages import json_of, tell
 from convfilter.cli.options import Option, debug_option
 from convfilter.cli.root import COMMANDS
 from convfilter.errors import PictureError, UsageError
@@ -28,9 +28,7 @@ def _compare(a: str, b: str, difference: str | None, as_json: bool) -> int:
     if target is not None:
         _write(target, difference_picture(first, second), str(difference))
     if as_json:
-        import json
-
-        tell(*json.dumps(found.as_json(), indent=2).splitlines())
+        tell(*json_of(found.as_json(), indent=2).splitlines())
     else:
         tell(*found.lines())
     return 0

@@ -14,7 +14,7 @@ from convfilter.batch import inputs, resources, workers
 from convfilter.batch.inputs import Job
 from convfilter.batch.workers import Event, Notice, Outcome
 from convfilter.cli.jobs import html_report, pipeline_options
-from convfilter.cli.messages import FAILED, failure, say, tell
+from convfilter.cli.messages import FAILED, failure, json_of, say, tell
 from convfilter.cli.names import found_files
 from convfilter.cli.progress import Progress
 from convfilter.engine.bands import available_cores
@@ -254,8 +254,6 @@ class _Batch:
 
 def _json(job: Job, report: pipeline.Report | None, message: str) -> str:
     """Write one line of JSON about one file."""
-    import json
-
     record: dict[str, Any] = {"input": job.source, "output": job.destination, "error": message or None}
     if report is not None:
         record |= {
@@ -269,4 +267,4 @@ def _json(job: Job, report: pipeline.Report | None, message: str) -> str:
             "clipped": report.clipped,
             "notes": report.notes,
         }
-    return json.dumps(record)
+    return json_of(record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from typing import TYPE_CHECKING
@@ -30,6 +31,21 @@ def tell(*lines: str, err: bool = False) -> None:
 
     encoding = getattr(sys.stderr if err else sys.stdout, "encoding", None) or "utf-8"
     click.echo("\n".join(map(printable, lines)).encode(encoding, "backslashreplace").decode(encoding), err=err)
+
+
+def json_of(value: object, indent: int | None = None) -> str:
+    """Write JSON as the standard has it: numbers that are not finite, which it does not know, become null."""
+    import json
+
+    return json.dumps(_finite(value), indent=indent, allow_nan=False)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def traceback_of(error: BaseException) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from convfilter.cli.apply import spec_option
 from convfilter.cli.command import Command
-from convfilter.cli.messages import say, tell
+from convfilter.cli.messages import json_of, say, tell
 from convfilter.cli.options import Option, algorithm_option, debug_option, stage_defaults, stage_options
 from convfilter.cli.root import COMMANDS
 from convfilter.cli.values import RunType
@@ -49,9 +49,7 @@ def _plan(
     if diagram is not None:
         _draw(planned, diagram)
     if as_json:
-        import json
-
-        tell(*json.dumps(plan_text.as_json(planned), indent=2).splitlines())
+        tell(*json_of(plan_text.as_json(planned), indent=2).splitlines())
     else:
         tell(*plan_text.lines(planned))
     return 0
