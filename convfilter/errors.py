@@ -107,6 +107,14 @@ def first_line(error: BaseException) -> str:
     return (line if len(line) <= _SHOWN_LINE else f"{line[: _SHOWN_LINE - 3]}...") or type(error).__name__
 
 
+def damage(error: BaseException) -> str:
+    """Say what a parser of a damaged file has found, in words about the file."""
+    # Pillow wraps what it has come across in a SyntaxError.
+    found = error.args[0] if error.args and isinstance(error.args[0], Exception) else error
+    # struct.error speaks of its buffer.
+    return "it ends early" if type(found).__module__ == "struct" else first_line(found)
+
+
 @contextmanager
 def foreign(what: str, raised: type[ConvfilterError]) -> Iterator[None]:
     """Turn whatever a parser of foreign text or weights raises into one sentence.
@@ -138,5 +146,5 @@ def foreign(what: str, raised: type[ConvfilterError]) -> Iterator[None]:
             raise
         # Python refuses to read integers of thousands of digits, and advises to change a setting.
         digits = isinstance(error, ValueError) and "set_int_max_str_digits" in str(error)
-        why = "it holds a number of too many digits" if digits else first_line(error)
+        why = "it holds a number of too many digits" if digits else damage(error)
         raise raised(f"{what}: {why}") from error

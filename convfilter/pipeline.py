@@ -19,6 +19,7 @@ from convfilter.errors import PictureError, UsageError, WriteError
 from convfilter.filters import stack
 from convfilter.filters.spec import FilterSpec
 from convfilter.filters.stage import Layer, Pooling, Stage
+from convfilter.picture.file_times import set_times, times_of
 from convfilter.picture.limits import require_frames, require_memory, require_size
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import CHANNELS, Model, Outline, Picture
@@ -54,6 +55,8 @@ class Options(NamedTuple):
         The output may be the input.
     linear : bool
         Filter in linear light.
+    keep_time : bool
+        Give the output the time of the input.
     sheet : bool
         Write a sheet of labelled maps, one for each channel.
     plan : callable
@@ -78,6 +81,7 @@ class Options(NamedTuple):
     threads: int | None = None
     in_place: bool = False
     linear: bool = False
+    keep_time: bool = False
     sheet: bool = False
     plan: Callable[..., Plan] = plan_stack
     explain: Callable[[Sequence[Plan]], None] | None = None
@@ -158,6 +162,15 @@ def filter_file(source: str, destination: str, options: Options) -> Report:
         The picture cannot be read, filtered or written; the output, if there
         was one, is as it was.
     """
+    if not options.keep_time:
+        return _filtered(source, destination, options)
+    times = times_of(source, destination)
+    report = _filtered(source, destination, options)
+    set_times(destination, times)
+    return report
+
+
+def _filtered(source: str, destination: str, options: Options) -> Report:
     seconds: dict[str, float] = {}
     with _timed(seconds, "parse"):
         stages: Sequence[Stage] = stack.stages(options.specs, **options.defaults)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -90,7 +91,7 @@ def find(names: Iterable[str], naming: Naming, search: Search) -> Found:
     Parameters
     ----------
     names : iterable of str
-        Files and addresses, taken as they are, and folders, whose pictures are taken in
+        Files and addresses, taken as they are, once each, and folders, whose pictures are taken in
         the order of their names; what begins with a dot is left alone there.
         A symbolic link to a folder is followed, unless it leads back to a
         folder that it lies in.
@@ -126,8 +127,7 @@ def find(names: Iterable[str], naming: Naming, search: Search) -> Found:
             # An input that is named and overwritten in place is followed like any name that is typed.
             free = search.follow or naming == Naming()
             _take(job, "" if free else naming.folder or os.path.dirname(name) or os.curdir, links, found)
-    refuse_collisions(found.jobs, in_place=naming == Naming())
-    return found
+    return found._replace(jobs=distinct(found.jobs, in_place=naming == Naming()))
 
 
 def _take(job: Job, top: str, links: _Links, found: Found) -> None:
@@ -233,8 +233,8 @@ def _is_picture(path: str, search: Search) -> bool:
         return False
 
 
-def refuse_collisions(jobs: Sequence[Job], *, in_place: bool) -> None:
-    """Refuse outputs that would overwrite each other, or an input.
+def distinct(jobs: Sequence[Job], *, in_place: bool) -> list[Job]:
+    """Take each file once, and refuse outputs that would overwrite each other, or an input.
 
     Parameters
     ----------
@@ -242,27 +242,33 @@ def refuse_collisions(jobs: Sequence[Job], *, in_place: bool) -> None:
     in_place : bool
         An output may be its own input.
 
+    Returns
+    -------
+    list of Job
+        A file that was named several times for one output, as by overlapping globs, comes once.
+
     Raises
     ------
     UsageError
         Names the two files in question.
     """
     sources = {_identity(job.source): job.source for job in jobs}
-    taken: dict[object, str] = {}
+    taken: dict[object, tuple[object, Job]] = {}
     for job in jobs:
-        identity = _identity(job.destination)
-        if identity in taken:
+        source, output = _identity(job.source), _identity(job.destination)
+        before, other = taken.setdefault(output, (source, job))
+        if before != source:
             raise UsageError(
-                f"{job.source} and {taken[identity]} would both be written to {job.destination}; "
+                f"{job.source} and {other.source} would both be written to {job.destination}; "
                 "rename one, or filter them apart"
             )
-        taken[identity] = job.source
-        overwritten = sources.get(identity)
+        overwritten = sources.get(output)
         if overwritten is not None and not in_place:
             raise UsageError(
                 f"{job.destination}: the output of {job.source} would overwrite the input {overwritten}; "
                 "give another folder or --suffix, or --in-place to overwrite inputs"
             )
+    return [job for _, job in taken.values()]
 
 
 def read_list(path: str, *, separator: str = "\n") -> list[str]:
@@ -287,10 +293,19 @@ def read_list(path: str, *, separator: str = "\n") -> list[str]:
     """
     try:
         with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
-            text = os.fsdecode(file.read())
+            text = os.fsdecode(_without_mark(file.read()))
     except OSError as error:
         raise UsageError(f"{path}: the list cannot be read: {(error.strerror or str(error)).lower()}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: the list begins as UTF-16 and does not go on so; write it as UTF-8") from error
     if separator == "\n" and "\0" in text:
         raise UsageError(f"{path}: the list holds zero bytes, which no name does; give --null if names end with them")
     names = text.split(separator)
     return [name for name in (name.removesuffix("\r") if separator == "\n" else name for name in names) if name]
+
+
+def _without_mark(content: bytes) -> bytes:
+    """Take off the byte-order mark that editors and shells of Windows write; UTF-16 becomes UTF-8."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16").encode("utf-8", "surrogatepass")
+    return content.removeprefix(codecs.BOM_UTF8)

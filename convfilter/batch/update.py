@@ -37,7 +37,7 @@ LOG_NAME = log_file.NAME
 #: Who does the work, how fast, and who looks on, does not show in the result.
 _WITHOUT_INFLUENCE = (
     "threads", "in_place", "plan", "explain", "before_writing", "look", "specs", "defaults", "name", "where_taken",
-    "remark", "keep_time", "digests",
+    "remark", "digests",
 )  # fmt: skip
 _SECOND = 10**9
 #: File systems that keep whole seconds may keep only even ones.

@@ -31,7 +31,13 @@ class Command(click.Command):
         """Give ``--strip`` its default value: a value of its own is only what follows an equals sign."""
         end = args.index("--") if "--" in args else len(args)
         args[:end] = [f"--strip={STRIPS[0]}" if arg == "--strip" else arg for arg in args[:end]]
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            from convfilter.cli import hints
+
+            known = [name for param in self.params if isinstance(param, click.Option) for name in param.opts]
+            raise click.UsageError(hints.of_option(str(self.name), error.option_name, known), ctx) from error
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what the command does, then examples as they are typed."""

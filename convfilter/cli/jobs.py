@@ -149,6 +149,7 @@ def pipeline_options(specs: Sequence[str | FilterSpec], params: dict[str, Any]) 
         threads=params["threads"],
         in_place=params["in_place"],
         linear=params["linear"],
+        keep_time=params["keep_time"],
         sheet=params["sheet"],
         explain=_explain if params["explain"] else None,
         read=ReadOptions(

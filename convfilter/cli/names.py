@@ -48,7 +48,7 @@ def found_files(params: dict[str, Any], context: click.Context) -> inputs.Found:
     search = Search(params["recursive"], params["exclude"], bool(params["ext"] or params["format"]), params["follow"])
     single = _single(names, naming, params)
     if single is not None:
-        inputs.refuse_collisions([single], in_place=False)
+        inputs.distinct([single], in_place=False)
         return inputs.Found([single], [], [])
     _require_folder(names, naming, made=bool(params["into"]))
     return inputs.find(names, naming, search)

@@ -145,6 +145,7 @@ def run_options() -> list[Option]:
         Option("--frame", section="Files", type=int, metavar="N", help="Take one frame, from 0; -1 is the last."),
         Option("--lenient", section="Files", is_flag=True, help="Decode what is left of a damaged picture."),
         Option("--no-auto-orient", section="Files", is_flag=True, help="Leave the EXIF orientation alone."),
+        Option("--keep-time", section="Files", is_flag=True, help="Give OUT the time of IN."),
         Option("--in-place", section="Files", is_flag=True, help="Overwrite IN; there is no OUT."),
         _run_option("--threads", count, "At most so many.  [one a core]", None, "Run"),
         algorithm_option("Use this one, not the cheapest (see plan)."),

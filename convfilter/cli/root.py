@@ -10,7 +10,6 @@ import click
 
 from convfilter import __version__
 from convfilter.cli.messages import MISUSED, failure, misuse, say, traceback_of
-from convfilter.errors import shown
 
 #: One line each; a command's own help begins with it. Loading them all for
 #: ``--help`` would take longer than printing it.
@@ -19,7 +18,7 @@ COMMANDS = {
     "edges": "Find edges with Sobel, Scharr, Prewitt or Laplacian kernels.",
     "sharpen": "Sharpen by unsharp mask.",
     "convolve": "Filter with your own weights.",
-    "pool": "Keep the largest or the mean sample of each window.",
+    "pool": "Keep the largest, the least or the mean sample of each window.",
     "apply": "Run a stack of filters, first to last.",
     "plan": "Show sizes, algorithms and cost of a stack, without running it.",
     "compare": "Tell how far apart two pictures are.",
@@ -63,13 +62,9 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Suggest a command where there is none of that name."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
-            from difflib import get_close_matches
+            from convfilter.cli import hints
 
-            close = get_close_matches(args[0], COMMANDS, n=1)
-            advice = f"did you mean {close[0]}? " if close else ""
-            raise click.UsageError(
-                f"no command is called {shown(args[0])}; {advice}known are {', '.join(COMMANDS)}", ctx
-            )
+            raise click.UsageError(hints.of_command(args[0]), ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from PIL import Image, ImageFile
 
-from convfilter.errors import ConvfilterError, ReadError
+from convfilter.errors import ConvfilterError, ReadError, damage
 from convfilter.locks import shared_lock
 from convfilter.picture import beside, contents, deep, formats, gif, limits, webp
 from convfilter.picture.metadata import metadata_of
@@ -320,7 +320,7 @@ def guarded(lenient: bool) -> Iterator[None]:
         text = str(error).strip().splitlines()
         if not lenient and text and text[0].startswith("image file is truncated"):
             raise ReadError(f"the picture is truncated{_ADVICE}") from error
-        what = text[0] if text else type(error).__name__
+        what = damage(error)
         raise ReadError(f"the picture is damaged or of an unsupported kind: {what}") from error
 
 

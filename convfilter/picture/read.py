@@ -6,13 +6,15 @@ import os
 from dataclasses import replace
 from typing import BinaryIO, Protocol
 
-from convfilter.errors import ConvfilterError, ReadError, first_line
+from convfilter.errors import ConvfilterError, ReadError, damage
 from convfilter.picture import formats, source
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Loss, Picture
 
 __all__ = ["ReadOptions", "read"]
 
+#: No format tells itself from others by fewer.
+_LEAST_BYTES = 4
 _DEFAULTS = ReadOptions()
 
 
@@ -88,6 +90,8 @@ def _decoded(file: BinaryIO, options: ReadOptions) -> Picture:
     file.seek(0)
     if not head:
         raise ReadError("the file is empty")
+    if len(head) < _LEAST_BYTES:
+        raise ReadError(f"the file has {len(head)} byte{'s' if len(head) > 1 else ''}, too few for a picture")
     name = formats.sniff(head)
     match name:
         case "PNG":
@@ -111,7 +115,7 @@ def _decoded(file: BinaryIO, options: ReadOptions) -> Picture:
     except Exception as error:  # whatever parsers raise: IndexError, OverflowError, zlib.error ...
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the file cannot be read; it is not its content
-        raise ReadError(f"the {name or 'picture'} is damaged or of an unsupported kind: {first_line(error)}") from error
+        raise ReadError(f"the {name or 'picture'} is damaged or of an unsupported kind: {damage(error)}") from error
 
 
 def _settle(picture: Picture, options: ReadOptions) -> None:

@@ -1,0 +1,222 @@
+"""Names of inputs as people and other programs give them: lists with marks, files named twice, files of a few bytes."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import convfilter
+from convfilter.batch import inputs
+from convfilter.cli import hints
+from convfilter.cli.root import COMMANDS, run
+from convfilter.errors import ReadError, UsageError
+
+SAMPLES = np.random.default_rng(2).integers(0, 256, (9, 11), np.uint8)
+NAMES = ["a.png", "b é.png"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in NAMES:
+        Image.fromarray(SAMPLES).save(name)
+    return tmp_path
+
+
+LISTS = {
+    "plain": "a.png\nb é.png\n".encode(),
+    "without an end": "a.png\nb é.png".encode(),
+    "mark": codecs.BOM_UTF8 + "a.png\nb é.png\n".encode(),
+    "CRLF": "a.png\r\nb é.png\r\n\r\n".encode(),
+    "mark and CRLF": codecs.BOM_UTF8 + "a.png\r\nb é.png\r\n".encode(),
+    "UTF-16, little end": codecs.BOM_UTF16_LE + "a.png\r\nb é.png\r\n".encode("utf-16-le"),
+    "UTF-16, big end": codecs.BOM_UTF16_BE + "a.png\nb é.png\n".encode("utf-16-be"),
+}
+
+
+@pytest.mark.parametrize("kind", LISTS)
+def test_lists_as_editors_and_shells_write_them(kind: str) -> None:
+    Path("list.txt").write_bytes(LISTS[kind])
+    assert inputs.read_list("list.txt") == NAMES
+    assert run(["blur", "--box", "3", "--files-from", "list.txt", "--into", "out"]) == 0
+    assert sorted(path.name for path in Path("out").iterdir()) == NAMES
+
+
+def test_a_mark_before_names_that_end_with_zero_bytes() -> None:
+    Path("list.txt").write_bytes(codecs.BOM_UTF8 + "a.png\0b é.png\0".encode())
+    assert inputs.read_list("list.txt", separator="\0") == NAMES
+
+
+def test_lists_that_make_no_sense_are_refused() -> None:
+    Path("list.txt").write_bytes(codecs.BOM_UTF16_LE + b"abc")
+    with pytest.raises(UsageError, match="begins as UTF-16 and does not go on so"):
+        inputs.read_list("list.txt")
+
+
+def test_a_file_that_is_named_twice_is_taken_once(capfd: pytest.CaptureFixture[str]) -> None:
+    Path("sub").mkdir()
+    Image.fromarray(SAMPLES).save("sub/c.png")
+    names = ["a.png", "b é.png", "./a.png", os.path.abspath("a.png"), "sub/c.png", "sub", "a.png"]
+    assert run(["blur", "--box", "3", "-n", *names, "--into", "out"]) == 0
+    assert capfd.readouterr().out.splitlines() == [
+        "a.png -> out/a.png",
+        "b é.png -> out/b é.png",
+        "sub/c.png -> out/c.png",
+    ]
+    assert run(["blur", "--box", "3", *names, "--into", "out"]) == 0
+    assert capfd.readouterr().err.endswith("3 done, 0 failed\n")
+    assert run(["blur", "--box", "3", "--in-place", "a.png", "b é.png", "a.png"]) == 0
+    np.testing.assert_array_equal(convfilter.read("a.png").pixels, convfilter.box_blur(SAMPLES, 3))
+    os.link("a.png", "sub/a.png")
+    Image.fromarray(SAMPLES).save("sub/b é.png")
+    assert run(["blur", "--box", "3", "a.png", "b é.png", "sub/b é.png", "--into", "out"]) == 2
+    assert "would both be written to" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"P", b"II", b"\x89PN", b"\xff\xd8\xff", b"BM", b"GI", b"\0\0\0", b"abc"])
+def test_files_of_one_to_three_bytes(content: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    Path("t.png").write_bytes(content)
+    plural = "s" if len(content) > 1 else ""
+    message = f"the file has {len(content)} byte{plural}, too few for a picture"
+    assert run(["blur", "--box", "3", "t.png", "out.png"]) == 1
+    assert capfd.readouterr().err == f"convfilter: t.png: {message}\n"
+    with pytest.raises(ReadError, match=message):
+        convfilter.read(io.BytesIO(content))
+
+
+@pytest.mark.parametrize("content", [b"BM" + bytes(2), b"BM" + bytes(9), b"\0\0\1\0\1", b"\x0a\5\1\1"])
+def test_pictures_that_end_in_their_first_bytes_are_no_riddle(content: bytes) -> None:
+    with pytest.raises(ReadError) as caught:
+        convfilter.read(io.BytesIO(content))
+    assert "unpack" not in str(caught.value)
+
+
+# Times ------------------------------------------------------------------------
+
+
+LONG_AGO = 1_000_000_000_123_456_789
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        (["a.png", "out.png"], "out.png"),
+        (["a.png", "out.npy"], "out.npy"),
+        (["--in-place", "a.png"], "a.png"),
+        (["a.png", "b é.png", "--into", "out"], "out/a.png"),
+        (["-j", "2", ".", "out"], "out/a.png"),
+        (["--sheet", "a.png", "out.png"], "out.png"),
+    ],
+)
+def test_the_time_of_the_input_is_kept(arguments: list[str], output: str) -> None:
+    os.utime("a.png", ns=(LONG_AGO + 1, LONG_AGO))
+    assert run(["blur", "--box", "3", "--keep-time", *arguments]) == 0
+    assert os.stat(output).st_mtime_ns == LONG_AGO
+
+
+def test_without_the_option_the_time_is_now() -> None:
+    os.utime("a.png", ns=(LONG_AGO, LONG_AGO))
+    assert run(["blur", "--box", "3", "a.png", "out.png"]) == 0
+    assert os.stat("out.png").st_mtime_ns > LONG_AGO
+
+
+def test_kept_times_are_up_to_date(capfd: pytest.CaptureFixture[str]) -> None:
+    os.utime("a.png", ns=(LONG_AGO, LONG_AGO))
+    arguments = ["blur", "--box", "3", "--update", "--into", "out", "a.png"]
+    assert run([*arguments, "--keep-time"]) == 0
+    assert run([*arguments, "--keep-time"]) == 0
+    assert "1 up to date" in capfd.readouterr().err
+    assert run(arguments) == 0
+    assert "1 done" in capfd.readouterr().err
+
+
+def program(*arguments: str, **how: Any) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "convfilter", "blur", "--box", "3", "--keep-time", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(Path(convfilter.__file__).parents[1])}
+    return subprocess.run(command, capture_output=True, env=environment, check=False, **how)
+
+
+@pytest.mark.parametrize(("source", "output"), [("a.png", "-"), ("-", "out.png"), ("a.png", "/dev/null")])
+def test_only_files_have_times_to_keep(source: str, output: str) -> None:
+    done = program("--format", "png", source, output, input=Path("a.png").read_bytes())
+    assert done.returncode == 2
+    message = f"convfilter: --keep-time is for files, got {source} and {output}; leave it out"
+    assert done.stderr.decode().startswith(message)
+    assert not done.stdout and not Path("out.png").exists()
+
+
+def test_a_standard_input_that_is_a_file_has_a_time() -> None:
+    os.utime("a.png", ns=(LONG_AGO, LONG_AGO))
+    with open("a.png", "rb") as file:
+        assert program("-", "out.png", stdin=file).returncode == 0
+    assert os.stat("out.png").st_mtime_ns == LONG_AGO
+
+
+# Words that people type ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("blur --sigma 3 a.png out.png", "no such option '--sigma'; did you mean --gaussian SIGMA?"),
+        (
+            "blur --radius=3 a.png out.png",
+            "no such option '--radius'; did you mean --gaussian SIGMA, or --box SIZE with",
+        ),
+        ("blur --size 3 a.png out.png", "no such option '--size'; did you mean --box SIZE?"),
+        ("blur --gausian 3 a.png out.png", "did you mean --gaussian?"),
+        ("sharpen --radius 3 a.png out.png", "did you mean --sigma?"),
+        ("pool --size 3 a.png out.png", "did you mean --max SIZE, --min SIZE or --average SIZE?"),
+        ("convolve --matrix 1 a.png out.png", "did you mean --kernel?"),
+        ("edges --magnitude a.png out.png", "did you mean --sobel magnitude?"),
+        ("apply --kernel 1 a.png out.png", "did you mean -f kernel:FILE?"),
+        ("blur --box 3 a.png -o out.png", "did you mean OUT, the last name?"),
+        ("blur --box 3 --border wrap a.png out.png", "did you mean --padding-mode?"),
+        ("plan --sige 3", "did you mean --size or --stride?"),
+        (
+            "gaussian 3 a.png out.png",
+            "no command is called 'gaussian'; did you mean 'convfilter blur --gaussian SIGMA'?",
+        ),
+        ("Gaussian-Blur", "did you mean 'convfilter blur --gaussian SIGMA'?"),
+        ("sobel a.png out.png", "did you mean 'convfilter edges --sobel magnitude'?"),
+        ("median a.png out.png", "no command is called 'median'; it is no weighted sum, and not here; the nearest are"),
+        ("emboss a.png out.png", "did you mean 'convfilter apply -f emboss'?"),
+        ("erode a.png out.png", "did you mean 'convfilter pool --min 3 --stride 1 --padding 1'?"),
+        ("blrr", "did you mean blur? known are blur, edges,"),
+    ],
+)
+def test_the_right_word_is_suggested(typed: str, message: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(typed.split()) == 2
+    said = capfd.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
+def test_suggestions_are_commands_and_options_that_there_are(capfd: pytest.CaptureFixture[str]) -> None:
+    for line in hints._COMMANDS:
+        assert line.split()[0] in COMMANDS
+    for command, table in hints._OF_ONE.items():
+        capfd.readouterr()
+        run([command, "--help"])
+        text = capfd.readouterr().out
+        for meaning, words in table.items():
+            for word in [each.strip(",") for each in meaning.split() if each.startswith("--")]:
+                assert word in text or "convfilter" in meaning, (command, word)
+            for word in words.split():
+                assert f" {word} " not in text.replace(",", " "), (command, word)
+
+
+def test_pool_keeps_the_least() -> None:
+    assert run(["pool", "--min", "3", "--stride", "1", "--padding", "1", "a.png", "out.png"]) == 0
+    expected = convfilter.min_pool(SAMPLES, 3, stride=1, padding=1)
+    np.testing.assert_array_equal(convfilter.read("out.png").pixels, expected)
+    assert run(["pool", "--min", "3", "--max", "3", "a.png", "out.png"]) == 2
