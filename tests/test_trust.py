@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 from pathlib import Path
 
@@ -352,6 +353,17 @@ def test_pages_and_rules_do_not_leave_their_folder_through_links(
     assert mine.read_text() != "mine"
 
 
+def test_pipes_and_devices_among_pictures_are_not_opened(capfd: pytest.CaptureFixture[str]) -> None:
+    Path("tree").mkdir()
+    os.mkfifo("tree/a.png")
+    Path("tree/b.png").symlink_to("/dev/zero")
+    Path("tree/c.png").symlink_to("c.png")
+    Image.fromarray(SAMPLES).save("tree/d.png")
+    for arguments in (["tree", "out"], ["--ext", "png", "tree", "out"], ["--update", "tree", "out"]):
+        assert run(["blur", "--box", "3", *arguments]) == 0
+        assert "1 done, 0 failed, 3 skipped" in capfd.readouterr().err
+
+
 def test_links_between_folders_make_no_maze(monkeypatch: pytest.MonkeyPatch) -> None:
     from convfilter.batch import inputs
 
@@ -374,3 +386,25 @@ def test_what_replaces_a_private_file_is_never_open_to_others(tmp_path: Path, mo
         (temporary,) = Path().glob(".private.png.*.tmp")
         assert temporary.stat().st_mode & 0o777 == 0o600
     assert Path("private.png").stat().st_mode & 0o777 == 0o600
+
+
+def test_outputs_inherit_no_special_bits() -> None:
+    Path("out.png").write_bytes(b"old")
+    os.chmod("out.png", 0o6755)
+    assert run(["blur", "--box", "3", "in.png", "out.png"]) == 0
+    assert Path("out.png").stat().st_mode & 0o7777 == 0o755
+
+
+def test_the_threat_model_names_tests_that_there_are() -> None:
+    home = Path(__file__).parents[1]
+    text = (home / "SECURITY.md").read_text()
+    named = re.findall(r"tests/\w+\.py", text)
+    assert len(set(named)) >= 12
+    for name in named:
+        assert (home / name).is_file(), name
+    for target in re.findall(r"\]\(([\w./]+)(?:#[\w-]+)?\)", text):
+        assert (home / target).is_file(), target
+    cluster = (home / "docs/cluster.md").read_text()
+    assert "## Whom you trust with a scheduler" in cluster
+    for key in REACHING:
+        assert f"`{key}`" in (home / "README.md").read_text()
