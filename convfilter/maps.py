@@ -17,6 +17,7 @@ from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Outline, Picture
 from convfilter.picture.sheet import Form, Grid, array_bytes, as_pages, as_sheets
 from convfilter.picture.target import Target
+from convfilter.placing import placed
 from convfilter.planning import Plan, plan_stack
 
 _COLOURS = (1, 3)
@@ -122,7 +123,7 @@ def run_maps(plans: Sequence[Plan], picture: Picture, form: Form, threads: int |
         pixels = pixels.reshape(*pixels.shape[:2], -1)
         if plan.alpha and form != "array":
             pixels = pixels[..., :-1]
-        frames.append(replace(frame, pixels=pixels / np.float32(plan.full)))
+        frames.append(placed(replace(frame, pixels=pixels / np.float32(plan.full)), plan))
     mapped = replace(picture, frames=frames, white=None)
     return {"sheet": as_sheets, "pages": as_pages}.get(form, lambda same: same)(mapped)
 

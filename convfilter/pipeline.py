@@ -27,6 +27,7 @@ from convfilter.picture.read import ReadOptions, read
 from convfilter.picture.sheet import Form
 from convfilter.picture.target import Target, resolve_target
 from convfilter.picture.write import check, write
+from convfilter.placing import placed
 from convfilter.planning import Plan, full_scale, plan_stack
 
 if TYPE_CHECKING:
@@ -376,7 +377,7 @@ def _run(
             clipped += lost
         elif dtype.kind == "f" and frame.pixels.dtype.kind == "u":
             np.divide(done.pixels, white, out=done.pixels)  # white of a float picture is 1
-        frames.append(done)
+        frames.append(placed(done, plan))
         clipped += result.clipped
         samples += result.samples
     alpha = outline.alpha and background is None

@@ -43,6 +43,18 @@ class Holds:
         How often an animation plays.
     thumbnail : bool
         A small version of the picture, in EXIF.
+    geo : bool
+        GeoTIFF's fields: pixel scale, tie points, transformation, projection.
+    nodata : bool
+        The value of samples that say nothing, as GDAL stores it.
+    gdal : bool
+        GDAL's own metadata.
+    layout : bool
+        Dimensions of a stack, and lengths of pixels in units of their own, as ImageJ and OME describe them.
+    page_names, page_texts : bool
+        Names and numbers of pages; descriptions, profiles and the like of pages behind the first.
+    private : bool
+        Fields that only other programs understand.
     text : tuple of str
         Keywords of remarks that have a place of their own; ``ANY_TEXT``: all keywords.
     """
@@ -61,6 +73,13 @@ class Holds:
     time: bool = False
     loop: bool = False
     thumbnail: bool = False
+    geo: bool = False
+    nodata: bool = False
+    gdal: bool = False
+    layout: bool = False
+    page_names: bool = False
+    page_texts: bool = False
+    private: bool = False
     text: tuple[str, ...] = ()
 
 
@@ -82,6 +101,13 @@ NAMES = {
     "time": "the time of the last change",
     "loop": "how often an animation plays",
     "thumbnail": "a thumbnail",
+    "geo": "position and projection (GeoTIFF)",
+    "nodata": "a nodata value",
+    "gdal": "GDAL metadata",
+    "layout": "the dimensions of a stack (ImageJ, OME)",
+    "page_names": "names of pages",
+    "page_texts": "descriptions of further pages",
+    "private": "tags of other programs",
 }
 
 
@@ -198,6 +224,8 @@ FORMATS: tuple[Format, ...] = (
         takes=_EFFORT,
         holds=Holds(
             icc=True, exif=True, xmp=True, iptc=True, photoshop=True, resolution=True,
+            geo=True,
+            nodata=True, gdal=True, layout=True, page_names=True, page_texts=True, private=True,
             text=("Description", "Software", "Author", "Copyright", "Title"),
         ),
     ),

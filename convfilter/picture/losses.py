@@ -83,6 +83,9 @@ def of_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Iterator
         )
     if outline.frames > 1:
         yield from _of_frames(outline, fmt)
+    if options.strip is None:
+        kinds = sorted({kind for page in outline.pages for kind in page.kinds}, key=list(NAMES).index)
+        yield from (Loss(_left_out(outline, fmt, kind)) for kind in kinds if not getattr(fmt.holds, kind))
     if options.strip != "all" and not outline.metadata.is_empty:
         from convfilter.picture import carry
 
@@ -143,6 +146,27 @@ def of_palette(picture: Picture, fmt: Format) -> Iterator[Loss]:
         yield Loss(f"{fmt.name} holds {fmt.colours} colours a frame, to which the picture's are reduced by dithering")
     if picture.alpha and any(((p[..., -1] > 0) & (p[..., -1] < _OPAQUE)).any() for p in frames):
         yield Loss(f"{fmt.name} holds pixels that are opaque or clear; opacity is rounded to one of them")
+
+
+def of_pages(picture: Picture, fmt: Format) -> Iterator[Loss]:
+    """Find fields of a TIFF that are not true any more of its pages.
+
+    Parameters
+    ----------
+    picture : Picture
+        As it will be written.
+    fmt : Format
+
+    Yields
+    ------
+    Loss
+    """
+    from convfilter.picture.tiff_fields import fitting
+    from convfilter.picture.tiff_write import fields_of
+
+    for each in fields_of(picture):
+        for kind, why in fitting(*each)[1].items() if each else ():
+            yield Loss(f"{fmt.name} is written without {NAMES[kind]}, since {why}")
 
 
 def kept_frames(frames: list[Frame], fmt: Format) -> list[Frame]:

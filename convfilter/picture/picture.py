@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import ReadError
+
+if TYPE_CHECKING:
+    from convfilter.picture.tiff_fields import PageFields
 
 Item = TypeVar("Item")
 Pixels = npt.NDArray[Any]
@@ -33,11 +36,14 @@ class Frame:
     fallback : bool
         True for a picture that only viewers without animation show (the
         default image of an APNG that is not part of the animation).
+    tiff : PageFields, or None
+        Fields of a TIFF page that are kept as they are.
     """
 
     pixels: Pixels
     delay: tuple[int, int] | None = None
     fallback: bool = False
+    tiff: PageFields | None = None
 
 
 class Text(NamedTuple):
@@ -134,7 +140,7 @@ class Outline:
     """What a format must be able to hold: a picture without its samples.
 
     ``dtype`` is that of the picture that was read, ``delays`` are those of an
-    animation; frames without delays are pages.
+    animation; frames without delays are pages. ``pages`` are fields of TIFF pages.
     """
 
     width: int
@@ -148,6 +154,7 @@ class Outline:
     delays: tuple[tuple[int, int], ...] = ()
     metadata: Metadata = field(default_factory=Metadata)
     white: int | None = None
+    pages: tuple[PageFields, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -224,6 +231,7 @@ class Picture:
             delays,
             self.metadata,
             self.white,
+            tuple(frame.tiff for frame in self.frames if frame.tiff is not None),
         )
 
     def full_range(self) -> Picture:

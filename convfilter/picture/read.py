@@ -128,6 +128,7 @@ def _settle(picture: Picture, options: ReadOptions) -> None:
         if orientation != 1:
             for frame in picture.frames:
                 frame.pixels = exif.turned(frame.pixels, orientation)
+                frame.tiff = frame.tiff and frame.tiff._replace(placed=None)
             if orientation >= 5 and metadata.resolution:
                 metadata.resolution = metadata.resolution[::-1]
     metadata.thumbnail |= exif.has_thumbnail(metadata.exif) or photoshop.has_thumbnail(metadata.photoshop)

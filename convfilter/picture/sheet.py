@@ -90,7 +90,7 @@ def as_sheets(picture: Picture) -> Picture:
 def as_pages(picture: Picture) -> Picture:
     """Return a picture with a grey page for each map."""
     pages = [
-        Frame(np.ascontiguousarray(frame.pixels[..., number]))
+        Frame(np.ascontiguousarray(frame.pixels[..., number]), tiff=frame.tiff)
         for frame in picture.frames
         for number in range(frame.pixels.shape[2])
     ]

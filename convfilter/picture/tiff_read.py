@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 from convfilter.errors import ConvfilterError, ReadError
 from convfilter.picture import limits
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import CHANNELS, Frame, Picture, chosen
+from convfilter.picture.picture import CHANNELS, Frame, Loss, Picture, chosen
 from convfilter.picture.source import size_of
+from convfilter.picture.tiff_fields import of_page
 from convfilter.picture.tiff_layout import Entry, entries_of
 from convfilter.picture.tiff_samples import (
     ASSOCIATED,
@@ -19,6 +21,7 @@ from convfilter.picture.tiff_samples import (
     RGB,
     UNASSOCIATED,
     YCBCR,
+    Decoded,
     decoded,
     extra_kinds,
 )
@@ -26,6 +29,7 @@ from convfilter.picture.tiff_segments import READABLE
 from convfilter.picture.tiff_tags import metadata_of, page_offsets
 
 _OLD_JPEG, _JPEG = 6, 7
+_MOST_NAMES = 8
 
 
 def read_tiff(file: BinaryIO, options: ReadOptions) -> Picture:
@@ -55,6 +59,7 @@ def read_tiff(file: BinaryIO, options: ReadOptions) -> Picture:
 
 def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Picture:
     entries, notes = entries_of(tiff, file, count)
+    total = len(entries)
     if options.frame is not None:
         entries = [chosen(entries, options.frame)]
     pixels = needed = 0
@@ -78,11 +83,38 @@ def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Pic
     kinds = extra_kinds(entries[0].page)
     metadata.associated_alpha = first.alpha and ASSOCIATED in kinds
     metadata.alpha_at = next((at for at, kind in enumerate(kinds) if kind in (ASSOCIATED, UNASSOCIATED)), first.extras)
-    frames = [Frame(page.pixels) for page in pages]
-    notes = list(dict.fromkeys(notes))
+    frames, losses = _described(entries, pages, total, file)
     return Picture(
-        frames, first.model, first.alpha, "TIFF", metadata, tuple(notes), extras=first.extras, white=first.white
+        frames,
+        first.model,
+        first.alpha,
+        "TIFF",
+        metadata,
+        tuple(dict.fromkeys(notes)),
+        extras=first.extras,
+        losses=losses,
+        white=first.white,
     )
+
+
+def _described(
+    entries: Sequence[Entry], pages: Sequence[Decoded], total: int, file: BinaryIO
+) -> tuple[list[Frame], tuple[Loss, ...]]:
+    """Give each frame the fields of its directory; the first of the slices behind one has those of all."""
+    frames, left = [], dict[str, None]()
+    for number, (entry, page) in enumerate(zip(entries, pages, strict=True)):
+        frame = Frame(page.pixels)
+        if not entry.slice:
+            fields, names = of_page(entry.page, file, number, total, page.pixels.shape)
+            left |= dict.fromkeys(names)
+            frame.tiff = fields if fields.fields else None
+        frames.append(frame)
+    text = f"the TIFF has tags that are left out: {_listed(list(left))}"
+    return frames, (Loss(text),) if left else ()
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
 
 
 def _needed_bytes(page: Any) -> int:

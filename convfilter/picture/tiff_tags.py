@@ -13,11 +13,13 @@ from convfilter.errors import ReadError
 from convfilter.picture import ifd
 from convfilter.picture.picture import Metadata, Text
 from convfilter.picture.source import size_of
+from convfilter.picture.tiff_fields import LAYOUT_DESCRIPTIONS
 from convfilter.picture.tiff_layout import MOST_PAGES
 
 _XMP, _IPTC, _PHOTOSHOP, _ICC = 700, 33723, 34377, 34675
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 _DESCRIPTION = 270
+_WHITE_POINT, _PRIMARIES = 318, 319
 _CENTIMETRE = 3
 #: Values that are loaded with a page whatever is asked of it.
 _LOADED = frozenset((258, 270, 273, 277, 279, 305, 324, 325, 330, 338, 339, 347, 42113))
@@ -26,8 +28,6 @@ _MOST_TAGS = 4096
 _MOST_OVERLAP, _SPARE_BYTES = 2, 1 << 22
 #: Text tags and the PNG keyword for each.
 TEXT_TAGS = {_DESCRIPTION: "Description", 305: "Software", 315: "Author", 33432: "Copyright", 269: "Title"}
-#: Descriptions that say how samples are laid out; wrong once the picture has another size.
-_LAYOUT_DESCRIPTIONS = ('{"shape":', "ImageJ=", "<?xml", "<OME")
 
 
 def page_offsets(file: BinaryIO) -> list[int]:
@@ -117,11 +117,22 @@ def metadata_of(page: Any, file: BinaryIO) -> Metadata:
         resolution=_resolution(tags),
         exif=_exif(page, file),
     )
+    white, primaries = tags.valueof(_WHITE_POINT), tags.valueof(_PRIMARIES)
+    if white and primaries:
+        metadata.png += _chromaticities((*white, *primaries))
     for code, keyword in TEXT_TAGS.items():
         value = tags.valueof(code)
-        if isinstance(value, str) and value and not value.startswith(_LAYOUT_DESCRIPTIONS):
+        if isinstance(value, str) and value and not value.startswith(LAYOUT_DESCRIPTIONS):
             metadata.text.append(Text(keyword, value))
     return metadata
+
+
+def _chromaticities(rationals: tuple[int, ...]) -> list[tuple[bytes, bytes]]:
+    """Write white point and primaries, eight pairs of integers, as the chunk of a PNG."""
+    numbers = zip(rationals[::2], rationals[1::2], strict=False)
+    values = [round(100_000 * number / (unit or 1)) for number, unit in numbers]
+    usable = len(values) == 8 and all(0 <= value <= 100_000 for value in values)
+    return [(b"cHRM", struct.pack(">8I", *values))] if usable else []
 
 
 def _exif(page: Any, file: BinaryIO) -> bytes | None:
@@ -134,7 +145,7 @@ def _exif(page: Any, file: BinaryIO) -> bytes | None:
     order = page.parent.byteorder
     found = ifd.directories(read, page.offset, order, big=page.parent.is_bigtiff)
     description = found.first.get(_DESCRIPTION)
-    if description and description.data.decode("latin-1").startswith(_LAYOUT_DESCRIPTIONS):
+    if description and description.data.decode("latin-1").startswith(LAYOUT_DESCRIPTIONS):
         del found.first[_DESCRIPTION]
     return ifd.exif_block(found, order)
 

@@ -6,14 +6,15 @@ import logging
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
-from convfilter.picture import colour, exif, ifd
+from convfilter.picture import colour, exif, ifd, tiff_fields
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Metadata, Picture, Pixels
+from convfilter.picture.tiff_fields import PageFields
 from convfilter.picture.tiff_tags import TEXT_TAGS, page_offsets
 
 _PHOTOMETRIC = {"gray": "minisblack", "rgb": "rgb", "cmyk": "separated"}
@@ -27,6 +28,8 @@ _INCH = 2
 _COMPRESSION, _DEFLATE = 259, 8
 _UNSPECIFIED = "unspecified"
 _ORDER: Literal["<"] = "<"
+
+_NO_METADATA, _NO_DIRECTORIES = Metadata(), ifd.Directories({}, {}, {})
 
 _Extra = tuple[int, int, int | None, Any, bool]
 
@@ -54,6 +57,7 @@ def write_tiff(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
         frames = [_with_alpha_at(pixels, len(kinds) - kinds.index(_alpha_kind(metadata))) for pixels in frames]
     height, width = frames[0].shape[:2]
     described = ifd.from_block(exif.with_size(metadata.exif, width, height) or b"", _ORDER)
+    kept = [tiff_fields.fitting(*each)[0] if each else [] for each in fields_of(picture)]
     big = sum(pixels.nbytes for pixels in frames) > _CLASSIC_BYTES
     with tifffile.TiffWriter(file, bigtiff=big, byteorder=_ORDER) as tiff:
         for index, pixels in enumerate(frames):
@@ -66,11 +70,11 @@ def write_tiff(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
                 metadata=None,
                 software=False,
                 maxworkers=options.threads,
-                iccprofile=metadata.icc,
-                extratags=_extra_tags(metadata, described) if index == 0 else (),
+                iccprofile=tiff_fields.profile_of(kept[index]) or metadata.icc,
+                extratags=_extra_tags(kept[index], *((metadata, described) if index == 0 else ())),
                 extrasamples=kinds or None,
                 **encoding,
-                **_resolution(metadata),
+                **_resolution(metadata, kept[index]),
             )
     if picture.white is not None:
         _declare_deflated(file, big)
@@ -136,20 +140,33 @@ def _with_alpha_at(pixels: Pixels, behind: int) -> Pixels:
     return np.concatenate([pixels[..., :-behind], pixels[..., -1:], pixels[..., -behind:-1]], axis=-1)
 
 
-def _resolution(metadata: Metadata) -> dict[str, Any]:
+def fields_of(picture: Picture) -> list[tuple[PageFields, tuple[int, ...], str, int] | None]:
+    """Return the arguments of ``tiff_fields.fitting`` for each page, None where there are no fields."""
+    frames = [frame for frame in picture.frames if not frame.fallback]
+    return [frame.tiff and (frame.tiff, frame.pixels.shape, frame.pixels.dtype.name, len(frames)) for frame in frames]
+
+
+def _resolution(metadata: Metadata, fields: Sequence[ifd.Field]) -> dict[str, Any]:
+    """Return dots per inch, or what the page has of its own."""
+    if found := tiff_fields.scale_of(fields):
+        return {"resolution": found[0], "resolutionunit": found[1]}
     return {"resolution": metadata.resolution, "resolutionunit": _INCH} if metadata.resolution else {}
 
 
-def _extra_tags(metadata: Metadata, described: ifd.Directories) -> list[_Extra]:
-    """List the fields of the first page that tifffile has no arguments for."""
-    extra: dict[int, _Extra] = {}
+def _extra_tags(
+    fields: Sequence[ifd.Field],
+    metadata: Metadata = _NO_METADATA,
+    described: ifd.Directories = _NO_DIRECTORIES,
+) -> list[_Extra]:
+    """List the fields of a page that tifffile has no arguments for."""
+    extra: dict[int, _Extra] = {field.tag: _raw(field) for field in tiff_fields.others(fields)}
     for tag in (*ifd.DESCRIPTIVE, ifd.ORIENTATION):
         if field := described.first.get(tag):
             extra[tag] = _raw(field)
     codes = {keyword: code for code, keyword in TEXT_TAGS.items()}
     for text in metadata.text:
         code = codes.pop(text.keyword, None)
-        if code is not None:
+        if code is not None and code not in extra:
             extra[code] = (code, _ASCII, None, text.value.encode() + b"\0", True)
     for code, kind, data in (
         (_XMP, _BYTE, metadata.xmp),

@@ -74,6 +74,7 @@ def _keeps_all(outline: Outline, fmt: Format) -> bool:
     """Tell the plain case, which needs no closer look: one picture without metadata, of a kind that fits."""
     return (
         outline.metadata.is_empty
+        and not outline.pages
         and outline.frames == 1
         and outline.dtype in fmt.dtypes
         and outline.white is None
@@ -144,6 +145,10 @@ def write(
         from convfilter.picture import losses
 
         found += losses.of_palette(picture, fmt)
+    if fmt.holds.geo and any(frame.tiff for frame in picture.frames):
+        from convfilter.picture import losses
+
+        found += losses.of_pages(picture, fmt)
     if found:
         notes += losses.settled(found, options, WriteError)
     with atomic.replacing(target.path) as file:
@@ -172,6 +177,8 @@ def _prepared(picture: Picture, fmt: Format, options: WriteOptions) -> Picture:
     if alpha and not fmt.alpha:
         frames = [replace(frame, pixels=_opaque(frame.pixels)) for frame in frames]
         alpha = False
+    if options.strip is not None:
+        frames = [replace(frame, tiff=None) for frame in frames]
     metadata = _stripped(picture.metadata, options.strip)
     if not metadata.is_empty:
         from convfilter.picture import carry

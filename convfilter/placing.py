@@ -1,0 +1,33 @@
+"""Where the pixels of a result lie among those of the picture, by its plan: for formats that store positions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from convfilter.picture.picture import Frame
+from convfilter.planning import Plan
+
+
+def placed(frame: Frame, plan: Plan) -> Frame:
+    """Return a frame whose fields of position are those of the result of a plan.
+
+    Parameters
+    ----------
+    frame : Frame
+        With the pixels of the result, and the fields of the picture.
+    plan : Plan
+
+    Returns
+    -------
+    Frame
+    """
+    if frame.tiff is None:
+        return frame
+    from convfilter.picture.tiff_fields import Axis, moved
+    from convfilter.planning.figures import figures
+
+    last = figures(plan)[-1]
+    height, width = plan.output_shape[:2]
+    rows = Axis(last.rows.start, last.rows.jump, height)
+    cols = Axis(last.cols.start, last.cols.jump, width)
+    return replace(frame, tiff=moved(frame.tiff, rows, cols))

@@ -1,0 +1,273 @@
+"""Fields of TIFFs: kept as they are, moved with the pixels, or left out with a word."""
+
+import struct
+
+import numpy as np
+import pytest
+import tifffile
+
+from convfilter.errors import WriteError
+from convfilter.picture import exif
+from convfilter.picture.formats import FORMATS, NAMES
+from convfilter.picture.options import ReadOptions, WriteOptions
+from convfilter.picture.read import read
+from convfilter.picture.write import write
+from convfilter.pipeline import Options, filter_file
+
+KEYS = (1, 1, 0, 2, 1024, 0, 1, 1, 1025, 0, 1, 1)
+SCALE, TIES = (2.0, 5.0, 0.0), (0.0, 0.0, 0.0, 1000.0, 8000.0, 0.0)
+MATRIX = (1.5, 0.25, 0.0, 1000.0, -0.5, -2.5, 0.0, 8000.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def noise(shape=(24, 30), dtype=np.uint8, seed=0):
+    return np.random.default_rng(seed).integers(0, 200, shape).astype(dtype)
+
+
+def doubles(tag, values):
+    return (tag, 12, len(values), values, True)
+
+
+def georeferenced(name, *tags, raster_type=1, **options):
+    keys = (*KEYS[:-1], raster_type)
+    extra = [(34735, 3, len(keys), keys, True), (34737, 2, None, "Somewhere|", True), *tags]
+    extra += [(42113, 2, None, "-9999", True), (42112, 2, None, "<GDALMetadata/>", True)]
+    tifffile.imwrite(name, noise(), photometric="minisblack", metadata=None, software=False, extratags=extra, **options)
+
+
+def filtered(source, destination, *specs, **options):
+    write_options = options.pop("write", WriteOptions())
+    return filter_file(source, destination, Options(specs or ["identity"], write=write_options, **options)).notes
+
+
+def tags_of(name, page=0):
+    with tifffile.TiffFile(name) as tiff:
+        return {tag.code: tag.value for tag in tiff.pages[page].tags}
+
+
+def world(tags, x, y):
+    """Where the centre of a pixel lies, by the book: areas have it at half a pixel, points at none."""
+    at = 0.0 if tags[34735][-1] == 2 else 0.5
+    x, y = x + at, y + at
+    if 34264 in tags:
+        matrix = np.array(tags[34264]).reshape(4, 4)
+        return tuple((matrix @ (x, y, 0, 1))[:2])
+    (i, j, _, east, north, _), (width, height, _) = tags[33922], tags[33550]
+    return east + (x - i) * width, north - (y - j) * height
+
+
+@pytest.mark.parametrize("raster_type", [1, 2], ids=["area", "point"])
+@pytest.mark.parametrize("tags", [(doubles(33550, SCALE), doubles(33922, TIES)), (doubles(34264, MATRIX),)])
+@pytest.mark.parametrize(
+    ("specs", "jump", "start"),
+    [
+        (("identity",), (1, 1), (0, 0)),
+        (("box:3,stride=2",), (2, 2), (0, 0)),
+        (("box:3,padding=valid",), (1, 1), (1, 1)),
+        (("box:3,padding=full",), (1, 1), (-1, -1)),
+        (("box:4x2,padding=0,stride=3x2",), (3, 2), (1.5, 0.5)),
+        (("maxpool:2", "box:5,stride=2,dilation=2,padding=1"), (4, 4), (6.5, 6.5)),
+        (("box:3,padding=2,padding_mode=reflect",), (1, 1), (-1, -1)),
+    ],
+)
+def test_the_position_moves_with_the_pixels(specs, jump, start, tags, raster_type):
+    georeferenced("in.tif", *tags, raster_type=raster_type)
+    assert filtered("in.tif", "out.tif", *specs) == ()
+    before, after = tags_of("in.tif"), tags_of("out.tif")
+    assert (after[34735], after[34737], after[42113], after[42112]) == (
+        before[34735],
+        before[34737],
+        "-9999",
+        "<GDALMetadata/>",
+    )
+    for x, y in ((0, 0), (3, 0), (2, 4)):
+        inside = x * jump[0] + start[0], y * jump[1] + start[1]
+        assert world(after, x, y) == pytest.approx(world(before, *inside))
+
+
+def test_tie_points_and_rational_polynomials_move_too():
+    ties = (*TIES, 10.0, 20.0, 0.0, 1.0, 2.0, 0.0)
+    coefficients = [0.0, 0.0, 100.0, 200.0, 1, 2, 3, 50.0, 80.0, *range(9, 92)]
+    georeferenced("in.tif", doubles(33922, ties), doubles(50844, coefficients), doubles(33920, (*MATRIX, 0.0)))
+    filtered("in.tif", "out.tif", "box:4,padding=0,stride=2")
+    after = tags_of("out.tif")
+    # Centres of outputs lie at 1.5 + 2 n, so their corners at 1 + 2 n.
+    assert after[33922][6:8] == (4.5, 9.5) and after[33922][8:] == ties[8:]
+    assert after[50844][2:4] == (49.25, 99.25) and after[50844][7:9] == (25.0, 40.0)
+    assert after[50844][9:] == tuple(coefficients[9:])
+    assert after[33920][0] == 3.0 and after[33920][3] == 1000 + 1.5 * 1 + 0.25 * 1
+
+
+def test_big_endian_numbers_stay_numbers():
+    georeferenced("in.tif", doubles(33550, SCALE), doubles(33922, TIES), byteorder=">")
+    assert filtered("in.tif", "out.tif") == ()
+    after = tags_of("out.tif")
+    assert after[33550] == SCALE and after[33922] == TIES and after[34735] == KEYS
+
+
+@pytest.mark.parametrize("fmt", FORMATS, ids=lambda fmt: fmt.name)
+def test_other_formats_say_what_they_do_not_keep(fmt):
+    private = (65000, 2, None, "detector 7", True)
+    georeferenced("in.tif", doubles(33550, SCALE), doubles(33922, TIES), private)
+    notes = filtered("in.tif", f"out{fmt.suffixes[0]}")
+    kinds = ("geo", "nodata", "gdal", "private")
+    expected = [f"{fmt.name} is written without {NAMES[kind]}; use tiff to keep that" for kind in kinds]
+    assert list(notes) == ([] if fmt.name == "TIFF" else expected)
+    assert filtered("in.tif", f"out{fmt.suffixes[0]}", write=WriteOptions(strip="most")) == ()
+    if fmt.name == "TIFF":
+        assert not {33550, 42113, 65000} & tags_of("out.tif").keys()
+
+
+def test_a_picture_that_is_turned_has_no_position():
+    orientation = (274, 3, 1, 6, True)
+    georeferenced("in.tif", doubles(33550, SCALE), doubles(33922, TIES), orientation)
+    (note,) = filtered("in.tif", "out.tif")
+    assert note.endswith("position and projection (GeoTIFF), since the picture has been turned")
+    after = tags_of("out.tif")
+    assert 33550 not in after and 33922 not in after and after[34735] == KEYS
+    with pytest.raises(WriteError, match=r"turned; --strict"):
+        filtered("in.tif", "strict.tif", write=WriteOptions(strict=True))
+
+
+def test_pixels_of_another_size_from_elsewhere_have_no_position():
+    georeferenced("in.tif", doubles(33550, SCALE), doubles(33922, TIES))
+    picture = read("in.tif")
+    picture.pixels = noise((5, 6))
+    (note,) = write("out.tif", picture)
+    assert "position" in note and "size has changed" in note
+    assert 33550 not in tags_of("out.tif")
+
+
+def test_maps_of_a_layer_lie_where_their_inputs_lie():
+    georeferenced("in.tif", doubles(33550, SCALE), doubles(33922, TIES))
+    np.savez("layer.npz", weight=np.ones((5, 1, 3, 3), np.float32))
+    filtered("in.tif", "out.tif", "layer:layer.npz,stride=2")
+    for page in range(5):
+        assert tags_of("out.tif", page)[33550] == (4.0, 10.0, 0.0)
+
+
+def test_nodata_in_another_unit_than_the_samples_is_left_out():
+    for dtype, kept in ((np.uint16, True), (np.int16, True), (np.float64, True), (np.uint32, False)):
+        extra = [(42113, 2, None, "7", True)]
+        tifffile.imwrite("in.tif", noise(dtype=dtype), photometric="minisblack", metadata=None, extratags=extra)
+        notes = filtered("in.tif", "out.tif")
+        assert (42113 in tags_of("out.tif")) == kept
+        assert any("GDAL_NODATA" in note for note in notes) != kept
+
+
+IMAGEJ = {
+    "unit": "um",
+    "spacing": 2.0,
+    "Labels": ["one", "zwei ü", "three"],
+    "Ranges": (1.0, 180.0),
+    "Info": "made by a microscope",
+    "ROI": b"Iout\0\xe3\1\2" + bytes(60),
+}
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_stacks_of_imagej_keep_what_describes_them(order):
+    stack = noise((3, 24, 30), np.uint16)
+    metadata = dict(IMAGEJ, axes="ZYX")
+    tifffile.imwrite("in.tif", stack, imagej=True, byteorder=order, resolution=(4.0, 4.0), metadata=metadata)
+    assert filtered("in.tif", "out.tif") == ()
+    with tifffile.TiffFile("in.tif") as before, tifffile.TiffFile("out.tif") as after:
+        found = after.imagej_metadata
+        assert found == before.imagej_metadata and found["Labels"] == IMAGEJ["Labels"] and found["unit"] == "um"
+        np.testing.assert_array_equal(after.asarray(), stack)
+        resolution = after.pages[0].tags[282].value
+        assert resolution[0] / resolution[1] == 4 and after.pages[0].tags[296].value == 1
+    notes = filtered("in.tif", "half.tif", "box:3,stride=2")
+    assert len(notes) == 1 and "dimensions of a stack" in notes[0]
+    tags = tags_of("half.tif")
+    assert tags[282][0] / tags[282][1] == 2 and not {270, 50838, 50839} & tags.keys()
+    assert "dimensions" in filtered("in.tif", "out.png", write=WriteOptions(allow_loss=True))[-1]
+
+
+def test_ome_descriptions_are_kept_where_they_are_true():
+    stack = noise((3, 24, 30), np.uint16)
+    tifffile.imwrite("in.ome.tif", stack, metadata={"axes": "ZYX", "PhysicalSizeX": 0.5}, photometric="minisblack")
+    assert filtered("in.ome.tif", "out.tif") == ()
+    assert tags_of("out.tif")[270] == tags_of("in.ome.tif")[270]
+    with tifffile.TiffFile("out.tif") as tiff:
+        assert tiff.is_ome and tiff.series[0].axes == "ZYX"
+    for specs, options in ((["box:3,padding=valid"], {}), (["identity"], {"frame": 0})):
+        (note,) = filter_file("in.ome.tif", "out.tif", Options(specs, read=ReadOptions(**options))).notes
+        assert "dimensions of a stack" in note
+        assert 270 not in tags_of("out.tif")
+
+
+def test_pages_keep_their_own_texts_and_profiles():
+    with tifffile.TiffWriter("in.tif") as tiff:
+        for number in range(3):
+            tiff.write(
+                noise(seed=number),
+                description=f"page {number}",
+                photometric="minisblack",
+                metadata=None,
+                iccprofile=b"profile %d" % number if number else None,
+                resolution=(100 + number, 100),
+                resolutionunit=2,
+                extratags=[(285, 2, None, f"name {number}", True), (297, 3, 2, (number, 3), True)],
+            )
+    assert filtered("in.tif", "out.tif") == ()
+    for number in range(3):
+        tags = tags_of("out.tif", number)
+        assert tags[270] == f"page {number}" and tags[285] == f"name {number}" and tags[297] == (number, 3)
+        assert tags[282][0] / tags[282][1] == 100 + number
+        assert number == 0 or tags[34675].startswith(b"profile %d" % number)
+    notes = filtered("in.tif", "out.png", write=WriteOptions(allow_loss=True))
+    assert [note.split(" without ")[1].split(";")[0] for note in notes[1:]] == [
+        NAMES["page_names"],
+        NAMES["page_texts"],
+    ]
+
+
+def test_previews_on_further_pages_do_not_survive():
+    thumbnail = b"8BIM\x04\x0c\0\0" + (4).to_bytes(4, "big") + b"pict"
+    with tifffile.TiffWriter("in.tif") as tiff:
+        for _ in range(2):
+            extra = [(34377, 1, len(thumbnail), thumbnail, True)]
+            tiff.write(noise(), photometric="minisblack", metadata=None, extratags=extra)
+    filtered("in.tif", "out.tif")
+    assert 34377 not in tags_of("out.tif", 1)
+
+
+def test_tags_of_other_programs_are_kept_at_the_same_size_or_named():
+    extra = [
+        (65000, 2, None, "detector 7", True),
+        (65001, 12, 2, (1.5, 2.5), True),
+        (65002, 4, 1, 1234, True),
+        (65003, 7, 4, b"blob", True),
+    ]
+    tifffile.imwrite("in.tif", noise(), photometric="minisblack", metadata=None, extratags=extra)
+    (note,) = filtered("in.tif", "out.tif")
+    assert note.endswith("left out: 65002, 65003")
+    tags = tags_of("out.tif")
+    assert tags[65000] == "detector 7" and tags[65001] == (1.5, 2.5)
+    notes = filtered("in.tif", "half.tif", "box:2,stride=2")
+    assert [note for note in notes if "tags of other programs, since the size has changed" in note]
+    assert not {65000, 65001} & tags_of("half.tif").keys()
+
+
+def test_white_point_and_primaries_say_the_same_elsewhere():
+    rational = [(0.3127, 0.329), (0.68, 0.32, 0.265, 0.69, 0.15, 0.06)]
+    values = [tuple(n for value in group for n in (round(value * 10000), 10000)) for group in rational]
+    extra = [(318, 5, 2, values[0], True), (319, 5, 6, values[1], True)]
+    tifffile.imwrite("in.tif", noise((9, 9, 3)), photometric="rgb", metadata=None, extratags=extra)
+    assert filtered("in.tif", "out.png") == ()
+    (chunk,) = read("out.png").metadata.png
+    assert chunk == (b"cHRM", struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000))
+    assert filtered("in.tif", "out.jpg") == () and read("out.jpg").metadata.icc is not None
+
+
+def test_exif_in_a_tiff_is_still_what_it_was():
+    extra = [(271, 2, None, "Maker Inc", True)]
+    tifffile.imwrite("in.tif", noise(), photometric="minisblack", metadata=None, extratags=extra)
+    filtered("in.tif", "out.jpg")
+    block = read("out.jpg").metadata.exif
+    assert b"Maker Inc" in block and not exif.has_thumbnail(block)
