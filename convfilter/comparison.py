@@ -248,7 +248,7 @@ def difference_picture(first: Picture, second: Picture) -> Picture:
     for frame, difference in zip(first.frames, differences, strict=True):
         stretched = np.where(np.isfinite(difference), difference * gain, white)
         pixels = (np.rint(stretched) if dtype.kind == "u" else stretched).astype(dtype)
-        shown.append(replace(frame, pixels=Picture.from_array(pixels).pixels))
+        shown.append(frame.with_pixels(Picture.from_array(pixels).pixels))
     return replace(Picture.from_array(shown[0].pixels), frames=shown)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.filters.stage import Stage
-from convfilter.picture.picture import Frame, Picture, Pixels
+from convfilter.picture.picture import Picture, Pixels
 from convfilter.planning import full_scale
 from convfilter.planning.offsets import settled
 
@@ -37,13 +37,25 @@ def enter(picture: Picture, stages: Sequence[Stage]) -> tuple[Picture, list[Stag
     ParameterError
         An offset is no fraction of full scale.
     """
-    from convfilter.picture.curves import curve_of, linearized
+    from convfilter.picture.curves import curve_of
 
     curve = curve_of(picture)
-    white = picture.white or full_scale(picture.pixels.dtype)
-    frames = [replace(frame, pixels=linearized(frame.pixels, curve, picture.alpha, white)) for frame in picture.frames]
-    stages = [_in_light(stage, curve, white) for stage in settled(stages, picture.pixels.dtype, white)]
-    return replace(picture, frames=frames, white=None), stages, curve
+    white = picture.white or full_scale(picture.dtype)
+    stages = [_in_light(stage, curve, white) for stage in settled(stages, picture.dtype, white)]
+    return entered(picture, curve), stages, curve
+
+
+def entered(picture: Picture, curve: Curve) -> Picture:
+    """Return a picture in linear light; samples that are still to be decoded are turned into it then."""
+    from convfilter.picture.curves import linearized
+
+    white = picture.white or full_scale(picture.dtype)
+
+    def decoded(rows: Pixels) -> Pixels:
+        return linearized(rows, curve, picture.alpha, white)
+
+    frames = [frame.mapped(decoded, np.dtype(np.float32)) for frame in picture.frames]
+    return replace(picture, frames=frames, white=None)
 
 
 def _in_light(stage: Stage, curve: Curve, white: float) -> Stage:
@@ -53,7 +65,7 @@ def _in_light(stage: Stage, curve: Curve, white: float) -> Stage:
 
 
 def settle(
-    frame: Frame,
+    pixels: npt.NDArray[np.float32],
     alpha: bool,
     dtype: np.dtype[np.generic],
     white: float,
@@ -61,14 +73,12 @@ def settle(
     *,
     curve: Curve | None,
     background: str | None,
-    threads: int | None,
 ) -> tuple[Pixels, int]:
-    """Turn an unrounded result into what is stored: out of linear light, over the background, rounded once.
+    """Turn unrounded results into what is stored: out of linear light, over the background, rounded once.
 
     Parameters
     ----------
-    frame : Frame
-        float32 samples.
+    pixels : (rows, cols, channels) array of float32
     white : float
         The value of white in them.
     out_white : float, optional
@@ -81,22 +91,18 @@ def settle(
     clipped : int
         How many samples did not fit into 0..white.
     """
-    pixels: npt.NDArray[np.float32] = frame.pixels
     clipped = _clipped(pixels, white, dtype, out_white or full_scale(dtype))
+    result: Pixels = pixels
     if curve is not None:
         from convfilter.picture.curves import delinearized
 
-        pixels, white = (
-            delinearized(
-                pixels, curve, alpha, np.float32 if background else dtype, threads, None if background else out_white
-            ),
-            1.0,
-        )
+        between = np.dtype(np.float32) if background else dtype
+        result, white = delinearized(pixels, curve, alpha, between, None if background else out_white), 1.0
     if background is not None:
         from convfilter.picture.colour import flattened
 
-        pixels = flattened(pixels, background, dtype, white=white, out_white=out_white)
-    return pixels, clipped
+        result = flattened(result, background, dtype, white=white, out_white=out_white)
+    return result, clipped
 
 
 def _clipped(pixels: npt.NDArray[np.float32], white: float, dtype: np.dtype[np.generic], out_white: float) -> int:

@@ -123,7 +123,7 @@ def run_maps(plans: Sequence[Plan], picture: Picture, form: Form, threads: int |
         pixels = pixels.reshape(*pixels.shape[:2], -1)
         if plan.alpha and form != "array":
             pixels = pixels[..., :-1]
-        frames.append(placed(replace(frame, pixels=pixels / np.float32(plan.full)), plan))
+        frames.append(placed(frame.with_pixels(pixels / np.float32(plan.full)), plan))
     mapped = replace(picture, frames=frames, white=None)
     return {"sheet": as_sheets, "pages": as_pages}.get(form, lambda same: same)(mapped)
 

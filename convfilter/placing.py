@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from convfilter.picture.picture import Frame
 from convfilter.planning import Plan
 
@@ -30,4 +28,4 @@ def placed(frame: Frame, plan: Plan) -> Frame:
     height, width = plan.output_shape[:2]
     rows = Axis(last.rows.start, last.rows.jump, height)
     cols = Axis(last.cols.start, last.cols.jump, width)
-    return replace(frame, tiff=moved(frame.tiff, rows, cols))
+    return frame.with_tiff(moved(frame.tiff, rows, cols))

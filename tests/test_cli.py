@@ -340,7 +340,7 @@ def test_unexpected_errors_are_one_line_unless_debugging(
     def explode(*_arguments: object) -> None:
         raise RuntimeError("first line\nsecond line")
 
-    monkeypatch.setattr("convfilter.pipeline.read", explode)
+    monkeypatch.setattr("convfilter.pipeline.opened", explode)
     status, text = said(capfd, "blur", "--box", "3", "in.png", "out.png")
     assert status == 1
     assert text == "convfilter: in.png: internal error: RuntimeError: first line; run again with --debug\n"
@@ -368,7 +368,7 @@ def test_a_library_that_cannot_be_loaded_is_no_internal_error(
     def fail(*_arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr("convfilter.pipeline.read", fail)
+    monkeypatch.setattr("convfilter.pipeline.opened", fail)
     status, text = said(capfd, "blur", "--box", "3", "in.png", "out.png")
     assert status == 1
     assert text.startswith(f"convfilter: in.png: a library cannot be loaded: {why}")

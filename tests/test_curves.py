@@ -69,8 +69,7 @@ def test_integers_come_back(name, dtype):
     samples = np.arange(white + 1, dtype=dtype).reshape(-1, 64)
     light = linearized(samples, CURVES[name], alpha=False)
     assert light.dtype == np.float32 and light.min() == 0 and light.max() == 1
-    for threads in (1, 3):
-        np.testing.assert_array_equal(delinearized(light, CURVES[name], False, dtype, threads), samples)
+    np.testing.assert_array_equal(delinearized(light, CURVES[name], False, dtype), samples)
 
 
 @pytest.mark.parametrize("name", ["sRGB", "BT.709", "linear", "gamma 1.8"])

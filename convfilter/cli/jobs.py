@@ -15,7 +15,6 @@ from convfilter.cli.root import fail
 from convfilter.cli.values import is_configured
 from convfilter.errors import UsageError, WriteError
 from convfilter.filters.spec import FilterSpec
-from convfilter.picture import early
 from convfilter.picture.options import DEFAULT_MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -94,8 +93,6 @@ def local_names(names: Iterable[str]) -> list[str]:
 def _run_one(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
     context = click.get_current_context()
     source, destination = _named_files(params, context)
-    if source != "-" and not params["lenient"] and params["threads"] != 1:
-        early.begin(source, int(params["max_pixels"] or DEFAULT_MAX_PIXELS))
     options = pipeline_options(specs, params)
     from convfilter import pipeline
 

@@ -217,7 +217,6 @@ def delinearized(
     curve: Curve,
     alpha: bool,
     dtype: npt.DTypeLike,
-    threads: int | None = None,
     white: float | None = None,
 ) -> Pixels:
     """Turn linear light back into samples, rounded half to even once.
@@ -230,8 +229,6 @@ def delinearized(
         The last channel is opacity.
     dtype : uint8, uint16 or float32
         Of the result.
-    threads : int, optional
-        None: one for each core.
     white : float, optional
         The value of white in the result; None: the full scale of the type.
 
@@ -241,18 +238,13 @@ def delinearized(
         Of the same shape; integers are clipped, floats are not.
     """
     from convfilter.picture import colour
-    from convfilter.picture.parallel import in_order
 
     out = np.empty(light.shape, dtype)
     rows = max(1, _BAND_SAMPLES // max(1, light.shape[1] * channels_of(light)))
-
-    def convert(start: int) -> None:
+    for start in range(0, light.shape[0], rows):
         band = light[start : start + rows]
         values = curve.encode(band)
         if alpha:
             values[:, :, -1] = band[:, :, -1]
         out[start : start + rows] = colour.with_depth(values, out.dtype, out_white=white)
-
-    for _ in in_order(convert, range(0, light.shape[0], rows), threads):
-        pass
     return out

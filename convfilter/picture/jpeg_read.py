@@ -9,14 +9,16 @@ import numpy as np
 
 from convfilter.errors import ReadError
 from convfilter.picture import jpeg, jpeg_segments, limits
-from convfilter.picture.early import EarlyFile
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Model, Picture, Pixels, chosen
+from convfilter.picture.row_source import Whole
 
 _BLOCK = 8
 _MISSING = 128
 _END = b"\xff\xd9"
 _FILLING = bytes(range(1, 255)) * 4
+#: No decoder in use gives rows, and tells what is missing.
+_WHOLE = "a JPEG is decoded in one piece"
 _MODELS: dict[str, Model] = {"L": "gray", "RGB": "rgb", "CMYK": "cmyk"}
 
 
@@ -26,15 +28,14 @@ def read_jpeg(file: BinaryIO, options: ReadOptions) -> Picture:
     Samples are 8-bit grey, RGB or CMYK; CMYK counts ink, whatever Adobe's marker says.
     """
     data = file.read()
-    early = file if isinstance(file, EarlyFile) else None
     if not options.lenient:
-        return _read(data, options, False, early)
+        return _read(data, options, False)
     from convfilter.picture.pillow_read import rescued
 
-    return rescued(lambda left: _read(data, options, left, early), True)
+    return rescued(lambda left: _read(data, options, left), True)
 
 
-def _read(data: bytes, options: ReadOptions, lenient: bool, early: EarlyFile | None) -> Picture:
+def _read(data: bytes, options: ReadOptions, lenient: bool) -> Picture:
     """Read a whole picture, or what is left of one."""
     layout = jpeg.layout_of(data)
     if layout is None:
@@ -48,10 +49,10 @@ def _read(data: bytes, options: ReadOptions, lenient: bool, early: EarlyFile | N
     if layout.data_end is not None and not lenient and options.frame is None:
         metadata = jpeg_segments.metadata_of(data)
         if metadata is not None:
-            pixels = _whole(data, layout, early)
-            picture = Picture([Frame(pixels)], "gray" if pixels.ndim == 2 else "rgb", False, "JPEG", metadata)
+            frame = Frame(Whole(_shape(layout), np.dtype(np.uint8), lambda: _whole(data, layout), _WHOLE, name="JPEG"))
+            picture = Picture([frame], "gray" if layout.components == 1 else "rgb", False, "JPEG", metadata)
     if picture is None:
-        picture = _through_pillow(data, layout, options, lenient, early)
+        picture = _through_pillow(data, layout, options, lenient)
     if options.frame is None and not jpeg_segments.is_plain(data, layout.data_end):
         from convfilter.picture import jpeg_beside
 
@@ -59,9 +60,11 @@ def _read(data: bytes, options: ReadOptions, lenient: bool, early: EarlyFile | N
     return picture
 
 
-def _through_pillow(
-    data: bytes, layout: jpeg.Layout, options: ReadOptions, lenient: bool, early: EarlyFile | None
-) -> Picture:
+def _shape(layout: jpeg.Layout) -> tuple[int, int, int]:
+    return layout.height, layout.width, layout.components
+
+
+def _through_pillow(data: bytes, layout: jpeg.Layout, options: ReadOptions, lenient: bool) -> Picture:
     """Read what is of a rarer kind, or damaged: Pillow says how."""
     from PIL.JpegImagePlugin import JpegImageFile
 
@@ -75,25 +78,22 @@ def _through_pillow(
             image = _of_several(data, options.frame, count) if count else chosen([image], options.frame)
         if image.mode not in _MODELS:
             raise ReadError(f"a JPEG of the kind {image.mode} cannot be filtered")
-        pixels = _pixels(image, data, layout, options, lenient, early)
+        pixels = _pixels(image, data, layout, options, lenient)
     return Picture([Frame(pixels)], _MODELS[image.mode], False, "JPEG", metadata_of(image))
 
 
-def _pixels(
-    image: Any, data: bytes, layout: jpeg.Layout, options: ReadOptions, lenient: bool, early: EarlyFile | None
-) -> Pixels:
+def _pixels(image: Any, data: bytes, layout: jpeg.Layout, options: ReadOptions, lenient: bool) -> Pixels:
     """Decode; only Pillow tells where data is missing, and only it undoes Adobe's inversion of CMYK."""
     whole = layout.data_end is not None and not lenient and options.frame is None
     if whole and image.mode in ("L", "RGB"):
-        return _whole(data, layout, early)
+        return _whole(data, layout)
     image.load()
     return np.array(image)
 
 
-def _whole(data: bytes, layout: jpeg.Layout, early: EarlyFile | None) -> Pixels:
-    """Decode grey or RGB, or take what has been decoded already."""
-    begun = early.samples(len(data)) if early else None
-    pixels = jpeg.decode(data) if begun is None else begun
+def _whole(data: bytes, layout: jpeg.Layout) -> Pixels:
+    """Decode grey or RGB."""
+    pixels = jpeg.decode(data)
     if (pixels[-_BLOCK:, -_BLOCK:] == _MISSING).all():
         _require_all_blocks(data, layout, pixels)
     return pixels

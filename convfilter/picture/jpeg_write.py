@@ -10,8 +10,8 @@ number of threads writes the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -21,8 +21,8 @@ from convfilter.picture import jpeg_segments
 from convfilter.picture.jpeg import DRI, SOS
 from convfilter.picture.metadata import jpeg_parameters
 from convfilter.picture.options import DEFAULT_QUALITY, WriteOptions
-from convfilter.picture.parallel import in_order
 from convfilter.picture.picture import Metadata, Picture, Pixels
+from convfilter.picture.row_writer import Block, RowWriter
 
 _SUBSAMPLINGS = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
 #: By Pillow's number: the encoder's name, and width and height of a unit of the scan, in pixels.
@@ -35,6 +35,7 @@ _END = b"\xff\xd9"
 _MAX_SIDE = 65500  # of the decoders' and encoders' own
 #: Samples of a band: an interval of at most 16,384 units, of which a segment counts 65,535.
 _BAND_BYTES = 1 << 20
+_UINT8: np.dtype[np.generic] = np.dtype(np.uint8)
 
 
 def write_jpeg(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
@@ -52,18 +53,22 @@ def write_jpeg(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     WriteError
         The encoder refuses.
     """
-    metadata = picture.metadata
-    if metadata.exif:
-        from convfilter.picture import exif
-
-        height, width = picture.pixels.shape[:2]
-        metadata.exif = exif.with_size(metadata.exif, width, height)
+    metadata = with_size(picture.metadata, *picture.pixels.shape[:2])
     pixels = next(frame.pixels for frame in picture.frames if not frame.fallback)
     if picture.model != "cmyk" and write_direct(file, pixels, parameters_of(metadata, options), options.threads):
         return
     from convfilter.picture.pillow_write import write_pillow
 
-    write_pillow(file, "JPEG", picture, options)
+    write_pillow(file, "JPEG", replace(picture, metadata=metadata), options)
+
+
+def with_size(metadata: Metadata, height: int, width: int) -> Metadata:
+    """Say in the EXIF block how large the picture is."""
+    if metadata.exif:
+        from convfilter.picture import exif
+
+        return replace(metadata, exif=exif.with_size(metadata.exif, width, height))
+    return metadata
 
 
 def parameters_of(metadata: Metadata, options: WriteOptions) -> dict[str, Any]:
@@ -85,52 +90,108 @@ def parameters_of(metadata: Metadata, options: WriteOptions) -> dict[str, Any]:
 
 
 def write_direct(file: BinaryIO, pixels: Pixels, parameters: Mapping[str, Any], threads: int | None = None) -> bool:
-    """Write a JPEG as Pillow would, but for restart markers, if that can be done without it.
-
-    Parameters
-    ----------
-    file : BinaryIO
-    pixels : (H, W) or (H, W, 3) array of uint8
-    parameters : mapping
-        As ``Image.save`` takes them.
-    threads : int, optional
-        None: one for each core. The bytes do not depend on it.
+    """Write a JPEG by :class:`JpegWriter`, if that can be done.
 
     Returns
     -------
     bool
-        False: nothing has been written, since the tables, or the order of the
-        data, are of another kind.
-
-    Raises
-    ------
-    WriteError
-        The encoder refuses.
+        False: nothing has been written; see :func:`why_not_direct`.
     """
-    height, width = pixels.shape[:2]
-    colour = pixels.ndim == 3 and pixels.shape[2] == 3
-    quality = _quality(parameters, tables=1 + colour)
-    subsampling = parameters.get("subsampling", 2 if colour else 0)
-    if (
-        quality is None
-        or not (colour or pixels.ndim == 2)
-        # That of a grey picture decides only how many blocks fill up its edge, and how is Pillow's affair.
-        or (subsampling not in _UNITS if colour else subsampling)
-        or parameters["progressive"]
-        or parameters["optimize"]
-        or max(height, width) > _MAX_SIDE
-    ):
+    if why_not_direct(pixels.shape, parameters):
         return False
-    name, across, down = _UNITS[subsampling]
-    rows = max(1, _BAND_BYTES // (pixels.strides[0] * down)) * down
-    encode = partial(_encoded, quality=quality, subsampling=name if colour else None)
-    bands = [np.ascontiguousarray(pixels[top : top + rows]) for top in range(0, height, rows)]
-    head = jpeg_segments.packed(parameters)
-    for part in _joined(in_order(encode, bands, threads), height, -(-width // across) * (rows // down), len(bands)):
-        file.write(head)
-        file.write(part)
-        head = b""
+    with JpegWriter(file, pixels.shape, parameters, threads=threads) as writer:
+        writer.write_all(pixels)
+        writer.finish()
     return True
+
+
+def why_not_direct(shape: tuple[int, ...], parameters: Mapping[str, Any]) -> str:
+    """Say why a grey or RGB picture must be left to Pillow, which encodes it in one piece; "" if it need not be.
+
+    Parameters
+    ----------
+    shape : (H, W) or (H, W, C)
+    parameters : mapping
+        As ``Image.save`` takes them.
+    """
+    height, width, channels = (*shape, 1)[:3]
+    colour = channels == 3
+    subsampling = parameters.get("subsampling", 2 if colour else 0)
+    if parameters["progressive"] or parameters["optimize"]:
+        return "a progressive or optimized JPEG is encoded in one piece"
+    if _quality(parameters, tables=1 + colour) is None:
+        return "the JPEG keeps tables that are of no quality, and is encoded in one piece"
+    # The subsampling of a grey picture decides only how many blocks fill up its edge, and how is Pillow's affair.
+    fits = channels in (1, 3) and (subsampling in _UNITS if colour else not subsampling)
+    if not fits or max(height, width) > _MAX_SIDE:
+        return "a JPEG of a rare kind is encoded in one piece"
+    return ""
+
+
+class JpegWriter(RowWriter):
+    """Writes the rows of a JPEG as Pillow would, but for restart markers between bands that are encoded by themselves.
+
+    Parameters
+    ----------
+    file : BinaryIO
+    shape : (H, W) or (H, W, 3)
+        Of uint8 samples.
+    parameters : mapping
+        As ``Image.save`` takes them, with nothing that :func:`why_not_direct` names.
+    dtype : dtype
+        Of the rows before ``prepare``.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        shape: tuple[int, ...],
+        parameters: Mapping[str, Any],
+        dtype: np.dtype[np.generic] = _UINT8,
+        **keywords: Any,
+    ) -> None:
+        height, width, channels = (*shape, 1)[:3]
+        super().__init__(file, (height, width, channels), dtype, **keywords)
+        colour = channels == 3
+        quality = _quality(parameters, tables=1 + colour)
+        assert quality is not None
+        self._parameters, self._quality = parameters, quality
+        name, self._across, self._down = _UNITS[parameters.get("subsampling", 2 if colour else 0)]
+        self._subsampling = name if colour else None
+        self.block_rows = max(1, _BAND_BYTES // (width * channels * self._down)) * self._down
+
+    def begin(self) -> None:
+        """Write the marker and the segments in front of the tables."""
+        self._number = 0
+        self.file.write(jpeg_segments.packed(self._parameters))
+
+    def encode(self, block: Block) -> memoryview:
+        """Encode a band as a JPEG of its own."""
+        rows = np.ascontiguousarray(block.rows[:, :, 0] if self.shape[2] == 1 else block.rows)
+        return _encoded(rows, quality=self._quality, subsampling=self._subsampling)
+
+    def emit(self, piece: memoryview) -> None:
+        """Write the data of a band; in front of the first its tables."""
+        height, width, _ = self.shape
+        count = -(-height // self.block_rows)
+        tables = _end_of_segments(piece)
+        scan = _start_of(SOS, piece, tables)
+        data = scan + 2 + int.from_bytes(piece[scan + 2 : scan + 4], "big")
+        if self._number == 0:
+            frame = _start_of(_SOF0, piece, tables)
+            self.file.write(piece[tables : frame + 5])
+            self.file.write(height.to_bytes(2, "big"))
+            self.file.write(piece[frame + 7 : scan])
+            if count > 1:
+                interval = -(-width // self._across) * (self.block_rows // self._down)
+                self.file.write(bytes((0xFF, DRI)) + (4).to_bytes(2, "big") + interval.to_bytes(2, "big"))
+            self.file.write(piece[scan:data])
+        self.file.write(piece[data : -len(_END)])
+        self.file.write(bytes((0xFF, _RST0 + self._number % _RESTARTS)) if self._number < count - 1 else _END)
+        self._number += 1
+
+    def end(self) -> None:
+        """All is written with the last band."""
 
 
 def _encoded(band: Pixels, *, quality: int, subsampling: str | None) -> memoryview:
@@ -140,24 +201,6 @@ def _encoded(band: Pixels, *, quality: int, subsampling: str | None) -> memoryvi
         return memoryview(imagecodecs.jpeg8_encode(band, level=quality, subsampling=subsampling))
     except imagecodecs.Jpeg8Error as error:
         raise WriteError(f"the picture cannot be written as JPEG: {error}") from error
-
-
-def _joined(bands: Iterator[memoryview], height: int, interval: int, count: int) -> Iterator[bytes | memoryview]:
-    """Yield a file from its tables on: those of the first band, and the data of all."""
-    for number, band in enumerate(bands):
-        tables = _end_of_segments(band)
-        scan = _start_of(SOS, band, tables)
-        data = scan + 2 + int.from_bytes(band[scan + 2 : scan + 4], "big")
-        if number == 0:
-            frame = _start_of(_SOF0, band, tables)
-            yield band[tables : frame + 5]
-            yield height.to_bytes(2, "big")
-            yield band[frame + 7 : scan]
-            if count > 1:
-                yield bytes((0xFF, DRI)) + (4).to_bytes(2, "big") + interval.to_bytes(2, "big")
-            yield band[scan:data]
-        yield band[data : -len(_END)]
-        yield bytes((0xFF, _RST0 + number % _RESTARTS)) if number < count - 1 else _END
 
 
 def _end_of_segments(data: memoryview) -> int:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from convfilter.engine.bands import available_cores
-
-#: Items that wait to be taken from another thread: one to take, one being made.
-_AHEAD = 2
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -56,59 +54,173 @@ def _join(threads: list[threading.Thread]) -> None:
             thread.join()
 
 
-def ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """Have another thread produce the items, up to two ahead of the one that takes them.
+class Ahead(Generic[Item]):
+    """An iterator whose items another thread produces, some ahead of the one that takes them.
 
     Parameters
     ----------
     items : iterator
         Gains from a thread only as far as it lets go of the GIL.
-
-    Yields
-    ------
-    object
-        The items in their order. What the iterator raises is raised here.
+    most : int
+        Items that may wait to be taken.
     """
-    ready: list[Item] = []
-    state = {"ended": False, "stopped": False}
-    failures: list[BaseException] = []
-    changed = threading.Condition()
 
-    def produce() -> None:
+    def __init__(self, items: Iterator[Item], most: int = 2) -> None:
+        self._items, self._most = items, most
+        self._ready: deque[Item] = deque()
+        self._failures: list[BaseException] = []
+        self._ended = self._stopped = False
+        self._changed = threading.Condition()
+        self._producer = threading.Thread(target=self._produce, daemon=True)
+        self._producer.start()
+
+    def __iter__(self) -> Ahead[Item]:
+        return self
+
+    def __next__(self) -> Item:
+        """Return the next item, or raise what the iterator raised."""
+        with self._changed:
+            while not self._ready and not self._ended:
+                self._changed.wait()
+            if self._ready:
+                item = self._ready.popleft()
+                self._changed.notify_all()
+                return item
+        if self._failures:
+            raise self._failures.pop()
+        raise StopIteration
+
+    def stop(self) -> None:
+        """Produce no more, and wait until the thread has ended; not after Ctrl-C."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        _join([self._producer])
+
+    def _produce(self) -> None:
         try:
-            for item in items:
-                with changed:
-                    ready.append(item)
-                    changed.notify_all()
-                    while len(ready) >= _AHEAD and not state["stopped"]:
-                        changed.wait()
-                    if state["stopped"]:
+            for item in self._items:
+                with self._changed:
+                    self._ready.append(item)
+                    self._changed.notify_all()
+                    while len(self._ready) >= self._most and not self._stopped:
+                        self._changed.wait()
+                    if self._stopped:
                         break
         except BaseException as error:  # raised again by the thread that takes the items
-            failures.append(error)
-        with changed:
-            state["ended"] = True
-            changed.notify_all()
+            self._failures.append(error)
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
 
-    producer = threading.Thread(target=produce, daemon=True)
-    producer.start()
+
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """Have another thread produce the items, up to two ahead of the one that takes them; see :class:`Ahead`."""
+    produced = Ahead(items)
     try:
-        while True:
-            with changed:
-                while not ready and not state["ended"]:
-                    changed.wait()
-                if not ready:
-                    break
-                item = ready.pop(0)
-                changed.notify_all()
-            yield item
-        if failures:
-            raise failures[0]
+        yield from produced
     finally:
-        with changed:
-            state["stopped"] = True
-            changed.notify_all()
-        _join([producer])
+        produced.stop()
+
+
+class Crew(Generic[Item, Result]):
+    """Threads that work on items as they come, and hand the results on in the order of the items.
+
+    Parameters
+    ----------
+    work : callable
+        Gains from threads only as far as it lets go of the GIL.
+    emit : callable
+        Is called with one result after the other, in any of the threads.
+    threads : int
+        1: no other thread than the one that puts items.
+    """
+
+    def __init__(self, work: Callable[[Item], Result], emit: Callable[[Result], None], threads: int) -> None:
+        self._work, self._emit, self._threads = work, emit, threads
+        self._waiting: deque[tuple[int, Item]] = deque()
+        self._results: dict[int, Result] = {}
+        self._failures: list[BaseException] = []
+        self._put = self._emitted = self._idle = 0
+        self._emitting = self._ended = False
+        self._workers: list[threading.Thread] = []
+        self._changed = threading.Condition()
+
+    def put(self, item: Item) -> None:
+        """Hand over an item, once few enough are on their way; raises what went wrong with those before."""
+        if self._threads == 1:
+            self._emit(self._work(item))
+            return
+        with self._changed:
+            while self._put - self._emitted >= 2 * self._threads and not self._failures:
+                self._changed.wait()
+            self._raise()
+            self._waiting.append((self._put, item))
+            self._put += 1
+            self._changed.notify_all()
+            more = len(self._waiting) > self._idle and len(self._workers) < self._threads
+        if more:
+            worker = threading.Thread(target=self._serve, daemon=True)
+            self._workers.append(worker)
+            worker.start()
+
+    def drain(self) -> None:
+        """Wait until all results have been handed on."""
+        with self._changed:
+            while self._emitted < self._put and not self._failures:
+                self._changed.wait()
+            self._raise()
+
+    def stop(self) -> None:
+        """Take nothing more, and wait until the threads have ended; not after Ctrl-C."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        _join(self._workers)
+
+    def _raise(self) -> None:
+        if self._failures:
+            raise self._failures[0]
+
+    def _serve(self) -> None:
+        while True:
+            with self._changed:
+                self._idle += 1
+                while not self._waiting and not self._ended:
+                    self._changed.wait()
+                self._idle -= 1
+                if self._ended:
+                    return
+                number, item = self._waiting.popleft()
+            try:
+                result = self._work(item)
+                del item
+                self._hand_on(number, result)
+                del result
+            except BaseException as error:  # raised again by the thread that puts items
+                with self._changed:
+                    self._failures.append(error)
+                    self._ended = True
+                    self._changed.notify_all()
+                return
+
+    def _hand_on(self, number: int, result: Result) -> None:
+        """Emit the results that are next, unless another thread is about it."""
+        with self._changed:
+            self._results[number] = result
+            if self._emitting:
+                return
+            self._emitting = True
+        while True:
+            with self._changed:
+                if self._emitted not in self._results:
+                    self._emitting = False
+                    return
+                result = self._results.pop(self._emitted)
+            self._emit(result)
+            with self._changed:
+                self._emitted += 1
+                self._changed.notify_all()
 
 
 class _Pool(Generic[Item, Result]):

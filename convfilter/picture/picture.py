@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from convfilter.errors import ReadError
 
 if TYPE_CHECKING:
+    from convfilter.picture.row_source import Bands, Whole
     from convfilter.picture.tiff_fields import PageFields
 
 Item = TypeVar("Item")
@@ -21,29 +23,94 @@ Model = Literal["gray", "rgb", "cmyk"]
 CHANNELS: dict[str, int] = {"gray": 1, "rgb": 3, "cmyk": 4}
 
 
-@dataclass(eq=False)
 class Frame:
     """One picture of a sequence, always the whole canvas.
 
-    Attributes
+    Parameters
     ----------
-    pixels : (H, W) or (H, W, C) array of uint8, uint16 or float32
-        C-contiguous, native byte order. Integers fill their range, unless
-        ``Picture.white`` says otherwise: white is 255 or 65535; the white of
-        float32 is 1.
+    pixels : (H, W) or (H, W, C) array of uint8, uint16 or float32, or what decodes to it
+        C-contiguous, native byte order. Integers fill their range, unless ``Picture.white`` says otherwise: white
+        is 255 or 65535; the white of float32 is 1. What is still to be decoded is decoded as long as the file is
+        open: see ``convfilter.picture.row_source``.
     delay : (int, int), or None
         How long an animation shows the frame, as a fraction of a second.
     fallback : bool
-        True for a picture that only viewers without animation show (the
-        default image of an APNG that is not part of the animation).
+        True for a picture that only viewers without animation show (the default image of an APNG that is not part
+        of the animation).
     tiff : PageFields, or None
         Fields of a TIFF page that are kept as they are.
     """
 
-    pixels: Pixels
-    delay: tuple[int, int] | None = None
-    fallback: bool = False
-    tiff: PageFields | None = None
+    def __init__(
+        self,
+        pixels: Pixels | Bands | Whole,
+        delay: tuple[int, int] | None = None,
+        fallback: bool = False,
+        tiff: PageFields | None = None,
+    ) -> None:
+        self._samples, self.delay, self.fallback, self.tiff = pixels, delay, fallback, tiff
+        #: Why the samples were decoded before the rows were asked for.
+        self.decoded_because = "the format is decoded in one piece"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(H, W), or (H, W, C) with several channels."""
+        shape: tuple[int, ...] = self._samples.shape
+        return shape[:2] if len(shape) == 3 and shape[2] == 1 else shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the samples."""
+        dtype: np.dtype[Any] = self._samples.dtype
+        return dtype
+
+    @property
+    def pixels(self) -> Pixels:
+        """The samples, decoded at the first look."""
+        return self.decode()
+
+    @pixels.setter
+    def pixels(self, pixels: Pixels) -> None:
+        self._samples = pixels
+
+    def decode(self) -> Pixels:
+        """Decode the samples if that is still to be done, and return them."""
+        if not isinstance(self._samples, np.ndarray):
+            self._samples = self._samples.decoded().reshape(self.shape)
+        return self._samples
+
+    def close(self) -> None:
+        """Decode no more."""
+        if not isinstance(self._samples, np.ndarray):
+            self._samples.close()
+
+    @property
+    def bands(self) -> Bands | None:
+        """What gives the rows one after the other, where they are still to be decoded and that is possible."""
+        from convfilter.picture.row_source import Bands
+
+        return self._samples if isinstance(self._samples, Bands) else None
+
+    @property
+    def whole_because(self) -> str:
+        """Why the rows do not come one after the other; "" if they do."""
+        if isinstance(self._samples, np.ndarray):
+            return self.decoded_because
+        return self._samples.whole_because
+
+    def mapped(self, function: Callable[[Pixels], Pixels], dtype: np.dtype[Any]) -> Frame:
+        """Return the same frame with a function of its pixels, which is applied when they are decoded."""
+        if isinstance(self._samples, np.ndarray):
+            return self.with_pixels(function(self._samples))
+        return Frame(self._samples.mapped(function, dtype), self.delay, self.fallback, self.tiff)
+
+    def with_pixels(self, pixels: Pixels) -> Frame:
+        """Return the same frame with other samples."""
+        return Frame(pixels, self.delay, self.fallback, self.tiff)
+
+    def with_tiff(self, fields: PageFields | None) -> Frame:
+        """Return the same frame with other fields of a TIFF page."""
+        return Frame(self._samples, self.delay, self.fallback, fields)
 
 
 class Text(NamedTuple):
@@ -157,6 +224,11 @@ class Outline:
     pages: tuple[PageFields, ...] = ()
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """(rows, cols, channels) of a frame."""
+        return self.height, self.width, CHANNELS[self.model] + self.extras + self.alpha
+
+    @property
     def kind(self) -> str:
         """What the channels are, in short: ``rgb+alpha``."""
         return self.model + (f"+{self.extras}" if self.extras else "") + ("+alpha" if self.alpha else "")
@@ -214,10 +286,15 @@ class Picture:
         self.frames[0].pixels = pixels
 
     @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the samples of all frames."""
+        return self.frames[0].dtype
+
+    @property
     def outline(self) -> Outline:
         """Size and kind; the size is that of the largest frame on each axis."""
-        height = max(frame.pixels.shape[0] for frame in self.frames)
-        width = max(frame.pixels.shape[1] for frame in self.frames)
+        height = max(frame.shape[0] for frame in self.frames)
+        width = max(frame.shape[1] for frame in self.frames)
         delays = tuple(frame.delay for frame in self.frames if frame.delay is not None)
         return Outline(
             width,
@@ -227,7 +304,7 @@ class Picture:
             len(self.frames),
             self.format,
             self.extras,
-            self.pixels.dtype.name,
+            self.dtype.name,
             delays,
             self.metadata,
             self.white,
@@ -240,7 +317,7 @@ class Picture:
             return self
         from convfilter.picture import colour
 
-        frames = [replace(frame, pixels=colour.widened(frame.pixels, self.white)) for frame in self.frames]
+        frames = [frame.with_pixels(colour.widened(frame.pixels, self.white)) for frame in self.frames]
         return replace(self, frames=frames, white=None)
 
     def without_extras(self, pixels: Pixels) -> Pixels:

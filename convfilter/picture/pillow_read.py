@@ -164,7 +164,7 @@ def _with_deep_frames(picture: Picture, file: BinaryIO, bits: int, count: int, w
     height, width = picture.pixels.shape[:2]
     limits.require_memory(4 * width * height * channels_of(picture.pixels) * count)
     pixels, white = deep.decode_deep(file, "AVIF", bits, count)
-    frames = [replace(frame, pixels=pixels[index]) for frame, index in zip(picture.frames, wanted, strict=True)]
+    frames = [frame.with_pixels(pixels[index]) for frame, index in zip(picture.frames, wanted, strict=True)]
     channels = channels_of(frames[0].pixels)
     return replace(
         picture, frames=frames, model="gray" if channels < 3 else "rgb", alpha=channels in (2, 4), white=white

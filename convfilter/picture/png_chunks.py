@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from convfilter.errors import ReadError
 from convfilter.picture import limits, png
-from convfilter.picture.early import EarlyFile
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Metadata, Text
+from convfilter.picture.source import size_of
 
 if TYPE_CHECKING:
     from convfilter.picture import apng
@@ -23,6 +23,8 @@ _SLACK = 1.1
 _SLACK_BYTES = 4096
 _MAX_LENGTH = 2**31 - 1
 _PIXELS = (b"IDAT", b"fdAT")
+#: Chunks that are read at a time: many have 8 KiB only.
+_PIECE_BYTES = 2**20
 _FIXED_LENGTHS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4, b"pHYs": 9, b"tIME": 7, b"mDCV": 24, b"cLLI": 8}
 _ANCILLARY_BIT = 0x20
 #: How the samples were stored, which says nothing about new ones.
@@ -30,12 +32,20 @@ _ABOUT_SAMPLES = (b"sBIT", b"hIST", b"sPLT", b"iDOT")
 _FULL_SCALE = 65535
 
 
+class Span(NamedTuple):
+    """Where the data of a chunk lie in the file, and how many of the bytes in front of them the checksum covers."""
+
+    start: int
+    length: int
+    covered: int
+
+
 class Image:
-    """Compressed data of one image, and for a frame of an animation its fcTL."""
+    """Where the compressed samples of one image lie; for a frame of an animation, its fcTL."""
 
     def __init__(self, control: apng.Control | None = None) -> None:
         self.control = control
-        self.parts: list[bytes] = []
+        self.spans: list[Span] = []
         self.size = 0
 
 
@@ -57,7 +67,7 @@ class Content:
 
 
 class ChunkReader:
-    """Walks through the chunks of a file.
+    """Walks through the chunks of a file, past the compressed samples, which are read later.
 
     Parameters
     ----------
@@ -69,7 +79,7 @@ class ChunkReader:
 
     def __init__(self, file: BinaryIO, options: ReadOptions) -> None:
         self._file = file
-        self._view = file.view if isinstance(file, EarlyFile) else file.read
+        self._size = size_of(file)
         self._options = options
         self._notes: list[str] = []
         self._most_data = 0
@@ -89,7 +99,7 @@ class ChunkReader:
             raise ReadError("the PNG signature is damaged; the file may have been sent as text")
         chunks = self._chunks()
         kind, data = next(chunks, (b"", b""))
-        if kind != b"IHDR":
+        if kind != b"IHDR" or isinstance(data, Span):
             raise ReadError("the PNG is damaged: it does not begin with an IHDR chunk")
         content = Content(self._header(data), self._notes)
         for kind, data in chunks:
@@ -98,8 +108,39 @@ class ChunkReader:
             raise ReadError("the PNG is damaged: palette colours without a palette (no PLTE chunk)")
         return content
 
-    def _chunks(self) -> Iterator[tuple[bytes, Any]]:
-        """Yield (kind, bytes) with checked CRC, pixels perhaps as a memoryview; large chunks are refused unread."""
+    def data(self, image: Image) -> Iterator[bytes]:
+        """Yield the compressed samples of an image, in pieces, with the checksums of their chunks verified.
+
+        Raises
+        ------
+        ReadError
+            A chunk is damaged.
+        """
+        at, count = 0, len(image.spans)
+        while at < count:
+            first = image.spans[at]
+            last = at + 1
+            while last < count and image.spans[last].start - first.start < _PIECE_BYTES:
+                last += 1
+            spans = image.spans[at:last]
+            self._file.seek(first.start - first.covered)
+            read = memoryview(self._file.read(spans[-1].start + spans[-1].length + 4 - first.start + first.covered))
+            parts = [self._checked(span, read[span.start - first.start :]) for span in spans]
+            yield bytes(parts[0]) if len(parts) == 1 else b"".join(parts)
+            at = last
+
+    def _checked(self, span: Span, read: memoryview) -> memoryview:
+        """Return the data of a span from what was read, beginning with its kind."""
+        from isal import isal_zlib
+
+        end = span.covered + span.length
+        crc = read[end : end + 4]
+        if len(crc) == 4 and isal_zlib.crc32(read[:end]) != int.from_bytes(crc, "big"):
+            self._damaged(f"the PNG is damaged: wrong checksum in its {bytes(read[:4]).decode()} chunk")
+        return read[span.covered : end]
+
+    def _chunks(self) -> Iterator[tuple[bytes, bytes | Span]]:
+        """Yield (kind, bytes) with checked CRC, or (kind, Span) for pixels; large chunks are refused unread."""
         from isal import isal_zlib
 
         while True:
@@ -111,12 +152,13 @@ class ChunkReader:
             if length > _MAX_LENGTH or not kind.isalpha():
                 self._damaged("the PNG is damaged: a chunk has no valid name or length")
                 return
-            if kind not in _PIXELS:
-                self._budget.spend(length)
-            elif length > self._most_data:
-                raise ReadError(f"the PNG is damaged: {length} bytes of data are more than its size needs")
-            data = self._view(length) if kind in _PIXELS else self._file.read(length)
-            crc = self._file.read(4)
+            if kind in _PIXELS:
+                if length > self._most_data:
+                    raise ReadError(f"the PNG is damaged: {length} bytes of data are more than its size needs")
+                yield kind, self._passed_over(kind, length)
+                continue
+            self._budget.spend(length)
+            data, crc = self._file.read(length), self._file.read(4)
             if len(crc) < 4:
                 self._damaged(f"the PNG is truncated in its {kind.decode()} chunk")
             elif isal_zlib.crc32(data, isal_zlib.crc32(kind)) != int.from_bytes(crc, "big"):
@@ -125,8 +167,18 @@ class ChunkReader:
                     continue
             if kind == b"IEND":
                 return
-            if len(crc) == 4 or kind in _PIXELS:
+            if len(crc) == 4:
                 yield kind, data
+
+    def _passed_over(self, kind: bytes, length: int) -> Span:
+        """Go on to the next chunk; data that end early are taken as far as they go."""
+        start = self._file.tell()
+        if start + length + 4 > self._size:
+            self._damaged(f"the PNG is truncated in its {kind.decode()} chunk")
+            length = min(length, self._size - start)
+        self._file.seek(start + length + 4)
+        number = 4 if kind == b"fdAT" else 0
+        return Span(start + number, max(0, length - number), 4 + number)
 
     def _damaged(self, what: str) -> None:
         """Refuse the file, or note the damage if what is left of it is wanted."""
@@ -147,9 +199,11 @@ class ChunkReader:
         self._most_data = int(header.data_bytes * _SLACK) + _SLACK_BYTES
         return header
 
-    def _take(self, content: Content, kind: bytes, data: bytes) -> None:
+    def _take(self, content: Content, kind: bytes, data: bytes | Span) -> None:
         """File one chunk away."""
-        if kind in _FIXED_LENGTHS and len(data) != _FIXED_LENGTHS[kind]:
+        if isinstance(data, Span):
+            self._take_pixels(content, kind, data)
+        elif kind in _FIXED_LENGTHS and len(data) != _FIXED_LENGTHS[kind]:
             self._damaged(f"the PNG is damaged: its {kind.decode()} chunk has {len(data)} bytes")
         elif kind in _TAKERS:
             _TAKERS[kind](self, content, data)
@@ -160,23 +214,18 @@ class ChunkReader:
         else:
             raise ReadError(f"the PNG has a chunk that decoders must know, and this one does not: {kind.decode()}")
 
-    def _take_pixels(self, content: Content, data: bytes) -> None:
+    def _take_pixels(self, content: Content, kind: bytes, span: Span) -> None:
+        if kind == b"fdAT" and content.plays is None:
+            return
+        if kind == b"fdAT" and (not content.images or content.images[-1].control is None):
+            raise ReadError("the PNG is damaged: data of a frame without its fcTL chunk")
         if not content.images:
             content.images.append(Image())
-        self._append(content.images[0], data)
-
-    def _take_frame_pixels(self, content: Content, data: bytes) -> None:
-        if content.plays is None:
-            return
-        if not content.images or content.images[-1].control is None:
-            raise ReadError("the PNG is damaged: data of a frame without its fcTL chunk")
-        self._append(content.images[-1], data[4:])
-
-    def _append(self, image: Image, data: bytes) -> None:
-        image.size += len(data)
+        image = content.images[-1 if kind == b"fdAT" else 0]
+        image.spans.append(span)
+        image.size += span.length
         if image.size > self._most_data:
             raise ReadError(f"the PNG is damaged: {image.size} bytes of data are more than its size needs")
-        image.parts.append(data)
 
     def _take_animation(self, content: Content, data: bytes) -> None:
         """Note that frames follow; an acTL behind the first image counts for nothing."""
@@ -294,8 +343,6 @@ class ChunkReader:
 
 
 _TAKERS: dict[bytes, Callable[[ChunkReader, Content, bytes], None]] = {
-    b"IDAT": ChunkReader._take_pixels,
-    b"fdAT": ChunkReader._take_frame_pixels,
     b"acTL": ChunkReader._take_animation,
     b"fcTL": ChunkReader._take_control,
     b"PLTE": ChunkReader._take_palette,

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
 
 from convfilter.errors import ReadError
 from convfilter.picture import limits, png
-from convfilter.picture.early import EarlyFile
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Loss, Model, Picture, Pixels, chosen
 from convfilter.picture.png_chunks import ChunkReader, Content, Image
-from convfilter.picture.png_data import decode_samples
+from convfilter.picture.png_data import BLOCK_BYTES, bands, decode_samples
+from convfilter.picture.row_source import Bands, Whole
+
+#: Below this a second thread costs more than it brings.
+_OVERLAP_BYTES = 1 << 21
 
 
 def read_png(file: BinaryIO, options: ReadOptions) -> Picture:
@@ -21,8 +26,8 @@ def read_png(file: BinaryIO, options: ReadOptions) -> Picture:
     Samples are uint8 for depths up to 8 bits (full range), uint16 for 16;
     palette and colour key become RGB(A) and grey with alpha.
     """
-    content = ChunkReader(file, options).content()
-    early = file if isinstance(file, EarlyFile) else None
+    reader = ChunkReader(file, options)
+    content = reader.content()
     images = content.images if content.plays is not None else content.images[:1]
     if not images or images[0].size == 0:
         raise ReadError("the PNG holds no pixels (no IDAT chunk)")
@@ -30,13 +35,14 @@ def read_png(file: BinaryIO, options: ReadOptions) -> Picture:
     model: Model = "rgb" if header.colour & 2 else "gray"
     alpha = header.colour in (4, 6) or content.transparency is not None
     channels = (3 if model == "rgb" else 1) + alpha
-    limits.require_memory(2 * header.width * header.height * channels * (2 if header.depth == 16 else 1) * len(images))
     if len(images) == 1:
-        frames = [Frame(_decoded(content, images[0], options, early))]
+        frames = [Frame(_undecoded(reader, content, images[0], options, channels))]
     else:
         from convfilter.picture import apng
 
-        parts = [(image.control, _decoded(content, image, options)) for image in images]
+        depth_bytes = 2 if header.depth == 16 else 1
+        limits.require_memory(2 * header.width * header.height * channels * depth_bytes * len(images))
+        parts = [(image.control, _decoded(reader, content, image, options)) for image in images]
         frames, alpha = apng.composed(parts, header.width, header.height, alpha)
         content.metadata.loop = content.plays
     if options.frame is not None:
@@ -48,18 +54,44 @@ def read_png(file: BinaryIO, options: ReadOptions) -> Picture:
     return picture
 
 
-def _decoded(content: Content, image: Image, options: ReadOptions, early: EarlyFile | None = None) -> Pixels:
+def _undecoded(
+    reader: ChunkReader, content: Content, image: Image, options: ReadOptions, channels: int
+) -> Pixels | Bands | Whole:
+    """Return the samples of a still picture, which are decoded when they are asked for."""
+    header = content.header
+    dtype: np.dtype[np.generic] = np.dtype(np.uint16 if header.depth == 16 else np.uint8)
+    shape = header.height, header.width, channels
+    if options.lenient:
+        limits.require_memory(2 * math.prod(shape) * dtype.itemsize)
+        return _decoded(reader, content, image, options)
+    if header.interlaced:
+        return Whole(
+            shape, dtype, lambda: _decoded(reader, content, image, options), "the PNG is interlaced", name="PNG"
+        )
+
+    def decoded() -> Iterator[Pixels]:
+        for band in bands(header, reader.data(image)):
+            yield _coloured(band, content, options).reshape(len(band), *shape[1:])
+
+    size = math.prod(shape) * dtype.itemsize
+    ahead = size > _OVERLAP_BYTES and options.threads != 1
+    return Bands(shape, dtype, decoded, band_bytes=BLOCK_BYTES, ahead=ahead, name="PNG")
+
+
+def _decoded(reader: ChunkReader, content: Content, image: Image, options: ReadOptions) -> Pixels:
     """Inflate and expand one image to 8- or 16-bit channels."""
     header = content.header
     if image.control is not None:
         header = png.Header(image.control.width, image.control.height, header.depth, header.colour, header.interlaced)
-    samples, note = early.samples(image.size) if early else None, ""
-    if samples is None:
-        samples, note = decode_samples(header, image.parts, lenient=options.lenient, threads=options.threads)
-    image.parts.clear()
+    samples, note = decode_samples(header, reader.data(image), lenient=options.lenient)
     if note:
         content.notes.append(note)
-    if header.colour == png.PALETTE:
+    return _coloured(samples, content, options)
+
+
+def _coloured(samples: Pixels, content: Content, options: ReadOptions) -> Pixels:
+    """Turn samples as they are in the file into grey, RGB and alpha."""
+    if content.header.colour == png.PALETTE:
         return _from_palette(samples, content, options)
     return _with_key(samples, content)
 

@@ -6,21 +6,27 @@ manual pages pbm(5), pgm(5), ppm(5), pam(5); pfm as by P. Debevec.
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from convfilter.errors import ReadError
 from convfilter.picture import limits
-from convfilter.picture.colour import as_stored, widened
+from convfilter.picture.colour import widened
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import CHANNELS, Frame, Model, Picture, Pixels, channels_of, chosen
+from convfilter.picture.picture import CHANNELS, Frame, Model, Outline, Picture, Pixels, chosen
+from convfilter.picture.row_source import Bands
+from convfilter.picture.row_writer import Block, RowWriter
+from convfilter.picture.source import size_of
 
 _BLANKS = b" \t\r\n\v\f"
 _TOKEN_BYTES = 20
 _PAM_HEADER_BYTES = 4096
 #: Memory for a sample that is written as text, while it is one word of many.
 _PLAIN_BYTES = 64
+#: Samples are read and written in bands of about this size.
+BAND_BYTES = 1 << 20
 
 
 class _Header:
@@ -71,18 +77,13 @@ def read_pnm(file: BinaryIO, options: ReadOptions) -> Picture:
     limits.require_size(width, height, options.max_pixels, judge=options.judge)
     largest = 1 if kind in (b"P1", b"P4") else _largest(header.number("largest value"))
     channels = 3 if kind in (b"P3", b"P6") else 1
-    limits.require_memory(2 * width * height * channels * (1 if largest < 256 else 2))
-    note = ""
+    layout = _Layout((height, width, channels), largest, bits=kind == b"P4", name="PNM")
     if kind in (b"P1", b"P2", b"P3"):
+        limits.require_memory(2 * layout.row_bytes * height)
         samples, note = _plain_samples(file, height * width * channels, kind == b"P1", largest, options)
-    elif kind == b"P4":
-        rows, note = _samples(file, height * ((width + 7) // 8), np.dtype(np.uint8), options)
-        samples = np.unpackbits(rows.reshape(height, -1), axis=1)[:, :width]
-    else:
-        samples, note = _samples(file, height * width * channels, np.dtype("u1" if largest < 256 else ">u2"), options)
-    if kind in (b"P1", b"P4"):
-        samples = 1 - samples
-    return _picture(samples, (height, width, channels), largest, "PNM", note)
+        rows = layout.converted(1 - samples if kind == b"P1" else samples)
+        return _picture(layout, rows, note)
+    return _opened(file, layout, options)
 
 
 def _largest(value: int) -> int:
@@ -91,26 +92,84 @@ def _largest(value: int) -> int:
     return value
 
 
-def _picture(samples: Pixels, shape: tuple[int, int, int], largest: int, name: str, note: str) -> Picture:
-    height, width, channels = shape
-    if int(samples.max()) > largest:
-        raise ReadError(f"the {name} is damaged: a sample of {int(samples.max())} is above its largest value {largest}")
-    shaped = samples.reshape((height, width, channels) if channels > 1 else (height, width))
-    pixels, white = as_stored(shaped, largest) if largest > 1 else (widened(shaped, 1), None)
-    model: Model = "gray" if channels < 3 else "rgb"
-    return Picture([Frame(pixels)], model, channels in (2, 4), name, notes=(note,) if note else (), white=white)
+class _Layout:
+    """How binary samples lie in a file, and what becomes of them.
+
+    Parameters
+    ----------
+    shape : (rows, cols, channels)
+    largest : int
+        The largest value of a sample; for real samples, 0.
+    bits : bool
+        Eight pixels in a byte, of which 1 is black.
+    real : str
+        The type of real samples in the file; rows lie from the bottom up.
+    name : str
+        Of the format.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int, int], largest: int, *, bits: bool = False, real: str = "", name: str
+    ) -> None:
+        self.shape, self.name = shape, name
+        self._largest, self._bits, self._real = largest, bits, real
+        _, cols, channels = shape
+        self._stored = np.dtype(real or ("u1" if largest < 256 else ">u2"))
+        self.row_bytes = (cols + 7) // 8 if bits else cols * channels * self._stored.itemsize
+        self.dtype: np.dtype[np.generic] = self._stored.newbyteorder("=")
+        self.white = largest if largest > 1 and largest not in (255, 65535) else None
+
+    def converted(self, samples: Pixels) -> Pixels:
+        """Return samples from the file as rows of a picture."""
+        if self._bits:
+            samples = 1 - np.unpackbits(samples.reshape(-1, self.row_bytes), axis=1, count=self.shape[1])
+        samples = samples.reshape(-1, *self.shape[1:])
+        if self._real:
+            return samples.astype(self.dtype)
+        if self._largest not in (255, 65535) and (highest := int(samples.max())) > self._largest:
+            raise ReadError(
+                f"the {self.name} is damaged: a sample of {highest} is above its largest value {self._largest}"
+            )
+        return widened(samples, 1) if self._largest == 1 else np.ascontiguousarray(samples, dtype=self.dtype)
+
+    def bands(self, file: BinaryIO, start: int) -> Iterator[Pixels]:
+        """Read the rows from the top down; what the file has not is zero."""
+        height = self.shape[0]
+        step = max(1, BAND_BYTES // self.row_bytes)
+        for top in range(0, height, step):
+            bottom = min(top + step, height)
+            data = np.empty((bottom - top) * self.row_bytes, np.uint8)
+            file.seek(start + (height - bottom if self._real else top) * self.row_bytes)
+            read = file.readinto(data)  # type: ignore[attr-defined]
+            data[read:] = 0
+            rows = self.converted(data if self._bits else data.view(self._stored))
+            yield rows[::-1] if self._real else rows
 
 
-def _samples(file: BinaryIO, count: int, dtype: np.dtype[np.generic], options: ReadOptions) -> tuple[Pixels, str]:
-    """Read binary samples; a short file is an error, or zeros and a note where that is wanted."""
-    data = file.read(count * dtype.itemsize)
+def _opened(file: BinaryIO, layout: _Layout, options: ReadOptions) -> Picture:
+    """Return a picture of binary samples, which begin at the file's position and are decoded later."""
+    start = file.tell()
+    needed, there = layout.shape[0] * layout.row_bytes, size_of(file) - start
     note = ""
-    if len(data) < count * dtype.itemsize:
-        note = f"the PNM is truncated: {len(data)} of {count * dtype.itemsize} bytes are there"
+    if there < needed:
+        note = f"the PNM is truncated: {there} of {needed} bytes are there"
         if not options.lenient:
             raise ReadError(f"{note}; --lenient decodes what is left")
-        data = data.ljust(count * dtype.itemsize, b"\0")
-    return np.frombuffer(data, dtype), note
+    ahead = needed > BAND_BYTES and options.threads != 1
+    bands = Bands(
+        layout.shape, layout.dtype, lambda: layout.bands(file, start),
+        band_bytes=BAND_BYTES, ahead=ahead, name=layout.name,
+    )  # fmt: skip
+    return _picture(layout, bands, note)
+
+
+def _picture(layout: _Layout, samples: Pixels | Bands, note: str) -> Picture:
+    channels = layout.shape[2]
+    if isinstance(samples, np.ndarray) and channels == 1:
+        samples = samples[:, :, 0]
+    model: Model = "gray" if channels < 3 else "rgb"
+    notes = (note,) if note else ()
+    return Picture([Frame(samples)], model, channels in (2, 4), layout.name, notes=notes, white=layout.white)
 
 
 def _plain_samples(file: BinaryIO, count: int, bits: bool, largest: int, options: ReadOptions) -> tuple[Pixels, str]:
@@ -157,52 +216,91 @@ def _read_pam(file: BinaryIO, options: ReadOptions) -> Picture:
         raise ReadError(f"a PAM of 1 to 4 channels up to 65535 can be filtered, this one has {depth} up to {largest}")
     if fields.get(b"TUPLTYPE", b"").startswith(b"CMYK"):
         raise ReadError("a PAM of CMYK cannot be filtered; convert it to RGB first")
-    limits.require_memory(2 * width * height * depth * (1 if largest < 256 else 2))
-    samples, note = _samples(file, height * width * depth, np.dtype("u1" if largest < 256 else ">u2"), options)
-    return _picture(samples, (height, width, depth), largest, "PAM", note)
+    return _opened(file, _Layout((height, width, depth), largest, name="PAM"), options)
 
 
 def _read_pfm(file: BinaryIO, options: ReadOptions, channels: int) -> Picture:
     header = _Header(file)
     width, height = header.number("width"), header.number("height")
     limits.require_size(width, height, options.max_pixels, judge=options.judge)
-    limits.require_memory(2 * width * height * channels * 4)
     try:
         scale = float(header.word())
     except ValueError as error:
         raise ReadError("the header of the PFM ends without a scale") from error
-    samples, note = _samples(file, height * width * channels, np.dtype("<f4" if scale < 0 else ">f4"), options)
-    shape = (height, width, channels) if channels > 1 else (height, width)
-    # Rows are stored from the bottom up.
-    pixels = np.ascontiguousarray(samples.reshape(shape)[::-1], dtype=np.float32)
-    return Picture([Frame(pixels)], "rgb" if channels == 3 else "gray", False, "PFM", notes=(note,) if note else ())
+    real = "<f4" if scale < 0 else ">f4"
+    return _opened(file, _Layout((height, width, channels), 0, real=real, name="PFM"), options)
 
 
 def write_pnm(file: BinaryIO, name: str, picture: Picture) -> None:
-    """Write a PGM, PPM, PAM or PFM.
+    """Write a PGM, PPM, PAM or PFM; ``name`` is "PNM", "PGM", "PAM" or "PFM"."""
+    pixels = picture.pixels
+    with PnmWriter(file, pixels.shape, pixels.dtype, name, picture.outline) as writer:
+        writer.write_all(pixels)
+        writer.finish()
+
+
+class PnmWriter(RowWriter):
+    """Writes the rows of a PGM, PPM, PAM or PFM.
 
     Parameters
     ----------
     file : BinaryIO
+        Seekable for a PFM, whose rows lie from the bottom up.
+    shape : (H, W) or (H, W, C)
+    dtype : dtype
+        That the format holds.
     name : str
         "PNM", "PGM", "PAM" or "PFM".
-    picture : Picture
-        Pixels of a dtype that the format holds.
+    outline : Outline
+        Of the picture that is written.
+    incoming : dtype, optional
+        Of the rows before ``prepare``, if it is another.
     """
-    pixels = picture.pixels
-    height, width = pixels.shape[:2]
-    channels = channels_of(pixels)
-    if name == "PFM":
-        file.write(b"%s\n%d %d\n-1.0\n" % (b"PF" if channels == 3 else b"Pf", width, height))
-        file.write(np.ascontiguousarray(pixels[::-1], dtype="<f4").data)
-        return
-    largest = picture.white or np.iinfo(pixels.dtype).max
-    if name == "PAM":
-        kind = (b"GRAYSCALE" if CHANNELS[picture.model] == 1 else b"RGB") + (b"_ALPHA" if picture.alpha else b"")
-        file.write(
-            b"P7\nWIDTH %d\nHEIGHT %d\nDEPTH %d\nMAXVAL %d\nTUPLTYPE %s\nENDHDR\n"
-            % (width, height, channels, largest, kind)
-        )
-    else:
-        file.write(b"%s\n%d %d\n%d\n" % (b"P6" if channels == 3 else b"P5", width, height, largest))
-    file.write(np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder(">")).data)
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        shape: tuple[int, ...],
+        dtype: np.dtype[np.generic],
+        name: str,
+        outline: Outline,
+        *,
+        incoming: np.dtype[np.generic] | None = None,
+        **keywords: Any,
+    ) -> None:
+        height, width, channels = (*shape, 1)[:3]
+        super().__init__(file, (height, width, channels), incoming or dtype, **keywords)
+        self._name, self._outline, self._stored = name, outline, dtype.newbyteorder("<" if name == "PFM" else ">")
+        self._row_bytes = width * channels * dtype.itemsize
+        self.block_rows = max(1, BAND_BYTES // self._row_bytes)
+
+    def begin(self) -> None:
+        """Write the header."""
+        height, width, channels = self.shape
+        largest = self._outline.white or (0 if self._name == "PFM" else 2 ** (8 * self._stored.itemsize) - 1)
+        if self._name == "PFM":
+            head = b"%s\n%d %d\n-1.0\n" % (b"PF" if channels == 3 else b"Pf", width, height)
+        elif self._name == "PAM":
+            model, alpha = self._outline.model, self._outline.alpha
+            kind = (b"GRAYSCALE" if CHANNELS[model] == 1 else b"RGB") + (b"_ALPHA" if alpha else b"")
+            sizes = width, height, channels, largest
+            head = b"P7\nWIDTH %d\nHEIGHT %d\nDEPTH %d\nMAXVAL %d\nTUPLTYPE %s\nENDHDR\n" % (*sizes, kind)
+        else:
+            head = b"%s\n%d %d\n%d\n" % (b"P6" if channels == 3 else b"P5", width, height, largest)
+        self.file.write(head)
+        self._samples_start = self.file.tell() if self._name == "PFM" else 0
+
+    def encode(self, block: Block) -> tuple[int, Pixels]:
+        """Return the samples as they are stored, and where they belong in a PFM."""
+        rows = block.rows[::-1] if self._name == "PFM" else block.rows
+        return self.shape[0] - block.top - len(rows), np.ascontiguousarray(rows, dtype=self._stored)
+
+    def emit(self, piece: tuple[int, Pixels]) -> None:
+        """Write the samples."""
+        below, rows = piece
+        if self._name == "PFM":
+            self.file.seek(self._samples_start + below * self._row_bytes)
+        self.file.write(rows.data)
+
+    def end(self) -> None:
+        """Nothing follows."""

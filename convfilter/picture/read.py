@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import BinaryIO, Protocol
 
-from convfilter.errors import ConvfilterError, ReadError, damage
-from convfilter.picture import formats, source
+from convfilter.errors import ReadError
+from convfilter.picture import formats, limits, source
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Loss, Picture
+from convfilter.picture.row_source import decoding
 
-__all__ = ["ReadOptions", "read"]
+__all__ = ["ReadOptions", "opened", "read"]
 
 #: No format tells itself from others by fewer.
 _LEAST_BYTES = 4
@@ -33,7 +37,7 @@ class Reader(Protocol):
         Returns
         -------
         Picture
-            At the depth of the file; not yet turned upright.
+            At the depth of the file; not yet turned upright, and perhaps not yet decoded.
 
         Raises
         ------
@@ -71,16 +75,47 @@ def read(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEFAU
     >>> read(io.BytesIO(b"P5 2 1 255 ab")).pixels
     array([[97, 98]], dtype=uint8)
     """
+    with opened(where, options) as picture:
+        decode_whole(picture)
+    return picture
+
+
+@contextmanager
+def opened(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEFAULTS) -> Iterator[Picture]:
+    """Open a picture file: as :func:`read`, but samples may be decoded later, as long as the block lasts.
+
+    Yields
+    ------
+    Picture
+        Whose frames decode their samples at the first look, or row by row; see ``Frame``.
+    """
     with source.opened(where) as file:
         picture = _decoded(file, options)
-    if picture.metadata.exif or picture.metadata.xmp or picture.metadata.photoshop:
-        _settle(picture, options)
-    if picture.losses or (picture.notes and options.strict):
-        from convfilter.picture import losses
+        if picture.metadata.exif or picture.metadata.xmp or picture.metadata.photoshop:
+            _settle(picture, options)
+        if picture.losses or (picture.notes and options.strict):
+            from convfilter.picture import losses
 
-        found = (*map(Loss, picture.notes), *picture.losses)
-        picture = replace(picture, notes=losses.settled(found, options, ReadError), losses=())
-    return picture
+            found = (*map(Loss, picture.notes), *picture.losses)
+            picture = replace(picture, notes=losses.settled(found, options, ReadError), losses=())
+        try:
+            yield picture
+        finally:
+            for frame in picture.frames:
+                frame.close()
+
+
+def decode_whole(picture: Picture) -> None:
+    """Decode all samples that are still to be decoded.
+
+    Raises
+    ------
+    ReadError, SizeError
+        The samples are damaged, or too many for the memory.
+    """
+    limits.require_memory(2 * sum(math.prod(frame.shape) * frame.dtype.itemsize for frame in picture.frames))
+    for frame in picture.frames:
+        frame.decode()
 
 
 def _decoded(file: BinaryIO, options: ReadOptions) -> Picture:
@@ -106,16 +141,8 @@ def _decoded(file: BinaryIO, options: ReadOptions) -> Picture:
             from convfilter.picture.psd_read import read_psd as decode
         case _:
             from convfilter.picture.pillow_read import read_pillow as decode
-    try:
+    with decoding(name or "picture"):
         return decode(file, options)
-    except ConvfilterError:
-        raise
-    except MemoryError as error:
-        raise ReadError("there is not enough memory to decode the picture") from error
-    except Exception as error:  # whatever parsers raise: IndexError, OverflowError, zlib.error ...
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the file cannot be read; it is not its content
-        raise ReadError(f"the {name or 'picture'} is damaged or of an unsupported kind: {damage(error)}") from error
 
 
 def _settle(picture: Picture, options: ReadOptions) -> None:
@@ -126,9 +153,11 @@ def _settle(picture: Picture, options: ReadOptions) -> None:
     if options.auto_orient:
         orientation = exif.orientation(metadata.exif, metadata.xmp)
         if orientation != 1:
+            decode_whole(picture)
             for frame in picture.frames:
                 frame.pixels = exif.turned(frame.pixels, orientation)
                 frame.tiff = frame.tiff and frame.tiff._replace(placed=None)
+                frame.decoded_because = "its EXIF orientation turns the picture"
             if orientation >= 5 and metadata.resolution:
                 metadata.resolution = metadata.resolution[::-1]
     metadata.thumbnail |= exif.has_thumbnail(metadata.exif) or photoshop.has_thumbnail(metadata.photoshop)

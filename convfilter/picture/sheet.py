@@ -83,7 +83,7 @@ def _label(text: str, width: int) -> Pixels:
 
 def as_sheets(picture: Picture) -> Picture:
     """Return a picture whose frames are sheets of the maps of this one's."""
-    frames = [replace(frame, pixels=sheet(frame.pixels)) for frame in picture.frames]
+    frames = [frame.with_pixels(sheet(frame.pixels)) for frame in picture.frames]
     return replace(picture, frames=frames, model="gray", alpha=False, extras=0)
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from convfilter.errors import ReadError
-from convfilter.picture import early, formats, limits
+from convfilter.errors import ConvfilterError, ReadError
+from convfilter.picture import formats, limits
 
 _HEAD_BYTES = 64
 _BLOCK_BYTES = 1 << 20
@@ -64,9 +64,6 @@ def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
 
             yield io.BytesIO(objects.load(source))
         elif isinstance(source, (str, os.PathLike)):
-            if (begun := early.taken(os.fspath(source))) is not None:
-                yield begun
-                return
             with open(source, "rb") as file:
                 regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
                 yield file if regular else _held(file)
@@ -76,7 +73,7 @@ def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
         else:
             yield _held(source)
     except OSError as error:
-        if isinstance(error, ReadError):
+        if isinstance(error, ConvfilterError):
             raise
         raise ReadError(reason(error)) from error
 

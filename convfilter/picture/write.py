@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -12,8 +13,11 @@ from convfilter.errors import UsageError, WriteError
 from convfilter.picture import atomic, formats
 from convfilter.picture.formats import Format
 from convfilter.picture.options import WriteOptions
-from convfilter.picture.picture import Loss, Metadata, Outline, Picture, Pixels
+from convfilter.picture.picture import CHANNELS, Loss, Metadata, Model, Outline, Picture, Pixels
 from convfilter.picture.target import Target, resolve_target
+
+if TYPE_CHECKING:
+    from convfilter.picture.row_writer import RowWriter
 
 _DEFAULTS = WriteOptions()
 
@@ -168,29 +172,20 @@ def _prepared(picture: Picture, fmt: Format, options: WriteOptions) -> Picture:
         frames = losses.kept_frames(frames, fmt)
     if background is not None or dtype != picture.pixels.dtype or white != picture.white:
         frames = [
-            replace(frame, pixels=_converted(frame.pixels, background, dtype, picture.white, white)) for frame in frames
+            frame.with_pixels(_converted(frame.pixels, background, dtype, picture.white, white)) for frame in frames
         ]
     if picture.extras and not fmt.extras:
-        frames = [replace(frame, pixels=picture.without_extras(frame.pixels)) for frame in frames]
+        frames = [frame.with_pixels(picture.without_extras(frame.pixels)) for frame in frames]
         picture = replace(picture, extras=0)
     alpha = picture.alpha and background is None
     if alpha and not fmt.alpha:
-        frames = [replace(frame, pixels=_opaque(frame.pixels)) for frame in frames]
+        frames = [frame.with_pixels(_opaque(frame.pixels)) for frame in frames]
         alpha = False
     if options.strip is not None:
-        frames = [replace(frame, tiff=None) for frame in frames]
-    metadata = _stripped(picture.metadata, options.strip)
-    if not metadata.is_empty:
-        from convfilter.picture import carry
-
-        metadata = carry.fitted(metadata, fmt, picture.model)
-        metadata.text = [text for text in metadata.text if carry.has_place(text, fmt)]
-    if metadata.icc:
-        from convfilter.picture import icc
-
-        metadata.icc = metadata.icc if icc.fits(metadata.icc, picture.model) else None
+        frames = [frame.with_tiff(None) for frame in frames]
+    metadata = _fitted(picture.metadata, fmt, picture.model, options.strip)
     prepared = replace(picture, frames=frames, alpha=alpha, metadata=metadata, white=white)
-    if metadata.thumbnail and fmt.holds.thumbnail and carry.has_room(metadata, fmt, "thumbnail"):
+    if _takes_thumbnail(metadata, fmt):
         from convfilter.picture import exif, thumbnail
 
         metadata.exif = exif.with_thumbnail(metadata.exif, thumbnail.thumbnail_of(prepared))
@@ -212,6 +207,30 @@ def _converted(
     return colour.with_depth(pixels, dtype, white, out_white)
 
 
+def _fitted(metadata: Metadata, fmt: Format, model: Model, strip: str | None) -> Metadata:
+    """Copy the metadata that are wanted and that the format has a place for."""
+    metadata = _stripped(metadata, strip)
+    if not metadata.is_empty:
+        from convfilter.picture import carry
+
+        metadata = carry.fitted(metadata, fmt, model)
+        metadata.text = [text for text in metadata.text if carry.has_place(text, fmt)]
+    if metadata.icc:
+        from convfilter.picture import icc
+
+        metadata.icc = metadata.icc if icc.fits(metadata.icc, model) else None
+    return metadata
+
+
+def _takes_thumbnail(metadata: Metadata, fmt: Format) -> bool:
+    """Whether the EXIF block gets a thumbnail of the result."""
+    if not metadata.thumbnail or not fmt.holds.thumbnail:
+        return False
+    from convfilter.picture import carry
+
+    return carry.has_room(metadata, fmt, "thumbnail")
+
+
 def _stripped(metadata: Metadata, strip: str | None) -> Metadata:
     """Copy the metadata, as much of it as is wanted."""
     if strip is None:
@@ -225,6 +244,93 @@ def _stripped(metadata: Metadata, strip: str | None) -> Metadata:
         kept.icc = metadata.icc
         kept.png = [(kind, data) for kind, data in metadata.png if kind in png.COLOUR_CHUNKS]
     return kept
+
+
+def stored_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Outline:
+    """Return what of a picture with one frame is stored: without what the format lacks, or is to be dropped."""
+    dtype = fmt.dtype_for(np.dtype(outline.dtype))
+    return replace(
+        outline,
+        alpha=outline.alpha and options.background is None and bool(fmt.alpha),
+        extras=outline.extras if fmt.extras else 0,
+        dtype=dtype.name,
+        white=fmt.white_for(dtype, outline.white),
+        metadata=_fitted(outline.metadata, fmt, outline.model, options.strip),
+    )
+
+
+def dropping(outline: Outline, stored: Outline) -> Callable[[Pixels], Pixels] | None:
+    """Return what drops those channels of rows that are not stored; None where all are."""
+    colours = CHANNELS[outline.model]
+    channels = [*range(colours)]
+    if stored.extras:
+        channels += range(colours, colours + outline.extras)
+    if stored.alpha:
+        channels.append(colours + outline.extras)
+    if len(channels) == colours + outline.extras + outline.alpha:
+        return None
+    return lambda rows: np.ascontiguousarray(rows[..., channels])
+
+
+def whole_because(fmt: Format, stored: Outline, options: WriteOptions) -> str:
+    """Say why a format needs a whole picture at once to encode it; "" if rows may come one by one."""
+    if stored.frames > 1:
+        return "its frames are written one after the other"
+    if _takes_thumbnail(stored.metadata, fmt):
+        return "a thumbnail of it stands in front of the samples"
+    match fmt.name:
+        case "PNG":
+            return "compression 'best' deflates all samples at once" if options.compression == "best" else ""
+        case "JPEG":
+            from convfilter.picture import jpeg_write
+
+            if stored.model == "cmyk":
+                return "a CMYK JPEG is encoded in one piece"
+            return jpeg_write.why_not_direct(stored.shape, jpeg_write.parameters_of(stored.metadata, options))
+        case "PNM" | "PGM" | "PAM" | "PFM":
+            return ""
+    return f"{fmt.name} is encoded in one piece"
+
+
+def row_writer(
+    file: BinaryIO,
+    fmt: Format,
+    stored: Outline,
+    options: WriteOptions,
+    dtype: np.dtype[np.generic],
+    prepare: Callable[[Pixels], Pixels] | None,
+) -> RowWriter:
+    """Return what writes the rows of a picture for which :func:`whole_because` says nothing.
+
+    Parameters
+    ----------
+    file : BinaryIO
+    fmt : Format
+    stored : Outline
+    options : WriteOptions
+    dtype : dtype
+        Of the rows that come.
+    prepare : callable or None
+        What makes rows of ``stored.dtype`` of them.
+    """
+    keywords = {"threads": options.threads, "prepare": prepare}
+    match fmt.name:
+        case "PNG":
+            from convfilter.picture.png_write import PngWriter
+
+            stored_dtype = np.dtype(stored.dtype)
+            return PngWriter(
+                file, stored.shape, stored_dtype, stored.metadata,
+                incoming=dtype, compression=options.compression, **keywords,
+            )  # fmt: skip
+        case "JPEG":
+            from convfilter.picture.jpeg_write import JpegWriter, parameters_of, with_size
+
+            metadata = with_size(stored.metadata, stored.height, stored.width)
+            return JpegWriter(file, stored.shape, parameters_of(metadata, options), dtype, **keywords)
+    from convfilter.picture.pnm import PnmWriter
+
+    return PnmWriter(file, stored.shape, np.dtype(stored.dtype), fmt.name, stored, incoming=dtype, **keywords)
 
 
 def _encode(file: BinaryIO, fmt: Format, picture: Picture, options: WriteOptions) -> None:

@@ -1,0 +1,237 @@
+"""One picture on its way: what is planned for it, what it becomes, and how it is run and written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convfilter import light, maps
+from convfilter.engine.run import run_array
+from convfilter.errors import PictureError, WriteError
+from convfilter.filters.stage import Stage
+from convfilter.passage import Finish, Passage, passage_of, through
+from convfilter.picture.limits import require_frames, require_memory, require_size
+from convfilter.picture.picture import CHANNELS, Model, Outline, Picture
+from convfilter.picture.read import decode_whole
+from convfilter.picture.sheet import Form
+from convfilter.picture.target import Target
+from convfilter.picture.write import check, dropping, stored_outline, write
+from convfilter.placing import placed
+from convfilter.planning import Plan
+
+if TYPE_CHECKING:
+    from convfilter.picture.curves import Curve
+    from convfilter.pipeline import Options
+
+#: What the engine's threads take for tiles and rows, at most.
+_SCRATCH_BYTES = 90 * 2**20
+
+
+class Job:
+    """One picture on its way from file to file.
+
+    Parameters
+    ----------
+    picture : Picture
+        Just opened.
+    target : Target, or None
+        None: an array of raw values.
+    stages : sequence of Stage
+    options : Options
+
+    Attributes
+    ----------
+    plans : list of Plan
+        One for each frame; frames of one size share one.
+    form : Form
+        Of the result.
+    outline, stored : Outline
+        Of the result, as it was handed to the format, and as it is stored.
+    passage : Passage
+    notes : tuple of str
+    clipped : float
+        Share of the result's samples that were clipped.
+    """
+
+    def __init__(self, picture: Picture, target: Target | None, stages: Sequence[Stage], options: Options) -> None:
+        self._picture, self._options = picture, options
+        self._target = target and target.settled(picture.format)
+        self._dtype: np.dtype[np.generic] = np.dtype(np.float32)
+        self._white: int | None = None
+        if self._target is not None:
+            self._dtype = self._target.store_dtype(picture.dtype)
+            self._white = self._target.store_white(picture.dtype, picture.white)
+        self._curve: Curve | None = None
+        self._lit = picture
+        self._stages = stages
+        if options.linear:
+            self._lit, self._stages, self._curve = light.enter(picture, stages)
+        self.notes: tuple[str, ...] = picture.notes
+        self.clipped = 0.0
+        self._alpha = maps.has_alpha(stages, picture)
+        self._background = options.write.background if self._alpha else None
+        #: Of the rows that the engine gives: real numbers where something follows that rounds.
+        self._run_dtype = np.dtype(np.float32) if self._curve or self._background else self._dtype
+
+    def decode(self) -> None:
+        """Decode all samples."""
+        decode_whole(self._picture)
+        if self._curve is not None:
+            self._lit = light.entered(self._picture, self._curve)
+
+    def plan(self) -> None:
+        """Plan all frames, and judge whether the result fits the format and the memory."""
+        picture, target, options = self._picture, self._target, self._options
+        self.plans = self._planned(self._run_dtype, self._white if target is not None else None)
+        self.form: Form = maps.form_of(self.plans[0], target, wants_sheet=options.sheet)
+        if self.form != "picture" and target is not None:  # the values of maps are wanted as they are, not as samples
+            self.plans = self._planned(np.dtype(np.float32), None)
+        self.outline = self.stored = self._outline()
+        if target is not None:
+            self._target, lost = check(target, self.outline, options.write)
+            self.notes += lost
+            assert self._target.format is not None
+            if self.form == "picture":
+                self.stored = stored_outline(self.outline, self._target.format, options.write)
+        fmt = self._target.format if self._target else None
+        self.passage: Passage = passage_of(picture, self.plans, fmt, self.stored, options.write, self._other_reason())
+        if self.passage.whole_input or self.passage.whole_output:
+            self._require_room()
+
+    @property
+    def result(self) -> Outline:
+        """What comes out, for people."""
+        if self.form == "picture":
+            white = self._white if self._target is not None else None
+            alpha = self.outline.alpha and self._background is None
+            return replace(self.outline, dtype=self._dtype.name, white=white, alpha=alpha)
+        return self.outline
+
+    def run(self) -> Picture:
+        """Filter all frames to arrays, of the depth that is stored."""
+        if self._target is None or self.form != "picture":
+            return maps.run_maps(self.plans, self._lit, self.form, self._options.threads)
+        finish = self._finish()
+        frames, clipped, samples = [], 0, 0
+        for plan, frame in zip(self.plans, self._lit.frames, strict=True):
+            result = run_array(plan, frame.pixels, out_dtype=self._run_dtype, threads=self._options.threads)
+            frames.append(placed(frame.with_pixels(finish(result.pixels)), plan))
+            clipped += result.clipped
+            samples += result.samples
+        self._count(clipped + finish.clipped, samples)
+        alpha = self.outline.alpha and self._background is None
+        filtered = replace(self._picture, frames=frames, model=self.outline.model, alpha=alpha)
+        return replace(filtered, extras=self.outline.extras, white=self._white)
+
+    def write(self, filtered: Picture, destination: str) -> None:
+        """Write what :meth:`run` has returned."""
+        if self._options.before_writing is not None:
+            self._options.before_writing(destination)
+        if self._target is None:
+            maps.write_array(destination, filtered)
+        else:
+            self.notes += write(self._target, filtered, self._options.write)
+
+    def run_through(self, destination: str) -> None:
+        """Filter the only frame row by row into the file."""
+        if self._options.before_writing is not None:
+            self._options.before_writing(destination)
+        assert self._target is not None
+        finish, drop = self._finish(), dropping(self.result, self.stored)
+        steps = [step for step in (finish if finish.is_needed else None, drop) if step is not None]
+        prepare = None if not steps else steps[0] if len(steps) == 1 else lambda rows: steps[1](steps[0](rows))
+        plan, frame = self.plans[0], self._lit.frames[0]
+        clipped = through(
+            plan, frame, self._target, self.stored, self._options.write, self._run_dtype, prepare, self._options.threads
+        )
+        self._count(clipped + finish.clipped, int(np.prod(plan.output_shape)))
+
+    def _finish(self) -> Finish:
+        white = self._lit.white or self.plans[0].full
+        divide = self._run_dtype.kind == "f" and self._lit.dtype.kind == "u"
+        return Finish(
+            self.outline.alpha, self._dtype, white, self._white,
+            curve=self._curve, background=self._background, divide=divide,
+        )  # fmt: skip
+
+    def _count(self, clipped: int, samples: int) -> None:
+        self.clipped = clipped / samples
+        if clipped and self.outline.dtype == "float32" and self._dtype.kind == "u":
+            self.notes += self._clipping()
+
+    def _clipping(self) -> tuple[str, ...]:
+        """Refuse to clip the floats of a picture; what the filter alone has driven beyond the range is clipped."""
+        from convfilter.picture import losses
+
+        assert self._target is not None
+        assert self._target.format is not None
+        found = losses.of_range(self._picture.frames, self._target.format)
+        return losses.settled(found, self._options.write, WriteError)
+
+    def _other_reason(self) -> str:
+        """Say why rows cannot come one by one, where that is neither a matter of files nor of filters."""
+        if self.form != "picture":
+            return "feature maps are laid out as a whole"
+        if self._options.look is not None:
+            return "the report shows input and output"
+        return ""
+
+    def _planned(self, dtype: np.dtype[np.generic], white: int | None) -> list[Plan]:
+        picture, options = self._lit, self._options
+        if options.gray and picture.extras:
+            raise PictureError("a picture with bands beside its colours has no luminance; leave out --gray")
+        if options.gray and picture.model == "cmyk":
+            raise PictureError("a CMYK picture has no luminance; convert it to RGB first, or leave out --gray")
+        plans: dict[tuple[int, ...], Plan] = {}
+        for frame in picture.frames:
+            if frame.shape not in plans:
+                plans[frame.shape] = options.plan(
+                    self._stages,
+                    frame.shape,
+                    frame.dtype,
+                    out_dtype=dtype,
+                    alpha=picture.alpha,
+                    gray=options.gray,
+                    algorithm=options.algorithm,
+                    white=picture.white,
+                    out_white=white,
+                )
+        return [plans[frame.shape] for frame in picture.frames]
+
+    def _outline(self) -> Outline:
+        """Tell what the result will be, and refuse one that is too large: padding can make it so."""
+        height, width = (max(plan.output_shape[axis] for plan in self.plans) for axis in (0, 1))
+        require_size(width, height, self._options.read.max_pixels, "result")
+        pixels = sum(plan.output_shape[0] * plan.output_shape[1] for plan in self.plans)
+        require_frames(len(self.plans), pixels, self._options.read.max_pixels)
+        for plan in self.plans:
+            maps.require_room(plan, are_maps=self.form != "picture")
+        model, extras = _kind(self.plans[0], self._picture)
+        outline = replace(
+            self._picture.outline, width=width, height=height, model=model, alpha=self._alpha, extras=extras
+        )
+        return outline if self.form in ("picture", "array") else maps.outline_of(self.form, outline, self.plans)
+
+    def _require_room(self) -> None:
+        """Refuse what does not fit beside the input: all results, and of one frame what stages hand on, in float32."""
+        result_bytes = 4 if self.form != "picture" else self._run_dtype.itemsize
+        results = between = 0
+        for plan in self.plans:
+            results += int(np.prod(plan.output_shape)) * result_bytes
+            # Between groups a whole result is there beside what it is made from; the last one's is counted already.
+            lasts = [plan.stages[group.last - 1] for group in plan.groups[:-1]]
+            whole = [4 * stage.rows.output * stage.cols.output * stage.output_channels for stage in lasts]
+            there = zip([0, *whole], [*whole, 0], plan.groups, strict=True)
+            between = max(between, *(before + after + group.held_bytes for before, after, group in there))
+        require_memory(results + between + _SCRATCH_BYTES)
+
+
+def _kind(plan: Plan, picture: Picture) -> tuple[Model, int]:
+    """Tell what the channels of the result mean: colour model, and bands beside it."""
+    channels = plan.stages[-1].output_channels - picture.alpha
+    if channels == CHANNELS[picture.model] + picture.extras:
+        return picture.model, picture.extras
+    return (picture.model if channels == CHANNELS[picture.model] else "gray" if channels == 1 else "rgb"), 0

@@ -1,0 +1,163 @@
+"""How the rows of a picture go through the program: one by one where that is possible, else whole, and why."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from convfilter import light
+from convfilter.engine import run as engine
+from convfilter.picture import atomic, write
+from convfilter.picture.formats import Format
+from convfilter.picture.options import WriteOptions
+from convfilter.picture.picture import Frame, Outline, Picture, Pixels
+from convfilter.picture.target import Target
+from convfilter.planning import Plan
+
+if TYPE_CHECKING:
+    from convfilter.picture.curves import Curve
+
+
+class Passage(NamedTuple):
+    """Why the samples of a file are decoded, and encoded, all at once; "" where rows come and go one by one."""
+
+    whole_input: str
+    whole_output: str
+
+    @property
+    def remark(self) -> str:
+        """Both reasons in one line, for people; "" if there are none."""
+        reasons = (("input", self.whole_input), ("output", self.whole_output))
+        return "; ".join(f"{name} whole: {reason}" for name, reason in reasons if reason)
+
+
+def passage_of(
+    picture: Picture, plans: Sequence[Plan], fmt: Format | None, stored: Outline, options: WriteOptions, other: str
+) -> Passage:
+    """Decide how the rows of a picture go.
+
+    Parameters
+    ----------
+    picture : Picture
+        Just opened.
+    plans : sequence of Plan
+        One for each frame.
+    fmt : Format, or None
+        Of the output; None for an array.
+    stored : Outline
+        The picture as it will be stored.
+    options : WriteOptions
+    other : str
+        A reason that has nothing to do with files and filters; "" if there is none.
+    """
+    if other or len(picture.frames) > 1 or fmt is None:
+        reason = other or ("frames are filtered one by one" if len(picture.frames) > 1 else "the result is an array")
+        return Passage(reason, reason)
+    because = engine.whole_because(plans[0])
+    changes_to_whole = picture.dtype.kind == "f" and np.dtype(stored.dtype).kind == "u"
+    if changes_to_whole:
+        because = because or "real samples are looked at for what whole samples cannot hold"
+    into = write.whole_because(fmt, stored, options)
+    if changes_to_whole or fmt.colours:
+        into = into or because or "its colours are counted"
+    return Passage(because or picture.frames[0].whole_because, into)
+
+
+class Finish:
+    """What becomes of the rows that the engine gives, before they are stored; counts what is clipped on the way.
+
+    Parameters
+    ----------
+    alpha : bool
+        The last channel is opacity.
+    dtype : dtype
+        Of what is stored.
+    white : float
+        Of the rows.
+    out_white : float or None
+        Of what is stored.
+    curve : Curve or None
+        The way back from linear light.
+    background : str or None
+    divide : bool
+        White becomes 1.
+    """
+
+    def __init__(
+        self,
+        alpha: bool,
+        dtype: np.dtype[np.generic],
+        white: float,
+        out_white: float | None,
+        *,
+        curve: Curve | None,
+        background: str | None,
+        divide: bool,
+    ) -> None:
+        self._alpha, self._dtype, self._white, self._out_white = alpha, dtype, white, out_white
+        self._curve, self._background, self._divide = curve, background, divide
+        self._lock = threading.Lock()
+        self.clipped = 0
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether rows are stored otherwise than they come."""
+        return self._curve is not None or self._background is not None or self._divide
+
+    def __call__(self, rows: Pixels) -> Pixels:
+        """Return rows as they are stored."""
+        if self._curve is None and self._background is None:
+            return rows / np.float32(self._white) if self._divide else rows
+        done, clipped = light.settle(
+            rows, self._alpha, self._dtype, self._white, self._out_white,
+            curve=self._curve, background=self._background,
+        )  # fmt: skip
+        with self._lock:
+            self.clipped += clipped
+        return done
+
+
+def through(
+    plan: Plan,
+    frame: Frame,
+    target: Target,
+    stored: Outline,
+    options: WriteOptions,
+    dtype: np.dtype[np.generic],
+    prepare: Callable[[Pixels], Pixels] | None,
+    threads: int | None,
+) -> int:
+    """Filter a picture into a file, row by row as far as the frame goes; returns how many samples were clipped.
+
+    Parameters
+    ----------
+    plan : Plan
+    frame : Frame
+    target : Target
+    stored : Outline
+        For which ``write.whole_because`` says nothing.
+    options : WriteOptions
+    dtype : dtype
+        Of the rows that the engine gives.
+    prepare : callable or None
+        What makes of them the rows that are stored.
+    threads : int or None
+    """
+    assert target.format is not None
+    with (
+        atomic.replacing(target.path) as file,
+        write.row_writer(file, target.format, stored, options, dtype, prepare) as writer,
+    ):
+        bands = frame.bands
+        source = frame.pixels.reshape(*frame.shape[:2], -1) if bands is None else bands
+        try:
+            clipped = engine.run(plan, source, writer, threads=threads)
+            if bands is not None:
+                bands.finish()
+        finally:
+            frame.close()
+        writer.finish()
+    return clipped

@@ -1,0 +1,165 @@
+"""The samples of a frame that is still to be decoded: band by band, or in one piece."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from convfilter.errors import ConvfilterError, ReadError, damage
+from convfilter.picture.parallel import Ahead
+from convfilter.picture.picture import Pixels
+
+#: Bytes of the bands that a decoder may have ready before they are asked for.
+_AHEAD_BYTES = 8 * 2**20
+
+
+@contextmanager
+def decoding(name: str) -> Iterator[None]:
+    """Turn what decoders raise about a damaged file, which may be anything, into a ``ReadError``."""
+    try:
+        yield
+    except (ConvfilterError, StopIteration):
+        raise
+    except MemoryError as error:
+        raise ReadError("there is not enough memory to decode the picture") from error
+    except Exception as error:  # IndexError, OverflowError, zlib.error ...
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the file cannot be read; it is not its content
+        raise ReadError(f"the {name} is damaged or of an unsupported kind: {damage(error)}") from error
+
+
+class Bands:
+    """A row source: bands are arrays of neighbouring rows, decoded one after the other from the top down.
+
+    Parameters
+    ----------
+    shape : (rows, cols, channels)
+    dtype : dtype
+    bands : callable
+        Returns an iterator over arrays (some rows, cols, channels), all rows in their order. Each call begins
+        again with the first row.
+    band_bytes : int
+        About what a band takes.
+    ahead : bool
+        Decode in another thread, ahead of what is asked for.
+    name : str
+        Of the format, for messages.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        dtype: np.dtype[np.generic],
+        bands: Callable[[], Iterator[Pixels]],
+        *,
+        band_bytes: int = 1 << 18,
+        ahead: bool = False,
+        name: str = "picture",
+    ) -> None:
+        self.shape, self.dtype, self._name = shape, dtype, name
+        self._bands = bands
+        self._most = max(2, _AHEAD_BYTES // band_bytes) if ahead else 0
+        self._iterator: Iterator[Pixels] | Ahead[Pixels] | None = None
+
+    whole_because = ""
+
+    def mapped(self, function: Callable[[Pixels], Pixels], dtype: np.dtype[np.generic]) -> Bands:
+        """Return a source of a function of the pixels."""
+        made = Bands(self.shape, dtype, lambda: map(function, self._bands()), name=self._name)
+        made._most = self._most
+        return made
+
+    def start(self) -> None:
+        """Begin to decode, if another thread does it."""
+        if self._iterator is None:
+            bands = self._bands()
+            self._iterator = Ahead(bands, self._most) if self._most else bands
+            self._band, self._at = np.empty((0, *self.shape[1:]), self.dtype), 0
+
+    def restart(self) -> None:
+        """Begin again with the first row."""
+        self.close()
+        self.start()
+
+    def close(self) -> None:
+        """Stop decoding."""
+        if isinstance(self._iterator, Ahead):
+            self._iterator.stop()
+        self._iterator = None
+
+    def read(self, out: Pixels) -> None:
+        """Write the next rows into ``out``, a (some rows, cols, channels) array.
+
+        Raises
+        ------
+        ReadError
+            The file is damaged there; behind the last row, what follows the samples is judged, too.
+        """
+        self.start()
+        assert self._iterator is not None
+        done = 0
+        while done < len(out):
+            if self._at == len(self._band):
+                with decoding(self._name):
+                    self._band, self._at = next(self._iterator), 0
+            count = min(len(out) - done, len(self._band) - self._at)
+            out[done : done + count] = self._band[self._at : self._at + count]
+            done, self._at = done + count, self._at + count
+
+    def finish(self) -> None:
+        """Read what is left, to judge it: a stack need not look at the last rows of its input."""
+        if self._iterator is not None:
+            with decoding(self._name):
+                for _ in self._iterator:
+                    pass
+        self.close()
+
+    def decoded(self) -> Pixels:
+        """Return all rows as one array."""
+        pixels = np.empty(self.shape, self.dtype)
+        self.read(pixels)
+        self.finish()
+        return pixels
+
+
+class Whole:
+    """Samples that are decoded in one piece.
+
+    Parameters
+    ----------
+    shape : (rows, cols, channels)
+    dtype : dtype
+    decode : callable
+        Returns the array.
+    because : str
+        Why not band by band.
+    name : str
+        Of the format, for messages.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        dtype: np.dtype[np.generic],
+        decode: Callable[[], Pixels],
+        because: str,
+        *,
+        name: str = "picture",
+    ) -> None:
+        self.shape, self.dtype, self.whole_because, self._name = shape, dtype, because, name
+        self._decode = decode
+
+    def mapped(self, function: Callable[[Pixels], Pixels], dtype: np.dtype[np.generic]) -> Whole:
+        """Return a source of a function of the pixels."""
+        decode = self._decode
+        return Whole(self.shape, dtype, lambda: function(decode()), self.whole_because, name=self._name)
+
+    def close(self) -> None:
+        """Nothing goes on by itself."""
+
+    def decoded(self) -> Pixels:
+        """Return the array."""
+        with decoding(self._name):
+            return self._decode().reshape(self.shape)

@@ -1,0 +1,161 @@
+"""Rows into a file: blocks of rows are encoded on several threads, and written in their order."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from convfilter.engine.bands import available_cores
+from convfilter.picture.parallel import Crew
+from convfilter.picture.picture import Pixels
+
+
+class Block(NamedTuple):
+    """Rows from number ``top`` on; the first ``above`` of them belong to the block before."""
+
+    top: int
+    rows: Pixels
+    above: int
+
+
+class RowWriter(ABC):
+    """A row sink that writes a file; a context manager that ends its threads.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Written from its position on.
+    shape : (rows, cols, channels)
+        Of what is encoded.
+    dtype : dtype
+        Of the rows that come in; ``encode`` gets those that ``prepare`` makes of them.
+    threads : int, optional
+        None: one for each core. The bytes do not depend on it.
+    prepare : callable, optional
+        Turns rows into what is encoded; pixel by pixel.
+
+    Attributes
+    ----------
+    block_rows : int
+        Rows that are encoded at a time; where they end depends on the picture alone.
+    rows_above : int
+        Rows above a block that its encoding looks at.
+    """
+
+    block_rows: int
+    rows_above = 0
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        shape: tuple[int, int, int],
+        dtype: np.dtype[np.generic],
+        *,
+        threads: int | None = None,
+        prepare: Callable[[Pixels], Pixels] | None = None,
+    ) -> None:
+        self.file, self.shape, self.dtype = file, shape, dtype
+        self._prepare = prepare
+        self._start = file.tell() if file.seekable() else 0
+        self._threads = threads or available_cores()
+        self._crew: Crew[Block, Any] | None = None
+        self._block: Pixels | None = None
+        self._top = self._filled = 0
+
+    def __enter__(self) -> RowWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._crew is not None:
+            self._crew.stop()
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Write what comes before the samples."""
+
+    @abstractmethod
+    def encode(self, block: Block) -> Any:
+        """Encode a block, in any thread."""
+
+    @abstractmethod
+    def emit(self, piece: Any) -> None:
+        """Write what ``encode`` has returned; called in the order of the blocks."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Write what comes behind the samples."""
+
+    def write(self, rows: Pixels) -> None:
+        """Take the next rows, a (some rows, cols, channels) array that is overwritten afterwards."""
+        done = 0
+        while done < len(rows):
+            if self._block is None:
+                self._new_block(rows.shape[1:])
+            assert self._block is not None
+            count = min(len(rows) - done, len(self._block) - self._filled)
+            self._block[self._filled : self._filled + count] = rows[done : done + count]
+            done, self._filled = done + count, self._filled + count
+            if self._filled == len(self._block):
+                self._put(self._block)
+
+    def write_all(self, pixels: Pixels) -> None:
+        """Take all rows; they must not change before ``finish`` has returned."""
+        pixels = pixels.reshape(*pixels.shape[:2], -1)
+        for top in range(0, len(pixels), self.block_rows):
+            self._top = top
+            self._put(pixels[top - self._above : top + self.block_rows])
+
+    def restart(self) -> None:
+        """Drop all rows so far, and begin again with the first one."""
+        if self._crew is not None:
+            self._crew.drain()
+            self.file.seek(self._start)
+            self.file.truncate()
+        if self._crew is not None:
+            self._crew.stop()
+        self._crew, self._block, self._top, self._filled = None, None, 0, 0
+
+    def finish(self) -> None:
+        """Complete the file."""
+        self._get_crew().drain()
+        self.end()
+
+    @property
+    def _above(self) -> int:
+        return min(self.rows_above, self._top)
+
+    def _new_block(self, line: tuple[int, ...]) -> None:
+        """Begin a block, with the rows above it."""
+        above, before = self._above, self._last
+        block = np.empty((above + min(self.block_rows, self.shape[0] - self._top), *line), self.dtype)
+        if above and before is not None:
+            block[:above] = before[len(before) - above :]
+        self._block, self._filled = block, above
+
+    _last: Pixels | None = None
+
+    def _put(self, rows: Pixels) -> None:
+        """Have a block encoded."""
+        above = self._above
+        self._get_crew().put(Block(self._top, rows, above))
+        self._top += len(rows) - above
+        self._last, self._block = rows if self.rows_above else None, None
+
+    def _get_crew(self) -> Crew[Block, Any]:
+        if self._crew is None:
+            threads = self._threads if self.shape[0] > self.block_rows else 1
+            self._crew = Crew(self._encode, self.emit, threads)
+            self.begin()
+        return self._crew
+
+    def _encode(self, block: Block) -> Any:
+        if self._prepare is not None:
+            rows = self._prepare(block.rows)
+            block = block._replace(rows=rows.reshape(len(rows), *self.shape[1:]))
+        return self.encode(block)
