@@ -33,6 +33,7 @@ class PoolKeywords(TypedDict, total=False):
     map: ToneMap | None
     dtype: npt.DTypeLike | None
     alpha: bool
+    premultiplied: bool
     gray: bool
     threads: int | None
     algorithm: str | None
@@ -64,7 +65,9 @@ class FilterKeywords(PoolKeywords, total=False):
         ``numpy.float32`` gives the raw values on the image's scale; by default
         the result has the image's type.
     alpha : bool, default False
-        The last of 2 or 4 channels is alpha, not premultiplied.
+        The last of 2 or 4 channels is alpha.
+    premultiplied : bool, default False
+        Colours are multiplied with that alpha, as some TIFFs store them; those of the result are, too.
     gray : bool, default False
         Take the luminance (ITU-R BT.601) of three colour channels first.
     threads : int, optional
@@ -80,7 +83,7 @@ class FilterKeywords(PoolKeywords, total=False):
     flip: bool
 
 
-_RUN_KEYWORDS = ("dtype", "alpha", "gray", "threads", "algorithm")
+_RUN_KEYWORDS = ("dtype", "alpha", "premultiplied", "gray", "threads", "algorithm")
 
 
 def stages_of(specs: Sequence[str | Stage], keywords: FilterKeywords) -> tuple[Stage, ...]:
@@ -108,6 +111,7 @@ def planned(
         image_dtype,
         out_dtype=dtype,
         alpha=keywords.get("alpha", False),
+        premultiplied=keywords.get("premultiplied", False),
         gray=keywords.get("gray", False),
         algorithm=keywords.get("algorithm"),
     )

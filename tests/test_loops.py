@@ -667,6 +667,19 @@ def divide_by_alpha(rng, A):
         )  # fmt: skip
 
 
+def alpha_apart(rng, A):
+    for keep, shift, divisor in [(1.0, 0.0, 16.0), (0.0, 0.5, 1.0), (1.0, -0.25, 4.0)]:
+        rows, cols, channels, pitch, mean_pitch = 2, 5, 4, 23, 21
+        tile, mean = samples(rng, (rows, pitch), A), samples(rng, (rows, mean_pitch), A)
+        expected = tile.copy()
+        pixels = expected[:, : cols * channels].reshape(rows, cols, channels)
+        alpha = mean[:, : cols * channels].reshape(rows, cols, channels)[..., -1] / A(divisor)
+        pixels[..., :-1] = A(keep) * pixels[..., :-1] + A(shift) * alpha[..., np.newaxis]
+        pixels[..., -1] = 0
+        where = [tile.ravel(), pitch, mean.ravel(), mean_pitch, divisor, keep, shift, rows, cols, channels]
+        yield Case([*where, unset(rows * cols, A)], {0: expected, 10: alpha.ravel()})
+
+
 def store_alpha(rng, A, T):
     whole = np.dtype(T).kind == "u"
     full = int(np.iinfo(T).max) if whole else 1
@@ -758,6 +771,36 @@ def apply_function(rng, A):
                 pixels[..., -1] = 9.0
             numbers = [channels, colours, number, low, high, divisor, 9.0]
             yield Case([tile.ravel(), pitch, rows, cols, *numbers, alpha], written)
+
+
+def apply_premultiplied(rng, A):
+    for number, function in enumerate(PREMULTIPLIED_FUNCTIONS):
+        for keep, shift, divisor in [(1.0, 0.0, 1.0), (0.5, -0.25, 4.0)]:
+            rows, cols, channels, pitch, low, high, full = 2, 7, 3, 23, 2.0, 50.0, 64.0
+            tile = samples(rng, (rows, pitch), A)
+            expected = tile.copy()
+            pixels = expected[:, : cols * channels].reshape(rows, cols, channels)
+            alpha = pixels[..., -1:] / A(divisor)
+            values = function(pixels[..., :-1] / A(divisor), A(low), A(high), alpha / A(full))
+            pixels[..., :-1] = A(keep) * values + A(shift) * alpha
+            pixels[..., -1] = 0
+            numbers = [channels, number, low, high, divisor, full, keep, shift]
+            yield Case(
+                [tile.ravel(), pitch, rows, cols, *numbers, unset(rows * cols, A)], {0: expected, 12: alpha.ravel()}
+            )
+
+
+#: As ``apply_premultiplied`` numbers them; ``share`` is the opacity.
+PREMULTIPLIED_FUNCTIONS = [
+    lambda x, low, high, share: np.maximum(x, 0),
+    lambda x, low, high, share: np.abs(x),
+    lambda x, low, high, share: x + low * share,
+    lambda x, low, high, share: x * low,
+    lambda x, low, high, share: np.minimum(np.maximum(x, low * share), high * share),
+    lambda x, low, high, share: (x - low * share) * high,
+    lambda x, low, high, share: np.where(x >= low * share, high * share, 0),
+    lambda x, low, high, share: high * share - x,
+]
 
 
 def look_up(rng, S, T):

@@ -28,6 +28,7 @@ CLIP_REAL = Loop("store", "clip_real", "T* i8 i8 i8 i8 i8 i8 T")
 DIVIDE_BY_COUNTS = Loop("store", "divide_by_counts", "A* i8 i8 i8 A* A*")
 DIVIDE_BY_ALPHA = Loop("store", "divide_by_alpha", "A* i8 A* i8 A A A A i8 i8 i8 A A*")
 STORE_ALPHA = Loop("store", "store_alpha", "A* i8 i8 i8 A A i8 T* i8 i8")
+ALPHA_APART = Loop("store", "alpha_apart", "A* i8 A* i8 A A A i8 i8 i8 A*")
 SHARPEN = Loop("store", "sharpen", "A* i8 A* i8 i8 i8 A A A")
 WIDEN_RANGE = Loop("store", "widen_range", "V* i8 i8 i8 i8 i8 f8 f8 f8 f8*")
 
@@ -57,8 +58,19 @@ class Epilogue(ABC):
         self._colour_divisor = tone.divisor
         #: Layers, directions and functions of samples give colours that are divided by alpha already.
         self._divides = work.source.alpha and not isinstance(operator, Layer | Orientation | Point)
-        if self._divides:
+        #: What colours are multiplied by, and how much of their alpha is added, before the rest of the tone.
+        self.keep, self.shift = 1.0, 0.0
+        if work.source.alpha and work.source.premultiplied:
+            self._tone = self._premultiplied(tone, work.source.full)
+        elif self._divides:
             self._tone = replace(tone, divisor=1.0)
+
+    def _premultiplied(self, tone: Tone, full: float) -> Tone:
+        """Return the tone of premultiplied colours: an offset is weighted with alpha, as the colours are."""
+        if tone.scale == 0:
+            self.keep, tone = 0.0, replace(tone, scale=1.0)
+        self.shift = tone.offset / full * tone.divisor / tone.scale
+        return replace(tone, offset=0.0)
 
     def calls(self, scratch: Scratch, region: Region, sums: Samples, pitch: int, step_rows: int = 0) -> list[Call]:
         """Return the calls that finish the sums of a region and store them.
@@ -102,7 +114,7 @@ class Epilogue(ABC):
         source, operator = self._work.source, self._work.plan.stage.operator
         assert isinstance(operator, UnsharpMask)
         load, centre, length = self._centre(scratch, region, step_rows)
-        scale = source.full * (source.full if source.alpha else 1.0) * (LUMINANCE_DIVISOR if source.gray else 1.0)
+        scale = source.full * (source.full if source.multiplies else 1.0) * (LUMINANCE_DIVISOR if source.gray else 1.0)
         arguments = (
             sums, pitch, centre, length, region.bottom - region.top, length,
             1 / self._work.plan.kernel.divisor, operator.amount, operator.threshold * scale,
@@ -129,6 +141,9 @@ class Epilogue(ABC):
         if self._central_alpha:
             before, mean, mean_pitch = self._centre(scratch, region, step_rows)
         alpha = scratch.get("alpha", rows * cols)
+        if source.premultiplied:
+            where = sums, pitch, mean, mean_pitch, self._alpha_divisor, self.keep, self.shift
+            return [*before, Call(ALPHA_APART.variant(A=real), (*where, rows, cols, source.channels, alpha))], alpha
         neutral = (source.full / 2 - tone.offset) / tone.scale if tone.scale else 0.0
         mean_divisor, divisor = _reduced(self._alpha_divisor, self._colour_divisor)
         whole = self._alpha_divisor * source.full

@@ -31,6 +31,8 @@ class Source:
         The sample value that means white.
     alpha : bool
         The last channel is alpha: tiles are premultiplied, on the scale ``full**2``.
+    premultiplied : bool
+        Samples are stored so, and tiles keep their scale.
     gray : bool
         Tiles hold the luminance of three colours, times 1000.
     padding_value : float
@@ -42,6 +44,7 @@ class Source:
     alpha: bool
     gray: bool
     padding_value: float
+    premultiplied: bool = False
 
     @property
     def slot(self) -> Slot:
@@ -67,6 +70,11 @@ class Source:
     def pads_with_samples(self) -> bool:
         """Whether samples are whole numbers, and padded cells hold one."""
         return self.is_finite and 0 <= self.padding_value <= self.full and self.padding_value % 1 == 0
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether colours are multiplied with alpha when they are loaded."""
+        return self.alpha and not self.premultiplied
 
     @property
     def channels(self) -> int:
@@ -100,7 +108,7 @@ class Source:
                 ),
             )
         ]  # fmt: skip
-        if self.alpha:
+        if self.multiplies:
             premultiply = PREMULTIPLY.variant(A=scratch.dtype)
             calls.append(Call(premultiply, (loaded, pitch, count, columns.count, channels, self.full)))
         if self.gray:

@@ -95,8 +95,11 @@ def finish(work: Work, epilogue: Epilogue, scratch: Scratch, region: Region, col
     values[..., : colours.shape[2]] = colours
     alpha = None
     if work.source.alpha:
+        central = central_alpha(work, region.top, region.bottom)
+        values *= epilogue.keep
+        values += epilogue.shift * central[..., np.newaxis]
         values[..., -1] = 0.0
-        alpha = central_alpha(work, region.top, region.bottom).reshape(-1)
+        alpha = central.reshape(-1)
     calls = epilogue.store(region, values.reshape(-1), cols * channels, alpha)
     return sum(call() for call in calls)
 
@@ -115,7 +118,7 @@ def _is_plain(plan: StagePlan) -> bool:
 
 def _scale(source: Source) -> float:
     """Return what whole samples were multiplied by when they were loaded."""
-    return (source.full if source.alpha else 1.0) * (LUMINANCE_DIVISOR if source.gray else 1.0)
+    return (source.full if source.multiplies else 1.0) * (LUMINANCE_DIVISOR if source.gray else 1.0)
 
 
 def _matrices(weights: Samples, groups: int) -> list[Samples]:
@@ -148,6 +151,8 @@ def _padded(work: Work, top: int, bottom: int) -> Samples:
         band = np.concatenate([gray[..., np.newaxis], band[..., 3:]], axis=2)
     if not source.alpha:
         return band
+    if source.premultiplied:
+        return band[..., :-1]
     alpha = band[..., -1:] if source.is_finite else band[..., -1:] / band.dtype.type(source.full)
     premultiplied: Samples = band[..., :-1] * alpha
     return premultiplied

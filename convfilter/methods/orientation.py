@@ -77,7 +77,7 @@ class _Luminance(Node):
         colours = (image[..., :-1] if source.alpha else image).astype(np.float64)
         if colours.shape[2] == len(LUMINANCE):
             colours = (colours @ np.array(LUMINANCE) / LUMINANCE_DIVISOR)[..., np.newaxis]
-        if source.alpha:
+        if source.multiplies:
             colours = colours * (image[..., -1:] / source.full)
         luminance: Real = colours[..., 0]
         return luminance

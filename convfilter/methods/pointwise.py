@@ -16,6 +16,7 @@ from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.epilogue import Epilogue, Store
 from convfilter.engine.layout import Columns
+from convfilter.engine.load import Source
 from convfilter.engine.native import Loop
 from convfilter.engine.node import Crew, Node, StageNode, StageRun, Strip, Strips, strips_of
 from convfilter.engine.program import Call, Moving, Program, Slot
@@ -25,6 +26,7 @@ from convfilter.planning import LUMINANCE_DIVISOR, full_scale
 from convfilter.planning.ring import STEP_ROWS
 
 APPLY_FUNCTION = Loop("points", "apply_function", "A* i8 i8 i8 i8 i8 i8 A A A A A*")
+APPLY_PREMULTIPLIED = Loop("points", "apply_premultiplied", "A* i8 i8 i8 i8 i8 A A A A A A A*")
 LOOK_UP = Loop("points", "look_up", "S* i8 i8* i8 i8 i8 i8 T* T* i8* T* i8 i8")
 
 #: Above this many samples a table of all 16-bit values costs less than the samples themselves.
@@ -47,7 +49,8 @@ class _Pointwise(StageNode):
         source = work.source
         samples = self.rows * self.plan.cols.input * source.channels
         worth = source.dtype == np.uint8 or samples > _WORTH_A_TABLE
-        if source.dtype.kind == "u" and not source.gray and worth and self.stage.ranges is None:
+        by_value = source.dtype.kind == "u" and not source.gray and not source.premultiplied
+        if by_value and worth and self.stage.ranges is None:
             return Strips([[self._looked_up(work, target)]])
         epilogue = self.epilogue(work, target)
         cols = max(1, _STRIP_SAMPLES // source.channels)
@@ -105,7 +108,10 @@ class _Pointwise(StageNode):
             region = Region(0, count, left, right)
             load = source.load_calls(scratch, Moving(rows, 0, STEP_ROWS), count, columns, tile)
             scale = LUMINANCE_DIVISOR if source.gray else 1.0
-            function = self._function(work, tile, region, source.channels, alpha, scale)
+            if work.source.alpha and source.premultiplied:
+                function = self._premultiplied(epilogue, tile, region, source, alpha, scale)
+            else:
+                function = self._function(work, tile, region, source.channels, alpha, scale)
             store = epilogue.store(region, tile, pitch, alpha if work.source.alpha else None, STEP_ROWS)
             return Program([*load, function, *store])
 
@@ -117,6 +123,18 @@ class _Pointwise(StageNode):
         assert isinstance(operator, Point)
         rounds = operator.kind not in ("relu", "abs") or tone.scale != 1 or tone.offset != 0 or work.source.gray
         return np.float64 if rounds else np.float32
+
+    def _premultiplied(
+        self, epilogue: Epilogue, tile: Samples, region: Region, source: Source, alpha: Samples, divisor: float
+    ) -> Call:
+        """Return the call that applies the function to premultiplied colours, and moves their alpha."""
+        operator = self.plan.stage.operator
+        assert isinstance(operator, Point)
+        rows, cols = region.bottom - region.top, region.right - region.left
+        numbers = _numbers(operator, source.full, self.stage.span)
+        further = divisor, source.full, epilogue.keep, epilogue.shift
+        where = tile, cols * source.channels, rows, cols, source.channels
+        return Call(APPLY_PREMULTIPLIED.variant(A=tile.dtype), (*where, *numbers, *further, alpha))
 
     def _function(
         self, work: Work, tile: Samples, region: Region, channels: int, alpha: Samples, divisor: float

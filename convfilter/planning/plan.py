@@ -29,7 +29,7 @@ from convfilter.planning.strips import (
     stream_of,
     whole_vectors,
 )
-from convfilter.planning.task import Task, full_scale
+from convfilter.planning.task import Task, full_scale, takes_alpha_as_colour
 from convfilter.planning.ways import (
     ALGORITHMS,
     TRANSFORM_PLANES,
@@ -81,6 +81,8 @@ class StagePlan:
         Of the result, alpha included.
     keeps_white : bool
         False where results have another value of white than samples of their type in the input.
+    premultiplied : bool
+        Colours are stored multiplied with ``alpha``, and so are results.
     bounded : bool
         Results are real and lie between the ends of their windows; see ``Task``.
     by_taps : bool
@@ -105,6 +107,7 @@ class StagePlan:
     sides: tuple[int, int] = (0, 0)
     output_channels: int = 0
     keeps_white: bool = True
+    premultiplied: bool = False
     bounded: bool = False
     by_taps: bool = False
 
@@ -205,6 +208,7 @@ def plan_stack(
     algorithm: str | None = None,
     white: float | None = None,
     out_white: float | None = None,
+    premultiplied: bool = False,
 ) -> Plan:
     """Decide how to run ``stages`` on pictures of one shape and sample type.
 
@@ -227,6 +231,8 @@ def plan_stack(
     white, out_white : float, optional
         Values of white in the input and in an integer result, by default the
         full scale of their types: 4095 for samples of 12 bits in uint16.
+    premultiplied : bool
+        Colours are stored multiplied with alpha, and so is the result.
 
     Raises
     ------
@@ -253,9 +259,10 @@ def plan_stack(
         last = number == len(stages) - 1
         result = stored if last else np.dtype(np.float32)
         size, luminance, whites = (rows, cols, channels), gray and first, _whites(incoming, result, white, out_white)
+        apart = alpha and not (premultiplied and not luminance and takes_alpha_as_colour(stage))
         task = Task.of(
-            stage, size, incoming,
-            result=result, alpha=alpha, gray=luminance, whites=whites, stored=stored, prefix=prefix,
+            stage, size, incoming, result=result, alpha=apart, gray=luminance, whites=whites, stored=stored,
+            premultiplied=premultiplied, prefix=prefix,
         )  # fmt: skip
         tasks.append(task)
         rows, cols, channels = task.rows.output, task.cols.output, task.output_channels
@@ -266,8 +273,9 @@ def plan_stack(
         fewer = merged(stages, tasks) if algorithm is None else stages
         if len(fewer) < len(stages):
             return plan_stack(
-                fewer, shape, dtype, out_dtype=out_dtype, alpha=alpha, gray=gray, white=white, out_white=out_white
-            )
+                fewer, shape, dtype, out_dtype=out_dtype, alpha=alpha, gray=gray, white=white, out_white=out_white,
+                premultiplied=premultiplied,
+            )  # fmt: skip
         tasks = [replace(task, levels=each) for task, each in zip(tasks, levels(tasks), strict=True)]
     plans = [plan_stage(task, algorithm, prefix) for task, prefix in zip(tasks, prefixes, strict=True)]
     return Plan(tuple(plans), tuple(shape), sample_type, alpha, gray, white, out_white)
@@ -314,6 +322,7 @@ def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> St
         sides=_sides(task) if chosen == "fourier" else (0, 0),
         output_channels=task.output_channels,
         keeps_white=task.keeps_white,
+        premultiplied=task.premultiplied,
         bounded=task.is_bounded,
         by_taps=chosen == "pooling" and is_summed_by_taps(task),
     )

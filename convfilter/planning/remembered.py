@@ -37,6 +37,7 @@ def remembered_plan(
     algorithm: str | None = None,
     white: float | None = None,
     out_white: float | None = None,
+    premultiplied: bool = False,
 ) -> Plan:
     """Return what :func:`plan_stack` does; the same plan as before if it was asked for lately.
 
@@ -53,6 +54,7 @@ def remembered_plan(
         "algorithm": algorithm,
         "white": white,
         "out_white": out_white,
+        "premultiplied": premultiplied,
     }
     key = (*(_value(part, room) for part in (*stages, *told.values())), shape, dtype.str, result)
 

@@ -18,6 +18,8 @@ LUMINANCE_DIVISOR = 1000.0
 
 #: Whole numbers up to here are exact in float64.
 _DOUBLE_WHOLE = 2.0**53
+#: The sum of weights that are meant to sum to one differs from it by rounding at most.
+_SUM_ROUNDING = 1e-12
 
 
 def full_scale(dtype: npt.DTypeLike) -> float:
@@ -43,6 +45,8 @@ class Task:
     whites : pair of float, or None
         What is white in the picture and in what comes out, where that is not
         the full scale of their types, as in samples of 12 bits.
+    premultiplied : bool
+        Colours are stored multiplied with alpha, and so are results.
     stored, levels : numpy.dtype and float
         In a stack: what it stores in the end, and the largest magnitude of this
         stage's result in levels of that; see ``gains.levels``.
@@ -61,6 +65,7 @@ class Task:
     whites: tuple[float, float] | None = None
     stored: np.dtype[np.generic] | None = None
     levels: float = float("inf")
+    premultiplied: bool = False
 
     @classmethod
     def of(
@@ -74,6 +79,7 @@ class Task:
         gray: bool = False,
         whites: tuple[float, float] | None = None,
         stored: np.dtype[np.generic] | None = None,
+        premultiplied: bool = False,
         prefix: str = "",
     ) -> Task:
         """Work out the geometry.
@@ -93,7 +99,10 @@ class Task:
         rows, cols = (plan_axis(stage, axis, shape[axis], kernel.shape[axis], prefix) for axis in (0, 1))
         if isinstance(stage.operator, Pooling):
             require_real_cells(rows, cols, prefix)
-        return cls(stage, kernel, scale, rows, cols, shape[2], dtype, result or dtype, alpha, gray, whites, stored)
+        return cls(
+            stage, kernel, scale, rows, cols, shape[2], dtype, result or dtype, alpha, gray, whites, stored,
+            premultiplied=premultiplied and alpha,
+        )  # fmt: skip
 
     @cached_property
     def accuracy(self) -> str:
@@ -141,7 +150,7 @@ class Task:
         largest = full_scale(self.dtype)
         if self.stage.padding_mode == "constant":
             largest = max(largest, abs(self.stage.padding_value))
-        if self.alpha:
+        if self.alpha and not self.premultiplied:
             largest *= largest
         return largest * (LUMINANCE_DIVISOR if self.gray else 1.0)
 
@@ -174,6 +183,16 @@ class Task:
         # Half a level more, as for mid-grey, would make every result a tie.
         offset = self.stage.offset + (0.5 if self.stage.map == "offset" else 0.0)
         return (offset * (self.whites[1] if self.whites else full_scale(self.result))).is_integer()
+
+
+def takes_alpha_as_colour(stage: Stage) -> bool:
+    """Whether premultiplied colours and their alpha go through a stage in one way: means, extremes, and the like."""
+    operator = stage.operator
+    if (stage.scale, stage.offset) != (1, 0) or stage.map not in (None, "clip", "abs"):
+        return False
+    if isinstance(operator, Correlation | UnsharpMask):
+        return abs(operator.kernel.sum - 1) <= _SUM_ROUNDING
+    return isinstance(operator, Pooling) or (isinstance(operator, Point) and operator.kind in ("relu", "abs"))
 
 
 def _require_channels(stage: Stage, channels: int, prefix: str) -> None:

@@ -25,6 +25,47 @@ def apply_function(tile, pitch, rows, cols, channels, colours, function, low, hi
     return 0
 
 
+def apply_premultiplied(tile, pitch, rows, cols, channels, function, low, high, divisor, full, keep, shift, alpha):
+    """Apply a function of straight colours, as ``apply_function`` numbers them, to premultiplied ones.
+
+    Its constants are weighted with alpha. The colours become ``keep`` of the result, and ``shift`` of alpha is added.
+    The last channel is opacity: it goes to ``alpha`` (rows x cols), and the tile gets 0.
+    """
+    zero = full - full
+    for y in range(rows):
+        for p in range(cols):
+            at = y * pitch + p * channels
+            opacity = tile[at + channels - 1] / divisor
+            share = opacity / full
+            for c in range(channels - 1):
+                value = _weighted(tile[at + c] / divisor, function, low, high, share)
+                tile[at + c] = keep * value + shift * opacity
+            tile[at + channels - 1] = zero
+            alpha[y * cols + p] = opacity
+    return 0
+
+
+def _weighted(x, function, low, high, share):
+    """Return a function of a premultiplied sample, whose alpha is ``share`` of full opacity."""
+    zero = share - share
+    if function == 0:
+        return zero if x <= zero else x
+    if function == 1:
+        return abs(x)
+    if function == 2:
+        return x + low * share
+    if function == 3:
+        return x * low
+    if function == 4:
+        x = low * share if x < low * share else x
+        return high * share if x > high * share else x
+    if function == 5:
+        return (x - low * share) * high
+    if function == 6:
+        return high * share if x >= low * share else zero
+    return high * share - x
+
+
 def _apply(tile, at, length, function, low, high, divisor):
     """Apply a function to a run of samples."""
     zero = divisor - divisor

@@ -139,6 +139,24 @@ def divide_by_alpha(
     return 0
 
 
+def alpha_apart(tile, pitch, mean, mean_pitch, mean_divisor, keep, shift, rows, cols, channels, alpha):
+    """Move the mean alpha of premultiplied sums to ``alpha`` (rows x cols); colours become ``keep * sum + shift * it``.
+
+    ``mean`` holds the sums of alpha in its last channel. The tile's own alpha becomes 0, which the store step will not
+    count as clipped.
+    """
+    zero = shift - shift
+    for y in range(rows):
+        for p in range(cols):
+            at = y * pitch + p * channels
+            value = mean[y * mean_pitch + p * channels + channels - 1] / mean_divisor
+            for c in range(channels - 1):
+                tile[at + c] = keep * tile[at + c] + shift * value
+            tile[at + channels - 1] = zero
+            alpha[y * cols + p] = value
+    return 0
+
+
 def store_alpha(alpha, rows, cols, channels, scale, full, whole, out, start, out_pitch):
     """Store ``scale * alpha`` (rows x cols) as the last channel, clipped to 0..``full`` and rounded if ``whole``."""
     zero = full - full
