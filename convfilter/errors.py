@@ -50,6 +50,10 @@ class ReadError(PictureError, OSError):
     """A picture cannot be read: missing, damaged, or of an unknown kind."""
 
 
+class UnknownFormatError(ReadError):
+    """A file is no picture of a format that is known."""
+
+
 class SizeError(PictureError, ValueError):
     """Nothing is left of the picture, or it is larger than allowed."""
 

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from convfilter.errors import UsageError, named
-from convfilter.picture import formats
+from convfilter.picture import foreign, formats
 from convfilter.picture.atomic import is_below
 
 _HEAD_BYTES = 32
@@ -75,14 +75,17 @@ class Found(NamedTuple):
     ----------
     jobs : list of Job
     skipped : list of str
-        Files of folders that are no pictures.
+        Files of folders that are no pictures, or not of a kind that can be filtered.
     closed : list of pair of str
         Folders that cannot be read, and pictures whose output must not be written, each with the reason.
+    reasons : dict of str to list of str
+        Why pictures are among the skipped files, and which.
     """
 
     jobs: list[Job]
     skipped: list[str]
     closed: list[tuple[str, str]]
+    reasons: dict[str, list[str]]
 
 
 def find(names: Iterable[str], naming: Naming, search: Search) -> Found:
@@ -108,7 +111,7 @@ def find(names: Iterable[str], naming: Naming, search: Search) -> Found:
         Two inputs would have one output, or an output is an input. Nothing
         has been written.
     """
-    found = Found([], [], [])
+    found = Found([], [], [], {})
     links = _Links()
     for name in names:
         if "://" in name:
@@ -117,8 +120,10 @@ def find(names: Iterable[str], naming: Naming, search: Search) -> Found:
             remote.take(name, naming, search, found)
         elif os.path.isdir(name):
             for path, relative in _walk(name, search, naming.folder, found.closed):
-                if is_output(path, naming) or not _is_picture(path, search):
+                if is_output(path, naming):
                     found.skipped.append(path)
+                elif (why := why_skipped(path, _head(path, search))) is not None:
+                    skip(path, why, found)
                 else:
                     job = Job(path, naming.destination(path, relative))
                     _take(job, "" if search.follow else naming.folder or name, links, found)
@@ -220,17 +225,51 @@ def is_output(path: str, naming: Naming) -> bool:
     return naming.folder is None and bool(naming.suffix) and os.path.splitext(path)[0].endswith(naming.suffix)
 
 
-def _is_picture(path: str, search: Search) -> bool:
-    """Judge by the name; by the content only where the output gets a name of its own."""
-    if formats.by_suffix(os.path.splitext(path)[1]) is not None:
-        return os.path.isfile(path)
-    if not search.any_content or not os.path.isfile(path):
-        return False
+def _head(path: str, search: Search) -> bytes | None:
+    """Read the beginning of a file where its content counts; None: it is no file, or cannot be read."""
+    if not os.path.isfile(path):
+        return None
+    if not search.any_content or formats.by_suffix(os.path.splitext(path)[1]) is not None:
+        return b""
     try:
         with open(path, "rb") as file:
-            return formats.sniff(file.read(_HEAD_BYTES)) is not None
+            return file.read(foreign.HEAD_BYTES)
     except OSError:
-        return False
+        return None
+
+
+def why_skipped(path: str, head: bytes | None) -> str | None:
+    """Judge a file of a folder by its name, and by its content where that is known.
+
+    Parameters
+    ----------
+    path : str
+        Path or address.
+    head : bytes, or None
+        The first 512 bytes; empty: only the name counts, None: it is no file.
+
+    Returns
+    -------
+    str, or None
+        None for a picture that is filtered; "" for a file that is none; else why a picture is left out.
+    """
+    suffix = os.path.splitext(path)[1]
+    if head is None:
+        return ""
+    if formats.by_suffix(suffix) is not None or formats.sniff(head[:_HEAD_BYTES]) is not None:
+        return None
+    found = (foreign.by_content(head) if head else None) or foreign.by_suffix(suffix)
+    if found is not None:
+        return found.message
+    advice = foreign.read_only(suffix) if not head else None
+    return f"{advice}, as with --ext {foreign.output_for(suffix)}" if advice else ""
+
+
+def skip(path: str, why: str, found: Found) -> None:
+    """Note a file that is left out."""
+    found.skipped.append(path)
+    if why:
+        found.reasons.setdefault(why, []).append(path)
 
 
 def distinct(jobs: Sequence[Job], *, in_place: bool) -> list[Job]:

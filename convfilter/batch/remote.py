@@ -6,12 +6,11 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from convfilter.batch.inputs import Found, Job, Naming, Search, is_excluded, is_output
+from convfilter.batch.inputs import Found, Job, Naming, Search, is_excluded, is_output, skip, why_skipped
 from convfilter.errors import ReadError, UsageError
-from convfilter.picture import formats, objects
+from convfilter.picture import foreign, formats, objects
 
 _GLOB = "*?["
-_HEAD_BYTES = 32
 
 
 def take(address: str, naming: Naming, search: Search, found: Found) -> None:
@@ -86,8 +85,10 @@ def _address(like: str, path: str) -> str:
 def _take_folder(address: str, naming: Naming, search: Search, found: Found) -> None:
     before = len(found.jobs) + len(found.skipped)
     for name, relative in _walk(address, search, naming.folder):
-        if is_output(name, naming) or not _is_picture(name, search):
+        if is_output(name, naming):
             found.skipped.append(name)
+        elif (why := why_skipped(name, _head(name, search))) is not None:
+            skip(name, why, found)
         else:
             found.jobs.append(Job(name, naming.destination(name, relative)))
     if len(found.jobs) + len(found.skipped) == before:
@@ -117,11 +118,9 @@ def _paths(store: Any, root: str, recursive: bool) -> list[str]:
     return [entry["name"] for entry in store.ls(root, detail=True) if entry["type"] == "file"]
 
 
-def _is_picture(address: str, search: Search) -> bool:
-    """Judge by the name; by the content only where the output gets a name of its own."""
-    if formats.by_suffix(os.path.splitext(address)[1]) is not None:
-        return True
-    if not search.any_content:
-        return False
+def _head(address: str, search: Search) -> bytes:
+    """Read the beginning of an object where its content counts."""
+    if not search.any_content or formats.by_suffix(os.path.splitext(address)[1]) is not None:
+        return b""
     store, path = objects.filesystem(address)
-    return formats.sniff(store.cat_file(path, start=0, end=_HEAD_BYTES)) is not None
+    return bytes(store.cat_file(path, start=0, end=foreign.HEAD_BYTES))

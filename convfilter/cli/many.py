@@ -53,9 +53,7 @@ def run_many(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
     stack.stages(options.specs, **options.defaults)  # a filter that makes no sense fails once, not once a file
     found = found_files(params, context)
     html = html_report(params, options)
-    if params["verbose"]:
-        for name in found.skipped:
-            say(f"{name}: skipped, this is no picture file")
+    _say_skipped(found, params)
     for folder, why in found.closed:
         say(f"{folder}: {why}")
     _require_files(params, found)
@@ -88,6 +86,22 @@ def run_many(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
     finally:  # a run that is stopped has done something, too
         _write_page(html, found, jobs)
     return status
+
+
+def _say_skipped(found: inputs.Found, params: dict[str, Any]) -> None:
+    """Say which pictures are left out, and why: once for each reason; other files only if asked for."""
+    if not params["quiet"]:
+        for why, names in found.reasons.items():
+            say(f"{_first_of(names)}: skipped, {why}")
+    if params["verbose"]:
+        explained = {name for names in found.reasons.values() for name in names}
+        for name in found.skipped:
+            if name not in explained:
+                say(f"{name}: skipped, this is no picture file")
+
+
+def _first_of(names: Sequence[str]) -> str:
+    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
 
 def _refresh(log: UpdateLog) -> None:
@@ -200,8 +214,7 @@ class _Batch:
     def _say_notes(self) -> None:
         """Say each note once, with the first file and the number of the others."""
         for note, names in self._noted.items() if not self._params["quiet"] else ():
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            say(f"{names[0]}{more}: {note}")
+            say(f"{_first_of(names)}: {note}")
 
     def _events(self, jobs: Sequence[Job], options: pipeline.Options, tick: float | None) -> Iterator[Event]:
         if self._params["dask"] is None:

@@ -49,7 +49,7 @@ def found_files(params: dict[str, Any], context: click.Context) -> inputs.Found:
     single = _single(names, naming, params)
     if single is not None:
         inputs.distinct([single], in_place=False)
-        return inputs.Found([single], [], [])
+        return inputs.Found([single], [], [], {})
     _require_folder(names, naming, made=bool(params["into"]))
     return inputs.find(names, naming, search)
 
@@ -60,6 +60,10 @@ def _ext(typed: str | None) -> str:
         return ""
     ext = "." + typed.removeprefix(".")
     if formats.by_suffix(ext) is None:
+        from convfilter.picture import foreign
+
+        if advice := foreign.read_only(ext):
+            raise UsageError(f"--ext: {advice}")
         raise UsageError(f"--ext: the suffix must be one of {formats.known_suffixes()}, got {shown(typed)}")
     return ext
 

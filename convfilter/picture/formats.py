@@ -314,7 +314,6 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"GIF89a", "GIF"),
     (4, b"ftypavif", "AVIF"),
     (4, b"ftypavis", "AVIF"),
-    (4, b"ftypmif1", "AVIF"),
     (0, b"BM", "BMP"),
     (0, b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG2000"),
     (0, b"\xff\x4f\xff\x51", "JPEG2000"),
@@ -325,16 +324,34 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x0a\x05\x01", "PCX"),
     (0, b"\x01\xda", "SGI"),
     (0, b"8BPS", "PSD"),
+    (0, b"\0\0\1\0", "ICO"),
+    (0, b"icns", "ICNS"),
+    (0, b"DDS ", "DDS"),
+    (0, b"qoif", "QOI"),
+    (0, b"BLP1", "BLP"),
+    (0, b"BLP2", "BLP"),
+    (4, b"\x11\xaf", "FLI"),
+    (4, b"\x12\xaf", "FLI"),
+    (0, b"/* XPM */", "XPM"),
+    (0, b"DanM", "MSP"),
+    (0, b"LinS", "MSP"),
+    (0, b"\xb1\x68\xde\x3a", "DCX"),
+    (0, b"\x59\xa6\x6a\x95", "SUN"),
+    (0, b"\x80\xe8\0\0", "PIXAR"),
 )
 #: One of these follows the two letters of a PNM or PFM.
 _BLANKS = (b" ", b"\t", b"\r", b"\n", b"#")
+
+
+_JPEG_LS = b"\xff\xd8\xff\xf7"
 
 
 def sniff(head: bytes) -> str | None:
     """Tell the format from the first 32 bytes of a file, or None."""
     for offset, signature, name in _SIGNATURES:
         if head[offset : offset + len(signature)] == signature:
-            if name in ("PNM", "PFM") and head[2:3] not in _BLANKS:
+            if (name in ("PNM", "PFM") and head[2:3] not in _BLANKS) or head.startswith(_JPEG_LS):
                 continue
             return name
-    return None
+    # A HEIF of which AVIF is one of the brands.
+    return "AVIF" if head[4:8] == b"ftyp" and b"avif" in (head[at : at + 4] for at in range(16, 32, 4)) else None

@@ -16,6 +16,8 @@ from convfilter.picture.row_source import Whole
 _BLOCK = 8
 _MISSING = 128
 _END = b"\xff\xd9"
+#: Start of a frame of JPEG-LS, which otherwise looks like a JPEG.
+_JPEG_LS = b"\xff\xf7\0"
 _FILLING = bytes(range(1, 255)) * 4
 #: No decoder in use gives rows, and tells what is missing.
 _WHOLE = "a JPEG is decoded in one piece"
@@ -39,6 +41,10 @@ def _read(data: bytes, options: ReadOptions, lenient: bool) -> Picture:
     """Read a whole picture, or what is left of one."""
     layout = jpeg.layout_of(data)
     if layout is None:
+        if _JPEG_LS in data:
+            from convfilter.picture import foreign
+
+            raise ReadError(foreign.JPEG_LS.message)
         raise ReadError("the JPEG is damaged: it holds no picture")
     limits.require_size(layout.width, layout.height, options.max_pixels, judge=options.judge)
     limits.require_memory(2 * layout.width * layout.height * layout.components + len(data))

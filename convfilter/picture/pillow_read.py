@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from PIL import Image, ImageFile
 
-from convfilter.errors import ConvfilterError, ReadError, damage
+from convfilter.errors import ConvfilterError, ReadError, UnknownFormatError, damage
 from convfilter.locks import shared_lock
 from convfilter.picture import beside, contents, deep, formats, gif, limits, webp
 from convfilter.picture.metadata import metadata_of
@@ -261,7 +261,7 @@ def _opened(file: BinaryIO, lenient: bool, options: ReadOptions) -> Any:
                 return factory(file, "")
             except (SyntaxError, IndexError, TypeError, struct.error):  # how Pillow's plugins say: not mine
                 continue
-    raise ReadError("it is no picture of a known format")
+    raise UnknownFormatError("it is no picture of a known format")
 
 
 def _judge_webp(head: bytes, file: BinaryIO, options: ReadOptions) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import BinaryIO, Protocol
 
-from convfilter.errors import ReadError
+from convfilter.errors import ReadError, UnknownFormatError
 from convfilter.picture import formats, limits, source
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Loss, Picture
@@ -90,7 +90,10 @@ def opened(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEF
         Whose frames decode their samples at the first look, or row by row; see ``Frame``.
     """
     with source.opened(where) as file:
-        picture = _decoded(file, options)
+        try:
+            picture = _decoded(file, options)
+        except UnknownFormatError as error:
+            raise _named(error, where) from error
         if picture.metadata.exif or picture.metadata.xmp or picture.metadata.photoshop:
             _settle(picture, options)
         if picture.losses or (picture.notes and options.strict):
@@ -128,6 +131,8 @@ def _decoded(file: BinaryIO, options: ReadOptions) -> Picture:
     if len(head) < _LEAST_BYTES:
         raise ReadError(f"the file has {len(head)} byte{'s' if len(head) > 1 else ''}, too few for a picture")
     name = formats.sniff(head)
+    if name is None:
+        _refuse_foreign(file)
     match name:
         case "PNG":
             from convfilter.picture.png_read import read_png as decode
@@ -143,6 +148,27 @@ def _decoded(file: BinaryIO, options: ReadOptions) -> Picture:
             from convfilter.picture.pillow_read import read_pillow as decode
     with decoding(name or "picture"):
         return decode(file, options)
+
+
+def _refuse_foreign(file: BinaryIO) -> None:
+    """Refuse a format that is known, but cannot be read."""
+    from convfilter.picture import foreign
+
+    found = foreign.by_content(file.read(foreign.HEAD_BYTES))
+    file.seek(0)
+    if found is not None:
+        raise ReadError(found.message)
+
+
+def _named(error: ReadError, where: object) -> ReadError:
+    """Say what the name of a file tells, if its content tells nothing."""
+    from convfilter.picture import foreign
+
+    if not isinstance(where, (str, os.PathLike)):
+        return error
+    suffix = os.path.splitext(os.fspath(where))[1]
+    found = foreign.by_suffix(suffix) if isinstance(suffix, str) else None
+    return ReadError(found.message) if found else error
 
 
 def _settle(picture: Picture, options: ReadOptions) -> None:

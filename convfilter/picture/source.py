@@ -14,7 +14,8 @@ from typing import BinaryIO
 from convfilter.errors import ConvfilterError, ReadError
 from convfilter.picture import formats, limits
 
-_HEAD_BYTES = 64
+#: A signature of a foreign format is found in this much.
+_HEAD_BYTES = 512
 _BLOCK_BYTES = 1 << 20
 _REASONS = {
     errno.ENOENT: "there is no such file",

@@ -111,6 +111,10 @@ def resolve_target(
     if found is not None:
         return Target(name, found)
     if name != "-" and not _is_special(name):
+        from convfilter.picture import foreign
+
+        if advice := foreign.read_only(suffix):
+            raise UsageError(f"{advice}, or --format")
         got = f"suffix {shown(suffix)}" if suffix else f"no suffix in {shown(os.path.basename(name))}"
         raise UsageError(f"the output's suffix must be one of {formats.known_suffixes()}, got {got}; or use --format")
     target = Target(name)
