@@ -13,6 +13,7 @@ from convfilter.engine.run import run_array
 from convfilter.errors import PictureError, WriteError
 from convfilter.filters.stage import Stage
 from convfilter.passage import Finish, Passage, passage_of, through
+from convfilter.picture.formats import Format
 from convfilter.picture.limits import require_frames, require_memory, require_size
 from convfilter.picture.picture import CHANNELS, Model, Outline, Picture
 from convfilter.picture.read import decode_whole
@@ -95,11 +96,20 @@ class Job:
             self.notes += lost
             assert self._target.format is not None
             if self.form == "picture":
-                self.stored = stored_outline(self.outline, self._target.format, options.write)
+                self.stored = self._stored_outline(self._target.format)
         fmt = self._target.format if self._target else None
         self.passage: Passage = passage_of(picture, self.plans, fmt, self.stored, options.write, self._other_reason())
         if self.passage.whole_input or self.passage.whole_output:
             self._require_room()
+
+    def _stored_outline(self, fmt: Format) -> Outline:
+        """Return what is stored, with fields of position for the result, where there is one frame."""
+        stored = stored_outline(self.outline, fmt, self._options.write)
+        frame = self._picture.frames[0]
+        if len(self._picture.frames) > 1 or frame.tiff is None or fmt.name != "TIFF" or self._options.write.strip:
+            return replace(stored, pages=())
+        fields = placed(frame, self.plans[0]).tiff
+        return replace(stored, pages=(fields,) if fields else ())
 
     @property
     def result(self) -> Outline:
@@ -140,6 +150,7 @@ class Job:
         if self._options.before_writing is not None:
             self._options.before_writing(destination)
         assert self._target is not None
+        self.notes += self._page_losses()
         finish, drop = self._finish(), dropping(self.result, self.stored)
         steps = [step for step in (finish if finish.is_needed else None, drop) if step is not None]
         prepare = None if not steps else steps[0] if len(steps) == 1 else lambda rows: steps[1](steps[0](rows))
@@ -148,6 +159,18 @@ class Job:
             plan, frame, self._target, self.stored, self._options.write, self._run_dtype, prepare, self._options.threads
         )
         self._count(clipped + finish.clipped, int(np.prod(plan.output_shape)))
+
+    def _page_losses(self) -> tuple[str, ...]:
+        """Say which fields of a TIFF page are not true any more."""
+        if not self.stored.pages:
+            return ()
+        from convfilter.picture import losses
+
+        assert self._target is not None
+        assert self._target.format is not None
+        shape = self.stored.shape[:2] if self.stored.shape[2] == 1 else self.stored.shape
+        found = losses.of_page(self.stored.pages[0], shape, self.stored.dtype, 1, self._target.format)
+        return losses.settled(found, self._options.write, WriteError)
 
     def _finish(self) -> Finish:
         white = self._lit.white or self.plans[0].full

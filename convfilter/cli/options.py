@@ -127,7 +127,7 @@ def run_options() -> list[Option]:
         ),
         _run_option("--quality", percent, "1 to 100, for lossy formats.  [as read, else 92]"),
         _run_option("--subsampling", Choice(SUBSAMPLINGS), "Of a JPEG's colours.  [as read, else 4:2:0]"),
-        _run_option("--compression", Choice(COMPRESSIONS), "Time against size, never quality.  [default default]"),
+        _run_option("--compression", Choice(COMPRESSIONS), "Time against size, or of a TIFF.  [as read]"),
         _run_option("--strip", Choice(STRIPS), "Drop metadata; --strip=all drops the colour profile too.", "[=all]"),
         Option("--background", section="Files", metavar="COLOUR", help="Lay a transparent picture over a colour."),
         _run_option(

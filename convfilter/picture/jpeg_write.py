@@ -84,8 +84,8 @@ def parameters_of(metadata: Metadata, options: WriteOptions) -> dict[str, Any]:
         parameters["subsampling"] = _SUBSAMPLINGS[options.subsampling]
     elif source and source.subsampling >= 0:
         parameters["subsampling"] = source.subsampling
-    parameters["progressive"] = options.compression == "best" or bool(source and source.progressive)
-    parameters["optimize"] = options.compression == "best"
+    parameters["progressive"] = options.effort == "best" or bool(source and source.progressive)
+    parameters["optimize"] = options.effort == "best"
     return parameters
 
 

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from convfilter.errors import PictureError
 from convfilter.picture import cicp, formats, png
 from convfilter.picture.formats import ANY_TEXT, NAMES, Format
-from convfilter.picture.options import ReadOptions, WriteOptions
+from convfilter.picture.options import EFFORTS, TIFF_COMPRESSIONS, ReadOptions, WriteOptions
 from convfilter.picture.picture import Frame, Loss, Outline, Picture
+
+if TYPE_CHECKING:
+    from convfilter.picture.tiff_fields import PageFields
 
 _DEPTHS = ("uint8", "uint16", "float32")
 _DEPTH_NAMES = {"uint8": "8-bit", "uint16": "16-bit", "float32": "floating-point"}
@@ -83,6 +87,9 @@ def of_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Iterator
         )
     if outline.frames > 1:
         yield from _of_frames(outline, fmt)
+    compression = outline.metadata.compression
+    if fmt.name == "TIFF" and compression not in ("", *TIFF_COMPRESSIONS) and options.compression in EFFORTS:
+        yield Loss(f"TIFF is written without loss, deflated; the input was compressed with {compression}")
     if options.strip is None:
         kinds = sorted({kind for page in outline.pages for kind in page.kinds}, key=list(NAMES).index)
         yield from (Loss(_left_out(outline, fmt, kind)) for kind in kinds if not getattr(fmt.holds, kind))
@@ -161,12 +168,19 @@ def of_pages(picture: Picture, fmt: Format) -> Iterator[Loss]:
     ------
     Loss
     """
-    from convfilter.picture.tiff_fields import fitting
     from convfilter.picture.tiff_write import fields_of
 
     for each in fields_of(picture):
-        for kind, why in fitting(*each)[1].items() if each else ():
-            yield Loss(f"{fmt.name} is written without {NAMES[kind]}, since {why}")
+        if each:
+            yield from of_page(*each, fmt)
+
+
+def of_page(page: PageFields, shape: tuple[int, ...], dtype: str, pages: int, fmt: Format) -> Iterator[Loss]:
+    """Find fields that are not true any more of a page; see ``tiff_fields.fitting``."""
+    from convfilter.picture.tiff_fields import fitting
+
+    for kind, why in fitting(page, shape, dtype, pages)[1].items():
+        yield Loss(f"{fmt.name} is written without {NAMES[kind]}, since {why}")
 
 
 def kept_frames(frames: list[Frame], fmt: Format) -> list[Frame]:

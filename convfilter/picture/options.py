@@ -10,9 +10,13 @@ from convfilter.record import record
 
 DEFAULT_MAX_PIXELS = 250_000_000
 DEFAULT_QUALITY = 92
-Compression = Literal["fast", "default", "best"]
+Effort = Literal["fast", "default", "best"]
+Compression = Literal["fast", "default", "best", "none", "lzw", "deflate", "zip", "zstd", "packbits"]
 Strip = Literal["most", "all"]
-COMPRESSIONS: tuple[Compression, ...] = ("fast", "default", "best")
+EFFORTS: tuple[Effort, ...] = ("fast", "default", "best")
+#: Of a TIFF; "zip" is what some programs call deflate.
+TIFF_COMPRESSIONS: tuple[Compression, ...] = ("none", "lzw", "deflate", "zip", "zstd", "packbits")
+COMPRESSIONS: tuple[Compression, ...] = (*EFFORTS, *TIFF_COMPRESSIONS)
 STRIPS: tuple[Strip, ...] = ("most", "all")
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
 
@@ -71,7 +75,8 @@ class WriteOptions:
         Colour resolution of a JPEG or AVIF: "4:4:4", "4:2:2" or "4:2:0". None: as it was
         read, else 4:2:0.
     compression : str
-        "fast", "default" or "best": time against size, never against quality.
+        "fast", "default" or "best": time against size, never against quality. For TIFF also "none", "lzw", "deflate"
+        (or "zip"), "zstd" or "packbits"; otherwise a TIFF is compressed as the TIFF that was read, else deflated.
     strip : str, or None
         "most" drops the metadata but for colour (ICC profile), "all" drops that too.
     background : str, or None
@@ -108,3 +113,8 @@ class WriteOptions:
         ):
             if value is not None and value not in choices:
                 raise ParameterError(f"{name} must be one of {', '.join(choices)}, got {shown(value)}")
+
+    @property
+    def effort(self) -> Effort:
+        """Time against size: "fast", "default" or "best"."""
+        return self.compression if self.compression in EFFORTS else "default"

@@ -163,6 +163,9 @@ class Metadata:
         Where alpha stood among the extra samples of the TIFF that was read, counted from 0.
     associated_alpha : bool
         The TIFF that was read held premultiplied colours; one that is written does so too.
+    compression : str
+        How the TIFF that was read was compressed: a name of ``WriteOptions.compression``, or that of a compression that
+        is not written; "" for other formats.
     lossless : bool
         The WebP that was read was compressed without loss; one that is written is so too.
     thumbnail : bool
@@ -182,6 +185,7 @@ class Metadata:
     alpha_at: int = 0
     associated_alpha: bool = False
     lossless: bool = False
+    compression: str = ""
     thumbnail: bool = False
 
     @property

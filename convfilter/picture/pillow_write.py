@@ -131,7 +131,7 @@ def _webp(metadata: Metadata, picture: Picture, options: WriteOptions, frames: l
 
 
 def _webp_effort(metadata: Metadata, options: WriteOptions) -> dict[str, Any]:
-    parameters = {"method": _WEBP_METHODS[options.compression], "exact": True}
+    parameters = {"method": _WEBP_METHODS[options.effort], "exact": True}
     if metadata.lossless and options.quality is None:
         return parameters | {"lossless": True}
     return parameters | {"quality": DEFAULT_QUALITY if options.quality is None else options.quality}
@@ -158,7 +158,7 @@ def _avif(metadata: Metadata, picture: Picture, options: WriteOptions, frames: l
     parameters = pillow_parameters(metadata) | _animation(metadata, frames)
     parameters.pop("loop", None)
     parameters["quality"] = DEFAULT_QUALITY if options.quality is None else options.quality
-    parameters["speed"] = _AVIF_SPEEDS[options.compression]
+    parameters["speed"] = _AVIF_SPEEDS[options.effort]
     if code_points := dict(metadata.png).get(b"cICP"):
         # In the data as in the boxes around it: some decoders look into the one, some into the other.
         names = ("c:color-primaries", "c:transfer-characteristics")

@@ -6,7 +6,7 @@ GeoTIFF 1.1 (OGC 19-008r4), annex G; GDAL's tags 42112 and 42113; RPC in TIFF (5
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 from convfilter.picture import ifd, photoshop, xmp_clean
@@ -288,11 +288,6 @@ def fitting(page: PageFields, shape: tuple[int, ...], dtype: str, pages: int) ->
     return kept, lost
 
 
-def profile_of(fields: Iterable[Field]) -> bytes | None:
-    """Return the ICC profile among them."""
-    return next((field.data for field in fields if field.tag == _ICC), None)
-
-
 def scale_of(fields: Iterable[Field]) -> tuple[tuple[float, float], int] | None:
     """Return the resolution among them, and its unit."""
     values: dict[int, float] = {}
@@ -303,9 +298,3 @@ def scale_of(fields: Iterable[Field]) -> tuple[tuple[float, float], int] | None:
             values[field.tag] = number / unit if unit else 0.0
     unit = _number(fields, _RESOLUTION_UNIT) or 2
     return ((values[_X_RESOLUTION], values[_Y_RESOLUTION]), unit) if len(values) == 2 else None
-
-
-def others(fields: Iterable[Field]) -> Iterator[Field]:
-    """Yield the fields for which tifffile has no arguments."""
-    has_arguments = (_ICC, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT)
-    yield from (field for field in fields if field.tag not in has_arguments)

@@ -24,11 +24,14 @@ from convfilter.picture.tiff_samples import (
     Decoded,
     decoded,
     extra_kinds,
+    opened,
 )
 from convfilter.picture.tiff_segments import READABLE
 from convfilter.picture.tiff_tags import metadata_of, page_offsets
+from convfilter.picture.tiff_write import CODES
 
 _OLD_JPEG, _JPEG = 6, 7
+_OTHER_DEFLATE, _OTHER_ZSTD = (32946,), (34926,)
 _MOST_NAMES = 8
 
 
@@ -73,7 +76,7 @@ def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Pic
     pages = []
     for entry in entries:
         _require_data(entry, size, options, notes)
-        pages.append(decoded(entry, options, notes))
+        pages.append(opened(entry, file, options, notes) if len(entries) == 1 else decoded(entry, options, notes))
     if any(entry.mask is not None for entry in entries):
         pages = [page.with_alpha() for page in pages]
     first = pages[0]
@@ -81,6 +84,7 @@ def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Pic
         raise ReadError(f"the {len(pages)} pages differ in colour, transparency or depth; choose one with --frame N")
     metadata = metadata_of(entries[0].page, file)
     kinds = extra_kinds(entries[0].page)
+    metadata.compression = _compression_of(entries[0].page)
     metadata.associated_alpha = first.alpha and ASSOCIATED in kinds
     metadata.alpha_at = next((at for at, kind in enumerate(kinds) if kind in (ASSOCIATED, UNASSOCIATED)), first.extras)
     frames, losses = _described(entries, pages, total, file)
@@ -104,13 +108,22 @@ def _described(
     frames, left = [], dict[str, None]()
     for number, (entry, page) in enumerate(zip(entries, pages, strict=True)):
         frame = Frame(page.pixels)
+        frame.decoded_because = page.because or frame.decoded_because
         if not entry.slice:
-            fields, names = of_page(entry.page, file, number, total, page.pixels.shape)
+            fields, names = of_page(entry.page, file, number, total, frame.shape)
             left |= dict.fromkeys(names)
             frame.tiff = fields if fields.fields else None
         frames.append(frame)
     text = f"the TIFF has tags that are left out: {_listed(list(left))}"
     return frames, (Loss(text),) if left else ()
+
+
+def _compression_of(page: Any) -> str:
+    """Return the name of a page's compression: of those that are written, or of another."""
+    number = int(page.compression)
+    names = {code: name for name, code in reversed(CODES.items())}
+    names.update(dict.fromkeys(_OTHER_DEFLATE, "deflate") | dict.fromkeys(_OTHER_ZSTD, "zstd"))
+    return names.get(number) or str(getattr(page.compression, "name", number))
 
 
 def _listed(names: list[str]) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import math
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from convfilter.errors import ReadError
-from convfilter.picture import colour, jpeg, tiff_segments
+from convfilter.picture import colour, jpeg, tiff_rows, tiff_segments
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import CHANNELS, Model, Pixels
+from convfilter.picture.row_source import Bands
 from convfilter.picture.tiff_layout import Entry
 
 #: Photometric interpretations that can be filtered; the others (CIE Lab, LogLuv, raw sensor data) cannot sensibly.
@@ -28,13 +30,17 @@ _JPEG_STREAM, _JPEG_STREAM_BYTES = 513, 514
 
 
 class Decoded(NamedTuple):
-    """A page: its samples, and what their channels are; see ``Picture``."""
+    """A page: its samples, or what decodes them, and what their channels are; see ``Picture``.
 
-    pixels: Pixels
+    ``because`` says why the samples have been decoded already.
+    """
+
+    pixels: Any
     model: Model
     alpha: bool
     extras: int
     white: int | None
+    because: str = ""
 
     @property
     def kind(self) -> tuple[object, ...]:
@@ -63,9 +69,34 @@ def extra_kinds(page: Any) -> list[int]:
     return (kinds + [UNSPECIFIED] * count)[:count] if count > 0 else []
 
 
+def opened(entry: Entry, file: BinaryIO, options: ReadOptions, notes: list[str]) -> Decoded:
+    """Return a page whose samples may still be to be decoded, band by band."""
+    if options.lenient or (because := tiff_rows.whole_because(entry)):
+        page = decoded(entry, options, notes)
+        return page if options.lenient else page._replace(because=because)
+    page = entry.page
+    convert = _Converter(page)
+    rows = tiff_rows.Rows(page, file, options.threads)
+    # One pixel tells what becomes of all.
+    pixel = convert(np.zeros((1, 1, int(page.samplesperpixel)), page.dtype), notes)
+    shape = int(page.imagelength), int(page.imagewidth), pixel.shape[2]
+    bands = Bands(
+        shape,
+        pixel.dtype,
+        lambda: (convert(band, []) for band in rows.bands()),
+        band_bytes=rows.band_bytes,
+        ahead=options.threads != 1 and math.prod(shape) * pixel.dtype.itemsize > tiff_rows.BAND_BYTES,
+        name="TIFF",
+    )
+    return Decoded(bands, convert.model, convert.alpha, convert.extras, convert.white)
+
+
 def decoded(entry: Entry, options: ReadOptions, notes: list[str]) -> Decoded:
     """Decode a picture, and its mask."""
-    page = _page(entry, options, notes)
+    convert = _Converter(entry.page)
+    pixels = convert(_samples(entry, options, notes), notes)
+    pixels = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+    page = Decoded(np.ascontiguousarray(pixels), convert.model, convert.alpha, convert.extras, convert.white)
     if entry.mask is None:
         return page
     if page.alpha:
@@ -76,25 +107,37 @@ def decoded(entry: Entry, options: ReadOptions, notes: list[str]) -> Decoded:
     return page._replace(pixels=np.dstack([page.pixels, opacity]), alpha=True)
 
 
-def _page(entry: Entry, options: ReadOptions, notes: list[str]) -> Decoded:
-    page = entry.page
-    data = _samples(entry, options, notes)
-    photometric = int(page.photometric)
-    model = MODELS[photometric]
-    kinds = extra_kinds(page)
-    at = next((index for index, kind in enumerate(kinds) if kind in (ASSOCIATED, UNASSOCIATED)), None)
-    alpha = at is not None
-    if at is not None:
-        data = _alpha_last(data, at - len(kinds))
-    pixels = _coloured(page, data) if photometric == PALETTE else _full_range(data, page.bitspersample, notes)
-    has_levels = page.dtype.kind == "u" and 8 < page.bitspersample < 16 and photometric != PALETTE
-    white = 2**page.bitspersample - 1 if has_levels else None
-    if photometric == WHITE_IS_ZERO:
-        pixels[:, :, 0] = pixels.dtype.type(white or colour.white_of(pixels.dtype)) - pixels[:, :, 0]
-    if at is not None and kinds[at] == ASSOCIATED:
-        pixels = colour.unassociated(pixels, white)
-    pixels = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
-    return Decoded(np.ascontiguousarray(pixels), model, alpha, len(kinds) - alpha, white)
+class _Converter:
+    """Turns the samples of a page into those of a picture, any rows at a time.
+
+    Attributes
+    ----------
+    model, alpha, extras, white
+        As in ``Picture``.
+    """
+
+    def __init__(self, page: Any) -> None:
+        self._page, self._photometric = page, int(page.photometric)
+        self.model = MODELS[self._photometric]
+        self._kinds = extra_kinds(page)
+        self._at = next((index for index, kind in enumerate(self._kinds) if kind in (ASSOCIATED, UNASSOCIATED)), None)
+        self.alpha = self._at is not None
+        self.extras = len(self._kinds) - self.alpha
+        has_levels = page.dtype.kind == "u" and 8 < page.bitspersample < 16 and self._photometric != PALETTE
+        self.white = 2**page.bitspersample - 1 if has_levels else None
+
+    def __call__(self, data: Pixels, notes: list[str]) -> Pixels:
+        """Return (rows, cols, channels) samples for (rows, cols, samples) of the file; adds to the notes."""
+        at, kinds, page = self._at, self._kinds, self._page
+        if at is not None:
+            data = _alpha_last(data, at - len(kinds))
+        is_palette = self._photometric == PALETTE
+        pixels = _coloured(page, data) if is_palette else _full_range(data, page.bitspersample, notes)
+        if self._photometric == WHITE_IS_ZERO:
+            pixels[:, :, 0] = pixels.dtype.type(self.white or colour.white_of(pixels.dtype)) - pixels[:, :, 0]
+        if at is not None and kinds[at] == ASSOCIATED:
+            pixels = colour.unassociated(pixels, self.white)
+        return pixels
 
 
 def _alpha_last(data: Pixels, at: int) -> Pixels:

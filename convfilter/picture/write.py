@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from convfilter.errors import UsageError, WriteError
 from convfilter.picture import atomic, formats
 from convfilter.picture.formats import Format
-from convfilter.picture.options import WriteOptions
+from convfilter.picture.options import EFFORTS, TIFF_COMPRESSIONS, WriteOptions
 from convfilter.picture.picture import CHANNELS, Loss, Metadata, Model, Outline, Picture, Pixels
 from convfilter.picture.target import Target, resolve_target
 
@@ -94,6 +94,9 @@ def _require_taken(fmt: Format, options: WriteOptions) -> None:
         if value != getattr(_DEFAULTS, name) and name not in (*fmt.takes, *options.where_taken):
             takers = " ".join(each.name.lower() for each in formats.FORMATS if name in each.takes)
             raise UsageError(f"--{name} is for {takers}, got {fmt.name}; leave it out, or use one of these formats")
+    if options.compression in TIFF_COMPRESSIONS and fmt.name != "TIFF" and "compression" not in options.where_taken:
+        efforts = ", ".join(EFFORTS)
+        raise UsageError(f"--compression {options.compression} is for tiff, got {fmt.name}; use one of {efforts}")
 
 
 def write(
@@ -236,7 +239,12 @@ def _stripped(metadata: Metadata, strip: str | None) -> Metadata:
     if strip is None:
         return replace(metadata)
     kept = Metadata(
-        loop=metadata.loop, jpeg=metadata.jpeg, associated_alpha=metadata.associated_alpha, lossless=metadata.lossless
+        loop=metadata.loop,
+        jpeg=metadata.jpeg,
+        associated_alpha=metadata.associated_alpha,
+        alpha_at=metadata.alpha_at,
+        lossless=metadata.lossless,
+        compression=metadata.compression,
     )
     if strip == "most":
         from convfilter.picture import png
@@ -280,14 +288,14 @@ def whole_because(fmt: Format, stored: Outline, options: WriteOptions) -> str:
         return "a thumbnail of it stands in front of the samples"
     match fmt.name:
         case "PNG":
-            return "compression 'best' deflates all samples at once" if options.compression == "best" else ""
+            return "compression 'best' deflates all samples at once" if options.effort == "best" else ""
         case "JPEG":
             from convfilter.picture import jpeg_write
 
             if stored.model == "cmyk":
                 return "a CMYK JPEG is encoded in one piece"
             return jpeg_write.why_not_direct(stored.shape, jpeg_write.parameters_of(stored.metadata, options))
-        case "PNM" | "PGM" | "PAM" | "PFM":
+        case "PNM" | "PGM" | "PAM" | "PFM" | "TIFF":
             return ""
     return f"{fmt.name} is encoded in one piece"
 
@@ -313,7 +321,7 @@ def row_writer(
     prepare : callable or None
         What makes rows of ``stored.dtype`` of them.
     """
-    keywords = {"threads": options.threads, "prepare": prepare}
+    keywords: dict[str, Any] = {"threads": options.threads, "prepare": prepare}
     match fmt.name:
         case "PNG":
             from convfilter.picture.png_write import PngWriter
@@ -321,13 +329,20 @@ def row_writer(
             stored_dtype = np.dtype(stored.dtype)
             return PngWriter(
                 file, stored.shape, stored_dtype, stored.metadata,
-                incoming=dtype, compression=options.compression, **keywords,
+                incoming=dtype, compression=options.effort, **keywords,
             )  # fmt: skip
         case "JPEG":
             from convfilter.picture.jpeg_write import JpegWriter, parameters_of, with_size
 
             metadata = with_size(stored.metadata, stored.height, stored.width)
             return JpegWriter(file, stored.shape, parameters_of(metadata, options), dtype, **keywords)
+        case "TIFF":
+            from convfilter.picture.tiff_fields import fitting
+            from convfilter.picture.tiff_write import TiffWriter
+
+            shape = stored.shape[:2] if stored.shape[2] == 1 else stored.shape
+            fields = fitting(stored.pages[0], shape, stored.dtype, 1)[0] if stored.pages else []
+            return TiffWriter(file, stored, options, fields, incoming=dtype, **keywords)
     from convfilter.picture.pnm import PnmWriter
 
     return PnmWriter(file, stored.shape, np.dtype(stored.dtype), fmt.name, stored, incoming=dtype, **keywords)
@@ -343,7 +358,7 @@ def _encode(file: BinaryIO, fmt: Format, picture: Picture, options: WriteOptions
                 file,
                 picture.frames,
                 picture.metadata,
-                compression=options.compression,
+                compression=options.effort,
                 threads=options.threads,
             )
         case "JPEG":
