@@ -74,8 +74,12 @@ class Job:
         self.clipped = 0.0
         self._alpha = maps.has_alpha(stages, picture)
         self._background = options.write.background if self._alpha else None
+        self._premultiplied = picture.alpha and picture.premultiplied
+        holds = self._target is None or (self._target.format is not None and self._target.format.premultiplied)
+        self._straightens = self._premultiplied and not holds and self._background is None
         #: Of the rows that the engine gives: real numbers where something follows that rounds.
-        self._run_dtype = np.dtype(np.float32) if self._curve or self._background else self._dtype
+        follows = self._curve or self._background or self._straightens
+        self._run_dtype = np.dtype(np.float32) if follows else self._dtype
 
     def decode(self) -> None:
         """Decode all samples."""
@@ -93,7 +97,7 @@ class Job:
         self.outline = self.stored = self._outline()
         if target is not None:
             self._target, lost = check(target, self.outline, options.write)
-            self.notes += lost
+            self.notes += lost + self._lost_light()
             assert self._target.format is not None
             if self.form == "picture":
                 self.stored = self._stored_outline(self._target.format)
@@ -134,6 +138,7 @@ class Job:
         self._count(clipped + finish.clipped, samples)
         alpha = self.outline.alpha and self._background is None
         filtered = replace(self._picture, frames=frames, model=self.outline.model, alpha=alpha)
+        filtered.premultiplied = alpha and self._premultiplied and not self._straightens
         return replace(filtered, extras=self.outline.extras, white=self._white)
 
     def write(self, filtered: Picture, destination: str) -> None:
@@ -178,12 +183,24 @@ class Job:
         return Finish(
             self.outline.alpha, self._dtype, white, self._white,
             curve=self._curve, background=self._background, divide=divide,
+            premultiplied=self._premultiplied, straighten=self._straightens,
         )  # fmt: skip
 
     def _count(self, clipped: int, samples: int) -> None:
         self.clipped = clipped / samples
         if clipped and self.outline.dtype == "float32" and self._dtype.kind == "u":
             self.notes += self._clipping()
+
+    def _lost_light(self) -> tuple[str, ...]:
+        """Refuse to drop light that has no opacity, or less than it would need."""
+        if not self._straightens or self.form != "picture":
+            return ()
+        from convfilter.picture import losses
+
+        assert self._target is not None
+        assert self._target.format is not None
+        found = losses.of_light(self._picture, self._target.format)
+        return losses.settled(found, self._options.write, WriteError)
 
     def _clipping(self) -> tuple[str, ...]:
         """Refuse to clip the floats of a picture; what the filter alone has driven beyond the range is clipped."""
@@ -221,6 +238,7 @@ class Job:
                     algorithm=options.algorithm,
                     white=picture.white,
                     out_white=white,
+                    premultiplied=picture.premultiplied,
                 )
         return [plans[frame.shape] for frame in picture.frames]
 

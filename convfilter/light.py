@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,9 @@ def entered(picture: Picture, curve: Curve) -> Picture:
     white = picture.white or full_scale(picture.dtype)
 
     def decoded(rows: Pixels) -> Pixels:
+        if picture.premultiplied:
+            real = (rows / np.float32(white)).astype(np.float32)
+            return _of_straight(real, lambda straight: linearized(straight, curve, True))
         return linearized(rows, curve, picture.alpha, white)
 
     frames = [frame.mapped(decoded, np.dtype(np.float32)) for frame in picture.frames]
@@ -73,6 +76,8 @@ def settle(
     *,
     curve: Curve | None,
     background: str | None,
+    premultiplied: bool = False,
+    straighten: bool = False,
 ) -> tuple[Pixels, int]:
     """Turn unrounded results into what is stored: out of linear light, over the background, rounded once.
 
@@ -83,6 +88,8 @@ def settle(
         The value of white in them.
     out_white : float, optional
         The value of white in an integer result; None: the full scale of ``dtype``.
+    premultiplied, straighten : bool
+        Colours are multiplied with alpha, and are to be divided by it.
 
     Returns
     -------
@@ -92,17 +99,36 @@ def settle(
         How many samples did not fit into 0..white.
     """
     clipped = _clipped(pixels, white, dtype, out_white or full_scale(dtype))
+    from convfilter.picture import colour
+
     result: Pixels = pixels
     if curve is not None:
         from convfilter.picture.curves import delinearized
 
-        between = np.dtype(np.float32) if background else dtype
-        result, white = delinearized(pixels, curve, alpha, between, None if background else out_white), 1.0
+        if premultiplied:
+            result = _of_straight(pixels, lambda straight: delinearized(straight, curve, True, np.float32))
+        else:
+            between = np.dtype(np.float32) if background else dtype
+            result = delinearized(pixels, curve, alpha, between, None if background else out_white)
+        white = 1.0
     if background is not None:
-        from convfilter.picture.colour import flattened
-
-        result = flattened(result, background, dtype, white=white, out_white=out_white)
+        result = colour.flattened(result, background, dtype, white, out_white, premultiplied)
+    elif straighten:
+        result = colour.straightened(result, dtype, white, out_white)
+    elif premultiplied:
+        result = colour.with_depth(result, dtype, white, out_white)
     return result, clipped
+
+
+def _of_straight(
+    pixels: npt.NDArray[np.float32], function: Callable[[npt.NDArray[np.float32]], Pixels]
+) -> npt.NDArray[np.float32]:
+    """Apply a function of straight colours to premultiplied ones; light without opacity counts as if it had all."""
+    alpha = np.where(pixels[:, :, -1:] > 0, pixels[:, :, -1:], np.float32(1))
+    straight = np.concatenate([pixels[:, :, :-1] / alpha, pixels[:, :, -1:]], axis=2)
+    result = function(straight).astype(np.float32)
+    result[:, :, :-1] *= alpha
+    return result
 
 
 def _clipped(pixels: npt.NDArray[np.float32], white: float, dtype: np.dtype[np.generic], out_white: float) -> int:

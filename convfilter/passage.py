@@ -84,6 +84,8 @@ class Finish:
     background : str or None
     divide : bool
         White becomes 1.
+    premultiplied, straighten : bool
+        Colours are multiplied with opacity, and are to be divided by it.
     """
 
     def __init__(
@@ -96,24 +98,32 @@ class Finish:
         curve: Curve | None,
         background: str | None,
         divide: bool,
+        premultiplied: bool,
+        straighten: bool,
     ) -> None:
         self._alpha, self._dtype, self._white, self._out_white = alpha, dtype, white, out_white
         self._curve, self._background, self._divide = curve, background, divide
+        self._premultiplied, self._straighten = premultiplied, straighten
         self._lock = threading.Lock()
         self.clipped = 0
 
     @property
     def is_needed(self) -> bool:
         """Whether rows are stored otherwise than they come."""
-        return self._curve is not None or self._background is not None or self._divide
+        return self._settles or self._divide
+
+    @property
+    def _settles(self) -> bool:
+        return self._curve is not None or self._background is not None or self._straighten
 
     def __call__(self, rows: Pixels) -> Pixels:
         """Return rows as they are stored."""
-        if self._curve is None and self._background is None:
+        if not self._settles:
             return rows / np.float32(self._white) if self._divide else rows
         done, clipped = light.settle(
             rows, self._alpha, self._dtype, self._white, self._out_white,
             curve=self._curve, background=self._background,
+            premultiplied=self._premultiplied, straighten=self._straighten,
         )  # fmt: skip
         with self._lock:
             self.clipped += clipped

@@ -84,7 +84,7 @@ def test_premultiplied_colours_come_back(dtype):
     alpha = rng.integers(0, white, (50, 40, 1), dtype=dtype, endpoint=True)
     colours = (rng.random((50, 40, 3)) * alpha).astype(dtype)
     premultiplied = np.concatenate([colours, alpha], axis=2)
-    straight = colour.unassociated(premultiplied)
+    straight = colour.straightened(premultiplied, dtype)
     np.testing.assert_array_equal(colour.associated(straight), premultiplied)
     assert (straight[alpha[:, :, 0] == 0] == 0).all()
 

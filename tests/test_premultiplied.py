@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import reference
+import tifffile
 import tolerances
 
 import convfilter as cf
+from convfilter.cli import main
 from convfilter.filters.layers import layer
 from convfilter.filters.stage import Stage
 from convfilter.planning import plan_stack
@@ -143,3 +145,140 @@ def test_means_go_the_fast_way_of_pictures_without_alpha():
     fast = plan_stack([Stage(s.operator) for s in cf.api.stages_of(["gaussian:2"], {})], (99, 99, 4), "uint8")
     plan = plan_stack([s.stage for s in fast.stages], (99, 99, 4), "uint8", alpha=True, premultiplied=True)
     assert [(s.algorithm, s.precision, s.alpha) for s in plan.stages] == [("separable", "float32", False)]
+
+
+# Files ----------------------------------------------------------------------------------------------------------------
+
+GLOW = np.array([[[204, 102, 51, 0], [204, 102, 51, 25], [10, 20, 30, 200], [0, 0, 0, 0]]], np.uint8)
+
+
+def scaled(dtype, samples=GLOW):
+    return {"uint8": samples, "uint16": samples * np.uint16(257), "float32": samples / np.float32(255)}[dtype]
+
+
+def tiff(path, pixels, kind="assocalpha", **keywords):
+    photometric = "rgb" if pixels.shape[-1] == 4 else "minisblack"
+    tifffile.imwrite(path, pixels, photometric=photometric, extrasamples=[kind], planarconfig="contig", **keywords)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments):
+    assert main([str(argument) for argument in arguments]) == 0
+
+
+def stored(path):
+    with tifffile.TiffFile(path) as file:
+        return file.asarray(), [int(kind) for kind in file.pages[0].extrasamples]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("options", [[], ["--linear"], ["--strip"]], ids=" ".join)
+def test_identity_keeps_a_premultiplied_tiff(folder, dtype, options):
+    pixels = scaled(dtype, np.concatenate([GLOW, RNG.integers(0, 256, (3, 4, 4)).astype(np.uint8)]))
+    tiff("in.tiff", pixels)
+    run("apply", "-f", "identity", *options, "in.tiff", "out.tiff")
+    got, kinds = stored("out.tiff")
+    assert kinds == [1]
+    if dtype == "float32":
+        np.testing.assert_allclose(got, pixels, atol=1e-6 if options else 0)
+    else:
+        np.testing.assert_array_equal(got, pixels)
+
+
+def test_a_filter_rounds_stored_samples_once(folder):
+    pixels = picture("uint8", (9, 11, 4))
+    pixels[0, 0], pixels[0, 1] = (162, 0, 0, 9), (197, 0, 0, 9)
+    tiff("in.tiff", pixels)
+    run("convolve", "--kernel", "1 1", "--scale", "1/2", "--padding", "valid", "in.tiff", "out.tiff")
+    expected = np.rint((pixels[:, 1:].astype(float) + pixels[:, :-1]) / 2)
+    expected[..., 3] = np.clip(expected[..., 3], 0, 255)
+    got = stored("out.tiff")[0]
+    assert got[0, 0, 0] == 180
+    np.testing.assert_array_equal(got, expected)
+    picture_ = cf.read("out.tiff")
+    assert picture_.premultiplied and picture_.alpha
+    cf.write("again.tiff", picture_)
+    np.testing.assert_array_equal(stored("again.tiff")[0], expected)
+
+
+def test_grey_pages_and_maps_of_premultiplied_pictures(folder):
+    pages = np.stack([picture("uint16", (6, 7, 2)), picture("uint16", (6, 7, 2))])
+    tiff("in.tiff", pages)
+    run("blur", "--box", "3", "in.tiff", "out.tiff")
+    for page, got in zip(pages, stored("out.tiff")[0], strict=True):
+        tolerances.assert_stored(got, reference.box_blur(reference.real(page), 3))
+    tiff("colour.tiff", picture("uint8", (6, 7, 4)))
+    run("blur", "--box", "1", "--gray", "colour.tiff", "gray.tiff")
+    colour, (gray, kinds) = stored("colour.tiff")[0], stored("gray.tiff")
+    assert kinds == [1]
+    tolerances.assert_stored(gray[..., 0], colour[..., :3].astype(float) @ (0.299, 0.587, 0.114))
+    np.testing.assert_array_equal(gray[..., 1], colour[..., 3])
+
+
+@pytest.mark.parametrize("linear", [False, True])
+def test_a_background_lies_behind_the_light(folder, linear):
+    tiff("in.tiff", GLOW)
+    options = ["--linear"] if linear else []
+    run("apply", "-f", "identity", "--background", "white", *options, "in.tiff", "out.png")
+    opacity = GLOW[..., 3:] / 255
+    expected = np.rint(np.clip(GLOW[..., :3] + 255 * (1 - opacity), 0, 255))
+    assert np.abs(cf.read("out.png").pixels - expected).max() <= (1 if linear else 0)
+
+
+def test_formats_with_straight_colours_get_them_divided_once(folder, capsys):
+    pixels = GLOW.copy()
+    pixels[0, :2] = (100, 50, 7, 101), (0, 1, 2, 3)
+    tiff("in.tiff", pixels)
+    run("apply", "-f", "identity", "in.tiff", "out.png")
+    alpha = pixels[..., 3:].astype(float)
+    expected = np.rint(np.divide(pixels[..., :3] * 255.0, alpha, out=np.zeros((1, 4, 3)), where=alpha > 0))
+    got = cf.read("out.png")
+    assert not got.premultiplied
+    np.testing.assert_array_equal(got.pixels, np.concatenate([expected, alpha], axis=2))
+    run("blur", "--box", "2x1", "--padding", "valid", "in.tiff", "out.png")
+    means = reference.box_blur(reference.exact(pixels.astype(int)), (1, 2), padding="valid")
+    straight = [
+        [*(round(255 * each / pixel[3]) if pixel[3] else 0 for each in pixel[:3]), round(pixel[3])]
+        for pixel in means[0]
+    ]
+    np.testing.assert_array_equal(cf.read("out.png").pixels[0], straight)
+
+
+@pytest.mark.parametrize("name", ["out.png", "out.webp", "out.tga", "out.jpg"])
+def test_light_that_straight_colours_cannot_hold_is_no_silent_loss(folder, capsys, name):
+    tiff("in.tiff", GLOW)
+    assert main(["blur", "--box", "1", "in.tiff", name]) == 1
+    told = capsys.readouterr().err
+    assert (
+        "no colours that are brighter than their opacity (light, glow), as 2 pixels are; use" in told or "jpg" in name
+    )
+    run("blur", "--box", "1", "--allow-loss", "in.tiff", name)
+    if name == "out.png":
+        assert cf.read(name).pixels[0, :2].tolist() == [[0, 0, 0, 0], [255, 255, 255, 25]]
+    with pytest.raises(cf.WriteError, match=r"brighter than their opacity|no transparency"):
+        cf.write(name, cf.read("in.tiff"))
+
+
+def test_jpeg_2000_says_that_colours_are_premultiplied(folder):
+    tiff("in.tiff", GLOW)
+    run("apply", "-f", "identity", "in.tiff", "out.jp2")
+    found = cf.read("out.jp2")
+    assert found.premultiplied
+    np.testing.assert_array_equal(found.pixels, GLOW)
+    run("apply", "-f", "identity", "out.jp2", "back.tiff")
+    np.testing.assert_array_equal(stored("back.tiff")[0], GLOW)
+    assert main(["apply", "-f", "identity", "out.jp2", "out.j2k"]) == 1  # a bare codestream cannot say it
+
+
+def test_compare_sees_premultiplied_pictures_as_their_straight_twins(folder, capsys):
+    straight = picture("uint8", (5, 6, 4))
+    straight[..., 3] = 255
+    tiff("a.tiff", straight)
+    tiff("b.tiff", straight, "unassalpha")
+    run("compare", "a.tiff", "b.tiff")
+    assert "100.0000 %" in capsys.readouterr().out

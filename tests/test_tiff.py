@@ -148,8 +148,10 @@ def test_alpha_of_both_kinds(tmp_path, dtype):
     premultiplied = straight.copy()
     premultiplied[:, :, :3] = np.rint(straight[:, :, :3] * (straight[:, :, 3:] / white))
     picture = read(tiff(premultiplied, extrasamples=["assocalpha"]))
+    assert picture.premultiplied
+    np.testing.assert_array_equal(picture.pixels, premultiplied)
     visible = straight[:, :, 3] > white // 4
-    off = np.abs(picture.pixels.astype(float) - straight)[visible]
+    off = np.abs(picture.straight().pixels.astype(float) - straight)[visible]
     assert off.max() <= 2.5
     write(resolve_target(tmp_path / "a.tif"), picture)
     with tifffile.TiffFile(tmp_path / "a.tif") as again:

@@ -23,6 +23,8 @@ def _compare(a: str, b: str, difference: str | None, as_json: bool) -> int:
 
     target = None if difference is None else _target(difference, a, b)
     first, second = _read(a), _read(b)
+    if first.premultiplied != second.premultiplied:
+        first, second = first.straight(), second.straight()
     _require_alike(first, second, a, b)
     found = compare_frames([(x.pixels, y.pixels) for x, y in zip(first.frames, second.frames, strict=True)])
     if target is not None:

@@ -137,6 +137,7 @@ def flattened(
     dtype: npt.DTypeLike,
     white: float | None = None,
     out_white: float | None = None,
+    premultiplied: bool = False,
 ) -> Pixels:
     """Lay a picture with alpha over a background colour.
 
@@ -146,7 +147,7 @@ def flattened(
     Parameters
     ----------
     pixels : (H, W, 2) or (H, W, 4) array of uint8, uint16 or float
-        Straight (not premultiplied) alpha in the last channel.
+        Alpha in the last channel.
     background : str
         As ``parse_background`` takes it; behind grey pixels its luma.
     dtype : uint8, uint16 or float32
@@ -155,6 +156,8 @@ def flattened(
         Value of white, and of full opacity, in ``pixels``; None: 255, 65535 or 1 by their dtype.
     out_white : float, optional
         The same of the result.
+    premultiplied : bool, optional
+        Colours are multiplied with alpha already.
 
     Returns
     -------
@@ -176,25 +179,45 @@ def flattened(
     for rows in _bands(pixels):
         band = pixels[rows].astype(np.float64) / white
         alpha = np.clip(band[:, :, -1:], 0.0, 1.0)
-        colour = band[:, :, :-1] * alpha + behind * (1.0 - alpha)
+        colour = band[:, :, :-1] * (1.0 if premultiplied else alpha) + behind * (1.0 - alpha)
         out[rows] = colour if dtype.kind == "f" else _stored(colour * out_white, dtype, out_white)
     return out[:, :, 0] if channels == 1 else out
 
 
-def unassociated(pixels: Pixels, white: float | None = None) -> Pixels:
-    """Divide the colours by the alpha channel, the last one; where that is 0 they become 0."""
-    out = pixels.copy()
-    white = white or white_of(pixels.dtype)
+def straightened(
+    pixels: Pixels, dtype: npt.DTypeLike, white: float | None = None, out_white: float | None = None
+) -> Pixels:
+    """Divide premultiplied colours by alpha, the last channel, and convert the depth; rounded half to even, once.
+
+    Parameters
+    ----------
+    pixels : (H, W, C) array of uint8, uint16 or float32
+    dtype : uint8, uint16 or float32
+        Of the result.
+    white, out_white : float, optional
+        Values of white, and of full opacity, before and after; None: the full scale of the type.
+
+    Returns
+    -------
+    (H, W, C) array of ``dtype``
+        Colours without opacity become 0; those brighter than their opacity are clipped in integers.
+    """
+    dtype = np.dtype(dtype)
+    white, out_white = white or white_of(pixels.dtype), out_white or white_of(dtype)
+    out = np.empty(pixels.shape, dtype)
     for rows in _bands(pixels):
         band = pixels[rows].astype(np.float64)
         alpha = band[:, :, -1:]
-        straight = np.divide(band[:, :, :-1] * white, alpha, out=np.zeros_like(band[:, :, :-1]), where=alpha > 0)
-        out[rows, :, :-1] = straight if pixels.dtype.kind == "f" else _stored(straight, pixels.dtype, white)
+        with np.errstate(over="ignore", invalid="ignore"):
+            quotient = np.divide(band[:, :, :-1] * white, alpha, out=np.zeros_like(band[:, :, :-1]), where=alpha > 0)
+        band[:, :, :-1] = quotient
+        band *= out_white / white
+        out[rows] = band if dtype.kind == "f" else _stored(band, dtype, out_white)
     return out
 
 
 def associated(pixels: Pixels, white: float | None = None) -> Pixels:
-    """Multiply the colours by the alpha channel; undoes ``unassociated`` without loss."""
+    """Multiply the colours by the alpha channel, the last one; samples are rounded half to even."""
     out = pixels.copy()
     white = white or white_of(pixels.dtype)
     for rows in _bands(pixels):

@@ -127,6 +127,8 @@ class Format:
         Colour models.
     alpha : str
         Transparency: "full", "binary" (a pixel is opaque or clear), or "" for none.
+    premultiplied : bool
+        Colours may be stored multiplied with their opacity.
     frames : str
         What more than one picture means: "animation", "pages", or "" where there is only one.
     colours : int
@@ -155,6 +157,7 @@ class Format:
     dtypes: tuple[str, ...] = ("uint8",)
     models: tuple[Model, ...] = ("gray", "rgb")
     alpha: Literal["", "binary", "full"] = ""
+    premultiplied: bool = False
     frames: Literal["", "animation", "pages"] = ""
     colours: int = 0
     ticks: int = 0
@@ -218,6 +221,7 @@ FORMATS: tuple[Format, ...] = (
         dtypes=_DEPTHS,
         models=_ALL_MODELS,
         alpha="full",
+        premultiplied=True,
         extras=True,
         whites="bits",
         frames="pages",
@@ -266,6 +270,7 @@ FORMATS: tuple[Format, ...] = (
         (".jp2", ".jpx", ".jpf"),
         dtypes=_SIXTEEN,
         alpha="full",
+        premultiplied=True,
         whites="bits",
         takes=("quality",),
         holds=Holds(icc=True, exif=True, thumbnail=True, xmp=True, resolution=True),

@@ -20,7 +20,7 @@ _XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _EXIF_UUID = b"JpgTiffExif->JP2"
 _ENUMERATED, _RESTRICTED_PROFILE, _ANY_PROFILE = 1, 2, 3
 _SRGB, _GRAY = 16, 17
-_OPACITY, _WHOLE_PICTURE = 1, 0
+_OPACITY, _PREMULTIPLIED_OPACITY, _WHOLE_PICTURE = 1, 2, 0
 _METRES_PER_INCH = 0.0254
 #: Boxes that say how the codestream is to be decoded, or nothing.
 _KNOWN = (b"jP  ", b"ftyp", b"jp2h", b"jp2c", b"rreq", b"free", b"uuid")
@@ -65,6 +65,9 @@ def _add_header(metadata: Metadata, header: bytes) -> None:
     for kind, content in boxes_of(header):
         if kind == b"colr" and content[:1] in (bytes([_RESTRICTED_PROFILE]), bytes([_ANY_PROFILE])):
             metadata.icc = metadata.icc or content[3:]
+        elif kind == b"cdef":
+            rows = struct.iter_unpack(">HHH", content[2 : 2 + (len(content) - 2) // 6 * 6])
+            metadata.associated_alpha = any(type_ == _PREMULTIPLIED_OPACITY for _, type_, _ in rows)
         elif kind == b"res ":
             found = dict(boxes_of(content))
             metadata.resolution = _dots_per_inch(found.get(b"resd") or found.get(b"resc") or b"")
@@ -133,7 +136,8 @@ def _channel_definitions(picture: Picture) -> bytes:
         return b""
     count = channels_of(picture.pixels)
     colours = [(number, 0, number + 1) for number in range(count - 1)]
-    rows = [*colours, (count - 1, _OPACITY, _WHOLE_PICTURE)]
+    opacity = _PREMULTIPLIED_OPACITY if picture.premultiplied else _OPACITY
+    rows = [*colours, (count - 1, opacity, _WHOLE_PICTURE)]
     return box(b"cdef", struct.pack(">H", count), *(struct.pack(">HHH", *row) for row in rows))
 
 

@@ -15,7 +15,7 @@ from convfilter.errors import PictureError
 from convfilter.picture import cicp, formats, png
 from convfilter.picture.formats import ANY_TEXT, NAMES, Format
 from convfilter.picture.options import EFFORTS, TIFF_COMPRESSIONS, ReadOptions, WriteOptions
-from convfilter.picture.picture import Frame, Loss, Outline, Picture
+from convfilter.picture.picture import CHANNELS, Frame, Loss, Outline, Picture
 
 if TYPE_CHECKING:
     from convfilter.picture.tiff_fields import PageFields
@@ -126,6 +126,35 @@ def of_range(frames: Sequence[Frame], fmt: Format) -> Iterator[Loss]:
         yield Loss(
             f"{fmt.name} holds values from 0 (black) to 1 (white), the picture's go from {low:.4g} to {high:.4g}; "
             f"use {floats}, fit them in with --scale and --offset or --map stretch, or clip them with --allow-loss",
+            severe=True,
+        )
+
+
+def of_light(picture: Picture, fmt: Format) -> Iterator[Loss]:
+    """Find premultiplied colours that are brighter than their opacity, which straight ones cannot be.
+
+    Parameters
+    ----------
+    picture : Picture
+        As it was read.
+    fmt : Format
+        In which colours are straight.
+
+    Yields
+    ------
+    Loss
+    """
+    colours = CHANNELS[picture.model]
+    brighter = sum(
+        int(np.count_nonzero((frame.pixels[..., :colours] > frame.pixels[..., -1:]).any(axis=2)))
+        for frame in picture.frames
+    )
+    if brighter:
+        pixels = "1 pixel is" if brighter == 1 else f"{brighter:,} pixels are"
+        yield Loss(
+            f"{fmt.name} keeps no colours that are brighter than their opacity (light, glow), as {pixels}; "
+            f"use {_others(None, lambda other: other.premultiplied)}, lay the picture over a colour with --background, "
+            "or clip them with --allow-loss",
             severe=True,
         )
 

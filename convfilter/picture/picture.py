@@ -162,7 +162,7 @@ class Metadata:
     alpha_at : int
         Where alpha stood among the extra samples of the TIFF that was read, counted from 0.
     associated_alpha : bool
-        The TIFF that was read held premultiplied colours; one that is written does so too.
+        The TIFF or JP2 that was read held premultiplied colours; one that is written does so too.
     compression : str
         How the TIFF that was read was compressed: a name of ``WriteOptions.compression``, or that of a compression that
         is not written; "" for other formats.
@@ -226,6 +226,7 @@ class Outline:
     metadata: Metadata = field(default_factory=Metadata)
     white: int | None = None
     pages: tuple[PageFields, ...] = ()
+    premultiplied: bool = False
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -254,7 +255,7 @@ class Picture:
     model : "gray", "rgb" or "cmyk"
         What the colour channels are. CMYK counts ink: 0 is white.
     alpha : bool
-        The last channel is opacity, straight (not premultiplied).
+        The last channel is opacity.
     format : str, or None
         Name of the format, as found from the content: "PNG", "JPEG", ...
     metadata : Metadata
@@ -268,6 +269,8 @@ class Picture:
     white : int, or None
         The value of white, and of full opacity, where integers do not fill
         their range: 4095 for samples of 12 bits.
+    premultiplied : bool
+        Colours are multiplied with opacity, as the file stores them.
     """
 
     frames: list[Frame]
@@ -279,6 +282,7 @@ class Picture:
     extras: int = 0
     losses: tuple[Loss, ...] = ()
     white: int | None = None
+    premultiplied: bool = False
 
     @property
     def pixels(self) -> Pixels:
@@ -313,6 +317,7 @@ class Picture:
             self.metadata,
             self.white,
             tuple(frame.tiff for frame in self.frames if frame.tiff is not None),
+            self.premultiplied,
         )
 
     def full_range(self) -> Picture:
@@ -323,6 +328,18 @@ class Picture:
 
         frames = [frame.with_pixels(colour.widened(frame.pixels, self.white)) for frame in self.frames]
         return replace(self, frames=frames, white=None)
+
+    def straight(self) -> Picture:
+        """Return this picture with colours that are not multiplied with opacity."""
+        if not self.premultiplied:
+            return self
+        from convfilter.picture import colour
+
+        frames = [
+            frame.with_pixels(colour.straightened(frame.pixels, frame.dtype, self.white, self.white))
+            for frame in self.frames
+        ]
+        return replace(self, frames=frames, premultiplied=False)
 
     def without_extras(self, pixels: Pixels) -> Pixels:
         """Return samples of this picture without the bands beside colours and alpha."""

@@ -128,7 +128,12 @@ def _deep(image: Any, file: BinaryIO, name: str, bits: int) -> Picture:
     model: Model = "gray" if channels < 3 else "rgb"
     metadata = metadata_of(image)
     losses = beside.add_metadata(metadata, file, name)
-    return Picture([Frame(pixels)], model, channels in (2, 4), name, metadata, losses=tuple(losses), white=white)
+    alpha = channels in (2, 4)
+    premultiplied = alpha and metadata.associated_alpha
+    return Picture(
+        [Frame(pixels)], model, alpha, name, metadata,
+        losses=tuple(losses), white=white, premultiplied=premultiplied,
+    )  # fmt: skip
 
 
 def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions, lenient: bool) -> Picture:
@@ -155,6 +160,7 @@ def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions, lenien
     alpha = any(each.alpha for each in decoded)
     frames = [Frame(_expanded(each, model, alpha), each.delay) for each in decoded]
     picture = Picture(frames, model, alpha, name, metadata, losses=tuple(losses))
+    picture.premultiplied = alpha and metadata.associated_alpha
     bits = deep.bits_of(file, name) if name == "AVIF" and count > 1 else 8
     return _with_deep_frames(picture, file, bits, count, wanted) if bits > 8 else picture
 

@@ -79,6 +79,8 @@ def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Pic
         pages.append(opened(entry, file, options, notes) if len(entries) == 1 else decoded(entry, options, notes))
     if any(entry.mask is not None for entry in entries):
         pages = [page.with_alpha() for page in pages]
+    if len({page.premultiplied for page in pages}) > 1:
+        pages = [page.straight() for page in pages]
     first = pages[0]
     if any(page.kind != first.kind for page in pages):
         raise ReadError(f"the {len(pages)} pages differ in colour, transparency or depth; choose one with --frame N")
@@ -98,6 +100,7 @@ def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Pic
         extras=first.extras,
         losses=losses,
         white=first.white,
+        premultiplied=first.premultiplied,
     )
 
 

@@ -41,6 +41,7 @@ class Decoded(NamedTuple):
     extras: int
     white: int | None
     because: str = ""
+    premultiplied: bool = False
 
     @property
     def kind(self) -> tuple[object, ...]:
@@ -51,6 +52,13 @@ class Decoded(NamedTuple):
     def opaque(self) -> float:
         """The value of full opacity, and of white."""
         return self.white or colour.white_of(self.pixels.dtype)
+
+    def straight(self) -> Decoded:
+        """Return a decoded page with colours that are not multiplied with alpha."""
+        if not self.premultiplied:
+            return self
+        straight = colour.straightened(self.pixels, self.pixels.dtype, self.white, self.white)
+        return self._replace(pixels=straight, premultiplied=False)
 
     def with_alpha(self) -> Decoded:
         """Return an opaque page with an alpha channel."""
@@ -88,7 +96,8 @@ def opened(entry: Entry, file: BinaryIO, options: ReadOptions, notes: list[str])
         ahead=options.threads != 1 and math.prod(shape) * pixel.dtype.itemsize > tiff_rows.BAND_BYTES,
         name="TIFF",
     )
-    return Decoded(bands, convert.model, convert.alpha, convert.extras, convert.white)
+    kind = convert.model, convert.alpha, convert.extras, convert.white
+    return Decoded(bands, *kind, premultiplied=convert.premultiplied)
 
 
 def decoded(entry: Entry, options: ReadOptions, notes: list[str]) -> Decoded:
@@ -96,7 +105,8 @@ def decoded(entry: Entry, options: ReadOptions, notes: list[str]) -> Decoded:
     convert = _Converter(entry.page)
     pixels = convert(_samples(entry, options, notes), notes)
     pixels = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
-    page = Decoded(np.ascontiguousarray(pixels), convert.model, convert.alpha, convert.extras, convert.white)
+    kind = convert.model, convert.alpha, convert.extras, convert.white
+    page = Decoded(np.ascontiguousarray(pixels), *kind, premultiplied=convert.premultiplied)
     if entry.mask is None:
         return page
     if page.alpha:
@@ -112,7 +122,7 @@ class _Converter:
 
     Attributes
     ----------
-    model, alpha, extras, white
+    model, alpha, extras, white, premultiplied
         As in ``Picture``.
     """
 
@@ -122,6 +132,7 @@ class _Converter:
         self._kinds = extra_kinds(page)
         self._at = next((index for index, kind in enumerate(self._kinds) if kind in (ASSOCIATED, UNASSOCIATED)), None)
         self.alpha = self._at is not None
+        self.premultiplied = self._at is not None and self._kinds[self._at] == ASSOCIATED
         self.extras = len(self._kinds) - self.alpha
         has_levels = page.dtype.kind == "u" and 8 < page.bitspersample < 16 and self._photometric != PALETTE
         self.white = 2**page.bitspersample - 1 if has_levels else None
@@ -135,8 +146,6 @@ class _Converter:
         pixels = _coloured(page, data) if is_palette else _full_range(data, page.bitspersample, notes)
         if self._photometric == WHITE_IS_ZERO:
             pixels[:, :, 0] = pixels.dtype.type(self.white or colour.white_of(pixels.dtype)) - pixels[:, :, 0]
-        if at is not None and kinds[at] == ASSOCIATED:
-            pixels = colour.unassociated(pixels, self.white)
         return pixels
 
 

@@ -274,15 +274,15 @@ def _ratio(value: float) -> tuple[int, int]:
     return (round(value), 1) if value.is_integer() or value * _PARTS >= 2**32 else (round(value * _PARTS), _PARTS)
 
 
-def _alpha_kind(metadata: Metadata) -> int:
-    return _ASSOCIATED if metadata.associated_alpha else _UNASSOCIATED
+def _alpha_kind(outline: Outline) -> int:
+    return _ASSOCIATED if outline.premultiplied or outline.metadata.associated_alpha else _UNASSOCIATED
 
 
 def _extra_kinds(outline: Outline) -> list[int]:
     """Say what the channels behind the colours are, with alpha where it stood in the file that was read."""
     kinds = [_UNSPECIFIED] * outline.extras
     if outline.alpha:
-        kinds.insert(outline.metadata.alpha_at, _alpha_kind(outline.metadata))
+        kinds.insert(outline.metadata.alpha_at, _alpha_kind(outline))
     return kinds
 
 
@@ -290,11 +290,11 @@ def _as_stored(rows: Pixels, outline: Outline, kinds: list[int]) -> Pixels:
     """Return rows with alpha as, and where, it is stored."""
     if not outline.alpha:
         return rows
-    if outline.metadata.associated_alpha:
+    if outline.metadata.associated_alpha and not outline.premultiplied:
         rows = colour.associated(rows, outline.white)
     if kinds[-1] != _UNSPECIFIED:
         return rows
-    at = CHANNELS[outline.model] + kinds.index(_alpha_kind(outline.metadata))
+    at = CHANNELS[outline.model] + kinds.index(_alpha_kind(outline))
     return np.concatenate([rows[..., :at], rows[..., -1:], rows[..., at:-1]], axis=-1)
 
 

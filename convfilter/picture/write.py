@@ -147,6 +147,10 @@ def write(
         from convfilter.picture import losses
 
         found += losses.of_range(picture.frames, fmt)
+    if picture.premultiplied and not fmt.premultiplied and options.background is None:
+        from convfilter.picture import losses
+
+        found += losses.of_light(picture, fmt)
     picture = _prepared(picture, fmt, options)
     if fmt.colours:
         from convfilter.picture import losses
@@ -173,10 +177,10 @@ def _prepared(picture: Picture, fmt: Format, options: WriteOptions) -> Picture:
         from convfilter.picture import losses
 
         frames = losses.kept_frames(frames, fmt)
-    if background is not None or dtype != picture.pixels.dtype or white != picture.white:
-        frames = [
-            frame.with_pixels(_converted(frame.pixels, background, dtype, picture.white, white)) for frame in frames
-        ]
+    straightens = picture.premultiplied and not fmt.premultiplied
+    if background is not None or dtype != picture.pixels.dtype or white != picture.white or straightens:
+        frames = [frame.with_pixels(_converted(frame.pixels, picture, background, fmt)) for frame in frames]
+    picture = replace(picture, premultiplied=picture.premultiplied and fmt.premultiplied)
     if picture.extras and not fmt.extras:
         frames = [frame.with_pixels(picture.without_extras(frame.pixels)) for frame in frames]
         picture = replace(picture, extras=0)
@@ -200,13 +204,16 @@ def _opaque(pixels: Pixels) -> Pixels:
     return np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 2 else pixels[:, :, :-1])
 
 
-def _converted(
-    pixels: Pixels, background: str | None, dtype: np.dtype[np.generic], white: int | None, out_white: int | None
-) -> Pixels:
+def _converted(pixels: Pixels, picture: Picture, background: str | None, fmt: Format) -> Pixels:
+    """Return samples of a picture at the depth of a format, over the background, and straight if colours must be."""
     from convfilter.picture import colour
 
+    dtype = fmt.dtype_for(pixels.dtype)
+    white, out_white = picture.white, fmt.white_for(dtype, picture.white)
     if background is not None:
-        return colour.flattened(pixels, background, dtype, white, out_white)
+        return colour.flattened(pixels, background, dtype, white, out_white, picture.premultiplied)
+    if picture.premultiplied and not fmt.premultiplied:
+        return colour.straightened(pixels, dtype, white, out_white)
     return colour.with_depth(pixels, dtype, white, out_white)
 
 
@@ -260,6 +267,7 @@ def stored_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Outl
     return replace(
         outline,
         alpha=outline.alpha and options.background is None and bool(fmt.alpha),
+        premultiplied=outline.premultiplied and fmt.premultiplied,
         extras=outline.extras if fmt.extras else 0,
         dtype=dtype.name,
         white=fmt.white_for(dtype, outline.white),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from convfilter.picture.colour import widened
+from convfilter.picture.colour import straightened, widened
 from convfilter.picture.picture import Picture, Pixels
 from convfilter.picture.sheet import Form, sheet
 from convfilter.planning import Plan
@@ -156,6 +156,8 @@ def _result(picture: Picture, plan: Plan, form: Form) -> tuple[Picture, int]:
 
 def _thumbnail(picture: Picture, pixels: Pixels, side: int, most_bytes: int) -> Thumbnail:
     model, alpha, icc = picture.model, picture.alpha, picture.metadata.icc
+    if picture.premultiplied and alpha:
+        pixels = straightened(pixels, pixels.dtype, picture.white, picture.white)
     pixels = picture.without_extras(pixels)
     if picture.white is not None:
         pixels = widened(pixels, picture.white)
