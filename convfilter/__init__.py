@@ -39,16 +39,18 @@ if TYPE_CHECKING:
         sobel,
         unsharp_mask,
     )
+    from convfilter.files import read, write
+    from convfilter.picture.options import ReadOptions, WriteOptions
     from convfilter.picture.picture import Picture
-    from convfilter.picture.read import read
-    from convfilter.picture.write import write
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Picture": "convfilter.picture.picture",
-    "read": "convfilter.picture.read",
-    "write": "convfilter.picture.write",
+    "ReadOptions": "convfilter.picture.options",
+    "WriteOptions": "convfilter.picture.options",
+    "read": "convfilter.files",
+    "write": "convfilter.files",
 }
 
 __all__ = [
@@ -59,10 +61,12 @@ __all__ = [
     "Picture",
     "PictureError",
     "ReadError",
+    "ReadOptions",
     "SizeError",
     "SpecError",
     "UsageError",
     "WriteError",
+    "WriteOptions",
     "apply",
     "average_pool",
     "box_blur",
@@ -82,14 +86,16 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name.startswith("_") or name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+if not TYPE_CHECKING:  # a type checker would take any name for one of these
 
-    value = getattr(undisturbed(lambda: import_module(_HOMES.get(name, "convfilter.api"))), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        if name.startswith("_") or name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = getattr(undisturbed(lambda: import_module(_HOMES.get(name, "convfilter.api"))), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

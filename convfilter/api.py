@@ -1,7 +1,9 @@
 """The filters as functions on arrays.
 
 Images are (rows, cols) or (rows, cols, channels) arrays of uint8, uint16 or
-float32; sizes and other pairs are (rows, cols), or one number for both.
+float32, or of bool, taken as 0 and 1 in float32; sizes and other pairs are (rows, cols), or one number for both. An
+image may also be a ``Picture``, whose alpha counts as alpha, an xarray ``DataArray``, whose labels the result gets, or
+any object with ``__array__`` or ``__dlpack__``.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import Any, Literal, TypeAlias, Unpack
 import numpy as np
 import numpy.typing as npt
 
+from convfilter import arrays
 from convfilter.engine.run import run_array
 from convfilter.errors import ParameterError, shown
 from convfilter.filters import kernels
@@ -31,10 +34,12 @@ from convfilter.keywords import (
     FilterKeywords,
     FloatPair,
     Image,
+    ImageLike,
     IntPair,
     PaddingLike,
     PoolKeywords,
     checked,
+    documented,
     pair_of,
     planned,
     require_known,
@@ -47,7 +52,8 @@ from convfilter.planning import Plan, plan_stack
 Axis: TypeAlias = Literal["x", "y", "magnitude", "orientation"]
 
 
-def convolve(image: Image, kernel: npt.ArrayLike | Kernel, **keywords: Unpack[FilterKeywords]) -> Image:
+@documented(FilterKeywords)
+def convolve(image: ImageLike, kernel: npt.ArrayLike | Kernel, **keywords: Unpack[FilterKeywords]) -> Image:
     """Filter an image with a kernel, every channel by itself.
 
     Cross-correlation, as CNN literature means it:
@@ -59,7 +65,7 @@ def convolve(image: Image, kernel: npt.ArrayLike | Kernel, **keywords: Unpack[Fi
     kernel : (K_h, K_w) array_like, or Kernel
         Finite weights; a 1-D kernel is one row.
     **keywords
-        See :class:`FilterKeywords`.
+        As listed under Other Parameters.
 
     Returns
     -------
@@ -89,8 +95,9 @@ def convolve(image: Image, kernel: npt.ArrayLike | Kernel, **keywords: Unpack[Fi
     return _run(image, "convolve", Correlation(weights), keywords)
 
 
+@documented(FilterKeywords)
 def gaussian_blur(
-    image: Image, sigma: FloatPair, *, truncate: float | None = None, **keywords: Unpack[FilterKeywords]
+    image: ImageLike, sigma: FloatPair, *, truncate: float | None = None, **keywords: Unpack[FilterKeywords]
 ) -> Image:
     """Blur with a Gaussian.
 
@@ -103,7 +110,7 @@ def gaussian_blur(
         Cut at ``int(truncate * sigma + 0.5)`` pixels, as ``scipy.ndimage``; by
         default the Gaussian is whole.
     **keywords
-        See :class:`FilterKeywords`.
+        As listed under Other Parameters.
 
     Raises
     ------
@@ -122,7 +129,8 @@ def gaussian_blur(
     return _run(image, "gaussian", Correlation(kernel), keywords)
 
 
-def box_blur(image: Image, size: IntPair, **keywords: Unpack[FilterKeywords]) -> Image:
+@documented(FilterKeywords)
+def box_blur(image: ImageLike, size: IntPair, **keywords: Unpack[FilterKeywords]) -> Image:
     """Replace each pixel by the mean of a window of ``size`` (rows, cols); exact for integers.
 
     Raises
@@ -139,7 +147,8 @@ def box_blur(image: Image, size: IntPair, **keywords: Unpack[FilterKeywords]) ->
     return _run(image, "box", Correlation(kernels.box(*whole_pair(size, "size"))), keywords)
 
 
-def sobel(image: Image, axis: Axis = "magnitude", **keywords: Unpack[FilterKeywords]) -> Image:
+@documented(FilterKeywords)
+def sobel(image: ImageLike, axis: Axis = "magnitude", **keywords: Unpack[FilterKeywords]) -> Image:
     """Find edges with Sobel's kernels: smoothing 1 2 1, difference +1 0 -1.
 
     Parameters
@@ -151,7 +160,7 @@ def sobel(image: Image, axis: Axis = "magnitude", **keywords: Unpack[FilterKeywo
         channels: the direction in which the luminance rises as hue (red to the
         right, counter-clockwise), as bright as the gradient is large.
     **keywords
-        See :class:`FilterKeywords`.
+        As listed under Other Parameters.
 
     Raises
     ------
@@ -167,23 +176,27 @@ def sobel(image: Image, axis: Axis = "magnitude", **keywords: Unpack[FilterKeywo
     return _run(image, "sobel", _derivative("sobel", axis), keywords, signed=True)
 
 
-def scharr(image: Image, axis: Axis = "magnitude", **keywords: Unpack[FilterKeywords]) -> Image:
+@documented(FilterKeywords)
+def scharr(image: ImageLike, axis: Axis = "magnitude", **keywords: Unpack[FilterKeywords]) -> Image:
     """Find edges with Scharr's kernels, smoothing 3 10 3; otherwise as :func:`sobel`."""
     return _run(image, "scharr", _derivative("scharr", axis), keywords, signed=True)
 
 
-def prewitt(image: Image, axis: Axis = "magnitude", **keywords: Unpack[FilterKeywords]) -> Image:
+@documented(FilterKeywords)
+def prewitt(image: ImageLike, axis: Axis = "magnitude", **keywords: Unpack[FilterKeywords]) -> Image:
     """Find edges with Prewitt's kernels, smoothing 1 1 1; otherwise as :func:`sobel`."""
     return _run(image, "prewitt", _derivative("prewitt", axis), keywords, signed=True)
 
 
-def laplacian(image: Image, **keywords: Unpack[FilterKeywords]) -> Image:
+@documented(FilterKeywords)
+def laplacian(image: ImageLike, **keywords: Unpack[FilterKeywords]) -> Image:
     """Sum the second differences along both axes: 0 1 0, 1 -4 1, 0 1 0."""
     return _run(image, "laplacian", Correlation(kernels.laplacian()), keywords, signed=True)
 
 
+@documented(FilterKeywords)
 def unsharp_mask(
-    image: Image,
+    image: ImageLike,
     sigma: FloatPair = 1.0,
     amount: float = 1.0,
     threshold: float = 0.0,
@@ -201,7 +214,7 @@ def unsharp_mask(
     threshold : float
         Smallest difference that is sharpened, as a fraction of full scale.
     **keywords
-        See :class:`FilterKeywords`.
+        As listed under Other Parameters.
 
     Raises
     ------
@@ -212,8 +225,9 @@ def unsharp_mask(
     return _run(image, "unsharp", _UnsharpMask(kernel, amount, threshold), keywords)
 
 
+@documented(PoolKeywords)
 def max_pool(
-    image: Image,
+    image: ImageLike,
     size: IntPair,
     stride: IntPair | None = None,
     padding: PaddingLike = 0,
@@ -240,8 +254,9 @@ def max_pool(
     return _pool(image, "max", size, stride, padding, keywords)
 
 
+@documented(PoolKeywords)
 def min_pool(
-    image: Image,
+    image: ImageLike,
     size: IntPair,
     stride: IntPair | None = None,
     padding: PaddingLike = 0,
@@ -254,8 +269,9 @@ def min_pool(
     return _pool(image, "min", size, stride, padding, keywords)
 
 
+@documented(PoolKeywords)
 def average_pool(
-    image: Image,
+    image: ImageLike,
     size: IntPair,
     stride: IntPair | None = None,
     padding: PaddingLike = 0,
@@ -269,7 +285,7 @@ def average_pool(
 
 
 def conv2d(
-    image: Image,
+    image: ImageLike,
     weight: npt.ArrayLike,
     bias: npt.ArrayLike | None = None,
     *,
@@ -345,7 +361,8 @@ def conv2d(
     return _run_stages(image, [stage], {"dtype": dtype, "threads": threads})
 
 
-def apply(image: Image, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -> Image:
+@documented(FilterKeywords)
+def apply(image: ImageLike, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -> Image:
     """Run a stack of filters, first to last, with nothing rounded or clipped in between.
 
     Parameters
@@ -354,7 +371,7 @@ def apply(image: Image, *specs: str | Stage, **keywords: Unpack[FilterKeywords])
     *specs : str or Stage
         Such as ``"gaussian:4"`` or ``"sobel:magnitude,stride=2"``; sizes in the text are WIDTHxHEIGHT.
     **keywords
-        See :class:`FilterKeywords`; those of a stage hold for every spec that does not set them itself.
+        As listed under Other Parameters; those of a stage hold for every spec that does not set them itself.
 
     Raises
     ------
@@ -424,7 +441,7 @@ def _derivative(family: str, axis: str) -> Operator:
 
 
 def _pool(
-    image: Image,
+    image: ImageLike,
     kind: Literal["max", "min", "average"],
     size: IntPair,
     stride: IntPair | None,
@@ -441,13 +458,15 @@ def _pool(
 
 
 def _run(
-    image: Image, name: str, operator: Operator, keywords: FilterKeywords | PoolKeywords, *, signed: bool = False
+    image: ImageLike, name: str, operator: Operator, keywords: FilterKeywords | PoolKeywords, *, signed: bool = False
 ) -> Image:
     stage = Stage(operator, name=name, signed=signed, **stage_values(keywords))
     return _run_stages(image, [stage], keywords)
 
 
-def _run_stages(image: Image, stages: Sequence[Stage], keywords: PoolKeywords) -> Image:
-    pixels = checked(image, keywords.get("alpha", False))
+def _run_stages(image: ImageLike, stages: Sequence[Stage], keywords: PoolKeywords) -> Image:
+    array, keywords = arrays.taken(image, keywords)
+    pixels = checked(array, keywords.get("alpha", False))
     decided = planned(stages, pixels.shape, pixels.dtype, keywords)
-    return run_array(decided, pixels, out_dtype=keywords.get("dtype"), threads=keywords.get("threads")).pixels
+    result = run_array(decided, pixels, out_dtype=keywords.get("dtype"), threads=keywords.get("threads")).pixels
+    return result if type(image) is np.ndarray else arrays.labelled(result, image, decided)

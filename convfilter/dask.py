@@ -14,12 +14,13 @@ import numpy as np
 from convfilter.engine.parts import Part, Side, boundaries, grid_of, part_of, run_part
 from convfilter.errors import ParameterError, UsageError
 from convfilter.filters.stage import Point, Stage
-from convfilter.keywords import FilterKeywords, planned, require_image, stages_of
+from convfilter.keywords import FilterKeywords, documented, planned, require_image, stages_of
 from convfilter.planning import Plan, StagePlan
 
 __all__ = ["apply"]
 
 
+@documented(FilterKeywords)
 def apply(array: Any, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -> Any:
     """Run a stack of filters on a Dask array; nothing is computed until the result is.
 

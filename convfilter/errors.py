@@ -43,7 +43,18 @@ class KernelFileError(UsageError, ValueError):
 
 
 class PictureError(ConvfilterError):
-    """One picture cannot be done; others can."""
+    """One picture cannot be done; others can.
+
+    Attributes
+    ----------
+    filename : str, or None
+        As ``convfilter.read`` or ``convfilter.write`` was given it.
+    errno : int, or None
+        Of the operating system's error, where there was one.
+    """
+
+    filename: str | None = None
+    errno: int | None = None
 
 
 class ReadError(PictureError, OSError):
@@ -91,7 +102,7 @@ def _escaped(char: str) -> str:
 
 def shown(value: object, *, quotes: bool = True) -> str:
     """Repeat a value from outside in a message: quoted, on one line, and cut where it is long."""
-    text = printable(value) if isinstance(value, str) else repr(value)
+    text = printable(value) if isinstance(value, str) else " ".join(repr(value).split())
     if isinstance(value, str) and quotes:
         mark = '"' if "'" in text and '"' not in text else "'"
         text = f"{mark}{text}{mark}"

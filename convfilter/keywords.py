@@ -5,8 +5,9 @@ Pairs are (rows, cols), or one number for both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, TypeAlias, TypedDict
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeAlias, TypedDict, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,21 @@ from convfilter.filters.stage import Padding, PaddingMode, Stage, ToneMap
 from convfilter.planning import Plan
 from convfilter.planning.remembered import remembered_plan
 
+
+class SupportsArray(Protocol):
+    """What ``numpy.asarray`` makes an array of, such as a ``Picture`` or an xarray ``DataArray``."""
+
+    def __array__(self) -> npt.NDArray[Any]: ...
+
+
+class SupportsDLPack(Protocol):
+    """An array of another library that shares its memory by DLPack."""
+
+    def __dlpack__(self) -> Any: ...
+
+
 Image: TypeAlias = npt.NDArray[Any]
+ImageLike: TypeAlias = Image | SupportsArray | SupportsDLPack
 IntPair: TypeAlias = int | tuple[int, int]
 FloatPair: TypeAlias = float | tuple[float, float]
 PaddingLike: TypeAlias = str | int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]
@@ -83,6 +98,27 @@ class FilterKeywords(PoolKeywords, total=False):
     flip: bool
 
 
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def documented(keywords: type[PoolKeywords]) -> Callable[[Function], Function]:
+    """Append what its keywords mean to the docstring of a function that takes them, as ``help()`` shows it."""
+
+    def append(function: Function) -> Function:
+        if function.__doc__ and FilterKeywords.__doc__:  # there are none under python -OO
+            known = inspect.cleandoc(FilterKeywords.__doc__).partition("----------\n")[2].splitlines()
+            lines, taken = [], False
+            for line in known:
+                if not line.startswith(" "):
+                    taken = line.partition(" : ")[0].split(", ")[0] in keywords.__annotations__
+                lines += [f"{line}\n"] * taken
+            section = "".join(["Other Parameters\n", "----------------\n", *lines])
+            function.__doc__ = f"{inspect.cleandoc(function.__doc__)}\n\n{section}"
+        return function
+
+    return append
+
+
 _RUN_KEYWORDS = ("dtype", "alpha", "premultiplied", "gray", "threads", "algorithm")
 
 
@@ -90,6 +126,12 @@ def stages_of(specs: Sequence[str | Stage], keywords: FilterKeywords) -> tuple[S
     """Turn filters, and keywords as :func:`convfilter.apply` takes them, into stages."""
     from convfilter.filters import stack
 
+    for spec in specs:
+        if not isinstance(spec, (str, Stage)):
+            raise ParameterError(
+                "filters are texts after the image: apply(image, 'gaussian:4', 'box:3'), or apply(image, *filters); "
+                f"got {type(spec).__name__}"
+            )
     return stack.stages(specs, **stage_values(keywords))
 
 

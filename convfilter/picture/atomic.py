@@ -78,12 +78,12 @@ def replacing(path: str | os.PathLike[str], *, follow: bool = True) -> Iterator[
             require_below(os.path.dirname(name), name)
         old = _status(target)
         if old is not None and stat.S_ISDIR(old.st_mode):
-            raise WriteError("the output is a folder; give it a file name")
+            raise WriteError("the output is a folder; give it a file name") from _refusal(errno.EISDIR, name)
         if old is not None and not stat.S_ISREG(old.st_mode):
             yield from _streamed(target)
             return
         if old is not None and not os.access(target, os.W_OK):
-            raise WriteError("the file is write-protected")
+            raise WriteError("the file is write-protected") from _refusal(errno.EACCES, name)
         yield from _replaced(target, old)
     except OSError as error:
         if isinstance(error, WriteError) or _is_from_caller(error):
@@ -128,6 +128,11 @@ def _is_from_caller(error: OSError) -> bool:
     from convfilter.errors import ConvfilterError
 
     return isinstance(error, ConvfilterError)
+
+
+def _refusal(number: int, name: str) -> OSError:
+    """Make the error that the operating system would raise if it were asked."""
+    return OSError(number, os.strerror(number), name)
 
 
 def _reason(error: OSError, name: str) -> str:

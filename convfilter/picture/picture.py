@@ -298,6 +298,10 @@ class Picture:
         """Of the samples of all frames."""
         return self.frames[0].dtype
 
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Pixels:
+        """Return the samples of the first frame; alpha, if there is one, is the last channel."""
+        return np.array(self.pixels, dtype) if copy else np.asarray(self.pixels, dtype)
+
     @property
     def outline(self) -> Outline:
         """Size and kind; the size is that of the largest frame on each axis."""

@@ -1,0 +1,127 @@
+"""Picture files for Python programs: reading and writing, with errors that name the file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from convfilter.errors import ConvfilterError, ParameterError, PictureError, named
+from convfilter.picture import read as _read
+from convfilter.picture import write as _write
+from convfilter.picture.options import ReadOptions, WriteOptions
+from convfilter.picture.picture import Picture, Pixels
+
+_READ, _WRITE = ReadOptions(), WriteOptions()
+
+
+def read(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _READ) -> Picture:
+    """Read a picture file.
+
+    Parameters
+    ----------
+    where : path, "-" for standard input, or a binary file
+    options : ReadOptions, optional
+
+    Returns
+    -------
+    Picture
+        At the depth of the file, upright, with its metadata; ``numpy.asarray`` makes an array of it.
+
+    Raises
+    ------
+    ReadError
+        There is no such file, or it is damaged, or no picture. ``filename`` is its name, ``errno`` what the
+        operating system says, or None.
+    SizeError
+        The picture is larger than allowed, or than the memory.
+    ParameterError
+        ``where`` is the content of a file, or an array.
+
+    Examples
+    --------
+    >>> import io
+    >>> read(io.BytesIO(b"P5 2 1 255 ab")).pixels
+    array([[97, 98]], dtype=uint8)
+    """
+    if isinstance(where, (bytes, bytearray, memoryview)):
+        raise ParameterError("read takes a path or an open file, got bytes; wrap them: read(io.BytesIO(data))")
+    if not isinstance(where, (str, os.PathLike)) and not hasattr(where, "read"):
+        raise ParameterError(f"read takes a path or an open file, got {type(where).__name__}")
+    with about(where):
+        return _read.read(where, options)
+
+
+def write(where: str | os.PathLike[str], picture: Picture | Pixels, options: WriteOptions = _WRITE) -> tuple[str, ...]:
+    """Write a picture; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    where : path
+        "-" is standard output.
+    picture : Picture, or (H, W) or (H, W, C) array
+        Of an array, 1 to 4 channels are grey, grey and alpha, RGB, RGBA. White is 255 for uint8, 65535 for uint16, 1
+        for floating-point numbers, which are stored as float32 or as integers, by the format; True for bool.
+    options : WriteOptions, optional
+
+    Returns
+    -------
+    tuple of str
+        What the format does not keep though the picture looks the same, one line each.
+
+    Raises
+    ------
+    UsageError
+        The path has an unknown suffix.
+    ParameterError
+        The array has another shape or type, or stands where the path should.
+    WriteError
+        The format cannot hold it, or the operating system refuses. The old
+        file, if there was one, is as it was. ``filename`` and ``errno`` as in :func:`read`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> write("/dev/null", np.zeros((4, 4), np.uint16), WriteOptions(format="jpeg"))
+    ('JPEG holds 8 bits a sample, to which the 16-bit samples are rounded; use png, tiff or jpeg2000 to keep them',)
+    """
+    if not isinstance(where, (str, os.PathLike)):
+        raise ParameterError(
+            f"write takes the path first, then the picture: write('out.png', picture); got {type(where).__name__} first"
+        )
+    with about(where):
+        return _write.write(where, picture if isinstance(picture, Picture) else _picture(picture), options)
+
+
+def _picture(image: Any) -> Picture:
+    """Take any array as a picture."""
+    if isinstance(image, (str, bytes, os.PathLike)):
+        raise ParameterError(f"a picture is an array or a Picture, got {type(image).__name__}")
+    pixels = np.asarray(image)
+    if pixels.dtype == np.bool_:
+        pixels = pixels.astype(np.uint8) * np.uint8(255)
+    elif pixels.dtype.kind == "f":
+        pixels = pixels.astype(np.float32, copy=False)
+    try:
+        return Picture.from_array(pixels)
+    except ValueError as error:
+        raise ParameterError(str(error)) from None
+
+
+@contextmanager
+def about(where: object) -> Iterator[None]:
+    """Let errors begin with the name of the file, and hold it and the number of the operating system's error."""
+    try:
+        yield
+    except ConvfilterError as error:
+        name = os.fspath(where) if isinstance(where, (str, os.PathLike)) else getattr(where, "name", None)
+        if isinstance(name, str):
+            label = "standard input" if name == "-" else named(name)
+            error.args = (f"{label}: {error}",)
+        if isinstance(error, PictureError):
+            error.filename = name if isinstance(name, str) else None
+            error.errno = error.errno or getattr(error.__cause__, "errno", None)
+        raise
