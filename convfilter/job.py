@@ -16,15 +16,15 @@ from convfilter.passage import Finish, Passage, passage_of, through
 from convfilter.picture.formats import Format
 from convfilter.picture.limits import require_frames, require_memory, require_size
 from convfilter.picture.picture import CHANNELS, Model, Outline, Picture
+from convfilter.picture.place.target import Target
 from convfilter.picture.read import decode_whole
 from convfilter.picture.sheet import Form
-from convfilter.picture.target import Target
 from convfilter.picture.write import check, dropping, stored_outline, write
 from convfilter.placing import placed
 from convfilter.planning import Plan
 
 if TYPE_CHECKING:
-    from convfilter.picture.curves import Curve
+    from convfilter.picture.metadata.curves import Curve
     from convfilter.pipeline import Options
 
 #: What the engine's threads take for tiles and rows, at most.

@@ -15,7 +15,7 @@ from convfilter.planning import full_scale
 from convfilter.planning.offsets import settled
 
 if TYPE_CHECKING:
-    from convfilter.picture.curves import Curve
+    from convfilter.picture.metadata.curves import Curve
 
 
 def enter(picture: Picture, stages: Sequence[Stage]) -> tuple[Picture, list[Stage], Curve]:
@@ -37,7 +37,7 @@ def enter(picture: Picture, stages: Sequence[Stage]) -> tuple[Picture, list[Stag
     ParameterError
         An offset is no fraction of full scale.
     """
-    from convfilter.picture.curves import curve_of
+    from convfilter.picture.metadata.curves import curve_of
 
     curve = curve_of(picture)
     white = picture.white or full_scale(picture.dtype)
@@ -47,7 +47,7 @@ def enter(picture: Picture, stages: Sequence[Stage]) -> tuple[Picture, list[Stag
 
 def entered(picture: Picture, curve: Curve) -> Picture:
     """Return a picture in linear light; samples that are still to be decoded are turned into it then."""
-    from convfilter.picture.curves import linearized
+    from convfilter.picture.metadata.curves import linearized
 
     white = picture.white or full_scale(picture.dtype)
 
@@ -103,7 +103,7 @@ def settle(
 
     result: Pixels = pixels
     if curve is not None:
-        from convfilter.picture.curves import delinearized
+        from convfilter.picture.metadata.curves import delinearized
 
         if premultiplied:
             result = _of_straight(pixels, lambda straight: delinearized(straight, curve, True, np.float32))

@@ -11,12 +11,12 @@ import numpy as np
 from convfilter.engine.run import run_array
 from convfilter.errors import ParameterError, SizeError, UsageError
 from convfilter.filters.stage import Layer, Orientation, Stage
-from convfilter.picture.atomic import replacing
 from convfilter.picture.limits import require_memory
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Outline, Picture
+from convfilter.picture.place.atomic import replacing
+from convfilter.picture.place.target import Target
 from convfilter.picture.sheet import Form, Grid, array_bytes, as_pages, as_sheets
-from convfilter.picture.target import Target
 from convfilter.placing import placed
 from convfilter.planning import Plan, plan_stack
 

@@ -10,15 +10,16 @@ import numpy as np
 
 from convfilter import light
 from convfilter.engine import run as engine
-from convfilter.picture import atomic, write
+from convfilter.picture import write
 from convfilter.picture.formats import Format
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Outline, Picture, Pixels
-from convfilter.picture.target import Target
+from convfilter.picture.place import atomic
+from convfilter.picture.place.target import Target
 from convfilter.planning import Plan
 
 if TYPE_CHECKING:
-    from convfilter.picture.curves import Curve
+    from convfilter.picture.metadata.curves import Curve
 
 
 class Passage(NamedTuple):

@@ -17,12 +17,12 @@ from convfilter.filters import stack
 from convfilter.filters.spec import FilterSpec
 from convfilter.filters.stage import Layer, Pooling, Stage
 from convfilter.job import Job
-from convfilter.picture.file_times import set_times, times_of
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Outline, Picture
+from convfilter.picture.place.file_times import set_times, times_of
+from convfilter.picture.place.target import Target, resolve_target
 from convfilter.picture.read import ReadOptions, opened
 from convfilter.picture.sheet import Form
-from convfilter.picture.target import Target, resolve_target
 from convfilter.planning import Plan, plan_stack
 
 
@@ -240,7 +240,7 @@ def _target(source: str, destination: str, options: Options) -> Target:
     if not options.in_place and _is_same_file(source, destination):
         raise UsageError(f"{destination}: input and output are the same file; use --in-place to overwrite it")
     if "://" in destination:
-        from convfilter.picture import objects
+        from convfilter.picture.place import cloud as objects
 
         objects.filesystem(destination)  # a store that nobody knows is found before the work
     try:
@@ -252,7 +252,7 @@ def _target(source: str, destination: str, options: Options) -> Target:
 def _is_same_file(source: str, destination: str) -> bool:
     """Compare by inode, so that links of both kinds are seen through; standard input may be a file too."""
     if "://" in source and "://" in destination:
-        from convfilter.picture import objects
+        from convfilter.picture.place import cloud as objects
 
         return objects.identity(source) == objects.identity(destination)
     try:

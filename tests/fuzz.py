@@ -25,8 +25,8 @@ from psds import CMYK, DEFLATED, PACKBITS, RGB, layers, psd, resource, samples
 from convfilter.errors import ConvfilterError
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Metadata, Picture, Text
+from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import ReadOptions, read
-from convfilter.picture.target import resolve_target
 from convfilter.picture.write import write
 
 #: Damage must not make a small file into a big job.

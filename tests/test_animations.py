@@ -11,11 +11,11 @@ from PIL import Image
 from pngs import RGB, RGBA, SIGNATURE, chunk, ihdr, pixels_of
 
 from convfilter.errors import ReadError, WriteError
-from convfilter.picture import gif
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Picture, changed_area
+from convfilter.picture.pillow import gif
+from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import read
-from convfilter.picture.target import resolve_target
 from convfilter.picture.write import write
 
 

@@ -10,7 +10,7 @@ import pytest
 from processes import run_python, start_python
 
 from convfilter.errors import ReadError, WriteError
-from convfilter.picture import atomic
+from convfilter.picture.place import atomic
 
 
 def put(path, content=b"new"):
@@ -128,7 +128,7 @@ def test_failure_sends_nothing_down_a_stream(capfdbinary):
 def test_redirected_output_is_appended_to(tmp_path):
     script = (
         "import os, sys\n"
-        "from convfilter.picture.atomic import replacing\n"
+        "from convfilter.picture.place.atomic import replacing\n"
         "os.dup2(os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND), 1)\n"
         "for name in ('/dev/stdout', '/dev/fd/1', '-'):\n"
         "    with replacing(name) as file: file.write(b'new')\n"
@@ -168,7 +168,7 @@ def test_what_may_not_be_written(tmp_path):
     script = (
         "import os\n"
         "from convfilter.errors import WriteError\n"
-        "from convfilter.picture.atomic import replacing\n"
+        "from convfilter.picture.place.atomic import replacing\n"
         "if os.geteuid() == 0: os.setuid(65534)\n"
         f"for name in ({str(closed / 'new')!r}, {str(closed / 'a')!r}, {str(opened / 'a')!r}):\n"
         "    try:\n"
@@ -189,7 +189,7 @@ def test_full_disk_leaves_the_old_file(tmp_path):
     script = (
         "import resource\n"
         "from convfilter.errors import WriteError\n"
-        "from convfilter.picture.atomic import replacing\n"
+        "from convfilter.picture.place.atomic import replacing\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
         "try:\n"
         f"    with replacing({str(tmp_path / 'a')!r}) as f: f.write(bytes(1 << 22))\n"
@@ -203,7 +203,7 @@ def test_full_disk_leaves_the_old_file(tmp_path):
 def test_killed_at_any_moment_the_file_is_old_or_new(tmp_path):
     (tmp_path / "a").write_bytes(b"old")
     script = (
-        "from convfilter.picture.atomic import replacing\n"
+        "from convfilter.picture.place.atomic import replacing\n"
         "print(flush=True)\n"
         "while True:\n"
         f"    with replacing({str(tmp_path / 'a')!r}) as f:\n"

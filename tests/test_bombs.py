@@ -19,8 +19,9 @@ from tiffs import by_hand
 
 from convfilter import pipeline
 from convfilter.errors import ReadError, SizeError
-from convfilter.picture import limits, tiff_segments
+from convfilter.picture import limits
 from convfilter.picture.read import ReadOptions, read
+from convfilter.picture.tiff import segments as tiff_segments
 
 MEBIBYTE = 2**20
 #: What reading may take beside the interpreter and its modules; the bombs would take gigabytes.

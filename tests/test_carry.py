@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convfilter.picture import carry, exif, xmp
 from convfilter.picture.formats import by_name
+from convfilter.picture.metadata import carry, exif, xmp
 from convfilter.picture.picture import Frame, Metadata, Picture, Text
 from convfilter.picture.read import read
 from convfilter.picture.write import write

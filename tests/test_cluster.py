@@ -25,7 +25,7 @@ from convfilter.batch.inputs import Job
 from convfilter.batch.workers import Outcome
 from convfilter.cli.root import run
 from convfilter.cluster import connection, scheduler, worker
-from convfilter.picture import objects
+from convfilter.picture.place import cloud as objects
 
 pytest.importorskip("distributed")
 fsspec = pytest.importorskip("fsspec")

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from convfilter.errors import ReadError
-from convfilter.picture import contents
+from convfilter.picture.pillow import contents
 from convfilter.picture.read import ReadOptions, read
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from convfilter.errors import ReadError
-from convfilter.picture import icc, icc_curves
-from convfilter.picture.curves import (
+from convfilter.picture.metadata import icc, icc_curves
+from convfilter.picture.metadata.curves import (
     BT709,
     LINEAR,
     SRGB,

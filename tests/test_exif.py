@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from convfilter.picture import exif, ifd, photoshop, xmp_clean
+from convfilter.picture.metadata import exif, ifd, photoshop, xmp_clean
 from convfilter.picture.options import ReadOptions
+from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import read
-from convfilter.picture.target import resolve_target
 from convfilter.picture.write import write
 
 MAKER_NOTE = b"points to byte 300"

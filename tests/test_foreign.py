@@ -13,8 +13,8 @@ from processes import with_the_package
 
 from convfilter.errors import ReadError, UsageError
 from convfilter.picture import foreign, formats
+from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import read
-from convfilter.picture.target import resolve_target
 
 
 def ftyp(major, *compatible):

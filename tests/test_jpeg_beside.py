@@ -10,7 +10,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from convfilter.errors import ReadError, WriteError
-from convfilter.picture import exif, xmp_clean, xmp_extended
+from convfilter.picture.metadata import exif, xmp_clean, xmp_extended
 from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import Frame, Metadata, Picture
 from convfilter.picture.read import read
@@ -278,7 +278,7 @@ def test_a_new_thumbnail_takes_the_place_of_the_old_one(tmp_path):
 )
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_thumbnails_of_all_kinds(shape, model, alpha, dtype):
-    from convfilter.picture.thumbnail import MOST_BYTES, thumbnail_of
+    from convfilter.picture.metadata.thumbnail import MOST_BYTES, thumbnail_of
 
     rng = np.random.default_rng(0)
     white = 1 if dtype is np.float32 else np.iinfo(dtype).max

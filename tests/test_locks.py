@@ -10,7 +10,7 @@ from processes import run_python
 from convfilter.engine import native
 from convfilter.locks import shared_lock, undisturbed
 from convfilter.methods import blas
-from convfilter.picture import pillow_read
+from convfilter.picture.pillow import read as pillow_read
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 

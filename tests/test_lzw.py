@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convfilter.errors import PictureError, ReadError
-from convfilter.picture.lzw import is_sound
 from convfilter.picture.read import ReadOptions, read
+from convfilter.picture.tiff.lzw import is_sound
 
 CLEAR, END = 256, 257
 

@@ -9,8 +9,8 @@ from PIL import Image
 
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Metadata, Picture, Text
+from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import read
-from convfilter.picture.target import resolve_target
 from convfilter.picture.write import write
 
 PROFILE = bytes(16) + b"RGB " + bytes(16) + b"acsp" + bytes(range(100))
@@ -105,7 +105,7 @@ def test_writing_leaves_the_picture_alone(tmp_path):
 
 @pytest.mark.parametrize("dpi", [(0, 0), (float("nan"), 72), (float("inf"), 1)])
 def test_careless_resolutions_are_ignored(tmp_path, dpi):
-    from convfilter.picture.metadata import metadata_of
+    from convfilter.picture.metadata.pillow_info import metadata_of
 
     image = Image.new("RGB", (2, 2))
     image.info["dpi"] = dpi

@@ -11,18 +11,20 @@ from PIL import Image
 import convfilter as cf
 from convfilter import pipeline
 from convfilter.errors import ReadError
-from convfilter.picture import png_data, pnm, row_source
+from convfilter.picture import row_source
+from convfilter.picture.codecs import pnm
 from convfilter.picture.options import WriteOptions
-from convfilter.picture.png_write import _write_chunk
+from convfilter.picture.png import samples as png_data
+from convfilter.picture.png.write import _write_chunk
 
 
 @pytest.fixture(autouse=True)
 def small_bands(monkeypatch):
     """Have small pictures come in several bands, and go in several blocks."""
     monkeypatch.setattr(png_data, "BLOCK_BYTES", 2000)
-    monkeypatch.setattr("convfilter.picture.png_write._STRIP_BYTES", 3000)
-    monkeypatch.setattr("convfilter.picture.jpeg_write._BAND_BYTES", 8000)
-    monkeypatch.setattr("convfilter.picture.png_read._OVERLAP_BYTES", 0)
+    monkeypatch.setattr("convfilter.picture.png.write._STRIP_BYTES", 3000)
+    monkeypatch.setattr("convfilter.picture.jpeg.write._BAND_BYTES", 8000)
+    monkeypatch.setattr("convfilter.picture.png.read._OVERLAP_BYTES", 0)
     monkeypatch.setattr(pnm, "BAND_BYTES", 1500)
 
 

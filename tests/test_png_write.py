@@ -15,7 +15,7 @@ from PIL import Image
 from pngs import SIGNATURE
 
 from convfilter.picture.picture import Frame, Metadata, Picture, Text
-from convfilter.picture.png_write import adler32_combine, write_png
+from convfilter.picture.png.write import adler32_combine, write_png
 from convfilter.picture.read import read
 
 

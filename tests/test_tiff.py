@@ -11,8 +11,8 @@ from tiffs import by_hand
 from convfilter.errors import ReadError, SizeError
 from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import Frame, Picture, Text
+from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import read
-from convfilter.picture.target import resolve_target
 from convfilter.picture.write import write
 
 

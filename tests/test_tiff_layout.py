@@ -11,8 +11,8 @@ from tiffs import by_hand
 from convfilter import pipeline
 from convfilter.errors import PictureError, ReadError, WriteError
 from convfilter.picture.options import WriteOptions
+from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import ReadOptions, read
-from convfilter.picture.target import resolve_target
 from convfilter.picture.write import write
 
 

@@ -8,8 +8,9 @@ import convfilter as cf
 from convfilter import pipeline
 from convfilter.cli.root import run
 from convfilter.errors import ReadError, UsageError
-from convfilter.picture import tiff_rows, tiff_write
 from convfilter.picture.options import TIFF_COMPRESSIONS, WriteOptions
+from convfilter.picture.tiff import rows as tiff_rows
+from convfilter.picture.tiff import write as tiff_write
 
 
 @pytest.fixture(autouse=True)

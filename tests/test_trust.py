@@ -377,7 +377,7 @@ def test_links_between_folders_make_no_maze(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_what_replaces_a_private_file_is_never_open_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from convfilter.picture import atomic
+    from convfilter.picture.place import atomic
 
     monkeypatch.delattr(os, "O_TMPFILE", raising=False)  # as on file systems that must give it a name
     Path("private.png").write_bytes(b"old")

@@ -13,8 +13,8 @@ from convfilter.engine.run import run_array
 from convfilter.filters import stack
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Picture
+from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import read
-from convfilter.picture.target import resolve_target
 from convfilter.picture.write import write
 from convfilter.planning import plan_stack
 from convfilter.planning.remembered import remembered_plan

@@ -13,8 +13,8 @@ from PIL import Image
 from convfilter.errors import ParameterError, UsageError, WriteError
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Outline, Picture
+from convfilter.picture.place.target import Target, resolve_target
 from convfilter.picture.read import read
-from convfilter.picture.target import Target, resolve_target
 from convfilter.picture.write import check, write
 
 

@@ -10,7 +10,7 @@ from convfilter.batch.inputs import Job
 from convfilter.errors import UsageError, shown
 from convfilter.filters.spec import FilterSpec
 from convfilter.filters.stack import paths_of
-from convfilter.picture import atomic
+from convfilter.picture.place import atomic
 
 #: What a backslash makes an ordinary character, as tried with GNU Make 4.3.
 _IN_TARGETS = " \t#:;[]*?%"

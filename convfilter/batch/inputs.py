@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from convfilter.errors import UsageError, named
 from convfilter.picture import foreign, formats
-from convfilter.picture.atomic import is_below
+from convfilter.picture.place.atomic import is_below
 
 _HEAD_BYTES = 32
 #: Links between a few folders can make a maze of millions of ways.
@@ -204,7 +204,7 @@ def _entries(folder: str, closed: list[tuple[str, str]]) -> list[os.DirEntry[str
 def _identity(path: str) -> object:
     """Tell one file or folder from another, whatever the way to it: by inode, or by path where there is none yet."""
     if "://" in path:
-        from convfilter.picture import objects
+        from convfilter.picture.place import cloud as objects
 
         return objects.identity(path)
     try:

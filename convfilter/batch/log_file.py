@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO
 
 from convfilter.errors import WriteError
-from convfilter.picture import atomic
+from convfilter.picture.place import atomic
 
 NAME = ".convfilter_log"
 #: A log with more lines than this for each output is written anew.

@@ -15,7 +15,7 @@ from convfilter.errors import PictureError, UsageError
 
 if TYPE_CHECKING:
     from convfilter.picture.picture import Picture
-    from convfilter.picture.target import Target
+    from convfilter.picture.place.target import Target
 
 
 def _compare(a: str, b: str, difference: str | None, as_json: bool) -> int:
@@ -38,7 +38,7 @@ def _compare(a: str, b: str, difference: str | None, as_json: bool) -> int:
 
 def _target(name: str, *sources: str) -> Target:
     """Refuse to write the difference over what is compared, or among the numbers."""
-    from convfilter.picture.target import resolve_target
+    from convfilter.picture.place.target import resolve_target
 
     if name == "-":
         raise UsageError("the numbers go to standard output; give the difference a file name")

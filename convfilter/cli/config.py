@@ -30,7 +30,7 @@ from convfilter.cli.root import Session
 from convfilter.errors import UsageError, foreign, named, shown
 from convfilter.filters.row import STAGE_PARAMETERS
 from convfilter.filters.stack import paths_of
-from convfilter.picture.atomic import is_below
+from convfilter.picture.place.atomic import is_below
 
 NAME, _PROJECT = CONFIG_FILES
 _TABLE = "tool.convfilter"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from convfilter import pipeline
 from convfilter.errors import UsageError, WriteError, shown
 from convfilter.filters import stack
-from convfilter.picture.atomic import replacing, require_below
+from convfilter.picture.place.atomic import replacing, require_below
 from convfilter.report.page import Entry, Run, page
 from convfilter.report.views import MOST_SHOWN, Look, View
 

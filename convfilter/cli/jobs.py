@@ -227,7 +227,7 @@ def _named_files(params: dict[str, Any], context: click.Context) -> tuple[str, s
 
 
 def _require_below(folder: str, destination: str) -> None:
-    from convfilter.picture.atomic import require_below
+    from convfilter.picture.place.atomic import require_below
 
     try:
         require_below(folder, destination)

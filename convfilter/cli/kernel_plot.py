@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convfilter.errors import UsageError, printable, shown
-from convfilter.picture.atomic import save
+from convfilter.picture.place.atomic import save
 
 if TYPE_CHECKING:
     from convfilter.filters.kernels import Kernel, Weights

@@ -56,7 +56,7 @@ def _plan(
 
 
 def _draw(plan: Plan, path: str) -> None:
-    from convfilter.picture.atomic import save
+    from convfilter.picture.place.atomic import save
     from convfilter.report.diagram import diagram
 
     if not path.lower().endswith(".svg"):

@@ -56,7 +56,7 @@ def _stop(number: int, _frame: FrameType | None) -> None:
 
 def _stop_at_once(number: int, _frame: FrameType | None) -> None:
     """Someone has asked twice: do not wait for threads, but leave no temporary file either."""
-    atomic = sys.modules.get("convfilter.picture.atomic")
+    atomic = sys.modules.get("convfilter.picture.place.atomic")
     if atomic is not None:
         atomic.discard_unfinished()
     os._exit(128 + number)

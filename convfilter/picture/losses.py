@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convfilter.errors import PictureError
-from convfilter.picture import cicp, formats, png
+from convfilter.picture import formats
 from convfilter.picture.formats import ANY_TEXT, NAMES, Format
+from convfilter.picture.metadata import cicp
 from convfilter.picture.options import EFFORTS, TIFF_COMPRESSIONS, ReadOptions, WriteOptions
 from convfilter.picture.picture import CHANNELS, Frame, Loss, Outline, Picture
+from convfilter.picture.png import layout as png
 
 if TYPE_CHECKING:
-    from convfilter.picture.tiff_fields import PageFields
+    from convfilter.picture.tiff.fields import PageFields
 
 _DEPTHS = ("uint8", "uint16", "float32")
 _DEPTH_NAMES = {"uint8": "8-bit", "uint16": "16-bit", "float32": "floating-point"}
@@ -94,7 +96,7 @@ def of_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Iterator
         kinds = sorted({kind for page in outline.pages for kind in page.kinds}, key=list(NAMES).index)
         yield from (Loss(_left_out(outline, fmt, kind)) for kind in kinds if not getattr(fmt.holds, kind))
     if options.strip != "all" and not outline.metadata.is_empty:
-        from convfilter.picture import carry
+        from convfilter.picture.metadata import carry
 
         outline = replace(outline, metadata=carry.fitted(outline.metadata, fmt, outline.model))
         if options.strip is None:
@@ -172,7 +174,7 @@ def of_palette(picture: Picture, fmt: Format) -> Iterator[Loss]:
     ------
     Loss
     """
-    from convfilter.picture.gif_write import is_reduced
+    from convfilter.picture.pillow.gif_write import is_reduced
 
     source = formats.by_name(picture.format or "")
     if source is not None and source.colours == fmt.colours:
@@ -197,7 +199,7 @@ def of_pages(picture: Picture, fmt: Format) -> Iterator[Loss]:
     ------
     Loss
     """
-    from convfilter.picture.tiff_write import fields_of
+    from convfilter.picture.tiff.write import fields_of
 
     for each in fields_of(picture):
         if each:
@@ -206,7 +208,7 @@ def of_pages(picture: Picture, fmt: Format) -> Iterator[Loss]:
 
 def of_page(page: PageFields, shape: tuple[int, ...], dtype: str, pages: int, fmt: Format) -> Iterator[Loss]:
     """Find fields that are not true any more of a page; see ``tiff_fields.fitting``."""
-    from convfilter.picture.tiff_fields import fitting
+    from convfilter.picture.tiff.fields import fitting
 
     for kind, why in fitting(page, shape, dtype, pages)[1].items():
         yield Loss(f"{fmt.name} is written without {NAMES[kind]}, since {why}")
@@ -271,7 +273,7 @@ def _is_exact(delay: tuple[int, int], fmt: Format) -> bool:
 
 def _of_metadata(outline: Outline, fmt: Format) -> Iterator[Loss]:
     """Find remarks and the like that have no place."""
-    from convfilter.picture import carry
+    from convfilter.picture.metadata import carry
 
     metadata = outline.metadata
     for kind, is_there in _present(outline).items():
@@ -285,7 +287,7 @@ def _of_metadata(outline: Outline, fmt: Format) -> Iterator[Loss]:
 
 def _present(outline: Outline) -> dict[str, bool]:
     """Tell which kinds of metadata a picture has, by their fields in ``Holds``."""
-    from convfilter.picture import photoshop
+    from convfilter.picture.metadata import photoshop
 
     metadata = outline.metadata
     photoshop_only = {each.number for each in photoshop.parsed(metadata.photoshop or b"")} - {photoshop.IPTC}
@@ -309,7 +311,7 @@ def _of_colour(outline: Outline, fmt: Format) -> Iterator[Loss]:
     metadata, chunks = outline.metadata, dict(outline.metadata.png)
     profile = metadata.icc
     if profile and not fmt.holds.icc:
-        from convfilter.picture import icc
+        from convfilter.picture.metadata import icc
 
         if icc.fits(profile, outline.model):
             space = icc.description(profile)

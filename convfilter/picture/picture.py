@@ -13,7 +13,7 @@ from convfilter.errors import ReadError
 
 if TYPE_CHECKING:
     from convfilter.picture.row_source import Bands, Whole
-    from convfilter.picture.tiff_fields import PageFields
+    from convfilter.picture.tiff.fields import PageFields
 
 Item = TypeVar("Item")
 Pixels = npt.NDArray[Any]

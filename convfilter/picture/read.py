@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import BinaryIO, Protocol
 
 from convfilter.errors import ReadError, UnknownFormatError
-from convfilter.picture import formats, limits, source
+from convfilter.picture import formats, limits
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Loss, Picture
+from convfilter.picture.place import source
 from convfilter.picture.row_source import decoding
 
 __all__ = ["ReadOptions", "opened", "read"]
@@ -135,17 +136,17 @@ def _decoded(file: BinaryIO, options: ReadOptions) -> Picture:
         _refuse_foreign(file)
     match name:
         case "PNG":
-            from convfilter.picture.png_read import read_png as decode
+            from convfilter.picture.png.read import read_png as decode
         case "JPEG":
-            from convfilter.picture.jpeg_read import read_jpeg as decode
+            from convfilter.picture.jpeg.read import read_jpeg as decode
         case "TIFF":
-            from convfilter.picture.tiff_read import read_tiff as decode
+            from convfilter.picture.tiff.read import read_tiff as decode
         case "PNM" | "PAM" | "PFM":
-            from convfilter.picture.pnm import read_pnm as decode
+            from convfilter.picture.codecs.pnm import read_pnm as decode
         case "PSD":
-            from convfilter.picture.psd_read import read_psd as decode
+            from convfilter.picture.psd.read import read_psd as decode
         case _:
-            from convfilter.picture.pillow_read import read_pillow as decode
+            from convfilter.picture.pillow.read import read_pillow as decode
     with decoding(name or "picture"):
         return decode(file, options)
 
@@ -173,7 +174,7 @@ def _named(error: ReadError, where: object) -> ReadError:
 
 def _settle(picture: Picture, options: ReadOptions) -> None:
     """Turn the pixels upright and say so in the metadata; drop the thumbnails, which show the picture unfiltered."""
-    from convfilter.picture import exif, photoshop
+    from convfilter.picture.metadata import exif, photoshop
 
     metadata = picture.metadata
     if options.auto_orient:
@@ -195,7 +196,7 @@ def _settle(picture: Picture, options: ReadOptions) -> None:
 
 def _clean_xmp(picture: Picture, options: ReadOptions) -> None:
     """Drop what is not true of a filtered picture, and say so, unless it is told of the file already."""
-    from convfilter.picture import xmp_clean
+    from convfilter.picture.metadata import xmp_clean
 
     metadata = picture.metadata
     assert metadata.xmp is not None

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from convfilter.errors import UsageError, WriteError
-from convfilter.picture import atomic, formats
+from convfilter.picture import formats
 from convfilter.picture.formats import Format
 from convfilter.picture.options import EFFORTS, TIFF_COMPRESSIONS, WriteOptions
 from convfilter.picture.picture import CHANNELS, Loss, Metadata, Model, Outline, Picture, Pixels
-from convfilter.picture.target import Target, resolve_target
+from convfilter.picture.place import atomic
+from convfilter.picture.place.target import Target, resolve_target
 
 if TYPE_CHECKING:
     from convfilter.picture.row_writer import RowWriter
@@ -193,7 +194,7 @@ def _prepared(picture: Picture, fmt: Format, options: WriteOptions) -> Picture:
     metadata = _fitted(picture.metadata, fmt, picture.model, options.strip)
     prepared = replace(picture, frames=frames, alpha=alpha, metadata=metadata, white=white)
     if _takes_thumbnail(metadata, fmt):
-        from convfilter.picture import exif, thumbnail
+        from convfilter.picture.metadata import exif, thumbnail
 
         metadata.exif = exif.with_thumbnail(metadata.exif, thumbnail.thumbnail_of(prepared))
     return prepared
@@ -221,12 +222,12 @@ def _fitted(metadata: Metadata, fmt: Format, model: Model, strip: str | None) ->
     """Copy the metadata that are wanted and that the format has a place for."""
     metadata = _stripped(metadata, strip)
     if not metadata.is_empty:
-        from convfilter.picture import carry
+        from convfilter.picture.metadata import carry
 
         metadata = carry.fitted(metadata, fmt, model)
         metadata.text = [text for text in metadata.text if carry.has_place(text, fmt)]
     if metadata.icc:
-        from convfilter.picture import icc
+        from convfilter.picture.metadata import icc
 
         metadata.icc = metadata.icc if icc.fits(metadata.icc, model) else None
     return metadata
@@ -236,7 +237,7 @@ def _takes_thumbnail(metadata: Metadata, fmt: Format) -> bool:
     """Whether the EXIF block gets a thumbnail of the result."""
     if not metadata.thumbnail or not fmt.holds.thumbnail:
         return False
-    from convfilter.picture import carry
+    from convfilter.picture.metadata import carry
 
     return carry.has_room(metadata, fmt, "thumbnail")
 
@@ -254,7 +255,7 @@ def _stripped(metadata: Metadata, strip: str | None) -> Metadata:
         compression=metadata.compression,
     )
     if strip == "most":
-        from convfilter.picture import png
+        from convfilter.picture.png import layout as png
 
         kept.icc = metadata.icc
         kept.png = [(kind, data) for kind, data in metadata.png if kind in png.COLOUR_CHUNKS]
@@ -298,7 +299,7 @@ def whole_because(fmt: Format, stored: Outline, options: WriteOptions) -> str:
         case "PNG":
             return "compression 'best' deflates all samples at once" if options.effort == "best" else ""
         case "JPEG":
-            from convfilter.picture import jpeg_write
+            from convfilter.picture.jpeg import write as jpeg_write
 
             if stored.model == "cmyk":
                 return "a CMYK JPEG is encoded in one piece"
@@ -332,7 +333,7 @@ def row_writer(
     keywords: dict[str, Any] = {"threads": options.threads, "prepare": prepare}
     match fmt.name:
         case "PNG":
-            from convfilter.picture.png_write import PngWriter
+            from convfilter.picture.png.write import PngWriter
 
             stored_dtype = np.dtype(stored.dtype)
             return PngWriter(
@@ -340,18 +341,18 @@ def row_writer(
                 incoming=dtype, compression=options.effort, **keywords,
             )  # fmt: skip
         case "JPEG":
-            from convfilter.picture.jpeg_write import JpegWriter, parameters_of, with_size
+            from convfilter.picture.jpeg.write import JpegWriter, parameters_of, with_size
 
             metadata = with_size(stored.metadata, stored.height, stored.width)
             return JpegWriter(file, stored.shape, parameters_of(metadata, options), dtype, **keywords)
         case "TIFF":
-            from convfilter.picture.tiff_fields import fitting
-            from convfilter.picture.tiff_write import TiffWriter
+            from convfilter.picture.tiff.fields import fitting
+            from convfilter.picture.tiff.write import TiffWriter
 
             shape = stored.shape[:2] if stored.shape[2] == 1 else stored.shape
             fields = fitting(stored.pages[0], shape, stored.dtype, 1)[0] if stored.pages else []
             return TiffWriter(file, stored, options, fields, incoming=dtype, **keywords)
-    from convfilter.picture.pnm import PnmWriter
+    from convfilter.picture.codecs.pnm import PnmWriter
 
     return PnmWriter(file, stored.shape, np.dtype(stored.dtype), fmt.name, stored, incoming=dtype, **keywords)
 
@@ -360,7 +361,7 @@ def _encode(file: BinaryIO, fmt: Format, picture: Picture, options: WriteOptions
     """Let the writer of the format have the file."""
     match fmt.name:
         case "PNG":
-            from convfilter.picture.png_write import write_png
+            from convfilter.picture.png.write import write_png
 
             write_png(
                 file,
@@ -370,26 +371,26 @@ def _encode(file: BinaryIO, fmt: Format, picture: Picture, options: WriteOptions
                 threads=options.threads,
             )
         case "JPEG":
-            from convfilter.picture.jpeg_write import write_jpeg
+            from convfilter.picture.jpeg.write import write_jpeg
 
             write_jpeg(file, picture, options)
         case "TIFF":
-            from convfilter.picture.tiff_write import write_tiff
+            from convfilter.picture.tiff.write import write_tiff
 
             write_tiff(file, picture, options)
         case "PNM" | "PGM" | "PAM" | "PFM":
-            from convfilter.picture.pnm import write_pnm
+            from convfilter.picture.codecs.pnm import write_pnm
 
             write_pnm(file, fmt.name, picture)
         case "GIF":
-            from convfilter.picture.gif_write import write_gif
+            from convfilter.picture.pillow.gif_write import write_gif
 
             write_gif(file, picture)
         case "BMP" if picture.alpha:
-            from convfilter.picture.bmp_write import write_bmp_alpha
+            from convfilter.picture.pillow.bmp_write import write_bmp_alpha
 
             write_bmp_alpha(file, picture)
         case _:
-            from convfilter.picture.pillow_write import write_pillow
+            from convfilter.picture.pillow.write import write_pillow
 
             write_pillow(file, fmt.name, picture, options)

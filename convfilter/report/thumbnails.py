@@ -10,7 +10,7 @@ import numpy as np
 
 from convfilter.picture.colour import with_depth
 from convfilter.picture.picture import Frame, Metadata, Model, Pixels
-from convfilter.picture.png_write import write_png
+from convfilter.picture.png.write import write_png
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -1,0 +1,306 @@
+"""Netpbm's formats at full depth: PBM, PGM, PPM (P1 to P6), PAM (P7) and PFM.
+
+Read and written here, since Pillow makes 8 bits of a 16-bit PPM. Sources: the
+manual pages pbm(5), pgm(5), ppm(5), pam(5); pfm as by P. Debevec.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from convfilter.errors import ReadError
+from convfilter.picture import limits
+from convfilter.picture.colour import widened
+from convfilter.picture.options import ReadOptions
+from convfilter.picture.picture import CHANNELS, Frame, Model, Outline, Picture, Pixels, chosen
+from convfilter.picture.place.source import size_of
+from convfilter.picture.row_source import Bands
+from convfilter.picture.row_writer import Block, RowWriter
+
+_BLANKS = b" \t\r\n\v\f"
+_TOKEN_BYTES = 20
+_PAM_HEADER_BYTES = 4096
+#: Memory for a sample that is written as text, while it is one word of many.
+_PLAIN_BYTES = 64
+#: Samples are read and written in bands of about this size.
+BAND_BYTES = 1 << 20
+
+
+class _Header:
+    """The blank-separated words at the beginning of the file, comments left out."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def word(self) -> bytes:
+        """Read one word and the single blank behind it."""
+        word = b""
+        while True:
+            byte = self._file.read(1)
+            if byte == b"#":
+                while byte not in (b"\n", b"\r", b""):
+                    byte = self._file.read(1)
+            if not byte or byte in _BLANKS:
+                if word or not byte:
+                    return word
+                continue
+            word += byte
+            if len(word) > _TOKEN_BYTES:
+                raise ReadError("the header of the PNM holds no number where one must be")
+
+    def number(self, what: str) -> int:
+        """Read a whole number above 0."""
+        word = self.word()
+        if not word.isdigit() or int(word) < 1:
+            raise ReadError(f"the {what} of the PNM must be a number of at least 1, got {word.decode('latin-1')!r}")
+        return int(word)
+
+
+def read_pnm(file: BinaryIO, options: ReadOptions) -> Picture:
+    """Read a PBM, PGM, PPM, PAM or PFM; a ``Reader``.
+
+    Samples are uint8 up to a largest value of 255, uint16 above, with the numbers
+    of the file; only black and white become 0 and 255. float32 for PFM.
+    """
+    if options.frame is not None:
+        chosen([0], options.frame)
+    kind = file.read(2)
+    if kind in (b"Pf", b"PF"):
+        return _read_pfm(file, options, 3 if kind == b"PF" else 1)
+    if kind == b"P7":
+        return _read_pam(file, options)
+    header = _Header(file)
+    width, height = header.number("width"), header.number("height")
+    limits.require_size(width, height, options.max_pixels, judge=options.judge)
+    largest = 1 if kind in (b"P1", b"P4") else _largest(header.number("largest value"))
+    channels = 3 if kind in (b"P3", b"P6") else 1
+    layout = _Layout((height, width, channels), largest, bits=kind == b"P4", name="PNM")
+    if kind in (b"P1", b"P2", b"P3"):
+        limits.require_memory(2 * layout.row_bytes * height)
+        samples, note = _plain_samples(file, height * width * channels, kind == b"P1", largest, options)
+        rows = layout.converted(1 - samples if kind == b"P1" else samples)
+        return _picture(layout, rows, note)
+    return _opened(file, layout, options)
+
+
+def _largest(value: int) -> int:
+    if value > 65535:
+        raise ReadError(f"the largest value of a PNM is 65535 at most, got {value}")
+    return value
+
+
+class _Layout:
+    """How binary samples lie in a file, and what becomes of them.
+
+    Parameters
+    ----------
+    shape : (rows, cols, channels)
+    largest : int
+        The largest value of a sample; for real samples, 0.
+    bits : bool
+        Eight pixels in a byte, of which 1 is black.
+    real : str
+        The type of real samples in the file; rows lie from the bottom up.
+    name : str
+        Of the format.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int, int], largest: int, *, bits: bool = False, real: str = "", name: str
+    ) -> None:
+        self.shape, self.name = shape, name
+        self._largest, self._bits, self._real = largest, bits, real
+        _, cols, channels = shape
+        self._stored = np.dtype(real or ("u1" if largest < 256 else ">u2"))
+        self.row_bytes = (cols + 7) // 8 if bits else cols * channels * self._stored.itemsize
+        self.dtype: np.dtype[np.generic] = self._stored.newbyteorder("=")
+        self.white = largest if largest > 1 and largest not in (255, 65535) else None
+
+    def converted(self, samples: Pixels) -> Pixels:
+        """Return samples from the file as rows of a picture."""
+        if self._bits:
+            samples = 1 - np.unpackbits(samples.reshape(-1, self.row_bytes), axis=1, count=self.shape[1])
+        samples = samples.reshape(-1, *self.shape[1:])
+        if self._real:
+            return samples.astype(self.dtype)
+        if self._largest not in (255, 65535) and (highest := int(samples.max())) > self._largest:
+            raise ReadError(
+                f"the {self.name} is damaged: a sample of {highest} is above its largest value {self._largest}"
+            )
+        return widened(samples, 1) if self._largest == 1 else np.ascontiguousarray(samples, dtype=self.dtype)
+
+    def bands(self, file: BinaryIO, start: int) -> Iterator[Pixels]:
+        """Read the rows from the top down; what the file has not is zero."""
+        height = self.shape[0]
+        step = max(1, BAND_BYTES // self.row_bytes)
+        for top in range(0, height, step):
+            bottom = min(top + step, height)
+            data = np.empty((bottom - top) * self.row_bytes, np.uint8)
+            file.seek(start + (height - bottom if self._real else top) * self.row_bytes)
+            read = file.readinto(data)  # type: ignore[attr-defined]
+            data[read:] = 0
+            rows = self.converted(data if self._bits else data.view(self._stored))
+            yield rows[::-1] if self._real else rows
+
+
+def _opened(file: BinaryIO, layout: _Layout, options: ReadOptions) -> Picture:
+    """Return a picture of binary samples, which begin at the file's position and are decoded later."""
+    start = file.tell()
+    needed, there = layout.shape[0] * layout.row_bytes, size_of(file) - start
+    note = ""
+    if there < needed:
+        note = f"the PNM is truncated: {there} of {needed} bytes are there"
+        if not options.lenient:
+            raise ReadError(f"{note}; --lenient decodes what is left")
+    ahead = needed > BAND_BYTES and options.threads != 1
+    bands = Bands(
+        layout.shape, layout.dtype, lambda: layout.bands(file, start),
+        band_bytes=BAND_BYTES, ahead=ahead, name=layout.name,
+    )  # fmt: skip
+    return _picture(layout, bands, note)
+
+
+def _picture(layout: _Layout, samples: Pixels | Bands, note: str) -> Picture:
+    channels = layout.shape[2]
+    if isinstance(samples, np.ndarray) and channels == 1:
+        samples = samples[:, :, 0]
+    model: Model = "gray" if channels < 3 else "rgb"
+    notes = (note,) if note else ()
+    return Picture([Frame(samples)], model, channels in (2, 4), layout.name, notes=notes, white=layout.white)
+
+
+def _plain_samples(file: BinaryIO, count: int, bits: bool, largest: int, options: ReadOptions) -> tuple[Pixels, str]:
+    """Read samples written as decimal text; the digits of a plain PBM may stand together."""
+    limits.require_memory(_PLAIN_BYTES * count)
+    # A sample takes at most 5 digits; more blanks than that between any two are no picture.
+    text = file.read(16 * count + 65536)
+    if b"#" in text:
+        text = b"\n".join(line.partition(b"#")[0] for line in text.split(b"\n"))
+    words = [bytes([byte]) for byte in text if byte in b"01"] if bits else text.split()
+    note = ""
+    if len(words) < count:
+        note = f"the PNM is truncated: {len(words)} of {count} samples are there"
+        if not options.lenient:
+            raise ReadError(f"{note}; --lenient decodes what is left")
+        words += [b"0"] * (count - len(words))
+    try:
+        values = np.array(words[:count], dtype=np.int64)
+    except (ValueError, OverflowError) as error:
+        raise ReadError("the PNM is damaged: a sample is no whole number") from error
+    if values.min() < 0 or values.max() > largest:
+        raise ReadError(f"the PNM is damaged: a sample is outside of 0 to {largest}")
+    return values.astype(np.uint8 if largest < 256 else np.uint16), note
+
+
+def _read_pam(file: BinaryIO, options: ReadOptions) -> Picture:
+    fields: dict[bytes, bytes] = {}
+    file.readline(_PAM_HEADER_BYTES)
+    while True:
+        line = file.readline(_PAM_HEADER_BYTES)
+        if not line.endswith(b"\n") or file.tell() > _PAM_HEADER_BYTES:
+            raise ReadError("the header of the PAM has no end")
+        key, _, value = line.strip().partition(b" ")
+        if key == b"ENDHDR":
+            break
+        if key and not key.startswith(b"#"):
+            fields[key] = value.strip()
+    try:
+        width, height, depth, largest = (int(fields[key]) for key in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
+    except (KeyError, ValueError) as error:
+        raise ReadError("the header of the PAM lacks WIDTH, HEIGHT, DEPTH or MAXVAL") from error
+    limits.require_size(width, height, options.max_pixels, judge=options.judge)
+    if not 1 <= depth <= 4 or not 1 <= largest <= 65535:
+        raise ReadError(f"a PAM of 1 to 4 channels up to 65535 can be filtered, this one has {depth} up to {largest}")
+    if fields.get(b"TUPLTYPE", b"").startswith(b"CMYK"):
+        raise ReadError("a PAM of CMYK cannot be filtered; convert it to RGB first")
+    return _opened(file, _Layout((height, width, depth), largest, name="PAM"), options)
+
+
+def _read_pfm(file: BinaryIO, options: ReadOptions, channels: int) -> Picture:
+    header = _Header(file)
+    width, height = header.number("width"), header.number("height")
+    limits.require_size(width, height, options.max_pixels, judge=options.judge)
+    try:
+        scale = float(header.word())
+    except ValueError as error:
+        raise ReadError("the header of the PFM ends without a scale") from error
+    real = "<f4" if scale < 0 else ">f4"
+    return _opened(file, _Layout((height, width, channels), 0, real=real, name="PFM"), options)
+
+
+def write_pnm(file: BinaryIO, name: str, picture: Picture) -> None:
+    """Write a PGM, PPM, PAM or PFM; ``name`` is "PNM", "PGM", "PAM" or "PFM"."""
+    pixels = picture.pixels
+    with PnmWriter(file, pixels.shape, pixels.dtype, name, picture.outline) as writer:
+        writer.write_all(pixels)
+        writer.finish()
+
+
+class PnmWriter(RowWriter):
+    """Writes the rows of a PGM, PPM, PAM or PFM.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Seekable for a PFM, whose rows lie from the bottom up.
+    shape : (H, W) or (H, W, C)
+    dtype : dtype
+        That the format holds.
+    name : str
+        "PNM", "PGM", "PAM" or "PFM".
+    outline : Outline
+        Of the picture that is written.
+    incoming : dtype, optional
+        Of the rows before ``prepare``, if it is another.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        shape: tuple[int, ...],
+        dtype: np.dtype[np.generic],
+        name: str,
+        outline: Outline,
+        *,
+        incoming: np.dtype[np.generic] | None = None,
+        **keywords: Any,
+    ) -> None:
+        height, width, channels = (*shape, 1)[:3]
+        super().__init__(file, (height, width, channels), incoming or dtype, **keywords)
+        self._name, self._outline, self._stored = name, outline, dtype.newbyteorder("<" if name == "PFM" else ">")
+        self._row_bytes = width * channels * dtype.itemsize
+        self.block_rows = max(1, BAND_BYTES // self._row_bytes)
+
+    def begin(self) -> None:
+        """Write the header."""
+        height, width, channels = self.shape
+        largest = self._outline.white or (0 if self._name == "PFM" else 2 ** (8 * self._stored.itemsize) - 1)
+        if self._name == "PFM":
+            head = b"%s\n%d %d\n-1.0\n" % (b"PF" if channels == 3 else b"Pf", width, height)
+        elif self._name == "PAM":
+            model, alpha = self._outline.model, self._outline.alpha
+            kind = (b"GRAYSCALE" if CHANNELS[model] == 1 else b"RGB") + (b"_ALPHA" if alpha else b"")
+            sizes = width, height, channels, largest
+            head = b"P7\nWIDTH %d\nHEIGHT %d\nDEPTH %d\nMAXVAL %d\nTUPLTYPE %s\nENDHDR\n" % (*sizes, kind)
+        else:
+            head = b"%s\n%d %d\n%d\n" % (b"P6" if channels == 3 else b"P5", width, height, largest)
+        self.file.write(head)
+        self._samples_start = self.file.tell() if self._name == "PFM" else 0
+
+    def encode(self, block: Block) -> tuple[int, Pixels]:
+        """Return the samples as they are stored, and where they belong in a PFM."""
+        rows = block.rows[::-1] if self._name == "PFM" else block.rows
+        return self.shape[0] - block.top - len(rows), np.ascontiguousarray(rows, dtype=self._stored)
+
+    def emit(self, piece: tuple[int, Pixels]) -> None:
+        """Write the samples."""
+        below, rows = piece
+        if self._name == "PFM":
+            self.file.seek(self._samples_start + below * self._row_bytes)
+        self.file.write(rows.data)
+
+    def end(self) -> None:
+        """Nothing follows."""

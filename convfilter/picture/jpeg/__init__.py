@@ -1,0 +1,1 @@
+"""JPEG: segments, pixels, rows."""

@@ -1,0 +1,122 @@
+"""What a JPEG holds beside the picture that is filtered: further pictures, segments of other programs, long XMP.
+
+Only the primary picture is taken, so what lies behind it or describes it otherwise is left out, and said. CIPA DC-007
+(Multi-Picture Format).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from convfilter.picture.jpeg.segments import app_segments, is_plain_segment
+from convfilter.picture.metadata import ifd, xmp_extended
+from convfilter.picture.picture import Loss, Metadata
+
+_APP0 = 0xE0
+_MPF, _THUMBNAIL, _ISO_GAIN_MAP = b"MPF\0", b"JFXX\0", b"urn:iso:std:iso:ts:21496:-1\0"
+_EXTENSION = xmp_extended.PREFIX
+_UNDERSTOOD = (_MPF, _THUMBNAIL, _ISO_GAIN_MAP, _EXTENSION)
+_ENTRIES, _ENTRY_BYTES = 0xB002, 16
+#: Kinds of pictures that are parts of the whole: panorama, disparity, several angles.
+_PARTS = (0x020001, 0x020002, 0x020003)
+_KIND_BITS = 0xFFFFFF
+_GAIN_MAP_MARKS = (b"http://ns.adobe.com/hdr-gain-map/", b"http://ns.apple.com/HDRGainMap/")
+_JPEG = b"\xff\xd8\xff"
+_MOST_NAMES = 8
+_VIDEO_SEARCH_BYTES = 1 << 16
+
+
+def add(metadata: Metadata, data: bytes, end: int | None) -> list[Loss]:
+    """Add long XMP to the metadata, and say what is left out.
+
+    Parameters
+    ----------
+    metadata : Metadata
+    data : bytes
+        The file.
+    end : int, or None
+        Offset of the end marker of the first picture.
+
+    Returns
+    -------
+    list of Loss
+    """
+    segments = list(app_segments(data))
+    extension = [content[len(xmp_extended.PREFIX) :] for _, _, content in segments if content.startswith(_EXTENSION)]
+    is_hdr = any(mark in (metadata.xmp or b"") for mark in _GAIN_MAP_MARKS)
+    is_hdr = is_hdr or any(content.startswith(_ISO_GAIN_MAP) for _, _, content in segments)
+    if extension:
+        metadata.xmp = xmp_extended.joined(metadata.xmp, extension) or metadata.xmp
+    losses = []
+    metadata.thumbnail = any(content.startswith(_THUMBNAIL) for _, _, content in segments)
+    names = [
+        _name(marker, content)
+        for marker, _, content in segments
+        if not is_plain_segment(marker, content) and not content.startswith(_UNDERSTOOD)
+    ]
+    if names:
+        listed = ", ".join(dict.fromkeys(names[:_MOST_NAMES])) + (", ..." if len(names) > _MOST_NAMES else "")
+        losses.append(Loss(f"the JPEG has segments of other programs, which are left out: {listed}"))
+    losses += _further_pictures(segments, data, end, is_hdr)
+    return losses
+
+
+def _name(marker: int, content: bytes) -> str:
+    """Name a segment by its number and the letters that it begins with."""
+    word = content.split(b"\0")[0][:16].decode("latin-1")
+    number = f"APP{marker - _APP0}"
+    return f"{number} {word}" if word.isprintable() and word.isascii() and word.strip() else number
+
+
+def _further_pictures(
+    segments: Sequence[tuple[int, int, bytes]], data: bytes, end: int | None, is_hdr: bool
+) -> Iterator[Loss]:
+    """Say what lies behind the picture."""
+    index = next(((at + 4, content[4:]) for _, at, content in segments if content.startswith(_MPF)), None)
+    entries = _entries(index[1]) if index else []
+    if index and len(entries) > 1:
+        yield _of_index(entries, is_hdr)
+        end = max(index[0] + offset + size for _, size, offset in entries[1:])
+    elif end is not None:
+        end += 2
+    rest = data[end:].strip(b"\0\r\n ") if end is not None else b""
+    if rest.startswith(_JPEG) and is_hdr:
+        yield _of_index([], is_hdr)
+    elif rest.startswith(_JPEG):
+        yield Loss(
+            "the file holds more than one JPEG, one behind the other; split it, or take the first with --allow-loss",
+            severe=True,
+        )
+    elif b"ftyp" in rest[:_VIDEO_SEARCH_BYTES]:
+        yield Loss(f"the file holds a video of {len(rest)} bytes behind the picture; it is left out")
+    elif rest:
+        yield Loss(f"the file holds {len(rest)} bytes behind the picture; they are left out")
+
+
+def _of_index(entries: Sequence[tuple[int, int, int]], is_hdr: bool) -> Loss:
+    if is_hdr:
+        return Loss("the JPEG holds a gain map, which makes the picture brighter on HDR displays; it is left out")
+    if any(kind in _PARTS for kind, _, _ in entries):
+        return Loss(
+            f"the JPEG holds {len(entries)} pictures that belong together; "
+            "choose one with --frame N, or take the first with --allow-loss",
+            severe=True,
+        )
+    return Loss(f"the JPEG holds {len(entries)} pictures; the first is taken, --frame takes another")
+
+
+def _entries(index: bytes) -> list[tuple[int, int, int]]:
+    """List kind, size and offset of the pictures in a multi-picture file."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(index[:4])
+    if order is None:
+        return []
+    word: Literal["little", "big"] = "little" if order == "<" else "big"
+    first = int.from_bytes(index[4:8], word)
+    fields = ifd.parsed(lambda start, length: index[start : start + length], first, order)
+    table = fields[_ENTRIES].data if _ENTRIES in fields else b""
+    found = []
+    for at in range(0, len(table) - _ENTRY_BYTES + 1, _ENTRY_BYTES):
+        kind, size, offset = (int.from_bytes(table[at + n : at + n + 4], word) for n in (0, 4, 8))
+        found.append((kind & _KIND_BITS, size, offset))
+    return found

@@ -1,0 +1,136 @@
+"""JPEG reader: pixels straight into an array, damage found that decoders pass over; rarer kinds through Pillow."""
+
+from __future__ import annotations
+
+import io
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from convfilter.errors import ReadError
+from convfilter.picture import limits
+from convfilter.picture.jpeg import layout as jpeg
+from convfilter.picture.jpeg import segments as jpeg_segments
+from convfilter.picture.options import ReadOptions
+from convfilter.picture.picture import Frame, Model, Picture, Pixels, chosen
+from convfilter.picture.row_source import Whole
+
+_BLOCK = 8
+_MISSING = 128
+_END = b"\xff\xd9"
+#: Start of a frame of JPEG-LS, which otherwise looks like a JPEG.
+_JPEG_LS = b"\xff\xf7\0"
+_FILLING = bytes(range(1, 255)) * 4
+#: No decoder in use gives rows, and tells what is missing.
+_WHOLE = "a JPEG is decoded in one piece"
+_MODELS: dict[str, Model] = {"L": "gray", "RGB": "rgb", "CMYK": "cmyk"}
+
+
+def read_jpeg(file: BinaryIO, options: ReadOptions) -> Picture:
+    """Read a JPEG; a ``Reader``. Of several pictures in one file (MPO, gain maps) the first, unless asked for another.
+
+    Samples are 8-bit grey, RGB or CMYK; CMYK counts ink, whatever Adobe's marker says.
+    """
+    data = file.read()
+    if not options.lenient:
+        return _read(data, options, False)
+    from convfilter.picture.pillow.read import rescued
+
+    return rescued(lambda left: _read(data, options, left), True)
+
+
+def _read(data: bytes, options: ReadOptions, lenient: bool) -> Picture:
+    """Read a whole picture, or what is left of one."""
+    layout = jpeg.layout_of(data)
+    if layout is None:
+        if _JPEG_LS in data:
+            from convfilter.picture import foreign
+
+            raise ReadError(foreign.JPEG_LS.message)
+        raise ReadError("the JPEG is damaged: it holds no picture")
+    limits.require_size(layout.width, layout.height, options.max_pixels, judge=options.judge)
+    limits.require_memory(2 * layout.width * layout.height * layout.components + len(data))
+    problem = jpeg.damage(layout, len(data))
+    if problem and not lenient:
+        raise ReadError(f"{problem}; --lenient decodes what is left")
+    picture = None
+    if layout.data_end is not None and not lenient and options.frame is None:
+        metadata = jpeg_segments.metadata_of(data)
+        if metadata is not None:
+            frame = Frame(Whole(_shape(layout), np.dtype(np.uint8), lambda: _whole(data, layout), _WHOLE, name="JPEG"))
+            picture = Picture([frame], "gray" if layout.components == 1 else "rgb", False, "JPEG", metadata)
+    if picture is None:
+        picture = _through_pillow(data, layout, options, lenient)
+    if options.frame is None and not jpeg_segments.is_plain(data, layout.data_end):
+        from convfilter.picture.jpeg import beside as jpeg_beside
+
+        picture.losses = tuple(jpeg_beside.add(picture.metadata, data, layout.data_end))
+    return picture
+
+
+def _shape(layout: jpeg.Layout) -> tuple[int, int, int]:
+    return layout.height, layout.width, layout.components
+
+
+def _through_pillow(data: bytes, layout: jpeg.Layout, options: ReadOptions, lenient: bool) -> Picture:
+    """Read what is of a rarer kind, or damaged: Pillow says how."""
+    from PIL.JpegImagePlugin import JpegImageFile
+
+    from convfilter.picture.metadata.pillow_info import metadata_of
+    from convfilter.picture.pillow.read import guarded
+
+    with guarded(lenient):
+        image: Any = JpegImageFile(io.BytesIO(data))
+        if options.frame is not None:
+            count = _pictures(image)
+            image = _of_several(data, options.frame, count) if count else chosen([image], options.frame)
+        if image.mode not in _MODELS:
+            raise ReadError(f"a JPEG of the kind {image.mode} cannot be filtered")
+        pixels = _pixels(image, data, layout, options, lenient)
+    return Picture([Frame(pixels)], _MODELS[image.mode], False, "JPEG", metadata_of(image))
+
+
+def _pixels(image: Any, data: bytes, layout: jpeg.Layout, options: ReadOptions, lenient: bool) -> Pixels:
+    """Decode; only Pillow tells where data is missing, and only it undoes Adobe's inversion of CMYK."""
+    whole = layout.data_end is not None and not lenient and options.frame is None
+    if whole and image.mode in ("L", "RGB"):
+        return _whole(data, layout)
+    image.load()
+    return np.array(image)
+
+
+def _whole(data: bytes, layout: jpeg.Layout) -> Pixels:
+    """Decode grey or RGB."""
+    pixels = jpeg.decode(data)
+    if (pixels[-_BLOCK:, -_BLOCK:] == _MISSING).all():
+        _require_all_blocks(data, layout, pixels)
+    return pixels
+
+
+def _require_all_blocks(data: bytes, layout: jpeg.Layout, pixels: Pixels) -> None:
+    """Refuse a JPEG whose data ends before its last block, which libjpeg then leaves mid-grey without a word.
+
+    More data in front of the end marker is passed over if the picture is
+    complete; if not, it is taken for the blocks that are missing. (In a picture
+    with restart markers it is passed over anyway, but those can be counted.)
+    """
+    filled = data[: layout.data_end] + _FILLING + _END
+    if not jpeg.has_all_restarts(data, layout) or not np.array_equal(jpeg.decode(filled), pixels):
+        raise ReadError("the JPEG is damaged: its data ends before its last row; --lenient decodes what is left")
+
+
+def _pictures(image: Any) -> int:
+    """Count the pictures of a multi-picture file; 0 for a plain JPEG."""
+    try:
+        count = image._getmp()[0xB001] if "mp" in image.info else 0
+    except (SyntaxError, KeyError, TypeError, IndexError, ValueError):
+        return 0
+    return int(count) if count > 1 else 0
+
+
+def _of_several(data: bytes, index: int, count: int) -> Any:
+    from PIL.MpoImagePlugin import MpoImageFile
+
+    image = MpoImageFile(io.BytesIO(data))
+    image.seek(chosen(list(range(count)), index))
+    return image

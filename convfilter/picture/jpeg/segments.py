@@ -1,0 +1,216 @@
+"""What a JPEG says beside its samples, read and written without Pillow, which takes as long to load as a photo.
+
+Only what is in perfect order is read here, and to the same result as through
+Pillow; the rest is left to it. ITU-T T.81, annex B; JFIF 1.02; CIPA DC-008
+(Exif 2.32); ICC.1, annex B.4; XMP, part 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from convfilter.picture.jpeg.layout import DHT, DRI, SOS
+from convfilter.picture.metadata.pillow_info import EXIF_PREFIX, PHOTOSHOP_PREFIX, SEGMENT_BYTES, resolution_of, text_of
+from convfilter.picture.picture import JpegTables, Metadata, Text
+
+_APP0, _APP1, _APP2, _APP13, _APP14, _APP15, _COM = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF, 0xFE
+_DQT = 0xDB
+#: Start of a baseline, an extended sequential and a progressive frame.
+_FRAMES = (0xC0, 0xC1, _PROGRESSIVE := 0xC2)
+_KNOWN = frozenset((*_FRAMES, DHT, DRI, _DQT, SOS, _COM, *range(0xE0, 0xF0)))
+_JFIF, _XMP, _ICC, _MPF = b"JFIF\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0", b"MPF\0"
+_PLAIN = (_JFIF, EXIF_PREFIX, _XMP, _ICC, PHOTOSHOP_PREFIX)
+_JFIF_BYTES = 12
+_ICC_HEAD_BYTES = len(_ICC) + 2
+_BLOCK = 64
+_INCH, _CENTIMETRE = 1, 2
+_CM_PER_INCH = 2.54
+#: Sampling factors of the three components, and Pillow's number for them.
+_SUBSAMPLINGS: dict[tuple[tuple[int, int], ...], int] = {
+    ((1, 1), (1, 1), (1, 1)): 0,
+    ((2, 1), (1, 1), (1, 1)): 1,
+    ((2, 2), (1, 1), (1, 1)): 2,
+}
+#: Place in a block, row by row, of each coefficient in the order of the file.
+_ZIGZAG = sorted(range(_BLOCK), key=lambda at: (sum(divmod(at, 8)), divmod(at, 8)[1 - sum(divmod(at, 8)) % 2]))
+
+
+class _OddError(Exception):
+    """Something is not as it should be, or of a kind that only Pillow knows."""
+
+
+def metadata_of(data: bytes) -> Metadata | None:
+    """Read the metadata of a grey or RGB JPEG.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+
+    Returns
+    -------
+    Metadata, or None
+        None where a segment is damaged or unusual, where there is more than
+        one picture, or another colour model: Pillow is to be asked.
+    """
+    try:
+        return _metadata(list(_segments(data)))
+    except _OddError:
+        return None
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield marker and content of the segments in front of the first scan."""
+    at = 2
+    while True:
+        if at + 4 > len(data) or data[at] != 0xFF or data[at + 1] not in _KNOWN:
+            raise _OddError
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        if length < 2 or at + 2 + length > len(data):
+            raise _OddError
+        if marker == SOS:
+            return
+        yield marker, data[at + 4 : at + 2 + length]
+        at += 2 + length
+
+
+def app_segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Yield marker, offset and content of the application segments in front of the first scan."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != SOS:
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        if _APP0 <= marker <= _APP15:
+            yield marker, at + 4, data[at + 4 : at + 2 + length]
+        at += 2 + length
+
+
+def is_plain(data: bytes, end: int | None) -> bool:
+    """Tell a JPEG that holds nothing but a picture and what ``metadata_of`` reads.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    end : int, or None
+        Offset of the picture's end marker.
+    """
+    if end is not None and len(data) > end + 2:
+        return False
+    return all(is_plain_segment(marker, content) for marker, _, content in app_segments(data))
+
+
+def is_plain_segment(marker: int, content: bytes) -> bool:
+    """Tell whether an application segment is understood, or says how the data are coded."""
+    return content.startswith(_PLAIN) or (marker == _APP14 and content.startswith(b"Adobe"))
+
+
+def _metadata(segments: Sequence[tuple[int, bytes]]) -> Metadata:
+    def of_kind(marker: int, prefix: bytes = b"") -> list[bytes]:
+        found = [content for kind, content in segments if kind == marker and content.startswith(prefix)]
+        return [content[len(prefix) :] for content in found]
+
+    frames = [index for index, (kind, _) in enumerate(segments) if kind in _FRAMES]
+    if len(frames) != 1 or of_kind(_APP2, _MPF):
+        raise _OddError
+    packets, comments = of_kind(_APP1, _XMP), of_kind(_COM)
+    exif = b"".join(of_kind(_APP1, EXIF_PREFIX))
+    dpi = _dpi_of_jfif([content for kind, content in segments if kind == _APP0 and content.startswith(_JFIF[:4])])
+    if dpi is None and exif:
+        from convfilter.picture.metadata.exif import is_whole, resolution
+
+        if not is_whole(exif):
+            raise _OddError
+        dpi = resolution(exif)
+    return Metadata(
+        icc=_profile(segments[: frames[0]]),
+        exif=exif or None,
+        xmp=packets[-1] if packets and packets[-1] else None,
+        photoshop=b"".join(of_kind(_APP13, PHOTOSHOP_PREFIX)) or None,
+        resolution=resolution_of(dpi),
+        text=[Text("Comment", text_of(each)) for each in comments if each],
+        jpeg=_tables(*segments[frames[0]], of_kind(_DQT)),
+    )
+
+
+def _dpi_of_jfif(segments: Sequence[bytes]) -> tuple[float, float] | None:
+    """Return dots per inch; None if only the aspect of the pixels is told."""
+    dpi: tuple[float, float] | None = None
+    for content in segments:
+        if len(content) < _JFIF_BYTES:
+            raise _OddError
+        x, y = int.from_bytes(content[8:10], "big"), int.from_bytes(content[10:12], "big")
+        if content[7] == _INCH:
+            dpi = x, y
+        elif content[7] == _CENTIMETRE:
+            dpi = x * _CM_PER_INCH, y * _CM_PER_INCH
+    return dpi
+
+
+def _profile(segments: Sequence[tuple[int, bytes]]) -> bytes | None:
+    """Join the parts of an ICC profile by their numbers; None if some are missing."""
+    parts = sorted(content for kind, content in segments if kind == _APP2 and content.startswith(_ICC))
+    if any(len(part) < _ICC_HEAD_BYTES for part in parts):
+        raise _OddError
+    if not parts or parts[0][_ICC_HEAD_BYTES - 1] != len(parts):
+        return None
+    return b"".join(part[_ICC_HEAD_BYTES:] for part in parts) or None
+
+
+def _tables(marker: int, frame: bytes, tables: Sequence[bytes]) -> JpegTables:
+    """Return how the samples are compressed."""
+    if len(frame) < 6 or frame[0] != 8 or frame[5] not in (1, 3) or len(frame) != 6 + 3 * frame[5]:
+        raise _OddError
+    factors = tuple((frame[at] >> 4, frame[at] & 15) for at in range(7, len(frame), 3))
+    quantization: dict[int, list[int]] = {}
+    for content in tables:
+        at = 0
+        while at < len(content):
+            number, size = content[at] & 15, 2 if content[at] >> 4 else 1
+            values = content[at + 1 : at + 1 + _BLOCK * size]
+            if len(values) < _BLOCK * size:
+                raise _OddError
+            table = [0] * _BLOCK
+            for index, place in enumerate(_ZIGZAG):
+                table[place] = int.from_bytes(values[index * size : (index + 1) * size], "big")
+            quantization[number] = table
+            at += 1 + _BLOCK * size
+    return JpegTables(quantization, _SUBSAMPLINGS.get(factors, -1), marker == _PROGRESSIVE)
+
+
+def packed(parameters: Mapping[str, Any]) -> bytes:
+    """Write what stands between the start of a grey or RGB JPEG and its tables.
+
+    Parameters
+    ----------
+    parameters : mapping
+        As ``Image.save`` takes them: ``dpi``, ``exif``, ``extra``, ``xmp``,
+        ``icc_profile`` and ``comment``; each fits into its segments.
+
+    Returns
+    -------
+    bytes
+        The same as Pillow's.
+    """
+    x, y = (round(value) for value in parameters.get("dpi", (0, 0)))
+    inches = x > 0 and y > 0
+    density = b"".join((value & 0xFFFF).to_bytes(2, "big") for value in ((x, y) if inches else (1, 1)))
+    parts = [b"\xff\xd8", _segment(_APP0, _JFIF + bytes((1, 1, inches)) + density + bytes(2))]
+    if exif := parameters.get("exif"):
+        parts.append(_segment(_APP1, exif))
+    parts.append(parameters.get("extra", b""))
+    if xmp := parameters.get("xmp"):
+        parts.append(_segment(_APP1, _XMP + xmp))
+    profile = parameters.get("icc_profile") or b""
+    room = SEGMENT_BYTES - _ICC_HEAD_BYTES
+    count = -(-len(profile) // room)
+    for number in range(count):
+        part = profile[number * room : (number + 1) * room]
+        parts.append(_segment(_APP2, _ICC + bytes((number + 1 & 0xFF, count & 0xFF)) + part))
+    if comment := parameters.get("comment"):
+        parts.append(_segment(_COM, comment))
+    return b"".join(parts)
+
+
+def _segment(marker: int, content: bytes) -> bytes:
+    return bytes((0xFF, marker)) + (len(content) + 2).to_bytes(2, "big") + content

@@ -1,0 +1,258 @@
+"""JPEG from an array without detours: what Pillow would write, without loading it, and on all cores.
+
+Where the tables are those of a quality, as nearly all are, libjpeg can have the
+array itself, and a large picture in bands: each is encoded by itself, and the
+scan is joined from them at restart markers (ITU-T T.81, E.1.4), after which
+codes begin anew on a whole byte. Coefficients are those of the picture encoded
+in one piece. Where the bands end depends on the picture's size alone, so any
+number of threads writes the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from convfilter.errors import WriteError
+from convfilter.picture.jpeg import segments as jpeg_segments
+from convfilter.picture.jpeg.layout import DRI, SOS
+from convfilter.picture.metadata.pillow_info import jpeg_parameters
+from convfilter.picture.options import DEFAULT_QUALITY, WriteOptions
+from convfilter.picture.picture import Metadata, Picture, Pixels
+from convfilter.picture.row_writer import Block, RowWriter
+
+_SUBSAMPLINGS = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
+#: By Pillow's number: the encoder's name, and width and height of a unit of the scan, in pixels.
+_UNITS = {0: ("444", 8, 8), 1: ("422", 16, 8), 2: ("420", 16, 16)}
+#: What stands between the start of a file and its tables: APP0 to APP15, COM.
+_SEGMENTS = frozenset((*range(0xE0, 0xF0), 0xFE))
+_SOF0, _RST0 = 0xC0, 0xD0
+_RESTARTS = 8
+_END = b"\xff\xd9"
+_MAX_SIDE = 65500  # of the decoders' and encoders' own
+#: Samples of a band: an interval of at most 16,384 units, of which a segment counts 65,535.
+_BAND_BYTES = 1 << 20
+_UINT8: np.dtype[np.generic] = np.dtype(np.uint8)
+
+
+def write_jpeg(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
+    """Write a JPEG.
+
+    Parameters
+    ----------
+    file : BinaryIO
+    picture : Picture
+        8-bit grey, RGB or CMYK.
+    options : WriteOptions
+
+    Raises
+    ------
+    WriteError
+        The encoder refuses.
+    """
+    metadata = with_size(picture.metadata, *picture.pixels.shape[:2])
+    pixels = next(frame.pixels for frame in picture.frames if not frame.fallback)
+    if picture.model != "cmyk" and write_direct(file, pixels, parameters_of(metadata, options), options.threads):
+        return
+    from convfilter.picture.pillow.write import write_pillow
+
+    write_pillow(file, "JPEG", replace(picture, metadata=metadata), options)
+
+
+def with_size(metadata: Metadata, height: int, width: int) -> Metadata:
+    """Say in the EXIF block how large the picture is."""
+    if metadata.exif:
+        from convfilter.picture.metadata import exif
+
+        return replace(metadata, exif=exif.with_size(metadata.exif, width, height))
+    return metadata
+
+
+def parameters_of(metadata: Metadata, options: WriteOptions) -> dict[str, Any]:
+    """Return what Pillow's ``save`` takes: tables and subsampling of a JPEG are kept, unless a quality is asked for."""
+    parameters = jpeg_parameters(metadata)
+    source = metadata.jpeg
+    if options.quality is None and source and sorted(source.quantization) == list(range(len(source.quantization))):
+        parameters["qtables"] = source.quantization
+        parameters["quality"] = -1
+    else:
+        parameters["quality"] = DEFAULT_QUALITY if options.quality is None else options.quality
+    if options.subsampling is not None:
+        parameters["subsampling"] = _SUBSAMPLINGS[options.subsampling]
+    elif source and source.subsampling >= 0:
+        parameters["subsampling"] = source.subsampling
+    parameters["progressive"] = options.effort == "best" or bool(source and source.progressive)
+    parameters["optimize"] = options.effort == "best"
+    return parameters
+
+
+def write_direct(file: BinaryIO, pixels: Pixels, parameters: Mapping[str, Any], threads: int | None = None) -> bool:
+    """Write a JPEG by :class:`JpegWriter`, if that can be done.
+
+    Returns
+    -------
+    bool
+        False: nothing has been written; see :func:`why_not_direct`.
+    """
+    if why_not_direct(pixels.shape, parameters):
+        return False
+    with JpegWriter(file, pixels.shape, parameters, threads=threads) as writer:
+        writer.write_all(pixels)
+        writer.finish()
+    return True
+
+
+def why_not_direct(shape: tuple[int, ...], parameters: Mapping[str, Any]) -> str:
+    """Say why a grey or RGB picture must be left to Pillow, which encodes it in one piece; "" if it need not be.
+
+    Parameters
+    ----------
+    shape : (H, W) or (H, W, C)
+    parameters : mapping
+        As ``Image.save`` takes them.
+    """
+    height, width, channels = (*shape, 1)[:3]
+    colour = channels == 3
+    subsampling = parameters.get("subsampling", 2 if colour else 0)
+    if parameters["progressive"] or parameters["optimize"]:
+        return "a progressive or optimized JPEG is encoded in one piece"
+    if _quality(parameters, tables=1 + colour) is None:
+        return "the JPEG keeps tables that are of no quality, and is encoded in one piece"
+    # The subsampling of a grey picture decides only how many blocks fill up its edge, and how is Pillow's affair.
+    fits = channels in (1, 3) and (subsampling in _UNITS if colour else not subsampling)
+    if not fits or max(height, width) > _MAX_SIDE:
+        return "a JPEG of a rare kind is encoded in one piece"
+    return ""
+
+
+class JpegWriter(RowWriter):
+    """Writes the rows of a JPEG as Pillow would, but for restart markers between bands that are encoded by themselves.
+
+    Parameters
+    ----------
+    file : BinaryIO
+    shape : (H, W) or (H, W, 3)
+        Of uint8 samples.
+    parameters : mapping
+        As ``Image.save`` takes them, with nothing that :func:`why_not_direct` names.
+    dtype : dtype
+        Of the rows before ``prepare``.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        shape: tuple[int, ...],
+        parameters: Mapping[str, Any],
+        dtype: np.dtype[np.generic] = _UINT8,
+        **keywords: Any,
+    ) -> None:
+        height, width, channels = (*shape, 1)[:3]
+        super().__init__(file, (height, width, channels), dtype, **keywords)
+        colour = channels == 3
+        quality = _quality(parameters, tables=1 + colour)
+        assert quality is not None
+        self._parameters, self._quality = parameters, quality
+        name, self._across, self._down = _UNITS[parameters.get("subsampling", 2 if colour else 0)]
+        self._subsampling = name if colour else None
+        self.block_rows = max(1, _BAND_BYTES // (width * channels * self._down)) * self._down
+
+    def begin(self) -> None:
+        """Write the marker and the segments in front of the tables."""
+        self._number = 0
+        self.file.write(jpeg_segments.packed(self._parameters))
+
+    def encode(self, block: Block) -> memoryview:
+        """Encode a band as a JPEG of its own."""
+        rows = np.ascontiguousarray(block.rows[:, :, 0] if self.shape[2] == 1 else block.rows)
+        return _encoded(rows, quality=self._quality, subsampling=self._subsampling)
+
+    def emit(self, piece: memoryview) -> None:
+        """Write the data of a band; in front of the first its tables."""
+        height, width, _ = self.shape
+        count = -(-height // self.block_rows)
+        tables = _end_of_segments(piece)
+        scan = _start_of(SOS, piece, tables)
+        data = scan + 2 + int.from_bytes(piece[scan + 2 : scan + 4], "big")
+        if self._number == 0:
+            frame = _start_of(_SOF0, piece, tables)
+            self.file.write(piece[tables : frame + 5])
+            self.file.write(height.to_bytes(2, "big"))
+            self.file.write(piece[frame + 7 : scan])
+            if count > 1:
+                interval = -(-width // self._across) * (self.block_rows // self._down)
+                self.file.write(bytes((0xFF, DRI)) + (4).to_bytes(2, "big") + interval.to_bytes(2, "big"))
+            self.file.write(piece[scan:data])
+        self.file.write(piece[data : -len(_END)])
+        self.file.write(bytes((0xFF, _RST0 + self._number % _RESTARTS)) if self._number < count - 1 else _END)
+        self._number += 1
+
+    def end(self) -> None:
+        """All is written with the last band."""
+
+
+def _encoded(band: Pixels, *, quality: int, subsampling: str | None) -> memoryview:
+    import imagecodecs
+
+    try:
+        return memoryview(imagecodecs.jpeg8_encode(band, level=quality, subsampling=subsampling))
+    except imagecodecs.Jpeg8Error as error:
+        raise WriteError(f"the picture cannot be written as JPEG: {error}") from error
+
+
+def _end_of_segments(data: memoryview) -> int:
+    """Return where the tables begin."""
+    at = 2
+    while data[at + 1] in _SEGMENTS:
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return at
+
+
+def _start_of(marker: int, data: memoryview, at: int) -> int:
+    """Return where a segment begins that is known to be there, from ``at`` on."""
+    while data[at + 1] != marker:
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return at
+
+
+def _quality(parameters: Mapping[str, Any], tables: int) -> int | None:
+    """Return the quality that the tables belong to, None if they are of no quality."""
+    wanted: Mapping[int, Sequence[int]] | None = parameters.get("qtables")
+    if wanted is None:
+        return int(parameters["quality"])
+    if len(wanted) < tables:
+        return None
+    # As libjpeg scales the tables of ITU-T T.81, annex K.
+    quality = np.arange(1, 101)[:, np.newaxis, np.newaxis]
+    percent = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)
+    scaled = np.clip((np.array(_ANNEX_K[:tables]) * percent + 50) // 100, 1, 255)
+    equal = (scaled == np.array([wanted[number] for number in range(tables)])).all(axis=(1, 2))
+    return int(equal.argmax()) + 1 if equal.any() else None
+
+
+#: Luminance and chrominance, row by row.
+_ANNEX_K = (
+    (
+        16, 11, 10, 16, 24, 40, 51, 61,
+        12, 12, 14, 19, 26, 58, 60, 55,
+        14, 13, 16, 24, 40, 57, 69, 56,
+        14, 17, 22, 29, 51, 87, 80, 62,
+        18, 22, 37, 56, 68, 109, 103, 77,
+        24, 35, 55, 64, 81, 104, 113, 92,
+        49, 64, 78, 87, 103, 121, 120, 101,
+        72, 92, 95, 98, 112, 100, 103, 99,
+    ),
+    (
+        17, 18, 24, 47, 99, 99, 99, 99,
+        18, 21, 26, 66, 99, 99, 99, 99,
+        24, 26, 56, 99, 99, 99, 99, 99,
+        47, 66, 99, 99, 99, 99, 99, 99,
+        99, 99, 99, 99, 99, 99, 99, 99,
+        99, 99, 99, 99, 99, 99, 99, 99,
+        99, 99, 99, 99, 99, 99, 99, 99,
+        99, 99, 99, 99, 99, 99, 99, 99,
+    ),
+)  # fmt: skip

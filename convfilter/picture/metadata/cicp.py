@@ -1,0 +1,102 @@
+"""Code points for colour, as PNG's cICP chunk and AVIF's nclx box give them, and the profiles that say the same.
+
+ITU-T H.273 (2024), tables 2 and 3; PNG third edition, sections 11.3.2.1 (cHRM) and 11.3.2.2 (gAMA).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from convfilter.picture.picture import Model
+from convfilter.picture.png import layout as png
+
+if TYPE_CHECKING:
+    from convfilter.picture.metadata.curves import ParametricCurve
+    from convfilter.picture.metadata.icc_write import Primaries
+
+_BT709, _UNSPECIFIED = 1, 2
+_SRGB = 13
+#: Those of BT.709 and its twins in BT.601 and BT.2020, which screens show as they show sRGB.
+_LIKE_BT709 = (1, 6, 14, 15)
+#: (primaries, transfer function) that are shown like a picture that names no colour space.
+LIKE_SRGB = frozenset(
+    (primaries, transfer) for primaries in (_BT709, _UNSPECIFIED) for transfer in (*_LIKE_BT709, _UNSPECIFIED, _SRGB)
+)
+_D65, _C = (0.3127, 0.3290), (0.310, 0.316)
+#: Red, green, blue, white.
+_PRIMARIES: dict[int, Primaries] = {
+    1: ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060), _D65),
+    4: ((0.67, 0.33), (0.21, 0.71), (0.14, 0.08), _C),
+    5: ((0.64, 0.33), (0.29, 0.60), (0.15, 0.06), _D65),
+    6: ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), _D65),
+    7: ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), _D65),
+    8: ((0.681, 0.319), (0.243, 0.692), (0.145, 0.049), _C),
+    9: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), _D65),
+    11: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.314, 0.351)),
+    12: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), _D65),
+    22: ((0.630, 0.340), (0.295, 0.605), (0.155, 0.077), _D65),
+}
+_NAMES = {1: "BT.709", 9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}
+_TRANSFER_NAMES = {8: "linear", 13: "sRGB", 16: "PQ", 18: "HLG"}
+
+
+def name_of(primaries: int, transfer: int) -> str:
+    """Name a pair of code points."""
+    space = _NAMES.get(primaries, f"primaries {primaries}")
+    curve = "BT.709" if transfer in _LIKE_BT709 else _TRANSFER_NAMES.get(transfer, f"transfer function {transfer}")
+    return f"{space}, {curve}" if space != curve else space
+
+
+def profile_of(chunks: Mapping[bytes, bytes], model: Model) -> bytes | None:
+    """Make the ICC profile that says what a cICP chunk says, or gAMA and cHRM.
+
+    Parameters
+    ----------
+    chunks : mapping
+        Chunks of a PNG by their names.
+    model : "gray" or "rgb"
+
+    Returns
+    -------
+    bytes, or None
+        None where no profile of this kind can say it (PQ, HLG), or nothing need be said.
+    """
+    if b"cICP" in chunks:
+        return _of_code_points(chunks[b"cICP"][0], chunks[b"cICP"][1], model)
+    if b"sRGB" in chunks or png.says_srgb(chunks):
+        return None
+    from convfilter.picture.metadata.curves import SRGB, ParametricCurve
+
+    gamma = int.from_bytes(chunks.get(b"gAMA", b""), "big")
+    curve = ParametricCurve(100_000 / gamma) if gamma and not png.is_srgb_gamma(gamma) else SRGB
+    primaries = _PRIMARIES[_BT709]
+    if png.has_primaries(chunks):
+        white_x, white_y, *colours = (value / 100_000 for value in struct.unpack(">8I", chunks[b"cHRM"]))
+        red, green, blue = ((colours[at], colours[at + 1]) for at in (0, 2, 4))
+        primaries = (red, green, blue, (white_x, white_y))
+    return _made("gamma and primaries of a PNG", primaries, curve, model)
+
+
+def _of_code_points(primaries: int, transfer: int, model: Model) -> bytes | None:
+    from convfilter.picture.metadata.curves import SRGB, cicp_curve
+
+    found = _PRIMARIES.get(_BT709 if primaries == _UNSPECIFIED else primaries)
+    curve = SRGB if transfer == _UNSPECIFIED else cicp_curve(transfer)
+    if found is None or curve is None:
+        return None
+    return _made(name_of(primaries, transfer), found, curve, model)
+
+
+def _made(name: str, primaries: Primaries, curve: ParametricCurve, model: Model) -> bytes | None:
+    import numpy as np
+
+    from convfilter.picture.metadata import icc_write
+
+    if model == "gray":
+        return icc_write.gray_profile(name, curve)
+    try:
+        return icc_write.matrix_profile(name, primaries, curve)
+    except (ZeroDivisionError, np.linalg.LinAlgError):  # primaries that span no triangle
+        return None

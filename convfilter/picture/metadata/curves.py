@@ -1,0 +1,250 @@
+"""Tone curves: from stored samples to linear light and back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.errors import ReadError
+from convfilter.picture.picture import Picture, Pixels, channels_of
+
+Floats = npt.NDArray[np.floating[Any]]
+
+#: PNG's cICP: transfer functions of ITU-T H.273 that are one curve for all channels and have no reference to a scene.
+_CICP_SRGB, _CICP_LINEAR, _CICP_GAMMA22, _CICP_GAMMA28 = 13, 8, 4, 5
+_CICP_BT709 = (1, 6, 14, 15)
+#: gAMA of a file that means sRGB.
+_GAMA_SRGB = 45455
+_BAND_SAMPLES = 1 << 18
+
+
+class Curve(ABC):
+    """A rising function from stored values to linear light, 0..1 to 0..1.
+
+    Values below 0 are mirrored, those above 1 go on along the curve, so that
+    floats beyond their range survive a way there and back.
+    """
+
+    @abstractmethod
+    def _decode(self, values: Floats) -> Floats:
+        """Decode values of at least 0."""
+
+    @abstractmethod
+    def _encode(self, values: Floats) -> Floats:
+        """Encode values of at least 0."""
+
+    def decode(self, values: Floats) -> Floats:
+        """Turn stored values into linear light.
+
+        Parameters
+        ----------
+        values : array of float32 or float64
+            0 is black, 1 white.
+
+        Returns
+        -------
+        array of the same dtype
+        """
+        return np.copysign(self._decode(np.abs(values)), values).astype(values.dtype, copy=False)
+
+    def encode(self, values: Floats) -> Floats:
+        """Turn linear light into stored values; undoes ``decode``.
+
+        Parameters
+        ----------
+        values : array of float32 or float64
+
+        Returns
+        -------
+        array of the same dtype
+        """
+        return np.copysign(self._encode(np.abs(values)), values).astype(values.dtype, copy=False)
+
+    def decode_table(self, white: int) -> npt.NDArray[np.float32]:
+        """Return the linear light, 0..1, of each integer sample from 0 to ``white``.
+
+        Parameters
+        ----------
+        white : int
+
+        Returns
+        -------
+        (white + 1,) array of float32
+        """
+        return self.decode(np.arange(white + 1, dtype=np.float64) / white).astype(np.float32)
+
+
+class ParametricCurve(Curve):
+    """``(a x + b)**gamma + e`` from ``d`` on, ``c x + f`` below; by default a pure power.
+
+    ICC.1:2022, section 10.18, function type 4.
+    """
+
+    def __init__(
+        self,
+        gamma: float,
+        a: float = 1.0,
+        b: float = 0.0,
+        c: float = 0.0,
+        d: float = 0.0,
+        e: float = 0.0,
+        f: float = 0.0,
+    ) -> None:
+        self.gamma, self.a, self.b, self.c, self.d, self.e, self.f = gamma, a, b, c, d, e, f
+
+    def _decode(self, values: Floats) -> Floats:
+        curved: Floats = np.maximum(self.a * values + self.b, 0) ** self.gamma + self.e
+        decoded: Floats = np.where(values >= self.d, curved, self.c * values + self.f) if self.d > 0 else curved
+        return decoded
+
+    def _encode(self, values: Floats) -> Floats:
+        curved: Floats = (np.maximum(values - self.e, 0) ** (1 / self.gamma) - self.b) / self.a
+        if self.d <= 0:
+            return curved
+        straight = (values - self.f) / self.c if self.c > 0 else np.zeros_like(values)
+        encoded: Floats = np.where(values >= self.c * self.d + self.f, curved, straight)
+        return encoded
+
+
+class SampledCurve(Curve):
+    """Straight lines between equally spaced samples, which must not fall.
+
+    Parameters
+    ----------
+    samples : (N,) array of float64
+        Linear light of the stored values 0, 1/(N-1), ..., 1.
+    """
+
+    def __init__(self, samples: npt.NDArray[np.float64]) -> None:
+        self._stored = np.linspace(0.0, 1.0, len(samples))
+        self._linear = samples
+
+    def _decode(self, values: Floats) -> Floats:
+        decoded: Floats = np.interp(values, self._stored, self._linear)
+        return decoded
+
+    def _encode(self, values: Floats) -> Floats:
+        encoded: Floats = np.interp(values, self._linear, self._stored)
+        return encoded
+
+
+#: IEC 61966-2-1:1999.
+SRGB = ParametricCurve(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+#: ITU-R BT.709-6, item 1.2, inverted; with the digits at which the two pieces meet (BT.2020 names them).
+BT709 = ParametricCurve(1 / 0.45, 1 / 1.0992968268, 0.0992968268 / 1.0992968268, 1 / 4.5, 4.5 * 0.0180539685)
+LINEAR = ParametricCurve(1.0)
+
+
+def curve_of(picture: Picture) -> Curve:
+    """Find the tone curve of a picture: that of its profile, of its PNG chunks, or sRGB's.
+
+    Parameters
+    ----------
+    picture : Picture
+        Grey or RGB.
+
+    Returns
+    -------
+    Curve
+
+    Raises
+    ------
+    ReadError
+        It is CMYK, or its profile or cICP chunk has no simple curve.
+    """
+    from convfilter.picture.metadata import icc, icc_curves
+
+    if picture.extras:
+        raise ReadError("bands beside the colours have no linear light; leave --linear away")
+    if picture.model == "cmyk":
+        raise ReadError("CMYK has no linear light; convert the picture to RGB first, or leave --linear away")
+    chunks = dict(picture.metadata.png)
+    if b"cICP" in chunks:
+        transfer = chunks[b"cICP"][1]
+        simple = cicp_curve(transfer)
+        if simple is None:
+            raise ReadError(f"the transfer function {transfer} is no simple curve; --linear cannot be used")
+        return simple
+    profile = picture.metadata.icc
+    if profile and icc.fits(profile, picture.model):
+        curve = icc_curves.curve_of(profile)
+        if curve is None:
+            raise ReadError("the ICC profile has no simple tone curve; convert the picture to sRGB for --linear")
+        return curve
+    gamma = int.from_bytes(chunks.get(b"gAMA", b""), "big")
+    if b"sRGB" in chunks or gamma in (0, _GAMA_SRGB):
+        return SRGB
+    return ParametricCurve(100_000 / gamma)
+
+
+def cicp_curve(transfer: int) -> ParametricCurve | None:
+    """Return the curve of a transfer function by its code point, None if it is no simple one."""
+    curves: dict[int, ParametricCurve] = dict.fromkeys(_CICP_BT709, BT709)
+    curves |= {_CICP_SRGB: SRGB, _CICP_LINEAR: LINEAR}
+    curves |= {_CICP_GAMMA22: ParametricCurve(2.2), _CICP_GAMMA28: ParametricCurve(2.8)}
+    return curves.get(transfer)
+
+
+def linearized(pixels: Pixels, curve: Curve, alpha: bool, white: float | None = None) -> npt.NDArray[np.float32]:
+    """Turn samples into linear light; opacity is linear already.
+
+    Parameters
+    ----------
+    pixels : (H, W) or (H, W, C) array of uint8, uint16 or float32
+    curve : Curve
+    alpha : bool
+        The last channel is opacity.
+    white : float, optional
+        The value of white; None: the full scale of the type.
+
+    Returns
+    -------
+    array of float32, 0..1
+        Of the same shape.
+    """
+    white = white or (1.0 if pixels.dtype == np.float32 else float(np.iinfo(pixels.dtype).max))
+    out = curve.decode(pixels) if pixels.dtype == np.float32 else curve.decode_table(int(white))[pixels]
+    if alpha:
+        out[:, :, -1] = pixels[:, :, -1] / np.float32(white)
+    return np.ascontiguousarray(out, dtype=np.float32)
+
+
+def delinearized(
+    light: npt.NDArray[np.float32],
+    curve: Curve,
+    alpha: bool,
+    dtype: npt.DTypeLike,
+    white: float | None = None,
+) -> Pixels:
+    """Turn linear light back into samples, rounded half to even once.
+
+    Parameters
+    ----------
+    light : (H, W) or (H, W, C) array of float32, 0..1
+    curve : Curve
+    alpha : bool
+        The last channel is opacity.
+    dtype : uint8, uint16 or float32
+        Of the result.
+    white : float, optional
+        The value of white in the result; None: the full scale of the type.
+
+    Returns
+    -------
+    array of ``dtype``
+        Of the same shape; integers are clipped, floats are not.
+    """
+    from convfilter.picture import colour
+
+    out = np.empty(light.shape, dtype)
+    rows = max(1, _BAND_SAMPLES // max(1, light.shape[1] * channels_of(light)))
+    for start in range(0, light.shape[0], rows):
+        band = light[start : start + rows]
+        values = curve.encode(band)
+        if alpha:
+            values[:, :, -1] = band[:, :, -1]
+        out[start : start + rows] = colour.with_depth(values, out.dtype, out_white=white)
+    return out

@@ -1,0 +1,79 @@
+"""What the header of an ICC profile says. ICC.1:2022 (profile version 4.4), section 7.2."""
+
+from __future__ import annotations
+
+import struct
+
+from convfilter.picture.picture import Model
+
+_SPACES: dict[bytes, Model] = {b"GRAY": "gray", b"RGB ": "rgb", b"CMYK": "cmyk"}
+
+
+def space_of(profile: bytes) -> Model | None:
+    """Return the colour model that a profile describes, None if it is another or no profile."""
+    return _SPACES.get(profile[16:20]) if profile[36:40] == b"acsp" else None
+
+
+def fits(profile: bytes, model: Model) -> bool:
+    """Tell whether a profile is one for pictures of this model."""
+    return space_of(profile) == model
+
+
+_MAX_TAGS = 1024
+#: Columns of the matrix from linear sRGB to the profile connection space (D50), as s15Fixed16 values give them.
+_SRGB_COLOURANTS = {
+    b"rXYZ": (0.4361, 0.2225, 0.0139),
+    b"gXYZ": (0.3851, 0.7169, 0.0971),
+    b"bXYZ": (0.1431, 0.0606, 0.7141),
+}
+_COLOURANT_TOLERANCE = 0.003
+
+
+def tags(profile: bytes) -> dict[bytes, bytes]:
+    """Cut the profile into its tags; those that lie outside of it are left out."""
+    count = int.from_bytes(profile[128:132], "big")
+    found = {}
+    for index in range(min(count, _MAX_TAGS)):
+        entry = profile[132 + 12 * index : 144 + 12 * index]
+        if len(entry) < 12:
+            break
+        name, offset, size = struct.unpack(">4sII", entry)
+        if offset + size <= len(profile):
+            found[name] = profile[offset : offset + size]
+    return found
+
+
+def is_srgb(profile: bytes) -> bool:
+    """Tell whether a profile says what pictures without one are taken for: sRGB, or its tone curve for grey."""
+    from convfilter.picture.metadata import icc_curves
+    from convfilter.picture.metadata.curves import SRGB
+
+    if icc_curves.curve_of(profile) is not SRGB:
+        return False
+    found = tags(profile)
+    return space_of(profile) == "gray" or all(
+        abs(have - wanted) <= _COLOURANT_TOLERANCE
+        for name, column in _SRGB_COLOURANTS.items()
+        for have, wanted in zip(_xyz(found.get(name, b"")), column, strict=True)
+    )
+
+
+def _xyz(tag: bytes) -> tuple[float, float, float]:
+    if len(tag) < 20:
+        return 0.0, 0.0, 0.0
+    x, y, z = struct.unpack_from(">3i", tag, 8)
+    return x / 65536, y / 65536, z / 65536
+
+
+def description(profile: bytes) -> str:
+    """Return what a profile calls itself, "" where it does not say."""
+    tag = tags(profile).get(b"desc", b"")
+    if tag[:4] == b"desc":
+        length = int.from_bytes(tag[8:12], "big")
+        text = tag[12 : 12 + length].decode("latin-1")
+    elif tag[:4] == b"mluc" and len(tag) >= 28:
+        length, offset = struct.unpack_from(">II", tag, 20)
+        text = tag[offset : offset + length].decode("utf-16-be", "replace")
+    else:
+        return ""
+    return text.partition("\0")[0].strip()[:60]

@@ -1,0 +1,90 @@
+"""The tone curve of an ICC profile, where it has one for all its channels.
+
+ICC.1:2022 (profile version 4.4), sections 7.3 (tag table), 10.6 (curveType), 10.18
+(parametricCurveType).
+"""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+
+from convfilter.picture.metadata.curves import SRGB, Curve, ParametricCurve, SampledCurve
+from convfilter.picture.metadata.icc import space_of, tags
+
+_CURVE_TAGS = {"gray": (b"kTRC",), "rgb": (b"rTRC", b"gTRC", b"bTRC")}
+#: Number of parameters of each function type of a parametric curve.
+_PARAMETERS = (1, 3, 4, 5, 7)
+#: A curve this close to sRGB's is meant to be it: tables of 1024 entries and 16-bit fixed point are off by less.
+_SRGB_TOLERANCE = 2e-4
+#: Curves of the three channels that differ by less are taken as one: a quarter of an 8-bit level.
+_CHANNEL_TOLERANCE = 1e-3
+
+
+def curve_of(profile: bytes) -> Curve | None:
+    """Read the tone curve of a grey or RGB profile.
+
+    Parameters
+    ----------
+    profile : bytes
+
+    Returns
+    -------
+    Curve, or None
+        None where the profile has none, as with tables in several dimensions,
+        or where those of its channels differ.
+    """
+    found = tags(profile)
+    names = _CURVE_TAGS.get(space_of(profile) or "", ())
+    curves = [_curve(found[name]) for name in names if name in found]
+    first = curves[0] if curves and len(curves) == len(names) else None
+    if first is None:
+        return None
+    probes = np.linspace(0.0, 1.0, 1025)
+    reference = first.decode(probes)
+    for other in curves[1:]:
+        if other is None or np.abs(other.decode(probes) - reference).max() > _CHANNEL_TOLERANCE:
+            return None
+    return SRGB if np.abs(SRGB.decode(probes) - reference).max() < _SRGB_TOLERANCE else first
+
+
+def _curve(tag: bytes) -> Curve | None:
+    if tag[:4] == b"curv" and len(tag) >= 12:
+        return _table(tag)
+    if tag[:4] == b"para" and len(tag) >= 12:
+        return _parametric(tag)
+    return None
+
+
+def _table(tag: bytes) -> Curve | None:
+    count = int.from_bytes(tag[8:12], "big")
+    if count == 0:
+        return ParametricCurve(1.0)
+    values = np.frombuffer(tag[12 : 12 + 2 * count], ">u2")
+    if len(values) < count:
+        return None
+    if count == 1:
+        gamma = int(values[0]) / 256
+        return ParametricCurve(gamma) if gamma > 0 else None
+    samples = values / 65535.0
+    return SampledCurve(samples) if np.all(np.diff(samples) >= 0) and samples[-1] > samples[0] else None
+
+
+def _parametric(tag: bytes) -> Curve | None:
+    kind = int.from_bytes(tag[8:10], "big")
+    if kind >= len(_PARAMETERS) or len(tag) < 12 + 4 * _PARAMETERS[kind]:
+        return None
+    g, *rest = (value / 65536 for value in struct.unpack_from(f">{_PARAMETERS[kind]}i", tag, 12))
+    if kind == 0:
+        a, b, c, d, e, f = 1.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    elif kind in (1, 2):
+        # Below -b/a the curve is constant.
+        a, b, e = (*rest, 0.0)[:3]
+        c, d, f = 0.0, -b / a if a else 0.0, e
+    elif kind == 3:
+        a, b, c, d = rest
+        e = f = 0.0
+    else:
+        a, b, c, d, e, f = rest
+    return ParametricCurve(g, a, b, c, d, e, f) if g > 0 and a > 0 else None

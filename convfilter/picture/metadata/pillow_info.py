@@ -1,0 +1,140 @@
+"""Metadata between Pillow's terms and ours."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from convfilter.picture.metadata import exif, photoshop
+from convfilter.picture.picture import JpegTables, Metadata, Text
+
+EXIF_PREFIX = b"Exif\0\0"
+PHOTOSHOP_PREFIX = b"Photoshop 3.0\0"
+#: A JPEG segment holds this much, its two length bytes not counted.
+SEGMENT_BYTES = 65533
+_XMP_PREFIX_BYTES = 29
+
+
+def metadata_of(image: Any) -> Metadata:
+    """Collect what Pillow found in a file beside the samples.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        As opened, header read.
+
+    Returns
+    -------
+    Metadata
+    """
+    info = image.info
+    metadata = Metadata(icc=info.get("icc_profile") or None, xmp=_bytes(info.get("xmp")))
+    if raw := info.get("exif"):
+        metadata.exif = raw.removeprefix(EXIF_PREFIX)
+    metadata.resolution = resolution_of(info.get("dpi"))
+    if (comment := info.get("comment")) and image.format != "JPEG2000":  # there it is the encoder's advertisement
+        metadata.text.append(Text("Comment", text_of(comment)))
+    if image.format in ("GIF", "WEBP", "AVIF"):
+        metadata.loop = _loop(image)
+    if image.format == "JPEG":
+        if info.get("jfif_unit") not in (1, 2):  # Pillow then makes up what EXIF does not say
+            metadata.resolution = exif.resolution(metadata.exif)
+        comments = [data for name, data in image.applist if name == "COM" and data]
+        metadata.text = [Text("Comment", text_of(each)) for each in comments]
+        blocks = [data for name, data in image.applist if name == "APP13" and data.startswith(PHOTOSHOP_PREFIX)]
+        metadata.photoshop = b"".join(block[len(PHOTOSHOP_PREFIX) :] for block in blocks) or None
+        metadata.jpeg = _jpeg_tables(image)
+    return metadata
+
+
+def _bytes(value: Any) -> bytes | None:
+    if not value:
+        return None
+    return value.encode() if isinstance(value, str) else bytes(value)
+
+
+def text_of(value: Any) -> str:
+    """Decode a remark of unknown encoding: UTF-8 if it is that, else Latin-1."""
+    if isinstance(value, str):
+        return value
+    try:
+        return bytes(value).decode("utf-8").rstrip("\0")
+    except UnicodeDecodeError:
+        return bytes(value).decode("latin-1").rstrip("\0")
+
+
+def resolution_of(dpi: Any) -> tuple[float, float] | None:
+    """Return dots per inch, unless a careless writer left zero, nan or infinity."""
+    try:
+        x, y = (float(value) for value in dpi)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (x, y) if all(math.isfinite(value) and 0 < value < 1e6 for value in (x, y)) else None
+
+
+def _loop(image: Any) -> int | None:
+    """Return how often an animation plays; a GIF counts the repetitions after the first time."""
+    loop = image.info.get("loop")
+    if image.format == "GIF":
+        return 1 if loop is None else loop + 1 if loop else 0
+    return loop if loop is None else int(loop)
+
+
+def _jpeg_tables(image: Any) -> JpegTables:
+    from PIL.JpegImagePlugin import get_sampling
+
+    tables = {key: list(table) for key, table in image.quantization.items()}
+    return JpegTables(tables, get_sampling(image), bool(image.info.get("progressive")))
+
+
+def pillow_parameters(metadata: Metadata) -> dict[str, Any]:
+    """Return what Pillow's ``save`` takes to write the metadata; it ignores what a format has no place for."""
+    parameters: dict[str, Any] = {}
+    if metadata.icc:
+        parameters["icc_profile"] = metadata.icc
+    if metadata.exif:
+        parameters["exif"] = EXIF_PREFIX + metadata.exif
+    if metadata.xmp:
+        parameters["xmp"] = metadata.xmp
+    if metadata.resolution:
+        parameters["dpi"] = metadata.resolution
+    return parameters
+
+
+def jpeg_parameters(metadata: Metadata) -> dict[str, Any]:
+    """Return what Pillow's ``save`` takes for a JPEG; a block that is too long for its segment is left out."""
+    parameters = pillow_parameters(metadata)
+    if len(parameters.get("exif", b"")) > SEGMENT_BYTES:
+        del parameters["exif"]
+    comments = [part for text in metadata.text for part in _parts(text.value.encode(), SEGMENT_BYTES)]
+    if comments:
+        parameters["comment"] = comments[-1]
+    extra = [_segment(b"\xfe", each) for each in comments[:-1]]
+    extra += [_segment(b"\xed", PHOTOSHOP_PREFIX + part) for part in _resources(metadata)]
+    room = SEGMENT_BYTES - _XMP_PREFIX_BYTES
+    if len(parameters.get("xmp", b"")) > room:
+        from convfilter.picture.metadata import xmp_extended
+
+        main, extension = xmp_extended.cut(parameters.pop("xmp"), room) or (b"", [])
+        parameters |= {"xmp": main} if main else {}
+        extra += [_segment(b"\xe1", each) for each in extension]
+    if extra:
+        parameters["extra"] = b"".join(extra)
+    return parameters
+
+
+def _parts(data: bytes, room: int) -> list[bytes]:
+    """Cut what is too long for one segment."""
+    return [data[at : at + room] for at in range(0, len(data), room)]
+
+
+def _segment(marker: bytes, content: bytes) -> bytes:
+    return b"\xff" + marker + (len(content) + 2).to_bytes(2, "big") + content
+
+
+def _resources(metadata: Metadata) -> list[bytes]:
+    """Return Photoshop's resources, with IPTC among them, in parts that fit into segments."""
+    resources = metadata.photoshop or b""
+    if metadata.iptc and not photoshop.has_iptc(resources):
+        resources += photoshop.wrapped(metadata.iptc)
+    return _parts(resources, SEGMENT_BYTES - len(PHOTOSHOP_PREFIX))

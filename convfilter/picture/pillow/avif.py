@@ -1,0 +1,131 @@
+"""What the boxes of an AVIF say about colour: read, and written over what the encoder has put there.
+
+ISO/IEC 14496-12, 12.1.5 (colr); ISO/IEC 23008-12 (item properties); AV1 Image File Format 1.1.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from io import BytesIO
+from typing import BinaryIO, NamedTuple
+
+from convfilter.picture.pillow.boxes import boxes, boxes_of
+
+_NCLX = b"nclx"
+#: Bytes between the head of a box and the boxes in it.
+_CONTAINERS = {
+    **dict.fromkeys((b"iprp", b"ipco", b"moov", b"trak", b"mdia", b"minf", b"stbl"), 0),
+    **{b"meta": 4, b"stsd": 8, b"av01": 78},
+}
+_MOST_DEPTH = 8
+_MOST_BYTES = 1 << 22
+
+
+class Colours(NamedTuple):
+    """Chunks of a PNG that say the same as the properties of an AVIF's primary picture."""
+
+    cicp: bytes | None = None
+    mastering: bytes | None = None
+    light: bytes | None = None
+
+
+def colours(file: BinaryIO) -> Colours:
+    """Read how the colours of the primary picture are meant.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Seekable; its position changes.
+
+    Returns
+    -------
+    Colours
+    """
+    found = dict(reversed(_properties(file)))
+    nclx = found.get(b"colr", b"")
+    mastering, light = found.get(b"mdcv", b""), found.get(b"clli", b"")
+    return Colours(
+        # The samples are RGB of full range by the time that they are seen.
+        bytes([nclx[5], nclx[7], 0, 1]) if len(nclx) >= 11 else None,
+        _mastering(mastering) if len(mastering) == 24 else None,
+        struct.pack(">II", *(10_000 * value for value in struct.unpack(">HH", light))) if len(light) == 4 else None,
+    )
+
+
+def _properties(file: BinaryIO) -> list[tuple[bytes, bytes]]:
+    """List the properties of the primary picture; those of profiles are left out."""
+    for kind, start, end in boxes(file, 0, file.seek(0, 2)):
+        if kind == b"meta" and end - start <= _MOST_BYTES:
+            file.seek(start)
+            parts = dict(boxes_of(file.read(end - start), 4))
+            held = dict(boxes_of(parts.get(b"iprp", b"")))
+            properties = list(boxes_of(held.get(b"ipco", b"")))
+            primary = parts.get(b"pitm", b"")
+            item = int.from_bytes(primary[4 : 6 if primary[:1] == b"\0" else 8], "big")
+            every = range(1, len(properties) + 1)
+            associations = _associations(held.get(b"ipma", b""))
+            numbers = next((numbers for each, numbers in associations if each == item), every)
+            chosen = [properties[number - 1] for number in numbers if 0 < number <= len(properties)]
+            return [(kind, data) for kind, data in chosen if kind != b"colr" or data[:4] == _NCLX]
+    return []
+
+
+def _associations(content: bytes) -> Iterator[tuple[int, list[int]]]:
+    """Yield the number of each item in an ipma box, and those of its properties, counted from 1."""
+    if len(content) < 8:
+        return
+    item_bytes, number_bytes = (4 if content[0] else 2), (2 if content[3] & 1 else 1)
+    at = 8
+    for _ in range(min(int.from_bytes(content[4:8], "big"), len(content))):
+        item, count = (
+            int.from_bytes(content[at : at + item_bytes], "big"),
+            content[at + item_bytes : at + item_bytes + 1],
+        )
+        if not count:
+            return
+        at += item_bytes + 1
+        end = at + number_bytes * count[0]
+        essential = 1 << (8 * number_bytes - 1)
+        numbers = [int.from_bytes(content[each : each + number_bytes], "big") for each in range(at, end, number_bytes)]
+        yield item, [number & ~essential for number in numbers]
+        at = end
+
+
+def _mastering(content: bytes) -> bytes:
+    """Put the primaries in the order of a PNG, which is red, green, blue; here it is green, blue, red."""
+    green, blue, red = content[0:4], content[4:8], content[8:12]
+    return red + green + blue + content[12:]
+
+
+def with_cicp(data: bytes, primaries: int, transfer: int) -> bytes:
+    """Write primaries and transfer function into every nclx box; the matrix stays that of the encoder.
+
+    Parameters
+    ----------
+    data : bytes
+        An AVIF.
+    primaries, transfer : int
+        As in ITU-T H.273.
+
+    Returns
+    -------
+    bytes
+    """
+    out = bytearray(data)
+    for start, end in _nclx_boxes(BytesIO(data), 0, len(data), 0):
+        if end - start >= 11:
+            out[start + 4 : start + 8] = struct.pack(">HH", primaries, transfer)
+    return bytes(out)
+
+
+def _nclx_boxes(file: BinaryIO, start: int, end: int, depth: int) -> Iterator[tuple[int, int]]:
+    if depth > _MOST_DEPTH:
+        return
+    for kind, first, last in list(boxes(file, start, end)):
+        if kind in _CONTAINERS:
+            yield from _nclx_boxes(file, first + _CONTAINERS[kind], last, depth + 1)
+        elif kind == b"colr":
+            file.seek(first)
+            if file.read(4) == _NCLX:
+                yield first, last

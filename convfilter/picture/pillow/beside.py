@@ -1,0 +1,68 @@
+"""What files say beside their samples that Pillow does not tell."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from convfilter.picture.picture import Loss, Metadata, Text
+from convfilter.picture.pillow import avif, gif, jp2, webp
+
+#: Code points that say no more than a PNG without them.
+_UNSAID = ((1, 13), (1, 2), (2, 13), (2, 2))
+
+
+def add_metadata(metadata: Metadata, file: BinaryIO, name: str) -> list[Loss]:
+    """Add what only the structure of a file tells.
+
+    Parameters
+    ----------
+    metadata : Metadata
+        What Pillow tells.
+    file : BinaryIO
+        Seekable; its position stays where it was.
+    name : str
+        Of the format.
+
+    Returns
+    -------
+    list of Loss
+        What is in the file and has no place in a picture.
+    """
+    add = _ADD.get(name)
+    if add is None:
+        return []
+    position = file.tell()
+    file.seek(0)
+    try:
+        return [Loss(text) for text in add(metadata, file)]
+    finally:
+        file.seek(position)
+
+
+def _add_of_gif(metadata: Metadata, file: BinaryIO) -> list[str]:
+    found = gif.said(file)
+    metadata.text = [Text("Comment", comment) for comment in found.comments]
+    metadata.xmp, metadata.icc = found.xmp, found.icc
+    listed = ", ".join(found.others)
+    return [f"the GIF has blocks that are left out: {listed}"] if listed else []
+
+
+def _add_of_jpeg2000(metadata: Metadata, file: BinaryIO) -> list[str]:
+    listed = ", ".join(jp2.add_metadata(metadata, file))
+    return [f"the JPEG 2000 has boxes that are left out: {listed}"] if listed else []
+
+
+def _add_of_avif(metadata: Metadata, file: BinaryIO) -> list[str]:
+    found = avif.colours(file)
+    usual = found.cicp is None or tuple(found.cicp[:2]) in _UNSAID
+    chunks = ((b"cICP", None if usual else found.cicp), (b"mDCV", found.mastering), (b"cLLI", found.light))
+    metadata.png += [(kind, data) for kind, data in chunks if data]
+    return []
+
+
+def _add_of_webp(metadata: Metadata, file: BinaryIO) -> list[str]:
+    listed = ", ".join(webp.other_chunks(file))
+    return [f"the WebP has chunks that are left out: {listed}"] if listed else []
+
+
+_ADD = {"GIF": _add_of_gif, "JPEG2000": _add_of_jpeg2000, "AVIF": _add_of_avif, "WebP": _add_of_webp}

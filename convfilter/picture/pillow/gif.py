@@ -1,0 +1,139 @@
+"""The blocks of a GIF, walked through without decoding: whether the file is whole. GIF89a (CompuServe, 1990)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+from convfilter.picture import limits
+from convfilter.picture.metadata.pillow_info import text_of
+
+#: More than any animation has; walking through more would only take time.
+MAX_FRAMES = 65536
+_EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
+_HAS_TABLE = 0x80
+TEXT, COMMENT, APPLICATION = 0x01, 0xFE, 0xFF
+XMP_NAME, ICC_NAME = b"XMP DataXMP", b"ICCRGBG1012"
+#: Blocks that say how often an animation plays, which the decoder tells.
+_LOOP_NAMES = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
+#: Behind an XMP packet, which is no chain of blocks: wherever a decoder falls into it, it finds the end.
+XMP_TRAILER = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
+_NAME_BYTES = 11
+
+
+def damage(file: BinaryIO) -> str:
+    """Tell what is wrong with the structure of a GIF, "" if nothing; Pillow shows the frames before it and is silent.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Seekable; left at its beginning.
+
+    Returns
+    -------
+    str
+    """
+    file.seek(0)
+    try:
+        return _walk(file)
+    except IndexError:
+        return "the GIF is truncated"
+    finally:
+        file.seek(0)
+
+
+def _walk(file: BinaryIO) -> str:
+    head = file.read(13)
+    file.seek(_table_bytes(head[10]), 1)
+    frames = 0
+    while frames <= MAX_FRAMES:
+        kind = file.read(1)[0]
+        if kind == _TRAILER:
+            return ""
+        if kind == _EXTENSION:
+            file.seek(1, 1)
+        elif kind == _IMAGE:
+            # A colour table, if there is one, then the size of the first codes.
+            file.seek(_table_bytes(file.read(9)[8]) + 1, 1)
+            frames += 1
+        else:
+            return f"the GIF is damaged: unknown block {kind:#04x}"
+        while length := file.read(1)[0]:
+            file.seek(length, 1)
+    return f"the GIF has more than {MAX_FRAMES} frames"
+
+
+class Said(NamedTuple):
+    """What a GIF says beside its frames; ``others`` are names of blocks that only other programs know."""
+
+    comments: list[str]
+    xmp: bytes | None
+    icc: bytes | None
+    others: list[str]
+
+
+def said(file: BinaryIO) -> Said:
+    """Read comments, XMP and profile; what is damaged is left out.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Seekable; left at its beginning.
+
+    Returns
+    -------
+    Said
+    """
+    comments, others, xmp, icc = [], [], None, None
+    budget = limits.Budget("GIF")
+    for kind, raw in _extensions(file):
+        budget.spend(len(raw))
+        content = _joined(raw)
+        name = content[:_NAME_BYTES]
+        if kind == COMMENT:
+            comments.append(text_of(content))
+        elif kind == TEXT:
+            others.append("plain text")
+        elif name == XMP_NAME:
+            packet = raw[1 + _NAME_BYTES :]
+            xmp = packet.removesuffix(XMP_TRAILER) if packet.endswith(XMP_TRAILER) else content[_NAME_BYTES:]
+        elif name == ICC_NAME:
+            icc = content[_NAME_BYTES:]
+        elif name not in _LOOP_NAMES:
+            others.append(name.decode("latin-1"))
+    return Said(comments, xmp or None, icc or None, list(dict.fromkeys(others)))
+
+
+def _extensions(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield the kind and the blocks of each extension, with their lengths and the zero at the end."""
+    file.seek(0)
+    try:
+        head = file.read(13)
+        file.seek(_table_bytes(head[10]), 1)
+        while (kind := file.read(1)) in (bytes([_EXTENSION]), bytes([_IMAGE])):
+            label = file.read(1)[0] if kind[0] == _EXTENSION else None
+            if label is None:
+                file.seek(_table_bytes(file.read(9)[8]) + 1, 1)
+            start = file.tell()
+            while length := file.read(1)[0]:
+                file.seek(length, 1)
+            if label in (TEXT, COMMENT, APPLICATION):
+                end = file.tell()
+                file.seek(start)
+                yield label, file.read(end - start)
+    except IndexError:
+        return
+    finally:
+        file.seek(0)
+
+
+def _joined(blocks: bytes) -> bytes:
+    parts, at = [], 0
+    while at < len(blocks) and blocks[at]:
+        parts.append(blocks[at + 1 : at + 1 + blocks[at]])
+        at += 1 + blocks[at]
+    return b"".join(parts)
+
+
+def _table_bytes(flags: int) -> int:
+    return 3 * 2 ** ((flags & 7) + 1) if flags & _HAS_TABLE else 0

@@ -1,0 +1,195 @@
+"""Formats that Pillow writes: JPEG, WebP, AVIF, JPEG 2000, BMP and a few old ones."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image, ImageFile
+
+from convfilter.errors import WriteError
+from convfilter.picture.jpeg import write as jpeg_write
+from convfilter.picture.metadata import exif
+from convfilter.picture.metadata.pillow_info import pillow_parameters
+from convfilter.picture.options import DEFAULT_QUALITY, WriteOptions
+from convfilter.picture.picture import Frame, Metadata, Picture, Pixels
+from convfilter.picture.pillow import jp2
+
+_HEADROOM_BYTES = 1 << 18
+_PCX_RESOLUTION, _MOST_DOTS = 12, 65535
+_PILLOW_NAMES = {"WebP": "WEBP"}
+_MODES = {("gray", False): "L", ("gray", True): "LA", ("rgb", False): "RGB", ("rgb", True): "RGBA"}
+#: zlib-like effort for each name of ``--compression``.
+_WEBP_METHODS = {"fast": 2, "default": 4, "best": 6}
+_AVIF_SPEEDS = {"fast": 9, "default": 6, "best": 2}
+
+
+def write_pillow(file: BinaryIO, name: str, picture: Picture, options: WriteOptions) -> None:
+    """Write a picture in one of the formats that Pillow encodes.
+
+    Parameters
+    ----------
+    file : BinaryIO
+    name : str
+        A name of ``formats.FORMATS``.
+    picture : Picture
+        Pixels of a dtype and a model that the format holds.
+    options : WriteOptions
+
+    Raises
+    ------
+    WriteError
+        The encoder refuses.
+    """
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    height, width = picture.pixels.shape[:2]
+    metadata = picture.metadata
+    metadata.exif = exif.with_size(metadata.exif, width, height)
+    frames = [frame for frame in picture.frames if not frame.fallback]
+    if name in ("JPEG2000", "J2K"):
+        with _encoding(name):
+            codestream = _codestream(picture, options)
+        if name == "J2K":
+            file.write(codestream)
+        else:
+            jp2.write(file, codestream, picture)
+        return
+    if name == "WebP" and len(frames) > 1:
+        _write_animated_webp(file, frames, picture, options)
+        return
+    parameters = _PARAMETERS.get(name, _other)(metadata, picture, options, frames)
+    images = [_image(frame.pixels, picture) for frame in frames]
+    if len(images) > 1:
+        parameters |= {"save_all": True, "append_images": images[1:]}
+    if name == "JPEG" and (parameters["progressive"] or parameters["optimize"]):
+        # Progressive and optimised pictures must fit into one buffer, which Pillow's guess for it does not ensure.
+        ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, frames[0].pixels.nbytes + _HEADROOM_BYTES)
+    patch = _PATCHES.get(name)
+    target = io.BytesIO() if patch else file
+    with _encoding(name):
+        images[0].save(target, _PILLOW_NAMES.get(name, name), **parameters)
+    if patch and isinstance(target, io.BytesIO):
+        file.write(patch(target.getvalue(), metadata))
+
+
+def _with_code_points(data: bytes, metadata: Metadata) -> bytes:
+    """Write primaries and transfer function into an AVIF."""
+    from convfilter.picture.pillow import avif
+
+    points = dict(metadata.png).get(b"cICP")
+    return avif.with_cicp(data, points[0], points[1]) if points else data
+
+
+def _with_dots_per_inch(data: bytes, metadata: Metadata) -> bytes:
+    """Write the resolution into a PCX, which Pillow always gives 100 dots per inch."""
+    dots = (min(max(round(value), 0), _MOST_DOTS) for value in metadata.resolution or (0, 0))
+    return data[:_PCX_RESOLUTION] + struct.pack("<HH", *dots) + data[_PCX_RESOLUTION + 4 :]
+
+
+#: What Pillow's encoders cannot be told.
+_PATCHES: dict[str, Callable[[bytes, Metadata], bytes]] = {"AVIF": _with_code_points, "PCX": _with_dots_per_inch}
+
+
+@contextmanager
+def _encoding(name: str) -> Iterator[None]:
+    """Turn what an encoder raises into a WriteError; those of the operating system stay."""
+    try:
+        yield
+    except OSError:
+        raise
+    except (ValueError, TypeError, RuntimeError, KeyError, SystemError) as error:
+        raise WriteError(f"the picture cannot be written as {name}: {error}") from error
+
+
+def _image(pixels: Pixels, picture: Picture) -> Any:
+    if picture.model == "cmyk":
+        return Image.frombuffer("CMYK", (pixels.shape[1], pixels.shape[0]), pixels, "raw", "CMYK", 0, 1)
+    height, width = pixels.shape[:2]
+    mode = _MODES[picture.model, picture.alpha]
+    return Image.frombuffer(mode, (width, height), pixels, "raw", mode, 0, 1)
+
+
+def _jpeg(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
+    return jpeg_write.parameters_of(metadata, options)
+
+
+def _animation(metadata: Metadata, frames: list[Frame]) -> dict[str, Any]:
+    if len(frames) == 1:
+        return {}
+    delays = [frame.delay or (1, 10) for frame in frames]
+    return {
+        "duration": [round(1000 * numerator / denominator) for numerator, denominator in delays],
+        "loop": metadata.loop or 0,
+    }
+
+
+def _webp(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
+    return pillow_parameters(metadata) | _webp_effort(metadata, options)
+
+
+def _webp_effort(metadata: Metadata, options: WriteOptions) -> dict[str, Any]:
+    parameters = {"method": _WEBP_METHODS[options.effort], "exact": True}
+    if metadata.lossless and options.quality is None:
+        return parameters | {"lossless": True}
+    return parameters | {"quality": DEFAULT_QUALITY if options.quality is None else options.quality}
+
+
+def _write_animated_webp(file: BinaryIO, frames: list[Frame], picture: Picture, options: WriteOptions) -> None:
+    from convfilter.picture.pillow import webp
+
+    def encode(pixels: Pixels) -> bytes:
+        buffer = io.BytesIO()
+        _image(pixels, picture).save(buffer, "WEBP", **_webp_effort(picture.metadata, options))
+        return buffer.getvalue()
+
+    webp.write_animation(file, frames, picture.metadata, picture.alpha, encode)
+
+
+def _avif(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
+    if len(frames) > 1 and exif.orientation(metadata.exif, metadata.xmp) != 1:
+        # libavif crashes on it.
+        raise WriteError("an AVIF animation cannot be stored turned; leave out --no-auto-orient, or use webp")
+    if exif.orientation(metadata.exif, metadata.xmp) == 1:
+        # Pillow takes it out of the block, and writes that anew, which moves the camera's maker note.
+        metadata.exif = exif.without_orientation(metadata.exif)
+    parameters = pillow_parameters(metadata) | _animation(metadata, frames)
+    parameters.pop("loop", None)
+    parameters["quality"] = DEFAULT_QUALITY if options.quality is None else options.quality
+    parameters["speed"] = _AVIF_SPEEDS[options.effort]
+    if code_points := dict(metadata.png).get(b"cICP"):
+        # In the data as in the boxes around it: some decoders look into the one, some into the other.
+        names = ("c:color-primaries", "c:transfer-characteristics")
+        parameters["advanced"] = dict(zip(names, map(str, code_points[:2]), strict=True))
+    if options.subsampling:
+        parameters["subsampling"] = options.subsampling
+    return parameters
+
+
+def _codestream(picture: Picture, options: WriteOptions) -> bytes:
+    """Encode without loss, unless a quality is asked for: the ratio of the error, in dB."""
+    pixels, quality = picture.pixels, options.quality
+    if pixels.dtype == np.uint16:  # which Pillow has for grey only
+        import imagecodecs
+
+        level = 0 if quality is None else 20 + quality * 2 // 5
+        bits = (picture.white or 65535).bit_length()
+        reversible, encode = quality is None, imagecodecs.jpeg2k_encode
+        return bytes(encode(pixels, level=level, codecformat="j2k", reversible=reversible, bitspersample=bits))
+    parameters: dict[str, Any] = {"irreversible": False}
+    if quality is not None:
+        parameters = {"irreversible": True, "quality_mode": "dB", "quality_layers": [20 + 0.4 * quality]}
+    buffer = io.BytesIO()
+    _image(pixels, picture).save(buffer, "JPEG2000", no_jp2=True, **parameters)
+    return buffer.getvalue()
+
+
+def _other(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
+    return {"dpi": metadata.resolution or (0, 0)}  # without it Pillow makes one up
+
+
+_PARAMETERS = {"JPEG": _jpeg, "WebP": _webp, "AVIF": _avif}

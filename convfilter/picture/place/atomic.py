@@ -1,0 +1,251 @@
+"""A file that appears whole or not at all.
+
+The new content goes to a file without a name (O_TMPFILE) in the folder of the
+target, or, where the file system has no such thing, to one with a temporary
+name; only when it is complete it takes the place of the target, by rename. What
+is no regular file (a FIFO, a device, an open descriptor), or is an object in a
+store, gets the complete content in one go.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import BinaryIO
+
+from convfilter.errors import WriteError, named
+from convfilter.picture.place.source import reason
+
+#: Temporary names that exist right now; ``discard_unfinished`` removes them.
+_unfinished: set[str] = set()
+_DESCRIPTORS = ("/dev/fd/", "/proc/self/fd/")
+_STREAMS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+_MAX_NAME_BYTES = 200
+_BUFFER_BYTES = 1 << 16
+#: What open(2) answers where O_TMPFILE is not known.
+_NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT, errno.ENOSYS)
+
+
+class _Output(io.BufferedRandom):
+    """A file that does not give its descriptor away: Pillow writes to that from C, and takes a short write for all."""
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation("fileno")
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str], *, follow: bool = True) -> Iterator[BinaryIO]:
+    """Open a file for writing that takes the place of ``path`` when the block ends without an exception.
+
+    Parameters
+    ----------
+    path : path, address (s3://...), or "-" for standard output
+        A symbolic link stays one: what it points to is replaced. Mode, owner
+        and extended attributes of an existing file are kept.
+    follow : bool
+        False: a link that leads out of its folder is refused; somebody else may have put it there.
+
+    Yields
+    ------
+    BinaryIO
+        Seekable, readable and writable.
+
+    Raises
+    ------
+    WriteError
+        The operating system refuses, or a link leads elsewhere; the old file is as it was.
+    """
+    name = os.fspath(path)
+    if "://" in name and name.partition("://")[0].isalnum():
+        from convfilter.picture.place import cloud as objects
+
+        content = io.BytesIO()
+        yield content
+        objects.save(name, content.getvalue())
+        return
+    try:
+        descriptor = _descriptor(name)
+        if descriptor is not None:
+            yield from _streamed(descriptor)
+            return
+        target = os.path.realpath(name)
+        if not follow:
+            require_below(os.path.dirname(name), name)
+        old = _status(target)
+        if old is not None and stat.S_ISDIR(old.st_mode):
+            raise WriteError("the output is a folder; give it a file name") from _refusal(errno.EISDIR, name)
+        if old is not None and not stat.S_ISREG(old.st_mode):
+            yield from _streamed(target)
+            return
+        if old is not None and not os.access(target, os.W_OK):
+            raise WriteError("the file is write-protected") from _refusal(errno.EACCES, name)
+        yield from _replaced(target, old)
+    except OSError as error:
+        if isinstance(error, WriteError) or _is_from_caller(error):
+            raise
+        raise WriteError(_reason(error, name)) from error
+
+
+def save(path: str, content: bytes) -> None:
+    """Write a whole file.
+
+    Raises
+    ------
+    WriteError
+        The operating system refuses; the message begins with the name.
+    """
+    try:
+        with replacing(path) as file:
+            file.write(content)
+    except WriteError as error:
+        raise WriteError(f"{path}: {error}") from error
+
+
+def is_below(target: str, top: str) -> bool:
+    """Tell whether a path lies in a folder, or is it; both without links, as ``os.path.realpath`` gives them."""
+    return os.path.commonpath((top, target)) == top
+
+
+def require_below(folder: str, name: str) -> None:
+    """Refuse a name that leads out of its folder through links.
+
+    Raises
+    ------
+    WriteError
+    """
+    top, target = (os.path.realpath(each or os.curdir) for each in (folder, name))
+    if not is_below(target, top):
+        raise WriteError(f"it is a link to {named(target)}, out of its folder; use --follow to write there")
+
+
+def _is_from_caller(error: OSError) -> bool:
+    """Tell an error of this package (a ReadError is an OSError too) from one of the operating system."""
+    from convfilter.errors import ConvfilterError
+
+    return isinstance(error, ConvfilterError)
+
+
+def _refusal(number: int, name: str) -> OSError:
+    """Make the error that the operating system would raise if it were asked."""
+    return OSError(number, os.strerror(number), name)
+
+
+def _reason(error: OSError, name: str) -> str:
+    if error.errno == errno.ENOENT:
+        return f"there is no folder {os.path.dirname(os.path.realpath(name))}"
+    if error.errno == errno.EACCES:
+        return f"permission denied for the folder {os.path.dirname(os.path.realpath(name))}"
+    return reason(error)
+
+
+def _descriptor(name: str) -> int | None:
+    """Return the number of the open file that a path stands for, such as 1 for ``-`` and ``/dev/stdout``.
+
+    Through its descriptor a redirected output is written where it stands,
+    instead of being replaced under the shell's feet.
+    """
+    if name == "-":
+        return 1
+    if name in _STREAMS:
+        return _STREAMS[name]
+    for folder in _DESCRIPTORS:
+        if name.startswith(folder) and name.removeprefix(folder).isdecimal():
+            return int(name.removeprefix(folder))
+    return None
+
+
+def _status(target: str) -> os.stat_result | None:
+    try:
+        return os.stat(target)
+    except FileNotFoundError:
+        return None
+
+
+def _streamed(target: int | str) -> Iterator[BinaryIO]:
+    """Collect the content in memory, then write it; half a picture never goes down a pipe."""
+    content = io.BytesIO()
+    yield content
+    if target == 1:
+        sys.stdout.flush()
+    file = os.dup(target) if isinstance(target, int) else os.open(target, os.O_WRONLY | os.O_CLOEXEC)
+    with open(file, "wb", buffering=0) as stream, content.getbuffer() as view:
+        written = 0
+        while written < len(view):
+            written += stream.write(view[written:]) or 0
+
+
+def _replaced(target: str, old: os.stat_result | None) -> Iterator[BinaryIO]:
+    """Write beside the target, then rename."""
+    folder, base = os.path.split(target)
+    temporary = os.path.join(folder, f".{_shortened(base)}.{os.urandom(6).hex()}.tmp")
+    # Before the file exists: a signal between its creation and this line would leave it behind.
+    _unfinished.add(temporary)
+    try:
+        has_name, descriptor = _created(folder, temporary, new=old is None)
+        raw = io.FileIO(descriptor, "w+")
+        # Encoders look for a name; without one of its own the file would show its descriptor.
+        raw.name = target
+        with _Output(raw, _BUFFER_BYTES) as file:
+            yield file
+            file.flush()
+            if old is not None:
+                _inherit(descriptor, target, old)
+                # The old content must not be given up for one that a power cut may still take away.
+                os.fsync(descriptor)
+            if not has_name:
+                # Only with a directory descriptor does Python call linkat(2), which can follow the link.
+                source = f"/proc/self/fd/{descriptor}"
+                os.link(source, temporary, src_dir_fd=descriptor, follow_symlinks=True)
+        os.replace(temporary, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    finally:
+        _unfinished.discard(temporary)
+
+
+def _created(folder: str, temporary: str, *, new: bool) -> tuple[bool, int]:
+    """Open a new file, without a name if possible; tell whether it has one."""
+    flags = os.O_RDWR | os.O_CLOEXEC
+    if hasattr(os, "O_TMPFILE") and os.path.isdir("/proc/self/fd"):
+        try:
+            return False, os.open(folder, flags | os.O_TMPFILE, 0o666)
+        except OSError as error:
+            if error.errno not in _NO_TMPFILE:
+                raise
+    # Until it has the mode of the file that it replaces, nobody else may read it.
+    return True, os.open(temporary, flags | os.O_CREAT | os.O_EXCL, 0o666 if new else 0o600)
+
+
+def _shortened(base: str) -> str:
+    """Cut a name so that the temporary name stays below the limit of the file system."""
+    return os.fsdecode(os.fsencode(base)[:_MAX_NAME_BYTES])
+
+
+def _inherit(descriptor: int, target: str, old: os.stat_result) -> None:
+    """Give the new file owner, mode and extended attributes of the old one, as far as that is allowed."""
+    new = os.fstat(descriptor)
+    if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
+        with suppress(OSError):
+            os.fchown(descriptor, -1, old.st_gid)
+        with suppress(OSError):
+            os.fchown(descriptor, old.st_uid, -1)
+    os.fchmod(descriptor, stat.S_IMODE(old.st_mode) & 0o777)
+    if hasattr(os, "listxattr"):
+        with suppress(OSError):
+            for attribute in os.listxattr(target):
+                with suppress(OSError):
+                    os.setxattr(descriptor, attribute, os.getxattr(target, attribute))
+
+
+def discard_unfinished() -> None:
+    """Remove the temporary files of outputs that are being written; for a signal handler that ends the process."""
+    for temporary in tuple(_unfinished):
+        with suppress(OSError):
+            os.unlink(temporary)

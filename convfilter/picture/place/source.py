@@ -1,0 +1,103 @@
+"""Where a picture comes from: a path, an address, standard input, or an open file; always seekable afterwards."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from convfilter.errors import ConvfilterError, ReadError
+from convfilter.picture import formats, limits
+
+#: A signature of a foreign format is found in this much.
+_HEAD_BYTES = 512
+_BLOCK_BYTES = 1 << 20
+_REASONS = {
+    errno.ENOENT: "there is no such file",
+    errno.EISDIR: "it is a folder, a picture file is needed",
+    errno.EACCES: "permission denied",
+    errno.ELOOP: "its symbolic links run in a circle",
+    errno.ENOSPC: "no space left on the disk",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file would be larger than the limit for files",
+    errno.EROFS: "the file system is read-only",
+}
+
+
+def reason(error: OSError) -> str:
+    """Say in plain words why the operating system refused."""
+    if error.errno in _REASONS:
+        return _REASONS[error.errno]
+    return (error.strerror or str(error) or type(error).__name__).splitlines()[0]
+
+
+@contextmanager
+def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
+    """Open a source for reading, seekable and at its beginning.
+
+    Parameters
+    ----------
+    source : path, address (s3://...), "-" for standard input, or a binary file
+        A pipe is read to its end, as far as it begins like a picture and the
+        memory goes; an object behind an address is read whole.
+
+    Yields
+    ------
+    BinaryIO
+
+    Raises
+    ------
+    ReadError
+        It cannot be opened, is a folder or is empty.
+    SizeError
+        What comes out of a pipe does not fit into memory.
+    """
+    try:
+        if isinstance(source, str) and source == "-":
+            yield _held(sys.stdin.buffer)
+        elif isinstance(source, str) and "://" in source and source.partition("://")[0].isalnum():
+            from convfilter.picture.place import cloud as objects
+
+            yield io.BytesIO(objects.load(source))
+        elif isinstance(source, (str, os.PathLike)):
+            with open(source, "rb") as file:
+                regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+                yield file if regular else _held(file)
+        elif source.seekable():
+            source.seek(0)
+            yield source
+        else:
+            yield _held(source)
+    except OSError as error:
+        if isinstance(error, ConvfilterError):
+            raise
+        raise ReadError(reason(error)) from error
+
+
+def _held(stream: BinaryIO) -> BinaryIO:
+    """Read a stream to its end, unless its beginning already shows that it is no picture."""
+    head = b""
+    while len(head) < _HEAD_BYTES and (block := stream.read(_HEAD_BYTES - len(head))):
+        head += block
+    held = io.BytesIO()
+    held.write(head)
+    if formats.sniff(head) is not None or 0 < len(head) < _HEAD_BYTES:
+        while block := stream.read(_BLOCK_BYTES):
+            held.write(block)
+            if held.tell() % (64 * _BLOCK_BYTES) < len(block):
+                limits.require_memory(held.tell())
+    held.seek(0)
+    return held
+
+
+def size_of(file: BinaryIO) -> int:
+    """Measure a seekable file; the position stays where it was."""
+    position = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(position)
+    return size

@@ -1,0 +1,125 @@
+"""PNG reader: all depths and colour types, animations, everything to 8- or 16-bit channels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+
+from convfilter.errors import ReadError
+from convfilter.picture import limits
+from convfilter.picture.options import ReadOptions
+from convfilter.picture.picture import Frame, Loss, Model, Picture, Pixels, chosen
+from convfilter.picture.png import layout as png
+from convfilter.picture.png.chunks import ChunkReader, Content, Image
+from convfilter.picture.png.samples import BLOCK_BYTES, bands, decode_samples
+from convfilter.picture.row_source import Bands, Whole
+
+#: Below this a second thread costs more than it brings.
+_OVERLAP_BYTES = 1 << 21
+
+
+def read_png(file: BinaryIO, options: ReadOptions) -> Picture:
+    """Read a PNG or an APNG; a ``Reader``.
+
+    Samples are uint8 for depths up to 8 bits (full range), uint16 for 16;
+    palette and colour key become RGB(A) and grey with alpha.
+    """
+    reader = ChunkReader(file, options)
+    content = reader.content()
+    images = content.images if content.plays is not None else content.images[:1]
+    if not images or images[0].size == 0:
+        raise ReadError("the PNG holds no pixels (no IDAT chunk)")
+    header = content.header
+    model: Model = "rgb" if header.colour & 2 else "gray"
+    alpha = header.colour in (4, 6) or content.transparency is not None
+    channels = (3 if model == "rgb" else 1) + alpha
+    if len(images) == 1:
+        frames = [Frame(_undecoded(reader, content, images[0], options, channels))]
+    else:
+        from convfilter.picture.png import animation as apng
+
+        depth_bytes = 2 if header.depth == 16 else 1
+        limits.require_memory(2 * header.width * header.height * channels * depth_bytes * len(images))
+        parts = [(image.control, _decoded(reader, content, image, options)) for image in images]
+        frames, alpha = apng.composed(parts, header.width, header.height, alpha)
+        content.metadata.loop = content.plays
+    if options.frame is not None:
+        frames = [chosen([frame for frame in frames if not frame.fallback] or frames, options.frame)]
+    picture = Picture(frames, model, alpha, "PNG", content.metadata, tuple(dict.fromkeys(content.notes)))
+    if content.others:
+        listed = ", ".join(dict.fromkeys(content.others))
+        picture.losses = (Loss(f"the PNG has chunks that are left out: {listed}"),)
+    return picture
+
+
+def _undecoded(
+    reader: ChunkReader, content: Content, image: Image, options: ReadOptions, channels: int
+) -> Pixels | Bands | Whole:
+    """Return the samples of a still picture, which are decoded when they are asked for."""
+    header = content.header
+    dtype: np.dtype[np.generic] = np.dtype(np.uint16 if header.depth == 16 else np.uint8)
+    shape = header.height, header.width, channels
+    if options.lenient:
+        limits.require_memory(2 * math.prod(shape) * dtype.itemsize)
+        return _decoded(reader, content, image, options)
+    if header.interlaced:
+        return Whole(
+            shape, dtype, lambda: _decoded(reader, content, image, options), "the PNG is interlaced", name="PNG"
+        )
+
+    def decoded() -> Iterator[Pixels]:
+        for band in bands(header, reader.data(image)):
+            yield _coloured(band, content, options).reshape(len(band), *shape[1:])
+
+    size = math.prod(shape) * dtype.itemsize
+    ahead = size > _OVERLAP_BYTES and options.threads != 1
+    return Bands(shape, dtype, decoded, band_bytes=BLOCK_BYTES, ahead=ahead, name="PNG")
+
+
+def _decoded(reader: ChunkReader, content: Content, image: Image, options: ReadOptions) -> Pixels:
+    """Inflate and expand one image to 8- or 16-bit channels."""
+    header = content.header
+    if image.control is not None:
+        header = png.Header(image.control.width, image.control.height, header.depth, header.colour, header.interlaced)
+    samples, note = decode_samples(header, reader.data(image), lenient=options.lenient)
+    if note:
+        content.notes.append(note)
+    return _coloured(samples, content, options)
+
+
+def _coloured(samples: Pixels, content: Content, options: ReadOptions) -> Pixels:
+    """Turn samples as they are in the file into grey, RGB and alpha."""
+    if content.header.colour == png.PALETTE:
+        return _from_palette(samples, content, options)
+    return _with_key(samples, content)
+
+
+def _with_key(samples: Pixels, content: Content) -> Pixels:
+    """Turn a colour key into an alpha channel, and few bits into the whole 8-bit range."""
+    depth, key = content.header.depth, content.transparency
+    pixels = samples * np.uint8(255 // (2**depth - 1)) if depth < 8 else samples
+    if key is None:
+        return pixels
+    keys = np.frombuffer(key, ">u2")
+    matches = samples == keys if samples.ndim == 2 else (samples == keys).all(axis=2)
+    alpha = np.where(matches, 0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
+    return np.dstack([pixels, alpha])
+
+
+def _from_palette(indices: Pixels, content: Content, options: ReadOptions) -> Pixels:
+    """Look the colours up; an entry that the palette lacks is damage, or black."""
+    colours = np.frombuffer(content.palette, np.uint8).reshape(-1, 3)
+    highest = int(indices.max())
+    if highest >= len(colours) and not options.lenient:
+        raise ReadError(
+            f"the PNG is damaged: a pixel has palette entry {highest} of {len(colours)}; --lenient takes it as black"
+        )
+    table = np.zeros((256, 3 if content.transparency is None else 4), np.uint8)
+    table[: len(colours), :3] = colours
+    if content.transparency is not None:
+        table[:, 3] = 255
+        table[: len(content.transparency), 3] = np.frombuffer(content.transparency, np.uint8)
+    return table[indices]

@@ -1,0 +1,182 @@
+"""The samples of a PNG: inflated by ISA-L, row filters undone by machine code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.errors import ReadError
+from convfilter.picture.picture import Pixels
+from convfilter.picture.png import layout as png
+
+Bytes = npt.NDArray[np.uint8]
+
+#: Rows are inflated in blocks of about this size: they stay in the cache until their filters are undone.
+BLOCK_BYTES = 1 << 18
+
+
+def decode_samples(header: png.Header, parts: Iterator[bytes], *, lenient: bool) -> tuple[Pixels, str]:
+    """Decode the data of one image.
+
+    Parameters
+    ----------
+    header : Header
+    parts : iterator of bytes
+        Its zlib stream, in pieces.
+    lenient : bool
+        Take what can be decoded of a damaged stream; the rest is zero.
+
+    Returns
+    -------
+    samples : (H, W) or (H, W, C) array of uint8 or uint16
+        As they are in the file: palette indices and few-bit samples unscaled.
+    note : str
+        What is missing; empty for a whole picture.
+
+    Raises
+    ------
+    ReadError
+        The stream is damaged, or shorter or longer than the size in the header.
+    """
+    stream = _Stream(parts, lenient)
+    images = [_image(header, stream, width, height) for *_, width, height in header.passes()]
+    stream.finish()
+    if not header.interlaced:
+        return images[0], stream.note
+    first = images[0]
+    samples = np.empty((header.height, header.width, *first.shape[2:]), first.dtype)
+    for (x, y, dx, dy, *_), image in zip(header.passes(), images, strict=True):
+        samples[y::dy, x::dx] = image
+    return samples, stream.note
+
+
+def _image(header: png.Header, stream: _Stream, width: int, height: int) -> Pixels:
+    """Decode one image of the stream to an array."""
+    image: Pixels | None = None
+    done = 0
+    for band in _bands(header, stream, width, height):
+        if image is None:
+            image = np.empty((height, *band.shape[1:]), band.dtype)
+        image[done : done + len(band)] = band
+        done += len(band)
+    assert image is not None
+    return image
+
+
+def bands(header: png.Header, parts: Iterator[bytes]) -> Iterator[Pixels]:
+    """Decode a picture that is not interlaced, band by band.
+
+    Yields
+    ------
+    (some rows, W) or (some rows, W, C) array of uint8 or uint16
+        As in :func:`decode_samples`.
+
+    Raises
+    ------
+    ReadError
+        The stream is damaged; behind the last row: it does not end there.
+    """
+    stream = _Stream(parts, lenient=False)
+    yield from _bands(header, stream, header.width, header.height)
+    stream.finish()
+
+
+def _bands(header: png.Header, stream: _Stream, width: int, height: int) -> Iterator[Pixels]:
+    """Decode one image of the stream: the whole picture, or a pass of an interlaced one."""
+    from convfilter.engine.png_filters import undo_filters
+
+    length = header.row_bytes(width)
+    distance = max(1, header.bits_per_pixel // 8)
+    step = max(1, BLOCK_BYTES // (1 + length))
+    above = np.zeros(length, np.uint8)  # as which the filters take the row above the first one
+    for top in range(0, height, step):
+        count = min(step, height - top)
+        data = np.frombuffer(stream.take(count * (1 + length)), np.uint8).reshape(count, 1 + length)
+        rows = np.empty((1 + count, length), np.uint8)
+        rows[0] = above
+        good = undo_filters(data, distance, rows)
+        if good < count:
+            stream.damage(f"row {top + good} of the PNG has an unknown filter")
+            rows[1 + good :] = 0
+            stream.end()
+        above = rows[-1]
+        yield _samples(header, rows[1:], width)
+
+
+def _samples(header: png.Header, rows: Bytes, width: int) -> Pixels:
+    """Take the rows as samples; fewer than 8 bits are unpacked."""
+    height = rows.shape[0]
+    channels = png.SAMPLES[header.colour]
+    shape = (height, width, channels) if channels > 1 else (height, width)
+    if header.depth == 16:
+        samples = rows.view(np.uint16).reshape(shape)
+        return samples.byteswap() if np.little_endian else samples
+    if header.depth == 8:
+        return rows.reshape(shape)
+    if header.depth == 1:
+        return np.unpackbits(rows, axis=1, count=width)
+    shifts = np.arange(8 - header.depth, -1, -header.depth, dtype=np.uint8)
+    unpacked = (rows[:, :, None] >> shifts) & np.uint8(2**header.depth - 1)
+    return np.ascontiguousarray(unpacked.reshape(height, -1)[:, :width])
+
+
+class _Stream:
+    """A zlib stream in pieces, inflated block by block."""
+
+    def __init__(self, parts: Iterator[bytes], lenient: bool) -> None:
+        from isal import igzip_lib
+
+        self.note = ""
+        self._lenient = lenient
+        self._parts = parts
+        self._inflater = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_ZLIB)
+        self._ended = False
+
+    def damage(self, what: str) -> None:
+        """Refuse the picture, or note what is wrong."""
+        if not self._lenient:
+            raise ReadError(f"{what}; --lenient decodes what is left")
+        self.note = self.note or what
+
+    def end(self) -> None:
+        """Take all that follows for zeros."""
+        self._ended = True
+
+    def take(self, size: int) -> bytes:
+        """Inflate exactly ``size`` bytes; zeros stand for what is missing."""
+        block = self._inflated(size)
+        if len(block) < size:
+            if not self._ended:
+                self.damage("the pixels of the PNG end early")
+            block = block.ljust(size, b"\0")
+        return block
+
+    def finish(self) -> None:
+        """Check that the stream ends here, which includes its checksum, and that nothing follows which is damaged."""
+        if not self.note:
+            if self._inflated(1):
+                self.damage("the PNG holds more pixel data than its size needs")
+            elif not self._inflater.eof:
+                self.damage("the pixels of the PNG end without their checksum")
+        for _ in self._parts:
+            pass
+
+    def _inflated(self, size: int) -> bytes:
+        """Inflate up to ``size`` bytes; fewer at the end, and where the stream is damaged."""
+        from isal import isal_zlib
+
+        pieces = []
+        while size > 0 and not self._ended and not self._inflater.eof:
+            part = next(self._parts, b"") if self._inflater.needs_input else b""
+            if self._inflater.needs_input and not part:
+                break
+            try:
+                piece = self._inflater.decompress(part, size)
+            except isal_zlib.error as error:  # type: ignore[misc]
+                self.damage(f"the pixels of the PNG are damaged: {str(error).lower()}")
+                break
+            pieces.append(piece)
+            size -= len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)

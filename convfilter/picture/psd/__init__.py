@@ -1,0 +1,1 @@
+"""PSD and PSB: the merged picture."""

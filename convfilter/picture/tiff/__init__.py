@@ -1,0 +1,1 @@
+"""TIFF: directories, pages, strips and tiles, rows."""

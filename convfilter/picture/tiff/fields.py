@@ -1,0 +1,300 @@
+"""Fields of a TIFF page that are kept as they are: position, names, layout of stacks, and those of other programs.
+
+GeoTIFF 1.1 (OGC 19-008r4), annex G; GDAL's tags 42112 and 42113; RPC in TIFF (50844); ImageJ's tags 50838 and 50839.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping
+from typing import Any, BinaryIO, Literal, NamedTuple
+
+from convfilter.picture.metadata import ifd, photoshop, xmp_clean
+from convfilter.picture.metadata.ifd import Field
+
+_DESCRIPTION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _ICC = 270, 282, 283, 296, 34675
+_PIXEL_SCALE, _INTERGRAPH, _TIE_POINTS, _TRANSFORMATION, _KEYS, _RPC = 33550, 33920, 33922, 34264, 34735, 50844
+#: Those that say where pixels lie; the others of GeoTIFF say what the coordinates mean.
+_PLACES = (_PIXEL_SCALE, _INTERGRAPH, _TIE_POINTS, _TRANSFORMATION, _RPC)
+_IMAGEJ_COUNTS, _IMAGEJ_DATA = 50838, 50839
+_XMP, _IPTC, _PHOTOSHOP, _NODATA = 700, 33723, 34377, 42113
+_PAGE_NUMBER = 297
+#: The field of ``Holds`` for each tag that is kept by itself.
+_KINDS = {
+    **dict.fromkeys((*_PLACES, _KEYS, 34736, 34737), "geo"),
+    **{_NODATA: "nodata", 42112: "gdal", _IMAGEJ_COUNTS: "layout", _IMAGEJ_DATA: "layout"},
+    **dict.fromkeys((285, 286, 287, _PAGE_NUMBER), "page_names"),
+}
+#: XMP, IPTC, Photoshop, colours: of the first page in ``Metadata``, as are descriptions and resolution.
+_OWN = frozenset(
+    (*ifd.DESCRIPTIVE, 269, 318, 319, _XMP, _IPTC, _PHOTOSHOP, _ICC, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT)
+)
+_DIRECTORIES = (ifd.EXIF_IFD, ifd.GPS_IFD, ifd.INTEROPERABILITY_IFD)
+#: How the samples are stored, or what ``tiff_layout`` speaks of: subfiles, layers.
+_STRUCTURE = frozenset(
+    (
+        *(*range(254, 260), *range(262, 267), 273, 274, *range(277, 282), 284, *range(288, 294), 317, *range(320, 348)),
+        *(*range(512, 522), *range(529, 533), 559, *range(32995, 32999), 37724, 50674),
+    )
+)
+_FIRST_PRIVATE = 32768
+#: Types that cannot hold offsets into the file: ASCII, SHORT, RATIONAL, SSHORT, SRATIONAL, FLOAT, DOUBLE.
+_PLAIN_TYPES = (2, 3, 5, 8, 10, 11, 12)
+_NO_UNIT = 1
+_POINT_KEY, _PIXEL_IS_POINT = 1025, 2
+#: Descriptions that say how samples are laid out; wrong once the picture has another size.
+LAYOUT_DESCRIPTIONS = ('{"shape":', "ImageJ=", "<?xml", "<OME")
+_ORDER: Literal["<"] = "<"
+
+
+class PageFields(NamedTuple):
+    """Fields of a page in little-endian order, and the picture that they describe.
+
+    Attributes
+    ----------
+    fields : tuple of Field
+    shape : tuple of int
+        Of the samples: (H, W) or (H, W, C).
+    dtype : str
+        As in the file.
+    pages : int
+        Of the file.
+    placed : (int, int), or None
+        Height and width for which the position holds; None: for none, since the picture has been turned.
+    """
+
+    fields: tuple[Field, ...]
+    shape: tuple[int, ...]
+    dtype: str
+    pages: int
+    placed: tuple[int, int] | None
+
+    @property
+    def kinds(self) -> set[str]:
+        """The fields of ``Holds`` that a format needs."""
+        is_scale = _is_scale(self.fields)
+        said = (field for field in self.fields if field.tag != _PAGE_NUMBER or self.pages > 1)
+        return {_kind(field, is_scale) for field in said}
+
+
+class Axis(NamedTuple):
+    """How the pixels of a result lie among those of the picture, along one axis.
+
+    ``start`` is the place of the centre of the first one, ``jump`` the distance of neighbours, both in pixels of the
+    picture, of which the first has its centre at 0.
+    """
+
+    start: float
+    jump: float
+    size: int
+
+
+def _kind(field: Field, is_scale: bool) -> str:
+    if field.tag in _KINDS:
+        return _KINDS[field.tag]
+    if is_layout(field) or (is_scale and field.tag in (_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT)):
+        return "layout"
+    return "page_texts" if field.tag in _OWN else "private"
+
+
+def is_layout(field: Field) -> bool:
+    """Tell a description of how samples are laid out from one for people."""
+    return field.tag == _DESCRIPTION and field.data.decode("latin-1").startswith(LAYOUT_DESCRIPTIONS)
+
+
+def _number(fields: Iterable[Field], tag: int) -> int:
+    return next((ifd.number(field, _ORDER) for field in fields if field.tag == tag), 0)
+
+
+def _is_scale(fields: Iterable[Field]) -> bool:
+    """Tell whether the resolution counts pixels in a unit that only other fields name; 1 by 1 says nothing."""
+    found = scale_of(fields)
+    return found is not None and found[1] == _NO_UNIT and found[0] != (1.0, 1.0)
+
+
+def of_page(page: Any, file: BinaryIO, number: int, pages: int, shape: tuple[int, ...]) -> tuple[PageFields, list[str]]:
+    """Take the fields that are kept as they are.
+
+    Parameters
+    ----------
+    page : tifffile.TiffPage
+    file : BinaryIO
+        The file that it lies in.
+    number : int
+        Of the page, from 0; what ``Metadata`` has of the first one is left out here.
+    pages : int
+        How many there are.
+    shape : tuple of int
+        Of its samples.
+
+    Returns
+    -------
+    PageFields
+    list of str
+        Names of fields that are not kept.
+    """
+
+    def read(offset: int, length: int) -> bytes:
+        file.seek(offset)
+        return file.read(length)
+
+    order = page.parent.byteorder
+    found = ifd.parsed(read, page.offset, order, big=page.parent.is_bigtiff)
+    found = ifd.reordered(found, order, _ORDER) | _imagej(page, order)
+    found = {tag: field for tag, field in ((tag, _true(field, page)) for tag, field in found.items()) if field.data}
+    is_scale = _is_scale(found.values())
+    kept = [field for tag, field in sorted(found.items()) if _is_kept(field, number, is_scale)]
+    taken = {field.tag for field in kept} | (_OWN if number == 0 else set()) | _STRUCTURE
+    taken |= set(_DIRECTORIES) if number == 0 else set()
+    left = [tag.name for tag in page.tags if tag.code not in taken and not _is_cut_description(found.get(tag.code))]
+    return PageFields(tuple(kept), shape, page.dtype.name, pages, (shape[0], shape[1])), left
+
+
+def _true(field: Field, page: Any) -> Field:
+    """Take out what is not true of a filtered picture: thumbnails; and a nodata value in another unit than samples."""
+    if field.tag == _PHOTOSHOP:
+        return field._replace(data=photoshop.cleaned(field.data) or b"")
+    if field.tag == _XMP:
+        return field._replace(data=xmp_clean.cleaned(field.data)[0])
+    is_scaled = (page.dtype.kind == "u" and page.dtype.itemsize > 2) or page.bitspersample < 8
+    return field._replace(data=b"") if field.tag == _NODATA and is_scaled else field
+
+
+def _imagej(page: Any, order: str) -> dict[int, Field]:
+    """Turn ImageJ's own block, which is in the order of the file throughout."""
+    if order == _ORDER or _IMAGEJ_DATA not in page.tags:
+        return {}
+    import tifffile
+
+    metadata = page.parent.imagej_metadata or {}
+    names = {"Info", "Labels", "Ranges", "LUTs", "Plot", "ROI", "Overlays"}
+    tags = tifffile.imagej_metadata_tag({key: value for key, value in metadata.items() if key in names}, _ORDER)
+    fields = {}
+    for tag, kind, count, value, _ in tags:
+        data = value if isinstance(value, bytes) else struct.pack(f"{_ORDER}{count}I", *value)
+        fields[int(tag)] = Field(int(tag), int(kind), data)
+    return fields
+
+
+def _is_kept(field: Field, number: int, is_scale: bool) -> bool:
+    tag = field.tag
+    if tag in _STRUCTURE or tag in _DIRECTORIES or _is_cut_description(field):
+        return False
+    if tag in _OWN:
+        is_scaling = is_scale and tag in (_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT)
+        return number > 0 or is_layout(field) or is_scaling
+    return tag in _KINDS or (tag >= _FIRST_PRIVATE and field.kind in _PLAIN_TYPES)
+
+
+def _is_cut_description(field: Field | None) -> bool:
+    """Tell tifffile's note on a stack behind one directory, which is written with a directory for each picture."""
+    return field is not None and field.tag == _DESCRIPTION and field.data.startswith(b'{"shape":')
+
+
+def moved(page: PageFields, rows: Axis, cols: Axis) -> PageFields:
+    """Say where the pixels of a result lie.
+
+    Parameters
+    ----------
+    page : PageFields
+        Of the picture that was filtered.
+    rows, cols : Axis
+
+    Returns
+    -------
+    PageFields
+    """
+    if page.placed is None:
+        return page
+    is_point = _raster_type(page.fields) == _PIXEL_IS_POINT
+    # A pixel is a point at its centre, or an area from corner to corner: there the centre of the first is at 0.5.
+    at = [axis.start if is_point else axis.start + 0.5 - 0.5 * axis.jump for axis in (cols, rows)]
+    jumps = [cols.jump, rows.jump]
+    fields = tuple(_placed(field, at, jumps, (cols.start, rows.start)) for field in page.fields)
+    return page._replace(fields=fields, placed=(rows.size, cols.size))
+
+
+def _raster_type(fields: Iterable[Field]) -> int:
+    keys = next((field.data for field in fields if field.tag == _KEYS), b"")
+    words = struct.unpack(f"{_ORDER}{len(keys) // 2}H", keys[: len(keys) // 2 * 2])
+    found = (words[at + 3] for at in range(4, len(words) - 3, 4) if words[at] == _POINT_KEY and words[at + 1] == 0)
+    return next(found, 0)
+
+
+def _placed(field: Field, at: list[float], jumps: list[float], centres: tuple[float, float]) -> Field:
+    """Rewrite one field for a raster of which (x, y) is at ``at + jumps * (x, y)`` of the old one."""
+    if field.tag in (_X_RESOLUTION, _Y_RESOLUTION):  # kept only where they count pixels of no absolute size
+        number, unit = struct.unpack(f"{_ORDER}2I", field.data[:8])
+        jump = jumps[field.tag - _X_RESOLUTION]
+        return field._replace(data=_rational(number / (unit or 1) / jump)) if jump != 1 else field
+    if field.tag not in _PLACES or field.kind != 12 or len(field.data) % 8:
+        return field
+    values = list(struct.unpack(f"{_ORDER}{len(field.data) // 8}d", field.data))
+    if field.tag == _PIXEL_SCALE:
+        values[:2] = [values[0] * jumps[0], values[1] * jumps[1]]
+    elif field.tag == _TIE_POINTS:
+        for first in range(0, len(values) - 5, 6):
+            values[first : first + 2] = [(values[first + n] - at[n]) / jumps[n] for n in (0, 1)]
+    elif field.tag in (_TRANSFORMATION, _INTERGRAPH) and len(values) >= 16:
+        for row in range(0, 16, 4):
+            values[row + 3] += values[row] * at[0] + values[row + 1] * at[1]
+            values[row : row + 2] = [values[row] * jumps[0], values[row + 1] * jumps[1]]
+    elif field.tag == _RPC and len(values) >= 12:
+        # Line, then sample: offsets at 2 and 3, scales at 7 and 8, of centres of pixels.
+        for n, axis in ((0, 1), (1, 0)):
+            values[2 + n] = (values[2 + n] - centres[axis]) / jumps[axis]
+            values[7 + n] /= jumps[axis]
+    return field._replace(data=struct.pack(f"{_ORDER}{len(values)}d", *values))
+
+
+def _rational(value: float) -> bytes:
+    from fractions import Fraction
+
+    found = Fraction(value).limit_denominator(10**6)
+    return struct.pack(f"{_ORDER}2I", min(found.numerator, 2**32 - 1), found.denominator)
+
+
+def fitting(page: PageFields, shape: tuple[int, ...], dtype: str, pages: int) -> tuple[list[Field], Mapping[str, str]]:
+    """Choose the fields that are true of the page that is written.
+
+    Parameters
+    ----------
+    page : PageFields
+    shape, dtype, pages
+        Of what is written.
+
+    Returns
+    -------
+    list of Field
+    mapping of str to str
+        For each kind of field that is not true any more, why.
+    """
+    is_scale = _is_scale(page.fields)
+    same_size = shape[:2] == page.shape[:2]
+    same_layout = (shape, dtype, pages) == (page.shape, page.dtype, page.pages)
+    kept, lost = [], {}
+    for field in page.fields:
+        kind = _kind(field, is_scale)
+        if kind == "layout" and field.tag in (_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT):
+            kept.append(field)
+        elif kind == "layout" and not same_layout:
+            lost[kind] = "the size, the type or the number of its pages has changed"
+        elif kind == "private" and not same_size:
+            lost[kind] = "the size has changed"
+        elif field.tag in _PLACES and page.placed != shape[:2]:
+            lost[kind] = "the picture has been turned" if page.placed is None else "the size has changed"
+        else:
+            kept.append(field)
+    return kept, lost
+
+
+def scale_of(fields: Iterable[Field]) -> tuple[tuple[float, float], int] | None:
+    """Return the resolution among them, and its unit."""
+    values: dict[int, float] = {}
+    fields = tuple(fields)
+    for field in fields:
+        if field.tag in (_X_RESOLUTION, _Y_RESOLUTION) and len(field.data) >= 8:
+            number, unit = struct.unpack(f"{_ORDER}2I", field.data[:8])
+            values[field.tag] = number / unit if unit else 0.0
+    unit = _number(fields, _RESOLUTION_UNIT) or 2
+    return ((values[_X_RESOLUTION], values[_Y_RESOLUTION]), unit) if len(values) == 2 else None

@@ -1,0 +1,218 @@
+"""Which directories of a TIFF are pictures, and which are previews, masks, raw data, or a stack behind one directory.
+
+TIFF 6.0 (Adobe, 1992), section 8 (NewSubfileType); TIFF Technical Note 1 (SubIFDs); TIFF/EP (ISO 12234-2); DNG 1.7.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any, BinaryIO, NamedTuple
+
+from convfilter.errors import ReadError
+from convfilter.picture.metadata import ifd
+
+REDUCED, TRANSPARENCY_MASK = 1, 4
+_SUBFILE_TYPE, _COMPRESSION, _PHOTOMETRIC = 254, 259, 262
+_DESCRIPTION, _MAKE, _SUB_IFDS, _METAMORPH_PLANES, _PHOTOSHOP_LAYERS, _DNG_VERSION = 270, 271, 330, 33629, 37724, 50706
+_LOOKED_AT = (_SUBFILE_TYPE, _COMPRESSION, _PHOTOMETRIC)
+_MASK, _COLOUR_FILTER_ARRAY, _LINEAR_RAW = 4, 32803, 34892
+#: What only cameras compress with: Sony, packed, Samsung, Nikon, lossy DNG, Pentax, Kodak.
+_RAW_COMPRESSIONS = frozenset((32767, 32769, 32770, 32772, 34713, 34892, 52546, 65535, 65000))
+#: Canon CR2 and Phase One IIQ, behind the header.
+_RAW_SIGNATURES = (b"CR\x02\0", b"IIII", b"MMMM")
+_MOST_NESTED = 32
+MOST_PAGES = 65536
+_UNCOMPRESSED = 1
+_IMAGEJ = re.compile(r"ImageJ=.*?^images=(\d{1,9})\s*$", re.DOTALL | re.MULTILINE)
+
+
+class Entry(NamedTuple):
+    """One picture of the file.
+
+    Attributes
+    ----------
+    page : tifffile.TiffPage
+        Its directory.
+    mask : tifffile.TiffPage, or None
+        A picture of one bit that says which of its pixels are opaque.
+    slice : int
+        Number of the picture, counted from 0, among those that lie one behind the other in the data of one directory.
+    """
+
+    page: Any
+    mask: Any | None = None
+    slice: int = 0
+
+
+class _Nested(NamedTuple):
+    """A directory that hangs below a page."""
+
+    subfile_type: int
+    photometric: int
+    compression: int
+
+    @property
+    def is_raw(self) -> bool:
+        return self.photometric in (_COLOUR_FILTER_ARRAY, _LINEAR_RAW) or self.compression in _RAW_COMPRESSIONS
+
+
+def entries_of(tiff: Any, file: BinaryIO, count: int) -> tuple[list[Entry], list[str]]:
+    """List the pictures of a file.
+
+    Parameters
+    ----------
+    tiff : tifffile.TiffFile
+    file : BinaryIO
+        The same file.
+    count : int
+        Directories in its main chain.
+
+    Returns
+    -------
+    entries : list of Entry
+        At least one.
+    notes : list of str
+        What is left out.
+
+    Raises
+    ------
+    ReadError
+        The file is a camera raw, or a stack of which not all is there.
+    """
+    pages = [tiff.pages[index] for index in range(count)]
+    nested = [list(_nested(page, file)) for page in pages]
+    _refuse_raw(pages, nested, file)
+    whole = [page for page in pages if not int(page.subfiletype) & (REDUCED | TRANSPARENCY_MASK)]
+    hidden = sum(not each.subfile_type & (REDUCED | TRANSPARENCY_MASK) for below in nested for each in below)
+    if not whole and hidden:
+        whole = list(_nested_pictures(pages, nested))
+        hidden -= len(whole)
+    whole = whole or [max(pages, key=lambda page: int(page.imagewidth) * int(page.imagelength))]
+    entries, unused = _with_masks(whole, pages)
+    notes = _left_out(pages, nested, whole, hidden, unused)
+    if len(entries) == 1:
+        entries = [entries[0]._replace(slice=number) for number in range(_slices(entries[0].page))]
+    return entries, notes
+
+
+def _nested(page: Any, file: BinaryIO) -> Iterator[_Nested]:
+    """Look into the directories below a page."""
+
+    def read(offset: int, length: int) -> bytes:
+        file.seek(offset)
+        return file.read(length)
+
+    order, big = page.parent.byteorder, page.parent.is_bigtiff
+    offsets = page.tags.valueof(_SUB_IFDS) or ()
+    for offset in (offsets if isinstance(offsets, tuple) else (offsets,))[:_MOST_NESTED]:
+        fields = ifd.parsed(read, int(offset), order, big=big, wanted=_LOOKED_AT)
+        if fields:
+            numbers = (ifd.number(fields.get(tag), order) for tag in (_SUBFILE_TYPE, _PHOTOMETRIC, _COMPRESSION))
+            yield _Nested(*numbers)
+
+
+def _refuse_raw(pages: list[Any], nested: list[list[_Nested]], file: BinaryIO) -> None:
+    """Refuse what a camera wrote for a raw developer; the pictures that can be decoded are previews."""
+    file.seek(8)
+    signature = file.read(4)
+    own = [_Nested(int(page.subfiletype), int(page.photometric), int(page.compression)) for page in pages]
+    is_raw = any(each.is_raw for below in (own, *nested) for each in below)
+    if not is_raw and signature not in _RAW_SIGNATURES:
+        return
+    tags = pages[0].tags
+    make = tags.valueof(_MAKE)
+    kind = "DNG" if _DNG_VERSION in tags else "CR2" if signature[:2] == b"CR" else ""
+    kind = kind or (make.split()[0][:20] if isinstance(make, str) and make.strip() else "TIFF/EP")
+    raise ReadError(
+        f"the file is a camera raw ({kind}), whose other pictures are previews; develop it first, "
+        "as with darktable-cli, RawTherapee or dcraw, to a TIFF of 16 bits"
+    )
+
+
+def _nested_pictures(pages: list[Any], nested: list[list[_Nested]]) -> Iterator[Any]:
+    """Take the full-size pictures below pages that are all previews."""
+    for page, below in zip(pages, nested, strict=True):
+        for number, each in enumerate(below):
+            if not each.subfile_type & (REDUCED | TRANSPARENCY_MASK):
+                yield page.pages[number]
+
+
+def _with_masks(whole: list[Any], pages: list[Any]) -> tuple[list[Entry], int]:
+    """Give each page the transparency mask of its size that follows it; returns the number of other masks, too."""
+    entries = [Entry(page) for page in whole]
+    numbers = {id(page): number for number, page in enumerate(whole)}
+    owner: int | None = None
+    unused = 0
+    for page in pages:
+        owner = numbers.get(id(page), owner)
+        if int(page.subfiletype) & (REDUCED | TRANSPARENCY_MASK) != TRANSPARENCY_MASK:
+            continue
+        if owner is None or entries[owner].mask is not None or not _is_mask_of(page, entries[owner].page):
+            unused += 1
+        else:
+            entries[owner] = entries[owner]._replace(mask=page)
+    return entries, unused
+
+
+def _is_mask_of(mask: Any, page: Any) -> bool:
+    same_size = (mask.imagewidth, mask.imagelength) == (page.imagewidth, page.imagelength)
+    return same_size and mask.samplesperpixel == 1 and int(mask.photometric) in (_MASK, 1)
+
+
+def _left_out(
+    pages: list[Any], nested: list[list[_Nested]], whole: list[Any], hidden: int, unused_masks: int
+) -> list[str]:
+    """Say what of the file is not filtered."""
+    small = sum(1 for page in pages if int(page.subfiletype) & REDUCED and page not in whole)
+    small += sum(1 for below in nested for each in below if each.subfile_type & REDUCED)
+    counts = (
+        (small, "reduced version", "of the picture; left out, since it would show it unfiltered"),
+        (hidden, "picture", "below its pages (SubIFDs); left out"),
+        (unused_masks, "transparency mask", "that fits no page; left out"),
+    )
+    notes = [f"the TIFF holds {n} {what}{'s' * (n > 1)} {rest}" for n, what, rest in counts if n > 0]
+    if any(_PHOTOSHOP_LAYERS in page.tags for page in whole):
+        notes.append("the TIFF holds Photoshop's layers; the picture merged from them is taken")
+    return notes
+
+
+def _slices(page: Any) -> int:
+    """Count the pictures whose data lie one behind the other, though there is one directory only."""
+    claimed = _claimed_slices(page)
+    if claimed <= 1:
+        return 1
+    if claimed > MOST_PAGES:
+        raise ReadError(f"a TIFF of more than {MOST_PAGES} pictures cannot be read, this one says {claimed}")
+    at = 0
+    for offset, length in zip(page.dataoffsets, page.databytecounts, strict=False):
+        if (at and offset != at) or int(page.compression) != _UNCOMPRESSED:
+            raise ReadError(
+                f"the TIFF is a stack of {claimed} pictures behind one directory, compressed or in pieces; "
+                "save it with a directory for each, as ImageJ does below 4 GB"
+            )
+        at = offset + length
+    return claimed
+
+
+def _claimed_slices(page: Any) -> int:
+    """Read how many pictures the programs that write such stacks say there are: ImageJ, MetaMorph, tifffile."""
+    planes = page.tags.get(_METAMORPH_PLANES)
+    if planes is not None:
+        return int(planes.count)
+    description = page.tags.valueof(_DESCRIPTION)
+    if not isinstance(description, str):
+        return 1
+    if found := _IMAGEJ.match(description):
+        return int(found[1])
+    if not description.startswith('{"shape":'):
+        return 1
+    try:
+        said = json.loads(description)
+        samples = math.prod(map(int, said["shape"]))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return 1
+    own = math.prod(page.shaped)
+    return samples // own if said.get("truncated") is True and own and samples % own == 0 else 1

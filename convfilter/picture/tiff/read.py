@@ -1,0 +1,186 @@
+"""TIFF reader: every page at its own depth, through tifffile; each page is judged before it is decoded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, BinaryIO
+
+from convfilter.errors import ConvfilterError, ReadError
+from convfilter.picture import limits
+from convfilter.picture.options import ReadOptions
+from convfilter.picture.picture import CHANNELS, Frame, Loss, Picture, chosen
+from convfilter.picture.place.source import size_of
+from convfilter.picture.tiff.fields import of_page
+from convfilter.picture.tiff.layout import Entry, entries_of
+from convfilter.picture.tiff.samples import (
+    ASSOCIATED,
+    BLACK_IS_ZERO,
+    MODELS,
+    PALETTE,
+    RGB,
+    UNASSOCIATED,
+    YCBCR,
+    Decoded,
+    decoded,
+    extra_kinds,
+    opened,
+)
+from convfilter.picture.tiff.segments import READABLE
+from convfilter.picture.tiff.tags import metadata_of, page_offsets
+from convfilter.picture.tiff.write import CODES
+
+_OLD_JPEG, _JPEG = 6, 7
+_OTHER_DEFLATE, _OTHER_ZSTD = (32946,), (34926,)
+_MOST_NAMES = 8
+
+
+def read_tiff(file: BinaryIO, options: ReadOptions) -> Picture:
+    """Read a TIFF or BigTIFF; a ``Reader``. Its pages become frames.
+
+    Samples are uint8 for 1 to 8 bits (full range) and uint16 for 9 to 16. They
+    are float32 for floats of any size; for unsigned integers of more bits,
+    whose largest becomes 1; and for signed integers, whose values stay.
+    """
+    # tifffile logs what it finds odd; what matters is raised here.
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
+    count = len(page_offsets(file))
+    file.seek(0)
+    try:
+        import tifffile
+
+        with tifffile.TiffFile(file, name="picture.tif") as tiff:
+            return _picture(tiff, file, count, options)
+    except (ConvfilterError, MemoryError):
+        raise
+    except Exception as error:  # tifffile and imagecodecs raise their own kinds beside ValueError, KeyError and more
+        text = str(error).strip().splitlines()
+        raise ReadError(
+            f"the TIFF is damaged or of an unsupported kind: {text[0] if text else type(error).__name__}"
+        ) from error
+
+
+def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Picture:
+    entries, notes = entries_of(tiff, file, count)
+    total = len(entries)
+    if options.frame is not None:
+        entries = [chosen(entries, options.frame)]
+    pixels = needed = 0
+    for entry in entries:
+        _judge(entry.page, options)
+        pixels += int(entry.page.imagewidth) * int(entry.page.imagelength)
+        needed += sum(_needed_bytes(page) for page in (entry.page, entry.mask) if page is not None)
+    limits.require_frames(len(entries), pixels, options.max_pixels)
+    limits.require_memory(needed)
+    size = size_of(file)
+    pages = []
+    for entry in entries:
+        _require_data(entry, size, options, notes)
+        pages.append(opened(entry, file, options, notes) if len(entries) == 1 else decoded(entry, options, notes))
+    if any(entry.mask is not None for entry in entries):
+        pages = [page.with_alpha() for page in pages]
+    if len({page.premultiplied for page in pages}) > 1:
+        pages = [page.straight() for page in pages]
+    first = pages[0]
+    if any(page.kind != first.kind for page in pages):
+        raise ReadError(f"the {len(pages)} pages differ in colour, transparency or depth; choose one with --frame N")
+    metadata = metadata_of(entries[0].page, file)
+    kinds = extra_kinds(entries[0].page)
+    metadata.compression = _compression_of(entries[0].page)
+    metadata.associated_alpha = first.alpha and ASSOCIATED in kinds
+    metadata.alpha_at = next((at for at, kind in enumerate(kinds) if kind in (ASSOCIATED, UNASSOCIATED)), first.extras)
+    frames, losses = _described(entries, pages, total, file)
+    return Picture(
+        frames,
+        first.model,
+        first.alpha,
+        "TIFF",
+        metadata,
+        tuple(dict.fromkeys(notes)),
+        extras=first.extras,
+        losses=losses,
+        white=first.white,
+        premultiplied=first.premultiplied,
+    )
+
+
+def _described(
+    entries: Sequence[Entry], pages: Sequence[Decoded], total: int, file: BinaryIO
+) -> tuple[list[Frame], tuple[Loss, ...]]:
+    """Give each frame the fields of its directory; the first of the slices behind one has those of all."""
+    frames, left = [], dict[str, None]()
+    for number, (entry, page) in enumerate(zip(entries, pages, strict=True)):
+        frame = Frame(page.pixels)
+        frame.decoded_because = page.because or frame.decoded_because
+        if not entry.slice:
+            fields, names = of_page(entry.page, file, number, total, frame.shape)
+            left |= dict.fromkeys(names)
+            frame.tiff = fields if fields.fields else None
+        frames.append(frame)
+    text = f"the TIFF has tags that are left out: {_listed(list(left))}"
+    return frames, (Loss(text),) if left else ()
+
+
+def _compression_of(page: Any) -> str:
+    """Return the name of a page's compression: of those that are written, or of another."""
+    number = int(page.compression)
+    names = {code: name for name, code in reversed(CODES.items())}
+    names.update(dict.fromkeys(_OTHER_DEFLATE, "deflate") | dict.fromkeys(_OTHER_ZSTD, "zstd"))
+    return names.get(number) or str(getattr(page.compression, "name", number))
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
+
+
+def _needed_bytes(page: Any) -> int:
+    """Estimate: the samples as they are in the file, and as they become, for input and output."""
+    depth = 1 if page.bitspersample <= 8 else 2 if page.bitspersample <= 16 else 4
+    becomes = depth if page.dtype.kind in "bu" else 4
+    channels = 3 if int(page.photometric) == PALETTE else page.samplesperpixel
+    is_kept = page.dtype.name in ("uint8", "uint16", "float32") and channels == page.samplesperpixel
+    pixels = int(page.imagewidth) * int(page.imagelength)
+    return (0 if is_kept else int(page.nbytes)) + 2 * becomes * channels * pixels
+
+
+def _judge(page: Any, options: ReadOptions) -> None:
+    """Refuse, by the tags alone, what is too large or cannot be filtered."""
+    limits.require_size(page.imagewidth, page.imagelength, options.max_pixels, judge=options.judge)
+    if page.imagedepth != 1:
+        raise ReadError(f"a TIFF volume of {page.imagedepth} layers cannot be filtered; save its layers as pages")
+    photometric = int(page.photometric)
+    if photometric not in MODELS:
+        name = getattr(page.photometric, "name", photometric)
+        raise ReadError(f"a TIFF of the kind {name} cannot be filtered; convert it to RGB or grey first")
+    if photometric == YCBCR and int(page.compression) not in (_OLD_JPEG, _JPEG):
+        raise ReadError("a TIFF of YCbCr samples without JPEG compression cannot be read; convert it to RGB first")
+    if int(page.compression) not in READABLE:
+        name = getattr(page.compression, "name", page.compression)
+        raise ReadError(f"a TIFF compressed with {name} cannot be read; convert it to Deflate or LZW first")
+    if page.dtype is None or page.dtype.kind not in "bufi":
+        kind = {4: "undefined", 5: "complex integers", 6: "complex"}.get(int(page.sampleformat), "unknown")
+        raise ReadError(
+            f"TIFF samples must be integers or floats, got {kind} with {page.bitspersample} bits; "
+            "convert them to float32"
+        )
+    is_signed = page.dtype.kind == "i"
+    if is_signed and (photometric not in (BLACK_IS_ZERO, RGB) or {ASSOCIATED, UNASSOCIATED} & set(extra_kinds(page))):
+        raise ReadError("signed TIFF samples must be grey or RGB, without transparency; convert them to float32")
+    model = MODELS[photometric]
+    colours = 1 if photometric == PALETTE else CHANNELS[model]
+    if page.samplesperpixel < colours:
+        raise ReadError(f"the TIFF is damaged: {page.samplesperpixel} samples of {colours} for each pixel")
+
+
+def _require_data(entry: Entry, size: int, options: ReadOptions, notes: list[str]) -> None:
+    """Refuse a page whose strips or tiles lie beyond the end of the file."""
+    page = entry.page
+    ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)]
+    if not ends or not any(page.databytecounts):
+        raise ReadError("the TIFF holds no pixels (no strips or tiles)")
+    end = max(ends) + entry.slice * int(page.nbytes)
+    if end > size:
+        what = f"the TIFF is truncated: its data ends at byte {end}, the file at {size}"
+        if not options.lenient:
+            raise ReadError(f"{what}; --lenient decodes what is left")
+        notes.append(what)

@@ -1,0 +1,151 @@
+"""The rows of a TIFF page from the top down: strips or rows of tiles, decoded several at a time."""
+
+from __future__ import annotations
+
+import math
+import operator
+import threading
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from convfilter.picture.parallel import in_order
+from convfilter.picture.picture import Pixels
+from convfilter.picture.tiff import segments as tiff_segments
+from convfilter.picture.tiff.layout import Entry
+
+#: Uncompressed rows are read in bands of about this size.
+BAND_BYTES = 1 << 20
+#: Larger strips, or rows of tiles, are decoded with all others, by tifffile.
+_MOST_BYTES = 1 << 26
+_UNCOMPRESSED, _OLD_JPEG, _CONTIGUOUS, _FILL_FROM_HIGH = 1, 6, 1, 1
+
+
+def whole_because(entry: Entry) -> str:
+    """Say why a page cannot be decoded band by band; "" if it can."""
+    page = entry.page
+    if entry.mask is not None or entry.slice:
+        return "its pages have masks, or lie behind one directory"
+    if int(page.planarconfig) != _CONTIGUOUS and page.samplesperpixel > 1:
+        return "its channels lie one after the other"
+    if int(page.compression) == _OLD_JPEG:
+        return "it holds a JPEG, which is decoded in one piece"
+    if _is_plain(page) and not _has_whole_strips(page):
+        return "its strips are shorter than their rows"
+    if not _is_plain(page) and _group_rows(page) * int(page.imagewidth) * _pixel_bytes(page) > _MOST_BYTES:
+        return "its strips are too large"
+    return ""
+
+
+class Rows:
+    """Decodes a page for which :func:`whole_because` says nothing.
+
+    Parameters
+    ----------
+    page : tifffile.TiffPage
+    file : BinaryIO
+        The file, which may be read by several threads.
+    threads : int or None
+    """
+
+    def __init__(self, page: Any, file: BinaryIO, threads: int | None) -> None:
+        self._page, self._file, self._threads = page, file, threads
+        self._lock = threading.Lock()
+        self._is_plain = _is_plain(page)
+        self._order = page.parent.byteorder
+        # What is looked up in the file must be known before tifffile lets go of it.
+        self._tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
+        self._decode = None if self._is_plain else page.decode
+        self._judge = tiff_segments.Judge(page)
+
+    @property
+    def band_bytes(self) -> int:
+        """About what a band takes."""
+        return (
+            BAND_BYTES
+            if self._is_plain
+            else _group_rows(self._page) * int(self._page.imagewidth) * _pixel_bytes(self._page)
+        )
+
+    def bands(self) -> Iterator[Pixels]:
+        """Yield (some rows, width, samples) arrays of the page's sample type."""
+        if self._is_plain:
+            yield from self._uncompressed()
+            return
+        page = self._page
+        groups = range(-(-int(page.imagelength) // _group_rows(page)))
+        # The thread that asks does nothing meanwhile.
+        yield from in_order(self._group, groups, self._threads)
+
+    def _uncompressed(self) -> Iterator[Pixels]:
+        page = self._page
+        width, samples, height = int(page.imagewidth), int(page.samplesperpixel), int(page.imagelength)
+        row_bytes = width * _pixel_bytes(page)
+        stored = page.dtype.newbyteorder(self._order)
+        step = max(1, BAND_BYTES // row_bytes)
+        strip_rows = _group_rows(page)
+        for number, strip in enumerate(range(0, height, strip_rows)):
+            rows = min(strip_rows, height - strip)
+            for top in range(0, rows, step):
+                count = min(step, rows - top)
+                data = self._read(page.dataoffsets[number] + top * row_bytes, count * row_bytes)
+                band = np.frombuffer(data.ljust(count * row_bytes, b"\0"), stored).reshape(count, width, samples)
+                yield band.astype(page.dtype, copy=False)
+
+    def _group(self, number: int) -> Pixels:
+        """Decode a strip, or a row of tiles."""
+        page = self._page
+        height, width, samples = int(page.imagelength), int(page.imagewidth), int(page.samplesperpixel)
+        top, across = number * _group_rows(page), _across(page)
+        group = np.full((min(_group_rows(page), height - top), width, samples), page.nodata, page.dtype)
+        for index in range(number * across, (number + 1) * across):
+            length = page.databytecounts[index]
+            if not length:
+                continue
+            data = self._read(page.dataoffsets[index], length)
+            if self._judge.is_needed:
+                self._judge.require_sound(data)
+            assert self._decode is not None
+            segment, (_, _, row, col, _), _ = self._decode(data, index, **self._tables)
+            piece = segment[0, : height - row, : width - col]
+            group[row - top : row - top + piece.shape[0], col : col + piece.shape[1]] = piece
+        return group
+
+    def _read(self, offset: int, length: int) -> bytes:
+        with self._lock:
+            self._file.seek(offset)
+            return self._file.read(length)
+
+
+def _is_plain(page: Any) -> bool:
+    """Whether rows lie in the file as they are."""
+    whole_bytes = page.dtype is not None and page.dtype.itemsize * 8 == page.bitspersample
+    return bool(
+        int(page.compression) == _UNCOMPRESSED
+        and whole_bytes
+        and not page.is_tiled
+        and int(page.predictor) == 1
+        and int(page.fillorder) == _FILL_FROM_HIGH
+        and page.dtype.kind in "uif"
+    )
+
+
+def _has_whole_strips(page: Any) -> bool:
+    """Whether each strip has as many bytes as its rows take."""
+    height, rows = int(page.imagelength), _group_rows(page)
+    needed = (min(rows, height - top) * int(page.imagewidth) * _pixel_bytes(page) for top in range(0, height, rows))
+    return len(page.databytecounts) * rows >= height and all(map(operator.le, needed, page.databytecounts))
+
+
+def _group_rows(page: Any) -> int:
+    """Return the rows of a strip, or of a row of tiles."""
+    return int(page.tilelength if page.is_tiled else min(page.rowsperstrip, page.imagelength))
+
+
+def _across(page: Any) -> int:
+    return math.ceil(page.imagewidth / page.tilewidth) if page.is_tiled else 1
+
+
+def _pixel_bytes(page: Any) -> int:
+    return int(page.samplesperpixel) * int(page.dtype.itemsize)

@@ -1,0 +1,265 @@
+"""The samples of one TIFF page: decoded, in the order and the type of a Frame."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from convfilter.errors import ReadError
+from convfilter.picture import colour
+from convfilter.picture.jpeg import layout as jpeg
+from convfilter.picture.options import ReadOptions
+from convfilter.picture.picture import CHANNELS, Model, Pixels
+from convfilter.picture.row_source import Bands
+from convfilter.picture.tiff import rows as tiff_rows
+from convfilter.picture.tiff import segments as tiff_segments
+from convfilter.picture.tiff.layout import Entry
+
+#: Photometric interpretations that can be filtered; the others (CIE Lab, LogLuv, raw sensor data) cannot sensibly.
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK, SEPARATED, YCBCR = range(7)
+MODELS: dict[int, Model] = {
+    WHITE_IS_ZERO: "gray",
+    BLACK_IS_ZERO: "gray",
+    RGB: "rgb",
+    PALETTE: "rgb",
+    SEPARATED: "cmyk",
+    YCBCR: "rgb",
+}
+UNSPECIFIED, ASSOCIATED, UNASSOCIATED = 0, 1, 2
+_OLD_JPEG = 6
+_JPEG_STREAM, _JPEG_STREAM_BYTES = 513, 514
+
+
+class Decoded(NamedTuple):
+    """A page: its samples, or what decodes them, and what their channels are; see ``Picture``.
+
+    ``because`` says why the samples have been decoded already.
+    """
+
+    pixels: Any
+    model: Model
+    alpha: bool
+    extras: int
+    white: int | None
+    because: str = ""
+    premultiplied: bool = False
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What the pages of a picture must have in common."""
+        return self.model, self.alpha, self.extras, self.pixels.dtype, self.white
+
+    @property
+    def opaque(self) -> float:
+        """The value of full opacity, and of white."""
+        return self.white or colour.white_of(self.pixels.dtype)
+
+    def straight(self) -> Decoded:
+        """Return a decoded page with colours that are not multiplied with alpha."""
+        if not self.premultiplied:
+            return self
+        straight = colour.straightened(self.pixels, self.pixels.dtype, self.white, self.white)
+        return self._replace(pixels=straight, premultiplied=False)
+
+    def with_alpha(self) -> Decoded:
+        """Return an opaque page with an alpha channel."""
+        if self.alpha:
+            return self
+        opaque = np.full(self.pixels.shape[:2], self.opaque, self.pixels.dtype)
+        return self._replace(pixels=np.dstack([self.pixels, opaque]), alpha=True)
+
+
+def extra_kinds(page: Any) -> list[int]:
+    """List what the samples behind the colours are: UNSPECIFIED where the file does not say."""
+    photometric = int(page.photometric)
+    colours = 1 if photometric == PALETTE else CHANNELS[MODELS[photometric]]
+    kinds = list(map(int, page.extrasamples))
+    count = int(page.samplesperpixel) - colours
+    return (kinds + [UNSPECIFIED] * count)[:count] if count > 0 else []
+
+
+def opened(entry: Entry, file: BinaryIO, options: ReadOptions, notes: list[str]) -> Decoded:
+    """Return a page whose samples may still be to be decoded, band by band."""
+    if options.lenient or (because := tiff_rows.whole_because(entry)):
+        page = decoded(entry, options, notes)
+        return page if options.lenient else page._replace(because=because)
+    page = entry.page
+    convert = _Converter(page)
+    rows = tiff_rows.Rows(page, file, options.threads)
+    # One pixel tells what becomes of all.
+    pixel = convert(np.zeros((1, 1, int(page.samplesperpixel)), page.dtype), notes)
+    shape = int(page.imagelength), int(page.imagewidth), pixel.shape[2]
+    bands = Bands(
+        shape,
+        pixel.dtype,
+        lambda: (convert(band, []) for band in rows.bands()),
+        band_bytes=rows.band_bytes,
+        ahead=options.threads != 1 and math.prod(shape) * pixel.dtype.itemsize > tiff_rows.BAND_BYTES,
+        name="TIFF",
+    )
+    kind = convert.model, convert.alpha, convert.extras, convert.white
+    return Decoded(bands, *kind, premultiplied=convert.premultiplied)
+
+
+def decoded(entry: Entry, options: ReadOptions, notes: list[str]) -> Decoded:
+    """Decode a picture, and its mask."""
+    convert = _Converter(entry.page)
+    pixels = convert(_samples(entry, options, notes), notes)
+    pixels = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+    kind = convert.model, convert.alpha, convert.extras, convert.white
+    page = Decoded(np.ascontiguousarray(pixels), *kind, premultiplied=convert.premultiplied)
+    if entry.mask is None:
+        return page
+    if page.alpha:
+        notes.append("the TIFF holds a transparency mask beside an alpha channel; the mask is left out")
+        return page
+    mask = _samples(Entry(entry.mask), options, notes)[:, :, 0] != 0
+    opacity = mask * page.pixels.dtype.type(page.opaque)
+    return page._replace(pixels=np.dstack([page.pixels, opacity]), alpha=True)
+
+
+class _Converter:
+    """Turns the samples of a page into those of a picture, any rows at a time.
+
+    Attributes
+    ----------
+    model, alpha, extras, white, premultiplied
+        As in ``Picture``.
+    """
+
+    def __init__(self, page: Any) -> None:
+        self._page, self._photometric = page, int(page.photometric)
+        self.model = MODELS[self._photometric]
+        self._kinds = extra_kinds(page)
+        self._at = next((index for index, kind in enumerate(self._kinds) if kind in (ASSOCIATED, UNASSOCIATED)), None)
+        self.alpha = self._at is not None
+        self.premultiplied = self._at is not None and self._kinds[self._at] == ASSOCIATED
+        self.extras = len(self._kinds) - self.alpha
+        has_levels = page.dtype.kind == "u" and 8 < page.bitspersample < 16 and self._photometric != PALETTE
+        self.white = 2**page.bitspersample - 1 if has_levels else None
+
+    def __call__(self, data: Pixels, notes: list[str]) -> Pixels:
+        """Return (rows, cols, channels) samples for (rows, cols, samples) of the file; adds to the notes."""
+        at, kinds, page = self._at, self._kinds, self._page
+        if at is not None:
+            data = _alpha_last(data, at - len(kinds))
+        is_palette = self._photometric == PALETTE
+        pixels = _coloured(page, data) if is_palette else _full_range(data, page.bitspersample, notes)
+        if self._photometric == WHITE_IS_ZERO:
+            pixels[:, :, 0] = pixels.dtype.type(self.white or colour.white_of(pixels.dtype)) - pixels[:, :, 0]
+        return pixels
+
+
+def _alpha_last(data: Pixels, at: int) -> Pixels:
+    """Move the alpha channel, which is number ``at`` from the end, behind all others."""
+    return data if at == -1 else np.concatenate([data[:, :, :at], data[:, :, at + 1 :], data[:, :, [at]]], axis=2)
+
+
+def _samples(entry: Entry, options: ReadOptions, notes: list[str]) -> Pixels:
+    """Decode a page to (height, width, samples)."""
+    page = entry.page
+    planes, _, height, width, samples = page.shaped
+    stream = _old_jpeg(page) if int(page.compression) == _OLD_JPEG else None
+    if stream is not None:
+        data = jpeg.decode(stream)
+    elif entry.slice:
+        data = _slice(entry)
+    elif options.lenient:
+        data = _what_is_left(page, notes)
+    else:
+        tiff_segments.judge_page(page)
+        data = page.asarray(maxworkers=1 if page.nbytes < 1 << 20 else options.threads)
+    data = data.reshape(planes, height, width, samples)
+    return data[0] if planes == 1 else np.moveaxis(data[..., 0], 0, -1)
+
+
+def _slice(entry: Entry) -> Pixels:
+    """Read a picture of a stack behind one directory; what the file has not is zero."""
+    page = entry.page
+    if page.dtype.itemsize * 8 != page.bitspersample:
+        raise ReadError(
+            f"the TIFF is a stack of {page.bitspersample}-bit samples behind one directory; save it with 8 or 16"
+        )
+    file = page.parent.filehandle
+    file.seek(page.dataoffsets[0] + entry.slice * int(page.nbytes))
+    data = file.read(int(page.nbytes)).ljust(int(page.nbytes), b"\0")
+    return np.frombuffer(data, page.dtype.newbyteorder(page.parent.byteorder)).astype(page.dtype)
+
+
+def _what_is_left(page: Any, notes: list[str]) -> Pixels:
+    """Decode the strips or tiles that can be decoded; the others stay zero."""
+    _, depth, height, width, _ = page.shaped
+    out = np.zeros(page.shaped, page.dtype)
+    file = page.parent.filehandle
+    tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
+    judge = tiff_segments.Judge(page)
+    lost = 0
+    for index, (offset, count) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=False)):
+        try:
+            file.seek(offset)
+            data = file.read(count)
+            if judge.is_needed:
+                judge.require_sound(data)
+            segment, (plane, z, row, col, _), shape = page.decode(data, index, **tables)
+            piece = segment[: depth - z, : height - row, : width - col]
+            out[plane, z : z + shape[0], row : row + shape[1], col : col + shape[2]] = piece
+        except Exception:  # whatever a damaged piece makes the decoders say
+            lost += 1
+    if lost:
+        notes.append(f"{lost} of the {len(page.dataoffsets)} strips or tiles of the TIFF cannot be decoded")
+    return out
+
+
+def _old_jpeg(page: Any) -> bytes | None:
+    """Return the JPEG that a TIFF of the old kind holds in one piece, if it does."""
+    offset, length = page.tags.valueof(_JPEG_STREAM), page.tags.valueof(_JPEG_STREAM_BYTES)
+    if offset is None or length is None:
+        return None
+    file = page.parent.filehandle
+    file.seek(int(np.ravel(offset)[0]))
+    stream = bytes(file.read(int(np.ravel(length)[0])))
+    layout = jpeg.layout_of(stream)
+    if layout is not None and (layout.width, layout.height) != (page.imagewidth, page.imagelength):
+        raise ReadError(f"the TIFF is damaged: its JPEG has another size, {layout.width}x{layout.height}")
+    return stream if layout else None
+
+
+def _full_range(samples: Pixels, bits: int, notes: list[str]) -> Pixels:
+    """Make bits, integers and floats of any size into uint8, uint16 or float32; those of 9 to 15 bits stay."""
+    if samples.dtype.kind == "f":
+        if samples.dtype.itemsize > 4:
+            notes.append("the TIFF has 64-bit floats; they are read as 32-bit floats")
+        with np.errstate(over="ignore"):
+            return samples.astype(np.float32)
+    if samples.dtype.kind == "b":
+        return samples.astype(np.uint8) * np.uint8(255)
+    if samples.dtype.kind == "i":
+        # Measurements, such as heights or densities, rather than light: there is no white to scale them to.
+        notes.append(f"the TIFF has signed {bits}-bit integers; they are read as floats of the same values")
+        return samples.astype(np.float32)
+    if bits > 16:
+        notes.append(f"the TIFF has {bits}-bit integers; they are read as floats, {2**bits - 1} as 1")
+        return np.divide(samples, 2.0**bits - 1, dtype=np.float32, casting="same_kind")
+    samples = colour.widened(samples, 2**bits - 1) if bits <= 8 else colour.as_stored(samples, 2**bits - 1)[0]
+    return samples if samples.flags.writeable else samples.copy()
+
+
+def _coloured(page: Any, samples: Pixels) -> Pixels:
+    """Look palette indices up; the channels behind them stay."""
+    if page.colormap is None or samples.dtype.kind not in "bu":
+        raise ReadError("the TIFF is damaged: palette colours without a palette")
+    table = np.ascontiguousarray(page.colormap.T)
+    # Writers that know 8 bits only fill one byte of the 16, some the lower one.
+    if table.max() < 256:
+        table = table.astype(np.uint8)
+    elif not (table & 255).any() or ((table >> 8) == (table & 255)).all():
+        table = (table >> 8).astype(np.uint8)
+    indices = samples[:, :, 0].astype(np.intp)
+    if int(indices.max()) >= len(table):
+        raise ReadError(f"the TIFF is damaged: a pixel has palette entry {int(indices.max())} of {len(table)}")
+    if samples.shape[2] == 1:
+        return table[indices]
+    others = colour.with_depth(colour.widened(samples[:, :, 1:], 2**page.bitspersample - 1), table.dtype)
+    return np.concatenate([table[indices], others], axis=2)

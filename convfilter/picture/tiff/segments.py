@@ -1,0 +1,162 @@
+"""Strips and tiles of a TIFF judged before they are decoded: some decoders crash, others believe any size.
+
+A strip that is a picture file of its own says its size itself, and its decoder takes the memory for it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from convfilter.errors import ReadError
+from convfilter.picture.jpeg import layout as jpeg
+from convfilter.picture.pillow import webp
+from convfilter.picture.tiff import lzw
+
+_LZW, _LERC = 5, 34887
+_JPEG = (6, 7, 99, 33007)
+_JPEG2000 = (33003, 33004, 33005, 34712)
+_WEBP, _PNG, _JPEG_XL = (34927, 50001), (34933,), (50002,)
+#: None, CCITT, LZW, JPEG, Deflate, PackBits, JPEG 2000, LERC, LZMA, Zstandard, WebP, PNG, JPEG XL. Left out on purpose:
+#: JPEG XR, whose decoder crashes on damaged data, and what no other program reads.
+READABLE = frozenset(
+    (1, 2, 3, 4, _LZW, 8, 32946, 32773, _LERC, 34925, 34926, 50000, *_JPEG, *_JPEG2000, *_WEBP, *_PNG, *_JPEG_XL)
+)
+_LERC_PARAMETERS = 50674
+_PLAIN, _DEFLATED, _ZSTANDARD = range(3)
+#: Decoded areas may be so many times as large as a strip or tile, and this much larger.
+_MOST_GROWTH, _SPARE_PIXELS = 2, 1 << 16
+_CODESTREAM = b"\xff\x4f\xff\x51"
+_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
+
+
+class Judge:
+    """Judges the strips or tiles of one page.
+
+    Parameters
+    ----------
+    page : tifffile.TiffPage
+    """
+
+    def __init__(self, page: Any) -> None:
+        self._compression = int(page.compression)
+        width, height = (page.tilewidth, page.tilelength) if page.is_tiled else (page.imagewidth, page.rowsperstrip)
+        pixels = int(width) * min(int(height), max(int(page.imagelength), int(page.tilelength or 0)))
+        self._most = _MOST_GROWTH * pixels + _SPARE_PIXELS
+        self._bytes = self._most * int(page.samplesperpixel) * 8
+        parameters = page.tags.valueof(_LERC_PARAMETERS) or (0, 0)
+        self._wrapping = parameters[1] if len(parameters) > 1 else _PLAIN
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether the decoder cannot be trusted with the data as they are."""
+        return self._compression in (_LZW, _LERC) or self._compression in _SIZES
+
+    def require_sound(self, data: bytes) -> None:
+        """Refuse data that would crash the decoder, or become larger than they should.
+
+        Raises
+        ------
+        ReadError
+        """
+        if self._compression == _LZW:
+            if not lzw.is_sound(data):
+                raise ReadError("the TIFF is damaged: its LZW data hold a code that stands for nothing")
+            return
+        size = _lerc_size(self._unwrapped(data)) if self._compression == _LERC else _SIZES[self._compression](data)
+        if size is not None and size[0] * size[1] > self._most:
+            raise ReadError(
+                f"the TIFF is damaged: a strip or tile of at most {self._most} pixels holds a picture of "
+                f"{size[0]}x{size[1]}"
+            )
+
+    def _unwrapped(self, data: bytes) -> bytes:
+        """Return the beginning of LERC data that may be compressed once more."""
+        if self._wrapping == _DEFLATED:
+            import zlib
+
+            return zlib.decompressobj().decompress(data, 64)
+        if self._wrapping == _ZSTANDARD:
+            import imagecodecs
+
+            return bytes(imagecodecs.zstd_decode(data, out=self._bytes))[:64]
+        return data
+
+
+def judge_page(page: Any) -> None:
+    """Judge all strips or tiles of a page; see ``Judge``."""
+    judge = Judge(page)
+    if not judge.is_needed:
+        return
+    file = page.parent.filehandle
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
+        if count:
+            file.seek(offset)
+            judge.require_sound(file.read(count))
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    layout = jpeg.layout_of(data)
+    return (layout.width, layout.height) if layout else None
+
+
+def _jpeg2000_size(data: bytes) -> tuple[int, int] | None:
+    at = data.find(_CODESTREAM)
+    if at < 0 or len(data) < at + 24:
+        return None
+    right, bottom, left, top = struct.unpack_from(">IIII", data, at + 8)
+    return max(right - left, 0), max(bottom - top, 0)
+
+
+def _png_size(data: bytes) -> tuple[int, int] | None:
+    return struct.unpack_from(">II", data, 16) if len(data) >= 24 else None
+
+
+def _lerc_size(data: bytes) -> tuple[int, int] | None:
+    if data[:6] != b"Lerc2 " or len(data) < 22:
+        return None
+    (version,) = struct.unpack_from("<i", data, 6)
+    rows, cols = struct.unpack_from("<ii", data, 14 if version >= 3 else 10)
+    return max(cols, 0), max(rows, 0)
+
+
+def _jpeg_xl_size(data: bytes) -> tuple[int, int] | None:
+    """Read the size header of a bare codestream, or of the first one in a container."""
+    if data[:2] != b"\xff\x0a":
+        at = max(data.find(b"jxlc") + 4, data.find(b"jxlp") + 8)
+        data = data[data.find(b"\xff\x0a", at, at + 2) :] if at >= 8 else b""
+    bits = _Bits(data[2:18])
+    small = bits.take(1)
+    height = 8 * (bits.take(5) + 1) if small else bits.size()
+    ratio = bits.take(3)
+    if ratio:
+        numerator, denominator = _RATIOS[ratio - 1]
+        return height * numerator // denominator, height
+    return (8 * (bits.take(5) + 1) if small else bits.size()), height
+
+
+class _Bits:
+    """Bits of a JPEG XL header, the lowest first."""
+
+    def __init__(self, data: bytes) -> None:
+        self._value = int.from_bytes(data, "little")
+
+    def take(self, count: int) -> int:
+        value = self._value & ((1 << count) - 1)
+        self._value >>= count
+        return value
+
+    def size(self) -> int:
+        """Take one side of a picture, which has one of four lengths."""
+        return self.take((9, 13, 18, 30)[self.take(2)]) + 1
+
+
+_Size = Callable[[bytes], tuple[int, int] | None]
+_SIZES: dict[int, _Size] = {
+    **dict.fromkeys(_JPEG, _jpeg_size),
+    **dict.fromkeys(_JPEG2000, _jpeg2000_size),
+    **dict.fromkeys(_WEBP, webp.outline_of),
+    **dict.fromkeys(_PNG, _png_size),
+    **dict.fromkeys(_JPEG_XL, _jpeg_xl_size),
+}

@@ -1,0 +1,179 @@
+"""What the tags of a TIFF say beside its samples.
+
+TIFF 6.0 (Adobe, 1992); BigTIFF; TIFF Technical Note 3 and the tags registered by Adobe.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from typing import Any, BinaryIO
+
+from convfilter.errors import ReadError
+from convfilter.picture.metadata import ifd
+from convfilter.picture.picture import Metadata, Text
+from convfilter.picture.place.source import size_of
+from convfilter.picture.tiff.fields import LAYOUT_DESCRIPTIONS
+from convfilter.picture.tiff.layout import MOST_PAGES
+
+_XMP, _IPTC, _PHOTOSHOP, _ICC = 700, 33723, 34377, 34675
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
+_DESCRIPTION = 270
+_WHITE_POINT, _PRIMARIES = 318, 319
+_CENTIMETRE = 3
+#: Values that are loaded with a page whatever is asked of it.
+_LOADED = frozenset((258, 270, 273, 277, 279, 305, 324, 325, 330, 338, 339, 347, 42113))
+_MOST_TAGS = 4096
+#: Directories and loaded values together may have so many times the bytes of the file: writers may share a table.
+_MOST_OVERLAP, _SPARE_BYTES = 2, 1 << 22
+#: Text tags and the PNG keyword for each.
+TEXT_TAGS = {_DESCRIPTION: "Description", 305: "Software", 315: "Author", 33432: "Copyright", 269: "Title"}
+
+
+def page_offsets(file: BinaryIO) -> list[int]:
+    """Walk along the chain of pages, without reading their tags.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Seekable, at its beginning.
+
+    Returns
+    -------
+    list of int
+        Offset of each page's directory; the chain ends where it meets itself.
+
+    Raises
+    ------
+    ReadError
+        The chain is broken, or longer than 65536 pages.
+    """
+    head = file.read(16)
+    order = "<" if head[:2] == b"II" else ">"
+    big = head[2:4] in (b"+\0", b"\0+")
+    if len(head) < (16 if big else 8):
+        raise ReadError("the TIFF is truncated in its header")
+    layout = ifd.layout(big)
+    (offset,) = struct.unpack_from(order + layout.offset, head, 8 if big else 4)
+    offsets: dict[int, None] = {}
+    room = size_of(file) * _MOST_OVERLAP + _SPARE_BYTES
+    while offset and offset not in offsets:
+        if len(offsets) == MOST_PAGES:
+            raise ReadError(f"a TIFF of more than {MOST_PAGES} pages cannot be read")
+        try:
+            entries, following = _directory(file, offset, order, layout)
+        except (struct.error, OverflowError, ValueError) as error:
+            raise ReadError("the TIFF is truncated or damaged: a page lies beyond the end of the file") from error
+        room -= len(entries) + _loaded_bytes(entries, order, layout)
+        if room < 0:
+            raise ReadError("the TIFF is damaged: its directories lie one over the other, and claim more than is there")
+        offsets[offset] = None
+        offset = following
+    if not offsets:
+        raise ReadError("the TIFF holds no page")
+    return list(offsets)
+
+
+def _directory(file: BinaryIO, offset: int, order: str, layout: ifd.Widths) -> tuple[bytes, int]:
+    """Read the entries of a directory, and where the next one is."""
+    file.seek(offset)
+    (count,) = struct.unpack(order + layout.number, file.read(struct.calcsize("<" + layout.number)))
+    if not 0 < count <= _MOST_TAGS:
+        raise ReadError(f"the TIFF is damaged: a page with {count} tags")
+    entries = file.read(count * layout.entry_bytes)
+    (following,) = struct.unpack(order + layout.offset, file.read(struct.calcsize("<" + layout.offset)))
+    return entries, following
+
+
+def _loaded_bytes(entries: bytes, order: str, layout: ifd.Widths) -> int:
+    """Return the bytes of the values that tifffile loads with a page: where its strips and tiles lie, above all."""
+    total = 0
+    for at in range(0, len(entries), layout.entry_bytes):
+        tag, kind, items = struct.unpack_from(order + layout.entry, entries, at)
+        if tag in _LOADED:
+            total += items * ifd.item_bytes(kind)
+    return total
+
+
+def metadata_of(page: Any, file: BinaryIO) -> Metadata:
+    """Collect what the tags of a page say.
+
+    Parameters
+    ----------
+    page : tifffile.TiffPage
+    file : BinaryIO
+        The file that it lies in.
+
+    Returns
+    -------
+    Metadata
+    """
+    tags = page.tags
+    metadata = Metadata(
+        icc=_bytes(tags, _ICC),
+        xmp=_bytes(tags, _XMP),
+        iptc=_bytes(tags, _IPTC),
+        photoshop=_bytes(tags, _PHOTOSHOP),
+        resolution=_resolution(tags),
+        exif=_exif(page, file),
+    )
+    white, primaries = tags.valueof(_WHITE_POINT), tags.valueof(_PRIMARIES)
+    if white and primaries:
+        metadata.png += _chromaticities((*white, *primaries))
+    for code, keyword in TEXT_TAGS.items():
+        value = tags.valueof(code)
+        if isinstance(value, str) and value and not value.startswith(LAYOUT_DESCRIPTIONS):
+            metadata.text.append(Text(keyword, value))
+    return metadata
+
+
+def _chromaticities(rationals: tuple[int, ...]) -> list[tuple[bytes, bytes]]:
+    """Write white point and primaries, eight pairs of integers, as the chunk of a PNG."""
+    numbers = zip(rationals[::2], rationals[1::2], strict=False)
+    values = [round(100_000 * number / (unit or 1)) for number, unit in numbers]
+    usable = len(values) == 8 and all(0 <= value <= 100_000 for value in values)
+    return [(b"cHRM", struct.pack(">8I", *values))] if usable else []
+
+
+def _exif(page: Any, file: BinaryIO) -> bytes | None:
+    """Collect the fields that describe the picture, and the directories of EXIF and GPS, into an EXIF block."""
+
+    def read(offset: int, length: int) -> bytes:
+        file.seek(offset)
+        return file.read(length)
+
+    order = page.parent.byteorder
+    found = ifd.directories(read, page.offset, order, big=page.parent.is_bigtiff)
+    description = found.first.get(_DESCRIPTION)
+    if description and description.data.decode("latin-1").startswith(LAYOUT_DESCRIPTIONS):
+        del found.first[_DESCRIPTION]
+    return ifd.exif_block(found, order)
+
+
+def _bytes(tags: Any, code: int) -> bytes | None:
+    tag = tags.get(code)
+    if tag is None:
+        return None
+    value = tag.value
+    if isinstance(value, bytes):
+        return value or None
+    try:
+        # IPTC is often declared as LONG; the bytes are those of the file.
+        fh = tag.parent.filehandle
+        fh.seek(tag.valueoffset)
+        return bytes(fh.read(tag.valuebytecount)) or None
+    except (OSError, ValueError):
+        return None
+
+
+def _resolution(tags: Any) -> tuple[float, float] | None:
+    unit = tags.valueof(_RESOLUTION_UNIT, default=2)
+    values = []
+    for code in (_X_RESOLUTION, _Y_RESOLUTION):
+        try:
+            numerator, denominator = tags.valueof(code)
+            values.append(numerator / denominator * (2.54 if unit == _CENTIMETRE else 1.0))
+        except (TypeError, ValueError, ZeroDivisionError):
+            return None
+    usable = all(math.isfinite(value) and 0 < value < 1e6 for value in values)
+    return (values[0], values[1]) if usable and unit in (2, _CENTIMETRE) else None
