@@ -608,3 +608,34 @@ def test_cache_commands(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.M
     assert run(["cache", "clear"]) == 0
     assert capfd.readouterr().out.startswith(f"removed {kept} file")
     assert not list((folder / "loops").glob("*.o"))
+
+
+def test_a_request_has_a_field_for_each_option() -> None:
+    """Were one missing, an option would be parsed and ignored; names of filters are the SPEC of the command."""
+    from dataclasses import fields
+
+    from convfilter.cli.options import run_options
+    from convfilter.cli.request import Request
+
+    of_click = {option.name for option in run_options() if option.expose_value}
+    of_others = {"specs", "stage", "typed", "config", "debug", "files"}
+    assert {field.name for field in fields(Request)} == of_click | of_others
+
+
+def test_a_request_reads_each_option(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from convfilter.cli import jobs
+    from convfilter.cli.request import Request
+
+    monkeypatch.chdir(tmp_path)
+    Path("c.toml").write_text('suffix = "_x"\nquality = 70\n')
+    seen: list[Request] = []
+    monkeypatch.setattr(jobs, "run_files", lambda request: seen.append(request) or 0)
+    assert run(["blur", "--box", "3", "--stride", "2", "--quality", "80", "--config", "c.toml", "a.png", "b.jpg"]) == 0
+    (request,) = seen
+    assert (request.stage["stride"], request.files, request.quality) == ((2, 2), ("a.png", "b.jpg"), 80)
+    assert request.suffix is None  # of a pair, a configuration does not name the output
+    assert (request.config, request.debug) == ("c.toml", False)
+    assert {"quality", "box", "stride"} <= request.typed
+    assert "suffix" not in request.typed
+    assert run(["apply", "-f", "box:3", "--config", "c.toml", "a.png", "b.png", "c/"]) == 0
+    assert (seen[1].suffix, seen[1].quality) == ("_x", 70)

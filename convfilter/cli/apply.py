@@ -26,18 +26,17 @@ def spec_option(*, required: bool = True) -> Option:
     )
 
 
-def _apply(specs: tuple[str, ...], **params: Any) -> int:
+def _apply(specs: tuple[str, ...], files: tuple[str, ...], **params: Any) -> int:
     from convfilter.cli.jobs import run_files
+    from convfilter.cli.request import misused, requested
 
-    context = click.get_current_context()
-    files = params["files"]
     if not specs and files and files[0].startswith("@"):
         from convfilter.cli import config
 
-        specs, params["files"] = tuple(config.pipeline(context.find_root().obj, files[0])), files[1:]
+        specs, files = tuple(config.pipeline(click.get_current_context().find_root().obj, files[0])), files[1:]
     if not specs:
-        raise click.UsageError("a filter is needed: -f SPEC, or the @NAME of a pipeline", context)
-    return run_files(specs, params)
+        raise misused("a filter is needed: -f SPEC, or the @NAME of a pipeline")
+    return run_files(requested(specs, {**params, "files": files}))
 
 
 def _words(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:

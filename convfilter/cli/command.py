@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -93,8 +93,9 @@ def filter_command(
 
     def callback(**params: Any) -> int:
         from convfilter.cli.jobs import run_files
+        from convfilter.cli.request import requested
 
-        return run_files([_one_spec(name, own, params, filter_name)], params)
+        return run_files(requested([_one_spec(name, own, params, filter_name)], params))
 
     command = Command(
         name,
@@ -113,7 +114,7 @@ def files_argument(words: Callable[[click.Context, click.Parameter, str], list[A
     return click.Argument(["files"], nargs=-1, metavar="IN... OUT", type=type_, shell_complete=words)
 
 
-def _one_spec(name: str, own: Sequence[FilterOption], params: dict[str, Any], filter_name: str | None) -> FilterSpec:
+def _one_spec(name: str, own: Sequence[FilterOption], params: Mapping[str, Any], filter_name: str | None) -> FilterSpec:
     """Put the SPEC together that the options of a named command stand for."""
     given = [(option, option.value(params[str(option.name)])) for option in own if params[str(option.name)] is not None]
     chosen = [(option, value) for option, value in given if option.selects]

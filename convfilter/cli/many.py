@@ -5,22 +5,21 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-import click
 
 from convfilter import pipeline
 from convfilter.batch import inputs, resources, workers
 from convfilter.batch.inputs import Job
 from convfilter.batch.workers import Event, Notice, Outcome
-from convfilter.cli.jobs import html_report, pipeline_options
 from convfilter.cli.messages import FAILED, failure, json_of, say, tell
 from convfilter.cli.names import found_files
+from convfilter.cli.one import html_report
 from convfilter.cli.progress import Progress
+from convfilter.cli.request import Request, pipeline_options
 from convfilter.engine.bands import available_cores
 from convfilter.errors import UsageError, WriteError
 from convfilter.filters import stack
-from convfilter.filters.spec import FilterSpec
 
 if TYPE_CHECKING:
     from convfilter.batch.update import UpdateLog
@@ -45,55 +44,57 @@ class Counts(NamedTuple):
         return ", ".join(parts)
 
 
-def run_many(specs: Sequence[str | FilterSpec], params: dict[str, Any]) -> int:
+def run_many(request: Request) -> int:
     """Filter the files of a command line that names several; returns the exit status."""
-    context = click.get_current_context()
     gc.set_threshold(20_000)  # what is loaded for many files works for long
-    options = pipeline_options(specs, params)
+    options = pipeline_options(request)
     stack.stages(options.specs, **options.defaults)  # a filter that makes no sense fails once, not once a file
-    found = found_files(params, context)
-    html = html_report(params, options)
-    _say_skipped(found, params)
+    found = found_files(request)
+    html = html_report(request, options)
+    _say_skipped(found, request)
     for folder, why in found.closed:
         say(f"{folder}: {why}")
-    _require_files(params, found)
-    if params["depfile"] and not params["dry_run"]:
-        _write_depfile(params, found.jobs, specs, context.find_root().obj.config)
+    _require_files(request, found)
+    if request.depfile and not request.dry_run:
+        _write_depfile(request, found.jobs)
     log = None
     jobs = found.jobs
-    if params["update"]:
+    if request.update:
         from convfilter.batch import update
 
         log = update.UpdateLog(update.recipe(options))
         jobs = [job for job in jobs if not log.is_current(job)]
     counts = Counts(0, len(found.closed), len(found.skipped), current=len(found.jobs) - len(jobs), left=len(jobs))
-    if params["dry_run"]:
-        return _announced(jobs, counts, params)
+    if request.dry_run:
+        return _announced(jobs, counts, request)
     if log is not None:
         _refresh(log)
         options = options._replace(digests=True)
-    if params["fail_fast"] and counts.failed:
+    if request.fail_fast and counts.failed:
         _write_page(html, found, jobs)
-        return _summed_up(counts, params)
-    share = _share(jobs, params)
-    own = {name: _with_threads(getattr(options, name), share.threads) for name in ("read", "write")}
-    options = options._replace(threads=share.threads, **own)
+        return _summed_up(counts, request)
+    share = _share(jobs, request)
+    options = options._replace(
+        threads=share.threads,
+        read=replace(options.read, threads=share.threads),
+        write=replace(options.write, threads=share.threads),
+    )
     if html is not None:
         options = html.watched(options, [job.destination for job in jobs])
-    batch = _Batch(params, context.find_root().obj.debug, log, counts, share.jobs, html)
+    batch = _Batch(request, log, counts, share.jobs, html)
     try:
-        status = _summed_up(batch.run(jobs, options), params)
+        status = _summed_up(batch.run(jobs, options), request)
     finally:  # a run that is stopped has done something, too
         _write_page(html, found, jobs)
     return status
 
 
-def _say_skipped(found: inputs.Found, params: dict[str, Any]) -> None:
+def _say_skipped(found: inputs.Found, request: Request) -> None:
     """Say which pictures are left out, and why: once for each reason; other files only if asked for."""
-    if not params["quiet"]:
+    if not request.quiet:
         for why, names in found.reasons.items():
             say(f"{_first_of(names)}: skipped, {why}")
-    if params["verbose"]:
+    if request.verbose:
         explained = {name for names in found.reasons.values() for name in names}
         for name in found.skipped:
             if name not in explained:
@@ -124,50 +125,43 @@ def _write_page(html: HtmlReport | None, found: inputs.Found, jobs: Sequence[Job
     html.write([*closed, *jobs], current=current, skipped=len(found.skipped))
 
 
-def _write_depfile(
-    params: dict[str, Any], jobs: Sequence[Job], specs: Sequence[str | FilterSpec], config: str | None
-) -> None:
+def _write_depfile(request: Request, jobs: Sequence[Job]) -> None:
     from convfilter.batch import depfile
 
-    path, others = params["depfile"], [*depfile.files_of(specs), *([config] if config else [])]
+    path = str(request.depfile)
+    others = [*depfile.files_of(request.specs), *([request.config] if request.config else [])]
     try:
-        depfile.write(path, jobs, others, follow=params["follow"])
+        depfile.write(path, jobs, others, follow=request.follow)
     except WriteError as error:
         raise WriteError(f"{path}: {error}") from error
 
 
-def _announced(jobs: Sequence[Job], counts: Counts, params: dict[str, Any]) -> int:
+def _announced(jobs: Sequence[Job], counts: Counts, request: Request) -> int:
     """Say what would be done."""
     for job in jobs:
         tell(f"{job.source} -> {job.destination}")
-    if not params["quiet"]:
+    if not request.quiet:
         say(f"{len(jobs)} to do, {counts.skipped} skipped, {counts.current} up to date")
     return FAILED if counts.failed else 0
 
 
-def _share(jobs: Sequence[Job], params: dict[str, Any]) -> resources.Share:
+def _share(jobs: Sequence[Job], request: Request) -> resources.Share:
     """Share this machine's cores; on others, a worker's threads each do a picture."""
-    if params["dask"] not in (None, "local"):
-        return resources.Share(1, params["threads"] or 1)
-    return resources.share(len(jobs), params["jobs"], params["threads"], available_cores())
+    if request.dask not in (None, "local"):
+        return resources.Share(1, request.threads or 1)
+    return resources.share(len(jobs), request.jobs, request.threads, available_cores())
 
 
-def _require_files(params: dict[str, Any], found: inputs.Found) -> None:
+def _require_files(request: Request, found: inputs.Found) -> None:
     """Refuse what only works with files: times and a log for --update, names of files for make."""
     names = [name for job in found.jobs for name in job if "://" in name]
-    for option in ("update", "depfile"):
-        if params[option] and names:
+    for option, given in (("update", request.update), ("depfile", request.depfile)):
+        if given and names:
             raise UsageError(f"{names[0]}: --{option} is for files; leave it out for addresses")
 
 
-def _with_threads(options: Any, threads: int) -> Any:
-    from dataclasses import replace
-
-    return replace(options, threads=threads)
-
-
-def _summed_up(counts: Counts, params: dict[str, Any]) -> int:
-    if not params["quiet"]:
+def _summed_up(counts: Counts, request: Request) -> int:
+    if not request.quiet:
         say(str(counts))
     return FAILED if counts.failed else 0
 
@@ -177,16 +171,15 @@ class _Batch:
 
     def __init__(
         self,
-        params: dict[str, Any],
-        debug: bool,
-        log: Any,
+        request: Request,
+        log: UpdateLog | None,
         counts: Counts,
         processes: int,
         html: HtmlReport | None = None,
     ) -> None:
-        self._params, self._debug, self._log, self._processes, self._html = params, debug, log, processes, html
+        self._request, self._log, self._processes, self._html = request, log, processes, html
         self._counts = counts
-        self._progress = Progress(counts.left + counts.failed, wanted=False if params["quiet"] else params["progress"])
+        self._progress = Progress(counts.left + counts.failed, wanted=False if request.quiet else request.progress)
         self._said: set[str] = set()
         self._noted: dict[str, list[str]] = {}
 
@@ -201,11 +194,11 @@ class _Batch:
                     elif isinstance(event, Notice):
                         self._say_once(event.text)
                     self._progress.show(self._counts.done, self._counts.failed)
-                    if self._params["fail_fast"] and self._counts.failed:
+                    if self._request.fail_fast and self._counts.failed:
                         break
         except KeyboardInterrupt:
             self._say_notes()
-            if not self._params["quiet"]:
+            if not self._request.quiet:
                 say(f"stopped: {self._counts}")
             raise
         self._say_notes()
@@ -213,15 +206,15 @@ class _Batch:
 
     def _say_notes(self) -> None:
         """Say each note once, with the first file and the number of the others."""
-        for note, names in self._noted.items() if not self._params["quiet"] else ():
+        for note, names in self._noted.items() if not self._request.quiet else ():
             say(f"{_first_of(names)}: {note}")
 
     def _events(self, jobs: Sequence[Job], options: pipeline.Options, tick: float | None) -> Iterator[Event]:
-        if self._params["dask"] is None:
+        if self._request.dask is None:
             return workers.outcomes(jobs, options, self._processes, tick)
         from convfilter.cluster import scheduler
 
-        address, jobs_at_a_time = self._params["dask"], self._params["jobs"]
+        address, jobs_at_a_time = self._request.dask, self._request.jobs
         return scheduler.outcomes(
             jobs, options, address, processes=self._processes, at_a_time=jobs_at_a_time, tick_seconds=tick
         )
@@ -251,17 +244,17 @@ class _Batch:
             self._progress.say(
                 message if message.startswith(f"{subject}: ") else f"{subject}: {message}", failed=subject
             )
-            if self._debug:
+            if self._request.debug:
                 self._progress.print(outcome.traceback)
         if report is not None:
             self._progress.add(report.size[0] * report.size[1] * report.frames / 1e6)
             for note in report.notes:
                 self._noted.setdefault(note, []).append(job.source)
-            if self._params["verbose"]:
+            if self._request.verbose:
                 self._progress.say(report.line)
         if self._html is not None:
             self._html.add(job.source, job.destination, report, message)
-        if self._params["json"]:
+        if self._request.json:
             tell(_json(job, report, message))
 
 

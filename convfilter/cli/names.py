@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
-
-import click
 
 from convfilter.batch import inputs
 from convfilter.batch.inputs import Job, Naming, Search
-from convfilter.cli.jobs import is_glob, local_names
+from convfilter.cli.addresses import is_glob, local_names
+from convfilter.cli.request import Request, misused
 from convfilter.errors import UsageError, shown
 from convfilter.picture import formats
 
 
-def found_files(params: dict[str, Any], context: click.Context) -> inputs.Found:
+def found_files(request: Request) -> inputs.Found:
     """Find the inputs and name their outputs.
 
     Raises
@@ -23,34 +21,35 @@ def found_files(params: dict[str, Any], context: click.Context) -> inputs.Found:
     UsageError
         Options contradict each other, an output has no place, or two inputs have the same one.
     """
-    names = local_names(params["files"])
-    naming = Naming(None, _ext(params["ext"]), params["suffix"] or "")
-    if params["null"] and not params["files_from"]:
-        raise click.UsageError("-0 tells how the names of --files-from end; give that too", context)
-    if params["in_place"]:
-        given = [f"--{name}" for name in ("into", "ext", "suffix", "update") if params[name]]
+    names = local_names(request.files)
+    naming = Naming(None, _ext(request.ext), request.suffix or "")
+    if request.null and not request.files_from:
+        raise misused("-0 tells how the names of --files-from end; give that too")
+    if request.in_place:
+        others = {"into": request.into, "ext": request.ext, "suffix": request.suffix, "update": request.update}
+        given = [f"--{name}" for name, value in others.items() if value]
         if given:
-            raise click.UsageError(f"--in-place leaves names and places alone; leave out {given[0]}", context)
-    elif params["into"]:
-        naming = naming._replace(folder=local_names([params["into"]])[0])
-    elif names and not _stands_beside(names, naming, bool(params["files_from"])):
+            raise misused(f"--in-place leaves names and places alone; leave out {given[0]}")
+    elif request.into:
+        naming = naming._replace(folder=local_names([request.into])[0])
+    elif names and not _stands_beside(names, naming, bool(request.files_from)):
         naming = naming._replace(folder=names.pop())
-    if params["files_from"]:
-        names += local_names(inputs.read_list(params["files_from"], separator="\0" if params["null"] else "\n"))
+    if request.files_from:
+        names += local_names(inputs.read_list(request.files_from, separator="\0" if request.null else "\n"))
     elif not names:
-        raise click.UsageError("an input and an output are needed; outputs can go --into a folder too", context)
-    elif naming == Naming() and not params["in_place"]:
-        raise click.UsageError("an output is needed, or --into, --suffix, --ext or --in-place", context)
-    if not params["in_place"] and naming == Naming():
-        raise click.UsageError("an output folder is needed, as OUT or with --into", context)
-    if params["suffix"] and os.sep in params["suffix"]:
-        raise UsageError(f"--suffix: it is a part of a file name, without {os.sep}, got {shown(params['suffix'])}")
-    search = Search(params["recursive"], params["exclude"], bool(params["ext"] or params["format"]), params["follow"])
-    single = _single(names, naming, params)
+        raise misused("an input and an output are needed; outputs can go --into a folder too")
+    elif naming == Naming() and not request.in_place:
+        raise misused("an output is needed, or --into, --suffix, --ext or --in-place")
+    if not request.in_place and naming == Naming():
+        raise misused("an output folder is needed, as OUT or with --into")
+    if request.suffix and os.sep in request.suffix:
+        raise UsageError(f"--suffix: it is a part of a file name, without {os.sep}, got {shown(request.suffix)}")
+    search = Search(request.recursive, request.exclude, bool(request.ext or request.format), request.follow)
+    single = _single(names, naming, request)
     if single is not None:
         inputs.distinct([single], in_place=False)
         return inputs.Found([single], [], [], {})
-    _require_folder(names, naming, made=bool(params["into"]))
+    _require_folder(names, naming, made=bool(request.into))
     return inputs.find(names, naming, search)
 
 
@@ -92,10 +91,10 @@ def _exists(name: str) -> bool:
     return os.path.exists(name)
 
 
-def _single(names: Sequence[str], naming: Naming, params: dict[str, Any]) -> Job | None:
+def _single(names: Sequence[str], naming: Naming, request: Request) -> Job | None:
     """Return the job of one input and one output that is no folder: IN OUT with an option for many, as --json."""
     out = naming.folder
-    if len(names) != 1 or out is None or params["into"] or naming != Naming(out) or params["files_from"]:
+    if len(names) != 1 or out is None or request.into or naming != Naming(out) or request.files_from:
         return None
     if _is_folder(names[0]) or _is_folder(out) or out.endswith(os.sep) or is_glob(names[0]):
         return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
@@ -95,7 +95,7 @@ def stage_options(names: Iterable[str]) -> list[Option]:
     ]
 
 
-def stage_defaults(params: dict[str, Any]) -> dict[str, Any]:
+def stage_defaults(params: Mapping[str, Any]) -> dict[str, Any]:
     """Collect the stage options that were given, as fields of a stage."""
     context = click.get_current_context()
     options = {option.name: option for option in context.command.params}

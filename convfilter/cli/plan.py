@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from convfilter.cli.apply import spec_option
 from convfilter.cli.command import Command
@@ -29,9 +29,11 @@ def _plan(
     depth: str | None,
     as_json: bool,
     diagram: str | None,
-    **params: Any,
+    gray: bool,
+    algorithm: str | None,
+    **stage: str | bool | None,
 ) -> int:
-    defaults = stage_defaults(params)
+    defaults = stage_defaults(stage)
     from convfilter.filters import stack
     from convfilter.planning import plan_stack
     from convfilter.report import plan_text
@@ -43,8 +45,8 @@ def _plan(
         stages,
         (*size, channels or 3),
         _DTYPES[depth or "8"],
-        gray=params["gray"],
-        algorithm=params["algorithm"],
+        gray=gray,
+        algorithm=algorithm,
     )
     if diagram is not None:
         _draw(planned, diagram)

@@ -1,0 +1,94 @@
+"""One input, one output: names, status, and what is said about them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from convfilter.cli.addresses import local_names
+from convfilter.cli.messages import failure, say
+from convfilter.cli.request import Request, misused, pipeline_options
+from convfilter.cli.root import fail
+from convfilter.errors import UsageError, WriteError
+
+if TYPE_CHECKING:
+    from convfilter import pipeline
+    from convfilter.cli.html import HtmlReport
+
+
+def run_one(request: Request) -> int:
+    """Filter the one file of a command line; returns the exit status."""
+    source, destination = _named_files(request)
+    options = pipeline_options(request)
+    from convfilter import pipeline
+
+    html = html_report(request, options)
+    if html is not None:
+        options = html.watched(options, [destination])
+    try:
+        report = pipeline.filter_file(source, destination, options)
+    except UsageError:
+        raise
+    except Exception as error:
+        if html is not None:
+            html.add(source, destination, None, failure(error)[0])
+            html.write([(source, destination)])
+        subject = destination if isinstance(error, WriteError) else source
+        stream = "standard output" if isinstance(error, WriteError) else "standard input"
+        session = click.get_current_context().find_root().obj
+        return fail(error, session, stream if subject == "-" else subject)
+    for note in report.notes:
+        say(f"{source}: {note}")
+    if request.verbose:
+        say(report.line)
+    if html is not None:
+        html.add(source, destination, report)
+        html.write([(source, destination)])
+    return 0
+
+
+def html_report(request: Request, options: pipeline.Options) -> HtmlReport | None:
+    """Begin the page of ``--html``, if it is wanted."""
+    if not request.html:
+        return None
+    from convfilter.cli.html import HtmlReport
+
+    return HtmlReport(request.html, options, follow=request.follow)
+
+
+def _named_files(request: Request) -> tuple[str, str]:
+    """Tell input and output; an output that is a folder gets a file of the input's name, as with cp."""
+    names, in_place = request.files, request.in_place
+    wanted = 1 if in_place else 2
+    if len(names) != wanted:
+        form = "--in-place takes inputs and no output" if in_place else "an input and an output are needed"
+        raise misused(f"{form}, got {len(names)} name{'s' if len(names) != 1 else ''}")
+    source, destination = local_names((names[0], names[-1]))
+    if in_place and source == "-":
+        raise misused("standard input cannot be overwritten with --in-place; give it an output")
+    if source == "-":
+        _require_pipe(sys.stdin, "standard input is closed", "a picture is not read from a terminal")
+    if destination == "-":
+        _require_pipe(sys.stdout, "standard output is closed", "a picture is not written to a terminal")
+    if os.path.isdir(destination) and source != "-":
+        folder, destination = destination, os.path.join(destination, os.path.basename(source))
+        if not request.follow:
+            _require_below(folder, destination)
+    return source, destination
+
+
+def _require_below(folder: str, destination: str) -> None:
+    from convfilter.picture.place.atomic import require_below
+
+    try:
+        require_below(folder, destination)
+    except WriteError as error:
+        raise WriteError(f"{destination}: {error}") from None
+
+
+def _require_pipe(stream: TextIO | None, closed: str, terminal: str) -> None:
+    if stream is None or stream.isatty():
+        raise misused(f"{closed if stream is None else terminal}; name a file, or use a pipe")

@@ -1,0 +1,238 @@
+"""What a command line asks of its files, as one typed record; nothing but this module reads click's parameters."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from convfilter.cli.addresses import is_glob
+from convfilter.cli.messages import say, tell
+from convfilter.cli.options import stage_defaults
+from convfilter.errors import UsageError
+from convfilter.filters.spec import FilterSpec
+from convfilter.picture.options import DEFAULT_MAX_PIXELS, Compression, Strip
+from convfilter.record import record
+
+if TYPE_CHECKING:
+    from convfilter import pipeline
+    from convfilter.planning import Plan
+
+#: Options of a pair of files that a file of defaults cannot set: there they say how outputs of many files are named.
+_NAMES_OF_MANY = ("ext", "suffix")
+#: Options of writing that only some formats know.
+_OF_FORMATS = ("quality", "subsampling", "compression", "background")
+
+
+@record(eq=False)
+class Request:
+    """One command line that filters files.
+
+    Every field but the first four has the name of the option that sets it. None, False and () are options that were
+    not given.
+
+    Attributes
+    ----------
+    specs : tuple of str or FilterSpec
+        The stack, first to last.
+    stage : mapping
+        Fields of ``Stage`` for the filters that do not set them, from the options of geometry and result.
+    typed : frozenset of str
+        Options that stand on the command line; others come from a configuration or were not given.
+    config : str, or None
+        The file of defaults that is in use.
+    """
+
+    specs: tuple[str | FilterSpec, ...]
+    stage: Mapping[str, Any]
+    typed: frozenset[str]
+    config: str | None
+    debug: bool
+    files: tuple[str, ...]
+    gray: bool
+    linear: bool
+    sheet: bool
+    format: str | None
+    quality: int | None
+    subsampling: str | None
+    compression: Compression | None
+    strip: Strip | None
+    background: str | None
+    max_pixels: float | None
+    allow_loss: bool
+    strict: bool
+    frame: int | None
+    lenient: bool
+    no_auto_orient: bool
+    keep_time: bool
+    in_place: bool
+    threads: int | None
+    algorithm: str | None
+    recursive: bool
+    into: str | None
+    ext: str | None
+    suffix: str | None
+    exclude: tuple[str, ...]
+    files_from: str | None
+    null: bool
+    jobs: int | None
+    dask: str | None
+    follow: bool
+    fail_fast: bool
+    update: bool
+    dry_run: bool
+    depfile: str | None
+    json: bool
+    progress: bool | None
+    quiet: bool
+    verbose: bool
+    html: str | None
+    explain: bool
+
+    @property
+    def is_pair(self) -> bool:
+        """Tell IN OUT, two files of which the second need not be there, from several inputs."""
+        others = self.into or self.files_from or self.in_place
+        return len(self.files) == 2 and not others and not any(map(_names_many, self.files))
+
+    @property
+    def is_batch(self) -> bool:
+        """Tell many files from one input and one output, which need less to be loaded."""
+        return (
+            # Any of these makes a batch of the files, even of one.
+            any((self.into, self.ext, self.suffix, self.files_from, self.depfile, self.dask))
+            or any((self.null, self.update, self.dry_run, self.json))
+            or len(self.files) > (1 if self.in_place else 2)
+            or any(map(os.path.isdir, self.files[:1]))
+            or any(name.endswith(os.sep) for name in self.files[-1:])
+            or any("://" in name and _names_many(name) for name in self.files)
+        )
+
+
+def requested(specs: Iterable[str | FilterSpec], params: Mapping[str, Any]) -> Request:
+    """Read the command that click has just parsed.
+
+    Parameters
+    ----------
+    specs : iterable of str or FilterSpec
+    params : mapping
+        What click hands to a command: the value of each option by its name.
+
+    Returns
+    -------
+    Request
+
+    Raises
+    ------
+    UsageError
+        A stage option makes no sense.
+    """
+    context = click.get_current_context()
+    session = context.find_root().obj
+    read = {
+        "specs": tuple(specs),
+        "stage": stage_defaults(params),
+        "typed": frozenset(name for name in params if _is_typed(name, context)),
+        "config": session.config,
+        "debug": session.debug,
+    }
+    own = {field.name: params[field.name] for field in fields(Request) if field.name not in read}
+    request = Request(**read, **own)
+    if request.is_pair:
+        # Otherwise a file of defaults would turn OUT into an input.
+        configured: dict[str, Any] = {name: None for name in _NAMES_OF_MANY if name not in request.typed}
+        request = replace(request, **configured)
+    return request
+
+
+def _is_typed(name: str, context: click.Context) -> bool:
+    return context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
+
+
+def misused(problem: str) -> click.UsageError:
+    """Make the error of a command that is not complete, or contradicts itself; it ends with where to find help."""
+    return click.UsageError(problem, click.get_current_context())
+
+
+def _names_many(name: str) -> bool:
+    if "://" in name:
+        return _may_be_many(name)
+    return os.path.isdir(name) or name.endswith(os.sep)
+
+
+def _may_be_many(address: str) -> bool:
+    """Tell an address that is named like one picture from a folder and from a glob."""
+    from convfilter.picture import formats
+
+    return formats.by_suffix(os.path.splitext(address)[1]) is None or is_glob(address)
+
+
+def pipeline_options(request: Request) -> pipeline.Options:
+    """Put together what the pipeline is told about every file."""
+    from convfilter import pipeline
+    from convfilter.engine import native
+    from convfilter.picture.options import ReadOptions, WriteOptions
+
+    native.on_notice(say)
+    allow_loss, strict = _accepted(request)
+    return pipeline.Options(
+        specs=request.specs,
+        defaults=request.stage,
+        gray=request.gray,
+        algorithm=request.algorithm,
+        threads=request.threads,
+        in_place=request.in_place,
+        linear=request.linear,
+        keep_time=request.keep_time,
+        sheet=request.sheet,
+        explain=_explain if request.explain else None,
+        read=ReadOptions(
+            max_pixels=int(request.max_pixels or DEFAULT_MAX_PIXELS),
+            auto_orient=not request.no_auto_orient,
+            frame=request.frame,
+            lenient=request.lenient,
+            threads=request.threads,
+            allow_loss=allow_loss,
+            strict=strict,
+        ),
+        write=WriteOptions(
+            format=request.format,
+            quality=request.quality,
+            subsampling=request.subsampling,
+            compression=request.compression or "default",
+            strip=request.strip,
+            background=request.background,
+            threads=request.threads,
+            where_taken=_where_taken(request),
+            allow_loss=allow_loss,
+            strict=strict,
+        ),
+    )
+
+
+def _accepted(request: Request) -> tuple[bool, bool]:
+    """Return --allow-loss and --strict; what is typed comes before a configuration."""
+    if request.allow_loss and request.strict:
+        typed = [name for name in ("allow_loss", "strict") if name in request.typed]
+        if len(typed) != 1:
+            raise UsageError("--allow-loss accepts all losses, --strict none; leave one of them out")
+        return typed == ["allow_loss"], typed == ["strict"]
+    return request.allow_loss, request.strict
+
+
+def _where_taken(request: Request) -> tuple[str, ...]:
+    """Name the options that need not fit the format: those of a configuration, and all where formats may differ."""
+    if request.is_batch and not (request.ext or request.format):
+        return _OF_FORMATS
+    return tuple(name for name in _OF_FORMATS if getattr(request, name) is not None and name not in request.typed)
+
+
+def _explain(plans: Sequence[Plan]) -> None:
+    """Print each plan once, in one go, on stderr: a picture may go to standard output, and others may print too."""
+    from convfilter.report.plan_text import lines
+
+    for plan in {id(plan): plan for plan in plans}.values():
+        tell(*lines(plan), err=True)
