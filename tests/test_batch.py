@@ -147,8 +147,7 @@ def test_another_format() -> None:
     ("arguments", "message"),
     [
         ("photos/a.png photos/deep/a.png out/", "photos/deep/a.png and photos/a.png would both be written"),
-        ("photos/a.png photos/./a.png out/", "would both be written to out/a.png"),
-        ("--ext jpg photos/a.png twin.bmp photos/ out/", "would both be written"),
+        ("--ext jpg photos/a.png photos/a.bmp out/", "would both be written to out/a.jpg"),
         ("photos/a.png photos/b.png photos/", "photos/a.png: the output of photos/a.png would overwrite the input"),
         ("photos/deep/a.png photos/a.png photos", "would overwrite the input photos/a.png"),
         ("photos/a.png photos/b.png none", "none: there is no such folder; several inputs need one"),
