@@ -133,3 +133,12 @@ def test_transparent_and_grey_constants_come_back():
 
     plan = plan_stack([blur(kernels.gaussian(2, 2))], grey.shape, np.float32, gray=True)
     np.testing.assert_array_equal(run_array(plan, grey).pixels, grey[..., 0])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_point_operations_stretch_into_real_samples(dtype):
+    pixels = np.arange(5, 245, 10, np.uint8).reshape(4, 6).astype(dtype)
+    full = 1.0 if dtype == "float32" else np.iinfo(dtype).max
+    for size in (1, 90):  # of 16 bits, large pictures are looked up
+        got = cf.apply(np.tile(pixels, (size, size)), "abs:map=stretch", dtype="float32")[:4, :6]
+        np.testing.assert_allclose(got, (pixels - 5.0) / 230 * full, rtol=1e-6, atol=1e-9)

@@ -87,9 +87,8 @@ class _Pointwise(StageNode):
         table, tile, region = np.empty((values.size, 1, 1), self.dtype), values.copy(), Region(0, values.size, 0, 1)
         tone, full_out = self.stage.tone_of_sums, self.stage.full_out
         self._function(plain, tile, region, 1, np.empty(1), 1.0)()
-        (store,) = Store(plain, tone, LineBuffer(Slot(table)), full_out).store(region, tile, 1, None)
         clipped = np.zeros(values.size, np.int64)
-        if store():
+        if sum(call() for call in Store(plain, tone, LineBuffer(Slot(table)), full_out).store(region, tile, 1, None)):
             clipped[tone.clips(tile, full_out)] = 1
         return table.reshape(-1), clipped
 

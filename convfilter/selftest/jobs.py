@@ -230,9 +230,9 @@ def in_stack(job: Job, spec: str, *, results: tuple[str, ...] = ("uint8", "uint1
     """Return the job run as a stack of one SPEC, stored in other sample types, too."""
 
     def run(picture: Samples, *, dtype: str, algorithm: str | None = None, **keywords: Any) -> Samples:
-        alpha, gray = keywords.pop("alpha", False), keywords.pop("gray", False)
+        how = {name: keywords.pop(name, False) for name in ("alpha", "premultiplied", "gray")}
         stages = stages_of([spec], cast("FilterKeywords", keywords))
-        plan = plan_stack(stages, picture.shape, picture.dtype, out_dtype=dtype, alpha=alpha, gray=gray)
+        plan = plan_stack(stages, picture.shape, picture.dtype, out_dtype=dtype, **how)
         return engine_run(plan, picture, out_dtype=dtype).pixels
 
     return replace(job, run=run, results=results, **fields)
@@ -258,7 +258,7 @@ def point(spec: str, function: Callable[[Real], Real]) -> Job:
     def reach(magnitudes: Real, _geometry: Geometry) -> Real:
         return magnitudes[:-1, :-1]
 
-    return in_stack(Job(_nothing, expect, reach, exact=True, geometries=({},)), spec)
+    return in_stack(Job(_nothing, expect, reach, alpha=reach, exact=True, geometries=({},)), spec)
 
 
 def _nothing(*_arguments: Any, **_keywords: Any) -> Samples:

@@ -147,10 +147,12 @@ def _pooling() -> list[Job]:
 
 
 def _points() -> list[Job]:
+    magnitude = point("abs", np.abs)
     return [
         point("relu", lambda x: np.maximum(x, 0)),
-        point("abs", np.abs),
+        magnitude,
         point("scale:0.75", lambda x: 0.75 * x),
+        replace(stretched(magnitude), alpha=magnitude.alpha),
     ]
 
 
