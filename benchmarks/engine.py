@@ -18,7 +18,7 @@ from engine_cases import OURS, PEERS, SINGLE_THREADED, Bench, Case, Contender, I
 from engine_growth import MEMORY_BOUNDS, Growth, growth, memory, scaling
 from timing import Timing, machine, table, take_turns, versions, write_json
 
-from convfilter.engine.native import cache_warm
+from convfilter.variants import cache_warm
 
 Report = dict[str, Any]
 

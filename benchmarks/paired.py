@@ -43,7 +43,7 @@ SIZES = {"256": (256, 256, 3), "1": (1000, 1000, 3), "12": (3000, 4000, 3)}
 _WORKER = r"""
 import json, sys, time
 import numpy as np
-from convfilter.engine.run import run
+from convfilter.executor.run import run
 from convfilter.filters import stack
 from convfilter.planning import plan_stack
 

@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from convfilter.engine.run import run_array, run_stage
+from convfilter.executor.run import run_array, run_stage
 from convfilter.filters import stack
 from convfilter.planning import plan_stack
 

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter import arrays
-from convfilter.engine.run import run_array
 from convfilter.errors import ParameterError, shown
+from convfilter.executor.run import run_array
 from convfilter.filters import kernels
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import (

@@ -212,7 +212,7 @@ def _ssim(a: Image, b: Image, white: float) -> tuple[float | None, str]:
 
 def _ssim_of(a: Image, b: Image, window: Stage) -> float:
     """Return the mean similarity of two channels whose white is 1."""
-    from convfilter.engine.run import run_array
+    from convfilter.executor.run import run_array
     from convfilter.planning import plan_stack
 
     # Less their common mean, so that squares of float32 keep what matters.

@@ -11,8 +11,8 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from convfilter.engine.parts import Part, Side, boundaries, grid_of, part_of, run_part
 from convfilter.errors import ParameterError, UsageError
+from convfilter.executor.parts import Part, Side, boundaries, grid_of, part_of, run_part
 from convfilter.filters.stage import Point, Stage
 from convfilter.keywords import FilterKeywords, documented, planned, require_image, stages_of
 from convfilter.planning import Plan, StagePlan

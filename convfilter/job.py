@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convfilter import light, maps
-from convfilter.engine.run import run_array
 from convfilter.errors import PictureError, WriteError
+from convfilter.executor.run import run_array
 from convfilter.filters.stage import Stage
 from convfilter.passage import Finish, Passage, passage_of, through
 from convfilter.picture.formats import Format

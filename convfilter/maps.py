@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from convfilter.engine.run import run_array
 from convfilter.errors import ParameterError, SizeError, UsageError
+from convfilter.executor.run import run_array
 from convfilter.filters.stage import Layer, Orientation, Stage
 from convfilter.picture.limits import require_memory
 from convfilter.picture.options import WriteOptions

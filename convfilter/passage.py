@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from convfilter import light
-from convfilter.engine import run as engine
+from convfilter.executor import run as engine
 from convfilter.picture import write
 from convfilter.picture.formats import Format
 from convfilter.picture.options import WriteOptions

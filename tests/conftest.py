@@ -27,7 +27,7 @@ ALL_LOOPS = {"test_loops", "test_selftest"}
 #: Tests need the first ones first; the process ends with that of the tests.
 COMPILE_THE_LAST_FIRST = """if True:
     import os
-    from convfilter.engine.variants import all_variants
+    from convfilter.variants import all_variants
     for loop, types in reversed(list(all_variants())):
         os.kill({tests}, 0)
         loop.variant(**types)

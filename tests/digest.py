@@ -22,16 +22,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from convfilter.engine.rows import Bands
-from convfilter.engine.run import run, run_array
 from convfilter.errors import SizeError
+from convfilter.executor.run import run, run_array
 from convfilter.filters import stack
 from convfilter.planning import applicable, plan_stack
 from convfilter.planning.task import Task
 
 CHECKSUMS = Path(__file__).with_name("digest.json")
 MODES = ("edge", "constant", "reflect", "symmetric", "wrap")
-#: Computed by NumPy's transforms, BLAS or transcendental functions, in full or in part.
-BY_NUMPY = ("fourier", "layer", "orientation")
+#: Computed by NumPy's transforms, BLAS, LAPACK (the factors of a low-rank kernel) or transcendental functions, in full
+#: or in part: their last bits differ from processor to processor.
+BY_NUMPY = ("fourier", "layer", "orientation", "lowrank")
 
 
 class Case(NamedTuple):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from convfilter.engine import bands, control_groups
-from convfilter.picture import limits
+from convfilter.machine import control_groups, memory
+from convfilter.machine.cores import available_cores
 
 Write = Callable[..., None]
 
@@ -32,13 +32,13 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 def test_the_least_quota_of_version_2_counts(write: Write) -> None:
     write("membership", "0::/outer/inner\n")
     write("outer/inner/cpu.max", "max 100000\n")
-    assert bands.available_cores() == 8
+    assert available_cores() == 8
     write("outer/cpu.max", "250000 100000\n")
-    assert bands.available_cores() == 2
+    assert available_cores() == 2
     write("outer/inner/cpu.max", "50000 100000\n")
-    assert bands.available_cores() == 1
+    assert available_cores() == 1
     write("cpu.max", "nonsense")
-    assert bands.available_cores() == 1
+    assert available_cores() == 1
 
 
 @pytest.mark.parametrize("tree", ["cpu", "cpu,cpuacct"])
@@ -46,19 +46,19 @@ def test_quotas_of_version_1_count(write: Write, tree: str) -> None:
     write("membership", "9:name=systemd:/\n4:cpu,cpuacct:/outer/inner\n2:cpuset:/outer\n0::/\n")
     write(f"{tree}/cpu.cfs_quota_us", "-1\n")
     write(f"{tree}/cpu.cfs_period_us", "100000\n")
-    assert bands.available_cores() == 8
+    assert available_cores() == 8
     write(f"{tree}/outer/inner/cpu.cfs_quota_us", "400000\n")
     write(f"{tree}/outer/inner/cpu.cfs_period_us", "100000\n")
-    assert bands.available_cores() == 4
+    assert available_cores() == 4
     write(f"{tree}/cpu.cfs_quota_us", "300000\n")  # the container's own, where the path is that of the host
-    assert bands.available_cores() == 3
+    assert available_cores() == 3
     write("cpuset/outer/cpu.cfs_quota_us", "100000\n")
-    assert bands.available_cores() == 3
+    assert available_cores() == 3
 
 
 def test_no_control_groups_no_limit(write: Write) -> None:
-    assert bands.available_cores() == 8
-    assert limits._cgroup_bytes() == limits._NO_LIMIT
+    assert available_cores() == 8
+    assert memory._cgroup_bytes() == memory._NO_LIMIT
 
 
 def test_memory_of_the_groups_around_counts(write: Write) -> None:
@@ -67,9 +67,9 @@ def test_memory_of_the_groups_around_counts(write: Write) -> None:
         write(f"{group}/memory.max", f"{limit}\n")
         write(f"{group}/memory.current", f"{used}\n")
         write(f"{group}/memory.stat", "anon 1\ninactive_file 50\n")
-    assert limits._cgroup_bytes() == 750
+    assert memory._cgroup_bytes() == 750
     write("membership", "4:memory:/\n0::/\n")
     write("memory/memory.limit_in_bytes", "500\n")
     write("memory/memory.usage_in_bytes", "100\n")
     write("memory/memory.stat", "total_inactive_file 7\n")
-    assert limits._cgroup_bytes() == 407
+    assert memory._cgroup_bytes() == 407

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pictures import MODES, large, picture
 
 import convfilter
-from convfilter.engine import parts
+from convfilter.executor import parts
 from convfilter.planning import AxisPlan
 
 da = pytest.importorskip("dask.array")

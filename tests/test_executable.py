@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import convfilter
-from convfilter.engine import executable, parts
+from convfilter.engine import executable
 from convfilter.engine.executable import executables as cache
-from convfilter.engine.run import run_array
+from convfilter.executor import parts
+from convfilter.executor.run import run_array
 from convfilter.filters import kernels, stack
 from convfilter.filters.stage import Correlation, Stage
 from convfilter.planning import plan_stack
@@ -93,7 +94,7 @@ def test_runs_that_follow_others_give_the_bytes_of_the_first(pair, calls):
         before = image.copy()
         result = run_array(plan, image, out_dtype=target, threads=threads)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("convfilter.engine.group.executables", executable.Cache())
+            patch.setattr("convfilter.executor.group.executables", executable.Cache())
             fresh = run_array(plan, image, out_dtype=target, threads=1)
         assert result.pixels.tobytes() == fresh.pixels.tobytes()
         assert result.clipped == fresh.clipped
@@ -104,7 +105,7 @@ def test_runs_that_follow_others_give_the_bytes_of_the_first(pair, calls):
 def nothing_made(monkeypatch):
     """Fail where an executable is made, instead of taken from those that wait."""
     with monkeypatch.context() as patch:
-        patch.setattr("convfilter.engine.group.Executable", None)
+        patch.setattr("convfilter.executor.group.Executable", None)
         yield
 
 

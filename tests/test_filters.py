@@ -263,7 +263,7 @@ def test_points_take_scale_offset_and_map() -> None:
 
 
 def test_clipped_samples_are_counted() -> None:
-    from convfilter.engine.run import run_array
+    from convfilter.executor.run import run_array
 
     plan = convfilter.plan(IMAGE.shape, "bias:0.5")
     expected = np.count_nonzero(np.rint(IMAGE + 127.5) > 255)

@@ -82,7 +82,7 @@ def test_depth_changes_while_rows_are_interleaved(monkeypatch):
     image = np.random.default_rng(4).integers(0, 256, (30, 700, 3), np.uint8)
     stage = Stage(Correlation(kernels.gaussian(2, 2)), scale=0.5, offset=0.25)
     plan = plan_stack([stage], image.shape, np.uint8, out_dtype=np.uint16)
-    from convfilter.engine.run import run_array
+    from convfilter.executor.run import run_array
 
     wide = run_array(plan, image, out_dtype=np.uint16).pixels
     plan = plan_stack([stage], image.shape, np.uint8, out_dtype=np.uint16)  # for which nothing waits

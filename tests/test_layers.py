@@ -19,8 +19,8 @@ from scipy import signal
 
 import convfilter
 from convfilter.cli import main
-from convfilter.engine.run import run_array
 from convfilter.errors import KernelFileError, ParameterError, SizeError, UsageError
+from convfilter.executor.run import run_array
 from convfilter.filters import kernels, layer_files
 from convfilter.filters.layers import layer
 from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage

@@ -10,8 +10,8 @@ from PIL import Image
 from processes import run_python
 
 from convfilter import job, pipeline
-from convfilter.engine import control_groups
 from convfilter.errors import ReadError, SizeError
+from convfilter.machine import control_groups, memory
 from convfilter.picture import limits
 from convfilter.picture.read import read
 
@@ -38,13 +38,13 @@ def test_small_jobs_are_not_measured(monkeypatch):
 
 
 def test_there_is_memory():
-    assert 2**20 < limits.available_memory() < 2**50
+    assert 2**20 < memory.available_memory() < 2**50
 
 
 def test_limit_of_the_process_counts():
     script = (
         "import resource\n"
-        "from convfilter.picture.limits import available_memory\n"
+        "from convfilter.machine.memory import available_memory\n"
         "resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))\n"
         "print(available_memory())"
     )
@@ -52,13 +52,13 @@ def test_limit_of_the_process_counts():
     assert resource.getrlimit(resource.RLIMIT_AS)[0] != 2**30
 
 
-@pytest.mark.parametrize(("limit", "used", "free"), [("max", "5", limits._NO_LIMIT), ("1000", "300", 750)])
+@pytest.mark.parametrize(("limit", "used", "free"), [("max", "5", memory._NO_LIMIT), ("1000", "300", 750)])
 def test_limit_of_the_control_group_counts(tmp_path, monkeypatch, limit, used, free):
     contents = {"memory.max": limit, "memory.current": used, "memory.stat": "anon 1\ninactive_file 50\n"}
     for name, content in contents.items():
         (tmp_path / name).write_text(content)
     monkeypatch.setattr(control_groups, "_ROOT", str(tmp_path))
-    assert limits._cgroup_bytes() == free
+    assert memory._cgroup_bytes() == free
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import threading
 import pytest
 from processes import run_python
 
-from convfilter.engine import native
 from convfilter.locks import shared_lock, undisturbed
 from convfilter.methods import blas
+from convfilter.native import loop
 from convfilter.picture.pillow import read as pillow_read
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
@@ -44,7 +44,7 @@ def child_takes(lock):
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-@pytest.mark.parametrize("lock", [native._lock, blas._lock, pillow_read._lenient_lock, shared_lock()])
+@pytest.mark.parametrize("lock", [loop._lock, blas._lock, pillow_read._lenient_lock, shared_lock()])
 def test_a_child_never_finds_a_lock_held_by_a_thread_that_it_does_not_have(lock):
     assert child_takes(lock)
     with lock, lock:  # and in the parent it is as it was; the thread that holds it may take it again
@@ -69,7 +69,7 @@ HANDLER = """
 import os, signal, threading
 import numpy as np
 import convfilter
-from convfilter.engine import native
+from convfilter.native import loop, object_code
 
 place, threads = os.environ["PLACE"], int(os.environ["THREADS"])
 picture = np.random.default_rng(0).integers(0, 256, (300, 200, 3), np.uint8)
@@ -79,7 +79,8 @@ def handler(number, frame):
     results.append(convfilter.gaussian_blur(picture, 9, threads=threads))
 
 signal.signal(signal.SIGUSR1, handler)
-original = getattr(native, place)
+module = loop if place == "_load" else object_code
+original = getattr(module, place)
 
 def interrupted(*arguments):
     if not interrupted.already:
@@ -90,7 +91,7 @@ def interrupted(*arguments):
     return original(*arguments)
 
 interrupted.already = False
-setattr(native, place, interrupted)
+setattr(module, place, interrupted)
 results.append(convfilter.gaussian_blur(picture, 9, threads=threads))
 assert len(results) == 2 and np.array_equal(*results)
 print("done")

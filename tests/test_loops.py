@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from convfilter.engine import variants
-from convfilter.engine.loops.vectors import vector_bytes
+from convfilter import variants
+from convfilter.loops.vectors import vector_bytes
 
 #: Of a vector of float32.
 LANES = vector_bytes() // 4
@@ -830,7 +830,7 @@ VARIANTS = [
 
 def cases(loop, kinds):
     makers = globals()
-    assert loop.function in makers, f"engine/loops/{loop.module}.py: {loop.function} has no cases in this file"
+    assert loop.function in makers, f"loops/{loop.module}.py: {loop.function} has no cases in this file"
     return makers[loop.function](np.random.default_rng(1), **kinds)
 
 
@@ -842,7 +842,7 @@ def as_machine_code(loop, kinds, arguments):
 
 def as_python(loop, kinds, arguments):
     """Run the loop's source as it stands; single numbers take the types that machine code gives them."""
-    function = getattr(import_module(f"convfilter.engine.loops.{loop.module}"), loop.function)
+    function = getattr(import_module(f"convfilter.loops.{loop.module}"), loop.function)
     passed = [
         value.copy() if code.endswith("*") else np.dtype(code).type(value) if code[0] == "f" else value
         for code, value in zip(loop.codes(**kinds), arguments, strict=True)
@@ -916,7 +916,7 @@ def test_machine_code_sums_reals_in_the_order_that_is_written(loop, kinds):
 def test_every_function_of_every_loop_file_is_among_the_variants():
     from pkgutil import iter_modules
 
-    from convfilter.engine import loops
+    from convfilter import loops
 
     known = {(loop.module, loop.function) for loop, _kinds in variants.all_variants()}
     for module in iter_modules(loops.__path__):

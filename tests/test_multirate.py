@@ -6,7 +6,7 @@ import pytest
 import reference
 
 import convfilter
-from convfilter.engine.run import run_array
+from convfilter.executor.run import run_array
 from convfilter.filters import kernels
 from convfilter.filters.multirate import COARSE, FINE, FINEST, largest_step, rates
 from convfilter.filters.stage import Correlation, Stage

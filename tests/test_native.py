@@ -11,8 +11,11 @@ import pytest
 from processes import run_python, start_python
 
 import convfilter
-from convfilter.engine import native, object_store, variants
-from convfilter.engine.native import Loop, cache_clear, cache_path, cache_warm
+from convfilter import variants
+from convfilter.native import object_code, object_store
+from convfilter.native.loop import Loop
+from convfilter.native.object_code import cache_clear, cache_path
+from convfilter.variants import cache_warm
 
 SIGNATURE = "A* i8 i8 i8 i8 A"  # of premultiply, the loop that most tests compile
 CODES = Loop("load", "premultiply", SIGNATURE).codes(A=np.float32)
@@ -29,8 +32,8 @@ def folder(tmp_path, monkeypatch):
 def notices(monkeypatch):
     """What a process that begins now would be told."""
     told = []
-    monkeypatch.setattr(native, "_announced", set())
-    monkeypatch.setattr(native, "_notice", told.append)
+    monkeypatch.setattr(object_code, "_announced", set())
+    monkeypatch.setattr(object_code, "_notice", told.append)
     return told
 
 
@@ -43,12 +46,12 @@ def compiled(monkeypatch):
         names.append(function)
         return compile_loop(module, function, codes)
 
-    monkeypatch.setattr(native, "_compile", compile_and_note)
+    monkeypatch.setattr(object_code, "_compile", compile_and_note)
     return names
 
 
 #: What a compilation gives, without the time it takes.
-compile_loop = functools.cache(native._compile)
+compile_loop = functools.cache(object_code._compile)
 
 
 def answer(module="load"):
@@ -211,11 +214,11 @@ def doctored(folder, monkeypatch):
     """A cache with foreign machine code under the right name, with the right digest."""
     answer()
     name = next(folder.iterdir()).name
-    module = types.ModuleType("convfilter.engine.loops.foreign")
+    module = types.ModuleType("convfilter.loops.foreign")
     module.premultiply = premultiply
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    code = native._compile("foreign", "premultiply", CODES)
-    assert object_store.keep(folder, name, native._pack(code)) is None
+    code = object_code._compile("foreign", "premultiply", CODES)
+    assert object_store.keep(folder, name, object_code._pack(code)) is None
     assert answer()[0] == 666, "the owner's own folder is believed"
     return folder
 
@@ -242,11 +245,11 @@ def test_a_full_disk_costs_a_compile(folder):
     program = """
 import resource
 import numpy as np
-from convfilter.engine import native
-native.on_notice(print)
+from convfilter.native import loop, object_code
+object_code.on_notice(print)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 tile = np.array([10, 2], np.float32)
-native.Loop("load", "premultiply", "A* i8 i8 i8 i8 A").variant(A=np.float32)(tile, 2, 1, 1, 2, 255.0)
+loop.Loop("load", "premultiply", "A* i8 i8 i8 i8 A").variant(A=np.float32)(tile, 2, 1, 1, 2, 255.0)
 print(tile.tolist())
 """
     compiling, not_kept, result = run_python(program).splitlines()
@@ -261,8 +264,8 @@ print(tile.tolist())
 
 def look_again():
     """Forget what a process looks up once."""
-    native._processor.cache_clear()
-    native._numba_version.cache_clear()
+    object_code._processor.cache_clear()
+    object_code._numba_version.cache_clear()
 
 
 def other_cpu(monkeypatch, tmp_path):
@@ -287,28 +290,28 @@ def other_llvmlite(monkeypatch, tmp_path):
 
 
 def other_convfilter(monkeypatch, tmp_path):
-    monkeypatch.setattr(native, "__version__", "99.0")
+    monkeypatch.setattr(object_code, "__version__", "99.0")
 
 
 def other_source(monkeypatch, tmp_path):
-    loops = shutil.copytree(native._LOOPS, tmp_path / "loops")
+    loops = shutil.copytree(object_code._LOOPS, tmp_path / "loops")
     with open(loops / "load.py", "a") as stream:
         stream.write("\n")
-    monkeypatch.setattr(native, "_LOOPS", loops)
+    monkeypatch.setattr(object_code, "_LOOPS", loops)
 
 
 def other_vectors(monkeypatch, tmp_path):
-    loops = shutil.copytree(native._LOOPS, tmp_path / "loops")
+    loops = shutil.copytree(object_code._LOOPS, tmp_path / "loops")
     with open(loops / "vectors.py", "a") as stream:
         stream.write("\n")
-    monkeypatch.setattr(native, "_LOOPS", loops)
+    monkeypatch.setattr(object_code, "_LOOPS", loops)
 
 
 def other_lowering(monkeypatch, tmp_path):
-    lowering = shutil.copytree(native._LOWERING, tmp_path / "lowering")
+    lowering = shutil.copytree(object_code._LOWERING, tmp_path / "lowering")
     with open(lowering / "vectors.py", "a") as stream:
         stream.write("\n")
-    monkeypatch.setattr(native, "_LOWERING", lowering)
+    monkeypatch.setattr(object_code, "_LOWERING", lowering)
 
 
 @pytest.mark.parametrize(
@@ -333,7 +336,7 @@ def test_code_for_other_circumstances_is_compiled_anew_and_the_old_kept(folder, 
         names.append(function)
         return code
 
-    monkeypatch.setattr(native, "_compile", compile_and_note)
+    monkeypatch.setattr(object_code, "_compile", compile_and_note)
     assert answer() == RIGHT
     assert names == []
     with monkeypatch.context() as patch:
@@ -352,7 +355,7 @@ def test_code_for_other_circumstances_is_compiled_anew_and_the_old_kept(folder, 
 ONE_LOOP = """
 import sys
 import numpy as np
-from convfilter.engine.native import Loop
+from convfilter.native.loop import Loop
 tile = np.array([10, 2, 20, 3], np.float32)
 Loop("load", "premultiply", "A* i8 i8 i8 i8 A").variant(A=np.float32)(tile, 4, 1, 2, 2, 255.0)
 print(tile.astype(int).tolist(), "numba" in sys.modules)
@@ -400,16 +403,16 @@ def test_compiling_is_told_once_and_only_when_it_happens(folder, notices):
     assert len(notices) == 1
     assert "compiling" in notices[0]
     notices.clear()
-    native._announced.clear()
+    object_code._announced.clear()
     answer()
     assert notices == []
 
 
 def test_on_notice_sets_who_is_told(folder, monkeypatch):
     told = []
-    monkeypatch.setattr(native, "_announced", set())
-    monkeypatch.setattr(native, "_notice", native._notice)
-    native.on_notice(told.append)
+    monkeypatch.setattr(object_code, "_announced", set())
+    monkeypatch.setattr(object_code, "_notice", object_code._notice)
+    object_code.on_notice(told.append)
     answer()
     assert len(told) == 1
 
@@ -530,5 +533,5 @@ def test_a_loop_says_its_types():
 
 def test_loops_stand_where_they_say():
     for loop, _types in variants.all_variants():
-        source = (Path(native.__file__).with_name("loops") / f"{loop.module}.py").read_text()
+        source = (Path(convfilter.__file__).with_name("loops") / f"{loop.module}.py").read_text()
         assert f"def {loop.function}(" in source

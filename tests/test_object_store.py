@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from processes import run_python, start_python
 
-from convfilter.engine import object_store
-from convfilter.engine.object_store import SUFFIX, clear, fetch, keep, turn
+from convfilter.native import object_store
+from convfilter.native.object_store import SUFFIX, clear, fetch, keep, turn
 
 NAME = "loop-0123456789" + SUFFIX
 CONTENT = b"machine code \0\n\xff and more"
@@ -194,7 +194,7 @@ def test_a_folder_without_write_permission_is_said(tmp_path):
     program = f"""
 import os
 from pathlib import Path
-from convfilter.engine.object_store import fetch, keep
+from convfilter.native.object_store import fetch, keep
 os.chdir({str(tmp_path)!r})
 if os.geteuid() != {user}:
     os.setgid({user}), os.setuid({user})
@@ -209,7 +209,7 @@ def test_a_full_disk_is_said_and_leaves_no_litter(tmp_path):
     program = f"""
 import resource
 from pathlib import Path
-from convfilter.engine.object_store import fetch, keep
+from convfilter.native.object_store import fetch, keep
 folder = Path({str(tmp_path / "cache")!r})
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 print(keep(folder, {NAME!r}, bytes(5000)))
@@ -278,7 +278,7 @@ def test_a_turn_that_was_killed_is_over(folder):
     program = f"""
 import os, signal
 from pathlib import Path
-from convfilter.engine.object_store import turn
+from convfilter.native.object_store import turn
 with turn(Path({str(folder)!r}), {NAME!r}):
     print("inside", flush=True)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convfilter.engine import png_filters
-from convfilter.engine.loops import png_filters as loops
+from convfilter.loops import png_filters as loops
+from convfilter.picture import png_filters
 
 
 def plain_undo(data, distance):

@@ -129,7 +129,7 @@ def test_transparent_and_grey_constants_come_back():
     picture = np.tile(colour, (20, 21, 1))
     np.testing.assert_array_equal(cf.gaussian_blur(picture, 2, alpha=True), picture)
     grey = np.tile(np.array([0.3, 0.3, 0.3], np.float32), (20, 21, 1))
-    from convfilter.engine.run import run_array
+    from convfilter.executor.run import run_array
 
     plan = plan_stack([blur(kernels.gaussian(2, 2))], grey.shape, np.float32, gray=True)
     np.testing.assert_array_equal(run_array(plan, grey).pixels, grey[..., 0])

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planned import ways
 
-from convfilter.engine.native import cache_warm
-from convfilter.engine.run import run_array
 from convfilter.errors import ParameterError
+from convfilter.executor.run import run_array
 from convfilter.filters import kernels, stack
 from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage, UnsharpMask
 from convfilter.planning import plan_stack
+from convfilter.variants import cache_warm
 
 RNG = np.random.default_rng(0)
 SOBEL = Gradient(kernels.derivative("sobel", "x"), kernels.derivative("sobel", "y"))

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from convfilter import api
 from convfilter.cli import selftest as command
 from convfilter.cli.root import run
-from convfilter.engine.native import Loop
-from convfilter.engine.variants import all_variants
+from convfilter.native.loop import Loop
 from convfilter.selftest import findings
 from convfilter.selftest.findings import selftest
 from convfilter.selftest.reference import gaussian, largest, weighted_sums, with_border
 from convfilter.selftest.ways import JOBS
+from convfilter.variants import all_variants
 
 #: Ways that refuse real samples, and those that sum nothing but weights that are not whole.
 NO_REALS, NO_WHOLE, NO_ALPHA = ("box",), ("multirate",), ("fourier",)

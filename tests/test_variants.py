@@ -1,21 +1,22 @@
 from processes import run_python
 
-from convfilter.engine import native
-from convfilter.engine.variants import all_variants
+from convfilter import variants
+from convfilter.variants import all_variants
 
 #: Each way to compute, with each sample type, kind of picture and kind of result.
 EVERYTHING = """
 import sys
 from itertools import product
 import numpy as np
-from convfilter.engine import native
-from convfilter.engine.run import run_array
+from convfilter.native import object_code
+from convfilter import variants
+from convfilter.executor.run import run_array
 from convfilter.errors import ParameterError
 from convfilter.filters import kernels
 from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage, UnsharpMask
 from convfilter.planning import Task, applicable, plan_stack
 
-native.on_notice(print)
+object_code.on_notice(print)
 operators = [
     Correlation(kernels.from_array([[1, 2, 0], [3, -1, 5], [2, 2, -7]])),
     Correlation(kernels.laplacian()),
@@ -49,7 +50,7 @@ print("numba" in sys.modules)
 
 
 def test_what_warm_compiles_is_all_that_the_engine_asks_for():
-    assert len(list(native.cache_warm())) == len(list(all_variants()))
+    assert len(list(variants.cache_warm())) == len(list(all_variants()))
     assert run_python(EVERYTHING) == "False\n"
 
 

@@ -9,7 +9,7 @@ import pytest
 import tifffile
 
 from convfilter import pipeline
-from convfilter.engine.run import run_array
+from convfilter.executor.run import run_array
 from convfilter.filters import stack
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Picture

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from convfilter.picture.limits import available_memory
+from convfilter.machine.memory import available_memory
 
 if TYPE_CHECKING:
     from convfilter.pipeline import Options

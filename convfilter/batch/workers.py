@@ -276,9 +276,9 @@ def _work(requests: int, results: int, options: pipeline.Options, of_parent: Seq
     try:
         for end in of_parent:
             os.close(end)
-        from convfilter.engine import native
+        from convfilter.native import object_code
 
-        native.on_notice(lambda text: _send(results, Notice(text)))
+        object_code.on_notice(lambda text: _send(results, Notice(text)))
         with open(requests, "rb", closefd=False) as stream:
             while length := stream.read(_LENGTH_BYTES):
                 job = pickle.loads(stream.read(int.from_bytes(length, "big")))

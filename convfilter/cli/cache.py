@@ -14,30 +14,31 @@ def command() -> None:
 @command.command("path")
 def path() -> None:
     """Print the folder; CONVFILTER_CACHE_DIR moves it."""
-    from convfilter.engine import native
+    from convfilter.native import object_code
 
-    click.echo(native.cache_path())
+    click.echo(object_code.cache_path())
 
 
 @command.command("clear")
 def clear() -> None:
     """Remove the compiled code; the next run compiles again."""
-    from convfilter.engine import native
+    from convfilter.native import object_code
 
-    count = native.cache_clear()
-    click.echo(f"removed {count} file{'s' if count != 1 else ''} from {native.cache_path()}")
+    count = object_code.cache_clear()
+    click.echo(f"removed {count} file{'s' if count != 1 else ''} from {object_code.cache_path()}")
 
 
 @command.command("warm")
 def warm() -> None:
     """Compile all that any filter may need, for instance in a container image."""
+    from convfilter import variants
     from convfilter.cli.messages import say
-    from convfilter.engine import native
+    from convfilter.native import object_code
 
-    native.on_notice(say)
-    for name in native.cache_warm():
+    object_code.on_notice(say)
+    for name in variants.cache_warm():
         click.echo(name)
-    click.echo(f"all loops are ready in {native.cache_path()}")
+    click.echo(f"all loops are ready in {object_code.cache_path()}")
 
 
 for each in command.commands.values():

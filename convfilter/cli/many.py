@@ -17,9 +17,9 @@ from convfilter.cli.names import found_files
 from convfilter.cli.one import html_report
 from convfilter.cli.progress import Progress
 from convfilter.cli.request import Request, pipeline_options
-from convfilter.engine.bands import available_cores
 from convfilter.errors import UsageError, WriteError
 from convfilter.filters import stack
+from convfilter.machine.cores import available_cores
 
 if TYPE_CHECKING:
     from convfilter.batch.update import UpdateLog

@@ -173,10 +173,10 @@ def _may_be_many(address: str) -> bool:
 def pipeline_options(request: Request) -> pipeline.Options:
     """Put together what the pipeline is told about every file."""
     from convfilter import pipeline
-    from convfilter.engine import native
+    from convfilter.native import object_code
     from convfilter.picture.options import ReadOptions, WriteOptions
 
-    native.on_notice(say)
+    object_code.on_notice(say)
     allow_loss, strict = _accepted(request)
     return pipeline.Options(
         specs=request.specs,

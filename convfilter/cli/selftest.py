@@ -10,10 +10,10 @@ _WIDTHS = (9, 7, 7, 5, 24, 9, 6)
 
 
 def _selftest() -> int:
-    from convfilter.engine import native
+    from convfilter.native import object_code
     from convfilter.selftest.findings import processor, selftest
 
-    native.on_notice(say)
+    object_code.on_notice(say)
     tell(_line("way", "picture", "result", "sums", "found", "promised", ""))
     count = broken = 0
     for finding in selftest():

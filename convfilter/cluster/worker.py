@@ -73,10 +73,10 @@ def filter_one(job: Job, options: bytes, wanted: str) -> Done:
     if wanted != __version__:  # a worker that has joined since the others were asked
         error = ConvfilterError(f"the worker has convfilter {__version__}, this is {wanted}; install the same on all")
         return Done(Outcome(job, None, error), True, _address())
-    from convfilter.engine import native
+    from convfilter.native import object_code
 
     notices: list[str] = []
-    native.on_notice(notices.append)
+    object_code.on_notice(notices.append)
     decoded: Options = pickle.loads(options)
     outcome = perform(job, decoded)
     return Done(portable(outcome), _is_of_this_place(outcome.error), _address(), tuple(notices))

@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.layout import centre_columns
-from convfilter.engine.native import Loop
 from convfilter.engine.program import Call, Counting, Following, Moving, Slot
 from convfilter.engine.tone import AS_IT_IS, Tone, has_divisor
 from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import Correlation, Gradient, Layer, Orientation, Point, Pooling, UnsharpMask
+from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, real_cells
 
 STORE_WHOLE = Loop("store", "store_whole", "V* i8 i8 i8 R R R i8 R T* i8 i8")

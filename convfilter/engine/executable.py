@@ -14,12 +14,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from convfilter.engine.bands import cut, run_blocks
 from convfilter.engine.buffer import LineBuffer, at_a_cache_line
 from convfilter.engine.local import NotLocalError, all_finite
 from convfilter.engine.node import Crew, Node, Task
 from convfilter.engine.order import Places, Step, order_of, places_of
 from convfilter.engine.program import Slot
+from convfilter.engine.threads import cut, run_blocks
 from convfilter.record import record
 
 #: Below this many multiply-adds a second thread costs more than it brings.

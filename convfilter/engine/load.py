@@ -9,8 +9,8 @@ import numpy as np
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.layout import Columns
-from convfilter.engine.native import Loop
 from convfilter.engine.program import Call, Moving, Slot
+from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE
 from convfilter.record import record
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from convfilter.engine.bands import cut
 from convfilter.engine.buffer import Samples
+from convfilter.engine.threads import cut
 
 #: Samples whose marks stay in cache while they are looked at.
 _LOOKED_AT = 2**16

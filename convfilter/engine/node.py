@@ -15,13 +15,13 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from convfilter.engine.bands import cut
 from convfilter.engine.borders import CONSTANT, Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.epilogue import Epilogue, Range, Store
 from convfilter.engine.load import Source
 from convfilter.engine.program import Call, Program, Slot
 from convfilter.engine.sums import Step, StoringStep
+from convfilter.engine.threads import cut
 from convfilter.engine.tone import Tone, tone_of
 from convfilter.engine.work import Region, Work, padded_rows
 from convfilter.filters.stage import Layer, Orientation, Point

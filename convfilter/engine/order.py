@@ -7,9 +7,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from convfilter.engine.bands import cut
 from convfilter.engine.borders import CONSTANT, Indices
 from convfilter.engine.node import Node
+from convfilter.engine.threads import cut
 
 #: A node's number, and blocks of it that do not depend on each other.
 Step: TypeAlias = tuple[int, list[int]]

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine.native import Loop, Variant, pointer
+from convfilter.native.loop import Loop, Variant, pointer
 from convfilter.planning.ring import STEP_ROWS
 
 RUN_PROGRAM = Loop("program", "run_program", "i8* i8 i8 i8 i8 i8 i8*")

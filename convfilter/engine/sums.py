@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import Samples
-from convfilter.engine.native import Loop
 from convfilter.engine.program import Call, Counting, Moving, Slot
+from convfilter.native.loop import Loop
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.record import record
 

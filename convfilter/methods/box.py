@@ -17,12 +17,12 @@ from convfilter.engine.borders import Indices, Interleaved, interleaved
 from convfilter.engine.buffer import CACHE_LINE, LineBuffer, Samples, Scratch, at_a_cache_line
 from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.layout import Columns, columns_for
-from convfilter.engine.native import Loop
 from convfilter.engine.node import Crew, Node, StageNode, StageRun, Strip, StripPool, TileWorker, Workers
 from convfilter.engine.program import Call, Counting, Moving, Program
 from convfilter.engine.sums import Taps, Target, weighted_sums
 from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import Pooling
+from convfilter.native.loop import Loop
 from convfilter.planning import StagePlan, full_scale, real_cells
 from convfilter.planning.plan import BOX_STEP_ROWS, BOX_STEP_SAMPLES
 from convfilter.planning.pooling import LARGEST_SUM

@@ -17,12 +17,12 @@ from convfilter.engine.buffer import LineBuffer, Samples, Scratch, at_a_cache_li
 from convfilter.engine.epilogue import Epilogue, Store
 from convfilter.engine.layout import Columns, distinct_rows
 from convfilter.engine.load import LOAD
-from convfilter.engine.native import Loop
 from convfilter.engine.node import Crew, Node, StageNode, StageRun, Strip, StripPool, TileWorker, Workers
 from convfilter.engine.program import Call, Counting, Following, Moving, Program, Slot
 from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import Pooling
 from convfilter.methods import box
+from convfilter.native.loop import Loop
 from convfilter.planning import AxisPlan
 from convfilter.planning.plan import part_cols
 from convfilter.planning.pooling import BETWEEN_ROWS, blocks_of, rows_between

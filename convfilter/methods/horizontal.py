@@ -6,16 +6,16 @@ from typing import Protocol
 
 import numpy as np
 
-from convfilter.engine.bands import cut
 from convfilter.engine.borders import CONSTANT, Indices
 from convfilter.engine.buffer import CACHE_LINE, Samples, Scratch
 from convfilter.engine.layout import Columns, columns_for
-from convfilter.engine.native import Loop
 from convfilter.engine.program import Call, Moving
 from convfilter.engine.sums import Step, Taps, dtype_of, sum_call
+from convfilter.engine.threads import cut
 from convfilter.engine.work import Work
 from convfilter.filters.multirate import Rates
 from convfilter.methods.coarse import Coarse
+from convfilter.native.loop import Loop
 
 PICK = Loop("pick", "pick", "A* i8 i8 i8* i8 i8 A* i8")
 RATES_ALONG = Loop("rates", "rates_along", "A* i8 i8 i8 i8 i8* i8 i8* i8 A* i8 i8 A* i8 i8* i8* A* i8 A* A* i8 i8")

@@ -14,13 +14,13 @@ import numpy as np
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.epilogue import Store
 from convfilter.engine.layout import Columns, columns_for
-from convfilter.engine.loops.vectors import vector_bytes
-from convfilter.engine.native import Loop
 from convfilter.engine.node import Strip, Strips, strips_of
 from convfilter.engine.program import Call, Moving, Program
 from convfilter.engine.sums import weights_of_rows
 from convfilter.engine.tone import AS_IT_IS, Tone
 from convfilter.engine.work import Region, Work
+from convfilter.loops.vectors import vector_bytes
+from convfilter.native.loop import Loop
 from convfilter.planning.strips import FOLD_ROWS, Fold
 
 CORRELATE_EIGHT = Loop("eight", "correlate_eight", "S* i8* i8 A* i8 A* i8 i8")

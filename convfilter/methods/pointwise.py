@@ -17,11 +17,11 @@ from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.epilogue import Epilogue, Store
 from convfilter.engine.layout import Columns
 from convfilter.engine.load import Source
-from convfilter.engine.native import Loop
 from convfilter.engine.node import Crew, Node, StageNode, StageRun, Strip, Strips, strips_of
 from convfilter.engine.program import Call, Moving, Program, Slot
 from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import Point
+from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, full_scale
 from convfilter.planning.ring import STEP_ROWS
 

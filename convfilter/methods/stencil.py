@@ -17,7 +17,6 @@ from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.epilogue import Store
 from convfilter.engine.layout import Columns, columns_for
 from convfilter.engine.load import Source
-from convfilter.engine.native import Loop
 from convfilter.engine.node import Crew, Node, StageNode, StageRun, Strip, Strips, strip_of, strips_of
 from convfilter.engine.program import Call, Following, FollowingSource, Moving, Program
 from convfilter.engine.sums import LINES, Step, Taps, Window, sum_call
@@ -26,6 +25,7 @@ from convfilter.filters.factors import Product
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Gradient, UnsharpMask
 from convfilter.methods.horizontal import horizontal_of, natural_columns
+from convfilter.native.loop import Loop
 from convfilter.planning import is_fused
 from convfilter.planning.ring import STEP_ROWS, AnyRing, any_ring
 from convfilter.planning.strips import OWN_BYTES, counting, strip_cols, whole_vectors

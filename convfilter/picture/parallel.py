@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
-from convfilter.engine.bands import available_cores
+from convfilter.machine.cores import available_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from convfilter.engine.bands import available_cores
+from convfilter.machine.cores import available_cores
 from convfilter.picture.parallel import Crew
 from convfilter.picture.picture import Pixels
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter import api
-from convfilter.engine.run import run_array as engine_run
+from convfilter.executor.run import run_array as engine_run
 from convfilter.filters import kernels
 from convfilter.keywords import FilterKeywords, stages_of
 from convfilter.planning import plan_stack

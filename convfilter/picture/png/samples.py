@@ -85,7 +85,7 @@ def bands(header: png.Header, parts: Iterator[bytes]) -> Iterator[Pixels]:
 
 def _bands(header: png.Header, stream: _Stream, width: int, height: int) -> Iterator[Pixels]:
     """Decode one image of the stream: the whole picture, or a pass of an interlaced one."""
-    from convfilter.engine.png_filters import undo_filters
+    from convfilter.picture.png_filters import undo_filters
 
     length = header.row_bytes(width)
     distance = max(1, header.bits_per_pixel // 8)

@@ -246,7 +246,7 @@ def _quick_size(strip: Bytes) -> int:
 
 def _filtered(block: Block, distance: int, group: int, most: int) -> Bytes:
     """Filter the rows of a strip, each behind its filter byte."""
-    from convfilter.engine.png_filters import apply_filters
+    from convfilter.picture.png_filters import apply_filters
 
     rows = np.ascontiguousarray(block.rows).reshape(len(block.rows), -1)
     if rows.dtype != np.uint8:

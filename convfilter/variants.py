@@ -8,9 +8,10 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine import epilogue, load, png_filters, program, sums
-from convfilter.engine.native import Loop
+from convfilter.engine import epilogue, load, program, sums
 from convfilter.methods import box, extremes, horizontal, interleaved, pointwise, stencil
+from convfilter.native.loop import Loop
+from convfilter.picture import png_filters
 
 _TYPES: dict[str, tuple[type[np.generic], ...]] = {
     "S": (np.uint8, np.uint16, np.float32),
@@ -66,3 +67,10 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
     if loop.function == "clip_real" and not real_target:
         return False
     return types.get("R") != np.float32 or types.get("V", np.float32) == np.float32
+
+
+def cache_warm() -> Iterator[str]:
+    """Compile every loop that is not kept yet; yields the name of each as it is ready."""
+    for loop, types in all_variants():
+        loop.keep(**types)
+        yield f"{loop.function} ({', '.join(sorted({np.dtype(t).name for t in types.values()}))})"

@@ -7,7 +7,7 @@ as far from the next as rows are from each other.
 
 from __future__ import annotations
 
-from convfilter.engine.loops import vectors
+from convfilter.loops import vectors
 
 _LANES = vectors.vector_bytes() // 4
 

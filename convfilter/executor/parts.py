@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from convfilter.engine import run
 from convfilter.engine.borders import Indices, index_map
 from convfilter.engine.buffer import Samples
+from convfilter.executor import run
 from convfilter.filters.multirate import Rates
 from convfilter.filters.stage import Orientation, Pooling
 from convfilter.methods.coarse import Coarse

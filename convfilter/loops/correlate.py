@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from string import Template
 
-from convfilter.engine.loops import blocks, vectors  # noqa: F401 - what is written out names blocks
+from convfilter.loops import blocks, vectors  # noqa: F401 - what is written out names blocks
 
 #: Taps that are summed before their sum is added to the total: short sums, added, err less than one long sum.
 _TAPS = 64

@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import lower_builtin, type_callable
 
-from convfilter.engine.loops.vectors import (
+from convfilter.loops.vectors import (
     add,
     between,
     divide,
@@ -19,7 +19,7 @@ from convfilter.engine.loops.vectors import (
     next_lane,
     unequal,
 )
-from convfilter.engine.lowering.vectors import SHORT, Vector, lanes_below
+from convfilter.native.lowering.vectors import SHORT, Vector, lanes_below
 
 type_callable(next_lane)(lambda _context: lambda vector: vector)
 type_callable(nearest)(lambda _context: lambda vector: vector)

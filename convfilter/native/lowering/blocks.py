@@ -9,9 +9,9 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import lower_builtin, type_callable
 
-from convfilter.engine.loops import blocks
-from convfilter.engine.lowering.arithmetic import called, clipped, differing, fused
-from convfilter.engine.lowering.vectors import (
+from convfilter.loops import blocks
+from convfilter.native.lowering.arithmetic import called, clipped, differing, fused
+from convfilter.native.lowering.vectors import (
     Vector,
     integers,
     nearest_integers,

@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import lower_builtin, models, register_model, type_callable
 
-from convfilter.engine.loops.vectors import (
+from convfilter.loops.vectors import (
     lanes,
     prefetch,
     read,

@@ -1,6 +1,6 @@
 """Blocks of sums as loops use them: some rows of some vectors each, which registers hold together.
 
-As in ``vectors.py``, names say what is wanted, and ``engine/lowering/`` which instructions that becomes. One
+As in ``vectors.py``, names say what is wanted, and ``native/lowering/`` which instructions that becomes. One
 name for a whole block keeps what is written short, and quick to compile. A block is a tuple of the vectors of one row
 after the other, ``count`` in each row. ``count``, ``first`` and ``last`` are numbers that are written out where they
 are passed. What ends in ``_part`` has ``left`` samples in each row, and touches nothing else.
@@ -12,7 +12,7 @@ from itertools import chain
 
 import numpy as np
 
-from convfilter.engine.loops import vectors
+from convfilter.loops import vectors
 
 
 def zeros(array, count):

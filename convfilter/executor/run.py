@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine.bands import cores_lately
 from convfilter.engine.buffer import Samples
-from convfilter.engine.group import Group, takes_range
 from convfilter.engine.local import NotLocalError, all_finite
 from convfilter.engine.rows import RowSink, RowSource, array_of
 from convfilter.errors import ParameterError
+from convfilter.executor.group import Group, takes_range
+from convfilter.machine.cores import cores_lately
 from convfilter.planning import Plan, StagePlan
 from convfilter.planning.plan import for_any_numbers
 from convfilter.record import record

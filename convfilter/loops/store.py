@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from convfilter.engine.loops import vectors
+from convfilter.loops import vectors
 
 
 def store_whole(tile, pitch, rows, length, scale, divisor, offset, absolute, full, out, start, out_pitch):

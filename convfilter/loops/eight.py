@@ -11,7 +11,7 @@ from __future__ import annotations
 import textwrap
 from string import Template
 
-from convfilter.engine.loops import blocks, vectors  # noqa: F401 - what is written out names blocks
+from convfilter.loops import blocks, vectors  # noqa: F401 - what is written out names blocks
 
 _ROWS = 8
 _MANY = 3 if vectors.vector_bytes() == 64 else 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine.native import Loop
+from convfilter.native.loop import Loop
 
 APPLY = Loop("png_filters", "apply_filters", "B* i8 i8 i8 i8 i8 B*")
 UNDO = Loop("png_filters", "undo_filters", "B* i8 i8 i8 B*")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import textwrap
 from string import Template
 
-from convfilter.engine.loops import vectors
+from convfilter.loops import vectors
 
 #: Sums that are kept in registers: with fewer, they would wait for each other.
 _TOGETHER = 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from convfilter.engine.loops import vectors
+from convfilter.loops import vectors
 
 
 def run_down(total, entering, leaving, pitch, rows, step, out, out_pitch, length):

@@ -4,7 +4,7 @@ Left to vectorise by itself, the compiler sends the sums through memory after
 every few taps, and uses half of the registers' width where it fears for the
 processor's clock. The functions here say what is wanted. As plain Python they
 work on short NumPy arrays; in a loop that is compiled, each becomes an
-instruction or two: ``engine/lowering/`` says which. Every lane is summed in the order that is written, whatever
+instruction or two: ``native/lowering/`` says which. Every lane is summed in the order that is written, whatever
 the number of lanes.
 """
 

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convfilter.engine import bands
-from convfilter.engine.bands import available_cores, cut, run_blocks
+from convfilter.engine import threads as row_threads
+from convfilter.engine.threads import cut, run_blocks
+from convfilter.machine import cores as machine_cores
+from convfilter.machine.cores import available_cores
 
 BLOCKS = list(range(50))
 MANY = range(20_000)  # more than are done before an exception is seen
@@ -31,14 +33,14 @@ def test_at_least_one_core():
 
 def test_cores_are_counted_once_a_second(monkeypatch):
     now, cores = [1000.0], iter([2, 3, 5])
-    monkeypatch.setattr(bands, "_counted", (float("-inf"), 1))
-    monkeypatch.setattr(bands, "available_cores", lambda: next(cores))
-    monkeypatch.setattr(bands, "monotonic", lambda: now[0])
-    assert [bands.cores_lately() for _ in range(3)] == [2, 2, 2]
+    monkeypatch.setattr(machine_cores, "_counted", (float("-inf"), 1))
+    monkeypatch.setattr(machine_cores, "available_cores", lambda: next(cores))
+    monkeypatch.setattr(machine_cores, "monotonic", lambda: now[0])
+    assert [machine_cores.cores_lately() for _ in range(3)] == [2, 2, 2]
     now[0] += 0.9
-    assert bands.cores_lately() == 2
+    assert machine_cores.cores_lately() == 2
     now[0] += 0.2
-    assert [bands.cores_lately() for _ in range(3)] == [3, 3, 3]
+    assert [machine_cores.cores_lately() for _ in range(3)] == [3, 3, 3]
 
 
 @any_threads
@@ -93,7 +95,7 @@ others = set()
 
 @pytest.fixture(autouse=True)
 def threads_before():
-    bands._dismiss()
+    row_threads._dismiss()
     others.clear()
     others.update(threading.enumerate())
 
@@ -214,8 +216,8 @@ def test_ctrl_c_as_soon_as_a_lock_is_taken_leaves_it_to_the_others(no_helpers, m
             raise KeyboardInterrupt
         return True
 
-    give = bands._Helper.give
-    monkeypatch.setattr(bands._Helper, "give", lambda helper, beside: late.append((helper, beside)))
+    give = row_threads._Helper.give
+    monkeypatch.setattr(row_threads._Helper, "give", lambda helper, beside: late.append((helper, beside)))
     monkeypatch.setattr(threading.Condition, "__enter__", interrupted)
     with suppress(KeyboardInterrupt):
         run_blocks(BLOCKS, lambda: lambda _block: None, 2)
@@ -267,9 +269,9 @@ def test_a_wait_that_ctrl_c_ends_as_it_begins_does_not_take_the_place_of_the_nex
 
 @pytest.fixture
 def no_helpers():
-    bands._dismiss()
+    row_threads._dismiss()
     yield
-    bands._dismiss()
+    row_threads._dismiss()
 
 
 def done_beside(task, threads=1):
@@ -280,7 +282,7 @@ def done_beside(task, threads=1):
         begun.release()
         task()
 
-    beside = bands._Beside(work, threads)
+    beside = row_threads._Beside(work, threads)
     beside.start()
     for _ in range(threads):
         assert begun.acquire(timeout=60)
@@ -295,24 +297,24 @@ def test_the_same_threads_help_again(no_helpers):
     assert len(helping) == 10
     assert len(set(helping)) == 2
     assert threading.current_thread() not in helping
-    assert len(bands._idle) == 2
+    assert len(row_threads._idle) == 2
 
 
 def test_who_waits_for_nothing_ends(no_helpers, monkeypatch):
-    monkeypatch.setattr(bands, "_PATIENCE", 0.01)
+    monkeypatch.setattr(row_threads, "_PATIENCE", 0.01)
     helping = []
     done_beside(lambda: helping.append(threading.current_thread()), 1)
     helping[0].join(60)
     assert not helping[0].is_alive()
-    assert not bands._idle
+    assert not row_threads._idle
     done_beside(lambda: helping.append(threading.current_thread()), 1)
     assert len(set(helping)) == 2
 
 
 def test_who_comes_late_does_nothing_and_nobody_waits_for_it(no_helpers, monkeypatch):
-    monkeypatch.setattr(bands._Helper, "give", lambda helper, beside: late.append((helper, beside)))
+    monkeypatch.setattr(row_threads._Helper, "give", lambda helper, beside: late.append((helper, beside)))
     late, done = [], []
-    beside = bands._Beside(lambda: done.append(1), 2)
+    beside = row_threads._Beside(lambda: done.append(1), 2)
     beside.start()
     beside.end()
     assert len(late) == 2
@@ -320,7 +322,7 @@ def test_who_comes_late_does_nothing_and_nobody_waits_for_it(no_helpers, monkeyp
     for helper, task in late:
         helper.give(task)
     deadline = time.monotonic() + 60
-    while len(bands._idle) < 2:
+    while len(row_threads._idle) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.001)
     assert not done
@@ -343,7 +345,7 @@ def test_nothing_of_a_task_is_kept_alive(no_helpers):
         return weakref.ref(picture)
 
     watched = call()
-    assert len(bands._idle) == 1
+    assert len(row_threads._idle) == 1
     deadline = time.monotonic() + 60
     while watched() is not None:  # the helper has yet to leave its functions
         assert time.monotonic() < deadline
@@ -357,11 +359,11 @@ def test_a_child_starts_helpers_of_its_own(no_helpers):
         run_blocks(range(2), lambda: lambda _block: both.wait(), 2)
 
     in_two_threads()
-    assert len(bands._idle) == 1
+    assert len(row_threads._idle) == 1
     child = os.fork()  # Python 3.12 and later warn if there are threads, and warnings are errors
     if not child:
         try:
-            assert not bands._idle
+            assert not row_threads._idle
             in_two_threads()
         except BaseException:
             os._exit(1)
@@ -381,7 +383,7 @@ def test_many_callers_at_once_have_helpers_enough(no_helpers):
         caller.start()
     for caller in callers:
         caller.join()
-    assert len(bands._idle) <= 4
+    assert len(row_threads._idle) <= 4
 
 
 @pytest.mark.parametrize("threads", [1, 2])

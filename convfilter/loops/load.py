@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from convfilter.engine.loops import vectors
+from convfilter.loops import vectors
 
 #: Runs are too short for the processor to guess the next: their cache lines are asked for so many rows before, which
 #: is a step of a program.

@@ -7,12 +7,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from time import monotonic
 from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
-
-from convfilter.engine import control_groups
 
 Block = TypeVar("Block")
 #: Makes, in the thread that asks, what processes a block.
@@ -20,25 +17,6 @@ MakeWorker: TypeAlias = Callable[[], Callable[[Block], None]]
 
 #: Seconds that a thread waits for more to do before it ends.
 _PATIENCE = 0.3
-
-
-def available_cores() -> int:
-    """Return how many cores this process may keep busy: its affinity, and the quotas of its control groups."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return count if count == 1 else max(1, int(min(count, control_groups.cores())))
-
-
-#: When cores were counted last, and how many there were.
-_counted = float("-inf"), 1
-
-
-def cores_lately() -> int:
-    """Return what :func:`available_cores` does, counted at most once a second: it looks into files for 0.05 ms."""
-    global _counted
-    now = monotonic()
-    if now - _counted[0] > 1:
-        _counted = now, available_cores()
-    return _counted[1]
 
 
 def cut(rows: int, block_rows: int) -> list[tuple[int, int]]:

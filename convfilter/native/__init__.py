@@ -1,0 +1,1 @@
+"""Machine code: loops compiled once per machine, kept on disk, loaded without Numba."""

@@ -1,0 +1,137 @@
+"""Loops as callables: llvmlite loads their object code, and ``ctypes`` calls it without the interpreter's lock."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.locks import shared_lock, undisturbed
+from convfilter.native.object_code import PACKED, ObjectCode, kept_or_compiled, target_machine
+
+_CTYPES: dict[str, type] = {
+    "u1": ctypes.c_uint8,
+    "u2": ctypes.c_uint16,
+    "i8": ctypes.c_int64,
+    "f4": ctypes.c_float,
+    "f8": ctypes.c_double,
+}
+_lock = shared_lock()
+_engines: list[Any] = []  # they own the code, and live as long as the process
+
+
+class Loop:
+    """A loop of ``loops/``, compiled for the sample types it is called with.
+
+    Parameters
+    ----------
+    module, function : str
+        Where the loop stands: ``loops/<module>.py``.
+    signature : str
+        Argument types, blank-separated: NumPy type codes (``i8``, ``f4``),
+        or capital letters that stand for a type chosen by :meth:`variant`;
+        ``*`` marks a pointer. All loops return a 64-bit integer.
+    """
+
+    def __init__(self, module: str, function: str, signature: str) -> None:
+        self.module, self.function, self.signature = module, function, signature
+        self._variants: dict[tuple[npt.DTypeLike, ...], Variant] = {}
+        self.letters = sorted({code[0] for code in signature.split() if code[0].isupper()})
+
+    def variant(self, **types: npt.DTypeLike) -> Variant:
+        """Return the callable for the given types; arrays among its arguments are passed as pointers."""
+        key = tuple(types[letter] for letter in self.letters)
+        if key not in self._variants:
+            undisturbed(partial(self._make, key, self.codes(**types)))
+        return self._variants[key]
+
+    def _make(self, key: tuple[npt.DTypeLike, ...], codes: tuple[str, ...]) -> None:
+        with _lock:
+            if key not in self._variants:  # else another thread made it meanwhile
+                code = kept_or_compiled(self.module, self.function, codes)
+                self._variants[key] = Variant(self.function, *_load(code), codes)
+
+    def keep(self, **types: npt.DTypeLike) -> None:
+        """Compile the loop for the given types unless the cache folder has it already; nothing is loaded."""
+        undisturbed(partial(self._keep, self.codes(**types)))
+
+    def _keep(self, codes: tuple[str, ...]) -> None:
+        with _lock:
+            kept_or_compiled(self.module, self.function, codes)
+
+    def codes(self, **types: npt.DTypeLike) -> tuple[str, ...]:
+        """Return the argument types with the letters replaced."""
+        names = {letter: np.dtype(types[letter]).str[1:] for letter in self.letters}
+        return tuple(names.get(code[0], code.rstrip("*")) + "*" * code.endswith("*") for code in self.signature.split())
+
+
+class Variant:
+    """A loop for given types, ready to be called.
+
+    Attributes
+    ----------
+    function : str
+        The loop's name.
+    packed : int
+        Address of a function that takes one pointer to all arguments; see ``lowering/packed.py``.
+    codes : tuple of str
+        Types of the arguments.
+    """
+
+    def __init__(self, function: str, address: int, packed: int, codes: tuple[str, ...]) -> None:
+        self.function, self.packed, self.codes = function, packed, codes
+        kinds = [ctypes.c_void_p if code.endswith("*") else _CTYPES[code] for code in codes]
+        self._native = ctypes.CFUNCTYPE(ctypes.c_int64, *kinds)(address)
+        self._pointers = [np.dtype(code[:-1]).str if code.endswith("*") else "" for code in codes]
+
+    def __call__(self, *arguments: Any) -> int:
+        """Run the loop."""
+        return self.at_addresses(
+            *(
+                pointer(value, typestr) if typestr else value
+                for typestr, value in zip(self._pointers, arguments, strict=True)
+            )
+        )
+
+    def at_addresses(self, *arguments: Any) -> int:
+        """Run the loop on arrays that are given by the addresses of their data, which nobody checks here."""
+        result: int = self._native(*arguments)
+        return result
+
+
+def pointer(array: npt.NDArray[Any], typestr: str) -> int:
+    """Return the address of an array's data; machine code trusts it, so type and layout are checked here."""
+    interface = array.__array_interface__
+    if interface["strides"] is not None or interface["typestr"] != typestr:
+        raise TypeError(f"a loop takes a contiguous {typestr} array, got {interface['typestr']} {interface['strides']}")
+    address: int = interface["data"][0]
+    return address
+
+
+def load_llvm() -> None:
+    """Import what loads machine code, before it is needed."""
+    target_machine()
+
+
+def _load(code: ObjectCode) -> tuple[int, int]:
+    """Return the addresses of a loop's two entries."""
+    import llvmlite.binding as llvm
+
+    for name in code.needs:
+        # Numba's runtime is named in error paths that these loops never take.
+        if llvm.address_of_symbol(name) is None:
+            llvm.add_symbol(name, ctypes.cast(_unreachable, ctypes.c_void_p).value)
+    # One engine for each object: a second object in a finished engine finds its constants zeroed.
+    empty = llvm.parse_assembly("")
+    engine = llvm.create_mcjit_compiler(empty, target_machine())
+    engine.remove_module(empty)  # which would be compiled, 0.7 ms for each loop
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code.code))
+    engine.finalize_object()
+    _engines.append(engine)
+    return engine.get_function_address(code.entry), engine.get_function_address(PACKED + code.entry)
+
+
+_unreachable = ctypes.CFUNCTYPE(ctypes.c_int64)(lambda: 0)
