@@ -15,13 +15,13 @@ from convfilter.filters.stage import Stage
 from convfilter.passage import Finish, Passage, passage_of, through
 from convfilter.picture.formats import Format
 from convfilter.picture.limits import require_frames, require_memory, require_size
-from convfilter.picture.picture import CHANNELS, Model, Outline, Picture
+from convfilter.picture.picture import CHANNELS, Model, Outline, Picture, Pixels
 from convfilter.picture.place.target import Target
 from convfilter.picture.read import decode_whole
 from convfilter.picture.sheet import Form
 from convfilter.picture.write import check, dropping, stored_outline, write
 from convfilter.placing import placed
-from convfilter.planning import Plan
+from convfilter.planning import Plan, full_scale
 
 if TYPE_CHECKING:
     from convfilter.picture.metadata.curves import Curve
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: What the engine's threads take for tiles and rows, at most.
 _SCRATCH_BYTES = 90 * 2**20
+#: Sums of samples of up to this magnitude stay finite in float32.
+_LARGE = 1e19
 
 
 class Job:
@@ -129,12 +131,18 @@ class Job:
         if self._target is None or self.form != "picture":
             return maps.run_maps(self.plans, self._lit, self.form, self._options.threads)
         finish = self._finish()
-        frames, clipped, samples = [], 0, 0
+        frames, clipped, samples, not_numbers = [], 0, 0, 0
         for plan, frame in zip(self.plans, self._lit.frames, strict=True):
             result = run_array(plan, frame.pixels, out_dtype=self._run_dtype, threads=self._options.threads)
-            frames.append(placed(frame.with_pixels(finish(result.pixels)), plan))
+            none = self._not_numbers(plan, frame.pixels, result.pixels)
+            pixels = finish(result.pixels)
+            if none is not None:
+                not_numbers += int(np.count_nonzero(none))
+                self._store_nan(pixels, none)
+            frames.append(placed(frame.with_pixels(pixels), plan))
             clipped += result.clipped
             samples += result.samples
+        self._refuse_nan(not_numbers)
         self._count(clipped + finish.clipped, samples)
         alpha = self.outline.alpha and self._background is None
         filtered = replace(self._picture, frames=frames, model=self.outline.model, alpha=alpha)
@@ -176,6 +184,34 @@ class Job:
         shape = self.stored.shape[:2] if self.stored.shape[2] == 1 else self.stored.shape
         found = losses.of_page(self.stored.pages[0], shape, self.stored.dtype, 1, self._target.format)
         return losses.settled(found, self._options.write, WriteError)
+
+    def _not_numbers(self, plan: Plan, pixels: Pixels, result: Pixels) -> Pixels | None:
+        """Return where the colours of a result that is stored as integers are none; None if they all are numbers."""
+        if self._picture.dtype.kind != "f" or self._dtype.kind == "f" or not _may_be_none(pixels):
+            return None
+        if result.dtype.kind != "f":  # NaN is 0 in it
+            result = run_array(plan, pixels, out_dtype=np.float32, threads=self._options.threads).pixels
+        colours = np.atleast_3d(result)
+        none: Pixels = np.isnan(colours[..., : colours.shape[2] - self.outline.alpha])
+        return none if none.any() else None
+
+    def _store_nan(self, pixels: Pixels, none: Pixels) -> None:
+        """Store what ``--nan`` says where a result is no number."""
+        value = self._options.write.nan
+        if value is not None:
+            white = self._white or full_scale(self._dtype)
+            colours = pixels.reshape(*none.shape[:2], -1)[..., : none.shape[2]]
+            colours[none] = np.rint(value * white)
+
+    def _refuse_nan(self, samples: int) -> None:
+        """Refuse results that are no numbers, unless it is said what is stored there."""
+        if samples and self._options.write.nan is None:
+            from convfilter.picture import losses
+
+            assert self._target is not None
+            assert self._target.format is not None
+            found = losses.of_nan(samples, self._target.format)
+            self.notes += losses.settled(found, self._options.write, WriteError)
 
     def _finish(self) -> Finish:
         white = self._lit.white or self.plans[0].full
@@ -268,6 +304,11 @@ class Job:
             there = zip([0, *whole], [*whole, 0], plan.groups, strict=True)
             between = max(between, *(before + after + group.held_bytes for before, after, group in there))
         require_memory(results + between + _SCRATCH_BYTES)
+
+
+def _may_be_none(pixels: Pixels) -> bool:
+    """Whether results of these samples may be no numbers: of NaN, infinity, and what may become infinite."""
+    return not float(np.abs(pixels).max()) < _LARGE
 
 
 def _kind(plan: Plan, picture: Picture) -> tuple[Model, int]:

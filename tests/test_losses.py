@@ -20,7 +20,7 @@ from pngs import chunk
 
 from convfilter.errors import WriteError
 from convfilter.picture.formats import FORMATS, NAMES, Format, Holds
-from convfilter.picture.options import WriteOptions
+from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import CHANNELS, Frame, Metadata, Picture
 from convfilter.picture.read import read
 from convfilter.picture.write import write
@@ -614,3 +614,65 @@ def test_a_batch_says_a_note_once_with_a_count() -> None:
     assert sorted(len(record["notes"]) for record in records) == [0, 1, 1, 1, 1]
     done = program("apply", "-f", "identity", "--ext", "jpg", "--strict", "photos", "strict")
     assert done.returncode == 1 and said(done)[-1] == "convfilter: 1 done, 4 failed"
+
+
+def with_holes(shape: tuple[int, ...], value: float = np.nan) -> np.ndarray:
+    """Noise with one pixel whose colours are no numbers; opacity is one."""
+    pixels = noise(shape, np.float32)
+    np.atleast_3d(pixels)[2, 3, :3] = value
+    return pixels
+
+
+@every_format
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_kept_or_refused(fmt: Format, value: float) -> None:
+    pixels = with_holes((6, 8), value)
+    write("in.tif", pixels)
+    name = name_of(fmt)
+    if "float32" in fmt.dtypes:
+        assert copied("in.tif", name) == ()
+        np.testing.assert_array_equal(read(name).pixels, pixels)
+        return
+    message = r"1 sample is none \(NaN\).*--nan.*--allow-loss" if np.isnan(value) else r"-?inf.*--allow-loss"
+    with pytest.raises(WriteError, match=message):
+        copied("in.tif", name)
+    with pytest.raises(WriteError, match=message):
+        write(name, pixels)
+    assert not Path(name).exists()
+    assert any(re.search("none|inf", note) for note in copied("in.tif", name, allow_loss=True))
+    if np.isnan(value):
+        assert not any("NaN" in note for note in copied("in.tif", name, nan=1.0))
+
+
+@pytest.mark.parametrize("linear", [False, True])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_what_is_stored_for_nan(channels: int, linear: bool) -> None:
+    write("in.tif", with_holes((9, 9, channels)))
+    spread = Options(["box:3"], linear=linear)
+    filter_file("in.tif", "real.tif", spread)
+    filter_file("in.tif", "black.png", spread._replace(write=WriteOptions(allow_loss=True)))
+    filter_file("in.tif", "out.png", spread._replace(write=WriteOptions(nan=0.25)))
+    colours = channels - (channels == 4)
+    real, black, kept = (read(name).pixels.reshape(9, 9, -1) for name in ("real.tif", "black.png", "out.png"))
+    holes = np.isnan(real[..., :colours])
+    assert holes.sum() == 9 * colours
+    assert set(kept[..., :colours][holes]) == {16384} and set(black[..., :colours][holes]) == {0}
+    np.testing.assert_array_equal(kept[..., :colours][~holes], black[..., :colours][~holes])
+    with pytest.raises(WriteError, match=rf"{9 * colours} samples are none"):
+        filter_file("in.tif", "refused.png", spread)
+    # What no result is made of is no loss.
+    apart = Options(["box:1"], {"stride": (4, 1)})
+    assert not any("NaN" in note for note in filter_file("in.tif", "apart.png", apart).notes)
+
+
+def test_nan_behind_a_background_and_in_every_page() -> None:
+    write("in.tif", with_holes((6, 8, 4)))
+    options = Options(["identity"], write=WriteOptions(background="white", nan=0.5))
+    filter_file("in.tif", "out.png", options)
+    assert read("out.png").pixels[2, 3].tolist() == [32768] * 3
+    pages = [with_holes((6, 8)), noise((6, 8), np.float32), with_holes((6, 8))]
+    write("pages.tif", Picture([Frame(page) for page in pages], "gray"))
+    with pytest.raises(WriteError, match="1 sample is none"):
+        filter_file("pages.tif", "out.png", Options(["identity"], read=ReadOptions(frame=2)))
+    done = program("apply", "-f", "identity", "--nan", "2", "in.tif", "out.png")
+    assert done.returncode == 2 and "--nan" in done.stderr

@@ -41,7 +41,7 @@ _NEVER = ("in_place", "config", "no_config", "specs", "dry_run", "files_from", "
 #: Options that can do no harm in a file that is found by itself; all others name places or lift limits.
 _HARMLESS = (
     *STAGE_PARAMETERS,
-    "gray", "linear", "sheet", "format", "quality", "subsampling", "compression", "strip", "background", "frame",
+    "gray", "linear", "sheet", "format", "quality", "subsampling", "compression", "strip", "background", "nan", "frame",
     "strict", "no_auto_orient", "threads", "algorithm", "verbose", "explain", "keep_time",
     "recursive", "ext", "suffix", "exclude", "jobs", "fail_fast", "update", "json", "progress", "quiet",
 )  # fmt: skip

@@ -130,6 +130,7 @@ def run_options() -> list[Option]:
         _run_option("--compression", Choice(COMPRESSIONS), "Time against size, or of a TIFF.  [as read]"),
         _run_option("--strip", Choice(STRIPS), "Drop metadata; --strip=all drops the colour profile too.", "[=all]"),
         Option("--background", section="Files", metavar="COLOUR", help="Lay a transparent picture over a colour."),
+        _run_option("--nan", Number("N", minimum=0, maximum=1), "Stored for NaN in whole samples: 0 black, 1 white."),
         _run_option(
             "--max-pixels",
             Number("N", minimum=1),

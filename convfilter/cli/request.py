@@ -61,6 +61,7 @@ class Request:
     compression: Compression | None
     strip: Strip | None
     background: str | None
+    nan: float | None
     max_pixels: float | None
     allow_loss: bool
     strict: bool
@@ -205,6 +206,7 @@ def pipeline_options(request: Request) -> pipeline.Options:
             compression=request.compression or "default",
             strip=request.strip,
             background=request.background,
+            nan=request.nan,
             threads=request.threads,
             where_taken=_where_taken(request),
             allow_loss=allow_loss,

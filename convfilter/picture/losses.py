@@ -119,15 +119,27 @@ def of_range(frames: Sequence[Frame], fmt: Format) -> Iterator[Loss]:
     """
     from convfilter.picture import colour
 
-    finite = [frame.pixels[np.isfinite(frame.pixels)] for frame in frames]
-    low = min((float(values.min()) for values in finite if values.size), default=0.0)
-    high = max((float(values.max()) for values in finite if values.size), default=0.0)
+    numbers = [frame.pixels[~np.isnan(frame.pixels)] for frame in frames]
+    low = min((float(values.min()) for values in numbers if values.size), default=0.0)
+    high = max((float(values.max()) for values in numbers if values.size), default=0.0)
     half_level = 0.5 / colour.white_of(fmt.dtype_for(np.dtype(np.float32)))
     if low < -half_level or high > 1 + half_level:
         floats = _others(None, lambda other: "float32" in other.dtypes)
         yield Loss(
             f"{fmt.name} holds values from 0 (black) to 1 (white), the picture's go from {low:.4g} to {high:.4g}; "
             f"use {floats}, fit them in with --scale and --offset or --map stretch, or clip them with --allow-loss",
+            severe=True,
+        )
+
+
+def of_nan(samples: int, fmt: Format) -> Iterator[Loss]:
+    """Say how many samples are no numbers, which integers cannot tell."""
+    if samples:
+        floats = _others(None, lambda other: "float32" in other.dtypes)
+        count = "1 sample is none" if samples == 1 else f"{samples:,} samples are none"
+        yield Loss(
+            f"{fmt.name} holds nothing but numbers, and {count} (NaN); use {floats}, say with --nan what is stored "
+            "there, 0 (black) to 1 (white), or store black with --allow-loss",
             severe=True,
         )
 

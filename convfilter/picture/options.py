@@ -90,6 +90,9 @@ class WriteOptions:
         Write what the format holds of a picture that has more, such as frames or transparency, with a note.
     strict : bool
         Make notes errors.
+    nan : float, or None
+        What is stored where a result is no number (NaN) and the format holds integers, 0 (black) to 1 (white). None:
+        an error.
     """
 
     format: str | None = None
@@ -102,8 +105,11 @@ class WriteOptions:
     where_taken: tuple[str, ...] = ()
     allow_loss: bool = False
     strict: bool = False
+    nan: float | None = None
 
     def __post_init__(self) -> None:
+        if self.nan is not None and not 0 <= self.nan <= 1:
+            raise ParameterError(f"nan must be 0 (black) to 1 (white), got {self.nan:g}")
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise ParameterError(f"quality must be 1 to 100, got {self.quality}")
         for name, value, choices in (

@@ -148,6 +148,10 @@ def write(
         from convfilter.picture import losses
 
         found += losses.of_range(picture.frames, fmt)
+        if options.nan is None:
+            found += losses.of_nan(sum(int(np.isnan(frame.pixels).sum()) for frame in picture.frames), fmt)
+        else:
+            picture = _with_numbers(picture, options.nan)
     if picture.premultiplied and not fmt.premultiplied and options.background is None:
         from convfilter.picture import losses
 
@@ -166,6 +170,18 @@ def write(
     with atomic.replacing(target.path) as file:
         _encode(file, fmt, picture, options)
     return notes
+
+
+def _with_numbers(picture: Picture, nan: float) -> Picture:
+    """Return a picture of floats with a colour where it has none, which is clear if its opacity is none either."""
+    colours = picture.pixels.shape[-1] - picture.alpha if picture.pixels.ndim > 2 else None
+    frames = []
+    for frame in picture.frames:
+        pixels = frame.pixels.copy()
+        values = pixels[..., :colours] if picture.alpha else pixels
+        values[np.isnan(values)] = nan
+        frames.append(frame.with_pixels(pixels))
+    return replace(picture, frames=frames)
 
 
 def _prepared(picture: Picture, fmt: Format, options: WriteOptions) -> Picture:
