@@ -8,6 +8,7 @@ any object with ``__array__`` or ``__dlpack__``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias, Unpack
@@ -228,14 +229,15 @@ def unsharp_mask(
 @documented(PoolKeywords)
 def max_pool(
     image: ImageLike,
-    size: IntPair,
+    size: IntPair | Literal["global"],
     stride: IntPair | None = None,
     padding: PaddingLike = 0,
     **keywords: Unpack[PoolKeywords],
 ) -> Image:
     """Keep the largest sample of each window of ``size`` (rows, cols); padded cells never win.
 
-    The stride defaults to the window.
+    The stride defaults to the window; size "global" is the whole image. ``ceil=True`` keeps a last window that begins
+    on the image and ends beyond the padding.
 
     Raises
     ------
@@ -251,13 +253,13 @@ def max_pool(
     array([[ 5,  7],
            [13, 15]], dtype=uint8)
     """
-    return _pool(image, "max", size, stride, padding, keywords)
+    return _pool(image, Pooling("max", _window(size)), stride, padding, keywords)
 
 
 @documented(PoolKeywords)
 def min_pool(
     image: ImageLike,
-    size: IntPair,
+    size: IntPair | Literal["global"],
     stride: IntPair | None = None,
     padding: PaddingLike = 0,
     **keywords: Unpack[PoolKeywords],
@@ -266,22 +268,47 @@ def min_pool(
 
     The stride defaults to the window. Errors as in :func:`max_pool`.
     """
-    return _pool(image, "min", size, stride, padding, keywords)
+    return _pool(image, Pooling("min", _window(size)), stride, padding, keywords)
 
 
 @documented(PoolKeywords)
 def average_pool(
     image: ImageLike,
-    size: IntPair,
+    size: IntPair | Literal["global"],
     stride: IntPair | None = None,
     padding: PaddingLike = 0,
+    *,
+    count_padding: bool = False,
     **keywords: Unpack[PoolKeywords],
 ) -> Image:
     """Keep the mean of each window of ``size`` (rows, cols); padded cells do not count.
 
+    They count as zeros with ``count_padding``, as in PyTorch (``count_include_pad``); what ``ceil`` adds beyond them
+    never does. Otherwise as :func:`max_pool`, errors too.
+    """
+    return _pool(image, Pooling("average", _window(size), count_padding), stride, padding, keywords)
+
+
+@documented(PoolKeywords)
+def lp_pool(
+    image: ImageLike,
+    size: IntPair,
+    stride: IntPair | None = None,
+    padding: PaddingLike = 0,
+    *,
+    p: float = 2.0,
+    **keywords: Unpack[PoolKeywords],
+) -> Image:
+    """Keep ``(sum of |x|**p) ** (1/p)`` of each window of ``size`` (rows, cols); padded cells add nothing.
+
     The stride defaults to the window. Errors as in :func:`max_pool`.
     """
-    return _pool(image, "average", size, stride, padding, keywords)
+    window = _window(size)
+    if window is None:
+        raise ParameterError("lp_pool needs the size of its window, got 'global'")
+    if not (math.isfinite(p) and p > 0):
+        raise ParameterError(f"p must be a finite number above 0, got {p}")
+    return _pool(image, Pooling("power", window, power=float(p)), stride, padding, keywords)
 
 
 def conv2d(
@@ -301,7 +328,7 @@ def conv2d(
     beta: npt.ArrayLike | None = None,
     eps: float = 1e-5,
     activation: str = "none",
-    slope: float = 0.01,
+    slope: npt.ArrayLike | None = None,
     dtype: npt.DTypeLike | None = None,
     threads: int | None = None,
 ) -> Image:
@@ -321,9 +348,10 @@ def conv2d(
         Of a batch normalisation in inference.
     eps : float
         Of the batch normalisation.
-    activation : {"none", "relu", "leaky_relu", "sigmoid", "tanh"}
-    slope : float
-        Of leaky_relu.
+    activation : {"none", "relu", "prelu", "leaky_relu", "sigmoid", "tanh", "elu", "gelu", "hardswish", ...}
+        A filter of that name, with its default numbers; "gelu_tanh" is ``gelu:tanh``.
+    slope : float, or (C_out,) array_like, optional
+        Of leaky_relu, by default 0.01; of prelu, which needs one or one for each output channel.
     dtype : dtype, optional
         ``numpy.float32`` gives the raw values on the image's scale.
     threads : int, optional
@@ -440,20 +468,17 @@ def _derivative(family: str, axis: str) -> Operator:
     return Correlation(kernels.derivative(family, axis))
 
 
+def _window(size: IntPair | Literal["global"]) -> tuple[int, int] | None:
+    return None if isinstance(size, str) and size == "global" else whole_pair(size, "size")
+
+
 def _pool(
-    image: ImageLike,
-    kind: Literal["max", "min", "average"],
-    size: IntPair,
-    stride: IntPair | None,
-    padding: PaddingLike,
-    keywords: PoolKeywords,
+    image: ImageLike, operator: Pooling, stride: IntPair | None, padding: PaddingLike, keywords: PoolKeywords
 ) -> Image:
     require_known(keywords, PoolKeywords)
-    window = whole_pair(size, "size")
-    if min(window) < 1:
-        raise ParameterError(f"pooling size must be at least 1, got {min(window)}")
-    geometry = stage_values({"stride": window if stride is None else stride, "padding": padding})
-    stage = Stage(Pooling(kind, window), name=f"{kind}pool", **geometry, **stage_values(keywords))
+    geometry = stage_values({"stride": (operator.size or 1) if stride is None else stride, "padding": padding})
+    name = "lppool" if operator.kind == "power" else f"{operator.kind}pool"
+    stage = Stage(operator, name=name, **geometry, **stage_values(keywords))
     return _run_stages(image, [stage], keywords)
 
 

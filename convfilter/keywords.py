@@ -34,7 +34,9 @@ Image: TypeAlias = npt.NDArray[Any]
 ImageLike: TypeAlias = Image | SupportsArray | SupportsDLPack
 IntPair: TypeAlias = int | tuple[int, int]
 FloatPair: TypeAlias = float | tuple[float, float]
-PaddingLike: TypeAlias = str | int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]
+PaddingLike: TypeAlias = (
+    str | int | tuple[int, int] | tuple[int, int, int, int] | tuple[tuple[int, int], tuple[int, int]]
+)
 
 _SAMPLE_TYPES = ("uint8", "uint16", "float32")
 
@@ -43,6 +45,7 @@ class PoolKeywords(TypedDict, total=False):
     """Keywords of the pooling functions; see :class:`FilterKeywords`."""
 
     dilation: IntPair
+    ceil: bool
     scale: float
     offset: float
     map: ToneMap | None
@@ -61,14 +64,18 @@ class FilterKeywords(PoolKeywords, total=False):
     ----------
     stride : int or (rows, cols), default 1
         Distance in pixels between two outputs, at least 1.
-    padding : "same", "valid", "full", int, (rows, cols) or ((top, bottom), (left, right)), default "same"
-        Pixels added around the image.
+    padding : str, int, (rows, cols), ((top, bottom), (left, right)) or (left, top, right, bottom), default "same"
+        Pixels added around the image. "same" keeps the size at stride 1, "valid" adds none, "full" all that a window
+        can reach; "same_upper" gives ceil(size / stride) outputs, as TensorFlow's and ONNX's SAME, and "same_lower"
+        puts the odd pixel before the image.
     padding_mode : {"edge", "constant", "reflect", "symmetric", "wrap"}, default "edge"
         What the added pixels hold, as in ``numpy.pad``.
     padding_value : float, default 0
         For "constant", in the image's sample units; given without a mode, it makes the mode "constant".
     dilation : int or (rows, cols), default 1
         Distance in pixels between two taps, at least 1.
+    ceil : bool, default False
+        Round sizes up: a last window that begins on the image counts although it ends beyond the padding.
     flip : bool, default False
         Turn the kernel by 180 degrees: convolution instead of cross-correlation.
     scale, offset : float, default 1 and 0
@@ -205,6 +212,9 @@ def require_known(keywords: FilterKeywords | PoolKeywords, known: type[PoolKeywo
 def _padding(padding: PaddingLike) -> Padding:
     if isinstance(padding, str):
         return padding
+    if isinstance(padding, tuple | list | np.ndarray) and len(padding) == 4:  # in a SPEC's order
+        left, top, right, bottom = (whole_pair(side, "padding")[0] for side in padding)
+        return top, bottom, left, right
     rows, cols = pair_of(padding, "padding")
     (top, bottom), (left, right) = whole_pair(rows, "padding"), whole_pair(cols, "padding")
     return top, bottom, left, right

@@ -9,6 +9,7 @@ result into stored samples; until then nothing is rounded or clipped.
 Keywords are those of the public functions; pairs are (rows, cols).
 """
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -49,8 +50,10 @@ def pair(value):
 # Geometry -----------------------------------------------------------------------------------------------------------
 
 
-def pads(padding, reach):
+def pads(padding, reach, shape=None, stride=1):
     """((top, bottom), (left, right)) for a window that reaches D*(K-1) = ``reach`` pixels past its first cell."""
+    if padding in ("same_upper", "same_lower"):
+        return tuple(same_by_size(padding, *numbers) for numbers in zip(shape[:2], reach, pair(stride), strict=True))
     if isinstance(padding, str):
         return tuple(
             {"same": (total // 2, total - total // 2), "valid": (0, 0), "full": (total, total)}[padding]
@@ -60,17 +63,30 @@ def pads(padding, reach):
     return pair(rows), pair(cols)
 
 
-def output_length(length, around, window, stride, dilation):
-    """floor((I + P_before + P_after - D*(K-1) - 1) / S) + 1, with ``around`` = (P_before, P_after)."""
-    return (length + sum(around) - dilation * (window - 1) - 1) // stride + 1
+def same_by_size(word, length, reach, stride):
+    """(P_before, P_after) for ceil(I / S) outputs; an odd pad is one larger after (upper) or before (lower)."""
+    total = max(0, (math.ceil(length / stride) - 1) * stride + reach + 1 - length)
+    return (total // 2, total - total // 2) if word == "same_upper" else (total - total // 2, total // 2)
 
 
-def output_shape(shape, window, *, stride=1, dilation=1, padding="same", **_):
+def output_length(length, around, window, stride, dilation, ceil=False):
+    """floor((I + P_before + P_after - D*(K-1) - 1) / S) + 1, with ``around`` = (P_before, P_after).
+
+    With ``ceil`` rounded up, but for a window that begins past the picture.
+    """
+    room = length + sum(around) - dilation * (window - 1) - 1
+    if not ceil:
+        return room // stride + 1
+    outputs = math.ceil(room / stride) + 1
+    return outputs - 1 if (outputs - 1) * stride >= length + around[0] else outputs
+
+
+def output_shape(shape, window, *, stride=1, dilation=1, padding="same", ceil=False, **_):
     """(rows, cols) of the result; below 1 nothing is left of the picture."""
     stride, dilation, window = pair(stride), pair(dilation), pair(window)
-    around = pads(padding, [d * (k - 1) for d, k in zip(dilation, window, strict=True)])
+    around = pads(padding, [d * (k - 1) for d, k in zip(dilation, window, strict=True)], shape, stride)
     return tuple(
-        output_length(shape[axis], around[axis], window[axis], stride[axis], dilation[axis]) for axis in (0, 1)
+        output_length(shape[axis], around[axis], window[axis], stride[axis], dilation[axis], ceil) for axis in (0, 1)
     )
 
 
@@ -82,18 +98,30 @@ def extend(picture, around, mode="edge", value=0):
 
 
 def windows(
-    picture, window, *, stride=1, dilation=1, padding="same", padding_mode="edge", padding_value=0, centre=False
+    picture,
+    window,
+    *,
+    stride=1,
+    dilation=1,
+    padding="same",
+    padding_mode="edge",
+    padding_value=0,
+    ceil=False,
+    centre=False,
 ):
     """For each cell (i, j) of the window, the picture as that cell sees it: in[y*S + i*D - P, x*S + j*D - P].
 
     With ``centre`` only the pixel at the window's centre, D*(K-1)//2 after its first cell.
     """
-    rows, cols = output_shape(picture.shape, window, stride=stride, dilation=dilation, padding=padding)
+    rows, cols = output_shape(picture.shape, window, stride=stride, dilation=dilation, padding=padding, ceil=ceil)
     if rows < 1 or cols < 1:
         raise ValueError(f"nothing is left: {rows} x {cols}")
     (row_stride, col_stride), (row_step, col_step), (height, width) = pair(stride), pair(dilation), pair(window)
     reach = row_step * (height - 1), col_step * (width - 1)
-    padded = extend(picture, pads(padding, reach), padding_mode, padding_value)
+    around = pads(padding, reach, picture.shape, stride)
+    if ceil:  # what lies beyond the padding is more of the same
+        around = tuple((before, after + max(pair(stride))) for before, after in around)
+    padded = extend(picture, around, padding_mode, padding_value)
 
     def seen_from(row, col):
         return padded[row::row_stride, col::col_stride][:rows, :cols]
@@ -210,28 +238,48 @@ def unsharp_mask(picture, sigma, amount=1.0, threshold=0.0, *, white, truncate=N
     return np.where(np.abs(detail) >= threshold * white, itself + amount * detail, itself)
 
 
-def real_cells(shape, size, **geometry):
-    """How many cells of each window lie on the picture."""
+def real_cells(shape, size, *, count_padding=False, **geometry):
+    """How many cells of each window lie on the picture, or on padding that counts."""
     on_picture = np.ones(shape[:2], dtype=int)
+    if count_padding:
+        reach = [d * (k - 1) for d, k in zip(pair(geometry.get("dilation", 1)), pair(size), strict=True)]
+        around = pads(geometry["padding"], reach, shape, geometry["stride"])
+        on_picture = np.pad(on_picture, around, constant_values=1)
+        # ``ceil`` looks at where the picture begins and ends, so windows are counted out by hand.
+        rows, cols = output_shape(shape, size, **geometry)
+        geometry = {
+            **geometry,
+            "padding": [(0, s * n + r) for s, n, r in zip(pair(geometry["stride"]), (rows, cols), reach, strict=True)],
+        }
+        geometry.pop("ceil", None)
+        cells = windows(on_picture, size, padding_mode="constant", **geometry)
+        return sum(seen[:rows, :cols] for _, seen in cells).reshape((rows, cols) + (1,) * (len(shape) - 2))
     counts = sum(cells for _, cells in windows(on_picture, size, padding_mode="constant", **geometry))
     if counts.min() == 0:
         raise ValueError("a window lies wholly on the padding")
     return counts.reshape(counts.shape + (1,) * (len(shape) - 2))
 
 
-def max_pool(picture, size, stride=None, padding=0, dilation=1):
+def max_pool(picture, size, stride=None, padding=0, dilation=1, ceil=False):
     """Largest sample of each window; padded cells never win."""
-    geometry = {"stride": size if stride is None else stride, "padding": padding, "dilation": dilation}
+    geometry = {"stride": size if stride is None else stride, "padding": padding, "dilation": dilation, "ceil": ceil}
     real_cells(picture.shape, size, **geometry)
     cells = windows(real(picture), size, padding_mode="constant", padding_value=-np.inf, **geometry)
     return np.maximum.reduce([samples for _, samples in cells])
 
 
-def average_pool(picture, size, stride=None, padding=0, dilation=1):
-    """Mean of the cells of each window that lie on the picture."""
-    geometry = {"stride": size if stride is None else stride, "padding": padding, "dilation": dilation}
-    counts = real_cells(picture.shape, size, **geometry)
+def average_pool(picture, size, stride=None, padding=0, dilation=1, ceil=False, count_padding=False):
+    """Mean of the cells of each window that lie on the picture; padded ones count as zeros with ``count_padding``."""
+    geometry = {"stride": size if stride is None else stride, "padding": padding, "dilation": dilation, "ceil": ceil}
+    real_cells(picture.shape, size, **geometry)
+    counts = real_cells(picture.shape, size, count_padding=count_padding, **geometry)
     return box_sum(picture, size, padding_mode="constant", padding_value=0, **geometry) / counts
+
+
+def lp_pool(picture, size, p=2, stride=None, padding=0, dilation=1, ceil=False):
+    """(sum of |x|**p)**(1/p) over each window; padded cells add nothing."""
+    geometry = {"stride": size if stride is None else stride, "padding": padding, "dilation": dilation, "ceil": ceil}
+    return box_sum(np.abs(picture) ** p, size, padding_mode="constant", padding_value=0, **geometry) ** (1 / p)
 
 
 # Alpha --------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import colorsys
 import numpy as np
 import pytest
 import reference
-from scipy import integrate, ndimage
+from scipy import integrate, ndimage, special
 
 import convfilter
 from convfilter.errors import ParameterError, UsageError
@@ -233,6 +233,55 @@ def test_points_of_integers_round_once(spec: str, dtype: type[np.generic], shape
     got = convfilter.apply(image, spec).astype(float)
     assert got.shape == shape
     assert np.abs(got - np.clip(values, 0, white)).max() <= 0.5 + 1e-6
+
+
+#: As their papers define them, on the scale where white is 1.
+ACTIVATIONS = {
+    "leaky_relu:0.2": lambda x: np.where(x < 0, 0.2 * x, x),
+    "sigmoid": special.expit,
+    "tanh": np.tanh,
+    "elu:1.5": lambda x: np.where(x < 0, 1.5 * (np.exp(x) - 1), x),
+    "selu": lambda x: 1.0507009873554805 * np.where(x < 0, 1.6732632423543772 * (np.exp(x) - 1), x),
+    "selu:2,gamma=3": lambda x: 3 * np.where(x < 0, 2 * (np.exp(x) - 1), x),
+    "celu:2": lambda x: np.where(x < 0, 2 * (np.exp(x / 2) - 1), x),
+    "gelu": lambda x: x * special.ndtr(x),
+    "gelu:tanh": lambda x: x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
+    "softplus": lambda x: np.logaddexp(0, x),
+    "softsign": lambda x: x / (1 + np.abs(x)),
+    "thresholded_relu:0.4": lambda x: np.where(x > 0.4, x, 0),
+    "hardsigmoid:0.3,beta=0.4": lambda x: np.clip(0.3 * x + 0.4, 0, 1),
+    "hardswish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
+    "mish": lambda x: x * np.tanh(np.logaddexp(0, x)),
+    "swish:1.7": lambda x: x * special.expit(1.7 * x),
+    "power:0.5": lambda x: np.sqrt(np.abs(x)),
+}
+
+
+@pytest.mark.parametrize("spec", ACTIVATIONS)
+def test_activations(spec: str) -> None:
+    function = ACTIVATIONS[spec]
+    wide = SIGNED * np.float32(9)
+    expected = function(wide.astype(np.float64))
+    np.testing.assert_allclose(raw(wide, spec), expected, rtol=2e-7, atol=1e-9)
+    bytes_ = RNG.integers(0, 256, (9, 11, 4), np.uint8)
+    expected = np.clip(255 * function(bytes_ / 255), 0, 255)
+    assert np.abs(convfilter.apply(bytes_, spec) - expected).max() <= 0.5 + 1e-6
+    coloured = convfilter.apply(bytes_, spec, alpha=True)
+    assert np.array_equal(coloured[..., 3], bytes_[..., 3])
+    assert np.abs(coloured[..., :3] - expected[..., :3]).max() <= 0.5 + 1e-6
+    # Stored multiplied with alpha: the function is that of the straight colours.
+    weighted = np.concatenate([wide, np.full((20, 30, 1), 0.25, np.float32)], axis=2)
+    weighted[..., :3] *= 0.25
+    got = raw(weighted, spec, alpha=True, premultiplied=True)
+    np.testing.assert_allclose(got[..., :3], 0.25 * function(wide.astype(np.float64)), rtol=4e-7, atol=1e-9)
+    # Nothing overflows.
+    ends = raw(np.float32([[-3e38, 3e38, np.nan]]), spec)[0]
+    assert np.isnan(ends[2]) and not np.isnan(ends[:2]).any()
+
+
+def test_what_transparent_pixels_hide_stays_hidden_under_an_activation() -> None:
+    image = np.float32([[[0, 0, 0, 0]]])
+    assert not raw(image, "softplus", alpha=True, premultiplied=True).any()
 
 
 def test_points_leave_alpha_alone_and_take_luminance() -> None:

@@ -354,7 +354,7 @@ def test_safetensors(tmp_path: Path) -> None:
         ({"weight": np.ones((2, 1, 1, 1)), "gamma": np.ones(2)}, "gamma and beta belong to a batch normalisation"),
         ({"weight": np.ones((2, 1, 1, 1)), "var": -np.ones(2)}, "var must not be negative, got -1"),
         ({"weight": np.ones((3, 1, 1, 1)), "groups": 2}, "the 3 output channels of weight do not divide into 2 groups"),
-        ({"weight": np.ones((1, 1, 1, 1)), "activation": "gelu"}, "activation must be one of none, relu,"),
+        ({"weight": np.ones((1, 1, 1, 1)), "activation": "step"}, "activation must be one of none, relu,"),
         ({"weight": np.ones((1, 1, 1, 1)), "stride": 0}, "stride must be at least 1, got 0"),
         ({"weight": np.ones((1, 1, 1, 1)), "stride": 1.5}, "stride must be one whole number or (rows, cols)"),
         ({"weight": np.ones((1, 1, 1, 1)), "pad": 1}, "'pad' is no part of a layer; known are weight, bias,"),

@@ -790,6 +790,51 @@ def apply_premultiplied(rng, A):
             )
 
 
+#: As ``activate`` numbers them: those whose values have no rounding. Those of exponentials are in test_filters.py.
+ACTIVATED = {
+    0: lambda x, low, high: np.where(x < 0, low * x, x),
+    9: lambda x, low, high: x / (1 + np.abs(x)),
+    10: lambda x, low, high: np.where(x > low, x, 0),
+    11: lambda x, low, high: np.clip(low * x + high, 0, 1),
+    15: lambda x, low, high: np.abs(x) ** low,
+}
+
+
+def activate(rng):
+    for number, function in ACTIVATED.items():
+        for channels, colours, divisor in [(3, 3, 1.0), (2, 1, 4.0)]:
+            rows, cols, pitch, white, low, high = 2, 7, 7 * channels + 2, 2.0, 2.0, 0.5
+            tile = rng.integers(-3, 4, (rows, pitch)) * divisor * white
+            expected, alpha = tile.copy(), unset(rows * cols, "f8")
+            pixels = expected[:, : cols * channels].reshape(rows, cols, channels)
+            written = {0: expected}
+            if colours < channels:
+                written[12] = pixels[..., -1].ravel() / divisor
+            pixels[..., :colours] = white * function(pixels[..., :colours] / divisor / white, low, high)
+            if colours < channels:
+                pixels[..., -1] = 9.0
+            numbers = [channels, colours, number, low, high, divisor, white, 9.0]
+            yield Case([tile.ravel(), pitch, rows, cols, *numbers, alpha], written)
+
+
+def activate_premultiplied(rng):
+    for number, function in ACTIVATED.items():
+        rows, cols, channels, pitch, white, low, high, keep, shift = 2, 7, 3, 23, 4.0, 2.0, 0.5, 0.5, -0.25
+        tile = rng.integers(-3, 4, (rows, pitch)) * 1.0
+        tile[:, 2::3] = rng.integers(0, 3, tile[:, 2::3].shape) * 2
+        expected = tile.copy()
+        pixels = expected[:, : cols * channels].reshape(rows, cols, channels)
+        alpha = pixels[..., -1:] / 2
+        share = alpha / white
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = white * share * function(pixels[..., :-1] / 2 / (white * share), low, high)
+        pixels[..., :-1] = keep * np.where(share == 0, 0, values) + shift * alpha
+        pixels[..., -1] = 0
+        numbers = [channels, number, low, high, 2.0, white, keep, shift]
+        where = [tile.ravel(), pitch, rows, cols]
+        yield Case([*where, *numbers, unset(rows * cols, "f8")], {0: expected, 12: alpha.ravel()})
+
+
 #: As ``apply_premultiplied`` numbers them; ``share`` is the opacity.
 PREMULTIPLIED_FUNCTIONS = [
     lambda x, low, high, share: np.maximum(x, 0),

@@ -16,7 +16,7 @@ SIZES = pictures.pairs(st.integers(1, 6) | st.sampled_from((9, 17)))
 PADDINGS = (
     pictures.pairs(st.integers(0, 4))
     | st.tuples(st.tuples(st.integers(0, 4), st.integers(0, 9)), st.tuples(st.integers(0, 9), st.integers(0, 4)))
-    | st.sampled_from(("same", "valid"))
+    | st.sampled_from(("same", "valid", "same_upper", "same_lower"))
 )
 GEOMETRIES = st.fixed_dictionaries(
     {},
@@ -24,6 +24,7 @@ GEOMETRIES = st.fixed_dictionaries(
         "stride": pictures.pairs(st.integers(1, 5)),
         "padding": PADDINGS,
         "dilation": pictures.pairs(st.integers(1, 3)),
+        "ceil": st.booleans(),
     },
 )
 
@@ -53,9 +54,10 @@ def test_max_pooling_is_equal_everywhere(image, size, geometry):
         assert_same_picture(run(), expected.astype(image.dtype))
 
 
-@given(pictures.pictures(pictures.INTEGERS, max_side=20), SIZES, GEOMETRIES)
-def test_average_pooling_is_equal_everywhere(image, size, geometry):
+@given(pictures.pictures(pictures.INTEGERS, max_side=20), SIZES, GEOMETRIES, st.booleans())
+def test_average_pooling_is_equal_everywhere(image, size, geometry, count_padding):
     """Also where the number of real cells differs from window to window, and on ties."""
+    geometry = {**geometry, "count_padding": count_padding}
 
     def run():
         return convfilter.average_pool(image, size, **geometry)
@@ -66,8 +68,9 @@ def test_average_pooling_is_equal_everywhere(image, size, geometry):
         assert_stored_exactly(run(), means)
 
 
-@given(pictures.pictures(max_side=20), SIZES, GEOMETRIES)
-def test_average_pooling_of_raw_values(image, size, geometry):
+@given(pictures.pictures(max_side=20), SIZES, GEOMETRIES, st.booleans())
+def test_average_pooling_of_raw_values(image, size, geometry, count_padding):
+    geometry = {**geometry, "count_padding": count_padding}
     samples = reference.real(image)
 
     def run():
@@ -76,6 +79,45 @@ def test_average_pooling_of_raw_values(image, size, geometry):
     means = pooled_or_refused(lambda: reference.average_pool(samples, size, **geometry), run)
     if means is not None:
         assert_float32(run(), means, reference.average_pool(np.abs(samples), size, **geometry))
+
+
+@given(pictures.pictures(max_side=20), SIZES, GEOMETRIES, st.sampled_from((1, 2, 3.5)))
+def test_power_pooling_of_raw_values(image, size, geometry, p):
+    white = reference.full_scale(image.dtype)
+    samples = reference.real(image) / white
+
+    def run():
+        return convfilter.lp_pool(image, size, p=p, dtype=np.float32, **geometry)
+
+    expected = pooled_or_refused(lambda: reference.lp_pool(samples, size, p, **geometry), run)
+    if expected is not None:
+        np.testing.assert_allclose(run(), expected * white, rtol=3e-6, atol=1e-30 * white)
+
+
+def test_pytorchs_pooling():
+    torch = pytest.importorskip("torch")
+    image = pictures.picture((23, 30), "float32", seed=4)
+    tensor = torch.from_numpy(image.copy())[None, None]
+    for size, stride, padding in (((3, 4), (2, 3), (1, 2)), ((5, 2), (3, 5), (2, 1))):
+        geometry = {"stride": stride, "padding": padding}
+        for ceil in (False, True):
+            theirs = torch.nn.functional.max_pool2d(tensor, size, **geometry, dilation=(1, 2), ceil_mode=ceil)
+            got = convfilter.max_pool(image, size, **geometry, dilation=(1, 2), ceil=ceil)
+            assert_same_picture(got, theirs[0, 0].numpy())
+            for counts in (False, True):
+                keywords = {"ceil_mode": ceil, "count_include_pad": counts}
+                theirs = torch.nn.functional.avg_pool2d(tensor, size, **geometry, **keywords)[0, 0].numpy()
+                got = convfilter.average_pool(image, size, **geometry, ceil=ceil, count_padding=counts)
+                np.testing.assert_allclose(got, theirs, rtol=1e-5, atol=1e-7)
+
+
+def test_the_whole_picture_is_one_window():
+    image = pictures.picture((9, 7, 3), "uint8", seed=6)
+    assert_same_picture(convfilter.max_pool(image, "global"), image.max(axis=(0, 1), keepdims=True))
+    means = image.astype(np.float64).mean(axis=(0, 1), keepdims=True)
+    assert_same_picture(convfilter.average_pool(image, "global"), np.rint(means).astype(np.uint8))
+    with pytest.raises(ParameterError, match="lp_pool needs the size of its window"):
+        convfilter.lp_pool(image, "global")
 
 
 @pytest.mark.parametrize("dtype", pictures.DTYPES)

@@ -24,7 +24,7 @@ from convfilter.picture.options import COMPRESSIONS, DEFAULT_MAX_PIXELS, STRIPS,
 #: Looked for in the working folder, the first in the user's own configuration folder too; see ``config.py``.
 CONFIG_FILES = ("convfilter.toml", "pyproject.toml")
 SECTIONS = ("Filter", "Geometry", "Result", "Files", "Many files", "Run")
-_GEOMETRY = ("stride", "dilation", "padding", "padding_mode", "padding_value", "flip")
+_GEOMETRY = ("stride", "dilation", "padding", "padding_mode", "padding_value", "ceil", "flip")
 
 
 class Option(click.Option):

@@ -20,7 +20,7 @@ from convfilter.engine.tone import AS_IT_IS, Tone, has_divisor
 from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import Correlation, Gradient, Layer, Orientation, Point, Pooling, UnsharpMask
 from convfilter.native.loop import Loop
-from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, real_cells
+from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, counted_cells
 
 STORE_WHOLE = Loop("store", "store_whole", "V* i8 i8 i8 R R R i8 R T* i8 i8")
 STORE_REAL = Loop("store", "store_real", "V* i8 i8 i8 R R R i8 T* i8 i8")
@@ -48,7 +48,8 @@ class Epilogue(ABC):
         operator = plan.stage.operator
         self._counts = None
         if isinstance(operator, Pooling) and operator.kind == "average":
-            self._counts = real_cells(plan.rows), np.repeat(real_cells(plan.cols), work.source.channels)
+            down, along = (counted_cells(axis, operator) for axis in (plan.rows, plan.cols))
+            self._counts = down, np.repeat(along, work.source.channels)
         # Alpha is a weighted mean; edges, whose weights sum to zero, leave it as it is at the centre.
         self._central_alpha = isinstance(operator, Gradient) or plan.kernel.sums_to_zero
         gray = LUMINANCE_DIVISOR if work.source.gray else 1.0

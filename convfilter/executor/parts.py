@@ -145,7 +145,8 @@ def side_of(axis: AxisPlan, mode: str, first: int, last: int, end: int, rates: R
         runs, picked = _runs(index_map(axis.input, -begin, stop - begin, mode))
         before, length = begin - window, stop - begin
     after = (end - first - 1) * axis.stride + axis.span + 1 - length - before
-    local = AxisPlan(length, axis.kernel, axis.stride, axis.dilation, before, after)
+    beyond = min(max(0, stop - (axis.input + axis.after - axis.beyond)), max(0, after)) if axis.beyond else 0
+    local = AxisPlan(length, axis.kernel, axis.stride, axis.dilation, before, after, beyond)
     return Side(runs, picked, local, last - first)
 
 

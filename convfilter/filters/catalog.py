@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+from convfilter.filters.activations import ACTIVATION_ROWS
 from convfilter.filters.more_rows import MORE_ROWS, ORIENTATION
-from convfilter.filters.parameters import Choice, Flag, Number, Parameter, Text
+from convfilter.filters.parameters import Choice, Flag, Number, OrWord, Parameter, Text
 from convfilter.filters.row import OF_POOLING, SIGMA, SIZE, STAGE_PARAMETERS, Filter
 from convfilter.filters.stage import Correlation, Gradient, Operator, Orientation, Pooling, Stage, UnsharpMask
 
@@ -72,15 +73,23 @@ def _identity() -> Stage:
     return Stage(Correlation(kernels.identity()))
 
 
-def _pool(kind: Literal["max", "min", "average"]) -> Callable[[tuple[int, int]], Stage]:
-    def build(size: tuple[int, int]) -> Stage:
-        return Stage(Pooling(kind, size), stride=size, padding="valid")
+def _pool(kind: Literal["max", "min", "average"]) -> Callable[..., Stage]:
+    def build(size: tuple[int, int] | None, count_padding: bool = False) -> Stage:
+        return Stage(Pooling(kind, size, count_padding), stride=size or (1, 1), padding="valid")
 
     return build
 
 
+def _power_pool(size: tuple[int, int], p: float) -> Stage:
+    return Stage(Pooling("power", size, power=p), stride=size, padding="valid")
+
+
 _SIZE_OF_BOX = Parameter("size", SIZE, "Side of the window; N, or WIDTHxHEIGHT.", None, "px")
 _SIZE_OF_POOL = _SIZE_OF_BOX._replace(help="Side of the window, and the stride unless set; N, or WIDTHxHEIGHT.")
+_SIZE_OR_WHOLE = _SIZE_OF_POOL._replace(
+    kind=OrWord(SIZE, "global", None),
+    help="Side of the window, and the stride unless set; N, WIDTHxHEIGHT, or global: the whole picture.",
+)
 
 
 def _edge_row(family: str, smooth: str, source: str) -> Filter:
@@ -167,7 +176,7 @@ FILTERS: Mapping[str, Filter] = {
             "max over the window; padded cells never win",
             "maxpool:3,stride=2,padding=1",
             _pool("max"),
-            (_SIZE_OF_POOL,),
+            (_SIZE_OR_WHOLE,),
             OF_POOLING,
             source="Riesenhuber and Poggio, Hierarchical models of object recognition in cortex, 1999",
         ),
@@ -177,21 +186,38 @@ FILTERS: Mapping[str, Filter] = {
             "min over the window; padded cells never win",
             "minpool:3,stride=1,padding=1",
             _pool("min"),
-            (_SIZE_OF_POOL,),
+            (_SIZE_OR_WHOLE,),
             OF_POOLING,
             source="erosion of grey pictures; Serra, Image Analysis and Mathematical Morphology, 1982",
         ),
         Filter(
             "avgpool",
             "Mean of each window.",
-            "mean over the window; padded cells do not count",
+            "mean over the window; padded cells do not count, unless count_padding",
             "avgpool:2",
             _pool("average"),
-            (_SIZE_OF_POOL,),
+            (
+                _SIZE_OR_WHOLE,
+                Parameter("count_padding", Flag(), "Padded cells count as zeros, as in PyTorch.", "false"),
+            ),
             OF_POOLING,
             source="subsampling in LeCun et al., Gradient-based learning applied to document recognition, 1998",
         ),
+        Filter(
+            "lppool",
+            "Root of the summed powers of each window.",
+            "(sum over the window of |x|^p)^(1/p); padded cells add nothing",
+            "lppool:3,p=2,stride=1,padding=1",
+            _power_pool,
+            (
+                _SIZE_OF_POOL,
+                Parameter("p", Number("P", minimum=0.125, maximum=64), "The power; 2 is the Euclidean length.", "2"),
+            ),
+            OF_POOLING,
+            source="Gulcehre et al., Learned-norm pooling for deep feedforward and recurrent networks, 2014",
+        ),
         Filter("identity", "The picture itself.", "one weight of 1", "identity", _identity, source="by definition"),
         *MORE_ROWS,
+        *ACTIVATION_ROWS,
     )
 }

@@ -27,8 +27,8 @@ MOST_BYTES = 256 << 20
 Array = npt.NDArray[Any]
 
 _ALIASES = {"running_mean": "mean", "running_var": "var"}
-_ARRAYS = ("bias", "mean", "var", "gamma", "beta")
-_NUMBERS = ("eps", "slope")
+_ARRAYS = ("bias", "mean", "var", "gamma", "beta", "slope")
+_NUMBERS = ("eps",)
 _PAIRS = ("stride", "dilation", "padding")
 _KNOWN = ("weight", *_ARRAYS, *_NUMBERS, *_PAIRS, "groups", "activation", *_ALIASES)
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
-
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import KernelFileError, ParameterError, shown
-from convfilter.filters.stage import Layer
-
-Activation: TypeAlias = Literal["none", "relu", "leaky_relu", "sigmoid", "tanh"]
-ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
+from convfilter.filters.stage import LAYER_ACTIVATIONS, Layer
 
 _AXES = 4
 _SLOPE = 0.01
@@ -28,7 +23,7 @@ def layer(
     beta: npt.ArrayLike | None = None,
     eps: float = _EPS,
     activation: str = "none",
-    slope: float = _SLOPE,
+    slope: npt.ArrayLike | None = None,
     groups: int = 1,
 ) -> Layer:
     """Make a convolutional layer: weights across channels, then batch normalisation, then an activation.
@@ -42,9 +37,10 @@ def layer(
         It is there if mean or var is.
     eps : float
         Above 0.
-    activation : {"none", "relu", "leaky_relu", "sigmoid", "tanh"}
-    slope : float
-        Of leaky_relu, below zero.
+    activation : {"none", "relu", "prelu", "leaky_relu", "sigmoid", "tanh", "elu", ...}
+        One of ``LAYER_ACTIVATIONS``, with the numbers that the filter of that name has by default.
+    slope : float, or (C_out,) array_like, optional
+        Below zero: of leaky_relu, by default 0.01; or of prelu, one for all channels or one for each.
     groups : int
         Output channels fall into so many groups, each of which sees its own part of the input's.
 
@@ -65,10 +61,9 @@ def layer(
             f"weight must have the shape (C_out, C_in, K_h, K_w), none of them 0, got {shown(weights.shape)}"
         )
     channels = weights.shape[0]
-    if activation not in ACTIVATIONS:
-        raise ParameterError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {shown(activation)}")
-    if not np.isfinite(slope):
-        raise ParameterError(f"slope must be a finite number, got {slope}")
+    if activation not in LAYER_ACTIVATIONS:
+        raise ParameterError(f"activation must be one of {', '.join(LAYER_ACTIVATIONS)}, got {shown(activation)}")
+    slopes = _slopes(slope, activation, channels)
     if groups < 1:
         raise ParameterError(f"groups must be at least 1, got {groups}")
     if channels % groups:
@@ -91,7 +86,25 @@ def layer(
         raise KernelFileError("gamma and beta belong to a batch normalisation, which needs mean and var too")
     _require_float32("weight with its batch normalisation", weights)
     _require_float32("bias with its batch normalisation", shift)
-    return Layer(weights, shift, groups, activation, slope)
+    return Layer(weights, shift, groups, activation, slopes)
+
+
+def _slopes(slope: npt.ArrayLike | None, activation: str, channels: int) -> float | npt.NDArray[np.float64]:
+    """Return one slope, or those of a prelu; others take no more than one."""
+    if slope is None:
+        if activation == "prelu":
+            raise ParameterError(f"prelu needs its slope: one for all channels, or {channels}")
+        return _SLOPE
+    numbers = np.asarray(slope)
+    if numbers.dtype.kind not in "fiu":
+        raise ParameterError(f"slope must be a number, got {shown(slope)}")
+    if numbers.size and not np.isfinite(numbers).all():
+        raise ParameterError(f"slope must be a finite number, got {numbers[~np.isfinite(numbers)][0]}")
+    if numbers.size == 1:
+        return float(numbers.reshape(-1)[0])
+    if activation != "prelu":
+        raise ParameterError(f"slope must be one number, got the shape {shown(numbers.shape)}; prelu takes more")
+    return _per_channel("slope", numbers.reshape(-1), channels)
 
 
 def _per_channel(name: str, values: npt.ArrayLike, channels: int) -> npt.NDArray[np.float64]:

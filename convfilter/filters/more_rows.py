@@ -6,14 +6,22 @@ from collections.abc import Callable
 
 from convfilter.filters.parameters import Choice, Number, Parameter, Text
 from convfilter.filters.row import OF_POINTS, Filter
-from convfilter.filters.stage import Correlation, Gradient, Operator, Orientation, Point, PointKind, Stage
+from convfilter.filters.stage import (
+    LAYER_ACTIVATIONS,
+    Correlation,
+    Gradient,
+    Operator,
+    Orientation,
+    Point,
+    PointKind,
+    Stage,
+)
 
 #: Kernels that are no product of a row and a column are kept whole: 601x601 weights at most.
 _MOST_SIGMA_WHOLE = 50.0
 _MOST_LENGTH = 601.0
 ORIENTATION = "orientation shows the direction in which the luminance rises as hue, red to the right, by magnitude"
 
-_ACTIVATIONS = ("none", "relu", "leaky_relu", "sigmoid", "tanh")
 _AXES = ("x", "y", "magnitude", "orientation")
 _SIGMA_WHOLE = Number("SIGMA", minimum=0.3, maximum=_MOST_SIGMA_WHOLE)
 _ANGLE = Number("DEGREES", minimum=-360, maximum=360)
@@ -262,7 +270,7 @@ MORE_ROWS = (
         _layer,
         (
             Parameter("file", Text("FILE"), "An .npz, .npy or .safetensors file with the weight.", None),
-            Parameter("activation", Choice(_ACTIVATIONS), "Instead of the file's."),
+            Parameter("activation", Choice(LAYER_ACTIVATIONS, "NAME"), "Instead of the file's."),
             Parameter("groups", Number("N", minimum=1, maximum=65535, whole=True), "Instead of the file's."),
         ),
         ("stride", "dilation", "padding", "padding_mode", "padding_value", "scale", "offset", "map"),

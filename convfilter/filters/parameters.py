@@ -126,6 +126,33 @@ class Pair(NamedTuple):
         return numbers[-1], numbers[0]
 
 
+class OrWord(NamedTuple):
+    """A value of another kind, or one word that stands for ``meaning``."""
+
+    of: Kind
+    word: str
+    meaning: Any
+
+    @property
+    def metavar(self) -> str:
+        """The metavar of the other kind; the help text names the word."""
+        return self.of.metavar
+
+    @property
+    def limits(self) -> str:
+        """The limits of the other kind."""
+        return self.of.limits
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The word."""
+        return (self.word,)
+
+    def parse(self, text: str) -> Any:
+        """Turn the word into its meaning, and leave the rest to the other kind."""
+        return self.meaning if text.lower() == self.word else self.of.parse(text)
+
+
 class Choice(NamedTuple):
     """One word of a few."""
 

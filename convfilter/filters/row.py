@@ -24,12 +24,14 @@ STAGE_PARAMETERS: Mapping[str, Parameter] = {
         Parameter(
             "padding",
             PaddingAmount(PADDING_WORDS),
-            "same (size kept), valid (none), full, N, XxY, or LEFT,TOP,RIGHT,BOTTOM.",
+            "same (size kept), valid (none), full, N, XxY, or LEFT,TOP,RIGHT,BOTTOM; same_upper, same_lower: for "
+            "size/stride outputs, as TensorFlow's SAME and ONNX have it.",
             "same",
             "px",
         ),
         Parameter("padding_mode", Choice(PADDING_MODES, "MODE"), "What lies beyond the border.", "edge"),
         Parameter("padding_value", Number(), "Level beyond the border; sets mode constant.", "0", "sample units"),
+        Parameter("ceil", Flag(), "Round sizes up: a last window that begins on the picture counts.", "false"),
         Parameter("flip", Flag(), "Turn the kernel by 180 degrees: convolution in the mathematician's sense.", "false"),
         Parameter("scale", Number(), "Multiply the weighted sum.", "1"),
         Parameter("offset", Number(), "Then add, before abs; 0.5 is mid-grey at any depth.", "0", "of full scale"),
@@ -43,7 +45,7 @@ STAGE_PARAMETERS: Mapping[str, Parameter] = {
 }
 ALL_KEYWORDS = tuple(STAGE_PARAMETERS)
 #: Padded cells take no part in pooling, and a window has no weights to turn.
-OF_POOLING = ("stride", "dilation", "padding", "scale", "offset", "map")
+OF_POOLING = ("stride", "dilation", "padding", "ceil", "scale", "offset", "map")
 #: A point operation has no window at all.
 OF_POINTS = ("scale", "offset", "map")
 

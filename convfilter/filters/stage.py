@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from convfilter.errors import ParameterError, shown
 from convfilter.record import cached_property, record
@@ -20,7 +20,8 @@ PaddingMode = Literal["edge", "constant", "reflect", "symmetric", "wrap"]
 ToneMap = Literal["clip", "abs", "offset", "stretch"]
 
 PADDING_MODES: tuple[PaddingMode, ...] = ("edge", "constant", "reflect", "symmetric", "wrap")
-PADDING_WORDS = ("same", "valid", "full")
+#: ``same`` pads by the window alone, ``same_upper`` and ``same_lower`` by size and stride too, as TensorFlow and ONNX.
+PADDING_WORDS = ("same", "valid", "full", "same_upper", "same_lower")
 #: No picture has more rows or columns.
 _MOST_STEP = 2**31 - 1
 TONE_MAPS: tuple[ToneMap, ...] = ("clip", "abs", "offset", "stretch")
@@ -71,10 +72,22 @@ class UnsharpMask:
 
 @record
 class Pooling:
-    """Largest or mean sample of a window of ``size`` (rows, cols); padded cells do not take part."""
+    """Largest, least or mean sample of a window of ``size`` (rows, cols); padded cells do not take part.
 
-    kind: Literal["max", "min", "average"]
-    size: Pair
+    ``size`` None is the whole picture. With ``count_padding`` padded cells count as zeros in a mean. ``power`` is p of
+    "power": (sum of ``|x|**p``)``**(1/p)``, to which padded cells add nothing.
+    """
+
+    kind: Literal["max", "min", "average", "power"]
+    size: Pair | None
+    count_padding: bool = False
+    power: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.size is not None and min(self.size) < 1:
+            raise ParameterError(f"pooling size must be at least 1, got {min(self.size)}")
+        if self.count_padding and self.kind != "average":
+            raise ParameterError(f"count_padding is for means, not for {self.kind} pooling; leave it out")
 
 
 @record
@@ -89,7 +102,15 @@ class Orientation:
     turn: float = 0.0
 
 
-PointKind = Literal["relu", "abs", "bias", "scale", "clip", "normalize", "threshold", "invert"]
+PointKind = Literal[
+    "relu", "abs", "bias", "scale", "clip", "normalize", "threshold", "invert",
+    "leaky_relu", "sigmoid", "tanh", "elu", "selu", "celu", "gelu", "gelu_tanh", "softplus", "softsign",
+    "thresholded_relu", "hardsigmoid", "hardswish", "mish", "swish", "power",
+]  # fmt: skip
+#: Kinds for samples whose white is 1: what networks apply to each number.
+ACTIVATIONS: tuple[str, ...] = get_args(PointKind)[8:]
+#: What a layer may end with; the numbers of those that have some are the catalogue's defaults, but for the slope.
+LAYER_ACTIVATIONS = ("none", "relu", "prelu", *ACTIVATIONS[:-1])
 
 
 @record
@@ -97,7 +118,7 @@ class Point:
     """A function of each colour sample by itself; alpha stays.
 
     ``low`` is the number of a kind that has one (fraction of full scale, or a
-    factor); ``high`` is the upper limit of ``clip``.
+    factor); ``high`` is the upper limit of ``clip``, and the second number of an activation that has two.
     """
 
     kind: PointKind
@@ -119,14 +140,14 @@ class Layer:
     """Kernels across channels, then an activation; see ``layers.layer``, which checks and makes it.
 
     ``weight`` is (C_out, C_in / groups, K_h, K_w), ``bias`` (C_out,), both
-    float64, for samples whose white is 1.
+    float64, for samples whose white is 1. ``slope`` is that of leaky_relu, or (C_out,) slopes of prelu.
     """
 
     weight: npt.NDArray[np.float64]
     bias: npt.NDArray[np.float64]
     groups: int = 1
     activation: str = "none"
-    slope: float = 0.01
+    slope: float | npt.NDArray[np.float64] = 0.01
 
     @property
     def inputs(self) -> int:
@@ -155,8 +176,9 @@ class Stage:
     """An operator with its geometry and its way to a stored sample.
 
     Pairs are (rows, cols); explicit padding is (top, bottom, left, right) in
-    pixels. ``offset`` is a fraction of full scale. ``map`` None means: clip when the result is stored as integers, or
-    take the magnitude if the operator is ``signed``; real results stay as they are.
+    pixels. With ``ceil`` sizes are rounded up: a last window that begins on the picture counts although it ends beyond
+    the padding. ``offset`` is a fraction of full scale. ``map`` None means: clip when the result is stored as integers,
+    or take the magnitude if the operator is ``signed``; real results stay as they are.
     """
 
     operator: Operator
@@ -167,6 +189,7 @@ class Stage:
     padding: Padding = "same"
     padding_mode: PaddingMode = "edge"
     padding_value: float = 0.0
+    ceil: bool = False
     flip: bool = False
     scale: float = 1.0
     offset: float = 0.0

@@ -23,7 +23,7 @@ from convfilter.engine.sums import Taps, Target, weighted_sums
 from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import Pooling
 from convfilter.native.loop import Loop
-from convfilter.planning import StagePlan, full_scale, real_cells
+from convfilter.planning import StagePlan, counted_cells, full_scale
 from convfilter.planning.plan import BOX_STEP_ROWS, BOX_STEP_SAMPLES
 from convfilter.planning.pooling import LARGEST_SUM
 
@@ -207,7 +207,7 @@ def _divisors(plan: StagePlan, real: type[np.floating]) -> tuple[Samples, Sample
     rows, cols, area = plan.rows, plan.cols, _area(plan)
     down, along = np.full(rows.output, rows.kernel), np.full(cols.output, cols.kernel)
     if isinstance(plan.stage.operator, Pooling):
-        down, along = real_cells(rows), real_cells(cols)
+        down, along = (counted_cells(axis, plan.stage.operator) for axis in (rows, cols))
     without_ties = area % 2 == 1 and (real is np.float64 or area < _SINGLE_FACTOR)
     alike = down.min() == rows.kernel and along.min() == cols.kernel
     divide = not (alike and (without_ties or area & (area - 1) == 0))

@@ -13,7 +13,9 @@ from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.load import Source
 from convfilter.engine.node import Crew, Node, Rows, StageNode, StageRun, Workers
 from convfilter.engine.work import Region, Work
-from convfilter.filters.stage import Layer
+from convfilter.filters.activations import default_numbers
+from convfilter.filters.stage import ACTIVATIONS, Layer
+from convfilter.methods.pointwise import ACTIVATE
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, StagePlan
 
 Real = npt.NDArray[np.float64]
@@ -176,8 +178,8 @@ def _activated(operator: Layer, x: Samples, full: float) -> Samples:
     match operator.activation:
         case "relu":
             np.maximum(x, 0, out=x)
-        case "leaky_relu":
-            x[x < 0] *= x.dtype.type(operator.slope)
+        case "leaky_relu" | "prelu":
+            np.multiply(x, np.asarray(operator.slope, x.dtype), out=x, where=x < 0)
         case "sigmoid":
             # 1 / (1 + exp(-x)), by tanh, which cannot overflow.
             x *= x.dtype.type(0.5 / full)
@@ -188,4 +190,16 @@ def _activated(operator: Layer, x: Samples, full: float) -> Samples:
             x /= x.dtype.type(full)
             np.tanh(x, out=x)
             x *= x.dtype.type(full)
+        case "none":
+            pass
+        case _:
+            return _by_loop(operator.activation, x, full)
     return x
+
+
+def _by_loop(kind: str, x: Samples, full: float) -> Samples:
+    """Apply an activation in float64."""
+    values = np.ascontiguousarray(x, np.float64)
+    numbers = ACTIVATIONS.index(kind), *default_numbers(kind), 1.0, full, 0.0
+    ACTIVATE.variant()(values.reshape(-1), values.size, 1, values.size, 1, 1, *numbers, np.empty(1))
+    return values.astype(x.dtype, copy=False)

@@ -20,13 +20,15 @@ from convfilter.engine.load import Source
 from convfilter.engine.node import Crew, Node, StageNode, StageRun, Strip, Strips, strips_of
 from convfilter.engine.program import Call, Moving, Program, Slot
 from convfilter.engine.work import Region, Work
-from convfilter.filters.stage import Point
+from convfilter.filters.stage import ACTIVATIONS, Point
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, full_scale
 from convfilter.planning.ring import STEP_ROWS
 
 APPLY_FUNCTION = Loop("points", "apply_function", "A* i8 i8 i8 i8 i8 i8 A A A A A*")
 APPLY_PREMULTIPLIED = Loop("points", "apply_premultiplied", "A* i8 i8 i8 i8 i8 A A A A A A A*")
+ACTIVATE = Loop("activations", "activate", "f8* i8 i8 i8 i8 i8 i8 f8 f8 f8 f8 f8 f8*")
+ACTIVATE_PREMULTIPLIED = Loop("activations", "activate_premultiplied", "f8* i8 i8 i8 i8 i8 f8 f8 f8 f8 f8 f8 f8*")
 LOOK_UP = Loop("points", "look_up", "S* i8 i8* i8 i8 i8 i8 T* T* i8* T* i8 i8")
 
 #: Above this many samples a table of all 16-bit values costs less than the samples themselves.
@@ -130,9 +132,11 @@ class _Pointwise(StageNode):
         operator = self.plan.stage.operator
         assert isinstance(operator, Point)
         rows, cols = region.bottom - region.top, region.right - region.left
-        numbers = _numbers(operator, source.full, self.stage.span)
         further = divisor, source.full, epilogue.keep, epilogue.shift
         where = tile, cols * source.channels, rows, cols, source.channels
+        if operator.kind in ACTIVATIONS:
+            return Call(ACTIVATE_PREMULTIPLIED.variant(), (*where, *activation(operator), *further, alpha))
+        numbers = _numbers(operator, source.full, self.stage.span)
         return Call(APPLY_PREMULTIPLIED.variant(A=tile.dtype), (*where, *numbers, *further, alpha))
 
     def _function(
@@ -146,8 +150,16 @@ class _Pointwise(StageNode):
         rows, cols = region.bottom - region.top, region.right - region.left
         colours = channels - work.source.alpha
         where = tile, cols * channels, rows, cols, channels, colours
+        if operator.kind in ACTIVATIONS:
+            further = divisor, full, neutral, alpha
+            return Call(ACTIVATE.variant(), (*where, *activation(operator), *further))
         numbers = _numbers(operator, full, self.stage.span)
         return Call(APPLY_FUNCTION.variant(A=tile.dtype), (*where, *numbers, divisor, neutral, alpha))
+
+
+def activation(point: Point) -> tuple[int, float, float]:
+    """Return an activation as ``activate`` takes it."""
+    return ACTIVATIONS.index(point.kind), point.low, point.high
 
 
 def _numbers(point: Point, full: float, span: tuple[float, float]) -> tuple[int, float, float]:
@@ -168,7 +180,7 @@ def _numbers(point: Point, full: float, span: tuple[float, float]) -> tuple[int,
             return 5, low, full / (high - low) if high > low else 0.0
         case "threshold":
             return 6, point.low * full, full
-        case "invert":
+        case _:  # invert
             return 7, 0.0, full
 
 

@@ -1,6 +1,6 @@
 """How a stack is computed: output sizes, algorithm, precision, cost; pure, testable alone."""
 
-from convfilter.planning.arithmetic import AxisPlan, real_cells
+from convfilter.planning.arithmetic import AxisPlan, counted_cells, real_cells
 from convfilter.planning.plan import Plan, StagePlan, plan_stack
 from convfilter.planning.task import LUMINANCE, LUMINANCE_DIVISOR, Task, full_scale
 from convfilter.planning.ways import ALGORITHMS, Algorithm, applicable, is_fused
@@ -15,6 +15,7 @@ __all__ = [
     "StagePlan",
     "Task",
     "applicable",
+    "counted_cells",
     "full_scale",
     "is_fused",
     "plan_stack",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import SizeError
-from convfilter.filters.stage import Stage
+from convfilter.filters.stage import Operator, Pooling, Stage
 from convfilter.record import record
 
 #: Places of a padded axis, at most: its index map takes eight bytes for each.
@@ -15,7 +17,11 @@ _LONGEST_AXIS = 2**26
 
 @record
 class AxisPlan:
-    """Convolution arithmetic on one axis, in pixels."""
+    """Convolution arithmetic on one axis, in pixels.
+
+    ``beyond`` is how many of the ``after`` places are no padding that was asked for: the last window reaches so far if
+    sizes are rounded up. Below 0 it is how much of the padding was left out.
+    """
 
     input: int
     kernel: int
@@ -23,6 +29,7 @@ class AxisPlan:
     dilation: int
     before: int
     after: int
+    beyond: int = 0
 
     @property
     def span(self) -> int:
@@ -68,9 +75,14 @@ def plan_axis(stage: Stage, axis: int, length: int, size: int, prefix: str = "")
         before = after = 0
     elif stage.padding == "full":
         before = after = span
+    elif isinstance(stage.padding, str):
+        before, after = _same_by_size(length, stride, span, upper=stage.padding == "same_upper")
     else:
         before, after = (int(pad) for pad in stage.padding[2 * axis : 2 * axis + 2])
-    plan = AxisPlan(length, size, stride, dilation, before, after)
+    beyond = 0
+    if stage.ceil:
+        beyond = _beyond(length, stride, span, before, after)
+    plan = AxisPlan(length, size, stride, dilation, before, after + beyond, beyond)
     if plan.output < 1:
         raise SizeError(
             f"{prefix}output {('height', 'width')[axis]} must be at least 1, got {plan.output}: "
@@ -85,6 +97,28 @@ def plan_axis(stage: Stage, axis: int, length: int, size: int, prefix: str = "")
     return plan
 
 
+def _same_by_size(length: int, stride: int, span: int, *, upper: bool) -> tuple[int, int]:
+    """Return the padding before and after that gives ceil(length / stride) outputs; of an odd one ``upper`` ends more.
+
+    As TensorFlow's SAME and ONNX's SAME_UPPER and SAME_LOWER define it.
+    """
+    total = max(0, (-(-length // stride) - 1) * stride + span + 1 - length)
+    return (total // 2, total - total // 2) if upper else (total - total // 2, total // 2)
+
+
+def _beyond(length: int, stride: int, span: int, before: int, after: int) -> int:
+    """Return how far past the padding the last window reaches if sizes are rounded up.
+
+    A window that would begin past the picture is left out, as in PyTorch and ONNX: then less than nothing.
+    """
+    padded = length + before + after
+    outputs = -(-(padded - span - 1) // stride) + 1
+    if (outputs - 1) * stride >= length + before:
+        outputs -= 1
+    beyond = (outputs - 1) * stride + span + 1 - padded
+    return beyond if beyond > 0 or outputs < (padded - span - 1) // stride + 1 else 0
+
+
 def real_cells(axis: AxisPlan) -> npt.NDArray[np.int64]:
     """Count, for each output, the taps that fall on the picture and not on padding."""
     start = np.arange(axis.output, dtype=np.int64) * axis.stride - axis.before
@@ -92,6 +126,14 @@ def real_cells(axis: AxisPlan) -> npt.NDArray[np.int64]:
     last = np.minimum(axis.kernel - 1, (axis.input - 1 - start) // axis.dilation)
     counts: npt.NDArray[np.int64] = np.maximum(0, last - first + 1)
     return counts
+
+
+def counted_cells(axis: AxisPlan, operator: Operator) -> npt.NDArray[np.int64]:
+    """Count, for each output of a mean, the taps that take part: those on the picture, and on padding that counts."""
+    if isinstance(operator, Pooling) and operator.count_padding:
+        length = axis.input + axis.before + axis.after - axis.beyond
+        return real_cells(replace(axis, input=length, before=0, after=axis.beyond))
+    return real_cells(axis)
 
 
 def require_real_cells(rows: AxisPlan, cols: AxisPlan, prefix: str = "") -> None:

@@ -48,6 +48,7 @@ def _merged(first: Stage, before: Task, second: Stage, after: Task) -> tuple[Sta
     if not isinstance(first.operator, Correlation) or not isinstance(second.operator, Correlation):
         return None
     plain = first.stride == first.dilation == second.dilation == (1, 1) and first.offset == 0 and not before.alpha
+    plain = plain and not first.ceil and not second.ceil
     if not plain or not _borders_agree(first, before, second, after):
         return None
     if not _is_ordinary(first, first.operator) or not _is_ordinary(second, second.operator):

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import ParameterError
-from convfilter.filters.stage import Correlation, Gradient, Point, Pooling, Stage
+from convfilter.filters.stage import ACTIVATIONS, Correlation, Gradient, Point, Pooling, Stage
 from convfilter.planning.task import full_scale
 
 #: Point operations whose numbers are levels, as fractions of full scale.
@@ -76,7 +76,8 @@ def _keeps_range(stage: Stage) -> bool:
     if isinstance(operator, Correlation):
         kept = operator.kernel.is_mean and operator.shift == 0
     elif isinstance(operator, Point):
-        kept = operator.kind != "scale" or 0 <= operator.low <= 1
+        is_scale = operator.kind == "scale"
+        kept = 0 <= operator.low <= 1 if is_scale else operator.kind not in ACTIVATIONS
     else:
         kept = isinstance(operator, Pooling)
     return kept and stage.scale == 1 and stage.offset == 0

@@ -15,6 +15,7 @@ from convfilter.filters.kernels import Kernel
 from convfilter.filters.multirate import Rates
 from convfilter.filters.stage import Stage
 from convfilter.planning.arithmetic import AxisPlan
+from convfilter.planning.composites import expanded
 from convfilter.planning.offsets import settled
 from convfilter.planning.pooling import is_summed_by_taps, pooling_bytes, stretch_of
 from convfilter.planning.precision import Precision, precision, unseen
@@ -249,6 +250,7 @@ def plan_stack(
     if gray:
         channels -= 2
     sample_type = np.dtype(dtype)
+    stages = tuple(expanded(stages))
     stored = np.dtype(out_dtype or sample_type)
     stages = settled(stages, sample_type, white)
     tasks: list[Task] = []

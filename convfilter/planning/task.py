@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -90,6 +92,7 @@ class Task:
             Nothing is left of the picture, or a pooling window holds only padding.
         """
         _require_channels(stage, shape[2] - alpha, prefix)
+        stage = _sized(stage, shape)
         kernel, scale = factored(_kernel_of(stage)), stage.scale
         # A whole Gaussian is its sigma to the multirate way, and its sums never leave the samples' range.
         if dtype.kind == "f" and isinstance(stage.operator, Correlation) and kernel.sigma is None:
@@ -185,6 +188,14 @@ class Task:
         return (offset * (self.whites[1] if self.whites else full_scale(self.result))).is_integer()
 
 
+def _sized(stage: Stage, shape: tuple[int, int, int]) -> Stage:
+    """Return a stage whose window is the whole picture with the size of that."""
+    operator = stage.operator
+    if not isinstance(operator, Pooling) or operator.size is not None:
+        return stage
+    return replace(stage, operator=replace(operator, size=shape[:2]))
+
+
 def takes_alpha_as_colour(stage: Stage) -> bool:
     """Whether premultiplied colours and their alpha go through a stage in one way: means, extremes, and the like."""
     operator = stage.operator
@@ -207,6 +218,7 @@ def _require_channels(stage: Stage, channels: int, prefix: str) -> None:
 def _kernel_of(stage: Stage) -> Kernel:
     operator = stage.operator
     if isinstance(operator, Pooling):
+        assert operator.size is not None
         return Kernel(factors=(np.ones(operator.size[0]), np.ones(operator.size[1])))
     if isinstance(operator, Point):
         return identity()

@@ -52,7 +52,7 @@ def _stage(number: int, stage: StagePlan, top: float) -> tuple[list[str], float]
     title = f"{number}. {stage.stage.name}: {cols.input}x{rows.input} to {cols.output}x{rows.output}"
     note = (
         f"kernel {cols.kernel}x{rows.kernel}, stride {cols.stride}x{rows.stride}, "
-        f"dilation {cols.dilation}x{rows.dilation}, padding {cols.before}+{cols.after} by {rows.before}+{rows.after}"
+        f"dilation {cols.dilation}x{rows.dilation}, padding {_padding(cols)} by {_padding(rows)}"
     )
     parts = [_text(_GAP, top, _shortened(title)), _text(_GAP, top + _LINE, note, "note")]
     window = (cols.span + 1) * cell, (rows.span + 1) * cell
@@ -68,6 +68,12 @@ def _stage(number: int, stage: StagePlan, top: float) -> tuple[list[str], float]
     if hidden:
         parts.append(_text(left, grid_top + shown_rows * cell + _LINE, "upper left corner", "note"))
     return parts, 2 * _LINE + max(shown_rows * cell, window[1]) + (_LINE if hidden else 0)
+
+
+def _padding(axis: AxisPlan) -> str:
+    """Write padding before and after, and how far the last window reaches beyond it."""
+    beyond = f"{axis.beyond:+d}" if axis.beyond else ""
+    return f"{axis.before}+{axis.after - axis.beyond}{beyond}"
 
 
 def _shortened(title: str) -> str:

@@ -224,8 +224,9 @@ def _drawings(stage: Stage) -> Iterator[str]:
         drawing, text = figures.layer_map(operator)
         yield _figure(drawing, text, wide=True)
     if isinstance(operator, Pooling):
-        text = f"window of {operator.size[1]}x{operator.size[0]}, {operator.kind}; no weights"
-        yield _figure(figures.window(operator.size, operator.kind), text)
+        size = operator.size or (1, 1)
+        window = f"window of {size[1]}x{size[0]}" if operator.size else "the whole picture is one window"
+        yield _figure(figures.window(size, operator.kind), f"{window}, {operator.kind}; no weights")
     for title, kernel in figures.titled_kernels(stage):
         yield "\n".join(
             (

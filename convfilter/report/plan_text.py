@@ -57,8 +57,10 @@ def _weights(stage: StagePlan, each: Figures) -> str:
 
 
 def _formula(axis: AxisPlan) -> str:
+    beyond = f" {axis.beyond:+d}".replace("+", "+ ").replace("-", "- ") if axis.beyond else ""  # what rounding up adds
     return (
-        f"floor(({axis.input} + {axis.before} + {axis.after} - {axis.dilation}*({axis.kernel} - 1) - 1)"
+        f"floor(({axis.input} + {axis.before} + {axis.after - axis.beyond}{beyond}"
+        f" - {axis.dilation}*({axis.kernel} - 1) - 1)"
         f" / {axis.stride}) + 1 = {axis.output}"
     )
 
@@ -150,7 +152,8 @@ def _axis(axis: AxisPlan, field: Field) -> dict[str, Any]:
         "kernel": axis.kernel,
         "stride": axis.stride,
         "dilation": axis.dilation,
-        "padding": [axis.before, axis.after],
+        "padding": [axis.before, axis.after - axis.beyond],
+        "beyond": axis.beyond,
         "output": axis.output,
         "receptive_field": field.size,
         "jump": field.jump,

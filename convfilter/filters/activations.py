@@ -1,0 +1,149 @@
+"""Rows of the catalogue: activations, functions of each sample on the scale where white is 1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from convfilter.filters.parameters import Choice, Number, Parameter
+from convfilter.filters.row import OF_POINTS, Filter
+from convfilter.filters.stage import Point, PointKind, Stage
+
+#: The fixed point of mean 0 and variance 1, to the digits of float32.
+SELU_ALPHA, SELU_GAMMA = "1.6732632423543772", "1.0507009873554805"
+
+
+def _of(kind: PointKind, *names: str) -> Callable[..., Stage]:
+    """Pass a filter's own parameters on to its point operation, in order."""
+
+    def build(**values: float) -> Stage:
+        return Stage(Point(kind, *(values[name] for name in names)))
+
+    return build
+
+
+def _gelu(approximate: str) -> Stage:
+    return Stage(Point("gelu_tanh" if approximate == "tanh" else "gelu"))
+
+
+def default_numbers(kind: str) -> tuple[float, float]:
+    """Return the two numbers of an activation that is asked for by its name alone."""
+    parameters = [parameter for row in ACTIVATION_ROWS if row.name == kind for parameter in row.parameters]
+    numbers = [float(parameter.default or 0) for parameter in parameters if isinstance(parameter.kind, Number)]
+    low, high, *_ = (*numbers, 0.0, 1.0)
+    return low, high
+
+
+def _row(
+    kind: PointKind,
+    summary: str,
+    formula: str,
+    source: str,
+    *parameters: Parameter,
+    build: Callable[..., Stage] | None = None,
+) -> Filter:
+    names = [parameter.name for parameter in parameters]
+    example = kind if not parameters or not parameters[0].default else f"{kind}:{parameters[0].default}"
+    return Filter(kind, summary, formula, example, build or _of(kind, *names), parameters, OF_POINTS, source=source)
+
+
+def _alpha(text: str, default: str = "1", number: Number = Number()) -> Parameter:  # noqa: B008 - a constant
+    return Parameter("alpha", number, text, default)
+
+
+_POSITIVE = Number(minimum=0, above=True)
+_GELU = "Hendrycks and Gimpel, Gaussian error linear units, 2016"
+
+ACTIVATION_ROWS = (
+    _row(
+        "leaky_relu",
+        "ReLU that lets a part of what is below zero through.",
+        "x, and slope x below zero",
+        "Maas, Hannun and Ng, Rectifier nonlinearities improve neural network acoustic models, 2013",
+        Parameter("slope", Number(), "Below zero.", "0.01"),
+    ),
+    _row("sigmoid", "Logistic function.", "1 / (1 + exp(-x)), white = 1", "Verhulst, 1838"),
+    _row("tanh", "Hyperbolic tangent.", "tanh(x), white = 1", "LeCun et al., Efficient backprop, 1998"),
+    _row(
+        "elu",
+        "Exponential linear unit.",
+        "x, and alpha (exp(x) - 1) below zero; white = 1",
+        "Clevert, Unterthiner and Hochreiter, Fast and accurate deep network learning by ELUs, 2015",
+        _alpha("What far negative samples approach, negated."),
+    ),
+    _row(
+        "selu",
+        "Scaled exponential linear unit.",
+        "gamma x, and gamma alpha (exp(x) - 1) below zero; white = 1",
+        "Klambauer et al., Self-normalizing neural networks, 2017",
+        _alpha("Of the ELU.", SELU_ALPHA),
+        Parameter("gamma", Number(), "What the ELU is multiplied by.", SELU_GAMMA),
+    ),
+    _row(
+        "celu",
+        "Continuously differentiable exponential linear unit.",
+        "x, and alpha (exp(x / alpha) - 1) below zero; white = 1",
+        "Barron, Continuously differentiable exponential linear units, 2017",
+        _alpha("What far negative samples approach, negated.", "1", _POSITIVE),
+    ),
+    _row(
+        "gelu",
+        "Gaussian error linear unit.",
+        "x (1 + erf(x / sqrt(2))) / 2; tanh: x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2; white = 1",
+        _GELU,
+        Parameter("approximate", Choice(("none", "tanh")), "The function itself, or the usual approximation.", "none"),
+        build=_gelu,
+    ),
+    _row(
+        "softplus",
+        "Smooth ReLU.",
+        "log(1 + exp(x)), white = 1",
+        "Dugas et al., Incorporating second-order functional knowledge for better option pricing, 2000",
+    ),
+    _row(
+        "softsign",
+        "Sigmoid with long tails.",
+        "x / (1 + |x|), white = 1",
+        "Turian, Bergstra and Bengio, Quadratic features and deep architectures for chunking, 2009",
+    ),
+    _row(
+        "thresholded_relu",
+        "What lies above a level, and 0 elsewhere.",
+        "x where x > alpha, else 0; white = 1",
+        "Konda, Memisevic and Krueger, Zero-bias autoencoders and the benefits of co-adapting features, 2014",
+        _alpha("The level."),
+    ),
+    _row(
+        "hardsigmoid",
+        "Straight line between 0 and 1.",
+        "min(max(alpha x + beta, 0), 1), white = 1",
+        "Courbariaux, Bengio and David, BinaryConnect, 2015; PyTorch's has alpha=1/6",
+        _alpha("Slope of the line.", "0.2"),
+        Parameter("beta", Number(), "Its level at zero.", "0.5"),
+    ),
+    _row(
+        "hardswish",
+        "Swish made of straight lines.",
+        "x min(max(x / 6 + 1/2, 0), 1), white = 1",
+        "Howard et al., Searching for MobileNetV3, 2019",
+    ),
+    _row(
+        "mish",
+        "Smooth, not monotonic.",
+        "x tanh(log(1 + exp(x))), white = 1",
+        "Misra, Mish: a self regularized non-monotonic activation function, 2019",
+    ),
+    _row(
+        "swish",
+        "Sample times its sigmoid; with alpha 1 also called SiLU.",
+        "x / (1 + exp(-alpha x)), white = 1",
+        "Ramachandran, Zoph and Le, Searching for activation functions, 2017",
+        _alpha("Steepness of the sigmoid."),
+    ),
+    _row(
+        "power",
+        "A power of each sample's magnitude.",
+        "|x|^exponent, white = 1",
+        "point operation; Gonzalez and Woods, Digital Image Processing, chapter 3: power-law transformations",
+        Parameter("exponent", Number("P", minimum=0, above=True, maximum=64), "Below 1 brightens.", "0.5"),
+    ),
+)

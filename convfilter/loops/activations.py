@@ -1,0 +1,107 @@
+"""Activations of networks, sample by sample, on tiles of real samples whose white is given."""
+
+from __future__ import annotations
+
+import math
+
+_HALF_SQRT = 0.7071067811865476  # 1 / sqrt(2)
+_TANH_SCALE = 0.7978845608028654  # sqrt(2 / pi)
+
+
+def activate(tile, pitch, rows, cols, channels, colours, function, low, high, divisor, white, neutral, alpha):
+    """Apply an activation to ``colours`` of the ``channels`` of each pixel: ``white * f(x / (divisor * white))``.
+
+    ``function`` is a number, see ``_activated``. A further channel is opacity: its quotient by ``divisor`` goes to
+    ``alpha`` (rows x cols), and the tile gets ``neutral``.
+    """
+    for y in range(rows):
+        for p in range(cols):
+            at = y * pitch + p * channels
+            for c in range(colours):
+                tile[at + c] = white * _activated(tile[at + c] / divisor / white, function, low, high)
+            if colours < channels:
+                alpha[y * cols + p] = tile[at + colours] / divisor
+                tile[at + colours] = neutral
+    return 0
+
+
+def activate_premultiplied(tile, pitch, rows, cols, channels, function, low, high, divisor, white, keep, shift, alpha):
+    """Apply an activation of straight colours to premultiplied ones; where nothing is opaque the result is 0.
+
+    The colours become ``keep`` of the result, and ``shift`` of alpha is added. The last channel is opacity: it goes
+    to ``alpha`` (rows x cols), and the tile gets 0.
+    """
+    zero = white - white
+    for y in range(rows):
+        for p in range(cols):
+            at = y * pitch + p * channels
+            opacity = tile[at + channels - 1] / divisor
+            share = opacity / white
+            for c in range(channels - 1):
+                value = zero
+                if share != zero:
+                    value = white * share * _activated(tile[at + c] / divisor / (white * share), function, low, high)
+                tile[at + c] = keep * value + shift * opacity
+            tile[at + channels - 1] = zero
+            alpha[y * cols + p] = opacity
+    return 0
+
+
+def _activated(x, function, low, high):
+    """Return one value of the function of that number; forms that no argument makes overflow.
+
+    0 leaky ReLU with slope ``low``, 1 sigmoid, 2 hyperbolic tangent, 3 ELU (alpha ``low``), 4 SELU (alpha ``low``,
+    gamma ``high``), 5 CELU (alpha ``low``), 6 GELU, 7 GELU by tanh, 8 softplus, 9 softsign, 10 x above ``low`` and 0
+    elsewhere, 11 ``low * x + high`` between 0 and 1, 12 hard swish, 13 mish, 14 ``x * sigmoid(low * x)``,
+    15 ``abs(x)**low``.
+    """
+    zero = low - low
+    one = zero + 1
+    half = one / 2
+    if function == 0:
+        return low * x if x < zero else x
+    if function == 1:
+        return _sigmoid(x)
+    if function == 2:
+        return math.tanh(x)
+    if function == 3:
+        return low * math.expm1(x) if x < zero else x
+    if function == 4:
+        return high * (low * math.expm1(x) if x < zero else x)
+    if function == 5:
+        return low * math.expm1(x / low) if x < zero else x
+    if function == 6:
+        return half * x * (one + math.erf(x * _HALF_SQRT))
+    if function == 7:
+        return half * x * (one + math.tanh(_TANH_SCALE * (x + 0.044715 * x * x * x)))
+    if function == 8:
+        return _softplus(x)
+    if function == 9:
+        return x / (one + abs(x))
+    if function == 10:
+        return zero if x <= low else x
+    if function == 11:
+        return _between(low * x + high)
+    if function == 12:
+        return x * _between(x / 6 + half)
+    if function == 13:
+        return x * math.tanh(_softplus(x))
+    if function == 14:
+        return x * _sigmoid(low * x)
+    return abs(x) ** low
+
+
+def _sigmoid(x):
+    small = math.exp(-abs(x))
+    return small / (1 + small) if x < 0 else 1 / (1 + small)
+
+
+def _softplus(x):
+    above = x if x > 0 else x - x
+    return above + math.log1p(math.exp(-abs(x)))
+
+
+def _between(x):
+    """Return x, 0 below it and 1 above."""
+    x = x - x if x < 0 else x
+    return 1.0 if x > 1 else x
