@@ -199,6 +199,21 @@ def test_disposal(dispose, left_over):
     np.testing.assert_array_equal(read(io.BytesIO(data)).frames[2].pixels[0, 0], left_over)
 
 
+def test_disposal_to_what_was_before_the_first_frame_clears_it():
+    """PNG third edition, 11.3.7.3: dispose-previous on the first frame means dispose-background."""
+    first, second = solid(4, 4, 255, 0, 0, 255), solid(1, 1, 9, 9, 9, 255)
+    data = apng(RGBA, frame(0, first, dispose=2), frame(1, second))
+    pixels = read(io.BytesIO(data)).frames[1].pixels
+    np.testing.assert_array_equal(pixels[:1, :2, :], [[(9, 9, 9, 255), (0, 0, 0, 0)]])
+
+
+def test_blending_rounds_to_the_nearest():
+    below, above = solid(1, 1, 200, 10, 0, 255), solid(1, 1, 0, 100, 0, 100)
+    data = apng(RGBA, frame(0, below), frame(1, above, blend=1))
+    # 200 * 155/255 = 121.57, (100 * 100 + 10 * 155) / 255 = 45.29
+    np.testing.assert_array_equal(read(io.BytesIO(data)).frames[1].pixels[0, 0], (122, 45, 0, 255))
+
+
 def test_blending():
     below, above = solid(1, 3, 200, 0, 0, 255), solid(1, 3, 0, 100, 0, 0)
     above[0, :, 3] = (0, 102, 255)

@@ -64,6 +64,33 @@ def test_mode_is_kept(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
+def test_a_result_runs_with_nobodys_rights(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    path.chmod(0o6755)
+    put(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o755
+
+
+def test_the_new_content_is_on_the_disk_before_the_old_one_goes(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(b"old")
+    calls = []
+
+    def noted(name):
+        function = getattr(os, name)
+
+        def call(*arguments, **options):
+            calls.append(name)
+            return function(*arguments, **options)
+
+        monkeypatch.setattr(os, name, call)
+
+    for name in ("fsync", "replace"):
+        noted(name)
+    put(tmp_path / "a")
+    assert calls == ["fsync", "replace"]
+
+
 def test_extended_attributes_are_kept(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"old")

@@ -22,6 +22,7 @@ import convfilter
 from convfilter import pipeline
 from convfilter.batch import depfile, log_file, resources, update, workers
 from convfilter.batch.inputs import Job
+from convfilter.cli import signals
 from convfilter.cli.root import run
 
 HOME = Path(convfilter.__file__).parents[1]
@@ -374,6 +375,7 @@ def test_the_memory_of_a_picture_follows_from_its_header_and_the_stack() -> None
     frames = [Image.fromarray(samples(number)) for number in range(3)]
     frames[0].save("pages.tif", save_all=True, append_images=frames[1:])
     assert resources.header_of("pages.tif") == ((12, 16, 3), "u1", False, 3)
+    assert needed("pages.tif") == plain + 2 * (samples_ + samples_)  # two frames more, and their results
 
 
 def test_jobs_run_alone_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -406,6 +408,26 @@ def test_signals_keep_what_is_done_and_leave_no_litter(folder: Path, number: sig
     assert text.splitlines()[-1] == "convfilter: stopped: 1 done, 0 failed, 2 not done"
     assert [path.name for path in Path("out").iterdir()] == ["a.png"]
     assert is_blurred("out/a.png", 0)
+
+
+def test_workers_that_are_stopped_clean_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(_job: Job, _options: pipeline.Options) -> workers.Outcome:
+        try:
+            Path("begun").touch()
+            time.sleep(60)
+        finally:
+            Path("cleaned").touch()
+        raise AssertionError
+
+    monkeypatch.setattr(workers, "perform", slow)
+    signals.install()
+    jobs = [Job("photos/a.png", "a.png"), Job("photos/b.png", "b.png")]
+    events = workers.outcomes(jobs, pipeline.Options(["box:3"]), processes=1, tick_seconds=0.01)
+    while not Path("begun").exists():
+        assert isinstance(next(events), workers.Tick)
+    with pytest.raises(KeyboardInterrupt):
+        events.throw(KeyboardInterrupt)
+    assert Path("cleaned").exists()
 
 
 # Up to date -------------------------------------------------------------------
@@ -564,6 +586,12 @@ def test_an_option_of_any_kind_changes_the_recipe() -> None:
     assert update.recipe(same) == recipes[0]
 
 
+def test_another_version_may_give_another_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = update.recipe(pipeline.Options(["box:3"]))
+    monkeypatch.setattr(update, "__version__", "99")
+    assert update.recipe(pipeline.Options(["box:3"])) != before
+
+
 def test_looking_on_makes_nothing_stale() -> None:
     for option in ((), ("--explain",), ("--html", "report.html")):
         done = program(*BLUR, "--update", *option, "photos", "out/")
@@ -669,6 +697,10 @@ def test_progress_is_shown_on_a_terminal_only() -> None:
     assert "\x1b[31m" not in shown_on_a_terminal(*arguments, NO_COLOR="1")
     assert "\x1b" not in shown_on_a_terminal(*arguments, "--no-progress")
     assert "\x1b" not in shown_on_a_terminal(*arguments, "--quiet")
+    Path("convfilter.toml").write_text("progress = false\n")
+    assert "\x1b" not in shown_on_a_terminal(*arguments)
+    assert "\x1b[" in shown_on_a_terminal(*arguments, "--progress")
+    Path("convfilter.toml").unlink()
     assert "\x1b" not in program(*arguments).stderr
     assert "3/3" in program(*arguments, "--progress").stderr
 

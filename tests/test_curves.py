@@ -97,6 +97,7 @@ def test_opacity_is_not_curved():
         (para(3, 2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045), SRGB),
         (para(1, 2.0, 1.0, 0.0), ParametricCurve(2.0)),
         (para(4, 2.0, 0.9, 0.1, 0.0, 0.0, 0.0, 0.0), ParametricCurve(2.0, 0.9, 0.1)),
+        (para(4, 2.0, 0.8, 0.1, 0.5, 0.25, 0.125, 0.0625), ParametricCurve(2.0, 0.8, 0.1, 0.5, 0.25, 0.125, 0.0625)),
         (curv(0, 16384, 65535), SampledCurve(np.array([0, 16384 / 65535, 1]))),
     ],
 )

@@ -143,6 +143,14 @@ def test_size_is_written_where_exif_has_it():
     assert (changed.get_ifd(0x8769)[0xA002], changed.get_ifd(0x8769)[0xA003]) == (640, 480)
 
 
+def test_a_size_that_a_field_does_not_hold_leaves_it_as_it_was():
+    short = struct.pack("<HHIHHHHIHHI", 0x0100, 3, 1, 7, 0, 0x0101, 3, 1, 9, 0, 0)
+    block = b"II*\0\x08\0\0\0" + struct.pack("<H", 2) + short
+    changed = Image.Exif()
+    changed.load(exif.with_size(block, 65_536, 65_535))
+    assert (changed[0x0100], changed[0x0101]) == (7, 65_535)
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_exif_and_gps_travel_through_tiff(tmp_path, order):
     image = Image.Exif()

@@ -32,6 +32,26 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_a_folder_is_listed_by_name_whatever_the_file_system_says(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    entries = os.scandir
+
+    class Backwards:
+        def __init__(self, folder: str) -> None:
+            with entries(folder) as found:
+                self._entries = sorted(found, key=lambda entry: entry.name, reverse=True)
+
+        def __enter__(self) -> list[os.DirEntry[str]]:
+            return self._entries
+
+        def __exit__(self, *_unused: object) -> None: ...
+
+    monkeypatch.setattr(os, "scandir", Backwards)
+    assert run(["blur", "--box", "3", "-n", ".", "out"]) == 0
+    assert [line.split(" -> ")[0] for line in capfd.readouterr().out.splitlines()] == [f"./{name}" for name in NAMES]
+
+
 LISTS = {
     "plain": "a.png\nb é.png\n".encode(),
     "without an end": "a.png\nb é.png".encode(),

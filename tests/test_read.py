@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from convfilter.errors import ReadError, SizeError
+from convfilter.picture import limits
 from convfilter.picture.read import ReadOptions, read
 
 
@@ -113,6 +114,33 @@ def test_pipe_is_read_to_its_end():
     with open(back, "rb") as pipe:
         assert read(pipe).pixels.shape == (300, 300, 3)
     os.wait()
+
+
+def test_a_pipe_without_an_end_stops_where_memory_does(monkeypatch):
+    class Pipe(io.BufferedIOBase):
+        """A PNG that goes on for ever; the test fails if much more than the first check's share is read."""
+
+        given = 0
+
+        def seekable(self):
+            return False
+
+        def read(self, size):
+            self.given += size
+            assert self.given < 2**28
+            return b"\x89PNG\r\n\x1a\n".ljust(size, b"\0")
+
+    asked = []
+
+    def refuse(size):
+        asked.append(size)
+        raise SizeError("too little memory")
+
+    monkeypatch.setattr(limits, "require_memory", refuse)
+    with pytest.raises(SizeError, match="too little memory"):
+        read(Pipe())
+    assert len(asked) == 1
+    assert asked[0] >= 2**20
 
 
 def test_endless_rubbish_from_a_device_is_refused_at_once():

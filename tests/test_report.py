@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import pickle
 import re
@@ -129,6 +130,19 @@ def test_a_page_has_the_pictures_the_plan_the_kernels_and_the_timings(folder):
     for step in ("read", "plan", "run", "write"):
         assert re.search(rf'<th scope="col" class="number">{step}</th>', table[1])
     assert len(re.findall(r'<td class="number">\d+\.\d{3}</td>', table[1])) == 7
+
+
+def test_a_page_may_load_nothing_and_run_its_own_script_only(folder):
+    save("in.png")
+    assert run("blur", "--box", 3, "--html", "report.html", "in.png", "out.png") == 0
+    (policy,) = [meta["content"] for meta in parsed().all("meta") if "http-equiv" in meta]
+    rules = dict(rule.split(maxsplit=1) for rule in policy.split("; "))
+    assert rules.pop("default-src") == "'none'"
+    assert rules.pop("img-src") == "data:"
+    assert rules.pop("style-src") == "'unsafe-inline'"
+    script = re.search("<script>(.*?)</script>", Path("report.html").read_text(), re.DOTALL)[1]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert rules == {"script-src": f"'sha256-{digest}'"}
 
 
 def test_only_the_timings_differ_between_runs_and_jobs(folder):

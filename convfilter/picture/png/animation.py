@@ -79,9 +79,9 @@ def composed(
         before = canvas[area].copy()
         canvas[area] = _over(before, layer) if control.blend == _BLEND_OVER else layer
         frames.append(Frame(canvas.copy(), control.delay))
-        if control.dispose == _DISPOSE_BACKGROUND or (control.dispose == _DISPOSE_PREVIOUS and len(frames) == 1):
+        if control.dispose == _DISPOSE_BACKGROUND:
             canvas[area] = 0
-        elif control.dispose == _DISPOSE_PREVIOUS:
+        elif control.dispose == _DISPOSE_PREVIOUS:  # for the first frame that is the bare canvas, as the standard asks
             canvas[area] = before
     keep = alpha or any((frame.pixels[:, :, -1] != white).any() for frame in frames)
     for frame in frames:
