@@ -43,10 +43,11 @@ bench: setup ## measure the program beside the peers that are installed (some mi
 samples: setup ## render sample_images/ again (a minute or two)
 	$(RUN) sample_images/make.py
 
-docs: setup ## make the README's picture, the lecture and the manual pages again
+docs: setup ## make the README's picture and table, the lecture and the manual pages again
 	$(RUN) docs/make.py
 	$(RUN) docs/lecture.py
 	$(RUN) docs/man.py
+	$(RUN) docs/formats.py
 
 clean: ## remove .venv and what tools leave behind
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage *.egg-info

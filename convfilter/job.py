@@ -13,7 +13,7 @@ from convfilter.errors import PictureError, WriteError
 from convfilter.executor.run import run_array
 from convfilter.filters.stage import Stage
 from convfilter.passage import Finish, Passage, passage_of, through
-from convfilter.picture.formats import Format
+from convfilter.picture.format import Format
 from convfilter.picture.limits import require_frames, require_memory, require_size
 from convfilter.picture.picture import CHANNELS, Model, Outline, Picture, Pixels
 from convfilter.picture.place.target import Target

@@ -11,7 +11,7 @@ import numpy as np
 from convfilter import light
 from convfilter.executor import run as engine
 from convfilter.picture import write
-from convfilter.picture.formats import Format
+from convfilter.picture.format import Format
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Outline, Picture, Pixels
 from convfilter.picture.place import atomic

@@ -1,16 +1,94 @@
-"""The table of formats."""
+"""The table of formats, and what follows from it."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from convfilter.picture.formats import FORMATS, by_name, by_suffix, sniff
+import convfilter
+from convfilter.cli.root import run
+from convfilter.errors import ReadError, WriteError
+from convfilter.picture import formats
+from convfilter.picture.format import Format
+from convfilter.picture.formats import FORMATS, TABLE, by_name, by_suffix, loaded, sniff
+from convfilter.picture.read import opened, read
+from convfilter.picture.write import write
+
+ROOT = Path(convfilter.__file__).parents[1]
 
 
 def test_rows_do_not_contradict_each_other():
-    suffixes = [suffix for fmt in FORMATS for suffix in fmt.suffixes]
+    suffixes = [suffix for fmt in TABLE for suffix in (*fmt.suffixes, *fmt.read_suffixes)]
+    assert len({fmt.name for fmt in TABLE}) == len(TABLE)
     assert len(set(suffixes)) == len(suffixes)
     assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in suffixes)
-    assert all(fmt.dtypes and fmt.models for fmt in FORMATS)
+    assert all(fmt.dtypes and fmt.models and fmt.reader for fmt in TABLE)
+    assert all(bool(fmt.suffixes) == bool(fmt.writer) for fmt in TABLE)
+    assert all(bool(fmt.read_suffixes) == bool(fmt.instead) for fmt in TABLE)
+    assert all(by_suffix("." + suffix) for fmt in TABLE for suffix in fmt.instead)
+    assert all(bool(fmt.needs) <= bool(fmt.extra) for fmt in TABLE)
+
+
+@pytest.mark.parametrize("fmt", TABLE, ids=lambda fmt: fmt.name)
+def test_functions_of_a_row_are_there(fmt):
+    for function in filter(None, (fmt.reader, fmt.writer, fmt.row_writer, fmt.row_check)):
+        assert callable(loaded(function))
+
+
+@pytest.mark.parametrize("fmt", FORMATS, ids=lambda fmt: fmt.name)
+def test_rows_tell_which_formats_are_decoded_row_by_row(tmp_path, fmt):
+    path = tmp_path / f"a{fmt.suffixes[0]}"
+    shape = (6, 5) if fmt.models == ("gray",) else (6, 5, 3)
+    write(path, np.zeros(shape, fmt.dtypes[0]))
+    with opened(path) as picture:
+        assert (picture.frames[0].bands is not None) == fmt.reads_rows
+
+
+@pytest.mark.parametrize("fmt", TABLE, ids=lambda fmt: fmt.name)
+def test_no_signature_is_taken_for_that_of_another(fmt):
+    for offset, signature in fmt.signatures:
+        assert sniff((bytes(offset) + signature).ljust(32)) == fmt.name
+    for brand in fmt.brands:
+        assert sniff(b"\0\0\0\x18ftyp" + brand + bytes(16)) == fmt.name
+
+
+def test_a_package_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    row = Format("LACKING", "web", (".lack",), ((0, b"lack"),), (), "r:r", "w:w", needs="nosuch", extra="more")
+    monkeypatch.setitem(formats._ROWS, "LACKING", row)
+    monkeypatch.setattr(formats, "TABLE", (row,))
+    monkeypatch.setitem(formats._BY_SUFFIX, ".lack", row)
+    (tmp_path / "a.lack").write_bytes(b"lack" * 9)
+    message = r"LACKING needs the package nosuch; install it with: pip install 'convfilter\[more\]'"
+    with pytest.raises(ReadError, match=message):
+        read(tmp_path / "a.lack")
+    with pytest.raises(WriteError, match=message):
+        write(tmp_path / "b.lack", np.zeros((2, 2), np.uint8))
+
+
+def test_the_command_lists_all_formats(capsys):
+    assert run(["formats"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == [fmt.name for fmt in TABLE]
+    assert re.search(
+        r"^TIFF +read, write +tif tiff +8 16 .*full +pages +yes +icc exif xmp", "\n".join(lines), re.MULTILINE
+    )
+    assert run(["formats", "--json"]) == 0
+    listed = {each["name"]: each for each in json.loads(capsys.readouterr().out)}
+    assert listed["PNG"]["bits"] == ["8", "16"] and listed["PNG"]["rows_read"] and listed["PNG"]["write"]
+    assert listed["PSD"]["suffixes"] == [".psd", ".psb"]
+    assert not listed["PSD"]["write"] and listed["GIF"]["frames"] == "animation"
+
+
+def test_the_readme_lists_all_formats():
+    spec = importlib.util.spec_from_file_location("docs_formats", ROOT / "docs" / "formats.py")
+    docs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(docs)
+    text = docs.README.read_text()
+    assert all(fmt.name in docs.table() for fmt in TABLE)
+    assert docs.with_table(text) == text, "run: python docs/formats.py"
 
 
 @pytest.mark.parametrize("name", ["jpeg", "JPEG", "jpg", ".jpg", "jfif"])

@@ -233,7 +233,8 @@ def written_both_ways(monkeypatch, picture, **options):
     monkeypatch.setattr(jpeg_write, "write_direct", lambda *arguments: done.append(direct(*arguments)) or done[-1])
     files = [io.BytesIO(), io.BytesIO()]
     jpeg_write.write_jpeg(files[0], picture, WriteOptions(**options))
-    pillow_write.write_pillow(files[1], "JPEG", picture, WriteOptions(**options))
+    picture.format = "JPEG"
+    pillow_write.write_pillow(files[1], picture, WriteOptions(**options))
     return files[0].getvalue() if done == [True] else None, files[1].getvalue()
 
 

@@ -19,7 +19,8 @@ from PIL.PngImagePlugin import PngInfo
 from pngs import chunk
 
 from convfilter.errors import WriteError
-from convfilter.picture.formats import FORMATS, NAMES, Format, Holds
+from convfilter.picture.format import NAMES, Format, Holds
+from convfilter.picture.formats import FORMATS
 from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import CHANNELS, Frame, Metadata, Picture
 from convfilter.picture.read import read

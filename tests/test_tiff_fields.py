@@ -7,7 +7,8 @@ import pytest
 import tifffile
 
 from convfilter.errors import WriteError
-from convfilter.picture.formats import FORMATS, NAMES
+from convfilter.picture.format import NAMES
+from convfilter.picture.formats import FORMATS
 from convfilter.picture.metadata import exif
 from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.read import read

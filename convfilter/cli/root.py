@@ -22,6 +22,7 @@ COMMANDS = {
     "apply": "Run a stack of filters, first to last.",
     "plan": "Show sizes, algorithms and cost of a stack, without running it.",
     "compare": "Tell how far apart two pictures are.",
+    "formats": "List the file formats, and what each of them keeps.",
     "kernel": "List the filters, or show the weights of one.",
     "cache": "Show, empty or fill the folder of compiled code.",
     "completion": "Print what a shell needs to complete commands, options and names.",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from convfilter.picture import formats
+
 #: What is looked at of a file.
 HEAD_BYTES = 512
 
@@ -126,14 +128,6 @@ JPEG_LS = _BY_NAME["JPEG-LS"]
 _WEB_PAGE = Foreign("a web page", (), (), "a download may have gone wrong")
 _MARKUP = re.compile(rb"<(svg|!doctype html|html)[\s>]", re.IGNORECASE)
 
-#: Suffixes of formats that can be read but not written, and one that holds what comes out.
-_READ_ONLY = {
-    **{".pbm": "pgm", ".psd": "tif", ".psb": "tif", ".ico": "png", ".cur": "png", ".icns": "png", ".dds": "png"},
-    **{".qoi": "png", ".blp": "png", ".ras": "png", ".sun": "png", ".xpm": "png", ".xbm": "pgm", ".msp": "pgm"},
-    **{".fli": "gif", ".flc": "gif", ".dcx": "tif", ".im": "tif", ".gbr": "png", ".pxr": "png", ".mpo": "jpg"},
-    **{".icb": "tga", ".vda": "tga", ".vst": "tga"},
-}
-
 
 def by_content(head: bytes) -> Foreign | None:
     """Tell a format that cannot be read from the first 512 bytes of a file; None: it may be any other."""
@@ -156,10 +150,13 @@ def by_suffix(suffix: str) -> Foreign | None:
 
 def output_for(suffix: str) -> str | None:
     """Return a suffix, without its dot, for results of pictures whose own suffix can be read but not written."""
-    return _READ_ONLY.get(suffix.lower())
+    found = formats.read_only(suffix)
+    return found.instead[0] if found else None
 
 
 def read_only(suffix: str) -> str | None:
     """Say how to name an output instead, if pictures with this suffix can be read but not written."""
-    other = output_for(suffix)
-    return f"{suffix.lower()} can be read but not written; use {other} for the output" if other else None
+    found = formats.read_only(suffix)
+    if found is None:
+        return None
+    return f"{suffix.lower()} can be read but not written; use {' or '.join(found.instead)} for the output"

@@ -13,7 +13,7 @@ import numpy as np
 
 from convfilter.errors import PictureError
 from convfilter.picture import formats
-from convfilter.picture.formats import ANY_TEXT, NAMES, Format
+from convfilter.picture.format import ANY_TEXT, NAMES, Format
 from convfilter.picture.metadata import cicp
 from convfilter.picture.options import EFFORTS, TIFF_COMPRESSIONS, ReadOptions, WriteOptions
 from convfilter.picture.picture import CHANNELS, Frame, Loss, Outline, Picture

@@ -123,8 +123,7 @@ def decode_whole(picture: Picture) -> None:
 
 
 def _decoded(file: BinaryIO, options: ReadOptions) -> Picture:
-    """Let the reader of the format have the file."""
-    decode: Reader
+    """Let the reader of the format have the file; Pillow finds out those that no signature tells."""
     head = file.read(32)
     file.seek(0)
     if not head:
@@ -134,19 +133,10 @@ def _decoded(file: BinaryIO, options: ReadOptions) -> Picture:
     name = formats.sniff(head)
     if name is None:
         _refuse_foreign(file)
-    match name:
-        case "PNG":
-            from convfilter.picture.png.read import read_png as decode
-        case "JPEG":
-            from convfilter.picture.jpeg.read import read_jpeg as decode
-        case "TIFF":
-            from convfilter.picture.tiff.read import read_tiff as decode
-        case "PNM" | "PAM" | "PFM":
-            from convfilter.picture.codecs.pnm import read_pnm as decode
-        case "PSD":
-            from convfilter.picture.psd.read import read_psd as decode
-        case _:
-            from convfilter.picture.pillow.read import read_pillow as decode
+    fmt = formats.row(name) if name else None
+    if fmt is not None and (lacking := formats.missing(fmt)):
+        raise ReadError(lacking)
+    decode: Reader = formats.loaded(fmt.reader if fmt else "pillow.read:read_pillow")
     with decoding(name or "picture"):
         return decode(file, options)
 

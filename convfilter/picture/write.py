@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import numpy as np
 
 from convfilter.errors import UsageError, WriteError
 from convfilter.picture import formats
-from convfilter.picture.formats import Format
+from convfilter.picture.format import Format
 from convfilter.picture.options import EFFORTS, TIFF_COMPRESSIONS, WriteOptions
 from convfilter.picture.picture import CHANNELS, Loss, Metadata, Model, Outline, Picture, Pixels
 from convfilter.picture.place import atomic
@@ -21,6 +21,27 @@ if TYPE_CHECKING:
     from convfilter.picture.row_writer import RowWriter
 
 _DEFAULTS = WriteOptions()
+
+
+class Writer(Protocol):
+    """What the module of each format offers, as ``write_jpeg`` or ``write_pillow``."""
+
+    def __call__(self, file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
+        """Write a picture.
+
+        Parameters
+        ----------
+        file : BinaryIO
+        picture : Picture
+            ``format`` is that of the output, which holds the pixels' dtype, model and metadata; with all its frames
+            where it holds several.
+        options : WriteOptions
+
+        Raises
+        ------
+        WriteError
+            The encoder refuses.
+        """
 
 
 def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -> tuple[Target, tuple[str, ...]]:
@@ -50,6 +71,8 @@ def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -
     target = target.settled(outline.format)
     fmt = target.format
     assert fmt is not None
+    if lacking := formats.missing(fmt):
+        raise WriteError(lacking)
     _require_taken(fmt, options)
     if options.background is not None:
         from convfilter.picture import colour
@@ -168,7 +191,8 @@ def write(
     if found:
         notes += losses.settled(found, options, WriteError)
     with atomic.replacing(target.path) as file:
-        _encode(file, fmt, picture, options)
+        encode: Writer = formats.loaded(fmt.writer)
+        encode(file, replace(picture, format=fmt.name), options)
     return notes
 
 
@@ -311,18 +335,9 @@ def whole_because(fmt: Format, stored: Outline, options: WriteOptions) -> str:
         return "its frames are written one after the other"
     if _takes_thumbnail(stored.metadata, fmt):
         return "a thumbnail of it stands in front of the samples"
-    match fmt.name:
-        case "PNG":
-            return "compression 'best' deflates all samples at once" if options.effort == "best" else ""
-        case "JPEG":
-            from convfilter.picture.jpeg import write as jpeg_write
-
-            if stored.model == "cmyk":
-                return "a CMYK JPEG is encoded in one piece"
-            return jpeg_write.why_not_direct(stored.shape, jpeg_write.parameters_of(stored.metadata, options))
-        case "PNM" | "PGM" | "PAM" | "PFM" | "TIFF":
-            return ""
-    return f"{fmt.name} is encoded in one piece"
+    if not fmt.row_writer:
+        return f"{fmt.name} is encoded in one piece"
+    return str(formats.loaded(fmt.row_check)(stored, options)) if fmt.row_check else ""
 
 
 def row_writer(
@@ -346,67 +361,7 @@ def row_writer(
     prepare : callable or None
         What makes rows of ``stored.dtype`` of them.
     """
-    keywords: dict[str, Any] = {"threads": options.threads, "prepare": prepare}
-    match fmt.name:
-        case "PNG":
-            from convfilter.picture.png.write import PngWriter
-
-            stored_dtype = np.dtype(stored.dtype)
-            return PngWriter(
-                file, stored.shape, stored_dtype, stored.metadata,
-                incoming=dtype, compression=options.effort, **keywords,
-            )  # fmt: skip
-        case "JPEG":
-            from convfilter.picture.jpeg.write import JpegWriter, parameters_of, with_size
-
-            metadata = with_size(stored.metadata, stored.height, stored.width)
-            return JpegWriter(file, stored.shape, parameters_of(metadata, options), dtype, **keywords)
-        case "TIFF":
-            from convfilter.picture.tiff.fields import fitting
-            from convfilter.picture.tiff.write import TiffWriter
-
-            shape = stored.shape[:2] if stored.shape[2] == 1 else stored.shape
-            fields = fitting(stored.pages[0], shape, stored.dtype, 1)[0] if stored.pages else []
-            return TiffWriter(file, stored, options, fields, incoming=dtype, **keywords)
-    from convfilter.picture.codecs.pnm import PnmWriter
-
-    return PnmWriter(file, stored.shape, np.dtype(stored.dtype), fmt.name, stored, incoming=dtype, **keywords)
-
-
-def _encode(file: BinaryIO, fmt: Format, picture: Picture, options: WriteOptions) -> None:
-    """Let the writer of the format have the file."""
-    match fmt.name:
-        case "PNG":
-            from convfilter.picture.png.write import write_png
-
-            write_png(
-                file,
-                picture.frames,
-                picture.metadata,
-                compression=options.effort,
-                threads=options.threads,
-            )
-        case "JPEG":
-            from convfilter.picture.jpeg.write import write_jpeg
-
-            write_jpeg(file, picture, options)
-        case "TIFF":
-            from convfilter.picture.tiff.write import write_tiff
-
-            write_tiff(file, picture, options)
-        case "PNM" | "PGM" | "PAM" | "PFM":
-            from convfilter.picture.codecs.pnm import write_pnm
-
-            write_pnm(file, fmt.name, picture)
-        case "GIF":
-            from convfilter.picture.pillow.gif_write import write_gif
-
-            write_gif(file, picture)
-        case "BMP" if picture.alpha:
-            from convfilter.picture.pillow.bmp_write import write_bmp_alpha
-
-            write_bmp_alpha(file, picture)
-        case _:
-            from convfilter.picture.pillow.write import write_pillow
-
-            write_pillow(file, fmt.name, picture, options)
+    made: RowWriter = formats.loaded(fmt.row_writer)(
+        file, replace(stored, format=fmt.name), options, dtype, threads=options.threads, prepare=prepare
+    )
+    return made

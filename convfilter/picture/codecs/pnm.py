@@ -14,7 +14,7 @@ import numpy as np
 from convfilter.errors import ReadError
 from convfilter.picture import limits
 from convfilter.picture.colour import widened
-from convfilter.picture.options import ReadOptions
+from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import CHANNELS, Frame, Model, Outline, Picture, Pixels, chosen
 from convfilter.picture.place.source import size_of
 from convfilter.picture.row_source import Bands
@@ -231,9 +231,18 @@ def _read_pfm(file: BinaryIO, options: ReadOptions, channels: int) -> Picture:
     return _opened(file, _Layout((height, width, channels), 0, real=real, name="PFM"), options)
 
 
-def write_pnm(file: BinaryIO, name: str, picture: Picture) -> None:
-    """Write a PGM, PPM, PAM or PFM; ``name`` is "PNM", "PGM", "PAM" or "PFM"."""
-    pixels = picture.pixels
+def row_writer(
+    file: BinaryIO, stored: Outline, options: WriteOptions, dtype: np.dtype[np.generic], **keywords: Any
+) -> PnmWriter:
+    """Return what writes the rows of a picture; see ``write.row_writer``."""
+    assert stored.format is not None
+    return PnmWriter(file, stored.shape, np.dtype(stored.dtype), stored.format, stored, incoming=dtype, **keywords)
+
+
+def write_pnm(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
+    """Write a PGM, PPM, PAM or PFM; a ``Writer``."""
+    pixels, name = picture.pixels, picture.format
+    assert name is not None
     with PnmWriter(file, pixels.shape, pixels.dtype, name, picture.outline) as writer:
         writer.write_all(pixels)
         writer.finish()

@@ -21,7 +21,7 @@ from convfilter.picture.jpeg import segments as jpeg_segments
 from convfilter.picture.jpeg.layout import DRI, SOS
 from convfilter.picture.metadata.pillow_info import jpeg_parameters
 from convfilter.picture.options import DEFAULT_QUALITY, WriteOptions
-from convfilter.picture.picture import Metadata, Picture, Pixels
+from convfilter.picture.picture import Metadata, Outline, Picture, Pixels
 from convfilter.picture.row_writer import Block, RowWriter
 
 _SUBSAMPLINGS = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
@@ -59,7 +59,22 @@ def write_jpeg(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
         return
     from convfilter.picture.pillow.write import write_pillow
 
-    write_pillow(file, "JPEG", replace(picture, metadata=metadata), options)
+    write_pillow(file, replace(picture, format="JPEG", metadata=metadata), options)
+
+
+def whole_because(stored: Outline, options: WriteOptions) -> str:
+    """Say why the whole picture is needed at once; "" if rows may come one by one."""
+    if stored.model == "cmyk":
+        return "a CMYK JPEG is encoded in one piece"
+    return why_not_direct(stored.shape, parameters_of(stored.metadata, options))
+
+
+def row_writer(
+    file: BinaryIO, stored: Outline, options: WriteOptions, dtype: np.dtype[np.generic], **keywords: Any
+) -> JpegWriter:
+    """Return what writes the rows of a picture; see ``write.row_writer``."""
+    metadata = with_size(stored.metadata, stored.height, stored.width)
+    return JpegWriter(file, stored.shape, parameters_of(metadata, options), dtype, **keywords)
 
 
 def with_size(metadata: Metadata, height: int, width: int) -> Metadata:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from convfilter.picture.formats import ANY_TEXT, Format
+from convfilter.picture.format import ANY_TEXT, Format
 from convfilter.picture.metadata import exif, xmp
 from convfilter.picture.picture import Metadata, Model, Text
 

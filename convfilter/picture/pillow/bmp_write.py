@@ -11,6 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from convfilter.picture import colour
+from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Picture
 
 _FILE_HEADER_BYTES, _INFO_HEADER_BYTES = 14, 108
@@ -20,15 +21,12 @@ _SRGB = 0x73524742
 _INCHES_PER_METRE = 1 / 0.0254
 
 
-def write_bmp_alpha(file: BinaryIO, picture: Picture) -> None:
-    """Write an 8-bit picture with alpha.
+def write_bmp(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
+    """Write an 8-bit grey or RGB picture as a BMP; a ``Writer``."""
+    if not picture.alpha:
+        from convfilter.picture.pillow.write import write_pillow
 
-    Parameters
-    ----------
-    file : BinaryIO
-    picture : Picture
-        Grey or RGB, with alpha, of uint8.
-    """
+        return write_pillow(file, picture, options)
     rgba = colour.rgb_of(picture.pixels, picture.model, True)
     height, width = rgba.shape[:2]
     start = _FILE_HEADER_BYTES + _INFO_HEADER_BYTES

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from convfilter.picture import colour
+from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Metadata, Picture, Pixels, changed_area
 from convfilter.picture.pillow import gif
 
@@ -34,7 +35,7 @@ class _Encoded(NamedTuple):
     data: bytes
 
 
-def write_gif(file: BinaryIO, picture: Picture) -> None:
+def write_gif(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     """Write a GIF, animated if there is more than one frame.
 
     Parameters
@@ -43,6 +44,7 @@ def write_gif(file: BinaryIO, picture: Picture) -> None:
     picture : Picture
         8-bit grey or RGB; more than 256 colours are reduced, with dithering,
         and opacity becomes all or nothing at one half.
+    options : WriteOptions
     """
     frames = [frame for frame in picture.frames if not frame.fallback]
     height, width = frames[0].pixels.shape[:2]

@@ -29,16 +29,14 @@ _WEBP_METHODS = {"fast": 2, "default": 4, "best": 6}
 _AVIF_SPEEDS = {"fast": 9, "default": 6, "best": 2}
 
 
-def write_pillow(file: BinaryIO, name: str, picture: Picture, options: WriteOptions) -> None:
-    """Write a picture in one of the formats that Pillow encodes.
+def write_pillow(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
+    """Write a picture in one of the formats that Pillow encodes; a ``Writer``.
 
     Parameters
     ----------
     file : BinaryIO
-    name : str
-        A name of ``formats.FORMATS``.
     picture : Picture
-        Pixels of a dtype and a model that the format holds.
+        Pixels of a dtype and a model that ``picture.format`` holds.
     options : WriteOptions
 
     Raises
@@ -47,6 +45,7 @@ def write_pillow(file: BinaryIO, name: str, picture: Picture, options: WriteOpti
         The encoder refuses.
     """
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    name = picture.format or ""
     height, width = picture.pixels.shape[:2]
     metadata = picture.metadata
     metadata.exif = exif.with_size(metadata.exif, width, height)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from convfilter.errors import UsageError, WriteError, shown
 from convfilter.picture import formats
-from convfilter.picture.formats import Format
+from convfilter.picture.format import Format
 from convfilter.picture.options import WriteOptions
 
 _DEFAULTS = WriteOptions()

@@ -15,8 +15,9 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from convfilter.picture.options import WriteOptions
 from convfilter.picture.parallel import ahead, in_order
-from convfilter.picture.picture import Frame, Metadata, Pixels, Text, changed_area
+from convfilter.picture.picture import Frame, Metadata, Outline, Picture, Pixels, Text, changed_area
 from convfilter.picture.png import layout as png
 from convfilter.picture.row_writer import Block, RowWriter
 
@@ -36,6 +37,24 @@ _MAX_PIECE = 2**30
 _BEST_LEVEL = 10
 
 Bytes = npt.NDArray[np.uint8]
+
+
+def write_picture(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
+    """Write a picture as a PNG; a ``Writer``."""
+    write_png(file, picture.frames, picture.metadata, compression=options.effort, threads=options.threads)
+
+
+def whole_because(stored: Outline, options: WriteOptions) -> str:
+    """Say why the whole picture is needed at once; "" if rows may come one by one."""
+    return "compression 'best' deflates all samples at once" if options.effort == "best" else ""
+
+
+def row_writer(
+    file: BinaryIO, stored: Outline, options: WriteOptions, dtype: np.dtype[np.generic], **keywords: Any
+) -> PngWriter:
+    """Return what writes the rows of a picture; see ``write.row_writer``."""
+    keywords |= {"incoming": dtype, "compression": options.effort}
+    return PngWriter(file, stored.shape, np.dtype(stored.dtype), stored.metadata, **keywords)
 
 
 def write_png(

@@ -80,6 +80,15 @@ def write_tiff(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
             writer.finish()
 
 
+def row_writer(
+    file: BinaryIO, stored: Outline, options: WriteOptions, dtype: np.dtype[np.generic], **keywords: Any
+) -> TiffWriter:
+    """Return what writes the rows of a picture of one page; see ``write.row_writer``."""
+    shape = stored.shape[:2] if stored.shape[2] == 1 else stored.shape
+    fields = tiff_fields.fitting(stored.pages[0], shape, stored.dtype, 1)[0] if stored.pages else []
+    return TiffWriter(file, stored, options, fields, incoming=dtype, **keywords)
+
+
 def fields_of(picture: Picture) -> list[tuple[PageFields, tuple[int, ...], str, int] | None]:
     """Return the arguments of ``tiff_fields.fitting`` for each page, None where there are no fields."""
     frames = [frame for frame in picture.frames if not frame.fallback]

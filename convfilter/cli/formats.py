@@ -1,0 +1,106 @@
+"""``convfilter formats``: what is read and written, and what each format holds."""
+
+from __future__ import annotations
+
+from convfilter.cli.command import Command
+from convfilter.cli.messages import json_of, tell
+from convfilter.cli.options import Option, debug_option
+from convfilter.cli.root import COMMANDS
+from convfilter.picture import formats
+from convfilter.picture.format import NAMES, Format
+
+_BITS = {"uint8": 8, "uint16": 16}
+
+
+def facts(fmt: Format) -> dict[str, object]:
+    """Return what the row of a format says, for JSON.
+
+    Parameters
+    ----------
+    fmt : Format
+
+    Returns
+    -------
+    dict of str
+    """
+    return {
+        "name": fmt.name,
+        "field": fmt.field,
+        "suffixes": [*fmt.suffixes, *fmt.read_suffixes],
+        "read": bool(fmt.reader),
+        "write": bool(fmt.writer),
+        "bits": list(bits(fmt)),
+        "models": list(fmt.models),
+        "alpha": fmt.alpha or None,
+        "bands": fmt.extras,
+        "frames": fmt.frames or None,
+        "rows_read": fmt.reads_rows,
+        "rows_written": bool(fmt.row_writer),
+        "metadata": metadata(fmt),
+        "options": list(fmt.takes),
+        "package": fmt.needs or None,
+        "extra": fmt.extra or None,
+        "installed": not formats.missing(fmt),
+    }
+
+
+def bits(fmt: Format) -> tuple[str, ...]:
+    """Return the depths of a sample: bits of integers, and "float"."""
+    whole = fmt.depths or tuple(_BITS[dtype] for dtype in fmt.dtypes if dtype in _BITS)
+    return (*map(str, whole), *(("float",) if "float32" in fmt.dtypes else ()))
+
+
+def metadata(fmt: Format) -> list[str]:
+    """Return the kinds of metadata that a format holds, by their fields in ``Holds``."""
+    return [kind for kind in NAMES if getattr(fmt.holds, kind)]
+
+
+def columns(fmt: Format) -> tuple[str, ...]:
+    """Return one row of the table that people read."""
+    rows = {(True, True): "yes", (True, False): "read", (False, True): "written"}
+    needs = "" if not fmt.extra else f"extra {fmt.extra}" + (", not installed" if formats.missing(fmt) else "")
+    return (
+        fmt.name,
+        "read, write" if fmt.writer else "read",
+        " ".join(suffix[1:] for suffix in (*fmt.suffixes, *fmt.read_suffixes)),
+        " ".join(bits(fmt)),
+        fmt.alpha or "-",
+        fmt.frames or "-",
+        rows.get((fmt.reads_rows, bool(fmt.row_writer)), "-"),
+        " ".join(metadata(fmt)) or "-",
+        needs or "-",
+    )
+
+
+#: Above the columns.
+HEADS = ("format", "does", "suffixes", "bits", "alpha", "several", "by rows", "keeps", "needs")
+
+
+def _lines() -> list[str]:
+    table = [HEADS, *map(columns, formats.TABLE)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in table]
+
+
+def _formats(as_json: bool) -> int:
+    tell(*(json_of([*map(facts, formats.TABLE)], indent=2).splitlines() if as_json else _lines()))
+    return 0
+
+
+command = Command(
+    "formats",
+    callback=_formats,
+    help=COMMANDS["formats"]
+    + """
+
+    "bits" are those of a sample; "several" is what more than one picture in a file means; formats that go "by rows"
+    need little memory for large pictures; "keeps" lists metadata.
+    """,
+    params=[
+        Option("--json", "as_json", section="Result", is_flag=True, help="Write all facts as JSON."),
+        debug_option(),
+    ],
+)
+command.examples = """\
+convfilter formats
+convfilter formats --json"""

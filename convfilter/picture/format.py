@@ -1,0 +1,223 @@
+"""What the row of a format says; the rows are in ``formats``."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+
+from convfilter.picture.picture import Model
+from convfilter.record import record
+
+#: Sample types from the least to the greatest depth.
+_DEPTHS = ("uint8", "uint16", "float32")
+
+
+@record
+class Holds:
+    """What a format can say beside its samples; ``NAMES`` has the words for messages.
+
+    Attributes
+    ----------
+    icc : bool
+        ICC profile.
+    cicp : bool
+        Code points of ITU-T H.273 for primaries and tone curve: PNG's cICP, AVIF's nclx.
+    primaries : bool
+        PNG's gAMA and cHRM.
+    light : bool
+        Luminance of the mastering display and of the content: PNG's mDCV and cLLI.
+    exif, xmp, iptc : bool
+    photoshop : bool
+        Image resources.
+    resolution : bool
+        Dots per inch.
+    aspect : bool
+        Ratio of a pixel's sides, without a unit.
+    background : bool
+        Colour to show a transparent picture on.
+    time : bool
+        When the picture was changed last.
+    loop : bool
+        How often an animation plays.
+    thumbnail : bool
+        A small version of the picture, in EXIF.
+    geo : bool
+        GeoTIFF's fields: pixel scale, tie points, transformation, projection.
+    nodata : bool
+        The value of samples that say nothing, as GDAL stores it.
+    gdal : bool
+        GDAL's own metadata.
+    layout : bool
+        Dimensions of a stack, and lengths of pixels in units of their own, as ImageJ and OME describe them.
+    page_names, page_texts : bool
+        Names and numbers of pages; descriptions, profiles and the like of pages behind the first.
+    private : bool
+        Fields that only other programs understand.
+    text : tuple of str
+        Keywords of remarks that have a place of their own; ``ANY_TEXT``: all keywords.
+    """
+
+    icc: bool = False
+    cicp: bool = False
+    primaries: bool = False
+    light: bool = False
+    exif: bool = False
+    xmp: bool = False
+    iptc: bool = False
+    photoshop: bool = False
+    resolution: bool = False
+    aspect: bool = False
+    background: bool = False
+    time: bool = False
+    loop: bool = False
+    thumbnail: bool = False
+    geo: bool = False
+    nodata: bool = False
+    gdal: bool = False
+    layout: bool = False
+    page_names: bool = False
+    page_texts: bool = False
+    private: bool = False
+    text: tuple[str, ...] = ()
+
+
+ANY_TEXT = ("*",)
+#: The fields of ``Holds`` in the order of messages, and what messages call them.
+NAMES = {
+    "icc": "a colour profile",
+    "cicp": "a description of its colours",
+    "primaries": "gamma and primaries (gAMA, cHRM)",
+    "light": "light levels (mDCV, cLLI)",
+    "exif": "EXIF",
+    "xmp": "XMP",
+    "iptc": "IPTC",
+    "photoshop": "Photoshop resources",
+    "text": "remarks",
+    "resolution": "a resolution",
+    "aspect": "an aspect ratio of pixels",
+    "background": "a background colour",
+    "time": "the time of the last change",
+    "loop": "how often an animation plays",
+    "thumbnail": "a thumbnail",
+    "geo": "position and projection (GeoTIFF)",
+    "nodata": "a nodata value",
+    "gdal": "GDAL metadata",
+    "layout": "the dimensions of a stack (ImageJ, OME)",
+    "page_names": "names of pages",
+    "page_texts": "descriptions of further pages",
+    "private": "tags of other programs",
+}
+
+
+@record
+class Format:
+    """What a file format can hold: all facts from which options, checks and losses are derived.
+
+    Attributes
+    ----------
+    name : str
+        As ``--format`` takes it, in any case.
+    field : str
+        Who uses it most: "web", "photos", "film", "science", "print", "programs".
+    suffixes : tuple of str
+        Of files that are written, with the dot, lower case; the first is the usual one.
+    signatures : tuple of (int, bytes)
+        Offset within the first 32 bytes, and the bytes there, any of which tell the format.
+    brands : tuple of bytes
+        Brands of an ISO base media file that tell the format.
+    reader, writer : str
+        "module:function" below ``convfilter.picture``, imported when it is needed: a ``Reader`` and a ``Writer`` as
+        ``read`` and ``write`` define them; "" for none.
+    row_writer : str
+        The same, for what ``write.row_writer`` calls; "" where a picture is encoded in one piece.
+    row_check : str
+        The same, for what tells whether rows can be written one by one; "": always. See ``write.whole_because``.
+    reads_rows : bool
+        Most files are decoded row by row.
+    read_suffixes : tuple of str
+        Of files that are read only.
+    instead : tuple of str
+        Suffixes without the dot for results of files with ``read_suffixes``.
+    needs : str
+        A package that is not always installed; "" for none.
+    extra : str
+        The extra of convfilter that brings it.
+    dtypes : tuple of str
+        Sample types, a subset of uint8, uint16, float32.
+    depths : tuple of int
+        Bits of a sample, where integers have others than those of their types.
+    models : tuple of str
+        Colour models.
+    alpha : str
+        Transparency: "full", "binary" (a pixel is opaque or clear), or "" for none.
+    premultiplied : bool
+        Colours may be stored multiplied with their opacity.
+    frames : str
+        What more than one picture means: "animation", "pages", or "" where there is only one.
+    colours : int
+        Largest number of colours of a frame; 0 for any number.
+    ticks : int
+        Steps in a second in which delays are counted; 0 for any fraction.
+    longest : float
+        Longest delay, in seconds.
+    max_side : int
+        Largest width and height, in pixels.
+    extras : bool
+        Whether it holds bands beside colours and alpha.
+    whites : str
+        Which values of white it holds beside the full range of its sample types: those of 9 to 15 "bits", "any" or
+        "" for none.
+    most_exif, most_xmp : int
+        Longest EXIF block and XMP packet in one piece, in bytes.
+    takes : tuple of str
+        The fields of ``WriteOptions`` that only some formats know.
+    holds : Holds
+        Metadata.
+    """
+
+    name: str
+    field: str
+    suffixes: tuple[str, ...]
+    signatures: tuple[tuple[int, bytes], ...] = ()
+    brands: tuple[bytes, ...] = ()
+    reader: str = ""
+    writer: str = ""
+    row_writer: str = ""
+    row_check: str = ""
+    reads_rows: bool = False
+    read_suffixes: tuple[str, ...] = ()
+    instead: tuple[str, ...] = ()
+    needs: str = ""
+    extra: str = ""
+    dtypes: tuple[str, ...] = ("uint8",)
+    depths: tuple[int, ...] = ()
+    models: tuple[Model, ...] = ("gray", "rgb")
+    alpha: Literal["", "binary", "full"] = ""
+    premultiplied: bool = False
+    frames: Literal["", "animation", "pages"] = ""
+    colours: int = 0
+    ticks: int = 0
+    longest: float = math.inf
+    max_side: int = 2**31 - 1
+    extras: bool = False
+    whites: Literal["", "bits", "any"] = ""
+    most_exif: int = 2**32
+    most_xmp: int = 2**32
+    takes: tuple[str, ...] = ()
+    holds: Holds = Holds()
+
+    def white_for(self, dtype: np.dtype[np.generic], white: int | None) -> int | None:
+        """Choose the value of white for samples stored as ``dtype``: ``white`` if it can be kept, else None."""
+        if white is None or dtype.kind != "u" or white >= int(np.iinfo(dtype.name).max):
+            return None
+        is_held = self.whites == "any" or (self.whites == "bits" and dtype == np.uint16 and not white & (white + 1))
+        return white if is_held else None
+
+    def dtype_for(self, dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
+        """Choose the sample type that keeps most of ``dtype``: itself, or the deepest below, or the least above."""
+        wanted = _DEPTHS.index(np.dtype(dtype).name)
+        held = [_DEPTHS.index(name) for name in self.dtypes]
+        below = [depth for depth in held if depth <= wanted]
+        return np.dtype(_DEPTHS[max(below) if below else min(held)])
