@@ -70,11 +70,16 @@ class Job:
         self._curve: Curve | None = None
         self._lit = picture
         self._stages = stages
-        if options.linear:
-            self._lit, self._stages, self._curve = light.enter(picture, stages)
+        #: Of red, green and blue in the luminance, where the engine is not to weigh them.
+        self._weights = light.weights_of(picture) if options.gray else None
+        if options.linear or self._weights:
+            self._lit, self._stages, self._curve = light.enter(
+                picture, stages, linear=options.linear, weights=self._weights
+            )
         self.notes: tuple[str, ...] = picture.notes
         self.clipped = 0.0
         self._alpha = maps.has_alpha(stages, picture)
+        self._metadata = picture.metadata
         self._background = options.write.background if self._alpha else None
         self._premultiplied = picture.alpha and picture.premultiplied
         holds = self._target is None or (self._target.format is not None and self._target.format.premultiplied)
@@ -87,7 +92,7 @@ class Job:
         """Decode all samples."""
         decode_whole(self._picture)
         if self._curve is not None:
-            self._lit = light.entered(self._picture, self._curve)
+            self._lit = light.entered(self._picture, self._curve, self._weights)
 
     def plan(self) -> None:
         """Plan all frames, and judge whether the result fits the format and the memory."""
@@ -99,7 +104,7 @@ class Job:
         self.outline = self.stored = self._outline()
         if target is not None:
             self._target, lost = check(target, self.outline, options.write)
-            self.notes += lost + self._lost_light()
+            self.notes += lost + self._lost_light() + self._lost_curve()
             assert self._target.format is not None
             if self.form == "picture":
                 self.stored = self._stored_outline(self._target.format)
@@ -145,7 +150,7 @@ class Job:
         self._refuse_nan(not_numbers)
         self._count(clipped + finish.clipped, samples)
         alpha = self.outline.alpha and self._background is None
-        filtered = replace(self._picture, frames=frames, model=self.outline.model, alpha=alpha)
+        filtered = replace(self._picture, frames=frames, model=self.outline.model, alpha=alpha, metadata=self._metadata)
         filtered.premultiplied = alpha and self._premultiplied and not self._straightens
         return replace(filtered, extras=self.outline.extras, white=self._white)
 
@@ -238,6 +243,16 @@ class Job:
         found = losses.of_light(self._picture, self._target.format)
         return losses.settled(found, self._options.write, WriteError)
 
+    def _lost_curve(self) -> tuple[str, ...]:
+        """Refuse a grey result of colours whose profile has no curve for grey."""
+        metadata = self._metadata
+        if self.outline.model != "gray" or not metadata.icc or self._options.write.strip == "all":
+            return ()
+        from convfilter.picture import losses
+
+        found = losses.of_curve(metadata.icc, severe=self._options.gray)
+        return losses.settled(found, self._options.write, WriteError)
+
     def _clipping(self) -> tuple[str, ...]:
         """Refuse to clip the floats of a picture; what the filter alone has driven beyond the range is clipped."""
         from convfilter.picture import losses
@@ -270,7 +285,7 @@ class Job:
                     frame.dtype,
                     out_dtype=dtype,
                     alpha=picture.alpha,
-                    gray=options.gray,
+                    gray=options.gray and self._weights is None,
                     algorithm=options.algorithm,
                     white=picture.white,
                     out_white=white,
@@ -287,9 +302,12 @@ class Job:
         for plan in self.plans:
             maps.require_room(plan, are_maps=self.form != "picture")
         model, extras = _kind(self.plans[0], self._picture)
+        if model == "gray" and self._picture.model == "rgb":
+            self._metadata = light.of_luminance(self._picture.metadata)
         outline = replace(
-            self._picture.outline, width=width, height=height, model=model, alpha=self._alpha, extras=extras
-        )
+            self._picture.outline, width=width, height=height, model=model, alpha=self._alpha, extras=extras,
+            metadata=self._metadata,
+        )  # fmt: skip
         return outline if self.form in ("picture", "array") else maps.outline_of(self.form, outline, self.plans)
 
     def _require_room(self) -> None:

@@ -1,4 +1,4 @@
-"""Filtering in linear light, and over a background: the result is kept unrounded until both are done."""
+"""Filtering in linear light, of luminance, and over a background: the result is unrounded until all is done."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.filters.stage import Stage
-from convfilter.picture.picture import Picture, Pixels
+from convfilter.picture.picture import Metadata, Picture, Pixels
 from convfilter.planning import full_scale
 from convfilter.planning.offsets import settled
 
@@ -18,8 +18,66 @@ if TYPE_CHECKING:
     from convfilter.picture.metadata.curves import Curve
 
 
-def enter(picture: Picture, stages: Sequence[Stage]) -> tuple[Picture, list[Stage], Curve]:
-    """Turn a picture into linear light, and the stages' sample values with it.
+def weights_of(picture: Picture) -> tuple[float, float, float] | None:
+    """Return what red, green and blue add to the luminance of a picture whose primaries are not sRGB's.
+
+    Parameters
+    ----------
+    picture : Picture
+
+    Returns
+    -------
+    three floats of sum 1, or None
+        By its profile, or by code points or primaries of a PNG. None: the engine's own weights hold.
+    """
+    from convfilter.picture.metadata import icc
+
+    profile = _profile_of(picture.metadata) if picture.model == "rgb" and not picture.extras else None
+    return icc.luminance(profile) if profile else None
+
+
+def of_luminance(metadata: Metadata) -> Metadata:
+    """Return the metadata of the luminance of an RGB picture, whose profile becomes one for grey.
+
+    Where the tone curve is that of pictures without a profile, none is needed. A profile that has no curve stays; it
+    fits no grey picture.
+    """
+    from convfilter.picture.metadata import icc, icc_curves
+    from convfilter.picture.metadata.curves import SRGB
+
+    profile = metadata.icc
+    if not profile or icc.space_of(profile) != "rgb":
+        return metadata
+    if icc_curves.curve_of(profile) is SRGB:
+        return replace(metadata, icc=None)
+    return replace(metadata, icc=icc.of_luminance(profile) or profile)
+
+
+def _profile_of(metadata: Metadata) -> bytes | None:
+    from convfilter.picture.metadata import cicp, icc
+
+    if metadata.icc and icc.fits(metadata.icc, "rgb"):
+        return metadata.icc
+    return cicp.profile_of(dict(metadata.png), "rgb") if metadata.png else None
+
+
+def enter(
+    picture: Picture,
+    stages: Sequence[Stage],
+    *,
+    linear: bool = True,
+    weights: tuple[float, float, float] | None = None,
+) -> tuple[Picture, list[Stage], Curve]:
+    """Turn a picture into linear light, or into luminance, and the stages' sample values with it.
+
+    Parameters
+    ----------
+    picture : Picture
+    stages : sequence of Stage
+    linear : bool
+        False: samples count as they are.
+    weights : three floats, optional
+        Of red, green and blue; None: they stay.
 
     Returns
     -------
@@ -37,28 +95,36 @@ def enter(picture: Picture, stages: Sequence[Stage]) -> tuple[Picture, list[Stag
     ParameterError
         An offset is no fraction of full scale.
     """
-    from convfilter.picture.metadata.curves import curve_of
+    from convfilter.picture.metadata.curves import LINEAR, curve_of
 
-    curve = curve_of(picture)
+    curve = curve_of(picture) if linear else LINEAR
     white = picture.white or full_scale(picture.dtype)
     stages = [_in_light(stage, curve, white) for stage in settled(stages, picture.dtype, white)]
-    return entered(picture, curve), stages, curve
+    return entered(picture, curve, weights), stages, curve
 
 
-def entered(picture: Picture, curve: Curve) -> Picture:
-    """Return a picture in linear light; samples that are still to be decoded are turned into it then."""
+def entered(picture: Picture, curve: Curve, weights: tuple[float, float, float] | None = None) -> Picture:
+    """Return a picture in linear light, and weighed; samples that are still to be decoded are turned into it then."""
     from convfilter.picture.metadata.curves import linearized
 
     white = picture.white or full_scale(picture.dtype)
 
-    def decoded(rows: Pixels) -> Pixels:
+    def lit(rows: Pixels) -> Pixels:
         if picture.premultiplied:
             real = (rows / np.float32(white)).astype(np.float32)
             return _of_straight(real, lambda straight: linearized(straight, curve, True))
         return linearized(rows, curve, picture.alpha, white)
 
-    frames = [frame.mapped(decoded, np.dtype(np.float32)) for frame in picture.frames]
-    return replace(picture, frames=frames, white=None)
+    def weighed(rows: Pixels) -> Pixels:
+        light = lit(rows)
+        grey = light[..., :3].astype(np.float64) @ np.array(weights)
+        return np.concatenate([grey[..., np.newaxis].astype(np.float32), light[..., 3:]], axis=2)
+
+    if weights is None:
+        frames = [frame.mapped(lit, np.dtype(np.float32)) for frame in picture.frames]
+        return replace(picture, frames=frames, white=None)
+    frames = [frame.mapped(weighed, np.dtype(np.float32), 1 + picture.alpha) for frame in picture.frames]
+    return replace(picture, frames=frames, model="gray", white=None)
 
 
 def _in_light(stage: Stage, curve: Curve, white: float) -> Stage:

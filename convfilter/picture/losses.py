@@ -173,6 +173,19 @@ def of_light(picture: Picture, fmt: Format) -> Iterator[Loss]:
         )
 
 
+def of_curve(profile: bytes, *, severe: bool) -> Iterator[Loss]:
+    """Find that the profile of an RGB picture has no tone curve that one for its grey result could take over."""
+    from convfilter.picture.metadata import icc
+
+    if icc.space_of(profile) == "rgb":
+        space = icc.description(profile)
+        yield Loss(
+            f"the colour profile{f' ({space})' if space else ''} has no single tone curve for a grey result, which "
+            "would be shown wrong; convert the picture to sRGB first, or accept it with --allow-loss",
+            severe=severe,
+        )
+
+
 def of_palette(picture: Picture, fmt: Format) -> Iterator[Loss]:
     """Find colours and opacities that a palette of few entries cannot hold.
 

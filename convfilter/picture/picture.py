@@ -98,11 +98,14 @@ class Frame:
             return self.decoded_because
         return self._samples.whole_because
 
-    def mapped(self, function: Callable[[Pixels], Pixels], dtype: np.dtype[Any]) -> Frame:
-        """Return the same frame with a function of its pixels, which is applied when they are decoded."""
+    def mapped(self, function: Callable[[Pixels], Pixels], dtype: np.dtype[Any], channels: int | None = None) -> Frame:
+        """Return the same frame with a function of its pixels, which is applied when they are decoded.
+
+        ``channels`` is how many the function returns, if it does not keep them.
+        """
         if isinstance(self._samples, np.ndarray):
             return self.with_pixels(function(self._samples))
-        return Frame(self._samples.mapped(function, dtype), self.delay, self.fallback, self.tiff)
+        return Frame(self._samples.mapped(function, dtype, channels), self.delay, self.fallback, self.tiff)
 
     def with_pixels(self, pixels: Pixels) -> Frame:
         """Return the same frame with other samples."""

@@ -65,9 +65,12 @@ class Bands:
 
     whole_because = ""
 
-    def mapped(self, function: Callable[[Pixels], Pixels], dtype: np.dtype[np.generic]) -> Bands:
-        """Return a source of a function of the pixels."""
-        made = Bands(self.shape, dtype, lambda: map(function, self._bands()), name=self._name)
+    def mapped(
+        self, function: Callable[[Pixels], Pixels], dtype: np.dtype[np.generic], channels: int | None = None
+    ) -> Bands:
+        """Return a source of a function of the pixels, which may make other channels of them."""
+        shape = (*self.shape[:2], channels or self.shape[2])
+        made = Bands(shape, dtype, lambda: map(function, self._bands()), name=self._name)
         made._most = self._most
         return made
 
@@ -151,10 +154,12 @@ class Whole:
         self.shape, self.dtype, self.whole_because, self._name = shape, dtype, because, name
         self._decode = decode
 
-    def mapped(self, function: Callable[[Pixels], Pixels], dtype: np.dtype[np.generic]) -> Whole:
-        """Return a source of a function of the pixels."""
-        decode = self._decode
-        return Whole(self.shape, dtype, lambda: function(decode()), self.whole_because, name=self._name)
+    def mapped(
+        self, function: Callable[[Pixels], Pixels], dtype: np.dtype[np.generic], channels: int | None = None
+    ) -> Whole:
+        """Return a source of a function of the pixels, which may make other channels of them."""
+        shape, decode = (*self.shape[:2], channels or self.shape[2]), self._decode
+        return Whole(shape, dtype, lambda: function(decode()), self.whole_because, name=self._name)
 
     def close(self) -> None:
         """Nothing goes on by itself."""

@@ -50,12 +50,56 @@ def is_srgb(profile: bytes) -> bool:
 
     if icc_curves.curve_of(profile) is not SRGB:
         return False
+    return space_of(profile) == "gray" or _has_srgb_primaries(profile)
+
+
+def _has_srgb_primaries(profile: bytes) -> bool:
     found = tags(profile)
-    return space_of(profile) == "gray" or all(
+    return all(
         abs(have - wanted) <= _COLOURANT_TOLERANCE
         for name, column in _SRGB_COLOURANTS.items()
         for have, wanted in zip(_xyz(found.get(name, b"")), column, strict=True)
     )
+
+
+def luminance(profile: bytes) -> tuple[float, float, float] | None:
+    """Return what red, green and blue add to the luminance, by the primaries of a profile.
+
+    Parameters
+    ----------
+    profile : bytes
+
+    Returns
+    -------
+    three floats of sum 1, or None
+        None where the primaries are sRGB's, or none are told.
+    """
+    found = tags(profile)
+    parts = [_xyz(found.get(name, b""))[1] for name in _SRGB_COLOURANTS]
+    if space_of(profile) != "rgb" or min(parts) < 0 or sum(parts) <= 0 or _has_srgb_primaries(profile):
+        return None
+    red, green, blue = (part / sum(parts) for part in parts)
+    return red, green, blue
+
+
+def of_luminance(profile: bytes) -> bytes | None:
+    """Return the profile of the luminance of an RGB picture: grey with the same tone curve.
+
+    Parameters
+    ----------
+    profile : bytes
+        For RGB.
+
+    Returns
+    -------
+    bytes, or None
+        None where it has no tone curve that is the same for all channels.
+    """
+    from convfilter.picture.metadata import icc_curves, icc_write
+
+    if icc_curves.curve_of(profile) is None:
+        return None
+    return icc_write.gray_profile(f"Luminance of {description(profile) or 'RGB'}", tags(profile)[b"gTRC"])
 
 
 def _xyz(tag: bytes) -> tuple[float, float, float]:

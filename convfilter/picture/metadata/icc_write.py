@@ -49,9 +49,10 @@ def matrix_profile(name: str, primaries: Primaries, curve: ParametricCurve) -> b
     return _profile(b"RGB ", name, {**tags, b"chad": _fixed(b"sf32", adaptation.ravel())})
 
 
-def gray_profile(name: str, curve: ParametricCurve) -> bytes:
-    """Make a profile for grey; see ``matrix_profile``."""
-    return _profile(b"GRAY", name, {b"kTRC": _curve_tag(curve)})
+def gray_profile(name: str, curve: ParametricCurve | bytes) -> bytes:
+    """Make a profile for grey; see ``matrix_profile``. A curve may be the tag of another profile."""
+    tag = curve if isinstance(curve, bytes) else _curve_tag(curve)
+    return _profile(b"GRAY", name, {b"kTRC": tag})
 
 
 def _xyz_of(x: float, y: float) -> tuple[float, float, float]:
