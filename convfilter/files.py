@@ -13,7 +13,8 @@ from convfilter.errors import ConvfilterError, ParameterError, PictureError, nam
 from convfilter.picture import read as _read
 from convfilter.picture import write as _write
 from convfilter.picture.options import ReadOptions, WriteOptions
-from convfilter.picture.picture import Picture, Pixels
+from convfilter.picture.picture import Picture
+from convfilter.picture.pixels import Pixels
 
 _READ, _WRITE = ReadOptions(), WriteOptions()
 

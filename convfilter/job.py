@@ -15,7 +15,8 @@ from convfilter.filters.stage import Stage
 from convfilter.passage import Finish, Passage, passage_of, through
 from convfilter.picture.format import Format
 from convfilter.picture.limits import require_frames, require_memory, require_size
-from convfilter.picture.picture import CHANNELS, Model, Outline, Picture, Pixels
+from convfilter.picture.picture import Outline, Picture
+from convfilter.picture.pixels import CHANNELS, Model, Pixels
 from convfilter.picture.place.target import Target
 from convfilter.picture.read import decode_whole
 from convfilter.picture.sheet import Form

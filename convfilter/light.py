@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.filters.stage import Stage
-from convfilter.picture.picture import Metadata, Picture, Pixels
+from convfilter.picture.picture import Metadata, Picture
+from convfilter.picture.pixels import Pixels
 from convfilter.planning import full_scale
 from convfilter.planning.offsets import settled
 
@@ -95,7 +96,8 @@ def enter(
     ParameterError
         An offset is no fraction of full scale.
     """
-    from convfilter.picture.metadata.curves import LINEAR, curve_of
+    from convfilter.picture.metadata.curves import LINEAR
+    from convfilter.picture.metadata.transfer import curve_of
 
     curve = curve_of(picture) if linear else LINEAR
     white = picture.white or full_scale(picture.dtype)

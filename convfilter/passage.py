@@ -13,7 +13,8 @@ from convfilter.executor import run as engine
 from convfilter.picture import write
 from convfilter.picture.format import Format
 from convfilter.picture.options import WriteOptions
-from convfilter.picture.picture import Frame, Outline, Picture, Pixels
+from convfilter.picture.picture import Frame, Outline, Picture
+from convfilter.picture.pixels import Pixels
 from convfilter.picture.place import atomic
 from convfilter.picture.place.target import Target
 from convfilter.planning import Plan

@@ -15,8 +15,9 @@ import click
 
 from convfilter import __version__
 from convfilter.cli.command import PADDING_DRAWN
+from convfilter.cli.commands import COMMANDS
 from convfilter.cli.options import SECTIONS
-from convfilter.cli.root import COMMANDS, root
+from convfilter.cli.root import root
 
 FOLDER = Path(__file__).with_name("man")
 STATUS = (

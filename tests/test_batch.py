@@ -21,7 +21,7 @@ from PIL import Image
 import convfilter
 from convfilter import pipeline
 from convfilter.batch import depfile, log_file, resources, update, workers
-from convfilter.batch.inputs import Job
+from convfilter.batch.found import Job
 from convfilter.cli import signals
 from convfilter.cli.root import run
 

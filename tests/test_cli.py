@@ -22,7 +22,8 @@ from PIL import Image
 from processes import start_python
 
 import convfilter
-from convfilter.cli.root import COMMANDS, Session, root, run
+from convfilter.cli.commands import COMMANDS
+from convfilter.cli.root import Session, root, run
 
 HOME = Path(convfilter.__file__).parents[1]
 PROGRAM = (sys.executable, "-m", "convfilter")

@@ -21,7 +21,7 @@ from machines import HOME, Cluster, wait_for
 from PIL import Image
 
 from convfilter import errors, pipeline
-from convfilter.batch.inputs import Job
+from convfilter.batch.found import Job
 from convfilter.batch.workers import Outcome
 from convfilter.cli.root import run
 from convfilter.cluster import connection, scheduler, worker

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import convfilter
-from convfilter.cli.root import COMMANDS, run
+from convfilter.cli.commands import COMMANDS
+from convfilter.cli.root import run
 from convfilter.filters.catalog import FILTERS
 
 

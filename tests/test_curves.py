@@ -13,10 +13,10 @@ from convfilter.picture.metadata.curves import (
     SRGB,
     ParametricCurve,
     SampledCurve,
-    curve_of,
     delinearized,
     linearized,
 )
+from convfilter.picture.metadata.transfer import curve_of
 from convfilter.picture.picture import Frame, Metadata, Picture
 
 CURVES = {

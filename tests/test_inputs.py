@@ -17,7 +17,8 @@ from PIL import Image
 import convfilter
 from convfilter.batch import inputs
 from convfilter.cli import hints
-from convfilter.cli.root import COMMANDS, run
+from convfilter.cli.commands import COMMANDS
+from convfilter.cli.root import run
 from convfilter.errors import ReadError, UsageError
 
 SAMPLES = np.random.default_rng(2).integers(0, 256, (9, 11), np.uint8)

@@ -22,7 +22,8 @@ from convfilter.errors import WriteError
 from convfilter.picture.format import NAMES, Format, Holds
 from convfilter.picture.formats import FORMATS
 from convfilter.picture.options import ReadOptions, WriteOptions
-from convfilter.picture.picture import CHANNELS, Frame, Metadata, Picture
+from convfilter.picture.picture import Frame, Metadata, Picture
+from convfilter.picture.pixels import CHANNELS
 from convfilter.picture.read import read
 from convfilter.picture.write import write
 from convfilter.pipeline import Options, filter_file

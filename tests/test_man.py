@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 import convfilter
-from convfilter.cli.root import COMMANDS
+from convfilter.cli.commands import COMMANDS
 
 ROOT = Path(convfilter.__file__).parents[1]
 

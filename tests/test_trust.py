@@ -16,7 +16,8 @@ from PIL import Image
 import convfilter
 from convfilter.cli import config
 from convfilter.cli.apply import command as apply
-from convfilter.cli.root import COMMANDS, LazyGroup, root, run
+from convfilter.cli.commands import COMMANDS
+from convfilter.cli.root import LazyGroup, root, run
 
 SAMPLES = np.random.default_rng(3).integers(0, 256, (9, 11, 3), np.uint8)
 

@@ -5,87 +5,14 @@ from __future__ import annotations
 import codecs
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from fnmatch import fnmatchcase
-from typing import NamedTuple
 
+from convfilter.batch.found import Found, Job, Naming, Search, is_excluded, is_output, skip, why_skipped
 from convfilter.errors import UsageError, named
 from convfilter.picture import foreign, formats
 from convfilter.picture.place.atomic import is_below
 
-_HEAD_BYTES = 32
 #: Links between a few folders can make a maze of millions of ways.
 _MOST_LINKED = 10_000
-
-
-class Job(NamedTuple):
-    """One picture to be filtered: where it comes from and where it goes."""
-
-    source: str
-    destination: str
-
-
-class Naming(NamedTuple):
-    """How an output is named after its input.
-
-    Attributes
-    ----------
-    folder : str, or None
-        Where outputs go; None: beside their inputs.
-    ext : str
-        Suffix of the outputs, with its dot; "": that of the input.
-    suffix : str
-        What stands before that: ``_blur`` makes ``a_blur.png``.
-    """
-
-    folder: str | None = None
-    ext: str = ""
-    suffix: str = ""
-
-    def destination(self, path: str, relative: str) -> str:
-        """Name the output of the input ``path``, which stands at ``relative`` below the input folder."""
-        stem, ext = os.path.splitext(path if self.folder is None else os.path.join(self.folder, relative))
-        return stem + self.suffix + (self.ext or ext)
-
-
-class Search(NamedTuple):
-    """Which files of folders are taken.
-
-    Attributes
-    ----------
-    recursive : bool
-        Those of folders in folders too.
-    exclude : sequence of str
-        Glob patterns, of a name or of a path below the folder.
-    any_content : bool
-        A picture of any name is taken, since the output's suffix is given.
-    follow : bool
-        Outputs may lead out of their folder through links.
-    """
-
-    recursive: bool = False
-    exclude: Sequence[str] = ()
-    any_content: bool = False
-    follow: bool = False
-
-
-class Found(NamedTuple):
-    """What is to be done, and what cannot be.
-
-    Attributes
-    ----------
-    jobs : list of Job
-    skipped : list of str
-        Files of folders that are no pictures, or not of a kind that can be filtered.
-    closed : list of pair of str
-        Folders that cannot be read, and pictures whose output must not be written, each with the reason.
-    reasons : dict of str to list of str
-        Why pictures are among the skipped files, and which.
-    """
-
-    jobs: list[Job]
-    skipped: list[str]
-    closed: list[tuple[str, str]]
-    reasons: dict[str, list[str]]
 
 
 def find(names: Iterable[str], naming: Naming, search: Search) -> Found:
@@ -214,17 +141,6 @@ def _identity(path: str) -> object:
         return os.path.realpath(path)
 
 
-def is_excluded(path: str, patterns: Sequence[str]) -> bool:
-    """Tell whether a path below a folder, or its last part, is to be left out."""
-    base = os.path.basename(path)
-    return any(fnmatchcase(base, glob.rstrip("/")) or fnmatchcase(path, glob) for glob in patterns)
-
-
-def is_output(path: str, naming: Naming) -> bool:
-    """Tell the outputs of an earlier run, which lie beside their inputs."""
-    return naming.folder is None and bool(naming.suffix) and os.path.splitext(path)[0].endswith(naming.suffix)
-
-
 def _head(path: str, search: Search) -> bytes | None:
     """Read the beginning of a file where its content counts; None: it is no file, or cannot be read."""
     if not os.path.isfile(path):
@@ -236,40 +152,6 @@ def _head(path: str, search: Search) -> bytes | None:
             return file.read(foreign.HEAD_BYTES)
     except OSError:
         return None
-
-
-def why_skipped(path: str, head: bytes | None) -> str | None:
-    """Judge a file of a folder by its name, and by its content where that is known.
-
-    Parameters
-    ----------
-    path : str
-        Path or address.
-    head : bytes, or None
-        The first 512 bytes; empty: only the name counts, None: it is no file.
-
-    Returns
-    -------
-    str, or None
-        None for a picture that is filtered; "" for a file that is none; else why a picture is left out.
-    """
-    suffix = os.path.splitext(path)[1]
-    if head is None:
-        return ""
-    if formats.by_suffix(suffix) is not None or formats.sniff(head[:_HEAD_BYTES]) is not None:
-        return None
-    found = (foreign.by_content(head) if head else None) or foreign.by_suffix(suffix)
-    if found is not None:
-        return found.message
-    advice = foreign.read_only(suffix) if not head else None
-    return f"{advice}, as with --ext {foreign.output_for(suffix)}" if advice else ""
-
-
-def skip(path: str, why: str, found: Found) -> None:
-    """Note a file that is left out."""
-    found.skipped.append(path)
-    if why:
-        found.reasons.setdefault(why, []).append(path)
 
 
 def distinct(jobs: Sequence[Job], *, in_place: bool) -> list[Job]:

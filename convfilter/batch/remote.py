@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from convfilter.batch.inputs import Found, Job, Naming, Search, is_excluded, is_output, skip, why_skipped
+from convfilter.batch.found import Found, Job, Naming, Search, is_excluded, is_output, skip, why_skipped
 from convfilter.errors import ReadError, UsageError
 from convfilter.picture import foreign, formats
 from convfilter.picture.place import cloud as objects

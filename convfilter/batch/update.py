@@ -29,7 +29,7 @@ import numpy as np
 
 from convfilter import __version__
 from convfilter.batch import log_file
-from convfilter.batch.inputs import Job
+from convfilter.batch.found import Job
 from convfilter.filters import stack
 from convfilter.pipeline import Options
 

@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn
 
 from convfilter import pipeline
-from convfilter.batch.inputs import Job
+from convfilter.batch.found import Job
 from convfilter.batch.resources import Memory
 from convfilter.errors import PictureError, WriteError
 from convfilter.planning.remembered import remembered_plan

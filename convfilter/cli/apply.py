@@ -5,8 +5,8 @@ from typing import Any
 import click
 
 from convfilter.cli.command import Command, files_argument
+from convfilter.cli.commands import COMMANDS
 from convfilter.cli.options import Option, run_options, stage_options
-from convfilter.cli.root import COMMANDS
 from convfilter.cli.values import SPEC
 from convfilter.filters.catalog import STAGE_PARAMETERS
 

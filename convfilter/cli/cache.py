@@ -2,8 +2,8 @@
 
 import click
 
+from convfilter.cli.commands import COMMANDS
 from convfilter.cli.options import debug_option
-from convfilter.cli.root import COMMANDS
 
 
 @click.group("cache", help=COMMANDS["cache"], no_args_is_help=False)

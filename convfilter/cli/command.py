@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from convfilter.cli.commands import COMMANDS
 from convfilter.cli.options import SECTIONS, FilterOption, run_options, stage_options
-from convfilter.cli.root import COMMANDS
 from convfilter.filters.catalog import STAGE_PARAMETERS
 from convfilter.filters.spec import FilterSpec, Value
 from convfilter.picture.options import STRIPS

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from convfilter.cli.command import Command
+from convfilter.cli.commands import COMMANDS
 from convfilter.cli.messages import json_of, tell
 from convfilter.cli.options import Option, debug_option
-from convfilter.cli.root import COMMANDS
 from convfilter.errors import PictureError, UsageError
 
 if TYPE_CHECKING:

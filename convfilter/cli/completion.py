@@ -2,8 +2,9 @@
 
 import click
 
+from convfilter.cli.commands import COMMANDS
 from convfilter.cli.options import debug_option
-from convfilter.cli.root import COMMANDS, COMPLETE_VARIABLE, root
+from convfilter.cli.root import COMPLETE_VARIABLE, root
 
 _SHELLS = ("bash", "zsh", "fish")
 

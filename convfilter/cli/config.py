@@ -25,7 +25,7 @@ from typing import Any
 
 import click
 
-from convfilter.cli.options import CONFIG_FILES, own_config
+from convfilter.cli.config_files import CONFIG_FILES, own_config
 from convfilter.cli.root import Session
 from convfilter.errors import UsageError, foreign, named, shown
 from convfilter.filters.row import STAGE_PARAMETERS
@@ -71,9 +71,9 @@ def use(ctx: click.Context, path: str | None) -> None:
     session: Session = ctx.find_root().obj
     session.config, session.trusts_config = name, path is not None or _is_own(name)
     session.pipelines = _pipelines(name, table.pop(_PIPELINES, {}))
-    from convfilter.cli.apply import command as apply
-
-    common = _keys(apply)
+    root = ctx.find_root().command
+    apply = root.get_command(ctx, "apply") if isinstance(root, click.Group) else None
+    common = _keys(apply or ctx.command)
     tables = {key: value for key, value in table.items() if isinstance(value, dict)}
     for key in tables:
         if key not in _FILTER_COMMANDS:

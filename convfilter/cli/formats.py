@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from convfilter.cli.command import Command
+from convfilter.cli.commands import COMMANDS
 from convfilter.cli.messages import json_of, tell
 from convfilter.cli.options import Option, debug_option
-from convfilter.cli.root import COMMANDS
 from convfilter.picture import formats
 from convfilter.picture.format import NAMES, Format
 

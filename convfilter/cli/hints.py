@@ -104,7 +104,7 @@ def _meaning(word: str, table: Mapping[str, str]) -> str:
 
 def of_command(word: str) -> str:
     """Say what to type instead of a command that there is not."""
-    from convfilter.cli.root import COMMANDS
+    from convfilter.cli.commands import COMMANDS
     from convfilter.filters.catalog import FILTERS
 
     said = f"no command is called {shown(word)}; "

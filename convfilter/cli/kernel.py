@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from convfilter.cli.commands import COMMANDS
 from convfilter.cli.messages import say, tell
 from convfilter.cli.options import debug_option
-from convfilter.cli.root import COMMANDS
 from convfilter.cli.values import SPEC
 from convfilter.errors import UsageError
 from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS, Filter

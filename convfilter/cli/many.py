@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convfilter import pipeline
-from convfilter.batch import inputs, resources, workers
-from convfilter.batch.inputs import Job
+from convfilter.batch import resources, workers
+from convfilter.batch.found import Found, Job
 from convfilter.batch.workers import Event, Notice, Outcome
 from convfilter.cli.messages import FAILED, failure, json_of, say, tell
 from convfilter.cli.names import found_files
@@ -89,7 +89,7 @@ def run_many(request: Request) -> int:
     return status
 
 
-def _say_skipped(found: inputs.Found, request: Request) -> None:
+def _say_skipped(found: Found, request: Request) -> None:
     """Say which pictures are left out, and why: once for each reason; other files only if asked for."""
     if not request.quiet:
         for why, names in found.reasons.items():
@@ -113,7 +113,7 @@ def _refresh(log: UpdateLog) -> None:
         say(str(error))
 
 
-def _write_page(html: HtmlReport | None, found: inputs.Found, jobs: Sequence[Job]) -> None:
+def _write_page(html: HtmlReport | None, found: Found, jobs: Sequence[Job]) -> None:
     """Write the page of --html, if it is wanted: folders that could not be read, then the files in their order."""
     if html is None:
         return
@@ -152,7 +152,7 @@ def _share(jobs: Sequence[Job], request: Request) -> resources.Share:
     return resources.share(len(jobs), request.jobs, request.threads, available_cores())
 
 
-def _require_files(request: Request, found: inputs.Found) -> None:
+def _require_files(request: Request, found: Found) -> None:
     """Refuse what only works with files: times and a log for --update, names of files for make."""
     names = [name for job in found.jobs for name in job if "://" in name]
     for option, given in (("update", request.update), ("depfile", request.depfile)):

@@ -6,14 +6,14 @@ import os
 from collections.abc import Sequence
 
 from convfilter.batch import inputs
-from convfilter.batch.inputs import Job, Naming, Search
+from convfilter.batch.found import Found, Job, Naming, Search
 from convfilter.cli.addresses import is_glob, local_names
 from convfilter.cli.request import Request, misused
 from convfilter.errors import UsageError, shown
 from convfilter.picture import formats
 
 
-def found_files(request: Request) -> inputs.Found:
+def found_files(request: Request) -> Found:
     """Find the inputs and name their outputs.
 
     Raises
@@ -48,7 +48,7 @@ def found_files(request: Request) -> inputs.Found:
     single = _single(names, naming, request)
     if single is not None:
         inputs.distinct([single], in_place=False)
-        return inputs.Found([single], [], [], {})
+        return Found([single], [], [], {})
     _require_folder(names, naming, made=bool(request.into))
     return inputs.find(names, naming, search)
 

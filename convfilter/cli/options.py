@@ -8,12 +8,12 @@ they are in range, is decided where SPECs are read.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
 
+from convfilter.cli.config_files import CONFIG_FILES, own_config
 from convfilter.cli.values import ALGORITHM, FILE, FOLDER, FORMAT, SUFFIX, KindType, RunType, is_configured, where_from
 from convfilter.errors import UsageError
 from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS
@@ -21,8 +21,6 @@ from convfilter.filters.parameters import MOST_PIXELS, Choice, Flag, Kind, Numbe
 from convfilter.filters.spec import Value
 from convfilter.picture.options import COMPRESSIONS, DEFAULT_MAX_PIXELS, STRIPS, SUBSAMPLINGS
 
-#: Looked for in the working folder, the first in the user's own configuration folder too; see ``config.py``.
-CONFIG_FILES = ("convfilter.toml", "pyproject.toml")
 SECTIONS = ("Filter", "Geometry", "Result", "Files", "Many files", "Run")
 _GEOMETRY = ("stride", "dilation", "padding", "padding_mode", "padding_value", "ceil", "flip")
 
@@ -197,15 +195,6 @@ def _many_options() -> list[Option]:
         option("--progress/--no-progress", text="Progress on stderr.  [on a terminal]", default=None),
         switch("-q", "--quiet", text="Neither progress nor summary; only what fails."),
     ]
-
-
-def own_config() -> str:
-    """Return where the user's own file of defaults is looked for; a relative path would be in a folder of others."""
-    folder = os.environ.get("XDG_CONFIG_HOME", "")
-    if not os.path.isabs(folder):
-        below = ("Library", "Application Support") if sys.platform == "darwin" else (".config",)
-        folder = os.path.join(os.path.expanduser("~"), *below)
-    return os.path.join(folder, "convfilter", CONFIG_FILES[0]) if os.path.isabs(folder) else os.devnull
 
 
 def _config_options() -> list[Option]:

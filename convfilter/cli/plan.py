@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from convfilter.cli.apply import spec_option
 from convfilter.cli.command import Command
+from convfilter.cli.commands import COMMANDS
 from convfilter.cli.messages import json_of, say, tell
 from convfilter.cli.options import Option, algorithm_option, debug_option, stage_defaults, stage_options
-from convfilter.cli.root import COMMANDS
 from convfilter.cli.values import RunType
 from convfilter.errors import UsageError, shown
 from convfilter.filters.catalog import STAGE_PARAMETERS

@@ -2,9 +2,9 @@
 
 import click
 
+from convfilter.cli.commands import COMMANDS
 from convfilter.cli.messages import FAILED, say, tell
 from convfilter.cli.options import debug_option
-from convfilter.cli.root import COMMANDS
 
 _WIDTHS = (9, 7, 7, 5, 24, 9, 6)
 

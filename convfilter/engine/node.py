@@ -26,8 +26,8 @@ from convfilter.engine.tone import Tone, tone_of
 from convfilter.engine.work import Region, Work, padded_rows
 from convfilter.filters.stage import Layer, Orientation, Point
 from convfilter.planning.chains import rows_seen
-from convfilter.planning.plan import StagePlan
 from convfilter.planning.ring import STEP_ROWS
+from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.strips import shared_cols
 from convfilter.record import record
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from convfilter.engine.borders import Indices, index_map
 from convfilter.engine.load import Source
 from convfilter.filters.stage import Pooling
-from convfilter.planning.plan import StagePlan
+from convfilter.planning.stage_plan import StagePlan
 from convfilter.record import record
 
 

@@ -26,5 +26,7 @@ def nodes_of(stage: StageRun) -> list[Node]:
         case "layer":
             from convfilter.methods.layer import nodes
         case "orientation":
-            from convfilter.methods.orientation import nodes
+            from convfilter.methods import orientation
+
+            return orientation.nodes(stage, nodes_of)
     return nodes(stage)

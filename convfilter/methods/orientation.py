@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +15,6 @@ from convfilter.engine.node import Crew, Node, Rows, StageNode, StageRun, Worker
 from convfilter.engine.work import Region
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Correlation, Orientation
-from convfilter.methods import nodes_of
 from convfilter.methods.layer import finish
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, plan_stack
 from convfilter.planning.chains import block_rows
@@ -23,8 +22,8 @@ from convfilter.planning.chains import block_rows
 Real = npt.NDArray[np.float64]
 
 
-def nodes(stage: StageRun) -> list[Node]:
-    """Return the nodes of a stage; what is transparent counts as black."""
+def nodes(stage: StageRun, nodes_of: Callable[[StageRun], list[Node]]) -> list[Node]:
+    """Return the nodes of a stage, of which ``nodes_of`` makes the derivatives; what is transparent counts as black."""
     operator = stage.plan.stage.operator
     assert isinstance(operator, Orientation)
     made: list[Node] = [_Luminance(stage)]

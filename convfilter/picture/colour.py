@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import ParameterError, shown
-from convfilter.picture.picture import Model, Pixels, channels_of
+from convfilter.picture.pixels import Model, Pixels, channels_of
 
 #: Rows are converted in bands of about this many samples, so that no full-size float copy is made.
 _BAND_SAMPLES = 1 << 18

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from convfilter.picture.picture import Model
+from convfilter.picture.pixels import Model
 from convfilter.record import record
 
 #: Sample types from the least to the greatest depth.

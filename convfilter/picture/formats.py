@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from convfilter.picture.format import ANY_TEXT, Format, Holds
-from convfilter.picture.picture import Model
+from convfilter.picture.pixels import Model
 
 _ALL_MODELS: tuple[Model, ...] = ("gray", "rgb", "cmyk")
 _EFFORT = ("compression",)

@@ -16,7 +16,8 @@ from convfilter.picture import formats
 from convfilter.picture.format import ANY_TEXT, NAMES, Format
 from convfilter.picture.metadata import cicp
 from convfilter.picture.options import EFFORTS, TIFF_COMPRESSIONS, ReadOptions, WriteOptions
-from convfilter.picture.picture import CHANNELS, Frame, Loss, Outline, Picture
+from convfilter.picture.picture import Frame, Loss, Outline, Picture
+from convfilter.picture.pixels import CHANNELS
 from convfilter.picture.png import layout as png
 
 if TYPE_CHECKING:
@@ -336,14 +337,14 @@ def _of_colour(outline: Outline, fmt: Format) -> Iterator[Loss]:
     metadata, chunks = outline.metadata, dict(outline.metadata.png)
     profile = metadata.icc
     if profile and not fmt.holds.icc:
-        from convfilter.picture.metadata import icc
+        from convfilter.picture.metadata import icc, transfer
 
         if icc.fits(profile, outline.model):
             space = icc.description(profile)
             named = f" ({space})" if space else ""
             yield (
                 _lost_colours(outline, fmt, "icc", named)
-                if not icc.is_srgb(profile)
+                if not transfer.is_srgb(profile)
                 else Loss(_left_out(outline, fmt, "icc", named))
             )
     if b"cICP" in chunks and not fmt.holds.cicp and tuple(chunks[b"cICP"][:2]) not in cicp.LIKE_SRGB:

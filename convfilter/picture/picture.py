@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import ReadError
+from convfilter.picture.pixels import CHANNELS, Model, Pixels, channels_of
 
 if TYPE_CHECKING:
     from convfilter.picture.row_source import Bands, Whole
     from convfilter.picture.tiff.fields import PageFields
 
 Item = TypeVar("Item")
-Pixels = npt.NDArray[Any]
-Model = Literal["gray", "rgb", "cmyk"]
-
-#: Colour channels of each model, alpha not counted.
-CHANNELS: dict[str, int] = {"gray": 1, "rgb": 3, "cmyk": 4}
 
 
 class Frame:
@@ -407,8 +403,3 @@ def changed_area(before: Pixels, after: Pixels) -> tuple[int, int, int, int]:
     if not rows.size:
         return 0, 0, 1, 1
     return int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1
-
-
-def channels_of(pixels: Pixels) -> int:
-    """Count the channels of a (H, W) or (H, W, C) array."""
-    return 1 if pixels.ndim == 2 else int(pixels.shape[2])

@@ -9,7 +9,7 @@ import numpy as np
 
 from convfilter.errors import ConvfilterError, ReadError, damage
 from convfilter.picture.parallel import Ahead
-from convfilter.picture.picture import Pixels
+from convfilter.picture.pixels import Pixels
 
 #: Bytes of the bands that a decoder may have ready before they are asked for.
 _AHEAD_BYTES = 8 * 2**20

@@ -11,7 +11,7 @@ import numpy as np
 
 from convfilter.machine.cores import available_cores
 from convfilter.picture.parallel import Crew
-from convfilter.picture.picture import Pixels
+from convfilter.picture.pixels import Pixels
 
 
 class Block(NamedTuple):

@@ -9,7 +9,8 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from convfilter.picture.picture import Frame, Picture, Pixels
+from convfilter.picture.picture import Frame, Picture
+from convfilter.picture.pixels import Pixels
 
 Form: TypeAlias = Literal["picture", "sheet", "pages", "array"]
 

@@ -13,7 +13,8 @@ from convfilter.errors import UsageError, WriteError
 from convfilter.picture import formats
 from convfilter.picture.format import Format
 from convfilter.picture.options import EFFORTS, TIFF_COMPRESSIONS, WriteOptions
-from convfilter.picture.picture import CHANNELS, Loss, Metadata, Model, Outline, Picture, Pixels
+from convfilter.picture.picture import Loss, Metadata, Outline, Picture
+from convfilter.picture.pixels import CHANNELS, Model, Pixels
 from convfilter.picture.place import atomic
 from convfilter.picture.place.target import Target, resolve_target
 

@@ -1,7 +1,8 @@
 """How a stack is computed: output sizes, algorithm, precision, cost; pure, testable alone."""
 
 from convfilter.planning.arithmetic import AxisPlan, counted_cells, real_cells
-from convfilter.planning.plan import Plan, StagePlan, plan_stack
+from convfilter.planning.plan import Plan, plan_stack
+from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import LUMINANCE, LUMINANCE_DIVISOR, Task, full_scale
 from convfilter.planning.ways import ALGORITHMS, Algorithm, applicable, is_fused
 

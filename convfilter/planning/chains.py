@@ -8,9 +8,9 @@ import numpy as np
 
 from convfilter.filters.multirate import Rates
 from convfilter.filters.stage import Point, Pooling
-from convfilter.planning.plan import Group, StagePlan
 from convfilter.planning.pooling import rows_between
 from convfilter.planning.ring import STEP_ROWS
+from convfilter.planning.stage_plan import Group, StagePlan
 from convfilter.planning.strips import FOLD_ROWS, even_block_rows
 
 #: Samples of one block between two stages: what it is made of and the block itself stay in a core's cache.

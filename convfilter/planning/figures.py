@@ -6,7 +6,8 @@ import numpy as np
 
 from convfilter.filters.stage import Correlation, Gradient, Layer, Orientation, UnsharpMask
 from convfilter.planning.arithmetic import AxisPlan
-from convfilter.planning.plan import Plan, StagePlan
+from convfilter.planning.plan import Plan
+from convfilter.planning.stage_plan import StagePlan
 from convfilter.record import record
 
 

@@ -11,23 +11,18 @@ import numpy.typing as npt
 
 from convfilter.errors import ParameterError, shown
 from convfilter.filters.factors import Product, trimmed
-from convfilter.filters.kernels import Kernel
-from convfilter.filters.multirate import Rates
 from convfilter.filters.stage import Stage
-from convfilter.planning.arithmetic import AxisPlan
+from convfilter.planning.chains import groups
 from convfilter.planning.composites import expanded
 from convfilter.planning.offsets import settled
 from convfilter.planning.pooling import is_summed_by_taps, pooling_bytes, stretch_of
-from convfilter.planning.precision import Precision, precision, unseen
+from convfilter.planning.precision import precision, unseen
 from convfilter.planning.ring import STEP_ROWS
+from convfilter.planning.stage_plan import Group, StagePlan
 from convfilter.planning.strips import (
     OWN_BYTES,
-    Fold,
-    Stream,
     column_samples,
-    fold_of,
     stream_block_rows,
-    stream_of,
     whole_vectors,
 )
 from convfilter.planning.task import Task, full_scale, takes_alpha_as_colour
@@ -42,7 +37,7 @@ from convfilter.planning.ways import (
     rates_of,
     transform_sides,
 )
-from convfilter.record import cached_property, record
+from convfilter.record import record
 
 #: Source rows of one block of work, and samples of a row of one tile: their scratch fits a core's L2 cache.
 BLOCK_ROWS = 64
@@ -52,101 +47,6 @@ BOX_STEP_ROWS = 16
 BOX_STEP_SAMPLES = 2**19
 #: The matrix of windows that a layer multiplies with its weights fits a core's cache, more or less.
 MATRIX_BYTES = 4 << 20
-
-
-@record
-class StagePlan:
-    """One stage, decided: geometry, algorithm, and what it costs.
-
-    Attributes
-    ----------
-    kernel, scale : Kernel and float
-        What to sum, and what is left of the stage's scale; see ``Task``.
-    precision : {"float32", "float64"}
-        In what the sums are kept.
-    exact : bool
-        Sums are whole numbers without any rounding, so the stored result is exact.
-    multiply_adds : float
-        Per output sample.
-    scratch_bytes : int
-        Working memory of one thread.
-    block_rows : int
-        Output rows of one block of work.
-    rates : pair of Rates or None
-        For the multirate way: the steps along rows and columns, None for an axis that is summed tap by tap.
-    products : tuple of (column, row)
-        For the ways that sum down and then along: one for a separable kernel, a few for one of low rank.
-    sides : (rows, cols)
-        For the transforms: padded pixels that one takes; 0 columns where they go down the columns alone.
-    output_channels : int
-        Of the result, alpha included.
-    keeps_white : bool
-        False where results have another value of white than samples of their type in the input.
-    premultiplied : bool
-        Colours are stored multiplied with ``alpha``, and so are results.
-    bounded : bool
-        Results are real and lie between the ends of their windows; see ``Task``.
-    by_taps : bool
-        Means of a few real samples are sums of taps.
-    """
-
-    stage: Stage
-    rows: AxisPlan
-    cols: AxisPlan
-    channels: int
-    alpha: bool
-    algorithm: Algorithm
-    kernel: Kernel
-    scale: float
-    precision: Precision
-    exact: bool
-    multiply_adds: float
-    scratch_bytes: int
-    block_rows: int
-    rates: tuple[Rates | None, Rates | None] = (None, None)
-    products: tuple[Product, ...] = ()
-    sides: tuple[int, int] = (0, 0)
-    output_channels: int = 0
-    keeps_white: bool = True
-    premultiplied: bool = False
-    bounded: bool = False
-    by_taps: bool = False
-
-    @property
-    def spreads(self) -> bool:
-        """Whether a sample that is infinite or not a number would show beyond the windows that hold it."""
-        return self.algorithm in ("multirate", "fourier")
-
-    @cached_property
-    def stream(self) -> Stream | None:
-        """How the stage is streamed, or None where it is not."""
-        return stream_of(self)
-
-    @cached_property
-    def fold(self) -> Fold | None:
-        """How the stage is computed in folded rows, or None where it cannot be."""
-        return fold_of(self)
-
-
-@record
-class Group:
-    """Stages ``first`` to ``last - 1``, run together; a stage alone runs on its whole input.
-
-    Attributes
-    ----------
-    block_rows : tuple of int
-        For each stage, the rows that are computed at a time.
-    held_rows : tuple of int
-        For each stage but the last, how many rows of its result are held at a time.
-    held_bytes : int
-        Of all of them, for one thread.
-    """
-
-    first: int
-    last: int
-    block_rows: tuple[int, ...] = ()
-    held_rows: tuple[int, ...] = ()
-    held_bytes: int = 0
 
 
 @record
@@ -185,8 +85,6 @@ class Plan:
         """The stages that run together, first to last."""
         if len(self.stages) == 1:
             return (Group(0, 1),)
-        from convfilter.planning.chains import groups
-
         return groups(self.stages)
 
     @property

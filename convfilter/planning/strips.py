@@ -12,7 +12,7 @@ from convfilter.planning.ring import STEP_ROWS, TALLEST, AnyRing, Gathered, Ring
 from convfilter.record import record
 
 if TYPE_CHECKING:
-    from convfilter.planning.plan import StagePlan
+    from convfilter.planning.stage_plan import StagePlan
 
 #: Output rows that are computed before a finish that takes more than loops.
 REGION_ROWS = 16 * STEP_ROWS

@@ -8,7 +8,7 @@ from typing import Any
 from convfilter.filters.stage import Layer
 from convfilter.planning import AxisPlan, Plan, StagePlan
 from convfilter.planning.figures import Field, Figures, equivalent, figures
-from convfilter.planning.plan import Group
+from convfilter.planning.stage_plan import Group
 
 
 def lines(plan: Plan) -> Iterator[str]:

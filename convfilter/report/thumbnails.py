@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from convfilter.picture.colour import with_depth
-from convfilter.picture.picture import Frame, Metadata, Model, Pixels
+from convfilter.picture.picture import Frame, Metadata
+from convfilter.picture.pixels import Model, Pixels
 from convfilter.picture.png.write import write_png
 
 if TYPE_CHECKING:

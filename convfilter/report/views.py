@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from convfilter.picture.colour import straightened, widened
-from convfilter.picture.picture import Picture, Pixels
+from convfilter.picture.picture import Picture
+from convfilter.picture.pixels import Pixels
 from convfilter.picture.sheet import Form, sheet
 from convfilter.planning import Plan
 from convfilter.planning.figures import Field, figures

@@ -15,7 +15,8 @@ from convfilter.errors import ReadError
 from convfilter.picture import limits
 from convfilter.picture.colour import widened
 from convfilter.picture.options import ReadOptions, WriteOptions
-from convfilter.picture.picture import CHANNELS, Frame, Model, Outline, Picture, Pixels, chosen
+from convfilter.picture.picture import Frame, Outline, Picture, chosen
+from convfilter.picture.pixels import CHANNELS, Model, Pixels
 from convfilter.picture.place.source import size_of
 from convfilter.picture.row_source import Bands
 from convfilter.picture.row_writer import Block, RowWriter

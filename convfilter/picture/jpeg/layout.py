@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from convfilter.errors import ReadError
-from convfilter.picture.picture import Pixels
+from convfilter.picture.pixels import Pixels
 
 DHT, SOS, DRI = 0xC4, 0xDA, 0xDD
 _EOI = 0xD9

@@ -12,7 +12,8 @@ from convfilter.picture import limits
 from convfilter.picture.jpeg import layout as jpeg
 from convfilter.picture.jpeg import segments as jpeg_segments
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import Frame, Model, Picture, Pixels, chosen
+from convfilter.picture.picture import Frame, Picture, chosen
+from convfilter.picture.pixels import Model, Pixels
 from convfilter.picture.row_source import Whole
 
 _BLOCK = 8

@@ -19,12 +19,12 @@ import numpy as np
 from convfilter.errors import WriteError
 from convfilter.picture.jpeg import segments as jpeg_segments
 from convfilter.picture.jpeg.layout import DRI, SOS
-from convfilter.picture.metadata.pillow_info import jpeg_parameters
-from convfilter.picture.options import DEFAULT_QUALITY, WriteOptions
-from convfilter.picture.picture import Metadata, Outline, Picture, Pixels
+from convfilter.picture.jpeg.parameters import parameters_of, with_size
+from convfilter.picture.options import WriteOptions
+from convfilter.picture.picture import Outline, Picture
+from convfilter.picture.pixels import Pixels
 from convfilter.picture.row_writer import Block, RowWriter
 
-_SUBSAMPLINGS = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
 #: By Pillow's number: the encoder's name, and width and height of a unit of the scan, in pixels.
 _UNITS = {0: ("444", 8, 8), 1: ("422", 16, 8), 2: ("420", 16, 16)}
 #: What stands between the start of a file and its tables: APP0 to APP15, COM.
@@ -75,33 +75,6 @@ def row_writer(
     """Return what writes the rows of a picture; see ``write.row_writer``."""
     metadata = with_size(stored.metadata, stored.height, stored.width)
     return JpegWriter(file, stored.shape, parameters_of(metadata, options), dtype, **keywords)
-
-
-def with_size(metadata: Metadata, height: int, width: int) -> Metadata:
-    """Say in the EXIF block how large the picture is."""
-    if metadata.exif:
-        from convfilter.picture.metadata import exif
-
-        return replace(metadata, exif=exif.with_size(metadata.exif, width, height))
-    return metadata
-
-
-def parameters_of(metadata: Metadata, options: WriteOptions) -> dict[str, Any]:
-    """Return what Pillow's ``save`` takes: tables and subsampling of a JPEG are kept, unless a quality is asked for."""
-    parameters = jpeg_parameters(metadata)
-    source = metadata.jpeg
-    if options.quality is None and source and sorted(source.quantization) == list(range(len(source.quantization))):
-        parameters["qtables"] = source.quantization
-        parameters["quality"] = -1
-    else:
-        parameters["quality"] = DEFAULT_QUALITY if options.quality is None else options.quality
-    if options.subsampling is not None:
-        parameters["subsampling"] = _SUBSAMPLINGS[options.subsampling]
-    elif source and source.subsampling >= 0:
-        parameters["subsampling"] = source.subsampling
-    parameters["progressive"] = options.effort == "best" or bool(source and source.progressive)
-    parameters["optimize"] = options.effort == "best"
-    return parameters
 
 
 def write_direct(file: BinaryIO, pixels: Pixels, parameters: Mapping[str, Any], threads: int | None = None) -> bool:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from convfilter.picture.format import ANY_TEXT, Format
 from convfilter.picture.metadata import exif, xmp
-from convfilter.picture.picture import Metadata, Model, Text
+from convfilter.picture.picture import Metadata, Text
+from convfilter.picture.pixels import Model
 
 _TIME = b"tIME"
 

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from convfilter.picture.picture import Model
+from convfilter.picture.pixels import Model
 from convfilter.picture.png import layout as png
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.errors import ReadError
-from convfilter.picture.picture import Picture, Pixels, channels_of
+from convfilter.picture.pixels import Pixels, channels_of
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -17,7 +16,6 @@ Floats = npt.NDArray[np.floating[Any]]
 _CICP_SRGB, _CICP_LINEAR, _CICP_GAMMA22, _CICP_GAMMA28 = 13, 8, 4, 5
 _CICP_BT709 = (1, 6, 14, 15)
 #: gAMA of a file that means sRGB.
-_GAMA_SRGB = 45455
 _BAND_SAMPLES = 1 << 18
 
 
@@ -136,48 +134,6 @@ SRGB = ParametricCurve(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 #: ITU-R BT.709-6, item 1.2, inverted; with the digits at which the two pieces meet (BT.2020 names them).
 BT709 = ParametricCurve(1 / 0.45, 1 / 1.0992968268, 0.0992968268 / 1.0992968268, 1 / 4.5, 4.5 * 0.0180539685)
 LINEAR = ParametricCurve(1.0)
-
-
-def curve_of(picture: Picture) -> Curve:
-    """Find the tone curve of a picture: that of its profile, of its PNG chunks, or sRGB's.
-
-    Parameters
-    ----------
-    picture : Picture
-        Grey or RGB.
-
-    Returns
-    -------
-    Curve
-
-    Raises
-    ------
-    ReadError
-        It is CMYK, or its profile or cICP chunk has no simple curve.
-    """
-    from convfilter.picture.metadata import icc, icc_curves
-
-    if picture.extras:
-        raise ReadError("bands beside the colours have no linear light; leave --linear away")
-    if picture.model == "cmyk":
-        raise ReadError("CMYK has no linear light; convert the picture to RGB first, or leave --linear away")
-    chunks = dict(picture.metadata.png)
-    if b"cICP" in chunks:
-        transfer = chunks[b"cICP"][1]
-        simple = cicp_curve(transfer)
-        if simple is None:
-            raise ReadError(f"the transfer function {transfer} is no simple curve; --linear cannot be used")
-        return simple
-    profile = picture.metadata.icc
-    if profile and icc.fits(profile, picture.model):
-        curve = icc_curves.curve_of(profile)
-        if curve is None:
-            raise ReadError("the ICC profile has no simple tone curve; convert the picture to sRGB for --linear")
-        return curve
-    gamma = int.from_bytes(chunks.get(b"gAMA", b""), "big")
-    if b"sRGB" in chunks or gamma in (0, _GAMA_SRGB):
-        return SRGB
-    return ParametricCurve(100_000 / gamma)
 
 
 def cicp_curve(transfer: int) -> ParametricCurve | None:

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from convfilter.picture.picture import Pixels
+from convfilter.picture.pixels import Pixels
 
 _ORIENTATION = 0x0112
 _EXIF_IFD = 0x8769

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from convfilter.picture.picture import Model
+from convfilter.picture.pixels import Model
 
 _SPACES: dict[bytes, Model] = {b"GRAY": "gray", b"RGB ": "rgb", b"CMYK": "cmyk"}
 
@@ -43,17 +43,8 @@ def tags(profile: bytes) -> dict[bytes, bytes]:
     return found
 
 
-def is_srgb(profile: bytes) -> bool:
-    """Tell whether a profile says what pictures without one are taken for: sRGB, or its tone curve for grey."""
-    from convfilter.picture.metadata import icc_curves
-    from convfilter.picture.metadata.curves import SRGB
-
-    if icc_curves.curve_of(profile) is not SRGB:
-        return False
-    return space_of(profile) == "gray" or _has_srgb_primaries(profile)
-
-
-def _has_srgb_primaries(profile: bytes) -> bool:
+def has_srgb_primaries(profile: bytes) -> bool:
+    """Tell whether the colorants of a profile are those of sRGB."""
     found = tags(profile)
     return all(
         abs(have - wanted) <= _COLOURANT_TOLERANCE
@@ -76,7 +67,7 @@ def luminance(profile: bytes) -> tuple[float, float, float] | None:
     """
     found = tags(profile)
     parts = [_xyz(found.get(name, b""))[1] for name in _SRGB_COLOURANTS]
-    if space_of(profile) != "rgb" or min(parts) < 0 or sum(parts) <= 0 or _has_srgb_primaries(profile):
+    if space_of(profile) != "rgb" or min(parts) < 0 or sum(parts) <= 0 or has_srgb_primaries(profile):
         return None
     red, green, blue = (part / sum(parts) for part in parts)
     return red, green, blue

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from convfilter.picture import colour
-from convfilter.picture.picture import Picture, Pixels
+from convfilter.picture.picture import Picture
+from convfilter.picture.pixels import Pixels
 
 #: The size that EXIF asks for.
 _WIDTH, _HEIGHT = 160, 120

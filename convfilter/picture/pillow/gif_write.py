@@ -15,8 +15,9 @@ from PIL import Image
 
 from convfilter.picture import colour
 from convfilter.picture.options import WriteOptions
-from convfilter.picture.picture import Frame, Metadata, Picture, Pixels, changed_area
+from convfilter.picture.picture import Frame, Metadata, Picture, changed_area
 from convfilter.picture.pillow import gif
+from convfilter.picture.pixels import Pixels
 
 _COLOURS = 256
 _EXTENSION, _IMAGE, _TRAILER = b"\x21", b"\x2c", b"\x3b"

@@ -12,7 +12,7 @@ import numpy as np
 
 from convfilter.errors import ReadError
 from convfilter.picture import colour
-from convfilter.picture.picture import Pixels
+from convfilter.picture.pixels import Pixels
 
 _CODESTREAM = b"\xff\x4f\xff\x51"
 #: Codestream and boxes begin within this distance.

@@ -11,8 +11,9 @@ from typing import BinaryIO
 import numpy as np
 
 from convfilter.picture.metadata import icc
-from convfilter.picture.picture import Metadata, Picture, channels_of
+from convfilter.picture.picture import Metadata, Picture
 from convfilter.picture.pillow.boxes import box, boxes, boxes_of
+from convfilter.picture.pixels import channels_of
 
 _SIGNATURE = b"\r\n\x87\n"
 _FIRST_BOX = b"\0\0\0\x0cjP  " + _SIGNATURE

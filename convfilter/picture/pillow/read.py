@@ -18,9 +18,10 @@ from convfilter.locks import shared_lock
 from convfilter.picture import formats, limits
 from convfilter.picture.metadata.pillow_info import metadata_of
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import Frame, Model, Picture, Pixels, channels_of, chosen
+from convfilter.picture.picture import Frame, Picture, chosen
 from convfilter.picture.pillow import beside, contents, gif, webp
 from convfilter.picture.pillow import high_depth as deep
+from convfilter.picture.pixels import Model, Pixels, channels_of
 
 #: Pillow's plugin and class for the formats that a signature tells; loading one plugin is quick, all of them is not.
 _PLUGINS = {

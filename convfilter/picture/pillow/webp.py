@@ -11,7 +11,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from convfilter.picture.picture import Frame, Metadata, Pixels, changed_area
+from convfilter.picture.picture import Frame, Metadata, changed_area
+from convfilter.picture.pixels import Pixels
 
 _RIFF_HEAD_BYTES, _CHUNK_HEAD_BYTES = 12, 8
 _ICC, _ALPHA, _EXIF, _XMP, _ANIMATION = 0x20, 0x10, 0x08, 0x04, 0x02

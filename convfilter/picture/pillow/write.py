@@ -13,12 +13,13 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from convfilter.errors import WriteError
-from convfilter.picture.jpeg import write as jpeg_write
+from convfilter.picture.jpeg.parameters import parameters_of
 from convfilter.picture.metadata import exif
 from convfilter.picture.metadata.pillow_info import pillow_parameters
 from convfilter.picture.options import DEFAULT_QUALITY, WriteOptions
-from convfilter.picture.picture import Frame, Metadata, Picture, Pixels
+from convfilter.picture.picture import Frame, Metadata, Picture
 from convfilter.picture.pillow import jp2
+from convfilter.picture.pixels import Pixels
 
 _HEADROOM_BYTES = 1 << 18
 _PCX_RESOLUTION, _MOST_DOTS = 12, 65535
@@ -114,7 +115,7 @@ def _image(pixels: Pixels, picture: Picture) -> Any:
 
 
 def _jpeg(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
-    return jpeg_write.parameters_of(metadata, options)
+    return parameters_of(metadata, options)
 
 
 def _animation(metadata: Metadata, frames: list[Frame]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from convfilter.errors import ReadError
-from convfilter.picture.picture import Frame, Pixels, channels_of
+from convfilter.picture.picture import Frame
+from convfilter.picture.pixels import Pixels, channels_of
 from convfilter.picture.png import layout as png
 
 _DISPOSE_BACKGROUND, _DISPOSE_PREVIOUS = 1, 2

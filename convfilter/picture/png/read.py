@@ -11,7 +11,8 @@ import numpy as np
 from convfilter.errors import ReadError
 from convfilter.picture import limits
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import Frame, Loss, Model, Picture, Pixels, chosen
+from convfilter.picture.picture import Frame, Loss, Picture, chosen
+from convfilter.picture.pixels import Model, Pixels
 from convfilter.picture.png import layout as png
 from convfilter.picture.png.chunks import ChunkReader, Content, Image
 from convfilter.picture.png.samples import BLOCK_BYTES, bands, decode_samples

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import ReadError
-from convfilter.picture.picture import Pixels
+from convfilter.picture.pixels import Pixels
 from convfilter.picture.png import layout as png
 
 Bytes = npt.NDArray[np.uint8]

@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.parallel import ahead, in_order
-from convfilter.picture.picture import Frame, Metadata, Outline, Picture, Pixels, Text, changed_area
+from convfilter.picture.picture import Frame, Metadata, Outline, Picture, Text, changed_area
+from convfilter.picture.pixels import Pixels
 from convfilter.picture.png import layout as png
 from convfilter.picture.row_writer import Block, RowWriter
 

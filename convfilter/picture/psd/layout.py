@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple
 
 from convfilter.errors import ReadError
 from convfilter.picture.metadata import photoshop
-from convfilter.picture.picture import Model
+from convfilter.picture.pixels import Model
 from convfilter.picture.place.source import size_of
 
 BITMAP, GRAYSCALE, INDEXED, RGB, CMYK, MULTICHANNEL, DUOTONE, LAB = 0, 1, 2, 3, 4, 7, 8, 9

@@ -9,7 +9,8 @@ import numpy as np
 from convfilter.errors import ReadError
 from convfilter.picture import colour, limits
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import Frame, Metadata, Picture, Pixels, chosen
+from convfilter.picture.picture import Frame, Metadata, Picture, chosen
+from convfilter.picture.pixels import Pixels
 from convfilter.picture.psd import layout as psd
 from convfilter.picture.psd.samples import read_planes
 

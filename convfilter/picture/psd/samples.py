@@ -8,7 +8,7 @@ from typing import BinaryIO
 import numpy as np
 
 from convfilter.errors import ReadError
-from convfilter.picture.picture import Pixels
+from convfilter.picture.pixels import Pixels
 from convfilter.picture.place.source import size_of
 from convfilter.picture.psd.layout import Header
 

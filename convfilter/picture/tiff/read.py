@@ -9,7 +9,8 @@ from typing import Any, BinaryIO
 from convfilter.errors import ConvfilterError, ReadError
 from convfilter.picture import limits
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import CHANNELS, Frame, Loss, Picture, chosen
+from convfilter.picture.picture import Frame, Loss, Picture, chosen
+from convfilter.picture.pixels import CHANNELS
 from convfilter.picture.place.source import size_of
 from convfilter.picture.tiff.fields import of_page
 from convfilter.picture.tiff.layout import Entry, entries_of

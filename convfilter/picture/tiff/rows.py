@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from convfilter.picture.parallel import in_order
-from convfilter.picture.picture import Pixels
+from convfilter.picture.pixels import Pixels
 from convfilter.picture.tiff import segments as tiff_segments
 from convfilter.picture.tiff.layout import Entry
 

@@ -11,7 +11,7 @@ from convfilter.errors import ReadError
 from convfilter.picture import colour
 from convfilter.picture.jpeg import layout as jpeg
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import CHANNELS, Model, Pixels
+from convfilter.picture.pixels import CHANNELS, Model, Pixels
 from convfilter.picture.row_source import Bands
 from convfilter.picture.tiff import rows as tiff_rows
 from convfilter.picture.tiff import segments as tiff_segments

@@ -17,7 +17,8 @@ from convfilter.picture import colour
 from convfilter.picture.metadata import exif, ifd
 from convfilter.picture.metadata.ifd import Field
 from convfilter.picture.options import EFFORTS, WriteOptions
-from convfilter.picture.picture import CHANNELS, Metadata, Outline, Picture, Pixels
+from convfilter.picture.picture import Metadata, Outline, Picture
+from convfilter.picture.pixels import CHANNELS, Pixels
 from convfilter.picture.row_writer import Block, RowWriter
 from convfilter.picture.tiff import fields as tiff_fields
 from convfilter.picture.tiff.fields import PageFields

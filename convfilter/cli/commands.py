@@ -1,0 +1,21 @@
+"""The commands, and what each does."""
+
+from __future__ import annotations
+
+#: One line each; a command's own help begins with it. Loading them all for
+#: ``--help`` would take longer than printing it.
+COMMANDS = {
+    "blur": "Blur with a Gaussian or a box.",
+    "edges": "Find edges with Sobel, Scharr, Prewitt or Laplacian kernels.",
+    "sharpen": "Sharpen by unsharp mask.",
+    "convolve": "Filter with your own weights.",
+    "pool": "Keep the largest, the least or the mean sample of each window.",
+    "apply": "Run a stack of filters, first to last.",
+    "plan": "Show sizes, algorithms and cost of a stack, without running it.",
+    "compare": "Tell how far apart two pictures are.",
+    "formats": "List the file formats, and what each of them keeps.",
+    "kernel": "List the filters, or show the weights of one.",
+    "cache": "Show, empty or fill the folder of compiled code.",
+    "completion": "Print what a shell needs to complete commands, options and names.",
+    "selftest": "Check the engine on this machine against float64.",
+}

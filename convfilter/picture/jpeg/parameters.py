@@ -1,0 +1,39 @@
+"""What the JPEG encoders are told: tables, subsampling and metadata."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from convfilter.picture.metadata.pillow_info import jpeg_parameters
+from convfilter.picture.options import DEFAULT_QUALITY, WriteOptions
+from convfilter.picture.picture import Metadata
+
+_SUBSAMPLINGS = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
+
+
+def parameters_of(metadata: Metadata, options: WriteOptions) -> dict[str, Any]:
+    """Return what Pillow's ``save`` takes: tables and subsampling of a JPEG are kept, unless a quality is asked for."""
+    parameters = jpeg_parameters(metadata)
+    source = metadata.jpeg
+    if options.quality is None and source and sorted(source.quantization) == list(range(len(source.quantization))):
+        parameters["qtables"] = source.quantization
+        parameters["quality"] = -1
+    else:
+        parameters["quality"] = DEFAULT_QUALITY if options.quality is None else options.quality
+    if options.subsampling is not None:
+        parameters["subsampling"] = _SUBSAMPLINGS[options.subsampling]
+    elif source and source.subsampling >= 0:
+        parameters["subsampling"] = source.subsampling
+    parameters["progressive"] = options.effort == "best" or bool(source and source.progressive)
+    parameters["optimize"] = options.effort == "best"
+    return parameters
+
+
+def with_size(metadata: Metadata, height: int, width: int) -> Metadata:
+    """Say in the EXIF block how large the picture is."""
+    if metadata.exif:
+        from convfilter.picture.metadata import exif
+
+        return replace(metadata, exif=exif.with_size(metadata.exif, width, height))
+    return metadata

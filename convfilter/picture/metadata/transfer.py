@@ -1,0 +1,58 @@
+"""The tone curve of a picture: that of its profile, of its PNG chunks, or sRGB's."""
+
+from __future__ import annotations
+
+from convfilter.errors import ReadError
+from convfilter.picture.metadata import icc, icc_curves
+from convfilter.picture.metadata.curves import SRGB, Curve, ParametricCurve, cicp_curve
+from convfilter.picture.metadata.icc import space_of
+from convfilter.picture.picture import Picture
+
+_GAMA_SRGB = 45455
+
+
+def curve_of(picture: Picture) -> Curve:
+    """Find the tone curve of a picture: that of its profile, of its PNG chunks, or sRGB's.
+
+    Parameters
+    ----------
+    picture : Picture
+        Grey or RGB.
+
+    Returns
+    -------
+    Curve
+
+    Raises
+    ------
+    ReadError
+        It is CMYK, or its profile or cICP chunk has no simple curve.
+    """
+    if picture.extras:
+        raise ReadError("bands beside the colours have no linear light; leave --linear away")
+    if picture.model == "cmyk":
+        raise ReadError("CMYK has no linear light; convert the picture to RGB first, or leave --linear away")
+    chunks = dict(picture.metadata.png)
+    if b"cICP" in chunks:
+        transfer = chunks[b"cICP"][1]
+        simple = cicp_curve(transfer)
+        if simple is None:
+            raise ReadError(f"the transfer function {transfer} is no simple curve; --linear cannot be used")
+        return simple
+    profile = picture.metadata.icc
+    if profile and icc.fits(profile, picture.model):
+        curve = icc_curves.curve_of(profile)
+        if curve is None:
+            raise ReadError("the ICC profile has no simple tone curve; convert the picture to sRGB for --linear")
+        return curve
+    gamma = int.from_bytes(chunks.get(b"gAMA", b""), "big")
+    if b"sRGB" in chunks or gamma in (0, _GAMA_SRGB):
+        return SRGB
+    return ParametricCurve(100_000 / gamma)
+
+
+def is_srgb(profile: bytes) -> bool:
+    """Tell whether a profile says what pictures without one are taken for: sRGB, or its tone curve for grey."""
+    if icc_curves.curve_of(profile) is not SRGB:
+        return False
+    return space_of(profile) == "gray" or icc.has_srgb_primaries(profile)
