@@ -43,7 +43,7 @@ def of_luminance(metadata: Metadata) -> Metadata:
     Where the tone curve is that of pictures without a profile, none is needed. A profile that has no curve stays; it
     fits no grey picture.
     """
-    from convfilter.picture.metadata import icc, icc_curves
+    from convfilter.picture.metadata import icc, icc_curves, transfer
     from convfilter.picture.metadata.curves import SRGB
 
     profile = metadata.icc
@@ -51,7 +51,7 @@ def of_luminance(metadata: Metadata) -> Metadata:
         return metadata
     if icc_curves.curve_of(profile) is SRGB:
         return replace(metadata, icc=None)
-    return replace(metadata, icc=icc.of_luminance(profile) or profile)
+    return replace(metadata, icc=transfer.luminance_profile(profile) or profile)
 
 
 def _profile_of(metadata: Metadata) -> bytes | None:

@@ -73,26 +73,6 @@ def luminance(profile: bytes) -> tuple[float, float, float] | None:
     return red, green, blue
 
 
-def of_luminance(profile: bytes) -> bytes | None:
-    """Return the profile of the luminance of an RGB picture: grey with the same tone curve.
-
-    Parameters
-    ----------
-    profile : bytes
-        For RGB.
-
-    Returns
-    -------
-    bytes, or None
-        None where it has no tone curve that is the same for all channels.
-    """
-    from convfilter.picture.metadata import icc_curves, icc_write
-
-    if icc_curves.curve_of(profile) is None:
-        return None
-    return icc_write.gray_profile(f"Luminance of {description(profile) or 'RGB'}", tags(profile)[b"gTRC"])
-
-
 def _xyz(tag: bytes) -> tuple[float, float, float]:
     if len(tag) < 20:
         return 0.0, 0.0, 0.0

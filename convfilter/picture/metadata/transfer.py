@@ -56,3 +56,23 @@ def is_srgb(profile: bytes) -> bool:
     if icc_curves.curve_of(profile) is not SRGB:
         return False
     return space_of(profile) == "gray" or icc.has_srgb_primaries(profile)
+
+
+def luminance_profile(profile: bytes) -> bytes | None:
+    """Return the profile of the luminance of an RGB picture: grey with the same tone curve.
+
+    Parameters
+    ----------
+    profile : bytes
+        For RGB.
+
+    Returns
+    -------
+    bytes, or None
+        None where it has no tone curve that is the same for all channels.
+    """
+    from convfilter.picture.metadata import icc_write
+
+    if icc_curves.curve_of(profile) is None:
+        return None
+    return icc_write.gray_profile(f"Luminance of {icc.description(profile) or 'RGB'}", tags(profile)[b"gTRC"])
