@@ -75,4 +75,4 @@ def luminance_profile(profile: bytes) -> bytes | None:
 
     if icc_curves.curve_of(profile) is None:
         return None
-    return icc_write.gray_profile(f"Luminance of {icc.description(profile) or 'RGB'}", tags(profile)[b"gTRC"])
+    return icc_write.gray_profile(f"Luminance of {icc.description(profile) or 'RGB'}", icc.tags(profile)[b"gTRC"])
