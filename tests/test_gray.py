@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageCms
 from test_curves import curv, profile, rgb_profile
 
@@ -141,3 +142,17 @@ def test_one_map_of_a_layer_keeps_the_curve():
     write("in.png", Picture([Frame(pixels)], metadata=Metadata(icc=ROMM)))
     filter_file("in.png", "out.png", Options(["layer:mean.npy"]))
     assert icc.space_of(read("out.png").metadata.icc) == "gray"
+
+
+def test_every_page_keeps_its_curve():
+    made = [icc_write.matrix_profile("page", WIDE, ParametricCurve(gamma)) for gamma in (1.8, 2.2)]
+    made += [profile({b"A2B0": bytes(32)}), None]
+    with tifffile.TiffWriter("in.tif") as tiff:
+        for each in made:
+            tiff.write(np.full((6, 5, 3), 64, np.uint8), photometric="rgb", iccprofile=each)
+    (note,) = filter_file("in.tif", "out.tif", Options(["identity"], gray=True)).notes
+    assert "colours have become grey" in note
+    with tifffile.TiffFile("out.tif") as tiff:
+        found = [page.tags[34675].value if 34675 in page.tags else b"" for page in tiff.pages]
+    assert [icc.space_of(each) for each in found] == ["gray", "gray", None, None]
+    assert icc_curves.curve_of(found[1]).gamma == pytest.approx(2.2, abs=1e-4)

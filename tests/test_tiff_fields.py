@@ -228,6 +228,19 @@ def test_pages_keep_their_own_texts_and_profiles():
     ]
 
 
+@pytest.mark.parametrize("strip", [None, "most", "all"])
+def test_a_page_has_no_profile_but_its_own(strip):
+    profiles = [b"profile 0", None, b"profile 2"]
+    with tifffile.TiffWriter("in.tif") as tiff:
+        for profile in profiles:
+            tiff.write(noise(), photometric="minisblack", metadata=None, iccprofile=profile)
+    write_options = WriteOptions(strip=strip)
+    assert filtered("in.tif", "out.tif", write=write_options) == ()
+    found = [tags_of("out.tif", number).get(34675) for number in range(3)]
+    # The first one is no profile, and fits no picture.
+    assert found == [None, *(profiles[1:] if strip != "all" else [None, None])]
+
+
 def test_previews_on_further_pages_do_not_survive():
     thumbnail = b"8BIM\x04\x0c\0\0" + (4).to_bytes(4, "big") + b"pict"
     with tifffile.TiffWriter("in.tif") as tiff:

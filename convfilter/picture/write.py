@@ -13,13 +13,14 @@ from convfilter.errors import UsageError, WriteError
 from convfilter.picture import formats
 from convfilter.picture.format import Format
 from convfilter.picture.options import EFFORTS, TIFF_COMPRESSIONS, WriteOptions
-from convfilter.picture.picture import Loss, Metadata, Outline, Picture
+from convfilter.picture.picture import Frame, Loss, Metadata, Outline, Picture
 from convfilter.picture.pixels import CHANNELS, Model, Pixels
 from convfilter.picture.place import atomic
 from convfilter.picture.place.target import Target, resolve_target
 
 if TYPE_CHECKING:
     from convfilter.picture.row_writer import RowWriter
+    from convfilter.picture.tiff.fields import PageFields
 
 _DEFAULTS = WriteOptions()
 
@@ -231,7 +232,7 @@ def _prepared(picture: Picture, fmt: Format, options: WriteOptions) -> Picture:
         frames = [frame.with_pixels(_opaque(frame.pixels)) for frame in frames]
         alpha = False
     if options.strip is not None:
-        frames = [frame.with_tiff(None) for frame in frames]
+        frames = [frame.with_tiff(_kept_fields(frame, options.strip)) for frame in frames]
     metadata = _fitted(picture.metadata, fmt, picture.model, options.strip)
     prepared = replace(picture, frames=frames, alpha=alpha, metadata=metadata, white=white)
     if _takes_thumbnail(metadata, fmt):
@@ -239,6 +240,15 @@ def _prepared(picture: Picture, fmt: Format, options: WriteOptions) -> Picture:
 
         metadata.exif = exif.with_thumbnail(metadata.exif, thumbnail.thumbnail_of(prepared))
     return prepared
+
+
+def _kept_fields(frame: Frame, strip: str) -> PageFields | None:
+    """Return the fields of a TIFF page that are not stripped: its own profile, at most."""
+    if strip == "all" or frame.tiff is None:
+        return None
+    from convfilter.picture.tiff.fields import profile_of
+
+    return frame.tiff._replace(fields=profile_of(frame.tiff))
 
 
 def _opaque(pixels: Pixels) -> Pixels:

@@ -38,6 +38,7 @@ _STRUCTURE = frozenset(
     )
 )
 _FIRST_PRIVATE = 32768
+_GREY_AND_ALPHA = 2
 #: Types that cannot hold offsets into the file: ASCII, SHORT, RATIONAL, SSHORT, SRATIONAL, FLOAT, DOUBLE.
 _PLAIN_TYPES = (2, 3, 5, 8, 10, 11, 12)
 _NO_UNIT = 1
@@ -273,12 +274,15 @@ def fitting(page: PageFields, shape: tuple[int, ...], dtype: str, pages: int) ->
     same_size = shape[:2] == page.shape[:2]
     same_layout = (shape, dtype, pages) == (page.shape, page.dtype, page.pages)
     kept, lost = [], {}
-    for field in page.fields:
-        kind = _kind(field, is_scale)
-        if kind == "layout" and field.tag in (_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT):
-            kept.append(field)
+    is_grey = len(shape) == 2 or shape[2] <= _GREY_AND_ALPHA
+    for each in page.fields:
+        field, kind = _of_grey(each) if is_grey else each, _kind(each, is_scale)
+        if kind == "layout" and each.tag in (_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT):
+            kept.append(each)
         elif kind == "layout" and not same_layout:
             lost[kind] = "the size, the type or the number of its pages has changed"
+        elif field is None:
+            lost[kind] = "colours have become grey"
         elif kind == "private" and not same_size:
             lost[kind] = "the size has changed"
         elif field.tag in _PLACES and page.placed != shape[:2]:
@@ -286,6 +290,21 @@ def fitting(page: PageFields, shape: tuple[int, ...], dtype: str, pages: int) ->
         else:
             kept.append(field)
     return kept, lost
+
+
+def profile_of(page: PageFields) -> tuple[Field, ...]:
+    """Return the colour profile among the fields of a page, if it has one of its own."""
+    return tuple(field for field in page.fields if field.tag == _ICC)
+
+
+def _of_grey(field: Field) -> Field | None:
+    """Return a field of a page that has become grey: its profile for colours becomes one for grey, if it can."""
+    from convfilter.picture.metadata import icc, transfer
+
+    if field.tag != _ICC or icc.space_of(field.data) != "rgb":
+        return field
+    made = transfer.luminance_profile(field.data)
+    return field._replace(data=made) if made else None
 
 
 def scale_of(fields: Iterable[Field]) -> tuple[tuple[float, float], int] | None:

@@ -70,11 +70,14 @@ def write_tiff(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     options : WriteOptions
     """
     frames = [frame.pixels for frame in picture.frames if not frame.fallback]
-    fields = [tiff_fields.fitting(*each)[0] if each else [] for each in fields_of(picture)]
+    given = fields_of(picture)
+    fields = [tiff_fields.fitting(*each)[0] if each else [] for each in given]
     pages = Pages(file, big=sum(pixels.nbytes for pixels in frames) > _CLASSIC_BYTES)
     for number, pixels in enumerate(frames):
         height, width = pixels.shape[:2]
         outline = replace(picture.outline, height=height, width=width, dtype=pixels.dtype.name)
+        if number and given[number]:  # the profile of the first page is not that of the others
+            outline.metadata = replace(outline.metadata, icc=None)
         arguments = file, outline, options, fields[number]
         with TiffWriter(*arguments, pages=pages, is_first=number == 0, threads=options.threads) as writer:
             writer.write_all(pixels)
