@@ -1,0 +1,85 @@
+"""A rectangle of a plan's result, computed from the samples it sees: the same bits as in the whole result."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from convfilter.engine.buffer import Samples
+from convfilter.engine.parts import Part, Side, grid_of, part_of, run_part
+from convfilter.engine.run import run_array, whole_because
+from convfilter.planning import AxisPlan, Plan
+
+#: First, and last + 1.
+Span = tuple[int, int]
+
+
+def run_region(
+    plan: Plan, pixels: Samples, rows: Span, cols: Span, out_dtype: np.dtype[np.generic], *, threads: int
+) -> Samples:
+    """Compute a rectangle of the result.
+
+    Each stage computes what the next one needs, from the last to the first: the receptive field of the rectangle.
+    Where a stage must know the range of the whole picture, all of it is computed, and the rectangle cut out.
+
+    Parameters
+    ----------
+    plan : Plan
+        For the whole picture.
+    pixels : (rows, cols) or (rows, cols, channels) array
+        All of it.
+    rows, cols : (first, last + 1)
+        Outputs; at least one of each.
+    out_dtype : dtype
+        As for `run.run`.
+    threads : int
+        At most this many.
+
+    Returns
+    -------
+    (rows, cols, channels) array
+    """
+    if "range of all samples" in whole_because(plan):
+        whole = run_array(plan, pixels, out_dtype=out_dtype, threads=threads).pixels
+        return whole.reshape(*whole.shape[:2], -1)[slice(*rows), slice(*cols)]
+    source = pixels.reshape(*pixels.shape[:2], -1)
+    needed: list[tuple[Span, Span, Part]] = []
+    spans = rows, cols
+    for stage in reversed(plan.stages):
+        grid = grid_of(stage)
+        spans = _on_grid(stage.rows, grid.rows, spans[0]), _on_grid(stage.cols, grid.cols, spans[1])
+        part = part_of(stage, *spans)
+        needed.append((*spans, part))
+        spans = _hull(part.rows), _hull(part.cols)
+    block = source[slice(*spans[0]), slice(*spans[1])]
+    last = len(plan.stages) - 1
+    for number, (of_rows, of_cols, part) in enumerate(reversed(needed)):
+        block = _picked(_picked(block, part.rows, spans[0][0], 0), part.cols, spans[1][0], 1)
+        dtype = out_dtype if number == last else np.dtype(np.float32)
+        block = run_part(plan, number, part, block, dtype, threads)
+        spans = of_rows, of_cols
+    top, left = rows[0] - spans[0][0], cols[0] - spans[1][0]
+    return block[top : top + rows[1] - rows[0], left : left + cols[1] - cols[0]]
+
+
+def _on_grid(axis: AxisPlan, step: int, span: Span) -> Span:
+    """Widen a span to whole pieces of the grid, some of which see the source."""
+    if not step:
+        return 0, axis.output
+    first, last = span
+    # The last output whose window begins on the source, and the first whose window ends there.
+    first = min(first, max(0, (axis.input - 1 + axis.before) // axis.stride))
+    last = max(last, min(axis.output, -(-max(0, axis.before - axis.span) // axis.stride) + 1))
+    return first // step * step, min(-(-last // step) * step, axis.output)
+
+
+def _hull(side: Side) -> Span:
+    return side.runs[0][0], side.runs[-1][1]
+
+
+def _picked(block: Samples, side: Side, origin: int, axis: int) -> Samples:
+    """Take the runs of a side out of a block that begins at ``origin``."""
+    if len(side.runs) == 1:
+        ((start, stop),) = side.runs
+        return block[(slice(None),) * axis + (slice(start - origin, stop - origin),)]
+    places = np.concatenate([np.arange(start - origin, stop - origin) for start, stop in side.runs])
+    return np.take(block, places, axis=axis)

@@ -1,0 +1,74 @@
+"""Rectangles of results, sample by sample equal to what lies there in the whole result."""
+
+import numpy as np
+import pytest
+
+from convfilter.engine.region import run_region
+from convfilter.engine.run import run_array
+from convfilter.filters import stack
+from convfilter.planning import plan_stack
+
+RNG = np.random.default_rng(11)
+PHOTO = RNG.integers(0, 256, (211, 187, 3), np.uint8)
+
+STACKS = [
+    ["gaussian:1.5"],
+    ["gaussian:12"],
+    ["gaussian:9,stride=3,padding_mode=reflect"],
+    ["box:9x5,padding=full"],
+    ["sobel:magnitude"],
+    ["sobel:orientation"],
+    ["kernel:1 2 3; 4 5 6; 7 8 10,dilation=4,padding_mode=wrap,normalize=true"],
+    ["unsharp:2,amount=1.5"],
+    ["gabor:6,wavelength=8,angle=30"],
+    ["disk:30"],
+    ["maxpool:3,stride=2,padding=1"],
+    ["avgpool:5x3"],
+    ["normalize"],
+    ["gaussian:2,map=stretch"],
+    ["gaussian:2", "sobel:x,stride=2", "abs", "box:7,padding=valid"],
+    ["box:3,padding=20", "gaussian:3", "minpool:2"],
+]
+SPANS = [((0, 1), (0, 1)), ((30, 61), (11, 40)), ((-9, None), (-7, None))]
+
+
+def resolved(span, size):
+    first, last = (size + each if each is not None and each < 0 else each for each in span)
+    return min(first, size - 1), min(size if last is None else last, size)
+
+
+@pytest.mark.parametrize("specs", STACKS, ids=" ".join)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_a_region_is_that_of_the_whole(specs, dtype):
+    pixels = PHOTO.astype(dtype)
+    plan = plan_stack(stack.stages(specs), pixels.shape, pixels.dtype)
+    whole = run_array(plan, pixels).pixels
+    for spans in SPANS:
+        rows, cols = map(resolved, spans, whole.shape)
+        part = run_region(plan, pixels, rows, cols, pixels.dtype, threads=2)
+        np.testing.assert_array_equal(part, whole[slice(*rows), slice(*cols)])
+
+
+def test_less_is_computed_where_less_is_seen(monkeypatch):
+    from convfilter.engine import parts
+
+    sizes = []
+    run_stage = parts.run.run_stage
+
+    def counted(plan, number, pixels, *others):
+        sizes.append(pixels.shape[:2])
+        return run_stage(plan, number, pixels, *others)
+
+    monkeypatch.setattr(parts.run, "run_stage", counted)
+    plan = plan_stack(stack.stages(["gaussian:1.5", "sobel:magnitude"]), PHOTO.shape, PHOTO.dtype)
+    run_region(plan, PHOTO, (100, 116), (40, 80), PHOTO.dtype, threads=1)
+    assert max(rows for rows, _ in sizes) < 60
+    assert max(cols for _, cols in sizes) < 80
+
+
+def test_alpha_and_luminance_are_as_in_the_whole():
+    rgba = RNG.integers(0, 256, (50, 60, 4), np.uint8)
+    plan = plan_stack(stack.stages(["gaussian:2", "sobel:x"]), rgba.shape, rgba.dtype, alpha=True, gray=True)
+    whole = run_array(plan, rgba).pixels
+    part = run_region(plan, rgba, (10, 20), (30, 60), rgba.dtype, threads=1)
+    np.testing.assert_array_equal(part, whole[10:20, 30:60])
