@@ -45,9 +45,13 @@ class Job:
         None: an array of raw values.
     stages : sequence of Stage
     options : Options
+    lit : Picture, optional
+        The picture in linear light or grey, where another job with the same options has made it: :attr:`lit`.
 
     Attributes
     ----------
+    lit : Picture
+        What is filtered.
     plans : list of Plan
         One for each frame; frames of one size share one.
     form : Form
@@ -60,7 +64,14 @@ class Job:
         Share of the result's samples that were clipped.
     """
 
-    def __init__(self, picture: Picture, target: Target | None, stages: Sequence[Stage], options: Options) -> None:
+    def __init__(
+        self,
+        picture: Picture,
+        target: Target | None,
+        stages: Sequence[Stage],
+        options: Options,
+        lit: Picture | None = None,
+    ) -> None:
         self._picture, self._options = picture, options
         self._target = target and target.settled(picture.format)
         self._dtype: np.dtype[np.generic] = np.dtype(np.float32)
@@ -69,13 +80,13 @@ class Job:
             self._dtype = self._target.store_dtype(picture.dtype)
             self._white = self._target.store_white(picture.dtype, picture.white)
         self._curve: Curve | None = None
-        self._lit = picture
+        self.lit = picture
         self._stages = stages
         #: Of red, green and blue in the luminance, where the engine is not to weigh them.
         self._weights = light.weights_of(picture) if options.gray else None
         if options.linear or self._weights:
-            self._lit, self._stages, self._curve = light.enter(
-                picture, stages, linear=options.linear, weights=self._weights
+            self.lit, self._stages, self._curve = light.enter(
+                picture, stages, linear=options.linear, weights=self._weights, entered_before=lit
             )
         self.notes: tuple[str, ...] = picture.notes
         self.clipped = 0.0
@@ -93,7 +104,7 @@ class Job:
         """Decode all samples."""
         decode_whole(self._picture)
         if self._curve is not None:
-            self._lit = light.entered(self._picture, self._curve, self._weights)
+            self.lit = light.entered(self._picture, self._curve, self._weights)
 
     def plan(self) -> None:
         """Plan all frames, and judge whether the result fits the format and the memory."""
@@ -135,10 +146,10 @@ class Job:
     def run(self) -> Picture:
         """Filter all frames to arrays, of the depth that is stored."""
         if self._target is None or self.form != "picture":
-            return maps.run_maps(self.plans, self._lit, self.form, self._options.threads)
+            return maps.run_maps(self.plans, self.lit, self.form, self._options.threads)
         finish = self._finish()
         frames, clipped, samples, not_numbers = [], 0, 0, 0
-        for plan, frame in zip(self.plans, self._lit.frames, strict=True):
+        for plan, frame in zip(self.plans, self.lit.frames, strict=True):
             result = run_array(plan, frame.pixels, out_dtype=self._run_dtype, threads=self._options.threads)
             none = self._not_numbers(plan, frame.pixels, result.pixels)
             pixels = finish(result.pixels)
@@ -154,6 +165,14 @@ class Job:
         filtered = replace(self._picture, frames=frames, model=self.outline.model, alpha=alpha, metadata=self._metadata)
         filtered.premultiplied = alpha and self._premultiplied and not self._straightens
         return replace(filtered, extras=self.outline.extras, white=self._white)
+
+    def seen(self, rows: tuple[int, int], cols: tuple[int, int]) -> Pixels:
+        """Filter a rectangle of the first frame's result as :meth:`run` would; axes go from first to last + 1."""
+        from convfilter.executor.region import run_region
+
+        frame = self.lit.frames[0]
+        region = run_region(self.plans[0], frame.pixels, rows, cols, self._run_dtype, threads=self._options.threads)
+        return self._finish()(region)
 
     def write(self, filtered: Picture, destination: str) -> None:
         """Write what :meth:`run` has returned."""
@@ -173,7 +192,7 @@ class Job:
         finish, drop = self._finish(), dropping(self.result, self.stored)
         steps = [step for step in (finish if finish.is_needed else None, drop) if step is not None]
         prepare = None if not steps else steps[0] if len(steps) == 1 else lambda rows: steps[1](steps[0](rows))
-        plan, frame = self.plans[0], self._lit.frames[0]
+        plan, frame = self.plans[0], self.lit.frames[0]
         clipped = through(
             plan, frame, self._target, self.stored, self._options.write, self._run_dtype, prepare, self._options.threads
         )
@@ -220,8 +239,8 @@ class Job:
             self.notes += losses.settled(found, self._options.write, WriteError)
 
     def _finish(self) -> Finish:
-        white = self._lit.white or self.plans[0].full
-        divide = self._run_dtype.kind == "f" and self._lit.dtype.kind == "u"
+        white = self.lit.white or self.plans[0].full
+        divide = self._run_dtype.kind == "f" and self.lit.dtype.kind == "u"
         return Finish(
             self.outline.alpha, self._dtype, white, self._white,
             curve=self._curve, background=self._background, divide=divide,
@@ -272,7 +291,7 @@ class Job:
         return ""
 
     def _planned(self, dtype: np.dtype[np.generic], white: int | None) -> list[Plan]:
-        picture, options = self._lit, self._options
+        picture, options = self.lit, self._options
         if options.gray and picture.extras:
             raise PictureError("a picture with bands beside its colours has no luminance; leave out --gray")
         if options.gray and picture.model == "cmyk":

@@ -68,6 +68,7 @@ def enter(
     *,
     linear: bool = True,
     weights: tuple[float, float, float] | None = None,
+    entered_before: Picture | None = None,
 ) -> tuple[Picture, list[Stage], Curve]:
     """Turn a picture into linear light, or into luminance, and the stages' sample values with it.
 
@@ -79,6 +80,8 @@ def enter(
         False: samples count as they are.
     weights : three floats, optional
         Of red, green and blue; None: they stay.
+    entered_before : Picture, optional
+        What an earlier call has returned for the picture, with the same ``linear`` and ``weights``.
 
     Returns
     -------
@@ -102,7 +105,7 @@ def enter(
     curve = curve_of(picture) if linear else LINEAR
     white = picture.white or full_scale(picture.dtype)
     stages = [_in_light(stage, curve, white) for stage in settled(stages, picture.dtype, white)]
-    return entered(picture, curve, weights), stages, curve
+    return entered_before or entered(picture, curve, weights), stages, curve
 
 
 def entered(picture: Picture, curve: Curve, weights: tuple[float, float, float] | None = None) -> Picture:

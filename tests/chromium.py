@@ -12,6 +12,8 @@ import subprocess
 import time
 from base64 import b64decode
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -86,8 +88,12 @@ class Browser:
 
     def open(self, path):
         """Show a file, and wait until all of it is there."""
+        self.visit(path.resolve().as_uri())
+
+    def visit(self, address):
+        """Show a page, and wait until all of it is there."""
         self.events.clear()
-        self.call("Page.navigate", url=path.resolve().as_uri())
+        self.call("Page.navigate", url=address)
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._next())
 
@@ -141,6 +147,26 @@ class Browser:
         sent = [event for event in self.events if event.get("method") == "Network.requestWillBeSent"]
         addresses = [event["params"]["request"]["url"] for event in sent]
         return [address for address in addresses if not address.startswith("data:")]
+
+
+def faults(browser):
+    """Return what axe-core finds serious or critical; nothing where it is not installed (npm install -g axe-core)."""
+    script = _axe()
+    if script is None:
+        return []
+    browser.value(f"{script.read_text()};0")
+    found = browser.value("axe.run().then((all) => all.violations.map((each) => [each.id, each.impact, each.help]))")
+    return [fault for fault in found if fault[1] in ("serious", "critical")]
+
+
+@cache
+def _axe():
+    npm = shutil.which("npm")
+    folder = os.environ.get("NODE_PATH", "")
+    if not folder and npm is not None:
+        folder = subprocess.run([npm, "root", "-g"], capture_output=True, text=True, check=False).stdout.strip()
+    script = Path(folder, "axe-core", "axe.min.js")
+    return script if folder and script.is_file() else None
 
 
 @contextmanager

@@ -25,7 +25,7 @@ LEVELS = [
     "api maps passage",
     "job comparison dask selftest",
     "pipeline report",
-    "batch",
+    "batch trial",
     "cluster",
     "cli",
     "__main__",

@@ -32,7 +32,7 @@ def commands() -> list[str]:
     return [line for text in blocks("sh") for line in text.splitlines()]
 
 
-USING = [line for line in commands() if re.search(r" in\.\w+ ", line) and line.startswith("convfilter ")]
+USING = [line for line in commands() if re.match(r"convfilter (?!try ).* in\.\w+ ", line)]
 MANY = [line for line in commands() if " photos" in line]
 CACHING = [line for line in commands() if line.startswith("convfilter cache")]
 SETTING_UP = [line for line in commands() if line.startswith("python3 ")]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from convfilter.engine.region import run_region
-from convfilter.engine.run import run_array
+from convfilter.executor.region import run_region
+from convfilter.executor.run import run_array
 from convfilter.filters import stack
 from convfilter.planning import plan_stack
 
@@ -50,7 +50,7 @@ def test_a_region_is_that_of_the_whole(specs, dtype):
 
 
 def test_less_is_computed_where_less_is_seen(monkeypatch):
-    from convfilter.engine import parts
+    from convfilter.executor import parts
 
     sizes = []
     run_stage = parts.run.run_stage

@@ -11,6 +11,7 @@ COMMANDS = {
     "convolve": "Filter with your own weights.",
     "pool": "Keep the largest, the least or the mean sample of each window.",
     "apply": "Run a stack of filters, first to last.",
+    "try": "Try filters on a picture, with sliders, on a page in the browser.",
     "plan": "Show sizes, algorithms and cost of a stack, without running it.",
     "compare": "Tell how far apart two pictures are.",
     "formats": "List the file formats, and what each of them keeps.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from convfilter.picture.colour import with_depth
-from convfilter.picture.picture import Frame, Metadata
+from convfilter.picture.picture import Frame, Metadata, Picture
 from convfilter.picture.pixels import Model, Pixels
 from convfilter.picture.png.write import write_png
 
@@ -93,6 +93,29 @@ def thumbnail(
             return Thumbnail(data, "png", full, 1, full, levels)
     data, kind, more = _with_loss(image, icc, most_bytes)
     return Thumbnail(data, kind, (-(-image.width // more), -(-image.height // more)), factor * more, full, levels)
+
+
+def for_browsers(picture: Picture, factor: int = 1) -> bytes:
+    """Write the first frame of a picture as a PNG of 8 bits that browsers show, each pixel, or means over areas.
+
+    Parameters
+    ----------
+    picture : Picture
+    factor : int
+        Each pixel of the PNG is the mean of ``factor`` by ``factor`` pixels.
+
+    Returns
+    -------
+    bytes
+        With the colour profile of the picture, unless it is large: then its colours are turned into sRGB.
+    """
+    picture = picture.full_range().straight()
+    pixels = picture.without_extras(picture.pixels)
+    reduced = _reduced(pixels, picture.model, picture.alpha, _levels(pixels), factor)
+    image, icc = _for_browsers(reduced, picture.metadata.icc)
+    stream = io.BytesIO()
+    write_png(stream, [Frame(np.asarray(image))], Metadata(icc=icc), compression="fast")
+    return stream.getvalue()
 
 
 def _levels(pixels: Pixels) -> tuple[float, float] | None:

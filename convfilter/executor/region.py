@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from convfilter.engine.buffer import Samples
-from convfilter.engine.parts import Part, Side, grid_of, part_of, run_part
-from convfilter.engine.run import run_array, whole_because
+from convfilter.executor.parts import Part, Side, grid_of, part_of, run_part
+from convfilter.executor.run import run_array, whole_because
+from convfilter.machine.cores import cores_lately
 from convfilter.planning import AxisPlan, Plan
 
 #: First, and last + 1.
@@ -14,7 +15,7 @@ Span = tuple[int, int]
 
 
 def run_region(
-    plan: Plan, pixels: Samples, rows: Span, cols: Span, out_dtype: np.dtype[np.generic], *, threads: int
+    plan: Plan, pixels: Samples, rows: Span, cols: Span, out_dtype: np.dtype[np.generic], *, threads: int | None = None
 ) -> Samples:
     """Compute a rectangle of the result.
 
@@ -31,14 +32,16 @@ def run_region(
         Outputs; at least one of each.
     out_dtype : dtype
         As for `run.run`.
-    threads : int
-        At most this many.
+    threads : int, optional
+        At most this many; by default, one for each core.
 
     Returns
     -------
     (rows, cols, channels) array
     """
-    if "range of all samples" in whole_because(plan):
+    threads = threads or cores_lately()
+    is_whole = (rows, cols) == ((0, plan.output_shape[0]), (0, plan.output_shape[1]))
+    if is_whole or "range of all samples" in whole_because(plan):
         whole = run_array(plan, pixels, out_dtype=out_dtype, threads=threads).pixels
         return whole.reshape(*whole.shape[:2], -1)[slice(*rows), slice(*cols)]
     source = pixels.reshape(*pixels.shape[:2], -1)

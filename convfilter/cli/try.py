@@ -1,0 +1,82 @@
+"""``convfilter try``: a page on this machine, with sliders."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from convfilter.cli.apply import spec_option
+from convfilter.cli.command import Command
+from convfilter.cli.commands import COMMANDS
+from convfilter.cli.messages import say, tell
+from convfilter.cli.options import Option, debug_option
+from convfilter.cli.values import RunType
+from convfilter.errors import UsageError
+from convfilter.filters.parameters import Number
+
+_PORT = Number("PORT", minimum=0, maximum=65535, whole=True)
+_START = ("gaussian:2",)
+#: Where one of these is set, a browser can show itself.
+_DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
+
+
+def _try(source: str, output: str | None, specs: tuple[str, ...], port: int | None, no_browser: bool) -> int:
+    if source == "-":
+        raise UsageError("a picture to try filters on is a file, not standard input; save it first")
+    from convfilter.filters import stack
+    from convfilter.trial.scene import Scene
+    from convfilter.trial.server import Server
+
+    specs = specs or _START
+    stack.stages(specs)
+    scene = Scene(source, output or _named_after(source))
+    try:
+        server = Server(scene, specs, port or 0)
+    except OSError as error:
+        raise UsageError(f"--port {port}: {(error.strerror or str(error)).lower()}; leave it out for any") from None
+    tell(server.address)
+    say("close the page, or press Ctrl-C here, to end")
+    if not no_browser and (sys.platform == "darwin" or any(map(os.environ.get, _DISPLAYS))):
+        import webbrowser
+
+        webbrowser.open(server.address)
+    server.serve()
+    return 0
+
+
+def _named_after(source: str) -> str:
+    """Name the result after the picture, in the working folder."""
+    stem, suffix = os.path.splitext(os.path.basename(source))
+    from convfilter.picture import formats
+
+    return f"{stem}-tried{suffix if formats.by_suffix(suffix) else '.png'}"
+
+
+command = Command(
+    "try",
+    callback=_try,
+    help=COMMANDS["try"]
+    + """
+
+    Shows the picture's own pixels, or all of it, on a page in the browser, with sliders for
+    whatever the filters take; only what is seen is filtered, sample by sample as the
+    command does it. Below stand the command and the rule of a Makefile that do the same;
+    save writes the whole result, OUT or a file beside it.
+
+    The page is for this machine alone (127.0.0.1), under an address that is a secret. The
+    program ends when the page is closed.
+    """,
+    params=[
+        click.Argument(["source"], metavar="IN", type=click.Path(readable=False)),
+        click.Argument(["output"], metavar="[OUT]", required=False, type=click.Path(readable=False)),
+        spec_option(required=False),
+        Option("--port", section="Run", type=RunType(_PORT), metavar="PORT", help="Of the page.  [any that is free]"),
+        Option("--no-browser", section="Run", is_flag=True, help="Print the address only."),
+        debug_option(),
+    ],
+)
+command.examples = """\
+convfilter try in.jpg
+convfilter try -f gaussian:2 -f sobel:magnitude in.jpg edges.png"""

@@ -1,0 +1,1 @@
+"""``convfilter try``: a picture and its filters on a page that this machine serves to itself."""

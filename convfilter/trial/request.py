@@ -1,0 +1,147 @@
+"""What the page asks for: a stack, and the part of the result that is seen; and the command that says the same."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from convfilter.errors import UsageError
+from convfilter.filters.catalog import FILTERS, Filter
+from convfilter.filters.parameters import Parameter
+from convfilter.filters.row import OF_POOLING
+from convfilter.filters.spec import FilterSpec, Value, parse
+
+#: Stages of a stack, and pixels along a side of what is seen.
+_MOST_STAGES = 32
+_MOST_SIDE = 16384
+
+
+class Wanted(NamedTuple):
+    """A stack of filters as the page holds it.
+
+    Attributes
+    ----------
+    specs : tuple of str
+        First to last.
+    linear, gray : bool
+    """
+
+    specs: tuple[str, ...]
+    linear: bool = False
+    gray: bool = False
+
+    def arguments(self) -> list[str]:
+        """Return the words between ``convfilter apply`` and the names of the files."""
+        words = [word for spec in self.specs for word in ("-f", spec)]
+        return words + ["--linear"] * self.linear + ["--gray"] * self.gray
+
+    def command(self, source: str, output: str) -> str:
+        """Return the command line that does the same to the whole picture, for a shell."""
+        files = [name if not name.startswith("-") else f"./{name}" for name in (source, output)]
+        return shlex.join(["convfilter", "apply", *self.arguments(), *files])
+
+    def rule(self, source: str, output: str) -> str:
+        """Return the rule of a Makefile that does so when the picture is newer than the result."""
+        recipe = shlex.join(["convfilter", "apply", *self.arguments()]).replace("$", "$$")
+        names = ('"$<"', '"$@"') if any(mark in source + output for mark in " '\t") else ("$<", "$@")
+        return f"{_in_make(output)}: {_in_make(source)}\n\t{recipe} {' '.join(names)}\n"
+
+
+def _in_make(name: str) -> str:
+    """Write a file's name as make reads it."""
+    escaped = "".join(f"\\{char}" if char in " #%:\\" else char for char in name)
+    return escaped.replace("$", "$$")
+
+
+class Seen(NamedTuple):
+    """The part of the result that is seen.
+
+    Attributes
+    ----------
+    fits : bool
+        The whole of it, reduced by a whole factor to ``width`` and ``height``; else its own pixels.
+    left, top, width, height : int
+        In pixels of the result; what lies beyond its borders is moved there.
+    before : bool
+        The picture at that place, unfiltered.
+    """
+
+    fits: bool
+    left: int
+    top: int
+    width: int
+    height: int
+    before: bool = False
+
+
+def wanted_of(content: Mapping[str, Any]) -> Wanted:
+    """Read a stack from the JSON of the page: ``{"stack": [{"filter": "gaussian", "values": {"sigma": "4"}}]}``.
+
+    Raises
+    ------
+    UsageError
+        A filter that does not exist, none, or what is no stack at all.
+    """
+    stages = content.get("stack")
+    if not isinstance(stages, list) or not all(isinstance(stage, Mapping) for stage in stages):
+        raise UsageError("a stack is a list of filters with their values")
+    if not 0 < len(stages) <= _MOST_STAGES:
+        raise UsageError(f"a stack has 1 to {_MOST_STAGES} filters, got {len(stages)}; add one")
+    specs = tuple(spec_of(str(stage.get("filter")), stage.get("values", {})) for stage in stages)
+    return Wanted(specs, linear=content.get("linear") is True, gray=content.get("gray") is True)
+
+
+def spec_of(name: str, values: Mapping[str, Any]) -> str:
+    """Write a filter as text; values that are empty or the default are left out."""
+    if name not in FILTERS:
+        raise UsageError(f"there is no filter {name}")
+    row, where = FILTERS[name], "the page"
+    first = row.parameters[0] if row.parameters else None
+    argument, options = None, {}
+    for key, value in values.items():
+        parameter, text = row.parameter(key), str(value).strip()
+        if parameter is None or text in ("", usual(row, parameter)):
+            continue
+        if parameter == first:
+            argument = Value(text, where)
+        else:
+            options[key] = Value(text, where)
+    return FilterSpec(Value(name, where), argument, options).text
+
+
+def usual(row: Filter, parameter: Parameter) -> str:
+    """Return the value that leaving a parameter out means; "" where that is no value that could be typed."""
+    own = row.stage_keywords == OF_POOLING and parameter.name in ("stride", "padding")  # the window, and none
+    return "" if own else parameter.default or ""
+
+
+def stack_of(specs: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Turn filters as text into what the page holds, as :func:`wanted_of` reads it."""
+    return [{"filter": spec.name.text, "values": _values(spec)} for spec in map(parse, specs)]
+
+
+def _values(spec: FilterSpec) -> dict[str, str]:
+    row = FILTERS.get(spec.name.text)
+    first = row.parameters[0].name if row is not None and row.parameters else ""
+    given = {} if spec.argument is None else {first: spec.argument.text}
+    return given | {key: value.text for key, value in spec.options.items()}
+
+
+def seen_of(content: Any) -> Seen:
+    """Read which part of the result is seen.
+
+    Raises
+    ------
+    UsageError
+        Numbers are missing, or no part has them.
+    """
+    if not isinstance(content, Mapping):
+        raise UsageError("what is seen has a place and a size")
+    try:
+        left, top, width, height = (int(content.get(name, 0)) for name in ("left", "top", "width", "height"))
+    except (TypeError, ValueError, OverflowError):
+        raise UsageError("what is seen has a place and a size in whole pixels") from None
+    if not (1 <= width <= _MOST_SIDE and 1 <= height <= _MOST_SIDE):
+        raise UsageError(f"what is seen has 1 to {_MOST_SIDE} pixels along a side, got {width}x{height}")
+    return Seen(content.get("fits") is True, left, top, width, height, content.get("before") is True)

@@ -1,0 +1,192 @@
+"""The picture that is tried on: parts of it, filtered as the whole would be, and the whole on demand."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+from convfilter import pipeline
+from convfilter.errors import ConvfilterError, PictureError, UsageError, WriteError, named
+from convfilter.filters import stack
+from convfilter.job import Job
+from convfilter.picture.picture import Frame, Picture
+from convfilter.picture.pixels import Pixels
+from convfilter.picture.place.target import resolve_target
+from convfilter.picture.read import ReadOptions, read
+from convfilter.planning.figures import figures
+from convfilter.report.thumbnails import for_browsers
+from convfilter.trial.catalogue import catalogue
+from convfilter.trial.request import Seen, Wanted
+
+
+class Scene:
+    """A picture and where its results go.
+
+    Parameters
+    ----------
+    source, output : str
+        As they were typed.
+    options : ReadOptions, optional
+
+    Raises
+    ------
+    PictureError
+        It cannot be read; the message names it.
+    UsageError
+        The output has a suffix that nobody knows, or is the input.
+    """
+
+    def __init__(self, source: str, output: str, options: ReadOptions | None = None) -> None:
+        self.source, self.output = source, output
+        self._read = options or ReadOptions()
+        try:
+            self._picture = read(source, self._read)
+        except PictureError as error:
+            raise PictureError(f"{source}: {error}") from error
+        resolve_target(output)
+        self._lit: dict[tuple[bool, bool], Picture] = {}
+        self._lock = threading.Lock()
+
+    def facts(self) -> dict[str, Any]:
+        """Describe the picture and the filters that there are."""
+        outline = self._picture.outline
+        frames = f", the first of {outline.frames} frames" if outline.frames > 1 else ""
+        return {
+            "source": self.source,
+            "output": os.path.basename(self.output),
+            "size": [outline.width, outline.height],
+            "kind": f"{outline.kind} {outline.dtype}{frames}",
+            "filters": catalogue(),
+        }
+
+    def view(self, wanted: Wanted, seen: Seen) -> tuple[bytes, dict[str, Any]]:
+        """Filter what is seen.
+
+        Parameters
+        ----------
+        wanted : Wanted
+        seen : Seen
+
+        Returns
+        -------
+        bytes
+            A PNG; each pixel is that of the whole result, or the mean of ``factor`` by ``factor`` of them.
+        dict
+            ``size`` of the whole result, ``left``, ``top`` and ``factor`` of what is shown, ``milliseconds``,
+            ``command`` and ``rule``.
+
+        Raises
+        ------
+        ConvfilterError
+            The stack makes no sense, or not for this picture.
+        """
+        start = time.perf_counter()
+        with self._lock:
+            job = self._job(wanted)
+        result = job.result
+        height, width = job.plans[0].output_shape[:2]
+        left, right = (0, width) if seen.fits else _within(seen.left, seen.width, width)
+        top, bottom = (0, height) if seen.fits else _within(seen.top, seen.height, height)
+        if seen.before:
+            shown, pixels = self._picture, self._unfiltered(job, (top, bottom), (left, right))
+        else:
+            pixels = job.seen((top, bottom), (left, right))
+            shown = replace(
+                self._picture, model=result.model, alpha=result.alpha, extras=result.extras, white=result.white,
+                metadata=result.metadata,
+            )  # fmt: skip
+            shown.premultiplied = result.premultiplied
+        down, across = pixels.shape[:2]
+        factor = max(1, -(-across // seen.width), -(-down // seen.height)) if seen.fits else 1
+        data = for_browsers(replace(shown, frames=[Frame(_plain(pixels))]), factor)
+        return data, {
+            "size": [width, height],
+            "left": left,
+            "top": top,
+            "factor": factor,
+            "kind": f"{result.kind} {result.dtype}",
+            "milliseconds": round(1000 * (time.perf_counter() - start), 1),
+            "command": wanted.command(self.source, self.output),
+            "rule": wanted.rule(self.source, self.output),
+        }
+
+    def _job(self, wanted: Wanted) -> Job:
+        """Plan a stack for the picture; light is made linear, and colours grey, once."""
+        stages = stack.stages(wanted.specs)
+        options = self._options(wanted)
+        kind = wanted.linear, wanted.gray
+        job = Job(self._picture, resolve_target(self.output), stages, options, self._lit.get(kind))
+        if job.lit is not self._picture:
+            self._lit[kind] = job.lit
+        job.plan()
+        if job.form != "picture":
+            raise UsageError(
+                f"{job.plans[0].stages[-1].output_channels} maps are no picture; convfilter apply writes them"
+            )
+        return job
+
+    def _options(self, wanted: Wanted) -> pipeline.Options:
+        return pipeline.Options(wanted.specs, gray=wanted.gray, linear=wanted.linear, read=self._read)
+
+    def _unfiltered(self, job: Job, rows: tuple[int, int], cols: tuple[int, int]) -> Pixels:
+        """Return as many pixels of the picture, about the middle of what the outputs see."""
+        last = figures(job.plans[0])[-1]
+        spans = []
+        for field, (first, end), limit in ((last.rows, rows, 0), (last.cols, cols, 1)):
+            size = self._picture.frames[0].shape[limit]
+            whole = end - first >= job.plans[0].output_shape[limit]
+            middle = field.start + field.jump * (first + end - 1) / 2
+            spans.append((0, size) if whole else _within(round(middle - (end - first - 1) / 2), end - first, size))
+        return self._picture.pixels[slice(*spans[0]), slice(*spans[1])]
+
+    def save(self, wanted: Wanted, name: str, *, replaces: bool) -> str:
+        """Filter the whole picture into a file beside the output, as the command does; returns its path.
+
+        Parameters
+        ----------
+        wanted : Wanted
+        name : str
+            Of the file alone.
+        replaces : bool
+            A file that is there may be replaced.
+
+        Raises
+        ------
+        UsageError
+            The name leads elsewhere.
+        WriteError
+            The file is there, or cannot be written.
+        PictureError
+            The picture cannot be filtered.
+        """
+        if (
+            not name
+            or name != os.path.basename(name)
+            or name in (os.curdir, os.pardir)
+            or "\0" in name
+            or "://" in name
+        ):
+            raise UsageError(f"the name must be that of a file, without a folder, got {named(name)!r}")
+        path = os.path.join(os.path.dirname(self.output), name)
+        if os.path.exists(path) and not replaces:
+            raise WriteError(f"{path} is there; tick 'replace it', or choose another name")
+        try:
+            pipeline.filter_file(self.source, path, self._options(wanted))
+        except ConvfilterError as error:
+            raise type(error)(str(error) if str(error).startswith(path) else f"{path}: {error}") from error
+        return path
+
+
+def _within(first: int, length: int, size: int) -> tuple[int, int]:
+    """Move a span into 0 to ``size``, and cut it where it is longer."""
+    length = min(length, size)
+    first = min(max(first, 0), size - length)
+    return first, first + length
+
+
+def _plain(pixels: Pixels) -> Pixels:
+    """Drop the axis of a single channel."""
+    return pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels

@@ -1,0 +1,325 @@
+"""``convfilter try`` without a browser: what is asked for, what is seen, who may ask, and how it ends."""
+
+import http.client
+import io
+import json
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import convfilter
+from convfilter.cli import main
+from convfilter.errors import PictureError, UsageError, WriteError
+from convfilter.filters.catalog import FILTERS
+from convfilter.trial import server as trial_server
+from convfilter.trial.catalogue import catalogue
+from convfilter.trial.request import Seen, Wanted, seen_of, spec_of, stack_of, wanted_of
+from convfilter.trial.scene import Scene
+from convfilter.trial.server import Server
+
+PHOTO = np.random.default_rng(5).integers(0, 256, (120, 160, 3), np.uint8)
+WHOLE = Seen(True, 0, 0, 4000, 4000)
+
+
+@pytest.fixture
+def scene(tmp_path):
+    convfilter.write(tmp_path / "in.png", PHOTO)
+    return Scene(str(tmp_path / "in.png"), str(tmp_path / "out.png"))
+
+
+def shown(data):
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
+# What is asked for ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_filter_as_text_comes_back_from_the_page_as_it_was(name):
+    text = FILTERS[name].example
+    (stage,) = stack_of((text,))
+    row = next(row for row in catalogue() if row["name"] == name)
+    defaults = {parameter["name"]: parameter["default"] for parameter in row["parameters"] + row["stage"]}
+    said = {key: value for key, value in stage["values"].items() if value != defaults[key]}
+    assert stack_of((spec_of(name, stage["values"]),)) == [{"filter": name, "values": said}]
+
+
+def test_a_stride_of_one_is_no_default_of_pooling():
+    assert spec_of("maxpool", {"size": "3", "stride": "1", "padding": "same"}) == "maxpool:3,stride=1,padding=same"
+
+
+def test_values_that_are_the_default_are_left_out():
+    assert spec_of("sobel", {"axis": "magnitude", "stride": "1", "padding_mode": ""}) == "sobel"
+    assert spec_of("gaussian", {"sigma": " 2.5 ", "stride": "2", "nothing": "3"}) == "gaussian:2.5,stride=2"
+
+
+def test_the_command_and_the_rule_are_quoted_for_shell_and_make():
+    wanted = Wanted(("kernel:1 2 1; 2 4 2; 1 2 1,normalize=true", "abs"), linear=True, gray=True)
+    command = wanted.command("my in.jpg", "-out.png")
+    assert command == (
+        "convfilter apply -f 'kernel:1 2 1; 2 4 2; 1 2 1,normalize=true' -f abs --linear --gray 'my in.jpg' ./-out.png"
+    )
+    assert wanted.rule("my in.jpg", "o#t$.png").splitlines() == [
+        "o\\#t$$.png: my\\ in.jpg",
+        '\tconvfilter apply -f \'kernel:1 2 1; 2 4 2; 1 2 1,normalize=true\' -f abs --linear --gray "$<" "$@"',
+    ]
+    assert Wanted(("box:3",)).rule("in.png", "out.png") == "out.png: in.png\n\tconvfilter apply -f box:3 $< $@\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        {"stack": []},
+        {"stack": "gaussian"},
+        {"stack": [{}]},
+        {"stack": [{"filter": "blurr", "values": {}}]},
+        {"stack": [{"filter": "box", "values": {"size": "3"}}] * 33},
+    ],
+)
+def test_what_is_no_stack_is_refused(content):
+    with pytest.raises(UsageError):
+        wanted_of(content)
+
+
+@pytest.mark.parametrize("seen", [None, {}, {"width": "x"}, {"width": 0, "height": 5}, {"width": 1e400, "height": 5}])
+def test_what_is_no_place_is_refused(seen):
+    with pytest.raises(UsageError):
+        seen_of(seen)
+
+
+# What is seen ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Wanted(("gaussian:2.5",)),
+        Wanted(("gaussian:1", "sobel:magnitude,stride=2,padding_mode=reflect")),
+        Wanted(("unsharp:2,amount=2",), linear=True),
+        Wanted(("sobel:x",), gray=True),
+        Wanted(("normalize",)),
+        Wanted(("maxpool:3,stride=1",)),
+    ],
+)
+def test_what_is_seen_is_what_the_command_writes(wanted, scene):
+    command = shlex.split(wanted.command(scene.source, scene.output))
+    assert main(command[1:]) == 0
+    expected = convfilter.read(scene.output).pixels
+    data, facts = scene.view(wanted, Seen(False, 21, 13, 40, 30))
+    assert (facts["left"], facts["top"], facts["factor"]) == (21, 13, 1)
+    np.testing.assert_array_equal(shown(data), expected[13:43, 21:61])
+    data, facts = scene.view(wanted, WHOLE)
+    assert facts["size"] == [expected.shape[1], expected.shape[0]]
+    np.testing.assert_array_equal(shown(data), expected)
+
+
+def test_what_lies_beyond_the_border_is_moved_inside(scene):
+    _, facts = scene.view(Wanted(("box:3",)), Seen(False, 900, -5, 50, 40))
+    assert (facts["left"], facts["top"]) == (110, 0)
+    assert shown(scene.view(Wanted(("box:3",)), Seen(False, 0, 0, 900, 900))[0]).shape == PHOTO.shape
+
+
+def test_the_whole_is_reduced_by_means(scene):
+    data, facts = scene.view(Wanted(("identity",)), Seen(True, 0, 0, 50, 50))
+    assert facts["factor"] == 4
+    means = PHOTO.reshape(30, 4, 40, 4, 3).mean(axis=(1, 3))
+    assert np.abs(shown(data) - means).max() <= 1
+
+
+def test_before_is_the_picture_about_the_same_place(scene):
+    data, _ = scene.view(Wanted(("gaussian:2",)), Seen(False, 21, 13, 40, 30, before=True))
+    np.testing.assert_array_equal(shown(data), PHOTO[13:43, 21:61])
+    data, facts = scene.view(Wanted(("box:2,stride=2,padding=valid",)), Seen(False, 20, 10, 40, 30, before=True))
+    assert facts["size"] == [80, 60]
+    np.testing.assert_array_equal(shown(data), PHOTO[35:65, 60:100])
+    np.testing.assert_array_equal(shown(scene.view(Wanted(("box:3,stride=2",)), WHOLE._replace(before=True))[0]), PHOTO)
+
+
+@pytest.mark.parametrize(
+    ("array", "kind"),
+    [
+        (PHOTO[..., 0].astype(np.uint16) * 257, "gray uint16"),
+        (np.dstack([PHOTO, PHOTO[..., 1]]), "rgb+alpha uint8"),
+    ],
+)
+def test_other_kinds_are_shown_with_8_bits(array, kind, tmp_path):
+    convfilter.write(tmp_path / "in.png", array)
+    scene = Scene(str(tmp_path / "in.png"), str(tmp_path / "out.png"))
+    data, facts = scene.view(Wanted(("identity",)), WHOLE)
+    assert facts["kind"] == kind
+    copied = convfilter.convolve(array, [[1]], alpha=array.ndim == 3)
+    np.testing.assert_array_equal(shown(data), copied if array.dtype == np.uint8 else PHOTO[..., 0])
+
+
+@pytest.mark.parametrize(
+    ("specs", "error"),
+    [(("gaussian:x",), UsageError), (("box:300,padding=valid",), PictureError), (("box:3,map=abs", "abs"), UsageError)],
+)
+def test_stacks_that_cannot_be_are_refused_as_by_the_command(specs, error, scene):
+    with pytest.raises(error):
+        scene.view(Wanted(specs), WHOLE)
+
+
+# The whole, saved -----------------------------------------------------------------
+
+
+def test_what_is_saved_is_what_the_command_writes(scene, tmp_path):
+    wanted = Wanted(("gaussian:2", "sobel"))
+    assert scene.save(wanted, "saved.png", replaces=False) == str(tmp_path / "saved.png")
+    assert main(shlex.split(wanted.command(scene.source, scene.output))[1:]) == 0
+    assert (tmp_path / "saved.png").read_bytes() == (tmp_path / "out.png").read_bytes()
+    with pytest.raises(WriteError, match=r"saved\.png is there; tick 'replace it', or choose another name"):
+        scene.save(wanted, "saved.png", replaces=False)
+    scene.save(Wanted(("box:3",)), "saved.png", replaces=True)
+    np.testing.assert_array_equal(convfilter.read(tmp_path / "saved.png").pixels, convfilter.box_blur(PHOTO, 3))
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b.png", "/tmp/b.png", "../b.png", "s3://b/c.png", "none.xyz", "in.png"]
+)
+def test_names_that_lead_elsewhere_are_refused(name, scene, tmp_path):
+    with pytest.raises(UsageError):
+        scene.save(Wanted(("box:3",)), name, replaces=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.png"]
+
+
+# Who may ask ----------------------------------------------------------------------
+
+
+@contextmanager
+def served(scene, monkeypatch, specs=("gaussian:2",)):
+    monkeypatch.setattr(trial_server, "_GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(trial_server, "_BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(Server, "timeout", 0.02)
+    server = Server(scene, specs)
+    thread = threading.Thread(target=server.serve, daemon=True)
+    thread.start()
+    try:
+        yield server, thread
+    finally:
+        if thread.is_alive():
+            request(server, "GET", f"/{server.token}/alive", read=False).close()
+            thread.join(10)
+        assert not thread.is_alive()
+
+
+def request(server, method, path, body=None, *, read=True, **headers):
+    connection = http.client.HTTPConnection(*server.server_address[:2], timeout=10)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request(method, path, body, {"Content-Type": "application/json", **named})
+    answer = connection.getresponse()
+    if read:
+        answer.content = answer.read()
+        connection.close()
+    return answer
+
+
+def test_only_who_knows_the_address_is_served(scene, monkeypatch):
+    with served(scene, monkeypatch) as (server, _):
+        assert server.server_address[0] == "127.0.0.1"
+        own, body = f"/{server.token}", json.dumps({"stack": server.stack, "seen": {"width": 9, "height": 7}})
+        for path, kind in (("/", "text/html"), ("/page.js", "text/javascript"), ("/page.css", "text/css")):
+            answer = request(server, "GET", own + path)
+            assert answer.status == 200
+            assert answer.getheader("Content-Type").startswith(kind)
+            assert "default-src 'none'" in answer.getheader("Content-Security-Policy")
+        assert json.loads(request(server, "GET", f"{own}/facts").content)["size"] == [160, 120]
+        answer = request(server, "POST", f"{own}/view", body)
+        assert shown(answer.content).shape == (7, 9, 3)
+        assert json.loads(answer.getheader("X-Facts"))["command"].startswith("convfilter apply -f gaussian:2 ")
+        for path in ("/", "/page.js", "/x/", f"/{server.token[:-1]}/", own):
+            assert request(server, "GET", path).status == 404
+        for path in ("/page.py", "/server.py", "/../server.py", "/%2e%2e/server.py", "//etc/passwd", "/view"):
+            assert request(server, "GET", own + path).status == 404
+        for headers in (
+            {"Host": "evil.example"},
+            {"Host": f"localhost.evil.example:{server.server_address[1]}"},
+            {"Origin": "http://evil.example"},
+            {"Origin": "null"},
+            {"Sec_Fetch_Site": "cross-site"},
+        ):
+            assert request(server, "GET", f"{own}/facts", **headers).status == 403
+            assert request(server, "POST", f"{own}/view", body, **headers).status == 403
+        assert request(server, "POST", f"{own}/view", body, Content_Type="text/plain").status == 404
+        assert request(server, "POST", f"{own}/view", b" " * (1 << 17)).status == 413
+        assert request(server, "PUT", f"{own}/view", body).status == 501
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "message"),
+    [
+        ("view", b"\xff", "the request is no JSON"),
+        ("view", b"[" * 60000, "the request is no JSON"),
+        ("view", b"[]", "the request is no object"),
+        ("view", b"{}", "a stack is a list of filters with their values"),
+        (
+            "view",
+            b'{"stack": [{"filter": "box", "values": {"size": "0"}}], "seen": {"width": 1, "height": 1}}',
+            "box:0",
+        ),
+        ("save", b'{"stack": [{"filter": "abs"}], "name": "../x.png"}', "the name must be that of a file"),
+        ("save", b'{"stack": [{"filter": "abs"}], "name": "in.png"}', "in.png is there; tick 'replace it'"),
+    ],
+)
+def test_what_goes_wrong_is_a_sentence_on_the_page(name, body, message, scene, monkeypatch):
+    with served(scene, monkeypatch) as (server, _):
+        answer = request(server, "POST", f"/{server.token}/{name}", body)
+        assert answer.status == 422
+        assert message in json.loads(answer.content)["error"]
+
+
+# How it ends ----------------------------------------------------------------------
+
+
+def test_it_ends_when_the_last_page_is_closed(scene, monkeypatch):
+    with served(scene, monkeypatch) as (server, thread):
+        pages = [request(server, "GET", f"/{server.token}/alive", read=False) for _ in range(2)]
+        assert pages[0].read(3) == b":\n\n"
+        pages[0].close()
+        thread.join(0.4)
+        assert thread.is_alive()
+        pages[1].close()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_the_program_says_its_address_and_ends_with_ctrl_c(tmp_path):
+    convfilter.write(tmp_path / "in.png", PHOTO)
+    program = [sys.executable, "-m", "convfilter", "try", "--no-browser", "in.png"]
+    process = subprocess.Popen(program, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    address = process.stdout.readline().strip()
+    assert address.startswith("http://127.0.0.1:")
+    port, token = address.removeprefix("http://127.0.0.1:").strip("/").split("/")
+    connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=10)
+    connection.request("GET", f"/{token}/facts")
+    assert json.loads(connection.getresponse().read())["output"] == "in-tried.png"
+    connection.close()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert errors == "convfilter: close the page, or press Ctrl-C here, to end\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["none.png"], 1, "none.png: there is no such file"),
+        (["-"], 2, "a picture to try filters on is a file, not standard input; save it first"),
+        (["-f", "blurr", "in.png"], 2, "blurr"),
+        (["in.png", "out.xyz"], 2, "the output's suffix must be one of"),
+        (["--port", "70000", "in.png"], 2, "--port: port must be at most 65535, got 70000"),
+    ],
+)
+def test_what_cannot_be_tried_is_said_at_once(arguments, status, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    convfilter.write("in.png", PHOTO[:4, :4])
+    assert main(["try", "--no-browser", *arguments]) == status
+    assert message in capsys.readouterr().err
