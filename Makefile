@@ -17,7 +17,7 @@ $(VENV)/ready: pyproject.toml
 	touch $@
 
 test: setup ## run the tests
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n auto --dist worksteal
 
 lint: setup ## ruff and mypy
 	$(VENV)/bin/ruff check .
@@ -32,7 +32,7 @@ check: ## all that CI runs, on the oldest and the newest Python here, in a tempo
 	bash .ci/run
 
 fuzz: setup ## look for counterexamples: random filters, damaged pictures (long)
-	HYPOTHESIS_PROFILE=search $(RUN) -m pytest -k contract
+	HYPOTHESIS_PROFILE=search $(RUN) -m pytest -n auto --dist worksteal -k contract
 	$(RUN) tests/fuzz.py --seconds 600
 
 bench: setup ## measure the program beside the peers that are installed (some minutes)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from functools import partial
 from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine import epilogue, load, program, sums
+from convfilter.machine.cores import available_cores
 from convfilter.methods import box, extremes, horizontal, interleaved, pointwise, stencil
+from convfilter.native import object_code
 from convfilter.native.loop import Loop
 from convfilter.picture import png_filters
 
@@ -69,8 +73,61 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
     return types.get("R") != np.float32 or types.get("V", np.float32) == np.float32
 
 
-def cache_warm() -> Iterator[str]:
-    """Compile every loop that is not kept yet; yields the name of each as it is ready."""
-    for loop, types in all_variants():
-        loop.keep(**types)
-        yield f"{loop.function} ({', '.join(sorted({np.dtype(t).name for t in types.values()}))})"
+def cache_warm(processes: int | None = None) -> Iterator[str]:
+    """Compile every loop that is not cached yet; yields the name of each loop as it is ready.
+
+    Parameters
+    ----------
+    processes : int, optional
+        How many processes compile side by side; by default one per available core. Threads would not help: Numba
+        compiles one function at a time in each process.
+    """
+    variants = list(all_variants())
+    missing = []
+    for number, (loop, types) in enumerate(variants):
+        if object_code.is_kept(loop.module, loop.function, loop.codes(**types)):
+            yield _name(loop, types)
+        else:
+            missing.append(number)
+    processes = min(processes or available_cores(), len(missing))
+    if processes > 1 and threading.active_count() == 1:  # a fork copies only the calling thread
+        object_code.announce(object_code.COMPILING)
+        for number, notices in zip(missing, _kept_by_forks(processes, missing), strict=True):
+            for notice in notices:
+                object_code.announce(notice)
+            yield _name(*variants[number])
+    else:
+        for number in missing:
+            loop, types = variants[number]
+            loop.keep(**types)
+            yield _name(loop, types)
+
+
+def _name(loop: Loop, types: dict[str, npt.DTypeLike]) -> str:
+    return f"{loop.function} ({', '.join(sorted({np.dtype(t).name for t in types.values()}))})"
+
+
+def _kept_by_forks(processes: int, numbers: list[int]) -> Iterator[list[str]]:
+    """Compile variants, by their places in all_variants, in forked processes; yields the notices of each, in order."""
+    import multiprocessing
+    import signal
+    import warnings
+    from concurrent.futures import ProcessPoolExecutor
+
+    import numba  # noqa: F401 - imported once, before the forks
+
+    # Ctrl-C reaches every process of the terminal; the parent ends the pool.
+    ignore = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    with warnings.catch_warnings():
+        # The only other threads are idle ones of NumPy's linear algebra, which can be forked.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        with ProcessPoolExecutor(processes, multiprocessing.get_context("fork"), ignore) as pool:
+            yield from pool.map(_keep, numbers)
+
+
+def _keep(number: int) -> list[str]:
+    loop, types = list(all_variants())[number]
+    notices: list[str] = []
+    object_code.on_notice(notices.append)
+    loop.keep(**types)
+    return notices

@@ -5,10 +5,11 @@
 
 import os
 import signal
+import tempfile
 
 import pytest
 from hypothesis import settings
-from processes import start_apart
+from processes import run_python
 
 from convfilter.planning import remembered
 
@@ -22,30 +23,18 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-#: Where both are run, all loops are needed.
-ALL_LOOPS = {"test_loops", "test_selftest"}
-#: Tests need the first ones first; the process ends with that of the tests.
-COMPILE_THE_LAST_FIRST = """if True:
-    import os
-    from convfilter.variants import all_variants
-    for loop, types in reversed(list(all_variants())):
-        os.kill({tests}, 0)
-        loop.variant(**types)
-"""
 
-
-@pytest.fixture(scope="session", autouse=True)
-def cache_folder(tmp_path_factory, request):
-    """Compile each loop once for all tests, away from the user's own cache, unless the environment names a folder."""
-    with pytest.MonkeyPatch.context() as patch:
-        if not os.environ.get("CONVFILTER_CACHE_DIR"):
-            patch.setenv("CONVFILTER_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        # The defaults of whoever runs the tests are not theirs.
-        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
-        if {item.path.stem for item in request.session.items} >= ALL_LOOPS:
-            # It takes longer than any test, so another core takes part in it.
-            start_apart(COMPILE_THE_LAST_FIRST.format(tests=os.getpid()))
-        yield os.environ["CONVFILTER_CACHE_DIR"]
+def pytest_configure(config):
+    """Give all processes of this run one cache of compiled loops, away from the user's own, and no user's defaults."""
+    if hasattr(config, "workerinput"):  # a worker of pytest-xdist, which inherits the environment
+        return
+    scratch = tempfile.TemporaryDirectory(prefix="convfilter-tests-")
+    config.add_cleanup(scratch.cleanup)
+    os.environ.setdefault("CONVFILTER_CACHE_DIR", f"{scratch.name}/cache")
+    os.environ["XDG_CONFIG_HOME"] = f"{scratch.name}/config"
+    if config.args_source is config.ArgsSource.TESTPATHS:
+        # The whole suite needs every loop; compiled here, on all cores, no test waits for the compiler.
+        run_python("from convfilter.variants import cache_warm; list(cache_warm())", patience=900)
 
 
 @pytest.fixture(autouse=True)

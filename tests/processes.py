@@ -20,20 +20,14 @@ def start_python(program, **environment):
     )
 
 
-def start_apart(program):
-    """Start ``program`` (Python source) as no child of this process, and with nothing to say."""
-    start = ["sh", "-c", '"$@" >/dev/null 2>&1 &', "sh", sys.executable, "-B", "-c", program]
-    subprocess.run(start, stdin=subprocess.DEVNULL, check=True, env=with_the_package())
-
-
 def with_the_package():
     """Return this environment with the package under test on Python's path."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
 
 
-def run_python(program, **environment):
+def run_python(program, patience=120, **environment):
     """Run ``program`` and return what it printed; fails with its stderr if it does."""
     process = start_python(program, **environment)
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=patience)
     assert process.returncode == 0, errors
     return output

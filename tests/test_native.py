@@ -501,14 +501,36 @@ def test_clear_empties_the_cache_and_leaves_other_files(folder, compiled):
     assert len(compiled) == 2
 
 
-def test_warm_fills_the_cache_so_that_nothing_is_left_to_compile(folder, monkeypatch, compiled):
+@pytest.fixture
+def two_loops(monkeypatch):
+    """Have ``cache_warm`` compile two loops only."""
     some = [next(v for v in variants.all_variants() if v[0].function == name) for name in ("load", "premultiply")]
     monkeypatch.setattr(variants, "all_variants", lambda: iter(some))
-    told = list(cache_warm())
+
+
+def test_warm_fills_the_cache_so_that_nothing_is_left_to_compile(folder, two_loops, compiled):
+    told = list(cache_warm(processes=1))
     assert [line.split()[0] for line in told] == compiled == ["load", "premultiply"]
     assert len(os.listdir(folder)) == 2
     assert list(cache_warm()) == told
     assert len(compiled) == 2
+
+
+def test_warm_compiles_in_several_processes(folder, two_loops, compiled, notices):
+    told = list(cache_warm(processes=2))
+    assert [line.split()[0] for line in told] == ["load", "premultiply"]
+    assert compiled == []  # by this process
+    assert len(os.listdir(folder)) == 2
+    assert notices == ["compiling for this machine, once (a few seconds)"]
+    assert list(cache_warm()) == told
+
+
+def test_warm_tells_what_its_processes_could_not_keep(tmp_path, monkeypatch, two_loops, notices):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("CONVFILTER_CACHE_DIR", str(tmp_path / "file"))
+    assert len(list(cache_warm(processes=2))) == 2
+    assert len(notices) == 2
+    assert "cannot be kept" in notices[1]
 
 
 # Calls ---------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def clear() -> None:
 
 @command.command("warm")
 def warm() -> None:
-    """Compile all that any filter may need, for instance in a container image."""
+    """Compile all that any filter may need, on all cores; for instance in a container image."""
     from convfilter import variants
     from convfilter.cli.messages import say
     from convfilter.native import object_code

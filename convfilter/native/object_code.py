@@ -43,6 +43,8 @@ class ObjectCode(NamedTuple):
     code: bytes
 
 
+#: Notice before the first loop is compiled.
+COMPILING = "compiling for this machine, once (a few seconds)"
 _announced: set[str] = set()
 
 
@@ -59,7 +61,8 @@ def on_notice(tell: Callable[[str], None]) -> None:
     _notice = tell
 
 
-def _announce(message: str) -> None:
+def announce(message: str) -> None:
+    """Tell a sentence once per process."""
     if message not in _announced:
         _announced.add(message)
         _notice(message)
@@ -89,7 +92,7 @@ def kept_or_compiled(module: str, function: str, codes: tuple[str, ...]) -> Obje
     kept = object_store.fetch(folder, name)
     if kept is not None:
         return _unpack(kept)
-    _announce("compiling for this machine, once (a few seconds)")
+    announce(COMPILING)
     with object_store.turn(folder, name):  # the workers of a batch, and the jobs of make, need the same loops at once
         kept = object_store.fetch(folder, name)
         if kept is not None:
@@ -97,8 +100,13 @@ def kept_or_compiled(module: str, function: str, codes: tuple[str, ...]) -> Obje
         code = _compile(module, function, codes)
         problem = object_store.keep(folder, name, _pack(code))
     if problem:
-        _announce(f"the compiled code cannot be kept ({problem}); set CONVFILTER_CACHE_DIR to a folder of your own")
+        announce(f"the compiled code cannot be kept ({problem}); set CONVFILTER_CACHE_DIR to a folder of your own")
     return code
+
+
+def is_kept(module: str, function: str, codes: tuple[str, ...]) -> bool:
+    """Tell whether the cache folder holds a loop's object code, whole and trusted."""
+    return object_store.fetch(cache_path(), _file_name(module, function, codes)) is not None
 
 
 def _pack(code: ObjectCode) -> bytes:
