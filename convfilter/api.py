@@ -24,9 +24,9 @@ from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import (
     Correlation,
     Gradient,
+    Layer,
     Operator,
     Orientation,
-    PaddingMode,
     Pooling,
     Stage,
 )
@@ -311,17 +311,13 @@ def lp_pool(
     return _pool(image, Pooling("power", window, power=float(p)), stride, padding, keywords)
 
 
+@documented(FilterKeywords)
 def conv2d(
     image: ImageLike,
     weight: npt.ArrayLike,
     bias: npt.ArrayLike | None = None,
     *,
-    stride: IntPair = 1,
-    padding: PaddingLike = 0,
-    dilation: IntPair = 1,
     groups: int = 1,
-    padding_mode: PaddingMode = "constant",
-    padding_value: float = 0.0,
     mean: npt.ArrayLike | None = None,
     var: npt.ArrayLike | None = None,
     gamma: npt.ArrayLike | None = None,
@@ -329,8 +325,7 @@ def conv2d(
     eps: float = 1e-5,
     activation: str = "none",
     slope: npt.ArrayLike | None = None,
-    dtype: npt.DTypeLike | None = None,
-    threads: int | None = None,
+    **keywords: Unpack[FilterKeywords],
 ) -> Image:
     """Run a convolutional layer: kernels across channels, then batch normalisation, then an activation.
 
@@ -340,10 +335,8 @@ def conv2d(
         Bias and activation count with white as 1, whatever the type.
     weight : (C_out, C_in / groups, K_h, K_w) array_like
     bias : (C_out,) array_like, optional
-    stride, padding, dilation, groups
-        As in ``torch.nn.functional.conv2d``; pairs are (rows, cols).
-    padding_mode, padding_value
-        What lies beyond the border: zeros.
+    groups : int
+        Output channels fall into so many groups, each of which sees its own part of the input's.
     mean, var, gamma, beta : (C_out,) array_like, optional
         Of a batch normalisation in inference.
     eps : float
@@ -352,10 +345,9 @@ def conv2d(
         A filter of that name, with its default numbers; "gelu_tanh" is ``gelu:tanh``.
     slope : float, or (C_out,) array_like, optional
         Of leaky_relu, by default 0.01; of prelu, which needs one or one for each output channel.
-    dtype : dtype, optional
-        ``numpy.float32`` gives the raw values on the image's scale.
-    threads : int, optional
-        At most this many.
+    **keywords
+        As every filter takes them, but ``padding_mode`` is "constant" by default: zeros. ``padding`` is "same", as for
+        ``layer:``; PyTorch's default is 0.
 
     Returns
     -------
@@ -384,9 +376,72 @@ def conv2d(
         weight, bias, mean=mean, var=var, gamma=gamma, beta=beta, eps=eps,
         activation=activation, slope=slope, groups=groups,
     )  # fmt: skip
-    geometry = stage_values({"stride": stride, "padding": padding, "dilation": dilation})
-    stage = Stage(operator, name="conv2d", padding_mode=padding_mode, padding_value=padding_value, **geometry)
-    return _run_stages(image, [stage], {"dtype": dtype, "threads": threads})
+    return _run_layer(image, "conv2d", operator, keywords)
+
+
+@documented(PoolKeywords)
+def conv_transpose2d(
+    image: ImageLike,
+    weight: npt.ArrayLike,
+    bias: npt.ArrayLike | None = None,
+    *,
+    stride: IntPair = 1,
+    padding: PaddingLike = 0,
+    output_padding: IntPair = 0,
+    groups: int = 1,
+    mean: npt.ArrayLike | None = None,
+    var: npt.ArrayLike | None = None,
+    gamma: npt.ArrayLike | None = None,
+    beta: npt.ArrayLike | None = None,
+    eps: float = 1e-5,
+    activation: str = "none",
+    slope: npt.ArrayLike | None = None,
+    **keywords: Unpack[PoolKeywords],
+) -> Image:
+    """Run a transposed convolutional layer: each sample adds its weights to the result, ``stride`` apart.
+
+    The result has ``(size - 1) * stride - 2 * padding + dilation * (K - 1) + output_padding + 1`` pixels on an axis.
+
+    Parameters
+    ----------
+    image : (H, W) or (H, W, C_in) array of uint8, uint16 or float32
+    weight : (C_in, C_out / groups, K_h, K_w) array_like
+    bias : (C_out,) array_like, optional
+    stride : int or (rows, cols)
+        Distance of two samples in the result.
+    padding : str, int, (rows, cols), ((top, bottom), (left, right)) or (left, top, right, bottom)
+        Pixels cut off the result: the padding of the convolution whose transpose this is. "same_upper" leaves
+        ``size * stride`` of them.
+    output_padding : int or (rows, cols)
+        Rows and columns added below and to the right, fewer than stride or dilation.
+    groups, mean, var, gamma, beta, eps, activation, slope
+        As for :func:`conv2d`.
+
+    Raises
+    ------
+    KernelFileError, ParameterError, SizeError
+        As for :func:`conv2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> twice = np.ones((1, 1, 2, 2))
+    >>> conv_transpose2d(np.array([[3, 6]], np.uint8), twice, stride=2)
+    array([[3, 3, 6, 6],
+           [3, 3, 6, 6]], dtype=uint8)
+
+    Notes
+    -----
+    V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning", 2016, chapter 4.
+    """
+    from convfilter.filters.layers import layer
+
+    operator = layer(
+        weight, bias, mean=mean, var=var, gamma=gamma, beta=beta, eps=eps, activation=activation, slope=slope,
+        groups=groups, transposed=True, output_padding=whole_pair(output_padding, "output_padding"),
+    )  # fmt: skip
+    require_known(keywords, PoolKeywords)
+    return _run_layer(image, "conv_transpose2d", operator, {**keywords, "stride": stride, "padding": padding})
 
 
 @documented(FilterKeywords)
@@ -480,6 +535,11 @@ def _pool(
     name = "lppool" if operator.kind == "power" else f"{operator.kind}pool"
     stage = Stage(operator, name=name, **geometry, **stage_values(keywords))
     return _run_stages(image, [stage], keywords)
+
+
+def _run_layer(image: ImageLike, name: str, operator: Layer, keywords: Any) -> Image:
+    values = {"padding_mode": "constant", **stage_values(keywords)}
+    return _run_stages(image, [Stage(operator, name=name, **values)], keywords)
 
 
 def _run(

@@ -282,6 +282,29 @@ def lp_pool(picture, size, p=2, stride=None, padding=0, dilation=1, ceil=False):
     return box_sum(np.abs(picture) ** p, size, padding_mode="constant", padding_value=0, **geometry) ** (1 / p)
 
 
+def conv_transpose(picture, weight, *, stride=1, padding=0, output_padding=0, dilation=1, groups=1):
+    """Each sample adds its weights to the result: out[y*S + i*D - P] += w[i] * in[y]; padding is cut off.
+
+    The weight is (C_in, C_out / groups, K_h, K_w); the result has (I-1)*S - P - P' + D*(K-1) + 1 + more rows.
+    """
+    stride, dilation, more = pair(stride), pair(dilation), pair(output_padding)
+    around = pads(padding, [d * (k - 1) for d, k in zip(dilation, weight.shape[2:], strict=True)])
+    rows, cols = (
+        (picture.shape[axis] - 1) * stride[axis] + dilation[axis] * (weight.shape[2 + axis] - 1) + 1 + more[axis]
+        for axis in (0, 1)
+    )
+    inputs, outputs = weight.shape[0] // groups, weight.shape[1]
+    whole = np.zeros((rows, cols, groups * outputs))
+    for channel in range(weight.shape[0]):
+        group = channel // inputs
+        for out, i, j in np.ndindex(weight.shape[1:]):
+            top, left = i * dilation[0], j * dilation[1]
+            seen = whole[top :: stride[0], left :: stride[1], group * outputs + out]
+            seen[: picture.shape[0], : picture.shape[1]] += weight[channel, out, i, j] * picture[..., channel]
+    (top, bottom), (left, right) = around
+    return whole[top : rows - bottom, left : cols - right]
+
+
 # Alpha --------------------------------------------------------------------------------------------------------------
 
 

@@ -27,6 +27,7 @@ def weights(stage: Stage) -> np.ndarray:
 def test_example_of_each_row_runs(row: Filter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     np.savez("conv1.npz", weight=np.ones((4, 1, 3, 3)))
+    np.savez("up1.npz", weight=np.ones((1, 4, 4, 4)))
     image = np.random.default_rng(1).integers(0, 256, (20, 24), np.uint8)
     result = convfilter.apply(image, row.example)
     assert result.dtype == np.uint8

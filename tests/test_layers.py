@@ -63,7 +63,7 @@ def summed(pixels: np.ndarray, weight: np.ndarray, groups: int = 1) -> np.ndarra
 def test_sums_over_channels_and_window(shape: tuple[int, int, int, int]) -> None:
     weight, bias = weights(*shape), RNG.normal(size=shape[0])
     pixels = image(shape[1])
-    got = convfilter.conv2d(pixels, weight, bias)
+    got = convfilter.conv2d(pixels, weight, bias, padding="valid")
     expected = summed(pixels, weight) + bias
     assert got.dtype == np.float32
     np.testing.assert_allclose(got.reshape(expected.shape), expected, atol=1e-5)
@@ -102,7 +102,17 @@ def test_batch_norm_and_activations() -> None:
     }
     for activation, expected in formulas.items():
         got = convfilter.conv2d(
-            pixels, weight, bias, mean=mean, var=var, gamma=gamma, beta=beta, eps=1e-3, activation=activation, slope=0.2
+            pixels,
+            weight,
+            bias,
+            mean=mean,
+            var=var,
+            gamma=gamma,
+            beta=beta,
+            eps=1e-3,
+            activation=activation,
+            slope=0.2,
+            padding=0,
         )
         np.testing.assert_allclose(got, expected, atol=3e-5)
 
@@ -121,7 +131,15 @@ def test_pytorch_gives_the_same(geometry: dict[str, Any], activation: str) -> No
     y = torch.relu(y) if activation == "relu" else y
     mean, var, gamma, beta = bn
     got = convfilter.conv2d(
-        pixels, weight, bias, mean=mean, var=var, gamma=gamma, beta=beta, activation=activation, **geometry
+        pixels,
+        weight,
+        bias,
+        mean=mean,
+        var=var,
+        gamma=gamma,
+        beta=beta,
+        activation=activation,
+        **{"padding": 0, **geometry},
     )
     np.testing.assert_allclose(got, y[0].numpy().transpose(1, 2, 0), atol=1e-5)
 
@@ -132,10 +150,10 @@ def test_integers_count_with_white_as_one(dtype: type[np.generic]) -> None:
     pixels = RNG.integers(0, white + 1, (11, 12, 3)).astype(dtype)
     weight, bias = weights(3, 3) / 9, np.array([0.5, 0.1, -0.2])
     expected = (summed(pixels / white, weight) + bias) * white
-    got = convfilter.conv2d(pixels, weight, bias)
+    got = convfilter.conv2d(pixels, weight, bias, padding=0)
     assert got.dtype == dtype
     assert np.abs(got - np.clip(expected, 0, white)).max() <= 0.51 + white * 1e-6
-    raw = convfilter.conv2d(pixels, weight, bias, dtype=np.float32)
+    raw = convfilter.conv2d(pixels, weight, bias, dtype=np.float32, padding=0)
     np.testing.assert_allclose(raw, expected, atol=2e-6 * white)
 
 
@@ -168,7 +186,7 @@ def test_ties_of_a_layer_go_to_even_as_those_of_a_filter() -> None:
     halved = {"mean": [0.2], "var": [3.5], "eps": 0.5, "beta": [0.2]}
     levels = pixels + np.uint8(61)
     assert convfilter.conv2d(levels, [[[[1.0]]]], **halved).ravel().tolist() == [56, 58, 58, 60, 60]
-    raw = convfilter.conv2d(np.full((3, 3, 1), 7, np.uint8), np.ones((1, 1, 3, 3)), dtype=np.float32)
+    raw = convfilter.conv2d(np.full((3, 3, 1), 7, np.uint8), np.ones((1, 1, 3, 3)), dtype=np.float32, padding=0)
     assert raw.ravel().tolist() == [63.0]
     half, weight = Stage(Correlation(kernels.from_array([[0.5]]))), np.full((1, 1, 1, 1), 0.5)
     assert convfilter.apply(pixels, half, in_stack(weight)).ravel().tolist() == [0, 1, 1, 2, 2]
@@ -199,7 +217,7 @@ def test_long_sums_stay_within_half_a_level(activation: str) -> None:
     real = summed(pixels, weight) + 255 * bias
     functions = {"relu": lambda x: np.maximum(x, 0), "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "tanh": np.tanh}
     real = functions.get(activation, lambda x: x)(real / 255) * 255
-    got = convfilter.conv2d(pixels, weight, bias, activation=activation)
+    got = convfilter.conv2d(pixels, weight, bias, activation=activation, padding=0)
     assert np.abs(got - np.clip(real, 0, 255)).max() <= 0.5 + 1e-3
 
 
@@ -412,7 +430,7 @@ def test_channels_that_do_not_fit_name_both_sides() -> None:
     with pytest.raises(ParameterError, match=r"weight \(6, 4, 3, 3\) in 1 group takes 4 channels, but gets 3"):
         convfilter.conv2d(image(3), weights())
     with pytest.raises(SizeError, match="output height must be at least 1"):
-        convfilter.conv2d(image(4, 2, 9), weights())
+        convfilter.conv2d(image(4, 2, 9), weights(), padding=0)
     with pytest.raises(UsageError, match="cannot compute this"):
         convfilter.apply(image(4), "relu", algorithm="box")
 
@@ -572,3 +590,94 @@ def test_layers_are_plotted(folder: Path) -> None:
     assert main(["kernel", "show", "layer:one.npy", "--plot", "k.png"]) == 0
     with Image.open("k.png") as plot:
         assert plot.height > 3 * 300  # a row for each of three kernels
+
+
+# Transposed --------------------------------------------------------------------------------------------------------
+
+TRANSPOSED = [
+    {},
+    {"stride": 2, "padding": 1, "output_padding": 1},
+    {"stride": (3, 2), "padding": (0, 2), "output_padding": (2, 0)},
+    {"stride": (2, 4), "dilation": (3, 2), "groups": 2},
+    {"stride": 5, "padding": 1},  # more than the kernel: some outputs see nothing
+    {"dilation": 2, "padding": 3},
+]
+
+
+@pytest.mark.parametrize("geometry", TRANSPOSED)
+@pytest.mark.parametrize("kernel", [(3, 3), (4, 2)])
+def test_transposed_convolution(geometry: dict[str, Any], kernel: tuple[int, int]) -> None:
+    pixels, bias = image(4, 9, 11), RNG.normal(size=6)
+    weight = RNG.normal(size=(4, 6 // geometry.get("groups", 1), *kernel))
+    expected = reference.conv_transpose(pixels, weight, **geometry) + bias
+    got = convfilter.conv_transpose2d(pixels, weight, bias, **geometry)
+    assert got.shape == expected.shape
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_whole_numbers_are_transposed_exactly() -> None:
+    pixels = RNG.integers(0, 256, (40, 31, 2), np.uint8)
+    weight = RNG.integers(-8, 9, (2, 3, 3, 3)) / 16
+    expected = reference.conv_transpose(pixels.astype(float), weight, stride=2, padding=1)
+    got = convfilter.conv_transpose2d(pixels, weight, stride=2, padding=1)
+    np.testing.assert_array_equal(got, np.clip(np.rint(expected), 0, 255))
+    for threads in (1, 3):
+        again = convfilter.conv_transpose2d(pixels, weight, stride=2, padding=1, threads=threads)
+        assert again.tobytes() == got.tobytes()
+
+
+def test_pytorch_transposes_the_same() -> None:
+    torch = pytest.importorskip("torch")
+    pixels, weight = image(4, 9, 11), RNG.normal(size=(4, 3, 3, 4)).astype(np.float32)
+    geometry = {"stride": (2, 3), "padding": (1, 2), "output_padding": (1, 2), "dilation": (2, 1), "groups": 2}
+    x = torch.from_numpy(pixels.transpose(2, 0, 1)[np.newaxis].copy())
+    theirs = torch.nn.functional.conv_transpose2d(x, torch.from_numpy(weight), **geometry)[0].numpy()
+    np.testing.assert_allclose(
+        convfilter.conv_transpose2d(pixels, weight, **geometry), theirs.transpose(1, 2, 0), atol=1e-5
+    )
+
+
+def test_same_sizes_of_transposed_convolutions() -> None:
+    pixels, weight = image(1, 5, 6), np.ones((1, 1, 3, 3))
+    assert convfilter.conv_transpose2d(pixels, weight, stride=2, padding="same_upper").shape == (10, 12, 1)
+    upper = convfilter.conv_transpose2d(pixels, weight, stride=2, padding=((0, 1), (0, 1)))
+    np.testing.assert_array_equal(convfilter.conv_transpose2d(pixels, weight, stride=2, padding="same_upper"), upper)
+    lower = convfilter.conv_transpose2d(pixels, weight, stride=2, padding=((1, 0), (1, 0)))
+    np.testing.assert_array_equal(convfilter.conv_transpose2d(pixels, weight, stride=2, padding="same_lower"), lower)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"output_padding": 2, "stride": 2}, "output_padding must be smaller than stride 2 or dilation 1, got 2"),
+        ({"padding": 9}, r"output height must be at least 1, got -11: \(5 - 1\)\*1 - 9 - 9 \+ 1\*\(3 - 1\) \+ 0 \+ 1"),
+        ({"groups": 3}, "the 1 input channels of weight do not divide into 3 groups"),
+    ],
+)
+def test_transposed_convolutions_that_cannot_be(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises((KernelFileError, ParameterError, SizeError), match=message):
+        convfilter.conv_transpose2d(image(1, 5, 6), np.ones((1, 1, 3, 3)), **wrong)
+
+
+def test_a_transposed_layer_in_a_stack_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "up.npz"
+    weight, slope = RNG.normal(size=(3, 4, 4, 4)), [0.1, 0.2, 0.3, 0.4]
+    np.savez(path, weight=weight, stride=2, padding=1, activation="prelu", slope=slope)
+    pixels = image(3, 150, 40)
+    got = convfilter.apply(pixels, "box:3", f"convtranspose:{path}", "maxpool:2", dtype=np.float32)
+    between = convfilter.box_blur(pixels, 3)
+    up = convfilter.conv_transpose2d(between, weight, stride=2, padding=1, activation="prelu", slope=slope)
+    expected = reference.conv_transpose(between, weight, stride=2, padding=1)
+    np.testing.assert_allclose(up, np.where(expected < 0, expected * slope, expected), atol=1e-5)
+    np.testing.assert_allclose(got, convfilter.max_pool(up, 2), atol=1e-6)
+    plan = convfilter.plan((150, 40, 3), f"convtranspose:{path}", "box:3")
+    first, second = figures(plan)
+    assert (first.rows.size, first.rows.jump, first.rows.start) == (2, 0.5, -0.25)
+    assert (second.rows.size, second.rows.jump) == (3, 0.5)
+
+
+def test_alpha_of_a_transposed_layer_is_that_of_the_nearest_sample() -> None:
+    pixels = np.zeros((3, 2, 4), np.float32)
+    pixels[..., 3] = np.arange(1, 7).reshape(3, 2) / 8
+    got = convfilter.conv_transpose2d(pixels, np.ones((3, 3, 2, 2)), stride=2, alpha=True)
+    np.testing.assert_array_equal(got[..., 3], pixels[..., 3].repeat(2, 0).repeat(2, 1))

@@ -19,6 +19,7 @@ _COMMANDS = {
     "sharpen": "unsharp unsharpmask usm sharp",
     "convolve --kernel FILE": "conv conv2d convolution correlate custom matrix",
     "apply -f layer:FILE": "layer",
+    "apply -f convtranspose:FILE": "deconv deconvolution upsample convtranspose2d",
     "apply -f SPEC": "filter stack run process",
     "pool --max SIZE": "pooling maxpool maxpool2d maximum",
     "pool --min SIZE": "minpool minimum",

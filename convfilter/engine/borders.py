@@ -17,7 +17,7 @@ Indices = npt.NDArray[np.int64]
 CONSTANT = -1
 
 
-def index_map(length: int, before: int, total: int, mode: str) -> Indices:
+def index_map(length: int, before: int, total: int, mode: str, step: int = 1) -> Indices:
     """Return the source index at each of ``total`` places of a padded axis.
 
     Parameters
@@ -30,6 +30,8 @@ def index_map(length: int, before: int, total: int, mode: str) -> Indices:
         Places of the padded axis.
     mode : {"edge", "constant", "reflect", "symmetric", "wrap"}
         As in ``numpy.pad``, also where the pad is wider than the axis.
+    step : int
+        Places from one sample to the next; between them stands the padding value. Above 1 the mode is "constant".
 
     Returns
     -------
@@ -37,6 +39,8 @@ def index_map(length: int, before: int, total: int, mode: str) -> Indices:
         Indices in 0..length-1, or ``CONSTANT``.
     """
     place = np.arange(-before, total - before, dtype=np.int64)
+    if step > 1:
+        return np.where((place >= 0) & (place < length * step) & (place % step == 0), place // step, CONSTANT)
     if mode == "edge":
         return np.clip(place, 0, length - 1)
     if mode == "constant":

@@ -76,4 +76,4 @@ def padded_rows(plan: StagePlan) -> Indices:
 def _padded(plan: StagePlan, axis: int) -> Indices:
     sizes = (plan.rows, plan.cols)[axis]
     mode = "constant" if isinstance(plan.stage.operator, Pooling) else plan.stage.padding_mode
-    return index_map(sizes.input, sizes.before, sizes.padded, mode)
+    return index_map(sizes.input, sizes.before, sizes.padded, mode, sizes.step)

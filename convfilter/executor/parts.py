@@ -128,6 +128,8 @@ def side_of(axis: AxisPlan, mode: str, first: int, last: int, end: int, rates: R
     rates : Rates, optional
         Of a multirate axis, whose steps reach further than the kernel, and whose phase must be kept.
     """
+    if axis.inserted:
+        return _spaced_side(axis, first, last, end)
     window = first * axis.stride - axis.before
     begin, stop, step = window, (end - 1) * axis.stride - axis.before + axis.span + 1, 1
     if rates is not None:
@@ -148,6 +150,17 @@ def side_of(axis: AxisPlan, mode: str, first: int, last: int, end: int, rates: R
     beyond = min(max(0, stop - (axis.input + axis.after - axis.beyond)), max(0, after)) if axis.beyond else 0
     local = AxisPlan(length, axis.kernel, axis.stride, axis.dilation, before, after, beyond)
     return Side(runs, picked, local, last - first)
+
+
+def _spaced_side(axis: AxisPlan, first: int, last: int, end: int) -> Side:
+    """Find what outputs need of samples with zeros between them; places count from the first sample."""
+    begin, stop = first * axis.stride - axis.before, (end - 1) * axis.stride - axis.before + axis.span + 1
+    low, high = (min(max(place, 0), axis.input - 1) for place in (-(-begin // axis.step), (stop - 1) // axis.step))
+    high = max(low, high)
+    before = low * axis.step - begin
+    after = stop - begin - before - (high - low) * axis.step - 1
+    local = AxisPlan(high + 1 - low, axis.kernel, axis.stride, axis.dilation, before, after, 0, axis.inserted)
+    return Side(((low, high + 1),), None, local, last - first)
 
 
 def _runs(places: Indices) -> tuple[tuple[tuple[int, int], ...], Indices]:
@@ -252,7 +265,7 @@ def boundaries(axis: AxisPlan, step: int, wanted: Sequence[int]) -> tuple[int, .
     """
     cuts = set()
     for place in wanted if step else ():
-        nearest = min(max((place + axis.before - axis.centre) // axis.stride, 0), axis.output)
+        nearest = min(max((place * axis.step + axis.before - axis.centre) // axis.stride, 0), axis.output)
         cut = round(nearest / step) * step
         if axis.output - cut >= step:  # what is less goes with the last part
             cuts.add(cut)
@@ -261,4 +274,4 @@ def boundaries(axis: AxisPlan, step: int, wanted: Sequence[int]) -> tuple[int, .
 
 def _sees_source(axis: AxisPlan, cut: int) -> bool:
     """Whether the outputs next to a cut do not lie in the padding altogether."""
-    return cut * axis.stride - axis.before < axis.input and (cut - 1) * axis.stride + axis.span >= axis.before
+    return cut * axis.stride - axis.before < axis.spaced and (cut - 1) * axis.stride + axis.span >= axis.before

@@ -5,6 +5,7 @@ An .npy file is the weight alone. The others hold ``weight`` and whatever of
 ``stride``, ``dilation``, ``padding`` there is ((rows, cols), or one number), and
 ``activation``: text in .npz, metadata in .safetensors. PyTorch's names for the
 batch normalisation (``running_mean``, ``running_var``) are understood too.
+``slope`` is one number, or one for each output channel (prelu).
 """
 
 from __future__ import annotations
@@ -29,23 +30,32 @@ Array = npt.NDArray[Any]
 _ALIASES = {"running_mean": "mean", "running_var": "var"}
 _ARRAYS = ("bias", "mean", "var", "gamma", "beta", "slope")
 _NUMBERS = ("eps",)
-_PAIRS = ("stride", "dilation", "padding")
+_PAIRS = ("stride", "dilation", "padding", "output_padding")
 _KNOWN = ("weight", *_ARRAYS, *_NUMBERS, *_PAIRS, "groups", "activation", *_ALIASES)
 
 
-def load(path: str, *, activation: str | None = None, groups: int | None = None) -> Stage:
+def load(
+    path: str,
+    *,
+    activation: str | None = None,
+    groups: int | None = None,
+    transposed: bool = False,
+    output_padding: tuple[int, int] | None = None,
+) -> Stage:
     """Read a layer, with its geometry, from a file.
 
     Parameters
     ----------
     path : str
-    activation, groups : optional
+    activation, groups, output_padding : optional
         Instead of what the file says.
+    transposed : bool
+        The weight is that of a transposed convolution, (C_in, C_out / groups, K_h, K_w).
 
     Returns
     -------
     Stage
-        Padding is zeros, ``same`` unless the file says how many.
+        Padding is zeros, ``same`` unless the file says how many; that of a transposed convolution is 0 unless it does.
 
     Raises
     ------
@@ -55,7 +65,7 @@ def load(path: str, *, activation: str | None = None, groups: int | None = None)
     name = named(path)
     try:
         with foreign("this is no usable layer", KernelFileError):
-            return _stage(_arrays(path), activation, groups)
+            return _stage(_arrays(path), activation, groups, transposed, output_padding)
     except ConvfilterError as error:
         raise KernelFileError(f"{name}: {error}") from None
     except OSError as error:
@@ -89,7 +99,13 @@ def _known(names: Collection[str]) -> Collection[str]:
     return names
 
 
-def _stage(found: dict[str, Array], activation: str | None, groups: int | None) -> Stage:
+def _stage(
+    found: dict[str, Array],
+    activation: str | None,
+    groups: int | None,
+    transposed: bool,
+    output_padding: tuple[int, int] | None,
+) -> Stage:
     named = {_ALIASES.get(name, name): value for name, value in found.items()}
     values: dict[str, Any] = {name: named[name] for name in _ARRAYS if name in named}
     values |= {name: float(_one(name, named[name], "fiu")) for name in _NUMBERS if name in named}
@@ -98,9 +114,13 @@ def _stage(found: dict[str, Array], activation: str | None, groups: int | None) 
         str(_one("activation", named["activation"], "U")) if "activation" in named else "none"
     )
     geometry: dict[str, Any] = {name: _pair(name, named[name]) for name in _PAIRS if name in named}
+    more = geometry.pop("output_padding", (0, 0))
     if "padding" in geometry:
         rows, cols = geometry["padding"]
         geometry["padding"] = rows, rows, cols, cols
+    elif transposed:
+        geometry["padding"] = "valid"
+    values |= {"transposed": transposed, "output_padding": more if output_padding is None else output_padding}
     return Stage(layer(named["weight"], **values), padding_mode="constant", **geometry)
 
 

@@ -25,12 +25,15 @@ def layer(
     activation: str = "none",
     slope: npt.ArrayLike | None = None,
     groups: int = 1,
+    transposed: bool = False,
+    output_padding: tuple[int, int] = (0, 0),
 ) -> Layer:
     """Make a convolutional layer: weights across channels, then batch normalisation, then an activation.
 
     Parameters
     ----------
     weight : (C_out, C_in / groups, K_h, K_w) array_like of real numbers
+        If ``transposed``, (C_in, C_out / groups, K_h, K_w), as PyTorch and ONNX have it.
     bias : (C_out,) array_like, optional
     mean, var, gamma, beta : (C_out,) array_like, optional
         Of a batch normalisation in inference: gamma * (x - mean) / sqrt(var + eps) + beta.
@@ -43,6 +46,10 @@ def layer(
         Below zero: of leaky_relu, by default 0.01; or of prelu, one for all channels or one for each.
     groups : int
         Output channels fall into so many groups, each of which sees its own part of the input's.
+    transposed : bool
+        A transposed convolution: each sample adds its weights to the result, ``stride`` apart.
+    output_padding : (rows, cols)
+        Rows and columns that a transposed convolution adds at the end.
 
     Raises
     ------
@@ -58,14 +65,19 @@ def layer(
     weights = _numbers("weight", weight)
     if weights.ndim != _AXES or 0 in weights.shape:
         raise KernelFileError(
-            f"weight must have the shape (C_out, C_in, K_h, K_w), none of them 0, got {shown(weights.shape)}"
+            f"weight must have the shape {'(C_in, C_out' if transposed else '(C_out, C_in'}, K_h, K_w), "
+            f"none of them 0, got {shown(weights.shape)}"
         )
+    if groups < 1:
+        raise ParameterError(f"groups must be at least 1, got {groups}")
+    if transposed:
+        weights = _turned(weights, groups)
+    elif output_padding != (0, 0):
+        raise ParameterError("output_padding is for transposed convolutions; leave it out")
     channels = weights.shape[0]
     if activation not in LAYER_ACTIVATIONS:
         raise ParameterError(f"activation must be one of {', '.join(LAYER_ACTIVATIONS)}, got {shown(activation)}")
     slopes = _slopes(slope, activation, channels)
-    if groups < 1:
-        raise ParameterError(f"groups must be at least 1, got {groups}")
     if channels % groups:
         raise KernelFileError(f"the {channels} output channels of weight do not divide into {groups} groups")
     shift = np.zeros(channels) if bias is None else _per_channel("bias", bias, channels)
@@ -86,7 +98,17 @@ def layer(
         raise KernelFileError("gamma and beta belong to a batch normalisation, which needs mean and var too")
     _require_float32("weight with its batch normalisation", weights)
     _require_float32("bias with its batch normalisation", shift)
-    return Layer(weights, shift, groups, activation, slopes)
+    return Layer(weights, shift, groups, activation, slopes, transposed, output_padding)
+
+
+def _turned(weights: npt.NDArray[np.float64], groups: int) -> npt.NDArray[np.float64]:
+    """Return the weights with which a transposed convolution is one over samples with zeros between them."""
+    inputs = weights.shape[0]
+    if inputs % groups:
+        raise KernelFileError(f"the {inputs} input channels of weight do not divide into {groups} groups")
+    parts = weights.reshape(groups, inputs // groups, *weights.shape[1:]).swapaxes(1, 2)
+    turned: npt.NDArray[np.float64] = parts.reshape(-1, inputs // groups, *weights.shape[2:])[:, :, ::-1, ::-1]
+    return np.ascontiguousarray(turned)
 
 
 def _slopes(slope: npt.ArrayLike | None, activation: str, channels: int) -> float | npt.NDArray[np.float64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from convfilter.filters.parameters import Choice, Number, Parameter, Text
+from convfilter.filters.parameters import Choice, Number, Pair, Parameter, Text
 from convfilter.filters.row import OF_POINTS, Filter
 from convfilter.filters.stage import (
     LAYER_ACTIVATIONS,
@@ -88,6 +88,12 @@ def _layer(file: str, activation: str | None, groups: int | None) -> Stage:
     from convfilter.filters import layer_files
 
     return layer_files.load(file, activation=activation, groups=groups)
+
+
+def _transposed(file: str, activation: str | None, groups: int | None, output_padding: tuple[int, int] | None) -> Stage:
+    from convfilter.filters import layer_files
+
+    return layer_files.load(file, activation=activation, groups=groups, transposed=True, output_padding=output_padding)
 
 
 def _point(kind: PointKind) -> Callable[..., Stage]:
@@ -275,6 +281,28 @@ MORE_ROWS = (
         ),
         ("stride", "dilation", "padding", "padding_mode", "padding_value", "scale", "offset", "map"),
         source="LeCun et al., 1998; batch normalisation: Ioffe and Szegedy, 2015",
+    ),
+    Filter(
+        "convtranspose",
+        "Transposed convolution: each sample adds its weights to the result, a stride apart.",
+        "activation(sum of each weight * sample at sample * stride + weight * dilation - padding, + bias), white = 1",
+        "convtranspose:up1.npz,stride=2",
+        _transposed,
+        (
+            Parameter(
+                "file", Text("FILE"), "An .npz, .npy or .safetensors file with the weight (C_in, C_out, ...).", None
+            ),
+            Parameter("activation", Choice(LAYER_ACTIVATIONS, "NAME"), "Instead of the file's."),
+            Parameter("groups", Number("N", minimum=1, maximum=65535, whole=True), "Instead of the file's."),
+            Parameter(
+                "output_padding",
+                Pair(Number("N", minimum=0, maximum=65535, whole=True)),
+                "Rows and columns added at the end; N, or XxY.",
+                unit="px",
+            ),
+        ),
+        ("stride", "dilation", "padding", "scale", "offset", "map"),
+        source="Dumoulin and Visin, A guide to convolution arithmetic for deep learning, 2016, chapter 4",
     ),
     Filter("invert", "Negative.", "full scale - x", "invert", _point("invert"), (), OF_POINTS, source=_POINTWISE),
 )

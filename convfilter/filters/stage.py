@@ -140,7 +140,9 @@ class Layer:
     """Kernels across channels, then an activation; see ``layers.layer``, which checks and makes it.
 
     ``weight`` is (C_out, C_in / groups, K_h, K_w), ``bias`` (C_out,), both
-    float64, for samples whose white is 1. ``slope`` is that of leaky_relu, or (C_out,) slopes of prelu.
+    float64, for samples whose white is 1. If ``transposed``, the stage's stride is the distance of the input's samples
+    on the grid of the result, its padding is cut off, and ``output_padding`` adds rows and columns at the end.
+    ``slope`` is that of leaky_relu, or (C_out,) slopes of prelu.
     """
 
     weight: npt.NDArray[np.float64]
@@ -148,6 +150,8 @@ class Layer:
     groups: int = 1
     activation: str = "none"
     slope: float | npt.NDArray[np.float64] = 0.01
+    transposed: bool = False
+    output_padding: Pair = (0, 0)
 
     @property
     def inputs(self) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import gcd
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine.borders import CONSTANT, gather
+from convfilter.engine.borders import CONSTANT, Indices, gather
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.load import Source
@@ -16,7 +18,7 @@ from convfilter.engine.work import Region, Work
 from convfilter.filters.activations import default_numbers
 from convfilter.filters.stage import ACTIVATIONS, Layer
 from convfilter.methods.pointwise import ACTIVATE
-from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, StagePlan
+from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, AxisPlan, StagePlan
 
 Real = npt.NDArray[np.float64]
 
@@ -32,11 +34,120 @@ class _Layer(StageNode):
     The result is on the samples' own scale. Alpha is that of the central pixel.
     """
 
+    def __init__(self, stage: StageRun) -> None:
+        super().__init__(stage)
+        rows = self.plan.rows
+        if rows.inserted:
+            self.jump, self.overlap = rows.stride / rows.step, rows.span // rows.step + 1
+
+    def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
+        """Return the rows that some rows look at; for their alpha, also those on which they are centred."""
+        seen = super().demand(top, bottom, number)
+        if not (self.plan.alpha and self._is_spaced):
+            return seen
+        return np.concatenate([seen, nearest_samples(self.plan.rows, top, bottom)])
+
+    @property
+    def _is_spaced(self) -> bool:
+        return self.plan.rows.inserted > 0 or self.plan.cols.inserted > 0
+
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
         work = self.work(sources[0])
         epilogue = self.epilogue(work, target)
         return Workers(lambda: _Rows(work, epilogue, target, self.stage).compute, self.scratch_bytes)
+
+
+class Windows(NamedTuple):
+    """Windows along one axis of loaded samples: how many, their taps, and the distances of both."""
+
+    outputs: int
+    taps: int
+    stride: int
+    dilation: int
+
+    @classmethod
+    def of(cls, axis: AxisPlan, outputs: int) -> Windows:
+        """Return the first windows of an axis."""
+        return cls(outputs, axis.kernel, axis.stride, axis.dilation)
+
+
+class Phase(NamedTuple):
+    """Outputs of a transposed convolution that lie ``step`` apart: the same taps of each fall on samples.
+
+    Attributes
+    ----------
+    first : int
+        The first of them, after that of the band.
+    place : int
+        Which sample the first of its taps falls on, among those that the band sees.
+    taps : slice
+        Of the kernel.
+    windows : Windows
+    """
+
+    first: int
+    place: int
+    taps: slice
+    windows: Windows
+
+
+def phases(axis: AxisPlan, top: int, bottom: int) -> tuple[slice, list[Phase]]:
+    """Part outputs ``top`` to ``bottom - 1`` of a transposed convolution by the taps that fall on samples.
+
+    Returns
+    -------
+    slice
+        Of the padded axis: the places of the samples that they see.
+    list of Phase
+        Those without any tap are left out.
+    """
+    step = axis.step
+    start = top + (axis.before - top) % step
+    common = gcd(step, axis.dilation)
+    found = []
+    for first in range(min(step, bottom - top)):
+        taps = [tap for tap in range(axis.kernel) if (top + first + tap * axis.dilation - start) % step == 0]
+        if taps:
+            chosen = slice(taps[0], taps[-1] + 1, step // common)
+            count = -(-(bottom - top - first) // step)
+            place = (top + first + taps[0] * axis.dilation - start) // step
+            found.append(Phase(first, place, chosen, Windows(count, len(taps), 1, axis.dilation // common)))
+    return slice(start, bottom + axis.span, step), found
+
+
+class _Phases:
+    """The sums of a transposed convolution: an ordinary one for each phase, without the zeros between samples."""
+
+    def __init__(self, numerators: Samples, operator: Layer) -> None:
+        self._numerators, self._operator = numerators, operator
+        self._made: dict[tuple[int, int], list[Samples]] = {}
+
+    def sums(self, work: Work, top: int, bottom: int) -> Samples:
+        """Return the sums of some rows."""
+        operator, plan = self._operator, work.plan
+        row_places, by_row = phases(plan.rows, top, bottom)
+        col_places, by_col = phases(plan.cols, 0, plan.cols.output)
+        before = (plan.cols.before - col_places.start) // plan.cols.step
+        padded = _padded(work, work.row_index[row_places], work.col_index[col_places], before)
+        total = np.zeros((bottom - top, plan.cols.output, len(operator.bias)), padded.dtype)
+        inputs, outputs = operator.weight.shape[1], len(operator.bias) // operator.groups
+        for down in by_row:
+            for along in by_col:
+                seen = padded[down.place :, along.place :]
+                part = total[down.first :: plan.rows.step, along.first :: plan.cols.step]
+                for group, matrix in enumerate(self._matrices(down.taps, along.taps)):
+                    windows = _windows(seen[..., group * inputs : (group + 1) * inputs], down.windows, along.windows)
+                    sums = (windows @ matrix).reshape(*part.shape[:2], outputs)
+                    part[..., group * outputs : (group + 1) * outputs] = sums
+        return total
+
+    def _matrices(self, rows: slice, cols: slice) -> list[Samples]:
+        """Return the matrices of a phase's taps; the phases are the same in every band."""
+        key = rows.start, cols.start
+        if key not in self._made:
+            self._made[key] = _matrices(self._numerators[:, :, rows, cols], self._operator.groups)
+        return self._made[key]
 
 
 class _Rows:
@@ -52,7 +163,9 @@ class _Rows:
         source = work.source
         numerators, divisor = operator.fractions if source.is_finite else (operator.weight, np.ones(len(operator.bias)))
         self._work, self._operator, self._epilogue, self._target = work, operator, epilogue, target
-        self._matrices = _matrices(numerators.astype(work.plan.precision), operator.groups)
+        numerators = numerators.astype(work.plan.precision)
+        self._matrices = [] if operator.transposed else _matrices(numerators, operator.groups)
+        self._phases = _Phases(numerators, operator)
         self._divisor = divisor * (_scale(source) if source.is_finite else 1.0)
         self._shift = operator.bias * (source.full * self._divisor)
         unscaled = _is_plain(work.plan) and source.full == stage.full_out and not source.alpha
@@ -77,9 +190,14 @@ class _Rows:
     def _sums(self, top: int, bottom: int) -> Samples:
         """Return the products of the windows of some rows with the numerators."""
         work, inputs = self._work, self._operator.weight.shape[1]
-        padded = _padded(work, top, bottom)
+        if self._operator.transposed:
+            return self._phases.sums(work, top, bottom)
+        rows = work.plan.rows
+        first, last = top * rows.stride, (bottom - 1) * rows.stride + rows.span + 1
+        padded = _padded(work, work.row_index[first:last], work.col_index, work.plan.cols.before)
+        windows = Windows.of(rows, bottom - top), Windows.of(work.plan.cols, work.plan.cols.output)
         parts = [
-            _windows(work, padded[..., group * inputs : (group + 1) * inputs], bottom - top) @ matrix
+            _windows(padded[..., group * inputs : (group + 1) * inputs], *windows) @ matrix
             for group, matrix in enumerate(self._matrices)
         ]
         sums: Samples = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
@@ -109,8 +227,19 @@ def finish(work: Work, epilogue: Epilogue, scratch: Scratch, region: Region, col
 def central_alpha(work: Work, top: int, bottom: int) -> Real:
     """Return the alpha on which each output of some rows is centred."""
     plan, source = work.plan, work.source
-    cols = work.col_index[np.arange(plan.cols.output) * plan.cols.stride + plan.cols.centre]
-    return gather(source.image[..., -1], work.centres()[top:bottom], cols, source.padding_value, np.float64)
+    if plan.rows.inserted or plan.cols.inserted:
+        rows, cols = source.buffer.index(nearest_samples(plan.rows, top, bottom)), nearest_samples(plan.cols)
+    else:
+        rows = work.centres()[top:bottom]
+        cols = work.col_index[np.arange(plan.cols.output) * plan.cols.stride + plan.cols.centre]
+    return gather(source.image[..., -1], rows, cols, source.padding_value, np.float64)
+
+
+def nearest_samples(axis: AxisPlan, first: int = 0, last: int | None = None) -> Indices:
+    """Return the sample that is nearest to the centre of each output's window, zeros counted as distance."""
+    places = np.arange(first, axis.output if last is None else last, dtype=np.int64) * axis.stride + axis.centre
+    nearest: Indices = np.clip((places - axis.before + axis.step // 2) // axis.step, 0, axis.input - 1)
+    return nearest
 
 
 def _is_plain(plan: StagePlan) -> bool:
@@ -131,20 +260,18 @@ def _matrices(weights: Samples, groups: int) -> list[Samples]:
     ]
 
 
-def _padded(work: Work, top: int, bottom: int) -> Samples:
-    """Load the rows that a band sees, borders included, as colours over black.
+def _padded(work: Work, row_index: Indices, col_index: Indices, before: int) -> Samples:
+    """Load the rows that a band sees, borders included, as colours over black; ``before`` columns are padding.
 
     Whole samples stay whole numbers, multiplied by what ``_scale`` says; real ones keep their scale.
     """
-    source, rows, cols = work.source, work.plan.rows, work.plan.cols
-    first, last = top * rows.stride, (bottom - 1) * rows.stride + rows.span + 1
-    row_index, col_index = work.row_index[first:last], work.col_index
-    image = source.image
-    inner = slice(min(cols.before, cols.padded), min(cols.before + cols.input, cols.padded))
-    band = np.full((last - first, cols.padded, image.shape[2]), source.padding_value, work.plan.precision)
+    source, cols, image = work.source, col_index.size, work.source.image
+    inner = slice(min(max(before, 0), cols), min(max(before, 0) + image.shape[1] + min(before, 0), cols))
+    band = np.full((row_index.size, cols, image.shape[2]), source.padding_value, work.plan.precision)
     inside = np.flatnonzero(row_index != CONSTANT)
-    band[inside, inner] = image[row_index[inside], : inner.stop - inner.start]
-    for side in (slice(0, inner.start), slice(inner.stop, cols.padded)):
+    left = max(-before, 0)  # columns that are cut off
+    band[inside, inner] = image[row_index[inside], left : left + inner.stop - inner.start]
+    for side in (slice(0, inner.start), slice(inner.stop, cols)):
         band[:, side] = gather(image, row_index, col_index[side], source.padding_value, band.dtype)
     if source.gray:
         gray = band[..., :3] @ np.array(LUMINANCE, band.dtype)
@@ -160,17 +287,17 @@ def _padded(work: Work, top: int, bottom: int) -> Samples:
     return premultiplied
 
 
-def _windows(work: Work, padded: Samples, count: int) -> Samples:
+def _windows(padded: Samples, rows: Windows, cols: Windows) -> Samples:
     """Copy each window into a row of a matrix, as (K_h, K_w, C_in)."""
-    rows, cols, channels = work.plan.rows, work.plan.cols, padded.shape[2]
+    channels = padded.shape[2]
     down, along, next_channel = padded.strides
-    shape: tuple[int, ...] = (count, cols.output, rows.kernel, cols.kernel, channels)
+    shape: tuple[int, ...] = (rows.outputs, cols.outputs, rows.taps, cols.taps, channels)
     next_row, next_col = down * rows.dilation, along * cols.dilation
     steps: tuple[int, ...] = (down * rows.stride, along * cols.stride, next_row, next_col, next_channel)
     if next_col == channels * next_channel:  # a window's row lies in one piece: copied twice as fast
-        shape, steps = (*shape[:3], cols.kernel * channels), (*steps[:3], next_channel)
+        shape, steps = (*shape[:3], cols.taps * channels), (*steps[:3], next_channel)
     windows = np.lib.stride_tricks.as_strided(padded, shape, steps, writeable=False)
-    return windows.reshape(count * cols.output, -1)
+    return windows.reshape(rows.outputs * cols.outputs, -1)
 
 
 def _activated(operator: Layer, x: Samples, full: float) -> Samples:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.errors import SizeError
-from convfilter.filters.stage import Operator, Pooling, Stage
+from convfilter.errors import ParameterError, SizeError
+from convfilter.filters.stage import Layer, Operator, Pooling, Stage
 from convfilter.record import record
 
 #: Places of a padded axis, at most: its index map takes eight bytes for each.
@@ -20,7 +20,8 @@ class AxisPlan:
     """Convolution arithmetic on one axis, in pixels.
 
     ``beyond`` is how many of the ``after`` places are no padding that was asked for: the last window reaches so far if
-    sizes are rounded up. Below 0 it is how much of the padding was left out.
+    sizes are rounded up. Below 0 it is how much of the padding was left out. ``inserted`` is how many zeros stand
+    between two samples: those of a transposed convolution, whose padding counts from the first and the last sample.
     """
 
     input: int
@@ -30,6 +31,17 @@ class AxisPlan:
     before: int
     after: int
     beyond: int = 0
+    inserted: int = 0
+
+    @property
+    def step(self) -> int:
+        """How far apart two samples of the input lie, the zeros between them counted."""
+        return self.inserted + 1
+
+    @property
+    def spaced(self) -> int:
+        """Input size with the zeros between its samples."""
+        return (self.input - 1) * self.step + 1
 
     @property
     def span(self) -> int:
@@ -39,7 +51,7 @@ class AxisPlan:
     @property
     def output(self) -> int:
         """Output size, ``floor((I + P_before + P_after - D*(K-1) - 1) / S) + 1`` (Dumoulin & Visin, 2016)."""
-        return (self.input + self.before + self.after - self.span - 1) // self.stride + 1
+        return (self.spaced + self.before + self.after - self.span - 1) // self.stride + 1
 
     @property
     def padded(self) -> int:
@@ -69,6 +81,8 @@ def plan_axis(stage: Stage, axis: int, length: int, size: int, prefix: str = "")
     """
     stride, dilation = stage.stride[axis], stage.dilation[axis]
     span = dilation * (size - 1)
+    if isinstance(stage.operator, Layer) and stage.operator.transposed:
+        return _transposed(stage, stage.operator.output_padding[axis], axis, length, size, prefix)
     if stage.padding == "same":
         before, after = span // 2, span - span // 2
     elif stage.padding == "valid":
@@ -93,6 +107,40 @@ def plan_axis(stage: Stage, axis: int, length: int, size: int, prefix: str = "")
         raise SizeError(
             f"{prefix}padded {('height', 'width')[axis]} must be at most {_LONGEST_AXIS} pixels, got {plan.padded}; "
             "use a smaller kernel or dilation, or less padding"
+        )
+    return plan
+
+
+def _transposed(stage: Stage, more: int, axis: int, length: int, size: int, prefix: str) -> AxisPlan:
+    """Return the arithmetic of a transposed convolution: stride 1 over samples with zeros between them.
+
+    Padding is that of the convolution whose transpose it is; ``more`` outputs are added at the end.
+    """
+    stride, dilation = stage.stride[axis], stage.dilation[axis]
+    span = dilation * (size - 1)
+    name = ("height", "width")[axis]
+    if more >= max(stride, dilation):
+        raise ParameterError(
+            f"{prefix}output_padding must be smaller than stride {stride} or dilation {dilation}, got {more}"
+        )
+    if stage.padding in ("same_upper", "same_lower"):  # length * stride outputs
+        total = span + 1 - stride + more
+        less, rest = total // 2, total - total // 2
+        before, after = (less, rest) if stage.padding == "same_upper" else (rest, less)
+    elif isinstance(stage.padding, str):
+        before, after = {"same": (span // 2, span - span // 2), "valid": (0, 0), "full": (span, span)}[stage.padding]
+    else:
+        before, after = (int(pad) for pad in stage.padding[2 * axis : 2 * axis + 2])
+    plan = AxisPlan(length, size, 1, dilation, span - before, span - after + more, inserted=stride - 1)
+    if plan.output < 1:
+        raise SizeError(
+            f"{prefix}output {name} must be at least 1, got {plan.output}: "
+            f"({length} - 1)*{stride} - {before} - {after} + {dilation}*({size} - 1) + {more} + 1; use less padding"
+        )
+    if plan.padded > _LONGEST_AXIS:
+        raise SizeError(
+            f"{prefix}{name} with zeros inserted must be at most {_LONGEST_AXIS} pixels, got {plan.padded}; "
+            "use a smaller stride"
         )
     return plan
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from convfilter.filters.stage import Correlation, Gradient, Layer, Orientation, UnsharpMask
@@ -19,9 +21,10 @@ class Field:
     ----------
     size : int
         How many pixels lie between the first and the last that an output sees, both counted.
-    jump : int
-        How far apart the fields of two neighbouring outputs are: the product of the strides.
-    first : int
+    jump : int or float
+        How far apart the fields of two neighbouring outputs are: the product of the strides, each of a transposed
+        convolution in the denominator.
+    first : int or float
         The first pixel that the first output sees; negative in the padding.
 
     Notes
@@ -31,8 +34,8 @@ class Field:
     """
 
     size: int = 1
-    jump: int = 1
-    first: int = 0
+    jump: float = 1
+    first: float = 0
 
     @property
     def start(self) -> float:
@@ -41,11 +44,20 @@ class Field:
 
     def after(self, axis: AxisPlan) -> Field:
         """Return the field of the outputs of one more stage."""
+        if axis.inserted:
+            return self._after_transposed(axis)
         return Field(
-            self.size + axis.span * self.jump,
+            self.size + math.ceil(axis.span * self.jump),
             self.jump * axis.stride,
             self.first - axis.before * self.jump,
         )
+
+    def _after_transposed(self, axis: AxisPlan) -> Field:
+        """Count the samples that the window can hold; it is centred as if zeros were samples."""
+        size = self.size + math.ceil(axis.span // axis.step * self.jump)
+        jump = self.jump * axis.stride / axis.step
+        centre = self.start + (axis.span / 2 - axis.before) * self.jump / axis.step
+        return Field(size, int(jump) if jump == int(jump) else jump, centre - (size - 1) / 2)
 
 
 @record

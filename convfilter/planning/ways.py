@@ -186,7 +186,8 @@ def _layer_cost(task: Task) -> float:
     """Count for one input channel, as the others count for one channel: the products over the channels loaded."""
     operator = task.stage.operator
     assert isinstance(operator, Layer)
-    return operator.weight.size / task.channels
+    # Of a transposed convolution, most taps fall on the zeros between samples.
+    return operator.weight.size / task.channels / (task.rows.step * task.cols.step)
 
 
 def _pooling_cost(task: Task) -> float:

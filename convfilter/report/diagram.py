@@ -50,9 +50,10 @@ def _stage(number: int, stage: StagePlan, top: float) -> tuple[list[str], float]
     cell = _SIDE / max(shown_rows, shown_cols)
     grid_top, left, right = top + 2 * _LINE, _GAP, _SIDE + 3 * _GAP
     title = f"{number}. {stage.stage.name}: {cols.input}x{rows.input} to {cols.output}x{rows.output}"
+    apart = f", samples {cols.step}x{rows.step} apart" if cols.inserted or rows.inserted else ""
     note = (
         f"kernel {cols.kernel}x{rows.kernel}, stride {cols.stride}x{rows.stride}, "
-        f"dilation {cols.dilation}x{rows.dilation}, padding {_padding(cols)} by {_padding(rows)}"
+        f"dilation {cols.dilation}x{rows.dilation}, padding {_padding(cols)} by {_padding(rows)}{apart}"
     )
     parts = [_text(_GAP, top, _shortened(title)), _text(_GAP, top + _LINE, note, "note")]
     window = (cols.span + 1) * cell, (rows.span + 1) * cell
@@ -84,7 +85,13 @@ def _shortened(title: str) -> str:
 
 
 def _whole(axis: AxisPlan) -> int:
-    return axis.input + axis.before + axis.after
+    return axis.spaced + axis.before + axis.after
+
+
+def _is_sample(axis: AxisPlan, place: int) -> bool:
+    """Tell a sample from padding, and from the zeros between samples."""
+    place -= axis.before
+    return 0 <= place < axis.spaced and place % axis.step == 0
 
 
 def _shown(axis: AxisPlan, at_least: int) -> int:
@@ -98,7 +105,7 @@ def _input_cells(
     row_taps, col_taps = (range(0, axis.span + 1, axis.dilation) for axis in (rows, cols))
     for row in range(shown_rows):
         for col in range(shown_cols):
-            inside = 0 <= row - rows.before < rows.input and 0 <= col - cols.before < cols.input
+            inside = _is_sample(rows, row) and _is_sample(cols, col)
             kind = "in" if inside else "pad"
             if row in row_taps and col in col_taps:
                 kind = "tap" if inside else "tap pad"
@@ -122,7 +129,10 @@ def _input_area(
     for kind, width, height in (("pad", shown_cols, shown_rows), ("tap pad", *window)):
         yield _box(kind, left, top, width * cell, height * cell)
     for kind, width, height in (("in", shown_cols, shown_rows), ("tap", *window)):
-        inside = min(width, cols.before + cols.input) - cols.before, min(height, rows.before + rows.input) - rows.before
+        inside = (
+            min(width, cols.before + cols.spaced) - cols.before,
+            min(height, rows.before + rows.spaced) - rows.before,
+        )
         if min(inside) > 0:
             corner = left + cols.before * cell, top + rows.before * cell
             yield _box(kind, *corner, inside[0] * cell, inside[1] * cell)

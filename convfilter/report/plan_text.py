@@ -57,6 +57,8 @@ def _weights(stage: StagePlan, each: Figures) -> str:
 
 
 def _formula(axis: AxisPlan) -> str:
+    if axis.inserted:
+        return _transposed_formula(axis)
     beyond = f" {axis.beyond:+d}".replace("+", "+ ").replace("-", "- ") if axis.beyond else ""  # what rounding up adds
     return (
         f"floor(({axis.input} + {axis.before} + {axis.after - axis.beyond}{beyond}"
@@ -65,8 +67,17 @@ def _formula(axis: AxisPlan) -> str:
     )
 
 
+def _transposed_formula(axis: AxisPlan) -> str:
+    """Write the size of a transposed convolution; what output padding adds counts as less padding."""
+    before, after = axis.span - axis.before, axis.span - axis.after
+    return (
+        f"({axis.input} - 1)*{axis.step} - {before} {'-' if after >= 0 else '+'} {abs(after)}"
+        f" + {axis.dilation}*({axis.kernel} - 1) + 1 = {axis.output}"
+    )
+
+
 def _fields(cols: Field, rows: Field) -> str:
-    jump = f"{cols.jump}" if cols.jump == rows.jump else f"{cols.jump}x{rows.jump}"
+    jump = f"{cols.jump:g}" if cols.jump == rows.jump else f"{cols.jump:g}x{rows.jump:g}"
     return (
         f"{cols.size}x{rows.size} pixels of the input, {jump} apart, the first about ({cols.start:g}, {rows.start:g})"
     )
@@ -154,6 +165,7 @@ def _axis(axis: AxisPlan, field: Field) -> dict[str, Any]:
         "dilation": axis.dilation,
         "padding": [axis.before, axis.after - axis.beyond],
         "beyond": axis.beyond,
+        "inserted_zeros": axis.inserted,
         "output": axis.output,
         "receptive_field": field.size,
         "jump": field.jump,
