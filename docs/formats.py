@@ -28,8 +28,8 @@ def table() -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for field, said in FIELDS.items():
-        lines += [_row(said, fmt) for fmt in TABLE if fmt.field == field and (fmt.writer or fmt.extra)]
-        read = ", ".join(fmt.name for fmt in TABLE if fmt.field == field and not (fmt.writer or fmt.extra))
+        lines += [_row(said, fmt) for fmt in TABLE if fmt.field == field and (fmt.writer or fmt.field != "programs")]
+        read = ", ".join(fmt.name for fmt in TABLE if fmt.field == field and field == "programs" and not fmt.writer)
         lines += [f"| {said} | read only: {read} | | | | | | |"] if read else []
     return "\n".join(lines) + "\n"
 

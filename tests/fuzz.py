@@ -19,6 +19,7 @@ from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 
 import numpy as np
+from heics import heics
 from PIL import Image
 from psds import CMYK, DEFLATED, PACKBITS, RGB, layers, psd, resource, samples
 
@@ -85,6 +86,7 @@ def seeds(folder: Path) -> dict[str, bytes]:
     names = resource(1006, b"\x05Alpha\x04Spot")
     files["rgba.psd"] = psd(samples(4), RGB, compression=PACKBITS, section=layers(-2), resources=names)
     files["cmyk.psb"] = psd(samples(6, 16), CMYK, depth=16, compression=DEFLATED, big=True, section=layers(0, True))
+    files |= {name: data for name, data in heics().items() if name in ("8-4.heic", "10-3.heic", "turned.heic")}
     return files
 
 

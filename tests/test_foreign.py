@@ -27,7 +27,6 @@ def at(offset, signature):
 
 
 CONTENTS = {
-    "HEIC": [ftyp(b"heic", b"mif1", b"heic"), ftyp(b"mif1", b"mif1", b"heic"), ftyp(b"msf1", b"hevc")],
     "JPEG XL": [imagecodecs.jpegxl_encode(np.zeros((9, 9, 3), np.uint8)), at(0, b"\0\0\0\x0cJXL \r\n\x87\n")],
     "OpenEXR": [at(0, b"\x76\x2f\x31\x01\2\0\0\0")],
     "Radiance HDR": [at(0, b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n"), at(0, b"#?RGBE\n")],
@@ -65,7 +64,7 @@ def test_content_tells_the_format(name, data):
     assert any(word in str(caught.value) for word in ("first", "Python", "download", "git lfs"))
 
 
-NAMES = "heic jxl exr hdr dpx fits dcm cr2 nef arw raf dng cr3 svg pdf mp4 mov webm xcf kra czi jls nii"
+NAMES = "heics jxl exr hdr dpx fits dcm cr2 nef arw raf dng cr3 svg pdf mp4 mov webm xcf kra czi jls nii"
 
 
 @pytest.mark.parametrize("suffix", NAMES.split())
@@ -84,8 +83,8 @@ def test_other_files_are_no_pictures(tmp_path):
 
 def test_the_content_comes_before_the_name(tmp_path):
     Image.new("L", (4, 4)).save(tmp_path / "a.png")
-    (tmp_path / "a.heic").write_bytes((tmp_path / "a.png").read_bytes())
-    assert read(tmp_path / "a.heic").format == "PNG"
+    (tmp_path / "a.xcf").write_bytes((tmp_path / "a.png").read_bytes())
+    assert read(tmp_path / "a.xcf").format == "PNG"
 
 
 def test_heif_that_is_avif_is_read():
@@ -142,7 +141,7 @@ def photos(tmp_path, monkeypatch):
     folder = tmp_path / "photos"
     folder.mkdir()
     Image.new("L", (4, 4)).save(folder / "a.png")
-    for name in ("b.heic", "c.heic", "d.nef", "notes.txt"):
+    for name in ("b.xcf", "c.xcf", "d.nef", "notes.txt"):
         (folder / name).write_bytes(b"x" * 600)
     Image.new("1", (4, 4)).save(folder / "e.pbm", "PPM")
     Image.new("RGBA", (32, 32)).save(folder / "f.ico")
@@ -154,8 +153,7 @@ def test_a_folder_lists_what_cannot_be_read_by_itself(photos):
     lines = done.stderr.splitlines()
     assert done.returncode == 0
     assert (
-        "convfilter: photos/b.heic and 1 more: skipped, HEIC cannot be read; "
-        "convert it to TIFF or PNG first, as with heif-convert IN OUT.png"
+        "convfilter: photos/b.xcf and 1 more: skipped, XCF cannot be read; export it from GIMP as TIFF or PNG first"
     ) in lines
     assert any(
         line.startswith("convfilter: photos/d.nef: skipped, the camera raw NEF cannot be read") for line in lines
@@ -177,14 +175,14 @@ def test_with_another_format_all_that_can_be_read_is_filtered(photos):
     assert (photos.parent / "out" / "e.pgm").exists()
     assert (photos.parent / "out" / "f.pgm").exists()
     assert done.stderr.splitlines()[-1] == "convfilter: 3 done, 0 failed, 4 skipped"
-    assert "HEIC cannot be read" in done.stderr
+    assert "XCF cannot be read" in done.stderr
 
 
 def test_content_counts_where_the_output_has_another_format(photos):
-    (photos / "g").write_bytes(ftyp(b"heic"))
-    (photos / "h.heic").write_bytes((photos / "a.png").read_bytes())
+    (photos / "g").write_bytes(at(0, b"gimp xcf v011"))
+    (photos / "h.xcf").write_bytes((photos / "a.png").read_bytes())
     done = program("blur", "--box", "3", "photos", "out", "--ext", "png")
-    assert "photos/b.heic and 2 more: skipped, HEIC" in done.stderr
+    assert "photos/b.xcf and 2 more: skipped, XCF" in done.stderr
     assert (photos.parent / "out" / "h.png").exists()
 
 

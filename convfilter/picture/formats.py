@@ -184,6 +184,15 @@ TABLE: tuple[Format, ...] = (
     Format("SGI", suffixes=(".sgi", ".rgb", ".bw"), signatures=((0, b"\x01\xda"),), max_side=65535, **_PILLOW),
     # Read only.
     Format(
+        "HEIC", "photos", (), reader="codecs.heif:read_heif", read_suffixes=(".heic", ".heif", ".hif"),
+        brands=(
+            *(b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"heif"),
+            *(b"mif1", b"msf1", b"mif2", b"miaf"),
+        ),
+        instead=("avif", "jpg"), depths=(8, 10, 12), dtypes=_SIXTEEN, alpha="full", premultiplied=True, whites="bits",
+        holds=Holds(icc=True, cicp=True, exif=True, thumbnail=True, xmp=True),
+    ),
+    Format(
         "PSD", "print", (), signatures=((0, b"8BPS"),), reader="psd.read:read_psd", read_suffixes=(".psd", ".psb"),
         instead=("tif",), dtypes=_ALL_DEPTHS, models=_ALL_MODELS, alpha="full", extras=True,
         holds=Holds(icc=True, exif=True, xmp=True, iptc=True, photoshop=True, resolution=True),

@@ -65,4 +65,10 @@ def _add_of_webp(metadata: Metadata, file: BinaryIO) -> list[str]:
     return [f"the WebP has chunks that are left out: {listed}"] if listed else []
 
 
-_ADD = {"GIF": _add_of_gif, "JPEG2000": _add_of_jpeg2000, "AVIF": _add_of_avif, "WebP": _add_of_webp}
+_ADD = {
+    "GIF": _add_of_gif,
+    "JPEG2000": _add_of_jpeg2000,
+    "AVIF": _add_of_avif,
+    "HEIC": _add_of_avif,
+    "WebP": _add_of_webp,
+}

@@ -115,6 +115,14 @@ def _jpeg2000_notes(image: Any, file: BinaryIO) -> Iterator[str]:
 
 
 def _avif_notes(image: Any, file: BinaryIO) -> Iterator[str]:
+    return _heif_notes("AVIF", file)
+
+
+def _heic_notes(image: Any, file: BinaryIO) -> Iterator[str]:
+    return _heif_notes("HEIC", file)
+
+
+def _heif_notes(name: str, file: BinaryIO) -> Iterator[str]:
     """Look through the items for pictures that are neither the primary one nor made for it."""
     for kind, start, end in boxes(file, 0, file.seek(0, 2)):
         if kind == b"meta" and end - start <= _META_BYTES:
@@ -126,14 +134,14 @@ def _avif_notes(image: Any, file: BinaryIO) -> Iterator[str]:
     parts = dict(boxes_of(content, 4))
     types = dict(_items(parts.get(b"iinf", b"")))
     if b"tmap" in types.values():
-        yield "the AVIF holds a gain map, which makes the picture brighter on HDR displays; it is left out"
+        yield f"the {name} holds a gain map, which makes the picture brighter on HDR displays; it is left out"
     primary = parts.get(b"pitm", b"")
     used = {int.from_bytes(primary[4 : 6 if primary[:1] == b"\0" else 8], "big")}
     for kind, source, targets in _references(parts.get(b"iref", b"")):
         used |= {b"dimg": set(targets)}.get(kind, {source})
     others = [item for item, kind in types.items() if kind in _CODED and item not in used]
     if others:
-        yield f"the AVIF holds {len(others) + 1} pictures; the primary one is taken"
+        yield f"the {name} holds {len(others) + 1} pictures; the primary one is taken"
 
 
 def _items(content: bytes) -> Iterator[tuple[int, bytes]]:
@@ -162,4 +170,5 @@ _NOTES = {
     "DDS": _texture_notes,
     "JPEG2000": _jpeg2000_notes,
     "AVIF": _avif_notes,
+    "HEIC": _heic_notes,
 }

@@ -51,7 +51,9 @@ class Target(NamedTuple):
             return self
         found = formats.by_name(source_format) if source_format else None
         if found is None:
-            raise WriteError(f"pictures cannot be written as {source_format or 'an unknown format'}; use --format")
+            known = formats.row(source_format or "")
+            way = f" {' or '.join(known.instead)}" if known else ""
+            raise WriteError(f"pictures cannot be written as {source_format or 'an unknown format'}; use --format{way}")
         return self._replace(format=found)
 
     def store_dtype(self, dtype: npt.DTypeLike) -> np.dtype[np.generic]:
@@ -103,6 +105,9 @@ def resolve_target(
     if options.format is not None:
         chosen = formats.by_name(options.format)
         if chosen is None:
+            suffix = "." + options.format.removeprefix(".")
+            if known := formats.row(options.format.upper()) or formats.read_only(suffix):
+                raise UsageError(f"{known.name} can be read but not written; use --format {' or '.join(known.instead)}")
             names = " ".join(fmt.name.lower() for fmt in formats.FORMATS)
             raise UsageError(f"format must be one of {names}, got {shown(options.format)}")
         return Target(name, chosen)
