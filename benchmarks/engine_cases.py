@@ -30,6 +30,8 @@ PEERS = {
 }
 SINGLE_THREADED = ("scipy.ndimage", "scikit-image", "Pillow")
 _SCIPY_FLOOR = 8.0
+#: Beyond this side SciPy takes minutes.
+_SLOW_MEDIAN = 5
 
 
 def as_it_is(result: Any) -> Image:
@@ -151,6 +153,7 @@ def cases(bench: Bench) -> list[Case]:
         _layer(bench, "5x5, dilation 4, float32", dilation=4),
         _max_pool(bench, 3, 2, 2.0),
         _max_pool(bench, 31, 1, 10.0),
+        *(_median(bench, side, floor) for side, floor in ((3, 1.0), (5, 1.0), (15, 1.5), (51, 1.5))),
     ]
 
 
@@ -307,6 +310,19 @@ def _max_pool(bench: Bench, side: int, stride: int, floor: float) -> Case:
     if bench.cv2 and stride == 1:
         cross = np.ones((side, side), np.uint8)
         case.peer("OpenCV", lambda: bench.cv2.dilate(bench.rgb, cross), note="dilate: no stride")
+    return case
+
+
+def _median(bench: Bench, side: int, floor: float) -> Case:
+    case = bench.case(f"median {side}x{side}")
+    case.ours(lambda: convfilter.median(bench.rgb, side, threads=bench.threads))
+    case.peer("OpenCV", lambda: bench.cv2.medianBlur(bench.rgb, side), floor, "one thread")
+    if side <= _SLOW_MEDIAN:
+        case.peer(
+            "scipy.ndimage",
+            lambda: bench.ndimage.median_filter(bench.rgb, (side, side, 1), mode="nearest"),
+            _SCIPY_FLOOR,
+        )
     return case
 
 

@@ -44,10 +44,12 @@ if TYPE_CHECKING:
     from convfilter.files import read, write
     from convfilter.picture.options import ReadOptions, WriteOptions
     from convfilter.picture.picture import Picture
+    from convfilter.windows import median, percentile
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    **dict.fromkeys(("median", "percentile"), "convfilter.windows"),
     "Picture": "convfilter.picture.picture",
     "ReadOptions": "convfilter.picture.options",
     "WriteOptions": "convfilter.picture.options",
@@ -79,7 +81,9 @@ __all__ = [
     "laplacian",
     "lp_pool",
     "max_pool",
+    "median",
     "min_pool",
+    "percentile",
     "plan",
     "prewitt",
     "read",

@@ -93,7 +93,7 @@ def convolve(image: ImageLike, kernel: npt.ArrayLike | Kernel, **keywords: Unpac
            [36, 40]], dtype=uint8)
     """
     weights = kernel if isinstance(kernel, Kernel) else _of_array(kernel)
-    return _run(image, "convolve", Correlation(weights), keywords)
+    return run_operator(image, "convolve", Correlation(weights), keywords)
 
 
 @documented(FilterKeywords)
@@ -127,7 +127,7 @@ def gaussian_blur(
            [  2,  36, 162]], dtype=uint8)
     """
     kernel = _gaussian(*pair_of(sigma, "sigma"), truncate)
-    return _run(image, "gaussian", Correlation(kernel), keywords)
+    return run_operator(image, "gaussian", Correlation(kernel), keywords)
 
 
 @documented(FilterKeywords)
@@ -145,7 +145,7 @@ def box_blur(image: ImageLike, size: IntPair, **keywords: Unpack[FilterKeywords]
     >>> box_blur(np.array([[0, 0, 9, 0, 0]], np.uint8), (1, 3))
     array([[0, 3, 3, 3, 0]], dtype=uint8)
     """
-    return _run(image, "box", Correlation(kernels.box(*whole_pair(size, "size"))), keywords)
+    return run_operator(image, "box", Correlation(kernels.box(*whole_pair(size, "size"))), keywords)
 
 
 @documented(FilterKeywords)
@@ -174,25 +174,25 @@ def sobel(image: ImageLike, axis: Axis = "magnitude", **keywords: Unpack[FilterK
     >>> sobel(np.array([[0, 0, 10, 10]] * 3, np.float32), "x")[1].tolist()
     [0.0, -40.0, -40.0, 0.0]
     """
-    return _run(image, "sobel", _derivative("sobel", axis), keywords, signed=True)
+    return run_operator(image, "sobel", _derivative("sobel", axis), keywords, signed=True)
 
 
 @documented(FilterKeywords)
 def scharr(image: ImageLike, axis: Axis = "magnitude", **keywords: Unpack[FilterKeywords]) -> Image:
     """Find edges with Scharr's kernels, smoothing 3 10 3; otherwise as :func:`sobel`."""
-    return _run(image, "scharr", _derivative("scharr", axis), keywords, signed=True)
+    return run_operator(image, "scharr", _derivative("scharr", axis), keywords, signed=True)
 
 
 @documented(FilterKeywords)
 def prewitt(image: ImageLike, axis: Axis = "magnitude", **keywords: Unpack[FilterKeywords]) -> Image:
     """Find edges with Prewitt's kernels, smoothing 1 1 1; otherwise as :func:`sobel`."""
-    return _run(image, "prewitt", _derivative("prewitt", axis), keywords, signed=True)
+    return run_operator(image, "prewitt", _derivative("prewitt", axis), keywords, signed=True)
 
 
 @documented(FilterKeywords)
 def laplacian(image: ImageLike, **keywords: Unpack[FilterKeywords]) -> Image:
     """Sum the second differences along both axes: 0 1 0, 1 -4 1, 0 1 0."""
-    return _run(image, "laplacian", Correlation(kernels.laplacian()), keywords, signed=True)
+    return run_operator(image, "laplacian", Correlation(kernels.laplacian()), keywords, signed=True)
 
 
 @documented(FilterKeywords)
@@ -223,7 +223,7 @@ def unsharp_mask(
         A parameter is out of range.
     """
     kernel = kernels.gaussian(*pair_of(sigma, "sigma"))
-    return _run(image, "unsharp", _UnsharpMask(kernel, amount, threshold), keywords)
+    return run_operator(image, "unsharp", _UnsharpMask(kernel, amount, threshold), keywords)
 
 
 @documented(PoolKeywords)
@@ -542,9 +542,10 @@ def _run_layer(image: ImageLike, name: str, operator: Layer, keywords: Any) -> I
     return _run_stages(image, [Stage(operator, name=name, **values)], keywords)
 
 
-def _run(
+def run_operator(
     image: ImageLike, name: str, operator: Operator, keywords: FilterKeywords | PoolKeywords, *, signed: bool = False
 ) -> Image:
+    """Run one operator on an image, with the keywords that a function on images was given."""
     stage = Stage(operator, name=name, signed=signed, **stage_values(keywords))
     return _run_stages(image, [stage], keywords)
 

@@ -305,6 +305,36 @@ def conv_transpose(picture, weight, *, stride=1, padding=0, output_padding=0, di
     return whole[top : rows - bottom, left : cols - right]
 
 
+def cells_of(window):
+    """The window as a (rows, cols) array of truths: a side, (rows, cols), or a footprint."""
+    if np.ndim(window) == 2:
+        return np.asarray(window) != 0
+    return np.ones(pair(window), dtype=bool)
+
+
+def percentile(picture, window, p=0.5, *, flip=False, **geometry):
+    """The sample at place p (n - 1) of the n sorted ones of each window, linear between two."""
+    cells = cells_of(window)[:: -1 if flip else 1, :: -1 if flip else 1]
+    seen = [samples for place, samples in windows(picture, cells.shape, **geometry) if cells[place]]
+    return np.median(np.stack(seen), axis=0) if p == 0.5 else np.percentile(np.stack(seen), 100 * p, axis=0)
+
+
+def weighted_percentile(values, weights, p=0.5):
+    """The same of whole votes: samples of one weight count once; else each as often as its weight, and the cut is at
+    p times their sum, between two samples or within one."""
+    values, weights = values[weights > 0], weights[weights > 0]
+    if values.size == 0:
+        return 0.0
+    if len(set(weights.tolist())) == 1:
+        return np.percentile(values, 100 * p)
+    order = np.argsort(values)
+    sums = np.cumsum(weights[order])
+    cut = p * sums[-1]
+    first = min(int(np.searchsorted(sums, cut, "left")), values.size - 1)
+    second = min(int(np.searchsorted(sums, cut, "right")), values.size - 1)
+    return (values[order][first] + values[order][second]) / 2
+
+
 # Alpha --------------------------------------------------------------------------------------------------------------
 
 

@@ -23,7 +23,7 @@ LEVELS = [
     "picture",
     "arrays files keywords light placing variants",
     "api maps passage",
-    "job comparison dask selftest",
+    "job comparison dask selftest windows",
     "pipeline report",
     "batch trial",
     "cluster",

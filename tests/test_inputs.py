@@ -209,7 +209,10 @@ def test_a_standard_input_that_is_a_file_has_a_time() -> None:
         ),
         ("Gaussian-Blur", "did you mean 'convfilter blur --gaussian SIGMA'?"),
         ("sobel a.png out.png", "did you mean 'convfilter edges --sobel magnitude'?"),
-        ("median a.png out.png", "no command is called 'median'; it is no weighted sum, and not here; the nearest are"),
+        (
+            "bilateral a.png out.png",
+            "no command is called 'bilateral'; it is no weighted sum, and not here; the nearest are",
+        ),
         ("emboss a.png out.png", "did you mean 'convfilter apply -f emboss'?"),
         ("erode a.png out.png", "did you mean 'convfilter pool --min 3 --stride 1 --padding 1'?"),
         ("blrr", "did you mean blur? known are blur, edges,"),

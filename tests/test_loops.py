@@ -10,6 +10,7 @@ import pytest
 
 from convfilter import variants
 from convfilter.loops.vectors import vector_bytes
+from convfilter.planning import networks
 
 #: Of a vector of float32.
 LANES = vector_bytes() // 4
@@ -862,6 +863,119 @@ def look_up(rng, S, T):
         where = [source.ravel(), cols * channels, rows, rows.size, cols, channels, colours]
         clipped = int(counts[picked[..., :colours]].sum())
         yield Case([*where, table, opacities, counts, out, start, out_pitch], {10: expected}, clipped)
+
+
+# select, rank, slide -----------------------------------------------------------
+
+
+def _windows(tile, window_rows, window_cols, channels):
+    """Return the samples of each window of a (rows, cols * channels) tile, as (rows, cols, channels, taps)."""
+    pixels = tile.reshape(len(tile), -1, channels)
+    views = np.lib.stride_tricks.sliding_window_view(pixels, (window_rows, window_cols), (0, 1))
+    return views.reshape(*views.shape[:3], -1)
+
+
+def _tile_of(rng, K, rows, cols, channels):
+    """Return a tile, and the same flat with room for four vectors more."""
+    low = -50 if np.dtype(K).kind == "i" else 0
+    tile = rng.integers(low, 200, (rows, cols * channels)).astype(K)
+    return tile, np.append(tile.ravel(), unset(4 * 64, K))
+
+
+def select(rng, K):
+    for side, channels, ranks in ((3, 1, (4,)), (2, 3, (1, 2)), (5, 2, (0, 24))):
+        network = networks.of_rectangle(side, side, ranks)
+        tile, flat = _tile_of(rng, K, side + 1, 67, channels)
+        pitch, length = tile.shape[1], (67 - side + 1) * channels
+        taps = np.array([row * pitch + col * channels for row in range(side) for col in range(side)])
+        ordered = np.sort(_windows(tile, side, side, channels), axis=-1).reshape(2, length, -1)
+        expected = [unset((2, length + 3), K) for _ in range(2)]
+        for out, rank in zip(expected, (ranks[0], ranks[-1]), strict=True):
+            out[:, :length] = ordered[..., rank]
+        for column in (network.columns, ()):
+            made = network if column else networks.of_taps(side * side, ranks)
+            pairs, columns = (np.array(each, np.int64).reshape(-1) for each in (made.pairs, column))
+            room, lines = unset(side * pitch + 4 * 64, K), unset(side * side * 4 * 64, K)
+            out = [unset(2 * (length + 3), K) for _ in range(2)]
+            yield Case(
+                [flat, pitch, 1, 2, length, side, pitch, columns, columns.size // 3, room, pitch, taps, taps.size,
+                 pairs, pairs.size // 3, made.lines[0], made.lines[-1], lines, *out, length + 3],
+                {9: None, 17: None, 18: expected[0], 19: expected[1]},
+            )  # fmt: skip
+
+
+def _medians(rng, K, side):
+    for channels, cols in ((1, 5), (3, 40)):
+        tile, flat = _tile_of(rng, K, side + 2, cols, channels)
+        pitch, length = tile.shape[1], (cols - side + 1) * channels
+        expected = unset((2, length + 3), K)
+        expected[:, :length] = np.sort(_windows(tile, side, side, channels))[::2, ..., side**2 // 2].reshape(2, -1)
+        width = -(-pitch // 64) * 64
+        flat, columns = np.append(flat, unset(width, K)), unset(side * width + 4 * 64, K)
+        yield Case(
+            [flat, pitch, 2, 2, length, pitch, channels, columns, width, unset(expected.size, K), length + 3],
+            {7: None, 9: expected},
+        )
+
+
+def median_3(rng, K):
+    yield from _medians(rng, K, 3)
+
+
+def median_5(rng, K):
+    yield from _medians(rng, K, 5)
+
+
+def by_columns(rng, B):
+    for window_rows, window_cols, channels, rank, both in ((3, 4, 1, 5, 1), (2, 3, 2, 0, 1), (5, 7, 3, 17, 0)):
+        tile, flat = _tile_of(rng, B, window_rows + 2, 20, channels)
+        cols = 20 - window_cols + 1
+        ordered = np.sort(_windows(tile, window_rows, window_cols, channels)).reshape(3, cols * channels, -1)
+        expected = [unset((3, cols * channels + 2), B) for _ in range(2)]
+        for number in range(1 + both):
+            expected[number][:, : cols * channels] = ordered[..., rank + number]
+        out = [unset(each.size, B) for each in expected]
+        scratch = [unset(288 * 20, np.uint16), unset(288, np.uint16), unset(8, np.int64)]
+        yield Case(
+            [flat, tile.shape[1], 3, window_rows, cols, window_cols, channels, rank, both, *out,
+             cols * channels + 2, *scratch],
+            {9: expected[0], 10: expected[1], 12: None, 13: None, 14: None},
+        )  # fmt: skip
+
+
+def slide(rng, K, N):
+    for weighed, step, apart in ((0, 1, 1), (1, 1, 2), (2, 2, 1)):
+        tile = rng.integers(0, 200, (6, 30)).astype(K)
+        weights = np.ones(tile.shape, np.int64) * 3
+        if weighed == 2:  # in pairs, so that half of the sum often lies between two
+            weights = rng.integers(0, 3, tile.shape)
+        weights[1, 4:9] = 0
+        weights = weights if weighed else np.ones(tile.shape, np.int64)
+        cells = np.array([[1, 1, 0], [0, 1, 1]], bool)
+        gone, come = cells.copy(), cells.copy()
+        gone[:, step:] &= ~cells[:, :-step]
+        come[:, :-step] &= ~cells[:, step:]
+        taps, entering, leaving = (down * 30 + along * apart for down, along in map(np.nonzero, (cells, come, gone)))
+        cols = (30 - 2 * apart - 1) // step + 1
+        expected = [unset((4, cols + 1), K), unset((4, cols + 1), K), unset((4, cols + 1), np.int64)]
+        for row, col in np.ndindex(4, cols):
+            seen, votes = (each.ravel()[row * 30 + col * step + taps] for each in (tile, weights))
+            all_alike = len(set(votes[votes > 0])) == 1
+            each = np.sort(np.repeat(seen, votes > 0 if all_alike else votes))
+            first, second = (each.size - 1) // 2, each.size // 2
+            found = (0, 0, 0) if each.size == 0 else (each[first], each[second], each.size if all_alike else -1)
+            if all_alike:  # the caller asks for the lower one, which the next follows
+                found = each[first], each[min(first + 1, each.size - 1)], each.size
+            for out, value in zip(expected, found, strict=True):
+                out[row, col] = value
+        places = np.maximum(np.arange(cells.size + 1) - 1, 0) // 2
+        out = [unset(each.size, each.dtype) for each in expected]
+        counts = [np.zeros(256 >> bits, N) for bits in (0, 4, 8)]
+        yield Case(
+            [tile.ravel(), 30, 1, 4, step, cols, weights.ravel(), int(weighed > 0), taps, taps.size, entering,
+             entering.size, leaving, leaving.size, apart, places, 0.5, unset(4, np.int64), *counts, *out, cols + 1, 1],
+            {17: None, 21: expected[0], 22: expected[1], 23: expected[2]},
+        )  # fmt: skip
 
 
 # All of them ---------------------------------------------------------------------

@@ -10,6 +10,7 @@ COMMANDS = {
     "sharpen": "Sharpen by unsharp mask.",
     "convolve": "Filter with your own weights.",
     "pool": "Keep the largest, the least or the mean sample of each window.",
+    "rank": "Keep the median or a percentile of each window.",
     "apply": "Run a stack of filters, first to last.",
     "try": "Try filters on a picture, with sliders, on a page in the browser.",
     "plan": "Show sizes, algorithms and cost of a stack, without running it.",

@@ -26,6 +26,8 @@ _COMMANDS = {
     "pool --average SIZE": "avgpool averagepool meanpool",
     "pool --max 3 --stride 1 --padding 1": "dilate dilation",
     "pool --min 3 --stride 1 --padding 1": "erode erosion",
+    "rank --median SIZE": "median medianblur medianfilter despeckle",
+    "rank --percentile SIZE,P": "percentile quantile",
     "blur --gaussian 1 --stride 2": "resize downsample shrink thumbnail",
     "compare A B": "diff psnr ssim",
     "kernel list": "list filters kernels",
@@ -33,7 +35,7 @@ _COMMANDS = {
     "plan -f SPEC --size WxH": "info size",
 }
 #: Filters that are no weighted sums, and so are not here.
-_NO_SUMS = "median bilateral nlmeans mode rank"
+_NO_SUMS = "bilateral nlmeans mode"
 
 #: Options by their names here, each with other names; for every command that filters.
 _OF_ALL = {

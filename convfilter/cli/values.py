@@ -30,7 +30,7 @@ class KindType(ParamType):
         """Offer the words of a choice, and files where one is meant."""
         from click.shell_completion import CompletionItem
 
-        if self.kind.metavar.startswith("FILE"):
+        if self.kind.metavar.startswith(("FILE", "WINDOW")):
             return [CompletionItem(incomplete, type="file")]
         return [CompletionItem(word) for word in self.kind.choices if word.startswith(incomplete)]
 

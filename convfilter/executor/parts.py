@@ -59,7 +59,7 @@ def grid_of(plan: StagePlan) -> Grid:
     Grid
     """
     match plan.algorithm:
-        case "points" | "box":  # sample by sample, or exact
+        case "points" | "box" | "network" | "histograms" | "sliding":  # sample by sample, or exact
             return Grid(1, 1)
         case "pooling":  # extremes are exact; sums of real samples are differences of sums along the whole row
             operator = plan.stage.operator

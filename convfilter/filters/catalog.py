@@ -16,6 +16,7 @@ from convfilter.filters.more_rows import MORE_ROWS, ORIENTATION
 from convfilter.filters.parameters import Choice, Flag, Number, OrWord, Parameter, Text
 from convfilter.filters.row import OF_POOLING, SIGMA, SIZE, STAGE_PARAMETERS, Filter
 from convfilter.filters.stage import Correlation, Gradient, Operator, Orientation, Pooling, Stage, UnsharpMask
+from convfilter.filters.window_rows import WINDOW_ROWS
 
 __all__ = ["FILTERS", "STAGE_PARAMETERS", "Filter"]
 
@@ -219,5 +220,6 @@ FILTERS: Mapping[str, Filter] = {
         Filter("identity", "The picture itself.", "one weight of 1", "identity", _identity, source="by definition"),
         *MORE_ROWS,
         *ACTIVATION_ROWS,
+        *WINDOW_ROWS,
     )
 }

@@ -224,6 +224,18 @@ class Text(NamedTuple):
         return text
 
 
+class Window(NamedTuple):
+    """A window as text: a size, ``disk:RADIUS``, or a kernel file; see :mod:`convfilter.filters.footprints`."""
+
+    metavar: str = "WINDOW"
+    limits: str = ""
+    choices: tuple[str, ...] = ()
+
+    def parse(self, text: str) -> str:
+        """Return the text."""
+        return text
+
+
 class Parameter(NamedTuple):
     """One named value that a filter, or a run, takes.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from convfilter.errors import SpecError, UsageError, shown
 from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS, Filter
-from convfilter.filters.parameters import Text
+from convfilter.filters.parameters import Text, Window
 from convfilter.filters.spec import FilterSpec, Value, parse
 from convfilter.filters.stage import Correlation, Point, Stage
 
@@ -160,8 +160,12 @@ def paths_of(specs: Iterable[str | FilterSpec]) -> list[str]:
             values[row.parameters[0].name] = parsed.argument
         for name, value in values.items():
             parameter = row.parameter(name)
-            if parameter is not None and isinstance(parameter.kind, Text) and is_there(value.text):
-                found[value.text] = None
+            if parameter is None or not isinstance(parameter.kind, Text | Window):
+                continue
+            # What follows the last comma may be a number.
+            for path in dict.fromkeys((value.text, value.text.rpartition(",")[0])):
+                if path and is_there(path):
+                    found[path] = None
     return list(found)
 
 

@@ -91,6 +91,21 @@ class Pooling:
 
 
 @record
+class Rank:
+    """Sample below which a fraction of each window's lie, as ``numpy.percentile`` interpolates between two.
+
+    The window is where the kernel is not 0; its weights have no other meaning.
+    """
+
+    kernel: Kernel
+    fraction: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.fraction <= 1:
+            raise ParameterError(f"percentile must be a fraction from 0 to 1, got {self.fraction:g}")
+
+
+@record
 class Orientation:
     """Hue of the direction in which the luminance rises, as bright as the gradient is large; gives three channels.
 
@@ -172,7 +187,7 @@ class Layer:
         return abs(numerators).sum(axis=1), (numerators == numerators.round()).all(axis=1)
 
 
-Operator: TypeAlias = Correlation | Gradient | UnsharpMask | Pooling | Orientation | Point | Layer
+Operator: TypeAlias = Correlation | Gradient | UnsharpMask | Pooling | Rank | Orientation | Point | Layer
 
 
 @record

@@ -86,6 +86,21 @@ def add(one, other):
     return one + other
 
 
+def subtract(one, other):
+    """Return the difference, lane by lane."""
+    return one - other
+
+
+def lesser(one, other):
+    """Return the smaller of two integers, lane by lane."""
+    return np.minimum(one, other)
+
+
+def greater(one, other):
+    """Return the larger of two integers, lane by lane."""
+    return np.maximum(one, other)
+
+
 def high_product(one, other):
     """Return the product of 16-bit numbers without its lower 16 bits, lane by lane."""
     return (one.astype(np.uint32) * other >> 16).astype(np.uint16)

@@ -21,6 +21,8 @@ def nodes_of(stage: StageRun) -> list[Node]:
             from convfilter.methods.fourier import nodes
         case "pooling":
             from convfilter.methods.extremes import nodes
+        case "network" | "histograms" | "sliding":
+            from convfilter.methods.rank import nodes
         case "points":
             from convfilter.methods.pointwise import nodes
         case "layer":

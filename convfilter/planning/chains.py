@@ -22,8 +22,9 @@ _COARSE_SAMPLES = 2**21
 _COARSE_SEEN = 64
 COARSE_GROUP = 16
 #: Ways whose own blocks are kept: a transform takes as many rows as it is high, running sums start anew in each block,
-#: and a product of matrices need not give the same bytes in another size. So do means of real samples.
-_OWN_BLOCKS = ("fourier", "layer")
+#: and a product of matrices need not give the same bytes in another size. So do means of real samples. Ranks begin
+#: each block with a whole window.
+_OWN_BLOCKS = ("fourier", "layer", "network", "histograms", "sliding")
 
 
 def groups(stages: Sequence[StagePlan]) -> tuple[Group, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from convfilter.filters.stage import ACTIVATIONS, Correlation, Gradient, Point, Pooling, UnsharpMask
+from convfilter.filters.stage import ACTIVATIONS, Correlation, Gradient, Point, Pooling, Rank, UnsharpMask
 from convfilter.planning.task import Task, full_scale
 
 
@@ -55,7 +55,7 @@ def _gain(task: Task) -> float:
     if isinstance(operator, Gradient):
         return math.sqrt(2) * task.gain
     scale = abs(task.stage.scale)
-    if isinstance(operator, Pooling):
+    if isinstance(operator, Pooling | Rank):
         return scale
     if isinstance(operator, Point) and operator.kind not in ("normalize", *ACTIVATIONS):
         # A threshold has no gain: whatever the rounding, samples fall on one side of it or the other.

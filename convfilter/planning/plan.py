@@ -17,6 +17,7 @@ from convfilter.planning.composites import expanded
 from convfilter.planning.offsets import settled
 from convfilter.planning.pooling import is_summed_by_taps, pooling_bytes, stretch_of
 from convfilter.planning.precision import precision, unseen
+from convfilter.planning.ranks import rank_block_rows, rank_bytes
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.stage_plan import Group, StagePlan
 from convfilter.planning.strips import (
@@ -47,6 +48,8 @@ BOX_STEP_ROWS = 16
 BOX_STEP_SAMPLES = 2**19
 #: The matrix of windows that a layer multiplies with its weights fits a core's cache, more or less.
 MATRIX_BYTES = 4 << 20
+#: Ways to samples of a rank.
+RANK_WAYS = ("network", "histograms", "sliding")
 
 
 @record
@@ -264,6 +267,8 @@ def _block_rows(task: Task, algorithm: Algorithm) -> int:
         return max(1, MATRIX_BYTES // (4 * task.cols.output * task.channels * task.kernel.matrix.size))
     if algorithm == "pooling" and not is_summed_by_taps(task):
         return stretch_of(task.rows)
+    if algorithm in RANK_WAYS:
+        return rank_block_rows(task, algorithm)
     return stream_block_rows(task.rows)
 
 
@@ -284,6 +289,8 @@ def _scratch_bytes(plan: StagePlan, task: Task) -> int:
         return itemsize * (plan.sides[0] * plan.sides[1] * TRANSFORM_PLANES + kept)
     if plan.algorithm == "pooling" and not plan.by_taps:
         return pooling_bytes(task, itemsize, TILE_SAMPLES)
+    if plan.algorithm in RANK_WAYS:
+        return rank_bytes(plan)
     if plan.algorithm == "box":
         # Rows that enter, rows that leave, and what lies between the passes; the running sums.
         samples = cols.padded * channels

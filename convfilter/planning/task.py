@@ -143,6 +143,13 @@ class Task:
         return self.dtype == self.result and self.keeps_white and unscaled and not self.alpha and not self.gray
 
     @property
+    def pads_with_samples(self) -> bool:
+        """Whether samples are whole numbers, and so is what lies beyond the border."""
+        value = self.stage.padding_value if self.stage.padding_mode == "constant" else 0
+        white = self.whites[0] if self.whites else full_scale(self.dtype)
+        return self.dtype.kind == "u" and 0 <= value <= white and value % 1 == 0
+
+    @property
     def keeps_white(self) -> bool:
         """Whether the value of white is the same before and after, as far as the sample types allow."""
         return self.whites is None or self.whites[0] == self.whites[1]

@@ -12,6 +12,7 @@ import numpy as np
 from convfilter.filters.factors import Product, low_rank
 from convfilter.filters.multirate import Rates, largest_step, rates
 from convfilter.filters.stage import Correlation, Gradient, Layer, Orientation, Point, Pooling, Stage, UnsharpMask
+from convfilter.planning import ranks
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.pooling import comparisons, goes_straight, is_summed_by_taps, takes_extremes
 from convfilter.planning.precision import precision, quality, unseen
@@ -26,6 +27,9 @@ Algorithm = Literal[
     "fourier",
     "gradient",
     "pooling",
+    "network",
+    "histograms",
+    "sliding",
     "points",
     "orientation",
     "layer",
@@ -317,6 +321,9 @@ WAYS = (
         1.0,
         0.0,
     ),
+    Way("network", ranks.can_compare, ranks.comparisons, 0.25, 0.0),
+    Way("histograms", ranks.can_count_columns, ranks.by_columns, 3.0, 0.0),
+    Way("sliding", ranks.can_slide, ranks.by_sliding, 3.0, 0.0),
 )
 #: Operators with one way of their own, which there is no use in asking for.
 _ONLY_WAYS = (

@@ -12,11 +12,14 @@ from convfilter.loops.vectors import (
     add,
     between,
     divide,
+    greater,
     high_product,
+    lesser,
     magnitude,
     multiply_add,
     nearest,
     next_lane,
+    subtract,
     unequal,
 )
 from convfilter.native.lowering.vectors import SHORT, Vector, lanes_below
@@ -29,6 +32,9 @@ type_callable(between)(lambda _context: lambda vector, low, high: vector)
 type_callable(unequal)(lambda _context: lambda one, other: types.int64)
 type_callable(high_product)(lambda _context: lambda one, other: one)
 type_callable(add)(lambda _context: lambda one, other: one)
+type_callable(subtract)(lambda _context: lambda one, other: one)
+type_callable(lesser)(lambda _context: lambda one, other: one)
+type_callable(greater)(lambda _context: lambda one, other: one)
 type_callable(multiply_add)(lambda _context: lambda sums, weights, samples: sums)
 
 
@@ -36,6 +42,28 @@ type_callable(multiply_add)(lambda _context: lambda sums, weights, samples: sums
 def _lower_add(_context, builder, signature, arguments):
     whole = isinstance(signature.return_type.element, types.Integer)
     return (builder.add if whole else builder.fadd)(*arguments)
+
+
+@lower_builtin(subtract, Vector, Vector)
+def _lower_subtract(_context, builder, signature, arguments):
+    whole = isinstance(signature.return_type.element, types.Integer)
+    return (builder.sub if whole else builder.fsub)(*arguments)
+
+
+@lower_builtin(lesser, Vector, Vector)
+def _lower_lesser(_context, builder, signature, arguments):
+    return builder.select(_below(builder, signature, *arguments), *arguments)
+
+
+@lower_builtin(greater, Vector, Vector)
+def _lower_greater(_context, builder, signature, arguments):
+    one, other = arguments
+    return builder.select(_below(builder, signature, one, other), other, one)
+
+
+def _below(builder: Any, signature: Any, one: Any, other: Any) -> Any:
+    compare = builder.icmp_signed if signature.return_type.element.signed else builder.icmp_unsigned
+    return compare("<", one, other)
 
 
 @lower_builtin(high_product, Vector, Vector)

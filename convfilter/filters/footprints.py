@@ -1,0 +1,97 @@
+"""Windows of any shape: a rectangle, a disk, or where a kernel is not 0."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.errors import ParameterError, shown
+from convfilter.filters.kernels import Kernel
+
+_SIZE = r"(?ai)\d+(x\d+)?"
+_DISK = r"(?ai)disk:(.*)"
+#: Of a disk, as of other kernels that are kept whole: 1001x1001 cells.
+MOST_RADIUS = 500.0
+#: Of a side of a rectangle.
+_MOST_SIDE = 65535
+#: Cells of a window that is no rectangle, at most.
+_MOST_CELLS = 2**20
+
+
+def rectangle(rows: int, cols: int) -> Kernel:
+    """Return a window of ``rows`` x ``cols`` pixels, each with weight 1.
+
+    Raises
+    ------
+    ParameterError
+        A side below 1, or above 65535.
+    """
+    for side in (rows, cols):
+        if not 1 <= side <= _MOST_SIDE:
+            raise ParameterError(f"a window's side must be from 1 to {_MOST_SIDE} pixels, got {side}")
+    return Kernel(factors=(np.ones(rows), np.ones(cols)))
+
+
+def disk(radius: float) -> Kernel:
+    """Return the window of all pixels whose centres lie within ``radius`` pixels, each with weight 1.
+
+    Raises
+    ------
+    ParameterError
+        A radius below 0, or above 500.
+    """
+    if not 0 <= radius <= MOST_RADIUS:  # not a number is neither
+        raise ParameterError(f"a disk's radius must be from 0 to {MOST_RADIUS:g} pixels, got {radius:g}")
+    side = np.arange(-math.floor(radius), math.floor(radius) + 1)
+    return of_cells(side[:, np.newaxis] ** 2 + side**2 <= radius**2)
+
+
+def of_cells(cells: npt.ArrayLike) -> Kernel:
+    """Return the window of the cells of a (rows, cols) array that are not 0; a 1-D array is one row.
+
+    Raises
+    ------
+    ParameterError
+        No cell is there or none is other than 0, or the array has more than two axes or 2**20 cells.
+    """
+    array = np.asarray(cells)
+    array = array[np.newaxis] if array.ndim == 1 else array
+    if array.ndim != 2 or array.dtype.kind not in "biuf" or array.size > _MOST_CELLS:
+        raise ParameterError(
+            f"a footprint is a (rows, cols) array of numbers, at most {_MOST_CELLS} of them, got {array.dtype} "
+            f"{array.shape}"
+        )
+    inside = array != 0
+    if not inside.any():
+        raise ParameterError("a footprint must have a cell that is not 0, got none")
+    if inside.all():
+        return rectangle(*inside.shape)
+    return Kernel(inside.astype(np.float64))
+
+
+def of_text(text: str) -> Kernel:
+    """Return the window that a text names: ``5``, ``9x3`` (WIDTHxHEIGHT), ``disk:2.5``, or a kernel's file or rows.
+
+    Raises
+    ------
+    ParameterError
+        A size or radius out of range, or a footprint without cells.
+    KernelFileError
+        No such file, or no usable kernel.
+    """
+    if re.fullmatch(_SIZE, text):
+        sides = [int(side) for side in text.lower().split("x")]
+        return rectangle(sides[-1], sides[0])
+    round_ = re.fullmatch(_DISK, text)
+    if round_ is not None:
+        try:
+            radius = float(round_[1])
+        except ValueError:
+            raise ParameterError(f"a disk's radius must be a number, as in disk:3, got {shown(round_[1])}") from None
+        return disk(radius)
+    from convfilter.filters import kernel_files
+
+    return of_cells(kernel_files.load(text).kernel.matrix)

@@ -1,0 +1,55 @@
+"""Rows of the catalogue: what becomes of a window's samples that is no weighted sum."""
+
+from __future__ import annotations
+
+from convfilter.errors import ParameterError
+from convfilter.filters.parameters import Number, Parameter, Window
+from convfilter.filters.row import Filter
+from convfilter.filters.stage import Rank, Stage
+
+_WINDOW = "N, WIDTHxHEIGHT, disk:RADIUS, or a kernel file (where it is not 0)"
+
+
+def _median(window: str) -> Stage:
+    from convfilter.filters import footprints
+
+    return Stage(Rank(footprints.of_text(window), 0.5))
+
+
+def _percentile(window: str, p: float | None) -> Stage:
+    from convfilter.filters import footprints
+
+    text, comma, last = window.rpartition(",")
+    if p is None:
+        if not comma:
+            raise ParameterError(f"percentile needs the fraction of samples below it, as in {window},p=0.9")
+        try:
+            p, window = Number("P", minimum=0, maximum=1).parse(last.strip()), text.strip()
+        except ValueError as error:
+            raise ParameterError(f"percentile p {error}, got {last.strip()}") from None
+    return Stage(Rank(footprints.of_text(window), p))
+
+
+WINDOW_ROWS = (
+    Filter(
+        "median",
+        "Median of each window.",
+        "the middle of the sorted samples, or the mean of the two in the middle",
+        "median:5",
+        _median,
+        (Parameter("window", Window(), f"The pixels that are sorted: {_WINDOW}.", None),),
+        source="Tukey, Exploratory Data Analysis, 1977; Perreault and Hebert, Median filtering in constant time, 2007",
+    ),
+    Filter(
+        "percentile",
+        "Percentile of each window.",
+        "the sample at place p (n - 1) of n sorted ones, linear between two",
+        "percentile:9x9,p=0.9",
+        _percentile,
+        (
+            Parameter("window", Window("WINDOW,P"), f"{_WINDOW}; then, after a comma, P from 0 to 1.", None),
+            Parameter("p", Number("P", minimum=0, maximum=1), "The fraction of the samples below: 0.5 is the median."),
+        ),
+        source="Hyndman and Fan, Sample quantiles in statistical packages, 1996, definition 7",
+    ),
+)

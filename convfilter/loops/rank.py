@@ -1,0 +1,133 @@
+"""Samples of a rank in rectangular windows of bytes, at one cost for any window: histograms of columns.
+
+Each column of a window has a histogram; one row further down, a sample leaves it and one enters. One column further
+along, the window's histogram loses that of one column and gains that of another, sixteen bins of sixteen levels each;
+of the levels themselves, only those around the rank are brought up to date (S. Perreault, P. Hebert, "Median filtering
+in constant time", IEEE Trans. Image Processing 16, 2007).
+"""
+
+from __future__ import annotations
+
+from convfilter.loops import vectors
+
+#: A histogram: sixteen bins and room for as many, then 256 levels, in stretches of two bins.
+_LEVELS = 32
+_HISTOGRAM = 32 + 256
+_STRETCH = 32
+
+
+def by_columns(
+    tile, pitch, rows, window_rows, cols, window_cols, channels, rank, both, out, next_out, out_pitch,
+    columns, window, current,
+):  # fmt: skip
+    """Write the sample of ``rank``, from 0, of each window, and with ``both`` the next one.
+
+    Windows begin at each row and column of ``tile``, whose rows are ``pitch`` samples apart.
+
+    Scratch: ``columns`` of 288 counts for each column of the tile, ``window`` of 288, ``current`` of eight numbers.
+    """
+    width = cols + window_cols - 1
+    for channel in range(channels):
+        _clear(columns, 0, width * _HISTOGRAM)
+        for row in range(window_rows - 1):
+            _enter_row(columns, tile, row * pitch + channel, channels, width)
+        for row in range(rows):
+            _enter_row(columns, tile, (row + window_rows - 1) * pitch + channel, channels, width)
+            _along(
+                columns, window, current, cols, window_cols, channels, rank, both,
+                out, next_out, row * out_pitch + channel,
+            )  # fmt: skip
+            _leave_row(columns, tile, row * pitch + channel, channels, width)
+    return 0
+
+
+def _enter_row(columns, tile, start, channels, width):
+    for col in range(width):
+        value = int(tile[start + col * channels])
+        columns[col * _HISTOGRAM + (value >> 4)] += 1
+        columns[col * _HISTOGRAM + _LEVELS + value] += 1
+
+
+def _leave_row(columns, tile, start, channels, width):
+    for col in range(width):
+        value = int(tile[start + col * channels])
+        columns[col * _HISTOGRAM + (value >> 4)] -= 1
+        columns[col * _HISTOGRAM + _LEVELS + value] -= 1
+
+
+def _along(columns, window, current, cols, window_cols, channels, rank, both, out, next_out, o):
+    """Write a row of results; ``current`` says of each stretch for which column its levels hold."""
+    _clear(window, 0, _LEVELS)
+    for stretch in range(8):
+        current[stretch] = -2 * window_cols
+    for col in range(window_cols - 1):
+        _enter(window, 0, columns, col * _HISTOGRAM, 16)
+    for col in range(cols):
+        _enter(window, 0, columns, (col + window_cols - 1) * _HISTOGRAM, 16)
+        left = rank
+        bin_ = 0
+        while left >= window[bin_]:
+            left -= window[bin_]
+            bin_ += 1
+        _bring(columns, window, current, bin_ >> 1, col, window_cols)
+        place = _LEVELS + 16 * bin_
+        while left >= window[place]:
+            left -= window[place]
+            place += 1
+        out[o] = place - _LEVELS
+        if both:
+            if left + 1 < window[place]:
+                next_out[o] = place - _LEVELS
+            else:
+                next_out[o] = _after(columns, window, current, bin_, place + 1, col, window_cols)
+        o += channels
+        _leave(window, 0, columns, col * _HISTOGRAM, 16)
+
+
+def _after(columns, window, current, bin_, place, col, window_cols):
+    """Return the least level at ``place`` or behind it that the window holds."""
+    while place < _LEVELS + 16 * (bin_ + 1):
+        if window[place] > 0:
+            return place - _LEVELS
+        place += 1
+    bin_ += 1
+    while window[bin_] == 0:
+        bin_ += 1
+    _bring(columns, window, current, bin_ >> 1, col, window_cols)
+    place = _LEVELS + 16 * bin_
+    while window[place] == 0:
+        place += 1
+    return place - _LEVELS
+
+
+def _bring(columns, window, current, stretch, col, window_cols):
+    """Bring the levels of a stretch up to date: from those of a window nearby, or anew."""
+    place = _LEVELS + stretch * _STRETCH
+    before = current[stretch]
+    if 2 * (col - before) > window_cols:
+        _clear(window, place, _STRETCH)
+        for other in range(col, col + window_cols):
+            _enter(window, place, columns, other * _HISTOGRAM + place, _STRETCH)
+    else:
+        while before < col:
+            _enter(window, place, columns, (before + window_cols) * _HISTOGRAM + place, _STRETCH)
+            _leave(window, place, columns, before * _HISTOGRAM + place, _STRETCH)
+            before += 1
+    current[stretch] = col
+
+
+def _clear(counts, first, count):
+    for place in range(first, first + count):
+        counts[place] = 0
+
+
+def _enter(window, place, columns, other, count):
+    for step in range(0, count, vectors.lanes(window)):
+        sums = vectors.add(vectors.read(window, place + step), vectors.read(columns, other + step))
+        vectors.write(window, place + step, sums)
+
+
+def _leave(window, place, columns, other, count):
+    for step in range(0, count, vectors.lanes(window)):
+        sums = vectors.subtract(vectors.read(window, place + step), vectors.read(columns, other + step))
+        vectors.write(window, place + step, sums)

@@ -1,0 +1,123 @@
+"""Samples of a rank in windows of any shape and any samples: a histogram that follows the window along a row.
+
+From one window to the next, few samples leave and enter (T. S. Huang, G. J. Yang, G. Y. Tang, "A fast two-dimensional
+median filtering algorithm", IEEE Trans. Acoustics, Speech and Signal Processing 27, 1979). Counts are kept of single
+keys, of sixteen, and of 256: a rank is found from the last bin of 256, sixteen keys at a time. A sample counts as often
+as its weight says, so that what is transparent, or to be ignored, has no part in it.
+"""
+
+from __future__ import annotations
+
+
+def slide(
+    keys, pitch, step, rows, col_step, cols, weights, weighed,
+    taps, count, entering, entering_count, leaving, leaving_count, chains,
+    places, fraction, totals, fine, middle, coarse, out, next_out, kinds, out_pitch, out_step,
+):  # fmt: skip
+    """Write the keys of a rank, and what the rank is, for each window of one channel.
+
+    ``keys`` has rows ``pitch`` samples apart, windows every ``step`` rows and every ``col_step`` samples. ``taps`` and
+    ``entering`` are relative to a window's first sample, ``leaving`` to that of the window ``chains`` outputs before.
+    With ``weighed``, ``weights`` holds that of each sample.
+
+    ``places[n]`` is the rank of the first of two keys where n samples have a vote, all of one weight. Then ``kinds``
+    becomes n. Where weights differ, it is the rank at ``fraction`` of their sum, and ``kinds`` becomes -1: both keys
+    are one, unless the sum is cut between two.
+
+    ``totals`` is scratch for four numbers; ``fine``, ``middle`` and ``coarse`` hold zeros, and do so in the end.
+    """
+    for row in range(rows):
+        for chain in range(chains):
+            at = row * step * pitch + chain * col_step
+            for place in range(4):
+                totals[place] = 0
+            o = row * out_pitch + chain * out_step
+            for col in range(chain, cols, chains):
+                if col == chain:
+                    for tap in range(count):
+                        _count(keys, at + taps[tap], weights, weighed, 1, totals, fine, middle, coarse)
+                else:
+                    for tap in range(leaving_count):
+                        _count(keys, at + leaving[tap], weights, weighed, -1, totals, fine, middle, coarse)
+                    at += chains * col_step
+                    for tap in range(entering_count):
+                        _count(keys, at + entering[tap], weights, weighed, 1, totals, fine, middle, coarse)
+                _find(places, fraction, weighed, totals, fine, middle, coarse, out, next_out, kinds, o)
+                o += chains * out_step
+            if cols > chain:
+                for tap in range(count):
+                    _count(keys, at + taps[tap], weights, weighed, -1, totals, fine, middle, coarse)
+    return 0
+
+
+#: Where ``totals`` keeps how many samples have a vote, their weights' sum, the sum of squares, and the bin of 256 that
+#: was found last.
+_VOTES, _SUM, _SQUARES, _BIN = 0, 1, 2, 3
+
+
+def _count(keys, place, weights, weighed, sign, totals, fine, middle, coarse):
+    weight = sign
+    if weighed:
+        weight = sign * weights[place]
+        if weight == 0:
+            return
+        totals[_SQUARES] += sign * weights[place] * weights[place]
+    key = int(keys[place])
+    fine[key] += weight
+    middle[key >> 4] += weight
+    coarse[key >> 8] += weight
+    totals[_VOTES] += sign
+    totals[_SUM] += weight
+
+
+def _find(places, fraction, weighed, totals, fine, middle, coarse, out, next_out, kinds, o):
+    votes, total = totals[_VOTES], totals[_SUM]
+    if votes == 0:
+        out[o] = 0
+        next_out[o] = 0
+        kinds[o] = 0
+        return
+    one = total // votes
+    if not weighed or votes * totals[_SQUARES] == total * total:
+        kinds[o] = votes
+        first = places[votes] * one
+        second = min(first + one, total - 1)
+    else:
+        kinds[o] = -1
+        cut = fraction * total
+        first = min(int(cut), total - 1)
+        second = first
+        if first == cut and first > 0:
+            first -= 1
+    # All bins before ``bin_`` together hold ``below``.
+    bin_ = totals[_BIN]
+    below = 0
+    for other in range(bin_):
+        below += coarse[other]
+    while below > first:
+        bin_ -= 1
+        below -= coarse[bin_]
+    while below + coarse[bin_] <= first:
+        below += coarse[bin_]
+        bin_ += 1
+    totals[_BIN] = bin_
+    part = bin_ << 4
+    while below + middle[part] <= first:
+        below += middle[part]
+        part += 1
+    key = part << 4
+    while below + fine[key] <= first:
+        below += fine[key]
+        key += 1
+    out[o] = key
+    # Most often the second rank is within the same key.
+    while below + fine[key] <= second:
+        below += fine[key]
+        key += 1
+        if key & 15 == 0:
+            while middle[key >> 4] == 0:
+                key += 16
+                if key & 255 == 0:
+                    while coarse[key >> 8] == 0:
+                        key += 256
+    next_out[o] = key

@@ -1,0 +1,461 @@
+"""Samples of a rank: medians and percentiles of windows of any shape.
+
+All samples are compared as whole numbers, which real ones become in their order: by their bits, or by their place
+among those of the tile. Three ways find them: a network of comparisons (``loops/select.py``), histograms of columns
+(``loops/rank.py``), and a histogram that slides along a row (``loops/slide.py``). Where there is alpha, pixels vote
+with it as their weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import gcd
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.engine.borders import Indices
+from convfilter.engine.buffer import LineBuffer, Samples, Scratch, at_a_cache_line
+from convfilter.engine.epilogue import Epilogue
+from convfilter.engine.layout import Columns, columns_for
+from convfilter.engine.load import Source
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageRun, Workers
+from convfilter.engine.threads import cut
+from convfilter.engine.work import Region, Work
+from convfilter.filters.stage import Rank
+from convfilter.native.loop import Loop
+from convfilter.planning import LUMINANCE_DIVISOR
+from convfilter.planning.ranks import network_of, rank_of, strip_cols
+from convfilter.record import record
+
+SELECT = Loop("select", "select", "K* i8 i8 i8 i8 i8 i8 i8* i8 K* i8 i8* i8 i8* i8 i8 i8 K* K* K* i8")
+MEDIAN_3 = Loop("select", "median_3", "K* i8 i8 i8 i8 i8 i8 K* i8 K* i8")
+MEDIAN_5 = Loop("select", "median_5", "K* i8 i8 i8 i8 i8 i8 K* i8 K* i8")
+BY_COLUMNS = Loop("rank", "by_columns", "B* i8 i8 i8 i8 i8 i8 i8 i8 B* B* i8 u2* u2* i8*")
+SLIDE = Loop(
+    "slide", "slide",
+    "K* i8 i8 i8 i8 i8 i8* i8 i8* i8 i8* i8 i8* i8 i8 i8* f8 i8* N* N* N* K* K* i8* i8 i8",
+)  # fmt: skip
+
+#: Samples that loops may read, and throw away, behind the last: four vectors of bytes.
+_BEHIND = 4 * 64
+#: Counts of a column's histogram.
+_COUNTS = 288
+#: Opacities of real pictures count in so many parts of white.
+_PARTS = 2.0**24
+_MOST_OPAQUE = 2.0**7
+
+Real = npt.NDArray[np.float64]
+
+
+def nodes(stage: StageRun) -> list[Node]:
+    """Return the node of a stage."""
+    return [_Ranks(stage)]
+
+
+class _Ranks(StageNode):
+    """Samples of a rank, part by part."""
+
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return workers."""
+        work = self.work(sources[0])
+        epilogue = self.epilogue(work, target)
+        return Workers(lambda: _Worker(work, epilogue, target, self.stage).compute, self.scratch_bytes)
+
+
+@record(eq=False)
+class _Tile:
+    """What some windows see, as whole numbers in the order of the samples.
+
+    Attributes
+    ----------
+    keys : flat array
+    pitch : int
+        Samples of a row.
+    columns : Columns
+    samples : callable
+        Turns keys into samples.
+    settle : callable, or None
+        Does so in place, where both have one size.
+    has_nan : bool
+        Some sample is not a number; their key is the largest.
+    weights : flat int64 array, or None
+        That of each sample, where they are not all alike.
+    """
+
+    keys: Samples
+    pitch: int
+    columns: Columns
+    samples: Callable[[Samples], Samples]
+    settle: Callable[[Samples], None] | None = None
+    has_nan: bool = False
+    weights: Indices | None = None
+
+
+class _Worker:
+    """Finds the samples of some rows, in memory of its own."""
+
+    def __init__(self, work: Work, epilogue: Epilogue, target: LineBuffer, stage: StageRun) -> None:
+        operator = work.plan.stage.operator
+        assert isinstance(operator, Rank)
+        self._work, self._epilogue, self._target, self._fraction = work, epilogue, target, operator.fraction
+        self._scratch = Scratch(work.plan.precision)
+        self._finder = _finder(work, self._scratch)
+        first, self._share = rank_of(operator.fraction, work.plan.kernel.nonzeros)
+        self._ranks = (first, first + (self._share > 0))
+        self._stores = work.stores_samples(target.dtype) and stage.ranges is None and self._share == 0
+
+    def compute(self, rows: Rows) -> int:
+        """Store output rows ``top`` to ``bottom - 1``; returns how many samples were clipped."""
+        cols = self._work.plan.cols.output
+        return sum(self._part(Region(*rows, *part)) for part in cut(cols, strip_cols(self._work.plan)))
+
+    def _part(self, region: Region) -> int:
+        tile = self._load(region)
+        fits = tile.keys.dtype.itemsize == self._target.dtype.itemsize
+        if self._stores and fits and tile.settle and not tile.has_nan and tile.weights is None:
+            channels = self._work.source.channels
+            out = self._target.rows(region.top, region.bottom).view(tile.keys.dtype)
+            pitch = self._target.row_samples
+            flat = out.reshape(-1)[region.left * channels :]
+            self._finder.find(tile, region, self._ranks, (flat, flat), pitch)
+            tile.settle(out[:, region.left : region.right])
+            return 0
+        return self._store(region, tile)
+
+    def _store(self, region: Region, tile: _Tile) -> int:
+        """Store ranks that lie between two samples, or whose samples have to be scaled or converted."""
+        source = self._work.source
+        rows, cols, channels = region.bottom - region.top, region.right - region.left, source.channels
+        values = self._scratch.get("values", rows * cols * channels, np.float64)[: rows * cols * channels]
+        shape = rows, cols, channels
+        values = values.reshape(shape)
+        alpha = None
+        if tile.weights is None:
+            values[:] = self._between(*self._found(tile, region, self._ranks), self._share).reshape(shape)
+            if tile.has_nan:
+                last = self._work.plan.kernel.nonzeros - 1
+                values[np.isnan(self._found(tile, region, (last, last))[0].reshape(shape))] = np.nan
+        else:
+            assert isinstance(self._finder, _Sliding)
+            values[:] = self._weighed(self._finder, tile, region)
+            alpha = np.ascontiguousarray(values[..., -1]) / (LUMINANCE_DIVISOR if source.gray else 1.0)
+            if source.premultiplied:
+                values *= (self._epilogue.keep / source.full) * alpha[..., np.newaxis]
+                values += self._epilogue.shift * alpha[..., np.newaxis]
+            values[..., -1] = 0.0
+            alpha = alpha.reshape(-1)
+        calls = self._epilogue.store(region, values.reshape(-1), cols * channels, alpha)
+        return sum(call() for call in calls)
+
+    def _found(self, tile: _Tile, region: Region, ranks: tuple[int, int]) -> tuple[Samples, Samples]:
+        """Return the samples of two ranks."""
+        size = (region.bottom - region.top) * (region.right - region.left) * self._work.source.channels
+        out = [self._scratch.get(f"rank {number}", size, tile.keys.dtype)[:size] for number in range(2)]
+        pitch = (region.right - region.left) * self._work.source.channels
+        self._finder.find(tile, region, ranks, (out[0], out[1]), pitch)
+        first = tile.samples(out[0])
+        return first, first if ranks[0] == ranks[1] else tile.samples(out[1])
+
+    def _weighed(self, finder: _Sliding, tile: _Tile, region: Region) -> Real:
+        """Return values of colours whose pixels vote with their opacity, and of that itself."""
+        low, high, votes = finder.weighed(tile, region, self._fraction)
+        count = self._work.plan.kernel.nonzeros
+        shares = np.array([rank_of(self._fraction, n)[1] for n in range(1, count + 1)])
+        share = np.where(votes < 0, 0.5, shares[np.maximum(votes, 1) - 1])
+        values = self._between(tile.samples(low), tile.samples(high), share)
+        if tile.has_nan:
+            last, _, _ = finder.weighed(tile, region, 1.0)
+            values[np.isnan(tile.samples(last))] = np.nan
+        values[votes == 0] = 0.0
+        return values
+
+    @staticmethod
+    def _between(low: Samples, high: Samples, share: float | Real) -> Real:
+        """Return what lies at a share of the way, as ``numpy.percentile`` computes it."""
+        first = low.astype(np.float64)
+        if low is high:
+            return first
+        with np.errstate(invalid="ignore", over="ignore"):
+            apart = high.astype(np.float64)
+            second = apart.copy()
+            apart -= first
+            found = np.where(np.less(share, 0.5), first + apart * share, second - apart * (1 - np.asarray(share)))
+        return np.where(first == second, first, found)
+
+    def _load(self, region: Region) -> _Tile:
+        """Load what the windows of a region see."""
+        work, scratch = self._work, self._scratch
+        source, axis = work.source, work.plan.rows
+        rows = work.row_index[region.top * axis.stride : (region.bottom - 1) * axis.stride + axis.span + 1]
+        columns = self._finder.columns(region)
+        straight = replace(source, alpha=False)
+        if source.dtype.kind == "u" and source.pads_with_samples and not source.gray and not source.premultiplied:
+            loaded, pitch = _loaded(_padded_with(straight, source), scratch, source.dtype, rows, columns)
+            weights = None
+            if source.alpha:
+                weights = _per_sample(loaded.reshape(-1, source.channels)[:, -1].astype(np.int64), source.channels)
+            return _Tile(loaded, pitch, columns, _as_they_are, _leave, False, weights)
+        real = np.dtype(work.plan.precision)
+        loaded, pitch = _loaded(straight, scratch, real, rows, columns)
+        weights = None
+        if source.alpha:
+            pixels = loaded[: rows.size * pitch].reshape(-1, source.channels)
+            if source.premultiplied:
+                loaded = _straight(pixels, source.full).reshape(-1)
+                pixels = loaded.reshape(-1, source.channels)
+            weights = _votes(pixels[:, -1] / (LUMINANCE_DIVISOR if source.gray else 1.0), source)
+            weights = _per_sample(weights, source.channels)
+        return self._ordered(loaded, rows.size * pitch, pitch, columns, weights)
+
+    def _ordered(self, loaded: Samples, size: int, pitch: int, columns: Columns, weights: Indices | None) -> _Tile:
+        """Return real samples as whole numbers in their order."""
+        samples = loaded[:size]
+        nan = np.isnan(samples)
+        has_nan = bool(nan.any())
+        if has_nan:
+            samples[nan] = np.nan  # those with a sign, too, come last
+        if loaded.dtype == np.float32 and not isinstance(self._finder, _Sliding):
+            keys = loaded.view(np.int32)
+            _turn(keys[:size])
+            return _Tile(keys, pitch, columns, _turned, _turn, has_nan, weights)
+        if loaded.dtype == np.float32:
+            table, places = np.unique(_turned(samples.view(np.int32)).view(np.int32), return_inverse=True)
+            table = _turned(table)
+        else:
+            table, places = np.unique(samples, return_inverse=True)
+        keys = np.zeros(size + _BEHIND, np.int32)
+        keys[:size] = places
+        return _Tile(keys, pitch, columns, lambda found: table[found], None, has_nan, weights)
+
+
+def _as_they_are(keys: Samples) -> Samples:
+    return keys
+
+
+def _leave(_keys: Samples) -> None:
+    pass
+
+
+def _turn(keys: Samples) -> None:
+    """Turn the bits of float32 samples, in place, into whole numbers in their order, and these into samples."""
+    whole = keys.view(np.int32)
+    whole ^= (whole >> 31) & np.int32(0x7FFFFFFF)
+
+
+def _turned(keys: Samples) -> Samples:
+    found: Samples = (keys ^ ((keys >> 31) & np.int32(0x7FFFFFFF))).view(np.float32)
+    return found
+
+
+def _padded_with(straight: Source, source: Source) -> Source:
+    """Return a source whose padding value is a whole number, as loops on whole samples take it."""
+    value: Any = int(source.padding_value)
+    return replace(straight, padding_value=value)
+
+
+def _loaded(
+    source: Source, scratch: Scratch, dtype: np.dtype[Any], rows: Indices, columns: Columns
+) -> tuple[Samples, int]:
+    own = Scratch(dtype)
+    pitch = columns.count * source.channels
+    tile = scratch.get("tile", rows.size * pitch + _BEHIND, dtype)
+    for call in source.load_calls(own, rows, rows.size, columns, tile):
+        call()
+    return tile, pitch
+
+
+def _straight(pixels: Samples, full: float) -> Samples:
+    """Return premultiplied pixels with their colours as they look."""
+    alpha = pixels[:, -1:].astype(np.float64)
+    made = np.divide(pixels * full, alpha, out=np.zeros(pixels.shape), where=alpha > 0)
+    made[:, -1:] = alpha
+    return made
+
+
+def _votes(alpha: Samples, source: Source) -> Indices:
+    """Return opacities as whole numbers."""
+    if source.is_finite:
+        return np.rint(alpha).astype(np.int64)
+    share = np.nan_to_num(alpha.astype(np.float64) / source.full, nan=0.0)
+    return np.rint(np.clip(share, 0.0, _MOST_OPAQUE) * _PARTS).astype(np.int64)
+
+
+def _per_sample(votes: Indices, channels: int) -> Indices:
+    return np.repeat(votes, channels)
+
+
+# Ways ---------------------------------------------------------------------------------
+
+
+def _finder(work: Work, scratch: Scratch) -> _ByNetwork | _ByColumns | _Sliding:
+    match work.plan.algorithm:
+        case "network":
+            return _ByNetwork(work, scratch)
+        case "histograms":
+            return _ByColumns(work, scratch)
+    return _Sliding(work, scratch)
+
+
+class _Finder:
+    """Finds samples of a rank in a tile."""
+
+    def __init__(self, work: Work, scratch: Scratch) -> None:
+        self._work, self._scratch = work, scratch
+        self._rows, self._cols, self._channels = work.plan.rows, work.plan.cols, work.source.channels
+
+    def columns(self, region: Region) -> Columns:
+        """Return the columns that a region's windows see, as its tile is to have them."""
+        return columns_for(self._cols, self._work.col_index, region.left, region.right)
+
+    def find(
+        self, tile: _Tile, region: Region, ranks: tuple[int, int], out: tuple[Samples, Samples], pitch: int
+    ) -> None:
+        """Write the keys of two ranks, rows ``pitch`` apart; the second only where it is another."""
+        raise NotImplementedError
+
+
+class _ByNetwork(_Finder):
+    """Compares pairs of taps."""
+
+    def find(
+        self, tile: _Tile, region: Region, ranks: tuple[int, int], out: tuple[Samples, Samples], pitch: int
+    ) -> None:
+        """Write the keys of two ranks."""
+        rows, cols = self._rows, self._cols
+        height, length = region.bottom - region.top, (region.right - region.left) * self._channels
+        network, whole = network_of(self._work.plan.kernel, ranks)
+        apart, reach = rows.dilation * tile.pitch, cols.dilation * self._channels
+        kind = tile.keys.dtype
+        if whole and rows.kernel == cols.kernel and ranks[0] == ranks[1] == rows.kernel**2 // 2 and cols.stride == 1:
+            median = {3: MEDIAN_3, 5: MEDIAN_5}.get(rows.kernel)
+            if median is not None:
+                width = -(-tile.pitch // 64) * 64
+                columns = self._scratch.get("columns", rows.kernel * width + _BEHIND, kind)
+                arguments = tile.keys, tile.pitch, rows.stride, height, length, apart, reach, columns, width
+                median.variant(K=kind)(*arguments, out[0], pitch)
+                return
+        offsets = tile.columns.tap_offset * self._channels
+        if network.columns:
+            taps = (np.arange(rows.kernel)[:, np.newaxis] * tile.pitch + offsets).ravel()
+        else:
+            down, along = np.nonzero(self._work.plan.kernel.matrix)
+            taps = down * apart + offsets[along]
+        columns = self._scratch.get("columns", (rows.kernel * tile.pitch if network.columns else 0) + _BEHIND, kind)
+        lines = self._scratch.get("lines", taps.size * _BEHIND // kind.itemsize, kind)
+        SELECT.variant(K=kind)(
+            tile.keys, tile.pitch, rows.stride, height, length, rows.kernel, apart,
+            _flat(network.columns), len(network.columns), columns, tile.pitch,
+            np.ascontiguousarray(taps), taps.size, _flat(network.pairs), len(network.pairs), network.lines[0],
+            network.lines[-1], lines, *out, pitch,
+        )  # fmt: skip
+
+
+def _flat(pairs: Sequence[tuple[int, int, int]]) -> Indices:
+    return np.array(pairs, np.int64).reshape(-1)
+
+
+class _ByColumns(_Finder):
+    """Keeps a histogram of each column: for rectangles of bytes without stride or dilation."""
+
+    def __init__(self, work: Work, scratch: Scratch) -> None:
+        super().__init__(work, scratch)
+        self._window, self._current = at_a_cache_line(_COUNTS, np.uint16), np.zeros(8, np.int64)
+
+    def find(
+        self, tile: _Tile, region: Region, ranks: tuple[int, int], out: tuple[Samples, Samples], pitch: int
+    ) -> None:
+        """Write the keys of two ranks."""
+        counts = self._scratch.get("counts", _COUNTS * tile.columns.count, np.uint16)
+        BY_COLUMNS.variant(B=np.uint8)(
+            tile.keys, tile.pitch, region.bottom - region.top, self._rows.kernel, region.right - region.left,
+            self._cols.kernel, self._channels, ranks[0], int(ranks[0] != ranks[1]), *out, pitch,
+            counts, self._window, self._current,
+        )  # fmt: skip
+
+
+class _Sliding(_Finder):
+    """Lets a histogram slide along each row, for windows of any shape and any samples."""
+
+    def __init__(self, work: Work, scratch: Scratch) -> None:
+        super().__init__(work, scratch)
+        cols = self._cols
+        common = gcd(cols.stride, cols.dilation)
+        #: Every so many outputs, windows look at columns of the same remainder, so many taps further.
+        self._chains, move = cols.dilation // common, cols.stride // common
+        cells = np.asarray(work.plan.kernel.matrix != 0)
+        gone, come = cells.copy(), cells.copy()
+        if move < cells.shape[1]:
+            gone[:, move:] &= ~cells[:, :-move]
+            come[:, :-move] &= ~cells[:, move:]
+        self._taps, self._leaving, self._entering = (np.nonzero(each) for each in (cells, gone, come))
+        self._counts: dict[tuple[int, Any], list[Samples]] = {}
+
+    def columns(self, region: Region) -> Columns:
+        """Return the columns that a region's windows see, in their order."""
+        cols = self._cols
+        plain = replace(cols, stride=1)
+        return columns_for(plain, self._work.col_index, region.left * cols.stride, (region.right - 1) * cols.stride + 1)
+
+    def find(
+        self, tile: _Tile, region: Region, ranks: tuple[int, int], out: tuple[Samples, Samples], pitch: int
+    ) -> None:
+        """Write the keys of two ranks."""
+        count = self._taps[0].size
+        kinds = self._scratch.get("kinds", (region.bottom - region.top) * pitch, np.int64)
+        for rank, keys in zip(dict.fromkeys(ranks), out, strict=False):
+            unused = self._scratch.get("unused", keys.size, keys.dtype)
+            for channel in range(self._channels):
+                places = np.full(count + 1, rank)
+                self._slide(tile, region, channel, places, 0.0, None, (keys, unused, kinds), pitch)
+
+    def weighed(self, tile: _Tile, region: Region, fraction: float) -> tuple[Samples, Samples, Indices]:
+        """Return two keys, and the number of votes or -1, of each sample; in alpha itself all pixels vote."""
+        shape = region.bottom - region.top, region.right - region.left, self._channels
+        size = shape[0] * shape[1] * shape[2]
+        out = np.empty(size, tile.keys.dtype), np.empty(size, tile.keys.dtype), np.empty(size, np.int64)
+        places = np.array([rank_of(fraction, n)[0] if n else 0 for n in range(self._taps[0].size + 1)])
+        for channel in range(self._channels):
+            weights = tile.weights if channel < self._channels - 1 else None
+            self._slide(tile, region, channel, places, fraction, weights, out, shape[1] * shape[2])
+        low, high, votes = (each.reshape(shape) for each in out)
+        return low, high, votes
+
+    def _slide(
+        self,
+        tile: _Tile,
+        region: Region,
+        channel: int,
+        places: Indices,
+        fraction: float,
+        weights: Indices | None,
+        out: tuple[Samples, Samples, Indices],
+        pitch: int,
+    ) -> None:
+        cols, rows, channels = self._cols, self._rows, self._channels
+        apart, reach = rows.dilation * tile.pitch, cols.dilation * channels
+
+        def offsets(cells: tuple[Indices, ...]) -> Indices:
+            return np.ascontiguousarray(cells[0] * apart + cells[1] * reach)
+
+        taps, entering, leaving = (offsets(each) for each in (self._taps, self._entering, self._leaving))
+        levels = 256**tile.keys.dtype.itemsize if tile.keys.dtype.kind == "u" else int(tile.keys.max()) + 1
+        kind = np.dtype(np.int32 if weights is None else np.int64)
+        none = np.empty(0, np.int64)
+        height, width = region.bottom - region.top, region.right - region.left
+        SLIDE.variant(K=tile.keys.dtype, N=kind)(
+            tile.keys[channel:], tile.pitch, rows.stride, height, cols.stride * channels, width,
+            none if weights is None else weights[channel:], int(weights is not None),
+            taps, taps.size, entering, entering.size, leaving, leaving.size, self._chains,
+            places, fraction, np.zeros(4, np.int64), *self._histogram(levels, kind),
+            *(each[channel:] for each in out), pitch, channels,
+        )  # fmt: skip
+
+    def _histogram(self, levels: int, kind: np.dtype[Any]) -> list[Samples]:
+        """Return counts of keys, of sixteen, and of 256, all zero: loops leave them so."""
+        size = max(256, 1 << (levels - 1).bit_length())
+        if (size, kind) not in self._counts:
+            self._counts[size, kind] = [np.zeros(size >> bits, kind) for bits in (0, 4, 8)]
+        return self._counts[size, kind]

@@ -1,0 +1,117 @@
+"""Networks of comparisons that find samples of a rank; see ``loops/select.py``, which makes them.
+
+A pair (one, other, kept) puts the smaller of two samples into line ``one`` and the larger into line ``other``; where
+only one of them decides the rank, ``kept`` says so: 0 both, 1 the smaller, 2 the larger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
+
+Pairs: TypeAlias = tuple[tuple[int, int, int], ...]
+
+
+class Network(NamedTuple):
+    """Comparisons that leave samples of some ranks in lines.
+
+    Attributes
+    ----------
+    columns : tuple of pairs
+        Sort what lies below each other, once for all windows that see it; none where windows are no rectangles.
+    pairs : tuple of pairs
+        Of what a window sees; with ``columns``, line ``row * cols + col`` is the sorted column's place ``row``.
+    lines : tuple of int
+        Where the samples of each asked rank are in the end.
+    """
+
+    columns: Pairs
+    pairs: Pairs
+    lines: tuple[int, ...]
+
+
+@lru_cache
+def of_taps(count: int, ranks: tuple[int, ...]) -> Network:
+    """Return the network that finds some ranks, from 0, of so many samples."""
+    return Network((), deciding(sorted_by(count), ranks), ranks)
+
+
+@lru_cache
+def of_rectangle(rows: int, cols: int, ranks: tuple[int, ...]) -> Network:
+    """Return the network that finds some ranks of a rectangle, whose columns are sorted before."""
+    if rows == 1 or cols == 1:
+        return of_taps(rows * cols, ranks)
+    column = tuple((one, other, 0) for one, other in sorted_by(rows))
+    pairs, wires = _merged(rows, cols)
+    lines = tuple(wires[rank] for rank in ranks)
+    return Network(column, deciding(pairs, lines), lines)
+
+
+@lru_cache
+def sorted_by(count: int) -> tuple[tuple[int, int], ...]:
+    """Return the pairs of the network that sorts so many lines (Batcher's merge exchange)."""
+    pairs = []
+    block = 1
+    while block < count:
+        apart = block
+        while apart >= 1:
+            for begin in range(apart % block, count - apart, 2 * apart):
+                for one in range(begin, min(begin + apart, count - apart)):
+                    if one // (2 * block) == (one + apart) // (2 * block):
+                        pairs.append((one, one + apart))
+            apart //= 2
+        block *= 2
+    return tuple(pairs)
+
+
+def deciding(pairs: Iterable[tuple[int, int]], lines: Iterable[int]) -> Pairs:
+    """Return those of some pairs that decide what some lines hold in the end."""
+    wanted, kept = set(lines), []
+    for one, other in reversed([*pairs]):
+        if one in wanted or other in wanted:
+            kept.append((one, other, 0 if {one, other} <= wanted else 1 if one in wanted else 2))
+            wanted |= {one, other}
+    return tuple(kept[::-1])
+
+
+def _merged(rows: int, cols: int) -> tuple[list[tuple[int, int]], list[int]]:
+    """Return the pairs that merge sorted columns, and the line of each rank.
+
+    The network sorts blocks of a power of two: what a column lacks counts as larger than all, and is never compared.
+    """
+    side = 1 << (rows - 1).bit_length()
+    wires = [row * cols + col if row < rows else -1 for col in range(cols) for row in range(side)]
+    pairs = []
+    block = side
+    while block < len(wires):
+        apart = block
+        while apart >= 1:
+            for begin in range(apart % block, len(wires) - apart, 2 * apart):
+                for one in range(begin, min(begin + apart, len(wires) - apart)):
+                    other = one + apart
+                    if one // (2 * block) != other // (2 * block) or wires[other] < 0:
+                        continue
+                    if wires[one] < 0:
+                        wires[one], wires[other] = wires[other], -1
+                    else:
+                        pairs.append((wires[one], wires[other]))
+            apart //= 2
+        block *= 2
+    return pairs, wires
+
+
+@lru_cache
+def median_of_columns(side: int) -> tuple[Pairs, int]:
+    """Return the pairs that find the median of ``side`` sorted columns of as many taps, and the line that holds it.
+
+    Rows are sorted, too; then most taps have too many below or above them to be the median.
+    """
+    rows = [(side * row + one, side * row + other) for row in range(side) for one, other in sorted_by(side)]
+    middle = side * side // 2
+    places = [(row, col) for row in range(side) for col in range(side)]
+    too_low = [place for place in places if (side - place[0]) * (side - place[1]) - 1 > middle]
+    too_high = [place for place in places if (place[0] + 1) * (place[1] + 1) - 1 > middle]
+    lines = [side * row + col for row, col in places if (row, col) not in too_low and (row, col) not in too_high]
+    line = lines[middle - len(too_low)]
+    return deciding([*rows, *((lines[one], lines[other]) for one, other in sorted_by(len(lines)))], {line}), line

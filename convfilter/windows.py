@@ -1,0 +1,105 @@
+"""Functions on arrays for what becomes of a window's samples that is no weighted sum: medians and percentiles.
+
+Images are (rows, cols) or (rows, cols, channels) arrays of uint8, uint16 or float32; sizes are (rows, cols).
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias, Unpack
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.api import run_operator
+from convfilter.filters import footprints
+from convfilter.filters.kernels import Kernel
+from convfilter.filters.stage import Rank
+from convfilter.keywords import FilterKeywords, Image, ImageLike, documented, whole_pair
+
+#: N, (rows, cols), "disk:RADIUS", or an array that is not 0 where a pixel counts.
+WindowLike: TypeAlias = int | tuple[int, int] | str | npt.NDArray[np.generic] | list[list[float]]
+
+
+@documented(FilterKeywords)
+def median(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywords]) -> Image:
+    """Take the median of each window, as ``numpy.median`` defines it, rounded once.
+
+    Parameters
+    ----------
+    image : (H, W) or (H, W, C) array of uint8, uint16 or float32
+        With ``alpha``, pixels vote with their opacity; transparent ones have no vote.
+    window : int, (rows, cols), str or (K_h, K_w) array_like
+        A side, or both; ``"disk:3"``, all pixels whose centres lie within 3 pixels; or a footprint, whose
+        pixels count where it is not 0.
+    **keywords
+        See Other Parameters.
+
+    Returns
+    -------
+    array
+        Of the image's type, or ``dtype``. A window that holds a NaN gives NaN.
+
+    Raises
+    ------
+    ParameterError
+        A window without pixels, or another parameter out of range.
+    SizeError
+        Nothing is left of the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> median(np.array([[1, 2, 90, 4, 5]], np.uint8), (1, 3))
+    array([[1, 2, 4, 5, 5]], dtype=uint8)
+    """
+    return run_operator(image, "median", Rank(window_of(window), 0.5), keywords)
+
+
+@documented(FilterKeywords)
+def percentile(image: ImageLike, window: WindowLike, p: float, **keywords: Unpack[FilterKeywords]) -> Image:
+    """Take a percentile of each window, as ``numpy.percentile`` defines it by its method "linear", rounded once.
+
+    Parameters
+    ----------
+    image : (H, W) or (H, W, C) array of uint8, uint16 or float32
+    window : int, (rows, cols), str or (K_h, K_w) array_like
+        As for :func:`median`.
+    p : float
+        The fraction of a window's samples below the result, from 0 (the least) to 1 (the largest).
+    **keywords
+        See Other Parameters.
+
+    Returns
+    -------
+    array
+        Of the image's type, or ``dtype``.
+
+    Raises
+    ------
+    ParameterError
+        ``p`` is no fraction, or another parameter is out of range.
+    SizeError
+        Nothing is left of the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> percentile(np.array([[1, 2, 90, 4, 5]], np.uint8), (1, 3), 1.0)
+    array([[ 2, 90, 90, 90,  5]], dtype=uint8)
+    """
+    return run_operator(image, "percentile", Rank(window_of(window), p), keywords)
+
+
+def window_of(window: WindowLike) -> Kernel:
+    """Return a window as a kernel that is not 0 where a pixel counts.
+
+    Raises
+    ------
+    ParameterError
+        It has no pixels, or is none.
+    """
+    if isinstance(window, str):
+        return footprints.of_text(window)
+    if isinstance(window, int | np.integer) or (isinstance(window, tuple) and np.ndim(window) == 1):
+        return footprints.rectangle(*whole_pair(window, "window"))
+    return footprints.of_cells(window)

@@ -1,0 +1,240 @@
+"""Medians and percentiles of windows of any shape, by every way, against NumPy and SciPy."""
+
+import numpy as np
+import pytest
+import reference
+
+import convfilter as cf
+from convfilter.cli.root import run
+from convfilter.errors import KernelFileError, ParameterError
+from convfilter.executor.run import run_array
+from convfilter.filters import footprints, stack
+from convfilter.filters.stage import Rank, Stage
+from convfilter.loops.select import MEDIANS
+from convfilter.planning import applicable, networks, plan_stack
+from convfilter.planning.task import Task
+
+RNG = np.random.default_rng(3)
+CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 1]])
+
+
+def picture(dtype, shape=(19, 26, 3)):
+    if dtype == np.float32:
+        return RNG.normal(0, 1, shape).astype(dtype)
+    return RNG.integers(0, np.iinfo(dtype).max + 1, shape).astype(dtype)
+
+
+def ways(stage, image):
+    return applicable(Task.of(stage, (*image.shape, 1)[:3], image.dtype))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize(
+    ("window", "p", "geometry"),
+    [
+        ((3, 3), 0.5, {}),
+        ((5, 5), 0.5, {"padding_mode": "wrap"}),
+        ((5, 5), 0.3, {"padding": "valid"}),
+        ((4, 6), 0.5, {"padding_mode": "reflect", "padding": "full"}),
+        ((7, 3), 1.0, {"stride": (2, 3), "padding_mode": "symmetric"}),
+        ((3, 5), 0.9, {"dilation": (2, 3), "stride": (1, 2), "padding_mode": "constant", "padding_value": 7}),
+        ((1, 9), 0.0, {"dilation": (1, 2), "stride": (1, 3)}),
+        ((9, 1), 0.5, {"padding": ((3, 0), (1, 2))}),
+        (CROSS, 0.5, {"flip": True}),
+        (CROSS, 0.25, {"dilation": 2, "stride": 3}),
+    ],
+)
+def test_every_way_gives_what_numpy_gives(dtype, window, p, geometry):
+    image = picture(dtype)
+    expected = (
+        reference.store(reference.percentile(reference.real(image), window, p, **geometry), dtype)
+        if (dtype != np.float32)
+        else reference.percentile(reference.real(image), window, p, **geometry).astype(dtype)
+    )
+    kernel = footprints.of_cells(window) if np.ndim(window) == 2 else footprints.rectangle(*window)
+    from convfilter.keywords import stage_values
+
+    stage = Stage(Rank(kernel, p), **stage_values(geometry))
+    for way in ways(stage, image):
+        decided = plan_stack([stage], image.shape, dtype, algorithm=way)
+        for threads in (1, 2):
+            np.testing.assert_array_equal(run_array(decided, image, threads=threads).pixels, expected, err_msg=way)
+
+
+def test_a_padding_value_that_is_no_sample_is_sorted_like_any_other():
+    image = picture(np.uint8, (5, 6))
+    for value in (-3.5, 300):
+        expected = reference.percentile(reference.real(image), 3, padding_mode="constant", padding_value=value)
+        np.testing.assert_array_equal(cf.median(image, 3, padding_value=value), reference.store(expected, np.uint8))
+
+
+@pytest.mark.parametrize("side", [21, 51])
+def test_large_windows_of_bytes_and_of_words(side):
+    image = picture(np.uint8, (60, 70))
+    expected = reference.store(reference.percentile(reference.real(image), side, 0.4), np.uint8)
+    np.testing.assert_array_equal(cf.percentile(image, side, 0.4), expected)
+    words = image.astype(np.uint16) * 257
+    np.testing.assert_array_equal(cf.median(words, side) // 257, cf.median(image, side))
+
+
+def test_scipy_finds_the_same():
+    ndimage = pytest.importorskip("scipy.ndimage")
+    image = picture(np.uint16, (40, 50))
+    for side in (3, 7, 17):
+        np.testing.assert_array_equal(cf.median(image, side), ndimage.median_filter(image, side, mode="nearest"))
+    disk = footprints.disk(4).matrix != 0
+    expected = ndimage.percentile_filter(image, 100, footprint=disk, mode="wrap")
+    np.testing.assert_array_equal(cf.percentile(image, "disk:4", 1, padding_mode="wrap"), expected)
+
+
+def test_a_nan_makes_every_window_that_holds_it_nan():
+    image = picture(np.float32, (12, 13))
+    image[3, 4], image[9, 9], image[0, 0] = np.nan, -np.nan, np.inf
+    for window in (3, 5, 17):
+        expected = reference.percentile(reference.real(image), window).astype(np.float32)
+        np.testing.assert_array_equal(cf.median(image, window), expected)
+
+
+def test_zeros_of_both_signs_give_the_same_bytes_wherever_the_tile_is_cut():
+    image = np.where(RNG.random((200, 9)) < 0.5, np.float32(-0.0), np.float32(0.0))
+    whole, part = cf.median(image, (3, 5)), cf.median(image[50:], (3, 5))
+    assert whole[60:].tobytes() == part[10:].tobytes()
+    assert set(np.signbit(whole).ravel().tolist()) == {True, False}
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("p", [0.5, 0.2])
+def test_pixels_vote_with_their_opacity(dtype, p):
+    white = reference.full_scale(dtype)
+    image = picture(dtype, (9, 10, 4))
+    levels = np.array([0, 0, 1, 2, 4]) / 4
+    image[..., 3] = (RNG.choice(levels, (9, 10)) * white).astype(dtype)
+    image[3:8, 3:8, 3] = 0
+    image[:, 8:, 3] = white
+    padded = np.pad(reference.real(image), ((1, 1), (1, 1), (0, 0)), mode="edge")
+    votes = np.rint(padded[..., 3] / white * (white if dtype != np.float32 else 2**24)).astype(np.int64)
+    result = cf.percentile(image, 3, p, alpha=True)
+    for row, col in np.ndindex(9, 10):
+        seen = padded[row : row + 3, col : col + 3].reshape(9, 4)
+        weights = votes[row : row + 3, col : col + 3].ravel()
+        colours = [reference.weighted_percentile(seen[:, channel], weights, p) for channel in range(3)]
+        expected = np.array([*colours, np.percentile(seen[:, 3], 100 * p)])
+        np.testing.assert_array_equal(
+            result[row, col], np.rint(expected) if dtype != np.float32 else expected.astype(dtype)
+        )
+
+
+def test_opaque_pictures_are_filtered_like_those_without_alpha():
+    image = picture(np.uint8, (11, 12, 3))
+    opaque = np.dstack([image, np.full((11, 12), 255, np.uint8)])
+    for p in (0.5, 0.9):
+        np.testing.assert_array_equal(
+            cf.percentile(opaque, (3, 5), p, alpha=True)[..., :3], cf.percentile(image, (3, 5), p)
+        )
+
+
+def test_premultiplied_pictures_are_filtered_as_they_look():
+    straight = picture(np.float32, (9, 10, 4))
+    straight[..., 3] = RNG.choice([0.0, 0.5, 1.0], (9, 10))
+    premultiplied = straight.copy()
+    premultiplied[..., :3] *= straight[..., 3:]
+    expected = cf.median(straight, 3, alpha=True)
+    expected[..., :3] *= expected[..., 3:]
+    result = cf.median(premultiplied, 3, alpha=True, premultiplied=True)
+    np.testing.assert_allclose(result, expected, rtol=1e-6, atol=1e-7)
+
+
+def test_luminance_scale_and_offset():
+    image = picture(np.uint8, (9, 10, 3))
+    gray = reference.exact(image) @ np.array([299, 587, 114])
+    expected = reference.percentile(gray.astype(np.float64), 3) / 1000
+    np.testing.assert_array_equal(cf.median(image, 3, gray=True), np.rint(expected).astype(np.uint8))
+    scaled = reference.percentile(reference.real(image), 3) * 0.25 + 0.5 * 255
+    np.testing.assert_array_equal(cf.median(image, 3, scale=0.25, offset=0.5), reference.store(scaled, np.uint8))
+    np.testing.assert_array_equal(
+        cf.median(image, 2, dtype=np.float32), reference.percentile(reference.real(image), 2).astype(np.float32)
+    )
+
+
+def test_in_a_stack_nothing_is_rounded_before_or_after():
+    image = picture(np.uint8, (40, 21))
+    before = cf.apply(image, "gaussian:1", dtype=np.float32)
+    alone = cf.median(before, 4)
+    np.testing.assert_array_equal(cf.apply(image, "gaussian:1", "median:4", dtype=np.float32), alone)
+    after = cf.apply(image, "median:4", "box:3", dtype=np.float32)
+    np.testing.assert_allclose(after, cf.box_blur(cf.median(image, 4, dtype=np.float32), 3), rtol=1e-6)
+
+
+def test_networks_find_every_rank():
+    for rows, cols in ((1, 7), (2, 3), (4, 6), (5, 5)):
+        samples = RNG.integers(0, 9, (rows, cols, 50))
+        for rank in range(rows * cols):
+            network = networks.of_rectangle(rows, cols, (rank,))
+            lines = np.sort(samples, axis=0) if network.columns else samples
+            lines = lines.reshape(rows * cols, -1).copy()
+            for one, other, kept in network.pairs:
+                smaller, larger = np.minimum(lines[one], lines[other]), np.maximum(lines[one], lines[other])
+                lines[one], lines[other] = (
+                    (smaller, lines[other]) if kept == 1 else (lines[one], larger) if (kept == 2) else (smaller, larger)
+                )
+            expected = np.sort(samples.reshape(rows * cols, -1), axis=0)[rank]
+            np.testing.assert_array_equal(lines[network.lines[0]], expected)
+
+
+def test_the_networks_in_registers_are_those_that_are_worked_out():
+    for side, text in MEDIANS.items():
+        pairs, line = networks.median_of_columns(side)
+        assert " ".join(text.split()) == " ".join(f"{one}{':<>'[kept]}{other}" for one, other, kept in pairs)
+        assert line == side**2 // 2
+
+
+def test_windows_from_text_and_files(tmp_path):
+    assert footprints.of_text("9x3").shape == (3, 9)
+    assert footprints.of_text("disk:2").nonzeros == 13
+    (tmp_path / "cross.txt").write_text("0 1 0\n1 2 1\n0 -1 0\n")
+    assert footprints.of_text(str(tmp_path / "cross.txt")).nonzeros == 5
+    assert footprints.of_text("1 1; 1 1").is_box
+    assert stack.paths_of([f"percentile:{tmp_path}/cross.txt,0.5"]) == [f"{tmp_path}/cross.txt"]
+    image = picture(np.uint8, (7, 8))
+    np.testing.assert_array_equal(
+        cf.apply(image, f"percentile:{tmp_path}/cross.txt,0.75"),
+        cf.percentile(image, [[0, 1, 0], [1, 1, 1], [0, 1, 0]], 0.75),
+    )
+    np.testing.assert_array_equal(cf.apply(image, "percentile:3x5,p=0.75"), cf.percentile(image, (5, 3), 0.75))
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "words"),
+    [
+        ("median:0 0; 0 0", ParameterError, "must have a cell that is not 0, got none"),
+        ("median:0", ParameterError, "side must be from 1 to 65535 pixels, got 0"),
+        ("median:disk:x", ParameterError, "radius must be a number, as in disk:3, got 'x'"),
+        ("median:disk:nan", ParameterError, "from 0 to 500 pixels, got nan"),
+        ("median:none.txt", KernelFileError, "there is no such kernel file"),
+        ("percentile:3,2", ParameterError, "p must be at most 1, got 2"),
+        ("percentile:3,p=2", ParameterError, "must be at most 1, got 2"),
+        ("percentile:3", ParameterError, "needs the fraction of samples below it, as in 3,p=0.9"),
+    ],
+)
+def test_bad_windows_are_refused_in_a_line(spec, error, words):
+    with pytest.raises(error, match=words):
+        stack.stage(spec)
+
+
+def test_bad_values_of_the_functions():
+    image = picture(np.uint8, (7, 8))
+    for call in (lambda: cf.percentile(image, 3, 1.5), lambda: cf.median(image, np.zeros((3, 3))),
+                 lambda: cf.median(image, np.ones((2, 2, 2))), lambda: cf.median(image, 2.5)):  # fmt: skip
+        with pytest.raises(ParameterError):
+            call()
+
+
+def test_the_command(tmp_path):
+    image = picture(np.uint8, (12, 13, 3))
+    cf.write(str(tmp_path / "in.png"), image)
+    for option, value, expected in (
+        ("--median", "disk:2", cf.median(image, "disk:2")),
+        ("--percentile", "5x3,0.25", cf.percentile(image, (3, 5), 0.25)),
+    ):
+        assert run(["rank", option, value, str(tmp_path / "in.png"), str(tmp_path / "out.png")]) == 0
+        np.testing.assert_array_equal(cf.read(str(tmp_path / "out.png")).pixels, expected)
