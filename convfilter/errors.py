@@ -13,17 +13,80 @@
     |   `-- WriteError        the result cannot be written
     `-- ClusterError        other machines cannot do the work       exit status 1
 
-A message is one line: the rule, then the value, then the way out.
+A message is one line: what it is about, the rule with the value, then the way out. The way out may name options; the
+command line writes them as flags, Python as keywords.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+#: An option in a remedy: ``{max_pixels}``, ``{frame=N}``, ``{lenient=True}``.
+_OPTION = re.compile(r"\{(\w+)(?:=([^{}]*))?\}")
+
+
+#: Of a damaged picture.
+DECODE_THE_REST = "{lenient=True} decodes what is left"
 
 
 class ConvfilterError(Exception):
-    """The root: whatever convfilter raises on purpose."""
+    """The root: whatever convfilter raises on purpose.
+
+    Parameters
+    ----------
+    problem : str
+        The rule, then the value.
+    subject : str
+        The file, option or filter that it is about; "" where the caller knows it.
+    remedy : str
+        The way out. Options stand in braces, as Python's keywords: ``"choose one with {frame=N}"``.
+
+    Examples
+    --------
+    >>> print(ConvfilterError("the PNG is truncated", subject="a.png", remedy="{lenient=True} decodes what is left"))
+    a.png: the PNG is truncated; lenient=True decodes what is left
+    """
+
+    subject: str = ""
+    remedy: str = ""
+
+    def __init__(self, problem: str, *, subject: str = "", remedy: str = "") -> None:
+        super().__init__(problem)
+        if subject:
+            self.subject = subject
+        if remedy:
+            self.remedy = remedy
+
+    def __str__(self) -> str:
+        return self.worded(as_keyword)
+
+    @property
+    def problem(self) -> str:
+        """The rule and the value alone."""
+        return str(self.args[0])
+
+    def worded(self, option: Callable[[str, str], str]) -> str:
+        """Return the message with options as ``option`` writes them, which is handed name and value."""
+        subject = f"{named(self.subject)}: " if self.subject else ""
+        remedy = f"; {with_options(self.remedy, option)}" if self.remedy else ""
+        return f"{subject}{self.problem}{remedy}"
+
+    def about(self, subject: str) -> None:
+        """Say what the error is about, unless it says so itself."""
+        if not self.subject:
+            self.subject = subject
+
+
+def with_options(text: str, option: Callable[[str, str], str]) -> str:
+    """Write the options in braces as ``option`` does, which is handed name and value; "" is no value."""
+    return _OPTION.sub(lambda found: option(found[1], found[2] or ""), text)
+
+
+def as_keyword(name: str, value: str) -> str:
+    """Write an option as in a call of the Python API."""
+    return f"{name}={value}" if value else name
 
 
 class UsageError(ConvfilterError):

@@ -121,7 +121,7 @@ def about(where: object) -> Iterator[None]:
         name = os.fspath(where) if isinstance(where, (str, os.PathLike)) else getattr(where, "name", None)
         if isinstance(name, str):
             label = "standard input" if name == "-" else named(name)
-            error.args = (f"{label}: {error}",)
+            error.about(label)
         if isinstance(error, PictureError):
             error.filename = name if isinstance(name, str) else None
             error.errno = error.errno or getattr(error.__cause__, "errno", None)

@@ -293,9 +293,13 @@ class Job:
     def _planned(self, dtype: np.dtype[np.generic], white: int | None) -> list[Plan]:
         picture, options = self.lit, self._options
         if options.gray and picture.extras:
-            raise PictureError("a picture with bands beside its colours has no luminance; leave out --gray")
+            raise PictureError(
+                "a picture with bands beside its colours has no luminance", remedy="leave out {gray=True}"
+            )
         if options.gray and picture.model == "cmyk":
-            raise PictureError("a CMYK picture has no luminance; convert it to RGB first, or leave out --gray")
+            raise PictureError(
+                "a CMYK picture has no luminance", remedy="convert it to RGB first, or leave out {gray=True}"
+            )
         plans: dict[tuple[int, ...], Plan] = {}
         for frame in picture.frames:
             if frame.shape not in plans:

@@ -83,7 +83,9 @@ def form_of(plan: Plan, target: Target | None, *, wants_sheet: bool) -> Form:
     """Tell how the result of ``plan`` is to be written; ``target`` is None for an array."""
     if target is None:
         if wants_sheet:
-            raise UsageError("a sheet is a picture; name it sheet.png, for instance, or leave out --sheet")
+            raise UsageError(
+                "a sheet is a picture", remedy="name it sheet.png, for instance, or leave out {sheet=True}"
+            )
         return "array"
     colours = plan.stages[-1].output_channels - plan.alpha
     if wants_sheet:
@@ -139,6 +141,6 @@ def write_array(destination: str, picture: Picture) -> None:
         The file cannot be written.
     """
     if len(picture.frames) > 1:
-        raise UsageError(f"an .npy file holds one frame, got {len(picture.frames)}; choose one with --frame")
+        raise UsageError(f"an .npy file holds one frame, got {len(picture.frames)}", remedy="choose one with {frame=N}")
     with replacing(destination) as file:
         file.write(array_bytes(picture.pixels))

@@ -238,7 +238,9 @@ def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
 def _target(source: str, destination: str, options: Options) -> Target:
     """Find out where the result goes, and refuse to overwrite the input unasked."""
     if not options.in_place and _is_same_file(source, destination):
-        raise UsageError(f"{destination}: input and output are the same file; use --in-place to overwrite it")
+        raise UsageError(
+            "input and output are the same file", subject=destination, remedy="use {in_place=True} to overwrite it"
+        )
     if "://" in destination:
         from convfilter.picture.place import cloud as objects
 
@@ -246,7 +248,8 @@ def _target(source: str, destination: str, options: Options) -> Target:
     try:
         return resolve_target(destination, options.write)
     except UsageError as error:
-        raise UsageError(f"{destination}: {error}") from None
+        error.about(destination)
+        raise
 
 
 def _is_same_file(source: str, destination: str) -> bool:

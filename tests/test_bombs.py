@@ -165,11 +165,11 @@ BOMBS = {
     "names.png": (lambda: with_xmp(GAIN_MAP + b"".join(b"<g:a%d>" % n for n in range(300_000))), "(4, 4, 3)"),
     "extended.png": (lambda: with_xmp(b"HasExtendedXMP" + b" " * 2_000_000 + b'<rdf:RDF "' * 300_000), "(4, 4, 3)"),
     "frames.png": (lambda: apng(3000, 100), TOGETHER),
-    "size.png": (lambda: SIGNATURE + ihdr(30_000, 30_000, 1, PALETTE), "raise it with --max-pixels"),
+    "size.png": (lambda: SIGNATURE + ihdr(30_000, 30_000, 1, PALETTE), "raise it with max_pixels"),
     "frames.gif": (lambda: gif(50_000, 160), TOGETHER),
     "comments.gif": (lambda: gif(1, 4)[:-1] + b"\x21\xfe\1a\0" * 300_000 + b";", BESIDE),
     "frames.webp": (lambda: webp(20_000, 400), TOGETHER),
-    "size.webp": (lambda: webp(1, 16_000), "raise it with --max-pixels"),
+    "size.webp": (lambda: webp(1, 16_000), "raise it with max_pixels"),
     "segments.jpg": (lambda: JPEG[:2] + b"\xff\xfe\0\2" * 1_000_000 + JPEG[2:], "more than 65536 segments"),
     "filling.jpg": (lambda: JPEG[:2] + b"\xff" * 1_000_000 + JPEG[2:], "more than 65536 segments"),
     "exif.jpg": (
@@ -195,7 +195,7 @@ BOMBS = {
     "zstandard.tif": (lambda: strip(50000, imagecodecs.zstd_encode(bytes(512 * MEBIBYTE))), "the TIFF is damaged"),
     "icon.ico": (
         lambda: struct.pack("<HHHBBBBHHII", 0, 1, 1, 16, 16, 0, 0, 1, 32, 1000, 22) + black_png(9000),
-        "raise it with --max-pixels",
+        "raise it with max_pixels",
     ),
     "names.psd": (lambda: psd_of_names(300_000), "(9, 21, 3)"),
 }
@@ -262,7 +262,7 @@ def test_wrapped_lerc_is_decoded():
 def test_frames_count_together():
     data = gif(10, 100)
     read(io.BytesIO(data), ReadOptions(max_pixels=100_000))
-    with pytest.raises(SizeError, match=r"10 frames have 100000 pixels together, the limit is 99999; .*--frame N"):
+    with pytest.raises(SizeError, match=r"10 frames have 100000 pixels together, the limit is 99999; .*frame=N"):
         read(io.BytesIO(data), ReadOptions(max_pixels=99_999))
     assert read(io.BytesIO(data), ReadOptions(max_pixels=99_999, frame=3)).pixels.shape[:2] == (100, 100)
     pages = io.BytesIO()

@@ -170,7 +170,7 @@ def program(*arguments: str, **how: Any) -> subprocess.CompletedProcess[bytes]:
 def test_only_files_have_times_to_keep(source: str, output: str) -> None:
     done = program("--format", "png", source, output, input=Path("a.png").read_bytes())
     assert done.returncode == 2
-    message = f"convfilter: --keep-time is for files, got {source} and {output}; leave it out"
+    message = f"convfilter: only files have times to keep, got {source} and {output}; leave out --keep-time"
     assert done.stderr.decode().startswith(message)
     assert not done.stdout and not Path("out.png").exists()
 

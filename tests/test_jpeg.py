@@ -84,7 +84,7 @@ def test_grey_corners_are_no_damage(options):
 def test_truncated_data_is_found_and_decoded_on_demand(options):
     data = encoded(scene(200, 200), **options)
     cut = data[: len(data) * 2 // 3]
-    with pytest.raises(ReadError, match="--lenient decodes what is left"):
+    with pytest.raises(ReadError, match="lenient=True decodes what is left"):
         read(io.BytesIO(cut))
     whole = np.asarray(Image.open(io.BytesIO(data)))
     left = read(io.BytesIO(cut), ReadOptions(lenient=True)).pixels

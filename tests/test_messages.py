@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import os
+import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +16,11 @@ import pytest
 from PIL import Image
 
 import convfilter
+from convfilter.cli.messages import as_flag, failure
+from convfilter.cli.options import run_options
 from convfilter.cli.root import run
-from convfilter.errors import named, printable, shown
+from convfilter.errors import ReadError, UsageError, named, printable, shown, with_options
+from convfilter.filters.catalog import STAGE_PARAMETERS
 
 #: An escape sequence, a C1 control, a change of direction, a byte that is no UTF-8, line ends, and a formula.
 NAME = os.fsdecode(b"k\x1b[31m\xc2\x9b2J\xe2\x80\xae\xff\r\n$x_{$.txt")
@@ -115,3 +120,42 @@ def test_one_function_prints() -> None:
             called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
             prints = called in ("print", "click.echo") or called.endswith(("stdout.write", "stderr.write"))
             assert not prints or path.name in free, f"{path.name}:{node.lineno} prints by itself"
+
+
+def test_errors_carry_a_subject_and_a_remedy() -> None:
+    problem, remedy = "the frames are too many", "raise it with {max_pixels}, take {frame=N} or {lenient=True}"
+    error = ReadError(problem, remedy=remedy)
+    error.about("a.tif")
+    error.about("b.tif")  # the first to know it says it
+    said = "a.tif: the frames are too many; raise it with max_pixels, take frame=N or lenient=True"
+    assert (str(error), error.problem, error.subject) == (said, problem, "a.tif")
+    flags = "a.tif: the frames are too many; raise it with --max-pixels, take --frame N or --lenient"
+    assert failure(error) == (flags, 1)
+    assert failure(UsageError("no", remedy="leave out {auto_orient=False}")) == ("no; leave out --no-auto-orient", 2)
+    assert failure(pickle.loads(pickle.dumps(error))) == (flags, 1)
+
+
+def test_only_the_command_line_names_flags() -> None:
+    """Below it, errors hold options in braces, since Python's users have no flags."""
+    flag = re.compile(r"(^|[\s'(])--[a-z]")
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path.is_relative_to(PACKAGE / "cli") or path.is_relative_to(PACKAGE / "report"):  # styles have such names
+            continue
+        tree = ast.parse(path.read_text())
+        plain = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in plain:
+                assert not flag.search(node.value), f"{path.name}:{node.lineno}: {node.value}"
+
+
+def test_every_option_that_a_remedy_names_is_there() -> None:
+    known = {name for option in run_options() for name in (*option.opts, *option.secondary_opts)}
+    known |= {f"--{name.replace('_', '-')}" for name in (*STAGE_PARAMETERS, "normalize")}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            values = [keyword.value for keyword in getattr(node, "keywords", ()) if keyword.arg == "remedy"]
+            for part in (part for value in values for part in ast.walk(value)):
+                if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                    named: list[str] = []
+                    with_options(part.value, lambda name, value, named=named: named.append(as_flag(name, value)) or "")
+                    assert {flag.split()[0] for flag in named} <= known, f"{path.name}:{part.lineno}"

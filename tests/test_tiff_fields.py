@@ -130,7 +130,7 @@ def test_a_picture_that_is_turned_has_no_position():
     assert note.endswith("position and projection (GeoTIFF), since the picture has been turned")
     after = tags_of("out.tif")
     assert 33550 not in after and 33922 not in after and after[34735] == KEYS
-    with pytest.raises(WriteError, match=r"turned; --strict"):
+    with pytest.raises(WriteError, match=r"turned; strict=True"):
         filtered("in.tif", "strict.tif", write=WriteOptions(strict=True))
 
 

@@ -232,7 +232,7 @@ def test_a_log_that_is_no_regular_file_is_neither_read_nor_written(
     for _ in range(2):
         assert run([*UPDATE]) == 0
         said = capfd.readouterr().err
-        assert "out/.convfilter_log: the log of --update" in said
+        assert "out/.convfilter_log: the log of outputs" in said
         assert said.endswith("1 done, 0 failed\n")
     assert victim.read_text() == "# mine\n" * 40
     assert not (tmp_path / "new").exists()

@@ -59,7 +59,9 @@ def write(path: str, jobs: Sequence[Job], others: Sequence[str], *, follow: bool
 def _escaped(name: str, special: str = _IN_PREREQUISITES) -> str:
     """Write a name so that make reads it as one word, and as nothing but a name."""
     if "\n" in name:
-        raise UsageError(f"{shown(name)}: make knows no names with line ends; rename the file, or leave out --depfile")
+        raise UsageError(
+            f"{shown(name)}: make knows no names with line ends", remedy="rename the file, or leave out {depfile}"
+        )
     # Backslashes count only before a special character, and there they would escape each other.
     name = re.sub(rf"(\\*)([{re.escape(special)}])", r"\1\1\\\2", name.replace("$", "$$"))
     return "".join(_REFERENCES.get(char, char) for char in name)

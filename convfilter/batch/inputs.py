@@ -69,7 +69,7 @@ def _take(job: Job, top: str, links: _Links, found: Found) -> None:
         found.jobs.append(job)
     else:
         why = f"its output {named(job.destination)} leads out of {named(top)} to {named(target)}"
-        found.closed.append((job.source, f"{why}; use --follow to write there"))
+        found.closed.append((job.source, f"{why}; use {{follow=True}} to write there"))
 
 
 class _Links:
@@ -186,8 +186,8 @@ def distinct(jobs: Sequence[Job], *, in_place: bool) -> list[Job]:
         overwritten = sources.get(output)
         if overwritten is not None and not in_place:
             raise UsageError(
-                f"{job.destination}: the output of {job.source} would overwrite the input {overwritten}; "
-                "give another folder or --suffix, or --in-place to overwrite inputs"
+                f"{job.destination}: the output of {job.source} would overwrite the input {overwritten}",
+                remedy="give another folder or {suffix}, or {in_place=True} to overwrite inputs",
             )
     return [job for _, job in taken.values()]
 
@@ -220,7 +220,11 @@ def read_list(path: str, *, separator: str = "\n") -> list[str]:
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: the list begins as UTF-16 and does not go on so; write it as UTF-8") from error
     if separator == "\n" and "\0" in text:
-        raise UsageError(f"{path}: the list holds zero bytes, which no name does; give --null if names end with them")
+        raise UsageError(
+            "the list holds zero bytes, which no name does",
+            subject=path,
+            remedy="give {null=True} if names end with them",
+        )
     names = text.split(separator)
     return [name for name in (name.removesuffix("\r") if separator == "\n" else name for name in names) if name]
 

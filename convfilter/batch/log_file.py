@@ -65,9 +65,13 @@ def append(folder: str, output: str, entry: Mapping[str, Any]) -> None:
         finally:
             os.close(descriptor)
     except WriteError as error:
-        raise WriteError(f"{path}: {error}; remove it, or --update does everything once more") from error
+        raise WriteError(
+            error.problem, subject=path, remedy="remove it, or {update=True} does everything once more"
+        ) from error
     except OSError as error:
-        raise WriteError(f"{path}: the log of --update cannot be written: {(error.strerror or '').lower()}") from error
+        raise WriteError(
+            f"the log of outputs cannot be written: {(error.strerror or '').lower()}", subject=path
+        ) from error
 
 
 def _opened(path: str, flags: int) -> int:
@@ -76,13 +80,13 @@ def _opened(path: str, flags: int) -> int:
         descriptor = os.open(path, flags | _FLAGS, 0o666)
     except OSError as error:
         if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
-            raise WriteError("the log of --update must be a regular file, and this is a link or a pipe") from error
+            raise WriteError("the log of outputs must be a regular file, and this is a link or a pipe") from error
         raise
     status = os.fstat(descriptor)
     if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and status.st_nlink <= 1:
         return descriptor
     os.close(descriptor)
-    raise WriteError("the log of --update must be a regular file of this user, with one name")
+    raise WriteError("the log of outputs must be a regular file of this user, with one name")
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:

@@ -41,7 +41,8 @@ def take(address: str, naming: Naming, search: Search, found: Found) -> None:
             elif not is_excluded(name, search.exclude):
                 found.jobs.append(Job(name, naming.destination(name, os.path.basename(name))))
     except (UsageError, ReadError) as error:
-        raise error if str(error).startswith(address) else type(error)(f"{address}: {error}") from error
+        error.about(address)
+        raise
     except Exception as error:
         raise ReadError(f"{address}: {objects.reason(error)}") from error
 

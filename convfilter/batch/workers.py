@@ -231,8 +231,9 @@ class _Crew:
             number = -status if status < 0 else status - 128
             cause = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
         assert worker.job is not None
-        advice = "; the memory may be too small: use --jobs 1" if "KILL" in cause else ""
-        return Outcome(worker.job, None, PictureError(f"the process that filtered it was ended by {cause}{advice}"))
+        advice = "the memory may be too small: use {jobs=1}" if "KILL" in cause else ""
+        problem = f"the process that filtered it was ended by {cause}"
+        return Outcome(worker.job, None, PictureError(problem, remedy=advice))
 
     def dismiss(self) -> None:
         """Let idle workers go: they end when their pipe does."""

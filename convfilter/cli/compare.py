@@ -54,7 +54,8 @@ def _read(name: str) -> Picture:
     try:
         return read(name).full_range()
     except PictureError as error:
-        raise PictureError(f"{name}: {error}") from error
+        error.about(name)
+        raise
 
 
 def _write(target: Target, picture: Picture, name: str) -> None:
@@ -63,7 +64,8 @@ def _write(target: Target, picture: Picture, name: str) -> None:
     try:
         write(target, picture)
     except PictureError as error:
-        raise PictureError(f"{name}: {error}") from error
+        error.about(name)
+        raise
 
 
 def _require_alike(first: Picture, second: Picture, a: str, b: str) -> None:

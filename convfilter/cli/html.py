@@ -41,7 +41,8 @@ class HtmlReport:
             try:
                 require_below(os.path.dirname(path), path)
             except WriteError as error:
-                raise WriteError(f"{path}: {error}") from None
+                error.about(path)
+                raise
         folder = os.path.dirname(os.path.realpath(path))
         if os.path.isdir(path) or (os.path.isdir(folder) and not os.access(folder, os.W_OK)):
             raise WriteError(f"{path}: a page cannot be written there; choose another name for --html")

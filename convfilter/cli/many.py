@@ -12,12 +12,12 @@ from convfilter import pipeline
 from convfilter.batch import resources, workers
 from convfilter.batch.found import Found, Job
 from convfilter.batch.workers import Event, Notice, Outcome
-from convfilter.cli.messages import FAILED, failure, json_of, say, tell
+from convfilter.cli.messages import FAILED, failure, in_flags, json_of, say, tell
 from convfilter.cli.names import found_files
 from convfilter.cli.one import html_report
 from convfilter.cli.progress import Progress
 from convfilter.cli.request import Request, pipeline_options
-from convfilter.errors import UsageError, WriteError
+from convfilter.errors import ConvfilterError, UsageError, WriteError
 from convfilter.filters import stack
 from convfilter.machine.cores import available_cores
 
@@ -53,7 +53,7 @@ def run_many(request: Request) -> int:
     html = html_report(request, options)
     _say_skipped(found, request)
     for folder, why in found.closed:
-        say(f"{folder}: {why}")
+        say(f"{folder}: {in_flags(why)}")
     _require_files(request, found)
     if request.depfile and not request.dry_run:
         _write_depfile(request, found.jobs)
@@ -93,7 +93,7 @@ def _say_skipped(found: Found, request: Request) -> None:
     """Say which pictures are left out, and why: once for each reason; other files only if asked for."""
     if not request.quiet:
         for why, names in found.reasons.items():
-            say(f"{_first_of(names)}: skipped, {why}")
+            say(f"{_first_of(names)}: skipped, {in_flags(why)}")
     if request.verbose:
         explained = {name for names in found.reasons.values() for name in names}
         for name in found.skipped:
@@ -110,7 +110,7 @@ def _refresh(log: UpdateLog) -> None:
     try:
         log.refresh()
     except WriteError as error:
-        say(str(error))
+        say(failure(error)[0])
 
 
 def _write_page(html: HtmlReport | None, found: Found, jobs: Sequence[Job]) -> None:
@@ -119,7 +119,7 @@ def _write_page(html: HtmlReport | None, found: Found, jobs: Sequence[Job]) -> N
         return
     closed = [Job(folder, "") for folder, _ in found.closed]
     for folder, why in found.closed:
-        html.add(folder, "", None, why)
+        html.add(folder, "", None, in_flags(why))
     waiting = set(jobs)
     current = [job.destination for job in found.jobs if job not in waiting]
     html.write([*closed, *jobs], current=current, skipped=len(found.skipped))
@@ -133,7 +133,8 @@ def _write_depfile(request: Request, jobs: Sequence[Job]) -> None:
     try:
         depfile.write(path, jobs, others, follow=request.follow)
     except WriteError as error:
-        raise WriteError(f"{path}: {error}") from error
+        error.about(path)
+        raise
 
 
 def _announced(jobs: Sequence[Job], counts: Counts, request: Request) -> int:
@@ -231,7 +232,7 @@ class _Batch:
             try:
                 self._log.record(job, outcome.digests)
             except WriteError as problem:  # the same for every output of a folder
-                self._say_once(str(problem))
+                self._say_once(failure(problem)[0])
         done = report is not None
         self._counts = self._counts._replace(
             done=self._counts.done + done, failed=self._counts.failed + (not done), left=self._counts.left - 1
@@ -240,10 +241,8 @@ class _Batch:
         if error is not None:
             message = failure(error)[0]
             subject = job.destination if isinstance(error, WriteError) else job.source
-            # A message about wrong usage may name the file by itself.
-            self._progress.say(
-                message if message.startswith(f"{subject}: ") else f"{subject}: {message}", failed=subject
-            )
+            names_it = isinstance(error, ConvfilterError) and error.subject == subject
+            self._progress.say(message if names_it else f"{subject}: {message}", failed=subject)
             if self._request.debug:
                 self._progress.print(outcome.traceback)
         if report is not None:

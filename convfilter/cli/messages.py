@@ -7,7 +7,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from convfilter.errors import ConvfilterError, UsageError, first_line, printable
+from convfilter.errors import ConvfilterError, UsageError, first_line, printable, with_options
 
 if TYPE_CHECKING:
     import click
@@ -69,12 +69,23 @@ def misuse(error: click.UsageError) -> str:
     return text[:1].lower() + text[1:] + (("" if text.endswith("?") else ";") + f" {hint}" if hint else "")
 
 
+def as_flag(name: str, value: str) -> str:
+    """Write an option as it is typed."""
+    flag = "--" + name.replace("_", "-")
+    if value == "False":
+        return flag.replace("--", "--no-", 1)
+    return f"{flag} {value}" if value not in ("", "True") else flag
+
+
+def in_flags(text: str) -> str:
+    """Write the options that stand in braces as they are typed."""
+    return with_options(text, as_flag)
+
+
 def failure(error: Exception) -> tuple[str, int]:
     """Word an exception, and choose the exit status for it."""
-    if isinstance(error, UsageError):
-        return str(error), MISUSED
     if isinstance(error, ConvfilterError):
-        return str(error), FAILED
+        return error.worded(as_flag), MISUSED if isinstance(error, UsageError) else FAILED
     if isinstance(error, MemoryError):
         return "not enough memory; use a smaller picture or free some memory", FAILED
     if isinstance(error, OSError) and error.strerror:

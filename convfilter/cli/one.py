@@ -86,7 +86,8 @@ def _require_below(folder: str, destination: str) -> None:
     try:
         require_below(folder, destination)
     except WriteError as error:
-        raise WriteError(f"{destination}: {error}") from None
+        error.about(destination)
+        raise
 
 
 def _require_pipe(stream: TextIO | None, closed: str, terminal: str) -> None:

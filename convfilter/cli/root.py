@@ -11,6 +11,7 @@ import click
 from convfilter import __version__
 from convfilter.cli.commands import COMMANDS
 from convfilter.cli.messages import MISUSED, failure, misuse, say, traceback_of
+from convfilter.errors import ConvfilterError
 
 #: Set by the shell's script when it wants a word completed.
 COMPLETE_VARIABLE = "_CONVFILTER_COMPLETE"
@@ -108,7 +109,8 @@ def fail(error: Exception, session: Session, subject: str = "") -> int:
     if session.debug and sys.stderr is not None:
         sys.stderr.write(traceback_of(error))
     message, status = failure(error)
-    say(f"{subject}: {message}" if subject else message)
+    names_it = isinstance(error, ConvfilterError) and bool(error.subject)
+    say(f"{subject}: {message}" if subject and not names_it else message)
     return status
 
 

@@ -49,7 +49,7 @@ def connected(address: str, processes: int) -> Iterator[Any]:
         import dask
         import distributed
     except ImportError as error:
-        raise UsageError(f"--dask needs more than is installed; {_INSTALL}") from error
+        raise UsageError("a Dask scheduler needs more than is installed", remedy=_INSTALL) from error
     # What goes wrong is said by us, in one line; distributed logs pages of it.
     for name in ("distributed", *logging.root.manager.loggerDict):
         if name.partition(".")[0] == "distributed":
@@ -64,8 +64,8 @@ def connected(address: str, processes: int) -> Iterator[Any]:
                 client = _client(distributed, cluster or address)
             except Exception as error:  # whatever else listens there, its bytes can mean anything to distributed
                 raise ClusterError(
-                    f"no Dask scheduler answers at {address}: {first_line(error)}; "
-                    "start one with 'dask scheduler', or use --dask local"
+                    f"no Dask scheduler answers at {address}: {first_line(error)}",
+                    remedy="start one with 'dask scheduler', or use {dask=local}",
                 ) from error
             yield client
         finally:

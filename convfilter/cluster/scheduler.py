@@ -7,6 +7,7 @@ the scheduler at a time: a million files cost it no more than a thousand.
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import queue
@@ -30,7 +31,6 @@ _LOOK_SECONDS = 0.5
 #: How long it may be away.
 _GONE_SECONDS = 15.0
 #: What reading a file says that is not there.
-_NOT_THERE = "there is no such file"
 #: Tasks for each thread of the workers: one that runs, and one or two that wait for it.
 _TASKS_A_THREAD = 3
 _LEAST_TASKS = 8
@@ -91,17 +91,17 @@ def outcomes(
 def _require_sense(jobs: Sequence[Job], options: Options, address: str) -> None:
     if address != LOCAL and "://" not in address:
         raise UsageError(
-            f"--dask: a scheduler's address looks like tcp://host:8786, or is the word local, got {shown(address)}"
+            f"a scheduler's address looks like tcp://host:8786, or is the word local, got {shown(address)}"
         )
     if options.in_place:
         raise UsageError(
-            "--in-place and --dask: a worker that dies in the middle would have its file filtered twice; "
-            "give an output folder"
+            "a worker that dies in the middle would have a file that is filtered in place filtered twice",
+            remedy="give an output folder, or leave out {dask}",
         )
     if options.explain is not None:
-        raise UsageError("--explain and --dask: the plans would be printed on the workers; see 'convfilter plan'")
+        raise UsageError("the plans would be printed on the workers", remedy="leave out {explain=True}, or {dask}")
     if options.look is not None:
-        raise UsageError("--html and --dask: the page shows pictures that this machine has seen; leave one out")
+        raise UsageError("a page shows pictures that this machine has seen", remedy="leave out {html}, or {dask}")
     for job in jobs:
         for name in job:
             if name.startswith("memory://"):
@@ -243,8 +243,9 @@ class _Run:
                     f"{job.destination}: written on the worker's disk, which this machine does not see; "
                     "use a shared folder, or addresses as s3://"
                 )
-        elif str(error) == _NOT_THERE and os.path.exists(job.source):
-            error = ReadError(f"{error} on the worker's disk; use a shared folder, or addresses as s3://")
+        elif isinstance(error, ReadError) and error.errno == errno.ENOENT and os.path.exists(job.source):
+            problem = f"{error.problem} on the worker's disk"
+            error = ReadError(problem, remedy="use a shared folder, or addresses as s3://")
         yield outcome._replace(job=job, report=report, error=error)
 
     def _require_scheduler(self) -> None:

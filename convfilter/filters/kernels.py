@@ -181,7 +181,9 @@ def from_array(weights: npt.ArrayLike, divisor: float = 1.0, *, normalize: bool 
         return _require_modest(Kernel(matrix, divisor=divisor))
     kernel = Kernel(matrix, divisor=divisor)
     if kernel.sums_to_zero:
-        raise KernelFileError("the weights sum to zero, so they cannot be normalized; leave out --normalize")
+        raise KernelFileError(
+            "the weights sum to zero, so they cannot be normalized", remedy="leave out {normalize=True}"
+        )
     return _require_modest(Kernel(matrix, divisor=math.fsum(matrix.ravel())))
 
 

@@ -80,7 +80,8 @@ def require_size(
     if width * height > max_pixels:
         raise SizeError(
             f"the {what} is too large: {width}x{height} is {_counted(width * height)} pixels, "
-            f"the limit is {_counted(max_pixels)}; raise it with --max-pixels"
+            f"the limit is {_counted(max_pixels)}",
+            remedy="raise it with {max_pixels}",
         )
     if judge is not None:
         judge(width, height)
@@ -104,8 +105,8 @@ def require_frames(frames: int, pixels: int, max_pixels: int) -> None:
     """
     if frames > 1 and pixels > max_pixels:
         raise SizeError(
-            f"the {frames} frames have {_counted(pixels)} pixels together, the limit is {_counted(max_pixels)}; "
-            "raise it with --max-pixels, or choose one with --frame N"
+            f"the {frames} frames have {_counted(pixels)} pixels together, the limit is {_counted(max_pixels)}",
+            remedy="raise it with {max_pixels}, or choose one with {frame=N}",
         )
 
 

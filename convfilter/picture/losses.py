@@ -27,6 +27,7 @@ _DEPTHS = ("uint8", "uint16", "float32")
 _DEPTH_NAMES = {"uint8": "8-bit", "uint16": "16-bit", "float32": "floating-point"}
 _MOST_NAMED = 3
 _OPAQUE = 255
+_ALLOW_LOSS = "{allow_loss=True}"
 
 
 def settled(losses: Iterable[Loss], options: ReadOptions | WriteOptions, error: type[PictureError]) -> tuple[str, ...]:
@@ -49,11 +50,10 @@ def settled(losses: Iterable[Loss], options: ReadOptions | WriteOptions, error: 
         One line that names all losses that are not accepted.
     """
     found = tuple(dict.fromkeys(losses))
-    refused = [loss.text for loss in found if loss.severe and not options.allow_loss]
-    if options.strict:
-        refused = [loss.text for loss in found]
+    refused = [loss for loss in found if options.strict or (loss.severe and not options.allow_loss)]
     if refused:
-        raise error("; ".join(refused) + ("; --strict makes this an error" if options.strict else ""))
+        ways = [*(loss.remedy for loss in refused), "{strict=True} makes this an error" if options.strict else ""]
+        raise error("; ".join(loss.text for loss in refused), remedy="; ".join(filter(None, dict.fromkeys(ways))))
     return tuple(loss.text for loss in found)
 
 
@@ -77,16 +77,17 @@ def of_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Iterator
     if outline.extras and not fmt.extras:
         bands = "1 more" if outline.extras == 1 else f"{outline.extras} more"
         yield Loss(
-            f"{fmt.name} holds no bands beside colours and transparency, the input has {bands}; "
-            f"use {_others(outline, lambda other: other.extras)}, or leave them out with --allow-loss",
+            f"{fmt.name} holds no bands beside colours and transparency, the input has {bands}",
             severe=True,
+            remedy=f"use {_others(outline, lambda other: other.extras)}, or leave them out with {_ALLOW_LOSS}",
         )
     if outline.alpha and not fmt.alpha and options.background is None:
         yield Loss(
-            f"{fmt.name} has no transparency; lay the picture over a colour with --background, "
-            f"use a format that has it ({_others(outline, lambda other: other.alpha == 'full')}), "
-            "or drop it with --allow-loss",
+            f"{fmt.name} has no transparency",
             severe=True,
+            remedy="lay the picture over a colour with {background}, "
+            f"use a format that has it ({_others(outline, lambda other: other.alpha == 'full')}), "
+            f"or drop it with {_ALLOW_LOSS}",
         )
     if outline.frames > 1:
         yield from _of_frames(outline, fmt)
@@ -127,9 +128,10 @@ def of_range(frames: Sequence[Frame], fmt: Format) -> Iterator[Loss]:
     if low < -half_level or high > 1 + half_level:
         floats = _others(None, lambda other: "float32" in other.dtypes)
         yield Loss(
-            f"{fmt.name} holds values from 0 (black) to 1 (white), the picture's go from {low:.4g} to {high:.4g}; "
-            f"use {floats}, fit them in with --scale and --offset or --map stretch, or clip them with --allow-loss",
+            f"{fmt.name} holds values from 0 (black) to 1 (white), the picture's go from {low:.4g} to {high:.4g}",
             severe=True,
+            remedy=f"use {floats}, fit them in with {{scale}} and {{offset}} or {{map=stretch}}, "
+            f"or clip them with {_ALLOW_LOSS}",
         )
 
 
@@ -167,10 +169,10 @@ def of_light(picture: Picture, fmt: Format) -> Iterator[Loss]:
     if brighter:
         pixels = "1 pixel is" if brighter == 1 else f"{brighter:,} pixels are"
         yield Loss(
-            f"{fmt.name} keeps no colours that are brighter than their opacity (light, glow), as {pixels}; "
-            f"use {_others(None, lambda other: other.premultiplied)}, lay the picture over a colour with --background, "
-            "or clip them with --allow-loss",
+            f"{fmt.name} keeps no colours that are brighter than their opacity (light, glow), as {pixels}",
             severe=True,
+            remedy=f"use {_others(None, lambda other: other.premultiplied)}, "
+            f"lay the picture over a colour with {{background}}, or clip them with {_ALLOW_LOSS}",
         )
 
 
@@ -274,9 +276,9 @@ def _of_frames(outline: Outline, fmt: Format) -> Iterator[Loss]:
         what = "one picture" if not fmt.frames else "animations"
         way = _others(outline, lambda other: other.frames == ("animation" if outline.animated else "pages"))
         yield Loss(
-            f"{fmt.name} holds {what}, the input has {outline.frames} {kind}; "
-            f"use {way}, choose one with --frame N, or keep the first with --allow-loss",
+            f"{fmt.name} holds {what}, the input has {outline.frames} {kind}",
             severe=True,
+            remedy=f"use {way}, choose one with {{frame=N}}, or keep the first with {_ALLOW_LOSS}",
         )
         return
     if not outline.animated:
@@ -362,9 +364,9 @@ def _of_colour(outline: Outline, fmt: Format) -> Iterator[Loss]:
 def _lost_colours(outline: Outline, fmt: Format, kind: str, named: str = "") -> Loss:
     keepers = _others(outline, lambda other: bool(getattr(other.holds, kind)))
     return Loss(
-        f"{fmt.name} is written without {NAMES[kind]}{named}; its colours would be shown wrong; "
-        f"use {keepers}, convert the picture to sRGB first, or accept it with --allow-loss",
+        f"{fmt.name} is written without {NAMES[kind]}{named}; its colours would be shown wrong",
         severe=True,
+        remedy=f"use {keepers}, convert the picture to sRGB first, or accept it with {_ALLOW_LOSS}",
     )
 
 

@@ -195,14 +195,16 @@ class Metadata:
 
 
 class Loss(NamedTuple):
-    """Something that an output does not keep, in one line with the way out.
+    """Something that an output does not keep.
 
     ``severe`` where pictures or their meaning go, which is an error unless the
     user allows it; otherwise the picture looks the same, and a note says it.
+    ``remedy`` is the way out where it is an error, as in ``ConvfilterError``.
     """
 
     text: str
     severe: bool = False
+    remedy: str = ""
 
 
 @dataclass(eq=False)

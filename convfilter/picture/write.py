@@ -84,10 +84,10 @@ def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -
             raise WriteError("a CMYK picture with transparency cannot be flattened; convert it to RGB first")
     if outline.model not in fmt.models:
         kind = {"cmyk": "CMYK", "gray": "grey", "rgb": "colour"}[outline.model]
-        way = "use tiff or jpeg, or convert it to RGB first" if outline.model == "cmyk" else "use --gray, or ppm"
-        raise WriteError(f"{fmt.name} cannot hold a {kind} picture; {way}")
+        way = "use tiff or jpeg, or convert it to RGB first" if outline.model == "cmyk" else "use {gray=True}, or ppm"
+        raise WriteError(f"{fmt.name} cannot hold a {kind} picture", remedy=way)
     if outline.extras and outline.alpha and options.background is not None:
-        raise WriteError("a picture with bands beside its colours cannot be flattened; leave out --background")
+        raise WriteError("a picture with bands beside its colours cannot be flattened", remedy="leave out {background}")
     if max(outline.width, outline.height) > fmt.max_side:
         raise WriteError(
             f"{fmt.name} holds {fmt.max_side} pixels to a side, the result has {outline.width}x{outline.height}; "
@@ -119,10 +119,14 @@ def _require_taken(fmt: Format, options: WriteOptions) -> None:
     for name, value in given.items():
         if value != getattr(_DEFAULTS, name) and name not in (*fmt.takes, *options.where_taken):
             takers = " ".join(each.name.lower() for each in formats.FORMATS if name in each.takes)
-            raise UsageError(f"--{name} is for {takers}, got {fmt.name}; leave it out, or use one of these formats")
+            raise UsageError(
+                f"{name} is for {takers}, got {fmt.name}", remedy=f"leave out {{{name}}}, or use one of these formats"
+            )
     if options.compression in TIFF_COMPRESSIONS and fmt.name != "TIFF" and "compression" not in options.where_taken:
         efforts = ", ".join(EFFORTS)
-        raise UsageError(f"--compression {options.compression} is for tiff, got {fmt.name}; use one of {efforts}")
+        raise UsageError(
+            f"compression {options.compression} is for tiff, got {fmt.name}", remedy=f"use one of {efforts}"
+        )
 
 
 def write(

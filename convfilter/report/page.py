@@ -173,7 +173,7 @@ def _pictures(run: Run, plans: _Plans) -> Iterator[str]:
     if run.current:
         yield (
             f'<details class="card" style="margin-top:1.25rem"><summary>{len(run.current)} up to date, not filtered '
-            f"again: they are not shown; without --update they are</summary>\n"
+            f"again: they are not shown</summary>\n"
             f"{tables.items([shown(name) for name in run.current], 'files')}</details>"
         )
     if len(done) > 1:

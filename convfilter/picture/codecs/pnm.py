@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from convfilter.errors import ReadError
+from convfilter.errors import DECODE_THE_REST, ReadError
 from convfilter.picture import limits
 from convfilter.picture.colour import widened
 from convfilter.picture.options import ReadOptions, WriteOptions
@@ -155,7 +155,7 @@ def _opened(file: BinaryIO, layout: _Layout, options: ReadOptions) -> Picture:
     if there < needed:
         note = f"the PNM is truncated: {there} of {needed} bytes are there"
         if not options.lenient:
-            raise ReadError(f"{note}; --lenient decodes what is left")
+            raise ReadError(note, remedy=DECODE_THE_REST)
     ahead = needed > BAND_BYTES and options.threads != 1
     bands = Bands(
         layout.shape, layout.dtype, lambda: layout.bands(file, start),
@@ -185,7 +185,7 @@ def _plain_samples(file: BinaryIO, count: int, bits: bool, largest: int, options
     if len(words) < count:
         note = f"the PNM is truncated: {len(words)} of {count} samples are there"
         if not options.lenient:
-            raise ReadError(f"{note}; --lenient decodes what is left")
+            raise ReadError(note, remedy=DECODE_THE_REST)
         words += [b"0"] * (count - len(words))
     try:
         values = np.array(words[:count], dtype=np.int64)

@@ -85,8 +85,9 @@ def _further_pictures(
         yield _of_index([], is_hdr)
     elif rest.startswith(_JPEG):
         yield Loss(
-            "the file holds more than one JPEG, one behind the other; split it, or take the first with --allow-loss",
+            "the file holds more than one JPEG, one behind the other",
             severe=True,
+            remedy="split it, or take the first with {allow_loss=True}",
         )
     elif b"ftyp" in rest[:_VIDEO_SEARCH_BYTES]:
         yield Loss(f"the file holds a video of {len(rest)} bytes behind the picture; it is left out")
@@ -99,11 +100,11 @@ def _of_index(entries: Sequence[tuple[int, int, int]], is_hdr: bool) -> Loss:
         return Loss("the JPEG holds a gain map, which makes the picture brighter on HDR displays; it is left out")
     if any(kind in _PARTS for kind, _, _ in entries):
         return Loss(
-            f"the JPEG holds {len(entries)} pictures that belong together; "
-            "choose one with --frame N, or take the first with --allow-loss",
+            f"the JPEG holds {len(entries)} pictures that belong together",
             severe=True,
+            remedy="choose one with {frame=N}, or take the first with {allow_loss=True}",
         )
-    return Loss(f"the JPEG holds {len(entries)} pictures; the first is taken, --frame takes another")
+    return Loss(f"the JPEG holds {len(entries)} pictures; the first is taken", remedy="{frame=N} takes another")
 
 
 def _entries(index: bytes) -> list[tuple[int, int, int]]:

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from convfilter.errors import ReadError
+from convfilter.errors import DECODE_THE_REST, ReadError
 from convfilter.picture import limits
 from convfilter.picture.jpeg import layout as jpeg
 from convfilter.picture.jpeg import segments as jpeg_segments
@@ -53,7 +53,7 @@ def _read(data: bytes, options: ReadOptions, lenient: bool) -> Picture:
     limits.require_memory(2 * layout.width * layout.height * layout.components + len(data))
     problem = jpeg.damage(layout, len(data))
     if problem and not lenient:
-        raise ReadError(f"{problem}; --lenient decodes what is left")
+        raise ReadError(problem, remedy=DECODE_THE_REST)
     picture = None
     if layout.data_end is not None and not lenient and options.frame is None:
         metadata = jpeg_segments.metadata_of(data)
@@ -117,7 +117,7 @@ def _require_all_blocks(data: bytes, layout: jpeg.Layout, pixels: Pixels) -> Non
     """
     filled = data[: layout.data_end] + _FILLING + _END
     if not jpeg.has_all_restarts(data, layout) or not np.array_equal(jpeg.decode(filled), pixels):
-        raise ReadError("the JPEG is damaged: its data ends before its last row; --lenient decodes what is left")
+        raise ReadError("the JPEG is damaged: its data ends before its last row", remedy=DECODE_THE_REST)
 
 
 def _pictures(image: Any) -> int:

@@ -21,8 +21,15 @@ XMP_TRAILER = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
 _NAME_BYTES = 11
 
 
-def damage(file: BinaryIO) -> str:
-    """Tell what is wrong with the structure of a GIF, "" if nothing; Pillow shows the frames before it and is silent.
+class Damage(NamedTuple):
+    """What is wrong with the structure of a GIF; ``leaves_frames`` if those before it can be shown."""
+
+    text: str
+    leaves_frames: bool = True
+
+
+def damage(file: BinaryIO) -> Damage | None:
+    """Tell what is wrong with the structure of a GIF, if anything; Pillow shows the frames before it and is silent.
 
     Parameters
     ----------
@@ -31,25 +38,25 @@ def damage(file: BinaryIO) -> str:
 
     Returns
     -------
-    str
+    Damage, or None
     """
     file.seek(0)
     try:
         return _walk(file)
     except IndexError:
-        return "the GIF is truncated"
+        return Damage("the GIF is truncated")
     finally:
         file.seek(0)
 
 
-def _walk(file: BinaryIO) -> str:
+def _walk(file: BinaryIO) -> Damage | None:
     head = file.read(13)
     file.seek(_table_bytes(head[10]), 1)
     frames = 0
     while frames <= MAX_FRAMES:
         kind = file.read(1)[0]
         if kind == _TRAILER:
-            return ""
+            return None
         if kind == _EXTENSION:
             file.seek(1, 1)
         elif kind == _IMAGE:
@@ -57,10 +64,10 @@ def _walk(file: BinaryIO) -> str:
             file.seek(_table_bytes(file.read(9)[8]) + 1, 1)
             frames += 1
         else:
-            return f"the GIF is damaged: unknown block {kind:#04x}"
+            return Damage(f"the GIF is damaged: unknown block {kind:#04x}")
         while length := file.read(1)[0]:
             file.seek(length, 1)
-    return f"the GIF has more than {MAX_FRAMES} frames"
+    return Damage(f"the GIF has more than {MAX_FRAMES} frames", leaves_frames=False)
 
 
 class Said(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from PIL import Image, ImageFile
 
-from convfilter.errors import ConvfilterError, ReadError, UnknownFormatError, damage
+from convfilter.errors import DECODE_THE_REST, ConvfilterError, ReadError, UnknownFormatError, damage
 from convfilter.locks import shared_lock
 from convfilter.picture import formats, limits
 from convfilter.picture.metadata.pillow_info import metadata_of
@@ -59,7 +59,6 @@ _CONVERSIONS = {
 }
 _FRAME_HEADER_BYTES = 16
 _RIFF_NAME_AND_SIZE_BYTES = 8
-_ADVICE = "; --lenient decodes what is left"
 _lenient_lock = shared_lock()
 _limit_lock = shared_lock()
 #: How many threads read pictures without Pillow's limit, and what that is.
@@ -98,7 +97,7 @@ def rescued(decode: Callable[[bool], Picture], lenient: bool) -> Picture:
     except ReadError as error:
         if not lenient:
             raise
-        note = str(error).removesuffix(_ADVICE)
+        note = error.problem
     picture = decode(True)
     return replace(picture, notes=tuple(dict.fromkeys((note, *picture.notes))))
 
@@ -140,8 +139,8 @@ def _deep(image: Any, file: BinaryIO, name: str, bits: int) -> Picture:
 
 
 def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions, lenient: bool) -> Picture:
-    if name == "GIF" and (problem := gif.damage(file)) and (not lenient or "more than" in problem):
-        raise ReadError(f"{problem}{_ADVICE}")
+    if name == "GIF" and (problem := gif.damage(file)) and not (lenient and problem.leaves_frames):
+        raise ReadError(problem.text, remedy=DECODE_THE_REST if problem.leaves_frames else "")
     count = int(getattr(image, "n_frames", 1)) if name in (*_ANIMATED, *_PAGED) else 1
     if count > gif.MAX_FRAMES:
         raise ReadError(f"a {name} of more than {gif.MAX_FRAMES} frames cannot be read")
@@ -296,7 +295,7 @@ def _webp(file: BinaryIO, size: int, lenient: bool) -> Any:
         return getattr(importlib.import_module(f"PIL.{module}"), cls)(file)
     except Exception:
         if not lenient and file.seek(0, 2) < _RIFF_NAME_AND_SIZE_BYTES + size:
-            raise ReadError(f"the WebP is truncated{_ADVICE}") from None
+            raise ReadError("the WebP is truncated", remedy=DECODE_THE_REST) from None
         raise
 
 
@@ -328,7 +327,7 @@ def guarded(lenient: bool) -> Iterator[None]:
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, TypeError, struct.error and more
         text = str(error).strip().splitlines()
         if not lenient and text and text[0].startswith("image file is truncated"):
-            raise ReadError(f"the picture is truncated{_ADVICE}") from error
+            raise ReadError("the picture is truncated", remedy=DECODE_THE_REST) from error
         what = damage(error)
         raise ReadError(f"the picture is damaged or of an unsupported kind: {what}") from error
 

@@ -153,7 +153,9 @@ def _write_animated_webp(file: BinaryIO, frames: list[Frame], picture: Picture, 
 def _avif(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
     if len(frames) > 1 and exif.orientation(metadata.exif, metadata.xmp) != 1:
         # libavif crashes on it.
-        raise WriteError("an AVIF animation cannot be stored turned; leave out --no-auto-orient, or use webp")
+        raise WriteError(
+            "an AVIF animation cannot be stored turned", remedy="leave out {auto_orient=False}, or use webp"
+        )
     if exif.orientation(metadata.exif, metadata.xmp) == 1:
         # Pillow takes it out of the block, and writes that anew, which moves the camera's maker note.
         metadata.exif = exif.without_orientation(metadata.exif)

@@ -103,7 +103,8 @@ def save(path: str, content: bytes) -> None:
         with replacing(path) as file:
             file.write(content)
     except WriteError as error:
-        raise WriteError(f"{path}: {error}") from error
+        error.about(path)
+        raise
 
 
 def is_below(target: str, top: str) -> bool:
@@ -120,7 +121,9 @@ def require_below(folder: str, name: str) -> None:
     """
     top, target = (os.path.realpath(each or os.curdir) for each in (folder, name))
     if not is_below(target, top):
-        raise WriteError(f"it is a link to {named(target)}, out of its folder; use --follow to write there")
+        raise WriteError(
+            f"it is a link to {named(target)}, out of its folder", remedy="use {follow=True} to write there"
+        )
 
 
 def _is_from_caller(error: OSError) -> bool:

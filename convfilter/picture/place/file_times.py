@@ -34,7 +34,9 @@ def times_of(source: str, destination: str) -> Times:
         raise ReadError(reason(error)) from error
     special = os.path.exists(destination) and not os.path.isfile(destination)
     if status is None or not stat.S_ISREG(status.st_mode) or destination == "-" or "://" in destination or special:
-        raise UsageError(f"--keep-time is for files, got {source} and {destination}; leave it out")
+        raise UsageError(
+            f"only files have times to keep, got {source} and {destination}", remedy="leave out {keep_time=True}"
+        )
     return status.st_atime_ns, status.st_mtime_ns
 
 

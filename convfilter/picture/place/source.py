@@ -76,7 +76,9 @@ def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
     except OSError as error:
         if isinstance(error, ConvfilterError):
             raise
-        raise ReadError(reason(error)) from error
+        refused = ReadError(reason(error))
+        refused.errno = error.errno
+        raise refused from error
 
 
 def _held(stream: BinaryIO) -> BinaryIO:

@@ -52,8 +52,10 @@ class Target(NamedTuple):
         found = formats.by_name(source_format) if source_format else None
         if found is None:
             known = formats.row(source_format or "")
-            way = f" {' or '.join(known.instead)}" if known else ""
-            raise WriteError(f"pictures cannot be written as {source_format or 'an unknown format'}; use --format{way}")
+            way = f"{{format={' or '.join(known.instead)}}}" if known else "{format}"
+            raise WriteError(
+                f"pictures cannot be written as {source_format or 'an unknown format'}", remedy=f"use {way}"
+            )
         return self._replace(format=found)
 
     def store_dtype(self, dtype: npt.DTypeLike) -> np.dtype[np.generic]:
@@ -119,9 +121,11 @@ def resolve_target(
         from convfilter.picture import foreign
 
         if advice := foreign.read_only(suffix):
-            raise UsageError(f"{advice}, or --format")
+            raise UsageError(advice, remedy="or set {format}")
         got = f"suffix {shown(suffix)}" if suffix else f"no suffix in {shown(os.path.basename(name))}"
-        raise UsageError(f"the output's suffix must be one of {formats.known_suffixes()}, got {got}; or use --format")
+        raise UsageError(
+            f"the output's suffix must be one of {formats.known_suffixes()}, got {got}", remedy="or use {format}"
+        )
     target = Target(name)
     return target.settled(source_format) if source_format else target
 

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from convfilter.errors import ReadError
+from convfilter.errors import DECODE_THE_REST, ReadError
 from convfilter.picture import limits
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Metadata, Text
@@ -184,7 +184,7 @@ class ChunkReader:
     def _damaged(self, what: str) -> None:
         """Refuse the file, or note the damage if what is left of it is wanted."""
         if not self._options.lenient:
-            raise ReadError(f"{what}; --lenient decodes what is left")
+            raise ReadError(what, remedy=DECODE_THE_REST)
         self._notes.append(what)
 
     def _header(self, data: bytes) -> png.Header:

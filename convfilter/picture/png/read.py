@@ -116,7 +116,8 @@ def _from_palette(indices: Pixels, content: Content, options: ReadOptions) -> Pi
     highest = int(indices.max())
     if highest >= len(colours) and not options.lenient:
         raise ReadError(
-            f"the PNG is damaged: a pixel has palette entry {highest} of {len(colours)}; --lenient takes it as black"
+            f"the PNG is damaged: a pixel has palette entry {highest} of {len(colours)}",
+            remedy="{lenient=True} takes it as black",
         )
     table = np.zeros((256, 3 if content.transparency is None else 4), np.uint8)
     table[: len(colours), :3] = colours

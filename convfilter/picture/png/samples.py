@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.errors import ReadError
+from convfilter.errors import DECODE_THE_REST, ReadError
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.png import layout as png
 
@@ -137,7 +137,7 @@ class _Stream:
     def damage(self, what: str) -> None:
         """Refuse the picture, or note what is wrong."""
         if not self._lenient:
-            raise ReadError(f"{what}; --lenient decodes what is left")
+            raise ReadError(what, remedy=DECODE_THE_REST)
         self.note = self.note or what
 
     def end(self) -> None:

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from convfilter.errors import ReadError
+from convfilter.errors import DECODE_THE_REST, ReadError
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.place.source import size_of
 from convfilter.picture.psd.layout import Header
@@ -49,7 +49,7 @@ def read_planes(file: BinaryIO, header: Header, count: int, *, lenient: bool) ->
     else:
         raise ReadError(f"the PSD is damaged: compression {compression} does not exist")
     if problem and not lenient:
-        raise ReadError(f"{problem}; --lenient decodes what is left")
+        raise ReadError(problem, remedy=DECODE_THE_REST)
     if compression == _PREDICTED:
         planes = _undone(planes, header)
     return planes, problem

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
-from convfilter.errors import ConvfilterError, ReadError
+from convfilter.errors import DECODE_THE_REST, ConvfilterError, ReadError
 from convfilter.picture import limits
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Loss, Picture, chosen
@@ -84,7 +84,9 @@ def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Pic
         pages = [page.straight() for page in pages]
     first = pages[0]
     if any(page.kind != first.kind for page in pages):
-        raise ReadError(f"the {len(pages)} pages differ in colour, transparency or depth; choose one with --frame N")
+        raise ReadError(
+            f"the {len(pages)} pages differ in colour, transparency or depth", remedy="choose one with {frame=N}"
+        )
     metadata = metadata_of(entries[0].page, file)
     kinds = extra_kinds(entries[0].page)
     metadata.compression = _compression_of(entries[0].page)
@@ -183,5 +185,5 @@ def _require_data(entry: Entry, size: int, options: ReadOptions, notes: list[str
     if end > size:
         what = f"the TIFF is truncated: its data ends at byte {end}, the file at {size}"
         if not options.lenient:
-            raise ReadError(f"{what}; --lenient decodes what is left")
+            raise ReadError(what, remedy=DECODE_THE_REST)
         notes.append(what)
