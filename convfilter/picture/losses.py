@@ -141,9 +141,10 @@ def of_nan(samples: int, fmt: Format) -> Iterator[Loss]:
         floats = _others(None, lambda other: "float32" in other.dtypes)
         count = "1 sample is none" if samples == 1 else f"{samples:,} samples are none"
         yield Loss(
-            f"{fmt.name} holds nothing but numbers, and {count} (NaN); use {floats}, say with --nan what is stored "
-            "there, 0 (black) to 1 (white), or store black with --allow-loss",
+            f"{fmt.name} holds nothing but numbers, and {count} (NaN)",
             severe=True,
+            remedy=f"use {floats}, say with {{nan}} what is stored there, 0 (black) to 1 (white), "
+            f"or store black with {_ALLOW_LOSS}",
         )
 
 
