@@ -59,7 +59,7 @@ def test_every_frame_comes_through(tmp_path, suffix):
     assert len(picture.frames) == 3
     for frame, pixels in zip(picture.frames, frames, strict=True):
         np.testing.assert_array_equal(frame.pixels, pixels)
-    with pytest.raises(WriteError, match="--frame"):
+    with pytest.raises(WriteError, match="frame=N"):
         filter_file(str(tmp_path / f"in.{suffix}"), str(tmp_path / "out.jpg"), Options(IDENTITY))
     chosen = Options(IDENTITY, read=ReadOptions(frame=1))
     filter_file(str(tmp_path / f"in.{suffix}"), str(tmp_path / "out.jpg"), chosen)

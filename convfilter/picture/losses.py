@@ -185,8 +185,9 @@ def of_curve(profile: bytes, *, severe: bool) -> Iterator[Loss]:
         space = icc.description(profile)
         yield Loss(
             f"the colour profile{f' ({space})' if space else ''} has no single tone curve for a grey result, which "
-            "would be shown wrong; convert the picture to sRGB first, or accept it with --allow-loss",
+            "would be shown wrong",
             severe=severe,
+            remedy=f"convert the picture to sRGB first, or accept it with {_ALLOW_LOSS}",
         )
 
 
