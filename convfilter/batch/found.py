@@ -118,7 +118,7 @@ def why_skipped(path: str, head: bytes | None) -> str | None:
     if found is not None:
         return found.message
     advice = foreign.read_only(suffix) if not head else None
-    return f"{advice}, as with --ext {foreign.output_for(suffix)}" if advice else ""
+    return f"{advice}, as with {{ext={foreign.output_for(suffix)}}}" if advice else ""
 
 
 def skip(path: str, why: str, found: Found) -> None:

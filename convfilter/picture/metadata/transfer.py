@@ -9,6 +9,7 @@ from convfilter.picture.metadata.icc import space_of
 from convfilter.picture.picture import Picture
 
 _GAMA_SRGB = 45455
+_LEAVE_OUT = "leave out {linear=True}"
 
 
 def curve_of(picture: Picture) -> Curve:
@@ -29,21 +30,23 @@ def curve_of(picture: Picture) -> Curve:
         It is CMYK, or its profile or cICP chunk has no simple curve.
     """
     if picture.extras:
-        raise ReadError("bands beside the colours have no linear light; leave --linear away")
+        raise ReadError("bands beside the colours have no linear light", remedy=_LEAVE_OUT)
     if picture.model == "cmyk":
-        raise ReadError("CMYK has no linear light; convert the picture to RGB first, or leave --linear away")
+        raise ReadError("CMYK has no linear light", remedy=f"convert the picture to RGB first, or {_LEAVE_OUT}")
     chunks = dict(picture.metadata.png)
     if b"cICP" in chunks:
         transfer = chunks[b"cICP"][1]
         simple = cicp_curve(transfer)
         if simple is None:
-            raise ReadError(f"the transfer function {transfer} is no simple curve; --linear cannot be used")
+            raise ReadError(f"the transfer function {transfer} is no simple curve", remedy=_LEAVE_OUT)
         return simple
     profile = picture.metadata.icc
     if profile and icc.fits(profile, picture.model):
         curve = icc_curves.curve_of(profile)
         if curve is None:
-            raise ReadError("the ICC profile has no simple tone curve; convert the picture to sRGB for --linear")
+            raise ReadError(
+                "the ICC profile has no simple tone curve", remedy=f"convert the picture to sRGB, or {_LEAVE_OUT}"
+            )
         return curve
     gamma = int.from_bytes(chunks.get(b"gAMA", b""), "big")
     if b"sRGB" in chunks or gamma in (0, _GAMA_SRGB):
