@@ -72,10 +72,10 @@ def test_truncated_files_are_refused():
 def test_writing_names_formats_that_can_be_written(tmp_path):
     with pytest.raises(UsageError, match=r"\.heic can be read but not written; use avif or jpg for the output"):
         resolve_target("out.heic")
-    with pytest.raises(UsageError, match="HEIC can be read but not written; use --format avif or jpg"):
+    with pytest.raises(UsageError, match="HEIC can be read but not written; use format=avif or jpg"):
         resolve_target("-", WriteOptions(format="heif"))
     picture = read(io.BytesIO(FILES["12-4.heic"]))
-    with pytest.raises(WriteError, match="cannot be written as HEIC; use --format avif or jpg"):
+    with pytest.raises(WriteError, match="cannot be written as HEIC; use format=avif or jpg"):
         write("-", picture)
     write(tmp_path / "a.tif", picture)
     np.testing.assert_array_equal(read(tmp_path / "a.tif").pixels, samples(12, 4))

@@ -86,7 +86,7 @@ def _notes(heif: Any, image: Any, file: BinaryIO, options: ReadOptions) -> list[
     """Say what lies beside the picture."""
     notes = contents.notes_on(None, "HEIC", file)
     if options.frame is None and len(heif) > 1 and not any("pictures" in note for note in notes):
-        notes.append(f"the HEIC holds {len(heif)} pictures; the primary one is taken, --frame N takes another")
+        notes.append(f"the HEIC holds {len(heif)} pictures; the primary one is taken")
     if image.info.get("depth_images"):
         notes.append("the HEIC holds a depth map; it is left out")
     if any(_GAIN_MAP in kind for kind in image.info.get("aux", {})):

@@ -109,7 +109,8 @@ def resolve_target(
         if chosen is None:
             suffix = "." + options.format.removeprefix(".")
             if known := formats.row(options.format.upper()) or formats.read_only(suffix):
-                raise UsageError(f"{known.name} can be read but not written; use --format {' or '.join(known.instead)}")
+                way = " or ".join(known.instead)
+                raise UsageError(f"{known.name} can be read but not written", remedy=f"use {{format={way}}}")
             names = " ".join(fmt.name.lower() for fmt in formats.FORMATS)
             raise UsageError(f"format must be one of {names}, got {shown(options.format)}")
         return Target(name, chosen)
