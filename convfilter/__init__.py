@@ -41,6 +41,8 @@ if TYPE_CHECKING:
         sobel,
         unsharp_mask,
     )
+    from convfilter.draft import Draft
+    from convfilter.draft import open as open
     from convfilter.files import read, write
     from convfilter.picture.options import ReadOptions, WriteOptions
     from convfilter.picture.picture import Picture
@@ -50,16 +52,20 @@ __version__ = "0.1.0"
 
 _HOMES = {
     **dict.fromkeys(("median", "percentile"), "convfilter.windows"),
+    "Draft": "convfilter.draft",
     "Picture": "convfilter.picture.picture",
     "ReadOptions": "convfilter.picture.options",
     "WriteOptions": "convfilter.picture.options",
+    "open": "convfilter.draft",
     "read": "convfilter.files",
     "write": "convfilter.files",
 }
 
+# Without ``open``, which a star import would put in place of Python's own.
 __all__ = [
     "ClusterError",
     "ConvfilterError",
+    "Draft",
     "KernelFileError",
     "ParameterError",
     "Picture",
@@ -97,7 +103,7 @@ __all__ = [
 if not TYPE_CHECKING:  # a type checker would take any name for one of these
 
     def __getattr__(name: str) -> Any:
-        if name.startswith("_") or name not in __all__:
+        if name.startswith("_") or (name not in __all__ and name not in _HOMES):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
@@ -107,4 +113,4 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of these
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return [*__all__, "__version__", "open"]

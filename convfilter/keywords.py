@@ -41,14 +41,29 @@ PaddingLike: TypeAlias = (
 _SAMPLE_TYPES = ("uint8", "uint16", "float32")
 
 
-class PoolKeywords(TypedDict, total=False):
-    """Keywords of the pooling functions; see :class:`FilterKeywords`."""
+class PoolStageKeywords(TypedDict, total=False):
+    """Keywords that every stage takes; see :class:`FilterKeywords`."""
 
     dilation: IntPair
     ceil: bool
     scale: float
     offset: float
     map: ToneMap | None
+
+
+class StageKeywords(PoolStageKeywords, total=False):
+    """Keywords that every stage with weights takes; see :class:`FilterKeywords`."""
+
+    stride: IntPair
+    padding: PaddingLike
+    padding_mode: PaddingMode
+    padding_value: float
+    flip: bool
+
+
+class RunKeywords(TypedDict, total=False):
+    """Keywords of the functions on arrays; see :class:`FilterKeywords`."""
+
     dtype: npt.DTypeLike | None
     alpha: bool
     premultiplied: bool
@@ -57,7 +72,11 @@ class PoolKeywords(TypedDict, total=False):
     algorithm: str | None
 
 
-class FilterKeywords(PoolKeywords, total=False):
+class PoolKeywords(PoolStageKeywords, RunKeywords, total=False):
+    """Keywords of the pooling functions; see :class:`FilterKeywords`."""
+
+
+class FilterKeywords(StageKeywords, RunKeywords, total=False):
     """Keywords that every filter takes.
 
     Attributes
@@ -98,17 +117,13 @@ class FilterKeywords(PoolKeywords, total=False):
         Use this one instead of the cheapest.
     """
 
-    stride: IntPair
-    padding: PaddingLike
-    padding_mode: PaddingMode
-    padding_value: float
-    flip: bool
 
-
+#: Those of any function.
+Keywords: TypeAlias = FilterKeywords | PoolKeywords | StageKeywords | PoolStageKeywords
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def documented(keywords: type[PoolKeywords]) -> Callable[[Function], Function]:
+def documented(keywords: type[Keywords]) -> Callable[[Function], Function]:
     """Append what its keywords mean to the docstring of a function that takes them, as ``help()`` shows it."""
 
     def append(function: Function) -> Function:
@@ -126,9 +141,6 @@ def documented(keywords: type[PoolKeywords]) -> Callable[[Function], Function]:
     return append
 
 
-_RUN_KEYWORDS = ("dtype", "alpha", "premultiplied", "gray", "threads", "algorithm")
-
-
 def stages_of(specs: Sequence[str | Stage], keywords: FilterKeywords) -> tuple[Stage, ...]:
     """Turn filters, and keywords as :func:`convfilter.apply` takes them, into stages."""
     from convfilter.filters import stack
@@ -142,9 +154,7 @@ def stages_of(specs: Sequence[str | Stage], keywords: FilterKeywords) -> tuple[S
     return stack.stages(specs, **stage_values(keywords))
 
 
-def planned(
-    stages: Sequence[Stage], shape: tuple[int, ...], image_dtype: np.dtype[Any], keywords: PoolKeywords
-) -> Plan:
+def planned(stages: Sequence[Stage], shape: tuple[int, ...], image_dtype: np.dtype[Any], keywords: RunKeywords) -> Plan:
     """Plan stages with the keywords that a function on arrays was given.
 
     Raises
@@ -188,10 +198,12 @@ def require_image(shape: tuple[int, ...], dtype: np.dtype[Any], *, alpha: bool) 
         raise ParameterError(f"an image with alpha has 2 or 4 channels, got shape {shape}")
 
 
-def stage_values(keywords: FilterKeywords | PoolKeywords) -> dict[str, Any]:
+def stage_values(keywords: Keywords) -> dict[str, Any]:
     """Return the keywords that belong to a stage, pairs and padding in a stage's own form."""
     require_known(keywords, FilterKeywords)
-    values: dict[str, Any] = {name: value for name, value in keywords.items() if name not in _RUN_KEYWORDS}
+    values: dict[str, Any] = {
+        name: value for name, value in keywords.items() if name not in RunKeywords.__annotations__
+    }
     for name in ("stride", "dilation"):
         if name in values:
             values[name] = whole_pair(values[name], name)
@@ -202,7 +214,7 @@ def stage_values(keywords: FilterKeywords | PoolKeywords) -> dict[str, Any]:
     return values
 
 
-def require_known(keywords: FilterKeywords | PoolKeywords, known: type[PoolKeywords]) -> None:
+def require_known(keywords: Keywords, known: type[Keywords]) -> None:
     """Refuse a keyword that a function does not take, as Python does."""
     unknown = keywords.keys() - known.__annotations__.keys()
     if unknown:

@@ -25,7 +25,7 @@ LEVELS = [
     "api maps passage",
     "job comparison dask selftest windows",
     "pipeline report",
-    "batch trial",
+    "batch draft trial",
     "cluster",
     "cli",
     "__main__",

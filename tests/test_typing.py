@@ -23,6 +23,8 @@ assert_type(edges, npt.NDArray[Any])
 mask = cf.max_pool(edges > 0, 3, stride=1, padding=1, threads=1)
 stack = cf.apply(small, "gaussian:4", "sobel:magnitude")
 assert_type(cf.write("out.png", stack, cf.WriteOptions(compression="best")), tuple[str, ...])
+assert_type(cf.open("in.jpg").blur(4, stride=2).edges("sobel"), cf.Draft)
+cf.open("in.jpg").linear().pool("max", (2, 3)).write("out.png", threads=1)
 try:
     cf.read("none.png")
 except cf.ReadError as error:
@@ -42,6 +44,8 @@ cf.sobel(image, "z")
 cf.write(image, "out.png")
 cf.WriteOptions(quality="high")
 cf.blur(image)
+cf.open("in.jpg").blur(4, dtype=np.float32)
+cf.open("in.jpg").edges("canny")
 """
 WRONG_LINES = set(range(6, WRONG.count("\n") + 1))
 

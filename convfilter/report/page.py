@@ -61,21 +61,28 @@ class Run(NamedTuple):
 def page(run: Run) -> str:
     """Return the page of a run as HTML."""
     plans = _plans(run)
+    title = " → ".join(stage.name for stage in run.stages)
+    sections = [*_failures(run), *_pictures(run, plans), *_plan_section(plans), *_kernels(run.stages), *_timings(run)]
+    return document(
+        title,
+        f"{_header(run, title)}\n<main>\n" + "\n".join(sections) + "\n</main>\n"
+        f'<footer class="soft small">Made by convfilter {__version__}. '
+        "Pictures are reduced by means over areas where it says so; the files hold every pixel.</footer>",
+    )
+
+
+def document(title: str, body: str) -> str:
+    """Return a page with the house's style and script, which loads nothing and runs no other script."""
     script = _content("page.js")
     digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-    title = " → ".join(stage.name for stage in run.stages)
-    sections = [*_failures(run), *_pictures(run, plans), *_plan_section(plans), *_kernels(run.stages), *_timings(run)]
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{shown(title)} - convfilter</title>\n"
         f"<style>\n{_content('page.css')}</style>\n<script>{script}</script>\n</head>\n<body>\n"
-        f"{_header(run, title)}\n<main>\n" + "\n".join(sections) + "\n</main>\n"
-        f'<footer class="soft small">Made by convfilter {__version__}. '
-        "Pictures are reduced by means over areas where it says so; the files hold every pixel.</footer>\n"
-        "</body>\n</html>\n"
+        f"{body}\n</body>\n</html>\n"
     )
 
 

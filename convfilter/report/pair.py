@@ -24,12 +24,17 @@ def card(index: int, source: str, destination: str, report: Report, view: Shown,
     notes = "".join(f'<p class="small">{shown(note)}</p>' for note in report.notes)
     name = source if source != "-" else "standard input"
     target = destination if destination != "-" else "standard output"
-    body = _sheet(view, name) if view.place is None else slider(view.before, view.after, view.place, name)
     return (
         f'<figure class="card" id="picture-{index}">\n<figcaption><h3>{shown(name)}</h3>'
         f'<p class="small">→ {shown(target)}</p><p class="soft small">{"; ".join(facts)}</p>{notes}</figcaption>\n'
-        f'{body}\n<p class="soft small">{"; ".join(_remarks(view))}</p>{_detail(view, name)}\n</figure>'
+        f"{views(view, name)}{_detail(view, name)}\n</figure>"
     )
+
+
+def views(view: Shown, name: str) -> str:
+    """Return both pictures, and how they differ from what the files hold."""
+    body = _sheet(view, name) if view.place is None else slider(view.before, view.after, view.place, name)
+    return f'{body}\n<p class="soft small">{"; ".join(_remarks(view))}</p>'
 
 
 def slider(before: Thumbnail, after: Thumbnail, place: Place, name: str) -> str:

@@ -99,9 +99,12 @@ class Look:
     ----------
     shown : frozenset of str
         The destinations that are shown: the more, the smaller.
+    most_bytes : int
+        Of each picture at most; larger ones are compressed with loss.
     """
 
     shown: frozenset[str]
+    most_bytes: int = _MOST_BYTES_EACH
 
     def __call__(self, destination: str, before: Picture, after: Picture, plans: Sequence[Plan], form: Form) -> View:
         """Return the view of a picture's first frame.
@@ -119,15 +122,17 @@ class Look:
         """
         plan, words = plan_text.as_json(plans[0]), tuple(plan_text.lines(plans[0]))
         is_shown = destination in self.shown
-        return View(plan, words, _shown(len(self.shown), before, after, plans[0], form) if is_shown else None)
+        if not is_shown:
+            return View(plan, words)
+        return View(plan, words, _shown(len(self.shown), self.most_bytes, before, after, plans[0], form))
 
 
-def _shown(pictures: int, before: Picture, after: Picture, plan: Plan, form: Form) -> Shown:
+def _shown(pictures: int, most_bytes: int, before: Picture, after: Picture, plan: Plan, form: Form) -> Shown:
     """Make the thumbnails of one of so many pictures."""
     side = next((side for most, side in _SIDES if pictures <= most), _SIDES[-1][1])
     has_detail = pictures <= _MOST_WITH_DETAIL
-    most_bytes = min(_MOST_BYTES_EACH, _MOST_BYTES // pictures // (4 if has_detail else 2))
-    after, maps = _result(after, plan, form)
+    most_bytes = min(most_bytes, _MOST_BYTES // pictures // (4 if has_detail else 2))
+    after, maps = result_of(after, plan, form)
     small = [_thumbnail(picture, picture.pixels, side, most_bytes) for picture in (before, after)]
     if maps:
         return Shown(small[0], small[1], None, maps=maps)
@@ -139,8 +144,8 @@ def _shown(pictures: int, before: Picture, after: Picture, plan: Plan, form: For
     return Shown(small[0], small[1], _place(cols, rows, *whole[0], *whole[1]), detail)
 
 
-def _result(picture: Picture, plan: Plan, form: Form) -> tuple[Picture, int]:
-    """Return the result as a picture, and of how many maps it is a sheet."""
+def result_of(picture: Picture, plan: Plan, form: Form) -> tuple[Picture, int]:
+    """Return a result as one picture, and of how many maps it is a sheet; 0 where it is none."""
     if form == "picture":
         return picture, 0
     maps = plan.stages[-1].output_channels - plan.alpha

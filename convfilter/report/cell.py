@@ -1,0 +1,40 @@
+"""What a notebook shows of a picture and its filters: before and after with a line between them, and the plan."""
+
+from __future__ import annotations
+
+from html import escape
+
+from convfilter.report import pair, tables
+from convfilter.report.markup import shown
+from convfilter.report.page import document
+from convfilter.report.views import View
+
+#: Beside the picture's height, for what stands below it.
+_LINES = 0.16
+
+
+def cell(title: str, name: str, view: View) -> str:
+    """Return a frame with a page of its own, which styles and scripts of the notebook do not touch.
+
+    Parameters
+    ----------
+    title : str
+        The stack.
+    name : str
+        Of the picture.
+    view : View
+        With its pictures.
+    """
+    assert view.shown is not None
+    body = pair.views(view.shown, name)
+    words = "\n".join(map(shown, view.words))
+    body = (
+        f"<main>\n{body}\n<details><summary>Plan: <code>{shown(title)}</code></summary>\n{tables.plan(view.plan)}\n"
+        f"<details><summary>Every number put into its formula</summary><pre>{words}</pre></details></details>\n</main>"
+    )
+    width, height = view.shown.before.full
+    ratio = width / (height * (1 + _LINES))
+    return (
+        f'<iframe title="{shown(name)}: before and after {shown(title)}" srcdoc="{escape(document(title, body))}" '
+        f'style="border:0;width:100%;aspect-ratio:{ratio:.3f};min-height:18rem;max-height:52rem"></iframe>'
+    )
