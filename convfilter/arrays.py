@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from convfilter.errors import ParameterError, shown
 from convfilter.planning import AxisPlan, Plan
-from convfilter.planning.figures import Field
+from convfilter.planning.field import Field
 
 if TYPE_CHECKING:
     from convfilter.keywords import PoolKeywords

@@ -6,6 +6,7 @@ Pairs are (rows, cols), or one number for both.
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias, TypedDict, TypeVar
 
@@ -38,6 +39,8 @@ PaddingLike: TypeAlias = (
     str | int | tuple[int, int] | tuple[int, int, int, int] | tuple[tuple[int, int], tuple[int, int]]
 )
 
+#: A picture of a few rows and as many channels as this is no feature map that anybody has.
+_LEAST_SIDE = 32
 _SAMPLE_TYPES = ("uint8", "uint16", "float32")
 
 
@@ -195,7 +198,16 @@ def require_image(shape: tuple[int, ...], dtype: np.dtype[Any], *, alpha: bool) 
     if len(shape) not in (2, 3) or 0 in shape:
         raise ParameterError(f"an image is (rows, cols) or (rows, cols, channels), none of them 0, got {shape}")
     if alpha and (len(shape) != 3 or shape[2] not in (2, 4)):
-        raise ParameterError(f"an image with alpha has 2 or 4 channels, got shape {shape}")
+        raise ParameterError(f"an image with alpha has 2 or 4 channels, got shape {shape}{_channels_first(shape)}")
+    if _channels_first(shape) and min(shape[1:]) >= _LEAST_SIDE:
+        warnings.warn(f"an image is (H, W, C), got shape {shape}{_channels_first(shape)}", UserWarning, stacklevel=5)
+
+
+def _channels_first(shape: tuple[int, ...]) -> str:
+    """Say what to do with an image that has its channels first, if it looks so."""
+    if len(shape) != 3 or shape[0] not in (3, 4) or shape[2] <= 4:
+        return ""
+    return ", which looks like (C, H, W); turn it with transpose(1, 2, 0)"
 
 
 def stage_values(keywords: Keywords) -> dict[str, Any]:

@@ -222,7 +222,7 @@ def test_padding_is_a_number_a_pair_or_two_pairs(padding, sides):
         ({"padding": ((0, 0), (0, -3))}, "padding must not be negative, got -3"),
         ({"padding": 0.5}, "padding must be a whole number, got 0.5"),
         ({"padding": (1, 2, 3)}, "padding must be one number or (rows, cols), got (1, 2, 3)"),
-        ({"padding": (1, 2, 3, 4)}, "padding must be one number or (rows, cols), got (1, 2, 3, 4)"),
+        ({"padding": (1, 2, 3)}, "padding must be one number or (rows, cols), got (1, 2, 3)"),
         ({"padding": "some"}, "padding must be one of same, valid, full or a number of pixels, got 'some'"),
         (
             {"padding_mode": "mirror"},
@@ -398,3 +398,21 @@ def test_what_cannot_be_told_from_others_by_its_hash_is_refused_in_words(sigma, 
     convfilter.gaussian_blur(GRAY, 2)  # there are others
     with pytest.raises(ParameterError, match=message):
         convfilter.gaussian_blur(GRAY, sigma, **keywords)
+
+
+def test_channels_that_come_first_are_pointed_out() -> None:
+    tensor = np.zeros((3, 40, 50), np.float32)
+    with pytest.warns(UserWarning, match=r"got shape \(3, 40, 50\), which looks like \(C, H, W\)") as caught:
+        convfilter.gaussian_blur(tensor, 1)
+    assert caught[0].filename == __file__
+    with pytest.warns(UserWarning), pytest.raises(ParameterError, match="move the channels of"):
+        convfilter.conv2d(tensor, np.ones((4, 3, 3, 3)))
+    with pytest.raises(ParameterError, match="looks like"):
+        convfilter.box_blur(tensor[:, :9], 3, alpha=True)
+    convfilter.gaussian_blur(tensor[:, :9], 1)  # three rows of nine pixels with fifty features: not a word
+
+
+def test_stages_of_a_plan_say_what_they_see() -> None:
+    first, second = convfilter.plan((64, 64, 3), "box:3,stride=2", "maxpool:5x2").stages
+    assert (first.receptive_field, first.jump, first.start) == ((3, 3), (2, 2), (0, 0))
+    assert (second.receptive_field, second.jump, second.start) == ((5, 11), (4, 10), (1, 4))

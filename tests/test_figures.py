@@ -14,7 +14,8 @@ from PIL import Image
 
 import convfilter
 from convfilter.cli import main
-from convfilter.planning.figures import Field, equivalent, figures
+from convfilter.planning.field import Field
+from convfilter.planning.figures import equivalent, figures
 from convfilter.report.diagram import diagram
 
 WIDE = 61

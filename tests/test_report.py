@@ -26,7 +26,7 @@ from convfilter.cli import main, root
 from convfilter.filters import stack
 from convfilter.filters.kernels import Kernel, gaussian
 from convfilter.picture.colour import with_depth
-from convfilter.planning.figures import Field
+from convfilter.planning.field import Field
 from convfilter.report import figures, thumbnails, views
 from convfilter.report.thumbnails import thumbnail
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,3 +87,9 @@ def test_any_text_parses_or_is_a_spec_error_on_one_line(text: str) -> None:
         assert len(str(error).splitlines()) == 1
     else:
         assert plain(parse(spec.text)) == plain(spec)
+
+
+def test_numpys_numbers_as_repr_writes_them() -> None:
+    spec = parse(f"box:{np.int64(3)!r}x{np.uint8(5)!r},scale={np.float32(0.5)!r}")
+    assert spec.argument is not None
+    assert (spec.argument.text, spec.options["scale"].text) == ("3x5", "0.5")

@@ -2,10 +2,12 @@
 
 An .npy file is the weight alone. The others hold ``weight`` and whatever of
 ``bias``, ``mean``, ``var``, ``gamma``, ``beta``, ``eps``, ``slope``, ``groups``,
-``stride``, ``dilation``, ``padding`` there is ((rows, cols), or one number), and
-``activation``: text in .npz, metadata in .safetensors. PyTorch's names for the
+``stride``, ``dilation``, ``padding`` there is ((rows, cols), or one number; four
+numbers of padding are (left, top, right, bottom)), and ``activation`` and
+``padding_mode``: text in .npz, metadata in .safetensors. PyTorch's names for the
 batch normalisation (``running_mean``, ``running_var``) are understood too.
-``slope`` is one number, or one for each output channel (prelu).
+``slope`` is one number, or one for each output channel (prelu). A state dict of PyTorch's
+is understood, too: see ``state_dicts``.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from convfilter.errors import ConvfilterError, KernelFileError, foreign, named, 
 from convfilter.filters import array_files, safetensors_file
 from convfilter.filters.layers import layer
 from convfilter.filters.stage import Stage
+from convfilter.filters.state_dicts import Modules, is_state_dict
 
 #: A file that is larger is no layer: 512 to 512 channels at 7x7 take 51 MB.
 MOST_BYTES = 256 << 20
@@ -30,8 +33,11 @@ Array = npt.NDArray[Any]
 _ALIASES = {"running_mean": "mean", "running_var": "var"}
 _ARRAYS = ("bias", "mean", "var", "gamma", "beta", "slope")
 _NUMBERS = ("eps",)
-_PAIRS = ("stride", "dilation", "padding", "output_padding")
-_KNOWN = ("weight", *_ARRAYS, *_NUMBERS, *_PAIRS, "groups", "activation", *_ALIASES)
+_PAIRS = ("stride", "dilation", "output_padding")
+_TEXTS = ("activation", "padding_mode")
+_KNOWN = ("weight", *_ARRAYS, *_NUMBERS, *_PAIRS, "padding", "groups", *_TEXTS, *_ALIASES)
+#: PyTorch's words for what lies beyond the border.
+_MODES = {"zeros": "constant", "replicate": "edge", "circular": "wrap"}
 
 
 def load(
@@ -41,6 +47,7 @@ def load(
     groups: int | None = None,
     transposed: bool = False,
     output_padding: tuple[int, int] | None = None,
+    modules: Modules | None = None,
 ) -> Stage:
     """Read a layer, with its geometry, from a file.
 
@@ -51,6 +58,8 @@ def load(
         Instead of what the file says.
     transposed : bool
         The weight is that of a transposed convolution, (C_in, C_out / groups, K_h, K_w).
+    modules : Modules, optional
+        Which ones of a PyTorch state dict make the layer.
 
     Returns
     -------
@@ -65,14 +74,14 @@ def load(
     name = named(path)
     try:
         with foreign("this is no usable layer", KernelFileError):
-            return _stage(_arrays(path), activation, groups, transposed, output_padding)
+            return _stage(_arrays(path, modules or Modules()), activation, groups, transposed, output_padding)
     except ConvfilterError as error:
         raise KernelFileError(f"{name}: {error}") from None
     except OSError as error:
         raise KernelFileError(f"{name}: cannot be read: {(error.strerror or str(error)).lower()}") from None
 
 
-def _arrays(path: str) -> dict[str, Array]:
+def _arrays(path: str, modules: Modules) -> dict[str, Array]:
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in (".npy", ".npz", ".safetensors"):
         raise KernelFileError("a layer is an .npz, .npy or .safetensors file")
@@ -81,11 +90,21 @@ def _arrays(path: str) -> dict[str, Array]:
     size = os.path.getsize(path)
     if size > MOST_BYTES:
         raise KernelFileError(f"weights may take {MOST_BYTES >> 20} MB, this file has {size / 2**20:,.0f} MB")
+
+    def choose(names: Collection[str]) -> Collection[str]:
+        return modules.chosen(names) if modules or is_state_dict(names) else _known(names)
+
+    said: dict[str, Any] = {}
     if suffix == ".safetensors":
-        found, said = safetensors_file.load(path, MOST_BYTES, _known)
-        return found | ({"activation": np.array(said["activation"])} if "activation" in said else {})
-    found = array_files.load(path, MOST_BYTES, _known)
-    return {"weight": found[""]} if suffix == ".npy" else found
+        found, said = safetensors_file.load(path, MOST_BYTES, choose)
+    else:
+        found = array_files.load(path, MOST_BYTES, choose)
+    if suffix == ".npy":
+        if modules:
+            raise KernelFileError("an .npy file is one array and has no modules; leave prefix, norm and prelu out")
+        return {"weight": found[""]}
+    arrays = modules.arrays(found) if modules or is_state_dict(found) else found
+    return {name: np.array(said[name]) for name in _TEXTS if name in said} | arrays
 
 
 def _known(names: Collection[str]) -> Collection[str]:
@@ -115,13 +134,16 @@ def _stage(
     )
     geometry: dict[str, Any] = {name: _pair(name, named[name]) for name in _PAIRS if name in named}
     more = geometry.pop("output_padding", (0, 0))
-    if "padding" in geometry:
-        rows, cols = geometry["padding"]
-        geometry["padding"] = rows, rows, cols, cols
+    if "padding" in named:
+        geometry["padding"] = _padding(named["padding"])
     elif transposed:
         geometry["padding"] = "valid"
+    mode = str(_one("padding_mode", named["padding_mode"], "U")) if "padding_mode" in named else "zeros"
+    geometry["padding_mode"] = _MODES.get(mode, mode)
+    if transposed and geometry["padding_mode"] != "constant":
+        raise KernelFileError(f"only zeros lie between the samples of a transposed convolution, got {shown(mode)}")
     values |= {"transposed": transposed, "output_padding": more if output_padding is None else output_padding}
-    return Stage(layer(named["weight"], **values), padding_mode="constant", **geometry)
+    return Stage(layer(named["weight"], **values), **geometry)
 
 
 def _one(name: str, value: Array, kinds: str) -> Any:
@@ -137,6 +159,22 @@ def _pair(name: str, value: Array) -> tuple[int, int]:
         raise KernelFileError(f"{name} must be one whole number or (rows, cols), got {got}")
     numbers = value.reshape(-1)
     return int(numbers[0]), int(numbers[-1])
+
+
+def _padding(value: Array) -> str | tuple[int, int, int, int]:
+    """Return padding as a stage has it: a word, one number, (rows, cols), or (left, top, right, bottom)."""
+    if value.dtype.kind == "U":
+        return str(_one("padding", value, "U"))
+    if value.size == 4 and value.dtype.kind in "iu":  # in a SPEC's order
+        left, top, right, bottom = (int(side) for side in value.reshape(-1))
+        return top, bottom, left, right
+    if value.size > 2:
+        got = f"{_kind(value)} of shape {shown(value.shape)}"
+        raise KernelFileError(
+            f"padding must be one whole number, (rows, cols) or (left, top, right, bottom), got {got}"
+        )
+    rows, cols = _pair("padding", value)
+    return rows, rows, cols, cols
 
 
 def _kind(value: Array) -> str:

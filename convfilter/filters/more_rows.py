@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from convfilter.filters.parameters import Choice, Number, Pair, Parameter, Text
+from convfilter.filters.parameters import Choice, Key, Number, Pair, Parameter, Text
 from convfilter.filters.row import OF_POINTS, Filter
 from convfilter.filters.stage import (
     LAYER_ACTIVATIONS,
@@ -84,16 +85,15 @@ def _disk(radius: float) -> Stage:
     return Stage(Correlation(sampled.disk(radius)))
 
 
-def _layer(file: str, activation: str | None, groups: int | None) -> Stage:
+def _layer(file: str, prefix: str | None, norm: str | None, prelu: str | None, **values: Any) -> Stage:
     from convfilter.filters import layer_files
+    from convfilter.filters.state_dicts import Modules
 
-    return layer_files.load(file, activation=activation, groups=groups)
+    return layer_files.load(file, modules=Modules(prefix or "", norm or "", prelu or ""), **values)
 
 
-def _transposed(file: str, activation: str | None, groups: int | None, output_padding: tuple[int, int] | None) -> Stage:
-    from convfilter.filters import layer_files
-
-    return layer_files.load(file, activation=activation, groups=groups, transposed=True, output_padding=output_padding)
+def _transposed(file: str, **values: Any) -> Stage:
+    return _layer(file, transposed=True, **values)
 
 
 def _point(kind: PointKind) -> Callable[..., Stage]:
@@ -112,6 +112,14 @@ def _point_of(kind: PointKind, *names: str) -> Callable[..., Stage]:
     return build
 
 
+#: What chooses a layer's parts in its file, and what stands instead of the file's.
+_OF_LAYER = (
+    Parameter("activation", Choice(LAYER_ACTIVATIONS, "NAME"), "Instead of the file's."),
+    Parameter("groups", Number("N", minimum=1, maximum=65535, whole=True), "Instead of the file's."),
+    Parameter("prefix", Key("PREFIX"), "Of a PyTorch state dict's names: features.0, or of a block with one layer."),
+    Parameter("norm", Key("PREFIX"), "Of its batch normalisation, where that is elsewhere: bn1."),
+    Parameter("prelu", Key("PREFIX"), "Of the slopes after it, where they are elsewhere."),
+)
 _POINTWISE = "point operation; Gonzalez and Woods, Digital Image Processing, chapter 3"
 _SIGMA_PARAMETER = Parameter("sigma", _SIGMA_WHOLE, "Standard deviation of the Gaussian.", None, "px")
 
@@ -276,8 +284,7 @@ MORE_ROWS = (
         _layer,
         (
             Parameter("file", Text("FILE"), "An .npz, .npy or .safetensors file with the weight.", None),
-            Parameter("activation", Choice(LAYER_ACTIVATIONS, "NAME"), "Instead of the file's."),
-            Parameter("groups", Number("N", minimum=1, maximum=65535, whole=True), "Instead of the file's."),
+            *_OF_LAYER,
         ),
         ("stride", "dilation", "padding", "padding_mode", "padding_value", "scale", "offset", "map"),
         source="LeCun et al., 1998; batch normalisation: Ioffe and Szegedy, 2015",
@@ -292,8 +299,7 @@ MORE_ROWS = (
             Parameter(
                 "file", Text("FILE"), "An .npz, .npy or .safetensors file with the weight (C_in, C_out, ...).", None
             ),
-            Parameter("activation", Choice(LAYER_ACTIVATIONS, "NAME"), "Instead of the file's."),
-            Parameter("groups", Number("N", minimum=1, maximum=65535, whole=True), "Instead of the file's."),
+            *_OF_LAYER,
             Parameter(
                 "output_padding",
                 Pair(Number("N", minimum=0, maximum=65535, whole=True)),

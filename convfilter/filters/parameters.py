@@ -236,6 +236,18 @@ class Window(NamedTuple):
         return text
 
 
+class Key(NamedTuple):
+    """A name of something within a file."""
+
+    metavar: str = "NAME"
+    limits: str = ""
+    choices: tuple[str, ...] = ()
+
+    def parse(self, text: str) -> str:
+        """Return the name."""
+        return text
+
+
 class Parameter(NamedTuple):
     """One named value that a filter, or a run, takes.
 

@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 from convfilter.errors import SpecError, shown
 
+#: NumPy's numbers as their repr() writes them, and so do texts made of lists of them.
+_NUMPYS = r"np\.(?:float|int|uint)\d*\(([^(),]*)\)"
 _NAME = r"[A-Za-z][A-Za-z0-9_]*"
 _KEY = r"([A-Za-z][A-Za-z_-]*)\s*=\s*"
 
@@ -115,7 +117,7 @@ def _items(text: str, start: int) -> Iterator[tuple[str, int]]:
 
 
 def _value(text: str, item: str, position: int) -> Value:
-    return Value(item, _where(text, position))
+    return Value(re.sub(_NUMPYS, r"\1", item), _where(text, position))
 
 
 def _where(text: str, position: int) -> str:

@@ -2,62 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from convfilter.filters.stage import Correlation, Gradient, Layer, Orientation, UnsharpMask
-from convfilter.planning.arithmetic import AxisPlan
+from convfilter.planning.field import Field
 from convfilter.planning.plan import Plan
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.record import record
-
-
-@record
-class Field:
-    """The receptive field of a stack's outputs on one axis, in pixels of the picture.
-
-    Attributes
-    ----------
-    size : int
-        How many pixels lie between the first and the last that an output sees, both counted.
-    jump : int or float
-        How far apart the fields of two neighbouring outputs are: the product of the strides, each of a transposed
-        convolution in the denominator.
-    first : int or float
-        The first pixel that the first output sees; negative in the padding.
-
-    Notes
-    -----
-    Dumoulin & Visin (2016); A. Araujo, W. Norris, J. Sim, "Computing receptive
-    fields of convolutional neural networks", Distill (2019).
-    """
-
-    size: int = 1
-    jump: float = 1
-    first: float = 0
-
-    @property
-    def start(self) -> float:
-        """The centre of the first output's field: 0 is the centre of the first pixel."""
-        return self.first + (self.size - 1) / 2
-
-    def after(self, axis: AxisPlan) -> Field:
-        """Return the field of the outputs of one more stage."""
-        if axis.inserted:
-            return self._after_transposed(axis)
-        return Field(
-            self.size + math.ceil(axis.span * self.jump),
-            self.jump * axis.stride,
-            self.first - axis.before * self.jump,
-        )
-
-    def _after_transposed(self, axis: AxisPlan) -> Field:
-        """Count the samples that the window can hold; it is centred as if zeros were samples."""
-        size = self.size + math.ceil(axis.span // axis.step * self.jump)
-        jump = self.jump * axis.stride / axis.step
-        centre = self.start + (axis.span / 2 - axis.before) * self.jump / axis.step
-        return Field(size, int(jump) if jump == int(jump) else jump, centre - (size - 1) / 2)
 
 
 @record
@@ -88,10 +39,9 @@ class Figures:
 
 def figures(plan: Plan) -> tuple[Figures, ...]:
     """Return the figures of each stage of ``plan``, first to last."""
-    rows = cols = Field()
     found = []
     for number, stage in enumerate(plan.stages):
-        rows, cols = rows.after(stage.rows), cols.after(stage.cols)
+        rows, cols = stage.fields
         samples = stage.rows.output * stage.cols.output * stage.output_channels
         summed = stage.rows.output * stage.cols.output * stage.channels
         weights = _weights(stage)

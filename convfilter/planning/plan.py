@@ -14,6 +14,7 @@ from convfilter.filters.factors import Product, trimmed
 from convfilter.filters.stage import Stage
 from convfilter.planning.chains import groups
 from convfilter.planning.composites import expanded
+from convfilter.planning.field import Field
 from convfilter.planning.offsets import settled
 from convfilter.planning.pooling import is_summed_by_taps, pooling_bytes, stretch_of
 from convfilter.planning.precision import precision, unseen
@@ -180,7 +181,11 @@ def plan_stack(
                 premultiplied=premultiplied,
             )  # fmt: skip
         tasks = [replace(task, levels=each) for task, each in zip(tasks, levels(tasks), strict=True)]
-    plans = [plan_stage(task, algorithm, prefix) for task, prefix in zip(tasks, prefixes, strict=True)]
+    plans: list[StagePlan] = []
+    fields = Field(), Field()
+    for task, prefix in zip(tasks, prefixes, strict=True):
+        fields = fields[0].after(task.rows), fields[1].after(task.cols)
+        plans.append(replace(plan_stage(task, algorithm, prefix), fields=fields))
     return Plan(tuple(plans), tuple(shape), sample_type, alpha, gray, white, out_white)
 
 

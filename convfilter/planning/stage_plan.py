@@ -7,6 +7,7 @@ from convfilter.filters.kernels import Kernel
 from convfilter.filters.multirate import Rates
 from convfilter.filters.stage import Stage
 from convfilter.planning.arithmetic import AxisPlan
+from convfilter.planning.field import Field
 from convfilter.planning.precision import Precision
 from convfilter.planning.strips import (
     Fold,
@@ -54,6 +55,8 @@ class StagePlan:
         Results are real and lie between the ends of their windows; see ``Task``.
     by_taps : bool
         Means of a few real samples are sums of taps.
+    fields : (rows, cols) of Field
+        What an output sees of the picture, through this stage and those before it.
     """
 
     stage: Stage
@@ -77,6 +80,22 @@ class StagePlan:
     premultiplied: bool = False
     bounded: bool = False
     by_taps: bool = False
+    fields: tuple[Field, Field] = (Field(), Field())
+
+    @property
+    def receptive_field(self) -> tuple[int, int]:
+        """(rows, cols): pixels of the picture between the first and the last that an output sees, both counted."""
+        return self.fields[0].size, self.fields[1].size
+
+    @property
+    def jump(self) -> tuple[float, float]:
+        """(rows, cols): how far apart the fields of two neighbouring outputs are."""
+        return self.fields[0].jump, self.fields[1].jump
+
+    @property
+    def start(self) -> tuple[float, float]:
+        """(rows, cols): the centre of the first output's field; 0 is the centre of the first pixel."""
+        return self.fields[0].start, self.fields[1].start
 
     @property
     def spreads(self) -> bool:

@@ -91,7 +91,7 @@ class Task:
         SizeError
             Nothing is left of the picture, or a pooling window holds only padding.
         """
-        _require_channels(stage, shape[2] - alpha, prefix)
+        _require_channels(stage, shape[2] - alpha, prefix, shape[0])
         stage = _sized(stage, shape)
         kernel, scale = factored(_kernel_of(stage)), stage.scale
         # A whole Gaussian is its sigma to the multirate way, and its sums never leave the samples' range.
@@ -213,12 +213,13 @@ def takes_alpha_as_colour(stage: Stage) -> bool:
     return isinstance(operator, Pooling) or (isinstance(operator, Point) and operator.kind in ("relu", "abs"))
 
 
-def _require_channels(stage: Stage, channels: int, prefix: str) -> None:
+def _require_channels(stage: Stage, channels: int, prefix: str, rows: int) -> None:
     operator = stage.operator
     if isinstance(operator, Layer) and operator.inputs != channels:
+        hint = "; move the channels of (C, H, W) to the end" if rows == operator.inputs and not prefix else ""
         raise ParameterError(
             f"{prefix}the layer's weight {operator.weight.shape} in {operator.groups} "
-            f"group{'s' if operator.groups > 1 else ''} takes {operator.inputs} channels, but gets {channels}"
+            f"group{'s' if operator.groups > 1 else ''} takes {operator.inputs} channels, but gets {channels}{hint}"
         )
 
 

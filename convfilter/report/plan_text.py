@@ -7,7 +7,8 @@ from typing import Any
 
 from convfilter.filters.stage import Layer
 from convfilter.planning import AxisPlan, Plan, StagePlan
-from convfilter.planning.figures import Field, Figures, equivalent, figures
+from convfilter.planning.field import Field
+from convfilter.planning.figures import Figures, equivalent, figures
 from convfilter.planning.stage_plan import Group
 
 

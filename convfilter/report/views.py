@@ -12,7 +12,8 @@ from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.sheet import Form, sheet
 from convfilter.planning import Plan
-from convfilter.planning.figures import Field, figures
+from convfilter.planning.field import Field
+from convfilter.planning.figures import figures
 from convfilter.record import record
 from convfilter.report import plan_text
 from convfilter.report.thumbnails import Thumbnail, thumbnail

@@ -1,0 +1,55 @@
+"""What an output sees of the picture: receptive field, jump and start."""
+
+from __future__ import annotations
+
+import math
+
+from convfilter.planning.arithmetic import AxisPlan
+from convfilter.record import record
+
+
+@record
+class Field:
+    """The receptive field of a stack's outputs on one axis, in pixels of the picture.
+
+    Attributes
+    ----------
+    size : int
+        How many pixels lie between the first and the last that an output sees, both counted.
+    jump : int or float
+        How far apart the fields of two neighbouring outputs are: the product of the strides, each of a transposed
+        convolution in the denominator.
+    first : int or float
+        The first pixel that the first output sees; negative in the padding.
+
+    Notes
+    -----
+    Dumoulin & Visin (2016); A. Araujo, W. Norris, J. Sim, "Computing receptive
+    fields of convolutional neural networks", Distill (2019).
+    """
+
+    size: int = 1
+    jump: float = 1
+    first: float = 0
+
+    @property
+    def start(self) -> float:
+        """The centre of the first output's field: 0 is the centre of the first pixel."""
+        return self.first + (self.size - 1) / 2
+
+    def after(self, axis: AxisPlan) -> Field:
+        """Return the field of the outputs of one more stage."""
+        if axis.inserted:
+            return self._after_transposed(axis)
+        return Field(
+            self.size + math.ceil(axis.span * self.jump),
+            self.jump * axis.stride,
+            self.first - axis.before * self.jump,
+        )
+
+    def _after_transposed(self, axis: AxisPlan) -> Field:
+        """Count the samples that the window can hold; it is centred as if zeros were samples."""
+        size = self.size + math.ceil(axis.span // axis.step * self.jump)
+        jump = self.jump * axis.stride / axis.step
+        centre = self.start + (axis.span / 2 - axis.before) * self.jump / axis.step
+        return Field(size, int(jump) if jump == int(jump) else jump, centre - (size - 1) / 2)
