@@ -70,7 +70,8 @@ class ConvfilterError(Exception):
     def worded(self, option: Callable[[str, str], str]) -> str:
         """Return the message with options as ``option`` writes them, which is handed name and value."""
         subject = f"{named(self.subject)}: " if self.subject else ""
-        remedy = f"; {with_options(self.remedy, option)}" if self.remedy else ""
+        mark = "" if self.problem.endswith("?") else ";"
+        remedy = f"{mark} {with_options(self.remedy, option)}" if self.remedy else ""
         return f"{subject}{self.problem}{remedy}"
 
     def about(self, subject: str) -> None:

@@ -106,7 +106,7 @@ def test_symbolic_links_are_followed_but_not_in_circles() -> None:
 
 def test_names_of_outputs(capfd: pytest.CaptureFixture[str]) -> None:
     def planned(*arguments: str) -> list[str]:
-        assert run([*BLUR, "-n", *arguments]) == 0
+        assert run([*BLUR, "--dry-run", *arguments]) == 0
         return [line.split(" -> ")[1] for line in capfd.readouterr().out.splitlines()]
 
     assert planned("--ext", "jpg", "--depfile", "deps.mk", "photos/a.png") == ["photos/a.jpg"]
@@ -224,7 +224,11 @@ def test_a_folder_that_cannot_be_read_does_not_stop_the_others(
         return scandir(folder)
 
     monkeypatch.setattr(os, "scandir", guarded)
-    for options, status, files in (("-n", 1, []), ("--fail-fast", 1, []), ("-r", 1, ["a.png", "b.png", "deep/a.png"])):
+    for options, status, files in (
+        ("--dry-run", 1, []),
+        ("--fail-fast", 1, []),
+        ("-r", 1, ["a.png", "b.png", "deep/a.png"]),
+    ):
         assert run([*BLUR, options, "-r", "photos", "out"]) == status
         text = [line for line in capfd.readouterr().err.splitlines() if "compiling" not in line]
         assert text[0] == "convfilter: photos/deep/er: the folder cannot be read: permission denied"

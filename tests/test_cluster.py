@@ -200,7 +200,7 @@ def test_objects_are_replaced_in_place_when_asked(memory, folder):
 def test_excluded_objects_and_those_of_no_picture_stay_out(memory, capsys):
     memory.pipe_file("/in/notes.txt", b"no picture")
     memory.pipe_file("/in/.hidden/x.png", b"no picture")
-    assert run([*BLUR, "memory://in", "memory://out", "-r", "-n", "--exclude", "er"]) == 0
+    assert run([*BLUR, "memory://in", "memory://out", "-r", "--dry-run", "--exclude", "er"]) == 0
     printed = capsys.readouterr()
     assert [line.split(" -> ")[1] for line in printed.out.splitlines()] == [
         f"memory://out/{key}" for key in ("a.png", "b.png", "deep/a.png")

@@ -49,7 +49,7 @@ def test_a_folder_is_listed_by_name_whatever_the_file_system_says(
         def __exit__(self, *_unused: object) -> None: ...
 
     monkeypatch.setattr(os, "scandir", Backwards)
-    assert run(["blur", "--box", "3", "-n", ".", "out"]) == 0
+    assert run(["blur", "--box", "3", "--dry-run", ".", "out"]) == 0
     assert [line.split(" -> ")[0] for line in capfd.readouterr().out.splitlines()] == [f"./{name}" for name in NAMES]
 
 
@@ -87,7 +87,7 @@ def test_a_file_that_is_named_twice_is_taken_once(capfd: pytest.CaptureFixture[s
     Path("sub").mkdir()
     Image.fromarray(SAMPLES).save("sub/c.png")
     names = ["a.png", "b é.png", "./a.png", os.path.abspath("a.png"), "sub/c.png", "sub", "a.png"]
-    assert run(["blur", "--box", "3", "-n", *names, "--into", "out"]) == 0
+    assert run(["blur", "--box", "3", "--dry-run", *names, "--into", "out"]) == 0
     assert capfd.readouterr().out.splitlines() == [
         "a.png -> out/a.png",
         "b é.png -> out/b é.png",
@@ -200,7 +200,7 @@ def test_a_standard_input_that_is_a_file_has_a_time() -> None:
         ("convolve --matrix 1 a.png out.png", "did you mean --kernel?"),
         ("edges --magnitude a.png out.png", "did you mean --sobel magnitude?"),
         ("apply --kernel 1 a.png out.png", "did you mean -f kernel:FILE?"),
-        ("blur --box 3 a.png -o out.png", "did you mean OUT, the last name?"),
+        ("blur --box 3 a.png --out out.png", "did you mean --output, or OUT, the last name?"),
         ("blur --box 3 --border wrap a.png out.png", "did you mean --padding-mode?"),
         ("plan --sige 3", "did you mean --size or --stride?"),
         (

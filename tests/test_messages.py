@@ -53,7 +53,7 @@ def test_what_is_escaped() -> None:
         ["plan", "-f", f"kernel:{NAME}", "--size", "8"],
         ["plan", "-f", f"kernel:{NAME}", "--size", "8", "--json"],
         ["apply", "-f", f"kernel:{NAME}", "-v", "--explain", "in.png", "out.png"],
-        ["apply", "-f", f"kernel:{NAME}", "-n", "in.png", "--into", f"out{NAME}"],
+        ["apply", "-f", f"kernel:{NAME}", "--dry-run", "in.png", "--into", f"out{NAME}"],
         ["apply", "-f", f"kernel:{NAME}", "--json", "in.png", "--into", f"out{NAME}"],
         ["apply", "-f", "box:3", "--debug", NAME, "out.png"],
         ["apply", "-f", "box:3", "--debug", NAME, "in.png", "--into", "out"],

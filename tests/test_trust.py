@@ -147,7 +147,7 @@ def test_a_found_configuration_does_not_turn_an_output_into_an_input() -> None:
     Image.fromarray(SAMPLES[::-1].copy()).save("out.png")
     for text in ('ext = "bmp"\n', 'suffix = "_x"\n'):
         Path("convfilter.toml").write_text(text)
-        assert run(["blur", "--box", "3", "in.png", "out.png"]) == 0
+        assert run(["blur", "--box", "3", "--overwrite", "in.png", "out.png"]) == 0
         with Image.open("out.png") as image:
             np.testing.assert_array_equal(np.asarray(image), convfilter.box_blur(SAMPLES, 3))
         assert sorted(path.name for path in Path().iterdir()) == ["convfilter.toml", "in.png", "out.png"]

@@ -37,12 +37,24 @@ _TABLE = "tool.convfilter"
 _PIPELINES = "pipelines"
 _FILTER_COMMANDS = ("blur", "edges", "sharpen", "convolve", "pool", "apply")
 #: Options that say what to do now, not how it is usually done.
-_NEVER = ("in_place", "config", "no_config", "specs", "dry_run", "files_from", "null", "depfile", "follow")
+_NEVER = (
+    "in_place",
+    "output",
+    "overwrite",
+    "config",
+    "no_config",
+    "specs",
+    "dry_run",
+    "files_from",
+    "null",
+    "depfile",
+    "follow",
+)
 #: Options that can do no harm in a file that is found by itself; all others name places or lift limits.
 _HARMLESS = (
     *STAGE_PARAMETERS,
     "gray", "linear", "sheet", "format", "quality", "subsampling", "compression", "strip", "background", "nan", "frame",
-    "strict", "no_auto_orient", "threads", "algorithm", "verbose", "explain", "keep_time",
+    "strict", "no_clobber", "no_auto_orient", "threads", "algorithm", "verbose", "explain", "keep_time",
     "recursive", "ext", "suffix", "exclude", "jobs", "fail_fast", "update", "json", "progress", "quiet",
 )  # fmt: skip
 #: A file of defaults that is larger is none.

@@ -39,7 +39,7 @@ _NO_SUMS = "bilateral nlmeans mode"
 
 #: Options by their names here, each with other names; for every command that filters.
 _OF_ALL = {
-    "OUT, the last name": "--output -o --out",
+    "--output, or OUT, the last name": "--out",
     "IN, the first name": "--input -i --in",
     "--into": "--outdir --output-dir --out-dir",
     "--jobs": "--workers --processes --parallel",
@@ -49,7 +49,9 @@ _OF_ALL = {
     "--stride": "--step --strides --subsample",
     "--gray": "--grey --grayscale --greyscale --luminance",
     "--offset": "--bias --delta",
-    "--in-place": "--overwrite --inplace",
+    "--in-place": "--inplace",
+    "--overwrite": "--force --clobber --replace",
+    "--no-clobber": "--skip-existing --no-overwrite --keep-existing",
     "--keep-time": "--preserve --times --preserve-time",
     "--follow": "--dereference --follow-links",
 }

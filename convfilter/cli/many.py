@@ -15,6 +15,7 @@ from convfilter.batch.workers import Event, Notice, Outcome
 from convfilter.cli.messages import FAILED, failure, in_flags, json_of, say, tell
 from convfilter.cli.names import found_files
 from convfilter.cli.one import html_report
+from convfilter.cli.overwrite import keeps
 from convfilter.cli.progress import Progress
 from convfilter.cli.request import Request, pipeline_options
 from convfilter.errors import ConvfilterError, UsageError, WriteError
@@ -33,6 +34,7 @@ class Counts(NamedTuple):
     failed: int = 0
     skipped: int = 0
     current: int = 0
+    kept: int = 0
     left: int = 0
 
     def __str__(self) -> str:
@@ -40,6 +42,7 @@ class Counts(NamedTuple):
         parts = [f"{self.done} done", f"{self.failed} failed"]
         parts += [f"{self.skipped} skipped"] if self.skipped else []
         parts += [f"{self.current} up to date"] if self.current else []
+        parts += [f"{self.kept} there already"] if self.kept else []
         parts += [f"{self.left} not done"] if self.left else []
         return ", ".join(parts)
 
@@ -64,7 +67,10 @@ def run_many(request: Request) -> int:
 
         log = update.UpdateLog(update.recipe(options))
         jobs = [job for job in jobs if not log.is_current(job)]
-    counts = Counts(0, len(found.closed), len(found.skipped), current=len(found.jobs) - len(jobs), left=len(jobs))
+    current = len(found.jobs) - len(jobs)
+    wanted = [job for job in jobs if not keeps(request, job.destination)]
+    kept, jobs = len(jobs) - len(wanted), wanted
+    counts = Counts(0, len(found.closed), len(found.skipped), current, kept, len(jobs))
     if request.dry_run:
         return _announced(jobs, counts, request)
     if log is not None:
@@ -141,8 +147,9 @@ def _announced(jobs: Sequence[Job], counts: Counts, request: Request) -> int:
     """Say what would be done."""
     for job in jobs:
         tell(f"{job.source} -> {job.destination}")
+    there = f", {counts.kept} there already" if counts.kept else ""
     if not request.quiet:
-        say(f"{len(jobs)} to do, {counts.skipped} skipped, {counts.current} up to date")
+        say(f"{len(jobs)} to do, {counts.skipped} skipped, {counts.current} up to date{there}")
     return FAILED if counts.failed else 0
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from convfilter.batch import inputs
 from convfilter.batch.found import Found, Job, Naming, Search
 from convfilter.cli.addresses import is_glob, local_names
+from convfilter.cli.overwrite import require_own
 from convfilter.cli.request import Request, misused
 from convfilter.errors import UsageError, shown
 from convfilter.picture import formats
@@ -32,7 +33,7 @@ def found_files(request: Request) -> Found:
             raise misused(f"--in-place leaves names and places alone; leave out {given[0]}")
     elif request.into:
         naming = naming._replace(folder=local_names([request.into])[0])
-    elif names and not _stands_beside(names, naming, bool(request.files_from)):
+    elif request.output or (names and not _stands_beside(names, naming, bool(request.files_from))):
         naming = naming._replace(folder=names.pop())
     if request.files_from:
         names += local_names(inputs.read_list(request.files_from, separator="\0" if request.null else "\n"))
@@ -100,6 +101,7 @@ def _single(names: Sequence[str], naming: Naming, request: Request) -> Job | Non
         return None
     if "-" in (names[0], out):
         raise UsageError("-: options for many files need names of files, not pipes")
+    require_own(request, names[0], out)
     return Job(names[0], out)
 
 

@@ -10,6 +10,7 @@ import click
 
 from convfilter.cli.addresses import local_names
 from convfilter.cli.messages import failure, say
+from convfilter.cli.overwrite import keeps, require_own
 from convfilter.cli.request import Request, misused, pipeline_options
 from convfilter.cli.root import fail
 from convfilter.errors import UsageError, WriteError
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 def run_one(request: Request) -> int:
     """Filter the one file of a command line; returns the exit status."""
     source, destination = _named_files(request)
+    if keeps(request, destination):
+        say(f"{destination}: it is there, and stays as it is (--no-clobber)")
+        return 0
+    require_own(request, source, destination)
     options = pipeline_options(request)
     from convfilter import pipeline
 

@@ -14,7 +14,18 @@ from typing import Any
 import click
 
 from convfilter.cli.config_files import CONFIG_FILES, own_config
-from convfilter.cli.values import ALGORITHM, FILE, FOLDER, FORMAT, SUFFIX, KindType, RunType, is_configured, where_from
+from convfilter.cli.values import (
+    ALGORITHM,
+    FILE,
+    FOLDER,
+    FORMAT,
+    OUT,
+    SUFFIX,
+    KindType,
+    RunType,
+    is_configured,
+    where_from,
+)
 from convfilter.errors import UsageError
 from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS
 from convfilter.filters.parameters import MOST_PIXELS, Choice, Flag, Kind, Number, Parameter
@@ -145,6 +156,9 @@ def run_options() -> list[Option]:
         Option("--lenient", section="Files", is_flag=True, help="Decode what is left of a damaged picture."),
         Option("--no-auto-orient", section="Files", is_flag=True, help="Leave the EXIF orientation alone."),
         Option("--keep-time", section="Files", is_flag=True, help="Give OUT the time of IN."),
+        Option("-o", "--output", section="Files", type=OUT, help="OUT: all other names are inputs then."),
+        Option("-y", "--overwrite", section="Files", is_flag=True, help="Replace an OUT that looks like an input."),
+        Option("-n", "--no-clobber", section="Files", is_flag=True, help="Leave outputs alone that are there already."),
         Option("--in-place", section="Files", is_flag=True, help="Overwrite IN; there is no OUT."),
         _run_option("--threads", count, "At most so many.  [one a core]", None, "Run"),
         algorithm_option("Use this one, not the cheapest (see plan)."),
@@ -189,7 +203,7 @@ def _many_options() -> list[Option]:
         switch("--follow", text="Write through links that lead out of the folder of the outputs."),
         switch("--fail-fast", text="Stop at the first file that fails."),
         switch("-u", "--update", text="Skip what is there, newer, and made with the same filter and options."),
-        switch("-n", "--dry-run", text="Say what would be done, and do nothing."),
+        switch("--dry-run", text="Say what would be done, and do nothing."),
         option("--depfile", text="Write rules for make that name what each output depends on.", type=FILE),
         switch("--json", text="One JSON object per file on stdout."),
         option("--progress/--no-progress", text="Progress on stderr.  [on a terminal]", default=None),

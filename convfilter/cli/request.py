@@ -70,6 +70,9 @@ class Request:
     no_auto_orient: bool
     keep_time: bool
     in_place: bool
+    output: str | None
+    overwrite: bool
+    no_clobber: bool
     threads: int | None
     algorithm: str | None
     recursive: bool
@@ -141,11 +144,26 @@ def requested(specs: Iterable[str | FilterSpec], params: Mapping[str, Any]) -> R
         "debug": session.debug,
     }
     own = {field.name: params[field.name] for field in fields(Request) if field.name not in read}
-    request = Request(**read, **own)
+    request = _settled(Request(**read, **own))
     if request.is_pair:
         # Otherwise a file of defaults would turn OUT into an input.
         configured: dict[str, Any] = {name: None for name in _NAMES_OF_MANY if name not in request.typed}
         request = replace(request, **configured)
+    return request
+
+
+def _settled(request: Request) -> Request:
+    """Put OUT of ``--output`` in its place, and choose between options that exclude each other."""
+    if request.output:
+        given = [flag for flag, value in (("--into", request.into), ("--in-place", request.in_place)) if value]
+        if given:
+            raise misused(f"--output names the output; leave out {given[0]}")
+        request = replace(request, files=(*request.files, request.output))
+    if request.no_clobber and (request.overwrite or request.in_place):
+        if "no_clobber" in request.typed:
+            other = "--overwrite" if request.overwrite else "--in-place"
+            raise misused(f"--no-clobber leaves outputs that are there alone, {other} replaces them; leave one out")
+        request = replace(request, no_clobber=False)
     return request
 
 
@@ -209,6 +227,7 @@ def pipeline_options(request: Request) -> pipeline.Options:
             nan=request.nan,
             threads=request.threads,
             where_taken=_where_taken(request),
+            marked=True,
             allow_loss=allow_loss,
             strict=strict,
         ),

@@ -107,6 +107,6 @@ def _suffixes() -> list[str]:
 
 #: A filter; only its name is offered, since shells take its colon for the end of a word.
 SPEC = WordType("SPEC", lambda: FILTERS)
-FILE, FOLDER = WordType("FILE", files="file"), WordType("DIR", files="dir")
+OUT, FILE, FOLDER = WordType("OUT", files="file"), WordType("FILE", files="file"), WordType("DIR", files="dir")
 FORMAT, SUFFIX = WordType("NAME", _format_names), WordType("EXT", _suffixes)
 ALGORITHM = AlgorithmType()

@@ -86,6 +86,8 @@ class WriteOptions:
     where_taken : tuple of str
         Those of quality, subsampling and compression that a format need not
         know, as for files of several formats; else they are an error there.
+    marked : bool
+        Say in the file that convfilter wrote it, where the format has a field for that, or remarks.
     allow_loss : bool
         Write what the format holds of a picture that has more, such as frames or transparency, with a note.
     strict : bool
@@ -103,6 +105,7 @@ class WriteOptions:
     background: str | None = None
     threads: int | None = None
     where_taken: tuple[str, ...] = ()
+    marked: bool = False
     allow_loss: bool = False
     strict: bool = False
     nan: float | None = None

@@ -169,6 +169,8 @@ class Metadata:
         The WebP that was read was compressed without loss; one that is written is so too.
     thumbnail : bool
         The file had one, which showed the picture before the filter; what is written gets a new one.
+    marked : bool
+        The file that was read says that convfilter wrote it.
     """
 
     icc: bytes | None = None
@@ -186,6 +188,7 @@ class Metadata:
     lossless: bool = False
     compression: str = ""
     thumbnail: bool = False
+    marked: bool = False
 
     @property
     def is_empty(self) -> bool:

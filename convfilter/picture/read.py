@@ -95,6 +95,10 @@ def opened(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEF
             picture = _decoded(file, options)
         except UnknownFormatError as error:
             raise _named(error, where) from error
+        if picture.metadata.text:
+            from convfilter.picture.metadata import mark
+
+            mark.take_off(picture.metadata)
         if picture.metadata.exif or picture.metadata.xmp or picture.metadata.photoshop:
             _settle(picture, options)
         if picture.losses or (picture.notes and options.strict):

@@ -237,7 +237,7 @@ def _prepared(picture: Picture, fmt: Format, options: WriteOptions) -> Picture:
         alpha = False
     if options.strip is not None:
         frames = [frame.with_tiff(_kept_fields(frame, options.strip)) for frame in frames]
-    metadata = _fitted(picture.metadata, fmt, picture.model, options.strip)
+    metadata = _fitted(picture.metadata, fmt, picture.model, options)
     prepared = replace(picture, frames=frames, alpha=alpha, metadata=metadata, white=white)
     if _takes_thumbnail(metadata, fmt):
         from convfilter.picture.metadata import exif, thumbnail
@@ -273,9 +273,9 @@ def _converted(pixels: Pixels, picture: Picture, background: str | None, fmt: Fo
     return colour.with_depth(pixels, dtype, white, out_white)
 
 
-def _fitted(metadata: Metadata, fmt: Format, model: Model, strip: str | None) -> Metadata:
+def _fitted(metadata: Metadata, fmt: Format, model: Model, options: WriteOptions) -> Metadata:
     """Copy the metadata that are wanted and that the format has a place for."""
-    metadata = _stripped(metadata, strip)
+    metadata = _stripped(metadata, options.strip)
     if not metadata.is_empty:
         from convfilter.picture.metadata import carry
 
@@ -285,6 +285,10 @@ def _fitted(metadata: Metadata, fmt: Format, model: Model, strip: str | None) ->
         from convfilter.picture.metadata import icc
 
         metadata.icc = metadata.icc if icc.fits(metadata.icc, model) else None
+    if options.marked:
+        from convfilter.picture.metadata import mark
+
+        mark.add(metadata, fmt)
     return metadata
 
 
@@ -327,7 +331,7 @@ def stored_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Outl
         extras=outline.extras if fmt.extras else 0,
         dtype=dtype.name,
         white=fmt.white_for(dtype, outline.white),
-        metadata=_fitted(outline.metadata, fmt, outline.model, options.strip),
+        metadata=_fitted(outline.metadata, fmt, outline.model, options),
     )
 
 

@@ -1,0 +1,67 @@
+"""Whether an output that is there may be replaced: not a photo that a pattern of the shell has put into OUT's place."""
+
+from __future__ import annotations
+
+import os
+
+from convfilter.cli.request import Request
+from convfilter.errors import PictureError, UsageError
+from convfilter.picture import formats
+
+
+def require_own(request: Request, source: str, destination: str) -> None:
+    """Refuse OUT of ``IN OUT`` if it looks like a second input.
+
+    ``convfilter blur --gaussian 4 *.jpg`` in a folder of two photos would otherwise overwrite the second. It looks like
+    an input if it is a picture beside IN, of the same kind by its suffix, and does not say that convfilter wrote it.
+    A name after ``--output`` is meant, whatever is there.
+
+    Raises
+    ------
+    UsageError
+    """
+    if request.overwrite or request.output or not request.is_pair or "-" in (source, destination):
+        return
+    if not _stand_together(source, destination) or _is_own(destination):
+        return
+    raise UsageError(
+        "it is there and convfilter did not write it; did a pattern match two files?",
+        subject=destination,
+        remedy="{overwrite=True} replaces it",
+    )
+
+
+def keeps(request: Request, destination: str) -> bool:
+    """Tell whether an output is to stay as it is, by ``--no-clobber``; a device or a pipe takes what it is given."""
+    return request.no_clobber and (os.path.isfile(destination) or os.path.islink(destination))
+
+
+def _stand_together(source: str, destination: str) -> bool:
+    """Tell whether both are files of one folder and of one kind by their suffixes."""
+    kinds = [formats.by_suffix(os.path.splitext(name)[1]) for name in (source, destination)]
+    if kinds[0] is None or kinds[0] is not kinds[1] or not (os.path.isfile(source) and os.path.isfile(destination)):
+        return False
+    if os.path.samefile(source, destination):
+        return False  # another message says so
+    return os.path.samefile(*(os.path.dirname(name) or os.curdir for name in (source, destination)))
+
+
+def _is_own(path: str) -> bool:
+    """Tell whether convfilter wrote a file, or cannot have left a mark in it; a file that is no picture is no photo."""
+    from convfilter.picture.metadata import mark
+    from convfilter.picture.options import ReadOptions
+    from convfilter.picture.read import opened
+
+    fmt = formats.by_suffix(os.path.splitext(path)[1])
+    if fmt is None or mark.mark_of(fmt) is None:
+        return True
+    try:
+        with open(path, "rb") as file:
+            if formats.sniff(file.read(32)) is None:
+                return True
+        with opened(path, ReadOptions(lenient=True, allow_loss=True)) as picture:
+            return picture.metadata.marked
+    except PictureError:  # a damaged photo
+        return False
+    except OSError:  # a file may be written that must not be read
+        return True
