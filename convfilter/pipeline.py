@@ -9,21 +9,24 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from convfilter import maps
-from convfilter.errors import UsageError
+from convfilter.errors import ReadError, UsageError, WriteError
 from convfilter.filters import stack
 from convfilter.filters.spec import FilterSpec
 from convfilter.filters.stage import Layer, Pooling, Stage
 from convfilter.job import Job
+from convfilter.picture.codecs import pnm_series
 from convfilter.picture.options import WriteOptions
-from convfilter.picture.picture import Outline, Picture
+from convfilter.picture.picture import Loss, Outline, Picture
+from convfilter.picture.place import atomic
 from convfilter.picture.place.file_times import set_times, times_of
 from convfilter.picture.place.target import Target, resolve_target
 from convfilter.picture.read import ReadOptions, opened
 from convfilter.picture.sheet import Form
 from convfilter.planning import Plan, plan_stack
+from convfilter.planning.remembered import remembered_plan
 
 
 class Options(NamedTuple):
@@ -165,6 +168,16 @@ def filter_file(source: str, destination: str, options: Options) -> Report:
     return report
 
 
+class _Task(NamedTuple):
+    """What is to be done: the command, understood."""
+
+    source: str
+    destination: str
+    options: Options
+    stages: Sequence[Stage]
+    target: Target | None
+
+
 def _filtered(source: str, destination: str, options: Options) -> Report:
     seconds: dict[str, float] = {}
     with _timed(seconds, "parse"):
@@ -173,9 +186,70 @@ def _filtered(source: str, destination: str, options: Options) -> Report:
         if is_array:
             maps.require_no_file_options(options.write)
         target = None if is_array else _target(source, destination, options)
+    task = _Task(source, destination, options, stages, target)
+    with pnm_series.opened(source, _judging(options.read, stages)) as (where, series):
+        return _one(task, where, seconds) if series is None else _series(task, series, seconds)
+
+
+def _series(task: _Task, series: pnm_series.Series, seconds: dict[str, float]) -> Report:
+    """Filter pictures one behind the other into one file or stream, each before the next is read."""
+    options, target = task.options, task.target
+    if options.read.frame is not None:
+        chosen = series.chosen(options.read.frame)
+        return _one(task._replace(options=options._replace(read=replace(options.read, frame=None))), chosen, seconds)
+    if target is None or (target.format is not None and not target.format.continues):
+        return _only(task, series, seconds)
+    reports: list[Report] = []
+    if options.before_writing is not None:
+        options.before_writing(task.destination)
+    options = options._replace(plan=remembered_plan, before_writing=None)
+    with atomic.several(task.destination) as output:
+        task = task._replace(target=target._replace(path=output), options=options)
+        for where in series:
+            try:
+                reports.append(_one(task, where, seconds))
+            except ReadError as error:
+                if reports:
+                    raise ReadError(f"picture {len(reports) + 1}: {error.problem}", remedy=error.remedy) from error
+                raise
+            task = task._replace(options=options._replace(explain=None))
+        rest = _rest(series, options)
+    notes = dict.fromkeys((*(note for report in reports for note in report.notes), *rest))
+    return reports[0]._replace(
+        frames=len(reports),
+        clipped=sum(report.clipped for report in reports) / len(reports),
+        notes=tuple(notes),
+    )
+
+
+def _only(task: _Task, series: pnm_series.Series, seconds: dict[str, float]) -> Report:
+    """Filter the only picture of a stream; several are an error where the output holds one."""
+    from convfilter.picture import losses
+
+    pictures = iter(series)
+    where, more = next(pictures), next(pictures, None)
+    name = task.target.format.name if task.target and task.target.format else ".npy"
+    several = losses.of_series(name) if more is not None else ()
+    notes = losses.settled(several, task.options.write, WriteError) + _rest(series, task.options)
+    report = _one(task, where, seconds)
+    return report._replace(notes=(*report.notes, *notes))
+
+
+def _rest(series: pnm_series.Series, options: Options) -> tuple[str, ...]:
+    """Say what follows the only picture, if that is none."""
+    if not series.note:
+        return ()
+    from convfilter.picture import losses
+
+    return losses.settled([Loss(series.note)], options.read, ReadError)
+
+
+def _one(task: _Task, where: str | BinaryIO, seconds: dict[str, float]) -> Report:
+    """Filter one picture."""
+    source, destination, options, stages, target = task
     with ExitStack() as files:
         with _timed(seconds, "read"):
-            picture = files.enter_context(opened(source, _judging(options.read, stages)))
+            picture = files.enter_context(opened(where, _judging(options.read, stages)))
             job = Job(picture, target, stages, options)
         with _timed(seconds, "plan"):
             job.plan()

@@ -136,6 +136,8 @@ class Format:
         The same, for what tells whether rows can be written one by one; "": always. See ``write.whole_because``.
     reads_rows : bool
         Most files are decoded row by row.
+    continues : bool
+        A file may hold several pictures, one behind the other.
     read_suffixes : tuple of str
         Of files that are read only.
     instead : tuple of str
@@ -187,6 +189,7 @@ class Format:
     row_writer: str = ""
     row_check: str = ""
     reads_rows: bool = False
+    continues: bool = False
     read_suffixes: tuple[str, ...] = ()
     instead: tuple[str, ...] = ()
     needs: str = ""

@@ -19,7 +19,7 @@ _ALL_DEPTHS = ("uint8", "uint16", "float32")
 _READ_PILLOW, _WRITE_PILLOW = "pillow.read:read_pillow", "pillow.write:write_pillow"
 _PNM: dict[str, Any] = {
     "field": "programs", "reader": "codecs.pnm:read_pnm", "writer": "codecs.pnm:write_pnm",
-    "row_writer": "codecs.pnm:row_writer", "reads_rows": True,
+    "row_writer": "codecs.pnm:row_writer", "reads_rows": True, "continues": True,
 }  # fmt: skip
 _PILLOW: dict[str, Any] = {"field": "programs", "reader": _READ_PILLOW, "writer": _WRITE_PILLOW}
 

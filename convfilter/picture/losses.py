@@ -216,6 +216,15 @@ def of_palette(picture: Picture, fmt: Format) -> Iterator[Loss]:
         yield Loss(f"{fmt.name} holds pixels that are opaque or clear; opacity is rounded to one of them")
 
 
+def of_series(name: str) -> Iterator[Loss]:
+    """Say that an output holds one picture of several that lie one behind the other."""
+    yield Loss(
+        f"{name} holds one picture, and the input holds several, one behind the other",
+        severe=True,
+        remedy=f"use ppm, pgm, pam or pfm, choose one with {{frame=N}}, or keep the first with {_ALLOW_LOSS}",
+    )
+
+
 def of_pages(picture: Picture, fmt: Format) -> Iterator[Loss]:
     """Find fields of a TIFF that are not true any more of its pages.
 

@@ -74,6 +74,8 @@ class RowWriter(ABC):
     ) -> None:
         if self._crew is not None:
             self._crew.stop()
+        # Crew and writer hold each other: without this the file and its rows stay until the garbage is collected.
+        self._crew = self._block = None
 
     @abstractmethod
     def begin(self) -> None:

@@ -6,22 +6,26 @@ manual pages pbm(5), pgm(5), ppm(5), pam(5); pfm as by P. Debevec.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, BinaryIO
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
 from convfilter.errors import DECODE_THE_REST, ReadError
-from convfilter.picture import limits
+from convfilter.picture import behind, limits
 from convfilter.picture.colour import widened
 from convfilter.picture.options import ReadOptions, WriteOptions
-from convfilter.picture.picture import Frame, Outline, Picture, chosen
+from convfilter.picture.picture import Frame, Loss, Outline, Picture, chosen
 from convfilter.picture.pixels import CHANNELS, Model, Pixels
 from convfilter.picture.place.source import size_of
 from convfilter.picture.row_source import Bands
 from convfilter.picture.row_writer import Block, RowWriter
 
 _BLANKS = b" \t\r\n\v\f"
+_RAW = (b"P4", b"P5", b"P6", b"P7", b"Pf", b"PF")
+#: What tells a picture: two letters, and the blank behind them.
+MAGIC_BYTES = 3
 _TOKEN_BYTES = 20
 _PAM_HEADER_BYTES = 4096
 #: Memory for a sample that is written as text, while it is one word of many.
@@ -30,10 +34,23 @@ _PLAIN_BYTES = 64
 BAND_BYTES = 1 << 20
 
 
+class Header(Protocol):
+    """What a header is read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return some bytes."""
+
+    def readline(self, limit: int, /) -> bytes:
+        """Return a line."""
+
+    def tell(self) -> int:
+        """Return the position."""
+
+
 class _Header:
     """The blank-separated words at the beginning of the file, comments left out."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: Header) -> None:
         self._file = file
 
     def word(self) -> bytes:
@@ -60,6 +77,11 @@ class _Header:
         return int(word)
 
 
+def is_raw(head: bytes) -> bool:
+    """Tell the first bytes of a picture with binary samples."""
+    return head[:2] in _RAW and head[2:3] in (*(bytes([blank]) for blank in _BLANKS), b"#")
+
+
 def read_pnm(file: BinaryIO, options: ReadOptions) -> Picture:
     """Read a PBM, PGM, PPM, PAM or PFM; a ``Reader``.
 
@@ -68,23 +90,40 @@ def read_pnm(file: BinaryIO, options: ReadOptions) -> Picture:
     """
     if options.frame is not None:
         chosen([0], options.frame)
+    kind, layout, largest = _header_of(file, options)
+    if kind not in (b"P1", b"P2", b"P3"):
+        return _opened(file, layout, options)
+    limits.require_memory(2 * layout.total_bytes)
+    height, width, channels = layout.shape
+    samples, note, losses = _plain_samples(file, height * width * channels, kind == b"P1", largest, options)
+    return _picture(layout, layout.converted(1 - samples if kind == b"P1" else samples), note, losses)
+
+
+def layout_of(file: Header, options: ReadOptions) -> Layout:
+    """Read the header of a picture with binary samples, which begin where it ends.
+
+    Raises
+    ------
+    ReadError
+        The header is damaged, or of a kind that cannot be filtered.
+    SizeError
+        The picture is larger than allowed.
+    """
+    return _header_of(file, options)[1]
+
+
+def _header_of(file: Header, options: ReadOptions) -> tuple[bytes, Layout, int]:
     kind = file.read(2)
     if kind in (b"Pf", b"PF"):
-        return _read_pfm(file, options, 3 if kind == b"PF" else 1)
+        return kind, _pfm_layout(file, options, 3 if kind == b"PF" else 1), 0
     if kind == b"P7":
-        return _read_pam(file, options)
+        return kind, _pam_layout(file, options), 0
     header = _Header(file)
     width, height = header.number("width"), header.number("height")
     limits.require_size(width, height, options.max_pixels, judge=options.judge)
     largest = 1 if kind in (b"P1", b"P4") else _largest(header.number("largest value"))
     channels = 3 if kind in (b"P3", b"P6") else 1
-    layout = _Layout((height, width, channels), largest, bits=kind == b"P4", name="PNM")
-    if kind in (b"P1", b"P2", b"P3"):
-        limits.require_memory(2 * layout.row_bytes * height)
-        samples, note = _plain_samples(file, height * width * channels, kind == b"P1", largest, options)
-        rows = layout.converted(1 - samples if kind == b"P1" else samples)
-        return _picture(layout, rows, note)
-    return _opened(file, layout, options)
+    return kind, Layout((height, width, channels), largest, bits=kind == b"P4", name="PNM"), largest
 
 
 def _largest(value: int) -> int:
@@ -93,7 +132,7 @@ def _largest(value: int) -> int:
     return value
 
 
-class _Layout:
+class Layout:
     """How binary samples lie in a file, and what becomes of them.
 
     Parameters
@@ -119,6 +158,11 @@ class _Layout:
         self.row_bytes = (cols + 7) // 8 if bits else cols * channels * self._stored.itemsize
         self.dtype: np.dtype[np.generic] = self._stored.newbyteorder("=")
         self.white = largest if largest > 1 and largest not in (255, 65535) else None
+
+    @property
+    def total_bytes(self) -> int:
+        """Of all samples."""
+        return self.shape[0] * self.row_bytes
 
     def converted(self, samples: Pixels) -> Pixels:
         """Return samples from the file as rows of a picture."""
@@ -147,10 +191,10 @@ class _Layout:
             yield rows[::-1] if self._real else rows
 
 
-def _opened(file: BinaryIO, layout: _Layout, options: ReadOptions) -> Picture:
+def _opened(file: BinaryIO, layout: Layout, options: ReadOptions) -> Picture:
     """Return a picture of binary samples, which begin at the file's position and are decoded later."""
     start = file.tell()
-    needed, there = layout.shape[0] * layout.row_bytes, size_of(file) - start
+    needed, there = layout.total_bytes, size_of(file) - start
     note = ""
     if there < needed:
         note = f"the PNM is truncated: {there} of {needed} bytes are there"
@@ -161,19 +205,24 @@ def _opened(file: BinaryIO, layout: _Layout, options: ReadOptions) -> Picture:
         layout.shape, layout.dtype, lambda: layout.bands(file, start),
         band_bytes=BAND_BYTES, ahead=ahead, name=layout.name,
     )  # fmt: skip
-    return _picture(layout, bands, note)
+    return _picture(layout, bands, note, behind.losses(file, "PNM", start + needed) if there > needed else ())
 
 
-def _picture(layout: _Layout, samples: Pixels | Bands, note: str) -> Picture:
+def _picture(layout: Layout, samples: Pixels | Bands, note: str, losses: Sequence[Loss] = ()) -> Picture:
     channels = layout.shape[2]
     if isinstance(samples, np.ndarray) and channels == 1:
         samples = samples[:, :, 0]
     model: Model = "gray" if channels < 3 else "rgb"
     notes = (note,) if note else ()
-    return Picture([Frame(samples)], model, channels in (2, 4), layout.name, notes=notes, white=layout.white)
+    return Picture(
+        [Frame(samples)], model, channels in (2, 4), layout.name,
+        notes=notes, losses=tuple(losses), white=layout.white,
+    )  # fmt: skip
 
 
-def _plain_samples(file: BinaryIO, count: int, bits: bool, largest: int, options: ReadOptions) -> tuple[Pixels, str]:
+def _plain_samples(
+    file: BinaryIO, count: int, bits: bool, largest: int, options: ReadOptions
+) -> tuple[Pixels, str, list[Loss]]:
     """Read samples written as decimal text; the digits of a plain PBM may stand together."""
     limits.require_memory(_PLAIN_BYTES * count)
     # A sample takes at most 5 digits; more blanks than that between any two are no picture.
@@ -193,15 +242,18 @@ def _plain_samples(file: BinaryIO, count: int, bits: bool, largest: int, options
         raise ReadError("the PNM is damaged: a sample is no whole number") from error
     if values.min() < 0 or values.max() > largest:
         raise ReadError(f"the PNM is damaged: a sample is outside of 0 to {largest}")
-    return values.astype(np.uint8 if largest < 256 else np.uint16), note
+    # A plain file holds one picture, says its definition.
+    losses = [behind.another("PNM")] if re.search(rb"P[1-6]\s", text) else []
+    return values.astype(np.uint8 if largest < 256 else np.uint16), note, losses
 
 
-def _read_pam(file: BinaryIO, options: ReadOptions) -> Picture:
+def _pam_layout(file: Header, options: ReadOptions) -> Layout:
     fields: dict[bytes, bytes] = {}
+    start = file.tell()
     file.readline(_PAM_HEADER_BYTES)
     while True:
         line = file.readline(_PAM_HEADER_BYTES)
-        if not line.endswith(b"\n") or file.tell() > _PAM_HEADER_BYTES:
+        if not line.endswith(b"\n") or file.tell() - start > _PAM_HEADER_BYTES:
             raise ReadError("the header of the PAM has no end")
         key, _, value = line.strip().partition(b" ")
         if key == b"ENDHDR":
@@ -217,10 +269,10 @@ def _read_pam(file: BinaryIO, options: ReadOptions) -> Picture:
         raise ReadError(f"a PAM of 1 to 4 channels up to 65535 can be filtered, this one has {depth} up to {largest}")
     if fields.get(b"TUPLTYPE", b"").startswith(b"CMYK"):
         raise ReadError("a PAM of CMYK cannot be filtered; convert it to RGB first")
-    return _opened(file, _Layout((height, width, depth), largest, name="PAM"), options)
+    return Layout((height, width, depth), largest, name="PAM")
 
 
-def _read_pfm(file: BinaryIO, options: ReadOptions, channels: int) -> Picture:
+def _pfm_layout(file: Header, options: ReadOptions, channels: int) -> Layout:
     header = _Header(file)
     width, height = header.number("width"), header.number("height")
     limits.require_size(width, height, options.max_pixels, judge=options.judge)
@@ -229,7 +281,7 @@ def _read_pfm(file: BinaryIO, options: ReadOptions, channels: int) -> Picture:
     except ValueError as error:
         raise ReadError("the header of the PFM ends without a scale") from error
     real = "<f4" if scale < 0 else ">f4"
-    return _opened(file, _Layout((height, width, channels), 0, real=real, name="PFM"), options)
+    return Layout((height, width, channels), 0, real=real, name="PFM")
 
 
 def row_writer(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+from convfilter.picture import behind
 from convfilter.picture.jpeg.segments import app_segments, is_plain_segment
 from convfilter.picture.metadata import ifd, xmp_extended
 from convfilter.picture.picture import Loss, Metadata
@@ -84,11 +85,7 @@ def _further_pictures(
     if rest.startswith(_JPEG) and is_hdr:
         yield _of_index([], is_hdr)
     elif rest.startswith(_JPEG):
-        yield Loss(
-            "the file holds more than one JPEG, one behind the other",
-            severe=True,
-            remedy="split it, or take the first with {allow_loss=True}",
-        )
+        yield behind.another("JPEG")
     elif b"ftyp" in rest[:_VIDEO_SEARCH_BYTES]:
         yield Loss(f"the file holds a video of {len(rest)} bytes behind the picture; it is left out")
     elif rest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
+from convfilter.picture import behind
 from convfilter.picture.picture import Loss, Metadata, Text
 from convfilter.picture.pillow import avif, gif, jp2, webp
 
@@ -28,13 +29,13 @@ def add_metadata(metadata: Metadata, file: BinaryIO, name: str) -> list[Loss]:
     list of Loss
         What is in the file and has no place in a picture.
     """
-    add = _ADD.get(name)
-    if add is None:
-        return []
     position = file.tell()
-    file.seek(0)
     try:
-        return [Loss(text) for text in add(metadata, file)]
+        found = behind.losses(file, name, behind.end_of(file, name))
+        if name in _ADD:
+            file.seek(0)
+            found += [Loss(text) for text in _ADD[name](metadata, file)]
+        return found
     finally:
         file.seek(position)
 

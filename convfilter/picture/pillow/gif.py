@@ -134,6 +134,20 @@ def _extensions(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         file.seek(0)
 
 
+def end_of(file: BinaryIO) -> int | None:
+    """Return where the file ends by its trailer; None where it has none."""
+    file.seek(0)
+    try:
+        file.seek(_table_bytes(file.read(13)[10]), 1)
+        while (kind := file.read(1)) in (bytes([_EXTENSION]), bytes([_IMAGE])):
+            file.seek(1 if kind[0] == _EXTENSION else _table_bytes(file.read(9)[8]) + 1, 1)
+            while length := file.read(1)[0]:
+                file.seek(length, 1)
+        return file.tell() if kind == bytes([_TRAILER]) else None
+    except IndexError:
+        return None
+
+
 def _joined(blocks: bytes) -> bytes:
     parts, at = [], 0
     while at < len(blocks) and blocks[at]:

@@ -38,13 +38,77 @@ class _Output(io.BufferedRandom):
         raise io.UnsupportedOperation("fileno")
 
 
+class Several:
+    """A file for several pictures, one behind the other; ``replacing`` takes it in place of a path.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Of :func:`replacing`, which appears with all of them, or a stream.
+    is_stream : bool
+        Each picture is written when it is whole.
+    """
+
+    def __init__(self, file: BinaryIO, *, is_stream: bool) -> None:
+        self._file, self._is_stream = file, is_stream
+
+    def piece(self) -> Iterator[BinaryIO]:
+        """Yield the file to which the next picture is to be written."""
+        if not self._is_stream:
+            self._file.seek(0, os.SEEK_END)
+            yield self._file
+            return
+        content = io.BytesIO()
+        yield content
+        try:
+            _write_all(self._file, content)
+        except OSError as error:
+            raise WriteError(reason(error)) from error
+
+
 @contextmanager
-def replacing(path: str | os.PathLike[str], *, follow: bool = True) -> Iterator[BinaryIO]:
+def several(path: str) -> Iterator[Several]:
+    """Open an output for several pictures: a file appears whole or not at all, a pipe gets each when it is whole.
+
+    Raises
+    ------
+    WriteError
+        As of :func:`replacing`.
+    """
+    descriptor = _descriptor(path)
+    if descriptor is None and ("://" in path or not _is_special(path)):
+        with replacing(path) as file:
+            yield Several(file, is_stream=False)
+        return
+    if descriptor == 1:
+        sys.stdout.flush()
+    try:
+        opened = os.dup(descriptor) if descriptor is not None else os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise WriteError(_reason(error, path)) from error
+    with open(opened, "wb", buffering=0) as stream:
+        yield Several(stream, is_stream=True)
+
+
+def _is_special(path: str) -> bool:
+    status = _status(os.path.realpath(path))
+    return status is not None and not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode)
+
+
+def _write_all(stream: BinaryIO, content: io.BytesIO) -> None:
+    with content.getbuffer() as view:
+        written = 0
+        while written < len(view):
+            written += stream.write(view[written:]) or 0
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str] | Several, *, follow: bool = True) -> Iterator[BinaryIO]:
     """Open a file for writing that takes the place of ``path`` when the block ends without an exception.
 
     Parameters
     ----------
-    path : path, address (s3://...), or "-" for standard output
+    path : path, address (s3://...), "-" for standard output, or Several
         A symbolic link stays one: what it points to is replaced. Mode, owner
         and extended attributes of an existing file are kept.
     follow : bool
@@ -60,6 +124,9 @@ def replacing(path: str | os.PathLike[str], *, follow: bool = True) -> Iterator[
     WriteError
         The operating system refuses, or a link leads elsewhere; the old file is as it was.
     """
+    if isinstance(path, Several):
+        yield from path.piece()
+        return
     name = os.fspath(path)
     if "://" in name and name.partition("://")[0].isalnum():
         from convfilter.picture.place import cloud as objects
@@ -176,10 +243,8 @@ def _streamed(target: int | str) -> Iterator[BinaryIO]:
     if target == 1:
         sys.stdout.flush()
     file = os.dup(target) if isinstance(target, int) else os.open(target, os.O_WRONLY | os.O_CLOEXEC)
-    with open(file, "wb", buffering=0) as stream, content.getbuffer() as view:
-        written = 0
-        while written < len(view):
-            written += stream.write(view[written:]) or 0
+    with open(file, "wb", buffering=0) as stream:
+        _write_all(stream, content)
 
 
 def _replaced(target: str, old: os.stat_result | None) -> Iterator[BinaryIO]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,18 +16,22 @@ from convfilter.picture.options import WriteOptions
 _DEFAULTS = WriteOptions()
 
 
+if TYPE_CHECKING:
+    from convfilter.picture.place.atomic import Several
+
+
 class Target(NamedTuple):
     """Where a picture goes, and in which format.
 
     Attributes
     ----------
-    path : str
+    path : str, or Several
         "-" for standard output.
     format : Format, or None
         None: that of the input, known when it has been read.
     """
 
-    path: str
+    path: str | Several
     format: Format | None = None
 
     def settled(self, source_format: str | None) -> Target:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 
 from convfilter.errors import ReadError
-from convfilter.picture import limits
+from convfilter.picture import behind, limits
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Loss, Picture, chosen
 from convfilter.picture.pixels import Model, Pixels
@@ -30,6 +30,7 @@ def read_png(file: BinaryIO, options: ReadOptions) -> Picture:
     """
     reader = ChunkReader(file, options)
     content = reader.content()
+    more = behind.losses(file, "PNG", file.tell())
     images = content.images if content.plays is not None else content.images[:1]
     if not images or images[0].size == 0:
         raise ReadError("the PNG holds no pixels (no IDAT chunk)")
@@ -52,7 +53,8 @@ def read_png(file: BinaryIO, options: ReadOptions) -> Picture:
     picture = Picture(frames, model, alpha, "PNG", content.metadata, tuple(dict.fromkeys(content.notes)))
     if content.others:
         listed = ", ".join(dict.fromkeys(content.others))
-        picture.losses = (Loss(f"the PNG has chunks that are left out: {listed}"),)
+        more.append(Loss(f"the PNG has chunks that are left out: {listed}"))
+    picture.losses = tuple(more)
     return picture
 
 

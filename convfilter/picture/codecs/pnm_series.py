@@ -1,0 +1,283 @@
+"""Netpbm files and streams of several pictures, one behind the other, each as it comes.
+
+A raw PBM, PGM or PPM and a PAM may be followed by the next picture without anything between (ppm(5), pam(5));
+``ffmpeg -f image2pipe -c:v ppm -`` writes videos so.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import sys
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, NamedTuple, Protocol
+
+from convfilter.errors import ConvfilterError, ReadError
+from convfilter.picture import limits
+from convfilter.picture.codecs import pnm
+from convfilter.picture.options import ReadOptions
+from convfilter.picture.place.source import reason
+
+_BLOCK_BYTES = 1 << 20
+
+
+class _Bytes(Protocol):
+    def read(self, size: int, /) -> bytes:
+        """Return so many bytes, fewer at the end only."""
+
+
+class Source(NamedTuple):
+    """Where a picture comes from.
+
+    Attributes
+    ----------
+    where : str or BinaryIO
+        For ``read.opened``, if it is no series.
+    series : Series, or None
+        The pictures, where there are or may be several.
+    """
+
+    where: str | BinaryIO
+    series: Series | None = None
+
+
+@contextmanager
+def opened(where: str, options: ReadOptions) -> Iterator[Source]:
+    """Open a source to see whether it holds a series: a file of several pictures, or a stream that begins with one.
+
+    Parameters
+    ----------
+    where : str
+        Path, address or "-".
+    options : ReadOptions
+
+    Yields
+    ------
+    Source
+        Not a series what cannot be opened: that is left to ``read.opened``.
+    """
+    if where == "-":
+        yield _of_stream(sys.stdin.buffer, options)
+        return
+    try:
+        if "://" in where or not _may_be_read(where):
+            yield Source(where)
+            return
+        file = open(where, "rb")  # noqa: SIM115
+    except OSError:
+        yield Source(where)
+        return
+    with file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            yield _of_stream(file, options)
+        elif _goes_on(file):
+            yield Source(where, _FileSeries(file, options))
+        else:
+            yield Source(where)
+
+
+def _may_be_read(where: str) -> bool:
+    return not os.path.isdir(where)
+
+
+class Series(ABC):
+    """Pictures one behind the other; the next is read when it is asked for."""
+
+    def __init__(self, options: ReadOptions) -> None:
+        self._options = options
+        #: What follows the only picture and is none.
+        self.note = ""
+
+    def __iter__(self) -> Iterator[BinaryIO]:
+        """Yield each picture as a file of its own, which is read before the next is asked for.
+
+        Raises
+        ------
+        ReadError
+            A header is damaged, or what follows the second or a later picture is none.
+        SizeError
+            A picture is larger than allowed.
+        """
+        try:
+            yield from self._pictures()
+        except ConvfilterError:
+            raise
+        except OSError as error:
+            raise ReadError(reason(error)) from error
+
+    @abstractmethod
+    def _pictures(self) -> Iterator[BinaryIO]:
+        """Yield the pictures."""
+
+    def chosen(self, index: int) -> BinaryIO:
+        """Return one picture by its number, counted from 0, or from the end if negative.
+
+        Raises
+        ------
+        ReadError
+            There is no such picture.
+        """
+        count = 0
+        last: deque[BinaryIO] = deque(maxlen=-index if index < 0 else 1)
+        for picture in self:
+            if count == index:
+                return picture
+            count += 1
+            if index < 0:
+                last.append(picture)
+        if index >= 0 or count < -index:
+            there = f"0 to {count - 1}" if count > 1 else "0, the only one"
+            raise ReadError(f"the frame must be {there}, got {index}")
+        return last[0]
+
+    def _ends(self, magic: bytes, number: int) -> bool:
+        """Tell the end from the next picture by what follows."""
+        if not magic or pnm.is_raw(magic):
+            return not magic
+        if number > 1:
+            raise ReadError(f"what follows picture {number} is no picture: the stream is damaged")
+        self.note = "what follows the picture is no picture; it is left out"
+        return True
+
+
+class _StreamSeries(Series):
+    """Pictures from a pipe, held in memory one by one."""
+
+    def __init__(self, stream: _Bytes, options: ReadOptions) -> None:
+        super().__init__(options)
+        self._stream = stream
+
+    def _pictures(self) -> Iterator[BinaryIO]:
+        number = 0
+        while not self._ends(magic := _magic(self._stream), number):
+            header = _Recorded(magic, self._stream)
+            layout = pnm.layout_of(header, self._options)
+            limits.require_memory(layout.total_bytes)
+            content = io.BytesIO()
+            content.write(header.taken)
+            left = layout.total_bytes
+            while left and (block := self._stream.read(min(left, _BLOCK_BYTES))):
+                left -= content.write(block)
+            content.seek(0)
+            number += 1
+            yield content
+
+
+class _FileSeries(Series):
+    """Pictures in a file, which are read where they lie."""
+
+    def __init__(self, file: BinaryIO, options: ReadOptions) -> None:
+        super().__init__(options)
+        self._file = file
+
+    def _pictures(self) -> Iterator[BinaryIO]:
+        number, at = 0, 0
+        while True:
+            self._file.seek(at)
+            if self._ends(magic := _magic(self._file), number):
+                return
+            start = self._file.tell() - len(magic)
+            self._file.seek(start)
+            layout = pnm.layout_of(self._file, self._options)
+            at = self._file.tell() + layout.total_bytes
+            number += 1
+            yield io.BufferedReader(_Part(self._file, start, at - start))
+
+
+class _Part(io.RawIOBase):
+    """Part of a file as a file."""
+
+    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
+        self._file, self._start, self._at = file, start, 0
+        self._size = max(0, min(size, file.seek(0, os.SEEK_END) - start))
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        return self._at
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        self._file.seek(self._start + self._at)
+        content = self._file.read(min(len(buffer), max(0, self._size - self._at)))
+        buffer[: len(content)] = content
+        self._at += len(content)
+        return len(content)
+
+
+class _Recorded:
+    """Remembers what is read of a header."""
+
+    def __init__(self, taken: bytes, stream: _Bytes) -> None:
+        self.taken, self._stream, self._at = taken, stream, 0
+
+    def read(self, size: int) -> bytes:
+        while len(self.taken) < self._at + size and (more := self._stream.read(self._at + size - len(self.taken))):
+            self.taken += more
+        content = self.taken[self._at : self._at + size]
+        self._at += len(content)
+        return content
+
+    def readline(self, limit: int) -> bytes:
+        line = b""
+        while len(line) < limit and not line.endswith(b"\n") and (byte := self.read(1)):
+            line += byte
+        return line
+
+    def tell(self) -> int:
+        return self._at
+
+
+class _Resumed:
+    """A stream of which the first bytes have been read already."""
+
+    def __init__(self, head: bytes, stream: _Bytes) -> None:
+        self._head, self._stream = head, stream
+
+    def seekable(self) -> bool:
+        return False
+
+    def read(self, size: int) -> bytes:
+        content, self._head = self._head[:size], self._head[size:]
+        return content + self._stream.read(size - len(content)) if len(content) < size else content
+
+
+def _of_stream(stream: _Bytes, options: ReadOptions) -> Source:
+    try:
+        head = stream.read(pnm.MAGIC_BYTES)
+    except OSError as error:
+        raise ReadError(reason(error)) from error
+    resumed = _Resumed(head, stream)
+    if pnm.is_raw(head):
+        return Source("-", _StreamSeries(resumed, options))
+    return Source(resumed)  # type: ignore[arg-type]
+
+
+def _magic(stream: _Bytes) -> bytes:
+    """Read what tells a picture, behind blanks; b"" at the end."""
+    first = stream.read(1)
+    while first and first in b" \t\r\n\0":
+        first = stream.read(1)
+    return first + stream.read(pnm.MAGIC_BYTES - 1) if first else b""
+
+
+def _goes_on(file: BinaryIO) -> bool:
+    """Whether a second picture follows the first in a file; damage is left to the reader."""
+    head = file.read(pnm.MAGIC_BYTES)
+    if not pnm.is_raw(head):
+        return False
+    file.seek(0)
+    try:
+        layout = pnm.layout_of(file, ReadOptions(max_pixels=sys.maxsize))
+    except ReadError:
+        return False
+    file.seek(layout.total_bytes, os.SEEK_CUR)
+    return pnm.is_raw(_magic(file))
