@@ -3,6 +3,7 @@
 ``HYPOTHESIS_PROFILE=search pytest`` looks at many new random examples.
 """
 
+import gc
 import os
 import signal
 import tempfile
@@ -14,7 +15,7 @@ from processes import run_python
 from convfilter.planning import remembered
 
 # The first call of a loop compiles it: no deadline.
-settings.register_profile("check", max_examples=40, deadline=None, derandomize=True)
+settings.register_profile("check", max_examples=30, deadline=None, derandomize=True)
 settings.register_profile("search", max_examples=600, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))
 
@@ -35,6 +36,12 @@ def pytest_configure(config):
     if config.args_source is config.ArgsSource.TESTPATHS:
         # The whole suite needs every loop; compiled here, on all cores, no test waits for the compiler.
         run_python("from convfilter.variants import cache_warm; list(cache_warm())", patience=900)
+
+
+def pytest_collection_finish():
+    """Keep the many objects of the collected tests from being visited by each later garbage collection."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

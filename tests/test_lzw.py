@@ -57,7 +57,7 @@ def run(length, start=0):
 
 
 @pytest.mark.parametrize("old", [False, True])
-@pytest.mark.parametrize("length", [0, 1, 200, 252, 253, 254, 255, 256, 300, 760, 1800, 3836, 4500, 40000])
+@pytest.mark.parametrize("length", [0, 1, 200, 252, 253, 254, 255, 256, 300, 760, 1800, 3836, 4500, 9000])
 def test_the_codes_are_found_behind_runs_of_any_length(length, old):
     for wrong in (258, 300, 509, 511):
         for before in ([], run(3), run(300), run(5) * 40):
@@ -133,7 +133,7 @@ def test_damage_at_random_does_not_crash():
     pixels = np.random.default_rng(1).integers(0, 20, (8, 300), dtype=np.uint8)
     data = tiff(pixels, photometric="minisblack", rowsperstrip=1)
     rng = random.Random(5)
-    for _ in range(2000):
+    for _ in range(600):
         damaged = bytearray(data)
         for _ in range(3):
             damaged[rng.randrange(8, len(damaged))] = rng.randrange(256)
