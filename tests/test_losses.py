@@ -104,12 +104,12 @@ def test_depth_is_kept_or_said(fmt: Format, dtype: type) -> None:
     pixels = noise(shape, dtype)
     notes = copied(saved(Picture.from_array(pixels), "in.tif"), name_of(fmt))
     kept = read(name_of(fmt)).pixels
-    if fmt.dtypes[-1] == "float32" or np.dtype(dtype).name in fmt.dtypes:
+    if fmt.dtypes[-1] == "float32" or (np.dtype(dtype).name in fmt.dtypes and fmt.whites != "depths"):
         assert not notes
         white = 1 if kept.dtype == dtype else 65535
         np.testing.assert_allclose(kept * np.float64(white), pixels, rtol=1e-6)
     else:
-        assert re.search(rf"{fmt.name} holds (8|16) bits a sample", notes[0])
+        assert re.search(rf"{fmt.name} holds (8|12|16) bits a sample", notes[0])
         with pytest.raises(WriteError, match=r"bits a sample.*strict=True"):
             copied("in.tif", "other" + fmt.suffixes[0], strict=True)
         assert not Path("other" + fmt.suffixes[0]).exists()

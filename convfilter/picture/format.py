@@ -162,6 +162,8 @@ class Format:
         Largest number of colours of a frame; 0 for any number.
     ticks : int
         Steps in a second in which delays are counted; 0 for any fraction.
+    animation_bits : int
+        Bits of a sample of animations, if these are fewer; 0: as of one picture.
     longest : float
         Longest delay, in seconds.
     max_side : int
@@ -169,8 +171,8 @@ class Format:
     extras : bool
         Whether it holds bands beside colours and alpha.
     whites : str
-        Which values of white it holds beside the full range of its sample types: those of 9 to 15 "bits", "any" or
-        "" for none.
+        Which values of white it holds: those of 9 to 15 "bits" beside the full range of its sample types, those of
+        ``depths`` only, "any", or "" for the full range.
     most_exif, most_xmp : int
         Longest EXIF block and XMP packet in one piece, in bytes.
     takes : tuple of str
@@ -202,17 +204,25 @@ class Format:
     frames: Literal["", "animation", "pages"] = ""
     colours: int = 0
     ticks: int = 0
+    animation_bits: int = 0
     longest: float = math.inf
     max_side: int = 2**31 - 1
     extras: bool = False
-    whites: Literal["", "bits", "any"] = ""
+    whites: Literal["", "bits", "depths", "any"] = ""
     most_exif: int = 2**32
     most_xmp: int = 2**32
     takes: tuple[str, ...] = ()
     holds: Holds = Holds()
 
     def white_for(self, dtype: np.dtype[np.generic], white: int | None) -> int | None:
-        """Choose the value of white for samples stored as ``dtype``: ``white`` if it can be kept, else None."""
+        """Choose the value of white for samples stored as ``dtype``; None: the full range.
+
+        That is ``white`` if it can be kept; of ``depths``, the least that does not reduce it, or the greatest.
+        """
+        if self.whites == "depths" and dtype == np.uint16:
+            bits = (white or 65535).bit_length()
+            depth: int = next((each for each in sorted(self.depths)[1:] if each >= bits), max(self.depths))
+            return (1 << depth) - 1
         if white is None or dtype.kind != "u" or white >= int(np.iinfo(dtype.name).max):
             return None
         is_held = self.whites == "any" or (self.whites == "bits" and dtype == np.uint16 and not white & (white + 1))

@@ -267,16 +267,36 @@ def _are_animated(frames: Sequence[Frame]) -> bool:
 def _of_depth(outline: Outline, fmt: Format) -> Iterator[Loss]:
     stored = fmt.dtype_for(np.dtype(outline.dtype))
     if _DEPTHS.index(stored.name) < _DEPTHS.index(outline.dtype):
-        keepers = _others(outline, lambda other: outline.dtype in other.dtypes)
+        keepers = _others(outline, lambda other: outline.dtype in other.dtypes and _holds_bits(other, outline))
         kind = f"{outline.white.bit_length()}-bit" if outline.white else _DEPTH_NAMES[outline.dtype]
+        bits = (fmt.white_for(stored, None) or int(np.iinfo(stored.name).max)).bit_length()
         yield Loss(
-            f"{fmt.name} holds {8 * stored.itemsize} bits a sample, to which the {kind} samples "
+            f"{fmt.name} holds {bits} bits a sample, to which the {kind} samples "
             f"are rounded; use {keepers} to keep them"
         )
-    elif outline.white and stored == np.dtype(outline.dtype) and fmt.white_for(stored, outline.white) is None:
-        full = int(np.iinfo(outline.dtype).max)
+    elif stored.kind == "u" and np.dtype(outline.dtype).kind == "u":
+        yield from _of_white(outline, fmt, stored)
+
+
+def _holds_bits(fmt: Format, outline: Outline) -> bool:
+    """Tell whether integers keep all their bits in a format that holds their sample type."""
+    held = outline.white or 65535
+    return (fmt.white_for(np.dtype(np.uint16), outline.white) or 65535) >= held
+
+
+def _of_white(outline: Outline, fmt: Format, stored: np.dtype[np.generic]) -> Iterator[Loss]:
+    """Find integers that are rounded to fewer bits, or stretched to more, within their sample type."""
+    full = fmt.white_for(stored, outline.white) or int(np.iinfo(stored.name).max)
+    held = outline.white or int(np.iinfo(outline.dtype).max)
+    if full < held:
+        keepers = _others(outline, lambda other: "uint16" in other.dtypes and _holds_bits(other, outline))
+        yield Loss(
+            f"{fmt.name} holds {full.bit_length()} bits a sample, to which the {held.bit_length()}-bit samples "
+            f"are rounded; use {keepers} to keep them"
+        )
+    elif outline.white and full != held and stored == np.dtype(outline.dtype):
         white, factor = outline.white, f"{full / outline.white:.6g} times as large"
-        keepers = _others(outline, lambda other: other.white_for(stored, white) is not None)
+        keepers = _others(outline, lambda other: other.white_for(stored, white) == white)
         yield Loss(f"{fmt.name} stretches samples of 0 to {white} to 0 to {full}, {factor}; use {keepers} to keep them")
 
 
@@ -298,6 +318,8 @@ def _of_frames(outline: Outline, fmt: Format) -> Iterator[Loss]:
     if fmt.frames == "pages":
         yield Loss(f"{fmt.name} holds pages, without the times of an animation; use {animations} to keep them")
         return
+    if fmt.animation_bits and outline.dtype != "uint8":
+        yield Loss(f"{fmt.name} animations are written with {fmt.animation_bits} bits a sample; use png to keep more")
     if any(not _is_exact(delay, fmt) for delay in outline.delays):
         steps = f"in steps of 1/{fmt.ticks} s" if fmt.ticks else "as fractions"
         yield Loss(f"{fmt.name} holds delays {steps} up to {fmt.longest:g} s, to which the animation's are rounded")

@@ -1,0 +1,123 @@
+"""AVIF: 8, 10 and 12 bits come back; metadata are where other decoders look for them."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from convfilter.errors import ReadError
+from convfilter.picture.options import ReadOptions, WriteOptions
+from convfilter.picture.picture import Frame, Picture
+from convfilter.picture.read import read
+from convfilter.picture.write import write
+from convfilter.pipeline import Options, filter_file
+
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'
+
+
+def exif(orientation=1):
+    return b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0" + bytes([orientation]) + bytes(7)
+
+
+def ramp(white, channels, shape=(24, 31)):
+    pixels = (np.arange(np.prod(shape) * channels) * 7919 % (white + 1)).reshape(*shape, channels)
+    return np.squeeze(pixels.astype(np.uint8 if white < 256 else np.uint16))
+
+
+def picture_of(pixels, white):
+    picture = Picture.from_array(pixels)
+    picture.white = None if white in (255, 65535) else white
+    return picture
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("white", [255, 1023, 4095])
+def test_quality_100_keeps_every_sample(tmp_path, white, channels):
+    pixels = ramp(white, channels)
+    assert write(tmp_path / "a.avif", picture_of(pixels, white), WriteOptions(quality=100)) == ()
+    after = read(tmp_path / "a.avif")
+    stored = after.pixels[..., ::3] if (white, channels) == (255, 2) else after.pixels  # Pillow reads that as RGBA
+    np.testing.assert_array_equal(stored, pixels)
+    assert (after.white or 255) == white and after.alpha == (channels in (2, 4))
+
+
+@pytest.mark.parametrize(("white", "stored"), [(511, 1023), (2047, 4095), (8191, 4095), (65535, 4095)])
+def test_other_depths_become_the_nearest_that_holds_them(tmp_path, white, stored):
+    pixels = ramp(white, 3)
+    notes = write(tmp_path / "a.avif", picture_of(pixels, white), WriteOptions(quality=100))
+    after = read(tmp_path / "a.avif")
+    assert after.white == stored
+    np.testing.assert_array_equal(after.pixels, np.rint(pixels * (stored / white)))
+    assert len(notes) == 1 and ("stretches" if stored > white else "holds 12 bits a sample") in notes[0]
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0", None])
+def test_lossy_pictures_are_near_and_smaller(tmp_path, subsampling):
+    y, x = np.mgrid[:64, :64]
+    pixels = np.stack([x * 16, y * 16, (x + y) * 8], axis=2).astype(np.uint16)
+    sizes = []
+    for quality in (100, 60):
+        write(tmp_path / "a.avif", picture_of(pixels, 1023), WriteOptions(quality=quality, subsampling=subsampling))
+        sizes.append((tmp_path / "a.avif").stat().st_size)
+    after = read(tmp_path / "a.avif")
+    assert np.abs(after.pixels.astype(int) - pixels).mean() < 12 and after.white == 1023
+    assert sizes[1] < sizes[0] / 2
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_metadata_are_where_libavif_finds_them(tmp_path, orientation):
+    picture = picture_of(ramp(1023, 4), 1023)
+    picture.metadata.icc, picture.metadata.xmp, picture.metadata.exif = PROFILE, XMP, exif(orientation)
+    write(tmp_path / "a.avif", picture)
+    with Image.open(tmp_path / "a.avif") as image:
+        image.load()
+        assert image.info["icc_profile"] == PROFILE and image.info["xmp"] == XMP
+        assert image.getexif().get(0x0112, 1) == orientation and image.size == (31, 24)
+    after = read(tmp_path / "a.avif", ReadOptions(auto_orient=False))
+    assert after.metadata.icc == PROFILE and after.metadata.xmp == XMP
+    assert after.pixels.shape == (24, 31, 4)
+
+
+@pytest.mark.parametrize("points", [(12, 13), (9, 16), (9, 18)])
+def test_code_points_are_kept(tmp_path, points):
+    picture = picture_of(ramp(4095, 3), 4095)
+    picture.metadata.png = [(b"cICP", bytes([*points, 0, 1]))]
+    write(tmp_path / "a.avif", picture)
+    assert dict(read(tmp_path / "a.avif").metadata.png)[b"cICP"] == bytes([*points, 0, 1])
+
+
+def test_a_filtered_picture_is_rounded_once_to_its_depth(tmp_path):
+    pixels = ramp(65535, 3)
+    write(tmp_path / "a.png", pixels)
+    report = filter_file(
+        str(tmp_path / "a.png"), str(tmp_path / "b.avif"), Options(["box:3"], write=WriteOptions(quality=100))
+    )
+    filter_file(str(tmp_path / "a.png"), str(tmp_path / "c.tif"), Options(["box:3", "scale:0.0624862"]))
+    after, wide = read(tmp_path / "b.avif").pixels, read(tmp_path / "c.tif").pixels
+    assert report.notes[0].startswith("AVIF holds 12 bits a sample, to which the 16-bit samples are rounded")
+    assert np.abs(after.astype(int) - wide).max() <= 1
+
+
+def test_threads_do_not_change_the_bytes(tmp_path):
+    made = set()
+    for threads in (1, 2, None):
+        write(tmp_path / "a.avif", picture_of(ramp(1023, 3, (200, 300)), 1023), WriteOptions(threads=threads))
+        made.add((tmp_path / "a.avif").read_bytes())
+    assert len(made) == 1
+
+
+def test_animations_have_eight_bits_and_a_note(tmp_path):
+    picture = picture_of(ramp(1023, 3), 1023)
+    picture.frames = [Frame(picture.pixels, (1, 10)), Frame(picture.pixels[::-1].copy(), (1, 10))]
+    assert any("animations are written with 8 bits" in note for note in write(tmp_path / "a.avif", picture))
+    assert [frame.dtype for frame in read(tmp_path / "a.avif").frames] == [np.uint8] * 2
+
+
+def test_truncated_files_are_refused(tmp_path):
+    write(tmp_path / "a.avif", picture_of(ramp(1023, 3), 1023))
+    data = (tmp_path / "a.avif").read_bytes()
+    for size in (60, len(data) // 2, len(data) - 9):
+        with pytest.raises(ReadError):
+            read(io.BytesIO(data[:size]))
