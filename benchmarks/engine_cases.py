@@ -153,6 +153,7 @@ def cases(bench: Bench) -> list[Case]:
         _layer(bench, "5x5, dilation 4, float32", dilation=4),
         _max_pool(bench, 3, 2, 2.0),
         _max_pool(bench, 31, 1, 10.0),
+        _dilate(bench, 7, 1.5),
         *(_median(bench, side, floor) for side, floor in ((3, 1.0), (5, 1.0), (15, 1.5), (51, 1.5))),
     ]
 
@@ -310,6 +311,21 @@ def _max_pool(bench: Bench, side: int, stride: int, floor: float) -> Case:
     if bench.cv2 and stride == 1:
         cross = np.ones((side, side), np.uint8)
         case.peer("OpenCV", lambda: bench.cv2.dilate(bench.rgb, cross), note="dilate: no stride")
+    return case
+
+
+def _dilate(bench: Bench, radius: int, floor: float) -> Case:
+    from convfilter.filters import footprints
+
+    disk = (footprints.disk(radius).matrix != 0).astype(np.uint8)
+    case = bench.case(f"dilation, disk {2 * radius + 1}x{2 * radius + 1}")
+    case.ours(lambda: convfilter.dilate(bench.rgb, disk, threads=bench.threads))
+    case.peer("OpenCV", lambda: bench.cv2.dilate(bench.rgb, disk, borderType=bench.border), floor)
+    case.peer(
+        "scipy.ndimage",
+        lambda: bench.ndimage.grey_dilation(bench.rgb, footprint=disk[..., np.newaxis], mode="nearest"),
+        _SCIPY_FLOOR,
+    )
     return case
 
 

@@ -46,12 +46,33 @@ if TYPE_CHECKING:
     from convfilter.files import read, write
     from convfilter.picture.options import ReadOptions, WriteOptions
     from convfilter.picture.picture import Picture
-    from convfilter.windows import median, percentile
+    from convfilter.windows import (
+        black_hat,
+        closing,
+        dilate,
+        erode,
+        median,
+        morphological_gradient,
+        opening,
+        percentile,
+        top_hat,
+    )
 
 __version__ = "0.1.0"
 
+_OF_WINDOWS = (
+    "black_hat",
+    "closing",
+    "dilate",
+    "erode",
+    "median",
+    "morphological_gradient",
+    "opening",
+    "percentile",
+    "top_hat",
+)
 _HOMES = {
-    **dict.fromkeys(("median", "percentile"), "convfilter.windows"),
+    **dict.fromkeys(_OF_WINDOWS, "convfilter.windows"),
     "Draft": "convfilter.draft",
     "Picture": "convfilter.picture.picture",
     "ReadOptions": "convfilter.picture.options",
@@ -79,22 +100,29 @@ __all__ = [
     "WriteOptions",
     "apply",
     "average_pool",
+    "black_hat",
     "box_blur",
+    "closing",
     "conv2d",
     "conv_transpose2d",
     "convolve",
+    "dilate",
+    "erode",
     "gaussian_blur",
     "laplacian",
     "lp_pool",
     "max_pool",
     "median",
     "min_pool",
+    "morphological_gradient",
+    "opening",
     "percentile",
     "plan",
     "prewitt",
     "read",
     "scharr",
     "sobel",
+    "top_hat",
     "unsharp_mask",
     "write",
 ]

@@ -1,4 +1,4 @@
-"""Functions on arrays for what becomes of a window's samples that is no weighted sum: medians and percentiles.
+"""Functions on arrays for what becomes of a window's samples that is no weighted sum: ranks and extremes.
 
 Images are (rows, cols) or (rows, cols, channels) arrays of uint8, uint16 or float32; sizes are (rows, cols).
 """
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from convfilter.api import run_operator
 from convfilter.filters import footprints
 from convfilter.filters.kernels import Kernel
-from convfilter.filters.stage import Rank
+from convfilter.filters.stage import Morphology, Rank
 from convfilter.keywords import FilterKeywords, Image, ImageLike, documented, whole_pair
 
 #: N, (rows, cols), "disk:RADIUS", or an array that is not 0 where a pixel counts.
@@ -88,6 +88,94 @@ def percentile(image: ImageLike, window: WindowLike, p: float, **keywords: Unpac
     array([[ 2, 90, 90, 90,  5]], dtype=uint8)
     """
     return run_operator(image, "percentile", Rank(window_of(window), p), keywords)
+
+
+@documented(FilterKeywords)
+def erode(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywords]) -> Image:
+    """Erode: take the least sample under a footprint, ``min of f(x + b) for b in the footprint``.
+
+    Parameters
+    ----------
+    image : (H, W) or (H, W, C) array of uint8, uint16 or float32
+        With ``alpha``, extremes are those of colours times alpha, as in pooling.
+    window : int, (rows, cols), str or (K_h, K_w) array_like
+        The footprint; as for :func:`median`.
+    **keywords
+        See Other Parameters.
+
+    Returns
+    -------
+    array
+        Of the image's type, or ``dtype``. A NaN under the footprint gives NaN.
+
+    Raises
+    ------
+    ParameterError
+        A footprint without pixels, or another parameter out of range.
+    SizeError
+        Nothing is left of the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> erode(np.array([[5, 2, 9, 4, 7]], np.uint8), (1, 3))
+    array([[2, 2, 2, 4, 4]], dtype=uint8)
+    """
+    return run_operator(image, "erode", Morphology("erode", window_of(window)), keywords)
+
+
+@documented(FilterKeywords)
+def dilate(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywords]) -> Image:
+    """Dilate: take the largest sample under the footprint turned by 180 degrees, ``max of f(x - b)``.
+
+    Parameters, result and errors as for :func:`erode`.
+    """
+    return run_operator(image, "dilate", Morphology("dilate", window_of(window)), keywords)
+
+
+@documented(FilterKeywords)
+def opening(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywords]) -> Image:
+    """Erode, then dilate: what is bright and smaller than the footprint goes.
+
+    Parameters, result and errors as for :func:`erode`.
+    """
+    return run_operator(image, "opening", Morphology("open", window_of(window)), keywords)
+
+
+@documented(FilterKeywords)
+def closing(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywords]) -> Image:
+    """Dilate, then erode: what is dark and smaller than the footprint goes.
+
+    Parameters, result and errors as for :func:`erode`.
+    """
+    return run_operator(image, "closing", Morphology("close", window_of(window)), keywords)
+
+
+@documented(FilterKeywords)
+def morphological_gradient(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywords]) -> Image:
+    """Subtract the erosion from the dilation: edges, as wide as the footprint.
+
+    Parameters, result and errors as for :func:`erode`.
+    """
+    return run_operator(image, "morphological_gradient", Morphology("gradient", window_of(window)), keywords)
+
+
+@documented(FilterKeywords)
+def top_hat(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywords]) -> Image:
+    """Subtract the opening from the image: what is bright and smaller than the footprint stays.
+
+    Parameters, result and errors as for :func:`erode`.
+    """
+    return run_operator(image, "top_hat", Morphology("tophat", window_of(window)), keywords)
+
+
+@documented(FilterKeywords)
+def black_hat(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywords]) -> Image:
+    """Subtract the image from the closing: what is dark and smaller than the footprint stays.
+
+    Parameters, result and errors as for :func:`erode`.
+    """
+    return run_operator(image, "black_hat", Morphology("blackhat", window_of(window)), keywords)
 
 
 def window_of(window: WindowLike) -> Kernel:

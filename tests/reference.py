@@ -312,6 +312,27 @@ def cells_of(window):
     return np.ones(pair(window), dtype=bool)
 
 
+def extreme(picture, window, largest, *, flip=False, **geometry):
+    """The largest or least sample under a footprint; for the largest it is turned by 180 degrees."""
+    step = -1 if flip != largest else 1
+    cells = cells_of(window)[::step, ::step]
+    seen = [samples for place, samples in windows(picture, cells.shape, **geometry) if cells[place]]
+    return (np.maximum if largest else np.minimum).reduce(seen)
+
+
+def opened(picture, window, closes=False, *, padding="same", stride=1, dilation=1, **geometry):
+    """What was eroded, dilated, or the other way round; the second pads below what the first pads above."""
+    reach = [d * (k - 1) for d, k in zip(pair(dilation), cells_of(window).shape, strict=True)]
+    around = (
+        pads(padding, reach) if isinstance(padding, str) else tuple((b // 2, a - a // 2) for b, a in pads(padding, 0))
+    )
+    after = tuple((a, b) for b, a in around)
+    if not isinstance(padding, str):
+        after = tuple((b - b // 2, a // 2) for b, a in pads(padding, 0))
+    first = extreme(picture, window, closes, padding=around, dilation=dilation, **geometry)
+    return extreme(first, window, not closes, padding=after, stride=stride, dilation=dilation, **geometry)
+
+
 def percentile(picture, window, p=0.5, *, flip=False, **geometry):
     """The sample at place p (n - 1) of the n sorted ones of each window, linear between two."""
     cells = cells_of(window)[:: -1 if flip else 1, :: -1 if flip else 1]

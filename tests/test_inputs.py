@@ -214,7 +214,7 @@ def test_a_standard_input_that_is_a_file_has_a_time() -> None:
             "no command is called 'bilateral'; it is no weighted sum, and not here; the nearest are",
         ),
         ("emboss a.png out.png", "did you mean 'convfilter apply -f emboss'?"),
-        ("erode a.png out.png", "did you mean 'convfilter pool --min 3 --stride 1 --padding 1'?"),
+        ("erode a.png out.png", "did you mean 'convfilter morph --erode SIZE'?"),
         ("blrr", "did you mean blur? known are blur, edges,"),
     ],
 )

@@ -943,6 +943,38 @@ def by_columns(rng, B):
         )  # fmt: skip
 
 
+def _under(rng, M, largest):
+    cells = np.array([[0, 1, 1, 1, 0], [1, 1, 0, 0, 1], [0, 0, 1, 0, 0]], bool)
+    for channels, step_rows, step_cols, reach_cols in ((1, 1, 1, 1), (3, 2, 1, 2), (2, 1, 2, 1)):
+        tile, flat = _tile_of(rng, M, 6, 45, channels)
+        pitch, reach = tile.shape[1], reach_cols * channels
+        rows, cols = (6 - 3) // step_rows + 1, (45 - 4 * reach_cols - 1) // step_cols + 1
+        expected = unset((rows, cols * channels), M)
+        pixels = tile.reshape(6, 45, channels)
+        for row, col in np.ndindex(rows, cols):
+            seen = pixels[row * step_rows :, col * step_cols :: reach_cols][:3, :5][cells]
+            expected[row, col * channels : (col + 1) * channels] = (np.max if largest else np.min)(seen, axis=0)
+        # runs of one, two and three cells
+        lengths, starts = np.array([1, 2, 3]), np.array([0, 2, 3, 4])
+        run_rows, run_cols = np.array([1, 2, 1, 0]), np.array([4, 2, 0, 1])
+        limit = np.iinfo(M).min if largest else np.iinfo(M).max
+        out = np.append(np.full(expected.size, limit, M), unset(64, M))
+        line = unset(pitch + 3 * reach + 4 * 64, M)
+        yield Case(
+            [flat, pitch, 6, step_rows, rows, lengths, starts, 3, run_rows, run_cols * reach, reach, step_cols,
+             channels, cols, line, pitch, out, cols * channels],
+            {14: None, 16: np.append(expected.ravel(), unset(64, M))},
+        )  # fmt: skip
+
+
+def largest_under(rng, M):
+    yield from _under(rng, M, largest=True)
+
+
+def least_under(rng, M):
+    yield from _under(rng, M, largest=False)
+
+
 def slide(rng, K, N):
     for weighed, step, apart in ((0, 1, 1), (1, 1, 2), (2, 2, 1)):
         tile = rng.integers(0, 200, (6, 30)).astype(K)

@@ -13,7 +13,7 @@ from convfilter import variants
 from convfilter.executor.run import run_array
 from convfilter.errors import ParameterError
 from convfilter.filters import kernels
-from convfilter.filters.stage import Correlation, Gradient, Point, Pooling, Rank, Stage, UnsharpMask
+from convfilter.filters.stage import Correlation, Gradient, Morphology, Point, Pooling, Rank, Stage, UnsharpMask
 from convfilter.planning import Task, applicable, plan_stack
 
 object_code.on_notice(print)
@@ -29,6 +29,8 @@ operators = [
     Pooling("min", (2, 2)),
     Pooling("average", (2, 2)),
     Point("elu", 1.0),
+    *(Morphology(kind, kernels.from_array([[0, 1], [1, 1]])) for kind in ("erode", "dilate", "gradient", "tophat")),
+    Morphology("gradient", kernels.box(2, 2)),
     Rank(kernels.box(3, 3)),
     Rank(kernels.box(5, 5)),
     Rank(kernels.box(2, 2)),

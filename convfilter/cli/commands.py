@@ -11,6 +11,7 @@ COMMANDS = {
     "convolve": "Filter with your own weights.",
     "pool": "Keep the largest, the least or the mean sample of each window.",
     "rank": "Keep the median or a percentile of each window.",
+    "morph": "Erode, dilate, open or close with a footprint, or take what that changes.",
     "apply": "Run a stack of filters, first to last.",
     "try": "Try filters on a picture, with sliders, on a page in the browser.",
     "plan": "Show sizes, algorithms and cost of a stack, without running it.",

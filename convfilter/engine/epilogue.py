@@ -18,7 +18,17 @@ from convfilter.engine.layout import centre_columns
 from convfilter.engine.program import Call, Counting, Following, Moving, Slot
 from convfilter.engine.tone import AS_IT_IS, Tone, has_divisor
 from convfilter.engine.work import Region, Work
-from convfilter.filters.stage import Correlation, Gradient, Layer, Orientation, Point, Pooling, Rank, UnsharpMask
+from convfilter.filters.stage import (
+    Correlation,
+    Gradient,
+    Layer,
+    Morphology,
+    Orientation,
+    Point,
+    Pooling,
+    Rank,
+    UnsharpMask,
+)
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, counted_cells
 
@@ -58,7 +68,9 @@ class Epilogue(ABC):
         # With alpha, colours are divided by it and by the tone's divisor at once.
         self._colour_divisor = tone.divisor
         #: Layers, ranks, directions and functions of samples give colours that are divided by alpha already.
-        self._divides = work.source.alpha and not isinstance(operator, Layer | Rank | Orientation | Point)
+        divided = isinstance(operator, Layer | Rank | Orientation | Point)
+        divided = divided or (isinstance(operator, Morphology) and operator.is_difference)
+        self._divides = work.source.alpha and not divided
         #: What colours are multiplied by, and how much of their alpha is added, before the rest of the tone.
         self.keep, self.shift = 1.0, 0.0
         if work.source.alpha and work.source.premultiplied:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.buffer import Samples
-from convfilter.filters.stage import Pooling, Rank, ToneMap, UnsharpMask
+from convfilter.filters.stage import Morphology, Pooling, Rank, ToneMap, UnsharpMask
 from convfilter.planning import LUMINANCE_DIVISOR, StagePlan
 from convfilter.record import record
 
@@ -38,7 +38,7 @@ AS_IT_IS = Tone(1.0, 1.0, 0.0, False)
 
 def has_divisor(plan: StagePlan) -> bool:
     """Whether the sums are still to be divided by the kernel's divisor when they are stored."""
-    return not isinstance(plan.stage.operator, Pooling | Rank | UnsharpMask)
+    return not isinstance(plan.stage.operator, Pooling | Rank | Morphology | UnsharpMask)
 
 
 def tone_of(plan: StagePlan, target: npt.DTypeLike, full: float, full_out: float, gray: bool) -> Tone:
@@ -59,7 +59,7 @@ def rounding_of(plan: StagePlan, image: Samples, tone: Tone) -> float:
     """Return up to what difference two values that would be stored may differ by rounding alone."""
     if plan.exact:
         return 0.0
-    picks = isinstance(plan.stage.operator, Pooling | Rank)
+    picks = isinstance(plan.stage.operator, Pooling | Rank | Morphology)
     mean = 1.0 if picks else plan.kernel.absolute_sum / abs(plan.kernel.divisor)
     whole = image.dtype.kind == "u"
     largest = np.iinfo(image.dtype).max if whole else max(float(image.max()), -float(image.min()))

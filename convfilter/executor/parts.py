@@ -22,6 +22,7 @@ from convfilter.filters.multirate import Rates
 from convfilter.filters.stage import Orientation, Pooling
 from convfilter.methods.coarse import Coarse
 from convfilter.planning import AxisPlan, Plan, StagePlan
+from convfilter.planning.morphology import is_composite
 from convfilter.planning.remembered import latest
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.record import record
@@ -60,6 +61,10 @@ def grid_of(plan: StagePlan) -> Grid:
     """
     match plan.algorithm:
         case "points" | "box" | "network" | "histograms" | "sliding":  # sample by sample, or exact
+            return Grid(1, 1)
+        case "morphology" if is_composite(plan.stage.operator):  # what lies between has a border of its own
+            return Grid(plan.rows.output, 0)
+        case "morphology":
             return Grid(1, 1)
         case "pooling":  # extremes are exact; sums of real samples are differences of sums along the whole row
             operator = plan.stage.operator
@@ -191,6 +196,8 @@ def part_of(plan: StagePlan, rows: tuple[int, int], cols: tuple[int, int]) -> Pa
         Outputs.
     """
     grid = grid_of(plan)
+    if is_composite(plan.stage.operator):
+        return Part(*(Side(((0, axis.input),), None, axis, axis.output) for axis in (plan.rows, plan.cols)))
     mode = "constant" if isinstance(plan.stage.operator, Pooling) else plan.stage.padding_mode
     down = side_of(plan.rows, mode, *rows, min(rows[1] + grid.ahead[0], plan.rows.output), plan.rates[0])
     if not grid.cols:

@@ -105,6 +105,27 @@ class Rank:
             raise ParameterError(f"percentile must be a fraction from 0 to 1, got {self.fraction:g}")
 
 
+MorphologyKind = Literal["erode", "dilate", "open", "close", "gradient", "tophat", "blackhat"]
+
+
+@record
+class Morphology:
+    """Least (``erode``) or largest sample (``dilate``) under a footprint, and what is made of both.
+
+    The footprint is where the kernel is not 0; a dilation turns it by 180 degrees. ``open`` dilates what was eroded,
+    ``close`` erodes what was dilated; ``gradient`` is dilation less erosion, ``tophat`` what opening takes away, and
+    ``blackhat`` what closing adds.
+    """
+
+    kind: MorphologyKind
+    kernel: Kernel
+
+    @property
+    def is_difference(self) -> bool:
+        """Whether the result is a difference of two extremes: like an edge, it leaves alpha as it is."""
+        return self.kind in ("gradient", "tophat", "blackhat")
+
+
 @record
 class Orientation:
     """Hue of the direction in which the luminance rises, as bright as the gradient is large; gives three channels.
@@ -187,7 +208,7 @@ class Layer:
         return abs(numerators).sum(axis=1), (numerators == numerators.round()).all(axis=1)
 
 
-Operator: TypeAlias = Correlation | Gradient | UnsharpMask | Pooling | Rank | Orientation | Point | Layer
+Operator: TypeAlias = Correlation | Gradient | UnsharpMask | Pooling | Rank | Morphology | Orientation | Point | Layer
 
 
 @record

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from convfilter.errors import ParameterError
 from convfilter.filters.parameters import Number, Parameter, Window
 from convfilter.filters.row import Filter
-from convfilter.filters.stage import Rank, Stage
+from convfilter.filters.stage import Morphology, MorphologyKind, Rank, Stage
 
+_SERRA = "Serra, Image Analysis and Mathematical Morphology, 1982"
+_MEYER = "Meyer, Iterative image transformations for an automatic screening of cervical smears, 1979"
 _WINDOW = "N, WIDTHxHEIGHT, disk:RADIUS, or a kernel file (where it is not 0)"
 
 
@@ -28,6 +32,20 @@ def _percentile(window: str, p: float | None) -> Stage:
         except ValueError as error:
             raise ParameterError(f"percentile p {error}, got {last.strip()}") from None
     return Stage(Rank(footprints.of_text(window), p))
+
+
+def _morphology(kind: MorphologyKind) -> Callable[[str], Stage]:
+    def build(window: str) -> Stage:
+        from convfilter.filters import footprints
+
+        return Stage(Morphology(kind, footprints.of_text(window)))
+
+    return build
+
+
+def _morphology_row(name: str, kind: MorphologyKind, summary: str, formula: str, source: str = _SERRA) -> Filter:
+    window = Parameter("window", Window(), f"The footprint: {_WINDOW}.", None)
+    return Filter(name, summary, formula, f"{name}:disk:3", _morphology(kind), (window,), source=source)
 
 
 WINDOW_ROWS = (
@@ -52,4 +70,17 @@ WINDOW_ROWS = (
         ),
         source="Hyndman and Fan, Sample quantiles in statistical packages, 1996, definition 7",
     ),
+    _morphology_row("erode", "erode", "Erosion: the least sample under a footprint.", "min of f(x + b) for b in it"),
+    _morphology_row("dilate", "dilate", "Dilation: the largest, the footprint turned.", "max of f(x - b) for b in it"),
+    _morphology_row("open", "open", "Opening: what is bright and smaller than the footprint goes.", "dilate(erode(f))"),
+    _morphology_row("close", "close", "Closing: what is dark and smaller than the footprint goes.", "erode(dilate(f))"),
+    _morphology_row(
+        "morphgradient",
+        "gradient",
+        "Morphological gradient: edges as wide as the footprint.",
+        "dilate(f) - erode(f)",
+        "Beucher and Lantuejoul, Use of watersheds in contour detection, 1979",
+    ),
+    _morphology_row("tophat", "tophat", "White top hat: what an opening takes away.", "f - open(f)", _MEYER),
+    _morphology_row("blackhat", "blackhat", "Black top hat: what a closing adds.", "close(f) - f", _MEYER),
 )

@@ -66,7 +66,10 @@ def _read(source, i, lines, to):
 
 def _write(lines, i, out, o, left):
     for v in range(0, _VECTORS * vectors.lanes(lines), vectors.lanes(lines)):
-        vectors.write_part(out, o + v, vectors.read(lines, i + v), left - v)
+        if left - v >= vectors.lanes(lines):
+            vectors.write(out, o + v, vectors.read(lines, i + v))
+        else:
+            vectors.write_part(out, o + v, vectors.read(lines, i + v), left - v)
 
 
 def _compare(lines, pairs, count):
@@ -118,7 +121,10 @@ $write_columns
         for x in range(0, length, lanes):
 $read_columns
 $choose
-            vectors.write_part(out, o + x, v$median, length - x)
+            if length - x >= lanes:
+                vectors.write(out, o + x, v$median)
+            else:
+                vectors.write_part(out, o + x, v$median, length - x)
     return 0
 ''')
 

@@ -23,6 +23,8 @@ def nodes_of(stage: StageRun) -> list[Node]:
             from convfilter.methods.extremes import nodes
         case "network" | "histograms" | "sliding":
             from convfilter.methods.rank import nodes
+        case "morphology":
+            from convfilter.methods.morphology import nodes
         case "points":
             from convfilter.methods.pointwise import nodes
         case "layer":

@@ -106,8 +106,8 @@ class _Extremes(StageNode):
 
         return _strip(target, self.rows, steps, program)
 
-    def _windows(self, work: Work) -> _Windows:
-        return _Windows(_kind(self.stage), self.plan.rows, self.plan.cols, work.source.channels, work.source.dtype)
+    def _windows(self, work: Work) -> Windows:
+        return Windows(_kind(self.stage), self.plan.rows, self.plan.cols, work.source.channels, work.source.dtype)
 
 
 def _strip(target: LineBuffer, rows: int, steps: int, program: Callable[[int], Program]) -> Strip:
@@ -140,8 +140,8 @@ def _of_tiles(
     step, width, length = rows_between(rows, cols, channels), columns.count, cols.output * channels
     cuts = range(0, width, part_cols(channels))
     parts = [(first * channels, columns.part(first, min(first + cuts.step, width))) for first in cuts]
-    down = {part.count: _Windows(kind, rows, _untouched(part.count), channels, scratch.dtype) for _, part in parts}
-    along = _Windows(kind, _untouched(BETWEEN_ROWS), cols, channels, scratch.dtype)
+    down = {part.count: Windows(kind, rows, _untouched(part.count), channels, scratch.dtype) for _, part in parts}
+    along = Windows(kind, _untouched(BETWEEN_ROWS), cols, channels, scratch.dtype)
 
     def sums(top: int, bottom: int) -> Iterator[tuple[Region, Samples, int]]:
         for first in range(top, bottom, step):
@@ -170,7 +170,7 @@ def _untouched(length: int) -> AxisPlan:
     return AxisPlan(length, kernel=1, stride=1, dilation=1, before=0, after=0)
 
 
-class _Windows:
+class Windows:
     """Extremes or sums of windows, with the scratch memory that one thread needs for them."""
 
     def __init__(self, kind: str, rows: AxisPlan, cols: AxisPlan, channels: int, dtype: npt.DTypeLike) -> None:

@@ -40,7 +40,7 @@ SLIDE = Loop(
 )  # fmt: skip
 
 #: Samples that loops may read, and throw away, behind the last: four vectors of bytes.
-_BEHIND = 4 * 64
+BEHIND = 4 * 64
 #: Counts of a column's histogram.
 _COUNTS = 288
 #: Opacities of real pictures count in so many parts of white.
@@ -193,13 +193,13 @@ class _Worker:
         columns = self._finder.columns(region)
         straight = replace(source, alpha=False)
         if source.dtype.kind == "u" and source.pads_with_samples and not source.gray and not source.premultiplied:
-            loaded, pitch = _loaded(_padded_with(straight, source), scratch, source.dtype, rows, columns)
+            loaded, pitch = loaded_tile(straight, scratch, source.dtype, rows, columns)
             weights = None
             if source.alpha:
                 weights = _per_sample(loaded.reshape(-1, source.channels)[:, -1].astype(np.int64), source.channels)
             return _Tile(loaded, pitch, columns, _as_they_are, _leave, False, weights)
         real = np.dtype(work.plan.precision)
-        loaded, pitch = _loaded(straight, scratch, real, rows, columns)
+        loaded, pitch = loaded_tile(straight, scratch, real, rows, columns)
         weights = None
         if source.alpha:
             pixels = loaded[: rows.size * pitch].reshape(-1, source.channels)
@@ -219,14 +219,14 @@ class _Worker:
             samples[nan] = np.nan  # those with a sign, too, come last
         if loaded.dtype == np.float32 and not isinstance(self._finder, _Sliding):
             keys = loaded.view(np.int32)
-            _turn(keys[:size])
-            return _Tile(keys, pitch, columns, _turned, _turn, has_nan, weights)
+            turn(keys[:size])
+            return _Tile(keys, pitch, columns, _turned, turn, has_nan, weights)
         if loaded.dtype == np.float32:
             table, places = np.unique(_turned(samples.view(np.int32)).view(np.int32), return_inverse=True)
             table = _turned(table)
         else:
             table, places = np.unique(samples, return_inverse=True)
-        keys = np.zeros(size + _BEHIND, np.int32)
+        keys = np.zeros(size + BEHIND, np.int32)
         keys[:size] = places
         return _Tile(keys, pitch, columns, lambda found: table[found], None, has_nan, weights)
 
@@ -239,10 +239,10 @@ def _leave(_keys: Samples) -> None:
     pass
 
 
-def _turn(keys: Samples) -> None:
-    """Turn the bits of float32 samples, in place, into whole numbers in their order, and these into samples."""
-    whole = keys.view(np.int32)
-    whole ^= (whole >> 31) & np.int32(0x7FFFFFFF)
+def turn(keys: Samples) -> None:
+    """Turn the bits of real samples, in place, into whole numbers in their order, and these into samples."""
+    whole = keys.view(f"i{keys.dtype.itemsize}")
+    whole ^= (whole >> (8 * whole.itemsize - 1)) & np.iinfo(whole.dtype).max
 
 
 def _turned(keys: Samples) -> Samples:
@@ -250,18 +250,16 @@ def _turned(keys: Samples) -> Samples:
     return found
 
 
-def _padded_with(straight: Source, source: Source) -> Source:
-    """Return a source whose padding value is a whole number, as loops on whole samples take it."""
-    value: Any = int(source.padding_value)
-    return replace(straight, padding_value=value)
-
-
-def _loaded(
+def loaded_tile(
     source: Source, scratch: Scratch, dtype: np.dtype[Any], rows: Indices, columns: Columns
 ) -> tuple[Samples, int]:
+    """Load picked rows and columns as samples of a type, with room behind them; returns them, flat, and their pitch."""
     own = Scratch(dtype)
+    if dtype.kind == "u":  # loops on whole samples take a whole padding value
+        value: Any = int(source.padding_value)
+        source = replace(source, padding_value=value)
     pitch = columns.count * source.channels
-    tile = scratch.get("tile", rows.size * pitch + _BEHIND, dtype)
+    tile = scratch.get("tile", rows.size * pitch + BEHIND, dtype)
     for call in source.load_calls(own, rows, rows.size, columns, tile):
         call()
     return tile, pitch
@@ -333,7 +331,7 @@ class _ByNetwork(_Finder):
             median = {3: MEDIAN_3, 5: MEDIAN_5}.get(rows.kernel)
             if median is not None:
                 width = -(-tile.pitch // 64) * 64
-                columns = self._scratch.get("columns", rows.kernel * width + _BEHIND, kind)
+                columns = self._scratch.get("columns", rows.kernel * width + BEHIND, kind)
                 arguments = tile.keys, tile.pitch, rows.stride, height, length, apart, reach, columns, width
                 median.variant(K=kind)(*arguments, out[0], pitch)
                 return
@@ -343,8 +341,8 @@ class _ByNetwork(_Finder):
         else:
             down, along = np.nonzero(self._work.plan.kernel.matrix)
             taps = down * apart + offsets[along]
-        columns = self._scratch.get("columns", (rows.kernel * tile.pitch if network.columns else 0) + _BEHIND, kind)
-        lines = self._scratch.get("lines", taps.size * _BEHIND // kind.itemsize, kind)
+        columns = self._scratch.get("columns", (rows.kernel * tile.pitch if network.columns else 0) + BEHIND, kind)
+        lines = self._scratch.get("lines", taps.size * BEHIND // kind.itemsize, kind)
         SELECT.variant(K=kind)(
             tile.keys, tile.pitch, rows.stride, height, length, rows.kernel, apart,
             _flat(network.columns), len(network.columns), columns, tile.pitch,

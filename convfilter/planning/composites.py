@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from convfilter.filters.kernels import Kernel
-from convfilter.filters.stage import Correlation, Point, Pooling, Stage
+from convfilter.filters.stage import Correlation, Morphology, MorphologyKind, Padding, Pair, Point, Pooling, Stage
 
 
 def expanded(stages: Iterable[Stage]) -> Iterator[Stage]:
@@ -16,6 +17,8 @@ def expanded(stages: Iterable[Stage]) -> Iterator[Stage]:
         operator = stage.operator
         if isinstance(operator, Pooling) and operator.kind == "power":
             yield from _power_pooling(stage, operator)
+        elif isinstance(operator, Morphology) and operator.kind in ("open", "close"):
+            yield from opening(stage)
         else:
             yield stage
 
@@ -41,3 +44,41 @@ def _power_pooling(stage: Stage, operator: Pooling) -> Iterator[Stage]:
         offset=stage.offset,
         map=stage.map,
     )
+
+
+def opening(stage: Stage, padding: tuple[int, int, int, int] | None = None) -> tuple[Stage, Stage]:
+    """Return the erosion and the dilation of an opening, or, of a closing, the other way round.
+
+    The second looks the other way, so that windows of even sides move nothing: what the first pads above, it pads
+    below. ``padding`` is that of both together (top, bottom, left, right); by default, the stage's own.
+    """
+    operator = stage.operator
+    assert isinstance(operator, Morphology)
+    kinds: tuple[MorphologyKind, MorphologyKind] = ("erode", "dilate")
+    first, second = kinds if operator.kind in ("open", "tophat") else kinds[::-1]
+    before: Padding
+    after: Padding
+    if padding is None and stage.padding in ("same_upper", "same_lower"):  # by the size of what comes in
+        before, after = "same", stage.padding
+    else:
+        top, bottom, left, right = padding or _both(stage, operator.kernel.shape)
+        before = top // 2, bottom - bottom // 2, left // 2, right - right // 2
+        after = top - top // 2, bottom // 2, left - left // 2, right // 2
+    plain = replace(
+        stage, operator=Morphology(first, operator.kernel), name=f"{stage.name}, {first}", stride=(1, 1),
+        padding=before, ceil=False, scale=1.0, offset=0.0, map=None,
+    )  # fmt: skip
+    return plain, replace(
+        stage, operator=Morphology(second, operator.kernel), name=f"{stage.name}, {second}", padding=after
+    )
+
+
+def _both(stage: Stage, window: Pair) -> tuple[int, int, int, int]:
+    """Return the padding of two operations together."""
+    if not isinstance(stage.padding, str):
+        return stage.padding
+    down, along = (
+        dilation * (side - 1) * {"same": 1, "valid": 0, "full": 2}[stage.padding]
+        for dilation, side in zip(stage.dilation, window, strict=True)
+    )
+    return down, down, along, along

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from convfilter.filters.stage import ACTIVATIONS, Correlation, Gradient, Point, Pooling, Rank, UnsharpMask
+from convfilter.filters.stage import ACTIVATIONS, Correlation, Gradient, Morphology, Point, Pooling, Rank, UnsharpMask
 from convfilter.planning.task import Task, full_scale
 
 
@@ -57,6 +57,8 @@ def _gain(task: Task) -> float:
     scale = abs(task.stage.scale)
     if isinstance(operator, Pooling | Rank):
         return scale
+    if isinstance(operator, Morphology):
+        return scale * (2.0 if operator.is_difference else 1.0)
     if isinstance(operator, Point) and operator.kind not in ("normalize", *ACTIVATIONS):
         # A threshold has no gain: whatever the rounding, samples fall on one side of it or the other.
         return scale * (abs(operator.low) if operator.kind == "scale" else 1.0)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import ParameterError
-from convfilter.filters.stage import ACTIVATIONS, Correlation, Gradient, Point, Pooling, Rank, Stage
+from convfilter.filters.stage import ACTIVATIONS, Correlation, Gradient, Morphology, Point, Pooling, Rank, Stage
 from convfilter.planning.task import full_scale
 
 #: Point operations whose numbers are levels, as fractions of full scale.
@@ -79,5 +79,5 @@ def _keeps_range(stage: Stage) -> bool:
         is_scale = operator.kind == "scale"
         kept = 0 <= operator.low <= 1 if is_scale else operator.kind not in ACTIVATIONS
     else:
-        kept = isinstance(operator, Pooling | Rank)
+        kept = isinstance(operator, Pooling | Rank | Morphology)
     return kept and stage.scale == 1 and stage.offset == 0

@@ -15,6 +15,7 @@ from convfilter.filters.stage import Stage
 from convfilter.planning.chains import groups
 from convfilter.planning.composites import expanded
 from convfilter.planning.field import Field
+from convfilter.planning.morphology import morphology_block_rows, morphology_bytes
 from convfilter.planning.offsets import settled
 from convfilter.planning.pooling import is_summed_by_taps, pooling_bytes, stretch_of
 from convfilter.planning.precision import precision, unseen
@@ -272,6 +273,8 @@ def _block_rows(task: Task, algorithm: Algorithm) -> int:
         return max(1, MATRIX_BYTES // (4 * task.cols.output * task.channels * task.kernel.matrix.size))
     if algorithm == "pooling" and not is_summed_by_taps(task):
         return stretch_of(task.rows)
+    if algorithm == "morphology":
+        return morphology_block_rows(task)
     if algorithm in RANK_WAYS:
         return rank_block_rows(task, algorithm)
     return stream_block_rows(task.rows)
@@ -294,6 +297,8 @@ def _scratch_bytes(plan: StagePlan, task: Task) -> int:
         return itemsize * (plan.sides[0] * plan.sides[1] * TRANSFORM_PLANES + kept)
     if plan.algorithm == "pooling" and not plan.by_taps:
         return pooling_bytes(task, itemsize, TILE_SAMPLES)
+    if plan.algorithm == "morphology":
+        return morphology_bytes(plan)
     if plan.algorithm in RANK_WAYS:
         return rank_bytes(plan)
     if plan.algorithm == "box":

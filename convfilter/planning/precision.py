@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from convfilter.filters.multirate import COARSE, FINE, FINEST, Quality
-from convfilter.filters.stage import Correlation, Gradient, Layer, Pooling, Rank, UnsharpMask
+from convfilter.filters.stage import Correlation, Gradient, Layer, Morphology, Pooling, Rank, UnsharpMask
 from convfilter.planning.task import Task, full_scale
 
 Precision: TypeAlias = Literal["float32", "float64"]
@@ -42,7 +42,7 @@ def _fits_single(task: Task, algorithm: str) -> bool:
         return _layer_fits_single(task, operator)
     if isinstance(operator, Pooling) and operator.kind != "average":
         return task.dtype.name != "uint16" or not task.alpha
-    if isinstance(operator, Rank):
+    if isinstance(operator, Rank | Morphology):
         return task.dtype.name != "uint16" or not (task.alpha or task.gray)
     if not _weights_fit(task):
         return False

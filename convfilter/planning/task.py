@@ -10,7 +10,17 @@ import numpy.typing as npt
 from convfilter.errors import ParameterError
 from convfilter.filters.factors import factored
 from convfilter.filters.kernels import Kernel, identity
-from convfilter.filters.stage import Correlation, Gradient, Layer, Orientation, Point, Pooling, Stage, UnsharpMask
+from convfilter.filters.stage import (
+    Correlation,
+    Gradient,
+    Layer,
+    Morphology,
+    Orientation,
+    Point,
+    Pooling,
+    Stage,
+    UnsharpMask,
+)
 from convfilter.planning.arithmetic import AxisPlan, plan_axis, require_real_cells
 from convfilter.record import cached_property, record
 
@@ -210,6 +220,8 @@ def takes_alpha_as_colour(stage: Stage) -> bool:
         return False
     if isinstance(operator, Correlation | UnsharpMask):
         return abs(operator.kernel.sum - 1) <= _SUM_ROUNDING
+    if isinstance(operator, Morphology):
+        return not operator.is_difference
     return isinstance(operator, Pooling) or (isinstance(operator, Point) and operator.kind in ("relu", "abs"))
 
 
@@ -225,6 +237,10 @@ def _require_channels(stage: Stage, channels: int, prefix: str, rows: int) -> No
 
 def _kernel_of(stage: Stage) -> Kernel:
     operator = stage.operator
+    if isinstance(operator, Morphology) and operator.kind in ("tophat", "blackhat"):
+        # What two windows, one after the other, see.
+        rows, cols = operator.kernel.shape
+        return Kernel(factors=(np.ones(2 * rows - 1), np.ones(2 * cols - 1)))
     if isinstance(operator, Pooling):
         assert operator.size is not None
         return Kernel(factors=(np.ones(operator.size[0]), np.ones(operator.size[1])))

@@ -11,9 +11,20 @@ import numpy as np
 
 from convfilter.filters.factors import Product, low_rank
 from convfilter.filters.multirate import Rates, largest_step, rates
-from convfilter.filters.stage import Correlation, Gradient, Layer, Orientation, Point, Pooling, Stage, UnsharpMask
+from convfilter.filters.stage import (
+    Correlation,
+    Gradient,
+    Layer,
+    Morphology,
+    Orientation,
+    Point,
+    Pooling,
+    Stage,
+    UnsharpMask,
+)
 from convfilter.planning import ranks
 from convfilter.planning.arithmetic import AxisPlan
+from convfilter.planning.morphology import morphology_cost
 from convfilter.planning.pooling import comparisons, goes_straight, is_summed_by_taps, takes_extremes
 from convfilter.planning.precision import precision, quality, unseen
 from convfilter.planning.task import Task
@@ -30,6 +41,7 @@ Algorithm = Literal[
     "network",
     "histograms",
     "sliding",
+    "morphology",
     "points",
     "orientation",
     "layer",
@@ -328,6 +340,7 @@ WAYS = (
 #: Operators with one way of their own, which there is no use in asking for.
 _ONLY_WAYS = (
     Way("layer", lambda task: isinstance(task.stage.operator, Layer), _layer_cost, 1.0, 0.0),
+    Way("morphology", lambda task: isinstance(task.stage.operator, Morphology), morphology_cost, 1.0, 0.0),
     Way("points", lambda task: isinstance(task.stage.operator, Point), lambda _: 1.0, 1.0, 0.0),
     Way(
         "orientation",

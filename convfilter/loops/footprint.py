@@ -1,0 +1,104 @@
+"""Largest or least sample under a footprint of any shape: its rows are runs of taps.
+
+The extreme of a run comes from two runs of a power of two that overlap, and those from two of half the length: once
+for each row and each length, for all windows that the row lies in. All of it runs over whole vectors of samples, which
+are whole numbers.
+"""
+
+from __future__ import annotations
+
+from convfilter.loops import vectors
+
+
+def largest_under(
+    tile, pitch, tile_rows, step_rows, rows, lengths, starts, length_count, run_rows, run_starts, reach,
+    step_cols, channels, cols, line, width, out, out_pitch,
+):  # fmt: skip
+    """Widen ``out``, which holds the least number, by what each window's runs hold.
+
+    Parameters
+    ----------
+    tile : flat array
+        ``tile_rows`` rows, ``pitch`` samples apart, a vector of room behind each of ``width`` samples.
+    lengths, starts : arrays
+        Rising numbers of taps, ``reach`` samples apart, and which runs have so many: from ``starts[k]`` to
+        ``starts[k + 1] - 1``.
+    run_rows, run_starts : arrays
+        Row of the window, and sample of that row, on which a run begins.
+    line : flat array
+        Scratch for a row.
+    """
+    return _under(
+        _greater, tile, pitch, tile_rows, step_rows, rows, lengths, starts, length_count, run_rows, run_starts, reach,
+        step_cols, channels, cols, line, width, out, out_pitch,
+    )  # fmt: skip
+
+
+def least_under(
+    tile, pitch, tile_rows, step_rows, rows, lengths, starts, length_count, run_rows, run_starts, reach,
+    step_cols, channels, cols, line, width, out, out_pitch,
+):  # fmt: skip
+    """Do so with the least sample; ``out`` holds the largest number before."""
+    return _under(
+        _lesser, tile, pitch, tile_rows, step_rows, rows, lengths, starts, length_count, run_rows, run_starts, reach,
+        step_cols, channels, cols, line, width, out, out_pitch,
+    )  # fmt: skip
+
+
+def _greater(one, other):
+    return vectors.greater(one, other)
+
+
+def _lesser(one, other):
+    return vectors.lesser(one, other)
+
+
+def _under(
+    choose, tile, pitch, tile_rows, step_rows, rows, lengths, starts, length_count, run_rows, run_starts, reach,
+    step_cols, channels, cols, line, width, out, out_pitch,
+):  # fmt: skip
+    lanes = vectors.lanes(tile)
+    for row in range(tile_rows):
+        for x in range(0, width, lanes):
+            vectors.write(line, x, vectors.read(tile, row * pitch + x))
+        taps = 1
+        for number in range(length_count):
+            while 2 * taps <= lengths[number]:
+                _double(choose, line, taps * reach, width, lanes)
+                taps *= 2
+            rest = (lengths[number] - taps) * reach
+            for run in range(starts[number], starts[number + 1]):
+                below = row - run_rows[run]
+                if below >= 0 and below % step_rows == 0 and below // step_rows < rows:
+                    to = below // step_rows * out_pitch
+                    if step_cols == 1:
+                        _enter(choose, line, run_starts[run], rest, out, to, cols * channels, lanes)
+                    else:
+                        _enter_kept(choose, line, run_starts[run], rest, out, to, cols, step_cols, channels, lanes)
+    return 0
+
+
+def _double(choose, line, apart, width, lanes):
+    """Let each sample be the extreme of itself and that which lies ``apart``; what lies behind may be anything."""
+    for x in range(0, width, lanes):
+        vectors.write(line, x, choose(vectors.read(line, x), vectors.read(line, x + apart)))
+
+
+def _enter(choose, line, at, rest, out, to, length, lanes):
+    whole = length - length % lanes
+    for x in range(0, whole, lanes):
+        run = choose(vectors.read(line, at + x), vectors.read(line, at + rest + x))
+        vectors.write(out, to + x, choose(vectors.read(out, to + x), run))
+    if whole < length:
+        run = choose(vectors.read(line, at + whole), vectors.read(line, at + rest + whole))
+        vectors.write_part(out, to + whole, choose(vectors.read(out, to + whole), run), length - whole)
+
+
+def _enter_kept(choose, line, at, rest, out, to, cols, step, channels, lanes):
+    """Do so for every ``step``-th pixel; of the vectors one pixel is kept."""
+    for col in range(cols):
+        x = at + col * step * channels
+        for channel in range(0, channels, lanes):
+            run = choose(vectors.read(line, x + channel), vectors.read(line, x + rest + channel))
+            place = to + col * channels + channel
+            vectors.write_part(out, place, choose(vectors.read(out, place), run), channels - channel)

@@ -1,0 +1,284 @@
+"""Erosion, dilation, and what is made of them: extremes under footprints of any shape.
+
+Rectangles go the way of pooling (``loops/extreme.py``), other footprints run by run (``loops/footprint.py``). Real
+samples are compared by their bits, whose order is that of the numbers. With alpha, extremes are those of colours times
+alpha, as in pooling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from convfilter.engine.borders import Indices
+from convfilter.engine.buffer import LineBuffer, Samples, Scratch
+from convfilter.engine.epilogue import Epilogue
+from convfilter.engine.layout import Columns, columns_for
+from convfilter.engine.load import Source
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageRun, Workers, placeholder
+from convfilter.engine.threads import cut
+from convfilter.engine.work import Region, Work
+from convfilter.filters.stage import Morphology
+from convfilter.methods.extremes import Windows
+from convfilter.methods.layer import central_alpha
+from convfilter.methods.rank import BEHIND, loaded_tile, turn
+from convfilter.native.loop import Loop
+from convfilter.planning import LUMINANCE_DIVISOR, plan_stack
+from convfilter.planning.chains import block_rows
+from convfilter.planning.composites import opening
+from convfilter.planning.morphology import cells_of, footprint_cols, is_composite
+
+_SIGNATURE = "M* i8 i8 i8 i8 i8* i8* i8 i8* i8* i8 i8 i8 i8 M* i8 M* i8"
+LARGEST_UNDER = Loop("footprint", "largest_under", _SIGNATURE)
+LEAST_UNDER = Loop("footprint", "least_under", _SIGNATURE)
+
+
+def nodes(stage: StageRun) -> list[Node]:
+    """Return the nodes of a stage."""
+    operator = stage.plan.stage.operator
+    assert isinstance(operator, Morphology)
+    if not is_composite(operator):
+        return [_Extremes(stage)]
+    made: list[Node] = [_Extremes(part) for part in _parts(stage)]
+    last = _Residue(stage)
+    last.reads = (1, len(made) + 1)  # what was opened or closed, and the picture
+    return [*made, last]
+
+
+def _parts(stage: StageRun) -> Iterator[StageRun]:
+    """Yield the erosion and the dilation of an opening, or of a closing the other way round."""
+    plan, source = stage.plan, stage.source
+    plain = not source.alpha and not source.gray
+    kept = source.dtype if plain else np.dtype(np.float32)
+    padding = (plan.rows.before, plan.rows.after, plan.cols.before, plan.cols.after)
+    shape = plan.rows.input, plan.cols.input
+    for number, own in enumerate(opening(plan.stage, padding)):
+        gray = source.gray and number == 0
+        channels = plan.channels + 2 * gray
+        before = source.dtype if number == 0 else kept
+        decided = plan_stack(
+            [own], (*shape, channels), before, out_dtype=kept, alpha=source.alpha, gray=gray, white=source.full,
+            out_white=source.full,
+            premultiplied=source.premultiplied,
+        )  # fmt: skip
+        (planned,) = decided.stages
+        constant = own.padding_value if own.padding_mode == "constant" else 0.0
+        buffer = placeholder(planned.cols.input, channels, before)
+        alpha = planned.alpha
+        loaded = Source(buffer, source.full, alpha, gray, constant, planned.premultiplied)
+        yield StageRun(planned, loaded, kept, source.full, block_rows(planned))
+        shape = (planned.rows.output, planned.cols.output)
+
+
+class _Extremes(StageNode):
+    """Extremes of samples under a footprint, or the difference of both."""
+
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return workers."""
+        work = self.work(sources[0])
+        epilogue = self.epilogue(work, target)
+        return Workers(lambda: _Worker(work, epilogue, target, self.stage).compute, self.scratch_bytes)
+
+
+class _Worker:
+    """Finds the extremes of some rows, in memory of its own."""
+
+    def __init__(self, work: Work, epilogue: Epilogue, target: LineBuffer, stage: StageRun) -> None:
+        operator = work.plan.stage.operator
+        assert isinstance(operator, Morphology)
+        self._work, self._epilogue, self._target, self._kind = work, epilogue, target, operator.kind
+        source = work.source
+        keeps = source.dtype.kind == "u" and source.pads_with_samples and not source.alpha and not source.gray
+        self._dtype = source.dtype if keeps else np.dtype(work.plan.precision)
+        self._scratch = Scratch(work.plan.precision)
+        self._stores = work.stores_samples(target.dtype) and stage.ranges is None and self._kind != "gradient"
+        self._box = work.plan.kernel.is_box
+        self._found_runs: dict[bool, tuple[Indices, Indices, Indices, Indices]] = {}
+        self._windows: dict[tuple[str, int], Windows] = {}
+
+    def compute(self, rows: Rows) -> int:
+        """Store output rows ``top`` to ``bottom - 1``; returns how many samples were clipped."""
+        parts = cut(self._work.plan.cols.output, footprint_cols(self._work.plan))
+        return sum(self._part(Region(*rows, *part)) for part in parts)
+
+    def _part(self, region: Region) -> int:
+        work, channels = self._work, self._work.source.channels
+        height, length = region.bottom - region.top, (region.right - region.left) * channels
+        kinds = {"erode": ("min",), "dilate": ("max",), "gradient": ("max", "min")}[self._kind]
+        tile, rows, columns = self._load(region)
+        found = [self._extremes(kind, tile, rows, columns, region) for kind in kinds]
+        if self._stores and found[0].dtype == self._target.dtype:
+            out = self._target.rows(region.top, region.bottom)[:, region.left : region.right]
+            out[:] = found[0].reshape(out.shape)
+            return 0
+        sums = self._scratch.get("sums", height * length)[: height * length]
+        sums[:] = found[0].reshape(-1)
+        if len(kinds) == 1:
+            calls = self._epilogue.calls(self._scratch, region, sums, length)
+            return sum(call() for call in calls)
+        values = [each.reshape(height, -1, channels).astype(np.float64) for each in found]
+        return _store_difference(work, self._epilogue, region, values[0], values[1])
+
+    def _load(self, region: Region) -> tuple[Samples, int, Columns]:
+        work, axis = self._work, self._work.plan.rows
+        rows = work.row_index[region.top * axis.stride : (region.bottom - 1) * axis.stride + axis.span + 1]
+        cols = work.plan.cols
+        first, last = region.left * cols.stride, (region.right - 1) * cols.stride + 1
+        columns = columns_for(replace(cols, stride=1), work.col_index, first, last)
+        tile, _ = loaded_tile(work.source, self._scratch, self._dtype, rows, columns)
+        return tile, rows.size, columns
+
+    def _extremes(self, kind: str, tile: Samples, rows: int, columns: Columns, region: Region) -> Samples:
+        """Return the extremes of a region, as flat rows."""
+        if self._box:
+            return self._of_box(kind, tile, rows, columns, region)
+        size = rows * columns.count * self._work.source.channels
+        if tile.dtype.kind == "u":
+            return self._under(kind, tile, rows, columns, region)
+        samples, whole = tile[:size], np.dtype(f"i{tile.dtype.itemsize}")
+        nan = np.isnan(samples)
+        if nan.any():
+            samples[nan] = np.nan  # those with a sign, too, are larger than all numbers
+        keys = self._scratch.get("keys", tile.size, whole)
+        keys[:size] = samples.view(whole)
+        turn(keys[:size])
+        found = self._under(kind, keys, rows, columns, region).copy()
+        if kind == "min" and nan.any():  # a NaN wins
+            largest = self._under("max", keys, rows, columns, region, turned=False)
+            turn(largest)
+            is_nan = np.isnan(largest.view(tile.dtype))
+            turn(found)
+            found.view(tile.dtype)[is_nan] = np.nan
+        else:
+            turn(found)
+        return found.view(tile.dtype)
+
+    def _of_box(self, kind: str, tile: Samples, rows: int, columns: Columns, region: Region) -> Samples:
+        plan, channels = self._work.plan, self._work.source.channels
+        height, width = region.bottom - region.top, region.right - region.left
+        if (kind, width) not in self._windows:
+            cols = replace(plan.cols, input=columns.count, before=0, after=0)
+            self._windows[kind, width] = Windows(kind, plan.rows, cols, channels, tile.dtype)
+        out = self._scratch.get(kind, height * width * channels, tile.dtype)[: height * width * channels]
+        pitch = columns.count * channels
+        self._windows[kind, width].write(tile, np.arange(rows), height, out, 0, width * channels, pitch)
+        return out
+
+    def _under(
+        self, kind: str, keys: Samples, rows: int, columns: Columns, region: Region, *, turned: bool | None = None
+    ) -> Samples:
+        plan, channels = self._work.plan, self._work.source.channels
+        height, length = region.bottom - region.top, (region.right - region.left) * channels
+        limits = np.iinfo(keys.dtype)
+        out = self._scratch.get(f"{kind} under", height * length + BEHIND, keys.dtype)
+        out[: height * length] = limits.max if kind == "min" else limits.min
+        lengths, starts, run_rows, run_cols = self._runs(kind == "max" if turned is None else turned)
+        reach, pitch = plan.cols.dilation * channels, columns.count * channels
+        line = self._scratch.get("line", pitch + int(lengths[-1]) * reach + BEHIND, keys.dtype)
+        loop = LEAST_UNDER if kind == "min" else LARGEST_UNDER
+        loop.variant(M=keys.dtype)(
+            keys, pitch, rows, plan.rows.stride, height, lengths, starts, lengths.size,
+            run_rows, run_cols, reach, plan.cols.stride, channels,
+            region.right - region.left, line, pitch, out, length,
+        )  # fmt: skip
+        return out[: height * length]
+
+    def _runs(self, turned: bool) -> tuple[Indices, Indices, Indices, Indices]:
+        """Return the runs of a footprint as the loop takes them, which are found once."""
+        if turned not in self._found_runs:
+            plan = self._work.plan
+            lengths, starts, rows, cols = _runs_of(cells_of(plan, turned=turned))
+            reach = plan.cols.dilation * self._work.source.channels
+            self._found_runs[turned] = lengths, starts, rows * plan.rows.dilation, cols * reach
+        return self._found_runs[turned]
+
+
+def _runs_of(cells: Samples) -> tuple[Indices, Indices, Indices, Indices]:
+    """Return the lengths of runs of cells, where those of each begin in the lists of rows and columns, and these."""
+    runs = []
+    for row, inside in enumerate(cells):
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], inside.astype(np.int8), [0]])))
+        runs += [(int(end - start), row, int(start)) for start, end in edges.reshape(-1, 2)]
+    runs.sort()
+    counts = {length: len([*some]) for length, some in groupby(runs, key=lambda run: run[0])}
+    lengths, rows, cols = (np.array(each, np.int64) for each in (list(counts), *list(zip(*runs, strict=True))[1:]))
+    return lengths, np.cumsum([0, *counts.values()]), rows, cols
+
+
+class _Residue(StageNode):
+    """What an opening takes away, or a closing adds."""
+
+    def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
+        """Return the same rows of what was opened, and those of the picture on which they are centred."""
+        if number == 0:
+            return np.arange(top, bottom)
+        axis = self.plan.rows
+        return self._row_index[top * axis.stride + axis.centre : (bottom - 1) * axis.stride + axis.centre + 1]
+
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return workers."""
+        smoothed, picture = sources
+        work = self.work(picture)
+        epilogue = self.epilogue(work, target)
+        operator = self.plan.stage.operator
+        assert isinstance(operator, Morphology)
+        rises = operator.kind == "tophat"
+
+        def make() -> Any:
+            scratch = Scratch(np.float64)
+
+            def compute(rows: Rows) -> int:
+                region = Region(*rows, 0, self.plan.cols.output)
+                itself, other = _centre(work, scratch, region), smoothed.rows(*rows).astype(np.float64)
+                if work.source.gray:
+                    other *= LUMINANCE_DIVISOR
+                high, low = (itself, other) if rises else (other, itself)
+                return _store_difference(work, epilogue, region, high, low, straight=not work.source.premultiplied)
+
+            return compute
+
+        return Workers(make, 4 * 8 * self.block_rows * self.plan.cols.output * self.plan.output_channels)
+
+
+def _centre(work: Work, scratch: Scratch, region: Region) -> Samples:
+    """Return the picture's own samples on which outputs are centred, as they are stored."""
+    cols = work.plan.cols
+    places = work.col_index[np.arange(cols.output) * cols.stride + cols.centre]
+    columns = Columns(np.ascontiguousarray(places), 0, 0, places[:0])
+    source = replace(work.source, alpha=False)
+    rows = work.centres()[region.top : region.bottom]
+    tile, pitch = source.load(scratch, "itself", rows, columns)
+    centre: Samples = tile[: rows.size * pitch].reshape(rows.size, cols.output, -1).copy()
+    return centre
+
+
+def _store_difference(
+    work: Work, epilogue: Epilogue, region: Region, high: Samples, low: Samples, *, straight: bool = False
+) -> int:
+    """Store the difference of two extremes; alpha is that of the central pixels.
+
+    Colours times alpha are divided by it first, unless they are ``straight``, or stored so.
+    """
+    source = work.source
+    alpha = None
+    if source.alpha:
+        if not straight and not source.premultiplied:
+            scale = source.full
+            for values in (high, low):
+                opacity = values[..., -1:]
+                np.divide(values * scale, opacity, out=values, where=opacity > 0)
+        central = central_alpha(work, region.top, region.bottom)[:, region.left : region.right]
+        alpha = np.ascontiguousarray(central).reshape(-1)
+    with np.errstate(invalid="ignore"):
+        values = high - low
+    if source.alpha:
+        values *= epilogue.keep
+        if source.premultiplied:
+            values += epilogue.shift * central[..., np.newaxis]
+        values[..., -1] = 0.0
+    calls = epilogue.store(region, np.ascontiguousarray(values).reshape(-1), values.shape[1] * values.shape[2], alpha)
+    return sum(call() for call in calls)

@@ -1,0 +1,170 @@
+"""Erosion, dilation and what is made of them, under footprints of any shape, against NumPy, SciPy and OpenCV."""
+
+import numpy as np
+import pytest
+import reference
+
+import convfilter as cf
+from convfilter.cli.root import run
+from convfilter.errors import ParameterError
+from convfilter.filters import footprints, stack
+
+RNG = np.random.default_rng(4)
+HOOK = np.array([[0, 1, 1, 0], [1, 0, 1, 1], [0, 0, 1, 1]])
+FUNCTIONS = {
+    "erode": (cf.erode, lambda x, w, **g: reference.extreme(x, w, largest=False, **g)),
+    "dilate": (cf.dilate, lambda x, w, **g: reference.extreme(x, w, largest=True, **g)),
+    "open": (cf.opening, reference.opened),
+    "close": (cf.closing, lambda x, w, **g: reference.opened(x, w, closes=True, **g)),
+    "gradient": (
+        cf.morphological_gradient,
+        lambda x, w, **g: reference.extreme(x, w, largest=True, **g) - reference.extreme(x, w, largest=False, **g),
+    ),
+}
+
+
+def picture(dtype, shape=(19, 26, 3)):
+    if dtype == np.float32:
+        return RNG.normal(0, 1, shape).astype(dtype)
+    return RNG.integers(0, np.iinfo(dtype).max + 1, shape).astype(dtype)
+
+
+def stored(values, dtype):
+    return values.astype(dtype) if dtype == np.float32 else reference.store(values, dtype)
+
+
+@pytest.mark.parametrize("kind", FUNCTIONS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize(
+    ("window", "geometry"),
+    [
+        ((3, 5), {}),
+        ((4, 2), {"padding_mode": "wrap", "stride": (2, 1)}),
+        (HOOK, {}),
+        (HOOK, {"flip": True, "padding_mode": "reflect", "stride": (3, 2)}),
+        (HOOK, {"dilation": (2, 3), "padding_mode": "constant", "padding_value": 3, "padding": "full"}),
+        (HOOK, {"padding": ((4, 1), (3, 5)), "padding_mode": "symmetric"}),
+        (np.eye(5), {"padding": "valid", "dilation": 2}),
+    ],
+)
+def test_extremes_are_those_of_numpy(kind, dtype, window, geometry):
+    function, expected = FUNCTIONS[kind]
+    image = picture(dtype)
+    values = stored(expected(reference.real(image), window, **geometry), dtype)
+    for threads in (1, 2):
+        np.testing.assert_array_equal(function(image, window, threads=threads, **geometry), values)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("geometry", [{}, {"stride": (2, 3), "padding_mode": "wrap"}, {"padding": "full"}])
+@pytest.mark.parametrize("window", [HOOK, (3, 4)])
+def test_top_hats_are_what_opening_and_closing_change(dtype, geometry, window):
+    image = picture(dtype)
+    cells = reference.cells_of(window)
+    both = tuple(2 * side - 1 for side in cells.shape)
+    itself = reference.centre(reference.real(image), both, **{**geometry, "padding": _both(cells, geometry)})
+    opened = reference.opened(reference.real(image), window, **geometry)
+    closed = reference.opened(reference.real(image), window, closes=True, **geometry)
+    np.testing.assert_array_equal(cf.top_hat(image, window, **geometry), stored(itself - opened, dtype))
+    np.testing.assert_array_equal(cf.black_hat(image, window, **geometry), stored(closed - itself, dtype))
+
+
+def _both(cells, geometry):
+    times = {"same": 1, "full": 2}[geometry.get("padding", "same")]
+    return tuple((times * (side - 1),) * 2 for side in cells.shape)
+
+
+def test_scipy_finds_the_same():
+    ndimage = pytest.importorskip("scipy.ndimage")
+    image = picture(np.uint16, (40, 50))
+    disk = footprints.disk(3).matrix != 0
+    disk[0, :] = False
+    for ours, theirs in (
+        (cf.erode, ndimage.grey_erosion),
+        (cf.dilate, ndimage.grey_dilation),
+        (cf.opening, ndimage.grey_opening),
+        (cf.closing, ndimage.grey_closing),
+        (cf.top_hat, ndimage.white_tophat),
+        (cf.black_hat, ndimage.black_tophat),
+    ):
+        np.testing.assert_array_equal(ours(image, disk), theirs(image, footprint=disk, mode="nearest"))
+
+
+def test_opencv_finds_the_same():
+    cv2 = pytest.importorskip("cv2")
+    image = picture(np.uint8, (40, 50, 3))
+    disk = (footprints.disk(5).matrix != 0).astype(np.uint8)
+    border = {"borderType": cv2.BORDER_REPLICATE}
+    np.testing.assert_array_equal(cf.dilate(image, disk), cv2.dilate(image, disk, **border))
+    gradient = cv2.morphologyEx(image, cv2.MORPH_GRADIENT, disk, **border)
+    np.testing.assert_array_equal(cf.morphological_gradient(image, disk), gradient)
+
+
+def test_opening_twice_changes_nothing_and_hats_give_the_picture_back():
+    image = picture(np.uint8, (30, 31))
+    for window in ("disk:2.5", (2, 4), HOOK):
+        opened = cf.opening(image, window)
+        inside = slice(5, -5), slice(5, -5)
+        np.testing.assert_array_equal(cf.opening(opened, window)[inside], opened[inside])
+        assert (opened[inside] <= image[inside]).all()
+        np.testing.assert_array_equal(opened + cf.top_hat(image, window), np.maximum(opened, image))
+
+
+def test_a_nan_wins_under_every_footprint():
+    image = picture(np.float32, (12, 13))
+    image[3, 4], image[9, 9] = np.nan, -np.nan
+    for window in (HOOK, (3, 3)):
+        for largest, function in ((False, cf.erode), (True, cf.dilate)):
+            expected = reference.extreme(reference.real(image), window, largest).astype(np.float32)
+            np.testing.assert_array_equal(function(image, window), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_extremes_of_colours_times_alpha(dtype):
+    white = reference.full_scale(dtype)
+    image = abs(picture(dtype, (12, 13, 4)).astype(np.float64))
+    image[..., 3] = RNG.choice([0, 0.5, 1], (12, 13)) * white
+    image = image.astype(dtype)
+    for largest, function in ((False, cf.erode), (True, cf.dilate)):
+        for window in (HOOK, (3, 3)):
+
+            def apply(samples, padding_value=0, window=window, largest=largest):
+                return reference.extreme(samples, window, largest)
+
+            expected = reference.with_alpha(reference.real(image), apply, white=white)
+            result = function(image, window, alpha=True)
+            visible = expected[..., 3] > 0
+            gap = np.abs(result - np.clip(expected, 0, None))[visible].max()
+            assert gap <= (0.51 if dtype != np.float32 else 1e-6)
+    hat = cf.top_hat(image, HOOK, alpha=True)
+    np.testing.assert_array_equal(hat[..., 3], image[..., 3])
+
+
+def test_luminance_and_other_sample_types():
+    image = picture(np.uint16, (12, 13, 3))
+    gray = reference.real(image) @ [0.299, 0.587, 0.114]
+    for function, expected in (
+        (cf.dilate, reference.extreme(gray, HOOK, largest=True)),
+        (cf.black_hat, reference.opened(gray, HOOK, closes=True) - gray),
+    ):
+        np.testing.assert_allclose(function(image, HOOK, gray=True), np.maximum(expected, 0), atol=0.51)
+        np.testing.assert_allclose(function(image, HOOK, gray=True, dtype=np.float32), expected, rtol=1e-6, atol=0.02)
+    np.testing.assert_array_equal(
+        cf.dilate(image, HOOK, dtype=np.float32), reference.extreme(reference.real(image), HOOK, largest=True)
+    )
+
+
+def test_in_stacks_and_as_commands(tmp_path):
+    image = picture(np.uint8, (40, 21))
+    stacked = cf.apply(image, "erode:3", "tophat:disk:2", "dilate:0 1; 1 1")
+    np.testing.assert_array_equal(stacked, cf.dilate(cf.top_hat(cf.erode(image, 3), "disk:2"), [[0, 1], [1, 1]]))
+    cf.write(str(tmp_path / "in.png"), image)
+    for option, function in (("--open", cf.opening), ("--gradient", cf.morphological_gradient)):
+        assert run(["morph", option, "disk:2", str(tmp_path / "in.png"), str(tmp_path / "out.png")]) == 0
+        np.testing.assert_array_equal(cf.read(str(tmp_path / "out.png")).pixels, function(image, "disk:2"))
+
+
+def test_bad_footprints():
+    for spec in ("erode:0", "open:0 0", "tophat:disk:-1"):
+        with pytest.raises(ParameterError):
+            stack.stage(spec)
