@@ -1,7 +1,9 @@
 """The filters as functions on arrays.
 
-Images are (rows, cols) or (rows, cols, channels) arrays of uint8, uint16 or
-float32, or of bool, taken as 0 and 1 in float32; sizes and other pairs are (rows, cols), or one number for both. An
+Images are (rows, cols) or (rows, cols, channels) arrays of uint8, uint16, int16, uint32, float32 or float64, or of
+bool, taken as 0 and 1 in float32; results have the image's type. White is the largest whole number of a type, and 1.0
+in real ones. Filters of int16, uint32 and float64 sum in float64, and leave nothing out to be faster: whole results are
+rounded once, real ones are off by rounding alone. Sizes and other pairs are (rows, cols), or one number for both. An
 image may also be a ``Picture``, whose alpha counts as alpha, an xarray ``DataArray``, whose labels the result gets, or
 any object with ``__array__`` or ``__dlpack__``.
 """
@@ -62,7 +64,7 @@ def convolve(image: ImageLike, kernel: npt.ArrayLike | Kernel, **keywords: Unpac
 
     Parameters
     ----------
-    image : (H, W) or (H, W, C) array of uint8, uint16 or float32
+    image : (H, W) or (H, W, C) array
     kernel : (K_h, K_w) array_like, or Kernel
         Finite weights; a 1-D kernel is one row.
     **keywords
@@ -104,7 +106,7 @@ def gaussian_blur(
 
     Parameters
     ----------
-    image : (H, W) or (H, W, C) array of uint8, uint16 or float32
+    image : (H, W) or (H, W, C) array
     sigma : float or (rows, cols)
         Standard deviation in pixels, at least 0; 0 leaves an axis alone.
     truncate : float, optional
@@ -154,7 +156,7 @@ def sobel(image: ImageLike, axis: Axis = "magnitude", **keywords: Unpack[FilterK
 
     Parameters
     ----------
-    image : (H, W) or (H, W, C) array of uint8, uint16 or float32
+    image : (H, W) or (H, W, C) array
     axis : {"x", "y", "magnitude", "orientation"}
         ``x`` answers to vertical edges (k1 = [+1 0 -1; +2 0 -2; +1 0 -1]), ``y`` is
         its transpose, ``magnitude`` is sqrt(gx**2 + gy**2). ``orientation`` gives three
@@ -207,7 +209,7 @@ def unsharp_mask(
 
     Parameters
     ----------
-    image : (H, W) or (H, W, C) array of uint8, uint16 or float32
+    image : (H, W) or (H, W, C) array
     sigma : float or (rows, cols)
         Standard deviation of the blur in pixels.
     amount : float
@@ -331,7 +333,7 @@ def conv2d(
 
     Parameters
     ----------
-    image : (H, W) or (H, W, C_in) array of uint8, uint16 or float32
+    image : (H, W) or (H, W, C_in) array
         Bias and activation count with white as 1, whatever the type.
     weight : (C_out, C_in / groups, K_h, K_w) array_like
     bias : (C_out,) array_like, optional
@@ -450,7 +452,7 @@ def apply(image: ImageLike, *specs: str | Stage, **keywords: Unpack[FilterKeywor
 
     Parameters
     ----------
-    image : (H, W) or (H, W, C) array of uint8, uint16 or float32
+    image : (H, W) or (H, W, C) array
     *specs : str or Stage
         Such as ``"gaussian:4"`` or ``"sobel:magnitude,stride=2"``; sizes in the text are WIDTHxHEIGHT.
     **keywords

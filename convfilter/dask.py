@@ -30,7 +30,8 @@ def apply(array: Any, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -
     Parameters
     ----------
     array : dask.array.Array
-        (H, W) or (H, W, C) of uint8, uint16 or float32, cut into any chunks along rows and columns.
+        (H, W) or (H, W, C), of a sample type that ``convfilter.convolve`` takes,
+        cut into any chunks along rows and columns.
     *specs : str or Stage
         As for ``convfilter.apply``.
     **keywords

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from convfilter.errors import ParameterError, shown
 from convfilter.filters.stage import Padding, PaddingMode, Stage, ToneMap
-from convfilter.planning import Plan
+from convfilter.planning import Plan, require_sample_type
 from convfilter.planning.remembered import remembered_plan
 
 
@@ -41,7 +41,6 @@ PaddingLike: TypeAlias = (
 
 #: A picture of a few rows and as many channels as this is no feature map that anybody has.
 _LEAST_SIDE = 32
-_SAMPLE_TYPES = ("uint8", "uint16", "float32")
 
 
 class PoolStageKeywords(TypedDict, total=False):
@@ -165,8 +164,8 @@ def planned(stages: Sequence[Stage], shape: tuple[int, ...], image_dtype: np.dty
     ParameterError, SizeError
     """
     dtype = keywords.get("dtype")
-    if dtype is not None and np.dtype(dtype) not in (np.dtype(np.float32), image_dtype):
-        raise ParameterError(f"dtype must be float32 or the image's own, got {np.dtype(dtype)}")
+    if dtype is not None and np.dtype(dtype) not in (np.dtype(np.float32), np.dtype(np.float64), image_dtype):
+        raise ParameterError(f"dtype must be float32, float64 or the image's own, got {np.dtype(dtype)}")
     return remembered_plan(
         stages,
         shape,
@@ -193,8 +192,7 @@ def require_image(shape: tuple[int, ...], dtype: np.dtype[Any], *, alpha: bool) 
     ------
     ParameterError
     """
-    if dtype.name not in _SAMPLE_TYPES:
-        raise ParameterError(f"an image holds uint8, uint16 or float32, got {dtype}; convert it with astype")
+    require_sample_type(dtype)
     if len(shape) not in (2, 3) or 0 in shape:
         raise ParameterError(f"an image is (rows, cols) or (rows, cols, channels), none of them 0, got {shape}")
     if alpha and (len(shape) != 3 or shape[2] not in (2, 4)):

@@ -18,7 +18,7 @@ from convfilter.native.loop import Loop
 from convfilter.picture import png_filters
 
 _TYPES: dict[str, tuple[type[np.generic], ...]] = {
-    "S": (np.uint8, np.uint16, np.float32),
+    "S": (np.uint8, np.uint16, np.float32, np.int16, np.uint32, np.float64),
     "A": (np.float32, np.float64),
     "X": (np.uint8, np.uint16, np.float32, np.float64),  # samples of which extremes are taken, also when loaded
     "V": (np.uint8, np.uint16, np.float32, np.float64),  # sums, or extremes as they are, that are stored
@@ -27,8 +27,10 @@ _TYPES: dict[str, tuple[type[np.generic], ...]] = {
     "K": (np.uint8, np.uint16, np.int32),  # samples as whole numbers in their order
     "M": (np.uint8, np.uint16, np.int32, np.int64),  # the same, also of double precision
     "N": (np.int32, np.int64),  # counts of samples, or of their weights
-    "T": (np.uint8, np.uint16, np.float32),
+    "T": (np.uint8, np.uint16, np.float32, np.int16, np.uint32, np.float64),
 }
+#: Of these, the ones that need float64; see ``convfilter.planning.sample_types``.
+_WIDE = (np.dtype(np.int16), np.dtype(np.uint32), np.dtype(np.float64))
 
 
 def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
@@ -62,6 +64,10 @@ def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
 
 def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
     """Whether the engine ever asks for these types together."""
+    if any(np.dtype(types.get(letter, np.uint8)) in _WIDE for letter in "ST"):
+        return _wide_can_occur(loop, types)
+    if loop is epilogue.STORE_INTEGERS:
+        return False
     if loop.module in ("eight", "folded") or loop is interleaved.COPY:  # whole samples, summed in float32
         return types.get("A", np.float32) == np.float32 and np.float32 not in (types.get("S"), types.get("T"))
     real_target = types.get("T") == np.float32
@@ -76,6 +82,16 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
     if loop.function == "clip_real" and not real_target:
         return False
     return types.get("R") != np.float32 or types.get("V", np.float32) == np.float32
+
+
+def _wide_can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
+    """Whether wide samples are loaded or stored so: all between is in float64."""
+    in_double = all(types.get(letter, np.float64) == np.float64 for letter in "AVR")
+    if loop is epilogue.STORE_INTEGERS:
+        return in_double and types["T"] in (np.int16, np.uint32)
+    if loop in (epilogue.STORE_REAL, epilogue.CLIP_REAL):
+        return in_double and types["T"] == np.float64
+    return in_double and loop in (load.LOAD, epilogue.STORE_ALPHA)
 
 
 def cache_warm(processes: int | None = None) -> Iterator[str]:

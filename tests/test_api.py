@@ -106,16 +106,16 @@ def test_samples_at_odd_addresses_are_read(dtype):
     np.testing.assert_array_equal(convfilter.box_blur(image, 3), convfilter.box_blur(RGB.astype(dtype), 3))
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int64, np.int16, complex, object, "S1"])
+@pytest.mark.parametrize("dtype", [np.float16, np.int64, np.int8, complex, object, "S1"])
 def test_other_sample_types_are_refused_with_advice(dtype):
-    with pytest.raises(
-        ParameterError, match=r"an image holds uint8, uint16 or float32, got .*; convert it with astype"
-    ):
+    with pytest.raises(ParameterError, match=r"an image holds uint8, .* or float64, got .*; convert it with astype"):
         convfilter.convolve(GRAY.astype(dtype), WEIGHTS)
 
 
 def test_lists_are_refused_for_their_type_is_unknown():
-    with pytest.raises(ParameterError, match="an image holds uint8, uint16 or float32, got int64"):
+    with pytest.raises(
+        ParameterError, match=r"an image holds uint8, .*, got int64; convert it with astype\('float64'\)"
+    ):
         convfilter.convolve([[1, 2], [3, 4]], WEIGHTS)
 
 
@@ -235,8 +235,8 @@ def test_padding_is_a_number_a_pair_or_two_pairs(padding, sides):
         ({"scale": np.inf}, "scale must be a finite number, got inf"),
         ({"offset": -np.inf}, "offset must be a finite number, got -inf"),
         ({"map": "wrap"}, "map must be one of clip, abs, offset, stretch, got 'wrap'"),
-        ({"dtype": np.uint16}, "dtype must be float32 or the image's own, got uint16"),
-        ({"dtype": float}, "dtype must be float32 or the image's own, got float64"),
+        ({"dtype": np.uint16}, "dtype must be float32, float64 or the image's own, got uint16"),
+        ({"dtype": np.int16}, "dtype must be float32, float64 or the image's own, got int16"),
         ({"threads": 0}, "threads must be at least 1, got 0"),
         ({"threads": -1}, "threads must be at least 1, got -1"),
         ({"alpha": True}, "an image with alpha has 2 or 4 channels, got shape (9, 12)"),

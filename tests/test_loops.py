@@ -629,6 +629,23 @@ def store_whole(rng, V, R, T):
         )
 
 
+def store_integers(rng, V, R, T):
+    low, full = int(np.iinfo(T).min), int(np.iinfo(T).max)
+    for scale, divisor, offset, absolute in STEPS:
+        rows, length, pitch, start, out_pitch = 3, 11, 12, 2, 13
+        tile = rng.integers(-3 * full, 9 * full, (rows, pitch)).astype(V)
+        tile[0, :9] = 2, 6, 10, -2, -6, 0, np.nan, np.inf, -np.inf
+        value = np.rint(stored(tile[:, :length], scale, divisor, offset, absolute, R))
+        expected = unset(rows * out_pitch + start, T)
+        out = expected.copy()
+        inside = np.clip(np.nan_to_num(value, nan=0, posinf=full, neginf=low), low, full)
+        expected[start:].reshape(rows, out_pitch)[:, :length] = inside
+        clipped = int(np.sum(~((value >= low) & (value <= full))))
+        numbers = [scale, divisor, offset, absolute, float(low), float(full)]
+        where = [tile.ravel(), pitch, rows, length]
+        yield Case([*where, *numbers, out, start, out_pitch], {10: expected}, clipped)
+
+
 def store_real(rng, V, R, T):
     for scale, divisor, offset, absolute in STEPS:
         rows, length, pitch, start, out_pitch = 3, 7, 8, 2, 9

@@ -4,6 +4,7 @@ import shutil
 import sys
 import threading
 import types
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -555,5 +556,4 @@ def test_a_loop_says_its_types():
 
 def test_loops_stand_where_they_say():
     for loop, _types in variants.all_variants():
-        source = (Path(convfilter.__file__).with_name("loops") / f"{loop.module}.py").read_text()
-        assert f"def {loop.function}(" in source
+        assert callable(getattr(import_module(f"convfilter.loops.{loop.module}"), loop.function))

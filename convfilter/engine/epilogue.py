@@ -30,9 +30,11 @@ from convfilter.filters.stage import (
     UnsharpMask,
 )
 from convfilter.native.loop import Loop
-from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, counted_cells
+from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, counted_cells, is_whole, is_wide
+from convfilter.planning.sample_types import sample_type
 
 STORE_WHOLE = Loop("store", "store_whole", "V* i8 i8 i8 R R R i8 R T* i8 i8")
+STORE_INTEGERS = Loop("store", "store_integers", "V* i8 i8 i8 R R R i8 R R T* i8 i8")
 STORE_REAL = Loop("store", "store_real", "V* i8 i8 i8 R R R i8 T* i8 i8")
 CLIP_REAL = Loop("store", "clip_real", "T* i8 i8 i8 i8 i8 i8 T")
 DIVIDE_BY_COUNTS = Loop("store", "divide_by_counts", "A* i8 i8 i8 A* A*")
@@ -194,7 +196,8 @@ class Store(Epilogue):
         super().__init__(work, tone)
         self._target, self._full_out = target, full_out
         self._alpha_scale = full_out / work.source.full
-        self._whole = target.dtype.kind == "u"
+        self._whole = is_whole(target.dtype)
+        self._wide = is_wide(target.dtype)
         self._clips_real = not self._whole and work.plan.stage.map in ("clip", "stretch")
 
     @property
@@ -232,7 +235,7 @@ class Store(Epilogue):
         None where sums take more than scaling and rounding in their own type.
         """
         finished = self._counts is None and not isinstance(self._work.plan.stage.operator, UnsharpMask)
-        if not finished or self._divides or not self._whole or self._precision(sums) != sums:
+        if not finished or self._divides or not self._whole or self._wide or self._precision(sums) != sums:
             return None
         tone = self._tone
         return tone.scale, tone.divisor, tone.offset, int(tone.absolute), self._full_out, int(self.stays_within())
@@ -267,7 +270,10 @@ class Store(Epilogue):
         rows, cols = region.bottom - region.top, region.right - region.left
         types: dict[str, npt.DTypeLike] = {"V": sums.dtype, "R": self._precision(sums.dtype), "T": self.dtype}
         numbers = sums, pitch, rows, cols * channels, tone.scale, tone.divisor, tone.offset, int(tone.absolute)
-        if self._whole:
+        if self._whole and self._wide:
+            low = sample_type(self.dtype).low
+            calls = [Call(STORE_INTEGERS.variant(**types), (*numbers, low, self._full_out, *target))]
+        elif self._whole:
             calls = [Call(STORE_WHOLE.variant(**types), (*numbers, self._full_out, *target))]
         else:
             calls = [Call(STORE_REAL.variant(**types), (*numbers, *target))]

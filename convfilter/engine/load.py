@@ -11,7 +11,7 @@ from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.layout import Columns
 from convfilter.engine.program import Call, Moving, Slot
 from convfilter.native.loop import Loop
-from convfilter.planning import LUMINANCE
+from convfilter.planning import LUMINANCE, is_whole
 from convfilter.record import record
 
 LOAD = Loop("load", "load", "S* i8 i8* i8 i8* i8 i8 i8 i8 A A* i8")
@@ -64,7 +64,7 @@ class Source:
     @property
     def is_finite(self) -> bool:
         """Whether no sample can be infinite or not a number."""
-        return self.dtype.kind == "u"
+        return is_whole(self.dtype)
 
     @property
     def pads_with_samples(self) -> bool:

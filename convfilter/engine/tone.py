@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from convfilter.engine.buffer import Samples
 from convfilter.filters.stage import Morphology, Pooling, Rank, ToneMap, UnsharpMask
-from convfilter.planning import LUMINANCE_DIVISOR, StagePlan
+from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, is_whole
 from convfilter.record import record
 
 #: Sums of samples may err by this share of the sum of |weight| * |sample|.
@@ -61,7 +61,7 @@ def rounding_of(plan: StagePlan, image: Samples, tone: Tone) -> float:
         return 0.0
     picks = isinstance(plan.stage.operator, Pooling | Rank | Morphology)
     mean = 1.0 if picks else plan.kernel.absolute_sum / abs(plan.kernel.divisor)
-    whole = image.dtype.kind == "u"
+    whole = is_whole(image.dtype)
     largest = np.iinfo(image.dtype).max if whole else max(float(image.max()), -float(image.min()))
     rounding = _ROUNDING[plan.precision] * mean * abs(tone.scale) * largest
     return rounding if math.isfinite(rounding) else 0.0

@@ -39,7 +39,7 @@ def run(plan: Plan, source: RowSource | Samples, sink: RowSink | Samples, *, thr
         Made for the shape and sample type of ``source``.
     source : RowSource, or (rows, cols, channels) array
     sink : RowSink, or (rows, cols, channels) array
-        Its sample type is the one that is stored. Between integer types full scale becomes full scale; float32
+        Its sample type is the one that is stored. Between integer types full scale becomes full scale; a real type
         keeps the input's scale, unrounded.
     threads : int, optional
         At most this many threads; by default, one for each core. The result does not depend on it.
@@ -66,7 +66,9 @@ def run(plan: Plan, source: RowSource | Samples, sink: RowSink | Samples, *, thr
         last = plan.stages[group.last - 1]
         ends = group.last == len(plan.stages)
         shape = last.rows.output, last.cols.output, last.output_channels
-        result = sink if ends and isinstance(sink, np.ndarray) else np.empty(shape, sink.dtype if ends else np.float32)
+        result = (
+            sink if ends and isinstance(sink, np.ndarray) else np.empty(shape, sink.dtype if ends else plan.between)
+        )
         clipped = _run_stages(plan, group.first, group.last, pixels, result, threads)
         pixels = result
     if not isinstance(sink, np.ndarray):
@@ -83,7 +85,7 @@ def run_array(
     ----------
     plan : Plan
         Made for the shape and sample type of ``image``.
-    image : (rows, cols) or (rows, cols, channels) array of uint8, uint16 or float32
+    image : (rows, cols) or (rows, cols, channels) array
     out_dtype : dtype, optional
         Sample type of the result, by default the input's; see :func:`run`.
     threads : int, optional
@@ -132,7 +134,7 @@ def run_stage(
     number : int
         Of the stage, from 0.
     pixels : (rows, cols, channels) array, C-contiguous
-        Of the plan's sample type before the first stage, float32 on the same scale before the others.
+        Of the plan's sample type before the first stage; real numbers on the same scale before the others.
     out_dtype : dtype
         Sample type of the result of the last stage.
     threads : int
@@ -140,10 +142,10 @@ def run_stage(
     Returns
     -------
     (rows, cols, channels) array, and int
-        The result, float32 before another stage, and how many of its samples were clipped.
+        The result, real before another stage, and how many of its samples were clipped.
     """
     stage = plan.stages[number]
-    dtype = out_dtype if number + 1 == len(plan.stages) else np.dtype(np.float32)
+    dtype = out_dtype if number + 1 == len(plan.stages) else plan.between
     result = np.empty((stage.rows.output, stage.cols.output, stage.output_channels), dtype)
     return result, _run_stages(plan, number, number + 1, pixels, result, threads)
 

@@ -46,6 +46,27 @@ def store_whole(tile, pitch, rows, length, scale, divisor, offset, absolute, ful
     return clipped
 
 
+def store_integers(tile, pitch, rows, length, scale, divisor, offset, absolute, low, full, out, start, out_pitch):
+    """Store ``scale * (sum / divisor) + offset`` as integers in ``low``..``full``; returns how many were clipped.
+
+    A NaN is stored as 0 and counts as clipped.
+    """
+    clipped = 0
+    zero = full - full
+    for y in range(rows):
+        i = y * pitch
+        o = start + y * out_pitch
+        for x in range(length):
+            value = np.rint(scale * (tile[i + x] / divisor) + offset)
+            value = abs(value) if absolute != 0 else value
+            kept = value if value > low else low
+            kept = kept if kept < full else full
+            kept = zero if value != value else kept  # noqa: PLR0124 - a NaN
+            clipped += int(kept != value)
+            out[o + x] = np.int64(kept)
+    return clipped
+
+
 def store_real(tile, pitch, rows, length, scale, divisor, offset, absolute, out, start, out_pitch):
     """Store ``scale * (sum / divisor) + offset`` as real numbers, unrounded and unclipped."""
     for y in range(rows):

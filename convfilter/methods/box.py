@@ -23,7 +23,7 @@ from convfilter.engine.sums import Taps, Target, weighted_sums
 from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import Pooling
 from convfilter.native.loop import Loop
-from convfilter.planning import StagePlan, counted_cells, full_scale
+from convfilter.planning import StagePlan, counted_cells, full_scale, is_wide
 from convfilter.planning.plan import BOX_STEP_ROWS, BOX_STEP_SAMPLES
 from convfilter.planning.pooling import LARGEST_SUM
 
@@ -60,6 +60,7 @@ def sums_samples(stage: StageRun) -> bool:
     """Whether samples are whole numbers that are summed as they are."""
     plan, source = stage.plan, stage.source
     whole = source.pads_with_samples and not source.alpha and not source.gray
+    whole = whole and not is_wide(source.dtype) and not is_wide(stage.dtype)
     return whole and _area(plan) * full_scale(source.dtype) <= LARGEST_SUM
 
 

@@ -23,9 +23,9 @@ from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import Pooling
 from convfilter.methods import box
 from convfilter.native.loop import Loop
-from convfilter.planning import AxisPlan
+from convfilter.planning import AxisPlan, is_wide
 from convfilter.planning.plan import part_cols
-from convfilter.planning.pooling import BETWEEN_ROWS, blocks_of, rows_between
+from convfilter.planning.pooling import BETWEEN_ROWS, are_compared, blocks_of, rows_between
 
 _SIGNATURE = "X* i8 i8* i8 i8 i8 i8 i8 i8* i8 i8 i8 i8 i8 i8 X* X* X* X* X* X* X* i8 i8 i8 i8"
 LARGEST = Loop("extreme", "largest", _SIGNATURE)
@@ -54,6 +54,12 @@ def _kind(stage: StageRun) -> str:
     return operator.kind
 
 
+def _is_widened(work: Work, target: LineBuffer) -> bool:
+    """Whether samples are turned into float64 first: those of a wide type, unless they are real and stay so."""
+    source = work.source.dtype
+    return not are_compared(source) or (is_wide(target.dtype) and target.dtype != source)
+
+
 class _Extremes(StageNode):
     """Extremes of samples as they are stored; of loaded ones where there is alpha or luminance."""
 
@@ -68,7 +74,7 @@ class _Extremes(StageNode):
         work = self.work(sources[0])
         # Places that no window touches may have any row.
         row_index = np.maximum(sources[0].index(nearest_cells(self.plan.rows)), 0)
-        if work.source.alpha or work.source.gray:
+        if work.source.alpha or work.source.gray or _is_widened(work, target):
             cols, epilogue = self.plan.cols, self.epilogue(work, target)
             cells = _run(0, min(cols.input, cols.padded - cols.before))
             kind = _kind(self.stage)

@@ -14,6 +14,7 @@ from convfilter.engine.layout import Columns
 from convfilter.engine.local import require_visible
 from convfilter.engine.node import Crew, Node, StageNode, StageRun, TileWorker, Workers
 from convfilter.engine.work import Region, Work
+from convfilter.planning import is_wide
 from convfilter.planning.arithmetic import AxisPlan
 
 Sums: TypeAlias = Iterator[tuple[Region, Samples, int]]
@@ -50,6 +51,7 @@ class Transform:
 
     def __init__(self, work: Work) -> None:
         plan = self._plan = work.plan
+        self._samples = np.float64 if is_wide(work.source.dtype) else np.float32
         self.sides = plan.sides
         self.tile_cols = _outputs(plan.cols, self.sides[1])
         spread = np.zeros(self.sides)
@@ -71,7 +73,7 @@ class Transform:
 
     def _bounded(self, sums: Samples, tile: Samples) -> Samples:
         """Bring the sums back between the ends of their windows, which the rounding of brighter samples can leave."""
-        samples = tile.astype(np.float32)  # as which they came
+        samples = tile.astype(self._samples)  # as which they came
         least, largest = (_ends(samples, self._plan.rows, self._plan.cols, end) for end in (np.minimum, np.maximum))
         kernel = self._plan.kernel
         total = np.float64(kernel.sum * kernel.divisor)

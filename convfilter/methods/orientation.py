@@ -16,7 +16,7 @@ from convfilter.engine.work import Region
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Correlation, Orientation
 from convfilter.methods.layer import finish
-from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, plan_stack
+from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, is_wide, plan_stack
 from convfilter.planning.chains import block_rows
 
 Real = npt.NDArray[np.float64]
@@ -43,19 +43,24 @@ def _derivative(stage: StageRun, kernel: Kernel) -> StageRun:
     """Return the stage that differentiates the luminance."""
     plan = stage.plan
     own = replace(plan.stage, operator=Correlation(kernel), signed=False, scale=1.0, offset=0.0, map=None)
-    (planned,) = plan_stack([own], (plan.rows.input, plan.cols.input), np.float32).stages
+    real = _luminance_type(stage)
+    (planned,) = plan_stack([own], (plan.rows.input, plan.cols.input), real).stages
     padding = own.padding_value if own.padding_mode == "constant" else 0.0
-    source = Source(placeholder(plan.cols.input, 1, np.float32), 1.0, False, False, padding)
-    return StageRun(planned, source, np.dtype(np.float32), 1.0, block_rows(planned))
+    source = Source(placeholder(plan.cols.input, 1, real), 1.0, False, False, padding)
+    return StageRun(planned, source, real, 1.0, block_rows(planned))
+
+
+def _luminance_type(stage: StageRun) -> np.dtype[np.generic]:
+    return np.dtype(np.float64 if is_wide(stage.source.dtype) or is_wide(stage.dtype) else np.float32)
 
 
 class _Luminance(Node):
-    """Luminance as float32, on the scale of the source's samples."""
+    """Luminance, on the scale of the source's samples."""
 
     def __init__(self, stage: StageRun) -> None:
         self._source = stage.source
         self.rows, self.line = stage.plan.rows.input, (stage.plan.cols.input, 1)
-        self.block_rows, self.dtype = block_rows(stage.plan), np.dtype(np.float32)
+        self.block_rows, self.dtype = block_rows(stage.plan), _luminance_type(stage)
         self.cost = float(self.rows * self.line[0] * stage.plan.channels)
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:

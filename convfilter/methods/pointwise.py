@@ -22,7 +22,7 @@ from convfilter.engine.program import Call, Moving, Program, Slot
 from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import ACTIVATIONS, Point
 from convfilter.native.loop import Loop
-from convfilter.planning import LUMINANCE_DIVISOR, full_scale
+from convfilter.planning import LUMINANCE_DIVISOR, full_scale, is_whole, is_wide
 from convfilter.planning.ring import STEP_ROWS
 
 APPLY_FUNCTION = Loop("points", "apply_function", "A* i8 i8 i8 i8 i8 i8 A A A A A*")
@@ -51,7 +51,8 @@ class _Pointwise(StageNode):
         source = work.source
         samples = self.rows * self.plan.cols.input * source.channels
         worth = source.dtype == np.uint8 or samples > _WORTH_A_TABLE
-        by_value = source.dtype.kind == "u" and not source.gray and not source.premultiplied
+        narrow = is_whole(source.dtype) and not is_wide(source.dtype) and not is_wide(target.dtype)
+        by_value = narrow and not source.gray and not source.premultiplied
         if by_value and worth and self.stage.ranges is None:
             return Strips([[self._looked_up(work, target)]])
         epilogue = self.epilogue(work, target)
@@ -123,7 +124,7 @@ class _Pointwise(StageNode):
         operator, tone = self.plan.stage.operator, self.stage.tone_of_sums
         assert isinstance(operator, Point)
         rounds = operator.kind not in ("relu", "abs") or tone.scale != 1 or tone.offset != 0 or work.source.gray
-        return np.float64 if rounds else np.float32
+        return np.float64 if rounds or is_wide(work.source.dtype) or is_wide(self.dtype) else np.float32
 
     def _premultiplied(
         self, epilogue: Epilogue, tile: Samples, region: Region, source: Source, alpha: Samples, divisor: float

@@ -15,6 +15,8 @@ from convfilter.native.object_code import PACKED, ObjectCode, kept_or_compiled, 
 _CTYPES: dict[str, type] = {
     "u1": ctypes.c_uint8,
     "u2": ctypes.c_uint16,
+    "i2": ctypes.c_int16,
+    "u4": ctypes.c_uint32,
     "i8": ctypes.c_int64,
     "f4": ctypes.c_float,
     "f8": ctypes.c_double,

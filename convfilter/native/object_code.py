@@ -176,7 +176,14 @@ def _compile(module: str, function: str, codes: tuple[str, ...]) -> ObjectCode:
     from convfilter.native.lowering.packed import packed_entry
 
     pointer_to: Any = types.CPointer
-    scalars = {"u1": types.uint8, "u2": types.uint16, "i4": types.int32, "i8": types.int64}
+    scalars = {
+        "u1": types.uint8,
+        "u2": types.uint16,
+        "i2": types.int16,
+        "u4": types.uint32,
+        "i4": types.int32,
+        "i8": types.int64,
+    }
     scalars |= {"f4": types.float32, "f8": types.float64}
     arguments = [pointer_to(scalars[code[:-1]]) if code.endswith("*") else scalars[code] for code in codes]
     loop = _with_parts(import_module(f"convfilter.loops.{module}"), function)

@@ -2,8 +2,9 @@
 
 from convfilter.planning.arithmetic import AxisPlan, counted_cells, real_cells
 from convfilter.planning.plan import Plan, plan_stack
+from convfilter.planning.sample_types import full_scale, is_whole, is_wide, require_sample_type
 from convfilter.planning.stage_plan import StagePlan
-from convfilter.planning.task import LUMINANCE, LUMINANCE_DIVISOR, Task, full_scale
+from convfilter.planning.task import LUMINANCE, LUMINANCE_DIVISOR, Task
 from convfilter.planning.ways import ALGORITHMS, Algorithm, applicable, is_fused
 
 __all__ = [
@@ -19,6 +20,9 @@ __all__ = [
     "counted_cells",
     "full_scale",
     "is_fused",
+    "is_whole",
+    "is_wide",
     "plan_stack",
     "real_cells",
+    "require_sample_type",
 ]

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 from convfilter.filters.stage import ACTIVATIONS, Correlation, Gradient, Morphology, Point, Pooling, Rank, UnsharpMask
-from convfilter.planning.task import Task, full_scale
+from convfilter.planning.sample_types import full_scale
+from convfilter.planning.task import Task
 
 
 def levels(tasks: Sequence[Task]) -> list[float]:

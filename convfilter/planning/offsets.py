@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import ParameterError
 from convfilter.filters.stage import ACTIVATIONS, Correlation, Gradient, Morphology, Point, Pooling, Rank, Stage
-from convfilter.planning.task import full_scale
+from convfilter.planning.sample_types import full_scale, is_whole
 
 #: Point operations whose numbers are levels, as fractions of full scale.
 _OF_LEVELS = ("bias", "clip", "threshold")
@@ -27,7 +26,7 @@ def settled(stages: Sequence[Stage], dtype: npt.DTypeLike, white: float | None =
         The picture has whole samples, and a fraction lies beyond -1 to 1: it was probably meant in samples.
     """
     full = white or full_scale(dtype)
-    if np.dtype(dtype).kind == "u":
+    if is_whole(dtype):
         _require_fractions(stages, full)
     return [_with_shift(stage, full) for stage in stages]
 

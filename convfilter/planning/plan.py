@@ -21,6 +21,7 @@ from convfilter.planning.pooling import is_summed_by_taps, pooling_bytes, stretc
 from convfilter.planning.precision import precision, unseen
 from convfilter.planning.ranks import rank_block_rows, rank_bytes
 from convfilter.planning.ring import STEP_ROWS
+from convfilter.planning.sample_types import full_scale, is_whole, is_wide
 from convfilter.planning.stage_plan import Group, StagePlan
 from convfilter.planning.strips import (
     OWN_BYTES,
@@ -28,7 +29,7 @@ from convfilter.planning.strips import (
     stream_block_rows,
     whole_vectors,
 )
-from convfilter.planning.task import Task, full_scale, takes_alpha_as_colour
+from convfilter.planning.task import Task, takes_alpha_as_colour
 from convfilter.planning.ways import (
     ALGORITHMS,
     TRANSFORM_PLANES,
@@ -61,6 +62,7 @@ class Plan:
     ``gray`` says that the first stage takes the luminance of its input.
     ``white`` and ``out_white`` are the values of white in the input and in an
     integer result, where they are not the full scale of the sample type.
+    ``between`` is the sample type of results between two stages.
     """
 
     stages: tuple[StagePlan, ...]
@@ -70,6 +72,7 @@ class Plan:
     gray: bool
     white: float | None = None
     out_white: float | None = None
+    between: np.dtype[np.generic] = np.dtype(np.float32)
 
     @property
     def full(self) -> float:
@@ -78,7 +81,7 @@ class Plan:
 
     def full_out(self, dtype: np.dtype[np.generic]) -> float:
         """Return the value of white in a result of ``dtype``."""
-        return (self.out_white or full_scale(dtype)) if dtype.kind == "u" else self.full
+        return (self.out_white or full_scale(dtype)) if is_whole(dtype) else self.full
 
     @property
     def input_colours(self) -> int:
@@ -122,8 +125,8 @@ def plan_stack(
         First to last, at least one.
     shape : (rows, cols) or (rows, cols, channels)
         Each at least 1.
-    dtype : uint8, uint16 or float32
-        Sample type of the input.
+    dtype : dtype
+        Sample type of the input, one of ``SAMPLE_TYPES``.
     out_dtype : dtype, optional
         Sample type of the result, by default the input's.
     alpha : bool
@@ -155,14 +158,15 @@ def plan_stack(
     sample_type = np.dtype(dtype)
     stages = tuple(expanded(stages))
     stored = np.dtype(out_dtype or sample_type)
+    between = np.dtype(np.float64 if is_wide(sample_type) or is_wide(stored) else np.float32)
     stages = settled(stages, sample_type, white)
     tasks: list[Task] = []
     prefixes = [f"stage {number} ({stage.name}): " if len(stages) > 1 else "" for number, stage in enumerate(stages, 1)]
     for number, (stage, prefix) in enumerate(zip(stages, prefixes, strict=True)):
         first = number == 0
-        incoming = sample_type if first else np.dtype(np.float32)
+        incoming = sample_type if first else between
         last = number == len(stages) - 1
-        result = stored if last else np.dtype(np.float32)
+        result = stored if last else between
         size, luminance, whites = (rows, cols, channels), gray and first, _whites(incoming, result, white, out_white)
         apart = alpha and not (premultiplied and not luminance and takes_alpha_as_colour(stage))
         task = Task.of(
@@ -187,7 +191,7 @@ def plan_stack(
     for task, prefix in zip(tasks, prefixes, strict=True):
         fields = fields[0].after(task.rows), fields[1].after(task.cols)
         plans.append(replace(plan_stage(task, algorithm, prefix), fields=fields))
-    return Plan(tuple(plans), tuple(shape), sample_type, alpha, gray, white, out_white)
+    return Plan(tuple(plans), tuple(shape), sample_type, alpha, gray, white, out_white, between)
 
 
 def _whites(
@@ -197,7 +201,7 @@ def _whites(
     if white is None and out_white is None:
         return None
     before = white or full_scale(incoming)
-    return before, (out_white or full_scale(result)) if result.kind == "u" else before
+    return before, (out_white or full_scale(result)) if is_whole(result) else before
 
 
 def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> StagePlan:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from math import ceil, gcd, log2
 
+import numpy as np
+
 from convfilter.filters.stage import Operator, Pooling
 from convfilter.planning.arithmetic import AxisPlan
+from convfilter.planning.sample_types import is_whole, is_wide
 from convfilter.planning.task import Task
 
 #: Rows of a block, at most: the extremes of its ends are kept for each row of it, and should stay in a core's L2 cache.
@@ -84,8 +87,14 @@ def pooling_bytes(task: Task, itemsize: int, tile_samples: int) -> int:
 def goes_straight(task: Task) -> bool:
     """Whether one loop goes from source rows to output rows: extremes, and means of whole numbers, kept as they are."""
     if takes_extremes(task.stage.operator):
-        return task.keeps_samples
-    return task.keeps_samples and task.dtype.kind == "u" and task.kernel.absolute_sum * task.largest_term <= LARGEST_SUM
+        return task.keeps_samples and are_compared(task.dtype)
+    narrow = is_whole(task.dtype) and not is_wide(task.dtype)
+    return task.keeps_samples and narrow and task.kernel.absolute_sum * task.largest_term <= LARGEST_SUM
+
+
+def are_compared(dtype: np.dtype[np.generic]) -> bool:
+    """Whether samples are compared in their own type; others are loaded as real numbers first."""
+    return not (is_whole(dtype) and is_wide(dtype))
 
 
 def is_summed_by_taps(task: Task) -> bool:

@@ -9,7 +9,8 @@ import numpy as np
 
 from convfilter.filters.multirate import COARSE, FINE, FINEST, Quality
 from convfilter.filters.stage import Correlation, Gradient, Layer, Morphology, Pooling, Rank, UnsharpMask
-from convfilter.planning.task import Task, full_scale
+from convfilter.planning.sample_types import full_scale
+from convfilter.planning.task import Task
 
 Precision: TypeAlias = Literal["float32", "float64"]
 
@@ -38,6 +39,8 @@ def precision(task: Task, algorithm: str) -> Precision:
 
 def _fits_single(task: Task, algorithm: str) -> bool:
     operator, kernel = task.stage.operator, task.kernel
+    if task.accuracy == "float64":
+        return False
     if isinstance(operator, Layer):
         return _layer_fits_single(task, operator)
     if isinstance(operator, Pooling) and operator.kind != "average":
@@ -106,7 +109,7 @@ def unseen(task: Task) -> float:
         return UNSEEN_SHARE * task.kernel.absolute_sum
     if task.gives_whole_numbers:
         return 0.25 / task.largest_term
-    if task.is_exact or task.alpha or task.stage.map == "stretch":
+    if task.accuracy == "float64" or task.is_exact or task.alpha or task.stage.map == "stretch":
         return 0.0
     levels = UNSEEN_LEVELS[task.accuracy] / full_scale(task.accuracy)
     return levels * abs(task.kernel.divisor) / abs(task.scale) if task.scale else 0.0

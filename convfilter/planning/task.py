@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.errors import ParameterError
 from convfilter.filters.factors import factored
@@ -22,6 +21,7 @@ from convfilter.filters.stage import (
     UnsharpMask,
 )
 from convfilter.planning.arithmetic import AxisPlan, plan_axis, require_real_cells
+from convfilter.planning.sample_types import full_scale, is_whole, is_wide, sample_type
 from convfilter.record import cached_property, record
 
 #: Numerators and divisor of the luminance (ITU-R BT.601): whole, so that grey stays exact.
@@ -32,12 +32,6 @@ LUMINANCE_DIVISOR = 1000.0
 _DOUBLE_WHOLE = 2.0**53
 #: The sum of weights that are meant to sum to one differs from it by rounding at most.
 _SUM_ROUNDING = 1e-12
-
-
-def full_scale(dtype: npt.DTypeLike) -> float:
-    """Return the sample value that means white: 255, 65535, or 1.0 for real numbers."""
-    dtype = np.dtype(dtype)
-    return float(np.iinfo(dtype).max) if dtype.kind == "u" else 1.0
 
 
 @record
@@ -53,7 +47,7 @@ class Task:
     scale : float
         What is left of the stage's scale.
     dtype, result : numpy.dtype
-        Sample types of the picture, and of what comes out: float32 before another stage.
+        Sample types of the picture, and of what comes out: before another stage, float32 or float64.
     whites : pair of float, or None
         What is white in the picture and in what comes out, where that is not
         the full scale of their types, as in samples of 12 bits.
@@ -120,6 +114,8 @@ class Task:
     @cached_property
     def accuracy(self) -> str:
         """The finer of both sample types: what comes out is as accurate as results of that type must be."""
+        if is_wide(self.dtype) or is_wide(self.result):
+            return "float64"
         return max((self.dtype.name, self.result.name), key=("uint8", "uint16", "float32").index)
 
     @property
@@ -167,7 +163,8 @@ class Task:
     @property
     def largest_term(self) -> float:
         """The largest magnitude that a loaded integer sample can have."""
-        largest = full_scale(self.dtype)
+        own = sample_type(self.dtype)
+        largest = max(-own.low, own.full)
         if self.stage.padding_mode == "constant":
             largest = max(largest, abs(self.stage.padding_value))
         if self.alpha and not self.premultiplied:
@@ -185,7 +182,7 @@ class Task:
     @cached_property
     def is_exact(self) -> bool:
         """Whether all terms are whole numbers that float64 sums without rounding."""
-        if self.dtype.kind != "u" or isinstance(self.stage.operator, UnsharpMask) or not self.kernel.is_whole:
+        if not is_whole(self.dtype) or isinstance(self.stage.operator, UnsharpMask) or not self.kernel.is_whole:
             return False
         if self.stage.padding_mode == "constant" and not float(self.stage.padding_value).is_integer():
             return False

@@ -109,7 +109,10 @@ def read_vector(context: Any, builder: Any, vector: Vector, source: Any, array: 
         return builder.zext(samples, wanted)
     if isinstance(source, types.Integer):
         # Signed numbers convert in one instruction; wider ones hold them all.
-        samples = builder.zext(samples, ir.VectorType(ir.IntType(32), wanted.count))
+        integer: Any = source
+        width = 32 if integer.bitwidth < 32 else 64
+        extend = builder.sext if integer.signed else builder.zext
+        samples = extend(samples, ir.VectorType(ir.IntType(width), wanted.count))
         return builder.sitofp(samples, wanted)
     if kind.element == wanted.element:
         return samples
