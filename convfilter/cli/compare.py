@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from convfilter.picture.place.target import Target
 
 
-def _compare(a: str, b: str, difference: str | None, as_json: bool) -> int:
+def _compare(a: str, b: str, difference: str | None, as_json: bool, least_psnr: float | None) -> int:
     from convfilter.comparison import compare_frames, difference_picture
 
     target = None if difference is None else _target(difference, a, b)
@@ -33,6 +33,9 @@ def _compare(a: str, b: str, difference: str | None, as_json: bool) -> int:
         tell(*json_of(found.as_json(), indent=2).splitlines())
     else:
         tell(*found.lines())
+    if least_psnr is not None and (found.psnr is None or found.psnr < least_psnr):
+        reached = "no number" if found.psnr is None else f"{found.psnr:.2f} dB"
+        raise PictureError(f"{a} and {b} are too far apart: PSNR is {reached}, --least-psnr asks for {least_psnr:g} dB")
     return 0
 
 
@@ -102,10 +105,18 @@ command = Command(
             metavar="FILE",
             help="Write |A - B|, stretched so that the largest difference is white.",
         ),
+        Option(
+            "--least-psnr",
+            section="Result",
+            metavar="DB",
+            type=click.FloatRange(min=0),
+            help="Exit with status 1 if the pictures are further apart.",
+        ),
         Option("--json", "as_json", section="Result", is_flag=True, help="Write the numbers as JSON."),
         debug_option(),
     ],
 )
 command.examples = """\
 convfilter compare before.png after.png
-convfilter compare before.png after.png --difference where.png"""
+convfilter compare before.png after.png --difference where.png
+convfilter compare golden.png result.png --least-psnr 50"""
