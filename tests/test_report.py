@@ -23,7 +23,7 @@ import convfilter
 from convfilter.batch import workers
 from convfilter.cli import html as command
 from convfilter.cli import main, root
-from convfilter.filters import stack
+from convfilter.filters import kernels, stack
 from convfilter.filters.kernels import Kernel, gaussian
 from convfilter.picture.colour import with_depth
 from convfilter.planning.field import Field
@@ -102,7 +102,7 @@ def parsed(path="report.html"):
 
 
 def without_timings(path):
-    text = Path(path).read_text()
+    text = re.sub(r'<pre class="command".*?</pre>', "", Path(path).read_text())  # it names the page, and the jobs
     return re.sub(r'<section id="timings">.*?</section>', "", text, flags=re.DOTALL)
 
 
@@ -157,6 +157,8 @@ def test_only_the_timings_differ_between_runs_and_jobs(folder):
     assert pages[0] == pages[1] == pages[2]
     assert [name for name in re.findall(r"<h3>(.*?)</h3>", pages[0])[:4]] == [f"photos/{n}.png" for n in range(4)]
     assert "4 done, 1 failed" in pages[0]
+    command = "convfilter edges --sobel magnitude --jobs 2 --html 1.html photos out/"
+    assert f'<pre class="command" tabindex="0">{command}</pre>' in Path("1.html").read_text()
     assert "<strong>photos/torn.png</strong>: the PNG is truncated" in pages[0]
 
 
@@ -492,11 +494,25 @@ def kernel_of(spec):
     return dict(figures.titled_kernels(stack.stage(spec)))
 
 
+def ticks(drawing):
+    return re.findall(r'<text class="tick[^>]*>([^<]*)</text>', drawing)
+
+
+def test_drawings_of_kernels_have_axes_with_units():
+    kernel = kernels.box(3, 5)
+    assert ticks(figures.heat_map(kernel)) == ["−2", "0", "2", "−1", "0", "1", "px", "px"]  # noqa: RUF001
+    assert ticks(figures.sections(kernel)) == ["−2", "0", "2", "0", "0.0667", "px from the centre", "weight"]  # noqa: RUF001
+    assert ticks(figures.response(kernel)) == 2 * ["−½", "0", "½"] + 2 * ["cycles per px"]  # noqa: RUF001
+    assert figures.gain(kernel)[1] == pytest.approx(1)
+    assert ticks(figures.heat_map(kernels.identity())) == ["0", "0", "px", "px"]
+
+
 def test_weights_are_written_into_small_kernels():
     (kernel,) = kernel_of("kernel:1 2 1;2 4 2;1 2 -1/3").values()
     drawn = figures.heat_map(kernel)
     written = [
-        Fraction(text.replace("\N{MINUS SIGN}", "-")) for text in re.findall(r"<text[^>]*>([^<]*)</text>", drawn)
+        Fraction(text.replace("\N{MINUS SIGN}", "-"))
+        for text in re.findall(r"<text(?! class=.tick)[^>]*>([^<]*)<", drawn)
     ]
     assert written == [1, 2, 1, 2, 4, 2, 1, 2, Fraction(-1, 3)]
     kinds = re.findall(r'<rect class="(\w+)" x', drawn)

@@ -25,6 +25,8 @@ class HtmlReport:
     options : pipeline.Options
     follow : bool
         The page may lead out of its folder through a link.
+    command : str
+        The command line.
 
     Raises
     ------
@@ -34,7 +36,7 @@ class HtmlReport:
         Its folder is write-protected, or it is a link that leads out of it: found before a picture is read.
     """
 
-    def __init__(self, path: str, options: pipeline.Options, *, follow: bool = False) -> None:
+    def __init__(self, path: str, options: pipeline.Options, *, follow: bool = False, command: str = "") -> None:
         if os.path.splitext(path)[1].lower() not in _SUFFIXES:
             raise UsageError(f"--html: a report is an HTML page, got {shown(path)}; name it report.html, for instance")
         if not follow:
@@ -46,15 +48,16 @@ class HtmlReport:
         folder = os.path.dirname(os.path.realpath(path))
         if os.path.isdir(path) or (os.path.isdir(folder) and not os.access(folder, os.W_OK)):
             raise WriteError(f"{path}: a page cannot be written there; choose another name for --html")
-        self._path, self._follow = path, follow
+        self._path, self._follow, self._command = path, follow, command
         self._stages = stack.stages(options.specs, **options.defaults)
         self._entries: dict[tuple[str, str], Entry] = {}
         self._plans: dict[tuple[str, ...], View] = {}
 
-    @staticmethod
-    def watched(options: pipeline.Options, destinations: Sequence[str]) -> pipeline.Options:
-        """Return options by which the pictures are looked at, too; the first of them are shown."""
-        return options._replace(look=Look(frozenset(destinations[:MOST_SHOWN])))
+    def watched(self, options: pipeline.Options, destinations: Sequence[str]) -> pipeline.Options:
+        """Return options by which the pictures are looked at, too; the first of them are shown, one is explored."""
+        shown_ones = destinations[:MOST_SHOWN]
+        look = Look(frozenset(shown_ones), explored="".join(shown_ones[:1]), stages=self._stages)
+        return options._replace(look=look)
 
     def add(self, source: str, destination: str, report: pipeline.Report | None, error: str = "") -> None:
         """Take in what became of one file."""
@@ -88,7 +91,7 @@ class HtmlReport:
             The page cannot be written; its message names it.
         """
         entries = [self._entries[names] for names in order if names in self._entries]
-        run = Run(self._stages, entries, current, skipped, len(order) - len(entries))
+        run = Run(self._stages, entries, current, skipped, len(order) - len(entries), self._command)
         try:
             # It may lie in the folder of the outputs, which is not there when all of them have failed.
             os.makedirs(os.path.dirname(os.path.realpath(self._path)), exist_ok=True)

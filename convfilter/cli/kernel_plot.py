@@ -69,16 +69,30 @@ def _plain(text: str) -> str:
 def draw_weights(axes: Any, name: str, weights: Weights) -> None:
     """Draw weights as a heat map into axes of matplotlib's: white is zero, red positive, blue negative."""
     limit = float(np.abs(weights).max()) or 1.0
-    axes.imshow(weights, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    rows, cols = weights.shape
+    top, left = rows // 2, cols // 2
+    extent = (-left - 0.5, cols - left - 0.5, rows - top - 0.5, -top - 0.5)
+    shown = axes.imshow(weights, cmap="RdBu_r", vmin=-limit, vmax=limit, extent=extent)
+    axes.figure.colorbar(shown, ax=axes, shrink=0.8).set_label("weight", fontsize=8)
+    axes.set_xlabel("px from the centre", fontsize=8)
+    axes.set_ylabel("px from the centre", fontsize=8)
     axes.set_title(f"{_plain(name)}, {weights.shape[1]}x{weights.shape[0]}", fontsize=9)
     if max(weights.shape) > _MOST_WRITTEN:
         axes.locator_params(integer=True)
         return
-    axes.set_xticks(range(weights.shape[1]))
-    axes.set_yticks(range(weights.shape[0]))
+    axes.set_xticks(range(-left, cols - left))
+    axes.set_yticks(range(-top, rows - top))
     for (row, col), weight in np.ndenumerate(weights):
         dark = abs(weight) > 0.6 * limit
-        axes.text(col, row, f"{weight:.3g}", ha="center", va="center", fontsize=8, color="white" if dark else "black")
+        axes.text(
+            col - left,
+            row - top,
+            f"{weight:.3g}",
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="white" if dark else "black",
+        )
 
 
 def _sections(axes: Any, weights: Weights) -> None:
@@ -88,7 +102,8 @@ def _sections(axes: Any, weights: Weights) -> None:
     axes.plot(np.arange(cols) - cols // 2, weights[rows // 2], "o-", markersize=3, label="middle row")
     axes.plot(np.arange(rows) - rows // 2, weights[:, cols // 2], "s--", markersize=3, label="middle column")
     axes.set_title("cross-sections", fontsize=9)
-    axes.set_xlabel("pixels from the centre", fontsize=8)
+    axes.set_xlabel("px from the centre", fontsize=8)
+    axes.set_ylabel("weight", fontsize=8)
     axes.legend(fontsize=7)
 
 
@@ -102,5 +117,6 @@ def response(weights: Weights) -> Weights:
 def _response(axes: Any, weights: Weights) -> None:
     shown = axes.imshow(response(weights), cmap="viridis", vmin=0, extent=(-0.5, 0.5, 0.5, -0.5))
     axes.set_title("frequency response", fontsize=9)
-    axes.set_xlabel("cycles per pixel", fontsize=8)
-    axes.figure.colorbar(shown, ax=axes, shrink=0.8)
+    axes.set_xlabel("cycles per px", fontsize=8)
+    axes.set_ylabel("cycles per px", fontsize=8)
+    axes.figure.colorbar(shown, ax=axes, shrink=0.8).set_label("gain", fontsize=8)

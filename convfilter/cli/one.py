@@ -61,7 +61,8 @@ def html_report(request: Request, options: pipeline.Options) -> HtmlReport | Non
         return None
     from convfilter.cli.html import HtmlReport
 
-    return HtmlReport(request.html, options, follow=request.follow)
+    command = click.get_current_context().find_root().obj.command
+    return HtmlReport(request.html, options, follow=request.follow, command=command)
 
 
 def _named_files(request: Request) -> tuple[str, str]:

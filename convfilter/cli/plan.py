@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
+
 from convfilter.cli.apply import spec_option
 from convfilter.cli.command import Command
 from convfilter.cli.commands import COMMANDS
@@ -15,10 +17,15 @@ from convfilter.filters.catalog import STAGE_PARAMETERS
 from convfilter.filters.parameters import MOST_PIXELS, Choice, Number, Pair
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convfilter.filters.stage import Stage
     from convfilter.planning import Plan
 
 _DTYPES = {"8": "uint8", "16": "uint16", "float": "float32"}
 _SIZE = Pair(Number("SIZE", minimum=1, maximum=2**31 - 1, whole=True))
+#: So large a picture is made up at most.
+_MOST_EXPLORED = 16_000_000
 _CHANNELS = Number("N", minimum=1, maximum=MOST_PIXELS, whole=True)
 
 
@@ -29,6 +36,7 @@ def _plan(
     depth: str | None,
     as_json: bool,
     diagram: str | None,
+    explore: str | None,
     gray: bool,
     algorithm: str | None,
     **stage: str | bool | None,
@@ -50,6 +58,8 @@ def _plan(
     )
     if diagram is not None:
         _draw(planned, diagram)
+    if explore is not None:
+        _explore(planned, stages, explore)
     if as_json:
         tell(*json_of(plan_text.as_json(planned), indent=2).splitlines())
     else:
@@ -64,6 +74,25 @@ def _draw(plan: Plan, path: str) -> None:
     if not path.lower().endswith(".svg"):
         raise UsageError(f"a diagram is an SVG file, got {shown(path)}; name it diagram.svg, for instance")
     save(path, diagram(plan).encode())
+
+
+def _explore(plan: Plan, stages: Sequence[Stage], path: str) -> None:
+    """Write the page on which pixels are clicked, of a picture that is made up."""
+    from convfilter.picture.place.atomic import save
+    from convfilter.report import explorer
+    from convfilter.report.page import exploring
+
+    if not path.lower().endswith((".html", ".htm")):
+        raise UsageError(f"an explorer is an HTML page, got {shown(path)}; name it explorer.html, for instance")
+    rows, cols = plan.input_shape[:2]
+    if rows * cols > _MOST_EXPLORED:
+        raise UsageError(
+            f"a plan of up to {_MOST_EXPLORED:,} pixels can be explored, got {cols}x{rows}; use a smaller --size"
+        )
+    found = explorer.exploration(stages, explorer.example(rows, cols).astype(plan.dtype))
+    section = explorer.section(found, "A picture of small numbers, made up, in one channel.")
+    command = click.get_current_context().find_root().obj.command
+    save(path, exploring(plan, stages, section, command).encode())
 
 
 command = Command(
@@ -87,10 +116,17 @@ command = Command(
         algorithm_option("Use this one, not the cheapest."),
         Option("--json", "as_json", section="Result", is_flag=True, help="Write the plan as JSON."),
         Option("--diagram", section="Result", metavar="FILE.svg", help="Draw the windows of each stage, too."),
+        Option(
+            "--explore",
+            section="Result",
+            metavar="FILE.html",
+            help="Write a page, too, on which a click shows what each output sees, and its sum in numbers.",
+        ),
         debug_option(),
     ],
 )
 command.examples = """\
 convfilter plan -f gaussian:4 --size 4000x3000
 convfilter plan -f box:3 -f box:3 -f maxpool:3,stride=2,padding=1 --size 512
-convfilter plan -f box:3,stride=2,padding=1 --size 7 --diagram strided.svg"""
+convfilter plan -f box:3,stride=2,padding=1 --size 7 --diagram strided.svg
+convfilter plan -f box:3 -f maxpool:2 --size 9 --explore windows.html"""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 
 import click
@@ -21,11 +22,19 @@ _BROKEN_PIPE = 141  # what a shell shows for a program that SIGPIPE ended
 class Session:
     """What holds for one run of the program."""
 
-    def __init__(self) -> None:
+    def __init__(self, arguments: Sequence[str] = ()) -> None:
+        self.arguments = tuple(arguments)
         self.debug = False
         self.config: str | None = None
         self.trusts_config = False
         self.pipelines: dict[str, list[str]] = {}
+
+    @property
+    def command(self) -> str:
+        """The command line, for a shell."""
+        from shlex import join
+
+        return join(["convfilter", *self.arguments])
 
 
 class LazyGroup(click.Group):
@@ -74,7 +83,7 @@ def root() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return the exit status; every failure is one line on stderr."""
-    session = Session()
+    session = Session(arguments)
     try:
         status = _invoke(arguments, session)
         if sys.stdout is not None:

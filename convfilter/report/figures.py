@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +52,7 @@ def heat_map(kernel: Kernel) -> str:
     texts = _written(kernel) if written else None
     blocks = f"; each cell is the mean of {block[1]}x{block[0]}" if max(block) > 1 else ""
     label = f"heat map of {cols}x{rows} weights from {_short(values.min())} to {_short(values.max())}{blocks}"
-    return _svg(values.shape, label, _cells(values, texts))
+    return _svg(values.shape, label, _cells(values, texts), (_offsets(cols, "px"), _offsets(rows, "px")))
 
 
 def caption(kernel: Kernel) -> str:
@@ -78,17 +79,25 @@ def sections(kernel: Kernel) -> str:
             for place, value in enumerate(values.tolist())
         )
 
+    axes = _offsets(widest, "px from the centre"), _weights_axis(low, high)
     return (
-        f'<svg class="plot" viewBox="-6 -6 {_SIDE + 12:g} {_SIDE + 12:g}" role="img" '
-        f'aria-label="cross-sections from {_short(low)} to {_short(high)}: the middle row and the middle column">'
+        f'<svg class="plot" viewBox="{-_LEFT} -8 {_SIDE + _LEFT + 14:g} {_SIDE + 8 + _BELOW:g}" role="img" '
+        f'aria-label="cross-sections from {_short(low)} to {_short(high)}, weight over pixels from the centre: the '
+        'middle row and the middle column">'
         f'<line class="axis" x1="0" x2="{_SIDE:g}" y1="{zero:.4g}" y2="{zero:.4g}"/>'
         f'<polyline class="row" points="{points(row)}"/>'
-        f'<polyline class="column" points="{points(column)}"/></svg>'
+        f'<polyline class="column" points="{points(column)}"/>{_drawn(axes, _SIDE, _SIDE)}</svg>'
     )
 
 
 def response(kernel: Kernel) -> str:
     """Draw the magnitude of the frequency response from -1/2 to 1/2 cycles a pixel, zero in the middle."""
+    magnitude = _response(kernel)
+    label = f"frequency response from {_short(magnitude.min())} to {_short(magnitude.max())}"
+    return _svg(magnitude.shape, label, _cells(magnitude, None, "gain"), (_CYCLES, _CYCLES))
+
+
+def _response(kernel: Kernel) -> Weights:
     frequencies = np.linspace(-0.5, 0.5, _FREQUENCIES)
 
     def waves(size: int) -> npt.NDArray[np.complex128]:
@@ -102,8 +111,13 @@ def response(kernel: Kernel) -> str:
     else:
         sums = rows @ kernel.matrix @ cols.T
     magnitude: Weights = np.abs(sums / kernel.divisor)
-    label = f"frequency response from {_short(magnitude.min())} to {_short(magnitude.max())}"
-    return _svg(magnitude.shape, label, _cells(magnitude, None, "gain"))
+    return magnitude
+
+
+def gain(kernel: Kernel) -> tuple[float, float]:
+    """Return the least and the largest gain of :func:`response`."""
+    values = _response(kernel)
+    return float(values.min()), float(values.max())
 
 
 def window(size: tuple[int, int], kind: str) -> str:
@@ -135,15 +149,59 @@ def layer_map(layer: Layer) -> tuple[str, str]:
     return _svg((shown_outputs * height - 1, shown_inputs * width - 1), text, cells), text
 
 
-def _svg(shape: Sequence[int], label: str, cells: str) -> str:
+class _Axis(NamedTuple):
+    """What stands along one side of a drawing: ticks at places from 0 to 1, and what they count."""
+
+    ticks: tuple[tuple[float, str], ...]
+    title: str
+
+
+#: Room for the numbers of the axes.
+_LEFT, _BELOW = 44, 34
+_CYCLES = _Axis(((0, f"{_MINUS}½"), (0.5, "0"), (1, "½")), "cycles per px")
+
+
+def _offsets(size: int, title: str) -> _Axis:
+    """Return the axis of taps, in pixels from the centre."""
+    centre = size // 2
+    places = sorted({0, centre, size - 1})
+    return _Axis(tuple(((place + 0.5) / size, _short(place - centre)) for place in places), title)
+
+
+def _weights_axis(low: float, high: float) -> _Axis:
+    """Return the axis of weights from the least, below, to the largest."""
+    span = (high - low) or 1.0
+    values = sorted({low, 0.0, high})
+    return _Axis(tuple(((high - value) / span, _short(value)) for value in values), "weight")
+
+
+def _drawn(axes: tuple[_Axis, _Axis], width: float, height: float) -> str:
+    """Draw the axes below and to the left of a drawing."""
+    across, down = axes
+    parts = [
+        f'<text class="tick" x="{place * width:.4g}" y="{height + 10:.4g}">{text}</text>'
+        for place, text in across.ticks
+    ]
+    parts += [f'<text class="tick end" x="-5" y="{place * height:.4g}">{text}</text>' for place, text in down.ticks]
+    parts += [
+        f'<text class="tick" x="{width / 2:.4g}" y="{height + 26:.4g}">{across.title}</text>',
+        f'<text class="tick" transform="translate({8 - _LEFT} {height / 2:.4g}) rotate(-90)">{down.title}</text>',
+    ]
+    return "".join(parts)
+
+
+def _svg(shape: Sequence[int], label: str, cells: str, axes: tuple[_Axis, _Axis] | None = None) -> str:
     rows, cols = shape[:2]
     unit = _SIDE / max(rows, cols)
     width, height = cols * unit, rows * unit
+    left, below, drawn = (_LEFT, _BELOW, _drawn(axes, width, height)) if axes else (1, 1, "")
+    right, above = (14, 8) if axes else (1, 1)
     return (
-        f'<svg class="map" viewBox="-1 -1 {width + 2:.4g} {height + 2:.4g}" preserveAspectRatio="xMinYMin meet" '
+        f'<svg class="map" viewBox="{-left} {-above} {width + left + right:.4g} {height + above + below:.4g}" '
+        'preserveAspectRatio="xMinYMin meet" '
         f'role="img" aria-label="{shown(label)}">'
         f'<rect class="paper" width="{width:.4g}" height="{height:.4g}"/>'
-        f'<g transform="scale({unit:.4g})">{cells}</g></svg>'
+        f'<g transform="scale({unit:.4g})">{cells}</g>{drawn}</svg>'
     )
 
 

@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from convfilter import __version__
 from convfilter.filters.catalog import FILTERS
 from convfilter.filters.stage import Layer, Pooling, Stage
-from convfilter.report import figures, pair, tables
+from convfilter.planning import Plan
+from convfilter.report import figures, pair, plan_text, tables
 from convfilter.report.markup import shown
 from convfilter.report.views import View
 
 if TYPE_CHECKING:
     from convfilter.pipeline import Report
 
+#: The second is for pages with an explorer.
+SCRIPTS = ("page.js", "explorer.js")
 #: Plans that are shown at most: what is left out is counted on the page.
 _MOST_PLANS = 12
 
@@ -49,6 +52,8 @@ class Run(NamedTuple):
         Outputs that were up to date, so that nothing was done.
     skipped, left : int
         Files that are no pictures by their names, and files not done because the run ended early.
+    command : str
+        The command line.
     """
 
     stages: Sequence[Stage]
@@ -56,24 +61,28 @@ class Run(NamedTuple):
     current: Sequence[str] = ()
     skipped: int = 0
     left: int = 0
+    command: str = ""
 
 
 def page(run: Run) -> str:
     """Return the page of a run as HTML."""
     plans = _plans(run)
     title = " → ".join(stage.name for stage in run.stages)
-    sections = [*_failures(run), *_pictures(run, plans), *_plan_section(plans), *_kernels(run.stages), *_timings(run)]
+    explored = next((view.explored for entry in run.entries if (view := _view(entry)) and view.explored), "")
+    sections = [*_failures(run), *_pictures(run, plans), *_plan_section(plans), *([explored] if explored else [])]
+    sections += [*kernels_section(run.stages), *_timings(run)]
     return document(
         title,
         f"{_header(run, title)}\n<main>\n" + "\n".join(sections) + "\n</main>\n"
         f'<footer class="soft small">Made by convfilter {__version__}. '
         "Pictures are reduced by means over areas where it says so; the files hold every pixel.</footer>",
+        SCRIPTS if explored else SCRIPTS[:1],
     )
 
 
-def document(title: str, body: str) -> str:
-    """Return a page with the house's style and script, which loads nothing and runs no other script."""
-    script = _content("page.js")
+def document(title: str, body: str, scripts: Sequence[str] = ("page.js",)) -> str:
+    """Return a page with the house's style and scripts, which loads nothing and runs no other script."""
+    script = "".join(map(_content, scripts))
     digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     return (
@@ -84,6 +93,32 @@ def document(title: str, body: str) -> str:
         f"<style>\n{_content('page.css')}</style>\n<script>{script}</script>\n</head>\n<body>\n"
         f"{body}\n</body>\n</html>\n"
     )
+
+
+def exploring(plan: Plan, stages: Sequence[Stage], explored: str, command: str) -> str:
+    """Return the page of a plan: what an output sees, sizes and cost, kernels.
+
+    Parameters
+    ----------
+    plan : Plan
+    stages : sequence of Stage
+        First to last.
+    explored : str
+        The section that ``explorer.section`` makes.
+    command : str
+        The command line.
+    """
+    title = " → ".join(stage.name for stage in stages)
+    words = "\n".join(map(shown, plan_text.lines(plan)))
+    body = (
+        f'<header>\n<h1>convfilter</h1>\n<p class="stack"><code>{shown(title)}</code></p>\n'
+        f'<pre class="command" tabindex="0">{shown(command)}</pre>\n</header>\n<main>\n{explored}\n'
+        f'<section id="plan">\n<h2>Plan</h2>\n{tables.plan(plan_text.as_json(plan))}\n'
+        f"<details><summary>Every number put into its formula</summary>\n<pre>{words}</pre></details>\n</section>\n"
+        + "\n".join(kernels_section(stages))
+        + f'\n</main>\n<footer class="soft small">Made by convfilter {__version__}.</footer>'
+    )
+    return document(title, body, SCRIPTS)
 
 
 def _content(name: str) -> str:
@@ -107,14 +142,16 @@ def _header(run: Run, title: str) -> str:
             ("failures", "Failures", failed),
             ("pictures", "Pictures", done or run.current),
             ("plan", "Plan", done),
+            ("explorer", "What an output sees", any(view and view.explored for view in map(_view, _done(run)))),
             ("kernels", "Kernels", True),
             ("timings", "Timings", done),
         )
         if is_there
     )
+    command = f'<pre class="command" tabindex="0">{shown(run.command)}</pre>\n' if run.command else ""
     return (
         f'<header>\n<h1>convfilter</h1>\n<p class="stack"><code>{shown(title)}</code></p>\n'
-        f'<p>{", ".join(counts)}</p>\n<nav aria-label="Sections">{links}</nav>\n</header>'
+        f'{command}<p>{", ".join(counts)}</p>\n<nav aria-label="Sections">{links}</nav>\n</header>'
     )
 
 
@@ -209,7 +246,8 @@ def _plan_section(plans: _Plans) -> Iterator[str]:
     yield "</section>"
 
 
-def _kernels(stages: Sequence[Stage]) -> Iterator[str]:
+def kernels_section(stages: Sequence[Stage]) -> Iterator[str]:
+    """Show the weights of each stage, their cross-sections and frequencies."""
     yield '<section id="kernels">\n<h2>Kernels</h2>\n<div class="kernels">'
     for index, stage in enumerate(stages, 1):
         row = FILTERS.get(stage.name.split(":")[0])
@@ -239,9 +277,13 @@ def _drawings(stage: Stage) -> Iterator[str]:
             (
                 _figure(figures.heat_map(kernel), f"{title}: {figures.caption(kernel)}"),
                 _figure(figures.sections(kernel), "middle row (solid) and middle column (dashed)"),
-                _figure(figures.response(kernel), "frequency response, \N{MINUS SIGN}½ to ½ cycles a pixel"),
+                _figure(figures.response(kernel), _gains(*figures.gain(kernel))),
             )
         )
+
+
+def _gains(low: float, high: float) -> str:
+    return f"frequency response: the gain, from {low:.3g} (light) to {high:.3g}"
 
 
 def _figure(drawing: str, text: str, *, wide: bool = False) -> str:

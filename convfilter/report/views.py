@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from convfilter.filters.stage import Stage
 from convfilter.picture.colour import straightened, widened
 from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.sheet import Form, sheet
-from convfilter.planning import Plan
+from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, Plan
 from convfilter.planning.field import Field
 from convfilter.planning.figures import figures
 from convfilter.record import record
-from convfilter.report import plan_text
+from convfilter.report import explorer, plan_text
 from convfilter.report.thumbnails import Thumbnail, thumbnail
 
 if TYPE_CHECKING:
@@ -85,11 +86,14 @@ class View(NamedTuple):
         The same in lines of text.
     shown : Shown, or None
         None: there are too many pictures to show them all.
+    explored : str
+        The section of a page that explores what an output sees, as HTML; "" for all but one picture.
     """
 
     plan: dict[str, Any]
     words: tuple[str, ...]
     shown: Shown | None = None
+    explored: str = ""
 
 
 @record
@@ -102,10 +106,16 @@ class Look:
         The destinations that are shown: the more, the smaller.
     most_bytes : int
         Of each picture at most; larger ones are compressed with loss.
+    explored : str
+        The destination whose picture is explored; "" for none.
+    stages : sequence of Stage
+        The stack that is explored.
     """
 
     shown: frozenset[str]
     most_bytes: int = _MOST_BYTES_EACH
+    explored: str = ""
+    stages: Sequence[Stage] = ()
 
     def __call__(self, destination: str, before: Picture, after: Picture, plans: Sequence[Plan], form: Form) -> View:
         """Return the view of a picture's first frame.
@@ -125,7 +135,31 @@ class Look:
         is_shown = destination in self.shown
         if not is_shown:
             return View(plan, words)
-        return View(plan, words, _shown(len(self.shown), self.most_bytes, before, after, plans[0], form))
+        made = _shown(len(self.shown), self.most_bytes, before, after, plans[0], form)
+        explored = _explored(self.stages, before, plans[0], made) if destination == self.explored else ""
+        return View(plan, words, made, explored)
+
+
+def _explored(stages: Sequence[Stage], before: Picture, plan: Plan, made: Shown) -> str:
+    """Explore one channel of a picture where its result changes most."""
+    pixels = np.atleast_3d(before.pixels)
+    if plan.dtype != before.dtype:
+        return explorer.section(
+            "the filters see other samples than the file holds: linear light, or weighed colours", ""
+        )
+    channel, about = pixels[..., 0], {"rgb": "Its red channel", "cmyk": "Its cyan channel"}.get(before.model, "It")
+    if plan.gray and before.model == "rgb":
+        weights = np.array(LUMINANCE) / LUMINANCE_DIVISOR
+        luminance = pixels[..., :3] @ weights
+        channel = (luminance if before.dtype.kind == "f" else np.rint(luminance)).astype(before.dtype)
+        about = "Its luminance"
+    at = 0.5, 0.5
+    if made.detail is not None:
+        (col, row), (width, height) = made.detail.corner, made.detail.before.full
+        at = (row + height / 2) / pixels.shape[0], (col + width / 2) / pixels.shape[1]
+    found = explorer.exploration(stages, np.ascontiguousarray(channel), at)
+    alpha = ", transparency aside" if before.alpha else ""
+    return explorer.section(found, f"A patch of the first picture, pixel by pixel. {about} is drawn{alpha}.")
 
 
 def _shown(pictures: int, most_bytes: int, before: Picture, after: Picture, plan: Plan, form: Form) -> Shown:

@@ -1,0 +1,196 @@
+"""What an output sees: the numbers of a patch, the windows of a pixel, and the page on which both are clicked."""
+
+import json
+import re
+
+import chromium
+import numpy as np
+import pytest
+
+import convfilter
+from convfilter.cli import main
+from convfilter.filters import stack
+from convfilter.report.explorer import example, exploration, section
+
+PHOTO = np.random.default_rng(9).integers(0, 256, (60, 70), np.uint8)
+DIGITS = example(13, 17)
+
+STACKS = [
+    (["box:3"], (0, 0)),
+    (["kernel:1 2 3; 4 5 6; 7 8 10,stride=2,dilation=2,padding_mode=reflect,flip=true"], (0, 0)),
+    (["gaussian:0.8,padding_mode=wrap", "sobel:magnitude"], (0, 0)),
+    (["sobel:x,padding_mode=symmetric", "abs", "maxpool:2"], (1, 1)),
+    (["box:3x5,padding=valid,scale=0.5,offset=0.25", "avgpool:3,stride=2,padding=1"], (0.5, 0.5)),
+    (["unsharp:1,amount=2"], (0.3, 0.9)),
+    (["kernel:0 1; 1 0,padding_value=7", "minpool:3,stride=1,padding=1"], (0, 1)),
+]
+
+
+def computed(found, number, place):
+    """Work a pixel of a stage's result out of the numbers of the level before, as the page does."""
+    stage, level = found["stages"][number], found["levels"][number]
+    rows, cols = (
+        np.arange(stage["size"][axis]) * stage["dilation"][axis]
+        + place[axis] * stage["stride"][axis]
+        - stage["before"][axis]
+        for axis in (0, 1)
+    )
+    values = np.array(level["values"], float)  # none becomes NaN
+    window = values[np.ix_(rows - level["top"], cols - level["left"])]
+    sums = [(np.array(kernel["numerators"]) * window).sum() / kernel["divisor"] for kernel in stage["kernels"]]
+    match stage["kind"]:
+        case "sum":
+            result = sums[0]
+        case "magnitude":
+            result = np.hypot(*sums)
+        case "unsharp":
+            middle = window[window.shape[0] // 2, window.shape[1] // 2]
+            result = middle + stage["amount"] * (middle - sums[0])
+        case "max" | "min" | "average":
+            result = {"max": np.nanmax, "min": np.nanmin, "average": np.nanmean}[stage["kind"]](window)
+        case "point":
+            return abs(window[0, 0])
+    return result * stage["scale"] + stage["offset"]
+
+
+@pytest.mark.parametrize(("specs", "at"), STACKS, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+@pytest.mark.parametrize("pixels", [PHOTO, PHOTO.astype(np.float32) / 255], ids=["whole", "real"])
+def test_each_number_is_the_engines_and_the_sum_of_its_window(specs, at, pixels):
+    found = exploration(stack.stages(specs), pixels, at)
+    assert [level["name"] for level in found["levels"]] == ["picture", *specs]
+    for number, level in enumerate(found["levels"]):
+        whole = convfilter.apply(pixels, *stack.stages(specs[:number]), dtype=np.float32) if number else pixels
+        assert level["size"] == list(whole.shape)
+        values = np.array(level["values"], float)
+        for row, col in np.ndindex(values.shape):
+            place = row + level["top"], col + level["left"]
+            if not (0 <= place[0] < whole.shape[0] and 0 <= place[1] < whole.shape[1]):
+                continue
+            np.testing.assert_allclose(values[row, col], whole[place], rtol=1e-6, atol=1e-6)
+            if number:
+                np.testing.assert_allclose(computed(found, number - 1, place), whole[place], rtol=2e-5, atol=2e-4)
+
+
+def test_padding_shows_what_it_holds_and_where_that_is_from():
+    (picture, _) = exploration(stack.stages(["box:3,padding_mode=reflect"]), DIGITS)["levels"]
+    assert (picture["top"], picture["left"]) == (-1, -1)
+    assert picture["rows"][:3] == [1, 0, 1]
+    np.testing.assert_array_equal(np.array(picture["values"])[0, 1:], DIGITS[1, : len(picture["cols"]) - 1])
+    (picture, _) = exploration(stack.stages(["kernel:1 1 1,padding_value=5"]), DIGITS)["levels"]
+    assert picture["cols"][0] == -1
+    assert picture["values"][0][0] == 5
+    (picture, _) = exploration(stack.stages(["maxpool:3,stride=1,padding=1"]), DIGITS)["levels"]
+    assert picture["values"][0][0] is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ("box:99", "what one output sees is too large to be drawn pixel by pixel"),
+        ("sobel:orientation", "sobel:orientation goes across channels, of which one is drawn"),
+        ("box:3,padding=40,padding_value=3", "the patch lies in the padding altogether"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(spec, reason):
+    found = exploration(stack.stages([spec]), np.zeros((200, 200), np.uint8))
+    assert found == reason
+    assert f"Not drawn: {reason}." in section(found, "")
+
+
+def test_the_numbers_cannot_end_the_script():
+    made = section({"levels": [], "stages": [{"name": "kernel:</script><script>alert(1)</script>"}]}, "a & b")
+    assert made.count("</script>") == 1
+    assert "a &amp; b" in made
+
+
+def test_plan_writes_the_page(tmp_path, capsys):
+    page = tmp_path / "windows.html"
+    arguments = ["plan", "-f", "box:3", "-f", "maxpool:2", "--size", "9", "--explore", str(page)]
+    assert main(arguments) == 0
+    assert capsys.readouterr().out.startswith("input        9x9, 3 channels, uint8")
+    text = page.read_text()
+    assert f"convfilter {' '.join(arguments)}</pre>" in text
+    found = json.loads(re.search(r'<script type="application/json">(.*?)</script>', text)[1])
+    assert [level["size"] for level in found["levels"]] == [[9, 9], [9, 9], [4, 4]]
+    assert main(["plan", "-f", "box:3", "--size", "9", "--explore", str(tmp_path / "x.png")]) == 2
+    assert main(["plan", "-f", "box:3", "--size", "9000", "--explore", str(page)]) == 2
+
+
+# In a browser ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if chromium.PROGRAM is None:
+        pytest.skip("Chromium is not installed")
+    with chromium.running(tmp_path_factory.mktemp("profile")) as browser:
+        browser.size(900, 900)
+        yield browser
+
+
+def click(browser, canvas, cell, cells):
+    """Click the cell (row, col) of a canvas that has ``cells`` rows and columns."""
+    across, down = ((cell[axis] + 0.5) / cells[axis] for axis in (1, 0))
+    browser.value(
+        f"(() => {{ const c = document.querySelectorAll('.explorer canvas')[{canvas}], b = c.getBoundingClientRect();"
+        f"const [x, y] = [b.left + 1 + (b.width - 2) * {across}, b.top + 1 + (b.height - 2) * {down}];"
+        f"c.dispatchEvent(new MouseEvent('click', {{clientX: x, clientY: y}})) }})()"
+    )
+
+
+def sums(browser):
+    return browser.value("[...document.querySelectorAll('.explorer .sum')].map((each) => each.textContent)")
+
+
+def orange(browser, canvas, cells):
+    """Return which cells are lit: redder than they are blue."""
+    shown = browser.value(
+        f"(() => {{ const c = document.querySelectorAll('.explorer canvas')[{canvas}], o = c.cloneNode();"
+        "const x = o.getContext('2d', {willReadFrequently: true}); x.drawImage(c, 0, 0);"
+        f"const [h, w] = [(c.height - 2) / {cells[0]}, (c.width - 2) / {cells[1]}];"
+        f"return Array.from({{length: {cells[0]}}}, (_, r) => Array.from({{length: {cells[1]}}}, (_, k) => ["
+        f"...x.getImageData(w * (k + .85), h * (r + .85), 1, 1).data]))}})()"
+    )
+    shown = np.array(shown)
+    return shown[..., 0] > shown[..., 2] + 20
+
+
+def test_a_click_shows_the_window_in_each_stage_and_its_sum(browser, tmp_path):
+    page = tmp_path / "windows.html"
+    assert main(["plan", "-f", "box:3", "-f", "maxpool:2", "--size", "8", "--explore", str(page)]) == 0
+    browser.open(page)
+    digits = example(8, 8)
+    means = convfilter.box_blur(digits, 3, dtype=np.float32)
+    click(browser, 3, (1, 2), (4, 4))
+    first, second = sums(browser)
+    values = ", ".join(f"{value:.6g}" for value in means[2:4, 4:6].ravel())
+    assert second == f"row 1, column 2: max of {values} = {means[2:4, 4:6].max():.6g}"
+    terms = " + ".join(f"1·{value}" for value in digits[1:4, 3:6].ravel())
+    assert first == f"row 2, column 4: ({terms}) / 9 = {means[2, 4]:.6g}"
+    lit = np.zeros((10, 10), bool)
+    lit[1 + 1 : 1 + 5, 1 + 3 : 1 + 7] = True
+    np.testing.assert_array_equal(orange(browser, 0, (10, 10)), lit)
+    click(browser, 1, (0, 2), (3, 3))
+    assert "The weight 1/9 in row 0, column 2 meets row 1, column 5 here" in sums(browser)[0]
+    browser.value("document.querySelectorAll('.explorer canvas')[3].focus()")
+    browser.press("ArrowDown", 40)
+    assert sums(browser)[1].startswith("row 2, column 2: ")
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_of_a_run_explores_its_first_picture_on_a_phone_too(browser, tmp_path, scheme):
+    convfilter.write(tmp_path / "in.png", PHOTO)
+    page = tmp_path / "report.html"
+    names = [str(tmp_path / name) for name in ("in.png", "out.png")]
+    assert main(["edges", "--sobel", "magnitude", "--html", str(page), *names]) == 0
+    browser.media(prefers_color_scheme=scheme)
+    browser.size(390, 844, mobile=True)
+    browser.open(page)
+    assert browser.value("document.documentElement.scrollWidth") <= 390
+    place = [int(number) for number in re.findall(r"\d+", sums(browser)[0])[:2]]
+    whole = convfilter.sobel(PHOTO, dtype=np.float32)
+    assert sums(browser)[0].endswith(f"√(x² + y²) = {whole[tuple(place)]:.6g}")
+    assert chromium.faults(browser) == []
+    assert browser.complaints() == []
+    browser.size(900, 900)
