@@ -12,6 +12,7 @@ from convfilter import pipeline
 from convfilter.errors import ConvfilterError, PictureError, UsageError, WriteError, named
 from convfilter.filters import stack
 from convfilter.job import Job
+from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.place.target import resolve_target
@@ -129,7 +130,8 @@ class Scene:
         return job
 
     def _options(self, wanted: Wanted) -> pipeline.Options:
-        return pipeline.Options(wanted.specs, gray=wanted.gray, linear=wanted.linear, read=self._read)
+        write = WriteOptions(marked=True)  # as the command does
+        return pipeline.Options(wanted.specs, gray=wanted.gray, linear=wanted.linear, read=self._read, write=write)
 
     def _unfiltered(self, job: Job, rows: tuple[int, int], cols: tuple[int, int]) -> Pixels:
         """Return as many pixels of the picture, about the middle of what the outputs see."""
