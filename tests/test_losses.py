@@ -481,6 +481,21 @@ def make_rich_bmp(image: Image.Image, name: str) -> None:
     image.save(name, dpi=(300, 150))
 
 
+def make_rich_tga(image: Image.Image, name: str) -> None:
+    image.save("plain.tga")
+    body = Path("plain.tga").read_bytes()
+    lines = "Grüße".encode().ljust(324, b"\0")
+    extension = struct.pack("<H", 495) + b"Me & You".ljust(41, b"\0") + lines + bytes(495 - 2 - 41 - 324)
+    footer = struct.pack("<II", len(body), 0) + b"TRUEVISION-XFILE.\0"
+    Path(name).write_bytes(body + extension + footer)
+
+
+def make_rich_ppm(image: Image.Image, name: str) -> None:
+    image.save("plain.ppm")
+    data = Path("plain.ppm").read_bytes()
+    Path(name).write_bytes(data[:3] + "# Grüße\n".encode() + data[3:])
+
+
 #: Files that hold all that their format can, made by other programs.
 RICH = {
     "png": (make_rich_png, {"icc", "exif", "xmp", "resolution", "Title", "Author", "Comment", "Custom"}),
@@ -492,6 +507,8 @@ RICH = {
     "jp2": (make_rich_jp2, {"exif", "xmp"}),
     "bmp": (make_rich_bmp, {"resolution"}),
     "pcx": (make_rich_pcx, {"resolution"}),
+    "tga": (make_rich_tga, {"Author", "Comment"}),
+    "ppm": (make_rich_ppm, {"Comment"}),
 }
 
 

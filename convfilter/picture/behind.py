@@ -68,7 +68,7 @@ def end_of(file: BinaryIO, name: str) -> int | None:
         from convfilter.picture.pillow import gif
 
         return gif.end_of(file)
-    if name == "AVIF":
+    if name in ("AVIF", "HEIC"):
         from convfilter.picture.pillow.boxes import boxes
         from convfilter.picture.place.source import size_of
 

@@ -20,6 +20,7 @@ _READ_PILLOW, _WRITE_PILLOW = "pillow.read:read_pillow", "pillow.write:write_pil
 _PNM: dict[str, Any] = {
     "field": "programs", "reader": "codecs.pnm:read_pnm", "writer": "codecs.pnm:write_pnm",
     "row_writer": "codecs.pnm:row_writer", "reads_rows": True, "continues": True,
+    "holds": Holds(text=("Comment",)),
 }  # fmt: skip
 _PILLOW: dict[str, Any] = {"field": "programs", "reader": _READ_PILLOW, "writer": _WRITE_PILLOW}
 
@@ -176,7 +177,10 @@ TABLE: tuple[Format, ...] = (
     ),
     Format("PGM", suffixes=(".pgm",), dtypes=_SIXTEEN, models=("gray",), whites="any", **_PNM),
     Format("PAM", suffixes=(".pam",), signatures=((0, b"P7\n"),), dtypes=_SIXTEEN, alpha="full", whites="any", **_PNM),
-    Format("PFM", suffixes=(".pfm",), signatures=((0, b"Pf"), (0, b"PF")), dtypes=("float32",), **_PNM),
+    Format(
+        "PFM", suffixes=(".pfm",), signatures=((0, b"Pf"), (0, b"PF")), dtypes=("float32",),
+        **{**_PNM, "holds": Holds()},
+    ),
     Format(
         "TGA", suffixes=(".tga",), alpha="full", max_side=65535, read_suffixes=(".icb", ".vda", ".vst"),
         instead=("tga",), **_PILLOW,

@@ -15,8 +15,9 @@ import numpy as np
 from convfilter.errors import DECODE_THE_REST, ReadError
 from convfilter.picture import behind, limits
 from convfilter.picture.colour import widened
+from convfilter.picture.metadata.pillow_info import text_of
 from convfilter.picture.options import ReadOptions, WriteOptions
-from convfilter.picture.picture import Frame, Loss, Outline, Picture, chosen
+from convfilter.picture.picture import Frame, Loss, Metadata, Outline, Picture, Text, chosen
 from convfilter.picture.pixels import CHANNELS, Model, Pixels
 from convfilter.picture.place.source import size_of
 from convfilter.picture.row_source import Bands
@@ -52,6 +53,8 @@ class _Header:
 
     def __init__(self, file: Header) -> None:
         self._file = file
+        self._budget = limits.Budget("PNM")
+        self.comments: list[bytes] = []
 
     def word(self) -> bytes:
         """Read one word and the single blank behind it."""
@@ -59,8 +62,11 @@ class _Header:
         while True:
             byte = self._file.read(1)
             if byte == b"#":
-                while byte not in (b"\n", b"\r", b""):
-                    byte = self._file.read(1)
+                comment = bytearray()
+                while (byte := self._file.read(1)) not in (b"\n", b"\r", b""):
+                    comment += byte
+                self._budget.spend(len(comment))
+                self.comments.append(bytes(comment))
             if not byte or byte in _BLANKS:
                 if word or not byte:
                     return word
@@ -123,7 +129,8 @@ def _header_of(file: Header, options: ReadOptions) -> tuple[bytes, Layout, int]:
     limits.require_size(width, height, options.max_pixels, judge=options.judge)
     largest = 1 if kind in (b"P1", b"P4") else _largest(header.number("largest value"))
     channels = 3 if kind in (b"P3", b"P6") else 1
-    return kind, Layout((height, width, channels), largest, bits=kind == b"P4", name="PNM"), largest
+    layout = Layout((height, width, channels), largest, bits=kind == b"P4", name="PNM", comments=header.comments)
+    return kind, layout, largest
 
 
 def _largest(value: int) -> int:
@@ -146,12 +153,22 @@ class Layout:
         The type of real samples in the file; rows lie from the bottom up.
     name : str
         Of the format.
+    comments : sequence of bytes
+        Lines of the header that say something to people.
     """
 
     def __init__(
-        self, shape: tuple[int, int, int], largest: int, *, bits: bool = False, real: str = "", name: str
+        self,
+        shape: tuple[int, int, int],
+        largest: int,
+        *,
+        bits: bool = False,
+        real: str = "",
+        name: str,
+        comments: Sequence[bytes] = (),
     ) -> None:
         self.shape, self.name = shape, name
+        self.comment = "\n".join(text_of(line).strip() for line in comments).strip()
         self._largest, self._bits, self._real = largest, bits, real
         _, cols, channels = shape
         self._stored = np.dtype(real or ("u1" if largest < 256 else ">u2"))
@@ -216,6 +233,7 @@ def _picture(layout: Layout, samples: Pixels | Bands, note: str, losses: Sequenc
     notes = (note,) if note else ()
     return Picture(
         [Frame(samples)], model, channels in (2, 4), layout.name,
+        metadata=Metadata(text=[Text("Comment", layout.comment)] if layout.comment else []),
         notes=notes, losses=tuple(losses), white=layout.white,
     )  # fmt: skip
 
@@ -249,16 +267,22 @@ def _plain_samples(
 
 def _pam_layout(file: Header, options: ReadOptions) -> Layout:
     fields: dict[bytes, bytes] = {}
-    start = file.tell()
+    comments: list[bytes] = []
+    budget, length = limits.Budget("PAM"), 0
     file.readline(_PAM_HEADER_BYTES)
     while True:
         line = file.readline(_PAM_HEADER_BYTES)
-        if not line.endswith(b"\n") or file.tell() - start > _PAM_HEADER_BYTES:
+        if line.startswith(b"#") and line.endswith(b"\n"):
+            budget.spend(len(line))
+            comments.append(line[1:])
+            continue
+        length += len(line)
+        if not line.endswith(b"\n") or length > _PAM_HEADER_BYTES:
             raise ReadError("the header of the PAM has no end")
         key, _, value = line.strip().partition(b" ")
         if key == b"ENDHDR":
             break
-        if key and not key.startswith(b"#"):
+        if key:
             fields[key] = value.strip()
     try:
         width, height, depth, largest = (int(fields[key]) for key in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
@@ -269,7 +293,7 @@ def _pam_layout(file: Header, options: ReadOptions) -> Layout:
         raise ReadError(f"a PAM of 1 to 4 channels up to 65535 can be filtered, this one has {depth} up to {largest}")
     if fields.get(b"TUPLTYPE", b"").startswith(b"CMYK"):
         raise ReadError("a PAM of CMYK cannot be filtered; convert it to RGB first")
-    return Layout((height, width, depth), largest, name="PAM")
+    return Layout((height, width, depth), largest, name="PAM", comments=comments)
 
 
 def _pfm_layout(file: Header, options: ReadOptions, channels: int) -> Layout:
@@ -346,11 +370,18 @@ class PnmWriter(RowWriter):
             model, alpha = self._outline.model, self._outline.alpha
             kind = (b"GRAYSCALE" if CHANNELS[model] == 1 else b"RGB") + (b"_ALPHA" if alpha else b"")
             sizes = width, height, channels, largest
-            head = b"P7\nWIDTH %d\nHEIGHT %d\nDEPTH %d\nMAXVAL %d\nTUPLTYPE %s\nENDHDR\n" % (*sizes, kind)
+            fields = b"WIDTH %d\nHEIGHT %d\nDEPTH %d\nMAXVAL %d\nTUPLTYPE %s\n" % (*sizes, kind)
+            head = b"P7\n%s%sENDHDR\n" % (self._comments(), fields)
         else:
-            head = b"%s\n%d %d\n%d\n" % (b"P6" if channels == 3 else b"P5", width, height, largest)
+            magic = b"P6" if channels == 3 else b"P5"
+            head = b"%s\n%s%d %d\n%d\n" % (magic, self._comments(), width, height, largest)
         self.file.write(head)
         self._samples_start = self.file.tell() if self._name == "PFM" else 0
+
+    def _comments(self) -> bytes:
+        """Return the lines of the header that hold remarks."""
+        lines = [line for text in self._outline.metadata.text for line in text.value.splitlines()]
+        return b"".join(b"# %s\n" % line.encode() for line in lines)
 
     def encode(self, block: Block) -> tuple[int, Pixels]:
         """Return the samples as they are stored, and where they belong in a PFM."""

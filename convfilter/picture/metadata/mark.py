@@ -11,7 +11,12 @@ _MARKS = (Text(_KEYWORD, _VALUE), Text(_COMMENT, f"{_KEYWORD}: {_VALUE}"))
 
 
 def mark_of(fmt: Format) -> Text | None:
-    """Return the mark of a format: a field of its own (PNG, TIFF), else a comment (JPEG, GIF), else None."""
+    """Return the mark of a format: a field of its own (PNG, TIFF), else a comment (JPEG, GIF), else None.
+
+    PNMs have none: there are readers that expect no comment, and streams would have one in each picture.
+    """
+    if fmt.continues:
+        return None
     for text in _MARKS:
         if fmt.holds.text == ANY_TEXT or text.keyword in fmt.holds.text:
             return text

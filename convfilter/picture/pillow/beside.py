@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from typing import BinaryIO
 
 from convfilter.picture import behind
 from convfilter.picture.picture import Loss, Metadata, Text
-from convfilter.picture.pillow import avif, gif, jp2, webp
+from convfilter.picture.pillow import avif, bmp, gif, jp2, tga, webp
 
 #: Code points that say no more than a PNG without them.
 _UNSAID = ((1, 13), (1, 2), (2, 13), (2, 2))
@@ -44,6 +45,8 @@ def _add_of_gif(metadata: Metadata, file: BinaryIO) -> list[str]:
     found = gif.said(file)
     metadata.text = [Text("Comment", comment) for comment in found.comments]
     metadata.xmp, metadata.icc = found.xmp, found.icc
+    if found.aspect:
+        metadata.png.append((b"pHYs", struct.pack(">IIB", 64, found.aspect, 0)))
     listed = ", ".join(found.others)
     return [f"the GIF has blocks that are left out: {listed}"] if listed else []
 
@@ -66,7 +69,19 @@ def _add_of_webp(metadata: Metadata, file: BinaryIO) -> list[str]:
     return [f"the WebP has chunks that are left out: {listed}"] if listed else []
 
 
+def _add_of_bmp(metadata: Metadata, file: BinaryIO) -> list[str]:
+    metadata.icc, problem = bmp.colours(file)
+    return [problem] if problem else []
+
+
+def _add_of_tga(metadata: Metadata, file: BinaryIO) -> list[str]:
+    metadata.text, metadata.associated_alpha = tga.said(file)
+    return []
+
+
 _ADD = {
+    "BMP": _add_of_bmp,
+    "TGA": _add_of_tga,
     "GIF": _add_of_gif,
     "JPEG2000": _add_of_jpeg2000,
     "AVIF": _add_of_avif,

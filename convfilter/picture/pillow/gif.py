@@ -10,6 +10,7 @@ from convfilter.picture.metadata.pillow_info import text_of
 
 #: More than any animation has; walking through more would only take time.
 MAX_FRAMES = 65536
+_ASPECT_AT, _ASPECT_OFFSET = 12, 15
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
 _HAS_TABLE = 0x80
 TEXT, COMMENT, APPLICATION = 0x01, 0xFE, 0xFF
@@ -71,12 +72,17 @@ def _walk(file: BinaryIO) -> Damage | None:
 
 
 class Said(NamedTuple):
-    """What a GIF says beside its frames; ``others`` are names of blocks that only other programs know."""
+    """What a GIF says beside its frames.
+
+    ``others`` are names of blocks that only other programs know, ``aspect`` the width of a pixel in 64ths of its
+    height, 0 where that is not told or 1.
+    """
 
     comments: list[str]
     xmp: bytes | None
     icc: bytes | None
     others: list[str]
+    aspect: int = 0
 
 
 def said(file: BinaryIO) -> Said:
@@ -108,7 +114,11 @@ def said(file: BinaryIO) -> Said:
             icc = content[_NAME_BYTES:]
         elif name not in _LOOP_NAMES:
             others.append(name.decode("latin-1"))
-    return Said(comments, xmp or None, icc or None, list(dict.fromkeys(others)))
+    file.seek(_ASPECT_AT)
+    aspect = (file.read(1) or b"\0")[0]
+    file.seek(0)
+    aspect = aspect + _ASPECT_OFFSET if aspect not in (0, 64 - _ASPECT_OFFSET) else 0
+    return Said(comments, xmp or None, icc or None, list(dict.fromkeys(others)), aspect)
 
 
 def _extensions(file: BinaryIO) -> Iterator[tuple[int, bytes]]:

@@ -1,0 +1,68 @@
+"""What a TGA says beside its samples. Truevision TGA, file format specification 2.0 (1991), C.6 and C.7."""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import BinaryIO
+
+from convfilter.picture.metadata.pillow_info import text_of
+from convfilter.picture.picture import Text
+
+_HEADER_BYTES, _FOOTER_BYTES, _EXTENSION_BYTES = 18, 26, 495
+_SIGNATURE = b"TRUEVISION-XFILE.\0"
+_LINE_BYTES, _LINES = 81, 4
+_PREMULTIPLIED = b"\4"
+#: Fields of the extension area: keyword, place, length.
+_TEXTS = (("Author", 2, 41), ("Job", 379, 41), ("Software", 426, 41))
+_COMMENT_AT, _TIME_AT, _ATTRIBUTES_AT = 43, 367, 494
+
+
+def said(file: BinaryIO) -> tuple[list[Text], bool]:
+    """Read remarks, and whether colours are premultiplied.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Seekable; its position changes.
+
+    Returns
+    -------
+    list of Text
+    bool
+    """
+    file.seek(0)
+    header = file.read(_HEADER_BYTES)
+    name = _text(file.read(header[0])) if header else ""
+    found = [("Description", name)]
+    extension = _extension(file)
+    found += [(keyword, _text(extension[at : at + length])) for keyword, at, length in _TEXTS]
+    lines = [extension[_COMMENT_AT + _LINE_BYTES * line :][:_LINE_BYTES] for line in range(_LINES)]
+    found.append(("Comment", "\n".join(map(_text, lines)).strip()))
+    found.append(("Creation Time", _time(extension)))
+    return [Text(keyword, value) for keyword, value in found if value], extension[_ATTRIBUTES_AT:] == _PREMULTIPLIED
+
+
+def _extension(file: BinaryIO) -> bytes:
+    """Return the extension area, b"" if there is none."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _FOOTER_BYTES))
+    footer = file.read(_FOOTER_BYTES)
+    place = int.from_bytes(footer[:4], "little")
+    if footer[8:] != _SIGNATURE or not place:
+        return b""
+    file.seek(place)
+    extension = file.read(_EXTENSION_BYTES)
+    return extension if len(extension) == _EXTENSION_BYTES else b""
+
+
+def _text(field: bytes) -> str:
+    return text_of(field.partition(b"\0")[0]).strip()
+
+
+def _time(extension: bytes) -> str:
+    """Return the time stamp as ISO 8601, "" if there is none."""
+    if not any(extension[_TIME_AT : _TIME_AT + 12]):
+        return ""
+    month, day, year, hour, minute, second = struct.unpack_from("<6H", extension, _TIME_AT)
+    return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
