@@ -54,7 +54,23 @@ def seeds(folder: Path) -> dict[str, bytes]:
         "float": [rgb.astype(np.float32) / 255],
         "animation": [rgba, rgba[::-1].copy(), rgba],
     }
-    for suffix in ("png", "jpg", "tif", "webp", "gif", "avif", "jp2", "bmp", "ppm", "pam", "pfm", "tga", "pcx", "sgi"):
+    for suffix in (
+        "png",
+        "jpg",
+        "tif",
+        "webp",
+        "gif",
+        "avif",
+        "jxl",
+        "jp2",
+        "bmp",
+        "ppm",
+        "pam",
+        "pfm",
+        "tga",
+        "pcx",
+        "sgi",
+    ):
         for kind, arrays in kinds.items():
             picture = Picture.from_array(arrays[0])
             if len(arrays) > 1:

@@ -23,6 +23,7 @@ from convfilter.picture.format import NAMES, Format, Holds
 from convfilter.picture.formats import FORMATS
 from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import Frame, Metadata, Picture
+from convfilter.picture.pillow.boxes import boxes_of
 from convfilter.picture.pixels import CHANNELS
 from convfilter.picture.read import read
 from convfilter.picture.write import write
@@ -519,13 +520,17 @@ def is_kept(kind: str, name: str) -> bool:
         return read(name).metadata.icc == SRGB  # Pillow does not look for it
     if name.endswith((".pam", ".pfm")):
         return False
-    with Image.open(name) as image:
-        if kind == "icc":
-            return image.info.get("icc_profile") == SRGB
-        exif = image.getexif()
-        dpi = image.info.get("dpi")
-        if dpi is None and 282 in exif:
-            dpi = float(exif[282]), float(exif[283])
+    if name.endswith(".jxl"):  # which Pillow does not read
+        info, exif = {}, Image.Exif()
+        exif.load(b"Exif\0\0" + dict(boxes_of(Path(name).read_bytes())).get(b"Exif", b"")[4:])
+    else:
+        with Image.open(name) as image:
+            info, exif = image.info, image.getexif()
+    if kind == "icc":
+        return info.get("icc_profile") == SRGB
+    dpi = info.get("dpi")
+    if dpi is None and 282 in exif:
+        dpi = float(exif[282]), float(exif[283])
     if dpi is None and (found := re.findall(rb"tiff:[XY]Resolution>(\d+)/(\d+)", Path(name).read_bytes())):
         dpi = tuple(int(number) / int(unit) for number, unit in found)
     return dpi is not None and np.allclose(dpi, (300, 150), atol=0.05)

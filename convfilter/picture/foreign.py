@@ -51,15 +51,11 @@ _RAW_SUFFIXES = (
 #: Brands of ISO base media files, which all begin alike.
 _BRANDS = {
     b"crx ": "Canon CR3",
-    b"jxl ": "JPEG XL",
     **dict.fromkeys((b"qt  ", b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1", b"dash"), "MP4"),
     **dict.fromkeys((b"M4V ", b"M4A ", b"M4VH", b"3gp4", b"3gp5", b"3gp6", b"3g2a", b"MSNV", b"XAVC"), "MP4"),
 }
 FORMATS: tuple[Foreign, ...] = (
     Foreign("a HEIF sequence", (".heics", ".heifs"), (), _VIDEO_WAY),
-    Foreign(
-        "JPEG XL", (".jxl",), ((0, b"\xff\x0a"), (0, b"\0\0\0\x0cJXL \r\n\x87\n")), _by("djxl IN OUT.png")
-    ),
     Foreign("OpenEXR", (".exr",), ((0, b"\x76\x2f\x31\x01"),), _by("oiiotool IN -o OUT.tif, which keeps floats")),
     Foreign(
         "Radiance HDR", (".hdr", ".rgbe"), ((0, b"#?RADIANCE"), (0, b"#?RGBE")),

@@ -1,0 +1,186 @@
+"""JPEG XL through imagecodecs (libjxl): 8 to 16 bits and floats, with alpha, EXIF and XMP.
+
+ISO/IEC 18181-2 (file format).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import BinaryIO
+
+import numpy as np
+
+from convfilter.errors import ReadError, WriteError
+from convfilter.machine.cores import available_cores
+from convfilter.picture import colour, limits
+from convfilter.picture.codecs.jxl_header import Header, parsed, with_colours
+from convfilter.picture.metadata import exif, xmp_clean
+from convfilter.picture.options import DEFAULT_QUALITY, ReadOptions, WriteOptions
+from convfilter.picture.picture import Frame, Loss, Metadata, Picture, chosen
+from convfilter.picture.pillow.boxes import box, boxes_of
+from convfilter.picture.pixels import Pixels, channels_of
+
+_SIGNATURE = box(b"JXL ", b"\r\n\x87\n")
+_TYPE = box(b"ftyp", b"jxl \0\0\0\0jxl ")
+_ALPHA = 0
+_SRGB = (1, 13)
+_LOSSLESS = 100
+_EFFORTS = {"fast": 1, "default": 3, "best": 7}
+#: Chromaticities of sRGB as a PNG has them.
+_CHRM = struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+
+
+def read_jxl(file: BinaryIO, options: ReadOptions) -> Picture:
+    """Read a JPEG XL; a ``Reader``.
+
+    libjxl turns the picture as its header says; the orientation in EXIF and XMP, which says so again, is reset.
+    """
+    import imagecodecs
+
+    data = file.read()
+    codestream, boxes = _parts(data)
+    header = parsed(codestream)
+    limits.require_size(header.width, header.height, options.max_pixels, judge=options.judge)
+    alpha = _ALPHA in header.extra
+    channels = (1 if header.gray else 3) + alpha
+    item = 4 if header.floats else 2
+    limits.require_memory(2 * header.width * header.height * channels * item)
+    losses = list(_losses(header, boxes, options))
+    if not header.floats and header.bits > 16:
+        raise ReadError(f"JPEG XL samples must have up to 16 bits, got {header.bits}")
+    samples = np.asarray(imagecodecs.jpegxl_decode(data, numthreads=options.threads or available_cores()))
+    if header.animated:
+        frames = samples if samples.ndim == 3 + (channels > 1) else samples[np.newaxis]
+        samples = chosen(list(frames), options.frame or 0)
+    elif options.frame is not None:
+        chosen([0], options.frame)
+    if samples.shape != ((header.height, header.width, channels) if channels > 1 else (header.height, header.width)):
+        raise ReadError(f"a JPEG XL of the shape {samples.shape} cannot be filtered")
+    white = None
+    if samples.dtype.kind == "f":
+        samples = samples.astype(np.float32, copy=False)
+    else:
+        samples, white = colour.as_stored(samples, 2**header.bits - 1)
+    return Picture(
+        [Frame(samples)], "gray" if header.gray else "rgb", alpha, "JPEGXL", _metadata(header, boxes),
+        losses=tuple(losses), white=white, premultiplied=header.premultiplied,
+    )  # fmt: skip
+
+
+def _parts(data: bytes) -> tuple[bytes, dict[bytes, bytes]]:
+    """Take a file apart: its codestream, and the boxes beside it."""
+    if not data.startswith(_SIGNATURE[:4]):
+        return data, {}
+    boxes: dict[bytes, bytes] = {}
+    codestream = b""
+    for kind, content in boxes_of(data):
+        if kind == b"jxlc":
+            codestream = content
+        elif kind == b"jxlp":
+            codestream += content[4:]
+        elif kind == b"brob":
+            boxes.setdefault(b"brob " + content[:4], b"")
+        else:
+            boxes.setdefault(kind, content)
+    return codestream, boxes
+
+
+def _losses(header: Header, boxes: dict[bytes, bytes], options: ReadOptions) -> list[Loss]:
+    """Say what of the file is not read."""
+    found = []
+    if header.colours is None and not header.gamma:
+        found.append(
+            Loss(
+                "the colour profile of the JPEG XL cannot be read, and its colours would be shown wrong; "
+                "convert it with djxl IN OUT.png first, or accept it with --allow-loss",
+                severe=True,
+            )
+        )
+    others = len(header.extra) - (_ALPHA in header.extra)
+    if others:
+        found.append(Loss(f"the JPEG XL has {others} channels beside colours and transparency; they are left out"))
+    if header.animated and options.frame is None:
+        found.append(
+            Loss(
+                "the JPEG XL is an animation, whose times cannot be read; choose a frame with --frame N, "
+                "or keep the first with --allow-loss",
+                severe=True,
+            )
+        )
+    found += [
+        Loss(f"{kind[5:].decode('latin-1').strip()} of the JPEG XL is compressed, and left out")
+        for kind in boxes
+        if kind in (b"brob Exif", b"brob xml ")
+    ]
+    return found
+
+
+def _metadata(header: Header, boxes: dict[bytes, bytes]) -> Metadata:
+    """Take EXIF and XMP from boxes, and what the colours are from the header."""
+    metadata = Metadata(lossless=header.lossless)
+    if len(block := boxes.get(b"Exif", b"")) > 4:
+        metadata.exif = exif.without_orientation(block[4 + int.from_bytes(block[:4], "big") :])
+    if packet := boxes.get(b"xml "):
+        metadata.xmp = xmp_clean.with_orientation_reset(packet)
+    if header.colours and header.colours != _SRGB:
+        metadata.png.append((b"cICP", bytes([*header.colours, 0, 1])))
+    if header.gamma:
+        metadata.png += [(b"gAMA", struct.pack(">I", round(header.gamma * 100_000))), (b"cHRM", _CHRM)]
+    return metadata
+
+
+def write_jxl(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
+    """Write a JPEG XL; a ``Writer``.
+
+    Without loss where the quality is 100, the input was compressed so, or samples have more than 8 bits or a
+    transfer function other than sRGB's: libjxl takes samples of more bits for linear light, which is put right in
+    the header, and would be wrong in its lossy way.
+
+    Raises
+    ------
+    WriteError
+        The quality is below 100 though samples have more than 8 bits, or the code points of colour have no number.
+    """
+    pixels = next(frame.pixels for frame in picture.frames if not frame.fallback)
+    metadata = picture.metadata
+    points = dict(metadata.png).get(b"cICP")
+    colours = (points[0], points[1]) if points else _SRGB
+    is_plain = pixels.dtype == np.uint8 and colours == _SRGB
+    quality = options.quality or (_LOSSLESS if metadata.lossless or not is_plain else DEFAULT_QUALITY)
+    if quality < _LOSSLESS and not is_plain:
+        raise WriteError("a JPEG XL of more than 8 bits, or of other colours than sRGB, is written without loss; "
+                         "leave out --quality")  # fmt: skip
+    codestream = _encoded(pixels, picture.white, quality, options)
+    kept: dict[bytes, bytes] = {}
+    if codestream.startswith(_SIGNATURE[:4]):
+        codestream, kept = _parts(codestream)
+    if quality == _LOSSLESS and (changed := with_colours(codestream, colours)) is not None:
+        codestream = changed
+    elif not is_plain:
+        raise WriteError(f"JPEG XL has no number for the code points {colours}; use png or avif")
+    block = exif.with_size(metadata.exif, pixels.shape[1], pixels.shape[0])
+    boxes = [box(b"jxll", kept[b"jxll"])] if b"jxll" in kept else []
+    boxes += [box(b"Exif", bytes(4), block)] if block else []
+    boxes += [box(b"xml ", metadata.xmp)] if metadata.xmp else []
+    if boxes:
+        codestream = b"".join([_SIGNATURE, _TYPE, *boxes, box(b"jxlc", codestream)])
+    file.write(codestream)
+
+
+def _encoded(pixels: Pixels, white: int | None, quality: int, options: WriteOptions) -> bytes:
+    import imagecodecs
+
+    assert channels_of(pixels) <= 4
+    # libjxl's own way from a quality to a distance.
+    distance = 0.1 + (100 - quality) * 0.09 if quality >= 30 else 53 / 3000 * quality**2 - 23 / 20 * quality + 25
+    lossless = quality == _LOSSLESS
+    try:
+        return bytes(
+            imagecodecs.jpegxl_encode(
+                np.ascontiguousarray(pixels), lossless=lossless, distance=None if lossless else distance,
+                effort=_EFFORTS[options.effort], bitspersample=white.bit_length() if white else None,
+                numthreads=options.threads or available_cores(),
+            )
+        )  # fmt: skip
+    except (ValueError, RuntimeError) as error:
+        raise WriteError(f"the picture cannot be written as JPEG XL: {error}") from error

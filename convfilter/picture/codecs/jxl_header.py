@@ -1,0 +1,262 @@
+"""The header of a JPEG XL: size, depth, channels and colours, known before a pixel is decoded.
+
+ISO/IEC 18181-1, annexes D.2 (SizeHeader) and D.3 (ImageMetadata, ColourEncoding); names and tables as in libjxl.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from convfilter.errors import ReadError
+
+_MAGIC = b"\xff\x0a"
+_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
+_ALPHA, _SPOT, _CFA = 0, 2, 5
+_GRAY, _XYB = 1, 2
+_CUSTOM = 2
+_D65, _DCI = 1, 11
+#: (white point, primaries) to the primaries of ITU-T H.273.
+_PRIMARIES = {(_D65, 1): 1, (_D65, 9): 9, (_D65, 11): 12, (_DCI, 11): 11}
+#: Transfer functions that ITU-T H.273 numbers alike: BT.709, linear, sRGB, PQ, DCI, HLG.
+_TRANSFERS = (1, 8, 13, 16, 17, 18)
+_SRGB = (1, 13)
+_GAMMA_UNIT = 10_000_000
+
+
+class Header(NamedTuple):
+    """What is known of a picture.
+
+    Attributes
+    ----------
+    width, height : int
+        Of the picture turned upright.
+    bits : int
+        Of a sample.
+    floats : bool
+    gray : bool
+    extra : tuple of int
+        Types of channels beside the colours; 0 is alpha.
+    premultiplied : bool
+    animated : bool
+    lossless : bool
+        Colours are stored as they are, which encoders do to lose nothing.
+    colours : (int, int), or None
+        Primaries and transfer function of ITU-T H.273; None: an ICC profile, or numbers of its own.
+    gamma : float
+        In place of a transfer function, with the primaries of sRGB: the exponent of encoding, such as 1/2.2; or 0.
+    """
+
+    width: int
+    height: int
+    bits: int = 8
+    floats: bool = False
+    gray: bool = False
+    extra: tuple[int, ...] = ()
+    premultiplied: bool = False
+    animated: bool = False
+    lossless: bool = False
+    colours: tuple[int, int] | None = _SRGB
+    gamma: float = 0.0
+
+
+class _Bits:
+    """Bits from the least significant one of each byte up."""
+
+    def __init__(self, data: bytes) -> None:
+        self._number, self._left = int.from_bytes(data, "little"), 8 * len(data)
+        self.at = 0
+
+    def take(self, count: int) -> int:
+        if count > self._left:
+            raise ReadError("the JPEG XL is truncated")
+        value = self._number & ((1 << count) - 1)
+        self._number >>= count
+        self._left -= count
+        self.at += count
+        return value
+
+    def flag(self) -> bool:
+        return bool(self.take(1))
+
+    def number(self, *choices: tuple[int, int]) -> int:
+        """Take one of four (offset, bits), chosen by two bits."""
+        offset, bits = choices[self.take(2)]
+        return offset + self.take(bits)
+
+    def enum(self) -> int:
+        return self.number((0, 0), (1, 0), (2, 4), (18, 6))
+
+
+def parsed(codestream: bytes) -> Header:
+    """Read the header at the beginning of a codestream.
+
+    Parameters
+    ----------
+    codestream : bytes
+        Its first 4 KiB are enough.
+
+    Returns
+    -------
+    Header
+
+    Raises
+    ------
+    ReadError
+        It is no header, or truncated.
+    """
+    if not codestream.startswith(_MAGIC):
+        raise ReadError("the JPEG XL is damaged: its codestream does not begin as one")
+    bits = _Bits(codestream[2:4096])
+    height, width = _size(bits)
+    if bits.flag():
+        return Header(width, height)
+    animated, turned = False, False
+    if bits.flag():
+        turned = bits.take(3) >= 4
+        if bits.flag():
+            _size(bits)
+        if bits.flag():
+            _preview(bits)
+        animated = bits.flag()
+        if animated:
+            _animation(bits)
+    floats, depth = _depth(bits)
+    bits.flag()
+    extra, premultiplied = [], False
+    for _ in range(bits.number((0, 0), (1, 0), (2, 4), (1, 12))):
+        kind, is_associated = _extra(bits)
+        extra.append(kind)
+        premultiplied |= is_associated
+    lossless = not bits.flag()
+    gray, colours, gamma = _colours(bits)
+    if turned:
+        width, height = height, width
+    return Header(width, height, depth, floats, gray, tuple(extra), premultiplied, animated, lossless, colours, gamma)
+
+
+def with_colours(codestream: bytes, colours: tuple[int, int]) -> bytes | None:
+    """Say what the colours of a picture that is compressed without loss are; its samples stay as they are.
+
+    Parameters
+    ----------
+    codestream : bytes
+        Of libjxl, which says linear light for all samples of more than 8 bits.
+    colours : (int, int)
+        Primaries and transfer function of ITU-T H.273.
+
+    Returns
+    -------
+    bytes, or None
+        None where a JPEG XL has no number for them, or the header is another than libjxl's usual one.
+    """
+    bits = _Bits(codestream[2:4096])
+    _size(bits)
+    white, primaries = next((key for key, points in _PRIMARIES.items() if points == colours[0]), (0, 0))
+    if not white or colours[1] not in _TRANSFERS or bits.flag() or bits.flag():
+        return None
+    _depth(bits)
+    bits.flag()
+    for _ in range(bits.number((0, 0), (1, 0), (2, 4), (1, 12))):
+        _extra(bits)
+    if bits.flag():
+        return None
+    start = bits.at
+    gray, _, _ = _colours(bits)
+    end = bits.at
+    if bits.take(2) or not bits.flag():  # extensions; the default transform
+        return None
+    header_end = bits.at
+    said = [(0, 1), (0, 1), *_enum(_GRAY if gray else 0), *_enum(white)]
+    said += [*([] if gray else _enum(primaries)), (0, 1), *_enum(colours[1]), *_enum(1)]
+    number = int.from_bytes(codestream[2 : 2 + (header_end + 7) // 8], "little")
+    made, at = number & ((1 << start) - 1), start
+    for value, count in (*said, (number >> end & ((1 << (header_end - end)) - 1), header_end - end)):
+        made |= value << at
+        at += count
+    return codestream[:2] + made.to_bytes((at + 7) // 8, "little") + codestream[2 + (header_end + 7) // 8 :]
+
+
+def _enum(value: int) -> list[tuple[int, int]]:
+    """Return (value, bits) of what ``_Bits.enum`` reads."""
+    if value < 2:
+        return [(value, 2)]
+    return [(2, 2), (value - 2, 4)] if value < 18 else [(3, 2), (value - 18, 6)]
+
+
+def _size(bits: _Bits) -> tuple[int, int]:
+    is_small = bits.flag()
+
+    def side() -> int:
+        return 8 * (bits.take(5) + 1) if is_small else bits.number((1, 9), (1, 13), (1, 18), (1, 30))
+
+    height = side()
+    ratio = bits.take(3)
+    return height, height * _RATIOS[ratio - 1][0] // _RATIOS[ratio - 1][1] if ratio else side()
+
+
+def _preview(bits: _Bits) -> None:
+    is_small = bits.flag()
+    choices = ((16, 0), (32, 0), (1, 5), (33, 9)) if is_small else ((1, 6), (65, 8), (321, 10), (1345, 12))
+    bits.number(*choices)
+    if not bits.take(3):
+        bits.number(*choices)
+
+
+def _animation(bits: _Bits) -> None:
+    bits.number((100, 0), (1000, 0), (1, 10), (1, 30))
+    bits.number((1, 0), (1001, 0), (1, 8), (1, 10))
+    bits.number((0, 0), (0, 3), (0, 16), (0, 32))
+    bits.flag()
+
+
+def _depth(bits: _Bits) -> tuple[bool, int]:
+    if not bits.flag():
+        return False, bits.number((8, 0), (10, 0), (12, 0), (1, 6))
+    depth = bits.number((32, 0), (16, 0), (24, 0), (1, 6))
+    bits.take(4)
+    return True, depth
+
+
+def _extra(bits: _Bits) -> tuple[int, bool]:
+    """Read the description of a channel: its type, and whether colours are multiplied with it."""
+    if bits.flag():
+        return _ALPHA, False
+    kind = bits.enum()
+    _depth(bits)
+    bits.number((0, 0), (3, 0), (4, 0), (1, 3))
+    bits.take(8 * bits.number((0, 0), (0, 4), (16, 5), (48, 10)))
+    is_associated = kind == _ALPHA and bits.flag()
+    if kind == _SPOT:
+        bits.take(64)
+    elif kind == _CFA:
+        bits.number((1, 0), (0, 2), (3, 4), (19, 8))
+    return kind, is_associated
+
+
+def _colours(bits: _Bits) -> tuple[bool, tuple[int, int] | None, float]:
+    """Read whether the picture is grey, and ``Header.colours`` and ``gamma``."""
+    if bits.flag():
+        return False, _SRGB, 0.0
+    has_profile, space = bits.flag(), bits.enum()
+    if has_profile or space == _XYB:
+        return space == _GRAY, None, 0.0
+    white = bits.enum()
+    if white == _CUSTOM:
+        _coordinates(bits, 1)
+    primaries = bits.enum() if space != _GRAY else 1
+    if primaries == _CUSTOM:
+        _coordinates(bits, 3)
+    has_gamma = bits.flag()
+    transfer = bits.take(24) if has_gamma else bits.enum()
+    bits.enum()
+    points = _PRIMARIES.get((white, primaries))
+    if has_gamma and points == 1:
+        return space == _GRAY, None, transfer / _GAMMA_UNIT
+    if has_gamma or points is None or transfer not in _TRANSFERS:
+        return space == _GRAY, None, 0.0
+    return space == _GRAY, (points, transfer), 0.0
+
+
+def _coordinates(bits: _Bits, count: int) -> None:
+    for _ in range(2 * count):
+        bits.number((0, 19), (1 << 19, 19), (1 << 20, 20), (1 << 21, 21))

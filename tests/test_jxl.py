@@ -1,0 +1,145 @@
+"""JPEG XL: every depth comes back; colours are said as they are; size is known from the header."""
+
+import io
+
+import imagecodecs
+import numpy as np
+import pytest
+
+from convfilter.errors import ReadError, SizeError, WriteError
+from convfilter.picture.codecs.jxl_header import parsed
+from convfilter.picture.options import ReadOptions, WriteOptions
+from convfilter.picture.picture import Picture
+from convfilter.picture.pillow.boxes import box, boxes_of
+from convfilter.picture.read import read
+from convfilter.picture.write import write
+
+EXIF = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'
+WHITES = {"8": 255, "10": 1023, "12": 4095, "16": 65535}
+
+
+def ramp(kind, channels, shape=(24, 31)):
+    numbers = np.arange(np.prod(shape) * channels).reshape(*shape, channels) * 7919
+    if kind == "float":
+        return np.squeeze(((numbers % 1001) / 500 - 0.5).astype(np.float32))
+    white = WHITES[kind]
+    return np.squeeze((numbers % (white + 1)).astype(np.uint8 if white < 256 else np.uint16))
+
+
+def picture_of(kind, channels):
+    picture = Picture.from_array(ramp(kind, channels))
+    picture.white = WHITES[kind] if kind in ("10", "12") else None
+    return picture
+
+
+def codestream(data):
+    return data if data.startswith(b"\xff\x0a") else dict(boxes_of(data))[b"jxlc"]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("kind", [*WHITES, "float"])
+def test_samples_come_back(tmp_path, kind, channels):
+    picture = picture_of(kind, channels)
+    assert write(tmp_path / "a.jxl", picture, WriteOptions(quality=100)) == ()
+    after = read(tmp_path / "a.jxl")
+    np.testing.assert_array_equal(after.pixels, picture.pixels)
+    assert after.white == picture.white and after.alpha == (channels in (2, 4)) and after.format == "JPEGXL"
+    data = (tmp_path / "a.jxl").read_bytes()
+    np.testing.assert_array_equal(imagecodecs.jpegxl_decode(data), picture.pixels)
+    # libjxl's binding says linear light for all that is deeper than 8 bits.
+    assert parsed(codestream(data)).colours == (1, 13)
+
+
+@pytest.mark.parametrize("points", [(12, 13), (11, 17), (9, 16), (9, 18), (1, 8)])
+@pytest.mark.parametrize("kind", ["8", "16", "float"])
+def test_code_points_are_kept(tmp_path, kind, points):
+    picture = picture_of(kind, 4)
+    picture.metadata.png = [(b"cICP", bytes([*points, 0, 1]))]
+    write(tmp_path / "a.jxl", picture)
+    after = read(tmp_path / "a.jxl")
+    assert dict(after.metadata.png) == {b"cICP": bytes([*points, 0, 1])}
+    np.testing.assert_array_equal(after.pixels, picture.pixels)
+
+
+def test_code_points_without_a_number_are_refused(tmp_path):
+    picture = picture_of("8", 3)
+    picture.metadata.png = [(b"cICP", bytes([5, 6, 0, 1]))]
+    with pytest.raises(WriteError, match=r"no number for the code points \(5, 6\); use png or avif"):
+        write(tmp_path / "a.jxl", picture)
+
+
+def test_exif_and_xmp_are_kept_and_upright(tmp_path):
+    picture = picture_of("8", 3)
+    picture.metadata.exif, picture.metadata.xmp = EXIF, XMP
+    write(tmp_path / "a.jxl", picture)
+    boxes = dict(boxes_of((tmp_path / "a.jxl").read_bytes()))
+    assert boxes[b"Exif"] == bytes(4) + EXIF and boxes[b"xml "] == XMP
+    after = read(tmp_path / "a.jxl")
+    assert after.metadata.xmp == XMP and after.metadata.exif is not None
+    assert after.pixels.shape == (24, 31, 3)  # the codestream says how it lies, EXIF does not
+
+
+def test_lossy_pictures_are_near_and_smaller(tmp_path):
+    y, x = np.mgrid[:64, :64]
+    pixels = np.stack([x * 4, y * 4, x + y], axis=2).astype(np.uint8)
+    sizes = []
+    for quality in (60, 95):
+        write(tmp_path / "a.jxl", pixels, WriteOptions(quality=quality))
+        sizes.append((tmp_path / "a.jxl").stat().st_size)
+    after = read(tmp_path / "a.jxl")
+    assert sizes[0] < sizes[1] and np.abs(after.pixels.astype(int) - pixels).mean() < 4
+    assert not after.metadata.lossless
+    with pytest.raises(WriteError, match="written without loss; leave out --quality"):
+        write(tmp_path / "b.jxl", pixels * np.uint16(257), WriteOptions(quality=90))
+
+
+def test_what_was_lossless_stays_so(tmp_path):
+    picture = picture_of("8", 3)
+    write(tmp_path / "a.jxl", picture, WriteOptions(quality=100))
+    write(tmp_path / "b.jxl", read(tmp_path / "a.jxl"))
+    np.testing.assert_array_equal(read(tmp_path / "b.jxl").pixels, picture.pixels)
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (40, 48), (1, 1000), (300, 300), (72, 128), (5, 9)])
+def test_the_header_tells_the_size(shape):
+    for dtype, depth in ((np.uint8, 8), (np.uint16, 16), (np.float32, 32)):
+        for lossless in (True, False):
+            data = imagecodecs.jpegxl_encode(np.zeros((*shape, 4), dtype), effort=1, lossless=lossless)
+            header = parsed(codestream(data))
+            assert (header.height, header.width, header.bits) == (*shape, depth)
+            assert header.lossless == lossless and header.extra == (0,) and not header.gray
+
+
+def test_a_header_of_a_huge_picture_is_refused():
+    # Two sides of 2^30, selected by the last of four choices of a size.
+    number = 0 | (3 << 1) | ((2**30 - 1) << 3) | (0 << 33) | (3 << 36) | ((2**30 - 1) << 38) | (1 << 68)
+    with pytest.raises(SizeError, match="1073741824x1073741824"):
+        read(io.BytesIO(b"\xff\x0a" + number.to_bytes(9, "little") + bytes(40)))
+    with pytest.raises(SizeError, match="the limit is 743"):
+        read(io.BytesIO(imagecodecs.jpegxl_encode(ramp("8", 3))), ReadOptions(max_pixels=743))
+
+
+def test_truncated_files_are_refused():
+    data = imagecodecs.jpegxl_encode(ramp("16", 3), lossless=True)
+    for size in (13, 60, len(data) // 2, len(data) - 3):
+        with pytest.raises(ReadError):
+            read(io.BytesIO(data[:size]))
+
+
+def test_frames_of_an_animation_are_taken_one_by_one():
+    frames = np.stack([ramp("8", 3), ramp("8", 3)[::-1]])
+    data = imagecodecs.jpegxl_encode(frames, lossless=True)
+    with pytest.raises(ReadError, match="animation, whose times cannot be read; choose a frame with --frame N"):
+        read(io.BytesIO(data))
+    np.testing.assert_array_equal(read(io.BytesIO(data), ReadOptions(frame=1)).pixels, frames[1])
+    np.testing.assert_array_equal(read(io.BytesIO(data), ReadOptions(allow_loss=True)).pixels, frames[0])
+
+
+def test_parts_and_compressed_boxes():
+    data = imagecodecs.jpegxl_encode(ramp("8", 3), lossless=True)
+    head = box(b"JXL ", b"\r\n\x87\n") + box(b"ftyp", b"jxl \0\0\0\0jxl ")
+    parts = box(b"jxlp", bytes(4), data[:50]) + box(b"jxlp", b"\x80\0\0\1", data[50:])
+    picture = read(io.BytesIO(head + box(b"brob", b"Exif" + bytes(9)) + parts))
+    np.testing.assert_array_equal(picture.pixels, ramp("8", 3))
+    assert picture.notes == ("Exif of the JPEG XL is compressed, and left out",)
