@@ -556,5 +556,26 @@ def _run_stages(image: ImageLike, stages: Sequence[Stage], keywords: PoolKeyword
     array, keywords = arrays.taken(image, keywords)
     pixels = checked(array, keywords.get("alpha", False))
     decided = planned(stages, pixels.shape, pixels.dtype, keywords)
-    result = run_array(decided, pixels, out_dtype=keywords.get("dtype"), threads=keywords.get("threads")).pixels
+    if keywords.get("ignore") is not None or keywords.get("mask") is not None:
+        result = _run_masked(stages, pixels, keywords)
+    else:
+        result = run_array(decided, pixels, out_dtype=keywords.get("dtype"), threads=keywords.get("threads")).pixels
     return result if type(image) is np.ndarray else arrays.labelled(result, image, decided)
+
+
+def _run_masked(stages: Sequence[Stage], pixels: Image, keywords: PoolKeywords) -> Image:
+    from convfilter.executor.masked import Masking, marked, run_masked
+
+    if keywords.get("algorithm") is not None:
+        raise ParameterError("pixels are left out by a way of their own; leave out algorithm, or ignore and mask")
+    mask, alpha = keywords.get("mask"), keywords.get("alpha", False)
+    ignore: Any = keywords.get("ignore")
+    masking = Masking(ignore, None if mask is None else np.asarray(mask))
+    dtype = np.dtype(keywords.get("dtype") or pixels.dtype)
+    valid = masking.valid(pixels.reshape(*pixels.shape[:2], -1), alpha)
+    result, there = run_masked(
+        stages, pixels, valid, fill=keywords.get("fill", False), out_dtype=dtype, alpha=alpha,
+        premultiplied=keywords.get("premultiplied", False), gray=keywords.get("gray", False),
+        threads=keywords.get("threads"),
+    )  # fmt: skip
+    return marked(result.pixels, there, masking.mark(dtype), alpha)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,13 @@ import numpy as np
 
 from convfilter import light, maps
 from convfilter.errors import PictureError, WriteError
+from convfilter.executor.masked import Masking, marked, run_masked
 from convfilter.executor.run import run_array
 from convfilter.filters.stage import Stage
 from convfilter.passage import Finish, Passage, passage_of, through
 from convfilter.picture.format import Format
 from convfilter.picture.limits import require_frames, require_memory, require_size
-from convfilter.picture.picture import Outline, Picture
+from convfilter.picture.picture import Frame, Outline, Picture
 from convfilter.picture.pixels import CHANNELS, Model, Pixels
 from convfilter.picture.place.target import Target
 from convfilter.picture.read import decode_whole
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 #: What the engine's threads take for tiles and rows, at most.
 _SCRATCH_BYTES = 90 * 2**20
+#: GDAL's field of a TIFF for the value of missing data.
+_NODATA_TAG = 42113
 #: Sums of samples of up to this magnitude stay finite in float32.
 _LARGE = 1e19
 
@@ -149,7 +153,12 @@ class Job:
             return maps.run_maps(self.plans, self.lit, self.form, self._options.threads)
         finish = self._finish()
         frames, clipped, samples, not_numbers = [], 0, 0, 0
-        for plan, frame in zip(self.plans, self.lit.frames, strict=True):
+        for number, (plan, frame) in enumerate(zip(self.plans, self.lit.frames, strict=True)):
+            if self._options.masking is not None:
+                masked, count = self._run_masked(number, self._options.masking, finish)
+                frames.append(placed(frame.with_pixels(masked), plan))
+                clipped, samples = clipped + count, samples + masked.size
+                continue
             result = run_array(plan, frame.pixels, out_dtype=self._run_dtype, threads=self._options.threads)
             none = self._not_numbers(plan, frame.pixels, result.pixels)
             pixels = finish(result.pixels)
@@ -165,6 +174,21 @@ class Job:
         filtered = replace(self._picture, frames=frames, model=self.outline.model, alpha=alpha, metadata=self._metadata)
         filtered.premultiplied = alpha and self._premultiplied and not self._straightens
         return replace(filtered, extras=self.outline.extras, white=self._white)
+
+    def _run_masked(self, number: int, masking: Masking, finish: Finish) -> tuple[Pixels, int]:
+        """Filter a frame without the pixels that do not count; returns it, and how many samples were clipped."""
+        frame, lit, alpha = self._picture.frames[number], self.lit.frames[number], self._picture.alpha
+        masking = masking.of_file(_nodata_of(frame))
+        valid = masking.valid(frame.pixels.reshape(*frame.shape[:2], -1), alpha)
+        result, there = run_masked(
+            self._stages, lit.pixels, valid, fill=masking.fill, out_dtype=self._run_dtype, alpha=alpha,
+            premultiplied=self._premultiplied, gray=self._options.gray and self._weights is None,
+            white=self.lit.white, out_white=self._white if self._target is not None else None,
+            threads=self._options.threads,
+        )  # fmt: skip
+        pixels = finish(result.pixels)
+        opaque = self._background is None
+        return marked(pixels, there, masking.mark(self._dtype), self.outline.alpha and opaque), result.clipped
 
     def seen(self, rows: tuple[int, int], cols: tuple[int, int]) -> Pixels:
         """Filter a rectangle of the first frame's result as :meth:`run` would; axes go from first to last + 1."""
@@ -286,6 +310,8 @@ class Job:
         """Say why rows cannot come one by one, where that is neither a matter of files nor of filters."""
         if self.form != "picture":
             return "feature maps are laid out as a whole"
+        if self._options.masking is not None:
+            return "pixels that do not count are left out"
         if self._options.look is not None:
             return "the report shows input and output"
         return ""
@@ -359,3 +385,12 @@ def _kind(plan: Plan, picture: Picture) -> tuple[Model, int]:
     if channels == CHANNELS[picture.model] + picture.extras:
         return picture.model, picture.extras
     return (picture.model if channels == CHANNELS[picture.model] else "gray" if channels == 1 else "rgb"), 0
+
+
+def _nodata_of(frame: Frame) -> float | None:
+    """Return the value that a frame's file names for missing data, as GDAL writes it."""
+    for field in frame.tiff.fields if frame.tiff else ():
+        if field.tag == _NODATA_TAG:
+            with suppress(ValueError):
+                return float(field.data.rstrip(b"\0").decode("ascii", "replace"))
+    return None

@@ -72,6 +72,9 @@ class RunKeywords(TypedDict, total=False):
     gray: bool
     threads: int | None
     algorithm: str | None
+    ignore: float | str | None
+    mask: npt.ArrayLike | None
+    fill: bool
 
 
 class PoolKeywords(PoolStageKeywords, RunKeywords, total=False):
@@ -117,6 +120,13 @@ class FilterKeywords(StageKeywords, RunKeywords, total=False):
         At most this many; by default, one for each core.
     algorithm : str, optional
         Use this one instead of the cheapest.
+    ignore : float or "alpha=0", optional
+        Pixels that do not count: all colours have this value, a NaN for one that is no number, or alpha is 0. Means are
+        those of the rest, weighted alike; edges have no value where they would need one.
+    mask : (H, W) array_like, optional
+        Pixels do not count where it is 0.
+    fill : bool, default False
+        Compute values for pixels that do not count, too. Where nothing is computed stands ``ignore``, or NaN or 0.
     """
 
 

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from convfilter import maps
 from convfilter.errors import ReadError, UsageError, WriteError
+from convfilter.executor.masked import Masking
 from convfilter.filters import stack
 from convfilter.filters.spec import FilterSpec
 from convfilter.filters.stage import Layer, Pooling, Stage
@@ -52,6 +53,8 @@ class Options(NamedTuple):
         Give the output the time of the input.
     sheet : bool
         Write a sheet of labelled maps, one for each channel.
+    masking : Masking, or None
+        Which pixels do not count.
     plan : callable
         What plans a stack: ``plan_stack``, or what remembers plans of pictures before.
     explain : callable, or None
@@ -76,6 +79,7 @@ class Options(NamedTuple):
     linear: bool = False
     keep_time: bool = False
     sheet: bool = False
+    masking: Masking | None = None
     plan: Callable[..., Plan] = plan_stack
     explain: Callable[[Sequence[Plan]], None] | None = None
     before_writing: Callable[[str], None] | None = None

@@ -53,9 +53,10 @@ _NEVER = (
 #: Options that can do no harm in a file that is found by itself; all others name places or lift limits.
 _HARMLESS = (
     *STAGE_PARAMETERS,
-    "gray", "linear", "sheet", "format", "quality", "subsampling", "compression", "strip", "background", "nan", "frame",
-    "strict", "no_clobber", "no_auto_orient", "threads", "algorithm", "verbose", "explain", "keep_time",
-    "recursive", "ext", "suffix", "exclude", "jobs", "fail_fast", "update", "json", "progress", "quiet",
+    "gray", "linear", "sheet", "ignore", "fill", "format", "quality", "subsampling", "compression", "strip",
+    "background", "nan", "frame", "strict", "no_clobber", "no_auto_orient", "threads", "algorithm", "verbose",
+    "explain", "keep_time", "recursive", "ext", "suffix", "exclude", "jobs", "fail_fast", "update", "json",
+    "progress", "quiet",
 )  # fmt: skip
 #: A file of defaults that is larger is none.
 _MOST_BYTES = 1 << 20

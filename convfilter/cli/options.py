@@ -28,7 +28,7 @@ from convfilter.cli.values import (
 )
 from convfilter.errors import UsageError
 from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS
-from convfilter.filters.parameters import MOST_PIXELS, Choice, Flag, Kind, Number, Parameter
+from convfilter.filters.parameters import MOST_PIXELS, Choice, Flag, Ignored, Kind, Number, Parameter
 from convfilter.filters.spec import Value
 from convfilter.picture.options import COMPRESSIONS, DEFAULT_MAX_PIXELS, STRIPS, SUBSAMPLINGS
 
@@ -128,6 +128,9 @@ def run_options() -> list[Option]:
         Option("--gray", section="Result", is_flag=True, help="Filter the luminance: a grey picture comes out."),
         Option("--linear", section="Result", is_flag=True, help="Filter in linear light, by the picture's tone curve."),
         Option("--sheet", section="Result", is_flag=True, help="Write a sheet of labelled maps, one for each channel."),
+        _run_option("--ignore", Ignored(), "Leave pixels out: nan, VALUE, nodata (a TIFF's), alpha=0.", None, "Result"),
+        Option("--mask", section="Result", type=FILE, help="Leave out pixels where this picture, as large, is black."),
+        Option("--fill", section="Result", is_flag=True, help="Compute pixels that are left out from others."),
         Option(
             "--format",
             section="Files",

@@ -19,6 +19,7 @@ from convfilter.record import record
 
 if TYPE_CHECKING:
     from convfilter import pipeline
+    from convfilter.executor.masked import Masking
     from convfilter.planning import Plan
 
 #: Options of a pair of files that a file of defaults cannot set: there they say how outputs of many files are named.
@@ -55,6 +56,9 @@ class Request:
     gray: bool
     linear: bool
     sheet: bool
+    ignore: float | str | None
+    mask: str | None
+    fill: bool
     format: str | None
     quality: int | None
     subsampling: str | None
@@ -207,6 +211,7 @@ def pipeline_options(request: Request) -> pipeline.Options:
         linear=request.linear,
         keep_time=request.keep_time,
         sheet=request.sheet,
+        masking=_masking(request),
         explain=_explain if request.explain else None,
         read=ReadOptions(
             max_pixels=int(request.max_pixels or DEFAULT_MAX_PIXELS),
@@ -232,6 +237,27 @@ def pipeline_options(request: Request) -> pipeline.Options:
             strict=strict,
         ),
     )
+
+
+def _masking(request: Request) -> Masking | None:
+    """Return which pixels do not count, with the picture of the mask."""
+    if request.ignore is None and request.mask is None:
+        if request.fill:
+            raise UsageError("--fill computes pixels that are left out; say which by --ignore or --mask")
+        return None
+    from convfilter.executor.masked import Masking
+
+    mask: Any = None
+    if request.mask is not None:
+        import numpy as np
+
+        from convfilter.files import read
+
+        picture = read(request.mask)
+        colours = np.atleast_3d(picture.pixels)
+        mask = (colours[..., : colours.shape[2] - picture.alpha] != 0).any(axis=2)
+    ignore: Any = request.ignore
+    return Masking(ignore, mask, request.fill)
 
 
 def _accepted(request: Request) -> tuple[bool, bool]:

@@ -224,6 +224,23 @@ class Text(NamedTuple):
         return text
 
 
+class Ignored(NamedTuple):
+    """What pixels do not count: a number that their colours have, NaN, or a word."""
+
+    metavar: str = "nan|VALUE|..."
+    limits: str = ""
+    choices: tuple[str, ...] = ("nan", "nodata", "alpha=0")
+
+    def parse(self, text: str) -> float | str:
+        """Turn text into a float, or leave a word as it is."""
+        if text.lower() in self.choices:
+            return math.nan if text.lower() == "nan" else text.lower()
+        try:
+            return Number().parse(text)
+        except ValueError as error:
+            raise ValueError(f"{error}, nan, nodata or alpha=0") from None
+
+
 class Window(NamedTuple):
     """A window as text: a size, ``disk:RADIUS``, or a kernel file; see :mod:`convfilter.filters.footprints`."""
 

@@ -1,0 +1,373 @@
+"""Pictures in which some pixels do not count: missing data, dead sensors, what a mask leaves out.
+
+Sums are divided by the weights that fall on pixels that count: normalised convolution (H. Knutsson, C.-F. Westin,
+"Normalized and differential convolution", CVPR 1993), which is how the engine treats transparent pixels. So a picture
+is filtered with its mask as alpha. Differences, whose weights sum to zero, have a result only where none of their taps
+is ignored; extremes and ranks leave ignored pixels out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import isnan
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.engine.borders import CONSTANT, index_map
+from convfilter.errors import ParameterError, shown
+from convfilter.executor.run import Result, run_array
+from convfilter.filters.kernels import Kernel
+from convfilter.filters.stage import (
+    Correlation,
+    Gradient,
+    Layer,
+    Morphology,
+    Orientation,
+    Point,
+    Pooling,
+    Rank,
+    Stage,
+)
+from convfilter.planning import AxisPlan, full_scale, plan_stack
+from convfilter.planning.composites import expanded
+from convfilter.planning.stage_plan import StagePlan
+from convfilter.record import record
+
+Samples: TypeAlias = npt.NDArray[Any]
+Valid: TypeAlias = npt.NDArray[np.bool_]
+#: What is ignored: pixels of one value, those that are no numbers, transparent ones, or those of the file's own value.
+Ignore: TypeAlias = float | Literal["alpha=0", "nodata"]
+
+TRANSPARENT: Literal["alpha=0"] = "alpha=0"
+NODATA: Literal["nodata"] = "nodata"
+
+
+@record(eq=False)
+class Masking:
+    """Which pixels are ignored, and what becomes of them.
+
+    Attributes
+    ----------
+    ignore : float, "alpha=0", "nodata" or None
+        Colours of this value; a NaN stands for all that is no number. "nodata": the value that the file names.
+    mask : (rows, cols) array or None
+        0 where a pixel is ignored.
+    fill : bool
+        Compute a result for ignored pixels, too, from those around them.
+    """
+
+    ignore: Ignore | None = None
+    mask: Samples | None = None
+    fill: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.ignore, str) and self.ignore not in (TRANSPARENT, NODATA):
+            raise ParameterError(f"ignore must be a number, nan or {TRANSPARENT}, got {shown(self.ignore)}")
+
+    def of_file(self, nodata: float | None) -> Masking:
+        """Return this with the value that a file names.
+
+        Raises
+        ------
+        ParameterError
+            It names none, and is asked to.
+        """
+        if self.ignore != NODATA:
+            return self
+        if nodata is None:
+            raise ParameterError(f"ignore {NODATA} needs a file that names such a value, as GeoTIFFs do; this has none")
+        return replace(self, ignore=nodata)
+
+    def mark(self, dtype: np.dtype[np.generic]) -> float:
+        """Return what stands where a result has nothing to be computed from: the value that is ignored, NaN or 0."""
+        if not isinstance(self.ignore, str | None) and _holds(dtype, float(self.ignore)):
+            return float(self.ignore)
+        return float("nan") if dtype.kind == "f" else 0.0
+
+    def valid(self, pixels: Samples, alpha: bool) -> Valid:
+        """Return which pixels of a (rows, cols, channels) array count.
+
+        Raises
+        ------
+        ParameterError
+            The mask has another size, there is no alpha to look at, or no file that names a value.
+        """
+        rows, cols, channels = pixels.shape
+        valid = np.ones((rows, cols), bool)
+        if self.mask is not None:
+            mask = np.asarray(self.mask)
+            if mask.ndim != 2 or mask.shape != (rows, cols):
+                size = "x".join(str(side) for side in reversed(mask.shape[:2]))
+                raise ParameterError(f"the mask must be as large as the picture, {cols}x{rows}, got {size}")
+            valid &= mask != 0
+        if self.ignore == TRANSPARENT:
+            if not alpha:
+                raise ParameterError(f"ignore {TRANSPARENT} needs a picture with alpha, and this has none")
+            valid &= pixels[..., -1] > 0
+        elif self.ignore == NODATA:
+            raise ParameterError(f"ignore {NODATA} is for files that name such a value, as GeoTIFFs do")
+        elif self.ignore is not None:
+            colours = pixels[..., : channels - alpha]
+            value = float(self.ignore)
+            if isnan(value):
+                valid &= ~np.isnan(colours).any(axis=2) if pixels.dtype.kind == "f" else True
+            elif _holds(pixels.dtype, value):
+                valid &= (colours != pixels.dtype.type(value)).any(axis=2)
+        return valid
+
+
+def _holds(dtype: np.dtype[Any], value: float) -> bool:
+    return dtype.kind == "f" or (not isnan(value) and value.is_integer() and 0 <= value <= np.iinfo(dtype).max)
+
+
+def run_masked(
+    stages: Sequence[Stage],
+    image: Samples,
+    valid: Valid,
+    *,
+    fill: bool = False,
+    out_dtype: npt.DTypeLike | None = None,
+    alpha: bool = False,
+    premultiplied: bool = False,
+    gray: bool = False,
+    white: float | None = None,
+    out_white: float | None = None,
+    threads: int | None = None,
+) -> tuple[Result, Valid]:
+    """Filter an array in which some pixels do not count; all else as ``plan_stack`` and ``run_array`` take it.
+
+    Results are held whole between the stages, in float32.
+
+    Parameters
+    ----------
+    valid : (rows, cols) array of bool
+        Which pixels count; see :meth:`Masking.valid`.
+    fill : bool
+        Compute results for ignored pixels, too.
+
+    Returns
+    -------
+    Result
+        It holds 0 where nothing could be computed, or is wanted.
+    (rows, cols) array of bool
+        Where that is not so.
+
+    Raises
+    ------
+    ParameterError
+        A stage looks for the range of all samples, or is a transposed layer.
+    """
+    pixels = np.ascontiguousarray(image.reshape(*image.shape[:2], -1))
+    target = np.dtype(out_dtype or pixels.dtype)
+    pixels = pixels.copy()
+    pixels[~valid] = 0
+    every = [*expanded(stages)]
+    clipped = 0
+    for number, stage in enumerate(every):
+        last = number == len(every) - 1
+        _require_local(stage)
+        run = _Run(
+            stage, pixels, valid, target if last else np.dtype(np.float32), alpha, premultiplied,
+            gray and number == 0, white, out_white if last else None, fill, threads,
+        )  # fmt: skip
+        pixels, clipped = run.result()
+        valid = run.valid_results()
+        pixels[~valid] = 0
+    squeeze = pixels.shape[2] == 1 and (image.ndim == 2 or gray)
+    return Result(pixels[..., 0] if squeeze else pixels, clipped, pixels.size), valid
+
+
+def _require_local(stage: Stage) -> None:
+    operator = stage.operator
+    if stage.map == "stretch" or (isinstance(operator, Point) and operator.kind == "normalize"):
+        raise ParameterError(f"{stage.name}: the range of all samples cannot leave any out; use scale and offset")
+    if isinstance(operator, Layer) and operator.transposed:
+        raise ParameterError(f"{stage.name}: a transposed layer cannot leave out pixels")
+
+
+@record(eq=False)
+class _Run:
+    """One stage on pixels of which some do not count; those hold 0."""
+
+    stage: Stage
+    pixels: Samples
+    valid: Valid
+    dtype: np.dtype[np.generic]
+    alpha: bool
+    premultiplied: bool
+    gray: bool
+    white: float | None
+    out_white: float | None
+    fill: bool
+    threads: int | None
+
+    def result(self) -> tuple[Samples, int]:
+        """Return the result, of any content where there is none, and how many samples were clipped."""
+        if not self.alpha:
+            return self._filtered(self.pixels)
+        # Ignored pixels are transparent, so they have no part in the colours; alpha itself is a picture with a mask.
+        found = self._run(self.stage, self.pixels, alpha=True)
+        result, clipped = found.pixels, found.clipped
+        if not self._is_difference and not isinstance(self.stage.operator, Point):
+            plain = replace(self.stage, scale=1.0, offset=0.0, map=None, signed=False)
+            opacity, _ = replace(self, stage=plain)._filtered(self.pixels[..., -1:])
+            result[..., -1:] = opacity
+        return result, clipped
+
+    def _filtered(self, pixels: Samples) -> tuple[Samples, int]:
+        operator = self.stage.operator
+        stage = self.stage
+        if self._is_difference or isinstance(operator, Point):
+            found = self._run(stage, pixels)
+        elif (isinstance(operator, Pooling) and operator.kind != "average") or isinstance(operator, Morphology):
+            found = self._run(stage, self._without(pixels))
+        else:
+            stage, pixels, valid = self._surrounded(pixels)
+            opaque = pixels.dtype.type(self.white or full_scale(pixels.dtype))
+            found = self._run(stage, _joined(pixels, valid * opaque), alpha=True)
+            return _first(found.pixels, found.pixels.shape[2] - 1), found.clipped
+        return found.pixels, found.clipped
+
+    def _run(self, stage: Stage, pixels: Samples, alpha: bool = False) -> Result:
+        algorithm = None
+        if self.fill and alpha and isinstance(stage.operator, Correlation) and stage.operator.kernel.sigma:
+            algorithm = "separable"  # far from what counts, a wide Gaussian is nothing but its tail: tap by tap
+        plan = plan_stack(
+            [stage], pixels.shape, pixels.dtype, out_dtype=self.dtype, alpha=alpha, algorithm=algorithm,
+            gray=self.gray and pixels.shape[2] - alpha == _COLOURS, white=self.white, out_white=self.out_white,
+            premultiplied=self.premultiplied and alpha and self.alpha,
+        )  # fmt: skip
+        found = run_array(plan, pixels, out_dtype=self.dtype, threads=self.threads)
+        return Result(found.pixels.reshape(*found.pixels.shape[:2], -1), found.clipped, found.samples)
+
+    @property
+    def _is_difference(self) -> bool:
+        """Whether the result says how samples differ: where one is missing, there is none."""
+        operator = self.stage.operator
+        if isinstance(operator, Gradient | Orientation | Layer):
+            return True
+        if isinstance(operator, Morphology):
+            return operator.is_difference
+        return not isinstance(operator, Pooling | Rank | Point) and operator.kernel.sums_to_zero
+
+    def _without(self, pixels: Samples) -> Samples:
+        """Return pixels whose ignored samples win no comparison."""
+        operator = self.stage.operator
+        largest = operator.kind in ("max", "dilate") if isinstance(operator, Pooling | Morphology) else True
+        if pixels.dtype.kind == "f":
+            loser = -np.inf if largest else np.inf
+        else:
+            loser = 0 if largest else np.iinfo(pixels.dtype).max
+        return np.where(self.valid[..., np.newaxis], pixels, pixels.dtype.type(loser))
+
+    def _surrounded(self, pixels: Samples) -> tuple[Stage, Samples, Valid]:
+        """Return the stage without constant padding, and pixels that have it: those count."""
+        stage = self.stage
+        if stage.padding_mode != "constant" or isinstance(stage.operator, Pooling):
+            return stage, pixels, self.valid
+        plan = self._planned
+        rows, cols = ((max(0, axis.before), max(0, axis.after - axis.beyond)) for axis in (plan.rows, plan.cols))
+        value = pixels.dtype.type(stage.padding_value)
+        own = replace(stage, padding=(0, 0, 0, 0), padding_mode="edge", padding_value=0.0)
+        around = np.pad(pixels, (rows, cols, (0, 0)), constant_values=value)
+        return own, around, np.pad(self.valid, (rows, cols), constant_values=True)
+
+    @property
+    def _planned(self) -> StagePlan:
+        return plan_stack([self.stage], self.pixels.shape, self.pixels.dtype, gray=self.gray).stages[0]
+
+    def valid_results(self) -> Valid:
+        """Return which pixels of the result count; without ``fill``, those centred on ignored ones do not."""
+        if self.valid.all():
+            plan = self._planned
+            return np.ones((plan.rows.output, plan.cols.output), bool)
+        operator = self.stage.operator
+        if isinstance(operator, Point):
+            return self.valid
+        every = self._is_difference
+        cells = self._cells()
+        found = self._extreme(cells, every)
+        return found if self.fill or isinstance(operator, Pooling) else found & self._centre()
+
+    def _cells(self) -> Kernel | None:
+        """Return where the stage has weights; None: everywhere in its window."""
+        operator = self.stage.operator
+        if isinstance(operator, Pooling):
+            return None
+        if isinstance(operator, Layer):
+            return _where(np.abs(operator.weight).sum(axis=(0, 1)))
+        if isinstance(operator, Gradient | Orientation):
+            return _where(np.abs(operator.x.matrix) + np.abs(operator.y.matrix))
+        kernel = self._planned.kernel
+        if isinstance(operator, Morphology) and operator.kind == "dilate":
+            return kernel.rotated() if not kernel.is_box else None
+        # A Gaussian's window may be too large for its matrix.
+        return None if kernel.factors is not None and all(map(np.all, kernel.factors)) else _where(kernel.matrix)
+
+    def _extreme(self, cells: Kernel | None, every: bool) -> Valid:
+        """Return where all, or any, of the cells that a result sees count."""
+        operator, stage = self.stage.operator, self.stage
+        shape = cells.shape if cells is not None else self._planned.kernel.shape
+        own = replace(
+            stage, flip=stage.flip and isinstance(operator, Gradient | Orientation), scale=1.0, offset=0.0, map=None,
+            signed=False, padding_value=1.0 if stage.padding_mode == "constant" else 0.0,
+        )  # fmt: skip
+        if isinstance(operator, Pooling):
+            own = replace(own, operator=replace(operator, kind="max"))
+        else:
+            window = cells if cells is not None else Kernel(factors=(np.ones(shape[0]), np.ones(shape[1])))
+            turned = window if every or window.is_box else window.rotated()
+            own = replace(own, operator=Morphology("erode" if every else "dilate", turned))
+        plan = plan_stack([own], self.valid.shape, np.uint8)
+        found: Valid = run_array(plan, self.valid.astype(np.uint8), threads=self.threads).pixels > 0
+        return found
+
+    def _centre(self) -> Valid:
+        """Return whether the pixels count on which results are centred; those beyond the border do."""
+        plan = self._planned
+        rows, cols = (
+            index_map(axis.input, axis.before, axis.padded, self.stage.padding_mode)[_centres(axis)]
+            for axis in (plan.rows, plan.cols)
+        )
+        found: Valid = self.valid[np.ix_(rows, cols)]
+        found |= (rows == CONSTANT)[:, np.newaxis] | (cols == CONSTANT)
+        return found
+
+
+#: Of a picture whose luminance can be taken.
+_COLOURS = 3
+
+
+def _joined(pixels: Samples, plane: Samples) -> Samples:
+    """Return pixels with one channel more; channel by channel, which NumPy copies faster than pixel by pixel."""
+    joined = np.empty((*plane.shape, pixels.shape[2] + 1), pixels.dtype)
+    for channel in range(pixels.shape[2]):
+        joined[..., channel] = pixels[..., channel]
+    joined[..., -1] = plane
+    return joined
+
+
+def _first(pixels: Samples, channels: int) -> Samples:
+    """Return the first channels."""
+    kept = np.empty((*pixels.shape[:2], channels), pixels.dtype)
+    for channel in range(channels):
+        kept[..., channel] = pixels[..., channel]
+    return kept
+
+
+def _where(weights: npt.NDArray[np.float64]) -> Kernel:
+    return Kernel((weights != 0).astype(np.float64))
+
+
+def _centres(axis: AxisPlan) -> npt.NDArray[np.int64]:
+    return np.arange(axis.output) * axis.stride + axis.centre
+
+
+def marked(pixels: Samples, valid: Valid, value: float, alpha: bool) -> Samples:
+    """Write a value into the colours of pixels that do not count, in place; alpha is 0 there."""
+    colours = pixels.reshape(*valid.shape, -1)
+    (colours[..., :-1] if alpha else colours)[~valid] = value
+    return pixels

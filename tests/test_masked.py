@@ -1,0 +1,224 @@
+"""Pixels that do not count: normalised convolution, extremes and ranks without them, and what stands in their place."""
+
+import numpy as np
+import pytest
+import reference
+
+import convfilter as cf
+from convfilter.cli.root import run
+from convfilter.errors import ParameterError
+from convfilter.filters import kernels
+
+RNG = np.random.default_rng(5)
+SHAPE = (17, 21)
+HOOK = np.array([[0, 1, 1], [2, 1, 0]])
+
+
+def picture(dtype=np.float32, channels=0):
+    shape = (*SHAPE, channels) if channels else SHAPE
+    return RNG.integers(100, 250, shape).astype(dtype)
+
+
+def holes():
+    """A mask with single holes, one at the border, and one larger than any window here."""
+    counts = RNG.random(SHAPE) > 0.1
+    counts[2:12, 5:16] = False
+    counts[0, 0] = False
+    return counts
+
+
+def expected(image, counts, kernel, fill, **geometry):
+    """Sum of weight times sample over the pixels that count, by the share of the weights that fall on them."""
+    kernel = np.asarray(kernel, np.float64)
+    sums = reference.correlate(np.where(counts, image, 0.0), kernel, **geometry)
+    weights = reference.correlate(counts.astype(np.float64), kernel, **geometry)
+    seen = reference.correlate(counts.astype(int), (kernel != 0).astype(int), **geometry)
+    valid = seen > 0
+    if not fill:
+        valid &= reference.centre(counts, kernel.shape, **{k: v for k, v in geometry.items() if k != "flip"})
+    return np.where(valid, sums * kernel.sum() / np.where(valid, weights, 1), np.nan)
+
+
+def mean_of_nine(image, counts):
+    """The mean of those that count of 3x3 pixels, in one division; 0 for the others."""
+    ones = np.ones((3, 3), int)
+    sums, weights = (reference.correlate(each, ones) for each in (np.where(counts, image, 0) * 1, counts * 1))
+    return np.where(counts, sums / np.maximum(weights, 1), 0)
+
+
+def same(result, values, tolerance=1e-6):
+    np.testing.assert_array_equal(np.isnan(result), np.isnan(values))
+    np.testing.assert_allclose(result, values, rtol=tolerance)
+
+
+@pytest.mark.parametrize("fill", [False, True])
+@pytest.mark.parametrize(
+    "geometry",
+    [{}, {"stride": (2, 3), "padding_mode": "reflect"}, {"padding": "valid", "flip": True}, {"dilation": 2},
+     {"padding_mode": "constant", "padding_value": 7.0, "padding": "full"}],
+)  # fmt: skip
+def test_weights_are_those_that_fall_on_pixels_that_count(fill, geometry):
+    image, counts = picture(), holes()
+    missing = np.where(counts, image, np.nan).astype(np.float32)
+    if "padding_value" in geometry:  # what lies beyond the border counts
+        widths = (1, 1), (2, 2)
+        around = np.pad(image, widths, constant_values=7), np.pad(counts, widths, constant_values=True)
+        values = expected(*around, HOOK, fill, padding="valid")
+    else:
+        values = expected(image, counts, HOOK, fill, **geometry)
+    result = cf.convolve(missing, HOOK, ignore=np.nan, fill=fill, **geometry)
+    same(result, values)
+    wild = np.where(counts, image, -9999).astype(np.float32)
+    np.testing.assert_array_equal(
+        cf.convolve(wild, HOOK, ignore=-9999, fill=fill, **geometry), np.nan_to_num(result, nan=-9999)
+    )
+    np.testing.assert_array_equal(cf.convolve(wild, HOOK, mask=counts, fill=fill, **geometry), result)
+
+
+@pytest.mark.parametrize("fill", [False, True])
+def test_gaussians_boxes_and_means_of_windows(fill):
+    image, counts = picture(), holes()
+    missing = np.where(counts, image, np.nan).astype(np.float32)
+    for sigma in (0.7, 1.5, 6):
+        matrix = kernels.gaussian(sigma, sigma, None).weights
+        same(cf.gaussian_blur(missing, sigma, ignore=np.nan, fill=fill), expected(image, counts, matrix, fill), 1e-5)
+    same(cf.box_blur(missing, 5, ignore=np.nan, fill=fill), expected(image, counts, np.ones((5, 5)) / 25, fill))
+    pooled = cf.average_pool(missing, 3, ignore=np.nan)
+    same(pooled, expected(image, counts, np.ones((3, 3)) / 9, True, stride=3, padding=0))
+
+
+def test_whole_samples_are_rounded_once():
+    counts = holes()
+    for dtype in (np.uint8, np.uint16):
+        image = picture(dtype, 3)
+        result = cf.box_blur(image, 3, mask=counts)
+        for channel in range(3):
+            values = mean_of_nine(image[..., channel], counts)
+            np.testing.assert_array_equal(result[..., channel], np.rint(values).astype(dtype))
+
+
+def test_astropy_finds_the_same():
+    convolution = pytest.importorskip("astropy.convolution")
+    image, counts = picture().astype(np.float64), holes()
+    counts[2:12, 5:16] = True  # it warns of holes that are wider than the kernel
+    missing = np.where(counts, image, np.nan)
+    matrix = np.outer([1, 2, 1], [1, 3, 1]) / 20
+    for fill in (False, True):
+        theirs = convolution.convolve(missing, matrix, boundary="extend", preserve_nan=not fill)
+        same(cf.convolve(missing.astype(np.float32), matrix, ignore=np.nan, fill=fill), theirs)
+
+
+def test_differences_have_no_result_where_a_tap_is_ignored():
+    image, counts = picture(), holes()
+    missing = np.where(counts, image, np.nan).astype(np.float32)
+    for axis in ("x", "y", "magnitude"):
+        kernel = np.abs(reference.derivative_kernel("sobel", "x" if axis != "y" else "y"))
+        if axis == "magnitude":
+            kernel = kernel + kernel.T
+        all_there = reference.correlate(~counts * 1, (kernel != 0) * 1) == 0
+        plain = cf.sobel(np.where(counts, image, 0).astype(np.float32), axis)
+        np.testing.assert_array_equal(
+            cf.sobel(missing, axis, ignore=np.nan, fill=True), np.where(all_there, plain, np.nan)
+        )
+        kept = np.where(all_there & counts, plain, np.nan)
+        np.testing.assert_array_equal(cf.sobel(missing, axis, ignore=np.nan), kept)
+
+
+def test_extremes_and_ranks_leave_pixels_out():
+    image, counts = picture() - np.float32(175), holes()
+    missing = np.where(counts, image, np.nan).astype(np.float32)
+    for fill in (False, True):
+        seen = [np.where(there, samples, np.nan) for (_, samples), (_, there) in zip(
+            reference.windows(image, (3, 5)), reference.windows(counts, (3, 5)), strict=True)]  # fmt: skip
+        stacked = np.stack(seen)
+        none = np.isnan(stacked).all(axis=0) | (False if fill else ~counts)
+        stacked[:, none] = 0
+        for function, find in (
+            (lambda x, **k: cf.median(x, (3, 5), **k), np.nanmedian),
+            (lambda x, **k: cf.erode(x, (3, 5), **k), np.nanmin),
+            (lambda x, **k: cf.dilate(x, (3, 5), **k), np.nanmax),
+            (lambda x, **k: cf.percentile(x, (3, 5), 0.25, **k), lambda x, axis: np.nanpercentile(x, 25, axis=axis)),
+        ):
+            values = np.where(none, np.nan, find(stacked, axis=0)).astype(np.float32)
+            np.testing.assert_array_equal(function(missing, ignore=np.nan, fill=fill), values)
+    least = cf.min_pool(missing, 4, ignore=np.nan)
+    blocks = np.where(counts, image, np.inf)[:16, :20].reshape(4, 4, 5, 4).min(axis=(1, 3))
+    np.testing.assert_array_equal(least, np.where(np.isinf(blocks), np.nan, blocks))
+
+
+def test_in_a_stack_holes_stay_holes():
+    image, counts = picture(), holes()
+    missing = np.where(counts, image, np.nan).astype(np.float32)
+    once = cf.gaussian_blur(missing, 1, ignore=np.nan)
+    np.testing.assert_array_equal(
+        cf.apply(missing, "gaussian:1", "median:3", ignore=np.nan), cf.median(once, 3, ignore=np.nan)
+    )
+    np.testing.assert_array_equal(
+        cf.apply(missing, "gaussian:1", "open:3", ignore=np.nan), cf.opening(once, 3, ignore=np.nan)
+    )
+
+
+def test_nothing_changes_where_all_pixels_count():
+    for image in (picture(np.uint8, 3), picture(np.uint16), picture()):
+        for name in ("gaussian:2", "box:5", "median:3", "sobel:x", "erode:3", "relu"):
+            plain, masked = cf.apply(image, name), cf.apply(image, name, mask=np.ones(SHAPE))
+            assert np.abs(plain.astype(np.float64) - masked).max() <= (1 if image.dtype != np.float32 else 1e-3)
+
+
+def test_transparent_pixels_stay_transparent():
+    image = picture(np.uint8, 4)
+    counts = holes()
+    image[..., 3] = np.where(counts, 200, 0)
+    result = cf.box_blur(image, 3, alpha=True, ignore="alpha=0")
+    np.testing.assert_array_equal(result[..., 3], image[..., 3])
+    for channel in range(3):
+        values = np.rint(mean_of_nine(image[..., channel], counts))
+        np.testing.assert_array_equal(result[..., channel], values)
+    filled = cf.box_blur(image, 3, alpha=True, ignore="alpha=0", fill=True)
+    assert (filled[..., 3][reference.correlate(counts * 1, np.ones((3, 3), int)) > 0] == 200).all()
+
+
+@pytest.mark.parametrize(
+    ("keywords", "words"),
+    [
+        ({"mask": np.ones((3, 4))}, "the mask must be as large as the picture, 21x17, got 4x3"),
+        ({"ignore": "alpha=0"}, "ignore alpha=0 needs a picture with alpha"),
+        ({"ignore": "black"}, "ignore must be a number, nan or alpha=0, got 'black'"),
+        ({"ignore": "nodata"}, "ignore nodata is for files"),
+        ({"ignore": 0, "map": "stretch"}, "range of all samples cannot leave any out"),
+        ({"ignore": 0, "algorithm": "direct"}, "leave out algorithm"),
+    ],
+)
+def test_what_cannot_be_left_out_is_said(keywords, words):
+    with pytest.raises(ParameterError, match=words):
+        cf.box_blur(picture(), 3, **keywords)
+
+
+def test_files_with_masks_and_nodata(tmp_path, capsys):
+    tifffile = pytest.importorskip("tifffile")
+    image, counts = picture(), holes()
+    wild = np.where(counts, image, -9999).astype(np.float32)
+    tifffile.imwrite(tmp_path / "in.tif", wild, extratags=[(42113, "s", 0, "-9999", True)])
+    cf.write(str(tmp_path / "mask.png"), np.where(counts, np.uint8(255), np.uint8(0)))
+    asked = cf.gaussian_blur(wild, 1, ignore=-9999)
+
+    def done(*options):
+        names = str(tmp_path / "in.tif"), str(tmp_path / "out.tif")
+        return run(["blur", "--gaussian", "1", "--overwrite", *options, *names]), tmp_path / "out.tif"
+
+    for options in (("--ignore", "-9999"), ("--ignore", "nodata")):
+        status, out = done(*options)
+        assert status == 0
+        np.testing.assert_array_equal(tifffile.imread(out), asked)
+    status, out = done("--mask", str(tmp_path / "mask.png"), "--fill")
+    assert status == 0
+    np.testing.assert_array_equal(tifffile.imread(out), cf.gaussian_blur(wild, 1, mask=counts, fill=True))
+    capsys.readouterr()
+    for options, words in (
+        (("--fill",), "--fill computes pixels that are left out; say which by --ignore or --mask"),
+        (("--ignore", "none"), "must be a number, nan, nodata or alpha=0, got 'none'"),
+        (("--ignore", "alpha=0"), "needs a picture with alpha"),
+        (("--mask", str(tmp_path / "no.png")), "no.png"),
+    ):
+        assert done(*options)[0] in (1, 2)
+        assert words in capsys.readouterr().err
