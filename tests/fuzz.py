@@ -1,7 +1,7 @@
 """Damaged pictures without end: whatever comes in, out comes a picture or a ConvfilterError.
 
 ``python tests/fuzz.py`` goes on until it is stopped or finds something; what it finds it keeps beside it.
-``--target layers`` damages layers instead, and likewise kernels, specs, configurations, logs and lists.
+``--target layers`` damages layers instead, and likewise kernels, specs, configurations, logs, lists and series.
 The mutations are those of ``tests/test_fuzz.py``.
 """
 
@@ -19,6 +19,7 @@ from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 
 import numpy as np
+import tifffile
 from heics import heics
 from PIL import Image
 from psds import CMYK, DEFLATED, PACKBITS, RGB, layers, psd, resource, samples
@@ -99,6 +100,22 @@ def seeds(folder: Path) -> dict[str, bytes]:
         buffer = io.BytesIO()
         image.save(buffer, fmt, **options)
         files[name] = buffer.getvalue()
+    tile = {"tile": (16, 16)}
+    for name, pixels, options in (
+        ("tiles-zstd", rgb, {"compression": "zstd", **tile}),
+        ("planes-packbits", np.moveaxis(rgb, 2, 0).copy(), {"planarconfig": "separate", "compression": "packbits"}),
+        ("premultiplied", rgba, {"extrasamples": ["assocalpha"], "compression": "lzw", "predictor": True}),
+        ("jpeg", rgb, {"compression": "jpeg", "rowsperstrip": 8}),
+        ("float-predictor", rgb.astype(np.float32), {"compression": "deflate", "predictor": True}),
+        ("lerc", ramp.astype(np.float32), {"compression": "lerc"}),
+        ("jpeg2000", rgb, {"compression": "jpeg2000", **tile}),
+        ("webp", rgb, {"compression": "webp"}),
+        ("png", rgb, {"compression": "png"}),
+    ):
+        buffer = io.BytesIO()
+        photometric = "minisblack" if pixels.ndim == 2 else "rgb"
+        tifffile.imwrite(buffer, pixels, photometric=photometric, **options)
+        files[f"{name}.tif"] = buffer.getvalue()
     names = resource(1006, b"\x05Alpha\x04Spot")
     files["rgba.psd"] = psd(samples(4), RGB, compression=PACKBITS, section=layers(-2), resources=names)
     files["cmyk.psb"] = psd(samples(6, 16), CMYK, depth=16, compression=DEFLATED, big=True, section=layers(0, True))

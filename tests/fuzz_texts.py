@@ -9,13 +9,16 @@ import io
 import json
 import random
 import struct
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import click
 import numpy as np
+import pytest
 from fuzz import mutated
 
 import convfilter
@@ -26,6 +29,8 @@ from convfilter.cli.root import Session, root
 from convfilter.errors import ConvfilterError, SizeError
 from convfilter.filters import stack
 from convfilter.filters.catalog import FILTERS
+from convfilter.picture.options import ReadOptions, WriteOptions
+from convfilter.pipeline import Options, filter_file
 
 IMAGE = np.random.default_rng(1).integers(0, 256, (9, 11, 3), np.uint8)
 #: Text that has upset a parser before, or could.
@@ -68,7 +73,7 @@ def mutated_text(data: bytes, rng: random.Random) -> bytes:
 
 def damaged(name: str, data: bytes, rng: random.Random) -> bytes:
     """Damage a file as text, or as bytes where it is no text."""
-    is_binary = name.endswith((".npy", ".npz", ".safetensors"))
+    is_binary = name.endswith((".npy", ".npz", ".safetensors", ".pgm", ".pam", ".pfm"))
     return mutated(data, rng) if is_binary and rng.random() < 0.7 else mutated_text(data, rng)
 
 
@@ -260,7 +265,35 @@ def list_survives(data: bytes, path: Path) -> bool:
     return True
 
 
+def series_seeds() -> dict[str, bytes]:
+    """Return pictures one behind the other."""
+    gray, rgb = b"P5\n# a comment\n4 3\n255\n" + bytes(range(12)), b"P6 2 2 65535\n" + bytes(range(24))
+    pam = b"P7\nWIDTH 2\n# a comment\nHEIGHT 2\nDEPTH 2\nMAXVAL 9\nTUPLTYPE GRAYSCALE_ALPHA\nENDHDR\n" + bytes(8)
+    pfm, bits = b"Pf\n2 1\n-1.0\n" + bytes(8), b"P4\n9 2\n" + bytes(4)
+    return {"mixed.pam": gray + rgb + pam + pfm + bits, "gray.pgm": 3 * (gray + b"\n"), "one.pfm": pfm + pfm}
+
+
+def series_survives(data: bytes, path: Path) -> bool:
+    """Filter a file of pictures, and the same as a stream; both come out alike."""
+    path.write_bytes(data)
+    outcomes = []
+    for is_stream in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data), isatty=lambda: False))
+            out = path.with_suffix(f".{is_stream}{path.suffix}")
+            options = Options(["box:3"], read=ReadOptions(max_pixels=10**5), write=WriteOptions(allow_loss=True))
+            try:
+                report = filter_file("-" if is_stream else str(path), str(out), options)
+            except ConvfilterError as error:
+                outcomes.append((int(says_one_line(error)), b""))
+            else:
+                outcomes.append((report.frames, out.read_bytes()))
+    assert outcomes[0] == outcomes[1]
+    return outcomes[0][0] > 0
+
+
 TARGETS = {
+    "series": Target(series_seeds, series_survives),
     "layers": Target(layer_seeds, layer_survives),
     "kernels": Target(kernel_seeds, kernel_survives),
     "specs": Target(spec_seeds, spec_survives),

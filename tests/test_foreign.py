@@ -8,6 +8,7 @@ import sys
 import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from processes import with_the_package
 
@@ -72,6 +73,18 @@ def test_the_name_tells_the_format_where_the_content_does_not(tmp_path, suffix):
     path.write_bytes(b"nothing that is known\n" * 99)
     with pytest.raises(ReadError, match=r"cannot be read; .*(convert|develop|export|take)"):
         read(path)
+
+
+@pytest.mark.parametrize("data", [b"II*\0" + bytes(60), b"II*\0\x10\0\0\0CR\2\0" + bytes(60), b"MM\0*", None])
+def test_a_tiff_with_the_name_of_a_camera_raw_is_one(tmp_path, data):
+    for suffix in (".nef", ".CR2", ".arw"):
+        path = tmp_path / f"a{suffix}"
+        if data is None:  # the preview of one, as it seems
+            tifffile.imwrite(path, np.zeros((4, 4), np.uint8))
+        else:
+            path.write_bytes(data)
+        with pytest.raises(ReadError, match=rf"the camera raw {suffix[1:].upper()} cannot be read; develop it .*TIFF"):
+            read(path)
 
 
 def test_other_files_are_no_pictures(tmp_path):

@@ -142,6 +142,11 @@ def by_suffix(suffix: str) -> Foreign | None:
     return _BY_SUFFIX.get(suffix.lower())
 
 
+def raw_by_suffix(suffix: str) -> Foreign | None:
+    """Find a camera raw that begins as a TIFF does, by the suffix of a file name, dot included."""
+    return by_suffix(suffix) if suffix.lower() in _RAW_SUFFIXES else None
+
+
 def output_for(suffix: str) -> str | None:
     """Return a suffix, without its dot, for results of pictures whose own suffix can be read but not written."""
     found = formats.read_only(suffix)

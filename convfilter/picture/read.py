@@ -95,6 +95,13 @@ def opened(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEF
             picture = _decoded(file, options)
         except UnknownFormatError as error:
             raise _named(error, where) from error
+        except ReadError as error:
+            file.seek(0)
+            if "camera raw" not in error.problem and formats.sniff(file.read(32)) == "TIFF":
+                _refuse_raw(where, error)
+            raise
+        if picture.format == "TIFF":
+            _refuse_raw(where)
         if picture.metadata.text:
             from convfilter.picture.metadata import mark
 
@@ -164,6 +171,18 @@ def _named(error: ReadError, where: object) -> ReadError:
     suffix = os.path.splitext(os.fspath(where))[1]
     found = foreign.by_suffix(suffix) if isinstance(suffix, str) else None
     return ReadError(found.message) if found else error
+
+
+def _refuse_raw(where: object, cause: ReadError | None = None) -> None:
+    """Refuse a TIFF whose name is that of a camera raw: what can be decoded of it is a preview."""
+    suffix = os.path.splitext(os.fspath(where))[1] if isinstance(where, (str, os.PathLike)) else ""
+    if not isinstance(suffix, str) or not suffix:
+        return
+    from convfilter.picture import foreign
+
+    found = foreign.raw_by_suffix(suffix)
+    if found is not None:
+        raise ReadError(found.message) from cause
 
 
 def _settle(picture: Picture, options: ReadOptions) -> None:

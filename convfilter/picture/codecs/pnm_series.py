@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import BinaryIO, NamedTuple, Protocol
 
 from convfilter.errors import ConvfilterError, ReadError
-from convfilter.picture import limits
+from convfilter.picture import formats, limits
 from convfilter.picture.codecs import pnm
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.place.source import reason
@@ -138,6 +138,8 @@ class Series(ABC):
         """Tell the end from the next picture by what follows."""
         if not magic or pnm.is_raw(magic):
             return not magic
+        if formats.sniff(magic) == "PNM":
+            raise ReadError(f"what follows picture {number} is a PNM written as text, of which a file holds one")
         if number > 1:
             raise ReadError(f"what follows picture {number} is no picture: the stream is damaged")
         self.note = "what follows the picture is no picture; it is left out"
