@@ -63,6 +63,7 @@ def seeds(folder: Path) -> dict[str, bytes]:
         "gif",
         "avif",
         "jxl",
+        "exr",
         "jp2",
         "bmp",
         "ppm",

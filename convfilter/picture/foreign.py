@@ -56,7 +56,6 @@ _BRANDS = {
 }
 FORMATS: tuple[Foreign, ...] = (
     Foreign("a HEIF sequence", (".heics", ".heifs"), (), _VIDEO_WAY),
-    Foreign("OpenEXR", (".exr",), ((0, b"\x76\x2f\x31\x01"),), _by("oiiotool IN -o OUT.tif, which keeps floats")),
     Foreign(
         "Radiance HDR", (".hdr", ".rgbe"), ((0, b"#?RADIANCE"), (0, b"#?RGBE")),
         _by("oiiotool IN -o OUT.tif, which keeps floats"),

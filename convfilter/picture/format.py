@@ -154,6 +154,8 @@ class Format:
         Colour models.
     alpha : str
         Transparency: "full", "binary" (a pixel is opaque or clear), or "" for none.
+    linear : bool
+        Samples are linear light, into which the writer converts.
     premultiplied : bool
         Colours may be stored multiplied with their opacity.
     frames : str
@@ -200,6 +202,7 @@ class Format:
     depths: tuple[int, ...] = ()
     models: tuple[Model, ...] = ("gray", "rgb")
     alpha: Literal["", "binary", "full"] = ""
+    linear: bool = False
     premultiplied: bool = False
     frames: Literal["", "animation", "pages"] = ""
     colours: int = 0

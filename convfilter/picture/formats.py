@@ -164,6 +164,11 @@ TABLE: tuple[Format, ...] = (
         holds=Holds(icc=True, exif=True, thumbnail=True, xmp=True, resolution=True),
     ),
     Format(
+        "EXR", "film", (".exr",), signatures=((0, b"\x76\x2f\x31\x01"),), reader="codecs.exr:read_exr",
+        writer="codecs.exr:write_exr", needs="OpenEXR", extra="exr", dtypes=("float32",), alpha="full",
+        linear=True, premultiplied=True, holds=Holds(cicp=True, primaries=True),
+    ),
+    Format(
         "J2K", "film", (".j2k", ".j2c"), reader=_READ_PILLOW, writer=_WRITE_PILLOW, dtypes=_SIXTEEN, alpha="full",
         whites="bits", takes=("quality",),
     ),

@@ -382,7 +382,11 @@ def _of_colour(outline: Outline, fmt: Format) -> Iterator[Loss]:
                 if not transfer.is_srgb(profile)
                 else Loss(_left_out(outline, fmt, "icc", named))
             )
-    if b"cICP" in chunks and not fmt.holds.cicp and tuple(chunks[b"cICP"][:2]) not in cicp.LIKE_SRGB:
+    if (
+        b"cICP" in chunks
+        and not _holds_curve(fmt, chunks[b"cICP"][1])
+        and tuple(chunks[b"cICP"][:2]) not in cicp.LIKE_SRGB
+    ):
         named = f" ({cicp.name_of(*chunks[b'cICP'][:2])})"
         # A profile beside it says the same.
         has_profile = profile and fmt.holds.icc
@@ -392,6 +396,13 @@ def _of_colour(outline: Outline, fmt: Format) -> Iterator[Loss]:
     has_better = profile or b"sRGB" in chunks or b"cICP" in chunks
     if not has_better and not fmt.holds.primaries and not png.says_srgb(chunks):
         yield _lost_colours(outline, fmt, "primaries")
+
+
+def _holds_curve(fmt: Format, transfer: int) -> bool:
+    """Tell whether a format keeps a transfer function, or holds linear light, into which only simple ones convert."""
+    from convfilter.picture.metadata.curves import cicp_curve
+
+    return fmt.holds.cicp and not (fmt.linear and cicp_curve(transfer) is None)
 
 
 def _lost_colours(outline: Outline, fmt: Format, kind: str, named: str = "") -> Loss:

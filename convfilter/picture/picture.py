@@ -167,6 +167,10 @@ class Metadata:
         is not written; "" for other formats.
     lossless : bool
         The WebP that was read was compressed without loss; one that is written is so too.
+    from_integers : bool
+        Samples were integers, which show on a screen as they are unless the file says otherwise; floats are light.
+    exr : dict, or None
+        Attributes, windows, compression and depth of the OpenEXR that was read.
     thumbnail : bool
         The file had one, which showed the picture before the filter; what is written gets a new one.
     marked : bool
@@ -187,6 +191,8 @@ class Metadata:
     associated_alpha: bool = False
     lossless: bool = False
     compression: str = ""
+    from_integers: bool = False
+    exr: dict[str, Any] | None = None
     thumbnail: bool = False
     marked: bool = False
 

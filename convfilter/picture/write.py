@@ -239,6 +239,7 @@ def _prepared(picture: Picture, fmt: Format, options: WriteOptions) -> Picture:
     if options.strip is not None:
         frames = [frame.with_tiff(_kept_fields(frame, options.strip)) for frame in frames]
     metadata = _fitted(picture.metadata, fmt, picture.model, options)
+    metadata.from_integers |= picture.dtype.kind != "f"
     prepared = replace(picture, frames=frames, alpha=alpha, metadata=metadata, white=white)
     if _takes_thumbnail(metadata, fmt):
         from convfilter.picture.metadata import exif, thumbnail
@@ -313,6 +314,7 @@ def _stripped(metadata: Metadata, strip: str | None) -> Metadata:
         alpha_at=metadata.alpha_at,
         lossless=metadata.lossless,
         compression=metadata.compression,
+        from_integers=metadata.from_integers,
     )
     if strip == "most":
         from convfilter.picture.png import layout as png

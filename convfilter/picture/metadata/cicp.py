@@ -26,7 +26,7 @@ LIKE_SRGB = frozenset(
 )
 _D65, _C = (0.3127, 0.3290), (0.310, 0.316)
 #: Red, green, blue, white.
-_PRIMARIES: dict[int, Primaries] = {
+PRIMARIES: dict[int, Primaries] = {
     1: ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060), _D65),
     4: ((0.67, 0.33), (0.21, 0.71), (0.14, 0.08), _C),
     5: ((0.64, 0.33), (0.29, 0.60), (0.15, 0.06), _D65),
@@ -71,7 +71,7 @@ def profile_of(chunks: Mapping[bytes, bytes], model: Model) -> bytes | None:
 
     gamma = int.from_bytes(chunks.get(b"gAMA", b""), "big")
     curve = ParametricCurve(100_000 / gamma) if gamma and not png.is_srgb_gamma(gamma) else SRGB
-    primaries = _PRIMARIES[_BT709]
+    primaries = PRIMARIES[_BT709]
     if png.has_primaries(chunks):
         white_x, white_y, *colours = (value / 100_000 for value in struct.unpack(">8I", chunks[b"cHRM"]))
         red, green, blue = ((colours[at], colours[at + 1]) for at in (0, 2, 4))
@@ -82,7 +82,7 @@ def profile_of(chunks: Mapping[bytes, bytes], model: Model) -> bytes | None:
 def _of_code_points(primaries: int, transfer: int, model: Model) -> bytes | None:
     from convfilter.picture.metadata.curves import SRGB, cicp_curve
 
-    found = _PRIMARIES.get(_BT709 if primaries == _UNSPECIFIED else primaries)
+    found = PRIMARIES.get(_BT709 if primaries == _UNSPECIFIED else primaries)
     curve = SRGB if transfer == _UNSPECIFIED else cicp_curve(transfer)
     if found is None or curve is None:
         return None

@@ -1,0 +1,155 @@
+"""OpenEXR: half and float in linear light, premultiplied; windows and attributes stay; the rest is named."""
+
+import io
+
+import numpy as np
+import pytest
+
+from convfilter.errors import ReadError, SizeError
+from convfilter.picture.metadata.curves import SRGB
+from convfilter.picture.options import ReadOptions, WriteOptions
+from convfilter.picture.read import read
+from convfilter.picture.write import write
+from convfilter.pipeline import Options, filter_file
+
+OpenEXR = pytest.importorskip("OpenEXR")
+HEIGHT, WIDTH = 6, 9
+
+
+def light(channels, dtype=np.float16, seed=0):
+    values = np.random.default_rng(seed).random((HEIGHT, WIDTH, channels)) * 4
+    if channels in (2, 4):
+        values[..., -1] /= 4
+    return values.astype(dtype)
+
+
+def exr(planes, **header):
+    whole = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage, **header}
+    buffer = io.BytesIO()
+    with OpenEXR.File(whole, planes) as file:
+        file.write(buffer)
+    buffer.seek(0)
+    return buffer
+
+
+def planes_of(pixels, prefix=""):
+    names = {1: "Y", 2: "YA", 3: "RGB", 4: "RGBA"}[pixels.shape[2]]
+    return {prefix + name: np.ascontiguousarray(pixels[..., at]) for at, name in enumerate(names)}
+
+
+def stored(path):
+    with OpenEXR.File(str(path), separate_channels=True) as file:
+        return {name: channel.pixels for name, channel in file.channels().items()}, dict(file.header())
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_a_file_comes_back_as_it_was(tmp_path, channels, dtype):
+    pixels = light(channels, dtype)
+    picture = read(exr(planes_of(pixels)))
+    np.testing.assert_array_equal(np.atleast_3d(picture.pixels).reshape(pixels.shape), pixels.astype(np.float32))
+    assert picture.alpha == picture.premultiplied == (channels in (2, 4)) and picture.dtype == np.float32
+    assert write(tmp_path / "a.exr", picture) == ()
+    kept, _ = stored(tmp_path / "a.exr")
+    assert all(np.array_equal(kept[name], plane) and plane.dtype == dtype for name, plane in planes_of(pixels).items())
+
+
+@pytest.mark.parametrize("compression", ["NO", "RLE", "ZIPS", "ZIP", "PIZ", "PXR24"])
+def test_windows_attributes_and_compression_stay(tmp_path, compression):
+    data = (np.array([5, -3], np.int32), np.array([5 + WIDTH - 1, HEIGHT - 4], np.int32))
+    display = (np.array([0, 0], np.int32), np.array([99, 49], np.int32))
+    compressed = getattr(OpenEXR, f"{compression}_COMPRESSION")
+    picture = read(
+        exr(
+            planes_of(light(3)), dataWindow=data, displayWindow=display, pixelAspectRatio=2.0, owner="someone",
+            compression=compressed,
+        )
+    )  # fmt: skip
+    write(tmp_path / "a.exr", picture)
+    _, header = stored(tmp_path / "a.exr")
+    np.testing.assert_array_equal(header["dataWindow"], data)
+    np.testing.assert_array_equal(header["displayWindow"], display)
+    assert header["pixelAspectRatio"] == 2 and header["owner"] == "someone"
+    assert header["compression"] == (OpenEXR.ZIP_COMPRESSION if compression == "PXR24" else compressed)
+    picture.frames[0].pixels = picture.pixels[::2]
+    write(tmp_path / "b.exr", picture)
+    _, header = stored(tmp_path / "b.exr")
+    np.testing.assert_array_equal(header["dataWindow"], ((0, 0), (WIDTH - 1, HEIGHT // 2 - 1)))
+
+
+def test_chromaticities_become_code_points_and_back(tmp_path):
+    wide = (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, 0.3127, 0.3290)
+    picture = read(exr(planes_of(light(3)), chromaticities=wide))
+    assert picture.metadata.png == [(b"cICP", bytes([9, 8, 0, 1]))]
+    write(tmp_path / "a.exr", picture)
+    np.testing.assert_allclose(stored(tmp_path / "a.exr")[1]["chromaticities"], wide, atol=1e-6)
+    aces = (0.7347, 0.2653, 0.0, 1.0, 0.0001, -0.077, 0.32168, 0.33767)
+    picture = read(exr(planes_of(light(3)), chromaticities=aces))
+    assert dict(picture.metadata.png)[b"gAMA"] == (100_000).to_bytes(4, "big")
+
+
+def test_other_pictures_are_written_in_linear_light_and_premultiplied(tmp_path):
+    pixels = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 4), np.uint8)
+    write(tmp_path / "a.exr", pixels)
+    kept, _ = stored(tmp_path / "a.exr")
+    alpha = pixels[..., 3] / 255
+    np.testing.assert_allclose(kept["A"], alpha, rtol=1e-6)
+    np.testing.assert_allclose(kept["G"], SRGB.decode(pixels[..., 1] / 255) * alpha, rtol=1e-5, atol=1e-7)
+
+
+def test_a_filter_works_on_light(tmp_path):
+    pixels = light(3, np.float32)
+    (tmp_path / "a.exr").write_bytes(exr(planes_of(pixels)).getvalue())
+    report = filter_file(str(tmp_path / "a.exr"), str(tmp_path / "b.exr"), Options(["box:3"]))
+    kept, _ = stored(tmp_path / "b.exr")
+    np.testing.assert_allclose(kept["R"][1, 1], pixels[:3, :3, 0].mean(), rtol=1e-6)
+    assert report.notes == ()
+
+
+def test_what_is_not_filtered_is_an_error_that_names_it():
+    more = {**planes_of(light(3)), "Z": light(1)[..., 0].copy(), "normal.X": light(1)[..., 0].copy()}
+    with pytest.raises(ReadError, match=r"more channels \(Z, normal.X\), which are not filtered"):
+        read(exr(more))
+    assert read(exr(more), ReadOptions(allow_loss=True)).pixels.shape == (HEIGHT, WIDTH, 3)
+    with pytest.raises(ReadError, match="no channels R, G, B or Y, but N, Z"):
+        read(exr({"N": light(1)[..., 0].copy(), "Z": light(1)[..., 0].copy()}))
+    assert read(exr({"Z": light(1)[..., 0].copy()})).pixels.shape == (HEIGHT, WIDTH)
+    assert read(exr(planes_of(light(3), "beauty."))).pixels.shape == (HEIGHT, WIDTH, 3)
+
+
+def test_parts_are_taken_one_by_one():
+    parts = [OpenEXR.Part({}, planes_of(light(3, seed=seed)), f"part{seed}") for seed in (0, 1)]
+    buffer = io.BytesIO()
+    with OpenEXR.File(parts) as file:
+        file.write(buffer)
+    for options, seed in ((ReadOptions(frame=1), 1), (ReadOptions(allow_loss=True), 0)):
+        buffer.seek(0)
+        np.testing.assert_array_equal(read(buffer, options).pixels, light(3, seed=seed).astype(np.float32))
+    buffer.seek(0)
+    with pytest.raises(ReadError, match="2 parts; choose one with --frame N"):
+        read(buffer)
+
+
+def test_size_is_judged_by_the_header():
+    data = exr(planes_of(light(3))).getvalue()
+    at = data.index(b"box2i\0") + 10
+    hostile = data[:at] + np.array([0, 0, 39_999, 39_999], "<i4").tobytes() + data[at + 16 :]
+    with pytest.raises((SizeError, ReadError)):
+        read(io.BytesIO(hostile))
+    with pytest.raises(SizeError, match="the limit is 53"):
+        read(io.BytesIO(data), ReadOptions(max_pixels=53))
+
+
+def test_truncated_files_are_refused(capfd):
+    data = exr(planes_of(light(4, np.float32))).getvalue()
+    for size in (9, 200, len(data) // 2, len(data) - 5):
+        with pytest.raises(ReadError):
+            read(io.BytesIO(data[:size]), ReadOptions())
+
+
+def test_to_integers_light_is_said_by_code_points(tmp_path):
+    picture = read(exr(planes_of((light(3, np.float32) / 4).astype(np.float32))))
+    write(tmp_path / "a.png", picture, WriteOptions())
+    after = read(tmp_path / "a.png")
+    assert dict(after.metadata.png)[b"cICP"] == bytes([1, 8, 0, 1])
+    np.testing.assert_allclose(after.pixels / 65535, picture.pixels, atol=1e-5)
