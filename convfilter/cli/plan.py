@@ -35,6 +35,7 @@ def _plan(
     channels: int | None,
     depth: str | None,
     as_json: bool,
+    shows_budget: bool,
     diagram: str | None,
     explore: str | None,
     gray: bool,
@@ -64,6 +65,8 @@ def _plan(
         tell(*json_of(plan_text.as_json(planned), indent=2).splitlines())
     else:
         tell(*plan_text.lines(planned))
+        if shows_budget:
+            tell(*plan_text.budget_lines(planned))
     return 0
 
 
@@ -114,6 +117,9 @@ command = Command(
         *stage_options(STAGE_PARAMETERS),
         Option("--gray", section="Result", is_flag=True, help="Filter the luminance."),
         algorithm_option("Use this one, not the cheapest."),
+        Option(
+            "--budget", "shows_budget", section="Result", is_flag=True, help="Show how far results can be off, and why."
+        ),
         Option("--json", "as_json", section="Result", is_flag=True, help="Write the plan as JSON."),
         Option("--diagram", section="Result", metavar="FILE.svg", help="Draw the windows of each stage, too."),
         Option(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 from convfilter.filters.stage import Layer
 from convfilter.planning import AxisPlan, Plan, StagePlan
+from convfilter.planning.budget import budget
 from convfilter.planning.field import Field
 from convfilter.planning.figures import Figures, equivalent, figures
 from convfilter.planning.stage_plan import Group
@@ -117,6 +119,26 @@ def _comparison(plan: Plan) -> Iterator[str]:
         yield f"instead of   one {cols}x{rows} kernel that sees as much, with {weights}/{rows * cols} of its weights"
 
 
+def budget_lines(plan: Plan) -> Iterator[str]:
+    """Write where the error of a plan comes from, in all and stage by stage."""
+    found = budget(plan)
+    what = "levels" if found.unit == "levels" else "times the sum of |weight| * |sample|"
+    total = "not bounded" if math.isinf(found.total) else f"{found.total:.2g} of {found.promised:.2g} {what}"
+    yield f"budget       {total}"
+    for number, (stage, share) in enumerate(zip(plan.stages, found.shares, strict=True), 1):
+        name = stage.stage.name
+        if not share.left_out and not share.rounded:
+            yield f"  stage {number}    {name}: exact"
+            continue
+        if math.isinf(share.gain) or math.isinf(share.left_out + share.rounded):
+            because = "colours are divided by their alpha" if stage.alpha else "a stage after it has no largest gain"
+            yield f"  stage {number}    {name}: not bounded, {because}"
+            continue
+        by = f"{share.left_out:.1g} left out by {stage.algorithm}, " if share.left_out else ""
+        later = f", times {share.gain:.3g} by the stages after it" if share.gain != 1 else ""
+        yield f"  stage {number}    {name}: {by}{share.rounded:.1g} rounded in {stage.precision}{later}"
+
+
 def as_json(plan: Plan) -> dict[str, Any]:
     """Return the plan as numbers and words; pairs have keys ``width`` and ``height``, sizes are in pixels."""
     found = figures(plan)
@@ -129,6 +151,19 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "output": {"width": final[1], "height": final[0], "channels": plan.stages[-1].output_channels},
         "weights": sum(each.weights for each in found),
         "multiply_adds": sum(each.multiply_adds for each in found),
+        "error": _error(plan),
+    }
+
+
+def _error(plan: Plan) -> dict[str, Any]:
+    """Say what the result may be off by before it is rounded, and what is promised; null where nothing bounds it."""
+    found = budget(plan)
+    numbers = [share.total for share in found.shares]
+    return {
+        "promised": found.promised,
+        "unit": found.unit,
+        "total": found.total if math.isfinite(found.total) else None,
+        "stages": [number if math.isfinite(number) else None for number in numbers],
     }
 
 
