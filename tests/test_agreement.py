@@ -50,7 +50,7 @@ FUNCTIONS = {
     "lppool:2,p=3": lambda image, **keywords: cf.lp_pool(image, 2, p=3, **keywords),
 }
 
-EXAMPLES = [row.example for row in FILTERS.values() if row.name not in ("layer", "convtranspose")]
+EXAMPLES = [row.example for row in FILTERS.values() if row.name not in ("layer", "convtranspose", "net")]
 
 
 @pytest.fixture(autouse=True)

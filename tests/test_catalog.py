@@ -28,6 +28,12 @@ def test_example_of_each_row_runs(row: Filter, tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     np.savez("conv1.npz", weight=np.ones((4, 1, 3, 3)))
     np.savez("up1.npz", weight=np.ones((1, 4, 4, 4)))
+    if row.name == "net":
+        onnx = pytest.importorskip("onnx")
+        ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in ("x", "relu1")]
+        nodes = [onnx.helper.make_node("Relu", ["x"], ["relu1"])]
+        graph = onnx.helper.make_graph(nodes, "net", ends[:1], ends[1:])
+        onnx.save(onnx.helper.make_model(graph), "model.onnx")
     image = np.random.default_rng(1).integers(0, 256, (20, 24), np.uint8)
     result = convfilter.apply(image, row.example)
     assert result.dtype == np.uint8

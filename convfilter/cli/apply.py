@@ -1,5 +1,6 @@
 """``convfilter apply``: the command that all filter commands are sugar for."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -9,6 +10,7 @@ from convfilter.cli.commands import COMMANDS
 from convfilter.cli.options import Option, run_options, stage_options
 from convfilter.cli.values import SPEC
 from convfilter.filters.catalog import STAGE_PARAMETERS
+from convfilter.filters.spec import parse
 
 
 def spec_option(*, required: bool = True) -> Option:
@@ -26,6 +28,27 @@ def spec_option(*, required: bool = True) -> Option:
     )
 
 
+def until_option() -> Option:
+    """Make ``--until NODE``, which ends the network of a stack."""
+    text = "Of net:FILE.onnx: the last node, as until=NODE in its SPEC."
+    return Option("--until", section="Filter", metavar="NODE", help=text)
+
+
+def ended(specs: Sequence[str], until: str | None) -> tuple[str, ...]:
+    """Return the filters, of which each network that does not say where it ends, ends at a node."""
+    if until is None:
+        return tuple(specs)
+    from convfilter.cli.request import misused
+
+    parsed = [parse(spec) for spec in specs]
+    if not any(spec.name.text == "net" for spec in parsed):
+        raise misused("--until is for networks, as in -f net:model.onnx")
+    return tuple(
+        f"{text},until={until}" if spec.name.text == "net" and "until" not in spec.options else text
+        for text, spec in zip(specs, parsed, strict=True)
+    )
+
+
 def _apply(specs: tuple[str, ...], files: tuple[str, ...], **params: Any) -> int:
     from convfilter.cli.jobs import run_files
     from convfilter.cli.request import misused, requested
@@ -36,6 +59,7 @@ def _apply(specs: tuple[str, ...], files: tuple[str, ...], **params: Any) -> int
         specs, files = tuple(config.pipeline(click.get_current_context().find_root().obj, files[0])), files[1:]
     if not specs:
         raise misused("a filter is needed: -f SPEC, or the @NAME of a pipeline")
+    specs = ended(specs, params.pop("until"))
     return run_files(requested(specs, {**params, "files": files}))
 
 
@@ -63,10 +87,17 @@ command = Command(
 
     @NAME before IN runs the pipeline of that name from convfilter.toml.
     """,
-    params=[spec_option(required=False), *stage_options(STAGE_PARAMETERS), *run_options(), files_argument(_words)],
+    params=[
+        spec_option(required=False),
+        until_option(),
+        *stage_options(STAGE_PARAMETERS),
+        *run_options(),
+        files_argument(_words),
+    ],
 )
 command.draws_padding = True
 command.examples = """\
 convfilter apply -f gaussian:2 -f sobel:magnitude in.png out.png
 convfilter apply -f gaussian:1 -f maxpool:3,stride=2,padding=1 in.png out.png
+convfilter apply -f net:model.onnx --until relu1 in.png maps.npy
 convfilter apply -f box:5,padding=valid -f 'kernel:0 1 0; 1 -4 1; 0 1 0' in.png out.png"""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from convfilter.cli.apply import spec_option
+from convfilter.cli.apply import ended, spec_option, until_option
 from convfilter.cli.command import Command
 from convfilter.cli.commands import COMMANDS
 from convfilter.cli.messages import json_of, say, tell
@@ -40,6 +40,7 @@ def _plan(
     explore: str | None,
     gray: bool,
     algorithm: str | None,
+    until: str | None,
     **stage: str | bool | None,
 ) -> int:
     defaults = stage_defaults(stage)
@@ -47,7 +48,7 @@ def _plan(
     from convfilter.planning import plan_stack
     from convfilter.report import plan_text
 
-    stages = stack.stages(specs, **defaults)
+    stages = stack.stages(ended(specs, until), **defaults)
     for remark in stack.remarks(stages):
         say(remark)
     planned = plan_stack(
@@ -111,6 +112,7 @@ command = Command(
     """,
     params=[
         spec_option(),
+        until_option(),
         Option("--size", section="Filter", required=True, type=RunType(_SIZE), metavar="WxH", help="Of the picture."),
         Option("--channels", section="Filter", type=RunType(_CHANNELS), metavar="N", help="Of the picture.  [3]"),
         Option("--depth", section="Filter", type=RunType(Choice(tuple(_DTYPES))), help="Of its samples.  [8]"),

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ import numpy.typing as npt
 from convfilter.errors import ConvfilterError, KernelFileError, foreign, named, shown
 from convfilter.filters import array_files, safetensors_file
 from convfilter.filters.layers import layer
-from convfilter.filters.stage import Stage
+from convfilter.filters.stage import Layer, Stage
 from convfilter.filters.state_dicts import Modules, is_state_dict
 
 #: A file that is larger is no layer: 512 to 512 channels at 7x7 take 51 MB.
@@ -71,6 +72,9 @@ def load(
     KernelFileError
         The file is missing, too large, or holds no usable layer; the message begins with its name.
     """
+    file, hash_, node = path.rpartition("#")
+    if hash_ and file.lower().endswith(".onnx"):
+        return _of_network(file, node, activation, transposed)
     name = named(path)
     try:
         with foreign("this is no usable layer", KernelFileError):
@@ -81,10 +85,22 @@ def load(
         raise KernelFileError(f"{name}: cannot be read: {(error.strerror or str(error)).lower()}") from None
 
 
+def _of_network(file: str, node: str, activation: str | None, transposed: bool) -> Stage:
+    """Return a layer of an ONNX file."""
+    from convfilter.filters import onnx_file
+
+    stage = onnx_file.layer(file, node)
+    assert isinstance(stage.operator, Layer)
+    if stage.operator.transposed != transposed:
+        wanted = "convtranspose" if stage.operator.transposed else "layer"
+        raise KernelFileError(f"{named(file)}: read {shown(node)} with {wanted}:")
+    return replace(stage, operator=replace(stage.operator, activation=activation)) if activation else stage
+
+
 def _arrays(path: str, modules: Modules) -> dict[str, Array]:
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in (".npy", ".npz", ".safetensors"):
-        raise KernelFileError("a layer is an .npz, .npy or .safetensors file")
+        raise KernelFileError("a layer is an .npz, .npy or .safetensors file, or model.onnx#NODE")
     if "\0" in path:
         raise KernelFileError("no name of a file holds a zero byte")
     size = os.path.getsize(path)

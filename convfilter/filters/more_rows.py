@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from convfilter.filters.parameters import Choice, Key, Number, Pair, Parameter, Text
+from convfilter.filters.parameters import Choice, Key, Number, Numbers, Pair, Parameter, Text
 from convfilter.filters.row import OF_POINTS, Filter
 from convfilter.filters.stage import (
     LAYER_ACTIVATIONS,
@@ -94,6 +94,20 @@ def _layer(file: str, prefix: str | None, norm: str | None, prelu: str | None, *
 
 def _transposed(file: str, **values: Any) -> Stage:
     return _layer(file, transposed=True, **values)
+
+
+def _net(
+    file: str,
+    until: str | None,
+    white: float,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+    order: str,
+) -> tuple[Stage, ...]:
+    from convfilter.filters import onnx_file
+
+    preparation = onnx_file.Preparation(white, mean or (), std or (), order == "bgr")
+    return onnx_file.net(file, until=until, preparation=preparation)
 
 
 def _point(kind: PointKind) -> Callable[..., Stage]:
@@ -309,6 +323,23 @@ MORE_ROWS = (
         ),
         ("stride", "dilation", "padding", "scale", "offset", "map"),
         source="Dumoulin and Visin, A guide to convolution arithmetic for deep learning, 2016, chapter 4",
+    ),
+    Filter(
+        "net",
+        "Network from an ONNX file, from its input to a node: convolutions, normalisations, activations, pooling.",
+        "its nodes, one after the other, on (sample * white - mean) / std, where white of the picture is 1",
+        "net:model.onnx,until=relu1,mean=0.5,std=0.25",
+        _net,
+        (
+            Parameter("file", Text("FILE"), "An .onnx file.", None),
+            Parameter("until", Key("NODE"), "The last node, or what it gives; else the network's first output."),
+            Parameter("white", Number(minimum=0, above=True), "What white counts as: 1, or 255 for bytes.", "1"),
+            Parameter("mean", Numbers(), "Is taken off then: one for all channels, or R,G,B in the network's order."),
+            Parameter("std", Numbers(), "Divides then: one for all channels, or one for each."),
+            Parameter("order", Choice(("rgb", "bgr")), "bgr: the network's first channel is blue.", "rgb"),
+        ),
+        ("scale", "offset", "map"),
+        source="Open Neural Network Exchange, https://onnx.ai; LeCun et al., 1998",
     ),
     Filter("invert", "Negative.", "full scale - x", "invert", _point("invert"), (), OF_POINTS, source=_POINTWISE),
 )

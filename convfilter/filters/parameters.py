@@ -253,6 +253,23 @@ class Window(NamedTuple):
         return text
 
 
+class Numbers(NamedTuple):
+    """A few real numbers with commas between them."""
+
+    of: Number = Number()
+    metavar: str = "N,N,N"
+    choices: tuple[str, ...] = ()
+
+    @property
+    def limits(self) -> str:
+        """The limits of each number."""
+        return self.of.limits
+
+    def parse(self, text: str) -> tuple[float, ...]:
+        """Turn ``0.5, 0.25`` into (0.5, 0.25)."""
+        return tuple(self.of.parse(part.strip()) for part in text.split(","))
+
+
 class Key(NamedTuple):
     """A name of something within a file."""
 

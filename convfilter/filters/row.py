@@ -65,7 +65,7 @@ class Filter(NamedTuple):
         A SPEC that works as it stands.
     build : callable
         Takes the parameters by name and gives the stage, with whatever is its
-        own default (the stride of pooling, the sign of edges).
+        own default (the stride of pooling, the sign of edges); several stages of a filter that stands for them.
     parameters : tuple of Parameter
         The first may be given bare.
     stage_keywords : tuple of str
@@ -76,7 +76,7 @@ class Filter(NamedTuple):
     summary: str
     formula: str
     example: str
-    build: Callable[..., Stage]
+    build: Callable[..., Stage | tuple[Stage, ...]]
     parameters: tuple[Parameter, ...] = ()
     stage_keywords: tuple[str, ...] = ALL_KEYWORDS
     source: str = ""

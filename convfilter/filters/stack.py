@@ -50,6 +50,15 @@ def stage(spec: str | FilterSpec, **defaults: Any) -> Stage:
     KernelFileError
         The weights cannot be read or used.
     """
+    made = _made(spec, defaults)
+    if len(made) != 1:
+        parsed = parse(spec) if isinstance(spec, str) else spec
+        raise SpecError(f"{parsed.name.where}: {shown(parsed.text)} is {len(made)} filters, and one is needed here")
+    return made[0]
+
+
+def _made(spec: str | FilterSpec, defaults: Mapping[str, Any]) -> tuple[Stage, ...]:
+    """Return the stage of a filter, or the stages of one that stands for several."""
     parsed = parse(spec) if isinstance(spec, str) else spec
     row = find(parsed.name)
     for keyword in defaults:
@@ -66,10 +75,12 @@ def stage(spec: str | FilterSpec, **defaults: Any) -> Stage:
         own[parameter.name] = None if value is None else parameter.parse(value, f"{row.name} {parameter.name}")
     given = {name: STAGE_PARAMETERS[name].parse(value) for name, value in typed.items()}
     made, fields = row.build(**own), border(given, defaults)
+    if isinstance(made, tuple):
+        return (*made[:-1], replace(made[-1], **fields)) if made else ()
     if "offset" in fields and isinstance(made.operator, Correlation):
         # An offset that was asked for replaces that of a kernel file, whatever its unit.
         made = replace(made, operator=replace(made.operator, shift=0.0))
-    return replace(made, name=parsed.text, **fields)
+    return (replace(made, name=parsed.text, **fields),)
 
 
 def border(*levels: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,9 +148,11 @@ def stages(specs: Iterable[str | FilterSpec | Stage], **defaults: Any) -> tuple[
             raise UsageError(f"no filter of the stack uses {name}; leave it out")
     for spec in parsed[:-1]:
         _require_no_map(spec)
-    built = [
-        spec if isinstance(spec, Stage) else stage(spec, **own) for spec, own in zip(parsed, keywords, strict=True)
-    ]
+    built: list[Stage] = []
+    for spec, own in zip(parsed, keywords, strict=True):
+        built += [spec] if isinstance(spec, Stage) else _made(spec, own)
+    if not built:
+        raise UsageError("nothing is left to do: the networks that are named end where they begin")
     if "padding_value" in defaults and not any(each.padding_mode == "constant" for each in built):
         raise UsageError(f"padding_value is for padding mode constant, got {built[0].padding_mode}; leave it out")
     signed = False
@@ -162,8 +175,8 @@ def paths_of(specs: Iterable[str | FilterSpec]) -> list[str]:
             parameter = row.parameter(name)
             if parameter is None or not isinstance(parameter.kind, Text | Window):
                 continue
-            # What follows the last comma may be a number.
-            for path in dict.fromkeys((value.text, value.text.rpartition(",")[0])):
+            # What follows the last comma may be a number, and what follows a hash a part of the file.
+            for path in dict.fromkeys((value.text, *(value.text.rpartition(mark)[0] for mark in ",#"))):
                 if path and is_there(path):
                     found[path] = None
     return list(found)

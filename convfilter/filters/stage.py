@@ -177,7 +177,8 @@ class Layer:
 
     ``weight`` is (C_out, C_in / groups, K_h, K_w), ``bias`` (C_out,), both
     float64, for samples whose white is 1. If ``transposed``, the stage's stride is the distance of the input's samples
-    on the grid of the result, its padding is cut off, and ``output_padding`` adds rows and columns at the end.
+    on the grid of the result, its padding is cut off, and ``output_padding`` adds rows and columns at the end;
+    ``output_size`` says how many there are then, whatever the padding.
     ``slope`` is that of leaky_relu, or (C_out,) slopes of prelu.
     """
 
@@ -188,6 +189,7 @@ class Layer:
     slope: float | npt.NDArray[np.float64] = 0.01
     transposed: bool = False
     output_padding: Pair = (0, 0)
+    output_size: Pair | None = None
 
     @property
     def inputs(self) -> int:

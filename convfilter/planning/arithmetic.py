@@ -82,7 +82,7 @@ def plan_axis(stage: Stage, axis: int, length: int, size: int, prefix: str = "")
     stride, dilation = stage.stride[axis], stage.dilation[axis]
     span = dilation * (size - 1)
     if isinstance(stage.operator, Layer) and stage.operator.transposed:
-        return _transposed(stage, stage.operator.output_padding[axis], axis, length, size, prefix)
+        return _transposed(stage, stage.operator, axis, length, size, prefix)
     if stage.padding == "same":
         before, after = span // 2, span - span // 2
     elif stage.padding == "valid":
@@ -111,11 +111,12 @@ def plan_axis(stage: Stage, axis: int, length: int, size: int, prefix: str = "")
     return plan
 
 
-def _transposed(stage: Stage, more: int, axis: int, length: int, size: int, prefix: str) -> AxisPlan:
+def _transposed(stage: Stage, operator: Layer, axis: int, length: int, size: int, prefix: str) -> AxisPlan:
     """Return the arithmetic of a transposed convolution: stride 1 over samples with zeros between them.
 
-    Padding is that of the convolution whose transpose it is; ``more`` outputs are added at the end.
+    Padding is that of the convolution whose transpose it is.
     """
+    more = operator.output_padding[axis]
     stride, dilation = stage.stride[axis], stage.dilation[axis]
     span = dilation * (size - 1)
     name = ("height", "width")[axis]
@@ -123,8 +124,11 @@ def _transposed(stage: Stage, more: int, axis: int, length: int, size: int, pref
         raise ParameterError(
             f"{prefix}output_padding must be smaller than stride {stride} or dilation {dilation}, got {more}"
         )
-    if stage.padding in ("same_upper", "same_lower"):  # length * stride outputs
-        total = span + 1 - stride + more
+    outputs = operator.output_size[axis] if operator.output_size else length * stride
+    if stage.padding in ("same_upper", "same_lower") or operator.output_size:
+        total = (length - 1) * stride + span + 1 + more - outputs
+        more += max(0, -total) if operator.output_size else 0  # what there is too little of is added at the end
+        total = max(0, total) if operator.output_size else total
         less, rest = total // 2, total - total // 2
         before, after = (less, rest) if stage.padding == "same_upper" else (rest, less)
     elif isinstance(stage.padding, str):

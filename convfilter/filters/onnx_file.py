@@ -1,0 +1,293 @@
+"""Networks from ONNX files: the chain of stages from the input to a node.
+
+A graph is walked once, in its order. Each tensor that the input reaches is known by its *chain*: the stages that make
+it. A node whose input has a chain and whose other inputs are constants adds one. Nodes that no chain can say are named
+in an error, but only where the chain that was asked for needs them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.errors import ConvfilterError, KernelFileError, UsageError, foreign, named, shown
+from convfilter.filters.onnx_nodes import NODES, Node, affine, product, quotient
+from convfilter.filters.stage import Layer, Point, Stage
+from convfilter.record import record
+
+if TYPE_CHECKING:
+    import onnx
+
+Array: TypeAlias = npt.NDArray[Any]
+Chain: TypeAlias = tuple[Stage, ...]
+Read = TypeVar("Read")
+
+#: A model that is larger is no filter of pictures.
+MOST_BYTES = 512 << 20
+_EXTERNAL = 1  # TensorProto.EXTERNAL
+_SHOWN = 12
+#: Nodes that leave a tensor as it is when a network is used.
+_NOTHING = ("Identity", "Dropout", "Cast")
+#: From (N, H, W, C), which pictures are here, and back.
+_TURNS = ((0, 3, 1, 2), (0, 2, 3, 1))
+
+
+@record
+class Preparation:
+    """What becomes of a picture before a network sees it: ``(sample * white - mean) / std``, channels reversed or not.
+
+    Attributes
+    ----------
+    white : float
+        What white counts as: 1, or 255 for networks that were trained on bytes.
+    mean, std : tuple of float
+        One for all channels, or one for each, in the network's order; empty: 0 and 1.
+    reverse : bool
+        The network's first channel is blue.
+    """
+
+    white: float = 1.0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    reverse: bool = False
+
+    def stages(self, channels: int | None) -> Chain:
+        """Return it as stages; none where nothing is to be done.
+
+        Raises
+        ------
+        KernelFileError
+            Other numbers than the network has channels; or a standard deviation of 0.
+        """
+        if self == Preparation():
+            return ()
+        given = {len(numbers) for numbers in (self.mean, self.std) if len(numbers) > 1}
+        channels = channels or max(given, default=3)
+        for name, numbers in (("mean", self.mean), ("std", self.std)):
+            if len(numbers) not in (0, 1, channels):
+                raise KernelFileError(
+                    f"{name} must be 1 or {channels} numbers, as the network has channels, got {len(numbers)}"
+                )
+        if 0 in self.std:
+            raise KernelFileError("std must not be 0")
+        if not given and not self.reverse:  # the same for each channel
+            (mean_of_all,), (std_of_all,) = self.mean or (0.0,), self.std or (1.0,)
+            factor, shift = self.white / std_of_all, -mean_of_all / std_of_all
+            points = (Point("scale", factor), *((Point("bias", shift),) if shift else ()))
+            return tuple(Stage(point, name="preparation") for point in points)
+        mean = np.broadcast_to(np.array(self.mean or (0.0,)), channels)
+        std = np.broadcast_to(np.array(self.std or (1.0,)), channels)
+        weight = np.diag(self.white / std)[:, ::-1] if self.reverse else np.diag(self.white / std)
+        layer = Layer(np.ascontiguousarray(weight)[:, :, np.newaxis, np.newaxis], -mean / std)
+        return (Stage(layer, name="preparation", padding="valid"),)
+
+
+def net(path: str, *, until: str | None = None, preparation: Preparation | None = None) -> Chain:
+    """Read the stages from a network's input to a node.
+
+    Parameters
+    ----------
+    path : str
+    until : str, optional
+        The name of a node, or of what it gives; by default, the network's first output.
+    preparation : Preparation, optional
+
+    Raises
+    ------
+    KernelFileError
+        The file is no model, is too large or keeps its weights elsewhere; or there is a node on the way that is no
+        filter here. The message begins with the file's name.
+    UsageError
+        The package ``onnx`` is not there.
+    """
+
+    def read(graph: _Graph) -> Chain:
+        chain = graph.chain(until)
+        return (*(preparation or Preparation()).stages(_inputs(chain) or graph.channels), *chain)
+
+    return _reading(path, read)
+
+
+def layer(path: str, name: str) -> Stage:
+    """Read one convolution of a network by the name of its node, of its weight or of what it gives.
+
+    Raises
+    ------
+    KernelFileError, UsageError
+        As :func:`net`; or there is no such convolution.
+    """
+    return _reading(path, lambda graph: graph.convolution(name))
+
+
+def _reading(path: str, read: Callable[[_Graph], Read]) -> Read:
+    """Load a model and read something from it."""
+    name = named(path)
+    try:
+        import onnx
+    except ImportError as error:
+        raise UsageError(f"{name}: ONNX files need more than is installed; pip install 'convfilter[onnx]'") from error
+    try:
+        if "\0" in path:
+            raise KernelFileError("no name of a file holds a zero byte")
+        size = os.path.getsize(path)
+        if size > MOST_BYTES:
+            raise KernelFileError(f"a model may take {MOST_BYTES >> 20} MB, this file has {size / 2**20:,.0f} MB")
+        with foreign("this is no usable ONNX model", KernelFileError):
+            return read(_Graph(onnx.load(path, load_external_data=False)))
+    except ConvfilterError as error:
+        raise KernelFileError(f"{name}: {error}") from None
+    except OSError as error:
+        raise KernelFileError(f"{name}: cannot be read: {(error.strerror or str(error)).lower()}") from None
+
+
+class _Graph:
+    """A model's graph, with its constants."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self._graph = model.graph
+        self._opset = max((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=0)
+        self._constants: dict[str, Array] = {}
+        for tensor in self._graph.initializer:
+            self._constants[tensor.name] = _array(tensor)
+        inputs = [each for each in self._graph.input if each.name not in self._constants]
+        if not inputs:
+            raise KernelFileError("the network has no input")
+        self._input = inputs[0].name
+        self._axes = [axis.dim_value for axis in inputs[0].type.tensor_type.shape.dim]
+        self._others = {each.name for each in inputs[1:]}
+
+    @property
+    def channels(self) -> int | None:
+        """Channels of the input, if the network says so."""
+        return (self._axes[1] or None) if len(self._axes) == 4 else None
+
+    def chain(self, until: str | None) -> Chain:
+        """Return the stages that make a tensor, the first output by default."""
+        target = self._graph.output[0].name if until is None else self._target(until)
+        chains: dict[str, Chain | str] = {self._input: ()}
+        last = ""  # the last node that could be said
+        for number, proto in enumerate(self._graph.node):
+            if self._is_constant(proto):
+                continue
+            node = Node.of(proto, number, self._constants, self._opset)
+            given = self._said(node, chains)
+            if given is None:
+                continue
+            for output in proto.output[:1]:
+                chains[output] = given
+            if not isinstance(given, str):
+                last = node.name
+            if target in proto.output:
+                break
+        found = chains.get(target)
+        if found is None:
+            raise KernelFileError(f"{shown(target)} does not come from the network's input")
+        if isinstance(found, str):
+            raise KernelFileError(f"{found}; the last node before it that is a filter: until={last}" if last else found)
+        return found
+
+    def convolution(self, name: str) -> Stage:
+        """Return one convolution, without what is around it."""
+        known = []
+        for number, proto in enumerate(self._graph.node):
+            if self._is_constant(proto) or proto.op_type not in ("Conv", "ConvTranspose"):
+                continue
+            node = Node.of(proto, number, self._constants, self._opset)
+            if name in (node.name, *proto.output, *proto.input[1:2]):
+                return NODES[proto.op_type](node, ())[-1]
+            known.append(node.name)
+        raise KernelFileError(f"no convolution is called {shown(name)}; known are {_listed(known)}")
+
+    def _is_constant(self, proto: onnx.NodeProto) -> bool:
+        """Tell whether what a node gives is a constant, and keep that."""
+        given = proto.input[0] if proto.input else ""
+        if proto.op_type == "Constant":
+            self._constants[proto.output[0]] = _constant(proto)
+        elif given in self._constants and proto.op_type in ("Identity", "Cast", "CastLike"):
+            self._constants[proto.output[0]] = self._constants[given]
+        elif given in self._constants and proto.op_type == "Unsqueeze":
+            axes = Node.of(proto, 0, self._constants).axes()
+            self._constants[proto.output[0]] = np.expand_dims(self._constants[given], tuple(axes))
+        else:
+            return False
+        return True
+
+    def _target(self, until: str) -> str:
+        names = []
+        for number, proto in enumerate(self._graph.node):
+            node = Node.of(proto, number, {})
+            if until in (node.name, *proto.output):
+                return str(proto.output[0])
+            names.append(node.name)
+        raise KernelFileError(f"no node is called {shown(until)}; known are {_listed(names)}")
+
+    def _said(self, node: Node, chains: Mapping[str, Chain | str]) -> Chain | str | None:
+        """Return the chain of what a node gives; or why there is none; None where the input does not reach it."""
+        reached = [chains[name] for name in node.inputs if name in chains]
+        if not reached:
+            return None
+        for each in reached:
+            if isinstance(each, str):
+                return each
+        flows = [each for each in reached if not isinstance(each, str)]
+        missing = [name for name in node.inputs if name and name not in chains and name not in node.constants]
+        if missing:
+            return f"node {node.described} needs {shown(missing[0])}, which is no constant"
+        try:
+            return self._chain_after(node, flows)
+        except ConvfilterError as error:
+            return f"node {node.described}: {error}"
+
+    def _chain_after(self, node: Node, flows: list[Chain]) -> Chain:
+        if node.kind in _NOTHING:
+            return flows[0]
+        if node.kind in ("Squeeze", "Unsqueeze") and node.axes() in ([2], [3], [-1], [-2]):
+            return flows[0]  # a signal of one axis is a picture of one row, or of one column
+        if node.kind == "Transpose" and tuple(node.integers("perm")) in _TURNS:
+            return flows[0]
+        if node.kind in ("Add", "Sub", "Mul", "Div") and len(flows) == 1:
+            return affine(node, flows[0])
+        if node.kind == "Mul" and len(flows) == 2:
+            return product(flows[0], flows[1])
+        if node.kind == "Div" and len(flows) == 2:
+            return quotient(flows[0], flows[1], node.name)
+        if node.kind not in NODES:
+            raise KernelFileError(f"it is no filter here; known are {', '.join(sorted(NODES))}")
+        if len(flows) > 1:
+            raise KernelFileError("it joins branches, which a chain of filters cannot")
+        return NODES[node.kind](node, flows[0])
+
+
+def _inputs(chain: Chain) -> int | None:
+    """Return the channels that the first layer of a chain takes."""
+    return next((stage.operator.inputs for stage in chain if isinstance(stage.operator, Layer)), None)
+
+
+def _array(tensor: onnx.TensorProto) -> Array:
+    from onnx import numpy_helper
+
+    if tensor.data_location == _EXTERNAL:
+        raise KernelFileError(
+            f"the weights of {shown(tensor.name)} lie in another file; "
+            "put all into one with onnx.save(onnx.load(FILE), NEW)"
+        )
+    array: Array = numpy_helper.to_array(tensor)
+    return array.astype(np.float32) if array.dtype.kind == "V" else array
+
+
+def _constant(proto: onnx.NodeProto) -> Array:
+    from onnx import helper
+
+    attribute = proto.attribute[0]
+    if attribute.name == "value":
+        return _array(attribute.t)
+    return np.asarray(helper.get_attribute_value(attribute))
+
+
+def _listed(names: list[str]) -> str:
+    listed = ", ".join(names[:_SHOWN]) + (f", ... ({len(names)} in all)" if len(names) > _SHOWN else "")
+    return shown(listed, quotes=False) if names else "none"

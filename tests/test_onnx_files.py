@@ -1,0 +1,176 @@
+"""Networks and single layers from ONNX files: what they give, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import convfilter
+from convfilter.cli.root import run
+from convfilter.errors import KernelFileError, UsageError
+from convfilter.filters import stack
+
+onnx = pytest.importorskip("onnx")
+helper, numpy_helper = onnx.helper, onnx.numpy_helper
+
+RNG = np.random.default_rng(11)
+IMAGE = RNG.random((21, 18, 3)).astype(np.float32)
+
+
+def tensor(name: str, *shape: int) -> Any:
+    return numpy_helper.from_array((RNG.normal(size=shape) / np.sqrt(np.prod(shape[1:]) or 1)).astype(np.float32), name)
+
+
+def positive(name: str, *shape: int) -> Any:
+    return numpy_helper.from_array((RNG.random(shape) + 0.5).astype(np.float32), name)
+
+
+def saved(path: Path, nodes: list[Any], weights: list[Any], output: str, **graph: Any) -> str:
+    ends = (
+        [helper.make_tensor_value_info("picture", onnx.TensorProto.FLOAT, ["n", 3, "h", "w"])],
+        [helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, None)],
+    )
+    made = helper.make_graph(nodes, "net", *ends, weights, **graph)
+    onnx.save(helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return str(path)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    """A small network: two blocks, a transposed convolution, and a classifier that is no filter."""
+    node = helper.make_node
+    nodes = [
+        node("Conv", ["picture", "w1", "b1"], ["c1"], "conv1", pads=[1, 0, 2, 1], strides=[2, 1]),
+        node("BatchNormalization", ["c1", "g", "beta", "mean", "var"], ["n1"], "bn1", epsilon=1e-3),
+        node("Relu", ["n1"], ["r1"], "relu1"),
+        node("MaxPool", ["r1"], ["p1"], "pool1", kernel_shape=[3, 2], strides=[2, 2], ceil_mode=1),
+        node("Conv", ["p1", "w2"], ["c2"], "conv2", group=2, dilations=[2, 2], pads=[2, 2, 2, 2]),
+        node("PRelu", ["c2", "slope"], ["r2"], "prelu2"),
+        node("Sigmoid", ["r2"], ["s2"], "sigmoid2"),
+        node("Mul", ["r2", "s2"], ["m2"], "silu2"),
+        node(
+            "ConvTranspose", ["m2", "w3", "b3"], ["u3"], "up3", strides=[2, 2], output_padding=[1, 0], pads=[1, 1, 0, 1]
+        ),
+        node("HardSwish", ["u3"], ["h3"], "hardswish3"),
+        node("Flatten", ["h3"], ["flat"], "flatten4"),
+        node("Softmax", ["flat"], ["scores"], "softmax5"),
+    ]
+    weights = [
+        tensor("w1", 6, 3, 3, 2), tensor("b1", 6), positive("g", 6), tensor("beta", 6), tensor("mean", 6),
+        positive("var", 6), tensor("w2", 4, 3, 3, 3), positive("slope", 4, 1, 1), tensor("w3", 4, 5, 4, 3),
+        tensor("b3", 5),
+    ]  # fmt: skip
+    return saved(tmp_path / "model.onnx", nodes, weights, "scores")
+
+
+OUTPUTS = {
+    "conv1": "c1", "bn1": "n1", "relu1": "r1", "pool1": "p1", "conv2": "c2", "prelu2": "r2", "silu2": "m2",
+    "up3": "u3", "hardswish3": "h3",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("until", OUTPUTS)
+def test_onnxruntime_gives_the_same(model: str, until: str) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    made = onnx.load(model)
+    made.graph.output.append(helper.make_tensor_value_info(OUTPUTS[until], onnx.TensorProto.FLOAT, None))
+    session = runtime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+    (theirs,) = session.run([OUTPUTS[until]], {"picture": IMAGE.transpose(2, 0, 1)[np.newaxis]})
+    for name in (until, OUTPUTS[until]):
+        got = convfilter.apply(IMAGE, f"net:{model},until={name}")
+        np.testing.assert_allclose(got, theirs[0].transpose(1, 2, 0), atol=1e-5)
+
+
+def test_what_is_done_to_a_picture_first_is_said_in_the_spec(model: str) -> None:
+    mean, std = np.array([10, 20, 30.0]), np.array([40, 50, 60.0])
+    prepared = ((IMAGE[..., ::-1] * 255 - mean) / std).astype(np.float32)
+    expected = convfilter.apply(prepared, f"net:{model},until=relu1")
+    spec = f"net:{model},until=relu1,white=255,mean=10,20,30,std=40,50,60,order=bgr"
+    np.testing.assert_allclose(convfilter.apply(IMAGE, spec), expected, atol=1e-5)
+    half = convfilter.apply(IMAGE, f"net:{model},until=relu1,mean=0.5")
+    np.testing.assert_allclose(half, convfilter.apply(IMAGE - np.float32(0.5), f"net:{model},until=relu1"), atol=1e-5)
+    with pytest.raises(KernelFileError, match="mean must be 1 or 3 numbers, as the network has channels, got 2"):
+        convfilter.apply(IMAGE, f"net:{model},until=relu1,mean=1,2")
+    with pytest.raises(KernelFileError, match="std must not be 0"):
+        convfilter.apply(IMAGE, f"net:{model},until=relu1,std=0")
+
+
+def test_layers_take_in_what_follows_them(model: str) -> None:
+    stages = stack.stages([f"net:{model},until=prelu2"])
+    assert [stage.name for stage in stages] == ["conv1+bn1+relu1", "pool1", "conv2+prelu2"]
+
+
+def test_one_layer_of_a_network(model: str) -> None:
+    whole = convfilter.apply(IMAGE, f"net:{model},until=conv1")
+    for name in ("conv1", "c1", "w1"):
+        np.testing.assert_array_equal(convfilter.apply(IMAGE, f"layer:{model}#{name}"), whole)
+    changed = convfilter.apply(IMAGE, f"layer:{model}#conv1,stride=1,activation=relu")
+    assert changed.shape[:2] == (22, 18)
+    assert changed.min() == 0
+    maps = RNG.random((5, 6, 4)).astype(np.float32)
+    assert convfilter.apply(maps, f"convtranspose:{model}#up3").shape == (12, 11, 5)
+    assert stack.paths_of([f"layer:{model}#conv1", f"net:{model}"]) == [model]
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("net:{}", "node 'flatten4' (Flatten): it is no filter here; known are Abs,"),
+        ("net:{}", "the last node before it that is a filter: until=hardswish3"),
+        ("net:{},until=relu9", "no node is called 'relu9'; known are conv1, bn1, relu1, pool1, conv2, prelu2,"),
+        ("layer:{}#relu1", "no convolution is called 'relu1'; known are conv1, conv2, up3"),
+        ("layer:{}#up3", "read 'up3' with convtranspose:"),
+    ],
+)
+def test_what_a_network_has_that_is_no_filter(model: str, spec: str, message: str) -> None:
+    with pytest.raises(KernelFileError) as caught:
+        convfilter.apply(IMAGE, spec.format(model))
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(model)
+
+
+def test_models_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "text.onnx").write_text("no model")
+    with pytest.raises(KernelFileError, match="this is no usable ONNX model"):
+        convfilter.apply(IMAGE, f"net:{tmp_path / 'text.onnx'}")
+    with pytest.raises(KernelFileError, match="cannot be read: no such file"):
+        convfilter.apply(IMAGE, f"net:{tmp_path / 'none.onnx'}")
+    node = helper.make_node("Conv", ["picture", "w"], ["c"], "conv")
+    path = saved(tmp_path / "external.onnx", [node], [tensor("w", 8, 3, 9, 9)], "c")
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    with pytest.raises(KernelFileError, match="the weights of 'w' lie in another file; put all into one"):
+        convfilter.apply(IMAGE, f"net:{path}")
+    monkeypatch.setattr("convfilter.filters.onnx_file.MOST_BYTES", 10)
+    with pytest.raises(KernelFileError, match="a model may take"):
+        convfilter.apply(IMAGE, f"net:{path}")
+    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
+    with pytest.raises(UsageError, match=r"pip install 'convfilter\[onnx\]'"):
+        convfilter.apply(IMAGE, f"net:{path}")
+
+
+def test_branches_that_no_chain_says_are_named(tmp_path: Path) -> None:
+    node = helper.make_node
+    nodes = [
+        node("Conv", ["picture", "w"], ["c"], "conv"),
+        node("Concat", ["picture", "c"], ["both"], "join", axis=1),
+        node("Relu", ["both"], ["r"], "relu"),
+    ]
+    path = saved(tmp_path / "branches.onnx", nodes, [tensor("w", 3, 3, 1, 1)], "r")
+    with pytest.raises(KernelFileError, match=r"node 'join' \(Concat\).*until=conv"):
+        convfilter.apply(IMAGE, f"net:{path}")
+
+
+def test_a_network_on_the_command_line(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    convfilter.write("in.png", np.rint(IMAGE * 255).astype(np.uint8))
+    assert run(["apply", "-f", "net:model.onnx", "--until", "relu1", "in.png", "maps.npy"]) == 0
+    assert np.load("maps.npy").shape == (11, 18, 6)
+    assert run(["plan", "-f", "net:model.onnx", "--until", "pool1", "--size", "18x21"]) == 0
+    assert "stage 1      conv1+bn1+relu1" in capsys.readouterr().out
+    assert run(["apply", "-f", "box:3", "--until", "relu1", "in.png", "out.png"]) == 2
+    assert "--until is for networks" in capsys.readouterr().err
