@@ -1,6 +1,7 @@
 """The error budget of plans, beside what results are really off by."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,12 +20,11 @@ def planned(*specs, dtype="uint8", channels=3, **options):
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 def test_the_misplaced_weight_is_that_of_the_taps_that_impulses_show(dtype):
-    plan = plan_stack(stack.stages(("gaussian:20",)), (1, 600), dtype, algorithm="multirate")
-    (stage,) = plan.stages
+    (stage,) = plan_stack(stack.stages(("gaussian:20",)), (1, 600), dtype, algorithm="multirate").stages
     step = stage.rates[1].step
     real = plan_stack(stack.stages(("gaussian:20",)), (1, 600), "float32", algorithm="multirate")
     # The same steps, on real samples: each impulse shows one column of the weights.
-    real = real._replace(stages=(stage,)) if hasattr(real, "_replace") else real
+    real = replace(real, stages=(replace(real.stages[0], rates=stage.rates),))
     shown = np.zeros((step, 600))
     for place in range(150, 450):
         impulse = np.zeros((1, 600), np.float32)
