@@ -56,10 +56,6 @@ _BRANDS = {
 }
 FORMATS: tuple[Foreign, ...] = (
     Foreign("a HEIF sequence", (".heics", ".heifs"), (), _VIDEO_WAY),
-    Foreign(
-        "Radiance HDR", (".hdr", ".rgbe"), ((0, b"#?RADIANCE"), (0, b"#?RGBE")),
-        _by("oiiotool IN -o OUT.tif, which keeps floats"),
-    ),
     Foreign("DPX", (".dpx",), ((0, b"SDPX"), (0, b"XPDS")), _by("oiiotool IN -o OUT.tif or ffmpeg")),
     Foreign("Cineon", (".cin",), ((0, b"\x80\x2a\x5f\xd7"),), _by("oiiotool IN -o OUT.tif or ffmpeg")),
     Foreign("FITS", (".fits", ".fit", ".fts"), ((0, b"SIMPLE  ="),), _by("gdal_translate IN OUT.tif")),

@@ -156,6 +156,10 @@ class Format:
         Transparency: "full", "binary" (a pixel is opaque or clear), or "" for none.
     linear : bool
         Samples are linear light, into which the writer converts.
+    only_bt709 : bool
+        Of light: in the primaries of BT.709.
+    mantissa : int
+        Bits of floats without their exponent, if these are fewer than of a float32 or float16; 0: they are not.
     premultiplied : bool
         Colours may be stored multiplied with their opacity.
     frames : str
@@ -203,6 +207,8 @@ class Format:
     models: tuple[Model, ...] = ("gray", "rgb")
     alpha: Literal["", "binary", "full"] = ""
     linear: bool = False
+    only_bt709: bool = False
+    mantissa: int = 0
     premultiplied: bool = False
     frames: Literal["", "animation", "pages"] = ""
     colours: int = 0

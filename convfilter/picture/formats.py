@@ -169,6 +169,11 @@ TABLE: tuple[Format, ...] = (
         linear=True, premultiplied=True, holds=Holds(cicp=True, primaries=True),
     ),
     Format(
+        "HDR", "film", (".hdr",), signatures=((0, b"#?RADIANCE"), (0, b"#?RGBE")), reader="codecs.hdr:read_hdr",
+        writer="codecs.hdr:write_hdr", dtypes=("float32",), linear=True, only_bt709=True, mantissa=8,
+        read_suffixes=(".rgbe", ".pic"), instead=("hdr",), holds=Holds(cicp=True),
+    ),
+    Format(
         "J2K", "film", (".j2k", ".j2c"), reader=_READ_PILLOW, writer=_WRITE_PILLOW, dtypes=_SIXTEEN, alpha="full",
         whites="bits", takes=("quality",),
     ),

@@ -274,6 +274,12 @@ def _of_depth(outline: Outline, fmt: Format) -> Iterator[Loss]:
             f"{fmt.name} holds {bits} bits a sample, to which the {kind} samples "
             f"are rounded; use {keepers} to keep them"
         )
+    elif fmt.mantissa and outline.format != fmt.name:
+        keepers = _others(outline, lambda other: "float32" in other.dtypes and not other.mantissa)
+        yield Loss(
+            f"{fmt.name} holds {fmt.mantissa} bits a sample and an exponent for each pixel, to which samples are "
+            f"rounded; use {keepers} to keep them"
+        )
     elif stored.kind == "u" and np.dtype(outline.dtype).kind == "u":
         yield from _of_white(outline, fmt, stored)
 
@@ -384,7 +390,7 @@ def _of_colour(outline: Outline, fmt: Format) -> Iterator[Loss]:
             )
     if (
         b"cICP" in chunks
-        and not _holds_curve(fmt, chunks[b"cICP"][1])
+        and not _holds_colours(fmt, *chunks[b"cICP"][:2])
         and tuple(chunks[b"cICP"][:2]) not in cicp.LIKE_SRGB
     ):
         named = f" ({cicp.name_of(*chunks[b'cICP'][:2])})"
@@ -398,11 +404,13 @@ def _of_colour(outline: Outline, fmt: Format) -> Iterator[Loss]:
         yield _lost_colours(outline, fmt, "primaries")
 
 
-def _holds_curve(fmt: Format, transfer: int) -> bool:
-    """Tell whether a format keeps a transfer function, or holds linear light, into which only simple ones convert."""
+def _holds_colours(fmt: Format, primaries: int, transfer: int) -> bool:
+    """Tell whether a format keeps code points, or holds linear light, into which only simple functions convert."""
     from convfilter.picture.metadata.curves import cicp_curve
 
-    return fmt.holds.cicp and not (fmt.linear and cicp_curve(transfer) is None)
+    if fmt.linear and (cicp_curve(transfer) is None or (fmt.only_bt709 and primaries != cicp.BT709)):
+        return False
+    return fmt.holds.cicp
 
 
 def _lost_colours(outline: Outline, fmt: Format, kind: str, named: str = "") -> Loss:

@@ -169,8 +169,8 @@ class Metadata:
         The WebP that was read was compressed without loss; one that is written is so too.
     from_integers : bool
         Samples were integers, which show on a screen as they are unless the file says otherwise; floats are light.
-    exr : dict, or None
-        Attributes, windows, compression and depth of the OpenEXR that was read.
+    attributes : dict, or None
+        What the OpenEXR or the Radiance HDR that was read says in attributes of its own.
     thumbnail : bool
         The file had one, which showed the picture before the filter; what is written gets a new one.
     marked : bool
@@ -192,7 +192,7 @@ class Metadata:
     lossless: bool = False
     compression: str = ""
     from_integers: bool = False
-    exr: dict[str, Any] | None = None
+    attributes: dict[str, Any] | None = None
     thumbnail: bool = False
     marked: bool = False
 

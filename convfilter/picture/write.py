@@ -108,6 +108,7 @@ def _keeps_all(outline: Outline, fmt: Format) -> bool:
         and outline.frames == 1
         and outline.dtype in fmt.dtypes
         and outline.white is None
+        and not fmt.mantissa
         and fmt.white_for(np.dtype(outline.dtype), None) is None
         and (fmt.extras or not outline.extras)
         and (bool(fmt.alpha) or not outline.alpha)

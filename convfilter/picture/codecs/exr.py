@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from convfilter.errors import ReadError, WriteError
+from convfilter.errors import ReadError
 from convfilter.machine.cores import available_cores
 from convfilter.picture import limits
+from convfilter.picture.codecs.light import scene_linear
 from convfilter.picture.metadata.cicp import PRIMARIES
 from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import Frame, Loss, Metadata, Picture, chosen
-from convfilter.picture.pixels import Pixels
 
 _LINEAR, _BT709 = 8, 1
 #: Attributes that follow from the pixels.
@@ -130,7 +129,9 @@ def _metadata(head: dict[str, Any], is_half: bool) -> Metadata:
     kept = {name: value for name, value in head.items() if name not in _OWN and _is_plain(value)}
     windows = tuple(tuple(map(int, corner)) for name in ("dataWindow", "displayWindow") for corner in head[name])
     compression = str(head["compression"]).rpartition(".")[2].partition(":")[0]
-    metadata = Metadata(exr={"attributes": kept, "half": is_half, "windows": windows, "compression": compression})
+    metadata = Metadata(
+        attributes={"attributes": kept, "half": is_half, "windows": windows, "compression": compression}
+    )
     found = head.get("chromaticities")
     if found is None:
         metadata.png.append((b"cICP", bytes([_BT709, _LINEAR, 0, 1])))
@@ -165,8 +166,8 @@ def write_exr(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     """
     import OpenEXR
 
-    pixels = _scene_linear(picture, next(frame.pixels for frame in picture.frames if not frame.fallback))
-    known = picture.metadata.exr or {}
+    pixels = scene_linear(picture, next(frame.pixels for frame in picture.frames if not frame.fallback))
+    known = picture.metadata.attributes or {}
     height, width = pixels.shape[:2]
     windows = known.get("windows", ())
     if not windows or (windows[1][0] - windows[0][0] + 1, windows[1][1] - windows[0][1] + 1) != (width, height):
@@ -186,27 +187,6 @@ def write_exr(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     channels = {name: np.ascontiguousarray(planes[..., at]) for at, name in enumerate(names)}
     with OpenEXR.File(header, channels, num_threads=options.threads or available_cores()) as out:
         out.write(file)
-
-
-def _scene_linear(picture: Picture, pixels: Pixels) -> Pixels:
-    """Return samples in linear light, multiplied with opacity."""
-    points = dict(picture.metadata.png).get(b"cICP")
-    alpha = picture.alpha
-    says_curve = picture.metadata.icc or {b"cICP", b"gAMA", b"sRGB"} & {kind for kind, _ in picture.metadata.png}
-    if (says_curve or picture.metadata.from_integers) and (points is None or points[1] != _LINEAR):
-        from convfilter.picture.metadata.curves import linearized
-        from convfilter.picture.metadata.transfer import curve_of
-
-        picture = replace(picture, frames=[Frame(pixels)]).straight()
-        try:
-            curve = curve_of(picture)
-        except ReadError as error:
-            raise WriteError(f"an OpenEXR holds linear light; {error}") from error
-        pixels = linearized(picture.pixels, curve, alpha)
-    if alpha and not picture.premultiplied:
-        pixels = pixels.copy()
-        pixels[..., :-1] *= pixels[..., -1:]
-    return pixels
 
 
 def _chromaticities(metadata: Metadata) -> dict[str, tuple[float, ...]]:

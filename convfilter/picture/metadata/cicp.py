@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from convfilter.picture.metadata.curves import ParametricCurve
     from convfilter.picture.metadata.icc_write import Primaries
 
-_BT709, _UNSPECIFIED = 1, 2
+BT709, _UNSPECIFIED = 1, 2
 _SRGB = 13
 #: Those of BT.709 and its twins in BT.601 and BT.2020, which screens show as they show sRGB.
-_LIKE_BT709 = (1, 6, 14, 15)
+_LIKEBT709 = (1, 6, 14, 15)
 #: (primaries, transfer function) that are shown like a picture that names no colour space.
 LIKE_SRGB = frozenset(
-    (primaries, transfer) for primaries in (_BT709, _UNSPECIFIED) for transfer in (*_LIKE_BT709, _UNSPECIFIED, _SRGB)
+    (primaries, transfer) for primaries in (BT709, _UNSPECIFIED) for transfer in (*_LIKEBT709, _UNSPECIFIED, _SRGB)
 )
 _D65, _C = (0.3127, 0.3290), (0.310, 0.316)
 #: Red, green, blue, white.
@@ -45,7 +45,7 @@ _TRANSFER_NAMES = {8: "linear", 13: "sRGB", 16: "PQ", 18: "HLG"}
 def name_of(primaries: int, transfer: int) -> str:
     """Name a pair of code points."""
     space = _NAMES.get(primaries, f"primaries {primaries}")
-    curve = "BT.709" if transfer in _LIKE_BT709 else _TRANSFER_NAMES.get(transfer, f"transfer function {transfer}")
+    curve = "BT.709" if transfer in _LIKEBT709 else _TRANSFER_NAMES.get(transfer, f"transfer function {transfer}")
     return f"{space}, {curve}" if space != curve else space
 
 
@@ -71,7 +71,7 @@ def profile_of(chunks: Mapping[bytes, bytes], model: Model) -> bytes | None:
 
     gamma = int.from_bytes(chunks.get(b"gAMA", b""), "big")
     curve = ParametricCurve(100_000 / gamma) if gamma and not png.is_srgb_gamma(gamma) else SRGB
-    primaries = PRIMARIES[_BT709]
+    primaries = PRIMARIES[BT709]
     if png.has_primaries(chunks):
         white_x, white_y, *colours = (value / 100_000 for value in struct.unpack(">8I", chunks[b"cHRM"]))
         red, green, blue = ((colours[at], colours[at + 1]) for at in (0, 2, 4))
@@ -82,7 +82,7 @@ def profile_of(chunks: Mapping[bytes, bytes], model: Model) -> bytes | None:
 def _of_code_points(primaries: int, transfer: int, model: Model) -> bytes | None:
     from convfilter.picture.metadata.curves import SRGB, cicp_curve
 
-    found = PRIMARIES.get(_BT709 if primaries == _UNSPECIFIED else primaries)
+    found = PRIMARIES.get(BT709 if primaries == _UNSPECIFIED else primaries)
     curve = SRGB if transfer == _UNSPECIFIED else cicp_curve(transfer)
     if found is None or curve is None:
         return None

@@ -1,0 +1,103 @@
+"""Radiance HDR: three numbers of 8 bits with a common exponent, through imagecodecs.
+
+G. Ward, "Real Pixels", Graphics Gems II, 1991; the Radiance reference manual, "Picture File Format (.pic)".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import BinaryIO
+
+import numpy as np
+
+from convfilter.errors import ReadError, WriteError
+from convfilter.picture import limits
+from convfilter.picture.codecs.light import scene_linear
+from convfilter.picture.options import ReadOptions, WriteOptions
+from convfilter.picture.picture import Frame, Metadata, Picture, chosen
+from convfilter.picture.pixels import Pixels
+
+_MAGIC = b"#?RADIANCE\n"
+_FORMAT = b"FORMAT=32-bit_rle_rgbe"
+_HEAD_BYTES = 1 << 16
+_SIZE = re.compile(rb"([-+][XY]) (\d+) ([-+][XY]) (\d+)\Z")
+#: Of a mantissa; a pixel of which the largest sample is below the least normal number is black.
+_BITS = 8
+_LEAST, _LARGEST = 1e-32, 2.0**127
+
+
+def read_hdr(file: BinaryIO, options: ReadOptions) -> Picture:
+    """Read a Radiance HDR; a ``Reader``. Samples are float32 in linear light; the exposure is kept, not applied."""
+    import imagecodecs
+
+    if options.frame is not None:
+        chosen([0], options.frame)
+    data = file.read()
+    lines, start = _head(data)
+    kinds = [line for line in lines if line.startswith(b"FORMAT=")]
+    if kinds and kinds[-1].strip() != _FORMAT:
+        raise ReadError(f"a Radiance HDR of {kinds[-1][7:].decode('latin-1')} cannot be filtered; convert it to RGBE")
+    found = _SIZE.match(lines[-1])
+    if found is None or (found[1], found[3]) != (b"-Y", b"+X"):
+        raise ReadError("a Radiance HDR must have its rows from the top down, and columns from the left")
+    height, width = int(found[2]), int(found[4])
+    limits.require_size(width, height, options.max_pixels, judge=options.judge)
+    limits.require_memory(2 * 12 * width * height)
+    if len(data) - start < 4 * height * min(width, 2):  # a row is at least its head, or its pixels
+        raise ReadError("the Radiance HDR is truncated")
+    plain = b"".join([_MAGIC, _FORMAT, b"\n\n", lines[-1], b"\n", data[start:]])
+    pixels = np.asarray(imagecodecs.rgbe_decode(plain, header=True))
+    if pixels.shape != (height, width, 3):
+        raise ReadError(f"a Radiance HDR of the shape {pixels.shape} cannot be filtered")
+    kept = [line for line in lines[1:-2] if not line.startswith((b"FORMAT=", b"#?"))]
+    metadata = Metadata(attributes={"radiance": kept}, png=[(b"cICP", bytes([1, 8, 0, 1]))])
+    return Picture([Frame(pixels)], "rgb", False, "HDR", metadata)
+
+
+def _head(data: bytes) -> tuple[list[bytes], int]:
+    """Return the lines of the header, with the empty one and that of the size, and where the pixels begin."""
+    empty = data.find(b"\n\n", 0, _HEAD_BYTES)
+    end = data.find(b"\n", empty + 2, empty + 2 + _HEAD_BYTES)
+    if empty < 0 or end < 0:
+        raise ReadError("the Radiance HDR is damaged: its header does not end")
+    return data[:end].split(b"\n"), end + 1
+
+
+def write_hdr(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
+    """Write a Radiance HDR; a ``Writer``. Samples become linear light.
+
+    Raises
+    ------
+    WriteError
+        The tone curve of the picture is not known, its primaries are others than BT.709, or samples are negative or
+        no finite numbers, unless losses are allowed.
+    """
+    import imagecodecs
+
+    points = dict(picture.metadata.png).get(b"cICP")
+    if points and points[0] != 1:
+        raise WriteError("a Radiance HDR is written with the primaries of BT.709; use exr")
+    pixels = scene_linear(picture, next(frame.pixels for frame in picture.frames if not frame.fallback))
+    if not options.allow_loss and not ((pixels >= 0) & (pixels <= _LARGEST)).all():
+        raise WriteError(
+            "a Radiance HDR holds neither negative values nor NaN and infinity, the picture does; "
+            "use exr or pfm, or store 0 and the largest value with --allow-loss"
+        )
+    rounded = _rounded(pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, np.newaxis], 3, axis=2))
+    kept = (picture.metadata.attributes or {}).get("radiance", [])
+    height, width = rounded.shape[:2]
+    size = b"-Y %d +X %d\n" % (height, width)
+    file.write(b"".join([_MAGIC, *(line + b"\n" for line in kept), _FORMAT, b"\n\n", size]))
+    most = 8 * height * (width + 4)  # its own guess is too small for noise
+    file.write(imagecodecs.rgbe_encode(rounded, header=False, rle=True, out=most))
+
+
+def _rounded(pixels: Pixels) -> Pixels:
+    """Round to the nearest colours that the format holds, half to even; the encoder cuts off."""
+    clipped = np.clip(np.nan_to_num(pixels, nan=0.0), 0, _LARGEST)
+    exponent = np.frexp(clipped.max(axis=2, keepdims=True))[1]
+    for _ in range(2):  # a largest sample that is rounded up to a power of two takes the next exponent
+        rounded = np.ldexp(np.rint(np.ldexp(clipped, _BITS - exponent)), exponent - _BITS)
+        exponent = np.frexp(rounded.max(axis=2, keepdims=True))[1]
+    rounded[clipped.max(axis=2) < _LEAST] = 0
+    return np.ascontiguousarray(rounded, dtype=np.float32)

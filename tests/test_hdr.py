@@ -1,0 +1,83 @@
+"""Radiance HDR: mantissas and exponents come back; results are rounded to the nearest of them."""
+
+import io
+
+import imagecodecs
+import numpy as np
+import pytest
+
+from convfilter.errors import ReadError, SizeError, WriteError
+from convfilter.picture.options import ReadOptions, WriteOptions
+from convfilter.picture.picture import Metadata, Picture
+from convfilter.picture.read import read
+from convfilter.picture.write import write
+from convfilter.pipeline import Options, filter_file
+
+
+def scene(shape=(6, 9), seed=0):
+    rng = np.random.default_rng(seed)
+    return (rng.random((*shape, 3)) * 2.0 ** rng.integers(-9, 9, (*shape, 1))).astype(np.float32)
+
+
+def hdr(pixels, lines=b"EXPOSURE=2.5\nSOFTWARE=something\n", rle=True):
+    size = b"-Y %d +X %d\n" % pixels.shape[:2]
+    body = imagecodecs.rgbe_encode(pixels, header=False, rle=rle, out=100_000)
+    return b"#?RADIANCE\n" + lines + b"FORMAT=32-bit_rle_rgbe\n\n" + size + body
+
+
+@pytest.mark.parametrize("rle", [False, True])
+def test_a_file_comes_back_as_it_was(tmp_path, rle):
+    data = hdr(scene((7, 40)), rle=rle)
+    (tmp_path / "a.hdr").write_bytes(data)
+    filter_file(str(tmp_path / "a.hdr"), str(tmp_path / "b.hdr"), Options(["identity"]))
+    assert (tmp_path / "b.hdr").read_bytes() == hdr(scene((7, 40)))
+    np.testing.assert_array_equal(read(tmp_path / "a.hdr").pixels, read(tmp_path / "b.hdr").pixels)
+
+
+def test_the_second_decoder_agrees(tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    (tmp_path / "a.hdr").write_bytes(hdr(scene((20, 40))))
+    other = cv2.imread(str(tmp_path / "a.hdr"), cv2.IMREAD_UNCHANGED)
+    if other is None:
+        pytest.skip("this OpenCV reads no Radiance HDR")
+    np.testing.assert_allclose(read(tmp_path / "a.hdr").pixels, other[..., ::-1], rtol=1e-6)
+
+
+def test_samples_are_rounded_to_the_nearest(tmp_path):
+    pixels = scene((30, 30))
+    pixels[0, 0] = (0.999, 0.5, 0.1)  # the largest is rounded up to the next power of two
+    pixels[0, 1] = (-1, np.nan, 2)
+    with pytest.raises(WriteError, match="neither negative values nor NaN"):
+        write(tmp_path / "a.hdr", pixels)
+    notes = write(tmp_path / "a.hdr", pixels, WriteOptions(allow_loss=True))
+    assert notes[0].startswith("HDR holds 8 bits a sample and an exponent for each pixel, to which samples are rounded")
+    kept = read(tmp_path / "a.hdr").pixels
+    step = 2.0 ** (np.frexp(pixels.max(axis=2, keepdims=True, initial=0, where=np.isfinite(pixels)))[1] - 8)
+    wanted = np.clip(np.nan_to_num(pixels), 0, None)
+    assert (np.abs(kept - wanted) <= step * 0.5 + (kept.max(axis=2, keepdims=True) >= 256 * step) * step * 0.5).all()
+    assert np.abs((kept - wanted) / step).mean() < 0.3 and abs(((kept - wanted) / step).mean()) < 0.02
+
+
+def test_light_of_other_pictures(tmp_path):
+    write(tmp_path / "a.hdr", np.full((4, 4, 3), 188, np.uint8))
+    np.testing.assert_allclose(read(tmp_path / "a.hdr").pixels, 0.5028865, rtol=2**-8)
+    assert dict(read(tmp_path / "a.hdr").metadata.png)[b"cICP"] == bytes([1, 8, 0, 1])
+    wide = Picture.from_array(np.zeros((4, 4, 3), np.uint8))
+    wide.metadata = Metadata(png=[(b"cICP", bytes([9, 8, 0, 1]))])
+    with pytest.raises(WriteError, match=r"HDR is written without .*\(BT.2020, linear\); its colours would be shown"):
+        write(tmp_path / "b.hdr", wide)
+
+
+def test_hostile_headers_and_damage():
+    data = hdr(scene())
+    with pytest.raises(SizeError, match="60000x60000"):
+        read(io.BytesIO(data.replace(b"-Y 6 +X 9", b"-Y 60000 +X 60000")))
+    with pytest.raises(SizeError, match="the limit is 53"):
+        read(io.BytesIO(data), ReadOptions(max_pixels=53))
+    for damaged in (data[:40], data[:-4], data[:110], data.replace(b"-Y 6 +X 9", b"-Y 5000 +X 5000")):
+        with pytest.raises(ReadError):
+            read(io.BytesIO(damaged))
+    with pytest.raises(ReadError, match="rows from the top down"):
+        read(io.BytesIO(data.replace(b"-Y 6 +X 9", b"+X 9 -Y 6")))
+    with pytest.raises(ReadError, match=r"32-bit_rle_xyze cannot be filtered"):
+        read(io.BytesIO(data.replace(b"rgbe", b"xyze")))
