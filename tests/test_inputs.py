@@ -202,6 +202,8 @@ def test_a_standard_input_that_is_a_file_has_a_time() -> None:
         ("apply --kernel 1 a.png out.png", "did you mean -f kernel:FILE?"),
         ("blur --box 3 a.png --out out.png", "did you mean --output, or OUT, the last name?"),
         ("blur --box 3 --border wrap a.png out.png", "did you mean --padding-mode?"),
+        ("blur --median 3 a.png out.png", "did you mean convfilter rank --median SIZE?"),
+        ("blur --box 3 --nodata 0 a.png out.png", "did you mean --nan?"),
         ("plan --sige 3", "did you mean --size or --stride?"),
         (
             "gaussian 3 a.png out.png",

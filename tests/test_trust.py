@@ -36,6 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 REACHING = {
     "dask": '"tcp://127.0.0.1:1"',
     "html": '"../page.html"',
+    "mask": '"../mask.png"',
     "into": '"../outside"',
     "max-pixels": "1e12",
     "lenient": "true",

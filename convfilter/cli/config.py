@@ -53,7 +53,7 @@ _NEVER = (
 #: Options that can do no harm in a file that is found by itself; all others name places or lift limits.
 _HARMLESS = (
     *STAGE_PARAMETERS,
-    "gray", "linear", "sheet", "ignore", "fill", "format", "quality", "subsampling", "compression", "strip",
+    "gray", "linear", "sheet", "ignore", "fill", "until", "format", "quality", "subsampling", "compression", "strip",
     "background", "nan", "frame", "strict", "no_clobber", "no_auto_orient", "threads", "algorithm", "verbose",
     "explain", "keep_time", "recursive", "ext", "suffix", "exclude", "jobs", "fail_fast", "update", "json",
     "progress", "quiet",
