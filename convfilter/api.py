@@ -23,15 +23,7 @@ from convfilter.errors import ParameterError, shown
 from convfilter.executor.run import run_array
 from convfilter.filters import kernels
 from convfilter.filters.kernels import Kernel
-from convfilter.filters.stage import (
-    Correlation,
-    Gradient,
-    Layer,
-    Operator,
-    Orientation,
-    Pooling,
-    Stage,
-)
+from convfilter.filters.stage import Compass, Correlation, Gradient, Layer, Operator, Orientation, Pooling, Stage
 from convfilter.filters.stage import UnsharpMask as _UnsharpMask
 from convfilter.keywords import (
     FilterKeywords,
@@ -151,7 +143,7 @@ def box_blur(image: ImageLike, size: IntPair, **keywords: Unpack[FilterKeywords]
 
 
 @documented(FilterKeywords)
-def sobel(image: ImageLike, axis: Axis = "magnitude", **keywords: Unpack[FilterKeywords]) -> Image:
+def sobel(image: ImageLike, axis: Axis = "magnitude", *, size: int = 3, **keywords: Unpack[FilterKeywords]) -> Image:
     """Find edges with Sobel's kernels: smoothing 1 2 1, difference +1 0 -1.
 
     Parameters
@@ -162,6 +154,8 @@ def sobel(image: ImageLike, axis: Axis = "magnitude", **keywords: Unpack[FilterK
         its transpose, ``magnitude`` is sqrt(gx**2 + gy**2). ``orientation`` gives three
         channels: the direction in which the luminance rises as hue (red to the
         right, counter-clockwise), as bright as the gradient is large.
+    size : {3, 5, 7}
+        Of the kernels; 5 and 7 have OpenCV's weights, to the same sign as 3.
     **keywords
         As listed under Other Parameters.
 
@@ -176,7 +170,7 @@ def sobel(image: ImageLike, axis: Axis = "magnitude", **keywords: Unpack[FilterK
     >>> sobel(np.array([[0, 0, 10, 10]] * 3, np.float32), "x")[1].tolist()
     [0.0, -40.0, -40.0, 0.0]
     """
-    return run_operator(image, "sobel", _derivative("sobel", axis), keywords, signed=True)
+    return run_operator(image, "sobel", _derivative("sobel", axis, size), keywords, signed=True)
 
 
 @documented(FilterKeywords)
@@ -189,6 +183,30 @@ def scharr(image: ImageLike, axis: Axis = "magnitude", **keywords: Unpack[Filter
 def prewitt(image: ImageLike, axis: Axis = "magnitude", **keywords: Unpack[FilterKeywords]) -> Image:
     """Find edges with Prewitt's kernels, smoothing 1 1 1; otherwise as :func:`sobel`."""
     return run_operator(image, "prewitt", _derivative("prewitt", axis), keywords, signed=True)
+
+
+@documented(FilterKeywords)
+def frei_chen(image: ImageLike, axis: Axis = "magnitude", **keywords: Unpack[FilterKeywords]) -> Image:
+    """Find edges with Frei and Chen's isotropic kernels, 1 sqrt(2) 1 over 2 sqrt(2); otherwise as :func:`sobel`."""
+    return run_operator(image, "freichen", _derivative("freichen", axis), keywords, signed=True)
+
+
+@documented(FilterKeywords)
+def farid(image: ImageLike, axis: Axis = "magnitude", **keywords: Unpack[FilterKeywords]) -> Image:
+    """Find edges with the matched kernels of Farid and Simoncelli, 5x5; otherwise as :func:`sobel`."""
+    return run_operator(image, "farid", _derivative("farid", axis), keywords, signed=True)
+
+
+@documented(FilterKeywords)
+def kirsch(image: ImageLike, **keywords: Unpack[FilterKeywords]) -> Image:
+    """Find edges with Kirsch's compass: the largest sum of 5 5 5; -3 0 -3; -3 -3 -3 turned in eight directions."""
+    return run_operator(image, "kirsch", Compass(kernels.compass("kirsch")), keywords, signed=True)
+
+
+@documented(FilterKeywords)
+def robinson(image: ImageLike, **keywords: Unpack[FilterKeywords]) -> Image:
+    """Find edges with Robinson's compass: the largest sum of 1 2 1; 0 0 0; -1 -2 -1 turned in eight directions."""
+    return run_operator(image, "robinson", Compass(kernels.compass("robinson")), keywords, signed=True)
 
 
 @documented(FilterKeywords)
@@ -515,14 +533,15 @@ def _of_bytes(data: bytes, dtype: np.dtype[np.generic], shape: tuple[int, ...]) 
     return kernels.from_array(np.frombuffer(data, dtype).reshape(shape))
 
 
-def _derivative(family: str, axis: str) -> Operator:
+def _derivative(family: str, axis: str, size: int = 3) -> Operator:
+    x, y = (kernels.derivative(family, name, size) for name in "xy")
     if axis == "magnitude":
-        return Gradient(kernels.derivative(family, "x"), kernels.derivative(family, "y"))
+        return Gradient(x, y)
     if axis == "orientation":
-        return Orientation(kernels.derivative(family, "x"), kernels.derivative(family, "y"))
+        return Orientation(x, y)
     if axis not in ("x", "y"):
         raise ParameterError(f"axis must be one of x, y, magnitude, orientation, got {shown(axis)}")
-    return Correlation(kernels.derivative(family, axis))
+    return Correlation(x if axis == "x" else y)
 
 
 def _window(size: IntPair | Literal["global"]) -> tuple[int, int] | None:

@@ -21,6 +21,7 @@ from convfilter.errors import ParameterError, shown
 from convfilter.executor.run import Result, run_array
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import (
+    Compass,
     Correlation,
     Gradient,
     Layer,
@@ -247,7 +248,7 @@ class _Run:
     def _is_difference(self) -> bool:
         """Whether the result says how samples differ: where one is missing, there is none."""
         operator = self.stage.operator
-        if isinstance(operator, Gradient | Orientation | Layer):
+        if isinstance(operator, Gradient | Orientation | Layer | Compass):
             return True
         if isinstance(operator, Morphology):
             return operator.is_difference
@@ -299,6 +300,8 @@ class _Run:
             return None
         if isinstance(operator, Layer):
             return _where(np.abs(operator.weight).sum(axis=(0, 1)))
+        if isinstance(operator, Compass):
+            return _where(np.abs([kernel.matrix for kernel in operator.kernels]).sum(axis=0))
         if isinstance(operator, Gradient | Orientation):
             return _where(np.abs(operator.x.matrix) + np.abs(operator.y.matrix))
         kernel = self._planned.kernel
@@ -311,8 +314,9 @@ class _Run:
         """Return where all, or any, of the cells that a result sees count."""
         operator, stage = self.stage.operator, self.stage
         shape = cells.shape if cells is not None else self._planned.kernel.shape
+        turns = stage.flip and isinstance(operator, Gradient | Orientation | Compass)  # others are turned already
         own = replace(
-            stage, flip=stage.flip and isinstance(operator, Gradient | Orientation), scale=1.0, offset=0.0, map=None,
+            stage, flip=turns, scale=1.0, offset=0.0, map=None,
             signed=False, padding_value=1.0 if stage.padding_mode == "constant" else 0.0,
         )  # fmt: skip
         if isinstance(operator, Pooling):

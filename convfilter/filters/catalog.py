@@ -15,7 +15,7 @@ from convfilter.filters.activations import ACTIVATION_ROWS
 from convfilter.filters.more_rows import MORE_ROWS, ORIENTATION
 from convfilter.filters.parameters import Choice, Flag, Number, OrWord, Parameter, Text
 from convfilter.filters.row import OF_POOLING, SIGMA, SIZE, STAGE_PARAMETERS, Filter
-from convfilter.filters.stage import Correlation, Gradient, Operator, Orientation, Pooling, Stage, UnsharpMask
+from convfilter.filters.stage import Compass, Correlation, Gradient, Operator, Orientation, Pooling, Stage, UnsharpMask
 from convfilter.filters.window_rows import WINDOW_ROWS
 
 __all__ = ["FILTERS", "STAGE_PARAMETERS", "Filter"]
@@ -33,18 +33,28 @@ def _box(size: tuple[int, int]) -> Stage:
     return Stage(Correlation(kernels.box(*size)))
 
 
-def _edges(family: str) -> Callable[[str], Stage]:
-    def build(axis: str) -> Stage:
+def _edges(family: str) -> Callable[..., Stage]:
+    def build(axis: str, size: str = "3") -> Stage:
         from convfilter.filters import kernels
 
+        x, y = (kernels.derivative(family, name, int(size)) for name in "xy")
         operator: Operator
         if axis == "magnitude":
-            operator = Gradient(kernels.derivative(family, "x"), kernels.derivative(family, "y"))
+            operator = Gradient(x, y)
         elif axis == "orientation":
-            operator = Orientation(kernels.derivative(family, "x"), kernels.derivative(family, "y"))
+            operator = Orientation(x, y)
         else:
-            operator = Correlation(kernels.derivative(family, axis))
+            operator = Correlation(x if axis == "x" else y)
         return Stage(operator, signed=True)
+
+    return build
+
+
+def _compass(family: str) -> Callable[[], Stage]:
+    def build() -> Stage:
+        from convfilter.filters import kernels
+
+        return Stage(Compass(kernels.compass(family)), signed=True)
 
     return build
 
@@ -93,11 +103,19 @@ _SIZE_OR_WHOLE = _SIZE_OF_POOL._replace(
 )
 
 
-def _edge_row(family: str, smooth: str, source: str) -> Filter:
+def _edge_row(family: str, smooth: str, source: str, name: str = "", difference: str = "1 0 -1") -> Filter:
     axes = Choice(("x", "y", "magnitude", "orientation"))
     axis = Parameter("axis", axes, f"x finds vertical edges, y horizontal ones; {ORIENTATION}.", "magnitude")
-    formula = f"x = [{smooth}]' [1 0 -1], y its transpose, magnitude = sqrt(x^2 + y^2)"
-    return Filter(family, f"Edges, {family.title()}.", formula, f"{family}:x", _edges(family), (axis,), source=source)
+    formula = f"x = [{smooth}]' [{difference}], y its transpose, magnitude = sqrt(x^2 + y^2)"
+    size = Parameter("size", Choice(("3", "5", "7")), "Of the kernels; 5 and 7 are OpenCV's, to the same sign.", "3")
+    own = (axis, size) if family == "sobel" else (axis,)
+    summary = f"Edges, {name or family.title()}."
+    return Filter(family, summary, formula, f"{family}:x", _edges(family), own, source=source)
+
+
+def _compass_row(name: str, pattern: str, source: str) -> Filter:
+    summary = f"Edges, {name.title()}'s compass: the strongest of eight directions."
+    return Filter(name, summary, f"max over eight turns of {pattern}", name, _compass(name), source=source)
 
 
 FILTERS: Mapping[str, Filter] = {
@@ -132,6 +150,21 @@ FILTERS: Mapping[str, Filter] = {
         _edge_row("sobel", "1 2 1", "Sobel and Feldman, A 3x3 isotropic gradient operator for image processing, 1968"),
         _edge_row("scharr", "3 10 3", "Scharr, Optimal operators in digital image processing, 2000"),
         _edge_row("prewitt", "1 1 1", "Prewitt, Object enhancement and extraction, 1970"),
+        _edge_row(
+            "freichen",
+            "1 sqrt(2) 1",
+            "Frei and Chen, Fast boundary detection, 1977: the isotropic gradient, over 2 sqrt(2)",
+            "Frei and Chen",
+        ),
+        _edge_row(
+            "farid",
+            "0.038 0.249 0.426 0.249 0.038",
+            "Farid and Simoncelli, Differentiation of discrete multidimensional signals, 2004",
+            "Farid and Simoncelli",
+            "0.110 0.277 0 -0.277 -0.110",
+        ),
+        _compass_row("kirsch", "5 5 5; -3 0 -3; -3 -3 -3", "Kirsch, Computer determination of structure, 1971"),
+        _compass_row("robinson", "1 2 1; 0 0 0; -1 -2 -1", "Robinson, Edge detection by compass gradient masks, 1977"),
         Filter(
             "laplacian",
             "Edges in all directions: sum of the second differences.",

@@ -23,6 +23,20 @@ _LARGEST_EXACT = 2.0**53
 #: Times the largest sample of 16 bits, a sum of weights is still far from what float64 cannot hold.
 _LARGEST_GAIN = 1e300
 
+#: Sobel's smoothing and difference of 5 and 7 taps, as OpenCV has them: binomials, and their differences.
+_LARGER = {
+    5: ((1.0, 4.0, 6.0, 4.0, 1.0), (1.0, 2.0, 0.0, -2.0, -1.0)),
+    7: ((1.0, 6.0, 15.0, 20.0, 15.0, 6.0, 1.0), (1.0, 4.0, 5.0, 0.0, -5.0, -4.0, -1.0)),
+}
+#: Smoothing and first derivative of five taps that are matched to each other.
+_FARID = (
+    (0.0376593171958126, 0.249153396177344, 0.426374573253687, 0.249153396177344, 0.0376593171958126),
+    (0.109603762960254, 0.276690988455557, 0.0, -0.276690988455557, -0.109603762960254),
+)
+_KIRSCH = ((5.0, 5.0, 5.0), (-3.0, 0.0, -3.0), (-3.0, -3.0, -3.0))
+_ROBINSON = ((1.0, 2.0, 1.0), (0.0, 0.0, 0.0), (-1.0, -2.0, -1.0))
+#: The neighbours of a 3x3 window's centre, clockwise.
+_AROUND = ((0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0))
 _SMOOTH = {"sobel": (1.0, 2.0, 1.0), "scharr": (3.0, 10.0, 3.0), "prewitt": (1.0, 1.0, 1.0)}
 #: Central difference, to the sign of the lecture: the left neighbour counts positive.
 _DIFFERENCE = (1.0, 0.0, -1.0)
@@ -301,22 +315,61 @@ def _sampled_gaussian(sigma: float, support: float) -> Weights:
     return normalized
 
 
-def derivative(family: str, axis: str) -> Kernel:
-    """3x3 derivative kernel: a difference along ``axis``, smoothed across it. Sum 0.
+def derivative(family: str, axis: str, size: int = 3) -> Kernel:
+    """Return a derivative kernel: a difference along ``axis``, smoothed across it. Sum 0.
 
     Parameters
     ----------
-    family : {"sobel", "scharr", "prewitt"}
-        Smoothing weights 1 2 1, 3 10 3 or 1 1 1.
+    family : {"sobel", "scharr", "prewitt", "freichen", "farid"}
+        Smoothing weights 1 2 1, 3 10 3, 1 1 1 or 1 sqrt(2) 1, the last over 2 sqrt(2); Farid's are 5x5.
     axis : {"x", "y"}
         ``x`` finds vertical edges: its left column is positive. ``y`` is its transpose.
+    size : {3, 5, 7}
+        Of Sobel's: with the weights of OpenCV, to the sign of the small ones.
+
+    Raises
+    ------
+    ParameterError
+        A size that there is not.
 
     Notes
     -----
-    Sources: I. Sobel, G. Feldman (1968); H. Scharr (2000); J. Prewitt (1970).
+    Sources: I. Sobel, G. Feldman (1968); H. Scharr (2000); J. Prewitt (1970); W. Frei, C. Chen, "Fast boundary
+    detection: a generalization and a new algorithm", IEEE Trans. Computers 26 (1977); H. Farid, E. P. Simoncelli,
+    "Differentiation of discrete multidimensional signals", IEEE Trans. Image Processing 13 (2004).
     """
-    smooth, difference = np.array(_SMOOTH[family]), np.array(_DIFFERENCE)
+    if size != 3 and (family != "sobel" or size not in _LARGER):
+        raise ParameterError(f"{family} has no kernels of size {shown(size)}; sobel's are 3, 5 and 7")
+    smooth, difference = np.array(_SMOOTH.get(family, (1.0, math.sqrt(2), 1.0))), np.array(_DIFFERENCE)
+    if family == "freichen":
+        smooth /= 2 * math.sqrt(2)
+    elif family == "farid" or size != 3:
+        smooth, difference = map(np.array, _FARID if family == "farid" else _LARGER[size])
     return Kernel(factors=(smooth, difference) if axis == "x" else (difference, smooth))
+
+
+def compass(family: str) -> tuple[Kernel, ...]:
+    """Eight 3x3 kernels that answer to edges of eight directions: one pattern, its border turned. Sum 0 each.
+
+    Parameters
+    ----------
+    family : {"kirsch", "robinson"}
+        5 5 5; -3 0 -3; -3 -3 -3 or 1 2 1; 0 0 0; -1 -2 -1.
+
+    Notes
+    -----
+    Sources: R. A. Kirsch, "Computer determination of the constituent structure of biological images", Computers and
+    Biomedical Research 4 (1971); G. S. Robinson, "Edge detection by compass gradient masks", Computer Graphics and
+    Image Processing 6 (1977).
+    """
+    pattern = np.array(_KIRSCH if family == "kirsch" else _ROBINSON)
+    rows, cols = np.array(_AROUND).T
+    made = []
+    for turn in range(len(_AROUND)):
+        weights = pattern.copy()
+        weights[rows, cols] = np.roll(pattern[rows, cols], turn)
+        made.append(Kernel(weights))
+    return tuple(made)
 
 
 def laplacian() -> Kernel:

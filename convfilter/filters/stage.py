@@ -127,6 +127,13 @@ class Morphology:
 
 
 @record
+class Compass:
+    """The largest of the weighted sums by several kernels of one shape: one pattern, turned in all directions."""
+
+    kernels: tuple[Kernel, ...]
+
+
+@record
 class Orientation:
     """Hue of the direction in which the luminance rises, as bright as the gradient is large; gives three channels.
 
@@ -210,7 +217,9 @@ class Layer:
         return abs(numerators).sum(axis=1), (numerators == numerators.round()).all(axis=1)
 
 
-Operator: TypeAlias = Correlation | Gradient | UnsharpMask | Pooling | Rank | Morphology | Orientation | Point | Layer
+Operator: TypeAlias = (
+    Correlation | Gradient | UnsharpMask | Pooling | Rank | Morphology | Compass | Orientation | Point | Layer
+)
 
 
 @record

@@ -29,6 +29,10 @@ def nodes_of(stage: StageRun) -> list[Node]:
             from convfilter.methods.pointwise import nodes
         case "layer":
             from convfilter.methods.layer import nodes
+        case "compass":
+            from convfilter.methods import compass
+
+            return compass.nodes(stage, nodes_of)
         case "orientation":
             from convfilter.methods import orientation
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from convfilter.filters.stage import ACTIVATIONS, Correlation, Gradient, Morphology, Point, Pooling, Rank, UnsharpMask
+from convfilter.filters.stage import (
+    ACTIVATIONS,
+    Compass,
+    Correlation,
+    Gradient,
+    Morphology,
+    Point,
+    Pooling,
+    Rank,
+    UnsharpMask,
+)
 from convfilter.planning.sample_types import full_scale
 from convfilter.planning.task import Task
 
@@ -51,7 +61,7 @@ def _size_after(task: Task, size: float, full: float) -> float:
 def _gain(task: Task) -> float:
     """Return how much an error can grow from the input of a stage to its result."""
     operator = task.stage.operator
-    if isinstance(operator, Correlation | UnsharpMask):
+    if isinstance(operator, Correlation | UnsharpMask | Compass):
         return task.gain
     if isinstance(operator, Gradient):
         return math.sqrt(2) * task.gain

@@ -8,7 +8,17 @@ from dataclasses import replace
 import numpy.typing as npt
 
 from convfilter.errors import ParameterError
-from convfilter.filters.stage import ACTIVATIONS, Correlation, Gradient, Morphology, Point, Pooling, Rank, Stage
+from convfilter.filters.stage import (
+    ACTIVATIONS,
+    Compass,
+    Correlation,
+    Gradient,
+    Morphology,
+    Point,
+    Pooling,
+    Rank,
+    Stage,
+)
 from convfilter.planning.sample_types import full_scale, is_whole
 
 #: Point operations whose numbers are levels, as fractions of full scale.
@@ -53,6 +63,8 @@ def _require_fractions(stages: Sequence[Stage], full: float) -> None:
 def _gain(stage: Stage) -> float:
     """Return how far beyond white the sums of a stage reach, which an offset may bring back."""
     operator = stage.operator
+    if isinstance(operator, Compass):
+        return abs(stage.scale) * operator.kernels[0].absolute_sum / abs(operator.kernels[0].divisor)
     if isinstance(operator, Gradient):
         return 2.0 * abs(stage.scale) * operator.x.absolute_sum / abs(operator.x.divisor)
     if isinstance(operator, Correlation):

@@ -10,6 +10,7 @@ from convfilter.errors import ParameterError
 from convfilter.filters.factors import factored
 from convfilter.filters.kernels import Kernel, identity
 from convfilter.filters.stage import (
+    Compass,
     Correlation,
     Gradient,
     Layer,
@@ -245,5 +246,8 @@ def _kernel_of(stage: Stage) -> Kernel:
         return identity()
     if isinstance(operator, Layer):
         return Kernel(factors=(np.ones(operator.weight.shape[2]), np.ones(operator.weight.shape[3])))
-    kernel = operator.x if isinstance(operator, Gradient | Orientation) else operator.kernel
+    if isinstance(operator, Compass):
+        kernel = operator.kernels[0]
+    else:
+        kernel = operator.x if isinstance(operator, Gradient | Orientation) else operator.kernel
     return kernel.rotated() if stage.flip else kernel

@@ -12,6 +12,7 @@ import numpy as np
 from convfilter.filters.factors import Product, low_rank
 from convfilter.filters.multirate import Rates, largest_step, rates
 from convfilter.filters.stage import (
+    Compass,
     Correlation,
     Gradient,
     Layer,
@@ -42,6 +43,7 @@ Algorithm = Literal[
     "histograms",
     "sliding",
     "morphology",
+    "compass",
     "points",
     "orientation",
     "layer",
@@ -201,6 +203,12 @@ def _gradient_cost(task: Task) -> float:
     return 2.0 * (sum(_taps(task)) if task.kernel.factors is not None else _direct_cost(task))
 
 
+def _compass_cost(task: Task) -> float:
+    operator = task.stage.operator
+    assert isinstance(operator, Compass)
+    return float(sum(kernel.nonzeros for kernel in operator.kernels))
+
+
 def _layer_cost(task: Task) -> float:
     """Count for one input channel, as the others count for one channel: the products over the channels loaded."""
     operator = task.stage.operator
@@ -344,6 +352,7 @@ WAYS = (
 _ONLY_WAYS = (
     Way("layer", lambda task: isinstance(task.stage.operator, Layer), _layer_cost, 1.0, 0.0),
     Way("morphology", lambda task: isinstance(task.stage.operator, Morphology), morphology_cost, 1.0, 0.0),
+    Way("compass", lambda task: isinstance(task.stage.operator, Compass), _compass_cost, 1.0, 0.0),
     Way("points", lambda task: isinstance(task.stage.operator, Point), lambda _: 1.0, 1.0, 0.0),
     Way(
         "orientation",

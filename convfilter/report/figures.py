@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.filters.kernels import Kernel, Weights
-from convfilter.filters.stage import Gradient, Layer, Orientation, Point, Pooling, Stage
+from convfilter.filters.stage import Compass, Gradient, Layer, Orientation, Point, Pooling, Stage
 from convfilter.report.markup import shown
 
 #: Cells of a side that are drawn at most: larger kernels are shown by means over blocks.
@@ -34,7 +34,9 @@ _MOST_OUTPUTS, _MOST_INPUTS = 16, 8
 def titled_kernels(stage: Stage) -> Iterator[tuple[str, Kernel]]:
     """Yield the kernels of a stage as they are applied, each with a title; pooling has none."""
     operator = stage.operator
-    if isinstance(operator, Gradient | Orientation):
+    if isinstance(operator, Compass):
+        found = [(f"direction {number}", kernel) for number, kernel in enumerate(operator.kernels)]
+    elif isinstance(operator, Gradient | Orientation):
         found = [("x", operator.x), ("y", operator.y)]
     elif isinstance(operator, Pooling | Point | Layer):
         found = []

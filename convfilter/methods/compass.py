@@ -1,0 +1,90 @@
+"""The largest of several sums: edges that a compass of turned kernels finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from convfilter.engine.borders import Indices
+from convfilter.engine.buffer import LineBuffer, Scratch
+from convfilter.engine.load import Source
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageRun, Worker, Workers, placeholder
+from convfilter.engine.work import Region, Work
+from convfilter.filters.kernels import Kernel
+from convfilter.filters.stage import Compass, Correlation
+from convfilter.planning import plan_stack
+from convfilter.planning.chains import block_rows
+
+
+def nodes(stage: StageRun, nodes_of: Callable[[StageRun], list[Node]]) -> list[Node]:
+    """Return the nodes of a stage, of which ``nodes_of`` makes those of each kernel."""
+    operator = stage.plan.stage.operator
+    assert isinstance(operator, Compass)
+    made: list[Node] = []
+    ends = []
+    for kernel in operator.kernels:
+        first, *others = nodes_of(_sum(stage, kernel.rotated() if stage.plan.stage.flip else kernel))
+        first.reads = (len(made) + 1,)
+        made += [first, *others]
+        ends.append(len(made))
+    largest = _Largest(stage)
+    largest.reads = tuple(len(made) + 1 - end for end in ends)
+    return [*made, largest]
+
+
+def _sum(stage: StageRun, kernel: Kernel) -> StageRun:
+    """Return the stage that sums by one kernel, unscaled."""
+    plan, source = stage.plan, stage.source
+    padding = (plan.rows.before, plan.rows.after, plan.cols.before, plan.cols.after)
+    own = replace(
+        plan.stage, operator=Correlation(kernel), signed=False, flip=False, ceil=False, padding=padding, scale=1.0,
+        offset=0.0, map=None,
+    )  # fmt: skip
+    channels = plan.channels + 2 * source.gray
+    decided = plan_stack(
+        [own], (plan.rows.input, plan.cols.input, channels), source.dtype, out_dtype=np.float32, alpha=source.alpha,
+        gray=source.gray, white=source.full, out_white=source.full, premultiplied=source.premultiplied,
+    )  # fmt: skip
+    (planned,) = decided.stages
+    loaded = Source(
+        placeholder(plan.cols.input, channels, source.dtype), source.full, source.alpha, source.gray,
+        source.padding_value, source.premultiplied,
+    )  # fmt: skip
+    return StageRun(planned, loaded, np.dtype(np.float32), source.full, block_rows(planned))
+
+
+class _Largest(StageNode):
+    """The largest of the sums before; alpha is that of the central pixels, which all of them have."""
+
+    def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
+        """Return the same rows of each."""
+        return np.arange(top, bottom)
+
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return workers."""
+        # Sums have been scaled to the source's samples: no factor of the luminance is left in them.
+        self.stage = replace(self.stage, source=replace(self.stage.source, gray=False))
+        work = Work.of(self.plan, self.stage.source)
+        epilogue = self.epilogue(work, target)
+
+        def make() -> Worker:
+            scratch = Scratch(np.float64)
+
+            def compute(rows: Rows) -> int:
+                size = (rows[1] - rows[0]) * self.line[0] * self.line[1]
+                values = scratch.get("largest", size)[:size].reshape(rows[1] - rows[0], *self.line)
+                values[:] = np.maximum.reduce([each.rows(*rows) for each in sources])
+                alpha = None
+                if work.source.alpha:
+                    alpha = np.ascontiguousarray(values[..., -1]).reshape(-1)
+                    values[..., :-1] *= epilogue.keep
+                    values[..., :-1] += epilogue.shift * values[..., -1:]
+                region = Region(*rows, 0, self.line[0])
+                calls = epilogue.store(region, values.reshape(-1), self.line[0] * self.line[1], alpha)
+                return sum(call() for call in calls)
+
+            return compute
+
+        return Workers(make, 2 * 8 * self.block_rows * self.line[0] * self.line[1])
