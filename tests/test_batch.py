@@ -56,7 +56,9 @@ def program(*arguments: str, **settings: Any) -> subprocess.CompletedProcess[str
 
 
 def tree(top: str) -> list[str]:
-    return sorted(str(path.relative_to(top)) for path in Path(top).rglob("*") if path.is_file())
+    return sorted(
+        str(path.relative_to(top)) for path in Path(top).rglob("*") if path.is_file() and path.name != update.LOG_NAME
+    )
 
 
 def is_blurred(path: str, seed: int) -> bool:
@@ -409,8 +411,10 @@ def test_signals_keep_what_is_done_and_leave_no_litter(folder: Path, number: sig
         child.send_signal(number)
         _, text = child.communicate(timeout=60)
     assert child.returncode == status
-    assert text.splitlines()[-1] == "convfilter: stopped: 1 done, 0 failed, 2 not done"
-    assert [path.name for path in Path("out").iterdir()] == ["a.png"]
+    assert text.splitlines()[-1] == (
+        "convfilter: stopped: 1 done, 0 failed, 2 not done; go on with the same command and --update"
+    )
+    assert sorted(os.listdir("out")) == [update.LOG_NAME, "a.png"]
     assert is_blurred("out/a.png", 0)
 
 
@@ -722,3 +726,41 @@ def handlers() -> Iterator[None]:
     yield
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_batch_leaves_a_log_and_a_later_update_knows_it(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run([*BLUR, "photos", "out"]) == 0
+    assert Path("out", update.LOG_NAME).exists()
+    capfd.readouterr()
+    assert run([*BLUR, "--update", "photos", "out"]) == 0
+    assert capfd.readouterr().err.startswith("convfilter: 0 done, 0 failed, 1 skipped, 2 up to date")
+    for options in (("--no-log", "photos", "bare/"), ("--dry-run", "photos", "bare/"), ("photos/a.png", "b.png")):
+        assert run([*BLUR, *options]) == 0
+    assert run([*BLUR, "--in-place", "photos/a.png", "photos/b.png"]) == 0
+    assert not [name for name in ("bare", "photos", ".") if Path(name, update.LOG_NAME).exists()]
+    # --no-log may read a log, and adds nothing to it.
+    Path("photos/c.png").write_bytes(Path("photos/b.png").read_bytes())
+    before = Path("out", update.LOG_NAME).read_bytes()
+    assert run([*BLUR, "--update", "--no-log", "photos", "out"]) == 0
+    assert Path("out", update.LOG_NAME).read_bytes() == before
+
+
+def test_a_pipe_has_no_content_to_log() -> None:
+    os.mkfifo("pipe.png")
+    assert update.digest_of("pipe.png") is None  # and nobody waits for who writes into it
+
+
+def test_an_input_that_changes_while_it_is_filtered_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what was read then nobody knows, with or without --update in the first run."""
+    outcomes = workers.outcomes
+
+    def changing(*arguments: Any) -> Any:
+        Image.fromarray(samples(9)).save("photos/a.png")
+        return outcomes(*arguments)
+
+    monkeypatch.setattr(workers, "outcomes", changing)
+    assert run([*BLUR, "photos", "out"]) == 0
+    monkeypatch.setattr(workers, "outcomes", outcomes)
+    Image.fromarray(samples(8)).save("photos/a.png")
+    assert run([*BLUR, "--update", "photos", "out"]) == 0
+    assert is_blurred("out/a.png", 8)

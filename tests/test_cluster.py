@@ -35,6 +35,8 @@ pytest.importorskip("moto")
 PROGRAM = (sys.executable, "-m", "convfilter")
 BLUR = ("blur", "--gaussian", "1.5")
 #: The kernel stands in a file where the workers are not, and in the text here.
+LOG = ".convfilter_log"
+STOPPED = "convfilter: stopped: 1 done, 0 failed, 2 not done; go on with the same command and --update"
 STACK = ("apply", "-f", "gaussian:2", "-f", "kernel:0 1 2; 1 3 1; 0 1 0,stride=2", "--scale", "1/9")
 NAMES = ("a.png", "b.png", "deep/a.png", "deep/er/c.png")
 
@@ -127,10 +129,10 @@ def program(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def files(top: str) -> dict[str, bytes]:
-    """Return the content of all files or objects below an address or a folder."""
+    """Return the content of all files or objects below an address or a folder, but for the log of outputs."""
     store, root = fsspec.core.url_to_fs(top)
     store.invalidate_cache()
-    return {path[len(root) :].lstrip("/"): store.cat_file(path) for path in store.find(root)}
+    return {path[len(root) :].lstrip("/"): store.cat_file(path) for path in store.find(root) if not path.endswith(LOG)}
 
 
 def expected(folder: Path, *arguments: str) -> dict[str, bytes]:
@@ -209,7 +211,7 @@ def test_excluded_objects_and_those_of_no_picture_stay_out(memory, capsys):
 
 
 def test_addresses_of_files_are_paths(folder):
-    assert run([*BLUR, f"file://{folder}/in/*.png", f"file://{folder}/out/", "-q"]) == 0
+    assert run([*BLUR, f"file://{folder}/in/*.png", f"file://{folder}/out/", "-q", "--no-log"]) == 0
     assert run([*BLUR, f"file://{folder}/in/deep/a.png", f"file://{folder}/out/deep.png"]) == 0
     assert {f"out/{name}" for name in ("a.png", "b.png", "deep.png")} == {str(p) for p in Path().glob("out/*")}
 
@@ -317,7 +319,7 @@ def test_a_worker_that_dies_loses_nothing(cluster, folder):
     Path("in/pipe.png").write_bytes(png(9))
     whole = expected(folder, *BLUR)
     assert files("out") == {Path(name).name: whole[name] for name in ("pipe.png", "a.png", "b.png", "deep/er/c.png")}
-    assert not [path for path in Path("out").iterdir() if path.name.startswith(".")]
+    assert not [path for path in Path("out").iterdir() if path.name.startswith(".") and path.name != LOG]
 
 
 def reads(pid: int, name: str) -> bool:
@@ -339,11 +341,9 @@ def test_ctrl_c_ends_it_and_leaves_what_is_done(cluster, folder):
     )
     with open("pipe.png", "wb"):
         process.send_signal(signal.SIGINT)
-        assert (
-            process.communicate(timeout=60)[1].splitlines()[-1] == "convfilter: stopped: 1 done, 0 failed, 2 not done"
-        )
+        assert process.communicate(timeout=60)[1].splitlines()[-1] == STOPPED
     assert process.returncode == 130
-    assert os.listdir("out") == ["a.png"]
+    assert sorted(os.listdir("out")) == [LOG, "a.png"]
 
 
 def test_workers_may_come_later(folder, s3_server, tmp_path_factory):
@@ -365,7 +365,7 @@ def test_workers_may_come_later(folder, s3_server, tmp_path_factory):
             "convfilter: compiling for this machine, once (a few seconds)\n",
         )
         assert process.returncode == 0
-    assert sorted(os.listdir("out")) == ["a.png", "b.png"]
+    assert sorted(os.listdir("out")) == [LOG, "a.png", "b.png"]
 
 
 def test_another_worker_is_asked_for_what_one_cannot_do(cluster, folder, monkeypatch):
@@ -412,7 +412,7 @@ def test_ctrl_c_on_a_terminal_reaches_the_workers_of_this_machine_too_and_is_one
     with open("pipe.png", "wb"):
         os.killpg(process.pid, signal.SIGINT)
         lines = [line for line in process.communicate(timeout=60)[1].splitlines() if "compiling" not in line]
-    assert lines == ["convfilter: stopped: 1 done, 0 failed, 2 not done"]
+    assert lines == [STOPPED]
     assert process.returncode == 130
 
 

@@ -69,7 +69,7 @@ def test_lists_as_editors_and_shells_write_them(kind: str) -> None:
     Path("list.txt").write_bytes(LISTS[kind])
     assert inputs.read_list("list.txt") == NAMES
     assert run(["blur", "--box", "3", "--files-from", "list.txt", "--into", "out"]) == 0
-    assert sorted(path.name for path in Path("out").iterdir()) == NAMES
+    assert sorted(path.name for path in Path("out").iterdir()) == [".convfilter_log", *NAMES]
 
 
 def test_a_mark_before_names_that_end_with_zero_bytes() -> None:

@@ -361,7 +361,7 @@ def test_pipes_and_devices_among_pictures_are_not_opened(capfd: pytest.CaptureFi
     Path("tree/b.png").symlink_to("/dev/zero")
     Path("tree/c.png").symlink_to("c.png")
     Image.fromarray(SAMPLES).save("tree/d.png")
-    for arguments in (["tree", "out"], ["--ext", "png", "tree", "out"], ["--update", "tree", "out"]):
+    for arguments in (["tree", "out"], ["--ext", "png", "tree", "out"], ["--update", "tree", "new/"]):
         assert run(["blur", "--box", "3", *arguments]) == 0
         assert "1 done, 0 failed, 3 skipped" in capfd.readouterr().err
 

@@ -10,9 +10,10 @@ two have moved (``cp -p`` over it, ``rsync -t``, a copy of the whole tree, chmod
 system is too coarse to tell, its content is compared by a digest.
 
 The log is the file ``.convfilter_log`` in each folder of outputs, so that it
-travels with them; without it everything is done once more. A line is appended
-when an output is there, so that a run that is stopped has logged what it has
-done, and several runs can share a folder.
+travels with them; without it everything is done once more. Every batch writes it,
+unless ``--no-log`` forbids that. A line is appended when an output is there, so
+that a run that is stopped has logged what it has done, and several runs can
+share a folder.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
@@ -112,7 +113,9 @@ def _stamp(path: str) -> _Stamp | None:
 
 
 def digest_of(path: str) -> str | None:
-    """Return a digest of a file's content, in hexadecimal; None where it cannot be read."""
+    """Return a digest of a file's content, in hexadecimal; None where it cannot be read, or is a pipe or a device."""
+    if _stamp(path) is None:
+        return None
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -137,8 +140,8 @@ class UpdateLog:
 
     def is_current(self, job: Job) -> bool:
         """Tell whether an output is there, and would come out the same; remembers the input as it is now."""
-        source, now = _stamp(job.source), time.time_ns()
-        self._inputs[job] = source, now
+        self.remember([job])
+        source = self._inputs[job][0]
         folder, name = os.path.split(job.destination)
         output = _stamp(job.destination)
         entry = self._log(folder).get(name)
@@ -155,6 +158,11 @@ class UpdateLog:
         if "touched" in states:
             self._touched.append(job)
         return True
+
+    def remember(self, jobs: Iterable[Job]) -> None:
+        """Remember the inputs as they are before they are read."""
+        for job in jobs:
+            self._inputs[job] = _stamp(job.source), time.time_ns()
 
     def refresh(self) -> None:
         """Log files whose content was compared as they are now, so that the next run need not compare it again.

@@ -55,7 +55,7 @@ _HARMLESS = (
     *STAGE_PARAMETERS,
     "gray", "linear", "sheet", "ignore", "fill", "until", "format", "quality", "subsampling", "compression", "strip",
     "background", "nan", "frame", "strict", "no_clobber", "no_auto_orient", "threads", "algorithm", "verbose",
-    "explain", "keep_time", "recursive", "ext", "suffix", "exclude", "jobs", "fail_fast", "update", "json",
+    "explain", "keep_time", "recursive", "ext", "suffix", "exclude", "jobs", "fail_fast", "update", "no_log", "json",
     "progress", "quiet",
 )  # fmt: skip
 #: A file of defaults that is larger is none.

@@ -60,19 +60,20 @@ def run_many(request: Request) -> int:
     _require_files(request, found)
     if request.depfile and not request.dry_run:
         _write_depfile(request, found.jobs)
-    log = None
+    log = _log(request, options, found.jobs)
     jobs = found.jobs
-    if request.update:
-        from convfilter.batch import update
-
-        log = update.UpdateLog(update.recipe(options))
+    if log is not None and request.update:
         jobs = [job for job in jobs if not log.is_current(job)]
+    elif log is not None:
+        log.remember(jobs)
     current = len(found.jobs) - len(jobs)
     wanted = [job for job in jobs if not keeps(request, job.destination)]
     kept, jobs = len(jobs) - len(wanted), wanted
     counts = Counts(0, len(found.closed), len(found.skipped), current, kept, len(jobs))
     if request.dry_run:
         return _announced(jobs, counts, request)
+    if request.no_log:
+        log = None
     if log is not None:
         _refresh(log)
         options = options._replace(digests=True)
@@ -93,6 +94,16 @@ def run_many(request: Request) -> int:
     finally:  # a run that is stopped has done something, too
         _write_page(html, found, jobs)
     return status
+
+
+def _log(request: Request, options: pipeline.Options, jobs: Sequence[Job]) -> UpdateLog | None:
+    """Begin the log of outputs: of every batch into a folder, so that a later ``--update`` knows what it has done."""
+    is_folder = not request.is_pair and not request.in_place and not any("://" in name for job in jobs for name in job)
+    if not (request.update or (is_folder and not request.no_log)):
+        return None
+    from convfilter.batch import update
+
+    return update.UpdateLog(update.recipe(options))
 
 
 def _say_skipped(found: Found, request: Request) -> None:
@@ -207,10 +218,16 @@ class _Batch:
         except KeyboardInterrupt:
             self._say_notes()
             if not self._request.quiet:
-                say(f"stopped: {self._counts}")
+                say(f"stopped: {self._counts}{self._way_on()}")
             raise
         self._say_notes()
         return self._counts
+
+    def _way_on(self) -> str:
+        """Say how a run that was stopped goes on."""
+        if self._log is None or not self._counts.left:
+            return ""
+        return "; the same command goes on" if self._request.update else "; go on with the same command and --update"
 
     def _say_notes(self) -> None:
         """Say each note once, with the first file and the number of the others."""

@@ -206,6 +206,7 @@ def _many_options() -> list[Option]:
         switch("--follow", text="Write through links that lead out of the folder of the outputs."),
         switch("--fail-fast", text="Stop at the first file that fails."),
         switch("-u", "--update", text="Skip what is there, newer, and made with the same filter and options."),
+        switch("--no-log", text="Leave no .convfilter_log of what was done, for --update, in the folders of outputs."),
         switch("--dry-run", text="Say what would be done, and do nothing."),
         option("--depfile", text="Write rules for make that name what each output depends on.", type=FILE),
         switch("--json", text="One JSON object per file on stdout."),

@@ -91,6 +91,7 @@ class Request:
     follow: bool
     fail_fast: bool
     update: bool
+    no_log: bool
     dry_run: bool
     depfile: str | None
     json: bool
