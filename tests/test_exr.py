@@ -126,7 +126,7 @@ def test_parts_are_taken_one_by_one():
         buffer.seek(0)
         np.testing.assert_array_equal(read(buffer, options).pixels, light(3, seed=seed).astype(np.float32))
     buffer.seek(0)
-    with pytest.raises(ReadError, match="2 parts; choose one with --frame N"):
+    with pytest.raises(ReadError, match="2 parts; choose one with frame=N"):
         read(buffer)
 
 

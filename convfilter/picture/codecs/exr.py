@@ -111,14 +111,15 @@ def _losses(
     others = [name for name in names if name not in {prefix + each for each in taken}]
     if others:
         yield Loss(
-            f"the OpenEXR has more channels ({', '.join(others)}), which are not filtered; take them out into files "
-            "of their own, or leave them out with --allow-loss",
+            f"the OpenEXR has more channels ({', '.join(others)}), which are not filtered",
             severe=True,
+            remedy="take them out into files of their own, or leave them out with {allow_loss=True}",
         )
     if len(heads) > 1 and options.frame is None:
         yield Loss(
-            f"the OpenEXR has {len(heads)} parts; choose one with --frame N, or keep the first with --allow-loss",
+            f"the OpenEXR has {len(heads)} parts",
             severe=True,
+            remedy="choose one with {frame=N}, or keep the first with {allow_loss=True}",
         )
     if "preview" in heads[0]:
         yield Loss("the preview of the OpenEXR is left out, since it would show it unfiltered")

@@ -91,9 +91,9 @@ def _losses(header: Header, boxes: dict[bytes, bytes], options: ReadOptions) -> 
     if header.colours is None and not header.gamma:
         found.append(
             Loss(
-                "the colour profile of the JPEG XL cannot be read, and its colours would be shown wrong; "
-                "convert it with djxl IN OUT.png first, or accept it with --allow-loss",
+                "the colour profile of the JPEG XL cannot be read, and its colours would be shown wrong",
                 severe=True,
+                remedy="convert it with djxl IN OUT.png first, or accept it with {allow_loss=True}",
             )
         )
     others = len(header.extra) - (_ALPHA in header.extra)
@@ -102,9 +102,9 @@ def _losses(header: Header, boxes: dict[bytes, bytes], options: ReadOptions) -> 
     if header.animated and options.frame is None:
         found.append(
             Loss(
-                "the JPEG XL is an animation, whose times cannot be read; choose a frame with --frame N, "
-                "or keep the first with --allow-loss",
+                "the JPEG XL is an animation, whose times cannot be read",
                 severe=True,
+                remedy="choose a frame with {frame=N}, or keep the first with {allow_loss=True}",
             )
         )
     found += [
@@ -148,8 +148,8 @@ def write_jxl(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     is_plain = pixels.dtype == np.uint8 and colours == _SRGB
     quality = options.quality or (_LOSSLESS if metadata.lossless or not is_plain else DEFAULT_QUALITY)
     if quality < _LOSSLESS and not is_plain:
-        raise WriteError("a JPEG XL of more than 8 bits, or of other colours than sRGB, is written without loss; "
-                         "leave out --quality")  # fmt: skip
+        problem = "a JPEG XL of more than 8 bits, or of other colours than sRGB, is written without loss"
+        raise WriteError(problem, remedy="leave out {quality}")
     codestream = _encoded(pixels, picture.white, quality, options)
     kept: dict[bytes, bytes] = {}
     if codestream.startswith(_SIGNATURE[:4]):
