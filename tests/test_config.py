@@ -80,7 +80,7 @@ def test_the_depfile_names_the_configuration() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("strid = 2\n", "convfilter.toml: unknown key 'strid'; did you mean stride? known are stride, "),
+        ("strid = 2\n", "convfilter.toml: unknown key 'strid'; did you mean stride? known are "),
         ("[blr]\n", "convfilter.toml: unknown table 'blr'; did you mean blur?"),
         ("[blur]\ngaussian = 3\n", "convfilter.toml: [blur]: unknown key 'gaussian'"),
         ("in-place = true\n", "convfilter.toml: unknown key 'in-place'"),
