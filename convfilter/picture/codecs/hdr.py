@@ -80,8 +80,8 @@ def write_hdr(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     pixels = scene_linear(picture, next(frame.pixels for frame in picture.frames if not frame.fallback))
     if not options.allow_loss and not ((pixels >= 0) & (pixels <= _LARGEST)).all():
         raise WriteError(
-            "a Radiance HDR holds neither negative values nor NaN and infinity, the picture does; "
-            "use exr or pfm, or store 0 and the largest value with --allow-loss"
+            "a Radiance HDR holds neither negative values nor NaN and infinity, the picture does",
+            remedy="use exr or pfm, or store 0 and the largest value with {allow_loss=True}",
         )
     rounded = _rounded(pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, np.newaxis], 3, axis=2))
     kept = (picture.metadata.attributes or {}).get("radiance", [])
