@@ -64,6 +64,7 @@ def seeds(folder: Path) -> dict[str, bytes]:
         "avif",
         "jxl",
         "exr",
+        "fits",
         "jp2",
         "bmp",
         "ppm",

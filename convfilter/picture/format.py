@@ -53,6 +53,8 @@ class Holds:
         Dimensions of a stack, and lengths of pixels in units of their own, as ImageJ and OME describe them.
     page_names, page_texts : bool
         Names and numbers of pages; descriptions, profiles and the like of pages behind the first.
+    header : bool
+        The header of a FITS.
     private : bool
         Fields that only other programs understand.
     text : tuple of str
@@ -79,6 +81,7 @@ class Holds:
     layout: bool = False
     page_names: bool = False
     page_texts: bool = False
+    header: bool = False
     private: bool = False
     text: tuple[str, ...] = ()
 
@@ -107,6 +110,7 @@ NAMES = {
     "layout": "the dimensions of a stack (ImageJ, OME)",
     "page_names": "names of pages",
     "page_texts": "descriptions of further pages",
+    "header": "the header of a FITS",
     "private": "tags of other programs",
 }
 

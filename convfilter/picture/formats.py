@@ -174,6 +174,11 @@ TABLE: tuple[Format, ...] = (
         read_suffixes=(".rgbe", ".pic"), instead=("hdr",), holds=Holds(cicp=True),
     ),
     Format(
+        "FITS", "science", (".fits", ".fit", ".fts"), signatures=((0, b"SIMPLE  ="),), reader="codecs.fits:read_fits",
+        writer="codecs.fits:write_fits", needs="astropy", extra="fits", dtypes=_ALL_DEPTHS, models=("gray",),
+        frames="pages", holds=Holds(header=True),
+    ),
+    Format(
         "J2K", "film", (".j2k", ".j2c"), reader=_READ_PILLOW, writer=_WRITE_PILLOW, dtypes=_SIXTEEN, alpha="full",
         whites="bits", takes=("quality",),
     ),

@@ -255,7 +255,7 @@ def _kept_fields(frame: Frame, strip: str) -> PageFields | None:
         return None
     from convfilter.picture.tiff.fields import profile_of
 
-    return frame.tiff._replace(fields=profile_of(frame.tiff))
+    return frame.tiff._replace(fields=profile_of(frame.tiff), header=None)
 
 
 def _opaque(pixels: Pixels) -> Pixels:

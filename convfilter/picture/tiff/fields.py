@@ -48,6 +48,29 @@ LAYOUT_DESCRIPTIONS = ('{"shape":', "ImageJ=", "<?xml", "<OME")
 _ORDER: Literal["<"] = "<"
 
 
+class FitsHeader(NamedTuple):
+    """The header of a FITS image, and where the pixels lie among those that it describes.
+
+    Attributes
+    ----------
+    cards : tuple of str
+    rows, cols : (float, float)
+        Place of the centre of the first pixel, and distance of neighbours.
+    """
+
+    cards: tuple[str, ...]
+    rows: tuple[float, float]
+    cols: tuple[float, float]
+
+    def moved(self, rows: Axis, cols: Axis) -> FitsHeader:
+        """Return the header of a result."""
+        new = [
+            (start + jump * axis.start, jump * axis.jump)
+            for (start, jump), axis in ((self.rows, rows), (self.cols, cols))
+        ]
+        return FitsHeader(self.cards, new[0], new[1])
+
+
 class PageFields(NamedTuple):
     """Fields of a page in little-endian order, and the picture that they describe.
 
@@ -62,6 +85,8 @@ class PageFields(NamedTuple):
         Of the file.
     placed : (int, int), or None
         Height and width for which the position holds; None: for none, since the picture has been turned.
+    header : FitsHeader, or None
+        That of a FITS, which has no fields.
     """
 
     fields: tuple[Field, ...]
@@ -69,13 +94,14 @@ class PageFields(NamedTuple):
     dtype: str
     pages: int
     placed: tuple[int, int] | None
+    header: FitsHeader | None = None
 
     @property
     def kinds(self) -> set[str]:
         """The fields of ``Holds`` that a format needs."""
         is_scale = _is_scale(self.fields)
         said = (field for field in self.fields if field.tag != _PAGE_NUMBER or self.pages > 1)
-        return {_kind(field, is_scale) for field in said}
+        return {_kind(field, is_scale) for field in said} | ({"header"} if self.header else set())
 
 
 class Axis(NamedTuple):
@@ -212,7 +238,8 @@ def moved(page: PageFields, rows: Axis, cols: Axis) -> PageFields:
     at = [axis.start if is_point else axis.start + 0.5 - 0.5 * axis.jump for axis in (cols, rows)]
     jumps = [cols.jump, rows.jump]
     fields = tuple(_placed(field, at, jumps, (cols.start, rows.start)) for field in page.fields)
-    return page._replace(fields=fields, placed=(rows.size, cols.size))
+    header = page.header and page.header.moved(rows, cols)
+    return page._replace(fields=fields, placed=(rows.size, cols.size), header=header)
 
 
 def _raster_type(fields: Iterable[Field]) -> int:

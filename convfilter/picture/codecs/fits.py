@@ -1,0 +1,155 @@
+"""FITS through astropy: images and cubes, with header and world coordinates.
+
+FITS standard 4.0 (2016): 4.4.2 (keywords), 8 (world coordinates); SIP: Shupe et al., ADASS XIV, 2005. Rows stay in the
+order of the file, of which the first is the lowest in the sky.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from convfilter.errors import ReadError, WriteError
+from convfilter.picture import limits
+from convfilter.picture.options import ReadOptions, WriteOptions
+from convfilter.picture.picture import Frame, Loss, Picture, chosen
+from convfilter.picture.pixels import Pixels
+from convfilter.picture.place.source import size_of
+from convfilter.picture.tiff.fields import FitsHeader, PageFields
+
+#: Keywords that follow from the samples, or are true of the old ones only.
+_OWN = re.compile(
+    r"(SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|GROUPS|BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|DATAMIN|DATAMAX|END)\Z"
+)
+_CENTRE = re.compile(r"(CRPIX|LTV)([12])[A-Z]?\Z")
+_STEP = re.compile(r"(CDELT)([12])[A-Z]?\Z|(CD|PC)\d_([12])[A-Z]?\Z")
+_LOGICAL = re.compile(r"LTM([12])_\1\Z")
+_SIP = re.compile(r"([AB])P?_(\d)_(\d)\Z")
+_MOST_FRAMES = 10_000
+
+
+def read_fits(file: BinaryIO, options: ReadOptions) -> Picture:
+    """Read the first image of a FITS; a ``Reader``. The planes of a cube are pages.
+
+    Samples are uint8 or uint16, or float32 with the numbers that BSCALE and BZERO give; BLANK becomes nan.
+    """
+    with _units(file) as units:
+        images = [unit for unit in units if unit.is_image and unit.header.get("NAXIS", 0) >= 2 and 0 not in unit.shape]
+        if not images:
+            raise ReadError("the FITS holds no image of two dimensions; spectra and tables cannot be filtered")
+        unit = images[0]
+        shape = tuple(size for size in unit.shape[:-2] if size != 1)
+        if len(shape) > 1:
+            raise ReadError(f"a FITS of the dimensions {unit.shape} cannot be filtered; take a cube of it out first")
+        planes, (height, width) = math.prod(shape), unit.shape[-2:]
+        if planes > _MOST_FRAMES:
+            raise ReadError(f"a FITS of more than {_MOST_FRAMES} planes cannot be filtered")
+        limits.require_size(width, height, options.max_pixels, judge=options.judge)
+        limits.require_frames(planes, planes * height * width, options.max_pixels)
+        limits.require_memory(planes * height * width * 16)
+        _require_whole(unit, file)
+        numbers = [*range(planes)] if options.frame is None else [chosen([*range(planes)], options.frame)]
+        said = str(np.dtype(unit.data.dtype).newbyteorder("="))
+        stack = np.asarray(unit.data).reshape(planes, height, width)
+        dtype = said if said in ("uint8", "uint16") else "float32"
+        samples = [np.ascontiguousarray(stack[number], dtype=dtype) for number in numbers]
+        losses = list(_losses(len(images), said))
+        cards = tuple(str(card) for card in unit.header.cards if not _OWN.match(card.keyword))
+    header = FitsHeader(cards, (0.0, 1.0), (0.0, 1.0))
+    page = PageFields((), (height, width), dtype, planes, (height, width), header)
+    return Picture([Frame(each, tiff=page) for each in samples], "gray", False, "FITS", losses=tuple(losses))
+
+
+@contextmanager
+def _units(file: BinaryIO) -> Iterator[Any]:
+    """Open the units of a file, which stays open itself."""
+    from astropy.io import fits
+    from astropy.utils.exceptions import AstropyWarning
+
+    warnings.filterwarnings("ignore", category=AstropyWarning)  # damage is judged here
+    units = fits.open(file, mode="readonly", memmap=False, lazy_load_hdus=False, ignore_missing_end=False)
+    try:
+        yield units
+    finally:
+        units.close(closed=False)
+
+
+def _require_whole(unit: Any, file: BinaryIO) -> None:
+    where = unit.fileinfo()
+    if where["datLoc"] + where["datSpan"] > size_of(file):
+        raise ReadError("the FITS is truncated")
+
+
+def _losses(images: int, dtype: str) -> list[Loss]:
+    found = []
+    if images > 1:
+        found.append(
+            Loss(
+                f"the FITS holds {images} images; take the others out into files of their own, or keep the first "
+                "with --allow-loss",
+                severe=True,
+            )
+        )
+    if dtype == "float64":
+        found.append(Loss("the FITS has 64-bit floats; they are read as 32-bit floats"))
+    elif dtype.startswith("int") or dtype in ("uint32", "uint64"):
+        exact = "" if dtype in ("int8", "int16") else ", of 24 bits"
+        found.append(
+            Loss(f"the FITS has samples of the type {dtype}; they are read as floats of the same values{exact}")
+        )
+    return found
+
+
+def write_fits(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
+    """Write a FITS of one image, or a cube of the pages; a ``Writer``.
+
+    Raises
+    ------
+    WriteError
+        The pages differ in size.
+    """
+    from astropy.io import fits
+
+    frames = [frame for frame in picture.frames if not frame.fallback]
+    if len({frame.shape for frame in frames}) > 1:
+        raise WriteError("the pages of a FITS must have one size; use tiff")
+    header = fits.Header()
+    known = frames[0].tiff.header if frames[0].tiff else None
+    if known is not None:
+        header.extend(fits.Header.fromstring("".join(f"{card:80}" for card in known.cards)).cards, bottom=True)
+        _move(header, known)
+    pixels: Pixels = frames[0].pixels if len(frames) == 1 else np.stack([frame.pixels for frame in frames])
+    buffer = io.BytesIO()
+    unit = fits.PrimaryHDU(np.ascontiguousarray(pixels), header=header, uint=True)
+    fits.HDUList([unit]).writeto(buffer, output_verify="silentfix+ignore")
+    file.write(buffer.getbuffer())
+
+
+def _move(header: Any, known: FitsHeader) -> None:
+    """Rewrite the keywords of position for a result whose pixels lie elsewhere."""
+    axes = {1: known.cols, 2: known.rows}
+    if all(axis == (0.0, 1.0) for axis in axes.values()):
+        return
+    has_matrix = any(re.match(r"(CD|PC)\d_\d", key) for key in header)
+    for key in list(dict.fromkeys(header)):
+        value = header[key]
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            continue
+        if found := _CENTRE.match(key):
+            start, jump = axes[int(found[2])]
+            header[key] = (value - 1 - start) / jump + 1
+        elif found := _LOGICAL.match(key):
+            header[key] = value / axes[int(found[1])][1]
+        elif found := _STEP.match(key):
+            if not (found[1] and has_matrix):
+                header[key] = value * axes[int(found[2] or found[4])][1]
+        elif found := _SIP.match(key):
+            across, up = axes[1][1], axes[2][1]
+            header[key] = value * across ** int(found[2]) * up ** int(found[3]) / (across if found[1] == "A" else up)

@@ -1,0 +1,138 @@
+"""FITS: samples as astropy gives them; header and world coordinates stay, and move with the pixels."""
+
+import io
+
+import numpy as np
+import pytest
+
+from convfilter.errors import ReadError, SizeError, WriteError
+from convfilter.picture.options import ReadOptions, WriteOptions
+from convfilter.picture.read import read
+from convfilter.picture.write import write
+from convfilter.pipeline import Options, filter_file
+
+fits = pytest.importorskip("astropy.io.fits")
+wcs = pytest.importorskip("astropy.wcs")
+
+
+def stored(pixels, header=(), **more):
+    unit = fits.PrimaryHDU(pixels, header=fits.Header(header))
+    for key, value in more.items():
+        unit.header[key] = value
+    buffer = io.BytesIO()
+    fits.HDUList([unit]).writeto(buffer)
+    buffer.seek(0)
+    return buffer
+
+
+def ramp(dtype, shape=(20, 30)):
+    return (np.arange(np.prod(shape)) * 7 % 251).reshape(shape).astype(dtype)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "read_as"),
+    [("u1", "u1"), ("u2", "u2"), ("f4", "f4"), ("i2", "f4"), ("i4", "f4"), ("f8", "f4"), ("u4", "f4")],
+)
+def test_samples_are_those_of_astropy(tmp_path, dtype, read_as):
+    pixels = ramp(dtype)
+    picture = read(stored(pixels))
+    assert picture.dtype == read_as and bool(picture.notes) == (dtype not in ("u1", "u2", "f4"))
+    np.testing.assert_array_equal(picture.pixels, pixels)
+    write(tmp_path / "a.fits", picture)
+    np.testing.assert_array_equal(fits.getdata(tmp_path / "a.fits"), pixels)
+
+
+def test_scale_and_blank_mean_what_they_say():
+    values = {
+        "SIMPLE": "T",
+        "BITPIX": 16,
+        "NAXIS": 2,
+        "NAXIS1": 30,
+        "NAXIS2": 20,
+        "BSCALE": 0.5,
+        "BZERO": 10.0,
+        "BLANK": 7,
+    }
+    head = "".join(f"{key:8}= {value!s:>20}".ljust(80) for key, value in values.items()) + "END"
+    data = head.ljust(2880).encode() + ramp(">i2").tobytes().ljust(2880, b"\0")
+    pixels = read(io.BytesIO(data)).pixels
+    expected = ramp("i2") * 0.5 + 10
+    expected[ramp("i2") == 7] = np.nan
+    np.testing.assert_array_equal(pixels, expected.astype(np.float32))
+
+
+HEADER = {
+    "OBJECT": "M31", "CRPIX1": 10.5, "CRPIX2": 8.0, "CRVAL1": 10.68, "CRVAL2": 41.27, "CTYPE1": "RA---TAN",
+    "CTYPE2": "DEC--TAN", "CUNIT1": "deg", "CUNIT2": "deg", "RADESYS": "ICRS",
+}  # fmt: skip
+MATRICES = {
+    "cdelt": {"CDELT1": -0.01, "CDELT2": 0.01},
+    "cd": {"CD1_1": -0.01, "CD1_2": 0.002, "CD2_1": 0.002, "CD2_2": 0.01},
+    "pc": {"CDELT1": -0.01, "CDELT2": 0.01, "PC1_1": 0.98, "PC1_2": -0.2, "PC2_1": 0.2, "PC2_2": 0.98},
+    "sip": {
+        "CD1_1": -0.01, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 0.01, "CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP",
+        "A_ORDER": 2, "B_ORDER": 2, "A_2_0": 1e-3, "A_1_1": 2e-3, "B_0_2": -1e-3, "B_1_1": 5e-4,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+@pytest.mark.parametrize("spec", ["box:3", "box:3,stride=2", "box:3x5,stride=3x2,padding=valid", "box:3,padding=4"])
+def test_world_coordinates_move_with_the_pixels(tmp_path, matrix, spec):
+    header = HEADER | MATRICES[matrix]
+    (tmp_path / "a.fits").write_bytes(stored(ramp("f4"), header).getvalue())
+    filter_file(str(tmp_path / "a.fits"), str(tmp_path / "b.fits"), Options([spec]))
+    kept = fits.getheader(tmp_path / "b.fits")
+    assert kept["OBJECT"] == "M31" and "CHECKSUM" not in kept
+    before, after = wcs.WCS(fits.Header(header)), wcs.WCS(kept)
+    row_step, col_step = {"box:3,stride=2": (2, 2), "box:3x5,stride=3x2,padding=valid": (2, 3)}.get(spec, (1, 1))
+    row_start, col_start = {"box:3x5,stride=3x2,padding=valid": (2, 1), "box:3,padding=4": (-3, -3)}.get(spec, (0, 0))
+    for row, col in ((0, 0), (3, 2), (5, 7)):
+        place = before.all_pix2world([[col_start + col * col_step, row_start + row * row_step]], 0)
+        np.testing.assert_allclose(after.all_pix2world([[col, row]], 0), place, atol=1e-9)
+
+
+def test_planes_of_a_cube_are_pages(tmp_path):
+    cube = ramp("f4", (3, 6, 8))
+    picture = read(stored(cube))
+    assert len(picture.frames) == 3
+    write(tmp_path / "a.fits", picture)
+    np.testing.assert_array_equal(fits.getdata(tmp_path / "a.fits"), cube)
+    np.testing.assert_array_equal(read(stored(cube), ReadOptions(frame=-1)).pixels, cube[2])
+    assert read(stored(ramp("f4", (1, 1, 6, 8)))).pixels.shape == (6, 8)
+    with pytest.raises(ReadError, match=r"dimensions \(2, 3, 6, 8\) cannot be filtered"):
+        read(stored(ramp("f4", (2, 3, 6, 8))))
+
+
+def test_other_images_are_named(tmp_path):
+    units = [fits.PrimaryHDU(), fits.ImageHDU(ramp("u1")), fits.ImageHDU(ramp("u1"))]
+    fits.HDUList(units).writeto(tmp_path / "a.fits")
+    with pytest.raises(ReadError, match="holds 2 images; take the others out"):
+        read(tmp_path / "a.fits")
+    np.testing.assert_array_equal(read(tmp_path / "a.fits", ReadOptions(allow_loss=True)).pixels, ramp("u1"))
+    table = fits.BinTableHDU.from_columns([fits.Column("x", "D", array=np.zeros(3))])
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(tmp_path / "b.fits")
+    with pytest.raises(ReadError, match="no image of two dimensions"):
+        read(tmp_path / "b.fits")
+
+
+def test_other_formats_say_that_the_header_is_lost(tmp_path):
+    picture = read(stored(ramp("u2"), HEADER))
+    notes = write(tmp_path / "a.tif", picture)
+    assert any("TIFF is written without the header of a FITS; use fits to keep that" in note for note in notes)
+    assert write(tmp_path / "b.fits", picture, WriteOptions(strip="all")) == ()
+    assert "OBJECT" not in fits.getheader(tmp_path / "b.fits")
+    with pytest.raises(WriteError, match="FITS cannot hold a colour picture"):
+        write(tmp_path / "c.fits", np.zeros((4, 4, 3), np.uint8))
+
+
+def test_hostile_headers_and_damage():
+    data = stored(ramp("f4")).getvalue()
+    wide, high = b"NAXIS1  =                   30", b"NAXIS2  =                   20"
+    with pytest.raises(SizeError, match="30x60000000"):
+        read(io.BytesIO(data.replace(high, b"NAXIS2  =             60000000")))
+    with pytest.raises(ReadError):
+        read(io.BytesIO(data.replace(wide, b"NAXIS1  =                   70")))
+    for size in (100, 2879, 2880 + 100):
+        with pytest.raises(ReadError):
+            read(io.BytesIO(data[:size]))
