@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convfilter.errors import WriteError
+from convfilter.errors import ReadError, WriteError
 from convfilter.picture.metadata import icc, icc_curves, icc_write
 from convfilter.picture.metadata.curves import ParametricCurve
 from convfilter.picture.read import read
@@ -120,6 +120,13 @@ def test_the_comments_of_a_pnm_are_kept(kind):
     copied("out.png", "title.ppm")
     with Image.open("title.ppm") as image:
         np.testing.assert_array_equal(np.asarray(image), PIXELS)
+
+
+@pytest.mark.parametrize("head", [b"P6\n#" + bytes(2**19) + b"\n4 3\n255\n", b"P7\n" + 2**18 * b"#\n" + b"WIDTH 4\n"])
+def test_comments_without_end_are_refused(head):
+    Path("in.ppm").write_bytes(head + PIXELS.tobytes())
+    with pytest.raises(ReadError, match="holds comments of more than 262144 bytes"):
+        copied("in.ppm", "out.png")
 
 
 def test_the_shape_of_a_gifs_pixels_is_kept_or_said():

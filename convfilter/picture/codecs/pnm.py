@@ -29,6 +29,8 @@ _RAW = (b"P4", b"P5", b"P6", b"P7", b"Pf", b"PF")
 MAGIC_BYTES = 3
 _TOKEN_BYTES = 20
 _PAM_HEADER_BYTES = 4096
+#: Of all comments in a header, which is read byte by byte.
+_COMMENT_BYTES = 1 << 18
 #: Memory for a sample that is written as text, while it is one word of many.
 _PLAIN_BYTES = 64
 #: Samples are read and written in bands of about this size.
@@ -53,7 +55,7 @@ class _Header:
 
     def __init__(self, file: Header) -> None:
         self._file = file
-        self._budget = limits.Budget("PNM")
+        self._left = _COMMENT_BYTES
         self.comments: list[bytes] = []
 
     def word(self) -> bytes:
@@ -65,7 +67,9 @@ class _Header:
                 comment = bytearray()
                 while (byte := self._file.read(1)) not in (b"\n", b"\r", b""):
                     comment += byte
-                self._budget.spend(len(comment))
+                    self._left -= 1
+                    if self._left < 0:
+                        raise ReadError(f"the header of the PNM holds comments of more than {_COMMENT_BYTES} bytes")
                 self.comments.append(bytes(comment))
             if not byte or byte in _BLANKS:
                 if word or not byte:
@@ -268,12 +272,14 @@ def _plain_samples(
 def _pam_layout(file: Header, options: ReadOptions) -> Layout:
     fields: dict[bytes, bytes] = {}
     comments: list[bytes] = []
-    budget, length = limits.Budget("PAM"), 0
+    left, length = _COMMENT_BYTES, 0
     file.readline(_PAM_HEADER_BYTES)
     while True:
         line = file.readline(_PAM_HEADER_BYTES)
         if line.startswith(b"#") and line.endswith(b"\n"):
-            budget.spend(len(line))
+            left -= len(line)
+            if left < 0:
+                raise ReadError(f"the header of the PAM holds comments of more than {_COMMENT_BYTES} bytes")
             comments.append(line[1:])
             continue
         length += len(line)
