@@ -14,6 +14,7 @@ from convfilter.errors import PictureError, WriteError
 from convfilter.executor.masked import Masking, marked, run_masked
 from convfilter.executor.run import run_array
 from convfilter.filters.stage import Stage
+from convfilter.native.loop import load_llvm
 from convfilter.passage import Finish, Passage, passage_of, through
 from convfilter.picture.format import Format
 from convfilter.picture.limits import require_frames, require_memory, require_size
@@ -103,6 +104,12 @@ class Job:
         #: Of the rows that the engine gives: real numbers where something follows that rounds.
         follows = self._curve or self._background or self._straightens
         self._run_dtype = np.dtype(np.float32) if follows else self._dtype
+
+    def start(self) -> None:
+        """Begin to decode, while what the engine needs is loaded; of several frames, none is begun early."""
+        if self._options.threads != 1 and len(self._picture.frames) == 1:
+            (self._picture if self.passage.whole_input else self.lit).frames[0].start()
+            load_llvm()
 
     def decode(self) -> None:
         """Decode all samples."""

@@ -75,6 +75,11 @@ class Frame:
             self._samples = self._samples.decoded().reshape(self.shape)
         return self._samples
 
+    def start(self) -> None:
+        """Begin to decode in another thread, as far as the format gains by it."""
+        if not isinstance(self._samples, np.ndarray):
+            self._samples.start()
+
     def close(self) -> None:
         """Decode no more."""
         if not isinstance(self._samples, np.ndarray):

@@ -153,6 +153,7 @@ class Whole:
     ) -> None:
         self.shape, self.dtype, self.whole_because, self._name = shape, dtype, because, name
         self._decode = decode
+        self._started: Ahead[Pixels] | None = None
 
     def mapped(
         self, function: Callable[[Pixels], Pixels], dtype: np.dtype[np.generic], channels: int | None = None
@@ -161,10 +162,20 @@ class Whole:
         shape, decode = (*self.shape[:2], channels or self.shape[2]), self._decode
         return Whole(shape, dtype, lambda: function(decode()), self.whole_because, name=self._name)
 
+    def start(self) -> None:
+        """Begin to decode in another thread."""
+        if self._started is None:
+            self._started = Ahead(decode() for decode in (self._decode,))
+
     def close(self) -> None:
-        """Nothing goes on by itself."""
+        """Wait until nothing is decoded any more."""
+        if self._started is not None:
+            self._started.stop()
+            self._started = None
 
     def decoded(self) -> Pixels:
         """Return the array."""
         with decoding(self._name):
-            return self._decode().reshape(self.shape)
+            pixels = self._decode() if self._started is None else next(self._started)
+            self.close()
+            return pixels.reshape(self.shape)
