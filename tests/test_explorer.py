@@ -71,6 +71,24 @@ def test_each_number_is_the_engines_and_the_sum_of_its_window(specs, at, pixels)
                 np.testing.assert_allclose(computed(found, number - 1, place), whole[place], rtol=2e-5, atol=2e-4)
 
 
+def test_a_transposed_convolution_has_zeros_between_samples(tmp_path):
+    weights = np.arange(1.0, 10).reshape(1, 1, 3, 3)
+    np.save(tmp_path / "up.npy", weights)
+    stages = stack.stages([f"convtranspose:{tmp_path / 'up.npy'},stride=2", "box:2"])
+    digits = example(4, 5)
+    found = exploration(stages, digits)
+    assert [level["size"] for level in found["levels"]] == [[4, 5], [7, 9], [9, 11], [9, 11]]
+    _, spread, result, _ = found["levels"]
+    values = np.array(spread["values"])
+    top, left = -spread["top"], -spread["left"]
+    np.testing.assert_array_equal(values[top : top + 7 : 2, left : left + 9 : 2], digits)
+    assert np.count_nonzero(values) == np.count_nonzero(digits)
+    whole = convfilter.conv_transpose2d(digits, weights, stride=2, dtype=np.float32)
+    np.testing.assert_array_equal(np.array(result["values"])[:9, :11], whole)
+    for place in ((0, 0), (3, 4), (8, 10)):
+        np.testing.assert_allclose(computed(found, 1, place), whole[place], rtol=1e-6)
+
+
 def test_padding_shows_what_it_holds_and_where_that_is_from():
     (picture, _) = exploration(stack.stages(["box:3,padding_mode=reflect"]), DIGITS)["levels"]
     assert (picture["top"], picture["left"]) == (-1, -1)
@@ -175,6 +193,21 @@ def test_a_click_shows_the_window_in_each_stage_and_its_sum(browser, tmp_path):
     browser.value("document.querySelectorAll('.explorer canvas')[3].focus()")
     browser.press("ArrowDown", 40)
     assert sums(browser)[1].startswith("row 2, column 2: ")
+    assert browser.complaints() == []
+
+
+def test_a_zero_between_samples_is_said(browser, tmp_path):
+    np.save(tmp_path / "up.npy", np.ones((1, 1, 2, 2)))
+    page = tmp_path / "up.html"
+    spec = f"convtranspose:{tmp_path / 'up.npy'},stride=2"
+    assert main(["plan", "-f", spec, "--size", "3", "--channels", "1", "--explore", str(page)]) == 0
+    browser.open(page)
+    click(browser, 1, (2, 3), (7, 7))
+    assert sums(browser)[0] == "row 1, column 2: a zero between samples"
+    click(browser, 1, (3, 3), (7, 7))
+    assert sums(browser)[0] == f"row 2, column 2: the sample {example(3, 3)[1, 1]}"
+    click(browser, 3, (3, 3), (6, 6))
+    assert sums(browser)[1] == f"row 3, column 3: 1·{example(3, 3)[1, 1]} + 1·0 + 1·0 + 1·0 = {example(3, 3)[1, 1]}"
     assert browser.complaints() == []
 
 

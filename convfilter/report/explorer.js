@@ -28,8 +28,10 @@ function explore(section) {
   const isReal = ({ size }, [row, col]) => row >= 0 && col >= 0 && row < size[0] && col < size[1];
 
   // Which places of the level before an output sees, axis by axis, padding included. ------------------------------
-  const window_ = (stage, axis, place) =>
-    Array.from({ length: stage.size[axis] }, (_, tap) => place * stage.stride[axis] - stage.before[axis] + tap * stage.dilation[axis]);
+  const window_ = (stage, axis, place) => {
+    if (stage.kind === "spread") return place % stage.stride[axis] === 0 ? [place / stage.stride[axis]] : [];
+    return Array.from({ length: stage.size[axis] }, (_, tap) => place * stage.stride[axis] - stage.before[axis] + tap * stage.dilation[axis]);
+  };
   // Padded places stand for samples of the picture: those are what is seen.
   const real = (level, axis, place) => {
     const first = axis ? level.left : level.top;
@@ -59,7 +61,8 @@ function explore(section) {
     for (let below = number; below > 0; below--) {
       const stage = stages[below - 1];
       chosen[below - 1] = [0, 1].map((axis) => {
-        const all = window_(stage, axis, chosen[below][axis]);
+        const spread = stage.kind === "spread";
+        const all = spread ? [Math.floor(chosen[below][axis] / stage.stride[axis])] : window_(stage, axis, chosen[below][axis]);
         return Math.min(Math.max(all[(all.length - 1) >> 1], 0), levels[below - 1].size[axis] - 1);
       });
     }
@@ -104,6 +107,7 @@ function explore(section) {
     const where = `row ${place[0]}, column ${place[1]}: `;
     const known = value === undefined ? "not drawn" : write(value);
     const after = (sum) => (stage.scale === 1 && stage.offset === 0 ? [] : [` \u2192 ${write(stage.scale)}\u00b7${write(sum)} + ${write(stage.offset)} = ${known}`]);
+    if (stage.kind === "spread") return [where, [0, 1].every((axis) => window_(stage, axis, place[axis]).length) ? `the sample ${known}` : "a zero between samples"];
     const terms = stage.kernels.map((kernel) => termsOf(stage, kernel, level, place));
     const samples = termsOf(stage, null, level, place);
     if (samples.some(({ sample }) => sample === undefined) || stage.kind === "window") return [where, `${known}, of ${samples.length} pixels`];
@@ -305,7 +309,7 @@ function explore(section) {
         kernels.push(made);
         return make("div", { className: "scroll" }, made.canvas);
       });
-      const geometry = `window ${width}x${height}, stride ${stage.stride[1]}x${stage.stride[0]}, dilation ${stage.dilation[1]}x${stage.dilation[0]}, padding ${stage.before[1]} left, ${stage.before[0]} above`;
+      const geometry = stage.kind === "spread" ? `samples lie ${stage.stride[1]}x${stage.stride[0]} apart` : `window ${width}x${height}, stride ${stage.stride[1]}x${stage.stride[0]}, dilation ${stage.dilation[1]}x${stage.dilation[0]}, padding ${stage.before[1]} left, ${stage.before[0]} above`;
       sums[number - 1] = make("p", { className: "sum" });
       sums[number - 1].setAttribute("aria-live", "polite");
       body.append(make("div", { className: "step" }, make("h3", {}, `${number}. `, make("code", { textContent: stage.name })), make("p", { className: "soft small", textContent: geometry }),

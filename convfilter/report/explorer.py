@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -59,39 +59,78 @@ def exploration(
         are none.
     """
     for stage in stages:
-        if isinstance(stage.operator, Layer | Orientation):
+        if isinstance(stage.operator, Orientation) or (
+            isinstance(stage.operator, Layer) and stage.operator.weight.shape[:2] != (1, 1)
+        ):
             return f"{stage.name} goes across channels, of which one is drawn"
     stages = [replace(stage, map=None) for stage in stages]
-    axes = _axes(stages, pixels.shape)
-    spans = [_patch([each[axis] for each in axes], at[axis]) for axis in (0, 1)]
+    steps = _steps(stages, pixels.shape)
+    spans = [_patch([each.axes[axis] for each in steps], at[axis]) for axis in (0, 1)]
     if spans[0] is None or spans[1] is None:
         return "what one output sees is too large to be drawn pixel by pixel"
-    rows, cols = spans[0], spans[1]
-    levels = []
-    for number in range(len(stages) + 1):
-        following = axes[number] if number < len(stages) else None
-        mode = _mode(stages[number]) if number < len(stages) else "edge"
-        size = (axes[0][0].input, axes[0][1].input) if number == 0 else tuple(axis.output for axis in axes[number - 1])
-        places = [_places(span, length, mode) for span, length in zip((rows[number], cols[number]), size, strict=True)]
+    levels: list[dict[str, Any]] = []
+    for number in range(len(steps) + 1):
+        before, following = (steps[number - 1] if number else None), (steps[number] if number < len(steps) else None)
+        ranges = spans[0][number], spans[1][number]
+        size = pixels.shape if before is None else tuple(axis.output for axis in before.axes)
+        mode = _mode(following.stage) if following is not None else "edge"
+        places = [_places(span, length, mode) for span, length in zip(ranges, size, strict=True)]
         if any(not (place >= 0).any() for place in places):
             return "the patch lies in the padding altogether"
-        values = _values(stages[:number], pixels, places, None if following is None else stages[number])
-        name = "picture" if number == 0 else stages[number - 1].name
-        levels.append(_level(name, (int(size[0]), int(size[1])), rows[number], cols[number], places, values))
+        if before is not None and before.spreads:
+            values = _spread(levels[-1], before.axes, places)
+        else:
+            done = stages[: 0 if before is None else before.number + 1]
+            values = _values(done, pixels, places, None if following is None else following.stage)
+        name = "picture" if before is None else before.name
+        levels.append(_level(name, (int(size[0]), int(size[1])), *ranges, places, values))
     white = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
-    steps = [_step(stage, axis, white) for stage, axis in zip(stages, axes, strict=True)]
-    return {"levels": levels, "stages": steps}
+    return {"levels": levels, "stages": [_described(step, white) for step in steps]}
 
 
-def _axes(stages: Sequence[Stage], shape: tuple[int, ...]) -> list[tuple[AxisPlan, AxisPlan]]:
-    """Return the geometry of each stage on its rows and columns."""
-    axes = []
+class _Step(NamedTuple):
+    """What leads from one level to the next: a stage, or the zeros that a transposed convolution puts in before.
+
+    Attributes
+    ----------
+    stage : Stage
+    number : int
+        Of the stage, from 0.
+    axes : pair of AxisPlan
+        On rows and columns, without zeros between samples.
+    spreads : bool
+        Samples are moved apart, by the stride of the axes.
+    """
+
+    stage: Stage
+    number: int
+    axes: tuple[AxisPlan, AxisPlan]
+    spreads: bool = False
+
+    @property
+    def name(self) -> str:
+        """What stands above it."""
+        return "zeros between samples" if self.spreads else self.stage.name
+
+
+def _steps(stages: Sequence[Stage], shape: tuple[int, ...]) -> list[_Step]:
+    """Return the geometry of each stage on its rows and columns; a transposed convolution is two steps."""
+    steps = []
     size = shape[:2]
-    for stage in stages:
+    for number, stage in enumerate(stages):
         (planned,) = plan_stack([stage], size, np.float32).stages
-        axes.append((planned.rows, planned.cols))
+        axes = planned.rows, planned.cols
+        if any(axis.inserted for axis in axes):
+            apart = [AxisPlan(axis.input, 1, axis.step, 1, 0, 0, inserted=axis.inserted) for axis in axes]
+            wide = [replace(axis, stride=1) for axis in apart]
+            steps.append(_Step(stage, number, (wide[0], wide[1]), True))
+            axes = (
+                replace(axes[0], input=axes[0].spaced, inserted=0),
+                replace(axes[1], input=axes[1].spaced, inserted=0),
+            )
+        steps.append(_Step(stage, number, axes))
         size = planned.rows.output, planned.cols.output
-    return axes
+    return steps
 
 
 def _patch(axes: Sequence[AxisPlan], at: float) -> list[Span] | None:
@@ -102,10 +141,27 @@ def _patch(axes: Sequence[AxisPlan], at: float) -> list[Span] | None:
         spans = [(first, first + count)]
         for axis in reversed(axes):
             low, high = max(spans[0][0], 0), min(spans[0][1], axis.output)
-            spans.insert(0, (low * axis.stride - axis.before, (high - 1) * axis.stride - axis.before + axis.span + 1))
+            if axis.inserted:
+                spans.insert(0, (low // axis.step, (high - 1) // axis.step + 1))
+            else:
+                end = (high - 1) * axis.stride - axis.before + axis.span + 1
+                spans.insert(0, (low * axis.stride - axis.before, end))
         if max(high - low for low, high in spans) <= _MOST_CELLS:
             return spans
     return None
+
+
+def _spread(
+    level: dict[str, Any], axes: tuple[AxisPlan, AxisPlan], places: Sequence[npt.NDArray[np.int64]]
+) -> npt.NDArray[np.float64]:
+    """Return the samples of a level with zeros between them, at some places."""
+    known = np.array(level["values"], np.float64)
+    sizes = [axis.step for axis in axes]
+    firsts = level["top"], level["left"]
+    picked = [np.clip(each // step - first, 0, None) for each, step, first in zip(places, sizes, firsts, strict=True)]
+    there = [(each >= 0) & (each % step == 0) for each, step in zip(places, sizes, strict=True)]
+    values: npt.NDArray[np.float64] = np.where(there[0][:, np.newaxis] & there[1], known[np.ix_(*picked)], 0.0)
+    return values
 
 
 def _mode(stage: Stage) -> str:
@@ -170,38 +226,46 @@ def _level(
     }
 
 
-def _step(stage: Stage, axes: tuple[AxisPlan, AxisPlan], white: float) -> dict[str, Any]:
-    """Describe how a stage makes a pixel of its window."""
-    operator = stage.operator
+def _described(step: _Step, white: float) -> dict[str, Any]:
+    """Describe how a step makes a pixel of its window."""
+    stage, operator = step.stage, step.stage.operator
+    if step.spreads:
+        pairs = {"size": [1, 1], "stride": [axis.step for axis in step.axes], "dilation": [1, 1], "before": [0, 0]}
+        return {"name": step.name, "kind": "spread", "kernels": [], "scale": 1, "offset": 0, **pairs}
     kernels = [
         {"title": title, "numerators": kernel.matrix.tolist(), "divisor": kernel.divisor}
         for title, kernel in titled_kernels(stage)
         if max(kernel.shape) <= _MOST_CELLS
     ]
-    step: dict[str, Any] = {
+    found: dict[str, Any] = {
         "name": stage.name,
         "kind": "window",
         "kernels": kernels,
-        "size": [axis.kernel for axis in axes],
-        "stride": [axis.stride for axis in axes],
-        "dilation": [axis.dilation for axis in axes],
-        "before": [axis.before for axis in axes],
+        "size": [axis.kernel for axis in step.axes],
+        "stride": [axis.stride for axis in step.axes],
+        "dilation": [axis.dilation for axis in step.axes],
+        "before": [axis.before for axis in step.axes],
         "scale": stage.scale,
         "offset": stage.offset * white,
     }
     match operator:
         case Correlation():
-            step["kind"] = "sum"
-            step["offset"] += operator.shift
+            found["kind"] = "sum"
+            found["offset"] += operator.shift
         case Gradient():
-            step["kind"] = "magnitude"
+            found["kind"] = "magnitude"
         case UnsharpMask():
-            step |= {"kind": "unsharp", "amount": operator.amount, "threshold": operator.threshold * white}
+            found |= {"kind": "unsharp", "amount": operator.amount, "threshold": operator.threshold * white}
         case Pooling() if operator.kind != "power":
-            step["kind"] = operator.kind
+            found["kind"] = operator.kind
+        case Layer() if operator.activation == "none":
+            found["kind"] = "sum"
+            found["offset"] += operator.bias[0] * white * stage.scale
+            weights = operator.weight[0, 0].tolist()
+            found["kernels"] = [{"title": "weights", "numerators": weights, "divisor": 1.0}]
         case Point():
-            step["kind"] = "point"
-    return step
+            found["kind"] = "point"
+    return found
 
 
 def section(found: dict[str, Any] | str, about: str, *, anchor: str = "explorer") -> str:
