@@ -43,9 +43,10 @@ bench: setup ## measure the program beside the peers that are installed (some mi
 samples: setup ## render sample_images/ again (a minute or two)
 	$(RUN) sample_images/make.py
 
-docs: setup ## make the README's picture and table, the lecture, the tutorial and the manual pages again
+docs: setup ## make the README's picture and table, the lecture and its hand-out, the tutorial and the manual pages again
 	$(RUN) docs/make.py
 	$(RUN) docs/lecture.py
+	$(RUN) docs/handout.py
 	$(RUN) docs/tutorial.py
 	$(RUN) docs/man.py
 	$(RUN) docs/formats.py
