@@ -13,7 +13,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO, NamedTuple, Protocol
 
 from convfilter.errors import ConvfilterError, ReadError
@@ -63,12 +63,11 @@ def opened(where: str, options: ReadOptions) -> Iterator[Source]:
     if where == "-":
         yield _of_stream(sys.stdin.buffer, options)
         return
-    try:
-        if "://" in where or not _may_be_read(where):
-            yield Source(where)
-            return
-        file = open(where, "rb")  # noqa: SIM115
-    except OSError:
+    file = None
+    if "://" not in where and _may_be_read(where):
+        with suppress(OSError):
+            file = open(where, "rb")  # noqa: SIM115
+    if file is None:  # nothing is yielded inside a try: errors of the caller, OSErrors too, would come back into it
         yield Source(where)
         return
     with file:
