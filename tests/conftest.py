@@ -58,3 +58,10 @@ def signals_as_before():
     yield
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Work in an empty folder; files whose tests need more in it have a ``folder`` of their own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+#: The command line of the program, without its arguments.
+PROGRAM = (sys.executable, "-m", "convfilter")
 
 
 def start_python(program, **environment):
@@ -31,3 +33,17 @@ def run_python(program, patience=120, **environment):
     output, errors = process.communicate(timeout=patience)
     assert process.returncode == 0, errors
     return output
+
+
+def run_bytes(*arguments, **settings):
+    """Run the program as a shell would; returns the process with what it printed, as bytes."""
+    settings = {"env": with_the_package(), "timeout": 120, **settings}
+    return subprocess.run([*PROGRAM, *arguments], capture_output=True, check=False, **settings)
+
+
+def program(*arguments, **settings):
+    """Run the program as a shell would; returns the process with its text, without the note on compiling."""
+    done = run_bytes(*arguments, text=True, **settings)
+    done.stderr = "".join(line for line in done.stderr.splitlines(keepends=True) if "compiling" not in line)
+    assert "internal error" not in done.stderr
+    return done

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from processes import PROGRAM, program
 
 import convfilter
 from convfilter import pipeline
@@ -26,7 +27,6 @@ from convfilter.cli import signals
 from convfilter.cli.root import run
 
 HOME = Path(convfilter.__file__).parents[1]
-PROGRAM = (sys.executable, "-m", "convfilter")
 BLUR = ("blur", "--box", "3")
 
 
@@ -46,13 +46,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def samples(seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.random.default_rng(seed).integers(0, 256, (12, 16, 3), np.uint8)
-
-
-def program(*arguments: str, **settings: Any) -> subprocess.CompletedProcess[str]:
-    """Run the program as a shell would; the note on compiling is left out."""
-    done = subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, timeout=120, check=False, **settings)
-    done.stderr = "".join(line for line in done.stderr.splitlines(keepends=True) if "compiling" not in line)
-    return done
 
 
 def tree(top: str) -> list[str]:

@@ -19,14 +19,14 @@ import click
 import numpy as np
 import pytest
 from PIL import Image
-from processes import start_python
+from processes import PROGRAM, start_python
+from processes import run_bytes as program
 
 import convfilter
 from convfilter.cli.commands import COMMANDS
 from convfilter.cli.root import Session, root, run
 
 HOME = Path(convfilter.__file__).parents[1]
-PROGRAM = (sys.executable, "-m", "convfilter")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,11 +52,6 @@ def samples(height: int = 12, width: int = 16) -> np.ndarray[Any, np.dtype[np.ui
 def opened(path: str | Path) -> np.ndarray[Any, Any]:
     with Image.open(path) as image:
         return np.asarray(image)
-
-
-def program(*arguments: str, **settings: Any) -> subprocess.CompletedProcess[bytes]:
-    """Run the program as a shell would."""
-    return subprocess.run([*PROGRAM, *arguments], capture_output=True, timeout=120, check=False, **settings)
 
 
 def said(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:

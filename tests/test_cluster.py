@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from machines import HOME, Cluster, wait_for
 from PIL import Image
+from processes import PROGRAM, program
 
 from convfilter import errors, pipeline
 from convfilter.batch.found import Job
@@ -32,7 +33,6 @@ fsspec = pytest.importorskip("fsspec")
 pytest.importorskip("s3fs")
 pytest.importorskip("moto")
 
-PROGRAM = (sys.executable, "-m", "convfilter")
 BLUR = ("blur", "--gaussian", "1.5")
 #: The kernel stands in a file where the workers are not, and in the text here.
 LOG = ".convfilter_log"
@@ -117,15 +117,6 @@ def png(seed: int) -> bytes:
     file = io.BytesIO()
     Image.fromarray(samples).save(file, "PNG")
     return file.getvalue()
-
-
-def program(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(HOME)}
-    done = subprocess.run(
-        [*PROGRAM, *arguments], capture_output=True, text=True, timeout=120, check=False, env=environment
-    )
-    done.stderr = "".join(line for line in done.stderr.splitlines(keepends=True) if "compiling" not in line)
-    return done
 
 
 def files(top: str) -> dict[str, bytes]:

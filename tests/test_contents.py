@@ -6,14 +6,11 @@ import struct
 import numpy as np
 import pytest
 from PIL import Image
+from samples import noise
 
 from convfilter.errors import ReadError
 from convfilter.picture.pillow import contents
 from convfilter.picture.read import ReadOptions, read
-
-
-def noise(shape, seed=3):
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
 def saved(array, fmt, **options):
@@ -119,7 +116,7 @@ def test_plain_avif_files_hold_nothing_else():
 
 
 def test_pages_of_fax_files_are_all_read():
-    pages = [noise((12, 17, 3), seed) for seed in range(3)]
+    pages = [noise((12, 17, 3), seed=seed) for seed in range(3)]
     files = [saved(page, "PCX") for page in pages]
     offsets = [4 + 4 * 4 + sum(map(len, files[:number])) for number in range(3)]
     data = struct.pack("<5I", 0x3ADE68B1, *offsets, 0) + b"".join(files)
@@ -129,7 +126,7 @@ def test_pages_of_fax_files_are_all_read():
 
 
 def test_pictures_of_im_files_are_all_read():
-    pages = [noise((12, 17), seed) for seed in range(2)]
+    pages = [noise((12, 17), seed=seed) for seed in range(2)]
     head = b"Image type: Greyscale image\r\nImage size (x*y): 17*12\r\nFile size (no of images): 2\r\n"
     data = head.ljust(511, b"\0") + b"\x1a" + b"".join(page[::-1].tobytes() for page in pages)
     found = picture(data)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from processes import run_python
+from samples import wide_noise as noise
 
 from convfilter.errors import ConvfilterError, ReadError, WriteError
 from convfilter.picture.options import WriteOptions
@@ -15,13 +16,6 @@ from convfilter.picture.write import write
 from convfilter.pipeline import Options, filter_file
 
 IDENTITY = ["box:1"]
-
-
-def noise(shape, dtype=np.uint8, seed=0):
-    rng = np.random.default_rng(seed)
-    if dtype == np.float32:
-        return rng.normal(0.5, 2, shape).astype(dtype)
-    return rng.integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
 
 
 def opaque(pixels):

@@ -2,15 +2,13 @@
 
 import io
 import struct
-import subprocess
-import sys
 
 import imagecodecs
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-from processes import with_the_package
+from processes import program
 
 from convfilter.errors import ReadError, UsageError
 from convfilter.picture import foreign, formats
@@ -134,14 +132,6 @@ def test_outputs_that_cannot_be_written_name_one_that_can(suffix, other):
 
 
 # Folders
-
-
-def program(*arguments):
-    """Run the program; the note on compiling is left out."""
-    command = [sys.executable, "-m", "convfilter", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=with_the_package())
-    done.stderr = "".join(line for line in done.stderr.splitlines(keepends=True) if "compiling" not in line)
-    return done
 
 
 @pytest.fixture

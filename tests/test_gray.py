@@ -20,6 +20,8 @@ from convfilter.picture.read import read
 from convfilter.picture.write import write
 from convfilter.pipeline import Options, filter_file
 
+pytestmark = pytest.mark.usefixtures("folder")
+
 RNG = np.random.default_rng(17)
 WIDE = ((0.7347, 0.2653), (0.1596, 0.8404), (0.0366, 0.0001), (0.3457, 0.3585))  # ROMM, whose white is D50
 ROMM = icc_write.matrix_profile("ROMM", WIDE, ParametricCurve(1.8))
@@ -28,11 +30,6 @@ ROMM_WEIGHTS = np.array([0.2880, 0.7119, 0.0001])
 #: Of Display P3 seen under D50, as its profile gives them.
 DISPLAY_P3_WEIGHTS = np.array([0.2412, 0.6922, 0.0666])
 BT601 = np.array([0.299, 0.587, 0.114])
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
 
 
 def grey_of(pixels, profile=None, name="out.png", specs=("identity",), source="in.png", png=(), **options):

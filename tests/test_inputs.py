@@ -6,13 +6,13 @@ import codecs
 import io
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from processes import run_bytes
 
 import convfilter
 from convfilter.batch import inputs
@@ -160,15 +160,13 @@ def test_kept_times_are_up_to_date(capfd: pytest.CaptureFixture[str]) -> None:
     assert "1 done" in capfd.readouterr().err
 
 
-def program(*arguments: str, **how: Any) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "convfilter", "blur", "--box", "3", "--keep-time", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(Path(convfilter.__file__).parents[1])}
-    return subprocess.run(command, capture_output=True, env=environment, check=False, **how)
+def blur(*arguments: str, **settings: Any) -> subprocess.CompletedProcess[bytes]:
+    return run_bytes("blur", "--box", "3", "--keep-time", *arguments, **settings)
 
 
 @pytest.mark.parametrize(("source", "output"), [("a.png", "-"), ("-", "out.png"), ("a.png", "/dev/null")])
 def test_only_files_have_times_to_keep(source: str, output: str) -> None:
-    done = program("--format", "png", source, output, input=Path("a.png").read_bytes())
+    done = blur("--format", "png", source, output, input=Path("a.png").read_bytes())
     assert done.returncode == 2
     message = f"convfilter: only files have times to keep, got {source} and {output}; leave out --keep-time"
     assert done.stderr.decode().startswith(message)
@@ -178,7 +176,7 @@ def test_only_files_have_times_to_keep(source: str, output: str) -> None:
 def test_a_standard_input_that_is_a_file_has_a_time() -> None:
     os.utime("a.png", ns=(LONG_AGO, LONG_AGO))
     with open("a.png", "rb") as file:
-        assert program("-", "out.png", stdin=file).returncode == 0
+        assert blur("-", "out.png", stdin=file).returncode == 0
     assert os.stat("out.png").st_mtime_ns == LONG_AGO
 
 

@@ -7,7 +7,6 @@ import json
 import re
 import struct
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,8 @@ import tifffile
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 from pngs import chunk
+from processes import program
+from samples import noise
 
 from convfilter.errors import WriteError
 from convfilter.picture.format import NAMES, Format, Holds
@@ -28,6 +29,8 @@ from convfilter.picture.pixels import CHANNELS
 from convfilter.picture.read import read
 from convfilter.picture.write import write
 from convfilter.pipeline import Options, filter_file
+
+pytestmark = pytest.mark.usefixtures("folder")
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -47,22 +50,9 @@ def display_p3() -> bytes:
     return bytes(profile)
 
 
-def noise(shape: tuple[int, ...], dtype: type = np.uint8, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    if dtype is np.float32:
-        return rng.random(shape, np.float32)
-    return rng.integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
-
-
 def few_colours(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
     """A picture that a palette holds, too."""
     return noise((4, shape[2]), seed=9)[np.random.default_rng(seed).integers(0, 4, shape[:2])]
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def copied(source: str, destination: str, **options: object) -> tuple[str, ...]:
@@ -74,13 +64,6 @@ def copied(source: str, destination: str, **options: object) -> tuple[str, ...]:
 def noted(notes: tuple[str, ...]) -> tuple[str, ...]:
     """Leave out what is said of every picture that is written as a Radiance HDR."""
     return tuple(note for note in notes if "bits a sample and an exponent" not in note)
-
-
-def program(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "convfilter", *arguments]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert "internal error" not in done.stderr
-    return done
 
 
 def said(done: subprocess.CompletedProcess[str]) -> list[str]:

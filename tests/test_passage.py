@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from samples import noise
 
 import convfilter as cf
 from convfilter import pipeline
@@ -26,13 +27,6 @@ def small_bands(monkeypatch):
     monkeypatch.setattr("convfilter.picture.jpeg.write._BAND_BYTES", 8000)
     monkeypatch.setattr("convfilter.picture.png.read._OVERLAP_BYTES", 0)
     monkeypatch.setattr(pnm, "BAND_BYTES", 1500)
-
-
-def noise(shape, dtype="uint8", seed=0):
-    rng = np.random.default_rng(seed)
-    if dtype == "float32":
-        return rng.random(shape, np.float32)
-    return rng.integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
 
 
 def filtered(source, target, *specs, **options):

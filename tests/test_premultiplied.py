@@ -161,12 +161,6 @@ def tiff(path, pixels, kind="assocalpha", **keywords):
     tifffile.imwrite(path, pixels, photometric=photometric, extrasamples=[kind], planarconfig="contig", **keywords)
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def run(*arguments):
     assert main([str(argument) for argument in arguments]) == 0
 

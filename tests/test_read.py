@@ -8,6 +8,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
+from samples import noise
 
 from convfilter.errors import ReadError, SizeError
 from convfilter.picture import limits
@@ -19,11 +20,6 @@ def saved(image, fmt, **parameters):
     image.save(file, fmt, **parameters)
     file.seek(0)
     return file
-
-
-def noise(shape, dtype=np.uint8, seed=0):
-    rng = np.random.default_rng(seed)
-    return rng.integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
 
 
 @pytest.mark.parametrize("fmt", ["PNG", "BMP", "PPM", "TIFF", "JPEG2000"])

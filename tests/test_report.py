@@ -77,12 +77,6 @@ class Parsed(HTMLParser):
         return image
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def save(path, shape=(20, 30, 3), dtype=np.uint8, seed=0):
     pixels = np.random.default_rng(seed).integers(0, np.iinfo(dtype).max + 1, shape).astype(dtype)
     Path(path).parent.mkdir(exist_ok=True)

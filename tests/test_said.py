@@ -13,16 +13,13 @@ from convfilter.picture.metadata.curves import ParametricCurve
 from convfilter.picture.read import read
 from convfilter.pipeline import Options, filter_file
 
+pytestmark = pytest.mark.usefixtures("folder")
+
 WIDE = icc_write.matrix_profile(
     "Wide", ((0.7347, 0.2653), (0.1596, 0.8404), (0.0366, 0.0001), (0.3457, 0.3585)), ParametricCurve(1.8)
 )
 PIXELS = np.arange(36, dtype=np.uint8).reshape(3, 4, 3)
 REMARKS = {"Description": "an id", "Author": "Jane Doe", "Comment": "one\ntwo", "Job": "A job", "Software": "paint"}
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
 
 
 def copied(source, destination):

@@ -18,12 +18,9 @@ from convfilter.picture.options import WriteOptions
 from convfilter.picture.read import ReadOptions, read
 from convfilter.pipeline import Options, filter_file
 
+pytestmark = pytest.mark.usefixtures("folder")
+
 BOX = Options(["box:3"])
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
 
 
 def pictures(suffix, count=3):

@@ -6,6 +6,7 @@ import struct
 import numpy as np
 import pytest
 import tifffile
+from samples import wide_noise as noise
 from tiffs import by_hand
 
 from convfilter.errors import ReadError, SizeError
@@ -14,13 +15,6 @@ from convfilter.picture.picture import Frame, Picture, Text
 from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import read
 from convfilter.picture.write import write
-
-
-def noise(shape, dtype, seed=0):
-    rng = np.random.default_rng(seed)
-    if np.dtype(dtype).kind == "f":
-        return rng.normal(0.5, 1, shape).astype(dtype)
-    return rng.integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
 
 
 def tiff(data, **options):

@@ -15,14 +15,11 @@ from convfilter.picture.read import read
 from convfilter.picture.write import write
 from convfilter.pipeline import Options, filter_file
 
+pytestmark = pytest.mark.usefixtures("folder")
+
 KEYS = (1, 1, 0, 2, 1024, 0, 1, 1, 1025, 0, 1, 1)
 SCALE, TIES = (2.0, 5.0, 0.0), (0.0, 0.0, 0.0, 1000.0, 8000.0, 0.0)
 MATRIX = (1.5, 0.25, 0.0, 1000.0, -0.5, -2.5, 0.0, 8000.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0)
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
 
 
 def noise(shape=(24, 30), dtype=np.uint8, seed=0):

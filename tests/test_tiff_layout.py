@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 import tifffile
+from samples import noise
 from tiffs import by_hand
 
 from convfilter import pipeline
@@ -14,13 +15,6 @@ from convfilter.picture.options import WriteOptions
 from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import ReadOptions, read
 from convfilter.picture.write import write
-
-
-def noise(shape, dtype=np.uint8, seed=3):
-    rng = np.random.default_rng(seed)
-    if np.dtype(dtype).kind == "f":
-        return rng.random(shape).astype(dtype)
-    return rng.integers(0, np.iinfo(dtype).max + 1, shape, dtype=dtype)
 
 
 def tiff(*pages, **common):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tifffile
+from samples import noise
 
 import convfilter as cf
 from convfilter import pipeline
@@ -17,14 +18,6 @@ from convfilter.picture.tiff import write as tiff_write
 def small_bands(monkeypatch):
     monkeypatch.setattr(tiff_rows, "BAND_BYTES", 1000)
     monkeypatch.setattr(tiff_write, "_STRIP_BYTES", 1500)
-
-
-def noise(shape, dtype="uint8"):
-    rng = np.random.default_rng(len(shape))
-    if np.dtype(dtype).kind == "f":
-        return rng.random(shape).astype(dtype)
-    info = np.iinfo(dtype)
-    return rng.integers(info.min, info.max, shape, dtype, endpoint=True)
 
 
 def compression_of(path):

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
+from samples import wide_noise as noise
 
 from convfilter.errors import ParameterError, UsageError, WriteError
 from convfilter.picture.options import WriteOptions
@@ -16,13 +17,6 @@ from convfilter.picture.picture import Frame, Outline, Picture
 from convfilter.picture.place.target import Target, resolve_target
 from convfilter.picture.read import read
 from convfilter.picture.write import check, write
-
-
-def noise(shape, dtype=np.uint8, seed=0):
-    rng = np.random.default_rng(seed)
-    if dtype == np.float32:
-        return rng.normal(0.5, 2.0, shape).astype(np.float32)
-    return rng.integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
 
 
 def rewritten(pixels, path, **options):
