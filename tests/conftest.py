@@ -33,6 +33,7 @@ def pytest_configure(config):
     config.add_cleanup(scratch.cleanup)
     os.environ.setdefault("CONVFILTER_CACHE_DIR", f"{scratch.name}/cache")
     os.environ["XDG_CONFIG_HOME"] = f"{scratch.name}/config"
+    os.mkdir(f"{scratch.name}/config")  # astropy warns where it is missing
     if config.args_source is config.ArgsSource.TESTPATHS:
         # The whole suite needs every loop; compiled here, on all cores, no test waits for the compiler.
         run_python("from convfilter.variants import cache_warm; list(cache_warm())", patience=900)
