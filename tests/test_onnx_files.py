@@ -10,7 +10,7 @@ import pytest
 
 import convfilter
 from convfilter.cli.root import run
-from convfilter.errors import KernelFileError, UsageError
+from convfilter.errors import KernelFileError, ParameterError, UsageError
 from convfilter.filters import stack
 
 onnx = pytest.importorskip("onnx")
@@ -151,20 +151,85 @@ def test_models_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         convfilter.apply(IMAGE, f"net:{path}")
 
 
-def test_branches_that_no_chain_says_are_named(tmp_path: Path) -> None:
+@pytest.fixture
+def branched(tmp_path: Path) -> str:
+    """Branches: a sum with what was seen, one of two strided branches, a gate of one pixel, channels side by side."""
     node = helper.make_node
     nodes = [
-        node("Conv", ["picture", "w"], ["c"], "conv"),
-        node("Concat", ["picture", "c"], ["both"], "join", axis=1),
-        node("Relu", ["both"], ["r"], "relu"),
+        node("Conv", ["picture", "w1"], ["c1"], "conv1", pads=[1, 1, 1, 1]),
+        node("Relu", ["c1"], ["r1"], "relu1"),
+        node("Conv", ["r1", "w2"], ["c2"], "conv2", pads=[2, 2, 2, 2]),
+        node("Add", ["c2", "r1"], ["a2"], "add2"),
+        node("Conv", ["a2", "w3"], ["c3"], "conv3", pads=[1, 1, 1, 1], strides=[2, 2]),
+        node("Sigmoid", ["c3"], ["s3"], "sigmoid3"),
+        node("MaxPool", ["a2"], ["p3"], "pool3", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1),
+        node("Add", ["s3", "p3"], ["a3"], "add3"),
+        node("GlobalAveragePool", ["a3"], ["g4"], "squeeze4"),
+        node("Conv", ["g4", "w4"], ["e4"], "excite4"),
+        node("HardSigmoid", ["e4"], ["h4"], "gate4"),
+        node("Mul", ["a3", "h4"], ["m4"], "scale4"),
+        node("Concat", ["m4", "c3", "p3"], ["k5"], "concat5", axis=1),
+        node("InstanceNormalization", ["k5", "g5", "b5"], ["i5"], "norm5"),
+        node("Resize", ["i5", "", "scales"], ["z6"], "resize6"),
     ]
-    path = saved(tmp_path / "branches.onnx", nodes, [tensor("w", 3, 3, 1, 1)], "r")
-    with pytest.raises(KernelFileError, match=r"node 'join' \(Concat\).*until=conv"):
+    weights = [
+        tensor("w1", 4, 3, 3, 3), tensor("w2", 4, 4, 5, 5), tensor("w3", 4, 4, 3, 3), tensor("w4", 4, 4, 1, 1),
+        positive("g5", 12), tensor("b5", 12), numpy_helper.from_array(np.float32([1, 1, 2, 2]), "scales"),
+    ]  # fmt: skip
+    return saved(tmp_path / "branched.onnx", nodes, weights, "z6")
+
+
+@pytest.mark.parametrize(("until", "output"), [("add2", "a2"), ("add3", "a3"), ("scale4", "m4"), ("norm5", "i5")])
+def test_branches(branched: str, until: str, output: str) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    made = onnx.load(branched)
+    made.graph.output.append(helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, None))
+    session = runtime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+    (theirs,) = session.run([output], {"picture": IMAGE.transpose(2, 0, 1)[np.newaxis]})
+    spec = f"net:{branched},until={until}"
+    got = convfilter.apply(IMAGE, spec, threads=1)
+    np.testing.assert_allclose(got, theirs[0].transpose(1, 2, 0), atol=2e-5)
+    assert convfilter.apply(IMAGE, spec, threads=3).tobytes() == got.tobytes()
+    bytes_ = np.rint(IMAGE * 255).astype(np.uint8)
+    raw = convfilter.apply(bytes_, spec, dtype=np.float32) / 255
+    np.testing.assert_allclose(raw, convfilter.apply(bytes_ / np.float32(255), spec), atol=2e-5)
+
+
+def test_branches_keep_alpha(branched: str) -> None:
+    pixels = np.concatenate([IMAGE, np.full((21, 18, 1), 0.5, np.float32)], axis=2)
+    got = convfilter.apply(pixels, f"net:{branched},until=add2", alpha=True)
+    np.testing.assert_array_equal(got[..., -1], 0.5)
+    first = convfilter.apply(pixels, f"net:{branched},until=relu1", alpha=True)
+    second = convfilter.apply(first[..., :-1] * np.float32(0.5), f"layer:{branched}#conv2")  # over black, as ever
+    np.testing.assert_allclose(got[..., :-1], first[..., :-1] + second, atol=1e-6)
+    weighted = np.concatenate([IMAGE * np.float32(0.5), pixels[..., 3:]], axis=2)
+    premultiplied = convfilter.apply(weighted, f"net:{branched},until=add2", alpha=True, premultiplied=True)
+    assert premultiplied.shape == got.shape
+    np.testing.assert_array_equal(premultiplied[..., -1], 0.5)
+
+
+def test_what_branches_see(branched: str) -> None:
+    (_, joined) = convfilter.plan((64, 64, 3), f"net:{branched},until=add2").stages
+    assert (joined.receptive_field, joined.jump, joined.start) == ((7, 7), (1, 1), (0, 0))
+    last = convfilter.plan((64, 64, 3), f"net:{branched},until=add3").stages[-1]
+    assert (last.receptive_field, last.jump) == ((9, 9), (2, 2))
+
+
+def test_branches_that_do_not_fit(tmp_path: Path) -> None:
+    node = helper.make_node
+    nodes = [node("Conv", ["picture", "w"], ["c"], "conv"), node("Add", ["picture", "c"], ["both"], "add")]
+    path = saved(tmp_path / "misfit.onnx", nodes, [tensor("w", 3, 3, 3, 3)], "both")
+    with pytest.raises(ParameterError, match="branches must be of one size, got 18x21 with 3 channels and 16x19 with"):
         convfilter.apply(IMAGE, f"net:{path}")
 
 
+def test_nodes_after_branches_are_named(branched: str) -> None:
+    with pytest.raises(KernelFileError, match=r"node 'resize6' \(Resize\).*until=norm5"):
+        convfilter.apply(IMAGE, f"net:{branched}")
+
+
 def test_a_network_on_the_command_line(
-    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    model: str, branched: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     convfilter.write("in.png", np.rint(IMAGE * 255).astype(np.uint8))
@@ -172,5 +237,9 @@ def test_a_network_on_the_command_line(
     assert np.load("maps.npy").shape == (11, 18, 6)
     assert run(["plan", "-f", "net:model.onnx", "--until", "pool1", "--size", "18x21"]) == 0
     assert "stage 1      conv1+bn1+relu1" in capsys.readouterr().out
+    assert run(["apply", "-f", "net:branched.onnx", "--until", "add3", "in.png", "joined.npy"]) == 0
+    assert np.load("joined.npy").shape == (11, 9, 4)
+    assert run(["plan", "-f", "net:branched.onnx", "--until", "add3", "--size", "18x21"]) == 0
+    assert "joins      conv3, sigmoid3; pool3" in capsys.readouterr().out
     assert run(["apply", "-f", "box:3", "--until", "relu1", "in.png", "out.png"]) == 2
     assert "--until is for networks" in capsys.readouterr().err

@@ -27,10 +27,13 @@ MODULES = [
     "gelu",
     "globalaveragepool",
     "globalmaxpool",
+    "groupnormalization",
     "hardsigmoid",
     "hardswish",
+    "instance_normalization",
     "leakyrelu",
     "lppool",
+    "lrn",
     "maxpool",
     "mish",
     "pad",
@@ -46,7 +49,8 @@ MODULES = [
 ]
 OPERATORS = {
     "AveragePool", "BatchNormalization", "Celu", "Clip", "Conv", "ConvTranspose", "Elu", "Gelu", "GlobalAveragePool",
-    "GlobalMaxPool", "HardSigmoid", "HardSwish", "InstanceNormalization", "LeakyRelu", "LpPool", "LRN", "MaxPool",
+    "GlobalMaxPool", "GroupNormalization", "HardSigmoid", "HardSwish", "InstanceNormalization", "LeakyRelu",
+    "LpPool", "LRN", "MaxPool",
     "Mish", "Pad", "PRelu", "Relu", "Selu", "Sigmoid", "Softplus", "Softsign", "Swish", "Tanh", "ThresholdedRelu",
 }  # fmt: skip
 #: Functions written out as their own graphs: only these are chains or products of a tensor and its activation.

@@ -24,6 +24,7 @@ from convfilter.filters.stage import (
     Compass,
     Correlation,
     Gradient,
+    Join,
     Layer,
     Morphology,
     Orientation,
@@ -166,6 +167,8 @@ def run_masked(
     pixels = pixels.copy()
     pixels[~valid] = 0
     every = [*expanded(stages)]
+    if any(isinstance(stage.operator, Join) for stage in every):
+        raise ParameterError("branches of a network count every pixel; end the network before them, or ignore none")
     clipped = 0
     for number, stage in enumerate(every):
         last = number == len(every) - 1
@@ -248,7 +251,7 @@ class _Run:
     def _is_difference(self) -> bool:
         """Whether the result says how samples differ: where one is missing, there is none."""
         operator = self.stage.operator
-        if isinstance(operator, Gradient | Orientation | Layer | Compass):
+        if isinstance(operator, Gradient | Join | Orientation | Layer | Compass):
             return True
         if isinstance(operator, Morphology):
             return operator.is_difference

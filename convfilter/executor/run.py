@@ -118,6 +118,8 @@ def whole_because(plan: Plan) -> str:
     """Say why a plan needs its whole input at once; "" if rows may come one by one."""
     if any(takes_range(plan.stages[group.first : group.last]) for group in plan.groups):
         return "the range of all samples is looked for (normalize, map=stretch)"
+    if any(stage.branches for stage in plan.stages):
+        return "branches of a network read the same rows"
     if any(stage.stage.padding_mode == "wrap" and stage.rows.before > 0 for stage in plan.stages):
         return "padding_mode=wrap reads the last rows first"
     return ""

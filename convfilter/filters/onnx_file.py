@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import ConvfilterError, KernelFileError, UsageError, foreign, named, shown
-from convfilter.filters.onnx_nodes import NODES, Node, affine, product, quotient
+from convfilter.filters.onnx_nodes import JOINS, NODES, Node, affine, joined, local_response, product, quotient
 from convfilter.filters.stage import Layer, Point, Stage
 from convfilter.record import record
 
@@ -209,6 +209,11 @@ class _Graph:
             self._constants[proto.output[0]] = _constant(proto)
         elif given in self._constants and proto.op_type in ("Identity", "Cast", "CastLike"):
             self._constants[proto.output[0]] = self._constants[given]
+        elif proto.op_type == "Reshape" and all(name in self._constants for name in proto.input):
+            constant, shape = (self._constants[name] for name in proto.input)
+            self._constants[proto.output[0]] = constant.reshape(
+                [constant.shape[axis] if side == 0 else int(side) for axis, side in enumerate(shape)]
+            )
         elif given in self._constants and proto.op_type == "Unsqueeze":
             axes = Node.of(proto, 0, self._constants).axes()
             self._constants[proto.output[0]] = np.expand_dims(self._constants[given], tuple(axes))
@@ -251,8 +256,14 @@ class _Graph:
             return flows[0]
         if node.kind in ("Add", "Sub", "Mul", "Div") and len(flows) == 1:
             return affine(node, flows[0])
+        if node.kind == "LRN":
+            return local_response(node, flows[0], _outputs(flows[0]) or self.channels)
         if node.kind == "Mul" and len(flows) == 2:
-            return product(flows[0], flows[1])
+            found = product(flows[0], flows[1])
+            if found is not None:
+                return found
+        if node.kind in JOINS and (node.kind != "Concat" or node.number("axis", 0) in (1, -3)):
+            return joined(node, flows)
         if node.kind == "Div" and len(flows) == 2:
             return quotient(flows[0], flows[1], node.name)
         if node.kind not in NODES:
@@ -265,6 +276,11 @@ class _Graph:
 def _inputs(chain: Chain) -> int | None:
     """Return the channels that the first layer of a chain takes."""
     return next((stage.operator.inputs for stage in chain if isinstance(stage.operator, Layer)), None)
+
+
+def _outputs(chain: Chain) -> int | None:
+    """Return the channels that a chain gives, if a layer says so."""
+    return next((len(stage.operator.bias) for stage in reversed(chain) if isinstance(stage.operator, Layer)), None)
 
 
 def _array(tensor: onnx.TensorProto) -> Array:

@@ -6,16 +6,16 @@ normalisations, factors and activations become part of the layer before them, wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import KernelFileError, shown
 from convfilter.filters import kernels, layers
-from convfilter.filters.stage import Correlation, Layer, PaddingMode, Point, PointKind, Pooling, Stage
+from convfilter.filters.stage import Correlation, Join, Layer, PaddingMode, Point, PointKind, Pooling, Stage
 from convfilter.record import record
 
 if TYPE_CHECKING:
@@ -293,14 +293,8 @@ def quotient(one: Chain, other: Chain, name: str) -> Chain:
     raise KernelFileError("it divides branches, which a chain of filters cannot")
 
 
-def product(one: Chain, other: Chain) -> Chain:
-    """Return a product of a tensor and a function of it that is an activation: swish, hard swish or mish.
-
-    Raises
-    ------
-    KernelFileError
-        Another product.
-    """
+def product(one: Chain, other: Chain) -> Chain | None:
+    """Return a product of a tensor and a function of it that is an activation: swish, hard swish or mish; else None."""
     shorter, longer = sorted((one, other), key=len)
     added = longer[len(shorter) :]
     if longer[: len(shorter)] == shorter:
@@ -315,7 +309,66 @@ def product(one: Chain, other: Chain) -> Chain:
             return *shorter, Stage(Point("mish"), name=name)
         if kinds == ["hardsigmoid"] and np.allclose((points[0].low, points[0].high), (1 / 6, 0.5)):
             return *shorter, Stage(Point("hardswish"), name=name)
-    raise KernelFileError("it multiplies branches, which a chain of filters cannot")
+    return None
+
+
+#: Nodes that join branches.
+JOINS: Mapping[str, Literal["add", "multiply", "concat"]] = {
+    "Add": "add", "Sum": "add", "Mul": "multiply", "Concat": "concat",
+}  # fmt: skip
+
+
+def joined(node: Node, flows: Sequence[Chain]) -> Chain:
+    """Return the chain up to where branches part, and then the stage that joins them."""
+    same = 0
+    while all(len(flow) > same for flow in flows) and len({id(flow[same]) for flow in flows}) == 1:
+        same += 1
+    branches = tuple(flow[same:] for flow in flows)
+    return *flows[0][:same], Stage(Join(JOINS[node.kind], branches), name=node.name)
+
+
+# Normalisations of each picture by itself --------------------------------------------
+
+
+def _of_each_picture(node: Node, chain: Chain) -> Chain:
+    """Take the mean of each channel, or of each group, off; divide by the standard deviation; scale and add."""
+    gamma, beta = (node.needed(place, what).astype(np.float64) for place, what in ((1, "scale"), (2, "bias")))
+    groups = int(node.number("num_groups", gamma.size))
+    if gamma.size % groups:
+        raise KernelFileError(f"its {gamma.size} channels do not divide into {groups} groups")
+    means: Chain = (Stage(Pooling("average", None), name=f"{node.name}, means", padding="valid"),)
+    if groups < gamma.size:
+        members = gamma.size // groups
+        of_group = np.kron(np.eye(groups), np.full((members, members), 1 / members))
+        layer = layers.layer(of_group[:, :, np.newaxis, np.newaxis])
+        means = (*means, Stage(layer, name=f"{node.name}, groups", padding="valid", padding_mode="constant"))
+    off = (*means, Stage(Point("scale", -1.0), name=f"{node.name}, off"))
+    spread = (
+        Stage(Point("power", 2.0), name=f"{node.name}, squares"),
+        *means,
+        Stage(Point("bias", node.number("epsilon", 1e-5)), name=f"{node.name}, epsilon"),
+        Stage(Point("power", -0.5), name=f"{node.name}, one over the root"),
+    )
+    centred = *chain, Stage(Join("add", ((), off)), name=f"{node.name}, centred")
+    even = *centred, Stage(Join("multiply", ((), spread)), name=f"{node.name}, divided")
+    return _scaled(node, even, gamma, beta)
+
+
+def local_response(node: Node, chain: Chain, channels: int | None) -> Chain:
+    """Divide each sample by a power of the squares of the channels around it (A. Krizhevsky et al., 2012)."""
+    if channels is None:
+        raise KernelFileError("how many channels it has is not known")
+    size = int(node.number("size", 1))
+    before, behind = (size - 1) // 2, size // 2
+    distance = np.arange(channels) - np.arange(channels)[:, np.newaxis]
+    near = ((distance >= -before) & (distance <= behind)) * (node.number("alpha", 1e-4) / size)
+    layer = layers.layer(near[:, :, np.newaxis, np.newaxis], np.full(channels, node.number("bias", 1.0)))
+    divisor = (
+        Stage(Point("power", 2.0), name=f"{node.name}, squares"),
+        Stage(layer, name=f"{node.name}, channels around", padding="valid", padding_mode="constant"),
+        Stage(Point("power", -node.number("beta", 0.75)), name=f"{node.name}, power"),
+    )
+    return *chain, Stage(Join("multiply", ((), divisor)), name=node.name)
 
 
 # Pooling and padding --------------------------------------------------------------
@@ -377,6 +430,8 @@ NODES: Mapping[str, Callable[[Node, Chain], Chain]] = {
     "Conv": _convolution,
     "ConvTranspose": _transposed,
     "BatchNormalization": _normalization,
+    "InstanceNormalization": _of_each_picture,
+    "GroupNormalization": _of_each_picture,
     "MaxPool": _pooling("max"),
     "AveragePool": _pooling("average"),
     "LpPool": _pooling("power"),

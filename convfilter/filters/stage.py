@@ -217,8 +217,19 @@ class Layer:
         return abs(numerators).sum(axis=1), (numerators == numerators.round()).all(axis=1)
 
 
+@record
+class Join:
+    """Branches that see the same samples, and their sum, product, or channels one after the other.
+
+    An empty branch is what is seen itself. Branches are of one size, or one pixel where they are added or multiplied.
+    """
+
+    kind: Literal["add", "multiply", "concat"]
+    branches: tuple[tuple[Stage, ...], ...]
+
+
 Operator: TypeAlias = (
-    Correlation | Gradient | UnsharpMask | Pooling | Rank | Morphology | Compass | Orientation | Point | Layer
+    Correlation | Gradient | UnsharpMask | Pooling | Rank | Morphology | Compass | Orientation | Point | Layer | Join
 )
 
 

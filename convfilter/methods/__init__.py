@@ -33,6 +33,10 @@ def nodes_of(stage: StageRun) -> list[Node]:
             from convfilter.methods import compass
 
             return compass.nodes(stage, nodes_of)
+        case "join":
+            from convfilter.methods import join
+
+            return join.nodes(stage, nodes_of)
         case "orientation":
             from convfilter.methods import orientation
 

@@ -204,8 +204,10 @@ class _Rows:
         return sums.reshape(bottom - top, work.plan.cols.output, -1)
 
 
-def finish(work: Work, epilogue: Epilogue, scratch: Scratch, region: Region, colours: Samples) -> int:
-    """Store colours that have been divided by alpha already, with the alpha of the central pixels.
+def finish(
+    work: Work, epilogue: Epilogue, scratch: Scratch, region: Region, colours: Samples, central: Real | None = None
+) -> int:
+    """Store colours that have been divided by alpha already, with the alpha of the central pixels unless it is given.
 
     Returns how many samples were clipped.
     """
@@ -215,7 +217,7 @@ def finish(work: Work, epilogue: Epilogue, scratch: Scratch, region: Region, col
     values[..., : colours.shape[2]] = colours
     alpha = None
     if work.source.alpha:
-        central = central_alpha(work, region.top, region.bottom)
+        central = central_alpha(work, region.top, region.bottom) if central is None else central
         values *= epilogue.keep
         values += epilogue.shift * central[..., np.newaxis]
         values[..., -1] = 0.0

@@ -47,6 +47,12 @@ class Field:
             self.first - axis.before * self.jump,
         )
 
+    def joined(self, other: Field) -> Field:
+        """Return the field that holds this and another, of outputs that are as far apart."""
+        first = min(self.first, other.first)
+        last = max(self.first + self.size, other.first + other.size)
+        return Field(math.ceil(last - first), max(self.jump, other.jump), first)
+
     def _after_transposed(self, axis: AxisPlan) -> Field:
         """Count the samples that the window can hold; it is centred as if zeros were samples."""
         size = self.size + math.ceil(axis.span // axis.step * self.jump)

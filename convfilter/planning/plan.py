@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import get_args
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.errors import ParameterError, shown
+from convfilter.errors import ParameterError, SizeError, shown
 from convfilter.filters.factors import Product, trimmed
-from convfilter.filters.stage import Stage
+from convfilter.filters.kernels import identity
+from convfilter.filters.stage import Correlation, Join, Stage
 from convfilter.planning.chains import groups
 from convfilter.planning.composites import expanded
 from convfilter.planning.field import Field
@@ -42,6 +43,9 @@ from convfilter.planning.ways import (
     transform_sides,
 )
 from convfilter.record import record
+
+#: Stages of the branches that a stage joins.
+Branches: TypeAlias = tuple[tuple[StagePlan, ...], ...]
 
 #: Source rows of one block of work, and samples of a row of one tile: their scratch fits a core's L2 cache.
 BLOCK_ROWS = 64
@@ -157,10 +161,13 @@ def plan_stack(
         channels -= 2
     sample_type = np.dtype(dtype)
     stages = tuple(expanded(stages))
+    if gray and isinstance(stages[0].operator, Join):  # branches see the luminance
+        stages = (Stage(Correlation(identity()), name="luminance"), *stages)
     stored = np.dtype(out_dtype or sample_type)
     between = np.dtype(np.float64 if is_wide(sample_type) or is_wide(stored) else np.float32)
     stages = settled(stages, sample_type, white)
     tasks: list[Task] = []
+    of_stage: dict[int, Branches] = {}
     prefixes = [f"stage {number} ({stage.name}): " if len(stages) > 1 else "" for number, stage in enumerate(stages, 1)]
     for number, (stage, prefix) in enumerate(zip(stages, prefixes, strict=True)):
         first = number == 0
@@ -169,9 +176,16 @@ def plan_stack(
         result = stored if last else between
         size, luminance, whites = (rows, cols, channels), gray and first, _whites(incoming, result, white, out_white)
         apart = alpha and not (premultiplied and not luminance and takes_alpha_as_colour(stage))
+        joined = None
+        if isinstance(stage.operator, Join):
+            branches = _branches(
+                stage.operator, size, incoming, prefix, alpha=apart, white=white, premultiplied=premultiplied
+            )
+            of_stage[number] = branches
+            joined = _shape_of(stage.operator, branches, size, prefix, alpha=apart)
         task = Task.of(
             stage, size, incoming, result=result, alpha=apart, gray=luminance, whites=whites, stored=stored,
-            premultiplied=premultiplied, prefix=prefix,
+            premultiplied=premultiplied, prefix=prefix, joined=joined,
         )  # fmt: skip
         tasks.append(task)
         rows, cols, channels = task.rows.output, task.cols.output, task.output_channels
@@ -188,10 +202,69 @@ def plan_stack(
         tasks = [replace(task, levels=each) for task, each in zip(tasks, levels(tasks), strict=True)]
     plans: list[StagePlan] = []
     fields = Field(), Field()
-    for task, prefix in zip(tasks, prefixes, strict=True):
-        fields = fields[0].after(task.rows), fields[1].after(task.cols)
-        plans.append(replace(plan_stage(task, algorithm, prefix), fields=fields))
+    for number, (task, prefix) in enumerate(zip(tasks, prefixes, strict=True)):
+        branches = of_stage.get(number, ())
+        fields = (
+            _joined_fields(fields, branches) if branches else (fields[0].after(task.rows), fields[1].after(task.cols))
+        )
+        plans.append(replace(plan_stage(task, algorithm, prefix), fields=fields, branches=branches))
     return Plan(tuple(plans), tuple(shape), sample_type, alpha, gray, white, out_white, between)
+
+
+def _branches(
+    operator: Join, size: tuple[int, int, int], dtype: np.dtype[np.generic], prefix: str, **settings: Any
+) -> Branches:
+    """Plan the branches of a stage."""
+    planned: list[tuple[StagePlan, ...]] = []
+    for branch in operator.branches:
+        try:
+            planned.append(plan_stack(branch, size, dtype, out_dtype=np.float32, **settings).stages if branch else ())
+        except (ParameterError, SizeError) as error:
+            raise type(error)(f"{prefix}{error}") from None
+    return tuple(planned)
+
+
+def _shape_of(
+    operator: Join, branches: Branches, size: tuple[int, int, int], prefix: str, *, alpha: bool
+) -> tuple[int, int, int]:
+    """Return rows, columns and channels of what joins branches.
+
+    Raises
+    ------
+    ParameterError
+        Branches that do not fit.
+    """
+    shapes = [
+        (branch[-1].rows.output, branch[-1].cols.output, branch[-1].output_channels) if branch else size
+        for branch in branches
+    ]
+    sizes = {shape[:2] for shape in shapes}
+    if operator.kind != "concat" and len(sizes) > 1:
+        sizes -= {(1, 1)}
+    colours = {shape[2] - alpha for shape in shapes}
+    if len(sizes) > 1 or (operator.kind != "concat" and len(colours - {1}) > 1):
+        listed = " and ".join(f"{cols}x{rows} with {channels} channels" for rows, cols, channels in shapes)
+        raise ParameterError(f"{prefix}branches must be of one size, got {listed}")
+    ((rows, cols),) = sizes
+    return (
+        rows,
+        cols,
+        (sum(shape[2] - alpha for shape in shapes) if operator.kind == "concat" else max(colours)) + alpha,
+    )
+
+
+def _joined_fields(fields: tuple[Field, Field], branches: Branches) -> tuple[Field, Field]:
+    """Return what outputs see through all branches."""
+    ends = []
+    for branch in branches:
+        rows, cols = fields
+        for stage in branch:
+            rows, cols = rows.after(stage.rows), cols.after(stage.cols)
+        ends.append((rows, cols))
+    rows, cols = ends[0]
+    for other_rows, other_cols in ends[1:]:
+        rows, cols = rows.joined(other_rows), cols.joined(other_cols)
+    return rows, cols
 
 
 def _whites(

@@ -57,6 +57,8 @@ class StagePlan:
         Means of a few real samples are sums of taps.
     fields : (rows, cols) of Field
         What an output sees of the picture, through this stage and those before it.
+    branches : tuple of tuple of StagePlan
+        What a stage joins.
     """
 
     stage: Stage
@@ -81,6 +83,7 @@ class StagePlan:
     bounded: bool = False
     by_taps: bool = False
     fields: tuple[Field, Field] = (Field(), Field())
+    branches: tuple[tuple[StagePlan, ...], ...] = ()
 
     @property
     def receptive_field(self) -> tuple[int, int]:

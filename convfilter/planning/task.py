@@ -13,6 +13,7 @@ from convfilter.filters.stage import (
     Compass,
     Correlation,
     Gradient,
+    Join,
     Layer,
     Morphology,
     Orientation,
@@ -73,6 +74,7 @@ class Task:
     stored: np.dtype[np.generic] | None = None
     levels: float = float("inf")
     premultiplied: bool = False
+    joined_channels: int = 0
 
     @classmethod
     def of(
@@ -88,8 +90,9 @@ class Task:
         stored: np.dtype[np.generic] | None = None,
         premultiplied: bool = False,
         prefix: str = "",
+        joined: tuple[int, int, int] | None = None,
     ) -> Task:
-        """Work out the geometry.
+        """Work out the geometry; ``joined`` is the shape of what joins branches.
 
         Raises
         ------
@@ -105,11 +108,15 @@ class Task:
             if real is not kernel:
                 kernel, scale = real, 1.0
         rows, cols = (plan_axis(stage, axis, shape[axis], kernel.shape[axis], prefix) for axis in (0, 1))
+        if joined is not None:
+            rows, cols = (
+                replace(axis, after=size - axis.input) for axis, size in zip((rows, cols), joined, strict=False)
+            )
         if isinstance(stage.operator, Pooling):
             require_real_cells(rows, cols, prefix)
         return cls(
             stage, kernel, scale, rows, cols, shape[2], dtype, result or dtype, alpha, gray, whites, stored,
-            premultiplied=premultiplied and alpha,
+            premultiplied=premultiplied and alpha, joined_channels=joined[2] if joined else 0,
         )  # fmt: skip
 
     @cached_property
@@ -125,6 +132,8 @@ class Task:
         operator = self.stage.operator
         if isinstance(operator, Layer):
             return int(operator.weight.shape[0]) + self.alpha
+        if isinstance(operator, Join):
+            return self.joined_channels
         return 3 + self.alpha if isinstance(operator, Orientation) else self.channels
 
     @property
@@ -183,7 +192,7 @@ class Task:
     @cached_property
     def is_exact(self) -> bool:
         """Whether all terms are whole numbers that float64 sums without rounding."""
-        if not is_whole(self.dtype) or isinstance(self.stage.operator, UnsharpMask) or not self.kernel.is_whole:
+        if not is_whole(self.dtype) or isinstance(self.stage.operator, UnsharpMask | Join) or not self.kernel.is_whole:
             return False
         if self.stage.padding_mode == "constant" and not float(self.stage.padding_value).is_integer():
             return False
@@ -242,7 +251,7 @@ def _kernel_of(stage: Stage) -> Kernel:
     if isinstance(operator, Pooling):
         assert operator.size is not None
         return Kernel(factors=(np.ones(operator.size[0]), np.ones(operator.size[1])))
-    if isinstance(operator, Point):
+    if isinstance(operator, Point | Join):
         return identity()
     if isinstance(operator, Layer):
         return Kernel(factors=(np.ones(operator.weight.shape[2]), np.ones(operator.weight.shape[3])))

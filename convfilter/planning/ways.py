@@ -15,6 +15,7 @@ from convfilter.filters.stage import (
     Compass,
     Correlation,
     Gradient,
+    Join,
     Layer,
     Morphology,
     Orientation,
@@ -47,6 +48,7 @@ Algorithm = Literal[
     "points",
     "orientation",
     "layer",
+    "join",
 ]
 
 #: A transform takes the time of about this many multiply-adds for each sample and each doubling of its size.
@@ -353,6 +355,7 @@ _ONLY_WAYS = (
     Way("layer", lambda task: isinstance(task.stage.operator, Layer), _layer_cost, 1.0, 0.0),
     Way("morphology", lambda task: isinstance(task.stage.operator, Morphology), morphology_cost, 1.0, 0.0),
     Way("compass", lambda task: isinstance(task.stage.operator, Compass), _compass_cost, 1.0, 0.0),
+    Way("join", lambda task: isinstance(task.stage.operator, Join), lambda _: 1.0, 1.0, 0.0),
     Way("points", lambda task: isinstance(task.stage.operator, Point), lambda _: 1.0, 1.0, 0.0),
     Way(
         "orientation",

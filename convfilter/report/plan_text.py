@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from convfilter.filters.stage import Layer
@@ -24,8 +24,12 @@ def lines(plan: Plan) -> Iterator[str]:
         yield ""
         yield f"stage {number}      {stage.stage.name}"
         yield f"  kernel     {stage.cols.kernel}x{stage.rows.kernel}, {_weights(stage, each)}"
-        yield f"  width      {_formula(stage.cols)}"
-        yield f"  height     {_formula(stage.rows)}"
+        if stage.branches:
+            yield f"  joins      {'; '.join(_branch(branch) for branch in stage.branches)}"
+            yield f"  size       {stage.cols.output}x{stage.rows.output}"
+        else:
+            yield f"  width      {_formula(stage.cols)}"
+            yield f"  height     {_formula(stage.rows)}"
         if stage.output_channels != stage.channels:
             yield f"  channels   {stage.channels} -> {stage.output_channels}"
         yield f"  sees       {_fields(each.cols, each.rows)}"
@@ -45,6 +49,11 @@ def lines(plan: Plan) -> Iterator[str]:
     rows, cols = plan.output_shape[:2]
     yield f"output       {cols}x{rows}, {_count(sum(each.multiply_adds for each in found))} multiply-adds"
     yield from _comparison(plan)
+
+
+def _branch(branch: Sequence[StagePlan]) -> str:
+    """Name the stages of a branch."""
+    return ", ".join(stage.stage.name for stage in branch) or "what it sees"
 
 
 def _weights(stage: StagePlan, each: Figures) -> str:
