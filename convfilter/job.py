@@ -111,6 +111,11 @@ class Job:
             (self._picture if self.passage.whole_input else self.lit).frames[0].start()
             load_llvm()
 
+    def close(self) -> None:
+        """Decode no more; the picture itself is closed by what opened it."""
+        for frame in self.lit.frames:
+            frame.close()
+
     def decode(self) -> None:
         """Decode all samples."""
         decode_whole(self._picture)

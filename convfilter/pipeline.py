@@ -259,6 +259,7 @@ def _one(task: _Task, where: str | BinaryIO, seconds: dict[str, float]) -> Repor
             job.plan()
             if options.explain is not None:
                 options.explain(job.plans)
+            files.callback(job.close)
             job.start()
         filtered = _run(job, destination, seconds)
     view = None
