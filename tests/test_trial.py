@@ -308,6 +308,23 @@ def test_the_program_says_its_address_and_ends_with_ctrl_c(tmp_path):
     assert errors == "convfilter: close the page, or press Ctrl-C here, to end\n"
 
 
+def test_a_configuration_holds_as_it_does_for_the_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    convfilter.write("in.png", PHOTO)
+    (tmp_path / "convfilter.toml").write_text('padding-mode = "wrap"\nlinear = true\n')
+    scenes = []
+    monkeypatch.setattr(Server, "serve", lambda server: scenes.append(server.scene) or server.server_close())
+    assert main(["try", "--no-browser", "in.png", "out.png"]) == 0
+    (scene,) = scenes
+    assert scene.facts()["linear"]
+    wanted = Wanted(("gaussian:3",))
+    assert main(shlex.split(wanted.command("in.png", "out.png"))[1:]) == 0
+    expected = convfilter.read("out.png").pixels
+    assert (expected != convfilter.gaussian_blur(PHOTO, 3)).any()
+    np.testing.assert_array_equal(shown(scene.view(wanted, WHOLE)[0]), expected)
+    np.testing.assert_array_equal(shown(scene.view(wanted, Seen(False, 0, 0, 30, 20))[0]), expected[:20, :30])
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [

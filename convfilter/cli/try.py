@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +17,9 @@ from convfilter.cli.values import RunType
 from convfilter.errors import UsageError
 from convfilter.filters.parameters import Number
 
+if TYPE_CHECKING:
+    from convfilter import pipeline
+
 _PORT = Number("PORT", minimum=0, maximum=65535, whole=True)
 _START = ("gaussian:2",)
 #: Where one of these is set, a browser can show itself.
@@ -25,13 +29,11 @@ _DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 def _try(source: str, output: str | None, specs: tuple[str, ...], port: int | None, no_browser: bool) -> int:
     if source == "-":
         raise UsageError("a picture to try filters on is a file, not standard input; save it first")
-    from convfilter.filters import stack
     from convfilter.trial.scene import Scene
     from convfilter.trial.server import Server
 
-    specs = specs or _START
-    stack.stages(specs)
-    scene = Scene(source, output or _named_after(source))
+    specs, output = specs or _START, output or _named_after(source)
+    scene = Scene(source, output, _as_applied(specs, source, output))
     try:
         server = Server(scene, specs, port or 0)
     except OSError as error:
@@ -44,6 +46,22 @@ def _try(source: str, output: str | None, specs: tuple[str, ...], port: int | No
         webbrowser.open(server.address)
     server.serve()
     return 0
+
+
+def _as_applied(specs: tuple[str, ...], source: str, output: str) -> pipeline.Options:
+    """Return the options of ``convfilter apply`` on the same files: a configuration holds for both."""
+    from convfilter.cli import apply
+    from convfilter.cli.request import pipeline_options, requested
+    from convfilter.filters import stack
+
+    files = [name if not name.startswith("-") else f"./{name}" for name in (source, output)]
+    words = [word for spec in specs for word in ("-f", spec)]
+    with apply.command.make_context("apply", [*words, *files], click.get_current_context().parent) as context:
+        options = pipeline_options(requested(specs, context.params))
+    if options.masking is not None:
+        raise UsageError("pictures with a mask cannot be tried; leave ignore and mask out of the configuration")
+    stack.stages(specs, **options.defaults)
+    return options
 
 
 def _named_after(source: str) -> str:

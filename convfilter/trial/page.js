@@ -25,8 +25,8 @@ let shownUrl = "";
 
 const asked = () => ({
   stack: stack.filter((stage) => stage.on).map(({ filter, values }) => ({ filter, values })),
-  linear: $("linear").checked,
-  gray: $("gray").checked,
+  linear: $("linear").checked && !facts.linear,
+  gray: $("gray").checked && !facts.gray,
 });
 
 const seen = () => {
@@ -434,6 +434,8 @@ async function begin() {
   $("about").textContent = `${facts.source}: ${facts.size.join("x")} ${facts.kind}`;
   document.title = `${facts.source} - convfilter try`;
   $("name").value = facts.output;
+  // What a configuration sets holds for the command, too.
+  for (const name of ["linear", "gray"]) $(name).checked = $(name).disabled = facts[name];
   const box = seen();
   [eye.left, eye.top] = [(facts.size[0] - box.width) >> 1, (facts.size[1] - box.height) >> 1].map((place) => Math.max(0, place));
   stack = facts.stack.map(({ filter, values }) => stageOf(filter, values));

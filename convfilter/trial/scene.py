@@ -16,7 +16,7 @@ from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.place.target import resolve_target
-from convfilter.picture.read import ReadOptions, read
+from convfilter.picture.read import read
 from convfilter.planning.figures import figures
 from convfilter.report.thumbnails import for_browsers
 from convfilter.trial.catalogue import catalogue
@@ -30,7 +30,8 @@ class Scene:
     ----------
     source, output : str
         As they were typed.
-    options : ReadOptions, optional
+    options : pipeline.Options, optional
+        As the command has them, but for the stack.
 
     Raises
     ------
@@ -40,14 +41,14 @@ class Scene:
         The output has a suffix that nobody knows, or is the input.
     """
 
-    def __init__(self, source: str, output: str, options: ReadOptions | None = None) -> None:
+    def __init__(self, source: str, output: str, options: pipeline.Options | None = None) -> None:
         self.source, self.output = source, output
-        self._read = options or ReadOptions()
+        self._base = options or pipeline.Options((), write=WriteOptions(marked=True))
         try:
-            self._picture = read(source, self._read)
+            self._picture = read(source, self._base.read)
         except PictureError as error:
             raise PictureError(f"{source}: {error}") from error
-        resolve_target(output)
+        resolve_target(output, self._base.write)
         self._lit: dict[tuple[bool, bool], Picture] = {}
         self._lock = threading.Lock()
 
@@ -60,6 +61,8 @@ class Scene:
             "output": os.path.basename(self.output),
             "size": [outline.width, outline.height],
             "kind": f"{outline.kind} {outline.dtype}{frames}",
+            "linear": self._base.linear,
+            "gray": self._base.gray,
             "filters": catalogue(),
         }
 
@@ -116,10 +119,11 @@ class Scene:
 
     def _job(self, wanted: Wanted) -> Job:
         """Plan a stack for the picture; light is made linear, and colours grey, once."""
-        stages = stack.stages(wanted.specs)
         options = self._options(wanted)
-        kind = wanted.linear, wanted.gray
-        job = Job(self._picture, resolve_target(self.output), stages, options, self._lit.get(kind))
+        stages = stack.stages(options.specs, **options.defaults)
+        kind = options.linear, options.gray
+        target = resolve_target(self.output, options.write)
+        job = Job(self._picture, target, stages, options, self._lit.get(kind))
         if job.lit is not self._picture:
             self._lit[kind] = job.lit
         job.plan()
@@ -130,8 +134,8 @@ class Scene:
         return job
 
     def _options(self, wanted: Wanted) -> pipeline.Options:
-        write = WriteOptions(marked=True)  # as the command does
-        return pipeline.Options(wanted.specs, gray=wanted.gray, linear=wanted.linear, read=self._read, write=write)
+        gray, linear = wanted.gray or self._base.gray, wanted.linear or self._base.linear
+        return self._base._replace(specs=wanted.specs, gray=gray, linear=linear)
 
     def _unfiltered(self, job: Job, rows: tuple[int, int], cols: tuple[int, int]) -> Pixels:
         """Return as many pixels of the picture, about the middle of what the outputs see."""
