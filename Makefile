@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help setup test lint format check fuzz bench samples docs clean
+.PHONY: help setup test lint format check fuzz bench docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -39,9 +39,6 @@ bench: setup ## measure the program beside the peers that are installed (some mi
 	$(VENV)/bin/pip install -q -e '.[test,bench]'
 	$(RUN) benchmarks/engine.py
 	$(RUN) benchmarks/files.py
-
-samples: setup ## render sample_images/ again (a minute or two)
-	$(RUN) sample_images/make.py
 
 docs: setup ## make the README's picture and table, the lecture and its hand-out, the tutorial and the manual pages again
 	$(RUN) docs/make.py

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
@@ -131,3 +133,7 @@ def _mean(plane: Plane) -> Plane:
     """Average the subpixels of each pixel."""
     rows, cols = plane.shape
     return np.asarray(plane.reshape(rows // FINE, FINE, cols // FINE, FINE).mean(axis=(1, 3)))
+
+
+if __name__ == "__main__":
+    Image.fromarray(render()).save(Path(__file__).with_suffix(".png"), compress_level=9)
