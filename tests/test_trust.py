@@ -355,6 +355,18 @@ def test_pages_and_rules_do_not_leave_their_folder_through_links(
     assert mine.read_text() != "mine"
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["in.png", "out/"], ["in.png", "--into", "out"], [".", "out"], ["--html", "out/in.html", "in.png", "o.png"]],
+)
+def test_pipes_in_the_place_of_outputs_are_left_alone(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    Path("out").mkdir()
+    os.mkfifo("out/in.png")
+    os.mkfifo("out/in.html")
+    assert run(["blur", "--box", "3", *arguments]) == 1
+    assert "is a pipe or a device; use --follow to write there" in capfd.readouterr().err
+
+
 def test_pipes_and_devices_among_pictures_are_not_opened(capfd: pytest.CaptureFixture[str]) -> None:
     Path("tree").mkdir()
     os.mkfifo("tree/a.png")

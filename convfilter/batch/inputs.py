@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from convfilter.batch.found import Found, Job, Naming, Search, is_excluded, is_output, skip, why_skipped
 from convfilter.errors import UsageError, named
 from convfilter.picture import foreign, formats
-from convfilter.picture.place.atomic import is_below
+from convfilter.picture.place.atomic import is_below, is_special
 
 #: Links between a few folders can make a maze of millions of ways.
 _MOST_LINKED = 10_000
@@ -63,13 +63,17 @@ def find(names: Iterable[str], naming: Naming, search: Search) -> Found:
 
 
 def _take(job: Job, top: str, links: _Links, found: Found) -> None:
-    """Add a job, unless its output leads out of ``top`` through links that somebody else may have put there."""
+    """Add a job, unless its output is a link out of ``top``, or a pipe, which somebody else may have put there."""
     target = links.way_out(job.destination, top) if top else None
-    if target is None:
-        found.jobs.append(job)
+    if target is not None:
+        why = f"leads out of {named(top)} to {named(target)}"
+    elif top and "://" not in job.destination and is_special(job.destination):
+        why = "is a pipe or a device"
     else:
-        why = f"its output {named(job.destination)} leads out of {named(top)} to {named(target)}"
-        found.closed.append((job.source, f"{why}; use {{follow=True}} to write there"))
+        found.jobs.append(job)
+        return
+    problem = f"its output {named(job.destination)} {why}; use {{follow=True}} to write there"
+    found.closed.append((job.source, problem))
 
 
 class _Links:

@@ -65,6 +65,7 @@ class _Header:
             byte = self._file.read(1)
             if byte == b"#":
                 comment = bytearray()
+                self._left -= 1
                 while (byte := self._file.read(1)) not in (b"\n", b"\r", b""):
                     comment += byte
                     self._left -= 1

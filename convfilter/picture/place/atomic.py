@@ -76,7 +76,7 @@ def several(path: str) -> Iterator[Several]:
         As of :func:`replacing`.
     """
     descriptor = _descriptor(path)
-    if descriptor is None and ("://" in path or not _is_special(path)):
+    if descriptor is None and ("://" in path or not is_special(path)):
         with replacing(path) as file:
             yield Several(file, is_stream=False)
         return
@@ -90,9 +90,13 @@ def several(path: str) -> Iterator[Several]:
         yield Several(stream, is_stream=True)
 
 
-def _is_special(path: str) -> bool:
-    status = _status(os.path.realpath(path))
-    return status is not None and not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode)
+def is_special(path: str) -> bool:
+    """Tell a pipe, a device or a socket, which are written to as they are, from a file."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def _write_all(stream: BinaryIO, content: io.BytesIO) -> None:
@@ -180,7 +184,7 @@ def is_below(target: str, top: str) -> bool:
 
 
 def require_below(folder: str, name: str) -> None:
-    """Refuse a name that leads out of its folder through links.
+    """Refuse a name that leads out of its folder through links, or is a pipe or a device that somebody has put there.
 
     Raises
     ------
@@ -191,6 +195,8 @@ def require_below(folder: str, name: str) -> None:
         raise WriteError(
             f"it is a link to {named(target)}, out of its folder", remedy="use {follow=True} to write there"
         )
+    if is_special(name):
+        raise WriteError("it is a pipe or a device", remedy="use {follow=True} to write there")
 
 
 def _is_from_caller(error: OSError) -> bool:
