@@ -138,12 +138,12 @@ def test_the_command(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with Image.open(names[2]) as shown:
         assert np.asarray(shown).max() == 255 and shown.size == (30, 40)
     reached = compare(a, b).psnr
-    assert main(["compare", *names[:2], "--least-psnr", str(reached - 0.01)]) == 0
-    assert main(["compare", *names[:2], "--least-psnr", str(reached + 0.01)]) == 1
+    assert main(["compare", *names[:2], "--min-psnr", str(reached - 0.01)]) == 0
+    assert main(["compare", *names[:2], "--min-psnr", str(reached + 0.01)]) == 1
     said = capfd.readouterr()
-    assert f"too far apart: PSNR is {reached:.2f} dB, --least-psnr asks for" in said.err
+    assert f"too far apart: PSNR is {reached:.2f} dB, at least" in said.err
     assert said.out.count("PSNR") == 2
-    assert main(["compare", names[0], names[0], "--least-psnr", "1000"]) == 0
+    assert main(["compare", names[0], names[0], "--min-psnr", "1000"]) == 0
     capfd.readouterr()
     assert main(["compare", names[0], names[0]]) == 0
     assert "PSNR     infinite: equal" in capfd.readouterr().out

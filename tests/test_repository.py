@@ -50,8 +50,8 @@ def test_the_hook_for_others_is_a_command_that_is_there(tmp_path):
     other.write_bytes(b"P5 2 1 255\n\x01\xf2")
     program, *words = hook["entry"].split()
     assert program == "convfilter"
-    assert main([*words, str(picture), str(picture), "--least-psnr", "50"]) == 0
-    assert main([*words, str(picture), str(other), "--least-psnr", "50"]) == 1
+    assert main([*words, str(picture), str(picture), "--min-psnr", "50"]) == 0
+    assert main([*words, str(picture), str(other), "--min-psnr", "50"]) == 1
 
 
 def test_hooks_of_developers_are_those_of_the_makefile():

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
 from convfilter.cli.command import Command
 from convfilter.cli.commands import COMMANDS
-from convfilter.cli.messages import json_of, tell
+from convfilter.cli.messages import FAILED, json_of, say, tell
 from convfilter.cli.options import Option, debug_option
+from convfilter.cli.values import RunType
 from convfilter.errors import PictureError, UsageError
+from convfilter.filters.parameters import Number
 
 if TYPE_CHECKING:
+    from convfilter.comparison import Comparison
     from convfilter.picture.picture import Picture
     from convfilter.picture.place.target import Target
 
 
-def _compare(a: str, b: str, difference: str | None, as_json: bool, least_psnr: float | None) -> int:
+def _compare(
+    a: str,
+    b: str,
+    difference: str | None,
+    max_difference: float | None,
+    min_psnr: float | None,
+    min_ssim: float | None,
+    as_json: bool,
+) -> int:
     from convfilter.comparison import compare_frames, difference_picture
 
     target = None if difference is None else _target(difference, a, b)
@@ -33,10 +45,25 @@ def _compare(a: str, b: str, difference: str | None, as_json: bool, least_psnr: 
         tell(*json_of(found.as_json(), indent=2).splitlines())
     else:
         tell(*found.lines())
-    if least_psnr is not None and (found.psnr is None or found.psnr < least_psnr):
-        reached = "no number" if found.psnr is None else f"{found.psnr:.2f} dB"
-        raise PictureError(f"{a} and {b} are too far apart: PSNR is {reached}, --least-psnr asks for {least_psnr:g} dB")
-    return 0
+    failed = list(_failed(found, max_difference, min_psnr, min_ssim))
+    if failed:
+        say(f"{a} and {b} are too far apart: {'; '.join(failed)}")
+    return FAILED if failed else 0
+
+
+def _failed(found: Comparison, difference: float | None, psnr: float | None, ssim: float | None) -> Iterator[str]:
+    """Say which of the limits are not kept; what is no number keeps none."""
+    if difference is not None and found.largest > difference:
+        yield f"the largest difference is {found.largest:g}, at most {difference:g} is allowed"
+    if difference is not None and found.unmatched:
+        samples = "1 sample is" if found.unmatched == 1 else f"{found.unmatched} samples are"
+        yield f"{samples} NaN or infinite in one picture only"
+    if psnr is not None and (found.psnr is None or found.psnr < psnr):
+        reached = "there is no PSNR" if found.psnr is None else f"PSNR is {found.psnr:.2f} dB"
+        yield f"{reached}, at least {psnr:g} dB is needed"
+    if ssim is not None and (found.ssim is None or found.ssim < ssim):
+        reached = "there is no SSIM" if found.ssim is None else f"SSIM is {found.ssim:.6f}"
+        yield f"{reached}, at least {ssim:g} is needed"
 
 
 def _target(name: str, *sources: str) -> Target:
@@ -85,6 +112,10 @@ def _require_alike(first: Picture, second: Picture, a: str, b: str) -> None:
             raise PictureError(f"pictures to compare must have the same {name}: {a} has {one}, {b} has {other}")
 
 
+def _limit(flag: str, kind: Number, text: str) -> Option:
+    return Option(flag, section="Result", type=RunType(kind), metavar=kind.metavar, help=text)
+
+
 command = Command(
     "compare",
     callback=_compare,
@@ -105,13 +136,9 @@ command = Command(
             metavar="FILE",
             help="Write |A - B|, stretched so that the largest difference is white.",
         ),
-        Option(
-            "--least-psnr",
-            section="Result",
-            metavar="DB",
-            type=click.FloatRange(min=0),
-            help="Exit with status 1 if the pictures are further apart.",
-        ),
+        _limit("--max-difference", Number("N", minimum=0), "Exit status 1 if two samples differ by more, in levels."),
+        _limit("--min-psnr", Number("DB"), "Exit status 1 if the PSNR is lower."),
+        _limit("--min-ssim", Number("S", minimum=-1, maximum=1), "Exit status 1 if the SSIM is lower."),
         Option("--json", "as_json", section="Result", is_flag=True, help="Write the numbers as JSON."),
         debug_option(),
     ],
@@ -119,4 +146,4 @@ command = Command(
 command.examples = """\
 convfilter compare before.png after.png
 convfilter compare before.png after.png --difference where.png
-convfilter compare golden.png result.png --least-psnr 50"""
+convfilter compare golden.png result.png --max-difference 1 --min-psnr 50   in a test"""

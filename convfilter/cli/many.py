@@ -12,6 +12,7 @@ from convfilter import pipeline
 from convfilter.batch import resources, workers
 from convfilter.batch.found import Found, Job
 from convfilter.batch.workers import Event, Notice, Outcome
+from convfilter.cli import clipping
 from convfilter.cli.messages import FAILED, failure, in_flags, json_of, say, tell
 from convfilter.cli.names import found_files
 from convfilter.cli.one import html_report
@@ -201,6 +202,7 @@ class _Batch:
         self._progress = Progress(counts.left + counts.failed, wanted=False if request.quiet else request.progress)
         self._said: set[str] = set()
         self._noted: dict[str, list[str]] = {}
+        self._clipped: list[tuple[str, float]] = []
 
     def run(self, jobs: Sequence[Job], options: pipeline.Options) -> Counts:
         """Do the jobs; a signal ends them, after the summary of what was done."""
@@ -233,6 +235,8 @@ class _Batch:
         """Say each note once, with the first file and the number of the others."""
         for note, names in self._noted.items() if not self._request.quiet else ():
             say(f"{_first_of(names)}: {note}")
+        if self._clipped:
+            say(clipping.line(sorted(self._clipped)))
 
     def _events(self, jobs: Sequence[Job], options: pipeline.Options, tick: float | None) -> Iterator[Event]:
         if self._request.dask is None:
@@ -273,6 +277,8 @@ class _Batch:
             self._progress.add(report.size[0] * report.size[1] * report.frames / 1e6)
             for note in report.notes:
                 self._noted.setdefault(note, []).append(job.source)
+            if clipping.is_likely_a_mistake(self._request, report.clipped):
+                self._clipped.append((job.source, report.clipped))
             if self._request.verbose:
                 self._progress.say(report.line)
         if self._html is not None:

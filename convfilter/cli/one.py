@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from convfilter.cli import clipping
 from convfilter.cli.addresses import local_names
 from convfilter.cli.messages import failure, say
 from convfilter.cli.overwrite import keeps, require_own
@@ -47,6 +48,8 @@ def run_one(request: Request) -> int:
         return fail(error, session, stream if subject == "-" else subject)
     for note in report.notes:
         say(f"{source}: {note}")
+    if clipping.is_likely_a_mistake(request, report.clipped):
+        say(clipping.line([(source, report.clipped)]))
     if request.verbose:
         say(report.line)
     if html is not None:

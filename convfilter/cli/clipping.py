@@ -1,0 +1,25 @@
+"""What is said where a filter drives many samples out of their range, which is mostly a mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from convfilter.cli.request import Request
+
+#: Overshoots of a sharpened or differentiated photo stay below this share.
+_MANY = 0.05
+
+
+def is_likely_a_mistake(request: Request, share: float) -> bool:
+    """Tell whether a share of clipped samples, 0 to 1, is worth a line; ``--map`` says that it is meant."""
+    return share > _MANY and not request.quiet and request.stage.get("map") is None
+
+
+def line(found: Sequence[tuple[str, float]]) -> str:
+    """Word it for one file, or once for several, each with its share."""
+    names = found[0][0] + (f" and {len(found) - 1} more" if len(found) > 1 else "")
+    up_to = "up to " if len(found) > 1 else ""
+    return (
+        f"{names}: {up_to}{max(share for _, share in found):.0%} of the samples are clipped; weights that sum to 1 "
+        "(--normalize), --scale 1/N or --map stretch fit them in, --map clip says that it is meant"
+    )
