@@ -150,7 +150,7 @@ def test_another_format() -> None:
         ("photos/a.png photos/b.png -", "-: standard output takes one picture"),
         ("photos/a.png - out/", "-: standard input is one picture without a name; filter it by itself"),
         ("--algorithm magic photos out", "--algorithm: algorithm must be one of direct"),
-        ("--ext xyz photos out", "--ext: the suffix must be one of"),
+        ("--ext xyz photos out", "--ext: no picture format has the suffix"),
         ("--in-place --ext jpg photos/a.png", "--in-place leaves names and places alone"),
         ("-0 photos out", "-0 tells how the names of --files-from end"),
         ("--suffix a/b photos", "--suffix: it is a part of a file name"),

@@ -239,7 +239,7 @@ def test_verbose_says_it_all_on_one_line(capfd: pytest.CaptureFixture[str]) -> N
         ("blur --box 3 empty.png out.png", 1, "empty.png: the file is empty"),
         ("blur --box 3 text.png out.png", 1, "text.png: "),
         ("blur --box 3 cut.png out.png", 1, "cut.png: "),
-        ("blur --box 3 in.png out.xyz", 2, "out.xyz: the output's suffix must be one of .apng"),
+        ("blur --box 3 in.png out.xyz", 2, "out.xyz: no picture format has the suffix '.xyz'"),
         ("blur --box 3 --format xyz in.png out.png", 2, "out.png: format must be one of png"),
         ("blur --box 3 in.png no/out.png", 1, "no/out.png: there is no folder"),
         ("blur --box 3 in.png in.png", 2, "in.png: input and output are the same file; use --in-place"),

@@ -6,6 +6,7 @@ import codecs
 import io
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -244,3 +245,40 @@ def test_pool_keeps_the_least() -> None:
     expected = convfilter.min_pool(SAMPLES, 3, stride=1, padding=1)
     np.testing.assert_array_equal(convfilter.read("out.png").pixels, expected)
     assert run(["pool", "--min", "3", "--max", "3", "a.png", "out.png"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            "a.png outdir",
+            "outdir: 'outdir' has no suffix, which would tell the format; end a folder with /",
+        ),
+        ("a.png *.jpgg out/", "*.jpgg: no file matches this pattern"),
+        ("*.jpgg --into out", "*.jpgg: no file matches this pattern"),
+        ("--in-place *.jpgg", "*.jpgg: no file matches this pattern"),
+        ("-photo.png out.png", "-photo.png: a name that begins with - is written './-photo.png'"),
+        ("a.png out.jgp", "no picture format has the suffix '.jgp'; the nearest are .jp"),
+        ("a.png out.docx", "the nearest are .pcx, .png, .jpg; 'convfilter formats' lists all; or use --format"),
+        ("--ext tifff a.png --into out", "no picture format has the suffix '.tifff'; the nearest are .tiff, .tif"),
+        ("a.png a.png new", "new: there is no such folder; several inputs need one: make it, or end it with /"),
+    ],
+)
+def test_names_that_are_slips(arguments: str, message: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["blur", "--box", "3", *arguments.split()]) == 2
+    text = capfd.readouterr().err
+    assert message in text and text.count("\n") == 1
+    assert len(text) < 250
+
+
+def test_a_file_that_is_named_like_a_pattern_is_a_file() -> None:
+    Path("a.png").rename("[a].png")
+    assert run(["blur", "--box", "3", "[a].png", "out.png"]) == 0
+    assert Path("out.png").exists()
+
+
+def test_a_pipe_with_a_format() -> None:
+    command = [sys.executable, "-m", "convfilter", "blur", "--box", "3", "png:-", "bmp:-"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(convfilter.__file__).parent.parent)}
+    done = subprocess.run(command, input=Path("a.png").read_bytes(), capture_output=True, check=True, env=environment)
+    assert done.stdout.startswith(b"BM")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 import pickle
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -133,20 +132,6 @@ def test_errors_carry_a_subject_and_a_remedy() -> None:
     assert failure(error) == (flags, 1)
     assert failure(UsageError("no", remedy="leave out {auto_orient=False}")) == ("no; leave out --no-auto-orient", 2)
     assert failure(pickle.loads(pickle.dumps(error))) == (flags, 1)
-
-
-def test_only_the_command_line_names_flags() -> None:
-    """Below it, errors hold options in braces, since Python's users have no flags."""
-    flag = re.compile(r"(^|[\s'(])--[a-z]")
-    for path in sorted(PACKAGE.rglob("*.py")):
-        # Styles of pages have such names, and the page of ``try`` shows commands to copy.
-        if path.relative_to(PACKAGE).parts[0] in ("cli", "report", "trial"):
-            continue
-        tree = ast.parse(path.read_text())
-        plain = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in plain:
-                assert not flag.search(node.value), f"{path.name}:{node.lineno}: {node.value}"
 
 
 def test_every_option_that_a_remedy_names_is_there() -> None:

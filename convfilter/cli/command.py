@@ -9,6 +9,7 @@ import click
 
 from convfilter.cli.commands import COMMANDS
 from convfilter.cli.options import SECTIONS, FilterOption, run_options, stage_options
+from convfilter.errors import UsageError, shown
 from convfilter.filters.catalog import STAGE_PARAMETERS
 from convfilter.filters.spec import FilterSpec, Value
 from convfilter.picture.options import STRIPS
@@ -31,11 +32,14 @@ class Command(click.Command):
         """Give ``--strip`` its default value: a value of its own is only what follows an equals sign."""
         end = args.index("--") if "--" in args else len(args)
         args[:end] = [f"--strip={STRIPS[0]}" if arg == "--strip" else arg for arg in args[:end]]
+        words = list(args)  # click takes them out one by one
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             from convfilter.cli import hints
 
+            if name := hints.file_among(words):
+                raise UsageError(f"a name that begins with - is written {shown('./' + name)}", subject=name) from error
             known = [name for param in self.params if isinstance(param, click.Option) for name in param.opts]
             raise click.UsageError(hints.of_option(str(self.name), error.option_name, known), ctx) from error
 

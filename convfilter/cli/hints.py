@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 from convfilter.errors import shown
@@ -132,6 +133,17 @@ def of_command(word: str) -> str:
         return f"{said}did you mean 'convfilter {meaning}'?"
     close = get_close_matches(word[:99], COMMANDS, n=1)
     return said + (f"did you mean {close[0]}? " if close else "") + f"known are {', '.join(COMMANDS)}"
+
+
+def file_among(words: Sequence[str]) -> str:
+    """Return a word that looks like an option and is the name of a file: one that is there, or of a picture."""
+    from convfilter.picture import formats
+
+    for word in words:
+        is_file = os.path.isfile(word) or formats.by_suffix(os.path.splitext(word)[1]) is not None
+        if word.startswith("-") and "=" not in word and is_file:
+            return word
+    return ""
 
 
 def of_option(command: str, option: str, known: list[str]) -> str:

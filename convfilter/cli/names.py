@@ -64,7 +64,10 @@ def _ext(typed: str | None) -> str:
 
         if advice := foreign.read_only(ext):
             raise UsageError(f"--ext: {advice}")
-        raise UsageError(f"--ext: the suffix must be one of {formats.known_suffixes()}, got {shown(typed)}")
+        raise UsageError(
+            f"--ext: no picture format has the suffix {shown(ext)}; the nearest are {formats.nearest(ext)}; "
+            "'convfilter formats' lists all"
+        )
     return ext
 
 

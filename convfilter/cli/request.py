@@ -164,12 +164,31 @@ def _settled(request: Request) -> Request:
         if given:
             raise misused(f"--output names the output; leave out {given[0]}")
         request = replace(request, files=(*request.files, request.output))
+    request = replace(request, **_pipes(request))
+    outputs = 0 if request.into or request.in_place or request.suffix or request.ext else 1
+    for name in request.files[: len(request.files) - outputs]:
+        if "://" not in name and any(char in name for char in "*?[") and not os.path.lexists(name):
+            raise UsageError("no file matches this pattern", subject=name)
     if request.no_clobber and (request.overwrite or request.in_place):
         if "no_clobber" in request.typed:
             other = "--overwrite" if request.overwrite else "--in-place"
             raise misused(f"--no-clobber leaves outputs that are there alone, {other} replaces them; leave one out")
         request = replace(request, no_clobber=False)
     return request
+
+
+def _pipes(request: Request) -> dict[str, Any]:
+    """Take ``png:-``, as ImageMagick writes a pipe of a format, for ``-`` and the format."""
+    from convfilter.picture import formats
+
+    files, found = list(request.files), {}
+    for index, name in enumerate(files):
+        prefix, colon, rest = name.partition(":")
+        if colon and rest == "-" and formats.by_name(prefix) is not None and not os.path.lexists(name):
+            files[index] = rest
+            if index == len(files) - 1 and not request.format:
+                found["format"] = prefix
+    return {**found, "files": tuple(files)}
 
 
 def _is_typed(name: str, context: click.Context) -> bool:

@@ -273,6 +273,14 @@ def known_suffixes() -> str:
     return " ".join(sorted(_BY_SUFFIX))
 
 
+def nearest(suffix: str) -> str:
+    """List the known suffixes that are most like an unknown one, and frequent ones: ".jpg, .jpe, .png"."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(suffix.lower()[:20], _BY_SUFFIX, n=2)
+    return ", ".join(list(dict.fromkeys((*close, ".png", ".jpg", ".tif")))[:3])
+
+
 def row(name: str) -> Format | None:
     """Find the row of a format, also of one that is only read, by its exact name."""
     return _ROWS.get(name)

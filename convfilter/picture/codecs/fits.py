@@ -92,9 +92,9 @@ def _losses(images: int, dtype: str) -> list[Loss]:
     if images > 1:
         found.append(
             Loss(
-                f"the FITS holds {images} images; take the others out into files of their own, or keep the first "
-                "with --allow-loss",
+                f"the FITS holds {images} images",
                 severe=True,
+                remedy="take the others out into files of their own, or keep the first with {allow_loss=True}",
             )
         )
     if dtype == "float64":

@@ -127,9 +127,15 @@ def resolve_target(
 
         if advice := foreign.read_only(suffix):
             raise UsageError(advice, remedy="or set {format}")
-        got = f"suffix {shown(suffix)}" if suffix else f"no suffix in {shown(os.path.basename(name))}"
+        base = os.path.basename(name)
+        if not suffix:
+            raise UsageError(
+                f"{shown(base)} has no suffix, which would tell the format",
+                remedy="end a folder with /, a picture with .png, or use {format}",
+            )
         raise UsageError(
-            f"the output's suffix must be one of {formats.known_suffixes()}, got {got}", remedy="or use {format}"
+            f"no picture format has the suffix {shown(suffix)}; the nearest are {formats.nearest(suffix)}",
+            remedy="'convfilter formats' lists all; or use {format}",
         )
     target = Target(name)
     return target.settled(source_format) if source_format else target
