@@ -282,7 +282,7 @@ def test_what_goes_wrong_is_a_sentence_on_the_page(name, body, message, scene, m
 def test_it_ends_when_the_last_page_is_closed(scene, monkeypatch):
     with served(scene, monkeypatch) as (server, thread):
         pages = [request(server, "GET", f"/{server.token}/alive", read=False) for _ in range(2)]
-        assert pages[0].read(3) == b":\n\n"
+        assert [page.read(3) for page in pages] == 2 * [b":\n\n"]
         pages[0].close()
         thread.join(0.4)
         assert thread.is_alive()

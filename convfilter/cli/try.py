@@ -83,8 +83,9 @@ command = Command(
     command does it. Below stand the command and the rule of a Makefile that do the same;
     save writes the whole result, OUT or a file beside it.
 
-    The page is for this machine alone (127.0.0.1), under an address that is a secret. The
-    program ends when the page is closed.
+    The page is for this machine alone (127.0.0.1), under an address that is a secret; with
+    --port 8000 here and ssh -L 8000:127.0.0.1:8000 there, for that machine too. The program
+    ends when the page is closed.
     """,
     params=[
         click.Argument(["source"], metavar="IN", type=click.Path(readable=False)),
