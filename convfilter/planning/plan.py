@@ -347,7 +347,10 @@ def _block_rows(task: Task, algorithm: Algorithm) -> int:
     if algorithm == "fourier":
         return max(1, (_sides(task)[0] - task.rows.span) // task.rows.stride)
     if algorithm == "layer":
-        return max(1, MATRIX_BYTES // (4 * task.cols.output * task.channels * task.kernel.matrix.size))
+        # Of a transposed convolution, the matrix is that of a phase: a part of the outputs, and a part of their taps.
+        phases = task.rows.step * task.cols.step
+        windows = task.cols.output * task.channels * task.kernel.matrix.size
+        return max(task.rows.step, MATRIX_BYTES * phases // (4 * windows))
     if algorithm == "pooling" and not is_summed_by_taps(task):
         return stretch_of(task.rows)
     if algorithm == "morphology":
