@@ -241,12 +241,21 @@ def test_pages_are_kept_or_refused(fmt: Format) -> None:
         ("webp", (1, 30), False),
         ("webp", (33, 1000), True),
         ("gif", (700, 1), False),
+        ("png", (70_000, 1000), True),
+        ("png", (655_350, 1000), True),
+        ("png", (16_777_215, 1000), False),
+        ("png", (70_000, 1), False),
+        ("png", (1, 100_000), False),
     ],
 )
 def test_delays_that_are_rounded_are_said(suffix: str, delay: tuple[int, int], exact: bool) -> None:
-    write("in.png", animation((delay, (1, 10))))
-    notes = copied("in.png", f"out.{suffix}")
+    picture = animation((delay, (1, 10)))
+    picture.format = "PNG"
+    notes = write(f"out.{suffix}", picture)
     assert ["delays" in note for note in notes] == ([] if exact else [True])
+    (numerator, denominator), _ = (frame.delay for frame in read(f"out.{suffix}").frames)
+    longest = {"gif": 655.35, "png": 65535}.get(suffix, 1e9)
+    assert numerator / denominator == pytest.approx(min(delay[0] / delay[1], longest), rel=1e-2, abs=0.01)
 
 
 def test_repetitions_that_have_no_place_are_said() -> None:

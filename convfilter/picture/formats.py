@@ -42,6 +42,7 @@ TABLE: tuple[Format, ...] = (
         "web",
         (".png", ".apng"),
         signatures=((0, b"\x89PNG\r\n\x1a\n"),),
+        longest=65535,
         reader="png.read:read_png",
         writer="png.write:write_picture",
         row_writer="png.write:row_writer",

@@ -5,6 +5,7 @@ A loss is an error where pictures or their meaning go, unless the user allows it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -327,7 +328,7 @@ def _of_frames(outline: Outline, fmt: Format) -> Iterator[Loss]:
     if fmt.animation_bits and outline.dtype != "uint8":
         yield Loss(f"{fmt.name} animations are written with {fmt.animation_bits} bits a sample; use png to keep more")
     if any(not _is_exact(delay, fmt) for delay in outline.delays):
-        steps = f"in steps of 1/{fmt.ticks} s" if fmt.ticks else "as fractions"
+        steps = f"in steps of 1/{fmt.ticks} s" if fmt.ticks else "as fractions of 16 bits"
         yield Loss(f"{fmt.name} holds delays {steps} up to {fmt.longest:g} s, to which the animation's are rounded")
     if outline.metadata.loop and not fmt.holds.loop:
         yield Loss(_left_out(outline, fmt, "loop"))
@@ -335,7 +336,10 @@ def _of_frames(outline: Outline, fmt: Format) -> Iterator[Loss]:
 
 def _is_exact(delay: tuple[int, int], fmt: Format) -> bool:
     numerator, denominator = delay
-    return numerator / denominator <= fmt.longest and (not fmt.ticks or numerator * fmt.ticks % denominator == 0)
+    if fmt.ticks:
+        return numerator / denominator <= fmt.longest and numerator * fmt.ticks % denominator == 0
+    common = math.gcd(numerator, denominator)
+    return max(numerator, denominator) // common <= fmt.longest
 
 
 def _of_metadata(outline: Outline, fmt: Format) -> Iterator[Loss]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -38,6 +39,8 @@ _MAX_PIECE = 2**30
 _BEST_LEVEL = 10
 
 Bytes = npt.NDArray[np.uint8]
+#: Of a delay, which is a fraction of two 16-bit numbers.
+MOST_SECONDS = 65535
 
 
 def write_picture(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
@@ -189,8 +192,21 @@ def _write_chunk(file: BinaryIO, kind: bytes, *parts: bytes) -> None:
 def _frame_control(sequence: int, area: tuple[int, int, int, int], frame: Frame) -> bytes:
     """Say that the frame replaces what was in its area, and stays."""
     top, left, bottom, right = area
-    numerator, denominator = frame.delay or (1, 10)
+    numerator, denominator = stored_delay(frame.delay or (1, 10))
     return struct.pack(">IIIIIHHBB", sequence, right - left, bottom - top, left, top, numerator, denominator, 0, 0)
+
+
+def stored_delay(delay: tuple[int, int]) -> tuple[int, int]:
+    """Return the fraction of two 16-bit numbers that is nearest to a delay, as it is if that is one."""
+    if max(delay) <= MOST_SECONDS:
+        return delay
+    seconds = Fraction(*delay)
+    if seconds >= MOST_SECONDS:
+        return MOST_SECONDS, 1
+    nearest = seconds.limit_denominator(MOST_SECONDS)
+    if nearest.numerator > MOST_SECONDS:
+        nearest = seconds.limit_denominator(int(MOST_SECONDS / seconds))
+    return nearest.numerator, nearest.denominator
 
 
 class _Strips:
