@@ -154,6 +154,7 @@ def cases(bench: Bench) -> list[Case]:
         _max_pool(bench, 3, 2, 2.0),
         _max_pool(bench, 31, 1, 10.0),
         _dilate(bench, 7, 1.5),
+        _canny(bench, 2.0, 3.0),
         *(_median(bench, side, floor) for side, floor in ((3, 1.0), (5, 1.0), (15, 1.5), (51, 1.5))),
     ]
 
@@ -326,6 +327,16 @@ def _dilate(bench: Bench, radius: int, floor: float) -> Case:
         lambda: bench.ndimage.grey_dilation(bench.rgb, footprint=disk[..., np.newaxis], mode="nearest"),
         _SCIPY_FLOOR,
     )
+    return case
+
+
+def _canny(bench: Bench, sigma: float, floor: float) -> Case:
+    gray = bench.rgb_float[..., 0] / 255
+    case = bench.case(f"Canny, sigma {sigma:g}, one channel, float32")
+    case.ours(lambda: convfilter.canny(gray, sigma, threads=bench.threads))
+    if bench.skimage:
+        feature = import_module("skimage.feature")
+        case.peer("scikit-image", lambda: feature.canny(gray, sigma), floor)
     return case
 
 

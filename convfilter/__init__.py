@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from convfilter.picture.picture import Picture
     from convfilter.windows import (
         black_hat,
+        canny,
         closing,
         dilate,
         erode,
@@ -66,6 +67,7 @@ __version__ = "0.1.0"
 
 _OF_WINDOWS = (
     "black_hat",
+    "canny",
     "closing",
     "dilate",
     "erode",
@@ -106,6 +108,7 @@ __all__ = [
     "average_pool",
     "black_hat",
     "box_blur",
+    "canny",
     "closing",
     "conv2d",
     "conv_transpose2d",

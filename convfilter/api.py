@@ -33,6 +33,7 @@ from convfilter.keywords import (
     IntPair,
     PaddingLike,
     PoolKeywords,
+    RunKeywords,
     checked,
     documented,
     pair_of,
@@ -564,14 +565,19 @@ def _run_layer(image: ImageLike, name: str, operator: Layer, keywords: Any) -> I
 
 
 def run_operator(
-    image: ImageLike, name: str, operator: Operator, keywords: FilterKeywords | PoolKeywords, *, signed: bool = False
+    image: ImageLike,
+    name: str,
+    operator: Operator,
+    keywords: FilterKeywords | PoolKeywords | RunKeywords,
+    *,
+    signed: bool = False,
 ) -> Image:
     """Run one operator on an image, with the keywords that a function on images was given."""
     stage = Stage(operator, name=name, signed=signed, **stage_values(keywords))
     return _run_stages(image, [stage], keywords)
 
 
-def _run_stages(image: ImageLike, stages: Sequence[Stage], keywords: PoolKeywords) -> Image:
+def _run_stages(image: ImageLike, stages: Sequence[Stage], keywords: PoolKeywords | RunKeywords) -> Image:
     array, keywords = arrays.taken(image, keywords)
     pixels = checked(array, keywords.get("alpha", False))
     decided = planned(stages, pixels.shape, pixels.dtype, keywords)
@@ -582,7 +588,7 @@ def _run_stages(image: ImageLike, stages: Sequence[Stage], keywords: PoolKeyword
     return result if type(image) is np.ndarray else arrays.labelled(result, image, decided)
 
 
-def _run_masked(stages: Sequence[Stage], pixels: Image, keywords: PoolKeywords) -> Image:
+def _run_masked(stages: Sequence[Stage], pixels: Image, keywords: PoolKeywords | RunKeywords) -> Image:
     from convfilter.executor.masked import Masking, marked, run_masked
 
     if keywords.get("algorithm") is not None:

@@ -14,12 +14,12 @@ from convfilter.planning import AxisPlan, Plan
 from convfilter.planning.field import Field
 
 if TYPE_CHECKING:
-    from convfilter.keywords import PoolKeywords
+    from convfilter.keywords import PoolKeywords, RunKeywords
 
 Array: TypeAlias = npt.NDArray[Any]
 
 
-def taken(image: Any, keywords: PoolKeywords) -> tuple[Array, PoolKeywords]:
+def taken(image: Any, keywords: PoolKeywords | RunKeywords) -> tuple[Array, PoolKeywords | RunKeywords]:
     """Take an image as a NumPy array, without a copy where its library allows that.
 
     Parameters

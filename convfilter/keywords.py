@@ -131,7 +131,7 @@ class FilterKeywords(StageKeywords, RunKeywords, total=False):
 
 
 #: Those of any function.
-Keywords: TypeAlias = FilterKeywords | PoolKeywords | StageKeywords | PoolStageKeywords
+Keywords: TypeAlias = FilterKeywords | PoolKeywords | StageKeywords | PoolStageKeywords | RunKeywords
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 

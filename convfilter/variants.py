@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from convfilter.engine import epilogue, load, program, sums
 from convfilter.machine.cores import available_cores
-from convfilter.methods import box, extremes, horizontal, interleaved, morphology, pointwise, rank, stencil
+from convfilter.methods import box, canny, extremes, horizontal, interleaved, morphology, pointwise, rank, stencil
 from convfilter.native import object_code
 from convfilter.native.loop import Loop
 from convfilter.picture import png_filters
@@ -26,6 +26,7 @@ _TYPES: dict[str, tuple[type[np.generic], ...]] = {
     "B": (np.uint8,),
     "K": (np.uint8, np.uint16, np.int32),  # samples as whole numbers in their order
     "M": (np.uint8, np.uint16, np.int32, np.int64),  # the same, also of double precision
+    "D": (np.float64,),
     "N": (np.int32, np.int64),  # counts of samples, or of their weights
     "T": (np.uint8, np.uint16, np.float32, np.int16, np.uint32, np.float64),
 }
@@ -45,6 +46,7 @@ def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
             interleaved,
             box,
             extremes,
+            canny,
             morphology,
             pointwise,
             rank,

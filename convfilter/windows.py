@@ -13,8 +13,8 @@ import numpy.typing as npt
 from convfilter.api import run_operator
 from convfilter.filters import footprints
 from convfilter.filters.kernels import Kernel
-from convfilter.filters.stage import Morphology, Rank
-from convfilter.keywords import FilterKeywords, Image, ImageLike, documented, whole_pair
+from convfilter.filters.stage import Canny, Morphology, Rank
+from convfilter.keywords import FilterKeywords, Image, ImageLike, RunKeywords, documented, whole_pair
 
 #: N, (rows, cols), "disk:RADIUS", or an array that is not 0 where a pixel counts.
 WindowLike: TypeAlias = int | tuple[int, int] | str | npt.NDArray[np.generic] | list[list[float]]
@@ -176,6 +176,43 @@ def black_hat(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKey
     Parameters, result and errors as for :func:`erode`.
     """
     return run_operator(image, "black_hat", Morphology("blackhat", window_of(window)), keywords)
+
+
+@documented(RunKeywords)
+def canny(
+    image: ImageLike, sigma: float = 1.0, low: float = 0.1, high: float = 0.2, **keywords: Unpack[RunKeywords]
+) -> Image:
+    """Find edges one pixel wide, as ``skimage.feature.canny`` does on each channel.
+
+    Parameters
+    ----------
+    image : (H, W) or (H, W, C) array of uint8, uint16 or float32
+        What is transparent counts as black; alpha stays.
+    sigma : float
+        Standard deviation of the Gaussian before, in pixels, 0 to 100; it is cut at 4 sigma.
+    low, high : float
+        Magnitudes of Sobel's gradient, as fractions of full scale: ridges of ``high`` are edges, and those of ``low``
+        that hang together with one, by sides or corners. The gradient of a step is 4 times the step.
+    **keywords
+        See Other Parameters.
+
+    Returns
+    -------
+    array
+        White on black, of the image's type or ``dtype``.
+
+    Raises
+    ------
+    ParameterError
+        A parameter is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> canny(np.repeat([[0, 0, 0, 255, 255, 255]], 5, 0).astype(np.uint8), 0)[2].tolist()
+    [0, 0, 255, 255, 0, 0]
+    """
+    return run_operator(image, "canny", Canny(sigma, low, high), keywords)
 
 
 def window_of(window: WindowLike) -> Kernel:

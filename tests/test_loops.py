@@ -1027,6 +1027,63 @@ def slide(rng, K, N):
         )  # fmt: skip
 
 
+# canny -------------------------------------------------------------------------
+
+
+def smooth(rng, D):
+    for taps, apart, length in ((1, 1, 5), (4, 3, 7)):
+        source, weights = samples(rng, (3, length + taps * apart), D), samples(rng, taps, D)
+        expected = unset((3, length + 2), D)
+        expected[:, :length] = sum(weights[t] * source[:, t * apart :][:, :length] for t in range(taps))
+        pitch = source.shape[1]
+        yield Case(
+            [source.ravel(), pitch, 3, length, weights, taps, apart, unset(expected.size, D), length + 2],
+            {7: expected},
+        )
+
+
+def _gradients(block):
+    """Return Sobel's gradients, down and along, of all pixels but the outermost."""
+    above, middle, below = block[:-2], block[1:-1], block[2:]
+    down = below - above
+    along = above + 2 * middle + below
+    return down[:, :-2] + 2 * down[:, 1:-1] + down[:, 2:], along[:, 2:] - along[:, :-2]
+
+
+def slopes(rng, D):
+    for channels in (1, 3):
+        block = samples(rng, (5, 7, channels), D)
+        expected = unset(block.shape, D)
+        expected[1:-1, 1:-1] = np.sqrt(sum(each**2 for each in _gradients(block)))
+        yield Case(
+            [block.ravel(), 7 * channels, 5, 7 * channels, channels, unset(block.size, D)], {5: expected.ravel()}
+        )
+
+
+def ridges(rng, D):
+    """A bright bar across, and one down: ridges are where it rises and falls, but not next to the border."""
+    for turned in (False, True):
+        block = np.zeros((12, 14), D)
+        (block.T if turned else block)[5:] = 10
+        down, along = _gradients(block)
+        magnitude = np.zeros(block.shape, D)
+        magnitude[1:-1, 1:-1] = np.hypot(down, along)
+        for high in (40.0, 41.0):
+            expected = np.zeros((8, 10), np.uint8)
+            # The gradient is as large in the two rows, or columns, beside the step.
+            place = (slice(1, 7), slice(2, 4)) if turned else (slice(2, 4), slice(1, 9))
+            expected[place] = 2 if high == 40 else 1
+            out = unset(expected.size, np.uint8)
+            yield Case([block.ravel(), 14, 8, 10, 1, magnitude.ravel(), 30.0, high, 1, 7, out, 10], {10: expected})
+
+
+def follow(_rng):
+    marks = np.array([[1, 0, 0, 1], [0, 2, 0, 1], [0, 0, 0, 0], [1, 2, 1, 1]], np.uint8)
+    expected = np.array([[3, 0, 0, 1], [0, 3, 0, 1], [0, 0, 0, 0], [3, 3, 3, 3]], np.uint8)
+    both, after = np.stack([marks.T, marks], axis=2), np.stack([marks.T, expected], axis=2)
+    yield Case([both.ravel(), 4, 4, 2, 1, unset(16, np.int64)], {0: after, 5: None})
+
+
 # All of them ---------------------------------------------------------------------
 
 VARIANTS = [

@@ -13,7 +13,7 @@ from convfilter import variants
 from convfilter.executor.run import run_array
 from convfilter.errors import ParameterError
 from convfilter.filters import kernels
-from convfilter.filters.stage import Correlation, Gradient, Morphology, Point, Pooling, Rank, Stage, UnsharpMask
+from convfilter.filters.stage import Canny, Correlation, Gradient, Morphology, Point, Pooling, Rank, Stage, UnsharpMask
 from convfilter.planning import Task, applicable, plan_stack
 
 object_code.on_notice(print)
@@ -31,6 +31,7 @@ operators = [
     Point("elu", 1.0),
     *(Morphology(kind, kernels.from_array([[0, 1], [1, 1]])) for kind in ("erode", "dilate", "gradient", "tophat")),
     Morphology("gradient", kernels.box(2, 2)),
+    Canny(),
     Rank(kernels.box(3, 3)),
     Rank(kernels.box(5, 5)),
     Rank(kernels.box(2, 2)),

@@ -21,6 +21,7 @@ from convfilter.errors import ParameterError, shown
 from convfilter.executor.run import Result, run_array
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import (
+    Canny,
     Compass,
     Correlation,
     Gradient,
@@ -251,7 +252,7 @@ class _Run:
     def _is_difference(self) -> bool:
         """Whether the result says how samples differ: where one is missing, there is none."""
         operator = self.stage.operator
-        if isinstance(operator, Gradient | Join | Orientation | Layer | Compass):
+        if isinstance(operator, Gradient | Join | Orientation | Layer | Compass | Canny):
             return True
         if isinstance(operator, Morphology):
             return operator.is_difference

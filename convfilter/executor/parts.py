@@ -62,7 +62,7 @@ def grid_of(plan: StagePlan) -> Grid:
     match plan.algorithm:
         case "points" | "box" | "network" | "histograms" | "sliding":  # sample by sample, or exact
             return Grid(1, 1)
-        case "morphology" if is_composite(plan.stage.operator):  # what lies between has a border of its own
+        case "canny" | "morphology" if _is_whole(plan):
             return Grid(plan.rows.output, 0)
         case "morphology":
             return Grid(1, 1)
@@ -87,6 +87,11 @@ def grid_of(plan: StagePlan) -> Grid:
             return Grid(plan.block_rows, cols, (ahead[0], ahead[1]))
         case _:
             return Grid(STEP_ROWS, 1)
+
+
+def _is_whole(plan: StagePlan) -> bool:
+    """Whether a stage is not cut: edges wind through the picture, and what lies between two has a border of its own."""
+    return plan.algorithm == "canny" or is_composite(plan.stage.operator)
 
 
 def _multirate_grid(plan: StagePlan, rates: Rates) -> Grid:
@@ -196,7 +201,7 @@ def part_of(plan: StagePlan, rows: tuple[int, int], cols: tuple[int, int]) -> Pa
         Outputs.
     """
     grid = grid_of(plan)
-    if is_composite(plan.stage.operator):
+    if _is_whole(plan):
         return Part(*(Side(((0, axis.input),), None, axis, axis.output) for axis in (plan.rows, plan.cols)))
     mode = "constant" if isinstance(plan.stage.operator, Pooling) else plan.stage.padding_mode
     down = side_of(plan.rows, mode, *rows, min(rows[1] + grid.ahead[0], plan.rows.output), plan.rates[0])

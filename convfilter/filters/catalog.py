@@ -11,11 +11,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+from convfilter.errors import ParameterError, shown
 from convfilter.filters.activations import ACTIVATION_ROWS
 from convfilter.filters.more_rows import MORE_ROWS, ORIENTATION
 from convfilter.filters.parameters import Choice, Flag, Number, OrWord, Parameter, Text
 from convfilter.filters.row import OF_POOLING, SIGMA, SIZE, STAGE_PARAMETERS, Filter
-from convfilter.filters.stage import Compass, Correlation, Gradient, Operator, Orientation, Pooling, Stage, UnsharpMask
+from convfilter.filters.stage import (
+    Canny,
+    Compass,
+    Correlation,
+    Gradient,
+    Operator,
+    Orientation,
+    Pooling,
+    Stage,
+    UnsharpMask,
+)
 from convfilter.filters.window_rows import WINDOW_ROWS
 
 __all__ = ["FILTERS", "STAGE_PARAMETERS", "Filter"]
@@ -113,6 +124,19 @@ def _edge_row(family: str, smooth: str, source: str, name: str = "", difference:
     return Filter(family, summary, formula, f"{family}:x", _edges(family), own, source=source)
 
 
+def _canny(sigma: str, low: float | None, high: float | None) -> Stage:
+    """Take sigma alone, or all three numbers."""
+    try:
+        found = [Number("NUMBER", minimum=0).parse(part.strip()) for part in sigma.split(",")]
+    except ValueError as error:
+        raise ParameterError(f"canny SIGMA, LOW and HIGH {error}, got {shown(sigma)}") from None
+    for number in (low, high):
+        found += [] if number is None else [number]
+    if len(found) not in (1, 3):
+        raise ParameterError(f"canny takes SIGMA, or SIGMA,LOW,HIGH, got {len(found)} numbers")
+    return Stage(Canny(*found))
+
+
 def _compass_row(name: str, pattern: str, source: str) -> Filter:
     summary = f"Edges, {name.title()}'s compass: the strongest of eight directions."
     return Filter(name, summary, f"max over eight turns of {pattern}", name, _compass(name), source=source)
@@ -165,6 +189,20 @@ FILTERS: Mapping[str, Filter] = {
         ),
         _compass_row("kirsch", "5 5 5; -3 0 -3; -3 -3 -3", "Kirsch, Computer determination of structure, 1971"),
         _compass_row("robinson", "1 2 1; 0 0 0; -1 -2 -1", "Robinson, Edge detection by compass gradient masks, 1977"),
+        Filter(
+            "canny",
+            "Edges that are decided: white lines one pixel wide on black.",
+            "Gaussian; ridges of Sobel's gradient; those of HIGH, and those of LOW that hang together with them",
+            "canny:1.4,0.1,0.2",
+            _canny,
+            (
+                Parameter("sigma", Text("SIGMA[,LOW,HIGH]"), "Blur, and thresholds of full scale.", "1", "px"),
+                Parameter("low", Number("LEVEL", minimum=0), "Weak edges; 0.1 if left out.", unit="of full scale"),
+                Parameter("high", Number("LEVEL", minimum=0), "Strong ones; 0.2 if left out.", unit="of full scale"),
+            ),
+            (),
+            source="Canny, A computational approach to edge detection, 1986; as scikit-image computes it",
+        ),
         Filter(
             "laplacian",
             "Edges in all directions: sum of the second differences.",

@@ -24,6 +24,8 @@ PADDING_MODES: tuple[PaddingMode, ...] = ("edge", "constant", "reflect", "symmet
 PADDING_WORDS = ("same", "valid", "full", "same_upper", "same_lower")
 #: No picture has more rows or columns.
 _MOST_STEP = 2**31 - 1
+#: A Gaussian is summed tap by tap here.
+_MOST_CANNY_SIGMA = 100.0
 TONE_MAPS: tuple[ToneMap, ...] = ("clip", "abs", "offset", "stretch")
 
 
@@ -134,6 +136,26 @@ class Compass:
 
 
 @record
+class Canny:
+    """Edges one pixel wide: ridges of a smoothed picture's gradient, where it is strong or hangs together with such.
+
+    ``low`` and ``high`` are fractions of full scale, for Sobel's gradient, which is 4 for a step of 1.
+    """
+
+    sigma: float = 1.0
+    low: float = 0.1
+    high: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.sigma <= _MOST_CANNY_SIGMA:
+            raise ParameterError(f"canny sigma must be from 0 to {_MOST_CANNY_SIGMA:g}, got {self.sigma:g}")
+        if not 0 <= self.low <= self.high < math.inf:
+            raise ParameterError(
+                f"canny takes thresholds with 0 <= low <= high, got low {self.low:g} and high {self.high:g}"
+            )
+
+
+@record
 class Orientation:
     """Hue of the direction in which the luminance rises, as bright as the gradient is large; gives three channels.
 
@@ -229,7 +251,18 @@ class Join:
 
 
 Operator: TypeAlias = (
-    Correlation | Gradient | UnsharpMask | Pooling | Rank | Morphology | Compass | Orientation | Point | Layer | Join
+    Correlation
+    | Gradient
+    | UnsharpMask
+    | Pooling
+    | Rank
+    | Morphology
+    | Compass
+    | Canny
+    | Orientation
+    | Point
+    | Layer
+    | Join
 )
 
 

@@ -13,6 +13,7 @@ from convfilter.errors import ParameterError, SizeError, shown
 from convfilter.filters.factors import Product, trimmed
 from convfilter.filters.kernels import identity
 from convfilter.filters.stage import Correlation, Join, Stage
+from convfilter.planning.canny import canny_bytes
 from convfilter.planning.chains import groups
 from convfilter.planning.composites import expanded
 from convfilter.planning.field import Field
@@ -353,6 +354,8 @@ def _block_rows(task: Task, algorithm: Algorithm) -> int:
         return max(task.rows.step, MATRIX_BYTES * phases // (4 * windows))
     if algorithm == "pooling" and not is_summed_by_taps(task):
         return stretch_of(task.rows)
+    if algorithm == "canny":
+        return task.rows.output
     if algorithm == "morphology":
         return morphology_block_rows(task)
     if algorithm in RANK_WAYS:
@@ -377,6 +380,8 @@ def _scratch_bytes(plan: StagePlan, task: Task) -> int:
         return itemsize * (plan.sides[0] * plan.sides[1] * TRANSFORM_PLANES + kept)
     if plan.algorithm == "pooling" and not plan.by_taps:
         return pooling_bytes(task, itemsize, TILE_SAMPLES)
+    if plan.algorithm == "canny":
+        return canny_bytes(task)
     if plan.algorithm == "morphology":
         return morphology_bytes(plan)
     if plan.algorithm in RANK_WAYS:

@@ -10,6 +10,7 @@ from convfilter.errors import ParameterError
 from convfilter.filters.factors import factored
 from convfilter.filters.kernels import Kernel, identity
 from convfilter.filters.stage import (
+    Canny,
     Compass,
     Correlation,
     Gradient,
@@ -34,6 +35,10 @@ LUMINANCE_DIVISOR = 1000.0
 _DOUBLE_WHOLE = 2.0**53
 #: The sum of weights that are meant to sum to one differs from it by rounding at most.
 _SUM_ROUNDING = 1e-12
+
+
+#: Where the Gaussian of Canny's edges is cut, in sigmas: as in scikit-image. Two pixels more decide about a ridge.
+CANNY_SIGMAS = 4.0
 
 
 @record
@@ -255,6 +260,9 @@ def _kernel_of(stage: Stage) -> Kernel:
         return identity()
     if isinstance(operator, Layer):
         return Kernel(factors=(np.ones(operator.weight.shape[2]), np.ones(operator.weight.shape[3])))
+    if isinstance(operator, Canny):
+        side = 2 * (int(CANNY_SIGMAS * operator.sigma + 0.5) + 2) + 1
+        return Kernel(factors=(np.ones(side), np.ones(side)))
     if isinstance(operator, Compass):
         kernel = operator.kernels[0]
     else:

@@ -12,6 +12,7 @@ import numpy as np
 from convfilter.filters.factors import Product, low_rank
 from convfilter.filters.multirate import Rates, largest_step, rates
 from convfilter.filters.stage import (
+    Canny,
     Compass,
     Correlation,
     Gradient,
@@ -26,6 +27,7 @@ from convfilter.filters.stage import (
 )
 from convfilter.planning import ranks
 from convfilter.planning.arithmetic import AxisPlan
+from convfilter.planning.canny import canny_cost
 from convfilter.planning.morphology import morphology_cost
 from convfilter.planning.pooling import comparisons, goes_straight, is_summed_by_taps, takes_extremes
 from convfilter.planning.precision import precision, quality, unseen
@@ -45,6 +47,7 @@ Algorithm = Literal[
     "sliding",
     "morphology",
     "compass",
+    "canny",
     "points",
     "orientation",
     "layer",
@@ -356,6 +359,7 @@ _ONLY_WAYS = (
     Way("morphology", lambda task: isinstance(task.stage.operator, Morphology), morphology_cost, 1.0, 0.0),
     Way("compass", lambda task: isinstance(task.stage.operator, Compass), _compass_cost, 1.0, 0.0),
     Way("join", lambda task: isinstance(task.stage.operator, Join), lambda _: 1.0, 1.0, 0.0),
+    Way("canny", lambda task: isinstance(task.stage.operator, Canny), canny_cost, 1.0, 0.0),
     Way("points", lambda task: isinstance(task.stage.operator, Point), lambda _: 1.0, 1.0, 0.0),
     Way(
         "orientation",

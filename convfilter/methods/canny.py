@@ -1,0 +1,195 @@
+"""Canny's edges: ridges of the gradient, a few rows at a time, and which of them hang together with strong ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.engine.borders import Indices
+from convfilter.engine.buffer import LineBuffer, Samples, Scratch
+from convfilter.engine.load import Source
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageRun, Workers
+from convfilter.filters import kernels
+from convfilter.filters.stage import Canny
+from convfilter.native.loop import Loop
+from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR
+from convfilter.planning.canny import canny_block_rows, radius_of
+from convfilter.planning.task import CANNY_SIGMAS
+
+SMOOTH = Loop("canny", "smooth", "D* i8 i8 i8 D* i8 i8 D* i8")
+SLOPES = Loop("canny", "slopes", "D* i8 i8 i8 i8 D*")
+RIDGES = Loop("canny", "ridges", "D* i8 i8 i8 i8 D* D D i8 i8 u1* i8")
+FOLLOW = Loop("canny", "follow", "u1* i8 i8 i8 i8 i8*")
+
+#: Rows and pixels beside a ridge that decide about it: a neighbour, and one more for its gradient.
+_BESIDE = 2
+_EDGE = 3
+
+Real = npt.NDArray[np.float64]
+
+
+def nodes(stage: StageRun) -> list[Node]:
+    """Return the nodes of a stage; what is transparent counts as black."""
+    edges = _Edges(stage)
+    edges.reads = (1, 2)  # the ridges, and the picture for its alpha
+    return [_Ridges(stage), edges]
+
+
+class _Ridges(Node):
+    """Ridges of the gradient's magnitude, strong and weak ones, as bytes."""
+
+    def __init__(self, stage: StageRun) -> None:
+        operator = stage.plan.stage.operator
+        assert isinstance(operator, Canny)
+        self._stage, self._operator = stage, operator
+        self._radius = radius_of(operator.sigma)
+        self.rows, self.line = stage.plan.rows.input, (stage.plan.cols.input, stage.plan.channels - stage.source.alpha)
+        self.block_rows, self.dtype = canny_block_rows(stage.plan.rows), np.dtype(np.uint8)
+        self.cost, self.scratch_bytes = stage.plan.multiply_adds * self.rows * self.line[0], stage.plan.scratch_bytes
+        self.overlap = 2.0 * (self._radius + _BESIDE)
+
+    def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
+        """Return the rows that smoothing and gradients look at."""
+        reach = self._radius + _BESIDE
+        return np.arange(max(0, top - reach), min(self.rows, bottom + reach))
+
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return workers."""
+        factors = kernels.gaussian(self._operator.sigma, 0, CANNY_SIGMAS).factors
+        assert factors is not None
+        weights = factors[0]
+        # What smoothing loses beyond the border, it is divided by.
+        down, along = (_share(weights, self._radius, length) for length in (self.rows, self.line[0]))
+
+        def make() -> _Worker:
+            return _Worker(self._stage.source, sources[0], target, self._operator, weights, down, along)
+
+        return Workers(make, self.scratch_bytes)
+
+
+def _share(weights: Real, radius: int, length: int) -> Real:
+    """Return the sum of the weights that fall on an axis of so many pixels, for each of them."""
+    sums = np.concatenate([[0.0], np.cumsum(weights)])
+    place = np.arange(length)
+    first, last = np.maximum(radius - place, 0), np.minimum(radius + length - place, weights.size)
+    shares: Real = sums[last] - sums[first]
+    return shares
+
+
+class _Worker:
+    """Finds the ridges of some rows, in memory of its own."""
+
+    def __init__(
+        self,
+        source: Source,
+        picture: LineBuffer,
+        target: LineBuffer,
+        operator: Canny,
+        weights: Real,
+        down: Real,
+        along: Real,
+    ) -> None:
+        self._source, self._picture, self._target, self._operator = source, picture, target, operator
+        self._weights, self._down, self._along = weights, down, along
+        self._scratch = Scratch(np.float64)
+
+    def __call__(self, rows: Rows) -> int:
+        """Write the ridges of some rows."""
+        top, bottom = rows
+        height, cols = len(self._down), len(self._along)
+        smoothed, channels = self._smoothed(max(0, top - _BESIDE), min(height, bottom + _BESIDE))
+        # Beyond the border, gradients see the outermost rows and columns once more, and the next ones.
+        first = max(0, top - _BESIDE)
+        wanted = np.arange(top - _BESIDE, bottom + _BESIDE)
+        picked = _mirrored(wanted, height) - first
+        around = _mirrored(np.arange(-_BESIDE, cols + _BESIDE), cols)
+        block = np.ascontiguousarray(smoothed[np.clip(picked, 0, len(smoothed) - 1)][:, around])
+        pitch = block.shape[1] * channels
+        flat, magnitude = block.reshape(-1), self._scratch.get("magnitude", block.size)
+        magnitude[: block.size] = 0
+        SLOPES.variant(D=np.float64)(flat, pitch, len(block), pitch, channels, magnitude)
+        out = self._target.rows(top, bottom).reshape(-1)
+        full = self._source.full
+        limits = max(0, 1 - top), min(bottom, height - 1) - top
+        RIDGES.variant(D=np.float64)(
+            flat, pitch, bottom - top, cols, channels, magnitude, self._operator.low * full,
+            self._operator.high * full, *limits, out, cols * channels,
+        )  # fmt: skip
+        return 0
+
+    def _smoothed(self, top: int, bottom: int) -> tuple[Real, int]:
+        """Return smoothed rows, and their channels."""
+        radius, taps, height = self._weights.size // 2, self._weights.size, len(self._down)
+        first, last = max(0, top - radius), min(height, bottom + radius)
+        colours = self._colours(first, last)
+        cols, channels = colours.shape[1:]
+        tile = np.zeros((bottom - top + taps - 1, cols * channels))
+        tile[first - (top - radius) :][: last - first] = colours.reshape(last - first, -1)
+        length = cols * channels
+        between = np.zeros((bottom - top, length + (taps - 1) * channels))
+        inner = between[:, radius * channels :][:, :length]
+        down = np.empty((bottom - top, length))
+        loop = SMOOTH.variant(D=np.float64)
+        loop(tile.reshape(-1), length, bottom - top, length, self._weights, taps, length, down.reshape(-1), length)
+        inner[:] = down
+        loop(
+            between.reshape(-1), between.shape[1], bottom - top, length, self._weights, taps, channels,
+            down.reshape(-1), length,
+        )  # fmt: skip
+        smoothed: Real = down.reshape(bottom - top, cols, channels)
+        smoothed /= self._down[top:bottom, np.newaxis, np.newaxis] * self._along[:, np.newaxis] + np.finfo(float).eps
+        return smoothed, channels
+
+    def _colours(self, top: int, bottom: int) -> Real:
+        """Return rows of the picture as real numbers."""
+        source = self._source
+        image = self._picture.rows(top, bottom)
+        colours: Real = (image[..., :-1] if source.alpha else image).astype(np.float64)
+        if source.gray:
+            colours = (colours @ np.array(LUMINANCE) / LUMINANCE_DIVISOR)[..., np.newaxis]
+        if source.multiplies:
+            colours = colours * (image[..., -1:] / source.full)
+        return colours
+
+
+def _mirrored(places: Indices, length: int) -> Indices:
+    """Return the places on an axis, those beyond its ends mirrored at the border, which is seen twice."""
+    inside: Indices = places % (2 * length)
+    return np.where(inside < length, inside, 2 * length - 1 - inside)
+
+
+class _Edges(StageNode):
+    """Strong ridges, and weak ones that hang together with them; they can wind through the whole picture."""
+
+    def __init__(self, stage: StageRun) -> None:
+        super().__init__(stage)
+        self.block_rows, self.jump, self.overlap = self.rows, 1.0, 0.0
+
+    def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
+        """Return all rows."""
+        return np.arange(self.plan.rows.input)
+
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return a worker."""
+        ridges, picture = sources
+
+        def compute(rows: Rows) -> int:
+            marks = np.ascontiguousarray(ridges.rows(*rows)).copy()
+            height, cols, channels = marks.shape
+            stack = np.empty(height * cols, np.int64)
+            for channel in range(channels):
+                FOLLOW.variant()(marks.reshape(-1), height, cols, channels, channel, stack)
+            out = target.rows(*rows)
+            out[..., :channels] = (marks == _EDGE) * out.dtype.type(self.stage.full_out)
+            if self.stage.source.alpha:
+                out[..., -1] = self._alpha(picture.rows(*rows))
+            return 0
+
+        return Workers(lambda: compute, self.rows * self.line[0] * 10)
+
+    def _alpha(self, image: Samples) -> Samples:
+        """Return the picture's opacity, as it is stored."""
+        scaled = image[..., -1] * (self.stage.full_out / self.stage.source.full)
+        return np.rint(scaled) if self.dtype.kind == "u" else scaled
