@@ -10,10 +10,12 @@ import pytest
 import convfilter
 from convfilter.cli import main
 from convfilter.filters import stack
+from convfilter.filters.catalog import FILTERS
 from convfilter.report.explorer import example, exploration, section
 
 PHOTO = np.random.default_rng(9).integers(0, 256, (60, 70), np.uint8)
 DIGITS = example(13, 17)
+FILES = {"kernel", "layer", "convtranspose", "net"}
 
 STACKS = [
     (["box:3"], (0, 0)),
@@ -101,6 +103,18 @@ def test_padding_shows_what_it_holds_and_where_that_is_from():
     assert picture["values"][0][0] is None
 
 
+@pytest.mark.parametrize("row", [row for row in FILTERS.values() if row.name not in FILES], ids=lambda row: row.name)
+def test_every_filter_can_be_explored(row):
+    stages = stack.stages([row.example])
+    found = exploration(stages, PHOTO, (0.5, 0.5))
+    whole = convfilter.apply(PHOTO, *stages, dtype=np.float32)
+    level = found["levels"][-1]
+    rows, cols = (
+        slice(level[name], level[name] + len(level[axis])) for name, axis in (("top", "rows"), ("left", "cols"))
+    )
+    np.testing.assert_allclose(np.array(level["values"]), whole[rows, cols], rtol=1e-5, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [
@@ -113,6 +127,23 @@ def test_what_cannot_be_drawn_is_said(spec, reason):
     found = exploration(stack.stages([spec]), np.zeros((200, 200), np.uint8))
     assert found == reason
     assert f"Not drawn: {reason}." in section(found, "")
+
+
+def test_what_is_no_number_is_none():
+    pixels = PHOTO.astype(np.float32)
+    pixels[0, 0], pixels[1, 2] = np.nan, np.inf
+    found = exploration(stack.stages(["kernel:1 1"]), pixels)
+    assert found["levels"][0]["values"][0][0] is None
+    json.dumps(found, allow_nan=False)
+
+
+def test_offsets_count_the_white_of_the_picture():
+    twelve = PHOTO.astype(np.uint16) * 16
+    stages = stack.stages(["kernel:1,offset=0.5"])
+    for white, offset in ((4095, 2047.5), (None, 32767.5)):
+        found = exploration(stages, twelve, white=white)
+        assert found["stages"][0]["offset"] == offset
+        assert found["levels"][1]["values"][0][0] == twelve[0, 0] + offset
 
 
 def test_the_numbers_cannot_end_the_script():

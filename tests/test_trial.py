@@ -121,6 +121,18 @@ def test_what_is_seen_is_what_the_command_writes(wanted, scene):
     np.testing.assert_array_equal(shown(data), expected)
 
 
+FILES = {"kernel", "layer", "convtranspose", "net"}
+
+
+@pytest.mark.parametrize("row", [row for row in FILTERS.values() if row.name not in FILES], ids=lambda row: row.name)
+def test_a_part_of_any_filter_is_that_of_the_whole(row, scene):
+    wanted = Wanted((row.example,))
+    whole = shown(scene.view(wanted, WHOLE)[0])
+    part, facts = scene.view(wanted, Seen(False, 13, 17, 20, 15))
+    rows, cols = (slice(facts[name], facts[name] + size) for name, size in (("top", 15), ("left", 20)))
+    np.testing.assert_array_equal(shown(part), whole[rows, cols])
+
+
 def test_what_lies_beyond_the_border_is_moved_inside(scene):
     _, facts = scene.view(Wanted(("box:3",)), Seen(False, 900, -5, 50, 40))
     assert (facts["left"], facts["top"]) == (110, 0)

@@ -19,7 +19,8 @@ from convfilter.engine.borders import index_map
 from convfilter.executor.region import run_region
 from convfilter.filters import stack
 from convfilter.filters.stage import Correlation, Gradient, Layer, Orientation, Point, Pooling, Stage, UnsharpMask
-from convfilter.planning import AxisPlan, plan_stack
+from convfilter.planning import AxisPlan, full_scale, plan_stack
+from convfilter.planning.composites import expanded
 from convfilter.report.figures import titled_kernels
 from convfilter.report.markup import shown
 
@@ -39,7 +40,10 @@ def example(rows: int, cols: int) -> npt.NDArray[np.uint8]:
 
 
 def exploration(
-    stages: Sequence[Stage], pixels: npt.NDArray[Any], at: tuple[float, float] = (0.0, 0.0)
+    stages: Sequence[Stage],
+    pixels: npt.NDArray[Any],
+    at: tuple[float, float] = (0.0, 0.0),
+    white: float | None = None,
 ) -> dict[str, Any] | str:
     """Work out a patch of a picture through all stages.
 
@@ -51,6 +55,8 @@ def exploration(
         One channel.
     at : (float, float)
         Where the patch lies in the result, from 0 (top, left) to 1 (bottom, right).
+    white : float, optional
+        The value of white, by default the full scale of the sample type.
 
     Returns
     -------
@@ -63,7 +69,7 @@ def exploration(
             isinstance(stage.operator, Layer) and stage.operator.weight.shape[:2] != (1, 1)
         ):
             return f"{stage.name} goes across channels, of which one is drawn"
-    stages = [replace(stage, map=None) for stage in stages]
+    stages = [replace(stage, map=None) for stage in expanded(stages)]
     steps = _steps(stages, pixels.shape)
     spans = [_patch([each.axes[axis] for each in steps], at[axis]) for axis in (0, 1)]
     if spans[0] is None or spans[1] is None:
@@ -81,11 +87,11 @@ def exploration(
             values = _spread(levels[-1], before.axes, places)
         else:
             done = stages[: 0 if before is None else before.number + 1]
-            values = _values(done, pixels, places, None if following is None else following.stage)
+            values = _values(done, pixels, white, places, None if following is None else following.stage)
         name = "picture" if before is None else before.name
         levels.append(_level(name, (int(size[0]), int(size[1])), *ranges, places, values))
-    white = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
-    return {"levels": levels, "stages": [_described(step, white) for step in steps]}
+    scale = white or full_scale(pixels.dtype)
+    return {"levels": levels, "stages": [_described(step, scale) for step in steps]}
 
 
 class _Step(NamedTuple):
@@ -180,13 +186,14 @@ def _places(span: Span, size: int, mode: str) -> npt.NDArray[np.int64]:
 def _values(
     stages: Sequence[Stage],
     pixels: npt.NDArray[Any],
+    white: float | None,
     places: Sequence[npt.NDArray[np.int64]],
     following: Stage | None,
 ) -> npt.NDArray[np.float64]:
     """Return the results of some stages at some places, with what the next one is padded with."""
     (top, bottom), (left, right) = ((int(each[each >= 0].min()), int(each.max()) + 1) for each in places)
     if stages:
-        plan = plan_stack(stack.stages(stages), pixels.shape, pixels.dtype, out_dtype=np.float32)
+        plan = plan_stack(stack.stages(stages), pixels.shape, pixels.dtype, out_dtype=np.float32, white=white)
         part = run_region(plan, pixels, (top, bottom), (left, right), np.dtype(np.float32))[..., 0]
     else:
         part = pixels[top:bottom, left:right]
@@ -214,7 +221,7 @@ def _level(
     values: npt.NDArray[np.float64],
 ) -> dict[str, Any]:
     """Describe a grid: its size, which rows and columns are drawn, where padded ones come from, and all values."""
-    rounded = [[None if math.isnan(value) else float(f"{value:.7g}") for value in row] for row in values.tolist()]
+    rounded = [[float(f"{value:.7g}") if math.isfinite(value) else None for value in row] for row in values.tolist()]
     return {
         "name": name,
         "size": list(size),

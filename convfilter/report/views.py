@@ -157,7 +157,7 @@ def _explored(stages: Sequence[Stage], before: Picture, plan: Plan, made: Shown)
     if made.detail is not None:
         (col, row), (width, height) = made.detail.corner, made.detail.before.full
         at = (row + height / 2) / pixels.shape[0], (col + width / 2) / pixels.shape[1]
-    found = explorer.exploration(stages, np.ascontiguousarray(channel), at)
+    found = explorer.exploration(stages, np.ascontiguousarray(channel), at, before.white)
     alpha = ", transparency aside" if before.alpha else ""
     return explorer.section(found, f"A patch of the first picture, pixel by pixel. {about} is drawn{alpha}.")
 
