@@ -58,7 +58,6 @@ FORMATS: tuple[Foreign, ...] = (
     Foreign("a HEIF sequence", (".heics", ".heifs"), (), _VIDEO_WAY),
     Foreign("DPX", (".dpx",), ((0, b"SDPX"), (0, b"XPDS")), _by("oiiotool IN -o OUT.tif or ffmpeg")),
     Foreign("Cineon", (".cin",), ((0, b"\x80\x2a\x5f\xd7"),), _by("oiiotool IN -o OUT.tif or ffmpeg")),
-    Foreign("DICOM", (".dcm", ".dicom"), ((128, b"DICM"),), _by("dcm2img or dcmj2pnm, or gdal_translate IN OUT.tif")),
     Foreign("JPEG-LS", (".jls",), ((0, b"\xff\xd8\xff\xf7"),), _by("ffmpeg -i IN OUT.png or gdal_translate")),
     Foreign("JPEG XR", (".jxr", ".wdp", ".hdp"), ((0, b"II\xbc\x01"), (0, b"II\xbc\0")), _by("JxrDecApp")),
     Foreign("Canon CR3", (".cr3",), (), _RAW_WAY),

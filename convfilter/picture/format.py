@@ -128,7 +128,7 @@ class Format:
     suffixes : tuple of str
         Of files that are written, with the dot, lower case; the first is the usual one.
     signatures : tuple of (int, bytes)
-        Offset within the first 32 bytes, and the bytes there, any of which tell the format.
+        Offset within the first 132 bytes, and the bytes there, any of which tell the format.
     brands : tuple of bytes
         Brands of an ISO base media file that tell the format.
     reader, writer : str

@@ -234,6 +234,11 @@ TABLE: tuple[Format, ...] = (
         instead=("tif",), dtypes=_ALL_DEPTHS, models=_ALL_MODELS, alpha="full", extras=True,
         holds=Holds(icc=True, exif=True, xmp=True, iptc=True, photoshop=True, resolution=True),
     ),
+    Format(
+        "DICOM", "science", (), signatures=((128, b"DICM"),), reader="codecs.dicom:read_dicom",
+        read_suffixes=(".dcm", ".dicom"), instead=("tif",), needs="pydicom", extra="dicom", dtypes=_ALL_DEPTHS,
+        frames="pages", whites="bits", holds=Holds(icc=True, resolution=True),
+    ),
     _read_only("ICO", (".ico", ".cur"), (0, b"\0\0\1\0"), alpha="full"),
     _read_only("ICNS", (".icns",), (0, b"icns"), alpha="full"),
     _read_only("DDS", (".dds",), (0, b"DDS "), alpha="full"),
@@ -309,13 +314,15 @@ def missing(fmt: Format) -> str:
     return f"{fmt.name} needs the package {fmt.needs}; install it with: pip install 'convfilter[{fmt.extra}]'"
 
 
+#: Of a file, in which every signature lies.
+HEAD_BYTES = 132
 #: One of these follows the two letters of a PNM or PFM.
 _BLANKS = (b" ", b"\t", b"\r", b"\n", b"#")
 _JPEG_LS = b"\xff\xd8\xff\xf7"
 
 
 def sniff(head: bytes) -> str | None:
-    """Tell the format from the first 32 bytes of a file, or None."""
+    """Tell the format from the first bytes of a file, or None."""
     for fmt in TABLE:
         for offset, signature in fmt.signatures:
             if head[offset : offset + len(signature)] == signature:

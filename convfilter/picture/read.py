@@ -136,7 +136,7 @@ def decode_whole(picture: Picture) -> None:
 
 def _decoded(file: BinaryIO, options: ReadOptions) -> Picture:
     """Let the reader of the format have the file; Pillow finds out those that no signature tells."""
-    head = file.read(32)
+    head = file.read(formats.HEAD_BYTES)
     file.seek(0)
     if not head:
         raise ReadError("the file is empty")

@@ -70,15 +70,22 @@ def read_fits(file: BinaryIO, options: ReadOptions) -> Picture:
 @contextmanager
 def _units(file: BinaryIO) -> Iterator[Any]:
     """Open the units of a file, which stays open itself."""
-    from astropy.io import fits
-    from astropy.utils.exceptions import AstropyWarning
-
-    warnings.filterwarnings("ignore", category=AstropyWarning)  # damage is judged here
+    fits = _astropy()
     units = fits.open(file, mode="readonly", memmap=False, lazy_load_hdus=False, ignore_missing_end=False)
     try:
         yield units
     finally:
         units.close(closed=False)
+
+
+def _astropy() -> Any:
+    """Import astropy's FITS, and keep its warnings to itself: on damage, which is judged here, and on its folders."""
+    warnings.filterwarnings("ignore", module=r"astropy\b")
+    from astropy.io import fits
+    from astropy.utils.exceptions import AstropyWarning
+
+    warnings.filterwarnings("ignore", category=AstropyWarning)
+    return fits
 
 
 def _require_whole(unit: Any, file: BinaryIO) -> None:
@@ -115,8 +122,7 @@ def write_fits(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     WriteError
         The pages differ in size.
     """
-    from astropy.io import fits
-
+    fits = _astropy()
     frames = [frame for frame in picture.frames if not frame.fallback]
     if len({frame.shape for frame in frames}) > 1:
         raise WriteError("the pages of a FITS must have one size; use tiff")

@@ -1,0 +1,97 @@
+"""DICOM: values as they are stored, from every usual compression; window, slope and patient stay out of the pixels."""
+
+import io
+
+import imagecodecs
+import numpy as np
+import pytest
+from dicoms import dicom, ramp
+
+from convfilter.errors import ReadError, SizeError, UsageError
+from convfilter.picture.options import ReadOptions
+from convfilter.picture.picture import Text
+from convfilter.picture.place.target import resolve_target
+from convfilter.picture.read import read
+from convfilter.pipeline import Options, filter_file
+
+pydicom = pytest.importorskip("pydicom")
+DIAGNOSIS = "the DICOM is read without its window and its data on patient and study; the result is not for diagnosis"
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+def test_unsigned_values_stay(bits):
+    picture = read(dicom(ramp(bits), bits))
+    np.testing.assert_array_equal(picture.pixels, ramp(bits))
+    assert picture.white == (None if bits in (8, 16) else 2**bits - 1) and picture.notes == (DIAGNOSIS,)
+    assert picture.pixels.dtype == ramp(bits).dtype and picture.format == "DICOM"
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_signed_values_become_floats(bits):
+    picture = read(dicom(ramp(bits, signed=True), bits))
+    assert picture.dtype == np.float32
+    np.testing.assert_array_equal(picture.pixels, ramp(bits, signed=True))
+
+
+COMPRESSED = {
+    "4.80": imagecodecs.jpegls_encode,
+    "4.70": imagecodecs.ljpeg_encode,
+    "4.90": lambda pixels: imagecodecs.jpeg2k_encode(pixels, codecformat="j2k", reversible=True),
+}
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+@pytest.mark.parametrize("syntax", COMPRESSED)
+def test_compressed_values_are_decoded(syntax, bits):
+    picture = read(dicom(ramp(bits), bits, syntax, COMPRESSED[syntax]))
+    np.testing.assert_array_equal(picture.pixels, ramp(bits))
+
+
+def test_run_lengths_frames_and_colours():
+    source = pydicom.dcmread(dicom(ramp(12, (3, 20, 30)), 12, frames=3))
+    source.compress(pydicom.uid.RLELossless)
+    buffer = io.BytesIO()
+    source.save_as(buffer)
+    buffer.seek(0)
+    picture = read(buffer)
+    assert len(picture.frames) == 3
+    np.testing.assert_array_equal(picture.frames[2].pixels, ramp(12, (3, 20, 30))[2])
+    buffer.seek(0)
+    np.testing.assert_array_equal(read(buffer, ReadOptions(frame=1)).pixels, ramp(12, (3, 20, 30))[1])
+    np.testing.assert_array_equal(read(dicom(ramp(8, (20, 30, 3)), 8)).pixels, ramp(8, (20, 30, 3)))
+
+
+def test_slope_and_spacing_are_kept_beside_the_values(tmp_path):
+    data = dicom(
+        ramp(12), 12, RescaleSlope="2", RescaleIntercept="-1024", RescaleType="HU", PixelSpacing=["0.5", "0.25"],
+        WindowCenter="40", WindowWidth="400",
+    )  # fmt: skip
+    (tmp_path / "a.dcm").write_bytes(data.getvalue())
+    filter_file(str(tmp_path / "a.dcm"), str(tmp_path / "b.tif"), Options(["identity"]))
+    after = read(tmp_path / "b.tif")
+    np.testing.assert_array_equal(after.pixels, ramp(12))
+    assert Text("Description", "DICOM rescaling: 2 * stored value + -1024 HU") in after.metadata.text
+    assert after.metadata.resolution == pytest.approx((101.6, 50.8))
+    assert b"Jane" not in (tmp_path / "b.tif").read_bytes()
+
+
+def test_what_cannot_be_read_or_written_is_named():
+    with pytest.raises(UsageError, match=r"\.dcm can be read but not written; use tif for the output"):
+        resolve_target("a.dcm")
+    inverse = read(dicom(ramp(8), 8, PhotometricInterpretation="MONOCHROME1"))
+    assert any("from white to black" in note for note in inverse.notes)
+    with pytest.raises(ReadError, match="compressed as MPEG2"):
+        read(dicom(ramp(8), 8, "4.100", lambda pixels: b"\0" * 90))
+
+
+def test_hostile_headers_and_damage():
+    with pytest.raises(SizeError, match="60000x60000"):
+        read(dicom(ramp(8), 8, Rows=60000, Columns=60000))
+    with pytest.raises(SizeError, match="the limit is 599"):
+        read(dicom(ramp(8), 8), ReadOptions(max_pixels=599))
+    with pytest.raises(ReadError):
+        read(dicom(ramp(8), 8, NumberOfFrames=2_000_000))
+    data = dicom(ramp(12), 12).getvalue()
+    for size in (200, 300, len(data) - 400, len(data) - 4):
+        with pytest.raises(ReadError):
+            read(io.BytesIO(data[:size]))
