@@ -39,6 +39,7 @@ bench: setup ## measure the program beside the peers that are installed (some mi
 	$(VENV)/bin/pip install -q -e '.[test,bench]'
 	$(RUN) benchmarks/engine.py
 	$(RUN) benchmarks/files.py
+	$(RUN) benchmarks/formats.py
 
 docs: setup ## make the README's picture and table, the lecture and its hand-out, the tutorial and the manual pages again
 	$(RUN) docs/make.py

@@ -371,6 +371,10 @@ def test_the_memory_of_a_picture_follows_from_its_header_and_the_stack() -> None
     noise = np.random.default_rng(0).random((12, 16, 3), np.float32)
     convfilter.write("real.tif", noise)  # Pillow cannot open it
     assert needed("real.tif") > 2 * noise.nbytes
+    convfilter.write("deep.jxl", noise)  # nor this
+    assert resources.header_of("deep.jxl") == ((12, 16, 4), "f4", True, 1)
+    Path("no.jxl").write_bytes(b"\xff\x0a" + bytes(9))
+    assert resources.header_of("no.jxl") is None or needed("no.jxl") < 10_000
     frames = [Image.fromarray(samples(number)) for number in range(3)]
     frames[0].save("pages.tif", save_all=True, append_images=frames[1:])
     assert resources.header_of("pages.tif") == ((12, 16, 3), "u1", False, 3)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from convfilter.errors import ConvfilterError
 from convfilter.machine.memory import available_memory
 
 if TYPE_CHECKING:
@@ -88,7 +90,32 @@ def header_of(path: str) -> Header | None:
                 frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
                 return Header((image.height, image.width, bands), dtype, bands in (2, 4), frames)
     except Exception:  # whatever is wrong with the file, the one who filters it will say so
-        return None
+        return _judged(path)
+
+
+class _SizeKnown(ConvfilterError):
+    """Ends the reading of a header whose size is known."""
+
+
+def _judged(path: str) -> Header | None:
+    """Read the header of a format that Pillow does not know, up to where its reader judges the size.
+
+    Sample type and channels are the largest that such formats have.
+    """
+    from convfilter.picture.read import ReadOptions, opened
+
+    sizes: list[tuple[int, int]] = []
+
+    def judge(width: int, height: int) -> None:
+        sizes.append((height, width))
+        raise _SizeKnown("the size is known")
+
+    try:
+        with opened(path, ReadOptions(max_pixels=sys.maxsize, judge=judge)):
+            pass
+    except Exception:  # as above
+        pass
+    return Header((*sizes[0], 4), "f4", True, 1) if sizes else None
 
 
 class Memory:

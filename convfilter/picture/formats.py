@@ -219,6 +219,14 @@ TABLE: tuple[Format, ...] = (
         holds=Holds(resolution=True), **_PILLOW,
     ),
     Format("SGI", suffixes=(".sgi", ".rgb", ".bw"), signatures=((0, b"\x01\xda"),), max_side=65535, **_PILLOW),
+    Format(
+        "QOI", "programs", (".qoi",), signatures=((0, b"qoif"),), reader=_READ_PILLOW, writer="codecs.qoi:write_qoi",
+        alpha="full",
+    ),
+    Format(
+        "FARBFELD", "programs", (".ff",), signatures=((0, b"farbfeld"),), reader="codecs.farbfeld:read_farbfeld",
+        writer="codecs.farbfeld:write_farbfeld", dtypes=("uint16",), alpha="full",
+    ),
     # Read only.
     Format(
         "HEIC", "photos", (), reader="codecs.heif:read_heif", read_suffixes=(".heic", ".heif", ".hif"),
@@ -242,7 +250,6 @@ TABLE: tuple[Format, ...] = (
     _read_only("ICO", (".ico", ".cur"), (0, b"\0\0\1\0"), alpha="full"),
     _read_only("ICNS", (".icns",), (0, b"icns"), alpha="full"),
     _read_only("DDS", (".dds",), (0, b"DDS "), alpha="full"),
-    _read_only("QOI", (".qoi",), (0, b"qoif"), alpha="full"),
     _read_only("BLP", (".blp",), (0, b"BLP1"), (0, b"BLP2"), alpha="full"),
     _read_only("FLI", (".fli", ".flc"), (4, b"\x11\xaf"), (4, b"\x12\xaf"), instead="gif", frames="animation"),
     _read_only("XPM", (".xpm",), (0, b"/* XPM */"), alpha="full"),

@@ -15,7 +15,7 @@ from convfilter.errors import ReadError
 from convfilter.picture import colour, limits
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Loss, Metadata, Picture, Text, chosen
-from convfilter.picture.pixels import Pixels
+from convfilter.picture.pixels import Model, Pixels
 
 _MM_PER_INCH = 25.4
 _MOST_FRAMES = 10_000
@@ -51,7 +51,7 @@ def read_dicom(file: BinaryIO, options: ReadOptions) -> Picture:
     whole = pydicom.dcmread(file)
     frames = [_decoded(whole, number, (height, width), channels) for number in numbers]
     pixels, white = _stored(whole, frames)
-    model = "rgb" if pixels[0].ndim == 3 else "gray"
+    model: Model = "rgb" if pixels[0].ndim == 3 else "gray"
     pages = [Frame(each) for each in pixels]
     return Picture(
         pages, model, False, "DICOM", _metadata(whole), losses=tuple(map(Loss, _notes(whole))), white=white
@@ -60,7 +60,8 @@ def read_dicom(file: BinaryIO, options: ReadOptions) -> Picture:
 
 def _decoded(whole: Any, number: int, size: tuple[int, int], channels: int) -> Pixels:
     """Decode one frame to (H, W) or (H, W, 3) values; colours become RGB."""
-    from pydicom import pixels
+    from pydicom.pixels.processing import apply_color_lut
+    from pydicom.pixels.utils import pixel_array
 
     syntax = whole.file_meta.TransferSyntaxUID
     kind = str(whole.get("PhotometricInterpretation", ""))
@@ -73,14 +74,14 @@ def _decoded(whole: Any, number: int, size: tuple[int, int], channels: int) -> P
         samples = np.asarray(decode(data))
     else:
         try:
-            samples = np.asarray(pixels.pixel_array(whole, index=number))
+            samples = np.asarray(pixel_array(whole, index=number))
         except (RuntimeError, NotImplementedError) as error:
             raise ReadError(
                 f"a DICOM compressed as {syntax.name} cannot be decoded",
-                remedy="decompress it first, as with gdcmconv --raw",
+                remedy="decompress it first, as with gdcmconv or dcmdjpeg",
             ) from error
     if kind == "PALETTE COLOR":
-        samples = np.asarray(pixels.apply_color_lut(samples, whole))
+        samples = np.asarray(apply_color_lut(samples, whole))
     if samples.shape[:2] != size or samples.ndim > 2 + (kind == "PALETTE COLOR" or channels == 3):
         raise ReadError(f"a DICOM frame of the shape {samples.shape} cannot be filtered")
     return samples

@@ -57,13 +57,19 @@ def read_exr(file: BinaryIO, options: ReadOptions) -> Picture:
     prefix, taken = _taken(head, names)
     losses = list(_losses(heads, names, prefix, taken, options))
     file.seek(0)
-    with OpenEXR.File(file, separate_channels=True, num_threads=options.threads or available_cores()) as whole:
+    together = "".join(taken)
+    is_plain = prefix == "" and together in ("RGB", "RGBA") and len(names) == len(taken)
+    threads = options.threads or available_cores()
+    with OpenEXR.File(file, separate_channels=not is_plain, num_threads=threads) as whole:
         if len(whole.parts) != len(heads):
             raise ReadError("the OpenEXR is truncated or damaged")
         channels = whole.parts[number].channels
-        planes = [channels[prefix + name].pixels for name in taken]
+        planes = [channels[name].pixels for name in ([together] if is_plain else [prefix + name for name in taken])]
         is_half = all(plane.dtype == np.float16 for plane in planes)
-        pixels = np.stack(planes, axis=2, dtype=np.float32, casting="same_kind")
+        if is_plain:
+            pixels = np.array(planes[0], dtype=np.float32)  # which ends with the file
+        else:
+            pixels = np.stack(planes, axis=2, dtype=np.float32, casting="same_kind")
     if pixels.shape[:2] != _size(head):
         raise ReadError("the OpenEXR is truncated or damaged")
     alpha = taken[-1] == "A" and len(taken) > 1

@@ -23,7 +23,9 @@ _HEAD_BYTES = 1 << 16
 _SIZE = re.compile(rb"([-+][XY]) (\d+) ([-+][XY]) (\d+)\Z")
 #: Of a mantissa; a pixel of which the largest sample is below the least normal number is black.
 _BITS = 8
-_LEAST, _LARGEST = 1e-32, 2.0**127
+_LEAST, _LARGEST = 1e-32, 2.0**126
+#: Rounded at a time, in what a core caches.
+_BAND_SAMPLES = 1 << 16
 
 
 def read_hdr(file: BinaryIO, options: ReadOptions) -> Picture:
@@ -94,10 +96,15 @@ def write_hdr(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
 
 def _rounded(pixels: Pixels) -> Pixels:
     """Round to the nearest colours that the format holds, half to even; the encoder cuts off."""
-    clipped = np.clip(np.nan_to_num(pixels, nan=0.0), 0, _LARGEST)
-    exponent = np.frexp(clipped.max(axis=2, keepdims=True))[1]
-    for _ in range(2):  # a largest sample that is rounded up to a power of two takes the next exponent
-        rounded = np.ldexp(np.rint(np.ldexp(clipped, _BITS - exponent)), exponent - _BITS)
-        exponent = np.frexp(rounded.max(axis=2, keepdims=True))[1]
-    rounded[clipped.max(axis=2) < _LEAST] = 0
-    return np.ascontiguousarray(rounded, dtype=np.float32)
+    out = np.empty(pixels.shape, np.float32)
+    rows = max(1, _BAND_SAMPLES // (3 * pixels.shape[1]))
+    for start in range(0, len(pixels), rows):
+        band = np.clip(np.nan_to_num(pixels[start : start + rows], nan=0.0), 0, _LARGEST)
+        largest = band.max(axis=2)
+        exponent = np.frexp(largest)[1]
+        # A largest sample that is rounded up to a power of two takes the next exponent.
+        exponent += np.rint(np.ldexp(largest, _BITS - exponent)) >= 1 << _BITS
+        step = np.ldexp(np.float32(1), exponent - _BITS)[..., np.newaxis]
+        np.multiply(np.rint(band / step), step, out=out[start : start + rows])
+        out[start : start + rows][largest < _LEAST] = 0
+    return out

@@ -5,6 +5,7 @@ ISO/IEC 18181-2 (file format).
 
 from __future__ import annotations
 
+import io
 import struct
 from typing import BinaryIO
 
@@ -17,7 +18,8 @@ from convfilter.picture.codecs.jxl_header import Header, parsed, with_colours
 from convfilter.picture.metadata import exif, xmp_clean
 from convfilter.picture.options import DEFAULT_QUALITY, ReadOptions, WriteOptions
 from convfilter.picture.picture import Frame, Loss, Metadata, Picture, chosen
-from convfilter.picture.pillow.boxes import box, boxes_of
+from convfilter.picture.pillow.boxes import box
+from convfilter.picture.pillow.boxes import boxes as boxes_in
 from convfilter.picture.pixels import Pixels, channels_of
 
 _SIGNATURE = box(b"JXL ", b"\r\n\x87\n")
@@ -25,6 +27,7 @@ _TYPE = box(b"ftyp", b"jxl \0\0\0\0jxl ")
 _ALPHA = 0
 _SRGB = (1, 13)
 _LOSSLESS = 100
+_HEADER_BYTES = 4096
 _EFFORTS = {"fast": 1, "default": 3, "best": 7}
 #: Chromaticities of sRGB as a PNG has them.
 _CHRM = struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
@@ -38,7 +41,7 @@ def read_jxl(file: BinaryIO, options: ReadOptions) -> Picture:
     import imagecodecs
 
     data = file.read()
-    codestream, boxes = _parts(data)
+    codestream, boxes = _parts(data, _HEADER_BYTES)
     header = parsed(codestream)
     limits.require_size(header.width, header.height, options.max_pixels, judge=options.judge)
     alpha = _ALPHA in header.extra
@@ -67,13 +70,14 @@ def read_jxl(file: BinaryIO, options: ReadOptions) -> Picture:
     )  # fmt: skip
 
 
-def _parts(data: bytes) -> tuple[bytes, dict[bytes, bytes]]:
-    """Take a file apart: its codestream, and the boxes beside it."""
+def _parts(data: bytes, most: int | None = None) -> tuple[bytes, dict[bytes, bytes]]:
+    """Take a file apart: its codestream, of which the first ``most`` bytes are enough, and the boxes beside it."""
     if not data.startswith(_SIGNATURE[:4]):
-        return data, {}
+        return data[:most], {}
     boxes: dict[bytes, bytes] = {}
     codestream = b""
-    for kind, content in boxes_of(data):
+    for kind, first, last in boxes_in(io.BytesIO(data), 0, len(data)):
+        content = data[first : last if kind[:3] != b"jxl" or most is None else min(last, first + most + 4)]
         if kind == b"jxlc":
             codestream = content
         elif kind == b"jxlp":
