@@ -2,7 +2,10 @@
 
 import importlib.util
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -132,3 +135,18 @@ def test_depth_that_is_stored(name, wanted, stored):
 )
 def test_content_tells(head, name):
     assert sniff(head) == name
+
+
+def test_everyday_formats_import_nothing_of_the_others(tmp_path):
+    write(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8))
+    code = (
+        "import sys, convfilter as cf\n"
+        "for name in ('a.jpg', 'b.png'): cf.write(name, cf.read('a.png')); cf.read(name)\n"
+        "print(*(name for name in sys.modules if name.startswith('convfilter.picture.codecs.')\n"
+        "        or name.partition('.')[0] in ('pi_heif', 'OpenEXR', 'astropy', 'pydicom', 'tifffile')))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []

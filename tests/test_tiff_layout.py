@@ -308,3 +308,13 @@ def test_raws_are_known_by_their_compression_and_signature():
     assert len(read(io.BytesIO(by_hand(4, 3, b"ABCD" + bytes(8)))).frames) == 1
     with pytest.raises(ReadError, match=r"camera raw \(CR2\)"):
         read(io.BytesIO(by_hand(4, 3, b"CR\2\0" + bytes(8))))
+
+
+def test_a_cloud_optimised_file_is_said_to_be_one_no_more():
+    samples, ghost = noise((4, 6)), b"GDAL_STRUCTURAL_METADATA_SIZE=000028 bytes\nLAYOUT=IFDS_BEFORE_DATA\n  \n"
+    place = {273: (4, 8 + len(ghost)), 279: (4, samples.size)}
+    picture = read(io.BytesIO(by_hand(6, 4, ghost + samples.tobytes(), extra=place)))
+    np.testing.assert_array_equal(picture.pixels, samples)
+    assert picture.notes == (
+        "the TIFF is cloud-optimised (COG), and a result is not; gdal_translate -of COG makes it one",
+    )

@@ -34,6 +34,7 @@ from convfilter.picture.tiff.write import CODES
 _OLD_JPEG, _JPEG = 6, 7
 _OTHER_DEFLATE, _OTHER_ZSTD = (32946,), (34926,)
 _MOST_NAMES = 8
+_GDAL_STRUCTURE = b"GDAL_STRUCTURAL_METADATA_SIZE="
 
 
 def read_tiff(file: BinaryIO, options: ReadOptions) -> Picture:
@@ -61,8 +62,17 @@ def read_tiff(file: BinaryIO, options: ReadOptions) -> Picture:
         ) from error
 
 
+def _is_cloud_optimised(file: BinaryIO) -> bool:
+    """Tell by what GDAL writes behind the header, of a BigTIFF, too."""
+    file.seek(0)
+    head = file.read(64)
+    return any(head[at:].startswith(_GDAL_STRUCTURE) for at in (8, 16))
+
+
 def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Picture:
     entries, notes = entries_of(tiff, file, count)
+    if _is_cloud_optimised(file):
+        notes.append("the TIFF is cloud-optimised (COG), and a result is not; gdal_translate -of COG makes it one")
     total = len(entries)
     if options.frame is not None:
         entries = [chosen(entries, options.frame)]
