@@ -85,7 +85,8 @@ def test_commands_write_a_picture(line: str) -> None:
     (after,) = set(re.findall(r"out\.\w+", line))
     result = shell(line)
     assert result.returncode == 0, result.stderr
-    assert all("compiling" in said for said in result.stderr.splitlines())
+    # Pictures of tests have more contrast than photos, and some filters clip them.
+    assert all("compiling" in said or "are clipped" in said for said in result.stderr.splitlines())
     with Image.open(before) as old, Image.open(after) as new:
         old.load()
         new.load()

@@ -63,7 +63,7 @@ def _apply(specs: tuple[str, ...], files: tuple[str, ...], **params: Any) -> int
     return run_files(requested(specs, {**params, "files": files}))
 
 
-def _words(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:
+def words(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:
     """Offer the pipelines for what begins with @, and files for all else."""
     from click.shell_completion import CompletionItem
 
@@ -92,7 +92,7 @@ command = Command(
         until_option(),
         *stage_options(STAGE_PARAMETERS),
         *run_options(),
-        files_argument(_words),
+        files_argument(words),
     ],
 )
 command.draws_padding = True

@@ -8,12 +8,19 @@ from typing import Any
 import click
 
 from convfilter.cli.commands import COMMANDS
-from convfilter.cli.options import SECTIONS, FilterOption, run_options, stage_options
+from convfilter.cli.messages import tell
+from convfilter.cli.options import SECTIONS, FilterOption, Option, run_options, stage_options
 from convfilter.errors import UsageError, shown
 from convfilter.filters.catalog import STAGE_PARAMETERS
 from convfilter.filters.spec import FilterSpec, Value
 from convfilter.picture.options import STRIPS
 
+#: So many options stand in the short help; a command with fewer has none.
+_MOST_OPTIONS = 10
+_MOST_EXAMPLES, _MOST_COLUMNS = 5, 38
+_OFTEN = (
+    "stride", "padding", "padding_mode", "gray", "map", "output", "into", "recursive", "update", "in_place", "quality",
+)  # fmt: skip
 PADDING_DRAWN = """\
 edge       aaaa|abcd|dddd
 reflect     dcb|abcd|cba
@@ -27,6 +34,36 @@ class Command(click.Command):
 
     examples: str = ""
     draws_padding: bool = False
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Add ``-h``, one screen, beside ``--help``, which is everything."""
+        params = super().get_params(ctx)
+        rest = [param for param in params if isinstance(param, click.Option) and "-h" not in param.opts]
+        return [*params, _short_help()] if len(rest) > _MOST_OPTIONS else params
+
+    def get_help_option_names(self, ctx: click.Context) -> list[str]:
+        """Leave ``-h`` to the short help of commands that have more options than fit on a screen."""
+        few = sum(isinstance(param, click.Option) for param in self.params) < _MOST_OPTIONS
+        return ["-h", "--help"] if few else ["--help"]
+
+    def short_help_lines(self, ctx: click.Context) -> str:
+        """Return one screen: usage, the options that matter most, examples."""
+        options = [param for param in self.params if isinstance(param, click.Option)]
+        own = [option for option in options if getattr(option, "section", "") == "Filter"]
+        often = [option for name in _OFTEN for option in options if option.name == name]
+        formatter = ctx.make_formatter()
+        self.format_usage(ctx, formatter)
+        formatter.write_paragraph()
+        formatter.write_text(COMMANDS[str(self.name)])
+        with formatter.section("Options"):
+            shown_options = list(dict.fromkeys((*own[:_MOST_OPTIONS], *often)))[:_MOST_OPTIONS]
+            rows = [row for option in shown_options if (row := option.get_help_record(ctx))]
+            width = formatter.width - min(_MOST_COLUMNS, max(len(form) for form, _ in rows)) - 6
+            formatter.write_dl([(form, _cut(text, width)) for form, text in rows], col_max=_MOST_COLUMNS)
+        _write_lines(formatter, "Examples", "\n".join(self.examples.splitlines()[:_MOST_EXAMPLES]))
+        formatter.write_paragraph()
+        formatter.write_text(f"'convfilter {self.name} --help' shows all {len(options)} options.")
+        return formatter.getvalue().rstrip()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Give ``--strip`` its default value: a value of its own is only what follows an equals sign."""
@@ -62,6 +99,25 @@ class Command(click.Command):
                     formatter.write_dl(rows)
         if self.draws_padding:
             _write_lines(formatter, "Padding modes, for a row abcd", PADDING_DRAWN)
+
+
+def _cut(text: str, width: int) -> str:
+    """Return the first sentence, on one line."""
+    text = text.partition(". ")[0].rstrip(".") + "."
+    return text if len(text) <= width else text[: width - 3].rstrip() + "..."
+
+
+def _short_help() -> click.Option:
+    def show(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+        if value and not ctx.resilient_parsing:
+            assert isinstance(ctx.command, Command)
+            tell(*ctx.command.short_help_lines(ctx).splitlines())
+            ctx.exit()
+
+    return Option(
+        "-h", "short_help", section="Run", is_flag=True, is_eager=True, expose_value=False, callback=show,
+        help="Show the options that matter most, on one screen.",
+    )  # fmt: skip
 
 
 def _write_lines(formatter: click.HelpFormatter, title: str, text: str) -> None:
@@ -111,11 +167,13 @@ def filter_command(
     return command
 
 
-def files_argument(words: Callable[[click.Context, click.Parameter, str], list[Any]] | None = None) -> click.Argument:
+def files_argument(
+    words: Callable[[click.Context, click.Parameter, str], list[Any]] | None = None, metavar: str = "IN... OUT"
+) -> click.Argument:
     """Make the argument for input and output; ``words`` offers what a shell may complete, if not files."""
     # Whether a file can be read is for its reader to find out: an output need not be readable.
     type_ = click.Path(readable=False)
-    return click.Argument(["files"], nargs=-1, metavar="IN... OUT", type=type_, shell_complete=words)
+    return click.Argument(["files"], nargs=-1, metavar=metavar, type=type_, shell_complete=words)
 
 
 def _one_spec(name: str, own: Sequence[FilterOption], params: Mapping[str, Any], filter_name: str | None) -> FilterSpec:

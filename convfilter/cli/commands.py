@@ -16,6 +16,7 @@ COMMANDS = {
     "try": "Try filters on a picture, with sliders, on a page in the browser.",
     "plan": "Show sizes, algorithms and cost of a stack, without running it.",
     "compare": "Tell how far apart two pictures are.",
+    "info": "Tell what a picture holds, and what each format keeps of it.",
     "formats": "List the file formats, and what each of them keeps.",
     "kernel": "List the filters, or show the weights of one.",
     "cache": "Show, empty or fill the folder of compiled code.",

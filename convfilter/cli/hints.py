@@ -41,7 +41,7 @@ _COMMANDS = {
     "compare A B": "diff psnr ssim",
     "kernel list": "list filters kernels",
     "kernel show SPEC": "show",
-    "plan -f SPEC --size WxH": "info size",
+    "info IN": "identify header vipsheader inspect show-info metadata size",
 }
 #: Filters that are no weighted sums, and so are not here.
 _NO_SUMS = "bilateral nlmeans mode"
@@ -134,6 +134,15 @@ def of_command(word: str) -> str:
         return f"{said}did you mean 'convfilter {meaning}'?"
     close = get_close_matches(word[:99], COMMANDS, n=1)
     return said + (f"did you mean {close[0]}? " if close else "") + f"known are {', '.join(COMMANDS)}"
+
+
+def of_filter(word: str) -> str:
+    """Say what to type instead of the name of a filter that there is not."""
+    from convfilter.filters.catalog import FILTERS
+
+    close = get_close_matches(word[:99].lower(), FILTERS, n=3)
+    advice = f"did you mean {' or '.join(close)}? " if close else ""
+    return f"no filter is called {shown(word)}; {advice}'convfilter kernel list' shows all"
 
 
 def file_among(words: Sequence[str]) -> str:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from convfilter.cli.commands import COMMANDS
-from convfilter.cli.messages import say, tell
+from convfilter.cli.messages import json_of, say, tell
 from convfilter.cli.options import debug_option
-from convfilter.cli.values import SPEC
+from convfilter.cli.values import SPEC, WordType
 from convfilter.errors import UsageError
 from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS, Filter
 from convfilter.filters.parameters import Parameter
@@ -27,6 +27,15 @@ _MOST_ROWS, _MOST_COLS, _MOST_WIDTH = 32, 32, 100
 _MOST_TAPS, _TAPS_PER_LINE = 128, 8
 _MOST_KERNELS = 24
 _MOST_EXACT = 1 << 53
+#: What people look for; filters that are in none are listed as others.
+_GROUPS = {
+    "blur": "gaussian box disk motion",
+    "edges": "sobel scharr prewitt freichen farid kirsch robinson roberts derivative laplacian log dog gabor",
+    "sharpen": "unsharp emboss",
+    "weights": "kernel identity layer convtranspose net",
+    "windows": "maxpool minpool avgpool lppool median percentile",
+    "morphology": "erode dilate open close morphgradient tophat blackhat",
+}
 
 
 @click.group("kernel", help=COMMANDS["kernel"], no_args_is_help=False)
@@ -35,13 +44,50 @@ def command() -> None:
 
 
 @command.command("list")
-def list_filters() -> None:
-    """Show all filters with their parameters, units, limits and defaults."""
-    for row in FILTERS.values():
+@click.argument("names", nargs=-1, type=WordType("NAME", lambda: FILTERS), metavar="[NAME]...")
+@click.option("--json", "as_json", is_flag=True, help="Write the filters as JSON.")
+def list_filters(names: tuple[str, ...], as_json: bool) -> None:
+    """Show filters with their parameters, units, limits and defaults: all, by group, or those of the given names."""
+    for name in names:
+        if name not in FILTERS:
+            from convfilter.cli import hints
+
+            raise UsageError(hints.of_filter(name))
+    rows = [FILTERS[name] for name in names or FILTERS]
+    if as_json:
+        tell(*json_of([_facts(row) for row in rows], indent=2).splitlines())
+        return
+    if not names:
+        tell(*_index(), "")
+    for row in rows:
         tell(*_filter_lines(row), "")
     tell("All filters take also (pooling: without padding-mode, padding-value and flip)")
     for parameter in STAGE_PARAMETERS.values():
         tell(_parameter_line(parameter))
+
+
+def _index() -> Iterator[str]:
+    """List the names by group, before the filters themselves."""
+    grouped = {name for names in _GROUPS.values() for name in names.split()}
+    for group, names in _GROUPS.items():
+        yield f"{group:<10} {names}"
+    yield f"{'others':<10} {' '.join(name for name in FILTERS if name not in grouped)}"
+
+
+def _facts(row: Filter) -> dict[str, object]:
+    return {
+        "name": row.name,
+        "form": row.form,
+        "summary": row.summary,
+        "formula": row.formula,
+        "source": row.source,
+        "example": row.example,
+        "parameters": [
+            {"name": each.name, "help": each.help, "unit": each.unit, "default": each.default, "facts": each.facts}
+            for each in row.parameters
+        ],
+        "options": list(row.stage_keywords),
+    }
 
 
 def _filter_lines(row: Filter) -> Iterator[str]:

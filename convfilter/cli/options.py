@@ -166,7 +166,7 @@ def run_options() -> list[Option]:
         _run_option("--threads", count, "At most so many.  [one a core]", None, "Run"),
         algorithm_option("Use this one, not the cheapest (see plan)."),
         *_many_options(),
-        *_config_options(),
+        *config_options(),
         Option("-v", "--verbose", section="Run", is_flag=True, help="Sizes, algorithm, time and clipping on stderr."),
         Option(
             "--html",
@@ -215,7 +215,7 @@ def _many_options() -> list[Option]:
     ]
 
 
-def _config_options() -> list[Option]:
+def config_options() -> list[Option]:
     """Make the options for the file of defaults; they are parsed before the others, whose defaults it sets."""
 
     def refuse(ctx: click.Context, _param: click.Parameter, value: bool) -> None:

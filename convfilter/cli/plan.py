@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from convfilter.cli.apply import ended, spec_option, until_option
-from convfilter.cli.command import Command
+from convfilter.cli.apply import ended, spec_option, until_option, words
+from convfilter.cli.command import Command, files_argument
 from convfilter.cli.commands import COMMANDS
 from convfilter.cli.messages import json_of, say, tell
-from convfilter.cli.options import Option, algorithm_option, debug_option, stage_defaults, stage_options
+from convfilter.cli.options import Option, algorithm_option, config_options, debug_option, stage_defaults, stage_options
 from convfilter.cli.values import RunType
-from convfilter.errors import UsageError, shown
+from convfilter.errors import PictureError, UsageError, shown
 from convfilter.filters.catalog import STAGE_PARAMETERS
 from convfilter.filters.parameters import MOST_PIXELS, Choice, Number, Pair
 
@@ -31,7 +31,8 @@ _CHANNELS = Number("N", minimum=1, maximum=MOST_PIXELS, whole=True)
 
 def _plan(
     specs: tuple[str, ...],
-    size: tuple[int, int],
+    files: tuple[str, ...],
+    size: tuple[int, int] | None,
     channels: int | None,
     depth: str | None,
     as_json: bool,
@@ -43,7 +44,9 @@ def _plan(
     until: str | None,
     **stage: str | bool | None,
 ) -> int:
+    specs, source = _named(specs, files)
     defaults = stage_defaults(stage)
+    shape, dtype = _shape(source, size, channels, depth)
     from convfilter.filters import stack
     from convfilter.planning import plan_stack
     from convfilter.report import plan_text
@@ -53,8 +56,8 @@ def _plan(
         say(remark)
     planned = plan_stack(
         stages,
-        (*size, channels or 3),
-        _DTYPES[depth or "8"],
+        shape,
+        dtype,
         gray=gray,
         algorithm=algorithm,
     )
@@ -69,6 +72,48 @@ def _plan(
         if shows_budget:
             tell(*plan_text.budget_lines(planned))
     return 0
+
+
+def _named(specs: tuple[str, ...], files: tuple[str, ...]) -> tuple[tuple[str, ...], str | None]:
+    """Take the pipeline and the picture from the names of the command line."""
+    import click
+
+    from convfilter.cli.request import misused
+
+    if not specs and files and files[0].startswith("@"):
+        from convfilter.cli import config
+
+        session = click.get_current_context().find_root().obj
+        specs, files = tuple(config.pipeline(session, files[0])), files[1:]
+    if not specs:
+        raise misused("a filter is needed: -f SPEC, or the @NAME of a pipeline")
+    if len(files) > 1:
+        raise misused(f"a plan is for one picture, got {len(files)} names")
+    return specs, files[0] if files else None
+
+
+def _shape(
+    source: str | None, size: tuple[int, int] | None, channels: int | None, depth: str | None
+) -> tuple[tuple[int, int, int], str]:
+    """Return height, width and channels, and the sample type: of a picture, of which no sample is decoded, or typed."""
+    if source is None:
+        if size is None:
+            from convfilter.cli.request import misused
+
+            raise misused("a picture is needed, or its --size")
+        return (*size, channels or 3), _DTYPES[depth or "8"]
+    from convfilter.picture.options import ReadOptions
+    from convfilter.picture.read import opened
+
+    given = [flag for flag, value in (("--size", size), ("--channels", channels), ("--depth", depth)) if value]
+    if given:
+        raise UsageError(f"the picture tells its size; leave out {given[0]}", subject=source)
+    try:
+        with opened(source, ReadOptions(allow_loss=True)) as picture:
+            return picture.outline.shape, picture.outline.dtype
+    except PictureError as error:
+        error.about(source)
+        raise
 
 
 def _draw(plan: Plan, path: str) -> None:
@@ -111,9 +156,12 @@ command = Command(
     product of the strides before it.
     """,
     params=[
-        spec_option(),
+        spec_option(required=False),
         until_option(),
-        Option("--size", section="Filter", required=True, type=RunType(_SIZE), metavar="WxH", help="Of the picture."),
+        files_argument(words, metavar="[IN]"),
+        Option(
+            "--size", section="Filter", type=RunType(_SIZE), metavar="WxH", help="Of the picture, if there is no IN."
+        ),
         Option("--channels", section="Filter", type=RunType(_CHANNELS), metavar="N", help="Of the picture.  [3]"),
         Option("--depth", section="Filter", type=RunType(Choice(tuple(_DTYPES))), help="Of its samples.  [8]"),
         *stage_options(STAGE_PARAMETERS),
@@ -130,11 +178,13 @@ command = Command(
             metavar="FILE.html",
             help="Write a page, too, on which a click shows what each output sees, and its sum in numbers.",
         ),
+        *config_options(),
         debug_option(),
     ],
 )
 command.examples = """\
 convfilter plan -f gaussian:4 --size 4000x3000
+convfilter plan -f gaussian:4 -f sobel:magnitude in.png
 convfilter plan -f box:3 -f box:3 -f maxpool:3,stride=2,padding=1 --size 512
 convfilter plan -f box:3,stride=2,padding=1 --size 7 --diagram strided.svg
 convfilter plan -f box:3 -f maxpool:2 --size 9 --explore windows.html"""

@@ -70,9 +70,9 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="'convfilter COMMAND --help' shows options and examples.",
+    epilog="'convfilter COMMAND -h' shows the options that matter and examples, 'convfilter help COMMAND' all.",
 )
-@click.version_option(__version__, prog_name="convfilter", message="%(prog)s %(version)s")
+@click.version_option(__version__, "-V", "--version", prog_name="convfilter", message="%(prog)s %(version)s")
 def root() -> None:
     """Exact convolution filters for picture files, with padding, stride and dilation.
 
@@ -104,6 +104,8 @@ def _invoke(arguments: list[str], session: Session) -> int:
     if not arguments:
         click.echo(root.get_help(root.make_context("convfilter", [], resilient_parsing=True)), err=True)
         return MISUSED
+    if arguments[0] == "help":
+        arguments = [*arguments[1:], "--help"]
     try:
         with root.make_context("convfilter", [*arguments], obj=session) as context:
             return int(root.invoke(context) or 0)

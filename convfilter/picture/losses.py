@@ -347,7 +347,7 @@ def _of_metadata(outline: Outline, fmt: Format) -> Iterator[Loss]:
     from convfilter.picture.metadata import carry
 
     metadata = outline.metadata
-    for kind, is_there in _present(outline).items():
+    for kind, is_there in present(outline).items():
         if is_there and not (getattr(fmt.holds, kind) and carry.has_room(metadata, fmt, kind)):
             yield Loss(_left_out(outline, fmt, kind))
     lost = dict.fromkeys(text.keyword for text in metadata.text if not carry.has_place(text, fmt))
@@ -356,7 +356,7 @@ def _of_metadata(outline: Outline, fmt: Format) -> Iterator[Loss]:
         yield Loss(f"{fmt.name} is written without remarks ({', '.join(lost)}); use {keepers} to keep that")
 
 
-def _present(outline: Outline) -> dict[str, bool]:
+def present(outline: Outline) -> dict[str, bool]:
     """Tell which kinds of metadata a picture has, by their fields in ``Holds``."""
     from convfilter.picture.metadata import photoshop
 

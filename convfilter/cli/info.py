@@ -1,0 +1,151 @@
+"""``convfilter info``: what a picture file holds, what becomes of it in each format, and how a filter takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from convfilter.cli.command import Command
+from convfilter.cli.commands import COMMANDS
+from convfilter.cli.messages import json_of, tell
+from convfilter.cli.options import Option, debug_option
+from convfilter.errors import PictureError
+
+if TYPE_CHECKING:
+    from convfilter.picture.picture import Picture
+
+#: Targets that people ask for; JSON has all.
+_TARGETS = ("PNG", "JPEG", "TIFF", "WebP", "AVIF")
+_TURNS = {1: "upright", 3: "turned by 180 degrees", 6: "turned by 90 degrees", 8: "turned by 270 degrees"}
+
+
+def _info(names: tuple[str, ...], as_json: bool) -> int:
+    for name in names:
+        facts = _facts(name)
+        if as_json:
+            tell(*json_of(facts, indent=2).splitlines())
+        else:
+            tell(*_lines(facts))
+    return 0
+
+
+def _facts(name: str) -> dict[str, Any]:
+    """Read what a file says of itself; of most formats no sample is decoded."""
+    from convfilter.picture.options import ReadOptions
+    from convfilter.picture.read import opened
+
+    try:
+        with opened(name, ReadOptions(auto_orient=False, allow_loss=True)) as picture:
+            return _of_picture(name, picture)
+    except PictureError as error:
+        error.about(name)
+        raise
+
+
+def _of_picture(name: str, picture: Picture) -> dict[str, Any]:
+    from convfilter.picture.losses import present
+    from convfilter.picture.metadata import exif, icc
+
+    outline, metadata = picture.outline, picture.metadata
+    kinds = [kind for kind, is_there in present(outline).items() if is_there]
+    kinds += ["text"] if metadata.text else []
+    return {
+        "name": name,
+        "format": picture.format,
+        "width": outline.width,
+        "height": outline.height,
+        "model": outline.model,
+        "alpha": outline.alpha,
+        "premultiplied": outline.premultiplied,
+        "bands": outline.extras,
+        "dtype": outline.dtype,
+        "white": outline.white,
+        "frames": outline.frames,
+        "animated": outline.animated,
+        "profile": (icc.description(metadata.icc) or "without a name") if metadata.icc else None,
+        "orientation": exif.orientation(metadata.exif, metadata.xmp),
+        "resolution": metadata.resolution,
+        "metadata": kinds,
+        "text": {text.keyword: text.value for text in metadata.text},
+        "written_by_convfilter": metadata.marked,
+        "notes": list(picture.notes),
+        "losses": _losses(picture),
+    }
+
+
+def _losses(picture: Picture) -> dict[str, list[str]]:
+    """Say for each format that can be written what it would not keep."""
+    from convfilter.picture import formats, losses
+    from convfilter.picture.options import WriteOptions
+
+    found = {}
+    for fmt in formats.FORMATS:
+        holds = picture.outline.model in fmt.models
+        lost = [loss.text for loss in losses.of_outline(picture.outline, fmt, WriteOptions())]
+        found[fmt.name] = lost if holds else [f"{fmt.name} cannot hold a picture of model {picture.outline.model}"]
+    return found
+
+
+def _lines(facts: dict[str, Any]) -> Iterator[str]:
+    """Write the facts for people, a line each, as far as they are there."""
+    white = f" (0 to {facts['white']})" if facts["white"] else ""
+    alpha = " with opacity" if facts["alpha"] else ""
+    bands = f" and {facts['bands']} more bands" if facts["bands"] else ""
+    frames = f", {facts['frames']} {'frames' if facts['animated'] else 'pages'}" if facts["frames"] > 1 else ""
+    model = f"{facts['model']}{alpha}{bands}"
+    size = f"{facts['width']}x{facts['height']}"
+    yield f"{facts['name']}: {facts['format']}, {size}, {model}, {facts['dtype']}{white}{frames}"
+    if facts["profile"]:
+        yield f"  profile      {facts['profile']}"
+    if facts["orientation"] != 1:
+        turn = _TURNS.get(facts["orientation"], "mirrored")
+        yield f"  orientation  {facts['orientation']}: {turn} when it is filtered"
+    if facts["resolution"]:
+        x, y = facts["resolution"]
+        yield f"  resolution   {x:g} dpi" + (f" x {y:g} dpi" if x != y else "")
+    from convfilter.picture.format import NAMES
+
+    words = [NAMES[kind] for kind in facts["metadata"]]
+    yield f"  metadata     {', '.join(words) or 'none'}"
+    for keyword, value in facts["text"].items():
+        yield f"  {keyword[:12]:<12} {' '.join(value.split())[:200]}"
+    if facts["written_by_convfilter"]:
+        yield "  Software     convfilter"
+    yield f"  a filter     {_way(facts)}"
+    for note in facts["notes"]:
+        yield f"  note         {note}"
+    for name in _TARGETS:
+        lost = facts["losses"][name]
+        yield f"  as {name:<9} {'; '.join(lost) if lost else 'all is kept'}"
+
+
+def _way(facts: dict[str, Any]) -> str:
+    """Say how a filter takes such a picture."""
+    parts = ["takes its samples as they are, sums them exactly or in floats, and rounds once"]
+    if facts["alpha"]:
+        parts.append("weights colours with their opacity")
+    if facts["frames"] > 1:
+        parts.append("does each " + ("frame" if facts["animated"] else "page"))
+    return "; ".join(parts)
+
+
+command = Command(
+    "info",
+    callback=_info,
+    help=COMMANDS["info"]
+    + """
+
+    Size, colour model, sample type, frames, colour profile, orientation and metadata, how a filter takes it, and what
+    each format would not keep of it. No sample is decoded where the format allows that.
+    """,
+    params=[
+        click.Argument(["names"], nargs=-1, required=True, metavar="IN...", type=click.Path()),
+        Option("--json", "as_json", section="Result", is_flag=True, help="Write the facts as JSON, with all formats."),
+        debug_option(),
+    ],
+)
+command.examples = """\
+convfilter info in.tif
+convfilter info --json in.jpg"""

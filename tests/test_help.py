@@ -1,0 +1,103 @@
+"""Help that fits a screen, help that is everything, facts about pictures, and plans of pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convfilter.cli.commands import COMMANDS
+from convfilter.cli.root import run
+from convfilter.filters.catalog import FILTERS
+
+SCREEN = 32
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    exif = Image.Exif()
+    exif[274] = 6
+    pixels = np.random.default_rng(2).integers(0, 256, (20, 30, 3), np.uint8)
+    Image.fromarray(pixels).save("in.jpg", exif=exif, dpi=(300, 300), comment=b"by me")
+    Image.fromarray(np.dstack([pixels, pixels[:, :, :1]])).save("alpha.png")
+    return tmp_path
+
+
+def printed(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert run([*arguments]) == 0
+    captured = capfd.readouterr()
+    assert captured.err == ""
+    return captured.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_short_help_fits_a_screen_and_long_help_is_everything(capfd: pytest.CaptureFixture[str], command: str) -> None:
+    short, whole = printed(capfd, command, "-h"), printed(capfd, command, "--help")
+    assert printed(capfd, "help", command) == whole
+    assert "Usage: " in short and len(short.splitlines()) <= SCREEN
+    if short != whole:
+        assert f"'convfilter {command} --help' shows all" in short
+        assert "Examples:" in short and len(whole.splitlines()) > len(short.splitlines())
+
+
+def test_help_and_version_of_the_program(capfd: pytest.CaptureFixture[str]) -> None:
+    assert printed(capfd, "help") == printed(capfd, "--help") == printed(capfd, "-h")
+    assert printed(capfd, "-V") == printed(capfd, "--version")
+    assert "--plot" in printed(capfd, "help", "kernel", "show")
+    assert run(["help", "blurr"]) == 2
+    assert "did you mean blur?" in capfd.readouterr().err
+
+
+def test_info_tells_what_a_picture_holds(capfd: pytest.CaptureFixture[str]) -> None:
+    lines = printed(capfd, "info", "in.jpg").splitlines()
+    assert lines[0] == "in.jpg: JPEG, 30x20, rgb, uint8"
+    assert "  orientation  6: turned by 90 degrees when it is filtered" in lines
+    assert "  resolution   300 dpi" in lines
+    assert "  Comment      by me" in lines
+    assert "  as JPEG      all is kept" in lines
+    facts = json.loads(printed(capfd, "info", "--json", "in.jpg"))
+    assert (facts["width"], facts["height"], facts["orientation"], facts["text"]) == (30, 20, 6, {"Comment": "by me"})
+    assert facts["losses"]["JPEG"] == [] and any("EXIF" in lost for lost in facts["losses"]["BMP"])
+
+
+def test_info_tells_losses_and_who_wrote_it(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["blur", "--box", "3", "alpha.png", "out.png"]) == 0
+    lines = printed(capfd, "info", "out.png").splitlines()
+    assert lines[0] == "out.png: PNG, 30x20, rgb with opacity, uint8"
+    assert "  Software     convfilter" in lines
+    assert "  as JPEG      JPEG has no transparency" in lines
+    assert run(["info", "none.png"]) == 1
+    assert capfd.readouterr().err == "convfilter: none.png: there is no such file\n"
+
+
+def test_plans_of_pictures_and_pipelines(capfd: pytest.CaptureFixture[str]) -> None:
+    by_size = printed(capfd, "plan", "-f", "box:3", "--size", "20x30", "--channels", "4")
+    assert printed(capfd, "plan", "-f", "box:3", "alpha.png") in (by_size, printed(capfd, *PLAN, "30x20"))
+    Path("convfilter.toml").write_text('[pipelines]\nsoft = ["box:3"]\n')
+    assert printed(capfd, "plan", "@soft", "alpha.png", "--config", "convfilter.toml")
+    for arguments, message in (
+        (["-f", "box:3"], "a picture is needed, or its --size"),
+        (["alpha.png"], "a filter is needed: -f SPEC, or the @NAME of a pipeline"),
+        (["-f", "box:3", "alpha.png", "--size", "9"], "alpha.png: the picture tells its size; leave out --size"),
+        (["-f", "box:3", "alpha.png", "in.jpg"], "a plan is for one picture, got 2 names"),
+    ):
+        assert run(["plan", *arguments]) == 2
+        assert message in capfd.readouterr().err
+
+
+PLAN = ("plan", "-f", "box:3", "--channels", "4", "--size")
+
+
+def test_filters_are_listed_by_group_and_by_name(capfd: pytest.CaptureFixture[str]) -> None:
+    whole = printed(capfd, "kernel", "list")
+    index = whole.split("\n\n")[0]
+    assert sorted(name for line in index.splitlines() for name in line.split()[1:]) == sorted(FILTERS)
+    one = printed(capfd, "kernel", "list", "gaussian")
+    assert one.startswith("gaussian:") and "sobel" not in one.partition("All filters")[0]
+    assert [row["name"] for row in json.loads(printed(capfd, "kernel", "list", "--json"))] == list(FILTERS)
+    assert run(["kernel", "list", "gausian"]) == 2
+    assert "no filter is called 'gausian'; did you mean gaussian?" in capfd.readouterr().err
