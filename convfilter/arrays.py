@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import ParameterError, shown
-from convfilter.planning import AxisPlan, Plan
+from convfilter.planning import Plan
 from convfilter.planning.field import Field
 
 if TYPE_CHECKING:
@@ -93,9 +93,13 @@ def labelled(result: Array, image: Any, plan: Plan) -> Any:
         for dim in coord.dims:
             axis = dims.index(dim)
             if axis < 2:
-                axes = [stage.rows if axis == 0 else stage.cols for stage in plan.stages]
-                if not _is_pixel_by_pixel(axes):
-                    values = _centred(values, axes) if coord.ndim == 1 and values.dtype.kind in "iuf" else None
+                field, outputs = plan.stages[-1].fields[axis], result.shape[axis]
+                # An even window of "same" padding looks half a pixel further: that is no move.
+                moves = field.jump != 1 or abs(field.start) > 0.5 * len(plan.stages)
+                if moves or outputs != plan.input_shape[axis]:
+                    values = (
+                        _centred(values, field, outputs) if coord.ndim == 1 and values.dtype.kind in "iuf" else None
+                    )
             kept = values is not None and values.shape[coord.dims.index(dim)] == result.shape[axis]
             if not kept:
                 break
@@ -104,26 +108,13 @@ def labelled(result: Array, image: Any, plan: Plan) -> Any:
     return module.DataArray(result, coords, dims, image.name, image.attrs)
 
 
-def _is_pixel_by_pixel(axes: list[AxisPlan]) -> bool:
-    """Tell whether each output of a stack lies on the pixel of the same number, but for half pixels."""
-    field = _field(axes)
-    return field.jump == 1 and abs(field.start) <= 0.5 * len(axes) and axes[-1].output == axes[0].input
-
-
-def _centred(values: Array, axes: list[AxisPlan]) -> Array:
+def _centred(values: Array, field: Field, outputs: int) -> Array:
     """Return the coordinate of the centre of what each output sees."""
-    field, known = _field(axes), values.astype(np.float64)
-    places = field.start + field.jump * np.arange(axes[-1].output)
+    known = values.astype(np.float64)
+    places = field.start + field.jump * np.arange(outputs)
     if known.size == 1:
         return np.repeat(known, places.size)
     found: Array = np.interp(places, np.arange(known.size), known)
     last = known.size - 1
     found += np.minimum(places, 0) * (known[1] - known[0]) + np.maximum(places - last, 0) * (known[-1] - known[-2])
     return found
-
-
-def _field(axes: list[AxisPlan]) -> Field:
-    field = Field()
-    for axis in axes:
-        field = field.after(axis)
-    return field
