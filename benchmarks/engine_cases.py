@@ -151,6 +151,7 @@ def cases(bench: Bench) -> list[Case]:
         *(kernel(bench, side, floor) for side, floor in ((3, 1.0), (7, 1.5), (15, 1.5), (31, 1.5))),
         _layer(bench, "5x5, stride 2, float32", stride=2),
         _layer(bench, "5x5, dilation 4, float32", dilation=4),
+        _transposed(bench, 4, 2),
         _max_pool(bench, 3, 2, 2.0),
         _max_pool(bench, 31, 1, 10.0),
         _dilate(bench, 7, 1.5),
@@ -288,6 +289,27 @@ def _layer(bench: Bench, name: str, stride: int = 1, dilation: int = 1) -> Case:
         _SCIPY_FLOOR,
         "computes every output, then drops" if stride > 1 else "",
     )
+    return case
+
+
+def _transposed(bench: Bench, kernel: int, stride: int) -> Case:
+    """Bring a quarter of the picture back to its size, across channels."""
+    torch = bench.torch
+    small = np.ascontiguousarray(bench.rgb_float[::stride, ::stride])
+    weights = np.stack([[full_rank(kernel)] * 3] * 3).astype(np.float32)
+    pad = (kernel - stride) // 2
+    case = bench.case(f"transposed {kernel}x{kernel}, stride {stride}, float32")
+    case.ours(lambda: convfilter.conv_transpose2d(small, weights, stride=stride, padding=pad, threads=bench.threads))
+    if torch:
+        planes = torch.from_numpy(np.ascontiguousarray(small.transpose(2, 0, 1)))[None]
+        layer = torch.from_numpy(weights)
+        case.peer(
+            "PyTorch",
+            lambda: torch.nn.functional.conv_transpose2d(planes, layer, stride=stride, padding=pad),
+            1.0,
+            "conv_transpose2d, planar",
+            _from_planes,
+        )
     return case
 
 
