@@ -1,11 +1,13 @@
 """The table of formats, and what follows from it."""
 
 import importlib.util
+import io
 import json
 import os
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +15,12 @@ import pytest
 
 import convfilter
 from convfilter.cli.root import run
-from convfilter.errors import ReadError, WriteError
-from convfilter.picture import formats
-from convfilter.picture.format import Format
+from convfilter.errors import ReadError, SizeError, WriteError
+from convfilter.picture import formats, limits
+from convfilter.picture.format import Format, Holds
 from convfilter.picture.formats import FORMATS, TABLE, by_name, by_suffix, loaded, sniff
+from convfilter.picture.options import ReadOptions
+from convfilter.picture.picture import Frame, Picture, chosen
 from convfilter.picture.read import opened, read
 from convfilter.picture.write import write
 
@@ -150,3 +154,31 @@ def test_everyday_formats_import_nothing_of_the_others(tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == []
+
+
+def test_the_recipe_for_a_format_works(tmp_path, monkeypatch):
+    section = (ROOT / "CONTRIBUTING.md").read_text().partition("## Add a format")[2].partition("## Add a loop")[0]
+    reader, row = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    library = types.ModuleType("xyz")
+    library.shape = lambda data: (2, 3, data[4])
+    library.decode = lambda data: np.frombuffer(data[5:], np.uint8).reshape(2, 3, data[4])
+    module = types.ModuleType("convfilter.picture.codecs.xyz")
+    names = {
+        "BinaryIO": io.BytesIO, "ReadOptions": ReadOptions, "Picture": Picture, "Frame": Frame, "limits": limits,
+        "chosen": chosen,
+    }  # fmt: skip
+    exec(reader, names)
+    module.read_xyz = names["read_xyz"]
+    monkeypatch.setitem(sys.modules, "xyz", library)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    library.__spec__ = importlib.util.spec_from_loader("xyz", None)
+    made = eval(row.strip().rstrip(","), {"Format": Format, "Holds": Holds})
+    monkeypatch.setitem(formats._ROWS, made.name, made)
+    monkeypatch.setattr(formats, "TABLE", (*TABLE, made))
+    (tmp_path / "a.xyz").write_bytes(b"xyz!\3" + bytes(range(18)))
+    picture = read(tmp_path / "a.xyz")
+    np.testing.assert_array_equal(picture.pixels.ravel(), range(18))
+    assert picture.format == "XYZ"
+    with pytest.raises(SizeError):
+        read(tmp_path / "a.xyz", ReadOptions(max_pixels=5))
+    assert run(["formats"]) == 0

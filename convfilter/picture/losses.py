@@ -286,9 +286,9 @@ def _of_depth(outline: Outline, fmt: Format) -> Iterator[Loss]:
 
 
 def _holds_bits(fmt: Format, outline: Outline) -> bool:
-    """Tell whether integers keep all their bits in a format that holds their sample type."""
+    """Tell whether samples keep all their bits in a format that holds their type."""
     held = outline.white or 65535
-    return (fmt.white_for(np.dtype(np.uint16), outline.white) or 65535) >= held
+    return not fmt.mantissa and (fmt.white_for(np.dtype(np.uint16), outline.white) or 65535) >= held
 
 
 def _of_white(outline: Outline, fmt: Format, stored: np.dtype[np.generic]) -> Iterator[Loss]:

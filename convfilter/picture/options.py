@@ -69,8 +69,9 @@ class WriteOptions:
     format : str, or None
         Name of the format; None: by the suffix, for standard output that of the input.
     quality : int, or None
-        1 to 100, for JPEG, WebP, AVIF and JPEG 2000. None: a JPEG keeps the tables it
-        was read with; else 92 (JPEG 2000: without loss).
+        1 to 100, for JPEG, WebP, AVIF, JPEG XL and JPEG 2000; of AVIF and JPEG XL, 100 loses nothing. None: a JPEG
+        keeps the tables it was read with, and a WebP or JPEG XL without loss stays so; else 92 (JPEG 2000: without
+        loss).
     subsampling : str, or None
         Colour resolution of a JPEG or AVIF: "4:4:4", "4:2:2" or "4:2:0". None: as it was
         read, else 4:2:0.
