@@ -80,6 +80,11 @@ class ConvfilterError(Exception):
             self.subject = subject
 
 
+def keeps_library_away(error: BaseException) -> bool:
+    """Tell an error of a library that cannot be loaded; llvmlite raises an OSError without a number."""
+    return isinstance(error, ImportError) or (isinstance(error, OSError) and "shared object" in str(error))
+
+
 def with_options(text: str, option: Callable[[str, str], str]) -> str:
     """Write the options in braces as ``option`` does, which is handed name and value; "" is no value."""
     return _OPTION.sub(lambda found: option(found[1], found[2] or ""), text)

@@ -356,15 +356,16 @@ def test_unexpected_errors_are_one_line_unless_debugging(
         (ImportError(), "ImportError"),
     ],
 )
+@pytest.mark.parametrize("place", ["pipeline.opened", "job.Job.plan"])
 def test_a_library_that_cannot_be_loaded_is_no_internal_error(
-    error: Exception, why: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    error: Exception, why: str, place: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As under a memory limit that is too small for the loader of compiled code (ulimit -v 200000)."""
 
     def fail(*_arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr("convfilter.pipeline.opened", fail)
+    monkeypatch.setattr(f"convfilter.{place}", fail)
     status, text = said(capfd, "blur", "--box", "3", "in.png", "out.png")
     assert status == 1
     assert text.startswith(f"convfilter: in.png: a library cannot be loaded: {why}")

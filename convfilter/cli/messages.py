@@ -7,7 +7,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from convfilter.errors import ConvfilterError, UsageError, first_line, printable, with_options
+from convfilter.errors import ConvfilterError, UsageError, first_line, keeps_library_away, printable, with_options
 
 if TYPE_CHECKING:
     import click
@@ -90,7 +90,7 @@ def failure(error: Exception) -> tuple[str, int]:
         return "not enough memory; use a smaller picture or free some memory", FAILED
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror.lower()}{f': {error.filename}' if error.filename else ''}", FAILED
-    if isinstance(error, ImportError) or (isinstance(error, OSError) and "shared object" in str(error)):
+    if keeps_library_away(error):
         why = first_line(error).partition(". ")[0]
         advice = "the memory limit is too small (ulimit -v), or the installation is damaged"
         return f"a library cannot be loaded: {why}; {advice}", FAILED

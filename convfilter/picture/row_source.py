@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from convfilter.errors import ConvfilterError, ReadError, damage
+from convfilter.errors import ConvfilterError, ReadError, damage, keeps_library_away
 from convfilter.picture.parallel import Ahead
 from convfilter.picture.pixels import Pixels
 
@@ -27,6 +27,8 @@ def decoding(name: str) -> Iterator[None]:
     except Exception as error:  # IndexError, OverflowError, zlib.error ...
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the file cannot be read; it is not its content
+        if keeps_library_away(error) and "shared object" in str(error):
+            raise  # the memory is too small for a codec
         raise ReadError(f"the {name} is damaged or of an unsupported kind: {damage(error)}") from error
 
 

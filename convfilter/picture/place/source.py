@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from convfilter.errors import ConvfilterError, ReadError
+from convfilter.errors import ConvfilterError, ReadError, keeps_library_away
 from convfilter.picture import formats, limits
 
 #: A signature of a foreign format is found in this much.
@@ -74,7 +74,8 @@ def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
         else:
             yield _held(source)
     except OSError as error:
-        if isinstance(error, ConvfilterError):
+        # What is done with the picture may need a library, which is no matter of the file.
+        if isinstance(error, ConvfilterError) or keeps_library_away(error):
             raise
         refused = ReadError(reason(error))
         refused.errno = error.errno
