@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from convfilter.errors import ParameterError
-from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, full_scale
+from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, full_scale, is_whole, is_wide
 from convfilter.planning.plan import BLOCK_ROWS, TILE_SAMPLES
 from convfilter.record import record
 from convfilter.selftest.jobs import Job, Keywords, Samples
@@ -21,9 +21,9 @@ from convfilter.selftest.ways import JOBS
 
 #: How many levels a stored sample may be away from the exact result beyond the half that rounding takes: it equals the
 #: exact result, rounded half to even, but where that lies so close to a tie.
-BEYOND_HALF = {"uint8": 1e-3, "uint16": 1 / 16}
-#: Largest error of a float32 result, as a share of sum |weight| * |sample|.
-FLOAT32_ERROR = 2e-6
+BEYOND_HALF = {"uint8": 1e-3, "uint16": 1 / 16, "int16": 1e-3, "uint32": 1e-3}
+#: Largest error of a real result, as a share of sum |weight| * |sample|.
+REAL_ERROR = {"float32": 2e-6, "float64": 1e-12}
 
 
 @record
@@ -69,7 +69,7 @@ def selftest(algorithms: Sequence[str] = tuple(JOBS)) -> Iterator[Finding]:
     """
     for algorithm in algorithms:
         jobs = JOBS[algorithm]()
-        for dtype in (*BEYOND_HALF, "float32"):
+        for dtype in (*BEYOND_HALF, *REAL_ERROR):
             for (result, sums), tally in _compared(algorithm, dtype, jobs).items():
                 found, promised, kept = _judged(result, sums, tally)
                 yield Finding(algorithm, dtype, result, sums, tally.samples, found, promised, kept)
@@ -87,8 +87,8 @@ class _Tally:
     def add(self, got: Samples, values: Real, reach: Real) -> None:
         """Compare one result with the exact values."""
         self.samples += got.size
-        if got.dtype.kind == "u":
-            exact = np.clip(values, 0, full_scale(got.dtype))
+        if is_whole(got.dtype):
+            exact = np.clip(values, np.iinfo(got.dtype).min, full_scale(got.dtype))
             self.unequal += int(np.count_nonzero(got != np.rint(exact)))
             self.largest = max(self.largest, float(np.abs(got - exact).max()))
         else:
@@ -99,9 +99,9 @@ class _Tally:
 
 def _judged(result: str, sums: str, tally: _Tally) -> tuple[str, str, bool]:
     """Put what was found and what is promised into words."""
-    if result == "float32":
-        kept = tally.error <= FLOAT32_ERROR
-        return f"{tally.error:.1e} of sum |w||x|", f"{FLOAT32_ERROR:.1e}", kept
+    if result in REAL_ERROR:
+        allowed = REAL_ERROR[result]
+        return f"{tally.error:.1e} of sum |w||x|", f"{allowed:.1e}", tally.error <= allowed
     share = 1 - tally.unequal / tally.samples
     found = f"{share:.2%} equal, {tally.largest:.4f} off"
     if sums == "whole":
@@ -116,7 +116,7 @@ def _compared(algorithm: str, dtype: str, jobs: Sequence[Job]) -> dict[tuple[str
     for job, picture, how in _runs(dtype, jobs):
         # On small pictures integers come out as real numbers too.
         others = (*job.results, "float32") if picture.shape[1] < TILE_SAMPLES // 3 or job.results else ()
-        for result in dict.fromkeys((dtype, *others)):
+        for result in dict.fromkeys((dtype, *(("float64",) if is_wide(dtype) else others))):
             try:
                 got = job.run(picture, algorithm=algorithm, dtype=result, **how)
             except ParameterError:  # a way refuses what it cannot do exactly
@@ -124,9 +124,11 @@ def _compared(algorithm: str, dtype: str, jobs: Sequence[Job]) -> dict[tuple[str
             values, reach = _expected(job, picture, how, result)
             # What floats are in integers is rounded on the way.
             whole = (
-                job.exact and ("alpha" not in how or "premultiplied" in how) and (dtype != "float32" or result == dtype)
+                job.exact
+                and ("alpha" not in how or "premultiplied" in how)
+                and (dtype not in REAL_ERROR or result == dtype)
             )
-            sums = "any" if result == "float32" else "whole" if whole else "real"
+            sums = "any" if result in REAL_ERROR else "whole" if whole else "real"
             tallies.setdefault((result, sums), _Tally()).add(got.reshape(values.shape), values, reach)
     return tallies
 
@@ -135,11 +137,12 @@ def _runs(dtype: str, jobs: Sequence[Job]) -> Iterator[tuple[Job, Samples, Keywo
     """Pair jobs and pictures: the large one with the first jobs, plainly, the others at every geometry, in turns."""
     large, *small = _pictures(dtype)
     for job in jobs[:3]:
-        yield job, large[0], job.geometries[0]
+        if job.on_large and not is_wide(dtype):
+            yield job, large[0], job.geometries[0]
     chosen = (slice(None), slice(0, None, 2), slice(1, None, 2), slice(0, None, 3))
     for (picture, how), places in zip(small, chosen, strict=True):
         for job in jobs:
-            if job.alpha or "alpha" not in how:
+            if (job.alpha or "alpha" not in how) and (job.in_double or not is_wide(dtype)):
                 for geometry in job.geometries[places]:
                     yield job, picture, {**how, **geometry}
 
@@ -160,9 +163,9 @@ def _pictures(dtype: str) -> Iterator[tuple[Samples, Keywords]]:
             picture[..., -1] = 0.1 + 0.9 * picture[..., -1]
         elif picture.ndim == 2:
             picture = 0.4 + 0.1 * picture  # so that edges and sharpening stay within the range
-        elif dtype == "float32":
+        elif dtype in REAL_ERROR:
             picture -= 0.3
-        scaled = picture if dtype == "float32" else np.rint(picture * full_scale(dtype))
+        scaled = picture if dtype in REAL_ERROR else np.rint(picture * full_scale(dtype))
         yield scaled.astype(dtype), how
 
 
@@ -170,7 +173,7 @@ def _expected(job: Job, picture: Samples, how: Keywords, result: str) -> tuple[R
     """Return the exact values, and where real numbers come out sum |w||x| of each."""
     # Beyond a picture with alpha all is transparent, which is no colour.
     samples = with_border(picture, how.get("padding_value", 0.0 if "alpha" in how else job.beyond))
-    full, full_out = full_scale(picture.dtype), full_scale(picture.dtype if result == "float32" else result)
+    full, full_out = full_scale(picture.dtype), full_scale(picture.dtype if result in REAL_ERROR else result)
     divisor: float | Real = 1.0
     weight: float | Real = 1.0
     errors, mean = 1.0, None
@@ -186,13 +189,13 @@ def _expected(job: Job, picture: Samples, how: Keywords, result: str) -> tuple[R
     depth, offset = full_out / full, job.offset * full * weight
     values = job.scale * job.expect(samples, how) / divisor + offset
     reach = abs(job.scale) * job.reach(np.abs(samples), how) / divisor * errors + np.abs(offset)
-    if job.signed and result != "float32":
+    if job.signed and np.dtype(result).kind == "u":
         values = np.abs(values)
     if job.stretched:
         low, gain = values.min(), full / np.ptp(values)
         values, reach = (values - low * weight) * gain, (reach + abs(low)) * gain
     values *= depth
-    if (job.clips or job.stretched) and result == "float32":
+    if (job.clips or job.stretched) and result in REAL_ERROR:
         values = np.clip(values, 0, full_out)
     if mean is None:
         return values, reach

@@ -10,13 +10,22 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from convfilter import api
+from convfilter import api, windows
 from convfilter.executor.run import run_array as engine_run
 from convfilter.filters import kernels
 from convfilter.keywords import FilterKeywords, stages_of
 from convfilter.planning import plan_stack
 from convfilter.record import record
-from convfilter.selftest.reference import Geometry, Real, Weights, gaussian, largest, weighted_sums
+from convfilter.selftest.reference import (
+    Geometry,
+    Real,
+    Weights,
+    gaussian,
+    largest,
+    largest_under,
+    ranked,
+    weighted_sums,
+)
 
 Samples: TypeAlias = npt.NDArray[Any]
 Keywords: TypeAlias = Mapping[str, Any]
@@ -75,6 +84,10 @@ class Job:
         Sample types of the result beside the picture's own and float32.
     clips : bool
         Real results are clipped to black and white, too.
+    on_large : bool
+        Whether it may be asked on the large picture.
+    in_double : bool
+        Whether it may be asked of sample types that need float64, which show that a Gaussian's window ends.
     """
 
     run: Callable[..., Samples]
@@ -90,6 +103,8 @@ class Job:
     stretched: bool = False
     results: tuple[str, ...] = ()
     clips: bool = False
+    on_large: bool = True
+    in_double: bool = True
 
 
 def _sum_of(weights: Weights, divisor: float = 1.0) -> Expect:
@@ -117,7 +132,7 @@ def blur(sigma_rows: float, sigma_cols: float) -> Job:
         return api.gaussian_blur(picture, (sigma_rows, sigma_cols), **keywords)
 
     expect = _sum_of((gaussian(sigma_rows), gaussian(sigma_cols)))
-    return Job(run, expect, expect, expect, geometries=_PLAIN)
+    return Job(run, expect, expect, expect, geometries=_PLAIN, in_double=False)
 
 
 def amplified(job: Job, scale: float = 2.3) -> Job:
@@ -136,7 +151,7 @@ def sharpening(sigma: float, amount: float) -> Job:
     blurred = gaussian(sigma)
     centre = np.eye(1, blurred.size, blurred.size // 2)[0]
     weights = (1 + amount) * np.outer(centre, centre) - amount * np.outer(blurred, blurred)
-    return Job(run, _sum_of(weights), _sum_of(np.abs(weights)), geometries=_PLAIN)
+    return Job(run, _sum_of(weights), _sum_of(np.abs(weights)), geometries=_PLAIN, in_double=False)
 
 
 def box(rows: int, cols: int) -> Job:
@@ -224,6 +239,41 @@ def average_pool(rows: int, cols: int) -> Job:
         return weighted_sums(samples, ones, bordered) / weighted_sums(cells, ones, bordered)
 
     return Job(run, expect, expect, expect, exact=True, geometries=_POOLED)
+
+
+def ranks(rows: int, cols: int, fraction: float = 0.5) -> Job:
+    """Take the sample of a rank of each window; of an odd number of samples, the median is one of them."""
+
+    def run(picture: Samples, **keywords: Any) -> Samples:
+        return windows.percentile(picture, (rows, cols), fraction, **keywords)
+
+    def expect(samples: Real, geometry: Geometry) -> Real:
+        return ranked(samples, (rows, cols), fraction, geometry)
+
+    def reach(magnitudes: Real, geometry: Geometry) -> Real:
+        return largest(magnitudes, (rows, cols), geometry)
+
+    exact = float(fraction * (rows * cols - 1)).is_integer()
+    return Job(run, expect, reach, exact=exact, geometries=_PLAIN, on_large=False)
+
+
+def extremes_under(kind: str, radius: int) -> Job:
+    """Take the largest or the least sample under a disk."""
+    distance = np.arange(-radius, radius + 1)
+    footprint = np.hypot(distance[:, np.newaxis], distance) <= radius
+    sign = 1.0 if kind == "dilate" else -1.0
+
+    def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
+        function: Callable[..., Samples] = getattr(windows, kind)  # there is one way, which nobody chooses
+        return function(picture, footprint.astype(np.uint8), **keywords)
+
+    def expect(samples: Real, geometry: Geometry) -> Real:
+        return sign * largest_under(sign * samples, footprint, geometry)
+
+    def reach(magnitudes: Real, geometry: Geometry) -> Real:
+        return largest_under(magnitudes, footprint, geometry)
+
+    return Job(run, expect, reach, exact=True, geometries=_PLAIN[:4], on_large=False)
 
 
 def in_stack(job: Job, spec: str, *, results: tuple[str, ...] = ("uint8", "uint16"), **fields: Any) -> Job:

@@ -62,6 +62,27 @@ def largest(samples: Real, window: tuple[int, int], geometry: Geometry) -> Real:
     return result
 
 
+def ranked(samples: Real, window: tuple[int, int], fraction: float, geometry: Geometry) -> Real:
+    """Return the sample of a rank, from 0 to 1, of the window at each output; between two samples, on a line."""
+    result: Real = np.quantile(_windows(samples, window, geometry), fraction, axis=(1, 3))
+    return result
+
+
+def largest_under(samples: Real, footprint: npt.NDArray[np.bool_], geometry: Geometry) -> Real:
+    """Return the largest sample under the cells of a footprint at each output."""
+    rows, cols = footprint.shape
+    outside = np.where(footprint, 0.0, -np.inf)[np.newaxis, :, np.newaxis, :, np.newaxis]
+    result: Real = (_windows(samples, (rows, cols), geometry) + outside).max(axis=(1, 3))
+    return result
+
+
+def _windows(samples: Real, window: tuple[int, int], geometry: Geometry) -> Real:
+    """Return (rows_out, K_h, cols_out, K_w, channels): what each output looks at."""
+    rows, cols = (_places(samples.shape[axis], window[axis], geometry, axis) for axis in (0, 1))
+    seen: Real = samples[rows][:, :, cols]
+    return seen
+
+
 def gaussian(sigma: float) -> Real:
     """Return the samples of a Gaussian that nothing cuts, sum 1; of sigma 0, the one sample."""
     reach = np.arange(-round(_GAUSSIAN_REACH * sigma), round(_GAUSSIAN_REACH * sigma) + 1)

@@ -21,10 +21,12 @@ from convfilter.selftest.jobs import (
     convolution,
     diagonal_edges,
     edges,
+    extremes_under,
     in_stack,
     max_pool,
     min_pool,
     point,
+    ranks,
     sharpening,
     stretched,
 )
@@ -156,6 +158,22 @@ def _points() -> list[Job]:
     ]
 
 
+def _network() -> list[Job]:
+    return [ranks(3, 3), ranks(5, 5), ranks(3, 7), ranks(4, 4, 0.3)]
+
+
+def _histograms() -> list[Job]:
+    return [ranks(9, 11), ranks(21, 21), ranks(6, 5, 0.9)]
+
+
+def _sliding() -> list[Job]:
+    return [ranks(9, 11), ranks(6, 5, 0.9)]
+
+
+def _morphology() -> list[Job]:
+    return [extremes_under("dilate", 2), extremes_under("erode", 4)]
+
+
 JOBS: dict[str, Callable[[], list[Job]]] = {
     "direct": _direct,
     "separable": _separable,
@@ -165,5 +183,9 @@ JOBS: dict[str, Callable[[], list[Job]]] = {
     "multirate": _multirate,
     "gradient": _gradient,
     "pooling": _pooling,
+    "network": _network,
+    "histograms": _histograms,
+    "sliding": _sliding,
+    "morphology": _morphology,
     "points": _points,
 }
