@@ -18,7 +18,7 @@ from convfilter.picture.read import read
 
 def test_sizes():
     limits.require_size(10, 10, 100)
-    with pytest.raises(SizeError, match=r"11x10 .* --max-pixels"):
+    with pytest.raises(SizeError, match=r"11x10 .* max_pixels"):
         limits.require_size(11, 10, 100)
     for width, height in ((0, 1), (1, 0), (-3, 4)):
         with pytest.raises(ReadError, match="at least one pixel"):
