@@ -8,6 +8,7 @@ in an error, but only where the chain that was asked for needs them.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -158,7 +159,7 @@ class _Graph:
             raise KernelFileError("the network has no input")
         self._input = inputs[0].name
         self._axes = [axis.dim_value for axis in inputs[0].type.tensor_type.shape.dim]
-        self._others = {each.name for each in inputs[1:]}
+        self._uses = Counter(name for node in self._graph.node for name in node.input)
 
     @property
     def channels(self) -> int | None:
@@ -173,7 +174,8 @@ class _Graph:
         for number, proto in enumerate(self._graph.node):
             if self._is_constant(proto):
                 continue
-            node = Node.of(proto, number, self._constants, self._opset)
+            shared = any(self._uses[name] > 1 for name in proto.input if name in chains)
+            node = Node.of(proto, number, self._constants, self._opset, shared)
             given = self._said(node, chains)
             if given is None:
                 continue

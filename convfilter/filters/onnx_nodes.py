@@ -46,6 +46,8 @@ class Node:
         All constants of the graph that are known here.
     opset : int
         The version of ONNX's operators that the model is written in.
+    shared : bool
+        Other nodes see its input, too: so the layer that gives it stays as it is, and is computed once for all.
     """
 
     name: str
@@ -54,15 +56,28 @@ class Node:
     attributes: Mapping[str, Any]
     constants: Mapping[str, Array]
     opset: int = 0
+    shared: bool = False
 
     @classmethod
-    def of(cls, proto: onnx.NodeProto, number: int, constants: Mapping[str, Array], opset: int = 0) -> Node:
+    def of(
+        cls,
+        proto: onnx.NodeProto,
+        number: int,
+        constants: Mapping[str, Array],
+        opset: int = 0,
+        shared: bool = False,
+    ) -> Node:
         """Make one of what the file holds."""
         from onnx import helper
 
         attributes = {each.name: helper.get_attribute_value(each) for each in proto.attribute}
         name = proto.name or (proto.output[0] if proto.output else f"{proto.op_type}_{number}")
-        return cls(str(name), proto.op_type, tuple(proto.input), attributes, constants, opset)
+        return cls(str(name), proto.op_type, tuple(proto.input), attributes, constants, opset, shared)
+
+    def open_layer(self, chain: Chain) -> Layer | None:
+        """Return the layer that a chain ends with, if what follows may become a part of it."""
+        operator = chain[-1].operator if chain and not self.shared else None
+        return operator if isinstance(operator, Layer) and operator.activation == "none" else None
 
     @property
     def described(self) -> str:
@@ -196,15 +211,14 @@ def _per_channel(constant: Array) -> Array:
 
 def _scaled(node: Node, chain: Chain, factor: Array, shift: Array) -> Chain:
     """Multiply each channel and add to it: in the layer before, or as points, or as a layer of one pixel."""
-    last = chain[-1] if chain else None
-    if last is not None and isinstance(last.operator, Layer) and last.operator.activation == "none":
-        operator = last.operator
+    operator = node.open_layer(chain)
+    if operator is not None:
         made = replace(
             operator,
             weight=operator.weight * _broadcast(factor, operator)[:, np.newaxis, np.newaxis, np.newaxis],
             bias=operator.bias * factor + shift,
         )
-        return *chain[:-1], replace(last, operator=made, name=f"{last.name}+{node.name}")
+        return _with_layer(node, chain, made)
     if factor.size == shift.size == 1:
         points = (Point("scale", float(factor[0])),) if factor[0] != 1 else ()
         if shift[0] != 0:
@@ -214,6 +228,11 @@ def _scaled(node: Node, chain: Chain, factor: Array, shift: Array) -> Chain:
     weight = np.broadcast_to(factor, channels).reshape(-1, 1, 1, 1)
     operator = layers.layer(weight, np.broadcast_to(shift, channels), groups=channels)
     return *chain, Stage(operator, name=node.name, padding="valid", padding_mode="constant")
+
+
+def _with_layer(node: Node, chain: Chain, layer: Layer) -> Chain:
+    """Return a chain whose last layer has taken a node in."""
+    return *chain[:-1], replace(chain[-1], operator=layer, name=f"{chain[-1].name}+{node.name}")
 
 
 def _broadcast(factor: Array, operator: Layer) -> Array:
@@ -234,14 +253,11 @@ def _activation(kind: PointKind, *attributes: tuple[str, float]) -> Callable[[No
 
 def _activated(node: Node, chain: Chain, point: Point) -> Chain:
     """Apply a function of samples: ReLU and its like at the end of the layer before."""
-    last = chain[-1] if chain else None
-    if last is not None and isinstance(last.operator, Layer) and last.operator.activation == "none":
-        if point.kind == "relu":
-            ended = replace(last.operator, activation="relu")
-            return *chain[:-1], replace(last, operator=ended, name=f"{last.name}+{node.name}")
-        if point.kind == "leaky_relu":
-            ended = replace(last.operator, activation="leaky_relu", slope=point.low)
-            return *chain[:-1], replace(last, operator=ended, name=f"{last.name}+{node.name}")
+    operator = node.open_layer(chain)
+    if operator is not None and point.kind == "relu":
+        return _with_layer(node, chain, replace(operator, activation="relu"))
+    if operator is not None and point.kind == "leaky_relu":
+        return _with_layer(node, chain, replace(operator, activation="leaky_relu", slope=point.low))
     return *chain, Stage(point, name=node.name)
 
 
@@ -255,12 +271,11 @@ def _prelu(node: Node, chain: Chain) -> Chain:
         return _activated(node, chain, Point("leaky_relu", float(slope.reshape(-1)[0])))
     # Before operators were broadcast, slopes were one for each channel, without axes for rows and columns.
     slopes = slope if node.opset < _BROADCAST and slope.ndim == 1 else _per_channel(slope)
-    last = chain[-1] if chain else None
-    if last is not None and isinstance(last.operator, Layer) and last.operator.activation == "none":
-        if slopes.size != len(last.operator.bias):
-            raise KernelFileError(f"it has {slopes.size} slopes for {len(last.operator.bias)} channels")
-        ended = replace(last.operator, activation="prelu", slope=slopes)
-        return *chain[:-1], replace(last, operator=ended, name=f"{last.name}+{node.name}")
+    operator = node.open_layer(chain)
+    if operator is not None:
+        if slopes.size != len(operator.bias):
+            raise KernelFileError(f"it has {slopes.size} slopes for {len(operator.bias)} channels")
+        return _with_layer(node, chain, replace(operator, activation="prelu", slope=slopes))
     ones = np.ones((slopes.size, 1, 1, 1))
     operator = layers.layer(ones, groups=slopes.size, activation="prelu", slope=slopes)
     return *chain, Stage(operator, name=node.name, padding="valid", padding_mode="constant")
