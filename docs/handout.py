@@ -5,8 +5,6 @@ The answers are computed by the program, each by the command that stands below i
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import tempfile
 from html import escape
@@ -14,6 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from shell import printed
 
 HERE = Path(__file__).parent
 PAGE = HERE / "handout.html"
@@ -135,14 +137,8 @@ def made() -> str:
 
 
 def answer(command: str, folder: Path) -> str:
-    """Run a command; returns what it prints, without the blanks around it."""
-    program = f'convfilter() {{ "{sys.executable}" -m convfilter "$@"; }}; python3() {{ "{sys.executable}" "$@"; }}; '
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
-    done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", program + command],
-        cwd=folder, env=environment, check=True, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    return "\n".join(line.strip() for line in done.stdout.splitlines())
+    """Run a command; returns what it prints, without the blanks around each line."""
+    return "\n".join(line.strip() for line in printed(command, folder).splitlines())
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ Every number and every picture of the page is the program's own output.
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
 import sys
@@ -17,6 +16,10 @@ import numpy as np
 from PIL import Image
 
 import convfilter
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from shell import printed
 
 HERE = Path(__file__).parent
 SOURCE = HERE.parent / "sample_images" / "still_life.png"
@@ -249,17 +252,6 @@ a multiple of the stride it stays flat.
         "convfilter apply -f sobel:magnitude,stride=2,padding=1 in.png dropped.png": "Edges at half the size, gaps",
         "convfilter apply -f sobel:magnitude -f maxpool:2 in.png asked.png": "Edges at half the size, all there",
     })  # fmt: skip
-
-
-def printed(command: str, folder: Path) -> str:
-    """Run a command line in ``folder``; returns what it prints."""
-    program = f'convfilter() {{ "{sys.executable}" -m convfilter "$@"; }}; '
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
-    result = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", program + command],
-        cwd=folder, env=environment, check=True, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    return result.stdout
 
 
 if __name__ == "__main__":
