@@ -80,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=3, help="of each, after a warm-up  [3]")
     parser.add_argument("--megapixels", type=int, choices=list(SIZES), default=12, help="of the picture  [12]")
+    parser.add_argument("--format", action="append", metavar="SUFFIX", help="only this one; repeatable")
     options = parser.parse_args(arguments)
     print(machine(), versions(LIBRARIES))
     head = ["format", "samples", "read s", "own s", "write s", "own s", "promised"]
@@ -87,6 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for suffix, (dtype, encode, decode) in libraries(folder).items():
+            if options.format and suffix not in options.format:
+                continue
             pixels = scene(*SIZES[options.megapixels], dtype)
             path = folder / f"a.{suffix}"
             cf.write(path, pixels, cf.WriteOptions(quality=92 if suffix == "avif" else None))
