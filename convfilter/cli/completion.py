@@ -4,17 +4,11 @@ import click
 
 from convfilter.cli.commands import COMMANDS
 from convfilter.cli.options import debug_option
-from convfilter.cli.root import COMPLETE_VARIABLE, root
-
-_SHELLS = ("bash", "zsh", "fish")
+from convfilter.cli.shells import SHELLS, script
 
 
 def _completion(shell: str) -> int:
-    from click.shell_completion import get_completion_class
-
-    made = get_completion_class(shell)
-    assert made is not None
-    click.echo(made(root, {}, "convfilter", COMPLETE_VARIABLE).source())
+    click.echo(script(click.get_current_context().find_root().command, shell))
     return 0
 
 
@@ -29,5 +23,5 @@ command = click.Command(
     convfilter completion zsh      in ~/.zshrc, after compinit: eval "$(convfilter completion zsh)"
     convfilter completion fish     > ~/.config/fish/completions/convfilter.fish
     """,
-    params=[click.Argument(["shell"], type=click.Choice(_SHELLS)), debug_option()],
+    params=[click.Argument(["shell"], type=click.Choice(list(SHELLS))), debug_option()],
 )

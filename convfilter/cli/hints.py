@@ -77,7 +77,7 @@ _OF_ONE: Mapping[str, Mapping[str, str]] = {
         "convfilter apply -f motion:LENGTH": "--motion",
     },
     "edges": {
-        "--sobel magnitude": "--magnitude --canny",
+        "--sobel magnitude": "--magnitude",
         "--sobel x or --sobel y": "--x --y --axis --dx --dy --horizontal --vertical",
         "--sobel orientation": "--orientation --direction --angle",
         "--sobel, --scharr or --prewitt": "--kernel --method --operator",

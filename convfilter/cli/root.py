@@ -10,12 +10,10 @@ from importlib import import_module
 import click
 
 from convfilter import __version__
-from convfilter.cli.commands import COMMANDS
+from convfilter.cli.commands import COMMANDS, COMPLETE_VARIABLE
 from convfilter.cli.messages import MISUSED, failure, misuse, say, traceback_of
 from convfilter.errors import ConvfilterError
 
-#: Set by the shell's script when it wants a word completed.
-COMPLETE_VARIABLE = "_CONVFILTER_COMPLETE"
 _BROKEN_PIPE = 141  # what a shell shows for a program that SIGPIPE ended
 
 
@@ -98,9 +96,9 @@ def run(arguments: list[str]) -> int:
 
 def _invoke(arguments: list[str], session: Session) -> int:
     if COMPLETE_VARIABLE in os.environ:
-        from click.shell_completion import shell_complete
+        from convfilter.cli.shells import complete
 
-        return shell_complete(root, {}, "convfilter", COMPLETE_VARIABLE, os.environ[COMPLETE_VARIABLE])
+        return complete(root, os.environ[COMPLETE_VARIABLE])
     if not arguments:
         click.echo(root.get_help(root.make_context("convfilter", [], resilient_parsing=True)), err=True)
         return MISUSED

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convfilter.errors import UsageError, shown
-from convfilter.filters.catalog import FILTERS
+from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS
 from convfilter.filters.parameters import Kind, Parameter
 from convfilter.filters.spec import Value
 
@@ -105,8 +105,37 @@ def _suffixes() -> list[str]:
     return known_suffixes().replace(".", "").split()
 
 
-#: A filter; only its name is offered, since shells take its colon for the end of a word.
-SPEC = WordType("SPEC", lambda: FILTERS)
+class SpecType(WordType):
+    """A filter, of which a shell completes the name, then the parameters, then their values."""
+
+    def __init__(self) -> None:
+        super().__init__("SPEC")
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """Offer ``gaussian:`` for ``gaus``, ``gaussian:4,stride=`` for ``gaussian:4,st``, and the words of a choice."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(word) for word in _specs(incomplete) if word.startswith(incomplete)]
+
+
+def _specs(typed: str) -> list[str]:
+    name, colon, _ = typed.partition(",")[0].partition(":")
+    row = FILTERS.get(name)
+    if row is None or not (colon or "," in typed):
+        return [each.name + (":" if each.parameters else "") for each in FILTERS.values()]
+    before, comma, last = typed.rpartition(",")
+    stage = [STAGE_PARAMETERS[key] for key in row.stage_keywords]
+    if not comma:
+        return [f"{name}:{word}" for each in row.parameters[:1] for word in each.kind.choices]
+    key, equals, _ = last.partition("=")
+    known = {each.name: each for each in (*row.parameters[1:], *stage)}
+    if equals:
+        return [f"{before},{key}={word}" for word in (known[key].kind.choices if key in known else ())]
+    return [f"{before},{each}=" for each in known if f",{each}=" not in before]
+
+
+#: A filter.
+SPEC = SpecType()
 OUT, FILE, FOLDER = WordType("OUT", files="file"), WordType("FILE", files="file"), WordType("DIR", files="dir")
 FORMAT, SUFFIX = WordType("NAME", _format_names), WordType("EXT", _suffixes)
 ALGORITHM = AlgorithmType()
