@@ -195,6 +195,8 @@ def test_photoshop_thumbnails_go():
 
     iptc = photoshop.wrapped(b"\x1c\x02\x05\0\5Title")
     whole = resource(0x040C, b"thumbnail") + iptc + resource(0x0409, b"old thumbnail")
+    assert photoshop.has_thumbnail(whole)
+    assert not photoshop.has_thumbnail(iptc)
     assert photoshop.cleaned(whole) == iptc
     assert photoshop.cleaned(whole[:-3]) == iptc
     assert photoshop.cleaned(resource(0x040C, b"x")) is None

@@ -121,6 +121,22 @@ def test_samples_that_cannot_be_filtered_are_refused(data, options):
         read(tiff(data, **options))
 
 
+def test_a_palette_whose_brightest_colour_needs_nine_bits_has_sixteen():
+    colours = np.zeros((3, 256), np.uint16)
+    colours[:, 0], colours[:, 1] = 3, 256
+    file = io.BytesIO()
+    tifffile.imwrite(file, np.array([[0, 1]], np.uint8), photometric="palette", colormap=colours)
+    file.seek(0)
+    pixels = read(file).pixels
+    assert pixels.dtype == np.uint16
+    assert pixels[0, :, 0].tolist() == [3, 256]
+
+
+def test_a_file_without_a_page_is_said_to_have_none():
+    with pytest.raises(ReadError, match="holds no page"):
+        read(io.BytesIO(b"II*\0" + bytes(24)))
+
+
 def test_palettes():
     indices = noise((5, 6), np.uint8) % 4
     table = noise((3, 256), np.uint8, 1).astype(np.uint16)
