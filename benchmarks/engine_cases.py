@@ -156,6 +156,7 @@ def cases(bench: Bench) -> list[Case]:
         _max_pool(bench, 31, 1, 10.0),
         _dilate(bench, 7, 1.5),
         _canny(bench, 2.0, 3.0),
+        _guided(bench, 16),
         *(_median(bench, side, floor) for side, floor in ((3, 1.0), (5, 1.0), (15, 1.5), (51, 1.5))),
     ]
 
@@ -359,6 +360,15 @@ def _canny(bench: Bench, sigma: float, floor: float) -> Case:
     if bench.skimage:
         feature = import_module("skimage.feature")
         case.peer("scikit-image", lambda: feature.canny(gray, sigma), floor)
+    return case
+
+
+def _guided(bench: Bench, radius: int) -> Case:
+    gray = bench.rgb_float[..., 0] / 255
+    case = bench.case(f"guided filter, radius {radius}, one channel, float32")
+    case.ours(lambda: convfilter.guided_filter(gray, radius, padding_mode="symmetric", threads=bench.threads))
+    if bench.cv2 and is_installed("cv2.ximgproc"):
+        case.peer("OpenCV", lambda: bench.cv2.ximgproc.guidedFilter(gray, gray, radius, 0.01), note="float32 sums")
     return case
 
 

@@ -5,16 +5,18 @@ Images are (rows, cols) or (rows, cols, channels) arrays of uint8, uint16 or flo
 
 from __future__ import annotations
 
-from typing import TypeAlias, Unpack
+from typing import Any, TypeAlias, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.api import run_operator
+from convfilter.errors import ParameterError
 from convfilter.filters import footprints
 from convfilter.filters.kernels import Kernel
-from convfilter.filters.stage import Canny, Morphology, Rank
+from convfilter.filters.stage import Canny, Guided, Morphology, PaddingMode, Rank
 from convfilter.keywords import FilterKeywords, Image, ImageLike, RunKeywords, documented, whole_pair
+from convfilter.planning import full_scale
 
 #: N, (rows, cols), "disk:RADIUS", or an array that is not 0 where a pixel counts.
 WindowLike: TypeAlias = int | tuple[int, int] | str | npt.NDArray[np.generic] | list[list[float]]
@@ -213,6 +215,64 @@ def canny(
     [0, 0, 255, 255, 0, 0]
     """
     return run_operator(image, "canny", Canny(sigma, low, high), keywords)
+
+
+@documented(RunKeywords)
+def guided_filter(
+    image: ImageLike,
+    radius: int,
+    eps: float = 0.01,
+    guide: ImageLike | None = None,
+    *,
+    padding_mode: PaddingMode = "edge",
+    **keywords: Unpack[RunKeywords],
+) -> Image:
+    """Smooth all but edges: in every window a straight line from the guide to the image, and the mean of all lines.
+
+    Parameters
+    ----------
+    image : (H, W) or (H, W, C) array of uint8, uint16 or float32
+        What is transparent counts as black; alpha stays.
+    radius : int
+        Of the windows, in pixels, 1 to 5000; the time does not depend on it.
+    eps : float
+        The variance below which a window is smoothed, for samples whose white is 1; above 0.
+    guide : (H, W) or (H, W, C) array of uint8, uint16 or float32, optional
+        Whose edges are kept; by default the image's own, channel by channel.
+    padding_mode : {"edge", "reflect", "symmetric", "wrap"}
+        What lies beyond the border, for both means.
+    **keywords
+        See Other Parameters.
+
+    Returns
+    -------
+    array
+        Of the image's type, or ``dtype``.
+
+    Raises
+    ------
+    ParameterError
+        A parameter out of range, or a guide of another size.
+
+    References
+    ----------
+    K. He, J. Sun, X. Tang, "Guided image filtering", ECCV 2010.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> guided_filter(np.array([[0, 2, 0, 200, 202, 200]], np.uint8), 1, 0.001).tolist()
+    [[1, 1, 1, 200, 201, 201]]
+    """
+    samples = None
+    if guide is not None:
+        array = np.asarray(guide)
+        if array.ndim not in (2, 3) or array.dtype.name not in ("uint8", "uint16", "float32"):
+            raise ParameterError(f"a guide is an image of uint8, uint16 or float32, got {array.dtype} {array.shape}")
+        samples = np.atleast_3d(array).astype(np.float32) / np.float32(full_scale(array.dtype))
+    operator = Guided(whole_pair(radius, "radius")[0], eps, samples)
+    settled: Any = {**keywords, "padding_mode": padding_mode}
+    return run_operator(image, "guided", operator, settled)
 
 
 def window_of(window: WindowLike) -> Kernel:

@@ -5,10 +5,16 @@ from convfilter.cli.options import parameter_option, selector
 
 command = filter_command(
     "blur",
-    [selector("--gaussian", "gaussian"), parameter_option("gaussian", "truncate"), selector("--box", "box")],
+    [
+        selector("--gaussian", "gaussian"),
+        parameter_option("gaussian", "truncate"),
+        selector("--box", "box"),
+        selector("--guided", "guided"),
+    ],
     examples="""\
 convfilter blur --gaussian 4 in.png out.png
 convfilter blur --gaussian 8x0 in.jpg out.jpg            along the rows only
 convfilter blur --box 5x3 --padding-mode wrap in.png out.png
+convfilter blur --guided 8 in.jpg out.png                edges stay: the guided filter
 convfilter blur --gaussian 2 --stride 2 in.png half.png  blurred, every second pixel""",
 )

@@ -18,6 +18,7 @@ _COMMANDS = {
     "edges --roberts magnitude": "roberts",
     "edges --laplacian": "laplacian laplace",
     "edges --kirsch": "kirsch compass",
+    "blur --guided RADIUS": "guided guidedfilter",
     "edges --canny SIGMA,LOW,HIGH": "canny",
     "edges --robinson": "robinson",
     "edges --farid magnitude": "farid",

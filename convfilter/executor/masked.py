@@ -25,6 +25,7 @@ from convfilter.filters.stage import (
     Compass,
     Correlation,
     Gradient,
+    Guided,
     Join,
     Layer,
     Morphology,
@@ -252,7 +253,7 @@ class _Run:
     def _is_difference(self) -> bool:
         """Whether the result says how samples differ: where one is missing, there is none."""
         operator = self.stage.operator
-        if isinstance(operator, Gradient | Join | Orientation | Layer | Compass | Canny):
+        if isinstance(operator, Gradient | Join | Orientation | Layer | Compass | Canny | Guided):
             return True
         if isinstance(operator, Morphology):
             return operator.is_difference

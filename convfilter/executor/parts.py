@@ -62,7 +62,7 @@ def grid_of(plan: StagePlan) -> Grid:
     match plan.algorithm:
         case "points" | "box" | "network" | "histograms" | "sliding":  # sample by sample, or exact
             return Grid(1, 1)
-        case "canny" | "morphology" if _is_whole(plan):
+        case "canny" | "guided" | "morphology" if _is_whole(plan):
             return Grid(plan.rows.output, 0)
         case "morphology":
             return Grid(1, 1)
@@ -91,7 +91,7 @@ def grid_of(plan: StagePlan) -> Grid:
 
 def _is_whole(plan: StagePlan) -> bool:
     """Whether a stage is not cut: edges wind through the picture, and what lies between two has a border of its own."""
-    return plan.algorithm == "canny" or is_composite(plan.stage.operator)
+    return plan.algorithm in ("canny", "guided") or is_composite(plan.stage.operator)
 
 
 def _multirate_grid(plan: StagePlan, rates: Rates) -> Grid:

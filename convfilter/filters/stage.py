@@ -24,6 +24,8 @@ PADDING_MODES: tuple[PaddingMode, ...] = ("edge", "constant", "reflect", "symmet
 PADDING_WORDS = ("same", "valid", "full", "same_upper", "same_lower")
 #: No picture has more rows or columns.
 _MOST_STEP = 2**31 - 1
+#: Of a guided filter.
+_MOST_RADIUS = 5000
 #: A Gaussian is summed tap by tap here.
 _MOST_CANNY_SIGMA = 100.0
 TONE_MAPS: tuple[ToneMap, ...] = ("clip", "abs", "offset", "stretch")
@@ -155,6 +157,25 @@ class Canny:
             )
 
 
+@record(eq=False)
+class Guided:
+    """In every window the straight line from a guide to the picture that fits best, and the mean of all lines.
+
+    ``radius`` in pixels; ``epsilon``, the variance below which a window is smoothed, for samples whose white is 1.
+    ``guide`` is a (rows, cols, 1 or channels) array of such samples; None: the picture itself.
+    """
+
+    radius: int
+    epsilon: float = 0.01
+    guide: npt.NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.radius <= _MOST_RADIUS:
+            raise ParameterError(f"guided radius must be from 1 to {_MOST_RADIUS} pixels, got {self.radius}")
+        if not 0 < self.epsilon < math.inf:
+            raise ParameterError(f"guided eps must be a finite number above 0, got {self.epsilon:g}")
+
+
 @record
 class Orientation:
     """Hue of the direction in which the luminance rises, as bright as the gradient is large; gives three channels.
@@ -259,6 +280,7 @@ Operator: TypeAlias = (
     | Morphology
     | Compass
     | Canny
+    | Guided
     | Orientation
     | Point
     | Layer

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from convfilter.errors import ParameterError
 from convfilter.filters.parameters import Number, Parameter, Window
 from convfilter.filters.row import Filter
-from convfilter.filters.stage import Morphology, MorphologyKind, Rank, Stage
+from convfilter.filters.stage import Guided, Morphology, MorphologyKind, Rank, Stage
 
 _SERRA = "Serra, Image Analysis and Mathematical Morphology, 1982"
 _MEYER = "Meyer, Iterative image transformations for an automatic screening of cervical smears, 1979"
@@ -48,6 +48,10 @@ def _morphology_row(name: str, kind: MorphologyKind, summary: str, formula: str,
     return Filter(name, summary, formula, f"{name}:disk:3", _morphology(kind), (window,), source=source)
 
 
+def _guided(radius: int, eps: float) -> Stage:
+    return Stage(Guided(radius, eps))
+
+
 WINDOW_ROWS = (
     Filter(
         "median",
@@ -80,6 +84,24 @@ WINDOW_ROWS = (
         "Morphological gradient: edges as wide as the footprint.",
         "dilate(f) - erode(f)",
         "Beucher and Lantuejoul, Use of watersheds in contour detection, 1979",
+    ),
+    Filter(
+        "guided",
+        "Guided filter: smooth but for edges, at one cost for any radius.",
+        "mean over windows of a I + b, where a I + b fits the picture best in each; eps keeps a small",
+        "guided:8,eps=0.01",
+        _guided,
+        (
+            Parameter("radius", Number("RADIUS", minimum=1, maximum=5000, whole=True), "Of the windows.", None, "px"),
+            Parameter(
+                "eps",
+                Number("EPS", minimum=0, above=True),
+                "Variance of a window below which it is smoothed, with white as 1.",
+                "0.01",
+            ),
+        ),
+        ("padding_mode", "scale", "offset", "map"),
+        source="He, Sun and Tang, Guided image filtering, 2010",
     ),
     _morphology_row("tophat", "tophat", "White top hat: what an opening takes away.", "f - open(f)", _MEYER),
     _morphology_row("blackhat", "blackhat", "Black top hat: what a closing adds.", "close(f) - f", _MEYER),

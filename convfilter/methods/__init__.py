@@ -29,6 +29,8 @@ def nodes_of(stage: StageRun) -> list[Node]:
             from convfilter.methods.pointwise import nodes
         case "layer":
             from convfilter.methods.layer import nodes
+        case "guided":
+            from convfilter.methods.guided import nodes
         case "canny":
             from convfilter.methods.canny import nodes
         case "compass":

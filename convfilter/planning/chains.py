@@ -24,7 +24,7 @@ COARSE_GROUP = 16
 #: Ways whose own blocks are kept: a transform takes as many rows as it is high, running sums start anew in each block,
 #: and a product of matrices need not give the same bytes in another size. So do means of real samples. Ranks begin
 #: each block with a whole window.
-_OWN_BLOCKS = ("fourier", "layer", "network", "histograms", "sliding", "morphology", "canny")
+_OWN_BLOCKS = ("fourier", "layer", "network", "histograms", "sliding", "morphology", "canny", "guided")
 
 
 def groups(stages: Sequence[StagePlan]) -> tuple[Group, ...]:

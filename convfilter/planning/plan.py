@@ -354,6 +354,9 @@ def _block_rows(task: Task, algorithm: Algorithm) -> int:
         return max(task.rows.step, MATRIX_BYTES * phases // (4 * windows))
     if algorithm == "pooling" and not is_summed_by_taps(task):
         return stretch_of(task.rows)
+    if algorithm == "guided":
+        # Each block takes means of the rows around it once more.
+        return max(BLOCK_ROWS, 2 * task.rows.kernel)
     if algorithm == "canny":
         return task.rows.output
     if algorithm == "morphology":
@@ -380,6 +383,8 @@ def _scratch_bytes(plan: StagePlan, task: Task) -> int:
         return itemsize * (plan.sides[0] * plan.sides[1] * TRANSFORM_PLANES + kept)
     if plan.algorithm == "pooling" and not plan.by_taps:
         return pooling_bytes(task, itemsize, TILE_SAMPLES)
+    if plan.algorithm == "guided":
+        return 10 * 8 * (plan.block_rows + rows.kernel) * cols.padded * channels
     if plan.algorithm == "canny":
         return canny_bytes(task)
     if plan.algorithm == "morphology":

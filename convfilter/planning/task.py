@@ -14,6 +14,7 @@ from convfilter.filters.stage import (
     Compass,
     Correlation,
     Gradient,
+    Guided,
     Join,
     Layer,
     Morphology,
@@ -105,6 +106,7 @@ class Task:
             Nothing is left of the picture, or a pooling window holds only padding.
         """
         _require_channels(stage, shape[2] - alpha, prefix, shape[0])
+        _require_guide(stage, shape, alpha, prefix)
         stage = _sized(stage, shape)
         kernel, scale = factored(_kernel_of(stage)), stage.scale
         # A whole Gaussian is its sigma to the multirate way, and its sums never leave the samples' range.
@@ -237,6 +239,25 @@ def takes_alpha_as_colour(stage: Stage) -> bool:
     return isinstance(operator, Pooling) or (isinstance(operator, Point) and operator.kind in ("relu", "abs"))
 
 
+def _require_guide(stage: Stage, shape: tuple[int, int, int], alpha: bool, prefix: str) -> None:
+    operator = stage.operator
+    if not isinstance(operator, Guided):
+        return
+    if stage.padding_mode == "constant":
+        raise ParameterError(f"{prefix}guided pads with edge, reflect, symmetric or wrap, got constant")
+    if operator.guide is None:
+        return
+    rows, cols, channels = operator.guide.shape
+    if (rows, cols) != shape[:2]:
+        raise ParameterError(
+            f"{prefix}the guide must be as large as what it guides, {shape[1]}x{shape[0]}, got {cols}x{rows}"
+        )
+    if channels not in (1, shape[2] - alpha):
+        raise ParameterError(
+            f"{prefix}the guide must have one channel or as many as the picture, {shape[2] - alpha}, got {channels}"
+        )
+
+
 def _require_channels(stage: Stage, channels: int, prefix: str, rows: int) -> None:
     operator = stage.operator
     if isinstance(operator, Layer) and operator.inputs != channels:
@@ -260,6 +281,8 @@ def _kernel_of(stage: Stage) -> Kernel:
         return identity()
     if isinstance(operator, Layer):
         return Kernel(factors=(np.ones(operator.weight.shape[2]), np.ones(operator.weight.shape[3])))
+    if isinstance(operator, Guided):  # means of means
+        return Kernel(factors=(np.ones(4 * operator.radius + 1), np.ones(4 * operator.radius + 1)))
     if isinstance(operator, Canny):
         side = 2 * (int(CANNY_SIGMAS * operator.sigma + 0.5) + 2) + 1
         return Kernel(factors=(np.ones(side), np.ones(side)))

@@ -16,6 +16,7 @@ from convfilter.filters.stage import (
     Compass,
     Correlation,
     Gradient,
+    Guided,
     Join,
     Layer,
     Morphology,
@@ -48,6 +49,7 @@ Algorithm = Literal[
     "morphology",
     "compass",
     "canny",
+    "guided",
     "points",
     "orientation",
     "layer",
@@ -359,6 +361,7 @@ _ONLY_WAYS = (
     Way("morphology", lambda task: isinstance(task.stage.operator, Morphology), morphology_cost, 1.0, 0.0),
     Way("compass", lambda task: isinstance(task.stage.operator, Compass), _compass_cost, 1.0, 0.0),
     Way("join", lambda task: isinstance(task.stage.operator, Join), lambda _: 1.0, 1.0, 0.0),
+    Way("guided", lambda task: isinstance(task.stage.operator, Guided), lambda _: 40.0, 1.0, 0.0),
     Way("canny", lambda task: isinstance(task.stage.operator, Canny), canny_cost, 1.0, 0.0),
     Way("points", lambda task: isinstance(task.stage.operator, Point), lambda _: 1.0, 1.0, 0.0),
     Way(
