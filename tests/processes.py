@@ -1,6 +1,7 @@
 """Python programs run in processes of their own, with the package under test on their path."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,9 +42,14 @@ def run_bytes(*arguments, **settings):
     return subprocess.run([*PROGRAM, *arguments], capture_output=True, check=False, **settings)
 
 
+def untimed(text):
+    """Leave out the seconds at the end of a summary."""
+    return re.sub(r" in [0-9.]+ s(?=\r?$)", "", text, flags=re.MULTILINE)
+
+
 def program(*arguments, **settings):
     """Run the program as a shell would; returns the process with its text, without the note on compiling."""
     done = run_bytes(*arguments, text=True, **settings)
-    done.stderr = "".join(line for line in done.stderr.splitlines(keepends=True) if "compiling" not in line)
+    done.stderr = untimed("".join(line for line in done.stderr.splitlines(keepends=True) if "compiling" not in line))
     assert "internal error" not in done.stderr
     return done

@@ -55,10 +55,10 @@ def opened(path: str | Path) -> np.ndarray[Any, Any]:
 
 
 def said(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
-    """Run the command line in this process; returns status and stderr, without the note on compiling."""
+    """Run the command line in this process; returns status and stderr, without notes on compiling and clipping."""
     status = run(list(arguments))
     lines = capfd.readouterr().err.splitlines(keepends=True)
-    return status, "".join(line for line in lines if "compiling" not in line)
+    return status, "".join(line for line in lines if "compiling" not in line and "are clipped" not in line)
 
 
 # What it does -----------------------------------------------------------------

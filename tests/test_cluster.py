@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from machines import HOME, Cluster, wait_for
 from PIL import Image
-from processes import PROGRAM, program
+from processes import PROGRAM, program, untimed
 
 from convfilter import errors, pipeline
 from convfilter.batch.found import Job
@@ -137,7 +137,7 @@ def expected(folder: Path, *arguments: str) -> dict[str, bytes]:
 
 def test_a_folder_of_objects_keeps_its_tree(memory, folder, capsys):
     assert run([*BLUR, "memory://in", "memory://out", "-r"]) == 0
-    assert capsys.readouterr().err == "convfilter: 4 done, 0 failed\n"
+    assert untimed(capsys.readouterr().err) == "convfilter: 4 done, 0 failed\n"
     assert files("memory://out") == expected(folder, *BLUR)
 
 
@@ -224,7 +224,7 @@ def test_an_object_that_cannot_be_written_leaves_the_old_one(memory, monkeypatch
     assert run([*BLUR, "memory://in/", "--in-place"]) == 1
     error = capsys.readouterr().err
     assert "memory://in/a.png: permission denied by the store: Access Denied\n" in error
-    assert error.endswith("0 done, 2 failed\n")
+    assert untimed(error).endswith("0 done, 2 failed\n")
     assert files("memory://in") == before
 
 
@@ -305,7 +305,7 @@ def test_a_worker_that_dies_loses_nothing(cluster, folder):
     with open("pipe.png", "wb") as pipe:
         (other,) = wait_for(lambda: [each.pid for each in cluster.workers if reads(each.pid, "pipe.png")])
         pipe.write(png(9))
-    assert process.communicate(timeout=60)[1].splitlines()[-1] == "convfilter: 4 done, 0 failed"
+    assert untimed(process.communicate(timeout=60)[1]).splitlines()[-1] == "convfilter: 4 done, 0 failed"
     assert (process.returncode, other != pid) == (0, True)
     Path("in/pipe.png").write_bytes(png(9))
     whole = expected(folder, *BLUR)
@@ -381,7 +381,7 @@ def test_fail_fast_stops_a_cluster(cluster, folder, capsys):
     Path("in/bad.png").write_bytes(b"no picture")
     names = [f"in/{name}" for name in ("bad.png", "a.png", "b.png")]
     assert run([*BLUR, *names, "out/", "--dask", cluster.address, "--jobs", "1", "--fail-fast"]) == 1
-    assert capsys.readouterr().err.endswith("convfilter: 0 done, 1 failed, 2 not done\n")
+    assert untimed(capsys.readouterr().err).endswith("convfilter: 0 done, 1 failed, 2 not done\n")
     assert not os.path.exists("out/b.png")
 
 

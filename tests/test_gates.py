@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -82,3 +85,47 @@ def test_gates_do_not_open_for_what_is_no_number(capfd: pytest.CaptureFixture[st
     Image.fromarray(SAMPLES[:4, :4]).save("tiny.png")  # smaller than the window of SSIM
     assert run(["compare", "tiny.png", "tiny.png", "--min-ssim", "0.5"]) == 1
     assert "there is no SSIM" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "coloured"),
+    [
+        ((), {}, False),  # no terminal
+        (("--color", "always"), {}, True),
+        (("--color", "always"), {"NO_COLOR": "1"}, True),  # what is typed wins
+        (("--color=never",), {}, False),
+    ],
+)
+def test_colours(
+    options: tuple[str, ...],
+    environment: dict[str, str],
+    coloured: bool,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert run(["blur", "--box", "3", *options, "none.png", "photos/a.png", "out/"]) == 1
+    failed, summary = capfd.readouterr().err.splitlines()
+    red, bold, plain = ("\x1b[31m", "\x1b[1m", "\x1b[0m") if coloured else ("", "", "")
+    assert failed == f"{red}convfilter:{plain} none.png: there is no such file"
+    assert re.fullmatch(rf"{re.escape(bold)}convfilter:{re.escape(plain)} 1 done, 1 failed in \d+\.\d s", summary)
+    assert run(["blur", "--color", "sometimes", "--box", "3", "in.png", "out.png"]) == 2
+
+
+def test_colours_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    from convfilter.cli import messages
+
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for environment, coloured in (({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stderr", Screen())
+            patch.setenv("TERM", "xterm")
+            patch.delenv("NO_COLOR", raising=False)
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            messages.set_colour("auto")
+            assert messages.is_coloured() == coloured

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from processes import run_bytes
+from processes import run_bytes, untimed
 
 import convfilter
 from convfilter.batch import inputs
@@ -95,7 +95,7 @@ def test_a_file_that_is_named_twice_is_taken_once(capfd: pytest.CaptureFixture[s
         "sub/c.png -> out/c.png",
     ]
     assert run(["blur", "--box", "3", *names, "--into", "out"]) == 0
-    assert capfd.readouterr().err.endswith("3 done, 0 failed\n")
+    assert untimed(capfd.readouterr().err).endswith("3 done, 0 failed\n")
     assert run(["blur", "--box", "3", "--in-place", "a.png", "b é.png", "a.png"]) == 0
     np.testing.assert_array_equal(convfilter.read("a.png").pixels, convfilter.box_blur(SAMPLES, 3))
     os.link("a.png", "sub/a.png")
@@ -282,3 +282,42 @@ def test_a_pipe_with_a_format() -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(convfilter.__file__).parent.parent)}
     done = subprocess.run(command, input=Path("a.png").read_bytes(), capture_output=True, check=True, env=environment)
     assert done.stdout.startswith(b"BM")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("apply -f usm:2 a.png out.png", "no filter is called 'usm'; did you mean unsharp?"),
+        ("apply -f mean:3 a.png out.png", "did you mean box?"),
+        ("apply -f bilateral a.png out.png", "the nearest is median:3"),
+        ("apply -f grayscale a.png out.png", "grey is an option, not a filter: --gray"),
+        ("apply -f gausian:2 a.png out.png", "did you mean gaussian?"),
+        ("blur --box 3 --padding-mode mirror a.png out.png", "mirror in SciPy is reflect here"),
+        ("blur --box 3 --padding-mode replicate a.png out.png", "replicate in PyTorch and OpenCV is edge here"),
+        ("blur --box 3 --padding-mode zeros a.png out.png", "zeros are constant here, with --padding-value 0"),
+        ("blur --box 3 --padding-mode reflct a.png out.png", "got 'reflct'; did you mean reflect?"),
+        ("apply -f box:3,padding_mode=nearest a.png out.png", "nearest in SciPy is edge here"),
+        ("edges --sobel horizontal a.png out.png", "x changes along the rows"),
+        ("blur --box 3 --map normalise a.png out.png", "map must be one of clip, abs, offset, stretch"),
+        ("blur --box 3 --subsampling 4:2:1 a.png out.jpg", "did you mean 4:2:2?"),
+        ("kernel list dilation", "did you mean dilate?"),
+    ],
+)
+def test_words_of_other_programs(arguments: str, message: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments.split()) == 2
+    assert message in capfd.readouterr().err
+
+
+def test_every_synonym_leads_to_a_filter_or_a_word_that_is_there() -> None:
+    from convfilter.filters import synonyms
+    from convfilter.filters.catalog import FILTERS
+
+    assert set(synonyms._FILTERS) <= set(FILTERS)
+    words = [word for row in synonyms._FILTERS.values() for word in row.split()]
+    assert len(words) == len(set(words)) and not set(words) & set(FILTERS)
+    assert not set(synonyms._PHRASES) & {*FILTERS, *words}
+
+
+def test_python_hears_the_same() -> None:
+    with pytest.raises(convfilter.ParameterError, match="mirror in SciPy is reflect here"):
+        convfilter.box_blur(SAMPLES, 3, padding_mode="mirror")

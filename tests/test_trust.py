@@ -12,6 +12,7 @@ import click
 import numpy as np
 import pytest
 from PIL import Image
+from processes import untimed
 
 import convfilter
 from convfilter.cli import config
@@ -234,7 +235,7 @@ def test_a_log_that_is_no_regular_file_is_neither_read_nor_written(
         assert run([*UPDATE]) == 0
         said = capfd.readouterr().err
         assert "out/.convfilter_log: the log of outputs" in said
-        assert said.endswith("1 done, 0 failed\n")
+        assert untimed(said).endswith("1 done, 0 failed\n")
     assert victim.read_text() == "# mine\n" * 40
     assert not (tmp_path / "new").exists()
 
@@ -269,7 +270,7 @@ def test_lines_of_a_log_that_make_no_sense_count_for_nothing(line: str, capfd: p
     log = Path("out/.convfilter_log")
     log.write_bytes(line.encode("latin-1") + b"\n" + log.read_bytes())
     assert run([*UPDATE]) == 0
-    assert capfd.readouterr().err.endswith("1 up to date\n")
+    assert untimed(capfd.readouterr().err).endswith("1 up to date\n")
     log.write_bytes(log.read_bytes() + b"\n" + line.encode("latin-1") + b"\n")
     assert run([*UPDATE]) == 0
     assert "failed" in capfd.readouterr().err

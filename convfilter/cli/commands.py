@@ -18,7 +18,7 @@ COMMANDS = {
     "compare": "Tell how far apart two pictures are.",
     "info": "Tell what a picture holds, and what each format keeps of it.",
     "formats": "List the file formats, and what each of them keeps.",
-    "from": "Translate a line of ImageMagick, vips, ffmpeg, G'MIC, SciPy, OpenCV or torch.",
+    "from": "Translate a line of another program into a command of this one.",
     "kernel": "List the filters, or show the weights of one.",
     "cache": "Show, empty or fill the folder of compiled code.",
     "completion": "Print what a shell needs to complete commands, options and names.",

@@ -139,10 +139,14 @@ def of_command(word: str) -> str:
 
 def of_filter(word: str) -> str:
     """Say what to type instead of the name of a filter that there is not."""
+    from convfilter.cli.messages import in_flags
+    from convfilter.filters import synonyms
     from convfilter.filters.catalog import FILTERS
 
     close = get_close_matches(word[:99].lower(), FILTERS, n=3)
     advice = f"did you mean {' or '.join(close)}? " if close else ""
+    if meant := synonyms.of_filter(word):
+        advice = in_flags(meant) + ("" if meant.endswith("?") else ";") + " "
     return f"no filter is called {shown(word)}; {advice}'convfilter kernel list' shows all"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -50,6 +51,7 @@ class Counts(NamedTuple):
 
 def run_many(request: Request) -> int:
     """Filter the files of a command line that names several; returns the exit status."""
+    start = time.monotonic()
     gc.set_threshold(20_000)  # what is loaded for many files works for long
     options = pipeline_options(request)
     stack.stages(options.specs, **options.defaults)  # a filter that makes no sense fails once, not once a file
@@ -80,7 +82,7 @@ def run_many(request: Request) -> int:
         options = options._replace(digests=True)
     if request.fail_fast and counts.failed:
         _write_page(html, found, jobs)
-        return _summed_up(counts, request)
+        return _summed_up(counts, request, time.monotonic() - start)
     share = _share(jobs, request)
     options = options._replace(
         threads=share.threads,
@@ -91,7 +93,7 @@ def run_many(request: Request) -> int:
         options = html.watched(options, [job.destination for job in jobs])
     batch = _Batch(request, log, counts, share.jobs, html)
     try:
-        status = _summed_up(batch.run(jobs, options), request)
+        status = _summed_up(batch.run(jobs, options), request, time.monotonic() - start)
     finally:  # a run that is stopped has done something, too
         _write_page(html, found, jobs)
     return status
@@ -180,9 +182,9 @@ def _require_files(request: Request, found: Found) -> None:
             raise UsageError(f"{names[0]}: --{option} is for files; leave it out for addresses")
 
 
-def _summed_up(counts: Counts, request: Request) -> int:
+def _summed_up(counts: Counts, request: Request, seconds: float) -> int:
     if not request.quiet:
-        say(str(counts))
+        say(f"{counts} in {seconds:.1f} s", "summary")
     return FAILED if counts.failed else 0
 
 
@@ -220,7 +222,7 @@ class _Batch:
         except KeyboardInterrupt:
             self._say_notes()
             if not self._request.quiet:
-                say(f"stopped: {self._counts}{self._way_on()}")
+                say(f"stopped: {self._counts}{self._way_on()}", "summary")
             raise
         self._say_notes()
         return self._counts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import sys
 from typing import TYPE_CHECKING
@@ -13,13 +14,38 @@ if TYPE_CHECKING:
     import click
 
 FAILED, MISUSED = 1, 2
+_COLOURS = {"error": "\x1b[31m", "note": "\x1b[33m", "summary": "\x1b[1m"}
+_PLAIN = "\x1b[0m"
+_colour = "auto"
 
 
-def say(message: str) -> None:
-    """Print one line on stderr; a stderr that is closed or full is nobody's fault."""
+def set_colour(wanted: str) -> None:
+    """Colour what is said "always", "never", or where stderr is a terminal and nothing speaks against it ("auto")."""
+    global _colour
+    _colour = wanted
+
+
+def is_coloured() -> bool:
+    """Tell whether stderr gets colours; NO_COLOR is https://no-color.org's."""
+    if _colour != "auto":
+        return _colour == "always"
+    is_terminal = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return is_terminal and not os.environ.get("NO_COLOR")
+
+
+def say(message: str, kind: str = "note") -> None:
+    """Print one line on stderr; a stderr that is closed or full is nobody's fault.
+
+    Parameters
+    ----------
+    message : str
+    kind : "note", "error" or "summary"
+        Which colour the program's name has.
+    """
     try:
         if sys.stderr is not None:
-            sys.stderr.write(f"convfilter: {printable(message)}\n")
+            before, after = (_COLOURS[kind], _PLAIN) if is_coloured() else ("", "")
+            sys.stderr.write(f"{before}convfilter:{after} {printable(message)}\n")
             sys.stderr.flush()
     except (OSError, ValueError):
         pass

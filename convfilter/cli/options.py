@@ -174,6 +174,7 @@ def run_options() -> list[Option]:
             type=FILE,
             help="Write a page: before and after with a slider, plan, kernels, timings.",
         ),
+        colour_option(),
         Option("--explain", section="Run", is_flag=True, help="Print the plan on stderr before it runs (see plan)."),
         debug_option(),
     ]
@@ -244,6 +245,21 @@ def _run_option(flag: str, kind: Kind, text: str, metavar: str | None = None, se
 def algorithm_option(text: str) -> Option:
     """Make ``--algorithm``."""
     return Option("--algorithm", section="Run", metavar="NAME", type=ALGORITHM, help=text)
+
+
+def colour_option() -> Option:
+    """Make ``--color``; the environment's NO_COLOR counts where it says "auto"."""
+
+    def use(_ctx: click.Context, _param: click.Parameter, value: str) -> None:
+        from convfilter.cli import messages
+
+        messages.set_colour(value)
+
+    kind = click.Choice(("auto", "always", "never"))
+    return Option(
+        "--color", section="Run", type=kind, default="auto", is_eager=True, expose_value=False, callback=use,
+        help="Colours on stderr.  [on a terminal]",
+    )  # fmt: skip
 
 
 def debug_option() -> Option:

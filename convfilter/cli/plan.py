@@ -10,7 +10,15 @@ from convfilter.cli.apply import ended, spec_option, until_option, words
 from convfilter.cli.command import Command, files_argument
 from convfilter.cli.commands import COMMANDS
 from convfilter.cli.messages import json_of, say, tell
-from convfilter.cli.options import Option, algorithm_option, config_options, debug_option, stage_defaults, stage_options
+from convfilter.cli.options import (
+    Option,
+    algorithm_option,
+    colour_option,
+    config_options,
+    debug_option,
+    stage_defaults,
+    stage_options,
+)
 from convfilter.cli.values import RunType
 from convfilter.errors import PictureError, UsageError, shown
 from convfilter.filters.catalog import STAGE_PARAMETERS
@@ -179,6 +187,7 @@ command = Command(
             help="Write a page, too, on which a click shows what each output sees, and its sum in numbers.",
         ),
         *config_options(),
+        colour_option(),
         debug_option(),
     ],
 )

@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 
-from convfilter.cli.messages import printable_lines, say
+from convfilter.cli.messages import is_coloured, printable_lines, say
 from convfilter.errors import printable
 
 _INTERVAL_SECONDS = 0.1
@@ -30,7 +30,7 @@ class Progress:
         self._files = files
         self._terminal = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._shown = (self._terminal and files > 1) if wanted is None else wanted and sys.stderr is not None
-        self._coloured = self._terminal and not os.environ.get("NO_COLOR")
+        self._coloured = self._terminal and is_coloured()
         self._start = time.monotonic()
         self._last = 0.0
         self._megapixels = 0.0
@@ -83,7 +83,7 @@ class Progress:
         """Print a message where the line is; ``failed`` is the file it is about."""
         self._failing = failed or self._failing
         self._clear()
-        say(message)
+        say(message, "error" if failed else "note")
 
     def print(self, text: str) -> None:
         """Print text of several lines."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Options of a pair of files that a file of defaults cannot set: there they say how outputs of many files are named.
 _NAMES_OF_MANY = ("ext", "suffix")
+#: What a shell leaves as it is where no file matches.
+_PATTERN = re.compile(r"[*?]|\[.+\]")
 #: Options of writing that only some formats know.
 _OF_FORMATS = ("quality", "subsampling", "compression", "background")
 
@@ -167,7 +170,7 @@ def _settled(request: Request) -> Request:
     request = replace(request, **_pipes(request))
     outputs = 0 if request.into or request.in_place or request.suffix or request.ext else 1
     for name in request.files[: len(request.files) - outputs]:
-        if "://" not in name and any(char in name for char in "*?[") and not os.path.lexists(name):
+        if "://" not in name and _PATTERN.search(name) and not os.path.lexists(name):
             raise UsageError("no file matches this pattern", subject=name)
     if request.no_clobber and (request.overwrite or request.in_place):
         if "no_clobber" in request.typed:

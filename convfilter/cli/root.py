@@ -88,7 +88,7 @@ def run(arguments: list[str]) -> int:
             sys.stdout.flush()
         return status
     except click.UsageError as error:
-        say(misuse(error))
+        say(misuse(error), "error")
         return MISUSED
     except Exception as error:
         return fail(error, session)
@@ -119,7 +119,7 @@ def fail(error: Exception, session: Session, subject: str = "") -> int:
         sys.stderr.write(traceback_of(error))
     message, status = failure(error)
     names_it = isinstance(error, ConvfilterError) and bool(error.subject)
-    say(f"{subject}: {message}" if subject and not names_it else message)
+    say(f"{subject}: {message}" if subject and not names_it else message, "error")
     return status
 
 

@@ -27,7 +27,10 @@ def find(name: Value) -> Filter:
     """
     if name.text in FILTERS:
         return FILTERS[name.text]
-    raise SpecError(f"{name.where}: no filter is called {shown(name.text)}; {_nearest(name.text, FILTERS)}")
+    from convfilter.filters import synonyms
+
+    way = synonyms.of_filter(name.text) or _nearest(name.text, FILTERS)
+    raise SpecError(f"{name.where}: no filter is called {shown(name.text)}", remedy=way)
 
 
 def stage(spec: str | FilterSpec, **defaults: Any) -> Stage:
