@@ -74,6 +74,8 @@ def apply(array: Any, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -
     if any(np.isnan(side) for side in array.shape):
         raise ParameterError(f"chunks must be of known size, got shape {array.shape}; call compute_chunk_sizes() first")
     require_image(array.shape, array.dtype, alpha=keywords.get("alpha", False))
+    if keywords.get("ignore") is not None or keywords.get("mask") is not None or keywords.get("fill"):
+        raise ParameterError("chunks cannot leave pixels out; leave out ignore, mask and fill")
     stages = stages_of(specs, keywords)
     for stage in stages:
         _require_parts(stage)

@@ -206,6 +206,9 @@ class Job:
         """Filter a rectangle of the first frame's result as :meth:`run` would; axes go from first to last + 1."""
         from convfilter.executor.region import run_region
 
+        if self._options.masking is not None:
+            whole, _ = self._run_masked(0, self._options.masking, self._finish())
+            return whole[rows[0] : rows[1], cols[0] : cols[1]]
         frame = self.lit.frames[0]
         region = run_region(self.plans[0], frame.pixels, rows, cols, self._run_dtype, threads=self._options.threads)
         return self._finish()(region)

@@ -7,7 +7,7 @@ import reference
 import convfilter as cf
 from convfilter.cli.root import run
 from convfilter.errors import ParameterError
-from convfilter.filters import kernels
+from convfilter.filters import kernels, stack
 
 RNG = np.random.default_rng(5)
 SHAPE = (17, 21)
@@ -222,3 +222,26 @@ def test_files_with_masks_and_nodata(tmp_path, capsys):
     ):
         assert done(*options)[0] in (1, 2)
         assert words in capsys.readouterr().err
+
+
+def test_chunks_cannot_leave_pixels_out():
+    array = pytest.importorskip("dask.array")
+    from convfilter import dask
+
+    with pytest.raises(ParameterError, match="leave out ignore, mask and fill"):
+        dask.apply(array.from_array(picture()), "box:3", ignore=0)
+
+
+def test_a_part_that_is_looked_at_leaves_out_the_same_pixels(tmp_path):
+    from convfilter.executor.masked import Masking
+    from convfilter.job import Job
+    from convfilter.picture.read import opened
+    from convfilter.pipeline import Options
+
+    image = picture(np.uint8)
+    cf.write(str(tmp_path / "in.png"), image)
+    with opened(str(tmp_path / "in.png")) as read:
+        job = Job(read, None, stack.stages(["box:5"]), Options(["box:5"], masking=Masking(None, holes())))
+        job.decode()
+        job.plan()
+        np.testing.assert_array_equal(job.seen((3, 9), (2, 15)), job.seen((0, 17), (0, 21))[3:9, 2:15])
