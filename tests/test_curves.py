@@ -123,6 +123,8 @@ def test_a_table_of_srgb_is_srgb():
         profile({b"rTRC": curv(), b"gTRC": curv()}),
         profile({b"rTRC": curv(), b"gTRC": curv(), b"bTRC": curv(563)}),
         rgb_profile(curv(0, 65535, 0)),
+        rgb_profile(curv(0, 40_000, 20_000, 65535)),
+        rgb_profile(curv(7, 7)),
         rgb_profile(curv(0)),
         rgb_profile(b"curv" + bytes(4) + struct.pack(">I", 2**31)),
         rgb_profile(para(7, 1.0)),

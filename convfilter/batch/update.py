@@ -35,7 +35,7 @@ from convfilter.filters import stack
 from convfilter.pipeline import Options
 
 LOG_NAME = log_file.NAME
-#: Who does the work, how fast, and who looks on, does not show in the result.
+#: Fields of the options that do not change the bytes of a result: threads, callbacks, names.
 _WITHOUT_INFLUENCE = (
     "threads", "in_place", "plan", "explain", "before_writing", "look", "specs", "defaults", "name", "where_taken",
     "remark", "digests",
@@ -43,7 +43,7 @@ _WITHOUT_INFLUENCE = (
 _SECOND = 10**9
 #: File systems that keep whole seconds may keep only even ones.
 _COARSE = 2 * _SECOND
-#: How long a time may stand still on the other file systems: a tick of the kernel, at most.
+#: Resolution of times on other file systems: a tick of the kernel.
 _FINE = _SECOND // 100
 
 

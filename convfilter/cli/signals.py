@@ -9,9 +9,9 @@ from collections.abc import Callable
 from types import FrameType
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-#: A signal that was lost is followed by another after this time.
+#: Seconds after which an alarm ends the program where Python lost the exception in a callback.
 _AT_ONCE_SECONDS = 0.001
-#: Who has not ended by then did not hear the signal, and is ended.
+#: Seconds that the program may take to clean up; an alarm ends it then.
 _GRACE_SECONDS = 30.0
 
 

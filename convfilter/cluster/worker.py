@@ -50,7 +50,7 @@ def versions() -> Versions:
 
 
 def same(value: bytes) -> bytes:
-    """Return what is to be known on every worker; a task of its own, so that it can be had again after a loss."""
+    """Identity task that broadcasts the pickled options; Dask recomputes it if the worker holding them dies."""
     return value
 
 
