@@ -17,11 +17,11 @@ from convfilter.errors import WriteError
 from convfilter.picture.place import atomic
 
 NAME = ".convfilter_log"
-#: A log with more lines than this for each output is written anew.
+#: Lines for each output above which the log is compacted.
 _LINES_AN_OUTPUT = 3
-#: Longer lines are none of ours: they hold two names and some numbers.
+#: Longest line that the program writes: two names and some numbers. Longer ones are skipped.
 _MOST_LINE_BYTES = 1 << 16
-#: A million outputs; what comes after that is not read.
+#: Bytes of the log that are read, enough for a million outputs.
 _MOST_BYTES = 1 << 29
 _FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 

@@ -30,7 +30,7 @@ def found_files(request: Request) -> Found:
         others = {"into": request.into, "ext": request.ext, "suffix": request.suffix, "update": request.update}
         given = [f"--{name}" for name, value in others.items() if value]
         if given:
-            raise misused(f"--in-place leaves names and places alone; leave out {given[0]}")
+            raise misused(f"--in-place writes each result over its input; leave out {given[0]}")
     elif request.into:
         naming = naming._replace(folder=local_names([request.into])[0])
     elif request.output or (names and not _stands_beside(names, naming, bool(request.files_from))):
@@ -112,7 +112,9 @@ def _require_folder(names: Sequence[str], naming: Naming, *, made: bool) -> None
     """Refuse an output that is no folder; it is made where that cannot be a slip: with --into, or a slash."""
     out = naming.folder
     if "-" in names:
-        raise UsageError("-: standard input is one picture without a name; filter it by itself, or name a file ./- so")
+        raise UsageError(
+            "'-' means standard input and cannot be one of several inputs; a file really named '-' is './-'"
+        )
     if out is None or _is_folder(out):
         return
     if "://" in out:  # a folder there needs no making
