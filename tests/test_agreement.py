@@ -80,7 +80,7 @@ def test_spec_option_and_keyword_agree(spec: str) -> None:
     keywords = FILTERS[spec.partition(":")[0]].stage_keywords
     for name in keywords:
         for text, value in VALUES[name]:
-            if f"{name}=" in spec:
+            if f"{name}=" in spec or (spec.startswith("guided") and text == "constant"):  # which it refuses
                 continue
             # Padding of its own shows what lies beyond the border, even for a window of one pixel.
             shows = name.startswith("padding_") and "padding" in keywords
