@@ -116,7 +116,7 @@ def test_commands_of_the_table_print_something(line: str) -> None:
         pytest.importorskip("matplotlib")
     result = shell(line)
     assert result.returncode == 0, result.stderr
-    assert len(result.stdout.splitlines()) >= 4
+    assert len(result.stdout.splitlines()) >= 3
 
 
 def test_the_cache_is_shown_and_emptied(folder: Path) -> None:
