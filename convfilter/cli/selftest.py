@@ -6,7 +6,7 @@ from convfilter.cli.commands import COMMANDS
 from convfilter.cli.messages import FAILED, say, tell
 from convfilter.cli.options import debug_option
 
-_WIDTHS = (10, 7, 7, 5, 24, 9, 6)
+_WIDTHS = (10, 7, 7, 5, 24, 8, 6)
 
 
 def _selftest() -> int:
