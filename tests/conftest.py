@@ -15,7 +15,7 @@ from processes import run_python
 from convfilter.planning import remembered
 
 # The first call of a loop compiles it: no deadline.
-settings.register_profile("check", max_examples=30, deadline=None, derandomize=True)
+settings.register_profile("check", max_examples=12, deadline=None, derandomize=True)
 settings.register_profile("search", max_examples=600, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))
 

@@ -76,7 +76,7 @@ def specs(draw):
     return f"{name},{stride},dilation={dilation},padding={padding},padding_mode={mode}"
 
 
-@settings(max_examples=120)
+@settings(max_examples=40)
 @given(
     st.lists(specs(), min_size=2, max_size=4),
     st.sampled_from(("uint8", "uint16", "float32")),
@@ -189,7 +189,7 @@ def sums(draw):
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     st.lists(sums(), min_size=2, max_size=4),
     st.sampled_from(("uint8", "uint16", "float32")),

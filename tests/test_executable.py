@@ -77,7 +77,7 @@ def works(draw):
     return plan, target
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(
     pair=st.tuples(works(), works()),
     calls=st.lists(st.tuples(st.integers(0, 1), st.integers(1, 4), st.integers(0, 7)), min_size=4, max_size=7),

@@ -55,7 +55,7 @@ def both(image, kernel, monkeypatch, **keywords):
     return first, second, any(strips is not None for strips in made)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(pictures(), weights(), weights(), geometries(), st.sampled_from([0, 7, 0.5]))
 def test_interleaved_rows_give_the_same_bytes(image, column, row, geometry, beyond):
     with pytest.MonkeyPatch.context() as patch:

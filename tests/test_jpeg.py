@@ -395,7 +395,7 @@ def test_metadata_of_each_segment_is_that_of_pillow(case, has_jfif, subsampling)
     assert found is None or vars(found) == through_pillow(data)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(strategies.data())
 def test_damaged_segments_are_left_to_pillow_or_read_as_by_it(chosen):
     """One changed byte in front of the scan; text and numbers may change, no result may differ from Pillow's."""

@@ -257,7 +257,7 @@ OPERATORS = {
 
 @pytest.mark.parametrize("name", OPERATORS)
 @given(rows=st.integers(1, 9), cols=st.integers(1, 9), geometry=GEOMETRY, mode=st.sampled_from(["constant", "reflect"]))
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 def test_after_another_stage_every_geometry_gives_what_it_gives_alone(
     name: str, rows: int, cols: int, geometry: Any, mode: Any
 ) -> None:

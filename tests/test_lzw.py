@@ -82,7 +82,7 @@ def test_what_is_behind_the_end_does_not_matter():
     ),
     st.booleans(),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_it_agrees_with_the_rule(parts, old):
     codes = [CLEAR, *(code for part in parts for code in part), END]
     assert is_sound(packed(codes, old)) == sound(codes)

@@ -41,7 +41,7 @@ def compiled_undo(data, distance):
 
 
 @given(filtered_rows())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_undoing_follows_the_specification(example):
     data, distance = example
     np.testing.assert_array_equal(compiled_undo(data, distance), plain_undo(data, distance))

@@ -52,7 +52,7 @@ def expected(samples, depth, colour):
     pieces=st.integers(1, 4),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_every_kind_is_decoded(kind, size, interlaced, filters, pieces, seed):
     colour, depth = kind
     samples = random_samples(*size, depth, colour, seed)

@@ -86,7 +86,7 @@ def test_lossy_formats_come_close(tmp_path, suffix):
     compression=st.sampled_from(["fast", "default", "best"]),
     threads=st.sampled_from([1, 2, 3]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_any_array_survives_in_png(tmp_path_factory, pixels, compression, threads):
     path = tmp_path_factory.mktemp("png") / "a.png"
     picture = rewritten(pixels, path, compression=compression, threads=threads)
