@@ -16,6 +16,7 @@ from convfilter.methods import box, canny, extremes, horizontal, interleaved, mo
 from convfilter.native import object_code
 from convfilter.native.loop import Loop
 from convfilter.picture import png_filters
+from convfilter.planning import is_wide
 
 _TYPES: dict[str, tuple[type[np.generic], ...]] = {
     "S": (np.uint8, np.uint16, np.float32, np.int16, np.uint32, np.float64),
@@ -30,8 +31,6 @@ _TYPES: dict[str, tuple[type[np.generic], ...]] = {
     "N": (np.int32, np.int64),  # counts of samples, or of their weights
     "T": (np.uint8, np.uint16, np.float32, np.int16, np.uint32, np.float64),
 }
-#: Of these, the ones that need float64; see ``convfilter.planning.sample_types``.
-_WIDE = (np.dtype(np.int16), np.dtype(np.uint32), np.dtype(np.float64))
 
 
 def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
@@ -66,7 +65,7 @@ def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
 
 def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
     """Whether the engine ever asks for these types together."""
-    if any(np.dtype(types.get(letter, np.uint8)) in _WIDE for letter in "ST"):
+    if any(is_wide(types.get(letter, np.uint8)) for letter in "ST"):
         return _wide_can_occur(loop, types)
     if loop is epilogue.STORE_INTEGERS:
         return False

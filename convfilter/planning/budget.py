@@ -20,16 +20,14 @@ import numpy.typing as npt
 from convfilter.filters.multirate import Rates
 from convfilter.filters.stage import (
     ACTIVATIONS,
-    Correlation,
-    Gradient,
     Layer,
     Morphology,
     Orientation,
     Point,
     Pooling,
     Rank,
-    UnsharpMask,
 )
+from convfilter.planning.gains import largest_gain, times
 from convfilter.planning.plan import Plan
 from convfilter.planning.sample_types import full_scale, is_whole
 from convfilter.planning.stage_plan import StagePlan
@@ -62,7 +60,7 @@ class Share(NamedTuple):
     def total(self) -> float:
         """Of both, in the result of the stack."""
         own = self.left_out + self.rounded
-        return _times(own, self.gain)
+        return times(own, self.gain)
 
 
 class Budget(NamedTuple):
@@ -108,36 +106,18 @@ def budget(plan: Plan, out_dtype: npt.DTypeLike | None = None) -> Budget:
     for number, (stage, gain) in enumerate(zip(plan.stages, gains, strict=True)):
         own = _gain(stage) if whole and not isinstance(stage.stage.operator, Point) else 1.0
         stored = 0.0 if number == last else _UNIT_ROUNDOFF[plan.between.name] / math.sqrt(3)
-        left_out = _times(_left_out(stage), own) * scale
-        rounded = _times(_rounded(stage) + stored, own) * scale
+        left_out = times(_left_out(stage), own) * scale
+        rounded = times(_rounded(stage) + stored, own) * scale
         shares.append(Share(left_out, rounded, gain if whole else min(gain, 1.0)))
     return Budget(PROMISED[dtype.name], "levels" if whole else "share", tuple(shares))
 
 
-def _times(error: float, gain: float) -> float:
-    return error * gain if error else 0.0  # no error stays none, even where nothing bounds the gain
-
-
 def _gain(stage: StagePlan) -> float:
     """Return how many times larger than its samples a stage's result, or an error in them, can become."""
-    operator, scale = stage.stage.operator, abs(stage.scale)
-    mean = stage.kernel.absolute_sum / abs(stage.kernel.divisor)
+    operator = stage.stage.operator
     if stage.alpha and not stage.premultiplied and not isinstance(operator, Pooling | Rank | Point):
         return math.inf  # colours are divided by their alpha
-    match operator:
-        case Correlation():
-            return scale * mean
-        case UnsharpMask():
-            return scale * (1 + abs(operator.amount) * (1 + mean))
-        case Gradient():
-            return scale * math.sqrt(2) * mean
-        case Pooling() | Rank():
-            return scale
-        case Morphology():
-            return scale * (2.0 if operator.is_difference else 1.0)
-        case Point() if operator.kind not in ("normalize", *ACTIVATIONS):
-            return scale * (abs(operator.low) if operator.kind == "scale" else 1.0)
-    return math.inf
+    return largest_gain(stage.stage, stage.kernel, stage.scale)
 
 
 def _rounded(stage: StagePlan) -> float:

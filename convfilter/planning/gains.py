@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import (
     ACTIVATIONS,
     Compass,
@@ -14,10 +15,11 @@ from convfilter.filters.stage import (
     Point,
     Pooling,
     Rank,
+    Stage,
     UnsharpMask,
 )
 from convfilter.planning.sample_types import full_scale
-from convfilter.planning.task import Task
+from convfilter.planning.task import Task, gain_of_sums
 
 
 def levels(tasks: Sequence[Task]) -> list[float]:
@@ -40,7 +42,7 @@ def levels(tasks: Sequence[Task]) -> list[float]:
     gains = [1.0]
     for task in reversed(tasks[1:]):
         gains.insert(0, gains[0] * _gain(task))
-    return [_times(size, gain) * full_out / full for size, gain in zip(sizes, gains, strict=True)]
+    return [times(size, gain) * full_out / full for size, gain in zip(sizes, gains, strict=True)]
 
 
 def _size_after(task: Task, size: float, full: float) -> float:
@@ -48,7 +50,7 @@ def _size_after(task: Task, size: float, full: float) -> float:
     operator, stage = task.stage.operator, task.stage
     if stage.padding_mode == "constant":
         size = max(size, abs(stage.padding_value))
-    size = _times(size, _gain(task)) + abs(stage.offset) * full
+    size = times(size, _gain(task)) + abs(stage.offset) * full
     if isinstance(operator, Point):
         if operator.kind == "clip":
             return min(size, max(abs(operator.low), abs(operator.high)) * full)
@@ -59,22 +61,34 @@ def _size_after(task: Task, size: float, full: float) -> float:
 
 
 def _gain(task: Task) -> float:
-    """Return how much an error can grow from the input of a stage to its result."""
-    operator = task.stage.operator
+    return largest_gain(task.stage, task.kernel, task.scale)
+
+
+def largest_gain(stage: Stage, kernel: Kernel, scale: float) -> float:
+    """Return how much an error can grow from the input of a stage to its result; infinite where nothing bounds it.
+
+    Parameters
+    ----------
+    stage : Stage
+    kernel : Kernel
+        What is summed, and ``scale``, what is left of the stage's scale; see ``Task``.
+    scale : float
+    """
+    operator = stage.operator
     if isinstance(operator, Correlation | UnsharpMask | Compass):
-        return task.gain
+        return gain_of_sums(operator, kernel, scale)
     if isinstance(operator, Gradient):
-        return math.sqrt(2) * task.gain
-    scale = abs(task.stage.scale)
+        return math.sqrt(2) * gain_of_sums(operator, kernel, scale)
     if isinstance(operator, Pooling | Rank):
-        return scale
+        return abs(stage.scale)
     if isinstance(operator, Morphology):
-        return scale * (2.0 if operator.is_difference else 1.0)
+        return abs(stage.scale) * (2.0 if operator.is_difference else 1.0)
     if isinstance(operator, Point) and operator.kind not in ("normalize", *ACTIVATIONS):
         # A threshold has no gain: whatever the rounding, samples fall on one side of it or the other.
-        return scale * (abs(operator.low) if operator.kind == "scale" else 1.0)
+        return abs(stage.scale) * (abs(operator.low) if operator.kind == "scale" else 1.0)
     return math.inf
 
 
-def _times(size: float, gain: float) -> float:
-    return size * gain if size and gain else 0.0  # zero times infinity is nothing here
+def times(size: float, gain: float) -> float:
+    """Return a size, or an error, times a gain; none stays none, even where nothing bounds the gain."""
+    return size * gain if size and gain else 0.0

@@ -18,6 +18,7 @@ from convfilter.filters.stage import (
     Join,
     Layer,
     Morphology,
+    Operator,
     Orientation,
     Point,
     Pooling,
@@ -191,10 +192,7 @@ class Task:
     @property
     def gain(self) -> float:
         """How much larger than the samples a result can be, before it is clipped."""
-        gain = self.kernel.absolute_sum / abs(self.kernel.divisor)
-        if isinstance(self.stage.operator, UnsharpMask):
-            gain = 1 + abs(self.stage.operator.amount) * (1 + gain)
-        return gain * abs(self.scale)
+        return gain_of_sums(self.stage.operator, self.kernel, self.scale)
 
     @cached_property
     def is_exact(self) -> bool:
@@ -225,6 +223,14 @@ def _sized(stage: Stage, shape: tuple[int, int, int]) -> Stage:
     if not isinstance(operator, Pooling) or operator.size is not None:
         return stage
     return replace(stage, operator=replace(operator, size=shape[:2]))
+
+
+def gain_of_sums(operator: Operator, kernel: Kernel, scale: float) -> float:
+    """Return how much larger than the samples weighted sums, or what is sharpened by them, can be."""
+    gain = kernel.absolute_sum / abs(kernel.divisor)
+    if isinstance(operator, UnsharpMask):
+        gain = 1 + abs(operator.amount) * (1 + gain)
+    return gain * abs(scale)
 
 
 def takes_alpha_as_colour(stage: Stage) -> bool:
