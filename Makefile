@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help setup test lint format check fuzz bench docs clean
+.PHONY: help setup test lint format check fuzz bench docs site clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -41,7 +41,7 @@ bench: setup ## measure the program beside the peers that are installed (some mi
 	$(RUN) benchmarks/files.py
 	$(RUN) benchmarks/formats.py
 
-docs: setup ## make the README's picture and table, the lecture and its hand-out, the tutorial and the manual pages again
+docs: setup ## make pictures, tables, lecture, hand-out, tutorial and manual pages again
 	$(RUN) docs/make.py
 	$(RUN) docs/lecture.py
 	$(RUN) docs/handout.py
@@ -49,5 +49,9 @@ docs: setup ## make the README's picture and table, the lecture and its hand-out
 	$(RUN) docs/man.py
 	$(RUN) docs/formats.py
 
+site: setup ## build docs/ as a site, in site/
+	$(VENV)/bin/pip install -q -e '.[test,docs]'
+	$(VENV)/bin/mkdocs build --strict
+
 clean: ## remove .venv and what tools leave behind
-	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage *.egg-info
+	rm -rf $(VENV) build site .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage *.egg-info

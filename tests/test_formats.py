@@ -89,13 +89,14 @@ def test_the_command_lists_all_formats(capsys):
     assert not listed["PSD"]["write"] and listed["GIF"]["frames"] == "animation"
 
 
-def test_the_readme_lists_all_formats():
+def test_the_pages_list_all_formats():
     spec = importlib.util.spec_from_file_location("docs_formats", ROOT / "docs" / "formats.py")
     docs = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(docs)
-    text = docs.README.read_text()
-    assert all(fmt.name in docs.table() for fmt in TABLE)
-    assert docs.with_table(text) == text, "run: python docs/formats.py"
+    assert all(fmt.name in docs.formats_table() for fmt in TABLE)
+    for name in docs.PAGES:
+        text = (ROOT / "docs" / f"{name}.md").read_text()
+        assert docs.with_table(name, text) == text, "run: python docs/formats.py"
 
 
 @pytest.mark.parametrize("name", ["jpeg", "JPEG", "jpg", ".jpg", "jfif"])

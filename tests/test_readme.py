@@ -1,6 +1,6 @@
-"""The README keeps its word: its commands, its Makefile, its Python and its arithmetic are run as they stand there.
+"""README and pages of ``docs/`` are true: their commands, Makefile, Python and arithmetic are run as they stand there.
 
-The two commands that set up a virtual environment are run by ``.ci/run``, in a copy of the tree.
+``.ci/run`` runs the two commands that set up a virtual environment, in a copy of the tree.
 """
 
 from __future__ import annotations
@@ -19,8 +19,15 @@ from PIL import Image
 import convfilter
 
 ROOT = Path(convfilter.__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+#: The pages that a user reads first, whose examples are run here.
+PAGES = (
+    "README.md",
+    *(f"docs/{name}.md" for name in ("filters", "borders", "depth", "formats", "metadata", "batches", "looking")),
+    *(f"docs/{name}.md" for name in ("makefiles", "python")),
+)
+OTHERS = ("networks", "engine", "cluster", "lecture")
+TEXT = "\n".join((ROOT / page).read_text() for page in PAGES)
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 SUFFIXES = ("png", "jpg", "tiff")
 
 
@@ -40,7 +47,7 @@ SETTING_UP = [line for line in commands() if line.startswith("python3 ")]
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in a folder that holds the files the README speaks of, with convfilter on the PATH."""
+    """Work in a folder that holds the files the examples name, with convfilter on the PATH."""
     programs = tmp_path_factory.mktemp("bin")
     installed = Path(sys.executable).with_name("convfilter")
     start = f'exec "{installed}" "$@"' if installed.exists() else f'exec "{sys.executable}" -m convfilter "$@"'
@@ -110,7 +117,7 @@ def test_commands_for_many_files_write_them_all(line: str) -> None:
     assert ("2 to do" if dry else "2 done, 0 failed") in result.stderr
 
 
-@pytest.mark.parametrize("line", [cell for cell in re.findall(r"\| `(convfilter [^`]*)` \|", README)])
+@pytest.mark.parametrize("line", [cell for cell in re.findall(r"\| `(convfilter [^`]*)` \|", TEXT)])
 def test_commands_of_the_table_print_something(line: str) -> None:
     if "--plot" in line:
         pytest.importorskip("matplotlib")
@@ -150,7 +157,7 @@ def test_the_makefile_makes_every_target_once(folder: Path) -> None:
 
 def test_the_pipeline_of_the_configuration_runs(folder: Path) -> None:
     (folder / "convfilter.toml").write_text(blocks("toml")[0])
-    (line,) = re.findall(r"`(convfilter apply @[^`]*)`", README)
+    (line,) = re.findall(r"`(convfilter apply @[^`]*)`", TEXT)
     result = shell(line)
     assert result.returncode == 0, result.stderr
     with Image.open("in.png") as before, Image.open("out.png") as after:
@@ -171,7 +178,7 @@ def test_the_python_runs() -> None:
 
 
 def test_the_drawn_example_is_what_is_computed() -> None:
-    sums = re.findall(r"^    output \d .* (\S*w1\*.*)$", README, re.MULTILINE)
+    sums = re.findall(r"^    output \d .* (\S*w1\*.*)$", TEXT, re.MULTILINE)
     values = dict(zip("abcdefg", (3, 1, 4, 1, 5, 9, 2), strict=True)) | {"p": 7, "w1": 2, "w2": 3, "w3": -1}
     row = np.array([[values[name] for name in "abcdefg"]], np.float32)
     weights = [[values["w1"], values["w2"], values["w3"]]]
@@ -183,20 +190,22 @@ def test_the_drawn_example_is_what_is_computed() -> None:
 @pytest.mark.parametrize("mode", ["edge", "reflect", "symmetric", "wrap"])
 def test_the_drawn_padding_is_numpys(mode: str) -> None:
     drawn = dict(
-        zip(("edge", "reflect", "symmetric", "wrap"), re.findall(r"`(\w+\\\|abcd\\\|\w+)`", README), strict=True)
+        zip(("edge", "reflect", "symmetric", "wrap"), re.findall(r"`(\w+\\\|abcd\\\|\w+)`", TEXT), strict=True)
     )
     padded = np.pad(np.array(list("abcd")), 3, mode=mode)  # type: ignore[call-overload]
     assert drawn[mode].replace("\\|", "") == "".join(padded)
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "sample_images/README.md"])
+@pytest.mark.parametrize(
+    "page", [*PAGES, "CONTRIBUTING.md", "sample_images/README.md", *(f"docs/{name}.md" for name in OTHERS)]
+)
 def test_links_lead_somewhere(page: str) -> None:
     links = re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text())
     missing = [link for link in links if "//" not in link and not (ROOT / page).parent.joinpath(link).exists()]
     assert not missing
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/engine.md"])
+@pytest.mark.parametrize("page", [*PAGES, "docs/engine.md"])
 def test_no_sign_in_code_becomes_a_bullet(page: str) -> None:
     """A line that begins with a minus or plus is an item of a list to Markdown, within backquotes too."""
     prose = re.sub(r"^ *```.*?^ *```$", "", (ROOT / page).read_text(), flags=re.MULTILINE | re.DOTALL)

@@ -422,4 +422,4 @@ def test_the_threat_model_names_tests_that_there_are() -> None:
     cluster = (home / "docs/cluster.md").read_text()
     assert "## Whom you trust with a scheduler" in cluster
     for key in REACHING:
-        assert f"`{key}`" in (home / "README.md").read_text()
+        assert f"`{key}`" in (home / "docs/makefiles.md").read_text()
