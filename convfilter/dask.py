@@ -13,7 +13,7 @@ import numpy as np
 
 from convfilter.errors import ParameterError, UsageError
 from convfilter.executor.parts import Part, Side, boundaries, grid_of, part_of, run_part
-from convfilter.filters.stage import Join, Point, Stage
+from convfilter.filters.stage import Join, MaxIndices, Point, Stage
 from convfilter.keywords import FilterKeywords, documented, planned, require_image, stages_of
 from convfilter.planning import Plan, StagePlan
 
@@ -96,8 +96,10 @@ def _require_parts(stage: Stage) -> None:
     whole = "map=stretch" if stage.map == "stretch" else ""
     if isinstance(stage.operator, Point) and stage.operator.kind == "normalize":
         whole = "normalize"
-    if isinstance(stage.operator, Join):
-        raise UsageError("branches of a network cannot be computed chunk by chunk; end the network before them")
+    if isinstance(stage.operator, Join | MaxIndices):
+        raise UsageError(
+            "branches and indices of a network cannot be computed chunk by chunk; end the network before them"
+        )
     if whole:
         raise UsageError(
             f"{whole} needs the range of the whole picture, which no chunk has; leave it out, "

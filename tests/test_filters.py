@@ -253,6 +253,8 @@ ACTIVATIONS = {
     "hardswish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
     "mish": lambda x: x * np.tanh(np.logaddexp(0, x)),
     "swish:1.7": lambda x: x * special.expit(1.7 * x),
+    "shrink:0.4": lambda x: np.where(np.abs(x) > 0.4, x, 0),
+    "shrink:0.4,bias=0.1": lambda x: np.sign(x) * np.where(np.abs(x) > 0.4, np.abs(x) - 0.1, 0),
     "power:0.5": lambda x: np.sqrt(np.abs(x)),
 }
 
@@ -277,6 +279,51 @@ def test_activations(spec: str) -> None:
     # Nothing overflows.
     ends = raw(np.float32([[-3e38, 3e38, np.nan]]), spec)[0]
     assert np.isnan(ends[2]) and not np.isnan(ends[:2]).any()
+
+
+def test_instance_normalisation_gives_each_channel_mean_0_and_variance_1() -> None:
+    image = RNG.random((40, 33, 3), np.float32) * np.float32([1, 5, 0.1]) + np.float32([3, 0, -2])
+    real = image.astype(np.float64)
+    expected = (real - real.mean(axis=(0, 1))) / np.sqrt(real.var(axis=(0, 1)) + 0.01)
+    np.testing.assert_allclose(raw(image, "instancenorm:0.01"), expected, atol=3e-6)
+    halved = raw(image, "instancenorm:0.01,scale=0.5,offset=0.25")
+    np.testing.assert_allclose(halved, 0.5 * expected + 0.25, atol=3e-6)
+    bytes_ = RNG.integers(0, 256, (40, 33, 3), np.uint8)
+    expected = (bytes_ - bytes_.mean(axis=(0, 1))) / bytes_.std(axis=(0, 1))
+    np.testing.assert_allclose(raw(bytes_, "instancenorm:eps=1e-12") / 255, expected, atol=1e-5)
+    assert np.array_equal(convfilter.apply(bytes_, "instancenorm:eps=1e-12"), np.clip(np.rint(255 * expected), 0, 255))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 40])
+def test_response_normalisation_divides_by_the_channels_around(size: int) -> None:
+    image = RNG.normal(size=(30, 21, 7)).astype(np.float32)
+    squares = image.astype(np.float64) ** 2
+    sums = np.zeros_like(squares)
+    for channel in range(7):  # as ONNX defines it
+        first, last = max(0, channel - (size - 1) // 2), min(6, channel + size // 2)
+        sums[..., channel] = squares[..., first : last + 1].sum(axis=2)
+    expected = image / (2 + 0.3 / size * sums) ** 0.6
+    got = raw(image, f"lrn:{size},alpha=0.3,beta=0.6,bias=2", threads=1)
+    np.testing.assert_allclose(got, expected, rtol=3e-7)
+    assert raw(image, f"lrn:{size},alpha=0.3,beta=0.6,bias=2", threads=3).tobytes() == got.tobytes()
+
+
+def test_response_normalisation_leaves_alpha_out() -> None:
+    image = RNG.integers(0, 256, (9, 11, 4), np.uint8)
+    x = image[..., :3] / 255
+    expected = x / (1 + 3 * (x**2).sum(axis=2, keepdims=True)) ** 0.5
+    got = raw(image, "lrn:5,alpha=15,beta=0.5", alpha=True)
+    expected[..., 0], expected[..., 2] = (x[..., one] / (1 + 3 * (x**2).sum(axis=2)) ** 0.5 for one in (0, 2))
+    np.testing.assert_allclose(got[..., :3] / 255, expected, atol=1e-6)
+    assert np.array_equal(got[..., 3], image[..., 3])
+    straight = RNG.random((9, 11, 4), np.float32)
+    weighted = np.concatenate([straight[..., :3] * straight[..., 3:], straight[..., 3:]], axis=2)
+    got = raw(weighted, "lrn:3,alpha=2", alpha=True, premultiplied=True)
+    expected = raw(straight, "lrn:3,alpha=2", alpha=True)
+    np.testing.assert_allclose(got[..., :3], expected[..., :3] * straight[..., 3:], atol=1e-6)
+    gray = raw(image, "lrn:3,alpha=2", alpha=True, gray=True)
+    level = image[..., :3] @ [0.299, 0.587, 0.114] / 255
+    np.testing.assert_allclose(gray[..., 0] / 255, level / (1 + 2 / 3 * level**2) ** 0.75, atol=1e-6)
 
 
 def test_what_transparent_pixels_hide_stays_hidden_under_an_activation() -> None:

@@ -814,7 +814,8 @@ ACTIVATED = {
     9: lambda x, low, high: x / (1 + np.abs(x)),
     10: lambda x, low, high: np.where(x > low, x, 0),
     11: lambda x, low, high: np.clip(low * x + high, 0, 1),
-    15: lambda x, low, high: np.abs(x) ** low,
+    15: lambda x, low, high: np.sign(x) * np.where(np.abs(x) > low, np.abs(x) - high, 0),
+    16: lambda x, low, high: np.abs(x) ** low,
 }
 
 

@@ -215,6 +215,90 @@ def test_what_branches_see(branched: str) -> None:
     assert (last.receptive_field, last.jump) == ((9, 9), (2, 2))
 
 
+@pytest.fixture
+def unpooled(tmp_path: Path) -> str:
+    """Pooling whose places are kept, a layer, and samples put back there; constants for each row, column and pixel."""
+    node = helper.make_node
+    nodes = [
+        node("Conv", ["picture", "w1"], ["c1"], "conv1", pads=[1, 1, 1, 1]),
+        node("MaxPool", ["c1"], ["p1", "i1"], "pool1", kernel_shape=[3, 2], strides=[3, 2]),
+        node("Relu", ["p1"], ["r1"], "relu1"),
+        node("MaxUnpool", ["r1", "i1"], ["u1"], "unpool1", kernel_shape=[3, 2], strides=[3, 2]),
+        node("Add", ["u1", "pixels"], ["a2"], "add2"),
+        node("Sub", ["cols", "a2"], ["s3"], "sub3"),
+        node("Mul", ["s3", "rows"], ["m4"], "mul4"),
+        node("Sub", ["m4", "c1"], ["d5"], "sub5"),
+        node("Concat", ["d5", "pixels"], ["k6"], "concat6", axis=1),
+    ]
+    weights = [
+        tensor("w1", 4, 3, 3, 3), tensor("pixels", 1, 4, 21, 18), tensor("cols", 18), tensor("rows", 4, 21, 1),
+    ]  # fmt: skip
+    return saved(tmp_path / "unpooled.onnx", nodes, weights, "k6")
+
+
+OF_UNPOOLED = {"i1": "i1", "unpool1": "u1", "add2": "a2", "sub3": "s3", "mul4": "m4", "sub5": "d5", "concat6": "k6"}
+
+
+@pytest.mark.parametrize("until", OF_UNPOOLED)
+def test_places_of_maxima_and_constants_for_each_pixel(unpooled: str, until: str) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    output = OF_UNPOOLED[until]
+    made = onnx.load(unpooled)
+    made.graph.output.append(helper.make_tensor_value_info(output, 7 if until == "i1" else 1, None))
+    session = runtime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+    (theirs,) = session.run([output], {"picture": IMAGE.transpose(2, 0, 1)[np.newaxis]})
+    got = convfilter.apply(IMAGE, f"net:{unpooled},until={until}", threads=1)
+    np.testing.assert_allclose(got, theirs[0].transpose(1, 2, 0), atol=2e-5)
+    assert convfilter.apply(IMAGE, f"net:{unpooled},until={until}", threads=3).tobytes() == got.tobytes()
+
+
+def test_places_of_maxima_are_those_of_the_largest_samples(unpooled: str) -> None:
+    maps = convfilter.apply(IMAGE, f"net:{unpooled},until=conv1").transpose(2, 0, 1)
+    places = convfilter.apply(IMAGE, f"net:{unpooled},until=i1").transpose(2, 0, 1).astype(int)
+    blocks = maps.reshape(4, 7, 3, 9, 2).transpose(0, 1, 3, 2, 4)
+    np.testing.assert_array_equal(maps.reshape(-1)[places], blocks.max(axis=(3, 4)))
+    back = convfilter.apply(IMAGE, f"net:{unpooled},until=unpool1").transpose(2, 0, 1)
+    expected = np.zeros(maps.size, np.float32)
+    expected[places.reshape(-1)] = np.maximum(maps.reshape(-1)[places.reshape(-1)], 0)
+    np.testing.assert_array_equal(back.reshape(-1), expected)
+    bytes_ = np.rint(IMAGE * 255).astype(np.uint8)
+    raw = convfilter.apply(bytes_, f"net:{unpooled},until=concat6", dtype=np.float32) / 255
+    same = convfilter.apply(bytes_ / np.float32(255), f"net:{unpooled},until=concat6")
+    np.testing.assert_allclose(raw, same, atol=1e-4)
+
+
+def test_what_unpooling_and_constants_refuse(unpooled: str) -> None:
+    with pytest.raises(
+        ParameterError, match="the constant has 18x21 pixels, and is for pictures of that size, got 12x"
+    ):
+        convfilter.apply(IMAGE[:15, :12], f"net:{unpooled},until=add2")
+    pixels = np.concatenate([IMAGE, IMAGE[..., :1]], axis=2)
+    with pytest.raises(ParameterError, match="what is unpooled has no alpha; give a picture without"):
+        convfilter.apply(pixels, f"net:{unpooled},until=unpool1", alpha=True)
+    with pytest.raises(ParameterError, match="float32 holds indices of 4194304 samples, got 4320000"):
+        convfilter.plan((1200, 900, 3), f"net:{unpooled},until=i1", dtype=np.float32)
+    with pytest.raises(ParameterError, match="branches and indices of a network count every pixel"):
+        convfilter.apply(IMAGE, f"net:{unpooled},until=i1", ignore=0)
+
+
+def test_constants_are_those_of_channels_behind_a_turn_of_axes(tmp_path: Path) -> None:
+    node = helper.make_node
+    nodes = [
+        node("Sub", ["picture", "mean"], ["centred"], "sub"),
+        node("Transpose", ["centred"], ["turned"], "turn", perm=[0, 3, 1, 2]),
+        node("Conv", ["turned", "w"], ["c"], "conv"),
+        node("Transpose", ["c"], ["back"], "back", perm=[0, 2, 3, 1]),
+        node("Add", ["back", "bias"], ["sum"], "add"),
+        node("Concat", ["sum", "sum"], ["both"], "both", axis=3),
+    ]
+    weights = [tensor("mean", 3), tensor("w", 3, 3, 1, 1), tensor("bias", 3)]
+    path = saved(tmp_path / "turned.onnx", nodes, weights, "both")
+    mean, weight, bias = (numpy_helper.to_array(each) for each in weights)
+    expected = (IMAGE - mean) @ weight[:, :, 0, 0].T + bias
+    got = convfilter.apply(IMAGE[:3, :3], f"net:{path}")  # as many rows and columns as channels
+    np.testing.assert_allclose(got, np.concatenate([expected, expected], axis=2)[:3, :3], atol=1e-5)
+
+
 def test_branches_that_do_not_fit(tmp_path: Path) -> None:
     node = helper.make_node
     nodes = [node("Conv", ["picture", "w"], ["c"], "conv"), node("Add", ["picture", "c"], ["both"], "add")]

@@ -32,8 +32,9 @@ _GROUPS = {
     "blur": "gaussian box disk motion",
     "edges": "sobel scharr prewitt freichen farid kirsch robinson roberts derivative laplacian log dog gabor",
     "sharpen": "unsharp emboss",
-    "weights": "kernel identity layer convtranspose net",
+    "weights": "kernel identity",
     "windows": "maxpool minpool avgpool lppool median percentile",
+    "networks": "layer convtranspose net instancenorm lrn",
     "morphology": "erode dilate open close morphgradient tophat blackhat",
 }
 

@@ -23,9 +23,9 @@ from convfilter.filters.stage import (
     Correlation,
     Gradient,
     Guided,
-    Join,
     Layer,
     Morphology,
+    NetworkOperator,
     Orientation,
     Point,
     Pooling,
@@ -73,7 +73,7 @@ class Epilogue(ABC):
         # With alpha, colours are divided by it and by the tone's divisor at once.
         self._colour_divisor = tone.divisor
         #: Layers, ranks, directions and functions of samples give colours that are divided by alpha already.
-        divided = isinstance(operator, Join | Layer | Rank | Compass | Guided | Orientation | Point)
+        divided = isinstance(operator, NetworkOperator | Layer | Rank | Compass | Guided | Orientation | Point)
         divided = divided or (isinstance(operator, Morphology) and operator.is_difference)
         self._divides = work.source.alpha and not divided
         #: What colours are multiplied by, and how much of their alpha is added, before the rest of the tone.

@@ -23,12 +23,15 @@ from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import (
     Canny,
     Compass,
+    Constant,
     Correlation,
     Gradient,
     Guided,
     Join,
     Layer,
+    MaxIndices,
     Morphology,
+    NetworkOperator,
     Orientation,
     Point,
     Pooling,
@@ -169,8 +172,10 @@ def run_masked(
     pixels = pixels.copy()
     pixels[~valid] = 0
     every = [*expanded(stages)]
-    if any(isinstance(stage.operator, Join) for stage in every):
-        raise ParameterError("branches of a network count every pixel; end the network before them, or ignore none")
+    if any(isinstance(stage.operator, Join | MaxIndices | Constant) for stage in every):
+        raise ParameterError(
+            "branches and indices of a network count every pixel; end the network before them, or ignore none"
+        )
     clipped = 0
     for number, stage in enumerate(every):
         last = number == len(every) - 1
@@ -253,7 +258,7 @@ class _Run:
     def _is_difference(self) -> bool:
         """Whether the result says how samples differ: where one is missing, there is none."""
         operator = self.stage.operator
-        if isinstance(operator, Gradient | Join | Orientation | Layer | Compass | Canny | Guided):
+        if isinstance(operator, Gradient | NetworkOperator | Orientation | Layer | Compass | Canny | Guided):
             return True
         if isinstance(operator, Morphology):
             return operator.is_difference

@@ -7,6 +7,7 @@ import numpy as np
 from convfilter.engine.buffer import Samples
 from convfilter.executor.parts import Part, Side, grid_of, part_of, run_part
 from convfilter.executor.run import run_array, whole_because
+from convfilter.filters.stage import Constant, MaxIndices
 from convfilter.machine.cores import cores_lately
 from convfilter.planning import AxisPlan, Plan
 
@@ -20,7 +21,8 @@ def run_region(
     """Compute a rectangle of the result.
 
     Each stage computes what the next one needs, from the last to the first: the receptive field of the rectangle.
-    Where a stage must know the range of the whole picture, all of it is computed, and the rectangle cut out.
+    Where a stage must know the range of the whole picture, or joins branches, all of it is computed, and the rectangle
+    cut out.
 
     Parameters
     ----------
@@ -41,7 +43,7 @@ def run_region(
     """
     threads = threads or cores_lately()
     is_whole = (rows, cols) == ((0, plan.output_shape[0]), (0, plan.output_shape[1]))
-    if is_whole or "range of all samples" in whole_because(plan):
+    if is_whole or _is_of_whole(plan):
         whole = run_array(plan, pixels, out_dtype=out_dtype, threads=threads).pixels
         return whole.reshape(*whole.shape[:2], -1)[slice(*rows), slice(*cols)]
     source = pixels.reshape(*pixels.shape[:2], -1)
@@ -62,6 +64,12 @@ def run_region(
         spans = of_rows, of_cols
     top, left = rows[0] - spans[0][0], cols[0] - spans[1][0]
     return block[top : top + rows[1] - rows[0], left : left + cols[1] - cols[0]]
+
+
+def _is_of_whole(plan: Plan) -> bool:
+    """Whether a rectangle is no matter of a rectangle: where ranges are looked for, or places in the picture count."""
+    placed = any(stage.branches or isinstance(stage.stage.operator, MaxIndices | Constant) for stage in plan.stages)
+    return placed or "range of all samples" in whole_because(plan)
 
 
 def _on_grid(axis: AxisPlan, step: int, span: Span) -> Span:

@@ -140,6 +140,14 @@ ACTIVATION_ROWS = (
         _alpha("Steepness of the sigmoid."),
     ),
     _row(
+        "shrink",
+        "Soft or hard shrinkage: what is near 0 becomes 0.",
+        "x - bias where x > lambda, x + bias where x < -lambda, else 0; white = 1",
+        "Donoho, De-noising by soft-thresholding, 1995; bias = lambda is soft, bias = 0 hard",
+        Parameter("threshold", Number(minimum=0), "The largest magnitude that becomes 0: lambda.", "0.5"),
+        Parameter("bias", Number(), "How much nearer to 0 the others get.", "0"),
+    ),
+    _row(
         "power",
         "A power of each sample's magnitude.",
         "|x|^exponent, white = 1",

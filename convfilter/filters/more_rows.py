@@ -110,6 +110,18 @@ def _net(
     return onnx_file.net(file, until=until, preparation=preparation)
 
 
+def _instance(eps: float) -> tuple[Stage, ...]:
+    from convfilter.filters import normalizations
+
+    return normalizations.instance(eps, name="instancenorm")
+
+
+def _response(size: int, alpha: float, beta: float, bias: float) -> Stage:
+    from convfilter.filters import normalizations
+
+    return normalizations.response(size, alpha, beta, bias)
+
+
 def _point(kind: PointKind) -> Callable[..., Stage]:
     def build(low: float = 0.0, high: float = 1.0) -> Stage:
         return Stage(Point(kind, low, high))
@@ -340,6 +352,33 @@ MORE_ROWS = (
         ),
         ("scale", "offset", "map"),
         source="Open Neural Network Exchange, https://onnx.ai; LeCun et al., 1998",
+    ),
+    Filter(
+        "instancenorm",
+        "Instance normalisation: mean 0 and variance 1 in each channel.",
+        "(x - mean) / sqrt(variance + eps) of each channel of the whole picture, white = 1",
+        "instancenorm:1e-5",
+        _instance,
+        (Parameter("eps", Number("EPS", minimum=0, above=True), "Is added to the variance, with white as 1.", "1e-5"),),
+        OF_POINTS,
+        source="Ulyanov, Vedaldi and Lempitsky, Instance normalization, 2016",
+    ),
+    Filter(
+        "lrn",
+        "Local response normalisation: each sample less, the larger those of the channels around it are.",
+        "x / (bias + alpha / size * sum of x^2 over size channels)^beta, white = 1",
+        "lrn:5,alpha=1e-4",
+        _response,
+        (
+            Parameter(
+                "size", Number("N", minimum=1, maximum=65535, whole=True), "Channels around each, itself too.", "5"
+            ),
+            Parameter("alpha", Number(), "Weight of their squares.", "1e-4"),
+            Parameter("beta", Number(), "Power of the sum.", "0.75"),
+            Parameter("bias", Number(), "Is added to the sum; PyTorch's k.", "1"),
+        ),
+        OF_POINTS,
+        source="Krizhevsky, Sutskever and Hinton, ImageNet classification with deep networks, 2012",
     ),
     Filter("invert", "Negative.", "full scale - x", "invert", _point("invert"), (), OF_POINTS, source=_POINTWISE),
 )

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import ConvfilterError, KernelFileError, UsageError, foreign, named, shown
-from convfilter.filters.onnx_nodes import JOINS, NODES, Node, affine, joined, local_response, product, quotient
+from convfilter.filters.onnx_branches import JOINS, affine, joined, product, quotient, unpooled
+from convfilter.filters.onnx_node import Node
+from convfilter.filters.onnx_nodes import ACTIVATION_NODES, NODES, indices
 from convfilter.filters.stage import Layer, Point, Stage
 from convfilter.record import record
 
@@ -34,7 +36,9 @@ _SHOWN = 12
 #: Nodes that leave a tensor as it is when a network is used.
 _NOTHING = ("Identity", "Dropout", "Cast")
 #: From (N, H, W, C), which pictures are here, and back.
-_TURNS = ((0, 3, 1, 2), (0, 2, 3, 1))
+_FORTH, _BACK = (0, 3, 1, 2), (0, 2, 3, 1)
+#: Nodes whose result has the axes of what they see.
+_AXES_KEPT = ("Identity", "Dropout", "Cast", "Add", "Sub", "Mul", "Div", "Sum", "Concat", "Clip", *ACTIVATION_NODES)
 
 
 @record
@@ -159,6 +163,7 @@ class _Graph:
             raise KernelFileError("the network has no input")
         self._input = inputs[0].name
         self._axes = [axis.dim_value for axis in inputs[0].type.tensor_type.shape.dim]
+        self._turned = _turned(self._graph.node, {*self._constants})
         self._uses = Counter(name for node in self._graph.node for name in node.input)
 
     @property
@@ -175,12 +180,14 @@ class _Graph:
             if self._is_constant(proto):
                 continue
             shared = any(self._uses[name] > 1 for name in proto.input if name in chains)
-            node = Node.of(proto, number, self._constants, self._opset, shared)
+            turned = any(name in self._turned for name in proto.input)
+            node = Node.of(proto, number, self._constants, self._opset, shared, turned, len(self._axes) or 4)
             given = self._said(node, chains)
             if given is None:
                 continue
-            for output in proto.output[:1]:
-                chains[output] = given
+            chains[proto.output[0]] = given
+            for output in filter(None, proto.output[1:]):
+                chains[output] = self._further(node, chains)
             if not isinstance(given, str):
                 last = node.name
             if target in proto.output:
@@ -228,7 +235,7 @@ class _Graph:
         for number, proto in enumerate(self._graph.node):
             node = Node.of(proto, number, {})
             if until in (node.name, *proto.output):
-                return str(proto.output[0])
+                return until if until in proto.output else str(proto.output[0])
             names.append(node.name)
         raise KernelFileError(f"no node is called {shown(until)}; known are {_listed(names)}")
 
@@ -240,7 +247,7 @@ class _Graph:
         for each in reached:
             if isinstance(each, str):
                 return each
-        flows = [each for each in reached if not isinstance(each, str)]
+        flows = {name: each for name in node.inputs if not isinstance(each := chains.get(name, ""), str)}
         missing = [name for name in node.inputs if name and name not in chains and name not in node.constants]
         if missing:
             return f"node {node.described} needs {shown(missing[0])}, which is no constant"
@@ -249,40 +256,65 @@ class _Graph:
         except ConvfilterError as error:
             return f"node {node.described}: {error}"
 
-    def _chain_after(self, node: Node, flows: list[Chain]) -> Chain:
+    def _further(self, node: Node, chains: Mapping[str, Chain | str]) -> Chain | str:
+        """Return the chain of a node's second output; or why there is none."""
+        before = chains[node.inputs[0]]
+        if isinstance(before, str):
+            return before
+        if node.kind != "MaxPool":
+            return f"node {node.described}: only its first output is a filter here"
+        return indices(node, before)
+
+    def _chain_after(self, node: Node, chains: Mapping[str, Chain]) -> Chain:
+        flows = [chains[name] for name in node.inputs if name in chains]
         if node.kind in _NOTHING:
             return flows[0]
         if node.kind in ("Squeeze", "Unsqueeze") and node.axes() in ([2], [3], [-1], [-2]):
             return flows[0]  # a signal of one axis is a picture of one row, or of one column
-        if node.kind == "Transpose" and tuple(node.integers("perm")) in _TURNS:
+        if node.kind == "Transpose" and tuple(node.integers("perm")) in (_FORTH, _BACK):
             return flows[0]
         if node.kind in ("Add", "Sub", "Mul", "Div") and len(flows) == 1:
             return affine(node, flows[0])
-        if node.kind == "LRN":
-            return local_response(node, flows[0], _outputs(flows[0]) or self.channels)
         if node.kind == "Mul" and len(flows) == 2:
             found = product(flows[0], flows[1])
             if found is not None:
                 return found
-        if node.kind in JOINS and (node.kind != "Concat" or node.number("axis", 0) in (1, -3)):
-            return joined(node, flows)
+        if node.kind in JOINS:
+            return joined(node, chains)
+        if node.kind == "MaxUnpool":
+            return unpooled(node, chains)
         if node.kind == "Div" and len(flows) == 2:
             return quotient(flows[0], flows[1], node.name)
         if node.kind not in NODES:
-            raise KernelFileError(f"it is no filter here; known are {', '.join(sorted(NODES))}")
+            known = ", ".join(sorted({*NODES, *JOINS, "MaxUnpool"}))
+            raise KernelFileError(f"it is no filter here; known are {known}")
         if len(flows) > 1:
             raise KernelFileError("it joins branches, which a chain of filters cannot")
         return NODES[node.kind](node, flows[0])
 
 
+def _turned(nodes: Sequence[onnx.NodeProto], constants: set[str]) -> set[str]:
+    """Return the tensors that are (N, H, W, C): between Transposes of that kind, through nodes that keep axes."""
+    found: set[str] = set()
+    for proto in nodes:
+        perm = tuple(value for each in proto.attribute if each.name == "perm" for value in each.ints)
+        if proto.op_type == "Transpose" and perm in (_FORTH, _BACK):
+            found.add(proto.input[0] if perm == _FORTH else proto.output[0])
+    constants = constants.union(*(proto.output for proto in nodes if proto.op_type == "Constant"))
+    kept = [proto for proto in nodes if proto.op_type in _AXES_KEPT]
+    before = -1
+    while len(found) > before:
+        before = len(found)
+        for proto in kept:
+            names = {*proto.input, *proto.output[:1]} - constants
+            if names & found:
+                found |= names
+    return found
+
+
 def _inputs(chain: Chain) -> int | None:
     """Return the channels that the first layer of a chain takes."""
     return next((stage.operator.inputs for stage in chain if isinstance(stage.operator, Layer)), None)
-
-
-def _outputs(chain: Chain) -> int | None:
-    """Return the channels that a chain gives, if a layer says so."""
-    return next((len(stage.operator.bias) for stage in reversed(chain) if isinstance(stage.operator, Layer)), None)
 
 
 def _array(tensor: onnx.TensorProto) -> Array:

@@ -188,10 +188,42 @@ class Orientation:
     turn: float = 0.0
 
 
+@record
+class LocalResponse:
+    """Each sample over a power of the squares of ``size`` channels around its own.
+
+    ``x / (bias + alpha / size * sum of squares)**beta`` for samples whose white is 1; opacity is no channel.
+    """
+
+    size: int
+    alpha: float = 1e-4
+    beta: float = 0.75
+    bias: float = 1.0
+
+
+@record
+class MaxIndices:
+    """Where the largest sample of each window lies: ``(channel * rows + row) * cols + col`` of the picture.
+
+    Of equal samples the first counts. ``by_columns``: ``(channel * cols + col) * rows + row``. White is 1, as in a
+    layer.
+    """
+
+    size: Pair
+    by_columns: bool = False
+
+
+@record(eq=False)
+class Constant:
+    """The same samples whatever is seen: a (rows, cols, channels) array; a side of 1 is that of what is seen."""
+
+    values: npt.NDArray[np.float64]
+
+
 PointKind = Literal[
     "relu", "abs", "bias", "scale", "clip", "normalize", "threshold", "invert",
     "leaky_relu", "sigmoid", "tanh", "elu", "selu", "celu", "gelu", "gelu_tanh", "softplus", "softsign",
-    "thresholded_relu", "hardsigmoid", "hardswish", "mish", "swish", "power",
+    "thresholded_relu", "hardsigmoid", "hardswish", "mish", "swish", "shrink", "power",
 ]  # fmt: skip
 #: Kinds for samples whose white is 1: what networks apply to each number.
 ACTIVATIONS: tuple[str, ...] = get_args(PointKind)[8:]
@@ -261,16 +293,39 @@ class Layer:
 
 
 @record
+class Unpooling:
+    """The pooling that is undone: its window, stride and padding (top, bottom, left, right), and the size that results.
+
+    Indices count in what was pooled, whose size follows from these; a larger ``output_size`` adds zeros at the end.
+    """
+
+    window: Pair
+    stride: Pair
+    padding: tuple[int, int, int, int]
+    output_size: Pair | None = None
+
+    def pooled(self, rows: int, cols: int) -> Pair:
+        """Return the size of what was pooled to so many rows and columns."""
+        top, bottom, left, right = self.padding
+        height = (rows - 1) * self.stride[0] + self.window[0] - top - bottom
+        return height, (cols - 1) * self.stride[1] + self.window[1] - left - right
+
+
+@record
 class Join:
     """Branches that see the same samples, and their sum, product, or channels one after the other.
 
     An empty branch is what is seen itself. Branches are of one size, or one pixel where they are added or multiplied.
+    With ``unpooling`` there are two: samples, and the indices of ``MaxIndices`` that say where each is put among zeros.
     """
 
-    kind: Literal["add", "multiply", "concat"]
+    kind: Literal["add", "multiply", "concat", "unpool"]
     branches: tuple[tuple[Stage, ...], ...]
+    unpooling: Unpooling | None = None
 
 
+#: What networks have beside layers.
+NetworkOperator: TypeAlias = Join | LocalResponse | MaxIndices | Constant
 Operator: TypeAlias = (
     Correlation
     | Gradient
@@ -284,7 +339,7 @@ Operator: TypeAlias = (
     | Orientation
     | Point
     | Layer
-    | Join
+    | NetworkOperator
 )
 
 

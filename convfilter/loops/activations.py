@@ -53,7 +53,7 @@ def _activated(x, function, low, high):
     0 leaky ReLU with slope ``low``, 1 sigmoid, 2 hyperbolic tangent, 3 ELU (alpha ``low``), 4 SELU (alpha ``low``,
     gamma ``high``), 5 CELU (alpha ``low``), 6 GELU, 7 GELU by tanh, 8 softplus, 9 softsign, 10 x above ``low`` and 0
     elsewhere, 11 ``low * x + high`` between 0 and 1, 12 hard swish, 13 mish, 14 ``x * sigmoid(low * x)``,
-    15 ``abs(x)**low``.
+    15 what lies beyond ``low`` on either side, ``high`` nearer to 0, and 0 between, 16 ``abs(x)**low``.
     """
     zero = low - low
     one = zero + 1
@@ -88,6 +88,10 @@ def _activated(x, function, low, high):
         return x * math.tanh(_softplus(x))
     if function == 14:
         return x * _sigmoid(low * x)
+    if function == 15:
+        if abs(x) <= low:
+            return zero
+        return x - high if x > zero else x + high
     return abs(x) ** low
 
 

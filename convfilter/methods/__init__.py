@@ -33,6 +33,8 @@ def nodes_of(stage: StageRun) -> list[Node]:
             from convfilter.methods.guided import nodes
         case "canny":
             from convfilter.methods.canny import nodes
+        case "response" | "indices" | "constant":
+            from convfilter.methods.values import nodes
         case "compass":
             from convfilter.methods import compass
 

@@ -14,8 +14,9 @@ from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.load import Source
 from convfilter.engine.node import Crew, Node, Rows, StageNode, StageRun, Worker, Workers, placeholder
 from convfilter.engine.work import Region, Work
-from convfilter.filters.stage import Join
+from convfilter.filters.stage import Join, Pair, Unpooling
 from convfilter.methods.layer import Real, finish
+from convfilter.methods.values import straight
 from convfilter.planning import StagePlan
 from convfilter.planning.chains import block_rows
 from convfilter.planning.plan import for_any_numbers
@@ -58,28 +59,42 @@ class _Joined(StageNode):
         super().__init__(stage)
         self._heights = [branch[-1].rows.output if branch else self.plan.rows.input for branch in self.plan.branches]
         self.jump, self.overlap = max(self._heights) / self.rows, 0.0
+        operator = stage.plan.stage.operator
+        assert isinstance(operator, Join)
+        self._operator = operator
+        if operator.unpooling:  # a sample may be put anywhere
+            self.block_rows = self.rows
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the same rows of each branch; of one that gives a single pixel, its row."""
+        if self._operator.unpooling:
+            return np.arange(self._heights[number])
         return np.arange(top, bottom) if self._heights[number] == self.rows else np.zeros(1, np.int64)
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
         work = Work.of(self.plan, self.stage.source)
-        epilogue, operator = self.epilogue(work, target), self.plan.stage.operator
-        assert isinstance(operator, Join)
+        epilogue, operator = self.epilogue(work, target), self._operator
         full = work.source.full
 
         def make() -> Worker:
             scratch = Scratch(np.float64)
 
             def compute(rows: Rows) -> int:
+                region = Region(*rows, 0, self.plan.cols.output)
+                if operator.unpooling:
+                    values, indices = (
+                        buffer.rows(0, height) for buffer, height in zip(sources, self._heights, strict=True)
+                    )
+                    size = self.rows, self.plan.cols.output
+                    unpooled = _unpooled(operator.unpooling, values, indices, size, full)
+                    return finish(work, epilogue, scratch, region, unpooled)
                 seen = [
                     buffer.rows(*rows) if height == self.rows else buffer.rows(0, 1)
                     for buffer, height in zip(sources, self._heights, strict=True)
                 ]
                 colours, alpha = _joined(operator.kind, seen, work, full)
-                return finish(work, epilogue, scratch, Region(*rows, 0, self.plan.cols.output), colours, alpha)
+                return finish(work, epilogue, scratch, region, colours, alpha)
 
             return compute
 
@@ -88,14 +103,8 @@ class _Joined(StageNode):
 
 def _joined(kind: str, seen: Sequence[Samples], work: Work, full: float) -> tuple[Real, Real | None]:
     """Return the colours of some rows, and their alpha if there is any."""
-    values = [each.astype(np.float64) for each in seen]
-    alpha = None
-    if work.source.alpha:
-        opacities = [each[..., -1:] for each in values]
-        values = [each[..., :-1] for each in values]
-        alpha = opacities[0][..., 0]
-        if work.source.premultiplied:
-            values = [each * (full / np.where(a > 0, a, 1)) for each, a in zip(values, opacities, strict=True)]
+    parted = [straight(each, work.source) for each in seen]
+    values, (_, alpha) = [colours for colours, _ in parted], parted[0]
     if kind == "concat":
         colours = np.concatenate(values, axis=2)
     else:
@@ -107,3 +116,16 @@ def _joined(kind: str, seen: Sequence[Samples], work: Work, full: float) -> tupl
         if work.source.premultiplied:
             colours = colours * (alpha[..., np.newaxis] / full)
     return colours, alpha
+
+
+def _unpooled(operator: Unpooling, values: Samples, indices: Samples, size: Pair, full: float) -> Real:
+    """Put each sample where its index says, among zeros; of two for one place, the later counts."""
+    rows, cols, channels = values.shape
+    height, width = operator.pooled(rows, cols)
+    places = np.rint(indices.astype(np.float64) / full).astype(np.int64)
+    channel, place = np.divmod(places, height * width)
+    row, col = np.divmod(place, width)
+    inside = (places >= 0) & (channel < channels) & (row < size[0]) & (col < size[1])
+    unpooled = np.zeros((*size, channels))
+    unpooled[row[inside], col[inside], channel[inside]] = values[inside]
+    return unpooled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias, get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,12 @@ import numpy.typing as npt
 from convfilter.errors import ParameterError, SizeError, shown
 from convfilter.filters.factors import Product, trimmed
 from convfilter.filters.kernels import identity
-from convfilter.filters.stage import Correlation, Join, Stage
+from convfilter.filters.stage import Constant, Correlation, Join, NetworkOperator, Stage
 from convfilter.planning.canny import canny_bytes
 from convfilter.planning.chains import groups
 from convfilter.planning.composites import expanded
 from convfilter.planning.field import Field
+from convfilter.planning.joining import Branches, constant_shape, joined_fields, joined_shape
 from convfilter.planning.morphology import morphology_block_rows, morphology_bytes
 from convfilter.planning.offsets import settled
 from convfilter.planning.pooling import is_summed_by_taps, pooling_bytes, stretch_of
@@ -44,9 +45,6 @@ from convfilter.planning.ways import (
     transform_sides,
 )
 from convfilter.record import record
-
-#: Stages of the branches that a stage joins.
-Branches: TypeAlias = tuple[tuple[StagePlan, ...], ...]
 
 #: Source rows of one block of work, and samples of a row of one tile: their scratch fits a core's L2 cache.
 BLOCK_ROWS = 64
@@ -162,7 +160,7 @@ def plan_stack(
         channels -= 2
     sample_type = np.dtype(dtype)
     stages = tuple(expanded(stages))
-    if gray and isinstance(stages[0].operator, Join):  # branches see the luminance
+    if gray and isinstance(stages[0].operator, NetworkOperator):  # each of these sees the luminance
         stages = (Stage(Correlation(identity()), name="luminance"), *stages)
     stored = np.dtype(out_dtype or sample_type)
     between = np.dtype(np.float64 if is_wide(sample_type) or is_wide(stored) else np.float32)
@@ -183,7 +181,9 @@ def plan_stack(
                 stage.operator, size, incoming, prefix, alpha=apart, white=white, premultiplied=premultiplied
             )
             of_stage[number] = branches
-            joined = _shape_of(stage.operator, branches, size, prefix, alpha=apart)
+            joined = joined_shape(stage.operator, branches, size, prefix, alpha=apart)
+        elif isinstance(stage.operator, Constant):
+            joined = constant_shape(stage.operator, size, prefix, alpha=apart)
         task = Task.of(
             stage, size, incoming, result=result, alpha=apart, gray=luminance, whites=whites, stored=stored,
             premultiplied=premultiplied, prefix=prefix, joined=joined,
@@ -206,7 +206,7 @@ def plan_stack(
     for number, (task, prefix) in enumerate(zip(tasks, prefixes, strict=True)):
         branches = of_stage.get(number, ())
         fields = (
-            _joined_fields(fields, branches) if branches else (fields[0].after(task.rows), fields[1].after(task.cols))
+            joined_fields(fields, branches) if branches else (fields[0].after(task.rows), fields[1].after(task.cols))
         )
         plans.append(replace(plan_stage(task, algorithm, prefix), fields=fields, branches=branches))
     return Plan(tuple(plans), tuple(shape), sample_type, alpha, gray, white, out_white, between)
@@ -223,49 +223,6 @@ def _branches(
         except (ParameterError, SizeError) as error:
             raise type(error)(f"{prefix}{error}") from None
     return tuple(planned)
-
-
-def _shape_of(
-    operator: Join, branches: Branches, size: tuple[int, int, int], prefix: str, *, alpha: bool
-) -> tuple[int, int, int]:
-    """Return rows, columns and channels of what joins branches.
-
-    Raises
-    ------
-    ParameterError
-        Branches that do not fit.
-    """
-    shapes = [
-        (branch[-1].rows.output, branch[-1].cols.output, branch[-1].output_channels) if branch else size
-        for branch in branches
-    ]
-    sizes = {shape[:2] for shape in shapes}
-    if operator.kind != "concat" and len(sizes) > 1:
-        sizes -= {(1, 1)}
-    colours = {shape[2] - alpha for shape in shapes}
-    if len(sizes) > 1 or (operator.kind != "concat" and len(colours - {1}) > 1):
-        listed = " and ".join(f"{cols}x{rows} with {channels} channels" for rows, cols, channels in shapes)
-        raise ParameterError(f"{prefix}branches must be of one size, got {listed}")
-    ((rows, cols),) = sizes
-    return (
-        rows,
-        cols,
-        (sum(shape[2] - alpha for shape in shapes) if operator.kind == "concat" else max(colours)) + alpha,
-    )
-
-
-def _joined_fields(fields: tuple[Field, Field], branches: Branches) -> tuple[Field, Field]:
-    """Return what outputs see through all branches."""
-    ends = []
-    for branch in branches:
-        rows, cols = fields
-        for stage in branch:
-            rows, cols = rows.after(stage.rows), cols.after(stage.cols)
-        ends.append((rows, cols))
-    rows, cols = ends[0]
-    for other_rows, other_cols in ends[1:]:
-        rows, cols = rows.joined(other_rows), cols.joined(other_cols)
-    return rows, cols
 
 
 def _whites(

@@ -8,7 +8,16 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from convfilter.filters.multirate import COARSE, FINE, FINEST, Quality
-from convfilter.filters.stage import Correlation, Gradient, Join, Layer, Morphology, Pooling, Rank, UnsharpMask
+from convfilter.filters.stage import (
+    Correlation,
+    Gradient,
+    Layer,
+    Morphology,
+    NetworkOperator,
+    Pooling,
+    Rank,
+    UnsharpMask,
+)
 from convfilter.planning.sample_types import full_scale
 from convfilter.planning.task import Task
 
@@ -41,7 +50,7 @@ def _fits_single(task: Task, algorithm: str) -> bool:
     operator, kernel = task.stage.operator, task.kernel
     if task.accuracy == "float64":
         return False
-    if isinstance(operator, Join):
+    if isinstance(operator, NetworkOperator):
         return False
     if isinstance(operator, Layer):
         return _layer_fits_single(task, operator)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
@@ -12,12 +13,16 @@ from convfilter.filters.kernels import Kernel, identity
 from convfilter.filters.stage import (
     Canny,
     Compass,
+    Constant,
     Correlation,
     Gradient,
     Guided,
     Join,
     Layer,
+    LocalResponse,
+    MaxIndices,
     Morphology,
+    NetworkOperator,
     Operator,
     Orientation,
     Point,
@@ -35,6 +40,8 @@ LUMINANCE_DIVISOR = 1000.0
 
 #: Whole numbers up to here are exact in float64.
 _DOUBLE_WHOLE = 2.0**53
+#: Rounded to float32 twice, and divided by white between, indices below this stay what they are.
+MOST_INDICES = 2**22
 #: The sum of weights that are meant to sum to one differs from it by rounding at most.
 _SUM_ROUNDING = 1e-12
 
@@ -120,7 +127,11 @@ class Task:
             rows, cols = (
                 replace(axis, after=size - axis.input) for axis, size in zip((rows, cols), joined, strict=False)
             )
-        if isinstance(stage.operator, Pooling):
+        if isinstance(stage.operator, MaxIndices) and prod(shape) > MOST_INDICES and not is_wide(result or dtype):
+            raise ParameterError(
+                f"{prefix}float32 holds indices of {MOST_INDICES} samples, got {prod(shape)}; take a smaller picture"
+            )
+        if isinstance(stage.operator, Pooling | MaxIndices):
             require_real_cells(rows, cols, prefix)
         return cls(
             stage, kernel, scale, rows, cols, shape[2], dtype, result or dtype, alpha, gray, whites, stored,
@@ -140,7 +151,7 @@ class Task:
         operator = self.stage.operator
         if isinstance(operator, Layer):
             return int(operator.weight.shape[0]) + self.alpha
-        if isinstance(operator, Join):
+        if isinstance(operator, Join | Constant):
             return self.joined_channels
         return 3 + self.alpha if isinstance(operator, Orientation) else self.channels
 
@@ -197,7 +208,9 @@ class Task:
     @cached_property
     def is_exact(self) -> bool:
         """Whether all terms are whole numbers that float64 sums without rounding."""
-        if not is_whole(self.dtype) or isinstance(self.stage.operator, UnsharpMask | Join) or not self.kernel.is_whole:
+        if not is_whole(self.dtype) or isinstance(self.stage.operator, UnsharpMask | NetworkOperator):
+            return False
+        if not self.kernel.is_whole:
             return False
         if self.stage.padding_mode == "constant" and not float(self.stage.padding_value).is_integer():
             return False
@@ -280,10 +293,10 @@ def _kernel_of(stage: Stage) -> Kernel:
         # What two windows, one after the other, see.
         rows, cols = operator.kernel.shape
         return Kernel(factors=(np.ones(2 * rows - 1), np.ones(2 * cols - 1)))
-    if isinstance(operator, Pooling):
+    if isinstance(operator, Pooling | MaxIndices):
         assert operator.size is not None
         return Kernel(factors=(np.ones(operator.size[0]), np.ones(operator.size[1])))
-    if isinstance(operator, Point | Join):
+    if isinstance(operator, Point | Join | LocalResponse | Constant):
         return identity()
     if isinstance(operator, Layer):
         return Kernel(factors=(np.ones(operator.weight.shape[2]), np.ones(operator.weight.shape[3])))

@@ -14,11 +14,14 @@ from convfilter.filters.multirate import Rates, largest_step, rates
 from convfilter.filters.stage import (
     Canny,
     Compass,
+    Constant,
     Correlation,
     Gradient,
     Guided,
     Join,
     Layer,
+    LocalResponse,
+    MaxIndices,
     Morphology,
     Orientation,
     Point,
@@ -53,6 +56,9 @@ Algorithm = Literal[
     "points",
     "orientation",
     "layer",
+    "response",
+    "indices",
+    "constant",
     "join",
 ]
 
@@ -232,6 +238,10 @@ def _pooling_cost(task: Task) -> float:
     return _separable_cost(task) if is_summed_by_taps(task) else comparisons(task.rows, task.cols)
 
 
+def _indices_cost(task: Task) -> float:
+    return 4.0 * prod(task.kernel.shape)
+
+
 def is_fused(stage: Stage) -> bool:
     """Whether one pass over eight neighbours gives both derivatives: smoothed differences of a 3x3 window."""
     operator = stage.operator
@@ -358,6 +368,15 @@ WAYS = (
 #: Operators with one way of their own, which there is no use in asking for.
 _ONLY_WAYS = (
     Way("layer", lambda task: isinstance(task.stage.operator, Layer), _layer_cost, 1.0, 0.0),
+    Way("response", lambda task: isinstance(task.stage.operator, LocalResponse), lambda _: 20.0, 1.0, 0.0),
+    Way(
+        "indices",
+        lambda task: isinstance(task.stage.operator, MaxIndices),
+        lambda task: 4.0 * prod(task.kernel.shape),
+        1.0,
+        0.0,
+    ),
+    Way("constant", lambda task: isinstance(task.stage.operator, Constant), lambda _: 1.0, 1.0, 0.0),
     Way("morphology", lambda task: isinstance(task.stage.operator, Morphology), morphology_cost, 1.0, 0.0),
     Way("compass", lambda task: isinstance(task.stage.operator, Compass), _compass_cost, 1.0, 0.0),
     Way("join", lambda task: isinstance(task.stage.operator, Join), lambda _: 1.0, 1.0, 0.0),

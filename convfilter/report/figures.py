@@ -15,7 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.filters.kernels import Kernel, Weights
-from convfilter.filters.stage import Canny, Compass, Gradient, Guided, Join, Layer, Orientation, Point, Pooling, Stage
+from convfilter.filters.stage import (
+    Canny,
+    Compass,
+    Gradient,
+    Guided,
+    Layer,
+    NetworkOperator,
+    Orientation,
+    Point,
+    Pooling,
+    Stage,
+)
 from convfilter.report.markup import shown
 
 #: Cells of a side that are drawn at most: larger kernels are shown by means over blocks.
@@ -38,7 +49,7 @@ def titled_kernels(stage: Stage) -> Iterator[tuple[str, Kernel]]:
         found = [(f"direction {number}", kernel) for number, kernel in enumerate(operator.kernels)]
     elif isinstance(operator, Gradient | Orientation):
         found = [("x", operator.x), ("y", operator.y)]
-    elif isinstance(operator, Join | Pooling | Canny | Guided | Point | Layer):
+    elif isinstance(operator, NetworkOperator | Pooling | Canny | Guided | Point | Layer):
         found = []
     else:
         found = [("weights", operator.kernel)]

@@ -1,0 +1,131 @@
+"""Nodes of an ONNX graph that see several tensors: sums, products and channels of branches, and of constants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from convfilter.errors import KernelFileError
+from convfilter.filters.onnx_node import Array, Chain, Node, scaled
+from convfilter.filters.stage import Constant, Join, Point, Stage, Unpooling
+
+_AXES = 4
+
+
+def affine(node: Node, chain: Chain) -> Chain:
+    """Return the chain after a sum or product with a constant: one for all samples, for each channel, or for each."""
+    (place,) = (place for place, name in enumerate(node.inputs) if name in node.constants)
+    constant = node.picture(place)
+    if node.kind == "Div":
+        if place == 0:
+            raise KernelFileError("it divides by the picture")
+        constant = 1 / constant
+    negative = np.ones(1) if node.kind != "Sub" else -np.ones(1)
+    if constant.shape[:2] != (1, 1):
+        beside = (_constant(node, constant if node.kind != "Sub" or place == 0 else -constant),)
+        seen = scaled(node, (), -np.ones(1), np.zeros(1)) if node.kind == "Sub" and place == 0 else ()
+        return *chain, Stage(Join("multiply" if node.kind in ("Mul", "Div") else "add", (seen, beside)), name=node.name)
+    numbers = constant.reshape(-1)
+    if node.kind in ("Mul", "Div"):
+        return scaled(node, chain, numbers, np.zeros(1))
+    if node.kind == "Sub" and place == 0:
+        return scaled(node, chain, negative, numbers)
+    return scaled(node, chain, np.ones(1), negative * numbers)
+
+
+def _constant(node: Node, values: Array) -> Stage:
+    return Stage(Constant(np.ascontiguousarray(values)), name=f"{node.name}, constant")
+
+
+def quotient(one: Chain, other: Chain, name: str) -> Chain:
+    """Return x / (1 + abs(x)), a softsign.
+
+    Raises
+    ------
+    KernelFileError
+        Another quotient.
+    """
+    added = [stage.operator for stage in other[len(one) :]]
+    if other[: len(one)] == one and added == [Point("abs"), Point("bias", 1.0)]:
+        return *one, Stage(Point("softsign"), name=name)
+    raise KernelFileError("it divides branches, which a chain of filters cannot")
+
+
+def product(one: Chain, other: Chain) -> Chain | None:
+    """Return a product of a tensor and a function of it that is an activation: swish, hard swish or mish; else None."""
+    shorter, longer = sorted((one, other), key=len)
+    added = longer[len(shorter) :]
+    if longer[: len(shorter)] == shorter:
+        points = [stage.operator for stage in added if isinstance(stage.operator, Point)]
+        kinds = [point.kind for point in points] if len(points) == len(added) else []
+        name = added[-1].name if added else ""
+        if kinds == ["sigmoid"]:
+            return *shorter, Stage(Point("swish", 1.0), name=name)
+        if kinds == ["scale", "sigmoid"]:
+            return *shorter, Stage(Point("swish", points[0].low), name=name)
+        if kinds == ["softplus", "tanh"]:
+            return *shorter, Stage(Point("mish"), name=name)
+        if kinds == ["hardsigmoid"] and np.allclose((points[0].low, points[0].high), (1 / 6, 0.5)):
+            return *shorter, Stage(Point("hardswish"), name=name)
+    return None
+
+
+#: Nodes that join branches.
+JOINS: Mapping[str, Literal["add", "multiply", "concat"]] = {
+    "Add": "add", "Sub": "add", "Sum": "add", "Mul": "multiply", "Concat": "concat",
+}  # fmt: skip
+
+
+def joined(node: Node, chains: Mapping[str, Chain]) -> Chain:
+    """Return the chain up to where branches part, and then the stage that joins them.
+
+    Raises
+    ------
+    KernelFileError
+        Rows or columns are put together, or pictures.
+    """
+    if node.kind == "Concat" and int(node.number("axis", 1)) % _AXES != (3 if node.turned else 1):
+        raise KernelFileError("it puts together other axes than channels")
+    flows = [chains.get(name) for name in node.inputs]
+    same = shared([flow for flow in flows if flow is not None])
+    before = next(flow for flow in flows if flow is not None)[:same]
+    branches = [
+        (_constant(node, node.picture(place)),) if flow is None else flow[same:] for place, flow in enumerate(flows)
+    ]
+    if len(branches) == 1:
+        return *before, *branches[0]
+    if node.kind == "Sub":
+        branches[1] = scaled(replace(node, shared=True), branches[1], -np.ones(1), np.zeros(1))
+    return *before, Stage(Join(JOINS[node.kind], tuple(branches)), name=node.name)
+
+
+def shared(flows: Sequence[Chain]) -> int:
+    """Return how many stages all chains begin with."""
+    same = 0
+    while all(len(flow) > same for flow in flows) and len({id(flow[same]) for flow in flows}) == 1:
+        same += 1
+    return same
+
+
+def unpooled(node: Node, chains: Mapping[str, Chain]) -> Chain:
+    """Return the chain after a MaxUnpool: its samples, and the indices that say where they go.
+
+    Raises
+    ------
+    KernelFileError
+        It puts samples into volumes, or into several pictures.
+    """
+    window, stride, pads = node.pair("kernel_shape"), node.pair("strides"), node.padding()
+    assert not isinstance(pads, str)
+    wanted = node.constant(2)
+    size = None if wanted is None else tuple(int(side) for side in wanted.reshape(-1)[-2:])
+    values, indices = (chains.get(name) for name in node.inputs[:2])
+    if values is None:
+        raise KernelFileError("its samples are constants")
+    same = shared([values] if indices is None else [values, indices])
+    places = (_constant(node, node.picture(1)),) if indices is None else indices[same:]
+    unpooling = Unpooling(window, stride, pads, (size[0], size[1]) if size else None)
+    return *values[:same], Stage(Join("unpool", (values[same:], places), unpooling), name=node.name)

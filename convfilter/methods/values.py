@@ -1,0 +1,109 @@
+"""Operators of networks that are no layers, worked out by NumPy some rows at a time: each of straight colours.
+
+Response normalisation, the places of maxima, and constants. Opacity is that of the central pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.engine.borders import CONSTANT, gather
+from convfilter.engine.buffer import LineBuffer, Samples, Scratch
+from convfilter.engine.load import Source
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageRun, Worker, Workers
+from convfilter.engine.work import Region, Work
+from convfilter.filters.stage import Constant, LocalResponse, MaxIndices
+from convfilter.methods.layer import central_alpha, finish
+
+Real = npt.NDArray[np.float64]
+#: Arrays of a block that are there at a time, in float64.
+_ARRAYS = 6
+
+
+def nodes(stage: StageRun) -> list[Node]:
+    """Return the node of a stage."""
+    return [_Values(stage)]
+
+
+def straight(samples: Samples, source: Source) -> tuple[Real, Real | None]:
+    """Return stored samples as colours that are not multiplied with alpha, and their alpha if there is any."""
+    values: Real = samples.astype(np.float64)
+    if not source.alpha:
+        return values, None
+    colours, alpha = values[..., :-1], values[..., -1:]
+    if source.premultiplied:
+        colours = colours * (source.full / np.where(alpha > 0, alpha, 1))
+    return colours, alpha[..., 0]
+
+
+class _Values(StageNode):
+    """A stage whose colours one function gives."""
+
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return workers."""
+        work = self.work(sources[0])
+        epilogue = self.epilogue(work, target)
+
+        def make() -> Worker:
+            scratch = Scratch(np.float64)
+
+            def compute(rows: Rows) -> int:
+                region = Region(*rows, 0, self.plan.cols.output)
+                colours = _colours(work, *rows)
+                central = central_alpha(work, *rows) if work.source.alpha else None
+                if central is not None and work.source.premultiplied:
+                    colours = colours * (central[..., np.newaxis] / work.source.full)
+                return finish(work, epilogue, scratch, region, colours, central)
+
+            return compute
+
+        return Workers(make, _ARRAYS * 8 * self.block_rows * self.line[0] * max(self.line[1], self.plan.channels))
+
+
+def _colours(work: Work, top: int, bottom: int) -> Real:
+    """Return the colours of output rows ``top`` to ``bottom - 1``, on the samples' own scale."""
+    operator, full = work.plan.stage.operator, work.source.full
+    if isinstance(operator, Constant):
+        rows, cols = work.plan.rows.output, work.plan.cols.output
+        return full * np.broadcast_to(operator.values, (rows, cols, operator.values.shape[2]))[top:bottom]
+    if isinstance(operator, LocalResponse):
+        colours, _ = straight(work.source.image[work.row_index[top:bottom]], work.source)
+        return _responses(colours, operator, full)
+    assert isinstance(operator, MaxIndices)
+    return full * _indices(work, operator, top, bottom)
+
+
+def _responses(colours: Real, operator: LocalResponse, full: float) -> Real:
+    """Divide samples by a power of the squares of the channels around them."""
+    channels = colours.shape[2]
+    squares = np.zeros((*colours.shape[:2], channels + 1))
+    np.cumsum((colours / full) ** 2, axis=2, out=squares[..., 1:])
+    here = np.arange(channels)
+    first = np.maximum(here - (operator.size - 1) // 2, 0)
+    last = np.minimum(here + operator.size // 2 + 1, channels)
+    sums = squares[..., last] - squares[..., first]
+    return colours / (operator.bias + operator.alpha / operator.size * sums) ** operator.beta
+
+
+def _indices(work: Work, operator: MaxIndices, top: int, bottom: int) -> Real:
+    """Return where the largest samples of some windows are; of equal ones the first, a NaN before all others."""
+    rows, cols, channels = work.plan.rows, work.plan.cols, work.plan.channels - work.source.alpha
+    down, along = np.arange(top, bottom) * rows.stride, np.arange(cols.output) * cols.stride
+    shape = bottom - top, cols.output, channels
+    best, where, seen = np.zeros(shape), np.zeros(shape), np.zeros((*shape[:2], 1), bool)
+    for tap in range(rows.kernel):
+        for other in range(cols.kernel):
+            row, col = down + tap * rows.dilation, along + other * cols.dilation
+            from_rows, from_cols = work.row_index[row], work.col_index[col]
+            found, _ = straight(gather(work.source.image, from_rows, from_cols, 0.0, np.float64), work.source)
+            here = ((from_rows != CONSTANT)[:, np.newaxis] & (from_cols != CONSTANT))[..., np.newaxis]
+            chosen = here & (~seen | (found > best) | (np.isnan(found) & ~np.isnan(best)))
+            y, x = (row - rows.before)[:, np.newaxis, np.newaxis], (col - cols.before)[:, np.newaxis]
+            place = x * rows.input + y if operator.by_columns else y * cols.input + x
+            np.copyto(best, found, where=chosen)
+            np.copyto(where, place, where=chosen)
+            seen |= here
+    return where + np.arange(channels) * (rows.input * cols.input)

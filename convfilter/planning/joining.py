@@ -1,0 +1,98 @@
+"""What joins branches, and what stands beside a picture: its size, and what its outputs see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import TypeAlias
+
+from convfilter.errors import ParameterError
+from convfilter.filters.stage import Constant, Join, Unpooling
+from convfilter.planning.field import Field
+from convfilter.planning.stage_plan import StagePlan
+from convfilter.planning.task import MOST_INDICES
+
+#: Stages of the branches that a stage joins.
+Branches: TypeAlias = tuple[tuple[StagePlan, ...], ...]
+
+
+def joined_shape(
+    operator: Join, branches: Branches, size: tuple[int, int, int], prefix: str, *, alpha: bool
+) -> tuple[int, int, int]:
+    """Return rows, columns and channels of what joins branches.
+
+    Raises
+    ------
+    ParameterError
+        Branches that do not fit.
+    """
+    shapes = [
+        (branch[-1].rows.output, branch[-1].cols.output, branch[-1].output_channels) if branch else size
+        for branch in branches
+    ]
+    if operator.unpooling:
+        return _unpooled_shape(operator.unpooling, shapes, prefix, alpha=alpha)
+    sizes = {shape[:2] for shape in shapes}
+    if operator.kind != "concat" and len(sizes) > 1:
+        sizes -= {(1, 1)}
+    colours = {shape[2] - alpha for shape in shapes}
+    if len(sizes) > 1 or (operator.kind != "concat" and len(colours - {1}) > 1):
+        listed = " and ".join(f"{cols}x{rows} with {channels} channels" for rows, cols, channels in shapes)
+        raise ParameterError(f"{prefix}branches must be of one size, got {listed}")
+    ((rows, cols),) = sizes
+    return (
+        rows,
+        cols,
+        (sum(shape[2] - alpha for shape in shapes) if operator.kind == "concat" else max(colours)) + alpha,
+    )
+
+
+def _unpooled_shape(
+    operator: Unpooling, shapes: Sequence[tuple[int, int, int]], prefix: str, *, alpha: bool
+) -> tuple[int, int, int]:
+    """Return rows, columns and channels of what is unpooled.
+
+    Raises
+    ------
+    ParameterError
+        Indices of another shape, or more of them than float32 tells apart; or a picture with alpha.
+    """
+    (rows, cols, channels), indices = shapes
+    if alpha:
+        raise ParameterError(f"{prefix}what is unpooled has no alpha; give a picture without")
+    if indices != shapes[0]:
+        raise ParameterError(f"{prefix}each sample needs an index, got {shapes[0]} samples and {indices} indices")
+    size = operator.pooled(rows, cols)
+    if prod(size) * channels > MOST_INDICES:
+        raise ParameterError(f"{prefix}indices must be below {MOST_INDICES}, got {prod(size) * channels} samples")
+    return *(operator.output_size or size), channels
+
+
+def constant_shape(operator: Constant, size: tuple[int, int, int], prefix: str, *, alpha: bool) -> tuple[int, int, int]:
+    """Return rows, columns and channels of a constant beside a picture.
+
+    Raises
+    ------
+    ParameterError
+        It has another size.
+    """
+    rows, cols, channels = operator.values.shape
+    if rows not in (1, size[0]) or cols not in (1, size[1]):
+        raise ParameterError(
+            f"{prefix}the constant has {cols}x{rows} pixels, and is for pictures of that size, got {size[1]}x{size[0]}"
+        )
+    return *size[:2], channels + alpha
+
+
+def joined_fields(fields: tuple[Field, Field], branches: Branches) -> tuple[Field, Field]:
+    """Return what outputs see through all branches."""
+    ends = []
+    for branch in branches:
+        rows, cols = fields
+        for stage in branch:
+            rows, cols = rows.after(stage.rows), cols.after(stage.cols)
+        ends.append((rows, cols))
+    rows, cols = ends[0]
+    for other_rows, other_cols in ends[1:]:
+        rows, cols = rows.joined(other_rows), cols.joined(other_cols)
+    return rows, cols
