@@ -1,5 +1,7 @@
 """Medians and percentiles of windows of any shape, by every way, against NumPy and SciPy."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import reference
@@ -238,3 +240,13 @@ def test_the_command(tmp_path):
     ):
         assert run(["rank", option, value, str(tmp_path / "in.png"), str(tmp_path / "out.png")]) == 0
         np.testing.assert_array_equal(cf.read(str(tmp_path / "out.png")).pixels, expected)
+
+
+def test_histograms_of_large_numbers_are_no_larger_than_their_window():
+    image = RNG.integers(0, 2**32, (23, 31), np.uint32)
+    tracemalloc.start()
+    found = cf.median(image, (9, 11), algorithm="sliding")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(found, reference.percentile(image, np.ones((9, 11))))
+    assert peak < 2**26

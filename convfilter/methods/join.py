@@ -17,7 +17,7 @@ from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import Join, Pair, Unpooling
 from convfilter.methods.layer import Real, finish
 from convfilter.methods.values import straight
-from convfilter.planning import StagePlan
+from convfilter.planning import StagePlan, is_wide
 from convfilter.planning.chains import block_rows
 from convfilter.planning.plan import for_any_numbers
 
@@ -43,13 +43,14 @@ def nodes(stage: StageRun, nodes_of: Callable[[StageRun], list[Node]]) -> list[N
 def _in_branch(stage: StageRun, plan: StagePlan, *, is_first: bool) -> StageRun:
     """Return a stage of a branch; samples that are not finite stay in their windows."""
     source = stage.source
-    dtype = source.dtype if is_first else np.dtype(np.float32)
+    between = np.dtype(np.float64 if is_wide(source.dtype) or is_wide(stage.dtype) else np.float32)
+    dtype = source.dtype if is_first else between
     constant = plan.stage.padding_mode == "constant"
     buffer = placeholder(plan.cols.input, plan.channels, dtype)
     padding = plan.stage.padding_value if constant and plan.algorithm != "pooling" else 0.0
     loaded = Source(buffer, source.full, plan.alpha, False, padding, plan.premultiplied)
     plan = for_any_numbers(plan)
-    return StageRun(plan, loaded, np.dtype(np.float32), source.full, block_rows(plan))
+    return StageRun(plan, loaded, between, source.full, block_rows(plan))
 
 
 class _Joined(StageNode):

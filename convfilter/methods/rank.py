@@ -26,7 +26,7 @@ from convfilter.engine.threads import cut
 from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import Rank
 from convfilter.native.loop import Loop
-from convfilter.planning import LUMINANCE_DIVISOR
+from convfilter.planning import LUMINANCE_DIVISOR, is_wide
 from convfilter.planning.ranks import network_of, rank_of, strip_cols
 from convfilter.record import record
 
@@ -192,7 +192,8 @@ class _Worker:
         rows = work.row_index[region.top * axis.stride : (region.bottom - 1) * axis.stride + axis.span + 1]
         columns = self._finder.columns(region)
         straight = replace(source, alpha=False)
-        if source.dtype.kind == "u" and source.pads_with_samples and not source.gray and not source.premultiplied:
+        counted = source.dtype.kind == "u" and not is_wide(source.dtype) and source.pads_with_samples
+        if counted and not source.gray and not source.premultiplied:
             loaded, pitch = loaded_tile(straight, scratch, source.dtype, rows, columns)
             weights = None
             if source.alpha:

@@ -178,7 +178,14 @@ def plan_stack(
         joined = None
         if isinstance(stage.operator, Join):
             branches = _branches(
-                stage.operator, size, incoming, prefix, alpha=apart, white=white, premultiplied=premultiplied
+                stage.operator,
+                size,
+                incoming,
+                prefix,
+                out_dtype=between,
+                alpha=apart,
+                white=white,
+                premultiplied=premultiplied,
             )
             of_stage[number] = branches
             joined = joined_shape(stage.operator, branches, size, prefix, alpha=apart)
@@ -219,7 +226,7 @@ def _branches(
     planned: list[tuple[StagePlan, ...]] = []
     for branch in operator.branches:
         try:
-            planned.append(plan_stack(branch, size, dtype, out_dtype=np.float32, **settings).stages if branch else ())
+            planned.append(plan_stack(branch, size, dtype, **settings).stages if branch else ())
         except (ParameterError, SizeError) as error:
             raise type(error)(f"{prefix}{error}") from None
     return tuple(planned)

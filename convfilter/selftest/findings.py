@@ -15,7 +15,7 @@ from convfilter.errors import ParameterError
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, full_scale, is_whole, is_wide
 from convfilter.planning.plan import BLOCK_ROWS, TILE_SAMPLES
 from convfilter.record import record
-from convfilter.selftest.jobs import Job, Keywords, Samples
+from convfilter.selftest.jobs import ExpectWhole, Job, Keywords, Samples
 from convfilter.selftest.reference import Real, with_border
 from convfilter.selftest.ways import JOBS
 
@@ -142,7 +142,7 @@ def _runs(dtype: str, jobs: Sequence[Job]) -> Iterator[tuple[Job, Samples, Keywo
     chosen = (slice(None), slice(0, None, 2), slice(1, None, 2), slice(0, None, 3))
     for (picture, how), places in zip(small, chosen, strict=True):
         for job in jobs:
-            if (job.alpha or "alpha" not in how) and (job.in_double or not is_wide(dtype)):
+            if (job.takes_alpha or "alpha" not in how) and (job.in_double or not is_wide(dtype)):
                 for geometry in job.geometries[places]:
                     yield job, picture, {**how, **geometry}
 
@@ -171,6 +171,8 @@ def _pictures(dtype: str) -> Iterator[tuple[Samples, Keywords]]:
 
 def _expected(job: Job, picture: Samples, how: Keywords, result: str) -> tuple[Real, Real]:
     """Return the exact values, and where real numbers come out sum |w||x| of each."""
+    if job.whole:
+        return _expected_whole(job.whole, picture, how, result)
     # Beyond a picture with alpha all is transparent, which is no colour.
     samples = with_border(picture, how.get("padding_value", 0.0 if "alpha" in how else job.beyond))
     full, full_out = full_scale(picture.dtype), full_scale(picture.dtype if result in REAL_ERROR else result)
@@ -200,6 +202,17 @@ def _expected(job: Job, picture: Samples, how: Keywords, result: str) -> tuple[R
     if mean is None:
         return values, reach
     return np.concatenate([values, mean * depth], axis=2), np.concatenate([reach, mean], axis=2)
+
+
+def _expected_whole(whole: ExpectWhole, picture: Samples, how: Keywords, result: str) -> tuple[Real, Real]:
+    """Return what a job says of straight colours, as it is stored."""
+    full = full_scale(picture.dtype)
+    values, reach = whole(picture, how)
+    if "premultiplied" in how:
+        share = values[..., -1:] / full
+        values = np.concatenate([values[..., :-1] * share, values[..., -1:]], axis=2)
+    depth = full_scale(picture.dtype if result in REAL_ERROR else result) / full
+    return values * depth, reach * depth
 
 
 def processor() -> str:

@@ -31,8 +31,10 @@ Samples: TypeAlias = npt.NDArray[Any]
 Keywords: TypeAlias = Mapping[str, Any]
 #: Takes samples, with what lies beyond them, and a geometry.
 Expect: TypeAlias = Callable[[Real, Geometry], Real]
+#: Takes a picture and keywords; gives the exact values of straight colours, and of alpha, and magnitudes of theirs.
+ExpectWhole: TypeAlias = Callable[[Samples, Keywords], tuple[Real, Real]]
 
-_PLAIN: tuple[Geometry, ...] = (
+PLAIN: tuple[Geometry, ...] = (
     {},
     {"stride": (2, 3), "padding_mode": "reflect"},
     {"stride": (3, 1), "padding_mode": "wrap"},
@@ -40,7 +42,7 @@ _PLAIN: tuple[Geometry, ...] = (
     {"padding_mode": "constant", "padding_value": 1},
 )
 _DILATED: tuple[Geometry, ...] = (
-    *_PLAIN,
+    *PLAIN,
     {"dilation": (3, 2), "padding_mode": "reflect"},
     {"dilation": (2, 3), "stride": (3, 2), "padding": "full", "padding_mode": "wrap"},
 )
@@ -88,6 +90,10 @@ class Job:
         Whether it may be asked on the large picture.
     in_double : bool
         Whether it may be asked of sample types that need float64, which show that a Gaussian's window ends.
+    whole : ExpectWhole, or None
+        Says all that ``expect``, ``reach`` and ``alpha`` do, of filters for which alpha is more than a weight.
+    with_alpha : bool
+        Whether ``whole`` knows pictures with alpha.
     """
 
     run: Callable[..., Samples]
@@ -105,6 +111,13 @@ class Job:
     clips: bool = False
     on_large: bool = True
     in_double: bool = True
+    whole: ExpectWhole | None = None
+    with_alpha: bool = False
+
+    @property
+    def takes_alpha(self) -> bool:
+        """Whether it may be asked of pictures with alpha."""
+        return self.with_alpha or self.alpha is not None
 
 
 def _sum_of(weights: Weights, divisor: float = 1.0) -> Expect:
@@ -132,7 +145,7 @@ def blur(sigma_rows: float, sigma_cols: float) -> Job:
         return api.gaussian_blur(picture, (sigma_rows, sigma_cols), **keywords)
 
     expect = _sum_of((gaussian(sigma_rows), gaussian(sigma_cols)))
-    return Job(run, expect, expect, expect, geometries=_PLAIN, in_double=False)
+    return Job(run, expect, expect, expect, geometries=PLAIN, in_double=False)
 
 
 def amplified(job: Job, scale: float = 2.3) -> Job:
@@ -151,7 +164,7 @@ def sharpening(sigma: float, amount: float) -> Job:
     blurred = gaussian(sigma)
     centre = np.eye(1, blurred.size, blurred.size // 2)[0]
     weights = (1 + amount) * np.outer(centre, centre) - amount * np.outer(blurred, blurred)
-    return Job(run, _sum_of(weights), _sum_of(np.abs(weights)), geometries=_PLAIN, in_double=False)
+    return Job(run, _sum_of(weights), _sum_of(np.abs(weights)), geometries=PLAIN, in_double=False)
 
 
 def box(rows: int, cols: int) -> Job:
@@ -161,7 +174,7 @@ def box(rows: int, cols: int) -> Job:
         return api.box_blur(picture, (rows, cols), **keywords)
 
     expect = _sum_of((np.ones(rows), np.ones(cols)), rows * cols)
-    return Job(run, expect, expect, expect, exact=True, geometries=_PLAIN)
+    return Job(run, expect, expect, expect, exact=True, geometries=PLAIN)
 
 
 def edges(family: str, axis: str) -> Job:
@@ -254,7 +267,7 @@ def ranks(rows: int, cols: int, fraction: float = 0.5) -> Job:
         return largest(magnitudes, (rows, cols), geometry)
 
     exact = float(fraction * (rows * cols - 1)).is_integer()
-    return Job(run, expect, reach, exact=exact, geometries=_PLAIN, on_large=False)
+    return Job(run, expect, reach, exact=exact, geometries=PLAIN, on_large=False)
 
 
 def extremes_under(kind: str, radius: int) -> Job:
@@ -273,7 +286,7 @@ def extremes_under(kind: str, radius: int) -> Job:
     def reach(magnitudes: Real, geometry: Geometry) -> Real:
         return largest_under(magnitudes, footprint, geometry)
 
-    return Job(run, expect, reach, exact=True, geometries=_PLAIN[:4], on_large=False)
+    return Job(run, expect, reach, exact=True, geometries=PLAIN[:4], on_large=False)
 
 
 def in_stack(job: Job, spec: str, *, results: tuple[str, ...] = ("uint8", "uint16"), **fields: Any) -> Job:
@@ -308,8 +321,9 @@ def point(spec: str, function: Callable[[Real], Real]) -> Job:
     def reach(magnitudes: Real, _geometry: Geometry) -> Real:
         return magnitudes[:-1, :-1]
 
-    return in_stack(Job(_nothing, expect, reach, alpha=reach, exact=True, geometries=({},)), spec)
+    return in_stack(Job(nothing, expect, reach, alpha=reach, exact=True, geometries=({},)), spec)
 
 
-def _nothing(*_arguments: Any, **_keywords: Any) -> Samples:
+def nothing(*_arguments: Any, **_keywords: Any) -> Any:
+    """Stand for what a job does not need."""
     raise NotImplementedError

@@ -76,6 +76,84 @@ def largest_under(samples: Real, footprint: npt.NDArray[np.bool_], geometry: Geo
     return result
 
 
+def voted(samples: Real, window: tuple[int, int], fraction: float, geometry: Geometry) -> Real:
+    """Return the sample of a rank of each window whose pixels vote with the last channel, and the rank of that itself.
+
+    The cut is at ``fraction`` of the votes' sum.
+    """
+    seen = _windows(samples, window, geometry).swapaxes(1, 2)
+    seen = seen.reshape(*seen.shape[:2], -1, seen.shape[4])
+    colours, votes = seen[..., :-1], seen[..., -1:]
+    order = colours.argsort(axis=2)
+    sums = np.take_along_axis(np.broadcast_to(votes, colours.shape), order, axis=2).cumsum(axis=2)
+    last = (sums <= fraction * sums[:, :, -1:]).sum(axis=2, keepdims=True)
+    first = (sums < fraction * sums[:, :, -1:]).sum(axis=2, keepdims=True)
+    ranked_colours = np.take_along_axis(colours, order, axis=2)
+    both = [np.take_along_axis(ranked_colours, place.clip(0, colours.shape[2] - 1), axis=2) for place in (first, last)]
+    result: Real = np.concatenate([(both[0] + both[1])[:, :, 0] / 2, np.quantile(votes, fraction, axis=2)], axis=2)
+    return result
+
+
+def across_channels(samples: Real, weight: Real, geometry: Geometry) -> Real:
+    """Return the sums of a (C_out, C_in, K_h, K_w) weight over all channels of each window."""
+    seen = _windows(samples, (weight.shape[2], weight.shape[3]), geometry)
+    sums: Real = np.einsum("yixjc,ocij->yxo", seen, weight, optimize=True)
+    return sums
+
+
+def transposed(picture: Real, weight: Real, geometry: Geometry) -> Real:
+    """Return what a (C_in, C_out, K_h, K_w) weight gives that each sample adds to the result, a stride apart."""
+    rows, cols = picture.shape[:2]
+    (down, along), (each_row, each_col) = (
+        [_on_axis(geometry.get(name, 1), axis) for axis in (0, 1)] for name in ("stride", "dilation")
+    )
+    height = (rows - 1) * down + each_row * (weight.shape[2] - 1) + 1
+    width = (cols - 1) * along + each_col * (weight.shape[3] - 1) + 1
+    total = np.zeros((height, width, weight.shape[1]))
+    for i, j in np.ndindex(weight.shape[2:]):
+        top, left = i * each_row, j * each_col
+        part = total[top : top + (rows - 1) * down + 1 : down, left : left + (cols - 1) * along + 1 : along]
+        part += picture @ weight[:, :, i, j]
+    pad = geometry.get("padding", 0)
+    return total[pad : height - pad, pad : width - pad]
+
+
+def canny(plane: Real, sigma: float, low: float, high: float) -> npt.NDArray[np.bool_]:
+    """Return which pixels of one channel are edges: Canny's, of a Gaussian cut at 4 sigma."""
+    reach = int(4 * sigma + 0.5)
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    weights /= weights.sum()
+    for axis in (0, 1):  # of what lies on the picture
+        cells = np.apply_along_axis(np.convolve, axis, np.ones_like(plane), weights, "same")
+        plane = np.apply_along_axis(np.convolve, axis, plane, weights, "same") / cells
+    around = np.pad(plane, 2, "symmetric")
+    falls, rises = around[2:] - around[:-2], around[:, 2:] - around[:, :-2]
+    down = falls[:, :-2] + 2 * falls[:, 1:-1] + falls[:, 2:]
+    along = rises[:-2] + 2 * rises[1:-1] + rises[2:]
+    size = np.hypot(down, along)
+    here, inner = size[1:-1, 1:-1], (slice(1, -1), slice(1, -1))
+    steep, alike = np.abs(down[inner]) > np.abs(along[inner]), down[inner] * along[inner] >= 0
+    few, many = np.sort(np.abs([down[inner], along[inner]]), axis=0)
+    share = np.divide(few, many, out=np.zeros_like(few), where=many > 0)
+    ridge = here >= low
+    for way in (1, -1):
+        side = np.where(alike, way, -way)
+        row, col = np.indices(here.shape) + 1
+        near = np.where(steep, size[row + way, col], size[row, col + side])
+        ridge &= size[row + way, col + side] * share + near * (1 - share) <= here
+    ridge[0] = ridge[-1] = False
+    ridge[:, 0] = ridge[:, -1] = False
+    edges = ridge & (here >= high)
+    while True:
+        spread = np.pad(edges, 1)
+        rows, cols = edges.shape
+        # By sides or corners.
+        grown = ridge & np.any([spread[i : i + rows, j : j + cols] for i in range(3) for j in range(3)], axis=0)
+        if np.array_equal(grown, edges):
+            return edges
+        edges = grown
+
+
 def _windows(samples: Real, window: tuple[int, int], geometry: Geometry) -> Real:
     """Return (rows_out, K_h, cols_out, K_w, channels): what each output looks at."""
     rows, cols = (_places(samples.shape[axis], window[axis], geometry, axis) for axis in (0, 1))
@@ -120,3 +198,19 @@ def _on_axis(value: Any, axis: int) -> Any:
 def _sides(padding: Any, axis: int) -> tuple[int, int]:
     sides = _on_axis(padding, axis)
     return sides if isinstance(sides, tuple) else (sides, sides)
+
+
+def unfiltered(data: npt.NDArray[np.uint8], distance: int) -> npt.NDArray[np.uint8]:
+    """Undo PNG's row filters byte by byte; each row of ``data`` stands behind its filter (PNG, section 9)."""
+    above = [0] * (data.shape[1] - 1)
+    rows = []
+    for kind, *line in data.tolist():
+        row: list[int] = []
+        for place, byte in enumerate(line):
+            a, c = (row[place - distance], above[place - distance]) if place >= distance else (0, 0)
+            b = above[place]
+            paeth = min((a, b, c), key=lambda near: abs(a + b - c - near))
+            row.append((byte + (0, a, b, (a + b) // 2, paeth)[kind]) % 256)
+        rows.append(row)
+        above = row
+    return np.array(rows, np.uint8)

@@ -30,6 +30,16 @@ from convfilter.selftest.jobs import (
     sharpening,
     stretched,
 )
+from convfilter.selftest.more_jobs import (
+    ACTIVATIONS,
+    activation,
+    branches,
+    canny_edges,
+    layer,
+    png_rows,
+    transposed_layer,
+    votes,
+)
 from convfilter.selftest.reference import Real, gaussian
 
 
@@ -155,6 +165,7 @@ def _points() -> list[Job]:
         magnitude,
         point("scale:0.75", lambda x: 0.75 * x),
         replace(stretched(magnitude), alpha=magnitude.alpha),
+        *map(activation, ACTIVATIONS),
     ]
 
 
@@ -167,11 +178,35 @@ def _histograms() -> list[Job]:
 
 
 def _sliding() -> list[Job]:
-    return [ranks(9, 11), ranks(6, 5, 0.9)]
+    return [ranks(9, 11), ranks(6, 5, 0.9), votes(5, 7), votes(8, 3, 0.3)]
 
 
 def _morphology() -> list[Job]:
     return [extremes_under("dilate", 2), extremes_under("erode", 4)]
+
+
+def _layers() -> list[Job]:
+    """Give weights for as many inputs as there may be, whose magnitudes sum to about one."""
+    whole, real = _whole(4 * 3 * 3 * 5, 1, 0), _signed(4 * 3 * 3 * 5, 1, 4.0)
+    forth, back = (4, 3, 3, 5), (3, 4, 3, 5)
+    return [
+        layer(whole.reshape(forth) / 64, exact=True),
+        layer(real.reshape(forth)),
+        transposed_layer(whole.reshape(back) / 64, exact=True),
+        transposed_layer(real.reshape(back)),
+    ]
+
+
+def _joins() -> list[Job]:
+    return [branches("add", -0.4), branches("multiply", 0.8), branches("concat", 0.7)]
+
+
+def _canny() -> list[Job]:
+    return [canny_edges(1.2, 0.1, 0.2), canny_edges(2.0, 0.05, 0.3)]
+
+
+def _png() -> list[Job]:
+    return [*map(png_rows, range(5)), png_rows(3, 4), png_rows(4, 6)]
 
 
 JOBS: dict[str, Callable[[], list[Job]]] = {
@@ -188,4 +223,8 @@ JOBS: dict[str, Callable[[], list[Job]]] = {
     "sliding": _sliding,
     "morphology": _morphology,
     "points": _points,
+    "layer": _layers,
+    "join": _joins,
+    "canny": _canny,
+    "png": _png,
 }

@@ -1,0 +1,240 @@
+"""Filters to run for which alpha is more than a weight, or which are more than one: each with what it computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import erf
+from typing import Any, Literal
+
+import numpy as np
+
+from convfilter import api, windows
+from convfilter.errors import ParameterError
+from convfilter.executor.run import run_array as engine_run
+from convfilter.filters import kernels
+from convfilter.filters.stage import Correlation, Join, Point, Stage
+from convfilter.picture import png_filters
+from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, full_scale, plan_stack
+from convfilter.selftest.jobs import PLAIN, ExpectWhole, Job, Keywords, Samples, in_stack, nothing
+from convfilter.selftest.reference import (
+    Geometry,
+    Real,
+    across_channels,
+    canny,
+    largest,
+    ranked,
+    transposed,
+    unfiltered,
+    voted,
+    weighted_sums,
+    with_border,
+)
+
+
+def _parted(picture: Samples, how: Keywords) -> tuple[Real, Real | None]:
+    """Return straight colours, or their luminance, and alpha."""
+    samples = np.atleast_3d(picture).astype(np.float64)
+    alpha = None
+    if "alpha" in how:
+        samples, alpha = samples[..., :-1], samples[..., -1:]
+        if "premultiplied" in how:
+            samples = samples / alpha * full_scale(picture.dtype)
+    if "gray" in how:
+        samples = samples @ np.array(LUMINANCE)[:, np.newaxis] / LUMINANCE_DIVISOR
+    return samples, alpha
+
+
+def _summed(picture: Samples, how: Keywords, *, magnitudes: bool = False) -> tuple[Real, float]:
+    """Return colours, or the whole numerators of their luminance, and what sums of them are divided by."""
+    samples = np.atleast_3d(picture).astype(np.float64)
+    samples = np.abs(samples) if magnitudes else samples
+    return (samples @ np.array(LUMINANCE)[:, np.newaxis], LUMINANCE_DIVISOR) if "gray" in how else (samples, 1.0)
+
+
+def _with(colours: Real, alpha: Real | None) -> Real:
+    return colours if alpha is None else np.concatenate([colours, alpha], axis=2)
+
+
+# Activations ------------------------------------------------------------------------
+
+_ERF = np.vectorize(erf, otypes=[np.float64])
+
+
+def _sigmoid(x: Real) -> Real:
+    result: Real = 1 / (1 + np.exp(-x))
+    return result
+
+
+#: As their papers define them, where white is 1.
+ACTIVATIONS: dict[str, Callable[[Real], Real]] = {
+    "leaky_relu:0.2": lambda x: np.where(x < 0, 0.2 * x, x),
+    "sigmoid": _sigmoid,
+    "tanh": np.tanh,
+    "elu:1.5": lambda x: np.where(x < 0, 1.5 * (np.exp(x) - 1), x),
+    "selu:1.5,gamma=1.1": lambda x: 1.1 * np.where(x < 0, 1.5 * (np.exp(x) - 1), x),
+    "celu:0.5": lambda x: np.where(x < 0, 0.5 * (np.exp(2 * x) - 1), x),
+    "gelu": lambda x: x / 2 * (1 + _ERF(x / np.sqrt(2))),
+    "gelu:tanh": lambda x: x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
+    "softplus": lambda x: np.logaddexp(0, x),
+    "softsign": lambda x: x / (1 + np.abs(x)),
+    "thresholded_relu:0.3": lambda x: np.where(x > 0.3, x, 0),
+    "hardsigmoid:0.7,beta=0.2": lambda x: np.clip(0.7 * x + 0.2, 0, 1),
+    "hardswish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
+    "mish": lambda x: x * np.tanh(np.logaddexp(0, x)),
+    "swish:2": lambda x: x * _sigmoid(2 * x),
+    "shrink:0.3,bias=0.1": lambda x: np.sign(x) * np.where(np.abs(x) > 0.3, np.abs(x) - 0.1, 0),
+    "power:0.75": lambda x: np.abs(x) ** 0.75,
+}
+
+
+def activation(spec: str) -> Job:
+    """Apply an activation to each sample."""
+
+    def whole(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+        full = full_scale(picture.dtype)
+        colours, alpha = _parted(picture, how)
+        values = full * ACTIVATIONS[spec](colours / full)
+        return _with(values, alpha), _with(np.abs(values) + np.abs(colours), alpha)
+
+    return in_stack(_job(nothing, whole, geometries=({},), with_alpha=True), spec)
+
+
+def _job(run: Callable[..., Samples], whole: ExpectWhole, **fields: Any) -> Job:
+    return Job(run, nothing, nothing, whole=whole, on_large=False, **fields)
+
+
+# Layers, and branches -----------------------------------------------------------------
+
+
+def layer(weights: Real, *, exact: bool = False) -> Job:
+    """Sum over windows of all channels; of ``weights`` (C_out, 3, K_h, K_w), as many inputs as there are."""
+
+    def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
+        return api.conv2d(picture, _for(weights, picture, keywords, 1), **keywords)
+
+    def whole(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+        kernel, geometry = _for(weights, picture, how, 1), {"padding_mode": "constant", **how}
+
+        def sums(weights: Real, *, magnitudes: bool = False) -> Real:
+            colours, divisor = _summed(picture, how, magnitudes=magnitudes)
+            beyond = with_border(colours, how.get("padding_value", 0.0) * divisor)
+            return across_channels(beyond, weights, geometry) / divisor
+
+        return sums(kernel), sums(np.abs(kernel), magnitudes=True)
+
+    return _job(run, whole, exact=exact, geometries=(*PLAIN, {"dilation": (2, 3), "stride": (3, 2)}))
+
+
+def transposed_layer(weights: Real, *, exact: bool = False) -> Job:
+    """Let each sample add its weights, of (3, C_out, K_h, K_w) as many as there are inputs, to the result."""
+
+    def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
+        return api.conv_transpose2d(picture, _for(weights, picture, keywords, 0), **keywords)
+
+    def whole(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+        kernel = _for(weights, picture, how, 0)
+        (colours, divisor), (sizes, _) = (_summed(picture, how, magnitudes=each) for each in (False, True))
+        return transposed(colours, kernel, how) / divisor, transposed(sizes, np.abs(kernel), how) / divisor
+
+    spread: tuple[Geometry, ...] = (
+        {"stride": 2},
+        {"stride": (3, 2), "padding": 1},
+        {"stride": (1, 2), "dilation": (2, 3)},
+    )
+    return _job(run, whole, exact=exact, geometries=spread)
+
+
+def _for(weights: Real, picture: Samples, how: Keywords, axis: int) -> Real:
+    """Return the weights of as many inputs as a picture has channels, whose magnitudes sum to as much."""
+    inputs = 1 if picture.ndim == 2 or how.get("gray") else 3
+    chosen: Real = weights.take(range(inputs), axis) * (weights.shape[axis] / inputs)
+    return chosen
+
+
+def branches(kind: Literal["add", "multiply", "concat"], scale: float) -> Job:
+    """Join a picture with a multiple of its mean over windows, which a branch of two stages gives."""
+
+    def run(picture: Samples, *, dtype: str, algorithm: str | None = None, **how: Any) -> Samples:
+        mean = Stage(Correlation(kernels.box(5, 3)), name="mean", padding_mode="reflect")
+        joined = Stage(Join(kind, ((), (mean, Stage(Point("scale", scale), name="multiple")))), name="joined")
+        plan = plan_stack([joined], picture.shape, picture.dtype, out_dtype=dtype, **how)
+        return engine_run(plan, picture, out_dtype=dtype).pixels
+
+    def joined_with(colours: Real, alpha: Real | None, scale: float, full: float) -> Real:
+        votes = np.ones_like(colours[..., :1]) if alpha is None else alpha
+        sums, counts = (
+            weighted_sums(with_border(each, 0.0), (np.ones(5), np.ones(3)), {"padding_mode": "reflect"})
+            for each in (colours * votes, votes)
+        )
+        other = scale * sums / counts
+        if kind == "concat":
+            return _with(colours, other)
+        return colours + other if kind == "add" else colours * other / full
+
+    def whole(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+        colours, alpha = _parted(picture, how)
+        full = full_scale(picture.dtype)
+        values = joined_with(colours, alpha, scale, full)
+        return _with(values, alpha), _with(joined_with(np.abs(colours), alpha, abs(scale), full), alpha)
+
+    return _job(run, whole, geometries=({},), with_alpha=True)
+
+
+# Ranks, edges, rows of PNG ---------------------------------------------------------------
+
+
+def votes(rows: int, cols: int, fraction: float = 0.5) -> Job:
+    """Take the sample of a rank of each window, where pixels vote with their opacity."""
+
+    def run(picture: Samples, **keywords: Any) -> Samples:
+        return windows.percentile(picture, (rows, cols), fraction, **keywords)
+
+    def whole(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+        beyond, window = how.get("padding_value", 0.0), (rows, cols)
+        colours, alpha = _parted(picture, how)
+        samples = with_border(_with(colours, alpha), beyond)
+        values = ranked(samples, window, fraction, how) if alpha is None else voted(samples, window, fraction, how)
+        return values, largest(np.abs(samples), window, how)
+
+    return _job(run, whole, geometries=PLAIN[:4], with_alpha=True)
+
+
+def canny_edges(sigma: float, low: float, high: float) -> Job:
+    """Find Canny's edges, each channel by itself."""
+
+    def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
+        return windows.canny(picture, sigma, low, high, **keywords)
+
+    def whole(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+        colours, _ = _parted(picture, how)
+        full = full_scale(picture.dtype)
+        planes = np.moveaxis(colours, 2, 0)
+        found = np.stack([canny(each, sigma, low * full, high * full) for each in planes], axis=2)
+        edges: Real = full * found.astype(np.float64)
+        return edges, np.full_like(edges, full)
+
+    return _job(run, whole, exact=True, geometries=({},))
+
+
+def png_rows(kind: int, group: int = 0) -> Job:
+    """Apply and undo a row filter of PNG, or, in groups of rows, the best up to it, each against single bytes."""
+
+    def run(picture: Samples, *, dtype: str, algorithm: str | None = None, **_how: Any) -> Samples:
+        if dtype != picture.dtype:
+            raise ParameterError("rows of PNG are bytes as they are")
+        rows = picture.reshape(len(picture), -1).view(np.uint8)
+        distance = rows.shape[1] // picture.shape[1]
+        above = np.zeros((1, rows.shape[1]), np.uint8)
+        filtered = np.empty((len(rows), 1 + rows.shape[1]), np.uint8)
+        png_filters.apply_filters(np.concatenate([above, rows]), distance, group, kind, filtered)
+        undone = np.concatenate([above, np.empty_like(rows)])
+        png_filters.undo_filters(filtered, distance, undone)
+        # What one of both gets wrong in the same way as the other, single bytes show.
+        undone[1:][unfiltered(filtered, distance) != rows] ^= 255
+        return undone[1:].view(picture.dtype).reshape(picture.shape)
+
+    def whole(picture: Samples, _how: Keywords) -> tuple[Real, Real]:
+        values = np.atleast_3d(picture).astype(np.float64)
+        return values, np.abs(values) + 1e-30
+
+    return _job(run, whole, exact=True, geometries=({},))
