@@ -1,4 +1,7 @@
-"""How a stack is computed: output sizes, algorithm, precision, cost; pure, testable alone."""
+"""Decide how a stack is computed: output sizes, algorithm, precision, cost.
+
+Pure functions without pictures or threads.
+"""
 
 from convfilter.planning.arithmetic import AxisPlan, counted_cells, real_cells
 from convfilter.planning.plan import Plan, plan_stack

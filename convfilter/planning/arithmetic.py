@@ -11,7 +11,7 @@ from convfilter.errors import ParameterError, SizeError
 from convfilter.filters.stage import Layer, Operator, Pooling, Stage
 from convfilter.record import record
 
-#: Places of a padded axis, at most: its index map takes eight bytes for each.
+#: Most places of a padded axis: its index map takes 8 bytes for each.
 _LONGEST_AXIS = 2**26
 
 
@@ -19,9 +19,9 @@ _LONGEST_AXIS = 2**26
 class AxisPlan:
     """Convolution arithmetic on one axis, in pixels.
 
-    ``beyond`` is how many of the ``after`` places are no padding that was asked for: the last window reaches so far if
-    sizes are rounded up. Below 0 it is how much of the padding was left out. ``inserted`` is how many zeros stand
-    between two samples: those of a transposed convolution, whose padding counts from the first and the last sample.
+    ``beyond`` counts the ``after`` places that nobody asked for: the overhang of the last window if sizes are rounded
+    up. Below 0 it is how much of the padding was dropped. ``inserted`` is the number of zeros between two samples:
+    those of a transposed convolution, whose padding counts from the first and the last sample.
     """
 
     input: int
@@ -35,7 +35,7 @@ class AxisPlan:
 
     @property
     def step(self) -> int:
-        """How far apart two samples of the input lie, the zeros between them counted."""
+        """Distance of two input samples, with the zeros between them counted."""
         return self.inserted + 1
 
     @property
@@ -60,7 +60,7 @@ class AxisPlan:
 
     @property
     def centre(self) -> int:
-        """The tap that ``same`` padding puts on the output's own pixel, as an offset into the window."""
+        """Offset, into the window, of the tap that ``same`` padding puts on the output's own pixel."""
         return self.span // 2
 
 
@@ -72,7 +72,7 @@ def plan_axis(stage: Stage, axis: int, length: int, size: int, prefix: str = "")
     length, size : int
         Pixels of the picture and taps of the kernel on this axis.
     prefix : str
-        Put before an error's text: which stage it is.
+        Names the stage at the start of an error.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def _transposed(stage: Stage, operator: Layer, axis: int, length: int, size: int
     outputs = operator.output_size[axis] if operator.output_size else length * stride
     if stage.padding in ("same_upper", "same_lower") or operator.output_size:
         total = (length - 1) * stride + span + 1 + more - outputs
-        more += max(0, -total) if operator.output_size else 0  # what there is too little of is added at the end
+        more += max(0, -total) if operator.output_size else 0  # missing pixels are added at the end
         total = max(0, total) if operator.output_size else total
         less, rest = total // 2, total - total // 2
         before, after = (less, rest) if stage.padding == "same_upper" else (rest, less)
@@ -150,9 +150,10 @@ def _transposed(stage: Stage, operator: Layer, axis: int, length: int, size: int
 
 
 def _same_by_size(length: int, stride: int, span: int, *, upper: bool) -> tuple[int, int]:
-    """Return the padding before and after that gives ceil(length / stride) outputs; of an odd one ``upper`` ends more.
+    """Return the padding before and after that gives ceil(length / stride) outputs.
 
-    As TensorFlow's SAME and ONNX's SAME_UPPER and SAME_LOWER define it.
+    Of an odd total, ``upper`` puts the extra cell after the picture: TensorFlow's SAME, ONNX's SAME_UPPER and
+    SAME_LOWER.
     """
     total = max(0, (-(-length // stride) - 1) * stride + span + 1 - length)
     return (total // 2, total - total // 2) if upper else (total - total // 2, total // 2)
@@ -161,7 +162,7 @@ def _same_by_size(length: int, stride: int, span: int, *, upper: bool) -> tuple[
 def _beyond(length: int, stride: int, span: int, before: int, after: int) -> int:
     """Return how far past the padding the last window reaches if sizes are rounded up.
 
-    A window that would begin past the picture is left out, as in PyTorch and ONNX: then less than nothing.
+    A window that would begin past the picture is dropped, as in PyTorch and ONNX: the result is then negative.
     """
     padded = length + before + after
     outputs = -(-(padded - span - 1) // stride) + 1

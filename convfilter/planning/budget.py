@@ -1,12 +1,13 @@
 """Where the error of a plan comes from, stage by stage, beside what is promised for its results.
 
-A result is promised to be within so many levels of the exact value before it is rounded (see ``docs/engine.md``). Two
-things use that up in a stage: weights that the method misplaces or leaves out, and the rounding of sums. What a stage
-is off by grows by the gain of the stages after it.
+Before it is rounded, a result is promised to be within a number of levels of the exact value (see ``docs/engine.md``).
+Two errors of a stage count against that: weights that the method misplaces or leaves out, and the rounding of sums.
+The gain of the following stages multiplies both.
 
-The first is a bound: no picture is off by more. The second is the standard deviation of a sum of independent roundings
-(N. J. Higham, "Accuracy and stability of numerical algorithms", 2nd ed., SIAM 2002, section 2.8). The partial sums of n
-terms grow evenly to S, and each addition rounds by up to u times the partial sum, evenly spread: u S sqrt(n) / 3.
+The first error is a bound: no picture exceeds it. The second is the standard deviation of a sum of independent
+roundings (N. J. Higham, "Accuracy and stability of numerical algorithms", 2nd ed., SIAM 2002, section 2.8). The partial
+sums of n terms grow evenly to S, and each addition rounds by up to u times the partial sum, evenly spread: u S sqrt(n)
+/ 3.
 """
 
 from __future__ import annotations
@@ -34,22 +35,22 @@ from convfilter.planning.stage_plan import StagePlan
 
 Weights = npt.NDArray[np.float64]
 
-#: Levels by which results may be off before they are rounded; for real ones, a share of the sum of |weight| * |sample|.
+#: Promised error before rounding, in levels; of real results, a share of the sum of |weight| * |sample|.
 PROMISED = {"uint8": 1e-3, "uint16": 1 / 16, "float32": 2e-6, "int16": 1e-3, "uint32": 1e-3, "float64": 1e-12}
 _UNIT_ROUNDOFF = {"float32": 2.0**-24, "float64": 2.0**-53}
 
 
 class Share(NamedTuple):
-    """What one stage adds to the error, in the unit of the budget.
+    """The error of one stage, in the unit of the budget.
 
     Attributes
     ----------
     left_out : float
-        By weights that the method misplaces or leaves out; a bound.
+        From weights that the method misplaces or leaves out; a bound.
     rounded : float
-        By the rounding of sums, and of a result that is stored for the next stage: a standard deviation.
+        From the rounding of sums and of the result passed to the next stage; a standard deviation.
     gain : float
-        How much the stages after this one enlarge both; infinite where nothing bounds it.
+        Factor by which the following stages enlarge both; infinite where nothing bounds it.
     """
 
     left_out: float
@@ -58,7 +59,7 @@ class Share(NamedTuple):
 
     @property
     def total(self) -> float:
-        """Of both, in the result of the stack."""
+        """Both errors in the result of the stack."""
         own = self.left_out + self.rounded
         return times(own, self.gain)
 
@@ -69,7 +70,7 @@ class Budget(NamedTuple):
     Attributes
     ----------
     promised : float
-        What results may be off by.
+        Promised error of the result.
     unit : {"levels", "share"}
         Levels of whole results; for real ones, a share of the sum of |weight| * |sample|.
     shares : tuple of Share
@@ -82,12 +83,12 @@ class Budget(NamedTuple):
 
     @property
     def total(self) -> float:
-        """Of all stages together."""
+        """Error of all stages together."""
         return math.fsum(share.total for share in self.shares)
 
 
 def budget(plan: Plan, out_dtype: npt.DTypeLike | None = None) -> Budget:
-    """Work out where the error of a plan comes from.
+    """Return the error budget of a plan.
 
     Parameters
     ----------
@@ -113,7 +114,7 @@ def budget(plan: Plan, out_dtype: npt.DTypeLike | None = None) -> Budget:
 
 
 def _gain(stage: StagePlan) -> float:
-    """Return how many times larger than its samples a stage's result, or an error in them, can become."""
+    """Return the largest factor from a stage's samples, or an error in them, to its result."""
     operator = stage.stage.operator
     if stage.alpha and not stage.premultiplied and not isinstance(operator, Pooling | Rank | Point):
         return math.inf  # colours are divided by their alpha
@@ -121,7 +122,7 @@ def _gain(stage: StagePlan) -> float:
 
 
 def _rounded(stage: StagePlan) -> float:
-    """Return what a stage's sums are off by, as a share of the sum of |weight| * |sample|."""
+    """Return the error of a stage's sums, as a share of the sum of |weight| * |sample|."""
     operator, roundoff = stage.stage.operator, _UNIT_ROUNDOFF[stage.precision]
     is_curve = isinstance(operator, Point) and operator.kind in ACTIVATIONS
     if (stage.exact and not is_curve) or isinstance(operator, Morphology | Rank):
@@ -154,7 +155,7 @@ def _rounded(stage: StagePlan) -> float:
 
 
 def _left_out(stage: StagePlan) -> float:
-    """Return the share of the kernel's weight that the method misplaces or leaves out, as far as a picture shows it."""
+    """Return the visible share of the kernel's weight that the method misplaces or leaves out."""
     if stage.algorithm == "lowrank":
         matrix = stage.kernel.matrix
         made = sum((np.outer(down, along) for down, along in stage.products), np.zeros_like(matrix))
@@ -165,16 +166,16 @@ def _left_out(stage: StagePlan) -> float:
 
 
 def misplaced(rates: Rates | None, weights: Weights) -> float:
-    """Return by how much of their range samples can be off along an axis that goes through three steps.
+    """Return the largest error along a decimated axis, as a share of the range of its samples.
 
-    The weights that differ from those of the Gaussian sum to zero, so half of their magnitudes counts.
+    The differences from the Gaussian's weights sum to zero, so half of their magnitudes counts.
 
     Parameters
     ----------
     rates : Rates or None
-        None: the axis is summed tap by tap.
+        None: the axis is computed tap by tap.
     weights : odd-length array
-        Those of the Gaussian.
+        Weights of the Gaussian.
 
     Returns
     -------
@@ -192,7 +193,7 @@ def _phase_misplaced(rates: Rates, phase: int, wanted: Weights) -> float:
     spread = np.zeros((on_kept.size - 1) * rates.step + 1)
     spread[:: rates.step] = on_kept
     made = np.convolve(spread, rates.down)
-    # Where the first weight lies, counted from the output.
+    # Position of the first weight, counted from the output.
     first = rates.step * (rates.up_first - rates.middle_reach) - rates.down_reach - phase
     start = min(first, -(wanted.size // 2))
     end = max(first + made.size, wanted.size // 2 + 1)

@@ -1,4 +1,4 @@
-"""Canny's edges: how far they look, and what that takes."""
+"""Canny's edges: reach, blocks, cost and memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from convfilter.filters.stage import Canny
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.task import CANNY_SIGMAS, Task
 
-#: Rows of a block, and in radii, since each smooths those around it once more.
+#: Least rows of a block, and least height in radii: each block smooths the rows around it again.
 _ROWS, _RADII = 64, 4
 
 
@@ -16,7 +16,7 @@ def radius_of(sigma: float) -> int:
 
 
 def canny_block_rows(rows: AxisPlan) -> int:
-    """Return how many rows of ridges are computed at a time."""
+    """Return the rows of ridges in one block."""
     return max(_ROWS, _RADII * (rows.kernel // 2))
 
 
@@ -28,7 +28,7 @@ def canny_cost(task: Task) -> float:
 
 
 def canny_bytes(task: Task) -> int:
-    """Return the memory of one thread, about: what is smoothed, and its gradients."""
+    """Return the approximate bytes of one thread: smoothed rows and their gradients."""
     return (
         5 * 8 * (canny_block_rows(task.rows) + task.rows.kernel) * (task.cols.input + task.cols.kernel) * task.channels
     )

@@ -1,4 +1,4 @@
-"""Which stages of a stack run together, band by band, and how many rows lie between them at a time."""
+"""Group the stages of a stack that run together, and size the line buffers between them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.stage_plan import Group, StagePlan
 from convfilter.planning.strips import FOLD_ROWS, even_block_rows
 
-#: Samples of one block between two stages: what it is made of and the block itself stay in a core's cache.
+#: Samples of one block between two stages: the block and its source stay in a core's cache.
 BLOCK_SAMPLES = 2**19
-#: Rows of the coarse grid in one block, unless all have so few samples; where rows of the source are held for them,
-#: so many of these at a time; and a group of coarse rows, of which a vector holds a sample each.
+#: Rows of the coarse grid in one block, unless the whole grid has few samples; source rows of one block, where a line
+#: buffer holds them; and coarse rows of a group, of which one vector holds a sample each.
 _COARSE_ROWS = 32
 _COARSE_SAMPLES = 2**21
 _COARSE_SEEN = 64
 COARSE_GROUP = 16
-#: Ways whose own blocks are kept: a transform takes as many rows as it is high, running sums start anew in each block,
-#: and a product of matrices need not give the same bytes in another size. So do means of real samples. Ranks begin
-#: each block with a whole window.
+#: Methods whose block height is fixed: a transform takes as many rows as its tile, running sums begin anew in each
+#: block, a matrix product of another size need not give the same bytes, and a rank begins each block with a whole
+#: window.
 _OWN_BLOCKS = ("fourier", "layer", "network", "histograms", "sliding", "morphology", "canny", "guided")
 
 
@@ -34,12 +34,12 @@ def groups(stages: Sequence[StagePlan]) -> tuple[Group, ...]:
 
 
 def _continues(before: StagePlan, after: StagePlan) -> bool:
-    """Whether ``after`` can take rows as ``before`` finishes them."""
+    """Whether ``after`` can consume rows while ``before`` produces them."""
     return _takes_rows(after)
 
 
 def _takes_rows(stage: StagePlan) -> bool:
-    """Whether no row of the result depends on the whole input, as it does where a range is stretched."""
+    """Whether rows can be computed before the whole input is known; a stretched range prevents that."""
     operator = stage.stage.operator
     is_range = stage.stage.map == "stretch" or (isinstance(operator, Point) and operator.kind == "normalize")
     return not is_range
@@ -58,7 +58,7 @@ def _group(stages: Sequence[StagePlan], first: int, last: int) -> Group:
 
 
 def held_bytes(stages: Sequence[StagePlan], held_rows: Sequence[int]) -> int:
-    """Return what the rows held of each stage but the last take."""
+    """Return the bytes of the line buffers behind each stage but the last."""
     itemsize = np.dtype(np.float32).itemsize
     rows = zip(held_rows, stages, strict=False)
     between = sum(count * stage.cols.output * stage.output_channels * itemsize for count, stage in rows)
@@ -66,7 +66,7 @@ def held_bytes(stages: Sequence[StagePlan], held_rows: Sequence[int]) -> int:
 
 
 def _kept_bytes(stage: StagePlan) -> int:
-    """Return what a multirate Gaussian keeps: rows before and after those along them."""
+    """Return the bytes of a multirate Gaussian's coarse rows, before and after their horizontal pass."""
     rates = coarse_rates(stage)
     if rates is None:
         return 0
@@ -76,7 +76,7 @@ def _kept_bytes(stage: StagePlan) -> int:
 
 
 def block_rows(stage: StagePlan) -> int:
-    """Return how many output rows of a stage among others are computed at a time."""
+    """Return the block height of a stage that runs in a group."""
     if _has_own_blocks(stage):
         return stage.block_rows
     row = max(stage.rows.stride * stage.cols.input * stage.channels, stage.cols.output * stage.output_channels)
@@ -86,14 +86,14 @@ def block_rows(stage: StagePlan) -> int:
 
 
 def unit_rows(stage: StagePlan) -> int:
-    """Return the rows of which a block is made of a whole number: steps of programs, or pieces of running extremes."""
+    """Return the rows that a block height is a multiple of: steps of programs, or pieces of running extremes."""
     if stage.algorithm == "pooling" and not stage.by_taps:
         return rows_between(stage.rows, stage.cols, stage.channels)
     return 2 * FOLD_ROWS if stage.algorithm == "box" else FOLD_ROWS
 
 
 def alone_block_rows(stage: StagePlan) -> int:
-    """Return how many output rows of a stage that has the whole picture before it are computed at a time."""
+    """Return the block height of a stage that runs alone on its whole input."""
     return stage.block_rows if _has_own_blocks(stage) else even_block_rows(stage.rows.output)
 
 
@@ -104,14 +104,14 @@ def _has_own_blocks(stage: StagePlan) -> bool:
 
 
 def coarse_rates(stage: StagePlan) -> Rates | None:
-    """Return the steps down the columns of a stage that keeps few rows; None where it keeps none."""
+    """Return the vertical rates of a multirate stage, or None."""
     return stage.rates[0] if stage.algorithm == "multirate" else None
 
 
 def coarse_block_rows(stage: StagePlan, count: int, *, alone: bool) -> int:
-    """Return how many of ``count`` rows of the coarse grid are computed at a time.
+    """Return the block height on a coarse grid of ``count`` rows.
 
-    All where they stay in cache and the picture is there; else few, since each sees many rows of the source.
+    All rows if they fit the cache and the whole input is there; else few, since each sees many source rows.
     """
     rates = coarse_rates(stage)
     assert rates is not None
@@ -123,7 +123,7 @@ def coarse_block_rows(stage: StagePlan, count: int, *, alone: bool) -> int:
 
 
 def rows_seen(stage: StagePlan, block: int) -> int:
-    """Return how many rows of the padded input a block of output rows looks at."""
+    """Return the rows of the padded input that a block of output rows needs."""
     if stage.algorithm == "fourier":
         return stage.sides[0]
     rates = coarse_rates(stage)

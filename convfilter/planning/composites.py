@@ -1,4 +1,4 @@
-"""Operators that are a chain of others, as stages of their own: what the engine computes."""
+"""Expand operators that are chains of others into stages that the engine computes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from convfilter.filters.stage import Correlation, Morphology, MorphologyKind, Pa
 
 
 def expanded(stages: Iterable[Stage]) -> Iterator[Stage]:
-    """Yield the stages, each chain as its parts."""
+    """Yield the stages, each composite operator replaced by its chain."""
     for stage in stages:
         operator = stage.operator
         if isinstance(operator, Pooling) and operator.kind == "power":
@@ -24,7 +24,7 @@ def expanded(stages: Iterable[Stage]) -> Iterator[Stage]:
 
 
 def _power_pooling(stage: Stage, operator: Pooling) -> Iterator[Stage]:
-    """Yield powers, their sum over each window, to which padding adds nothing, and its root."""
+    """Yield the power, the sum over each window (padding adds nothing), and the root."""
     assert operator.size is not None
     ones = Kernel(factors=(np.ones(operator.size[0]), np.ones(operator.size[1])))
     yield Stage(Point("power", operator.power), name=f"{stage.name}, powers")
@@ -47,10 +47,10 @@ def _power_pooling(stage: Stage, operator: Pooling) -> Iterator[Stage]:
 
 
 def opening(stage: Stage, padding: tuple[int, int, int, int] | None = None) -> tuple[Stage, Stage]:
-    """Return the erosion and the dilation of an opening, or, of a closing, the other way round.
+    """Return the two stages of an opening (erosion, dilation) or of a closing (dilation, erosion).
 
-    The second looks the other way, so that windows of even sides move nothing: what the first pads above, it pads
-    below. ``padding`` is that of both together (top, bottom, left, right); by default, the stage's own.
+    The second window is turned by 180 degrees, so that even sides do not shift the picture: the first pads above what
+    the second pads below. ``padding`` (top, bottom, left, right) is the total of both; by default, the stage's own.
     """
     operator = stage.operator
     assert isinstance(operator, Morphology)
@@ -58,7 +58,7 @@ def opening(stage: Stage, padding: tuple[int, int, int, int] | None = None) -> t
     first, second = kinds if operator.kind in ("open", "tophat") else kinds[::-1]
     before: Padding
     after: Padding
-    if padding is None and stage.padding in ("same_upper", "same_lower"):  # by the size of what comes in
+    if padding is None and stage.padding in ("same_upper", "same_lower"):  # depends on the size of the input
         before, after = "same", stage.padding
     else:
         top, bottom, left, right = padding or _both(stage, operator.kernel.shape)
@@ -74,7 +74,7 @@ def opening(stage: Stage, padding: tuple[int, int, int, int] | None = None) -> t
 
 
 def _both(stage: Stage, window: Pair) -> tuple[int, int, int, int]:
-    """Return the padding of two operations together."""
+    """Return the total padding of both operations."""
     if not isinstance(stage.padding, str):
         return stage.padding
     down, along = (

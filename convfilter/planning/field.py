@@ -1,4 +1,4 @@
-"""What an output sees of the picture: receptive field, jump and start."""
+"""Receptive field, jump and start of a stack's outputs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class Field:
     Attributes
     ----------
     size : int
-        How many pixels lie between the first and the last that an output sees, both counted.
+        Pixels from the first to the last that an output depends on, both counted.
     jump : int or float
-        How far apart the fields of two neighbouring outputs are: the product of the strides, each of a transposed
-        convolution in the denominator.
+        Distance of the fields of neighbouring outputs: the product of the strides, divided by those of transposed
+        convolutions.
     first : int or float
-        The first pixel that the first output sees; negative in the padding.
+        First pixel that output 0 depends on; negative in the padding.
 
     Notes
     -----
@@ -48,13 +48,13 @@ class Field:
         )
 
     def joined(self, other: Field) -> Field:
-        """Return the field that holds this and another, of outputs that are as far apart."""
+        """Return the union of two fields with the same jump."""
         first = min(self.first, other.first)
         last = max(self.first + self.size, other.first + other.size)
         return Field(math.ceil(last - first), max(self.jump, other.jump), first)
 
     def _after_transposed(self, axis: AxisPlan) -> Field:
-        """Count the samples that the window can hold; it is centred as if zeros were samples."""
+        """Count the samples that the window can hold; it is centred as if inserted zeros were samples."""
         size = self.size + math.ceil(axis.span // axis.step * self.jump)
         jump = self.jump * axis.stride / axis.step
         centre = self.start + (axis.span / 2 - axis.before) * self.jump / axis.step

@@ -1,4 +1,4 @@
-"""What a plan amounts to, stage by stage: weights, multiply-adds, receptive field, memory."""
+"""Totals of a plan for each stage: weights, multiply-adds, receptive field, memory."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from convfilter.record import record
 
 @record
 class Figures:
-    """What one stage amounts to.
+    """Totals of one stage.
 
     Attributes
     ----------
     rows, cols : Field
-        What an output of the stage sees of the picture.
+        Receptive field of the stage's outputs, in the picture.
     weights : int
-        Numbers that the stage is made of: those of its kernels, which all channels share.
+        Number of kernel weights, which all channels share.
     multiply_adds : float
-        For the whole stage, as it is computed.
+        Of the whole stage, by the planned method.
     multiply_adds_direct : float
-        For the whole stage, were every weight multiplied with every sample that it meets.
+        Of the whole stage, tap by tap.
     bytes : int
-        Of the result that the stage leaves.
+        Of the stage's result.
     """
 
     rows: Field
@@ -66,8 +66,8 @@ def _weights(stage: StagePlan) -> int:
 def equivalent(plan: Plan) -> tuple[int, int, int] | None:
     """Compare a stack with one kernel of the same receptive field: (rows, cols, weights of the stack).
 
-    None where there are not two kernels whose sums could be one: other
-    operators among them, or strides before the last.
+    None if fewer than two kernels, another operator, or a stride before
+    the last stage rules out a single kernel.
     """
     stages = plan.stages
     plain = all(isinstance(stage.stage.operator, Correlation) for stage in stages)

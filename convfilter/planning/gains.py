@@ -1,4 +1,4 @@
-"""How large the results between the stages of a stack can be, and what becomes of their rounding."""
+"""Bound the results between the stages of a stack, and the growth of their rounding errors."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from convfilter.planning.task import Task, gain_of_sums
 
 
 def levels(tasks: Sequence[Task]) -> list[float]:
-    """Return, for each stage, the largest magnitude of its result, in levels of what the stack stores in the end.
+    """Return, for each stage, the largest magnitude of its result, in levels of the stack's final sample type.
 
-    A relative error of one of them is at most this many levels of the final
-    result. Infinite where that is not known: real samples have no bounds, real
-    results no levels, and division by alpha has no largest gain.
+    A relative error of such a result is at most this many levels in the final
+    result. Infinite if unknown: real samples have no bounds, real results no
+    levels, and division by alpha has no largest gain.
     """
     first, last = tasks[0], tasks[-1]
     if first.dtype.kind != "u" or last.result.kind != "u" or first.alpha or last.stage.map == "stretch":
@@ -65,13 +65,13 @@ def _gain(task: Task) -> float:
 
 
 def largest_gain(stage: Stage, kernel: Kernel, scale: float) -> float:
-    """Return how much an error can grow from the input of a stage to its result; infinite where nothing bounds it.
+    """Return the largest factor from an error in a stage's input to its result; infinite where nothing bounds it.
 
     Parameters
     ----------
     stage : Stage
     kernel : Kernel
-        What is summed, and ``scale``, what is left of the stage's scale; see ``Task``.
+        Weights, with ``scale`` the remaining scale of the stage; see ``Task``.
     scale : float
     """
     operator = stage.operator
@@ -84,11 +84,11 @@ def largest_gain(stage: Stage, kernel: Kernel, scale: float) -> float:
     if isinstance(operator, Morphology):
         return abs(stage.scale) * (2.0 if operator.is_difference else 1.0)
     if isinstance(operator, Point) and operator.kind not in ("normalize", *ACTIVATIONS):
-        # A threshold has no gain: whatever the rounding, samples fall on one side of it or the other.
+        # A threshold has no gain: rounding cannot move a sample by more than one side to the other.
         return abs(stage.scale) * (abs(operator.low) if operator.kind == "scale" else 1.0)
     return math.inf
 
 
 def times(size: float, gain: float) -> float:
-    """Return a size, or an error, times a gain; none stays none, even where nothing bounds the gain."""
+    """Return ``size * gain``, and 0 for a size of 0 even if the gain is infinite."""
     return size * gain if size and gain else 0.0

@@ -1,4 +1,4 @@
-"""Two linear stages as one, where that is exact at the borders too, and takes less time."""
+"""Merge two linear stages into one, if that is exact at the borders too and faster."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from convfilter.filters.stage import Correlation, Stage
 from convfilter.planning.task import Task
 from convfilter.planning.ways import least_time
 
-#: Kernels that are no products are merged up to this many weights.
+#: Most weights of a merged kernel that is not separable.
 _MOST_WEIGHTS = 31 * 31
-#: Kernels that are products are merged where that takes up to this many multiplications along an axis: milliseconds.
+#: Most multiplications along an axis to merge separable kernels: milliseconds.
 _MOST_PRODUCTS = 2**22
-#: Two sampled Gaussians are one to 1e-9 if 1 / (1/sigma**2 + 1/tau**2) is at least this: exp(-2 pi**2 * 1.1).
+#: Two sampled Gaussians equal one to 1e-9 if 1 / (1/sigma**2 + 1/tau**2) is at least this: exp(-2 pi**2 * 1.1).
 _SMOOTH_ENOUGH = 1.1
-#: Products of two numbers between these are far from the ends of float64's range.
+#: The product of two numbers in this range is far from the ends of float64's range.
 _LEAST, _LARGEST = 1e-75, 1e75
-#: What one more stage takes to load and to leave its rows, in multiply-adds of the direct way.
+#: Cost of loading and storing the rows of one more stage, in multiply-adds of the direct method.
 _STAGE_TIME = 4.0
 
 
 def merged(stages: Sequence[Stage], tasks: Sequence[Task]) -> tuple[Stage, ...]:
-    """Return the stages, neighbours merged where they can be; ``tasks`` are theirs.
+    """Return the stages with neighbours merged where possible; ``tasks`` are the tasks of the stages.
 
-    The second stage's border must be what the first would have given there: so it has none, or both wrap round.
+    The second stage's padding must equal the first stage's values there: so it has none, or both wrap.
     """
     kept = [stages[0]]
     last = tasks[0]
@@ -92,7 +92,7 @@ def _borders_agree(first: Stage, before: Task, second: Stage, after: Task) -> bo
 
 
 def _is_ordinary(stage: Stage, operator: Correlation) -> bool:
-    """Whether what the stage multiplies with is not so large or small that a product could not be held."""
+    """Whether the weights and scale are so far from the ends of float64's range that a product stays within it."""
     numbers = (stage.scale, operator.kernel.divisor, operator.kernel.absolute_sum)
     return all(number == 0 or _LEAST <= abs(number) <= _LARGEST for number in numbers)
 
@@ -102,7 +102,7 @@ def _turned(stage: Stage, operator: Correlation) -> Kernel:
 
 
 def _one_kernel(one: Kernel, other: Kernel) -> Kernel | None:
-    """Return the kernel of both, one after the other; None where it would be large."""
+    """Return the convolution of two kernels; None if it is too large."""
     divisor = one.divisor * other.divisor
     if one.sigma is not None and other.sigma is not None:
         pairs = list(zip(one.sigma, other.sigma, strict=True))
@@ -125,5 +125,5 @@ def _one_kernel(one: Kernel, other: Kernel) -> Kernel | None:
 
 
 def _add_up(sigma: float, tau: float) -> bool:
-    """Whether two sampled Gaussians, one after the other, are the sampled Gaussian of both."""
+    """Whether the convolution of two sampled Gaussians is a sampled Gaussian."""
     return sigma == 0 or tau == 0 or 1 / (1 / sigma**2 + 1 / tau**2) >= _SMOOTH_ENOUGH

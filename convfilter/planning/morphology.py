@@ -1,4 +1,4 @@
-"""Extremes under footprints: which cells they have, in what parts they are computed, and what that takes."""
+"""Extremes under footprints: their cells, blocks, cost and memory."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from convfilter.planning.task import Task
 if TYPE_CHECKING:
     from convfilter.planning.stage_plan import StagePlan
 
-#: Bytes of the rows into which a row of a tile goes: they stay in a core's L2 cache.
+#: Bytes that the tiles of a row take: they stay in a core's L2 cache.
 _ROWS_BYTES = 2**20
 _LEAST_COLS = 256
-#: Rows of a block, at least, and in windows, since each block looks at the rows of a window once more.
+#: Least rows of a block: each block reads the rows of a window again.
 _LEAST_ROWS = 32
 _WINDOWS = 3
 
 
 def is_composite(operator: Operator) -> bool:
-    """Whether a difference from the picture itself is asked for, so that its window is that of two operations."""
+    """Whether the result is a difference from the picture itself (top-hat), whose window spans two operations."""
     return isinstance(operator, Morphology) and operator.kind in ("tophat", "blackhat")
 
 
 def cells_of(plan: StagePlan, *, turned: bool) -> npt.NDArray[np.bool_]:
-    """Return the cells of a footprint; a dilation looks at them turned by 180 degrees."""
+    """Return the cells of a footprint, turned by 180 degrees for a dilation."""
     cells = np.asarray(plan.kernel.matrix != 0)
     return cells[::-1, ::-1] if turned else cells
 
 
 def morphology_cost(task: Task) -> float:
-    """Return how many comparisons one output sample takes."""
+    """Return the comparisons for one output sample."""
     operator = task.stage.operator
     assert isinstance(operator, Morphology)
     kernel = operator.kernel
@@ -49,20 +49,20 @@ def morphology_cost(task: Task) -> float:
 
 
 def morphology_block_rows(task: Task) -> int:
-    """Return how many output rows are computed at a time."""
+    """Return the output rows of one block."""
     if task.kernel.is_box:
         return stretch_of(task.rows)
     return max(_LEAST_ROWS, _WINDOWS * task.rows.span // task.rows.stride)
 
 
 def footprint_cols(plan: StagePlan) -> int:
-    """Return how many output columns are computed at a time."""
+    """Return the output columns of one tile."""
     wanted = _ROWS_BYTES // (plan.channels * 2 * max(1, min(plan.rows.kernel, plan.block_rows)))
     return max(_LEAST_COLS, 2 * plan.cols.span // plan.cols.stride, wanted)
 
 
 def morphology_bytes(plan: StagePlan) -> int:
-    """Return the memory of one thread, about: a tile, its keys, and what was found."""
+    """Return the approximate bytes of one thread: a tile, its keys and its result."""
     cols = min(plan.cols.output, footprint_cols(plan))
     tile = (plan.block_rows * plan.rows.stride + plan.rows.span) * (cols * plan.cols.stride + plan.cols.span)
     return plan.channels * (12 * tile + 24 * plan.block_rows * cols)

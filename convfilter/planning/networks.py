@@ -1,7 +1,7 @@
-"""Networks of comparisons that find samples of a rank; see ``loops/select.py``, which makes them.
+"""Comparator networks that select samples of given ranks; ``loops/select.py`` generates loops from them.
 
-A pair (one, other, kept) puts the smaller of two samples into line ``one`` and the larger into line ``other``; where
-only one of them decides the rank, ``kept`` says so: 0 both, 1 the smaller, 2 the larger.
+A pair (one, other, kept) puts the smaller of two samples into line ``one`` and the larger into line ``other``. Where
+only one of them affects the rank, ``kept`` says which: 0 both, 1 the smaller, 2 the larger.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ Pairs: TypeAlias = tuple[tuple[int, int, int], ...]
 
 
 class Network(NamedTuple):
-    """Comparisons that leave samples of some ranks in lines.
+    """A selection network.
 
     Attributes
     ----------
     columns : tuple of pairs
-        Sort what lies below each other, once for all windows that see it; none where windows are no rectangles.
+        Sorts a column of samples, once for all windows that contain it; empty unless windows are rectangles.
     pairs : tuple of pairs
-        Of what a window sees; with ``columns``, line ``row * cols + col`` is the sorted column's place ``row``.
+        Comparisons within a window; with ``columns``, line ``row * cols + col`` is place ``row`` of sorted column
+        ``col``.
     lines : tuple of int
-        Where the samples of each asked rank are in the end.
+        Line of the sample of each requested rank at the end.
     """
 
     columns: Pairs
@@ -33,13 +34,13 @@ class Network(NamedTuple):
 
 @lru_cache
 def of_taps(count: int, ranks: tuple[int, ...]) -> Network:
-    """Return the network that finds some ranks, from 0, of so many samples."""
+    """Return the network that selects ranks (from 0) of ``count`` samples."""
     return Network((), deciding(sorted_by(count), ranks), ranks)
 
 
 @lru_cache
 def of_rectangle(rows: int, cols: int, ranks: tuple[int, ...]) -> Network:
-    """Return the network that finds some ranks of a rectangle, whose columns are sorted before."""
+    """Return the network that selects ranks of a rectangle whose columns are sorted."""
     if rows == 1 or cols == 1:
         return of_taps(rows * cols, ranks)
     column = tuple((one, other, 0) for one, other in sorted_by(rows))
@@ -50,7 +51,7 @@ def of_rectangle(rows: int, cols: int, ranks: tuple[int, ...]) -> Network:
 
 @lru_cache
 def sorted_by(count: int) -> tuple[tuple[int, int], ...]:
-    """Return the pairs of the network that sorts so many lines (Batcher's merge exchange)."""
+    """Return the pairs that sort ``count`` lines (Batcher's merge exchange)."""
     pairs = []
     block = 1
     while block < count:
@@ -66,7 +67,7 @@ def sorted_by(count: int) -> tuple[tuple[int, int], ...]:
 
 
 def deciding(pairs: Iterable[tuple[int, int]], lines: Iterable[int]) -> Pairs:
-    """Return those of some pairs that decide what some lines hold in the end."""
+    """Return the pairs that affect the final content of ``lines``."""
     wanted, kept = set(lines), []
     for one, other in reversed([*pairs]):
         if one in wanted or other in wanted:
@@ -78,7 +79,7 @@ def deciding(pairs: Iterable[tuple[int, int]], lines: Iterable[int]) -> Pairs:
 def _merged(rows: int, cols: int) -> tuple[list[tuple[int, int]], list[int]]:
     """Return the pairs that merge sorted columns, and the line of each rank.
 
-    The network sorts blocks of a power of two: what a column lacks counts as larger than all, and is never compared.
+    The network sorts blocks of a power of two: missing samples of a column count as largest and are never compared.
     """
     side = 1 << (rows - 1).bit_length()
     wires = [row * cols + col if row < rows else -1 for col in range(cols) for row in range(side)]
@@ -105,7 +106,7 @@ def _merged(rows: int, cols: int) -> tuple[list[tuple[int, int]], list[int]]:
 def median_of_columns(side: int) -> tuple[Pairs, int]:
     """Return the pairs that find the median of ``side`` sorted columns of as many taps, and the line that holds it.
 
-    Rows are sorted, too; then most taps have too many below or above them to be the median.
+    Rows are sorted too; then most taps have too many samples below or above them to be the median.
     """
     rows = [(side * row + one, side * row + other) for row in range(side) for one, other in sorted_by(side)]
     middle = side * side // 2

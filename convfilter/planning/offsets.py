@@ -1,4 +1,4 @@
-"""Offsets of stages, which count in samples or in fractions of full scale, for pictures of one sample type."""
+"""Convert offsets of stages, given in samples or in fractions of full scale, for one sample type."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from convfilter.filters.stage import (
 )
 from convfilter.planning.sample_types import full_scale, is_whole
 
-#: Point operations whose numbers are levels, as fractions of full scale.
+#: Point operations whose parameters are levels, as fractions of full scale.
 _OF_LEVELS = ("bias", "clip", "threshold")
 
 
 def settled(stages: Sequence[Stage], dtype: npt.DTypeLike, white: float | None = None) -> list[Stage]:
     """Return the stages with every offset as a fraction of the full scale of a picture of ``dtype``.
 
-    ``white`` is its value of white, where that is not the full scale of the type.
+    ``white`` is the picture's value of white, where it is not the full scale of its type.
 
     Raises
     ------
     ParameterError
-        The picture has whole samples, and a fraction lies beyond -1 to 1: it was probably meant in samples.
+        The samples are integers and a fraction lies beyond -1 to 1: it was probably meant in samples.
     """
     full = white or full_scale(dtype)
     if is_whole(dtype):
@@ -53,7 +53,7 @@ def _require_fractions(stages: Sequence[Stage], full: float) -> None:
     for number, stage in enumerate(stages, 1):
         prefix = f"stage {number} ({stage.name}): " if len(stages) > 1 else ""
         _require_fraction(f"{prefix}offset", stage.offset, full, _gain(stage))
-        # After a gain, samples may lie anywhere: there bias:-4.5 is a level like any other.
+        # After a gain samples may have any value, so bias:-4.5 is a level like any other.
         if in_range and isinstance(stage.operator, Point) and stage.operator.kind in _OF_LEVELS:
             for level in (stage.operator.low, stage.operator.high):
                 _require_fraction(f"{prefix}the level of {stage.operator.kind}", level, full)
@@ -61,7 +61,7 @@ def _require_fractions(stages: Sequence[Stage], full: float) -> None:
 
 
 def _gain(stage: Stage) -> float:
-    """Return how far beyond white the sums of a stage reach, which an offset may bring back."""
+    """Return how far the sums of a stage exceed white: an offset may compensate for it."""
     operator = stage.operator
     if isinstance(operator, Compass):
         return abs(stage.scale) * operator.kernels[0].absolute_sum / abs(operator.kernels[0].divisor)
@@ -82,7 +82,7 @@ def _require_fraction(what: str, value: float, full: float, reach: float = 1.0) 
 
 
 def _keeps_range(stage: Stage) -> bool:
-    """Tell whether a stage leaves samples of 0 to full scale in that range."""
+    """Whether samples of 0 to full scale stay in that range."""
     operator = stage.operator
     if isinstance(operator, Correlation):
         kept = operator.kernel.is_mean and operator.shift == 0

@@ -1,4 +1,4 @@
-"""A stack of stages, decided: geometry, algorithm, precision, cost. Pure: no pictures, no threads."""
+"""Plan a stack of stages: geometry, algorithm, precision, cost. Pure functions without pictures or threads."""
 
 from __future__ import annotations
 
@@ -49,20 +49,20 @@ from convfilter.record import record
 #: Source rows of one block of work, and samples of a row of one tile: their scratch fits a core's L2 cache.
 BLOCK_ROWS = 64
 TILE_SAMPLES = 2112
-#: Source rows that running sums move down between two passes along the rows, and their samples, at most.
+#: Most source rows that running sums advance between two horizontal passes, and most samples of them.
 BOX_STEP_ROWS = 16
 BOX_STEP_SAMPLES = 2**19
-#: The matrix of windows that a layer multiplies with its weights fits a core's cache, more or less.
+#: Bytes of the matrix of windows (im2col) that a layer multiplies with its weights: about a core's cache.
 MATRIX_BYTES = 4 << 20
-#: Ways to samples of a rank.
+#: Methods for samples of a rank.
 RANK_WAYS = ("network", "histograms", "sliding")
 
 
 @record
 class Plan:
-    """A stack of stages, planned for one size and sample type.
+    """The plan of a stack for one picture size and sample type.
 
-    ``gray`` says that the first stage takes the luminance of its input.
+    ``gray``: the first stage takes the luminance of its input.
     ``white`` and ``out_white`` are the values of white in the input and in an
     integer result, where they are not the full scale of the sample type.
     ``between`` is the sample type of results between two stages.
@@ -88,12 +88,12 @@ class Plan:
 
     @property
     def input_colours(self) -> int:
-        """Channels of the input without alpha, as the first stage gets them."""
+        """Colour channels of the first stage's input, without alpha."""
         return self.stages[0].channels - self.alpha
 
     @property
     def groups(self) -> tuple[Group, ...]:
-        """The stages that run together, first to last."""
+        """Groups of stages that run together, first to last."""
         if len(self.stages) == 1:
             return (Group(0, 1),)
         return groups(self.stages)
@@ -120,7 +120,7 @@ def plan_stack(
     out_white: float | None = None,
     premultiplied: bool = False,
 ) -> Plan:
-    """Decide how to run ``stages`` on pictures of one shape and sample type.
+    """Choose a method for each of ``stages``, for pictures of one shape and sample type.
 
     Parameters
     ----------
@@ -135,21 +135,21 @@ def plan_stack(
     alpha : bool
         Whether the last channel is alpha.
     gray : bool
-        Take the luminance of the three colour channels first.
+        Whether the first stage takes the luminance of three colour channels.
     algorithm : str, optional
         Use this one instead of the cheapest.
     white, out_white : float, optional
         Values of white in the input and in an integer result, by default the
         full scale of their types: 4095 for samples of 12 bits in uint16.
     premultiplied : bool
-        Colours are stored multiplied with alpha, and so is the result.
+        Whether colours are stored multiplied with alpha, in input and result.
 
     Raises
     ------
     SizeError
-        A stage leaves no output.
+        The output of a stage is empty.
     ParameterError
-        ``algorithm`` is unknown, or cannot compute a stage; or an offset is no fraction of full scale.
+        ``algorithm`` is unknown or cannot compute a stage, or an offset is not a fraction of full scale.
     """
     if algorithm is not None and algorithm not in ALGORITHMS:
         raise ParameterError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {shown(algorithm)}")
@@ -235,7 +235,7 @@ def _branches(
 def _whites(
     incoming: np.dtype[np.generic], result: np.dtype[np.generic], white: float | None, out_white: float | None
 ) -> tuple[float, float] | None:
-    """Return the values of white before and after a stage; None where they are those of the sample types."""
+    """Return the values of white in a stage's input and result; None where they are the full scale of the types."""
     if white is None and out_white is None:
         return None
     before = white or full_scale(incoming)
@@ -243,7 +243,7 @@ def _whites(
 
 
 def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> StagePlan:
-    """Decide how to compute one stage, by the cheapest way or by ``algorithm``.
+    """Plan one stage, with the cheapest method or with ``algorithm``.
 
     Raises
     ------
@@ -281,12 +281,12 @@ def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> St
 
 
 def part_cols(channels: int) -> int:
-    """Return how many source columns are loaded at a time: whole vectors, so that only the last have a tail."""
+    """Return the source columns of one load: whole vectors, so that only the last one has a tail."""
     return whole_vectors(TILE_SAMPLES // channels)
 
 
 def for_any_numbers(plan: StagePlan) -> StagePlan:
-    """Return a plan that sums tap by tap, so that what is infinite or not a number stays in its windows."""
+    """Return a plan with a tap-by-tap method, which keeps infinite samples and NaN within their windows."""
     if not plan.spreads:
         return plan
     return replace(plan, algorithm="separable" if plan.products else "direct", block_rows=stream_block_rows(plan.rows))
@@ -307,19 +307,19 @@ def _products(task: Task, algorithm: Algorithm) -> tuple[Product, ...]:
 
 def _block_rows(task: Task, algorithm: Algorithm) -> int:
     if algorithm == "box":
-        # The first window of a block costs ``kernel`` rows, so blocks grow with it.
+        # The first window of a block costs ``kernel`` rows, so the block height grows with it.
         return max(BLOCK_ROWS, 2 * -(-task.rows.kernel // task.rows.stride))
     if algorithm == "fourier":
         return max(1, (_sides(task)[0] - task.rows.span) // task.rows.stride)
     if algorithm == "layer":
-        # Of a transposed convolution, the matrix is that of a phase: a part of the outputs, and a part of their taps.
+        # The matrix of a transposed convolution is that of one phase: a share of the outputs and of their taps.
         phases = task.rows.step * task.cols.step
         windows = task.cols.output * task.channels * task.kernel.matrix.size
         return max(task.rows.step, MATRIX_BYTES * phases // (4 * windows))
     if algorithm == "pooling" and not is_summed_by_taps(task):
         return stretch_of(task.rows)
     if algorithm == "guided":
-        # Each block takes means of the rows around it once more.
+        # Each block computes the means of the rows around it again.
         return max(BLOCK_ROWS, 2 * task.rows.kernel)
     if algorithm == "canny":
         return task.rows.output
@@ -356,7 +356,7 @@ def _scratch_bytes(plan: StagePlan, task: Task) -> int:
     if plan.algorithm in RANK_WAYS:
         return rank_bytes(plan)
     if plan.algorithm == "box":
-        # Rows that enter, rows that leave, and what lies between the passes; the running sums.
+        # Rows that enter and leave the window, rows between the two passes, and the running sums.
         samples = cols.padded * channels
         return itemsize * samples * (3 * max(1, min(BOX_STEP_ROWS, BOX_STEP_SAMPLES // samples)) + 2)
     stream = plan.stream

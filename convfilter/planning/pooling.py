@@ -1,4 +1,4 @@
-"""How pooling goes down the rows: blocks that windows begin and end in, stretches of work, and what that takes."""
+"""Sizes for pooling: van Herk blocks, output rows of one pass, comparisons, memory."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.sample_types import is_whole, is_wide
 from convfilter.planning.task import Task
 
-#: Rows of a block, at most: the extremes of its ends are kept for each row of it, and should stay in a core's L2 cache.
+#: Most rows of a van Herk block: running extremes from both ends are stored for each row and stay in the L2 cache.
 _BLOCK = 32
-#: Outputs of one stretch of work, at least, so that few are begun; and in windows, since a stretch begins with one.
+#: Least outputs of one pass down the rows, and least height in windows: each pass starts with a whole window.
 _STRETCH = 128
 _STRETCH_WINDOWS = 4
-#: Means of real samples over windows of up to so many rows and columns together are summed tap by tap: measured.
+#: Means of real samples over windows of up to this many taps are summed tap by tap: measured.
 SUMMED_TAPS = 64
-#: Running sums of whole numbers are kept in 32 bits, with a sign.
+#: Running sums of integers are signed 32-bit numbers.
 LARGEST_SUM = 2**31 - 1
-#: Rows that lie between two steps where the extremes are not stored as they are, at least if windows are small,
+#: Rows between extremes and epilogue where the extremes are not stored directly: at least this many for small windows,
 BETWEEN_ROWS = 32
-#: and their samples, at most.
+#: and at most this many samples.
 _BETWEEN = 2**19
 
 
 def blocks_of(rows: AxisPlan) -> tuple[int, int]:
-    """Return how many rows a block has, and how many whole blocks a window spans.
+    """Return the rows of a block and the number of whole blocks that a window spans.
 
-    A window that begins in one block ends in another, so many further, or in
-    the one behind that. No blocks: all rows of a window are compared.
+    A window that begins in one block ends that many blocks further, or in the next one. (0, 0): all rows of a window
+    are compared.
     """
     step = _step(rows)
-    # Comparing all rows takes ``kernel - 1`` of them; running extremes two for each step, and one to put them together.
+    # All rows take ``kernel - 1`` comparisons; running extremes take two for each step, and one to combine them.
     if rows.kernel - 1 <= 2 * step + 1:
         return 1, 0
     blocks = -(-rows.kernel // _BLOCK)
@@ -41,26 +41,26 @@ def blocks_of(rows: AxisPlan) -> tuple[int, int]:
 
 
 def stretch_of(rows: AxisPlan) -> int:
-    """Return how many output rows to compute in one go: whole blocks, and enough to make up for the first window."""
+    """Return the output rows of one pass: whole blocks, enough to outweigh the first window."""
     block, blocks = blocks_of(rows)
     wanted = max(_STRETCH, _STRETCH_WINDOWS * rows.kernel if blocks > 1 else 0)
     windows = -(-wanted // block) * block
     stretch = windows // _step(rows) * (rows.dilation // gcd(rows.stride, rows.dilation))
-    # A quarter of the picture at most, so that two threads end at about the same time.
+    # At most a quarter of the picture, so that two threads end at about the same time.
     return max(1, min(stretch, -(-rows.output // 4)))
 
 
 def rows_between(rows: AxisPlan, cols: AxisPlan, channels: int) -> int:
-    """Return how many rows of results are kept before they are scaled, divided by alpha, or stored as another type.
+    """Return the result rows that are buffered before the epilogue scales, unpremultiplies or converts them.
 
-    As few as fit a cache, but no fewer than a window steps over: each time, all rows of a window are loaded again.
+    Few enough for a cache, but at least the step of a window: each time, all rows of a window are loaded again.
     """
     wanted = max(BETWEEN_ROWS, -(-rows.span // rows.stride))
     return max(1, min(wanted, _BETWEEN // (cols.padded * channels)))
 
 
 def comparisons(rows: AxisPlan, cols: AxisPlan) -> float:
-    """Return how many comparisons, or additions, one output sample takes."""
+    """Return the comparisons or additions for one output sample."""
     block, blocks = blocks_of(rows)
     step = _step(rows)
     down = rows.kernel - 1.0 if blocks == 0 else step * (2 + max(0, blocks - 2) / block) + min(blocks, 2)
@@ -69,7 +69,7 @@ def comparisons(rows: AxisPlan, cols: AxisPlan) -> float:
 
 
 def pooling_bytes(task: Task, itemsize: int, tile_samples: int) -> int:
-    """Return the memory of one thread, where loaded samples take ``itemsize`` and come in tiles."""
+    """Return the bytes of one thread, for tiles of ``tile_samples`` samples of ``itemsize`` bytes."""
     rows, cols, channels = task.rows, task.cols, task.channels
     block, blocks = blocks_of(rows)
     lines = block + max(1, blocks) + 2
@@ -85,7 +85,7 @@ def pooling_bytes(task: Task, itemsize: int, tile_samples: int) -> int:
 
 
 def goes_straight(task: Task) -> bool:
-    """Whether one loop goes from source rows to output rows: extremes, and means of whole numbers, kept as they are."""
+    """Whether one loop reads source rows and writes output rows: extremes or integer means, stored directly."""
     if takes_extremes(task.stage.operator):
         return task.keeps_samples and are_compared(task.dtype)
     narrow = is_whole(task.dtype) and not is_wide(task.dtype)
@@ -93,22 +93,22 @@ def goes_straight(task: Task) -> bool:
 
 
 def are_compared(dtype: np.dtype[np.generic]) -> bool:
-    """Whether samples are compared in their own type; others are loaded as real numbers first."""
+    """Whether samples are compared in their own type; other types are converted to floats first."""
     return not (is_whole(dtype) and is_wide(dtype))
 
 
 def is_summed_by_taps(task: Task) -> bool:
-    """Whether means are sums of single taps, because that takes less time than sums of blocks."""
+    """Whether means are summed tap by tap, because that is faster than sums of blocks."""
     if takes_extremes(task.stage.operator) or goes_straight(task):
         return False
     return task.rows.kernel + task.cols.kernel <= SUMMED_TAPS
 
 
 def takes_extremes(operator: Operator) -> bool:
-    """Whether the operator asks for the largest or least sample of a window."""
+    """Whether the operator selects the largest or smallest sample of a window."""
     return isinstance(operator, Pooling) and operator.kind != "average"
 
 
 def _step(rows: AxisPlan) -> int:
-    """Return how many of a window's places leave until the next: a dilated window has neighbours of its own."""
+    """Return the stride in a dilated window's own samples: S / gcd(S, D), since windows in between see others."""
     return rows.stride // gcd(rows.stride, rows.dilation)

@@ -1,4 +1,4 @@
-"""In what sums are kept: float32 where that keeps every promise, float64 elsewhere."""
+"""Choose the type of sums: float32 where that keeps every promise, else float64."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from convfilter.planning.task import Task
 
 Precision: TypeAlias = Literal["float32", "float64"]
 
-#: Whole numbers up to here are exact in float32.
+#: Integers up to here are exact in float32.
 _SINGLE_WHOLE = 2.0**24
-#: float32 sums may reach this many levels: their rounding is then 0.0002 of a level at 8 bits, where 0.001 is promised,
-#: and 0.03 at 16 bits, where 1/16 is.
+#: Most levels of float32 sums: their rounding is then 0.0002 of a level at 8 bits, where 0.001 is promised, and 0.03 at
+#: 16 bits, where 1/16 is.
 _SINGLE_LEVELS = {"uint8": 2.0**12, "uint16": 2.0**17}
-#: A float32 transform spreads the rounding of the brightest sample over its tile: less room.
+#: A float32 transform spreads the rounding of the brightest sample over its tile, so its limit is lower.
 _SINGLE_TRANSFORM_LEVELS = {"uint8": 2.0**9, "uint16": 0.0, "float32": 0.0}
-#: For real results sums are kept in float64 beyond this many taps, to stay within 2e-6 of sum |w||x|.
+#: Real results of more taps than this are summed in float64, to stay within 2e-6 of sum |w||x|.
 _SINGLE_TAPS = 256
-#: Weights beyond these magnitudes leave float32's range, or its precision, when they meet samples.
+#: Products of samples with weights beyond these magnitudes leave float32's range or precision.
 _SINGLE_RANGE = (1e-25, 1e25)
 
-#: What a method may leave out, in levels of the result: too little to show in the share of equal samples.
+#: Weight that a method may omit, in levels of the result: too little to affect the share of equal samples.
 UNSEEN_LEVELS = {"uint8": 2e-4, "uint16": 1e-2}
-#: The same for real results: a share of the sum of the weights' magnitudes.
+#: The same for real results, as a share of the sum of the weights' magnitudes.
 UNSEEN_SHARE = 1e-7
 
 
 def precision(task: Task, algorithm: str) -> Precision:
-    """Choose in what the sums of ``task`` are kept."""
+    """Choose the type of the sums of ``task``."""
     return "float32" if _fits_single(task, algorithm) else "float64"
 
 
@@ -61,7 +61,7 @@ def _fits_single(task: Task, algorithm: str) -> bool:
     if not _weights_fit(task):
         return False
     if task.stage.map == "stretch" and task.result.kind == "u" and not task.is_exact:
-        return False  # a small range would fill the whole one with what was rounded
+        return False  # stretching a small range would magnify its rounding errors
     if algorithm == "fourier":
         return task.gain * task.largest_term <= _SINGLE_TRANSFORM_LEVELS[task.accuracy]
     if task.is_exact:
@@ -80,7 +80,7 @@ def _exact_in_single(task: Task) -> bool:
     reach = task.kernel.absolute_sum * task.largest_term
     if not isinstance(task.stage.operator, Gradient):
         return reach <= _SINGLE_WHOLE
-    # The squares must be whole too; where the result is clipped at 255, only those below it matter.
+    # The squares must be integers too; where the result is clipped at 255, only those below 255**2 matter.
     clipped = full_scale(task.dtype) <= 255 and abs(task.scale) >= 1 and task.stage.map != "stretch" and not task.gray
     return reach <= _SINGLE_WHOLE and (clipped or reach * reach / 2 <= _SINGLE_WHOLE)
 
@@ -92,7 +92,7 @@ def _layer_fits_single(task: Task, layer: Layer) -> bool:
     if magnitudes.size and not low <= magnitudes.min() <= magnitudes.max() <= high:
         return False
     if (task.stored or task.result).kind == "f" and bool((layer.weight >= 0).all(axis=(1, 2, 3)).any()):
-        return False  # such a channel stays within its windows' ends, as a filter does: see ``Task.is_bounded``
+        return False  # such a channel stays within the bounds of its windows, as a filter does: see ``Task.is_bounded``
     if task.dtype.kind != "u":
         return True
     reach, whole = layer.reach
@@ -115,7 +115,7 @@ def _weights_fit(task: Task) -> bool:
 
 
 def unseen(task: Task) -> float:
-    """Return how much of the kernel's numerators, in magnitude, may be left out."""
+    """Return the magnitude of numerators that may be omitted."""
     if task.accuracy == "float32":
         return UNSEEN_SHARE * task.kernel.absolute_sum
     if task.gives_whole_numbers:
@@ -127,7 +127,7 @@ def unseen(task: Task) -> float:
 
 
 def quality(task: Task) -> Quality:
-    """Choose the outer Gaussians of the multirate way: the coarse ones where their error stays small beside a level."""
+    """Choose the outer Gaussians of the multirate method: the coarse ones if their error is small beside a level."""
     operator = task.stage.operator
     amplified = abs(task.scale) > 1 or task.stage.map == "stretch"
     if isinstance(operator, UnsharpMask):

@@ -1,7 +1,7 @@
-"""Plans that are asked for again: equal stages on pictures of one shape and type share a plan.
+"""LRU cache of plans: equal stages on pictures of one shape and type share a plan.
 
-Planning takes longer than filtering a small picture, and what is prepared for a plan is found by the plan itself: see
-``engine/kept_runs.py``.
+Planning takes longer than filtering a small picture. A shared plan also finds its prepared executable again: see
+``engine/executable.py``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from convfilter.planning.plan import Plan, plan_stack
 
 Value = TypeVar("Value")
 
-#: Plans that are remembered, and bytes of weights that one may have.
+#: Most plans in the cache, and most bytes of weights of one plan.
 _MOST_PLANS = 32
 _MOST_BYTES = 2**16
 
@@ -39,7 +39,7 @@ def remembered_plan(
     out_white: float | None = None,
     premultiplied: bool = False,
 ) -> Plan:
-    """Return what :func:`plan_stack` does; the same plan as before if it was asked for lately.
+    """Return the result of :func:`plan_stack`, cached by value.
 
     Raises
     ------
@@ -59,16 +59,16 @@ def remembered_plan(
     key = (*(_value(part, room) for part in (*stages, *told.values())), shape, dtype.str, result)
 
     def plan() -> Plan:
-        own = deepcopy(stages)  # whose weights nobody else can write to
+        own = deepcopy(stages)  # callers cannot write to these weights
         return plan_stack(own, shape, dtype, out_dtype=out_dtype, **told)
 
     return latest(_plans, key, plan, _MOST_PLANS) if room[0] >= 0 else plan()
 
 
 def latest(values: dict[Any, Value], key: Any, make: Callable[[], Value], most: int) -> Value:
-    """Return a value, made where there is none, and let ``most`` of ``values`` stay: those asked for last.
+    """Return ``values[key]``, made if missing; only the ``most`` recently used values stay.
 
-    Threads may ask at the same time: each step by itself is whole.
+    Threads may call this at the same time: each dict operation is atomic.
     """
     value = values.pop(key, None)
     if value is None:
@@ -80,12 +80,12 @@ def latest(values: dict[Any, Value], key: Any, make: Callable[[], Value], most: 
 
 
 def forget() -> None:
-    """Forget all plans: what depends on how the next are made is then prepared anew."""
+    """Empty the cache, after a change of what planning depends on."""
     _plans.clear()
 
 
 def _value(part: Any, room: list[int]) -> Any:
-    """Return what tells a part of a stage from others; what bytes its arrays have is taken off ``room``."""
+    """Return a hashable value of a part of a stage; the bytes of its arrays are subtracted from ``room``."""
     if isinstance(part, np.ndarray):
         room[0] -= part.nbytes
         return (part.shape, part.dtype.str, part.tobytes()) if room[0] >= 0 else None

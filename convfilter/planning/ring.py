@@ -1,4 +1,4 @@
-"""Rows in a ring: what a few output rows see of their source stays in memory while they move down."""
+"""Ring buffers of source rows for a sliding window."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.record import record
 
-#: Output rows of one step: they share what they read.
+#: Output rows of one step: they share the rows that they read.
 STEP_ROWS = 4
 
 Indices = npt.NDArray[np.int64]
@@ -18,20 +18,19 @@ Indices = npt.NDArray[np.int64]
 
 @record
 class Ring:
-    """Where the rows that some taps see lie in memory, while outputs are computed ``step_rows`` in a step.
+    """Layout of a ring buffer that holds the source rows of a window while outputs advance ``step_rows`` at a time.
 
-    With a stride, only rows that a tap looks at count: ``per_output`` of every ``stride`` rows. They come
-    in by blocks, one for each step; the blocks of ``period`` steps fill the ring, and then the next
-    takes the place of the oldest.
+    With a stride, only rows under a tap are stored: ``per_output`` of every ``stride`` rows. Rows enter in blocks, one
+    for each step. The blocks of ``period`` steps fill the ring; the next block replaces the oldest.
 
     Attributes
     ----------
     rows : slice
         The kernel's rows.
     remainders : (per_output,) array of int
-        Places that count, among ``stride`` of them.
+        Places, modulo ``stride``, of the rows that are stored.
     taps : (K,) array of int
-        How many rows after the first each tap of output 0 looks.
+        Row of each tap of output 0, counted from the first tap's row.
     period : int
         Blocks in the ring.
     step_rows : int
@@ -51,23 +50,23 @@ class Ring:
         places = np.arange(last - first, dtype=np.int64) * axis.dilation
         remainders, rank = np.unique(places % axis.stride, return_inverse=True)
         taps = places // axis.stride * remainders.size + rank
-        # What step 0 sees besides its own block, in whole blocks.
+        # Whole blocks that step 0 needs before its own.
         lead = -(-(int(taps[-1]) + 1 - remainders.size) // (step_rows * remainders.size))
         return cls(axis, slice(first, last), remainders, taps, lead + 1, step_rows)
 
     @property
     def block(self) -> int:
-        """Rows that come in with each step."""
+        """Rows that enter with each step."""
         return self.step_rows * self.remainders.size
 
     @property
     def slots(self) -> int:
-        """Rows that the ring has room for."""
+        """Capacity of the ring in rows."""
         return self.period * self.block
 
     @property
     def lead(self) -> int:
-        """Steps whose blocks have to be there before step 0."""
+        """Blocks that must be loaded before step 0."""
         return self.period - 1
 
     @property
@@ -78,7 +77,7 @@ class Ring:
     def places(self) -> Indices:
         """Return the padded place of each row of each block, from step ``-lead`` to the last.
 
-        Before the first and past the last tap, places are those of the nearest that there is.
+        Places before the first and past the last tap are clamped to the nearest one.
         """
         steps = -(-self.axis.output // self.step_rows)
         number = np.arange((self.lead + steps) * self.block) - self._unseen
@@ -92,7 +91,7 @@ class Ring:
         return inside
 
     def table(self) -> Indices:
-        """Return where each tap finds its row: (period, step_rows, K) slots, for each step of a turn."""
+        """Return the slot of each tap's row: (period, step_rows, K), one layer for each step of a period."""
         outputs = np.arange(self.period * self.step_rows)[:, np.newaxis] * self.remainders.size
         slots = (outputs + self.taps + self._unseen + self.block) % self.slots
         return slots.reshape(self.period, self.step_rows, -1)
@@ -105,9 +104,9 @@ class Ring:
 
 @record
 class Gathered:
-    """The rows that the taps of one step see, loaded anew for each step: for windows too tall to keep in a ring.
+    """The source rows of one step, loaded again for each step: for windows too tall for a ring.
 
-    Attributes and methods are those of a ``Ring`` that has room for just one block.
+    Attributes and methods are those of a ``Ring`` with room for one block.
     """
 
     axis: AxisPlan
@@ -120,10 +119,10 @@ class Gathered:
 
     @classmethod
     def of(cls, axis: AxisPlan, first: int, last: int) -> Gathered:
-        """Find the rows that taps ``first`` to ``last - 1`` of the outputs of step 0 see."""
+        """Find the rows of taps ``first`` to ``last - 1`` of the outputs of step 0."""
         taps = np.arange(first, last, dtype=np.int64) * axis.dilation
         places = np.arange(STEP_ROWS)[:, np.newaxis] * axis.stride + taps
-        if axis.dilation == 1:  # all rows between the first and the last, so that blocks overlap in ``places``
+        if axis.dilation == 1:  # all rows from the first to the last, so that blocks overlap in ``places``
             seen = np.arange(places[0, 0], places[-1, -1] + 1)
             return cls(axis, slice(first, last), seen, (places - places[0, 0])[np.newaxis])
         seen, rank = np.unique(places, return_inverse=True)
@@ -131,12 +130,12 @@ class Gathered:
 
     @property
     def block(self) -> int:
-        """Rows that come in with each step."""
+        """Rows that enter with each step."""
         return int(self.seen.size)
 
     @property
     def slots(self) -> int:
-        """Rows that there is room for."""
+        """Capacity in rows."""
         return self.block
 
     @property
@@ -161,11 +160,11 @@ class Gathered:
 
 AnyRing: TypeAlias = Ring | Gathered
 
-#: The table of a taller ring, which has a line for each of its rows, would take too much memory.
+#: A taller ring's table, which has a line for each of its rows, would take too much memory.
 TALLEST = 4096
 
 
 def any_ring(axis: AxisPlan, first: int, last: int) -> AnyRing:
-    """Lay out the rows that taps ``first`` to ``last - 1`` see: in a ring, if it is not too tall."""
+    """Lay out the rows of taps ``first`` to ``last - 1``: in a ring, if it is not too tall."""
     tall = (last - first) * axis.dilation > TALLEST
     return Gathered.of(axis, first, last) if tall else Ring.of(axis, first, last)

@@ -1,4 +1,4 @@
-"""The sample types that the engine takes: the value of white, and in what sums of such samples are kept."""
+"""Sample types of the engine: range, value of white, and the type of their sums."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from convfilter.errors import ParameterError
 
 
 class SampleType(NamedTuple):
-    """What the engine knows of a sample type.
+    """Properties of a sample type.
 
     Attributes
     ----------
     low, full : float
-        The least sample, and the value of white; real samples may lie beyond both.
+        The smallest sample and the value of white; real samples may lie beyond both.
     is_whole : bool
         Samples are whole numbers: results are rounded half to even, and clipped to the range.
     is_wide : bool
-        float32 does not hold such samples, or not what depends on their sign: sums, and results between two stages,
-        are kept in float64, by methods that round nothing else.
+        float32 cannot represent all samples, or signed results: sums, and results between two stages, are float64,
+        and only methods without other rounding apply.
     """
 
     low: float
@@ -38,7 +38,7 @@ SAMPLE_TYPES = {
     "uint32": SampleType(0.0, 4294967295.0, is_whole=True, is_wide=True),
     "float64": SampleType(0.0, 1.0, is_whole=False, is_wide=True),
 }
-#: What to convert samples to that the engine does not take.
+#: Type to convert an unsupported sample type to.
 _INSTEAD = {
     "bool": "uint8",
     "int8": "int16",
@@ -52,7 +52,7 @@ _INSTEAD = {
 
 
 def sample_type(dtype: npt.DTypeLike) -> SampleType:
-    """Return what is known of a sample type that the engine takes."""
+    """Return the properties of a supported sample type."""
     return SAMPLE_TYPES[np.dtype(dtype).name]
 
 
@@ -62,17 +62,17 @@ def full_scale(dtype: npt.DTypeLike) -> float:
 
 
 def is_whole(dtype: npt.DTypeLike) -> bool:
-    """Tell whether samples of a type are whole numbers."""
+    """Whether samples of a type are integers."""
     return np.dtype(dtype).kind in "ui"
 
 
 def is_wide(dtype: npt.DTypeLike) -> bool:
-    """Tell whether samples of a type need float64."""
+    """Whether samples of a type need float64."""
     return sample_type(dtype).is_wide
 
 
 def require_sample_type(dtype: npt.DTypeLike) -> None:
-    """Refuse a sample type that the engine does not take.
+    """Refuse an unsupported sample type.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How one stage of a plan is computed, and which stages run together."""
+"""The plan of one stage, and groups of stages that run together."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from convfilter.record import cached_property, record
 
 @record
 class StagePlan:
-    """One stage, decided: geometry, algorithm, and what it costs.
+    """The plan of one stage: geometry, algorithm, and cost.
 
     Attributes
     ----------
     kernel, scale : Kernel and float
-        What to sum, and what is left of the stage's scale; see ``Task``.
+        Weights to sum, and the remaining scale of the stage; see ``Task``.
     precision : {"float32", "float64"}
-        In what the sums are kept.
+        Type of the sums.
     exact : bool
-        Sums are whole numbers without any rounding, so the stored result is exact.
+        Sums are integers without any rounding, so the stored result is exact.
     multiply_adds : float
         Per output sample.
     scratch_bytes : int
@@ -40,25 +40,25 @@ class StagePlan:
     block_rows : int
         Output rows of one block of work.
     rates : pair of Rates or None
-        For the multirate way: the steps along rows and columns, None for an axis that is summed tap by tap.
+        For the multirate method: vertical and horizontal rates, None for an axis that is computed tap by tap.
     products : tuple of (column, row)
-        For the ways that sum down and then along: one for a separable kernel, a few for one of low rank.
+        For separable methods: one product for a separable kernel, a few for one of low rank.
     sides : (rows, cols)
-        For the transforms: padded pixels that one takes; 0 columns where they go down the columns alone.
+        For transforms: padded pixels of one transform; 0 columns if it transforms columns only.
     output_channels : int
         Of the result, alpha included.
     keeps_white : bool
-        False where results have another value of white than samples of their type in the input.
+        Whether results have the same value of white as input samples of their type.
     premultiplied : bool
         Colours are stored multiplied with ``alpha``, and so are results.
     bounded : bool
-        Results are real and lie between the ends of their windows; see ``Task``.
+        Results are real and lie between the smallest and largest sample of their windows; see ``Task``.
     by_taps : bool
-        Means of a few real samples are sums of taps.
+        Means of a few real samples are summed tap by tap.
     fields : (rows, cols) of Field
-        What an output sees of the picture, through this stage and those before it.
+        Receptive field of an output in the picture, through this stage and those before it.
     branches : tuple of tuple of StagePlan
-        What a stage joins.
+        Branches that the stage joins.
     """
 
     stage: Stage
@@ -87,12 +87,12 @@ class StagePlan:
 
     @property
     def receptive_field(self) -> tuple[int, int]:
-        """(rows, cols): pixels of the picture between the first and the last that an output sees, both counted."""
+        """(rows, cols): pixels from the first to the last that an output depends on, both counted."""
         return self.fields[0].size, self.fields[1].size
 
     @property
     def jump(self) -> tuple[float, float]:
-        """(rows, cols): how far apart the fields of two neighbouring outputs are."""
+        """(rows, cols): distance of the fields of neighbouring outputs."""
         return self.fields[0].jump, self.fields[1].jump
 
     @property
@@ -102,17 +102,17 @@ class StagePlan:
 
     @property
     def spreads(self) -> bool:
-        """Whether a sample that is infinite or not a number would show beyond the windows that hold it."""
+        """Whether an infinite sample or a NaN would reach outputs whose windows do not hold it."""
         return self.algorithm in ("multirate", "fourier")
 
     @cached_property
     def stream(self) -> Stream | None:
-        """How the stage is streamed, or None where it is not."""
+        """Layout of the sliding window, or None if the stage has none."""
         return stream_of(self)
 
     @cached_property
     def fold(self) -> Fold | None:
-        """How the stage is computed in folded rows, or None where it cannot be."""
+        """Layout of lane-interleaved rows, or None if they do not apply."""
         return fold_of(self)
 
 
@@ -123,11 +123,11 @@ class Group:
     Attributes
     ----------
     block_rows : tuple of int
-        For each stage, the rows that are computed at a time.
+        Rows of one block of each stage.
     held_rows : tuple of int
-        For each stage but the last, how many rows of its result are held at a time.
+        Rows in the line buffer behind each stage but the last.
     held_bytes : int
-        Of all of them, for one thread.
+        Bytes of all line buffers, for one thread.
     """
 
     first: int

@@ -1,4 +1,4 @@
-"""Which stages are streamed, strip by strip, and how wide their strips are."""
+"""Size the column strips of stages with a sliding window."""
 
 from __future__ import annotations
 
@@ -14,36 +14,37 @@ from convfilter.record import record
 if TYPE_CHECKING:
     from convfilter.planning.stage_plan import StagePlan
 
-#: Output rows that are computed before a finish that takes more than loops.
+#: Output rows of one block before an epilogue that also runs NumPy code.
 REGION_ROWS = 16 * STEP_ROWS
 _BLOCK_ROWS = 4 * REGION_ROWS
-#: Samples of a row of a strip, and of all rows in its ring: they fit a core's L2 cache.
+#: Samples of a row of a strip, and samples of all rows in its ring: they fit a core's L2 cache.
 _STRIP_SAMPLES = 4224
 _RING_SAMPLES = 2**18
-#: Strips narrower than this, or than what the kernel spans, would load more than they keep.
+#: Narrowest strip in samples; a strip narrower than the kernel's span would load more samples than it produces.
 _NARROWEST = 512
-#: What the strips of a thread may hold in rows between their steps; beyond, all share one memory.
+#: Most bytes of a thread's rings, if each strip has its own; beyond that, all strips share one.
 OWN_BYTES = 24 * 2**20
-#: Columns of a strip are a multiple of this, so that its rows are whole vectors of any width.
+#: Strip widths are multiples of this, so that rows are whole vectors of any width.
 VECTOR = 64
-#: Output rows, and pixels, that share what they read where rows are folded.
+#: Output rows, and pixels, of one step in lane-interleaved rows.
 FOLD_ROWS = 8
-#: Samples of a folded row, at least: there are squares to turn; and at most: eight rows of sums stay in cache.
+#: Least and most samples of a lane-interleaved row: enough for whole transposed squares, few enough for the cache.
 _FOLDED_SAMPLES = 1024, 8192
-#: Taps of a folded row and column: the eight that share what they read all see the middle ones; one sum holds them all.
+#: Supported taps of a row or column in lane-interleaved rows: at least 7, so that all eight outputs of a step share the
+#: middle taps, and few enough for one sum.
 _FOLDED_TAPS = range(FOLD_ROWS - 1, 57)
 _STREAMED = ("direct", "separable", "lowrank", "gradient")
 
 
 @record
 class Stream:
-    """How a stage is streamed: the ring of source rows, and the output columns of one strip."""
+    """A sliding window: the ring of source rows, and the output columns of one strip."""
 
     ring: AnyRing
     cols: int
 
     def held_bytes(self, plan: StagePlan) -> int:
-        """Return what all strips side by side keep between their steps."""
+        """Return the bytes that the rings of all strips hold between steps."""
         strips = -(-plan.cols.output // self.cols)
         loaded = (self.cols * min(plan.cols.stride, plan.cols.kernel) + plan.cols.span) * plan.channels
         return strips * self.ring.slots * loaded * np.dtype(plan.precision).itemsize
@@ -51,7 +52,7 @@ class Stream:
 
 @record
 class Fold:
-    """How a stage is computed in folded rows: the ring of source rows, columns of a strip, and taps that count."""
+    """A sliding window in lane-interleaved rows: the ring of source rows, columns of a strip, and nonzero taps."""
 
     ring: Ring
     cols: int
@@ -59,7 +60,7 @@ class Fold:
     last_col: int
 
     def scratch_bytes(self, plan: StagePlan) -> int:
-        """Return the memory for a strip: rows of samples of two bytes at most, and rows of sums."""
+        """Return the bytes of a strip: rows of samples of at most two bytes, and rows of sums."""
         halo = (self.last_col - self.first_col) * plan.channels
         row = self.cols * plan.channels + halo + VECTOR**2 // 16
         samples, sums = self.ring.slots + 2 * FOLD_ROWS, FOLD_ROWS * (row + VECTOR // 4 * halo)
@@ -67,7 +68,7 @@ class Fold:
 
 
 def fold_of(plan: StagePlan) -> Fold | None:
-    """Return how ``plan`` is computed in folded rows, or None where it is not."""
+    """Return the lane-interleaved layout of ``plan``, or None if it does not apply."""
     steps = plan.rows.stride, plan.rows.dilation, plan.cols.stride, plan.cols.dilation
     if plan.algorithm != "separable" or plan.precision != "float32" or plan.alpha or steps != (1, 1, 1, 1):
         return None
@@ -88,7 +89,7 @@ def counting(taps: npt.NDArray[Any]) -> tuple[int, int]:
 
 
 def stream_of(plan: StagePlan) -> Stream | None:
-    """Return how ``plan`` is streamed; None where it is not, or a vertical and a horizontal pass each by itself."""
+    """Return the sliding window of ``plan``; None if no ring or method applies."""
     if plan.algorithm not in _STREAMED and not plan.by_taps:
         return None
     rows = _counting_rows(plan)
@@ -99,24 +100,24 @@ def stream_of(plan: StagePlan) -> Stream | None:
             return None
         gathered = Gathered.of(plan.rows, *rows)
         ring = gathered if 2 * gathered.block < ring.slots or ring.slots > TALLEST else ring
-    # Strips narrower than what the kernel spans would load more than they keep.
+    # A strip narrower than the kernel's span would load more samples than it produces.
     samples = max(strip_samples(ring.slots), _NARROWEST, span // 2)
     wanted = max(1, samples // (plan.channels * min(plan.cols.stride, plan.cols.kernel)))
     return Stream(ring, wanted // VECTOR * VECTOR or wanted)
 
 
 def strip_samples(rows: int) -> int:
-    """Return how many samples of each of ``rows`` rows stay in cache."""
+    """Return the samples of each of ``rows`` rows that fit the cache."""
     return min(_STRIP_SAMPLES, _RING_SAMPLES // rows)
 
 
 def strip_cols(rows: int, channels: int) -> int:
-    """Return how many columns of ``rows`` rows stay in cache: whole vectors."""
+    """Return the columns of ``rows`` rows that fit the cache, in whole vectors."""
     return whole_vectors(strip_samples(rows) // channels)
 
 
 def shared_cols(count: int, cols: int, threads: int) -> int:
-    """Return the columns of strips of at most ``cols`` of ``count`` columns: as many strips for each thread."""
+    """Return the strip width, at most ``cols`` of ``count`` columns, that gives each thread equally many strips."""
     if threads == 1:
         return cols
     strips = -(-count // cols // threads) * threads
@@ -129,12 +130,12 @@ def whole_vectors(cols: int) -> int:
 
 
 def stream_block_rows(axis: AxisPlan) -> int:
-    """Return the output rows of one block: few enough for all threads to have work, many for what blocks load twice."""
+    """Return the output rows of one block: few enough to occupy all threads, enough to outweigh rows loaded twice."""
     return min(_BLOCK_ROWS, whole_regions(-(-axis.output // 8)))
 
 
 def even_block_rows(rows: int) -> int:
-    """Return the rows of a block of whole steps, folded or not: for two threads, or mostly four, to share evenly."""
+    """Return the rows of a block, in whole steps, so that two or four threads get equal shares."""
     count = 8 if rows >= 8 * REGION_ROWS else 4 if rows >= 4 * REGION_ROWS else 2 if rows >= REGION_ROWS else 1
     count = max(count, 2 * -(-rows // (2 * _BLOCK_ROWS)))
     return -(-rows // (count * FOLD_ROWS)) * FOLD_ROWS
@@ -155,5 +156,5 @@ def _counting_rows(plan: StagePlan) -> tuple[int, int]:
 
 
 def column_samples(rows: int, span: int) -> int:
-    """Return how many samples of each of ``rows`` rows are transformed at a time: they, and spectra, stay in cache."""
+    """Return the samples of each of ``rows`` rows that are transformed at a time: samples and spectra fit the cache."""
     return max(_RING_SAMPLES // 2 // rows, 4 * span)

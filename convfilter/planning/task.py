@@ -1,4 +1,4 @@
-"""What one stage is asked to do, with all that decides how: geometry, kernel, sample type."""
+"""A stage applied to one picture shape and sample type: the input of planning."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from convfilter.planning.arithmetic import AxisPlan, plan_axis, require_real_cel
 from convfilter.planning.sample_types import full_scale, is_whole, is_wide, sample_type
 from convfilter.record import cached_property, record
 
-#: Numerators and divisor of the luminance (ITU-R BT.601): whole, so that grey stays exact.
+#: Numerators of the luminance (ITU-R BT.601), over 1000: integers, so that grey stays exact.
 LUMINANCE = (299.0, 587.0, 114.0)
 LUMINANCE_DIVISOR = 1000.0
 
-#: Whole numbers up to here are exact in float64.
+#: Integers up to here are exact in float64.
 _DOUBLE_WHOLE = 2.0**53
 #: Rounded to float32 twice, and divided by white between, indices below this stay what they are.
 MOST_INDICES = 2**22
@@ -46,32 +46,32 @@ MOST_INDICES = 2**22
 _SUM_ROUNDING = 1e-12
 
 
-#: Where the Gaussian of Canny's edges is cut, in sigmas: as in scikit-image. Two pixels more decide about a ridge.
+#: Truncation of the Gaussian of Canny's edges, in sigmas, as in scikit-image. Two more pixels decide about a ridge.
 CANNY_SIGMAS = 4.0
 
 
 @record
 class Task:
-    """One stage on pictures of one shape and type.
+    """A stage on pictures of one shape and sample type.
 
     Attributes
     ----------
     kernel : Kernel
-        Turned if ``flip`` asks for it; with its factors, if it has any; for
-        real samples with divisor and scale multiplied in, so that no sum
-        leaves their range before the result does.
+        Turned by 180 degrees for ``flip``; with its factors, if any; for real
+        samples with divisor and scale multiplied in, so that sums overflow
+        only if the result does.
     scale : float
-        What is left of the stage's scale.
+        Remaining scale of the stage.
     dtype, result : numpy.dtype
-        Sample types of the picture, and of what comes out: before another stage, float32 or float64.
+        Sample types of the input and the result; before another stage, the result is float32 or float64.
     whites : pair of float, or None
-        What is white in the picture and in what comes out, where that is not
+        Values of white in the input and the result, where they are not
         the full scale of their types, as in samples of 12 bits.
     premultiplied : bool
         Colours are stored multiplied with alpha, and so are results.
     stored, levels : numpy.dtype and float
-        In a stack: what it stores in the end, and the largest magnitude of this
-        stage's result in levels of that; see ``gains.levels``.
+        In a stack: its final sample type, and the largest magnitude of this
+        stage's result in levels of that type; see ``gains.levels``.
     """
 
     stage: Stage
@@ -106,18 +106,18 @@ class Task:
         prefix: str = "",
         joined: tuple[int, int, int] | None = None,
     ) -> Task:
-        """Work out the geometry; ``joined`` is the shape of what joins branches.
+        """Compute the geometry; ``joined`` is the shape of joined branches.
 
         Raises
         ------
         SizeError
-            Nothing is left of the picture, or a pooling window holds only padding.
+            The output is empty, or a pooling window holds only padding.
         """
         _require_channels(stage, shape[2] - alpha, prefix, shape[0])
         _require_guide(stage, shape, alpha, prefix)
         stage = _sized(stage, shape)
         kernel, scale = factored(_kernel_of(stage)), stage.scale
-        # A whole Gaussian is its sigma to the multirate way, and its sums never leave the samples' range.
+        # The multirate method needs the sigma of a whole Gaussian, whose sums never leave the samples' range.
         if dtype.kind == "f" and isinstance(stage.operator, Correlation) and kernel.sigma is None:
             real = kernel.as_real(scale)
             if real is not kernel:
@@ -140,7 +140,7 @@ class Task:
 
     @cached_property
     def accuracy(self) -> str:
-        """The finer of both sample types: what comes out is as accurate as results of that type must be."""
+        """The finer of both sample types: the result must be as accurate as one of that type."""
         if is_wide(self.dtype) or is_wide(self.result):
             return "float64"
         return max((self.dtype.name, self.result.name), key=("uint8", "uint16", "float32").index)
@@ -164,8 +164,8 @@ class Task:
     def is_bounded(self) -> bool:
         """Whether the result is real and its weights have one sign: it lies between the ends of its window.
 
-        It does so only if all that a sum consists of has that sign, and rounding is small beside that of the result:
-        sums in float64, by ways that subtract nothing.
+        This holds only if all terms of a sum have that sign and rounding is small beside that of the result: sums in
+        float64, by methods that subtract nothing.
         """
         if (self.stored or self.result).kind != "f" or not self.is_linear:
             return False
@@ -173,20 +173,20 @@ class Task:
 
     @property
     def keeps_samples(self) -> bool:
-        """Whether what is found is stored as it is: same sample type, no alpha, no gray, nothing scaled."""
+        """Whether selected samples are stored directly: same sample type, no alpha, no gray, no scale."""
         unscaled = self.scale == 1 and self.stage.offset == 0 and self.stage.map in (None, "clip", "abs")
         return self.dtype == self.result and self.keeps_white and unscaled and not self.alpha and not self.gray
 
     @property
     def pads_with_samples(self) -> bool:
-        """Whether samples are whole numbers, and so is what lies beyond the border."""
+        """Whether samples and padding values are integers."""
         value = self.stage.padding_value if self.stage.padding_mode == "constant" else 0
         white = self.whites[0] if self.whites else full_scale(self.dtype)
         return self.dtype.kind == "u" and 0 <= value <= white and value % 1 == 0
 
     @property
     def keeps_white(self) -> bool:
-        """Whether the value of white is the same before and after, as far as the sample types allow."""
+        """Whether input and result have the same value of white, as far as the sample types allow."""
         return self.whites is None or self.whites[0] == self.whites[1]
 
     @property
@@ -202,7 +202,7 @@ class Task:
 
     @property
     def gain(self) -> float:
-        """How much larger than the samples a result can be, before it is clipped."""
+        """Largest factor from samples to unclipped results."""
         return gain_of_sums(self.stage.operator, self.kernel, self.scale)
 
     @cached_property
@@ -221,17 +221,17 @@ class Task:
 
     @property
     def gives_whole_numbers(self) -> bool:
-        """Whether the exact result is a whole number, which rounding finds again from close by."""
+        """Whether the exact result is an integer, which rounding recovers from a close approximation."""
         unscaled = self.kernel.divisor == 1 and self.scale == 1 and self.dtype == self.result and self.keeps_white
         if not (self.is_exact and unscaled) or self.stage.map == "stretch" or self.alpha or self.gray:
             return False
-        # Half a level more, as for mid-grey, would make every result a tie.
+        # An extra half level, as for mid-grey, would make every result a tie.
         offset = self.stage.offset + (0.5 if self.stage.map == "offset" else 0.0)
         return (offset * (self.whites[1] if self.whites else full_scale(self.result))).is_integer()
 
 
 def _sized(stage: Stage, shape: tuple[int, int, int]) -> Stage:
-    """Return a stage whose window is the whole picture with the size of that."""
+    """Return a stage with a global window sized to the picture."""
     operator = stage.operator
     if not isinstance(operator, Pooling) or operator.size is not None:
         return stage
@@ -239,7 +239,7 @@ def _sized(stage: Stage, shape: tuple[int, int, int]) -> Stage:
 
 
 def gain_of_sums(operator: Operator, kernel: Kernel, scale: float) -> float:
-    """Return how much larger than the samples weighted sums, or what is sharpened by them, can be."""
+    """Return the largest factor from samples to weighted sums or sharpened samples."""
     gain = kernel.absolute_sum / abs(kernel.divisor)
     if isinstance(operator, UnsharpMask):
         gain = 1 + abs(operator.amount) * (1 + gain)
@@ -247,7 +247,7 @@ def gain_of_sums(operator: Operator, kernel: Kernel, scale: float) -> float:
 
 
 def takes_alpha_as_colour(stage: Stage) -> bool:
-    """Whether premultiplied colours and their alpha go through a stage in one way: means, extremes, and the like."""
+    """Whether premultiplied colours and alpha are filtered alike: means, extremes and similar operators."""
     operator = stage.operator
     if (stage.scale, stage.offset) != (1, 0) or stage.map not in (None, "clip", "abs"):
         return False
@@ -290,7 +290,7 @@ def _require_channels(stage: Stage, channels: int, prefix: str, rows: int) -> No
 def _kernel_of(stage: Stage) -> Kernel:
     operator = stage.operator
     if isinstance(operator, Morphology) and operator.kind in ("tophat", "blackhat"):
-        # What two windows, one after the other, see.
+        # The combined window of two operations.
         rows, cols = operator.kernel.shape
         return Kernel(factors=(np.ones(2 * rows - 1), np.ones(2 * cols - 1)))
     if isinstance(operator, Pooling | MaxIndices):

@@ -1,4 +1,4 @@
-"""The ways to compute a stage, one row each: when each can, and what it costs."""
+"""Methods that compute a stage, one row each: when each applies, and its cost."""
 
 from __future__ import annotations
 
@@ -62,32 +62,31 @@ Algorithm = Literal[
     "join",
 ]
 
-#: A transform takes the time of about this many multiply-adds for each sample and each doubling of its size.
+#: Cost of a transform, in multiply-adds for each sample and each doubling of its size.
 _TRANSFORM_STEP = 40.0
-#: Rows with more samples than this cannot be kept between the multirate passes in little memory.
+#: Widest row, in samples, whose coarse rows fit in little memory.
 _MULTIRATE_SAMPLES = 200_000
-#: Padded pixels of a transform's side, at least.
+#: Least padded pixels of a transform's side.
 _TRANSFORM_SIDE = 320
-#: Results of so many levels, before they are clipped, are off by 0.0005 of a level in float64.
+#: Unclipped results of this many levels have an error of 0.0005 of a level in float64.
 _TRANSFORM_LEVELS = 2.0**38
-#: How many times the kernel's span a transform's side is, if memory allows.
+#: Ratios of a transform's side to the kernel's span, best first; memory decides.
 _TRANSFORM_SPANS = (4.0, 3.0, 2.0, 1.5, 1.25, 1.1)
-#: One channel, its spectrum, the product and the result; and the memory that they may take.
+#: Planes of a transform: one channel, its spectrum, the product and the result.
 TRANSFORM_PLANES = 4
 _TRANSFORM_BYTES = 44 * 2**20
-#: Rows of a transform down the columns alone: whole steps of four, few enough to stay in cache.
+#: Rows of a transform of columns only: whole steps of four, few enough for the cache.
 _COLUMN_ROWS = range(16, 129, 8)
-#: Samples of a row that its kernel may span; and how long its sums take, beside those of a square transform: down the
-#: columns, and along the rows.
+#: Widest kernel of such a transform, in samples.
 _COLUMN_SPAN = 1024
 _DOWN, _ALONG = 1.45, 2.5
 
 
 class Way(NamedTuple):
-    """One way: whether it can compute a task, and its multiply-adds for one output sample.
+    """A method: whether it can compute a task, and its multiply-adds for one output sample.
 
-    What the choice goes by is measured, in multiply-adds of the direct way in
-    float32: ``each`` is what one takes here, ``overhead`` what moving samples adds.
+    The choice depends on measured times, in multiply-adds of the direct method in
+    float32: ``each`` is the time of one multiply-add, ``overhead`` that of moving samples.
     """
 
     name: Algorithm
@@ -97,24 +96,24 @@ class Way(NamedTuple):
     overhead: float
 
     def time(self, task: Task) -> float:
-        """Return about how long one output sample takes."""
+        """Return the approximate time of one output sample."""
         vectors = 2.0 if precision(task, self.name) == "float64" else 1.0
         return vectors * (self.each * self.multiply_adds(task) + self.overhead)
 
 
 def applicable(task: Task) -> tuple[Algorithm, ...]:
-    """Return the ways that can compute ``task``, whatever they cost."""
+    """Return the methods that can compute ``task``, whatever their cost."""
     return tuple(way.name for way in (*WAYS, *_ONLY_WAYS) if way.can(task))
 
 
 def cheapest(task: Task) -> Algorithm:
-    """Return the way that takes least time."""
+    """Return the fastest method."""
     ways = [way for way in (*WAYS, *_ONLY_WAYS) if way.can(task)]
     return ways[0].name if len(ways) == 1 else min(ways, key=lambda way: way.time(task)).name
 
 
 def least_time(task: Task) -> float:
-    """Return about how long one output sample takes by the cheapest way."""
+    """Return the approximate time of one output sample by the fastest method."""
     return min(way.time(task) for way in (*WAYS, *_ONLY_WAYS) if way.can(task))
 
 
@@ -135,7 +134,7 @@ def _can_separate(task: Task) -> bool:
 
 
 def _can_lower_rank(task: Task) -> bool:
-    # Products that cancel leave the rounding of samples that no weight falls on.
+    # Products that cancel leave rounding errors of samples under no weight.
     return task.is_linear and not task.is_bounded and products_of(task) is not None
 
 
@@ -146,13 +145,13 @@ def _can_run_sums(task: Task) -> bool:
 
 
 def _can_multirate(task: Task) -> bool:
-    # It leaves out what float32 would not show.
+    # It omits weight that is only invisible in float32.
     sums = _sums(task) and task.accuracy != "float64"
     return sums and any(_wide_axes(task)) and task.cols.output * task.channels <= _MULTIRATE_SAMPLES
 
 
 def _can_transform(task: Task) -> bool:
-    # Rounding spreads over a transform's tile: no ties, no colours under faint alpha.
+    # Rounding errors spread over a transform's tile: no ties, no colours under faint alpha.
     sound = task.is_linear and not task.alpha and (not task.is_exact or task.gives_whole_numbers)
     if task.accuracy != "float32" and task.gain * task.largest_term > _TRANSFORM_LEVELS:
         return False
@@ -189,7 +188,7 @@ def _box_cost(task: Task) -> float:
 
 
 def _multirate_cost(task: Task) -> float:
-    """Count the steps that reach ``span`` samples past the picture, and those on kept samples only."""
+    """Count the passes over full rows, ``span`` samples of margin included, and those on the coarse grid."""
     rows, cols, (row_steps, col_steps) = task.rows, task.cols, rates_of(task)
     down, along = _taps(task)
     if col_steps is not None:
@@ -210,7 +209,7 @@ def _reached(axis: AxisPlan) -> float:
 
 
 def _gradient_cost(task: Task) -> float:
-    """Count both derivatives; the fused loop takes each of the eight neighbours and their smoothing once."""
+    """Count both derivatives; the fused loop reads each of the eight neighbours and smooths them once."""
     if is_fused(task.stage):
         return 18.0
     return 2.0 * (sum(_taps(task)) if task.kernel.factors is not None else _direct_cost(task))
@@ -223,7 +222,7 @@ def _compass_cost(task: Task) -> float:
 
 
 def _layer_cost(task: Task) -> float:
-    """Count for one input channel, as the others count for one channel: the products over the channels loaded."""
+    """Count for one input channel, as other methods count for one channel."""
     operator = task.stage.operator
     assert isinstance(operator, Layer)
     # Of a transposed convolution, most taps fall on the zeros between samples.
@@ -265,15 +264,15 @@ def _square_cost(task: Task, rows: int, cols: int) -> float:
 
 
 def _column_cost(task: Task, rows: int) -> float:
-    """Count there, the products of spectra summed along the rows, and back."""
+    """Count the forward transform, the products of spectra summed along the rows, and the inverse transform."""
     kept = min(rows - task.rows.span, task.rows.output)
     return rows * (_DOWN * rows + _ALONG * 2 * task.cols.kernel) / kept + _DOWN * rows
 
 
 def transform_sides(task: Task) -> tuple[int, int] | None:
-    """Return how many padded rows and columns one transform takes, or None where it would need too much memory.
+    """Return the padded rows and columns of one transform, or None if it would need too much memory.
 
-    With 0 columns, transforms go down the columns alone, and what they give is summed along the rows.
+    With 0 columns, only columns are transformed, and their spectra are summed along the rows.
     """
     square = _square_sides(task)
     allowed = task.rows.stride == task.cols.stride == 1 and not task.is_exact and not task.is_bounded
@@ -317,14 +316,14 @@ def _smooth(least: int) -> int:
 
 
 def products_of(task: Task) -> tuple[Product, ...] | None:
-    """Return the column-times-row products that make up the kernel, or None if they cannot be had."""
+    """Return the column-times-row products that sum to the kernel, or None if there are too many."""
     if task.kernel.factors is not None:
         return (task.kernel.factors,)
     return low_rank(task.kernel, unseen(task))
 
 
 def _wide_axes(task: Task) -> tuple[bool, bool]:
-    """Return which axes a Gaussian is wide enough on to keep every second sample or fewer."""
+    """Return the axes on which a Gaussian is wide enough to decimate."""
     if task.kernel.sigma is None:
         return False, False
     rows, cols = (
@@ -335,7 +334,7 @@ def _wide_axes(task: Task) -> tuple[bool, bool]:
 
 
 def rates_of(task: Task) -> tuple[Rates | None, Rates | None]:
-    """Return the steps of the multirate way along rows and columns; None for an axis that is summed tap by tap."""
+    """Return the vertical and horizontal rates of the multirate method; None for an axis computed tap by tap."""
     assert task.kernel.sigma is not None
     rows, cols = (
         rates(sigma, quality(task)) if wide else None
@@ -350,7 +349,7 @@ WAYS = (
     Way("separable", _can_separate, _separable_cost, 1.4, 6.0),
     Way("lowrank", _can_lower_rank, _low_rank_cost, 1.4, 6.0),
     Way("box", _can_run_sums, _box_cost, 1.0, 0.0),
-    # Squares of samples are turned, and back; and rows that are kept go through memory.
+    # Squares of samples are transposed and transposed back; and coarse rows go through memory.
     Way("multirate", _can_multirate, _multirate_cost, 3.0, 30.0),
     Way("fourier", _can_transform, _transform_cost, 1.2, 0.0),
     Way("gradient", lambda task: isinstance(task.stage.operator, Gradient), _gradient_cost, 1.0, 0.0),
@@ -365,7 +364,7 @@ WAYS = (
     Way("histograms", ranks.can_count_columns, ranks.by_columns, 3.0, 0.0),
     Way("sliding", ranks.can_slide, ranks.by_sliding, 3.0, 0.0),
 )
-#: Operators with one way of their own, which there is no use in asking for.
+#: Operators with a single method, which ``algorithm`` cannot name.
 _ONLY_WAYS = (
     Way("layer", lambda task: isinstance(task.stage.operator, Layer), _layer_cost, 1.0, 0.0),
     Way("response", lambda task: isinstance(task.stage.operator, LocalResponse), lambda _: 20.0, 1.0, 0.0),
