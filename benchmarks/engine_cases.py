@@ -156,6 +156,7 @@ def cases(bench: Bench) -> list[Case]:
         _max_pool(bench, 31, 1, 10.0),
         _dilate(bench, 7, 1.5),
         _canny(bench, 2.0, 3.0),
+        _bilateral(bench, 4, 1.0),
         _guided(bench, 16),
         *(_median(bench, side, floor) for side, floor in ((3, 1.0), (5, 1.0), (15, 1.5), (51, 1.5))),
     ]
@@ -360,6 +361,19 @@ def _canny(bench: Bench, sigma: float, floor: float) -> Case:
     if bench.skimage:
         feature = import_module("skimage.feature")
         case.peer("scikit-image", lambda: feature.canny(gray, sigma), floor)
+    return case
+
+
+def _bilateral(bench: Bench, radius: int, floor: float) -> Case:
+    levels = 25.5
+    case = bench.case(f"bilateral, d={2 * radius + 1}")
+    case.ours(lambda: convfilter.bilateral_filter(bench.rgb, 2.0, levels / 255, radius=radius, threads=bench.threads))
+    case.peer(
+        "OpenCV",
+        lambda: bench.cv2.bilateralFilter(bench.rgb, 2 * radius + 1, levels, 2.0, borderType=bench.border),
+        floor,
+        "weights from a table",
+    )
     return case
 
 

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from convfilter.picture.options import ReadOptions, WriteOptions
     from convfilter.picture.picture import Picture
     from convfilter.windows import (
+        bilateral_filter,
         black_hat,
         canny,
         closing,
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _OF_WINDOWS = (
+    "bilateral_filter",
     "black_hat",
     "canny",
     "closing",
@@ -108,6 +110,7 @@ __all__ = [
     "WriteOptions",
     "apply",
     "average_pool",
+    "bilateral_filter",
     "black_hat",
     "box_blur",
     "canny",

@@ -12,7 +12,18 @@ import numpy.typing as npt
 
 from convfilter.engine import epilogue, load, program, sums
 from convfilter.machine.cores import available_cores
-from convfilter.methods import box, canny, extremes, horizontal, interleaved, morphology, pointwise, rank, stencil
+from convfilter.methods import (
+    bilateral,
+    box,
+    canny,
+    extremes,
+    horizontal,
+    interleaved,
+    morphology,
+    pointwise,
+    rank,
+    stencil,
+)
 from convfilter.native import object_code
 from convfilter.native.loop import Loop
 from convfilter.picture import png_filters
@@ -45,6 +56,7 @@ def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
             interleaved,
             box,
             extremes,
+            bilateral,
             canny,
             morphology,
             pointwise,

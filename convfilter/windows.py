@@ -5,7 +5,7 @@ Images are (rows, cols) or (rows, cols, channels) arrays of uint8, uint16 or flo
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias, Unpack
+from typing import Any, Literal, TypeAlias, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from convfilter.api import run_operator
 from convfilter.errors import ParameterError
 from convfilter.filters import footprints
 from convfilter.filters.kernels import Kernel
-from convfilter.filters.stage import Canny, Guided, Morphology, PaddingMode, Rank
+from convfilter.filters.stage import Bilateral, Canny, Guided, Morphology, PaddingMode, Rank
 from convfilter.keywords import FilterKeywords, Image, ImageLike, RunKeywords, documented, whole_pair
 from convfilter.planning import full_scale
 
@@ -215,6 +215,62 @@ def canny(
     [0, 0, 255, 255, 0, 0]
     """
     return run_operator(image, "canny", Canny(sigma, low, high), keywords)
+
+
+@documented(FilterKeywords)
+def bilateral_filter(
+    image: ImageLike,
+    sigma_space: float,
+    sigma_range: float = 0.1,
+    *,
+    radius: int | None = None,
+    distance: Literal["l1", "l2"] = "l1",
+    **keywords: Unpack[FilterKeywords],
+) -> Image:
+    """Smooth all but edges: the mean of the pixels around, weighted by their distance and by how near their colour is.
+
+    Parameters
+    ----------
+    image : (H, W) or (H, W, C) array of uint8, uint16 or float32
+        All channels of a pixel have one weight, that of their colour. With ``alpha``, pixels also count with their
+        opacity, a transparent one takes the mean of those around whatever their colours, and alpha stays.
+    sigma_space : float
+        Standard deviation of the Gaussian of the distance, in pixels, above 0.
+    sigma_range : float
+        Standard deviation of the Gaussian of how colours differ, as a fraction of full scale; above 0.
+    radius : int, optional
+        Pixels whose centres lie within so many pixels count, 1 to 500; by default within 3 ``sigma_space``. The ``d``
+        of OpenCV is ``2 * radius + 1``.
+    distance : {"l1", "l2"}
+        How two colours differ: by the sum of their channels' differences, as in OpenCV, or by the root of the sum of
+        their squares.
+    **keywords
+        See Other Parameters.
+
+    Returns
+    -------
+    array
+        Of the image's type, or ``dtype``.
+
+    Raises
+    ------
+    ParameterError
+        A parameter is out of range.
+    SizeError
+        Nothing is left of the image.
+
+    References
+    ----------
+    C. Tomasi, R. Manduchi, "Bilateral filtering for gray and color images", ICCV 1998.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> bilateral_filter(np.array([[0, 4, 2, 200, 204, 202]], np.uint8), 1, 0.02).tolist()
+    [[1, 2, 3, 201, 203, 202]]
+    """
+    reach = None if radius is None else whole_pair(radius, "radius")[0]
+    return run_operator(image, "bilateral", Bilateral(sigma_space, sigma_range, reach, distance), keywords)
 
 
 @documented(RunKeywords)

@@ -340,6 +340,31 @@ def percentile(picture, window, p=0.5, *, flip=False, **geometry):
     return np.median(np.stack(seen), axis=0) if p == 0.5 else np.percentile(np.stack(seen), 100 * p, axis=0)
 
 
+def bilateral(picture, sigma_space, sigma_range, radius, *, squares=False, votes=None, **geometry):
+    """The mean of a disk's pixels by a Gaussian of their distance and one of how all channels differ from the centre.
+
+    Votes, of (rows, cols), multiply weights; where that of the centre is 0, no colour is far from it.
+    """
+    side = 2 * radius + 1
+    ((_, middle),) = windows(picture, (side, side), centre=True, **geometry)
+    at_all, around = (np.ones(picture.shape[:2]), {"padding_value": 1}) if votes is None else (votes, {})
+    ((_, own),) = windows(at_all, (side, side), centre=True, **{**geometry, **around})
+    sums, total = np.zeros(middle.shape), np.zeros(middle.shape[:2])
+    for ((i, j), seen), (_, vote) in zip(
+        windows(picture, (side, side), **geometry),
+        windows(at_all, (side, side), **{**geometry, **around}),
+        strict=True,
+    ):
+        square = (i - radius) ** 2 + (j - radius) ** 2
+        if square <= radius**2:
+            apart = np.abs(seen - middle)
+            apart = (apart**2).sum(axis=2) if squares else apart.sum(axis=2) ** 2
+            weight = vote * np.exp(-square / (2 * sigma_space**2) - (own > 0) * apart / (2 * sigma_range**2))
+            sums += weight[..., np.newaxis] * seen
+            total += weight
+    return sums / np.where(total > 0, total, 1)[..., np.newaxis]
+
+
 def weighted_percentile(values, weights, p=0.5):
     """The same of whole votes: samples of one weight count once; else each as often as its weight, and the cut is at
     p times their sum, between two samples or within one."""

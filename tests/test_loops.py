@@ -1028,6 +1028,70 @@ def slide(rng, K, N):
         )  # fmt: skip
 
 
+# bilateral ---------------------------------------------------------------------
+
+
+def split(rng, A):
+    tile = samples(rng, (3, 5 * 4 + 2), A)
+    pixels = tile[:, :20].reshape(3, 5, 4)
+    pixels[..., 3] = np.resize([0, 2, -1, 4, 1], (3, 5))
+    counts = pixels[..., 3] > 0
+    for colours, divisor in ((4, 0.0), (3, 0.0), (3, 8.0)):
+        share = np.divide(divisor, pixels[..., 3], out=np.ones((3, 5), A), where=counts & (divisor > 0))
+        planes = [pixels[..., c] * share for c in range(colours)]
+        if colours == 3:
+            planes = [
+                *(np.where(counts, plane, 0) for plane in planes),
+                np.where(counts, pixels[..., 3], 0),
+                counts * -2,
+            ]
+        expected = unset((len(planes), 3, 6), A)
+        expected[:, :, :5] = planes
+        out = unset(expected.size, A)
+        yield Case([tile.ravel(), 22, 3, 5, 4, colours, divisor, -2.0, out, 18, 6], {8: expected})
+
+
+def average(rng, A, colours=2):
+    """Yield windows whose weights are powers of two: exact, whatever the polynomial between them."""
+    cols, rows, step = LANES + 3, 2, 2
+    pitch, lines = cols + 2, 2 * LANES
+    taps, spaces = np.array([0, 2, pitch + 1, 2 * pitch]), np.array([-2, -1, 0, -3], A)
+    centre = pitch + 1
+    for squared, voting in product((0, 1), (0, 1)):
+        planes = np.zeros((colours + 2 * voting, 5 * pitch), A)
+        planes[:colours] = rng.integers(0, 4, (colours, 5 * pitch))
+        if voting:
+            planes[colours] = rng.integers(0, 3, 5 * pitch)
+            planes[colours, : pitch + 9] = 0
+            planes[colours + 1] = np.where(planes[colours] > 0, -1, 0)
+        expected = unset((rows, cols * (colours + 1) + 1), A)
+        for row, col in np.ndindex(rows, cols):
+            at = row * step * pitch + col
+            middle = planes[:colours, at + centre]
+            apart = planes[:colours, at + taps] - middle[:, np.newaxis]
+            distance = (apart**2).sum(axis=0) if squared else np.abs(apart).sum(axis=0) ** 2
+            weights = np.exp2(spaces + (planes[-1, at + centre] if voting else -1) * distance)
+            weights = weights * planes[colours, at + taps] if voting else weights
+            mean = middle + (weights * apart).sum(axis=1) / (weights.sum() or np.finfo(A).tiny)
+            expected[row, col * (colours + 1) :][:colours] = mean
+        flat = np.append(planes.ravel(), np.zeros(64, A))
+        limits = float(np.finfo(A).tiny), float(np.finfo(A).max)
+        yield Case(
+            [flat, 5 * pitch, pitch, step, rows, cols, colours, taps, spaces, 4, centre, -1.0, squared, voting, *limits,
+             unset(64 * colours, A), unset(64 * colours, A), unset(lines * colours, A), lines,
+             unset(expected.size, A), expected.shape[1], colours + 1],
+            {16: None, 17: None, 18: None, 20: expected},
+        )  # fmt: skip
+
+
+def average_1(rng, A):
+    return average(rng, A, 1)
+
+
+def average_3(rng, A):
+    return average(rng, A, 3)
+
+
 # canny -------------------------------------------------------------------------
 
 

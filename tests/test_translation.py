@@ -53,6 +53,19 @@ LINES = {
         "convfilter apply -f gaussian:2,truncate=2 --padding-mode reflect in.png out.png",
         "rounds after each pass",
     ),
+    "cv2.bilateralFilter(img, 9, 51, 75)": (
+        "convfilter apply -f bilateral:75,sigma_range=0.2,radius=4 --padding-mode reflect in.png out.png",
+        "levels of 8 bits",
+    ),
+    "cv2.bilateralFilter(img, 0, 25.5, 2.4)": (
+        "convfilter apply -f bilateral:2.4,sigma_range=0.1,radius=4 --padding-mode reflect in.png out.png",
+        "1.5 sigmaSpace",
+    ),
+    "restoration.denoise_bilateral(img, win_size=7, sigma_color=0.1, sigma_spatial=2, channel_axis=-1)": (
+        "convfilter apply -f bilateral:2,sigma_range=0.3,radius=3,distance=l2 --padding-mode constant "
+        "--padding-value 0 in.png out.png",
+        "sums a square",
+    ),
     "cv2.Sobel(img, cv2.CV_8U, 1, 0, ksize=5)": (
         "convfilter apply -f sobel:x,size=5 --padding-mode reflect in.png out.png",
         "no negative results",
@@ -116,7 +129,7 @@ def test_a_translation_of_scipy_does_what_scipy_does(
         ("ffmpeg -i in.png -vf scale=10:20 out.png", "'scale=10:20' has no translation"),
         ("ffmpeg -i in.png -vf gblur=sigma=4:steps=3 out.png", "'gblur steps' has no translation"),
         ("gmic in.png deform 4 o out.png", "'deform' has no translation"),
-        ("gimp in.png", "lines of magick, convert, vips, ffmpeg, gmic and calls of ndimage, cv2 and torch.nn"),
+        ("gimp in.png", "lines of magick, convert, vips, ffmpeg, gmic and calls of ndimage, cv2, skimage and torch.nn"),
         ("ndimage.gaussian_filter(a, sigma)", "sigma must be a number or a list in the line, got 'sigma'"),
         ("ndimage.gaussian_filter(a, 4, 1)", "'1' has no translation: name it"),
         ("ndimage.uniform_filter(a, 4)", "SciPy's even windows reach further to the left"),

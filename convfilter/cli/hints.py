@@ -19,6 +19,7 @@ _COMMANDS = {
     "edges --laplacian": "laplacian laplace",
     "edges --kirsch": "kirsch compass",
     "blur --guided RADIUS": "guided guidedfilter",
+    "blur --bilateral SIGMA_SPACE,SIGMA_RANGE": "bilateral bilateralfilter surface",
     "edges --canny SIGMA,LOW,HIGH": "canny",
     "edges --robinson": "robinson",
     "edges --farid magnitude": "farid",
@@ -45,7 +46,7 @@ _COMMANDS = {
     "info IN": "identify header vipsheader inspect show-info metadata size",
 }
 #: Filters that are no weighted sums, and so are not here.
-_NO_SUMS = "bilateral nlmeans mode"
+_NO_SUMS = "nlmeans mode"
 
 #: Options by their names here, each with other names; for every command that filters.
 _OF_ALL = {
@@ -70,7 +71,6 @@ _OF_ALL = {
 _OF_ONE: Mapping[str, Mapping[str, str]] = {
     "blur": {
         "--gaussian SIGMA": "--sigma --stddev --std --gauss -s -g --amount --strength",
-        "--gaussian SIGMA, or --box SIZE with SIZE = 2 radius + 1": "--radius",
         "--box SIZE": "--size --ksize --kernel-size --window --mean --average -b",
         "convfilter convolve --kernel": "--kernel",
         "convfilter rank --median SIZE": "--median",

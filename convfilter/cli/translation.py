@@ -7,6 +7,7 @@ names it; nothing is guessed.
 from __future__ import annotations
 
 import ast
+import math
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ _OPENCV_BORDERS = {
     "BORDER_DEFAULT": "reflect", "BORDER_REFLECT_101": "reflect", "BORDER_REFLECT101": "reflect",
     "BORDER_REFLECT": "symmetric", "BORDER_REPLICATE": "edge", "BORDER_WRAP": "wrap", "BORDER_CONSTANT": "constant",
 }  # fmt: skip
+_SKIMAGE_MODES = ("constant", "edge", "symmetric", "reflect", "wrap")
 _NUMBER = r"\d*\.?\d+"
 
 
@@ -62,7 +64,7 @@ def translated(line: str) -> Translation:
     Parameters
     ----------
     line : str
-        Of ImageMagick, vips, ffmpeg or G'MIC as it is typed, or one call of SciPy, OpenCV or torch.nn.
+        Of ImageMagick, vips, ffmpeg or G'MIC as it is typed, or one call of SciPy, OpenCV, scikit-image or torch.nn.
 
     Returns
     -------
@@ -86,7 +88,7 @@ def translated(line: str) -> Translation:
     if program not in _PROGRAMS:
         known = ", ".join(dict.fromkeys(_PROGRAMS))
         raise UsageError(
-            f"lines of {known} and calls of ndimage, cv2 and torch.nn can be translated, got {shown(line)}"
+            f"lines of {known} and calls of ndimage, cv2, skimage and torch.nn can be translated, got {shown(line)}"
         )
     found = Translation()
     _PROGRAMS[program](words[1:], found)
@@ -302,7 +304,7 @@ def _gmic(words: Sequence[str], found: Translation) -> None:
 
 
 def _of_call(line: str) -> Translation:
-    """Translate one call of SciPy, OpenCV or torch.nn."""
+    """Translate one call of a library."""
     try:
         body = ast.parse(line).body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -441,6 +443,37 @@ def _opencv_median(values: Mapping[str, Any], found: Translation) -> None:
     found.add(f"median:{_plain(_need(values, 'ksize'))}")
 
 
+def _opencv_bilateral(values: Mapping[str, Any], found: Translation) -> None:
+    diameter, colour, space = (_need(values, key) for key in ("d", "sigmaColor", "sigmaSpace"))
+    radius = max(1, int(diameter) // 2 if diameter > 0 else round(1.5 * space))
+    if diameter <= 0:
+        found.notes["a d of 0 means a radius of 1.5 sigmaSpace in OpenCV; convfilter's own is 3 sigmas"] = None
+    found.add(
+        f"bilateral:{_plain(space)},sigma_range={_plain(colour / 255)},radius={radius}",
+        "sigmaColor is taken as levels of 8 bits; sigma_range is a fraction of full scale",
+    )
+    _opencv_border(values, found)
+
+
+def _denoise_bilateral(values: Mapping[str, Any], found: Translation) -> None:
+    space = _need({"sigma_spatial": 1, **values}, "sigma_spatial")
+    side = _need({"win_size": max(5, 2 * math.ceil(3 * space) + 1), **values}, "win_size")
+    mode = str(values.get("mode", "constant"))
+    if mode not in _SKIMAGE_MODES:
+        raise _unknown(f"mode={mode}")
+    colour = _need(values, "sigma_color")
+    if values.get("channel_axis") is not None:
+        colour *= 3
+        found.notes["scikit-image divides the distance of two colours by the number of channels, taken as 3"] = None
+    found.add(
+        f"bilateral:{_plain(space)},sigma_range={_plain(colour)},radius={side // 2},distance=l2",
+        "scikit-image sums a square and takes weights of colours from a table; convfilter sums a disk, exactly",
+    )
+    found.options["--padding-mode"] = mode
+    if mode == "constant":
+        found.options["--padding-value"] = _plain(_need({"cval": 0, **values}, "cval"))
+
+
 def _opencv_sobel(values: Mapping[str, Any], found: Translation) -> None:
     order = (_need(values, "dx"), _need(values, "dy"))
     size = _need({"ksize": 3, **values}, "ksize")
@@ -500,6 +533,11 @@ _CALLS: dict[str, tuple[tuple[str, ...], Callable[[Mapping[str, Any], Translatio
     "GaussianBlur": (("src", "ksize", "sigmaX", "borderType"), _gaussian_blur),
     "blur": (("src", "ksize", "borderType"), _opencv_box),
     "medianBlur": (("src", "ksize"), _opencv_median),
+    "bilateralFilter": (("src", "d", "sigmaColor", "sigmaSpace", "borderType"), _opencv_bilateral),
+    "denoise_bilateral": (
+        ("image", "win_size", "sigma_color", "sigma_spatial", "mode", "cval", "channel_axis"),
+        _denoise_bilateral,
+    ),
     "Sobel": (("src", "ddepth", "dx", "dy", "borderType", "ksize"), _opencv_sobel),
     "filter2D": (("src", "ddepth", "kernel", "borderType"), _opencv_filter),
     "erode": (("src", "kernel"), _opencv_morph("erode")),

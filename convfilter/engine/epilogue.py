@@ -19,6 +19,7 @@ from convfilter.engine.program import Call, Counting, Following, Moving, Slot
 from convfilter.engine.tone import AS_IT_IS, Tone, has_divisor
 from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import (
+    Bilateral,
     Compass,
     Correlation,
     Gradient,
@@ -73,7 +74,9 @@ class Epilogue(ABC):
         # With alpha, colours are divided by it and by the tone's divisor at once.
         self._colour_divisor = tone.divisor
         #: Layers, ranks, directions and functions of samples give colours that are divided by alpha already.
-        divided = isinstance(operator, NetworkOperator | Layer | Rank | Compass | Guided | Orientation | Point)
+        divided = isinstance(
+            operator, NetworkOperator | Layer | Rank | Compass | Guided | Bilateral | Orientation | Point
+        )
         divided = divided or (isinstance(operator, Morphology) and operator.is_difference)
         self._divides = work.source.alpha and not divided
         #: What colours are multiplied by, and how much of their alpha is added, before the rest of the tone.

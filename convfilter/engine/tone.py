@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.buffer import Samples
-from convfilter.filters.stage import Compass, Guided, Morphology, Pooling, Rank, ToneMap, UnsharpMask
+from convfilter.filters.stage import Bilateral, Compass, Guided, Morphology, Pooling, Rank, ToneMap, UnsharpMask
 from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, is_whole
 from convfilter.record import record
 
@@ -38,7 +38,8 @@ AS_IT_IS = Tone(1.0, 1.0, 0.0, False)
 
 def has_divisor(plan: StagePlan) -> bool:
     """Whether the sums are still to be divided by the kernel's divisor when they are stored."""
-    return not isinstance(plan.stage.operator, Pooling | Rank | Morphology | Compass | Guided | UnsharpMask)
+    no_sums = Pooling | Rank | Morphology | Compass | Guided | Bilateral | UnsharpMask
+    return not isinstance(plan.stage.operator, no_sums)
 
 
 def tone_of(plan: StagePlan, target: npt.DTypeLike, full: float, full_out: float, gray: bool) -> Tone:

@@ -21,6 +21,7 @@ from convfilter.errors import ParameterError, shown
 from convfilter.executor.run import Result, run_array
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import (
+    Bilateral,
     Canny,
     Compass,
     Constant,
@@ -262,7 +263,7 @@ class _Run:
             return True
         if isinstance(operator, Morphology):
             return operator.is_difference
-        return not isinstance(operator, Pooling | Rank | Point) and operator.kernel.sums_to_zero
+        return not isinstance(operator, Pooling | Rank | Bilateral | Point) and operator.kernel.sums_to_zero
 
     def _without(self, pixels: Samples) -> Samples:
         """Return pixels whose ignored samples win no comparison."""

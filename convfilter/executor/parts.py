@@ -60,7 +60,7 @@ def grid_of(plan: StagePlan) -> Grid:
     Grid
     """
     match plan.algorithm:
-        case "points" | "box" | "network" | "histograms" | "sliding":  # sample by sample, or exact
+        case "points" | "box" | "network" | "histograms" | "sliding" | "bilateral":  # sample by sample, or exact
             return Grid(1, 1)
         case "canny" | "guided" | "morphology" if _is_whole(plan):
             return Grid(plan.rows.output, 0)

@@ -28,6 +28,10 @@ _MOST_STEP = 2**31 - 1
 _MOST_RADIUS = 5000
 #: A Gaussian is summed tap by tap here.
 _MOST_CANNY_SIGMA = 100.0
+#: Of a bilateral filter: a radius that is left out is so many sigmas, and so many pixels at most.
+_BILATERAL_SIGMAS, _MOST_BILATERAL = 3.0, 500
+#: float32 holds the squares of so small fractions of full scale.
+_LEAST_RANGE = 1e-6
 TONE_MAPS: tuple[ToneMap, ...] = ("clip", "abs", "offset", "stretch")
 
 
@@ -174,6 +178,44 @@ class Guided:
             raise ParameterError(f"guided radius must be from 1 to {_MOST_RADIUS} pixels, got {self.radius}")
         if not 0 < self.epsilon < math.inf:
             raise ParameterError(f"guided eps must be a finite number above 0, got {self.epsilon:g}")
+
+
+@record
+class Bilateral:
+    """Mean of the pixels around, each weighted by a Gaussian of its distance and one of how its colour differs.
+
+    ``sigma_space`` in pixels, ``sigma_range`` as a fraction of full scale. Pixels whose centres lie within ``radius``
+    pixels count; None: within 3 ``sigma_space``, rounded, at least 1. The colours of two pixels differ by the sum of
+    their channels' differences ("l1"), or by the root of the sum of squares ("l2").
+    """
+
+    sigma_space: float
+    sigma_range: float = 0.1
+    radius: int | None = None
+    distance: Literal["l1", "l2"] = "l1"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sigma_space < math.inf:
+            raise ParameterError(f"bilateral sigma_space must be a finite number above 0, got {self.sigma_space:g}")
+        if not _LEAST_RANGE <= self.sigma_range < math.inf:
+            raise ParameterError(
+                f"bilateral sigma_range is a fraction of full scale from {_LEAST_RANGE:g} on, got {self.sigma_range:g}"
+            )
+        if self.radius is not None and not 1 <= self.radius <= _MOST_BILATERAL:
+            raise ParameterError(f"bilateral radius must be from 1 to {_MOST_BILATERAL} pixels, got {self.radius}")
+        _require_choice("distance", self.distance, ("l1", "l2"))
+
+    @property
+    def reach(self) -> int:
+        """The radius in pixels."""
+        return self.radius or min(_MOST_BILATERAL, max(1, int(_BILATERAL_SIGMAS * self.sigma_space + 0.5)))
+
+    @cached_property
+    def kernel(self) -> Kernel:
+        """The window: not 0 where a pixel counts."""
+        from convfilter.filters import footprints
+
+        return footprints.disk(self.reach)
 
 
 @record
@@ -336,6 +378,7 @@ Operator: TypeAlias = (
     | Compass
     | Canny
     | Guided
+    | Bilateral
     | Orientation
     | Point
     | Layer

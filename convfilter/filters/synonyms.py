@@ -26,6 +26,8 @@ _FILTERS = {
     "morphgradient": "gradient morphologicalgradient",
     "tophat": "whitetophat",
     "blackhat": "bottomhat blacktophat",
+    "bilateral": "bilateralfilter denoise_bilateral surfaceblur",
+    "guided": "guidedfilter",
     "log": "laplacianofgaussian gaussian_laplace marr",
     "dog": "differenceofgaussians",
     "laplacian": "laplace",
@@ -37,8 +39,7 @@ _FILTERS = {
 }
 #: Names for which there is no one word.
 _PHRASES = {
-    "bilateral": "a bilateral filter weights by brightness, which no filter here does; the nearest is median:3",
-    "nlmeans": "non-local means compare patches, which no filter here does; the nearest is median:3",
+    "nlmeans": "non-local means compare patches, which no filter here does; the nearest is bilateral:3",
     "grayscale": "grey is an option, not a filter: {gray=True}",
     "greyscale": "grey is an option, not a filter: {gray=True}",
     "gray": "it is an option, not a filter: {gray=True}",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
-from convfilter.errors import ParameterError
-from convfilter.filters.parameters import Number, Parameter, Window
-from convfilter.filters.row import Filter
-from convfilter.filters.stage import Guided, Morphology, MorphologyKind, Rank, Stage
+from convfilter.errors import ParameterError, shown
+from convfilter.filters.parameters import Choice, Number, Parameter, Text, Window
+from convfilter.filters.row import ALL_KEYWORDS, Filter
+from convfilter.filters.stage import Bilateral, Guided, Morphology, MorphologyKind, Rank, Stage
 
 _SERRA = "Serra, Image Analysis and Mathematical Morphology, 1982"
 _MEYER = "Meyer, Iterative image transformations for an automatic screening of cervical smears, 1979"
@@ -48,6 +49,18 @@ def _morphology_row(name: str, kind: MorphologyKind, summary: str, formula: str,
     return Filter(name, summary, formula, f"{name}:disk:3", _morphology(kind), (window,), source=source)
 
 
+def _bilateral(sigma_space: str, sigma_range: float | None, radius: int | None, distance: Literal["l1", "l2"]) -> Stage:
+    """Take the sigma in space alone, or both."""
+    try:
+        found = [Number("NUMBER").parse(part.strip()) for part in sigma_space.split(",")]
+    except ValueError as error:
+        raise ParameterError(f"bilateral SIGMA_SPACE and SIGMA_RANGE {error}, got {shown(sigma_space)}") from None
+    found += [] if sigma_range is None else [sigma_range]
+    if len(found) > 2:
+        raise ParameterError(f"bilateral takes SIGMA_SPACE,SIGMA_RANGE, got {len(found)} numbers")
+    return Stage(Bilateral(found[0], found[1] if len(found) > 1 else 0.1, radius, distance))
+
+
 def _guided(radius: int, eps: float) -> Stage:
     return Stage(Guided(radius, eps))
 
@@ -84,6 +97,37 @@ WINDOW_ROWS = (
         "Morphological gradient: edges as wide as the footprint.",
         "dilate(f) - erode(f)",
         "Beucher and Lantuejoul, Use of watersheds in contour detection, 1979",
+    ),
+    Filter(
+        "bilateral",
+        "Bilateral filter: smooth but for edges, by the pixels around whose colour is near.",
+        "sum w I / sum w, w = exp(-d^2 / 2 space^2 - D^2 / 2 range^2), d pixels and the colour D apart",
+        "bilateral:3,sigma_range=0.1",
+        _bilateral,
+        (
+            Parameter(
+                "sigma_space",
+                Text("SIGMA_SPACE[,SIGMA_RANGE]"),
+                "Standard deviations of the distance, and of the colours' difference as a fraction of full scale.",
+                None,
+                "px",
+            ),
+            Parameter("sigma_range", Number("SIGMA_RANGE"), "The second; 0.1 if left out.", unit="of full scale"),
+            Parameter(
+                "radius",
+                Number("RADIUS", minimum=1, maximum=500, whole=True),
+                "Pixels within it count; OpenCV's d is 2 RADIUS + 1. If left out, 3 SIGMA_SPACE.",
+                unit="px",
+            ),
+            Parameter(
+                "distance",
+                Choice(("l1", "l2")),
+                "Of colours: l1: the sum of the channels' differences, as OpenCV; l2: the root of their squares' sum.",
+                "l1",
+            ),
+        ),
+        tuple(name for name in ALL_KEYWORDS if name != "flip"),
+        source="Tomasi and Manduchi, Bilateral filtering for gray and color images, 1998",
     ),
     Filter(
         "guided",

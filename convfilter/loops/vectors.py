@@ -116,6 +116,12 @@ def divide(one, other):
     return one / other
 
 
+def exp2(vector):
+    """Return 2 to the power of numbers of at most 0, to the last bits; 0 where that is no normal number."""
+    power = np.exp2(vector)
+    return np.where(vector < np.finfo(vector.dtype).minexp, np.zeros_like(power), power)
+
+
 def nearest(vector):
     """Round to whole numbers, halves to even."""
     return np.rint(vector)

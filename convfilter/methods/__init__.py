@@ -31,6 +31,8 @@ def nodes_of(stage: StageRun) -> list[Node]:
             from convfilter.methods.layer import nodes
         case "guided":
             from convfilter.methods.guided import nodes
+        case "bilateral":
+            from convfilter.methods.bilateral import nodes
         case "canny":
             from convfilter.methods.canny import nodes
         case "response" | "indices" | "constant":

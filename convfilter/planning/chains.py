@@ -24,7 +24,7 @@ COARSE_GROUP = 16
 #: Methods whose block height is fixed: a transform takes as many rows as its tile, running sums begin anew in each
 #: block, a matrix product of another size need not give the same bytes, and a rank begins each block with a whole
 #: window.
-_OWN_BLOCKS = ("fourier", "layer", "network", "histograms", "sliding", "morphology", "canny", "guided")
+_OWN_BLOCKS = ("fourier", "layer", "network", "histograms", "sliding", "morphology", "canny", "guided", "bilateral")
 
 
 def groups(stages: Sequence[StagePlan]) -> tuple[Group, ...]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from convfilter.errors import ParameterError
 from convfilter.filters.stage import (
     ACTIVATIONS,
+    Bilateral,
     Compass,
     Correlation,
     Gradient,
@@ -90,5 +91,5 @@ def _keeps_range(stage: Stage) -> bool:
         is_scale = operator.kind == "scale"
         kept = 0 <= operator.low <= 1 if is_scale else operator.kind not in ACTIVATIONS
     else:
-        kept = isinstance(operator, Pooling | Rank | Morphology)
+        kept = isinstance(operator, Pooling | Rank | Morphology | Bilateral)
     return kept and stage.scale == 1 and stage.offset == 0

@@ -13,6 +13,7 @@ from convfilter.errors import ParameterError, SizeError, shown
 from convfilter.filters.factors import Product, trimmed
 from convfilter.filters.kernels import identity
 from convfilter.filters.stage import Constant, Correlation, Join, NetworkOperator, Stage
+from convfilter.planning.bilateral import bilateral_block_rows, bilateral_bytes
 from convfilter.planning.canny import canny_bytes
 from convfilter.planning.chains import groups
 from convfilter.planning.composites import expanded
@@ -321,6 +322,8 @@ def _block_rows(task: Task, algorithm: Algorithm) -> int:
     if algorithm == "guided":
         # Each block computes the means of the rows around it again.
         return max(BLOCK_ROWS, 2 * task.rows.kernel)
+    if algorithm == "bilateral":
+        return bilateral_block_rows(task)
     if algorithm == "canny":
         return task.rows.output
     if algorithm == "morphology":
@@ -349,6 +352,8 @@ def _scratch_bytes(plan: StagePlan, task: Task) -> int:
         return pooling_bytes(task, itemsize, TILE_SAMPLES)
     if plan.algorithm == "guided":
         return 10 * 8 * (plan.block_rows + rows.kernel) * cols.padded * channels
+    if plan.algorithm == "bilateral":
+        return bilateral_bytes(plan)
     if plan.algorithm == "canny":
         return canny_bytes(task)
     if plan.algorithm == "morphology":

@@ -9,6 +9,7 @@ import numpy as np
 
 from convfilter.filters.multirate import COARSE, FINE, FINEST, Quality
 from convfilter.filters.stage import (
+    Bilateral,
     Correlation,
     Gradient,
     Layer,
@@ -52,6 +53,8 @@ def _fits_single(task: Task, algorithm: str) -> bool:
         return False
     if isinstance(operator, NetworkOperator):
         return False
+    if isinstance(operator, Bilateral):
+        return True  # differences from the pixel in the middle, by weights of their own
     if isinstance(operator, Layer):
         return _layer_fits_single(task, operator)
     if isinstance(operator, Pooling) and operator.kind != "average":

@@ -11,6 +11,7 @@ from convfilter.errors import ParameterError
 from convfilter.filters.factors import factored
 from convfilter.filters.kernels import Kernel, identity
 from convfilter.filters.stage import (
+    Bilateral,
     Canny,
     Compass,
     Constant,
@@ -208,7 +209,7 @@ class Task:
     @cached_property
     def is_exact(self) -> bool:
         """Whether all terms are whole numbers that float64 sums without rounding."""
-        if not is_whole(self.dtype) or isinstance(self.stage.operator, UnsharpMask | NetworkOperator):
+        if not is_whole(self.dtype) or isinstance(self.stage.operator, UnsharpMask | NetworkOperator | Bilateral):
             return False
         if not self.kernel.is_whole:
             return False

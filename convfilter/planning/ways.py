@@ -31,6 +31,7 @@ from convfilter.filters.stage import (
 )
 from convfilter.planning import ranks
 from convfilter.planning.arithmetic import AxisPlan
+from convfilter.planning.bilateral import bilateral_cost, can_weigh
 from convfilter.planning.canny import canny_cost
 from convfilter.planning.morphology import morphology_cost
 from convfilter.planning.pooling import comparisons, goes_straight, is_summed_by_taps, takes_extremes
@@ -53,6 +54,7 @@ Algorithm = Literal[
     "compass",
     "canny",
     "guided",
+    "bilateral",
     "points",
     "orientation",
     "layer",
@@ -380,6 +382,7 @@ _ONLY_WAYS = (
     Way("compass", lambda task: isinstance(task.stage.operator, Compass), _compass_cost, 1.0, 0.0),
     Way("join", lambda task: isinstance(task.stage.operator, Join), lambda _: 1.0, 1.0, 0.0),
     Way("guided", lambda task: isinstance(task.stage.operator, Guided), lambda _: 40.0, 1.0, 0.0),
+    Way("bilateral", can_weigh, bilateral_cost, 1.0, 0.0),
     Way("canny", lambda task: isinstance(task.stage.operator, Canny), canny_cost, 1.0, 0.0),
     Way("points", lambda task: isinstance(task.stage.operator, Point), lambda _: 1.0, 1.0, 0.0),
     Way(

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from convfilter.filters.kernels import Kernel, Weights
 from convfilter.filters.stage import (
+    Bilateral,
     Canny,
     Compass,
     Gradient,
@@ -49,7 +50,7 @@ def titled_kernels(stage: Stage) -> Iterator[tuple[str, Kernel]]:
         found = [(f"direction {number}", kernel) for number, kernel in enumerate(operator.kernels)]
     elif isinstance(operator, Gradient | Orientation):
         found = [("x", operator.x), ("y", operator.y)]
-    elif isinstance(operator, NetworkOperator | Pooling | Canny | Guided | Point | Layer):
+    elif isinstance(operator, NetworkOperator | Pooling | Canny | Guided | Bilateral | Point | Layer):
         found = []
     else:
         found = [("weights", operator.kernel)]

@@ -20,6 +20,7 @@ from convfilter.selftest.reference import (
     Geometry,
     Real,
     across_channels,
+    bilateral,
     canny,
     largest,
     ranked,
@@ -197,6 +198,31 @@ def votes(rows: int, cols: int, fraction: float = 0.5) -> Job:
         return values, largest(np.abs(samples), window, how)
 
     return _job(run, whole, geometries=PLAIN[:4], with_alpha=True)
+
+
+def near_colours(sigma_space: float, sigma_range: float, radius: int, *, twice: bool = False) -> Job:
+    """Filter bilaterally; ``twice``: with all channels once more, so that colours lie twice as far apart."""
+
+    def doubles(picture: Samples, how: Keywords) -> bool:
+        return twice and "alpha" not in how and "gray" not in how
+
+    def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
+        given = np.concatenate([np.atleast_3d(picture)] * 2, axis=2) if doubles(picture, keywords) else picture
+        result = windows.bilateral_filter(given, sigma_space, sigma_range, radius=radius, **keywords)
+        return result[..., : result.shape[2] // 2] if doubles(picture, keywords) else result
+
+    def whole(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+        colours, alpha = _parted(picture, how)
+        votes = np.ones_like(colours[..., :1]) if alpha is None else alpha
+        near = sigma_range * full_scale(picture.dtype) / (2 if doubles(picture, how) else 1)
+        beyond = how.get("padding_value", 0.0)
+        samples = with_border(colours, beyond), with_border(votes, beyond if alpha is not None else 1.0)
+        values = bilateral(*samples, (sigma_space, near), radius, how)
+        size = largest(np.abs(with_border(_with(colours, votes), beyond)), (2 * radius + 1, 2 * radius + 1), how)
+        return (values, size) if alpha is not None else (values[..., :-1], size[..., :-1])
+
+    geometries = (*PLAIN[:4], {"dilation": (3, 2), "padding_mode": "reflect"})
+    return _job(run, whole, geometries=geometries, with_alpha=True)
 
 
 def canny_edges(sigma: float, low: float, high: float) -> Job:

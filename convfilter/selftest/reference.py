@@ -68,6 +68,19 @@ def ranked(samples: Real, window: tuple[int, int], fraction: float, geometry: Ge
     return result
 
 
+def bilateral(samples: Real, votes: Real, sigmas: tuple[float, float], radius: int, geometry: Geometry) -> Real:
+    """Return the mean of each window by how near pixels and their colours are, weighted by votes, with the own vote."""
+    side = np.arange(-radius, radius + 1)
+    squares = (side[:, np.newaxis] ** 2 + side**2)[:, np.newaxis]
+    seen, voting = (_windows(each, (side.size, side.size), geometry) for each in (samples, votes))
+    middle = slice(radius, radius + 1)
+    apart = np.abs(seen - seen[:, middle, :, middle]).sum(axis=4)
+    weights = np.exp(-squares / (2 * sigmas[0] ** 2) - apart**2 / (2 * sigmas[1] ** 2)) * (squares <= radius**2)
+    weights = weights[..., np.newaxis] * voting
+    means = (seen * weights).sum(axis=(1, 3)) / weights.sum(axis=(1, 3))
+    return np.concatenate([means, voting[:, radius, :, radius]], axis=2)
+
+
 def largest_under(samples: Real, footprint: npt.NDArray[np.bool_], geometry: Geometry) -> Real:
     """Return the largest sample under the cells of a footprint at each output."""
     rows, cols = footprint.shape

@@ -36,6 +36,7 @@ from convfilter.selftest.more_jobs import (
     branches,
     canny_edges,
     layer,
+    near_colours,
     png_rows,
     transposed_layer,
     votes,
@@ -209,6 +210,10 @@ def _png() -> list[Job]:
     return [*map(png_rows, range(5)), png_rows(3, 4), png_rows(4, 6)]
 
 
+def _bilateral() -> list[Job]:
+    return [near_colours(1.5, 0.2, 4), near_colours(2.0, 0.05, 3, twice=True)]
+
+
 JOBS: dict[str, Callable[[], list[Job]]] = {
     "direct": _direct,
     "separable": _separable,
@@ -222,6 +227,7 @@ JOBS: dict[str, Callable[[], list[Job]]] = {
     "histograms": _histograms,
     "sliding": _sliding,
     "morphology": _morphology,
+    "bilateral": _bilateral,
     "points": _points,
     "layer": _layers,
     "join": _joins,

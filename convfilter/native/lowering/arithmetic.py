@@ -12,6 +12,7 @@ from convfilter.loops.vectors import (
     add,
     between,
     divide,
+    exp2,
     greater,
     high_product,
     lesser,
@@ -25,6 +26,7 @@ from convfilter.loops.vectors import (
 from convfilter.native.lowering.vectors import SHORT, Vector, lanes_below
 
 type_callable(next_lane)(lambda _context: lambda vector: vector)
+type_callable(exp2)(lambda _context: lambda vector: vector)
 type_callable(nearest)(lambda _context: lambda vector: vector)
 type_callable(magnitude)(lambda _context: lambda vector: vector)
 type_callable(divide)(lambda _context: lambda one, other: one)
@@ -89,6 +91,42 @@ def fused(builder: Any, sums: Any, weights: Any, samples: Any) -> Any:
 @lower_builtin(divide, Vector, Vector)
 def _lower_divide(_context, builder, _signature, arguments):
     return builder.fdiv(*arguments)
+
+
+#: Polynomials for 2**x from -1/2 to 1/2, from the constant on, of the least largest relative error: 9.1e-8 and 3e-18;
+#: 2**0 is 1.
+_POWERS = {
+    "float": (1.0, 0.6931469775915042, 0.24022242080355127, 0.05550733754236445, 0.009671512869930253,
+              0.0013264723896081697),
+    "double": (1.0, 0.6931471805599453, 0.2402265069591013, 0.05550410866482009, 0.009618129107594095,
+               0.0013333558146773102, 0.00015403530457137912, 1.5252733494692751e-05, 1.3215435271273768e-06,
+               1.0178198890139143e-07, 7.073784921294532e-09, 4.434877203996615e-10),
+}  # fmt: skip
+#: Bits of the fraction, and the least exponent of a normal number.
+_FORMATS = {"float": (23, -126), "double": (52, -1022)}
+
+
+@lower_builtin(exp2, Vector)
+def _lower_exp2(_context, builder, signature, arguments):
+    (exponents,), kind = arguments, arguments[0].type
+    name = str(kind.element)
+    bits, least = _FORMATS[name]
+    whole = ir.VectorType(ir.IntType(signature.return_type.element.bitwidth), kind.count)
+
+    def everywhere(value: float, of: Any = kind) -> Any:
+        return ir.Constant(of, [value] * kind.count)
+
+    # Where floats lie whole numbers apart a sum is one of them, and its last bits are those of the integer.
+    shift = everywhere(1.5 * 2.0**bits)
+    rounded = builder.fadd(exponents, shift)
+    rest = builder.fsub(exponents, builder.fsub(rounded, shift))
+    *lower, power = map(everywhere, _POWERS[name])
+    for coefficient in reversed(lower):
+        power = fused(builder, coefficient, power, rest)
+    steps = builder.shl(builder.bitcast(rounded, whole), everywhere(bits, whole))
+    scaled = builder.bitcast(builder.add(builder.bitcast(power, whole), steps), kind)
+    # What is not a number stays so: no comparison is true of it, and the last bits of its sum are zeros.
+    return builder.select(builder.fcmp_ordered("<", exponents, everywhere(least)), everywhere(0.0), scaled)
 
 
 def called(builder: Any, name: str, vector: Any) -> Any:

@@ -1,0 +1,162 @@
+"""Means of the pixels of a window whose colour is near that of its centre: the bilateral filter.
+
+A pixel's weight is a Gaussian of its distance from the centre times a Gaussian of how far its colour is from the
+centre's: one power of two, of both exponents' sum (C. Tomasi, R. Manduchi, "Bilateral filtering for gray and color
+images", ICCV 1998). A vector holds neighbouring outputs; colours lie in planes, so that one weight serves all of them.
+What is summed are differences from the centre: a flat window gives back its colour.
+"""
+
+from __future__ import annotations
+
+from string import Template
+
+from convfilter.loops import vectors
+
+
+def split(tile, pitch, rows, cols, channels, colours, divisor, near, planes, plane, plane_pitch):
+    """Copy pixels into a plane for each of ``colours``, rows ``plane_pitch`` samples apart.
+
+    Of a further channel, which says how much a pixel counts, one plane holds what is above 0 of it, and the next
+    ``near`` where that is so: what counts nothing has no colour, 0 here, that others could be near to. With a
+    ``divisor``, colours are divided by the further channel over it.
+    """
+    zero = near - near
+    for r in range(rows):
+        for p in range(cols):
+            at = r * pitch + p * channels
+            to = r * plane_pitch + p
+            if colours == channels:
+                for c in range(colours):
+                    planes[c * plane + to] = tile[at + c]
+            else:
+                votes = tile[at + colours]
+                counts = votes > zero
+                planes[colours * plane + to] = votes if counts else zero
+                planes[(colours + 1) * plane + to] = near if counts else zero
+                share = divisor / votes if counts and divisor > zero else zero + 1
+                for c in range(colours):
+                    planes[c * plane + to] = tile[at + c] * share if counts else zero
+    return 0
+
+
+def average(
+    planes, plane, pitch, step, rows, cols, colours, taps, spaces, count, centre, near, squared, voting, least, most,
+    apart, sums, lines, width, out, out_pitch, channels,
+):  # fmt: skip
+    """Write the mean of each window, colour by colour, behind each other with ``channels`` samples for each pixel.
+
+    ``planes`` are ``plane`` samples apart, with rows ``pitch`` samples apart; windows begin every ``step`` rows and at
+    every sample, ``taps`` lie so many samples behind that, and ``centre`` is the tap in the middle. A weight's exponent
+    to base 2 is ``spaces[tap] + near * distance**2``: the distance of two colours is the sum of their differences'
+    magnitudes, or, ``squared``, the root of the sum of their squares. With ``voting``, two planes behind the colours
+    hold what weights are multiplied by, and ``near`` for each centre. Sums of weights count as ``least`` to ``most``.
+
+    Scratch: ``apart`` and ``sums`` of a vector for each colour, ``lines`` of ``width`` samples, whole vectors.
+    """
+    lanes = vectors.lanes(planes)
+    zero = vectors.spread(planes, 0)
+    for row in range(rows):
+        start = row * step * pitch
+        for x in range(0, cols, lanes):
+            at = start + centre + x
+            factor = vectors.spread(planes, near)
+            if voting != 0:
+                factor = vectors.read(planes, at + (colours + 1) * plane)
+            total = zero
+            for c in range(colours):
+                vectors.write(sums, c * lanes, zero)
+            for tap in range(count):
+                i = start + taps[tap] + x
+                distance = zero
+                for c in range(colours):
+                    difference = vectors.subtract(
+                        vectors.read(planes, i + c * plane), vectors.read(planes, at + c * plane)
+                    )
+                    vectors.write(apart, c * lanes, difference)
+                    if squared != 0:
+                        distance = vectors.multiply_add(distance, difference, difference)
+                    else:
+                        distance = vectors.add(distance, vectors.magnitude(difference))
+                if squared == 0:
+                    distance = vectors.multiply_add(zero, distance, distance)
+                weight = vectors.exp2(vectors.multiply_add(vectors.spread(planes, spaces[tap]), factor, distance))
+                if voting != 0:
+                    weight = vectors.multiply_add(zero, weight, vectors.read(planes, i + colours * plane))
+                total = vectors.add(total, weight)
+                for c in range(colours):
+                    part = vectors.multiply_add(vectors.read(sums, c * lanes), weight, vectors.read(apart, c * lanes))
+                    vectors.write(sums, c * lanes, part)
+            if voting != 0:
+                total = vectors.between(total, vectors.spread(planes, least), vectors.spread(planes, most))
+            for c in range(colours):
+                mean = vectors.divide(vectors.read(sums, c * lanes), total)
+                vectors.write(lines, c * width + x, vectors.add(vectors.read(planes, at + c * plane), mean))
+        _join(lines, width, cols, colours, out, row * out_pitch, channels)
+    return 0
+
+
+def _join(lines, width, cols, colours, out, o, channels):
+    for p in range(cols):
+        for c in range(colours):
+            out[o + p * channels + c] = lines[c * width + p]
+
+
+#: The same with sums in registers.
+_AVERAGE = Template('''
+def average_$colours(
+    planes, plane, pitch, step, rows, cols, colours, taps, spaces, count, centre, near, squared, voting, least, most,
+    apart, sums, lines, width, out, out_pitch, channels,
+):
+    """Do as ``average`` does, for $colours colours; ``colours``, ``apart`` and ``sums`` are not looked at."""
+    lanes = vectors.lanes(planes)
+    zero = vectors.spread(planes, 0)
+    for row in range(rows):
+        start = row * step * pitch
+        for x in range(0, cols, lanes):
+            at = start + centre + x
+            factor = vectors.spread(planes, near)
+            if voting != 0:
+                factor = vectors.read(planes, at + ($colours + 1) * plane)
+            total = zero
+$begin
+            for tap in range(count):
+                i = start + taps[tap] + x
+$differ
+                if squared != 0:
+                    distance = zero
+$squares
+                else:
+                    distance = vectors.magnitude(d0)
+$magnitudes
+                    distance = vectors.multiply_add(zero, distance, distance)
+                weight = vectors.exp2(vectors.multiply_add(vectors.spread(planes, spaces[tap]), factor, distance))
+                if voting != 0:
+                    weight = vectors.multiply_add(zero, weight, vectors.read(planes, i + $colours * plane))
+                total = vectors.add(total, weight)
+$add
+            if voting != 0:
+                total = vectors.between(total, vectors.spread(planes, least), vectors.spread(planes, most))
+$write
+        _join(lines, width, cols, $colours, out, row * out_pitch, channels)
+    return 0
+''')
+
+
+def _unrolled(colours: int) -> str:
+    forms = {
+        "begin": (12, "centre_{0}, s{0} = vectors.read(planes, at + {0} * plane), zero"),
+        "differ": (16, "d{0} = vectors.subtract(vectors.read(planes, i + {0} * plane), centre_{0})"),
+        "squares": (20, "distance = vectors.multiply_add(distance, d{0}, d{0})"),
+        "magnitudes": (20, "distance = vectors.add(distance, vectors.magnitude(d{0}))"),
+        "add": (16, "s{0} = vectors.multiply_add(s{0}, weight, d{0})"),
+        "write": (12, "vectors.write(lines, {0} * width + x, vectors.add(centre_{0}, vectors.divide(s{0}, total)))"),
+    }
+    parts = {
+        name: "\n".join(" " * indent + form.format(c) for c in range(name == "magnitudes", colours))
+        for name, (indent, form) in forms.items()
+    }
+    return _AVERAGE.substitute(parts, colours=colours)
+
+
+exec(_unrolled(1))
+exec(_unrolled(3))

@@ -1,0 +1,105 @@
+"""The bilateral filter: means of the pixels around whose colour is near, all samples of a row at a time in vectors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from convfilter.engine.buffer import LineBuffer, Samples, Scratch
+from convfilter.engine.epilogue import Epilogue
+from convfilter.engine.layout import columns_for
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageRun, Workers
+from convfilter.engine.work import Region, Work
+from convfilter.filters.stage import Bilateral
+from convfilter.methods.layer import central_alpha
+from convfilter.native.loop import Loop
+from convfilter.planning import LUMINANCE_DIVISOR
+
+SPLIT = Loop("bilateral", "split", "A* i8 i8 i8 i8 i8 A A A* i8 i8")
+_AVERAGE = "A* i8 i8 i8 i8 i8 i8 i8* A* i8 i8 A i8 i8 A A A* A* A* i8 A* i8 i8"
+AVERAGE = Loop("bilateral", "average", _AVERAGE)
+AVERAGE_1 = Loop("bilateral", "average_1", _AVERAGE)
+AVERAGE_3 = Loop("bilateral", "average_3", _AVERAGE)
+
+#: Samples that loops may read, and throw away, behind the last: a vector of the narrowest.
+_BEHIND = 16
+
+
+def nodes(stage: StageRun) -> list[Node]:
+    """Return the node of a stage."""
+    return [_Bilateral(stage)]
+
+
+class _Bilateral(StageNode):
+    """The bilateral filter, for some rows at a time."""
+
+    def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
+        """Return workers."""
+        work = self.work(sources[0])
+        epilogue = self.epilogue(work, target)
+        return Workers(lambda: _Worker(work, epilogue), self.scratch_bytes)
+
+
+class _Worker:
+    """Filters some rows, in memory of its own."""
+
+    def __init__(self, work: Work, epilogue: Epilogue) -> None:
+        operator, source = work.plan.stage.operator, work.source
+        assert isinstance(operator, Bilateral)
+        self._work, self._epilogue = work, epilogue
+        self._scratch = Scratch(work.plan.precision)
+        self._columns = columns_for(work.plan.cols, work.col_index, 0, work.plan.cols.output)
+        self._scale = LUMINANCE_DIVISOR if source.gray else 1.0
+        self._near = -math.log2(math.e) / (2 * (operator.sigma_range * source.full * self._scale) ** 2)
+        self._squared = int(operator.distance == "l2")
+        down, along = np.nonzero(operator.kernel.matrix)
+        centre = operator.reach
+        squares = (down - centre) ** 2 + (along - centre) ** 2
+        self._spaces = (-math.log2(math.e) / (2 * operator.sigma_space**2) * squares).astype(self._scratch.dtype)
+        self._down, self._along, self._centre = down, self._columns.tap_offset[along], centre
+
+    def __call__(self, rows: Rows) -> int:
+        """Store output rows ``top`` to ``bottom - 1``; returns how many samples were clipped."""
+        work, source, real = self._work, self._work.source, self._scratch.dtype
+        (top, bottom), axis, cols = rows, work.plan.rows, work.plan.cols.output
+        index = work.row_index[top * axis.stride : (bottom - 1) * axis.stride + axis.span + 1]
+        channels, width = source.channels, self._columns.count
+        colours = channels - source.alpha
+        tile, _ = replace(source, alpha=False).load(self._scratch, "tile", index, self._columns)
+        plane = index.size * width
+        planes = self._scratch.get("planes", plane * (colours + 2 * source.alpha) + _BEHIND)
+        divisor = source.full * self._scale if source.premultiplied else 0.0
+        split = tile, width * channels, index.size, width, channels, colours, divisor, self._near, planes
+        SPLIT.variant(A=real)(*split, plane, width)
+        pitch = cols * channels
+        values = self._scratch.get("values", (bottom - top) * pitch)
+        line = -(-cols // _BEHIND) * _BEHIND
+        apart, sums = (self._scratch.get(name, colours * _BEHIND) for name in ("apart", "sums"))
+        apart_down = axis.dilation * width
+        centre = self._centre * apart_down + int(self._columns.tap_offset[self._centre])
+        limits = np.finfo(real)
+        {1: AVERAGE_1, 3: AVERAGE_3}.get(colours, AVERAGE).variant(A=real)(
+            planes, plane, width, axis.stride, bottom - top, cols, colours, self._down * apart_down + self._along,
+            self._spaces, self._spaces.size, centre, self._near, self._squared, int(source.alpha),
+            float(limits.tiny), float(limits.max), apart, sums, self._scratch.get("lines", colours * line), line,
+            values, pitch, channels,
+        )  # fmt: skip
+        return self._store(rows, values[: (bottom - top) * pitch].reshape(bottom - top, cols, channels))
+
+    def _store(self, rows: Rows, values: Samples) -> int:
+        """Store means; alpha is that of the pixel in the middle."""
+        source, alpha = self._work.source, None
+        if source.alpha:
+            central = central_alpha(self._work, *rows)
+            if source.premultiplied:
+                opaque = central[..., np.newaxis].astype(values.dtype)
+                values *= self._epilogue.keep / source.full * opaque
+                values += self._epilogue.shift * opaque
+            values[..., -1] = 0
+            alpha = np.ascontiguousarray(central, values.dtype).reshape(-1)
+        pitch = values.shape[1] * values.shape[2]
+        calls = self._epilogue.store(Region(*rows, 0, values.shape[1]), values.reshape(-1), pitch, alpha)
+        return sum(call() for call in calls)
