@@ -1,1 +1,1 @@
-"""Arrays in, arrays out: plans are run here, on all cores, in bounded memory."""
+"""The engine: what nodes are made of, and threads that run them in bounded memory."""

@@ -13,7 +13,7 @@ from convfilter.planning.arithmetic import AxisPlan
 
 Indices = npt.NDArray[np.int64]
 
-#: Stands in an index map for a padded place that holds the padding value.
+#: Index map entry of a padded place that holds the padding value.
 CONSTANT = -1
 
 
@@ -31,7 +31,7 @@ def index_map(length: int, before: int, total: int, mode: str, step: int = 1) ->
     mode : {"edge", "constant", "reflect", "symmetric", "wrap"}
         As in ``numpy.pad``, also where the pad is wider than the axis.
     step : int
-        Places from one sample to the next; between them stands the padding value. Above 1 the mode is "constant".
+        Places from one sample to the next; those between hold the padding value. Above 1 the mode is "constant".
 
     Returns
     -------
@@ -64,7 +64,7 @@ def gather(
     Parameters
     ----------
     image : (rows, cols, ...) array
-        In a stack it may hold no row at all, if only padding is asked for.
+        In a stack it may have no row, if only padding is requested.
     rows, cols : Indices
         Parts of index maps; ``CONSTANT`` stands for ``padding_value``.
     dtype : dtype
@@ -77,9 +77,9 @@ def gather(
 
 
 class Interleaved(NamedTuple):
-    """Output rows ``first``, ``first + every``, ..., whose dilated windows take neighbours among the same ``places``.
+    """Output rows ``first``, ``first + every``, ..., whose dilated windows share the same ``places``.
 
-    From one window to the next, ``step`` of the places leave.
+    Each window begins ``step`` places after the one before.
     """
 
     first: int
@@ -90,7 +90,7 @@ class Interleaved(NamedTuple):
 
 
 def interleaved(axis: AxisPlan, count: int) -> Iterator[Interleaved]:
-    """Part ``count`` output rows into those whose windows share what they touch: one part, unless they are dilated."""
+    """Split ``count`` output rows into sets whose windows share places: one set, unless windows are dilated."""
     common = gcd(axis.stride, axis.dilation)
     every, step = axis.dilation // common, axis.stride // common
     for first in range(min(every, count)):

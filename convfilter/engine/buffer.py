@@ -24,10 +24,10 @@ class LineBuffer:
     Attributes
     ----------
     slot : Slot
-        Holds the array (rows, cols, channels), C-contiguous.
+        Slot of the array (rows, cols, channels), C-contiguous.
     held : (rows of the picture + 1,) int64 array, or None
-        The array's row for each row of the picture, -1 for rows that are never held. The last entry is -1, too:
-        it is where ``CONSTANT``, which is -1, finds itself again. None: the array holds all rows in their order.
+        The array's row for each row of the picture, -1 for rows that are never buffered. The last entry is -1 too, so
+        that indexing with ``CONSTANT``, which is -1, gives ``CONSTANT``. None: the array holds all rows in order.
     """
 
     slot: Slot
@@ -42,7 +42,7 @@ class LineBuffer:
         return row if self.held is None else int(self.held[row])
 
     def rows(self, top: int, bottom: int) -> Samples:
-        """Return rows ``top`` to ``bottom - 1`` of the picture, all of which are held: a view, if they lie together."""
+        """Return rows ``top`` to ``bottom - 1`` of the picture, all buffered: a view if they are contiguous."""
         if self.held is None:
             return self.slot.array[top:bottom]
         places = self.held[top:bottom]
@@ -64,14 +64,14 @@ class LineBuffer:
 
 
 class Scratch:
-    """Working memory of one worker: named buffers that grow when needed and are used again."""
+    """Scratch memory of one worker: named buffers that grow when needed and are reused."""
 
     def __init__(self, dtype: npt.DTypeLike) -> None:
         self.dtype = np.dtype(dtype)
         self._buffers: dict[tuple[str, np.dtype[Any]], Samples] = {}
 
     def get(self, name: str, size: int, dtype: npt.DTypeLike | None = None) -> Samples:
-        """Return a flat buffer of at least ``size`` samples of a type, by default the scratch's, of any content."""
+        """Return an uninitialised flat buffer of at least ``size`` samples of a type, by default the scratch's."""
         kind = self.dtype if dtype is None else np.dtype(dtype)
         buffer = self._buffers.get((name, kind))
         if buffer is None or buffer.size < size:
@@ -80,7 +80,7 @@ class Scratch:
 
 
 def at_a_cache_line(size: int, dtype: npt.DTypeLike) -> Samples:
-    """Return a flat array of any content that starts at a cache line: whole vectors then straddle none."""
+    """Return an uninitialised flat array aligned to a cache line: no aligned vector then straddles two."""
     dtype = np.dtype(dtype)
     memory = np.empty(size * dtype.itemsize + CACHE_LINE, np.uint8)
     start = -memory.ctypes.data % CACHE_LINE

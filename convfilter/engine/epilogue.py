@@ -1,7 +1,7 @@
-"""The epilogue: what becomes of the sums of any method, as calls of compiled loops.
+"""The epilogue: calls of compiled loops that turn the sums of any method into stored samples.
 
-Divide by counts or by alpha, sharpen, scale, offset, take the magnitude, round half to even, clip, count what was
-clipped, store: once for all methods and sample types.
+It divides by counts or alpha, sharpens, scales, adds the offset, takes the magnitude, rounds half to even, clips,
+counts clipped samples and stores. There is one epilogue for all methods and sample types.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ ALPHA_APART = Loop("store", "alpha_apart", "A* i8 A* i8 A A A i8 i8 i8 A*")
 SHARPEN = Loop("store", "sharpen", "A* i8 A* i8 i8 i8 A A A")
 WIDEN_RANGE = Loop("store", "widen_range", "V* i8 i8 i8 i8 i8 f8 f8 f8 f8*")
 
-#: Up to this divisor a float32 quotient of at most 255 rounds to the integer that the exact one rounds to:
-#: what is not a tie is at least 1 / (2 * divisor) away from one, and float32 errs by 2**-17 at most.
+#: Up to this divisor, a float32 quotient of at most 255 rounds to the same integer as the exact quotient: a value that
+#: is no tie is at least 1 / (2 * divisor) away from one, and float32 errs by at most 2**-17.
 _SINGLE_DIVISOR = 2.0**15
-#: Less than this beyond a level is rounded to it, even with the error of a sum.
+#: A value closer to a level than this rounds to it, whatever the error of its sum.
 _SURELY = 0.25
 
 
 class Epilogue(ABC):
-    """What becomes of the sums of one stage."""
+    """Turns the sums of one stage into stored samples."""
 
     def __init__(self, work: Work, tone: Tone) -> None:
         self._work, self._tone = work, tone
@@ -66,7 +66,7 @@ class Epilogue(ABC):
         if isinstance(operator, Pooling) and operator.kind == "average":
             down, along = (counted_cells(axis, operator) for axis in (plan.rows, plan.cols))
             self._counts = down, np.repeat(along, work.source.channels)
-        # Alpha is a weighted mean; edges, whose weights sum to zero, leave it as it is at the centre.
+        # # Alpha is a weighted mean; edges, whose weights sum to zero, keep the alpha of the centre.
         self._central_alpha = isinstance(operator, Gradient) or plan.kernel.sums_to_zero
         gray = LUMINANCE_DIVISOR if work.source.gray else 1.0
         mean_of_sums = plan.kernel.sum * plan.kernel.divisor if has_divisor(plan) else 1.0
@@ -79,7 +79,7 @@ class Epilogue(ABC):
         )
         divided = divided or (isinstance(operator, Morphology) and operator.is_difference)
         self._divides = work.source.alpha and not divided
-        #: What colours are multiplied by, and how much of their alpha is added, before the rest of the tone.
+        #: Factor of colours, and share of their alpha that is added, before the rest of the tone.
         self.keep, self.shift = 1.0, 0.0
         if work.source.alpha and work.source.premultiplied:
             self._tone = self._premultiplied(tone, work.source.full)
@@ -94,7 +94,7 @@ class Epilogue(ABC):
         return replace(tone, offset=0.0)
 
     def calls(self, scratch: Scratch, region: Region, sums: Samples, pitch: int, step_rows: int = 0) -> list[Call]:
-        """Return the calls that finish the sums of a region and store them.
+        """Return the calls that turn the sums of a region into samples and store them.
 
         Parameters
         ----------
@@ -102,10 +102,10 @@ class Epilogue(ABC):
             Of the type of the sums.
         region : Region
         sums : flat array
-            Rows ``pitch`` samples apart; they are written over.
+            Rows ``pitch`` samples apart; they are overwritten.
         step_rows : int
-            With 0, the calls are for this region alone. Else it is that of step 0 of a program, and each further
-            step lies so many rows below.
+            0: the calls are for this region only. Else the region is that of step 0 of a program, and each step is this
+            many rows below the one before.
         """
         calls = []
         if self._counts is not None:
@@ -120,7 +120,7 @@ class Epilogue(ABC):
 
     @abstractmethod
     def store(self, region: Region, sums: Samples, pitch: int, alpha: Samples | None, step_rows: int = 0) -> list[Call]:
-        """Return the calls that store values, and their alpha (compact rows, on the source's scale) if there is any."""
+        """Return the calls that store values, and alpha, if any, as compact rows on the source's scale."""
 
     def _average(self, region: Region, sums: Samples, pitch: int, step_rows: int) -> Call:
         assert self._counts is not None
@@ -143,7 +143,7 @@ class Epilogue(ABC):
         return [*load, Call(SHARPEN.variant(A=sums.dtype), arguments)]
 
     def _centre(self, scratch: Scratch, region: Region, step_rows: int) -> tuple[list[Call], Samples, int]:
-        """Return the calls that load the samples on which outputs are centred, as a compact tile, and its pitch."""
+        """Return the calls that load the centre samples of outputs as a compact tile, and its pitch."""
         work, rows = self._work, region.bottom - region.top
         columns = centre_columns(work.plan.cols, work.col_index, region.left, region.right)
         pitch = columns.count * work.source.channels
@@ -154,7 +154,7 @@ class Epilogue(ABC):
     def _divide(
         self, scratch: Scratch, region: Region, sums: Samples, pitch: int, step_rows: int
     ) -> tuple[list[Call], Samples]:
-        """Return the calls that divide sums by the mean alpha, and where they leave that."""
+        """Return the calls that divide sums by the mean alpha, and the memory of that alpha."""
         source, tone, real = self._work.source, self._tone, scratch.dtype
         rows, cols = region.bottom - region.top, region.right - region.left
         before: list[Call] = []
@@ -179,7 +179,7 @@ class Epilogue(ABC):
 
 
 def _reduced(one: float, other: float) -> tuple[float, float]:
-    """Divide two whole numbers by what they have in common, so that fewer divisions round."""
+    """Divide two integers by their greatest common divisor, so that fewer divisions round."""
     if not (one.is_integer() and other.is_integer()):
         return one, other
     common = math.gcd(int(one), int(other))
@@ -187,7 +187,7 @@ def _reduced(one: float, other: float) -> tuple[float, float]:
 
 
 class Store(Epilogue):
-    """Round, clip, count and store, in a line buffer or the result.
+    """Rounds, clips, counts and stores into a line buffer or the result.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ class Store(Epilogue):
     tone : Tone
     target : LineBuffer
     full_out : float
-        White in it.
+        Value of white in the target.
     """
 
     def __init__(self, work: Work, tone: Tone, target: LineBuffer, full_out: float) -> None:
@@ -208,25 +208,25 @@ class Store(Epilogue):
 
     @property
     def full_out(self) -> float:
-        """White in what is stored."""
+        """Value of white in stored samples."""
         return self._full_out
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
-        """Of what is stored."""
+        """Type of stored samples."""
         return self._target.dtype
 
     def place(self, region: Region, step_rows: int) -> tuple[Slot, Counting | int, int]:
-        """Return the target's array, where ``region`` starts in it, from step to step, and the pitch of its rows."""
+        """Return the target's array, the start of ``region`` in it for each step, and the pitch of its rows."""
         pitch = self._target.row_samples
         row = region.top if step_rows else self._target.row(region.top)
         start = row * pitch + region.left * self._target.slot.shape[2]
         return self._target.slot, Counting(start, step_rows * pitch) if step_rows else start, pitch
 
     def direct(self, left: int, step_rows: int, dtype: np.dtype[np.generic]) -> Following | None:
-        """Return where the sums of step 0 belong if they are what is stored; None where something is done to them.
+        """Return the address of the sums of step 0 in the target if sums are stored unchanged, else None.
 
-        Whole steps are written, which only a line buffer has room for beyond its picture's last row.
+        Whole steps are written; only a line buffer has room for them past the picture's last row.
         """
         finished = self._counts is None and not isinstance(self._work.plan.stage.operator, UnsharpMask)
         as_they_are = self._tone == AS_IT_IS and not self._divides and not self._clips_real and self.dtype == dtype
@@ -236,9 +236,9 @@ class Store(Epilogue):
         return Following(self._target.slot, left * self._target.slot.shape[2], step_rows * pitch)
 
     def fused(self, sums: np.dtype[np.generic]) -> tuple[float, float, float, int, float, int] | None:
-        """Return how a loop that sums in a type may store its sums at once, as ``correlate_stored`` takes it.
+        """Return the arguments with which ``correlate_stored`` stores sums of a type directly, or None.
 
-        None where sums take more than scaling and rounding in their own type.
+        None if sums need more than scaling and rounding in their own type.
         """
         finished = self._counts is None and not isinstance(self._work.plan.stage.operator, UnsharpMask)
         if not finished or self._divides or not self._whole or self._wide or self._precision(sums) != sums:
@@ -248,15 +248,15 @@ class Store(Epilogue):
 
     @property
     def converts(self) -> bool:
-        """Whether samples of another type are only converted to float32."""
+        """Whether the stage only converts samples to float32."""
         return self._tone == AS_IT_IS and not self._divides and not self._clips_real and self.dtype == np.float32
 
     def unclipped(self, sums: np.dtype[np.generic]) -> Tone | None:
-        """Return how sums become samples where that is one loop, in their own precision, and none can be clipped."""
+        """Return the tone if one loop, in the precision of the sums, stores them without any clipping; else None."""
         return self._tone if self.fused(sums) is not None and self.stays_within() else None
 
     def stays_within(self) -> bool:
-        """Whether no result can leave the range of what is stored, however the samples are chosen."""
+        """Whether every result lies within the range of the target, for any input."""
         work, tone = self._work, self._tone
         source, kernel = work.source, work.plan.kernel
         plain = isinstance(work.plan.stage.operator, Correlation) and not source.alpha and not tone.absolute
@@ -270,7 +270,7 @@ class Store(Epilogue):
         return bool(results.min() >= -_SURELY and results.max() <= self._full_out + _SURELY)
 
     def store(self, region: Region, sums: Samples, pitch: int, alpha: Samples | None, step_rows: int = 0) -> list[Call]:
-        """Return the calls that store values; what they return counts the samples clipped."""
+        """Return the calls that store values; their return value counts clipped samples."""
         target, tone = self.place(region, step_rows), self._tone
         channels = self._target.slot.shape[2]
         rows, cols = region.bottom - region.top, region.right - region.left
@@ -299,7 +299,7 @@ class Store(Epilogue):
 
 
 def store_precision(plan: StagePlan, tone: Tone, target: npt.DTypeLike, sums: npt.DTypeLike) -> np.dtype[np.generic]:
-    """Choose float64 for the last step where float32 could round an exact sum the wrong way."""
+    """Return float64 if float32 could round an exact sum the wrong way in the epilogue, else the type of the sums."""
     plain = tone.scale == 1 and tone.offset == 0 and abs(tone.divisor) <= _SINGLE_DIVISOR and target == np.uint8
     if np.dtype(sums) == np.float32 and (plain or not plan.exact):
         return np.dtype(np.float32)
@@ -307,7 +307,7 @@ def store_precision(plan: StagePlan, tone: Tone, target: npt.DTypeLike, sums: np
 
 
 class Range(Epilogue):
-    """Find the smallest and the largest value that would be stored, colours only; store nothing."""
+    """Finds the smallest and largest colour that would be stored, without storing."""
 
     def __init__(self, work: Work, tone: Tone) -> None:
         super().__init__(work, tone)

@@ -1,8 +1,8 @@
-"""What runs a group of stages: its nodes, line buffers and programs, made once for all pictures of one shape and type.
+"""An executable runs a group of stages: its nodes, line buffers and programs, for pictures of one shape and type.
 
-A thread that runs a plan takes the executable out of the cache, so that no two threads work in the same memory, and
-puts it back after success; what an exception left behind is thrown away. Image and output are named by slots, which
-are empty in between.
+A thread that runs a plan takes the executable out of the cache, so that no two threads share its memory, and puts it
+back after success; after an exception it is dropped. Programs name image and output by slots, which are empty between
+runs.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ from convfilter.engine.program import Slot
 from convfilter.engine.threads import cut, run_blocks
 from convfilter.record import record
 
-#: Below this many multiply-adds a second thread costs more than it brings.
+#: Least multiply-adds for which a second thread saves more time than it costs.
 WORTH_A_THREAD = 8_000_000
-#: What a thread takes beside scratch: programs, and tables for them.
+#: Bytes of a thread besides scratch: programs and their tables.
 _THREAD_BYTES = 4 * 2**20
-#: Where more than this is held, as many blocks are done at a time as there are threads, even if some wait.
+#: Above this many bytes of line buffers, a step has as many blocks as there are threads, even if some threads wait.
 _ROOMY = 32 * 2**20
-#: The share of all work that may be done twice so that threads need not wait for each other.
+#: Share of the work that may be computed twice to let threads run independent strips.
 _TWICE = 0.1
 
 
 class Place(Protocol):
-    """Where a picture or its result is put for one run."""
+    """A slot or connection that holds a picture or its result during one run."""
 
     def put(self, what: Any, /) -> None:
-        """Put it there."""
+        """Attach it."""
 
     def clear(self) -> None:
-        """Take it away."""
+        """Detach it."""
 
 
 class Executable:
-    """Nodes, ready to run on any picture of one shape and type.
+    """Nodes prepared to run on any picture of one shape and type.
 
     Parameters
     ----------
     nodes : sequence of Node
     source, sink : Slot or Connection
-        Where the picture and its result are put for each run: arrays for the first and the last of the nodes, or what
-        these read from and write to.
+        Ends for the picture and its result in each run: arrays of the first and last node, or the source and sink
+        that these nodes read and write.
     threads : int
         At most this many.
     room : int
@@ -68,7 +68,7 @@ class Executable:
         Raises
         ------
         NotLocalError
-            A node would show samples beyond their windows.
+            A node would spread a sample beyond its window.
         """
         schedule = self._schedule
         self._source.put(source)
@@ -90,7 +90,7 @@ class Executable:
         return clipped
 
     def held_bytes(self) -> int:
-        """Return how much memory waits for the next picture."""
+        """Return the bytes that stay allocated for the next picture."""
         tables = sum(node.table_bytes for node in self._nodes)
         return sum(tables + lane.held_bytes() for lane in self._lanes.values())
 
@@ -98,14 +98,14 @@ class Executable:
         self._lane(number).run(self._schedule.strips[number])
 
     def _lane(self, number: int) -> _Lane:
-        """Return what computes a strip; between its nodes, rows have the places that its own order asks for."""
+        """Return the lane of a strip, whose line buffers follow the strip's own schedule."""
         if number not in self._lanes:
             places = self._schedule.places[number] if self._schedule.places else []
             self._lanes[number] = _Lane(self._nodes, self._source, self._sink, places, self._schedule.within)
         return self._lanes[number]
 
     def _any_lane(self, idle: list[_Lane]) -> _Lane:
-        """Return what computes any strip, where no rows lie between nodes."""
+        """Return a lane for any strip, if there are no line buffers between nodes."""
         with suppress(IndexError):
             return idle.pop()
         lane = _Lane(self._nodes, self._source, self._sink, [], 1)
@@ -116,7 +116,7 @@ class Executable:
 
 @record(eq=False)
 class _Schedule:
-    """What is computed when, and by how many threads.
+    """Order of blocks and assignment to threads.
 
     Attributes
     ----------
@@ -127,7 +127,7 @@ class _Schedule:
     strips : list of list of Step
         The steps of each strip of the result.
     places : list of Places
-        For each strip, the line buffers between the nodes; none where there is one node.
+        Line buffers between the nodes of each strip; empty for a single node.
     """
 
     threads: int
@@ -151,7 +151,7 @@ def _scheduled(nodes: Sequence[Node], threads: int, room: int) -> _Schedule:
     is_in_order = any(node.in_order for node in nodes)
     if 1 < threads <= blocks and not is_in_order and threads * (own + held) <= room:
         twice = sum(node.cost * rows / node.rows for rows, node in zip(_overlaps(nodes), nodes, strict=True))
-        # One strip for each thread: what is prepared for one takes about as long as a megapixel.
+        # One strip for each thread: preparing a strip takes about as long as filtering a megapixel.
         if threads * twice <= _TWICE * cost:
             strips = [order_of(nodes, *strip) for strip in cut(blocks, -(-blocks // threads))]
             return _Schedule(threads, 1, strips, [places_of(nodes, strip) for strip in strips])
@@ -164,14 +164,14 @@ def _scheduled(nodes: Sequence[Node], threads: int, room: int) -> _Schedule:
 
 
 def _bytes(nodes: Sequence[Node], places: Places) -> int:
-    """Return what the line buffers take."""
+    """Return the bytes of the line buffers."""
     return sum(
         rows * math.prod(node.line) * node.dtype.itemsize for node, (rows, _) in zip(nodes, places, strict=False)
     )
 
 
 def _overlaps(nodes: Sequence[Node]) -> list[float]:
-    """Return how many rows of each node's result two neighbouring strips both need."""
+    """Return the rows of each node's result that two neighbouring strips both compute."""
     rows = [0.0] * len(nodes)
     for number in range(len(nodes) - 1, 0, -1):
         node = nodes[number]
@@ -183,7 +183,7 @@ def _overlaps(nodes: Sequence[Node]) -> list[float]:
 
 
 def _rows_together(nodes: Sequence[Node]) -> int:
-    """Return how many blocks of the last node go with the tallest block of any node."""
+    """Return how many blocks of the last node match the tallest block of any node."""
     tallest, jump = 0.0, 1.0
     for node in reversed(nodes):
         tallest, jump = max(tallest, node.block_rows / jump), jump * node.jump
@@ -191,7 +191,7 @@ def _rows_together(nodes: Sequence[Node]) -> int:
 
 
 class _Lane:
-    """Line buffers between the nodes, and the crews that work on them; for one strip at a time."""
+    """Line buffers between the nodes, and crews that compute into them, for one strip at a time."""
 
     def __init__(self, nodes: Sequence[Node], source: Place, sink: Place, places: Places, threads: int) -> None:
         self._nodes, self._threads = nodes, threads
@@ -199,7 +199,7 @@ class _Lane:
         self._bytes = 0
         for node, (rows, held) in zip(nodes, places, strict=False):
             samples = at_a_cache_line(rows * math.prod(node.line), node.dtype)
-            samples[:] = 0  # rows that only fill a group are computed with: denormal numbers would take long
+            samples[:] = 0  # rows that only fill up a group are computed too: denormal numbers would be slow
             self._bytes += samples.nbytes
             buffers.append(LineBuffer(Slot(samples.reshape(rows, *node.line)), held))
         buffers.append(_array_of(sink))
@@ -211,7 +211,7 @@ class _Lane:
         self._watched = _watched(nodes)
 
     def begin(self) -> None:
-        """Begin with another picture."""
+        """Reset for another picture."""
         for crew in self._crews:
             crew.begin()
 
@@ -245,12 +245,12 @@ class _Lane:
         return sum([crew.clipped for crew in self._crews])
 
     def held_bytes(self) -> int:
-        """Return how much memory the buffers and crews hold."""
+        """Return the bytes of buffers and crews."""
         return self._bytes + sum(crew.held_bytes() for crew in self._crews)
 
 
 def _array_of(place: Place) -> LineBuffer:
-    """Return the array that nodes read or write at a place; nothing where rows are read or written one by one."""
+    """Return the array of a place; an empty one if rows are read or written one by one."""
     return LineBuffer(place if isinstance(place, Slot) else Slot(np.empty((0, 1, 1), np.uint8)))
 
 
@@ -264,7 +264,7 @@ def _do(task: Task) -> None:
 
 
 def _watched(nodes: Sequence[Node]) -> list[int | None]:
-    """Return for each node the number of one that reads its rows and would spread what is not finite."""
+    """Return for each node the number of a reader that would spread non-finite samples, or None."""
     readers: list[int | None] = [None] * len(nodes)
     for number, node in enumerate(nodes):
         if node.spreads and number >= node.reads[0]:
@@ -276,13 +276,13 @@ def _watched(nodes: Sequence[Node]) -> list[int | None]:
 
 
 class Cache:
-    """Executables that wait for the next picture of their kind, the latest last.
+    """LRU cache of idle executables, the latest last.
 
-    Threads, and finalizers at any place, may change it meanwhile: each step by itself is whole.
+    Threads and finalizers may change it at any time: each operation is atomic.
     """
 
-    #: All may take this much memory, and be so many; one by itself takes half of it at most: what large pictures are
-    #: prepared for takes a small share of their time.
+    #: Most bytes of all executables; one may take half of that. Preparing an executable for a larger picture takes a
+    #: small share of its time.
     most_bytes = 64 * 2**20
     most = 32
 
@@ -290,16 +290,16 @@ class Cache:
         self._waiting: list[tuple[Hashable, object, Executable, int]] = []
 
     def __len__(self) -> int:
-        """Return how many wait."""
+        """Return the number of idle executables."""
         return len(self._waiting)
 
     @property
     def nbytes(self) -> int:
-        """How much memory they hold."""
+        """Bytes of all idle executables."""
         return sum(entry[3] for entry in self._waiting.copy())
 
     def take(self, key: Hashable) -> Executable | None:
-        """Take out an executable that waits under a key."""
+        """Remove and return an idle executable of this key, or None."""
         for entry in reversed(self._waiting.copy()):
             if entry[0] == key:
                 with suppress(ValueError):  # another thread was faster
@@ -308,7 +308,7 @@ class Cache:
         return None
 
     def give_back(self, key: Hashable, alive: object, executable: Executable) -> None:
-        """Let an executable wait; ``alive`` is what the key names by identity."""
+        """Add an executable; ``alive`` is the object that the key identifies."""
         size = executable.held_bytes()
         if size > self.most_bytes // 2:
             return
@@ -318,7 +318,7 @@ class Cache:
                 del self._waiting[0]
 
     def forget(self) -> None:
-        """Let go of all."""
+        """Drop all executables."""
         self._waiting.clear()
 
 

@@ -1,7 +1,7 @@
-"""Which columns of the source a strip of outputs needs, and in which order they lie in a loaded row.
+"""Column layout of a tile: the source columns that a strip needs, and their order in a loaded row.
 
-With a stride, columns lie ordered by their remainder modulo the stride: then every tap reads a run of neighbours,
-and columns that no kept output touches are not loaded at all.
+With a stride, columns are ordered by their remainder modulo the stride: every tap then reads consecutive samples, and
+columns under no tap are not loaded.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from convfilter.record import record
 
 @record
 class Columns:
-    """Columns of a tile: their source indices, the run that lies in one piece, and where each tap looks.
+    """Columns of a tile: source indices, the contiguous run among them, and the place of each tap.
 
-    ``tap_offset[k]`` is the place (in pixels) of tap ``k`` of the first output.
+    ``tap_offset[k]`` is the place, in pixels, of tap ``k`` of the first output.
     """
 
     indices: Indices
@@ -27,7 +27,7 @@ class Columns:
 
     @property
     def count(self) -> int:
-        """How many columns there are."""
+        """Number of columns."""
         return self.indices.size
 
     def part(self, first: int, last: int) -> Columns:
@@ -38,7 +38,7 @@ class Columns:
 
 
 def columns_for(axis: AxisPlan, source_index: Indices, first: int, last: int) -> Columns:
-    """Lay out the columns that outputs ``first`` to ``last - 1`` touch."""
+    """Lay out the columns under the taps of outputs ``first`` to ``last - 1``."""
     taps = np.arange(axis.kernel, dtype=np.int64) * axis.dilation
     if axis.stride == 1:
         indices = source_index[first : last + axis.span]
@@ -47,13 +47,13 @@ def columns_for(axis: AxisPlan, source_index: Indices, first: int, last: int) ->
     phases, phase_of_tap = np.unique(remainder, return_inverse=True)
     width = last - first + int(shift.max())
     places = (first + np.arange(width)) * axis.stride + phases[:, np.newaxis]
-    # The last phases may reach past the padded picture, where no tap looks.
+    # The last phases may reach past the padded picture, where no tap is.
     indices = source_index[np.minimum(places, source_index.size - 1).ravel()]
     return Columns(indices, 0, 0, (phase_of_tap * width + shift).astype(np.int64))
 
 
 def centre_columns(axis: AxisPlan, source_index: Indices, first: int, last: int) -> Columns:
-    """Lay out only the columns on which outputs ``first`` to ``last - 1`` are centred."""
+    """Lay out only the centre columns of outputs ``first`` to ``last - 1``."""
     indices = source_index[first * axis.stride + axis.centre : (last - 1) * axis.stride + axis.centre + 1 : axis.stride]
     run = _identity_run(axis, first + axis.centre, indices.size) if axis.stride == 1 else (0, 0)
     return Columns(np.ascontiguousarray(indices), *run, indices[:0])

@@ -1,4 +1,4 @@
-"""Source rows as tiles of real numbers: converted, padded, premultiplied, weighed to luminance."""
+"""Load source rows as tiles of real numbers: convert, pad, premultiply, take the luminance."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ LUMINANCE_LOOP = Loop("load", "luminance", "A* i8 i8 i8 i8 A A A A* i8")
 
 @record
 class Source:
-    """What a stage reads: a picture, or the result of the stage before.
+    """The input of a stage: a picture, or the result of the stage before.
 
     Attributes
     ----------
     buffer : LineBuffer
-        Its rows, or those of them that are held.
+        Its rows, or those that are buffered.
     full : float
         The sample value that means white.
     alpha : bool
         The last channel is alpha: tiles are premultiplied, on the scale ``full**2``.
     premultiplied : bool
-        Samples are stored so, and tiles keep their scale.
+        Samples are stored premultiplied, and tiles keep their scale.
     gray : bool
         Tiles hold the luminance of three colours, times 1000.
     padding_value : float
-        What padded cells hold; 0 where none do.
+        Value of padded cells; 0 if the mode has none.
     """
 
     buffer: LineBuffer
@@ -48,17 +48,17 @@ class Source:
 
     @property
     def slot(self) -> Slot:
-        """Where the rows are: a (rows, cols, channels) array."""
+        """Slot of the rows: a (rows, cols, channels) array."""
         return self.buffer.slot
 
     @property
     def image(self) -> Samples:
-        """The rows that are there now."""
+        """The rows now in the slot."""
         return self.slot.array
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the samples as they are stored."""
+        """Type of the stored samples."""
         return self.slot.dtype
 
     @property
@@ -68,12 +68,12 @@ class Source:
 
     @property
     def pads_with_samples(self) -> bool:
-        """Whether samples are whole numbers, and padded cells hold one."""
+        """Whether samples and padding are integers."""
         return self.is_finite and 0 <= self.padding_value <= self.full and self.padding_value % 1 == 0
 
     @property
     def multiplies(self) -> bool:
-        """Whether colours are multiplied with alpha when they are loaded."""
+        """Whether loading multiplies colours with alpha."""
         return self.alpha and not self.premultiplied
 
     @property
@@ -83,7 +83,7 @@ class Source:
         return channels - 2 if self.gray else channels
 
     def load(self, scratch: Scratch, name: str, rows: Indices, columns: Columns) -> tuple[Samples, int]:
-        """Load picked rows and columns; returns the tile, flat, and its pitch in samples."""
+        """Load selected rows and columns; returns the tile, flat, and its pitch in samples."""
         pitch = columns.count * self.channels
         tile = scratch.get(name, rows.size * pitch)
         for call in self.load_calls(scratch, rows, rows.size, columns, tile):
@@ -93,7 +93,7 @@ class Source:
     def load_calls(
         self, scratch: Scratch, rows: Indices | Moving, count: int, columns: Columns, tile: Samples | Moving
     ) -> list[Call]:
-        """Return the calls that load ``count`` picked rows into ``tile``, side by side."""
+        """Return the calls that load ``count`` selected rows into ``tile``, one after the other."""
         channels: int = self.slot.shape[2]
         pitch = columns.count * channels
         loaded = scratch.get("before gray", count * pitch) if self.gray else tile

@@ -1,4 +1,4 @@
-"""Samples that must not be seen beyond their windows, by methods that work on more than one window at a time."""
+"""Checks that no sample affects outputs beyond its window, for methods that process several windows at once."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import numpy as np
 from convfilter.engine.buffer import Samples
 from convfilter.engine.threads import cut
 
-#: Samples whose marks stay in cache while they are looked at.
+#: Samples whose flags fit the cache.
 _LOOKED_AT = 2**16
-#: A transform in float64 leaves 1e-15 of the largest sample anywhere in its tile. Samples below this share of it are
-#: lost to that, if there are more of them than this share of all.
+#: A float64 transform leaves 1e-15 of the largest sample anywhere in its tile. Samples below this share of it are lost,
+#: and the tile is refused if they are more than this share of all.
 _DROWNED = 2.0**-30
 _FEW = 1e-3
 
 
 class NotLocalError(Exception):
-    """A method would show samples beyond their windows; ``stage`` is the number of its stage, where that is known."""
+    """A method would spread samples beyond their windows; ``stage`` is the number of its stage, if known."""
 
     def __init__(self, stage: int = -1) -> None:
         super().__init__(stage)
@@ -30,7 +30,7 @@ def all_finite(image: Samples) -> bool:
 
 
 def require_visible(tile: Samples) -> None:
-    """Refuse a transform's tile with samples so large, such as -3.4e38 for missing data, that others drown beside them.
+    """Refuse a transform's tile whose largest sample (-3.4e38 for missing data) would drown others in rounding.
 
     Raises
     ------

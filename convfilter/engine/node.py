@@ -1,7 +1,7 @@
 """Nodes of a plan: rows of samples in, rows of samples out, block by block.
 
-A node says which rows of its input some rows of its result need (its *demand*), and makes a crew that computes blocks
-of rows from one line buffer into another. Row numbers are those of whole pictures.
+A node knows its *demand*, the input rows that given output rows need, and makes a crew that computes blocks of rows
+from line buffers into another. Row numbers are those of whole pictures.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.strips import shared_cols
 from convfilter.record import record
 
-#: What a program takes besides arrays: as measured, for tall pictures have thousands.
+#: Bytes of a program besides arrays, as measured: tall pictures have thousands of programs.
 _PROGRAM_BYTES = 6 * 2**10
-#: Index maps of both axes that a stage's node and crew hold, at most: its own, the buffer's, and some of a method.
+#: Most index maps of both axes that a stage's node and crew hold: its own, the buffer's, and some of a method.
 _INDEX_MAPS = 4
 
 Rows: TypeAlias = tuple[int, int]
-#: What to call, and with what; tasks of one list do not depend on each other.
+#: A callable and its argument; tasks of one list are independent.
 Task: TypeAlias = tuple[Callable[[Any], None], Any]
 
 
 class Crew(Protocol):
-    """Computes blocks of one node, from one line buffer into another."""
+    """Computes blocks of one node, from line buffers into another."""
 
     def begin(self) -> None:
         """Begin with another picture."""
 
     def tasks(self, blocks: Sequence[Rows]) -> list[Task]:
-        """Return what has to be done for some blocks of rows, for any number of threads."""
+        """Return the tasks of some blocks of rows, for any number of threads."""
 
     @property
     def clipped(self) -> int:
@@ -64,33 +64,33 @@ class Node(ABC):
     Attributes
     ----------
     rows : int
-        Rows of the result, if it were whole.
+        Rows of the whole result.
     line : (cols, channels)
         Of the result.
     block_rows : int
-        Rows that are computed at a time.
+        Rows of a block.
     group_rows : int
-        Rows that lie together in a line buffer, a multiple of ``block_rows``; 0: those of a block.
+        Rows that stay contiguous in a line buffer, a multiple of ``block_rows``; 0: those of a block.
     dtype : dtype
         Of the result's samples.
     jump : float
         Rows of the input for each row of the result.
     overlap : float
-        Rows of the input that two neighbouring blocks both need.
+        Input rows that two neighbouring blocks share.
     cost : float
-        Multiply-adds for all of it.
+        Multiply-adds of the whole result.
     scratch_bytes : int
         Working memory of one crew.
     spreads : bool
-        Whether an input sample that is not finite would show beyond its windows.
+        Whether a non-finite input sample would affect outputs beyond its window.
     reads : tuple of int
-        Where its inputs are: 1 is the result of the node before, 2 that of the one before that.
+        Inputs by distance: 1 is the result of the node before, 2 that of the one before that.
     table_bytes : int
-        Index maps that a crew holds, about.
+        Approximate bytes of a crew's index maps.
     in_order : bool
-        Whether its blocks must be computed one by one from the top down.
+        Whether blocks must be computed in order, from the top down.
     stage_number : int
-        Of the stage that it belongs to, among those that run together.
+        Number of its stage within the group.
     """
 
     rows: int
@@ -110,7 +110,7 @@ class Node(ABC):
 
     @property
     def blocks(self) -> int:
-        """How many blocks the result has."""
+        """Number of blocks of the result."""
         return -(-self.rows // self.block_rows)
 
     def rows_of(self, block: int) -> Rows:
@@ -119,46 +119,46 @@ class Node(ABC):
         return top, min(top + self.block_rows, self.rows)
 
     def seen(self, block: int, source_block_rows: int, number: int = 0) -> set[int]:
-        """Return the blocks of an input that a block looks at."""
+        """Return the blocks of an input that a block needs."""
         blocks = set((self.demand(*self.rows_of(block), number) // source_block_rows).tolist())
         blocks.discard(CONSTANT)
         return blocks
 
     @abstractmethod
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
-        """Return the rows of an input that rows ``top`` to ``bottom - 1`` look at, in any order; -1 is padding."""
+        """Return the input rows that rows ``top`` to ``bottom - 1`` need, in any order; -1 is padding."""
 
     @abstractmethod
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
-        """Return what computes blocks from the rows of the inputs, in ``sources``, into ``target``.
+        """Return a crew that computes blocks from the rows of ``sources`` into ``target``.
 
-        Its tasks are for about so many threads.
+        Its tasks suit about ``threads`` threads.
         """
 
 
 @record(eq=False)
 class StageRun:
-    """One stage of a plan, on the samples that it will be given.
+    """One stage of a plan, applied to one source.
 
     Attributes
     ----------
     plan : StagePlan
     source : Source
-        What it reads; of its buffer only sizes and sample type count, since rows come later.
+        Input; only its buffer's sizes and sample type count, since rows come later.
     dtype : dtype
         Of the stored samples.
     full_out : float
-        White in them.
+        Value of white in the stored samples.
     block_rows : int
-        Output rows that are computed at a time.
+        Output rows of a block.
     span : (low, high)
-        The range of the input, for a function of samples that needs it.
+        Range of the input, for point functions that need it.
     tone : Tone, or None
-        How sums become samples; None: as the plan says.
+        Arithmetic from sums to samples; None: the plan's.
     ranges : list of Range, or None
-        Where nodes leave epilogues that only look for the range of the results, instead of storing them.
+        Collects the epilogues of a run that only finds the range of the results.
     alone : bool
-        The stage reads whole pictures, and is the only one of its group.
+        The stage reads whole pictures and is the only one of its group.
     """
 
     plan: StagePlan
@@ -173,13 +173,13 @@ class StageRun:
 
     @property
     def tone_of_sums(self) -> Tone:
-        """How sums become samples."""
+        """Arithmetic from sums to samples."""
         weighed = self.source.gray and not isinstance(self.plan.stage.operator, Layer | Orientation | Point)
         return self.tone or tone_of(self.plan, self.dtype, self.source.full, self.full_out, weighed)
 
 
 class StageNode(Node):
-    """A whole stage, or its last step."""
+    """A node that is a whole stage, or its last step."""
 
     def __init__(self, stage: StageRun) -> None:
         plan = stage.plan
@@ -194,12 +194,12 @@ class StageNode(Node):
         self.table_bytes = _INDEX_MAPS * 8 * (plan.rows.padded + plan.cols.padded)
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
-        """Return the rows of the input that some rows look at."""
+        """Return the input rows that some rows need."""
         axis = self.plan.rows
         first = top * axis.stride
         if axis.span + 1 >= axis.stride or self.plan.algorithm == "fourier":
             return self._row_index[first : first + rows_seen(self.plan, bottom - top)]
-        # Rows between two windows are not looked at.
+        # Rows between two windows are not needed.
         starts = np.arange(top, bottom)[:, np.newaxis] * axis.stride
         seen: Indices = self._row_index[(starts + np.arange(axis.span + 1)).ravel()]
         return seen
@@ -209,7 +209,7 @@ class StageNode(Node):
         return Work.of(self.plan, replace(self.stage.source, buffer=source))
 
     def epilogue(self, work: Work, target: LineBuffer) -> Epilogue:
-        """Return what becomes of the stage's sums."""
+        """Return the stage's epilogue."""
         stage = self.stage
         if stage.ranges is None:
             return Store(work, stage.tone_of_sums, target, stage.full_out)
@@ -219,22 +219,22 @@ class StageNode(Node):
 
 
 class Strip:
-    """Columns of a result, computed from the top down by a program, ``step_rows`` rows in a step.
+    """A column strip, computed from the top down by a program, ``step_rows`` rows in a step.
 
-    Rows that the program keeps from step to step are kept from block to block, too, where one block follows the other.
+    Rows that stay in memory from step to step stay from block to block too, if blocks follow each other.
 
     Parameters
     ----------
     target : LineBuffer
     main, tail : Program
-        For whole steps, and for the rows that are left at the picture's end. What their calls return counts samples
-        clipped.
+        For whole steps, and for the remaining rows at the picture's end. Their calls return the number of clipped
+        samples.
     state : int64 array, or None
-        Is set to zeros where a block does not follow the one before.
+        Zeroed if a block does not follow the one before.
     keeps : bool
-        Whether the memory between its steps is its own; strips that share it begin anew with each block.
+        Whether the strip owns the memory between its steps; strips that share it start again with each block.
     source : LineBuffer, or None
-        Where the program reads the same rows as it writes.
+        For programs that read the rows that they write.
     """
 
     def __init__(
@@ -261,7 +261,7 @@ class Strip:
 
     @property
     def next_row(self) -> int:
-        """The row that would follow the last block; negative if none would."""
+        """The row after the last block; negative if no block may follow."""
         return self._next * self._step_rows
 
     @property
@@ -270,7 +270,7 @@ class Strip:
         return self._main.total + (self._tail.total if self._tail is not self._main else 0)
 
     def run(self, rows: Rows) -> None:
-        """Compute and store output rows ``top``, where a step begins, to ``bottom - 1``."""
+        """Compute and store output rows ``top`` (the start of a step) to ``bottom - 1``."""
         top, bottom = rows
         shift = self._target.row(top) - top
         source = self._source.row(top) - top if self._source is not None else 0
@@ -292,7 +292,7 @@ class Strip:
 
 
 class Strips:
-    """A crew of strips, side by side, in groups that share scratch memory: each group is for one thread at a time."""
+    """A crew of column strips, in groups that share scratch memory: one thread at a time runs a group."""
 
     def __init__(self, groups: Sequence[Sequence[Strip]]) -> None:
         self._groups = groups
@@ -320,7 +320,7 @@ class Strips:
 
 
 def _bytes_of(strips: Sequence[Strip]) -> int:
-    """Return how much memory the programs of strips hold."""
+    """Return the bytes of the programs of strips."""
     programs = {program for strip in strips for program in strip.programs()}
     arrays = (_root(array) for program in programs for array in program.arrays())
     return sum({id(array): array.nbytes for array in arrays}.values()) + len(programs) * _PROGRAM_BYTES
@@ -333,14 +333,14 @@ def _run_each(strips: Sequence[Strip], blocks: Sequence[Rows]) -> None:
 
 
 def _root(array: Samples) -> Samples:
-    """Return the array whose memory another is a view of."""
+    """Return the base array of a view."""
     while isinstance(array.base, np.ndarray):
         array = array.base
     return array
 
 
 class MakeStrip(Protocol):
-    """Makes the strip of some columns."""
+    """Makes the strip of a range of columns."""
 
     def __call__(self, cols: tuple[int, int], scratch: Scratch, kept: Scratch, keeps: bool, /) -> Strip:
         """Return the strip.
@@ -353,14 +353,14 @@ class MakeStrip(Protocol):
         kept : Scratch
             Memory from step to step.
         keeps : bool
-            Whether ``kept`` is the strip's own, so that its content is there when the next block begins.
+            Whether the strip owns ``kept``, so that its content is valid when the next block begins.
         """
 
 
 def strips_of(
     cols: int, widest: int, make: MakeStrip, precision: str, *, keeps: bool = True, threads: int = 1
 ) -> Strips:
-    """Return strips of at most ``widest`` of ``cols`` columns, in a group for each thread."""
+    """Return strips of at most ``widest`` of ``cols`` columns, in one group for each thread."""
     cuts = cut(cols, shared_cols(cols, widest, threads))
     groups = []
     for first, last in cut(len(cuts), -(-len(cuts) // threads)):
@@ -372,9 +372,9 @@ def strips_of(
 
 
 class StripPool:
-    """A crew of strips as wide as the picture, made by ``make``: each block goes to one of them.
+    """A crew of strips as wide as the picture, made by ``make``; each block goes to one of them.
 
-    The best is the one that ended above the block.
+    A strip that ended right above the block is preferred.
     """
 
     def __init__(self, make: Callable[[], Strip]) -> None:
@@ -400,7 +400,7 @@ class StripPool:
         self._idle.append(strip)
 
     def _taken(self, top: int) -> Strip | None:
-        """Take an idle strip; another thread may be faster at any place."""
+        """Take an idle strip, or None; other threads may take strips at any time."""
         for strip in self._idle.copy():
             if strip.next_row == top:
                 with suppress(ValueError):
@@ -421,21 +421,20 @@ class StripPool:
 
 
 class Worker(Protocol):
-    """Computes blocks of rows, one after the other, in scratch memory of its own."""
+    """Computes blocks of rows in scratch memory of its own."""
 
     def __call__(self, rows: Rows) -> int:
         """Compute and store a block; returns how many samples were clipped."""
 
 
 class Workers:
-    """A crew of workers, any of which computes any block; one is made where all others are busy.
+    """A crew of interchangeable workers; one is made when all others are busy.
 
-    Parameters
     ----------
     make : callable
         Makes a worker.
     memory : int
-        Bytes that one holds.
+        Bytes of one worker.
     """
 
     def __init__(self, make: Callable[[], Worker], memory: int) -> None:
@@ -491,7 +490,7 @@ def strip_of(
     scratch : Scratch
         Of the type of the sums.
     calls : callable
-        Given where the sums of a step go, returns the calls that compute them.
+        Given the target of a step's sums, returns the calls that compute them.
     keeps, source
         As for a ``Strip``.
     """
@@ -522,7 +521,7 @@ def strip_of(
 
 
 class TileWorker:
-    """Computes a block in regions of sums, each finished and stored before the next.
+    """Computes a block in regions of sums; each is stored before the next.
 
     Parameters
     ----------
@@ -546,5 +545,5 @@ class TileWorker:
 
 
 def placeholder(cols: int, channels: int, dtype: Any) -> LineBuffer:
-    """Return a line buffer of no rows, for what is known before memory is there."""
+    """Return a line buffer without rows, for sizes that are needed before memory is allocated."""
     return LineBuffer(Slot(np.empty((0, cols, channels), dtype)))

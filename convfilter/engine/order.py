@@ -1,4 +1,4 @@
-"""In which order the blocks of all nodes are computed, and where each is held until its last use."""
+"""The schedule: the order of all nodes' blocks, and the place of each in its line buffer until its last use."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from convfilter.engine.borders import CONSTANT, Indices
 from convfilter.engine.node import Node
 from convfilter.engine.threads import cut
 
-#: A node's number, and blocks of it that do not depend on each other.
+#: Number of a node, and independent blocks of it.
 Step: TypeAlias = tuple[int, list[int]]
-#: For each node but the last, the rows of its line buffer, and where in it each row of its result lies.
+#: For each node but the last, the rows of its line buffer, and the place in it of each row of the result.
 Places: TypeAlias = list[tuple[int, Indices]]
 
 
 def order_of(nodes: Sequence[Node], first: int, last: int, together: int = 1, sizes: Sequence[int] = ()) -> list[Step]:
-    """Return the steps that blocks ``first`` to ``last - 1`` of the last node take, and all that these need.
+    """Return the steps that compute blocks ``first`` to ``last - 1`` of the last node, and everything that they need.
 
     Parameters
     ----------
     together : int
         Blocks of the last node in a step.
     sizes : sequence of int
-        For each node, its blocks in a step; each is computed just before it is needed, so that few are held.
+        For each node, its blocks in a step; each is computed just before it is needed, so that few are buffered.
     """
     sizes = sizes or [1] * len(nodes)
     steps: list[Step] = []
@@ -48,15 +48,15 @@ def order_of(nodes: Sequence[Node], first: int, last: int, together: int = 1, si
 
 
 def sources_of(node: Node, number: int) -> list[int | None]:
-    """Return the numbers of the nodes that a node reads; None for the picture that the first nodes read."""
+    """Return the numbers of a node's inputs; None for the picture."""
     return [number - back if number >= back else None for back in node.reads]
 
 
 def places_of(nodes: Sequence[Node], steps: Sequence[Step]) -> Places:
-    """Return, for each node but the last, the rows of its line buffer, and where in it each row of its result lies.
+    """Return, for each node but the last, the rows of its line buffer, and the place in it of each row.
 
-    A group of blocks has its place from the step that computes the first of them to the last use of any; then another
-    takes it.
+    A group of blocks has its place from the step that computes its first block to the last use of any; then another
+    group takes the place.
     """
     last_use: list[dict[int, int]] = [{} for _ in nodes]
     for time, (number, blocks) in enumerate(steps):
@@ -86,7 +86,7 @@ def _places(node: Node, number: int, steps: Sequence[Step], last_use: dict[int, 
                 slots[group] = free.pop() if free else needed
                 needed = max(needed, slots[group] + 1)
         free += sorted((slots[group] for group in ending.get(time, ())), reverse=True)
-    if needed == len(slots):  # all are held to the end: where they are in the picture
+    if needed == len(slots):  # all rows stay to the end, in the order of the picture
         slots = {group: slot for slot, group in enumerate(sorted(slots))}
     held = np.full(node.rows + 1, CONSTANT, np.int64)
     for group, slot in slots.items():

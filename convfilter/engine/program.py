@@ -1,8 +1,8 @@
 """Loops that run one after the other, step by step, in machine code.
 
-Between two tiles the interpreter would take longer than the loops take for a
-tile, and threads would wait for its lock: so what a strip of a picture needs
-is written down once, and run for all its steps in one call.
+The interpreter would take longer between two tiles than the loops take for one,
+and threads would wait for its lock. So the calls of a strip are recorded once,
+and one call of machine code runs them for all steps.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ RUN_PROGRAM = Loop("program", "run_program", "i8* i8 i8 i8 i8 i8 i8*")
 
 
 class Slot:
-    """A place for an array: a call that names the slot sees the array that is there when it is made.
+    """A placeholder for an array: a call that names the slot uses the array in it at that time.
 
     Parameters
     ----------
     array : C-contiguous array
-        The first one; all that follow are of its shape and type.
+        The first array; all later ones have its shape and type.
 
     Attributes
     ----------
@@ -39,21 +39,21 @@ class Slot:
         self.put(array)
 
     def put(self, array: npt.NDArray[Any]) -> None:
-        """Put another array in the place of the one that is there."""
+        """Replace the array."""
         if array.shape != self.shape:
             raise ValueError(f"this slot takes arrays of shape {self.shape}, got {array.shape}")
         self.address = pointer(array, self.dtype.str)
         self.array = array
 
     def clear(self) -> None:
-        """Let go of the array: before another is there, no call can be made."""
+        """Release the array; no call can run until another one is put."""
         del self.array, self.address
 
 
 class Moving(NamedTuple):
-    """An array of which each step sees another part: from item ``start + step * number`` on.
+    """An array of which each step uses another part: from item ``start + step * number`` on.
 
-    With a ``period``, step ``period`` sees what step 0 saw, and so on.
+    With a ``period``, step ``period`` uses the same part as step 0, and so on.
     """
 
     array: npt.NDArray[Any] | Slot
@@ -63,29 +63,29 @@ class Moving(NamedTuple):
 
 
 class Following(Moving):
-    """The same, of an array that may begin elsewhere when the program is run again; see :meth:`Program.follow`."""
+    """A moving array whose start can be rebased for another run of the program; see :meth:`Program.follow`."""
 
 
 class FollowingSource(Moving):
-    """The same, of an array that is read, and begins elsewhere than those that follow."""
+    """A moving array that is read, and is rebased independently of those that are written."""
 
 
 class Counting(NamedTuple):
-    """A whole number that grows by ``step`` from one step to the next."""
+    """An integer that grows by ``step`` in each step."""
 
     start: int
     step: int
 
 
 class Call(NamedTuple):
-    """A loop, and the arguments to call it with; what it computes has to be there so many steps ``ahead``."""
+    """A loop and its arguments; a call runs ``ahead`` steps before the step that uses its result."""
 
     loop: Variant
     arguments: tuple[Any, ...]
     ahead: int = 0
 
     def __call__(self) -> int:
-        """Make the call now, as in step 0."""
+        """Run the call now, as in step 0."""
         return self.loop(*[_as_it_is_now(value) for value in self.arguments])
 
 
@@ -97,9 +97,9 @@ def _as_it_is_now(value: Any) -> Any:
 
 
 class Program:
-    """Calls that are made in each step, in their order, and some of them ahead of the first step.
+    """Calls that run in each step, in order, some of them ahead of the first step.
 
-    A step stands for ``step_rows`` rows of the result. The arrays that the calls name live as long as the program,
+    A step computes ``step_rows`` rows of the result. Arrays named by the calls live as long as the program,
     those in slots only as long as they are there.
     """
 
@@ -115,14 +115,14 @@ class Program:
         self._slots = [_Slotted(slot, *places) for slot, places in _slots_of(calls).items()]
 
     def follow(self, rows: int, source_rows: int = 0) -> None:
-        """Let what follows start so many rows later than at first: targets and counting numbers, and sources."""
+        """Rebase targets and counters by ``rows`` rows, and sources by ``source_rows``, from their first position."""
         for followers, later in zip(self._followers, (rows, source_rows), strict=True):
             followers.move(self._lines, later, self._step_rows)
 
     def run(self, first: int, steps: int, *, goes_on: bool = False) -> None:
-        """Make all calls for steps ``first`` to ``first + steps - 1``.
+        """Run steps ``first`` to ``first + steps - 1``.
 
-        With ``goes_on``, the steps before have just been made, and with them those calls that go ahead.
+        With ``goes_on``, the steps before have just run, and with them the calls that run ahead.
         """
         for slotted in self._slots:
             slotted.follow(self._lines)
@@ -132,11 +132,11 @@ class Program:
 
     @property
     def total(self) -> int:
-        """The sum of what all calls have returned."""
+        """The sum of the return values of all calls."""
         return sum(self._lines[:, 0, 2].tolist())
 
     def forget(self) -> None:
-        """Let the sum begin anew."""
+        """Reset the sum to 0."""
         self._lines[:, 0, 2] = 0
 
     def arrays(self) -> Iterator[npt.NDArray[Any]]:
@@ -150,7 +150,7 @@ class Program:
 
 
 class _Followers:
-    """The words of a program that start some rows later when it runs for other rows."""
+    """The words of a program that are rebased for other rows."""
 
     def __init__(self, calls: list[Call], kinds: tuple[type, ...]) -> None:
         self._places = [
@@ -169,13 +169,13 @@ class _Followers:
 
 
 class _Slotted:
-    """The words of a program that stand for a place in the array in a slot."""
+    """The words of a program that are addresses within the array of a slot."""
 
     def __init__(self, slot: Slot, lines: list[int], words: list[int]) -> None:
         self._slot, self._places, self._address = slot, (np.array(lines), np.array(words), 0), slot.address
 
     def follow(self, lines: npt.NDArray[np.int64]) -> None:
-        """Let the words stand for the same place in the array that is there now."""
+        """Rebase the words to the array that is in the slot now."""
         moved = self._slot.address - self._address
         if moved:
             lines[self._places] += moved
@@ -183,7 +183,7 @@ class _Slotted:
 
 
 def _slots_of(calls: list[Call]) -> dict[Slot, tuple[list[int], list[int]]]:
-    """Return the slots that calls name, and in which lines and words."""
+    """Return the slots that calls name, with the lines and words of each."""
     found: dict[Slot, tuple[list[int], list[int]]] = {}
     for line, call in enumerate(calls):
         for word, value in enumerate(call.arguments, 2):
@@ -196,7 +196,7 @@ def _slots_of(calls: list[Call]) -> dict[Slot, tuple[list[int], list[int]]]:
 
 
 def _line(call: Call, width: int) -> list[tuple[int, int, int]]:
-    """Write a call as :func:`run_program` reads it, ``width`` triples long."""
+    """Encode a call for :func:`run_program`, ``width`` triples long."""
     words = [_words(value, code) for value, code in zip(call.arguments, call.loop.codes, strict=True)]
     head = [(call.loop.packed, len(words), 0), (0, 0, call.ahead)]
     return [*head, *words, *[(0, 0, 0)] * (width - 2 - len(words))]

@@ -1,6 +1,6 @@
-"""Where rows come from and where they go: arrays, files and chunks differ only in this.
+"""Row sources and row sinks: arrays, files and chunks differ only in these.
 
-A row source says its shape and sample type and gives rows; a row sink takes them in order.
+A row source has a shape and a sample type and gives rows in order; a row sink takes them in order.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples
 from convfilter.engine.node import Crew, Node, Rows, Task
 
-#: Samples that are read from a source at a time: they stay in a core's cache until the next node has read them.
+#: Samples of one read: they stay in a core's cache until the next node has read them.
 _READ_SAMPLES = 2**18
-#: Rows of a node's block are a multiple of this; see ``planning.chains``.
+#: Block heights are multiples of this; see ``planning.chains``.
 _UNIT_ROWS = 16
 
 End = TypeVar("End")
@@ -55,18 +55,18 @@ class RowSink(Protocol):
         """Take the next rows, a (some rows, cols, channels) array that is overwritten afterwards."""
 
     def restart(self) -> None:
-        """Drop all rows so far, and begin again with the first one."""
+        """Drop all rows so far, and begin again."""
 
 
 class Bands:
-    """A row source made of bands, which are arrays of neighbouring rows from the top down.
+    """A row source made of bands: arrays of consecutive rows.
 
     Parameters
     ----------
     shape : (rows, cols, channels)
     dtype : dtype
     bands : callable
-        Returns an iterator over arrays (some rows, cols, channels), all rows in their order. Each call begins anew.
+        Returns an iterator over arrays (some rows, cols, channels) in order. Each call begins again at the top.
     """
 
     def __init__(
@@ -104,22 +104,22 @@ def array_of(source: RowSource | Samples) -> Samples:
 
 
 class Connection(Generic[End]):
-    """Where a source or a sink of rows is plugged in for one run."""
+    """Holds a row source or sink during one run."""
 
     def __init__(self, end: End) -> None:
         self.put(end)
 
     def put(self, end: End) -> None:
-        """Plug in."""
+        """Attach it."""
         self.end = end
 
     def clear(self) -> None:
-        """Pull out."""
+        """Detach it."""
         del self.end
 
 
 class FromRows(Node):
-    """The first node where rows do not lie in an array: fills a line buffer from a row source.
+    """The first node of a group that reads from a row source: fills a line buffer.
 
     Parameters
     ----------
@@ -138,16 +138,16 @@ class FromRows(Node):
         self.block_rows = max(1, min(rows, shape[0]) // _UNIT_ROWS) * _UNIT_ROWS
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
-        """Return nothing: there is no node before."""
+        """Return no rows: the node has no input."""
         return np.empty(0, np.int64)
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
-        """Return what reads rows in their order."""
+        """Return a crew that reads rows in order."""
         return _InOrder(lambda rows: self._source.end.read(target.rows(*rows)))
 
 
 class ToRows(Node):
-    """The last node where results do not go to an array: hands rows to a row sink."""
+    """The last node of a group that writes to a row sink."""
 
     in_order = True
 
@@ -160,13 +160,13 @@ class ToRows(Node):
         return np.arange(top, bottom)
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
-        """Return what hands rows over in their order."""
+        """Return a crew that writes rows in order."""
         (source,) = sources
         return _InOrder(lambda rows: self._sink.end.write(source.rows(*rows)))
 
 
 class _InOrder:
-    """A crew of one, which computes blocks from the top down."""
+    """A crew that computes blocks in order, in one task."""
 
     clipped = 0
 
@@ -174,7 +174,7 @@ class _InOrder:
         self._compute = compute
 
     def begin(self) -> None:
-        """Nothing is kept."""
+        """Do nothing: the crew has no state."""
 
     def tasks(self, blocks: Sequence[Rows]) -> list[Task]:
         """Return one task for all blocks."""
@@ -185,5 +185,5 @@ class _InOrder:
             self._compute(rows)
 
     def held_bytes(self) -> int:
-        """Return 0: buffers are counted by themselves."""
+        """Return 0: line buffers are counted separately."""
         return 0

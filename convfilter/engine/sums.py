@@ -16,25 +16,25 @@ from convfilter.record import record
 
 CORRELATE = Loop("correlate", "correlate", "A* i8* i8 i8* i8* A* i8 i8 i8 i8 A* i8 i8")
 CORRELATE_FOUR = Loop("correlate", "correlate_four", "A* i8* i8 A* i8 i8 i8 A* i8 i8")
-#: The same two, of at most ``STORED_TAPS`` taps, that store what the sums stand for instead of the sums.
+#: The same two for at most ``STORED_TAPS`` taps; they store samples directly, without storing sums first.
 CORRELATE_STORED = Loop("correlate", "correlate_stored", "A* i8* i8 i8* i8* A* i8 i8 i8 T* i8 i8 i8 A A A i8 A i8")
 CORRELATE_FOUR_STORED = Loop("correlate", "correlate_four_stored", "A* i8* i8 A* i8 i8 T* i8 i8 i8 A A A i8 A i8")
 STORED_TAPS = 64
 
-#: Output rows that share what they read.
+#: Output rows that share the rows that they read.
 _TOGETHER = 4
-#: Windows below this many strides share too little of what four output rows read: 3x3 takes 0.85 of the time, 3x1 1.05.
+#: Least window height, in strides, to share rows among four outputs: 3x3 takes 0.85 of the time, 3x1 1.05.
 _TALL = 3
-#: A kernel with fewer nonzero weights than this share of its window is summed tap by tap.
+#: Least share of nonzero weights to share rows; sparser kernels are summed tap by tap.
 _DENSE = 0.6
 
 
 @record
 class Taps:
-    """Where the taps of a pass look, and their weights.
+    """Positions and weights of the taps of a pass.
 
-    ``row`` counts in the lines of the table of row offsets, ``col`` in samples.
-    Weights have one line for all output rows, or one for each.
+    ``row`` counts in lines of the table of row offsets, ``col`` in samples.
+    Weights have one line for all output rows, or one for each row.
     """
 
     row: Indices
@@ -43,23 +43,23 @@ class Taps:
 
     @classmethod
     def down(cls, weights: Samples) -> Taps:
-        """Taps one below the other; a 2-D array has a line of weights for each output row."""
+        """Return taps in a column; a 2-D array has a line of weights for each output row."""
         count = weights.shape[-1]
         return cls(np.arange(count), np.zeros(count, np.int64), weights)
 
     @classmethod
     def along(cls, col: Indices, weights: Samples) -> Taps:
-        """Taps in one row."""
+        """Return taps in one row."""
         return cls(np.zeros(col.size, np.int64), col, weights)
 
     @classmethod
     def of(cls, matrix: Samples, col: Indices) -> Taps:
-        """Taps of a 2-D kernel whose columns look at ``col``."""
+        """Return the taps of a 2-D kernel whose columns are at ``col``."""
         rows, cols = matrix.shape
         return cls(np.repeat(np.arange(rows), cols), np.tile(col, rows), matrix.ravel())
 
     def nonzero(self) -> Taps:
-        """Return the taps that count."""
+        """Return the taps with nonzero weights."""
         keep = np.flatnonzero(self.weights if self.weights.ndim == 1 else np.any(self.weights, axis=0))
         return Taps(self.row[keep], self.col[keep], np.ascontiguousarray(self.weights[..., keep]))
 
@@ -75,7 +75,7 @@ class Taps:
 
 @record
 class Target:
-    """Where a pass writes: ``rows`` runs of ``length`` samples, ``pitch`` apart."""
+    """Target of a pass: ``rows`` runs of ``length`` samples, ``pitch`` apart."""
 
     buffer: Samples
     pitch: int
@@ -83,13 +83,13 @@ class Target:
     length: int
 
 
-#: Row offsets, in rows, of a step that stays in its rows.
+#: Row offsets of a pass that stays within its rows.
 LINES = np.arange(STEP_ROWS, dtype=np.int64).reshape(1, STEP_ROWS, 1)
 
 
 @record(eq=False)
 class Step:
-    """Where a step of a program writes its sums: ``STEP_ROWS`` runs of ``length`` samples, ``pitch`` apart."""
+    """Target of a step's sums: ``STEP_ROWS`` runs of ``length`` samples, ``pitch`` apart."""
 
     memory: Samples | Moving
     pitch: int
@@ -97,18 +97,18 @@ class Step:
 
 
 class StoringStep(Step):
-    """A step whose last sums may be stored at once, without going through memory.
+    """A step whose final sums may be stored from registers, without going through memory.
 
     Parameters
     ----------
     memory, pitch, length
-        As for a ``Step``: for sums that no loop can store at once.
+        As for a ``Step``: for sums that no loop can store directly.
     place : (Slot, Counting, int)
         Array, start and pitch of the samples.
     dtype : dtype
         Of the samples.
     numbers : tuple
-        What ``correlate_stored`` takes to make samples of sums; see ``Store.fused``.
+        Arguments of ``correlate_stored`` for the conversion; see ``Store.fused``.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class StoringStep(Step):
     ) -> None:
         super().__init__(memory, length, length)
         self._place, self._dtype, self._numbers = place, dtype, numbers
-        #: Whether a call has been made that stores the sums.
+        #: Whether a call that stores the sums exists.
         self.is_stored = False
 
     def stored(self, loop: Loop, where: tuple[Any, ...], dtype: npt.DTypeLike) -> Call:
@@ -133,8 +133,8 @@ class StoringStep(Step):
 def weighted_sums(tile: Samples, row_offset: Indices, taps: Taps, target: Target, *, add: bool = False) -> None:
     """Write (or ``add``) the weighted sums of ``tile`` at the taps.
 
-    ``row_offset`` (target rows x row taps) says where each row that a tap may
-    ask for starts in the tile.
+    ``row_offset`` (target rows x row taps) is the start, in the tile, of each
+    row that a tap may read.
     """
     weights = np.ascontiguousarray(taps.weights, tile.dtype)
     CORRELATE.variant(A=tile.dtype)(
@@ -144,10 +144,10 @@ def weighted_sums(tile: Samples, row_offset: Indices, taps: Taps, target: Target
 
 
 class Window:
-    """Taps of a window that slides down by ``stride`` of its rows for each output row: made once, summed often.
+    """A window that moves down by ``stride`` rows for each output row: made once, used for many steps.
 
-    Where the source is ``finite``, four output rows at a time share the rows of
-    the tile that any of them sees, with weights of zero where one does not.
+    If the source is ``finite``, four output rows share the union of their tile
+    rows, with weights of zero outside each row's own window.
     """
 
     def __init__(self, taps: Taps, rows: int, stride: int, dtype: npt.DTypeLike, *, finite: bool) -> None:
@@ -178,7 +178,7 @@ class Window:
         return four_call(tile, Moving(offsets, 0, runs, periods), runs, self._weights, step)
 
     def _seen_by_four(self, table: Indices) -> Indices:
-        """Return where the runs begin that each four rows see: the lines of the first and the last name them all."""
+        """Return the starts of the runs that four rows share, from the tables of the first and the last row."""
         counting = table[:, :, self._first : self._first + self._rows]
         seen = np.concatenate([counting[:, 0], counting[:, -1, self._rows - self._reach :]], axis=1)
         offsets: Indices = np.repeat(seen, self._columns, axis=1) + self._col
@@ -186,7 +186,7 @@ class Window:
 
 
 def weights_of_rows(window: Samples, rows: int, dtype: npt.DTypeLike, stride: int = 1) -> Samples:
-    """Return (runs, rows) weights: each of ``rows`` output rows sees the window a stride below that of the last."""
+    """Return (runs, rows) weights: the window of each output row lies a stride below that of the row before."""
     height, columns = window.shape
     table = np.zeros((height + (rows - 1) * stride, columns, rows), dtype)
     for row in range(rows):
@@ -204,7 +204,7 @@ def four_call(tile: Samples | Moving, offsets: Moving, runs: int, weights: Sampl
 
 
 def dtype_of(memory: Samples | Moving) -> npt.DTypeLike:
-    """Return the sample type of what a call reads."""
+    """Return the sample type of a call's input."""
     return memory.array.dtype if isinstance(memory, Moving) else memory.dtype
 
 

@@ -1,4 +1,4 @@
-"""The picture cut into row blocks, which threads take one after the other."""
+"""Threads that process independent blocks of rows."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Generic, TypeAlias, TypeVar
 import numpy as np
 
 Block = TypeVar("Block")
-#: Makes, in the thread that asks, what processes a block.
+#: Makes a block processor, in the thread that will use it.
 MakeWorker: TypeAlias = Callable[[], Callable[[Block], None]]
 
-#: Seconds that a thread waits for more to do before it ends.
+#: Seconds that an idle thread waits for another task before it ends.
 _PATIENCE = 0.3
 
 
@@ -27,10 +27,9 @@ def cut(rows: int, block_rows: int) -> list[tuple[int, int]]:
 def run_blocks(blocks: Sequence[Block], make_worker: MakeWorker[Block], threads: int) -> None:
     """Have ``threads`` workers process all blocks; each worker is made in its own thread, with its own scratch.
 
-    Blocks do not depend on each other, and where they are cut does not depend
-    on the number of threads: so neither does the result. The first exception
-    stops all workers and is raised here, and so is Ctrl-C. What is infinite or
-    not a number in a picture is computed with as it is: NumPy warns of nothing.
+    Blocks are independent, and their bounds do not depend on the number of threads: so neither does the result. The
+    first exception stops all workers and is raised here, as is KeyboardInterrupt. NumPy's warnings about infinities
+    and NaN are off.
     """
     threads = min(threads, len(blocks))
     queue = _Queue(blocks, make_worker)
@@ -48,27 +47,27 @@ def run_blocks(blocks: Sequence[Block], make_worker: MakeWorker[Block], threads:
         raise
     if queue.failures:
         del queue.failures[1:]
-        raise queue.failures.pop()  # which would hold itself, and with it all pictures
+        raise queue.failures.pop()  # popped, or the exception would refer to itself and keep all pictures alive
 
 
 class _Queue(Generic[Block]):
-    """Blocks in their order, for threads to take; ``failures`` end it. Each step by itself is atomic."""
+    """A queue of blocks; ``failures`` end it. Each operation is atomic."""
 
     def __init__(self, blocks: Sequence[Block], make_worker: MakeWorker[Block]) -> None:
         self.failures: list[BaseException] = []
         self._waiting, self._make_worker = deque(blocks), make_worker
 
     def help(self) -> None:
-        """Process blocks as long as there are any; other threads hear of what goes wrong."""
+        """Process blocks until the queue is empty; record failures for the other threads."""
         try:
             self.work_off()
         except BaseException as error:
             self.failures.append(error)
 
     def work_off(self) -> None:
-        """Process blocks, one after the other."""
+        """Process blocks until the queue is empty."""
         worker: Callable[[Block], None] | None = None
-        with _silent():  # a thread does not inherit it
+        with _silent():  # NumPy's error state is not inherited by threads
             while not self.failures:
                 try:
                     block = self._waiting.popleft()
@@ -86,7 +85,7 @@ def _silent() -> np.errstate:
 
 
 class _Beside:
-    """What several threads do beside this one, as far as they come to it before it ends here.
+    """A task that helper threads run beside this thread, as far as they start before ``end``.
 
     Parameters
     ----------
@@ -97,15 +96,15 @@ class _Beside:
 
     def __init__(self, task: Callable[[], None], threads: int) -> None:
         self._waiting = [task] * threads
-        self._begun: list[threading.Lock] = []  # each is free again when its thread has done the task
+        self._begun: list[threading.Lock] = []  # each is released when its thread has finished the task
 
     def start(self) -> None:
-        """Have the threads begin.
+        """Hand the task to the threads.
 
         Raises
         ------
         RuntimeError
-            One cannot be started.
+            A thread cannot be started.
         """
         for _ in tuple(self._waiting):
             try:
@@ -115,17 +114,17 @@ class _Beside:
             helper.give(self)
 
     def run(self, helper: _Helper) -> None:
-        """Do the task, unless it has ended; before anybody hears of that the helper is there for others."""
+        """Run the task unless it has ended; return the helper to the idle list before signalling completion."""
         with (busy := threading.Lock()):
-            self._begun.append(busy)  # before the task is taken: who ends this waits for all who have one
+            self._begun.append(busy)  # before the task is read: ``end`` waits for every helper that has it
             with suppress(IndexError):
                 task = self._waiting.pop()
                 task()
-                del task  # and what it holds
+                del task  # releases the pictures that it refers to
             _idle.append(helper)
 
     def end(self) -> None:
-        """Let nobody begin any more, and wait for those who have; Ctrl-C may come at any place."""
+        """Prevent further starts and wait for running helpers; KeyboardInterrupt may arrive at any point."""
         self._waiting.clear()
         for busy in self._begun:
             with busy:
@@ -133,17 +132,17 @@ class _Beside:
 
 
 class _Helper:
-    """A thread that waits a while for more to do, since starting one takes as long as a strip."""
+    """A helper thread that stays idle for a while, since starting one takes as long as computing a strip."""
 
     def __init__(self) -> None:
-        self._given = threading.Lock()  # free while there is something to do
+        self._given = threading.Lock()  # unlocked while a task is available
         self._given.acquire()
         self._beside: _Beside | None = None
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
     def give(self, beside: _Beside | None) -> None:
-        """Hand over what to do next; None is to end. Who does this has taken the helper from those who are idle."""
+        """Hand over the next task; None ends the thread. The caller has removed the helper from the idle list."""
         self._beside = beside
         self._given.release()
 
@@ -163,17 +162,17 @@ class _Helper:
     def _leaves(self) -> bool:
         try:
             _idle.remove(self)
-        except ValueError:  # somebody has just taken it, unless Ctrl-C came between
+        except ValueError:  # another thread has just removed it, unless Ctrl-C intervened
             return not self._given.acquire(timeout=_PATIENCE)
         return True
 
 
-#: Who waits, the latest last. Each change of the list is whole by itself, whatever thread makes it.
+#: Idle helpers, the latest last. Each list operation is atomic.
 _idle: list[_Helper] = []
 
 
 def _dismiss() -> None:
-    """End all who wait, before a fork: Python warns of threads that a child would miss."""
+    """End all idle helpers before a fork: Python warns of threads that do not exist in the child."""
     dismissed = []
     while _idle:
         dismissed.append(_idle.pop())

@@ -1,4 +1,4 @@
-"""The arithmetic of the last step: from a sum to the value that is stored."""
+"""Arithmetic of the epilogue: from a sum to the stored value."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from convfilter.filters.stage import Bilateral, Compass, Guided, Morphology, Poo
 from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, is_whole
 from convfilter.record import record
 
-#: Sums of samples may err by this share of the sum of |weight| * |sample|.
+#: Relative error of sums, as a share of the sum of |weight| * |sample|.
 _ROUNDING = {"float32": 2e-6, "float64": 1e-12}
 
 
 @record
 class Tone:
-    """How a sum becomes a stored value: ``scale * sum / divisor + offset``, perhaps its magnitude."""
+    """The map from a sum to a stored value: ``scale * sum / divisor + offset``, optionally its magnitude."""
 
     scale: float
     divisor: float
@@ -26,7 +26,7 @@ class Tone:
     absolute: bool
 
     def clips(self, sums: Samples, full: float) -> Samples:
-        """Return which of some sums are stored as something else than the nearest integer, which is below 0 or over."""
+        """Return which sums are clipped: their nearest integer is below 0 or above full scale."""
         values = np.rint(self.scale * (sums / self.divisor) + self.offset)
         values = np.abs(values) if self.absolute else values
         clipped: Samples = ~((values >= 0) & (values <= full))
@@ -43,7 +43,7 @@ def has_divisor(plan: StagePlan) -> bool:
 
 
 def tone_of(plan: StagePlan, target: npt.DTypeLike, full: float, full_out: float, gray: bool) -> Tone:
-    """Return the arithmetic of the last step: user's scale and offset, change of depth, divisor and map."""
+    """Return the epilogue's arithmetic: user's scale and offset, change of depth, divisor and map."""
     stage = plan.stage
     tone_map: ToneMap | None = stage.map
     if tone_map is None and stage.signed and np.dtype(target).kind == "u":
@@ -51,13 +51,13 @@ def tone_of(plan: StagePlan, target: npt.DTypeLike, full: float, full_out: float
     divisor = (plan.kernel.divisor if has_divisor(plan) else 1.0) * (LUMINANCE_DIVISOR if gray else 1.0)
     offset = stage.offset + (0.5 if tone_map == "offset" else 0.0)
     if plan.exact and not plan.alpha and not (full_out / full).is_integer():
-        # Ties stay ties: white is changed by whole numbers and one division.
+        # Ties stay ties: depth changes by integers and a single division.
         return Tone(plan.scale * full_out, divisor * full, offset * full_out, tone_map == "abs")
     return Tone(plan.scale * full_out / full, divisor, offset * full_out, tone_map == "abs")
 
 
 def rounding_of(plan: StagePlan, image: Samples, tone: Tone) -> float:
-    """Return up to what difference two values that would be stored may differ by rounding alone."""
+    """Return the largest difference of two stored values that rounding alone can cause."""
     if plan.exact:
         return 0.0
     picks = isinstance(plan.stage.operator, Pooling | Rank | Morphology)
@@ -69,9 +69,9 @@ def rounding_of(plan: StagePlan, image: Samples, tone: Tone) -> float:
 
 
 def stretched(tone: Tone, low: float, high: float, full_out: float, rounding: float = 0.0) -> Tone:
-    """Return ``tone`` followed by the straight line that maps ``low`` to 0 and ``high`` to full scale.
+    """Return ``tone`` followed by the linear map of ``low`` to 0 and ``high`` to full scale.
 
-    Values that differ by ``rounding`` at most are all the same, and become 0.
+    If the range is at most ``rounding``, all values count as equal and become 0.
     """
     gain = full_out / (high - low) if high - low > rounding else 0.0
     return Tone(tone.scale * gain, tone.divisor, (tone.offset - low) * gain if gain else 0.0, False)

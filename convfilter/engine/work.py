@@ -1,4 +1,4 @@
-"""One stage on rows that are somewhere: its plan, its source, and index maps into both."""
+"""One stage applied to a line buffer: its plan, its source, and index maps into both axes."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Region(NamedTuple):
 
 @record
 class Work:
-    """One stage on one source.
+    """One stage applied to one source.
 
     Attributes
     ----------
     row_index : (padded rows,) int64 array
-        Row of the source's buffer at each place of the padded picture, -1 for the padding value.
+        Row of the source's buffer for each padded place, -1 for the padding value.
     col_index : (padded columns,) int64 array
-        Column of the source, likewise.
+        Column of the source for each padded place, likewise.
     """
 
     plan: StagePlan
@@ -46,11 +46,11 @@ class Work:
         return cls(plan, source, source.buffer.index(padded_rows(plan)), _padded(plan, 1))
 
     def stores_samples(self, target: npt.DTypeLike) -> bool:
-        """Whether results are stored as they are: the source's type, no alpha, no gray, nothing scaled."""
+        """Whether results are stored unchanged: the source's type, no alpha, no gray, no scale."""
         return np.dtype(target) == self.source.dtype and self.keeps_samples(target)
 
     def keeps_samples(self, target: npt.DTypeLike) -> bool:
-        """Whether results are samples of the source, nothing is scaled, and there is neither alpha nor gray."""
+        """Whether results are unscaled samples of the source, without alpha and gray."""
         plan, source, stage = self.plan, self.source, self.plan.stage
         unmapped = stage.map is None or (np.dtype(target).kind == "u" and stage.map in ("clip", "abs"))
         return (
@@ -63,13 +63,13 @@ class Work:
         )
 
     def centres(self) -> Indices:
-        """Return the source's row on which each output row is centred."""
+        """Return the source row at the centre of each output row."""
         rows = self.plan.rows
         return np.ascontiguousarray(self.row_index[np.arange(rows.output) * rows.stride + rows.centre])
 
 
 def padded_rows(plan: StagePlan) -> Indices:
-    """Return the picture's row at each place of the padded picture, -1 for the padding value."""
+    """Return the picture's row for each padded place, -1 for the padding value."""
     return _padded(plan, 0)
 
 

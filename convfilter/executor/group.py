@@ -1,4 +1,4 @@
-"""Stages that run together: their nodes, their executable, and the range of samples where a stage asks for it."""
+"""Stages that run together: their nodes, their executable, and a first pass for the range of samples where needed."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, Plan, StagePlan
 from convfilter.planning.chains import alone_block_rows, block_rows
 from convfilter.planning.plan import for_any_numbers
 
-#: Samples whose float64 values, of which there are several at a time, stay in a core's cache.
+#: Samples whose float64 copies, of which there are several at a time, fit a core's cache.
 _AT_A_TIME = 2**15
-#: What the buffers and the scratch of all threads together may take, beside this share of an array.
+#: Bytes for buffers and scratch of all threads together, besides this share of an array.
 _MEMORY = 56 * 2**20
 _SHARE = 6
 
 
 @cache
 def _load_all() -> None:
-    """Load what the engine loads as it needs it: a signal handler that filters would find modules half loaded."""
+    """Import all lazy modules of the engine: a signal handler that filters could otherwise find them half imported."""
     from importlib import import_module
     from pkgutil import iter_modules
 
@@ -50,7 +50,7 @@ class Group:
     ----------
     plan : Plan
     first : int
-        The number of their first one in the plan.
+        Number of the first stage in the plan.
     stages : sequence of StagePlan
     dtype : dtype
         Of the result.
@@ -82,7 +82,7 @@ class Group:
             return clipped
 
     def local_at(self, number: int) -> Group:
-        """Return the same group, with one of its stages computed tap by tap."""
+        """Return the same group with one stage computed tap by tap."""
         stages = list(self._stages)
         stages[number] = for_any_numbers(stages[number])
         return Group(self._plan, self._first, stages, self._dtype, self._threads)
@@ -101,7 +101,7 @@ class Group:
         return made
 
     def _executable(self, nodes: list[Node], source: RowSource | Samples, sink: RowSink | Samples) -> Executable:
-        """Return what runs nodes, between ends of these kinds."""
+        """Return an executable for nodes between ends of these kinds."""
         room, before, after = _MEMORY, None, None
         if isinstance(source, np.ndarray):
             start: Slot | Connection[RowSource] = Slot(source)
@@ -131,7 +131,7 @@ class Group:
         return StageRun(stage, loaded, dtype, white, rows, alone=alone)
 
     def _run_with_range(self, image: Samples, output: Samples) -> int:
-        """Look at the range of the input, or of the results, before these are computed and stored."""
+        """Find the range of the input or the results in a first pass, then filter."""
         span = _span(self._request(0, self._stages[0], image), image)
         first: dict[str, Any] = {"span": span} if len(self._stages) == 1 else {}
         stage = self._stages[-1]
@@ -152,7 +152,7 @@ class Group:
         return self._plan.gray and self._first == 0
 
     def _spanned(self, image: Samples, span: tuple[float, float], last: dict[str, Any]) -> list[Node]:
-        """Return the nodes, the first of which knows the range of the image."""
+        """Return the nodes; the first one knows the range of the image."""
         if len(self._stages) == 1:
             return self.nodes(image, **last)
         nodes = nodes_of(replace(self._request(0, self._stages[0], image), span=span))
@@ -160,7 +160,7 @@ class Group:
 
 
 def _span(stage: StageRun, image: Samples) -> tuple[float, float]:
-    """Return the least and the largest finite colour of the input, if the stage asks for them; else (0, 1)."""
+    """Return the smallest and largest finite colour of the input if the stage needs them, else (0, 1)."""
     operator = stage.plan.stage.operator
     if not isinstance(operator, Point) or operator.kind != "normalize":
         return 0.0, 1.0
@@ -177,20 +177,20 @@ def _span(stage: StageRun, image: Samples) -> tuple[float, float]:
 
 
 def _padding_value(plan: StagePlan) -> float:
-    # Padded cells add nothing to a mean; extremes do without them. With other modes no cell holds the value, which may
-    # be any.
+    # Padded cells add nothing to a mean, and extremes skip them. With other modes no cell has the padding value, which
+    # may then be anything.
     holds = plan.stage.padding_mode == "constant" and not isinstance(plan.stage.operator, Pooling)
     return plan.stage.padding_value if holds else 0.0
 
 
 def takes_range(stages: Sequence[StagePlan]) -> bool:
-    """Whether a stage must know the range of its whole input, or of its whole result, before it stores a sample."""
+    """Whether a stage needs the range of its whole input or result before it stores a sample."""
     operator = stages[0].stage.operator
     return stages[-1].stage.map == "stretch" or (isinstance(operator, Point) and operator.kind == "normalize")
 
 
 def single_threaded_blas(stages: Sequence[StagePlan]) -> AbstractContextManager[None]:
-    """Keep NumPy's BLAS to one thread where a layer multiplies matrices in threads of ours."""
+    """Limit NumPy's BLAS to one thread while threads of ours multiply matrices for a layer."""
     if not any(isinstance(stage.stage.operator, Layer) for stage in stages):
         return nullcontext()
     from convfilter.methods.blas import single_threaded

@@ -1,9 +1,9 @@
-"""Pictures in which some pixels do not count: missing data, dead sensors, what a mask leaves out.
+"""Filter pictures with ignored pixels: missing data, dead sensors, masks.
 
-Sums are divided by the weights that fall on pixels that count: normalised convolution (H. Knutsson, C.-F. Westin,
-"Normalized and differential convolution", CVPR 1993), which is how the engine treats transparent pixels. So a picture
-is filtered with its mask as alpha. Differences, whose weights sum to zero, have a result only where none of their taps
-is ignored; extremes and ranks leave ignored pixels out.
+Each sum is divided by the sum of the weights on valid pixels: normalised convolution (H. Knutsson, C.-F. Westin,
+"Normalized and differential convolution", CVPR 1993), as the engine does for transparent pixels. So a picture is
+filtered with its mask as alpha. Differences, whose weights sum to zero, have a result only where all their taps are
+valid; extremes and ranks skip ignored pixels.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from convfilter.record import record
 
 Samples: TypeAlias = npt.NDArray[Any]
 Valid: TypeAlias = npt.NDArray[np.bool_]
-#: What is ignored: pixels of one value, those that are no numbers, transparent ones, or those of the file's own value.
+#: The ignored pixels: those of one value, NaN, transparent ones, or those of the file's nodata value.
 Ignore: TypeAlias = float | Literal["alpha=0", "nodata"]
 
 TRANSPARENT: Literal["alpha=0"] = "alpha=0"
@@ -55,16 +55,16 @@ NODATA: Literal["nodata"] = "nodata"
 
 @record(eq=False)
 class Masking:
-    """Which pixels are ignored, and what becomes of them.
+    """Selects ignored pixels, and their value in the result.
 
     Attributes
     ----------
     ignore : float, "alpha=0", "nodata" or None
-        Colours of this value; a NaN stands for all that is no number. "nodata": the value that the file names.
+        Colours of this value; NaN stands for every NaN. "nodata": the value that the file names.
     mask : (rows, cols) array or None
         0 where a pixel is ignored.
     fill : bool
-        Compute a result for ignored pixels, too, from those around them.
+        Whether ignored pixels get a result too, computed from their neighbours.
     """
 
     ignore: Ignore | None = None
@@ -76,12 +76,12 @@ class Masking:
             raise ParameterError(f"ignore must be a number, nan or {TRANSPARENT}, got {shown(self.ignore)}")
 
     def of_file(self, nodata: float | None) -> Masking:
-        """Return this with the value that a file names.
+        """Return this with the file's nodata value filled in.
 
         Raises
         ------
         ParameterError
-            It names none, and is asked to.
+            "nodata" is requested, and the file names no such value.
         """
         if self.ignore != NODATA:
             return self
@@ -90,18 +90,18 @@ class Masking:
         return replace(self, ignore=nodata)
 
     def mark(self, dtype: np.dtype[np.generic]) -> float:
-        """Return what stands where a result has nothing to be computed from: the value that is ignored, NaN or 0."""
+        """Return the value of results that have no valid input: the ignored value, NaN or 0."""
         if not isinstance(self.ignore, str | None) and _holds(dtype, float(self.ignore)):
             return float(self.ignore)
         return float("nan") if dtype.kind == "f" else 0.0
 
     def valid(self, pixels: Samples, alpha: bool) -> Valid:
-        """Return which pixels of a (rows, cols, channels) array count.
+        """Return the mask of valid pixels of a (rows, cols, channels) array.
 
         Raises
         ------
         ParameterError
-            The mask has another size, there is no alpha to look at, or no file that names a value.
+            The mask has another size, or the picture has no alpha, or its file names no nodata value.
         """
         rows, cols, channels = pixels.shape
         valid = np.ones((rows, cols), bool)
@@ -145,28 +145,28 @@ def run_masked(
     out_white: float | None = None,
     threads: int | None = None,
 ) -> tuple[Result, Valid]:
-    """Filter an array in which some pixels do not count; all else as ``plan_stack`` and ``run_array`` take it.
+    """Filter an array with ignored pixels; other arguments are those of ``plan_stack`` and ``run_array``.
 
-    Results are held whole between the stages, in float32.
+    Results between the stages are whole float32 arrays.
 
     Parameters
     ----------
     valid : (rows, cols) array of bool
-        Which pixels count; see :meth:`Masking.valid`.
+        Valid pixels; see :meth:`Masking.valid`.
     fill : bool
-        Compute results for ignored pixels, too.
+        Whether ignored pixels get results too.
 
     Returns
     -------
     Result
-        It holds 0 where nothing could be computed, or is wanted.
+        0 where no result could be computed or none is wanted.
     (rows, cols) array of bool
-        Where that is not so.
+        Valid pixels of the result.
 
     Raises
     ------
     ParameterError
-        A stage looks for the range of all samples, or is a transposed layer.
+        A stage needs the range of all samples, or is a transposed layer.
     """
     pixels = np.ascontiguousarray(image.reshape(*image.shape[:2], -1))
     target = np.dtype(out_dtype or pixels.dtype)
@@ -202,7 +202,7 @@ def _require_local(stage: Stage) -> None:
 
 @record(eq=False)
 class _Run:
-    """One stage on pixels of which some do not count; those hold 0."""
+    """One stage on pixels of which some are ignored; those are 0."""
 
     stage: Stage
     pixels: Samples
@@ -217,10 +217,10 @@ class _Run:
     threads: int | None
 
     def result(self) -> tuple[Samples, int]:
-        """Return the result, of any content where there is none, and how many samples were clipped."""
+        """Return the result, undefined at invalid pixels, and the number of clipped samples."""
         if not self.alpha:
             return self._filtered(self.pixels)
-        # Ignored pixels are transparent, so they have no part in the colours; alpha itself is a picture with a mask.
+        # Ignored pixels are transparent, so they do not affect colours; alpha itself is a picture with a mask.
         found = self._run(self.stage, self.pixels, alpha=True)
         result, clipped = found.pixels, found.clipped
         if not self._is_difference and not isinstance(self.stage.operator, Point):
@@ -246,7 +246,7 @@ class _Run:
     def _run(self, stage: Stage, pixels: Samples, alpha: bool = False) -> Result:
         algorithm = None
         if self.fill and alpha and isinstance(stage.operator, Correlation) and stage.operator.kernel.sigma:
-            algorithm = "separable"  # far from what counts, a wide Gaussian is nothing but its tail: tap by tap
+            algorithm = "separable"  # tap by tap: far from valid pixels, only the tail of a wide Gaussian counts
         plan = plan_stack(
             [stage], pixels.shape, pixels.dtype, out_dtype=self.dtype, alpha=alpha, algorithm=algorithm,
             gray=self.gray and pixels.shape[2] - alpha == _COLOURS, white=self.white, out_white=self.out_white,
@@ -257,7 +257,7 @@ class _Run:
 
     @property
     def _is_difference(self) -> bool:
-        """Whether the result says how samples differ: where one is missing, there is none."""
+        """Whether the result is a difference of samples, which needs all of them."""
         operator = self.stage.operator
         if isinstance(operator, Gradient | NetworkOperator | Orientation | Layer | Compass | Canny | Guided):
             return True
@@ -266,7 +266,7 @@ class _Run:
         return not isinstance(operator, Pooling | Rank | Bilateral | Point) and operator.kernel.sums_to_zero
 
     def _without(self, pixels: Samples) -> Samples:
-        """Return pixels whose ignored samples win no comparison."""
+        """Return pixels whose ignored samples are replaced so that they never win a comparison."""
         operator = self.stage.operator
         largest = operator.kind in ("max", "dilate") if isinstance(operator, Pooling | Morphology) else True
         if pixels.dtype.kind == "f":
@@ -276,7 +276,7 @@ class _Run:
         return np.where(self.valid[..., np.newaxis], pixels, pixels.dtype.type(loser))
 
     def _surrounded(self, pixels: Samples) -> tuple[Stage, Samples, Valid]:
-        """Return the stage without constant padding, and pixels that have it: those count."""
+        """Return the stage without constant padding, and the pixels padded instead: padding is valid."""
         stage = self.stage
         if stage.padding_mode != "constant" or isinstance(stage.operator, Pooling):
             return stage, pixels, self.valid
@@ -292,7 +292,7 @@ class _Run:
         return plan_stack([self.stage], self.pixels.shape, self.pixels.dtype, gray=self.gray).stages[0]
 
     def valid_results(self) -> Valid:
-        """Return which pixels of the result count; without ``fill``, those centred on ignored ones do not."""
+        """Return the valid pixels of the result; without ``fill``, those centred on ignored pixels are invalid."""
         if self.valid.all():
             plan = self._planned
             return np.ones((plan.rows.output, plan.cols.output), bool)
@@ -305,7 +305,7 @@ class _Run:
         return found if self.fill or isinstance(operator, Pooling) else found & self._centre()
 
     def _cells(self) -> Kernel | None:
-        """Return where the stage has weights; None: everywhere in its window."""
+        """Return the cells with nonzero weights; None: all of the window."""
         operator = self.stage.operator
         if isinstance(operator, Pooling):
             return None
@@ -322,7 +322,7 @@ class _Run:
         return None if kernel.factors is not None and all(map(np.all, kernel.factors)) else _where(kernel.matrix)
 
     def _extreme(self, cells: Kernel | None, every: bool) -> Valid:
-        """Return where all, or any, of the cells that a result sees count."""
+        """Return where all, or any, of the cells of a window are valid."""
         operator, stage = self.stage.operator, self.stage
         shape = cells.shape if cells is not None else self._planned.kernel.shape
         turns = stage.flip and isinstance(operator, Gradient | Orientation | Compass)  # others are turned already
@@ -341,7 +341,7 @@ class _Run:
         return found
 
     def _centre(self) -> Valid:
-        """Return whether the pixels count on which results are centred; those beyond the border do."""
+        """Return the validity of the centre pixel of each result; centres beyond the border are valid."""
         plan = self._planned
         rows, cols = (
             index_map(axis.input, axis.before, axis.padded, self.stage.padding_mode)[_centres(axis)]
@@ -352,12 +352,12 @@ class _Run:
         return found
 
 
-#: Of a picture whose luminance can be taken.
+#: Channels of a picture whose luminance can be taken.
 _COLOURS = 3
 
 
 def _joined(pixels: Samples, plane: Samples) -> Samples:
-    """Return pixels with one channel more; channel by channel, which NumPy copies faster than pixel by pixel."""
+    """Append a channel. NumPy copies channel by channel faster than pixel by pixel."""
     joined = np.empty((*plane.shape, pixels.shape[2] + 1), pixels.dtype)
     for channel in range(pixels.shape[2]):
         joined[..., channel] = pixels[..., channel]
@@ -382,7 +382,7 @@ def _centres(axis: AxisPlan) -> npt.NDArray[np.int64]:
 
 
 def marked(pixels: Samples, valid: Valid, value: float, alpha: bool) -> Samples:
-    """Write a value into the colours of pixels that do not count, in place; alpha is 0 there."""
+    """Write a value into the colours of invalid pixels, in place; their alpha is 0."""
     colours = pixels.reshape(*valid.shape, -1)
     (colours[..., :-1] if alpha else colours)[~valid] = value
     return pixels

@@ -1,9 +1,9 @@
-"""A part of a stage's result, from the part of its source that it needs: the same bits as in the whole result.
+"""A part of a stage's result, computed from the part of its source that it needs: the same bits as in the whole result.
 
-What a sum rounds to depends on the order of its terms, and with some ways that
-depends on the place in the block, tile or band that is computed at once. So
-parts begin and end where those do; and where the border is, what the source
-would be padded with is worked out here, from the whole picture's geometry.
+The rounding of a sum depends on the order of its terms, which some methods
+choose by position within a block, tile or band. So parts begin and end where
+blocks do. Padding at the border is computed here, from the geometry of the
+whole picture.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from convfilter.planning.remembered import latest
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.record import record
 
-#: Modes whose padding stands at the border itself: a part at the border can be padded like the whole.
+#: Modes whose padding depends on the border row only: a part at the border is padded like the whole picture.
 _AT_THE_BORDER = ("edge", "constant")
 
 
@@ -37,9 +37,9 @@ class Grid(NamedTuple):
     Attributes
     ----------
     rows, cols : int
-        At multiples of these many outputs; ``cols`` 0: every part is as wide as the whole.
+        Parts begin at multiples of these outputs; ``cols`` 0: each part has the full width.
     ahead : (rows, cols)
-        Outputs past a part's end that are computed too, and dropped.
+        Outputs past a part's end that are computed and dropped.
     """
 
     rows: int
@@ -48,7 +48,7 @@ class Grid(NamedTuple):
 
 
 def grid_of(plan: StagePlan) -> Grid:
-    """Return the pieces that a stage is computed in.
+    """Return the grid of parts of a stage.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def grid_of(plan: StagePlan) -> Grid:
             return Grid(plan.block_rows, 1)
         case "fourier":
             cols = max(1, (plan.sides[1] - plan.cols.span) // plan.cols.stride)
-            # A transform's last pixels are seen by no output that is kept, but they round like the others.
+            # The last pixels of a transform affect no output that stays, but they affect its rounding.
             ahead = tuple(-(-2 * (axis.stride - 1) // axis.stride) for axis in (plan.rows, plan.cols))
             return Grid(plan.block_rows, cols, (ahead[0], ahead[1]))
         case _:
@@ -90,14 +90,14 @@ def grid_of(plan: StagePlan) -> Grid:
 
 
 def _is_whole(plan: StagePlan) -> bool:
-    """Whether a stage is not cut: edges wind through the picture, and what lies between two has a border of its own."""
+    """Whether a stage cannot be split: edges wind through the picture, and two-step operators pad between steps."""
     return plan.algorithm in ("canny", "guided") or is_composite(plan.stage.operator)
 
 
 def _multirate_grid(plan: StagePlan, rates: Rates) -> Grid:
-    """Cut where a step of kept rows begins, and a step of outputs too.
+    """Split where a step of coarse rows and a step of outputs begin.
 
-    Every part has all phases, so that its steps look at as many kept rows as those of the whole.
+    Each part has all phases, so its steps read as many coarse rows as those of the whole.
     """
     kept, stride = STEP_ROWS * rates.step, plan.rows.stride
     return Grid(lcm(lcm(kept, stride) // stride, kept // gcd(STEP_ROWS * stride, rates.step), STEP_ROWS), 0)
@@ -110,14 +110,14 @@ class Side:
     Attributes
     ----------
     runs : tuple of (start, stop)
-        Source samples to be had, rising; more than one run where the padding comes from the far side.
+        Ranges of source samples, rising; several if the padding comes from the far side.
     picked : array of int, or None
-        Which of them, counted through all runs, stand one after the other
-        where there is padding; None: all, in their order.
+        Their order in the padded axis, as indices through all ranges;
+        None: all, in order.
     axis : AxisPlan
-        On those samples; what is cropped counts as negative padding.
+        Geometry on those samples; cropped samples count as negative padding.
     outputs : int
-        That are wanted; what is computed past them is dropped.
+        Wanted outputs; those computed past them are dropped.
     """
 
     runs: tuple[tuple[int, int], ...]
@@ -127,7 +127,7 @@ class Side:
 
 
 def side_of(axis: AxisPlan, mode: str, first: int, last: int, end: int, rates: Rates | None = None) -> Side:
-    """Find what outputs ``first`` to ``last - 1`` of one axis need, computed together with those up to ``end - 1``.
+    """Return the source samples of outputs ``first`` to ``last - 1``, computed together with those up to ``end - 1``.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def side_of(axis: AxisPlan, mode: str, first: int, last: int, end: int, rates: R
     mode : str
         Padding mode.
     rates : Rates, optional
-        Of a multirate axis, whose steps reach further than the kernel, and whose phase must be kept.
+        Rates of a multirate axis: its steps read further than the kernel, and parts keep its phase.
     """
     if axis.inserted:
         return _spaced_side(axis, first, last, end)
@@ -163,7 +163,7 @@ def side_of(axis: AxisPlan, mode: str, first: int, last: int, end: int, rates: R
 
 
 def _spaced_side(axis: AxisPlan, first: int, last: int, end: int) -> Side:
-    """Find what outputs need of samples with zeros between them; places count from the first sample."""
+    """Return the source samples of outputs on an axis with inserted zeros; places count from the first sample."""
     begin, stop = first * axis.stride - axis.before, (end - 1) * axis.stride - axis.before + axis.span + 1
     low, high = (min(max(place, 0), axis.input - 1) for place in (-(-begin // axis.step), (stop - 1) // axis.step))
     high = max(low, high)
@@ -174,7 +174,7 @@ def _spaced_side(axis: AxisPlan, first: int, last: int, end: int) -> Side:
 
 
 def _runs(places: Indices) -> tuple[tuple[tuple[int, int], ...], Indices]:
-    """Return the runs of samples that stand at some places, and where in them each is."""
+    """Return the ranges of samples at some places, and the index of each place in them."""
     present = np.unique(places)
     ends = np.flatnonzero(np.diff(present) > 1)
     starts = present[np.append(0, ends + 1)]
@@ -184,14 +184,14 @@ def _runs(places: Indices) -> tuple[tuple[tuple[int, int], ...], Indices]:
 
 @record
 class Part:
-    """A rectangle of one stage's result: what it needs of the source, and how it is computed from that."""
+    """A rectangle of one stage's result, with the source samples and the geometry to compute it."""
 
     rows: Side
     cols: Side
 
 
 def part_of(plan: StagePlan, rows: tuple[int, int], cols: tuple[int, int]) -> Part:
-    """Find what a rectangle of the result needs; its corners lie on the grid, or at the result's end.
+    """Return the part for a rectangle of the result; its corners lie on the grid or at the result's end.
 
     Parameters
     ----------
@@ -241,13 +241,13 @@ def run_part(
     return result[: part.rows.outputs, : part.cols.outputs]
 
 
-#: Plans of parts with the plans of their whole stages, by the identity of these; of a grid of parts few differ.
+#: Plans of parts by the identity of the whole stage's plan; a grid of parts has few different ones.
 _plans: dict[tuple[int, AxisPlan, AxisPlan], tuple[StagePlan, StagePlan]] = {}
 _MOST_PLANS = 32
 
 
 def _stage_of(whole: StagePlan, part: Part) -> StagePlan:
-    """Return the plan of a part: that of an equal part before, for which all may have been prepared."""
+    """Return the plan of a part, shared by equal parts so that they find the same executable."""
 
     def planned() -> tuple[StagePlan, StagePlan]:
         stage = replace(whole, rows=part.rows.axis, cols=part.cols.axis)
@@ -260,7 +260,7 @@ def _stage_of(whole: StagePlan, part: Part) -> StagePlan:
 
 
 def boundaries(axis: AxisPlan, step: int, wanted: Sequence[int]) -> tuple[int, ...]:
-    """Choose where to cut the outputs of one axis: on the grid, near where the source is cut.
+    """Choose where to split the outputs of one axis: on the grid, near the splits of the source.
 
     Parameters
     ----------
@@ -273,17 +273,17 @@ def boundaries(axis: AxisPlan, step: int, wanted: Sequence[int]) -> tuple[int, .
     Returns
     -------
     tuple of int
-        From 0 to the number of outputs, rising. Every part between two sees some of the source.
+        Bounds from 0 to the number of outputs, rising. Each part depends on some source samples.
     """
     cuts = set()
     for place in wanted if step else ():
         nearest = min(max((place * axis.step + axis.before - axis.centre) // axis.stride, 0), axis.output)
         cut = round(nearest / step) * step
-        if axis.output - cut >= step:  # what is less goes with the last part
+        if axis.output - cut >= step:  # a smaller rest joins the last part
             cuts.add(cut)
     return (0, *sorted(cut for cut in cuts if 0 < cut < axis.output and _sees_source(axis, cut)), axis.output)
 
 
 def _sees_source(axis: AxisPlan, cut: int) -> bool:
-    """Whether the outputs next to a cut do not lie in the padding altogether."""
+    """Whether the outputs beside a split depend on source samples, not on padding alone."""
     return cut * axis.stride - axis.before < axis.spaced and (cut - 1) * axis.stride + axis.span >= axis.before

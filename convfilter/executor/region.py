@@ -1,4 +1,4 @@
-"""A rectangle of a plan's result, computed from the samples it sees: the same bits as in the whole result."""
+"""A rectangle of a plan's result, computed from its receptive field: the same bits as in the whole result."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def run_region(
 ) -> Samples:
     """Compute a rectangle of the result.
 
-    Each stage computes what the next one needs, from the last to the first: the receptive field of the rectangle.
-    Where a stage must know the range of the whole picture, or joins branches, all of it is computed, and the rectangle
+    From the last stage to the first, each computes the part that the next one needs: the receptive field.
+    If a stage needs the range of the whole picture, all of it is computed and the rectangle is cut out.
     cut out.
 
     Parameters
@@ -29,7 +29,7 @@ def run_region(
     plan : Plan
         For the whole picture.
     pixels : (rows, cols) or (rows, cols, channels) array
-        All of it.
+        The whole picture.
     rows, cols : (first, last + 1)
         Outputs; at least one of each.
     out_dtype : dtype
@@ -73,7 +73,7 @@ def _is_of_whole(plan: Plan) -> bool:
 
 
 def _on_grid(axis: AxisPlan, step: int, span: Span) -> Span:
-    """Widen a span to whole pieces of the grid, some of which see the source."""
+    """Widen a span to the grid, so that parts depend on source samples."""
     if not step:
         return 0, axis.output
     first, last = span
@@ -88,7 +88,7 @@ def _hull(side: Side) -> Span:
 
 
 def _picked(block: Samples, side: Side, origin: int, axis: int) -> Samples:
-    """Take the runs of a side out of a block that begins at ``origin``."""
+    """Extract the ranges of a side from a block that begins at ``origin``."""
     if len(side.runs) == 1:
         ((start, stop),) = side.runs
         return block[(slice(None),) * axis + (slice(start - origin, stop - origin),)]

@@ -20,7 +20,7 @@ from convfilter.record import record
 
 @record
 class Result:
-    """What a run gives: the array, and how many of its ``samples`` were clipped."""
+    """The result of a run: the array, and the number of clipped ``samples``."""
 
     pixels: Samples
     clipped: int
@@ -30,7 +30,7 @@ class Result:
 def run(plan: Plan, source: RowSource | Samples, sink: RowSink | Samples, *, threads: int | None = None) -> int:
     """Filter a picture: read its rows from ``source``, write the rows of the result to ``sink``.
 
-    Rows are held only as long as a later row of the result needs them, unless :func:`whole_because` says
+    Rows stay in memory only until the last row of the result that needs them, unless :func:`whole_because` says
     otherwise.
 
     Parameters
@@ -39,7 +39,7 @@ def run(plan: Plan, source: RowSource | Samples, sink: RowSink | Samples, *, thr
         Made for the shape and sample type of ``source``.
     source : RowSource, or (rows, cols, channels) array
     sink : RowSink, or (rows, cols, channels) array
-        Its sample type is the one that is stored. Between integer types full scale becomes full scale; a real type
+        Its sample type is that of the result. Between integer types full scale becomes full scale; a real type
         keeps the input's scale, unrounded.
     threads : int, optional
         At most this many threads; by default, one for each core. The result does not depend on it.
@@ -115,7 +115,7 @@ def _require_fit(plan: Plan, shape: tuple[int, ...], dtype: np.dtype[np.generic]
 
 
 def whole_because(plan: Plan) -> str:
-    """Say why a plan needs its whole input at once; "" if rows may come one by one."""
+    """Return why a plan needs its whole input at once; "" if rows may come one by one."""
     if any(takes_range(plan.stages[group.first : group.last]) for group in plan.groups):
         return "the range of all samples is looked for (normalize, map=stretch)"
     if any(stage.branches for stage in plan.stages):
@@ -128,7 +128,7 @@ def whole_because(plan: Plan) -> str:
 def run_stage(
     plan: Plan, number: int, pixels: Samples, out_dtype: np.dtype[np.generic], threads: int
 ) -> tuple[Samples, int]:
-    """Run one stage of ``plan`` on what the one before it left.
+    """Run one stage of ``plan`` on the result of the stage before.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def run_stage(
     number : int
         Of the stage, from 0.
     pixels : (rows, cols, channels) array, C-contiguous
-        Of the plan's sample type before the first stage; real numbers on the same scale before the others.
+        In the plan's sample type before the first stage; real numbers on the same scale before the others.
     out_dtype : dtype
         Sample type of the result of the last stage.
     threads : int
@@ -144,7 +144,7 @@ def run_stage(
     Returns
     -------
     (rows, cols, channels) array, and int
-        The result, real before another stage, and how many of its samples were clipped.
+        The result, real before another stage, and the number of its clipped samples.
     """
     stage = plan.stages[number]
     dtype = out_dtype if number + 1 == len(plan.stages) else plan.between

@@ -1,4 +1,4 @@
-"""Activations of networks, sample by sample, on tiles of real samples whose white is given."""
+"""Activations of networks, sample by sample, on tiles of real samples with a given value of white."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TANH_SCALE = 0.7978845608028654  # sqrt(2 / pi)
 def activate(tile, pitch, rows, cols, channels, colours, function, low, high, divisor, white, neutral, alpha):
     """Apply an activation to ``colours`` of the ``channels`` of each pixel: ``white * f(x / (divisor * white))``.
 
-    ``function`` is a number, see ``_activated``. A further channel is opacity: its quotient by ``divisor`` goes to
+    ``function`` is a number, see ``_activated``. A further channel is alpha: its quotient by ``divisor`` goes to
     ``alpha`` (rows x cols), and the tile gets ``neutral``.
     """
     for y in range(rows):
@@ -26,10 +26,10 @@ def activate(tile, pitch, rows, cols, channels, colours, function, low, high, di
 
 
 def activate_premultiplied(tile, pitch, rows, cols, channels, function, low, high, divisor, white, keep, shift, alpha):
-    """Apply an activation of straight colours to premultiplied ones; where nothing is opaque the result is 0.
+    """Apply an activation of straight colours to premultiplied ones; where alpha is 0 the result is 0.
 
-    The colours become ``keep`` of the result, and ``shift`` of alpha is added. The last channel is opacity: it goes
-    to ``alpha`` (rows x cols), and the tile gets 0.
+    Colours become ``keep`` times the result plus ``shift`` times alpha. The last channel is alpha: it goes to ``alpha``
+    (rows x cols), and the tile gets 0.
     """
     zero = white - white
     for y in range(rows):
@@ -48,7 +48,7 @@ def activate_premultiplied(tile, pitch, rows, cols, channels, function, low, hig
 
 
 def _activated(x, function, low, high):
-    """Return one value of the function of that number; forms that no argument makes overflow.
+    """Return the value of function number ``function``, in a form that never overflows.
 
     0 leaky ReLU with slope ``low``, 1 sigmoid, 2 hyperbolic tangent, 3 ELU (alpha ``low``), 4 SELU (alpha ``low``,
     gamma ``high``), 5 CELU (alpha ``low``), 6 GELU, 7 GELU by tanh, 8 softplus, 9 softsign, 10 x above ``low`` and 0
@@ -106,6 +106,6 @@ def _softplus(x):
 
 
 def _between(x):
-    """Return x, 0 below it and 1 above."""
+    """Clip x to 0 ... 1."""
     x = x - x if x < 0 else x
     return 1.0 if x > 1 else x

@@ -1,9 +1,9 @@
-"""Blocks of sums as loops use them: some rows of some vectors each, which registers hold together.
+"""Blocks of sums: a few rows of a few vectors each, which registers hold together.
 
-As in ``vectors.py``, names say what is wanted, and ``native/lowering/`` which instructions that becomes. One
-name for a whole block keeps what is written short, and quick to compile. A block is a tuple of the vectors of one row
-after the other, ``count`` in each row. ``count``, ``first`` and ``last`` are numbers that are written out where they
-are passed. What ends in ``_part`` has ``left`` samples in each row, and touches nothing else.
+As in ``vectors.py``, names state operations, and ``native/lowering/`` maps them to instructions. One name for a whole
+block keeps loops short and quick to compile. A block is a tuple of vectors, row after row, ``count`` in each row.
+``count``, ``first`` and ``last`` must be literal integers in calls. Functions with the suffix ``_part`` handle ``left``
+samples in each row and touch no others.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from convfilter.loops import vectors
 
 
 def zeros(array, count):
-    """Return ``count`` vectors for ``array`` that hold zero."""
+    """Return ``count`` vectors of zeros, of the type of ``array``."""
     return tuple(np.zeros(vectors.lanes(array), array.dtype) for _ in range(count))
 
 
 def read(kind, array, index, count):
-    """Return ``count`` vectors of samples side by side, each as :func:`vectors.read_as` does."""
+    """Return ``count`` adjacent vectors of samples, converted as in :func:`vectors.read_as`."""
     return tuple(vectors.read_as(kind, array, index + number * vectors.lanes(kind)) for number in range(count))
 
 
 def read_part(_kind, array, index, count, left):
-    """Return ``count`` vectors of the samples side by side, which are of one type with them, and zeros."""
+    """Return ``count`` adjacent vectors, the first ``left`` samples from ``array``, then zeros; no conversion."""
     samples = np.zeros(count * vectors.lanes(array), array.dtype)
     kept = min(max(left, 0), samples.size)
     samples[:kept] = array[index : index + kept]
@@ -53,7 +53,7 @@ def divided(sums, divisors):
 
 
 def magnitudes(sums):
-    """Drop the signs."""
+    """Return the magnitudes."""
     return tuple(vectors.magnitude(vector) for vector in sums)
 
 
@@ -70,12 +70,12 @@ def _write(array, index, pitch, left, rows):
 
 
 def _whole(sums, count):
-    """Return how many samples a whole row of a block has."""
+    """Return the samples of a full row of a block."""
     return count * sums[0].size
 
 
 def add_rows(array, index, pitch, count, sums):
-    """Return the sums of rows, ``pitch`` samples apart, and of a block."""
+    """Return the block plus rows of ``array``, ``pitch`` samples apart."""
     return add_rows_part(array, index, pitch, count, _whole(sums, count), sums)
 
 
@@ -96,7 +96,7 @@ def write_rows_part(array, index, pitch, count, left, sums):
 
 
 def write_rows_nearest(array, index, pitch, count, sums):
-    """Store the nearest whole numbers, halves to even, as the integers of ``array``: all are in their range."""
+    """Store the nearest integers, halves to even, in the type of ``array``; all are in range."""
     write_rows_nearest_part(array, index, pitch, count, _whole(sums, count), sums)
 
 
@@ -106,7 +106,7 @@ def write_rows_nearest_part(array, index, pitch, count, left, sums):
 
 
 def write_rows_clipped(array, index, pitch, count, sums, full):
-    """Store the nearest whole numbers from 0 to ``full``, and return how many sums lie beyond."""
+    """Store the nearest integers from 0 to ``full``; return the number of sums out of that range."""
     return write_rows_clipped_part(array, index, pitch, count, _whole(sums, count), sums, full)
 
 

@@ -1,4 +1,4 @@
-"""Sums over a window by running sums: constant cost, exact for whole numbers."""
+"""Window sums by running sums: constant cost, exact for integers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def run_down(total, entering, leaving, pitch, rows, step, out, out_pitch, length
 
 
 def run_right(tile, pitch, rows, window, step, channels, out, out_pitch, cols):
-    """Sum each row of ``tile`` over ``window`` columns, every ``step``-th; four rows side by side hide the latency."""
+    """Sum each row of ``tile`` over ``window`` columns, every ``step``-th; four rows at a time hide the latency."""
     y = 0
     while y < rows:
         together = 4 if y + 4 <= rows else 1
@@ -63,15 +63,15 @@ def mean_rows(
     line, width, cols, places, before, channels, window_cols, reach, step_cols,
     few, sums, kept, out_cols, down, along, divide, half, factor, out, start, out_pitch, count,
 ):  # fmt: skip
-    """Store the means of bytes over a window, from source rows to output rows, in one go.
+    """Store the means of bytes over a window, from source rows to output rows, in one pass.
 
     ``rows`` and ``cols`` map padded places to the source, -1 for ``constant``; the table of rows begins ``step_rows``
-    places above the first window. The ``width`` samples of a source row stand ``before`` places into ``line``, which
-    holds the sums down the columns, at most 65535; where ``state[0]`` is 1, they are those of the row above. Windows
-    take ``window_cols`` places of the line, ``reach`` apart, one every ``step_cols``. The mean of row ``y`` is
-    ``sum * down[y]``, or, to ``divide``, ``sum / (down[y] * along[x])``: where ties must be seen exactly, or windows
-    hold fewer cells at the border. With a ``factor``, which is for windows of three columns without a stride, it is
-    ``(sum + half) * factor`` without its last 16 bits.
+    places above the first window. The ``width`` samples of a source row start at place ``before`` of ``line``, which
+    holds the column sums, at most 65535; if ``state[0]`` is 1, they are those of the row above. A window has
+    ``window_cols`` places of the line, ``reach`` apart; windows are ``step_cols`` apart. The mean of row ``y`` is
+    ``sum * down[y]`` or, with ``divide``, ``sum / (down[y] * along[x])``: where ties must be exact, or windows at the
+    border hold fewer cells. A ``factor``, for windows of three columns without a stride, gives
+    ``(sum + half) * factor`` without its lowest 16 bits.
 
     Scratch: ``few`` of as many samples as ``line``, ``sums`` of ``reach`` pixels more, ``kept`` of one output row.
     """
@@ -87,7 +87,7 @@ def mean_rows_wide(
     line, width, cols, places, before, channels, window_cols, reach, step_cols,
     few, sums, kept, out_cols, down, along, divide, half, factor, out, start, out_pitch, count,
 ):  # fmt: skip
-    """Store the means of whole numbers whose sums take up to 31 bits; else as ``mean_rows``."""
+    """Store the means of integers whose sums take up to 31 bits; otherwise as ``mean_rows``."""
     return _window_rows(
         np.float64, source, source_pitch, rows, window_rows, step_rows, constant, state,
         line, width, cols, places, before, channels, window_cols, reach, step_cols,
@@ -100,7 +100,7 @@ def sum_rows(
     line, width, cols, places, before, channels, window_cols, reach, step_cols,
     few, sums, kept, out_cols, out, start, out_pitch, count,
 ):  # fmt: skip
-    """Write the sums themselves, as real numbers; else as ``mean_rows``."""
+    """Write the sums as real numbers; otherwise as ``mean_rows``."""
     return _window_rows(
         None, source, source_pitch, rows, window_rows, step_rows, constant, state,
         line, width, cols, places, before, channels, window_cols, reach, step_cols,
@@ -171,7 +171,7 @@ def _fold(source, pitch, rows, first, count, constant, line, at, width):
 
 
 def _move(source, pitch, entering, leaving, constant, line, at, width):
-    """Let a row enter the sums, and one leave them."""
+    """Add one row to the sums and subtract another."""
     fresh, stale = entering * pitch, leaving * pitch
     if entering >= 0 and leaving >= 0:
         for x in range(width):
@@ -182,7 +182,7 @@ def _move(source, pitch, entering, leaving, constant, line, at, width):
 
 
 def _enter(source, pitch, row, constant, line, at, width):
-    """Let a row enter the sums; padded rows hold a constant."""
+    """Add a row to the sums; padded rows hold a constant."""
     fresh = row * pitch
     if row >= 0:
         for x in range(width):
@@ -206,7 +206,7 @@ def _leave(source, pitch, row, constant, line, at, width):
 
 
 def _pad(line, cols, places, before, width, channels, constant):
-    """Fill the places before and behind a row's samples."""
+    """Fill the padding before and behind a row's samples."""
     for part in range(2):
         begin = 0 if part == 0 else before + width // channels
         end = min(before, places) if part == 0 else places
@@ -219,7 +219,7 @@ def _pad(line, cols, places, before, width, channels, constant):
 
 
 def _add_few(line, window, lanes, few, length):
-    """Write the sums of up to three places."""
+    """Write the sums of up to three adjacent places."""
     if window == 1:
         for x in range(length):
             few[x] = line[x]
@@ -232,10 +232,10 @@ def _add_few(line, window, lanes, few, length):
 
 
 def _accumulate(line, lanes, length, sums):
-    """Write at each place the sum of all before it, of the same lane: a window's sum is a difference of two.
+    """Write the prefix sums of each lane: a window's sum is the difference of two.
 
-    Sums may leave 32 bits, and do so alike; their differences do not. Lanes that are summed in one loop wait
-    for each other less.
+    Prefix sums may overflow 32 bits; their differences are still right. Several lanes in one loop hide the latency of
+    additions.
     """
     if lanes == 3:
         red, green, blue = np.int32(0), np.int32(0), np.int32(0)
@@ -255,7 +255,7 @@ def _accumulate(line, lanes, length, sums):
 
 
 def _keep(sums, step, channels, kept, cols):
-    """Keep every ``step``-th pixel."""
+    """Copy every ``step``-th pixel."""
     for x in range(cols):
         for c in range(channels):
             kept[x * channels + c] = sums[x * step * channels + c]
@@ -272,8 +272,8 @@ def _keep_differences(sums, far, step, channels, kept, cols):
 
 
 def _store_three(real, line, lanes, half, factor, out, o, length):
-    """Store the means of three places: in 16 bits, of which a register holds twice as many numbers."""
-    if real is None:  # nothing is stored so, and is not compiled
+    """Store the means of three places in 16-bit arithmetic, of which a register holds twice as many numbers."""
+    if real is None:  # sums are not stored this way: nothing to compile
         return
     more, times = vectors.spread(line, half), vectors.spread(line, factor)
     count = vectors.lanes(line)
@@ -288,7 +288,7 @@ def _store_three(real, line, lanes, half, factor, out, o, length):
 
 
 def _store(real, sums, down, along, divide, out, o, length):
-    """Store means: ``real`` turns a sum into the type that ``down`` and ``along`` have; None: store the sums."""
+    """Store means: ``real`` converts a sum to the type of ``down`` and ``along``; None: store the sums."""
     if real is None:
         for x in range(length):
             out[o + x] = np.int32(sums[x])

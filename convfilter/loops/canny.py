@@ -1,4 +1,4 @@
-"""Edges that decide: smoothing, gradients, the ridges of their magnitude, and which of these are edges.
+"""Canny's edges: smoothing, gradients, ridges of their magnitude, and hysteresis.
 
 J. Canny, "A computational approach to edge detection", IEEE Trans. PAMI 8, 1986.
 """
@@ -25,11 +25,11 @@ def _add(weight, source, i, out, o, length):
 
 
 def ridges(smoothed, pitch, rows, cols, channels, magnitude, low, high, first, last, out, out_pitch):
-    """Write 2 where the magnitude of the gradient is a ridge and at least ``high``, 1 where at least ``low``, else 0.
+    """Write 2 where the gradient's magnitude is a ridge and at least ``high``, 1 where at least ``low``, else 0.
 
-    ``smoothed`` and ``magnitude`` have two rows above those of ``out`` and two below, ``pitch`` samples apart, and
-    two pixels before and behind. Of ``out``, rows before ``first`` and from ``last`` on are 0, and so are the first and
-    last columns. A ridge is nowhere below its neighbours along the gradient, between which it is interpolated.
+    ``smoothed`` and ``magnitude`` have two rows more above and below those of ``out``, ``pitch`` samples apart, and two
+    pixels more before and behind. In ``out``, rows before ``first`` and from ``last`` on are 0, and so are the first
+    and last columns. A ridge is at least as high as both neighbours along the gradient, which are interpolated.
     """
     for row in range(rows):
         for x in range(cols * channels):
@@ -60,7 +60,7 @@ def ridges(smoothed, pitch, rows, cols, channels, magnitude, low, high, first, l
 
 
 def slopes(smoothed, pitch, rows, length, channels, out):
-    """Write the magnitude of Sobel's gradient for all samples but the outermost rows and pixels, at the same places."""
+    """Write the magnitude of Sobel's gradient, except for the outermost rows and pixels, at the same places."""
     for row in range(1, rows - 1):
         for x in range(channels, length - channels):
             at = row * pitch + x
@@ -79,10 +79,10 @@ def _slopes(a, at, pitch, channels):
 
 
 def follow(marks, rows, cols, channels, channel, stack):
-    """Turn into 3 all marks of 2, and those of 1 that hang together with one, by sides or corners.
+    """Replace by 3 all marks of 2, and marks of 1 connected to one by sides or corners.
 
-    ``marks`` are rows of ``cols * channels`` samples, of which one channel is looked at. Scratch: ``stack`` for as many
-    places as there are pixels.
+    ``marks`` are rows of ``cols * channels`` samples, of which one channel is processed. Scratch: ``stack`` of one
+    entry for each pixel.
     """
     pitch = cols * channels
     for start in range(rows * cols):

@@ -1,12 +1,12 @@
 """Weighted sums of shifted runs: every pass of every linear filter, of any stride and dilation.
 
-Both loops are written out from one template, and each a second time to store
-what the sums stand for. A block of some vectors of outputs stays in registers
-while the taps go by, so that a tap costs the loads of its samples and little
-else; four output rows at a time share the samples they read. Measured on tiles
-of 64 x 2112 samples with 23 taps, in thousand million multiply-adds a second,
-with vectors of 64 bytes: 34 along a row, where a load straddles two cache
-lines, and 61 down four rows; 23 both before sums stayed in registers.
+Both loops are generated from a template, each twice: one version stores the
+sums, the other the samples made of them. A block of a few vectors of outputs
+stays in registers while taps are added, so that a tap costs little more than
+the loads of its samples; four output rows at a time share the samples that
+they read. Measured on tiles of 64 x 2112 samples with 23 taps, in 10^9
+multiply-adds a second, with 64-byte vectors: 34 along a row, where loads
+straddle cache lines, and 61 down four rows; 23 for both with sums in memory.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from string import Template
 
 from convfilter.loops import blocks, vectors  # noqa: F401 - what is written out names blocks
 
-#: Taps that are summed before their sum is added to the total: short sums, added, err less than one long sum.
+#: Taps of one partial sum: partial sums, added up, have smaller errors than one long sum.
 _TAPS = 64
-#: Vectors of a block in each of its rows, and of what is left of a row: with fewer, sums wait for each other;
-#: with more, registers run out (there are 32 wide ones, or 16).
+#: Vectors of a block in each row, and of a row's tail: with fewer, additions wait for each other; with more, registers
+#: run out (there are 32 wide ones, or 16).
 _WIDE = vectors.vector_bytes() == 64
 _IN_ONE_ROW = 8, 4
 _IN_FOUR_ROWS = (4, 2) if _WIDE else (2, 1)
 
-#: Vectors of a block whose samples the next block looks at again: three are whole pixels of one to four channels.
+#: Vectors of a block that shares samples with the next: three are whole pixels of one to four channels.
 _SHIFTED = 3
-#: How many blocks may look at the same samples.
+#: Numbers of blocks that may share samples.
 _GROUPS = (2, 3, 4)
 
 _ROW_LOOP = Template('''
@@ -63,7 +63,7 @@ $part
     return $result
 ''')
 
-# Columns outside, rows inside: the rows that a block shares with the next are still in the L1 cache.
+# The outer loop runs over columns, the inner one over rows: rows shared by blocks are then in the L1 cache.
 _FOUR_ROW_LOOP = Template('''
 $heading
     """Sum ``runs`` weighted runs of the tile into each block of four output rows.
@@ -93,10 +93,10 @@ $part
 
 
 class _Sums(typing.NamedTuple):
-    """What differs between the loops: their rows of outputs, and expressions of where tap ``t`` stands.
+    """Properties of a loop: rows of outputs, and expressions for the position of tap ``t``.
 
-    ``phases`` are the taps from one place to another, and the first and the last-plus-one row that they count for;
-    what is left of a row is not worth them.
+    ``phases`` are ranges of taps, each with the first and last-plus-one row that uses them; the tails of rows are
+    computed without phases.
     """
 
     rows: int
@@ -134,10 +134,10 @@ _FOUR_ROWS = _Sums(
 
 
 class _Goal(typing.NamedTuple):
-    """What becomes of sums, and what a loop has to do first for that, and to return.
+    """Properties of a goal (store sums, or store samples): the code before the loop, and its return value.
 
-    ``origin`` is where outputs start, ``add`` says whether sums are added, ``most`` is how many taps make up one sum.
-    ``written`` takes the name of a block of sums, where it goes, and whether it is a part of one.
+    ``origin`` is the start of the outputs, ``add`` says whether sums are added to ``out``, ``most`` is the number of
+    taps of one sum. ``written`` takes the name of a block of sums, its address, and the suffix of a partial block.
     """
 
     ready: str
@@ -149,7 +149,7 @@ class _Goal(typing.NamedTuple):
 
 
 def _kept(sums: str, place: str, part: str) -> list[str]:
-    """Write sums as they are."""
+    """Generate code that stores sums."""
     return [
         "if add != 0:",
         f"    {sums} = blocks.add_rows{part}(out, {place}, {sums})",
@@ -158,7 +158,7 @@ def _kept(sums: str, place: str, part: str) -> list[str]:
 
 
 def _stored(sums: str, place: str, part: str) -> list[str]:
-    """Write sums as the samples they stand for, as ``store_whole`` does; what lies ``within`` is not clipped."""
+    """Generate code that stores samples, as ``store_whole`` does; none ``within`` the range is clipped."""
     return [
         "if plain == 0:",
         "    if divisor != one:",
@@ -193,7 +193,7 @@ _STORE = _Goal(
 
 
 def _ends() -> str:
-    """Write the search for the runs at which each of four rows enters the sums, and at which it leaves them."""
+    """Generate the search for the first and last run with a nonzero weight for each of four rows."""
     lines = []
     for row in (3, 2, 1):
         last = f"enter{row + 1}" if row < 3 else "runs"
@@ -205,7 +205,7 @@ def _ends() -> str:
 
 
 def _block(loop: _Sums, goal: _Goal, count: int, part: str = "") -> str:
-    """Write the sums of one block: ``count`` vectors of outputs in each row, or a ``part`` of them."""
+    """Generate the sums of one block: ``count`` vectors of outputs in each row, or a ``part`` of them."""
     left = ", left" if part else ""
     phases = (("0", loop.taps, 0, loop.rows),) if part else loop.phases
 
@@ -230,9 +230,9 @@ def _block(loop: _Sums, goal: _Goal, count: int, part: str = "") -> str:
 
 
 def _shared(goal: _Goal, groups: int) -> str:
-    """Write the sums of evenly spaced taps that look at the same samples in ``groups`` blocks, one after the other.
+    """Generate the sums of evenly spaced taps that share loads between ``groups`` successive blocks.
 
-    The block that ``x`` stands at takes the first taps from what is read there, the block before it the next.
+    The block at ``x`` uses samples for its first taps, the block before it for its next, and so on.
     """
     lines = [
         f"if groups == {groups}:",
@@ -270,7 +270,7 @@ def _indented(lines: Iterable[str], by: int) -> list[str]:
 
 
 def _written_out(heading: str, template: Template, loop: _Sums, goal: _Goal, sizes: tuple[int, int]) -> str:
-    """Fill in a loop: blocks of many vectors in each row, and for what is left of a row parts of few."""
+    """Fill in a template: blocks of many vectors in each row, and of few vectors for the tail of a row."""
     many, few = sizes
     return template.safe_substitute(
         heading=heading,

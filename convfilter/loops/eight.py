@@ -1,9 +1,8 @@
-"""Weighted sums of runs of whole vectors, for eight rows of outputs at a time that share what they read.
+"""Weighted sums of runs of whole vectors, for eight output rows at a time that share the runs they read.
 
-Each row looks at the runs of the row above but for the first, and at one more. The sums of a block, eight rows of
-a few vectors, stay in registers: three vectors where there are 32 registers. What is read becomes a real number
-on the way. Both loops are written out from a template: the first and the last seven runs, which some rows do not see,
-one by one.
+Row r + 1 uses the runs of row r except the first, and one more. The sums of a block, eight rows of a few vectors, stay
+in registers: three vectors if there are 32 registers. Samples are converted to real numbers when read. Both loops are
+generated from a template; the first and last seven runs, which only some rows use, are written out one by one.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ def correlate_eight_stored(
 
 
 def _block(count: int, *, stores: bool) -> str:
-    """Write the sums of one block: ``count`` vectors in each row."""
+    """Generate the sums of one block: ``count`` vectors in each row."""
 
     def run(number: str, first: int, last: int) -> str:
         samples = f"blocks.read(weight, tile, offset[at + {number}] + x, {count})"

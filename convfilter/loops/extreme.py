@@ -1,11 +1,11 @@
-"""Largest or least sample of a window, or its sum, at a cost that hardly grows with the window: pooling.
+"""Pooling: largest or smallest sample, or sum, of a window, at a cost that hardly grows with the window.
 
-Down the columns by running extremes (van Herk, 1992; Gil and Werman, 1993): a window that begins in a block of rows
-is the end of that block, whole blocks, and the beginning of another, and the extremes of ends and beginnings grow by
-one row at a time. Along a row by doubling: windows of 4, 16, 64, ... taps are made of four smaller ones, and a window
-of any size is covered by up to four that overlap. Sums go the same way, but for the overlap: nothing is subtracted,
-so that no rounding, and nothing infinite, is carried from one window to the next. All of it runs over whole rows, so
-a vector of samples at a time, in the samples' own type.
+Down the columns: running extremes (van Herk, 1992; Gil and Werman, 1993). Rows are split into blocks; a window that
+begins in a block consists of the end of that block, whole blocks, and the beginning of another, and the extremes of
+ends and beginnings grow by one row at a time. Along a row: doubling. Windows of 4, 16, 64, ... taps are made of four
+smaller ones, and up to four that overlap cover a window of any size. Sums use the same scheme without overlap: nothing
+is subtracted, so no rounding error or infinity is carried from one window to the next. Everything runs over whole rows,
+one vector of samples at a time, in the samples' own type.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ def largest(
 ):  # fmt: skip
     """Write the largest sample of each window; a NaN wins, and of equal ones the last.
 
-    ``rows`` holds the source row at each place of the padded picture; windows are
-    ``window_rows`` of them, one every ``step_rows``. The first ``length`` samples of a
-    source row stand ``before`` places into the padded row of ``places``;
-    ``nearest`` says for each place which place to take (its own, or for padding
-    one that lies in the same windows). Windows take ``window_cols`` places, ``reach`` apart,
-    one every ``step_cols``. ``block`` times ``blocks`` rows are all or nearly all of a window; no
-    ``blocks``: windows are too small, or too far apart, for that.
+    ``rows`` holds the source row of each padded place; a window is ``window_rows`` of them, and windows are
+    ``step_rows`` apart. The first ``length`` samples of a source row start at place ``before`` of the padded row
+    of ``places``; ``nearest`` maps each place to the place to read (its own or, for padding, one within the same
+    windows). A window has ``window_cols`` places, ``reach`` apart; windows are ``step_cols`` apart. ``block`` times
+    ``blocks`` rows are all or nearly all of a window; ``blocks`` is 0 if windows are too small or too far apart
+    for van Herk blocks.
 
     Scratch: ``ends`` of ``block`` rows of ``length`` samples, ``wholes`` of ``blocks``, ``between``
     and ``beginning`` of one; ``line`` and ``spare`` of ``places * channels`` samples.
@@ -41,7 +40,7 @@ def least(
     length, nearest, places, before, channels, window_cols, reach, step_cols,
     ends, wholes, between, beginning, line, spare, out, start, out_pitch, out_cols, count,
 ):  # fmt: skip
-    """Write the least sample of each window; else as ``largest``."""
+    """Write the smallest sample of each window; otherwise as ``largest``."""
     return _windows(
         _smaller, _extremes_along, source, source_pitch, rows, window_rows, step_rows, block, blocks,
         length, nearest, places, before, channels, window_cols, reach, step_cols,
@@ -54,7 +53,7 @@ def sums(
     length, nearest, places, before, channels, window_cols, reach, step_cols,
     ends, wholes, between, beginning, line, spare, out, start, out_pitch, out_cols, count,
 ):  # fmt: skip
-    """Write the sum of each window; else as ``largest``."""
+    """Write the sum of each window; otherwise as ``largest``."""
     return _windows(
         _plus, _sums_along, source, source_pitch, rows, window_rows, step_rows, block, blocks,
         length, nearest, places, before, channels, window_cols, reach, step_cols,
@@ -142,14 +141,14 @@ def _fold(choose, source, pitch, rows, first, count, out, o, length):
 
 
 def _grow_upward(choose, source, pitch, rows, first, count, ends, length):
-    """Write the extremes of the last rows of a block: line ``i`` is that of rows ``i`` to ``count - 1``."""
+    """Write the extremes of the last rows of a block: line ``i`` covers rows ``i`` to ``count - 1``."""
     _copy(source, rows[first + count - 1] * pitch, ends, (count - 1) * length, length)
     for i in range(count - 2, -1, -1):
         _two(choose, source, rows[first + i] * pitch, ends, (i + 1) * length, ends, i * length, length)
 
 
 def _grow(choose, begun, source, i, beginning, length):
-    """Let a row enter the beginning of a block, which holds ``begun`` rows."""
+    """Add a row to the beginning of a block, which has ``begun`` rows."""
     if begun == 0:
         _copy(source, i, beginning, 0, length)
     else:
@@ -157,7 +156,7 @@ def _grow(choose, begun, source, i, beginning, length):
 
 
 def _merge_all(choose, lines, first, count, out, length):
-    """Write the extreme of ``count`` lines, from ``first`` on and around."""
+    """Write the extreme of ``count`` lines from ``first`` on, modulo their number."""
     _copy(lines, first * length, out, 0, length)
     for k in range(1, count):
         _enter(choose, out, 0, lines, (first + k) % count * length, length)
@@ -168,7 +167,7 @@ def _copy(a, i, out, o, length):
         out[o + x] = a[i + x]
 
 
-# In a function of their own: told of one array twice, the compiler finds that what it reads is written, one at a time.
+# Separate functions: given one array for reading and writing, the compiler cannot vectorise the loop.
 def _enter(choose, out, o, a, i, length):
     for x in range(length):
         out[o + x] = choose(out[o + x], a[i + x])
@@ -193,7 +192,7 @@ def _three(choose, a, i, b, j, c, k, out, o, length):
 
 
 def _pad(line, nearest, places, before, length, channels):
-    """Fill the places before and behind a row's samples."""
+    """Fill the padding before and behind a row's samples."""
     for part in range(2):
         begin = 0 if part == 0 else before + length // channels
         end = before if part == 0 else places
@@ -226,7 +225,7 @@ def _extremes_along(choose, line, spare, places, channels, window, reach, step, 
 
 
 def _sums_along(choose, line, spare, places, channels, window, reach, step, out, o, out_cols):
-    """Write the sums of the windows of a padded row: of 1, 2, 4, ... taps, those that add up to a window."""
+    """Write the window sums of a padded row, composed of sums of 1, 2, 4, ... taps."""
     shift = reach * channels
     size, done = 1, 0
     length = places * channels
@@ -278,7 +277,7 @@ def _four(choose, a, near, far, last, out, o, length):
 
 
 def _pick(a, step, channels, out, o, cols):
-    """Keep every ``step``-th pixel."""
+    """Copy every ``step``-th pixel."""
     for x in range(cols):
         for c in range(channels):
             out[o + x * channels + c] = a[x * step * channels + c]

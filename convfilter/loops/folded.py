@@ -1,8 +1,8 @@
-"""Rows folded into stretches, one for each lane of a vector of float32: what is to the right then lies vectors away.
+"""Lane-interleaved rows of float32: a row is cut into one stretch for each lane of a vector.
 
-Vector ``j`` of a folded row holds sample ``j`` of every stretch; there are ``depth`` of them, a multiple of the
-number of lanes, and as many samples in a stretch. So no load along a row straddles cache lines, and one tap is
-as far from the next as rows are from each other.
+Vector ``j`` holds sample ``j`` of every stretch; there are ``depth`` vectors, a multiple of the number of lanes, so a
+stretch has ``depth`` samples. A neighbour in the row is then a whole vector away: no load straddles cache lines, and
+taps along a row are as far apart as rows are.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _LANES = vectors.vector_bytes() // 4
 
 
 def fold(rows, pitch, row_count, depth, tile):
-    """Fold rows ``pitch`` samples apart into ``tile``, one after the other."""
+    """Interleave rows, ``pitch`` samples apart, into ``tile``, one after the other."""
     for r in range(row_count):
         for j in range(0, depth, _LANES):
             vectors.turn(rows, r * pitch + j, depth, tile, (r * depth + j) * _LANES, _LANES)
@@ -21,7 +21,7 @@ def fold(rows, pitch, row_count, depth, tile):
 
 
 def carry(tile, pitch, row_count, depth, count):
-    """Have the first ``count`` vectors of each folded row follow its last, a lane on: where stretches meet."""
+    """Append the first ``count`` vectors of each row, shifted by one lane: a stretch continues into the next one."""
     for r in range(row_count):
         for j in range(count):
             at = r * pitch + j * _LANES
@@ -30,7 +30,7 @@ def carry(tile, pitch, row_count, depth, count):
 
 
 def unfold(tile, pitch, row_count, depth, line, out, start, out_pitch, length):
-    """Unfold rows of ``tile``, by way of ``line``, and write ``length`` samples of each."""
+    """De-interleave rows of ``tile``, with ``line`` as scratch, and write ``length`` samples of each."""
     lanes = vectors.lanes(tile)
     whole = length - length % lanes
     for r in range(row_count):

@@ -1,8 +1,8 @@
-"""Largest or least sample under a footprint of any shape: its rows are runs of taps.
+"""Largest or smallest sample under a footprint of any shape, whose rows are runs of taps.
 
-The extreme of a run comes from two runs of a power of two that overlap, and those from two of half the length: once
-for each row and each length, for all windows that the row lies in. All of it runs over whole vectors of samples, which
-are whole numbers.
+The extreme of a run comes from two overlapping runs of a power of two, and theirs from two of half the length, computed
+once for each row and length for all windows that contain the row. Everything runs over whole vectors of integer
+samples.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ def largest_under(
     tile, pitch, tile_rows, step_rows, rows, lengths, starts, length_count, run_rows, run_starts, reach,
     step_cols, channels, cols, line, width, out, out_pitch,
 ):  # fmt: skip
-    """Widen ``out``, which holds the least number, by what each window's runs hold.
+    """Raise ``out``, initialised to the smallest number, to the largest sample under each window's runs.
 
     Parameters
     ----------
     tile : flat array
-        ``tile_rows`` rows, ``pitch`` samples apart, a vector of room behind each of ``width`` samples.
+        ``tile_rows`` rows, ``pitch`` samples apart, of ``width`` samples and a vector of padding.
     lengths, starts : arrays
-        Rising numbers of taps, ``reach`` samples apart, and which runs have so many: from ``starts[k]`` to
+        Run lengths in taps, ``reach`` samples apart, rising. Length ``k`` is that of runs ``starts[k]`` to
         ``starts[k + 1] - 1``.
     run_rows, run_starts : arrays
         Row of the window, and sample of that row, on which a run begins.
@@ -38,7 +38,7 @@ def least_under(
     tile, pitch, tile_rows, step_rows, rows, lengths, starts, length_count, run_rows, run_starts, reach,
     step_cols, channels, cols, line, width, out, out_pitch,
 ):  # fmt: skip
-    """Do so with the least sample; ``out`` holds the largest number before."""
+    """Write the smallest sample; ``out`` is initialised to the largest number."""
     return _under(
         _lesser, tile, pitch, tile_rows, step_rows, rows, lengths, starts, length_count, run_rows, run_starts, reach,
         step_cols, channels, cols, line, width, out, out_pitch,
@@ -79,7 +79,7 @@ def _under(
 
 
 def _double(choose, line, apart, width, lanes):
-    """Let each sample be the extreme of itself and that which lies ``apart``; what lies behind may be anything."""
+    """Replace each sample by the extreme of itself and the sample ``apart`` behind it; the tail is undefined."""
     for x in range(0, width, lanes):
         vectors.write(line, x, choose(vectors.read(line, x), vectors.read(line, x + apart)))
 
@@ -95,7 +95,7 @@ def _enter(choose, line, at, rest, out, to, length, lanes):
 
 
 def _enter_kept(choose, line, at, rest, out, to, cols, step, channels, lanes):
-    """Do so for every ``step``-th pixel; of the vectors one pixel is kept."""
+    """As ``_enter`` for every ``step``-th pixel: one pixel of each vector is used."""
     for col in range(cols):
         x = at + col * step * channels
         for channel in range(0, channels, lanes):

@@ -1,22 +1,21 @@
-"""Source rows into a tile of real numbers: converted, padded, and cut to the columns that are wanted."""
+"""Load source rows into a tile of real numbers: convert, pad, select columns."""
 
 from __future__ import annotations
 
 from convfilter.loops import vectors
 
-#: Runs are too short for the processor to guess the next: their cache lines are asked for so many rows before, which
-#: is a step of a program.
+#: Rows of prefetching, one step of a program: runs are too short for the processor's own prefetcher.
 _ROWS_AHEAD = 4
 
 
 def load(
     source, source_pitch, rows, row_count, cols, col_count, run_start, run_length, channels, constant, tile, pitch
 ):
-    """Copy picked rows and columns of ``source`` into ``tile``.
+    """Copy selected rows and columns of ``source`` into ``tile``.
 
     ``rows[r]`` and ``cols[p]`` are indices into the source, -1 for padding
-    with ``constant``. Columns from ``run_start`` on, ``run_length`` of them, lie
-    side by side in the source: they are converted as one run.
+    with ``constant``. Columns ``run_start`` to ``run_start + run_length - 1`` are
+    adjacent in the source and converted as one run.
     """
     lanes = vectors.lanes(tile)
     for r in range(row_count):
@@ -66,7 +65,7 @@ def premultiply(tile, pitch, rows, cols, channels, full):
 
 
 def luminance(tile, pitch, rows, cols, channels, red, green, blue, out, out_pitch):
-    """Weigh three colour channels into one; what follows them (alpha) is carried over, times their sum."""
+    """Combine three colour channels into the luminance; a following alpha is copied times the sum of the weights."""
     kept = channels - 2
     for r in range(rows):
         for p in range(cols):

@@ -1,4 +1,4 @@
-"""Pixels of a few rows, picked and put side by side."""
+"""Gather pixels of a few rows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 def pick(source, source_pitch, rows, cols, col_count, channels, out, out_pitch):
     """Copy column ``cols[p]`` of each row to place ``p``.
 
-    Pixels of one and of three channels, which are most, are copied without a loop over channels: in half the time.
+    Pixels of one or three channels, the common cases, are copied without a loop over channels, in half the time.
     """
     for r in range(rows):
         i = r * source_pitch

@@ -1,4 +1,4 @@
-"""Functions of each sample by itself, on tiles of real samples, and lookups of whole-number ones."""
+"""Point functions of real samples, and lookup tables for integer samples."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def apply_function(tile, pitch, rows, cols, channels, colours, function, low, hi
 
     ``function`` is a number: 0 the larger of x and 0, 1 the magnitude, 2 ``x + low``, 3 ``x * low``, 4 x between
     ``low`` and ``high``, 5 ``(x - low) * high``, 6 ``high`` from ``low`` on and 0 below, 7 ``high - x``. A further
-    channel is opacity: it goes to ``alpha`` (rows x cols), and the tile gets ``neutral``.
+    channel is alpha: it goes to ``alpha`` (rows x cols), and the tile gets ``neutral``.
     """
     for y in range(rows):
         at = y * pitch
@@ -28,8 +28,8 @@ def apply_function(tile, pitch, rows, cols, channels, colours, function, low, hi
 def apply_premultiplied(tile, pitch, rows, cols, channels, function, low, high, divisor, full, keep, shift, alpha):
     """Apply a function of straight colours, as ``apply_function`` numbers them, to premultiplied ones.
 
-    Its constants are weighted with alpha. The colours become ``keep`` of the result, and ``shift`` of alpha is added.
-    The last channel is opacity: it goes to ``alpha`` (rows x cols), and the tile gets 0.
+    Its constants are weighted with alpha. Colours become ``keep`` times the result plus ``shift`` times alpha. The last
+    channel is alpha: it goes to ``alpha`` (rows x cols), and the tile gets 0.
     """
     zero = full - full
     for y in range(rows):
@@ -104,7 +104,7 @@ def _apply(tile, at, length, function, low, high, divisor):
 def look_up(
     source, source_pitch, rows, row_count, cols, channels, colours, table, opacities, counts, out, start, out_pitch
 ):
-    """Store ``table[sample]`` for each colour sample of picked rows, and ``opacities[sample]`` for a further channel.
+    """Store ``table[sample]`` for colours of selected rows, and ``opacities[sample]`` for a further channel.
 
     Returns the sum of ``counts[sample]`` over all colours.
     """

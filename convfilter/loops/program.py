@@ -1,4 +1,4 @@
-"""Calls of other loops, one after the other, without the interpreter between them."""
+"""Calls of other loops in sequence, without the interpreter in between."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def _invoke(_context: Any, entry: Any, arguments: Any) -> Any:
 
 
 def run_program(program, calls, width, first, steps, lead, arguments):
-    """Make ``calls`` calls in each of ``steps`` steps, numbered from ``first``, and add up what each returns.
+    """Run ``calls`` calls in each of ``steps`` steps, numbered from ``first``, and add up their return values.
 
-    In ``lead`` steps before, only those are made that go as far ahead.
+    In ``lead`` steps before the first one, only the calls that run that far ahead run.
 
-    A call is a line of ``width`` triples: (entry, how many arguments, sum of
-    results), (0, 0, how many steps ahead it goes), then for each argument its
-    value in step 0, what a step adds, and after how many steps it comes back (0: never).
+    A call is a line of ``width`` triples: (entry, number of arguments, sum of
+    results), (0, 0, steps that it runs ahead), then for each argument its value in
+    step 0, its increment for each step, and its period in steps (0: none).
     """
     for step in range(first - lead, first + steps):
         for call in range(calls):

@@ -1,16 +1,16 @@
-"""Samples of a rank in rectangular windows of bytes, at one cost for any window: histograms of columns.
+"""Rank filter of bytes in rectangular windows at a constant cost: column histograms.
 
-Each column of a window has a histogram; one row further down, a sample leaves it and one enters. One column further
-along, the window's histogram loses that of one column and gains that of another, sixteen bins of sixteen levels each;
-of the levels themselves, only those around the rank are brought up to date (S. Perreault, P. Hebert, "Median filtering
-in constant time", IEEE Trans. Image Processing 16, 2007).
+Each column of a window has a histogram; one row further down, one sample leaves it and one enters. One column further
+along, the window's histogram loses one column's and gains another's: the sixteen coarse bins of sixteen levels always,
+the fine levels only around the rank (S. Perreault, P. Hebert, "Median filtering in constant time", IEEE Trans. Image
+Processing 16, 2007).
 """
 
 from __future__ import annotations
 
 from convfilter.loops import vectors
 
-#: A histogram: sixteen bins and room for as many, then 256 levels, in stretches of two bins.
+#: Layout of a histogram: sixteen coarse bins, sixteen unused places, then 256 levels in stretches of two bins.
 _LEVELS = 32
 _HISTOGRAM = 32 + 256
 _STRETCH = 32
@@ -20,7 +20,7 @@ def by_columns(
     tile, pitch, rows, window_rows, cols, window_cols, channels, rank, both, out, next_out, out_pitch,
     columns, window, current,
 ):  # fmt: skip
-    """Write the sample of ``rank``, from 0, of each window, and with ``both`` the next one.
+    """Write the sample of rank ``rank`` (from 0) of each window and, with ``both``, that of the next rank.
 
     Windows begin at each row and column of ``tile``, whose rows are ``pitch`` samples apart.
 
@@ -56,7 +56,7 @@ def _leave_row(columns, tile, start, channels, width):
 
 
 def _along(columns, window, current, cols, window_cols, channels, rank, both, out, next_out, o):
-    """Write a row of results; ``current`` says of each stretch for which column its levels hold."""
+    """Write a row of results; ``current`` is the column for which the levels of each stretch are valid."""
     _clear(window, 0, _LEVELS)
     for stretch in range(8):
         current[stretch] = -2 * window_cols
@@ -85,7 +85,7 @@ def _along(columns, window, current, cols, window_cols, channels, rank, both, ou
 
 
 def _after(columns, window, current, bin_, place, col, window_cols):
-    """Return the least level at ``place`` or behind it that the window holds."""
+    """Return the smallest level in the window from ``place`` on."""
     while place < _LEVELS + 16 * (bin_ + 1):
         if window[place] > 0:
             return place - _LEVELS
@@ -101,7 +101,7 @@ def _after(columns, window, current, bin_, place, col, window_cols):
 
 
 def _bring(columns, window, current, stretch, col, window_cols):
-    """Bring the levels of a stretch up to date: from those of a window nearby, or anew."""
+    """Update the levels of a stretch from those of a nearby window, or from scratch."""
     place = _LEVELS + stretch * _STRETCH
     before = current[stretch]
     if 2 * (col - before) > window_cols:

@@ -1,8 +1,8 @@
-"""The three steps of a multirate Gaussian along rows, for many rows at a time: a vector holds one sample of each.
+"""The horizontal steps of a multirate Gaussian (decimate, blur, interpolate), one row for each lane of a vector.
 
-Along a row every s-th sample is wanted, or each with weights of its own: nothing that vectors of neighbours would be
-good for. So squares of samples are turned first; then any sample is a vector at a cache line, for as many rows as a
-vector has lanes, and results are turned back.
+Decimation reads every s-th sample of a row, and interpolation has weights that differ from sample to sample, so vectors
+of neighbouring samples do not help. So squares of samples are transposed first: a vector then holds one sample of each
+row, at a cache line. Results are transposed back.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from string import Template
 
 from convfilter.loops import vectors
 
-#: Sums that are kept in registers: with fewer, they would wait for each other.
+#: Sums kept in registers: with fewer, additions wait for each other.
 _TOGETHER = 8
-#: Taps that are summed before their sum is added to the total, as in ``correlate``.
+#: Taps of one partial sum, as in ``correlate``.
 _TAPS = 64
 
 _SUMS = Template('''
@@ -60,7 +60,7 @@ exec(_sums("_sums_apart", "each has weights of its own", [f"w{k}" for k in range
 
 
 def _turn(tile, start, pitch, channels, cols, before, index, places, turned):
-    """Turn the columns of some rows, each to the places where the padded row has it."""
+    """Transpose the columns of some rows into their places of the padded row."""
     lanes = vectors.lanes(tile)
     first, last = max(before, 0), min(before + cols, places)
     count = (last - first) * channels
@@ -86,7 +86,7 @@ def _turn(tile, start, pitch, channels, cols, before, index, places, turned):
 
 
 def _turn_back(turned, sums, back, count, out, start, pitch, cols, rows):
-    """Turn ``count`` vectors of sums into as many of ``rows`` rows as there are ``cols`` for."""
+    """Transpose ``count`` vectors of sums into ``rows`` rows, as far as ``cols`` columns exist."""
     lanes = vectors.lanes(out)
     for begin in range(0, min(count, cols), lanes):
         if rows >= lanes and cols - begin >= lanes:

@@ -1,11 +1,11 @@
-"""Samples of a rank by comparing pairs: a sorting network, of which only what decides the rank is left.
+"""Rank filter by a selection network: a sorting network without the comparisons that do not affect the rank.
 
-The network is a list of pairs of lines. A line holds what one tap sees, a few vectors of outputs at a time; comparing
-two puts the smaller samples into the first and the larger ones into the second, whole vectors at a time, whatever the
-samples are (K. E. Batcher, "Sorting networks and their applications", AFIPS 1968). The columns of a rectangle are
-sorted once for all windows that they lie in (A. Adams, "Fast median filters using separable sorting networks", ACM
-Trans. Graphics 40, 2021). For medians of 3x3 and 5x5, which take less time than moving lines through memory, all taps
-stay in registers.
+The network is a list of pairs of lines. A line holds the samples under one tap for a few vectors of outputs; a
+comparison puts the smaller samples into the first line and the larger ones into the second, whole vectors at a time
+(K. E. Batcher, "Sorting networks and their applications", AFIPS 1968). The columns of a rectangle are sorted once for
+all windows that contain them (A. Adams, "Fast median filters using separable sorting networks", ACM Trans. Graphics
+40, 2021). For medians of 3x3 and 5x5, where moving lines through memory would take most of the time, all taps stay in
+registers.
 """
 
 from __future__ import annotations
@@ -23,14 +23,13 @@ def select(
     tile, pitch, step, rows, length, window_rows, apart, column_pairs, column_pair_count, columns, width,
     taps, count, pairs, pair_count, first, second, lines, out, next_out, out_pitch,
 ):  # fmt: skip
-    """Write the samples that two lines hold in the end, for each output.
+    """Write the samples of two lines at the end of the network, for each output.
 
-    ``tile`` has rows ``pitch`` samples apart, those of neighbouring outputs ``step`` rows. Output x of ``length``
-    sees, by tap, what lies ``taps[tap] + x`` behind the row; with ``column_pair_count``, what lies there in
-    ``columns``, of ``window_rows`` lines of ``width`` samples: sorted columns of rows ``apart`` samples apart.
-
-    Pairs are two lines, and what is kept of them: 0 both, 1 the smaller, 2 the larger. ``lines`` has room for
-    ``count`` lines of four vectors; behind ``tile`` and ``columns`` there is room for as many samples.
+    ``tile`` has rows ``pitch`` samples apart; neighbouring outputs are ``step`` rows apart. Tap ``tap`` of output x is
+    sample ``taps[tap] + x`` of the row or, with ``column_pair_count``, of ``columns``: ``window_rows`` lines of
+    ``width`` samples that hold sorted columns of rows ``apart`` samples apart. A pair is two lines and the results that
+    stay: 0 both, 1 the smaller, 2 the larger. ``lines`` has room for ``count`` lines of four vectors; ``tile`` and
+    ``columns`` have four vectors of padding behind them.
     """
     size = _VECTORS * vectors.lanes(lines)
     for row in range(rows):
@@ -85,8 +84,8 @@ def _compare(lines, pairs, count):
                 vectors.write(lines, other + v, vectors.greater(a, b))
 
 
-#: The pairs that find the median of sorted columns, of line ``side * row + col``, as ``planning/networks.py`` works
-#: them out: of "one:other" both are kept, of "one<other" the smaller, in the first, of "one>other" the larger.
+#: Pairs that find the median of sorted columns (line ``side * row + col``), computed by ``planning/networks.py``:
+#: "one:other" keeps both, "one<other" the smaller in the first line, "one>other" the larger in the second.
 MEDIANS = {
     3: """
 0:1 0>2 1>2 3:4 3>5 4<5 6<7 6<8 2:4 2>6 4<6
@@ -99,7 +98,7 @@ MEDIANS = {
 9>15 11<16 12<17 8>11 12<15 11>12
 """,
 }
-#: That sort a column.
+#: Pairs that sort a column.
 _SORTED = {3: "0:1 1:2 0:1", 5: "0:1 3:4 2:4 2:3 1:4 0:3 0:2 1:3 1:2"}
 
 

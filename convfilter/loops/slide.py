@@ -1,9 +1,9 @@
-"""Samples of a rank in windows of any shape and any samples: a histogram that follows the window along a row.
+"""Rank filter of any window shape and sample type: a histogram that slides along a row.
 
 From one window to the next, few samples leave and enter (T. S. Huang, G. J. Yang, G. Y. Tang, "A fast two-dimensional
-median filtering algorithm", IEEE Trans. Acoustics, Speech and Signal Processing 27, 1979). Counts are kept of single
-keys, of sixteen, and of 256: a rank is found from the last bin of 256, sixteen keys at a time. A sample counts as often
-as its weight says, so that what is transparent, or to be ignored, has no part in it.
+median filtering algorithm", IEEE Trans. Acoustics, Speech and Signal Processing 27, 1979). The histogram has counts for
+single keys, for sixteen keys, and for 256; a search starts at the last bin of 256 found. Each sample counts with its
+weight, so transparent and ignored samples do not count.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ def slide(
     taps, count, entering, entering_count, leaving, leaving_count, chains,
     places, fraction, totals, fine, middle, coarse, out, next_out, kinds, out_pitch, out_step,
 ):  # fmt: skip
-    """Write the keys of a rank, and what the rank is, for each window of one channel.
+    """Write the two keys that the rank lies between, and the kind of rank, for each window of one channel.
 
-    ``keys`` has rows ``pitch`` samples apart, windows every ``step`` rows and every ``col_step`` samples. ``taps`` and
+    ``keys`` has rows ``pitch`` samples apart; windows are ``step`` rows and ``col_step`` samples apart. ``taps`` and
     ``entering`` are relative to a window's first sample, ``leaving`` to that of the window ``chains`` outputs before.
-    With ``weighed``, ``weights`` holds that of each sample.
+    With ``weighed``, ``weights`` holds the weight of each sample.
 
-    ``places[n]`` is the rank of the first of two keys where n samples have a vote, all of one weight. Then ``kinds``
-    becomes n. Where weights differ, it is the rank at ``fraction`` of their sum, and ``kinds`` becomes -1: both keys
-    are one, unless the sum is cut between two.
+    If all n samples with a vote have the same weight, ``places[n]`` is the rank of the first key, and ``kinds`` becomes
+    n. If weights differ, the rank is at ``fraction`` of their sum and ``kinds`` becomes -1: both keys are equal unless
+    the fraction falls between two samples.
 
-    ``totals`` is scratch for four numbers; ``fine``, ``middle`` and ``coarse`` hold zeros, and do so in the end.
+    ``totals`` is scratch for four numbers; ``fine``, ``middle`` and ``coarse`` hold zeros before and after.
     """
     for row in range(rows):
         for chain in range(chains):
@@ -50,8 +50,7 @@ def slide(
     return 0
 
 
-#: Where ``totals`` keeps how many samples have a vote, their weights' sum, the sum of squares, and the bin of 256 that
-#: was found last.
+#: Indices into ``totals``: number of votes, sum of weights, sum of their squares, and the last bin of 256 found.
 _VOTES, _SUM, _SQUARES, _BIN = 0, 1, 2, 3
 
 
@@ -89,7 +88,7 @@ def _find(places, fraction, weighed, totals, fine, middle, coarse, out, next_out
         second = first
         if first == cut and first > 0:
             first -= 1
-    # All bins before ``bin_`` together hold ``below``.
+    # The bins before ``bin_`` hold ``below`` votes.
     bin_ = totals[_BIN]
     below = 0
     for other in range(bin_):
@@ -110,7 +109,7 @@ def _find(places, fraction, weighed, totals, fine, middle, coarse, out, next_out
         below += fine[key]
         key += 1
     out[o] = key
-    # Most often the second rank is within the same key.
+    # The second rank is usually within the same key.
     while below + fine[key] <= second:
         below += fine[key]
         key += 1

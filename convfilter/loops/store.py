@@ -1,4 +1,4 @@
-"""A tile of sums into samples: scaled, mapped, rounded half to even once, clipped, and the clipped counted."""
+"""Convert a tile of sums to samples: scale, map, round once half to even, clip, and count clipped samples."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def clip_real(out, start, out_pitch, rows, cols, channels, colours, full):
 
 
 def divide_by_counts(tile, pitch, rows, length, down, along):
-    """Divide each sum by the number of cells that it is made of: ``down[y] * along[x]``."""
+    """Divide each sum by its number of cells: ``down[y] * along[x]``."""
     for y in range(rows):
         i = y * pitch
         for x in range(length):
@@ -123,7 +123,7 @@ def sharpen(tile, pitch, centre, centre_pitch, rows, length, factor, amount, thr
 
 
 def widen_range(tile, pitch, rows, cols, channels, colours, scale, divisor, offset, ends):
-    """Widen ``ends`` (least, largest) to the finite values ``scale * sum / divisor + offset`` of the first channels."""
+    """Extend the range ``ends`` to the finite values ``scale * sum / divisor + offset`` of the first channels."""
     low, high = ends[0], ends[1]
     for y in range(rows):
         for p in range(cols):
@@ -140,9 +140,9 @@ def widen_range(tile, pitch, rows, cols, channels, colours, scale, divisor, offs
 def divide_by_alpha(
     tile, pitch, mean, mean_pitch, mean_divisor, divisor, full, whole, rows, cols, channels, neutral, alpha
 ):
-    """Turn premultiplied sums back: divide colours by the mean alpha, and move that to ``alpha`` (rows x cols).
+    """Unpremultiply sums: divide colours by the mean alpha, and move that to ``alpha`` (rows x cols).
 
-    ``mean`` holds the sums of alpha in its last channel; opaque is ``whole``.
+    ``mean`` holds the sums of alpha in its last channel; full opacity is ``whole``.
     Colours become ``sum * full / (mean / mean_divisor * divisor)``. Where the
     mean is not above 0 they are 0. The tile's own alpha becomes ``neutral``, a
     value that the store step will not count as clipped.
@@ -161,7 +161,7 @@ def divide_by_alpha(
 
 
 def alpha_apart(tile, pitch, mean, mean_pitch, mean_divisor, keep, shift, rows, cols, channels, alpha):
-    """Move the mean alpha of premultiplied sums to ``alpha`` (rows x cols); colours become ``keep * sum + shift * it``.
+    """Move the mean alpha of premultiplied sums to ``alpha`` (rows x cols); colours are ``keep * sum + shift * mean``.
 
     ``mean`` holds the sums of alpha in its last channel. The tile's own alpha becomes 0, which the store step will not
     count as clipped.

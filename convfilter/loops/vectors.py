@@ -1,11 +1,10 @@
-"""Vectors as loops use them: as many samples as one register holds, in names instead of in hope.
+"""Vectors: as many samples as one register holds.
 
-Left to vectorise by itself, the compiler sends the sums through memory after
-every few taps, and uses half of the registers' width where it fears for the
-processor's clock. The functions here say what is wanted. As plain Python they
-work on short NumPy arrays; in a loop that is compiled, each becomes an
-instruction or two: ``native/lowering/`` says which. Every lane is summed in the order that is written, whatever
-the number of lanes.
+Without these functions, the compiler sends sums through memory after every few
+taps, and uses half of the registers' width on processors that it expects to
+lower their clock. As plain Python the functions work on short NumPy arrays; in
+a compiled loop each becomes one or two instructions, see ``native/lowering/``.
+Each lane is summed in the written order, whatever the number of lanes.
 """
 
 from __future__ import annotations
@@ -18,37 +17,37 @@ from llvmlite import binding
 
 @cache
 def vector_bytes() -> int:
-    """Return how wide the vectors of this processor are: 64 bytes with AVX-512, else 32."""
+    """Return the bytes of a vector on this processor: 64 with AVX-512, else 32."""
     return 64 if binding.get_host_cpu_features().get("avx512vl") else 32
 
 
 def lanes(array):
-    """Return how many samples of ``array``, or numbers like ``array``, make up a vector."""
+    """Return the samples of ``array``, or numbers of its type, in a vector."""
     return vector_bytes() // array.itemsize
 
 
 def spread(array, value):
-    """Return a vector for ``array`` that holds ``value`` everywhere."""
+    """Return a vector with ``value`` in each lane, of the type of ``array``."""
     return np.full(lanes(array), value, array.dtype)
 
 
 def read(array, index):
-    """Return the samples of ``array`` from ``index`` on."""
+    """Return the vector of samples from ``index`` on."""
     return array[index : index + lanes(array)].copy()
 
 
 def read_as(kind, array, index):
-    """Return samples of ``array``, as many as make up a vector for ``kind``, and of its type."""
+    """Return samples of ``array`` from ``index`` on as a vector of the type of ``kind``."""
     return array[index : index + lanes(kind)].astype(kind.dtype)
 
 
 def write_as(array, index, vector):
-    """Store the numbers of ``vector``, whole and in range, as the integers of ``array``."""
+    """Store ``vector``, integers in range, in the type of ``array``."""
     array[index : index + vector.size] = vector.astype(np.int32)
 
 
 def prefetch(array, index):
-    """Have the cache line that holds a sample come nearer before it is read; any index will do."""
+    """Prefetch the cache line of a sample; ``index`` may be out of range."""
 
 
 def write(array, index, vector):
@@ -57,27 +56,27 @@ def write(array, index, vector):
 
 
 def write_part(array, index, vector, count):
-    """Store the first ``count`` samples of ``vector``: nothing else is touched."""
+    """Store the first ``count`` samples of ``vector``, and touch no others."""
     kept = min(max(count, 0), lanes(array))
     array[index : index + kept] = vector[:kept]
 
 
 def transpose(source, index, pitch, target, to, target_pitch):
-    """Copy a square of samples, as many vectors as a vector has lanes, and exchange its rows and columns."""
+    """Copy and transpose a square of samples, with as many vectors as a vector has lanes."""
     places = np.arange(lanes(source))
     square = source[index + pitch * places[:, np.newaxis] + places]
     target[to + target_pitch * places[:, np.newaxis] + places] = square.T
 
 
 def turn(source, index, pitch, target, to, target_pitch):
-    """Do the same with samples of any type: a square with as many rows as a vector of float32 has lanes."""
+    """Copy and transpose a square of samples of any type, with as many rows as a vector of float32 has lanes."""
     places = np.arange(vector_bytes() // 4)
     square = source[index + pitch * places[:, np.newaxis] + places]
     target[to + target_pitch * places[:, np.newaxis] + places] = square.T
 
 
 def next_lane(vector):
-    """Return what the lane after each holds; the last lane keeps its own."""
+    """Return the vector shifted by one lane towards the first; the last lane keeps its value."""
     return np.append(vector[1:], vector[-1])
 
 
@@ -102,7 +101,7 @@ def greater(one, other):
 
 
 def high_product(one, other):
-    """Return the product of 16-bit numbers without its lower 16 bits, lane by lane."""
+    """Return the upper 16 bits of the product of 16-bit numbers, lane by lane."""
     return (one.astype(np.uint32) * other >> 16).astype(np.uint16)
 
 
@@ -128,12 +127,12 @@ def nearest(vector):
 
 
 def magnitude(vector):
-    """Drop the sign."""
+    """Return the magnitude, lane by lane."""
     return abs(vector)
 
 
 def between(vector, low, high):
-    """Return what lies from ``low`` to ``high``, or the nearest of them; what is not a number becomes ``low``."""
+    """Clip to ``low`` ... ``high``; NaN becomes ``low``."""
     above = np.where(vector > low, vector, low)
     return np.where(above < high, above, high)
 

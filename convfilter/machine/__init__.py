@@ -1,1 +1,1 @@
-"""What this process may use of the machine: cores, memory, and the control groups that bound both."""
+"""Resources of this process: cores, memory, and the control groups that limit both."""

@@ -1,4 +1,4 @@
-"""What Linux' control groups allow this process, as containers and service managers set them up: versions 1 and 2."""
+"""Limits of Linux control groups, versions 1 and 2, as containers and service managers set them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MEMBERSHIP = "/proc/self/cgroup"
 
 
 def folders(controller: str) -> Iterator[str]:
-    """Yield the folders of this process's control groups and of those around them, from the outermost in.
+    """Yield the folders of this process's control groups and their ancestors, outermost first.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ def folders(controller: str) -> Iterator[str]:
     Yields
     ------
     str
-        Not all of them need exist: in a container, the path may be that of the host.
+        A folder may not exist: in a container, the path may be that of the host.
     """
     try:
         with open(_MEMBERSHIP, encoding="utf-8", errors="surrogateescape") as file:
@@ -42,7 +42,7 @@ def folders(controller: str) -> Iterator[str]:
 
 
 def cores() -> float:
-    """Return the least of the quotas, in cores; infinity where there is none."""
+    """Return the smallest quota, in cores; infinity without a quota."""
     return min((quota for folder in folders("cpu") if (quota := _quota(folder))), default=float("inf"))
 
 

@@ -1,4 +1,4 @@
-"""How many cores this process may keep busy."""
+"""Number of cores that this process may use."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from convfilter.machine import control_groups
 
 
 def available_cores() -> int:
-    """Return how many cores this process may keep busy: its affinity, and the quotas of its control groups."""
+    """Return the number of cores that affinity and control-group quotas allow this process."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return count if count == 1 else max(1, int(min(count, control_groups.cores())))
 
 
-#: When cores were counted last, and how many there were.
+#: Time of the last count, and its result.
 _counted = float("-inf"), 1
 
 
 def cores_lately() -> int:
-    """Return what :func:`available_cores` does, counted at most once a second: it looks into files for 0.05 ms."""
+    """Return :func:`available_cores`, counted at most once a second: it reads files for 0.05 ms."""
     global _counted
     now = monotonic()
     if now - _counted[0] > 1:

@@ -1,4 +1,4 @@
-"""How much memory this process can still get."""
+"""Memory that this process can still allocate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NO_LIMIT = 2**60
 
 
 def available_memory() -> int:
-    """Return how many bytes this process can still get: machine, control group and process limit taken together."""
+    """Return the bytes that this process can still allocate: the least of machine, control group and process limit."""
     return min(_machine_bytes(), _cgroup_bytes(), _process_bytes())
 
 
@@ -30,12 +30,12 @@ def _machine_bytes() -> int:
 
 
 def _cgroup_bytes() -> int:
-    """Limit less use of the control groups; file cache that can be dropped does not count as used."""
+    """Return limit minus use of the control groups; reclaimable file cache does not count as used."""
     return min(map(_group_bytes, control_groups.folders("memory")), default=_NO_LIMIT)
 
 
 def _group_bytes(folder: str) -> int:
-    """Return what one control group has left, of version 2 or 1."""
+    """Return the bytes left in one control group, version 2 or 1."""
     for limit, used, inactive in (
         ("memory.max", "memory.current", "inactive_file"),
         ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),

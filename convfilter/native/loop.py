@@ -31,7 +31,7 @@ class Loop:
     Parameters
     ----------
     module, function : str
-        Where the loop stands: ``loops/<module>.py``.
+        Location of the loop: ``loops/<module>.py``.
     signature : str
         Argument types, blank-separated: NumPy type codes (``i8``, ``f4``),
         or capital letters that stand for a type chosen by :meth:`variant`;
@@ -52,7 +52,7 @@ class Loop:
 
     def _make(self, key: tuple[npt.DTypeLike, ...], codes: tuple[str, ...]) -> None:
         with _lock:
-            if key not in self._variants:  # else another thread made it meanwhile
+            if key not in self._variants:  # another thread may have made it
                 code = kept_or_compiled(self.module, self.function, codes)
                 self._variants[key] = Variant(self.function, *_load(code), codes)
 
@@ -65,7 +65,7 @@ class Loop:
             kept_or_compiled(self.module, self.function, codes)
 
     def codes(self, **types: npt.DTypeLike) -> tuple[str, ...]:
-        """Return the argument types with the letters replaced."""
+        """Return the argument types, with letters replaced by types."""
         names = {letter: np.dtype(types[letter]).str[1:] for letter in self.letters}
         return tuple(names.get(code[0], code.rstrip("*")) + "*" * code.endswith("*") for code in self.signature.split())
 
@@ -99,7 +99,7 @@ class Variant:
         )
 
     def at_addresses(self, *arguments: Any) -> int:
-        """Run the loop on arrays that are given by the addresses of their data, which nobody checks here."""
+        """Run the loop on arrays given by unchecked addresses."""
         result: int = self._native(*arguments)
         return result
 
@@ -114,7 +114,7 @@ def pointer(array: npt.NDArray[Any], typestr: str) -> int:
 
 
 def load_llvm() -> None:
-    """Import what loads machine code, before it is needed."""
+    """Import llvmlite's loader ahead of its first use."""
     target_machine()
 
 
@@ -123,13 +123,13 @@ def _load(code: ObjectCode) -> tuple[int, int]:
     import llvmlite.binding as llvm
 
     for name in code.needs:
-        # Numba's runtime is named in error paths that these loops never take.
+        # Error paths that these loops never take refer to Numba's runtime.
         if llvm.address_of_symbol(name) is None:
             llvm.add_symbol(name, ctypes.cast(_unreachable, ctypes.c_void_p).value)
     # One engine for each object: a second object in a finished engine finds its constants zeroed.
     empty = llvm.parse_assembly("")
     engine = llvm.create_mcjit_compiler(empty, target_machine())
-    engine.remove_module(empty)  # which would be compiled, 0.7 ms for each loop
+    engine.remove_module(empty)  # compiling the empty module would take 0.7 ms for each loop
     engine.add_object_file(llvm.ObjectFileRef.from_data(code.code))
     engine.finalize_object()
     _engines.append(engine)

@@ -1,14 +1,14 @@
 """Object code of loops: compiled by Numba once per machine, and kept in the user's cache folder.
 
-A program in a Makefile starts anew for each target, and importing Numba takes
+A program in a Makefile starts again for each target, and importing Numba takes
 longer than filtering most pictures. So a loop is compiled when it is first
-needed and its object code is kept; later runs load it without Numba.
+needed, and its object code is stored; later runs load it without Numba.
 
-A kept file is used only if it lies in a folder that nobody else can write,
-belongs to this user, and carries the digest of its own content, under a name
-that is the digest of everything that decides the code: the loop's source, its
-types, the versions of Numba, llvmlite and convfilter, and the processor. All
-else is compiled anew.
+A stored file is used only if it lies in a folder that nobody else can write,
+belongs to this user, and carries the checksum of its content. Its name is the
+digest of everything that determines the code: the loop's source, its types,
+the versions of Numba, llvmlite and convfilter, and the processor. Any other
+file is compiled again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from convfilter.native.object_store import sha256
 
 _LOOPS = Path(__file__).parents[1] / "loops"
 _LOWERING = Path(__file__).with_name("lowering")
-#: Fused multiply-add is welcome; nothing else may change the order of a sum.
+#: Fused multiply-add is allowed; no other option may change the order of a sum.
 _OPTIONS: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
 
 #: A loop's second entry, which takes a pointer to all arguments, has its name after this; see ``lowering/packed.py``.
@@ -56,13 +56,13 @@ _notice: Callable[[str], None] = _say_nothing
 
 
 def on_notice(tell: Callable[[str], None]) -> None:
-    """Have ``tell`` called with a sentence, once, when loops are compiled or cannot be kept."""
+    """Call ``tell`` with a sentence, once, when loops are compiled or cannot be stored."""
     global _notice
     _notice = tell
 
 
 def announce(message: str) -> None:
-    """Tell a sentence once per process."""
+    """Send a notice, once per process."""
     if message not in _announced:
         _announced.add(message)
         _notice(message)
@@ -78,12 +78,12 @@ def target_machine(**options: Any) -> Any:
 
 
 def kept_or_compiled(module: str, function: str, codes: tuple[str, ...]) -> ObjectCode:
-    """Return a loop's object code from the cache folder; a loop that is not there is compiled and kept.
+    """Return a loop's object code from the cache folder, compiled and stored if missing.
 
     Parameters
     ----------
     module, function : str
-        Where the loop stands: ``loops/<module>.py``.
+        Location of the loop: ``loops/<module>.py``.
     codes : tuple of str
         Types of its arguments.
     """
@@ -93,7 +93,7 @@ def kept_or_compiled(module: str, function: str, codes: tuple[str, ...]) -> Obje
     if kept is not None:
         return _unpack(kept)
     announce(COMPILING)
-    with object_store.turn(folder, name):  # the workers of a batch, and the jobs of make, need the same loops at once
+    with object_store.turn(folder, name):  # parallel workers and make jobs need the same loops at once
         kept = object_store.fetch(folder, name)
         if kept is not None:
             return _unpack(kept)
@@ -105,7 +105,7 @@ def kept_or_compiled(module: str, function: str, codes: tuple[str, ...]) -> Obje
 
 
 def is_kept(module: str, function: str, codes: tuple[str, ...]) -> bool:
-    """Tell whether the cache folder holds a loop's object code, whole and trusted."""
+    """Whether the cache folder holds a valid, trusted object file of the loop."""
     return object_store.fetch(cache_path(), _file_name(module, function, codes)) is not None
 
 
@@ -135,7 +135,7 @@ def _file_name(module: str, function: str, codes: tuple[str, ...]) -> str:
 
 @cache
 def _language(loops: Path, lowering: Path) -> bytes:
-    """Return the digest of what all loops are written in."""
+    """Return the digest of the modules that all loops use."""
     files = [loops / "vectors.py", loops / "blocks.py", *sorted(lowering.glob("*.py"))]
     digest: bytes = sha256(b"\0".join(sha256(file.read_bytes()).digest() for file in files)).digest()
     return digest
@@ -150,7 +150,7 @@ def _processor() -> str:
 
 @cache
 def _numba_version() -> str:
-    """Read Numba's version off its ``numba-X.Y.dist-info`` folder: importlib.metadata alone takes 30 ms to import."""
+    """Read Numba's version from its ``numba-X.Y.dist-info`` folder: importlib.metadata takes 30 ms to import."""
     for folder in sys.path:
         try:
             names = os.listdir(folder or ".")
@@ -203,7 +203,7 @@ def _compile(module: str, function: str, codes: tuple[str, ...]) -> ObjectCode:
 
 
 def _with_parts(module: ModuleType, function: str) -> Any:
-    """Return a loop that sees the private functions of its file as compiled ones, which become part of its code."""
+    """Return a loop whose private helper functions are compiled and inlined into it."""
     import numba
 
     names = dict(vars(module))
@@ -227,7 +227,7 @@ def cache_path() -> Path:
         folder = user_cache_path("convfilter", appauthor=False)
         if folder.is_absolute():
             return folder
-    # A user without a home, as in containers. Others cannot prepare this folder: it is checked before use.
+    # A user without a home, as in containers. The folder is checked before use, so others cannot prepare it.
     from tempfile import gettempdir
 
     return Path(gettempdir(), f"convfilter-{os.geteuid()}")

@@ -14,14 +14,14 @@ from typing import Any
 SUFFIX = ".convfilter-object"
 _MAGIC = b"convfilter object 1\n"
 _DIGEST_BYTES = 32
-#: Compiling a loop takes a few seconds; one who takes longer may have been stopped.
+#: Seconds to wait for another process; compiling takes a few seconds, so a longer wait means that it was stopped.
 _PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def _sha256() -> Any:
-    """Find the digest without loading OpenSSL, which ``hashlib`` does first, and which takes 3 ms."""
+    """Return SHA-256 without ``hashlib``, which first loads OpenSSL for 3 ms."""
     for module in ("_sha2", "_sha256"):  # since and until Python 3.12; ``random`` of the standard library does the same
         with suppress(ImportError):
             return import_module(module).sha256
@@ -34,13 +34,13 @@ sha256 = _sha256()
 
 
 def fetch(folder: Path, name: str) -> bytes | None:
-    """Return the content kept under ``name``, or None if there is none that can be trusted."""
+    """Return the content stored under ``name``, or None if it is missing or untrusted."""
     try:
         place = _open_folder(folder)
     except OSError:
         return None
     try:
-        # Opened before it is judged: what is read is what was checked.
+        # Opened before it is checked, so that the checked file is the one that is read.
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=place)
     except OSError:
         return None
@@ -63,7 +63,7 @@ def fetch(folder: Path, name: str) -> bytes | None:
 
 
 def keep(folder: Path, name: str, content: bytes) -> str | None:
-    """Keep ``content`` under ``name``; returns what went wrong, or None."""
+    """Store ``content`` under ``name``; return an error text, or None."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         place = _open_folder(folder)
@@ -89,7 +89,7 @@ def keep(folder: Path, name: str, content: bytes) -> str | None:
 
 @contextmanager
 def turn(folder: Path, name: str) -> Iterator[None]:
-    """Let one process at a time make what is to be kept under ``name``; without a folder, nobody waits."""
+    """Lock ``name`` so that one process compiles it; without a folder, no lock."""
     lock = _lock_file(folder, f".{name}.lock")
     try:
         yield
@@ -101,7 +101,7 @@ def turn(folder: Path, name: str) -> Iterator[None]:
 
 
 def _lock_file(folder: Path, name: str) -> int | None:
-    """Return the descriptor of the locked file; None where there can be none, and after a wait that was in vain."""
+    """Return the descriptor of the lock file; None if locking is impossible or timed out."""
     import fcntl
 
     try:
@@ -121,7 +121,7 @@ def _lock_file(folder: Path, name: str) -> int | None:
                 return lock
             except BlockingIOError:
                 time.sleep(_POLL_SECONDS)
-    except OSError:  # the file system knows no locks
+    except OSError:  # the file system has no locks
         pass
     except BaseException:
         os.close(lock)
@@ -131,7 +131,7 @@ def _lock_file(folder: Path, name: str) -> int | None:
 
 
 def clear(folder: Path) -> int:
-    """Remove what was kept in ``folder``, and nothing else; returns the number of files."""
+    """Remove the stored files of ``folder`` and nothing else; return their number."""
     removed = 0
     try:
         names = os.listdir(folder)

@@ -1,1 +1,1 @@
-"""What loops are written in, as machine code: imported only to compile them."""
+"""Lowering of the vector functions of loops to LLVM: imported only to compile loops."""

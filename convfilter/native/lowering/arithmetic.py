@@ -1,4 +1,4 @@
-"""What is done to vectors in registers, as machine code."""
+"""Arithmetic of vectors in registers, as machine code."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _lower_multiply_add(_context, builder, _signature, arguments):
 
 def fused(builder: Any, sums: Any, weights: Any, samples: Any) -> Any:
     """Multiply and add, rounding once where the processor can."""
-    # ``contract`` is asked for by name: numba's option speaks of its own operators only.
+    # ``contract`` is set explicitly: Numba's option affects only Numba's own operators.
     product = builder.fmul(weights, samples, flags=("contract",))
     return builder.fadd(sums, product, flags=("contract",))
 
@@ -130,7 +130,7 @@ def _lower_exp2(_context, builder, signature, arguments):
 
 
 def called(builder: Any, name: str, vector: Any) -> Any:
-    """Call one of LLVM's functions of a vector."""
+    """Call an LLVM intrinsic on a vector."""
     kind = ir.FunctionType(vector.type, [vector.type])
     full = f"llvm.{name}.v{vector.type.count}{SHORT[str(vector.type.element)]}"
     return builder.call(builder.module.globals.get(full) or ir.Function(builder.module, kind, full), [vector])
@@ -152,7 +152,7 @@ def _lower_between(_context, builder, _signature, arguments):
 
 
 def clipped(builder: Any, vector: Any, low: Any, high: Any) -> Any:
-    """Return the nearest numbers from ``low`` to ``high``; what is not a number becomes ``low``."""
+    """Clip to ``low`` ... ``high``; NaN becomes ``low``."""
     above = builder.select(builder.fcmp_ordered(">", vector, low), vector, low)
     return builder.select(builder.fcmp_ordered("<", above, high), above, high)
 

@@ -1,4 +1,4 @@
-"""The functions of ``loops/blocks.py`` as machine code: each vector of a block by itself."""
+"""Lowering of ``loops/blocks.py``: each vector of a block is lowered separately."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from convfilter.native.lowering.vectors import (
     vector_of,
 )
 
-# Types: numba asks a second time with numbers that are written out, where it got no answer without them. ---------
+# Types: if typing fails, Numba tries again with literal integers. ---------
 
 
 def _block_of(array: Any, count: Any) -> Any:
@@ -151,7 +151,7 @@ _PARTS = (*_ROWS[:-1], types.Integer, types.UniTuple)
 
 
 def _in_rows(builder: Any, signature: Any, arguments: Any) -> Iterator[tuple[Any, Any, Any]]:
-    """Yield each vector of a block, where it goes, and how many samples are left for it (None: a whole vector)."""
+    """Yield each vector of a block, its address, and the samples left for it (None: a whole vector)."""
     _array, index, pitch, _, *left, sums = arguments
     count, lanes = signature.args[3].literal_value, sums.type.element.count
     for number, vector in enumerate(_vectors(builder, sums)):
@@ -175,7 +175,7 @@ def _lower_add_rows(context, builder, signature, arguments):
 
 
 def _writing(write: Callable[..., None]) -> Callable[..., Any]:
-    """Return what lowers a call that writes each vector of a block."""
+    """Return the lowering of a call that writes each vector of a block."""
 
     def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         for vector, place, left in _in_rows(builder, signature, arguments):

@@ -11,7 +11,7 @@ _FLOATS = {"f4": "FloatType", "f8": "DoubleType"}
 def packed_entry(entry: str, name: str, codes: Sequence[str]) -> str:
     """Write, as LLVM assembly, a function ``name`` that unpacks 64-bit words and calls ``entry`` with them.
 
-    Integers and addresses stand for themselves, real numbers for the bits of a float64.
+    Integers and addresses are passed unchanged, real numbers as the bits of a float64.
     """
     from llvmlite import ir
 

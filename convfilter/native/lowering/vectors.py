@@ -1,4 +1,4 @@
-"""The functions of ``loops/vectors.py`` that move samples between memory and registers, as machine code."""
+"""Lowering of ``loops/vectors.py``: moves of samples between memory and registers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _VectorModel(models.PrimitiveModel):
 
 
 def vector_of(kind: Any, *_arguments: Any) -> Any:
-    """Return the vector that holds samples of a type, or of a pointer's."""
+    """Return the vector type for a sample type or a pointer to samples."""
     return Vector(kind.dtype if isinstance(kind, types.CPointer) else kind)
 
 
@@ -82,7 +82,7 @@ def _lower_spread(context, builder, signature, arguments):
 
 
 def _place(context: Any, builder: Any, vector: Any, arguments: Any) -> Any:
-    """Return where a vector starts, and how it is aligned: as one of its samples is."""
+    """Return the address of a vector, aligned as one of its samples."""
     place = builder.gep(arguments[0], [arguments[1]])
     return builder.bitcast(place, context.get_value_type(vector).as_pointer()), vector.element.bitwidth // 8
 
@@ -108,7 +108,7 @@ def read_vector(context: Any, builder: Any, vector: Vector, source: Any, array: 
     if isinstance(vector.element, types.Integer):
         return builder.zext(samples, wanted)
     if isinstance(source, types.Integer):
-        # Signed numbers convert in one instruction; wider ones hold them all.
+        # Signed integers convert in one instruction; wider signed integers hold all unsigned ones.
         integer: Any = source
         width = 32 if integer.bitwidth < 32 else 64
         extend = builder.sext if integer.signed else builder.zext
@@ -132,7 +132,7 @@ def _lower_prefetch(context, builder, _signature, arguments):
 
 
 def _square(context: Any, builder: Any, count: int, arguments: Any) -> Any:
-    """Copy ``count`` rows of as many samples, and exchange rows and columns."""
+    """Copy and transpose a square of ``count`` rows and columns."""
     source, index, pitch, target, to, target_pitch = arguments
     kind = ir.VectorType(source.type.pointee, count)
     align = context.get_abi_sizeof(kind.element)
@@ -142,8 +142,8 @@ def _square(context: Any, builder: Any, count: int, arguments: Any) -> Any:
         return [builder.bitcast(builder.gep(memory, [number]), kind.as_pointer()) for number in numbers]
 
     square = [builder.load(place, align=align) for place in places(source, index, pitch)]
-    # Each round shuffles the upper half of the rows into the lower one, as one does with cards: after as many
-    # rounds as it takes to cut the rows into single ones, they are columns.
+    # Each round interleaves the upper half of the rows with the lower half, like a riffle shuffle: after log2(count)
+    # rounds rows are columns.
     mask = ir.VectorType(ir.IntType(32), count)
     halves = [
         ir.Constant(mask, [half + lane // 2 + count * (lane % 2) for lane in range(count)]) for half in (0, count // 2)
@@ -170,7 +170,7 @@ def _lower_turn(context, builder, _signature, arguments):
 
 
 def lanes_below(builder: Any, count: Any, lanes_: int) -> Any:
-    """Return which lanes lie below ``count``."""
+    """Return a mask of the lanes below ``count``."""
     numbers = ir.Constant(ir.VectorType(count.type, lanes_), list(range(lanes_)))
     return builder.icmp_signed("<", numbers, splat(builder, count, lanes_))
 
@@ -180,7 +180,7 @@ SHORT = {"float": "f32", "double": "f64"}
 
 
 def _masked(builder: Any, name: str, vector: Any, result: Any, arguments: Any) -> Any:
-    """Load or store only the lanes that a mask names."""
+    """Load or store the lanes of a mask."""
     element = str(vector.element)
     full = f"llvm.masked.{name}.v{vector.count}{SHORT.get(element, element)}.p0"
     kind = ir.FunctionType(result, [argument.type for argument in arguments])
@@ -211,7 +211,7 @@ def store(builder: Any, array: Any, index: Any, vector: Any, left: Any = None) -
 
 
 def store_integers(builder: Any, array: Any, index: Any, numbers: Any, left: Any = None) -> None:
-    """Store integers as those of an array, which hold them."""
+    """Store integers in the type of an array that can hold them."""
     store(builder, array, index, builder.trunc(numbers, ir.VectorType(array.type.pointee, numbers.type.count)), left)
 
 
@@ -241,8 +241,8 @@ def integers(builder: Any, numbers: Any) -> Any:
 
 
 def nearest_integers(builder: Any, vector: Any) -> Any:
-    """Return the integers nearest to real numbers, halves to even; their last 22 bits count."""
+    """Round real numbers to integers, halves to even; the lowest 22 bits are valid."""
     width, bits = (32, 23) if vector.type.element == ir.FloatType() else (64, 52)
-    # Where floats lie whole numbers apart a sum is one of them, and its last bits are those of the integer.
+    # Adding 1.5 * 2**bits puts the integer into the lowest bits of the float, since floats there are integers.
     whole = ir.Constant(vector.type, [1.5 * 2.0**bits] * vector.type.count)
     return builder.bitcast(builder.fadd(vector, whole), ir.VectorType(ir.IntType(width), vector.type.count))
