@@ -93,3 +93,11 @@ def test_numpys_numbers_as_repr_writes_them() -> None:
     spec = parse(f"box:{np.int64(3)!r}x{np.uint8(5)!r},scale={np.float32(0.5)!r}")
     assert spec.argument is not None
     assert (spec.argument.text, spec.options["scale"].text) == ("3x5", "0.5")
+
+
+def test_numbers_of_numpy_are_plain_numbers_wherever_they_stand() -> None:
+    rows = [[*row] for row in np.eye(2)]
+    parsed = parse(f"kernel:{rows},stride={np.int64(2)!r},padding={[*np.arange(4)]!r}")
+    assert parsed.argument is not None
+    assert parsed.argument.text == "[[1.0,0.0],[0.0,1.0]]"
+    assert (parsed.options["stride"].text, parsed.options["padding"].text) == ("2", "[0,1,2,3]")

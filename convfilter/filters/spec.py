@@ -92,9 +92,9 @@ def _with_items(spec: FilterSpec, text: str, start: int) -> FilterSpec:
     for item, position in _items(text, start):
         match = re.match(_KEY, item)
         if match is None and key:
-            options[key] = options[key]._replace(text=f"{options[key].text},{item}")
+            options[key] = _longer(options[key], item)
         elif match is None:
-            argument = argument._replace(text=f"{argument.text},{item}") if argument else _value(text, item, position)
+            argument = _longer(argument, item) if argument else _value(text, item, position)
         else:
             key = match.group(1).replace("-", "_")
             if key in options:
@@ -117,7 +117,17 @@ def _items(text: str, start: int) -> Iterator[tuple[str, int]]:
 
 
 def _value(text: str, item: str, position: int) -> Value:
-    return Value(re.sub(_NUMPYS, r"\1", item), _where(text, position))
+    return Value(_plain(item), _where(text, position))
+
+
+def _longer(value: Value, item: str) -> Value:
+    """Return a value that goes on after a comma."""
+    return value._replace(text=f"{value.text},{_plain(item)}")
+
+
+def _plain(item: str) -> str:
+    """Return a text with NumPy's numbers as Python writes them."""
+    return re.sub(_NUMPYS, r"\1", item)
 
 
 def _where(text: str, position: int) -> str:

@@ -388,7 +388,11 @@ class Picture:
         if pixels.dtype not in (np.uint8, np.uint16, np.float32):
             raise ValueError(f"samples must be uint8, uint16 or float32, got {pixels.dtype}")
         if pixels.ndim not in (2, 3) or not 1 <= channels_of(pixels) <= 4 or 0 in pixels.shape:
-            raise ValueError(f"a picture is a (H, W) or (H, W, 1 to 4) array without empty axes, got {pixels.shape}")
+            first = pixels.ndim == 3 and pixels.shape[0] in (1, 3, 4)
+            way = "; channels come last: turn it with transpose(1, 2, 0)" if first else ""
+            raise ValueError(
+                f"a picture is a (H, W) or (H, W, 1 to 4) array without empty axes, got {pixels.shape}{way}"
+            )
         channels = channels_of(pixels)
         if pixels.ndim == 3 and channels == 1:
             pixels = pixels[:, :, 0]
