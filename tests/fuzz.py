@@ -21,6 +21,7 @@ from resource import RUSAGE_SELF, getrusage
 import dicoms
 import numpy as np
 import tifffile
+from fuzz_old import old_formats
 from heics import heics
 from PIL import Image
 from psds import CMYK, DEFLATED, PACKBITS, RGB, layers, psd, resource, samples
@@ -67,13 +68,17 @@ def seeds(folder: Path) -> dict[str, bytes]:
         "exr",
         "fits",
         "jp2",
+        "j2k",
         "bmp",
         "ppm",
+        "pgm",
         "pam",
         "pfm",
         "tga",
         "pcx",
         "sgi",
+        "qoi",
+        "ff",
     ):
         for kind, arrays in kinds.items():
             picture = Picture.from_array(arrays[0])
@@ -124,6 +129,7 @@ def seeds(folder: Path) -> dict[str, bytes]:
     files["cmyk.psb"] = psd(samples(6, 16), CMYK, depth=16, compression=DEFLATED, big=True, section=layers(0, True))
     files["gray.dcm"] = dicoms.dicom(dicoms.ramp(12), 12, RescaleSlope="2").getvalue()
     files["scene.hdr"] = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 24 +X 31\n" + rng.bytes(4 * 24 * 31)
+    files |= old_formats(ramp, rgb, rgba)
     files |= {name: data for name, data in heics().items() if name in ("8-4.heic", "10-3.heic", "turned.heic")}
     return files
 

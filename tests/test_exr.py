@@ -1,11 +1,14 @@
 """OpenEXR: half and float in linear light, premultiplied; windows and attributes stay; the rest is named."""
 
 import io
+import os
 
 import numpy as np
 import pytest
 
+from convfilter.cli.root import run
 from convfilter.errors import ReadError, SizeError
+from convfilter.picture.codecs import quiet
 from convfilter.picture.metadata.curves import SRGB
 from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.read import read
@@ -153,3 +156,26 @@ def test_to_integers_light_is_said_by_code_points(tmp_path):
     after = read(tmp_path / "a.png")
     assert dict(after.metadata.png)[b"cICP"] == bytes([1, 8, 0, 1])
     np.testing.assert_allclose(after.pixels / 65535, picture.pixels, atol=1e-5)
+
+
+def test_what_the_library_prints_of_damage_is_not_shown(tmp_path, capfd):
+    pixels = np.sqrt(np.arange(64 * 50 * 3, dtype=np.float32)).reshape(64, 50, 3)
+    data = exr(planes_of(pixels)).getvalue()
+    for damaged in (data[:-2000] + bytes(100) + data[-1900:], data[:-700]):
+        with pytest.raises(ReadError, match="the OpenEXR is truncated or damaged"):
+            read(io.BytesIO(damaged))
+        assert capfd.readouterr() == ("", "")
+    (tmp_path / "bad.exr").write_bytes(damaged)
+    assert run(["blur", "--gaussian", "1", str(tmp_path / "bad.exr"), str(tmp_path / "out.exr")]) == 1
+    shown = capfd.readouterr()
+    assert shown.out == "" and shown.err.count("\n") == 1
+
+
+def test_lines_of_others_are_written_all_the_same(capfd):
+    with quiet.heard(b"<library>") as lines:
+        os.write(1, b"one\n<library> two\n")
+        os.write(2, b"<library> three\nfour\n")
+        print("five")
+    assert lines == ["<library> three", "<library> two"]
+    shown = capfd.readouterr()
+    assert sorted(shown.out.split()) == ["five", "one"] and shown.err == "four\n"

@@ -9,6 +9,8 @@ from fuzz_texts import TARGETS, damaged
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from convfilter.picture import formats
+
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
@@ -19,6 +21,8 @@ def test_seeds_are_pictures(files):
     assert len(files) > 50
     for name, data in files.items():
         assert survives(data, lenient=False), name
+    suffixes = {Path(name).suffix for name in files}
+    assert all(suffixes & {*row.suffixes, *row.read_suffixes} for row in formats.TABLE)
 
 
 @given(choice=st.integers(0, 10_000), seed=st.integers(0, 2**32), lenient=st.booleans())

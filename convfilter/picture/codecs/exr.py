@@ -14,6 +14,7 @@ import numpy as np
 from convfilter.errors import ReadError
 from convfilter.machine.cores import available_cores
 from convfilter.picture import limits
+from convfilter.picture.codecs import quiet
 from convfilter.picture.codecs.light import scene_linear
 from convfilter.picture.metadata.cicp import PRIMARIES
 from convfilter.picture.options import ReadOptions, WriteOptions
@@ -28,6 +29,8 @@ _OWN = (
 #: Those of scan lines that lose nothing.
 _LOSSLESS = ("NO_COMPRESSION", "RLE_COMPRESSION", "ZIPS_COMPRESSION", "ZIP_COMPRESSION", "PIZ_COMPRESSION")
 _TOLERANCE = 1e-3
+#: What lines of the library contain, which prints what is damaged and goes on.
+_OF_LIBRARY = (b"<python_buffer>", b"Exception raised reading")
 #: Types of OpenEXR that it can write again.
 _RECORDS = ("TimeCode", "KeyCode")
 #: Names of channels in the order of a picture.
@@ -39,6 +42,11 @@ def read_exr(file: BinaryIO, options: ReadOptions) -> Picture:
 
     Samples are float32 in linear light, multiplied with opacity; 1 is diffuse white.
     """
+    with quiet.heard(*_OF_LIBRARY):  # what is damaged is missing from the result, which is an error
+        return _read(file, options)
+
+
+def _read(file: BinaryIO, options: ReadOptions) -> Picture:
     import OpenEXR
 
     with OpenEXR.File(file, header_only=True) as header:
@@ -61,7 +69,7 @@ def read_exr(file: BinaryIO, options: ReadOptions) -> Picture:
     is_plain = prefix == "" and together in ("RGB", "RGBA") and len(names) == len(taken)
     threads = options.threads or available_cores()
     with OpenEXR.File(file, separate_channels=not is_plain, num_threads=threads) as whole:
-        if len(whole.parts) != len(heads):
+        if len(whole.parts) != len(heads):  # which are left out where their pixels cannot be decoded
             raise ReadError("the OpenEXR is truncated or damaged")
         channels = whole.parts[number].channels
         planes = [channels[name].pixels for name in ([together] if is_plain else [prefix + name for name in taken])]
