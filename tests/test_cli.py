@@ -544,6 +544,9 @@ def test_help_draws_the_padding_modes(capfd: pytest.CaptureFixture[str]) -> None
         assert "".join(padded) == f"{before}abcd{after}"
 
 
+UNUSED = ["numba", "tifffile", "importlib.metadata", "concurrent", "jinja2"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "absent"),
     [
@@ -551,7 +554,10 @@ def test_help_draws_the_padding_modes(capfd: pytest.CaptureFixture[str]) -> None
         (["--version"], ["numpy", "PIL", "numba", "llvmlite", "convfilter.filters"]),
         (["blur", "--help"], ["numpy", "PIL", "numba", "llvmlite", "convfilter.engine"]),
         (["blur", "--stride", "0", "--box", "3", "in.png", "out.png"], ["numpy", "PIL", "numba", "llvmlite"]),
-        (["blur", "--box", "3", "in.png", "out.png"], ["numba", "tifffile", "importlib.metadata", "concurrent"]),
+        (
+            ["blur", "--box", "3", "in.png", "out.png"],
+            ["numba", "tifffile", "jinja2", "importlib.metadata", "concurrent"],
+        ),
     ],
     ids=lambda value: " ".join(value[:2]),
 )

@@ -11,7 +11,9 @@ import convfilter
 from convfilter.cli import main
 from convfilter.filters import stack
 from convfilter.filters.catalog import FILTERS
-from convfilter.report.explorer import example, exploration, section
+from convfilter.planning import plan_stack
+from convfilter.report.explorer import Explored, example, exploration
+from convfilter.report.page import exploring
 
 PHOTO = np.random.default_rng(9).integers(0, 256, (60, 70), np.uint8)
 DIGITS = example(13, 17)
@@ -115,6 +117,11 @@ def test_every_filter_can_be_explored(row):
     np.testing.assert_allclose(np.array(level["values"]), whole[rows, cols], rtol=1e-5, atol=1e-4)
 
 
+def page_of(explored):
+    stages = stack.stages(["box:3"])
+    return exploring(plan_stack(stages, (9, 9), np.uint8), stages, explored, "convfilter plan")
+
+
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [
@@ -126,7 +133,7 @@ def test_every_filter_can_be_explored(row):
 def test_what_cannot_be_drawn_is_said(spec, reason):
     found = exploration(stack.stages([spec]), np.zeros((200, 200), np.uint8))
     assert found == reason
-    assert f"Not drawn: {reason}." in section(found, "")
+    assert f"Not drawn: {reason}." in page_of(Explored(found, ""))
 
 
 def test_what_is_no_number_is_none():
@@ -147,8 +154,9 @@ def test_offsets_count_the_white_of_the_picture():
 
 
 def test_the_numbers_cannot_end_the_script():
-    made = section({"levels": [], "stages": [{"name": "kernel:</script><script>alert(1)</script>"}]}, "a & b")
-    assert made.count("</script>") == 1
+    hostile = {"levels": [], "stages": [{"name": "kernel:</script><script>alert(1)</script>"}]}
+    made, usual = (page_of(Explored(found, "a & b")) for found in (hostile, {"levels": []}))
+    assert made.count("</script>") == usual.count("</script>")
     assert "a &amp; b" in made
 
 

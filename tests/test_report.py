@@ -20,6 +20,7 @@ from PIL import Image
 from processes import run_python
 
 import convfilter
+from convfilter import pipeline
 from convfilter.batch import workers
 from convfilter.cli import html as command
 from convfilter.cli import main, root
@@ -270,29 +271,30 @@ def test_a_run_that_is_stopped_has_a_page_of_what_was_done(folder, monkeypatch):
     assert len(found.all("img")) == 2
 
 
-def test_many_pictures_are_listed_and_some_shown(folder, monkeypatch):
-    for index in range(5):
-        save(f"photos/{index}.png", seed=index)
-    monkeypatch.setattr(command, "MOST_SHOWN", 2)
+def test_many_pictures_are_listed_and_some_shown(folder):
+    for index in range(101):
+        save(f"photos/{index:03}.png", (2, 3, 3), seed=index)
     assert run("blur", "--box", 3, "--html", "report.html", "photos", "out/") == 0
     found = parsed()
-    assert len(found.all("img")) == 4
-    assert "The first 2 of 5 pictures are shown" in found.text
-    assert all(f"photos/{index}.png" in found.text for index in range(5))
+    assert len(found.all("img")) == 200
+    assert "The first 100 of 101 pictures are shown" in found.text
+    assert all(f"photos/{index:03}.png" in found.text for index in range(101))
 
 
-def test_long_lists_say_what_they_leave_out(folder, monkeypatch):
-    from convfilter.report import page, tables
-
-    for index in range(5):
+def test_long_lists_say_what_they_leave_out(folder):
+    for index in range(13):
         save(f"photos/{index}.png", (8 + index, 9, 3))
-    monkeypatch.setattr(tables, "MOST_LISTED", 3)
-    monkeypatch.setattr(page, "_MOST_PLANS", 2)
     assert run("blur", "--box", 3, "--html", "report.html", "photos", "out/") == 0
     text = Path("report.html").read_text()
-    assert text.count("The first 3 of 5 files are listed.") == 2
-    assert "The first 2 of 5 plans" in text
-    assert len(re.findall(r'<h3 id="plan-\d"', text)) == 2
+    assert "The first 12 of 13 plans" in text
+    assert len(re.findall(r'<h3 id="plan-\d+"', text)) == 12
+    assert "are listed" not in text
+    report = pipeline.filter_file("photos/1.png", "out.png", pipeline.Options(("box:3",)))
+    done, failed = command.Entry("in.png", "out.png", report), command.Entry("no.png", "out.png", None, "broken")
+    text = command.page(command.Run(stack.stages(["box:3"]), [done] * 1001 + [failed] * 1001, ["old.png"] * 1001))
+    assert text.count("The first 1000 of 1001 files are listed.") == 3
+    assert "The first 1000 of 1001 failures are listed." in text
+    assert text.count("<strong>no.png</strong>") == 1000
 
 
 def test_maps_are_shown_as_a_sheet(folder):

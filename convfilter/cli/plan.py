@@ -136,7 +136,7 @@ def _draw(plan: Plan, path: str) -> None:
 def _explore(plan: Plan, stages: Sequence[Stage], path: str) -> None:
     """Write the page on which pixels are clicked, of a picture that is made up."""
     from convfilter.picture.place.atomic import save
-    from convfilter.report import explorer
+    from convfilter.report.explorer import Explored, example, exploration
     from convfilter.report.page import exploring
 
     if not path.lower().endswith((".html", ".htm")):
@@ -146,10 +146,10 @@ def _explore(plan: Plan, stages: Sequence[Stage], path: str) -> None:
         raise UsageError(
             f"a plan of up to {_MOST_EXPLORED:,} pixels can be explored, got {cols}x{rows}; use a smaller --size"
         )
-    found = explorer.exploration(stages, explorer.example(rows, cols).astype(plan.dtype))
-    section = explorer.section(found, "A picture of small numbers, made up, in one channel.")
+    found = exploration(stages, example(rows, cols).astype(plan.dtype))
+    explored = Explored(found, "A picture of small numbers, made up, in one channel.")
     command = click.get_current_context().find_root().obj.command
-    save(path, exploring(plan, stages, section, command).encode())
+    save(path, exploring(plan, stages, explored, command).encode())
 
 
 command = Command(

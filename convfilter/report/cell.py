@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from convfilter.report import pair, tables
 from convfilter.report.markup import shown
-from convfilter.report.page import document
+from convfilter.report.template import document
 from convfilter.report.views import View
 
 #: Beside the picture's height, for what stands below it.
@@ -26,15 +25,10 @@ def cell(title: str, name: str, view: View) -> str:
         With its pictures.
     """
     assert view.shown is not None
-    body = pair.views(view.shown, name)
-    words = "\n".join(map(shown, view.words))
-    body = (
-        f"<main>\n{body}\n<details><summary>Plan: <code>{shown(title)}</code></summary>\n{tables.plan(view.plan)}\n"
-        f"<details><summary>Every number put into its formula</summary><pre>{words}</pre></details></details>\n</main>"
-    )
     width, height = view.shown.before.full
     ratio = width / (height * (1 + _LINES))
     return (
-        f'<iframe title="{shown(name)}: before and after {shown(title)}" srcdoc="{escape(document(title, body))}" '
+        f'<iframe title="{shown(name)}: before and after {shown(title)}" '
+        f'srcdoc="{escape(document("cell.html", title, view=view, name=name))}" '
         f'style="border:0;width:100%;aspect-ratio:{ratio:.3f};min-height:18rem;max-height:52rem"></iframe>'
     )

@@ -6,7 +6,6 @@ before it, and works the sums out.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,7 +21,6 @@ from convfilter.filters.stage import Correlation, Gradient, Layer, Orientation, 
 from convfilter.planning import AxisPlan, full_scale, plan_stack
 from convfilter.planning.composites import expanded
 from convfilter.report.figures import titled_kernels
-from convfilter.report.markup import shown
 
 #: Outputs along a side of the patch, and cells along a side of any grid, at most.
 _MOST_OUTPUTS = 12
@@ -92,6 +90,13 @@ def exploration(
         levels.append(_level(name, (int(size[0]), int(size[1])), *ranges, places, values))
     scale = white or full_scale(pixels.dtype)
     return {"levels": levels, "stages": [_described(step, scale) for step in steps]}
+
+
+class Explored(NamedTuple):
+    """What :func:`exploration` found, and a sentence about the picture."""
+
+    found: dict[str, Any] | str
+    about: str
 
 
 class _Step(NamedTuple):
@@ -273,27 +278,3 @@ def _described(step: _Step, white: float) -> dict[str, Any]:
         case Point():
             found["kind"] = "point"
     return found
-
-
-def section(found: dict[str, Any] | str, about: str, *, anchor: str = "explorer") -> str:
-    """Return the part of a page that explores a patch; without scripts it says what is missing.
-
-    Parameters
-    ----------
-    found : dict or str
-        As :func:`exploration` returns it.
-    about : str
-        Which picture the patch is of, in a sentence.
-    anchor : str
-        The name of the section.
-    """
-    if isinstance(found, str):
-        return f'<section id="{anchor}">\n<h2>What an output sees</h2>\n<p>Not drawn: {shown(found)}.</p>\n</section>'
-    data = json.dumps(found, separators=(",", ":")).replace("<", "\\u003c")
-    return (
-        f'<section id="{anchor}" class="explorer">\n<h2>What an output sees</h2>\n<p>{shown(about)} Click a pixel, or '
-        "move with the arrow keys: what it sees lights up in every stage before, and what sees it in those after. The "
-        "sums stand below each kernel; click a weight to see which pixels it meets. Striped cells are padding.</p>\n"
-        f'<script type="application/json">{data}</script>\n<div class="levels"></div>\n'
-        "<noscript><p>The explorer needs scripts.</p></noscript>\n</section>"
-    )

@@ -58,6 +58,32 @@ def titled_kernels(stage: Stage) -> Iterator[tuple[str, Kernel]]:
         yield title, kernel.rotated() if stage.flip else kernel
 
 
+class Drawing(NamedTuple):
+    """A drawing with its caption, as wide as the page or one of several in a row."""
+
+    svg: str
+    caption: str
+    is_wide: bool = False
+
+
+def drawings(stage: Stage) -> Iterator[tuple[Drawing, ...]]:
+    """Yield the drawings of each kernel of a stage."""
+    operator = stage.operator
+    if isinstance(operator, Layer):
+        yield (Drawing(*layer_map(operator), is_wide=True),)
+    if isinstance(operator, Pooling):
+        size = operator.size or (1, 1)
+        text = f"window of {size[1]}x{size[0]}" if operator.size else "the whole picture is one window"
+        yield (Drawing(window(size, operator.kind), f"{text}, {operator.kind}; no weights"),)
+    for title, kernel in titled_kernels(stage):
+        low, high = gain(kernel)
+        yield (
+            Drawing(heat_map(kernel), f"{title}: {caption(kernel)}"),
+            Drawing(sections(kernel), "middle row (solid) and middle column (dashed)"),
+            Drawing(response(kernel), f"frequency response: the gain, from {low:.3g} (light) to {high:.3g}"),
+        )
+
+
 def heat_map(kernel: Kernel) -> str:
     """Draw the weights: one colour for positive, another for negative, stronger the larger they are."""
     values, block = _blocks(kernel)

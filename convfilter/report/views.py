@@ -16,7 +16,8 @@ from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, Plan
 from convfilter.planning.field import Field
 from convfilter.planning.figures import figures
 from convfilter.record import record
-from convfilter.report import explorer, plan_text
+from convfilter.report import plan_text
+from convfilter.report.explorer import Explored, exploration
 from convfilter.report.thumbnails import Thumbnail, thumbnail
 
 if TYPE_CHECKING:
@@ -86,14 +87,14 @@ class View(NamedTuple):
         The same in lines of text.
     shown : Shown, or None
         None: there are too many pictures to show them all.
-    explored : str
-        The section of a page that explores what an output sees, as HTML; "" for all but one picture.
+    explored : Explored, or None
+        What an output sees; None for all but one picture.
     """
 
     plan: dict[str, Any]
     words: tuple[str, ...]
     shown: Shown | None = None
-    explored: str = ""
+    explored: Explored | None = None
 
 
 @record
@@ -136,17 +137,15 @@ class Look:
         if not is_shown:
             return View(plan, words)
         made = _shown(len(self.shown), self.most_bytes, before, after, plans[0], form)
-        explored = _explored(self.stages, before, plans[0], made) if destination == self.explored else ""
+        explored = _explored(self.stages, before, plans[0], made) if destination == self.explored else None
         return View(plan, words, made, explored)
 
 
-def _explored(stages: Sequence[Stage], before: Picture, plan: Plan, made: Shown) -> str:
+def _explored(stages: Sequence[Stage], before: Picture, plan: Plan, made: Shown) -> Explored:
     """Explore one channel of a picture where its result changes most."""
     pixels = np.atleast_3d(before.pixels)
     if plan.dtype != before.dtype:
-        return explorer.section(
-            "the filters see other samples than the file holds: linear light, or weighed colours", ""
-        )
+        return Explored("the filters see other samples than the file holds: linear light, or weighed colours", "")
     channel, about = pixels[..., 0], {"rgb": "Its red channel", "cmyk": "Its cyan channel"}.get(before.model, "It")
     if plan.gray and before.model == "rgb":
         weights = np.array(LUMINANCE) / LUMINANCE_DIVISOR
@@ -157,9 +156,9 @@ def _explored(stages: Sequence[Stage], before: Picture, plan: Plan, made: Shown)
     if made.detail is not None:
         (col, row), (width, height) = made.detail.corner, made.detail.before.full
         at = (row + height / 2) / pixels.shape[0], (col + width / 2) / pixels.shape[1]
-    found = explorer.exploration(stages, np.ascontiguousarray(channel), at, before.white)
+    found = exploration(stages, np.ascontiguousarray(channel), at, before.white)
     alpha = ", transparency aside" if before.alpha else ""
-    return explorer.section(found, f"A patch of the first picture, pixel by pixel. {about} is drawn{alpha}.")
+    return Explored(found, f"A patch of the first picture, pixel by pixel. {about} is drawn{alpha}.")
 
 
 def _shown(pictures: int, most_bytes: int, before: Picture, after: Picture, plan: Plan, form: Form) -> Shown:
