@@ -15,8 +15,9 @@ def old_formats(ramp: Any, rgb: Any, rgba: Any) -> dict[str, bytes]:
     rows, cols = ramp.shape
     size = struct.pack("<HH", cols, rows)
     dumped = b"\x80\xe8\0\0".ljust(416, b"\0") + struct.pack("<6H", rows, cols, 0, 0, 14, 2)
+    small = saved(Image.fromarray(rgba).resize((32, 32)), "PNG")
     files = {
-        "icon.icns": saved(Image.fromarray(rgba).resize((32, 32)), "ICNS"),
+        "icon.icns": b"icns" + struct.pack(">I4sI", 16 + len(small), b"icp5", 8 + len(small)) + small,
         "texture.dds": saved(Image.fromarray(rgba), "DDS"),
         "texture.blp": saved(Image.fromarray(rgb).quantize(20), "BLP", blp_version="BLP2"),
         "bits.msp": saved(Image.fromarray(ramp > 90), "MSP"),
