@@ -1,4 +1,4 @@
-"""The methods: one file for each way to compute a stage, as nodes that rows go through."""
+"""The methods: one file for each method of computing a stage, as nodes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def nodes_of(stage: StageRun) -> list[Node]:
-    """Return the nodes that compute a stage; only the file of its own method is loaded."""
+    """Return the nodes that compute a stage; only the module of its method is imported."""
     match stage.plan.algorithm:
         case "direct" | "separable" | "lowrank" | "gradient":
             from convfilter.methods.stencil import nodes

@@ -1,4 +1,4 @@
-"""NumPy's BLAS, kept to one thread where each of our own threads multiplies matrices."""
+"""Limit NumPy's BLAS to one thread while several of our threads multiply matrices."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from convfilter.locks import shared_lock
 
-#: How OpenBLAS calls its switch: as NumPy's wheels build it, and as distributions do.
+#: Names of OpenBLAS's functions for the number of threads, in NumPy's wheels and in distributions.
 _NAMES = ("scipy_openblas_{}_num_threads64_", "scipy_openblas_{}_num_threads", "openblas_{}_num_threads64_")
 _PLAIN_NAME = "openblas_{}_num_threads"
 
@@ -25,10 +25,10 @@ class _Switch(NamedTuple):
 
 @contextmanager
 def single_threaded() -> Iterator[None]:
-    """Have BLAS use the thread that calls it, and no other.
+    """Limit BLAS to the calling thread.
 
-    Small products are ten times as fast so, where OpenBLAS's threads and ours
-    would wait for each other. Another BLAS than OpenBLAS stays as it is.
+    Small products are then ten times as fast; otherwise OpenBLAS's threads and
+    ours would wait for each other. Other BLAS libraries are left alone.
     """
     switch = _switch()
     if switch is None:
@@ -48,11 +48,11 @@ def single_threaded() -> Iterator[None]:
 
 @cache
 def _switch() -> _Switch | None:
-    """Find the switch among the libraries that this process has loaded."""
+    """Find the functions among the libraries that this process has loaded."""
     with suppress(OSError):
         with open("/proc/self/maps") as maps:
             paths = {line.split(None, 5)[5].strip() for line in maps if "openblas" in line}
-        for path in sorted(paths, key=lambda path: ("numpy" not in path, path)):  # others may bring their own
+        for path in sorted(paths, key=lambda path: ("numpy" not in path, path)):  # others may ship a copy
             with suppress(OSError):
                 library = ctypes.CDLL(path)
                 for name in (*_NAMES, _PLAIN_NAME):

@@ -1,7 +1,7 @@
-"""Means over rectangles by running sums, at one cost for windows of any size: box blurs and average pooling.
+"""Means over rectangles by running sums, at a constant cost: box blurs and average pooling.
 
-Whole-number samples are summed in one loop from source rows to output rows; where there is alpha or luminance, real
-samples of loaded tiles are, whose sums are whole numbers, too.
+Integer samples are summed by one loop from source rows to output rows. With alpha or luminance, tiles of real samples
+are summed instead; their sums are integers too.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ SUM_ROWS_WIDE = Loop("box", "sum_rows", _SUMS.format(S="S", W="i4"))
 RUN_DOWN = Loop("box", "run_down", "A* A* A* i8 i8 i8 A* i8 i8")
 RUN_RIGHT = Loop("box", "run_right", "A* i8 i8 i8 i8 i8 A* i8 i8")
 
-#: What sums down the columns may reach in 16 bits.
+#: Largest column sum in 16 bits.
 _NARROW_SUM = 2**16 - 1
 #: Sums up to here are exact in float32.
 _SINGLE_WHOLE = 2**24
-#: A float32 quotient of at most 255 by less than this is a tie only where the exact one is.
+#: A float32 quotient of at most 255 and a divisor below this is a tie only if the exact quotient is one.
 _SINGLE_DIVISOR = 2**16
-#: A mean of bytes over an odd area below this is never a tie, and far enough from any for a float32 factor.
+#: A mean of bytes over an odd area below this is never a tie, and is far enough from one for a float32 factor.
 _SINGLE_FACTOR = 2**14
-#: Columns that are added up one by one, in the type of the sums down the columns.
+#: Widest window, in columns, that is added up directly, in the type of the column sums.
 _FEW = 3
-#: Output rows of a step, at least: where means are stored at once, and where sums go through an epilogue in cache.
+#: Least output rows of a step: if means are stored directly, and if sums go through an epilogue in cache.
 _MEAN_ROWS, _SUM_ROWS = 16, 4
 
 
@@ -57,7 +57,7 @@ def nodes(stage: StageRun) -> list[Node]:
 
 
 def sums_samples(stage: StageRun) -> bool:
-    """Whether samples are whole numbers that are summed as they are."""
+    """Whether samples are integers that are summed without conversion."""
     plan, source = stage.plan, stage.source
     whole = source.pads_with_samples and not source.alpha and not source.gray
     whole = whole and not is_wide(source.dtype) and not is_wide(stage.dtype)
@@ -65,17 +65,17 @@ def sums_samples(stage: StageRun) -> bool:
 
 
 class WholeSums(StageNode):
-    """Whole-number samples, summed from source rows to output rows."""
+    """Integer samples, summed from source rows to output rows."""
 
     def __init__(self, stage: StageRun) -> None:
         super().__init__(stage)
-        # The rows that leave the first window of a block belong to the windows above it.
+        # The rows that leave the window at a block's first step belong to the windows above.
         self._above = next(interleaved(self.plan.rows, 1)).every
         step = step_rows(self._above)[0]
         self.block_rows = -(-self.block_rows // step) * step
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
-        """Return the rows of some windows, and of those above them."""
+        """Return the rows of some windows and of the windows above them."""
         return super().demand(max(0, top - self._above), bottom, number)
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
@@ -89,16 +89,16 @@ class WholeSums(StageNode):
 
 
 def step_rows(every: int) -> tuple[int, int]:
-    """Return the rows of a step: where means are stored at once, and where sums go through an epilogue.
+    """Return the rows of a step: if means are stored directly, and if sums go through an epilogue.
 
-    Of ``every`` interleaved pictures, which a dilated window looks at, a step has as many rows each.
+    A step has as many rows of each of the ``every`` interleaved row sets that dilated windows read.
     """
     sums = -(-_SUM_ROWS // every) * every
     return -(-_MEAN_ROWS // sums) * sums, sums
 
 
 class _Rows:
-    """The memory of a strip that sums whole-number samples, and its programs."""
+    """Memory and programs of a strip that sums integer samples."""
 
     def __init__(self, work: Work) -> None:
         self._work, plan, source = work, work.plan, work.source
@@ -163,7 +163,7 @@ class _Rows:
         return self._strip(target, calls, steps)
 
     def _window(self, part: Interleaved, number: int, step_rows: int) -> tuple[Any, ...]:
-        """Return the arguments that say what is summed."""
+        """Return the arguments of the loop that describe the window."""
         work, rows, cols = self._work, self._work.plan.rows, self._work.plan.cols
         lead = np.arange(-part.step, 0) * rows.dilation + part.places[0]
         steps = -(-rows.output // step_rows)
@@ -183,7 +183,7 @@ class _Rows:
 
 
 def _start(part: Interleaved, pitch: int, step_rows: int) -> tuple[Counting, int]:
-    """Return where a part's rows start in step 0, and how far apart they are."""
+    """Return the first row of a row set in step 0, and the distance of its rows."""
     return Counting(part.first * pitch, step_rows * pitch), part.every * pitch
 
 
@@ -193,7 +193,7 @@ def _area(plan: StagePlan) -> int:
 
 @cache
 def _whole_factor(area: int) -> int:
-    """Return what ``sum + area // 2`` is multiplied by for the mean of bytes and 16 bits more; 0 if that would err."""
+    """Return the factor for ``(sum + area // 2) * factor >> 16`` to be the mean of bytes; 0 if it could be wrong."""
     sums = np.arange(np.iinfo(np.uint8).max * area + 1)
     factor = 2**16 // area + 1
     as_they_should = (sums + area // 2) * factor >> 16 == np.rint(sums / area)
@@ -201,9 +201,9 @@ def _whole_factor(area: int) -> int:
 
 
 def _divisors(plan: StagePlan, real: type[np.floating]) -> tuple[Samples, Samples, bool]:
-    """Return factors of rows and of samples along them, and whether to divide by both, or multiply by the first.
+    """Return factors of rows and columns, and whether to divide by both or to multiply by the first.
 
-    Windows of one area without ties are multiplied by what is one over it.
+    Windows of one area without ties are multiplied by its reciprocal.
     """
     rows, cols, area = plan.rows, plan.cols, _area(plan)
     down, along = np.full(rows.output, rows.kernel), np.full(cols.output, cols.kernel)
@@ -217,7 +217,7 @@ def _divisors(plan: StagePlan, real: type[np.floating]) -> tuple[Samples, Sample
 
 
 class TileSums(StageNode):
-    """Loaded samples, whose sums are whole numbers: premultiplied ones, and luminance."""
+    """Loaded samples with integer sums: premultiplied colours, and luminance."""
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
@@ -262,7 +262,7 @@ def _running_sums(
 
 
 def unordered_columns(work: Work) -> Columns:
-    """Lay out every column in its own order: running sums pass over all of them, whatever the stride."""
+    """Lay out all columns in source order: running sums pass over all of them, whatever the stride."""
     every = replace(work.plan.cols, stride=1)
     return columns_for(every, work.col_index, 0, work.plan.cols.padded - work.plan.cols.span)
 

@@ -1,4 +1,4 @@
-"""Canny's edges: ridges of the gradient, a few rows at a time, and which of them hang together with strong ones."""
+"""Canny's edges: ridges of the gradient, a few rows at a time, then hysteresis."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SLOPES = Loop("canny", "slopes", "D* i8 i8 i8 i8 D*")
 RIDGES = Loop("canny", "ridges", "D* i8 i8 i8 i8 D* D D i8 i8 u1* i8")
 FOLLOW = Loop("canny", "follow", "u1* i8 i8 i8 i8 i8*")
 
-#: Rows and pixels beside a ridge that decide about it: a neighbour, and one more for its gradient.
+#: Rows and pixels beside a ridge that it depends on: a neighbour, and one more for the neighbour's gradient.
 _BESIDE = 2
 _EDGE = 3
 
@@ -31,7 +31,7 @@ Real = npt.NDArray[np.float64]
 
 
 def nodes(stage: StageRun) -> list[Node]:
-    """Return the nodes of a stage; what is transparent counts as black."""
+    """Return the nodes of a stage; transparent pixels count as black."""
     edges = _Edges(stage)
     edges.reads = (1, 2)  # the ridges, and the picture for its alpha
     return [_Ridges(stage), edges]
@@ -51,7 +51,7 @@ class _Ridges(Node):
         self.overlap = 2.0 * (self._radius + _BESIDE)
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
-        """Return the rows that smoothing and gradients look at."""
+        """Return the rows that smoothing and gradients need."""
         reach = self._radius + _BESIDE
         return np.arange(max(0, top - reach), min(self.rows, bottom + reach))
 
@@ -60,7 +60,7 @@ class _Ridges(Node):
         factors = kernels.gaussian(self._operator.sigma, 0, CANNY_SIGMAS).factors
         assert factors is not None
         weights = factors[0]
-        # What smoothing loses beyond the border, it is divided by.
+        # Smoothed sums are divided by the weights within the picture.
         down, along = (_share(weights, self._radius, length) for length in (self.rows, self.line[0]))
 
         def make() -> _Worker:
@@ -70,7 +70,7 @@ class _Ridges(Node):
 
 
 def _share(weights: Real, radius: int, length: int) -> Real:
-    """Return the sum of the weights that fall on an axis of so many pixels, for each of them."""
+    """Return, for each pixel of an axis, the sum of the weights that fall within it."""
     sums = np.concatenate([[0.0], np.cumsum(weights)])
     place = np.arange(length)
     first, last = np.maximum(radius - place, 0), np.minimum(radius + length - place, weights.size)
@@ -100,7 +100,7 @@ class _Worker:
         top, bottom = rows
         height, cols = len(self._down), len(self._along)
         smoothed, channels = self._smoothed(max(0, top - _BESIDE), min(height, bottom + _BESIDE))
-        # Beyond the border, gradients see the outermost rows and columns once more, and the next ones.
+        # Beyond the border, gradients read the mirrored rows and columns.
         first = max(0, top - _BESIDE)
         wanted = np.arange(top - _BESIDE, bottom + _BESIDE)
         picked = _mirrored(wanted, height) - first
@@ -155,13 +155,13 @@ class _Worker:
 
 
 def _mirrored(places: Indices, length: int) -> Indices:
-    """Return the places on an axis, those beyond its ends mirrored at the border, which is seen twice."""
+    """Return the places on an axis, mirrored at its ends with the border repeated."""
     inside: Indices = places % (2 * length)
     return np.where(inside < length, inside, 2 * length - 1 - inside)
 
 
 class _Edges(StageNode):
-    """Strong ridges, and weak ones that hang together with them; they can wind through the whole picture."""
+    """Strong ridges, and weak ridges connected to them, which may wind through the whole picture."""
 
     def __init__(self, stage: StageRun) -> None:
         super().__init__(stage)
@@ -190,6 +190,6 @@ class _Edges(StageNode):
         return Workers(lambda: compute, self.rows * self.line[0] * 10)
 
     def _alpha(self, image: Samples) -> Samples:
-        """Return the picture's opacity, as it is stored."""
+        """Return the picture's alpha, in its stored type."""
         scaled = image[..., -1] * (self.stage.full_out / self.stage.source.full)
         return np.rint(scaled) if self.dtype.kind == "u" else scaled

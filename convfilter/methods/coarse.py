@@ -1,4 +1,4 @@
-"""The coarse grid of a multirate Gaussian: which samples some outputs need, and how they are interpolated."""
+"""The coarse grid of a multirate Gaussian: its samples for given outputs, and their interpolation."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ from convfilter.record import record
 
 @record
 class Coarse:
-    """Samples of the coarse grid of one axis that some outputs need, numbered from ``first``, and their source.
+    """Samples of one axis of the coarse grid for given outputs, numbered from ``first``, and their source.
 
-    An output ``x`` lies at sample ``x * stride + origin`` of the source, coarse sample ``j`` at ``j * step``.
-    ``source_index`` maps the samples that decimation reads; ``down`` is its geometry. Four coarse rows are summed in a
-    step, and the order of their sums depends on their place in it: so ``first`` lies a multiple of four from that of
-    the whole axis, whatever the outputs.
+    Output ``x`` lies at source sample ``x * stride + origin``, coarse sample ``j`` at ``j * step``. ``source_index``
+    maps the samples that decimation reads; ``down`` is its geometry. A step sums four coarse rows, in an order that
+    depends on their position in it: so ``first`` differs by a multiple of four from that of the whole axis.
     """
 
     axis: AxisPlan
@@ -33,7 +32,7 @@ class Coarse:
 
     @classmethod
     def of(cls, axis: AxisPlan, rates: Rates, mode: str, first_out: int, last_out: int) -> Coarse:
-        """Find what outputs ``first_out`` to ``last_out - 1`` need."""
+        """Return the coarse samples of outputs ``first_out`` to ``last_out - 1``."""
         origin = axis.centre - axis.before
         whole = origin // rates.step + rates.up_first
         first = (first_out * axis.stride + origin) // rates.step + rates.up_first
@@ -47,24 +46,24 @@ class Coarse:
         return cls(axis, rates, first, count, down, index_map(axis.input, -start, total, mode))
 
     def place(self, out: Indices) -> tuple[Indices, Indices]:
-        """Return, for each output, its phase and the place (on the coarse grid) of its first tap."""
+        """Return, for each output, its phase and the coarse sample of its first tap."""
         at = out * self.axis.stride + self.axis.centre - self.axis.before
         return at % self.rates.step, at // self.rates.step + self.rates.up_first - self.first
 
 
 class Interpolation:
-    """Coarse rows to the rows of the output, four of them in a step.
+    """Interpolates coarse rows to output rows, four in a step.
 
     Attributes
     ----------
     runs : int
-        Coarse rows that the rows of a step look at.
+        Coarse rows that a step needs.
     """
 
     def __init__(self, coarse: Coarse, dtype: np.dtype[np.floating], source: LineBuffer) -> None:
         rows = coarse.axis.output
         steps = -(-rows // STEP_ROWS)
-        # Past the last row, which is computed and not stored, the last again.
+        # Rows past the last one, computed and not stored, repeat the last.
         phase, place = coarse.place(np.minimum(np.arange(steps * STEP_ROWS), rows - 1))
         taps = coarse.rates.up.shape[1]
         place = place.reshape(steps, STEP_ROWS)
@@ -74,7 +73,7 @@ class Interpolation:
         at = (place - first)[..., np.newaxis] + np.arange(taps)
         np.put_along_axis(weights, at, coarse.rates.up[phase].reshape(steps, STEP_ROWS, taps).astype(dtype), axis=2)
         self._weights = np.ascontiguousarray(weights.transpose(0, 2, 1))
-        # Past the last coarse row that the step looks at all weights are zero.
+        # Weights past the last coarse row of a step are zero.
         places = np.minimum(first + np.arange(self.runs), place[:, -1:] + taps - 1)
         self._places = source.index(places)
 
@@ -86,7 +85,7 @@ class Interpolation:
 
 
 def _most_apart(coarse: Coarse) -> int:
-    """Return how far apart the first taps of one step's outputs are at most, anywhere on the axis."""
+    """Return the largest distance of the first taps of one step's outputs, anywhere on the axis."""
     last = coarse.axis.output - 1
     begins = np.arange(0, last + 1, STEP_ROWS)
     (_, low), (_, high) = coarse.place(begins), coarse.place(np.minimum(begins + STEP_ROWS - 1, last))

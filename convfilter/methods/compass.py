@@ -1,4 +1,4 @@
-"""The largest of several sums: edges that a compass of turned kernels finds."""
+"""Compass edges: the largest of several sums with turned kernels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from convfilter.planning.chains import block_rows
 
 
 def nodes(stage: StageRun, nodes_of: Callable[[StageRun], list[Node]]) -> list[Node]:
-    """Return the nodes of a stage, of which ``nodes_of`` makes those of each kernel."""
+    """Return the nodes of a stage; ``nodes_of`` makes those of each kernel."""
     operator = stage.plan.stage.operator
     assert isinstance(operator, Compass)
     made: list[Node] = []
@@ -56,7 +56,7 @@ def _sum(stage: StageRun, kernel: Kernel) -> StageRun:
 
 
 class _Largest(StageNode):
-    """The largest of the sums before; alpha is that of the central pixels, which all of them have."""
+    """The largest of the sums; alpha is that of the centre pixels, the same for all sums."""
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the same rows of each."""
@@ -64,7 +64,7 @@ class _Largest(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        # Sums have been scaled to the source's samples: no factor of the luminance is left in them.
+        # Sums are already scaled to the source's samples: no factor of the luminance is left.
         self.stage = replace(self.stage, source=replace(self.stage.source, gray=False))
         work = Work.of(self.plan, self.stage.source)
         epilogue = self.epilogue(work, target)

@@ -1,7 +1,7 @@
-"""Largest and least samples of windows by running extremes, and means of real samples by sums of blocks.
+"""Largest and smallest samples of windows by running extremes, and means of real samples by sums of blocks.
 
-Windows of any size take nearly one time; see ``loops/extreme.py``. Means of whole numbers are those of ``box.py``,
-means of few real samples are sums of taps.
+The cost hardly depends on the window; see ``loops/extreme.py``. ``box.py`` has the means of integers; means of few real
+samples are summed tap by tap.
 """
 
 from __future__ import annotations
@@ -55,24 +55,24 @@ def _kind(stage: StageRun) -> str:
 
 
 def _is_widened(work: Work, target: LineBuffer) -> bool:
-    """Whether samples are turned into float64 first: those of a wide type, unless they are real and stay so."""
+    """Whether samples become float64 first: those of a wide type, unless they are real and stored directly."""
     source = work.source.dtype
     return not are_compared(source) or (is_wide(target.dtype) and target.dtype != source)
 
 
 class _Extremes(StageNode):
-    """Extremes of samples as they are stored; of loaded ones where there is alpha or luminance."""
+    """Extremes of stored samples, or of loaded ones with alpha or luminance."""
 
     def __init__(self, stage: StageRun) -> None:
         super().__init__(stage)
-        # Rows between the extremes and what stores them as another type; a block is whole pieces of so many.
+        # Rows between extremes and epilogue; a block is a multiple of them.
         self._between = rows_between(self.plan.rows, self.plan.cols, stage.source.channels)
         self.block_rows = -(-self.block_rows // self._between) * self._between
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
         work = self.work(sources[0])
-        # Places that no window touches may have any row.
+        # Places outside all windows may map to any row.
         row_index = np.maximum(sources[0].index(nearest_cells(self.plan.rows)), 0)
         if work.source.alpha or work.source.gray or _is_widened(work, target):
             cols, epilogue = self.plan.cols, self.epilogue(work, target)
@@ -94,7 +94,7 @@ class _Extremes(StageNode):
         return _strip(target, self.rows, steps, program)
 
     def _through(self, work: Work, row_index: Indices, epilogue: Epilogue, target: LineBuffer) -> Strip:
-        """Return the strip that finds extremes in the samples' type, a few rows at a time, and stores them."""
+        """Return the strip that finds extremes, a few rows at a time, and passes them to the epilogue."""
         source, cols, steps = work.source, self.plan.cols, self._between
         windows, pitch = self._windows(work), cols.output * source.channels
         found = at_a_cache_line(min(steps, self.rows) * pitch, source.dtype)
@@ -140,7 +140,7 @@ class _Means(StageNode):
 def _of_tiles(
     work: Work, kind: str, epilogue: Epilogue, row_index: Indices, columns: Columns, cols: AxisPlan
 ) -> TileWorker:
-    """Load parts of rows and go down them, and then along what they gave; ``cols`` says where windows lie there."""
+    """Load pieces of rows, combine them down the columns, then along the rows with the geometry ``cols``."""
     source, rows, channels = work.source, work.plan.rows, work.source.channels
     scratch = Scratch(work.plan.precision)
     step, width, length = rows_between(rows, cols, channels), columns.count, cols.output * channels
@@ -195,8 +195,7 @@ class Windows:
     ) -> None:
         """Write ``count`` rows of results, ``out_pitch`` apart, from ``start`` on.
 
-        ``row_index`` says which row of ``source``, whose rows are ``pitch`` samples apart, stands at each place that
-        they touch.
+        ``row_index`` maps each place that they read to a row of ``source``, whose rows are ``pitch`` samples apart.
         """
         for part in interleaved(self._rows, count):
             place = out, start + part.first * out_pitch, part.every * out_pitch
@@ -244,14 +243,14 @@ class Windows:
 
 
 def nearest_cells(axis: AxisPlan) -> Indices:
-    """Return for each place of a padded axis the nearest cell of the picture that lies in the same windows.
+    """Return for each place of a padded axis the nearest pixel that lies in the same windows.
 
-    Windows step by the dilation, so that is the nearest at a multiple of it. An extreme stays the same
-    if a cell takes part twice, and each window holds a cell: so padded cells never win.
+    Taps are a dilation apart, so this is the nearest pixel at a multiple of it. An extreme does not change if a pixel
+    counts twice, and each window holds a pixel: so padded cells never win.
     """
     place = np.arange(axis.padded, dtype=np.int64) - axis.before
     last = axis.input - 1
     before, behind = place % axis.dilation, last - (last - place) % axis.dilation
     cells = np.where(place < 0, before, np.where(place > last, behind, place))
-    # There may be places that no window touches; of the picture only ``padded`` places are loaded.
+    # Places outside all windows exist; only ``padded`` places of the picture are loaded.
     return np.clip(cells, 0, min(last, axis.padded - axis.before - 1))

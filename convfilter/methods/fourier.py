@@ -32,7 +32,7 @@ class _Fourier(StageNode):
         """Return workers."""
         work = self.work(sources[0])
         epilogue = self.epilogue(work, target)
-        method: _Method = _Tiles(work) if self.plan.sides[1] else _columnwise(work)  # what all workers share
+        method: _Method = _Tiles(work) if self.plan.sides[1] else _columnwise(work)  # shared by all workers
 
         def make() -> TileWorker:
             scratch = Scratch(self.plan.precision)
@@ -42,10 +42,10 @@ class _Fourier(StageNode):
 
 
 class Transform:
-    """The kernel's spectrum for tiles of one size, and how the output is cut into them.
+    """The kernel's spectrum for tiles of one size, and the tiling of the output.
 
-    A circular correlation of a tile is right where the kernel does not reach
-    past its end: in all but the last ``span`` rows and columns.
+    A circular correlation of a tile is valid where the kernel does not reach
+    past the tile's end: except in the last ``span`` rows and columns.
     Source: A. V. Oppenheim, R. W. Schafer, "Discrete-Time Signal Processing", overlap-save.
     """
 
@@ -57,23 +57,23 @@ class Transform:
         spread = np.zeros(self.sides)
         matrix = plan.kernel.matrix
         spread[: plan.rows.span + 1 : plan.rows.dilation, : plan.cols.span + 1 : plan.cols.dilation] = matrix
-        # NumPy is five times as fast on float32 where it has a factor to apply: so both transforms are scaled, and
-        # the kernel makes up for it.
+        # NumPy's float32 transforms are five times as fast with a scale factor: so both directions are scaled, and the
+        # kernel's spectrum compensates.
         size = self.sides[0] * self.sides[1]
         self.spectrum = (np.conj(np.fft.rfft2(spread)) * size).astype(
             np.result_type(np.dtype(plan.precision), np.complex64)
         )
 
     def correlate(self, tile: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-        """Correlate one channel of a tile with the kernel, circularly; perhaps only where it does not wrap around."""
+        """Correlate one channel of a tile with the kernel, circularly; the result may omit wrapped rows and columns."""
         spectrum = np.fft.rfft2(tile, norm="forward")
         spectrum *= self.spectrum
         sums = np.fft.irfft2(spectrum, self.sides)
         return self._bounded(sums, tile) if self._plan.bounded else sums
 
     def _bounded(self, sums: Samples, tile: Samples) -> Samples:
-        """Bring the sums back between the ends of their windows, which the rounding of brighter samples can leave."""
-        samples = tile.astype(self._samples)  # as which they came
+        """Clip sums to the range of their windows, which rounding errors of brighter samples can exceed."""
+        samples = tile.astype(self._samples)  # their original type
         least, largest = (_ends(samples, self._plan.rows, self._plan.cols, end) for end in (np.minimum, np.maximum))
         kernel = self._plan.kernel
         total = np.float64(kernel.sum * kernel.divisor)
@@ -82,10 +82,10 @@ class Transform:
 
 
 def _ends(tile: Samples, rows: AxisPlan, cols: AxisPlan, end: np.ufunc) -> Samples:
-    """Return the least or the largest sample of the window that begins at each place, as far as windows fit."""
+    """Return the smallest or largest sample of the window that begins at each place, where windows fit."""
     for axis, plan in enumerate((rows, cols)):
         lines, width = np.moveaxis(tile, axis, 0), 1
-        while width < plan.kernel:  # windows of twice the width, until they overlap
+        while width < plan.kernel:  # double the width until two windows overlap
             step = min(width, plan.kernel - width)
             lines = end(lines[: len(lines) - step * plan.dilation], lines[step * plan.dilation :])
             width += step
@@ -109,7 +109,7 @@ def _columnwise(work: Work) -> _Method:
 
 
 class _Tiles:
-    """Multiplies spectra, channel by channel; only kept outputs are taken from the result."""
+    """Multiplies spectra, channel by channel, and extracts the outputs."""
 
     def __init__(self, work: Work) -> None:
         self._work, self._transform = work, Transform(work)
@@ -137,12 +137,12 @@ class _Tiles:
             yield Region(top, bottom, left, right), buffer, length
 
 
-#: Rows loaded at a time: all channels of them, of which one is kept.
+#: Rows of one load: all channels are loaded, and one is used.
 _LOADED_ROWS = 64
 
 
 def _plane(work: Work, scratch: Scratch, rows: Indices, columns: Columns, channel: int) -> Samples:
-    """Load one channel of a tile: with all channels at once, large kernels would need several times the memory."""
+    """Load one channel of a tile; all channels of a large tile would take several times the memory."""
     plane = scratch.get("plane", rows.size * columns.count)[: rows.size * columns.count].reshape(rows.size, -1)
     for first in range(0, rows.size, _LOADED_ROWS):
         some = rows[first : first + _LOADED_ROWS]
@@ -156,5 +156,5 @@ def _plane(work: Work, scratch: Scratch, rows: Indices, columns: Columns, channe
 
 
 def picked_rows(index: Indices, start: int, count: int) -> Indices:
-    """Take ``count`` places from ``start`` on; past the padded picture, where no output looks, the last again."""
+    """Return ``count`` places from ``start`` on; those past the padded picture, never needed, repeat the last."""
     return index[np.minimum(np.arange(start, start + count), index.size - 1)]

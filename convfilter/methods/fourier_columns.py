@@ -1,9 +1,9 @@
-"""Large kernels: transforms down the columns, and what they give summed along the rows.
+"""Large kernels: transforms of columns only, whose spectra are summed along the rows.
 
-A transform of a few dozen rows is a product with a matrix, and the loop that
-sums down four rows is at its best there: all columns and channels of a tile at once.
-Down the columns a sum over the kernel's rows becomes a product of spectra; along the
-rows nothing changes. So a tap costs for each frequency, not for each row of the kernel.
+A transform of a few dozen rows is a matrix product, which the loop that sums
+down four rows computes for all columns and channels of a tile at once. Down
+the columns the kernel becomes a product of spectra; along the rows it stays a
+sum. So a tap costs one product for each frequency, not for each kernel row.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Matrix = npt.NDArray[np.floating]
 
 
 class Columnwise:
-    """Multiplies spectra of columns; the rows that wrap around are left out (overlap-save)."""
+    """Multiplies spectra of columns; wrapped rows are dropped (overlap-save)."""
 
     def __init__(self, work: Work) -> None:
         plan, channels = work.plan, work.source.channels
@@ -61,14 +61,14 @@ class Columnwise:
 
 
 def _angles(side: int) -> Matrix:
-    """Return the angle of each frequency but the first and the last, at each row: (side / 2 - 1, side)."""
-    # Whole turns are taken off while numbers are whole: large angles would round.
+    """Return the angle of each frequency except the first and last, at each row: (side / 2 - 1, side)."""
+    # Reduced modulo full turns in integer arithmetic: large angles would round.
     turns = np.outer(np.arange(1, side // 2), np.arange(side)) % side
     return turns * (2 * np.pi / side)
 
 
 def _to_spectrum(side: int) -> Matrix:
-    """Return the transform of real numbers: first and last frequency, then real and imaginary parts in turn."""
+    """Return the matrix of the real transform: first and last frequency, then real and imaginary parts alternately."""
     matrix = np.empty((side, side))
     matrix[0], matrix[1] = 1, (-1.0) ** np.arange(side)
     matrix[2::2], matrix[3::2] = np.cos(_angles(side)), -np.sin(_angles(side))
@@ -77,12 +77,12 @@ def _to_spectrum(side: int) -> Matrix:
 
 def _from_spectrum(side: int) -> Matrix:
     matrix = _to_spectrum(side).T / side
-    matrix[:, 2:] *= 2  # each stands for a frequency and its conjugate
+    matrix[:, 2:] *= 2  # for a frequency and its conjugate
     return matrix
 
 
 def _spread(work: Work) -> Matrix:
-    """Put the kernel's rows, as far apart as they are dilated, among as many as a transform takes."""
+    """Place the kernel's rows, a dilation apart, into the rows of a transform."""
     rows = work.plan.rows
     spread = np.zeros((work.plan.sides[0], work.plan.kernel.matrix.shape[1]))
     spread[: rows.span + 1 : rows.dilation] = work.plan.kernel.matrix
@@ -90,7 +90,7 @@ def _spread(work: Work) -> Matrix:
 
 
 def _spectra(spread: Matrix) -> Matrix:
-    """Return, for each row of a product of spectra, the weights of both rows that it is summed of: (side, 2, K)."""
+    """Return the weights of the two rows summed into each row of a product of spectra: (side, 2, K)."""
     spectrum = np.conj(np.fft.rfft(spread, axis=0))
     weights = np.zeros((spread.shape[0], 2, spread.shape[1]))
     weights[0, 0], weights[1, 1] = spectrum[0].real, spectrum[-1].real
@@ -106,13 +106,13 @@ def _products(spectra: Matrix, col: Indices, dtype: npt.DTypeLike) -> Taps:
 
 
 def _pairs(side: int) -> Indices:
-    """Return, for each row of a product of spectra, the two rows of the spectrum that it is summed of."""
+    """Return the two spectrum rows summed into each row of a product of spectra."""
     pairs: Indices = np.arange(side)[:, np.newaxis] // 2 * 2 + np.arange(2)
     return pairs
 
 
 def _in_fours(matrix: Matrix) -> Matrix:
-    """Order the weights of output rows by fours, filled up with zeros: (blocks, inputs, 4)."""
+    """Group the weights of output rows by fours, padded with zeros: (blocks, inputs, 4)."""
     rows, inputs = matrix.shape
     padded = np.zeros((-(-rows // STEP_ROWS) * STEP_ROWS, inputs))
     padded[:rows] = matrix
@@ -120,5 +120,5 @@ def _in_fours(matrix: Matrix) -> Matrix:
 
 
 def _lines(weights: Samples, pitch: int) -> Indices:
-    """Return where the rows begin that each block of four sums: all, for every block."""
+    """Return the row offsets of each block of four sums: all rows, for every block."""
     return np.tile(np.arange(weights.shape[1]) * pitch, (weights.shape[0], 1))

@@ -1,8 +1,8 @@
 """Wide Gaussians at several rates: decimate, blur on the coarse grid, interpolate; see ``filters/multirate.py``.
 
-Three nodes: the first blurs down the columns, keeps every s-th row and blurs these; the second does all three steps
-along the coarse rows; the third interpolates between them. Where only columns are wide, one node sums down tap by tap
-and goes on along the rows.
+Three nodes: the first decimates and blurs down the columns; the second decimates, blurs and interpolates along the
+coarse rows; the third interpolates between the coarse rows. If only columns are wide, one node sums down tap by tap,
+then filters along the rows.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def nodes(stage: StageRun) -> list[Node]:
 
 
 class _TapsDown(StageNode):
-    """Sum down the columns tap by tap, and go at several rates along the rows."""
+    """Sums down the columns tap by tap, then filters along the rows at several rates."""
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return one strip as wide as the picture."""
@@ -77,7 +77,7 @@ class _TapsDown(StageNode):
 
 
 class _CoarseNode(Node):
-    """A node whose result are coarse rows, of the type that the stage sums in."""
+    """A node whose results are coarse rows, in the type of the stage's sums."""
 
     def __init__(self, stage: StageRun, coarse: Coarse, cols: int) -> None:
         plan = stage.plan
@@ -90,12 +90,12 @@ class _CoarseNode(Node):
         self.scratch_bytes = plan.scratch_bytes
 
     def work(self, source: LineBuffer) -> Work:
-        """Return the stage with its index maps into a line buffer that holds rows of its source."""
+        """Return the stage with its index maps into a line buffer."""
         return Work.of(self.plan, replace(self.stage.source, buffer=source))
 
 
 class _Decimate(_CoarseNode):
-    """Blur down the columns at every s-th row only, then blur these rows; a further column holds the padding value."""
+    """Decimates and blurs down the columns; an extra column holds the padding value."""
 
     def __init__(self, stage: StageRun, coarse: Coarse) -> None:
         super().__init__(stage, coarse, stage.plan.cols.input + 1)
@@ -105,13 +105,13 @@ class _Decimate(_CoarseNode):
         self.spreads = True
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
-        """Return the rows of the source for all that the steps of a block decimate, some of it ahead of its use."""
+        """Return the source rows that the steps of a block decimate, some of them ahead of their use."""
         rates = self.coarse.rates
         last = -(-bottom // STEP_ROWS) * STEP_ROWS - 1 + steps_ahead(rates) * STEP_ROWS
         return self.coarse.source_index[top * rates.step : last * rates.step + rates.down.size]
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
-        """Return strips of columns that stay in cache."""
+        """Return column strips that fit the cache."""
         (source,) = sources
         work, channels = self.work(source), self.plan.channels
         columns = natural_columns(work)
@@ -123,7 +123,7 @@ class _Decimate(_CoarseNode):
             program = decimation.program(columns.part(*cols), memory, pitch, scratch, kept)
             return Strip(target, program, program, STEP_ROWS, keeps=keeps)
 
-        # One block for all rows needs one ring, which stays in cache while a strip goes down.
+        # One block of all rows needs one ring, which stays in cache while a strip advances.
         held = decimation.ring.slots * pitch * self.dtype.itemsize
         keeps = self.blocks > 1 and held <= OWN_BYTES
         widest = strip_cols(decimation.ring.slots, channels)
@@ -131,12 +131,12 @@ class _Decimate(_CoarseNode):
 
 
 def steps_ahead(rates: Rates) -> int:
-    """Return how many steps the middle Gaussian sees besides its own: rows are decimated so far ahead of it."""
+    """Return the steps by which decimation runs ahead of the middle Gaussian."""
     return -(-(rates.middle.size - 1) // STEP_ROWS)
 
 
 class _Decimation:
-    """Programs that blur down columns at every s-th row and then blur these."""
+    """Programs that decimate and blur down the columns."""
 
     def __init__(self, work: Work, coarse: Coarse, rows: Indices) -> None:
         self._work, rates, finite = work, coarse.rates, work.source.is_finite
@@ -153,7 +153,7 @@ class _Decimation:
         """Return the program for some columns; each step writes four rows to ``memory``, ``pitch`` apart."""
         length = columns.count * self._work.source.channels
         load, tile = incoming(self._work.source, scratch, kept, self.ring, self._rows, columns, self._ahead)
-        # Decimated rows stay in a ring of their own, where step n leaves those that lie ``ahead`` steps further down.
+        # Decimated rows have a ring of their own, in which step n writes the rows of step n + ``ahead``.
         period, step = self._ahead + 1, STEP_ROWS * length
         lowered = kept.get("decimated", period * step)
         decimated = Step(Moving(lowered, 0, step, period), length, length)
@@ -166,7 +166,7 @@ class _Decimation:
 
 
 class _Along(_CoarseNode):
-    """Decimate, blur and interpolate along the coarse rows, as many at a time as a vector has lanes."""
+    """Decimates, blurs and interpolates along the coarse rows, one row for each lane of a vector."""
 
     def __init__(self, stage: StageRun, coarse: Coarse) -> None:
         super().__init__(stage, coarse, stage.plan.cols.output)
@@ -193,7 +193,7 @@ class _Along(_CoarseNode):
 
 
 class _Interpolate(StageNode):
-    """Interpolate between the coarse rows."""
+    """Interpolates between the coarse rows."""
 
     def __init__(self, stage: StageRun, coarse: Coarse) -> None:
         super().__init__(stage)
@@ -205,7 +205,7 @@ class _Interpolate(StageNode):
         self.reads = (1, 3) if needs_picture else (1,)
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
-        """Return the coarse rows around some output rows, and of the picture those on which they are centred."""
+        """Return the coarse rows around some output rows, and the picture's rows at their centres."""
         if number == 1:
             axis = self.plan.rows
             return self._row_index[top * axis.stride + axis.centre : (bottom - 1) * axis.stride + axis.centre + 1]
@@ -213,7 +213,7 @@ class _Interpolate(StageNode):
         return np.arange(int(place[0]), int(place[1]) + self._coarse.rates.up.shape[1])
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
-        """Return strips of columns that stay in cache."""
+        """Return column strips that fit the cache."""
         coarse, *picture = sources
         channels, pitch = self.plan.channels, coarse.row_samples
         work = self.work(picture[0]) if picture else Work.of(self.plan, self.stage.source)

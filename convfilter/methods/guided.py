@@ -1,7 +1,7 @@
-"""The guided filter: in every window a straight line from the guide to the picture, all lines averaged.
+"""The guided filter: each window fits a linear map from the guide to the picture, and all maps are averaged.
 
-Means of windows are differences of sums along the columns and along the rows, in double precision: their cost does not
-grow with the radius.
+Window means are differences of prefix sums along columns and rows, in double precision: the cost does not depend on
+the radius.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Real = npt.NDArray[np.float64]
 
 
 def nodes(stage: StageRun) -> list[Node]:
-    """Return the node of a stage; what is transparent counts as black."""
+    """Return the node of a stage; transparent pixels count as black."""
     return [_Guided(stage)]
 
 
 class _Guided(StageNode):
-    """The guided filter, for some rows at a time."""
+    """The guided filter, a block of rows at a time."""
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
@@ -40,7 +40,7 @@ class _Guided(StageNode):
 
 
 class _Worker:
-    """Filters some rows."""
+    """Filters a block of rows."""
 
     def __init__(self, work: Work, epilogue: Epilogue, picture: LineBuffer) -> None:
         operator = work.plan.stage.operator
@@ -48,7 +48,7 @@ class _Worker:
         self._work, self._epilogue, self._picture, self._operator = work, epilogue, picture, operator
         height, width, radius = work.plan.rows.input, work.plan.cols.input, operator.radius
         mode = work.plan.stage.padding_mode
-        #: The picture's row and column at each place of an axis that is padded by the radius.
+        #: The picture's row and column at each place of an axis padded by the radius.
         self._rows = index_map(height, radius, height + 2 * radius, mode)
         self._cols = index_map(width, radius, width + 2 * radius, mode)
 
@@ -83,10 +83,10 @@ class _Worker:
         return sum(call() for call in calls)
 
     def _lines(self, first: int, last: int) -> tuple[Real, Real]:
-        """Return slope and shift of the lines of windows that are centred on some rows."""
+        """Return slope and offset of the linear maps of windows centred on some rows."""
         full = self._work.source.full
         picture, guide = self._samples(self._rows[first : last + 2 * self._operator.radius])
-        # About a middle of the range, squares lose fewer digits.
+        # Relative to mid-range, squares lose fewer digits.
         middle = full / 2
         picture, guide = picture - middle, guide - middle
         mean, mean_guide = self._means(picture), self._means(guide)
@@ -108,7 +108,7 @@ class _Worker:
         return colours, colours if guide is None else guide[rows].astype(np.float64) * source.full
 
     def _means(self, padded: Real) -> Real:
-        """Return the means of windows of rows that are padded, and of columns that are not yet."""
+        """Return window means of rows that are padded; columns are padded here."""
         side = 2 * self._operator.radius + 1
         down = _sums(padded, side, axis=0)
         along = _sums(down[:, self._cols], side, axis=1)
@@ -128,7 +128,7 @@ def _sums(samples: Real, side: int, axis: int) -> Real:
 
 
 def _runs(rows: Indices) -> Iterator[tuple[int, int]]:
-    """Yield first and last-plus-one of the runs in rising rows."""
+    """Yield the first and last-plus-one of each run of consecutive rows."""
     ends: Any = np.flatnonzero(np.diff(rows) > 1)
     starts = rows[np.append(0, ends + 1)]
     stops = rows[np.append(ends, rows.size - 1)] + 1

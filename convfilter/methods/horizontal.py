@@ -1,4 +1,4 @@
-"""The horizontal pass over rows whose columns lie as in the source: tap by tap, or on a coarse grid."""
+"""The horizontal pass over rows in source order: tap by tap, or on a coarse grid."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ from convfilter.native.loop import Loop
 PICK = Loop("pick", "pick", "A* i8 i8 i8* i8 i8 A* i8")
 RATES_ALONG = Loop("rates", "rates_along", "A* i8 i8 i8 i8 i8* i8 i8* i8 A* i8 i8 A* i8 i8* i8* A* i8 A* A* i8 i8")
 
-#: Samples of a row that are turned at a time: with those of sixteen rows they stay in cache. But no fewer than so many
-#: times those that a part of a row shares with the next.
+#: Samples of a row that are transposed at a time: those of sixteen rows fit the cache. At least this many times the
+#: samples that a piece of a row shares with the next.
 _TURNED_SAMPLES = 2**14
 _HALOS = 3
-#: Sums that the loop makes at a time: its tables are whole groups of these.
+#: Sums that the loop computes at a time: its tables are padded to multiples of this.
 _TOGETHER = 8
 
 
 class Horizontal(Protocol):
-    """The horizontal pass: filters rows along themselves."""
+    """The horizontal pass: filters along rows."""
 
     def calls(self, scratch: Scratch, rows: Samples | Moving, count: int, step: Step) -> list[Call]:
-        """Return the calls that filter ``count`` rows; memory goes on to a multiple of ``rows_at_once``."""
+        """Return the calls that filter ``count`` rows; memory is padded to a multiple of ``rows_at_once``."""
 
 
 def horizontal_of(work: Work) -> Horizontal:
-    """Return what filters natural rows along themselves, to the output's width."""
+    """Return the pass that filters rows in source order to the output's width."""
     rates = work.plan.rates[1]
     return _TapByTap(work) if rates is None else _AtRates(work, rates)
 
 
 def rows_at_once(dtype: np.dtype[np.generic]) -> int:
-    """Return of how many rows a vector may hold a sample."""
+    """Return the most rows of which one vector holds a sample."""
     return CACHE_LINE // dtype.itemsize
 
 
 def natural_columns(work: Work) -> Columns:
-    """Lay out the source's columns as they are, and one more that holds the padding value."""
+    """Lay out the source's columns in order, and an extra column that holds the padding value."""
     width = work.plan.cols.input
     indices = np.append(np.arange(width, dtype=np.int64), CONSTANT)
     return Columns(indices, 0, width, indices[:0])
@@ -57,7 +57,7 @@ class _TapByTap:
     def __init__(self, work: Work) -> None:
         assert work.plan.kernel.factors is not None
         self._channels, self._cols, axis = work.source.channels, work.plan.cols.input + 1, work.plan.cols
-        # Padded places point at the extra column that holds the padding value.
+        # Padded places map to the extra column.
         index = np.where(work.col_index == CONSTANT, axis.input, work.col_index)
         columns = columns_for(axis, index, 0, axis.output)
         self._picked = np.ascontiguousarray(columns.indices, np.int64)
@@ -75,7 +75,7 @@ class _TapByTap:
 class _AtRates:
     def __init__(self, work: Work, rates: Rates) -> None:
         axis, channels = work.plan.cols, work.source.channels
-        # What an output sees on both sides, which is turned for each part anew.
+        # Halo of an output, which each piece transposes again.
         halo = rates.down.size + (rates.middle.size + rates.up.shape[1]) * rates.step
         most = max(_TURNED_SAMPLES // channels, _HALOS * halo) // axis.stride
         self._parts = [_Part(work, rates, first, last) for first, last in cut(axis.output, max(1, most))]
@@ -117,11 +117,11 @@ class _Part:
 
 
 def _samples(places: Indices, channels: int) -> Indices:
-    """Return where the samples of pixels at ``places`` lie."""
+    """Return the offsets of the samples of pixels at ``places``."""
     samples: Indices = (places[:, np.newaxis] * channels + np.arange(channels)).ravel()
     return samples
 
 
 def _in_groups(table: Indices) -> Indices:
-    """Repeat the last entry until groups are whole."""
+    """Pad a table to whole groups by repeating the last entry."""
     return np.append(table, np.repeat(table[-1:], -table.size % _TOGETHER))

@@ -1,10 +1,10 @@
-"""Separable blurs of whole-number samples, in rows that are folded: both passes read whole cache lines.
+"""Separable blurs of integer samples in lane-interleaved rows: both passes read whole cache lines.
 
-Along a row, a tap one pixel to the right is a few samples away, and a vector that starts there straddles two cache
-lines, which halves what a core can read. So rows are folded into as many stretches as a vector has lanes (see
-``loops/folded.py``): then neighbours lie whole vectors apart, and the pass along the rows is the same loop as the
-one down the columns. Samples are folded as they are, before they become real numbers, and unfolded when they
-have been rounded: bytes are turned four times as fast.
+Along a row, a neighbouring pixel is a few samples away, and a vector that starts there straddles two cache lines, which
+halves the rate of loads. So rows are interleaved: cut into one stretch for each lane of a vector (see
+``loops/folded.py``). Neighbours are then whole vectors apart, and the horizontal pass uses the same loop as the
+vertical one. Samples are interleaved before they become real numbers, and de-interleaved after they have been rounded:
+bytes are transposed four times as fast.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def strips(work: Work, epilogue: Store, target: LineBuffer, threads: int) -> Str
 
 
 class _Interleaved:
-    """The programs of a strip, and the memory between their calls."""
+    """The programs of a strip, and the memory that their calls share."""
 
     def __init__(
         self, work: Work, fold: Fold, tone: Tone, epilogue: Store, target: LineBuffer, scratch: Scratch, kept: Scratch
@@ -57,17 +57,17 @@ class _Interleaved:
         self._first, self._row = fold.first_col, row[fold.first_col : fold.last_col]
 
     def strip(self, left: int, right: int) -> Strip:
-        """Return what computes output columns ``left`` to ``right - 1``."""
+        """Return the strip of output columns ``left`` to ``right - 1``."""
         work, taps = self._work, self._row.size
         columns = columns_for(work.plan.cols, work.col_index, left, right)
         columns = columns.part(self._first, self._first + right - left + taps - 1)
         channels = work.source.channels
-        # As many vectors as hold all samples, in whole squares.
+        # Enough vectors for all samples, in whole squares.
         depth = -(-columns.count * channels // self._lanes**2) * self._lanes
         pixels = -(-depth // channels // FOLD_ROWS) * FOLD_ROWS
         pitch = max(depth, pixels * channels) + (taps - 1) * channels
         between = self._scratch.get("folded sums", FOLD_ROWS * pitch * self._lanes)
-        between[:] = 0  # what no output sees is summed with the rest
+        between[:] = 0  # places that no output needs are summed too
         sums = [*self._incoming(columns, depth), self._down(between, pitch, depth)]
         halo = (taps - 1) * channels
         sums.append(Call(CARRY.variant(A=between.dtype), (between, pitch * self._lanes, FOLD_ROWS, depth, halo)))
@@ -82,7 +82,7 @@ class _Interleaved:
         return Strip(self._target, main, program(odd) if odd else main, FOLD_ROWS)
 
     def _incoming(self, columns: Columns, depth: int) -> list[Call]:
-        """Return the calls that bring in a step's block of source rows, padded, and fold them into the ring."""
+        """Return the calls that load a step's source rows, padded and interleaved, into the ring."""
         source, ring, dtype = self._work.source, self._fold.ring, self._work.source.dtype
         natural = self._scratch.get("natural", ring.block * depth * self._lanes, dtype)
         natural[:] = 0
@@ -103,7 +103,7 @@ class _Interleaved:
     def _down(self, between: Samples, pitch: int, depth: int) -> Call:
         """Return the call that sums down the columns."""
         table = self._fold.ring.table() * (depth * self._lanes)
-        # The first output's runs, and of each that follows the one that those before do not see.
+        # The first output's runs, and the last run of each following output.
         offsets = np.concatenate([table[:, 0], table[:, 1:, -1]], axis=1)
         weights = weights_of_rows(self._column[:, np.newaxis], FOLD_ROWS, between.dtype)
         periods, runs = offsets.shape
@@ -128,7 +128,7 @@ class _Interleaved:
         return Call(CORRELATE_EIGHT_STORED.variant(A=between.dtype, T=self._epilogue.dtype), arguments), samples
 
     def _outgoing(self, samples: Samples, pixels: int, depth: int, region: Region) -> Call:
-        """Return the call that unfolds samples into the rows where they belong."""
+        """Return the call that de-interleaves samples into the target rows."""
         line = self._scratch.get("line", depth * self._lanes + self._lanes**2, self._epilogue.dtype)
         output, start, out_pitch = self._epilogue.place(region, FOLD_ROWS)
         channels = self._work.source.channels

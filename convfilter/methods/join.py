@@ -1,6 +1,6 @@
-"""Branches of a network, each computed from the same rows, and what joins them: sum, product, or one after the other.
+"""Branches of a network that read the same rows, joined by sum, product or concatenation.
 
-Products and sums are those of straight colours; opacity is that of the first branch.
+Products and sums are those of straight colours; alpha is that of the first branch.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from convfilter.planning.plan import for_any_numbers
 
 
 def nodes(stage: StageRun, nodes_of: Callable[[StageRun], list[Node]]) -> list[Node]:
-    """Return the nodes of a stage, of which ``nodes_of`` makes those of the branches."""
+    """Return the nodes of a stage; ``nodes_of`` makes those of the branches."""
     made: list[Node] = []
     ends = []
     for branch in stage.plan.branches:
@@ -31,7 +31,7 @@ def nodes(stage: StageRun, nodes_of: Callable[[StageRun], list[Node]]) -> list[N
         for number, plan in enumerate(branch):
             own = nodes_of(_in_branch(stage, plan, is_first=number == 0))
             for place, node in enumerate(own):
-                # What a first stage reads lies before the branches that have been made.
+                # The input of a branch's first stage lies before the branches made so far.
                 node.reads = tuple(back + before if number == 0 and back > place else back for back in node.reads)
             made += own
         ends.append(len(made) if branch else 0)
@@ -41,7 +41,7 @@ def nodes(stage: StageRun, nodes_of: Callable[[StageRun], list[Node]]) -> list[N
 
 
 def _in_branch(stage: StageRun, plan: StagePlan, *, is_first: bool) -> StageRun:
-    """Return a stage of a branch; samples that are not finite stay in their windows."""
+    """Return a stage of a branch, with a method that keeps non-finite samples within their windows."""
     source = stage.source
     between = np.dtype(np.float64 if is_wide(source.dtype) or is_wide(stage.dtype) else np.float32)
     dtype = source.dtype if is_first else between
@@ -54,7 +54,7 @@ def _in_branch(stage: StageRun, plan: StagePlan, *, is_first: bool) -> StageRun:
 
 
 class _Joined(StageNode):
-    """What joins the branches."""
+    """The node that joins the branches."""
 
     def __init__(self, stage: StageRun) -> None:
         super().__init__(stage)
@@ -63,7 +63,7 @@ class _Joined(StageNode):
         operator = stage.plan.stage.operator
         assert isinstance(operator, Join)
         self._operator = operator
-        if operator.unpooling:  # a sample may be put anywhere
+        if operator.unpooling:  # a sample may go anywhere
             self.block_rows = self.rows
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
@@ -120,7 +120,7 @@ def _joined(kind: str, seen: Sequence[Samples], work: Work, full: float) -> tupl
 
 
 def _unpooled(operator: Unpooling, values: Samples, indices: Samples, size: Pair, full: float) -> Real:
-    """Put each sample where its index says, among zeros; of two for one place, the later counts."""
+    """Place each sample at its index among zeros; of two for one place, the later wins."""
     rows, cols, channels = values.shape
     height, width = operator.pooled(rows, cols)
     places = np.rint(indices.astype(np.float64) / full).astype(np.int64)

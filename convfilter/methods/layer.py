@@ -21,7 +21,7 @@ from convfilter.methods.pointwise import ACTIVATE
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, AxisPlan, StagePlan
 
 Real = npt.NDArray[np.float64]
-#: A transposed convolution of so many kernels, or fewer, takes half the time if one product sums all phases: measured.
+#: Most kernels of a transposed convolution whose phases share one product, in half the time: measured.
 _FEW_KERNELS = 48
 
 
@@ -31,9 +31,9 @@ def nodes(stage: StageRun) -> list[Node]:
 
 
 class _Layer(StageNode):
-    """A layer; what is transparent counts as black.
+    """A layer; transparent pixels count as black.
 
-    The result is on the samples' own scale. Alpha is that of the central pixel.
+    The result is on the samples' own scale. Alpha is that of the centre pixel.
     """
 
     def __init__(self, stage: StageRun) -> None:
@@ -43,7 +43,7 @@ class _Layer(StageNode):
             self.jump, self.overlap = rows.stride / rows.step, rows.span // rows.step + 1
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
-        """Return the rows that some rows look at; for their alpha, also those on which they are centred."""
+        """Return the rows that some rows need, and the centre rows for their alpha."""
         seen = super().demand(top, bottom, number)
         if not (self.plan.alpha and self._is_spaced):
             return seen
@@ -61,7 +61,7 @@ class _Layer(StageNode):
 
 
 class Windows(NamedTuple):
-    """Windows along one axis of loaded samples: how many, their taps, and the distances of both."""
+    """Windows along one axis of loaded samples: their number, their taps, and the distances of both."""
 
     outputs: int
     taps: int
@@ -75,16 +75,16 @@ class Windows(NamedTuple):
 
 
 class Phase(NamedTuple):
-    """Outputs of a transposed convolution that lie ``step`` apart: the same taps of each fall on samples.
+    """One phase of a transposed convolution: outputs ``step`` apart, for which the same taps fall on samples.
 
     Attributes
     ----------
     first : int
-        The first of them, after that of the band.
+        First output of the phase, relative to the band's first.
     place : int
-        Which sample the first of its taps falls on, among those that the band sees.
+        Sample under its first tap, relative to the band's first sample.
     taps : slice
-        Of the kernel.
+        Taps of the kernel.
     windows : Windows
     """
 
@@ -95,14 +95,14 @@ class Phase(NamedTuple):
 
 
 def phases(axis: AxisPlan, top: int, bottom: int) -> tuple[slice, list[Phase]]:
-    """Part outputs ``top`` to ``bottom - 1`` of a transposed convolution by the taps that fall on samples.
+    """Split outputs ``top`` to ``bottom - 1`` of a transposed convolution into phases.
 
     Returns
     -------
     slice
-        Of the padded axis: the places of the samples that they see.
+        Padded places of the samples that they need.
     list of Phase
-        Those without any tap are left out.
+        Phases without taps are omitted.
     """
     step = axis.step
     start = top + (axis.before - top) % step
@@ -119,7 +119,7 @@ def phases(axis: AxisPlan, top: int, bottom: int) -> tuple[slice, list[Phase]]:
 
 
 class _Phases:
-    """The sums of a transposed convolution: an ordinary one for each phase, without the zeros between samples."""
+    """Sums of a transposed convolution: an ordinary one for each phase, without the inserted zeros."""
 
     def __init__(self, numerators: Samples, operator: Layer) -> None:
         self._numerators, self._operator = numerators, operator
@@ -155,12 +155,12 @@ class _Phases:
         along: tuple[slice, list[Phase]],
         before: int,
     ) -> Samples:
-        """Return the sums of all phases by one product: windows that hold those of all, for kernels of few channels."""
+        """Return the sums of all phases by one product with the union of their windows, for kernels of few channels."""
         (row_places, by_row), (col_places, by_col) = down, along
         plan, outputs = work.plan, len(self._operator.bias)
         height, width = -(-(rows[1] - rows[0]) // plan.rows.step), -(-plan.cols.output // plan.cols.step)
         (top, tall), (left, wide) = (_union(each) for each in (by_row, by_col))
-        # What the last outputs would see, had they all their phases, may lie past the padding.
+        # The union window of the last outputs may reach past the padding.
         row_index = _filled(work.row_index[row_places], top + tall + height - 1)
         col_index = _filled(work.col_index[col_places], left + wide + width - 1)
         padded = _padded(work, row_index, col_index, before)[top:, left:]
@@ -173,7 +173,7 @@ class _Phases:
     def _matrix(
         self, by_row: list[Phase], by_col: list[Phase], rows: tuple[int, int, int], cols: tuple[int, int, int]
     ) -> Samples:
-        """Return the matrix of all phases: taps and input channels in rows, phases and output channels in columns."""
+        """Return the matrix of all phases: rows are taps and input channels, columns are phases and output channels."""
         key = tuple((phase.first, phase.place, phase.taps.start) for phase in (*by_row, *by_col))
         if key not in self._whole:
             (top, tall, row_step), (left, wide, col_step) = rows, cols
@@ -191,7 +191,7 @@ class _Phases:
         return self._whole[key]
 
     def _matrices(self, rows: slice, cols: slice) -> list[Samples]:
-        """Return the matrices of a phase's taps; the phases are the same in every band."""
+        """Return the matrices of a phase's taps; phases are the same in every band."""
         key = rows.start, cols.start
         if key not in self._made:
             self._made[key] = _matrices(self._numerators[:, :, rows, cols], self._operator.groups)
@@ -199,22 +199,22 @@ class _Phases:
 
 
 def _union(phases: list[Phase]) -> tuple[int, int]:
-    """Return the first sample that a tap of any phase falls on, and how many lie from it to the last."""
+    """Return the first sample under a tap of any phase, and the number of samples to the last."""
     first = min(phase.place for phase in phases)
     last = max(phase.place + (phase.windows.taps - 1) * phase.windows.dilation for phase in phases)
     return first, last - first + 1
 
 
 def _filled(index: Indices, size: int) -> Indices:
-    """Return an index map with padding at its end, to a size."""
+    """Extend an index map to a size with padding."""
     return index if index.size >= size else np.append(index, np.full(size - index.size, CONSTANT))
 
 
 class _Rows:
-    """A layer, for some rows of the output at a time.
+    """A layer, a block of output rows at a time.
 
-    Whole samples are summed as they are stored, with whole numerators where the weights are fractions, so that sums
-    are exact; one division at the end takes the weights' denominator and the scales of alpha and luminance out.
+    Integer samples are summed in stored units, with integer numerators where weights are fractions, so that sums are
+    exact; a single division at the end removes the weights' denominator and the scales of alpha and luminance.
     """
 
     def __init__(self, work: Work, epilogue: Epilogue, target: LineBuffer, stage: StageRun) -> None:
@@ -267,7 +267,7 @@ class _Rows:
 def finish(
     work: Work, epilogue: Epilogue, scratch: Scratch, region: Region, colours: Samples, central: Real | None = None
 ) -> int:
-    """Store colours that have been divided by alpha already, with the alpha of the central pixels unless it is given.
+    """Store straight colours, with the alpha of the centre pixels unless alpha is given.
 
     Returns how many samples were clipped.
     """
@@ -287,7 +287,7 @@ def finish(
 
 
 def central_alpha(work: Work, top: int, bottom: int) -> Real:
-    """Return the alpha on which each output of some rows is centred."""
+    """Return the alpha at the centre of each output of some rows."""
     plan, source = work.plan, work.source
     if plan.rows.inserted or plan.cols.inserted:
         rows, cols = source.buffer.index(nearest_samples(plan.rows, top, bottom)), nearest_samples(plan.cols)
@@ -298,7 +298,7 @@ def central_alpha(work: Work, top: int, bottom: int) -> Real:
 
 
 def nearest_samples(axis: AxisPlan, first: int = 0, last: int | None = None) -> Indices:
-    """Return the sample that is nearest to the centre of each output's window, zeros counted as distance."""
+    """Return the sample nearest to the centre of each output's window, inserted zeros included in the distance."""
     places = np.arange(first, axis.output if last is None else last, dtype=np.int64) * axis.stride + axis.centre
     nearest: Indices = np.clip((places - axis.before + axis.step // 2) // axis.step, 0, axis.input - 1)
     return nearest
@@ -310,7 +310,7 @@ def _is_plain(plan: StagePlan) -> bool:
 
 
 def _scale(source: Source) -> float:
-    """Return what whole samples were multiplied by when they were loaded."""
+    """Return the factor by which loading multiplied integer samples."""
     return (source.full if source.multiplies else 1.0) * (LUMINANCE_DIVISOR if source.gray else 1.0)
 
 
@@ -323,15 +323,15 @@ def _matrices(weights: Samples, groups: int) -> list[Samples]:
 
 
 def _padded(work: Work, row_index: Indices, col_index: Indices, before: int) -> Samples:
-    """Load the rows that a band sees, borders included, as colours over black; ``before`` columns are padding.
+    """Load the rows of a band, borders included, as colours over black; ``before`` columns are padding.
 
-    Whole samples stay whole numbers, multiplied by what ``_scale`` says; real ones keep their scale.
+    Integer samples stay integers, times ``_scale``; real ones keep their scale.
     """
     source, cols, image = work.source, col_index.size, work.source.image
     inner = slice(min(max(before, 0), cols), min(max(before, 0) + image.shape[1] + min(before, 0), cols))
     band = np.full((row_index.size, cols, image.shape[2]), source.padding_value, work.plan.precision)
     inside = np.flatnonzero(row_index != CONSTANT)
-    left = max(-before, 0)  # columns that are cut off
+    left = max(-before, 0)  # cropped columns
     band[inside, inner] = image[row_index[inside], left : left + inner.stop - inner.start]
     for side in (slice(0, inner.start), slice(inner.stop, cols)):
         band[:, side] = gather(image, row_index, col_index[side], source.padding_value, band.dtype)
@@ -356,7 +356,7 @@ def _windows(padded: Samples, rows: Windows, cols: Windows) -> Samples:
     shape: tuple[int, ...] = (rows.outputs, cols.outputs, rows.taps, cols.taps, channels)
     next_row, next_col = down * rows.dilation, along * cols.dilation
     steps: tuple[int, ...] = (down * rows.stride, along * cols.stride, next_row, next_col, next_channel)
-    if next_col == channels * next_channel:  # a window's row lies in one piece: copied twice as fast
+    if next_col == channels * next_channel:  # a window's row is contiguous: copied twice as fast
         shape, steps = (*shape[:3], cols.taps * channels), (*steps[:3], next_channel)
     windows = np.lib.stride_tricks.as_strided(padded, shape, steps, writeable=False)
     return windows.reshape(rows.outputs * cols.outputs, -1)
@@ -370,7 +370,7 @@ def _activated(operator: Layer, x: Samples, full: float) -> Samples:
         case "leaky_relu" | "prelu":
             np.multiply(x, np.asarray(operator.slope, x.dtype), out=x, where=x < 0)
         case "sigmoid":
-            # 1 / (1 + exp(-x)), by tanh, which cannot overflow.
+            # 1 / (1 + exp(-x)) as tanh, which cannot overflow.
             x *= x.dtype.type(0.5 / full)
             np.tanh(x, out=x)
             x += x.dtype.type(1)

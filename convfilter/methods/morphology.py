@@ -1,8 +1,8 @@
-"""Erosion, dilation, and what is made of them: extremes under footprints of any shape.
+"""Erosion, dilation and their compositions: extremes under footprints of any shape.
 
-Rectangles go the way of pooling (``loops/extreme.py``), other footprints run by run (``loops/footprint.py``). Real
-samples are compared by their bits, whose order is that of the numbers. With alpha, extremes are those of colours times
-alpha, as in pooling.
+Rectangles use the loop of pooling (``loops/extreme.py``), other footprints run by run (``loops/footprint.py``). Real
+samples are compared by their bit patterns, which have the order of the numbers. With alpha, extremes are those of
+premultiplied colours, as in pooling.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ def nodes(stage: StageRun) -> list[Node]:
         return [_Extremes(stage)]
     made: list[Node] = [_Extremes(part) for part in _parts(stage)]
     last = _Residue(stage)
-    last.reads = (1, len(made) + 1)  # what was opened or closed, and the picture
+    last.reads = (1, len(made) + 1)  # the opened or closed picture, and the original
     return [*made, last]
 
 
 def _parts(stage: StageRun) -> Iterator[StageRun]:
-    """Yield the erosion and the dilation of an opening, or of a closing the other way round."""
+    """Yield the erosion and dilation of an opening, or the dilation and erosion of a closing."""
     plan, source = stage.plan, stage.source
     plain = not source.alpha and not source.gray
     kept = source.dtype if plain else np.dtype(np.float32)
@@ -142,7 +142,7 @@ class _Worker:
         samples, whole = tile[:size], np.dtype(f"i{tile.dtype.itemsize}")
         nan = np.isnan(samples)
         if nan.any():
-            samples[nan] = np.nan  # those with a sign, too, are larger than all numbers
+            samples[nan] = np.nan  # negative NaN too must be larger than all numbers
         keys = self._scratch.get("keys", tile.size, whole)
         keys[:size] = samples.view(whole)
         turn(keys[:size])
@@ -188,7 +188,7 @@ class _Worker:
         return out[: height * length]
 
     def _runs(self, turned: bool) -> tuple[Indices, Indices, Indices, Indices]:
-        """Return the runs of a footprint as the loop takes them, which are found once."""
+        """Return the runs of a footprint as arguments of the loop; cached."""
         if turned not in self._found_runs:
             plan = self._work.plan
             lengths, starts, rows, cols = _runs_of(cells_of(plan, turned=turned))
@@ -198,7 +198,7 @@ class _Worker:
 
 
 def _runs_of(cells: Samples) -> tuple[Indices, Indices, Indices, Indices]:
-    """Return the lengths of runs of cells, where those of each begin in the lists of rows and columns, and these."""
+    """Return the run lengths, the start of each length in the lists of rows and columns, and these lists."""
     runs = []
     for row, inside in enumerate(cells):
         edges = np.flatnonzero(np.diff(np.concatenate([[0], inside.astype(np.int8), [0]])))
@@ -210,10 +210,10 @@ def _runs_of(cells: Samples) -> tuple[Indices, Indices, Indices, Indices]:
 
 
 class _Residue(StageNode):
-    """What an opening takes away, or a closing adds."""
+    """The difference of the picture from its opening or closing."""
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
-        """Return the same rows of what was opened, and those of the picture on which they are centred."""
+        """Return the same rows of the opened picture, and the original's rows at their centres."""
         if number == 0:
             return np.arange(top, bottom)
         axis = self.plan.rows
@@ -245,7 +245,7 @@ class _Residue(StageNode):
 
 
 def _centre(work: Work, scratch: Scratch, region: Region) -> Samples:
-    """Return the picture's own samples on which outputs are centred, as they are stored."""
+    """Return the picture's stored samples at the centres of outputs."""
     cols = work.plan.cols
     places = work.col_index[np.arange(cols.output) * cols.stride + cols.centre]
     columns = Columns(np.ascontiguousarray(places), 0, 0, places[:0])
@@ -259,9 +259,9 @@ def _centre(work: Work, scratch: Scratch, region: Region) -> Samples:
 def _store_difference(
     work: Work, epilogue: Epilogue, region: Region, high: Samples, low: Samples, *, straight: bool = False
 ) -> int:
-    """Store the difference of two extremes; alpha is that of the central pixels.
+    """Store the difference of two extremes; alpha is that of the centre pixels.
 
-    Colours times alpha are divided by it first, unless they are ``straight``, or stored so.
+    Premultiplied colours are divided by alpha first, unless they are ``straight`` or stored premultiplied.
     """
     source = work.source
     alpha = None

@@ -23,7 +23,7 @@ Real = npt.NDArray[np.float64]
 
 
 def nodes(stage: StageRun, nodes_of: Callable[[StageRun], list[Node]]) -> list[Node]:
-    """Return the nodes of a stage, of which ``nodes_of`` makes the derivatives; what is transparent counts as black."""
+    """Return the nodes of a stage; ``nodes_of`` makes the derivatives. Transparent pixels count as black."""
     operator = stage.plan.stage.operator
     assert isinstance(operator, Orientation)
     made: list[Node] = [_Luminance(stage)]
@@ -88,10 +88,10 @@ class _Luminance(Node):
 
 
 class _Colour(StageNode):
-    """Hue 0 (red) where the luminance rises to the right, a third of a turn is green."""
+    """Hue 0 (red) means that the luminance rises to the right; a third of a turn is green."""
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
-        """Return the same rows of both derivatives, and rows of the picture on which they are centred."""
+        """Return the same rows of both derivatives, and the picture's rows at their centres."""
         if number < len("xy"):
             return np.arange(top, bottom)
         axis = self.plan.rows
@@ -110,7 +110,7 @@ class _Colour(StageNode):
 
             def compute(rows: Rows) -> int:
                 fall, rise = (buffer.rows(*rows)[:, :, 0].astype(np.float64) for buffer in (x, y))
-                # The kernels' first row and column count positive: x falls where the picture rises to the right.
+                # The kernels' first row and column are positive: x falls where the picture rises to the right.
                 turns = np.arctan2(rise, -fall) / (2 * np.pi) + turn
                 colours = np.hypot(-fall, rise)[..., np.newaxis] * hue(turns)
                 return finish(work, epilogue, scratch, Region(*rows, 0, self.plan.cols.output), colours)
@@ -121,7 +121,7 @@ class _Colour(StageNode):
 
 
 def hue(turns: Real) -> Real:
-    """Return the pure colour (red, green, blue; 0 to 1) of each hue, given in turns: 0 red, 1/3 green, 2/3 blue."""
+    """Return the saturated colour (red, green, blue; 0 to 1) of each hue, in turns: 0 red, 1/3 green, 2/3 blue."""
     distance = np.abs((turns[..., np.newaxis] - np.array([0.0, 1 / 3, 2 / 3]) + 0.5) % 1.0 - 0.5)
     pure: Real = np.clip(2.0 - 6.0 * distance, 0.0, 1.0)
     return pure

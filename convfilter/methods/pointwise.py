@@ -1,7 +1,7 @@
-"""A function of each colour sample by itself; opacity stays as it is.
+"""Point functions: a function of each colour sample; alpha does not change.
 
-Of whole-number samples there are few: what becomes of each is worked out once, and looked up. Real samples, and
-luminance, go through the function in float64.
+Integer samples have few values, so the function is tabulated and looked up. Real samples and luminance go through the
+function in float64.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ ACTIVATE = Loop("activations", "activate", "f8* i8 i8 i8 i8 i8 i8 f8 f8 f8 f8 f8
 ACTIVATE_PREMULTIPLIED = Loop("activations", "activate_premultiplied", "f8* i8 i8 i8 i8 i8 f8 f8 f8 f8 f8 f8 f8*")
 LOOK_UP = Loop("points", "look_up", "S* i8 i8* i8 i8 i8 i8 T* T* i8* T* i8 i8")
 
-#: Above this many samples a table of all 16-bit values costs less than the samples themselves.
+#: Least samples for which a table of all 16-bit values pays.
 _WORTH_A_TABLE = 2**17
-#: Samples of a row of a strip, four rows of which stay in a core's L1 cache as real numbers.
+#: Samples of a row of a strip: four rows of real numbers fit a core's L1 cache.
 _STRIP_SAMPLES = 1536
 
 
@@ -43,7 +43,7 @@ def nodes(stage: StageRun) -> list[Node]:
 
 
 class _Pointwise(StageNode):
-    """A function of each sample."""
+    """A node that applies a function to each sample."""
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return strips of columns."""
@@ -66,7 +66,7 @@ class _Pointwise(StageNode):
         )
 
     def _looked_up(self, work: Work, target: LineBuffer) -> Strip:
-        """Return the strip that looks every sample up."""
+        """Return the strip that uses a lookup table."""
         source, stage = work.source, self.stage
         every = np.arange(int(full_scale(source.dtype)) + 1, dtype=np.float64)
         table, counts = self._stored(work, every)
@@ -85,7 +85,7 @@ class _Pointwise(StageNode):
         return _strip(target, self.rows, program)
 
     def _stored(self, work: Work, values: npt.NDArray[np.float64]) -> tuple[Samples, Indices]:
-        """Return what becomes of real values, as samples, and which of them are clipped."""
+        """Return real values as stored samples, and a mask of clipped ones."""
         plain = replace(work, source=replace(work.source, alpha=False))
         table, tile, region = np.empty((values.size, 1, 1), self.dtype), values.copy(), Region(0, values.size, 0, 1)
         tone, full_out = self.stage.tone_of_sums, self.stage.full_out
@@ -120,7 +120,7 @@ class _Pointwise(StageNode):
         return _strip(target, self.rows, program)
 
     def _precision(self, work: Work) -> type[np.floating]:
-        """Return in what values are computed: float32 where nothing rounds but the last step."""
+        """Return the type of computed values: float32 if only the last step rounds."""
         operator, tone = self.plan.stage.operator, self.stage.tone_of_sums
         assert isinstance(operator, Point)
         rounds = operator.kind not in ("relu", "abs") or tone.scale != 1 or tone.offset != 0 or work.source.gray
@@ -159,12 +159,12 @@ class _Pointwise(StageNode):
 
 
 def activation(point: Point) -> tuple[int, float, float]:
-    """Return an activation as ``activate`` takes it."""
+    """Return an activation as arguments of ``activate``."""
     return ACTIVATIONS.index(point.kind), point.low, point.high
 
 
 def _numbers(point: Point, full: float, span: tuple[float, float]) -> tuple[int, float, float]:
-    """Return a function as ``apply_function`` takes it, for samples whose white is ``full``."""
+    """Return a function as arguments of ``apply_function``, for samples whose white is ``full``."""
     match point.kind:
         case "relu":
             return 0, 0.0, 0.0
@@ -186,7 +186,7 @@ def _numbers(point: Point, full: float, span: tuple[float, float]) -> tuple[int,
 
 
 def _in_steps(rows: Indices) -> Indices:
-    """Repeat the last row until steps are whole."""
+    """Pad rows to whole steps by repeating the last."""
     return np.append(rows, np.repeat(rows[-1:], -rows.size % STEP_ROWS))
 
 

@@ -1,9 +1,8 @@
-"""Samples of a rank: medians and percentiles of windows of any shape.
+"""Rank filters: medians and percentiles of windows of any shape.
 
-All samples are compared as whole numbers, which real ones become in their order: by their bits, or by their place
-among those of the tile. Three ways find them: a network of comparisons (``loops/select.py``), histograms of columns
-(``loops/rank.py``), and a histogram that slides along a row (``loops/slide.py``). Where there is alpha, pixels vote
-with it as their weight.
+All samples are compared as integer keys. Real samples become keys by their bit patterns or by their rank within the
+tile. Three methods find the result: a selection network (``loops/select.py``), column histograms (``loops/rank.py``),
+and a histogram that slides along a row (``loops/slide.py``). With alpha, pixels vote with alpha as their weight.
 """
 
 from __future__ import annotations
@@ -39,11 +38,11 @@ SLIDE = Loop(
     "K* i8 i8 i8 i8 i8 i8* i8 i8* i8 i8* i8 i8* i8 i8 i8* f8 i8* N* N* N* K* K* i8* i8 i8",
 )  # fmt: skip
 
-#: Samples that loops may read, and throw away, behind the last: four vectors of bytes.
+#: Samples behind the last that loops may read and discard: four vectors of bytes.
 BEHIND = 4 * 64
-#: Counts of a column's histogram.
+#: Entries of a column's histogram.
 _COUNTS = 288
-#: Opacities of real pictures count in so many parts of white.
+#: Resolution of alpha weights of real pictures: fractions of white.
 _PARTS = 2.0**24
 _MOST_OPAQUE = 2.0**7
 
@@ -56,7 +55,7 @@ def nodes(stage: StageRun) -> list[Node]:
 
 
 class _Ranks(StageNode):
-    """Samples of a rank, part by part."""
+    """A node that computes ranks, region by region."""
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
@@ -67,7 +66,7 @@ class _Ranks(StageNode):
 
 @record(eq=False)
 class _Tile:
-    """What some windows see, as whole numbers in the order of the samples.
+    """The samples of some windows, as integer keys in the order of the samples.
 
     Attributes
     ----------
@@ -76,13 +75,13 @@ class _Tile:
         Samples of a row.
     columns : Columns
     samples : callable
-        Turns keys into samples.
+        Converts keys to samples.
     settle : callable, or None
-        Does so in place, where both have one size.
+        Converts in place, if keys and samples have the same size.
     has_nan : bool
-        Some sample is not a number; their key is the largest.
+        Some sample is NaN; the key of NaN is the largest.
     weights : flat int64 array, or None
-        That of each sample, where they are not all alike.
+        Weight of each sample, or None if all are equal.
     """
 
     keys: Samples
@@ -126,7 +125,7 @@ class _Worker:
         return self._store(region, tile)
 
     def _store(self, region: Region, tile: _Tile) -> int:
-        """Store ranks that lie between two samples, or whose samples have to be scaled or converted."""
+        """Store ranks that interpolate two samples, or whose samples are scaled or converted."""
         source = self._work.source
         rows, cols, channels = region.bottom - region.top, region.right - region.left, source.channels
         values = self._scratch.get("values", rows * cols * channels, np.float64)[: rows * cols * channels]
@@ -160,7 +159,7 @@ class _Worker:
         return first, first if ranks[0] == ranks[1] else tile.samples(out[1])
 
     def _weighed(self, finder: _Sliding, tile: _Tile, region: Region) -> Real:
-        """Return values of colours whose pixels vote with their opacity, and of that itself."""
+        """Return ranks of colours weighted by alpha, and of alpha itself."""
         low, high, votes = finder.weighed(tile, region, self._fraction)
         count = self._work.plan.kernel.nonzeros
         shares = np.array([rank_of(self._fraction, n)[1] for n in range(1, count + 1)])
@@ -174,7 +173,7 @@ class _Worker:
 
     @staticmethod
     def _between(low: Samples, high: Samples, share: float | Real) -> Real:
-        """Return what lies at a share of the way, as ``numpy.percentile`` computes it."""
+        """Interpolate between two samples as ``numpy.percentile`` does."""
         first = low.astype(np.float64)
         if low is high:
             return first
@@ -186,7 +185,7 @@ class _Worker:
         return np.where(first == second, first, found)
 
     def _load(self, region: Region) -> _Tile:
-        """Load what the windows of a region see."""
+        """Load the samples of a region's windows."""
         work, scratch = self._work, self._scratch
         source, axis = work.source, work.plan.rows
         rows = work.row_index[region.top * axis.stride : (region.bottom - 1) * axis.stride + axis.span + 1]
@@ -212,12 +211,12 @@ class _Worker:
         return self._ordered(loaded, rows.size * pitch, pitch, columns, weights)
 
     def _ordered(self, loaded: Samples, size: int, pitch: int, columns: Columns, weights: Indices | None) -> _Tile:
-        """Return real samples as whole numbers in their order."""
+        """Return real samples as integer keys in their order."""
         samples = loaded[:size]
         nan = np.isnan(samples)
         has_nan = bool(nan.any())
         if has_nan:
-            samples[nan] = np.nan  # those with a sign, too, come last
+            samples[nan] = np.nan  # negative NaN too must come last
         if loaded.dtype == np.float32 and not isinstance(self._finder, _Sliding):
             keys = loaded.view(np.int32)
             turn(keys[:size])
@@ -241,7 +240,7 @@ def _leave(_keys: Samples) -> None:
 
 
 def turn(keys: Samples) -> None:
-    """Turn the bits of real samples, in place, into whole numbers in their order, and these into samples."""
+    """Convert bit patterns of real samples to integers in their order, in place, and back."""
     whole = keys.view(f"i{keys.dtype.itemsize}")
     whole ^= (whole >> (8 * whole.itemsize - 1)) & np.iinfo(whole.dtype).max
 
@@ -254,9 +253,9 @@ def _turned(keys: Samples) -> Samples:
 def loaded_tile(
     source: Source, scratch: Scratch, dtype: np.dtype[Any], rows: Indices, columns: Columns
 ) -> tuple[Samples, int]:
-    """Load picked rows and columns as samples of a type, with room behind them; returns them, flat, and their pitch."""
+    """Load selected rows and columns as samples of a type, with padding behind; return them, flat, and their pitch."""
     own = Scratch(dtype)
-    if dtype.kind == "u":  # loops on whole samples take a whole padding value
+    if dtype.kind == "u":  # loops on integer samples take an integer padding value
         value: Any = int(source.padding_value)
         source = replace(source, padding_value=value)
     pitch = columns.count * source.channels
@@ -267,7 +266,7 @@ def loaded_tile(
 
 
 def _straight(pixels: Samples, full: float) -> Samples:
-    """Return premultiplied pixels with their colours as they look."""
+    """Return premultiplied pixels with straight colours."""
     alpha = pixels[:, -1:].astype(np.float64)
     made = np.divide(pixels * full, alpha, out=np.zeros(pixels.shape), where=alpha > 0)
     made[:, -1:] = alpha
@@ -275,7 +274,7 @@ def _straight(pixels: Samples, full: float) -> Samples:
 
 
 def _votes(alpha: Samples, source: Source) -> Indices:
-    """Return opacities as whole numbers."""
+    """Return alpha as integer weights."""
     if source.is_finite:
         return np.rint(alpha).astype(np.int64)
     share = np.nan_to_num(alpha.astype(np.float64) / source.full, nan=0.0)
@@ -306,18 +305,18 @@ class _Finder:
         self._rows, self._cols, self._channels = work.plan.rows, work.plan.cols, work.source.channels
 
     def columns(self, region: Region) -> Columns:
-        """Return the columns that a region's windows see, as its tile is to have them."""
+        """Return the columns of a region's windows, in the layout of its tile."""
         return columns_for(self._cols, self._work.col_index, region.left, region.right)
 
     def find(
         self, tile: _Tile, region: Region, ranks: tuple[int, int], out: tuple[Samples, Samples], pitch: int
     ) -> None:
-        """Write the keys of two ranks, rows ``pitch`` apart; the second only where it is another."""
+        """Write the keys of two ranks, rows ``pitch`` apart; the second only if it differs."""
         raise NotImplementedError
 
 
 class _ByNetwork(_Finder):
-    """Compares pairs of taps."""
+    """Compares pairs of taps in a selection network."""
 
     def find(
         self, tile: _Tile, region: Region, ranks: tuple[int, int], out: tuple[Samples, Samples], pitch: int
@@ -357,7 +356,7 @@ def _flat(pairs: Sequence[tuple[int, int, int]]) -> Indices:
 
 
 class _ByColumns(_Finder):
-    """Keeps a histogram of each column: for rectangles of bytes without stride or dilation."""
+    """Uses column histograms: for rectangles of bytes without stride or dilation."""
 
     def __init__(self, work: Work, scratch: Scratch) -> None:
         super().__init__(work, scratch)
@@ -376,13 +375,13 @@ class _ByColumns(_Finder):
 
 
 class _Sliding(_Finder):
-    """Lets a histogram slide along each row, for windows of any shape and any samples."""
+    """Uses a histogram that slides along each row: for any window and any samples."""
 
     def __init__(self, work: Work, scratch: Scratch) -> None:
         super().__init__(work, scratch)
         cols = self._cols
         common = gcd(cols.stride, cols.dilation)
-        #: Every so many outputs, windows look at columns of the same remainder, so many taps further.
+        #: Outputs this far apart have windows on columns of the same remainder, shifted by ``move`` taps.
         self._chains, move = cols.dilation // common, cols.stride // common
         cells = np.asarray(work.plan.kernel.matrix != 0)
         gone, come = cells.copy(), cells.copy()
@@ -393,7 +392,7 @@ class _Sliding(_Finder):
         self._counts: dict[tuple[int, Any], list[Samples]] = {}
 
     def columns(self, region: Region) -> Columns:
-        """Return the columns that a region's windows see, in their order."""
+        """Return the columns of a region's windows, in source order."""
         cols = self._cols
         plain = replace(cols, stride=1)
         return columns_for(plain, self._work.col_index, region.left * cols.stride, (region.right - 1) * cols.stride + 1)
@@ -411,7 +410,7 @@ class _Sliding(_Finder):
                 self._slide(tile, region, channel, places, 0.0, None, (keys, unused, kinds), pitch)
 
     def weighed(self, tile: _Tile, region: Region, fraction: float) -> tuple[Samples, Samples, Indices]:
-        """Return two keys, and the number of votes or -1, of each sample; in alpha itself all pixels vote."""
+        """Return two keys, and the number of votes or -1, of each sample; in alpha, all pixels have equal votes."""
         shape = region.bottom - region.top, region.right - region.left, self._channels
         size = shape[0] * shape[1] * shape[2]
         out = np.empty(size, tile.keys.dtype), np.empty(size, tile.keys.dtype), np.empty(size, np.int64)
@@ -453,7 +452,7 @@ class _Sliding(_Finder):
         )  # fmt: skip
 
     def _histogram(self, levels: int, kind: np.dtype[Any]) -> list[Samples]:
-        """Return counts of keys, of sixteen, and of 256, all zero: loops leave them so."""
+        """Return the three levels of a histogram (1, 16 and 256 keys), all zero, as loops leave them."""
         size = max(256, 1 << (levels - 1).bit_length())
         if (size, kind) not in self._counts:
             self._counts[size, kind] = [np.zeros(size >> bits, kind) for bits in (0, 4, 8)]

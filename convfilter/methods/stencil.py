@@ -1,6 +1,6 @@
 """Sliding windows: weighted sums over rows that stay in a ring in cache.
 
-Each step of a program brings in the source rows that the next four output rows see and no earlier step saw, computes
+Each step of a program loads the source rows that the next four output rows need and no earlier step loaded, computes
 these four rows, and stores them. Methods ``direct``, ``separable``, ``lowrank`` and ``gradient``, and means of few
 real samples.
 """
@@ -30,7 +30,7 @@ from convfilter.planning import is_fused
 from convfilter.planning.ring import STEP_ROWS, AnyRing, any_ring
 from convfilter.planning.strips import OWN_BYTES, counting, strip_cols, whole_vectors
 
-#: Samples of all rows that one step of a vertical pass sees, for windows far too tall for any cache.
+#: Most samples of the rows of one vertical step, for windows too tall for any cache.
 _MOST_IN_RING = 2**24
 
 MAGNITUDE = Loop("gradient", "magnitude", "A* i8* i8 i8 i8 A A i8 A* i8 i8")
@@ -38,7 +38,7 @@ LENGTH = Loop("gradient", "length_of", "A* A* i8 i8 A* i8 i8")
 
 
 def nodes(stage: StageRun) -> list[Node]:
-    """Return the node of a stage, or two where one window would not stay in cache for both passes."""
+    """Return the node of a stage, or two if a window does not fit the cache for both passes."""
     stream = stage.plan.stream
     if stream is None:
         return [_Vertical(stage), _Horizontal(stage)]
@@ -46,7 +46,7 @@ def nodes(stage: StageRun) -> list[Node]:
 
 
 class Stencil(StageNode):
-    """Weighted sums over a window that slides down strips of columns."""
+    """Weighted sums over a window that slides down column strips."""
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return the strips, lane-interleaved where that is faster."""
@@ -78,7 +78,7 @@ class Stencil(StageNode):
 
 
 class _Vertical(StageNode):
-    """The vertical pass of a product whose window is too large to stay in cache for both; natural columns."""
+    """The vertical pass of a separable kernel too large for the cache; columns in source order."""
 
     def __init__(self, stage: StageRun) -> None:
         super().__init__(stage)
@@ -107,7 +107,7 @@ class _Vertical(StageNode):
 
 
 class _Horizontal(StageNode):
-    """The horizontal pass over rows of natural columns, and the epilogue."""
+    """The horizontal pass over rows in source order, and the epilogue."""
 
     def __init__(self, stage: StageRun) -> None:
         super().__init__(stage)
@@ -116,7 +116,7 @@ class _Horizontal(StageNode):
             self.reads = (1, 2)
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
-        """Return the same rows, and rows of the picture on which they are centred."""
+        """Return the same rows, and the picture's rows at their centres."""
         if number == 0:
             return np.arange(top, bottom)
         axis = self.plan.rows
@@ -141,13 +141,13 @@ class _Horizontal(StageNode):
 def incoming(
     source: Source, scratch: Scratch, kept: Scratch, ring: AnyRing, rows: Indices, columns: Columns, ahead: int = 0
 ) -> tuple[list[Call], Samples]:
-    """Return the calls that bring in a step's block of source rows, ``ahead`` of those that see it, and the ring.
+    """Return the calls that load a step's source rows, ``ahead`` of the steps that need them, and the ring.
 
-    The ring is in memory that is ``kept`` from step to step.
+    The ring is in ``kept``, the memory from step to step.
     """
     pitch = columns.count * source.channels
     tile = kept.get("ring", ring.slots * pitch)
-    # The blocks of the first ``lead`` steps come before step 0.
+    # The blocks of the first ``lead`` steps are loaded before step 0.
     block = Moving(rows, (ring.lead + ahead) * ring.advance, ring.advance)
     place = Moving(tile, 0, ring.block * pitch, ring.period)
     load = source.load_calls(scratch, block, ring.block, columns, place)
@@ -155,28 +155,28 @@ def incoming(
 
 
 class Operation(Protocol):
-    """What is computed from the rows in the ring."""
+    """Computes sums from the rows in the ring."""
 
     def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, step: Step) -> list[Call]:
-        """Return the calls of a step; rows of the ring, in ``tile``, are ``pitch`` samples apart."""
+        """Return the calls of a step; rows of the ring ``tile`` are ``pitch`` samples apart."""
 
 
 class Tables:
-    """Where each tap finds its row, in samples: strips whose rows are as long share a table, which may be large."""
+    """Offsets of each tap's row, in samples; strips of equal pitch share a table, which may be large."""
 
     def __init__(self, ring: AnyRing) -> None:
         self._ring = ring
         self._made: dict[int, Indices] = {}
 
     def of(self, pitch: int) -> Indices:
-        """Return the table for rows that lie ``pitch`` samples apart."""
+        """Return the table for rows ``pitch`` samples apart."""
         if pitch not in self._made:
             self._made[pitch] = self._ring.table() * pitch
         return self._made[pitch]
 
 
 def operation_of(work: Work, ring: AnyRing) -> Operation:
-    """Return what the stage computes from the rows in the ring."""
+    """Return the operation of a stage."""
     operator, plan = work.plan.stage.operator, work.plan
     if isinstance(operator, Gradient):
         return _Fused(work, operator, ring) if is_fused(plan.stage) else _Magnitude(work, operator, ring)
@@ -184,7 +184,7 @@ def operation_of(work: Work, ring: AnyRing) -> Operation:
 
 
 def window_of(work: Work, taps: Taps, rows: int) -> Window:
-    """Return the window of some ``rows`` of a kernel, which slides down with the output rows."""
+    """Return the window of ``rows`` rows of a kernel, which slides down with the output rows."""
     stride, dilation = work.plan.rows.stride, work.plan.rows.dilation
     shift = 0 if stride % dilation else stride // dilation
     return Window(taps, rows, shift, work.plan.precision, finite=work.source.is_finite)
@@ -207,7 +207,7 @@ class _Direct:
 
 
 class _Products:
-    """Down the columns, then along the rows, for each product of a column and a row; the results are added."""
+    """Down the columns, then along the rows, for each separable product; results are added."""
 
     def __init__(self, work: Work, products: Sequence[Product], ring: AnyRing) -> None:
         self._work, self._tables = work, Tables(ring)
@@ -219,7 +219,7 @@ class _Products:
         between = scratch.get("between", STEP_ROWS * pitch)
         table = self._tables.of(pitch)
         col = columns.tap_offset * self._work.source.channels
-        if len(self._rows) > 1:  # a loop that stores its sums at once cannot add to them
+        if len(self._rows) > 1:  # a loop that stores samples directly cannot add to sums
             step = Step(step.memory, step.pitch, step.length)
         calls = []
         for number, (window, row) in enumerate(zip(self._windows, self._rows, strict=True)):

@@ -1,6 +1,6 @@
-"""Operators of networks that are no layers, worked out by NumPy some rows at a time: each of straight colours.
+"""Operators of networks that NumPy computes a few rows at a time, on straight colours.
 
-Response normalisation, the places of maxima, and constants. Opacity is that of the central pixel.
+Response normalisation, indices of maxima, and constants. Alpha is that of the centre pixel.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from convfilter.filters.stage import Constant, LocalResponse, MaxIndices
 from convfilter.methods.layer import central_alpha, finish
 
 Real = npt.NDArray[np.float64]
-#: Arrays of a block that are there at a time, in float64.
+#: Simultaneous float64 arrays of a block.
 _ARRAYS = 6
 
 
@@ -29,7 +29,7 @@ def nodes(stage: StageRun) -> list[Node]:
 
 
 def straight(samples: Samples, source: Source) -> tuple[Real, Real | None]:
-    """Return stored samples as colours that are not multiplied with alpha, and their alpha if there is any."""
+    """Return stored samples as straight colours, and alpha if any."""
     values: Real = samples.astype(np.float64)
     if not source.alpha:
         return values, None
@@ -40,7 +40,7 @@ def straight(samples: Samples, source: Source) -> tuple[Real, Real | None]:
 
 
 class _Values(StageNode):
-    """A stage whose colours one function gives."""
+    """A stage whose colours are the result of one function."""
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
@@ -89,7 +89,7 @@ def _responses(colours: Real, operator: LocalResponse, full: float) -> Real:
 
 
 def _indices(work: Work, operator: MaxIndices, top: int, bottom: int) -> Real:
-    """Return where the largest samples of some windows are; of equal ones the first, a NaN before all others."""
+    """Return the indices of the largest samples of windows; of equal ones the first, and NaN before all others."""
     rows, cols, channels = work.plan.rows, work.plan.cols, work.plan.channels - work.source.alpha
     down, along = np.arange(top, bottom) * rows.stride, np.arange(cols.output) * cols.stride
     shape = bottom - top, cols.output, channels
