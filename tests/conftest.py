@@ -32,6 +32,7 @@ def pytest_configure(config):
     scratch = tempfile.TemporaryDirectory(prefix="convfilter-tests-")
     config.add_cleanup(scratch.cleanup)
     os.environ.setdefault("CONVFILTER_CACHE_DIR", f"{scratch.name}/cache")
+    os.environ["CONVFILTER_COMPILE_AHEAD"] = "no"
     os.environ["XDG_CONFIG_HOME"] = f"{scratch.name}/config"
     os.mkdir(f"{scratch.name}/config")  # astropy warns where it is missing
     if config.args_source is config.ArgsSource.TESTPATHS:

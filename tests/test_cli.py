@@ -607,7 +607,7 @@ def test_cache_commands(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.M
     assert capfd.readouterr().out == f"{folder / 'loops'}\n"
     done = program("apply", "-f", "invert", "in.png", "out.png")
     assert done.stderr.count(b"\n") == 1 and b"compiling for this machine" in done.stderr
-    kept = len(list((folder / "loops").iterdir()))
+    kept = len(list((folder / "loops").glob("[!.]*")))
     assert kept > 0
     assert program("apply", "-f", "invert", "in.png", "out.png").stderr == b""
     assert run(["cache", "clear"]) == 0

@@ -77,6 +77,15 @@ def test_the_depfile_names_the_configuration() -> None:
     assert Path("deps.mk").read_text().startswith("out.png: in.png convfilter.toml\n")
 
 
+@pytest.mark.parametrize("command", ["rank --median", "morph --dilate"])
+def test_windows_have_tables_of_their_own(command: str) -> None:
+    name = command.split(maxsplit=1)[0]
+    Path("convfilter.toml").write_text(f"[{name}]\nstride = 2\n")
+    assert run([*command.split(), "3", "in.png", "out.png"]) == 0
+    with Image.open("in.png") as before, Image.open("out.png") as after:
+        assert after.size == tuple(-(-side // 2) for side in before.size)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

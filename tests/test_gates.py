@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from convfilter.cli.commands import COMMANDS
 from convfilter.cli.root import run
 
 SAMPLES = np.random.default_rng(3).integers(0, 256, (20, 30), np.uint8)
@@ -111,6 +112,15 @@ def test_colours(
     assert failed == f"{red}convfilter:{plain} none.png: there is no such file"
     assert re.fullmatch(rf"{re.escape(bold)}convfilter:{re.escape(plain)} 1 done, 1 failed in \d+\.\d s", summary)
     assert run(["blur", "--color", "sometimes", "--box", "3", "in.png", "out.png"]) == 2
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "kernel list", "kernel show", "cache path", "cache warm", "blrr"])
+def test_every_command_has_colours(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Also where the command line makes no sense, whatever stands after the option."""
+    assert run([*name.split(), "--color", "always", "--no-such-option"]) == 2
+    assert capfd.readouterr().err.startswith("\x1b[31mconvfilter:\x1b[0m no ")
+    assert run([*name.split(), "--no-such-option", "--", "--color=always"]) == 2
+    assert capfd.readouterr().err.startswith("convfilter: no ")
 
 
 def test_colours_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import convfilter
 PACKAGE = Path(convfilter.__file__).parent
 #: From the bottom up. A folder or module of the package imports what stands on lower lines, and itself.
 LEVELS = [
-    "errors locks record",
+    "errors locks record synonyms",
     "machine filters",
     "planning",
     "loops",
@@ -26,7 +26,7 @@ LEVELS = [
     "windows",
     "job comparison dask selftest",
     "pipeline report",
-    "batch draft trial",
+    "batch draft everyday trial",
     "cluster",
     "cli",
     "__main__",

@@ -16,8 +16,8 @@ from PIL import Image
 from processes import run_bytes, untimed
 
 import convfilter
+from convfilter import synonyms
 from convfilter.batch import inputs
-from convfilter.cli import hints
 from convfilter.cli.commands import COMMANDS
 from convfilter.cli.root import run
 from convfilter.errors import ReadError, UsageError
@@ -199,6 +199,13 @@ def test_a_standard_input_that_is_a_file_has_a_time() -> None:
         ("blur --box 3 --border wrap a.png out.png", "did you mean --padding-mode?"),
         ("blur --median 3 a.png out.png", "did you mean convfilter rank --median SIZE?"),
         ("blur --box 3 --nodata 0 a.png out.png", "did you mean --nan?"),
+        ("rank --radius 3 a.png out.png", "did you mean --median SIZE, or --median disk:RADIUS?"),
+        ("rank --min 3 a.png out.png", "did you mean convfilter morph --erode SIZE?"),
+        ("morph --ksize 3 a.png out.png", "did you mean --erode SIZE, --dilate SIZE, --open SIZE or --close SIZE?"),
+        ("morph --iterations 2 a.png out.png", "did you mean convfilter apply -f erode:SIZE -f erode:SIZE?"),
+        ("compare --fuzz 2 a.png out.png", "did you mean --max-difference?"),
+        ("compare --workers 2 a.png out.png", "no such option '--workers'"),
+        ("plan --input-size 3 -f box:3", "did you mean --size?"),
         ("plan --sige 3", "did you mean --size or --stride?"),
         (
             "gaussian 3 a.png out.png",
@@ -224,9 +231,9 @@ def test_the_right_word_is_suggested(typed: str, message: str, capfd: pytest.Cap
 
 
 def test_suggestions_are_commands_and_options_that_there_are(capfd: pytest.CaptureFixture[str]) -> None:
-    for line in hints._COMMANDS:
+    for line in synonyms.COMMANDS:
         assert line.split()[0] in COMMANDS
-    for command, table in hints._OF_ONE.items():
+    for command, table in synonyms.OPTIONS_OF.items():
         capfd.readouterr()
         run([command, "--help"])
         text = capfd.readouterr().out
@@ -306,13 +313,13 @@ def test_words_of_other_programs(arguments: str, message: str, capfd: pytest.Cap
 
 
 def test_every_synonym_leads_to_a_filter_or_a_word_that_is_there() -> None:
-    from convfilter.filters import synonyms
+    from convfilter import synonyms
     from convfilter.filters.catalog import FILTERS
 
-    assert set(synonyms._FILTERS) <= set(FILTERS)
-    words = [word for row in synonyms._FILTERS.values() for word in row.split()]
+    assert set(synonyms.FILTERS) <= set(FILTERS)
+    words = [word for row in synonyms.FILTERS.values() for word in row.split()]
     assert len(words) == len(set(words)) and not set(words) & set(FILTERS)
-    assert not set(synonyms._PHRASES) & {*FILTERS, *words}
+    assert not set(synonyms.PHRASES) & {*FILTERS, *words}
 
 
 def test_python_hears_the_same() -> None:

@@ -2,6 +2,7 @@ import functools
 import os
 import shutil
 import sys
+import tempfile
 import threading
 import types
 from importlib import import_module
@@ -24,8 +25,11 @@ CODES = Loop("load", "premultiply", SIGNATURE).codes(A=np.float32)
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """An empty cache of the test's own."""
+    """An empty cache of the test's own, and a place for the temporary one."""
     monkeypatch.setenv("CONVFILTER_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(object_code, "_notice", object_code._say_nothing)  # not what a command has set in another test
     return tmp_path / "cache"
 
 
@@ -186,22 +190,49 @@ def foreign(folder):
     os.chown(folder, 65534, -1)
 
 
+def temporary(folder):
+    """Return the folder that is taken where the chosen one cannot be written."""
+    return folder.with_name(f"convfilter-{os.geteuid()}")
+
+
 @pytest.mark.parametrize(
     "spoil",
     [in_the_way, below_a_file, *map(writable_by, (0o770, 0o707, 0o777, 0o1777)), linked_to_writable, foreign],
     ids=lambda spoil: spoil.__name__,
 )
-def test_an_unusable_folder_costs_a_compile_and_is_told_once(folder, monkeypatch, compiled, notices, spoil):
+def test_an_unusable_folder_is_told_once_and_another_is_taken(folder, monkeypatch, compiled, notices, spoil):
     chosen = spoil(folder) or folder
     monkeypatch.setenv("CONVFILTER_CACHE_DIR", str(chosen))
     assert answer() == RIGHT
     assert answer() == RIGHT
-    assert compiled == ["premultiply"] * 2
+    assert compiled == ["premultiply"]
     compiling, not_kept = notices
     assert "compiling" in compiling
-    assert str(chosen) in not_kept
+    assert f"cannot be kept ({chosen}: " in not_kept and f"goes to {temporary(folder)};" in not_kept
     assert "CONVFILTER_CACHE_DIR" in not_kept
     assert not folder.is_dir() or os.listdir(folder) == []
+    assert cache_clear() == 1
+
+
+def test_two_unusable_folders_cost_a_compile_each_time(folder, monkeypatch, compiled, notices):
+    chosen = below_a_file(folder)
+    monkeypatch.setenv("CONVFILTER_CACHE_DIR", str(chosen))
+    in_the_way(temporary(folder))
+    assert answer() == RIGHT
+    assert answer() == RIGHT
+    assert compiled == ["premultiply"] * 2
+    assert notices[1:] == [
+        f"the compiled code cannot be kept ({chosen}: Not a directory); "
+        "set CONVFILTER_CACHE_DIR to a folder of your own"
+    ]
+
+
+def test_the_first_time_is_marked_until_the_cache_is_cleared(folder, compiled):
+    answer()
+    assert [object_code.is_first_time() for _ in range(3)] == [True, False, False]
+    cache_clear()
+    assert os.listdir(folder) == []
+    assert object_code.is_first_time()
 
 
 def premultiply(tile, pitch, rows, cols, channels, full):
@@ -531,6 +562,7 @@ def test_warm_tells_what_its_processes_could_not_keep(tmp_path, monkeypatch, two
     monkeypatch.setattr(threading, "active_count", lambda: 1)
     (tmp_path / "file").touch()
     monkeypatch.setenv("CONVFILTER_CACHE_DIR", str(tmp_path / "file"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert len(list(cache_warm(processes=2))) == 2
     assert len(notices) == 2
     assert "cannot be kept" in notices[1]

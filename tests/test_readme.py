@@ -83,7 +83,7 @@ def test_the_commands_are_found() -> None:
     assert len(SETTING_UP) == 2
     assert len(USING) >= 10
     assert len(MANY) >= 6
-    assert len(CACHING) == 3
+    assert len(CACHING) == 4
 
 
 @pytest.mark.parametrize("line", USING)
@@ -128,7 +128,7 @@ def test_commands_of_the_table_print_something(line: str) -> None:
 
 def test_the_cache_is_shown_and_emptied(folder: Path) -> None:
     cache = str(folder / "cache")
-    path, warm, clear = (line.split("#")[0] for line in CACHING)
+    path, warm, _everyday, clear = (line.split("#")[0] for line in CACHING)
     shutil.copytree(os.environ["CONVFILTER_CACHE_DIR"], cache)
     assert shell(path, CONVFILTER_CACHE_DIR=cache).stdout == f"{cache}\n"
     assert any(file.is_file() for file in Path(cache).rglob("*"))

@@ -3,7 +3,7 @@
 import click
 
 from convfilter.cli.commands import COMMANDS
-from convfilter.cli.options import debug_option
+from convfilter.cli.options import common_options
 
 
 @click.group("cache", help=COMMANDS["cache"], no_args_is_help=False)
@@ -29,17 +29,19 @@ def clear() -> None:
 
 
 @command.command("warm")
-def warm() -> None:
+@click.option("--everyday", is_flag=True, help="Only what usual filters need for pictures of 8 bits.")
+def warm(everyday: bool) -> None:
     """Compile all that any filter may need, on all cores; for instance in a container image."""
+    from convfilter import everyday as usual
     from convfilter import variants
     from convfilter.cli.messages import say
     from convfilter.native import object_code
 
     object_code.on_notice(say)
-    for name in variants.cache_warm():
+    for name in usual.warm() if everyday else variants.cache_warm():
         click.echo(name)
-    click.echo(f"all loops are ready in {object_code.cache_path()}")
+    click.echo(f"{'the usual' if everyday else 'all'} loops are ready in {object_code.cache_path()}")
 
 
 for each in command.commands.values():
-    each.params.append(debug_option())
+    each.params += common_options()

@@ -11,7 +11,7 @@ import click
 from convfilter.cli.command import Command
 from convfilter.cli.commands import COMMANDS
 from convfilter.cli.messages import FAILED, json_of, say, tell
-from convfilter.cli.options import Option, colour_option, debug_option
+from convfilter.cli.options import Option, common_options
 from convfilter.cli.values import RunType
 from convfilter.errors import PictureError, UsageError
 from convfilter.filters.parameters import Number
@@ -140,8 +140,7 @@ command = Command(
         _limit("--min-psnr", Number("DB"), "Exit status 1 if the PSNR is lower."),
         _limit("--min-ssim", Number("S", minimum=-1, maximum=1), "Exit status 1 if the SSIM is lower."),
         Option("--json", "as_json", section="Result", is_flag=True, help="Write the numbers as JSON."),
-        colour_option(),
-        debug_option(),
+        *common_options(),
     ],
 )
 command.examples = """\

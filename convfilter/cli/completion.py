@@ -3,7 +3,7 @@
 import click
 
 from convfilter.cli.commands import COMMANDS
-from convfilter.cli.options import debug_option
+from convfilter.cli.options import common_options
 from convfilter.cli.shells import SHELLS, script
 
 
@@ -23,5 +23,5 @@ command = click.Command(
     convfilter completion zsh      in ~/.zshrc, after compinit: eval "$(convfilter completion zsh)"
     convfilter completion fish     > ~/.config/fish/completions/convfilter.fish
     """,
-    params=[click.Argument(["shell"], type=click.Choice(list(SHELLS))), debug_option()],
+    params=[click.Argument(["shell"], type=click.Choice(list(SHELLS))), *common_options()],
 )

@@ -35,7 +35,7 @@ from convfilter.picture.place.atomic import is_below
 NAME, _PROJECT = CONFIG_FILES
 _TABLE = "tool.convfilter"
 _PIPELINES = "pipelines"
-_FILTER_COMMANDS = ("blur", "edges", "sharpen", "convolve", "pool", "apply")
+_FILTER_COMMANDS = ("blur", "edges", "sharpen", "convolve", "pool", "rank", "morph", "apply")
 #: Options that say what to do now, not how it is usually done.
 _NEVER = (
     "in_place",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from convfilter.cli.command import Command
 from convfilter.cli.commands import COMMANDS
 from convfilter.cli.messages import json_of, tell
-from convfilter.cli.options import Option, debug_option
+from convfilter.cli.options import Option, common_options
 from convfilter.picture import formats
 from convfilter.picture.format import NAMES, Format
 
@@ -98,7 +98,7 @@ command = Command(
     """,
     params=[
         Option("--json", "as_json", section="Result", is_flag=True, help="Write all facts as JSON."),
-        debug_option(),
+        *common_options(),
     ],
 )
 command.examples = """\

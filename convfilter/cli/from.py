@@ -7,7 +7,7 @@ import click
 from convfilter.cli.command import Command
 from convfilter.cli.commands import COMMANDS
 from convfilter.cli.messages import tell
-from convfilter.cli.options import debug_option
+from convfilter.cli.options import common_options
 
 
 def _from(words: tuple[str, ...]) -> int:
@@ -25,11 +25,11 @@ command = Command(
     help=COMMANDS["from"]
     + """
 
-    LINE is one of ImageMagick, vips, ffmpeg or G'MIC, or one call of scipy.ndimage, OpenCV or torch.nn. The command is
-    printed, and below it, as comments, where results will differ and why. A part without a certain meaning here is
-    named, and nothing is printed.
+    LINE is one of ImageMagick, vips, ffmpeg or G'MIC, or one call of scipy.ndimage, OpenCV, scikit-image or torch.nn.
+    The command is printed, and below it, as comments, where results will differ and why. A part without a certain
+    meaning here is named, and nothing is printed.
     """,
-    params=[click.Argument(["words"], nargs=-1, required=True, metavar="LINE"), debug_option()],
+    params=[click.Argument(["words"], nargs=-1, required=True, metavar="LINE"), *common_options()],
 )
 command.examples = """\
 convfilter from 'magick in.jpg -blur 0x4 out.jpg'

@@ -10,7 +10,7 @@ import click
 from convfilter.cli.command import Command
 from convfilter.cli.commands import COMMANDS
 from convfilter.cli.messages import json_of, tell
-from convfilter.cli.options import Option, colour_option, debug_option
+from convfilter.cli.options import Option, common_options
 from convfilter.errors import PictureError
 
 if TYPE_CHECKING:
@@ -143,8 +143,7 @@ command = Command(
     params=[
         click.Argument(["names"], nargs=-1, required=True, metavar="IN...", type=click.Path()),
         Option("--json", "as_json", section="Result", is_flag=True, help="Write the facts as JSON, with all formats."),
-        colour_option(),
-        debug_option(),
+        *common_options(),
     ],
 )
 command.examples = """\

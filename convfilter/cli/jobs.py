@@ -8,9 +8,11 @@ from convfilter.cli.request import Request
 def run_files(request: Request) -> int:
     """Filter the files of a command line; returns the exit status."""
     if request.is_batch:
-        from convfilter.cli.many import run_many
+        from convfilter.cli.many import run_many as run
+    else:
+        from convfilter.cli.one import run_one as run
+    status = run(request)
+    from convfilter.cli import compiling
 
-        return run_many(request)
-    from convfilter.cli.one import run_one
-
-    return run_one(request)
+    compiling.compile_ahead()
+    return status

@@ -10,7 +10,7 @@ import click
 
 from convfilter.cli.commands import COMMANDS
 from convfilter.cli.messages import json_of, say, tell
-from convfilter.cli.options import debug_option
+from convfilter.cli.options import common_options
 from convfilter.cli.values import SPEC, WordType
 from convfilter.errors import UsageError
 from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS, Filter
@@ -220,4 +220,4 @@ def _number(numerator: float, divisor: float) -> str:
 
 
 for each in command.commands.values():
-    each.params.append(debug_option())
+    each.params += common_options()

@@ -13,7 +13,7 @@ from convfilter import pipeline
 from convfilter.batch import resources, workers
 from convfilter.batch.found import Found, Job
 from convfilter.batch.workers import Event, Notice, Outcome
-from convfilter.cli import clipping
+from convfilter.cli import clipping, compiling
 from convfilter.cli.messages import FAILED, failure, in_flags, json_of, say, tell
 from convfilter.cli.names import found_files
 from convfilter.cli.one import html_report
@@ -253,7 +253,10 @@ class _Batch:
     def _say_once(self, text: str) -> None:
         if text not in self._said:
             self._said.add(text)
-            self._progress.say(text)
+            if self._request.dask is None:
+                compiling.notice(text, self._progress.say)
+            else:
+                self._progress.say(text)
 
     def _take(self, outcome: Outcome) -> None:
         """Count what became of a file, and say what has to be said about it."""

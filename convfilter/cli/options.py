@@ -174,9 +174,8 @@ def run_options() -> list[Option]:
             type=FILE,
             help="Write a page: before and after with a slider, plan, kernels, timings.",
         ),
-        colour_option(),
         Option("--explain", section="Run", is_flag=True, help="Print the plan on stderr before it runs (see plan)."),
-        debug_option(),
+        *common_options(),
     ]
 
 
@@ -247,29 +246,16 @@ def algorithm_option(text: str) -> Option:
     return Option("--algorithm", section="Run", metavar="NAME", type=ALGORITHM, help=text)
 
 
-def colour_option() -> Option:
-    """Make ``--color``; the environment's NO_COLOR counts where it says "auto"."""
-
-    def use(_ctx: click.Context, _param: click.Parameter, value: str) -> None:
-        from convfilter.cli import messages
-
-        messages.set_colour(value)
-
-    kind = click.Choice(("auto", "always", "never"))
-    return Option(
-        "--color", section="Run", type=kind, default="auto", is_eager=True, expose_value=False, callback=use,
-        help="Colours on stderr.  [on a terminal]",
-    )  # fmt: skip
-
-
-def debug_option() -> Option:
-    """Make ``--debug``, which every command has."""
+def common_options() -> list[Option]:
+    """Make the options that every command has: ``--color``, which `run` reads before all others, and ``--debug``."""
 
     def remember(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
         if value:
             ctx.find_root().obj.debug = True
 
-    text = "Show tracebacks of errors."
-    return Option(
-        "--debug", section="Run", is_flag=True, is_eager=True, expose_value=False, callback=remember, help=text
-    )
+    early: dict[str, Any] = {"section": "Run", "is_eager": True, "expose_value": False}
+    colours = click.Choice(("auto", "always", "never"))
+    return [
+        Option("--color", type=colours, default="auto", help="Colours on stderr.  [on a terminal]", **early),
+        Option("--debug", is_flag=True, callback=remember, help="Show tracebacks of errors.", **early),
+    ]

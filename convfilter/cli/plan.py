@@ -13,9 +13,8 @@ from convfilter.cli.messages import json_of, say, tell
 from convfilter.cli.options import (
     Option,
     algorithm_option,
-    colour_option,
+    common_options,
     config_options,
-    debug_option,
     stage_defaults,
     stage_options,
 )
@@ -187,8 +186,7 @@ command = Command(
             help="Write a page, too, on which a click shows what each output sees, and its sum in numbers.",
         ),
         *config_options(),
-        colour_option(),
-        debug_option(),
+        *common_options(),
     ],
 )
 command.examples = """\

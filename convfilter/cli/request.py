@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convfilter.cli.addresses import is_glob
-from convfilter.cli.messages import say, tell
+from convfilter.cli.messages import tell
 from convfilter.cli.options import stage_defaults
 from convfilter.errors import UsageError
 from convfilter.filters.spec import FilterSpec
@@ -219,10 +219,11 @@ def _may_be_many(address: str) -> bool:
 def pipeline_options(request: Request) -> pipeline.Options:
     """Put together what the pipeline is told about every file."""
     from convfilter import pipeline
+    from convfilter.cli import compiling
     from convfilter.native import object_code
     from convfilter.picture.options import ReadOptions, WriteOptions
 
-    object_code.on_notice(say)
+    object_code.on_notice(compiling.notice)
     allow_loss, strict = _accepted(request)
     return pipeline.Options(
         specs=request.specs,

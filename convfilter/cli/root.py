@@ -11,7 +11,7 @@ import click
 
 from convfilter import __version__
 from convfilter.cli.commands import COMMANDS, COMPLETE_VARIABLE
-from convfilter.cli.messages import MISUSED, failure, misuse, say, traceback_of
+from convfilter.cli.messages import MISUSED, failure, misuse, say, set_colour, traceback_of
 from convfilter.errors import ConvfilterError
 
 _BROKEN_PIPE = 141  # what a shell shows for a program that SIGPIPE ended
@@ -82,6 +82,7 @@ def root() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command line and return the exit status; every failure is one line on stderr."""
     session = Session(arguments)
+    set_colour(_colour(arguments))
     try:
         status = _invoke(arguments, session)
         if sys.stdout is not None:
@@ -92,6 +93,16 @@ def run(arguments: list[str]) -> int:
         return MISUSED
     except Exception as error:
         return fail(error, session)
+
+
+def _colour(arguments: list[str]) -> str:
+    """Return what ``--color`` says, before anything is parsed: errors of the command line have their colour, too."""
+    words = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    found = "auto"
+    for word, following in zip(words, [*words[1:], ""], strict=bool(words)):
+        if word == "--color" or word.startswith("--color="):
+            found = following if word == "--color" else word.partition("=")[2]
+    return found
 
 
 def _invoke(arguments: list[str], session: Session) -> int:

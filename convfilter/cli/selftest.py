@@ -4,7 +4,7 @@ import click
 
 from convfilter.cli.commands import COMMANDS
 from convfilter.cli.messages import FAILED, say, tell
-from convfilter.cli.options import debug_option
+from convfilter.cli.options import common_options
 
 _WIDTHS = (10, 7, 7, 5, 24, 8, 6)
 
@@ -39,5 +39,5 @@ command = click.Command(
     sample type over strides, dilations, borders, channels and alpha, and compares
     with float64. Exit status 1 if a promise is broken.
     """,
-    params=[debug_option()],
+    params=[*common_options()],
 )

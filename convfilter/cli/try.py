@@ -12,7 +12,7 @@ from convfilter.cli.apply import spec_option
 from convfilter.cli.command import Command
 from convfilter.cli.commands import COMMANDS
 from convfilter.cli.messages import say, tell
-from convfilter.cli.options import Option, debug_option
+from convfilter.cli.options import Option, common_options
 from convfilter.cli.values import RunType
 from convfilter.errors import UsageError
 from convfilter.filters.parameters import Number
@@ -93,7 +93,7 @@ command = Command(
         spec_option(required=False),
         Option("--port", section="Run", type=RunType(_PORT), metavar="PORT", help="Of the page.  [any that is free]"),
         Option("--no-browser", section="Run", is_flag=True, help="Print the address only."),
-        debug_option(),
+        *common_options(),
     ],
 )
 command.examples = """\

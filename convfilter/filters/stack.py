@@ -27,7 +27,7 @@ def find(name: Value) -> Filter:
     """
     if name.text in FILTERS:
         return FILTERS[name.text]
-    from convfilter.filters import synonyms
+    from convfilter import synonyms
 
     way = synonyms.of_filter(name.text) or _nearest(name.text, FILTERS)
     raise SpecError(f"{name.where}: no filter is called {shown(name.text)}", remedy=way)

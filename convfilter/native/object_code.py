@@ -45,6 +45,7 @@ class ObjectCode(NamedTuple):
 
 #: Notice before the first loop is compiled.
 COMPILING = "compiling for this machine, once (a few seconds)"
+_ADVICE = "set CONVFILTER_CACHE_DIR to a folder of your own"
 _announced: set[str] = set()
 
 
@@ -88,11 +89,13 @@ def kept_or_compiled(module: str, function: str, codes: tuple[str, ...]) -> Obje
         Types of its arguments.
     """
     name = _file_name(module, function, codes)
-    folder = cache_path()
-    kept = object_store.fetch(folder, name)
+    kept = _fetched(name)
     if kept is not None:
         return _unpack(kept)
     announce(COMPILING)
+    folder, problem = _folder_to_fill()
+    if problem:
+        announce(f"the compiled code cannot be kept ({problem}), and goes to {folder}; {_ADVICE}")
     with object_store.turn(folder, name):  # parallel workers and make jobs need the same loops at once
         kept = object_store.fetch(folder, name)
         if kept is not None:
@@ -100,13 +103,34 @@ def kept_or_compiled(module: str, function: str, codes: tuple[str, ...]) -> Obje
         code = _compile(module, function, codes)
         problem = object_store.keep(folder, name, _pack(code))
     if problem:
-        announce(f"the compiled code cannot be kept ({problem}); set CONVFILTER_CACHE_DIR to a folder of your own")
+        announce(f"the compiled code cannot be kept ({problem}); {_ADVICE}")
     return code
 
 
 def is_kept(module: str, function: str, codes: tuple[str, ...]) -> bool:
-    """Whether the cache folder holds a valid, trusted object file of the loop."""
-    return object_store.fetch(cache_path(), _file_name(module, function, codes)) is not None
+    """Whether a cache folder holds a valid, trusted object file of the loop."""
+    return _fetched(_file_name(module, function, codes)) is not None
+
+
+def _fetched(name: str) -> bytes | None:
+    kept = object_store.fetch(cache_path(), name)
+    return kept if kept is not None else object_store.fetch(_temporary_path(), name)
+
+
+def _folder_to_fill() -> tuple[Path, str | None]:
+    """Return the cache folder, or, where that cannot be written, a temporary one that outlives the run, and why."""
+    chosen, temporary = cache_path(), _temporary_path()
+    problem = object_store.refusal(chosen)
+    if problem is None or chosen == temporary or object_store.refusal(temporary) is not None:
+        return chosen, None
+    return temporary, problem
+
+
+def is_first_time() -> bool:
+    """Tell whether the cache folder hears of compiling for the first time; one that cannot be written always does."""
+    parts = [_language(_LOOPS, _LOWERING), _numba_version().encode(), __version__.encode(), _processor().encode()]
+    digest = sha256(b"\0".join(parts)).hexdigest()[:40]
+    return object_store.mark(_folder_to_fill()[0], f"compiled-{digest}")
 
 
 def _pack(code: ObjectCode) -> bytes:
@@ -227,12 +251,16 @@ def cache_path() -> Path:
         folder = user_cache_path("convfilter", appauthor=False)
         if folder.is_absolute():
             return folder
-    # A user without a home, as in containers. The folder is checked before use, so others cannot prepare it.
+    return _temporary_path()  # a user without a home, as in containers
+
+
+def _temporary_path() -> Path:
+    """Return the folder beside the user's own; others cannot prepare it, since it is checked before use."""
     from tempfile import gettempdir
 
     return Path(gettempdir(), f"convfilter-{os.geteuid()}")
 
 
 def cache_clear() -> int:
-    """Remove every compiled loop from the cache folder and return how many there were."""
-    return object_store.clear(cache_path())
+    """Remove every compiled loop from the cache folders and return how many there were."""
+    return sum(map(object_store.clear, {cache_path(), _temporary_path()}))

@@ -87,6 +87,37 @@ def keep(folder: Path, name: str, content: bytes) -> str | None:
     return None
 
 
+def mark(folder: Path, name: str) -> bool:
+    """Leave an empty file in ``folder``; False if it is there already. :func:`clear` removes it."""
+    try:
+        place = _open_folder(folder)
+        try:
+            os.close(os.open(f".{name}{SUFFIX}.mark", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=place))
+        finally:
+            os.close(place)
+    except FileExistsError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def refusal(folder: Path) -> str | None:
+    """Tell why nothing can be kept in ``folder``, which is made if there is none; None where it can."""
+    trial = f".{SUFFIX}.{os.getpid()}.{os.urandom(4).hex()}"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place = _open_folder(folder)
+        try:
+            os.close(os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=place))
+            os.unlink(trial, dir_fd=place)
+        finally:
+            os.close(place)
+    except OSError as error:
+        return f"{folder}: {error.strerror or error}"
+    return None
+
+
 @contextmanager
 def turn(folder: Path, name: str) -> Iterator[None]:
     """Lock ``name`` so that one process compiles it; without a folder, no lock."""

@@ -1,0 +1,48 @@
+"""The note on compiling, said once for a machine, and the process that compiles what other filters need meanwhile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from convfilter.cli.messages import say
+from convfilter.native import object_code
+
+#: Set it to "no", and nothing is compiled but what the command at hand needs.
+AHEAD_VARIABLE = "CONVFILTER_COMPILE_AHEAD"
+_LOWEST_PRIORITY = 19
+_is_first = False
+
+
+def notice(text: str, tell: Callable[[str], None] = say) -> None:
+    """Pass on what is said about compiling; that it takes place, only the first time."""
+    global _is_first
+    if text == object_code.COMPILING:
+        if not object_code.is_first_time():
+            return
+        _is_first = True
+    tell(text)
+
+
+def compile_ahead() -> None:
+    """After the first run that has compiled something, start a process that compiles for the other everyday filters.
+
+    It has the lowest priority, and outlives this process, as Git's housekeeping does.
+    """
+    global _is_first
+    is_first, _is_first = _is_first, False
+    if not is_first or os.environ.get(AHEAD_VARIABLE) == "no":
+        return
+    import subprocess
+    import sys
+    from contextlib import suppress
+
+    # -P: no module of the working folder may stand in for one of the program's.
+    command = [sys.executable, "-P", "-m", "convfilter", "cache", "warm", "--everyday"]
+    nothing = subprocess.DEVNULL
+    streams: dict[str, Any] = {"stdin": nothing, "stdout": nothing, "stderr": nothing}
+    environment = {**os.environ, "CONVFILTER_CACHE_DIR": os.path.abspath(object_code.cache_path())}
+    with suppress(OSError):
+        child = subprocess.Popen(command, **streams, cwd="/", env=environment, start_new_session=True)
+        os.setpriority(os.PRIO_PROCESS, child.pid, _LOWEST_PRIORITY)

@@ -1,0 +1,59 @@
+"""Command lines and calls of other programs as convfilter's own, with where and why results will differ.
+
+Each program has a module with a function from its words to a `Translation`. A part that means nothing certain here is
+an error that names it; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from importlib import import_module
+
+from convfilter.cli.translation.found import Translation
+from convfilter.errors import UsageError, shown
+
+#: By the name of a program, the module that knows its words.
+_PROGRAMS = {"magick": "magick", "convert": "magick", "vips": "vips", "ffmpeg": "ffmpeg", "gmic": "gmic"}
+
+
+def translated(line: str) -> Translation:
+    """Translate a line of another program.
+
+    Parameters
+    ----------
+    line : str
+        Of ImageMagick, vips, ffmpeg or G'MIC as it is typed, or one call of SciPy, OpenCV, scikit-image or torch.nn.
+
+    Returns
+    -------
+    Translation
+
+    Raises
+    ------
+    UsageError
+        The program is not known, or a part of the line has no certain meaning here.
+    """
+    if re.match(r"(\w+\s*=\s*)?[\w.]+\(", line.strip()):
+        from convfilter.cli.translation import calls
+
+        return calls.translated(line.strip())
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise UsageError(f"the line cannot be split into words: {error}") from error
+    if not words:
+        raise UsageError("a command line is needed, such as 'magick in.jpg -blur 0x4 out.jpg'")
+    program = words[0].rpartition("/")[2]
+    if program not in _PROGRAMS:
+        raise UsageError(
+            f"lines of {', '.join(_PROGRAMS)} and calls of ndimage, cv2, skimage and torch.nn can be translated, got "
+            f"{shown(line)}"
+        )
+    found = Translation()
+    import_module(f"convfilter.cli.translation.{_PROGRAMS[program]}").translate(words[1:], found)
+    if not found.specs:
+        raise UsageError(f"no filter was found in {shown(line)}")
+    if len(found.names) > 2:
+        raise UsageError(f"one input and one output can be translated, got {', '.join(map(shown, found.names))}")
+    return found

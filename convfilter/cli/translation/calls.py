@@ -1,0 +1,221 @@
+"""Calls of Python libraries: read as text, so that nothing of the line is run."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from convfilter.cli.translation.found import Matrix, Translation, ones, require_small, round_footprint, unknown
+from convfilter.errors import UsageError, shown
+
+#: The module of translations by what stands before the function's name.
+_LIBRARIES = {
+    "ndimage": "ndimage", "ndi": "ndimage", "cv2": "opencv", "cv": "opencv", "filters": "skimage", "feature": "skimage",
+    "morphology": "skimage", "restoration": "skimage", "skimage": "skimage", "nn": "torch", "F": "torch",
+    "functional": "torch",
+}  # fmt: skip
+_MODULES = ("ndimage", "opencv", "skimage", "torch")
+
+
+class Arguments:
+    """The arguments of a call by their names; what nobody has asked for in the end has no translation."""
+
+    def __init__(self, function: str, values: dict[str, Any]) -> None:
+        self.function, self._values = function, values
+        self.is_of_colours = False
+
+    def take(self, name: str, default: Any = None) -> Any:
+        """Return an argument as it stands."""
+        return self._values.pop(name, default)
+
+    def number(self, name: str, default: float | None = None) -> float:
+        """Return a number."""
+        value = self._values.pop(name, default)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self._wrong(name, value, "a number")
+        return value
+
+    def pair(self, name: str, default: float | None = None, flat: float | None = None) -> tuple[float, float]:
+        """Return one number twice, or two; a third is for colours, and must be ``flat``: what leaves an axis alone."""
+        value = self._values.pop(name, default)
+        both = value if isinstance(value, list | tuple) else (value, value)
+        if len(both) == 3 and flat is not None and both[2] == flat:
+            self.is_of_colours, both = True, both[:2]
+        if len(both) != 2 or not all(isinstance(each, int | float) for each in both):
+            raise self._wrong(name, value, "a number or two")
+        return both[0], both[1]
+
+    def matrix(self, name: str) -> Matrix:
+        """Return rows of numbers; a line of them is one row."""
+        value = self._values.pop(name, None)
+        rows = (
+            [value] if isinstance(value, list | tuple) and value and not isinstance(value[0], list | tuple) else value
+        )
+        if not isinstance(rows, list | tuple) or not rows:
+            raise self._wrong(name, value, "a list of rows in the line, or a file: kernel:FILE.npy")
+        cols = len(rows[0]) if isinstance(rows[0], list | tuple) else 0
+        for row in rows:
+            if not isinstance(row, list | tuple) or len(row) != cols:
+                raise self._wrong(name, value, "rows of one length")
+            if not all(isinstance(cell, int | float) for cell in row):
+                raise self._wrong(name, value, "rows of numbers")
+        require_small(len(rows), cols)
+        return rows
+
+    def only(self, name: str, *allowed: Any) -> None:
+        """Refuse an argument that is there and is none of the values that change nothing."""
+        value = self._values.pop(name, allowed[0] if allowed else None)
+        if value not in (allowed or (None,)):
+            raise unknown(f"{self.function}({name}={value})")
+
+    def has(self, name: str) -> bool:
+        """Tell whether an argument is there and is not None."""
+        return self._values.get(name) is not None
+
+    def finish(self) -> None:
+        """Refuse what is left."""
+        if self._values:
+            raise unknown(f"{self.function}({next(iter(self._values))}=...)")
+
+    def _wrong(self, name: str, value: Any, wanted: str) -> UsageError:
+        return UsageError(
+            f"{name} must be {wanted} in the line, got {shown(str('nothing' if value is None else value)[:99])}"
+        )
+
+
+#: A function's arguments in their order, and how it is translated.
+Call = tuple[str, Callable[[Arguments, Translation], None]]
+
+
+def translated(line: str) -> Translation:
+    """Translate one call.
+
+    Raises
+    ------
+    UsageError
+        It is no call, of no function that is known, or has an argument that means nothing certain here.
+    """
+    try:
+        body = ast.parse(line).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise UsageError(f"this is no call of Python: {shown(line)}") from error
+    call = getattr(body[0], "value", None) if len(body) == 1 else None
+    if not isinstance(call, ast.Call):
+        raise UsageError(f"one call is needed, got {shown(line)}")
+    found = Translation()
+    translate(call, found)
+    return found
+
+
+def translate(call: ast.Call, found: Translation) -> None:
+    """Add what a call does; nn.Sequential is its modules one after the other."""
+    called = ast.unparse(call.func)
+    *before, name = called.split(".")
+    if name == "Sequential":
+        for each in call.args:
+            if not isinstance(each, ast.Call):
+                raise unknown(ast.unparse(each), "the modules of Sequential must be calls")
+            translate(each, found)
+        return
+    order, translation = _known(called, name, before[-1] if before else "")
+    names = order.split()
+    if len(call.args) > len(names):
+        raise unknown(ast.unparse(call.args[len(names)]))
+    values: dict[str, Any] = {}
+    for key, node in [*zip(names, call.args, strict=False), *((str(each.arg), each.value) for each in call.keywords)]:
+        if key not in names:
+            raise unknown(f"{name}({key}=...)")
+        if key not in ("input", "src", "image"):
+            values[key] = _value(node)
+    arguments = Arguments(name, values)
+    translation(arguments, found)
+    arguments.finish()
+
+
+def _known(called: str, name: str, library: str) -> Call:
+    """Find a function: of the library that the line names, or of the only one that has it."""
+    if library and library not in _LIBRARIES:
+        raise unknown(f"{called}()", "known are calls of ndimage, cv2, skimage and torch.nn")
+    modules = [_LIBRARIES[library]] if library else _MODULES
+    tables: dict[str, dict[str, Call]] = {
+        module: import_module(f"convfilter.cli.translation.{module}").CALLS for module in modules
+    }
+    having = [module for module, table in tables.items() if name in table]
+    if len(having) > 1:
+        raise unknown(f"{called}()", f"{' and '.join(having)} have it; write the library before it, as ndimage.{name}")
+    if not having:
+        names = (
+            ", ".join(name for table in tables.values() for name in table) if library else "ndimage.sobel and others"
+        )
+        raise unknown(f"{called}()", f"known are {names}")
+    return tables[having[0]][name]
+
+
+def _value(node: ast.expr) -> Any:
+    """Return a number, a list of them, or a name as text; arithmetic and arrays are worked out."""
+    match node:
+        case ast.Constant():
+            return node.value
+        case ast.List() | ast.Tuple():
+            return [_value(each) for each in node.elts]
+        case ast.UnaryOp(op=ast.USub()):
+            return _each(_value(node.operand), lambda x: -x, node)
+        case ast.BinOp():
+            return _arithmetic(node)
+        case ast.Call():
+            return _array(node)
+        case _:
+            return ast.unparse(node).rpartition(".")[2]
+
+
+def _arithmetic(node: ast.BinOp) -> Any:
+    left, right = _value(node.left), _value(node.right)
+    numbers = [isinstance(each, int | float) for each in (left, right)]
+    try:
+        match node.op:
+            case ast.Div() if numbers[1]:
+                return _each(left, lambda x: x / right, node)
+            case ast.Mult() if numbers[1]:
+                return _each(left, lambda x: x * right, node)
+            case ast.Mult() if numbers[0]:
+                return _each(right, lambda x: left * x, node)
+            case ast.Add() if all(numbers):
+                return left + right
+            case ast.Sub() if all(numbers):
+                return left - right
+    except (ZeroDivisionError, OverflowError) as error:
+        raise unknown(ast.unparse(node), str(error)) from error
+    raise unknown(ast.unparse(node))
+
+
+def _each(value: Any, of: Callable[[float], float], node: ast.expr) -> Any:
+    if isinstance(value, list):
+        return [_each(each, of, node) for each in value]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise unknown(ast.unparse(node))
+    return of(value)
+
+
+def _array(node: ast.Call) -> Any:
+    """Return the rows of an array, or the cells of a footprint, that a call in the line makes."""
+    name = ast.unparse(node.func).rpartition(".")[2]
+    values = [_value(each) for each in node.args]
+    match name, values:
+        case (("array" | "asarray" | "float32" | "float64" | "tensor"), [rows, *_]):
+            return rows
+        case (("ones" | "footprint_rectangle"), [[int(rows), int(cols)], *_]):
+            return ones(rows, cols)
+        case "getStructuringElement", ["MORPH_RECT", [int(cols), int(rows)]]:
+            return ones(rows, cols)
+        case "getStructuringElement", ["MORPH_CROSS", [int(cols), int(rows)]] if cols % 2 and rows % 2:
+            require_small(rows, cols)
+            return [[float(x == cols // 2 or y == rows // 2) for x in range(cols)] for y in range(rows)]
+        case "generate_binary_structure", [2, (1 | 2) as connectivity]:
+            return round_footprint("diamond", 1) if connectivity == 1 else ones(3, 3)
+        case (("disk" | "diamond"), [int(radius), *_]) if not node.keywords:
+            return round_footprint(name, radius)
+        case "square", [int(side), *_]:
+            return ones(side, side)
+    raise unknown(ast.unparse(node))

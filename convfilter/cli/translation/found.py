@@ -1,0 +1,125 @@
+"""What all translations are made of: the filters, options and notes that are found, and how numbers are written."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+from convfilter.errors import UsageError, shown
+
+GAUSSIAN = "convfilter's Gaussian is not cut and is normalized"
+ROUNDED = "rounds after each pass and each filter; convfilter rounds once, at the end"
+NUMBER = r"\d*\.?\d+"
+#: Larger matrices are written into a file, not into a line.
+_MOST_CELLS = 10_000
+_MOST_DENOMINATOR = 9999
+
+Matrix = Sequence[Sequence[float]]
+
+
+class Translation:
+    """What a foreign line says, collected word by word."""
+
+    def __init__(self) -> None:
+        self.specs: list[str] = []
+        self.options: dict[str, str] = {}
+        self.names: list[str] = []
+        self.notes: dict[str, None] = {}
+
+    def add(self, spec: str, *notes: str) -> None:
+        """Add a filter, and why its result will differ."""
+        self.specs.append(spec)
+        self.notes |= dict.fromkeys(notes)
+
+    def note(self, text: str) -> None:
+        """Add why results will differ, once."""
+        self.notes[text] = None
+
+    def lines(self) -> Iterator[str]:
+        """Return the command, then the notes as comments of a shell."""
+        source, destination = (*self.names, "in.png", "out.png")[:2] if not self.names else (*self.names, "out.png")[:2]
+        words = ["convfilter", "apply"]
+        for spec in self.specs:
+            words += ["-f", spec]
+        for flag, value in self.options.items():
+            words += [flag, value] if value else [flag]
+        yield shlex.join([*words, source, destination])
+        for note in self.notes:
+            yield f"# {note}"
+
+
+def unknown(part: str, why: str = "") -> UsageError:
+    """Make the error about a part of a line."""
+    return UsageError(f"{shown(part)} has no translation" + (f": {why}" if why else ""))
+
+
+def numbers(text: str, form: str, part: str) -> list[float | None]:
+    """Read a geometry such as ``0x4`` or ``2x1+1+0.05``."""
+    found = re.fullmatch(form, text)
+    if found is None:
+        raise unknown(f"{part} {text}".rstrip())
+    return [None if group is None else float(group) for group in found.groups()]
+
+
+def plain(value: float) -> str:
+    """Write a number, as a fraction such as 1/9 where no short decimal is the same, so that sums stay exact."""
+    decimal = f"{value:.12g}"
+    fraction = Fraction(value).limit_denominator(_MOST_DENOMINATOR)
+    return str(fraction) if float(decimal) != value and float(fraction) == value else decimal
+
+
+def pair(cols: float, rows: float) -> str:
+    """Write a size: one number if both are the same."""
+    return plain(cols) if cols == rows else f"{plain(cols)}x{plain(rows)}"
+
+
+def rows_of(matrix: Matrix) -> str:
+    """Write the weights of a kernel, or the cells of a footprint."""
+    return "; ".join(" ".join(map(plain, row)) for row in matrix)
+
+
+def window(cells: Matrix) -> str:
+    """Write a footprint: a size if all its cells are inside."""
+    if all(cell for row in cells for cell in row):
+        return pair(len(cells[0]), len(cells))
+    return rows_of([[float(cell != 0) for cell in row] for row in cells])
+
+
+def with_keywords(spec: str, *keywords: str) -> str:
+    """Add ``key=value`` to a SPEC; a colon comes before the first thing that follows a name."""
+    return ("," if ":" in spec else ":").join([spec, ",".join(keywords)]) if keywords else spec
+
+
+def kernel_of(weights: Matrix, *arguments: str) -> str:
+    """Write the SPEC of a kernel."""
+    return ",".join([f"kernel:{rows_of(weights)}", *arguments])
+
+
+def ones(rows: int, cols: int) -> list[list[float]]:
+    """Return the cells of a rectangle."""
+    require_small(rows, cols)
+    return [[1.0] * cols for _ in range(rows)]
+
+
+def require_small(rows: int, cols: int) -> None:
+    """Refuse what would be a line of many pages."""
+    if rows < 1 or cols < 1 or rows * cols > _MOST_CELLS:
+        raise UsageError(
+            f"a matrix in the line has 1 to {_MOST_CELLS} cells, got {cols}x{rows}; write it to a file: kernel:FILE.npy"
+        )
+
+
+def round_footprint(name: str, radius: float) -> list[list[float]]:
+    """Return the cells of a disk, a diamond or a cross (a plus) within ``radius`` of the middle."""
+    reach = int(radius)
+    require_small(2 * reach + 1, 2 * reach + 1)
+    side = range(-reach, reach + 1)
+    match name:
+        case "disk":
+            return [[float(x * x + y * y <= radius * radius) for x in side] for y in side]
+        case "diamond":
+            return [[float(abs(x) + abs(y) <= radius) for x in side] for y in side]
+        case _:
+            return [[float(x == 0 or y == 0) for x in side] for y in side]

@@ -1,0 +1,67 @@
+"""The commands of G'MIC."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from convfilter.cli.translation.found import GAUSSIAN, NUMBER, Translation, pair, plain, unknown
+
+_BOUNDARIES = {
+    "0": "constant", "dirichlet": "constant", "1": "edge", "neumann": "edge", "2": "wrap", "periodic": "wrap",
+    "3": "symmetric", "mirror": "symmetric",
+}  # fmt: skip
+
+
+def translate(words: Sequence[str], found: Translation) -> None:
+    """Translate what follows the program's name."""
+    waiting = iter(words)
+    for word in waiting:
+        match word.removeprefix("-"):
+            case "blur" | "b":
+                _blur(next(waiting, ""), found)
+            case "median":
+                (side,) = _sizes("median", next(waiting, ""), 1)
+                _add("median", side, side, found)
+            case "erode" | "dilate" as name:
+                sides = _sizes(name, next(waiting, ""), 2)
+                _add(name, sides[0], sides[-1], found)
+            case "output" | "o":
+                found.names.append(next(waiting, ""))
+            case "input" | "i":
+                found.names.insert(0, next(waiting, ""))
+            case _ if re.search(r"\.\w+$", word) and not word.startswith("-"):
+                found.names.append(word)
+            case _:
+                raise unknown(word)
+
+
+def _blur(text: str, found: Translation) -> None:
+    """Read ``SIGMA[,BOUNDARY[,KERNEL]]``: kernel 0 is a recursive filter, 1 a Gaussian; so since G'MIC 3."""
+    sigma, *more = text.split(",")
+    if not re.fullmatch(NUMBER, sigma) or len(more) > 2:
+        raise unknown(f"blur {text}", "a standard deviation in pixels has a translation")
+    found.add(f"gaussian:{plain(float(sigma))}")
+    if more and more[0] not in _BOUNDARIES:
+        raise unknown(f"blur {text}")
+    if more and _BOUNDARIES[more[0]] != "edge":
+        found.options["--padding-mode"] = _BOUNDARIES[more[0]]
+    if more[1:] not in ([], ["0"], ["1"]):
+        raise unknown(f"blur {text}")
+    if more[1:] == ["0"]:
+        found.note(f"G'MIC's blur is a recursive filter that comes near; {GAUSSIAN}")
+    else:
+        found.note(f"older versions of G'MIC blur by a recursive filter that comes near; {GAUSSIAN}")
+
+
+def _sizes(name: str, text: str, most: int) -> list[int]:
+    sides = text.split(",")
+    if len(sides) > most or not all(re.fullmatch(r"[1-9]\d*", side) for side in sides):
+        raise unknown(f"{name} {text}")
+    return [int(side) for side in sides]
+
+
+def _add(name: str, cols: int, rows: int, found: Translation) -> None:
+    if cols % 2 == 0 or rows % 2 == 0:
+        raise unknown(f"{name} {pair(cols, rows)}", "even windows reach further to the left there, to the right here")
+    found.add(f"{name}:{pair(cols, rows)}")

@@ -1,0 +1,237 @@
+"""The words of ImageMagick: ``magick``, and ``convert`` of version 6."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from convfilter.cli.translation.found import (
+    GAUSSIAN,
+    NUMBER,
+    ROUNDED,
+    Translation,
+    kernel_of,
+    numbers,
+    pair,
+    plain,
+    round_footprint,
+    unknown,
+    window,
+)
+
+_PADDING = {"edge": "edge", "mirror": "symmetric", "tile": "wrap"}
+_STATISTICS = {"median": "median", "minimum": "erode", "maximum": "dilate", "mean": "box"}
+_MORPHOLOGY = {
+    "erode": "erode", "dilate": "dilate", "open": "open", "close": "close", "tophat": "tophat",
+    "bottomhat": "blackhat", "edge": "morphgradient",
+}  # fmt: skip
+#: Of a sample at -1/3, 0 or 1/3 of a pixel; beyond _WIDE it makes no difference of a level.
+_THIRDS_VARIANCE, _WIDE = 2 / 27, 3
+#: What 16 bits a sample resolve; weights below it end a kernel whose radius is left out.
+_RESOLUTION = 1 / 65535
+#: Weights of larger kernels do not fit into a line.
+_MOST_REACH = 4
+
+
+def translate(words: Sequence[str], found: Translation) -> None:
+    """Translate what follows the program's name."""
+    waiting = iter(words[1:] if words[:1] == ["convert"] else words)
+    for word in waiting:
+        if not word.startswith(("-", "+")) or word == "-":
+            found.names.append(word)
+        elif word in _OPERATIONS:
+            _OPERATIONS[word](word, waiting, found)
+        else:
+            raise unknown(word)
+
+
+def _radius_sigma(word: str, waiting: Iterator[str]) -> tuple[float, float]:
+    radius, sigma = numbers(next(waiting, ""), rf"({NUMBER})(?:x({NUMBER}))?", word)
+    assert radius is not None
+    return radius, 1.0 if sigma is None else sigma
+
+
+def _blur(word: str, waiting: Iterator[str], found: Translation) -> None:
+    radius, sigma = _radius_sigma(word, waiting)
+    if not sigma:
+        raise unknown(f"{word} {plain(radius)}x0", "a sigma of 0 chooses one by the radius")
+    cut = f",truncate={plain(radius / sigma)}" if radius else ""
+    note = f"ImageMagick cuts the kernel where its weights fall below one level; {GAUSSIAN}"
+    found.add(f"gaussian:{plain(sigma)}{cut}", f"ImageMagick {ROUNDED}", *([] if radius else [note]))
+    if word == "-blur" and sigma < _WIDE:
+        same = math.sqrt(sigma**2 + _THIRDS_VARIANCE)
+        found.note(f"-blur averages the Gaussian over thirds of a pixel, which comes to a sigma of {same:.4g} here")
+
+
+def _sharpen(word: str, waiting: Iterator[str], found: Translation) -> None:
+    """Write the kernel, twice its sum in the middle and a negative Gaussian around, as an unsharp mask.
+
+    With the Gaussian g, cut and normalised, the kernel is d + (d - g) / (1 + g[0]), d the unit impulse
+    (``SharpenImage`` in MagickCore/effect.c).
+    """
+    radius, sigma = _radius_sigma(word, waiting)
+    if not sigma:
+        raise unknown(f"{word} {plain(radius)}x0", "a sigma of 0 chooses one by the radius")
+    reach = math.ceil(radius) or _reach(sigma)
+    line = [math.exp(-x * x / (2 * sigma * sigma)) for x in range(-reach, reach + 1)]
+    amount = 1 / (1 + 1 / sum(line) ** 2)
+    if radius and reach <= _MOST_REACH:
+        weights = [[round(-amount * a * b / sum(line) ** 2, 9) for a in line] for b in line]
+        weights[reach][reach] = round(weights[reach][reach] + 1 + amount, 9)
+        found.add(kernel_of(weights))
+    else:
+        found.add(f"unsharp:{plain(sigma)},amount={amount:.6g}")
+        found.note(f"ImageMagick cuts the kernel {reach} pixels from its middle; {GAUSSIAN}")
+
+
+def _reach(sigma: float) -> int:
+    """Return where ImageMagick ends a Gaussian of two axes whose radius is left out (``GetOptimalKernelWidth2D``)."""
+    reach = 2
+    while True:
+        line = [math.exp(-x * x / (2 * sigma * sigma)) for x in range(-reach, reach + 1)]
+        if line[0] * line[reach] / sum(line) ** 2 < _RESOLUTION:
+            return max(reach - 1, 1)
+        reach += 1
+
+
+def _unsharp(word: str, waiting: Iterator[str], found: Translation) -> None:
+    form = rf"({NUMBER})(?:x({NUMBER}))?(?:\+({NUMBER}))?(?:\+({NUMBER}))?"
+    radius, sigma, amount, threshold = numbers(next(waiting, ""), form, word)
+    level = 0.05 if threshold is None else threshold
+    words = [f"unsharp:{plain(1 if sigma is None else sigma)}", f"amount={plain(1 if amount is None else amount)}"]
+    found.add(",".join([*words, *([f"threshold={plain(level / 2)}"] if level else [])]))
+    if radius:
+        found.note(f"ImageMagick cuts the kernel {plain(radius)} pixels from its middle; {GAUSSIAN}")
+    if level:
+        found.note("ImageMagick compares twice the difference with the threshold, so half of it stands here")
+
+
+def _median(word: str, waiting: Iterator[str], found: Translation) -> None:
+    (side,) = numbers(next(waiting, ""), r"(\d+)", word)
+    assert side is not None
+    _windowed("median", side, side, f"{word} {plain(side)}", found)
+    found.note("-median N takes a window of NxN, not a radius")
+
+
+def _statistic(word: str, waiting: Iterator[str], found: Translation) -> None:
+    kind, size = next(waiting, ""), next(waiting, "")
+    cols, rows = numbers(size, r"(\d+)(?:x(\d+))?", f"{word} {kind}")
+    if kind.lower() not in _STATISTICS:
+        raise unknown(f"{word} {kind}")
+    assert cols is not None
+    _windowed(_STATISTICS[kind.lower()], cols, cols if rows is None else rows, f"{word} {kind} {size}", found)
+    found.note(f"ImageMagick {ROUNDED}")
+
+
+def _windowed(name: str, cols: float, rows: float, part: str, found: Translation) -> None:
+    if cols % 2 == 0 or rows % 2 == 0:
+        raise unknown(part, "even windows reach further to the left there, to the right here")
+    found.add(f"{name}:{pair(cols, rows)}")
+
+
+def _convolve(word: str, waiting: Iterator[str], found: Translation) -> None:
+    text = next(waiting, "")
+    weights = _weights(text, f"{word} {text}".rstrip())
+    divides = "ImageMagick divides the weights by their sum, as normalize does here"
+    if abs(sum(map(sum, weights))) < 1e-9:
+        found.add(kernel_of(weights))
+    else:
+        found.add(kernel_of(weights, "normalize=true"), divides)
+
+
+def _weights(text: str, part: str) -> list[list[float]]:
+    """Read weights: of a square, by commas or blanks, or with a size before a colon."""
+    sized = re.fullmatch(r"(\d+)(?:x(\d+))?:\s*(.+)", text, re.S)
+    words = [word for word in re.split(r"[\s,]+", (sized[3] if sized else text).strip()) if word]
+    side = math.isqrt(len(words))
+    cols, rows = (int(sized[1]), int(sized[2] or sized[1])) if sized else (side, side)
+    if not words or len(words) != cols * rows:
+        raise unknown(part, f"{cols}x{rows} weights are needed, got {len(words)}" if sized else "no square of weights")
+    try:
+        values = [float(word) for word in words]
+    except ValueError:
+        raise unknown(part, "its weights are not all numbers") from None
+    return [values[row * cols : (row + 1) * cols] for row in range(rows)]
+
+
+def _morphology(word: str, waiting: Iterator[str], found: Translation) -> None:
+    method, kernel = next(waiting, ""), next(waiting, "")
+    part = f"{word} {method} {kernel}"
+    name, _, count = method.lower().partition(":")
+    if name in ("convolve", "correlate") and not count:
+        weights = _weights(kernel, part)
+        if name == "convolve":
+            note = "-morphology Convolve turns the kernel, as flip does here"
+            found.add(kernel_of(weights, "flip=true"), note)
+        else:
+            found.add(kernel_of(weights))
+        return
+    if name not in _MORPHOLOGY or not re.fullmatch(r"\d{0,2}", count) or (count and name in ("tophat", "bottomhat")):
+        raise unknown(part)
+    times = int(count or 1)
+    if times > 1 and name in ("open", "close", "edge"):
+        raise unknown(part, "write the erosions and dilations one by one")
+    for _ in range(times):
+        found.add(f"{_MORPHOLOGY[name]}:{_shape(kernel, part)}")
+
+
+def _shape(kernel: str, part: str) -> str:
+    """Return the window that ImageMagick's name of a kernel stands for; without a radius it has one of its own."""
+    rectangle = re.fullmatch(r"rectangle:(\d+)x(\d+)", kernel.lower())
+    if rectangle and int(rectangle[1]) % 2 and int(rectangle[2]) % 2:
+        return pair(int(rectangle[1]), int(rectangle[2]))
+    named = re.fullmatch(rf"(square|diamond|disk|plus)(?::({NUMBER}))?", kernel.lower())
+    if named is None:
+        raise unknown(part)
+    name, radius = named[1], float(named[2] or {"disk": 4.3, "plus": 2}.get(named[1], 1))
+    if name == "square":
+        return plain(2 * int(radius) + 1)
+    if radius % 1 >= 0.5 or radius < 0.5:
+        raise unknown(part, "ImageMagick makes an even and lopsided kernel of such a radius")
+    if name == "disk":
+        return f"disk:{plain(radius)}"
+    return window(round_footprint(name, int(radius)))
+
+
+def _edge(word: str, waiting: Iterator[str], found: Translation) -> None:
+    """Write the Laplacian of ``-edge``: ones, and what makes the sum 0 in the middle, of the other sign."""
+    (radius,) = numbers(next(waiting, ""), rf"({NUMBER})", word)
+    reach = math.ceil(radius or 0)
+    if not 1 <= reach <= _MOST_REACH:
+        raise unknown(f"{word} {plain(radius or 0)}", f"radii of 1 to {_MOST_REACH} have a translation")
+    side = 2 * reach + 1
+    weights = [[-1.0] * side for _ in range(side)]
+    weights[reach][reach] = side * side - 1.0
+    found.add(kernel_of(weights))
+
+
+def _quality(_word: str, waiting: Iterator[str], found: Translation) -> None:
+    found.options["--quality"] = next(waiting, "")
+
+
+def _strip(_word: str, _waiting: Iterator[str], found: Translation) -> None:
+    found.options["--strip=all"] = ""
+
+
+def _virtual_pixel(word: str, waiting: Iterator[str], found: Translation) -> None:
+    value = next(waiting, "")
+    if value.lower() not in _PADDING:
+        raise unknown(f"{word} {value}")
+    found.options["--padding-mode"] = _PADDING[value.lower()]
+
+
+_OPERATIONS: dict[str, Callable[[str, Iterator[str], Translation], None]] = {
+    "-blur": _blur,
+    "-gaussian-blur": _blur,
+    "-sharpen": _sharpen,
+    "-unsharp": _unsharp,
+    "-median": _median,
+    "-statistic": _statistic,
+    "-convolve": _convolve,
+    "-morphology": _morphology,
+    "-edge": _edge,
+    "-quality": _quality,
+    "-strip": _strip,
+    "-virtual-pixel": _virtual_pixel,
+}

@@ -1,0 +1,148 @@
+"""Functions of scikit-image: ``filters``, ``morphology``, ``feature``, ``restoration``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from convfilter.cli.translation.calls import Arguments, Call
+from convfilter.cli.translation.found import Translation, ones, plain, round_footprint, unknown, window
+from convfilter.cli.translation.ndimage import border
+
+#: What a gradient is divided by there, the sum of its weights on one side; the magnitude by the root of two, as well.
+_DIVISORS = {"sobel": 4, "prewitt": 3, "scharr": 16, "farid": 1, "roberts": 1}
+_CHANNELS = "without channel_axis scikit-image filters along the colours of a picture, too; convfilter does not"
+
+
+def _gaussian(arguments: Arguments, found: Translation) -> None:
+    rows, cols = arguments.pair("sigma", 1, flat=0)
+    size = plain(cols) if cols == rows else f"{plain(cols)}x{plain(rows)}"
+    found.add(f"gaussian:{size},truncate={plain(arguments.number('truncate', 4.0))}")
+    _common(arguments, found, "nearest")
+
+
+def _common(arguments: Arguments, found: Translation, mode: str) -> None:
+    """Translate what functions with a border have."""
+    if arguments.take("channel_axis") not in (-1, 2) and not arguments.is_of_colours:
+        found.note(_CHANNELS)
+    arguments.only("preserve_range", False, True)
+    arguments.take("out")
+    border(arguments, found, mode, "scikit-image")
+
+
+def _gradient(name: str, axis: str) -> Callable[[Arguments, Translation], None]:
+    def translate(arguments: Arguments, found: Translation) -> None:
+        arguments.only("mask")
+        along = {None: axis, 0: "y", 1: "x", -1: "x"}.get(arguments.take("axis"), "")
+        if not along:
+            raise unknown(f"{arguments.function}(axis)")
+        divisor = _DIVISORS[name] * (2**0.5 if along == "magnitude" else 1)
+        found.add(f"{name}:{along}" + (f",scale={1 / divisor:.9g}" if divisor != 1 else ""))
+        if along != "magnitude":
+            found.note("scikit-image keeps the sign, convfilter stores the magnitude; --map offset makes mid-grey zero")
+        found.note("scikit-image takes a colour picture for a volume; convfilter filters each colour by itself")
+        border(arguments, found, library="scikit-image")
+
+    return translate
+
+
+def _laplace(arguments: Arguments, found: Translation) -> None:
+    arguments.only("ksize", 3)
+    arguments.only("mask")
+    found.add("laplacian", "scikit-image keeps the sign, and turns it; convfilter stores the magnitude")
+    border(arguments, found, library="scikit-image")
+
+
+def _median(arguments: Arguments, found: Translation) -> None:
+    arguments.only("behavior", "ndimage")
+    arguments.take("out")
+    found.add(f"median:{_cells(arguments, ones(3, 3))}")
+    border(arguments, found, "nearest", "scikit-image")
+
+
+def _cells(arguments: Arguments, default: list[list[float]]) -> str:
+    cells = arguments.matrix("footprint") if arguments.has("footprint") else default
+    arguments.only("footprint")
+    if len(cells) % 2 == 0 or len(cells[0]) % 2 == 0:
+        raise unknown("footprint", "even footprints reach further to the left there, to the right here")
+    if [list(row) for row in cells] != [list(reversed(row)) for row in reversed(cells)]:
+        raise unknown("footprint", "one that turning changes is turned in some functions only")
+    return window(cells)
+
+
+def _unsharp(arguments: Arguments, found: Translation) -> None:
+    radius, amount = arguments.number("radius", 1.0), arguments.number("amount", 1.0)
+    found.add(f"unsharp:{plain(radius)},amount={plain(amount)}", "scikit-image cuts the Gaussian at 4 sigma")
+    _common(arguments, found, "reflect")
+
+
+def _canny(arguments: Arguments, found: Translation) -> None:
+    sigma = arguments.number("sigma", 1.0)
+    low, high = arguments.take("low_threshold"), arguments.take("high_threshold")
+    arguments.only("mask")
+    arguments.only("use_quantiles", False)
+    arguments.only("mode", "constant")
+    arguments.only("cval", 0, 0.0)
+    for value in (low, high):
+        if isinstance(value, str | list):
+            raise unknown(f"canny of {value}", "thresholds are numbers")
+    low, high = (default if value is None else value for value, default in ((low, 0.1), (high, 0.2)))
+    if max(low, high) > 1:
+        low, high = low / 255, high / 255
+        found.note("thresholds above 1 are levels of bytes in scikit-image, so they are divided by 255 here")
+    found.add(f"canny:{plain(sigma)},{plain(low)},{plain(high)}")
+
+
+def _bilateral(arguments: Arguments, found: Translation) -> None:
+    space, colour = arguments.number("sigma_spatial", 1), arguments.number("sigma_color")
+    side = int(arguments.number("win_size", max(5, 2 * math.ceil(3 * space) + 1)))
+    arguments.only("bins", 10000)
+    mode = str(arguments.take("mode", "constant"))
+    if mode not in ("constant", "edge", "symmetric", "reflect", "wrap"):
+        raise unknown(f"mode={mode}")
+    if arguments.take("channel_axis") is not None:
+        colour *= 3
+        found.note("scikit-image divides the distance of two colours by the number of channels, taken as 3")
+    found.add(
+        f"bilateral:{plain(space)},sigma_range={plain(colour)},radius={side // 2},distance=l2",
+        "scikit-image sums a square and takes weights of colours from a table; convfilter sums a disk, exactly",
+    )
+    found.options["--padding-mode"] = mode
+    level = arguments.number("cval", 0)
+    if mode == "constant":
+        found.options["--padding-value"] = plain(level)
+
+
+def _morph(name: str) -> Callable[[Arguments, Translation], None]:
+    def translate(arguments: Arguments, found: Translation) -> None:
+        arguments.take("out")
+        arguments.only("mode", "reflect")
+        found.add(f"{name}:{_cells(arguments, round_footprint('diamond', 1))}")
+
+    return translate
+
+
+_FILTERED = "mask axis mode cval"
+_MORPHED = "image footprint out mode"
+#: By the name of a function.
+CALLS: dict[str, Call] = {
+    "gaussian": ("image sigma mode cval preserve_range truncate channel_axis out", _gaussian),
+    **{name: (f"image {_FILTERED}", _gradient(name, "magnitude")) for name in ("sobel", "scharr", "prewitt", "farid")},
+    **{
+        f"{name}_{end}": ("image mask", _gradient(name, axis))
+        for name in ("sobel", "scharr", "prewitt", "farid")
+        for end, axis in (("h", "y"), ("v", "x"))
+    },
+    "roberts": ("image mask", _gradient("roberts", "magnitude")),
+    "laplace": ("image ksize mask", _laplace),
+    "median": ("image footprint out mode cval behavior", _median),
+    "unsharp_mask": ("image radius amount preserve_range channel_axis", _unsharp),
+    "canny": ("image sigma low_threshold high_threshold mask use_quantiles mode cval", _canny),
+    "denoise_bilateral": ("image win_size sigma_color sigma_spatial bins mode cval channel_axis", _bilateral),
+    "erosion": (_MORPHED, _morph("erode")),
+    "dilation": (_MORPHED, _morph("dilate")),
+    "opening": (_MORPHED, _morph("open")),
+    "closing": (_MORPHED, _morph("close")),
+    "white_tophat": (_MORPHED, _morph("tophat")),
+    "black_tophat": (_MORPHED, _morph("blackhat")),
+}

@@ -1,0 +1,97 @@
+"""Modules and functions of ``torch.nn``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from convfilter.cli.translation.calls import Arguments, Call
+from convfilter.cli.translation.found import Translation, pair, plain, unknown
+
+_MODES = {"zeros": "", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+_IN_PLACE = "inplace"
+
+
+def _size(arguments: Arguments, name: str, default: float | None = None) -> str:
+    """Write a size: torch says (rows, columns), convfilter columns x rows."""
+    rows, cols = arguments.pair(name, default)
+    return pair(cols, rows)
+
+
+def _geometry(arguments: Arguments, *names: str) -> list[str]:
+    """Write those of stride, padding and dilation that are there."""
+    words = []
+    for name in names:
+        value = arguments.take(name)
+        if value in (None, "same", "valid"):
+            words += [f"{name}={value}"] if value else []
+        else:
+            words.append(f"{name}={_size(Arguments(arguments.function, {name: value}), name)}")
+    return words
+
+
+def _convolution(arguments: Arguments, found: Translation) -> None:
+    """Translate a layer; what its weights are does not stand in the line."""
+    for name in ("in_channels", "out_channels", "kernel_size", "bias", "weight", "device", "dtype"):
+        arguments.take(name)
+    is_transposed = "ranspose" in arguments.function
+    words = ["convtranspose:conv.npz" if is_transposed else "layer:conv.npz"]
+    words += _geometry(arguments, "stride", "dilation", "padding")
+    if not is_transposed and not any(word.startswith("padding=") for word in words):
+        words.append("padding=0")
+    mode = str(arguments.take("padding_mode", "zeros"))
+    if mode not in _MODES:
+        raise unknown(f"padding_mode={mode}")
+    if _MODES[mode]:
+        words.append(f"padding_mode={_MODES[mode]}")
+        found.note(f"{mode} in torch is {_MODES[mode]} here")
+    words += _geometry(arguments, "output_padding")
+    groups = arguments.number("groups", 1)
+    words += [f"groups={plain(groups)}"] if groups != 1 else []
+    found.add(",".join(words))
+    found.note("the weights are not in the line; save them as np.savez('conv.npz', weight=..., bias=...) of arrays")
+    found.note("white counts as 1; results are stored as the picture's type: name the output maps.npy to keep floats")
+
+
+def _pool(name: str) -> Callable[[Arguments, Translation], None]:
+    def translate(arguments: Arguments, found: Translation) -> None:
+        words = [f"{name}:{_size(arguments, 'kernel_size')}", *_geometry(arguments, "stride", "padding", "dilation")]
+        if arguments.take("ceil_mode", False):
+            words.append("ceil=true")
+        arguments.only("return_indices", False)
+        arguments.only("divisor_override")
+        counts = arguments.take("count_include_pad", True)
+        if name == "avgpool" and counts and any(word.startswith("padding=") and word != "padding=0" for word in words):
+            words.append("count_padding=true")
+            found.note("torch counts the padding in the mean (count_include_pad), as count_padding does here")
+        found.add(",".join(words))
+
+    return translate
+
+
+def _activation(spec: str, parameter: str = "", default: float = 0) -> Callable[[Arguments, Translation], None]:
+    def translate(arguments: Arguments, found: Translation) -> None:
+        arguments.take(_IN_PLACE)
+        found.add(f"{spec}:{plain(arguments.number(parameter, default))}" if parameter else spec)
+
+    return translate
+
+
+_CONV = "in_channels out_channels kernel_size stride padding"
+_POOL = "kernel_size stride padding"
+#: By the name of a module or function.
+CALLS: dict[str, Call] = {
+    "Conv2d": (f"{_CONV} dilation groups bias padding_mode device dtype", _convolution),
+    "ConvTranspose2d": (f"{_CONV} output_padding groups bias dilation padding_mode device dtype", _convolution),
+    "conv2d": ("input weight bias stride padding dilation groups", _convolution),
+    "conv_transpose2d": ("input weight bias stride padding output_padding groups dilation", _convolution),
+    "MaxPool2d": (f"{_POOL} dilation return_indices ceil_mode", _pool("maxpool")),
+    "AvgPool2d": (f"{_POOL} ceil_mode count_include_pad divisor_override", _pool("avgpool")),
+    "max_pool2d": (f"input {_POOL} dilation ceil_mode return_indices", _pool("maxpool")),
+    "avg_pool2d": (f"input {_POOL} ceil_mode count_include_pad divisor_override", _pool("avgpool")),
+    "ReLU": (_IN_PLACE, _activation("relu")),
+    "LeakyReLU": (f"negative_slope {_IN_PLACE}", _activation("leaky_relu", "negative_slope", 0.01)),
+    "Sigmoid": ("", _activation("sigmoid")),
+    "Tanh": ("", _activation("tanh")),
+    "ELU": (f"alpha {_IN_PLACE}", _activation("elu", "alpha", 1)),
+    "SiLU": (_IN_PLACE, _activation("swish")),
+}

@@ -1,0 +1,232 @@
+"""What commands, options, filters, modes and other values are called elsewhere, and what they are called here.
+
+Where another program means something else by a word, the row says so. Options stand in braces where Python names them
+too, as in errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+#: Command lines, each with the words that people type as a command for them.
+COMMANDS = {
+    "blur --gaussian SIGMA": "gaussian gauss gaussblur gaussianblur smooth soften",
+    "blur --box SIZE": "box boxblur boxfilter mean average uniform",
+    "edges --sobel magnitude": "sobel edge edgedetect gradient",
+    "edges --scharr magnitude": "scharr",
+    "edges --prewitt magnitude": "prewitt",
+    "edges --roberts magnitude": "roberts",
+    "edges --laplacian": "laplacian laplace",
+    "edges --kirsch": "kirsch compass",
+    "blur --guided RADIUS": "guided guidedfilter",
+    "blur --bilateral SIGMA_SPACE,SIGMA_RANGE": "bilateral bilateralfilter surface",
+    "edges --canny SIGMA,LOW,HIGH": "canny",
+    "edges --robinson": "robinson",
+    "edges --farid magnitude": "farid",
+    "edges --frei-chen magnitude": "freichen frei",
+    "sharpen": "unsharp unsharpmask usm sharp",
+    "convolve --kernel FILE": "conv conv2d convolution correlate custom matrix",
+    "apply -f layer:FILE": "layer",
+    "apply -f convtranspose:FILE": "deconv deconvolution upsample convtranspose2d",
+    "apply -f SPEC": "filter stack run process",
+    "pool --max SIZE": "pooling maxpool maxpool2d maximum",
+    "pool --min SIZE": "minpool minimum",
+    "pool --average SIZE": "avgpool averagepool meanpool",
+    "morph --dilate SIZE": "dilate dilation",
+    "morph --erode SIZE": "erode erosion",
+    "morph --open SIZE": "open opening morphology",
+    "morph --close SIZE": "close closing",
+    "morph --tophat SIZE": "tophat",
+    "rank --median SIZE": "median medianblur medianfilter despeckle",
+    "rank --percentile SIZE,P": "percentile quantile",
+    "blur --gaussian 1 --stride 2": "resize downsample shrink thumbnail",
+    "compare A B": "diff psnr ssim",
+    "kernel list": "list filters kernels",
+    "kernel show SPEC": "show",
+    "info IN": "identify header vipsheader inspect show-info metadata size",
+}
+#: Filters that are no weighted sums, and so are not here.
+NO_SUMS = "nlmeans mode"
+
+#: Options by their names here, each with other names; for every command that filters.
+OPTIONS = {
+    "--output, or OUT, the last name": "--out",
+    "IN, the first name": "--input -i --in",
+    "--into": "--outdir --output-dir --out-dir",
+    "--jobs": "--workers --processes --parallel",
+    "--padding-mode": "--border --boundary --mode --edge",
+    "--padding-value": "--cval --fill --border-value",
+    "--padding": "--pad --pads",
+    "--stride": "--step --strides --subsample",
+    "--gray": "--grey --grayscale --greyscale --luminance",
+    "--offset": "--bias --delta",
+    "--nan": "--nodata --nan-value --fill-nan",
+    "--in-place": "--inplace",
+    "--overwrite": "--force --clobber --replace",
+    "--no-clobber": "--skip-existing --no-overwrite --keep-existing",
+    "--keep-time": "--preserve --times --preserve-time",
+    "--follow": "--dereference --follow-links",
+}
+#: Of one command, before those of all.
+OPTIONS_OF: Mapping[str, Mapping[str, str]] = {
+    "blur": {
+        "--gaussian SIGMA": "--sigma --stddev --std --gauss -s -g --amount --strength",
+        "--box SIZE": "--size --ksize --kernel-size --window --mean --average -b",
+        "convfilter convolve --kernel": "--kernel",
+        "convfilter rank --median SIZE": "--median",
+        "convfilter apply -f disk:RADIUS": "--disk",
+        "convfilter apply -f motion:LENGTH": "--motion",
+    },
+    "edges": {
+        "--sobel magnitude": "--magnitude",
+        "--sobel x or --sobel y": "--x --y --axis --dx --dy --horizontal --vertical",
+        "--sobel orientation": "--orientation --direction --angle",
+        "--sobel, --scharr or --prewitt": "--kernel --method --operator",
+        "--laplacian": "--laplace",
+        "convfilter apply -f derivative:SIGMA": "--sigma",
+        "convfilter apply -f sobel:magnitude -f threshold:LEVEL": "--threshold",
+    },
+    "sharpen": {
+        "--sigma": "--radius --gaussian --stddev --std",
+        "--amount": "--strength --percent --factor --gain --weight",
+    },
+    "convolve": {
+        "--kernel": "--weights --matrix --filter -k -f",
+        "--normalize": "--normalise --norm",
+        "--scale 1/DIVISOR": "--div --divisor",
+        "convfilter blur": "--gaussian --sigma --box",
+        "convfilter edges": "--sobel --scharr --prewitt --laplacian",
+    },
+    "pool": {
+        "--max SIZE, --min SIZE or --average SIZE": "--size --window --kernel --kernel-size",
+        "--average": "--mean --avg",
+        "--max": "--maximum",
+        "--min": "--minimum",
+    },
+    "rank": {
+        "--median SIZE, or --median disk:RADIUS": "--radius --disk",
+        "--median SIZE": "--size --ksize --kernel-size --window --footprint -m",
+        "--percentile SIZE,P": "--rank --quantile --percent",
+        "convfilter morph --erode SIZE": "--min --minimum --erode",
+        "convfilter morph --dilate SIZE": "--max --maximum --dilate",
+    },
+    "morph": {
+        "--erode SIZE, --dilate SIZE, --open SIZE or --close SIZE": "--size --ksize --kernel --footprint --element",
+        "disk:RADIUS as SIZE": "--disk --radius",
+        "--erode": "--erosion --min --minimum",
+        "--dilate": "--max --maximum",
+        "--open": "--opening",
+        "--close": "--closing",
+        "--tophat": "--white-tophat",
+        "--blackhat": "--bottomhat --black-tophat",
+        "convfilter apply -f erode:SIZE -f erode:SIZE": "--iterations",
+    },
+    "compare": {
+        "--max-difference": "--tolerance --threshold --fuzz --max-diff",
+        "--min-psnr": "--psnr --metric",
+        "--min-ssim": "--ssim",
+        "--difference": "--output --out --diff -o",
+    },
+    "plan": {"--size": "--input-size --input --shape --resolution", "-f SPEC": "--spec"},
+    "apply": {
+        "-f SPEC": "--spec",
+        "-f kernel:FILE": "--kernel",
+        "-f gaussian:SIGMA": "--gaussian --sigma",
+        "-f box:SIZE": "--box --size",
+        "-f sobel:magnitude": "--sobel",
+        "-f layer:FILE": "--layer",
+        "@NAME before IN": "--pipeline",
+    },
+}
+
+#: Filters by their names here, each with other names.
+FILTERS = {
+    "gaussian": "gauss gaussblur gaussianblur gaussian_blur blur smooth",
+    "box": "mean average uniform uniform_filter boxblur boxfilter avgblur",
+    "unsharp": "usm unsharpmask sharpen sharp",
+    "kernel": "conv conv2d convolve convolution correlate custom matrix filter2d",
+    "maxpool": "maxpool2d max maximum",
+    "minpool": "minpool2d min minimum",
+    "avgpool": "avgpool2d averagepool meanpool",
+    "median": "medianblur median_filter medfilt",
+    "percentile": "rank rank_filter quantile",
+    "erode": "erosion minimum_filter grey_erosion",
+    "dilate": "dilation maximum_filter grey_dilation",
+    "open": "opening",
+    "close": "closing",
+    "morphgradient": "gradient morphologicalgradient",
+    "tophat": "whitetophat",
+    "blackhat": "bottomhat blacktophat",
+    "bilateral": "bilateralfilter denoise_bilateral surfaceblur",
+    "guided": "guidedfilter",
+    "log": "laplacianofgaussian gaussian_laplace marr",
+    "dog": "differenceofgaussians",
+    "laplacian": "laplace",
+    "disk": "pillbox circle bokeh",
+    "motion": "motionblur",
+    "invert": "negate negative",
+    "threshold": "binarize binary",
+    "leaky_relu": "leakyrelu",
+}
+#: Filters for which there is no one word.
+PHRASES = {
+    "nlmeans": "non-local means compare patches, which no filter here does; the nearest is bilateral:3",
+    "grayscale": "grey is an option, not a filter: {gray=True}",
+    "greyscale": "grey is an option, not a filter: {gray=True}",
+    "gray": "it is an option, not a filter: {gray=True}",
+    "resize": "sizes change by a stride: gaussian:1,stride=2",
+    "downsample": "sizes change by a stride: gaussian:1,stride=2",
+}
+#: Values by their parameter and their word elsewhere, each with what it is here.
+VALUES = {
+    "padding_mode": {
+        "mirror": "mirror in SciPy is reflect here, in ImageMagick symmetric",
+        "replicate": "replicate in PyTorch and OpenCV is edge here",
+        "nearest": "nearest in SciPy is edge here",
+        "clamp": "clamp is edge here",
+        "extend": "extend is edge here",
+        "reflect101": "reflect101 in OpenCV is reflect here",
+        "reflect_101": "reflect_101 in OpenCV is reflect here",
+        "grid-mirror": "grid-mirror in SciPy is symmetric here, as is its reflect",
+        "tile": "tile is wrap here",
+        "circular": "circular in PyTorch is wrap here",
+        "periodic": "periodic is wrap here",
+        "zero": "zeros are constant here, with {padding_value=0}",
+        "zeros": "zeros are constant here, with {padding_value=0}",
+        "black": "black is constant here, with {padding_value=0}",
+        "neumann": "neumann in G'MIC is edge here",
+        "dirichlet": "dirichlet in G'MIC is constant here, with {padding_value=0}",
+    },
+    "padding": {"zero": "it is {padding_mode=constant}", "reflect": "it is {padding_mode=reflect}"},
+    "map": {
+        "normalize": "normalize is stretch here",
+        "absolute": "absolute is abs here",
+        "bias": "bias is offset here",
+        "none": "without a map, results are clipped",
+    },
+    "axis": {"horizontal": "x changes along the rows", "vertical": "y changes along the columns",
+             "both": "it is magnitude", "dx": "dx is x here", "dy": "dy is y here", "direction": "it is orientation"},
+    "format": {"jpg2000": "it is jpeg2000"},
+}  # fmt: skip
+
+
+def of_filter(word: str) -> str:
+    """Say what a filter of another program is here; "" if nothing is known."""
+    plain = word.lower().replace("-", "")
+    if plain in PHRASES:
+        return PHRASES[plain]
+    for name, words in FILTERS.items():
+        if plain in words.split() or plain.replace("_", "") in words.split():
+            return f"did you mean {name}?"
+    return ""
+
+
+def of_value(parameter: str, word: str, choices: Sequence[str]) -> str:
+    """Say what a word is here that a parameter does not know: after other programs, or the nearest by its letters."""
+    from difflib import get_close_matches
+
+    known = VALUES.get(parameter, {}).get(word.lower())
+    if known is not None:
+        return known
+    close = get_close_matches(word.lower()[:99], choices, n=1)
+    return f"did you mean {close[0]}?" if close else ""

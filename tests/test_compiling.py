@@ -1,0 +1,146 @@
+"""What is said about compiling, and what is compiled ahead of its use."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from processes import run_bytes, run_python
+
+from convfilter import everyday
+from convfilter.cli import compiling
+from convfilter.cli.root import run
+from convfilter.filters.stack import stages
+from convfilter.native import object_code, object_store
+
+COMPILING = "convfilter: compiling for this machine, once (a few seconds)\n"
+
+
+@pytest.fixture(autouse=True)
+def pictures(folder: Path) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        Image.fromarray(np.arange(300, dtype=np.uint8).reshape(10, 30)).save(name)
+
+
+def said(*arguments: str, **environment: str) -> str:
+    done = run_bytes(
+        *arguments, text=True, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **environment}
+    )
+    assert done.returncode == 0, done.stderr
+    return str(done.stderr)
+
+
+def test_compiling_is_said_once_for_a_machine_not_for_a_filter(folder: Path) -> None:
+    cache = {"CONVFILTER_CACHE_DIR": str(folder / "cache")}
+    assert said("apply", "-f", "invert", "a.png", "out.png", **cache) == COMPILING
+    before = len(os.listdir("cache"))
+    assert said("pool", "--max", "2", "a.png", "out.png", **cache) == ""
+    assert len(os.listdir("cache")) > before
+
+
+def test_a_batch_compiles_once_where_the_cache_cannot_be_written(folder: Path) -> None:
+    environment = {"CONVFILTER_CACHE_DIR": str(folder / "a.png"), "TMPDIR": str(folder)}
+    lines = said("apply", "-f", "invert", "--jobs", "3", "--into", "out", "a.png", "b.png", "c.png", **environment)
+    first, second, third = sorted(lines.splitlines())
+    assert first.startswith("convfilter: 3 done, 0 failed in ")
+    assert f"{first}\n" != COMPILING and f"{second}\n" == COMPILING
+    kept = folder / f"convfilter-{os.geteuid()}"
+    assert third == (
+        f"convfilter: the compiled code cannot be kept ({folder / 'a.png'}: File exists), and goes to {kept}; "
+        "set CONVFILTER_CACHE_DIR to a folder of your own"
+    )
+    assert len(said("apply", "-f", "invert", "--into", "out", "a.png", "b.png", **environment).splitlines()) == 1
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
+    """What is started as a process of its own, with an empty cache and nothing said yet."""
+    calls: list[Any] = []
+
+    class Child:
+        pid = 0
+
+        def __init__(self, command: list[str], **settings: Any) -> None:
+            calls.append((command, settings))
+
+    monkeypatch.setattr(subprocess, "Popen", Child)
+    monkeypatch.setattr(os, "setpriority", lambda *values: calls.append(values))
+    monkeypatch.setenv("CONVFILTER_CACHE_DIR", str(tmp_path / "empty"))
+    monkeypatch.setattr(object_code, "_announced", set())
+    monkeypatch.setattr(compiling, "_is_first", False)
+    return calls
+
+
+def test_the_first_run_has_the_rest_compiled(started: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(compiling.AHEAD_VARIABLE)
+    monkeypatch.setattr(object_store, "fetch", lambda folder, name: None)
+    monkeypatch.setattr(object_code, "_compile", lambda *names: object_code.ObjectCode("entry", (), b""))
+    told: list[str] = []
+    for _ in range(2):
+        compiling.notice(object_code.COMPILING, told.append)
+        compiling.compile_ahead()
+    assert told == [object_code.COMPILING]
+    (command, settings), priority = started
+    assert command[1:] == ["-P", "-m", "convfilter", "cache", "warm", "--everyday"]
+    assert settings["start_new_session"] and settings["cwd"] == "/"
+    assert {settings[stream] for stream in ("stdin", "stdout", "stderr")} == {subprocess.DEVNULL}
+    assert settings["env"]["CONVFILTER_CACHE_DIR"] == os.environ["CONVFILTER_CACHE_DIR"]
+    assert priority == (os.PRIO_PROCESS, 0, 19)
+
+
+def test_nothing_is_started_where_it_is_not_wanted(started: list[Any]) -> None:
+    assert os.environ[compiling.AHEAD_VARIABLE] == "no"
+    compiling.notice(object_code.COMPILING, lambda text: None)
+    compiling.compile_ahead()
+    assert started == []
+
+
+def test_the_everyday_filters_are_filters() -> None:
+    for stack in everyday.STACKS:
+        assert len(stages(stack)) == len(stack)
+
+
+def test_warming_for_every_day_is_a_command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(everyday, "STACKS", (("invert",), ("box:3",), ("box:5",), ("relu",)))
+    assert run(["cache", "warm", "--everyday"]) == 0
+    out = capfd.readouterr().out.splitlines()
+    assert out[:4] == ["invert", "box:3", "box:5", "relu"]
+    assert out[-1].startswith("the usual loops are ready in ")
+
+
+def test_the_examples_of_the_readme_need_no_other_loops() -> None:
+    """Each loop that is asked for is noted, first by the warming, then by commands with other numbers on a photo."""
+    program = """
+import numpy as np
+from convfilter import everyday, files
+from convfilter.cli.root import run
+from convfilter.native import loop
+seen, ask = set(), loop.kept_or_compiled
+def note(*names):
+    seen.add(names)
+    return ask(*names)
+loop.kept_or_compiled = note
+list(everyday.warm())
+warmed = set(seen)
+made = loop.Loop.variant
+loop.Loop.variant = lambda self, **types: note(self.module, self.function, self.codes(**types)) and made(self, **types)
+photo = np.random.default_rng(1).integers(0, 256, (700, 900, 3)).astype(np.uint8)
+files.write("photo.png", photo)
+files.write("photo.jpg", photo)
+for line in (
+    "blur --gaussian 2.5", "blur --box 15", "blur --guided 4", "edges --sobel magnitude", "sharpen --amount 2",
+    "edges --sobel x --gray --map offset", "convolve --kernel emboss.txt --offset 1/2", "pool --max 2",
+    "pool --average 2", "rank --median 7", "morph --open disk:2", "blur --gaussian 1.5 --stride 2",
+    "edges --canny 1,0.05,0.1", "apply -f gaussian:1 -f sobel:magnitude,stride=2", "morph --erode 7",
+):
+    for name in ("photo.png", "photo.jpg"):
+        assert run([*line.split(), name, "out.png"]) == 0, line
+print(sorted(seen - warmed))
+"""
+    Path("emboss.txt").write_text("-2 -1 0\n-1 0 1\n0 1 2\n")
+    assert run_python(program).strip() == "[]"
