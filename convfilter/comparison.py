@@ -14,7 +14,7 @@ from convfilter.errors import ParameterError
 from convfilter.filters.kernels import gaussian
 from convfilter.filters.stage import Correlation, Stage
 from convfilter.picture.picture import Picture
-from convfilter.planning import full_scale
+from convfilter.planning import full_scale, is_whole
 from convfilter.record import record
 
 Image = npt.NDArray[Any]
@@ -100,7 +100,7 @@ def _at(place: tuple[int, int, int]) -> str:
 
 
 def compare(first: Image, second: Image) -> Comparison:
-    """Compare two pictures, sample by sample; full scale is 255, 65535, or 1 for real samples.
+    """Compare two pictures, sample by sample; full scale is the largest integer of their type, 1 for real samples.
 
     Parameters
     ----------
@@ -121,8 +121,10 @@ def compare(first: Image, second: Image) -> Comparison:
     return compare_frames([(first, second)])
 
 
-def compare_frames(pairs: Sequence[tuple[Image, Image]]) -> Comparison:
+def compare_frames(pairs: Sequence[tuple[Image, Image]], white: float | None = None) -> Comparison:
     """Compare the frames of two files as one: at least one pair of them; see ``compare``.
+
+    ``white`` is the value of white, where that is not the full scale of the sample type.
 
     Raises
     ------
@@ -132,6 +134,7 @@ def compare_frames(pairs: Sequence[tuple[Image, Image]]) -> Comparison:
     found = _Sums()
     similarities: list[float | None] = []
     missing = ""
+    white = white or full_scale(pairs[0][0].dtype)
     for number, (first, second) in enumerate(pairs):
         if first.shape != second.shape or first.dtype != second.dtype:
             raise ParameterError(
@@ -141,13 +144,13 @@ def compare_frames(pairs: Sequence[tuple[Image, Image]]) -> Comparison:
         a, b = (image.reshape(image.shape[0], image.shape[1], -1) for image in (first, second))
         for top in range(0, a.shape[0], _BAND_ROWS):
             found.add(_distances(a[top : top + _BAND_ROWS], b[top : top + _BAND_ROWS]), top, number)
-        similarity, why = _ssim(a, b, full_scale(a.dtype))
+        similarity, why = _ssim(a, b, white)
         similarities.append(similarity)
         missing = missing or why
     known = [each for each in similarities if each is not None]
     ssim = float(np.mean(known)) if len(known) == len(pairs) else None
     return Comparison(
-        found.psnr(full_scale(pairs[0][0].dtype)), ssim, found.largest, found.place, found.same / found.samples,
+        found.psnr(white), ssim, found.largest, found.place, found.same / found.samples,
         len(pairs), found.frame, found.unmatched, found.unmatched_place, missing,
     )  # fmt: skip
 
@@ -247,7 +250,7 @@ def difference_picture(first: Picture, second: Picture) -> Picture:
     shown = []
     for frame, difference in zip(first.frames, differences, strict=True):
         stretched = np.where(np.isfinite(difference), difference * gain, white)
-        pixels = (np.rint(stretched) if dtype.kind == "u" else stretched).astype(dtype)
+        pixels = (np.rint(stretched) if is_whole(dtype) else stretched).astype(dtype)
         shown.append(frame.with_pixels(Picture.from_array(pixels).pixels))
     return replace(Picture.from_array(shown[0].pixels), frames=shown)
 

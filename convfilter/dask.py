@@ -24,8 +24,8 @@ __all__ = ["apply"]
 def apply(array: Any, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -> Any:
     """Run a stack of filters on a Dask array; nothing is computed until the result is.
 
-    Equal to ``convfilter.apply`` on the whole array: bit for bit for uint8 and
-    uint16, and for float32 without infinite values or NaN.
+    Equal to ``convfilter.apply`` on the whole array: bit for bit for integers,
+    and for real numbers without infinite values or NaN.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def _stage(da: Any, plan: Plan, number: int, source: Any, target: np.dtype[Any],
     from dask.highlevelgraph import HighLevelGraph
 
     stage = plan.stages[number]
-    dtype = target if number == len(plan.stages) - 1 else np.dtype(np.float32)
+    dtype = target if number == len(plan.stages) - 1 else plan.between
     row_cuts, col_cuts = _cuts(stage, source.chunks)
     name = f"convfilter-{stage.stage.name.partition(':')[0]}-{tokenize(source.name, plan, number, dtype)}"
     graph: dict[Any, Any] = {f"{name}-plan": _Shared(plan, number, dtype, threads)}

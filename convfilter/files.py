@@ -64,8 +64,8 @@ def write(where: str | os.PathLike[str], picture: Picture | Pixels, options: Wri
     where : path
         "-" is standard output.
     picture : Picture, or (H, W) or (H, W, C) array
-        Of an array, 1 to 4 channels are grey, grey and alpha, RGB, RGBA. White is 255 for uint8, 65535 for uint16, 1
-        for floating-point numbers, which are stored as float32 or as integers, by the format; True for bool.
+        Of an array, 1 to 4 channels are grey, grey and alpha, RGB, RGBA. White is the largest whole number of a type,
+        1 for floating-point numbers, True for bool. A format that does not hold the type gets the nearest it holds.
     options : WriteOptions, optional
 
     Returns
@@ -104,8 +104,8 @@ def _picture(image: Any) -> Picture:
     pixels = np.asarray(image)
     if pixels.dtype == np.bool_:
         pixels = pixels.astype(np.uint8) * np.uint8(255)
-    elif pixels.dtype.kind == "f":
-        pixels = pixels.astype(np.float32, copy=False)
+    elif pixels.dtype == np.float16:
+        pixels = pixels.astype(np.float32)
     try:
         return Picture.from_array(pixels)
     except ValueError as error:

@@ -25,7 +25,8 @@ from convfilter.picture.read import decode_whole
 from convfilter.picture.sheet import Form
 from convfilter.picture.write import check, dropping, stored_outline, write
 from convfilter.placing import placed
-from convfilter.planning import Plan, full_scale
+from convfilter.planning import Plan, full_scale, is_whole
+from convfilter.sample_types import can_leave, computed_in, real_of
 
 if TYPE_CHECKING:
     from convfilter.picture.metadata.curves import Curve
@@ -79,11 +80,12 @@ class Job:
     ) -> None:
         self._picture, self._options = picture, options
         self._target = target and target.settled(picture.format)
-        self._dtype: np.dtype[np.generic] = np.dtype(np.float32)
+        self._dtype = real_of(picture.dtype)
         self._white: int | None = None
         if self._target is not None:
-            self._dtype = self._target.store_dtype(picture.dtype)
-            self._white = self._target.store_white(picture.dtype, picture.white)
+            file_dtype = picture.outline.dtype
+            self._dtype = self._target.store_dtype(file_dtype)
+            self._white = self._target.store_white(file_dtype, picture.white)
         self._curve: Curve | None = None
         self.lit = picture
         self._stages = stages
@@ -103,7 +105,10 @@ class Job:
         self._straightens = self._premultiplied and not holds and self._background is None
         #: Of the rows that the engine gives: real numbers where something follows that rounds.
         follows = self._curve or self._background or self._straightens
-        self._run_dtype = np.dtype(np.float32) if follows else self._dtype
+        rounds = computed_in(self._dtype) != self._dtype
+        self._run_dtype = real_of(self.lit.dtype) if follows or rounds or self._dtype.kind == "f" else self._dtype
+        if rounds:  # which clips, too
+            self._stages = [replace(each, map=None) if each.map == "clip" else each for each in self._stages]
 
     def start(self) -> None:
         """Begin to decode, while what the engine needs is loaded; of several frames, none is begun early."""
@@ -128,7 +133,7 @@ class Job:
         self.plans = self._planned(self._run_dtype, self._white if target is not None else None)
         self.form: Form = maps.form_of(self.plans[0], target, wants_sheet=options.sheet)
         if self.form != "picture" and target is not None:  # the values of maps are wanted as they are, not as samples
-            self.plans = self._planned(np.dtype(np.float32), None)
+            self.plans = self._planned(real_of(picture.dtype), None)
         self.outline = self.stored = self._outline()
         if target is not None:
             self._target, lost = check(target, self.outline, options.write)
@@ -185,7 +190,7 @@ class Job:
         alpha = self.outline.alpha and self._background is None
         filtered = replace(self._picture, frames=frames, model=self.outline.model, alpha=alpha, metadata=self._metadata)
         filtered.premultiplied = alpha and self._premultiplied and not self._straightens
-        return replace(filtered, extras=self.outline.extras, white=self._white)
+        return replace(filtered, extras=self.outline.extras, white=self._white, file_dtype=None)
 
     def _run_masked(self, number: int, masking: Masking, finish: Finish) -> tuple[Pixels, int]:
         """Filter a frame without the pixels that do not count; returns it, and how many samples were clipped."""
@@ -195,7 +200,7 @@ class Job:
         result, there = run_masked(
             self._stages, lit.pixels, valid, fill=masking.fill, out_dtype=self._run_dtype, alpha=alpha,
             premultiplied=self._premultiplied, gray=self._options.gray and self._weights is None,
-            white=self.lit.white, out_white=self._white if self._target is not None else None,
+            white=self.lit.own_white, out_white=self._white if self._target is not None else None,
             threads=self._options.threads,
         )  # fmt: skip
         pixels = finish(result.pixels)
@@ -251,10 +256,10 @@ class Job:
 
     def _not_numbers(self, plan: Plan, pixels: Pixels, result: Pixels) -> Pixels | None:
         """Return where the colours of a result that is stored as integers are none; None if they all are numbers."""
-        if self._picture.dtype.kind != "f" or self._dtype.kind == "f" or not _may_be_none(pixels):
+        if is_whole(self._picture.outline.dtype) or self._dtype.kind == "f" or not _may_be_none(pixels):
             return None
         if result.dtype.kind != "f":  # NaN is 0 in it
-            result = run_array(plan, pixels, out_dtype=np.float32, threads=self._options.threads).pixels
+            result = run_array(plan, pixels, out_dtype=plan.between, threads=self._options.threads).pixels
         colours = np.atleast_3d(result)
         none: Pixels = np.isnan(colours[..., : colours.shape[2] - self.outline.alpha])
         return none if none.any() else None
@@ -278,17 +283,16 @@ class Job:
             self.notes += losses.settled(found, self._options.write, WriteError)
 
     def _finish(self) -> Finish:
-        white = self.lit.white or self.plans[0].full
         divide = self._run_dtype.kind == "f" and self.lit.dtype.kind == "u"
         return Finish(
-            self.outline.alpha, self._dtype, white, self._white,
+            self.outline.alpha, self._run_dtype, self._dtype, self.plans[0].full, self._white,
             curve=self._curve, background=self._background, divide=divide,
             premultiplied=self._premultiplied, straighten=self._straightens,
         )  # fmt: skip
 
     def _count(self, clipped: int, samples: int) -> None:
         self.clipped = clipped / samples
-        if clipped and self.outline.dtype == "float32" and self._dtype.kind == "u":
+        if clipped and can_leave(self._picture.outline.dtype, self._dtype):
             self.notes += self._clipping()
 
     def _lost_light(self) -> tuple[str, ...]:
@@ -313,12 +317,12 @@ class Job:
         return losses.settled(found, self._options.write, WriteError)
 
     def _clipping(self) -> tuple[str, ...]:
-        """Refuse to clip the floats of a picture; what the filter alone has driven beyond the range is clipped."""
+        """Refuse to clip the samples of a picture; what the filter alone has driven beyond the range is clipped."""
         from convfilter.picture import losses
 
         assert self._target is not None
         assert self._target.format is not None
-        found = losses.of_range(self._picture.frames, self._target.format)
+        found = losses.of_range(self._picture, self._target.format)
         return losses.settled(found, self._options.write, WriteError)
 
     def _other_reason(self) -> str:
@@ -352,7 +356,7 @@ class Job:
                     alpha=picture.alpha,
                     gray=options.gray and self._weights is None,
                     algorithm=options.algorithm,
-                    white=picture.white,
+                    white=picture.own_white,
                     out_white=white,
                     premultiplied=picture.premultiplied,
                 )
@@ -376,14 +380,15 @@ class Job:
         return outline if self.form in ("picture", "array") else maps.outline_of(self.form, outline, self.plans)
 
     def _require_room(self) -> None:
-        """Refuse what does not fit beside the input: all results, and of one frame what stages hand on, in float32."""
-        result_bytes = 4 if self.form != "picture" else self._run_dtype.itemsize
+        """Refuse what does not fit beside the input: all results, and of one frame what stages hand on."""
+        real = self.plans[0].between.itemsize
+        result_bytes = real if self.form != "picture" else self._run_dtype.itemsize
         results = between = 0
         for plan in self.plans:
             results += int(np.prod(plan.output_shape)) * result_bytes
             # Between groups a whole result is there beside what it is made from; the last one's is counted already.
             lasts = [plan.stages[group.last - 1] for group in plan.groups[:-1]]
-            whole = [4 * stage.rows.output * stage.cols.output * stage.output_channels for stage in lasts]
+            whole = [real * stage.rows.output * stage.cols.output * stage.output_channels for stage in lasts]
             there = zip([0, *whole], [*whole, 0], plan.groups, strict=True)
             between = max(between, *(before + after + group.held_bytes for before, after, group in there))
         require_memory(results + between + _SCRATCH_BYTES)

@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from convfilter.errors import ReadError
 from convfilter.filters.stage import Stage
 from convfilter.picture.picture import Metadata, Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.planning import full_scale
 from convfilter.planning.offsets import settled
+from convfilter.sample_types import is_signed, real_of, sample_type
 
 if TYPE_CHECKING:
     from convfilter.picture.metadata.curves import Curve
@@ -86,7 +87,7 @@ def enter(
     Returns
     -------
     picture : Picture
-        With float32 samples, 0..1.
+        With samples of float32 or float64, 0..1.
     stages : list of Stage
         Padding values and offsets count in linear light; edges still show their magnitude.
     curve : Curve
@@ -95,16 +96,21 @@ def enter(
     Raises
     ------
     ReadError
-        The picture is CMYK, or its profile has no simple curve.
+        The picture is CMYK, its profile has no simple curve, or its samples are signed.
     ParameterError
         An offset is no fraction of full scale.
     """
     from convfilter.picture.metadata.curves import LINEAR
     from convfilter.picture.metadata.transfer import curve_of
 
+    if linear and is_signed(picture.outline.dtype):
+        raise ReadError(
+            f"signed samples ({picture.outline.dtype}) are measurements, which have no linear light",
+            remedy="leave out {linear=True}",
+        )
     curve = curve_of(picture) if linear else LINEAR
-    white = picture.white or full_scale(picture.dtype)
-    stages = [_in_light(stage, curve, white) for stage in settled(stages, picture.dtype, white)]
+    white = picture.own_white or full_scale(picture.dtype)
+    stages = [_in_light(stage, curve, white, real_of(picture.dtype)) for stage in settled(stages, picture.dtype, white)]
     return entered_before or entered(picture, curve, weights), stages, curve
 
 
@@ -112,34 +118,35 @@ def entered(picture: Picture, curve: Curve, weights: tuple[float, float, float] 
     """Return a picture in linear light, and weighed; samples that are still to be decoded are turned into it then."""
     from convfilter.picture.metadata.curves import linearized
 
-    white = picture.white or full_scale(picture.dtype)
+    white = picture.own_white or full_scale(picture.dtype)
+    dtype = real_of(picture.dtype)
 
     def lit(rows: Pixels) -> Pixels:
         if picture.premultiplied:
-            real = (rows / np.float32(white)).astype(np.float32)
+            real = (rows / dtype.type(white)).astype(dtype)
             return _of_straight(real, lambda straight: linearized(straight, curve, True))
         return linearized(rows, curve, picture.alpha, white)
 
     def weighed(rows: Pixels) -> Pixels:
         light = lit(rows)
         grey = light[..., :3].astype(np.float64) @ np.array(weights)
-        return np.concatenate([grey[..., np.newaxis].astype(np.float32), light[..., 3:]], axis=2)
+        return np.concatenate([grey[..., np.newaxis].astype(dtype), light[..., 3:]], axis=2)
 
     if weights is None:
-        frames = [frame.mapped(lit, np.dtype(np.float32)) for frame in picture.frames]
-        return replace(picture, frames=frames, white=None)
-    frames = [frame.mapped(weighed, np.dtype(np.float32), 1 + picture.alpha) for frame in picture.frames]
-    return replace(picture, frames=frames, model="gray", white=None)
+        frames = [frame.mapped(lit, dtype) for frame in picture.frames]
+        return replace(picture, frames=frames, white=None, file_dtype=None)
+    frames = [frame.mapped(weighed, dtype, 1 + picture.alpha) for frame in picture.frames]
+    return replace(picture, frames=frames, model="gray", white=None, file_dtype=None)
 
 
-def _in_light(stage: Stage, curve: Curve, white: float) -> Stage:
-    value = np.array([stage.padding_value / white], np.float32)
+def _in_light(stage: Stage, curve: Curve, white: float, dtype: np.dtype[np.generic]) -> Stage:
+    value = np.array([stage.padding_value / white], dtype)
     tone_map = stage.map or ("abs" if stage.signed else None)
     return replace(stage, padding_value=float(curve.decode(value)[0]), map=tone_map)
 
 
 def settle(
-    pixels: npt.NDArray[np.float32],
+    pixels: Pixels,
     alpha: bool,
     dtype: np.dtype[np.generic],
     white: float,
@@ -154,7 +161,7 @@ def settle(
 
     Parameters
     ----------
-    pixels : (rows, cols, channels) array of float32
+    pixels : (rows, cols, channels) array of float32 or float64
     white : float
         The value of white in them.
     out_white : float, optional
@@ -167,7 +174,7 @@ def settle(
     pixels : array of ``dtype``
         Without alpha, if there is a background.
     clipped : int
-        How many samples did not fit into 0..white.
+        How many samples did not fit into the range of ``dtype``.
     """
     clipped = _clipped(pixels, white, dtype, out_white or full_scale(dtype))
     from convfilter.picture import colour
@@ -177,9 +184,9 @@ def settle(
         from convfilter.picture.metadata.curves import delinearized
 
         if premultiplied:
-            result = _of_straight(pixels, lambda straight: delinearized(straight, curve, True, np.float32))
+            result = _of_straight(pixels, lambda straight: delinearized(straight, curve, True, pixels.dtype))
         else:
-            between = np.dtype(np.float32) if background else dtype
+            between = pixels.dtype if background else dtype
             result = delinearized(pixels, curve, alpha, between, None if background else out_white)
         white = 1.0
     if background is not None:
@@ -191,19 +198,18 @@ def settle(
     return result, clipped
 
 
-def _of_straight(
-    pixels: npt.NDArray[np.float32], function: Callable[[npt.NDArray[np.float32]], Pixels]
-) -> npt.NDArray[np.float32]:
+def _of_straight(pixels: Pixels, function: Callable[[Pixels], Pixels]) -> Pixels:
     """Apply a function of straight colours to premultiplied ones; light without opacity counts as if it had all."""
-    alpha = np.where(pixels[:, :, -1:] > 0, pixels[:, :, -1:], np.float32(1))
+    alpha = np.where(pixels[:, :, -1:] > 0, pixels[:, :, -1:], pixels.dtype.type(1))
     straight = np.concatenate([pixels[:, :, :-1] / alpha, pixels[:, :, -1:]], axis=2)
-    result = function(straight).astype(np.float32)
+    result = function(straight).astype(pixels.dtype)
     result[:, :, :-1] *= alpha
     return result
 
 
-def _clipped(pixels: npt.NDArray[np.float32], white: float, dtype: np.dtype[np.generic], out_white: float) -> int:
+def _clipped(pixels: Pixels, white: float, dtype: np.dtype[np.generic], out_white: float) -> int:
     if dtype.kind == "f":
         return 0
-    half_level = 0.5 * white / out_white
-    return sum(int(np.count_nonzero((row < -half_level) | (row > white + half_level))) for row in pixels)
+    level = white / out_white
+    least, most = (sample_type(dtype).low - 0.5) * level, white + 0.5 * level
+    return sum(int(np.count_nonzero((row < least) | (row > most))) for row in pixels)

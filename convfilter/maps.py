@@ -6,8 +6,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from convfilter.errors import ParameterError, SizeError, UsageError
 from convfilter.executor.run import run_array
 from convfilter.filters.stage import Layer, Orientation, Stage
@@ -19,10 +17,10 @@ from convfilter.picture.place.target import Target
 from convfilter.picture.sheet import Form, Grid, array_bytes, as_pages, as_sheets
 from convfilter.placing import placed
 from convfilter.planning import Plan, plan_stack
+from convfilter.sample_types import is_signed
 
 _COLOURS = (1, 3)
 _COLOURS_AND_ALPHA = 4
-_FLOAT_BYTES = 4
 
 
 def require_result(stages: Sequence[Stage], width: int, height: int) -> None:
@@ -53,7 +51,7 @@ def _channels(stages: Sequence[Stage]) -> int:
 
 
 def require_room(plan: Plan, *, are_maps: bool) -> None:
-    """Refuse a stack whose layers have more channels than fit: what lies between two stages, and maps, are float32.
+    """Refuse a stack whose layers have more channels than fit: what lies between two stages, and maps, are floats.
 
     Raises
     ------
@@ -63,7 +61,7 @@ def require_room(plan: Plan, *, are_maps: bool) -> None:
     for number, stage in enumerate(plan.stages if are_maps else plan.stages[:-1], 1):
         rows, cols, channels = stage.rows.output, stage.cols.output, stage.output_channels
         what = f"stage {number} ({stage.stage.name}), {channels} channels of {cols}x{rows},"
-        require_memory(rows * cols * channels * _FLOAT_BYTES, what)
+        require_memory(rows * cols * channels * plan.between.itemsize, what)
 
 
 def is_array(destination: str) -> bool:
@@ -118,20 +116,24 @@ def outline_of(form: Form, outline: Outline, plans: Sequence[Plan]) -> Outline:
 
 
 def run_maps(plans: Sequence[Plan], picture: Picture, form: Form, threads: int | None) -> Picture:
-    """Run the plans to real values, white = 1, and lay the maps out; alpha is left out."""
+    """Run the plans to real values, white = 1, or as they are where samples are signed, and lay the maps out.
+
+    Alpha is left out.
+    """
     frames = []
+    white = 1.0 if is_signed(picture.outline.dtype) else None
     for plan, frame in zip(plans, picture.frames, strict=True):
-        pixels = run_array(plan, frame.pixels, out_dtype=np.float32, threads=threads).pixels
+        pixels = run_array(plan, frame.pixels, out_dtype=plan.between, threads=threads).pixels
         pixels = pixels.reshape(*pixels.shape[:2], -1)
         if plan.alpha and form != "array":
             pixels = pixels[..., :-1]
-        frames.append(placed(frame.with_pixels(pixels / np.float32(plan.full)), plan))
-    mapped = replace(picture, frames=frames, white=None)
+        frames.append(placed(frame.with_pixels(pixels / pixels.dtype.type(white or plan.full)), plan))
+    mapped = replace(picture, frames=frames, white=None, file_dtype=None)
     return {"sheet": as_sheets, "pages": as_pages}.get(form, lambda same: same)(mapped)
 
 
 def write_array(destination: str, picture: Picture) -> None:
-    """Write the values of the only frame as .npy: (H, W, C) float32.
+    """Write the values of the only frame as .npy: (H, W, C) floats.
 
     Raises
     ------

@@ -10,7 +10,7 @@ import numpy as np
 
 from convfilter import light
 from convfilter.executor import run as engine
-from convfilter.picture import write
+from convfilter.picture import colour, write
 from convfilter.picture.format import Format
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Outline, Picture
@@ -18,6 +18,7 @@ from convfilter.picture.pixels import Pixels
 from convfilter.picture.place import atomic
 from convfilter.picture.place.target import Target
 from convfilter.planning import Plan
+from convfilter.sample_types import can_leave
 
 if TYPE_CHECKING:
     from convfilter.picture.metadata.curves import Curve
@@ -59,11 +60,11 @@ def passage_of(
         reason = other or ("frames are filtered one by one" if len(picture.frames) > 1 else "the result is an array")
         return Passage(reason, reason)
     because = engine.whole_because(plans[0])
-    changes_to_whole = picture.dtype.kind == "f" and np.dtype(stored.dtype).kind == "u"
-    if changes_to_whole:
-        because = because or "real samples are looked at for what whole samples cannot hold"
+    loses_range = can_leave(picture.outline.dtype, stored.dtype)
+    if loses_range:
+        because = because or f"samples are looked at for what {np.dtype(stored.dtype)} cannot hold"
     into = write.whole_because(fmt, stored, options)
-    if changes_to_whole or fmt.colours:
+    if loses_range or fmt.colours:
         into = into or because or "its colours are counted"
     return Passage(because or picture.frames[0].whole_because, into)
 
@@ -75,8 +76,8 @@ class Finish:
     ----------
     alpha : bool
         The last channel is opacity.
-    dtype : dtype
-        Of what is stored.
+    run_dtype, dtype : dtype
+        Of the rows, and of what is stored.
     white : float
         Of the rows.
     out_white : float or None
@@ -93,6 +94,7 @@ class Finish:
     def __init__(
         self,
         alpha: bool,
+        run_dtype: np.dtype[np.generic],
         dtype: np.dtype[np.generic],
         white: float,
         out_white: float | None,
@@ -105,6 +107,7 @@ class Finish:
     ) -> None:
         self._alpha, self._dtype, self._white, self._out_white = alpha, dtype, white, out_white
         self._curve, self._background, self._divide = curve, background, divide
+        self._converts = run_dtype != dtype
         self._premultiplied, self._straighten = premultiplied, straighten
         self._lock = threading.Lock()
         self.clipped = 0
@@ -112,7 +115,7 @@ class Finish:
     @property
     def is_needed(self) -> bool:
         """Whether rows are stored otherwise than they come."""
-        return self._settles or self._divide
+        return self._settles or self._divide or self._converts
 
     @property
     def _settles(self) -> bool:
@@ -121,12 +124,22 @@ class Finish:
     def __call__(self, rows: Pixels) -> Pixels:
         """Return rows as they are stored."""
         if not self._settles:
-            return rows / np.float32(self._white) if self._divide else rows
+            rows = rows / rows.dtype.type(self._white) if self._divide else rows
+            if not self._converts:
+                return rows
+            if self._dtype.kind == "f":
+                with np.errstate(over="ignore"):
+                    return rows.astype(self._dtype, copy=False)
+            done, clipped = colour.rounded(rows, self._dtype)
+            return self._counted(done, clipped)
         done, clipped = light.settle(
             rows, self._alpha, self._dtype, self._white, self._out_white,
             curve=self._curve, background=self._background,
             premultiplied=self._premultiplied, straighten=self._straighten,
         )  # fmt: skip
+        return self._counted(done, clipped)
+
+    def _counted(self, done: Pixels, clipped: int) -> Pixels:
         with self._lock:
             self.clipped += clipped
         return done

@@ -4,6 +4,9 @@ import io
 
 import numpy as np
 import pytest
+import reference
+from wides import FILES, noise
+from wides import stored as wide_stored
 
 from convfilter.errors import ReadError, SizeError, WriteError
 from convfilter.picture.options import ReadOptions, WriteOptions
@@ -31,15 +34,24 @@ def ramp(dtype, shape=(20, 30)):
 
 @pytest.mark.parametrize(
     ("dtype", "read_as"),
-    [("u1", "u1"), ("u2", "u2"), ("f4", "f4"), ("i2", "f4"), ("i4", "f4"), ("f8", "f4"), ("u4", "f4")],
+    [
+        *((dtype, dtype) for dtype in ("u1", "u2", "i2", "u4", "f4", "f8")),
+        *(("i1", "i2"), ("i4", "f8"), ("i8", "f8"), ("u8", "f8")),
+    ],
 )
 def test_samples_are_those_of_astropy(tmp_path, dtype, read_as):
-    pixels = ramp(dtype)
+    pixels = ramp(dtype) if dtype[1] in "12" else noise({"i4": "int32", "u4": "uint32"}.get(dtype, "float64"), (20, 30))
+    pixels = (
+        np.rint(np.abs(pixels) if dtype == "u8" else pixels).astype(dtype) if dtype[0] != "f" else pixels.astype(dtype)
+    )
     picture = read(stored(pixels))
-    assert picture.dtype == read_as and bool(picture.notes) == (dtype not in ("u1", "u2", "f4"))
+    assert picture.dtype == read_as and bool(picture.notes) == (dtype[1] == "8" and dtype[0] != "f")
     np.testing.assert_array_equal(picture.pixels, pixels)
-    write(tmp_path / "a.fits", picture)
-    np.testing.assert_array_equal(fits.getdata(tmp_path / "a.fits"), pixels)
+    assert write(tmp_path / "a.fits", picture) == ()
+    with fits.open(tmp_path / "a.fits") as units:
+        np.testing.assert_array_equal(units[0].data, pixels)
+        if not picture.notes:
+            assert units[0].data.dtype.newbyteorder("=") == np.dtype(dtype)
 
 
 def test_scale_and_blank_mean_what_they_say():
@@ -59,6 +71,8 @@ def test_scale_and_blank_mean_what_they_say():
     expected = ramp("i2") * 0.5 + 10
     expected[ramp("i2") == 7] = np.nan
     np.testing.assert_array_equal(pixels, expected.astype(np.float32))
+    (note,) = read(io.BytesIO(data)).notes
+    assert note.endswith("(BSCALE, BZERO) or partly missing (BLANK); they are read and written as 32-bit floats")
 
 
 HEADER = {
@@ -74,6 +88,22 @@ MATRICES = {
         "A_ORDER": 2, "B_ORDER": 2, "A_2_0": 1e-3, "A_1_1": 2e-3, "B_0_2": -1e-3, "B_1_1": 5e-4,
     },
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", FILES)
+def test_results_have_the_type_of_the_file(tmp_path, dtype):
+    pixels = noise(dtype, (30, 22))
+    (tmp_path / "a.fits").write_bytes(stored(pixels, HEADER).getvalue())
+    report = filter_file(str(tmp_path / "a.fits"), str(tmp_path / "b.fits"), Options(["box:3"]))
+    assert report.notes == () and report.before == report.after == f"22x30 gray {dtype}"
+    with fits.open(tmp_path / "b.fits") as units:
+        got = units[0].data
+        assert got.dtype.newbyteorder("=") == dtype and units[0].header["OBJECT"] == "M31"
+    means = reference.box_sum(reference.exact(pixels.astype(object)), 3) / 9
+    if dtype == "float64":
+        np.testing.assert_allclose(got, means.astype(float), rtol=0, atol=1e-11)
+    else:
+        np.testing.assert_array_equal(got, wide_stored(means, dtype))
 
 
 @pytest.mark.parametrize("matrix", MATRICES)

@@ -13,7 +13,7 @@ PACKAGE = Path(convfilter.__file__).parent
 #: From the bottom up. A folder or module of the package imports what stands on lower lines, and itself.
 LEVELS = [
     "errors locks record synonyms",
-    "machine filters",
+    "machine filters sample_types",
     "planning",
     "loops",
     "native",

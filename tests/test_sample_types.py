@@ -7,6 +7,8 @@ import pytest
 import reference
 from hypothesis import given
 from hypothesis import strategies as st
+from wides import NATIVE as WIDE
+from wides import noise, stored
 
 import convfilter as cf
 from convfilter.errors import ParameterError
@@ -14,30 +16,10 @@ from convfilter.executor.run import run, run_array
 from convfilter.filters import kernels, stack
 from convfilter.picture.row_source import Bands
 from convfilter.planning import plan_stack
-from convfilter.planning.sample_types import SAMPLE_TYPES
+from convfilter.sample_types import SAMPLE_TYPES
 
-WIDE = ("int16", "uint32", "float64")
 #: Real results may be off by so much of the sum of |weight| * |sample|.
 ROUNDING = 1e-14
-
-
-def noise(dtype, shape=(23, 31, 3), seed=0):
-    """Samples all over the range of a type; real ones around a thousand, of both signs."""
-    rng = np.random.default_rng(seed)
-    if np.dtype(dtype).kind == "f":
-        return rng.normal(0, 1e3, shape).astype(dtype)
-    ends = np.iinfo(dtype)
-    return rng.integers(ends.min, ends.max, shape, dtype, endpoint=True)
-
-
-def stored(values, dtype):
-    """Exact values as an image of a type holds them: rounded half to even, and clipped to its range."""
-    values = np.asarray(values)
-    if np.dtype(dtype).kind == "f":
-        return values.astype(dtype)
-    ends = np.iinfo(dtype)
-    whole = np.frompyfunc(lambda value: min(max(round(value), ends.min), ends.max), 1, 1)(values)
-    return whole.astype(dtype)
 
 
 def assert_like(got, exact, dtype, magnitude=None):

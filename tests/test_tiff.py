@@ -85,26 +85,42 @@ def test_bits_of_more_than_a_byte_keep_their_values(bits):
 def test_floats_of_other_sizes(dtype):
     pixels = noise((5, 6), dtype)
     picture = read(tiff(pixels))
-    np.testing.assert_array_equal(picture.pixels, pixels.astype(np.float32))
-    assert bool(picture.notes) == (dtype == np.float64)
+    np.testing.assert_array_equal(picture.pixels, pixels)
+    assert picture.dtype == max(np.dtype(dtype), np.dtype(np.float32)) and picture.notes == ()
 
 
-@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32])
-def test_signed_integers_keep_their_values(dtype):
-    pixels = noise((5, 6), np.int16).astype(dtype)
+@pytest.mark.parametrize(
+    ("dtype", "computed", "file_dtype"), [("int8", "int16", "int8"), ("int16", "int16", None), ("int32", "f8", "int32")]
+)
+def test_signed_integers_keep_their_values(dtype, computed, file_dtype):
+    pixels = noise((5, 6), dtype)
     picture = read(tiff(pixels))
-    np.testing.assert_array_equal(picture.pixels, pixels.astype(np.float32))
-    assert picture.pixels.dtype == np.float32 and "signed" in picture.notes[0]
+    np.testing.assert_array_equal(picture.pixels, pixels)
+    assert (picture.dtype, picture.file_dtype, picture.notes) == (np.dtype(computed), file_dtype, ())
 
 
 @pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
-def test_integers_of_32_bits_are_scaled(photometric):
+def test_integers_of_32_bits_keep_their_values(photometric):
     pixels = noise((5, 6), np.uint32)
     pixels[0, :2] = 0, 2**32 - 1
     picture = read(tiff(pixels, photometric=photometric))
-    wanted = pixels / (2.0**32 - 1)
-    np.testing.assert_allclose(picture.pixels, wanted if photometric == "minisblack" else 1 - wanted, atol=2e-7)
-    assert picture.pixels.dtype == np.float32 and "4294967295 as 1" in picture.notes[0]
+    np.testing.assert_array_equal(picture.pixels, pixels if photometric == "minisblack" else 2**32 - 1 - pixels)
+    assert picture.dtype == np.uint32 and picture.notes == ()
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_integers_of_64_bits_become_floats_if_these_hold_them(dtype):
+    pixels = noise((5, 6), np.uint32).astype(dtype) << dtype(21)
+    pixels[0, 0] = 2**53
+    picture = read(tiff(pixels))
+    np.testing.assert_array_equal(picture.pixels, pixels)
+    assert (
+        picture.dtype == np.float64
+        and "64-bit integers; they are read and written as 64-bit floats" in picture.notes[0]
+    )
+    pixels[3, 2] = 2**53 + 2
+    with pytest.raises(ReadError, match=r"64-bit integers beyond 2\*\*53"):
+        read(tiff(pixels))
 
 
 @pytest.mark.parametrize(
@@ -112,7 +128,8 @@ def test_integers_of_32_bits_are_scaled(photometric):
     [
         (np.zeros((5, 6), np.complex64), {}),
         (np.zeros((5, 6), np.int16), {"photometric": "miniswhite"}),
-        (np.zeros((5, 6, 4), np.int16), {"extrasamples": ["unassalpha"]}),
+        (np.zeros((5, 6, 4), np.int64), {"photometric": "rgb", "extrasamples": ["unassalpha"]}),
+        (np.zeros((5, 6), np.uint64), {"photometric": "miniswhite"}),
         (np.zeros((5, 6, 3), np.uint8), {"photometric": "cielab"}),
     ],
 )

@@ -149,9 +149,11 @@ def test_maps_of_a_layer_lie_where_their_inputs_lie():
 
 
 def test_nodata_in_another_unit_than_the_samples_is_left_out():
-    for dtype, kept in ((np.uint16, True), (np.int16, True), (np.float64, True), (np.uint32, False)):
-        extra = [(42113, 2, None, "7", True)]
-        tifffile.imwrite("in.tif", noise(dtype=dtype), photometric="minisblack", metadata=None, extratags=extra)
+    extra = [(42113, 2, None, "7", True)]
+    options = {"photometric": "minisblack", "metadata": None, "extratags": extra}
+    for dtype, kept in ((np.uint16, True), (np.int16, True), (np.float64, True), (np.uint32, True), (np.uint8, False)):
+        more = {} if kept else {"bitspersample": 4}
+        tifffile.imwrite("in.tif", noise(dtype=dtype) & 15 if more else noise(dtype=dtype), **options, **more)
         notes = filtered("in.tif", "out.tif")
         assert (42113 in tags_of("out.tif")) == kept
         assert any("GDAL_NODATA" in note for note in notes) != kept

@@ -7,15 +7,12 @@ import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from convfilter.errors import ConvfilterError
 from convfilter.machine.memory import available_memory
 
 if TYPE_CHECKING:
     from convfilter.pipeline import Options
 
-_FLOAT_BYTES = 4
 _BYTES_OF_A_FILE_BYTE = 4
 #: What decoders, encoders and scratch take for a pixel, as measured with JPEG, PNG, WebP and TIFF.
 _CODEC_BYTES = 8
@@ -175,18 +172,19 @@ def planned_bytes(header: Header, options: Options) -> int:
     from convfilter.errors import ConvfilterError
     from convfilter.filters import stack
     from convfilter.planning import plan_stack
+    from convfilter.sample_types import computed_in
 
     try:
         stages = stack.stages(options.specs, **options.defaults)
-        plan = plan_stack(stages, header.shape, header.dtype, alpha=header.alpha, gray=options.gray)
+        plan = plan_stack(stages, header.shape, computed_in(header.dtype), alpha=header.alpha, gray=options.gray)
     except ConvfilterError:
         return 0
-    sample_bytes = np.dtype(header.dtype).itemsize
+    sample_bytes: int = computed_in(header.dtype).itemsize
     results = [stage.rows.output * stage.cols.output * stage.output_channels for stage in plan.stages]
-    between = [_FLOAT_BYTES * samples for samples in results[:-1]]
+    between = [plan.between.itemsize * samples for samples in results[:-1]]
     pixels, samples = math.prod(header.shape[:2]), math.prod(header.shape)
     # Two of them are there at a time: the input of a stage, and what it makes of it.
     needed = max(map(sum, zip([0, *between], [*between, 0], strict=True)))
-    needed += 2 * _FLOAT_BYTES * samples if options.linear else 0
+    needed += 2 * plan.between.itemsize * samples if options.linear else 0
     needed += (samples + results[-1]) * sample_bytes * header.frames
     return needed + max(samples, results[-1]) * sample_bytes + _CODEC_BYTES * pixels

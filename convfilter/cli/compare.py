@@ -38,7 +38,8 @@ def _compare(
     if first.premultiplied != second.premultiplied:
         first, second = first.straight(), second.straight()
     _require_alike(first, second, a, b)
-    found = compare_frames([(x.pixels, y.pixels) for x, y in zip(first.frames, second.frames, strict=True)])
+    pairs = [(x.pixels, y.pixels) for x, y in zip(first.frames, second.frames, strict=True)]
+    found = compare_frames(pairs, first.own_white)
     if target is not None:
         _write(target, difference_picture(first, second), str(difference))
     if as_json:
@@ -106,7 +107,7 @@ def _require_alike(first: Picture, second: Picture, a: str, b: str) -> None:
             for pair in zip(first.frames, second.frames, strict=False)
         ),
         ("channels", *(each.outline.kind for each in (first, second))),
-        ("sample type", *(str(each.pixels.dtype) for each in (first, second))),
+        ("sample type", *(each.outline.dtype for each in (first, second))),
     ):
         if one != other:
             raise PictureError(f"pictures to compare must have the same {name}: {a} has {one}, {b} has {other}")

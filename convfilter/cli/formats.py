@@ -9,7 +9,9 @@ from convfilter.cli.options import Option, common_options
 from convfilter.picture import formats
 from convfilter.picture.format import NAMES, Format
 
-_BITS = {"uint8": 8, "uint16": 16}
+_BITS = {"uint8": 8, "uint16": 16, "uint32": 32}
+#: What else samples can be, by the sample types that say so; those of a signed type have all its sizes.
+_KINDS = {"int16": "signed", "float32": "float", "float64": "double"}
 
 
 def facts(fmt: Format) -> dict[str, object]:
@@ -30,6 +32,7 @@ def facts(fmt: Format) -> dict[str, object]:
         "read": bool(fmt.reader),
         "write": bool(fmt.writer),
         "bits": list(bits(fmt)),
+        "dtypes": list(fmt.dtypes),
         "models": list(fmt.models),
         "alpha": fmt.alpha or None,
         "bands": fmt.extras,
@@ -45,9 +48,9 @@ def facts(fmt: Format) -> dict[str, object]:
 
 
 def bits(fmt: Format) -> tuple[str, ...]:
-    """Return the depths of a sample: bits of integers, and "float"."""
+    """Return the depths of a sample: bits of integers, "signed" where these may be, "float" and "double"."""
     whole = fmt.depths or tuple(_BITS[dtype] for dtype in fmt.dtypes if dtype in _BITS)
-    return (*map(str, whole), *(("float",) if "float32" in fmt.dtypes else ()))
+    return (*map(str, whole), *(word for dtype, word in _KINDS.items() if dtype in fmt.dtypes))
 
 
 def metadata(fmt: Format) -> list[str]:
@@ -93,8 +96,9 @@ command = Command(
     help=COMMANDS["formats"]
     + """
 
-    "bits" are those of a sample; "several" is what more than one picture in a file means; formats that go "by rows"
-    need little memory for large pictures; "keeps" lists metadata.
+    "bits" are those of a sample: "signed" integers have the same sizes, "double" is a float of 64 bits. "several" is
+    what more than one picture in a file means; formats that go "by rows" need little memory for large pictures;
+    "keeps" lists metadata.
     """,
     params=[
         Option("--json", "as_json", section="Result", is_flag=True, help="Write all facts as JSON."),

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from convfilter.filters.stage import Stage
     from convfilter.planning import Plan
 
-_DTYPES = {"8": "uint8", "16": "uint16", "float": "float32"}
+#: The rarer sample types have the names of NumPy.
+_DTYPES = {
+    "8": "uint8", "16": "uint16", "float": "float32", "int16": "int16", "uint32": "uint32", "float64": "float64",
+}  # fmt: skip
 _SIZE = Pair(Number("SIZE", minimum=1, maximum=2**31 - 1, whole=True))
 #: So large a picture is made up at most.
 _MOST_EXPLORED = 16_000_000
@@ -117,7 +120,7 @@ def _shape(
         raise UsageError(f"the picture tells its size; leave out {given[0]}", subject=source)
     try:
         with opened(source, ReadOptions(allow_loss=True)) as picture:
-            return picture.outline.shape, picture.outline.dtype
+            return picture.outline.shape, picture.dtype.name
     except PictureError as error:
         error.about(source)
         raise

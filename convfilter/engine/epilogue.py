@@ -35,7 +35,7 @@ from convfilter.filters.stage import (
 )
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, counted_cells, is_whole, is_wide
-from convfilter.planning.sample_types import sample_type
+from convfilter.sample_types import sample_type
 
 STORE_WHOLE = Loop("store", "store_whole", "V* i8 i8 i8 R R R i8 R T* i8 i8")
 STORE_INTEGERS = Loop("store", "store_integers", "V* i8 i8 i8 R R R i8 R R T* i8 i8")

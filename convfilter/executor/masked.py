@@ -43,6 +43,7 @@ from convfilter.planning import AxisPlan, full_scale, plan_stack
 from convfilter.planning.composites import expanded
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.record import record
+from convfilter.sample_types import real_of
 
 Samples: TypeAlias = npt.NDArray[Any]
 Valid: TypeAlias = npt.NDArray[np.bool_]
@@ -128,7 +129,7 @@ class Masking:
 
 
 def _holds(dtype: np.dtype[Any], value: float) -> bool:
-    return dtype.kind == "f" or (not isnan(value) and value.is_integer() and 0 <= value <= np.iinfo(dtype).max)
+    return dtype.kind == "f" or (value.is_integer() and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max)
 
 
 def run_masked(
@@ -147,7 +148,7 @@ def run_masked(
 ) -> tuple[Result, Valid]:
     """Filter an array with ignored pixels; other arguments are those of ``plan_stack`` and ``run_array``.
 
-    Results between the stages are whole float32 arrays.
+    Results between the stages are whole real arrays.
 
     Parameters
     ----------
@@ -170,6 +171,7 @@ def run_masked(
     """
     pixels = np.ascontiguousarray(image.reshape(*image.shape[:2], -1))
     target = np.dtype(out_dtype or pixels.dtype)
+    between = real_of(pixels.dtype)
     pixels = pixels.copy()
     pixels[~valid] = 0
     every = [*expanded(stages)]
@@ -182,10 +184,11 @@ def run_masked(
         last = number == len(every) - 1
         _require_local(stage)
         run = _Run(
-            stage, pixels, valid, target if last else np.dtype(np.float32), alpha, premultiplied,
+            stage, pixels, valid, target if last else between, alpha, premultiplied,
             gray and number == 0, white, out_white if last else None, fill, threads,
         )  # fmt: skip
         pixels, clipped = run.result()
+        white = white or full_scale(image.dtype)  # of real numbers between two stages, too
         valid = run.valid_results()
         pixels[~valid] = 0
     squeeze = pixels.shape[2] == 1 and (image.ndim == 2 or gray)
@@ -272,7 +275,7 @@ class _Run:
         if pixels.dtype.kind == "f":
             loser = -np.inf if largest else np.inf
         else:
-            loser = 0 if largest else np.iinfo(pixels.dtype).max
+            loser = np.iinfo(pixels.dtype).min if largest else np.iinfo(pixels.dtype).max
         return np.where(self.valid[..., np.newaxis], pixels, pixels.dtype.type(loser))
 
     def _surrounded(self, pixels: Samples) -> tuple[Stage, Samples, Valid]:

@@ -59,7 +59,7 @@ def run_region(
     last = len(plan.stages) - 1
     for number, (of_rows, of_cols, part) in enumerate(reversed(needed)):
         block = _picked(_picked(block, part.rows, spans[0][0], 0), part.cols, spans[1][0], 1)
-        dtype = out_dtype if number == last else np.dtype(np.float32)
+        dtype = out_dtype if number == last else plan.between
         block = run_part(plan, number, part, block, dtype, threads)
         spans = of_rows, of_cols
     top, left = rows[0] - spans[0][0], cols[0] - spans[1][0]

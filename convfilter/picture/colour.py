@@ -7,19 +7,16 @@ from contextlib import suppress
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.errors import ParameterError, shown
+from convfilter.errors import ParameterError, ReadError, shown
 from convfilter.picture.pixels import Model, Pixels, channels_of
+from convfilter.sample_types import full_scale, is_signed, sample_type
 
 #: Rows are converted in bands of about this many samples, so that no full-size float copy is made.
 _BAND_SAMPLES = 1 << 18
+#: Integers up to here are stretched by a table; float64 holds all whole numbers up to there.
+_MOST_LOOKED_UP, _MOST_EXACT = 65535, 2.0**53
 #: Luma of sRGB's primaries (ITU-R BT.709), for a background colour behind a grey picture.
 _LUMA = (0.2126, 0.7152, 0.0722)
-
-
-def white_of(dtype: npt.DTypeLike) -> float:
-    """Return the value of white: 255, 65535, or 1 for floats."""
-    dtype = np.dtype(dtype)
-    return float(np.iinfo(dtype).max) if dtype.kind == "u" else 1.0
 
 
 def widened(samples: Pixels, largest: int) -> Pixels:
@@ -37,11 +34,33 @@ def widened(samples: Pixels, largest: int) -> Pixels:
         ``round(sample * white / largest)``; C-contiguous, native byte order.
     """
     dtype = np.dtype(np.uint8 if largest < 256 else np.uint16)
-    white = int(white_of(dtype))
+    white = int(full_scale(dtype))
     if largest == white:
         return np.ascontiguousarray(samples, dtype=dtype)
     table = np.rint(np.arange(largest + 1) * float(white) / largest).astype(dtype)
     return table[samples]
+
+
+def filling(samples: Pixels, white: int) -> Pixels:
+    """Stretch integers from 0..white to the full range of their type, or of 8 bits where these are enough."""
+    return widened(samples, white) if white <= _MOST_LOOKED_UP else with_depth(samples, samples.dtype, white)
+
+
+def exact(samples: Pixels, name: str) -> Pixels:
+    """Return integers of 64 bits as float64; refuse what that does not hold.
+
+    Raises
+    ------
+    ReadError
+        ``name`` is the format, for the message.
+    """
+    real = samples.astype(np.float64)
+    if real.size and max(-float(real.min()), float(real.max())) > _MOST_EXACT:
+        raise ReadError(
+            f"the {name} has 64-bit integers beyond 2**53, which no type that can be computed with holds; "
+            "divide them, or split them into bands, first"
+        )
+    return real
 
 
 def as_stored(samples: Pixels, largest: int) -> tuple[Pixels, int | None]:
@@ -57,20 +76,23 @@ def with_depth(
 
     Parameters
     ----------
-    pixels : array of uint8, uint16 or float32
-    dtype : uint8, uint16 or float32
+    pixels : array
+    dtype : dtype
+        Of ``sample_types``, as that of the pixels.
     white, out_white : float, optional
         Values of white before and after; None: the full scale of the type.
 
     Returns
     -------
     array
-        The input itself where it is so already. White stays white;
-        floats outside of 0..1 are clipped and nan becomes 0 where integers are
-        asked for.
+        The input itself where it is so already. White stays white, but signed
+        integers keep their values as real numbers. What lies beyond the range
+        of integers is clipped, and nan becomes 0 there.
     """
     dtype = np.dtype(dtype)
-    white, out_white = white or white_of(pixels.dtype), out_white or white_of(dtype)
+    if is_signed(pixels.dtype) and dtype.kind == "f":
+        return pixels.astype(dtype)
+    white, out_white = white or full_scale(pixels.dtype), out_white or full_scale(dtype)
     if pixels.dtype == dtype and white == out_white:
         return pixels
     if (white, out_white) == (255, 65535):
@@ -79,7 +101,8 @@ def with_depth(
     factor = out_white / white
     for rows in _bands(pixels):
         if dtype.kind == "f":
-            out[rows] = pixels[rows] * factor
+            with np.errstate(over="ignore"):
+                out[rows] = pixels[rows] * factor
         else:
             out[rows] = _stored(pixels[rows].astype(np.float64) * factor, dtype, out_white)
     return out
@@ -93,8 +116,17 @@ def _bands(pixels: Pixels) -> list[slice]:
 
 def _stored(values: npt.NDArray[np.float64], dtype: np.dtype[np.generic], white: float) -> Pixels:
     """Clip and round to integers; what is no number becomes 0."""
-    values = np.nan_to_num(values, copy=False, nan=0.0, posinf=white, neginf=0.0)
-    return np.rint(np.clip(values, 0.0, white)).astype(dtype)
+    low = sample_type(dtype).low
+    values = np.nan_to_num(values, copy=False, nan=0.0, posinf=white, neginf=low)
+    return np.rint(np.clip(values, low, white)).astype(dtype)
+
+
+def rounded(values: Pixels, dtype: np.dtype[np.generic]) -> tuple[Pixels, int]:
+    """Round real samples half to even to integers of the same unit; returns them, and how many were clipped."""
+    known = sample_type(dtype)
+    whole = np.rint(values)
+    clipped = int(np.count_nonzero((whole < known.low) | (whole > known.full)))
+    return _stored(whole, dtype, known.full), clipped
 
 
 def parse_background(colour: str) -> tuple[float, float, float]:
@@ -146,14 +178,14 @@ def flattened(
 
     Parameters
     ----------
-    pixels : (H, W, 2) or (H, W, 4) array of uint8, uint16 or float
+    pixels : (H, W, 2) or (H, W, 4) array
         Alpha in the last channel.
     background : str
         As ``parse_background`` takes it; behind grey pixels its luma.
-    dtype : uint8, uint16 or float32
+    dtype : dtype
         Of the result.
     white : float, optional
-        Value of white, and of full opacity, in ``pixels``; None: 255, 65535 or 1 by their dtype.
+        Value of white, and of full opacity, in ``pixels``; None: the full scale of their type.
     out_white : float, optional
         The same of the result.
     premultiplied : bool, optional
@@ -169,9 +201,9 @@ def flattened(
         The background is no colour.
     """
     red, green, blue = parse_background(background)
-    white = white_of(pixels.dtype) if white is None else white
+    white = full_scale(pixels.dtype) if white is None else white
     dtype = np.dtype(dtype)
-    out_white = white_of(dtype) if out_white is None else out_white
+    out_white = full_scale(dtype) if out_white is None else out_white
     channels = channels_of(pixels) - 1
     grey = sum(weight * value for weight, value in zip(_LUMA, (red, green, blue), strict=True))
     behind = np.array([grey] if channels == 1 else [red, green, blue])
@@ -180,7 +212,8 @@ def flattened(
         band = pixels[rows].astype(np.float64) / white
         alpha = np.clip(band[:, :, -1:], 0.0, 1.0)
         colour = band[:, :, :-1] * (1.0 if premultiplied else alpha) + behind * (1.0 - alpha)
-        out[rows] = colour if dtype.kind == "f" else _stored(colour * out_white, dtype, out_white)
+        colour *= out_white
+        out[rows] = colour if dtype.kind == "f" else _stored(colour, dtype, out_white)
     return out[:, :, 0] if channels == 1 else out
 
 
@@ -191,8 +224,8 @@ def straightened(
 
     Parameters
     ----------
-    pixels : (H, W, C) array of uint8, uint16 or float32
-    dtype : uint8, uint16 or float32
+    pixels : (H, W, C) array
+    dtype : dtype
         Of the result.
     white, out_white : float, optional
         Values of white, and of full opacity, before and after; None: the full scale of the type.
@@ -203,7 +236,7 @@ def straightened(
         Colours without opacity become 0; those brighter than their opacity are clipped in integers.
     """
     dtype = np.dtype(dtype)
-    white, out_white = white or white_of(pixels.dtype), out_white or white_of(dtype)
+    white, out_white = white or full_scale(pixels.dtype), out_white or full_scale(dtype)
     out = np.empty(pixels.shape, dtype)
     for rows in _bands(pixels):
         band = pixels[rows].astype(np.float64)
@@ -219,7 +252,7 @@ def straightened(
 def associated(pixels: Pixels, white: float | None = None) -> Pixels:
     """Multiply the colours by the alpha channel, the last one; samples are rounded half to even."""
     out = pixels.copy()
-    white = white or white_of(pixels.dtype)
+    white = white or full_scale(pixels.dtype)
     for rows in _bands(pixels):
         band = pixels[rows].astype(np.float64)
         colours = band[:, :, :-1] * (band[:, :, -1:] / white)

@@ -9,9 +9,7 @@ import numpy as np
 
 from convfilter.picture.pixels import Model
 from convfilter.record import record
-
-#: Sample types from the least to the greatest depth.
-_DEPTHS = ("uint8", "uint16", "float32")
+from convfilter.sample_types import full_scale, stored_in
 
 
 @record
@@ -151,7 +149,7 @@ class Format:
     extra : str
         The extra of convfilter that brings it.
     dtypes : tuple of str
-        Sample types, a subset of uint8, uint16, float32.
+        Sample types, as ``sample_types`` names them.
     depths : tuple of int
         Bits of a sample, where integers have others than those of their types.
     models : tuple of str
@@ -236,14 +234,12 @@ class Format:
             bits = (white or 65535).bit_length()
             depth: int = next((each for each in sorted(self.depths)[1:] if each >= bits), max(self.depths))
             return (1 << depth) - 1
-        if white is None or dtype.kind != "u" or white >= int(np.iinfo(dtype.name).max):
+        if white is None or dtype.kind != "u" or white >= full_scale(dtype):
             return None
-        is_held = self.whites == "any" or (self.whites == "bits" and dtype == np.uint16 and not white & (white + 1))
+        has_bits = dtype.itemsize > 1 and not white & (white + 1)
+        is_held = self.whites == "any" or (self.whites == "bits" and has_bits)
         return white if is_held else None
 
     def dtype_for(self, dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
-        """Choose the sample type that keeps most of ``dtype``: itself, or the deepest below, or the least above."""
-        wanted = _DEPTHS.index(np.dtype(dtype).name)
-        held = [_DEPTHS.index(name) for name in self.dtypes]
-        below = [depth for depth in held if depth <= wanted]
-        return np.dtype(_DEPTHS[max(below) if below else min(held)])
+        """Choose the sample type that keeps most of ``dtype``: itself, if it can be."""
+        return stored_in(dtype, self.dtypes)

@@ -15,7 +15,9 @@ _ALL_MODELS: tuple[Model, ...] = ("gray", "rgb", "cmyk")
 _EFFORT = ("compression",)
 _LOSSY = ("quality", "subsampling", "compression")
 _SIXTEEN = ("uint8", "uint16")
-_ALL_DEPTHS = ("uint8", "uint16", "float32")
+_WITH_FLOATS = ("uint8", "uint16", "float32")
+#: Of formats for measurements.
+_ALL_DEPTHS = (*_WITH_FLOATS, "int8", "int16", "int32", "uint32", "float64")
 _READ_PILLOW, _WRITE_PILLOW = "pillow.read:read_pillow", "pillow.write:write_pillow"
 _PNM: dict[str, Any] = {
     "field": "programs", "reader": "codecs.pnm:read_pnm", "writer": "codecs.pnm:write_pnm",
@@ -190,7 +192,7 @@ TABLE: tuple[Format, ...] = (
         signatures=((0, b"\xff\x0a"), (0, b"\0\0\0\x0cJXL \r\n\x87\n")),
         reader="codecs.jxl:read_jxl",
         writer="codecs.jxl:write_jxl",
-        dtypes=_ALL_DEPTHS,
+        dtypes=_WITH_FLOATS,
         alpha="full",
         whites="bits",
         takes=("quality", *_EFFORT),
@@ -239,7 +241,7 @@ TABLE: tuple[Format, ...] = (
     ),
     Format(
         "PSD", "print", (), signatures=((0, b"8BPS"),), reader="psd.read:read_psd", read_suffixes=(".psd", ".psb"),
-        instead=("tif",), dtypes=_ALL_DEPTHS, models=_ALL_MODELS, alpha="full", extras=True,
+        instead=("tif",), dtypes=_WITH_FLOATS, models=_ALL_MODELS, alpha="full", extras=True,
         holds=Holds(icc=True, exif=True, xmp=True, iptc=True, photoshop=True, resolution=True),
     ),
     Format(

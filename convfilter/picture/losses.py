@@ -20,12 +20,13 @@ from convfilter.picture.options import EFFORTS, TIFF_COMPRESSIONS, ReadOptions, 
 from convfilter.picture.picture import Frame, Loss, Outline, Picture
 from convfilter.picture.pixels import CHANNELS
 from convfilter.picture.png import layout as png
+from convfilter.sample_types import full_scale, is_signed, is_whole, sample_type
 
 if TYPE_CHECKING:
     from convfilter.picture.tiff.fields import PageFields
 
-_DEPTHS = ("uint8", "uint16", "float32")
-_DEPTH_NAMES = {"uint8": "8-bit", "uint16": "16-bit", "float32": "floating-point"}
+#: Bits of a float32, and the largest number of 16.
+_SINGLE, _MOST_OF_SIXTEEN = 32, 65535
 _MOST_NAMED = 3
 _OPAQUE = 255
 _ALLOW_LOSS = "{allow_loss=True}"
@@ -107,31 +108,32 @@ def of_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Iterator
         yield from _of_colour(outline, fmt)
 
 
-def of_range(frames: Sequence[Frame], fmt: Format) -> Iterator[Loss]:
-    """Find floats that a format of integers has to clip.
+def of_range(picture: Picture, fmt: Format) -> Iterator[Loss]:
+    """Find samples that a format of integers from 0 on has to clip.
 
     Parameters
     ----------
-    frames : sequence of Frame
-        Of float32, white is 1.
+    picture : Picture
+        Of samples that can leave the range: see ``can_leave``.
     fmt : Format
 
     Yields
     ------
     Loss
     """
-    from convfilter.picture import colour
-
-    numbers = [frame.pixels[~np.isnan(frame.pixels)] for frame in frames]
+    numbers = [frame.pixels[~np.isnan(frame.pixels)] for frame in picture.frames]
     low = min((float(values.min()) for values in numbers if values.size), default=0.0)
     high = max((float(values.max()) for values in numbers if values.size), default=0.0)
-    half_level = 0.5 / colour.white_of(fmt.dtype_for(np.dtype(np.float32)))
-    if low < -half_level or high > 1 + half_level:
-        floats = _others(None, lambda other: "float32" in other.dtypes)
+    dtype = picture.outline.dtype
+    white = picture.own_white or full_scale(dtype)
+    half_level = 0.5 * white / full_scale(fmt.dtype_for(np.dtype(dtype)))
+    if low < -half_level or high > white + half_level:
+        holders = _others(None, lambda other: dtype in other.dtypes)
         yield Loss(
-            f"{fmt.name} holds values from 0 (black) to 1 (white), the picture's go from {low:.4g} to {high:.4g}",
+            f"{fmt.name} holds values from 0 (black) to {white:.10g} (white), the picture's go from {low:.4g} to "
+            f"{high:.4g}",
             severe=True,
-            remedy=f"use {floats}, fit them in with {{scale}} and {{offset}} or {{map=stretch}}, "
+            remedy=f"use {holders}, fit them in with {{scale}} and {{offset}} or {{map=stretch}}, "
             f"or clip them with {_ALLOW_LOSS}",
         )
 
@@ -267,14 +269,19 @@ def _are_animated(frames: Sequence[Frame]) -> bool:
 
 def _of_depth(outline: Outline, fmt: Format) -> Iterator[Loss]:
     stored = fmt.dtype_for(np.dtype(outline.dtype))
-    if _DEPTHS.index(stored.name) < _DEPTHS.index(outline.dtype):
+    if not fmt.mantissa and _rounds(outline.dtype, stored):
         keepers = _others(outline, lambda other: outline.dtype in other.dtypes and _holds_bits(other, outline))
-        kind = f"{outline.white.bit_length()}-bit" if outline.white else _DEPTH_NAMES[outline.dtype]
-        bits = (fmt.white_for(stored, None) or int(np.iinfo(stored.name).max)).bit_length()
+        kind = f"{outline.white.bit_length()}-bit" if outline.white else sample_type(outline.dtype).name
+        bits = (fmt.white_for(stored, None) or int(full_scale(stored))).bit_length() if is_whole(stored) else _SINGLE
         yield Loss(
             f"{fmt.name} holds {bits} bits a sample, to which the {kind} samples "
             f"are rounded; use {keepers} to keep them"
         )
+    elif not fmt.mantissa and is_signed(outline.dtype) and not is_signed(stored):
+        keepers = _others(outline, lambda other: outline.dtype in other.dtypes)
+        kind, full = sample_type(outline.dtype).name, full_scale(outline.dtype)
+        what = f"{full:.10g} becomes white" if is_whole(stored) else "they become floats of the same values"
+        yield Loss(f"{fmt.name} holds no {kind} samples; {what}; use {keepers} to keep them")
     elif fmt.mantissa and outline.format != fmt.name:
         keepers = _others(outline, lambda other: "float32" in other.dtypes and not other.mantissa)
         yield Loss(
@@ -285,16 +292,25 @@ def _of_depth(outline: Outline, fmt: Format) -> Iterator[Loss]:
         yield from _of_white(outline, fmt, stored)
 
 
+def _rounds(dtype: str, stored: np.dtype[np.generic]) -> bool:
+    """Tell whether samples lose digits on the way to the type in which they are stored."""
+    before, after = np.dtype(dtype), np.dtype(stored)
+    if after.kind == "f":  # 24 bits and a sign
+        return before.itemsize > (after.itemsize if before.kind == "f" else 2)
+    return before.kind == "f" or before.itemsize > after.itemsize
+
+
 def _holds_bits(fmt: Format, outline: Outline) -> bool:
     """Tell whether samples keep all their bits in a format that holds their type."""
     held = outline.white or 65535
-    return not fmt.mantissa and (fmt.white_for(np.dtype(np.uint16), outline.white) or 65535) >= held
+    dtype = np.dtype(np.uint32 if held > _MOST_OF_SIXTEEN else np.uint16)
+    return not fmt.mantissa and (fmt.white_for(dtype, outline.white) or held) >= held
 
 
 def _of_white(outline: Outline, fmt: Format, stored: np.dtype[np.generic]) -> Iterator[Loss]:
     """Find integers that are rounded to fewer bits, or stretched to more, within their sample type."""
-    full = fmt.white_for(stored, outline.white) or int(np.iinfo(stored.name).max)
-    held = outline.white or int(np.iinfo(outline.dtype).max)
+    full = fmt.white_for(stored, outline.white) or int(full_scale(stored))
+    held = outline.white or int(full_scale(outline.dtype))
     if full < held:
         keepers = _others(outline, lambda other: "uint16" in other.dtypes and _holds_bits(other, outline))
         yield Loss(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from convfilter.errors import ReadError
 from convfilter.picture.pixels import CHANNELS, Model, Pixels, channels_of
+from convfilter.sample_types import computed_in, full_scale, is_known, suggestion
 
 if TYPE_CHECKING:
     from convfilter.picture.row_source import Bands, Whole
@@ -24,10 +25,10 @@ class Frame:
 
     Parameters
     ----------
-    pixels : (H, W) or (H, W, C) array of uint8, uint16 or float32, or what decodes to it
+    pixels : (H, W) or (H, W, C) array of a type of ``sample_types.SAMPLE_TYPES``, or what decodes to it
         C-contiguous, native byte order. Integers fill their range, unless ``Picture.white`` says otherwise: white
-        is 255 or 65535; the white of float32 is 1. What is still to be decoded is decoded as long as the file is
-        open: see ``convfilter.picture.row_source``.
+        is the largest of their type; that of real samples is 1. What is still to be decoded is decoded as long as
+        the file is open: see ``convfilter.picture.row_source``.
     delay : (int, int), or None
         How long an animation shows the frame, as a fraction of a second.
     fallback : bool
@@ -225,7 +226,7 @@ class Loss(NamedTuple):
 class Outline:
     """What a format must be able to hold: a picture without its samples.
 
-    ``dtype`` is that of the picture that was read, ``delays`` are those of an
+    ``dtype`` is that of the file that was read, ``delays`` are those of an
     animation; frames without delays are pages. ``pages`` are fields of TIFF pages.
     """
 
@@ -286,6 +287,9 @@ class Picture:
         their range: 4095 for samples of 12 bits.
     premultiplied : bool
         Colours are multiplied with opacity, as the file stores them.
+    file_dtype : str, or None
+        The sample type of the file, where the engine does not take it: samples of int8 are in int16, those of int32
+        in float64. What is written is rounded to it.
     """
 
     frames: list[Frame]
@@ -298,6 +302,7 @@ class Picture:
     losses: tuple[Loss, ...] = ()
     white: int | None = None
     premultiplied: bool = False
+    file_dtype: str | None = None
 
     @property
     def pixels(self) -> Pixels:
@@ -312,6 +317,11 @@ class Picture:
     def dtype(self) -> np.dtype[Any]:
         """Of the samples of all frames."""
         return self.frames[0].dtype
+
+    @property
+    def own_white(self) -> float | None:
+        """The value of white, where it is not the full scale of the samples' type."""
+        return self.white if self.file_dtype is None else full_scale(self.file_dtype)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Pixels:
         """Return the samples of the first frame; alpha, if there is one, is the last channel."""
@@ -331,7 +341,7 @@ class Picture:
             len(self.frames),
             self.format,
             self.extras,
-            self.dtype.name,
+            self.file_dtype or self.dtype.name,
             delays,
             self.metadata,
             self.white,
@@ -345,7 +355,8 @@ class Picture:
             return self
         from convfilter.picture import colour
 
-        frames = [frame.with_pixels(colour.widened(frame.pixels, self.white)) for frame in self.frames]
+        white = self.white
+        frames = [frame.with_pixels(colour.filling(frame.pixels, white)) for frame in self.frames]
         return replace(self, frames=frames, white=None)
 
     def straight(self) -> Picture:
@@ -374,7 +385,7 @@ class Picture:
 
         Parameters
         ----------
-        pixels : (H, W) or (H, W, C) array of uint8, uint16 or float32
+        pixels : (H, W) or (H, W, C) array of a type of ``sample_types``
 
         Returns
         -------
@@ -385,8 +396,8 @@ class Picture:
         ValueError
             The array has another shape or another dtype.
         """
-        if pixels.dtype not in (np.uint8, np.uint16, np.float32):
-            raise ValueError(f"samples must be uint8, uint16 or float32, got {pixels.dtype}")
+        if not is_known(pixels.dtype):
+            raise ValueError(f"a picture holds no samples of {pixels.dtype}; {suggestion(pixels.dtype)}")
         if pixels.ndim not in (2, 3) or not 1 <= channels_of(pixels) <= 4 or 0 in pixels.shape:
             first = pixels.ndim == 3 and pixels.shape[0] in (1, 3, 4)
             way = "; channels come last: turn it with transpose(1, 2, 0)" if first else ""
@@ -397,7 +408,10 @@ class Picture:
         if pixels.ndim == 3 and channels == 1:
             pixels = pixels[:, :, 0]
         model: Model = "gray" if channels < 3 else "rgb"
-        return cls([Frame(np.ascontiguousarray(pixels))], model, channels in (2, 4))
+        computed = computed_in(pixels.dtype)
+        file_dtype = pixels.dtype.name if computed != pixels.dtype else None
+        frame = Frame(np.ascontiguousarray(pixels, dtype=computed))
+        return cls([frame], model, channels in (2, 4), file_dtype=file_dtype)
 
 
 def chosen(frames: list[Item], index: int) -> Item:

@@ -17,6 +17,7 @@ from convfilter.picture.picture import Frame, Loss, Metadata, Outline, Picture
 from convfilter.picture.pixels import CHANNELS, Model, Pixels
 from convfilter.picture.place import atomic
 from convfilter.picture.place.target import Target, resolve_target
+from convfilter.sample_types import can_leave, full_scale, is_signed
 
 if TYPE_CHECKING:
     from convfilter.picture.row_writer import RowWriter
@@ -175,10 +176,11 @@ def write(
     fmt = target.format
     assert fmt is not None
     found: list[Loss] = []
-    if picture.pixels.dtype.kind == "f" and "float32" not in fmt.dtypes:
+    dtype = np.dtype(picture.outline.dtype)
+    if can_leave(dtype, fmt.dtype_for(dtype)):
         from convfilter.picture import losses
 
-        found += losses.of_range(picture.frames, fmt)
+        found += losses.of_range(picture, fmt)
         if options.nan is None:
             found += losses.of_nan(sum(int(np.isnan(frame.pixels).sum()) for frame in picture.frames), fmt)
         else:
@@ -218,7 +220,7 @@ def _with_numbers(picture: Picture, nan: float) -> Picture:
 
 def _prepared(picture: Picture, fmt: Format, options: WriteOptions) -> Picture:
     """Flatten, convert the depth, drop what is to be stripped or is lost; the picture handed in stays as it is."""
-    dtype = fmt.dtype_for(picture.pixels.dtype)
+    dtype = fmt.dtype_for(np.dtype(picture.outline.dtype))
     background = options.background if picture.alpha else None
     frames = picture.frames
     white = fmt.white_for(dtype, picture.white)
@@ -229,7 +231,7 @@ def _prepared(picture: Picture, fmt: Format, options: WriteOptions) -> Picture:
     straightens = picture.premultiplied and not fmt.premultiplied
     if background is not None or dtype != picture.pixels.dtype or white != picture.white or straightens:
         frames = [frame.with_pixels(_converted(frame.pixels, picture, background, fmt)) for frame in frames]
-    picture = replace(picture, premultiplied=picture.premultiplied and fmt.premultiplied)
+    picture = replace(picture, premultiplied=picture.premultiplied and fmt.premultiplied, file_dtype=None)
     if picture.extras and not fmt.extras:
         frames = [frame.with_pixels(picture.without_extras(frame.pixels)) for frame in frames]
         picture = replace(picture, extras=0)
@@ -267,8 +269,11 @@ def _converted(pixels: Pixels, picture: Picture, background: str | None, fmt: Fo
     """Return samples of a picture at the depth of a format, over the background, and straight if colours must be."""
     from convfilter.picture import colour
 
-    dtype = fmt.dtype_for(pixels.dtype)
-    white, out_white = picture.white, fmt.white_for(dtype, picture.white)
+    dtype = fmt.dtype_for(np.dtype(picture.outline.dtype))
+    white = picture.own_white
+    out_white: float | None = fmt.white_for(dtype, picture.white)
+    if dtype.kind == "f" and is_signed(picture.outline.dtype):  # the values stay
+        out_white = white or full_scale(picture.outline.dtype)
     if background is not None:
         return colour.flattened(pixels, background, dtype, white, out_white, picture.premultiplied)
     if picture.premultiplied and not fmt.premultiplied:

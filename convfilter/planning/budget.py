@@ -30,8 +30,8 @@ from convfilter.filters.stage import (
 )
 from convfilter.planning.gains import largest_gain, times
 from convfilter.planning.plan import Plan
-from convfilter.planning.sample_types import full_scale, is_whole
 from convfilter.planning.stage_plan import StagePlan
+from convfilter.sample_types import full_scale, is_whole
 
 Weights = npt.NDArray[np.float64]
 

@@ -18,8 +18,8 @@ from convfilter.filters.stage import (
     Stage,
     UnsharpMask,
 )
-from convfilter.planning.sample_types import full_scale
 from convfilter.planning.task import Task, gain_of_sums
+from convfilter.sample_types import full_scale
 
 
 def levels(tasks: Sequence[Task]) -> list[float]:

@@ -20,7 +20,7 @@ from convfilter.filters.stage import (
     Rank,
     Stage,
 )
-from convfilter.planning.sample_types import full_scale, is_whole
+from convfilter.sample_types import full_scale, is_whole
 
 #: Point operations whose parameters are levels, as fractions of full scale.
 _OF_LEVELS = ("bias", "clip", "threshold")

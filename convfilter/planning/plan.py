@@ -25,7 +25,6 @@ from convfilter.planning.pooling import is_summed_by_taps, pooling_bytes, stretc
 from convfilter.planning.precision import precision, unseen
 from convfilter.planning.ranks import rank_block_rows, rank_bytes
 from convfilter.planning.ring import STEP_ROWS
-from convfilter.planning.sample_types import full_scale, is_whole, is_wide
 from convfilter.planning.stage_plan import Group, StagePlan
 from convfilter.planning.strips import (
     OWN_BYTES,
@@ -46,6 +45,7 @@ from convfilter.planning.ways import (
     transform_sides,
 )
 from convfilter.record import record
+from convfilter.sample_types import full_scale, is_whole, is_wide
 
 #: Source rows of one block of work, and samples of a row of one tile: their scratch fits a core's L2 cache.
 BLOCK_ROWS = 64

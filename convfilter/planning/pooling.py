@@ -8,8 +8,8 @@ import numpy as np
 
 from convfilter.filters.stage import Operator, Pooling
 from convfilter.planning.arithmetic import AxisPlan
-from convfilter.planning.sample_types import is_whole, is_wide
 from convfilter.planning.task import Task
+from convfilter.sample_types import is_whole, is_wide
 
 #: Most rows of a van Herk block: running extremes from both ends are stored for each row and stay in the L2 cache.
 _BLOCK = 32

@@ -19,8 +19,8 @@ from convfilter.filters.stage import (
     Rank,
     UnsharpMask,
 )
-from convfilter.planning.sample_types import full_scale
 from convfilter.planning.task import Task
+from convfilter.sample_types import full_scale
 
 Precision: TypeAlias = Literal["float32", "float64"]
 

@@ -32,8 +32,8 @@ from convfilter.filters.stage import (
     UnsharpMask,
 )
 from convfilter.planning.arithmetic import AxisPlan, plan_axis, require_real_cells
-from convfilter.planning.sample_types import full_scale, is_whole, is_wide, sample_type
 from convfilter.record import cached_property, record
+from convfilter.sample_types import full_scale, is_whole, is_wide, sample_type
 
 #: Numerators of the luminance (ITU-R BT.601), over 1000: integers, so that grey stays exact.
 LUMINANCE = (299.0, 587.0, 114.0)

@@ -21,6 +21,7 @@ from convfilter.filters.stage import Correlation, Gradient, Layer, Orientation, 
 from convfilter.planning import AxisPlan, full_scale, plan_stack
 from convfilter.planning.composites import expanded
 from convfilter.report.figures import titled_kernels
+from convfilter.sample_types import real_of
 
 #: Outputs along a side of the patch, and cells along a side of any grid, at most.
 _MOST_OUTPUTS = 12
@@ -49,7 +50,7 @@ def exploration(
     ----------
     stages : sequence of Stage
         First to last.
-    pixels : (rows, cols) array of uint8, uint16 or float32
+    pixels : (rows, cols) array
         One channel.
     at : (float, float)
         Where the patch lies in the result, from 0 (top, left) to 1 (bottom, right).
@@ -198,8 +199,9 @@ def _values(
     """Return the results of some stages at some places, with what the next one is padded with."""
     (top, bottom), (left, right) = ((int(each[each >= 0].min()), int(each.max()) + 1) for each in places)
     if stages:
-        plan = plan_stack(stack.stages(stages), pixels.shape, pixels.dtype, out_dtype=np.float32, white=white)
-        part = run_region(plan, pixels, (top, bottom), (left, right), np.dtype(np.float32))[..., 0]
+        real = real_of(pixels.dtype)
+        plan = plan_stack(stack.stages(stages), pixels.shape, pixels.dtype, out_dtype=real, white=white)
+        part = run_region(plan, pixels, (top, bottom), (left, right), real)[..., 0]
     else:
         part = pixels[top:bottom, left:right]
     rows, cols = np.maximum(places[0] - top, 0), np.maximum(places[1] - left, 0)

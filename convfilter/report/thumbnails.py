@@ -12,6 +12,7 @@ from convfilter.picture.colour import with_depth
 from convfilter.picture.picture import Frame, Metadata, Picture
 from convfilter.picture.pixels import Model, Pixels
 from convfilter.picture.png.write import write_png
+from convfilter.sample_types import is_whole, is_wide, real_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -68,8 +69,9 @@ def thumbnail(
 
     Parameters
     ----------
-    pixels : (H, W) or (H, W, C) array of uint8, uint16 or float32
-        Real values beyond 0..1 are stretched so that the least is black and the largest white.
+    pixels : (H, W) or (H, W, C) array
+        Real values beyond 0..1, and integers that are signed or of more than 16 bits, are stretched so that the
+        least is black and the largest white.
     model, alpha
         What the channels are; see ``Picture``.
     side : int
@@ -119,10 +121,12 @@ def for_browsers(picture: Picture, factor: int = 1) -> bytes:
 
 
 def _levels(pixels: Pixels) -> tuple[float, float] | None:
-    """Return the least and the largest value of a real picture that leaves 0..1."""
-    if pixels.dtype.kind != "f":
+    """Return the least and the largest value of a picture of measurements, or of real samples that leave 0..1."""
+    if not is_wide(pixels.dtype) and is_whole(pixels.dtype):
         return None
     low, high = float(pixels.min()), float(pixels.max())
+    if is_whole(pixels.dtype):
+        return (low, high) if high > low else None
     if not np.isfinite(low + high):
         finite = pixels[np.isfinite(pixels)]
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
@@ -149,7 +153,8 @@ def _image(pixels: Pixels, model: Model, alpha: bool, levels: tuple[float, float
 
     if levels is not None:
         low, high = levels
-        pixels = np.clip((pixels - np.float32(low)) / np.float32(high - low), 0, 1)
+        real = real_of(pixels.dtype).type
+        pixels = np.clip((pixels - real(low)) / real(high - low), 0, 1)
     samples = np.ascontiguousarray(with_depth(pixels, np.uint8))
     if model == "cmyk":
         return Image.frombytes("CMYK", (samples.shape[1], samples.shape[0]), samples[..., :4].tobytes())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from convfilter.filters.stage import Stage
-from convfilter.picture.colour import straightened, widened
+from convfilter.picture.colour import filling, straightened
 from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.sheet import Form, sheet
@@ -19,6 +19,7 @@ from convfilter.record import record
 from convfilter.report import plan_text
 from convfilter.report.explorer import Explored, exploration
 from convfilter.report.thumbnails import Thumbnail, thumbnail
+from convfilter.sample_types import is_whole
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -150,13 +151,13 @@ def _explored(stages: Sequence[Stage], before: Picture, plan: Plan, made: Shown)
     if plan.gray and before.model == "rgb":
         weights = np.array(LUMINANCE) / LUMINANCE_DIVISOR
         luminance = pixels[..., :3] @ weights
-        channel = (luminance if before.dtype.kind == "f" else np.rint(luminance)).astype(before.dtype)
+        channel = (np.rint(luminance) if is_whole(before.dtype) else luminance).astype(before.dtype)
         about = "Its luminance"
     at = 0.5, 0.5
     if made.detail is not None:
         (col, row), (width, height) = made.detail.corner, made.detail.before.full
         at = (row + height / 2) / pixels.shape[0], (col + width / 2) / pixels.shape[1]
-    found = exploration(stages, np.ascontiguousarray(channel), at, before.white)
+    found = exploration(stages, np.ascontiguousarray(channel), at, before.own_white)
     alpha = ", transparency aside" if before.alpha else ""
     return Explored(found, f"A patch of the first picture, pixel by pixel. {about} is drawn{alpha}.")
 
@@ -200,7 +201,7 @@ def _thumbnail(picture: Picture, pixels: Pixels, side: int, most_bytes: int) -> 
         pixels = straightened(pixels, pixels.dtype, picture.white, picture.white)
     pixels = picture.without_extras(pixels)
     if picture.white is not None:
-        pixels = widened(pixels, picture.white)
+        pixels = filling(pixels, picture.white)
     return thumbnail(pixels, model, alpha, side=side, most_bytes=most_bytes, icc=icc)
 
 

@@ -100,7 +100,7 @@ class Scene:
             pixels = job.seen((top, bottom), (left, right))
             shown = replace(
                 self._picture, model=result.model, alpha=result.alpha, extras=result.extras, white=result.white,
-                metadata=result.metadata,
+                metadata=result.metadata, file_dtype=None,
             )  # fmt: skip
             shown.premultiplied = result.premultiplied
         down, across = pixels.shape[:2]

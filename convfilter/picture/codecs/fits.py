@@ -17,12 +17,13 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from convfilter.errors import ReadError, WriteError
-from convfilter.picture import limits
+from convfilter.picture import colour, limits
 from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import Frame, Loss, Picture, chosen
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.place.source import size_of
 from convfilter.picture.tiff.fields import FitsHeader, PageFields
+from convfilter.sample_types import computed_in, is_known
 
 #: Keywords that follow from the samples, or are true of the old ones only.
 _OWN = re.compile(
@@ -38,7 +39,8 @@ _MOST_FRAMES = 10_000
 def read_fits(file: BinaryIO, options: ReadOptions) -> Picture:
     """Read the first image of a FITS; a ``Reader``. The planes of a cube are pages.
 
-    Samples are uint8 or uint16, or float32 with the numbers that BSCALE and BZERO give; BLANK becomes nan.
+    Samples are of the type that the file has, BZERO for integers without a sign understood; real where BSCALE, BZERO
+    or BLANK say that they are, and BLANK becomes nan. Integers of 64 bits become float64.
     """
     with _units(file) as units:
         images = [unit for unit in units if unit.is_image and unit.header.get("NAXIS", 0) >= 2 and 0 not in unit.shape]
@@ -56,15 +58,20 @@ def read_fits(file: BinaryIO, options: ReadOptions) -> Picture:
         limits.require_memory(planes * height * width * 16)
         _require_whole(unit, file)
         numbers = [*range(planes)] if options.frame is None else [chosen([*range(planes)], options.frame)]
-        said = str(np.dtype(unit.data.dtype).newbyteorder("="))
+        bits = int(unit.header["BITPIX"])
+        said = np.dtype(unit.data.dtype).newbyteorder("=")
         stack = np.asarray(unit.data).reshape(planes, height, width)
-        dtype = said if said in ("uint8", "uint16") else "float32"
-        samples = [np.ascontiguousarray(stack[number], dtype=dtype) for number in numbers]
-        losses = list(_losses(len(images), said))
+        if is_known(said):
+            samples = [np.ascontiguousarray(stack[number], dtype=computed_in(said)) for number in numbers]
+        else:
+            samples = [colour.exact(stack[number], "FITS") for number in numbers]
+        losses = list(_losses(len(images), bits, said))
         cards = tuple(str(card) for card in unit.header.cards if not _OWN.match(card.keyword))
     header = FitsHeader(cards, (0.0, 1.0), (0.0, 1.0))
-    page = PageFields((), (height, width), dtype, planes, (height, width), header)
-    return Picture([Frame(each, tiff=page) for each in samples], "gray", False, "FITS", losses=tuple(losses))
+    page = PageFields((), (height, width), said.name, planes, (height, width), header)
+    frames = [Frame(each, tiff=page) for each in samples]
+    file_dtype = said.name if is_known(said) and computed_in(said) != said else None
+    return Picture(frames, "gray", False, "FITS", losses=tuple(losses), file_dtype=file_dtype)
 
 
 @contextmanager
@@ -94,7 +101,7 @@ def _require_whole(unit: Any, file: BinaryIO) -> None:
         raise ReadError("the FITS is truncated")
 
 
-def _losses(images: int, dtype: str) -> list[Loss]:
+def _losses(images: int, bits: int, dtype: np.dtype[Any]) -> list[Loss]:
     found = []
     if images > 1:
         found.append(
@@ -104,12 +111,16 @@ def _losses(images: int, dtype: str) -> list[Loss]:
                 remedy="take the others out into files of their own, or keep the first with {allow_loss=True}",
             )
         )
-    if dtype == "float64":
-        found.append(Loss("the FITS has 64-bit floats; they are read as 32-bit floats"))
-    elif dtype.startswith("int") or dtype in ("uint32", "uint64"):
-        exact = "" if dtype in ("int8", "int16") else ", of 24 bits"
+    if not is_known(dtype):
         found.append(
-            Loss(f"the FITS has samples of the type {dtype}; they are read as floats of the same values{exact}")
+            Loss(f"the FITS has samples of {dtype}; they are read and written as 64-bit floats of the same values")
+        )
+    elif bits > 0 and dtype.kind == "f":
+        found.append(
+            Loss(
+                "the FITS has integers that are scaled (BSCALE, BZERO) or partly missing (BLANK); "
+                f"they are read and written as {8 * dtype.itemsize}-bit floats"
+            )
         )
     return found
 

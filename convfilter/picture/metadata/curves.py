@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.picture.pixels import Pixels, channels_of
+from convfilter.sample_types import full_scale, is_wide, real_of
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -144,12 +145,12 @@ def cicp_curve(transfer: int) -> ParametricCurve | None:
     return curves.get(transfer)
 
 
-def linearized(pixels: Pixels, curve: Curve, alpha: bool, white: float | None = None) -> npt.NDArray[np.float32]:
+def linearized(pixels: Pixels, curve: Curve, alpha: bool, white: float | None = None) -> Pixels:
     """Turn samples into linear light; opacity is linear already.
 
     Parameters
     ----------
-    pixels : (H, W) or (H, W, C) array of uint8, uint16 or float32
+    pixels : (H, W) or (H, W, C) array
     curve : Curve
     alpha : bool
         The last channel is opacity.
@@ -158,18 +159,24 @@ def linearized(pixels: Pixels, curve: Curve, alpha: bool, white: float | None = 
 
     Returns
     -------
-    array of float32, 0..1
+    array of float32 or float64, 0..1
         Of the same shape.
     """
-    white = white or (1.0 if pixels.dtype == np.float32 else float(np.iinfo(pixels.dtype).max))
-    out = curve.decode(pixels) if pixels.dtype == np.float32 else curve.decode_table(int(white))[pixels]
+    white = white or full_scale(pixels.dtype)
+    dtype = real_of(pixels.dtype)
+    if pixels.dtype == dtype:
+        out = curve.decode(pixels)
+    elif is_wide(pixels.dtype):
+        out = curve.decode(pixels / white)
+    else:
+        out = curve.decode_table(int(white))[pixels]
     if alpha:
-        out[:, :, -1] = pixels[:, :, -1] / np.float32(white)
-    return np.ascontiguousarray(out, dtype=np.float32)
+        out[:, :, -1] = pixels[:, :, -1] / dtype.type(white)
+    return np.ascontiguousarray(out, dtype=dtype)
 
 
 def delinearized(
-    light: npt.NDArray[np.float32],
+    light: Pixels,
     curve: Curve,
     alpha: bool,
     dtype: npt.DTypeLike,
@@ -179,11 +186,11 @@ def delinearized(
 
     Parameters
     ----------
-    light : (H, W) or (H, W, C) array of float32, 0..1
+    light : (H, W) or (H, W, C) array of float32 or float64, 0..1
     curve : Curve
     alpha : bool
         The last channel is opacity.
-    dtype : uint8, uint16 or float32
+    dtype : dtype
         Of the result.
     white : float, optional
         The value of white in the result; None: the full scale of the type.

@@ -7,6 +7,7 @@ import numpy as np
 from convfilter.picture import colour
 from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
+from convfilter.sample_types import is_whole
 
 #: The size that EXIF asks for.
 _WIDTH, _HEIGHT = 160, 120
@@ -33,7 +34,7 @@ def thumbnail_of(picture: Picture) -> bytes:
     import imagecodecs
 
     reduced = _reduced(picture.without_extras(picture.pixels))
-    samples = colour.with_depth(reduced, np.uint8, picture.white or colour.white_of(picture.pixels.dtype))
+    samples = colour.with_depth(reduced, np.uint8, picture.white)
     planes = samples.reshape(*samples.shape[:2], -1)
     planes = planes[:, :, :-1] if picture.alpha else planes
     if picture.model == "cmyk":
@@ -57,6 +58,6 @@ def _reduced(pixels: Pixels) -> Pixels:
         return np.ascontiguousarray(pixels[::step, ::step])
     taken = pixels[: rows * step, : cols * step].reshape(rows, step, cols, step, -1)[:, ::every, :, ::every]
     reduced: Pixels = taken[:, :side, :, :side].mean(axis=(1, 3), dtype=np.float32)
-    if pixels.dtype.kind == "u":
+    if is_whole(pixels.dtype):
         reduced = np.rint(reduced).astype(pixels.dtype)
     return reduced[:, :, 0] if pixels.ndim == 2 else reduced

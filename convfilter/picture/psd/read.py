@@ -7,12 +7,13 @@ from typing import BinaryIO
 import numpy as np
 
 from convfilter.errors import ReadError
-from convfilter.picture import colour, limits
+from convfilter.picture import limits
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Metadata, Picture, chosen
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.psd import layout as psd
 from convfilter.picture.psd.samples import read_planes
+from convfilter.sample_types import full_scale
 
 _RESOLUTION, _IPTC, _ICC, _TRANSPARENCY_INDEX, _EXIF, _XMP = 1005, 1028, 1039, 1047, 1058, 1060
 _PALETTE_BYTES = 768
@@ -116,7 +117,7 @@ def _is_laid_over_white(document: psd.Document) -> bool:
 
 def _looks_laid_over_white(pixels: Pixels) -> bool:
     """Tell by the samples, where the mode or the writer is one that does not tell: over white none is too dark."""
-    white = colour.white_of(pixels.dtype)
+    white = full_scale(pixels.dtype)
     least = white - (1.0 if pixels.dtype.kind == "u" else 1 / 255)
     return all((row[:, :-1].astype(np.float64) + row[:, -1:] >= least).all() for row in pixels)
 
@@ -124,7 +125,7 @@ def _looks_laid_over_white(pixels: Pixels) -> bool:
 def _remove_white(pixels: Pixels) -> None:
     """Recover the colours in front of white, in place; where nothing is in front of it they stay."""
     is_integer = pixels.dtype.kind == "u"
-    white = colour.white_of(pixels.dtype)
+    white = full_scale(pixels.dtype)
     # Colours of hardly any opacity may be far out, but must stay finite.
     least, most = (0.0, white) if is_integer else (-_FLOAT_MAX, _FLOAT_MAX)
     for row in pixels:

@@ -183,8 +183,7 @@ def _true(field: Field, page: Any) -> Field:
         return field._replace(data=photoshop.cleaned(field.data) or b"")
     if field.tag == _XMP:
         return field._replace(data=xmp_clean.cleaned(field.data)[0])
-    is_scaled = (page.dtype.kind == "u" and page.dtype.itemsize > 2) or page.bitspersample < 8
-    return field._replace(data=b"") if field.tag == _NODATA and is_scaled else field
+    return field._replace(data=b"") if field.tag == _NODATA and page.bitspersample < 8 else field
 
 
 def _imagej(page: Any, order: str) -> dict[int, Field]:

@@ -21,6 +21,7 @@ from convfilter.picture.tiff.samples import (
     PALETTE,
     RGB,
     UNASSOCIATED,
+    WHITE_IS_ZERO,
     YCBCR,
     Decoded,
     decoded,
@@ -30,19 +31,22 @@ from convfilter.picture.tiff.samples import (
 from convfilter.picture.tiff.segments import READABLE
 from convfilter.picture.tiff.tags import metadata_of, page_offsets
 from convfilter.picture.tiff.write import CODES
+from convfilter.sample_types import computed_in, is_known
 
 _OLD_JPEG, _JPEG = 6, 7
 _OTHER_DEFLATE, _OTHER_ZSTD = (32946,), (34926,)
 _MOST_NAMES = 8
+#: Types that are read as real numbers, whose white would be another.
+_WITHOUT_WHITE = ("int64", "uint64")
 _GDAL_STRUCTURE = b"GDAL_STRUCTURAL_METADATA_SIZE="
 
 
 def read_tiff(file: BinaryIO, options: ReadOptions) -> Picture:
     """Read a TIFF or BigTIFF; a ``Reader``. Its pages become frames.
 
-    Samples are uint8 for 1 to 8 bits (full range) and uint16 for 9 to 16. They
-    are float32 for floats of any size; for unsigned integers of more bits,
-    whose largest becomes 1; and for signed integers, whose values stay.
+    Samples are uint8 for 1 to 8 bits (full range), uint16 for 9 to 16 and uint32 for more; int16; float32 for floats
+    of up to 32 bits, and float64. Those of int8 and int32 are computed in int16 and float64, and integers of 64 bits
+    in float64, whose values stay.
     """
     # tifffile logs what it finds odd; what matters is raised here.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
@@ -114,6 +118,7 @@ def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Pic
         losses=losses,
         white=first.white,
         premultiplied=first.premultiplied,
+        file_dtype=first.file_dtype,
     )
 
 
@@ -148,10 +153,10 @@ def _listed(names: list[str]) -> str:
 
 def _needed_bytes(page: Any) -> int:
     """Estimate: the samples as they are in the file, and as they become, for input and output."""
-    depth = 1 if page.bitspersample <= 8 else 2 if page.bitspersample <= 16 else 4
-    becomes = depth if page.dtype.kind in "bu" else 4
+    known = is_known(page.dtype)
+    becomes = computed_in(page.dtype).itemsize if known else min(8, 2 * page.dtype.itemsize)
     channels = 3 if int(page.photometric) == PALETTE else page.samplesperpixel
-    is_kept = page.dtype.name in ("uint8", "uint16", "float32") and channels == page.samplesperpixel
+    is_kept = known and computed_in(page.dtype) == page.dtype and channels == page.samplesperpixel
     pixels = int(page.imagewidth) * int(page.imagelength)
     return (0 if is_kept else int(page.nbytes)) + 2 * becomes * channels * pixels
 
@@ -176,9 +181,11 @@ def _judge(page: Any, options: ReadOptions) -> None:
             f"TIFF samples must be integers or floats, got {kind} with {page.bitspersample} bits; "
             "convert them to float32"
         )
-    is_signed = page.dtype.kind == "i"
-    if is_signed and (photometric not in (BLACK_IS_ZERO, RGB) or {ASSOCIATED, UNASSOCIATED} & set(extra_kinds(page))):
-        raise ReadError("signed TIFF samples must be grey or RGB, without transparency; convert them to float32")
+    if page.dtype.kind == "i" and photometric not in (BLACK_IS_ZERO, RGB):
+        raise ReadError("signed TIFF samples must be grey or RGB; convert them to float32")
+    has_white = photometric == WHITE_IS_ZERO or bool({ASSOCIATED, UNASSOCIATED} & set(extra_kinds(page)))
+    if has_white and page.dtype.name in _WITHOUT_WHITE:
+        raise ReadError(f"TIFF samples of {page.dtype.name} have no white, nor opacity; convert them to float32")
     model = MODELS[photometric]
     colours = 1 if photometric == PALETTE else CHANNELS[model]
     if page.samplesperpixel < colours:

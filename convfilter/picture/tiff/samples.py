@@ -16,6 +16,7 @@ from convfilter.picture.row_source import Bands
 from convfilter.picture.tiff import rows as tiff_rows
 from convfilter.picture.tiff import segments as tiff_segments
 from convfilter.picture.tiff.layout import Entry
+from convfilter.sample_types import computed_in, full_scale, is_known
 
 #: Photometric interpretations that can be filtered; the others (CIE Lab, LogLuv, raw sensor data) cannot sensibly.
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK, SEPARATED, YCBCR = range(7)
@@ -45,16 +46,17 @@ class Decoded(NamedTuple):
     white: int | None
     because: str = ""
     premultiplied: bool = False
+    file_dtype: str | None = None
 
     @property
     def kind(self) -> tuple[object, ...]:
         """What the pages of a picture must have in common."""
-        return self.model, self.alpha, self.extras, self.pixels.dtype, self.white
+        return self.model, self.alpha, self.extras, self.pixels.dtype, self.white, self.file_dtype
 
     @property
     def opaque(self) -> float:
         """The value of full opacity, and of white."""
-        return self.white or colour.white_of(self.pixels.dtype)
+        return self.white or full_scale(self.file_dtype or self.pixels.dtype)
 
     def straight(self) -> Decoded:
         """Return a decoded page with colours that are not multiplied with alpha."""
@@ -100,7 +102,7 @@ def opened(entry: Entry, file: BinaryIO, options: ReadOptions, notes: list[str])
         name="TIFF",
     )
     kind = convert.model, convert.alpha, convert.extras, convert.white
-    return Decoded(bands, *kind, premultiplied=convert.premultiplied)
+    return Decoded(bands, *kind, premultiplied=convert.premultiplied, file_dtype=convert.file_dtype)
 
 
 def decoded(entry: Entry, options: ReadOptions, notes: list[str]) -> Decoded:
@@ -109,7 +111,9 @@ def decoded(entry: Entry, options: ReadOptions, notes: list[str]) -> Decoded:
     pixels = convert(_samples(entry, options, notes), notes)
     pixels = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
     kind = convert.model, convert.alpha, convert.extras, convert.white
-    page = Decoded(np.ascontiguousarray(pixels), *kind, premultiplied=convert.premultiplied)
+    page = Decoded(
+        np.ascontiguousarray(pixels), *kind, premultiplied=convert.premultiplied, file_dtype=convert.file_dtype
+    )
     if entry.mask is None:
         return page
     if page.alpha:
@@ -125,7 +129,7 @@ class _Converter:
 
     Attributes
     ----------
-    model, alpha, extras, white, premultiplied
+    model, alpha, extras, white, premultiplied, file_dtype
         As in ``Picture``.
     """
 
@@ -137,8 +141,11 @@ class _Converter:
         self.alpha = self._at is not None
         self.premultiplied = self._at is not None and self._kinds[self._at] == ASSOCIATED
         self.extras = len(self._kinds) - self.alpha
-        has_levels = page.dtype.kind == "u" and 8 < page.bitspersample < 16 and self._photometric != PALETTE
-        self.white = 2**page.bitspersample - 1 if has_levels else None
+        bits = int(page.bitspersample)
+        has_levels = page.dtype.kind == "u" and bits in (*range(9, 16), *range(17, 32)) and self._photometric != PALETTE
+        self.white = 2**bits - 1 if has_levels else None
+        is_narrow = is_known(page.dtype) and computed_in(page.dtype) != page.dtype
+        self.file_dtype: str | None = page.dtype.name if is_narrow else None
 
     def __call__(self, data: Pixels, notes: list[str]) -> Pixels:
         """Return (rows, cols, channels) samples for (rows, cols, samples) of the file; adds to the notes."""
@@ -146,9 +153,9 @@ class _Converter:
         if at is not None:
             data = _alpha_last(data, at - len(kinds))
         is_palette = self._photometric == PALETTE
-        pixels = _coloured(page, data) if is_palette else _full_range(data, page.bitspersample, notes)
+        pixels = _coloured(page, data) if is_palette else _computed(data, page.bitspersample, notes)
         if self._photometric == WHITE_IS_ZERO:
-            pixels[:, :, 0] = pixels.dtype.type(self.white or colour.white_of(pixels.dtype)) - pixels[:, :, 0]
+            pixels[:, :, 0] = pixels.dtype.type(self.white or full_scale(pixels.dtype)) - pixels[:, :, 0]
         return pixels
 
 
@@ -226,24 +233,20 @@ def _old_jpeg(page: Any) -> bytes | None:
     return stream if layout else None
 
 
-def _full_range(samples: Pixels, bits: int, notes: list[str]) -> Pixels:
-    """Make bits, integers and floats of any size into uint8, uint16 or float32; those of 9 to 15 bits stay."""
-    if samples.dtype.kind == "f":
-        if samples.dtype.itemsize > 4:
-            notes.append("the TIFF has 64-bit floats; they are read as 32-bit floats")
-        with np.errstate(over="ignore"):
-            return samples.astype(np.float32)
+def _computed(samples: Pixels, bits: int, notes: list[str]) -> Pixels:
+    """Return samples in a type that the engine takes, with their values; those of up to 8 bits fill their range."""
     if samples.dtype.kind == "b":
         return samples.astype(np.uint8) * np.uint8(255)
-    if samples.dtype.kind == "i":
-        # Measurements, such as heights or densities, rather than light: there is no white to scale them to.
-        notes.append(f"the TIFF has signed {bits}-bit integers; they are read as floats of the same values")
+    if samples.dtype.kind == "u" and bits <= 8:
+        made = colour.widened(samples, 2**bits - 1)
+    elif is_known(samples.dtype):
+        made = np.ascontiguousarray(samples, dtype=computed_in(samples.dtype))
+    elif samples.dtype == np.float16:
         return samples.astype(np.float32)
-    if bits > 16:
-        notes.append(f"the TIFF has {bits}-bit integers; they are read as floats, {2**bits - 1} as 1")
-        return np.divide(samples, 2.0**bits - 1, dtype=np.float32, casting="same_kind")
-    samples = colour.widened(samples, 2**bits - 1) if bits <= 8 else colour.as_stored(samples, 2**bits - 1)[0]
-    return samples if samples.flags.writeable else samples.copy()
+    else:
+        notes.append(f"the TIFF has {bits}-bit integers; they are read and written as 64-bit floats of the same values")
+        return colour.exact(samples, "TIFF")
+    return made if made.flags.writeable else made.copy()
 
 
 def _coloured(page: Any, samples: Pixels) -> Pixels:

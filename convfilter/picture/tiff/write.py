@@ -32,7 +32,9 @@ _ASCII, _BYTE, _SHORT, _LONG, _RATIONAL, _UNDEFINED, _LONG8 = 2, 1, 3, 4, 5, 7, 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _OFFSETS, _SAMPLES, _ROWS = 256, 257, 258, 259, 262, 273, 277, 278
 _COUNTS, _X_RESOLUTION, _Y_RESOLUTION, _PLANAR, _UNIT, _PREDICTOR = 279, 282, 283, 284, 296, 317
 _EXTRA_SAMPLES, _SAMPLE_FORMAT, _XMP, _IPTC, _PHOTOSHOP, _ICC = 338, 339, 700, 33723, 34377, 34675
-_INCH, _CONTIGUOUS, _REAL = 2, 1, 3
+_INCH, _CONTIGUOUS = 2, 1
+#: Sample formats that have to be said: integers without a sign are what readers expect.
+_SAMPLE_FORMATS = {"i": 2, "f": 3}
 _BLACK_IS_ZERO, _RGB, _SEPARATED = 1, 2, 5
 _PHOTOMETRICS = {"gray": _BLACK_IS_ZERO, "rgb": _RGB, "cmyk": _SEPARATED}
 _UNSPECIFIED, _ASSOCIATED, _UNASSOCIATED = 0, 1, 2
@@ -66,7 +68,7 @@ def write_tiff(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     file : BinaryIO
         Seekable.
     picture : Picture
-        Pixels of uint8, uint16 or float32.
+        Pixels of any of ``sample_types``.
     options : WriteOptions
     """
     frames = [frame.pixels for frame in picture.frames if not frame.fallback]
@@ -254,8 +256,8 @@ class TiffWriter(RowWriter):
             fields.append(_shorts(_PREDICTOR, 3 if self._dtype.kind == "f" else 2))
         if self._kinds:
             fields.append(_shorts(_EXTRA_SAMPLES, *self._kinds))
-        if self._dtype.kind == "f":
-            fields.append(_shorts(_SAMPLE_FORMAT, *[_REAL] * channels))
+        if self._dtype.kind in _SAMPLE_FORMATS:
+            fields.append(_shorts(_SAMPLE_FORMAT, *[_SAMPLE_FORMATS[self._dtype.kind]] * channels))
         return fields
 
 

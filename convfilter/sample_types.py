@@ -1,0 +1,136 @@
+"""Sample types of arrays and files: range, value of white, type of the sums, and substitutes in other formats."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.errors import ParameterError
+
+
+class SampleType(NamedTuple):
+    """Properties of a sample type.
+
+    Attributes
+    ----------
+    low, full : float
+        The smallest sample and the value of white; real samples may lie beyond both.
+    is_whole : bool
+        Samples are whole numbers: results are rounded half to even, and clipped to the range.
+    is_wide : bool
+        float32 cannot represent all samples, or signed results: sums, and results between two stages, are float64,
+        and only methods without other rounding apply.
+    name : str
+        For people, before "samples".
+    others : tuple of str
+        What stands for the type in a format that does not hold it, the best first.
+    computed : str
+        The type in which the engine computes: its smallest one that holds every value; "" for itself.
+    """
+
+    low: float
+    full: float
+    is_whole: bool
+    is_wide: bool
+    name: str
+    others: tuple[str, ...]
+    computed: str = ""
+
+
+_TABLE = {
+    "uint8": SampleType(0.0, 255.0, True, False, "8-bit", ("uint16", "float32")),
+    "uint16": SampleType(0.0, 65535.0, True, False, "16-bit", ("uint8", "float32")),
+    "float32": SampleType(0.0, 1.0, False, False, "floating-point", ("uint16", "uint8")),
+    "int16": SampleType(-32768.0, 32767.0, True, True, "signed 16-bit", ("float32", "uint16", "uint8")),
+    "uint32": SampleType(0.0, 4294967295.0, True, True, "32-bit", ("float32", "uint16", "uint8")),
+    "float64": SampleType(0.0, 1.0, False, True, "64-bit floating-point", ("float32", "uint16", "uint8")),
+    "int8": SampleType(-128.0, 127.0, True, True, "signed 8-bit", ("float32", "uint8", "uint16"), "int16"),
+    "int32": SampleType(
+        -2147483648.0, 2147483647.0, True, True, "signed 32-bit", ("float32", "uint16", "uint8"), "float64"
+    ),
+}
+#: The types that the engine supports; the others occur in files only.
+SAMPLE_TYPES = {name: found for name, found in _TABLE.items() if not found.computed}
+#: Type to convert an unsupported sample type to.
+_INSTEAD = {
+    "bool": "uint8",
+    "int64": "float64",
+    "uint64": "float64",
+    "float16": "float32",
+    "float128": "float64",
+    "longdouble": "float64",
+}
+
+
+def sample_type(dtype: npt.DTypeLike) -> SampleType:
+    """Return the properties of a sample type of the table."""
+    return _TABLE[np.dtype(dtype).name]
+
+
+def is_known(dtype: npt.DTypeLike) -> bool:
+    """Whether samples of a type can be read, computed and written."""
+    return np.dtype(dtype).name in _TABLE
+
+
+def full_scale(dtype: npt.DTypeLike) -> float:
+    """Return the sample value that means white: the largest whole number of the type, or 1.0 for real numbers."""
+    return sample_type(dtype).full
+
+
+def is_whole(dtype: npt.DTypeLike) -> bool:
+    """Whether samples of a type are integers."""
+    return np.dtype(dtype).kind in "ui"
+
+
+def is_wide(dtype: npt.DTypeLike) -> bool:
+    """Whether samples of a type need float64."""
+    return sample_type(dtype).is_wide
+
+
+def is_signed(dtype: npt.DTypeLike) -> bool:
+    """Whether samples of a type are signed integers: measurements rather than light."""
+    return np.dtype(dtype).kind == "i"
+
+
+def real_of(dtype: npt.DTypeLike) -> np.dtype[np.generic]:
+    """Return the type of unrounded results of samples of a type."""
+    return np.dtype(np.float64 if is_wide(dtype) else np.float32)
+
+
+def computed_in(dtype: npt.DTypeLike) -> np.dtype[np.generic]:
+    """Return the type in which the engine computes samples of a type."""
+    return np.dtype(sample_type(dtype).computed or dtype)
+
+
+def stored_in(dtype: npt.DTypeLike, held: tuple[str, ...]) -> np.dtype[np.generic]:
+    """Choose the type of ``held`` that keeps most of ``dtype``: itself, if it is among them."""
+    name = np.dtype(dtype).name
+    return np.dtype(next((each for each in (name, *_TABLE[name].others) if each in held), held[0]))
+
+
+def can_leave(dtype: npt.DTypeLike, stored: npt.DTypeLike) -> bool:
+    """Whether samples of ``dtype`` may lie beyond the range of ``stored`` though white becomes white."""
+    before, after = sample_type(dtype), sample_type(stored)
+    return after.is_whole and (not before.is_whole or before.low < after.low)
+
+
+def suggestion(dtype: npt.DTypeLike) -> str:
+    """Say how to convert an array of an unsupported sample type."""
+    name = np.dtype(dtype).name
+    instead = (_TABLE[name].computed if name in _TABLE else "") or _INSTEAD.get(name)
+    return f"convert it with astype({instead!r})" if instead else "convert it with astype"
+
+
+def require_sample_type(dtype: npt.DTypeLike) -> None:
+    """Refuse an unsupported sample type.
+
+    Raises
+    ------
+    ParameterError
+    """
+    name = np.dtype(dtype).name
+    if name not in SAMPLE_TYPES:
+        known = list(SAMPLE_TYPES)
+        raise ParameterError(f"an image holds {', '.join(known[:-1])} or {known[-1]}, got {name}; {suggestion(dtype)}")
