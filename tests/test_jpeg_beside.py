@@ -297,3 +297,16 @@ def test_cutting_fails_where_nothing_can_be_moved():
     assert xmp_extended.cut(b"<x/>", 10) is None
     assert xmp_extended.cut("\ufeff<x/>".encode("utf-16"), 10) is None
     assert xmp_extended.cut(packet(""), 10) is None
+
+
+def test_segments_behind_padding_are_seen(tmp_path):
+    (tmp_path / "in.jpg").write_bytes(
+        with_segments(b"\xff\xff", segment(9, b"Meta\0"), b"\xff", segment(10, b"Ducky\0"))
+    )
+    (note,) = read(tmp_path / "in.jpg").notes
+    assert note.endswith("APP9 Meta, APP10 Ducky")
+
+
+def test_a_block_with_half_a_header_is_no_exif():
+    assert exif.with_resolution(b"MM\0*\0\0", (72, 72)) == exif.with_resolution(None, (72, 72))
+    assert exif.with_thumbnail(b"II*\0", b"jpeg") == exif.with_thumbnail(None, b"jpeg")

@@ -6,10 +6,11 @@ Only the primary picture is taken, so what lies behind it or describes it otherw
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 from convfilter.picture import behind
+from convfilter.picture.jpeg.layout import Segment
 from convfilter.picture.jpeg.segments import app_segments, is_plain_segment
 from convfilter.picture.metadata import ifd, xmp_extended
 from convfilter.picture.picture import Loss, Metadata
@@ -43,7 +44,7 @@ def add(metadata: Metadata, data: bytes, end: int | None) -> list[Loss]:
     -------
     list of Loss
     """
-    segments = list(app_segments(data))
+    segments = app_segments(data)
     extension = [content[len(xmp_extended.PREFIX) :] for _, _, content in segments if content.startswith(_EXTENSION)]
     is_hdr = any(mark in (metadata.xmp or b"") for mark in _GAIN_MAP_MARKS)
     is_hdr = is_hdr or any(content.startswith(_ISO_GAIN_MAP) for _, _, content in segments)
@@ -70,11 +71,9 @@ def _name(marker: int, content: bytes) -> str:
     return f"{number} {word}" if word.isprintable() and word.isascii() and word.strip() else number
 
 
-def _further_pictures(
-    segments: Sequence[tuple[int, int, bytes]], data: bytes, end: int | None, is_hdr: bool
-) -> Iterator[Loss]:
+def _further_pictures(segments: Sequence[Segment], data: bytes, end: int | None, is_hdr: bool) -> Iterator[Loss]:
     """Say what lies behind the picture."""
-    index = next(((at + 4, content[4:]) for _, at, content in segments if content.startswith(_MPF)), None)
+    index = next(((at + 8, content[4:]) for _, at, content in segments if content.startswith(_MPF)), None)
     entries = _entries(index[1]) if index else []
     if index and len(entries) > 1:
         yield _of_index(entries, is_hdr)
@@ -106,15 +105,11 @@ def _of_index(entries: Sequence[tuple[int, int, int]], is_hdr: bool) -> Loss:
 
 def _entries(index: bytes) -> list[tuple[int, int, int]]:
     """List kind, size and offset of the pictures in a multi-picture file."""
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(index[:4])
-    if order is None:
+    header = ifd.start(index)
+    if header is None:
         return []
-    word: Literal["little", "big"] = "little" if order == "<" else "big"
-    first = int.from_bytes(index[4:8], word)
+    order, first = header
     fields = ifd.parsed(lambda start, length: index[start : start + length], first, order)
     table = fields[_ENTRIES].data if _ENTRIES in fields else b""
-    found = []
-    for at in range(0, len(table) - _ENTRY_BYTES + 1, _ENTRY_BYTES):
-        kind, size, offset = (int.from_bytes(table[at + n : at + n + 4], word) for n in (0, 4, 8))
-        found.append((kind & _KIND_BITS, size, offset))
-    return found
+    rows = struct.iter_unpack(f"{order}III4x", table[: len(table) // _ENTRY_BYTES * _ENTRY_BYTES])
+    return [(kind & _KIND_BITS, size, offset) for kind, size, offset in rows]

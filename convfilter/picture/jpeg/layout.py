@@ -9,6 +9,7 @@ decoding. ITU-T T.81, annexes B (segments), F and G (codes).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from convfilter.errors import ReadError
@@ -53,6 +54,53 @@ class _Frame(NamedTuple):
     factors: list[tuple[int, int]]
 
 
+class Segment(NamedTuple):
+    """A segment in front of the data: its marker, the offset of its marker, and its content behind the length."""
+
+    marker: int
+    at: int
+    content: bytes
+
+    @property
+    def end(self) -> int:
+        """The offset of the byte behind it."""
+        return self.at + 4 + len(self.content)
+
+
+def segments(data: bytes) -> Iterator[Segment]:
+    """Yield the segments up to the header of the first scan; ends early where they make no sense.
+
+    Markers without content are passed over, as are padding and a little rubbish between segments, which decoders skip
+    too.
+
+    Raises
+    ------
+    ReadError
+        There are more than 65,536.
+    """
+    at = 2
+    for _ in range(_MOST_SEGMENTS):
+        if at + 4 > len(data):
+            return
+        marker = data[at + 1]
+        if data[at] != 0xFF or marker in (0x00, 0xFF):
+            at = data.find(b"\xff", at + 1, at + _MOST_RUBBISH)
+            if at < 0:
+                return
+            continue
+        if marker in _ALONE:
+            at += 2
+            continue
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if not at + 4 <= end <= len(data):
+            return
+        yield Segment(marker, at, data[at + 4 : end])
+        if marker == SOS:
+            return
+        at = end
+    raise ReadError(f"the JPEG holds more than {_MOST_SEGMENTS} segments in front of its pixels")
+
+
 def layout_of(data: bytes) -> Layout | None:
     """Read the segments up to the first scan.
 
@@ -66,39 +114,18 @@ def layout_of(data: bytes) -> Layout | None:
     Layout, or None
         None where the segments make no sense; a decoder will say why.
     """
-    at = 2
     frame: _Frame | None = None
     shortest: dict[int, int] = {}
     interval = 0
-    steps = 0
-    while at + 4 <= len(data):
-        steps += 1
-        if steps > _MOST_SEGMENTS:
-            raise ReadError(f"the JPEG holds more than {_MOST_SEGMENTS} segments in front of its pixels")
-        marker = data[at + 1]
-        if data[at] != 0xFF or marker in (0x00, 0xFF):
-            # Padding, or a little rubbish, which decoders skip too.
-            following = data.find(b"\xff", at + 1, at + _MOST_RUBBISH)
-            if following < 0:
-                return None
-            at = following
-            continue
-        if marker in _ALONE:
-            at += 2
-            continue
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        segment = data[at + 4 : at + 2 + length]
-        if length < 2 or len(segment) < length - 2:
-            return None
+    for marker, at, content in segments(data):
         if marker in _FRAMES:
-            frame = _frame(marker, segment)
+            frame = _frame(marker, content)
         elif marker == DHT:
-            shortest |= _shortest_codes(segment)
+            shortest |= _shortest_codes(content)
         elif marker == DRI:
-            interval = int.from_bytes(segment[:2], "big")
+            interval = int.from_bytes(content[:2], "big")
         elif marker == SOS:
             return _layout(data, at, frame, shortest, interval) if frame else None
-        at += 2 + length
     return None
 
 

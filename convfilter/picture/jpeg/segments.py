@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from convfilter.picture.jpeg import layout
 from convfilter.picture.jpeg.layout import DHT, DRI, SOS
 from convfilter.picture.metadata.pillow_info import EXIF_PREFIX, PHOTOSHOP_PREFIX, SEGMENT_BYTES, resolution_of, text_of
 from convfilter.picture.picture import JpegTables, Metadata, Text
@@ -61,28 +62,21 @@ def metadata_of(data: bytes) -> Metadata | None:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield marker and content of the segments in front of the first scan."""
-    at = 2
-    while True:
-        if at + 4 > len(data) or data[at] != 0xFF or data[at + 1] not in _KNOWN:
-            raise _OddError
-        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
-        if length < 2 or at + 2 + length > len(data):
-            raise _OddError
-        if marker == SOS:
+    """Yield marker and content of the segments in front of the first scan, if nothing lies between them."""
+    end = 2
+    for segment in layout.segments(data):
+        if segment.at != end or segment.marker not in _KNOWN:
+            break
+        if segment.marker == SOS:
             return
-        yield marker, data[at + 4 : at + 2 + length]
-        at += 2 + length
+        yield segment.marker, segment.content
+        end = segment.end
+    raise _OddError
 
 
-def app_segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Yield marker, offset and content of the application segments in front of the first scan."""
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != SOS:
-        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
-        if _APP0 <= marker <= _APP15:
-            yield marker, at + 4, data[at + 4 : at + 2 + length]
-        at += 2 + length
+def app_segments(data: bytes) -> list[layout.Segment]:
+    """Return the application segments in front of the first scan."""
+    return [segment for segment in layout.segments(data) if _APP0 <= segment.marker <= _APP15]
 
 
 def is_plain(data: bytes, end: int | None) -> bool:

@@ -17,8 +17,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from convfilter.errors import WriteError
+from convfilter.picture.jpeg import layout
 from convfilter.picture.jpeg import segments as jpeg_segments
-from convfilter.picture.jpeg.layout import DRI, SOS
+from convfilter.picture.jpeg.layout import DRI
 from convfilter.picture.jpeg.parameters import parameters_of, with_size
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Outline, Picture
@@ -29,6 +30,8 @@ from convfilter.picture.row_writer import Block, RowWriter
 _UNITS = {0: ("444", 8, 8), 1: ("422", 16, 8), 2: ("420", 16, 16)}
 #: What stands between the start of a file and its tables: APP0 to APP15, COM.
 _SEGMENTS = frozenset((*range(0xE0, 0xF0), 0xFE))
+#: What the encoder writes in front of the data is shorter: two quantization and four Huffman tables.
+_MOST_HEAD_BYTES = 1 << 12
 _SOF0, _RST0 = 0xC0, 0xD0
 _RESTARTS = 8
 _END = b"\xff\xd9"
@@ -162,11 +165,11 @@ class JpegWriter(RowWriter):
         """Write the data of a band; in front of the first its tables."""
         height, width, _ = self.shape
         count = -(-height // self.block_rows)
-        tables = _end_of_segments(piece)
-        scan = _start_of(SOS, piece, tables)
-        data = scan + 2 + int.from_bytes(piece[scan + 2 : scan + 4], "big")
+        segments = list(layout.segments(bytes(piece[:_MOST_HEAD_BYTES])))
+        scan, data = segments[-1].at, segments[-1].end
         if self._number == 0:
-            frame = _start_of(_SOF0, piece, tables)
+            tables = next(segment.at for segment in segments if segment.marker not in _SEGMENTS)
+            frame = next(segment.at for segment in segments if segment.marker == _SOF0)
             self.file.write(piece[tables : frame + 5])
             self.file.write(height.to_bytes(2, "big"))
             self.file.write(piece[frame + 7 : scan])
@@ -189,21 +192,6 @@ def _encoded(band: Pixels, *, quality: int, subsampling: str | None) -> memoryvi
         return memoryview(imagecodecs.jpeg8_encode(band, level=quality, subsampling=subsampling))
     except imagecodecs.Jpeg8Error as error:
         raise WriteError(f"the picture cannot be written as JPEG: {error}") from error
-
-
-def _end_of_segments(data: memoryview) -> int:
-    """Return where the tables begin."""
-    at = 2
-    while data[at + 1] in _SEGMENTS:
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return at
-
-
-def _start_of(marker: int, data: memoryview, at: int) -> int:
-    """Return where a segment begins that is known to be there, from ``at`` on."""
-    while data[at + 1] != marker:
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return at
 
 
 def _quality(parameters: Mapping[str, Any], tables: int) -> int | None:

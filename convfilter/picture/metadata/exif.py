@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Literal
 
 import numpy as np
 
+from convfilter.picture.metadata import ifd
 from convfilter.picture.pixels import Pixels
 
-_ORIENTATION = 0x0112
-_EXIF_IFD = 0x8769
 _COMPRESSION, _THUMBNAIL_OFFSET, _THUMBNAIL_LENGTH = 0x0103, 0x0201, 0x0202
 _WIDTH_TAGS, _HEIGHT_TAGS = (0x0100, 0xA002), (0x0101, 0xA003)
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
@@ -27,38 +25,55 @@ _EMPTY = b"II*\0\x08\0\0\0" + bytes(6)
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:=[\"']|>)\s*)([1-8])")
 
 
-class _Entry:
-    """One field of an IFD: where it lies, what it holds."""
+class _Block:
+    """A block that is read, or changed in place: its bytes, their order, and where its first directory lies."""
 
-    def __init__(self, data: bytearray, at: int, order: Literal["little", "big"]) -> None:
-        self.at = at
-        self.tag = int.from_bytes(data[at : at + 2], order)
-        self.kind = int.from_bytes(data[at + 2 : at + 4], order)
-        self.count = int.from_bytes(data[at + 4 : at + 8], order)
-        size = 2 if self.kind == _SHORT else 4
-        self.value = int.from_bytes(data[at + 8 : at + 8 + size], order)
+    def __init__(self, exif: bytes, order: str, first: int) -> None:
+        self.data, self.order, self.first = bytearray(exif), order, first
+
+    def number(self, at: int, size: int = 4) -> int:
+        """Read a whole number; bytes that are not there count as zero."""
+        return int.from_bytes(self.data[at : at + size], ifd.byte_order(self.order))
+
+    def packed(self, value: int, size: int = 4) -> bytes:
+        """Write a whole number."""
+        return value.to_bytes(size, ifd.byte_order(self.order))
+
+    def put(self, at: int, value: int, size: int = 4) -> None:
+        """Replace a whole number."""
+        self.data[at : at + size] = self.packed(value, size)
+
+    @property
+    def link(self) -> int:
+        """The offset of the end of the first directory, where the offset of the next one stands."""
+        return self.first + 2 + 12 * self.number(self.first, 2)
+
+    def entries(self, at: int) -> Iterator[ifd.Entry]:
+        """Yield the entries of the directory at an offset, as far as they lie within the block."""
+        count = self.number(at, 2) if 8 <= at <= len(self.data) - 2 else 0
+        return ifd.entries(self.data[at + 2 : at + 2 + 12 * count], self.order, at=at + 2)
+
+    def fields(self) -> dict[int, ifd.Entry]:
+        """Return the entries of the first directory by their tags."""
+        return {entry.tag: entry for entry in self.entries(self.first)}
+
+    def value(self, entry: ifd.Entry) -> int:
+        """Return the first item of an entry of one or two whole numbers, or the offset of its value."""
+        return self.number(entry.at + 8, 2 if entry.kind == _SHORT else 4)
 
 
-def _order(data: bytes | bytearray) -> Literal["little", "big"] | None:
-    return {b"II*\0": "little", b"MM\0*": "big"}.get(bytes(data[:4]))  # type: ignore[return-value]
-
-
-def _entries(data: bytearray, at: int, order: Literal["little", "big"]) -> Iterator[_Entry]:
-    count = int.from_bytes(data[at : at + 2], order) if 8 <= at <= len(data) - 2 else 0
-    for index in range(count):
-        field = at + 2 + 12 * index
-        if field + 12 > len(data):
-            return
-        yield _Entry(data, field, order)
+def _block(exif: bytes | None) -> _Block | None:
+    header = ifd.start(exif or b"")
+    return _Block(exif, *header) if exif and header else None
 
 
 def orientation(exif: bytes | None, xmp: bytes | None = None) -> int:
     """Read the orientation, 1 to 8, from EXIF or, where that says nothing, from XMP; 1 if neither knows."""
-    if exif and (order := _order(exif)):
-        data = bytearray(exif)
-        for entry in _entries(data, int.from_bytes(data[4:8], order), order):
-            if entry.tag == _ORIENTATION and entry.kind == _SHORT and entry.count == 1:
-                return entry.value if 1 <= entry.value <= 8 else 1
+    if block := _block(exif):
+        for entry in block.entries(block.first):
+            if entry.tag == ifd.ORIENTATION and entry.kind == _SHORT and entry.items == 1:
+                value = block.value(entry)
+                return value if 1 <= value <= 8 else 1
     match = _XMP_ORIENTATION.search(xmp or b"")
     return int(match[2]) if match else 1
 
@@ -78,30 +93,24 @@ def cleaned(exif: bytes | None, *, upright: bool) -> bytes | None:
     bytes, or None
         None where the block is no TIFF structure.
     """
-    if not exif or (order := _order(exif)) is None:
-        return None
-    data = bytearray(exif)
-    first = int.from_bytes(data[4:8], order)
-    if not 8 <= first <= len(data) - 2:
+    block = _block(exif)
+    if block is None or not 8 <= block.first <= len(block.data) - 2:
         return None
     if upright:
-        for entry in _entries(data, first, order):
-            if entry.tag == _ORIENTATION and entry.kind == _SHORT:
-                data[entry.at + 8 : entry.at + 10] = (1).to_bytes(2, order)
-    link = first + 2 + 12 * int.from_bytes(data[first : first + 2], order)
-    if link + 4 <= len(data):
-        _drop_thumbnail(data, int.from_bytes(data[link : link + 4], order), order)
-        data[link : link + 4] = bytes(4)
-    return bytes(data)
+        for entry in block.entries(block.first):
+            if entry.tag == ifd.ORIENTATION and entry.kind == _SHORT:
+                block.put(entry.at + 8, 1, 2)
+    link = block.link
+    if link + 4 <= len(block.data):
+        _drop_thumbnail(block, block.number(link))
+        block.data[link : link + 4] = bytes(4)
+    return bytes(block.data)
 
 
 def has_thumbnail(exif: bytes | None) -> bool:
     """Tell whether there is a second directory, which is the thumbnail's."""
-    if not exif or (order := _order(exif)) is None:
-        return False
-    first = int.from_bytes(exif[4:8], order)
-    link = first + 2 + 12 * int.from_bytes(exif[first : first + 2], order)
-    return any(_entries(bytearray(exif), int.from_bytes(exif[link : link + 4], order), order))
+    block = _block(exif)
+    return block is not None and any(block.entries(block.number(block.link)))
 
 
 def with_thumbnail(exif: bytes | None, jpeg: bytes) -> bytes:
@@ -117,90 +126,88 @@ def with_thumbnail(exif: bytes | None, jpeg: bytes) -> bytes:
     -------
     bytes
     """
-    data = bytearray(exif) if exif and _order(exif) else bytearray(_EMPTY)
-    order = _order(data) or "little"
+    block = _block(exif) or _Block(_EMPTY, "<", 8)
+    data, link = block.data, block.link
     data += bytes(len(data) & 1)
-    first = int.from_bytes(data[4:8], order)
-    link = first + 2 + 12 * int.from_bytes(data[first : first + 2], order)
     if link + 4 > len(data):  # a directory that is cut off
         return bytes(data)
-    data[link : link + 4] = len(data).to_bytes(4, order)
+    block.put(link, len(data))
     # Compression (6 is JPEG), then where the picture lies; it begins behind the directory of 2 + 3 * 12 + 4 bytes.
-    start = len(data) + 42
-    fields = ((_COMPRESSION, _SHORT, 6), (_THUMBNAIL_OFFSET, _LONG, start), (_THUMBNAIL_LENGTH, _LONG, len(jpeg)))
-    data += len(fields).to_bytes(2, order)
+    begin = len(data) + 42
+    fields = ((_COMPRESSION, _SHORT, 6), (_THUMBNAIL_OFFSET, _LONG, begin), (_THUMBNAIL_LENGTH, _LONG, len(jpeg)))
+    data += block.packed(len(fields), 2)
     for tag, kind, value in fields:
-        size = 2 if kind == _SHORT else 4
-        data += tag.to_bytes(2, order) + kind.to_bytes(2, order) + (1).to_bytes(4, order)
-        data += value.to_bytes(size, order).ljust(4, b"\0")
+        data += block.packed(tag, 2) + block.packed(kind, 2) + block.packed(1)
+        data += block.packed(value, 2 if kind == _SHORT else 4).ljust(4, b"\0")
     return bytes(data + bytes(4) + jpeg)
 
 
-def _drop_thumbnail(data: bytearray, ifd: int, order: Literal["little", "big"]) -> None:
+def _drop_thumbnail(block: _Block, directory: int) -> None:
     """Cut the thumbnail off where it ends the block, as it nearly always does; else blank it."""
-    fields = {entry.tag: entry.value for entry in _entries(data, ifd, order)}
-    start, length = fields.get(_THUMBNAIL_OFFSET, 0), fields.get(_THUMBNAIL_LENGTH, 0)
-    end = min(start + length, len(data))
-    if not ifd < start < end:
+    data = block.data
+    fields = {entry.tag: block.value(entry) for entry in block.entries(directory)}
+    begin, length = fields.get(_THUMBNAIL_OFFSET, 0), fields.get(_THUMBNAIL_LENGTH, 0)
+    end = min(begin + length, len(data))
+    if not directory < begin < end:
         return
     if end >= len(data) - 3:
-        del data[start:]
+        del data[begin:]
     else:
-        data[start:end] = bytes(end - start)
+        data[begin:end] = bytes(end - begin)
 
 
 def is_whole(exif: bytes) -> bool:
     """Tell whether the fields of the first directory, and the values that they point to, lie within the block."""
-    if (order := _order(exif)) is None:
+    block = _block(exif)
+    if block is None:
         return False
-    first = int.from_bytes(exif[4:8], order)
-    count = int.from_bytes(exif[first : first + 2], order)
-    rationals = [entry for entry in _entries(bytearray(exif), first, order) if entry.kind == _RATIONAL]
-    return first + 2 + 12 * count <= len(exif) and all(each.value + 8 * each.count <= len(exif) for each in rationals)
+    rationals = [entry for entry in block.entries(block.first) if entry.kind == _RATIONAL]
+    return block.link <= len(exif) and all(block.value(each) + 8 * each.items <= len(exif) for each in rationals)
 
 
 def resolution(exif: bytes | None) -> tuple[float, float] | None:
     """Read the resolution in dots per inch, None if the block says nothing of it."""
-    order = _order(exif or b"")
-    if not exif or order is None:
+    block = _block(exif)
+    if block is None:
         return None
-    fields = _first_directory(bytearray(exif), order)
+    fields = block.fields()
     values = []
     for tag in (_X_RESOLUTION, _Y_RESOLUTION):
         entry = fields.get(tag)
-        if entry is None or entry.kind != _RATIONAL or entry.value + 8 > len(exif):
+        if entry is None or entry.kind != _RATIONAL or block.value(entry) + 8 > len(block.data):
             return None
-        numerator, denominator = (int.from_bytes(exif[at : at + 4], order) for at in (entry.value, entry.value + 4))
+        numerator, denominator = (block.number(block.value(entry) + at) for at in (0, 4))
         values.append(numerator / denominator if denominator else 0.0)
-    unit = fields[_RESOLUTION_UNIT].value if _RESOLUTION_UNIT in fields else _INCH
+    unit = block.value(fields[_RESOLUTION_UNIT]) if _RESOLUTION_UNIT in fields else _INCH
     scale = _CM_PER_INCH if unit == _CENTIMETRE else 1.0
     return (values[0] * scale, values[1] * scale) if unit in (_INCH, _CENTIMETRE) and min(values) > 0 else None
 
 
 def with_resolution(exif: bytes | None, dots_per_inch: tuple[float, float]) -> bytes:
     """Write the resolution, in place if it has one; a block that has none gets a new first directory at its end."""
-    order = _order(exif or b"")
-    data = bytearray(exif or b"") if order else bytearray(_EMPTY)
-    order = order or "little"
-    fields = _first_directory(data, order)
+    block = _block(exif) or _Block(_EMPTY, "<", 8)
+    data, fields = block.data, block.fields()
     rationals = {
-        tag: b"".join(part.to_bytes(4, order) for part in _rational(dots))
+        tag: b"".join(map(block.packed, _rational(dots)))
         for tag, dots in zip((_X_RESOLUTION, _Y_RESOLUTION), dots_per_inch, strict=True)
     }
-    unit = _INCH.to_bytes(2, order)
+    unit = block.packed(_INCH, 2)
     known = [fields.get(tag) for tag in rationals]
-    if _RESOLUTION_UNIT in fields and all(e and e.kind == _RATIONAL and 8 <= e.value <= len(data) - 8 for e in known):
+    if _RESOLUTION_UNIT in fields and all(
+        entry and entry.kind == _RATIONAL and 8 <= block.value(entry) <= len(data) - 8 for entry in known
+    ):
         for tag, value in rationals.items():
-            data[fields[tag].value : fields[tag].value + 8] = value
+            at = block.value(fields[tag])
+            data[at : at + 8] = value
         at = fields[_RESOLUTION_UNIT].at
         data[at + 8 : at + 10] = unit
         return bytes(data)
     new = {_RESOLUTION_UNIT: (_SHORT, unit + bytes(2))}
     data += bytes(len(data) & 1)
     for tag, value in rationals.items():
-        new[tag] = (_RATIONAL, len(data).to_bytes(4, order))
+        new[tag] = (_RATIONAL, block.packed(len(data)))
         data += value
-    return _with_fields(data, new, order)
+    return _with_fields(block, new)
 
 
 def _rational(value: float) -> tuple[int, int]:
@@ -209,57 +216,47 @@ def _rational(value: float) -> tuple[int, int]:
     return (hundredths // 100, 1) if hundredths % 100 == 0 else (hundredths, 100)
 
 
-def _with_fields(data: bytearray, new: Mapping[int, tuple[int, bytes]], order: Literal["little", "big"]) -> bytes:
+def _with_fields(block: _Block, new: Mapping[int, tuple[int, bytes]]) -> bytes:
     """Write the first directory anew behind everything else, with one item of each new field."""
-    first = int.from_bytes(data[4:8], order)
-    count = int.from_bytes(data[first : first + 2], order)
-    old = [bytes(data[at : at + 12]) for at in range(first + 2, first + 2 + 12 * count, 12)]
-    entries = [entry for entry in old if len(entry) == 12 and int.from_bytes(entry[:2], order) not in new]
+    data = block.data
+    entries = [(each.tag, bytes(data[each.at : each.at + 12])) for each in block.entries(block.first)]
+    entries = [entry for entry in entries if entry[0] not in new]
     for tag, (kind, value) in new.items():
-        entries.append(tag.to_bytes(2, order) + kind.to_bytes(2, order) + (1).to_bytes(4, order) + value)
-    entries.sort(key=lambda entry: int.from_bytes(entry[:2], order))
-    link = bytes(data[first + 2 + 12 * count : first + 6 + 12 * count]).ljust(4, b"\0")
-    data[4:8] = len(data).to_bytes(4, order)
-    return bytes(data + len(entries).to_bytes(2, order) + b"".join(entries) + link)
+        entries.append((tag, block.packed(tag, 2) + block.packed(kind, 2) + block.packed(1) + value))
+    entries.sort(key=lambda entry: entry[0])
+    link = bytes(data[block.link : block.link + 4]).ljust(4, b"\0")
+    block.put(4, len(data))
+    return bytes(data + block.packed(len(entries), 2) + b"".join(entry for _, entry in entries) + link)
 
 
 def without_orientation(exif: bytes | None) -> bytes | None:
     """Take the field out of the first directory; all values stay where they are."""
-    if not exif or (order := _order(exif)) is None:
+    block = _block(exif)
+    entry = block.fields().get(ifd.ORIENTATION) if block else None
+    if block is None or entry is None:
         return exif
-    data = bytearray(exif)
-    first = int.from_bytes(data[4:8], order)
-    entry = _first_directory(data, order).get(_ORIENTATION)
-    if entry is None:
-        return exif
-    count = int.from_bytes(data[first : first + 2], order)
-    end = first + 6 + 12 * count
-    data[entry.at : end] = data[entry.at + 12 : end] + bytes(12)
-    data[first : first + 2] = (count - 1).to_bytes(2, order)
-    return bytes(data)
-
-
-def _first_directory(data: bytearray, order: Literal["little", "big"]) -> dict[int, _Entry]:
-    return {entry.tag: entry for entry in _entries(data, int.from_bytes(data[4:8], order), order)}
+    end = block.link + 4
+    block.put(block.first, block.number(block.first, 2) - 1, 2)
+    block.data[entry.at : end] = block.data[entry.at + 12 : end] + bytes(12)
+    return bytes(block.data)
 
 
 def with_size(exif: bytes | None, width: int, height: int) -> bytes | None:
     """Write the size of the picture into the fields that EXIF has for it."""
-    if not exif or (order := _order(exif)) is None:
+    block = _block(exif)
+    if block is None:
         return exif
-    data = bytearray(exif)
-    first = int.from_bytes(data[4:8], order)
     # A damaged block may point to its directories again and again.
-    below = (entry.value for entry in _entries(data, first, order) if entry.tag == _EXIF_IFD)
-    for ifd in dict.fromkeys((first, next(below, first))):
-        for entry in _entries(data, ifd, order):
+    below = (block.value(entry) for entry in block.entries(block.first) if entry.tag == ifd.EXIF_IFD)
+    for directory in dict.fromkeys((block.first, next(below, block.first))):
+        for entry in block.entries(directory):
             value = width if entry.tag in _WIDTH_TAGS else height if entry.tag in _HEIGHT_TAGS else None
-            if value is None or entry.count != 1 or entry.kind not in (_SHORT, _LONG):
+            if value is None or entry.items != 1 or entry.kind not in (_SHORT, _LONG):
                 continue
             size = 2 if entry.kind == _SHORT else 4
             if value < 256**size:
-                data[entry.at + 8 : entry.at + 8 + size] = value.to_bytes(size, order)
-    return bytes(data)
+                block.put(entry.at + 8, value, size)
+    return bytes(block.data)
 
 
 def turned(pixels: Pixels, orientation: int) -> Pixels:

@@ -6,8 +6,8 @@ TIFF 6.0 (Adobe, 1992), section 2; BigTIFF; CIPA DC-008 (Exif 2.32), section 4.6
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Container
-from typing import NamedTuple
+from collections.abc import Callable, Container, Iterator
+from typing import Literal, NamedTuple
 
 from convfilter.picture import limits
 
@@ -52,11 +52,44 @@ class Widths(NamedTuple):
 
 
 _CLASSIC, _BIG = Widths("H", "I", "HHI", 4), Widths("Q", "Q", "HHQ", 8)
+_HEADER_BYTES = 8
 
 
 def layout(big: bool) -> Widths:
     """Return the sizes of a TIFF, or of a BigTIFF."""
     return _BIG if big else _CLASSIC
+
+
+def start(block: bytes | bytearray) -> tuple[str, int] | None:
+    """Read byte order and offset of the first directory of an EXIF block; None if it has no such header."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(bytes(block[:4]))
+    if order is None or len(block) < _HEADER_BYTES:
+        return None
+    return order, struct.unpack_from(order + "I", block, 4)[0]
+
+
+def byte_order(order: str) -> Literal["little", "big"]:
+    """Return a byte order as ``int.from_bytes`` names it."""
+    return "little" if order == "<" else "big"
+
+
+class Entry(NamedTuple):
+    """One entry of a directory: where it lies, and the bytes that hold its value, or the offset of its value."""
+
+    at: int
+    tag: int
+    kind: int
+    items: int
+    inline: bytes | bytearray
+
+
+def entries(table: bytes | bytearray, order: str, *, big: bool = False, at: int = 0) -> Iterator[Entry]:
+    """Yield the entries of a directory that begins at offset ``at``, as many as ``table`` holds whole."""
+    widths = layout(big)
+    size = widths.entry_bytes
+    for place in range(0, len(table) - size + 1, size):
+        tag, kind, items = struct.unpack_from(order + widths.entry, table, place)
+        yield Entry(at + place, tag, kind, items, table[place + size - widths.inline : place + size])
 
 
 def parsed(
@@ -98,19 +131,17 @@ def parsed(
     """
     budget = budget or limits.Budget("TIFF directory")
     widths = layout(big)
-    head, size = struct.calcsize("<" + widths.number), widths.entry_bytes
+    head = struct.calcsize("<" + widths.number)
     counted = read(offset, head) if offset > 0 else b""
     if len(counted) < head:
         return {}
     count = min(struct.unpack(order + widths.number, counted)[0], _MAX_FIELDS)
-    entries = read(offset + head, size * count)
     fields: dict[int, Field] = {}
-    for at in range(0, len(entries) - size + 1, size):
-        tag, kind, items = struct.unpack_from(order + widths.entry, entries, at)
+    for _, tag, kind, items, inline in entries(read(offset + head, widths.entry_bytes * count), order, big=big):
         if wanted is not None and tag not in wanted:
             continue
         length = items * _SIZES.get(kind, (0, 0))[0]
-        data = entries[at + size - widths.inline : at + size]
+        data = bytes(inline)
         if widths.inline < length <= _MAX_FIELD_BYTES:
             budget.spend(length)
             data = read(struct.unpack(order + widths.offset, data)[0], length)
@@ -128,7 +159,7 @@ def number(field: Field | None, order: str) -> int:
     """Return the first item of a field of whole numbers, 0 if there is none."""
     if field is None or _SIZES[field.kind][0] != _SIZES[field.kind][1]:
         return 0
-    return int.from_bytes(field.data[: _SIZES[field.kind][0]], "little" if order == "<" else "big")
+    return int.from_bytes(field.data[: _SIZES[field.kind][0]], byte_order(order))
 
 
 def reordered(fields: dict[int, Field], source: str, target: str) -> dict[int, Field]:
@@ -215,10 +246,10 @@ def from_block(exif: bytes, order: str) -> Directories:
     Directories
         Empty where the block is no TIFF structure.
     """
-    source = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
-    if source is None or len(exif) < 8:
+    header = start(exif)
+    if header is None:
         return Directories({}, {}, {})
-    (offset,) = struct.unpack_from(source + "I", exif, 4)
+    source, offset = header
     found = directories(lambda start, length: exif[start : start + length], offset, source)
     return Directories(*(reordered(fields, source, order) for fields in found))
 

@@ -64,7 +64,9 @@ def page_offsets(file: BinaryIO) -> list[int]:
             entries, following = _directory(file, offset, order, layout)
         except (struct.error, OverflowError, ValueError) as error:
             raise ReadError("the TIFF is truncated or damaged: a page lies beyond the end of the file") from error
-        room -= len(entries) + _loaded_bytes(entries, order, layout)
+        # tifffile loads some values with a page: where its strips and tiles lie, above all.
+        loaded = (each for each in ifd.entries(entries, order, big=big) if each.tag in _LOADED)
+        room -= len(entries) + sum(each.items * ifd.item_bytes(each.kind) for each in loaded)
         if room < 0:
             raise ReadError("the TIFF is damaged: its directories lie one over the other, and claim more than is there")
         offsets[offset] = None
@@ -83,16 +85,6 @@ def _directory(file: BinaryIO, offset: int, order: str, layout: ifd.Widths) -> t
     entries = file.read(count * layout.entry_bytes)
     (following,) = struct.unpack(order + layout.offset, file.read(struct.calcsize("<" + layout.offset)))
     return entries, following
-
-
-def _loaded_bytes(entries: bytes, order: str, layout: ifd.Widths) -> int:
-    """Return the bytes of the values that tifffile loads with a page: where its strips and tiles lie, above all."""
-    total = 0
-    for at in range(0, len(entries), layout.entry_bytes):
-        tag, kind, items = struct.unpack_from(order + layout.entry, entries, at)
-        if tag in _LOADED:
-            total += items * ifd.item_bytes(kind)
-    return total
 
 
 def metadata_of(page: Any, file: BinaryIO) -> Metadata:
