@@ -84,7 +84,7 @@ class Found(NamedTuple):
 
 
 def is_excluded(path: str, patterns: Sequence[str]) -> bool:
-    """Tell whether a path below a folder, or its last part, is to be left out."""
+    """Whether a path below a folder, or its last part, is to be left out."""
     base = os.path.basename(path)
     return any(fnmatchcase(base, glob.rstrip("/")) or fnmatchcase(path, glob) for glob in patterns)
 

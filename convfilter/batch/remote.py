@@ -58,7 +58,7 @@ def is_folder(address: str) -> bool:
 
 
 def exists(address: str) -> bool:
-    """Tell whether there is an object or a folder, or something that a glob could mean."""
+    """Whether there is an object or a folder, or something that a glob could mean."""
     if _is_glob(address):
         return True
     store, path = objects.filesystem(address)

@@ -141,7 +141,7 @@ class Memory:
         return self._needed[header]
 
     def admits(self, needed: int) -> bool:
-        """Tell whether a picture may start beside those that run; one by itself always may."""
+        """Whether a picture may start beside those that run; one by itself always may."""
         if not self._given or needed < _SMALL_BYTES:
             return True
         # What the others were given counts in full, though they may hold some of it already.

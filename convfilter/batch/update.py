@@ -139,7 +139,7 @@ class UpdateLog:
         self._touched: list[Job] = []
 
     def is_current(self, job: Job) -> bool:
-        """Tell whether an output is there, and would come out the same; remembers the input as it is now."""
+        """Whether an output is there, and would come out the same; remembers the input as it is now."""
         self.remember([job])
         source = self._inputs[job][0]
         folder, name = os.path.split(job.destination)

@@ -11,7 +11,7 @@ _MANY = 0.05
 
 
 def is_likely_a_mistake(request: Request, share: float) -> bool:
-    """Tell whether a share of clipped samples, 0 to 1, is worth a line; ``--map`` says that it is meant."""
+    """Whether a share of clipped samples, 0 to 1, is worth a line; ``--map`` says that it is meant."""
     return share > _MANY and not request.quiet and request.stage.get("map") is None
 
 

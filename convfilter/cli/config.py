@@ -107,7 +107,7 @@ def use(ctx: click.Context, path: str | None) -> None:
 
 
 def _is_harmless(option: click.Option) -> bool:
-    """Tell whether an option may come from a folder of somebody else's: of a filter, or on the list."""
+    """Whether an option may come from a folder of somebody else's: of a filter, or on the list."""
     return hasattr(option, "filter_name") or option.name in _HARMLESS
 
 

@@ -26,7 +26,7 @@ def set_colour(wanted: str) -> None:
 
 
 def is_coloured() -> bool:
-    """Tell whether stderr gets colours; NO_COLOR is https://no-color.org's."""
+    """Whether stderr gets colours; NO_COLOR is https://no-color.org's."""
     if _colour != "auto":
         return _colour == "always"
     is_terminal = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"

@@ -72,7 +72,7 @@ def _ext(typed: str | None) -> str:
 
 
 def _stands_beside(names: Sequence[str], naming: Naming, listed: bool) -> bool:
-    """Tell whether all names are inputs: with --suffix or --ext, unless the last is a folder, or not there."""
+    """Whether all names are inputs: with --suffix or --ext, unless the last is a folder, or not there."""
     if not (naming.suffix or naming.ext):
         return False
     several = len(names) > 1 or listed

@@ -32,12 +32,12 @@ def require_own(request: Request, source: str, destination: str) -> None:
 
 
 def keeps(request: Request, destination: str) -> bool:
-    """Tell whether an output is to stay as it is, by ``--no-clobber``; a device or a pipe takes what it is given."""
+    """Whether an output is to stay as it is, by ``--no-clobber``; a device or a pipe takes what it is given."""
     return request.no_clobber and (os.path.isfile(destination) or os.path.islink(destination))
 
 
 def _stand_together(source: str, destination: str) -> bool:
-    """Tell whether both are files of one folder and of one kind by their suffixes."""
+    """Whether both are files of one folder and of one kind by their suffixes."""
     kinds = [formats.by_suffix(os.path.splitext(name)[1]) for name in (source, destination)]
     if kinds[0] is None or kinds[0] is not kinds[1] or not (os.path.isfile(source) and os.path.isfile(destination)):
         return False
@@ -47,7 +47,7 @@ def _stand_together(source: str, destination: str) -> bool:
 
 
 def _is_own(path: str) -> bool:
-    """Tell whether convfilter wrote a file, or cannot have left a mark in it; a file that is no picture is no photo."""
+    """Whether convfilter wrote a file, or cannot have left a mark in it; a file that is no picture is no photo."""
     from convfilter.picture.metadata import mark
     from convfilter.picture.options import ReadOptions
     from convfilter.picture.read import opened

@@ -83,7 +83,7 @@ def where_from(param: click.Parameter, context: click.Context | None) -> str:
 
 
 def is_configured(name: str, context: click.Context) -> bool:
-    """Tell whether the value of an option comes from the file of defaults."""
+    """Whether the value of an option comes from the file of defaults."""
     return context.get_parameter_source(name) == click.core.ParameterSource.DEFAULT_MAP
 
 

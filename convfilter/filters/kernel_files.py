@@ -156,7 +156,7 @@ def _from_text(text: str) -> _Contents:
 
 
 def _begins_with_header(rows: list[Row]) -> bool:
-    """Tell whether the first row is libvips' ``width height [scale [offset]]`` of the others."""
+    """Whether the first row is libvips' ``width height [scale [offset]]`` of the others."""
     if len(rows) < 2 or not 2 <= len(rows[0].weights) <= 4:
         return False
     first, width = rows[0].weights, len(rows[1].weights)

@@ -117,7 +117,7 @@ def rows_of(text: str, *, inline: bool = False) -> Rows:
 
 
 def _is_csv(parts: Sequence[Sequence[str]], *, inline: bool) -> bool:
-    """Tell whether semicolons separate the weights of a row, not rows; refuse what may be either.
+    """Whether semicolons separate the weights of a row, not rows; refuse what may be either.
 
     They separate rows in MATLAB, weights in the CSVs of countries whose decimals have a comma.
     """
@@ -156,7 +156,7 @@ def _csv(lines: Sequence[tuple[int, str]], parts: Sequence[Sequence[str]]) -> Ro
 
 
 def _has_decimal_commas(lines: Sequence[_Line]) -> bool:
-    """Tell whether commas are decimal points, as in ``0,1 0,8 0,1``; refuse what may be either."""
+    """Whether commas are decimal points, as in ``0,1 0,8 0,1``; refuse what may be either."""
     mixed = next((line for line in lines if _mixes_separators(line.text)), None)
     words = [word for line in lines for word in line.text.split()]
     commas = [word for word in words if "," in word.strip(",")]

@@ -212,7 +212,7 @@ class _Graph:
         raise KernelFileError(f"no convolution is called {shown(name)}; known are {_listed(known)}")
 
     def _is_constant(self, proto: onnx.NodeProto) -> bool:
-        """Tell whether what a node gives is a constant, and keep that."""
+        """Whether what a node gives is a constant, and keep that."""
         given = proto.input[0] if proto.input else ""
         if proto.op_type == "Constant":
             self._constants[proto.output[0]] = _constant(proto)

@@ -186,7 +186,7 @@ def paths_of(specs: Iterable[str | FilterSpec]) -> list[str]:
 
 
 def is_there(name: str) -> bool:
-    """Tell whether a text is the name of something, a link that leads nowhere included; no name holds a zero byte."""
+    """Whether a text is the name of something, a link that leads nowhere included; no name holds a zero byte."""
     return "\0" not in name and os.path.lexists(name)
 
 

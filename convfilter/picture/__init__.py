@@ -1,1 +1,1 @@
-"""Files in, files out: pictures with all that belongs to them; knows no filters."""
+"""Read and write picture files with all their metadata; knows no filters."""

@@ -1,7 +1,7 @@
-"""What lies behind a picture in its file: another picture there must not be lost without a word.
+"""Data behind a picture in its file: a second picture there must not be dropped silently.
 
-``cat`` and FFmpeg's image2pipe write such files. Of BMP, GIF, WebP and AVIF the end is known from the file's structure;
-the readers of PNG, PNM and JPEG know it anyway.
+``cat`` and FFmpeg's image2pipe write such files. The structure of BMP, GIF, WebP and AVIF gives the end of the first
+picture; the readers of PNG, PNM and JPEG know it themselves.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from convfilter.picture.picture import Loss
 
 _HEAD_BYTES = 64
 _BLANKS = b"\0\r\n\t "
-#: Sizes of a BMP's second header, without which two letters are no picture.
+#: Possible sizes of a BMP's second header: the letters "BM" without one of them are not a picture.
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 
 
 def another(name: str) -> Loss:
-    """Say that a file holds another picture of its format."""
+    """Return the loss of a second picture of the same format."""
     return Loss(
         f"the file holds more than one {name}, one behind the other",
         severe=True,
@@ -27,16 +27,16 @@ def another(name: str) -> Loss:
 
 
 def losses(file: BinaryIO, name: str, end: int | None) -> list[Loss]:
-    """Look for another picture of a format behind the first.
+    """Search for a second picture of a format behind the first.
 
     Parameters
     ----------
     file : BinaryIO
-        Seekable; its position stays where it was.
+        Seekable; its position does not change.
     name : str
         Of the format.
     end : int, or None
-        Where the first picture ends; None: that is not known.
+        End of the first picture; None: unknown.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def losses(file: BinaryIO, name: str, end: int | None) -> list[Loss]:
 
 
 def end_of(file: BinaryIO, name: str) -> int | None:
-    """Return where a picture that Pillow reads ends, None where that is not known; the position may change."""
+    """Return the end of a picture that Pillow reads, or None; the file's position may change."""
     if name == "BMP":
         file.seek(2)
         return int.from_bytes(file.read(4), "little") or None

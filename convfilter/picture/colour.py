@@ -1,4 +1,4 @@
-"""Samples turned into other samples: depth, full range, a background instead of transparency."""
+"""Conversion of samples: depth, full range, background instead of transparency."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from convfilter.errors import ParameterError, ReadError, shown
 from convfilter.picture.pixels import Model, Pixels, channels_of
 from convfilter.sample_types import full_scale, is_signed, sample_type
 
-#: Rows are converted in bands of about this many samples, so that no full-size float copy is made.
+#: Approximate samples of a band, so that no full-size float copy is made.
 _BAND_SAMPLES = 1 << 18
 #: Integers up to here are stretched by a table; float64 holds all whole numbers up to there.
 _MOST_LOOKED_UP, _MOST_EXACT = 65535, 2.0**53
@@ -26,7 +26,7 @@ def widened(samples: Pixels, largest: int) -> Pixels:
     ----------
     samples : array of unsigned integers, any byte order
     largest : int
-        What white is, 1 to 65535.
+        Value of white, 1 to 65535.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def exact(samples: Pixels, name: str) -> Pixels:
 
 
 def as_stored(samples: Pixels, largest: int) -> tuple[Pixels, int | None]:
-    """Take integers from 0..largest as they are, as uint8 or uint16; returns the ``Picture.white`` of them, too."""
+    """Return integers from 0..largest unchanged, as uint8 or uint16, and their ``Picture.white``."""
     dtype = np.uint8 if largest < 256 else np.uint16
     return np.ascontiguousarray(samples, dtype=dtype), largest if largest not in (255, 65535) else None
 
@@ -144,7 +144,7 @@ def parse_background(colour: str) -> tuple[float, float, float]:
     Raises
     ------
     ParameterError
-        It is none of these, or not opaque.
+        The text is no colour, or not an opaque one.
     """
     from PIL import ImageColor
 
@@ -171,9 +171,9 @@ def flattened(
     out_white: float | None = None,
     premultiplied: bool = False,
 ) -> Pixels:
-    """Lay a picture with alpha over a background colour.
+    """Composite a picture with alpha over a background colour.
 
-    Called on the result of a filter, best on unrounded floats, so that colours
+    Meant for filter results, best unrounded floats, so that colours
     are rounded once.
 
     Parameters
@@ -189,7 +189,7 @@ def flattened(
     out_white : float, optional
         The same of the result.
     premultiplied : bool, optional
-        Colours are multiplied with alpha already.
+        Whether colours are premultiplied.
 
     Returns
     -------
@@ -198,7 +198,7 @@ def flattened(
     Raises
     ------
     ParameterError
-        The background is no colour.
+        The background is not a colour.
     """
     red, green, blue = parse_background(background)
     white = full_scale(pixels.dtype) if white is None else white
@@ -233,7 +233,7 @@ def straightened(
     Returns
     -------
     (H, W, C) array of ``dtype``
-        Colours without opacity become 0; those brighter than their opacity are clipped in integers.
+        Colours at alpha 0 become 0; those brighter than their alpha are clipped in integers.
     """
     dtype = np.dtype(dtype)
     white, out_white = white or full_scale(pixels.dtype), out_white or full_scale(dtype)

@@ -1,4 +1,4 @@
-"""Formats that are known but cannot be read, and those that can be read but not written: each with the way out."""
+"""Known formats that cannot be read, or can be read but not written, each with a remedy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from convfilter.picture import formats
 
-#: What is looked at of a file.
+#: Bytes of a file that are inspected.
 HEAD_BYTES = 512
 
 
@@ -18,11 +18,11 @@ class Foreign(NamedTuple):
     ----------
     name : str
     suffixes : tuple of str
-        With the dot, lower case; those that other formats use, too, are left out.
+        With the dot, lower case, without suffixes that other formats share.
     signatures : tuple of (int, bytes)
-        Offset and bytes, any of which tells the format.
+        (offset, bytes) pairs, each of which identifies the format.
     way : str
-        How to make a picture of it that can be read.
+        How to convert it to a readable picture.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Foreign(NamedTuple):
 
     @property
     def message(self) -> str:
-        """The sentence for a user."""
+        """Message for the user."""
         return f"{self.name} cannot be read; {self.way}"
 
 
@@ -43,7 +43,7 @@ def _by(tool: str) -> str:
 _RAW_WAY = "develop it to a TIFF of 16 bits first, as with darktable-cli, RawTherapee or dcraw"
 _VIDEO_WAY = "take its frames apart first, as with ffmpeg -i IN frame%05d.png"
 _SCIENCE_WAY = _by("gdal_translate or ImageJ")
-#: Raws that begin as a TIFF does.
+#: Suffixes of camera raws that begin as a TIFF does.
 _RAW_SUFFIXES = (
     *(".cr2", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".pef", ".ptx", ".dng", ".srw", ".kdc", ".dcr", ".k25", ".3fr"),
     *(".fff", ".mef", ".mos", ".erf", ".iiq", ".cap", ".eip", ".gpr"),
@@ -117,7 +117,7 @@ _MARKUP = re.compile(rb"<(svg|!doctype html|html)[\s>]", re.IGNORECASE)
 
 
 def by_content(head: bytes) -> Foreign | None:
-    """Tell a format that cannot be read from the first 512 bytes of a file; None: it may be any other."""
+    """Return the unreadable format that the first 512 bytes of a file identify, or None."""
     if head[4:8] == b"ftyp":
         end = min(int.from_bytes(head[:4], "big"), len(head))
         brands = (head[8:12], *(head[at : at + 4] for at in range(16, end, 4)))
@@ -147,7 +147,7 @@ def output_for(suffix: str) -> str | None:
 
 
 def read_only(suffix: str) -> str | None:
-    """Say how to name an output instead, if pictures with this suffix can be read but not written."""
+    """Return a remedy for an output suffix that can be read but not written, or None."""
     found = formats.read_only(suffix)
     if found is None:
         return None

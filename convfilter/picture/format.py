@@ -1,4 +1,4 @@
-"""What the row of a format says; the rows are in ``formats``."""
+"""The fields of a format's row; ``formats`` has the rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from convfilter.sample_types import full_scale, stored_in
 
 @record
 class Holds:
-    """What a format can say beside its samples; ``NAMES`` has the words for messages.
+    """Kinds of metadata that a format can store; ``NAMES`` has their words in messages.
 
     Attributes
     ----------
@@ -34,21 +34,21 @@ class Holds:
     aspect : bool
         Ratio of a pixel's sides, without a unit.
     background : bool
-        Colour to show a transparent picture on.
+        Background colour for a transparent picture.
     time : bool
-        When the picture was changed last.
+        Time of the last change.
     loop : bool
-        How often an animation plays.
+        Number of times an animation plays.
     thumbnail : bool
         A small version of the picture, in EXIF.
     geo : bool
         GeoTIFF's fields: pixel scale, tie points, transformation, projection.
     nodata : bool
-        The value of samples that say nothing, as GDAL stores it.
+        Value of missing samples, as GDAL stores it.
     gdal : bool
         GDAL's own metadata.
     layout : bool
-        Dimensions of a stack, and lengths of pixels in units of their own, as ImageJ and OME describe them.
+        Dimensions of a stack and physical sizes of pixels, as ImageJ and OME describe them.
     page_names, page_texts : bool
         Names and numbers of pages; descriptions, profiles and the like of pages behind the first.
     header : bool
@@ -56,7 +56,7 @@ class Holds:
     private : bool
         Fields that only other programs understand.
     text : tuple of str
-        Keywords of remarks that have a place of their own; ``ANY_TEXT``: all keywords.
+        Keywords of texts that have their own field; ``ANY_TEXT``: all keywords.
     """
 
     icc: bool = False
@@ -85,7 +85,7 @@ class Holds:
 
 
 ANY_TEXT = ("*",)
-#: The fields of ``Holds`` in the order of messages, and what messages call them.
+#: Fields of ``Holds`` in the order of messages, with their words in messages.
 NAMES = {
     "icc": "a colour profile",
     "cicp": "a description of its colours",
@@ -115,76 +115,76 @@ NAMES = {
 
 @record
 class Format:
-    """What a file format can hold: all facts from which options, checks and losses are derived.
+    """Properties of a file format, from which options, checks and losses are derived.
 
     Attributes
     ----------
     name : str
-        As ``--format`` takes it, in any case.
+        Name for ``--format``, in any case.
     field : str
-        Who uses it most: "web", "photos", "film", "science", "print", "programs".
+        Main field of use: "web", "photos", "film", "science", "print", "programs".
     suffixes : tuple of str
-        Of files that are written, with the dot, lower case; the first is the usual one.
+        Suffixes of output files, with the dot, lower case; the first is the usual one.
     signatures : tuple of (int, bytes)
-        Offset within the first 132 bytes, and the bytes there, any of which tell the format.
+        (offset, bytes) pairs within the first 132 bytes, each of which identifies the format.
     brands : tuple of bytes
-        Brands of an ISO base media file that tell the format.
+        Brands of an ISO base media file that identify the format.
     reader, writer : str
-        "module:function" below ``convfilter.picture``, imported when it is needed: a ``Reader`` and a ``Writer`` as
-        ``read`` and ``write`` define them; "" for none.
+        "module:function" below ``convfilter.picture``, imported on demand: a ``Reader`` and a ``Writer`` as ``read``
+        and ``write`` define them; "" if missing.
     row_writer : str
-        The same, for what ``write.row_writer`` calls; "" where a picture is encoded in one piece.
+        Function for ``write.row_writer``, likewise; "" if a picture is encoded in one piece.
     row_check : str
-        The same, for what tells whether rows can be written one by one; "": always. See ``write.whole_because``.
+        Function that tells whether rows can be written one by one; "": always. See ``write.whole_because``.
     reads_rows : bool
-        Most files are decoded row by row.
+        Whether most files are decoded row by row.
     continues : bool
-        A file may hold several pictures, one behind the other.
+        Whether a file may hold several pictures, one behind the other.
     read_suffixes : tuple of str
-        Of files that are read only.
+        Further suffixes of input files.
     instead : tuple of str
-        Suffixes without the dot for results of files with ``read_suffixes``.
+        Output suffixes, without the dot, for files with ``read_suffixes``.
     needs : str
-        A package that is not always installed; "" for none.
+        Optional package that the format needs; "" for none.
     extra : str
-        The extra of convfilter that brings it.
+        Extra of convfilter that installs it.
     dtypes : tuple of str
         Sample types, as ``sample_types`` names them.
     depths : tuple of int
-        Bits of a sample, where integers have others than those of their types.
+        Bits of a sample, if they differ from those of ``dtypes``.
     models : tuple of str
         Colour models.
     alpha : str
         Transparency: "full", "binary" (a pixel is opaque or clear), or "" for none.
     linear : bool
-        Samples are linear light, into which the writer converts.
+        Whether samples are linear light, to which the writer converts.
     only_bt709 : bool
-        Of light: in the primaries of BT.709.
+        Whether linear light must have the primaries of BT.709.
     mantissa : int
-        Bits of floats without their exponent, if these are fewer than of a float32 or float16; 0: they are not.
+        Bits of the mantissa, if fewer than those of float32 and float16; else 0.
     premultiplied : bool
-        Colours may be stored multiplied with their opacity.
+        Whether colours may be stored premultiplied.
     frames : str
-        What more than one picture means: "animation", "pages", or "" where there is only one.
+        Meaning of several pictures: "animation", "pages", or "" if there is only one.
     colours : int
         Largest number of colours of a frame; 0 for any number.
     ticks : int
-        Steps in a second in which delays are counted; 0 for any fraction.
+        Time base of delays, in ticks per second; 0 for any fraction.
     animation_bits : int
-        Bits of a sample of animations, if these are fewer; 0: as of one picture.
+        Bits of a sample of animations, if fewer; 0: as for one picture.
     longest : float
         Longest delay, in seconds.
     max_side : int
         Largest width and height, in pixels.
     extras : bool
-        Whether it holds bands beside colours and alpha.
+        Whether it stores bands beside colours and alpha.
     whites : str
-        Which values of white it holds: those of 9 to 15 "bits" beside the full range of its sample types, those of
+        Values of white that it stores: those of 9 to 15 "bits" besides the full range of its sample types, those of
         ``depths`` only, "any", or "" for the full range.
     most_exif, most_xmp : int
         Longest EXIF block and XMP packet in one piece, in bytes.
     takes : tuple of str
-        The fields of ``WriteOptions`` that only some formats know.
+        Fields of ``WriteOptions`` that apply to it and not to all formats.
     holds : Holds
         Metadata.
     """
@@ -228,7 +228,7 @@ class Format:
     def white_for(self, dtype: np.dtype[np.generic], white: int | None) -> int | None:
         """Choose the value of white for samples stored as ``dtype``; None: the full range.
 
-        That is ``white`` if it can be kept; of ``depths``, the least that does not reduce it, or the greatest.
+        ``white`` itself if it can be stored; of ``depths``, the least that does not reduce it, or the greatest.
         """
         if self.whites == "depths" and dtype == np.uint16:
             bits = (white or 65535).bit_length()

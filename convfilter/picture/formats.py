@@ -1,4 +1,4 @@
-"""The formats, one row each, and how a file's name and content tell its format.
+"""Table of formats, one row each, and their detection by name and content.
 
 A new format is a module with its reader and writer, and a row here.
 """
@@ -30,14 +30,14 @@ _PILLOW: dict[str, Any] = {"field": "programs", "reader": _READ_PILLOW, "writer"
 def _read_only(
     name: str, suffixes: tuple[str, ...], *signatures: tuple[int, bytes], instead: str = "png", **facts: Any
 ) -> Format:
-    """Return the row of a format of old programs that Pillow reads."""
+    """Return the row of an old format that only Pillow reads."""
     return Format(
         name, "programs", (), signatures=signatures, reader=_READ_PILLOW, read_suffixes=suffixes, instead=(instead,),
         **facts,
     )  # fmt: skip
 
 
-#: Those that are written come first, in the order in which messages recommend them.
+#: Formats that are written come first, in the order of recommendation.
 TABLE: tuple[Format, ...] = (
     Format(
         "PNG",
@@ -297,7 +297,7 @@ def nearest(suffix: str) -> str:
 
 
 def row(name: str) -> Format | None:
-    """Find the row of a format, also of one that is only read, by its exact name."""
+    """Return the row of a format, including read-only ones, by its exact name."""
     return _ROWS.get(name)
 
 
@@ -307,13 +307,13 @@ def read_only(suffix: str) -> Format | None:
 
 
 def loaded(function: str) -> Any:
-    """Import what a row names as "module:function" below ``convfilter.picture``."""
+    """Import a "module:function" of a row, below ``convfilter.picture``."""
     module, _, name = function.partition(":")
     return getattr(import_module(f"convfilter.picture.{module}"), name)
 
 
 def missing(fmt: Format) -> str:
-    """Say what to install for a format; "" where nothing is missing."""
+    """Return what to install for a format; "" if nothing is missing."""
     if not fmt.needs:
         return ""
     from importlib.util import find_spec
@@ -323,15 +323,15 @@ def missing(fmt: Format) -> str:
     return f"{fmt.name} needs the package {fmt.needs}; install it with: pip install 'convfilter[{fmt.extra}]'"
 
 
-#: Of a file, in which every signature lies.
+#: Bytes of a file that hold all signatures.
 HEAD_BYTES = 132
-#: One of these follows the two letters of a PNM or PFM.
+#: Bytes that may follow the two letters of a PNM or PFM.
 _BLANKS = (b" ", b"\t", b"\r", b"\n", b"#")
 _JPEG_LS = b"\xff\xd8\xff\xf7"
 
 
 def sniff(head: bytes) -> str | None:
-    """Tell the format from the first bytes of a file, or None."""
+    """Return the format's name by the first bytes of a file, or None."""
     for fmt in TABLE:
         for offset, signature in fmt.signatures:
             if head[offset : offset + len(signature)] == signature:
@@ -342,6 +342,6 @@ def sniff(head: bytes) -> str | None:
 
 
 def _by_brand(head: bytes) -> str | None:
-    """Tell the format of an ISO base media file by its brands: the main one at 8, others from 16 on."""
+    """Return the format of an ISO base media file by its brands: the major one at 8, others from 16 on."""
     brands = {head[8:12], *(head[at : at + 4] for at in range(16, 32, 4))}
     return next((fmt.name for fmt in TABLE if not brands.isdisjoint(fmt.brands)), None)

@@ -7,16 +7,16 @@ from collections.abc import Callable
 from convfilter.errors import ReadError, SizeError
 from convfilter.machine.memory import available_memory
 
-#: Jobs that need less than this are not held against the free memory: asking costs more than it tells.
+#: Jobs below this size are not compared with the free memory: the query costs more than it tells.
 _SMALL_JOB_BYTES = 256 * 2**20
-#: All that a file says beside its samples, decoded; large profiles have 3 MiB, long edit histories 10.
+#: Most bytes of a file's decoded metadata; large profiles have 3 MiB, long edit histories 10.
 MOST_METADATA_BYTES = 64 * 2**20
-#: What a chunk or a remark takes in memory beside its content.
+#: Memory overhead of a chunk or text.
 _ITEM_BYTES = 256
 
 
 class Budget:
-    """What the metadata of one file may take, decoded: spent before it is decoded.
+    """Quota for the decoded metadata of one file, charged before decoding.
 
     Parameters
     ----------
@@ -31,12 +31,12 @@ class Budget:
         self.left = most
 
     def spend(self, size: int, items: int = 1) -> None:
-        """Take off the bytes of some items.
+        """Charge the bytes of some items.
 
         Raises
         ------
         ReadError
-            Not that many are left.
+            The quota is exceeded.
         """
         self.left -= size + items * _ITEM_BYTES
         if self.left < 0:
@@ -44,7 +44,7 @@ class Budget:
 
     @property
     def message(self) -> str:
-        """What to say where it is used up."""
+        """Message when the quota is exceeded."""
         return f"the {self._name} holds more than {self._most >> 20} MiB beside its pixels"
 
 
@@ -60,13 +60,13 @@ def require_size(
     Parameters
     ----------
     width, height : int
-        In pixels, as the header says.
+        In pixels, from the header.
     max_pixels : int
         Largest number of pixels allowed.
     what : str, default "picture"
-        What has this size, for the message.
+        Subject of the message.
     judge : callable, optional
-        Has the last word: see ``ReadOptions``.
+        May override the limit: see ``ReadOptions``.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def require_frames(frames: int, pixels: int, max_pixels: int) -> None:
     ----------
     frames : int
     pixels : int
-        Of all frames, whole canvases.
+        Pixels of all frames, each a whole canvas.
     max_pixels : int
         Largest number of pixels allowed.
 
@@ -111,19 +111,19 @@ def require_frames(frames: int, pixels: int, max_pixels: int) -> None:
 
 
 def _counted(pixels: int) -> str:
-    """Write a number of pixels in millions, if there are any; never so rounded that it seems to be within a limit."""
+    """Format a number of pixels in millions, if there are any; rounding never hides that it exceeds a limit."""
     return f"{pixels / 1e6:.10g} million" if pixels >= 1_000_000 else str(pixels)
 
 
 def require_memory(needed: int, what: str = "the picture") -> None:
-    """Refuse a job that needs more memory than there is.
+    """Refuse a job that needs more memory than is available.
 
     Parameters
     ----------
     needed : int
         Bytes, estimated from the header: samples of input and output.
     what : str
-        What needs it; the message begins so.
+        Subject of the message.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""What an output does not keep of a picture: found here for every pair of formats, by the rows of ``formats``.
+"""Losses: what an output does not keep of its input, for any pair of formats, from the rows of ``formats``.
 
-A loss is an error where pictures or their meaning go, unless the user allows it, and otherwise a note.
+A loss of pictures or of their meaning is an error unless the user allows it; any other loss is a note.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ALLOW_LOSS = "{allow_loss=True}"
 
 
 def settled(losses: Iterable[Loss], options: ReadOptions | WriteOptions, error: type[PictureError]) -> tuple[str, ...]:
-    """Raise an error for losses that are not accepted; return the others as notes, each once.
+    """Raise an error for unaccepted losses; return the others as notes, without repetitions.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def settled(losses: Iterable[Loss], options: ReadOptions | WriteOptions, error: 
     Raises
     ------
     PictureError
-        One line that names all losses that are not accepted.
+        One line that names all unaccepted losses.
     """
     found = tuple(dict.fromkeys(losses))
     refused = [loss for loss in found if options.strict or (loss.severe and not options.allow_loss)]
@@ -60,16 +60,16 @@ def settled(losses: Iterable[Loss], options: ReadOptions | WriteOptions, error: 
 
 
 def of_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Iterator[Loss]:
-    """Find what is known before the work: depth, transparency, frames and metadata.
+    """Yield losses that are known before filtering: depth, transparency, frames and metadata.
 
     Parameters
     ----------
     outline : Outline
-        Of the result, with the sample type, the delays and the metadata of what was read.
+        Outline of the result, with sample type, delays and metadata of the input.
     fmt : Format
-        Of the output.
+        Output format.
     options : WriteOptions
-        What they drop on purpose is no loss.
+        Options; what they drop on purpose is no loss.
 
     Yields
     ------
@@ -139,7 +139,7 @@ def of_range(picture: Picture, fmt: Format) -> Iterator[Loss]:
 
 
 def of_nan(samples: int, fmt: Format) -> Iterator[Loss]:
-    """Say how many samples are no numbers, which integers cannot tell."""
+    """Yield the loss of NaN samples, which integers cannot represent."""
     if samples:
         floats = _others(None, lambda other: "float32" in other.dtypes)
         count = "1 sample is none" if samples == 1 else f"{samples:,} samples are none"
@@ -152,14 +152,14 @@ def of_nan(samples: int, fmt: Format) -> Iterator[Loss]:
 
 
 def of_light(picture: Picture, fmt: Format) -> Iterator[Loss]:
-    """Find premultiplied colours that are brighter than their opacity, which straight ones cannot be.
+    """Yield the loss of premultiplied colours brighter than their alpha, which straight colours cannot represent.
 
     Parameters
     ----------
     picture : Picture
-        As it was read.
+        Picture as read.
     fmt : Format
-        In which colours are straight.
+        Format with straight colours.
 
     Yields
     ------
@@ -181,7 +181,7 @@ def of_light(picture: Picture, fmt: Format) -> Iterator[Loss]:
 
 
 def of_curve(profile: bytes, *, severe: bool) -> Iterator[Loss]:
-    """Find that the profile of an RGB picture has no tone curve that one for its grey result could take over."""
+    """Yield the loss of an RGB profile without a tone curve for a profile of the grey result."""
     from convfilter.picture.metadata import icc
 
     if icc.space_of(profile) == "rgb":
@@ -195,12 +195,12 @@ def of_curve(profile: bytes, *, severe: bool) -> Iterator[Loss]:
 
 
 def of_palette(picture: Picture, fmt: Format) -> Iterator[Loss]:
-    """Find colours and opacities that a palette of few entries cannot hold.
+    """Yield the loss of colours and alpha values that a small palette cannot hold.
 
     Parameters
     ----------
     picture : Picture
-        As it will be written, of uint8.
+        Picture to be written, of uint8.
     fmt : Format
 
     Yields
@@ -211,7 +211,7 @@ def of_palette(picture: Picture, fmt: Format) -> Iterator[Loss]:
 
     source = formats.by_name(picture.format or "")
     if source is not None and source.colours == fmt.colours:
-        return  # it had no more than this
+        return  # the input had no more colours
     frames = [frame.pixels for frame in picture.frames]
     if any(is_reduced(pixels, picture.alpha) for pixels in frames):
         yield Loss(f"{fmt.name} holds {fmt.colours} colours a frame, to which the picture's are reduced by dithering")
@@ -220,7 +220,7 @@ def of_palette(picture: Picture, fmt: Format) -> Iterator[Loss]:
 
 
 def of_series(name: str) -> Iterator[Loss]:
-    """Say that an output holds one picture of several that lie one behind the other."""
+    """Yield the loss of all but one picture of a series."""
     yield Loss(
         f"{name} holds one picture, and the input holds several, one behind the other",
         severe=True,
@@ -229,7 +229,7 @@ def of_series(name: str) -> Iterator[Loss]:
 
 
 def of_pages(picture: Picture, fmt: Format) -> Iterator[Loss]:
-    """Find fields of a TIFF that are not true any more of its pages.
+    """Yield TIFF fields that do not describe the result's pages any more.
 
     Parameters
     ----------
@@ -249,7 +249,7 @@ def of_pages(picture: Picture, fmt: Format) -> Iterator[Loss]:
 
 
 def of_page(page: PageFields, shape: tuple[int, ...], dtype: str, pages: int, fmt: Format) -> Iterator[Loss]:
-    """Find fields that are not true any more of a page; see ``tiff_fields.fitting``."""
+    """Yield fields that do not describe a page any more; see ``tiff_fields.fitting``."""
     from convfilter.picture.tiff.fields import fitting
 
     for kind, why in fitting(page, shape, dtype, pages)[1].items():
@@ -257,7 +257,7 @@ def of_page(page: PageFields, shape: tuple[int, ...], dtype: str, pages: int, fm
 
 
 def kept_frames(frames: list[Frame], fmt: Format) -> list[Frame]:
-    """Return the frames that a format holds: all, or the first one that is shown."""
+    """Return the frames that a format stores: all, or the first visible one."""
     if len(frames) == 1 or fmt.frames == "pages" or (fmt.frames == "animation" and _are_animated(frames)):
         return frames
     return [next((frame for frame in frames if not frame.fallback), frames[0])]
@@ -301,7 +301,7 @@ def _rounds(dtype: str, stored: np.dtype[np.generic]) -> bool:
 
 
 def _holds_bits(fmt: Format, outline: Outline) -> bool:
-    """Tell whether samples keep all their bits in a format that holds their type."""
+    """Whether a format that holds the samples' type keeps all their bits."""
     held = outline.white or 65535
     dtype = np.dtype(np.uint32 if held > _MOST_OF_SIXTEEN else np.uint16)
     return not fmt.mantissa and (fmt.white_for(dtype, outline.white) or held) >= held
@@ -324,7 +324,7 @@ def _of_white(outline: Outline, fmt: Format, stored: np.dtype[np.generic]) -> It
 
 
 def _of_frames(outline: Outline, fmt: Format) -> Iterator[Loss]:
-    """Find frames that have no place, and times that cannot be told."""
+    """Yield losses of frames and of their delays."""
     kind = "frames" if outline.animated else "pages"
     if not fmt.frames or (fmt.frames == "animation" and not outline.animated):
         what = "one picture" if not fmt.frames else "animations"
@@ -359,7 +359,7 @@ def _is_exact(delay: tuple[int, int], fmt: Format) -> bool:
 
 
 def _of_metadata(outline: Outline, fmt: Format) -> Iterator[Loss]:
-    """Find remarks and the like that have no place."""
+    """Yield losses of texts and other metadata."""
     from convfilter.picture.metadata import carry
 
     metadata = outline.metadata
@@ -373,7 +373,7 @@ def _of_metadata(outline: Outline, fmt: Format) -> Iterator[Loss]:
 
 
 def present(outline: Outline) -> dict[str, bool]:
-    """Tell which kinds of metadata a picture has, by their fields in ``Holds``."""
+    """Return which kinds of metadata a picture has, by the fields of ``Holds``."""
     from convfilter.picture.metadata import photoshop
 
     metadata = outline.metadata
@@ -394,7 +394,7 @@ def present(outline: Outline) -> dict[str, bool]:
 
 
 def _of_colour(outline: Outline, fmt: Format) -> Iterator[Loss]:
-    """Find a colour space that has no place: an error, unless pictures that name none are taken for the same."""
+    """Yield the loss of a colour space: an error, unless the default colour space looks the same."""
     metadata, chunks = outline.metadata, dict(outline.metadata.png)
     profile = metadata.icc
     if profile and not fmt.holds.icc:
@@ -414,7 +414,7 @@ def _of_colour(outline: Outline, fmt: Format) -> Iterator[Loss]:
         and tuple(chunks[b"cICP"][:2]) not in cicp.LIKE_SRGB
     ):
         named = f" ({cicp.name_of(*chunks[b'cICP'][:2])})"
-        # A profile beside it says the same.
+        # A profile that is kept says the same.
         has_profile = profile and fmt.holds.icc
         yield (
             Loss(_left_out(outline, fmt, "cicp", named)) if has_profile else _lost_colours(outline, fmt, "cicp", named)
@@ -425,7 +425,7 @@ def _of_colour(outline: Outline, fmt: Format) -> Iterator[Loss]:
 
 
 def _holds_colours(fmt: Format, primaries: int, transfer: int) -> bool:
-    """Tell whether a format keeps code points, or holds linear light, into which only simple functions convert."""
+    """Whether a format stores code points, or linear light, to which only simple functions convert."""
     from convfilter.picture.metadata.curves import cicp_curve
 
     if fmt.linear and (cicp_curve(transfer) is None or (fmt.only_bt709 and primaries != cicp.BT709)):
@@ -448,7 +448,7 @@ def _left_out(outline: Outline, fmt: Format, kind: str, more: str = "") -> str:
 
 
 def _others(outline: Outline | None, holds: Callable[[Format], bool]) -> str:
-    """List the first formats that hold something, beside the rest of the picture."""
+    """List the first formats that hold something, and the rest of the picture."""
     names = [
         fmt.name.lower()
         for fmt in formats.FORMATS

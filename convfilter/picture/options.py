@@ -1,4 +1,4 @@
-"""How a picture is to be read and written."""
+"""Options for reading and writing pictures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Effort = Literal["fast", "default", "best"]
 Compression = Literal["fast", "default", "best", "none", "lzw", "deflate", "zip", "zstd", "packbits"]
 Strip = Literal["most", "all"]
 EFFORTS: tuple[Effort, ...] = ("fast", "default", "best")
-#: Of a TIFF; "zip" is what some programs call deflate.
+#: Compressions of TIFF; "zip" is another name of deflate.
 TIFF_COMPRESSIONS: tuple[Compression, ...] = ("none", "lzw", "deflate", "zip", "zstd", "packbits")
 COMPRESSIONS: tuple[Compression, ...] = (*EFFORTS, *TIFF_COMPRESSIONS)
 STRIPS: tuple[Strip, ...] = ("most", "all")
@@ -23,7 +23,7 @@ SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
 
 @record(eq=False)
 class ReadOptions:
-    """How a picture is to be read.
+    """Options for reading a picture.
 
     Attributes
     ----------
@@ -32,16 +32,16 @@ class ReadOptions:
     auto_orient : bool
         Turn the pixels upright as EXIF says, and reset its orientation.
     frame : int, or None
-        Take this frame alone, counted from 0; negative: from the end. None: all.
+        Read only this frame, counted from 0; negative: from the end. None: all.
     lenient : bool
         Decode what is left of a truncated or damaged picture, with a note.
     threads : int, or None
         None: one for each core.
     judge : callable, or None
-        Is handed the width and height that the header tells, before EXIF turns
-        the picture, and may refuse it by a SizeError before a pixel is decoded.
+        Called with the width and height of the header, before EXIF orientation is applied;
+        may refuse the picture with a SizeError before a pixel is decoded.
     allow_loss : bool
-        Read what can be read of a file that holds more, such as further pictures or channels, with a note.
+        Read the supported part of a file that holds more, such as further pictures or channels, with a note.
     strict : bool
         Make notes errors.
     """
@@ -62,16 +62,15 @@ class ReadOptions:
 
 @record(eq=False)
 class WriteOptions:
-    """How a picture is to be written.
+    """Options for writing a picture.
 
     Attributes
     ----------
     format : str, or None
         Name of the format; None: by the suffix, for standard output that of the input.
     quality : int, or None
-        1 to 100, for JPEG, WebP, AVIF, JPEG XL and JPEG 2000; of AVIF and JPEG XL, 100 loses nothing. None: a JPEG
-        keeps the tables it was read with, and a WebP or JPEG XL without loss stays so; else 92 (JPEG 2000: without
-        loss).
+        1 to 100, for JPEG, WebP, AVIF, JPEG XL and JPEG 2000; 100 is lossless for AVIF and JPEG XL. None: a JPEG keeps
+        its tables, and a lossless WebP or JPEG XL stays lossless; else 92 (JPEG 2000: lossless).
     subsampling : str, or None
         Colour resolution of a JPEG or AVIF: "4:4:4", "4:2:2" or "4:2:0". None: as it was
         read, else 4:2:0.
@@ -79,23 +78,22 @@ class WriteOptions:
         "fast", "default" or "best": time against size, never against quality. For TIFF also "none", "lzw", "deflate"
         (or "zip"), "zstd" or "packbits"; otherwise a TIFF is compressed as the TIFF that was read, else deflated.
     strip : str, or None
-        "most" drops the metadata but for colour (ICC profile), "all" drops that too.
+        "most" drops all metadata except the ICC profile; "all" drops that too.
     background : str, or None
-        Colour behind a transparent picture; it then has no alpha any more.
+        Colour to composite a transparent picture on; the result has no alpha.
     threads : int, or None
         None: one for each core.
     where_taken : tuple of str
-        Those of quality, subsampling and compression that a format need not
-        know, as for files of several formats; else they are an error there.
+        Names of quality, subsampling and compression that do not apply to every format of the outputs; others are
+        an error where they do not apply.
     marked : bool
-        Say in the file that convfilter wrote it, where the format has a field for that, or remarks.
+        Write the mark ``Software: convfilter``, if the format has a field or comments.
     allow_loss : bool
-        Write what the format holds of a picture that has more, such as frames or transparency, with a note.
+        Write the part that the format can store of a picture with more, such as frames or transparency, with a note.
     strict : bool
         Make notes errors.
     nan : float, or None
-        What is stored where a result is no number (NaN) and the format holds integers, 0 (black) to 1 (white). None:
-        an error.
+        Value stored for NaN in integers, 0 (black) to 1 (white). None: NaN is an error.
     """
 
     format: str | None = None

@@ -1,4 +1,4 @@
-"""Work spread over threads with the results in order; plain threads, since concurrent.futures takes long to import."""
+"""Ordered parallel maps on plain threads, since concurrent.futures takes long to import."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 def in_order(work: Callable[[Item], Result], items: Sequence[Item], threads: int | None = None) -> Iterator[Result]:
-    """Do ``work`` on each item, several at a time, and yield the results in the order of the items.
+    """Apply ``work`` to each item, several at a time, and yield the results in the order of the items.
 
     Parameters
     ----------
@@ -23,12 +23,12 @@ def in_order(work: Callable[[Item], Result], items: Sequence[Item], threads: int
         Gains from threads only as far as it lets go of the GIL.
     items : sequence
     threads : int, optional
-        None: one for each core. At most twice as many results wait to be taken.
+        None: one for each core. At most twice as many results are buffered.
 
     Yields
     ------
     object
-        What ``work`` returned. What it raised is raised here, in its turn.
+        Results of ``work``. Its exceptions are raised here, in order.
     """
     count = min(threads or available_cores(), len(items))
     if count <= 1:
@@ -48,21 +48,21 @@ def in_order(work: Callable[[Item], Result], items: Sequence[Item], threads: int
 
 
 def _join(threads: list[threading.Thread]) -> None:
-    """Wait for threads to end; not after Ctrl-C, which a long call in one of them would keep waiting."""
+    """Join threads, except after Ctrl-C: a long call in one of them would delay the exit."""
     if not isinstance(sys.exc_info()[1], (KeyboardInterrupt, SystemExit)):
         for thread in threads:
             thread.join()
 
 
 class Ahead(Generic[Item]):
-    """An iterator whose items another thread produces, some ahead of the one that takes them.
+    """An iterator whose items another thread produces ahead of the consumer.
 
     Parameters
     ----------
     items : iterator
         Gains from a thread only as far as it lets go of the GIL.
     most : int
-        Items that may wait to be taken.
+        Most items in the buffer.
     """
 
     def __init__(self, items: Iterator[Item], most: int = 2) -> None:
@@ -78,7 +78,7 @@ class Ahead(Generic[Item]):
         return self
 
     def __next__(self) -> Item:
-        """Return the next item, or raise what the iterator raised."""
+        """Return the next item, or raise the iterator's exception."""
         with self._changed:
             while not self._ready and not self._ended:
                 self._changed.wait()
@@ -91,7 +91,7 @@ class Ahead(Generic[Item]):
         raise StopIteration
 
     def stop(self) -> None:
-        """Produce no more, and wait until the thread has ended; not after Ctrl-C."""
+        """Stop producing, and join the thread, except after Ctrl-C."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -107,7 +107,7 @@ class Ahead(Generic[Item]):
                         self._changed.wait()
                     if self._stopped:
                         break
-        except BaseException as error:  # raised again by the thread that takes the items
+        except BaseException as error:  # raised again in the consumer
             self._failures.append(error)
         with self._changed:
             self._ended = True
@@ -115,7 +115,7 @@ class Ahead(Generic[Item]):
 
 
 def ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """Have another thread produce the items, up to two ahead of the one that takes them; see :class:`Ahead`."""
+    """Produce items in another thread, up to two ahead of the consumer; see :class:`Ahead`."""
     produced = Ahead(items)
     try:
         yield from produced
@@ -124,16 +124,16 @@ def ahead(items: Iterator[Item]) -> Iterator[Item]:
 
 
 class Crew(Generic[Item, Result]):
-    """Threads that work on items as they come, and hand the results on in the order of the items.
+    """Threads that process items as they arrive, and emit the results in the order of the items.
 
     Parameters
     ----------
     work : callable
         Gains from threads only as far as it lets go of the GIL.
     emit : callable
-        Is called with one result after the other, in any of the threads.
+        Called with one result after the other, in any of the threads.
     threads : int
-        1: no other thread than the one that puts items.
+        1: the calling thread does all the work.
     """
 
     def __init__(self, work: Callable[[Item], Result], emit: Callable[[Result], None], threads: int) -> None:
@@ -147,7 +147,7 @@ class Crew(Generic[Item, Result]):
         self._changed = threading.Condition()
 
     def put(self, item: Item) -> None:
-        """Hand over an item, once few enough are on their way; raises what went wrong with those before."""
+        """Add an item, after waiting while too many are pending (backpressure); raises earlier exceptions."""
         if self._threads == 1:
             self._emit(self._work(item))
             return
@@ -165,14 +165,14 @@ class Crew(Generic[Item, Result]):
             worker.start()
 
     def drain(self) -> None:
-        """Wait until all results have been handed on."""
+        """Wait until all results are emitted."""
         with self._changed:
             while self._emitted < self._put and not self._failures:
                 self._changed.wait()
             self._raise()
 
     def stop(self) -> None:
-        """Take nothing more, and wait until the threads have ended; not after Ctrl-C."""
+        """Accept no more items, and join the threads, except after Ctrl-C."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
@@ -197,7 +197,7 @@ class Crew(Generic[Item, Result]):
                 del item
                 self._hand_on(number, result)
                 del result
-            except BaseException as error:  # raised again by the thread that puts items
+            except BaseException as error:  # raised again in the thread that calls ``put``
                 with self._changed:
                     self._failures.append(error)
                     self._ended = True
@@ -205,7 +205,7 @@ class Crew(Generic[Item, Result]):
                 return
 
     def _hand_on(self, number: int, result: Result) -> None:
-        """Emit the results that are next, unless another thread is about it."""
+        """Emit the next results in order, unless another thread is emitting."""
         with self._changed:
             self._results[number] = result
             if self._emitting:
@@ -224,7 +224,7 @@ class Crew(Generic[Item, Result]):
 
 
 class _Pool(Generic[Item, Result]):
-    """Items handed out in order, results kept until they are taken."""
+    """A queue of items, with a buffer of results."""
 
     def __init__(self, work: Callable[[Item], Result], items: Sequence[Item], ahead: int) -> None:
         self._work = work

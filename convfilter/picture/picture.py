@@ -1,4 +1,4 @@
-"""What a picture file holds: frames of samples, and what is known about them."""
+"""Pictures: frames of samples, and their metadata."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Frame:
         is the largest of their type; that of real samples is 1. What is still to be decoded is decoded as long as
         the file is open: see ``convfilter.picture.row_source``.
     delay : (int, int), or None
-        How long an animation shows the frame, as a fraction of a second.
+        Time that an animation shows the frame, as a fraction of a second.
     fallback : bool
         True for a picture that only viewers without animation show (the default image of an APNG that is not part
         of the animation).
@@ -46,7 +46,7 @@ class Frame:
         tiff: PageFields | None = None,
     ) -> None:
         self._samples, self.delay, self.fallback, self.tiff = pixels, delay, fallback, tiff
-        #: Why the samples were decoded before the rows were asked for.
+        #: Why the samples were decoded before rows were requested.
         self.decoded_because = "the format is decoded in one piece"
 
     @property
@@ -63,7 +63,7 @@ class Frame:
 
     @property
     def pixels(self) -> Pixels:
-        """The samples, decoded at the first look."""
+        """The samples, decoded at the first access."""
         return self.decode()
 
     @pixels.setter
@@ -71,13 +71,13 @@ class Frame:
         self._samples = pixels
 
     def decode(self) -> Pixels:
-        """Decode the samples if that is still to be done, and return them."""
+        """Decode the samples if necessary, and return them."""
         if not isinstance(self._samples, np.ndarray):
             self._samples = self._samples.decoded().reshape(self.shape)
         return self._samples
 
     def start(self) -> None:
-        """Begin to decode in another thread, as far as the format gains by it."""
+        """Start decoding in another thread, if the format gains from it."""
         if not isinstance(self._samples, np.ndarray):
             self._samples.start()
 
@@ -88,22 +88,22 @@ class Frame:
 
     @property
     def bands(self) -> Bands | None:
-        """What gives the rows one after the other, where they are still to be decoded and that is possible."""
+        """The source of rows in order, if they are not decoded yet and the format allows it."""
         from convfilter.picture.row_source import Bands
 
         return self._samples if isinstance(self._samples, Bands) else None
 
     @property
     def whole_because(self) -> str:
-        """Why the rows do not come one after the other; "" if they do."""
+        """Why rows do not come one by one; "" if they do."""
         if isinstance(self._samples, np.ndarray):
             return self.decoded_because
         return self._samples.whole_because
 
     def mapped(self, function: Callable[[Pixels], Pixels], dtype: np.dtype[Any], channels: int | None = None) -> Frame:
-        """Return the same frame with a function of its pixels, which is applied when they are decoded.
+        """Return the frame with a function applied to its pixels when they are decoded.
 
-        ``channels`` is how many the function returns, if it does not keep them.
+        ``channels`` is the number of channels of the function's result, if it changes.
         """
         if isinstance(self._samples, np.ndarray):
             return self.with_pixels(function(self._samples))
@@ -119,7 +119,7 @@ class Frame:
 
 
 class Text(NamedTuple):
-    """A remark in a file, such as ``Author``; ``language`` as in RFC 3066."""
+    """A text in a file, such as ``Author``; ``language`` as in RFC 3066."""
 
     keyword: str
     value: str
@@ -128,7 +128,7 @@ class Text(NamedTuple):
 
 
 class JpegTables(NamedTuple):
-    """How a JPEG was compressed: quantisation tables, and Pillow's number of the subsampling (-1: another)."""
+    """Compression of a JPEG: quantisation tables, and Pillow's number of the subsampling (-1: another)."""
 
     quantization: dict[int, list[int]]
     subsampling: int
@@ -137,7 +137,7 @@ class JpegTables(NamedTuple):
 
 @dataclass(eq=False, repr=False)
 class Metadata:
-    """All that a file says beside its samples.
+    """Metadata of a file.
 
     Attributes
     ----------
@@ -156,31 +156,31 @@ class Metadata:
     resolution : (float, float), or None
         Dots per inch, (x, y).
     text : list of Text
-        Remarks; ``Description`` and ``Comment`` have a place in TIFF and JPEG.
+        Texts; ``Description`` and ``Comment`` have fields in TIFF and JPEG.
     png : list of (bytes, bytes)
-        PNG chunks kept as they are: colour (gAMA, cHRM, sRGB, cICP, mDCV,
+        PNG chunks, unchanged: colour (gAMA, cHRM, sRGB, cICP, mDCV,
         cLLI), tIME, and a pHYs that gives an aspect ratio only.
     loop : int, or None
-        How often an animation plays, 0 for ever; None: the file does not say.
+        Number of times an animation plays, 0: forever; None: unspecified.
     jpeg : JpegTables, or None
-        How the JPEG that was read was compressed.
+        Compression of the JPEG that was read.
     alpha_at : int
-        Where alpha stood among the extra samples of the TIFF that was read, counted from 0.
+        Position of alpha among the extra samples of the TIFF that was read, from 0.
     associated_alpha : bool
-        The TIFF or JP2 that was read held premultiplied colours; one that is written does so too.
+        Whether the TIFF or JP2 that was read is premultiplied; an output then is too.
     compression : str
-        How the TIFF that was read was compressed: a name of ``WriteOptions.compression``, or that of a compression that
-        is not written; "" for other formats.
+        Compression of the TIFF that was read: a name of ``WriteOptions.compression``, or one that is not written; ""
+        for other formats.
     lossless : bool
-        The WebP that was read was compressed without loss; one that is written is so too.
+        Whether the WebP that was read is lossless; an output then is too.
     from_integers : bool
-        Samples were integers, which show on a screen as they are unless the file says otherwise; floats are light.
+        Whether samples were integers, which are display-encoded by default; floats are linear light.
     attributes : dict, or None
-        What the OpenEXR or the Radiance HDR that was read says in attributes of its own.
+        Attributes of the OpenEXR or Radiance HDR that was read.
     thumbnail : bool
-        The file had one, which showed the picture before the filter; what is written gets a new one.
+        Whether the file had a thumbnail; an output then gets a new one.
     marked : bool
-        The file that was read says that convfilter wrote it.
+        Whether the file that was read has convfilter's mark.
     """
 
     icc: bytes | None = None
@@ -204,17 +204,17 @@ class Metadata:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the file says nothing that some format has no place for."""
+        """Whether there is no metadata that some format could not store."""
         said = (self.icc, self.exif, self.xmp, self.photoshop, self.iptc, self.resolution, self.text, self.png)
         return not (any(said) or self.thumbnail)
 
 
 class Loss(NamedTuple):
-    """Something that an output does not keep.
+    """Something of the input that an output does not keep.
 
-    ``severe`` where pictures or their meaning go, which is an error unless the
-    user allows it; otherwise the picture looks the same, and a note says it.
-    ``remedy`` is the way out where it is an error, as in ``ConvfilterError``.
+    ``severe`` if pictures or their meaning are lost: an error unless the user
+    allows it. Otherwise the picture looks the same, and the loss is a note.
+    ``remedy`` is the remedy of the error, as in ``ConvfilterError``.
     """
 
     text: str
@@ -224,7 +224,7 @@ class Loss(NamedTuple):
 
 @dataclass(eq=False)
 class Outline:
-    """What a format must be able to hold: a picture without its samples.
+    """The properties of a picture that a format must support, without samples.
 
     ``dtype`` is that of the file that was read, ``delays`` are those of an
     animation; frames without delays are pages. ``pages`` are fields of TIFF pages.
@@ -251,7 +251,7 @@ class Outline:
 
     @property
     def kind(self) -> str:
-        """What the channels are, in short: ``rgb+alpha``."""
+        """Short name of the channels: ``rgb+alpha``."""
         return self.model + (f"+{self.extras}" if self.extras else "") + ("+alpha" if self.alpha else "")
 
     @property
@@ -269,19 +269,19 @@ class Picture:
     frames : list of Frame
         At least one; all of one dtype and number of channels.
     model : "gray", "rgb" or "cmyk"
-        What the colour channels are. CMYK counts ink: 0 is white.
+        Colour model. CMYK counts ink: 0 is white.
     alpha : bool
         The last channel is opacity.
     format : str, or None
-        Name of the format, as found from the content: "PNG", "JPEG", ...
+        Name of the format, detected from the content: "PNG", "JPEG", ...
     metadata : Metadata
     notes : tuple of str
-        What the user should hear about the reading, one line each.
+        Notes to the user about reading, one line each.
     extras : int
-        Channels behind the colours, in front of alpha, that are neither: bands
-        of a satellite, spot colours. They are filtered like colours.
+        Channels between the colours and alpha that are neither: bands of a
+        satellite, spot colours. They are filtered like colours.
     losses : tuple of Loss
-        What of the file is not in the picture.
+        Parts of the file that are not in the picture.
     white : int, or None
         The value of white, and of full opacity, where integers do not fill
         their range: 4095 for samples of 12 bits.
@@ -350,7 +350,7 @@ class Picture:
         )
 
     def full_range(self) -> Picture:
-        """Return this picture with integers that fill their range."""
+        """Return the picture with integers that use their full range."""
         if self.white is None:
             return self
         from convfilter.picture import colour
@@ -360,7 +360,7 @@ class Picture:
         return replace(self, frames=frames, white=None)
 
     def straight(self) -> Picture:
-        """Return this picture with colours that are not multiplied with opacity."""
+        """Return the picture with straight colours."""
         if not self.premultiplied:
             return self
         from convfilter.picture import colour
@@ -381,7 +381,7 @@ class Picture:
 
     @classmethod
     def from_array(cls, pixels: Pixels) -> Picture:
-        """Take an array as a picture: 1 to 4 channels are grey, grey and alpha, RGB, RGBA.
+        """Make a picture of an array: 1 to 4 channels are grey, grey and alpha, RGB, RGBA.
 
         Parameters
         ----------
@@ -415,7 +415,7 @@ class Picture:
 
 
 def chosen(frames: list[Item], index: int) -> Item:
-    """Take one frame by its number, counted from 0, or from the end if negative."""
+    """Return one frame by its number from 0; negative numbers count from the end."""
     if not -len(frames) <= index < len(frames):
         there = f"0 to {len(frames) - 1}" if len(frames) > 1 else "0, the only one"
         raise ReadError(f"the frame must be {there}, got {index}")
@@ -423,7 +423,7 @@ def chosen(frames: list[Item], index: int) -> Item:
 
 
 def changed_area(before: Pixels, after: Pixels) -> tuple[int, int, int, int]:
-    """Find the rectangle outside of which two frames of one size are equal.
+    """Return the bounding box of the difference of two frames of one size.
 
     Returns
     -------

@@ -1,1 +1,1 @@
-"""Formats of one file each."""
+"""Formats that take one module each."""

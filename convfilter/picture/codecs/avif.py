@@ -1,7 +1,7 @@
-"""AVIF writer: 8 bits through Pillow; 10 and 12 bits, and 8 without loss, through imagecodecs.
+"""AVIF writer: 8 bits through Pillow; 10 and 12 bits, and lossless 8 bits, through imagecodecs.
 
-imagecodecs writes pixels and code points; profile, EXIF and XMP are put into its file here. ISO/IEC 14496-12, 8.11
-(meta box); ISO/IEC 23008-12 (item properties, EXIF and XMP items); AV1 Image File Format 1.1.
+imagecodecs writes pixels and code points; this module adds profile, EXIF and XMP. ISO/IEC 14496-12, 8.11 (meta box);
+ISO/IEC 23008-12 (item properties, EXIF and XMP items); AV1 Image File Format 1.1.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from convfilter.picture.pillow import avif
 from convfilter.picture.pillow.boxes import box, boxes_of
 
 _LOSSLESS = 100
-#: libaom (of libavif 1.4) writes the same bytes with 2, 3 and 8 threads, but others with one.
+#: Least threads of libaom (libavif 1.4): its bytes are equal for 2, 3 and 8 threads, and differ for one.
 _LEAST_THREADS = 2
 _SPEEDS = {"fast": 9, "default": 6, "best": 2}
 _PIXEL_FORMATS = {"4:4:4": "444", "4:2:2": "422", "4:2:0": "420"}
 _EXIF_ITEM, _XMP_ITEM = 1001, 1002
 _XMP_TYPE = b"application/rdf+xml\0"
 _ESSENTIAL = 0x80
-#: How EXIF's orientations are said in a HEIF: quarter turns against the clock, then the axis of a mirror.
+#: EXIF orientations in terms of HEIF: quarter turns counter-clockwise, then the axis of a mirror.
 _TURNS = {2: (None, 1), 3: (2, None), 4: (None, 0), 5: (1, 0), 6: (3, None), 7: (3, 0), 8: (1, None)}
 
 
 def write_avif(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     """Write an AVIF; a ``Writer``.
 
-    Samples of uint16 are stored with as many bits as ``picture.white`` says, 10 or 12; grey ones always without loss.
-    Animations have 8 bits.
+    Samples of uint16 are stored with the bits of ``picture.white``, 10 or 12; grey ones always losslessly. Animations
+    have 8 bits.
     """
     from convfilter.picture.pillow.write import write_pillow
 
@@ -76,7 +76,7 @@ def _encoded(picture: Picture, options: WriteOptions) -> bytes:
 
 
 def _with_metadata(data: bytes, metadata: Metadata) -> bytes:
-    """Add profile, code points, EXIF and XMP to a file of imagecodecs."""
+    """Add profile, code points, EXIF and XMP to a file written by imagecodecs."""
     if points := dict(metadata.png).get(b"cICP"):
         data = avif.with_cicp(data, points[0], points[1])
     turn, mirror = _TURNS.get(exif.orientation(metadata.exif, metadata.xmp), (None, None))
@@ -93,7 +93,7 @@ def _with_metadata(data: bytes, metadata: Metadata) -> bytes:
         raise WriteError("the picture cannot be written as AVIF: its encoder puts boxes into another order")
     (_, meta), first, last = parts[1], box(*parts[0]), box(*parts[2])
     shift = sum(map(len, _extended(meta, properties, items, 0, 0))) + 4 - len(meta)
-    end = len(data) + shift + 8  # behind the head of one more mdat
+    end = len(data) + shift + 8  # after the header of an additional mdat
     more = [box(b"mdat", *(content for *_, content in items))] if items else []
     return b"".join([first, box(b"meta", meta[:4], *_extended(meta, properties, items, shift, end)), last, *more])
 
@@ -101,19 +101,19 @@ def _with_metadata(data: bytes, metadata: Metadata) -> bytes:
 def _extended(
     meta: bytes, properties: list[bytes], items: list[tuple[int, bytes, bytes, bytes]], shift: int, end: int
 ) -> Iterable[bytes]:
-    """Yield the boxes of a meta box with more properties of the primary picture, and more items.
+    """Yield the boxes of a meta box, extended by properties of the primary picture and by items.
 
     Parameters
     ----------
     meta : bytes
-        Content of the box, as libavif writes it: all boxes of version 0, offsets and sizes of 32 bits.
+        Content of the box as libavif writes it: boxes of version 0, 32-bit offsets and sizes.
     properties : list of bytes
         Whole boxes.
     items : list of (number, type, what follows the name, content)
     shift : int
-        By how many bytes the data that are there already move.
+        Bytes by which the existing data move.
     end : int
-        Where the data of the first new item begin.
+        Offset of the data of the first new item.
     """
     parts = dict(boxes_of(meta, 4))
     primary = parts[b"pitm"][4:6]
@@ -162,7 +162,7 @@ def _located(content: bytes, items: list[tuple[int, bytes, bytes, bytes]], shift
 
 
 def _described(content: bytes, primary: bytes, properties: list[bytes]) -> Iterable[bytes]:
-    """Yield the boxes within an iprp box: properties, and which items have them."""
+    """Yield the boxes within an iprp box: properties, and their association with items."""
     parts = dict(boxes_of(content))
     there = sum(1 for _ in boxes_of(parts[b"ipco"]))
     yield box(b"ipco", parts[b"ipco"], *properties)
@@ -172,7 +172,7 @@ def _described(content: bytes, primary: bytes, properties: list[bytes]) -> Itera
         count = table[at + 2]
         numbers = table[at + 3 : at + 3 + count]
         if table[at : at + 2] == primary:
-            # Transformations are essential; a profile may be passed over.
+            # Transformations are essential; a reader may skip a profile.
             numbers += bytes(
                 there + 1 + index | (_ESSENTIAL if each[4:8] != b"colr" else 0) for index, each in enumerate(properties)
             )

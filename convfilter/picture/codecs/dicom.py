@@ -19,7 +19,7 @@ from convfilter.picture.pixels import Model, Pixels
 
 _MM_PER_INCH = 25.4
 _MOST_FRAMES = 10_000
-#: What imagecodecs decodes and pydicom needs further packages for, by transfer syntax.
+#: Decoders of imagecodecs by transfer syntax, where pydicom would need further packages.
 _CODECS = {
     **dict.fromkeys(("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"), "jpegls_decode"),
     **dict.fromkeys(("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"), "jpegsof3_decode"),
@@ -30,8 +30,8 @@ _CODECS = {
 def read_dicom(file: BinaryIO, options: ReadOptions) -> Picture:
     """Read the frames of a DICOM; a ``Reader``.
 
-    Values are those that are stored: no window is applied, and no slope and intercept, which become a remark.
-    Unsigned ones keep their numbers; signed ones become floats of the same values.
+    Samples are the stored values: no window, slope or intercept is applied; the latter become a text.
+    Unsigned values keep their numbers; signed ones become floats of the same values.
     """
     import pydicom
 
@@ -103,7 +103,7 @@ def _stored(whole: Any, frames: list[Pixels]) -> tuple[list[Pixels], int | None]
 
 
 def _metadata(whole: Any) -> Metadata:
-    """Keep what says what the values are and how large a pixel is; nothing of the patient."""
+    """Keep the meaning of values and the size of pixels; nothing about the patient."""
     metadata = Metadata()
     slope, intercept = whole.get("RescaleSlope"), whole.get("RescaleIntercept")
     if slope is not None or intercept is not None:

@@ -21,28 +21,28 @@ from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import Frame, Loss, Metadata, Picture, chosen
 
 _LINEAR, _BT709 = 8, 1
-#: Attributes that follow from the pixels.
+#: Attributes that the writer derives from the pixels.
 _OWN = (
     *("channels", "compression", "dataWindow", "displayWindow", "lineOrder", "type", "tiles", "chunkCount", "version"),
     *("preview", "name", "view", "maxSamplesPerPixel", "chromaticities"),
 )
-#: Those of scan lines that lose nothing.
+#: Lossless compressions of scan lines.
 _LOSSLESS = ("NO_COMPRESSION", "RLE_COMPRESSION", "ZIPS_COMPRESSION", "ZIP_COMPRESSION", "PIZ_COMPRESSION")
 _TOLERANCE = 1e-3
-#: What lines of the library contain, which prints what is damaged and goes on.
+#: Marks of lines that the library prints about damage before it goes on.
 _OF_LIBRARY = (b"<python_buffer>", b"Exception raised reading")
-#: Types of OpenEXR that it can write again.
+#: Types of attributes that the library can write again.
 _RECORDS = ("TimeCode", "KeyCode")
-#: Names of channels in the order of a picture.
+#: Channel names in the order of a picture's channels.
 _COLOURS = (("R", "G", "B"), ("Y",))
 
 
 def read_exr(file: BinaryIO, options: ReadOptions) -> Picture:
     """Read one part of an OpenEXR, the first or the one that ``options.frame`` names; a ``Reader``.
 
-    Samples are float32 in linear light, multiplied with opacity; 1 is diffuse white.
+    Samples are float32 in linear light, premultiplied; 1 is diffuse white.
     """
-    with quiet.heard(*_OF_LIBRARY):  # what is damaged is missing from the result, which is an error
+    with quiet.heard(*_OF_LIBRARY):  # damaged parts are missing from the result, which is an error
         return _read(file, options)
 
 
@@ -50,7 +50,7 @@ def _read(file: BinaryIO, options: ReadOptions) -> Picture:
     import OpenEXR
 
     with OpenEXR.File(file, header_only=True) as header:
-        heads = [dict(part.header) for part in header.parts]  # which end with the file
+        heads = [dict(part.header) for part in header.parts]  # copied: headers do not outlive the file
     if not heads:
         raise ReadError("the OpenEXR is damaged: it has no part")
     number = chosen([*range(len(heads))], options.frame or 0)
@@ -69,13 +69,13 @@ def _read(file: BinaryIO, options: ReadOptions) -> Picture:
     is_plain = prefix == "" and together in ("RGB", "RGBA") and len(names) == len(taken)
     threads = options.threads or available_cores()
     with OpenEXR.File(file, separate_channels=not is_plain, num_threads=threads) as whole:
-        if len(whole.parts) != len(heads):  # which are left out where their pixels cannot be decoded
+        if len(whole.parts) != len(heads):  # the library drops parts whose pixels cannot be decoded
             raise ReadError("the OpenEXR is truncated or damaged")
         channels = whole.parts[number].channels
         planes = [channels[name].pixels for name in ([together] if is_plain else [prefix + name for name in taken])]
         is_half = all(plane.dtype == np.float16 for plane in planes)
         if is_plain:
-            pixels = np.array(planes[0], dtype=np.float32)  # which ends with the file
+            pixels = np.array(planes[0], dtype=np.float32)  # copied: planes do not outlive the file
         else:
             pixels = np.stack(planes, axis=2, dtype=np.float32, casting="same_kind")
     if pixels.shape[:2] != _size(head):
@@ -98,7 +98,7 @@ def _taken(head: dict[str, Any], names: list[str]) -> tuple[str, tuple[str, ...]
     Raises
     ------
     ReadError
-        No channels are those of a picture, or they have a reduced resolution.
+        There are no picture channels, or they have a reduced resolution.
     """
     if "deep" in str(head["type"]):
         raise ReadError("a deep OpenEXR has many samples a pixel and cannot be filtered; flatten it first")
@@ -121,7 +121,7 @@ def _taken(head: dict[str, Any], names: list[str]) -> tuple[str, tuple[str, ...]
 def _losses(
     heads: list[dict[str, Any]], names: list[str], prefix: str, taken: tuple[str, ...], options: ReadOptions
 ) -> Iterator[Loss]:
-    """Say what of the file is not read."""
+    """Yield the parts of the file that are not read."""
     others = [name for name in names if name not in {prefix + each for each in taken}]
     if others:
         yield Loss(
@@ -140,7 +140,7 @@ def _losses(
 
 
 def _metadata(head: dict[str, Any], is_half: bool) -> Metadata:
-    """Keep the attributes, and say what the colours are: code points, or chromaticities with a gamma of 1."""
+    """Keep the attributes, and describe the colours by code points, or by chromaticities with a gamma of 1."""
     kept = {name: value for name, value in head.items() if name not in _OWN and _is_plain(value)}
     windows = tuple(tuple(map(int, corner)) for name in ("dataWindow", "displayWindow") for corner in head[name])
     compression = str(head["compression"]).rpartition(".")[2].partition(":")[0]
@@ -172,12 +172,12 @@ def _is_plain(value: object) -> bool:
 def write_exr(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     """Write an OpenEXR; a ``Writer``.
 
-    Samples become linear light, multiplied with opacity, as the format defines; half if they were read so.
+    Samples become premultiplied linear light, as the format defines; half if they were read as half.
 
     Raises
     ------
     WriteError
-        The tone curve of the picture is not known.
+        The picture's tone curve is unknown.
     """
     import OpenEXR
 

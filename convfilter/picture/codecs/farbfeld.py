@@ -18,7 +18,7 @@ _HEAD = struct.Struct(">8s2I")
 
 
 def read_farbfeld(file: BinaryIO, options: ReadOptions) -> Picture:
-    """Read a farbfeld; a ``Reader``. One that is opaque throughout comes without alpha."""
+    """Read a farbfeld; a ``Reader``. A fully opaque picture has no alpha."""
     if options.frame is not None:
         chosen([0], options.frame)
     head = file.read(_HEAD.size)
@@ -36,7 +36,7 @@ def read_farbfeld(file: BinaryIO, options: ReadOptions) -> Picture:
 
 
 def write_farbfeld(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
-    """Write a farbfeld; a ``Writer``. A picture without transparency is opaque."""
+    """Write a farbfeld; a ``Writer``. A picture without alpha becomes opaque."""
     pixels = next(frame.pixels for frame in picture.frames if not frame.fallback)
     rgb = colour.rgb_of(pixels, picture.model, picture.alpha)
     if rgb.shape[2] == 3:

@@ -1,4 +1,4 @@
-"""Radiance HDR: three numbers of 8 bits with a common exponent, through imagecodecs.
+"""Radiance HDR: three 8-bit mantissas with a common exponent, through imagecodecs.
 
 G. Ward, "Real Pixels", Graphics Gems II, 1991; the Radiance reference manual, "Picture File Format (.pic)".
 """
@@ -22,10 +22,10 @@ _MAGIC = b"#?RADIANCE\n"
 _FORMAT = b"FORMAT=32-bit_rle_rgbe"
 _HEAD_BYTES = 1 << 16
 _SIZE = re.compile(rb"([-+][XY]) (\d+) ([-+][XY]) (\d+)\Z")
-#: Of a mantissa; a pixel of which the largest sample is below the least normal number is black.
+#: Bits of a mantissa. A pixel whose largest sample is subnormal is black.
 _BITS = 8
 _LEAST, _LARGEST = 1e-32, 2.0**126
-#: Rounded at a time, in what a core caches.
+#: Samples rounded at a time, in a core's cache.
 _BAND_SAMPLES = 1 << 16
 
 
@@ -46,7 +46,7 @@ def read_hdr(file: BinaryIO, options: ReadOptions) -> Picture:
     height, width = int(found[2]), int(found[4])
     limits.require_size(width, height, options.max_pixels, judge=options.judge)
     limits.require_memory(2 * 12 * width * height)
-    if len(data) - start < 4 * height * min(width, 2):  # a row is at least its head, or its pixels
+    if len(data) - start < 4 * height * min(width, 2):  # least bytes of a row: its header, or one pixel
         raise ReadError("the Radiance HDR is truncated")
     plain = b"".join([_MAGIC, _FORMAT, b"\n\n", lines[-1], b"\n", data[start:]])
     pixels = np.asarray(imagecodecs.rgbe_decode(plain, header=True))
@@ -58,7 +58,7 @@ def read_hdr(file: BinaryIO, options: ReadOptions) -> Picture:
 
 
 def _head(data: bytes) -> tuple[list[bytes], int]:
-    """Return the lines of the header, with the empty one and that of the size, and where the pixels begin."""
+    """Return the lines of the header, with the empty line and the size, and the offset of the pixels."""
     empty = data.find(b"\n\n", 0, _HEAD_BYTES)
     end = data.find(b"\n", empty + 2, empty + 2 + _HEAD_BYTES)
     if empty < 0 or end < 0:
@@ -72,8 +72,8 @@ def write_hdr(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     Raises
     ------
     WriteError
-        The tone curve of the picture is not known, its primaries are others than BT.709, or samples are negative or
-        no finite numbers, unless losses are allowed.
+        The picture's tone curve is unknown, its primaries are not BT.709's, or samples are negative or not finite,
+        unless losses are allowed.
     """
     import imagecodecs
 
@@ -91,21 +91,21 @@ def write_hdr(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     height, width = rounded.shape[:2]
     size = b"-Y %d +X %d\n" % (height, width)
     file.write(b"".join([_MAGIC, *(line + b"\n" for line in kept), _FORMAT, b"\n\n", size]))
-    most = 8 * height * (width + 4)  # its own guess is too small for noise
+    most = 8 * height * (width + 4)  # the encoder's own estimate is too small for noise
     file.write(imagecodecs.rgbe_encode(rounded, header=False, rle=True, out=most))
 
 
 def _rounded(pixels: Pixels) -> Pixels:
-    """Round to the nearest colours that the format holds, half to even; the encoder cuts off."""
+    """Round to the nearest representable colours, half to even; the encoder would truncate."""
     out = np.empty(pixels.shape, np.float32)
     rows = max(1, _BAND_SAMPLES // (3 * pixels.shape[1]))
     for start in range(0, len(pixels), rows):
         band, made = pixels[start : start + rows], out[start : start + rows]
         red, green, blue = (np.fmin(np.fmax(band[..., at], 0), _LARGEST, dtype=np.float32) for at in range(3))
         largest = np.maximum(np.maximum(red, green), blue)
-        # Powers of two by their bits: frexp and ldexp take six times as long.
+        # Powers of two by bit patterns: frexp and ldexp take six times as long.
         exponent = np.maximum(largest.view(np.int32) >> 23, _BITS)
-        # A largest sample that is rounded up to a power of two takes the next exponent.
+        # A largest sample that rounds up to a power of two takes the next exponent.
         exponent += np.rint(largest * _power(253 + _BITS - exponent)) >= 1 << _BITS
         step, steps = _power(exponent + 1 - _BITS), _power(253 + _BITS - exponent)
         step[largest < _LEAST] = 0

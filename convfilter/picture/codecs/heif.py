@@ -1,7 +1,6 @@
-"""HEIC and other HEIF pictures, as phones take them, through pi-heif (libheif and libde265).
+"""HEIC and other HEIF pictures, as phones make them, through pi-heif (libheif and libde265).
 
-libheif turns and mirrors the picture as the file says; the orientation in EXIF and XMP, which says so a second
-time, is reset. ISO/IEC 23008-12.
+libheif applies the orientation of the file; the same orientation in EXIF and XMP is reset. ISO/IEC 23008-12.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _MODELS: dict[str, tuple[Model, bool]] = {
     "RGB": ("rgb", False),
     "RGBA": ("rgb", True),
 }
-#: What Apple calls the picture that makes another brighter on HDR displays.
+#: Apple's name of gain maps, which brighten a picture on HDR displays.
 _GAIN_MAP = "hdrgainmap"
 
 
@@ -46,7 +45,7 @@ def read_heif(file: BinaryIO, options: ReadOptions) -> Picture:
         raise ReadError(f"a HEIC of samples of the kind {image.mode} cannot be filtered")
     model, alpha = _MODELS[mode.upper()]
     limits.require_memory(4 * width * height * len(mode))
-    samples = np.array(image)  # a view would end with the image
+    samples = np.array(image)  # copied: a view does not outlive the image
     bits = image.info["bit_depth"]
     if samples.dtype.itemsize == 1:
         bits = 8
@@ -61,7 +60,7 @@ def read_heif(file: BinaryIO, options: ReadOptions) -> Picture:
 
 
 def _opened(file: BinaryIO) -> Any:
-    """Parse the boxes; nothing is decoded."""
+    """Parse the boxes without decoding."""
     import pi_heif
 
     file.seek(0)
@@ -72,7 +71,7 @@ def _opened(file: BinaryIO) -> Any:
 
 
 def _metadata(info: dict[str, Any]) -> Metadata:
-    """Take what libheif found, with orientations reset."""
+    """Return libheif's metadata, with orientations reset."""
     block = info.get("exif")
     packet = info.get("xmp")
     return Metadata(
@@ -83,7 +82,7 @@ def _metadata(info: dict[str, Any]) -> Metadata:
 
 
 def _notes(heif: Any, image: Any, file: BinaryIO, options: ReadOptions) -> list[str]:
-    """Say what lies beside the picture."""
+    """Return notes about other pictures in the file."""
     notes = contents.notes_on(None, "HEIC", file)
     if options.frame is None and len(heif) > 1 and not any("pictures" in note for note in notes):
         notes.append(f"the HEIC holds {len(heif)} pictures; the primary one is taken")

@@ -36,7 +36,7 @@ _CHRM = struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000
 def read_jxl(file: BinaryIO, options: ReadOptions) -> Picture:
     """Read a JPEG XL; a ``Reader``.
 
-    libjxl turns the picture as its header says; the orientation in EXIF and XMP, which says so again, is reset.
+    libjxl applies the orientation of the header; the same orientation in EXIF and XMP is reset.
     """
     import imagecodecs
 
@@ -71,7 +71,7 @@ def read_jxl(file: BinaryIO, options: ReadOptions) -> Picture:
 
 
 def _parts(data: bytes, most: int | None = None) -> tuple[bytes, dict[bytes, bytes]]:
-    """Take a file apart: its codestream, of which the first ``most`` bytes are enough, and the boxes beside it."""
+    """Split a file into its codestream (the first ``most`` bytes are enough for the header) and its other boxes."""
     if not data.startswith(_SIGNATURE[:4]):
         return data[:most], {}
     boxes: dict[bytes, bytes] = {}
@@ -90,7 +90,7 @@ def _parts(data: bytes, most: int | None = None) -> tuple[bytes, dict[bytes, byt
 
 
 def _losses(header: Header, boxes: dict[bytes, bytes], options: ReadOptions) -> list[Loss]:
-    """Say what of the file is not read."""
+    """Return the parts of the file that are not read."""
     found = []
     if header.colours is None and not header.gamma:
         found.append(
@@ -120,7 +120,7 @@ def _losses(header: Header, boxes: dict[bytes, bytes], options: ReadOptions) -> 
 
 
 def _metadata(header: Header, boxes: dict[bytes, bytes]) -> Metadata:
-    """Take EXIF and XMP from boxes, and what the colours are from the header."""
+    """Return EXIF and XMP from boxes, and the colours from the header."""
     metadata = Metadata(lossless=header.lossless)
     if len(block := boxes.get(b"Exif", b"")) > 4:
         metadata.exif = exif.without_orientation(block[4 + int.from_bytes(block[:4], "big") :])
@@ -136,14 +136,15 @@ def _metadata(header: Header, boxes: dict[bytes, bytes]) -> Metadata:
 def write_jxl(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     """Write a JPEG XL; a ``Writer``.
 
-    Without loss where the quality is 100, the input was compressed so, or samples have more than 8 bits or a
-    transfer function other than sRGB's: libjxl takes samples of more bits for linear light, which is put right in
-    the header, and would be wrong in its lossy way.
+    Lossless for quality 100, for losslessly compressed input, and for samples of more than 8 bits or a transfer
+    function other than sRGB's: libjxl assumes linear light for more than 8 bits. The header is corrected
+    afterwards, which is right for lossless data only.
 
     Raises
     ------
     WriteError
-        The quality is below 100 though samples have more than 8 bits, or the code points of colour have no number.
+        The quality is below 100 for samples of more than 8 bits, or JPEG XL has no number for the code points of
+        colour.
     """
     pixels = next(frame.pixels for frame in picture.frames if not frame.fallback)
     metadata = picture.metadata
@@ -175,7 +176,7 @@ def _encoded(pixels: Pixels, white: int | None, quality: int, options: WriteOpti
     import imagecodecs
 
     assert channels_of(pixels) <= 4
-    # libjxl's own way from a quality to a distance.
+    # libjxl's own map from quality to distance.
     distance = 0.1 + (100 - quality) * 0.09 if quality >= 30 else 53 / 3000 * quality**2 - 23 / 20 * quality + 25
     lossless = quality == _LOSSLESS
     try:

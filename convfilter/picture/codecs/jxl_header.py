@@ -1,4 +1,4 @@
-"""The header of a JPEG XL: size, depth, channels and colours, known before a pixel is decoded.
+"""Parser of JPEG XL headers: size, depth, channels and colours, before a pixel is decoded.
 
 ISO/IEC 18181-1, annexes D.2 (SizeHeader) and D.3 (ImageMetadata, ColourEncoding); names and tables as in libjxl.
 """
@@ -24,12 +24,12 @@ _GAMMA_UNIT = 10_000_000
 
 
 class Header(NamedTuple):
-    """What is known of a picture.
+    """Properties of a picture.
 
     Attributes
     ----------
     width, height : int
-        Of the picture turned upright.
+        In pixels, after the orientation is applied.
     bits : int
         Of a sample.
     floats : bool
@@ -39,11 +39,11 @@ class Header(NamedTuple):
     premultiplied : bool
     animated : bool
     lossless : bool
-        Colours are stored as they are, which encoders do to lose nothing.
+        Colours are stored without a transform, as lossless encoders do.
     colours : (int, int), or None
-        Primaries and transfer function of ITU-T H.273; None: an ICC profile, or numbers of its own.
+        Primaries and transfer function of ITU-T H.273; None: an ICC profile or custom values.
     gamma : float
-        In place of a transfer function, with the primaries of sRGB: the exponent of encoding, such as 1/2.2; or 0.
+        Instead of a transfer function, with sRGB's primaries: the exponent of encoding, such as 1/2.2; or 0.
     """
 
     width: int
@@ -60,7 +60,7 @@ class Header(NamedTuple):
 
 
 class _Bits:
-    """Bits from the least significant one of each byte up."""
+    """Bit reader, from the least significant bit of each byte up."""
 
     def __init__(self, data: bytes) -> None:
         self._number, self._left = int.from_bytes(data, "little"), 8 * len(data)
@@ -102,7 +102,7 @@ def parsed(codestream: bytes) -> Header:
     Raises
     ------
     ReadError
-        It is no header, or truncated.
+        The header is damaged or truncated.
     """
     if not codestream.startswith(_MAGIC):
         raise ReadError("the JPEG XL is damaged: its codestream does not begin as one")
@@ -135,19 +135,19 @@ def parsed(codestream: bytes) -> Header:
 
 
 def with_colours(codestream: bytes, colours: tuple[int, int]) -> bytes | None:
-    """Say what the colours of a picture that is compressed without loss are; its samples stay as they are.
+    """Set the colour encoding of a losslessly compressed picture; its samples do not change.
 
     Parameters
     ----------
     codestream : bytes
-        Of libjxl, which says linear light for all samples of more than 8 bits.
+        Written by libjxl, which assumes linear light for samples of more than 8 bits.
     colours : (int, int)
         Primaries and transfer function of ITU-T H.273.
 
     Returns
     -------
     bytes, or None
-        None where a JPEG XL has no number for them, or the header is another than libjxl's usual one.
+        None if JPEG XL has no number for them, or the header is not libjxl's usual one.
     """
     bits = _Bits(codestream[2:4096])
     _size(bits)
@@ -177,7 +177,7 @@ def with_colours(codestream: bytes, colours: tuple[int, int]) -> bytes | None:
 
 
 def _enum(value: int) -> list[tuple[int, int]]:
-    """Return (value, bits) of what ``_Bits.enum`` reads."""
+    """Return (value, bits) pairs that ``_Bits.enum`` reads."""
     if value < 2:
         return [(value, 2)]
     return [(2, 2), (value - 2, 4)] if value < 18 else [(3, 2), (value - 18, 6)]
@@ -218,7 +218,7 @@ def _depth(bits: _Bits) -> tuple[bool, int]:
 
 
 def _extra(bits: _Bits) -> tuple[int, bool]:
-    """Read the description of a channel: its type, and whether colours are multiplied with it."""
+    """Return a channel's type, and whether colours are premultiplied with it."""
     if bits.flag():
         return _ALPHA, False
     kind = bits.enum()

@@ -1,4 +1,4 @@
-"""Samples for formats that hold linear light."""
+"""Conversion of samples for formats of linear light."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _LINEAR = 8
 
 
 def scene_linear(picture: Picture, pixels: Pixels) -> Pixels:
-    """Return samples in linear light, multiplied with opacity.
+    """Return samples in premultiplied linear light.
 
-    Samples that were integers are converted by the tone curve that the picture names, or sRGB's; floats only if it
-    names one.
+    Samples that were integers are decoded with the picture's tone curve, or sRGB's; floats only if the picture names a
+    curve.
 
     Parameters
     ----------
     picture : Picture
     pixels : (H, W) or (H, W, C) array of float32
-        Those of one of its frames.
+        Samples of one frame.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def scene_linear(picture: Picture, pixels: Pixels) -> Pixels:
     Raises
     ------
     WriteError
-        The tone curve is not a simple one.
+        The tone curve is not one function for all channels.
     """
     points = dict(picture.metadata.png).get(b"cICP")
     alpha = picture.alpha

@@ -1,7 +1,7 @@
 """Netpbm's formats at full depth: PBM, PGM, PPM (P1 to P6), PAM (P7) and PFM.
 
-Read and written here, since Pillow makes 8 bits of a 16-bit PPM. Sources: the
-manual pages pbm(5), pgm(5), ppm(5), pam(5); pfm as by P. Debevec.
+Own code, since Pillow reduces a 16-bit PPM to 8 bits. Sources: manual pages
+pbm(5), pgm(5), ppm(5), pam(5); pfm by P. Debevec.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from convfilter.picture.row_writer import Block, RowWriter
 
 _BLANKS = b" \t\r\n\v\f"
 _RAW = (b"P4", b"P5", b"P6", b"P7", b"Pf", b"PF")
-#: What tells a picture: two letters, and the blank behind them.
+#: Length of a signature: two letters and a blank.
 MAGIC_BYTES = 3
 _TOKEN_BYTES = 20
 _PAM_HEADER_BYTES = 4096
-#: Of all comments in a header, which is read byte by byte.
+#: Most bytes of all comments in a header, which is read byte by byte.
 _COMMENT_BYTES = 1 << 18
-#: Memory for a sample that is written as text, while it is one word of many.
+#: Memory of a sample in decimal text while it is one word of many.
 _PLAIN_BYTES = 64
-#: Samples are read and written in bands of about this size.
+#: Approximate bytes of a band of rows.
 BAND_BYTES = 1 << 20
 
 
 class Header(Protocol):
-    """What a header is read from."""
+    """The source of a header."""
 
     def read(self, size: int, /) -> bytes:
         """Return some bytes."""
@@ -51,7 +51,7 @@ class Header(Protocol):
 
 
 class _Header:
-    """The blank-separated words at the beginning of the file, comments left out."""
+    """The blank-separated words of a header, without comments."""
 
     def __init__(self, file: Header) -> None:
         self._file = file
@@ -89,15 +89,15 @@ class _Header:
 
 
 def is_raw(head: bytes) -> bool:
-    """Tell the first bytes of a picture with binary samples."""
+    """Whether a file begins as a picture with binary samples."""
     return head[:2] in _RAW and head[2:3] in (*(bytes([blank]) for blank in _BLANKS), b"#")
 
 
 def read_pnm(file: BinaryIO, options: ReadOptions) -> Picture:
     """Read a PBM, PGM, PPM, PAM or PFM; a ``Reader``.
 
-    Samples are uint8 up to a largest value of 255, uint16 above, with the numbers
-    of the file; only black and white become 0 and 255. float32 for PFM.
+    Samples are uint8 up to a maximum of 255, uint16 above, with the numbers of the file; only black and white become
+    0 and 255. PFM gives float32.
     """
     if options.frame is not None:
         chosen([0], options.frame)
@@ -145,21 +145,21 @@ def _largest(value: int) -> int:
 
 
 class Layout:
-    """How binary samples lie in a file, and what becomes of them.
+    """The layout of binary samples in a file, and their conversion.
 
     Parameters
     ----------
     shape : (rows, cols, channels)
     largest : int
-        The largest value of a sample; for real samples, 0.
+        Maximum of a sample; 0 for floats.
     bits : bool
-        Eight pixels in a byte, of which 1 is black.
+        Eight pixels in a byte; 1 is black.
     real : str
-        The type of real samples in the file; rows lie from the bottom up.
+        Type of float samples in the file; rows are stored bottom-up.
     name : str
         Of the format.
     comments : sequence of bytes
-        Lines of the header that say something to people.
+        Comment lines of the header.
     """
 
     def __init__(
@@ -183,7 +183,7 @@ class Layout:
 
     @property
     def total_bytes(self) -> int:
-        """Of all samples."""
+        """Bytes of all samples."""
         return self.shape[0] * self.row_bytes
 
     def converted(self, samples: Pixels) -> Pixels:
@@ -200,7 +200,7 @@ class Layout:
         return widened(samples, 1) if self._largest == 1 else np.ascontiguousarray(samples, dtype=self.dtype)
 
     def bands(self, file: BinaryIO, start: int) -> Iterator[Pixels]:
-        """Read the rows from the top down; what the file has not is zero."""
+        """Read the rows from the top down; missing samples are zero."""
         height = self.shape[0]
         step = max(1, BAND_BYTES // self.row_bytes)
         for top in range(0, height, step):
@@ -214,7 +214,7 @@ class Layout:
 
 
 def _opened(file: BinaryIO, layout: Layout, options: ReadOptions) -> Picture:
-    """Return a picture of binary samples, which begin at the file's position and are decoded later."""
+    """Return a picture whose binary samples begin at the file's position and are decoded later."""
     start = file.tell()
     needed, there = layout.total_bytes, size_of(file) - start
     note = ""
@@ -246,9 +246,9 @@ def _picture(layout: Layout, samples: Pixels | Bands, note: str, losses: Sequenc
 def _plain_samples(
     file: BinaryIO, count: int, bits: bool, largest: int, options: ReadOptions
 ) -> tuple[Pixels, str, list[Loss]]:
-    """Read samples written as decimal text; the digits of a plain PBM may stand together."""
+    """Read samples in decimal text; the digits of a plain PBM may be adjacent."""
     limits.require_memory(_PLAIN_BYTES * count)
-    # A sample takes at most 5 digits; more blanks than that between any two are no picture.
+    # A sample has at most 5 digits; text with more blanks than that between samples is refused.
     text = file.read(16 * count + 65536)
     if b"#" in text:
         text = b"\n".join(line.partition(b"#")[0] for line in text.split(b"\n"))
@@ -265,7 +265,7 @@ def _plain_samples(
         raise ReadError("the PNM is damaged: a sample is no whole number") from error
     if values.min() < 0 or values.max() > largest:
         raise ReadError(f"the PNM is damaged: a sample is outside of 0 to {largest}")
-    # A plain file holds one picture, says its definition.
+    # By definition a plain file holds one picture.
     losses = [behind.another("PNM")] if re.search(rb"P[1-6]\s", text) else []
     return values.astype(np.uint8 if largest < 256 else np.uint16), note, losses
 
@@ -318,7 +318,7 @@ def _pfm_layout(file: Header, options: ReadOptions, channels: int) -> Layout:
 def row_writer(
     file: BinaryIO, stored: Outline, options: WriteOptions, dtype: np.dtype[np.generic], **keywords: Any
 ) -> PnmWriter:
-    """Return what writes the rows of a picture; see ``write.row_writer``."""
+    """Return a row writer; see ``write.row_writer``."""
     assert stored.format is not None
     return PnmWriter(file, stored.shape, np.dtype(stored.dtype), stored.format, stored, incoming=dtype, **keywords)
 
@@ -338,16 +338,16 @@ class PnmWriter(RowWriter):
     Parameters
     ----------
     file : BinaryIO
-        Seekable for a PFM, whose rows lie from the bottom up.
+        Seekable for a PFM, whose rows are stored bottom-up.
     shape : (H, W) or (H, W, C)
     dtype : dtype
-        That the format holds.
+        Type of the stored samples.
     name : str
         "PNM", "PGM", "PAM" or "PFM".
     outline : Outline
         Of the picture that is written.
     incoming : dtype, optional
-        Of the rows before ``prepare``, if it is another.
+        Type of the rows before ``prepare``, if different.
     """
 
     def __init__(
@@ -386,12 +386,12 @@ class PnmWriter(RowWriter):
         self._samples_start = self.file.tell() if self._name == "PFM" else 0
 
     def _comments(self) -> bytes:
-        """Return the lines of the header that hold remarks."""
+        """Return the comment lines of the header."""
         lines = [line for text in self._outline.metadata.text for line in text.value.splitlines()]
         return b"".join(b"# %s\n" % line.encode() for line in lines)
 
     def encode(self, block: Block) -> tuple[int, Pixels]:
-        """Return the samples as they are stored, and where they belong in a PFM."""
+        """Return the stored samples, and their offset in a PFM."""
         rows = block.rows[::-1] if self._name == "PFM" else block.rows
         return self.shape[0] - block.top - len(rows), np.ascontiguousarray(rows, dtype=self._stored)
 
@@ -403,4 +403,4 @@ class PnmWriter(RowWriter):
         self.file.write(rows.data)
 
     def end(self) -> None:
-        """Nothing follows."""
+        """Do nothing: the format has no trailer."""

@@ -1,7 +1,7 @@
-"""Netpbm files and streams of several pictures, one behind the other, each as it comes.
+"""Series of Netpbm pictures, one behind the other in a file or stream, read one at a time.
 
-A raw PBM, PGM or PPM and a PAM may be followed by the next picture without anything between (ppm(5), pam(5));
-``ffmpeg -f image2pipe -c:v ppm -`` writes videos so.
+A raw PBM, PGM, PPM or PAM may be followed directly by the next picture (ppm(5), pam(5)); ``ffmpeg -f image2pipe -c:v
+ppm -`` writes videos this way.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ _BLOCK_BYTES = 1 << 20
 
 class _Bytes(Protocol):
     def read(self, size: int, /) -> bytes:
-        """Return so many bytes, fewer at the end only."""
+        """Return ``size`` bytes, fewer only at the end."""
 
 
 class Source(NamedTuple):
-    """Where a picture comes from.
+    """The source of one or more pictures.
 
     Attributes
     ----------
     where : str or BinaryIO
-        For ``read.opened``, if it is no series.
+        Argument of ``read.opened``, if this is not a series.
     series : Series, or None
-        The pictures, where there are or may be several.
+        The pictures, if there are or may be several.
     """
 
     where: str | BinaryIO
@@ -47,7 +47,7 @@ class Source(NamedTuple):
 
 @contextmanager
 def opened(where: str, options: ReadOptions) -> Iterator[Source]:
-    """Open a source to see whether it holds a series: a file of several pictures, or a stream that begins with one.
+    """Open a source and detect a series: a file of several pictures, or a stream that begins with one.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def opened(where: str, options: ReadOptions) -> Iterator[Source]:
     Yields
     ------
     Source
-        Not a series what cannot be opened: that is left to ``read.opened``.
+        A source that cannot be opened is no series: ``read.opened`` reports the error.
     """
     if where == "-":
         yield _of_stream(sys.stdin.buffer, options)
@@ -67,7 +67,7 @@ def opened(where: str, options: ReadOptions) -> Iterator[Source]:
     if "://" not in where and _may_be_read(where):
         with suppress(OSError):
             file = open(where, "rb")  # noqa: SIM115
-    if file is None:  # nothing is yielded inside a try: errors of the caller, OSErrors too, would come back into it
+    if file is None:  # no yield inside the try block: it would catch OSErrors of the caller
         yield Source(where)
         return
     with file:
@@ -84,20 +84,20 @@ def _may_be_read(where: str) -> bool:
 
 
 class Series(ABC):
-    """Pictures one behind the other; the next is read when it is asked for."""
+    """Pictures one behind the other, each read on demand."""
 
     def __init__(self, options: ReadOptions) -> None:
         self._options = options
-        #: What follows the only picture and is none.
+        #: Describes trailing data behind the only picture.
         self.note = ""
 
     def __iter__(self) -> Iterator[BinaryIO]:
-        """Yield each picture as a file of its own, which is read before the next is asked for.
+        """Yield each picture as a file, which must be read before the next is requested.
 
         Raises
         ------
         ReadError
-            A header is damaged, or what follows the second or a later picture is none.
+            A header is damaged, or trailing data follow the second or a later picture.
         SizeError
             A picture is larger than allowed.
         """
@@ -113,7 +113,7 @@ class Series(ABC):
         """Yield the pictures."""
 
     def chosen(self, index: int) -> BinaryIO:
-        """Return one picture by its number, counted from 0, or from the end if negative.
+        """Return one picture by its number from 0; negative numbers count from the end.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class Series(ABC):
         return last[0]
 
     def _ends(self, magic: bytes, number: int) -> bool:
-        """Tell the end from the next picture by what follows."""
+        """Return whether the series ends, by the bytes that follow a picture."""
         if not magic or pnm.is_raw(magic):
             return not magic
         if formats.sniff(magic) == "PNM":
@@ -146,7 +146,7 @@ class Series(ABC):
 
 
 class _StreamSeries(Series):
-    """Pictures from a pipe, held in memory one by one."""
+    """Pictures from a pipe, in memory one at a time."""
 
     def __init__(self, stream: _Bytes, options: ReadOptions) -> None:
         super().__init__(options)
@@ -169,7 +169,7 @@ class _StreamSeries(Series):
 
 
 class _FileSeries(Series):
-    """Pictures in a file, which are read where they lie."""
+    """Pictures in a file, read in place."""
 
     def __init__(self, file: BinaryIO, options: ReadOptions) -> None:
         super().__init__(options)
@@ -190,7 +190,7 @@ class _FileSeries(Series):
 
 
 class _Part(io.RawIOBase):
-    """Part of a file as a file."""
+    """A range of a file as a file object."""
 
     def __init__(self, file: BinaryIO, start: int, size: int) -> None:
         self._file, self._start, self._at = file, start, 0
@@ -215,7 +215,7 @@ class _Part(io.RawIOBase):
 
 
 class _Recorded:
-    """Remembers what is read of a header."""
+    """Records the bytes read of a header."""
 
     def __init__(self, taken: bytes, stream: _Bytes) -> None:
         self.taken, self._stream, self._at = taken, stream, 0
@@ -238,7 +238,7 @@ class _Recorded:
 
 
 class _Resumed:
-    """A stream of which the first bytes have been read already."""
+    """A stream whose first bytes have been read already."""
 
     def __init__(self, head: bytes, stream: _Bytes) -> None:
         self._head, self._stream = head, stream
@@ -263,7 +263,7 @@ def _of_stream(stream: _Bytes, options: ReadOptions) -> Source:
 
 
 def _magic(stream: _Bytes) -> bytes:
-    """Read what tells a picture, behind blanks; b"" at the end."""
+    """Read a signature, after blanks; b"" at the end."""
     first = stream.read(1)
     while first and first in b" \t\r\n\0":
         first = stream.read(1)

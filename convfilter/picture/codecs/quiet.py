@@ -1,4 +1,4 @@
-"""What libraries print while they decode: taken off this process's output, and handed to whoever asks."""
+"""Capture messages that libraries print while decoding."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _lock = shared_lock()
 
 @contextmanager
 def heard(*marks: bytes) -> Iterator[list[str]]:
-    """Take lines that contain one of ``marks`` off standard output and standard error, of Python and of the process.
+    """Capture lines with one of ``marks`` from standard output and error, of Python and of the process.
 
-    Output is the whole process's: lines of other threads, which have no mark, are written after all at the end.
+    Output belongs to the whole process: lines without a mark, of other threads, are written out at the end.
 
     Yields
     ------
     list of str
-        Holds the lines when the block has ended.
+        The captured lines, once the block has ended.
     """
     lines: list[str] = []
     with _lock, ExitStack() as stack:
         _flush()
         try:
             for descriptor in (1, 2):
-                with suppress(OSError):  # closed: nothing comes out there
+                with suppress(OSError):  # closed: nothing is printed there
                     stack.callback(_restore, descriptor, os.dup(descriptor), _file(descriptor), marks, lines)
-            # Python's streams need not lead there.
+            # Python's streams may have other targets than the descriptors.
             for redirect, stream in ((redirect_stdout, sys.stdout), (redirect_stderr, sys.stderr)):
                 text = io.StringIO()
                 stack.callback(_pass_on, text, stream, marks, lines)
@@ -45,7 +45,7 @@ def heard(*marks: bytes) -> Iterator[list[str]]:
 
 
 def _pass_on(text: io.StringIO, stream: TextIO | None, marks: tuple[bytes, ...], lines: list[str]) -> None:
-    """Part what was written to one of Python's streams."""
+    """Split captured text of one of Python's streams into marked lines and the rest."""
     for line in text.getvalue().splitlines(keepends=True):
         if any(mark.decode() in line for mark in marks):
             lines.append(line.strip())
@@ -54,14 +54,14 @@ def _pass_on(text: io.StringIO, stream: TextIO | None, marks: tuple[bytes, ...],
 
 
 def _file(descriptor: int) -> IO[bytes]:
-    """Let a descriptor lead to a new file."""
+    """Redirect a descriptor to a temporary file."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the descriptor is restored
     os.dup2(file.fileno(), descriptor)
     return file
 
 
 def _restore(descriptor: int, saved: int, file: IO[bytes], marks: tuple[bytes, ...], lines: list[str]) -> None:
-    """Let a descriptor lead to where it led before, and part what was written meanwhile."""
+    """Restore a descriptor, and split the text written meanwhile."""
     os.dup2(saved, descriptor)
     os.close(saved)
     with file:
@@ -75,7 +75,7 @@ def _restore(descriptor: int, saved: int, file: IO[bytes], marks: tuple[bytes, .
 
 
 def _flush() -> None:
-    """Empty the buffers of Python and of C, on which those of C++ rest."""
+    """Flush the buffers of Python and C; those of C++ use C's."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, OSError, ValueError):
             stream.flush()

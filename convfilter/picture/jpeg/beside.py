@@ -1,7 +1,6 @@
-"""What a JPEG holds beside the picture that is filtered: further pictures, segments of other programs, long XMP.
+"""Data of a JPEG beside its primary picture: further pictures, segments of other programs, long XMP.
 
-Only the primary picture is taken, so what lies behind it or describes it otherwise is left out, and said. CIPA DC-007
-(Multi-Picture Format).
+Only the primary picture is read; other data are dropped, with a note. CIPA DC-007 (Multi-Picture Format).
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _MPF, _THUMBNAIL, _ISO_GAIN_MAP = b"MPF\0", b"JFXX\0", b"urn:iso:std:iso:ts:2149
 _EXTENSION = xmp_extended.PREFIX
 _UNDERSTOOD = (_MPF, _THUMBNAIL, _ISO_GAIN_MAP, _EXTENSION)
 _ENTRIES, _ENTRY_BYTES = 0xB002, 16
-#: Kinds of pictures that are parts of the whole: panorama, disparity, several angles.
+#: Kinds of pictures that belong together: panorama, disparity, several angles.
 _PARTS = (0x020001, 0x020002, 0x020003)
 _KIND_BITS = 0xFFFFFF
 _GAIN_MAP_MARKS = (b"http://ns.adobe.com/hdr-gain-map/", b"http://ns.apple.com/HDRGainMap/")
@@ -30,7 +29,7 @@ _VIDEO_SEARCH_BYTES = 1 << 16
 
 
 def add(metadata: Metadata, data: bytes, end: int | None) -> list[Loss]:
-    """Add long XMP to the metadata, and say what is left out.
+    """Add long XMP to the metadata, and return the data that are left out.
 
     Parameters
     ----------
@@ -65,7 +64,7 @@ def add(metadata: Metadata, data: bytes, end: int | None) -> list[Loss]:
 
 
 def _name(marker: int, content: bytes) -> str:
-    """Name a segment by its number and the letters that it begins with."""
+    """Return a segment's name: its number and its first letters."""
     word = content.split(b"\0")[0][:16].decode("latin-1")
     number = f"APP{marker - _APP0}"
     return f"{number} {word}" if word.isprintable() and word.isascii() and word.strip() else number

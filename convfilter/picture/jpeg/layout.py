@@ -1,10 +1,9 @@
-"""JPEG: what its segments say, whether its data can be whole, and its pixels without detours.
+"""JPEG segments and completeness of data, and direct decoding.
 
-libjpeg fills what is missing with grey and says nothing. So the size of the
-data is held against the size of the picture before anything is decoded. Wrong bits
-within data of the right amount go unseen: there is no checksum, codes fall in step again, and even a decoder that
-counts what is left over at the end notices only one flipped bit in seven (progressive: one in three), for a second
-decoding. ITU-T T.81, annexes B (segments), F and G (codes).
+libjpeg fills missing data with grey, silently. So the amount of data is compared with the size of the picture before
+decoding. Flipped bits within data of the right amount go unnoticed: JPEG has no checksum, codes resynchronise, and a
+decoder that counts leftover bits at the end would notice only one flipped bit in seven (progressive: one in three), at
+the cost of a second decoding. ITU-T T.81, annexes B (segments), F and G (codes).
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _MOST_RUBBISH = _MOST_SEGMENTS = 1 << 16
 
 
 class Layout(NamedTuple):
-    """Size and coding of a JPEG, and where its data lies in the file.
+    """Size and coding of a JPEG, and the offsets of its data.
 
     ``data_start`` is the offset of the first scan, ``data_end`` that of the end
     marker, None if there is none. ``least_bits`` is a lower bound for the bits
@@ -112,7 +111,7 @@ def layout_of(data: bytes) -> Layout | None:
     Returns
     -------
     Layout, or None
-        None where the segments make no sense; a decoder will say why.
+        None if the segments are malformed; a decoder will report it.
     """
     frame: _Frame | None = None
     shortest: dict[int, int] = {}
@@ -156,7 +155,7 @@ def _layout(data: bytes, scan: int, frame: _Frame, shortest: dict[int, int], int
     progressive, arithmetic = frame.marker in _PROGRESSIVE, frame.marker in _ARITHMETIC
     dc = min((bits for table, bits in shortest.items() if table >> 4 == 0), default=1)
     ac = min((bits for table, bits in shortest.items() if table >> 4 == 1), default=1)
-    # A progressive picture may leave out all AC codes of a block; its DC code comes in the first scan.
+    # A progressive picture may omit all AC codes of a block; its DC code is in the first scan.
     bits = dc if progressive else dc + ac
     blocks = _blocks(frame)
     return Layout(
@@ -166,7 +165,7 @@ def _layout(data: bytes, scan: int, frame: _Frame, shortest: dict[int, int], int
         progressive,
         scan,
         end if end >= 0 else None,
-        # Arithmetic codes take a fraction of a bit, but not as little as this.
+        # Arithmetic codes take a fraction of a bit for each symbol, but more than this.
         blocks // 32 if arithmetic else blocks * bits,
         _restarts(frame, interval) if data[scan + 4] == len(frame.factors) and not progressive else None,
     )
@@ -201,7 +200,7 @@ def _blocks(frame: _Frame) -> int:
 
 
 def damage(layout: Layout, size: int) -> str:
-    """Tell what is wrong with the amount of data, "" if nothing is known to be.
+    """Return a problem with the amount of data, "" if none is found.
 
     Parameters
     ----------
@@ -218,19 +217,19 @@ def damage(layout: Layout, size: int) -> str:
 
 
 def load_decoder() -> None:
-    """Import what ``decode`` needs."""
+    """Import the modules of ``decode``."""
     import imagecodecs
 
     imagecodecs.jpeg8_decode  # noqa: B018, loaded by the first look at it
 
 
 def decode(data: bytes) -> Pixels:
-    """Decode a grey or RGB JPEG into an array; half the time and memory of the way through Pillow.
+    """Decode a grey or RGB JPEG into an array, in half the time and memory of Pillow.
 
     Parameters
     ----------
     data : bytes
-        The file; known to be whole, since the decoder does not tell.
+        The file, checked for completeness: the decoder does not check it.
 
     Returns
     -------
@@ -239,7 +238,7 @@ def decode(data: bytes) -> Pixels:
     Raises
     ------
     ReadError
-        The decoder gives up.
+        The decoder fails.
     """
     import imagecodecs
 

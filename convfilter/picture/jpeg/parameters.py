@@ -1,4 +1,4 @@
-"""What the JPEG encoders are told: tables, subsampling and metadata."""
+"""Parameters of the JPEG encoders: tables, subsampling and metadata."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SUBSAMPLINGS = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
 
 
 def parameters_of(metadata: Metadata, options: WriteOptions) -> dict[str, Any]:
-    """Return what Pillow's ``save`` takes: tables and subsampling of a JPEG are kept, unless a quality is asked for."""
+    """Return arguments of Pillow's ``save``; a JPEG's tables and subsampling are kept unless a quality is given."""
     parameters = jpeg_parameters(metadata)
     source = metadata.jpeg
     if options.quality is None and source and sorted(source.quantization) == list(range(len(source.quantization))):
@@ -31,7 +31,7 @@ def parameters_of(metadata: Metadata, options: WriteOptions) -> dict[str, Any]:
 
 
 def with_size(metadata: Metadata, height: int, width: int) -> Metadata:
-    """Say in the EXIF block how large the picture is."""
+    """Write the size of the picture into the EXIF block."""
     if metadata.exif:
         from convfilter.picture.metadata import exif
 

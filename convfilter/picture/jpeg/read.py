@@ -1,4 +1,4 @@
-"""JPEG reader: pixels straight into an array, damage found that decoders pass over; rarer kinds through Pillow."""
+"""JPEG reader: direct decoding, with checks for damage that decoders ignore; rarer kinds through Pillow."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from convfilter.picture.row_source import Whole
 _BLOCK = 8
 _MISSING = 128
 _END = b"\xff\xd9"
-#: Start of a frame of JPEG-LS, which otherwise looks like a JPEG.
+#: Start of a JPEG-LS frame; the rest looks like a JPEG.
 _JPEG_LS = b"\xff\xf7\0"
 _FILLING = bytes(range(1, 255)) * 4
-#: No decoder in use gives rows, and tells what is missing.
+#: No decoder in use both gives rows and reports missing data.
 _WHOLE = "a JPEG is decoded in one piece"
 _MODELS: dict[str, Model] = {"L": "gray", "RGB": "rgb", "CMYK": "cmyk"}
 
 
 def read_jpeg(file: BinaryIO, options: ReadOptions) -> Picture:
-    """Read a JPEG; a ``Reader``. Of several pictures in one file (MPO, gain maps) the first, unless asked for another.
+    """Read a JPEG; a ``Reader``. Of several pictures (MPO, gain maps) the first, unless another is requested.
 
     Samples are 8-bit grey, RGB or CMYK; CMYK counts ink, whatever Adobe's marker says.
     """
@@ -41,7 +41,7 @@ def read_jpeg(file: BinaryIO, options: ReadOptions) -> Picture:
 
 
 def _read(data: bytes, options: ReadOptions, lenient: bool) -> Picture:
-    """Read a whole picture, or what is left of one."""
+    """Read a whole picture, or the rest of a damaged one."""
     layout = jpeg.layout_of(data)
     if layout is None:
         if _JPEG_LS in data:
@@ -74,7 +74,7 @@ def _shape(layout: jpeg.Layout) -> tuple[int, int, int]:
 
 
 def _through_pillow(data: bytes, layout: jpeg.Layout, options: ReadOptions, lenient: bool) -> Picture:
-    """Read what is of a rarer kind, or damaged: Pillow says how."""
+    """Read a rarer or damaged kind through Pillow, which reports the damage."""
     from PIL.JpegImagePlugin import JpegImageFile
 
     from convfilter.picture.metadata.pillow_info import metadata_of
@@ -92,7 +92,7 @@ def _through_pillow(data: bytes, layout: jpeg.Layout, options: ReadOptions, leni
 
 
 def _pixels(image: Any, data: bytes, layout: jpeg.Layout, options: ReadOptions, lenient: bool) -> Pixels:
-    """Decode; only Pillow tells where data is missing, and only it undoes Adobe's inversion of CMYK."""
+    """Decode; only Pillow reports missing data and undoes Adobe's inversion of CMYK."""
     whole = layout.data_end is not None and not lenient and options.frame is None
     if whole and image.mode in ("L", "RGB"):
         return _whole(data, layout)
@@ -109,11 +109,10 @@ def _whole(data: bytes, layout: jpeg.Layout) -> Pixels:
 
 
 def _require_all_blocks(data: bytes, layout: jpeg.Layout, pixels: Pixels) -> None:
-    """Refuse a JPEG whose data ends before its last block, which libjpeg then leaves mid-grey without a word.
+    """Refuse a JPEG whose data ends before its last block, which libjpeg silently leaves mid-grey.
 
-    More data in front of the end marker is passed over if the picture is
-    complete; if not, it is taken for the blocks that are missing. (In a picture
-    with restart markers it is passed over anyway, but those can be counted.)
+    libjpeg ignores extra data before the end marker of a complete picture; otherwise it decodes them as the missing
+    blocks. (With restart markers it always ignores them, but those can be counted.)
     """
     filled = data[: layout.data_end] + _FILLING + _END
     if not jpeg.has_all_restarts(data, layout) or not np.array_equal(jpeg.decode(filled), pixels):

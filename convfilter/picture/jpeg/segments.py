@@ -1,8 +1,8 @@
-"""What a JPEG says beside its samples, read and written without Pillow, which takes as long to load as a photo.
+"""JPEG metadata, read and written without Pillow, whose import takes as long as a photo.
 
-Only what is in perfect order is read here, and to the same result as through
-Pillow; the rest is left to it. ITU-T T.81, annex B; JFIF 1.02; CIPA DC-008
-(Exif 2.32); ICC.1, annex B.4; XMP, part 3.
+Only well-formed files are read here, with the same result as through Pillow;
+Pillow reads the others. ITU-T T.81, annex B; JFIF 1.02; CIPA DC-008 (Exif
+2.32); ICC.1, annex B.4; XMP, part 3.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _SUBSAMPLINGS: dict[tuple[tuple[int, int], ...], int] = {
     ((2, 1), (1, 1), (1, 1)): 1,
     ((2, 2), (1, 1), (1, 1)): 2,
 }
-#: Place in a block, row by row, of each coefficient in the order of the file.
+#: Row-major place in a block of each coefficient, in zigzag order.
 _ZIGZAG = sorted(range(_BLOCK), key=lambda at: (sum(divmod(at, 8)), divmod(at, 8)[1 - sum(divmod(at, 8)) % 2]))
 
 
 class _OddError(Exception):
-    """Something is not as it should be, or of a kind that only Pillow knows."""
+    """The data are malformed, or of a kind that only Pillow supports."""
 
 
 def metadata_of(data: bytes) -> Metadata | None:
@@ -52,8 +52,8 @@ def metadata_of(data: bytes) -> Metadata | None:
     Returns
     -------
     Metadata, or None
-        None where a segment is damaged or unusual, where there is more than
-        one picture, or another colour model: Pillow is to be asked.
+        None if a segment is damaged or unusual, or there is more than
+        one picture, or another colour model: use Pillow.
     """
     try:
         return _metadata(list(_segments(data)))
@@ -80,7 +80,7 @@ def app_segments(data: bytes) -> list[layout.Segment]:
 
 
 def is_plain(data: bytes, end: int | None) -> bool:
-    """Tell a JPEG that holds nothing but a picture and what ``metadata_of`` reads.
+    """Whether a JPEG holds only a picture and metadata that ``metadata_of`` reads.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def is_plain(data: bytes, end: int | None) -> bool:
 
 
 def is_plain_segment(marker: int, content: bytes) -> bool:
-    """Tell whether an application segment is understood, or says how the data are coded."""
+    """Whether an application segment is supported, or describes the coding."""
     return content.startswith(_PLAIN) or (marker == _APP14 and content.startswith(b"Adobe"))
 
 
@@ -128,7 +128,7 @@ def _metadata(segments: Sequence[tuple[int, bytes]]) -> Metadata:
 
 
 def _dpi_of_jfif(segments: Sequence[bytes]) -> tuple[float, float] | None:
-    """Return dots per inch; None if only the aspect of the pixels is told."""
+    """Return dots per inch; None if only the pixel aspect is given."""
     dpi: tuple[float, float] | None = None
     for content in segments:
         if len(content) < _JFIF_BYTES:
@@ -152,7 +152,7 @@ def _profile(segments: Sequence[tuple[int, bytes]]) -> bytes | None:
 
 
 def _tables(marker: int, frame: bytes, tables: Sequence[bytes]) -> JpegTables:
-    """Return how the samples are compressed."""
+    """Return the compression parameters."""
     if len(frame) < 6 or frame[0] != 8 or frame[5] not in (1, 3) or len(frame) != 6 + 3 * frame[5]:
         raise _OddError
     factors = tuple((frame[at] >> 4, frame[at] & 15) for at in range(7, len(frame), 3))
@@ -173,18 +173,18 @@ def _tables(marker: int, frame: bytes, tables: Sequence[bytes]) -> JpegTables:
 
 
 def packed(parameters: Mapping[str, Any]) -> bytes:
-    """Write what stands between the start of a grey or RGB JPEG and its tables.
+    """Return the segments between the start of a grey or RGB JPEG and its tables.
 
     Parameters
     ----------
     parameters : mapping
-        As ``Image.save`` takes them: ``dpi``, ``exif``, ``extra``, ``xmp``,
-        ``icc_profile`` and ``comment``; each fits into its segments.
+        Arguments of ``Image.save``: ``dpi``, ``exif``, ``extra``, ``xmp``,
+        ``icc_profile`` and ``comment``; each fits its segments.
 
     Returns
     -------
     bytes
-        The same as Pillow's.
+        The same bytes as Pillow's.
     """
     x, y = (round(value) for value in parameters.get("dpi", (0, 0)))
     inches = x > 0 and y > 0

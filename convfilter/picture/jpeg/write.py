@@ -1,11 +1,11 @@
-"""JPEG from an array without detours: what Pillow would write, without loading it, and on all cores.
+"""JPEG writer from arrays: the same coefficients as Pillow, without importing it, and on all cores.
 
-Where the tables are those of a quality, as nearly all are, libjpeg can have the
-array itself, and a large picture in bands: each is encoded by itself, and the
-scan is joined from them at restart markers (ITU-T T.81, E.1.4), after which
-codes begin anew on a whole byte. Coefficients are those of the picture encoded
-in one piece. Where the bands end depends on the picture's size alone, so any
-number of threads writes the same bytes.
+If the tables are those of a quality, as nearly all are, libjpeg encodes the
+array directly, and a large picture in bands: each band is encoded separately,
+and the scan is joined at restart markers (ITU-T T.81, E.1.4), after which
+codes begin at a whole byte. Coefficients equal those of the picture encoded
+in one piece. Bands depend only on the picture's size, so any number of threads
+writes the same bytes.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from convfilter.picture.picture import Outline, Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.row_writer import Block, RowWriter
 
-#: By Pillow's number: the encoder's name, and width and height of a unit of the scan, in pixels.
+#: By Pillow's number: the encoder's name, and width and height of an MCU in pixels.
 _UNITS = {0: ("444", 8, 8), 1: ("422", 16, 8), 2: ("420", 16, 16)}
-#: What stands between the start of a file and its tables: APP0 to APP15, COM.
+#: Markers between the start of a file and its tables: APP0 to APP15, COM.
 _SEGMENTS = frozenset((*range(0xE0, 0xF0), 0xFE))
 #: What the encoder writes in front of the data is shorter: two quantization and four Huffman tables.
 _MOST_HEAD_BYTES = 1 << 12
@@ -36,7 +36,7 @@ _SOF0, _RST0 = 0xC0, 0xD0
 _RESTARTS = 8
 _END = b"\xff\xd9"
 _MAX_SIDE = 65500  # of the decoders' and encoders' own
-#: Samples of a band: an interval of at most 16,384 units, of which a segment counts 65,535.
+#: Bytes of a band: an interval of at most 16,384 MCUs; a segment can count 65,535.
 _BAND_BYTES = 1 << 20
 _UINT8: np.dtype[np.generic] = np.dtype(np.uint8)
 
@@ -66,7 +66,7 @@ def write_jpeg(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
 
 
 def whole_because(stored: Outline, options: WriteOptions) -> str:
-    """Say why the whole picture is needed at once; "" if rows may come one by one."""
+    """Return why the whole picture is needed at once; "" if rows may come one by one."""
     if stored.model == "cmyk":
         return "a CMYK JPEG is encoded in one piece"
     return why_not_direct(stored.shape, parameters_of(stored.metadata, options))
@@ -75,13 +75,13 @@ def whole_because(stored: Outline, options: WriteOptions) -> str:
 def row_writer(
     file: BinaryIO, stored: Outline, options: WriteOptions, dtype: np.dtype[np.generic], **keywords: Any
 ) -> JpegWriter:
-    """Return what writes the rows of a picture; see ``write.row_writer``."""
+    """Return a row writer; see ``write.row_writer``."""
     metadata = with_size(stored.metadata, stored.height, stored.width)
     return JpegWriter(file, stored.shape, parameters_of(metadata, options), dtype, **keywords)
 
 
 def write_direct(file: BinaryIO, pixels: Pixels, parameters: Mapping[str, Any], threads: int | None = None) -> bool:
-    """Write a JPEG by :class:`JpegWriter`, if that can be done.
+    """Write a JPEG with :class:`JpegWriter`, if possible.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def write_direct(file: BinaryIO, pixels: Pixels, parameters: Mapping[str, Any], 
 
 
 def why_not_direct(shape: tuple[int, ...], parameters: Mapping[str, Any]) -> str:
-    """Say why a grey or RGB picture must be left to Pillow, which encodes it in one piece; "" if it need not be.
+    """Return why only Pillow can encode a grey or RGB picture, in one piece; "" if :class:`JpegWriter` can.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def why_not_direct(shape: tuple[int, ...], parameters: Mapping[str, Any]) -> str
         return "a progressive or optimized JPEG is encoded in one piece"
     if _quality(parameters, tables=1 + colour) is None:
         return "the JPEG keeps tables that are of no quality, and is encoded in one piece"
-    # The subsampling of a grey picture decides only how many blocks fill up its edge, and how is Pillow's affair.
+    # The subsampling of a grey picture affects only the padding of its edge, which is Pillow's choice.
     fits = channels in (1, 3) and (subsampling in _UNITS if colour else not subsampling)
     if not fits or max(height, width) > _MAX_SIDE:
         return "a JPEG of a rare kind is encoded in one piece"
@@ -120,7 +120,7 @@ def why_not_direct(shape: tuple[int, ...], parameters: Mapping[str, Any]) -> str
 
 
 class JpegWriter(RowWriter):
-    """Writes the rows of a JPEG as Pillow would, but for restart markers between bands that are encoded by themselves.
+    """Writes the rows of a JPEG as Pillow would, plus restart markers between separately encoded bands.
 
     Parameters
     ----------
@@ -128,9 +128,9 @@ class JpegWriter(RowWriter):
     shape : (H, W) or (H, W, 3)
         Of uint8 samples.
     parameters : mapping
-        As ``Image.save`` takes them, with nothing that :func:`why_not_direct` names.
+        Arguments of ``Image.save``, without any that :func:`why_not_direct` names.
     dtype : dtype
-        Of the rows before ``prepare``.
+        Type of the rows before ``prepare``.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class JpegWriter(RowWriter):
         self.block_rows = max(1, _BAND_BYTES // (width * channels * self._down)) * self._down
 
     def begin(self) -> None:
-        """Write the marker and the segments in front of the tables."""
+        """Write the start marker and the segments before the tables."""
         self._number = 0
         self.file.write(jpeg_segments.packed(self._parameters))
 
@@ -162,7 +162,7 @@ class JpegWriter(RowWriter):
         return _encoded(rows, quality=self._quality, subsampling=self._subsampling)
 
     def emit(self, piece: memoryview) -> None:
-        """Write the data of a band; in front of the first its tables."""
+        """Write the data of a band; before the first, its tables."""
         height, width, _ = self.shape
         count = -(-height // self.block_rows)
         segments = list(layout.segments(bytes(piece[:_MOST_HEAD_BYTES])))
@@ -182,7 +182,7 @@ class JpegWriter(RowWriter):
         self._number += 1
 
     def end(self) -> None:
-        """All is written with the last band."""
+        """Do nothing: the last band ends the file."""
 
 
 def _encoded(band: Pixels, *, quality: int, subsampling: str | None) -> memoryview:
@@ -195,7 +195,7 @@ def _encoded(band: Pixels, *, quality: int, subsampling: str | None) -> memoryvi
 
 
 def _quality(parameters: Mapping[str, Any], tables: int) -> int | None:
-    """Return the quality that the tables belong to, None if they are of no quality."""
+    """Return the quality of the tables, None if no quality gives them."""
     wanted: Mapping[int, Sequence[int]] | None = parameters.get("qtables")
     if wanted is None:
         return int(parameters["quality"])

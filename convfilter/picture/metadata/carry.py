@@ -1,4 +1,4 @@
-"""Metadata moved to where a format has a place for it: remarks and resolution into XMP and EXIF, and back."""
+"""Move metadata to the fields that a format has: texts and resolution into XMP and EXIF, and back."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _TIME = b"tIME"
 
 
 def fitted(metadata: Metadata, fmt: Format, model: Model = "rgb") -> Metadata:
-    """Move what a format has no place of its own for.
+    """Return metadata with items moved for which a format has no own field.
 
     Parameters
     ----------
     metadata : Metadata
-        Stays as it is.
+        Not modified.
     fmt : Format
     model : "gray", "rgb" or "cmyk"
         Of the picture.
@@ -26,7 +26,7 @@ def fitted(metadata: Metadata, fmt: Format, model: Model = "rgb") -> Metadata:
     Returns
     -------
     Metadata
-        What is still where the format cannot hold it is lost.
+        Items still in fields that the format lacks are lost.
     """
     moved = replace(metadata, text=list(metadata.text), png=list(metadata.png))
     if moved.resolution is None and not fmt.holds.exif:
@@ -47,7 +47,7 @@ def fitted(metadata: Metadata, fmt: Format, model: Model = "rgb") -> Metadata:
 
 
 def _make_profile(moved: Metadata, fmt: Format, model: Model) -> None:
-    """Say by a profile what code points, or gamma and primaries, say of the colours."""
+    """Make a profile from code points, or from gamma and primaries."""
     chunks = dict(moved.png)
     if fmt.holds.cicp if b"cICP" in chunks else fmt.holds.primaries:
         return
@@ -59,12 +59,12 @@ def _make_profile(moved: Metadata, fmt: Format, model: Model) -> None:
 
 
 def has_place(text: Text, fmt: Format) -> bool:
-    """Tell whether a format has a place for a remark."""
+    """Whether a format has a field for a text."""
     return fmt.holds.text == ANY_TEXT or text.keyword in fmt.holds.text
 
 
 def has_room(metadata: Metadata, fmt: Format, kind: str) -> bool:
-    """Tell whether EXIF, XMP or a thumbnail is not too long for a format."""
+    """Whether EXIF, XMP or a thumbnail is short enough for a format."""
     if kind == "exif":
         return len(metadata.exif or b"") <= fmt.most_exif
     if kind == "thumbnail":
@@ -79,7 +79,7 @@ def has_room(metadata: Metadata, fmt: Format, kind: str) -> bool:
 
 
 def _move_remarks(moved: Metadata, fmt: Format) -> None:
-    """Give remarks without a place the nearest keyword that has one, else a property of XMP."""
+    """Move texts without a field to the nearest keyword that has one, else to an XMP property."""
     places = fmt.holds.text
     keywords = {text.keyword for text in moved.text}
     if "Comment" in keywords and "Comment" not in places and "Description" in places and "Description" not in keywords:
@@ -88,7 +88,7 @@ def _move_remarks(moved: Metadata, fmt: Format) -> None:
         ]
     kept = [text for text in moved.text if text.keyword in places and _is_plain(text)]
     left = [text for text in moved.text if text not in kept]
-    # A field of its own holds one remark; comments may be several.
+    # A keyword's field holds one text; comments may be several.
     for keyword in set(places) - {"Comment"}:
         several = [text for text in kept if text.keyword == keyword][1:]
         kept = [text for text in kept if text not in several]
@@ -117,6 +117,6 @@ def _move_resolution(moved: Metadata, fmt: Format) -> None:
 
 
 def _date(chunk: bytes) -> str:
-    """Write the time of a tIME chunk, which is UTC, as ISO 8601."""
+    """Return the time of a tIME chunk (UTC) as ISO 8601."""
     month, day, hour, minute, second = chunk[2:7]
     return f"{int.from_bytes(chunk[:2], 'big'):04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"

@@ -1,4 +1,4 @@
-"""Code points for colour, as PNG's cICP chunk and AVIF's nclx box give them, and the profiles that say the same.
+"""Code points for colour (PNG's cICP chunk, AVIF's nclx box), and equivalent ICC profiles.
 
 ITU-T H.273 (2024), tables 2 and 3; PNG third edition, sections 11.3.2.1 (cHRM) and 11.3.2.2 (gAMA).
 """
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 BT709, _UNSPECIFIED = 1, 2
 _SRGB = 13
-#: Those of BT.709 and its twins in BT.601 and BT.2020, which screens show as they show sRGB.
+#: Transfer functions of BT.709, BT.601 and BT.2020, which screens show as sRGB.
 _LIKEBT709 = (1, 6, 14, 15)
-#: (primaries, transfer function) that are shown like a picture that names no colour space.
+#: (primaries, transfer function) pairs that are shown like a picture without a colour space.
 LIKE_SRGB = frozenset(
     (primaries, transfer) for primaries in (BT709, _UNSPECIFIED) for transfer in (*_LIKEBT709, _UNSPECIFIED, _SRGB)
 )
@@ -50,7 +50,7 @@ def name_of(primaries: int, transfer: int) -> str:
 
 
 def profile_of(chunks: Mapping[bytes, bytes], model: Model) -> bytes | None:
-    """Make the ICC profile that says what a cICP chunk says, or gAMA and cHRM.
+    """Make the ICC profile equivalent to a cICP chunk, or to gAMA and cHRM.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def profile_of(chunks: Mapping[bytes, bytes], model: Model) -> bytes | None:
     Returns
     -------
     bytes, or None
-        None where no profile of this kind can say it (PQ, HLG), or nothing need be said.
+        None if no profile can express it (PQ, HLG), or none is needed.
     """
     if b"cICP" in chunks:
         return _of_code_points(chunks[b"cICP"][0], chunks[b"cICP"][1], model)

@@ -23,8 +23,8 @@ _BAND_SAMPLES = 1 << 18
 class Curve(ABC):
     """A rising function from stored values to linear light, 0..1 to 0..1.
 
-    Values below 0 are mirrored, those above 1 go on along the curve, so that
-    floats beyond their range survive a way there and back.
+    Values below 0 are mirrored, and the curve continues above 1, so that
+    floats out of range survive decoding and encoding.
     """
 
     @abstractmethod
@@ -36,7 +36,7 @@ class Curve(ABC):
         """Encode values of at least 0."""
 
     def decode(self, values: Floats) -> Floats:
-        """Turn stored values into linear light.
+        """Convert stored values to linear light.
 
         Parameters
         ----------
@@ -50,7 +50,7 @@ class Curve(ABC):
         return np.copysign(self._decode(np.abs(values)), values).astype(values.dtype, copy=False)
 
     def encode(self, values: Floats) -> Floats:
-        """Turn linear light into stored values; undoes ``decode``.
+        """Convert linear light to stored values; the inverse of ``decode``.
 
         Parameters
         ----------
@@ -109,7 +109,7 @@ class ParametricCurve(Curve):
 
 
 class SampledCurve(Curve):
-    """Straight lines between equally spaced samples, which must not fall.
+    """Linear interpolation between equally spaced samples, which must not fall.
 
     Parameters
     ----------
@@ -132,13 +132,13 @@ class SampledCurve(Curve):
 
 #: IEC 61966-2-1:1999.
 SRGB = ParametricCurve(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
-#: ITU-R BT.709-6, item 1.2, inverted; with the digits at which the two pieces meet (BT.2020 names them).
+#: ITU-R BT.709-6, item 1.2, inverted; with enough digits for the two pieces to meet (from BT.2020).
 BT709 = ParametricCurve(1 / 0.45, 1 / 1.0992968268, 0.0992968268 / 1.0992968268, 1 / 4.5, 4.5 * 0.0180539685)
 LINEAR = ParametricCurve(1.0)
 
 
 def cicp_curve(transfer: int) -> ParametricCurve | None:
-    """Return the curve of a transfer function by its code point, None if it is no simple one."""
+    """Return the curve of a transfer function by its code point, or None if it is not a simple function."""
     curves: dict[int, ParametricCurve] = dict.fromkeys(_CICP_BT709, BT709)
     curves |= {_CICP_SRGB: SRGB, _CICP_LINEAR: LINEAR}
     curves |= {_CICP_GAMMA22: ParametricCurve(2.2), _CICP_GAMMA28: ParametricCurve(2.8)}
@@ -182,7 +182,7 @@ def delinearized(
     dtype: npt.DTypeLike,
     white: float | None = None,
 ) -> Pixels:
-    """Turn linear light back into samples, rounded half to even once.
+    """Convert linear light to samples, rounded half to even once.
 
     Parameters
     ----------

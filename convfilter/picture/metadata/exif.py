@@ -1,7 +1,7 @@
 """EXIF changed in place: orientation reset, thumbnail dropped, everything else at its old offset.
 
-Maker notes point into the file by absolute offsets; an EXIF block that is taken
-apart and written anew breaks them. So only the bytes in question are patched.
+Maker notes point into the file by absolute offsets; rewriting an EXIF block
+breaks them. So only the affected bytes are patched.
 Structure: TIFF 6.0 (Adobe, 1992) and CIPA DC-008 (Exif 2.32).
 """
 
@@ -79,7 +79,7 @@ def orientation(exif: bytes | None, xmp: bytes | None = None) -> int:
 
 
 def cleaned(exif: bytes | None, *, upright: bool) -> bytes | None:
-    """Drop the thumbnail and, if ``upright``, say that the picture stands upright.
+    """Drop the thumbnail and, if ``upright``, reset the orientation.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def cleaned(exif: bytes | None, *, upright: bool) -> bytes | None:
     Returns
     -------
     bytes, or None
-        None where the block is no TIFF structure.
+        None if the block is not a TIFF structure.
     """
     block = _block(exif)
     if block is None or not 8 <= block.first <= len(block.data) - 2:
@@ -211,7 +211,7 @@ def with_resolution(exif: bytes | None, dots_per_inch: tuple[float, float]) -> b
 
 
 def _rational(value: float) -> tuple[int, int]:
-    """Write a number with two decimals, which is more than any resolution is exact to."""
+    """Return a number as a fraction with two decimals, more than any resolution is exact to."""
     hundredths = min(round(value * 100), 2**32 - 1)
     return (hundredths // 100, 1) if hundredths % 100 == 0 else (hundredths, 100)
 
@@ -260,7 +260,7 @@ def with_size(exif: bytes | None, width: int, height: int) -> bytes | None:
 
 
 def turned(pixels: Pixels, orientation: int) -> Pixels:
-    """Turn and mirror a picture to upright, as EXIF's orientations 1 to 8 mean it.
+    """Rotate and mirror a picture by EXIF's orientation 1 to 8.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the header of an ICC profile says. ICC.1:2022 (profile version 4.4), section 7.2."""
+"""Header of ICC profiles. ICC.1:2022 (profile version 4.4), section 7.2."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ _SPACES: dict[bytes, Model] = {b"GRAY": "gray", b"RGB ": "rgb", b"CMYK": "cmyk"}
 
 
 def space_of(profile: bytes) -> Model | None:
-    """Return the colour model that a profile describes, None if it is another or no profile."""
+    """Return the colour model of a profile, or None."""
     return _SPACES.get(profile[16:20]) if profile[36:40] == b"acsp" else None
 
 
 def fits(profile: bytes, model: Model) -> bool:
-    """Tell whether a profile is one for pictures of this model."""
+    """Whether a profile is one for pictures of this model."""
     return space_of(profile) == model
 
 
 _MAX_TAGS = 1024
-#: Columns of the matrix from linear sRGB to the profile connection space (D50), as s15Fixed16 values give them.
+#: Columns of the matrix from linear sRGB to the profile connection space (D50), in s15Fixed16 precision.
 _SRGB_COLOURANTS = {
     b"rXYZ": (0.4361, 0.2225, 0.0139),
     b"gXYZ": (0.3851, 0.7169, 0.0971),
@@ -30,7 +30,7 @@ _COLOURANT_TOLERANCE = 0.003
 
 
 def tags(profile: bytes) -> dict[bytes, bytes]:
-    """Cut the profile into its tags; those that lie outside of it are left out."""
+    """Return the tags of a profile, except those that lie outside of it."""
     count = int.from_bytes(profile[128:132], "big")
     found = {}
     for index in range(min(count, _MAX_TAGS)):
@@ -44,7 +44,7 @@ def tags(profile: bytes) -> dict[bytes, bytes]:
 
 
 def has_srgb_primaries(profile: bytes) -> bool:
-    """Tell whether the colorants of a profile are those of sRGB."""
+    """Whether the colorants of a profile are those of sRGB."""
     found = tags(profile)
     return all(
         abs(have - wanted) <= _COLOURANT_TOLERANCE
@@ -54,7 +54,7 @@ def has_srgb_primaries(profile: bytes) -> bool:
 
 
 def luminance(profile: bytes) -> tuple[float, float, float] | None:
-    """Return what red, green and blue add to the luminance, by the primaries of a profile.
+    """Return the luminance weights of red, green and blue, from the primaries of a profile.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def luminance(profile: bytes) -> tuple[float, float, float] | None:
     Returns
     -------
     three floats of sum 1, or None
-        None where the primaries are sRGB's, or none are told.
+        None if the primaries are sRGB's or missing.
     """
     found = tags(profile)
     parts = [_xyz(found.get(name, b""))[1] for name in _SRGB_COLOURANTS]
@@ -81,7 +81,7 @@ def _xyz(tag: bytes) -> tuple[float, float, float]:
 
 
 def description(profile: bytes) -> str:
-    """Return what a profile calls itself, "" where it does not say."""
+    """Return the description of a profile, "" if it has none."""
     tag = tags(profile).get(b"desc", b"")
     if tag[:4] == b"desc":
         length = int.from_bytes(tag[8:12], "big")

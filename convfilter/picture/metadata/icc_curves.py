@@ -1,4 +1,4 @@
-"""The tone curve of an ICC profile, where it has one for all its channels.
+"""The tone curve of an ICC profile, if all its channels share one.
 
 ICC.1:2022 (profile version 4.4), sections 7.3 (tag table), 10.6 (curveType), 10.18
 (parametricCurveType).
@@ -16,9 +16,9 @@ from convfilter.picture.metadata.icc import space_of, tags
 _CURVE_TAGS = {"gray": (b"kTRC",), "rgb": (b"rTRC", b"gTRC", b"bTRC")}
 #: Number of parameters of each function type of a parametric curve.
 _PARAMETERS = (1, 3, 4, 5, 7)
-#: A curve this close to sRGB's is meant to be it: tables of 1024 entries and 16-bit fixed point are off by less.
+#: A curve this close to sRGB's counts as sRGB's: tables of 1024 entries and 16-bit fixed point have smaller errors.
 _SRGB_TOLERANCE = 2e-4
-#: Curves of the three channels that differ by less are taken as one: a quarter of an 8-bit level.
+#: Curves of the three channels that differ by less count as one: a quarter of an 8-bit level.
 _CHANNEL_TOLERANCE = 1e-3
 
 
@@ -32,8 +32,8 @@ def curve_of(profile: bytes) -> Curve | None:
     Returns
     -------
     Curve, or None
-        None where the profile has none, as with tables in several dimensions,
-        or where those of its channels differ.
+        None if the profile has no curve (but tables in several dimensions),
+        or different ones for its channels.
     """
     found = tags(profile)
     names = _CURVE_TAGS.get(space_of(profile) or "", ())

@@ -1,4 +1,4 @@
-"""ICC profiles made from primaries and a tone curve, for formats that know no other description of colours.
+"""Make ICC profiles from primaries and a tone curve, for formats without another description of colours.
 
 ICC.1:2022 (profile version 4.4), sections 7.2 (header), 8.3 (matrix profiles), 8.4 (grey), 10.18 (parametric curves);
 annex E.3 (Bradford).
@@ -36,7 +36,7 @@ def matrix_profile(name: str, primaries: Primaries, curve: ParametricCurve) -> b
     Returns
     -------
     bytes
-        The same for the same parameters; there is no date in it.
+        Equal for equal parameters; the profile has no date.
     """
     *colours, white = (_xyz_of(*each) for each in primaries)
     columns = np.array(colours).T
@@ -60,7 +60,7 @@ def _xyz_of(x: float, y: float) -> tuple[float, float, float]:
 
 
 def _adaptation(white: tuple[float, float, float]) -> npt.NDArray[np.float64]:
-    """Return the matrix that takes colours seen under ``white`` to those seen under D50."""
+    """Return the matrix of the adaptation from ``white`` to D50."""
     gains = (_BRADFORD @ np.array(_D50)) / (_BRADFORD @ np.array(white))
     adaptation: npt.NDArray[np.float64] = np.linalg.inv(_BRADFORD) @ np.diag(gains) @ _BRADFORD
     return adaptation
@@ -76,7 +76,7 @@ def _xyz_tag(values: npt.ArrayLike) -> bytes:
 
 
 def _curve_tag(curve: ParametricCurve) -> bytes:
-    """Write a curve of function type 3, or of type 0 if it is a pure power."""
+    """Encode a curve as function type 3, or type 0 for a pure power."""
     values = [curve.gamma] if curve.d <= 0 else [curve.gamma, curve.a, curve.b, curve.c, curve.d]
     kind = 0 if len(values) == 1 else 3
     return b"para" + bytes(4) + struct.pack(">HH", kind, 0) + _fixed(b"", values)[4:]
@@ -88,7 +88,7 @@ def _text_tag(text: str) -> bytes:
 
 
 def _profile(space: bytes, name: str, tags: dict[bytes, bytes]) -> bytes:
-    """Put header, table and tags together; equal tags are stored once."""
+    """Assemble header, table and tags; equal tags are stored once."""
     tags = {b"desc": _text_tag(name), b"cprt": _text_tag("CC0"), b"wtpt": _xyz_tag(_D50), **tags}
     start = _HEADER_BYTES + 4 + _ENTRY_BYTES * len(tags)
     table, body = struct.pack(">I", len(tags)), b""

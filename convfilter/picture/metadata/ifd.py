@@ -1,4 +1,4 @@
-"""Directories of TIFF fields, taken apart and put together: how EXIF moves between TIFF and other formats.
+"""Parse and write directories of TIFF fields (IFDs): they carry EXIF between TIFF and other formats.
 
 TIFF 6.0 (Adobe, 1992), section 2; BigTIFF; CIPA DC-008 (Exif 2.32), section 4.6.
 """
@@ -13,10 +13,10 @@ from convfilter.picture import limits
 
 EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD = 34665, 34853, 40965
 ORIENTATION = 274
-#: Fields of the first directory that describe the picture, and are not about how its samples are stored.
+#: Fields of the first directory that describe the picture, not the storage of its samples.
 DESCRIPTIVE = (270, 271, 272, 305, 306, 315, 316, 33432, 18246, 18249, 40091, 40092, 40093, 40094, 40095)
 _FIRST = frozenset((*DESCRIPTIVE, ORIENTATION, EXIF_IFD, GPS_IFD))
-#: Bytes of an item, and of the units in it that byte order applies to, by field type.
+#: Bytes of an item, and of its units for byte order, by field type.
 _SIZES = {
     **{1: (1, 1), 2: (1, 1), 3: (2, 2), 4: (4, 4), 5: (8, 4), 6: (1, 1), 7: (1, 1), 8: (2, 2), 9: (4, 4)},
     **{10: (8, 4), 11: (4, 4), 12: (8, 8), 13: (4, 4), 16: (8, 8), 17: (8, 8), 18: (8, 8)},
@@ -30,7 +30,7 @@ Reader = Callable[[int, int], bytes]
 
 
 class Field(NamedTuple):
-    """A field: its number, its type, and its value as the bytes of the file."""
+    """A field: number, type, and value in the bytes of the file."""
 
     tag: int
     kind: int
@@ -38,7 +38,7 @@ class Field(NamedTuple):
 
 
 class Widths(NamedTuple):
-    """Sizes that differ between TIFF and BigTIFF, as struct codes."""
+    """Integer sizes of TIFF or BigTIFF, as struct codes."""
 
     number: str
     offset: str
@@ -56,7 +56,7 @@ _HEADER_BYTES = 8
 
 
 def layout(big: bool) -> Widths:
-    """Return the sizes of a TIFF, or of a BigTIFF."""
+    """Return the integer sizes of TIFF or BigTIFF."""
     return _BIG if big else _CLASSIC
 
 
@@ -101,7 +101,7 @@ def parsed(
     wanted: Container[int] | None = None,
     budget: limits.Budget | None = None,
 ) -> dict[int, Field]:
-    """Take a directory apart.
+    """Parse a directory.
 
     Parameters
     ----------
@@ -116,18 +116,18 @@ def parsed(
     wanted : container of int, optional
         Fields to take; None: all.
     budget : Budget, optional
-        What the fields of a file may take; they may lie one over the other.
+        Quota for the fields of a file, which may overlap.
 
     Returns
     -------
     dict of int to Field
-        Fields of unknown type, that lie outside of the file, or that are
-        larger than 16 MiB are left out.
+        Without fields of unknown type, outside of the file, or larger than
+        16 MiB.
 
     Raises
     ------
     ReadError
-        The budget is used up.
+        The quota is exceeded.
     """
     budget = budget or limits.Budget("TIFF directory")
     widths = layout(big)
@@ -156,7 +156,7 @@ def item_bytes(kind: int) -> int:
 
 
 def number(field: Field | None, order: str) -> int:
-    """Return the first item of a field of whole numbers, 0 if there is none."""
+    """Return the first item of an integer field, 0 if missing."""
     if field is None or _SIZES[field.kind][0] != _SIZES[field.kind][1]:
         return 0
     return int.from_bytes(field.data[: _SIZES[field.kind][0]], byte_order(order))
@@ -175,14 +175,14 @@ def _swapped(field: Field) -> bytes:
 
 
 def packed(fields: dict[int, Field], offset: int, order: str, *, big: bool = False) -> bytes:
-    """Put a directory together, values behind it.
+    """Encode a directory, followed by its values.
 
     Parameters
     ----------
     fields : dict of int to Field
         In the byte order ``order``.
     offset : int
-        Where it will lie.
+        Offset of the directory.
     order : "<" or ">"
     big : bool
         BigTIFF.
@@ -190,7 +190,7 @@ def packed(fields: dict[int, Field], offset: int, order: str, *, big: bool = Fal
     Returns
     -------
     bytes
-        Of even length; the directory is the last of its chain.
+        Of even length; the directory ends its chain.
     """
     widths = layout(big)
     directory = [struct.pack(order + widths.number, len(fields))]
@@ -209,7 +209,7 @@ def packed(fields: dict[int, Field], offset: int, order: str, *, big: bool = Fal
 
 
 def pointer(tag: int, offset: int, order: str, *, big: bool = False) -> Field:
-    """Make a field that points to another directory."""
+    """Return a field that points to another directory."""
     return Field(tag, _LONG8 if big else _LONG, struct.pack(order + ("Q" if big else "I"), offset))
 
 
@@ -227,13 +227,13 @@ def directories(read: Reader, offset: int, order: str, *, big: bool = False) -> 
     first = parsed(read, offset, order, big=big, wanted=_FIRST, budget=budget)
     exif = parsed(read, number(first.get(EXIF_IFD), order), order, big=big, budget=budget)
     gps = parsed(read, number(first.get(GPS_IFD), order), order, big=big, budget=budget)
-    # Interoperability says how a camera names its files; its pointer would dangle.
+    # The interoperability directory describes a camera's file names; its pointer would dangle.
     exif.pop(INTEROPERABILITY_IFD, None)
     return Directories(first, exif, gps)
 
 
 def from_block(exif: bytes, order: str) -> Directories:
-    """Take an EXIF block apart, with its values in the byte order that is wanted.
+    """Parse an EXIF block, with values converted to a byte order.
 
     Parameters
     ----------
@@ -244,7 +244,7 @@ def from_block(exif: bytes, order: str) -> Directories:
     Returns
     -------
     Directories
-        Empty where the block is no TIFF structure.
+        Empty if the block is not a TIFF structure.
     """
     header = start(exif)
     if header is None:
@@ -255,7 +255,7 @@ def from_block(exif: bytes, order: str) -> Directories:
 
 
 def exif_block(found: Directories, order: str) -> bytes | None:
-    """Put an EXIF block together from what describes the picture; None if nothing does."""
+    """Encode the descriptive fields as an EXIF block; None if there are none."""
     first = {tag: field for tag, field in found.first.items() if tag in (*DESCRIPTIVE, ORIENTATION)}
     described = [(tag, fields) for tag, fields in ((EXIF_IFD, found.exif), (GPS_IFD, found.gps)) if fields]
     if not described and set(first) <= {ORIENTATION}:

@@ -1,4 +1,4 @@
-"""The mark of an output: ``Software: convfilter``, where a format has such a field, or remarks that can say so."""
+"""The mark of an output: ``Software: convfilter``, in a field of the format or a comment."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from convfilter.picture.format import ANY_TEXT, Format
 from convfilter.picture.picture import Metadata, Text
 
 _KEYWORD, _COMMENT, _VALUE = "Software", "Comment", "convfilter"
-#: No date and no command line: the same picture gives the same bytes.
+#: Neither date nor command line: the same picture gives the same bytes.
 _MARKS = (Text(_KEYWORD, _VALUE), Text(_COMMENT, f"{_KEYWORD}: {_VALUE}"))
 
 
 def mark_of(fmt: Format) -> Text | None:
     """Return the mark of a format: a field of its own (PNG, TIFF), else a comment (JPEG, GIF), else None.
 
-    PNMs have none: there are readers that expect no comment, and streams would have one in each picture.
+    PNMs have none: some readers expect no comments, and streams would have one in each picture.
     """
     if fmt.continues:
         return None
@@ -24,14 +24,14 @@ def mark_of(fmt: Format) -> Text | None:
 
 
 def add(metadata: Metadata, fmt: Format) -> None:
-    """Say that convfilter has written the file; what has written the input counts no more."""
+    """Add the mark, in place of the program that wrote the input."""
     mark = mark_of(fmt)
     if mark is not None:
         metadata.text = [*(text for text in metadata.text if text.keyword != _KEYWORD), mark]
 
 
 def take_off(metadata: Metadata) -> None:
-    """Remember the mark of an input, and do not carry it over as if it were a remark of somebody."""
+    """Record and remove the mark of an input, so that it does not count as a text of the user."""
     rest = [text for text in metadata.text if text not in _MARKS]
     metadata.marked = len(rest) < len(metadata.text)
     metadata.text = rest

@@ -1,4 +1,4 @@
-"""Photoshop's image resources, which carry IPTC: taken apart as far as needed. Adobe Photoshop File Formats, 2019."""
+"""Photoshop's image resources, which carry IPTC: a minimal parser. Adobe Photoshop File Formats, 2019."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 IPTC = 0x0404
-#: Small pictures of the whole, as it was before the filter.
+#: Thumbnails, which show the unfiltered picture.
 _THUMBNAILS = (0x0409, 0x040C)
 _SIGNATURE = b"8BIM"
-#: Adobe's other programs sign with these.
+#: Signatures of resources, also of Adobe's other programs.
 _SIGNATURES = (_SIGNATURE, b"MeSa", b"AgHg", b"PHUT", b"DCSR")
 
 
@@ -37,23 +37,23 @@ def cleaned(resources: bytes | None) -> bytes | None:
 
 
 def has_iptc(resources: bytes | None) -> bool:
-    """Tell whether there are IPTC records among them."""
+    """Whether there are IPTC records among them."""
     return any(each.number == IPTC for each in parsed(resources or b""))
 
 
 def has_thumbnail(resources: bytes | None) -> bool:
-    """Tell whether there is a thumbnail among them."""
+    """Whether there is a thumbnail among them."""
     return any(each.number in _THUMBNAILS for each in parsed(resources or b""))
 
 
 def wrapped(iptc: bytes) -> bytes:
-    """Make a resource of IPTC records, for a format that has no other place for them."""
+    """Wrap IPTC records into a resource, for a format without another field for them."""
     size = len(iptc).to_bytes(4, "big")
     return _SIGNATURE + IPTC.to_bytes(2, "big") + b"\0\0" + size + iptc + b"\0" * (len(iptc) & 1)
 
 
 def parsed(resources: bytes) -> Iterator[Resource]:
-    """Take a block of image resources apart; stops where the structure ends."""
+    """Yield the image resources of a block, up to the first malformed one."""
     at = 0
     while resources[at : at + 4] in _SIGNATURES and at + 12 <= len(resources):
         number = int.from_bytes(resources[at + 4 : at + 6], "big")

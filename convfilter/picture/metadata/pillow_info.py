@@ -1,4 +1,4 @@
-"""Metadata between Pillow's terms and ours."""
+"""Convert metadata from and to Pillow's terms."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from convfilter.picture.picture import JpegTables, Metadata, Text
 
 EXIF_PREFIX = b"Exif\0\0"
 PHOTOSHOP_PREFIX = b"Photoshop 3.0\0"
-#: A JPEG segment holds this much, its two length bytes not counted.
+#: Most bytes of a JPEG segment, without its two length bytes.
 SEGMENT_BYTES = 65533
 _XMP_PREFIX_BYTES = 29
 
 
 def metadata_of(image: Any) -> Metadata:
-    """Collect what Pillow found in a file beside the samples.
+    """Return the metadata that Pillow found in a file.
 
     Parameters
     ----------
@@ -32,12 +32,12 @@ def metadata_of(image: Any) -> Metadata:
     if raw := info.get("exif"):
         metadata.exif = raw.removeprefix(EXIF_PREFIX)
     metadata.resolution = resolution_of(info.get("dpi"))
-    if (comment := info.get("comment")) and image.format != "JPEG2000":  # there it is the encoder's advertisement
+    if (comment := info.get("comment")) and image.format != "JPEG2000":  # there it names the encoder
         metadata.text.append(Text("Comment", text_of(comment)))
     if image.format in ("GIF", "WEBP", "AVIF"):
         metadata.loop = _loop(image)
     if image.format == "JPEG":
-        if info.get("jfif_unit") not in (1, 2):  # Pillow then makes up what EXIF does not say
+        if info.get("jfif_unit") not in (1, 2):  # Pillow then invents a resolution that EXIF does not give
             metadata.resolution = exif.resolution(metadata.exif)
         comments = [data for name, data in image.applist if name == "COM" and data]
         metadata.text = [Text("Comment", text_of(each)) for each in comments]
@@ -54,7 +54,7 @@ def _bytes(value: Any) -> bytes | None:
 
 
 def text_of(value: Any) -> str:
-    """Decode a remark of unknown encoding: UTF-8 if it is that, else Latin-1."""
+    """Decode a text of unknown encoding: as UTF-8 if valid, else as Latin-1."""
     if isinstance(value, str):
         return value
     try:
@@ -64,7 +64,7 @@ def text_of(value: Any) -> str:
 
 
 def resolution_of(dpi: Any) -> tuple[float, float] | None:
-    """Return dots per inch, unless a careless writer left zero, nan or infinity."""
+    """Return dots per inch, or None for zero, NaN or infinity."""
     try:
         x, y = (float(value) for value in dpi)
     except (TypeError, ValueError, ZeroDivisionError):
@@ -73,7 +73,7 @@ def resolution_of(dpi: Any) -> tuple[float, float] | None:
 
 
 def _loop(image: Any) -> int | None:
-    """Return how often an animation plays; a GIF counts the repetitions after the first time."""
+    """Return the number of times an animation plays; a GIF counts repetitions."""
     loop = image.info.get("loop")
     if image.format == "GIF":
         return 1 if loop is None else loop + 1 if loop else 0
@@ -88,7 +88,7 @@ def _jpeg_tables(image: Any) -> JpegTables:
 
 
 def pillow_parameters(metadata: Metadata) -> dict[str, Any]:
-    """Return what Pillow's ``save`` takes to write the metadata; it ignores what a format has no place for."""
+    """Return arguments of Pillow's ``save`` for the metadata; it ignores those that a format lacks."""
     parameters: dict[str, Any] = {}
     if metadata.icc:
         parameters["icc_profile"] = metadata.icc
@@ -102,7 +102,7 @@ def pillow_parameters(metadata: Metadata) -> dict[str, Any]:
 
 
 def jpeg_parameters(metadata: Metadata) -> dict[str, Any]:
-    """Return what Pillow's ``save`` takes for a JPEG; a block that is too long for its segment is left out."""
+    """Return arguments of Pillow's ``save`` for a JPEG, without blocks too long for their segments."""
     parameters = pillow_parameters(metadata)
     if len(parameters.get("exif", b"")) > SEGMENT_BYTES:
         del parameters["exif"]
@@ -124,7 +124,7 @@ def jpeg_parameters(metadata: Metadata) -> dict[str, Any]:
 
 
 def _parts(data: bytes, room: int) -> list[bytes]:
-    """Cut what is too long for one segment."""
+    """Split data into pieces that fit a segment."""
     return [data[at : at + room] for at in range(0, len(data), room)]
 
 
@@ -133,7 +133,7 @@ def _segment(marker: bytes, content: bytes) -> bytes:
 
 
 def _resources(metadata: Metadata) -> list[bytes]:
-    """Return Photoshop's resources, with IPTC among them, in parts that fit into segments."""
+    """Return Photoshop's resources, IPTC included, in pieces that fit segments."""
     resources = metadata.photoshop or b""
     if metadata.iptc and not photoshop.has_iptc(resources):
         resources += photoshop.wrapped(metadata.iptc)

@@ -1,4 +1,4 @@
-"""A new thumbnail for a picture whose old one shows it before the filter. CIPA DC-008 (Exif 2.32), section 4.6.9."""
+"""A new thumbnail to replace one of the unfiltered picture. CIPA DC-008 (Exif 2.32), section 4.6.9."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.sample_types import is_whole
 
-#: The size that EXIF asks for.
+#: Size of EXIF thumbnails.
 _WIDTH, _HEIGHT = 160, 120
-#: Samples that are averaged to one, along each axis; the others are passed over.
+#: Samples averaged for one thumbnail pixel, along each axis; the others are skipped.
 _SAMPLES = 4
 _QUALITY = 85
-#: More than a thumbnail of this size and quality takes, noise included.
+#: Upper bound for a thumbnail of this size and quality, noise included.
 MOST_BYTES = 24 * 1024
 _WHITE = 255
 
 
 def thumbnail_of(picture: Picture) -> bytes:
-    """Reduce the first frame, and encode it as JPEG; opacity is left out.
+    """Reduce the first frame and encode it as JPEG, without alpha.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def thumbnail_of(picture: Picture) -> bytes:
 
 
 def _reduced(pixels: Pixels) -> Pixels:
-    """Average blocks, or rather some samples of each; small pictures stay as they are."""
+    """Average some samples of each block; small pictures do not change."""
     height, width = pixels.shape[:2]
     step = max(1, -(-height // _HEIGHT), -(-width // _WIDTH))
     if step == 1:
@@ -54,7 +54,7 @@ def _reduced(pixels: Pixels) -> Pixels:
     every = max(1, step // _SAMPLES)
     side = step // every
     rows, cols = max(1, height // step), max(1, width // step)
-    if height < step or width < step:  # a line, rather than a picture
+    if height < step or width < step:  # a thin strip
         return np.ascontiguousarray(pixels[::step, ::step])
     taken = pixels[: rows * step, : cols * step].reshape(rows, step, cols, step, -1)[:, ::every, :, ::every]
     reduced: Pixels = taken[:, :side, :, :side].mean(axis=(1, 3), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""The tone curve of a picture: that of its profile, of its PNG chunks, or sRGB's."""
+"""The tone curve of a picture: from its profile or PNG chunks, else sRGB's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LEAVE_OUT = "leave out {linear=True}"
 
 
 def curve_of(picture: Picture) -> Curve:
-    """Find the tone curve of a picture: that of its profile, of its PNG chunks, or sRGB's.
+    """Return the tone curve of a picture: from its profile or PNG chunks, else sRGB's.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def curve_of(picture: Picture) -> Curve:
     Raises
     ------
     ReadError
-        It is CMYK, or its profile or cICP chunk has no simple curve.
+        The picture is CMYK, or its profile or cICP chunk has no simple curve.
     """
     if picture.extras:
         raise ReadError("bands beside the colours have no linear light", remedy=_LEAVE_OUT)
@@ -55,7 +55,7 @@ def curve_of(picture: Picture) -> Curve:
 
 
 def is_srgb(profile: bytes) -> bool:
-    """Tell whether a profile says what pictures without one are taken for: sRGB, or its tone curve for grey."""
+    """Whether a profile equals the default: sRGB, or its tone curve for grey."""
     if icc_curves.curve_of(profile) is not SRGB:
         return False
     return space_of(profile) == "gray" or icc.has_srgb_primaries(profile)
@@ -72,7 +72,7 @@ def luminance_profile(profile: bytes) -> bytes | None:
     Returns
     -------
     bytes, or None
-        None where it has no tone curve that is the same for all channels.
+        None if its channels have no common tone curve.
     """
     from convfilter.picture.metadata import icc_write
 

@@ -1,6 +1,6 @@
-"""XMP packets changed by text, so that everything else in them stays as it was.
+"""Edit XMP packets as text, so that the rest of a packet does not change.
 
-XMP Specification, part 1 (ISO 16684-1:2019), and part 3 (Adobe, 2020): which property a remark of a PNG becomes.
+XMP Specification, part 1 (ISO 16684-1:2019), and part 3 (Adobe, 2020): properties for keywords of PNG.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _NEW = (
 )
 _END = "</rdf:RDF>"
 _ABOUT = re.compile(r"""rdf:about\s*=\s*("[^"<]*"|'[^'<]*')""")
-#: What XML 1.0 cannot hold.
+#: Characters that XML 1.0 cannot contain.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class _Property(NamedTuple):
-    """A property, and the kind of its value: "" for a text, else an RDF container of texts."""
+    """A property, and its container: "" for a simple text, else an RDF container of texts."""
 
     name: str
     container: str = ""
@@ -49,7 +49,7 @@ _OF_KEYWORDS = {
 
 
 def with_remarks(packet: bytes | None, remarks: Sequence[Text]) -> tuple[bytes | None, list[Text]]:
-    """Add remarks as properties.
+    """Add texts as properties.
 
     Parameters
     ----------
@@ -60,9 +60,9 @@ def with_remarks(packet: bytes | None, remarks: Sequence[Text]) -> tuple[bytes |
     Returns
     -------
     packet : bytes, or None
-        None if there was none, and no remark has a property.
+        None if there was none and no text has a property.
     left : list of Text
-        Remarks that have no property, or whose property has another value already.
+        Texts without a property, or whose property has another value.
     """
     properties: dict[str, str] = {}
     left = []
@@ -82,7 +82,7 @@ def with_remarks(packet: bytes | None, remarks: Sequence[Text]) -> tuple[bytes |
 
 
 def _with_one_comment(remarks: Sequence[Text]) -> list[Text]:
-    """Join remarks that have no property to a comment, as ``keyword: value``, and comments to one."""
+    """Merge texts without a property, as ``keyword: value``, and comments into one comment."""
     known = [each for each in remarks if each.keyword in _OF_KEYWORDS and each.keyword != "Comment"]
     lines = [
         each.value if each.keyword == "Comment" else f"{each.keyword}: {each.value}"
@@ -93,7 +93,7 @@ def _with_one_comment(remarks: Sequence[Text]) -> list[Text]:
 
 
 def with_properties(packet: bytes | None, properties: Mapping[str, str]) -> bytes | None:
-    """Add properties by their names with prefix and their values as XML; None if the packet cannot take them."""
+    """Add properties by prefixed names with values in XML; None if the packet cannot take them."""
     text = _text_of(packet)
     if text is None or not properties:
         return None
@@ -108,7 +108,7 @@ def with_properties(packet: bytes | None, properties: Mapping[str, str]) -> byte
 
 
 def with_resolution(packet: bytes | None, resolution: tuple[float, float]) -> bytes | None:
-    """Add dots per inch; None if the packet cannot take them, or has others."""
+    """Add dots per inch; None if the packet cannot take them or has other values."""
     if packet and b"tiff:XResolution" in packet:
         return None
     x, y = (f"{round(dots * 100)}/100" for dots in resolution)
@@ -116,17 +116,17 @@ def with_resolution(packet: bytes | None, resolution: tuple[float, float]) -> by
 
 
 def with_date(packet: bytes | None, date: str) -> bytes | None:
-    """Add the time of the last change, as ISO 8601; None if the packet cannot take it, or has another."""
+    """Add the time of the last change, as ISO 8601; None if the packet cannot take it or has another value."""
     if packet and b"xmp:ModifyDate" in packet:
         return None
     return with_properties(packet, {"xmp:ModifyDate": date})
 
 
 def _text_of(packet: bytes | None) -> str | None:
-    """Decode a packet that can take more; an empty one is made anew."""
+    """Decode a packet that can be extended; an empty packet is replaced."""
     try:
         text = packet.decode() if packet else _NEW
-    except UnicodeDecodeError:  # UTF-16 is allowed, and hardly ever met
+    except UnicodeDecodeError:  # UTF-16 is allowed, but very rare
         return None
     if _END in text:
         return text
@@ -134,7 +134,7 @@ def _text_of(packet: bytes | None) -> str | None:
 
 
 def _written(keyword: str, remarks: Sequence[Text]) -> str | None:
-    """Write the values of a keyword as XML; None if XMP has no place for them."""
+    """Return the values of a keyword as XML; None if XMP has no property for them."""
     found = _OF_KEYWORDS.get(keyword)
     if found is None or any(_FORBIDDEN.search(remark.value) for remark in remarks):
         return None
@@ -147,13 +147,13 @@ def _written(keyword: str, remarks: Sequence[Text]) -> str | None:
         language = remark.language if remark.language.replace("-", "").isalnum() else ""
         named = f' xml:lang="{language or "x-default"}"' if found.container == "Alt" else ""
         if found.container == "Alt" and number and not language:
-            return None  # an alternative needs a language of its own
+            return None  # each alternative needs its own language
         items.append(f"<rdf:li{named}>{_escaped(remark.value)}</rdf:li>")
     return f"<rdf:{found.container}>{''.join(items)}</rdf:{found.container}>"
 
 
 def _date(value: str) -> str | None:
-    """Write a date as ISO 8601, from that or from the form that PNG recommends (RFC 1123)."""
+    """Return a date as ISO 8601, from ISO 8601 or RFC 1123 (recommended by PNG)."""
     from datetime import datetime
     from email.utils import parsedate_to_datetime
 
@@ -166,7 +166,7 @@ def _date(value: str) -> str | None:
 
 
 def _is_value(value: str, packet: str) -> bool:
-    """Tell whether some element or attribute has this value."""
+    """Whether some element or attribute has this value."""
     return any(f"{before}{_escaped(value)}{behind}" in packet for before, behind in ("><", '""', "''"))
 
 

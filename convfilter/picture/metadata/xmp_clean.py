@@ -1,7 +1,7 @@
-"""What of an XMP packet is not true of a filtered picture any more: pictures as they were before, and references.
+"""Remove properties of an XMP packet that a filtered picture falsifies: earlier pictures, and references.
 
-Thumbnails show the picture before the filter. Gain maps, depth maps, and videos of moving photos lie behind the picture
-in a JPEG, where only this one is taken from; what the packet says of them would dangle.
+Thumbnails show the unfiltered picture. Gain maps, depth maps, and videos of moving photos lie behind the picture in a
+JPEG and are not kept; properties that refer to them would dangle.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _GAIN_MAP, _CONTAINER, _DEPTH, _ORIGINAL = (
     "a depth map",
     "another picture",
 )
-#: Namespaces of properties that are dropped, and what they speak of.
+#: Namespaces of dropped properties, with their subject.
 _SPACES = {
     b"http://ns.adobe.com/hdr-gain-map/1.0/": _GAIN_MAP,
     b"http://ns.apple.com/HDRGainMap/1.0/": _GAIN_MAP,
@@ -30,19 +30,19 @@ _SPACES = {
     b"http://ns.google.com/photos/1.0/audio/": "sound",
 }
 _CAMERA = b"http://ns.google.com/photos/1.0/camera/"
-#: Of the camera's namespace, which says other things, too.
+#: Dropped names of the camera's namespace, which has other properties too.
 _VIDEO_NAMES = rb"(?:MotionPhoto|MicroVideo)\w*"
 _MOST_UNCLOSED = 100
 _ANY_NAME = rb"[\w.-]+"
 
 
 def with_orientation_reset(packet: bytes) -> bytes:
-    """Say that the picture stands upright."""
+    """Reset the orientation."""
     return _ORIENTATION.sub(rb"\g<1>1", packet)
 
 
 def cleaned(packet: bytes) -> tuple[bytes, list[str]]:
-    """Drop what is not true any more.
+    """Drop properties that the filter falsifies.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def cleaned(packet: bytes) -> tuple[bytes, list[str]]:
     -------
     packet : bytes
     dropped : list of str
-        What it spoke of.
+        Subjects of the dropped properties.
     """
     dropped = []
     clean = _without_elements(packet, _THUMBNAILS)
@@ -74,16 +74,16 @@ def cleaned(packet: bytes) -> tuple[bytes, list[str]]:
 
 
 def _without(packet: bytes, name: bytes) -> bytes:
-    """Take attributes and elements of a name, which is a pattern, out of a packet."""
+    """Remove attributes and elements whose name matches a pattern."""
     packet = re.sub(rb"\s" + name + rb"\s*=\s*(?:\"[^\"]*\"|'[^']*')", b"", packet)
     packet = _without_elements(packet, name)
     return re.sub(rb"<" + name + rb"(?:\s[^<>]*)?/>", b"", packet)
 
 
 def _without_elements(packet: bytes, name: bytes) -> bytes:
-    """Take elements of a name, which is a pattern, out of a packet.
+    """Remove elements whose name matches a pattern.
 
-    The time is proportional to the packet: what is opened again and again and never closed is given up.
+    Linear time: nested elements that never close are not searched further.
     """
     opening = re.compile(rb"<(" + name + rb")(?:\s[^<>]*)?(?<!/)>")
     parts, at, unclosed = [], 0, 0

@@ -1,4 +1,4 @@
-"""XMP of a JPEG that is too long for one segment: a main packet and an extension, joined to one and cut again.
+"""XMP of a JPEG that exceeds one segment: join a main packet and its extension, and split them again.
 
 XMP Specification, part 3 (Adobe, 2020), section 1.1.3.1.
 """
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 PREFIX = b"http://ns.adobe.com/xmp/extension/\0"
 _GUID_BYTES = 32
 _HEAD_BYTES = _GUID_BYTES + 8
-#: What the writers of others put into a segment at most.
+#: Most bytes of a segment, as other programs write it.
 _PART_BYTES = 65400
 _RDF = re.compile(r"""<rdf:RDF(?:[^<>"']|"[^"<]*"|'[^'<]*')*>""")
 _TAG = re.compile(r"""</?rdf:Description(?:[^<>"']|"[^"<]*"|'[^'<]*')*>""")
@@ -30,12 +30,12 @@ def joined(main: bytes | None, segments: Sequence[bytes]) -> bytes | None:
     ----------
     main : bytes, or None
     segments : sequence of bytes
-        Contents of the segments, behind ``PREFIX``.
+        Contents of the segments after ``PREFIX``.
 
     Returns
     -------
     bytes, or None
-        None if parts are missing, or do not fit together.
+        None if parts are missing or inconsistent.
     """
     named = _GUID.search(main or b"")
     if main is None or named is None:
@@ -53,7 +53,7 @@ def joined(main: bytes | None, segments: Sequence[bytes]) -> bytes | None:
 
 
 def without_note(packet: bytes) -> bytes:
-    """Take out the property that says that there is an extension."""
+    """Remove the property that announces an extension."""
     try:
         return _NOTE.sub("", packet.decode()).encode()
     except UnicodeDecodeError:
@@ -61,7 +61,7 @@ def without_note(packet: bytes) -> bytes:
 
 
 def _merged(main: str, extension: str) -> str | None:
-    """Put the descriptions of the extension behind those of the main packet."""
+    """Append the descriptions of the extension to those of the main packet."""
     start, end = _RDF.search(extension), extension.rfind(_END)
     target = _RDF.search(main)
     if start is None or target is None or end < start.end() or _END not in main:
@@ -71,7 +71,7 @@ def _merged(main: str, extension: str) -> str | None:
         name: uri for name, uri in _SPACE.findall(extension[: start.end()]) if known.get(name, uri)[1:-1] == uri[1:-1]
     }
     if len(new) != len(dict(_SPACE.findall(extension[: start.end()]))):
-        return None  # a prefix that means something else in each
+        return None  # a prefix with two meanings
     declared = "".join(f" xmlns:{name}={uri}" for name, uri in new.items() if name not in known)
     at = main.rfind(_END)
     inserted = target.end() - 1
@@ -79,7 +79,7 @@ def _merged(main: str, extension: str) -> str | None:
 
 
 def is_well_formed(packet: bytes) -> bool:
-    """Tell whether a packet is XML with all its prefixes declared."""
+    """Whether a packet is XML with all its prefixes declared."""
     from xml.parsers import expat
 
     try:
@@ -90,13 +90,13 @@ def is_well_formed(packet: bytes) -> bool:
 
 
 def cut(packet: bytes, room: int) -> tuple[bytes, list[bytes]] | None:
-    """Cut a packet that is too long for one segment.
+    """Split a packet that exceeds one segment.
 
     Parameters
     ----------
     packet : bytes
     room : int
-        Bytes of the main packet, at most.
+        Most bytes of the main packet.
 
     Returns
     -------
@@ -136,7 +136,7 @@ def cut(packet: bytes, room: int) -> tuple[bytes, list[bytes]] | None:
 
 
 def _descriptions(text: str) -> Iterator[str]:
-    """Yield the descriptions that lie in no other."""
+    """Yield the outermost descriptions."""
     depth, begin = 0, 0
     for tag in _TAG.finditer(text):
         if tag[0].startswith("</"):

@@ -1,1 +1,1 @@
-"""Formats that Pillow decodes or encodes, and the parts of their files that Pillow does not tell of."""
+"""Formats that Pillow decodes or encodes, and parsers for what Pillow does not report."""

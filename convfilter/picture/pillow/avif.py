@@ -1,4 +1,4 @@
-"""What the boxes of an AVIF say about colour: read, and written over what the encoder has put there.
+"""Colour properties of AVIF boxes: read, and patched after encoding.
 
 ISO/IEC 14496-12, 12.1.5 (colr); ISO/IEC 23008-12 (item properties); AV1 Image File Format 1.1.
 """
@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 from convfilter.picture.pillow.boxes import boxes, boxes_of
 
 _NCLX = b"nclx"
-#: Bytes between the head of a box and the boxes in it.
+#: Bytes between the header of a box and its inner boxes.
 _CONTAINERS = {
     **dict.fromkeys((b"iprp", b"ipco", b"moov", b"trak", b"mdia", b"minf", b"stbl"), 0),
     **{b"meta": 4, b"stsd": 8, b"av01": 78},
@@ -23,7 +23,7 @@ _MOST_BYTES = 1 << 22
 
 
 class Colours(NamedTuple):
-    """Chunks of a PNG that say the same as the properties of an AVIF's primary picture."""
+    """PNG chunks equivalent to the properties of an AVIF's primary picture."""
 
     cicp: bytes | None = None
     mastering: bytes | None = None
@@ -31,7 +31,7 @@ class Colours(NamedTuple):
 
 
 def colours(file: BinaryIO) -> Colours:
-    """Read how the colours of the primary picture are meant.
+    """Read the colour properties of the primary picture.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def colours(file: BinaryIO) -> Colours:
     nclx = found.get(b"colr", b"")
     mastering, light = found.get(b"mdcv", b""), found.get(b"clli", b"")
     return Colours(
-        # The samples are RGB of full range by the time that they are seen.
+        # Decoded samples are RGB of full range.
         bytes([nclx[5], nclx[7], 0, 1]) if len(nclx) >= 11 else None,
         _mastering(mastering) if len(mastering) == 24 else None,
         struct.pack(">II", *(10_000 * value for value in struct.unpack(">HH", light))) if len(light) == 4 else None,
@@ -54,7 +54,7 @@ def colours(file: BinaryIO) -> Colours:
 
 
 def _properties(file: BinaryIO) -> list[tuple[bytes, bytes]]:
-    """List the properties of the primary picture; those of profiles are left out."""
+    """List the properties of the primary picture, except profiles."""
     for kind, start, end in boxes(file, 0, file.seek(0, 2)):
         if kind == b"meta" and end - start <= _MOST_BYTES:
             file.seek(start)
@@ -72,7 +72,7 @@ def _properties(file: BinaryIO) -> list[tuple[bytes, bytes]]:
 
 
 def _associations(content: bytes) -> Iterator[tuple[int, list[int]]]:
-    """Yield the number of each item in an ipma box, and those of its properties, counted from 1."""
+    """Yield the number of each item in an ipma box, and its properties, counted from 1."""
     if len(content) < 8:
         return
     item_bytes, number_bytes = (4 if content[0] else 2), (2 if content[3] & 1 else 1)
@@ -93,13 +93,13 @@ def _associations(content: bytes) -> Iterator[tuple[int, list[int]]]:
 
 
 def _mastering(content: bytes) -> bytes:
-    """Put the primaries in the order of a PNG, which is red, green, blue; here it is green, blue, red."""
+    """Reorder the primaries from green, blue, red to PNG's red, green, blue."""
     green, blue, red = content[0:4], content[4:8], content[8:12]
     return red + green + blue + content[12:]
 
 
 def with_cicp(data: bytes, primaries: int, transfer: int) -> bytes:
-    """Write primaries and transfer function into every nclx box; the matrix stays that of the encoder.
+    """Write primaries and transfer function into every nclx box; the encoder's matrix stays.
 
     Parameters
     ----------

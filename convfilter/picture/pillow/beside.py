@@ -1,4 +1,4 @@
-"""What files say beside their samples that Pillow does not tell."""
+"""Metadata of files that Pillow does not report."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from convfilter.picture import behind
 from convfilter.picture.picture import Loss, Metadata, Text
 from convfilter.picture.pillow import avif, bmp, gif, jp2, tga, webp
 
-#: Code points that say no more than a PNG without them.
+#: Code points that equal a PNG's default.
 _UNSAID = ((1, 13), (1, 2), (2, 13), (2, 2))
 
 
 def add_metadata(metadata: Metadata, file: BinaryIO, name: str) -> list[Loss]:
-    """Add what only the structure of a file tells.
+    """Add metadata from the structure of a file.
 
     Parameters
     ----------
     metadata : Metadata
-        What Pillow tells.
+        Metadata from Pillow.
     file : BinaryIO
-        Seekable; its position stays where it was.
+        Seekable; its position does not change.
     name : str
         Of the format.
 
     Returns
     -------
     list of Loss
-        What is in the file and has no place in a picture.
+        Contents of the file without a place in a picture.
     """
     position = file.tell()
     try:

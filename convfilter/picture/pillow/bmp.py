@@ -1,4 +1,4 @@
-"""What the header of a BMP says of its colours: a profile, or primaries and gamma. BITMAPV5HEADER, LOGCOLORSPACE."""
+"""Colour properties of a BMP's header: a profile, or primaries and gamma. BITMAPV5HEADER, LOGCOLORSPACE."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import BinaryIO
 from convfilter.picture import limits
 
 _FILE_HEADER_BYTES = 14
-#: Headers of this size or more name a colour space, and of the second one hold a profile.
+#: Least sizes of headers that name a colour space, and that have a profile.
 _V4_BYTES, _V5_BYTES = 108, 124
 _EMBEDDED, _LINKED, _CALIBRATED = 0x4D424544, 0x4C494E4B, 0
 _FIXED_2_30, _FIXED_16_16 = 2.0**30, 2.0**16
@@ -25,9 +25,9 @@ def colours(file: BinaryIO) -> tuple[bytes | None, str]:
     Returns
     -------
     bytes, or None
-        None where none is told, as for sRGB.
+        None if there is none, as for sRGB.
     str
-        What is told and cannot be read, for a note; "" for nothing.
+        A note about an unreadable profile; "" for none.
     """
     file.seek(_FILE_HEADER_BYTES)
     header = file.read(_V5_BYTES)
@@ -49,7 +49,7 @@ def colours(file: BinaryIO) -> tuple[bytes | None, str]:
 
 
 def _of_primaries(points: bytes, gammas: bytes) -> bytes | None:
-    """Make a profile of three colours in XYZ and the gamma of the first."""
+    """Make a profile of three primaries in XYZ and the first one's gamma."""
     from convfilter.picture.metadata import icc_write
     from convfilter.picture.metadata.curves import ParametricCurve
 

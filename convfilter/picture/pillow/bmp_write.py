@@ -1,4 +1,4 @@
-"""BMP with transparency, which Pillow writes so that nobody finds it: 32 bits with masks, version 4 header.
+"""BMP with alpha, in a form that readers recognise, unlike Pillow's: 32 bits with masks, version 4 header.
 
 Source: BITMAPV4HEADER, Windows GDI documentation.
 """

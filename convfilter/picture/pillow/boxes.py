@@ -1,4 +1,4 @@
-"""Boxes, of which JPEG 2000 files and AVIFs consist. ISO/IEC 14496-12, 4.2; ISO/IEC 15444-1, annex I.4."""
+"""Boxes of JPEG 2000 and AVIF files. ISO/IEC 14496-12, 4.2; ISO/IEC 15444-1, annex I.4."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ _MOST_BOXES = 1000
 
 
 def boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Walk through the boxes of a file: kind, and where the content begins and ends.
+    """Iterate over the boxes of a file: kind, and start and end of the content.
 
     Parameters
     ----------
     file : BinaryIO
         Seekable; its position changes.
     start, end : int
-        Where the first box begins and the last one ends.
+        Start of the first box and end of the last one.
 
     Yields
     ------
     (bytes, int, int)
-        At most 1000 boxes, up to the first that is damaged.
+        At most 1000 boxes, up to the first damaged one.
     """
     for _ in range(_MOST_BOXES):
         file.seek(start)
@@ -42,13 +42,13 @@ def boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, in
 
 
 def boxes_of(content: bytes, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
-    """Walk through the boxes of a box: kind and content."""
+    """Iterate over the inner boxes of a box: kind and content."""
     for kind, first, last in boxes(BytesIO(content), start, len(content)):
         yield kind, content[first:last]
 
 
 def box(kind: bytes, *parts: bytes) -> bytes:
-    """Put a box together."""
+    """Encode a box."""
     content = b"".join(parts)
     if len(content) + 8 < 2**32:
         return struct.pack(">I4s", len(content) + 8, kind) + content

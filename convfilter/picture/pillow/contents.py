@@ -1,4 +1,4 @@
-"""Containers of several pictures of which one is read: icons, textures, AVIF and JPEG 2000; what is left out is said.
+"""Notes on containers of which one picture is read: icons, textures, AVIF and JPEG 2000.
 
 DDS: Microsoft's DDS_HEADER and DDS_HEADER_DXT10; HEIF: ISO/IEC 23008-12 (items); JPX: ISO/IEC 15444-2, annex M.
 """
@@ -21,7 +21,7 @@ _CODED = (b"av01", b"grid", b"iden", b"iovl", b"hvc1", b"jpeg")
 
 
 def embedded_sizes(head: bytes, file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """List the sizes of the PNGs and JPEG 2000s within an icon, which need not be those that its directory gives.
+    """Yield the sizes of PNGs and JPEG 2000s within an icon, which may differ from its directory.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def embedded_sizes(head: bytes, file: BinaryIO) -> Iterator[tuple[int, int]]:
 
 
 def notes_on(image: Any, name: str | None, file: BinaryIO) -> list[str]:
-    """Say what a file holds beside the picture that Pillow has opened.
+    """Return notes on the contents of a file besides the picture that Pillow has opened.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def notes_on(image: Any, name: str | None, file: BinaryIO) -> list[str]:
     Raises
     ------
     ReadError
-        What is left out are parts of the picture itself: faces, slices, layers of a texture.
+        Parts of the picture itself would be dropped: faces, slices, layers of a texture.
     """
     if name not in _NOTES:
         return []
@@ -123,7 +123,7 @@ def _heic_notes(image: Any, file: BinaryIO) -> Iterator[str]:
 
 
 def _heif_notes(name: str, file: BinaryIO) -> Iterator[str]:
-    """Look through the items for pictures that are neither the primary one nor made for it."""
+    """Search the items for pictures that neither are the primary one nor belong to it."""
     for kind, start, end in boxes(file, 0, file.seek(0, 2)):
         if kind == b"meta" and end - start <= _META_BYTES:
             file.seek(start)

@@ -1,4 +1,4 @@
-"""The blocks of a GIF, walked through without decoding: whether the file is whole. GIF89a (CompuServe, 1990)."""
+"""GIF blocks, parsed without decoding to detect damage. GIF89a (CompuServe, 1990)."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import BinaryIO, NamedTuple
 from convfilter.picture import limits
 from convfilter.picture.metadata.pillow_info import text_of
 
-#: More than any animation has; walking through more would only take time.
+#: More frames than any real animation has; a limit on the time of parsing.
 MAX_FRAMES = 65536
 _ASPECT_AT, _ASPECT_OFFSET = 12, 15
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
 _HAS_TABLE = 0x80
 TEXT, COMMENT, APPLICATION = 0x01, 0xFE, 0xFF
 XMP_NAME, ICC_NAME = b"XMP DataXMP", b"ICCRGBG1012"
-#: Blocks that say how often an animation plays, which the decoder tells.
+#: Blocks with the loop count, which the decoder reports.
 _LOOP_NAMES = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
-#: Behind an XMP packet, which is no chain of blocks: wherever a decoder falls into it, it finds the end.
+#: Trailer of an XMP packet, which is not a chain of blocks: from any byte in it, a decoder reaches the end.
 XMP_TRAILER = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
 _NAME_BYTES = 11
 
 
 class Damage(NamedTuple):
-    """What is wrong with the structure of a GIF; ``leaves_frames`` if those before it can be shown."""
+    """A structural problem; ``leaves_frames`` if the frames before it can be shown."""
 
     text: str
     leaves_frames: bool = True
 
 
 def damage(file: BinaryIO) -> Damage | None:
-    """Tell what is wrong with the structure of a GIF, if anything; Pillow shows the frames before it and is silent.
+    """Return the structural problem of a GIF, if any; Pillow silently shows the frames before it.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def _walk(file: BinaryIO) -> Damage | None:
         if kind == _EXTENSION:
             file.seek(1, 1)
         elif kind == _IMAGE:
-            # A colour table, if there is one, then the size of the first codes.
+            # An optional colour table, then the size of the first codes.
             file.seek(_table_bytes(file.read(9)[8]) + 1, 1)
             frames += 1
         else:
@@ -72,10 +72,10 @@ def _walk(file: BinaryIO) -> Damage | None:
 
 
 class Said(NamedTuple):
-    """What a GIF says beside its frames.
+    """Metadata of a GIF.
 
-    ``others`` are names of blocks that only other programs know, ``aspect`` the width of a pixel in 64ths of its
-    height, 0 where that is not told or 1.
+    ``others`` are names of unsupported blocks, ``aspect`` is the width of a pixel in 64ths of its height, 0 for 1 or
+    unknown.
     """
 
     comments: list[str]
@@ -86,7 +86,7 @@ class Said(NamedTuple):
 
 
 def said(file: BinaryIO) -> Said:
-    """Read comments, XMP and profile; what is damaged is left out.
+    """Read comments, XMP and profile, except damaged ones.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def said(file: BinaryIO) -> Said:
 
 
 def _extensions(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yield the kind and the blocks of each extension, with their lengths and the zero at the end."""
+    """Yield the kind and the blocks of each extension, with lengths and terminator."""
     file.seek(0)
     try:
         head = file.read(13)
@@ -145,7 +145,7 @@ def _extensions(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def end_of(file: BinaryIO) -> int | None:
-    """Return where the file ends by its trailer; None where it has none."""
+    """Return the end of the file by its trailer; None if it has none."""
     file.seek(0)
     try:
         file.seek(_table_bytes(file.read(13)[10]), 1)

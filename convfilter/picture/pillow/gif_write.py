@@ -1,7 +1,7 @@
 """GIF writer: every frame with its own palette and delay; Pillow reduces the colours and compresses.
 
-Pillow's own writer of animations joins frames that are alike and shares palettes; here each frame that
-went in comes out. GIF89a (CompuServe, 1990).
+Pillow's own writer of animations merges equal frames and shares palettes; here the frames of the input
+stay as they are. GIF89a (CompuServe, 1990).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _KEEP, _CLEAR = 1, 2
 _TICKS_PER_SECOND = 100
 _HAS_TABLE = 0x80
 _SUBBLOCK_BYTES = 255
-#: Less opacity than this is none.
+#: Alpha below this becomes transparent.
 _HALF = 128
 
 
@@ -44,7 +44,7 @@ def write_gif(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     file : BinaryIO
     picture : Picture
         8-bit grey or RGB; more than 256 colours are reduced, with dithering,
-        and opacity becomes all or nothing at one half.
+        and alpha is thresholded at one half.
     options : WriteOptions
     """
     frames = [frame for frame in picture.frames if not frame.fallback]
@@ -53,7 +53,7 @@ def write_gif(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     _write_header_extensions(file, picture.metadata, len(frames) > 1)
     before: Pixels | None = None
     for frame in frames:
-        # Opaque frames are drawn over one another; transparent ones need a bare canvas.
+        # Opaque frames are drawn over each other; transparent ones need an empty canvas.
         area = (0, 0, height, width) if picture.alpha or before is None else changed_area(before, frame.pixels)
         _write_frame(file, frame, area, picture.alpha)
         before = frame.pixels
@@ -62,7 +62,7 @@ def write_gif(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
 
 def _write_header_extensions(file: BinaryIO, metadata: Metadata, animated: bool) -> None:
     if animated and metadata.loop != 1:
-        # The number of repetitions after the first time; 0 is for ever.
+        # Repetitions after the first time; 0 is forever.
         repeats = min(metadata.loop - 1, 65535) if metadata.loop else 0
         file.write(_application(b"NETSCAPE2.0") + b"\x03\x01" + struct.pack("<HB", repeats, 0))
     if metadata.icc:
@@ -95,7 +95,7 @@ def _subblocks(data: bytes) -> bytes:
 
 
 def _encoded(pixels: Pixels, alpha: bool) -> _Encoded:
-    """Reduce the colours and compress: Pillow writes a GIF of one frame, of which palette and data are taken."""
+    """Reduce the colours and compress: palette and data come from a GIF of one frame written by Pillow."""
     indexed, transparent = _indexed(np.ascontiguousarray(pixels), alpha)
     buffer = io.BytesIO()
     options: dict[str, Any] = {} if transparent is None else {"transparency": transparent}
@@ -117,7 +117,7 @@ def _encoded(pixels: Pixels, alpha: bool) -> _Encoded:
 
 
 def _indexed(pixels: Pixels, alpha: bool) -> tuple[Any, int | None]:
-    """Return a palette image and the index that stands for transparent."""
+    """Return a palette image and the index of transparent pixels."""
     rgb, clear = _colours_and_clear(pixels, alpha)
     indices, palette = _reduced(rgb, _COLOURS - (clear is not None))
     transparent = None
@@ -131,7 +131,7 @@ def _indexed(pixels: Pixels, alpha: bool) -> tuple[Any, int | None]:
 
 
 def _colours_and_clear(pixels: Pixels, alpha: bool) -> tuple[Pixels, Pixels | None]:
-    """Return RGB, black where it is clear, and which pixels are clear, None if none is."""
+    """Return RGB (black where transparent) and a mask of transparent pixels, None if there are none."""
     planes = pixels.reshape(*pixels.shape[:2], -1)
     colours = planes[:, :, :-1] if alpha else planes
     clear = planes[:, :, -1] < _HALF if alpha else None
@@ -144,7 +144,7 @@ def _colours_and_clear(pixels: Pixels, alpha: bool) -> tuple[Pixels, Pixels | No
 
 
 def is_reduced(pixels: Pixels, alpha: bool) -> bool:
-    """Tell whether a frame has more colours than its palette will.
+    """Whether a frame has more colours than its palette will.
 
     Parameters
     ----------

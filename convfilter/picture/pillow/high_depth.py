@@ -1,4 +1,4 @@
-"""JPEG 2000 and AVIF deeper than 8 bits, which Pillow reduces without a word.
+"""JPEG 2000 and AVIF of more than 8 bits, which Pillow silently reduces.
 
 ISO/IEC 15444-1, annex A.5.1 (SIZ marker segment); AV1 Codec ISO Media File
 Format Binding 1.3, section 2.3 (av1C box).
@@ -15,14 +15,14 @@ from convfilter.picture import colour
 from convfilter.picture.pixels import Pixels
 
 _CODESTREAM = b"\xff\x4f\xff\x51"
-#: Codestream and boxes begin within this distance.
+#: Most bytes before the codestream and boxes.
 _SEARCH_BYTES = 1 << 20
 _SIGNED = 0x80
 _HIGH_BITDEPTH, _TWELVE_BIT = 0x40, 0x20
 
 
 def bits_of(file: BinaryIO, name: str) -> int:
-    """Return the bits of a sample of a "JPEG2000" or "AVIF"; the position of the file stays where it was.
+    """Return the bits of a sample of a "JPEG2000" or "AVIF"; the file's position does not change.
 
     Raises
     ------
@@ -63,9 +63,9 @@ def decode_deep(file: BinaryIO, name: str, bits: int, frames: int = 1) -> tuple[
     name : str
         "JPEG2000" or "AVIF".
     bits : int
-        As ``bits_of`` found.
+        From ``bits_of``.
     frames : int
-        How many there are; of an AVIF.
+        Number of frames of an AVIF.
 
     Returns
     -------

@@ -23,13 +23,13 @@ _ENUMERATED, _RESTRICTED_PROFILE, _ANY_PROFILE = 1, 2, 3
 _SRGB, _GRAY = 16, 17
 _OPACITY, _PREMULTIPLIED_OPACITY, _WHOLE_PICTURE = 1, 2, 0
 _METRES_PER_INCH = 0.0254
-#: Boxes that say how the codestream is to be decoded, or nothing.
+#: Boxes about decoding, or without information.
 _KNOWN = (b"jP  ", b"ftyp", b"jp2h", b"jp2c", b"rreq", b"free", b"uuid")
 _MOST_BYTES = 1 << 26
 
 
 def add_metadata(metadata: Metadata, file: BinaryIO) -> list[str]:
-    """Add what the boxes of a JP2 say; a bare codestream says nothing.
+    """Add metadata from the boxes of a JP2; a bare codestream has none.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def add_metadata(metadata: Metadata, file: BinaryIO) -> list[str]:
     Returns
     -------
     list of str
-        Names of boxes that are left out.
+        Names of dropped boxes.
     """
     if file.read(len(_FIRST_BOX)) != _FIRST_BOX:
         return []
@@ -93,7 +93,7 @@ def write(file: BinaryIO, codestream: bytes, picture: Picture) -> None:
         Need not be seekable.
     codestream : bytes
     picture : Picture
-        What the codestream was made from.
+        Source of the codestream.
     """
     metadata = picture.metadata
     profile = metadata.icc
@@ -119,7 +119,7 @@ def _image_header(picture: Picture) -> bytes:
 
 
 def _is_restricted(profile: bytes) -> bool:
-    """Tell a profile of curves and at most a matrix, which every reader of JP2 knows."""
+    """Whether a profile has only curves and at most a matrix, which every JP2 reader supports."""
     return not any(name.startswith((b"A2B", b"D2B")) for name in icc.tags(profile))
 
 
@@ -132,7 +132,7 @@ def _colours(picture: Picture, is_plain: bool) -> bytes:
 
 
 def _channel_definitions(picture: Picture) -> bytes:
-    """Say which channel is opacity, if there is one."""
+    """Return the box that marks the alpha channel, if any."""
     if not picture.alpha:
         return b""
     count = channels_of(picture.pixels)
@@ -143,7 +143,7 @@ def _channel_definitions(picture: Picture) -> bytes:
 
 
 def _resolution(x: float, y: float) -> bytes:
-    """Write dots per inch as dots per metre, exactly where they are whole numbers: n * 10**4 / 254."""
+    """Encode dots per inch as dots per metre, exact for integers: n * 10**4 / 254."""
     parts = []
     for dots in (y, x):
         number, power = (round(dots), 4) if dots >= 650 or dots == round(dots) else (round(dots * 100), 2)

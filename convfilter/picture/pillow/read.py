@@ -1,4 +1,4 @@
-"""Formats that Pillow reads: header first, then limits, then every frame."""
+"""Read formats through Pillow: header first, then limits, then every frame."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from convfilter.picture.pillow import beside, contents, gif, webp
 from convfilter.picture.pillow import high_depth as deep
 from convfilter.picture.pixels import Model, Pixels, channels_of
 
-#: Pillow's plugin and class for the formats that a signature tells; loading one plugin is quick, all of them is not.
+#: Pillow's plugin and class by format: importing one plugin is quick, importing all is not.
 _PLUGINS = {
     "GIF": ("GifImagePlugin", "GifImageFile"),
     "BMP": ("BmpImagePlugin", "BmpImageFile"),
@@ -33,17 +33,17 @@ _PLUGINS = {
     "PCX": ("PcxImagePlugin", "PcxImageFile"),
     "SGI": ("SgiImagePlugin", "SgiImageFile"),
 }
-#: Tried in turn for the rest. Left out on purpose: formats that start other programs (EPS), that Pillow only
-#: recognises (GRIB, HDF5, WMF ...), and video.
+#: Plugins tried in order for other formats. Excluded on purpose: formats that start other programs (EPS), that Pillow
+#: only recognises (GRIB, HDF5, WMF ...), and video.
 _OTHERS = (
     *("DIB", "TGA", "ICO", "CUR", "DDS", "BLP", "QOI", "SUN"),
     *("FLI", "GBR", "MSP", "XBM", "XPM", "IM", "ICNS", "DCX", "PIXAR"),
 )
 _NAMES = {"WEBP": "WebP", "DIB": "BMP"}
 _ANIMATED = ("GIF", "WebP", "AVIF", "FLI")
-#: Formats of several pictures that are no animations.
+#: Formats of several pictures that are not animations.
 _PAGED = ("DCX", "IM")
-#: Modes that NumPy sees as samples at once: model and alpha.
+#: Modes whose samples NumPy can use directly: model and alpha.
 _MODELS: dict[str, tuple[Model, bool]] = {
     "L": ("gray", False),
     "LA": ("gray", True),
@@ -61,7 +61,7 @@ _FRAME_HEADER_BYTES = 16
 _RIFF_NAME_AND_SIZE_BYTES = 8
 _lenient_lock = shared_lock()
 _limit_lock = shared_lock()
-#: How many threads read pictures without Pillow's limit, and what that is.
+#: Number of threads that read without Pillow's size limit, and that limit.
 _unlimited = 0
 _limit: int | None = None
 
@@ -79,12 +79,12 @@ def read_pillow(file: BinaryIO, options: ReadOptions) -> Picture:
 
 
 def rescued(decode: Callable[[bool], Picture], lenient: bool) -> Picture:
-    """Decode a picture, and if it is damaged what is left of it, with a note of what is wrong.
+    """Decode a picture; if it is damaged, decode the rest, with a note.
 
     Parameters
     ----------
     decode : callable
-        Called with False; then, if that raised a ReadError, with True.
+        Called with False; after a ReadError, with True.
     lenient : bool
         False: the ReadError is raised.
 
@@ -103,7 +103,7 @@ def rescued(decode: Callable[[bool], Picture], lenient: bool) -> Picture:
 
 
 def _read(file: BinaryIO, options: ReadOptions, lenient: bool) -> Picture:
-    """Read a whole picture, or what is left of one."""
+    """Read a whole picture, or the rest of a damaged one."""
     file.seek(0)
     with guarded(lenient):
         image = _opened(file, lenient, options)
@@ -117,13 +117,13 @@ def _read(file: BinaryIO, options: ReadOptions, lenient: bool) -> Picture:
                     chosen([image], options.frame)
                 return replace(_deep(image, file, name, bits), notes=tuple(notes))
         if name == "JPEG2000":
-            # Its decoder gives all or nothing, and Pillow takes nothing for a black picture.
+            # This decoder gives all or nothing, and Pillow would return nothing as a black picture.
             ImageFile.LOAD_TRUNCATED_IMAGES = False
         return replace(_picture(image, file, name, options, lenient), notes=tuple(notes))
 
 
 def _deep(image: Any, file: BinaryIO, name: str, bits: int) -> Picture:
-    """Take the metadata from Pillow, the samples from a decoder that keeps their depth."""
+    """Combine metadata from Pillow with samples from a decoder that keeps their depth."""
     limits.require_memory(4 * image.width * image.height * len(image.getbands()))
     (pixels,), white = deep.decode_deep(file, name, bits)
     channels = channels_of(pixels)
@@ -156,7 +156,7 @@ def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions, lenien
     metadata.lossless = name == "WebP" and _is_lossless_webp(file)
     decoded = [_decoded(image, index, count, options) for index in wanted]
     if name == "GIF" and all(_is_gray(each) for each in decoded):
-        # The format knows palettes only.
+        # The format has only palettes.
         decoded = [each._replace(pixels=_without_colour(each), model="gray") for each in decoded]
     model: Model = "rgb" if any(each.model == "rgb" for each in decoded) else decoded[0].model
     alpha = any(each.alpha for each in decoded)
@@ -168,7 +168,7 @@ def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions, lenien
 
 
 def _with_deep_frames(picture: Picture, file: BinaryIO, bits: int, count: int, wanted: Sequence[int]) -> Picture:
-    """Take the samples of an animated AVIF from a decoder that keeps their depth; their times are known from Pillow."""
+    """Combine the samples of a decoder that keeps depth with Pillow's frame times, for an animated AVIF."""
     height, width = picture.pixels.shape[:2]
     limits.require_memory(4 * width * height * channels_of(picture.pixels) * count)
     pixels, white = deep.decode_deep(file, "AVIF", bits, count)
@@ -180,7 +180,7 @@ def _with_deep_frames(picture: Picture, file: BinaryIO, bits: int, count: int, w
 
 
 def _is_lossless_webp(file: BinaryIO) -> bool:
-    """Tell by the name of the first chunk with pixels; within an animation that is one level down."""
+    """Return whether the first chunk with pixels is lossless; in an animation it is one level down."""
     position = file.tell()
     file.seek(12)
     lossless = False
@@ -220,7 +220,7 @@ def _without_colour(frame: _Decoded) -> Pixels:
 
 
 def _plain(image: Any) -> Any:
-    """Convert to a mode of ``_MODELS``, without loss."""
+    """Convert losslessly to a mode of ``_MODELS``."""
     mode = image.mode
     keyed = "transparency" in image.info
     if mode == "P":
@@ -235,7 +235,7 @@ def _plain(image: Any) -> Any:
 
 
 def _expanded(frame: _Decoded, model: Model, alpha: bool) -> Pixels:
-    """Give a frame the channels that some other frame of the animation needs."""
+    """Add channels to a frame that another frame of the animation needs."""
     pixels = frame.pixels
     if (frame.model, frame.alpha) == (model, alpha):
         return pixels
@@ -248,7 +248,7 @@ def _expanded(frame: _Decoded, model: Model, alpha: bool) -> Pixels:
 
 
 def _opened(file: BinaryIO, lenient: bool, options: ReadOptions) -> Any:
-    """Parse the header; no pixel is decoded."""
+    """Parse the header without decoding."""
     head = file.read(32)
     file.seek(0)
     name = formats.sniff(head)
@@ -258,7 +258,7 @@ def _opened(file: BinaryIO, lenient: bool, options: ReadOptions) -> Any:
     if name in _PLUGINS:
         module, cls = _PLUGINS[name]
         return getattr(importlib.import_module(f"PIL.{module}"), cls)(file)
-    for size in contents.embedded_sizes(head, file):  # Pillow decodes icons as soon as it opens them
+    for size in contents.embedded_sizes(head, file):  # Pillow decodes icons when it opens them
         limits.require_size(*size, options.max_pixels)
     Image.init()
     for other in _OTHERS:
@@ -267,13 +267,13 @@ def _opened(file: BinaryIO, lenient: bool, options: ReadOptions) -> Any:
             file.seek(0)
             try:
                 return factory(file, "")
-            except (SyntaxError, IndexError, TypeError, struct.error):  # how Pillow's plugins say: not mine
+            except (SyntaxError, IndexError, TypeError, struct.error):  # the file is not of the plugin's format
                 continue
     raise UnknownFormatError("it is no picture of a known format")
 
 
 def _judge_webp(head: bytes, file: BinaryIO, options: ReadOptions) -> None:
-    """Refuse what is too large before the decoder is made, which takes the memory for a whole canvas."""
+    """Refuse a picture that is too large before the decoder allocates a whole canvas."""
     size = webp.outline_of(head)
     if size is not None:
         width, height = size
@@ -285,7 +285,7 @@ def _judge_webp(head: bytes, file: BinaryIO, options: ReadOptions) -> None:
 
 
 def _webp(file: BinaryIO, size: int, lenient: bool) -> Any:
-    """Parse the header of a WebP of which ``size`` bytes follow it; its decoder says nothing of what it lacks."""
+    """Parse the header of a WebP of ``size`` further bytes; its decoder does not report missing data."""
     if lenient:
         import io
 
@@ -301,19 +301,19 @@ def _webp(file: BinaryIO, size: int, lenient: bool) -> Any:
 
 @contextmanager
 def guarded(lenient: bool) -> Iterator[None]:
-    """Turn whatever a decoder raises into a ReadError of one line, and keep its warnings to itself.
+    """Convert any exception of a decoder to a ReadError of one line, and suppress its warnings.
 
     Parameters
     ----------
     lenient : bool
-        Have Pillow decode truncated pictures; a global switch of Pillow, hence a lock.
+        Let Pillow decode truncated pictures; this is a global switch, hence a lock.
 
     Raises
     ------
     ReadError
         The decoder failed.
     """
-    # Pillow's warnings repeat what is checked here, or concern nobody but its developers.
+    # Pillow's warnings repeat checks made here, or concern only its developers.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         with _without_pillows_limit():
@@ -334,7 +334,7 @@ def guarded(lenient: bool) -> Iterator[None]:
 
 @contextmanager
 def _without_pillows_limit() -> Iterator[None]:
-    """Have pictures that are judged here already judged by Pillow no more; its limit is the same for all threads."""
+    """Disable Pillow's size check for pictures checked here; its limit is the same for all threads."""
     global _unlimited, _limit
     with _limit_lock:
         if _unlimited == 0:

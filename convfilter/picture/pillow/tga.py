@@ -1,4 +1,4 @@
-"""What a TGA says beside its samples. Truevision TGA, file format specification 2.0 (1991), C.6 and C.7."""
+"""Metadata of a TGA. Truevision TGA, file format specification 2.0 (1991), C.6 and C.7."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COMMENT_AT, _TIME_AT, _ATTRIBUTES_AT = 43, 367, 494
 
 
 def said(file: BinaryIO) -> tuple[list[Text], bool]:
-    """Read remarks, and whether colours are premultiplied.
+    """Read texts, and whether colours are premultiplied.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""The chunks of a WebP: animations put together frame by frame, and truncated files completed.
+"""WebP chunks: write animations frame by frame, and complete truncated files.
 
-Pillow's own writer of animations joins frames that are alike; here each frame that went in comes out. RFC 9649.
+Pillow's own writer of animations merges equal frames; here the frames of the input stay as they are. RFC 9649.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ICC, _ALPHA, _EXIF, _XMP, _ANIMATION = 0x20, 0x10, 0x08, 0x04, 0x02
 _REPLACE = 0x02
 _LONGEST_MS = 2**24 - 1
 _MOST_PLAYS = 65535
-#: A file of which less than this is left is not filled up: its size may be damaged too.
+#: Largest factor by which a truncated file is extended: beyond it, its size field may be damaged too.
 _MOST_GROWTH = 16
 _SPARE_BYTES = 1 << 16
 _SIDE, _VP8L_SIGNATURE, _VP8_SIGNATURE = 0x3FFF, 0x2F, b"\x9d\x01\x2a"
@@ -28,7 +28,7 @@ _KNOWN_CHUNKS = (*_FRAME_CHUNKS, b"VP8X", b"ANIM", b"ANMF", b"ICCP", b"EXIF", b"
 
 
 def outline_of(head: bytes) -> tuple[int, int] | None:
-    """Read width and height from the first 30 bytes; None where they make no sense."""
+    """Read width and height from the first 30 bytes; None if malformed."""
     kind, at = head[12:16], 20
     if kind == b"VP8X" and len(head) >= at + 10:
         return _number(head[at + 4 : at + 7]) + 1, _number(head[at + 7 : at + 10]) + 1
@@ -41,7 +41,7 @@ def outline_of(head: bytes) -> tuple[int, int] | None:
 
 
 def frames_of(file: BinaryIO) -> int:
-    """Count the frames of a file by the heads of its chunks; the position stays where it was."""
+    """Count the frames of a file by its chunk headers; the position does not change."""
     position = file.tell()
     file.seek(_RIFF_HEAD_BYTES)
     count = 0
@@ -60,7 +60,7 @@ def _number(data: bytes) -> int:
 def write_animation(
     file: BinaryIO, frames: list[Frame], metadata: Metadata, alpha: bool, encode: Callable[[Pixels], bytes]
 ) -> None:
-    """Write an animation; of each frame what differs from the one before.
+    """Write an animation; each frame stores only its difference from the one before.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def write_animation(
     alpha : bool
         The last channel is opacity.
     encode : callable
-        Makes a WebP of one picture.
+        Encodes one picture as WebP.
     """
     height, width = frames[0].pixels.shape[:2]
     flags = _ANIMATION | _ALPHA * alpha
@@ -93,7 +93,7 @@ def write_animation(
 
 
 def _frame(frame: Frame, area: tuple[int, int, int, int], encode: Callable[[Pixels], bytes]) -> bytes:
-    """Encode one area as the ANMF chunk that replaces what was there; its corner has even coordinates."""
+    """Encode one area as an ANMF chunk that overwrites it; its corner has even coordinates."""
     top, left, bottom, right = area[0] & ~1, area[1] & ~1, area[2], area[3]
     numerator, denominator = frame.delay or (1, 10)
     duration = min(round(1000 * numerator / denominator), _LONGEST_MS)
@@ -112,10 +112,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """List the chunks of a file; the last one may be shorter than it says, and is filled up with zeros.
-
-    More zeros than are missing: decoders refuse pixels that seem to need more bytes, and pass over those left.
-    """
+    """Yield the chunks of a file; a truncated last chunk is padded with zeros."""
     at = _RIFF_HEAD_BYTES
     while at + _CHUNK_HEAD_BYTES <= len(data):
         kind, size = struct.unpack_from("<4sI", data, at)
@@ -127,7 +124,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def other_chunks(file: BinaryIO) -> list[str]:
-    """Name the chunks that are not understood.
+    """Return the names of unsupported chunks.
 
     Parameters
     ----------
@@ -144,7 +141,7 @@ def other_chunks(file: BinaryIO) -> list[str]:
 
 
 def completed(data: bytes) -> bytes:
-    """Make a whole file of a truncated one, so that decoders take it: what is missing of the pixels is zero.
+    """Complete a truncated file so that decoders accept it: missing pixel data are zero.
 
     Parameters
     ----------
@@ -154,8 +151,8 @@ def completed(data: bytes) -> bytes:
     Returns
     -------
     bytes
-        The same, if it was whole. Of an animation the frame that was cut is
-        left out, unless it is the first.
+        Unchanged if the file is whole. A truncated frame of an animation is
+        dropped, unless it is the first.
     """
     if len(data) >= _CHUNK_HEAD_BYTES + int.from_bytes(data[4:8], "little"):
         return data

@@ -1,4 +1,4 @@
-"""Formats that Pillow writes: JPEG, WebP, AVIF, JPEG 2000, BMP and a few old ones."""
+"""Write formats through Pillow: JPEG, WebP, AVIF, JPEG 2000, BMP and a few old ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HEADROOM_BYTES = 1 << 18
 _PCX_RESOLUTION, _MOST_DOTS = 12, 65535
 _PILLOW_NAMES = {"WebP": "WEBP"}
 _MODES = {("gray", False): "L", ("gray", True): "LA", ("rgb", False): "RGB", ("rgb", True): "RGBA"}
-#: zlib-like effort for each name of ``--compression``.
+#: Effort of the encoder for each name of ``--compression``.
 _WEBP_METHODS = {"fast": 2, "default": 4, "best": 6}
 _AVIF_SPEEDS = {"fast": 9, "default": 6, "best": 2}
 
@@ -43,7 +43,7 @@ def write_pillow(file: BinaryIO, picture: Picture, options: WriteOptions) -> Non
     Raises
     ------
     WriteError
-        The encoder refuses.
+        The encoder fails.
     """
     warnings.filterwarnings("ignore", module=r"PIL\.")
     name = picture.format or ""
@@ -67,7 +67,7 @@ def write_pillow(file: BinaryIO, picture: Picture, options: WriteOptions) -> Non
     if len(images) > 1:
         parameters |= {"save_all": True, "append_images": images[1:]}
     if name == "JPEG" and (parameters["progressive"] or parameters["optimize"]):
-        # Progressive and optimised pictures must fit into one buffer, which Pillow's guess for it does not ensure.
+        # Progressive and optimised pictures must fit one buffer, for which Pillow's estimate can be too small.
         ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, frames[0].pixels.nbytes + _HEADROOM_BYTES)
     patch = _PATCHES.get(name)
     target = io.BytesIO() if patch else file
@@ -86,18 +86,18 @@ def _with_code_points(data: bytes, metadata: Metadata) -> bytes:
 
 
 def _with_dots_per_inch(data: bytes, metadata: Metadata) -> bytes:
-    """Write the resolution into a PCX, which Pillow always gives 100 dots per inch."""
+    """Write the resolution into a PCX, for which Pillow always writes 100 dots per inch."""
     dots = (min(max(round(value), 0), _MOST_DOTS) for value in metadata.resolution or (0, 0))
     return data[:_PCX_RESOLUTION] + struct.pack("<HH", *dots) + data[_PCX_RESOLUTION + 4 :]
 
 
-#: What Pillow's encoders cannot be told.
+#: Patches for properties that Pillow's encoders do not support.
 _PATCHES: dict[str, Callable[[bytes, Metadata], bytes]] = {"AVIF": _with_code_points, "PCX": _with_dots_per_inch}
 
 
 @contextmanager
 def _encoding(name: str) -> Iterator[None]:
-    """Turn what an encoder raises into a WriteError; those of the operating system stay."""
+    """Convert exceptions of an encoder to WriteErrors, except those of the operating system."""
     try:
         yield
     except OSError:
@@ -152,19 +152,19 @@ def _write_animated_webp(file: BinaryIO, frames: list[Frame], picture: Picture, 
 
 def _avif(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
     if len(frames) > 1 and exif.orientation(metadata.exif, metadata.xmp) != 1:
-        # libavif crashes on it.
+        # libavif crashes on an oriented animation.
         raise WriteError(
             "an AVIF animation cannot be stored turned", remedy="leave out {auto_orient=False}, or use webp"
         )
     if exif.orientation(metadata.exif, metadata.xmp) == 1:
-        # Pillow takes it out of the block, and writes that anew, which moves the camera's maker note.
+        # Pillow would remove the orientation by rewriting the block, which moves the camera's maker note.
         metadata.exif = exif.without_orientation(metadata.exif)
     parameters = pillow_parameters(metadata) | _animation(metadata, frames)
     parameters.pop("loop", None)
     parameters["quality"] = DEFAULT_QUALITY if options.quality is None else options.quality
     parameters["speed"] = _AVIF_SPEEDS[options.effort]
     if code_points := dict(metadata.png).get(b"cICP"):
-        # In the data as in the boxes around it: some decoders look into the one, some into the other.
+        # Written to the data and to the boxes around them: decoders read either.
         names = ("c:color-primaries", "c:transfer-characteristics")
         parameters["advanced"] = dict(zip(names, map(str, code_points[:2]), strict=True))
     if options.subsampling:
@@ -173,9 +173,9 @@ def _avif(metadata: Metadata, picture: Picture, options: WriteOptions, frames: l
 
 
 def _codestream(picture: Picture, options: WriteOptions) -> bytes:
-    """Encode without loss, unless a quality is asked for: the ratio of the error, in dB."""
+    """Encode losslessly unless a quality is given: the signal-to-noise ratio in dB."""
     pixels, quality = picture.pixels, options.quality
-    if pixels.dtype == np.uint16:  # which Pillow has for grey only
+    if pixels.dtype == np.uint16:  # Pillow supports 16 bits for grey only
         import imagecodecs
 
         level = 0 if quality is None else 20 + quality * 2 // 5
@@ -191,7 +191,7 @@ def _codestream(picture: Picture, options: WriteOptions) -> bytes:
 
 
 def _other(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
-    return {"dpi": metadata.resolution or (0, 0)}  # without it Pillow makes one up
+    return {"dpi": metadata.resolution or (0, 0)}  # otherwise Pillow invents a resolution
 
 
 _PARAMETERS = {"JPEG": _jpeg, "WebP": _webp, "AVIF": _avif}

@@ -1,1 +1,1 @@
-"""Where files come from and go: paths, addresses, streams; outputs appear whole or not at all."""
+"""Inputs and outputs: paths, addresses, streams; atomic replacement of outputs."""

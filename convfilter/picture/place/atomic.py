@@ -1,10 +1,8 @@
-"""A file that appears whole or not at all.
+"""Atomic outputs: a file appears whole or not at all.
 
-The new content goes to a file without a name (O_TMPFILE) in the folder of the
-target, or, where the file system has no such thing, to one with a temporary
-name; only when it is complete it takes the place of the target, by rename. What
-is no regular file (a FIFO, a device, an open descriptor), or is an object in a
-store, gets the complete content in one go.
+New content goes to an unnamed file (O_TMPFILE) in the target's folder or, if the file system lacks these, to a
+temporary name. Once complete, it atomically replaces the target by rename. Targets that are not regular files (a FIFO,
+a device, an open descriptor) or are objects in a store get the complete content in one write.
 """
 
 from __future__ import annotations
@@ -21,39 +19,39 @@ from typing import BinaryIO
 from convfilter.errors import WriteError, named
 from convfilter.picture.place.source import reason
 
-#: Temporary names that exist right now; ``discard_unfinished`` removes them.
+#: Existing temporary names; ``discard_unfinished`` removes them.
 _unfinished: set[str] = set()
 _DESCRIPTORS = ("/dev/fd/", "/proc/self/fd/")
 _STREAMS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 _MAX_NAME_BYTES = 200
 _BUFFER_BYTES = 1 << 16
-#: What open(2) answers where O_TMPFILE is not known.
+#: Errors of open(2) where O_TMPFILE is unsupported.
 _NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT, errno.ENOSYS)
 
 
 class _Output(io.BufferedRandom):
-    """A file that does not give its descriptor away: Pillow writes to that from C, and takes a short write for all."""
+    """A file that hides its descriptor: Pillow would write to it from C and ignore short writes."""
 
     def fileno(self) -> int:
         raise io.UnsupportedOperation("fileno")
 
 
 class Several:
-    """A file for several pictures, one behind the other; ``replacing`` takes it in place of a path.
+    """An output of several pictures, one behind the other; ``replacing`` accepts it in place of a path.
 
     Parameters
     ----------
     file : BinaryIO
-        Of :func:`replacing`, which appears with all of them, or a stream.
+        A stream, or a file of :func:`replacing` that appears with all pictures.
     is_stream : bool
-        Each picture is written when it is whole.
+        Whether each picture is written as soon as it is complete.
     """
 
     def __init__(self, file: BinaryIO, *, is_stream: bool) -> None:
         self._file, self._is_stream = file, is_stream
 
     def piece(self) -> Iterator[BinaryIO]:
-        """Yield the file to which the next picture is to be written."""
+        """Yield the file for the next picture."""
         if not self._is_stream:
             self._file.seek(0, os.SEEK_END)
             yield self._file
@@ -68,12 +66,12 @@ class Several:
 
 @contextmanager
 def several(path: str) -> Iterator[Several]:
-    """Open an output for several pictures: a file appears whole or not at all, a pipe gets each when it is whole.
+    """Open an output for several pictures: a file appears whole or not at all, a pipe gets each complete picture.
 
     Raises
     ------
     WriteError
-        As of :func:`replacing`.
+        As :func:`replacing`.
     """
     descriptor = _descriptor(path)
     if descriptor is None and ("://" in path or not is_special(path)):
@@ -91,7 +89,7 @@ def several(path: str) -> Iterator[Several]:
 
 
 def is_special(path: str) -> bool:
-    """Tell a pipe, a device or a socket, which are written to as they are, from a file."""
+    """Whether a path is a pipe, a device or a socket, which are written to directly."""
     try:
         mode = os.stat(path).st_mode
     except OSError:
@@ -113,10 +111,10 @@ def replacing(path: str | os.PathLike[str] | Several, *, follow: bool = True) ->
     Parameters
     ----------
     path : path, address (s3://...), "-" for standard output, or Several
-        A symbolic link stays one: what it points to is replaced. Mode, owner
+        A symbolic link stays; its target is replaced. Mode, owner
         and extended attributes of an existing file are kept.
     follow : bool
-        False: a link that leads out of its folder is refused; somebody else may have put it there.
+        Whether to follow a link out of its folder, which somebody else may have made.
 
     Yields
     ------
@@ -126,7 +124,7 @@ def replacing(path: str | os.PathLike[str] | Several, *, follow: bool = True) ->
     Raises
     ------
     WriteError
-        The operating system refuses, or a link leads elsewhere; the old file is as it was.
+        The operating system refuses, or a link leads elsewhere; the old file is unchanged.
     """
     if isinstance(path, Several):
         yield from path.piece()
@@ -179,12 +177,12 @@ def save(path: str, content: bytes) -> None:
 
 
 def is_below(target: str, top: str) -> bool:
-    """Tell whether a path lies in a folder, or is it; both without links, as ``os.path.realpath`` gives them."""
+    """Whether a path is a folder or lies in it; both are resolved paths (``os.path.realpath``)."""
     return os.path.commonpath((top, target)) == top
 
 
 def require_below(folder: str, name: str) -> None:
-    """Refuse a name that leads out of its folder through links, or is a pipe or a device that somebody has put there.
+    """Refuse a name that leads out of its folder through links, or is a pipe or a device.
 
     Raises
     ------
@@ -200,14 +198,14 @@ def require_below(folder: str, name: str) -> None:
 
 
 def _is_from_caller(error: OSError) -> bool:
-    """Tell an error of this package (a ReadError is an OSError too) from one of the operating system."""
+    """Whether an error is one of this package (a ReadError is an OSError too), not of the operating system."""
     from convfilter.errors import ConvfilterError
 
     return isinstance(error, ConvfilterError)
 
 
 def _refusal(number: int, name: str) -> OSError:
-    """Make the error that the operating system would raise if it were asked."""
+    """Return the error that the operating system would raise."""
     return OSError(number, os.strerror(number), name)
 
 
@@ -220,10 +218,10 @@ def _reason(error: OSError, name: str) -> str:
 
 
 def _descriptor(name: str) -> int | None:
-    """Return the number of the open file that a path stands for, such as 1 for ``-`` and ``/dev/stdout``.
+    """Return the descriptor of a path such as ``-`` or ``/dev/stdout``, else None.
 
-    Through its descriptor a redirected output is written where it stands,
-    instead of being replaced under the shell's feet.
+    A redirected output must be written through its descriptor, at its current
+    position; a rename would replace the shell's file.
     """
     if name == "-":
         return 1
@@ -243,7 +241,7 @@ def _status(target: str) -> os.stat_result | None:
 
 
 def _streamed(target: int | str) -> Iterator[BinaryIO]:
-    """Collect the content in memory, then write it; half a picture never goes down a pipe."""
+    """Buffer the content in memory and write it at the end, so that no partial picture enters a pipe."""
     content = io.BytesIO()
     yield content
     if target == 1:
@@ -254,25 +252,25 @@ def _streamed(target: int | str) -> Iterator[BinaryIO]:
 
 
 def _replaced(target: str, old: os.stat_result | None) -> Iterator[BinaryIO]:
-    """Write beside the target, then rename."""
+    """Write beside the target, then rename atomically."""
     folder, base = os.path.split(target)
     temporary = os.path.join(folder, f".{_shortened(base)}.{os.urandom(6).hex()}.tmp")
-    # Before the file exists: a signal between its creation and this line would leave it behind.
+    # Registered before the file exists: a signal after its creation would leave it behind.
     _unfinished.add(temporary)
     try:
         has_name, descriptor = _created(folder, temporary, new=old is None)
         raw = io.FileIO(descriptor, "w+")
-        # Encoders look for a name; without one of its own the file would show its descriptor.
+        # Encoders read the file's name; by default it is the descriptor.
         raw.name = target
         with _Output(raw, _BUFFER_BYTES) as file:
             yield file
             file.flush()
             if old is not None:
                 _inherit(descriptor, target, old)
-                # The old content must not be given up for one that a power cut may still take away.
+                # Flush to disk before the old content is replaced: a power cut could lose both.
                 os.fsync(descriptor)
             if not has_name:
-                # Only with a directory descriptor does Python call linkat(2), which can follow the link.
+                # Python calls linkat(2), which can follow the link, only with a directory descriptor.
                 source = f"/proc/self/fd/{descriptor}"
                 os.link(source, temporary, src_dir_fd=descriptor, follow_symlinks=True)
         os.replace(temporary, target)
@@ -285,7 +283,7 @@ def _replaced(target: str, old: os.stat_result | None) -> Iterator[BinaryIO]:
 
 
 def _created(folder: str, temporary: str, *, new: bool) -> tuple[bool, int]:
-    """Open a new file, without a name if possible; tell whether it has one."""
+    """Open a new file, unnamed if possible; return whether it has a name, and its descriptor."""
     flags = os.O_RDWR | os.O_CLOEXEC
     if hasattr(os, "O_TMPFILE") and os.path.isdir("/proc/self/fd"):
         try:
@@ -293,17 +291,17 @@ def _created(folder: str, temporary: str, *, new: bool) -> tuple[bool, int]:
         except OSError as error:
             if error.errno not in _NO_TMPFILE:
                 raise
-    # Until it has the mode of the file that it replaces, nobody else may read it.
+    # Private until it gets the mode of the file that it replaces.
     return True, os.open(temporary, flags | os.O_CREAT | os.O_EXCL, 0o666 if new else 0o600)
 
 
 def _shortened(base: str) -> str:
-    """Cut a name so that the temporary name stays below the limit of the file system."""
+    """Shorten a name so that the temporary name stays within the file system's limit."""
     return os.fsdecode(os.fsencode(base)[:_MAX_NAME_BYTES])
 
 
 def _inherit(descriptor: int, target: str, old: os.stat_result) -> None:
-    """Give the new file owner, mode and extended attributes of the old one, as far as that is allowed."""
+    """Copy owner, mode and extended attributes of the old file to the new one, as far as permitted."""
     new = os.fstat(descriptor)
     if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
         with suppress(OSError):
@@ -319,7 +317,7 @@ def _inherit(descriptor: int, target: str, old: os.stat_result) -> None:
 
 
 def discard_unfinished() -> None:
-    """Remove the temporary files of outputs that are being written; for a signal handler that ends the process."""
+    """Remove the temporary files of unfinished outputs; for a signal handler that ends the process."""
     for temporary in tuple(_unfinished):
         with suppress(OSError):
             os.unlink(temporary)

@@ -1,4 +1,4 @@
-"""Pictures in object stores, behind fsspec addresses: read whole, and put whole or not at all."""
+"""Pictures in object stores (fsspec addresses): read whole, written atomically."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any
 from convfilter.errors import ReadError, UsageError, WriteError, first_line
 
 _INSTALL = "pip install 'convfilter[cluster]'"
-#: Other names of one scheme: two addresses that differ in nothing else are one object.
+#: Aliases of schemes: addresses that differ only by alias name one object.
 _ALIASES = {"s3a": "s3", "gcs": "gs", "az": "abfs"}
-#: Schemes whose put makes an object appear at once; elsewhere it is renamed into its place.
+#: Schemes with an atomic put; on others, objects are renamed into place.
 _WHOLE = ("s3", "gs", "abfs", "memory")
-#: How each store is told what it holds, so that a browser shows it.
+#: Name of the content type for each store, so that browsers show pictures.
 _CONTENT_TYPE = {"s3": "ContentType", "gs": "content_type"}
 
 
 def scheme_of(address: str) -> str:
-    """Return what stands before ``://``, one word for each kind of store."""
+    """Return the scheme of an address, without aliases."""
     scheme = address.partition("://")[0].lower()
     return _ALIASES.get(scheme, scheme)
 
 
 def identity(address: str) -> str:
-    """Return one spelling for all addresses of one object."""
+    """Return the canonical spelling of an object's address."""
     return f"{scheme_of(address)}://{address.partition('://')[2].lstrip('/')}"
 
 
@@ -33,18 +33,18 @@ def filesystem(address: str) -> tuple[Any, str]:
     Raises
     ------
     UsageError
-        fsspec, or what it needs for this scheme, is not installed; or nobody knows the scheme.
+        fsspec or its package for this scheme is not installed, or the scheme is unknown.
     """
     try:
         from fsspec.core import url_to_fs
 
-        # No listing is kept: what others write meanwhile must be seen, and a million entries are gigabytes.
+        # No cached listings: changes by others must be visible, and a million entries take gigabytes.
         found: tuple[Any, str] = url_to_fs(address, use_listings_cache=False)
     except ImportError as error:
         raise UsageError(f"{address}: addresses need more than is installed; {_INSTALL}") from error
     except ValueError as error:
         raise UsageError(f"{address}: {first_line(error)}; known are s3://, gs://, file:// and memory://") from error
-    except Exception as error:  # whatever a store's library raises for its settings
+    except Exception as error:  # store libraries raise their own exceptions for bad settings
         raise ReadError(reason(error)) from error
     return found
 
@@ -55,7 +55,7 @@ def load(address: str) -> bytes:
     Raises
     ------
     ReadError
-        It is not there, or the store refuses.
+        The object does not exist, or the store refuses.
     """
     store, path = filesystem(address)
     try:
@@ -66,12 +66,12 @@ def load(address: str) -> bytes:
 
 
 def save(address: str, content: bytes) -> None:
-    """Write an object, in place of the old one if there is one.
+    """Write an object, replacing an existing one.
 
     Raises
     ------
     WriteError
-        The store refuses; the old object is as it was.
+        The store refuses; the old object is unchanged.
     """
     scheme = scheme_of(address)
     try:
@@ -96,7 +96,7 @@ def save(address: str, content: bytes) -> None:
 
 
 def reason(error: BaseException) -> str:
-    """Say on one line why a store refused; its libraries each have exceptions of their own."""
+    """Return why a store refused, in one line; its libraries have exceptions of their own."""
     kind = type(error).__name__
     if isinstance(error, FileNotFoundError):
         return "there is no such object, or no such bucket"

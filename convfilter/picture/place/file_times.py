@@ -1,4 +1,4 @@
-"""The time of an input file, for an output that is to keep it."""
+"""Times of an input file, for an output that keeps them."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ Times = tuple[int, int]
 
 
 def times_of(source: str, destination: str) -> Times:
-    """Return when a file was read and changed last, in nanoseconds.
+    """Return access and modification time of a file, in nanoseconds.
 
     Parameters
     ----------
     source : str
         A path, or "-" for a standard input that is a file.
     destination : str
-        Must be a path too, of what is no pipe and no device.
+        Must be a path of a regular file too.
 
     Raises
     ------
     UsageError
-        Only a file has a time to keep.
+        The input or output is not a regular file.
     ReadError
-        There is no such file.
+        The file does not exist.
     """
     try:
         status = None if "://" in source else os.fstat(0) if source == "-" else os.stat(source)

@@ -1,4 +1,4 @@
-"""Where a picture comes from: a path, an address, standard input, or an open file; always seekable afterwards."""
+"""Open the source of a picture: a path, an address, standard input, or an open file; always seekable."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import BinaryIO
 from convfilter.errors import ConvfilterError, ReadError, keeps_library_away
 from convfilter.picture import formats, limits
 
-#: A signature of a foreign format is found in this much.
+#: Bytes that hold the signature of any foreign format.
 _HEAD_BYTES = 512
 _BLOCK_BYTES = 1 << 20
 _REASONS = {
@@ -30,7 +30,7 @@ _REASONS = {
 
 
 def reason(error: OSError) -> str:
-    """Say in plain words why the operating system refused."""
+    """Return in plain words why the operating system refused."""
     if error.errno in _REASONS:
         return _REASONS[error.errno]
     return (error.strerror or str(error) or type(error).__name__).splitlines()[0]
@@ -43,8 +43,8 @@ def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
     Parameters
     ----------
     source : path, address (s3://...), "-" for standard input, or a binary file
-        A pipe is read to its end, as far as it begins like a picture and the
-        memory goes; an object behind an address is read whole.
+        A pipe is read to its end, if it begins like a picture and fits into
+        memory; an object behind an address is read whole.
 
     Yields
     ------
@@ -53,9 +53,9 @@ def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
     Raises
     ------
     ReadError
-        It cannot be opened, is a folder or is empty.
+        The source cannot be opened, is a folder or is empty.
     SizeError
-        What comes out of a pipe does not fit into memory.
+        The content of a pipe does not fit into memory.
     """
     try:
         if isinstance(source, str) and source == "-":
@@ -74,7 +74,7 @@ def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
         else:
             yield _held(source)
     except OSError as error:
-        # What is done with the picture may need a library, which is no matter of the file.
+        # The caller's block may lack a library, which is not the file's problem.
         if isinstance(error, ConvfilterError) or keeps_library_away(error):
             raise
         refused = ReadError(reason(error))
@@ -83,7 +83,7 @@ def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
 
 
 def _held(stream: BinaryIO) -> BinaryIO:
-    """Read a stream to its end, unless its beginning already shows that it is no picture."""
+    """Read a stream to its end, unless its beginning shows that it is no picture."""
     head = b""
     while len(head) < _HEAD_BYTES and (block := stream.read(_HEAD_BYTES - len(head))):
         head += block
@@ -99,7 +99,7 @@ def _held(stream: BinaryIO) -> BinaryIO:
 
 
 def size_of(file: BinaryIO) -> int:
-    """Measure a seekable file; the position stays where it was."""
+    """Return the size of a seekable file; the position does not change."""
     position = file.tell()
     size = file.seek(0, os.SEEK_END)
     file.seek(position)

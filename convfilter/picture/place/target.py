@@ -1,4 +1,4 @@
-"""Where a picture goes, and in which format: known from its name, or from the picture that comes in."""
+"""The output of a picture and its format, from the name or from the input."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 
 class Target(NamedTuple):
-    """Where a picture goes, and in which format.
+    """The output of a picture, and its format.
 
     Attributes
     ----------
     path : str, or Several
         "-" for standard output.
     format : Format, or None
-        None: that of the input, known when it has been read.
+        None: the input's format, known after reading.
     """
 
     path: str | Several
     format: Format | None = None
 
     def settled(self, source_format: str | None) -> Target:
-        """Choose the input's format where none has been asked for.
+        """Use the input's format if none is given.
 
         Parameters
         ----------
@@ -63,10 +63,10 @@ class Target(NamedTuple):
         return self._replace(format=found)
 
     def store_dtype(self, dtype: npt.DTypeLike) -> np.dtype[np.generic]:
-        """Return the sample type in which a picture of ``dtype`` is stored.
+        """Return the stored sample type of a picture of ``dtype``.
 
-        Ask the filter for this type, so that a format of less depth is
-        converted to from the unrounded result.
+        Request this type from the filter, so that a format of less depth is
+        converted from the unrounded result.
 
         Parameters
         ----------
@@ -80,23 +80,23 @@ class Target(NamedTuple):
         return self.format.dtype_for(np.dtype(dtype)) if self.format else np.dtype(dtype)
 
     def store_white(self, dtype: npt.DTypeLike, white: int | None) -> int | None:
-        """Return the value of white in which a picture of ``dtype`` and ``white`` is stored; None: its full range."""
+        """Return the stored value of white of a picture of ``dtype`` and ``white``; None: the full range."""
         return self.format.white_for(self.store_dtype(dtype), white) if self.format else white
 
 
 def resolve_target(
     path: str | os.PathLike[str], options: WriteOptions = _DEFAULTS, source_format: str | None = None
 ) -> Target:
-    """Find the format of an output; touches no file but to see whether it is a pipe or a device.
+    """Return the format of an output; file access is limited to detecting a pipe or a device.
 
     Parameters
     ----------
     path : path, or "-" for standard output
     options : WriteOptions, optional
-        Its ``format`` comes before the suffix.
+        Its ``format`` overrides the suffix.
     source_format : str, optional
-        Format of the input, for an output whose name tells nothing: standard
-        output, a FIFO, a device. None: ``check`` or ``Target.settled`` gets it later.
+        Format of the input, for an output without a suffix: standard output,
+        a FIFO, a device. None: ``check`` or ``Target.settled`` gets it later.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def resolve_target(
     Raises
     ------
     UsageError
-        The format or the suffix is not known; the message lists those that are.
+        The format or the suffix is unknown; the message lists the known ones.
     """
     name = os.fspath(path)
     if options.format is not None:
@@ -142,5 +142,5 @@ def resolve_target(
 
 
 def _is_special(name: str) -> bool:
-    """Tell a FIFO or a device, which are written to as they are, from a file."""
+    """Whether a name is a FIFO or a device, which are written to directly."""
     return os.path.exists(name) and not os.path.isfile(name) and not os.path.isdir(name)

@@ -27,7 +27,7 @@ _GAMMA_TOLERANCE, _PRIMARIES_TOLERANCE = 500, 200
 
 
 def says_srgb(chunks: Mapping[bytes, bytes]) -> bool:
-    """Tell whether gAMA and cHRM, where they are there, say the same as sRGB does."""
+    """Whether gAMA and cHRM, where they are there, say the same as sRGB does."""
     gamma = int.from_bytes(chunks.get(b"gAMA", b""), "big") or _SRGB_GAMMA
     primaries = struct.unpack(">8I", chunks[b"cHRM"]) if has_primaries(chunks) else _SRGB_PRIMARIES
     pairs = zip(primaries, _SRGB_PRIMARIES, strict=True)
@@ -35,12 +35,12 @@ def says_srgb(chunks: Mapping[bytes, bytes]) -> bool:
 
 
 def has_primaries(chunks: Mapping[bytes, bytes]) -> bool:
-    """Tell whether there is a cHRM chunk with values that can be chromaticities."""
+    """Whether there is a cHRM chunk with values that can be chromaticities."""
     return b"cHRM" in chunks and all(struct.unpack(">8I", chunks[b"cHRM"])[1::2])
 
 
 def is_srgb_gamma(gamma: int) -> bool:
-    """Tell whether a value of gAMA means the tone curve of sRGB."""
+    """Whether a value of gAMA means the tone curve of sRGB."""
     return abs(gamma - _SRGB_GAMMA) <= _GAMMA_TOLERANCE
 
 

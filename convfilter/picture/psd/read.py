@@ -57,7 +57,7 @@ def read_psd(file: BinaryIO, options: ReadOptions) -> Picture:
 
 
 def _has_alpha(document: psd.Document) -> bool:
-    """Tell whether the first channel behind the colours is transparency rather than a saved selection."""
+    """Whether the first channel behind the colours is transparency rather than a saved selection."""
     extras = document.header.channels - document.header.colours
     if extras == 0:
         return False
@@ -111,7 +111,7 @@ def _from_palette(stored: Pixels, document: psd.Document) -> tuple[Pixels, bool]
 
 
 def _is_laid_over_white(document: psd.Document) -> bool:
-    """Tell whether Photoshop laid the transparent picture over white before it stored the colours."""
+    """Whether Photoshop laid the transparent picture over white before it stored the colours."""
     return bool(document.has_alpha) and document.header.mode in (psd.GRAYSCALE, psd.RGB)
 
 

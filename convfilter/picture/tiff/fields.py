@@ -134,7 +134,7 @@ def _number(fields: Iterable[Field], tag: int) -> int:
 
 
 def _is_scale(fields: Iterable[Field]) -> bool:
-    """Tell whether the resolution counts pixels in a unit that only other fields name; 1 by 1 says nothing."""
+    """Whether the resolution counts pixels in a unit that only other fields name; 1 by 1 says nothing."""
     found = scale_of(fields)
     return found is not None and found[1] == _NO_UNIT and found[0] != (1.0, 1.0)
 

@@ -20,7 +20,7 @@ _Integers = npt.NDArray[np.int32]
 
 
 def is_sound(data: bytes) -> bool:
-    """Tell whether each code behind a Clear is a byte.
+    """Whether each code behind a Clear is a byte.
 
     Parameters
     ----------
