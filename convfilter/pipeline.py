@@ -191,7 +191,7 @@ def _filtered(source: str, destination: str, options: Options) -> Report:
             maps.require_no_file_options(options.write)
         target = None if is_array else _target(source, destination, options)
     task = _Task(source, destination, options, stages, target)
-    with pnm_series.opened(source, _judging(options.read, stages)) as (where, series):
+    with pnm_series.opened(source, judging(options.read, stages)) as (where, series):
         return _one(task, where, seconds) if series is None else _series(task, series, seconds)
 
 
@@ -253,7 +253,7 @@ def _one(task: _Task, where: str | BinaryIO, seconds: dict[str, float]) -> Repor
     source, destination, options, stages, target = task
     with ExitStack() as files:
         with _timed(seconds, "read"):
-            picture = files.enter_context(opened(where, _judging(options.read, stages)))
+            picture = files.enter_context(opened(where, judging(options.read, stages)))
             job = Job(picture, target, stages, options)
         with _timed(seconds, "plan"):
             job.plan()
@@ -269,8 +269,8 @@ def _one(task: _Task, where: str | BinaryIO, seconds: dict[str, float]) -> Repor
     return Report(
         source,
         destination,
-        before=_described(picture.outline),
-        after=_described(job.result),
+        before=described(picture.outline),
+        after=described(job.result),
         algorithms=tuple(stage.algorithm for stage in job.plans[0].stages),
         seconds=seconds,
         clipped=job.clipped,
@@ -300,7 +300,7 @@ def _run(job: Job, destination: str, seconds: dict[str, float]) -> Picture | Non
     return filtered
 
 
-def _judging(options: ReadOptions, stages: Sequence[Stage]) -> ReadOptions:
+def judging(options: ReadOptions, stages: Sequence[Stage]) -> ReadOptions:
     """Have a stack that may leave nothing, or too much, judged before a pixel is decoded; others need not be."""
     risky = any(stage.padding != "same" or isinstance(stage.operator, Pooling | Layer) for stage in stages)
     if not risky:
@@ -345,7 +345,8 @@ def _is_same_file(source: str, destination: str) -> bool:
         return False
 
 
-def _described(outline: Outline) -> str:
+def described(outline: Outline) -> str:
+    """Write size, kind and depth for people."""
     frames = f" {outline.frames} frames" if outline.frames > 1 else ""
     levels = f" (0 to {outline.white})" if outline.white else ""
     return f"{outline.width}x{outline.height} {outline.kind} {outline.dtype}{levels}{frames}"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import convfilter
 from convfilter.cli.commands import COMMANDS
 from convfilter.cli.root import run
 from convfilter.filters.catalog import FILTERS
@@ -66,6 +67,7 @@ def test_info_tells_what_a_picture_holds(capfd: pytest.CaptureFixture[str]) -> N
 
 def test_info_tells_losses_and_who_wrote_it(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["blur", "--box", "3", "alpha.png", "out.png"]) == 0
+    capfd.readouterr()
     lines = printed(capfd, "info", "out.png").splitlines()
     assert lines[0] == "out.png: PNG, 30x20, rgb with opacity, uint8"
     assert "  Software     convfilter" in lines
@@ -74,9 +76,45 @@ def test_info_tells_losses_and_who_wrote_it(capfd: pytest.CaptureFixture[str]) -
     assert capfd.readouterr().err == "convfilter: none.png: there is no such file\n"
 
 
+def test_info_foretells_what_filters_do(capfd: pytest.CaptureFixture[str]) -> None:
+    """The forecast is what a run then says that it has done."""
+    lines = printed(capfd, "info", "-f", "gaussian:1,stride=2", "-f", "relu", "in.jpg").splitlines()
+    assert "  gaussian:1,stride=2 + relu:" in lines
+    (result,) = (line.split("result")[1].strip() for line in lines if "    result" in line)
+    assert run(["apply", "-f", "gaussian:1,stride=2", "-f", "relu", "-v", "in.jpg", "out.jpg"]) == 0
+    done = capfd.readouterr().err
+    assert result == "20x30 rgb uint8 -> 10x15 rgb uint8, as JPEG" and result.removesuffix(", as JPEG") in done
+    facts = json.loads(printed(capfd, "info", "--json", "-f", "gaussian:1,stride=2", "-f", "relu", "in.jpg"))["filter"]
+    assert " + ".join(facts["algorithms"]) in done
+    assert facts["whole"].startswith("input whole: its EXIF orientation turns the picture") and facts["whole"] in done
+    assert facts["plan"]["output"] == {"width": 10, "height": 15, "channels": 3}
+    Path("convfilter.toml").write_text('[pipelines]\nsoft = ["box:3", "avgpool:2"]\n')
+    assert "  box:3 + avgpool:2:" in printed(capfd, "info", "@soft", "alpha.png").splitlines()
+    for arguments, message in (
+        (["@soft"], "a picture is needed behind the @NAME of a pipeline"),
+        (["-f", "blurr:3", "in.jpg"], "no filter is called 'blurr'; 'convfilter kernel list' shows all"),
+        (["-f", "box:50,padding=valid", "in.jpg"], "in.jpg: "),
+    ):
+        assert run(["info", *arguments]) in (1, 2)
+        assert message in capfd.readouterr().err
+
+
+def test_info_tells_what_formats_keep(capfd: pytest.CaptureFixture[str]) -> None:
+    facts = json.loads(printed(capfd, "info", "--json", "in.jpg"))
+    assert facts["kept"]["JPEG"] == facts["metadata"] and "exif" in facts["metadata"]
+    assert "exif" not in facts["kept"]["BMP"] and "resolution" in facts["kept"]["BMP"]
+
+
+def test_plans_of_pictures_know_their_opacity(capfd: pytest.CaptureFixture[str]) -> None:
+    """Colours are weighed by opacity in floats of double precision, as the run says."""
+    text = printed(capfd, "plan", "-f", "box:3", "alpha.png")
+    with_opacity = convfilter.plan((30, 20, 4), "box:3", alpha=True).stages[0]
+    assert f"sums in {with_opacity.precision}" in text and f"algorithm  {with_opacity.algorithm}," in text
+
+
 def test_plans_of_pictures_and_pipelines(capfd: pytest.CaptureFixture[str]) -> None:
-    by_size = printed(capfd, "plan", "-f", "box:3", "--size", "20x30", "--channels", "4")
-    assert printed(capfd, "plan", "-f", "box:3", "alpha.png") in (by_size, printed(capfd, *PLAN, "30x20"))
+    by_size = printed(capfd, "plan", "-f", "box:3", "--size", "20x30")
+    assert printed(capfd, "plan", "-f", "box:3", "in.jpg") == by_size
     Path("convfilter.toml").write_text('[pipelines]\nsoft = ["box:3"]\n')
     assert printed(capfd, "plan", "@soft", "alpha.png", "--config", "convfilter.toml")
     for arguments, message in (

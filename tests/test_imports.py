@@ -26,7 +26,7 @@ LEVELS = [
     "windows",
     "job comparison dask selftest",
     "pipeline report",
-    "batch draft everyday trial",
+    "batch draft everyday forecast trial",
     "cluster",
     "cli",
     "__main__",

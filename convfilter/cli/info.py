@@ -7,23 +7,34 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from convfilter.cli.apply import spec_option, words
 from convfilter.cli.command import Command
 from convfilter.cli.commands import COMMANDS
 from convfilter.cli.messages import json_of, tell
-from convfilter.cli.options import Option, common_options
+from convfilter.cli.options import Option, common_options, config_options
+from convfilter.cli.request import misused
 from convfilter.errors import PictureError
 
 if TYPE_CHECKING:
-    from convfilter.picture.picture import Picture
+    from convfilter.picture.picture import Outline, Picture
 
 #: Targets that people ask for; JSON has all.
 _TARGETS = ("PNG", "JPEG", "TIFF", "WebP", "AVIF")
 _TURNS = {1: "upright", 3: "turned by 180 degrees", 6: "turned by 90 degrees", 8: "turned by 270 degrees"}
 
 
-def _info(names: tuple[str, ...], as_json: bool) -> int:
+def _info(names: tuple[str, ...], specs: tuple[str, ...], as_json: bool) -> int:
+    if not specs and names[0].startswith("@"):
+        from convfilter.cli import config
+
+        session = click.get_current_context().find_root().obj
+        specs, names = tuple(config.pipeline(session, names[0])), names[1:]
+        if not names:
+            raise misused("a picture is needed behind the @NAME of a pipeline")
     for name in names:
         facts = _facts(name)
+        if specs:
+            facts |= _foreseen(name, specs)
         if as_json:
             tell(*json_of(facts, indent=2).splitlines())
         else:
@@ -71,21 +82,59 @@ def _of_picture(name: str, picture: Picture) -> dict[str, Any]:
         "text": {text.keyword: text.value for text in metadata.text},
         "written_by_convfilter": metadata.marked,
         "notes": list(picture.notes),
-        "losses": _losses(picture),
+        "kept": _kept(kinds),
+        "losses": _losses(outline),
     }
 
 
-def _losses(picture: Picture) -> dict[str, list[str]]:
+def _kept(kinds: list[str]) -> dict[str, list[str]]:
+    """Say for each format that can be written which of the metadata it keeps."""
+    from convfilter.picture import formats
+
+    return {fmt.name: [kind for kind in kinds if getattr(fmt.holds, kind, False)] for fmt in formats.FORMATS}
+
+
+def _losses(outline: Outline) -> dict[str, list[str]]:
     """Say for each format that can be written what it would not keep."""
     from convfilter.picture import formats, losses
     from convfilter.picture.options import WriteOptions
 
     found = {}
     for fmt in formats.FORMATS:
-        holds = picture.outline.model in fmt.models
-        lost = [loss.text for loss in losses.of_outline(picture.outline, fmt, WriteOptions())]
-        found[fmt.name] = lost if holds else [f"{fmt.name} cannot hold a picture of model {picture.outline.model}"]
+        holds = outline.model in fmt.models
+        lost = [loss.text for loss in losses.of_outline(outline, fmt, WriteOptions())]
+        found[fmt.name] = lost if holds else [f"{fmt.name} cannot hold a picture of model {outline.model}"]
     return found
+
+
+def _foreseen(name: str, specs: tuple[str, ...]) -> dict[str, Any]:
+    """Say what a stack would do with the picture, and what each format would not keep of the result."""
+    from convfilter.forecast import forecast
+    from convfilter.picture.options import ReadOptions, WriteOptions
+    from convfilter.pipeline import Options
+    from convfilter.report import plan_text
+
+    options = Options(specs, read=ReadOptions(allow_loss=True), write=WriteOptions(allow_loss=True))
+    try:
+        found = forecast(name, options)
+    except PictureError as error:
+        error.about(name)
+        raise
+    stages = found.plans[0].stages
+    return {
+        "filter": {
+            "specs": list(specs),
+            "before": found.before,
+            "after": found.after,
+            "format": found.format,
+            "algorithms": [stage.algorithm for stage in stages],
+            "precision": [stage.precision for stage in stages],
+            "whole": found.passage or None,
+            "notes": list(found.notes),
+            "plan": plan_text.as_json(found.plans[0]),
+        },
+        "losses": _losses(found.outline),
+    }
 
 
 def _lines(facts: dict[str, Any]) -> Iterator[str]:
@@ -107,18 +156,32 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
         yield f"  resolution   {x:g} dpi" + (f" x {y:g} dpi" if x != y else "")
     from convfilter.picture.format import NAMES
 
-    words = [NAMES[kind] for kind in facts["metadata"]]
-    yield f"  metadata     {', '.join(words) or 'none'}"
+    kinds = ", ".join(NAMES[kind] for kind in facts["metadata"])
+    yield f"  metadata     {kinds or 'none'}"
     for keyword, value in facts["text"].items():
         yield f"  {keyword[:12]:<12} {' '.join(value.split())[:200]}"
     if facts["written_by_convfilter"]:
         yield "  Software     convfilter"
-    yield f"  a filter     {_way(facts)}"
+    if "filter" in facts:
+        yield from _filter_lines(facts["filter"])
+    else:
+        yield f"  a filter     {_way(facts)}"
     for note in facts["notes"]:
         yield f"  note         {note}"
     for name in _TARGETS:
         lost = facts["losses"][name]
         yield f"  as {name:<9} {'; '.join(lost) if lost else 'all is kept'}"
+
+
+def _filter_lines(found: dict[str, Any]) -> Iterator[str]:
+    """Write what a stack would do."""
+    yield f"  {' + '.join(found['specs'])}:"
+    yield f"    result     {found['before']} -> {found['after']}, as {found['format']}"
+    ways = zip(found["algorithms"], found["precision"], strict=True)
+    yield f"    algorithm  {' + '.join(f'{way} in {precision}' for way, precision in ways)}"
+    yield f"    rows       {found['whole'] or 'one by one, so that little memory is needed'}"
+    for note in found["notes"]:
+        yield f"    note       {note}"
 
 
 def _way(facts: dict[str, Any]) -> str:
@@ -138,14 +201,18 @@ command = Command(
     + """
 
     Size, colour model, sample type, frames, colour profile, orientation and metadata, how a filter takes it, and what
-    each format would not keep of it. No sample is decoded where the format allows that.
+    each format would not keep of it. No sample is decoded where the format allows that. With -f or the @NAME of a
+    pipeline before IN, what these filters would do with it.
     """,
     params=[
-        click.Argument(["names"], nargs=-1, required=True, metavar="IN...", type=click.Path()),
+        spec_option(required=False),
+        click.Argument(["names"], nargs=-1, required=True, metavar="IN...", type=click.Path(), shell_complete=words),
         Option("--json", "as_json", section="Result", is_flag=True, help="Write the facts as JSON, with all formats."),
+        *config_options(),
         *common_options(),
     ],
 )
 command.examples = """\
 convfilter info in.tif
+convfilter info -f gaussian:4,stride=2 in.tif
 convfilter info --json in.jpg"""

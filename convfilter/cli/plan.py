@@ -56,7 +56,7 @@ def _plan(
 ) -> int:
     specs, source = _named(specs, files)
     defaults = stage_defaults(stage)
-    shape, dtype = _shape(source, size, channels, depth)
+    shape, dtype, alpha = _shape(source, size, channels, depth)
     from convfilter.filters import stack
     from convfilter.planning import plan_stack
     from convfilter.report import plan_text
@@ -68,6 +68,7 @@ def _plan(
         stages,
         shape,
         dtype,
+        alpha=alpha,
         gray=gray,
         algorithm=algorithm,
     )
@@ -104,14 +105,14 @@ def _named(specs: tuple[str, ...], files: tuple[str, ...]) -> tuple[tuple[str, .
 
 def _shape(
     source: str | None, size: tuple[int, int] | None, channels: int | None, depth: str | None
-) -> tuple[tuple[int, int, int], str]:
-    """Return height, width and channels, and the sample type: of a picture, of which no sample is decoded, or typed."""
+) -> tuple[tuple[int, int, int], str, bool]:
+    """Return shape, sample type and whether there is opacity: of a picture, of which no sample is decoded, or typed."""
     if source is None:
         if size is None:
             from convfilter.cli.request import misused
 
             raise misused("a picture is needed, or its --size")
-        return (*size, channels or 3), _DTYPES[depth or "8"]
+        return (*size, channels or 3), _DTYPES[depth or "8"], False
     from convfilter.picture.options import ReadOptions
     from convfilter.picture.read import opened
 
@@ -120,7 +121,7 @@ def _shape(
         raise UsageError(f"the picture tells its size; leave out {given[0]}", subject=source)
     try:
         with opened(source, ReadOptions(allow_loss=True)) as picture:
-            return picture.outline.shape, picture.dtype.name
+            return picture.outline.shape, picture.dtype.name, picture.alpha
     except PictureError as error:
         error.about(source)
         raise

@@ -23,13 +23,18 @@ def find(name: Value) -> Filter:
     Raises
     ------
     SpecError
-        No such filter; the message suggests the nearest and lists all.
+        No such filter; the message suggests the nearest, and where all are listed.
     """
     if name.text in FILTERS:
         return FILTERS[name.text]
     from convfilter import synonyms
 
-    way = synonyms.of_filter(name.text) or _nearest(name.text, FILTERS)
+    way = synonyms.of_filter(name.text)
+    if not way:
+        from difflib import get_close_matches
+
+        close = get_close_matches(name.text.lower()[:99], FILTERS, n=3)
+        way = (f"did you mean {' or '.join(close)}? " if close else "") + "'convfilter kernel list' shows all"
     raise SpecError(f"{name.where}: no filter is called {shown(name.text)}", remedy=way)
 
 

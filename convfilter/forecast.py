@@ -1,0 +1,76 @@
+"""What a run would do with a picture, without running it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from convfilter.filters import stack
+from convfilter.job import Job
+from convfilter.picture import formats
+from convfilter.picture.picture import Outline
+from convfilter.picture.place.target import Target
+from convfilter.picture.read import opened
+from convfilter.pipeline import Options, described, judging
+from convfilter.planning import Plan
+
+
+class Forecast(NamedTuple):
+    """What comes out, and how.
+
+    Attributes
+    ----------
+    before, after : str
+        Size, kind and depth, as in a `pipeline.Report`.
+    plans : list of Plan
+        One for each frame.
+    outline : Outline
+        Of the result.
+    format : str
+        In which it would be written.
+    passage : str
+        Why samples are decoded or encoded all at once, as in a `pipeline.Report`.
+    notes : tuple of str
+        What the run would say.
+    """
+
+    before: str
+    after: str
+    plans: list[Plan]
+    outline: Outline
+    format: str
+    passage: str
+    notes: tuple[str, ...]
+
+
+def forecast(source: str, options: Options) -> Forecast:
+    """Plan a run that keeps the picture's format, or writes TIFF where that can only be read.
+
+    Parameters
+    ----------
+    source : str
+    options : Options
+
+    Returns
+    -------
+    Forecast
+
+    Raises
+    ------
+    UsageError, PictureError
+        As `pipeline.filter_file`.
+    """
+    stages = stack.stages(options.specs, **options.defaults)
+    with opened(source, judging(options.read, stages)) as picture:
+        fmt = formats.by_name(picture.format or "") or formats.by_name("TIFF")
+        assert fmt is not None
+        job = Job(picture, Target("-", fmt), stages, options)
+        job.plan()
+        return Forecast(
+            before=described(picture.outline),
+            after=described(job.result),
+            plans=job.plans,
+            outline=job.result,
+            format=fmt.name,
+            passage=job.passage.remark,
+            notes=tuple(dict.fromkeys((*stack.remarks(stages), *job.notes))),
+        )
