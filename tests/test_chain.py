@@ -138,16 +138,16 @@ def test_plan_shows_what_runs_together(monkeypatch):
     monkeypatch.undo()
     plan = planned(["gaussian:1", "sobel:magnitude", "normalize", "maxpool:2"], (3000, 4000, 3), "uint8")
     written = list(plan_text.lines(plan))
-    assert "together     stages 1 to 2, 40 + 40 rows at a time" in written
-    assert "together     stages 3 to 4, 40 + 32 rows at a time" in written
+    assert "together     stages 1 to 2, 16 + 16 rows at a time" in written
+    assert "together     stages 3 to 4, 16 + 32 rows at a time" in written
     first, second, _, last = (line for line in written if line.startswith("  memory"))
     assert " held of 137.33 MB result" in first
     assert second.startswith("  memory     137.33 MB result")
     assert last.startswith("  memory     8.58 MB result")
     shown = plan_text.as_json(plan)["groups"]
     assert [group["stages"] for group in shown] == [[1, 2], [3, 4]]
-    # A block and what a block looks at of 40 rows each, of 4000 x 3 float32 samples.
-    assert 40 * 48_000 < shown[0]["held_bytes"] < 4 * 40 * 48_000
+    # A block and what a block looks at of 16 rows each, of 4000 x 3 float32 samples.
+    assert 16 * 48_000 < shown[0]["held_bytes"] < 4 * 16 * 48_000
 
 
 # Against the oracle --------------------------------------------------------------------

@@ -20,13 +20,13 @@ def chains(draw):
         for k, back in enumerate(reads):
             some = st.sets(st.integers(0, counts[number - back] - 1), max_size=4)
             looks |= {(block, k): draw(some) for block in range(blocks)}
-        nodes.append(node_of(blocks, looks, reads))
+        nodes.append(node_of(blocks, looks, reads, keeps=draw(st.booleans())))
     return nodes
 
 
-def node_of(blocks, looks, reads):
-    def seen(block, _rows, k=0):
-        return looks[block, k]
+def node_of(blocks, looks, reads, *, keeps=False):
+    def seen(block, _rows, k=0, *, follows=False):
+        return looks[block, k] - looks.get((block - 1, k), set()) if follows and keeps else looks[block, k]
 
     def rows_of(block):
         return 8 * block, min(8 * block + 8, rows)
@@ -52,12 +52,15 @@ def test_blocks_are_there_when_they_are_asked_for(nodes, together, size, data):
 def check(nodes, steps, places, together, size):
     there = [{} for _ in nodes]  # place -> row
     computed = [set() for _ in nodes]
+    before = [None] * len(nodes)
     for k, blocks in steps:
         assert 0 < len(blocks) <= (together if k == len(nodes) - 1 else size)
         for block in blocks:
             assert block not in computed[k]
+            follows = block - 1 == before[k]
+            before[k] = block
             for number, back in enumerate(nodes[k].reads):
-                for seen in nodes[k].seen(block, 8, number):
+                for seen in nodes[k].seen(block, 8, number, follows=follows):
                     for row in range(*nodes[k - back].rows_of(seen)):
                         assert there[k - back][places[k - back][1][row]] == row
         for block in blocks:
@@ -88,6 +91,13 @@ def test_few_blocks_are_held():
     nodes = [node_of(102, {}, ()), node_of(101, neighbours, (1,)), node_of(100, neighbours, (1,))]
     places = places_of(nodes, order_of(nodes, 0, 100))
     assert [rows for rows, _ in places] == [24, 24]
+
+
+def test_a_node_that_keeps_rows_needs_only_those_that_come_in():
+    neighbours = {(block, 0): {max(block - 1, 0), block, block + 1} for block in range(101)}
+    nodes = [node_of(102, {}, ()), node_of(101, neighbours, (1,), keeps=True)]
+    places = places_of(nodes, order_of(nodes, 0, 101))
+    assert [rows for rows, _ in places] == [16]  # block 0 needs two at once
 
 
 def test_rows_that_are_never_held_stay_padding():

@@ -157,8 +157,8 @@ def _scheduled(nodes: Sequence[Node], threads: int, room: int) -> _Schedule:
             return _Schedule(threads, 1, strips, [places_of(nodes, strip) for strip in strips])
     within = min(threads, max(1, (room - held) // own))
     if within > 1:
-        together = within if held > _ROOMY else within * _rows_together(nodes)
-        whole = order_of(nodes, 0, blocks, together, [within] * len(nodes))
+        together = within if held > _ROOMY else max(within, _rows_together(nodes))
+        whole = order_of(nodes, 0, blocks, together, _sizes(nodes, within))
         places = places_of(nodes, whole)
     return _Schedule(1, within, [whole], [places])
 
@@ -188,6 +188,19 @@ def _rows_together(nodes: Sequence[Node]) -> int:
     for node in reversed(nodes):
         tallest, jump = max(tallest, node.block_rows / jump), jump * node.jump
     return max(1, round(tallest / nodes[-1].block_rows))
+
+
+def _sizes(nodes: Sequence[Node], threads: int) -> list[int]:
+    """Return how many blocks of each node go in a step.
+
+    The first computes all that are asked for: no rows have to be held for it. Any other computes one for each thread,
+    or all that a block of its source serves.
+    """
+    sizes = [nodes[0].blocks]
+    for number, node in enumerate(nodes[1:], 1):
+        before = nodes[max(0, number - node.reads[0])].block_rows
+        sizes.append(max(threads, round(before / (node.jump * node.block_rows))))
+    return sizes
 
 
 class _Lane:

@@ -89,6 +89,8 @@ class Node(ABC):
         Approximate bytes of a crew's index maps.
     in_order : bool
         Whether blocks must be computed in order, from the top down.
+    keeps : bool
+        Whether rows that a block has read stay with the crew for the block below it.
     stage_number : int
         Number of its stage within the group.
     """
@@ -106,6 +108,7 @@ class Node(ABC):
     reads: tuple[int, ...] = (1,)
     table_bytes: int = 0
     in_order: bool = False
+    keeps: bool = False
     stage_number: int = 0
 
     @property
@@ -118,15 +121,20 @@ class Node(ABC):
         top = block * self.block_rows
         return top, min(top + self.block_rows, self.rows)
 
-    def seen(self, block: int, source_block_rows: int, number: int = 0) -> set[int]:
-        """Return the blocks of an input that a block needs."""
-        blocks = set((self.demand(*self.rows_of(block), number) // source_block_rows).tolist())
+    def seen(self, block: int, source_block_rows: int, number: int = 0, *, follows: bool = False) -> set[int]:
+        """Return the blocks of an input that a block needs; ``follows``: right after the block above it."""
+        demand = self.incoming if follows and self.keeps else self.demand
+        blocks = set((demand(*self.rows_of(block), number) // source_block_rows).tolist())
         blocks.discard(CONSTANT)
         return blocks
 
     @abstractmethod
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the input rows that rows ``top`` to ``bottom - 1`` need, in any order; -1 is padding."""
+
+    def incoming(self, top: int, bottom: int, number: int = 0) -> Indices:
+        """Return those rows of the ``demand`` that a crew which ``keeps`` rows reads just after the block above."""
+        return self.demand(top, bottom, number)
 
     @abstractmethod
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:

@@ -59,12 +59,15 @@ def places_of(nodes: Sequence[Node], steps: Sequence[Step]) -> Places:
     group takes the place.
     """
     last_use: list[dict[int, int]] = [{} for _ in nodes]
+    before = [-2] * len(nodes)  # the block that each node has computed last
     for time, (number, blocks) in enumerate(steps):
         node = nodes[number]
-        for k, source in enumerate(sources_of(node, number)):
-            if source is not None:
-                for block in blocks:
-                    last_use[source].update(dict.fromkeys(node.seen(block, nodes[source].block_rows, k), time))
+        for block in blocks:
+            for k, source in enumerate(sources_of(node, number)):
+                if source is not None:
+                    seen = node.seen(block, nodes[source].block_rows, k, follows=block == before[number] + 1)
+                    last_use[source].update(dict.fromkeys(seen, time))
+            before[number] = block
     return [_places(node, number, steps, last_use[number]) for number, node in enumerate(nodes[:-1])]
 
 

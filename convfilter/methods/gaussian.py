@@ -15,6 +15,7 @@ import numpy as np
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Scratch
 from convfilter.engine.layout import Columns
+from convfilter.engine.load import Source
 from convfilter.engine.node import (
     Crew,
     Node,
@@ -103,6 +104,10 @@ class _Decimate(_CoarseNode):
         self.jump = rates.step
         self.overlap = rates.down.size + (rates.middle.size - 2) * rates.step
         self.spreads = True
+        self._decimation = _Decimation(stage, coarse)
+        # One block for all rows needs one ring, which stays in cache while a strip goes down.
+        held = self._decimation.ring.slots * self.line[0] * self.line[1] * self.dtype.itemsize
+        self.keeps = self.blocks > 1 and held <= OWN_BYTES
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the source rows that the steps of a block decimate, some of them ahead of their use."""
@@ -110,24 +115,26 @@ class _Decimate(_CoarseNode):
         last = -(-bottom // STEP_ROWS) * STEP_ROWS - 1 + steps_ahead(rates) * STEP_ROWS
         return self.coarse.source_index[top * rates.step : last * rates.step + rates.down.size]
 
+    def incoming(self, top: int, bottom: int, number: int = 0) -> Indices:
+        """Return the rows of the source that the steps of a block load."""
+        return self.coarse.source_index[self._decimation.incoming(top // STEP_ROWS, -(-bottom // STEP_ROWS))]
+
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return column strips that fit the cache."""
         (source,) = sources
-        work, channels = self.work(source), self.plan.channels
+        work, channels, decimation = self.work(source), self.plan.channels, self._decimation
         columns = natural_columns(work)
-        decimation = _Decimation(work, self.coarse, source.index(self.coarse.source_index))
+        rows = source.index(self.coarse.source_index)
         pitch = columns.count * channels
 
         def strip(cols: tuple[int, int], scratch: Scratch, kept: Scratch, keeps: bool) -> Strip:
             memory = Following(target.slot, cols[0] * channels, STEP_ROWS * pitch)
-            program = decimation.program(columns.part(*cols), memory, pitch, scratch, kept)
+            step = Step(memory, pitch, (cols[1] - cols[0]) * channels)
+            program = decimation.program(work.source, rows, columns.part(*cols), step, (scratch, kept))
             return Strip(target, program, program, STEP_ROWS, keeps=keeps)
 
-        # One block of all rows needs one ring, which stays in cache while a strip advances.
-        held = decimation.ring.slots * pitch * self.dtype.itemsize
-        keeps = self.blocks > 1 and held <= OWN_BYTES
         widest = strip_cols(decimation.ring.slots, channels)
-        return strips_of(columns.count, widest, strip, self.plan.precision, keeps=keeps, threads=threads)
+        return strips_of(columns.count, widest, strip, self.plan.precision, keeps=self.keeps, threads=threads)
 
 
 def steps_ahead(rates: Rates) -> int:
@@ -138,29 +145,38 @@ def steps_ahead(rates: Rates) -> int:
 class _Decimation:
     """Programs that decimate and blur down the columns."""
 
-    def __init__(self, work: Work, coarse: Coarse, rows: Indices) -> None:
-        self._work, rates, finite = work, coarse.rates, work.source.is_finite
-        dtype = work.plan.precision
+    def __init__(self, stage: StageRun, coarse: Coarse) -> None:
+        rates, finite, dtype = coarse.rates, stage.source.is_finite, stage.plan.precision
         self.ring = Ring.of(coarse.down, 0, rates.down.size)
         self._tables = Tables(self.ring)
         self._reach, self._ahead = rates.middle.size - 1, steps_ahead(rates)
         places = self.ring.places()
-        self._rows = rows[np.append(places, np.repeat(places[-1:], (self._ahead + 1) * self.ring.block))]
+        self._places = np.append(places, np.repeat(places[-1:], (self._ahead + 1) * self.ring.block))
         self._down = Window(Taps.down(rates.down), rates.down.size, rates.step, dtype, finite=finite)
         self._middle = Window(Taps.down(rates.middle), rates.middle.size, 1, dtype, finite=finite)
 
-    def program(self, columns: Columns, memory: Moving, pitch: int, scratch: Scratch, kept: Scratch) -> Program:
-        """Return the program for some columns; each step writes four rows to ``memory``, ``pitch`` apart."""
-        length = columns.count * self._work.source.channels
-        load, tile = incoming(self._work.source, scratch, kept, self.ring, self._rows, columns, self._ahead)
+    def incoming(self, first: int, last: int) -> Indices:
+        """Return the places of the rows that steps ``first`` to ``last - 1`` load, on the axis of ``source_index``."""
+        before = (self.ring.lead + self._ahead) * self.ring.block
+        return self._places[before + first * self.ring.block : before + last * self.ring.block]
+
+    def program(
+        self, source: Source, rows: Indices, columns: Columns, target: Step, memories: Sequence[Scratch]
+    ) -> Program:
+        """Return the program for some columns, whose steps write four rows each to ``target``.
+
+        ``rows`` maps places on the axis to rows of the source; ``memories`` are for what a step forgets, and keeps.
+        """
+        scratch, kept = memories
+        length = columns.count * source.channels
+        load, tile = incoming(source, scratch, kept, self.ring, rows[self._places], columns, self._ahead)
         # Decimated rows have a ring of their own, in which step n writes the rows of step n + ``ahead``.
         period, step = self._ahead + 1, STEP_ROWS * length
         lowered = kept.get("decimated", period * step)
         decimated = Step(Moving(lowered, 0, step, period), length, length)
         down = self._down.call(tile, self._tables.of(length), decimated)
-        rows = np.arange(period * STEP_ROWS)[:, np.newaxis] + np.arange(self._reach + 1)
-        slots = (rows - self._ahead * STEP_ROWS) % (period * STEP_ROWS)
-        target = Step(memory, pitch, length)
+        seen = np.arange(period * STEP_ROWS)[:, np.newaxis] + np.arange(self._reach + 1)
+        slots = (seen - self._ahead * STEP_ROWS) % (period * STEP_ROWS)
         middle = self._middle.call(lowered, slots.reshape(period, STEP_ROWS, -1) * length, target)
         return Program([*load, down._replace(ahead=self._ahead), middle])
 
@@ -170,7 +186,7 @@ class _Along(_CoarseNode):
 
     def __init__(self, stage: StageRun, coarse: Coarse) -> None:
         super().__init__(stage, coarse, stage.plan.cols.output)
-        self.block_rows = self.group_rows
+        self.block_rows = self.group_rows = COARSE_GROUP
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the same rows."""

@@ -48,6 +48,24 @@ def nodes(stage: StageRun) -> list[Node]:
 class Stencil(StageNode):
     """Weighted sums over a window that slides down column strips."""
 
+    def __init__(self, stage: StageRun) -> None:
+        super().__init__(stage)
+        assert self.plan.stream is not None
+        self._stream = self.plan.stream
+        self.keeps = self._stream.held_bytes(self.plan) <= OWN_BYTES
+
+    def incoming(self, top: int, bottom: int, number: int = 0) -> Indices:
+        """Return the rows that the steps of a block load, and those on which its outputs are centred."""
+        if self.plan.fold is not None:  # lane-interleaved rows come in by steps of their own
+            return self.demand(top, bottom)
+        ring, axis = self._stream.ring, self.plan.rows
+        first, last = ring.lead + top // STEP_ROWS, ring.lead + -(-bottom // STEP_ROWS) - 1
+        loaded = self._row_index[ring.places()[first * ring.advance : last * ring.advance + ring.block]]
+        if not (self.stage.source.alpha or isinstance(self.plan.stage.operator, UnsharpMask)):
+            return loaded
+        centres = slice(top * axis.stride + axis.centre, (bottom - 1) * axis.stride + axis.centre + 1)
+        return np.concatenate([loaded, self._row_index[centres]])
+
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return the strips, lane-interleaved where that is faster."""
         work = self.work(sources[0])
@@ -58,8 +76,7 @@ class Stencil(StageNode):
             made = interleaved.strips(work, epilogue, target, threads)
             if made is not None:
                 return made
-        stream = self.plan.stream
-        assert stream is not None
+        stream = self._stream
         ring, operation = stream.ring, operation_of(work, stream.ring)
         rows = work.row_index[ring.places()]
 
@@ -73,8 +90,8 @@ class Stencil(StageNode):
 
             return strip_of(work, epilogue, target, cols, scratch, calls, keeps=keeps)
 
-        keeps = stream.held_bytes(self.plan) <= OWN_BYTES
-        return strips_of(self.plan.cols.output, stream.cols, strip, self.plan.precision, keeps=keeps, threads=threads)
+        cols, precision = self.plan.cols.output, self.plan.precision
+        return strips_of(cols, stream.cols, strip, precision, keeps=self.keeps, threads=threads)
 
 
 class _Vertical(StageNode):

@@ -13,13 +13,13 @@ from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.stage_plan import Group, StagePlan
 from convfilter.planning.strips import FOLD_ROWS, even_block_rows
 
-#: Samples of one block between two stages: the block and its source stay in a core's cache.
-BLOCK_SAMPLES = 2**19
+#: Samples of one block between two stages: the block stays in a core's second cache until the next stage reads it.
+BLOCK_SAMPLES = 2**18
 #: Rows of the coarse grid in one block, unless the whole grid has few samples; source rows of one block, where a line
 #: buffer holds them; and coarse rows of a group, of which one vector holds a sample each.
 _COARSE_ROWS = 32
 _COARSE_SAMPLES = 2**21
-_COARSE_SEEN = 64
+_COARSE_SEEN = 256
 COARSE_GROUP = 16
 #: Methods whose block height is fixed: a transform takes as many rows as its tile, running sums begin anew in each
 #: block, a matrix product of another size need not give the same bytes, and a rank begins each block with a whole
@@ -82,7 +82,9 @@ def block_rows(stage: StagePlan) -> int:
     row = max(stage.rows.stride * stage.cols.input * stage.channels, stage.cols.output * stage.output_channels)
     unit = unit_rows(stage)
     rows = min(-(-stage.rows.output // unit) * unit, BLOCK_SAMPLES // row)
-    return max(1, rows // unit) * unit
+    rows = max(1, rows // unit) * unit
+    # Each block of interpolated rows begins with many coarse rows.
+    return rows if coarse_rates(stage) is None else 2 * rows
 
 
 def unit_rows(stage: StagePlan) -> int:
@@ -119,7 +121,8 @@ def coarse_block_rows(stage: StagePlan, count: int, *, alone: bool) -> int:
     if alone:
         rows = count if count * row <= _COARSE_SAMPLES else min(count, _COARSE_ROWS)
         return -(-rows // COARSE_GROUP) * COARSE_GROUP
-    return next((rows for rows in (COARSE_GROUP, COARSE_GROUP // 2) if rows * rates.step <= _COARSE_SEEN), STEP_ROWS)
+    sizes = 2 * COARSE_GROUP, COARSE_GROUP
+    return next((rows for rows in sizes if rows * rates.step <= _COARSE_SEEN), STEP_ROWS)
 
 
 def rows_seen(stage: StagePlan, block: int) -> int:
