@@ -90,8 +90,40 @@ def test_lossy_pictures_are_near_and_smaller(tmp_path):
     after = read(tmp_path / "a.jxl")
     assert sizes[0] < sizes[1] and np.abs(after.pixels.astype(int) - pixels).mean() < 4
     assert not after.metadata.lossless
-    with pytest.raises(WriteError, match="written without loss; leave out quality"):
-        write(tmp_path / "b.jxl", pixels * np.uint16(257), WriteOptions(quality=90))
+
+
+@pytest.mark.parametrize("points", [None, (1, 13), (12, 13), (9, 1), (9, 8), (1, 8)])
+@pytest.mark.parametrize("kind", ["8", "10", "16", "float", "gray16", "alpha16"])
+def test_lossy_pictures_of_any_depth_and_colours_are_near(tmp_path, points, kind):
+    y, x = np.mgrid[:64, :80] / 80
+    planes = [0.2 + 0.6 * x, 0.3 + 0.4 * y * x, 0.5 + 0.4 * np.sin(3 * x + 2 * y)]
+    values = np.stack(planes, axis=2) if kind != "gray16" else planes[2]
+    if kind == "alpha16":
+        values = np.dstack([values, 0.25 + 0.5 * y])
+    white = {"8": 255, "10": 1023, "float": 1.0}.get(kind, 65535)
+    whole = np.rint(values * white).astype(np.uint8 if kind == "8" else np.uint16)
+    pixels = values.astype(np.float32) if kind == "float" else whole
+    picture = Picture.from_array(pixels)
+    picture.white = 1023 if kind == "10" else None
+    if points:
+        picture.metadata.png = [(b"cICP", bytes([*points, 0, 1]))]
+    write(tmp_path / "a.jxl", picture, WriteOptions(quality=95))
+    after = read(tmp_path / "a.jxl")
+    assert (after.dtype, after.white, after.pixels.shape) == (pixels.dtype, picture.white, pixels.shape)
+    header = parsed(codestream((tmp_path / "a.jxl").read_bytes()))
+    primaries, transfer = points or (1, 13)
+    assert not header.lossless and header.colours == (1 if header.gray else primaries, transfer)
+    error = np.abs(after.pixels.astype(np.float64) - pixels) / white
+    assert error.mean() < 0.004 and error.max() < 0.05  # as of plain bytes
+    if kind == "alpha16":
+        assert error[..., 3].max() < 1e-3
+
+
+def test_lossy_pictures_of_other_curves_are_refused(tmp_path):
+    picture = picture_of("16", 3)
+    picture.metadata.png = [(b"cICP", bytes([9, 16, 0, 1]))]
+    with pytest.raises(WriteError, match="transfer function 16 is no simple curve; leave out quality"):
+        write(tmp_path / "a.jxl", picture, WriteOptions(quality=90))
 
 
 def test_what_was_lossless_stays_so(tmp_path):

@@ -16,6 +16,10 @@ from convfilter.machine.cores import available_cores
 from convfilter.picture import colour, limits
 from convfilter.picture.codecs.jxl_header import Header, parsed, with_colours
 from convfilter.picture.metadata import exif, xmp_clean
+from convfilter.picture.metadata.cicp import PRIMARIES
+from convfilter.picture.metadata.curves import linearized
+from convfilter.picture.metadata.icc_write import to_xyz
+from convfilter.picture.metadata.transfer import curve_of
 from convfilter.picture.options import DEFAULT_QUALITY, ReadOptions, WriteOptions
 from convfilter.picture.picture import Frame, Loss, Metadata, Picture, chosen
 from convfilter.picture.pillow.boxes import box
@@ -27,6 +31,7 @@ _TYPE = box(b"ftyp", b"jxl \0\0\0\0jxl ")
 _ALPHA = 0
 _SRGB = (1, 13)
 _LOSSLESS = 100
+_NO_QUALITY = "leave out {quality}"
 _HEADER_BYTES = 4096
 _EFFORTS = {"fast": 1, "default": 3, "best": 7}
 #: Chromaticities of sRGB as a PNG has them.
@@ -136,15 +141,14 @@ def _metadata(header: Header, boxes: dict[bytes, bytes]) -> Metadata:
 def write_jxl(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     """Write a JPEG XL; a ``Writer``.
 
-    Lossless for quality 100, for losslessly compressed input, and for samples of more than 8 bits or a transfer
-    function other than sRGB's: libjxl assumes linear light for more than 8 bits. The header is corrected
-    afterwards, which is right for lossless data only.
+    Lossless for quality 100, for losslessly compressed input, and, unless a quality is given, for samples of more
+    than 8 bits or colours other than sRGB.
 
     Raises
     ------
     WriteError
-        The quality is below 100 for samples of more than 8 bits, or JPEG XL has no number for the code points of
-        colour.
+        JPEG XL has no number for the code points of colour, or the quality is below 100 and their transfer function
+        is not a simple curve.
     """
     pixels = next(frame.pixels for frame in picture.frames if not frame.fallback)
     metadata = picture.metadata
@@ -152,17 +156,19 @@ def write_jxl(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     colours = (points[0], points[1]) if points else _SRGB
     is_plain = pixels.dtype == np.uint8 and colours == _SRGB
     quality = options.quality or (_LOSSLESS if metadata.lossless or not is_plain else DEFAULT_QUALITY)
-    if quality < _LOSSLESS and not is_plain:
-        problem = "a JPEG XL of more than 8 bits, or of other colours than sRGB, is written without loss"
-        raise WriteError(problem, remedy="leave out {quality}")
-    codestream = _encoded(pixels, picture.white, quality, options)
+    in_light = quality < _LOSSLESS and not is_plain
+    stored = _light(picture, pixels, colours) if in_light else pixels
+    codestream = _encoded(stored, picture.white, quality, options)
     kept: dict[bytes, bytes] = {}
     if codestream.startswith(_SIGNATURE[:4]):
         codestream, kept = _parts(codestream)
-    if quality == _LOSSLESS and (changed := with_colours(codestream, colours)) is not None:
-        codestream = changed
-    elif not is_plain:
-        raise WriteError(f"JPEG XL has no number for the code points {colours}; use png or avif")
+    if quality == _LOSSLESS or in_light:
+        whole = in_light and pixels.dtype.kind == "u"
+        depth = ((picture.white or int(np.iinfo(pixels.dtype).max)).bit_length()) if whole else None
+        changed = with_colours(codestream, colours, depth)
+        if changed is None and not is_plain:
+            raise WriteError(f"JPEG XL has no number for the code points {colours}; use png or avif")
+        codestream = changed or codestream
     block = exif.with_size(metadata.exif, pixels.shape[1], pixels.shape[0])
     boxes = [box(b"jxll", kept[b"jxll"])] if b"jxll" in kept else []
     boxes += [box(b"Exif", bytes(4), block)] if block else []
@@ -172,10 +178,28 @@ def write_jxl(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     file.write(codestream)
 
 
+def _light(picture: Picture, pixels: Pixels, colours: tuple[int, int]) -> Pixels:
+    """Return colours in linear light of sRGB's primaries, beyond 0 to 1 where they lie outside.
+
+    As such libjxl takes floats, which in its lossy way it stores in a space of its own.
+    """
+    try:
+        light = linearized(pixels, curve_of(picture), picture.alpha, picture.white)
+    except ReadError as error:
+        raise WriteError(f"a JPEG XL with loss is made of linear light; {error.problem}", remedy=_NO_QUALITY) from None
+    if colours[0] != _SRGB[0] and picture.model == "rgb":
+        if colours[0] not in PRIMARIES or PRIMARIES[colours[0]][3] != PRIMARIES[_SRGB[0]][3]:
+            raise WriteError(f"a JPEG XL with loss has other primaries than {colours[0]}", remedy=_NO_QUALITY)
+        into = np.linalg.inv(to_xyz(PRIMARIES[_SRGB[0]])) @ to_xyz(PRIMARIES[colours[0]])
+        light[..., :3] = light[..., :3] @ into.T.astype(np.float32)
+    return light
+
+
 def _encoded(pixels: Pixels, white: int | None, quality: int, options: WriteOptions) -> bytes:
     import imagecodecs
 
     assert channels_of(pixels) <= 4
+    bits = white.bit_length() if white and pixels.dtype.kind == "u" else None
     # libjxl's own map from quality to distance.
     distance = 0.1 + (100 - quality) * 0.09 if quality >= 30 else 53 / 3000 * quality**2 - 23 / 20 * quality + 25
     lossless = quality == _LOSSLESS
@@ -183,7 +207,7 @@ def _encoded(pixels: Pixels, white: int | None, quality: int, options: WriteOpti
         return bytes(
             imagecodecs.jpegxl_encode(
                 np.ascontiguousarray(pixels), lossless=lossless, distance=None if lossless else distance,
-                effort=_EFFORTS[options.effort], bitspersample=white.bit_length() if white else None,
+                effort=_EFFORTS[options.effort], bitspersample=bits,
                 numthreads=options.threads or available_cores(),
             )
         )  # fmt: skip

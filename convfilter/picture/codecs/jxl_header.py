@@ -134,15 +134,18 @@ def parsed(codestream: bytes) -> Header:
     return Header(width, height, depth, floats, gray, tuple(extra), premultiplied, animated, lossless, colours, gamma)
 
 
-def with_colours(codestream: bytes, colours: tuple[int, int]) -> bytes | None:
-    """Set the colour encoding of a losslessly compressed picture; its samples do not change.
+def with_colours(codestream: bytes, colours: tuple[int, int], depth: int | None = None) -> bytes | None:
+    """Set the colour encoding of a picture, and its depth; the stored samples do not change.
 
     Parameters
     ----------
     codestream : bytes
         Written by libjxl, which assumes linear light for samples of more than 8 bits.
     colours : (int, int)
-        Primaries and transfer function of ITU-T H.273.
+        Primaries and transfer function of ITU-T H.273. A lossy codestream stores colours independently of them; there
+        they are the encoding that a decoder converts to.
+    depth : int, optional
+        Integer bit depth that replaces the depth in the header.
 
     Returns
     -------
@@ -154,23 +157,29 @@ def with_colours(codestream: bytes, colours: tuple[int, int]) -> bytes | None:
     white, primaries = next((key for key, points in _PRIMARIES.items() if points == colours[0]), (0, 0))
     if not white or colours[1] not in _TRANSFERS or bits.flag() or bits.flag():
         return None
+    depth_start = bits.at
     _depth(bits)
+    depth_end = bits.at
     bits.flag()
     for _ in range(bits.number((0, 0), (1, 0), (2, 4), (1, 12))):
         _extra(bits)
-    if bits.flag():
-        return None
+    bits.flag()
     start = bits.at
     gray, _, _ = _colours(bits)
     end = bits.at
     if bits.take(2) or not bits.flag():  # extensions; the default transform
         return None
     header_end = bits.at
+    number = int.from_bytes(codestream[2 : 2 + (header_end + 7) // 8], "little")
+
+    def kept(first: int, last: int) -> tuple[int, int]:
+        return number >> first & ((1 << (last - first)) - 1), last - first
+
     said = [(0, 1), (0, 1), *_enum(_GRAY if gray else 0), *_enum(white)]
     said += [*([] if gray else _enum(primaries)), (0, 1), *_enum(colours[1]), *_enum(1)]
-    number = int.from_bytes(codestream[2 : 2 + (header_end + 7) // 8], "little")
-    made, at = number & ((1 << start) - 1), start
-    for value, count in (*said, (number >> end & ((1 << (header_end - end)) - 1), header_end - end)):
+    deep = [kept(depth_start, depth_end)] if depth is None else [(0, 1), (3, 2), (depth - 1, 6)]
+    made = at = 0
+    for value, count in (kept(0, depth_start), *deep, kept(depth_end, start), *said, kept(end, header_end)):
         made |= value << at
         at += count
     return codestream[:2] + made.to_bytes((at + 7) // 8, "little") + codestream[2 + (header_end + 7) // 8 :]

@@ -38,15 +38,20 @@ def matrix_profile(name: str, primaries: Primaries, curve: ParametricCurve) -> b
     bytes
         Equal for equal parameters; the profile has no date.
     """
-    *colours, white = (_xyz_of(*each) for each in primaries)
-    columns = np.array(colours).T
-    columns = columns * np.linalg.solve(columns, np.array(white))
-    adaptation = _adaptation(white)
-    red, green, blue = (adaptation @ columns).T
+    adaptation = _adaptation(_xyz_of(*primaries[3]))
+    red, green, blue = (adaptation @ to_xyz(primaries)).T
     tone = _curve_tag(curve)
     tags = {b"rXYZ": _xyz_tag(red), b"gXYZ": _xyz_tag(green), b"bXYZ": _xyz_tag(blue)}
     tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), tone)
     return _profile(b"RGB ", name, {**tags, b"chad": _fixed(b"sf32", adaptation.ravel())})
+
+
+def to_xyz(primaries: Primaries) -> npt.NDArray[np.float64]:
+    """Return the matrix from linear light of some primaries to XYZ, in which their white has Y of 1."""
+    *colours, white = (_xyz_of(*each) for each in primaries)
+    columns = np.array(colours).T
+    scaled: npt.NDArray[np.float64] = columns * np.linalg.solve(columns, np.array(white))
+    return scaled
 
 
 def gray_profile(name: str, curve: ParametricCurve | bytes) -> bytes:
