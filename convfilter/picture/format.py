@@ -170,8 +170,6 @@ class Format:
         Largest number of colours of a frame; 0 for any number.
     ticks : int
         Time base of delays, in ticks per second; 0 for any fraction.
-    animation_bits : int
-        Bits of a sample of animations, if fewer; 0: as for one picture.
     longest : float
         Longest delay, in seconds.
     max_side : int
@@ -215,7 +213,6 @@ class Format:
     frames: Literal["", "animation", "pages"] = ""
     colours: int = 0
     ticks: int = 0
-    animation_bits: int = 0
     longest: float = math.inf
     max_side: int = 2**31 - 1
     extras: bool = False

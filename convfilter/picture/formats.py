@@ -144,7 +144,6 @@ TABLE: tuple[Format, ...] = (
         dtypes=_SIXTEEN,
         depths=(8, 10, 12),
         whites="depths",
-        animation_bits=8,
         alpha="full",
         frames="animation",
         ticks=1000,

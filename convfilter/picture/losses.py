@@ -341,8 +341,6 @@ def _of_frames(outline: Outline, fmt: Format) -> Iterator[Loss]:
     if fmt.frames == "pages":
         yield Loss(f"{fmt.name} holds pages, without the times of an animation; use {animations} to keep them")
         return
-    if fmt.animation_bits and outline.dtype != "uint8":
-        yield Loss(f"{fmt.name} animations are written with {fmt.animation_bits} bits a sample; use png to keep more")
     if any(not _is_exact(delay, fmt) for delay in outline.delays):
         steps = f"in steps of 1/{fmt.ticks} s" if fmt.ticks else "as fractions of 16 bits"
         yield Loss(f"{fmt.name} holds delays {steps} up to {fmt.longest:g} s, to which the animation's are rounded")

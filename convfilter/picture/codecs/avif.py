@@ -15,12 +15,13 @@ import numpy as np
 
 from convfilter.errors import WriteError
 from convfilter.machine.cores import available_cores
-from convfilter.picture import colour
+from convfilter.picture.codecs import avif_sequence
 from convfilter.picture.metadata import exif
 from convfilter.picture.options import DEFAULT_QUALITY, WriteOptions
-from convfilter.picture.picture import Metadata, Picture
+from convfilter.picture.picture import Frame, Metadata, Picture
 from convfilter.picture.pillow import avif
 from convfilter.picture.pillow.boxes import box, boxes_of
+from convfilter.picture.pixels import Pixels
 
 _LOSSLESS = 100
 #: Least threads of libaom (libavif 1.4): its bytes are equal for 2, 3 and 8 threads, and differ for one.
@@ -37,27 +38,36 @@ _TURNS = {2: (None, 1), 3: (2, None), 4: (None, 0), 5: (1, 0), 6: (3, None), 7: 
 def write_avif(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     """Write an AVIF; a ``Writer``.
 
-    Samples of uint16 are stored with the bits of ``picture.white``, 10 or 12; grey ones always losslessly. Animations
-    have 8 bits.
+    Samples of uint16 are stored with the bits of ``picture.white``, 10 or 12; grey ones always losslessly.
     """
     from convfilter.picture.pillow.write import write_pillow
 
     frames = [frame for frame in picture.frames if not frame.fallback]
-    if len(frames) > 1:
-        frames = [frame.with_pixels(colour.with_depth(frame.pixels, np.uint8, picture.white)) for frame in frames]
-        return write_pillow(file, replace(picture, frames=frames, white=None), options)
     if frames[0].dtype == np.uint8 and options.quality != _LOSSLESS:
         return write_pillow(file, picture, options)
     height, width = frames[0].shape[:2]
     metadata = replace(picture.metadata, exif=exif.with_size(picture.metadata.exif, width, height))
-    file.write(_with_metadata(_encoded(picture, options), metadata))
+    if len(frames) > 1:
+        file.write(_animation(picture, frames, metadata, options))
+    else:
+        file.write(_with_metadata(_encoded(picture, frames[0].pixels, options), metadata))
     return None
 
 
-def _encoded(picture: Picture, options: WriteOptions) -> bytes:
+def _animation(picture: Picture, frames: list[Frame], metadata: Metadata, options: WriteOptions) -> bytes:
+    """Return a file of several frames, with their times."""
+    data = _encoded(picture, np.stack([frame.pixels for frame in frames]), options)
+    if points := dict(metadata.png).get(b"cICP"):
+        data = avif.with_cicp(data, points[0], points[1])
+    times = [max(1, round(1000 * (frame.delay[0] / frame.delay[1] if frame.delay else 0))) for frame in frames]
+    items = [(kind, more, content) for _, kind, more, content in _items(metadata)]
+    return avif_sequence.timed(data, times, metadata.icc, items)
+
+
+def _encoded(picture: Picture, pixels: Pixels, options: WriteOptions) -> bytes:
+    """Return the file of imagecodecs, of one frame or of several."""
     import imagecodecs
 
-    pixels = next(frame.pixels for frame in picture.frames if not frame.fallback)
     bits = 8 if pixels.dtype == np.uint8 else (picture.white or 4095).bit_length()
     quality = DEFAULT_QUALITY if options.quality is None else options.quality
     subsampling = _PIXEL_FORMATS[options.subsampling or "4:2:0"] if quality < _LOSSLESS else "444"
@@ -75,6 +85,13 @@ def _encoded(picture: Picture, options: WriteOptions) -> bytes:
         raise WriteError(f"the picture cannot be written as AVIF: {error}") from error
 
 
+def _items(metadata: Metadata) -> list[tuple[int, bytes, bytes, bytes]]:
+    """Return EXIF and XMP as items: number, type, what follows the name, content."""
+    block = exif.without_orientation(metadata.exif)
+    items = [(_EXIF_ITEM, b"Exif", b"\0", bytes(4) + block)] if block else []
+    return items + ([(_XMP_ITEM, b"mime", b"\0" + _XMP_TYPE, metadata.xmp)] if metadata.xmp else [])
+
+
 def _with_metadata(data: bytes, metadata: Metadata) -> bytes:
     """Add profile, code points, EXIF and XMP to a file written by imagecodecs."""
     if points := dict(metadata.png).get(b"cICP"):
@@ -83,9 +100,7 @@ def _with_metadata(data: bytes, metadata: Metadata) -> bytes:
     properties = [box(b"colr", b"prof", metadata.icc)] if metadata.icc else []
     properties += [box(b"irot", bytes([turn]))] if turn is not None else []
     properties += [box(b"imir", bytes([mirror]))] if mirror is not None else []
-    block = exif.without_orientation(metadata.exif)
-    items = [(_EXIF_ITEM, b"Exif", b"\0", bytes(4) + block)] if block else []
-    items += [(_XMP_ITEM, b"mime", b"\0" + _XMP_TYPE, metadata.xmp)] if metadata.xmp else []
+    items = _items(metadata)
     if not (properties or items):
         return data
     parts = list(boxes_of(data))
