@@ -23,11 +23,11 @@ def apply_filters(image: Bytes, distance: int, group: int, most: int, out: Bytes
     distance : int
         Bytes of a pixel, at least 1.
     group : int
-        So many rows share a filter, chosen by the least sum of absolute
+        Rows that share a filter, chosen by the least sum of absolute
         differences in one of them; 0: all get ``most``.
     most : int
-        The last filter to choose from: 3, Average, or 4, Paeth. Where nothing
-        is chosen, any of 0 to 4.
+        Last filter to choose from: 3, Average, or 4, Paeth. Without a choice,
+        any of 0 to 4.
     out : (rows, 1 + length) array of uint8
         Receives each row behind its filter byte.
     """
@@ -51,7 +51,7 @@ def undo_filters(data: Bytes, distance: int, out: Bytes) -> int:
     Returns
     -------
     int
-        How many rows could be undone: the next one has a filter byte that makes no sense.
+        Number of unfiltered rows: the next one has an invalid filter byte.
     """
     rows, length = data.shape[0], data.shape[1] - 1
     _require(rows, length, distance, out.shape == (1 + rows, length))
@@ -59,11 +59,11 @@ def undo_filters(data: Bytes, distance: int, out: Bytes) -> int:
 
 
 def load() -> None:
-    """Have ``undo_filters`` ready, so that its first call takes no longer than others."""
+    """Load the loop of ``undo_filters`` ahead of its first call."""
     UNDO.variant(B=np.uint8)
 
 
 def _require(rows: int, length: int, distance: int, fitting: bool) -> None:
-    """Machine code does not look where it writes."""
+    """Check sizes: machine code does not check bounds."""
     if rows < 0 or not 1 <= distance <= length or not fitting:
         raise ValueError(f"{rows} rows of {length} bytes, {distance} to a pixel, do not fit their arrays")

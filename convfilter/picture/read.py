@@ -1,4 +1,4 @@
-"""From a file to a picture: the format by content, the size judged first, the picture turned upright."""
+"""Read a picture: detect the format by content, check the size, decode, apply the orientation."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from convfilter.picture.row_source import decoding
 
 __all__ = ["ReadOptions", "opened", "read"]
 
-#: No format tells itself from others by fewer.
+#: Least bytes of any picture file.
 _LEAST_BYTES = 4
 _DEFAULTS = ReadOptions()
 
 
 class Reader(Protocol):
-    """What the module of each format offers, as ``read_png`` or ``read_pillow``."""
+    """The reader of a format, such as ``read_png`` or ``read_pillow``."""
 
     def __call__(self, file: BinaryIO, options: ReadOptions) -> Picture:
         """Read a picture of one format.
@@ -38,14 +38,14 @@ class Reader(Protocol):
         Returns
         -------
         Picture
-            At the depth of the file; not yet turned upright, and perhaps not yet decoded.
+            At the depth of the file, before the orientation is applied, and possibly not yet decoded.
 
         Raises
         ------
         ReadError
             The file is truncated or damaged, or of a kind that cannot be filtered.
         SizeError
-            It is larger than allowed, or than the memory; known before a pixel is decoded.
+            The picture is larger than allowed or than the memory; checked before a pixel is decoded.
         """
 
 
@@ -65,8 +65,8 @@ def read(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEFAU
     Raises
     ------
     ReadError
-        There is no such file, or it is damaged, or no picture. The message
-        does not name the file: the caller knows it.
+        The file does not exist, is damaged, or is no picture. The message
+        does not name the file, which the caller knows.
     SizeError
         The picture is larger than allowed, or than the memory.
 
@@ -83,12 +83,12 @@ def read(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEFAU
 
 @contextmanager
 def opened(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEFAULTS) -> Iterator[Picture]:
-    """Open a picture file: as :func:`read`, but samples may be decoded later, as long as the block lasts.
+    """Open a picture file like :func:`read`, except that samples may be decoded later, within the block.
 
     Yields
     ------
     Picture
-        Whose frames decode their samples at the first look, or row by row; see ``Frame``.
+        Picture whose frames decode their samples at the first access, or row by row; see ``Frame``.
     """
     with source.opened(where) as file:
         try:
@@ -122,7 +122,7 @@ def opened(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEF
 
 
 def decode_whole(picture: Picture) -> None:
-    """Decode all samples that are still to be decoded.
+    """Decode all samples that are not decoded yet.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def decode_whole(picture: Picture) -> None:
 
 
 def _decoded(file: BinaryIO, options: ReadOptions) -> Picture:
-    """Let the reader of the format have the file; Pillow finds out those that no signature tells."""
+    """Call the reader of the format; Pillow identifies formats without a signature."""
     head = file.read(formats.HEAD_BYTES)
     file.seek(0)
     if not head:
@@ -154,7 +154,7 @@ def _decoded(file: BinaryIO, options: ReadOptions) -> Picture:
 
 
 def _refuse_foreign(file: BinaryIO) -> None:
-    """Refuse a format that is known, but cannot be read."""
+    """Refuse a known format that cannot be read."""
     from convfilter.picture import foreign
 
     found = foreign.by_content(file.read(foreign.HEAD_BYTES))
@@ -164,7 +164,7 @@ def _refuse_foreign(file: BinaryIO) -> None:
 
 
 def _named(error: ReadError, where: object) -> ReadError:
-    """Say what the name of a file tells, if its content tells nothing."""
+    """Return an error with what the file's name tells, if its content is not recognised."""
     from convfilter.picture import foreign
 
     if not isinstance(where, (str, os.PathLike)):
@@ -175,7 +175,7 @@ def _named(error: ReadError, where: object) -> ReadError:
 
 
 def _refuse_raw(where: object, cause: ReadError | None = None) -> None:
-    """Refuse a TIFF whose name is that of a camera raw: what can be decoded of it is a preview."""
+    """Refuse a TIFF with the suffix of a camera raw: only its preview can be decoded."""
     suffix = os.path.splitext(os.fspath(where))[1] if isinstance(where, (str, os.PathLike)) else ""
     if not isinstance(suffix, str) or not suffix:
         return
@@ -187,7 +187,7 @@ def _refuse_raw(where: object, cause: ReadError | None = None) -> None:
 
 
 def _settle(picture: Picture, options: ReadOptions) -> None:
-    """Turn the pixels upright and say so in the metadata; drop the thumbnails, which show the picture unfiltered."""
+    """Apply the orientation and reset it in the metadata; drop the thumbnails, which show the unfiltered picture."""
     from convfilter.picture.metadata import exif, photoshop
 
     metadata = picture.metadata
@@ -209,7 +209,7 @@ def _settle(picture: Picture, options: ReadOptions) -> None:
 
 
 def _clean_xmp(picture: Picture, options: ReadOptions) -> None:
-    """Drop what is not true of a filtered picture, and say so, unless it is told of the file already."""
+    """Drop XMP that does not describe the filtered picture, with a note unless the file has one already."""
     from convfilter.picture.metadata import xmp_clean
 
     metadata = picture.metadata

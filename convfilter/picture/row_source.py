@@ -1,4 +1,4 @@
-"""The samples of a frame that is still to be decoded: band by band, or in one piece."""
+"""Lazy samples of a frame, decoded band by band or in one piece."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from convfilter.errors import ConvfilterError, ReadError, damage, keeps_library_
 from convfilter.picture.parallel import Ahead
 from convfilter.picture.pixels import Pixels
 
-#: Bytes of the bands that a decoder may have ready before they are asked for.
+#: Most bytes of bands that a decoder may decode ahead.
 _AHEAD_BYTES = 8 * 2**20
 
 
 @contextmanager
 def decoding(name: str) -> Iterator[None]:
-    """Turn what decoders raise about a damaged file, which may be anything, into a ``ReadError``."""
+    """Convert any exception of a decoder about a damaged file to a ``ReadError``."""
     try:
         yield
     except (ConvfilterError, StopIteration):
@@ -26,26 +26,26 @@ def decoding(name: str) -> Iterator[None]:
         raise ReadError("there is not enough memory to decode the picture") from error
     except Exception as error:  # IndexError, OverflowError, zlib.error ...
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # the file cannot be read; it is not its content
+            raise  # an error of the file system, not of the content
         if keeps_library_away(error) and "shared object" in str(error):
-            raise  # the memory is too small for a codec
+            raise  # a codec lacks memory
         raise ReadError(f"the {name} is damaged or of an unsupported kind: {damage(error)}") from error
 
 
 class Bands:
-    """A row source: bands are arrays of neighbouring rows, decoded one after the other from the top down.
+    """A row source of bands: arrays of consecutive rows, decoded from the top down.
 
     Parameters
     ----------
     shape : (rows, cols, channels)
     dtype : dtype
     bands : callable
-        Returns an iterator over arrays (some rows, cols, channels), all rows in their order. Each call begins
-        again with the first row.
+        Returns an iterator over arrays (some rows, cols, channels) in order. Each call begins again with the first
+        row.
     band_bytes : int
-        About what a band takes.
+        Approximate bytes of a band.
     ahead : bool
-        Decode in another thread, ahead of what is asked for.
+        Whether another thread decodes ahead.
     name : str
         Of the format, for messages.
     """
@@ -77,7 +77,7 @@ class Bands:
         return made
 
     def start(self) -> None:
-        """Begin to decode, if another thread does it."""
+        """Start decoding, if another thread does it."""
         if self._iterator is None:
             bands = self._bands()
             self._iterator = Ahead(bands, self._most) if self._most else bands
@@ -100,7 +100,7 @@ class Bands:
         Raises
         ------
         ReadError
-            The file is damaged there; behind the last row, what follows the samples is judged, too.
+            The file is damaged there; after the last row, data that follow are checked too.
         """
         self.start()
         assert self._iterator is not None
@@ -114,7 +114,7 @@ class Bands:
             done, self._at = done + count, self._at + count
 
     def finish(self) -> None:
-        """Read what is left, to judge it: a stack need not look at the last rows of its input."""
+        """Read and check the remaining rows: a stack need not use the last rows of its input."""
         if self._iterator is not None:
             with decoding(self._name):
                 for _ in self._iterator:
@@ -130,7 +130,7 @@ class Bands:
 
 
 class Whole:
-    """Samples that are decoded in one piece.
+    """Samples decoded in one piece.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ class Whole:
     decode : callable
         Returns the array.
     because : str
-        Why not band by band.
+        Why they are not decoded band by band.
     name : str
         Of the format, for messages.
     """
@@ -165,12 +165,12 @@ class Whole:
         return Whole(shape, dtype, lambda: function(decode()), self.whole_because, name=self._name)
 
     def start(self) -> None:
-        """Begin to decode in another thread."""
+        """Start decoding in another thread."""
         if self._started is None:
             self._started = Ahead(decode() for decode in (self._decode,))
 
     def close(self) -> None:
-        """Wait until nothing is decoded any more."""
+        """Wait for a running decoder to end."""
         if self._started is not None:
             self._started.stop()
             self._started = None

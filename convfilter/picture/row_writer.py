@@ -1,4 +1,4 @@
-"""Rows into a file: blocks of rows are encoded on several threads, and written in their order."""
+"""Write rows to a file: blocks of rows are encoded by several threads and written in order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from convfilter.picture.pixels import Pixels
 
 
 class Block(NamedTuple):
-    """Rows from number ``top`` on; the first ``above`` of them belong to the block before."""
+    """Rows from ``top`` on; the first ``above`` of them belong to the block before."""
 
     top: int
     rows: Pixels
@@ -30,20 +30,20 @@ class RowWriter(ABC):
     file : BinaryIO
         Written from its position on.
     shape : (rows, cols, channels)
-        Of what is encoded.
+        Shape of the encoded picture.
     dtype : dtype
-        Of the rows that come in; ``encode`` gets those that ``prepare`` makes of them.
+        Type of incoming rows; ``encode`` gets the results of ``prepare``.
     threads : int, optional
         None: one for each core. The bytes do not depend on it.
     prepare : callable, optional
-        Turns rows into what is encoded; pixel by pixel.
+        Converts incoming rows to encoded rows, pixel by pixel.
 
     Attributes
     ----------
     block_rows : int
-        Rows that are encoded at a time; where they end depends on the picture alone.
+        Rows of a block; blocks depend only on the picture.
     rows_above : int
-        Rows above a block that its encoding looks at.
+        Rows above a block that its encoding needs.
     """
 
     block_rows: int
@@ -74,12 +74,13 @@ class RowWriter(ABC):
     ) -> None:
         if self._crew is not None:
             self._crew.stop()
-        # Crew and writer hold each other: without this the file and its rows stay until the garbage is collected.
+        # Breaks the reference cycle of crew and writer, which would keep the file and its rows until garbage
+        # collection.
         self._crew = self._block = None
 
     @abstractmethod
     def begin(self) -> None:
-        """Write what comes before the samples."""
+        """Write the data before the samples."""
 
     @abstractmethod
     def encode(self, block: Block) -> Any:
@@ -87,11 +88,11 @@ class RowWriter(ABC):
 
     @abstractmethod
     def emit(self, piece: Any) -> None:
-        """Write what ``encode`` has returned; called in the order of the blocks."""
+        """Write a result of ``encode``; called in the order of the blocks."""
 
     @abstractmethod
     def end(self) -> None:
-        """Write what comes behind the samples."""
+        """Write the data after the samples."""
 
     def write(self, rows: Pixels) -> None:
         """Take the next rows, a (some rows, cols, channels) array that is overwritten afterwards."""
@@ -143,7 +144,7 @@ class RowWriter(ABC):
     _last: Pixels | None = None
 
     def _put(self, rows: Pixels) -> None:
-        """Have a block encoded."""
+        """Queue a block for encoding."""
         above = self._above
         self._get_crew().put(Block(self._top, rows, above))
         self._top += len(rows) - above

@@ -1,4 +1,4 @@
-"""Feature maps, more than a picture has channels: as one sheet, as pages, or as an array."""
+"""Feature maps, for which a picture has too few channels: as a contact sheet, as pages, or as an array."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PAPER, _INK = 255, 0
 
 
 class Grid(NamedTuple):
-    """A sheet of ``maps`` maps of ``height`` x ``width``, in ``rows`` x ``cols``, each under its label."""
+    """A contact sheet of ``maps`` maps of ``height`` x ``width``, in ``rows`` x ``cols`` cells with labels."""
 
     maps: int
     height: int
@@ -47,7 +47,7 @@ class Grid(NamedTuple):
 
 
 def sheet(maps: Pixels) -> Pixels:
-    """Lay out feature maps on a grey sheet, each from its least value (black) to its largest (white), labelled.
+    """Lay out feature maps on a grey sheet, each stretched from its minimum (black) to its maximum (white), labelled.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def sheet(maps: Pixels) -> Pixels:
 
 
 def _label(text: str, width: int) -> Pixels:
-    """Write a line of text, cut off at the width of a map."""
+    """Draw a line of text, clipped to the width of a map."""
     from PIL import Image, ImageDraw, ImageFont
 
     label = Image.new("L", (width, _LABEL), _PAPER)

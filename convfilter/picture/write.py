@@ -1,4 +1,4 @@
-"""From a picture to a file: the target judged before the work, the file whole or not at all."""
+"""Write a picture: check the target before filtering, then write the file atomically."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DEFAULTS = WriteOptions()
 
 
 class Writer(Protocol):
-    """What the module of each format offers, as ``write_jpeg`` or ``write_pillow``."""
+    """The writer of a format, such as ``write_jpeg`` or ``write_pillow``."""
 
     def __call__(self, file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
         """Write a picture.
@@ -36,31 +36,31 @@ class Writer(Protocol):
         ----------
         file : BinaryIO
         picture : Picture
-            ``format`` is that of the output, which holds the pixels' dtype, model and metadata; with all its frames
-            where it holds several.
+            ``format`` is the output's, which supports the pixels' dtype, model and metadata; with all frames if it
+            supports several.
         options : WriteOptions
 
         Raises
         ------
         WriteError
-            The encoder refuses.
+            The encoder fails.
         """
 
 
 def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -> tuple[Target, tuple[str, ...]]:
-    """Refuse, before the work, what the format cannot hold.
+    """Refuse, before filtering, what the format cannot store.
 
     Parameters
     ----------
     target : Target
     outline : Outline
-        The picture as it will be after filtering.
+        Outline of the filtered picture.
     options : WriteOptions, optional
 
     Returns
     -------
     target : Target
-        With its format settled.
+        With its format.
     notes : tuple of str
         What the format does not keep though the picture looks the same, one line each.
 
@@ -102,7 +102,7 @@ def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -
 
 
 def _keeps_all(outline: Outline, fmt: Format) -> bool:
-    """Tell the plain case, which needs no closer look: one picture without metadata, of a kind that fits."""
+    """Whether nothing can be lost: one picture without metadata, of a supported kind."""
     return (
         outline.metadata.is_empty
         and not outline.pages
@@ -117,7 +117,7 @@ def _keeps_all(outline: Outline, fmt: Format) -> bool:
 
 
 def _require_taken(fmt: Format, options: WriteOptions) -> None:
-    """Refuse options that would say nothing to this format."""
+    """Refuse options without meaning for this format."""
     given = {"quality": options.quality, "subsampling": options.subsampling, "compression": options.compression}
     for name, value in given.items():
         if value != getattr(_DEFAULTS, name) and name not in (*fmt.takes, *options.where_taken):
@@ -143,8 +143,8 @@ def write(
         "-" is standard output.
     picture : Picture, or (H, W) or (H, W, C) array
         Flattened over ``options.background`` and converted to a depth of the
-        format here, where the caller has not done it. Of an array, 1 to 4
-        channels are grey, grey and alpha, RGB, RGBA.
+        format, unless the caller has done so. The channels of an array, 1 to 4,
+        are grey, grey and alpha, RGB, RGBA.
     options : WriteOptions, optional
 
     Returns
@@ -159,8 +159,8 @@ def write(
     ValueError
         The array has another shape or dtype.
     WriteError
-        The format cannot hold it, or the operating system refuses. The old
-        file, if there was one, is as it was.
+        The format cannot store it, or the operating system refuses. An old
+        file is unchanged.
 
     Examples
     --------
@@ -207,7 +207,7 @@ def write(
 
 
 def _with_numbers(picture: Picture, nan: float) -> Picture:
-    """Return a picture of floats with a colour where it has none, which is clear if its opacity is none either."""
+    """Replace NaN in a picture of floats; a pixel becomes transparent if its alpha is NaN too."""
     colours = picture.pixels.shape[-1] - picture.alpha if picture.pixels.ndim > 2 else None
     frames = []
     for frame in picture.frames:
@@ -219,7 +219,7 @@ def _with_numbers(picture: Picture, nan: float) -> Picture:
 
 
 def _prepared(picture: Picture, fmt: Format, options: WriteOptions) -> Picture:
-    """Flatten, convert the depth, drop what is to be stripped or is lost; the picture handed in stays as it is."""
+    """Return a copy that is flattened, converted in depth, and stripped of dropped and lost data."""
     dtype = fmt.dtype_for(np.dtype(picture.outline.dtype))
     background = options.background if picture.alpha else None
     frames = picture.frames
@@ -252,7 +252,7 @@ def _prepared(picture: Picture, fmt: Format, options: WriteOptions) -> Picture:
 
 
 def _kept_fields(frame: Frame, strip: str) -> PageFields | None:
-    """Return the fields of a TIFF page that are not stripped: its own profile, at most."""
+    """Return the fields of a TIFF page that ``strip`` keeps: at most its own profile."""
     if strip == "all" or frame.tiff is None:
         return None
     from convfilter.picture.tiff.fields import profile_of
@@ -261,12 +261,12 @@ def _kept_fields(frame: Frame, strip: str) -> PageFields | None:
 
 
 def _opaque(pixels: Pixels) -> Pixels:
-    """Drop the opacity, and leave the colours as they are."""
+    """Drop alpha without changing the colours."""
     return np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 2 else pixels[:, :, :-1])
 
 
 def _converted(pixels: Pixels, picture: Picture, background: str | None, fmt: Format) -> Pixels:
-    """Return samples of a picture at the depth of a format, over the background, and straight if colours must be."""
+    """Return samples at the depth of a format, composited over the background, straight if the format requires it."""
     from convfilter.picture import colour
 
     dtype = fmt.dtype_for(np.dtype(picture.outline.dtype))
@@ -282,7 +282,7 @@ def _converted(pixels: Pixels, picture: Picture, background: str | None, fmt: Fo
 
 
 def _fitted(metadata: Metadata, fmt: Format, model: Model, options: WriteOptions) -> Metadata:
-    """Copy the metadata that are wanted and that the format has a place for."""
+    """Return the wanted metadata for which the format has fields."""
     metadata = _stripped(metadata, options.strip)
     if not metadata.is_empty:
         from convfilter.picture.metadata import carry
@@ -310,7 +310,7 @@ def _takes_thumbnail(metadata: Metadata, fmt: Format) -> bool:
 
 
 def _stripped(metadata: Metadata, strip: str | None) -> Metadata:
-    """Copy the metadata, as much of it as is wanted."""
+    """Return a copy of the metadata without stripped ones."""
     if strip is None:
         return replace(metadata)
     kept = Metadata(
@@ -331,7 +331,7 @@ def _stripped(metadata: Metadata, strip: str | None) -> Metadata:
 
 
 def stored_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Outline:
-    """Return what of a picture with one frame is stored: without what the format lacks, or is to be dropped."""
+    """Return the stored outline of a picture of one frame: without what the format lacks or options drop."""
     dtype = fmt.dtype_for(np.dtype(outline.dtype))
     return replace(
         outline,
@@ -345,7 +345,7 @@ def stored_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Outl
 
 
 def dropping(outline: Outline, stored: Outline) -> Callable[[Pixels], Pixels] | None:
-    """Return what drops those channels of rows that are not stored; None where all are."""
+    """Return a function that drops unstored channels of rows; None if all are stored."""
     colours = CHANNELS[outline.model]
     channels = [*range(colours)]
     if stored.extras:
@@ -358,7 +358,7 @@ def dropping(outline: Outline, stored: Outline) -> Callable[[Pixels], Pixels] | 
 
 
 def whole_because(fmt: Format, stored: Outline, options: WriteOptions) -> str:
-    """Say why a format needs a whole picture at once to encode it; "" if rows may come one by one."""
+    """Return why a format needs the whole picture to encode it; "" if rows may come one by one."""
     if stored.frames > 1:
         return "its frames are written one after the other"
     if _takes_thumbnail(stored.metadata, fmt):
@@ -376,7 +376,7 @@ def row_writer(
     dtype: np.dtype[np.generic],
     prepare: Callable[[Pixels], Pixels] | None,
 ) -> RowWriter:
-    """Return what writes the rows of a picture for which :func:`whole_because` says nothing.
+    """Return a row writer for a picture whose :func:`whole_because` is "".
 
     Parameters
     ----------
@@ -385,9 +385,9 @@ def row_writer(
     stored : Outline
     options : WriteOptions
     dtype : dtype
-        Of the rows that come.
+        Type of the incoming rows.
     prepare : callable or None
-        What makes rows of ``stored.dtype`` of them.
+        Converts them to rows of ``stored.dtype``.
     """
     made: RowWriter = formats.loaded(fmt.row_writer)(
         file, replace(stored, format=fmt.name), options, dtype, threads=options.threads, prepare=prepare

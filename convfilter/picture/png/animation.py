@@ -1,4 +1,4 @@
-"""Frames of an animated PNG put together to whole canvases, at full depth.
+"""Compose the frames of an animated PNG to whole canvases, at full depth.
 
 PNG third edition, section 11.3.7.
 """
@@ -20,7 +20,7 @@ _BLEND_OVER = 1
 
 
 class Control(NamedTuple):
-    """fcTL: place, time, and what becomes of a frame afterwards."""
+    """fcTL: place and delay of a frame, and its disposal."""
 
     width: int
     height: int
@@ -32,7 +32,7 @@ class Control(NamedTuple):
 
     @classmethod
     def parsed(cls, data: bytes, header: png.Header) -> Control:
-        """Take a chunk apart; a frame must lie within the canvas."""
+        """Parse a chunk; a frame must lie within the canvas."""
         if len(data) != 26:
             raise ReadError(f"the PNG is damaged: an fcTL chunk has {len(data)} bytes, 26 are right")
         _, width, height, left, top, numerator, denominator, dispose, blend = struct.unpack(">IIIIIHHBB", data)
@@ -46,7 +46,7 @@ class Control(NamedTuple):
 def composed(
     parts: list[tuple[Control | None, Pixels]], width: int, height: int, alpha: bool
 ) -> tuple[list[Frame], bool]:
-    """Draw the frames one over the other, as a viewer shows them.
+    """Compose the frames as a viewer shows them.
 
     Parameters
     ----------
@@ -62,8 +62,8 @@ def composed(
     frames : list of Frame
         Whole canvases.
     alpha : bool
-        Frames that leave part of the canvas bare need an alpha channel, even
-        where the file has none.
+        Whether frames have alpha: frames that leave part of the canvas empty need it,
+        even if the file has none.
     """
     white = np.iinfo(parts[0][1].dtype).max
     colours = channels_of(parts[0][1]) - alpha
@@ -82,7 +82,7 @@ def composed(
         frames.append(Frame(canvas.copy(), control.delay))
         if control.dispose == _DISPOSE_BACKGROUND:
             canvas[area] = 0
-        elif control.dispose == _DISPOSE_PREVIOUS:  # for the first frame that is the bare canvas, as the standard asks
+        elif control.dispose == _DISPOSE_PREVIOUS:  # for the first frame, the standard asks for an empty canvas
             canvas[area] = before
     keep = alpha or any((frame.pixels[:, :, -1] != white).any() for frame in frames)
     for frame in frames:

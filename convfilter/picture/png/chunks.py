@@ -1,4 +1,4 @@
-"""The chunks of a PNG file: order, lengths and checksums judged, contents filed away; no pixel is decoded."""
+"""PNG chunks: check order, lengths and checksums, and store contents, without decoding pixels."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ from convfilter.picture.png import layout as png
 if TYPE_CHECKING:
     from convfilter.picture.png import animation as apng
 
-#: A compressed remark, inflated, as Pillow has it; and a profile: real ones have up to 3 MiB.
+#: Most bytes of an inflated text, as in Pillow, and of a profile: real ones have up to 3 MiB.
 _MAX_TEXT_BYTES = 2**20
 _MAX_PROFILE_BYTES = 16 * 2**20
-#: Incompressible data grows by 5 bytes in 64 KiB; careless encoders with many small blocks add more.
+#: Largest growth by compression. Incompressible data grow by 5 bytes in 64 KiB; encoders with many small blocks add
+#: more.
 _SLACK = 1.1
 _SLACK_BYTES = 4096
 _MAX_LENGTH = 2**31 - 1
 _PIXELS = (b"IDAT", b"fdAT")
-#: Chunks that are read at a time: many have 8 KiB only.
+#: Bytes of chunks that are read at a time: many chunks have only 8 KiB.
 _PIECE_BYTES = 2**20
 _FIXED_LENGTHS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4, b"pHYs": 9, b"tIME": 7, b"mDCV": 24, b"cLLI": 8}
 _ANCILLARY_BIT = 0x20
-#: How the samples were stored, which says nothing about new ones.
+#: Chunks about the storage of the old samples.
 _ABOUT_SAMPLES = (b"sBIT", b"hIST", b"sPLT", b"iDOT")
 _FULL_SCALE = 65535
 
 
 class Span(NamedTuple):
-    """Where the data of a chunk lie in the file, and how many of the bytes in front of them the checksum covers."""
+    """Offset and length of a chunk's data, and the preceding bytes that its checksum covers."""
 
     start: int
     length: int
@@ -42,7 +43,7 @@ class Span(NamedTuple):
 
 
 class Image:
-    """Where the compressed samples of one image lie; for a frame of an animation, its fcTL."""
+    """Spans of the compressed samples of one image; for a frame of an animation, its fcTL."""
 
     def __init__(self, control: apng.Control | None = None) -> None:
         self.control = control
@@ -51,9 +52,9 @@ class Image:
 
 
 class Content:
-    """What the chunks of a file say.
+    """Contents of a file's chunks.
 
-    ``plays`` is None for a still picture; ``others`` are chunks that are left out.
+    ``plays`` is None for a still picture; ``others`` are dropped chunks.
     """
 
     def __init__(self, header: png.Header, notes: list[str]) -> None:
@@ -68,14 +69,14 @@ class Content:
 
 
 class ChunkReader:
-    """Walks through the chunks of a file, past the compressed samples, which are read later.
+    """Reads the chunks of a file and skips the compressed samples, which are read later.
 
     Parameters
     ----------
     file : BinaryIO
         At its beginning.
     options : ReadOptions
-        With ``lenient``, damage becomes a note where anything is left to decode.
+        With ``lenient``, damage becomes a note if anything can be decoded.
     """
 
     def __init__(self, file: BinaryIO, options: ReadOptions) -> None:
@@ -131,7 +132,7 @@ class ChunkReader:
             at = last
 
     def _checked(self, span: Span, read: memoryview) -> memoryview:
-        """Return the data of a span from what was read, beginning with its kind."""
+        """Return the data of a span from bytes that begin with the chunk's kind, after checking the CRC."""
         from isal import isal_zlib
 
         end = span.covered + span.length
@@ -172,7 +173,7 @@ class ChunkReader:
                 yield kind, data
 
     def _passed_over(self, kind: bytes, length: int) -> Span:
-        """Go on to the next chunk; data that end early are taken as far as they go."""
+        """Skip a chunk; truncated data count as far as they go."""
         start = self._file.tell()
         if start + length + 4 > self._size:
             self._damaged(f"the PNG is truncated in its {kind.decode()} chunk")
@@ -182,7 +183,7 @@ class ChunkReader:
         return Span(start + number, max(0, length - number), 4 + number)
 
     def _damaged(self, what: str) -> None:
-        """Refuse the file, or note the damage if what is left of it is wanted."""
+        """Refuse the file, or add a note if the rest is wanted."""
         if not self._options.lenient:
             raise ReadError(what, remedy=DECODE_THE_REST)
         self._notes.append(what)
@@ -201,7 +202,7 @@ class ChunkReader:
         return header
 
     def _take(self, content: Content, kind: bytes, data: bytes | Span) -> None:
-        """File one chunk away."""
+        """Store the content of one chunk."""
         if isinstance(data, Span):
             self._take_pixels(content, kind, data)
         elif kind in _FIXED_LENGTHS and len(data) != _FIXED_LENGTHS[kind]:
@@ -229,7 +230,7 @@ class ChunkReader:
             raise ReadError(f"the PNG is damaged: {image.size} bytes of data are more than its size needs")
 
     def _take_animation(self, content: Content, data: bytes) -> None:
-        """Note that frames follow; an acTL behind the first image counts for nothing."""
+        """Record that frames follow; an acTL after the first image is ignored."""
         if len(data) == 8 and not content.images and int.from_bytes(data[:4], "big") > 0:
             content.plays = int.from_bytes(data[4:], "big")
 
@@ -244,7 +245,7 @@ class ChunkReader:
             self._require_canvases(content.header, len(content.images))
 
     def _require_canvases(self, header: png.Header, frames: int) -> None:
-        """Refuse too many frames: whole canvases are kept, however small a frame is in the file."""
+        """Refuse too many frames: each becomes a whole canvas, however small it is in the file."""
         pixels = header.width * header.height
         if self._options.frame is None:
             limits.require_frames(frames, frames * pixels, self._options.max_pixels)
@@ -264,7 +265,7 @@ class ChunkReader:
             content.transparency = data
 
     def _take_background(self, content: Content, data: bytes) -> None:
-        """Keep the colour as RGB of 16 bits, whatever the samples are."""
+        """Store the colour as 16-bit RGB, whatever the samples are."""
         header = content.header
         if header.colour == png.PALETTE:
             colour = content.palette[3 * data[0] : 3 * data[0] + 3] if data else b""
@@ -325,7 +326,7 @@ class ChunkReader:
             self._damaged("the PNG is damaged: a text chunk has no keyword")
 
     def _inflated(self, data: bytes, kind: str, most: int = _MAX_TEXT_BYTES) -> bytes | None:
-        """Inflate text or a profile, unless it grows beyond measure."""
+        """Inflate text or a profile, up to ``most`` bytes."""
         import zlib
 
         stream = zlib.decompressobj()

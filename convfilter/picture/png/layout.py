@@ -1,4 +1,4 @@
-"""What PNG is made of: the signature, chunks, the header; shared by reader and writer.
+"""Structure of PNG: signature, chunks, header; shared by reader and writer.
 
 Portable Network Graphics (PNG) Specification, third edition, W3C 2025.
 """
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-#: Chunks that say how the samples look.
+#: Chunks that define colours.
 COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI")
 #: Samples per pixel, by colour type.
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -21,13 +21,13 @@ DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 1
 PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 XMP_KEYWORD = "XML:com.adobe.xmp"
 INCHES_PER_METRE = 1 / 0.0254
-#: gAMA and cHRM of sRGB, and by how much careless writers miss them.
+#: gAMA and cHRM of sRGB, and the tolerance for inexact writers.
 _SRGB_GAMMA, _SRGB_PRIMARIES = 45455, (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 _GAMMA_TOLERANCE, _PRIMARIES_TOLERANCE = 500, 200
 
 
 def says_srgb(chunks: Mapping[bytes, bytes]) -> bool:
-    """Whether gAMA and cHRM, where they are there, say the same as sRGB does."""
+    """Whether gAMA and cHRM, as far as present, equal those of sRGB."""
     gamma = int.from_bytes(chunks.get(b"gAMA", b""), "big") or _SRGB_GAMMA
     primaries = struct.unpack(">8I", chunks[b"cHRM"]) if has_primaries(chunks) else _SRGB_PRIMARIES
     pairs = zip(primaries, _SRGB_PRIMARIES, strict=True)
@@ -63,7 +63,7 @@ class Header(NamedTuple):
         return (width * self.bits_per_pixel + 7) // 8
 
     def passes(self) -> list[tuple[int, int, int, int, int, int]]:
-        """List the images that the data consists of: (column, row, column step, row step, width, height)."""
+        """List the images in the data: (column, row, column step, row step, width, height)."""
         grid = PASSES if self.interlaced else ((0, 0, 1, 1),)
         sizes = [
             (x, y, dx, dy, (self.width - x + dx - 1) // dx, (self.height - y + dy - 1) // dy) for x, y, dx, dy in grid

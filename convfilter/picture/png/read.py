@@ -1,4 +1,4 @@
-"""PNG reader: all depths and colour types, animations, everything to 8- or 16-bit channels."""
+"""PNG reader: all depths and colour types, and animations, as 8- or 16-bit channels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from convfilter.picture.png.chunks import ChunkReader, Content, Image
 from convfilter.picture.png.samples import BLOCK_BYTES, bands, decode_samples
 from convfilter.picture.row_source import Bands, Whole
 
-#: Below this a second thread costs more than it brings.
+#: Least bytes for which a second thread saves more time than it costs.
 _OVERLAP_BYTES = 1 << 21
 
 
@@ -61,7 +61,7 @@ def read_png(file: BinaryIO, options: ReadOptions) -> Picture:
 def _undecoded(
     reader: ChunkReader, content: Content, image: Image, options: ReadOptions, channels: int
 ) -> Pixels | Bands | Whole:
-    """Return the samples of a still picture, which are decoded when they are asked for."""
+    """Return the samples of a still picture, decoded on demand."""
     header = content.header
     dtype: np.dtype[np.generic] = np.dtype(np.uint16 if header.depth == 16 else np.uint8)
     shape = header.height, header.width, channels
@@ -94,14 +94,14 @@ def _decoded(reader: ChunkReader, content: Content, image: Image, options: ReadO
 
 
 def _coloured(samples: Pixels, content: Content, options: ReadOptions) -> Pixels:
-    """Turn samples as they are in the file into grey, RGB and alpha."""
+    """Convert samples of the file to grey, RGB and alpha."""
     if content.header.colour == png.PALETTE:
         return _from_palette(samples, content, options)
     return _with_key(samples, content)
 
 
 def _with_key(samples: Pixels, content: Content) -> Pixels:
-    """Turn a colour key into an alpha channel, and few bits into the whole 8-bit range."""
+    """Convert a colour key to an alpha channel, and few bits to the full 8-bit range."""
     depth, key = content.header.depth, content.transparency
     pixels = samples * np.uint8(255 // (2**depth - 1)) if depth < 8 else samples
     if key is None:
@@ -113,7 +113,7 @@ def _with_key(samples: Pixels, content: Content) -> Pixels:
 
 
 def _from_palette(indices: Pixels, content: Content, options: ReadOptions) -> Pixels:
-    """Look the colours up; an entry that the palette lacks is damage, or black."""
+    """Look up the colours; a missing palette entry is damage, or black."""
     colours = np.frombuffer(content.palette, np.uint8).reshape(-1, 3)
     highest = int(indices.max())
     if highest >= len(colours) and not options.lenient:

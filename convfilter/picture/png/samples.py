@@ -1,4 +1,4 @@
-"""The samples of a PNG: inflated by ISA-L, row filters undone by machine code."""
+"""PNG samples: inflated by ISA-L, unfiltered by machine code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from convfilter.picture.png import layout as png
 
 Bytes = npt.NDArray[np.uint8]
 
-#: Rows are inflated in blocks of about this size: they stay in the cache until their filters are undone.
+#: Approximate bytes of a block of inflated rows: they stay in the cache until they are unfiltered.
 BLOCK_BYTES = 1 << 18
 
 
@@ -26,14 +26,14 @@ def decode_samples(header: png.Header, parts: Iterator[bytes], *, lenient: bool)
     parts : iterator of bytes
         Its zlib stream, in pieces.
     lenient : bool
-        Take what can be decoded of a damaged stream; the rest is zero.
+        Decode as much as possible of a damaged stream; the rest is zero.
 
     Returns
     -------
     samples : (H, W) or (H, W, C) array of uint8 or uint16
-        As they are in the file: palette indices and few-bit samples unscaled.
+        Unscaled: palette indices, and samples of fewer than 8 bits.
     note : str
-        What is missing; empty for a whole picture.
+        Missing part; empty for a whole picture.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def bands(header: png.Header, parts: Iterator[bytes]) -> Iterator[Pixels]:
     Raises
     ------
     ReadError
-        The stream is damaged; behind the last row: it does not end there.
+        The stream is damaged or, after the last row, longer than the picture.
     """
     stream = _Stream(parts, lenient=False)
     yield from _bands(header, stream, header.width, header.height)
@@ -90,7 +90,7 @@ def _bands(header: png.Header, stream: _Stream, width: int, height: int) -> Iter
     length = header.row_bytes(width)
     distance = max(1, header.bits_per_pixel // 8)
     step = max(1, BLOCK_BYTES // (1 + length))
-    above = np.zeros(length, np.uint8)  # as which the filters take the row above the first one
+    above = np.zeros(length, np.uint8)  # the row above the first one, by definition of the filters
     for top in range(0, height, step):
         count = min(step, height - top)
         data = np.frombuffer(stream.take(count * (1 + length)), np.uint8).reshape(count, 1 + length)
@@ -106,7 +106,7 @@ def _bands(header: png.Header, stream: _Stream, width: int, height: int) -> Iter
 
 
 def _samples(header: png.Header, rows: Bytes, width: int) -> Pixels:
-    """Take the rows as samples; fewer than 8 bits are unpacked."""
+    """Return rows of bytes as samples; fewer than 8 bits are unpacked."""
     height = rows.shape[0]
     channels = png.SAMPLES[header.colour]
     shape = (height, width, channels) if channels > 1 else (height, width)
@@ -135,17 +135,17 @@ class _Stream:
         self._ended = False
 
     def damage(self, what: str) -> None:
-        """Refuse the picture, or note what is wrong."""
+        """Refuse the picture, or record the damage."""
         if not self._lenient:
             raise ReadError(what, remedy=DECODE_THE_REST)
         self.note = self.note or what
 
     def end(self) -> None:
-        """Take all that follows for zeros."""
+        """Return zeros from here on."""
         self._ended = True
 
     def take(self, size: int) -> bytes:
-        """Inflate exactly ``size`` bytes; zeros stand for what is missing."""
+        """Inflate exactly ``size`` bytes; missing bytes are zero."""
         block = self._inflated(size)
         if len(block) < size:
             if not self._ended:
@@ -154,7 +154,7 @@ class _Stream:
         return block
 
     def finish(self) -> None:
-        """Check that the stream ends here, which includes its checksum, and that nothing follows which is damaged."""
+        """Check the end and the checksum of the stream, and that no damaged data follow."""
         if not self.note:
             if self._inflated(1):
                 self.damage("the PNG holds more pixel data than its size needs")
@@ -164,7 +164,7 @@ class _Stream:
             pass
 
     def _inflated(self, size: int) -> bytes:
-        """Inflate up to ``size`` bytes; fewer at the end, and where the stream is damaged."""
+        """Inflate up to ``size`` bytes; fewer at the end or at damage."""
         from isal import isal_zlib
 
         pieces = []

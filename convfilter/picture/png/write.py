@@ -1,9 +1,9 @@
 """PNG writer: rows filtered, strips deflated by ISA-L on all cores, one zlib stream.
 
-Each strip of rows is filtered and deflated by itself (its last block ends with a
-sync flush, so the strips join into one valid stream), and the Adler-32 of the
-whole is combined from those of the strips. Where the strips end depends on the
-picture alone, so any number of threads writes the same bytes.
+Each strip of rows is filtered and deflated separately (its last block ends with
+a sync flush, so the strips join into one valid stream), and the Adler-32 of
+the whole is combined from those of the strips. Strips depend only on the
+picture, so any number of threads writes the same bytes.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ from convfilter.picture.pixels import Pixels
 from convfilter.picture.png import layout as png
 from convfilter.picture.row_writer import Block, RowWriter
 
-#: Samples of a strip: long enough that its own Huffman tables and its empty window cost less than 1 %.
+#: Bytes of a strip: enough for its own Huffman tables and empty window to cost less than 1 %.
 _STRIP_BYTES = 1 << 19
 _ADLER_BASE = 65521
 _ZLIB_HEAD = b"\x78\x01"
-#: So many rows share a filter, and the last filter to choose from. Trying the filters on every fourth row costs 1 ns a
-#: sample less than on each, and the files are as small; Up alone ("fast") is 5 % larger for photos, 15 % for text, no
-#: larger for blurred pictures. Paeth takes as long as the others together; it makes photos and 16-bit pictures 0 to 4 %
+#: (rows that share a filter, last filter to choose from). Trying the filters on every fourth row costs 1 ns a sample
+#: less than on each, and the files are as small; Up alone ("fast") is 5 % larger for photos, 15 % for text, no larger
+#: for blurred pictures. Paeth takes as long as the others together; it makes photos and 16-bit pictures 0 to 4 %
 #: smaller, blurred ones 0 to 6 % larger: "best" tries both choices, and no filter at all, which suits text.
 _FILTERS = {"fast": ((0, 2),), "default": ((4, 3),), "best": ((1, 3), (1, 4), (0, 0))}
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 _MAX_CHUNK = 2**31 - 1
 _MAX_PIECE = 2**30
-#: From 10 on libdeflate weighs all ways to compress: 9 % smaller photos than level 9; 12 is slower and hardly smaller.
+#: From level 10 on libdeflate searches for the optimal parse: 9 % smaller photos than level 9; 12 is slower and hardly
+#: smaller.
 _BEST_LEVEL = 10
 
 Bytes = npt.NDArray[np.uint8]
-#: Of a delay, which is a fraction of two 16-bit numbers.
+#: Longest delay, which is a fraction of two 16-bit numbers.
 MOST_SECONDS = 65535
 
 
@@ -49,14 +50,14 @@ def write_picture(file: BinaryIO, picture: Picture, options: WriteOptions) -> No
 
 
 def whole_because(stored: Outline, options: WriteOptions) -> str:
-    """Say why the whole picture is needed at once; "" if rows may come one by one."""
+    """Return why the whole picture is needed at once; "" if rows may come one by one."""
     return "compression 'best' deflates all samples at once" if options.effort == "best" else ""
 
 
 def row_writer(
     file: BinaryIO, stored: Outline, options: WriteOptions, dtype: np.dtype[np.generic], **keywords: Any
 ) -> PngWriter:
-    """Return what writes the rows of a picture; see ``write.row_writer``."""
+    """Return a row writer; see ``write.row_writer``."""
     keywords |= {"incoming": dtype, "compression": options.effort}
     return PngWriter(file, stored.shape, np.dtype(stored.dtype), stored.metadata, **keywords)
 
@@ -99,7 +100,7 @@ class PngWriter(RowWriter):
     metadata : Metadata
     compression : "fast" or "default"
     incoming : dtype, optional
-        Of the rows before ``prepare``, if it is another.
+        Type of the rows before ``prepare``, if different.
     """
 
     rows_above = 1
@@ -122,7 +123,7 @@ class PngWriter(RowWriter):
         self.block_rows = self._strips.rows
 
     def begin(self) -> None:
-        """Write the signature and the chunks in front of the samples."""
+        """Write the signature and the chunks before the samples."""
         self._adler = 1
         _write_head(self.file, self.shape, self._stored, self._metadata)
 
@@ -143,7 +144,7 @@ class PngWriter(RowWriter):
 
 
 def _write_head(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[np.generic], metadata: Metadata) -> None:
-    """Write the signature, and all chunks in front of the samples."""
+    """Write the signature and all chunks before the samples."""
     height, width, channels = (*shape, 1)[:3]
     header = png.Header(width, height, dtype.itemsize * 8, _COLOUR_TYPES[channels], False)
     file.write(png.SIGNATURE)
@@ -155,7 +156,7 @@ def _write_head(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[np.gener
 def _write_frames(
     file: BinaryIO, frames: list[Frame], metadata: Metadata, compression: str, threads: int | None
 ) -> None:
-    """Write the pixels; of the frames of an animation what differs from the one before."""
+    """Write the pixels; each frame of an animation stores only its difference from the one before."""
     shown = [frame for frame in frames if not frame.fallback]
     sequence = 0
     if len(frames) > 1:
@@ -190,14 +191,14 @@ def _write_chunk(file: BinaryIO, kind: bytes, *parts: bytes) -> None:
 
 
 def _frame_control(sequence: int, area: tuple[int, int, int, int], frame: Frame) -> bytes:
-    """Say that the frame replaces what was in its area, and stays."""
+    """Return an fcTL: the frame overwrites its area and stays."""
     top, left, bottom, right = area
     numerator, denominator = stored_delay(frame.delay or (1, 10))
     return struct.pack(">IIIIIHHBB", sequence, right - left, bottom - top, left, top, numerator, denominator, 0, 0)
 
 
 def stored_delay(delay: tuple[int, int]) -> tuple[int, int]:
-    """Return the fraction of two 16-bit numbers that is nearest to a delay, as it is if that is one."""
+    """Return the fraction of two 16-bit numbers nearest to a delay, itself if it is one."""
     if max(delay) <= MOST_SECONDS:
         return delay
     seconds = Fraction(*delay)
@@ -210,7 +211,7 @@ def stored_delay(delay: tuple[int, int]) -> tuple[int, int]:
 
 
 class _Strips:
-    """Strips of one picture, each filtered and deflated by itself.
+    """Strips of one picture, each filtered and deflated separately.
 
     Parameters
     ----------
@@ -218,7 +219,7 @@ class _Strips:
     itemsize : int
         Bytes of a sample.
     choices : sequence of (group, most)
-        As ``png_filters.apply_filters`` takes them; of several, the one that deflates best is taken.
+        Arguments of ``png_filters.apply_filters``; of several, the one that deflates best is used.
     """
 
     def __init__(self, shape: tuple[int, int, int], itemsize: int, choices: Sequence[tuple[int, int]]) -> None:
@@ -226,7 +227,7 @@ class _Strips:
         self.rows = max(1, _STRIP_BYTES // (1 + shape[1] * self._distance))
 
     def blocks(self, pixels: Pixels) -> list[Block]:
-        """Cut a picture into strips, each with the row above it."""
+        """Split a picture into strips, each with the row above it."""
         pixels = pixels.reshape(*pixels.shape[:2], -1)
         tops = range(0, self._height, self.rows)
         return [Block(top, pixels[max(top - 1, 0) : top + self.rows], min(top, 1)) for top in tops]
@@ -250,12 +251,12 @@ class _Strips:
 
 
 def _zlib_stream(pixels: Pixels, compression: str, threads: int | None) -> Iterator[bytes]:
-    """Compress a frame; what comes out, joined, is one zlib stream."""
+    """Yield a frame as pieces of one zlib stream."""
     height, width, channels = (*pixels.shape, 1)[:3]
     strips = _Strips((height, width, channels), pixels.itemsize, _FILTERS[compression])
     blocks = strips.blocks(pixels)
     if compression == "best":
-        # In another thread, so that Ctrl-C is heard: it may take seconds.
+        # In another thread, so that Ctrl-C works during seconds of compression.
         yield from ahead(_best(in_order(strips.filtered, blocks, threads)))
         return
     total = 1
@@ -266,7 +267,7 @@ def _zlib_stream(pixels: Pixels, compression: str, threads: int | None) -> Itera
 
 
 def _best(strips: Iterator[Bytes]) -> Iterator[bytes]:
-    """Compress as a whole by libdeflate, which looks for the best way; strips of its kind do not join."""
+    """Compress all strips at once by libdeflate, whose streams cannot be joined."""
     import imagecodecs
 
     data = bytes(imagecodecs.deflate_encode(b"".join(strip.tobytes() for strip in strips), level=_BEST_LEVEL))
@@ -274,7 +275,7 @@ def _best(strips: Iterator[Bytes]) -> Iterator[bytes]:
 
 
 def _quick_size(strip: Bytes) -> int:
-    """Return about how many bytes a strip takes when it is deflated; what is best at this level mostly is at others."""
+    """Estimate the deflated size of a strip; the best choice at this level is mostly the best at others."""
     from isal import isal_zlib
 
     return len(isal_zlib.compress(strip, 1))
@@ -295,7 +296,7 @@ def _filtered(block: Block, distance: int, group: int, most: int) -> Bytes:
 
 
 def adler32_combine(first: int, second: int, second_bytes: int) -> int:
-    """Return the Adler-32 of two pieces of data joined, from the Adler-32 of each and the length of the second.
+    """Return the Adler-32 of two joined pieces of data, from the Adler-32 of each and the length of the second.
 
     Source: RFC 1950, section 8; the sums of the second piece start from those of the first.
     """
@@ -305,7 +306,7 @@ def adler32_combine(first: int, second: int, second_bytes: int) -> int:
 
 
 def _metadata_chunks(metadata: Metadata, header: png.Header) -> Iterator[tuple[bytes, bytes]]:
-    """List the chunks between IHDR and the pixels, in the order that the specification wants."""
+    """Yield the chunks between IHDR and the pixels, in the order of the specification."""
     import zlib
 
     kept = [(kind, data) for kind, data in metadata.png if not (kind == b"sRGB" and metadata.icc)]
@@ -330,7 +331,7 @@ def _metadata_chunks(metadata: Metadata, header: png.Header) -> Iterator[tuple[b
 
 
 def _background(colour: bytes, header: png.Header) -> bytes:
-    """Write a colour, which is RGB of 16 bits, at the depth of the picture; a grey one has one value."""
+    """Encode a 16-bit RGB colour at the depth of the picture; a grey one has one value."""
     values = struct.unpack(">3H", colour)
     values = values if header.colour in (2, 6) else values[1:2]
     scaled = values if header.depth == 16 else tuple(round(value / 257) for value in values)
@@ -338,7 +339,7 @@ def _background(colour: bytes, header: png.Header) -> bytes:
 
 
 def _text_chunk(text: Text) -> tuple[bytes, bytes]:
-    """Write a remark as tEXt where Latin-1 holds it, else as iTXt."""
+    """Encode a text as tEXt if Latin-1 can represent it, else as iTXt."""
     keyword = text.keyword.encode("latin-1", "replace")[:79].strip() or b"Comment"
     if not text.language and not text.translated:
         try:

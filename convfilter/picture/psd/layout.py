@@ -1,4 +1,4 @@
-"""PSD and PSB: header, image resources and layers, as far as the merged picture depends on them.
+"""PSD and PSB: header, image resources and layers, as far as the merged picture needs them.
 
 Adobe Photoshop File Formats Specification (2019).
 """
@@ -40,7 +40,8 @@ _MOST_CHANNELS = 56
 _MOST_RESOURCE_BYTES = 64 * 2**20
 _ALPHA_NAMES, _UNICODE_ALPHA_NAMES, _ALPHA_IDENTIFIERS = 1006, 1045, 1053
 _VERSION_INFO = 1057
-#: Blocks behind the layers: those of deep pictures hold the layers; the others say that the merged picture has alpha.
+#: Blocks after the layers: those of deep pictures contain the layers; the others tell that the merged picture has
+#: alpha.
 _DEEP_LAYERS = (b"Lr16", b"Lr32")
 _MERGED_TRANSPARENCY = (b"Mtrn", b"Mt16", b"Mt32")
 #: Blocks whose length takes 8 bytes in a PSB.
@@ -72,7 +73,7 @@ class Header(NamedTuple):
 
     @property
     def colours(self) -> int:
-        """Stored channels that are colour; those behind are alpha, selections and spot colours."""
+        """Number of stored colour channels; those behind are alpha, selections and spot colours."""
         return _READABLE[self.mode][1]
 
     @property
@@ -82,7 +83,7 @@ class Header(NamedTuple):
 
 
 class Document(NamedTuple):
-    """What the sections in front of the pixels say.
+    """Contents of the sections before the pixels.
 
     Attributes
     ----------
@@ -95,7 +96,7 @@ class Document(NamedTuple):
         Number of layers, groups counted too.
     has_alpha : bool or None
         Whether the first channel behind the colours is the transparency of the
-        merged picture; None: no layers say so, as in a file of another program.
+        merged picture; None: unknown, without layers, as from another program.
     """
 
     header: Header
@@ -106,14 +107,14 @@ class Document(NamedTuple):
 
     @property
     def extra_names(self) -> list[str]:
-        """Names that the user gave to saved selections and spot colours."""
+        """Names of saved selections and spot colours."""
         block = self.resources.get(_UNICODE_ALPHA_NAMES)
         names = _pascal_strings(self.resources.get(_ALPHA_NAMES, b"")) if block is None else _unicode_strings(block)
         return list(islice(names, _MOST_CHANNELS))
 
     @property
     def names_extras(self) -> bool:
-        """Whether the file says that its channels behind the colours are saved selections or spot colours."""
+        """Whether the file names its extra channels as saved selections or spot colours."""
         identifiers = self.resources.get(_ALPHA_IDENTIFIERS, b"")
         return bool(identifiers.strip(b"\0")) or bool(self.extra_names)
 
@@ -125,12 +126,12 @@ class Document(NamedTuple):
 
 
 def read_header(file: BinaryIO) -> Header:
-    """Read the header and judge all but the size.
+    """Read the header and check everything but the size.
 
     Raises
     ------
     ReadError
-        It is damaged, or of a mode or a depth that cannot be filtered.
+        The header is damaged, or the mode or depth cannot be filtered.
     """
     data = file.read(_HEADER.size)
     if len(data) < _HEADER.size:
@@ -150,7 +151,7 @@ def read_header(file: BinaryIO) -> Header:
 
 
 def read_document(file: BinaryIO, header: Header) -> Document:
-    """Read what stands between the header and the pixels; leaves the file at the pixels.
+    """Read the sections between header and pixels; the file ends up at the pixels.
 
     Raises
     ------
@@ -177,7 +178,7 @@ def _length(file: BinaryIO, width: int) -> int:
 
 
 def _section(file: BinaryIO, size: int) -> bytes:
-    """Read a section behind its length."""
+    """Read a section and its length."""
     length = _length(file, 4)
     if file.tell() + length > size:
         raise ReadError("the PSD is truncated in front of its merged picture")
@@ -189,7 +190,7 @@ def _section(file: BinaryIO, size: int) -> bytes:
 
 
 def _layers(file: BinaryIO, header: Header, end: int) -> tuple[int, bool | None]:
-    """Count the layers; a negative count says that the merged picture has transparency."""
+    """Return the number of layers; a negative count marks a merged picture with transparency."""
     width = 8 if header.is_big else 4
     length = _length(file, width)
     start = file.tell()
@@ -211,7 +212,7 @@ def _count(file: BinaryIO) -> int:
 
 
 def _blocks(file: BinaryIO, header: Header, end: int) -> Iterator[tuple[bytes, int]]:
-    """Walk through the blocks behind the layers; yields key and length with the file at the content."""
+    """Yield key and length of the blocks after the layers, with the file at the content."""
     for _ in range(_MOST_BLOCKS):
         head = file.read(8)
         if file.tell() + 4 > end or head[:4] not in (b"8BIM", b"8B64"):

@@ -1,4 +1,4 @@
-"""PSD reader: the merged picture at its own depth, with its transparency; a note says what is left out."""
+"""PSD reader: the merged picture at its own depth, with transparency; a note lists what is left out."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def read_psd(file: BinaryIO, options: ReadOptions) -> Picture:
         pixels = _interleaved(stored, header)
         if alpha and (_is_laid_over_white(document) or _looks_laid_over_white(pixels)):
             _remove_white(pixels)
-        if header.mode == psd.CMYK:  # stored are the complements, 0 for full ink
+        if header.mode == psd.CMYK:  # stored as complements, 0 for full ink
             pixels[:, :, :4] = np.iinfo(pixels.dtype).max - pixels[:, :, :4]
     frames = [Frame(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)]
     notes += [problem] if problem else []
@@ -67,7 +67,7 @@ def _has_alpha(document: psd.Document) -> bool:
 
 
 def _notes(document: psd.Document, alpha: bool) -> list[str]:
-    """Say what of the document is not in the picture."""
+    """Return notes on the parts of the document that are left out."""
     header = document.header
     notes = []
     if document.layers > 1:
@@ -87,7 +87,7 @@ def _notes(document: psd.Document, alpha: bool) -> list[str]:
 
 
 def _interleaved(stored: Pixels, header: psd.Header) -> Pixels:
-    """Turn planes of bytes into (H, W, C) samples; in a Bitmap 1 is black."""
+    """Convert planes of bytes to (H, W, C) samples; in a Bitmap 1 is black."""
     if header.depth == 1:
         return (1 - np.unpackbits(stored[0], axis=1, count=header.width))[:, :, np.newaxis] * np.uint8(255)
     planes = stored.view({8: "u1", 16: ">u2", 32: ">f4"}[header.depth])
@@ -95,7 +95,7 @@ def _interleaved(stored: Pixels, header: psd.Header) -> Pixels:
 
 
 def _from_palette(stored: Pixels, document: psd.Document) -> tuple[Pixels, bool]:
-    """Look the colours up; one entry of the palette may be transparent."""
+    """Look up the colours; one palette entry may be transparent."""
     if len(document.palette) != _PALETTE_BYTES:
         raise ReadError(f"the PSD is damaged: a palette of {len(document.palette)} bytes, {_PALETTE_BYTES} are right")
     table = np.frombuffer(document.palette, np.uint8).reshape(3, -1).T
@@ -116,17 +116,17 @@ def _is_laid_over_white(document: psd.Document) -> bool:
 
 
 def _looks_laid_over_white(pixels: Pixels) -> bool:
-    """Tell by the samples, where the mode or the writer is one that does not tell: over white none is too dark."""
+    """Whether no sample is too dark for a picture over white, for modes and writers that do not record it."""
     white = full_scale(pixels.dtype)
     least = white - (1.0 if pixels.dtype.kind == "u" else 1 / 255)
     return all((row[:, :-1].astype(np.float64) + row[:, -1:] >= least).all() for row in pixels)
 
 
 def _remove_white(pixels: Pixels) -> None:
-    """Recover the colours in front of white, in place; where nothing is in front of it they stay."""
+    """Recover the colours over white, in place; at alpha 0 they do not change."""
     is_integer = pixels.dtype.kind == "u"
     white = full_scale(pixels.dtype)
-    # Colours of hardly any opacity may be far out, but must stay finite.
+    # Colours at very low alpha may be far out of range, but must stay finite.
     least, most = (0.0, white) if is_integer else (-_FLOAT_MAX, _FLOAT_MAX)
     for row in pixels:
         opacity = row[:, -1:].astype(np.float64)
@@ -149,6 +149,6 @@ def _metadata(document: psd.Document) -> Metadata:
 
 
 def _dots_per_inch(block: bytes) -> tuple[float, float] | None:
-    """Return the resolution, which is per inch whatever unit is displayed."""
+    """Return the resolution, stored per inch whatever unit is displayed."""
     x, y = int.from_bytes(block[:4], "big") / 65536, int.from_bytes(block[8:12], "big") / 65536
     return (x, y) if x > 0 and y > 0 else None

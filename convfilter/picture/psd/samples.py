@@ -1,4 +1,4 @@
-"""The merged pixels of a PSD: one plane after the other, plain, in PackBits or deflated."""
+"""The merged pixels of a PSD: plane after plane, raw, in PackBits or deflated."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def read_planes(file: BinaryIO, header: Header, count: int, *, lenient: bool) ->
         At the pixels.
     header : Header
     count : int
-        Planes that are wanted; those behind are not decoded.
+        Number of planes to decode.
     lenient : bool
-        Rows that are damaged or missing stay zero.
+        Whether damaged or missing rows stay zero.
 
     Returns
     -------
     planes : (count, H, row bytes) array of uint8
     problem : str
-        What is damaged; empty for a whole picture.
+        Damage; empty for a whole picture.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def _shape(header: Header, count: int) -> tuple[int, int, int]:
 
 
 def _filled(data: bytes, header: Header, count: int) -> tuple[Pixels, str]:
-    """Make planes of bytes; zeros stand for what is missing."""
+    """Return planes of bytes; missing bytes are zero."""
     needed = count * header.height * header.row_bytes
     problem = "" if len(data) >= needed else f"the PSD is truncated: {len(data)} of {needed} bytes of pixels are there"
     return np.frombuffer(data.ljust(needed, b"\0"), np.uint8).reshape(_shape(header, count)), problem
@@ -97,7 +97,7 @@ def _unpacked(file: BinaryIO, header: Header, count: int) -> tuple[Pixels, str]:
 
 
 def _inflated(file: BinaryIO, header: Header, count: int) -> tuple[Pixels, str]:
-    """Inflate no more than is wanted."""
+    """Inflate the wanted planes only."""
     needed = count * header.height * header.row_bytes
     try:
         data = zlib.decompressobj().decompress(file.read(), needed)
@@ -107,10 +107,10 @@ def _inflated(file: BinaryIO, header: Header, count: int) -> tuple[Pixels, str]:
 
 
 def _undone(planes: Pixels, header: Header) -> Pixels:
-    """Undo the prediction: each sample is stored as the difference to the one on its left.
+    """Undo the predictor: each sample is stored as the difference to its left neighbour.
 
-    Of 32-bit floats all first bytes of a row come first, then all second ones, and
-    the differences are those of bytes.
+    In a row of 32-bit floats all first bytes come first, then all second ones, and so on; the differences are those
+    of bytes.
     """
     if header.depth == 16:
         return np.cumsum(planes.view(">u2"), axis=2, dtype=np.uint16).astype(">u2").view(np.uint8)

@@ -1,7 +1,7 @@
-"""LZW streams judged before they are decoded: imagecodecs crashes on a code that stands for nothing yet.
+"""Check LZW streams before decoding: imagecodecs crashes on a code that is not in the table yet.
 
-The code behind a Clear must be a byte; imagecodecs (2026.3.6) takes any other for one and later follows a pointer that
-was never set. TIFF 6.0 (Adobe, 1992), section 13.
+The code after a Clear must be a byte; imagecodecs (2026.3.6) accepts any other and later follows an uninitialised
+pointer. TIFF 6.0 (Adobe, 1992), section 13.
 """
 
 from __future__ import annotations
@@ -11,26 +11,26 @@ import numpy.typing as npt
 
 _CLEAR, _END = 256, 257
 _NARROW_BITS, _WIDE_BITS = 9, 12
-#: Codes behind a Clear that have 9 bits, and how many there usually are until the next Clear.
+#: Number of 9-bit codes after a Clear, and the usual number of codes until the next Clear.
 _NARROW_CODES, _USUAL_CODES = 254, 3840
-#: Codes of short runs that are looked at together, at least and at most.
+#: Least and most codes of short runs that are checked at a time.
 _LEAST_CHUNK, _MOST_CHUNK = 256, 1 << 14
 
 _Integers = npt.NDArray[np.int32]
 
 
 def is_sound(data: bytes) -> bool:
-    """Whether each code behind a Clear is a byte.
+    """Whether each code after a Clear is a byte.
 
     Parameters
     ----------
     data : bytes
-        One strip or tile, of the usual kind or the old one, whose bits come in the other order.
+        One strip or tile, with the usual or the old bit order.
 
     Returns
     -------
     bool
-        The other codes are not judged: the decoder does that.
+        Other codes are left to the decoder.
     """
     stream = _Stream(data)
     at: int | None = 0
@@ -42,7 +42,7 @@ def is_sound(data: bytes) -> bool:
 
 
 class _Stream:
-    """The codes of a stream, taken out of its bits many at a time."""
+    """The codes of a stream, extracted from its bits many at a time."""
 
     def __init__(self, data: bytes) -> None:
         self.is_sound = True
@@ -50,12 +50,12 @@ class _Stream:
         self._is_old = data[:1] == b"\0" and len(data) > 1 and bool(data[1] & 1)
         self._bytes = np.frombuffer(data + b"\0\0\0", np.uint8).astype(np.int32)
         self._chunk = _LEAST_CHUNK
-        # Codes widen when the table is full but for one entry, those of the old kind when it is full.
+        # Codes widen one entry before the table is full, in the old kind when it is full.
         entries = np.arange(_USUAL_CODES) + (257 if self._is_old else 258)
         self._widths = np.clip(np.floor(np.log2(entries)).astype(np.int32) + 1, _NARROW_BITS, _WIDE_BITS)
 
     def after_short_runs(self, start: int) -> int | None:
-        """Judge runs so short that their codes have 9 bits; returns where a longer one begins, None at the end."""
+        """Check runs short enough for 9-bit codes; return the start of a longer one, None at the end."""
         codes, _ = self._codes(start, np.full(self._chunk, _NARROW_BITS, np.int32))
         stops = np.flatnonzero((codes == _CLEAR) | (codes == _END))
         runs = np.diff(stops, prepend=-1) - 1
@@ -71,7 +71,7 @@ class _Stream:
         return start + _NARROW_BITS * (int(stops[-1]) + 1) if stops.size else start
 
     def after_run(self, start: int) -> int | None:
-        """Judge one run; returns where the next one begins, None at the end."""
+        """Check one run; return the start of the next one, None at the end."""
         widths, at = self._widths, start
         while True:
             codes, ends = self._codes(at, widths)
@@ -86,8 +86,8 @@ class _Stream:
             widths, at = np.full(_USUAL_CODES, _WIDE_BITS, np.int32), int(ends[-1])
 
     def _codes(self, start: int, widths: _Integers) -> tuple[_Integers, npt.NDArray[np.int64]]:
-        """Return the codes of these widths from bit ``start``, as far as they are there, and where each ends."""
-        # Bits are counted from the byte in which the codes begin.
+        """Return the available codes of these widths from bit ``start`` on, and the end of each."""
+        # Bits are counted from the byte in which the codes begin, to keep numbers small.
         origin, start = start >> 3, start & 7
         ends = start + np.cumsum(widths, dtype=np.int32)
         count = int(np.searchsorted(ends, self._bits - 8 * origin, side="right"))

@@ -1,6 +1,6 @@
-"""Strips and tiles of a TIFF judged before they are decoded: some decoders crash, others believe any size.
+"""Check strips and tiles of a TIFF before decoding: some decoders crash, others trust any size.
 
-A strip that is a picture file of its own says its size itself, and its decoder takes the memory for it.
+A strip that is a picture file of its own has its own size field, for which its decoder allocates memory.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ _LZW, _LERC = 5, 34887
 _JPEG = (6, 7, 99, 33007)
 _JPEG2000 = (33003, 33004, 33005, 34712)
 _WEBP, _PNG, _JPEG_XL = (34927, 50001), (34933,), (50002,)
-#: None, CCITT, LZW, JPEG, Deflate, PackBits, JPEG 2000, LERC, LZMA, Zstandard, WebP, PNG, JPEG XL. Left out on purpose:
-#: JPEG XR, whose decoder crashes on damaged data, and what no other program reads.
+#: None, CCITT, LZW, JPEG, Deflate, PackBits, JPEG 2000, LERC, LZMA, Zstandard, WebP, PNG, JPEG XL. Excluded on purpose:
+#: JPEG XR, whose decoder crashes on damaged data, and compressions that no other program reads.
 READABLE = frozenset(
     (1, 2, 3, 4, _LZW, 8, 32946, 32773, _LERC, 34925, 34926, 50000, *_JPEG, *_JPEG2000, *_WEBP, *_PNG, *_JPEG_XL)
 )
 _LERC_PARAMETERS = 50674
 _PLAIN, _DEFLATED, _ZSTANDARD = range(3)
-#: Decoded areas may be so many times as large as a strip or tile, and this much larger.
+#: Largest ratio of a decoded area to its strip or tile, plus spare pixels.
 _MOST_GROWTH, _SPARE_PIXELS = 2, 1 << 16
 _CODESTREAM = b"\xff\x4f\xff\x51"
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
 
 class Judge:
-    """Judges the strips or tiles of one page.
+    """Checks the strips or tiles of one page.
 
     Parameters
     ----------
@@ -50,11 +50,11 @@ class Judge:
 
     @property
     def is_needed(self) -> bool:
-        """Whether the decoder cannot be trusted with the data as they are."""
+        """Whether the decoder is unsafe on unchecked data."""
         return self._compression in (_LZW, _LERC) or self._compression in _SIZES
 
     def require_sound(self, data: bytes) -> None:
-        """Refuse data that would crash the decoder, or become larger than they should.
+        """Refuse data that would crash the decoder or exceed the expected size.
 
         Raises
         ------
@@ -72,7 +72,7 @@ class Judge:
             )
 
     def _unwrapped(self, data: bytes) -> bytes:
-        """Return the beginning of LERC data that may be compressed once more."""
+        """Return the beginning of LERC data, which may be compressed again."""
         if self._wrapping == _DEFLATED:
             import zlib
 
@@ -85,7 +85,7 @@ class Judge:
 
 
 def judge_page(page: Any) -> None:
-    """Judge all strips or tiles of a page; see ``Judge``."""
+    """Check all strips or tiles of a page; see ``Judge``."""
     judge = Judge(page)
     if not judge.is_needed:
         return
@@ -137,7 +137,7 @@ def _jpeg_xl_size(data: bytes) -> tuple[int, int] | None:
 
 
 class _Bits:
-    """Bits of a JPEG XL header, the lowest first."""
+    """Bit reader of a JPEG XL header, lowest bit first."""
 
     def __init__(self, data: bytes) -> None:
         self._value = int.from_bytes(data, "little")
@@ -148,7 +148,7 @@ class _Bits:
         return value
 
     def size(self) -> int:
-        """Take one side of a picture, which has one of four lengths."""
+        """Read one side of a picture, in one of four lengths."""
         return self.take((9, 13, 18, 30)[self.take(2)]) + 1
 
 
