@@ -14,6 +14,7 @@ from convfilter.errors import PictureError, WriteError
 from convfilter.executor.masked import Masking, marked, run_masked
 from convfilter.executor.run import run_array
 from convfilter.filters.stage import Stage
+from convfilter.guides import with_guides
 from convfilter.native.loop import load_llvm
 from convfilter.passage import Finish, Passage, passage_of, through
 from convfilter.picture.format import Format
@@ -88,7 +89,7 @@ class Job:
             self._white = self._target.store_white(file_dtype, picture.white)
         self._curve: Curve | None = None
         self.lit = picture
-        self._stages = stages
+        self._stages = stages = with_guides(stages)
         #: Of red, green and blue in the luminance, where the engine is not to weigh them.
         self._weights = light.weights_of(picture) if options.gray else None
         if options.linear or self._weights:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from convfilter.errors import ParameterError, shown
 from convfilter.filters.stage import Padding, PaddingMode, Stage, ToneMap
+from convfilter.guides import with_guides
 from convfilter.planning import Plan, require_sample_type
 from convfilter.planning.remembered import remembered_plan
 
@@ -163,7 +164,7 @@ def stages_of(specs: Sequence[str | Stage], keywords: FilterKeywords) -> tuple[S
                 "filters are texts after the image: apply(image, 'gaussian:4', 'box:3'), or apply(image, *filters); "
                 f"got {type(spec).__name__}"
             )
-    return stack.stages(specs, **stage_values(keywords))
+    return tuple(with_guides(stack.stages(specs, **stage_values(keywords))))
 
 
 def planned(stages: Sequence[Stage], shape: tuple[int, ...], image_dtype: np.dtype[Any], keywords: RunKeywords) -> Plan:

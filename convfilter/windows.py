@@ -15,8 +15,8 @@ from convfilter.errors import ParameterError
 from convfilter.filters import footprints
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Bilateral, Canny, Guided, Morphology, PaddingMode, Rank
+from convfilter.guides import samples_of
 from convfilter.keywords import FilterKeywords, Image, ImageLike, RunKeywords, documented, whole_pair
-from convfilter.planning import full_scale
 
 #: N, (rows, cols), "disk:RADIUS", or an array that is not 0 where a pixel counts.
 WindowLike: TypeAlias = int | tuple[int, int] | str | npt.NDArray[np.generic] | list[list[float]]
@@ -293,8 +293,9 @@ def guided_filter(
         Of the windows, in pixels, 1 to 5000; the time does not depend on it.
     eps : float
         The variance below which a window is smoothed, for samples whose white is 1; above 0.
-    guide : (H, W) or (H, W, C) array of uint8, uint16 or float32, optional
-        Whose edges are kept; by default the image's own, channel by channel.
+    guide : (H, W) or (H, W, 3) array of uint8, uint16 or float32, optional
+        Whose edges are kept, for all channels; that of three colours by their covariance. By default each channel
+        guides itself.
     padding_mode : {"edge", "reflect", "symmetric", "wrap"}
         What lies beyond the border, for both means.
     **keywords
@@ -323,9 +324,9 @@ def guided_filter(
     samples = None
     if guide is not None:
         array = np.asarray(guide)
-        if array.ndim not in (2, 3) or array.dtype.name not in ("uint8", "uint16", "float32"):
-            raise ParameterError(f"a guide is an image of uint8, uint16 or float32, got {array.dtype} {array.shape}")
-        samples = np.atleast_3d(array).astype(np.float32) / np.float32(full_scale(array.dtype))
+        if array.ndim not in (2, 3):
+            raise ParameterError(f"a guide is an image, got an array of shape {array.shape}")
+        samples = samples_of(array)
     operator = Guided(whole_pair(radius, "radius")[0], eps, samples)
     settled: Any = {**keywords, "padding_mode": padding_mode}
     return run_operator(image, "guided", operator, settled)

@@ -48,11 +48,87 @@ def test_lines_are_those_of_the_formulas(dtype, radius, mode):
     assert cf.guided_filter(image, radius, padding_mode=mode).dtype == dtype
 
 
+def expected_by_colours(image, guide, radius, eps, mode):
+    """He's formulas for a guide of three colours: a system of equations for each window."""
+    mean, means_of_guide = means(image, radius, mode), [means(guide[..., c], radius, mode) for c in range(3)]
+    matrix, right = np.zeros((*image.shape, 3, 3)), np.zeros((*image.shape, 3, 1))
+    for c in range(3):
+        right[..., c, 0] = means(guide[..., c] * image, radius, mode) - means_of_guide[c] * mean
+        for d in range(3):
+            products = means(guide[..., c] * guide[..., d], radius, mode)
+            matrix[..., c, d] = products - means_of_guide[c] * means_of_guide[d] + eps * (c == d)
+    slopes = np.linalg.solve(matrix, right)[..., 0]
+    shift = mean - sum(slopes[..., c] * means_of_guide[c] for c in range(3))
+    return sum(means(slopes[..., c], radius, mode) * guide[..., c] for c in range(3)) + means(shift, radius, mode)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+@pytest.mark.parametrize(("radius", "mode"), [(1, "edge"), (4, "symmetric"), (9, "reflect"), (25, "wrap")])
+def test_a_guide_of_three_colours_counts_with_its_covariance(dtype, radius, mode):
+    image = picture(dtype, (90, 41, 2)) if dtype != np.float64 else picture(np.float32, (90, 41, 2)).astype(dtype)
+    white = 1 if dtype in (np.float32, np.float64) else np.iinfo(dtype).max
+    guide = picture(np.uint8, (90, 41, 3))
+    guide[:40, :, 1:] = guide[:40, :, :1]  # grey, so that its covariance is singular
+    result = cf.guided_filter(image, radius, 0.003, guide, padding_mode=mode, threads=2, dtype=np.float32)
+    for channel in range(2):
+        values = expected_by_colours(image[..., channel] / white, guide / 255, radius, 0.003, mode) * white
+        np.testing.assert_allclose(result[..., channel], values, rtol=1e-5, atol=1e-5 * white)
+
+
 def test_opencv_finds_the_same():
     ximgproc = pytest.importorskip("cv2.ximgproc")
-    image = picture(np.float32, (50, 60))
-    theirs = ximgproc.guidedFilter(image, image, 5, 0.02)
-    np.testing.assert_allclose(cf.guided_filter(image, 5, 0.02, padding_mode="symmetric"), theirs, atol=1e-4)
+    image, guide = picture(np.float32, (50, 60)), picture(np.float32, (50, 60, 3))
+    for other in (image, guide):
+        theirs = ximgproc.guidedFilter(other, image, 5, 0.02)
+        ours = cf.guided_filter(image, 5, 0.02, None if other is image else other, padding_mode="symmetric")
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, np.finfo(np.float32).min])
+def test_what_is_no_number_stays_in_its_windows(value):
+    image = picture(np.float32, (90, 40))
+    plain = cf.guided_filter(image, 2)
+    spoilt = image.copy()
+    spoilt[30, 20] = value
+    rows, cols = np.indices(image.shape)
+    near = (abs(rows - 30) <= 4) & (abs(cols - 20) <= 4)
+    for result in (cf.guided_filter(spoilt, 2), cf.guided_filter(image, 2, guide=spoilt)):
+        np.testing.assert_array_equal(np.isnan(result), near)
+    np.testing.assert_allclose(cf.guided_filter(spoilt, 2)[~near], plain[~near], rtol=1e-6)
+    wrapped = cf.guided_filter(np.roll(spoilt, (-30, -20), (0, 1)), 2, padding_mode="wrap")
+    np.testing.assert_array_equal(np.isnan(wrapped), np.roll(near, (-30, -20), (0, 1)))
+
+
+def test_a_guide_from_a_file(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    image, guide = picture(np.uint8, (33, 40)), picture(np.uint16)
+    cf.write("in.png", image)
+    cf.write("guide.png", np.dstack([guide, np.full((33, 40), 65535, np.uint16)]))
+    cf.write("small.png", guide[:5])
+    assert run(["blur", "--guided", "3", "--eps", "0.02", "--guide", "guide.png", "in.png", "out.png"]) == 0
+    np.testing.assert_array_equal(cf.read("out.png").pixels, cf.guided_filter(image, 3, 0.02, guide))
+    in_spec = cf.apply(image, "guided:3,eps=0.02,guide=guide.png")
+    np.testing.assert_array_equal(in_spec, cf.guided_filter(image, 3, 0.02, guide))
+    assert run(["plan", "-f", "guided:3,guide=guide.png", "--size", "40x33"]) == 0
+    capfd.readouterr()
+    for name, status, words in (
+        ("small.png", 2, "the guide must be as large as what it guides, 40x33, got 40x5"),
+        ("none.png", 1, "none.png: "),
+    ):
+        assert run(["blur", "--guided", "3", "--guide", name, "in.png", "out.png"]) == status
+        said = capfd.readouterr().err
+        assert words in said and said.count("\n") == 1
+
+
+def test_an_update_sees_another_guide(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    cf.write("in.png", picture(np.uint8, (33, 40)))
+    command = ["blur", "--guided", "3", "--guide", "guide.png", "--update", "in.png", "--into", "out"]
+    for done in (True, False, True):
+        if done:
+            cf.write("guide.png", picture(np.uint8))
+        assert run(command) == 0
+        assert ("1 done" if done else "1 up to date") in capfd.readouterr().err
 
 
 def test_edges_stay_and_noise_goes():
@@ -67,6 +143,13 @@ def test_luminance_alpha_stacks_and_the_command(tmp_path):
     opaque = np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
     alone = cf.guided_filter(image, 3)
     np.testing.assert_array_equal(cf.guided_filter(opaque, 3, alpha=True), np.dstack([alone, opaque[..., 3]]))
+    for how in ({}, {"gray": True}, {"gray": True, "offset": 0.25, "scale": 0.5}):
+        half = np.dstack([image / 255, RNG.choice([0.2, 1.0], image.shape[:2])]).astype(np.float32)
+        straight = cf.guided_filter(half, 3, alpha=True, **how)
+        straight[..., :-1] *= straight[..., -1:]
+        multiplied = np.dstack([half[..., :3] * half[..., 3:], half[..., 3]])
+        result = cf.guided_filter(multiplied, 3, alpha=True, premultiplied=True, **how)
+        np.testing.assert_allclose(result, straight, rtol=1e-5, atol=1e-6)
     gray = image @ [0.299, 0.587, 0.114] / 255
     np.testing.assert_allclose(
         cf.guided_filter(image, 3, gray=True, dtype=np.float32), expected(gray, gray, 3, 0.01, "edge") * 255, atol=1e-3
@@ -85,8 +168,9 @@ def test_bad_radii_and_guides():
         ((0,), "radius must be from 1 to 5000 pixels, got 0"),
         ((3, 0.0), "eps must be a finite number above 0"),
         ((3, 0.1, image[:5]), "as large as what it guides, 40x33, got 40x5"),
-        ((3, 0.1, picture(np.uint8, (33, 40, 2))), "one channel or as many as the picture, 3, got 2"),
+        ((3, 0.1, picture(np.uint8, (33, 40, 2))), "the guide must be grey or have three colours, got 2"),
         ((3, 0.1, image.astype(np.int64)), "got int64"),
+        ((3, 0.1, image[0, 0]), r"a guide is an image, got an array of shape \(3,\)"),
     ):
         with pytest.raises(ParameterError, match=words):
             cf.guided_filter(image, *arguments)

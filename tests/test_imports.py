@@ -21,6 +21,7 @@ LEVELS = [
     "methods",
     "executor",
     "picture",
+    "guides",
     "arrays files keywords light placing variants",
     "api maps passage",
     "windows",

@@ -19,7 +19,7 @@ from convfilter.selftest.ways import JOBS
 from convfilter.variants import all_variants
 
 #: Ways that refuse real samples, and those that sum nothing but weights that are not whole.
-NO_REALS, NO_WHOLE, NO_ALPHA = ("box",), ("multirate", "join", "bilateral"), ("fourier",)
+NO_REALS, NO_WHOLE, NO_ALPHA = ("box",), ("multirate", "join", "bilateral", "guided"), ("fourier",)
 #: Ways for bytes alone, those whose results are samples, and those for no sample type that needs float64.
 BYTES, ALL_WHOLE, NARROW = ("histograms",), ("morphology", "canny", "png"), ("box", "multirate", "histograms")
 #: The way whose results are of the picture's type alone.

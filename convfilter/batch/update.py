@@ -32,6 +32,7 @@ from convfilter import __version__
 from convfilter.batch import log_file
 from convfilter.batch.found import Job
 from convfilter.filters import stack
+from convfilter.guides import with_guides
 from convfilter.pipeline import Options
 
 LOG_NAME = log_file.NAME
@@ -61,7 +62,7 @@ def recipe(options: Options) -> str:
         Hexadecimal.
     """
     digest = hashlib.sha256(__version__.encode())
-    _feed(digest, stack.stages(options.specs, **options.defaults))
+    _feed(digest, with_guides(stack.stages(options.specs, **options.defaults)))
     _feed(digest, options)
     return digest.hexdigest()[:32]
 

@@ -10,6 +10,8 @@ command = filter_command(
         parameter_option("gaussian", "truncate"),
         selector("--box", "box"),
         selector("--guided", "guided"),
+        parameter_option("guided", "eps"),
+        parameter_option("guided", "guide"),
         selector("--bilateral", "bilateral"),
         parameter_option("bilateral", "radius"),
         parameter_option("bilateral", "distance"),
@@ -19,6 +21,7 @@ convfilter blur --gaussian 4 in.png out.png
 convfilter blur --gaussian 8x0 in.jpg out.jpg            along the rows only
 convfilter blur --box 5x3 --padding-mode wrap in.png out.png
 convfilter blur --guided 8 in.jpg out.png                edges stay: the guided filter
+convfilter blur --guided 8 --guide photo.jpg depth.png out.png   ... of another picture
 convfilter blur --bilateral 3,0.1 in.jpg out.jpg         edges stay: pixels whose colour is near
 convfilter blur --gaussian 2 --stride 2 in.png half.png  blurred, every second pixel""",
 )

@@ -166,12 +166,13 @@ class Guided:
     """In every window the straight line from a guide to the picture that fits best, and the mean of all lines.
 
     ``radius`` in pixels; ``epsilon``, the variance below which a window is smoothed, for samples whose white is 1.
-    ``guide`` is a (rows, cols, 1 or channels) array of such samples; None: the picture itself.
+    ``guide`` is a (rows, cols, 1 or 3) array of such samples, or the name of a file that is yet to be read; None: the
+    picture itself, each channel by itself.
     """
 
     radius: int
     epsilon: float = 0.01
-    guide: npt.NDArray[np.float32] | None = None
+    guide: npt.NDArray[np.float32 | np.float64] | str | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.radius <= _MOST_RADIUS:

@@ -61,8 +61,8 @@ def _bilateral(sigma_space: str, sigma_range: float | None, radius: int | None, 
     return Stage(Bilateral(found[0], found[1] if len(found) > 1 else 0.1, radius, distance))
 
 
-def _guided(radius: int, eps: float) -> Stage:
-    return Stage(Guided(radius, eps))
+def _guided(radius: int, eps: float, guide: str | None) -> Stage:
+    return Stage(Guided(radius, eps, guide))
 
 
 WINDOW_ROWS = (
@@ -142,6 +142,11 @@ WINDOW_ROWS = (
                 Number("EPS", minimum=0, above=True),
                 "Variance of a window below which it is smoothed, with white as 1.",
                 "0.01",
+            ),
+            Parameter(
+                "guide",
+                Text("FILE"),
+                "A picture as large whose edges are kept; if left out, those of each channel itself.",
             ),
         ),
         ("padding_mode", "scale", "offset", "map"),

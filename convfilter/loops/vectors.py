@@ -110,6 +110,11 @@ def multiply_add(sums, weights, samples):
     return sums + weights * samples
 
 
+def multiply(one, other):
+    """Return the product, lane by lane."""
+    return one * other
+
+
 def divide(one, other):
     """Return the quotient, lane by lane."""
     return one / other

@@ -1,6 +1,6 @@
 """The guided filter: each window fits a linear map from the guide to the picture, and all maps are averaged.
 
-Window means are differences of prefix sums along columns and rows, in double precision: the cost does not depend on
+Window sums move down the columns and along the rows in machine code, in double precision: the cost does not depend on
 the radius.
 """
 
@@ -13,24 +13,41 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.borders import Indices, index_map
-from convfilter.engine.buffer import LineBuffer
+from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.epilogue import Epilogue
+from convfilter.engine.layout import Columns
+from convfilter.engine.load import Source
 from convfilter.engine.node import Crew, Node, Rows, StageNode, StageRun, Workers
+from convfilter.engine.program import Slot
 from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import Guided
+from convfilter.loops.vectors import vector_bytes
+from convfilter.methods.bilateral import SPLIT
 from convfilter.methods.layer import central_alpha
-from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR
+from convfilter.native.loop import Loop
+from convfilter.planning import LUMINANCE_DIVISOR
+
+FIT = Loop("guided", "fit", "D* D* i8 i8 i8 i8 i8 D D D D* D* D* D* i8")
+FIT_COLOURS = Loop("guided", "fit_colours", "D* i8 D* i8 i8 i8 i8 D D D D* D* D* i8 D* i8")
+FOLLOW_LINES = Loop(
+    "guided", "follow_lines", "D* i8 D* i8 i8* i8 i8 i8 i8* D* i8 i8 i8* i8 D D D* D* i8 D* i8 i8"
+)  # fmt: skip
+
+#: Sums of a window whose guide has three planes; a guide of one has four.
+_SUMS = 13
+#: So many times white, real samples leave nothing of others that a sum holds with their squares.
+_DROWNING = 2.0**20
 
 Real = npt.NDArray[np.float64]
 
 
 def nodes(stage: StageRun) -> list[Node]:
-    """Return the node of a stage; transparent pixels count as black."""
+    """Return the node of a stage; what is transparent counts as black."""
     return [_Guided(stage)]
 
 
 class _Guided(StageNode):
-    """The guided filter, a block of rows at a time."""
+    """The guided filter, for some rows at a time."""
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
@@ -40,95 +57,171 @@ class _Guided(StageNode):
 
 
 class _Worker:
-    """Filters a block of rows."""
+    """Filters a block of rows, in memory of its own."""
 
     def __init__(self, work: Work, epilogue: Epilogue, picture: LineBuffer) -> None:
         operator = work.plan.stage.operator
-        assert isinstance(operator, Guided)
-        self._work, self._epilogue, self._picture, self._operator = work, epilogue, picture, operator
-        height, width, radius = work.plan.rows.input, work.plan.cols.input, operator.radius
+        assert isinstance(operator, Guided) and not isinstance(operator.guide, str)
+        self._work, self._epilogue, self._picture, self._radius = work, epilogue, picture, operator.radius
+        height, self._width, radius = work.plan.rows.input, work.plan.cols.input, operator.radius
         mode = work.plan.stage.padding_mode
-        #: The picture's row and column at each place of an axis padded by the radius.
+        #: The picture's row and column at each place of an axis that is padded by the radius.
         self._rows = index_map(height, radius, height + 2 * radius, mode)
-        self._cols = index_map(width, radius, width + 2 * radius, mode)
+        cols = index_map(self._width, radius, self._width + 2 * radius, mode)
+        self._columns = Columns(cols, radius, self._width, cols[:0])
+        lanes = vector_bytes() // 8
+        self._pitch, self._line = (-(-size // lanes) * lanes for size in (cols.size, self._width))
+        self._behind = lanes
+        self._scratch = Scratch(np.float64)
+        source = work.source
+        #: White in what is loaded, and in the guide.
+        self._white = source.full * (source.full if source.multiplies else 1.0)
+        self._white *= LUMINANCE_DIVISOR if source.gray else 1.0
+        self._guide = None
+        self._guide_white = self._white
+        if operator.guide is not None:
+            slot = Slot(np.ascontiguousarray(operator.guide))
+            self._guide, self._guide_white = Source(LineBuffer(slot), 1.0, False, False, 0.0), 1.0
+        self._epsilon = operator.epsilon * self._guide_white**2
 
     def __call__(self, rows: Rows) -> int:
         """Store output rows ``top`` to ``bottom - 1``; returns how many samples were clipped."""
         top, bottom = rows
-        source, radius = self._work.source, self._operator.radius
+        radius, source = self._radius, self._work.source
         seen = self._rows[top : bottom + 2 * radius]
-        slopes: dict[int, int] = {}
-        lines = []
-        for first, last in _runs(np.unique(seen)):
-            slopes |= {row: len(slopes) + number for number, row in enumerate(range(first, last))}
-            lines.append(self._lines(first, last))
-        slope, shift = (np.concatenate(each) for each in zip(*lines, strict=True))
-        places = np.array([slopes[row] for row in seen.tolist()])
-        slope, shift = (self._means(each[places]) for each in (slope, shift))
-        _, guide = self._samples(np.arange(top, bottom))
-        values = slope * guide + shift
-        alpha = None
+        runs = list(_runs(np.unique(seen)))
+        loaded = np.concatenate([self._rows[first : last + 2 * radius] for first, last in runs])
+        starts = np.cumsum([0, *(last - first + 2 * radius for first, last in runs)])
+        #: Of each row of the picture that lines are needed of: its place among these, and in what is loaded.
+        place, middle = np.full((2, self._rows.size - 2 * radius), -1)
+        for number, (first, last) in enumerate(runs):
+            place[first:last] = starts[number] - 2 * radius * number + np.arange(last - first)
+            middle[first:last] = starts[number] + radius + np.arange(last - first)
+        picture = self._planes(source, "picture", self._picture.index(loaded), loaded)
+        guide = picture if self._guide is None else self._planes(self._guide, "guide", loaded, loaded)
+        colours = source.channels - source.alpha
+        values = self._scratch.get("values", (bottom - top) * self._width * source.channels)
+        values = values[: (bottom - top) * self._width * source.channels]
+        spoilt = self._spoilt(picture[:colours], guide, top, bottom, middle)
+        for colour in range(colours):
+            own = guide[colour : colour + 1] if self._guide is None else guide
+            self._fit(own, picture[colour], runs, starts, place[seen], middle[top:bottom], values[colour:])
+        shaped = values.reshape(bottom - top, self._width, source.channels)
+        if spoilt is not None:
+            shaped[spoilt] = np.nan
+        return self._store(rows, shaped)
+
+    def _planes(self, source: Source, name: str, index: Indices, rows: Indices) -> Real:
+        """Load rows, padded, as a plane for each channel."""
+        tile, pitch = source.load(self._scratch, f"{name} tile", index, self._columns)
+        channels, plane = source.channels, rows.size * self._pitch
+        planes = self._scratch.get(f"{name} planes", channels * plane + self._behind)
+        size = rows.size, self._columns.count, channels, channels
+        SPLIT.variant(A=np.float64)(tile, pitch, *size, 0.0, 0.0, planes, plane, self._pitch)
+        shaped: Real = planes[: channels * plane].reshape(channels, rows.size, self._pitch)
+        shaped[..., self._columns.count :] = 0
+        return shaped
+
+    def _fit(
+        self,
+        guide: Real,
+        picture: Real,
+        runs: list[Rows],
+        starts: Indices,
+        places: Indices,
+        rows: Indices,
+        out: Samples,
+    ) -> None:
+        """Write the results of one plane."""
+        planes, radius, line, pitch, scratch = len(guide), self._radius, self._line, self._pitch, self._scratch
+        count = sum(last - first for first, last in runs)
+        slopes = scratch.get("slopes", planes * count * line + self._behind)
+        shifts = scratch.get("shifts", count * line + self._behind)
+        sums, running = (
+            scratch.get("sums", _SUMS * pitch),
+            scratch.get("running", _SUMS * (pitch + self._behind) + self._behind),
+        )
+        middles = self._guide_white / 2, self._white / 2
+        flat, other = guide.reshape(-1), picture.reshape(-1)
+        for number, (first, last) in enumerate(runs):
+            at, to = int(starts[number]) * pitch, (int(starts[number]) - 2 * radius * number) * line
+            size = pitch, last - first, self._width, radius
+            scratches = *middles, self._epsilon, sums, running
+            if planes == 1:
+                alike = int(self._guide is None)
+                FIT.variant(D=np.float64)(
+                    flat[at:], other[at:], *size, alike, *scratches, slopes[to:], shifts[to:], line
+                )
+            else:
+                FIT_COLOURS.variant(D=np.float64)(
+                    flat[at:],
+                    guide[0].size,
+                    other[at:],
+                    *size,
+                    *scratches,
+                    slopes[to:],
+                    count * line,
+                    shifts[to:],
+                    line,
+                )
+        FOLLOW_LINES.variant(D=np.float64)(
+            slopes, count * line, shifts, line, places, rows.size, self._width, radius, self._columns.indices, flat,
+            guide[0].size, pitch, np.ascontiguousarray(rows), planes, *middles, sums, running, pitch + self._behind,
+            out, self._width * self._work.source.channels, self._work.source.channels,
+        )  # fmt: skip
+
+    def _spoilt(
+        self, picture: Real, guide: Real, top: int, bottom: int, middle: Indices
+    ) -> npt.NDArray[np.bool_] | None:
+        """Return which pixels have in a window of a window what is no number, or so large that others drown beside it.
+
+        That would stay in sums that move on. It is 0 from here on.
+        """
+        if self._work.source.is_finite and self._guide is None:
+            return None
+        bad = np.zeros(picture.shape[1:], bool)
+        for planes, white in ((picture, self._white), (guide, self._guide_white)):
+            for plane in planes:
+                bad |= ~(np.abs(plane) <= _DROWNING * white)
+        if not bad.any():
+            return None
+        for plane in (*picture, *guide):
+            plane[bad] = 0
+        bad = bad[:, : self._columns.count]
+        side = 2 * self._radius + 1
+        # A pixel is spoilt if one of its lines is, and a line if a pixel of its window is.
+        lines = _any(bad, side)
+        rows = self._rows[top : bottom + 2 * self._radius]
+        return _any(lines[middle[rows] - self._radius][:, self._columns.indices], side)
+
+    def _store(self, rows: Rows, values: Real) -> int:
+        """Store results; colours are divided by the alpha of their pixel, which stays."""
+        source, alpha = self._work.source, None
         if source.alpha:
-            central = central_alpha(self._work, top, bottom)
+            central = central_alpha(self._work, *rows)
             opaque = central[..., np.newaxis]
             if not source.premultiplied:
-                values = np.divide(values * source.full, opaque, out=np.zeros_like(values), where=opaque > 0)
-            values = np.concatenate([values * self._epilogue.keep + self._epilogue.shift * opaque, 0 * opaque], axis=2)
+                values[...] = np.divide(values, opaque, out=np.zeros_like(values), where=opaque > 0)
+            values *= self._epilogue.keep
+            values += self._epilogue.shift * opaque
+            values[..., -1] = 0
             alpha = np.ascontiguousarray(central).reshape(-1)
-        if source.gray:
-            values *= LUMINANCE_DIVISOR
-        region = Region(top, bottom, 0, values.shape[1])
         pitch = values.shape[1] * values.shape[2]
-        calls = self._epilogue.store(region, np.ascontiguousarray(values).reshape(-1), pitch, alpha)
+        calls = self._epilogue.store(Region(*rows, 0, values.shape[1]), values.reshape(-1), pitch, alpha)
         return sum(call() for call in calls)
 
-    def _lines(self, first: int, last: int) -> tuple[Real, Real]:
-        """Return slope and offset of the linear maps of windows centred on some rows."""
-        full = self._work.source.full
-        picture, guide = self._samples(self._rows[first : last + 2 * self._operator.radius])
-        # Relative to mid-range, squares lose fewer digits.
-        middle = full / 2
-        picture, guide = picture - middle, guide - middle
-        mean, mean_guide = self._means(picture), self._means(guide)
-        square = self._means(guide * guide) - mean_guide * mean_guide
-        product = square if self._operator.guide is None else self._means(guide * picture) - mean_guide * mean
-        slope = product / (np.maximum(square, 0) + self._operator.epsilon * full * full)
-        return slope, mean - slope * (mean_guide + middle) + middle
 
-    def _samples(self, rows: Indices) -> tuple[Real, Real]:
-        """Return rows of the picture and of the guide, as real numbers of one scale."""
-        source = self._work.source
-        image = source.image[self._picture.index(rows)]
-        colours: Real = (image[..., :-1] if source.alpha else image).astype(np.float64)
-        if source.gray:
-            colours = (colours @ np.array(LUMINANCE) / LUMINANCE_DIVISOR)[..., np.newaxis]
-        if source.multiplies:
-            colours = colours * (image[..., -1:] / source.full)
-        guide = self._operator.guide
-        return colours, colours if guide is None else guide[rows].astype(np.float64) * source.full
-
-    def _means(self, padded: Real) -> Real:
-        """Return window means of rows that are padded; columns are padded here."""
-        side = 2 * self._operator.radius + 1
-        down = _sums(padded, side, axis=0)
-        along = _sums(down[:, self._cols], side, axis=1)
-        along /= side * side
-        return along
+def _any(cells: npt.NDArray[np.bool_], side: int) -> npt.NDArray[np.bool_]:
+    """Return whether any cell of each window of so many rows and columns is true."""
+    for axis in (0, 1):
+        counts = np.insert(np.cumsum(cells, axis=axis), 0, 0, axis=axis)
+        size = counts.shape[axis]
+        cells = np.take(counts, range(side, size), axis) > np.take(counts, range(size - side), axis)
+    return cells
 
 
-def _sums(samples: Real, side: int, axis: int) -> Real:
-    """Return the sums of ``side`` neighbours along an axis."""
-    total = np.cumsum(samples, axis=axis)
-    after = np.take(total, range(side - 1, total.shape[axis]), axis=axis)
-    if axis == 0:
-        after[1:] -= total[:-side]
-    else:
-        after[:, 1:] -= total[:, :-side]
-    return after
-
-
-def _runs(rows: Indices) -> Iterator[tuple[int, int]]:
-    """Yield the first and last-plus-one of each run of consecutive rows."""
+def _runs(rows: Indices) -> Iterator[Rows]:
+    """Yield first and last-plus-one of the runs in rising rows."""
     ends: Any = np.flatnonzero(np.diff(rows) > 1)
     starts = rows[np.append(0, ends + 1)]
     stops = rows[np.append(ends, rows.size - 1)] + 1

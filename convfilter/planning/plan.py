@@ -18,6 +18,7 @@ from convfilter.planning.canny import canny_bytes
 from convfilter.planning.chains import groups
 from convfilter.planning.composites import expanded
 from convfilter.planning.field import Field
+from convfilter.planning.guided import guided_block_rows, guided_bytes
 from convfilter.planning.joining import Branches, constant_shape, joined_fields, joined_shape
 from convfilter.planning.morphology import morphology_block_rows, morphology_bytes
 from convfilter.planning.offsets import settled
@@ -320,8 +321,7 @@ def _block_rows(task: Task, algorithm: Algorithm) -> int:
     if algorithm == "pooling" and not is_summed_by_taps(task):
         return stretch_of(task.rows)
     if algorithm == "guided":
-        # Each block computes the means of the rows around it again.
-        return max(BLOCK_ROWS, 2 * task.rows.kernel)
+        return guided_block_rows(task)
     if algorithm == "bilateral":
         return bilateral_block_rows(task)
     if algorithm == "canny":
@@ -351,7 +351,7 @@ def _scratch_bytes(plan: StagePlan, task: Task) -> int:
     if plan.algorithm == "pooling" and not plan.by_taps:
         return pooling_bytes(task, itemsize, TILE_SAMPLES)
     if plan.algorithm == "guided":
-        return 10 * 8 * (plan.block_rows + rows.kernel) * cols.padded * channels
+        return guided_bytes(plan)
     if plan.algorithm == "bilateral":
         return bilateral_bytes(plan)
     if plan.algorithm == "canny":

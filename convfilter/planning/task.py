@@ -265,17 +265,15 @@ def _require_guide(stage: Stage, shape: tuple[int, int, int], alpha: bool, prefi
         return
     if stage.padding_mode == "constant":
         raise ParameterError(f"{prefix}guided pads with edge, reflect, symmetric or wrap, got constant")
-    if operator.guide is None:
+    if operator.guide is None or isinstance(operator.guide, str):
         return
     rows, cols, channels = operator.guide.shape
     if (rows, cols) != shape[:2]:
         raise ParameterError(
             f"{prefix}the guide must be as large as what it guides, {shape[1]}x{shape[0]}, got {cols}x{rows}"
         )
-    if channels not in (1, shape[2] - alpha):
-        raise ParameterError(
-            f"{prefix}the guide must have one channel or as many as the picture, {shape[2] - alpha}, got {channels}"
-        )
+    if channels not in (1, 3):
+        raise ParameterError(f"{prefix}the guide must be grey or have three colours, got {channels} channels")
 
 
 def _require_channels(stage: Stage, channels: int, prefix: str, rows: int) -> None:

@@ -33,6 +33,7 @@ from convfilter.planning import ranks
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.bilateral import bilateral_cost, can_weigh
 from convfilter.planning.canny import canny_cost
+from convfilter.planning.guided import guided_cost
 from convfilter.planning.morphology import morphology_cost
 from convfilter.planning.pooling import comparisons, goes_straight, is_summed_by_taps, takes_extremes
 from convfilter.planning.precision import precision, quality, unseen
@@ -381,7 +382,7 @@ _ONLY_WAYS = (
     Way("morphology", lambda task: isinstance(task.stage.operator, Morphology), morphology_cost, 1.0, 0.0),
     Way("compass", lambda task: isinstance(task.stage.operator, Compass), _compass_cost, 1.0, 0.0),
     Way("join", lambda task: isinstance(task.stage.operator, Join), lambda _: 1.0, 1.0, 0.0),
-    Way("guided", lambda task: isinstance(task.stage.operator, Guided), lambda _: 40.0, 1.0, 0.0),
+    Way("guided", lambda task: isinstance(task.stage.operator, Guided), guided_cost, 1.0, 0.0),
     Way("bilateral", can_weigh, bilateral_cost, 1.0, 0.0),
     Way("canny", lambda task: isinstance(task.stage.operator, Canny), canny_cost, 1.0, 0.0),
     Way("points", lambda task: isinstance(task.stage.operator, Point), lambda _: 1.0, 1.0, 0.0),

@@ -22,6 +22,7 @@ from convfilter.selftest.reference import (
     across_channels,
     bilateral,
     canny,
+    guided,
     largest,
     ranked,
     transposed,
@@ -223,6 +224,29 @@ def near_colours(sigma_space: float, sigma_range: float, radius: int, *, twice: 
 
     geometries = (*PLAIN[:4], {"dilation": (3, 2), "padding_mode": "reflect"})
     return _job(run, whole, geometries=geometries, with_alpha=True)
+
+
+def guided_lines(radius: int, epsilon: float, channels: int = 0) -> Job:
+    """Filter by the picture itself, or by a guide of noise with so many channels."""
+
+    def guide(picture: Samples) -> Real | None:
+        shape = (*picture.shape[:2], channels)
+        return np.random.default_rng(3).random(shape).astype(np.float32).astype(np.float64) if channels else None
+
+    def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
+        return windows.guided_filter(picture, radius, epsilon, guide(picture), **keywords)
+
+    def whole(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+        colours, alpha = _parted(picture, how)
+        full = full_scale(picture.dtype)
+        share = 1.0 if alpha is None else alpha / full
+        mode = how.get("padding_mode", "edge")
+        values = guided(colours * share / full, guide(picture), radius, epsilon, mode) * full / share
+        size = np.full_like(values, np.abs(colours / share).max())
+        return _with(values, alpha), _with(size, alpha)
+
+    modes: tuple[Geometry, ...] = tuple({"padding_mode": mode} for mode in ("edge", "reflect", "symmetric", "wrap"))
+    return _job(run, whole, geometries=modes, with_alpha=True)
 
 
 def canny_edges(sigma: float, low: float, high: float) -> Job:

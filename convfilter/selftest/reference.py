@@ -81,6 +81,34 @@ def bilateral(samples: Real, votes: Real, sigmas: tuple[float, float], radius: i
     return np.concatenate([means, voting[:, radius, :, radius]], axis=2)
 
 
+def guided(colours: Real, guide: Real | None, radius: int, epsilon: float, mode: Any) -> Real:
+    """Return lines from the guide's planes, or those of the colours themselves, that fit them best, averaged."""
+
+    def means(plane: npt.NDArray[Any]) -> Real:
+        padded = np.pad(plane, radius, mode)
+        for axis in (0, 1):
+            sums = np.insert(np.cumsum(padded, axis=axis), 0, 0, axis=axis)
+            ends = range(2 * radius + 1, sums.shape[axis])
+            padded = np.take(sums, ends, axis) - np.take(sums, range(len(ends)), axis)
+        result: Real = padded / (2 * radius + 1) ** 2
+        return result
+
+    planes = []
+    for colour in np.moveaxis(colours, 2, 0):
+        own = np.moveaxis(guide, 2, 0) if guide is not None else colour[np.newaxis]
+        mean, centres = means(colour), [means(each) for each in own]
+        with_colour = np.stack([means(each * colour) - at * mean for each, at in zip(own, centres, strict=True)], 2)
+        pairs = [
+            [means(one * other) - a * b for other, b in zip(own, centres, strict=True)]
+            for one, a in zip(own, centres, strict=True)
+        ]
+        matrix = np.moveaxis(np.array(pairs), (0, 1), (2, 3)) + epsilon * np.eye(len(own))
+        slopes = np.linalg.solve(matrix, with_colour[..., np.newaxis])[..., 0]
+        shift = mean - sum(slopes[..., number] * each for number, each in enumerate(centres))
+        planes.append(means(shift) + sum(means(slopes[..., number]) * each for number, each in enumerate(own)))
+    return np.stack(planes, axis=2)
+
+
 def largest_under(samples: Real, footprint: npt.NDArray[np.bool_], geometry: Geometry) -> Real:
     """Return the largest sample under the cells of a footprint at each output."""
     rows, cols = footprint.shape

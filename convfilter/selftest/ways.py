@@ -35,6 +35,7 @@ from convfilter.selftest.more_jobs import (
     activation,
     branches,
     canny_edges,
+    guided_lines,
     layer,
     near_colours,
     png_rows,
@@ -210,6 +211,10 @@ def _png() -> list[Job]:
     return [*map(png_rows, range(5)), png_rows(3, 4), png_rows(4, 6)]
 
 
+def _guided() -> list[Job]:
+    return [guided_lines(2, 0.02), guided_lines(3, 0.01, 1), guided_lines(2, 0.02, 3)]
+
+
 def _bilateral() -> list[Job]:
     return [near_colours(1.5, 0.2, 4), near_colours(2.0, 0.05, 3, twice=True)]
 
@@ -228,6 +233,7 @@ JOBS: dict[str, Callable[[], list[Job]]] = {
     "sliding": _sliding,
     "morphology": _morphology,
     "bilateral": _bilateral,
+    "guided": _guided,
     "points": _points,
     "layer": _layers,
     "join": _joins,

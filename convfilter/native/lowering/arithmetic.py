@@ -17,6 +17,7 @@ from convfilter.loops.vectors import (
     high_product,
     lesser,
     magnitude,
+    multiply,
     multiply_add,
     nearest,
     next_lane,
@@ -30,6 +31,7 @@ type_callable(exp2)(lambda _context: lambda vector: vector)
 type_callable(nearest)(lambda _context: lambda vector: vector)
 type_callable(magnitude)(lambda _context: lambda vector: vector)
 type_callable(divide)(lambda _context: lambda one, other: one)
+type_callable(multiply)(lambda _context: lambda one, other: one)
 type_callable(between)(lambda _context: lambda vector, low, high: vector)
 type_callable(unequal)(lambda _context: lambda one, other: types.int64)
 type_callable(high_product)(lambda _context: lambda one, other: one)
@@ -86,6 +88,11 @@ def fused(builder: Any, sums: Any, weights: Any, samples: Any) -> Any:
     # ``contract`` is set explicitly: Numba's option affects only Numba's own operators.
     product = builder.fmul(weights, samples, flags=("contract",))
     return builder.fadd(sums, product, flags=("contract",))
+
+
+@lower_builtin(multiply, Vector, Vector)
+def _lower_multiply(_context, builder, _signature, arguments):
+    return builder.fmul(*arguments)
 
 
 @lower_builtin(divide, Vector, Vector)

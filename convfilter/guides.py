@@ -1,0 +1,60 @@
+"""Pictures that guide filters: read from the files that SPECs name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.errors import ConvfilterError, ParameterError
+from convfilter.filters.stage import Guided, Stage
+from convfilter.planning import full_scale, is_wide, require_sample_type
+
+Samples = npt.NDArray[np.float32 | np.float64]
+
+
+def with_guides(stages: Sequence[Stage]) -> Sequence[Stage]:
+    """Return stages with what guides them read.
+
+    Raises
+    ------
+    ReadError
+        There is no such file, or it is no picture.
+    ParameterError
+        A picture of several frames.
+    """
+    return [_with_guide(stage) for stage in stages]
+
+
+def _with_guide(stage: Stage) -> Stage:
+    operator = stage.operator
+    if not isinstance(operator, Guided) or not isinstance(operator.guide, str):
+        return stage
+    from convfilter.picture.read import read
+
+    try:
+        picture = read(operator.guide)
+        pixels = np.atleast_3d(picture.pixels)
+    except ConvfilterError as error:
+        error.about(operator.guide)
+        raise
+    if len(picture.frames) > 1:
+        raise ParameterError(f"a guide is one picture, got {len(picture.frames)} frames", subject=operator.guide)
+    guide = samples_of(pixels[..., : pixels.shape[2] - picture.alpha], picture.white)
+    return replace(stage, operator=replace(operator, guide=guide))
+
+
+def samples_of(pixels: npt.NDArray[np.generic], white: float | None = None) -> Samples:
+    """Return a picture's samples as real numbers whose white is 1.
+
+    Raises
+    ------
+    ParameterError
+        A sample type that pictures do not have.
+    """
+    require_sample_type(pixels.dtype)
+    scaled: Samples = np.atleast_3d(pixels).astype(np.float64 if is_wide(pixels.dtype) else np.float32)
+    scaled /= white or full_scale(pixels.dtype)
+    return scaled

@@ -1,0 +1,246 @@
+"""The guided filter: the line from guide to picture that fits each window best, and the means of all lines of a pixel.
+
+Windows are sums that move: rows enter and leave the sums of columns, and along a row a window is the difference of two
+sums from its start. So the cost does not grow with the radius (K. He, J. Sun, X. Tang, "Guided image filtering", ECCV
+2010). Samples lie in planes, rows padded by the radius on both sides, and are taken about the middle of their range,
+where squares lose fewer digits.
+"""
+
+from __future__ import annotations
+
+from convfilter.loops import vectors
+
+#: Sums of a plane of the guide: of itself, its squares, the picture and the products of both.
+_GUIDE, _SQUARE, _PICTURE, _PRODUCT = 0, 1, 2, 3
+#: Sums of three planes of the guide: the planes, the picture, six products of the planes, three with the picture.
+_OWN, _OTHER, _PAIRS, _WITH_PICTURE, _SUMS = 0, 3, 4, 10, 13
+
+
+def fit(
+    guide, picture, pitch, rows, cols, radius, alike, guide_middle, middle, epsilon, sums, running, slopes, shifts,
+    out_pitch,
+):  # fmt: skip
+    """Write slope and shift of the line of each window, about the middles of guide and picture.
+
+    Row y of ``rows`` sees rows y to y + 2 ``radius`` of ``guide`` and ``picture``, whose rows are ``pitch`` samples
+    apart: whole vectors. If they are ``alike``, the picture is not read.
+
+    Scratch: ``sums`` of 4 rows, ``running`` of 4 rows of ``pitch`` and a vector of samples more.
+    """
+    lanes = vectors.lanes(sums)
+    side = 2 * radius + 1
+    share = vectors.spread(sums, 1.0 / (side * side))
+    zero = vectors.spread(sums, 0)
+    most = vectors.spread(sums, 1e300)
+    line = pitch + lanes
+    count = 2 if alike != 0 else 4
+    for x in range(0, count * pitch, lanes):
+        vectors.write(sums, x, zero)
+    for row in range(2 * radius):
+        _enter(guide, picture, row * pitch, pitch, alike, guide_middle, middle, 1.0, sums)
+    for row in range(rows):
+        _enter(guide, picture, (row + 2 * radius) * pitch, pitch, alike, guide_middle, middle, 1.0, sums)
+        for q in range(count):
+            _run(sums, q * pitch, cols + 2 * radius, running, q * line)
+        for x in range(0, cols, lanes):
+            mean = vectors.multiply(_window(running, x, side), share)
+            square = vectors.multiply(_window(running, _SQUARE * line + x, side), share)
+            variance = vectors.between(vectors.subtract(square, vectors.multiply(mean, mean)), zero, most)
+            above = vectors.add(variance, vectors.spread(sums, epsilon))
+            if alike != 0:
+                slope = vectors.divide(variance, above)
+                other = mean
+            else:
+                other = vectors.multiply(_window(running, _PICTURE * line + x, side), share)
+                product = vectors.multiply(_window(running, _PRODUCT * line + x, side), share)
+                slope = vectors.divide(vectors.subtract(product, vectors.multiply(mean, other)), above)
+            vectors.write(slopes, row * out_pitch + x, slope)
+            vectors.write(shifts, row * out_pitch + x, vectors.subtract(other, vectors.multiply(slope, mean)))
+        _enter(guide, picture, row * pitch, pitch, alike, guide_middle, middle, -1.0, sums)
+    return 0
+
+
+def _enter(guide, picture, i, pitch, alike, guide_middle, middle, sign, sums):
+    """Add a row to the sums of columns, or with a negative sign take it away."""
+    lanes = vectors.lanes(sums)
+    minus, other_minus, times = (
+        vectors.spread(sums, guide_middle),
+        vectors.spread(sums, middle),
+        vectors.spread(sums, sign),
+    )
+    for x in range(0, pitch, lanes):
+        own = vectors.subtract(vectors.read(guide, i + x), minus)
+        signed = vectors.multiply(own, times)
+        vectors.write(sums, x, vectors.add(vectors.read(sums, x), signed))
+        at = _SQUARE * pitch + x
+        vectors.write(sums, at, vectors.multiply_add(vectors.read(sums, at), signed, own))
+        if alike == 0:
+            other = vectors.subtract(vectors.read(picture, i + x), other_minus)
+            at = _PICTURE * pitch + x
+            vectors.write(sums, at, vectors.multiply_add(vectors.read(sums, at), times, other))
+            at = _PRODUCT * pitch + x
+            vectors.write(sums, at, vectors.multiply_add(vectors.read(sums, at), signed, other))
+
+
+def _run(sums, i, count, running, o):
+    """Write the sums of what stands before each place."""
+    total = 0.0
+    running[o] = total
+    for x in range(count):
+        total += sums[i + x]
+        running[o + x + 1] = total
+
+
+def _window(running, i, side):
+    return vectors.subtract(vectors.read(running, i + side), vectors.read(running, i))
+
+
+def fit_colours(
+    guide, plane, picture, pitch, rows, cols, radius, guide_middle, middle, epsilon, sums, running, slopes, slope_plane,
+    shifts, out_pitch,
+):  # fmt: skip
+    """Do the same for three planes of a guide, ``plane`` samples apart: three slopes, by the guide's covariance.
+
+    Scratch: ``sums`` of 13 rows, ``running`` of 13 rows of ``pitch`` and a vector of samples more.
+    """
+    lanes = vectors.lanes(sums)
+    side = 2 * radius + 1
+    share = vectors.spread(sums, 1.0 / (side * side))
+    zero = vectors.spread(sums, 0)
+    eps = vectors.spread(sums, epsilon)
+    line = pitch + lanes
+    for x in range(0, _SUMS * pitch, lanes):
+        vectors.write(sums, x, zero)
+    for row in range(2 * radius):
+        _enter_colours(guide, plane, picture, row * pitch, pitch, guide_middle, middle, 1.0, sums)
+    for row in range(rows):
+        _enter_colours(guide, plane, picture, (row + 2 * radius) * pitch, pitch, guide_middle, middle, 1.0, sums)
+        for q in range(_SUMS):
+            _run(sums, q * pitch, cols + 2 * radius, running, q * line)
+        for x in range(0, cols, lanes):
+            mean_0, mean_1, mean_2 = (
+                vectors.multiply(_window(running, x, side), share),
+                vectors.multiply(_window(running, line + x, side), share),
+                vectors.multiply(_window(running, 2 * line + x, side), share),
+            )
+            other = vectors.multiply(_window(running, _OTHER * line + x, side), share)
+            at = _PAIRS * line + x
+            s_00 = vectors.add(_covariance(running, at, side, share, mean_0, mean_0), eps)
+            s_01 = _covariance(running, at + line, side, share, mean_0, mean_1)
+            s_02 = _covariance(running, at + 2 * line, side, share, mean_0, mean_2)
+            s_11 = vectors.add(_covariance(running, at + 3 * line, side, share, mean_1, mean_1), eps)
+            s_12 = _covariance(running, at + 4 * line, side, share, mean_1, mean_2)
+            s_22 = vectors.add(_covariance(running, at + 5 * line, side, share, mean_2, mean_2), eps)
+            at = _WITH_PICTURE * line + x
+            c_0 = _covariance(running, at, side, share, mean_0, other)
+            c_1 = _covariance(running, at + line, side, share, mean_1, other)
+            c_2 = _covariance(running, at + 2 * line, side, share, mean_2, other)
+            # Cramer's rule: the cofactors of a symmetric matrix.
+            m_00, m_01, m_02 = (
+                _minor(s_11, s_22, s_12, s_12),
+                _minor(s_02, s_12, s_01, s_22),
+                _minor(s_01, s_12, s_02, s_11),
+            )
+            m_11, m_12, m_22 = (
+                _minor(s_00, s_22, s_02, s_02),
+                _minor(s_01, s_02, s_00, s_12),
+                _minor(s_00, s_11, s_01, s_01),
+            )
+            whole = _dot(s_00, m_00, s_01, m_01, s_02, m_02)
+            a_0 = vectors.divide(_dot(m_00, c_0, m_01, c_1, m_02, c_2), whole)
+            a_1 = vectors.divide(_dot(m_01, c_0, m_11, c_1, m_12, c_2), whole)
+            a_2 = vectors.divide(_dot(m_02, c_0, m_12, c_1, m_22, c_2), whole)
+            o = row * out_pitch + x
+            vectors.write(slopes, o, a_0)
+            vectors.write(slopes, slope_plane + o, a_1)
+            vectors.write(slopes, 2 * slope_plane + o, a_2)
+            vectors.write(shifts, o, vectors.subtract(other, _dot(a_0, mean_0, a_1, mean_1, a_2, mean_2)))
+        _enter_colours(guide, plane, picture, row * pitch, pitch, guide_middle, middle, -1.0, sums)
+    return 0
+
+
+def _enter_colours(guide, plane, picture, i, pitch, guide_middle, middle, sign, sums):
+    lanes = vectors.lanes(sums)
+    minus, other_minus, times = (
+        vectors.spread(sums, guide_middle),
+        vectors.spread(sums, middle),
+        vectors.spread(sums, sign),
+    )
+    for x in range(0, pitch, lanes):
+        other = vectors.subtract(vectors.read(picture, i + x), other_minus)
+        _gain(sums, _OTHER * pitch + x, times, other)
+        pair = _PAIRS
+        for c in range(3):
+            own = vectors.multiply(vectors.subtract(vectors.read(guide, c * plane + i + x), minus), times)
+            vectors.write(sums, c * pitch + x, vectors.add(vectors.read(sums, c * pitch + x), own))
+            _gain(sums, (_WITH_PICTURE + c) * pitch + x, own, other)
+            for d in range(c, 3):
+                _gain(sums, pair * pitch + x, own, vectors.subtract(vectors.read(guide, d * plane + i + x), minus))
+                pair += 1
+
+
+def _gain(sums, at, one, other):
+    vectors.write(sums, at, vectors.multiply_add(vectors.read(sums, at), one, other))
+
+
+def _covariance(running, i, side, share, one, other):
+    return vectors.subtract(vectors.multiply(_window(running, i, side), share), vectors.multiply(one, other))
+
+
+def _minor(a, b, c, d):
+    return vectors.subtract(vectors.multiply(a, b), vectors.multiply(c, d))
+
+
+def _dot(a, b, c, d, e, f):
+    return vectors.multiply_add(vectors.multiply_add(vectors.multiply(a, b), c, d), e, f)
+
+
+def follow_lines(
+    slopes, slope_plane, shifts, pitch, places, rows, cols, radius, index, guide, plane, guide_pitch, guide_rows,
+    planes, guide_middle, middle, sums, running, line, out, out_pitch, channels,
+):  # fmt: skip
+    """Write what the means of all lines of a pixel give at its guide, one sample in ``channels`` behind the other.
+
+    Row y of ``rows`` lies in the lines of rows ``places[y]`` to ``places[y + 2 radius]``, and column x in those of
+    columns ``index[x]`` to ``index[x + 2 radius]``. ``slopes`` has ``planes`` planes; the guide of row y begins
+    ``radius`` samples behind row ``guide_rows[y]`` of ``guide``, whose planes are ``plane`` samples apart.
+
+    Scratch: ``sums`` of a row for each plane and one more, ``running`` of as many rows of ``line`` samples.
+    """
+    lanes = vectors.lanes(sums)
+    side = 2 * radius + 1
+    share = 1.0 / (side * side)
+    for x in range(0, (planes + 1) * pitch, lanes):
+        vectors.write(sums, x, vectors.spread(sums, 0))
+    for row in range(2 * radius):
+        _enter_lines(slopes, slope_plane, shifts, places[row] * pitch, pitch, planes, 1.0, sums)
+    for row in range(rows):
+        _enter_lines(slopes, slope_plane, shifts, places[row + 2 * radius] * pitch, pitch, planes, 1.0, sums)
+        for q in range(planes + 1):
+            _run_at(sums, q * pitch, index, cols + 2 * radius, running, q * line)
+        o, i = row * out_pitch, guide_rows[row] * guide_pitch + radius
+        for x in range(cols):
+            value = (running[planes * line + x + side] - running[planes * line + x]) * share + middle
+            for q in range(planes):
+                slope = (running[q * line + x + side] - running[q * line + x]) * share
+                value += slope * (guide[q * plane + i + x] - guide_middle)
+            out[o + x * channels] = value
+        _enter_lines(slopes, slope_plane, shifts, places[row] * pitch, pitch, planes, -1.0, sums)
+    return 0
+
+
+def _enter_lines(slopes, slope_plane, shifts, i, pitch, planes, sign, sums):
+    lanes = vectors.lanes(sums)
+    times = vectors.spread(sums, sign)
+    for x in range(0, pitch, lanes):
+        for q in range(planes):
+            _gain(sums, q * pitch + x, times, vectors.read(slopes, q * slope_plane + i + x))
+        _gain(sums, planes * pitch + x, times, vectors.read(shifts, i + x))
+
+
+def _run_at(sums, i, index, count, running, o):
+    total = 0.0
+    running[o] = total
+    for x in range(count):
+        total += sums[i + index[x]]
+        running[o + x + 1] = total

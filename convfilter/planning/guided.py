@@ -1,0 +1,51 @@
+"""The guided filter: how many rows are computed at a time, and what that takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convfilter.filters.stage import Guided
+from convfilter.planning.task import Task
+
+if TYPE_CHECKING:
+    from convfilter.planning.stage_plan import StagePlan
+
+#: Rows of a block, at least, and in windows of windows: each block sees those around it once more.
+_ROWS, _WINDOWS = 64, 2
+#: Sums of a window's samples and of what stands before each place, with a guide of three colours.
+_SUMS = 26
+
+
+def guided_cost(task: Task) -> float:
+    """Return the multiply-adds of one sample, whatever the radius: sums down and along, lines, and their means."""
+    operator = task.stage.operator
+    assert isinstance(operator, Guided)
+    return 160.0 if _planes(operator) == _COLOURS else 40.0
+
+
+def guided_block_rows(task: Task) -> int:
+    """Return how many output rows are computed at a time."""
+    return max(_ROWS, _WINDOWS * task.rows.kernel)
+
+
+def guided_bytes(plan: StagePlan) -> int:
+    """Return the memory of one thread, about: what is loaded, as planes too, lines, and sums."""
+    operator = plan.stage.operator
+    assert isinstance(operator, Guided)
+    planes = _planes(operator)
+    rows, cols = plan.block_rows + plan.rows.kernel, plan.cols.padded
+    samples = rows * cols * (2 * plan.channels + 2 * planes + planes + 1) + plan.block_rows * cols * plan.channels
+    return np.dtype(np.float64).itemsize * (samples + _SUMS * cols)
+
+
+#: Of a guide that is no grey picture.
+_COLOURS = 3
+
+
+def _planes(operator: Guided) -> int:
+    """Return the channels of a guide; those of a file are not known yet."""
+    if operator.guide is None:
+        return 1
+    return _COLOURS if isinstance(operator.guide, str) else operator.guide.shape[2]
