@@ -10,7 +10,7 @@ import numpy as np
 
 from convfilter import light
 from convfilter.executor import run as engine
-from convfilter.picture import colour, write
+from convfilter.picture import write
 from convfilter.picture.format import Format
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Outline, Picture
@@ -130,6 +130,8 @@ class Finish:
             if self._dtype.kind == "f":
                 with np.errstate(over="ignore"):
                     return rows.astype(self._dtype, copy=False)
+            from convfilter.picture import colour
+
             done, clipped = colour.rounded(rows, self._dtype)
             return self._counted(done, clipped)
         done, clipped = light.settle(

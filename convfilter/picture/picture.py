@@ -171,6 +171,8 @@ class Metadata:
     compression : str
         Compression of the TIFF that was read: a name of ``WriteOptions.compression``, or one that is not written; ""
         for other formats.
+    tile : (int, int), or None
+        Width and height of the tiles of the TIFF that was read; an output then has such tiles.
     lossless : bool
         Whether the WebP that was read is lossless; an output then is too.
     from_integers : bool
@@ -197,6 +199,7 @@ class Metadata:
     associated_alpha: bool = False
     lossless: bool = False
     compression: str = ""
+    tile: tuple[int, int] | None = None
     from_integers: bool = False
     attributes: dict[str, Any] | None = None
     thumbnail: bool = False

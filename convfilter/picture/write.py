@@ -320,6 +320,7 @@ def _stripped(metadata: Metadata, strip: str | None) -> Metadata:
         alpha_at=metadata.alpha_at,
         lossless=metadata.lossless,
         compression=metadata.compression,
+        tile=metadata.tile,
         from_integers=metadata.from_integers,
     )
     if strip == "most":

@@ -104,6 +104,7 @@ def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Pic
     metadata = metadata_of(entries[0].page, file)
     kinds = extra_kinds(entries[0].page)
     metadata.compression = _compression_of(entries[0].page)
+    metadata.tile = _tile_of(entries[0].page)
     metadata.associated_alpha = first.alpha and ASSOCIATED in kinds
     metadata.alpha_at = next((at for at, kind in enumerate(kinds) if kind in (ASSOCIATED, UNASSOCIATED)), first.extras)
     frames, losses = _described(entries, pages, total, file)
@@ -137,6 +138,10 @@ def _described(
         frames.append(frame)
     text = f"the TIFF has tags that are left out: {_listed(list(left))}"
     return frames, (Loss(text),) if left else ()
+
+
+def _tile_of(page: Any) -> tuple[int, int] | None:
+    return (int(page.tilewidth), int(page.tilelength)) if page.is_tiled else None
 
 
 def _compression_of(page: Any) -> str:

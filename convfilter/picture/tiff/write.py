@@ -1,4 +1,4 @@
-"""TIFF writer: strips encoded on all cores, the directory of each page behind its samples; no dates.
+"""TIFF writer: strips or tiles encoded on all cores, the directory of each page behind its samples; no dates.
 
 TIFF 6.0 (Adobe, 1992); BigTIFF; TIFF Technical Note 3 (predictors of real samples).
 """
@@ -23,6 +23,7 @@ from convfilter.picture.row_writer import Block, RowWriter
 from convfilter.picture.tiff import fields as tiff_fields
 from convfilter.picture.tiff.fields import PageFields
 from convfilter.picture.tiff.tags import TEXT_TAGS
+from convfilter.picture.tiff.tiles import tiling_of
 
 _ORDER: Literal["<"] = "<"
 #: Offsets of a classic TIFF have 32 bits; some room is left for tags.
@@ -31,6 +32,7 @@ _STRIP_BYTES = 1 << 18
 _ASCII, _BYTE, _SHORT, _LONG, _RATIONAL, _UNDEFINED, _LONG8 = 2, 1, 3, 4, 5, 7, 16
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _OFFSETS, _SAMPLES, _ROWS = 256, 257, 258, 259, 262, 273, 277, 278
 _COUNTS, _X_RESOLUTION, _Y_RESOLUTION, _PLANAR, _UNIT, _PREDICTOR = 279, 282, 283, 284, 296, 317
+_TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS = 322, 323, 324, 325
 _EXTRA_SAMPLES, _SAMPLE_FORMAT, _XMP, _IPTC, _PHOTOSHOP, _ICC = 338, 339, 700, 33723, 34377, 34675
 _INCH, _CONTIGUOUS = 2, 1
 #: Sample formats that have to be said: integers without a sign are what readers expect.
@@ -74,10 +76,12 @@ def write_tiff(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     frames = [frame.pixels for frame in picture.frames if not frame.fallback]
     given = fields_of(picture)
     fields = [tiff_fields.fitting(*each)[0] if each else [] for each in given]
-    pages = Pages(file, big=sum(pixels.nbytes for pixels in frames) > _CLASSIC_BYTES)
-    for number, pixels in enumerate(frames):
-        height, width = pixels.shape[:2]
-        outline = replace(picture.outline, height=height, width=width, dtype=pixels.dtype.name)
+    outlines = [
+        replace(picture.outline, height=pixels.shape[0], width=pixels.shape[1], dtype=pixels.dtype.name)
+        for pixels in frames
+    ]
+    pages = Pages(file, big=sum(map(_page_bytes, outlines)) > _CLASSIC_BYTES)
+    for number, (pixels, outline) in enumerate(zip(frames, outlines, strict=True)):
         if number and given[number]:  # the profile of the first page is not that of the others
             outline.metadata = replace(outline.metadata, icc=None)
         arguments = file, outline, options, fields[number]
@@ -177,16 +181,18 @@ class TiffWriter(RowWriter):
     ) -> None:
         dtype = np.dtype(stored.dtype)
         super().__init__(file, stored.shape, incoming or dtype, **keywords)
-        height, width, channels = stored.shape
-        self._row_bytes = width * channels * dtype.itemsize
-        self._pages = pages or Pages(file, big=height * self._row_bytes > _CLASSIC_BYTES)
+        self._pages = pages or Pages(file, big=_page_bytes(stored) > _CLASSIC_BYTES)
         self._is_first, self._stored, self._dtype, self._fields = is_first, stored, dtype, fields
         self._compression = compression_of(stored.metadata, options)
         self._encoder = _encoder(self._compression, options.compression)
         self._bits = stored.white.bit_length() if stored.white is not None else 8 * dtype.itemsize
         self._predicts = self._compression in _PREDICTED and stored.white is None
         self._kinds = _extra_kinds(stored)
-        self.block_rows = max(1, _STRIP_BYTES // self._row_bytes)
+        self._tiling = tiling_of(stored)
+        if self._tiling is None:
+            self.block_rows = max(1, _STRIP_BYTES // _row_bytes(stored))
+        else:
+            self.block_rows, self._threads = self._tiling.height, self._tiling.threads(self._threads)
 
     def begin(self) -> None:
         """Write the header of the file."""
@@ -195,11 +201,14 @@ class TiffWriter(RowWriter):
         self._offsets: list[int] = []
         self._counts: list[int] = []
 
-    def encode(self, block: Block) -> bytes:
-        """Return the data of a strip."""
+    def encode(self, block: Block) -> list[bytes]:
+        """Return the data of a strip, or of each tile of a row."""
+        rows = _as_stored(block.rows, self._stored, self._kinds)
+        return [self._encoded(piece) for piece in (self._tiling.cut(rows) if self._tiling else (rows,))]
+
+    def _encoded(self, rows: Pixels) -> bytes:
         import imagecodecs
 
-        rows = _as_stored(block.rows, self._stored, self._kinds)
         if self._bits < 8 * self._dtype.itemsize:
             samples = rows.shape[1] * rows.shape[2]
             return self._encoder(imagecodecs.packints_encode(rows.ravel(), self._bits, runlen=samples))
@@ -211,11 +220,12 @@ class TiffWriter(RowWriter):
             return b"".join(self._encoder(row.tobytes()) for row in rows)
         return self._encoder(rows.tobytes())
 
-    def emit(self, piece: bytes) -> None:
-        """Write a strip."""
-        self._offsets.append(self.file.tell())
-        self._counts.append(len(piece))
-        self.file.write(piece)
+    def emit(self, pieces: list[bytes]) -> None:
+        """Write a strip, or tiles."""
+        for piece in pieces:
+            self._offsets.append(self.file.tell())
+            self._counts.append(len(piece))
+            self.file.write(piece)
 
     def end(self) -> None:
         """Write the directory."""
@@ -237,7 +247,11 @@ class TiffWriter(RowWriter):
     def _layout(self) -> list[Field]:
         """Return the fields that say how the samples lie."""
         height, width, channels = self.shape
-        numbers = (_LONG8, "Q") if self._pages.big else (_LONG, "I")
+        numbers, tiling = (_LONG8, "Q") if self._pages.big else (_LONG, "I"), self._tiling
+        if tiling is None:
+            places, sides = (_OFFSETS, _COUNTS), {_ROWS: min(self.block_rows, height)}
+        else:
+            places, sides = (_TILE_OFFSETS, _TILE_COUNTS), {_TILE_WIDTH: tiling.width, _TILE_HEIGHT: tiling.height}
         fields = [
             Field(_WIDTH, _LONG, struct.pack("<I", width)),
             Field(_HEIGHT, _LONG, struct.pack("<I", height)),
@@ -245,11 +259,11 @@ class TiffWriter(RowWriter):
             _shorts(_COMPRESSION, CODES[self._compression]),
             _shorts(_PHOTOMETRIC, _PHOTOMETRICS[self._stored.model]),
             _shorts(_SAMPLES, channels),
-            Field(_ROWS, _LONG, struct.pack("<I", min(self.block_rows, height))),
+            *(Field(tag, _LONG, struct.pack("<I", side)) for tag, side in sides.items()),
             _shorts(_PLANAR, _CONTIGUOUS),
             *(
                 Field(tag, numbers[0], struct.pack(f"<{len(values)}{numbers[1]}", *values))
-                for tag, values in ((_OFFSETS, self._offsets), (_COUNTS, self._counts))
+                for tag, values in zip(places, (self._offsets, self._counts), strict=True)
             ),
         ]
         if self._predicts:
@@ -259,6 +273,16 @@ class TiffWriter(RowWriter):
         if self._dtype.kind in _SAMPLE_FORMATS:
             fields.append(_shorts(_SAMPLE_FORMAT, *[_SAMPLE_FORMATS[self._dtype.kind]] * channels))
         return fields
+
+
+def _row_bytes(page: Outline) -> int:
+    return page.shape[1] * page.shape[2] * np.dtype(page.dtype).itemsize
+
+
+def _page_bytes(page: Outline) -> int:
+    """Return what the samples of a page take, uncompressed."""
+    tiling = tiling_of(page)
+    return tiling.page_bytes if tiling else page.height * _row_bytes(page)
 
 
 def _encoder(compression: str, effort: str) -> Callable[[Any], bytes]:

@@ -1,0 +1,70 @@
+"""Tiles of a TIFF that is written: as large as those of the TIFF that was read. TIFF 6.0 (Adobe, 1992), section 15."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from convfilter.picture.picture import Outline
+from convfilter.picture.pixels import Pixels
+
+#: Sides of tiles are multiples of this number.
+_UNIT = 16
+#: A row of tiles is one block of work; above this size strips are written. Blocks in flight take at most twice as much.
+_MOST_BYTES = 1 << 26
+
+
+class Tiling(NamedTuple):
+    """How a page is cut into tiles.
+
+    Attributes
+    ----------
+    width, height : int
+        Of a tile.
+    across, down : int
+        How many tiles cover the page.
+    row_bytes : int
+        Of a row of tiles, uncompressed.
+    """
+
+    width: int
+    height: int
+    across: int
+    down: int
+    row_bytes: int
+
+    @property
+    def page_bytes(self) -> int:
+        """Of all tiles, uncompressed."""
+        return self.down * self.row_bytes
+
+    def threads(self, most: int) -> int:
+        """Return how many threads may encode, each with two blocks in flight."""
+        return max(1, min(most, _MOST_BYTES // self.row_bytes))
+
+    def cut(self, rows: Pixels) -> Iterator[Pixels]:
+        """Cut a row of tiles, whose last row of samples and last column fill the tiles that reach beyond the page."""
+        beyond = (0, self.height - rows.shape[0]), (0, self.across * self.width - rows.shape[1]), (0, 0)
+        filled = np.pad(rows, beyond, mode="edge")
+        for left in range(0, filled.shape[1], self.width):
+            yield filled[:, left : left + self.width]
+
+
+def tiling_of(stored: Outline) -> Tiling | None:
+    """Return the tiles of a page that is written, no larger than it; None: strips, as for a file that had none."""
+    if stored.metadata.tile is None:
+        return None
+    rows, cols, channels = stored.shape
+    sides = [min(side, _whole(size)) for side, size in zip(stored.metadata.tile, (cols, rows), strict=True)]
+    if any(side <= 0 or side % _UNIT for side in sides):
+        return None
+    width, height = sides
+    across, down = -(-cols // width), -(-rows // height)
+    row_bytes = across * width * height * channels * np.dtype(stored.dtype).itemsize
+    return Tiling(width, height, across, down, row_bytes) if row_bytes <= _MOST_BYTES else None
+
+
+def _whole(size: int) -> int:
+    return -(-size // _UNIT) * _UNIT
