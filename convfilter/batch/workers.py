@@ -3,6 +3,10 @@
 Processes, not threads: a decoder that crashes takes one picture with it, a
 signal ends a worker as it ends a run on one file, and no lock is shared. What
 has been imported before the fork is there in all of them.
+
+The pipes are read here and not by ``multiprocessing``: its ``Process``, ``Pipe`` and ``wait`` pass the same tests in 39
+lines less, but take 12 ms of a batch's processor time to import (2 files: 290 ms to 302; 40 files: 422 to 442), and
+wait for the rest of a message that has begun.
 """
 
 from __future__ import annotations
