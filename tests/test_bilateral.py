@@ -74,6 +74,7 @@ def test_the_radius_is_three_sigmas_unless_it_is_given():
         )
 
 
+@pytest.mark.peer("cv2")
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("d", "color", "space"), [(9, 75, 75), (5, 20.0, 1.2), (0, 30.0, 2.6), (1, 50.0, 3.0)])
 def test_opencv_finds_the_same(channels, d, color, space):

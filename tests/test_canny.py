@@ -15,6 +15,7 @@ def smooth_noise(shape, sigma=2.0):
     return cf.gaussian_blur(RNG.random(shape).astype(np.float32), sigma, map="stretch")
 
 
+@pytest.mark.peer("skimage")
 @pytest.mark.parametrize("sigma", [0.0, 0.6, 1.0, 2.5])
 @pytest.mark.parametrize("thresholds", [(0.05, 0.15), (0.0, 0.3), (0.2, 0.2)])
 def test_scikit_image_finds_the_same(sigma, thresholds):

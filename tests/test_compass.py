@@ -61,6 +61,7 @@ def test_luminance_alpha_and_stacks_of_a_compass():
     )
 
 
+@pytest.mark.peer("cv2")
 @pytest.mark.parametrize("size", [5, 7])
 def test_larger_sobel_kernels_are_those_of_opencv(size):
     cv2 = pytest.importorskip("cv2")
@@ -73,6 +74,7 @@ def test_larger_sobel_kernels_are_those_of_opencv(size):
     np.testing.assert_allclose(cf.sobel(image, size=size, dtype=np.float32), np.hypot(across, down), rtol=1e-6)
 
 
+@pytest.mark.peer("skimage")
 def test_scikit_image_has_the_same_farid():
     filters = pytest.importorskip("skimage.filters")
     image = picture(np.float32, (20, 21))

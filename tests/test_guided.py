@@ -75,6 +75,7 @@ def test_a_guide_of_three_colours_counts_with_its_covariance(dtype, radius, mode
         np.testing.assert_allclose(result[..., channel], values, rtol=1e-5, atol=1e-5 * white)
 
 
+@pytest.mark.peer("cv2")
 def test_opencv_finds_the_same():
     ximgproc = pytest.importorskip("cv2.ximgproc")
     image, guide = picture(np.float32, (50, 60)), picture(np.float32, (50, 60, 3))

@@ -34,6 +34,7 @@ def test_a_file_comes_back_as_it_was(tmp_path, rle):
     np.testing.assert_array_equal(read(tmp_path / "a.hdr").pixels, read(tmp_path / "b.hdr").pixels)
 
 
+@pytest.mark.peer("cv2")
 def test_the_second_decoder_agrees(tmp_path):
     cv2 = pytest.importorskip("cv2")
     (tmp_path / "a.hdr").write_bytes(hdr(scene((20, 40))))

@@ -117,6 +117,7 @@ def test_batch_norm_and_activations() -> None:
         np.testing.assert_allclose(got, expected, atol=3e-5)
 
 
+@pytest.mark.peer("torch")
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 @pytest.mark.parametrize("activation", ["none", "relu"])
 def test_pytorch_gives_the_same(geometry: dict[str, Any], activation: str) -> None:
@@ -626,6 +627,7 @@ def test_whole_numbers_are_transposed_exactly() -> None:
         assert again.tobytes() == got.tobytes()
 
 
+@pytest.mark.peer("torch")
 def test_pytorch_transposes_the_same() -> None:
     torch = pytest.importorskip("torch")
     pixels, weight = image(4, 9, 11), RNG.normal(size=(4, 3, 3, 4)).astype(np.float32)

@@ -90,6 +90,7 @@ def test_scipy_finds_the_same():
         np.testing.assert_array_equal(ours(image, disk), theirs(image, footprint=disk, mode="nearest"))
 
 
+@pytest.mark.peer("cv2")
 def test_opencv_finds_the_same():
     cv2 = pytest.importorskip("cv2")
     image = picture(np.uint8, (40, 50, 3))

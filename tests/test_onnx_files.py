@@ -72,6 +72,7 @@ OUTPUTS = {
 }  # fmt: skip
 
 
+@pytest.mark.peer("onnxruntime")
 @pytest.mark.parametrize("until", OUTPUTS)
 def test_onnxruntime_gives_the_same(model: str, until: str) -> None:
     runtime = pytest.importorskip("onnxruntime")
@@ -179,6 +180,7 @@ def branched(tmp_path: Path) -> str:
     return saved(tmp_path / "branched.onnx", nodes, weights, "z6")
 
 
+@pytest.mark.peer("onnxruntime")
 @pytest.mark.parametrize(("until", "output"), [("add2", "a2"), ("add3", "a3"), ("scale4", "m4"), ("norm5", "i5")])
 def test_branches(branched: str, until: str, output: str) -> None:
     runtime = pytest.importorskip("onnxruntime")
@@ -239,6 +241,7 @@ def unpooled(tmp_path: Path) -> str:
 OF_UNPOOLED = {"i1": "i1", "unpool1": "u1", "add2": "a2", "sub3": "s3", "mul4": "m4", "sub5": "d5", "concat6": "k6"}
 
 
+@pytest.mark.peer("onnxruntime")
 @pytest.mark.parametrize("until", OF_UNPOOLED)
 def test_places_of_maxima_and_constants_for_each_pixel(unpooled: str, until: str) -> None:
     runtime = pytest.importorskip("onnxruntime")

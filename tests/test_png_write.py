@@ -62,6 +62,7 @@ def test_other_decoders_read_it(channels, dtype, compression):
     assert inflater.eof and not inflater.unused_data
 
 
+@pytest.mark.peer("cv2")
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_opencv_reads_it(dtype):
     cv2 = pytest.importorskip("cv2")

@@ -94,6 +94,7 @@ def test_power_pooling_of_raw_values(image, size, geometry, p):
         np.testing.assert_allclose(run(), expected * white, rtol=3e-6, atol=1e-30 * white)
 
 
+@pytest.mark.peer("torch")
 def test_pytorchs_pooling():
     torch = pytest.importorskip("torch")
     image = pictures.picture((23, 30), "float32", seed=4)
