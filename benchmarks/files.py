@@ -76,8 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     _print_head(report, options)
     with tempfile.TemporaryDirectory() as folder:
-        report["startup"] = _startup(Path(folder), options)
-        _print_startup(report["startup"])
+        if not options.no_startup:
+            report["startup"] = _startup(Path(folder), options)
+            _print_startup(report["startup"])
         report["jobs"] = [_measure(job, options) for job in _jobs(Path(folder), peers, options)]
     _print_jobs(report["jobs"])
     if options.json:
@@ -92,6 +93,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--patience", type=float, default=30, help="seconds for all runs of one; who is slower gets fewer  [30]")
     add("--megapixels", type=float, action="append", choices=list(SIZES), help="of the picture  [0.25, 2 and 12]")
     add("--program", default=f"{sys.executable} -m convfilter", help="how the program is called  [this Python's]")
+    add("--no-startup", action="store_true", help="leave out the start-up")
     add("--json", metavar="FILE", help="write all figures there")
     options = parser.parse_args(arguments)
     options.program = options.program.split()

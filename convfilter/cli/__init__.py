@@ -1,4 +1,4 @@
-"""What a person types: one file per command; ``command.py``, ``options.py`` and ``values.py`` are what they share."""
+"""The command line: one module for each command; ``command.py``, ``options.py`` and ``values.py`` are shared."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         Exit status: 0 all done, 1 a file failed, 2 wrong usage, 128 + its number on a signal.
     """
-    # Before anything that takes time is loaded: a signal must not show a traceback even now.
+    # Before any slow import: a signal must never show a traceback.
     signals.install()
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
@@ -36,18 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def program() -> NoReturn:
-    """Run the program as a process of its own, and end it.
+    """Run the program as a process of its own, and exit.
 
-    Taking the interpreter down piece by piece takes a tenth of a short run,
-    and looking for garbage while modules are loaded, when there is none,
-    as much: both are left out.
+    The interpreter's orderly shutdown takes a tenth of a short run, and garbage
+    collection during imports, which find no garbage, takes as long: both are
+    skipped.
     """
     import atexit
     import gc
     import os
 
     gc.set_threshold(200_000)
-    # Threads that NumPy's BLAS starts when it is loaded, and that nothing here uses, spin for 0.03 s of a core.
+    # NumPy's BLAS would start unused threads on import, which spin for 0.03 s of a core.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         status = main()

@@ -1,4 +1,4 @@
-"""Names on a command line that are addresses: globs in object stores, and files written as file://."""
+"""Addresses on a command line: globs in object stores, and file:// addresses."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 
 def is_glob(name: str) -> bool:
-    """Whether an address stands for all objects that match it; paths have been expanded by the shell."""
+    """Whether an address is a glob; the shell has expanded globs of paths."""
     return "://" in name and any(char in name for char in "*?[")
 
 
 def local_names(names: Iterable[str]) -> list[str]:
-    """Turn addresses of files into paths, and globs of them into what they match."""
+    """Convert file:// addresses to paths, and expand their globs."""
     found: list[str] = []
     for name in names:
         scheme, mark, path = name.partition("://")

@@ -1,4 +1,4 @@
-"""``convfilter apply``: the command that all filter commands are sugar for."""
+"""``convfilter apply``: the command that all filter commands are shorthand for."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -35,7 +35,7 @@ def until_option() -> Option:
 
 
 def ended(specs: Sequence[str], until: str | None) -> tuple[str, ...]:
-    """Return the filters, of which each network that does not say where it ends, ends at a node."""
+    """Return the filters, with ``until`` set for networks that do not set it."""
     if until is None:
         return tuple(specs)
     from convfilter.cli.request import misused
@@ -64,7 +64,7 @@ def _apply(specs: tuple[str, ...], files: tuple[str, ...], **params: Any) -> int
 
 
 def words(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:
-    """Offer the pipelines for what begins with @, and files for all else."""
+    """Offer pipelines for words that begin with @, and files for others."""
     from click.shell_completion import CompletionItem
 
     if not incomplete.startswith("@"):

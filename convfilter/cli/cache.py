@@ -8,7 +8,7 @@ from convfilter.cli.options import common_options
 
 @click.group("cache", help=COMMANDS["cache"], no_args_is_help=False)
 def command() -> None:
-    """Hold the three commands; what they do is in their own help."""
+    """Group of the three commands."""
 
 
 @command.command("path")

@@ -1,4 +1,4 @@
-"""What is said where a filter drives many samples out of their range, which is mostly a mistake."""
+"""The note on many clipped samples, which are mostly a mistake."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 from convfilter.cli.request import Request
 
-#: Overshoots of a sharpened or differentiated photo stay below this share.
+#: Share of samples that overshoots of a sharpened or differentiated photo stay below.
 _MANY = 0.05
 
 
 def is_likely_a_mistake(request: Request, share: float) -> bool:
-    """Whether a share of clipped samples, 0 to 1, is worth a line; ``--map`` says that it is meant."""
+    """Whether a share of clipped samples, 0 to 1, deserves a note; ``--map`` marks it as intended."""
     return share > _MANY and not request.quiet and request.stage.get("map") is None
 
 
 def line(found: Sequence[tuple[str, float]]) -> str:
-    """Word it for one file, or once for several, each with its share."""
+    """Return the note for one file, or one note for several with their shares."""
     names = found[0][0] + (f" and {len(found) - 1} more" if len(found) > 1 else "")
     up_to = "up to " if len(found) > 1 else ""
     return (

@@ -1,4 +1,4 @@
-"""The form of a command: help text with sections and examples, files at the end; and commands that are one filter."""
+"""Base of all commands: help text with sections and examples; and commands of a single filter."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from convfilter.filters.catalog import STAGE_PARAMETERS
 from convfilter.filters.spec import FilterSpec, Value
 from convfilter.picture.options import STRIPS
 
-#: So many options stand in the short help; a command with fewer has none.
+#: Options of the short help; a command with fewer options has none.
 _MOST_OPTIONS = 10
 _MOST_EXAMPLES, _MOST_COLUMNS = 5, 38
 _OFTEN = (
@@ -36,18 +36,18 @@ class Command(click.Command):
     draws_padding: bool = False
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Add ``-h``, one screen, beside ``--help``, which is everything."""
+        """Add ``-h``, a short help of one screen, beside the full ``--help``."""
         params = super().get_params(ctx)
         rest = [param for param in params if isinstance(param, click.Option) and "-h" not in param.opts]
         return [*params, _short_help()] if len(rest) > _MOST_OPTIONS else params
 
     def get_help_option_names(self, ctx: click.Context) -> list[str]:
-        """Leave ``-h`` to the short help of commands that have more options than fit on a screen."""
+        """Reserve ``-h`` for the short help of commands with many options."""
         few = sum(isinstance(param, click.Option) for param in self.params) < _MOST_OPTIONS
         return ["-h", "--help"] if few else ["--help"]
 
     def short_help_lines(self, ctx: click.Context) -> str:
-        """Return one screen: usage, the options that matter most, examples."""
+        """Return the short help: usage, the most important options, examples."""
         options = [param for param in self.params if isinstance(param, click.Option)]
         own = [option for option in options if getattr(option, "section", "") == "Filter"]
         often = [option for name in _OFTEN for option in options if option.name == name]
@@ -66,10 +66,10 @@ class Command(click.Command):
         return formatter.getvalue().rstrip()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Give ``--strip`` its default value: a value of its own is only what follows an equals sign."""
+        """Insert the default value of ``--strip``: only ``--strip=VALUE`` has a value of its own."""
         end = args.index("--") if "--" in args else len(args)
         args[:end] = [f"--strip={STRIPS[0]}" if arg == "--strip" else arg for arg in args[:end]]
-        words = list(args)  # click takes them out one by one
+        words = list(args)  # a copy: click consumes the list
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
@@ -81,7 +81,7 @@ class Command(click.Command):
             raise click.UsageError(hints.of_option(str(self.name), error.option_name, known), ctx) from error
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write what the command does, then examples as they are typed."""
+        """Write the description, then examples as they are typed."""
         super().format_help_text(ctx, formatter)
         _write_lines(formatter, "Examples", self.examples)
 
@@ -135,20 +135,20 @@ def filter_command(
     filter_name: str | None = None,
     keywords: Iterable[str] = tuple(STAGE_PARAMETERS),
 ) -> Command:
-    """Make a command that is sugar for ``apply`` with one SPEC.
+    """Make a command that is shorthand for ``apply`` with one SPEC.
 
     Parameters
     ----------
     name : str
         A key of ``COMMANDS``.
     own : sequence of FilterOption
-        Those that choose the filter, and its further parameters.
+        Options that choose the filter, and its further parameters.
     examples : str
         Command lines, one a line.
     filter_name : str, optional
-        The filter of a command that has no choice.
+        The filter of a command without a choice.
     keywords : iterable of str
-        Which of the stage options it takes.
+        Stage options that the command takes.
     """
 
     def callback(**params: Any) -> int:
@@ -170,14 +170,14 @@ def filter_command(
 def files_argument(
     words: Callable[[click.Context, click.Parameter, str], list[Any]] | None = None, metavar: str = "IN... OUT"
 ) -> click.Argument:
-    """Make the argument for input and output; ``words`` offers what a shell may complete, if not files."""
-    # Whether a file can be read is for its reader to find out: an output need not be readable.
+    """Make the argument for input and output; ``words`` gives completions other than files."""
+    # The reader checks whether a file is readable: an output need not be.
     type_ = click.Path(readable=False)
     return click.Argument(["files"], nargs=-1, metavar=metavar, type=type_, shell_complete=words)
 
 
 def _one_spec(name: str, own: Sequence[FilterOption], params: Mapping[str, Any], filter_name: str | None) -> FilterSpec:
-    """Put the SPEC together that the options of a named command stand for."""
+    """Return the SPEC equivalent to the options of a named command."""
     given = [(option, option.value(params[str(option.name)])) for option in own if params[str(option.name)] is not None]
     chosen = [(option, value) for option, value in given if option.selects]
     if filter_name is None and len(chosen) != 1:

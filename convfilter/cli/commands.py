@@ -1,9 +1,9 @@
-"""The commands, and what each does."""
+"""The commands and their summaries."""
 
 from __future__ import annotations
 
-#: One line each; a command's own help begins with it. Loading them all for
-#: ``--help`` would take longer than printing it.
+#: A command's own help begins with its summary. ``--help`` prints them without importing the commands, which would take
+#: longer.
 COMMANDS = {
     "blur": "Blur with a Gaussian or a box.",
     "edges": "Find edges with Sobel, Scharr, Prewitt or Laplacian kernels.",
@@ -25,5 +25,5 @@ COMMANDS = {
     "selftest": "Check the engine on this machine against float64.",
 }
 
-#: Set by the shell's script when it wants a word completed.
+#: Set by the shell's completion script.
 COMPLETE_VARIABLE = "_CONVFILTER_COMPLETE"

@@ -53,7 +53,7 @@ def _compare(
 
 
 def _failed(found: Comparison, difference: float | None, psnr: float | None, ssim: float | None) -> Iterator[str]:
-    """Say which of the limits are not kept; what is no number keeps none."""
+    """Yield the limits that are exceeded; NaN exceeds all."""
     if difference is not None and found.largest > difference:
         yield f"the largest difference is {found.largest:g}, at most {difference:g} is allowed"
     if difference is not None and found.unmatched:
@@ -68,7 +68,7 @@ def _failed(found: Comparison, difference: float | None, psnr: float | None, ssi
 
 
 def _target(name: str, *sources: str) -> Target:
-    """Refuse to write the difference over what is compared, or among the numbers."""
+    """Refuse to write the difference over an input, or to standard output among the numbers."""
     from convfilter.picture.place.target import resolve_target
 
     if name == "-":

@@ -1,4 +1,4 @@
-"""The note on compiling, said once for a machine, and the process that compiles what other filters need meanwhile."""
+"""The note on compiling, once for each machine, and the process that compiles loops of other filters ahead."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from convfilter.cli.messages import say
 from convfilter.native import object_code
 
-#: Set it to "no", and nothing is compiled but what the command at hand needs.
+#: "no" disables compiling ahead.
 AHEAD_VARIABLE = "CONVFILTER_COMPILE_AHEAD"
 _LOWEST_PRIORITY = 19
 _is_first = False
 
 
 def notice(text: str, tell: Callable[[str], None] = say) -> None:
-    """Pass on what is said about compiling; that it takes place, only the first time."""
+    """Forward notes about compiling; the note that it takes place only the first time."""
     global _is_first
     if text == object_code.COMPILING:
         if not object_code.is_first_time():
@@ -26,7 +26,7 @@ def notice(text: str, tell: Callable[[str], None] = say) -> None:
 
 
 def compile_ahead() -> None:
-    """After the first run that has compiled something, start a process that compiles for the other everyday filters.
+    """After the first run that compiled something, start a process that compiles loops of other everyday filters.
 
     It has the lowest priority, and outlives this process, as Git's housekeeping does.
     """
@@ -38,7 +38,7 @@ def compile_ahead() -> None:
     import sys
     from contextlib import suppress
 
-    # -P: no module of the working folder may stand in for one of the program's.
+    # -P: modules in the working folder must not shadow the program's.
     command = [sys.executable, "-P", "-m", "convfilter", "cache", "warm", "--everyday"]
     nothing = subprocess.DEVNULL
     streams: dict[str, Any] = {"stdin": nothing, "stdout": nothing, "stderr": nothing}

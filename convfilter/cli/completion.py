@@ -1,4 +1,4 @@
-"""``convfilter completion``: the script that has a shell ask for words."""
+"""``convfilter completion``: the completion script of a shell."""
 
 import click
 

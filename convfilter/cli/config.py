@@ -8,12 +8,12 @@
     [pipelines]
     thumbnail = ["gaussian:1.5", "avgpool:4"]      # convfilter apply @thumbnail in.png out.png
 
-The files are looked for in the working folder, then in the user's own configuration folder; the first that is there
-counts, alone. What stands on the command line wins.
+The files are searched in the working folder, then in the user's configuration folder; only the first one found is
+used. The command line overrides it.
 
-A folder may be somebody else's, so a file that is found in it must not reach beyond it: keys that name places, connect
-to other machines or lift limits hold only in the user's own file and in one that ``--config`` names, and kernels and
-layers of its pipelines are regular files below its folder.
+A folder may be somebody else's, so a file found in it must not reach beyond it: keys that name places, connect to other
+machines or lift limits are allowed only in the user's own file and in one that ``--config`` names. Kernels and layers
+of a found file's pipelines must be regular files below its folder.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NAME, _PROJECT = CONFIG_FILES
 _TABLE = "tool.convfilter"
 _PIPELINES = "pipelines"
 _FILTER_COMMANDS = ("blur", "edges", "sharpen", "convolve", "pool", "rank", "morph", "apply")
-#: Options that say what to do now, not how it is usually done.
+#: Options that apply to one run, not in general.
 _NEVER = (
     "in_place",
     "output",
@@ -50,7 +50,7 @@ _NEVER = (
     "depfile",
     "follow",
 )
-#: Options that can do no harm in a file that is found by itself; all others name places or lift limits.
+#: Options that are harmless in a found file; all others name places or lift limits.
 _HARMLESS = (
     *STAGE_PARAMETERS,
     "gray", "linear", "sheet", "ignore", "fill", "until", "format", "quality", "subsampling", "compression", "strip",
@@ -58,7 +58,7 @@ _HARMLESS = (
     "explain", "keep_time", "recursive", "ext", "suffix", "exclude", "jobs", "fail_fast", "update", "no_log", "json",
     "progress", "quiet",
 )  # fmt: skip
-#: A file of defaults that is larger is none.
+#: Largest configuration file, in bytes.
 _MOST_BYTES = 1 << 20
 
 
@@ -68,14 +68,14 @@ def use(ctx: click.Context, path: str | None) -> None:
     Parameters
     ----------
     ctx : click.Context
-        Its options but for the eager ones are not parsed yet.
+        Context whose options, except the eager ones, are not parsed yet.
     path : str, or None
-        None: look for the file in the working folder.
+        None: search for the file.
 
     Raises
     ------
     UsageError
-        The file cannot be read, or holds what no command knows.
+        The file cannot be read, or has a key that no command knows.
     """
     found = _found(path)
     if found is None:
@@ -107,7 +107,7 @@ def use(ctx: click.Context, path: str | None) -> None:
 
 
 def _is_harmless(option: click.Option) -> bool:
-    """Whether an option may come from a folder of somebody else's: of a filter, or on the list."""
+    """Whether an option is allowed in a found file: an option of a filter, or a harmless one."""
     return hasattr(option, "filter_name") or option.name in _HARMLESS
 
 
@@ -119,7 +119,7 @@ def _is_own(name: str) -> bool:
 
 
 def _found(path: str | None) -> tuple[str, dict[str, Any]] | None:
-    """Return the name and the content of the file that counts."""
+    """Return the name and the content of the configuration file in use."""
     if path is not None:
         return path, _of_project(path) or {} if os.path.basename(path) == _PROJECT else _parsed(path)
     for name in (NAME, _PROJECT, own_config()):
@@ -131,7 +131,7 @@ def _found(path: str | None) -> tuple[str, dict[str, Any]] | None:
 
 
 def _of_project(path: str) -> dict[str, Any] | None:
-    """Return the table of this program in a project's file; parsing takes longer than looking for it."""
+    """Return this program's table in a project's file; a text search avoids parsing other files."""
     content = _content(path)
     if _TABLE.encode() not in content:
         return None
@@ -165,7 +165,7 @@ def _parsed(path: str, content: bytes | None = None) -> dict[str, Any]:
 
 
 def _keys(command: click.Command) -> dict[str, click.Option]:
-    """Return the options of a command that may have defaults, by the key that stands for them."""
+    """Return the configurable options of a command, by key."""
     options = [param for param in command.params if isinstance(param, click.Option)]
     chooses = any(getattr(option, "selects", False) for option in options)
     return {
@@ -173,13 +173,13 @@ def _keys(command: click.Command) -> dict[str, click.Option]:
         for option in options
         if option.expose_value
         and option.name not in _NEVER
-        # A parameter of one filter of several would be in the way of the others.
+        # A parameter of one filter would conflict with a choice of another.
         and not (chooses and hasattr(option, "filter_name"))
     }
 
 
 def _values(where: str, table: Mapping[str, Any], known: Mapping[str, click.Option]) -> dict[str, Any]:
-    """Turn a table into values by the names of parameters, as if they had been typed."""
+    """Convert a table to parameter values, as if they were typed."""
     values: dict[str, Any] = {}
     for key, value in table.items():
         option = known.get(key)
@@ -189,7 +189,7 @@ def _values(where: str, table: Mapping[str, Any], known: Mapping[str, click.Opti
         if option.is_flag:
             if not isinstance(value, bool):
                 raise UsageError(f"{where}: {key} must be true or false, got {shown(value)}")
-            # None is an option that was not given; it overrides a true of the table for all commands.
+            # None means not given; it overrides a true in the table for all commands.
             values[option.name] = value if value or option.secondary_opts else None
         elif option.multiple:
             if not isinstance(value, list):
@@ -216,9 +216,9 @@ def _pipelines(name: str, table: object) -> dict[str, list[str]]:
 
 
 def pipelines() -> list[str]:
-    """List the names of the pipelines that apply in this folder; none where the file makes no sense.
+    """List the names of the pipelines that apply in this folder; none if the file is invalid.
 
-    A shell inserts them as they are, so names that could mean something to it are left out.
+    A shell inserts them verbatim, so names with special characters are left out.
     """
     try:
         found = _found(None)
@@ -240,7 +240,7 @@ def pipeline(session: Session, reference: str) -> list[str]:
     Raises
     ------
     UsageError
-        There is none of that name, or it reads files beyond the folder in which it was found.
+        No pipeline has this name, or it reads files beyond the folder of a found configuration.
     """
     name = reference.removeprefix("@")
     if session.config is None:
@@ -255,7 +255,7 @@ def pipeline(session: Session, reference: str) -> list[str]:
 
 
 def _require_below(config: str, path: str) -> None:
-    """Refuse a file of weights that a found configuration must not name: elsewhere, or a FIFO that never ends."""
+    """Refuse a weights file that a found configuration must not name: one elsewhere, or a FIFO."""
     folder, target = (os.path.realpath(each) for each in (os.path.dirname(config), path))
     if not is_below(target, folder) or not os.path.isfile(target):
         raise UsageError(

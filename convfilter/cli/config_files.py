@@ -1,16 +1,16 @@
-"""Where files of defaults lie."""
+"""Paths of configuration files."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-#: Looked for in the working folder, the first in the user's own configuration folder too; see ``config.py``.
+#: Names in the working folder; the first one also in the user's configuration folder; see ``config.py``.
 CONFIG_FILES = ("convfilter.toml", "pyproject.toml")
 
 
 def own_config() -> str:
-    """Return where the user's own file of defaults is looked for; a relative path would be in a folder of others."""
+    """Return the path of the user's own configuration; never relative, since that may be somebody else's folder."""
     folder = os.environ.get("XDG_CONFIG_HOME", "")
     if not os.path.isabs(folder):
         below = ("Library", "Application Support") if sys.platform == "darwin" else (".config",)

@@ -15,7 +15,7 @@ _KINDS = {"int16": "signed", "float32": "float", "float64": "double"}
 
 
 def facts(fmt: Format) -> dict[str, object]:
-    """Return what the row of a format says, for JSON.
+    """Return the properties of a format, for JSON.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def metadata(fmt: Format) -> list[str]:
 
 
 def columns(fmt: Format) -> tuple[str, ...]:
-    """Return one row of the table that people read."""
+    """Return one row of the printed table."""
     rows = {(True, True): "yes", (True, False): "read", (False, True): "written"}
     needs = "" if not fmt.extra else f"extra {fmt.extra}" + (", not installed" if formats.missing(fmt) else "")
     return (
@@ -75,7 +75,7 @@ def columns(fmt: Format) -> tuple[str, ...]:
     )
 
 
-#: Above the columns.
+#: Heads of the columns.
 HEADS = ("format", "does", "suffixes", "bits", "alpha", "several", "by rows", "keeps", "needs")
 
 

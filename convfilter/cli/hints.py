@@ -1,4 +1,4 @@
-"""What to type instead of a command, an option or a filter that there is not; loaded when it is typed."""
+"""Suggestions for unknown commands, options and filters; imported only after a mistake."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _meaning(word: str, table: Mapping[str, str]) -> str:
 
 
 def of_command(word: str) -> str:
-    """Say what to type instead of a command that there is not."""
+    """Return a suggestion for an unknown command."""
     from convfilter.cli.commands import COMMANDS
     from convfilter.filters.catalog import FILTERS
 
@@ -33,7 +33,7 @@ def of_command(word: str) -> str:
 
 
 def of_filter(word: str) -> str:
-    """Say what to type instead of the name of a filter that there is not."""
+    """Return a suggestion for an unknown filter."""
     from convfilter.cli.messages import in_flags
     from convfilter.filters.catalog import FILTERS
 
@@ -45,7 +45,7 @@ def of_filter(word: str) -> str:
 
 
 def file_among(words: Sequence[str]) -> str:
-    """Return a word that looks like an option and is the name of a file: one that is there, or of a picture."""
+    """Return a word that looks like an option but names an existing file or a picture."""
     from convfilter.picture import formats
 
     for word in words:
@@ -56,7 +56,7 @@ def file_among(words: Sequence[str]) -> str:
 
 
 def of_option(command: str, option: str, known: list[str]) -> str:
-    """Say what to type instead of an option that a command does not have."""
+    """Return a suggestion for an unknown option."""
     name = option.partition("=")[0]
     meaning = ""
     if command in synonyms.OPTIONS_OF:

@@ -1,4 +1,4 @@
-"""``--html``: what becomes of each file is collected, and a page written at the end."""
+"""``--html``: collect the outcome of each file, and write a page at the end."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class HtmlReport:
     Parameters
     ----------
     path : str
-        Where it goes.
+        Path of the page.
     options : pipeline.Options
     follow : bool
-        The page may lead out of its folder through a link.
+        Whether the page's path may be a link out of its folder.
     command : str
         The command line.
 
     Raises
     ------
     UsageError
-        The name is not one of a page.
+        The name is not that of a page.
     WriteError
-        Its folder is write-protected, or it is a link that leads out of it: found before a picture is read.
+        Its folder is write-protected, or the path is a link out of it: checked before a picture is read.
     """
 
     def __init__(self, path: str, options: pipeline.Options, *, follow: bool = False, command: str = "") -> None:
@@ -54,15 +54,15 @@ class HtmlReport:
         self._plans: dict[tuple[str, ...], View] = {}
 
     def watched(self, options: pipeline.Options, destinations: Sequence[str]) -> pipeline.Options:
-        """Return options by which the pictures are looked at, too; the first of them are shown, one is explored."""
+        """Return options that also record pictures: the first ones for display, one for exploring."""
         shown_ones = destinations[:MOST_SHOWN]
         look = Look(frozenset(shown_ones), explored="".join(shown_ones[:1]), stages=self._stages)
         return options._replace(look=look)
 
     def add(self, source: str, destination: str, report: pipeline.Report | None, error: str = "") -> None:
-        """Take in what became of one file."""
+        """Add the outcome of one file."""
         if report is not None and isinstance(report.view, View):
-            # Pictures of one size have one plan; of thousands it is kept once.
+            # Pictures of one size share a plan, which is stored once.
             first = self._plans.setdefault(report.view.words, report.view)
             report = report._replace(view=report.view._replace(plan=first.plan, words=first.words))
         self._entries[source, destination] = Entry(source, destination, report, error)
@@ -79,21 +79,21 @@ class HtmlReport:
         Parameters
         ----------
         order : sequence of (source, destination)
-            All that was to be done; files are shown in this order, whoever was done first.
+            All jobs; the page lists files in this order, not in that of completion.
         current : sequence of str
             Outputs that were up to date.
         skipped : int
-            Files that are no pictures by their names.
+            Files whose names are not those of pictures.
 
         Raises
         ------
         WriteError
-            The page cannot be written; its message names it.
+            The page cannot be written; the message names it.
         """
         entries = [self._entries[names] for names in order if names in self._entries]
         run = Run(self._stages, entries, current, skipped, len(order) - len(entries), self._command)
         try:
-            # It may lie in the folder of the outputs, which is not there when all of them have failed.
+            # The page may be in the output folder, which is missing if all files failed.
             os.makedirs(os.path.dirname(os.path.realpath(self._path)), exist_ok=True)
             with replacing(self._path, follow=self._follow) as file:
                 file.write(page(run).encode())

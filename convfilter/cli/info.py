@@ -1,4 +1,4 @@
-"""``convfilter info``: what a picture file holds, what becomes of it in each format, and how a filter takes it."""
+"""``convfilter info``: the content of a picture file, what each format keeps of it, and how a filter treats it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from convfilter.errors import PictureError
 if TYPE_CHECKING:
     from convfilter.picture.picture import Outline, Picture
 
-#: Targets that people ask for; JSON has all.
+#: Formats in the printed list; JSON has all.
 _TARGETS = ("PNG", "JPEG", "TIFF", "WebP", "AVIF")
 _TURNS = {1: "upright", 3: "turned by 180 degrees", 6: "turned by 90 degrees", 8: "turned by 270 degrees"}
 
@@ -43,7 +43,7 @@ def _info(names: tuple[str, ...], specs: tuple[str, ...], as_json: bool) -> int:
 
 
 def _facts(name: str) -> dict[str, Any]:
-    """Read what a file says of itself; of most formats no sample is decoded."""
+    """Return the properties of a file; most formats need no decoding."""
     from convfilter.picture.options import ReadOptions
     from convfilter.picture.read import opened
 
@@ -88,14 +88,14 @@ def _of_picture(name: str, picture: Picture) -> dict[str, Any]:
 
 
 def _kept(kinds: list[str]) -> dict[str, list[str]]:
-    """Say for each format that can be written which of the metadata it keeps."""
+    """Return the metadata that each writable format keeps."""
     from convfilter.picture import formats
 
     return {fmt.name: [kind for kind in kinds if getattr(fmt.holds, kind, False)] for fmt in formats.FORMATS}
 
 
 def _losses(outline: Outline) -> dict[str, list[str]]:
-    """Say for each format that can be written what it would not keep."""
+    """Return the losses in each writable format."""
     from convfilter.picture import formats, losses
     from convfilter.picture.options import WriteOptions
 
@@ -108,7 +108,7 @@ def _losses(outline: Outline) -> dict[str, list[str]]:
 
 
 def _foreseen(name: str, specs: tuple[str, ...]) -> dict[str, Any]:
-    """Say what a stack would do with the picture, and what each format would not keep of the result."""
+    """Return the effect of a stack on the picture, and the losses of the result in each format."""
     from convfilter.forecast import forecast
     from convfilter.picture.options import ReadOptions, WriteOptions
     from convfilter.pipeline import Options
@@ -138,7 +138,7 @@ def _foreseen(name: str, specs: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _lines(facts: dict[str, Any]) -> Iterator[str]:
-    """Write the facts for people, a line each, as far as they are there."""
+    """Yield the available properties as lines of text."""
     white = f" (0 to {facts['white']})" if facts["white"] else ""
     alpha = " with opacity" if facts["alpha"] else ""
     bands = f" and {facts['bands']} more bands" if facts["bands"] else ""
@@ -174,7 +174,7 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
 
 
 def _filter_lines(found: dict[str, Any]) -> Iterator[str]:
-    """Write what a stack would do."""
+    """Yield the effect of a stack as lines of text."""
     yield f"  {' + '.join(found['specs'])}:"
     yield f"    result     {found['before']} -> {found['after']}, as {found['format']}"
     ways = zip(found["algorithms"], found["precision"], strict=True)
@@ -185,7 +185,7 @@ def _filter_lines(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _way(facts: dict[str, Any]) -> str:
-    """Say how a filter takes such a picture."""
+    """Return how a filter treats such a picture."""
     parts = ["takes its samples as they are, sums them exactly or in floats, and rounds once"]
     if facts["alpha"]:
         parts.append("weights colours with their opacity")

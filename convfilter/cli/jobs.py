@@ -1,4 +1,4 @@
-"""From a request to filtered files."""
+"""Run a request on one file or many."""
 
 from __future__ import annotations
 

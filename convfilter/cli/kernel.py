@@ -27,7 +27,7 @@ _MOST_ROWS, _MOST_COLS, _MOST_WIDTH = 32, 32, 100
 _MOST_TAPS, _TAPS_PER_LINE = 128, 8
 _MOST_KERNELS = 24
 _MOST_EXACT = 1 << 53
-#: What people look for; filters that are in none are listed as others.
+#: Groups of filters; the others are listed last.
 _GROUPS = {
     "blur": "gaussian box disk motion",
     "edges": "sobel scharr prewitt freichen farid kirsch robinson roberts derivative laplacian log dog gabor",
@@ -41,7 +41,7 @@ _GROUPS = {
 
 @click.group("kernel", help=COMMANDS["kernel"], no_args_is_help=False)
 def command() -> None:
-    """Hold the two commands; what they do is in their own help."""
+    """Group of the two commands."""
 
 
 @command.command("list")
@@ -134,7 +134,7 @@ def show(spec: str, plot: str | None) -> None:
 
 
 def _kernels_in_layer(stage: Stage) -> int:
-    """Count the kernels of a layer; other filters have none of this kind."""
+    """Return the number of kernels of a layer, 0 for other filters."""
     from convfilter.filters.stage import Layer
 
     layer = stage.operator
@@ -206,7 +206,7 @@ def _factor_lines(name: str, factor: Weights) -> Iterator[str]:
 
 
 def _table(matrix: Weights, divisor: float, per_line: int = _MOST_COLS) -> list[str]:
-    """Write numbers in columns, right-aligned, as fractions where they are exact."""
+    """Format numbers in right-aligned columns, as fractions where they are exact."""
     words = [[_number(value, divisor) for value in row] for row in matrix]
     width = max(len(word) for row in words for word in row)
     lines = [row[first : first + per_line] for row in words for first in range(0, len(row), per_line)]

@@ -1,4 +1,4 @@
-"""Pictures of kernels: weights, a cross-section, the frequency response."""
+"""Plots of kernels: weights, a cross-section, the frequency response."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 _SUFFIXES = ("png", "svg")
 _INCHES = 3.4
-#: The response is worked out at this many frequencies of an axis, or as many as the kernel has taps.
+#: Least frequencies of the response along an axis; more if the kernel has more taps.
 _FREQUENCIES = 256
 _MOST_TAPS = 2048
-#: Weights of kernels up to this size are written into the heat map.
+#: Largest side of a kernel whose weights are printed into the heat map.
 _MOST_WRITTEN = 7
 
 
@@ -30,7 +30,7 @@ def plot(title: str, kernels: Sequence[tuple[str, Kernel]], path: str) -> None:
     Raises
     ------
     UsageError
-        Another suffix, no kernel, one that is too large, or no matplotlib.
+        The suffix is wrong, there is no kernel or too large a one, or matplotlib is missing.
     WriteError
         The file cannot be written; the message names it.
     """
@@ -62,7 +62,7 @@ def plot(title: str, kernels: Sequence[tuple[str, Kernel]], path: str) -> None:
 
 
 def _plain(text: str) -> str:
-    """Write text so that matplotlib shows it: a dollar sign would begin a formula."""
+    """Escape text for matplotlib, where a dollar sign would begin a formula."""
     return printable(text).replace("$", r"\$")
 
 

@@ -1,4 +1,4 @@
-"""From the options for many files to a batch, and what is said while it runs."""
+"""Run a batch: from its options to its messages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Counts(NamedTuple):
-    """The batch in figures; ``__str__`` is the summary."""
+    """Counters of a batch; ``__str__`` is the summary."""
 
     done: int = 0
     failed: int = 0
@@ -40,7 +40,7 @@ class Counts(NamedTuple):
     left: int = 0
 
     def __str__(self) -> str:
-        """Say it as in ``197 done, 2 failed, 1 skipped``; what is zero is left out, but for the first two."""
+        """Format as ``197 done, 2 failed, 1 skipped``; zeros are omitted, except the first two."""
         parts = [f"{self.done} done", f"{self.failed} failed"]
         parts += [f"{self.skipped} skipped"] if self.skipped else []
         parts += [f"{self.current} up to date"] if self.current else []
@@ -52,9 +52,9 @@ class Counts(NamedTuple):
 def run_many(request: Request) -> int:
     """Filter the files of a command line that names several; returns the exit status."""
     start = time.monotonic()
-    gc.set_threshold(20_000)  # what is loaded for many files works for long
+    gc.set_threshold(20_000)  # objects loaded for many files live long
     options = pipeline_options(request)
-    stack.stages(options.specs, **options.defaults)  # a filter that makes no sense fails once, not once a file
+    stack.stages(options.specs, **options.defaults)  # an invalid filter fails once, not for each file
     found = found_files(request)
     html = html_report(request, options)
     _say_skipped(found, request)
@@ -94,13 +94,13 @@ def run_many(request: Request) -> int:
     batch = _Batch(request, log, counts, share.jobs, html)
     try:
         status = _summed_up(batch.run(jobs, options), request, time.monotonic() - start)
-    finally:  # a run that is stopped has done something, too
+    finally:  # also for an interrupted run
         _write_page(html, found, jobs)
     return status
 
 
 def _log(request: Request, options: pipeline.Options, jobs: Sequence[Job]) -> UpdateLog | None:
-    """Begin the log of outputs: of every batch into a folder, so that a later ``--update`` knows what it has done."""
+    """Open the log of outputs: every batch into a folder keeps one for a later ``--update``."""
     is_folder = not request.is_pair and not request.in_place and not any("://" in name for job in jobs for name in job)
     if not (request.update or (is_folder and not request.no_log)):
         return None
@@ -110,7 +110,7 @@ def _log(request: Request, options: pipeline.Options, jobs: Sequence[Job]) -> Up
 
 
 def _say_skipped(found: Found, request: Request) -> None:
-    """Say which pictures are left out, and why: once for each reason; other files only if asked for."""
+    """Report skipped pictures, once for each reason; other files only with ``-v``."""
     if not request.quiet:
         for why, names in found.reasons.items():
             say(f"{_first_of(names)}: skipped, {in_flags(why)}")
@@ -126,7 +126,7 @@ def _first_of(names: Sequence[str]) -> str:
 
 
 def _refresh(log: UpdateLog) -> None:
-    """Note in the log what was found to be the same by its content."""
+    """Update the log entries of files whose content was compared."""
     try:
         log.refresh()
     except WriteError as error:
@@ -134,7 +134,7 @@ def _refresh(log: UpdateLog) -> None:
 
 
 def _write_page(html: HtmlReport | None, found: Found, jobs: Sequence[Job]) -> None:
-    """Write the page of --html, if it is wanted: folders that could not be read, then the files in their order."""
+    """Write the page of --html, if requested: unreadable folders first, then files in order."""
     if html is None:
         return
     closed = [Job(folder, "") for folder, _ in found.closed]
@@ -158,7 +158,7 @@ def _write_depfile(request: Request, jobs: Sequence[Job]) -> None:
 
 
 def _announced(jobs: Sequence[Job], counts: Counts, request: Request) -> int:
-    """Say what would be done."""
+    """Print the jobs of a dry run."""
     for job in jobs:
         tell(f"{job.source} -> {job.destination}")
     there = f", {counts.kept} there already" if counts.kept else ""
@@ -168,14 +168,14 @@ def _announced(jobs: Sequence[Job], counts: Counts, request: Request) -> int:
 
 
 def _share(jobs: Sequence[Job], request: Request) -> resources.Share:
-    """Share this machine's cores; on others, a worker's threads each do a picture."""
+    """Divide this machine's cores; on a cluster, each thread of a worker filters one picture."""
     if request.dask not in (None, "local"):
         return resources.Share(1, request.threads or 1)
     return resources.share(len(jobs), request.jobs, request.threads, available_cores())
 
 
 def _require_files(request: Request, found: Found) -> None:
-    """Refuse what only works with files: times and a log for --update, names of files for make."""
+    """Refuse options that need files: times, the log of --update, names for make."""
     names = [name for job in found.jobs for name in job if "://" in name]
     for option, given in (("update", request.update), ("depfile", request.depfile)):
         if given and names:
@@ -189,7 +189,7 @@ def _summed_up(counts: Counts, request: Request, seconds: float) -> int:
 
 
 class _Batch:
-    """One run over many files: what it counts, and what it says."""
+    """A batch run: its counters and messages."""
 
     def __init__(
         self,
@@ -207,7 +207,7 @@ class _Batch:
         self._clipped: list[tuple[str, float]] = []
 
     def run(self, jobs: Sequence[Job], options: pipeline.Options) -> Counts:
-        """Do the jobs; a signal ends them, after the summary of what was done."""
+        """Run the jobs; a signal stops them, after a summary of the finished ones."""
         tick = self._progress.interval_seconds
         try:
             with self._progress, closing(self._events(jobs, options, tick)) as events:  # type: ignore[type-var]
@@ -228,13 +228,13 @@ class _Batch:
         return self._counts
 
     def _way_on(self) -> str:
-        """Say how a run that was stopped goes on."""
+        """Return how to continue an interrupted run."""
         if self._log is None or not self._counts.left:
             return ""
         return "; the same command goes on" if self._request.update else "; go on with the same command and --update"
 
     def _say_notes(self) -> None:
-        """Say each note once, with the first file and the number of the others."""
+        """Print each note once, with the first file and the number of others."""
         for note, names in self._noted.items() if not self._request.quiet else ():
             say(f"{_first_of(names)}: {note}")
         if self._clipped:
@@ -259,12 +259,12 @@ class _Batch:
                 self._progress.say(text)
 
     def _take(self, outcome: Outcome) -> None:
-        """Count what became of a file, and say what has to be said about it."""
+        """Count the outcome of a file and print its message."""
         job, report, error = outcome.job, outcome.report, outcome.error
         if report is not None and self._log is not None:
             try:
                 self._log.record(job, outcome.digests)
-            except WriteError as problem:  # the same for every output of a folder
+            except WriteError as problem:  # equal for all outputs of a folder
                 self._say_once(failure(problem)[0])
         done = report is not None
         self._counts = self._counts._replace(
@@ -293,7 +293,7 @@ class _Batch:
 
 
 def _json(job: Job, report: pipeline.Report | None, message: str) -> str:
-    """Write one line of JSON about one file."""
+    """Return a line of JSON about one file."""
     record: dict[str, Any] = {"input": job.source, "output": job.destination, "error": message or None}
     if report is not None:
         record |= {

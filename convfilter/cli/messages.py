@@ -1,4 +1,4 @@
-"""What the program says, line by line, with nothing in it that could move a cursor."""
+"""Messages of the program, line by line, without control characters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _colour = "auto"
 
 
 def set_colour(wanted: str) -> None:
-    """Colour what is said "always", "never", or where stderr is a terminal and nothing speaks against it ("auto")."""
+    """Set colours: "always", "never", or "auto", on a terminal unless the environment disables them."""
     global _colour
     _colour = wanted
 
@@ -34,13 +34,13 @@ def is_coloured() -> bool:
 
 
 def say(message: str, kind: str = "note") -> None:
-    """Print one line on stderr; a stderr that is closed or full is nobody's fault.
+    """Print one line on stderr; errors of a closed or full stderr are ignored.
 
     Parameters
     ----------
     message : str
     kind : "note", "error" or "summary"
-        Which colour the program's name has.
+        Decides the colour of the program's name.
     """
     try:
         if sys.stderr is not None:
@@ -52,7 +52,7 @@ def say(message: str, kind: str = "note") -> None:
 
 
 def tell(*lines: str, err: bool = False) -> None:
-    """Print lines, in one go, with nothing in them that could move a cursor, or that the stream cannot encode."""
+    """Print lines in one write, without control characters and characters that the stream cannot encode."""
     import click
 
     encoding = getattr(sys.stderr if err else sys.stdout, "encoding", None) or "utf-8"
@@ -60,7 +60,7 @@ def tell(*lines: str, err: bool = False) -> None:
 
 
 def json_of(value: object, indent: int | None = None) -> str:
-    """Write JSON as the standard has it: numbers that are not finite, which it does not know, become null."""
+    """Return standard JSON: numbers that are not finite become null."""
     import json
 
     return json.dumps(_finite(value), indent=indent, allow_nan=False)
@@ -82,21 +82,21 @@ def traceback_of(error: BaseException) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """Escape text of several lines, such as a traceback: errors of libraries repeat what they have read."""
+    """Escape text of several lines, such as a traceback with text from files."""
     return "".join(f"{printable(line)}\n" for line in text.splitlines())
 
 
 def misuse(error: click.UsageError) -> str:
-    """Turn click's several lines into one."""
+    """Merge click's several lines into one."""
     text = " ".join(error.format_message().split()).rstrip(".")
-    # click quotes names as Python does, with halves of surrogate pairs for bytes that are no UTF-8.
+    # click quotes names as Python does, with surrogate escapes for bytes that are not UTF-8.
     text = re.sub(r"\\udc([89a-f][0-9a-f])", r"\\x\1", text)
     hint = f"try '{error.ctx.command_path} --help'" if error.ctx else ""
     return text[:1].lower() + text[1:] + (("" if text.endswith("?") else ";") + f" {hint}" if hint else "")
 
 
 def as_flag(name: str, value: str) -> str:
-    """Write an option as it is typed."""
+    """Format an option as a flag."""
     flag = "--" + name.replace("_", "-")
     if value == "False":
         return flag.replace("--", "--no-", 1)
@@ -104,12 +104,12 @@ def as_flag(name: str, value: str) -> str:
 
 
 def in_flags(text: str) -> str:
-    """Write the options that stand in braces as they are typed."""
+    """Replace options in braces by flags."""
     return with_options(text, as_flag)
 
 
 def failure(error: Exception) -> tuple[str, int]:
-    """Word an exception, and choose the exit status for it."""
+    """Return the message of an exception, and its exit status."""
     if isinstance(error, ConvfilterError):
         return error.worded(as_flag), MISUSED if isinstance(error, UsageError) else FAILED
     if isinstance(error, MemoryError):

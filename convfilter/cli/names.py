@@ -1,4 +1,4 @@
-"""From the names on a command line of several files to inputs, each with the name of its output."""
+"""Find the inputs of a batch and name their outputs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def found_files(request: Request) -> Found:
     Raises
     ------
     UsageError
-        Options contradict each other, an output has no place, or two inputs have the same one.
+        Options contradict each other, an output has no folder, or two inputs have the same output.
     """
     names = local_names(request.files)
     naming = Naming(None, _ext(request.ext), request.suffix or "")
@@ -55,7 +55,7 @@ def found_files(request: Request) -> Found:
 
 
 def _ext(typed: str | None) -> str:
-    """Return the suffix with its dot, if a format has it."""
+    """Return the suffix with its dot, if it is that of a format."""
     if not typed:
         return ""
     ext = "." + typed.removeprefix(".")
@@ -72,7 +72,7 @@ def _ext(typed: str | None) -> str:
 
 
 def _stands_beside(names: Sequence[str], naming: Naming, listed: bool) -> bool:
-    """Whether all names are inputs: with --suffix or --ext, unless the last is a folder, or not there."""
+    """Whether all names are inputs (--suffix, --ext); not if the last is a folder or does not exist."""
     if not (naming.suffix or naming.ext):
         return False
     several = len(names) > 1 or listed
@@ -96,7 +96,7 @@ def _exists(name: str) -> bool:
 
 
 def _single(names: Sequence[str], naming: Naming, request: Request) -> Job | None:
-    """Return the job of one input and one output that is no folder: IN OUT with an option for many, as --json."""
+    """Return the job of one input and one output file with an option for batches, such as --json."""
     out = naming.folder
     if len(names) != 1 or out is None or request.into or naming != Naming(out) or request.files_from:
         return None
@@ -109,7 +109,7 @@ def _single(names: Sequence[str], naming: Naming, request: Request) -> Job | Non
 
 
 def _require_folder(names: Sequence[str], naming: Naming, *, made: bool) -> None:
-    """Refuse an output that is no folder; it is made where that cannot be a slip: with --into, or a slash."""
+    """Refuse an output that is not a folder; a folder is created only with --into or a trailing slash."""
     out = naming.folder
     if "-" in names:
         raise UsageError(
@@ -117,7 +117,7 @@ def _require_folder(names: Sequence[str], naming: Naming, *, made: bool) -> None
         )
     if out is None or _is_folder(out):
         return
-    if "://" in out:  # a folder there needs no making
+    if "://" in out:  # stores need no folders
         if formats.by_suffix(os.path.splitext(out)[1]) is not None:
             raise UsageError(f"{out}: several inputs, or a folder, need a folder as output; end it with /")
         return

@@ -1,4 +1,4 @@
-"""One input, one output: names, status, and what is said about them."""
+"""Run one file: names, exit status and messages."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def run_one(request: Request) -> int:
 
 
 def html_report(request: Request, options: pipeline.Options) -> HtmlReport | None:
-    """Begin the page of ``--html``, if it is wanted."""
+    """Return the page of ``--html``, if requested."""
     if not request.html:
         return None
     from convfilter.cli.html import HtmlReport
@@ -69,7 +69,7 @@ def html_report(request: Request, options: pipeline.Options) -> HtmlReport | Non
 
 
 def _named_files(request: Request) -> tuple[str, str]:
-    """Tell input and output; an output that is a folder gets a file of the input's name, as with cp."""
+    """Return input and output; in an output folder, the file gets the input's name, as with cp."""
     names, in_place = request.files, request.in_place
     wanted = 1 if in_place else 2
     if len(names) != wanted:

@@ -1,8 +1,8 @@
-"""Options that commands share: of filters, of stages, of files and of runs.
+"""Options shared by commands: of filters, of stages, of files and of runs.
 
 Options of filters and stages come from the rows of the catalogue, so that a
-parameter is described once. They stay text here: what they mean, and whether
-they are in range, is decided where SPECs are read.
+parameter is described once. Their values stay text here: the parser of SPECs
+interprets and checks them.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ _GEOMETRY = ("stride", "dilation", "padding", "padding_mode", "padding_value", "
 
 
 class Option(click.Option):
-    """An option that stands in one section of the help text."""
+    """An option in a section of the help text."""
 
     def __init__(self, *names: str, section: str, **settings: Any) -> None:
         self.section = section
         super().__init__([*names], **settings)
 
     def process_value(self, ctx: click.Context, value: Any) -> Any:
-        """Refuse an empty text, which a script's unset variable leaves behind, instead of ignoring the option."""
+        """Refuse an empty text, as from a script's unset variable, instead of ignoring the option."""
         if value == "" or (isinstance(value, tuple | list) and "" in value):
             raise UsageError(f"{where_from(self, ctx)}: a value is needed, got an empty text; leave the option out")
         return super().process_value(ctx, value)
@@ -60,18 +60,18 @@ class FilterOption(Option):
         super().__init__(flag, name, section="Filter", **_settings(parameter, summary))
 
     def value(self, typed: Any) -> Value:
-        """Turn what was typed into a value that remembers the option."""
+        """Return the typed text as a value that records its option."""
         return Value("true" if typed is True else str(typed), where_from(self, click.get_current_context()))
 
 
 def selector(flag: str, filter_name: str) -> FilterOption:
-    """Make the option that chooses a filter and takes its first parameter, if it has one."""
+    """Make the option that chooses a filter and takes its first parameter, if any."""
     parameters = FILTERS[filter_name].parameters
     return FilterOption(flag, filter_name, parameters[0] if parameters else None, selects=True)
 
 
 def parameter_option(filter_name: str, parameter_name: str) -> FilterOption:
-    """Make the option of one more parameter of a filter."""
+    """Make the option of a further parameter of a filter."""
     parameter = FILTERS[filter_name].parameter(parameter_name)
     assert parameter is not None
     return FilterOption(f"--{parameter_name.replace('_', '-')}", filter_name, parameter, selects=False)

@@ -1,4 +1,4 @@
-"""One line on a terminal that tells how far a batch is."""
+"""The progress line of a batch on a terminal."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Progress:
     Parameters
     ----------
     files : int
-        To be done.
+        Number of files.
     wanted : bool, optional
-        None: if stderr is a terminal that can move its cursor.
+        None: yes, if stderr is a terminal with cursor movement.
     """
 
     def __init__(self, files: int, wanted: bool | None = None) -> None:
@@ -38,7 +38,7 @@ class Progress:
 
     @property
     def interval_seconds(self) -> float | None:
-        """How often `show` should be called; None if it shows nothing."""
+        """Interval for calls of `show`; None if it shows nothing."""
         return _INTERVAL_SECONDS if self._shown else None
 
     def __enter__(self) -> Progress:
@@ -49,11 +49,11 @@ class Progress:
         self._shown = False
 
     def add(self, megapixels: float) -> None:
-        """Count a picture that is done."""
+        """Count a finished picture."""
         self._megapixels += megapixels
 
     def show(self, done: int, failed: int) -> None:
-        """Write the line anew, a few times a second; where it cannot be overwritten, a line every ten seconds."""
+        """Redraw the line a few times a second, or print one every ten seconds where it cannot be redrawn."""
         now = time.monotonic()
         interval = _INTERVAL_SECONDS if self._terminal else 100 * _INTERVAL_SECONDS
         if not self._shown or (now - self._last < interval and done + failed < self._files):
@@ -80,7 +80,7 @@ class Progress:
         return "  ".join(parts)
 
     def say(self, message: str, failed: str = "") -> None:
-        """Print a message where the line is; ``failed`` is the file it is about."""
+        """Print a message in place of the line; ``failed`` is the file that it is about."""
         self._failing = failed or self._failing
         self._clear()
         say(message, "error" if failed else "note")

@@ -1,4 +1,4 @@
-"""What a command line asks of its files, as one typed record; nothing but this module reads click's parameters."""
+"""A parsed command line as one typed record; only this module reads click's parameters."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from convfilter.executor.masked import Masking
     from convfilter.planning import Plan
 
-#: Options of a pair of files that a file of defaults cannot set: there they say how outputs of many files are named.
+#: Options that a configuration cannot set for a pair of files: they name the outputs of batches.
 _NAMES_OF_MANY = ("ext", "suffix")
-#: What a shell leaves as it is where no file matches.
+#: A pattern that the shell leaves unexpanded if no file matches.
 _PATTERN = re.compile(r"[*?]|\[.+\]")
-#: Options of writing that only some formats know.
+#: Write options that only some formats take.
 _OF_FORMATS = ("quality", "subsampling", "compression", "background")
 
 
@@ -35,19 +35,19 @@ _OF_FORMATS = ("quality", "subsampling", "compression", "background")
 class Request:
     """One command line that filters files.
 
-    Every field but the first four has the name of the option that sets it. None, False and () are options that were
-    not given.
+    Fields after the first four have the names of their options. None, False and () mean that an option was not given.
+
 
     Attributes
     ----------
     specs : tuple of str or FilterSpec
         The stack, first to last.
     stage : mapping
-        Fields of ``Stage`` for the filters that do not set them, from the options of geometry and result.
+        Defaults for fields of ``Stage``, from the options of geometry and result.
     typed : frozenset of str
-        Options that stand on the command line; others come from a configuration or were not given.
+        Options on the command line; others come from a configuration or were not given.
     config : str, or None
-        The file of defaults that is in use.
+        The configuration file in use.
     """
 
     specs: tuple[str | FilterSpec, ...]
@@ -106,15 +106,15 @@ class Request:
 
     @property
     def is_pair(self) -> bool:
-        """Tell IN OUT, two files of which the second need not be there, from several inputs."""
+        """Whether the names are IN OUT, where OUT need not exist, rather than several inputs."""
         others = self.into or self.files_from or self.in_place
         return len(self.files) == 2 and not others and not any(map(_names_many, self.files))
 
     @property
     def is_batch(self) -> bool:
-        """Tell many files from one input and one output, which need less to be loaded."""
+        """Whether this is a batch, which needs more modules than one input and one output."""
         return (
-            # Any of these makes a batch of the files, even of one.
+            # Any of these options makes a batch, even of one file.
             any((self.into, self.ext, self.suffix, self.files_from, self.depfile, self.dask))
             or any((self.null, self.update, self.dry_run, self.json))
             or len(self.files) > (1 if self.in_place else 2)
@@ -125,13 +125,13 @@ class Request:
 
 
 def requested(specs: Iterable[str | FilterSpec], params: Mapping[str, Any]) -> Request:
-    """Read the command that click has just parsed.
+    """Return the request of the command that click has parsed.
 
     Parameters
     ----------
     specs : iterable of str or FilterSpec
     params : mapping
-        What click hands to a command: the value of each option by its name.
+        Click's parameters: option values by name.
 
     Returns
     -------
@@ -140,7 +140,7 @@ def requested(specs: Iterable[str | FilterSpec], params: Mapping[str, Any]) -> R
     Raises
     ------
     UsageError
-        A stage option makes no sense.
+        A stage option is invalid.
     """
     context = click.get_current_context()
     session = context.find_root().obj
@@ -154,14 +154,14 @@ def requested(specs: Iterable[str | FilterSpec], params: Mapping[str, Any]) -> R
     own = {field.name: params[field.name] for field in fields(Request) if field.name not in read}
     request = _settled(Request(**read, **own))
     if request.is_pair:
-        # Otherwise a file of defaults would turn OUT into an input.
+        # Otherwise a configuration could turn OUT into an input.
         configured: dict[str, Any] = {name: None for name in _NAMES_OF_MANY if name not in request.typed}
         request = replace(request, **configured)
     return request
 
 
 def _settled(request: Request) -> Request:
-    """Put OUT of ``--output`` in its place, and choose between options that exclude each other."""
+    """Resolve ``--output`` and options that exclude each other."""
     if request.output:
         given = [flag for flag, value in (("--into", request.into), ("--in-place", request.in_place)) if value]
         if given:
@@ -181,7 +181,7 @@ def _settled(request: Request) -> Request:
 
 
 def _pipes(request: Request) -> dict[str, Any]:
-    """Take ``png:-``, as ImageMagick writes a pipe of a format, for ``-`` and the format."""
+    """Replace ``png:-``, ImageMagick's notation for a pipe, by ``-`` and the format."""
     from convfilter.picture import formats
 
     files, found = list(request.files), {}
@@ -199,7 +199,7 @@ def _is_typed(name: str, context: click.Context) -> bool:
 
 
 def misused(problem: str) -> click.UsageError:
-    """Make the error of a command that is not complete, or contradicts itself; it ends with where to find help."""
+    """Return a usage error for an incomplete or contradictory command; it points to the help."""
     return click.UsageError(problem, click.get_current_context())
 
 
@@ -210,14 +210,14 @@ def _names_many(name: str) -> bool:
 
 
 def _may_be_many(address: str) -> bool:
-    """Tell an address that is named like one picture from a folder and from a glob."""
+    """Whether an address may stand for several pictures: a folder or a glob."""
     from convfilter.picture import formats
 
     return formats.by_suffix(os.path.splitext(address)[1]) is None or is_glob(address)
 
 
 def pipeline_options(request: Request) -> pipeline.Options:
-    """Put together what the pipeline is told about every file."""
+    """Return the pipeline's options, the same for every file."""
     from convfilter import pipeline
     from convfilter.cli import compiling
     from convfilter.native import object_code
@@ -264,7 +264,7 @@ def pipeline_options(request: Request) -> pipeline.Options:
 
 
 def _masking(request: Request) -> Masking | None:
-    """Return which pixels do not count, with the picture of the mask."""
+    """Return the mask of ignored pixels, with the mask picture read."""
     if request.ignore is None and request.mask is None:
         if request.fill:
             raise UsageError("--fill computes pixels that are left out; say which by --ignore or --mask")
@@ -285,7 +285,7 @@ def _masking(request: Request) -> Masking | None:
 
 
 def _accepted(request: Request) -> tuple[bool, bool]:
-    """Return --allow-loss and --strict; what is typed comes before a configuration."""
+    """Return --allow-loss and --strict; the command line overrides a configuration."""
     if request.allow_loss and request.strict:
         typed = [name for name in ("allow_loss", "strict") if name in request.typed]
         if len(typed) != 1:
@@ -295,14 +295,14 @@ def _accepted(request: Request) -> tuple[bool, bool]:
 
 
 def _where_taken(request: Request) -> tuple[str, ...]:
-    """Name the options that need not fit the format: those of a configuration, and all where formats may differ."""
+    """Return options that need not apply to the format: those of a configuration, and all if formats may differ."""
     if request.is_batch and not (request.ext or request.format):
         return _OF_FORMATS
     return tuple(name for name in _OF_FORMATS if getattr(request, name) is not None and name not in request.typed)
 
 
 def _explain(plans: Sequence[Plan]) -> None:
-    """Print each plan once, in one go, on stderr: a picture may go to standard output, and others may print too."""
+    """Print each plan once, in one write, on stderr: pictures may go to standard output, and workers may print too."""
     from convfilter.report.plan_text import lines
 
     for plan in {id(plan): plan for plan in plans}.values():

@@ -1,4 +1,4 @@
-"""The program's top: its commands, loaded when they are called, and what becomes of errors."""
+"""Top level of the program: lazily imported commands, and error handling."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from convfilter.cli.commands import COMMANDS, COMPLETE_VARIABLE
 from convfilter.cli.messages import MISUSED, failure, misuse, say, set_colour, traceback_of
 from convfilter.errors import ConvfilterError
 
-_BROKEN_PIPE = 141  # what a shell shows for a program that SIGPIPE ended
+_BROKEN_PIPE = 141  # the shell's status of a program that SIGPIPE ended
 
 
 class Session:
-    """What holds for one run of the program."""
+    """State of one run of the program."""
 
     def __init__(self, arguments: Sequence[str] = ()) -> None:
         self.arguments = tuple(arguments)
@@ -29,14 +29,14 @@ class Session:
 
     @property
     def command(self) -> str:
-        """The command line, for a shell."""
+        """The command line, quoted for a shell."""
         from shlex import join
 
         return join(["convfilter", *self.arguments])
 
 
 class LazyGroup(click.Group):
-    """A group that imports ``convfilter.cli.<name>`` when the command is needed."""
+    """A group that imports ``convfilter.cli.<name>`` when that command runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the table."""
@@ -52,7 +52,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Suggest a command where there is none of that name."""
+        """Suggest a command for an unknown name."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             from convfilter.cli import hints
 
@@ -96,7 +96,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _colour(arguments: list[str]) -> str:
-    """Return what ``--color`` says, before anything is parsed: errors of the command line have their colour, too."""
+    """Return the value of ``--color`` before parsing, so that usage errors are coloured too."""
     words = arguments[: arguments.index("--")] if "--" in arguments else arguments
     found = "auto"
     for word, following in zip(words, [*words[1:], ""], strict=bool(words)):
@@ -123,7 +123,7 @@ def _invoke(arguments: list[str], session: Session) -> int:
 
 
 def fail(error: Exception, session: Session, subject: str = "") -> int:
-    """Say what went wrong, about which file, and return the exit status."""
+    """Print the error and its file, and return the exit status."""
     if isinstance(error, BrokenPipeError) or isinstance(error.__cause__, BrokenPipeError):
         return _quiet_end()
     if session.debug and sys.stderr is not None:
@@ -135,6 +135,6 @@ def fail(error: Exception, session: Session, subject: str = "") -> int:
 
 
 def _quiet_end() -> int:
-    """Whoever read our output has had enough; the interpreter must not stumble over it on its way out."""
+    """Exit quietly after SIGPIPE: the interpreter must not flush stdout again on its way out."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return _BROKEN_PIPE

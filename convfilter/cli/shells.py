@@ -1,4 +1,4 @@
-"""How bash, zsh and fish ask for words, and the answers."""
+"""Completion scripts of bash, zsh and fish, and their answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from convfilter.cli.commands import COMPLETE_VARIABLE
 
 
 class _Bash(BashComplete):
-    """Words as they are typed: Readline splits them at colons and equals signs, as in ``gaussian:4,stride=2``."""
+    """Completion of whole words: Readline splits at colons and equals signs, as in ``gaussian:4,stride=2``."""
 
     source_template = """\
 %(complete_func)s() {
@@ -36,14 +36,14 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
 """
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        """Return the words before the cursor, and the beginning of the one that it stands at."""
+        """Return the words before the cursor, and the beginning of the current one."""
         line = os.environ["COMP_LINE"][: int(os.environ["COMP_POINT"])]
         words = split_arg_string(line)
         self._typed = "" if line[-1:].isspace() else words.pop()
         return words[1:], self._typed
 
     def format_completion(self, item: Any) -> str:
-        """Leave out what Readline takes for words of their own before the last."""
+        """Return only the part of the word that Readline replaces."""
         breaks = [char for char in ":=" if char in os.environ.get("COMP_BREAKS", ":=")]
         end = max((self._typed.rfind(char) + 1 for char in breaks), default=0)
         value = item.value[end:] if item.type == "plain" else item.value
@@ -51,7 +51,7 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
 
 
 class _Zsh(ZshComplete):
-    """Words that end with a colon or an equals sign get no blank behind them."""
+    """Completion without a blank after a colon or an equals sign."""
 
     source_template = """\
 #compdef %(prog_name)s
@@ -82,7 +82,7 @@ fi
 
 
 class _Fish(FishComplete):
-    """Words are split from their kind at the first comma alone: filters have commas of their own."""
+    """Completion with answers split at the first comma only: SPECs contain commas."""
 
     source_template = """\
 function %(complete_func)s;
@@ -115,5 +115,5 @@ def complete(program: click.Command, instruction: str) -> int:
 
 
 def script(program: click.Command, shell: str) -> str:
-    """Return what a shell evaluates."""
+    """Return the script that a shell evaluates."""
     return SHELLS[shell](program, {}, "convfilter", COMPLETE_VARIABLE).source()

@@ -9,14 +9,14 @@ from collections.abc import Callable
 from types import FrameType
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-#: Seconds after which an alarm ends the program where Python lost the exception in a callback.
+#: Seconds until an alarm ends the program if Python discarded the exception in a callback.
 _AT_ONCE_SECONDS = 0.001
-#: Seconds that the program may take to clean up; an alarm ends it then.
+#: Seconds for cleaning up, after which an alarm ends the program.
 _GRACE_SECONDS = 30.0
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asks the program to end; ``status`` is what a shell expects then."""
+    """A signal to end the program; ``status`` is the exit status."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class Stopped(KeyboardInterrupt):
 
 
 def install() -> None:
-    """Turn the signals that end a program into `Stopped`; one that is ignored (nohup) stays ignored."""
+    """Convert the signals that end a program to `Stopped`; an ignored signal (nohup) stays ignored."""
     if sys.unraisablehook.__module__ != __name__:
         sys.unraisablehook = _quiet(sys.unraisablehook)
     for number in _ENDING:
@@ -33,7 +33,7 @@ def install() -> None:
 
 
 def _quiet(tell: Callable[[sys.UnraisableHookArgs], object]) -> Callable[[sys.UnraisableHookArgs], object]:
-    """Make a hook that ends the program without a word where `Stopped` is lost in a callback; imports have such."""
+    """Make a hook that exits quietly if `Stopped` is discarded in a callback, as in imports."""
 
     def hook(lost: sys.UnraisableHookArgs) -> None:
         if isinstance(lost.exc_value, Stopped):
@@ -48,14 +48,14 @@ def _stop(number: int, _frame: FrameType | None) -> None:
     for other in _ENDING:
         if signal.getsignal(other) is not signal.SIG_IGN:
             signal.signal(other, _stop_at_once)
-    # The exception is lost where it is raised in a callback, such as the end of an object's life.
+    # Python discards an exception raised in a callback, such as a finalizer.
     signal.signal(signal.SIGALRM, lambda _alarm, frame: _stop_at_once(number, frame))
     signal.setitimer(signal.ITIMER_REAL, _GRACE_SECONDS)
     raise Stopped(number)
 
 
 def _stop_at_once(number: int, _frame: FrameType | None) -> None:
-    """Someone has asked twice: do not wait for threads, but leave no temporary file either."""
+    """Exit after a second signal: do not wait for threads, but remove temporary files."""
     atomic = sys.modules.get("convfilter.picture.place.atomic")
     if atomic is not None:
         atomic.discard_unfinished()

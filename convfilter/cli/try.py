@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _PORT = Number("PORT", minimum=0, maximum=65535, whole=True)
 _START = ("gaussian:2",)
-#: Where one of these is set, a browser can show itself.
+#: Environment variables of which a graphical browser needs one.
 _DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 
 
@@ -49,7 +49,7 @@ def _try(source: str, output: str | None, specs: tuple[str, ...], port: int | No
 
 
 def _as_applied(specs: tuple[str, ...], source: str, output: str) -> pipeline.Options:
-    """Return the options of ``convfilter apply`` on the same files: a configuration holds for both."""
+    """Return the options of ``convfilter apply`` on the same files, including the configuration."""
     from convfilter.cli import apply
     from convfilter.cli.request import pipeline_options, requested
     from convfilter.filters import stack

@@ -1,4 +1,4 @@
-"""What options take: kinds of value, how text becomes one, and what a shell may offer for it."""
+"""Parameter types of options: parsing and shell completion."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS
 from convfilter.filters.parameters import Kind, Parameter
 from convfilter.filters.spec import Value
 
-# Newer versions of click have made it generic, which older ones do not understand.
+# Generic only in newer versions of click.
 if TYPE_CHECKING:
     ParamType = click.ParamType[Any]
 else:
@@ -20,14 +20,14 @@ else:
 
 
 class KindType(ParamType):
-    """One of the catalogue's kinds of value as a type of click's."""
+    """A kind of value of the catalogue as a click type."""
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self.name = kind.metavar
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        """Offer the words of a choice, and files where one is meant."""
+        """Offer the words of a choice, or files."""
         from click.shell_completion import CompletionItem
 
         if self.kind.metavar.startswith(("FILE", "WINDOW")):
@@ -36,10 +36,10 @@ class KindType(ParamType):
 
 
 class RunType(KindType):
-    """A kind whose text is turned into the value right away."""
+    """A kind whose text is parsed at once."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Parse text with the kind; its errors say which option is meant."""
+        """Parse text with the kind; errors name the option."""
         if not isinstance(value, str) or param is None:
             return value
         name = str(param.name).replace("_", " ")
@@ -47,13 +47,13 @@ class RunType(KindType):
 
 
 class WordType(ParamType):
-    """Text for which a shell can offer words, or names of files."""
+    """Text with completion of words or file names."""
 
     def __init__(self, name: str, words: Callable[[], Iterable[str]] = tuple, files: str = "") -> None:
         self.name, self._words, self._files = name, words, files
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        """Offer the words; or leave files ("file") or folders ("dir") to the shell."""
+        """Offer the words, or let the shell offer files ("file") or folders ("dir")."""
         from click.shell_completion import CompletionItem
 
         if self._files:
@@ -62,7 +62,7 @@ class WordType(ParamType):
 
 
 class AlgorithmType(WordType):
-    """The name of an algorithm; the list of them is only loaded when one is named."""
+    """An algorithm's name; the list is imported only if one is given."""
 
     def __init__(self) -> None:
         super().__init__("NAME", _algorithms)
@@ -76,7 +76,7 @@ class AlgorithmType(WordType):
 
 
 def where_from(param: click.Parameter, context: click.Context | None) -> str:
-    """Name what a value comes from: the option, or the file of defaults."""
+    """Return the origin of a value: the option, or the configuration."""
     if context is not None and is_configured(str(param.name), context):
         return str(context.find_root().obj.config)
     return param.opts[-1]
@@ -106,7 +106,7 @@ def _suffixes() -> list[str]:
 
 
 class SpecType(WordType):
-    """A filter, of which a shell completes the name, then the parameters, then their values."""
+    """A SPEC, with completion of names, parameters and their values."""
 
     def __init__(self) -> None:
         super().__init__("SPEC")
