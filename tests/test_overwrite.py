@@ -38,6 +38,14 @@ def test_a_second_photo_is_no_output(capfd: pytest.CaptureFixture[str], name: st
     assert second.read_bytes() != before
 
 
+def test_the_formats_that_tell_who_wrote_a_file_are_those_of_the_documentation() -> None:
+    from convfilter.picture import formats
+    from convfilter.picture.metadata.mark import mark_of
+
+    assert {fmt.name for fmt in formats.FORMATS if mark_of(fmt)} == {"PNG", "JPEG", "TIFF", "GIF"}
+    assert "Only PNG, JPEG, TIFF and GIF have a field" in (Path(__file__).parents[1] / "docs/makefiles.md").read_text()
+
+
 @pytest.mark.parametrize("name", [*MARKED, "a.bmp", "a.webp", "a.ppm"])
 @pytest.mark.parametrize("options", [(), ("--strip=all",)])
 def test_a_second_build_is_not_refused_and_gives_the_same_bytes(name: str, options: tuple[str, ...]) -> None:
