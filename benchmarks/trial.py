@@ -21,7 +21,7 @@ from convfilter.trial.scene import Scene
 PHOTO = Path(__file__).parent.parent / "sample_images" / "still_life.png"
 WINDOW = 1200, 800
 MOVES = 12
-SEEN = {"1:1": Seen(False, 1400, 1100, *WINDOW), "whole": Seen(True, 0, 0, *WINDOW)}
+SEEN = {"1:1": Seen(False, 1400, 1100, *WINDOW), "whole": Seen(True, 0, 0, *WINDOW, quick=True)}
 #: What stands for ``{}`` moves: from 1 to 7.
 STACKS = {
     "gaussian": ("gaussian:{}",),

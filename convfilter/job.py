@@ -208,16 +208,19 @@ class Job:
         opaque = self._background is None
         return marked(pixels, there, masking.mark(self._dtype), self.outline.alpha and opaque), result.clipped
 
-    def seen(self, rows: tuple[int, int], cols: tuple[int, int]) -> Pixels:
-        """Filter a rectangle of the first frame's result as :meth:`run` would; axes go from first to last + 1."""
+    def seen(self, rows: tuple[int, int], cols: tuple[int, int], step: int = 1) -> Pixels:
+        """Filter a rectangle of the first frame's result as :meth:`run` would, or every ``step``-th pixel of it.
+
+        Axes go from first to last + 1.
+        """
         from convfilter.executor.region import run_region
 
         if self._options.masking is not None:
             whole, _ = self._run_masked(0, self._options.masking, self._finish())
-            return whole[rows[0] : rows[1], cols[0] : cols[1]]
+            return _sparse(whole[rows[0] : rows[1], cols[0] : cols[1]], step)
         frame = self.lit.frames[0]
         region = run_region(self.plans[0], frame.pixels, rows, cols, self._run_dtype, threads=self._options.threads)
-        return self._finish()(region)
+        return self._finish()(_sparse(region, step))
 
     def write(self, filtered: Picture, destination: str) -> None:
         """Write what :meth:`run` has returned."""
@@ -398,6 +401,11 @@ class Job:
 def _may_be_none(pixels: Pixels) -> bool:
     """Whether results of these samples may be no numbers: of NaN, infinity, and what may become infinite."""
     return not float(np.abs(pixels).max()) < _LARGE
+
+
+def _sparse(pixels: Pixels, step: int) -> Pixels:
+    """Return the first of each ``step`` by ``step`` pixels."""
+    return pixels if step == 1 else np.ascontiguousarray(pixels[::step, ::step])
 
 
 def _kind(plan: Plan, picture: Picture) -> tuple[Model, int]:

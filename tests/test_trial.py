@@ -133,6 +133,19 @@ def test_a_part_of_any_filter_is_that_of_the_whole(row, scene):
     np.testing.assert_array_equal(shown(part), whole[rows, cols])
 
 
+@pytest.mark.parametrize("row", [row for row in FILTERS.values() if row.name not in FILES], ids=lambda row: row.name)
+@pytest.mark.parametrize("more", ["", "linear", "stack"])
+def test_a_quick_look_has_pixels_of_the_whole(row, more, scene):
+    wanted = Wanted(("gaussian:1", row.example) if more == "stack" else (row.example,), linear=more == "linear")
+    whole = shown(scene.view(wanted, WHOLE)[0])
+    data, facts = scene.view(wanted, Seen(True, 0, 0, 50, 50, quick=True))
+    factor = max(-(-size // 50) for size in whole.shape[:2])
+    assert (facts["factor"], facts["quick"]) == (factor, factor > 1)
+    difference = np.abs(shown(data) - whole[::factor, ::factor].astype(float))
+    # A stride may be summed in another way; the values before rounding are as close as is promised for both.
+    assert difference.max() <= 1 and (difference > 0).mean() < 0.01
+
+
 def test_what_lies_beyond_the_border_is_moved_inside(scene):
     _, facts = scene.view(Wanted(("box:3",)), Seen(False, 900, -5, 50, 40))
     assert (facts["left"], facts["top"]) == (110, 0)

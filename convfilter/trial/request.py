@@ -65,6 +65,8 @@ class Seen(NamedTuple):
         In pixels of the result; what lies beyond its borders is moved there.
     before : bool
         The picture at that place, unfiltered.
+    quick : bool
+        Of the whole, the first pixel of each area, not the mean of the area.
     """
 
     fits: bool
@@ -73,6 +75,7 @@ class Seen(NamedTuple):
     width: int
     height: int
     before: bool = False
+    quick: bool = False
 
 
 def wanted_of(content: Mapping[str, Any]) -> Wanted:
@@ -144,4 +147,12 @@ def seen_of(content: Any) -> Seen:
         raise UsageError("what is seen has a place and a size in whole pixels") from None
     if not (1 <= width <= _MOST_SIDE and 1 <= height <= _MOST_SIDE):
         raise UsageError(f"what is seen has 1 to {_MOST_SIDE} pixels along a side, got {width}x{height}")
-    return Seen(content.get("fits") is True, left, top, width, height, content.get("before") is True)
+    return Seen(
+        content.get("fits") is True,
+        left,
+        top,
+        width,
+        height,
+        content.get("before") is True,
+        content.get("quick") is True,
+    )

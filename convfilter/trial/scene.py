@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from convfilter import pipeline
 from convfilter.errors import ConvfilterError, PictureError, UsageError, WriteError, named
 from convfilter.filters import stack
+from convfilter.filters.stage import Correlation, Gradient, Morphology, Pooling, Rank, UnsharpMask
 from convfilter.job import Job
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Picture
@@ -21,6 +23,10 @@ from convfilter.planning.figures import figures
 from convfilter.report.thumbnails import for_browsers
 from convfilter.trial.catalogue import catalogue
 from convfilter.trial.request import Seen, Wanted
+
+#: A larger stride of these keeps some of the same pixels, unless the padding depends on it.
+_STRIDED = (Correlation, Gradient, UnsharpMask, Pooling, Rank, Morphology)
+_BY_SIZE = ("same_upper", "same_lower")
 
 
 class Scene:
@@ -77,10 +83,11 @@ class Scene:
         Returns
         -------
         bytes
-            A PNG; each pixel is that of the whole result, or the mean of ``factor`` by ``factor`` of them.
+            A PNG; each pixel is that of the whole result, or the mean of ``factor`` by ``factor`` of them, or, if that
+            is to be quick, the first of them.
         dict
-            ``size`` of the whole result, ``left``, ``top`` and ``factor`` of what is shown, ``milliseconds``,
-            ``command`` and ``rule``.
+            ``size`` of the whole result, ``left``, ``top`` and ``factor`` of what is shown, ``quick`` if its pixels are
+            not means, ``milliseconds``, ``command`` and ``rule``.
 
         Raises
         ------
@@ -94,33 +101,50 @@ class Scene:
         height, width = job.plans[0].output_shape[:2]
         left, right = (0, width) if seen.fits else _within(seen.left, seen.width, width)
         top, bottom = (0, height) if seen.fits else _within(seen.top, seen.height, height)
+        factor = max(1, -(-(right - left) // seen.width), -(-(bottom - top) // seen.height)) if seen.fits else 1
+        step = factor if seen.quick and not seen.before else 1
         if seen.before:
             shown, pixels = self._picture, self._unfiltered(job, (top, bottom), (left, right))
+            factor = max(1, -(-pixels.shape[1] // seen.width), -(-pixels.shape[0] // seen.height)) if seen.fits else 1
         else:
-            pixels = job.seen((top, bottom), (left, right))
+            pixels = self._every(step, wanted, job) if step > 1 else job.seen((top, bottom), (left, right))
             shown = replace(
                 self._picture, model=result.model, alpha=result.alpha, extras=result.extras, white=result.white,
                 metadata=result.metadata, file_dtype=None,
             )  # fmt: skip
             shown.premultiplied = result.premultiplied
-        down, across = pixels.shape[:2]
-        factor = max(1, -(-across // seen.width), -(-down // seen.height)) if seen.fits else 1
-        data = for_browsers(replace(shown, frames=[Frame(_plain(pixels))]), factor)
+        data = for_browsers(replace(shown, frames=[Frame(_plain(pixels))]), factor // step)
         return data, {
             "size": [width, height],
             "left": left,
             "top": top,
             "factor": factor,
+            "quick": step > 1,
             "kind": f"{result.kind} {result.dtype}",
             "milliseconds": round(1000 * (time.perf_counter() - start), 1),
             "command": wanted.command(self.source, self.output),
             "rule": wanted.rule(self.source, self.output),
         }
 
-    def _job(self, wanted: Wanted) -> Job:
+    def _every(self, step: int, wanted: Wanted, whole: Job) -> Pixels:
+        """Compute every ``step``-th row and column of the result: by a stride, where that gives the same pixels."""
+        rows, cols = whole.plans[0].output_shape[:2]
+        last = whole.plans[0].stages[-1].stage
+        if isinstance(last.operator, _STRIDED) and last.padding not in _BY_SIZE and last.map != "stretch":
+            with suppress(ConvfilterError), self._lock:
+                job = self._job(wanted, step)
+                height, width = job.plans[0].output_shape[:2]
+                if (height, width) == (-(-rows // step), -(-cols // step)):
+                    return job.seen((0, height), (0, width))
+        return whole.seen((0, rows), (0, cols), step)
+
+    def _job(self, wanted: Wanted, step: int = 1) -> Job:
         """Plan a stack for the picture; light is made linear, and colours grey, once."""
         options = self._options(wanted)
-        stages = stack.stages(options.specs, **options.defaults)
+        stages = list(stack.stages(options.specs, **options.defaults))
+        if step > 1:
+            down, across = stages[-1].stride
+            stages = [*stages[:-1], replace(stages[-1], stride=(down * step, across * step))]
         kind = options.linear, options.gray
         target = resolve_target(self.output, options.write)
         job = Job(self._picture, target, stages, options, self._lit.get(kind))
