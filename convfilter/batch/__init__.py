@@ -1,1 +1,1 @@
-"""Many files: which they are, where they go, what is up to date, and how the work is shared out."""
+"""Batches: inputs, names of outputs, up-to-date checks, and worker processes."""

@@ -1,4 +1,4 @@
-"""What a search for input files is told, what it finds, and what it leaves out."""
+"""Options and results of a search for input files."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ HEAD_BYTES = 32
 
 
 class Job(NamedTuple):
-    """One picture to be filtered: where it comes from and where it goes."""
+    """One picture to filter: source and destination."""
 
     source: str
     destination: str
 
 
 class Naming(NamedTuple):
-    """How an output is named after its input.
+    """Rules for the name of an output.
 
     Attributes
     ----------
     folder : str, or None
-        Where outputs go; None: beside their inputs.
+        Output folder; None: beside their inputs.
     ext : str
-        Suffix of the outputs, with its dot; "": that of the input.
+        Suffix of the outputs, with its dot; "": the input's.
     suffix : str
-        What stands before that: ``_blur`` makes ``a_blur.png``.
+        Text inserted before that: ``_blur`` makes ``a_blur.png``.
     """
 
     folder: str | None = None
@@ -37,24 +37,24 @@ class Naming(NamedTuple):
     suffix: str = ""
 
     def destination(self, path: str, relative: str) -> str:
-        """Name the output of the input ``path``, which stands at ``relative`` below the input folder."""
+        """Return the output of the input ``path``, which is at ``relative`` below the input folder."""
         stem, ext = os.path.splitext(path if self.folder is None else os.path.join(self.folder, relative))
         return stem + self.suffix + (self.ext or ext)
 
 
 class Search(NamedTuple):
-    """Which files of folders are taken.
+    """Selection of files in folders.
 
     Attributes
     ----------
     recursive : bool
-        Those of folders in folders too.
+        Whether to search subfolders.
     exclude : sequence of str
-        Glob patterns, of a name or of a path below the folder.
+        Glob patterns of names, or of paths below the folder.
     any_content : bool
-        A picture of any name is taken, since the output's suffix is given.
+        Whether to detect pictures by content, since the output's suffix is given.
     follow : bool
-        Outputs may lead out of their folder through links.
+        Whether outputs may be links out of their folder.
     """
 
     recursive: bool = False
@@ -64,17 +64,17 @@ class Search(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What is to be done, and what cannot be.
+    """The jobs found, and the files left out.
 
     Attributes
     ----------
     jobs : list of Job
     skipped : list of str
-        Files of folders that are no pictures, or not of a kind that can be filtered.
+        Files in folders that are not pictures, or cannot be filtered.
     closed : list of pair of str
-        Folders that cannot be read, and pictures whose output must not be written, each with the reason.
+        Unreadable folders, and pictures whose output must not be written, each with the reason.
     reasons : dict of str to list of str
-        Why pictures are among the skipped files, and which.
+        Reasons for skipped pictures, each with their names.
     """
 
     jobs: list[Job]
@@ -84,30 +84,30 @@ class Found(NamedTuple):
 
 
 def is_excluded(path: str, patterns: Sequence[str]) -> bool:
-    """Whether a path below a folder, or its last part, is to be left out."""
+    """Whether a pattern matches a path below a folder, or its last part."""
     base = os.path.basename(path)
     return any(fnmatchcase(base, glob.rstrip("/")) or fnmatchcase(path, glob) for glob in patterns)
 
 
 def is_output(path: str, naming: Naming) -> bool:
-    """Tell the outputs of an earlier run, which lie beside their inputs."""
+    """Whether a file is an output of an earlier run, beside its input."""
     return naming.folder is None and bool(naming.suffix) and os.path.splitext(path)[0].endswith(naming.suffix)
 
 
 def why_skipped(path: str, head: bytes | None) -> str | None:
-    """Judge a file of a folder by its name, and by its content where that is known.
+    """Classify a file in a folder by its name, and by its content where known.
 
     Parameters
     ----------
     path : str
         Path or address.
     head : bytes, or None
-        The first 512 bytes; empty: only the name counts, None: it is no file.
+        The first 512 bytes; empty: classify by name only; None: not a file.
 
     Returns
     -------
     str, or None
-        None for a picture that is filtered; "" for a file that is none; else why a picture is left out.
+        None for a picture to filter; "" for a file that is not a picture; else why a picture is skipped.
     """
     suffix = os.path.splitext(path)[1]
     if head is None:
@@ -122,7 +122,7 @@ def why_skipped(path: str, head: bytes | None) -> str | None:
 
 
 def skip(path: str, why: str, found: Found) -> None:
-    """Note a file that is left out."""
+    """Record a skipped file."""
     found.skipped.append(path)
     if why:
         found.reasons.setdefault(why, []).append(path)

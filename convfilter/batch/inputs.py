@@ -1,4 +1,4 @@
-"""From the names on a command line to pairs of input and output, refused as a whole where two would collide."""
+"""Find pairs of input and output by the names on a command line, and refuse collisions."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from convfilter.errors import UsageError, named
 from convfilter.picture import foreign, formats
 from convfilter.picture.place.atomic import is_below, is_special
 
-#: Links between a few folders can make a maze of millions of ways.
+#: Most folders reached through links: a few linked folders can form a maze of millions of paths.
 _MOST_LINKED = 10_000
 
 
 def find(names: Iterable[str], naming: Naming, search: Search) -> Found:
-    """Find the pictures that names stand for, and name their outputs.
+    """Find the pictures for names, and name their outputs.
 
     Parameters
     ----------
     names : iterable of str
-        Files and addresses, taken as they are, once each, and folders, whose pictures are taken in
-        the order of their names; what begins with a dot is left alone there.
-        A symbolic link to a folder is followed, unless it leads back to a
-        folder that it lies in.
-    naming : Naming
+        Files and addresses, each used once, and folders, whose pictures come in
+        the order of their names, without hidden files.
+        A symbolic link to a folder is followed, unless it leads to an ancestor
+        folder.
     search : Search
 
     Returns
@@ -35,7 +34,7 @@ def find(names: Iterable[str], naming: Naming, search: Search) -> Found:
     Raises
     ------
     UsageError
-        Two inputs would have one output, or an output is an input. Nothing
+        Two inputs have the same output, or an output is an input. Nothing
         has been written.
     """
     found = Found([], [], [], {})
@@ -56,14 +55,14 @@ def find(names: Iterable[str], naming: Naming, search: Search) -> Found:
                     _take(job, "" if search.follow else naming.folder or name, links, found)
         elif not is_excluded(name, search.exclude):
             job = Job(name, naming.destination(name, os.path.basename(name)))
-            # An input that is named and overwritten in place is followed like any name that is typed.
+            # An input named on the command line may be a link, even if it is overwritten in place.
             free = search.follow or naming == Naming()
             _take(job, "" if free else naming.folder or os.path.dirname(name) or os.curdir, links, found)
     return found._replace(jobs=distinct(found.jobs, in_place=naming == Naming()))
 
 
 def _take(job: Job, top: str, links: _Links, found: Found) -> None:
-    """Add a job, unless its output is a link out of ``top``, or a pipe, which somebody else may have put there."""
+    """Add a job, unless its output is a pipe or a link out of ``top``, which somebody else may have made."""
     target = links.way_out(job.destination, top) if top else None
     if target is not None:
         why = f"leads out of {named(top)} to {named(target)}"
@@ -77,13 +76,13 @@ def _take(job: Job, top: str, links: _Links, found: Found) -> None:
 
 
 class _Links:
-    """Where names lead to; what a folder leads to is looked up once."""
+    """Resolves links; each folder is resolved once."""
 
     def __init__(self) -> None:
         self._folders: dict[str, str] = {}
 
     def way_out(self, name: str, top: str) -> str | None:
-        """Return what a name leads to, if that is not below ``top``."""
+        """Return the target of a name, if it is not below ``top``."""
         if "://" in name:
             return None
         folder, base = os.path.split(name)
@@ -97,7 +96,7 @@ class _Links:
 
 
 def _walk(top: str, search: Search, output: str | None, closed: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Yield path and path below ``top`` of each file, in order; the output folder is no input."""
+    """Yield path and path below ``top`` of each file, in order, without the output folder."""
     avoided = _identity(output) if output is not None else None
     waiting: list[tuple[str, str, frozenset[object], bool]] = [(top, "", frozenset(), False)]
     linked = 0
@@ -115,7 +114,7 @@ def _walk(top: str, search: Search, output: str | None, closed: list[tuple[str, 
             relative = os.path.join(below, entry.name)
             if entry.name.startswith(".") or is_excluded(relative, search.exclude):
                 continue
-            if os.path.isdir(entry.path):  # entry.is_dir() stumbles over a link to itself
+            if os.path.isdir(entry.path):  # entry.is_dir() raises on a link to itself
                 folders.append((entry.path, relative, parents | {identity}, through_link or entry.is_symlink()))
             else:
                 yield entry.path, relative
@@ -133,7 +132,7 @@ def _entries(folder: str, closed: list[tuple[str, str]]) -> list[os.DirEntry[str
 
 
 def _identity(path: str) -> object:
-    """Tell one file or folder from another, whatever the way to it: by inode, or by path where there is none yet."""
+    """Return the identity of a file or folder: its inode, or its path if it does not exist yet."""
     if "://" in path:
         from convfilter.picture.place import cloud as objects
 
@@ -146,7 +145,7 @@ def _identity(path: str) -> object:
 
 
 def _head(path: str, search: Search) -> bytes | None:
-    """Read the beginning of a file where its content counts; None: it is no file, or cannot be read."""
+    """Read the beginning of a file if its content matters; None: not a file, or unreadable."""
     if not os.path.isfile(path):
         return None
     if not search.any_content or formats.by_suffix(os.path.splitext(path)[1]) is not None:
@@ -159,23 +158,23 @@ def _head(path: str, search: Search) -> bytes | None:
 
 
 def distinct(jobs: Sequence[Job], *, in_place: bool) -> list[Job]:
-    """Take each file once, and refuse outputs that would overwrite each other, or an input.
+    """Remove duplicates, and refuse outputs that would overwrite each other or an input.
 
     Parameters
     ----------
     jobs : sequence of Job
     in_place : bool
-        An output may be its own input.
+        Whether an output may be its own input.
 
     Returns
     -------
     list of Job
-        A file that was named several times for one output, as by overlapping globs, comes once.
+        A file named several times for one output, as by overlapping globs, is listed once.
 
     Raises
     ------
     UsageError
-        Names the two files in question.
+        Two files collide; the message names both.
     """
     sources = {_identity(job.source): job.source for job in jobs}
     taken: dict[object, tuple[object, Job]] = {}
@@ -204,7 +203,7 @@ def read_list(path: str, *, separator: str = "\n") -> list[str]:
     path : str
         "-" for standard input.
     separator : str, default "\\n"
-        What ends a name; "\\0" as ``find -print0`` writes them.
+        Terminator of a name; "\\0" as ``find -print0`` writes them.
 
     Returns
     -------
@@ -214,7 +213,7 @@ def read_list(path: str, *, separator: str = "\n") -> list[str]:
     Raises
     ------
     UsageError
-        The file cannot be read, or its names end otherwise.
+        The file cannot be read, or its names have another terminator.
     """
     try:
         with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
@@ -234,7 +233,7 @@ def read_list(path: str, *, separator: str = "\n") -> list[str]:
 
 
 def _without_mark(content: bytes) -> bytes:
-    """Take off the byte-order mark that editors and shells of Windows write; UTF-16 becomes UTF-8."""
+    """Remove the byte-order mark of Windows editors and shells; UTF-16 becomes UTF-8."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16").encode("utf-8", "surrogatepass")
     return content.removeprefix(codecs.BOM_UTF8)

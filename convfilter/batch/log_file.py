@@ -1,7 +1,7 @@
-"""The file of ``--update`` in a folder that may be somebody else's: lines of JSON, read and written with care.
+"""The log file of ``--update``: lines of JSON, in a folder that may be somebody else's.
 
-It is opened without following links, and only a regular file of this user with one name is read or appended to: a link
-to another file would have lines appended to that, a pipe would never end. Lines that make no sense count for nothing.
+It is opened without following links, and only a regular file of this user with one name is read or appended to. A link
+would redirect appended lines, and a pipe would block. Malformed lines are ignored.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from convfilter.picture.place import atomic
 NAME = ".convfilter_log"
 #: Lines for each output above which the log is compacted.
 _LINES_AN_OUTPUT = 3
-#: Longest line that the program writes: two names and some numbers. Longer ones are skipped.
+#: Longest line that the program writes: two names and some numbers. Longer lines are skipped.
 _MOST_LINE_BYTES = 1 << 16
-#: Bytes of the log that are read, enough for a million outputs.
+#: Most bytes of the log that are read, enough for a million outputs.
 _MOST_BYTES = 1 << 29
 _FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def read(folder: str) -> dict[str, dict[str, Any]]:
-    """Read the log of a folder: by the name of each output, the last line about it.
+    """Return the last log entry of each output in a folder, by name.
 
-    Nothing is read where there is no log, or none that can be trusted.
+    Empty if there is no trusted log.
     """
     path = os.path.join(folder, NAME)
     entries: dict[str, dict[str, Any]] = {}
@@ -49,16 +49,16 @@ def read(folder: str) -> dict[str, dict[str, Any]]:
 
 
 def append(folder: str, output: str, entry: Mapping[str, Any]) -> None:
-    """Add a line about an output.
+    """Append a line about an output.
 
     Raises
     ------
     WriteError
-        The log cannot be written, or is no regular file of this user; the message begins with its name.
+        The log cannot be written, or is not a regular file of this user; the message begins with its name.
     """
     path = os.path.join(folder, NAME)
     try:
-        # One write of one short line to a file opened for appending: lines of several runs do not mix.
+        # One write of a short line with O_APPEND is atomic: lines of concurrent runs do not mix.
         descriptor = _opened(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         try:
             os.write(descriptor, _line(output, entry))
@@ -75,7 +75,7 @@ def append(folder: str, output: str, entry: Mapping[str, Any]) -> None:
 
 
 def _opened(path: str, flags: int) -> int:
-    """Open the log if it is a regular file of this user; judged when it is open, so that nothing comes between."""
+    """Open the log if it is a regular file of this user; checked on the open descriptor, to avoid a race."""
     try:
         descriptor = os.open(path, flags | _FLAGS, 0o666)
     except OSError as error:
@@ -90,7 +90,7 @@ def _opened(path: str, flags: int) -> int:
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Yield lines of a reasonable length; of longer ones nothing."""
+    """Yield lines up to the longest allowed; skip longer ones."""
     left, inside = _MOST_BYTES, False
     while left > 0 and (line := file.readline(_MOST_LINE_BYTES)):
         left -= len(line)
@@ -101,12 +101,12 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _rewrite(path: str, entries: Mapping[str, Mapping[str, Any]]) -> None:
-    """Replace the log by one line for each output; nothing is lost where that fails."""
+    """Compact the log atomically to one line for each output."""
     with suppress(OSError, WriteError), atomic.replacing(path, follow=False) as file:
         for name, entry in entries.items():
             file.write(_line(name, entry))
 
 
 def _line(output: str, entry: Mapping[str, Any]) -> bytes:
-    # The line end comes first: a line before it that was cut short does not take this one with it.
+    # The line end comes first: a truncated previous line then does not corrupt this one.
     return ("\n" + json.dumps({"output": output, **entry})).encode()

@@ -1,4 +1,4 @@
-"""Folders and globs in object stores: which addresses a name on the command line stands for."""
+"""Expand folders and globs in object stores."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def take(address: str, naming: Naming, search: Search, found: Found) -> None:
     Parameters
     ----------
     address : str
-        A glob matches like a shell's: what it finds counts as named one by one.
+        An address; objects that match a glob count as named individually.
     naming : Naming
     search : Search
     found : Found
-        Gets the jobs, in the order of their names, and what is no picture by its name.
+        Receives the jobs, in the order of names, and the files that are not pictures by name.
 
     Raises
     ------
     UsageError
-        A glob or a folder holds nothing, or fsspec is not installed.
+        A glob or a folder matches nothing, or fsspec is not installed.
     ReadError
         The store refuses.
     """
@@ -48,17 +48,17 @@ def take(address: str, naming: Naming, search: Search, found: Found) -> None:
 
 
 def is_folder(address: str) -> bool:
-    """Tell a folder from an object; what is named like a picture is one, which saves a question for each."""
+    """Whether an address is a folder; one named like a picture counts as an object, which saves a request."""
     if address.endswith("/"):
         return True
     if formats.by_suffix(os.path.splitext(address)[1]) is not None:
         return False
     store, path = objects.filesystem(address)
-    return "/" not in path.strip("/") or bool(store.isdir(path))  # a bucket, or what stands before slashes
+    return "/" not in path.strip("/") or bool(store.isdir(path))  # a bucket, or a common prefix
 
 
 def exists(address: str) -> bool:
-    """Whether there is an object or a folder, or something that a glob could mean."""
+    """Whether an object or a folder exists, or the address may be a glob."""
     if _is_glob(address):
         return True
     store, path = objects.filesystem(address)
@@ -72,7 +72,7 @@ def _is_glob(address: str) -> bool:
 def _matches(address: str) -> list[str]:
     store, path = objects.filesystem(address)
     paths = sorted(store.glob(path))
-    if not paths and store.exists(path):  # a name that only looks like a glob
+    if not paths and store.exists(path):  # a name with glob characters
         return [address]
     if not paths:
         raise UsageError("no object has such a name")
@@ -80,7 +80,7 @@ def _matches(address: str) -> list[str]:
 
 
 def _address(like: str, path: str) -> str:
-    """Write a path of a store as an address, with the scheme as it was typed."""
+    """Return a store's path as an address, with the scheme as it was typed."""
     return f"{like.partition('://')[0]}://{path.lstrip('/')}"
 
 
@@ -98,7 +98,7 @@ def _take_folder(address: str, naming: Naming, search: Search, found: Found) -> 
 
 
 def _walk(top: str, search: Search, output: str | None) -> Iterator[tuple[str, str]]:
-    """Yield address and path below ``top`` of each object, in order; the output folder is no input."""
+    """Yield address and path below ``top`` of each object, in order, without the output folder."""
     store, root = objects.filesystem(top)
     root = root.rstrip("/")
     avoided = objects.identity(output).rstrip("/") + "/" if output is not None and "://" in output else None
@@ -121,7 +121,7 @@ def _paths(store: Any, root: str, recursive: bool) -> list[str]:
 
 
 def _head(address: str, search: Search) -> bytes:
-    """Read the beginning of an object where its content counts."""
+    """Read the beginning of an object if its content matters."""
     if not search.any_content or formats.by_suffix(os.path.splitext(address)[1]) is not None:
         return b""
     store, path = objects.filesystem(address)

@@ -1,4 +1,4 @@
-"""How a batch shares cores and memory among its pictures."""
+"""Division of cores and memory among the pictures of a batch."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
     from convfilter.pipeline import Options
 
 _BYTES_OF_A_FILE_BYTE = 4
-#: What decoders, encoders and scratch take for a pixel, as measured with JPEG, PNG, WebP and TIFF.
+#: Bytes of decoders, encoders and scratch for each pixel, measured with JPEG, PNG, WebP and TIFF.
 _CODEC_BYTES = 8
-#: Pictures that need less than this run side by side unasked.
+#: Pictures below this size run in parallel without a memory check.
 _SMALL_BYTES = 64 * 2**20
 
 
 class Share(NamedTuple):
-    """How the cores are shared: pictures at a time, and threads for each."""
+    """Division of cores: pictures at a time, and threads for each."""
 
     jobs: int
     threads: int
 
 
 def share(files: int, jobs: int | None, threads: int | None, available: int) -> Share:
-    """Share the cores among pictures; jobs times threads is never more than the cores.
+    """Divide the cores among pictures; jobs times threads never exceeds the cores.
 
     Parameters
     ----------
     files : int
         Pictures to be filtered.
     jobs, threads : int, or None
-        As wished for; None: as many pictures as there are cores, and the rest as threads.
+        As requested; None: as many pictures as cores, and the remaining cores as threads.
     available : int
         Cores.
 
@@ -55,7 +55,7 @@ def share(files: int, jobs: int | None, threads: int | None, available: int) -> 
 
 
 class Header(NamedTuple):
-    """What a picture file says about itself: shape, sample type, whether the last channel is alpha, and frames."""
+    """Header of a picture file: shape, sample type, whether the last channel is alpha, and frames."""
 
     shape: tuple[int, int, int]
     dtype: str
@@ -64,7 +64,7 @@ class Header(NamedTuple):
 
 
 def header_of(path: str) -> Header | None:
-    """Read a picture's header; None where it tells nothing.
+    """Read a picture's header, or None.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def header_of(path: str) -> Header | None:
     """
     import warnings
 
-    if not os.path.isfile(path):  # opening a FIFO would wait for its writer, and take what it writes
+    if not os.path.isfile(path):  # opening a FIFO would block and consume its data
         return None
     from PIL import Image
 
@@ -86,18 +86,18 @@ def header_of(path: str) -> Header | None:
                 dtype = "f4" if image.mode in ("F", "I") else "u2" if deep else "u1"
                 frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
                 return Header((image.height, image.width, bands), dtype, bands in (2, 4), frames)
-    except Exception:  # whatever is wrong with the file, the one who filters it will say so
+    except Exception:  # the worker that filters the file will report the problem
         return _judged(path)
 
 
 class _SizeKnown(ConvfilterError):
-    """Ends the reading of a header whose size is known."""
+    """Aborts reading once the size is known."""
 
 
 def _judged(path: str) -> Header | None:
-    """Read the header of a format that Pillow does not know, up to where its reader judges the size.
+    """Read the size in a format that Pillow does not know, by aborting its reader at the size check.
 
-    Sample type and channels are the largest that such formats have.
+    Sample type and channels are the largest of such formats.
     """
     from convfilter.picture.read import ReadOptions, opened
 
@@ -116,12 +116,12 @@ def _judged(path: str) -> Header | None:
 
 
 class Memory:
-    """The memory that jobs need, and what those that run have been given.
+    """Accounts for the memory of running jobs.
 
     Parameters
     ----------
     options : Options
-        How the pictures are filtered.
+        Options of the pipeline.
     """
 
     def __init__(self, options: Options) -> None:
@@ -130,9 +130,9 @@ class Memory:
         self._needed: dict[Header, int] = {}
 
     def needed(self, source: str) -> int:
-        """Estimate what a picture takes, in bytes; 0 where it will be refused."""
+        """Estimate the bytes of a picture's job; 0 if it will be refused."""
         header = header_of(source)
-        if header is None:  # Pillow does not know it, as a TIFF of floats, which compress badly
+        if header is None:  # unknown to Pillow, such as a TIFF of floats, which compresses badly
             return _BYTES_OF_A_FILE_BYTE * os.path.getsize(source) if os.path.isfile(source) else 0
         if header.shape[0] * header.shape[1] > self._options.read.max_pixels:
             return 0
@@ -141,23 +141,23 @@ class Memory:
         return self._needed[header]
 
     def admits(self, needed: int) -> bool:
-        """Whether a picture may start beside those that run; one by itself always may."""
+        """Whether a picture may start beside the running ones; a single one always may."""
         if not self._given or needed < _SMALL_BYTES:
             return True
-        # What the others were given counts in full, though they may hold some of it already.
+        # The quota of running jobs counts in full, though they may have allocated part of it already.
         return needed + sum(self._given.values()) <= available_memory()
 
     def give(self, source: str, needed: int) -> None:
-        """Note that a job has started."""
+        """Record the start of a job."""
         self._given[source] = needed
 
     def take_back(self, source: str) -> None:
-        """Note that it has ended."""
+        """Record the end of a job."""
         self._given.pop(source, None)
 
 
 def planned_bytes(header: Header, options: Options) -> int:
-    """Return the memory for a picture, its result, what lies between two stages, decoder and encoder.
+    """Return the bytes of a picture, its result, intermediate results, decoder and encoder.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def planned_bytes(header: Header, options: Options) -> int:
     results = [stage.rows.output * stage.cols.output * stage.output_channels for stage in plan.stages]
     between = [plan.between.itemsize * samples for samples in results[:-1]]
     pixels, samples = math.prod(header.shape[:2]), math.prod(header.shape)
-    # Two of them are there at a time: the input of a stage, and what it makes of it.
+    # Two exist at a time: a stage's input and result.
     needed = max(map(sum, zip([0, *between], [*between, 0], strict=True)))
     needed += 2 * plan.between.itemsize * samples if options.linear else 0
     needed += (samples + results[-1]) * sample_bytes * header.frames

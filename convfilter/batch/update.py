@@ -1,19 +1,17 @@
-"""What need not be done again: a log beside the outputs of what each was made from, and how.
+"""Up-to-date checks: a log beside the outputs records how each was made, and from what.
 
-``--update`` skips an output that the log knows, if nothing has changed since: the input, the output itself, and the
-recipe, a digest of the filters with their weights, of every option that has an influence, and of the version of
-convfilter. Times alone, as make compares them, would miss a new sigma, an older file moved over the input, and an
-output that something else has written.
+``--update`` skips an output in the log if nothing has changed since: the input, the output, and the recipe. The recipe
+is a digest of the filters with their weights, of every option that affects the result, and of the version of
+convfilter. Comparing times alone, as make does, would miss a new sigma, an older file moved over the input, and an
+output that another program has written.
 
-A file has not changed if its size, its time, its inode and the time of its inode are the same. Where only the latter
-two have moved (``cp -p`` over it, ``rsync -t``, a copy of the whole tree, chmod), and where the clock of the file
-system is too coarse to tell, its content is compared by a digest.
+A file counts as unchanged if its size, modification time, inode and inode time are equal. If only the inode or its time
+differ (``cp -p`` over it, ``rsync -t``, a copy of the whole tree, chmod), or the clock of the file system is too
+coarse, digests of the content are compared.
 
-The log is the file ``.convfilter_log`` in each folder of outputs, so that it
-travels with them; without it everything is done once more. Every batch writes it,
-unless ``--no-log`` forbids that. A line is appended when an output is there, so
-that a run that is stopped has logged what it has done, and several runs can
-share a folder.
+The log is the file ``.convfilter_log`` in each output folder, so that it moves with the outputs; without it every
+picture is filtered again. Every batch writes it, unless ``--no-log`` is given. A line is appended as soon as an output
+exists, so that an interrupted run has logged its outputs, and several runs can share a folder.
 """
 
 from __future__ import annotations
@@ -36,25 +34,25 @@ from convfilter.guides import with_guides
 from convfilter.pipeline import Options
 
 LOG_NAME = log_file.NAME
-#: Fields of the options that do not change the bytes of a result: threads, callbacks, names.
+#: Fields of the options that do not affect the bytes of a result: threads, callbacks, names.
 _WITHOUT_INFLUENCE = (
     "threads", "in_place", "plan", "explain", "before_writing", "look", "specs", "defaults", "name", "where_taken",
     "remark", "digests",
 )  # fmt: skip
 _SECOND = 10**9
-#: File systems that keep whole seconds may keep only even ones.
+#: Time resolution of file systems of whole seconds: some store only even ones.
 _COARSE = 2 * _SECOND
-#: Resolution of times on other file systems: a tick of the kernel.
+#: Time resolution of other file systems: a tick of the kernel.
 _FINE = _SECOND // 100
 
 
 def recipe(options: Options) -> str:
-    """Return a digest of all that decides how an output follows from an input.
+    """Return a digest of everything that determines an output besides its input.
 
     Parameters
     ----------
     options : Options
-        The weights of its filters count, not the files they come from.
+        Options; the weights of filters count, not the names of their files.
 
     Returns
     -------
@@ -68,7 +66,7 @@ def recipe(options: Options) -> str:
 
 
 def _feed(digest: Any, value: object) -> None:
-    """Take in a value by its content, and by its type, so that no two values look alike."""
+    """Add a value to a digest by content and type, without ambiguity."""
     digest.update(f"<{type(value).__name__}>".encode())
     if isinstance(value, np.ndarray):
         digest.update(f"{value.dtype.str}{value.shape}".encode() + np.ascontiguousarray(value).tobytes())
@@ -94,7 +92,7 @@ def _feed(digest: Any, value: object) -> None:
 
 
 class _Stamp(NamedTuple):
-    """What tells one state of a file from another: size in bytes, times in nanoseconds, inode."""
+    """State of a file: size in bytes, times in nanoseconds, inode."""
 
     size: int
     time: int
@@ -103,7 +101,7 @@ class _Stamp(NamedTuple):
 
 
 def _stamp(path: str) -> _Stamp | None:
-    """Return the state of a regular file."""
+    """Return the state of a regular file, or None."""
     try:
         status = os.stat(path)
     except OSError:
@@ -114,7 +112,7 @@ def _stamp(path: str) -> _Stamp | None:
 
 
 def digest_of(path: str) -> str | None:
-    """Return a digest of a file's content, in hexadecimal; None where it cannot be read, or is a pipe or a device."""
+    """Return a digest of a file's content, in hexadecimal; None if it is unreadable, a pipe or a device."""
     if _stamp(path) is None:
         return None
     try:
@@ -125,12 +123,12 @@ def digest_of(path: str) -> str | None:
 
 
 class UpdateLog:
-    """Which outputs are up to date.
+    """Decides which outputs are up to date.
 
     Parameters
     ----------
     recipe : str
-        As `recipe` returns it.
+        Result of `recipe`.
     """
 
     def __init__(self, recipe: str) -> None:
@@ -140,7 +138,7 @@ class UpdateLog:
         self._touched: list[Job] = []
 
     def is_current(self, job: Job) -> bool:
-        """Whether an output is there, and would come out the same; remembers the input as it is now."""
+        """Whether an output exists and would come out the same; records the input's state."""
         self.remember([job])
         source = self._inputs[job][0]
         folder, name = os.path.split(job.destination)
@@ -161,12 +159,12 @@ class UpdateLog:
         return True
 
     def remember(self, jobs: Iterable[Job]) -> None:
-        """Remember the inputs as they are before they are read."""
+        """Record the inputs' states before they are read."""
         for job in jobs:
             self._inputs[job] = _stamp(job.source), time.time_ns()
 
     def refresh(self) -> None:
-        """Log files whose content was compared as they are now, so that the next run need not compare it again.
+        """Update the log entries of files whose content was compared, so that the next run need not compare it.
 
         Raises
         ------
@@ -183,7 +181,7 @@ class UpdateLog:
         ----------
         job : Job
         digests : pair of str or None, optional
-            Of the input and of the output; by default they are computed here.
+            Digests of input and output; computed here by default.
 
         Raises
         ------
@@ -196,7 +194,7 @@ class UpdateLog:
         output, now = _stamp(job.destination), time.time_ns()
         if output is None:
             return
-        # Of an input that has changed meanwhile, nobody knows which content was read.
+        # If the input has changed meanwhile, its digest may not be that of the content that was read.
         read = digests[0] if source is not None and _stamp(job.source) == source else None
         folder, name = os.path.split(job.destination)
         entry = {
@@ -218,9 +216,9 @@ def _logged(stamp: _Stamp | None, seen: int, digest: str | None) -> dict[str, An
 
 
 def _state(path: str, stamp: _Stamp, logged: Any, fine: int) -> str:
-    """Compare a file with what was logged: it is the "same", or "touched" without a change of content, or "changed".
+    """Compare a file with its log entry: "same", "touched" (equal content), or "changed".
 
-    ``fine`` is how far apart two changes may be that a clock of nanoseconds does not tell apart.
+    ``fine`` is the resolution of times: two changes within it may have equal times.
     """
     try:
         before, seen, digest = _Stamp(*logged["stamp"]), int(logged["seen"]), logged["sha256"]

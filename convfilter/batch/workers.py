@@ -1,8 +1,8 @@
-"""Processes that filter one picture after the other, started by fork, spoken to through pipes.
+"""Worker processes that filter one picture at a time, started by fork, with pipes to the parent.
 
-Processes, not threads: a decoder that crashes takes one picture with it, a
-signal ends a worker as it ends a run on one file, and no lock is shared. What
-has been imported before the fork is there in all of them.
+Processes, not threads: a crash of a decoder affects one picture only, a
+signal ends a worker as it ends a run on one file, and no lock is shared.
+Workers share what was imported before the fork.
 
 The pipes are read here and not by ``multiprocessing``: its ``Process``, ``Pipe`` and ``wait`` pass the same tests in 39
 lines less, but take 12 ms of a batch's processor time to import (2 files: 290 ms to 302; 40 files: 422 to 442), and
@@ -29,14 +29,14 @@ from convfilter.planning.remembered import remembered_plan
 
 _LENGTH_BYTES = 8
 _READ_BYTES = 1 << 16
-#: How long a worker that was told to stop may take to clean up.
+#: Seconds for a stopped worker to clean up.
 _PATIENCE_SECONDS = 5.0
 
 
 class Outcome(NamedTuple):
-    """What became of a job: a report, or what went wrong, with its traceback as text.
+    """The outcome of a job: a report, or an error with its traceback as text.
 
-    ``digests`` are those of input and output, where the options ask for them.
+    ``digests`` are those of input and output, if the options ask for them.
     """
 
     job: Job
@@ -47,25 +47,25 @@ class Outcome(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """Something the user should hear, of no file in particular."""
+    """A message for the user about no particular file."""
 
     text: str
 
 
 class Tick(NamedTuple):
-    """Nothing has happened for a while."""
+    """No other event has occurred for a while."""
 
 
 Event = Outcome | Notice | Tick
 
 
 def perform(job: Job, options: pipeline.Options) -> Outcome:
-    """Filter one picture; what goes wrong with it is part of the outcome.
+    """Filter one picture; errors are part of the outcome.
 
     Parameters
     ----------
     job : Job
-        The folder of its output is made, if there is none, once the result is there: a picture that fails leaves none.
+        A missing output folder is created once the result exists: a failing picture leaves none.
     options : pipeline.Options
 
     Returns
@@ -83,14 +83,14 @@ def perform(job: Job, options: pipeline.Options) -> Outcome:
 
 
 def _digests(job: Job) -> tuple[str | None, str | None]:
-    """Compute them where the picture was filtered: both files are in memory there, and every worker has its own."""
+    """Return the digests of input and output, computed in the worker: files are cached there, and cores are shared."""
     from convfilter.batch.update import digest_of
 
     return digest_of(job.source), digest_of(job.destination)
 
 
 def _make_folder(destination: str) -> None:
-    if "://" in destination:  # what an address names needs no folder
+    if "://" in destination:  # stores need no folders
         return
     folder = os.path.dirname(destination)
     try:
@@ -103,25 +103,25 @@ def _make_folder(destination: str) -> None:
 def outcomes(
     jobs: Sequence[Job], options: pipeline.Options, processes: int, tick_seconds: float | None = None
 ) -> Iterator[Event]:
-    """Do the jobs in several processes, and yield what becomes of them as it happens.
+    """Run the jobs in several processes, and yield events as they happen.
 
     Parameters
     ----------
     jobs : sequence of Job
-        Begun in this order.
+        Started in this order.
     options : pipeline.Options
     processes : int
-        Fewer run at a time where the pictures are too large for the memory.
+        Most processes; fewer run if the pictures are too large for the memory.
     tick_seconds : float, optional
-        Yield a Tick when nothing else has happened for so long.
+        Yield a Tick after this time without another event.
 
     Yields
     ------
     Outcome, Notice or Tick
-        One Outcome for each job. Objects in memory:// are filtered in this
-        process, which alone has them. A worker that dies fails its job, and another
-        takes its place. When the iteration is ended early, so are the workers;
-        what they were writing does not appear.
+        One Outcome for each job. Objects in memory:// are filtered in this process,
+        which alone has them. If a worker dies, its job fails and another worker
+        replaces it. Closing the iterator stops the workers; unfinished outputs do
+        not appear.
     """
     if len(jobs) <= 1 or any(name.startswith("memory://") for job in jobs for name in job):
         for job in jobs:
@@ -158,7 +158,7 @@ def _shared_out(jobs: Sequence[Job], crew: _Crew, processes: int, tick_seconds: 
 
 
 class _Worker:
-    """A child process and the pipes to it; ``job`` is what it is at, or None."""
+    """A child process and the pipes to it; ``job`` is its current job, or None."""
 
     def __init__(self, pid: int, requests: int, results: int) -> None:
         self.pid, self.requests, self.results = pid, requests, results
@@ -167,11 +167,11 @@ class _Worker:
 
     def begin(self, job: Job) -> None:
         self.job = job
-        with suppress(BrokenPipeError):  # it has died: found when its results are read
+        with suppress(BrokenPipeError):  # the worker has died, which reading its results will show
             _send(self.requests, job)
 
     def received(self) -> list[Any] | None:
-        """Return the messages that have come in whole; None if the worker has ended."""
+        """Return the complete messages so far; None if the worker has ended."""
         block = os.read(self.results, _READ_BYTES)
         if not block:
             return None
@@ -186,14 +186,14 @@ class _Worker:
         return messages
 
     def close(self) -> int:
-        """Let go of a worker and return its exit status, negative for a signal."""
+        """Reap a worker and return its exit status, negative for a signal."""
         os.close(self.requests)
         os.close(self.results)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
 class _Crew:
-    """The workers: hired when there is work and none is free."""
+    """The pool of workers, forked on demand."""
 
     def __init__(self, options: pipeline.Options) -> None:
         self.options = options
@@ -211,7 +211,7 @@ class _Crew:
         worker.begin(job)
 
     def wait(self, seconds: float | None) -> Iterator[Event]:
-        """Yield what comes in until something has, or the time is over."""
+        """Yield incoming events, or none at the timeout."""
         poll = select.poll()
         by_results = {worker.results: worker for worker in self.busy}
         for results in by_results:
@@ -240,12 +240,12 @@ class _Crew:
         return Outcome(worker.job, None, PictureError(problem, remedy=advice))
 
     def dismiss(self) -> None:
-        """Let idle workers go: they end when their pipe does."""
+        """Close the pipes of idle workers, which then exit."""
         while self._workers:
             self._workers.pop().close()
 
     def stop(self) -> None:
-        """End the workers at once; each removes what it had begun."""
+        """Stop the workers at once; each removes its unfinished output."""
         for worker in self._workers:
             with suppress(ProcessLookupError):
                 os.kill(worker.pid, signal.SIGTERM)
@@ -261,11 +261,11 @@ class _Crew:
 
 
 def _hired(options: pipeline.Options, others: Sequence[int]) -> _Worker:
-    """Fork a worker; ``others`` are the pipes of those that are there, which it must not hold open."""
+    """Fork a worker; ``others`` are the pipes of other workers, which it must close."""
     requests, ours_to_write = os.pipe()
     ours_to_read, results = os.pipe()
     with warnings.catch_warnings():
-        # The only other threads are idle ones of NumPy's linear algebra, which knows how to be forked.
+        # The only other threads are idle ones of NumPy's BLAS, which supports fork.
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
@@ -276,7 +276,7 @@ def _hired(options: pipeline.Options, others: Sequence[int]) -> _Worker:
 
 
 def _work(requests: int, results: int, options: pipeline.Options, of_parent: Sequence[int]) -> NoReturn:
-    """Filter what is asked for until the pipe ends, and end the process; nothing of the parent's is run."""
+    """Serve requests until the pipe ends, then exit without the parent's cleanup."""
     status = 1
     try:
         for end in of_parent:
@@ -289,13 +289,13 @@ def _work(requests: int, results: int, options: pipeline.Options, of_parent: Seq
                 job = pickle.loads(stream.read(int.from_bytes(length, "big")))
                 _send(results, portable(perform(job, options)))
         status = 0
-    except BaseException as stop:  # a signal: the file that was being written has been cleaned up on the way here
+    except BaseException as stop:  # a signal: the unfinished output is already removed
         status = getattr(stop, "status", 1)
     os._exit(status)
 
 
 def portable(outcome: Outcome) -> Outcome:
-    """Replace an exception that cannot travel between processes by one that says the same."""
+    """Replace an exception that cannot be pickled by an equivalent one."""
     try:
         pickle.loads(pickle.dumps(outcome.error))
     except Exception:

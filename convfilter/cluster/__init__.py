@@ -1,1 +1,1 @@
-"""Many files on many machines: a Dask scheduler hands them to its workers."""
+"""Batches on a Dask cluster."""

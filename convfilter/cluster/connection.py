@@ -1,4 +1,4 @@
-"""The connection to a Dask scheduler, or to one started here, and what its workers must have in common with us."""
+"""The connection to a Dask scheduler, remote or started here, and checks of its workers' versions."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from convfilter.errors import ClusterError, UsageError, first_line
 LOCAL = "local"
 _INSTALL = "pip install 'convfilter[cluster]'"
 _CONNECT_SECONDS = 10.0
-#: How long a scheduler may take to let go of a client: one that has gone takes it all.
+#: Seconds for a scheduler to release a client; one that has gone takes all of them.
 _GOODBYE_SECONDS = 2.0
 _LOOPBACK = "127.0.0.1"
 
 
 @contextmanager
 def connected(address: str, processes: int) -> Iterator[Any]:
-    """Connect to a scheduler, or start one here, and let go of it in the end.
+    """Connect to a scheduler, or start one here, and release it at the end.
 
     Parameters
     ----------
     address : str
-        Of the scheduler, as ``tcp://host:8786``; ``local`` starts one, with workers.
+        Address of the scheduler, as ``tcp://host:8786``; ``local`` starts one with workers.
     processes : int
         Workers of a local cluster.
 
@@ -43,14 +43,14 @@ def connected(address: str, processes: int) -> Iterator[Any]:
     UsageError
         The extra is not installed.
     ClusterError
-        There is no scheduler.
+        No scheduler answers.
     """
     try:
         import dask
         import distributed
     except ImportError as error:
         raise UsageError("a Dask scheduler needs more than is installed", remedy=_INSTALL) from error
-    # What goes wrong is said by us, in one line; distributed logs pages of it.
+    # Errors are reported here, in one line; distributed logs pages.
     for name in ("distributed", *logging.root.manager.loggerDict):
         if name.partition(".")[0] == "distributed":
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
@@ -62,7 +62,7 @@ def connected(address: str, processes: int) -> Iterator[Any]:
                 cluster = _local(distributed, processes)
             try:
                 client = _client(distributed, cluster or address)
-            except Exception as error:  # whatever else listens there, its bytes can mean anything to distributed
+            except Exception as error:  # another service there can send bytes that distributed misreads in any way
                 raise ClusterError(
                     f"no Dask scheduler answers at {address}: {first_line(error)}",
                     remedy="start one with 'dask scheduler', or use {dask=local}",
@@ -76,7 +76,7 @@ def connected(address: str, processes: int) -> Iterator[Any]:
 
 
 def _client(distributed: Any, target: Any) -> Any:
-    """Connect to a scheduler; in a thread, because the library waits without end for one that stays silent."""
+    """Connect to a scheduler, in a thread: the library waits forever for a silent one."""
     made: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def connect() -> None:
@@ -96,10 +96,10 @@ def _client(distributed: Any, target: Any) -> Any:
 
 
 def _local(distributed: Any, processes: int) -> Any:
-    """Start a scheduler here, and workers that leave Ctrl-C, which a terminal sends them too, to this process."""
+    """Start a scheduler here, with workers that ignore Ctrl-C, which the terminal sends to them too."""
     from multiprocessing import resource_tracker
 
-    resource_tracker.ensure_running()  # it would unblock the signal again
+    resource_tracker.ensure_running()  # started first: its start would unblock the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # threads and processes inherit what is blocked
     try:
         return distributed.LocalCluster(
@@ -112,12 +112,12 @@ def _local(distributed: Any, processes: int) -> Any:
 
 
 def require_like_versions(client: Any, address: str) -> Iterator[Notice]:
-    """Ask all workers for their versions, and refuse those who would write other bytes.
+    """Check the versions of all workers, and refuse those that would write other bytes.
 
     Yields
     ------
     Notice
-        There are no workers yet, or their libraries are not those that are installed here.
+        There are no workers yet, or their libraries have other versions than here.
 
     Raises
     ------

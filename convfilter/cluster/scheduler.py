@@ -1,8 +1,8 @@
-"""Many files through a Dask scheduler: handed out as workers are free, done again where a worker is lost.
+"""Batches through a Dask scheduler: files go to free workers, and again to others if a worker is lost.
 
-A task is one file, and writes its output whole; so it may run twice, and what
-was done before a worker died stays. Only a few tasks for each worker are with
-the scheduler at a time: a million files cost it no more than a thousand.
+A task is one file and writes its output atomically; so it may run twice, and
+outputs of a worker that died stay. Only a few tasks for each worker are with
+the scheduler at a time, so a million files cost it no more than a thousand.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from convfilter.errors import ClusterError, ConvfilterError, PictureError, ReadE
 from convfilter.filters import stack
 from convfilter.pipeline import Options
 
-#: How often to look whether the scheduler is still there.
+#: Interval of checks that the scheduler is alive, in seconds.
 _LOOK_SECONDS = 0.5
-#: How long it may be away.
+#: Seconds that it may be unreachable.
 _GONE_SECONDS = 15.0
 #: What reading a file says that is not there.
-#: Tasks for each thread of the workers: one that runs, and one or two that wait for it.
+#: Tasks for each thread of the workers: one running, one or two queued.
 _TASKS_A_THREAD = 3
 _LEAST_TASKS = 8
-#: Results that are fetched together.
+#: Most results of one fetch.
 _MOST_TOGETHER = 64
-#: How often a file is tried where a worker, and not the file, may be at fault.
+#: Attempts for a file whose failure may be the worker's fault.
 _ATTEMPTS = 3
 
 
@@ -49,22 +49,22 @@ def outcomes(
     at_a_time: int | None = None,
     tick_seconds: float | None = None,
 ) -> Iterator[Event]:
-    """Have a cluster do the jobs, and yield what becomes of them as it happens.
+    """Run the jobs on a cluster, and yield events as they happen.
 
     Parameters
     ----------
     jobs : sequence of Job
         Begun in this order.
     options : Options
-        Weights that it names are read here: workers need not have the files.
+        Options; their weights files are read here, so workers need not have them.
     address : str
         Of the scheduler, as ``tcp://host:8786``; ``local`` starts one here.
     processes : int
         Workers of a local cluster.
     at_a_time : int, optional
-        At most so many files are with the scheduler.
+        Most files with the scheduler.
     tick_seconds : float, optional
-        Yield a Tick when nothing else has happened for so long.
+        Yield a Tick after this time without another event.
 
     Yields
     ------
@@ -74,9 +74,9 @@ def outcomes(
     Raises
     ------
     UsageError
-        The extra is not installed, the address is none, or a job is only to be had in this process.
+        The extra is not installed, the address is invalid, or a job works only in this process.
     ClusterError
-        There is no scheduler, or it is lost; or a worker has another version of convfilter.
+        No scheduler answers, or it is lost; or a worker has another version of convfilter.
     """
     _require_sense(jobs, options, address)
     try:
@@ -84,7 +84,7 @@ def outcomes(
             yield from _Run(client, jobs, options, address, at_a_time).events(tick_seconds)
     except ConvfilterError:
         raise
-    except Exception as error:  # the library's own, and what the scheduler's answers make of it
+    except Exception as error:  # errors of the library, and of misread answers
         raise ClusterError(f"the scheduler at {address} cannot be used: {first_line(error)}") from error
 
 
@@ -109,7 +109,7 @@ def _require_sense(jobs: Sequence[Job], options: Options, address: str) -> None:
 
 
 class _Run:
-    """One batch on a cluster: which files wait, and which are with the scheduler."""
+    """One batch on a cluster: waiting and submitted files."""
 
     def __init__(self, client: Any, jobs: Sequence[Job], options: Options, address: str, at_a_time: int | None) -> None:
         self._client, self._address, self._at_a_time = client, address, at_a_time
@@ -124,7 +124,7 @@ class _Run:
         self._seen = time.monotonic()
 
     def events(self, tick_seconds: float | None) -> Iterator[Event]:
-        """Keep the workers busy until every file has had its turn."""
+        """Keep the workers busy until all files are done."""
         yield from require_like_versions(self._client, self._address)
         room = self._room()
         self._hand_out(room)
@@ -138,7 +138,7 @@ class _Run:
             self._hand_out(room)
 
     def _some_ended(self, seconds: float) -> list[Any]:
-        """Wait for a task to end; returns all that have."""
+        """Wait for a task to end; return all ended tasks."""
         ended = []
         with suppress(queue.Empty):
             ended.append(self._ended.get(timeout=seconds))
@@ -147,7 +147,7 @@ class _Run:
         return ended
 
     def _hand_out(self, room: int) -> None:
-        """Give the scheduler as many files as there is room for: together, which takes it half the time."""
+        """Submit as many files as there is room for, in one call, which takes half the time."""
         if self._client.status != "running":
             return
         batch: list[tuple[Job, int]] = []
@@ -168,7 +168,7 @@ class _Run:
             self._watch(future, job, attempt)
 
     def _shared(self) -> Any:
-        """Return the options as a task that can be done again."""
+        """Return the options as a task that can be recomputed."""
         if self._options is None:
             self._options = self._client.submit(worker.same, self._sent, pure=False)
         return self._options
@@ -192,18 +192,18 @@ class _Run:
         return {}
 
     def _room(self) -> int:
-        """Count how many files may be with the scheduler: workers come and go."""
-        if self._client.status != "running":  # asking would wait for it to come back
+        """Return the number of files that may be with the scheduler: workers come and go."""
+        if self._client.status != "running":  # a request would wait for it to come back
             return 0
         threads = sum(each["nthreads"] for each in self._workers().values())
         room: int = max(_LEAST_TASKS, _TASKS_A_THREAD * threads)
         return min(room, self._at_a_time) if self._at_a_time else room
 
     def _taken(self, ended: Sequence[Any]) -> Iterator[Event]:
-        """Yield what became of some files, unless they are worth another attempt."""
+        """Yield the outcomes of some files, except those that are tried again."""
         finished = [future for future in ended if future.status == "finished"]
         results: dict[Any, worker.Done] = {}
-        with suppress(Exception):  # one question for all results; what goes wrong shows when they are asked for singly
+        with suppress(Exception):  # one request for all results; errors show when they are fetched individually
             results = dict(zip(finished, self._client.gather(finished), strict=True)) if finished else {}
         for future in ended:
             yield from self._one(future, results.get(future))
@@ -212,11 +212,11 @@ class _Run:
         job, attempt = self._tasks.pop(future)
         try:
             done = done or future.result(timeout=_GONE_SECONDS)
-        except TimeoutError:  # the worker that held the result has died meanwhile: it is being computed again
+        except TimeoutError:  # the worker with the result has died: Dask recomputes it
             self._watch(future, job, attempt)
             return
         except Exception as error:
-            if isinstance(error, CancelledError) and attempt < _ATTEMPTS:  # by a scheduler that has gone or begun anew
+            if isinstance(error, CancelledError) and attempt < _ATTEMPTS:  # the scheduler was lost or restarted
                 self._options = None
                 self._again.append((job, attempt + 1))
             else:
@@ -233,7 +233,7 @@ class _Run:
         yield from self._here(job, done.outcome)
 
     def _here(self, job: Job, outcome: Outcome) -> Iterator[Event]:
-        """Give an outcome the names as they were typed; say where files are on another disk."""
+        """Restore the typed names in an outcome; report files on another disk."""
         report, error = outcome.report, outcome.error
         if report is not None:
             report = report._replace(source=job.source, destination=job.destination)
@@ -259,12 +259,12 @@ class _Run:
 
 
 def _absolute(job: Job) -> Job:
-    """Name files so that a worker, in another working folder, finds the same."""
+    """Return a job with absolute paths, since workers have other working folders."""
     return Job(*(name if "://" in name else os.path.abspath(name) for name in job))
 
 
 def _lost(error: Exception) -> Exception:
-    """Word what distributed raises for a task that has no result."""
+    """Return the error for a task without a result."""
     if type(error).__name__ == "KilledWorker":
         return PictureError("every worker that began it has died; the memory may be too small, or the picture damaged")
     return PictureError(f"the cluster gave it up: {type(error).__name__}: {first_line(error)}")

@@ -1,4 +1,4 @@
-"""What runs on a worker of a cluster: one picture at a time, whoever asked for it elsewhere."""
+"""Code that runs on a worker of a cluster: one picture at a time."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from convfilter.batch.workers import Outcome, perform, portable
 from convfilter.errors import ConvfilterError
 from convfilter.pipeline import Options
 
-#: The libraries whose version shows in the bytes of an output: sums, and codecs.
+#: Libraries whose version affects the bytes of an output: sums and codecs.
 _LIBRARIES = ("numpy", "pillow", "imagecodecs", "tifffile", "isal")
 
 
 class Versions(NamedTuple):
-    """What decides, with the options, which bytes a worker writes."""
+    """Versions that affect the bytes that a worker writes."""
 
     convfilter: str
     libraries: tuple[tuple[str, str], ...]
 
 
 class Done(NamedTuple):
-    """What became of a picture.
+    """The outcome of a picture.
 
     Attributes
     ----------
     outcome : Outcome
     elsewhere : bool
-        Another worker might do what this one could not.
+        Whether another worker might succeed.
     worker : str
         Its address.
     notices : tuple of str
-        What the engine has to say.
+        Notices of the engine.
     """
 
     outcome: Outcome
@@ -43,7 +43,7 @@ class Done(NamedTuple):
 
 
 def versions() -> Versions:
-    """Return the versions that this process would work with."""
+    """Return the versions in this process."""
     from importlib.metadata import version
 
     return Versions(__version__, tuple((name, version(name)) for name in _LIBRARIES))
@@ -62,15 +62,15 @@ def filter_one(job: Job, options: bytes, wanted: str) -> Done:
     job : Job
         Addresses, and absolute paths.
     options : bytes
-        Pickled `Options`, without anything that only the other machine has.
+        Pickled `Options`, without anything specific to the other machine.
     wanted : str
-        The version of convfilter that has asked.
+        Version of convfilter on the submitting machine.
 
     Returns
     -------
     Done
     """
-    if wanted != __version__:  # a worker that has joined since the others were asked
+    if wanted != __version__:  # a worker that joined after the check
         error = ConvfilterError(f"the worker has convfilter {__version__}, this is {wanted}; install the same on all")
         return Done(Outcome(job, None, error), True, _address())
     from convfilter.native import object_code
@@ -87,11 +87,11 @@ def _address() -> str:
 
     try:
         return str(get_worker().address)
-    except ValueError:  # this is none
+    except ValueError:  # not a worker
         return ""
 
 
 def _is_of_this_place(error: Exception | None) -> bool:
-    """Tell what may be the worker's fault, its memory, disk or network, from a picture that cannot be done."""
+    """Whether an error may be the worker's fault (memory, disk, network), not the picture's."""
     cause = error.__cause__ if isinstance(error, ConvfilterError) else error
     return isinstance(cause, OSError | MemoryError | TimeoutError) and not isinstance(cause, ConvfilterError)
