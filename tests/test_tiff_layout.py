@@ -9,6 +9,7 @@ import tifffile
 from samples import noise
 from tiffs import by_hand
 
+import convfilter as cf
 from convfilter import pipeline
 from convfilter.errors import PictureError, ReadError, WriteError
 from convfilter.picture.options import WriteOptions
@@ -202,15 +203,56 @@ def test_stacks_with_a_directory_for_each_slice_are_read_once():
 # Masks, reduced versions, directories below pages
 
 
-def test_a_transparency_mask_becomes_alpha(tmp_path):
+def test_a_transparency_mask_is_read_as_alpha_and_written_as_a_mask(tmp_path):
     pixels, mask = noise((9, 20, 3)), noise((9, 20)) > 100
     source = tiff((pixels, {}), (mask, {"subfiletype": 4, "photometric": "mask"}))
     picture = read(source)
     assert picture.alpha and picture.notes == ()
     np.testing.assert_array_equal(picture.pixels, np.dstack([pixels, mask * np.uint8(255)]))
     _, result = filtered(source, tmp_path, "identity")
-    np.testing.assert_array_equal(result[mask], picture.pixels[mask])
-    np.testing.assert_array_equal(result[:, :, 3], mask * np.uint8(255))
+    np.testing.assert_array_equal(result[mask], pixels[mask])
+    with tifffile.TiffFile(tmp_path / "out.tif") as written:
+        page = written.pages[1]
+        assert (int(page.subfiletype), int(page.photometric), page.bitspersample) == (4, 4, 1)
+        np.testing.assert_array_equal(page.asarray(), mask)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32, np.float64])
+@pytest.mark.parametrize("layout", [{}, {"tile": (16, 32)}], ids=str)
+def test_masks_of_all_samples_stay_masks(tmp_path, dtype, layout):
+    pages = [noise((40, 50, 2), dtype, seed) for seed in range(2)]
+    masks = [noise((40, 50), seed=seed) > 100 for seed in (7, 8)]
+    options = {"extrasamples": [0], "planarconfig": "contig", "photometric": "minisblack", **layout}
+    kind = {"subfiletype": 4, "photometric": "mask"}
+    data = tiff((pages[0], options), (masks[0], kind), (pages[1], options), (masks[1], kind))
+    filtered(data, tmp_path, "identity")
+    with tifffile.TiffFile(tmp_path / "out.tif") as written:
+        for number in (0, 1):
+            page, mask = written.pages[2 * number : 2 * number + 2]
+            assert page.dtype == dtype and page.samplesperpixel == 2 and page.is_tiled == bool(layout)
+            np.testing.assert_array_equal(page.asarray()[masks[number]], pages[number][masks[number]])
+            np.testing.assert_array_equal(mask.asarray(), masks[number])
+
+
+def test_opacity_is_rounded_to_a_mask_and_is_alpha_elsewhere(tmp_path):
+    pixels, mask = noise((20, 31, 3)), np.zeros((20, 31), bool)
+    mask[5:, 8:] = True
+    source = tiff((pixels, {}), (mask, {"subfiletype": 4, "photometric": "mask"}))
+    filtered(source, tmp_path, "box:3")
+    opacity = cf.box_blur(mask.astype(np.float64), 3)
+    colours = cf.box_blur(pixels * mask[..., np.newaxis].astype(np.float64), 3)
+    with tifffile.TiffFile(tmp_path / "out.tif") as written:
+        got, there = written.pages[0].asarray(), written.pages[1].asarray()
+    np.testing.assert_array_equal(there, opacity >= 0.5)
+    assert np.abs(got[there] - colours[there] / opacity[there][:, np.newaxis]).max() <= 0.501
+    (tmp_path / "in.tif").write_bytes(source.getvalue())
+    pipeline.filter_file(str(tmp_path / "in.tif"), str(tmp_path / "out.png"), pipeline.Options(["identity"]))
+    np.testing.assert_array_equal(read(tmp_path / "out.png").pixels[..., 3], mask * 255)
+    options = pipeline.Options(["identity"], write=WriteOptions(background="#000"))
+    pipeline.filter_file(str(tmp_path / "in.tif"), str(tmp_path / "flat.tif"), options)
+    with tifffile.TiffFile(tmp_path / "flat.tif") as written:
+        assert len(written.pages) == 1
+        np.testing.assert_array_equal(written.pages[0].asarray(), pixels * mask[..., np.newaxis])
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])

@@ -173,6 +173,8 @@ class Metadata:
         for other formats.
     tile : (int, int), or None
         Width and height of the tiles of the TIFF that was read; an output then has such tiles.
+    mask : bool
+        Whether opacity is that of the TIFF's transparency mask; an output then has a mask.
     lossless : bool
         Whether the WebP that was read is lossless; an output then is too.
     from_integers : bool
@@ -200,6 +202,7 @@ class Metadata:
     lossless: bool = False
     compression: str = ""
     tile: tuple[int, int] | None = None
+    mask: bool = False
     from_integers: bool = False
     attributes: dict[str, Any] | None = None
     thumbnail: bool = False

@@ -321,6 +321,7 @@ def _stripped(metadata: Metadata, strip: str | None) -> Metadata:
         lossless=metadata.lossless,
         compression=metadata.compression,
         tile=metadata.tile,
+        mask=metadata.mask,
         from_integers=metadata.from_integers,
     )
     if strip == "most":

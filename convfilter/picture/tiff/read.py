@@ -92,7 +92,8 @@ def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Pic
     for entry in entries:
         _require_data(entry, size, options, notes)
         pages.append(opened(entry, file, options, notes) if len(entries) == 1 else decoded(entry, options, notes))
-    if any(entry.mask is not None for entry in entries):
+    has_mask = any(entry.mask is not None for entry in entries)
+    if has_mask:
         pages = [page.with_alpha() for page in pages]
     if len({page.premultiplied for page in pages}) > 1:
         pages = [page.straight() for page in pages]
@@ -105,6 +106,7 @@ def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Pic
     kinds = extra_kinds(entries[0].page)
     metadata.compression = _compression_of(entries[0].page)
     metadata.tile = _tile_of(entries[0].page)
+    metadata.mask = has_mask and not any(_has_alpha(entry.page) for entry in entries)
     metadata.associated_alpha = first.alpha and ASSOCIATED in kinds
     metadata.alpha_at = next((at for at, kind in enumerate(kinds) if kind in (ASSOCIATED, UNASSOCIATED)), first.extras)
     frames, losses = _described(entries, pages, total, file)
@@ -138,6 +140,10 @@ def _described(
         frames.append(frame)
     text = f"the TIFF has tags that are left out: {_listed(list(left))}"
     return frames, (Loss(text),) if left else ()
+
+
+def _has_alpha(page: Any) -> bool:
+    return bool({ASSOCIATED, UNASSOCIATED} & set(extra_kinds(page)))
 
 
 def _tile_of(page: Any) -> tuple[int, int] | None:
@@ -188,7 +194,7 @@ def _judge(page: Any, options: ReadOptions) -> None:
         )
     if page.dtype.kind == "i" and photometric not in (BLACK_IS_ZERO, RGB):
         raise ReadError("signed TIFF samples must be grey or RGB; convert them to float32")
-    has_white = photometric == WHITE_IS_ZERO or bool({ASSOCIATED, UNASSOCIATED} & set(extra_kinds(page)))
+    has_white = photometric == WHITE_IS_ZERO or _has_alpha(page)
     if has_white and page.dtype.name in _WITHOUT_WHITE:
         raise ReadError(f"TIFF samples of {page.dtype.name} have no white, nor opacity; convert them to float32")
     model = MODELS[photometric]

@@ -22,8 +22,10 @@ from convfilter.picture.pixels import CHANNELS, Pixels
 from convfilter.picture.row_writer import Block, RowWriter
 from convfilter.picture.tiff import fields as tiff_fields
 from convfilter.picture.tiff.fields import PageFields
+from convfilter.picture.tiff.masks import Mask
 from convfilter.picture.tiff.tags import TEXT_TAGS
 from convfilter.picture.tiff.tiles import tiling_of
+from convfilter.sample_types import full_scale
 
 _ORDER: Literal["<"] = "<"
 #: Offsets of a classic TIFF have 32 bits; some room is left for tags.
@@ -188,6 +190,9 @@ class TiffWriter(RowWriter):
         self._bits = stored.white.bit_length() if stored.white is not None else 8 * dtype.itemsize
         self._predicts = self._compression in _PREDICTED and stored.white is None
         self._kinds = _extra_kinds(stored)
+        self._mask: Mask | None = None
+        if stored.alpha and stored.metadata.mask:
+            self._mask, self._kinds = Mask(stored.white or full_scale(dtype)), [_UNSPECIFIED] * stored.extras
         self._tiling = tiling_of(stored)
         if self._tiling is None:
             self.block_rows = max(1, _STRIP_BYTES // _row_bytes(stored))
@@ -201,10 +206,14 @@ class TiffWriter(RowWriter):
         self._offsets: list[int] = []
         self._counts: list[int] = []
 
-    def encode(self, block: Block) -> list[bytes]:
-        """Return the data of a strip, or of each tile of a row."""
-        rows = _as_stored(block.rows, self._stored, self._kinds)
-        return [self._encoded(piece) for piece in (self._tiling.cut(rows) if self._tiling else (rows,))]
+    def encode(self, block: Block) -> tuple[list[bytes], bytes | None]:
+        """Return the data of a strip, or of each tile of a row, and those of the mask."""
+        mask = None
+        if self._mask is None:
+            rows = _as_stored(block.rows, self._stored, self._kinds)
+        else:
+            rows, mask = block.rows[..., :-1], self._mask.encoded(block.rows[..., -1])
+        return [self._encoded(piece) for piece in (self._tiling.cut(rows) if self._tiling else (rows,))], mask
 
     def _encoded(self, rows: Pixels) -> bytes:
         import imagecodecs
@@ -220,12 +229,15 @@ class TiffWriter(RowWriter):
             return b"".join(self._encoder(row.tobytes()) for row in rows)
         return self._encoder(rows.tobytes())
 
-    def emit(self, pieces: list[bytes]) -> None:
+    def emit(self, piece: tuple[list[bytes], bytes | None]) -> None:
         """Write a strip, or tiles."""
-        for piece in pieces:
+        pieces, mask = piece
+        if mask is not None and self._mask is not None:
+            self._mask.append(mask)
+        for data in pieces:
             self._offsets.append(self.file.tell())
-            self._counts.append(len(piece))
-            self.file.write(piece)
+            self._counts.append(len(data))
+            self.file.write(data)
 
     def end(self) -> None:
         """Write the directory."""
@@ -243,10 +255,13 @@ class TiffWriter(RowWriter):
             fields[_ICC] = Field(_ICC, _UNDEFINED, metadata.icc)
         fields.update({field.tag: field for field in self._layout()})
         self._pages.append(fields, {ifd.EXIF_IFD: described.exif, ifd.GPS_IFD: described.gps})
+        if self._mask is not None:
+            self._mask.write(self._pages, width, height, self.block_rows)
 
     def _layout(self) -> list[Field]:
         """Return the fields that say how the samples lie."""
-        height, width, channels = self.shape
+        height, width, _ = self.shape
+        channels = CHANNELS[self._stored.model] + len(self._kinds)
         numbers, tiling = (_LONG8, "Q") if self._pages.big else (_LONG, "I"), self._tiling
         if tiling is None:
             places, sides = (_OFFSETS, _COUNTS), {_ROWS: min(self.block_rows, height)}
