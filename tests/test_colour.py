@@ -93,3 +93,13 @@ def test_grey_is_repeated():
     pixels = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)
     np.testing.assert_array_equal(colour.rgb_of(pixels, "gray", True)[1, 1], [6, 6, 6, 7])
     assert colour.rgb_of(pixels[:, :, 0], "gray", False).shape == (2, 2, 3)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize(("target", "white"), [(np.uint8, None), (np.uint16, 4095), (np.float32, None)])
+def test_many_samples_get_another_depth_as_few_do(dtype, target, white):
+    pixels = np.random.default_rng(2).integers(0, np.iinfo(dtype).max + 1, (400, 500)).astype(dtype)
+    whole = colour.with_depth(pixels, target, out_white=white)
+    rows = [colour.with_depth(pixels[row : row + 100], target, out_white=white) for row in range(0, 400, 100)]
+    np.testing.assert_array_equal(whole, np.concatenate(rows))
+    assert whole.dtype == target

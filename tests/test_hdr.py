@@ -59,6 +59,21 @@ def test_samples_are_rounded_to_the_nearest(tmp_path):
     assert np.abs((kept - wanted) / step).mean() < 0.3 and abs(((kept - wanted) / step).mean()) < 0.02
 
 
+def test_light_of_any_size_is_rounded_as_fractions_and_exponents_say(tmp_path):
+    rng = np.random.default_rng(4)
+    pixels = rng.random((90, 40, 3)) * 2.0 ** rng.uniform(-104, 125, (90, 40, 1))
+    pixels[::7] *= 2.0 ** rng.integers(-9, 0, (13, 40, 3))
+    pixels[30] = np.round(pixels[30] * 0 + rng.random((40, 3)) * 511) / 2  # ties
+    pixels = pixels.astype(np.float32)
+    write(tmp_path / "a.hdr", pixels)
+    real = pixels.astype(np.float64)
+    _, exponent = np.frexp(real.max(axis=2, keepdims=True))
+    exponent += np.rint(np.ldexp(real.max(axis=2, keepdims=True), 8 - exponent)) == 256
+    expected = np.ldexp(np.rint(np.ldexp(real, 8 - exponent)), exponent - 8)
+    expected[real.max(axis=2) < 1e-32] = 0
+    np.testing.assert_array_equal(read(tmp_path / "a.hdr").pixels, expected)
+
+
 def test_light_of_other_pictures(tmp_path):
     write(tmp_path / "a.hdr", np.full((4, 4, 3), 188, np.uint8))
     np.testing.assert_allclose(read(tmp_path / "a.hdr").pixels, 0.5028865, rtol=2**-8)

@@ -12,6 +12,8 @@ from convfilter.picture.pixels import Model, Pixels, channels_of
 from convfilter.sample_types import full_scale, is_signed, sample_type
 
 #: Approximate samples of a band, so that no full-size float copy is made.
+#: Above this many samples, a table of what becomes of each value takes less time than the samples themselves.
+_WORTH_A_TABLE = 1 << 17
 _BAND_SAMPLES = 1 << 18
 #: Integers up to here are stretched by a table; float64 holds all whole numbers up to there.
 _MOST_LOOKED_UP, _MOST_EXACT = 65535, 2.0**53
@@ -97,8 +99,11 @@ def with_depth(
         return pixels
     if (white, out_white) == (255, 65535):
         return pixels * np.uint16(257)
-    out = np.empty(pixels.shape, dtype)
     factor = out_white / white
+    if pixels.dtype.kind == "u" and pixels.dtype.itemsize <= 2 and pixels.size > _WORTH_A_TABLE:
+        every = np.arange(np.iinfo(pixels.dtype).max + 1, dtype=pixels.dtype)
+        return with_depth(every, dtype, white, out_white)[pixels]
+    out = np.empty(pixels.shape, dtype)
     for rows in _bands(pixels):
         if dtype.kind == "f":
             with np.errstate(over="ignore"):

@@ -75,7 +75,8 @@ def _read(file: BinaryIO, options: ReadOptions) -> Picture:
         planes = [channels[name].pixels for name in ([together] if is_plain else [prefix + name for name in taken])]
         is_half = all(plane.dtype == np.float16 for plane in planes)
         if is_plain:
-            pixels = np.array(planes[0], dtype=np.float32)  # copied: planes do not outlive the file
+            # The library hands its memory over; half becomes float in a copy.
+            pixels = planes[0] if planes[0].dtype == np.float32 and planes[0].flags.owndata else planes[0].astype("f4")
         else:
             pixels = np.stack(planes, axis=2, dtype=np.float32, casting="same_kind")
     if pixels.shape[:2] != _size(head):

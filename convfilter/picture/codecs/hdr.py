@@ -24,7 +24,7 @@ _HEAD_BYTES = 1 << 16
 _SIZE = re.compile(rb"([-+][XY]) (\d+) ([-+][XY]) (\d+)\Z")
 #: Bits of a mantissa. A pixel whose largest sample is subnormal is black.
 _BITS = 8
-_LEAST, _LARGEST = 1e-32, 2.0**126
+_LEAST, _LARGEST, _LARGE = 1e-32, 2.0**126, 2.0**90
 #: Samples rounded at a time, in a core's cache.
 _BAND_SAMPLES = 1 << 16
 
@@ -81,7 +81,7 @@ def write_hdr(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     if points and points[0] != 1:
         raise WriteError("a Radiance HDR is written with the primaries of BT.709; use exr")
     pixels = scene_linear(picture, next(frame.pixels for frame in picture.frames if not frame.fallback))
-    if not options.allow_loss and not ((pixels >= 0) & (pixels <= _LARGEST)).all():
+    if not options.allow_loss and not (pixels.min() >= 0 and pixels.max() <= _LARGEST):  # which NaN is neither
         raise WriteError(
             "a Radiance HDR holds neither negative values nor NaN and infinity, the picture does",
             remedy="use exr or pfm, or store 0 and the largest value with {allow_loss=True}",
@@ -101,19 +101,37 @@ def _rounded(pixels: Pixels) -> Pixels:
     rows = max(1, _BAND_SAMPLES // (3 * pixels.shape[1]))
     for start in range(0, len(pixels), rows):
         band, made = pixels[start : start + rows], out[start : start + rows]
-        red, green, blue = (np.fmin(np.fmax(band[..., at], 0), _LARGEST, dtype=np.float32) for at in range(3))
+        if not (band.min() >= 0 and band.max() <= _LARGEST):
+            band = np.fmin(np.fmax(band, 0), np.float32(_LARGEST))
+        if band.max() > _LARGE:  # whose powers of two float32 cannot hold
+            scale = np.where(band.max(axis=2, keepdims=True) > _LARGE, np.float32(2.0**-64), np.float32(1))
+            made[:] = _rounded(band * scale) / scale
+            continue
+        red, green, blue = (np.ascontiguousarray(band[..., at]) for at in range(3))
         largest = np.maximum(np.maximum(red, green), blue)
-        # Powers of two by bit patterns: frexp and ldexp take six times as long.
-        exponent = np.maximum(largest.view(np.int32) >> 23, _BITS)
         # A largest sample that rounds up to a power of two takes the next exponent.
-        exponent += np.rint(largest * _power(253 + _BITS - exponent)) >= 1 << _BITS
-        step, steps = _power(exponent + 1 - _BITS), _power(253 + _BITS - exponent)
-        step[largest < _LEAST] = 0
+        magic = _rounding(largest)
+        magic = _rounding((largest + magic) - magic)
+        dark = largest < _LEAST
+        any_dark = dark.any()
         for at, plane in enumerate((red, green, blue)):
-            np.multiply(np.rint(plane * steps), step, out=made[..., at])
+            np.subtract(np.add(plane, magic, out=plane), magic, out=made[..., at])
+        if any_dark:
+            made[dark] = 0
     return out
 
 
+def _rounding(largest: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return what rounds a number to the steps of a pixel's mantissas, if it is added and taken off again.
+
+    It is 1.5 * 2**23 steps: a float32 of that size has no smaller ones.
+    """
+    exponent = np.maximum(largest.view(np.int32) >> 23, _BITS)
+    magic = _power(exponent + (23 + 1 - _BITS))
+    magic *= np.float32(1.5)
+    return magic
+
+
 def _power(exponent: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-    """Return 2 to the power of ``exponent - 127``, for exponents of 1 to 254."""
+    """Return 2 to the power of ``exponent - 127``, for exponents of 1 to 254; ldexp takes six times as long."""
     return (exponent << 23).view(np.float32)

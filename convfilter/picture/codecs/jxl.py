@@ -162,20 +162,24 @@ def write_jxl(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     kept: dict[bytes, bytes] = {}
     if codestream.startswith(_SIGNATURE[:4]):
         codestream, kept = _parts(codestream)
+    head, start = b"", 0
     if quality == _LOSSLESS or in_light:
         whole = in_light and pixels.dtype.kind == "u"
         depth = ((picture.white or int(np.iinfo(pixels.dtype).max)).bit_length()) if whole else None
         changed = with_colours(codestream, colours, depth)
         if changed is None and not is_plain:
             raise WriteError(f"JPEG XL has no number for the code points {colours}; use png or avif")
-        codestream = changed or codestream
+        head, start = changed or (head, start)
     block = exif.with_size(metadata.exif, pixels.shape[1], pixels.shape[0])
     boxes = [box(b"jxll", kept[b"jxll"])] if b"jxll" in kept else []
     boxes += [box(b"Exif", bytes(4), block)] if block else []
     boxes += [box(b"xml ", metadata.xmp)] if metadata.xmp else []
+    size = len(head) + len(codestream) - start
     if boxes:
-        codestream = b"".join([_SIGNATURE, _TYPE, *boxes, box(b"jxlc", codestream)])
-    file.write(codestream)
+        # Of the last box, which may be large, the content is written as it is, without a copy.
+        file.write(b"".join([_SIGNATURE, _TYPE, *boxes, struct.pack(">I4sQ", 1, b"jxlc", size + 16)]))
+    file.write(head)
+    file.write(memoryview(codestream)[start:])
 
 
 def _light(picture: Picture, pixels: Pixels, colours: tuple[int, int]) -> Pixels:

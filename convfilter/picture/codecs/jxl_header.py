@@ -134,7 +134,7 @@ def parsed(codestream: bytes) -> Header:
     return Header(width, height, depth, floats, gray, tuple(extra), premultiplied, animated, lossless, colours, gamma)
 
 
-def with_colours(codestream: bytes, colours: tuple[int, int], depth: int | None = None) -> bytes | None:
+def with_colours(codestream: bytes, colours: tuple[int, int], depth: int | None = None) -> tuple[bytes, int] | None:
     """Set the colour encoding of a picture, and its depth; the stored samples do not change.
 
     Parameters
@@ -182,7 +182,7 @@ def with_colours(codestream: bytes, colours: tuple[int, int], depth: int | None 
     for value, count in (kept(0, depth_start), *deep, kept(depth_end, start), *said, kept(end, header_end)):
         made |= value << at
         at += count
-    return codestream[:2] + made.to_bytes((at + 7) // 8, "little") + codestream[2 + (header_end + 7) // 8 :]
+    return codestream[:2] + made.to_bytes((at + 7) // 8, "little"), 2 + (header_end + 7) // 8
 
 
 def _enum(value: int) -> list[tuple[int, int]]:
