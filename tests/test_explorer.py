@@ -235,6 +235,27 @@ def test_a_click_shows_the_window_in_each_stage_and_its_sum(browser, tmp_path):
     assert browser.complaints() == []
 
 
+def test_each_channel_is_drawn_when_it_is_chosen(browser, tmp_path):
+    photo = np.random.default_rng(8).integers(0, 256, (9, 9, 3), np.uint8)
+    convfilter.write(tmp_path / "in.png", photo)
+    page = tmp_path / "windows.html"
+    assert main(["plan", "-f", "box:3", "--explore", str(page), str(tmp_path / "in.png")]) == 0
+    browser.open(page)
+    means = convfilter.box_blur(photo, 3, dtype=np.float32)
+    assert browser.value("[...document.querySelectorAll('.channels option')].map((each) => each.textContent)") == [
+        "red", "green", "blue",
+    ]  # fmt: skip
+    for channel in (0, 2, 1):
+        browser.value(
+            f"(() => {{ const s = document.querySelector('.channels select'); s.selectedIndex = {channel};"
+            "s.dispatchEvent(new Event('change')) })()"
+        )
+        click(browser, 2, (4, 5), (9, 9))
+        terms = " + ".join(f"1·{value}" for value in photo[3:6, 4:7, channel].ravel())
+        assert sums(browser)[0] == f"row 4, column 5: ({terms}) / 9 = {means[4, 5, channel]:.6g}"
+    assert chromium.faults(browser) == [] and browser.complaints() == []
+
+
 def test_a_zero_between_samples_is_said(browser, tmp_path):
     np.save(tmp_path / "up.npy", np.ones((1, 1, 2, 2)))
     page = tmp_path / "up.html"

@@ -600,6 +600,7 @@ def page(folder, browser):
     browser.media(prefers_color_scheme="light", prefers_reduced_motion="no-preference")
     browser.size(1000, 800)
     browser.open(folder / "report.html")
+    assert chromium.faults(browser) == []
     yield browser
     assert browser.complaints() == []
     assert browser.requests() == [(folder / "report.html").resolve().as_uri()]

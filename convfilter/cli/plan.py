@@ -75,7 +75,7 @@ def _plan(
     if diagram is not None:
         _draw(planned, diagram)
     if explore is not None:
-        _explore(planned, stages, explore)
+        _explore(planned, stages, explore, source)
     if as_json:
         tell(*json_of(plan_text.as_json(planned), indent=2).splitlines())
     else:
@@ -136,8 +136,8 @@ def _draw(plan: Plan, path: str) -> None:
     save(path, diagram(plan).encode())
 
 
-def _explore(plan: Plan, stages: Sequence[Stage], path: str) -> None:
-    """Write the page on which pixels are clicked, of a picture that is made up."""
+def _explore(plan: Plan, stages: Sequence[Stage], path: str, source: str | None) -> None:
+    """Write the page on which pixels are clicked, of the middle of a picture, or of one that is made up."""
     from convfilter.picture.place.atomic import save
     from convfilter.report.explorer import Explored, example, exploration
     from convfilter.report.page import exploring
@@ -149,8 +149,15 @@ def _explore(plan: Plan, stages: Sequence[Stage], path: str) -> None:
         raise UsageError(
             f"a plan of up to {_MOST_EXPLORED:,} pixels can be explored, got {cols}x{rows}; use a smaller --size"
         )
-    found = exploration(stages, example(rows, cols).astype(plan.dtype))
-    explored = Explored(found, "A picture of small numbers, made up, in one channel.")
+    if source is None:
+        found = exploration(stages, example(rows, cols).astype(plan.dtype))
+        explored = Explored(found, "A picture of small numbers, made up, in one channel.")
+    else:
+        from convfilter.picture.options import ReadOptions
+        from convfilter.picture.read import read
+        from convfilter.report.views import explored_at
+
+        explored = explored_at(stages, read(source, ReadOptions(allow_loss=True)), plan, (0.5, 0.5))
     command = click.get_current_context().find_root().obj.command
     save(path, exploring(plan, stages, explored, command).encode())
 

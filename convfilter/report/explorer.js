@@ -2,7 +2,7 @@
 document.addEventListener("DOMContentLoaded", () => document.querySelectorAll(".explorer").forEach(explore));
 
 function explore(section) {
-  const { levels, stages } = JSON.parse(section.querySelector("script").textContent);
+  const { levels, stages, channels } = JSON.parse(section.querySelector("script").textContent);
   const last = stages.length;
   const grids = [];
   const kernels = [];
@@ -186,8 +186,11 @@ function explore(section) {
 
   function levelGrid(number) {
     const level = levels[number];
-    const flat = level.values.flat().filter((value) => value !== null);
-    const [low, high] = [Math.min(...flat), Math.max(...flat)];
+    let low, high;
+    const range = () => {
+      const flat = level.values.flat().filter((value) => value !== null);
+      [low, high] = [Math.min(...flat), Math.max(...flat)];
+    };
     let colour = colours();
     const paint = (context, row, col, side) => {
       const place = [row + level.top, col + level.left];
@@ -249,6 +252,7 @@ function explore(section) {
     const draw_ = made.draw;
     made.draw = () => {
       colour = colours();
+      range();
       draw_();
     };
     return made;
@@ -327,6 +331,10 @@ function explore(section) {
     const end = Math.min(first + (axis ? middle.cols : middle.rows).length, middle.size[axis]);
     return (first + end - 1) >> 1;
   }));
+  section.querySelector(".channels select")?.addEventListener("change", (event) => {
+    channels[event.target.selectedIndex].values.forEach((values, number) => (levels[number].values = values));
+    draw();
+  });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   let across = section.clientWidth;
   new ResizeObserver(() => {

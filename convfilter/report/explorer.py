@@ -7,7 +7,7 @@ before it, and works the sums out.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -93,8 +93,39 @@ def exploration(
     return {"levels": levels, "stages": [_described(step, scale) for step in steps]}
 
 
+def of_channels(
+    stages: Sequence[Stage],
+    channels: Mapping[str, npt.NDArray[Any]],
+    at: tuple[float, float] = (0.0, 0.0),
+    white: float | None = None,
+) -> dict[str, Any] | str:
+    """Work out the same patch of several channels.
+
+    Parameters
+    ----------
+    stages, at, white
+        As for :func:`exploration`.
+    channels : mapping of str to (rows, cols) array
+        By their names; at least one.
+
+    Returns
+    -------
+    dict, or str
+        That of the first channel, and ``channels``: the name of each, and its values in each level.
+    """
+    named: list[dict[str, Any]] = []
+    first: dict[str, Any] = {}
+    for name, pixels in channels.items():
+        found = exploration(stages, np.ascontiguousarray(pixels), at, white)
+        if isinstance(found, str):
+            return found
+        first = first or found
+        named.append({"name": name, "values": [level["values"] for level in found["levels"]]})
+    return first | {"channels": named}
+
+
 class Explored(NamedTuple):
-    """What :func:`exploration` found, and a sentence about the picture."""
+    """What :func:`of_channels` found, and a sentence about the picture."""
 
     found: dict[str, Any] | str
     about: str

@@ -17,7 +17,7 @@ from convfilter.planning.field import Field
 from convfilter.planning.figures import figures
 from convfilter.record import record
 from convfilter.report import plan_text
-from convfilter.report.explorer import Explored, exploration
+from convfilter.report.explorer import Explored, of_channels
 from convfilter.report.thumbnails import Thumbnail, thumbnail
 from convfilter.sample_types import is_whole
 
@@ -36,6 +36,7 @@ _MOST_WITH_DETAIL = 40
 #: Feature maps that are shown at most.
 _MOST_MAPS = 64
 _COLOURS = (1, 3)
+_CHANNELS = {"gray": ("grey",), "rgb": ("red", "green", "blue"), "cmyk": ("cyan", "magenta", "yellow", "black")}
 
 
 class Place(NamedTuple):
@@ -143,23 +144,31 @@ class Look:
 
 
 def _explored(stages: Sequence[Stage], before: Picture, plan: Plan, made: Shown) -> Explored:
-    """Explore one channel of a picture where its result changes most."""
-    pixels = np.atleast_3d(before.pixels)
-    if plan.dtype != before.dtype:
-        return Explored("the filters see other samples than the file holds: linear light, or weighed colours", "")
-    channel, about = pixels[..., 0], {"rgb": "Its red channel", "cmyk": "Its cyan channel"}.get(before.model, "It")
-    if plan.gray and before.model == "rgb":
-        weights = np.array(LUMINANCE) / LUMINANCE_DIVISOR
-        luminance = pixels[..., :3] @ weights
-        channel = (np.rint(luminance) if is_whole(before.dtype) else luminance).astype(before.dtype)
-        about = "Its luminance"
+    """Explore a picture where its result changes most."""
     at = 0.5, 0.5
     if made.detail is not None:
         (col, row), (width, height) = made.detail.corner, made.detail.before.full
-        at = (row + height / 2) / pixels.shape[0], (col + width / 2) / pixels.shape[1]
-    found = exploration(stages, np.ascontiguousarray(channel), at, before.own_white)
+        at = (row + height / 2) / before.pixels.shape[0], (col + width / 2) / before.pixels.shape[1]
+    return explored_at(stages, before, plan, at)
+
+
+def explored_at(stages: Sequence[Stage], before: Picture, plan: Plan, at: tuple[float, float]) -> Explored:
+    """Explore the channels of a picture at a place, from 0 (top, left) to 1 (bottom, right)."""
+    pixels = np.atleast_3d(before.pixels)
+    if plan.dtype != before.dtype:
+        return Explored("the filters see other samples than the file holds: linear light, or weighed colours", "")
+    names = _CHANNELS[before.model]
+    names += tuple(f"band {number}" for number in range(len(names) + 1, pixels.shape[2] + 1 - before.alpha))
+    channels = {name: pixels[..., number] for number, name in enumerate(names)}
+    if plan.gray and before.model == "rgb":
+        weights = np.array(LUMINANCE) / LUMINANCE_DIVISOR
+        luminance = pixels[..., :3] @ weights
+        rounded = (np.rint(luminance) if is_whole(before.dtype) else luminance).astype(before.dtype)
+        channels = {"luminance": rounded}
+    found = of_channels(stages, channels, at, before.own_white)
+    each = "Its luminance is drawn" if plan.gray and before.model == "rgb" else "One channel is drawn at a time"
     alpha = ", transparency aside" if before.alpha else ""
-    return Explored(found, f"A patch of the first picture, pixel by pixel. {about} is drawn{alpha}.")
+    return Explored(found, f"A patch of the first picture, pixel by pixel. {each}{alpha}.")
 
 
 def _shown(pictures: int, most_bytes: int, before: Picture, after: Picture, plan: Plan, form: Form) -> Shown:
