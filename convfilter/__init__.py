@@ -1,7 +1,7 @@
 """Exact, fast convolution filters for pictures, with padding, stride and dilation.
 
-The public names are loaded when they are first used, so that importing the
-package costs next to nothing.
+The public names are imported when they are first used, so importing the package
+costs next to nothing.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ _HOMES = {
     "write": "convfilter.files",
 }
 
-# Without ``open``, which a star import would put in place of Python's own.
+# Without ``open``: a star import would replace Python's own.
 __all__ = [
     "ClusterError",
     "ConvfilterError",

@@ -1,9 +1,9 @@
 """The filters as functions on arrays.
 
 Images are (rows, cols) or (rows, cols, channels) arrays of uint8, uint16, int16, uint32, float32 or float64, or of
-bool, taken as 0 and 1 in float32; results have the image's type. White is the largest whole number of a type, and 1.0
-in real ones. Filters of int16, uint32 and float64 sum in float64, and leave nothing out to be faster: whole results are
-rounded once, real ones are off by rounding alone. Sizes and other pairs are (rows, cols), or one number for both. An
+bool, which become 0 and 1 in float32; results have the image's type. White is the largest integer of a type, and 1.0
+for floats. Filters of int16, uint32 and float64 sum in float64 and omit nothing for speed: integer results are rounded
+once, and floats have rounding errors only. Sizes and other pairs are (rows, cols), or one number for both. An
 image may also be a ``Picture``, whose alpha counts as alpha, an xarray ``DataArray``, whose labels the result gets, or
 any object with ``__array__`` or ``__dlpack__``.
 """
@@ -52,7 +52,7 @@ Axis: TypeAlias = Literal["x", "y", "magnitude", "orientation"]
 def convolve(image: ImageLike, kernel: npt.ArrayLike | Kernel, **keywords: Unpack[FilterKeywords]) -> Image:
     """Filter an image with a kernel, every channel by itself.
 
-    Cross-correlation, as CNN literature means it:
+    Cross-correlation, the "convolution" of CNN literature:
     ``out[y, x] = sum of w[i, j] * image[y*S + i*D - P, x*S + j*D - P]``.
 
     Parameters
@@ -74,7 +74,7 @@ def convolve(image: ImageLike, kernel: npt.ArrayLike | Kernel, **keywords: Unpac
     ParameterError
         The image or a keyword is out of range.
     KernelFileError
-        The kernel has no weights, or one that is not finite.
+        The kernel has no weights, or one of them is not finite.
     SizeError
         Nothing is left of the image.
 
@@ -357,15 +357,15 @@ def conv2d(
     weight : (C_out, C_in / groups, K_h, K_w) array_like
     bias : (C_out,) array_like, optional
     groups : int
-        Output channels fall into so many groups, each of which sees its own part of the input's.
+        Number of groups of output channels, each of which reads its own share of the input channels.
     mean, var, gamma, beta : (C_out,) array_like, optional
-        Of a batch normalisation in inference.
+        Parameters of a batch normalisation in inference.
     eps : float
-        Of the batch normalisation.
+        Added to ``var``.
     activation : {"none", "relu", "prelu", "leaky_relu", "sigmoid", "tanh", "elu", "gelu", "hardswish", ...}
-        A filter of that name, with its default numbers; "gelu_tanh" is ``gelu:tanh``.
+        The filter of that name with its default parameters; "gelu_tanh" is ``gelu:tanh``.
     slope : float, or (C_out,) array_like, optional
-        Of leaky_relu, by default 0.01; of prelu, which needs one or one for each output channel.
+        Slope of leaky_relu, by default 0.01; of prelu, which needs one slope, or one for each output channel.
     **keywords
         As every filter takes them, but ``padding_mode`` is "constant" by default: zeros. ``padding`` is "same", as for
         ``layer:``; PyTorch's default is 0.
@@ -378,9 +378,9 @@ def conv2d(
     Raises
     ------
     KernelFileError
-        Weights that are not finite, or of a shape that does not fit.
+        Weights are not finite, or shapes do not match.
     ParameterError
-        Another parameter is out of range, or the image has other channels than the weight.
+        Another parameter is out of range, or the image's channels do not match the weight.
     SizeError
         Nothing is left of the image.
 
@@ -431,7 +431,7 @@ def conv_transpose2d(
     stride : int or (rows, cols)
         Distance of two samples in the result.
     padding : str, int, (rows, cols), ((top, bottom), (left, right)) or (left, top, right, bottom)
-        Pixels cut off the result: the padding of the convolution whose transpose this is. "same_upper" leaves
+        Pixels cropped from the result: the padding of the convolution whose transpose this is. "same_upper" leaves
         ``size * stride`` of them.
     output_padding : int or (rows, cols)
         Rows and columns added below and to the right, fewer than stride or dilation.
@@ -508,24 +508,24 @@ def plan(
     return plan_stack(stages_of(specs, {}), shape, dtype, alpha=alpha, gray=gray, algorithm=algorithm)
 
 
-#: Weights, which nobody else sees, take as long as all else that comes before an equal call's pixels.
+#: Cached, since making weights takes as long as everything else before the pixels of a repeated call.
 _gaussian_of_numbers = lru_cache(maxsize=16, typed=True)(kernels.gaussian)
 
 
 def _gaussian(*parameters: Any) -> Kernel:
-    """Make a Gaussian; of numbers that arrays hold, too, and of what is no number it says so."""
+    """Make a Gaussian; NumPy scalars are accepted, and values that are not numbers raise an error."""
     numbers = all(isinstance(each, int | float | None) for each in parameters)
     return (_gaussian_of_numbers if numbers else kernels.gaussian)(*parameters)
 
 
 def _of_array(weights: npt.ArrayLike) -> Kernel:
-    """Make a kernel of weights; that of a small array is made once."""
+    """Make a kernel of weights; kernels of small arrays are cached."""
     if type(weights) is np.ndarray and weights.dtype.kind in "iuf" and 0 < weights.size <= _SMALL:
         return _of_bytes(weights.tobytes(), weights.dtype, weights.shape)
     return kernels.from_array(weights)
 
 
-#: Weights whose fractions are looked for only once.
+#: Most weights of a cached kernel.
 _SMALL = 32 * 32
 
 
@@ -572,7 +572,7 @@ def run_operator(
     *,
     signed: bool = False,
 ) -> Image:
-    """Run one operator on an image, with the keywords that a function on images was given."""
+    """Run one operator on an image, with the keywords of a public function."""
     stage = Stage(operator, name=name, signed=signed, **stage_values(keywords))
     return _run_stages(image, [stage], keywords)
 

@@ -1,4 +1,4 @@
-"""Arrays of other libraries: how an image becomes a NumPy array, and how a result gets its labels back."""
+"""Arrays of other libraries: convert images to NumPy arrays, and restore labels on results."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ Array: TypeAlias = npt.NDArray[Any]
 
 
 def taken(image: Any, keywords: PoolKeywords | RunKeywords) -> tuple[Array, PoolKeywords | RunKeywords]:
-    """Take an image as a NumPy array, without a copy where its library allows that.
+    """Return an image as a NumPy array, without a copy where its library allows that.
 
     Parameters
     ----------
     image : array, Picture, or any object with ``__array__`` or ``__dlpack__``
-        The alpha of a :class:`convfilter.Picture` is taken for alpha. False and True become 0 and 1 in float32.
+        The alpha of a :class:`convfilter.Picture` counts as alpha. False and True become 0 and 1 in float32.
     keywords : mapping
-        As the caller was given them.
+        Keywords of the call.
 
     Returns
     -------
     array
     keywords
-        Those of a picture, where they are not given, added.
+        The keywords, plus those that follow from a picture.
 
     Raises
     ------
     ParameterError
-        A text, a path or bytes: no array.
+        The image is a text, a path or bytes.
     """
     if isinstance(image, (str, bytes, bytearray, os.PathLike)):
         what = "bytes" if isinstance(image, (bytes, bytearray)) else shown(os.fspath(image))
@@ -56,25 +56,23 @@ def taken(image: Any, keywords: PoolKeywords | RunKeywords) -> tuple[Array, Pool
 
 
 def _is_picture(image: Any) -> bool:
-    """Tell a picture without importing its class, which arrays do not need."""
+    """Whether an object is a picture, without importing its class."""
     module = sys.modules.get("convfilter.picture.picture")
     return module is not None and isinstance(image, module.Picture)
 
 
 def labelled(result: Array, image: Any, plan: Plan) -> Any:
-    """Give the result of an xarray DataArray its dimensions, coordinates, name and attributes.
+    """Return the result with the dimensions, coordinates, name and attributes of an xarray DataArray.
 
-    Coordinates along rows and columns are those of the centres of what each output sees; beyond the image their
-    outermost steps go on. Coordinates of channels stay where there are as many channels as before; coordinates that
-    are no numbers along an axis whose outputs are not the image's pixels, or that run along several axes then, go.
-
-    Parameters
+    Coordinates along rows and columns become those of the centres of receptive fields; beyond the image they continue
+    with the outermost step. Coordinates of channels stay if the number of channels does. Non-numeric coordinates on an
+    axis whose outputs are not the image's pixels are dropped, as are coordinates along several axes in that case.
     ----------
     result : (H', W') or (H', W', C') array
     image : DataArray, or anything else
-        What the caller was given; anything else has no labels, and the result comes back as it is.
+        Argument of the call; without labels, the result is returned unchanged.
     plan : Plan
-        What was run.
+        The plan that ran.
 
     Returns
     -------
@@ -94,7 +92,7 @@ def labelled(result: Array, image: Any, plan: Plan) -> Any:
             axis = dims.index(dim)
             if axis < 2:
                 field, outputs = plan.stages[-1].fields[axis], result.shape[axis]
-                # An even window of "same" padding looks half a pixel further: that is no move.
+                # An even window with "same" padding is centred half a pixel off, which does not count as a shift.
                 moves = field.jump != 1 or abs(field.start) > 0.5 * len(plan.stages)
                 if moves or outputs != plan.input_shape[axis]:
                     values = (
@@ -109,7 +107,7 @@ def labelled(result: Array, image: Any, plan: Plan) -> Any:
 
 
 def _centred(values: Array, field: Field, outputs: int) -> Array:
-    """Return the coordinate of the centre of what each output sees."""
+    """Return the coordinate of the centre of each output's receptive field."""
     known = values.astype(np.float64)
     places = field.start + field.jump * np.arange(outputs)
     if known.size == 1:

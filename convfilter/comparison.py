@@ -1,4 +1,4 @@
-"""How far apart two arrays of samples are: PSNR, SSIM, largest difference, share of equal samples."""
+"""Compare arrays of samples: PSNR, SSIM, largest difference, share of equal samples."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ from convfilter.record import record
 
 Image = npt.NDArray[Any]
 
-#: Of Wang's window, and the constants that keep its quotients steady, as shares of full scale.
+#: Sigma and truncation of Wang's window, and the stabilising constants as shares of full scale.
 _SIGMA, _TRUNCATE, _K1, _K2 = 1.5, 3.5, 0.01, 0.03
 _BAND_ROWS = 64
 
 
 @record
 class Comparison:
-    """What two pictures have in common.
+    """The result of a comparison.
 
     Attributes
     ----------
     psnr : float, or None
         Peak signal-to-noise ratio in dB; infinite for equal pictures, None if there are unmatched samples.
     ssim : float, or None
-        Mean structural similarity, 1 for equal pictures; None where ``ssim_missing`` says why there is none.
+        Mean structural similarity, 1 for equal pictures; None for the reason ``ssim_missing``.
     largest : float
         Largest finite difference of two samples, in sample units.
     place : (row, col, channel)
-        Of the first such difference.
+        Position of the first such difference.
     equal : float
         Share of samples that are equal, 0 to 1; NaN equals NaN here, and infinity itself.
     frames : int
-        How many were compared; the numbers are of all of them, SSIM is their mean.
+        Number of compared frames; figures cover all frames, SSIM is their mean.
     frame : int
-        Of the largest difference, from 0.
+        Frame of the largest difference, from 0.
     unmatched : int
         Samples without a finite difference: NaN or infinity in one picture, another value in the other.
     unmatched_place : (row, col, channel)
-        Of the first of them.
+        Position of the first of them.
     ssim_missing : str
     """
 
@@ -63,7 +63,7 @@ class Comparison:
     ssim_missing: str = ""
 
     def lines(self) -> Iterator[str]:
-        """Write the numbers, a line each."""
+        """Yield the figures as lines of text."""
         if self.psnr is None:
             yield "PSNR     none: differences are not all finite"
         else:
@@ -78,7 +78,7 @@ class Comparison:
             yield f"frames   {self.frames}, all compared"
 
     def as_json(self) -> dict[str, Any]:
-        """Return the numbers; a PSNR that is infinite, or that there is none of, is null."""
+        """Return the figures; an infinite or missing PSNR is null."""
         row, col, channel = self.place
         return {
             "psnr": self.psnr if self.psnr is not None and math.isfinite(self.psnr) else None,
@@ -122,14 +122,14 @@ def compare(first: Image, second: Image) -> Comparison:
 
 
 def compare_frames(pairs: Sequence[tuple[Image, Image]], white: float | None = None) -> Comparison:
-    """Compare the frames of two files as one: at least one pair of them; see ``compare``.
+    """Compare the frames of two files, at least one pair; see ``compare``.
 
     ``white`` is the value of white, where that is not the full scale of the sample type.
 
     Raises
     ------
     ParameterError
-        The shapes of a pair differ, or types.
+        The shapes or types of a pair differ.
     """
     found = _Sums()
     similarities: list[float | None] = []
@@ -156,7 +156,7 @@ def compare_frames(pairs: Sequence[tuple[Image, Image]], white: float | None = N
 
 
 def _distances(a: Image, b: Image) -> npt.NDArray[np.float64]:
-    """Return |a - b|: 0 where both are NaN or the same infinity, and infinite where one of them has no number."""
+    """Return |a - b|: 0 where both are NaN or the same infinity, infinite where only one is not finite."""
     with np.errstate(invalid="ignore"):
         distances: npt.NDArray[np.float64] = np.abs(a.astype(np.float64) - b)
     if a.dtype.kind == "f" and not np.isfinite(distances).all():
@@ -167,7 +167,7 @@ def _distances(a: Image, b: Image) -> npt.NDArray[np.float64]:
 
 
 class _Sums:
-    """What is summed over bands and frames."""
+    """Accumulators over bands and frames."""
 
     def __init__(self) -> None:
         self.squares, self.largest = 0.0, 0.0
@@ -175,7 +175,7 @@ class _Sums:
         self.place = self.unmatched_place = (0, 0, 0)
 
     def add(self, distances: npt.NDArray[np.float64], top: int, frame: int) -> None:
-        """Take in a band that begins at row ``top``."""
+        """Add a band that begins at row ``top``."""
         finite = np.isfinite(distances)
         if not finite.all():
             if not self.unmatched:
@@ -218,7 +218,7 @@ def _ssim_of(a: Image, b: Image, window: Stage) -> float:
     from convfilter.executor.run import run_array
     from convfilter.planning import plan_stack
 
-    # Less their common mean, so that squares of float32 keep what matters.
+    # The common mean is subtracted, so that squares in float32 keep their precision.
     centre = float((a.mean() + b.mean()) / 2)
     a, b = a - centre, b - centre
     plan = plan_stack([window], a.shape, np.float32)
@@ -238,9 +238,9 @@ def _ssim_of(a: Image, b: Image, window: Stage) -> float:
 def difference_picture(first: Picture, second: Picture) -> Picture:
     """Return |A - B|, frame by frame, stretched so that the largest difference of all is white.
 
-    Each colour keeps its own difference; where a picture has alpha, that of
-    alpha is added to each, so that it shows. Of inks, and of bands beside the
-    colours, the largest is taken.
+    Each colour shows its own difference; that of alpha is added to each colour, so
+    that it is visible. For inks, and for bands beside the colours, the largest
+    difference is used.
     """
     differences = [_difference(a.pixels, b.pixels, first) for a, b in zip(first.frames, second.frames, strict=True)]
     largest = max(float(np.max(each, where=np.isfinite(each), initial=0)) for each in differences)

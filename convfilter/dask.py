@@ -40,7 +40,7 @@ def apply(array: Any, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -
     Returns
     -------
     dask.array.Array
-        Cut about where ``array`` is, but where the filter's own blocks begin:
+        Chunks close to those of ``array``, aligned to the filter's own blocks:
         multirate Gaussians (large sigma), layers and orientation give chunks as
         wide as the picture.
 
@@ -92,7 +92,7 @@ def apply(array: Any, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -
 
 
 def _require_parts(stage: Stage) -> None:
-    """Refuse what depends on the whole picture."""
+    """Refuse filters that depend on the whole picture."""
     whole = "map=stretch" if stage.map == "stretch" else ""
     if isinstance(stage.operator, Point) and stage.operator.kind == "normalize":
         whole = "normalize"
@@ -129,26 +129,26 @@ def _stage(da: Any, plan: Plan, number: int, source: Any, target: np.dtype[Any],
 
 
 class _Shared:
-    """What all chunks of a stage share; in the graph once, sent to a worker once."""
+    """Data shared by all chunks of a stage; stored once in the graph, sent to a worker once."""
 
     def __init__(self, plan: Plan, number: int, dtype: np.dtype[Any], threads: int) -> None:
         self.plan, self.number, self.dtype, self.threads = plan, number, dtype, threads
 
 
 def _compute(shared: _Shared, part: Part, blocks: Sequence[Sequence[Any]]) -> Any:
-    """Compute one chunk from pieces of the source's chunks, which lie side by side."""
+    """Compute one chunk from adjacent pieces of the source's chunks."""
     rows = [np.concatenate(row, axis=1) if len(row) > 1 else row[0] for row in blocks]
     pixels = np.concatenate(rows, axis=0) if len(rows) > 1 else rows[0]
     return run_part(shared.plan, shared.number, part, pixels, shared.dtype, shared.threads)
 
 
 def _cut(block: Any, rows: slice, cols: slice) -> Any:
-    """Copy a piece out of a chunk, so that it can travel without the rest."""
+    """Copy a piece out of a chunk, so that only the piece is sent."""
     return np.ascontiguousarray(block[rows, cols])
 
 
 class _Pieces:
-    """Pieces of the source's chunks that chunks of the result need: a task for each, shared where two need the same."""
+    """Pieces of the source's chunks: one task for each, shared by chunks of the result that need the same piece."""
 
     def __init__(self, source: Any, name: str) -> None:
         self._source, self._name = source, name
@@ -156,7 +156,7 @@ class _Pieces:
         self.graph: dict[Any, Any] = {}
 
     def of(self, part: Part) -> list[list[Any]]:
-        """Return the keys of the pieces that make up a part's source, row by row."""
+        """Return the keys of a part's pieces, row by row."""
         return [
             [self._key(i, j, rows, cols) for j, cols in self._along(1, part.cols)]
             for i, rows in self._along(0, part.rows)
@@ -182,11 +182,11 @@ class _Pieces:
 
 
 def _cuts(stage: StagePlan, chunks: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Choose the chunks of a stage's result, no larger than those of its source where it can be helped."""
+    """Choose the chunks of a stage's result, no larger than its source's chunks where possible."""
     grid = grid_of(stage)
     rows, cols = (np.cumsum(sizes)[:-1].tolist() for sizes in chunks[:2])
     if not grid.cols and cols:
-        # As wide as the picture, so as much less high; but not so low that most of what is read is overlap.
+        # Full-width chunks are less high, but high enough that they read more than overlap.
         samples = max(chunks[0]) * max(chunks[1])
         height = max(1, samples // stage.cols.input, 2 * stage.rows.span)
         rows = range(height, stage.rows.input, height)

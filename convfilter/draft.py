@@ -1,4 +1,4 @@
-"""A picture file and the filters that it is to go through; nothing is filtered until the result is asked for."""
+"""A picture file with a stack of filters, filtered only when the result is requested."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ if TYPE_CHECKING:
     from convfilter.report.views import View
 
 _READ, _WRITE = ReadOptions(), WriteOptions()
-#: A format that holds every result, for those that are no files.
+#: Name of a format that can store every result, for results without a file.
 _ANY_FORMAT = "result.tif"
-#: Longest side of the picture that a notebook shows.
+#: Longest side of a picture in a notebook.
 _SIDE = 1200
-#: Of each picture before and after that a notebook keeps.
+#: Most bytes of each picture in a notebook cell.
 _CELL_BYTES = 400 << 10
 _POOLS = ("max", "min", "average")
-#: What need not be said.
+#: Defaults that are not shown.
 _UNSHARP = {"amount": 1.0, "threshold": 0.0}
 
 
 def open(where: str | os.PathLike[str], options: ReadOptions = _READ) -> Draft:
-    """Open a picture file for filters, which are named one after the other and computed together at the end.
+    """Open a picture file; filters are added one by one and computed together at the end.
 
     Parameters
     ----------
@@ -64,15 +64,15 @@ def open(where: str | os.PathLike[str], options: ReadOptions = _READ) -> Draft:
     Returns
     -------
     Draft
-        Whose methods add filters, and whose ``write`` filters into a file. Results are rounded once; files go
-        through row by row where their formats allow it.
+        Its methods add filters, and ``write`` filters into a file. Results are rounded once; rows are
+        streamed where the formats allow it.
 
     Raises
     ------
     ReadError
-        There is no such file, or it is no picture; its header is looked at.
+        The file does not exist or is not a picture; its header is read.
     ParameterError
-        ``where`` is no path.
+        ``where`` is not a path.
 
     Examples
     --------
@@ -151,7 +151,7 @@ class Draft:
         Raises
         ------
         UsageError
-            There is no such filter or axis.
+            The filter or the axis does not exist.
         """
         known = ("sobel", "scharr", "prewitt", "roberts", "laplacian")
         if kind not in known:
@@ -225,11 +225,11 @@ class Draft:
         return self._and(*stages_of(specs, {}))
 
     def linear(self) -> Draft:
-        """Filter in linear light, whatever the order in which this is said."""
+        """Filter in linear light; the position of this call does not matter."""
         return self._changed(linear=True)
 
     def gray(self) -> Draft:
-        """Take the luminance first, whatever the order in which this is said."""
+        """Take the luminance first; the position of this call does not matter."""
         return self._changed(gray=True)
 
     def write(
@@ -247,7 +247,7 @@ class Draft:
         Returns
         -------
         tuple of str
-            What the user should hear: about weights and reading, and what the format does not keep.
+            Notes about weights, reading, and what the format does not keep.
 
         Raises
         ------
@@ -283,7 +283,7 @@ class Draft:
         Raises
         ------
         UsageError
-            There is no filter yet.
+            No filter has been added.
         ReadError, SizeError
             As :func:`convfilter.read`; or a stage leaves no output.
         """
@@ -310,7 +310,7 @@ class Draft:
         return for_browsers(picture, max(1, -(-max(picture.pixels.shape[:2]) // _SIDE)))
 
     def _repr_html_(self) -> str | None:
-        """Show before and after, and the plan, in a notebook; nothing but the picture where there is no filter."""
+        """Show before and after, and the plan, in a notebook; without filters, the picture."""
         from convfilter.report.cell import cell
 
         view = self._seen[1]
@@ -320,7 +320,7 @@ class Draft:
 
     @cached_property
     def _seen(self) -> tuple[Picture, View | None]:
-        """What notebooks show, which ask for it more than once: the result as one picture, and its view."""
+        """Return the result as one picture, and its view; cached, since notebooks ask several times."""
         before, after, job = self._run()
         if job is None:
             return after, None
@@ -330,7 +330,7 @@ class Draft:
         return result_of(after, job.plans[0], job.form)[0], view
 
     def _run(self) -> tuple[Picture, Picture, Job | None]:
-        """Return the picture before and after, and what has been done."""
+        """Return the picture before and after, and the job."""
         with self._named(None), opened(self.source, self._read) as picture:
             if not self.stages:
                 for frame in picture.frames:
@@ -351,7 +351,7 @@ class Draft:
 
     @contextmanager
     def _named(self, destination: str | os.PathLike[str] | None) -> Iterator[None]:
-        """Let errors name the file that they are about: the source, or a destination that cannot be written."""
+        """Add the file to errors: the source, or a destination that cannot be written."""
         try:
             yield
         except PictureError as error:
@@ -360,7 +360,7 @@ class Draft:
                 raise error
 
     def _with(self, spec: str, keywords: StageKeywords | PoolStageKeywords) -> Draft:
-        """Add a filter as text; the text of a value that is no number is refused by the parser, in a sentence."""
+        """Add a filter as text; the parser refuses values that are not numbers."""
         require_known(keywords, StageKeywords)
         return self._and(*stack.stages([spec], **stage_values(keywords)))
 
@@ -375,13 +375,13 @@ class Draft:
 
 
 def _pair(value: FloatPair, name: str) -> str:
-    """Write (rows, cols) as a SPEC has it: WIDTHxHEIGHT, or one number where both are the same."""
+    """Format (rows, cols) for a SPEC: WIDTHxHEIGHT, or one number for both."""
     rows, cols = (_text(each, name) for each in pair_of(value, name))
     return rows if rows == cols else f"{cols}x{rows}"
 
 
 def _text(number: Any, name: str) -> str:
-    """Write a number as a SPEC has it, exactly."""
+    """Format a number exactly for a SPEC."""
     if isinstance(number, bool) or not isinstance(number, (int, float, np.integer, np.floating)):
         raise ParameterError(f"{name} must be a number, got {shown(number)}")
     return str(int(number)) if float(number).is_integer() else repr(float(number))

@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as one tree.
+"""The tree of exceptions.
 
 ::
 
@@ -13,8 +13,8 @@
     |   `-- WriteError        the result cannot be written
     `-- ClusterError        other machines cannot do the work       exit status 1
 
-A message is one line: what it is about, the rule with the value, then the way out. The way out may name options; the
-command line writes them as flags, Python as keywords.
+A message is one line: the subject, the rule with the value, then the remedy. A remedy may name options; the
+command line formats them as flags, Python as keywords.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from contextlib import contextmanager
 _OPTION = re.compile(r"\{(\w+)(?:=([^{}]*))?\}")
 
 
-#: Of a damaged picture.
+#: Remedy for a damaged picture.
 DECODE_THE_REST = "{lenient=True} decodes what is left"
 
 
 class ConvfilterError(Exception):
-    """The root: whatever convfilter raises on purpose.
+    """Base of all exceptions that convfilter raises on purpose.
 
     Parameters
     ----------
     problem : str
         The rule, then the value.
     subject : str
-        The file, option or filter that it is about; "" where the caller knows it.
+        The file, option or filter concerned; "" if the caller knows it.
     remedy : str
-        The way out. Options stand in braces, as Python's keywords: ``"choose one with {frame=N}"``.
+        The remedy. Options stand in braces, as Python's keywords: ``"choose one with {frame=N}"``.
 
     Examples
     --------
@@ -64,39 +64,39 @@ class ConvfilterError(Exception):
 
     @property
     def problem(self) -> str:
-        """The rule and the value alone."""
+        """The rule and the value, without subject and remedy."""
         return str(self.args[0])
 
     def worded(self, option: Callable[[str, str], str]) -> str:
-        """Return the message with options as ``option`` writes them, which is handed name and value."""
+        """Return the message with options formatted by ``option(name, value)``."""
         subject = f"{named(self.subject)}: " if self.subject else ""
         mark = "" if self.problem.endswith("?") else ";"
         remedy = f"{mark} {with_options(self.remedy, option)}" if self.remedy else ""
         return f"{subject}{self.problem}{remedy}"
 
     def about(self, subject: str) -> None:
-        """Say what the error is about, unless it says so itself."""
+        """Set the subject, unless the error has one."""
         if not self.subject:
             self.subject = subject
 
 
 def keeps_library_away(error: BaseException) -> bool:
-    """Tell an error of a library that cannot be loaded; llvmlite raises an OSError without a number."""
+    """Whether a library could not be loaded; llvmlite raises an OSError without a number."""
     return isinstance(error, ImportError) or (isinstance(error, OSError) and "shared object" in str(error))
 
 
 def with_options(text: str, option: Callable[[str, str], str]) -> str:
-    """Write the options in braces as ``option`` does, which is handed name and value; "" is no value."""
+    """Replace options in braces by ``option(name, value)``; a missing value is ""."""
     return _OPTION.sub(lambda found: option(found[1], found[2] or ""), text)
 
 
 def as_keyword(name: str, value: str) -> str:
-    """Write an option as in a call of the Python API."""
+    """Format an option as a Python keyword."""
     return f"{name}={value}" if value else name
 
 
 class UsageError(ConvfilterError):
-    """What was asked for makes no sense, whatever the picture."""
+    """The request is invalid for any picture."""
 
 
 class ParameterError(UsageError, ValueError):
@@ -112,14 +112,14 @@ class KernelFileError(UsageError, ValueError):
 
 
 class PictureError(ConvfilterError):
-    """One picture cannot be done; others can.
+    """One picture cannot be processed; others can.
 
     Attributes
     ----------
     filename : str, or None
-        As ``convfilter.read`` or ``convfilter.write`` was given it.
+        Name given to ``convfilter.read`` or ``convfilter.write``.
     errno : int, or None
-        Of the operating system's error, where there was one.
+        Number of the operating system's error, if any.
     """
 
     filename: str | None = None
@@ -131,7 +131,7 @@ class ReadError(PictureError, OSError):
 
 
 class UnknownFormatError(ReadError):
-    """A file is no picture of a format that is known."""
+    """A file is not a picture of a known format."""
 
 
 class SizeError(PictureError, ValueError):
@@ -146,17 +146,17 @@ class ClusterError(ConvfilterError):
     """A scheduler or its workers cannot do the work: not there, lost, or of another version."""
 
 
-#: So much of a foreign text is repeated in a message.
+#: Most characters of quoted text in a message.
 _SHOWN_CHARACTERS = 60
 _SHOWN_LINE = 200
 _SHOWN_NAME = 400
 
 
 def printable(text: str) -> str:
-    r"""Escape whatever could move a cursor, turn the direction of writing, or is no text.
+    r"""Escape control characters, changes of writing direction, and bytes that are not text.
 
-    All that comes from outside, such as names of files and texts of errors, goes through here on its way to a
-    terminal or a page. Bytes that are no UTF-8 show as they are: ``\xff``.
+    All text from outside, such as file names and texts of errors, passes through here on its way to a
+    terminal or a page. Bytes that are not UTF-8 are shown as ``\xff``.
     """
     return text if text.isprintable() else "".join(map(_escaped, text))
 
@@ -165,12 +165,12 @@ def _escaped(char: str) -> str:
     if char.isprintable():
         return char
     code = ord(char)
-    # Python keeps a byte that is no UTF-8 as one half of a surrogate pair.
+    # Python stores a byte that is not UTF-8 as half of a surrogate pair.
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else ascii(char)[1:-1]
 
 
 def shown(value: object, *, quotes: bool = True) -> str:
-    """Repeat a value from outside in a message: quoted, on one line, and cut where it is long."""
+    """Quote a value from outside for a message: on one line, and truncated if long."""
     text = printable(value) if isinstance(value, str) else " ".join(repr(value).split())
     if isinstance(value, str) and quotes:
         mark = '"' if "'" in text and '"' not in text else "'"
@@ -179,37 +179,37 @@ def shown(value: object, *, quotes: bool = True) -> str:
 
 
 def named(name: str) -> str:
-    """Write a file's name on one line; of a very long one the end, which tells it from others."""
+    """Format a file's name on one line; of a very long one the end, which distinguishes it."""
     text = printable(name)
     return text if len(text) <= _SHOWN_NAME else f"...{text[3 - _SHOWN_NAME :]}"
 
 
 def first_line(error: BaseException) -> str:
-    """Return what an error of another library says first, without its full stop; its type where it says nothing."""
+    """Return the first line of another library's error without full stop, or its type."""
     lines = str(error).splitlines()
     line = lines[0].rstrip(".") if lines else ""
     return (line if len(line) <= _SHOWN_LINE else f"{line[: _SHOWN_LINE - 3]}...") or type(error).__name__
 
 
 def damage(error: BaseException) -> str:
-    """Say what a parser of a damaged file has found, in words about the file."""
-    # Pillow wraps what it has come across in a SyntaxError.
+    """Return a parser's finding about a damaged file, in words about the file."""
+    # Pillow wraps the original exception in a SyntaxError.
     found = error.args[0] if error.args and isinstance(error.args[0], Exception) else error
-    # struct.error speaks of its buffer.
+    # struct.error is worded about its buffer.
     return "it ends early" if type(found).__module__ == "struct" else first_line(found)
 
 
 @contextmanager
 def foreign(what: str, raised: type[ConvfilterError]) -> Iterator[None]:
-    """Turn whatever a parser of foreign text or weights raises into one sentence.
+    """Convert any exception of a parser of foreign text or weights to a one-line error.
 
-    Parsers of damaged files raise what they come across: zlib, struct, tokenizer and recursion errors, and failed
-    allocations. Errors of this package pass, and so do those of the operating system, which the caller words.
+    Parsers raise all kinds of exceptions for damaged files: zlib, struct, tokenizer and recursion errors, and failed
+    allocations. Errors of this package and of the operating system pass unchanged.
 
     Parameters
     ----------
     what : str
-        What the content should have been, as in "this is no TOML".
+        Description of the failure, as in "this is no TOML".
     raised : type of ConvfilterError
 
     Raises
@@ -228,7 +228,7 @@ def foreign(what: str, raised: type[ConvfilterError]) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        # Python refuses to read integers of thousands of digits, and advises to change a setting.
+        # Python refuses integers of thousands of digits, and suggests changing a setting.
         digits = isinstance(error, ValueError) and "set_int_max_str_digits" in str(error)
         why = "it holds a number of too many digits" if digits else damage(error)
         raise raised(f"{what}: {why}") from error

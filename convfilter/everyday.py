@@ -1,10 +1,10 @@
-"""What the everyday commands need of compiled code: what ``cache warm --everyday`` compiles."""
+"""Compiled code for everyday commands: the set of ``cache warm --everyday``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-#: One SPEC or stack for each group of loops that the examples in the help texts ask for, the most usual first.
+#: One stack for each group of loops that the examples in the help texts use, most common first.
 STACKS = (
     ("gaussian:4",),
     ("box:9",),
@@ -26,14 +26,14 @@ STACKS = (
     ("median:7",),
     ("gaussian:30",),
 )
-#: So large that the ways are those of photos.
+#: Large enough for the methods that photos use.
 _SIDE_PIXELS = 512
-#: Grey, colours, and colours with opacity.
+#: Grey, RGB, and RGBA.
 _CHANNELS = (1, 3, 4)
 
 
 def warm() -> Iterator[str]:
-    """Compile what 8-bit pictures need for the everyday filters, by filtering small ones; yields each stack when done.
+    """Compile loops for everyday filters of 8-bit pictures, by filtering small ones; yield each finished stack.
 
     Raises
     ------

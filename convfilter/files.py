@@ -1,4 +1,4 @@
-"""Picture files for Python programs: reading and writing, with errors that name the file."""
+"""Python functions to read and write picture files; errors name the file."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def read(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _READ)
     Raises
     ------
     ReadError
-        There is no such file, or it is damaged, or no picture. ``filename`` is its name, ``errno`` what the
-        operating system says, or None.
+        The file does not exist, is damaged, or is not a picture. ``filename`` is its name, ``errno`` the operating
+        system's error, or None.
     SizeError
         The picture is larger than allowed, or than the memory.
     ParameterError
@@ -80,8 +80,8 @@ def write(where: str | os.PathLike[str], picture: Picture | Pixels, options: Wri
     ParameterError
         The array has another shape or type, or stands where the path should.
     WriteError
-        The format cannot hold it, or the operating system refuses. The old
-        file, if there was one, is as it was. ``filename`` and ``errno`` as in :func:`read`.
+        The format cannot store it, or the operating system refuses. An old
+        file is unchanged. ``filename`` and ``errno`` as in :func:`read`.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def write(where: str | os.PathLike[str], picture: Picture | Pixels, options: Wri
 
 
 def _picture(image: Any) -> Picture:
-    """Take any array as a picture."""
+    """Return an array as a picture."""
     if isinstance(image, (str, bytes, os.PathLike)):
         raise ParameterError(f"a picture is an array or a Picture, got {type(image).__name__}")
     pixels = np.asarray(image)
@@ -114,7 +114,7 @@ def _picture(image: Any) -> Picture:
 
 @contextmanager
 def about(where: object) -> Iterator[None]:
-    """Let errors begin with the name of the file, and hold it and the number of the operating system's error."""
+    """Add the name of the file and the operating system's error number to errors."""
     try:
         yield
     except ConvfilterError as error:

@@ -1,4 +1,4 @@
-"""What a run would do with a picture, without running it."""
+"""Forecast a run on a picture without running it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from convfilter.planning import Plan
 
 
 class Forecast(NamedTuple):
-    """What comes out, and how.
+    """The result of a run, and how it is computed.
 
     Attributes
     ----------
@@ -26,11 +26,11 @@ class Forecast(NamedTuple):
     outline : Outline
         Of the result.
     format : str
-        In which it would be written.
+        Output format.
     passage : str
         Why samples are decoded or encoded all at once, as in a `pipeline.Report`.
     notes : tuple of str
-        What the run would say.
+        Notes of the run.
     """
 
     before: str
@@ -43,7 +43,7 @@ class Forecast(NamedTuple):
 
 
 def forecast(source: str, options: Options) -> Forecast:
-    """Plan a run that keeps the picture's format, or writes TIFF where that can only be read.
+    """Forecast a run that keeps the picture's format, or writes TIFF if that is read-only.
 
     Parameters
     ----------

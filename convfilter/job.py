@@ -1,4 +1,4 @@
-"""One picture on its way: what is planned for it, what it becomes, and how it is run and written."""
+"""One picture's job: plan, run and write."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     from convfilter.picture.metadata.curves import Curve
     from convfilter.pipeline import Options
 
-#: What the engine's threads take for tiles and rows, at most.
+#: Most bytes of the engine's tiles and rows, over all threads.
 _SCRATCH_BYTES = 90 * 2**20
 #: GDAL's field of a TIFF for the value of missing data.
 _NODATA_TAG = 42113
-#: Sums of samples of up to this magnitude stay finite in float32.
+#: Largest samples whose sums stay finite in float32.
 _LARGE = 1e19
 
 
 class Job:
-    """One picture on its way from file to file.
+    """The job of one picture, from file to file.
 
     Parameters
     ----------
@@ -53,18 +53,18 @@ class Job:
     stages : sequence of Stage
     options : Options
     lit : Picture, optional
-        The picture in linear light or grey, where another job with the same options has made it: :attr:`lit`.
+        The picture in linear light or grey, from another job with the same options: :attr:`lit`.
 
     Attributes
     ----------
     lit : Picture
-        What is filtered.
+        The picture that is filtered.
     plans : list of Plan
         One for each frame; frames of one size share one.
     form : Form
         Of the result.
     outline, stored : Outline
-        Of the result, as it was handed to the format, and as it is stored.
+        Outlines of the result, as computed and as stored.
     passage : Passage
     notes : tuple of str
     clipped : float
@@ -90,7 +90,7 @@ class Job:
         self._curve: Curve | None = None
         self.lit = picture
         self._stages = stages = with_guides(stages)
-        #: Of red, green and blue in the luminance, where the engine is not to weigh them.
+        #: Luminance weights of red, green and blue, if not the engine's own.
         self._weights = light.weights_of(picture) if options.gray else None
         if options.linear or self._weights:
             self.lit, self._stages, self._curve = light.enter(
@@ -104,21 +104,21 @@ class Job:
         self._premultiplied = picture.alpha and picture.premultiplied
         holds = self._target is None or (self._target.format is not None and self._target.format.premultiplied)
         self._straightens = self._premultiplied and not holds and self._background is None
-        #: Of the rows that the engine gives: real numbers where something follows that rounds.
+        #: Type of the engine's rows: float if a later step rounds.
         follows = self._curve or self._background or self._straightens
         rounds = computed_in(self._dtype) != self._dtype
         self._run_dtype = real_of(self.lit.dtype) if follows or rounds or self._dtype.kind == "f" else self._dtype
-        if rounds:  # which clips, too
+        if rounds:  # rounding also clips
             self._stages = [replace(each, map=None) if each.map == "clip" else each for each in self._stages]
 
     def start(self) -> None:
-        """Begin to decode, while what the engine needs is loaded; of several frames, none is begun early."""
+        """Start decoding while the engine is being imported; not for several frames."""
         if self._options.threads != 1 and len(self._picture.frames) == 1:
             (self._picture if self.passage.whole_input else self.lit).frames[0].start()
             load_llvm()
 
     def close(self) -> None:
-        """Decode no more; the picture itself is closed by what opened it."""
+        """Stop decoding; the caller closes the picture."""
         for frame in self.lit.frames:
             frame.close()
 
@@ -129,11 +129,11 @@ class Job:
             self.lit = light.entered(self._picture, self._curve, self._weights)
 
     def plan(self) -> None:
-        """Plan all frames, and judge whether the result fits the format and the memory."""
+        """Plan all frames, and check the result against format and memory."""
         picture, target, options = self._picture, self._target, self._options
         self.plans = self._planned(self._run_dtype, self._white if target is not None else None)
         self.form: Form = maps.form_of(self.plans[0], target, wants_sheet=options.sheet)
-        if self.form != "picture" and target is not None:  # the values of maps are wanted as they are, not as samples
+        if self.form != "picture" and target is not None:  # maps need raw values, not samples
             self.plans = self._planned(real_of(picture.dtype), None)
         self.outline = self.stored = self._outline()
         if target is not None:
@@ -148,7 +148,7 @@ class Job:
             self._require_room()
 
     def _stored_outline(self, fmt: Format) -> Outline:
-        """Return what is stored, with fields of position for the result, where there is one frame."""
+        """Return the stored outline, with position fields for the result if there is one frame."""
         stored = stored_outline(self.outline, fmt, self._options.write)
         frame = self._picture.frames[0]
         if len(self._picture.frames) > 1 or frame.tiff is None or fmt.name != "TIFF" or self._options.write.strip:
@@ -158,7 +158,7 @@ class Job:
 
     @property
     def result(self) -> Outline:
-        """What comes out, for people."""
+        """Outline of the result, for messages."""
         if self.form == "picture":
             white = self._white if self._target is not None else None
             alpha = self.outline.alpha and self._background is None
@@ -166,7 +166,7 @@ class Job:
         return self.outline
 
     def run(self) -> Picture:
-        """Filter all frames to arrays, of the depth that is stored."""
+        """Filter all frames to arrays of the stored depth."""
         if self._target is None or self.form != "picture":
             return maps.run_maps(self.plans, self.lit, self.form, self._options.threads)
         finish = self._finish()
@@ -194,7 +194,7 @@ class Job:
         return replace(filtered, extras=self.outline.extras, white=self._white, file_dtype=None)
 
     def _run_masked(self, number: int, masking: Masking, finish: Finish) -> tuple[Pixels, int]:
-        """Filter a frame without the pixels that do not count; returns it, and how many samples were clipped."""
+        """Filter a frame with ignored pixels; return it, and the number of clipped samples."""
         frame, lit, alpha = self._picture.frames[number], self.lit.frames[number], self._picture.alpha
         masking = masking.of_file(_nodata_of(frame))
         valid = masking.valid(frame.pixels.reshape(*frame.shape[:2], -1), alpha)
@@ -209,7 +209,7 @@ class Job:
         return marked(pixels, there, masking.mark(self._dtype), self.outline.alpha and opaque), result.clipped
 
     def seen(self, rows: tuple[int, int], cols: tuple[int, int], step: int = 1) -> Pixels:
-        """Filter a rectangle of the first frame's result as :meth:`run` would, or every ``step``-th pixel of it.
+        """Return a rectangle of the first frame's result, equal to :meth:`run`; axes are (first, last + 1).
 
         Axes go from first to last + 1.
         """
@@ -223,7 +223,7 @@ class Job:
         return self._finish()(_sparse(region, step))
 
     def write(self, filtered: Picture, destination: str) -> None:
-        """Write what :meth:`run` has returned."""
+        """Write the result of :meth:`run`."""
         if self._options.before_writing is not None:
             self._options.before_writing(destination)
         if self._target is None:
@@ -247,7 +247,7 @@ class Job:
         self._count(clipped + finish.clipped, int(np.prod(plan.output_shape)))
 
     def _page_losses(self) -> tuple[str, ...]:
-        """Say which fields of a TIFF page are not true any more."""
+        """Return notes on fields of a TIFF page that do not hold any more."""
         if not self.stored.pages:
             return ()
         from convfilter.picture import losses
@@ -259,17 +259,17 @@ class Job:
         return losses.settled(found, self._options.write, WriteError)
 
     def _not_numbers(self, plan: Plan, pixels: Pixels, result: Pixels) -> Pixels | None:
-        """Return where the colours of a result that is stored as integers are none; None if they all are numbers."""
+        """Return a mask of NaN colours in a result stored as integers; None if there are none."""
         if is_whole(self._picture.outline.dtype) or self._dtype.kind == "f" or not _may_be_none(pixels):
             return None
-        if result.dtype.kind != "f":  # NaN is 0 in it
+        if result.dtype.kind != "f":  # NaN is already 0
             result = run_array(plan, pixels, out_dtype=plan.between, threads=self._options.threads).pixels
         colours = np.atleast_3d(result)
         none: Pixels = np.isnan(colours[..., : colours.shape[2] - self.outline.alpha])
         return none if none.any() else None
 
     def _store_nan(self, pixels: Pixels, none: Pixels) -> None:
-        """Store what ``--nan`` says where a result is no number."""
+        """Store the value of ``--nan`` for NaN."""
         value = self._options.write.nan
         if value is not None:
             white = self._white or full_scale(self._dtype)
@@ -277,7 +277,7 @@ class Job:
             colours[none] = np.rint(value * white)
 
     def _refuse_nan(self, samples: int) -> None:
-        """Refuse results that are no numbers, unless it is said what is stored there."""
+        """Refuse NaN in results, unless a value for it is given."""
         if samples and self._options.write.nan is None:
             from convfilter.picture import losses
 
@@ -300,7 +300,7 @@ class Job:
             self.notes += self._clipping()
 
     def _lost_light(self) -> tuple[str, ...]:
-        """Refuse to drop light that has no opacity, or less than it would need."""
+        """Refuse to drop colours brighter than their alpha."""
         if not self._straightens or self.form != "picture":
             return ()
         from convfilter.picture import losses
@@ -311,7 +311,7 @@ class Job:
         return losses.settled(found, self._options.write, WriteError)
 
     def _lost_curve(self) -> tuple[str, ...]:
-        """Refuse a grey result of colours whose profile has no curve for grey."""
+        """Refuse a grey result of a profile without a tone curve for grey."""
         metadata = self._metadata
         if self.outline.model != "gray" or not metadata.icc or self._options.write.strip == "all":
             return ()
@@ -321,7 +321,7 @@ class Job:
         return losses.settled(found, self._options.write, WriteError)
 
     def _clipping(self) -> tuple[str, ...]:
-        """Refuse to clip the samples of a picture; what the filter alone has driven beyond the range is clipped."""
+        """Refuse to clip the picture's own samples; values that only the filter drives out of range are clipped."""
         from convfilter.picture import losses
 
         assert self._target is not None
@@ -330,7 +330,7 @@ class Job:
         return losses.settled(found, self._options.write, WriteError)
 
     def _other_reason(self) -> str:
-        """Say why rows cannot come one by one, where that is neither a matter of files nor of filters."""
+        """Return why rows cannot come one by one, apart from files and filters."""
         if self.form != "picture":
             return "feature maps are laid out as a whole"
         if self._options.masking is not None:
@@ -367,7 +367,7 @@ class Job:
         return [plans[frame.shape] for frame in picture.frames]
 
     def _outline(self) -> Outline:
-        """Tell what the result will be, and refuse one that is too large: padding can make it so."""
+        """Return the outline of the result, and refuse one that padding makes too large."""
         height, width = (max(plan.output_shape[axis] for plan in self.plans) for axis in (0, 1))
         require_size(width, height, self._options.read.max_pixels, "result")
         pixels = sum(plan.output_shape[0] * plan.output_shape[1] for plan in self.plans)
@@ -384,13 +384,13 @@ class Job:
         return outline if self.form in ("picture", "array") else maps.outline_of(self.form, outline, self.plans)
 
     def _require_room(self) -> None:
-        """Refuse what does not fit beside the input: all results, and of one frame what stages hand on."""
+        """Refuse a job that exceeds the memory: the input, all results, and one frame's intermediate results."""
         real = self.plans[0].between.itemsize
         result_bytes = real if self.form != "picture" else self._run_dtype.itemsize
         results = between = 0
         for plan in self.plans:
             results += int(np.prod(plan.output_shape)) * result_bytes
-            # Between groups a whole result is there beside what it is made from; the last one's is counted already.
+            # Between groups a whole result exists beside its source; the last one is counted already.
             lasts = [plan.stages[group.last - 1] for group in plan.groups[:-1]]
             whole = [real * stage.rows.output * stage.cols.output * stage.output_channels for stage in lasts]
             there = zip([0, *whole], [*whole, 0], plan.groups, strict=True)
@@ -399,7 +399,7 @@ class Job:
 
 
 def _may_be_none(pixels: Pixels) -> bool:
-    """Whether results of these samples may be no numbers: of NaN, infinity, and what may become infinite."""
+    """Whether results of these samples may be NaN: samples have NaN, infinities, or values whose sums overflow."""
     return not float(np.abs(pixels).max()) < _LARGE
 
 
@@ -409,7 +409,7 @@ def _sparse(pixels: Pixels, step: int) -> Pixels:
 
 
 def _kind(plan: Plan, picture: Picture) -> tuple[Model, int]:
-    """Tell what the channels of the result mean: colour model, and bands beside it."""
+    """Return the meaning of the result's channels: colour model, and number of further bands."""
     channels = plan.stages[-1].output_channels - picture.alpha
     if channels == CHANNELS[picture.model] + picture.extras:
         return picture.model, picture.extras
@@ -417,7 +417,7 @@ def _kind(plan: Plan, picture: Picture) -> tuple[Model, int]:
 
 
 def _nodata_of(frame: Frame) -> float | None:
-    """Return the value that a frame's file names for missing data, as GDAL writes it."""
+    """Return the nodata value of a frame's file, as GDAL writes it."""
     for field in frame.tiff.fields if frame.tiff else ():
         if field.tag == _NODATA_TAG:
             with suppress(ValueError):

@@ -1,4 +1,4 @@
-"""What the functions on arrays share: the keywords they take, and what they accept as an image.
+"""Keywords and image types shared by the functions on arrays.
 
 Pairs are (rows, cols), or one number for both.
 """
@@ -21,13 +21,13 @@ from convfilter.planning.remembered import remembered_plan
 
 
 class SupportsArray(Protocol):
-    """What ``numpy.asarray`` makes an array of, such as a ``Picture`` or an xarray ``DataArray``."""
+    """An object that ``numpy.asarray`` accepts, such as a ``Picture`` or an xarray ``DataArray``."""
 
     def __array__(self) -> npt.NDArray[Any]: ...
 
 
 class SupportsDLPack(Protocol):
-    """An array of another library that shares its memory by DLPack."""
+    """An array that shares its memory by DLPack."""
 
     def __dlpack__(self) -> Any: ...
 
@@ -40,7 +40,7 @@ PaddingLike: TypeAlias = (
     str | int | tuple[int, int] | tuple[int, int, int, int] | tuple[tuple[int, int], tuple[int, int]]
 )
 
-#: A picture of a few rows and as many channels as this is no feature map that anybody has.
+#: Least sides for which an image with that many channels is probably (C, H, W).
 _LEAST_SIDE = 32
 
 
@@ -131,16 +131,16 @@ class FilterKeywords(StageKeywords, RunKeywords, total=False):
     """
 
 
-#: Those of any function.
+#: Keywords of any function.
 Keywords: TypeAlias = FilterKeywords | PoolKeywords | StageKeywords | PoolStageKeywords | RunKeywords
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def documented(keywords: type[Keywords]) -> Callable[[Function], Function]:
-    """Append what its keywords mean to the docstring of a function that takes them, as ``help()`` shows it."""
+    """Append the descriptions of its keywords to a function's docstring, as ``help()`` shows it."""
 
     def append(function: Function) -> Function:
-        if function.__doc__ and FilterKeywords.__doc__:  # there are none under python -OO
+        if function.__doc__ and FilterKeywords.__doc__:  # python -OO removes docstrings
             known = inspect.cleandoc(FilterKeywords.__doc__).partition("----------\n")[2].splitlines()
             lines, taken = [], False
             for line in known:
@@ -155,7 +155,7 @@ def documented(keywords: type[Keywords]) -> Callable[[Function], Function]:
 
 
 def stages_of(specs: Sequence[str | Stage], keywords: FilterKeywords) -> tuple[Stage, ...]:
-    """Turn filters, and keywords as :func:`convfilter.apply` takes them, into stages."""
+    """Convert filters and the keywords of :func:`convfilter.apply` to stages."""
     from convfilter.filters import stack
 
     for spec in specs:
@@ -168,7 +168,7 @@ def stages_of(specs: Sequence[str | Stage], keywords: FilterKeywords) -> tuple[S
 
 
 def planned(stages: Sequence[Stage], shape: tuple[int, ...], image_dtype: np.dtype[Any], keywords: RunKeywords) -> Plan:
-    """Plan stages with the keywords that a function on arrays was given.
+    """Plan stages with the keywords of a function on arrays.
 
     Raises
     ------
@@ -190,14 +190,14 @@ def planned(stages: Sequence[Stage], shape: tuple[int, ...], image_dtype: np.dty
 
 
 def checked(image: Image, alpha: bool) -> Image:
-    """Return an image as an array in this machine's byte order; what is none is refused."""
+    """Return an image as an array in native byte order; refuse others."""
     pixels = np.asarray(image)
     require_image(pixels.shape, pixels.dtype, alpha=alpha)
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
 def require_image(shape: tuple[int, ...], dtype: np.dtype[Any], *, alpha: bool) -> None:
-    """Refuse what is no image.
+    """Refuse an invalid image.
 
     Raises
     ------
@@ -213,14 +213,14 @@ def require_image(shape: tuple[int, ...], dtype: np.dtype[Any], *, alpha: bool) 
 
 
 def _channels_first(shape: tuple[int, ...]) -> str:
-    """Say what to do with an image that has its channels first, if it looks so."""
+    """Return advice for an image that seems to have its channels first, or ""."""
     if len(shape) != 3 or shape[0] not in (3, 4) or shape[2] <= 4:
         return ""
     return ", which looks like (C, H, W); turn it with transpose(1, 2, 0)"
 
 
 def stage_values(keywords: Keywords) -> dict[str, Any]:
-    """Return the keywords that belong to a stage, pairs and padding in a stage's own form."""
+    """Return the keywords of a stage, with pairs and padding in the stage's own form."""
     require_known(keywords, FilterKeywords)
     values: dict[str, Any] = {
         name: value for name, value in keywords.items() if name not in RunKeywords.__annotations__
@@ -236,7 +236,7 @@ def stage_values(keywords: Keywords) -> dict[str, Any]:
 
 
 def require_known(keywords: Keywords, known: type[Keywords]) -> None:
-    """Refuse a keyword that a function does not take, as Python does."""
+    """Refuse an unknown keyword, as Python does."""
     unknown = keywords.keys() - known.__annotations__.keys()
     if unknown:
         raise TypeError(f"unexpected keyword {min(unknown)!r}; this filter takes {', '.join(known.__annotations__)}")
@@ -263,7 +263,7 @@ def pair_of(value: Any, name: str) -> tuple[Any, Any]:
 
 
 def whole_pair(value: Any, name: str) -> tuple[int, int]:
-    """Return (rows, cols) of a pair of whole numbers, or of one for both."""
+    """Return (rows, cols) of a pair of integers, or of one integer for both."""
     pair = pair_of(value, name)
     for part in pair:
         if isinstance(part, bool) or not isinstance(part, int | np.integer):

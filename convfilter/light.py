@@ -1,4 +1,4 @@
-"""Filtering in linear light, of luminance, and over a background: the result is unrounded until all is done."""
+"""Filtering in linear light, of luminance, and over a background, rounded once at the end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def weights_of(picture: Picture) -> tuple[float, float, float] | None:
-    """Return what red, green and blue add to the luminance of a picture whose primaries are not sRGB's.
+    """Return the luminance weights of a picture whose primaries are not sRGB's.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def weights_of(picture: Picture) -> tuple[float, float, float] | None:
     Returns
     -------
     three floats of sum 1, or None
-        By its profile, or by code points or primaries of a PNG. None: the engine's own weights hold.
+        From its profile, or from a PNG's code points or primaries. None: the engine's own weights apply.
     """
     from convfilter.picture.metadata import icc
 
@@ -41,8 +41,8 @@ def weights_of(picture: Picture) -> tuple[float, float, float] | None:
 def of_luminance(metadata: Metadata) -> Metadata:
     """Return the metadata of the luminance of an RGB picture, whose profile becomes one for grey.
 
-    Where the tone curve is that of pictures without a profile, none is needed. A profile that has no curve stays; it
-    fits no grey picture.
+    If the tone curve is the default one, no profile is needed. A profile without a curve stays, although it does not
+    describe a grey picture.
     """
     from convfilter.picture.metadata import icc, icc_curves, transfer
     from convfilter.picture.metadata.curves import SRGB
@@ -71,34 +71,34 @@ def enter(
     weights: tuple[float, float, float] | None = None,
     entered_before: Picture | None = None,
 ) -> tuple[Picture, list[Stage], Curve]:
-    """Turn a picture into linear light, or into luminance, and the stages' sample values with it.
+    """Convert a picture to linear light or luminance, and the stages' sample values with it.
 
     Parameters
     ----------
     picture : Picture
     stages : sequence of Stage
     linear : bool
-        False: samples count as they are.
+        False: keep the stored values.
     weights : three floats, optional
-        Of red, green and blue; None: they stay.
+        Weights of red, green and blue; None: keep the colours.
     entered_before : Picture, optional
-        What an earlier call has returned for the picture, with the same ``linear`` and ``weights``.
+        Result of an earlier call for the picture, with the same ``linear`` and ``weights``.
 
     Returns
     -------
     picture : Picture
         With samples of float32 or float64, 0..1.
     stages : list of Stage
-        Padding values and offsets count in linear light; edges still show their magnitude.
+        Padding values and offsets are in linear light; edges still show their magnitude.
     curve : Curve
-        The way back.
+        Curve to encode results with.
 
     Raises
     ------
     ReadError
         The picture is CMYK, its profile has no simple curve, or its samples are signed.
     ParameterError
-        An offset is no fraction of full scale.
+        An offset is not a fraction of full scale.
     """
     from convfilter.picture.metadata.curves import LINEAR
     from convfilter.picture.metadata.transfer import curve_of
@@ -115,7 +115,7 @@ def enter(
 
 
 def entered(picture: Picture, curve: Curve, weights: tuple[float, float, float] | None = None) -> Picture:
-    """Return a picture in linear light, and weighed; samples that are still to be decoded are turned into it then."""
+    """Return a picture in linear light or luminance; lazy samples are converted when they are decoded."""
     from convfilter.picture.metadata.curves import linearized
 
     white = picture.own_white or full_scale(picture.dtype)
@@ -157,24 +157,24 @@ def settle(
     premultiplied: bool = False,
     straighten: bool = False,
 ) -> tuple[Pixels, int]:
-    """Turn unrounded results into what is stored: out of linear light, over the background, rounded once.
+    """Convert unrounded results to stored samples: encode the tone curve, composite over the background, round once.
 
     Parameters
     ----------
     pixels : (rows, cols, channels) array of float32 or float64
     white : float
-        The value of white in them.
+        Value of white in ``pixels``.
     out_white : float, optional
         The value of white in an integer result; None: the full scale of ``dtype``.
     premultiplied, straighten : bool
-        Colours are multiplied with alpha, and are to be divided by it.
+        Whether colours are premultiplied, and whether to unpremultiply them.
 
     Returns
     -------
     pixels : array of ``dtype``
         Without alpha, if there is a background.
     clipped : int
-        How many samples did not fit into the range of ``dtype``.
+        Number of samples out of the range of ``dtype``.
     """
     clipped = _clipped(pixels, white, dtype, out_white or full_scale(dtype))
     from convfilter.picture import colour
@@ -199,7 +199,7 @@ def settle(
 
 
 def _of_straight(pixels: Pixels, function: Callable[[Pixels], Pixels]) -> Pixels:
-    """Apply a function of straight colours to premultiplied ones; light without opacity counts as if it had all."""
+    """Apply a function of straight colours to premultiplied ones; at alpha 0, as if alpha were 1."""
     alpha = np.where(pixels[:, :, -1:] > 0, pixels[:, :, -1:], pixels.dtype.type(1))
     straight = np.concatenate([pixels[:, :, :-1] / alpha, pixels[:, :, -1:]], axis=2)
     result = function(straight).astype(pixels.dtype)

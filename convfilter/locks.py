@@ -1,4 +1,4 @@
-"""Locks that neither a fork nor a signal handler turns into a deadlock."""
+"""Locks without deadlocks by forks and signal handlers."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Value = TypeVar("Value")
 def shared_lock() -> threading.RLock:
     """Return a lock for the state of a module.
 
-    A fork waits until no other thread holds it, so a child never finds it held by a thread that it does not have. The
-    thread that holds it may take it again, as a signal handler does.
+    A fork waits until no other thread holds it, so a child never inherits it locked. The lock is reentrant, for signal
+    handlers in the thread that holds it.
     """
     lock = threading.RLock()
     if hasattr(os, "register_at_fork"):
@@ -24,10 +24,10 @@ def shared_lock() -> threading.RLock:
 
 
 def undisturbed(task: Callable[[], Value]) -> Value:
-    """Do a task that must not be entered again before it ends, such as an import or a compilation.
+    """Run a task that is not reentrant, such as an import or a compilation.
 
-    A signal handler of the program that uses this library may come at any place in the main thread and ask for the
-    same. So the task gets a thread of its own, where no handler runs, if there is such a handler.
+    A signal handler of the host program may interrupt the main thread anywhere and request the same task. So the task
+    runs in a thread of its own, where no handler runs, if there is such a handler.
     """
     if not handler_can_come():
         return task()
@@ -37,7 +37,7 @@ def undisturbed(task: Callable[[], Value]) -> Value:
     def work() -> None:
         try:
             done.append(task())
-        except BaseException as error:  # raised again by the thread that waits
+        except BaseException as error:  # raised again in the waiting thread
             failed.append(error)
 
     thread = threading.Thread(target=work)
@@ -52,7 +52,7 @@ def handler_can_come() -> bool:
     """Whether this is the main thread, and has a signal handler that is neither Python's own nor this program's."""
     if "signal" not in sys.modules or threading.current_thread() is not threading.main_thread():
         return False
-    # ``signal`` itself makes a member of an enumeration of each answer, which takes ten times as long.
+    # ``signal.getsignal`` converts each result to an enum member, which takes ten times as long.
     signals: Any = sys.modules["_signal"]
     handlers = map(signals.getsignal, signals.valid_signals())
     known = (signals.SIG_DFL, signals.SIG_IGN, signals.default_int_handler, None)

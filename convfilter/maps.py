@@ -1,4 +1,4 @@
-"""Pictures to feature maps: what ``pipeline`` does where the result is no picture, or might not be there at all."""
+"""Feature maps: steps of ``pipeline`` for results that are not pictures or may be empty."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COLOURS_AND_ALPHA = 4
 
 
 def require_result(stages: Sequence[Stage], width: int, height: int) -> None:
-    """Refuse a stack that leaves nothing of a picture of this size, turned or not, or that needs too much memory.
+    """Refuse a stack whose output for this size, rotated or not, is empty or too large for memory.
 
     Raises
     ------
@@ -39,19 +39,19 @@ def require_result(stages: Sequence[Stage], width: int, height: int) -> None:
             return
         except SizeError as error:
             refusals.append(error)
-        except ParameterError:  # what does not depend on the size is judged with the whole picture
+        except ParameterError:  # errors independent of the size are raised with the whole picture
             return
     raise refusals[0]
 
 
 def _channels(stages: Sequence[Stage]) -> int:
-    """Return how many channels the stack takes: those of its first layer, where that reads the picture."""
+    """Return the channels that the stack needs: those of its first layer, if that reads the picture."""
     first = next((stage.operator for stage in stages if isinstance(stage.operator, Layer | Orientation)), None)
     return first.inputs if isinstance(first, Layer) else max(_COLOURS)
 
 
 def require_room(plan: Plan, *, are_maps: bool) -> None:
-    """Refuse a stack whose layers have more channels than fit: what lies between two stages, and maps, are floats.
+    """Refuse a stack whose layers have too many channels for memory: intermediate results and maps are floats.
 
     Raises
     ------
@@ -65,12 +65,12 @@ def require_room(plan: Plan, *, are_maps: bool) -> None:
 
 
 def is_array(destination: str) -> bool:
-    """Whether the result is to be an array of raw values: an .npy file."""
+    """Whether the output is an array of raw values: an .npy file."""
     return os.path.splitext(destination)[1].lower() == ".npy"
 
 
 def require_no_file_options(options: WriteOptions) -> None:
-    """Refuse options of picture files that would say nothing to an array."""
+    """Refuse options of picture files, which an array does not use."""
     for name in ("quality", "subsampling", "compression", "background"):
         given = getattr(options, name) != getattr(WriteOptions, name)
         if given and name not in options.where_taken:
@@ -78,7 +78,7 @@ def require_no_file_options(options: WriteOptions) -> None:
 
 
 def form_of(plan: Plan, target: Target | None, *, wants_sheet: bool) -> Form:
-    """Tell how the result of ``plan`` is to be written; ``target`` is None for an array."""
+    """Return the form of the result of ``plan``; ``target`` is None for an array."""
     if target is None:
         if wants_sheet:
             raise UsageError(
@@ -106,7 +106,7 @@ def has_alpha(stages: Sequence[Stage], picture: Picture) -> bool:
 
 
 def outline_of(form: Form, outline: Outline, plans: Sequence[Plan]) -> Outline:
-    """Return what will be written: the outline of a sheet, or of pages."""
+    """Return the written outline: that of a sheet or of pages."""
     maps = plans[0].stages[-1].output_channels - plans[0].alpha
     outline = replace(outline, model="gray", alpha=False, extras=0, white=None)
     if form == "pages":
@@ -116,7 +116,7 @@ def outline_of(form: Form, outline: Outline, plans: Sequence[Plan]) -> Outline:
 
 
 def run_maps(plans: Sequence[Plan], picture: Picture, form: Form, threads: int | None) -> Picture:
-    """Run the plans to real values, white = 1, or as they are where samples are signed, and lay the maps out.
+    """Run the plans to real values (white = 1, or unscaled for signed samples), and lay the maps out.
 
     Alpha is left out.
     """

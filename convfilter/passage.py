@@ -1,4 +1,4 @@
-"""How the rows of a picture go through the program: one by one where that is possible, else whole, and why."""
+"""Decide whether a picture's rows are streamed or the picture is held whole, and why."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 
 class Passage(NamedTuple):
-    """Why the samples of a file are decoded, and encoded, all at once; "" where rows come and go one by one."""
+    """Reasons why all samples are decoded, and encoded, at once; "" where rows are streamed."""
 
     whole_input: str
     whole_output: str
 
     @property
     def remark(self) -> str:
-        """Both reasons in one line, for people; "" if there are none."""
+        """Both reasons in one line; "" if there are none."""
         reasons = (("input", self.whole_input), ("output", self.whole_output))
         return "; ".join(f"{name} whole: {reason}" for name, reason in reasons if reason)
 
@@ -40,7 +40,7 @@ class Passage(NamedTuple):
 def passage_of(
     picture: Picture, plans: Sequence[Plan], fmt: Format | None, stored: Outline, options: WriteOptions, other: str
 ) -> Passage:
-    """Decide how the rows of a picture go.
+    """Return the passage of a picture's rows.
 
     Parameters
     ----------
@@ -51,10 +51,10 @@ def passage_of(
     fmt : Format, or None
         Of the output; None for an array.
     stored : Outline
-        The picture as it will be stored.
+        The stored outline.
     options : WriteOptions
     other : str
-        A reason that has nothing to do with files and filters; "" if there is none.
+        A reason apart from files and filters; "" for none.
     """
     if other or len(picture.frames) > 1 or fmt is None:
         reason = other or ("frames are filtered one by one" if len(picture.frames) > 1 else "the result is an array")
@@ -70,25 +70,25 @@ def passage_of(
 
 
 class Finish:
-    """What becomes of the rows that the engine gives, before they are stored; counts what is clipped on the way.
+    """Converts the engine's rows to stored rows, and counts clipped samples.
 
     Parameters
     ----------
     alpha : bool
         The last channel is opacity.
     run_dtype, dtype : dtype
-        Of the rows, and of what is stored.
+        Types of the engine's rows and of the stored rows.
     white : float
-        Of the rows.
+        Value of white in the engine's rows.
     out_white : float or None
-        Of what is stored.
+        Value of white in the stored rows.
     curve : Curve or None
-        The way back from linear light.
+        Curve to encode linear light with.
     background : str or None
     divide : bool
-        White becomes 1.
+        Whether to scale white to 1.
     premultiplied, straighten : bool
-        Colours are multiplied with opacity, and are to be divided by it.
+        Whether colours are premultiplied, and whether to unpremultiply them.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Finish:
 
     @property
     def is_needed(self) -> bool:
-        """Whether rows are stored otherwise than they come."""
+        """Whether stored rows differ from the engine's."""
         return self._settles or self._divide or self._converts
 
     @property
@@ -122,7 +122,7 @@ class Finish:
         return self._curve is not None or self._background is not None or self._straighten
 
     def __call__(self, rows: Pixels) -> Pixels:
-        """Return rows as they are stored."""
+        """Return the stored rows."""
         if not self._settles:
             rows = rows / rows.dtype.type(self._white) if self._divide else rows
             if not self._converts:
@@ -157,7 +157,7 @@ def through(
     prepare: Callable[[Pixels], Pixels] | None,
     threads: int | None,
 ) -> int:
-    """Filter a picture into a file, row by row as far as the frame goes; returns how many samples were clipped.
+    """Filter a picture into a file, streaming rows; return the number of clipped samples.
 
     Parameters
     ----------
@@ -165,12 +165,12 @@ def through(
     frame : Frame
     target : Target
     stored : Outline
-        For which ``write.whole_because`` says nothing.
+        Outline whose ``write.whole_because`` is "".
     options : WriteOptions
     dtype : dtype
-        Of the rows that the engine gives.
+        Type of the engine's rows.
     prepare : callable or None
-        What makes of them the rows that are stored.
+        Converts them to stored rows.
     threads : int or None
     """
     assert target.format is not None

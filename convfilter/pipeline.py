@@ -31,14 +31,14 @@ from convfilter.planning.remembered import remembered_plan
 
 
 class Options(NamedTuple):
-    """How pictures are to be filtered.
+    """Options of filtering pictures.
 
     Attributes
     ----------
     specs : sequence of str, FilterSpec or Stage
         The stack, first to last.
     defaults : mapping
-        Fields of ``Stage`` for the filters that do not set them; see ``stack.stages``.
+        Defaults for fields of ``Stage``; see ``stack.stages``.
     gray : bool
         Take the luminance first.
     algorithm : str, or None
@@ -46,7 +46,7 @@ class Options(NamedTuple):
     threads : int, or None
         At most this many; None: one for each core.
     in_place : bool
-        The output may be the input.
+        Whether the output may be the input.
     linear : bool
         Filter in linear light.
     keep_time : bool
@@ -54,18 +54,18 @@ class Options(NamedTuple):
     sheet : bool
         Write a sheet of labelled maps, one for each channel.
     masking : Masking, or None
-        Which pixels do not count.
+        Selects ignored pixels.
     plan : callable
-        What plans a stack: ``plan_stack``, or what remembers plans of pictures before.
+        Function that plans a stack: ``plan_stack``, or a cached one.
     explain : callable, or None
-        Is handed the plans, one a frame, before they run.
+        Called with the plans, one for each frame, before they run.
     before_writing : callable, or None
-        Is handed the destination when the result is there.
+        Called with the destination once the result exists.
     look : callable, or None
-        Is handed the destination, the picture before and after, the plans and the form of the result; what it
-        returns goes into the report.
+        Called with the destination, the picture before and after, the plans and the form of the result; its
+        return value goes into the report.
     digests : bool
-        Whoever filters many files wants digests of each input and output.
+        Whether to compute digests of each input and output, for batches.
     read : ReadOptions
     write : WriteOptions
     """
@@ -90,30 +90,30 @@ class Options(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What was done to one picture.
+    """Report on one filtered picture.
 
     Attributes
     ----------
     source, destination : str
-        As they were typed.
+        Names as typed.
     before, after : str
         Size, kind and depth: ``1200x800 rgb uint8``.
     algorithms : tuple of str
         One for each stage.
     seconds : dict of str to float
-        For each step: parse, read, plan, run, write, and look where that is asked for. Rows that come and go one
-        by one are decoded and encoded while the filter runs.
+        Seconds of each step: parse, read, plan, run, write, and look if requested. Streamed rows are decoded and
+        encoded while the filter runs.
     clipped : float
         Share of the result's samples that did not fit their range, 0 to 1.
     notes : tuple of str
-        What the user should hear: about weights, about the reading, and what the output does not keep.
+        Notes about weights, reading, and what the output does not keep.
     size, new_size : pair of int
         Width and height, before and after.
     frames : int
     passage : str
-        Why samples were decoded or encoded all at once; "" where rows came and went one by one.
+        Why all samples were decoded or encoded at once; "" where rows were streamed.
     view : any
-        What ``Options.look`` has made of it.
+        Return value of ``Options.look``.
     """
 
     source: str
@@ -132,7 +132,7 @@ class Report(NamedTuple):
 
     @property
     def line(self) -> str:
-        """All but the notes, on one line."""
+        """The report without notes, on one line."""
         steps = ", ".join(f"{step} {seconds:.3f} s" for step, seconds in self.seconds.items())
         line = (
             f"{self.source} -> {self.destination}: {self.before} -> {self.after}; {' + '.join(self.algorithms)}; "
@@ -159,10 +159,10 @@ def filter_file(source: str, destination: str, options: Options) -> Report:
     Raises
     ------
     UsageError
-        Filters or options make no sense, or the output is the input.
+        Filters or options are invalid, or the output is the input.
     PictureError
-        The picture cannot be read, filtered or written; the output, if there
-        was one, is as it was.
+        The picture cannot be read, filtered or written; an old output is
+        unchanged.
     """
     if not options.keep_time:
         return _filtered(source, destination, options)
@@ -173,7 +173,7 @@ def filter_file(source: str, destination: str, options: Options) -> Report:
 
 
 class _Task(NamedTuple):
-    """What is to be done: the command, understood."""
+    """The parsed command."""
 
     source: str
     destination: str
@@ -196,7 +196,7 @@ def _filtered(source: str, destination: str, options: Options) -> Report:
 
 
 def _series(task: _Task, series: pnm_series.Series, seconds: dict[str, float]) -> Report:
-    """Filter pictures one behind the other into one file or stream, each before the next is read."""
+    """Filter a series of pictures into one file or stream, each before the next is read."""
     options, target = task.options, task.target
     if options.read.frame is not None:
         chosen = series.chosen(options.read.frame)
@@ -227,7 +227,7 @@ def _series(task: _Task, series: pnm_series.Series, seconds: dict[str, float]) -
 
 
 def _only(task: _Task, series: pnm_series.Series, seconds: dict[str, float]) -> Report:
-    """Filter the only picture of a stream; several are an error where the output holds one."""
+    """Filter the only picture of a stream; several are an error if the output holds one."""
     from convfilter.picture import losses
 
     pictures = iter(series)
@@ -240,7 +240,7 @@ def _only(task: _Task, series: pnm_series.Series, seconds: dict[str, float]) -> 
 
 
 def _rest(series: pnm_series.Series, options: Options) -> tuple[str, ...]:
-    """Say what follows the only picture, if that is none."""
+    """Return a note on trailing data behind the only picture."""
     if not series.note:
         return ()
     from convfilter.picture import losses
@@ -284,7 +284,7 @@ def _one(task: _Task, where: str | BinaryIO, seconds: dict[str, float]) -> Repor
 
 
 def _run(job: Job, destination: str, seconds: dict[str, float]) -> Picture | None:
-    """Read, run and write; returns the result where it has been whole."""
+    """Read, run and write; return the result if it was held whole."""
     if job.passage.whole_input:
         with _timed(seconds, "read"):
             job.decode()
@@ -301,7 +301,7 @@ def _run(job: Job, destination: str, seconds: dict[str, float]) -> Picture | Non
 
 
 def judging(options: ReadOptions, stages: Sequence[Stage]) -> ReadOptions:
-    """Have a stack that may leave nothing, or too much, judged before a pixel is decoded; others need not be."""
+    """Check stacks with possibly empty or oversized output before a pixel is decoded."""
     risky = any(stage.padding != "same" or isinstance(stage.operator, Pooling | Layer) for stage in stages)
     if not risky:
         return options
@@ -316,7 +316,7 @@ def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
 
 
 def _target(source: str, destination: str, options: Options) -> Target:
-    """Find out where the result goes, and refuse to overwrite the input unasked."""
+    """Return the target, and refuse to overwrite the input without permission."""
     if not options.in_place and _is_same_file(source, destination):
         raise UsageError(
             "input and output are the same file", subject=destination, remedy="use {in_place=True} to overwrite it"
@@ -324,7 +324,7 @@ def _target(source: str, destination: str, options: Options) -> Target:
     if "://" in destination:
         from convfilter.picture.place import cloud as objects
 
-        objects.filesystem(destination)  # a store that nobody knows is found before the work
+        objects.filesystem(destination)  # an unknown store is an error before filtering
     try:
         return resolve_target(destination, options.write)
     except UsageError as error:
@@ -333,7 +333,7 @@ def _target(source: str, destination: str, options: Options) -> Target:
 
 
 def _is_same_file(source: str, destination: str) -> bool:
-    """Compare by inode, so that links of both kinds are seen through; standard input may be a file too."""
+    """Compare by inode, which sees through hard and symbolic links; standard input may be a file too."""
     if "://" in source and "://" in destination:
         from convfilter.picture.place import cloud as objects
 
@@ -346,7 +346,7 @@ def _is_same_file(source: str, destination: str) -> bool:
 
 
 def described(outline: Outline) -> str:
-    """Write size, kind and depth for people."""
+    """Return size, kind and depth as text."""
     frames = f" {outline.frames} frames" if outline.frames > 1 else ""
     levels = f" (0 to {outline.white})" if outline.white else ""
     return f"{outline.width}x{outline.height} {outline.kind} {outline.dtype}{levels}{frames}"

@@ -1,4 +1,4 @@
-"""Where the pixels of a result lie among those of the picture, by its plan: for formats that store positions."""
+"""Update position fields (GeoTIFF, FITS) for the pixels of a result, from its plan."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from convfilter.planning import Plan
 
 
 def placed(frame: Frame, plan: Plan) -> Frame:
-    """Return a frame whose fields of position are those of the result of a plan.
+    """Return a frame with the position fields of the result.
 
     Parameters
     ----------
     frame : Frame
-        With the pixels of the result, and the fields of the picture.
+        Frame with the pixels of the result and the fields of the input.
     plan : Plan
 
     Returns

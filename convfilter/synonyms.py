@@ -1,14 +1,14 @@
-"""What commands, options, filters, modes and other values are called elsewhere, and what they are called here.
+"""Names of commands, options, filters, modes and other values in other programs, and their names here.
 
-Where another program means something else by a word, the row says so. Options stand in braces where Python names them
-too, as in errors.
+A row notes where the meaning differs. Options that also exist in Python stand in braces, as in errors.
+
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-#: Command lines, each with the words that people type as a command for them.
+#: Command lines, each with words that people type as its command.
 COMMANDS = {
     "blur --gaussian SIGMA": "gaussian gauss gaussblur gaussianblur smooth soften",
     "blur --box SIZE": "box boxblur boxfilter mean average uniform",
@@ -45,10 +45,10 @@ COMMANDS = {
     "kernel show SPEC": "show",
     "info IN": "identify header vipsheader inspect show-info metadata size",
 }
-#: Filters that are no weighted sums, and so are not here.
+#: Filters that do not exist here, since they are not weighted sums.
 NO_SUMS = "nlmeans mode"
 
-#: Options by their names here, each with other names; for every command that filters.
+#: Options of every filter command, each with names elsewhere.
 OPTIONS = {
     "--output, or OUT, the last name": "--out",
     "IN, the first name": "--input -i --in",
@@ -67,7 +67,7 @@ OPTIONS = {
     "--keep-time": "--preserve --times --preserve-time",
     "--follow": "--dereference --follow-links",
 }
-#: Of one command, before those of all.
+#: Options of one command, which take precedence.
 OPTIONS_OF: Mapping[str, Mapping[str, str]] = {
     "blur": {
         "--gaussian SIGMA": "--sigma --stddev --std --gauss -s -g --amount --strength",
@@ -139,7 +139,7 @@ OPTIONS_OF: Mapping[str, Mapping[str, str]] = {
     },
 }
 
-#: Filters by their names here, each with other names.
+#: Filters, each with names elsewhere.
 FILTERS = {
     "gaussian": "gauss gaussblur gaussianblur gaussian_blur blur smooth",
     "box": "mean average uniform uniform_filter boxblur boxfilter avgblur",
@@ -168,7 +168,7 @@ FILTERS = {
     "threshold": "binarize binary",
     "leaky_relu": "leakyrelu",
 }
-#: Filters for which there is no one word.
+#: Filters without an equivalent filter here.
 PHRASES = {
     "nlmeans": "non-local means compare patches, which no filter here does; the nearest is bilateral:3",
     "grayscale": "grey is an option, not a filter: {gray=True}",
@@ -177,7 +177,7 @@ PHRASES = {
     "resize": "sizes change by a stride: gaussian:1,stride=2",
     "downsample": "sizes change by a stride: gaussian:1,stride=2",
 }
-#: Values by their parameter and their word elsewhere, each with what it is here.
+#: Values by parameter and word elsewhere, each with its equivalent here.
 VALUES = {
     "padding_mode": {
         "mirror": "mirror in SciPy is reflect here, in ImageMagick symmetric",
@@ -211,7 +211,7 @@ VALUES = {
 
 
 def of_filter(word: str) -> str:
-    """Say what a filter of another program is here; "" if nothing is known."""
+    """Return the equivalent of another program's filter; "" if unknown."""
     plain = word.lower().replace("-", "")
     if plain in PHRASES:
         return PHRASES[plain]
@@ -222,7 +222,7 @@ def of_filter(word: str) -> str:
 
 
 def of_value(parameter: str, word: str, choices: Sequence[str]) -> str:
-    """Say what a word is here that a parameter does not know: after other programs, or the nearest by its letters."""
+    """Return a suggestion for an unknown word: from other programs, or by spelling."""
     from difflib import get_close_matches
 
     known = VALUES.get(parameter, {}).get(word.lower())

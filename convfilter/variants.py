@@ -1,4 +1,4 @@
-"""Every loop in every sample type that the engine may ask for: what ``cache warm`` compiles."""
+"""All loops and sample types that the engine may use: the set of ``cache warm``."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _TYPES: dict[str, tuple[type[np.generic], ...]] = {
 
 
 def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
-    """Yield each loop with each choice of its types that can occur."""
+    """Yield each loop with each combination of types that can occur."""
     loops = [
         value
         for module in (
@@ -78,7 +78,7 @@ def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
 
 
 def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
-    """Whether the engine ever asks for these types together."""
+    """Whether the engine ever uses this combination of types."""
     if any(is_wide(types.get(letter, np.uint8)) for letter in "ST"):
         return _wide_can_occur(loop, types)
     if loop is epilogue.STORE_INTEGERS:
@@ -100,7 +100,7 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
 
 
 def _wide_can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
-    """Whether wide samples are loaded or stored so: all between is in float64."""
+    """Whether this loads or stores wide samples; all loops in between use float64."""
     in_double = all(types.get(letter, np.float64) == np.float64 for letter in "AVR")
     if loop is epilogue.STORE_INTEGERS:
         return in_double and types["T"] in (np.int16, np.uint32)
@@ -110,12 +110,12 @@ def _wide_can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
 
 
 def cache_warm(processes: int | None = None) -> Iterator[str]:
-    """Compile every loop that is not cached yet; yields the name of each loop as it is ready.
+    """Compile every loop that is not cached yet; yield the name of each finished loop.
 
     Parameters
     ----------
     processes : int, optional
-        How many processes compile side by side; by default one per available core. Threads would not help: Numba
+        Number of processes, by default one for each available core. Threads would not help: Numba
         compiles one function at a time in each process.
     """
     variants = list(all_variants())
@@ -144,7 +144,7 @@ def _name(loop: Loop, types: dict[str, npt.DTypeLike]) -> str:
 
 
 def _kept_by_forks(processes: int, numbers: list[int]) -> Iterator[list[str]]:
-    """Compile variants, by their places in all_variants, in forked processes; yields the notices of each, in order."""
+    """Compile variants, by index into all_variants, in forked processes; yield the notices of each, in order."""
     import multiprocessing
     import signal
     import warnings

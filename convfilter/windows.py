@@ -1,4 +1,4 @@
-"""Functions on arrays for what becomes of a window's samples that is no weighted sum: ranks and extremes.
+"""Functions on arrays for filters of windows that are not weighted sums: ranks, extremes, edges, smoothing.
 
 Images are (rows, cols) or (rows, cols, channels) arrays of uint8, uint16 or float32; sizes are (rows, cols).
 """
