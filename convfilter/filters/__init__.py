@@ -1,1 +1,1 @@
-"""What to compute, as plain data: specs, the catalogue, kernels and stages."""
+"""Definitions of filters as plain data: specs, the catalogue, kernels and stages."""

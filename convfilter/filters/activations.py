@@ -1,4 +1,4 @@
-"""Rows of the catalogue: activations, functions of each sample on the scale where white is 1."""
+"""Rows of the catalogue: activations, point functions on the scale where white is 1."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from convfilter.filters.parameters import Choice, Number, Parameter
 from convfilter.filters.row import OF_POINTS, Filter
 from convfilter.filters.stage import Point, PointKind, Stage
 
-#: The fixed point of mean 0 and variance 1, to the digits of float32.
+#: Constants of SELU's fixed point of mean 0 and variance 1, with more digits than float32 has.
 SELU_ALPHA, SELU_GAMMA = "1.6732632423543772", "1.0507009873554805"
 
 
 def _of(kind: PointKind, *names: str) -> Callable[..., Stage]:
-    """Pass a filter's own parameters on to its point operation, in order."""
+    """Return a builder that passes a filter's parameters to its point operation, in order."""
 
     def build(**values: float) -> Stage:
         return Stage(Point(kind, *(values[name] for name in names)))
@@ -26,7 +26,7 @@ def _gelu(approximate: str) -> Stage:
 
 
 def default_numbers(kind: str) -> tuple[float, float]:
-    """Return the two numbers of an activation that is asked for by its name alone."""
+    """Return the two default parameters of an activation."""
     parameters = [parameter for row in ACTIVATION_ROWS if row.name == kind for parameter in row.parameters]
     numbers = [float(parameter.default or 0) for parameter in parameters if isinstance(parameter.kind, Number)]
     low, high, *_ = (*numbers, 0.0, 1.0)

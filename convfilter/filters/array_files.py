@@ -1,4 +1,4 @@
-"""Arrays of weights in .npy and .npz files: judged by their headers before memory is asked for; never pickles."""
+"""Arrays of weights in .npy and .npz files: sizes are checked before memory is allocated; pickles are refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from convfilter.errors import KernelFileError, foreign, shown
 
 Array = npt.NDArray[Any]
 
-#: Kinds of numbers and text; objects would be pickles.
+#: Allowed kinds of dtypes, numbers and text; objects would be pickles.
 _KINDS = "buifcU"
 _MOST_HEADER_BYTES = 1 << 16
 _VERSIONS = ((1, 0), (2, 0), (3, 0))
@@ -26,16 +26,16 @@ def load(path: str, most_bytes: int, choose: Callable[[Collection[str]], Collect
     Parameters
     ----------
     path : str
-        Its suffix says which of the two it is.
+        Path; the suffix tells the format.
     most_bytes : int
-        Of all arrays together, as they lie in memory.
+        Most bytes of all arrays together in memory.
     choose : callable
-        Is handed the names of an archive's arrays and returns those to read; may refuse them.
+        Called with the names of an archive's arrays; returns those to read, or raises.
 
     Raises
     ------
     KernelFileError
-        The file is damaged, too large, or holds what is no array of numbers or text.
+        The file is damaged, too large, or contains other objects than arrays of numbers or text.
     OSError
         The operating system refuses.
     """
@@ -67,7 +67,7 @@ def _archive(
 
 
 def _array(file: IO[bytes], most_bytes: int) -> Array:
-    """Read one array; a header that claims more than there may be is refused before memory is asked for."""
+    """Read one array; a header that claims too much is refused before memory is allocated."""
     version = np.lib.format.read_magic(file)
     if version not in _VERSIONS:
         raise KernelFileError(f"an array file has version 1.0, 2.0 or 3.0, got {version[0]}.{version[1]}")

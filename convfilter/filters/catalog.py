@@ -1,9 +1,8 @@
 """Every filter, one row each: parameters, units, limits, help, example, builder.
 
-The same rows feed the parser, the options of the command line and
-``convfilter kernel list``. A new filter is its weights in ``kernels.py``, one
-row here, and a test. The builders load ``kernels`` when they are called: it
-brings NumPy, which the help texts do without.
+The same rows feed the parser, the options of the command line and ``convfilter kernel list``. A new filter takes its
+weights in ``kernels.py``, one row here, and a test. Builders import ``kernels`` when they are called: it imports NumPy,
+which help texts do not need.
 """
 
 from __future__ import annotations
@@ -125,7 +124,7 @@ def _edge_row(family: str, smooth: str, source: str, name: str = "", difference:
 
 
 def _canny(sigma: str, low: float | None, high: float | None) -> Stage:
-    """Take sigma alone, or all three numbers."""
+    """Parse sigma alone, or all three numbers."""
     try:
         found = [Number("NUMBER", minimum=0).parse(part.strip()) for part in sigma.split(",")]
     except ValueError as error:

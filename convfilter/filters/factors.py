@@ -1,4 +1,4 @@
-"""A kernel as a sum of products of a column and a row: one product (separable), or a few (low rank)."""
+"""Factor a kernel into products of a column and a row: one (separable), or a few (low rank)."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from convfilter.filters.kernels import Kernel, Weights
 
 Product: TypeAlias = tuple[Weights, Weights]
 
-#: Larger kernels are not decomposed: finding their singular values takes longer than filtering.
+#: Largest side of a decomposed kernel: a larger singular value decomposition takes longer than filtering.
 _LARGEST_SIDE = 128
-#: Real weights differ from the product of their factors by rounding at most.
+#: Largest rounding error of a product of factors.
 _ROUNDING = 1e-15
 
 
 def factored(kernel: Kernel) -> Kernel:
-    """Return the kernel with its factors, where it is the outer product of a column and a row.
+    """Return the kernel with its factors if it is the outer product of a column and a row.
 
-    The product of the factors equals the numerators exactly for whole numbers,
-    and to rounding otherwise.
+    The product of the factors equals integer numerators exactly, and others up
+    to rounding.
     """
     if kernel.factors is not None or kernel.numerators is None:
         return kernel
@@ -43,7 +43,7 @@ def factored(kernel: Kernel) -> Kernel:
 
 
 def trimmed(factor: Weights, share: float) -> Weights:
-    """Set the weights at both ends to zero that together hold at most ``share`` of the magnitude; the sum stays.
+    """Zero the outer weights that hold at most ``share`` of the magnitude; the sum does not change.
 
     A Gaussian's taps beyond 5 sigma cannot change one sample of 8 bits in a thousand.
     """
@@ -58,18 +58,18 @@ def trimmed(factor: Weights, share: float) -> Weights:
 
 
 def low_rank(kernel: Kernel, error: float) -> tuple[Product, ...] | None:
-    """Write the numerators as a sum of as few products, one at least, as leave at most ``error`` of them out.
+    """Return the fewest products, at least one, whose sum approximates the numerators within ``error``.
 
     Parameters
     ----------
     kernel : Kernel
     error : float
-        Largest sum of the magnitudes of what is left out.
+        Largest sum of the magnitudes of the residual.
 
     Returns
     -------
     tuple of (column, row), or None
-        None where the kernel is too large to look, or has no such products.
+        None if the kernel is too large to decompose, or has no such products.
 
     Notes
     -----

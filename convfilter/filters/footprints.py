@@ -13,11 +13,11 @@ from convfilter.filters.kernels import Kernel
 
 _SIZE = r"(?ai)\d+(x\d+)?"
 _DISK = r"(?ai)disk:(.*)"
-#: Of a disk, as of other kernels that are kept whole: 1001x1001 cells.
+#: Largest radius of a disk: 1001x1001 cells.
 MOST_RADIUS = 500.0
-#: Of a side of a rectangle.
+#: Largest side of a rectangle.
 _MOST_SIDE = 65535
-#: Cells of a window that is no rectangle, at most.
+#: Most cells of a window that is not a rectangle.
 _MOST_CELLS = 2**20
 
 
@@ -43,7 +43,7 @@ def disk(radius: float) -> Kernel:
     ParameterError
         A radius below 0, or above 500.
     """
-    if not 0 <= radius <= MOST_RADIUS:  # not a number is neither
+    if not 0 <= radius <= MOST_RADIUS:  # also refuses NaN
         raise ParameterError(f"a disk's radius must be from 0 to {MOST_RADIUS:g} pixels, got {radius:g}")
     side = np.arange(-math.floor(radius), math.floor(radius) + 1)
     return of_cells(side[:, np.newaxis] ** 2 + side**2 <= radius**2)
@@ -55,7 +55,7 @@ def of_cells(cells: npt.ArrayLike) -> Kernel:
     Raises
     ------
     ParameterError
-        No cell is there or none is other than 0, or the array has more than two axes or 2**20 cells.
+        There are no cells, or only zeros, or the array has more than two axes or 2**20 cells.
     """
     array = np.asarray(cells)
     array = array[np.newaxis] if array.ndim == 1 else array
@@ -73,7 +73,7 @@ def of_cells(cells: npt.ArrayLike) -> Kernel:
 
 
 def of_text(text: str) -> Kernel:
-    """Return the window that a text names: ``5``, ``9x3`` (WIDTHxHEIGHT), ``disk:2.5``, or a kernel's file or rows.
+    """Return the window of a text: ``5``, ``9x3`` (WIDTHxHEIGHT), ``disk:2.5``, or a kernel's file or rows.
 
     Raises
     ------

@@ -4,11 +4,10 @@ Text
     See :mod:`convfilter.filters.kernel_text`. Fractions (``1/9``) and decimals
     (``0.1``) are kept exactly: as whole numerators with one divisor.
 libvips' matrix header
-    A first line ``width height [scale [offset]]`` whose width and height fit
-    the rows below. Scale divides; offset adds, in samples of the picture,
-    whatever its depth. Where that line could as well be a row of weights,
-    the file is refused: a silent guess would drop a row.
-.json
+    A first line ``width height [scale [offset]]`` whose width and height match
+    the rows below. The sum is divided by the scale; the offset is added, in
+    samples of the picture at any depth. A line that could also be a row of
+    weights is refused: a silent guess would drop a row.
     Rows, ``[[1, 2, 1], ...]``, or ``{"weights": rows, "scale": 16, "offset": 0.5, "unit": "full scale"}``;
     a weight may be a string such as ``"1/9"``. The unit of the offset is "samples" (the default, as
     in libvips) or "full scale" (0.5 is mid-grey at any depth).
@@ -33,19 +32,19 @@ from convfilter.filters.kernel_text import Row, weight
 from convfilter.filters.kernels import Kernel, from_array
 from convfilter.record import record
 
-#: A file with more weights than a 4096x4096 kernel is no kernel.
+#: Most weights of a kernel file: 4096x4096.
 MOST_WEIGHTS = 4096 * 4096
 _MOST_TEXT_BYTES = 16 << 20
-#: Beyond so many weights, decimals are read as float64: fractions would take seconds.
+#: Most weights whose decimals become exact fractions; more would take seconds, and are read as float64.
 _MOST_FRACTIONS = 1 << 16
-#: Whole numbers up to here are exact in float64.
+#: Integers up to here are exact in float64.
 _MOST_EXACT = 1 << 53
 _UNITS = ("samples", "full scale")
 
 
 @record
 class _Contents:
-    """What a file says: the weights, what divides them, what is added, and how the text was read."""
+    """Contents of a file: weights, divisor, offset, and a remark on how the text was read."""
 
     weights: npt.ArrayLike
     divisor: float = 1.0
@@ -55,17 +54,17 @@ class _Contents:
 
 
 class Loaded(NamedTuple):
-    """A kernel, and what else its file says.
+    """A kernel with the other contents of its file.
 
     Attributes
     ----------
     kernel : Kernel
     offset : float
-        What is added to the sum, as a fraction of full scale.
+        Added to the sum, as a fraction of full scale.
     shift : float
-        What is added to the sum, in samples of the picture.
+        Added to the sum, in samples of the picture.
     remark : str
-        How the text was read, where it could surprise; begins with the file's name.
+        How ambiguous text was read; begins with the file's name.
     """
 
     kernel: Kernel
@@ -80,8 +79,8 @@ def load(source: str, *, normalize: bool = False) -> Loaded:
     Parameters
     ----------
     source : str
-        A path, or rows such as ``"1 2 1; 2 4 2; 1 2 1"``. A file of that name
-        comes first.
+        A path, or rows such as ``"1 2 1; 2 4 2; 1 2 1"``. An existing file takes
+        precedence.
     normalize : bool
         Divide by the sum of the weights.
 
@@ -118,7 +117,7 @@ def _subject(source: str, name: str) -> str:
 def _contents(source: str) -> _Contents:
     if _is_file(source):
         contents = _from_file(source)
-        if source.strip() and kernel_text.is_inline(source):  # a file that somebody has named like weights
+        if source.strip() and kernel_text.is_inline(source):  # a file whose name looks like weights
             remark = "; ".join(filter(None, ("read from the file of this name", contents.remark)))
             return replace(contents, remark=remark)
         return contents
@@ -156,7 +155,7 @@ def _from_text(text: str) -> _Contents:
 
 
 def _begins_with_header(rows: list[Row]) -> bool:
-    """Whether the first row is libvips' ``width height [scale [offset]]`` of the others."""
+    """Whether the first row is libvips' header ``width height [scale [offset]]`` of the others."""
     if len(rows) < 2 or not 2 <= len(rows[0].weights) <= 4:
         return False
     first, width = rows[0].weights, len(rows[1].weights)
@@ -179,7 +178,7 @@ def _scale_and_offset(header: Row) -> tuple[float, float]:
 
 
 def _exact(rows: list[Row]) -> tuple[npt.ArrayLike, float]:
-    """Turn rows of numbers into whole numerators and a divisor, or into float64 where that is too much."""
+    """Convert rows of numbers to integer numerators and a divisor, or to float64 if there are too many."""
     for row in rows[1:]:
         if len(row.weights) != len(rows[0].weights):
             raise KernelFileError(
@@ -200,7 +199,7 @@ def _from_json(text: str) -> _Contents:
     import json
 
     with foreign("this is no JSON", KernelFileError):
-        # Decimals stay text until they are read exactly.
+        # Decimals stay text until they are converted exactly.
         found = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
     fields = found if isinstance(found, dict) else {"weights": found}
     for key in fields:
@@ -228,7 +227,7 @@ def _json_row(row: Any, where: str) -> Row:
 
 
 def _array(path: str) -> npt.NDArray[Any]:
-    """Load .npy or .npz; sizes are looked at before anything is read."""
+    """Load .npy or .npz; sizes are checked before data are read."""
     from convfilter.filters import array_files
 
     (array,) = array_files.load(path, 8 * MOST_WEIGHTS, _only_kernel).values()

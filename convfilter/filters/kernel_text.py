@@ -1,9 +1,9 @@
-"""Kernels as text: rows of numbers, and the ways in which other programs and countries write them.
+"""Kernels as text: rows of numbers, in the notations of other programs and countries.
 
-Rows are lines, or stand between semicolons; blanks or commas stand between weights; ``#`` begins a comment.
-Brackets as NumPy and MATLAB print them hold rows too. Two more forms are read where they can mean nothing else,
-with a remark: a CSV of several lines whose semicolons separate the weights of a row, and decimal commas. Text that
-can mean two kernels is refused.
+Rows are lines, or separated by semicolons; weights are separated by blanks or commas; ``#`` begins a comment.
+Brackets, as NumPy and MATLAB print them, contain rows too. Two more notations are accepted where only one reading is
+possible, with a remark: a CSV of several lines whose semicolons separate weights, and decimal commas. Text with two
+readings is refused.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING, TypeAlias
 from convfilter.errors import KernelFileError, shown
 from convfilter.record import record
 
-if TYPE_CHECKING:  # a millisecond that whole weights do not need
+if TYPE_CHECKING:  # the import takes a millisecond, which integer weights do not need
     from fractions import Fraction
 
 Weight: TypeAlias = "int | float | Fraction"
 
-#: Longer numbers are read as float64; so no number takes long to read, 1e999999999 included.
+#: Longest number that is read exactly; longer ones become float64, so that 1e999999999 is quick too.
 _MOST_CHARACTERS = 40
 _MOST_EXPONENT = 40
 
 _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e([+-]?\d+))?", re.ASCII | re.IGNORECASE)
 _NOT_FINITE = ("nan", "inf", "infinity")
 _COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-#: A fraction below one, which nobody writes for two whole weights.
+#: A decimal below one, which cannot mean two integer weights.
 _BELOW_ONE = re.compile(r"[+-]?0?,\d+", re.ASCII)
 _INLINE = re.compile(r"[\d.+,-][\d.eE+,-]*(/[\d.+-][\d.eE+-]*)?|[+-]?(nan|inf)", re.ASCII | re.IGNORECASE)
 _BRACKETS = str.maketrans("({})", "[[]]")
@@ -41,7 +41,7 @@ _AS_DECIMALS = "commas are read as decimal points"
 
 @record
 class Row:
-    """The weights of one row, and the words that lead the user back to it."""
+    """The weights of one row, and its place in the text for messages."""
 
     weights: list[Weight]
     where: str
@@ -63,9 +63,9 @@ class Rows:
     ----------
     rows : list of Row
     plain : bool
-        A line is a row, so that the first may be a header.
+        Whether lines are rows, so that the first one may be a header.
     remark : str
-        How the text was read, where that needs to be said.
+        How ambiguous text was read; "" otherwise.
     """
 
     rows: list[Row]
@@ -74,13 +74,13 @@ class Rows:
 
 
 def is_inline(source: str) -> bool:
-    """Tell weights from the name of a file that is not there."""
+    """Whether a text is weights rather than the name of a missing file."""
     text = source.strip()
     return ";" in text or is_bracketed(text) or all(_INLINE.fullmatch(word) for word in re.split(r"[\s,]+", text))
 
 
 def is_bracketed(text: str) -> bool:
-    """Whether rows stand in brackets, as NumPy prints them."""
+    """Whether rows are in brackets, as NumPy prints them."""
     return text.lstrip().startswith(("[", "((", "{{")) or _ARRAY.fullmatch(text) is not None
 
 
@@ -91,12 +91,12 @@ def rows_of(text: str, *, inline: bool = False) -> Rows:
     ----------
     text : str
     inline : bool
-        The text was typed: there rows may stand between semicolons on one line, one weight each.
+        Whether the text was typed: rows may then be separated by semicolons on one line, even of one weight each.
 
     Raises
     ------
     KernelFileError
-        A weight is no number, or the text can mean several kernels.
+        A weight is not a number, or the text has several readings.
     """
     lines = [(number, line.split("#")[0].strip()) for number, line in enumerate(text.splitlines(), 1)]
     lines = [(number, line) for number, line in lines if line]
@@ -117,9 +117,9 @@ def rows_of(text: str, *, inline: bool = False) -> Rows:
 
 
 def _is_csv(parts: Sequence[Sequence[str]], *, inline: bool) -> bool:
-    """Whether semicolons separate the weights of a row, not rows; refuse what may be either.
+    """Whether semicolons separate weights rather than rows; refuse ambiguous text.
 
-    They separate rows in MATLAB, weights in the CSVs of countries whose decimals have a comma.
+    They separate rows in MATLAB, and weights in CSVs of countries with decimal commas.
     """
     fields = [part for row in parts for part in row if part]
     if max((len(_without_last(row)) for row in parts), default=0) < 2:
@@ -139,7 +139,7 @@ def _is_csv(parts: Sequence[Sequence[str]], *, inline: bool) -> bool:
 
 
 def _without_last(row: Sequence[str]) -> Sequence[str]:
-    """Leave out what follows a semicolon at the end of a line."""
+    """Drop an empty word after a final semicolon."""
     return row if row[-1] else row[:-1]
 
 
@@ -156,7 +156,7 @@ def _csv(lines: Sequence[tuple[int, str]], parts: Sequence[Sequence[str]]) -> Ro
 
 
 def _has_decimal_commas(lines: Sequence[_Line]) -> bool:
-    """Whether commas are decimal points, as in ``0,1 0,8 0,1``; refuse what may be either."""
+    """Whether commas are decimal points, as in ``0,1 0,8 0,1``; refuse ambiguous text."""
     mixed = next((line for line in lines if _mixes_separators(line.text)), None)
     words = [word for line in lines for word in line.text.split()]
     commas = [word for word in words if "," in word.strip(",")]
@@ -178,7 +178,7 @@ def _mixes_separators(text: str) -> bool:
 
 
 def _bracketed(text: str) -> Iterator[_Line]:
-    """Take rows out of brackets: ``[[1, 2], [3, 4]]``, ``[[1 2] [3 4]]``, ``[1 2; 3 4]`` or ``[1, 2]``."""
+    """Yield rows in brackets: ``[[1, 2], [3, 4]]``, ``[[1 2] [3 4]]``, ``[1 2; 3 4]`` or ``[1, 2]``."""
     array = _ARRAY.fullmatch(text)
     text = (array[1] if array else text).strip().translate(_BRACKETS)
     inner = text[1:-1].strip()
@@ -211,12 +211,12 @@ def _words(line: _Line) -> Iterator[str]:
 
 
 def weight(word: str, where: str) -> Weight:
-    """Read a number or a fraction of two, exactly where that takes no time.
+    """Read a number or a fraction, exactly where that is quick.
 
     Raises
     ------
     KernelFileError
-        It is no number, not finite, or a division by zero; the message begins with ``where``.
+        The text is not a finite number, or divides by zero; the message begins with ``where``.
     """
     top, slash, bottom = word.partition("/")
     numerator = _decimal(top, word, where)

@@ -1,4 +1,4 @@
-"""The weights: box, Gaussian, Sobel and the rest; each states its sum and its source."""
+"""Kernels: box, Gaussian, Sobel and others; each states its sum and its source."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from convfilter.record import cached_property, record
 
 Weights = npt.NDArray[np.float64]
 
-#: A Gaussian is cut where its tail cannot change a rounded sample: exp(-18) of the peak.
+#: Truncation of a Gaussian: its tail, below exp(-18) of the peak, cannot change a rounded sample.
 GAUSSIAN_SUPPORT_SIGMAS = 6.0
-#: Wider Gaussians would have more taps than any picture has rows.
+#: Largest sigma: more would give more taps than any picture has rows.
 LARGEST_SIGMA = 10_000.0
-#: Beyond this denominator a weight is taken as a real number, not as a fraction.
+#: Largest denominator of a weight that counts as a fraction; others are real numbers.
 _LARGEST_DENOMINATOR = 2**16
-#: Whole numbers up to here are exact in float64.
+#: Integers up to here are exact in float64.
 _LARGEST_EXACT = 2.0**53
-#: Times the largest sample of 16 bits, a sum of weights is still far from what float64 cannot hold.
+#: Largest sum of magnitudes: times the largest 16-bit sample it is still finite in float64.
 _LARGEST_GAIN = 1e300
 
-#: Sobel's smoothing and difference of 5 and 7 taps, as OpenCV has them: binomials, and their differences.
+#: Sobel's smoothing and difference of 5 and 7 taps, as in OpenCV: binomials and their differences.
 _LARGER = {
     5: ((1.0, 4.0, 6.0, 4.0, 1.0), (1.0, 2.0, 0.0, -2.0, -1.0)),
     7: ((1.0, 6.0, 15.0, 20.0, 15.0, 6.0, 1.0), (1.0, 4.0, 5.0, 0.0, -5.0, -4.0, -1.0)),
 }
-#: Smoothing and first derivative of five taps that are matched to each other.
+#: Matched smoothing and first derivative of five taps.
 _FARID = (
     (0.0376593171958126, 0.249153396177344, 0.426374573253687, 0.249153396177344, 0.0376593171958126),
     (0.109603762960254, 0.276690988455557, 0.0, -0.276690988455557, -0.109603762960254),
@@ -38,7 +38,7 @@ _ROBINSON = ((1.0, 2.0, 1.0), (0.0, 0.0, 0.0), (-1.0, -2.0, -1.0))
 #: The neighbours of a 3x3 window's centre, clockwise.
 _AROUND = ((0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0))
 _SMOOTH = {"sobel": (1.0, 2.0, 1.0), "scharr": (3.0, 10.0, 3.0), "prewitt": (1.0, 1.0, 1.0)}
-#: Central difference, to the sign of the lecture: the left neighbour counts positive.
+#: Central difference with the lecture's sign: the left neighbour is positive.
 _DIFFERENCE = (1.0, 0.0, -1.0)
 
 
@@ -46,8 +46,8 @@ _DIFFERENCE = (1.0, 0.0, -1.0)
 class Kernel:
     """Weights of a 2-D filter, as ``numerators / divisor``.
 
-    Whole numerators with one divisor keep a rational kernel exact: the engine
-    sums whole numbers and divides once, at the end.
+    Integer numerators with one divisor keep a rational kernel exact: the engine
+    sums integers and divides once, at the end.
 
     Attributes
     ----------
@@ -55,9 +55,9 @@ class Kernel:
         None when the kernel is only known by its factors (a Gaussian of sigma
         1000 has 144 million weights).
     factors : (column, row) of 1-D float64 arrays, or None
-        Where present, the numerators are their outer product.
+        If present, the numerators are their outer product.
     divisor : float
-        What the weighted sum is divided by.
+        Divisor of the weighted sum.
     sigma : (rows, cols) of float, or None
         Set for a sampled Gaussian of unlimited support.
     """
@@ -86,7 +86,7 @@ class Kernel:
 
     @property
     def weights(self) -> Weights:
-        """The weights themselves: numerators over divisor, (rows, cols) float64."""
+        """The weights: numerators over divisor, (rows, cols) float64."""
         return self.matrix / self.divisor
 
     @cached_property
@@ -98,31 +98,31 @@ class Kernel:
 
     @cached_property
     def absolute_sum(self) -> float:
-        """Sum of the numerators' magnitudes: the largest gain before the division."""
+        """Sum of the numerators' magnitudes: the largest gain before division."""
         if self.factors is not None:
             return float(np.abs(self.factors[0]).sum() * np.abs(self.factors[1]).sum())
         return float(np.abs(self.matrix).sum())
 
     @property
     def is_mean(self) -> bool:
-        """Whether the result lies among the samples: no weight is negative, and their sum is at most 1."""
+        """Whether results stay within the range of samples: no weight is negative, and their sum is at most 1."""
         parts = self.factors if self.factors is not None else (self.matrix,)
         return self.divisor > 0 and all(bool(part.min() >= 0) for part in parts) and self.sum <= 1 + 1e-9
 
     @cached_property
     def nonzeros(self) -> int:
-        """How many weights are not zero; a Gaussian's are counted along its axes, for its matrix may be 128 MB."""
+        """Number of nonzero weights; from the factors of a Gaussian, whose matrix may be 128 MB."""
         parts = self.factors if self.factors is not None else (self.matrix,)
         return math.prod(int(np.count_nonzero(part)) for part in parts)
 
     @property
     def sums_to_zero(self) -> bool:
-        """Whether the kernel answers nothing to a flat picture (edges)."""
+        """Whether a constant picture gives zero (edges)."""
         return abs(self.sum) * abs(self.divisor) <= 1e-9 * self.absolute_sum
 
     @cached_property
     def is_whole(self) -> bool:
-        """Whether all numerators are whole numbers, so that sums of integer samples are exact."""
+        """Whether all numerators are integers, so that sums of integer samples are exact."""
         parts = self.factors if self.factors is not None else (self.matrix,)
         return all(bool(np.all(part == np.rint(part))) for part in parts)
 
@@ -139,13 +139,13 @@ class Kernel:
         return all(bool(np.all(part == 1.0)) for part in parts)
 
     def as_real(self, scale: float) -> Kernel:
-        """Return the kernel with ``scale`` and its divisor multiplied into the numerators, unless that loses it."""
+        """Return the kernel with ``scale`` and divisor multiplied into the numerators, unless these overflow."""
         factor = scale / self.divisor
         if factor == 0 or not math.isfinite(factor):
             return self
         factors = None
         if self.factors is not None:
-            # The column sums to one, so that the pass down cannot leave the samples' range.
+            # The column sums to one, so that the vertical pass stays within the samples' range.
             column_sum = float(np.abs(self.factors[0]).sum()) or 1.0
             factors = self.factors[0] / column_sum, self.factors[1] * (factor * column_sum)
         numerators = None if self.numerators is None else self.numerators * factor
@@ -166,7 +166,7 @@ def from_array(weights: npt.ArrayLike, divisor: float = 1.0, *, normalize: bool 
     weights : (rows, cols) array_like of real numbers
         A 1-D array is one row.
     divisor : float
-        What the weighted sum is divided by; not zero.
+        Divisor of the weighted sum; not zero.
     normalize : bool
         Divide by the sum of the weights instead.
 
@@ -202,7 +202,7 @@ def from_array(weights: npt.ArrayLike, divisor: float = 1.0, *, normalize: bool 
 
 
 def _require_modest(kernel: Kernel) -> Kernel:
-    """Refuse weights whose sum, or whose sum with samples, float64 cannot hold."""
+    """Refuse weights whose sum, or whose sum with samples, overflows float64."""
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         gain = float(np.abs(kernel.matrix / kernel.divisor).sum())
     if not (gain <= _LARGEST_GAIN and 0 < abs(kernel.divisor) < math.inf):
@@ -213,7 +213,7 @@ def _require_modest(kernel: Kernel) -> Kernel:
 
 
 def _real_numbers(weights: npt.ArrayLike) -> Weights:
-    """Copy to float64; NumPy would drop the imaginary part of complex numbers with no more than a warning."""
+    """Copy to float64, refusing complex numbers, whose imaginary part NumPy would drop with a warning."""
     try:
         given = np.asarray(weights)
         if given.dtype.kind != "c":
@@ -233,21 +233,21 @@ def fractions_of(weight: Weights) -> tuple[Weights, Weights]:
     Returns
     -------
     array of the same shape, and (kernels,) array
-        Whole numerators over one divisor where the weights are fractions, the weights over 1 elsewhere.
+        Integer numerators over one divisor if the weights are fractions, else the weights over 1.
     """
     parts = [_whole_numerators(each, 1.0) for each in weight]
     return np.stack([numerators for numerators, _ in parts]), np.array([divisor for _, divisor in parts])
 
 
 def _whole_numerators(matrix: Weights, divisor: float) -> tuple[Weights, float]:
-    """Turn fractions such as 0.25, 0.1 or 1/9 into whole numerators over one divisor, so that their sums are exact.
+    """Convert fractions such as 0.25, 0.1 or 1/9 to integer numerators over one divisor, so that sums are exact.
 
-    A weight is such a fraction when it is the float nearest to one with a small
-    denominator: that is what was meant, and what ties depend on.
+    A weight counts as a fraction if it is the float nearest to one with a small
+    denominator: that is the intended value, on which ties depend.
     """
     if np.all(matrix == np.rint(matrix)):
         return matrix, divisor
-    from fractions import Fraction  # which loads decimals too
+    from fractions import Fraction  # slow: imports decimal too
 
     common = 1
     for weight in np.unique(np.abs(matrix)):
@@ -325,12 +325,12 @@ def derivative(family: str, axis: str, size: int = 3) -> Kernel:
     axis : {"x", "y"}
         ``x`` finds vertical edges: its left column is positive. ``y`` is its transpose.
     size : {3, 5, 7}
-        Of Sobel's: with the weights of OpenCV, to the sign of the small ones.
+        Size of Sobel kernels: 5 and 7 have OpenCV's weights, with the sign of the small ones.
 
     Raises
     ------
     ParameterError
-        A size that there is not.
+        The size does not exist.
 
     Notes
     -----
@@ -349,7 +349,7 @@ def derivative(family: str, axis: str, size: int = 3) -> Kernel:
 
 
 def compass(family: str) -> tuple[Kernel, ...]:
-    """Eight 3x3 kernels that answer to edges of eight directions: one pattern, its border turned. Sum 0 each.
+    """Eight 3x3 kernels for edges in eight directions: one pattern with its border rotated. Sum 0 each.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ from convfilter.filters.layers import layer
 from convfilter.filters.stage import Layer, Stage
 from convfilter.filters.state_dicts import Modules, is_state_dict
 
-#: A file that is larger is no layer: 512 to 512 channels at 7x7 take 51 MB.
+#: Largest layer file: 512 to 512 channels at 7x7 take 51 MB.
 MOST_BYTES = 256 << 20
 
 Array = npt.NDArray[Any]
@@ -37,7 +37,7 @@ _NUMBERS = ("eps",)
 _PAIRS = ("stride", "dilation", "output_padding")
 _TEXTS = ("activation", "padding_mode")
 _KNOWN = ("weight", *_ARRAYS, *_NUMBERS, *_PAIRS, "padding", "groups", *_TEXTS, *_ALIASES)
-#: PyTorch's words for what lies beyond the border.
+#: PyTorch's names of padding modes.
 _MODES = {"zeros": "constant", "replicate": "edge", "circular": "wrap"}
 
 
@@ -56,16 +56,17 @@ def load(
     ----------
     path : str
     activation, groups, output_padding : optional
-        Instead of what the file says.
+        Override the file's values.
     transposed : bool
         The weight is that of a transposed convolution, (C_in, C_out / groups, K_h, K_w).
     modules : Modules, optional
-        Which ones of a PyTorch state dict make the layer.
+        Modules of a PyTorch state dict that make up the layer.
 
     Returns
     -------
     Stage
-        Padding is zeros, ``same`` unless the file says how many; that of a transposed convolution is 0 unless it does.
+        Padding holds zeros and is ``same`` unless the file says otherwise; for transposed convolutions the default is
+        0.
 
     Raises
     ------
@@ -124,7 +125,7 @@ def _arrays(path: str, modules: Modules) -> dict[str, Array]:
 
 
 def _known(names: Collection[str]) -> Collection[str]:
-    """Refuse the arrays of a file that is no layer; returns them all."""
+    """Return all names, or refuse a file that is not a layer."""
     if "weight" not in names:
         found = shown(", ".join(sorted(names)), quotes=False) if names else "none"
         raise KernelFileError(f"a layer has an array called weight, got {found}")
@@ -178,7 +179,7 @@ def _pair(name: str, value: Array) -> tuple[int, int]:
 
 
 def _padding(value: Array) -> str | tuple[int, int, int, int]:
-    """Return padding as a stage has it: a word, one number, (rows, cols), or (left, top, right, bottom)."""
+    """Return padding in a stage's form: a word, one number, (rows, cols), or (left, top, right, bottom)."""
     if value.dtype.kind == "U":
         return str(_one("padding", value, "U"))
     if value.size == 4 and value.dtype.kind in "iu":  # in a SPEC's order

@@ -1,4 +1,4 @@
-"""Kernels across channels: a convolutional layer, checked and with its batch normalisation folded in."""
+"""Convolutional layers: kernels across channels, with batch normalisation folded in."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def layer(
     slope : float, or (C_out,) array_like, optional
         Below zero: of leaky_relu, by default 0.01; or of prelu, one for all channels or one for each.
     groups : int
-        Output channels fall into so many groups, each of which sees its own part of the input's.
+        Number of groups of output channels, each of which reads its own share of the input channels.
     transposed : bool
         A transposed convolution: each sample adds its weights to the result, ``stride`` apart.
     output_padding : (rows, cols)
@@ -54,9 +54,9 @@ def layer(
     Raises
     ------
     KernelFileError
-        Numbers that are missing, not finite, or of a shape that does not fit; the message names both.
+        Numbers are missing or not finite, or shapes do not match; the message names both.
     ParameterError
-        An activation that is not known, or eps or groups out of range.
+        The activation is unknown, or eps or groups out of range.
 
     Notes
     -----
@@ -102,7 +102,7 @@ def layer(
 
 
 def _turned(weights: npt.NDArray[np.float64], groups: int) -> npt.NDArray[np.float64]:
-    """Return the weights with which a transposed convolution is one over samples with zeros between them."""
+    """Return the weights with which a transposed convolution is an ordinary one over samples with inserted zeros."""
     inputs = weights.shape[0]
     if inputs % groups:
         raise KernelFileError(f"the {inputs} input channels of weight do not divide into {groups} groups")
@@ -112,7 +112,7 @@ def _turned(weights: npt.NDArray[np.float64], groups: int) -> npt.NDArray[np.flo
 
 
 def _slopes(slope: npt.ArrayLike | None, activation: str, channels: int) -> float | npt.NDArray[np.float64]:
-    """Return one slope, or those of a prelu; others take no more than one."""
+    """Return one slope, or one for each channel of a prelu."""
     if slope is None:
         if activation == "prelu":
             raise ParameterError(f"prelu needs its slope: one for all channels, or {channels}")

@@ -18,7 +18,7 @@ from convfilter.filters.stage import (
     Stage,
 )
 
-#: Kernels that are no product of a row and a column are kept whole: 601x601 weights at most.
+#: Largest sigma of kernels that are not separable: 601x601 weights.
 _MOST_SIGMA_WHOLE = 50.0
 _MOST_LENGTH = 601.0
 ORIENTATION = "orientation shows the direction in which the luminance rises as hue, red to the right, by magnitude"
@@ -130,7 +130,7 @@ def _point(kind: PointKind) -> Callable[..., Stage]:
 
 
 def _point_of(kind: PointKind, *names: str) -> Callable[..., Stage]:
-    """Pass a filter's own parameters on to its point operation, in order."""
+    """Return a builder that passes a filter's parameters to its point operation, in order."""
 
     def build(**values: float) -> Stage:
         return Stage(Point(kind, *(values[name] for name in names)))
@@ -138,7 +138,7 @@ def _point_of(kind: PointKind, *names: str) -> Callable[..., Stage]:
     return build
 
 
-#: What chooses a layer's parts in its file, and what stands instead of the file's.
+#: Parameters that select a layer's parts in its file, or override them.
 _OF_LAYER = (
     Parameter("activation", Choice(LAYER_ACTIVATIONS, "NAME"), "Instead of the file's."),
     Parameter("groups", Number("N", minimum=1, maximum=65535, whole=True), "Instead of the file's."),

@@ -1,4 +1,4 @@
-"""Nodes of an ONNX graph that see several tensors: sums, products and channels of branches, and of constants."""
+"""ONNX nodes with several inputs: sums, products and concatenations of branches, and of constants."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _AXES = 4
 
 
 def affine(node: Node, chain: Chain) -> Chain:
-    """Return the chain after a sum or product with a constant: one for all samples, for each channel, or for each."""
+    """Append a sum or product with a constant: one for all samples, for each channel, or for each sample."""
     (place,) = (place for place, name in enumerate(node.inputs) if name in node.constants)
     constant = node.picture(place)
     if node.kind == "Div":
@@ -46,7 +46,7 @@ def quotient(one: Chain, other: Chain, name: str) -> Chain:
     Raises
     ------
     KernelFileError
-        Another quotient.
+        The quotient is not a softsign.
     """
     added = [stage.operator for stage in other[len(one) :]]
     if other[: len(one)] == one and added == [Point("abs"), Point("bias", 1.0)]:
@@ -55,7 +55,7 @@ def quotient(one: Chain, other: Chain, name: str) -> Chain:
 
 
 def product(one: Chain, other: Chain) -> Chain | None:
-    """Return a product of a tensor and a function of it that is an activation: swish, hard swish or mish; else None."""
+    """Return the activation that is a product of a tensor and its function (swish, hard swish, mish), or None."""
     shorter, longer = sorted((one, other), key=len)
     added = longer[len(shorter) :]
     if longer[: len(shorter)] == shorter:
@@ -80,12 +80,12 @@ JOINS: Mapping[str, Literal["add", "multiply", "concat"]] = {
 
 
 def joined(node: Node, chains: Mapping[str, Chain]) -> Chain:
-    """Return the chain up to where branches part, and then the stage that joins them.
+    """Return the common stages of the branches, followed by the stage that joins them.
 
     Raises
     ------
     KernelFileError
-        Rows or columns are put together, or pictures.
+        Rows, columns or pictures are concatenated.
     """
     if node.kind == "Concat" and int(node.number("axis", 1)) % _AXES != (3 if node.turned else 1):
         raise KernelFileError("it puts together other axes than channels")
@@ -103,7 +103,7 @@ def joined(node: Node, chains: Mapping[str, Chain]) -> Chain:
 
 
 def shared(flows: Sequence[Chain]) -> int:
-    """Return how many stages all chains begin with."""
+    """Return the number of leading stages that all chains share."""
     same = 0
     while all(len(flow) > same for flow in flows) and len({id(flow[same]) for flow in flows}) == 1:
         same += 1
@@ -111,12 +111,12 @@ def shared(flows: Sequence[Chain]) -> int:
 
 
 def unpooled(node: Node, chains: Mapping[str, Chain]) -> Chain:
-    """Return the chain after a MaxUnpool: its samples, and the indices that say where they go.
+    """Append a MaxUnpool of samples and the indices of their places.
 
     Raises
     ------
     KernelFileError
-        It puts samples into volumes, or into several pictures.
+        The output is a volume, or several pictures.
     """
     window, stride, pads = node.pair("kernel_shape"), node.pair("strides"), node.padding()
     assert not isinstance(pads, str)

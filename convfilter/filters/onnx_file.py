@@ -1,8 +1,8 @@
 """Networks from ONNX files: the chain of stages from the input to a node.
 
-A graph is walked once, in its order. Each tensor that the input reaches is known by its *chain*: the stages that make
-it. A node whose input has a chain and whose other inputs are constants adds one. Nodes that no chain can say are named
-in an error, but only where the chain that was asked for needs them.
+A graph is traversed once, in order. Each tensor that depends on the input has a *chain*: the stages that compute it. A
+node whose input has a chain and whose other inputs are constants appends a stage. Unsupported nodes are an error only
+if the requested chain needs them.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ Array: TypeAlias = npt.NDArray[Any]
 Chain: TypeAlias = tuple[Stage, ...]
 Read = TypeVar("Read")
 
-#: A model that is larger is no filter of pictures.
+#: Largest model file.
 MOST_BYTES = 512 << 20
 _EXTERNAL = 1  # TensorProto.EXTERNAL
 _SHOWN = 12
-#: Nodes that leave a tensor as it is when a network is used.
+#: Nodes that do nothing in inference.
 _NOTHING = ("Identity", "Dropout", "Cast")
-#: From (N, H, W, C), which pictures are here, and back.
+#: Permutations from (N, H, W, C) to (N, C, H, W), and back.
 _FORTH, _BACK = (0, 3, 1, 2), (0, 2, 3, 1)
-#: Nodes whose result has the axes of what they see.
+#: Nodes whose result has the axes of their input.
 _AXES_KEPT = ("Identity", "Dropout", "Cast", "Add", "Sub", "Mul", "Div", "Sum", "Concat", "Clip", *ACTIVATION_NODES)
 
 
 @record
 class Preparation:
-    """What becomes of a picture before a network sees it: ``(sample * white - mean) / std``, channels reversed or not.
+    """Preparation of a picture for a network: ``(sample * white - mean) / std``, with channels optionally reversed.
 
     Attributes
     ----------
     white : float
-        What white counts as: 1, or 255 for networks that were trained on bytes.
+        Value of white: 1, or 255 for networks trained on bytes.
     mean, std : tuple of float
         One for all channels, or one for each, in the network's order; empty: 0 and 1.
     reverse : bool
-        The network's first channel is blue.
+        Whether the network's first channel is blue.
     """
 
     white: float = 1.0
@@ -61,12 +61,12 @@ class Preparation:
     reverse: bool = False
 
     def stages(self, channels: int | None) -> Chain:
-        """Return it as stages; none where nothing is to be done.
+        """Return the preparation as stages, possibly none.
 
         Raises
         ------
         KernelFileError
-            Other numbers than the network has channels; or a standard deviation of 0.
+            The numbers do not match the network's channels, or a standard deviation is 0.
         """
         if self == Preparation():
             return ()
@@ -79,7 +79,7 @@ class Preparation:
                 )
         if 0 in self.std:
             raise KernelFileError("std must not be 0")
-        if not given and not self.reverse:  # the same for each channel
+        if not given and not self.reverse:  # equal for all channels
             (mean_of_all,), (std_of_all,) = self.mean or (0.0,), self.std or (1.0,)
             factor, shift = self.white / std_of_all, -mean_of_all / std_of_all
             points = (Point("scale", factor), *((Point("bias", shift),) if shift else ()))
@@ -98,16 +98,16 @@ def net(path: str, *, until: str | None = None, preparation: Preparation | None 
     ----------
     path : str
     until : str, optional
-        The name of a node, or of what it gives; by default, the network's first output.
+        Name of a node or of its output; by default, the network's first output.
     preparation : Preparation, optional
 
     Raises
     ------
     KernelFileError
-        The file is no model, is too large or keeps its weights elsewhere; or there is a node on the way that is no
-        filter here. The message begins with the file's name.
+        The file is not a model, is too large or has external weights, or a node on the way is not
+        supported. The message begins with the file's name.
     UsageError
-        The package ``onnx`` is not there.
+        The package ``onnx`` is not installed.
     """
 
     def read(graph: _Graph) -> Chain:
@@ -118,12 +118,12 @@ def net(path: str, *, until: str | None = None, preparation: Preparation | None 
 
 
 def layer(path: str, name: str) -> Stage:
-    """Read one convolution of a network by the name of its node, of its weight or of what it gives.
+    """Read one convolution of a network by the name of its node, weight or output.
 
     Raises
     ------
     KernelFileError, UsageError
-        As :func:`net`; or there is no such convolution.
+        As :func:`net`; or the convolution does not exist.
     """
     return _reading(path, lambda graph: graph.convolution(name))
 
@@ -168,14 +168,14 @@ class _Graph:
 
     @property
     def channels(self) -> int | None:
-        """Channels of the input, if the network says so."""
+        """Channels of the input, if known."""
         return (self._axes[1] or None) if len(self._axes) == 4 else None
 
     def chain(self, until: str | None) -> Chain:
-        """Return the stages that make a tensor, the first output by default."""
+        """Return the stages that compute a tensor, by default the first output."""
         target = self._graph.output[0].name if until is None else self._target(until)
         chains: dict[str, Chain | str] = {self._input: ()}
-        last = ""  # the last node that could be said
+        last = ""  # the last supported node
         for number, proto in enumerate(self._graph.node):
             if self._is_constant(proto):
                 continue
@@ -200,7 +200,7 @@ class _Graph:
         return found
 
     def convolution(self, name: str) -> Stage:
-        """Return one convolution, without what is around it."""
+        """Return one convolution alone."""
         known = []
         for number, proto in enumerate(self._graph.node):
             if self._is_constant(proto) or proto.op_type not in ("Conv", "ConvTranspose"):
@@ -212,7 +212,7 @@ class _Graph:
         raise KernelFileError(f"no convolution is called {shown(name)}; known are {_listed(known)}")
 
     def _is_constant(self, proto: onnx.NodeProto) -> bool:
-        """Whether what a node gives is a constant, and keep that."""
+        """Whether a node's output is a constant; if so, record it."""
         given = proto.input[0] if proto.input else ""
         if proto.op_type == "Constant":
             self._constants[proto.output[0]] = _constant(proto)
@@ -240,7 +240,7 @@ class _Graph:
         raise KernelFileError(f"no node is called {shown(until)}; known are {_listed(names)}")
 
     def _said(self, node: Node, chains: Mapping[str, Chain | str]) -> Chain | str | None:
-        """Return the chain of what a node gives; or why there is none; None where the input does not reach it."""
+        """Return the chain of a node's output, why there is none, or None if it does not depend on the input."""
         reached = [chains[name] for name in node.inputs if name in chains]
         if not reached:
             return None
@@ -257,7 +257,7 @@ class _Graph:
             return f"node {node.described}: {error}"
 
     def _further(self, node: Node, chains: Mapping[str, Chain | str]) -> Chain | str:
-        """Return the chain of a node's second output; or why there is none."""
+        """Return the chain of a node's second output, or the reason why there is none."""
         before = chains[node.inputs[0]]
         if isinstance(before, str):
             return before
@@ -294,7 +294,7 @@ class _Graph:
 
 
 def _turned(nodes: Sequence[onnx.NodeProto], constants: set[str]) -> set[str]:
-    """Return the tensors that are (N, H, W, C): between Transposes of that kind, through nodes that keep axes."""
+    """Return the tensors in (N, H, W, C) layout: between such Transposes, through nodes that preserve axes."""
     found: set[str] = set()
     for proto in nodes:
         perm = tuple(value for each in proto.attribute if each.name == "perm" for value in each.ints)
@@ -313,7 +313,7 @@ def _turned(nodes: Sequence[onnx.NodeProto], constants: set[str]) -> set[str]:
 
 
 def _inputs(chain: Chain) -> int | None:
-    """Return the channels that the first layer of a chain takes."""
+    """Return the input channels of the first layer of a chain."""
     return next((stage.operator.inputs for stage in chain if isinstance(stage.operator, Layer)), None)
 
 

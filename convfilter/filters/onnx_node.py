@@ -1,4 +1,4 @@
-"""A node of an ONNX graph, and what becomes part of the layer before it."""
+"""A node of an ONNX graph, and fusion into the layer before it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Chain: TypeAlias = tuple[Stage, ...]
 
 _PLANE = 2
 _AXES = 4
-#: The version of operators that broadcast their inputs.
+#: Version of ONNX operators since which inputs are broadcast.
 BROADCAST = 7
 
 
@@ -33,19 +33,19 @@ class Node:
     Attributes
     ----------
     name : str
-        Its own, or what it gives.
+        Name of the node, or of its output.
     kind : str
         Such as "Conv".
     inputs : tuple of str
     attributes : dict
     constants : dict
-        All constants of the graph that are known here.
+        All known constants of the graph.
     opset : int
-        The version of ONNX's operators that the model is written in.
+        Version of ONNX's operators in the model.
     shared : bool
-        Other nodes see its input, too: so the layer that gives it stays as it is, and is computed once for all.
+        Whether other nodes read its input too, so that the layer before must not be fused, and is computed once.
     turned : bool
-        What it sees is (N, H, W, C).
+        Whether its input is in (N, H, W, C) layout.
     rank : int
         Axes of the network's input: of 3, (N, C, W); of 2, (H, W).
     """
@@ -71,7 +71,7 @@ class Node:
         turned: bool = False,
         rank: int = 4,
     ) -> Node:
-        """Make one of what the file holds."""
+        """Make a node from the file's."""
         from onnx import helper
 
         attributes = {each.name: helper.get_attribute_value(each) for each in proto.attribute}
@@ -79,7 +79,7 @@ class Node:
         return cls(str(name), proto.op_type, tuple(proto.input), attributes, constants, opset, shared, turned, rank)
 
     def open_layer(self, chain: Chain) -> Layer | None:
-        """Return the layer that a chain ends with, if what follows may become a part of it."""
+        """Return the last layer of a chain if the node may be fused into it."""
         operator = chain[-1].operator if chain and not self.shared else None
         return operator if isinstance(operator, Layer) and operator.activation == "none" else None
 
@@ -89,13 +89,13 @@ class Node:
         return f"{shown(self.name)} ({shown(self.kind, quotes=False)})"
 
     def constant(self, place: int) -> Array | None:
-        """Return an input that is a constant; None where it is left out."""
+        """Return a constant input; None if omitted."""
         if place >= len(self.inputs) or not self.inputs[place]:
             return None
         return self.constants.get(self.inputs[place])
 
     def needed(self, place: int, what: str) -> Array:
-        """Return a constant that must be there."""
+        """Return a required constant."""
         found = self.constant(place)
         if found is None:
             raise KernelFileError(f"its {what} is no constant")
@@ -111,7 +111,7 @@ class Node:
         return value.decode() if isinstance(value, bytes) else str(value)
 
     def integers(self, name: str) -> list[int]:
-        """Return an attribute that is a list of whole numbers; empty where it is left out."""
+        """Return an attribute that is a list of integers; empty if omitted."""
         return [int(value) for value in self.attributes.get(name, ())]
 
     def axes(self) -> list[int]:
@@ -120,20 +120,20 @@ class Node:
         return self.integers("axes") if given is None else [int(axis) for axis in given.reshape(-1)]
 
     def pair(self, name: str, default: int = 1) -> tuple[int, int]:
-        """Return an attribute of both axes; of a signal of one axis, which is a picture of one row, of the second."""
+        """Return an attribute of both axes; a 1-D signal is a picture of one row, and its axis the second."""
         values = self.integers(name) or [default] * _PLANE
         if len(values) > _PLANE:
             raise KernelFileError(f"volumes are no pictures, got {name} of {len(values)} axes")
         return (values[0], values[1]) if len(values) == _PLANE else (default, values[0])
 
     def padding(self) -> str | tuple[int, int, int, int]:
-        """Return the padding as a stage has it."""
+        """Return the padding in a stage's form."""
         words = {"SAME_UPPER": "same_upper", "SAME_LOWER": "same_lower", "VALID": "valid"}
         automatic = self.text("auto_pad", "NOTSET")
         if automatic != "NOTSET":
             return words[automatic]
         pads = self.integers("pads") or [0] * 4
-        if len(pads) == 2:  # of one axis
+        if len(pads) == 2:  # a 1-D signal
             pads = [0, pads[0], 0, pads[1]]
         if len(pads) != 4:
             raise KernelFileError(f"volumes are no pictures, got {len(pads)} pads")
@@ -141,15 +141,15 @@ class Node:
         return top, bottom, left, right
 
     def picture(self, place: int) -> Array:
-        """Return a constant that stands beside a picture, as (rows, cols, channels); a side of 1 is for all.
+        """Return a constant operand as (rows, cols, channels); a side of 1 is broadcast.
 
         Raises
         ------
         KernelFileError
-            It is one of several pictures, or has more axes.
+            The constant is for several pictures, or has more axes.
         """
         constant = self.needed(place, "constant").astype(np.float64)
-        if self.opset < BROADCAST and "axis" in self.attributes:  # where its first axis is
+        if self.opset < BROADCAST and "axis" in self.attributes:  # the place of its first axis
             behind = self.rank - int(self.number("axis", 0)) % self.rank - constant.ndim
             constant = constant.reshape(*constant.shape, *[1] * behind)
         if self.rank == _AXES - 1 and constant.ndim > 1:
@@ -161,7 +161,7 @@ class Node:
 
 
 def scaled(node: Node, chain: Chain, factor: Array, shift: Array) -> Chain:
-    """Multiply each channel and add to it: in the layer before, or as points, or as a layer of one pixel."""
+    """Scale and shift each channel: fused into the layer before, or as point operations, or as a 1x1 layer."""
     operator = node.open_layer(chain)
     if operator is not None:
         made = replace(
@@ -182,7 +182,7 @@ def scaled(node: Node, chain: Chain, factor: Array, shift: Array) -> Chain:
 
 
 def with_layer(node: Node, chain: Chain, layer: Layer) -> Chain:
-    """Return a chain whose last layer has taken a node in."""
+    """Return a chain with a node fused into its last layer."""
     return *chain[:-1], replace(chain[-1], operator=layer, name=f"{chain[-1].name}+{node.name}")
 
 

@@ -1,7 +1,7 @@
-"""What each kind of ONNX node is as stages: https://onnx.ai/onnx/operators/.
+"""Conversion of each kind of ONNX node to stages: https://onnx.ai/onnx/operators/.
 
-A function of this module takes a node and the chain of its input, and returns the chain of what it gives. Batch
-normalisations, factors and activations become part of the layer before them, where there is one.
+A function of this module takes a node and the chain of its input, and returns the chain of its output. Batch
+normalisations, factors and activations are fused into a preceding layer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from convfilter.filters.stage import (
     Stage,
 )
 
-#: What ONNX adds to a standard deviation, as a variance: for one of 0, the same.
+#: ONNX's epsilon of a standard deviation, as a variance: equal for a deviation of 0.
 _MVN_EPSILON = 1e-18
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -81,7 +81,7 @@ def _normalization(node: Node, chain: Chain) -> Chain:
 
 
 def _activation(kind: PointKind, *attributes: tuple[str, float]) -> Callable[[Node, Chain], Chain]:
-    """Make the function of an activation, whose numbers are attributes with defaults."""
+    """Return the conversion of an activation whose parameters are attributes with defaults."""
 
     def chain_after(node: Node, chain: Chain) -> Chain:
         return _activated(node, chain, Point(kind, *(node.number(name, default) for name, default in attributes)))
@@ -90,7 +90,7 @@ def _activation(kind: PointKind, *attributes: tuple[str, float]) -> Callable[[No
 
 
 def _activated(node: Node, chain: Chain, point: Point) -> Chain:
-    """Apply a function of samples: ReLU and its like at the end of the layer before."""
+    """Append a point function, fused into the layer before if that supports it."""
     operator = node.open_layer(chain)
     if operator is not None and point.kind == "relu":
         return with_layer(node, chain, replace(operator, activation="relu"))
@@ -113,7 +113,7 @@ def _prelu(node: Node, chain: Chain) -> Chain:
     slope = node.needed(1, "slope").astype(np.float64)
     if slope.size == 1:
         return _activated(node, chain, Point("leaky_relu", float(slope.reshape(-1)[0])))
-    # Before operators were broadcast, slopes were one for each channel, without axes for rows and columns.
+    # Before broadcasting, slopes were one for each channel, without axes for rows and columns.
     slopes = slope if node.opset < BROADCAST and slope.ndim == 1 else _per_channel(node.picture(1))
     operator = node.open_layer(chain)
     if operator is not None:
@@ -142,7 +142,7 @@ def _negative(node: Node, chain: Chain) -> Chain:
 
 
 def _of_each_picture(node: Node, chain: Chain) -> Chain:
-    """Take the mean of each channel, or of each group, off; divide by the standard deviation; scale and add."""
+    """Normalise each channel or group to mean 0 and variance 1; then scale and shift."""
     gamma, beta = (node.needed(place, what).astype(np.float64) for place, what in ((1, "scale"), (2, "bias")))
     groups = int(node.number("num_groups", gamma.size))
     if gamma.size % groups:
@@ -153,7 +153,7 @@ def _of_each_picture(node: Node, chain: Chain) -> Chain:
 
 
 def _mean_variance(node: Node, chain: Chain) -> Chain:
-    """Take the mean of each channel off and divide by its standard deviation."""
+    """Normalise each channel to mean 0 and variance 1."""
     axes = sorted(axis % 4 for axis in node.integers("axes") or [0, 2, 3])
     if axes not in ([0, 2, 3], [2, 3]):
         raise KernelFileError(f"it takes means over the axes {axes}, not over each channel of a picture")
@@ -187,7 +187,7 @@ def _pooling(kind: str) -> Callable[[Node, Chain], Chain]:
 
 
 def indices(node: Node, chain: Chain) -> Chain:
-    """Return the chain of a MaxPool's second output: where its samples lie."""
+    """Return the chain of a MaxPool's second output: the indices of its samples."""
     operator = MaxIndices(node.pair("kernel_shape"), bool(node.number("storage_order", 0)))
     pooled = _pooling("max")(node, ())[0]
     return *chain, replace(pooled, operator=operator, name=f"{node.name}, indices", padding_mode="constant")
@@ -222,7 +222,7 @@ def _pad(node: Node, chain: Chain) -> Chain:
     padded = Stage(Correlation(kernels.identity()), name=node.name, padding=sides, padding_mode=mode)
     if mode != "constant" or value == 0:
         return *chain, padded
-    # The level counts with white as 1, which padding_value does not: so zeros stand where the level is.
+    # The level is on the scale where white is 1, unlike padding_value; so the picture is shifted to make it zero.
     lower, higher = (Stage(Point("bias", sign * value), name=node.name) for sign in (-1, 1))
     return *chain, lower, padded, higher
 

@@ -1,10 +1,10 @@
-"""What a parameter is: a name, a kind of value with its limits, and words for people.
+"""Parameters: a name, a kind of value with its limits, and texts.
 
-A kind turns text into a value and says what it wants; the words are written
-once and appear in error messages, help texts and lists.
+A kind parses text to a value and describes it; the same words
+appear in error messages, help texts and lists.
 
-Named tuples here, not dataclasses: a dataclass takes half a millisecond to
-make at each start of the program, a named tuple a sixth of that.
+Named tuples, not dataclasses: defining a dataclass takes half a millisecond at each start of the program, a named
+tuple a sixth of that.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any, NamedTuple, Protocol
 from convfilter.errors import ParameterError, shown
 from convfilter.filters.spec import Value
 
-#: Largest number of pixels for a side, a step or a pad: the longest side of a JPEG.
+#: Largest side, step or pad in pixels: the longest side of a JPEG.
 MOST_PIXELS = 65535
 
-# Patterns are compiled when they are first used: most runs of the program use one or two.
+# Patterns are compiled on first use: most runs of the program need one or two.
 _NUMBER = r"(?ai)[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?"
 _WHOLE = r"(?a)[+-]?\d+"
 _PADS = r"(?ai)[+-]?\d+(x[+-]?\d+)?"
@@ -29,22 +29,22 @@ _MOST_DIGITS = 30
 
 
 class Kind(Protocol):
-    """One sort of value."""
+    """One kind of value."""
 
     @property
     def metavar(self) -> str:
-        """What stands for the value in a usage line: ``SIGMA`` or ``x|y``."""
+        """Placeholder of the value in a usage line: ``SIGMA`` or ``x|y``."""
 
     @property
     def limits(self) -> str:
-        """What is allowed, for lists: ``at least 1``; empty if anything is."""
+        """Allowed range, for lists: ``at least 1``; empty if unlimited."""
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The words to choose from; empty where there are none."""
+        """Allowed words; empty if any value is allowed."""
 
     def parse(self, text: str) -> Any:
-        """Turn text into the value; ValueError carries the rule that was broken."""
+        """Parse text; a ValueError states the violated rule."""
 
 
 class Number(NamedTuple):
@@ -53,7 +53,7 @@ class Number(NamedTuple):
     metavar: str = "NUMBER"
     minimum: float = -math.inf
     maximum: float = math.inf
-    above: bool = False  # the minimum itself is not allowed
+    above: bool = False  # whether the minimum itself is excluded
     whole: bool = False
     choices: tuple[str, ...] = ()
 
@@ -73,7 +73,7 @@ class Number(NamedTuple):
         return f"at most {self.maximum:.10g}" if self.maximum < math.inf else ""
 
     def parse(self, text: str) -> float:
-        """Turn text into a float, or an int where only whole numbers make sense."""
+        """Parse text to a float, or to an int if only integers are allowed."""
         number = self._number(text)
         if number < self.minimum or (self.above and number == self.minimum):
             raise ValueError(f"must be {self._least}")
@@ -109,7 +109,7 @@ class Pair(NamedTuple):
 
     @property
     def metavar(self) -> str:
-        """One metavar stands for both forms; the help text shows the second."""
+        """One placeholder for both forms; the help text shows the second."""
         return self.of.metavar
 
     @property
@@ -118,7 +118,7 @@ class Pair(NamedTuple):
         return self.of.limits
 
     def parse(self, text: str) -> tuple[float, float]:
-        """Turn ``5x3`` into (3, 5)."""
+        """Parse ``5x3`` to (3, 5)."""
         parts = [part.strip() for part in text.lower().split("x")]
         if len(parts) > 2 or not all(re.match(_NUMBER, part) or part in _NOT_FINITE for part in parts):
             raise ValueError("must be one number, or two as in 5x3")
@@ -149,7 +149,7 @@ class OrWord(NamedTuple):
         return (self.word,)
 
     def parse(self, text: str) -> Any:
-        """Turn the word into its meaning, and leave the rest to the other kind."""
+        """Return the meaning of the word, or parse with the other kind."""
         return self.meaning if text.lower() == self.word else self.of.parse(text)
 
 
@@ -161,12 +161,12 @@ class Choice(NamedTuple):
 
     @property
     def metavar(self) -> str:
-        """The words themselves, or what stands for them where they are many."""
+        """The words, or a placeholder if there are many."""
         return self.stand_in or "|".join(self.choices)
 
     @property
     def limits(self) -> str:
-        """All words, where the metavar does not tell them."""
+        """All words, if the placeholder does not list them."""
         return f"one of {', '.join(self.choices)}" if self.stand_in else ""
 
     def parse(self, text: str) -> str:
@@ -184,7 +184,7 @@ class PaddingAmount(NamedTuple):
     limits: str = ""
 
     def parse(self, text: str) -> str | tuple[int, int, int, int]:
-        """Turn ``2x1`` into (1, 1, 2, 2), and leave a word as it is."""
+        """Parse ``2x1`` to (1, 1, 2, 2); words are returned unchanged."""
         if text.lower() in self.choices:
             return text.lower()
         side = Number(whole=True, minimum=0, maximum=MOST_PIXELS)
@@ -206,14 +206,14 @@ class Flag(NamedTuple):
     choices: tuple[str, ...] = ("true", "false")
 
     def parse(self, text: str) -> bool:
-        """Turn yes, on, true, 1 and their opposites into a bool."""
+        """Parse yes, on, true, 1 and their opposites to a bool."""
         if text.lower() not in _TRUTH:
             raise ValueError("must be true or false")
         return _TRUTH[text.lower()]
 
 
 class Text(NamedTuple):
-    """Anything; whoever uses it looks inside."""
+    """Any text; its user parses it."""
 
     metavar: str = "TEXT"
     limits: str = ""
@@ -225,14 +225,14 @@ class Text(NamedTuple):
 
 
 class Ignored(NamedTuple):
-    """What pixels do not count: a number that their colours have, NaN, or a word."""
+    """A selection of ignored pixels: the value of their colours, NaN, or a word."""
 
     metavar: str = "nan|VALUE|..."
     limits: str = ""
     choices: tuple[str, ...] = ("nan", "nodata", "alpha=0")
 
     def parse(self, text: str) -> float | str:
-        """Turn text into a float, or leave a word as it is."""
+        """Parse text to a float, or return a word unchanged."""
         if text.lower() in self.choices:
             return math.nan if text.lower() == "nan" else text.lower()
         try:
@@ -266,7 +266,7 @@ class Numbers(NamedTuple):
         return self.of.limits
 
     def parse(self, text: str) -> tuple[float, ...]:
-        """Turn ``0.5, 0.25`` into (0.5, 0.25)."""
+        """Parse ``0.5, 0.25`` to (0.5, 0.25)."""
         return tuple(self.of.parse(part.strip()) for part in text.split(","))
 
 
@@ -290,12 +290,12 @@ class Parameter(NamedTuple):
     name : str
         As in a SPEC and in the Python API; the option is ``--name`` with hyphens.
     kind : Kind
-        Turns text into the value.
+        Parses text to the value.
     help : str
         One line for lists and help texts.
     default : str, optional
-        As one would type it; None if the parameter must be given, "" if
-        leaving it out means something of its own that ``help`` tells.
+        Default as typed text; None if the parameter is required, "" if
+        its absence has a meaning of its own, which ``help`` explains.
     unit : str
         Of the number: "px", "of full scale"; empty for words and plain factors.
     """
@@ -307,12 +307,12 @@ class Parameter(NamedTuple):
     unit: str = ""
 
     def parse(self, value: Value, subject: str = "") -> Any:
-        """Turn a typed value into a number, a pair or a word.
+        """Parse a typed value to a number, a pair or a word.
 
         Raises
         ------
         ParameterError
-            The rule, then the value; before them, where it was typed.
+            The value is invalid; the message has its origin, the rule, and the value.
         """
         try:
             return self.kind.parse(value.text)

@@ -1,4 +1,4 @@
-"""What a row of the catalogue is, and what every filter takes beside its own parameters."""
+"""Rows of the catalogue, and the parameters common to all filters."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import NamedTuple
 from convfilter.filters.parameters import MOST_PIXELS, Choice, Flag, Number, PaddingAmount, Pair, Parameter
 from convfilter.filters.stage import PADDING_MODES, PADDING_WORDS, TONE_MAPS, Stage
 
-#: Wide enough for any blur of a picture of any size; the weights still fit in a few megabytes.
+#: Largest sigma: enough for any picture, with weights of a few megabytes.
 MOST_SIGMA = 10000.0
 
 SIZE = Pair(Number("SIZE", minimum=1, maximum=MOST_PIXELS, whole=True))
 STEP = Pair(Number("STEP", minimum=1, maximum=MOST_PIXELS, whole=True))
 SIGMA = Pair(Number("SIGMA", minimum=0, maximum=MOST_SIGMA))
 
-#: What every filter takes beside its own parameters: the fields of ``Stage``.
+#: Parameters common to all filters: the fields of ``Stage``.
 STAGE_PARAMETERS: Mapping[str, Parameter] = {
     parameter.name: parameter
     for parameter in (
@@ -44,9 +44,9 @@ STAGE_PARAMETERS: Mapping[str, Parameter] = {
     )
 }
 ALL_KEYWORDS = tuple(STAGE_PARAMETERS)
-#: Padded cells take no part in pooling, and a window has no weights to turn.
+#: For pooling, which ignores padded cells and has no weights to flip.
 OF_POOLING = ("stride", "dilation", "padding", "ceil", "scale", "offset", "map")
-#: A point operation has no window at all.
+#: For point operations, which have no window.
 OF_POINTS = ("scale", "offset", "map")
 
 
@@ -56,20 +56,19 @@ class Filter(NamedTuple):
     Attributes
     ----------
     name : str
-        What a SPEC begins with.
+        Name in a SPEC.
     summary, formula : str
         One line each, for lists.
     source : str
-        Where the formula is from, or whose example it follows.
+        Source of the formula.
     example : str
-        A SPEC that works as it stands.
+        A complete SPEC.
     build : callable
-        Takes the parameters by name and gives the stage, with whatever is its
-        own default (the stride of pooling, the sign of edges); several stages of a filter that stands for them.
-    parameters : tuple of Parameter
-        The first may be given bare.
+        Takes the parameters by name and returns the stage, with its own
+        defaults (the stride of pooling, the sign of edges), or several stages.
+        The first one may be given without its name.
     stage_keywords : tuple of str
-        Which of ``STAGE_PARAMETERS`` make sense here.
+        Names of the ``STAGE_PARAMETERS`` that apply.
     """
 
     name: str
@@ -82,13 +81,13 @@ class Filter(NamedTuple):
     source: str = ""
 
     def parameter(self, name: str) -> Parameter | None:
-        """Find one of the filter's own parameters, or of the stage's that it takes."""
+        """Return one of the filter's own parameters, or a common one that applies."""
         own = {parameter.name: parameter for parameter in self.parameters}
         return own.get(name) or (STAGE_PARAMETERS[name] if name in self.stage_keywords else None)
 
     @property
     def form(self) -> str:
-        """The SPEC with stand-ins: ``gaussian:SIGMA[,truncate=NUMBER]``."""
+        """The SPEC with placeholders: ``gaussian:SIGMA[,truncate=NUMBER]``."""
         text = self.name
         for index, parameter in enumerate(self.parameters):
             item = parameter.kind.metavar

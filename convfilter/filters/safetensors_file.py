@@ -1,4 +1,4 @@
-"""Tensors in .safetensors files, also of the types of 8 and 16 bits that NumPy does not know.
+"""Tensors in .safetensors files, including 8- and 16-bit types that NumPy lacks.
 
 The format: eight bytes say how long the header is; the header is JSON that names type, shape and place of each tensor;
 then come their bytes, little-endian. https://huggingface.co/docs/safetensors
@@ -35,9 +35,9 @@ def load(
     ----------
     path : str
     most_bytes : int
-        Of the file.
+        Most bytes of the file.
     choose : callable
-        Is handed the names of all tensors and returns those to read; may refuse them.
+        Called with the names of all tensors; returns those to read, or raises.
 
     Raises
     ------

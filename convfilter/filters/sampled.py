@@ -1,4 +1,4 @@
-"""Kernels sampled from formulas: differences, waves, a line, a disk; each states its sum and its source."""
+"""Kernels sampled from formulas: differences, waves, lines, disks; each states its sum and its source."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def gaussian_derivative(sigma: float, order: int, axis: str) -> Kernel:
 
     Notes
     -----
-    The Gaussian is normalised first. Of an even derivative, what its samples
-    do not sum to zero by is taken off in proportion to the Gaussian.
+    The Gaussian is normalised first. The sum of an even derivative's samples is
+    corrected to zero in proportion to the Gaussian.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def _gaussian_and_derivative(sigma: float, order: int) -> tuple[Weights, Weights
     """Sample a Gaussian and its derivative, as weights of a correlation."""
     samples = _gaussian_samples(sigma)
     offsets = np.arange(samples.size) - samples.size // 2
-    # Rodrigues: the n-th derivative is (-1)^n He_n(x / sigma) / sigma^n times the Gaussian; correlation turns the sign.
+    # Rodrigues: the n-th derivative is (-1)^n He_n(x / sigma) / sigma^n times the Gaussian; correlation flips the sign.
     hermite = np.polynomial.hermite_e.hermeval(offsets / sigma, [0.0] * order + [1.0])
     derivative = hermite / sigma**order * samples
     if order % 2 == 0:
@@ -120,11 +120,11 @@ def gabor(sigma: float, wavelength: float, angle: float = 0.0, phase: float = 0.
     sigma, wavelength : float
         In pixels.
     angle : float
-        In which the wave runs, in degrees counter-clockwise from the right.
+        Direction of the wave, in degrees counter-clockwise from the right.
     phase : float
-        Of the wave in the centre, in degrees.
+        Phase at the centre, in degrees.
     aspect : float
-        Across the wave the Gaussian's sigma is ``sigma / aspect``.
+        The Gaussian's sigma across the wave is ``sigma / aspect``.
 
     Notes
     -----
@@ -153,8 +153,8 @@ def motion(length: float, angle: float = 0.0) -> Kernel:
 
     Notes
     -----
-    A pixel's weight is one less its distance to the line between the centres
-    of its first and last pixel, where that is positive.
+    A pixel's weight is one minus its distance to the line between the centres
+    of its first and last pixel, if positive.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def motion(length: float, angle: float = 0.0) -> Kernel:
     if not (math.isfinite(length) and length >= 1):
         raise ParameterError(f"motion length must be at least 1, got {length:g}")
     half = (length - 1) / 2
-    # Exact at multiples of 90 degrees, where the line lies on whole pixels.
+    # Exact at multiples of 90 degrees, where the line passes through pixel centres.
     quarter = divmod(angle, 90.0)
     exact = ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))[int(quarter[0]) % 4]
     cosine, sine = exact if quarter[1] == 0 else (math.cos(math.radians(angle)), math.sin(math.radians(angle)))
@@ -178,7 +178,7 @@ def motion(length: float, angle: float = 0.0) -> Kernel:
 
 
 def disk(radius: float) -> Kernel:
-    """Mean of a disk: each pixel counts by the share of it that the disk covers. Sum 1.
+    """Mean of a disk: a pixel's weight is the share of it within the disk. Sum 1.
 
     Raises
     ------
@@ -190,14 +190,14 @@ def disk(radius: float) -> Kernel:
     side = max(0, math.ceil(radius - 0.5))
     edges = np.concatenate([[0.0], np.arange(side + 1) + 0.5])
     quarter = _covered(edges, radius)
-    # The quarter's first cells are halves of the pixels on the axes.
+    # The first cells of the quarter are halves of pixels on the axes.
     half = np.concatenate([quarter[:0:-1], 2 * quarter[:1], quarter[1:]])
     weights = np.concatenate([half[:, :0:-1], 2 * half[:, :1], half[:, 1:]], axis=1)
     return Kernel(weights, divisor=math.fsum(weights.ravel()))
 
 
 def _covered(edges: Weights, radius: float) -> Weights:
-    """Return the area that a disk about the origin covers of each cell of a grid in its first quadrant."""
+    """Return the area within a disk about the origin of each cell of a grid in its first quadrant."""
     left, right = edges[:-1], edges[1:]
     low, high = edges[:-1, np.newaxis], edges[1:, np.newaxis]
 

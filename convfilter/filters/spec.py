@@ -1,12 +1,12 @@
-"""The text of a filter: ``"gaussian:4,stride=2"`` -> FilterSpec. Text only; the catalogue gives it meaning.
+"""Parse the text of a filter: ``"gaussian:4,stride=2"`` -> FilterSpec. The catalogue interprets it.
 
 ::
 
     SPEC  = NAME [":" ITEM {"," ITEM}]
     ITEM  = KEY "=" TEXT | TEXT
 
-A bare item belongs to the key before it, so that ``padding=1,2,3,4`` needs no
-quotes; bare items right after the colon are the filter's first parameter.
+A bare item continues the key before it, so that ``padding=1,2,3,4`` needs no
+quotes; bare items after the colon are the filter's first parameter.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from typing import NamedTuple
 
 from convfilter.errors import SpecError, shown
 
-#: NumPy's numbers as their repr() writes them, and so do texts made of lists of them.
+#: NumPy scalars as repr() formats them, also within lists.
 _NUMPYS = r"np\.(?:float|int|uint)\d*\(([^(),]*)\)"
 _NAME = r"[A-Za-z][A-Za-z0-9_]*"
 _KEY = r"([A-Za-z][A-Za-z_-]*)\s*=\s*"
 
 
 class Value(NamedTuple):
-    """A value as it was typed, and the words that lead the user back to it.
+    """A typed value, and its origin for messages.
 
     Attributes
     ----------
     text : str
-        The value, blanks around it removed.
+        The value, stripped.
     where : str
-        What an error message begins with: ``'box:0', column 5`` or ``--box``.
+        Start of an error message: ``'box:0', column 5`` or ``--box``.
     """
 
     text: str
@@ -40,7 +40,7 @@ class Value(NamedTuple):
 
 
 class FilterSpec(NamedTuple):
-    """One filter as text: its name, its first parameter where given bare, and the rest by key."""
+    """The text of one filter: its name, its bare first parameter, and the others by key."""
 
     name: Value
     argument: Value | None = None
@@ -48,7 +48,7 @@ class FilterSpec(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The SPEC that says the same."""
+        """The equivalent SPEC."""
         items = [] if self.argument is None else [self.argument.text]
         items += [f"{key}={value.text}" for key, value in self.options.items()]
         return self.name.text + (":" + ",".join(items) if items else "")
@@ -121,12 +121,12 @@ def _value(text: str, item: str, position: int) -> Value:
 
 
 def _longer(value: Value, item: str) -> Value:
-    """Return a value that goes on after a comma."""
+    """Return a value extended after a comma."""
     return value._replace(text=f"{value.text},{_plain(item)}")
 
 
 def _plain(item: str) -> str:
-    """Return a text with NumPy's numbers as Python writes them."""
+    """Replace NumPy scalars by Python numbers."""
     return re.sub(_NUMPYS, r"\1", item)
 
 

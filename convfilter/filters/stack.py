@@ -1,4 +1,4 @@
-"""From SPECs to stages: what was typed, looked up in the catalogue, checked, built."""
+"""Build stages from SPECs: look up the catalogue, check, build."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from convfilter.filters.parameters import Text, Window
 from convfilter.filters.spec import FilterSpec, Value, parse
 from convfilter.filters.stage import Correlation, Point, Stage
 
-#: In a stack these belong to the result, so a default for them goes to the last stage.
+#: Parameters of the result: in a stack, their defaults go to the last stage.
 _OF_RESULT = ("map", "scale", "offset")
 
 
 def find(name: Value) -> Filter:
-    """Look a filter up by its name.
+    """Return a filter by its name.
 
     Raises
     ------
     SpecError
-        No such filter; the message suggests the nearest, and where all are listed.
+        The filter does not exist; the message suggests the nearest.
     """
     if name.text in FILTERS:
         return FILTERS[name.text]
@@ -39,7 +39,7 @@ def find(name: Value) -> Filter:
 
 
 def stage(spec: str | FilterSpec, **defaults: Any) -> Stage:
-    """Turn one filter into a stage.
+    """Return the stage of one filter.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def stage(spec: str | FilterSpec, **defaults: Any) -> Stage:
 
 
 def _made(spec: str | FilterSpec, defaults: Mapping[str, Any]) -> tuple[Stage, ...]:
-    """Return the stage of a filter, or the stages of one that stands for several."""
+    """Return the stage of a filter, or the stages of a composite one."""
     parsed = parse(spec) if isinstance(spec, str) else spec
     row = find(parsed.name)
     for keyword in defaults:
@@ -86,13 +86,13 @@ def _made(spec: str | FilterSpec, defaults: Mapping[str, Any]) -> tuple[Stage, .
     if isinstance(made, tuple):
         return (*made[:-1], replace(made[-1], **fields)) if made else ()
     if "offset" in fields and isinstance(made.operator, Correlation):
-        # An offset that was asked for replaces that of a kernel file, whatever its unit.
+        # An explicit offset replaces that of a kernel file, whatever its unit.
         made = replace(made, operator=replace(made.operator, shift=0.0))
     return (replace(made, name=parsed.text, **fields),)
 
 
 def border(*levels: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge fields of stages from the most specific source to the least, and settle what lies beyond the border.
+    """Merge fields of stages from the most specific source to the least, and resolve the padding mode.
 
     A padding value without a mode means constant padding. The most specific source that names a mode or a
     value decides the mode, so ``--padding-value 0`` overrides ``padding-mode`` of a configuration file.
@@ -105,7 +105,7 @@ def border(*levels: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        It holds a padding value only if its padding mode is constant, or not set.
+        Fields, with a padding value only if the padding mode is constant or unset.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def border(*levels: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stages(specs: Iterable[str | FilterSpec | Stage], **defaults: Any) -> tuple[Stage, ...]:
-    """Turn filters into the stages of one stack, first to last.
+    """Return the stages of a stack, first to last.
 
     Only the last result is stored, so only there ``map`` has a meaning; the
     last stage counts as signed if any stage before it does, unless a point
@@ -171,7 +171,7 @@ def stages(specs: Iterable[str | FilterSpec | Stage], **defaults: Any) -> tuple[
 
 
 def paths_of(specs: Iterable[str | FilterSpec]) -> list[str]:
-    """Return what filters name to take their weights from and is there: files, folders, pipes; each once."""
+    """Return the existing paths that filters read weights from: files, folders, pipes; each once."""
     found: dict[str, None] = {}
     for spec in specs:
         parsed = parse(spec) if isinstance(spec, str) else spec
@@ -183,7 +183,7 @@ def paths_of(specs: Iterable[str | FilterSpec]) -> list[str]:
             parameter = row.parameter(name)
             if parameter is None or not isinstance(parameter.kind, Text | Window):
                 continue
-            # What follows the last comma may be a number, and what follows a hash a part of the file.
+            # A number may follow the last comma, and a part of the file a hash.
             for path in dict.fromkeys((value.text, *(value.text.rpartition(mark)[0] for mark in ",#"))):
                 if path and is_there(path):
                     found[path] = None
@@ -191,18 +191,18 @@ def paths_of(specs: Iterable[str | FilterSpec]) -> list[str]:
 
 
 def is_there(name: str) -> bool:
-    """Whether a text is the name of something, a link that leads nowhere included; no name holds a zero byte."""
+    """Whether a text is an existing path, or a broken link; a path contains no zero byte."""
     return "\0" not in name and os.path.lexists(name)
 
 
 def remarks(stages: Iterable[Stage]) -> tuple[str, ...]:
-    """Say how weights were read, where that could surprise."""
+    """Return remarks on how ambiguous weights were read."""
     operators = [stage.operator for stage in stages]
     return tuple(each.remark for each in operators if isinstance(each, Correlation) and each.remark)
 
 
 def _usable(spec: FilterSpec | Stage, defaults: dict[str, Any], *, is_last: bool) -> dict[str, Any]:
-    """Pick the defaults that a filter can use in its place."""
+    """Return the defaults that apply to a filter at its place."""
     if isinstance(spec, Stage):
         return {}
     names = [name for name in find(spec.name).stage_keywords if is_last or name not in _OF_RESULT]
@@ -216,7 +216,7 @@ def _require_no_map(spec: FilterSpec | Stage) -> None:
 
 
 def _typed_values(row: Filter, spec: FilterSpec) -> dict[str, Value]:
-    """Pair each value with the parameter it is meant for."""
+    """Return the values by parameter name."""
     typed = dict(spec.options)
     if spec.argument is not None:
         if not row.parameters:
@@ -235,7 +235,7 @@ def _typed_values(row: Filter, spec: FilterSpec) -> dict[str, Value]:
 
 
 def _nearest(word: str, words: Iterable[str]) -> str:
-    """Suggest the closest word, and list all."""
+    """Suggest the closest word and list all."""
     from difflib import get_close_matches
 
     known = list(words)

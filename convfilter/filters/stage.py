@@ -1,4 +1,4 @@
-"""One stage of a stack: an operator, where it is applied, and how its result is stored."""
+"""A stage: an operator, its geometry, and how its result is stored."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 from convfilter.errors import ParameterError, shown
 from convfilter.record import cached_property, record
 
-if TYPE_CHECKING:  # kernels load NumPy, which the help texts do without
+if TYPE_CHECKING:  # kernels import NumPy, which help texts do not need
     import numpy as np
     import numpy.typing as npt
 
@@ -20,13 +20,13 @@ PaddingMode = Literal["edge", "constant", "reflect", "symmetric", "wrap"]
 ToneMap = Literal["clip", "abs", "offset", "stretch"]
 
 PADDING_MODES: tuple[PaddingMode, ...] = ("edge", "constant", "reflect", "symmetric", "wrap")
-#: ``same`` pads by the window alone, ``same_upper`` and ``same_lower`` by size and stride too, as TensorFlow and ONNX.
+#: ``same`` pads by the window only, ``same_upper`` and ``same_lower`` also by size and stride, as TensorFlow and ONNX.
 PADDING_WORDS = ("same", "valid", "full", "same_upper", "same_lower")
-#: No picture has more rows or columns.
+#: Largest step: more than any picture has rows or columns.
 _MOST_STEP = 2**31 - 1
-#: Of a guided filter.
+#: Largest radius of a guided filter.
 _MOST_RADIUS = 5000
-#: A Gaussian is summed tap by tap here.
+#: Largest sigma of Canny's edges, whose Gaussian is summed tap by tap.
 _MOST_CANNY_SIGMA = 100.0
 #: Of a bilateral filter: a radius that is left out is so many sigmas, and so many pixels at most.
 _BILATERAL_SIGMAS, _MOST_BILATERAL = 3.0, 500
@@ -39,8 +39,8 @@ TONE_MAPS: tuple[ToneMap, ...] = ("clip", "abs", "offset", "stretch")
 class Correlation:
     """Weighted sum of each sample's neighbourhood, every channel by itself.
 
-    ``shift`` is added and counts in samples of the picture, whatever their
-    type. ``remark`` says how the weights were read, where that could surprise.
+    ``shift`` is added, in samples of the picture at any depth.
+    ``remark`` says how ambiguous weights were read.
     """
 
     kernel: Kernel
@@ -100,9 +100,9 @@ class Pooling:
 
 @record
 class Rank:
-    """Sample below which a fraction of each window's lie, as ``numpy.percentile`` interpolates between two.
+    """The sample at a fraction of each window's sorted samples, interpolated as in ``numpy.percentile``.
 
-    The window is where the kernel is not 0; its weights have no other meaning.
+    The window is where the kernel is nonzero; the weights have no other meaning.
     """
 
     kernel: Kernel
@@ -118,11 +118,11 @@ MorphologyKind = Literal["erode", "dilate", "open", "close", "gradient", "tophat
 
 @record
 class Morphology:
-    """Least (``erode``) or largest sample (``dilate``) under a footprint, and what is made of both.
+    """Smallest (``erode``) or largest sample (``dilate``) under a footprint, and compositions of both.
 
-    The footprint is where the kernel is not 0; a dilation turns it by 180 degrees. ``open`` dilates what was eroded,
-    ``close`` erodes what was dilated; ``gradient`` is dilation less erosion, ``tophat`` what opening takes away, and
-    ``blackhat`` what closing adds.
+    The footprint is where the kernel is nonzero; a dilation rotates it by 180 degrees. ``open`` is an erosion followed
+    by a dilation, ``close`` the reverse; ``gradient`` is dilation minus erosion, ``tophat`` the picture minus its
+    opening, and ``blackhat`` the closing minus the picture.
     """
 
     kind: MorphologyKind
@@ -130,20 +130,20 @@ class Morphology:
 
     @property
     def is_difference(self) -> bool:
-        """Whether the result is a difference of two extremes: like an edge, it leaves alpha as it is."""
+        """Whether the result is a difference of two extremes, which keeps alpha like an edge filter."""
         return self.kind in ("gradient", "tophat", "blackhat")
 
 
 @record
 class Compass:
-    """The largest of the weighted sums by several kernels of one shape: one pattern, turned in all directions."""
+    """The largest of the sums with several kernels of one shape: one pattern, rotated to all directions."""
 
     kernels: tuple[Kernel, ...]
 
 
 @record
 class Canny:
-    """Edges one pixel wide: ridges of a smoothed picture's gradient, where it is strong or hangs together with such.
+    """Edges one pixel wide: ridges of a smoothed picture's gradient that are strong, or connected to strong ones.
 
     ``low`` and ``high`` are fractions of full scale, for Sobel's gradient, which is 4 for a step of 1.
     """
@@ -163,7 +163,7 @@ class Canny:
 
 @record(eq=False)
 class Guided:
-    """In every window the straight line from a guide to the picture that fits best, and the mean of all lines.
+    """The linear map from a guide to the picture that fits best in each window, averaged over windows.
 
     ``radius`` in pixels; ``epsilon``, the variance below which a window is smoothed, for samples whose white is 1.
     ``guide`` is a (rows, cols, 1 or 3) array of such samples, or the name of a file that is yet to be read; None: the
@@ -213,7 +213,7 @@ class Bilateral:
 
     @cached_property
     def kernel(self) -> Kernel:
-        """The window: not 0 where a pixel counts."""
+        """The window: nonzero where a pixel counts."""
         from convfilter.filters import footprints
 
         return footprints.disk(self.reach)
@@ -221,9 +221,9 @@ class Bilateral:
 
 @record
 class Orientation:
-    """Hue of the direction in which the luminance rises, as bright as the gradient is large; gives three channels.
+    """Direction of the gradient as hue, its magnitude as brightness; the result has three channels.
 
-    ``turn`` is the angle, in turns counter-clockwise, from the kernels' axes to the picture's.
+    ``turn`` is the angle from the kernels' axes to the picture's, in turns counter-clockwise.
     """
 
     x: Kernel
@@ -233,7 +233,7 @@ class Orientation:
 
 @record
 class LocalResponse:
-    """Each sample over a power of the squares of ``size`` channels around its own.
+    """Local response normalisation over ``size`` channels around each.
 
     ``x / (bias + alpha / size * sum of squares)**beta`` for samples whose white is 1; opacity is no channel.
     """
@@ -246,7 +246,7 @@ class LocalResponse:
 
 @record
 class MaxIndices:
-    """Where the largest sample of each window lies: ``(channel * rows + row) * cols + col`` of the picture.
+    """Index of the largest sample of each window: ``(channel * rows + row) * cols + col`` of the picture.
 
     Of equal samples the first counts. ``by_columns``: ``(channel * cols + col) * rows + row``. White is 1, as in a
     layer.
@@ -258,7 +258,7 @@ class MaxIndices:
 
 @record(eq=False)
 class Constant:
-    """The same samples whatever is seen: a (rows, cols, channels) array; a side of 1 is that of what is seen."""
+    """Constant samples: a (rows, cols, channels) array; a side of 1 is broadcast to the input."""
 
     values: npt.NDArray[np.float64]
 
@@ -268,15 +268,15 @@ PointKind = Literal[
     "leaky_relu", "sigmoid", "tanh", "elu", "selu", "celu", "gelu", "gelu_tanh", "softplus", "softsign",
     "thresholded_relu", "hardsigmoid", "hardswish", "mish", "swish", "shrink", "power",
 ]  # fmt: skip
-#: Kinds for samples whose white is 1: what networks apply to each number.
+#: Activations: kinds on the scale where white is 1.
 ACTIVATIONS: tuple[str, ...] = get_args(PointKind)[8:]
-#: What a layer may end with; the numbers of those that have some are the catalogue's defaults, but for the slope.
+#: Activations of a layer; parameters are the catalogue's defaults, except the slope.
 LAYER_ACTIVATIONS = ("none", "relu", "prelu", *ACTIVATIONS[:-1])
 
 
 @record
 class Point:
-    """A function of each colour sample by itself; alpha stays.
+    """A function of each colour sample; alpha stays.
 
     ``low`` is the number of a kind that has one (fraction of full scale, or a
     factor); ``high`` is the upper limit of ``clip``, and the second number of an activation that has two.
@@ -292,7 +292,7 @@ class Point:
 
     @property
     def settles_sign(self) -> bool:
-        """Whether the result is to be shown as it is, even if the samples before were signed."""
+        """Whether the result is no longer signed, even if the input was."""
         return self.kind != "scale"
 
 
@@ -318,26 +318,26 @@ class Layer:
 
     @property
     def inputs(self) -> int:
-        """Channels that it takes."""
+        """Number of input channels."""
         return int(self.weight.shape[1]) * self.groups
 
     @cached_property
     def fractions(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """The weights as numerators of their shape and one divisor for each output channel; see ``Kernel``."""
+        """The weights as numerators and one divisor for each output channel; see ``Kernel``."""
         from convfilter.filters.kernels import fractions_of
 
         return fractions_of(self.weight)
 
     @cached_property
     def reach(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-        """For each output channel: the sum of its numerators' magnitudes, and whether all of them are whole."""
+        """For each output channel: the sum of its numerators' magnitudes, and whether all are integers."""
         numerators = self.fractions[0].reshape(len(self.weight), -1)
         return abs(numerators).sum(axis=1), (numerators == numerators.round()).all(axis=1)
 
 
 @record
 class Unpooling:
-    """The pooling that is undone: its window, stride and padding (top, bottom, left, right), and the size that results.
+    """The pooling to invert: its window, stride and padding (top, bottom, left, right), and the size of the result.
 
     Indices count in what was pooled, whose size follows from these; a larger ``output_size`` adds zeros at the end.
     """
@@ -348,7 +348,7 @@ class Unpooling:
     output_size: Pair | None = None
 
     def pooled(self, rows: int, cols: int) -> Pair:
-        """Return the size of what was pooled to so many rows and columns."""
+        """Return the size before pooling to ``rows`` x ``cols``."""
         top, bottom, left, right = self.padding
         height = (rows - 1) * self.stride[0] + self.window[0] - top - bottom
         return height, (cols - 1) * self.stride[1] + self.window[1] - left - right
@@ -356,10 +356,10 @@ class Unpooling:
 
 @record
 class Join:
-    """Branches that see the same samples, and their sum, product, or channels one after the other.
+    """Branches with the same input, and their sum, product, or concatenated channels.
 
-    An empty branch is what is seen itself. Branches are of one size, or one pixel where they are added or multiplied.
-    With ``unpooling`` there are two: samples, and the indices of ``MaxIndices`` that say where each is put among zeros.
+    An empty branch is the input itself. Branches have one size, or a single pixel if they are added or multiplied.
+    With ``unpooling`` there are two: samples, and the indices of ``MaxIndices`` that place them among zeros.
     """
 
     kind: Literal["add", "multiply", "concat", "unpool"]
@@ -367,7 +367,7 @@ class Join:
     unpooling: Unpooling | None = None
 
 
-#: What networks have beside layers.
+#: Operators of networks besides layers.
 NetworkOperator: TypeAlias = Join | LocalResponse | MaxIndices | Constant
 Operator: TypeAlias = (
     Correlation
@@ -389,7 +389,7 @@ Operator: TypeAlias = (
 
 @record
 class Stage:
-    """An operator with its geometry and its way to a stored sample.
+    """An operator, its geometry, and the conversion to stored samples.
 
     Pairs are (rows, cols); explicit padding is (top, bottom, left, right) in
     pixels. With ``ceil`` sizes are rounded up: a last window that begins on the picture counts although it ends beyond

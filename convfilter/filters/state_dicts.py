@@ -1,8 +1,8 @@
-"""Names of a PyTorch state dict as the arrays of a layer: a convolution, and what belongs to it.
+"""Read a layer from a PyTorch state dict: a convolution, and the modules that belong to it.
 
-``features.0.weight`` is the tensor ``weight`` of the module ``features.0``. What a module is, its tensors tell:
-a weight of four axes is that of a convolution, ``running_mean`` makes a batch normalisation, a weight of one axis
-without it holds the slopes of a PReLU.
+``features.0.weight`` is the tensor ``weight`` of the module ``features.0``. The tensors identify a module: a weight of
+four axes is a convolution's, ``running_mean`` marks a batch normalisation, and a weight of one axis without it holds
+the slopes of a PReLU.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ Array = npt.NDArray[Any]
 _CONVOLUTION_AXES = 4
 _OF_CONVOLUTION = {"weight": "weight", "bias": "bias"}
 _OF_NORM = {"weight": "gamma", "bias": "beta", "running_mean": "mean", "running_var": "var"}
-#: Counts what training has seen.
+#: Counter of training batches, which is ignored.
 _COUNTER = "num_batches_tracked"
 
 
 @record
 class Modules:
-    """Which modules of a state dict to take.
+    """A selection of modules of a state dict.
 
     Attributes
     ----------
     prefix : str
-        Of the convolution, or of a block that holds it and what belongs to it; empty: of the whole file.
+        Prefix of the convolution, or of a block that contains it and what belongs to it; empty: the whole file.
     norm, prelu : str
         Prefixes of a batch normalisation and of a PReLU beside it; empty: those within ``prefix``.
     """
@@ -45,12 +45,12 @@ class Modules:
         return bool(self.prefix or self.norm or self.prelu)
 
     def chosen(self, names: Collection[str]) -> list[str]:
-        """Return the names of all tensors that are to be read.
+        """Return the names of the tensors to read.
 
         Raises
         ------
         KernelFileError
-            A prefix that no name begins with.
+            No name has a prefix.
         """
         found: dict[str, None] = {}
         for prefix in dict.fromkeys((self.prefix, *filter(None, (self.norm, self.prelu)))):
@@ -61,12 +61,12 @@ class Modules:
         return list(found)
 
     def arrays(self, tensors: Mapping[str, Array]) -> dict[str, Array]:
-        """Return tensors by the names that a layer's file has for them.
+        """Return tensors by their names in a layer's file.
 
         Raises
         ------
         KernelFileError
-            There is no convolution, or more than one; or a module that does not belong to a layer.
+            There is no convolution or more than one, or a module that does not belong to a layer.
         """
         modules: dict[str, dict[str, Array]] = {}
         for name, tensor in tensors.items():
@@ -94,7 +94,7 @@ class Modules:
 
 
 def is_state_dict(names: Collection[str]) -> bool:
-    """Tell the names of a state dict: all of them have a module before a dot."""
+    """Whether names are those of a state dict: all have a module before a dot."""
     return bool(names) and all("." in name for name in names)
 
 

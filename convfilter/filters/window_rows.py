@@ -1,4 +1,4 @@
-"""Rows of the catalogue: what becomes of a window's samples that is no weighted sum."""
+"""Rows of the catalogue: filters of windows that are not weighted sums."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _morphology_row(name: str, kind: MorphologyKind, summary: str, formula: str,
 
 
 def _bilateral(sigma_space: str, sigma_range: float | None, radius: int | None, distance: Literal["l1", "l2"]) -> Stage:
-    """Take the sigma in space alone, or both."""
+    """Parse sigma_space alone, or both."""
     try:
         found = [Number("NUMBER").parse(part.strip()) for part in sigma_space.split(",")]
     except ValueError as error:
