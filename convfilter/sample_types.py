@@ -94,9 +94,9 @@ def is_signed(dtype: npt.DTypeLike) -> bool:
     return np.dtype(dtype).kind == "i"
 
 
-def real_of(dtype: npt.DTypeLike) -> np.dtype[np.generic]:
-    """Return the type of unrounded results of samples of a type."""
-    return np.dtype(np.float64 if is_wide(dtype) else np.float32)
+def real_of(*dtypes: npt.DTypeLike) -> np.dtype[np.generic]:
+    """Return the type of unrounded results of samples of some types."""
+    return np.dtype(np.float64 if any(map(is_wide, dtypes)) else np.float32)
 
 
 def computed_in(dtype: npt.DTypeLike) -> np.dtype[np.generic]:

@@ -32,6 +32,7 @@ from convfilter.picture.picture import Frame, Metadata, Picture, Text
 from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import ReadOptions, read
 from convfilter.picture.write import write
+from convfilter.sample_types import SAMPLE_TYPES
 
 #: Damage must not make a small file into a big job.
 MAX_PIXELS = 1_000_000
@@ -80,7 +81,8 @@ def seeds(folder: Path) -> dict[str, bytes]:
         "qoi",
         "ff",
     ):
-        for kind, arrays in kinds.items():
+        measured = {f"gray-{dtype}": [ramp.astype(dtype)] for dtype in ("int8", "int16", "int32", "uint32", "float64")}
+        for kind, arrays in (kinds | (measured if suffix in ("tif", "fits") else {})).items():
             picture = Picture.from_array(arrays[0])
             if len(arrays) > 1:
                 picture.frames = [Frame(array, (1, 10)) for array in arrays]
@@ -115,6 +117,8 @@ def seeds(folder: Path) -> dict[str, bytes]:
         ("premultiplied", rgba, {"extrasamples": ["assocalpha"], "compression": "lzw", "predictor": True}),
         ("jpeg", rgb, {"compression": "jpeg", "rowsperstrip": 8}),
         ("float-predictor", rgb.astype(np.float32), {"compression": "deflate", "predictor": True}),
+        ("signed-tiles", rgb.astype(np.int16), {"compression": "deflate", "predictor": True, **tile}),
+        ("double-predictor", rgb.astype(np.float64), {"compression": "zstd", "predictor": True}),
         ("lerc", ramp.astype(np.float32), {"compression": "lerc"}),
         ("jpeg2000", rgb, {"compression": "jpeg2000", **tile}),
         ("webp", rgb, {"compression": "webp"}),
@@ -190,7 +194,7 @@ def survives(data: bytes, lenient: bool) -> bool:
         return False
     for frame in picture.frames:
         assert frame.pixels.flags.c_contiguous
-        assert frame.pixels.dtype in (np.uint8, np.uint16, np.float32)
+        assert frame.pixels.dtype.name in SAMPLE_TYPES
         assert frame.pixels.shape[0] * frame.pixels.shape[1] <= MAX_PIXELS
     return True
 

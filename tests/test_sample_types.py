@@ -178,3 +178,29 @@ def test_nan_stays_in_its_windows():
 def test_another_sample_type_is_refused_with_the_one_to_take(dtype, instead):
     with pytest.raises(ParameterError, match=rf"got {dtype}; convert it with astype\('{instead}'\)"):
         cf.box_blur(np.zeros((3, 3), dtype), 3)
+
+
+@pytest.mark.parametrize("dtype", WIDE)
+@pytest.mark.parametrize("name", ["kirsch", "robinson"])
+def test_compass_edges_are_the_largest_of_exact_sums(dtype, name):
+    image = noise(dtype, (19, 21))
+    numbers = image.astype(object) if image.dtype.kind != "f" else image.astype(float)
+    sums = [reference.correlate(numbers, kernel.matrix.astype(int).astype(object)) for kernel in kernels.compass(name)]
+    got = cf.apply(image, f"{name}:scale=0.0625" if name == "kirsch" else f"{name}:scale=0.25")
+    exact = np.maximum.reduce(sums) * (0.0625 if name == "kirsch" else 0.25)
+    assert_like(
+        got, exact.astype(float) if dtype == "float64" else exact, dtype, 15 * np.abs(image.astype(float)).max()
+    )
+
+
+@pytest.mark.parametrize("dtype", WIDE)
+@pytest.mark.parametrize("spec", ["open:3", "close:3", "tophat:3", "blackhat:3"])
+def test_openings_of_luminance_keep_its_digits(dtype, spec):
+    image = noise(dtype, (19, 21, 3))
+    weights = np.array([299, 587, 114], dtype=object)
+    luminance = (image.astype(object) if image.dtype.kind != "f" else reference.exact(image)) @ weights
+    exact = reference.opened(luminance, 3, closes=spec in ("close:3", "blackhat:3")) / 1000
+    if spec.endswith("hat:3"):
+        exact = abs(luminance / 1000 - exact)
+    got = cf.apply(image, spec, gray=True)
+    assert_like(got, exact.astype(float) if dtype == "float64" else exact, dtype, np.abs(image.astype(float)).max())

@@ -16,6 +16,7 @@ from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Compass, Correlation
 from convfilter.planning import plan_stack
 from convfilter.planning.chains import block_rows
+from convfilter.sample_types import real_of
 
 
 def nodes(stage: StageRun, nodes_of: Callable[[StageRun], list[Node]]) -> list[Node]:
@@ -43,8 +44,9 @@ def _sum(stage: StageRun, kernel: Kernel) -> StageRun:
         offset=0.0, map=None,
     )  # fmt: skip
     channels = plan.channels + 2 * source.gray
+    real = real_of(source.dtype, stage.dtype)
     decided = plan_stack(
-        [own], (plan.rows.input, plan.cols.input, channels), source.dtype, out_dtype=np.float32, alpha=source.alpha,
+        [own], (plan.rows.input, plan.cols.input, channels), source.dtype, out_dtype=real, alpha=source.alpha,
         gray=source.gray, white=source.full, out_white=source.full, premultiplied=source.premultiplied,
     )  # fmt: skip
     (planned,) = decided.stages
@@ -52,7 +54,7 @@ def _sum(stage: StageRun, kernel: Kernel) -> StageRun:
         placeholder(plan.cols.input, channels, source.dtype), source.full, source.alpha, source.gray,
         source.padding_value, source.premultiplied,
     )  # fmt: skip
-    return StageRun(planned, loaded, np.dtype(np.float32), source.full, block_rows(planned))
+    return StageRun(planned, loaded, real, source.full, block_rows(planned))
 
 
 class _Largest(StageNode):

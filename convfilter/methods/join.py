@@ -17,9 +17,10 @@ from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import Join, Pair, Unpooling
 from convfilter.methods.layer import Real, finish
 from convfilter.methods.values import straight
-from convfilter.planning import StagePlan, is_wide
+from convfilter.planning import StagePlan
 from convfilter.planning.chains import block_rows
 from convfilter.planning.plan import for_any_numbers
+from convfilter.sample_types import real_of
 
 
 def nodes(stage: StageRun, nodes_of: Callable[[StageRun], list[Node]]) -> list[Node]:
@@ -43,7 +44,7 @@ def nodes(stage: StageRun, nodes_of: Callable[[StageRun], list[Node]]) -> list[N
 def _in_branch(stage: StageRun, plan: StagePlan, *, is_first: bool) -> StageRun:
     """Return a stage of a branch, with a method that keeps non-finite samples within their windows."""
     source = stage.source
-    between = np.dtype(np.float64 if is_wide(source.dtype) or is_wide(stage.dtype) else np.float32)
+    between = real_of(source.dtype, stage.dtype)
     dtype = source.dtype if is_first else between
     constant = plan.stage.padding_mode == "constant"
     buffer = placeholder(plan.cols.input, plan.channels, dtype)

@@ -31,6 +31,7 @@ from convfilter.planning import LUMINANCE_DIVISOR, plan_stack
 from convfilter.planning.chains import block_rows
 from convfilter.planning.composites import opening
 from convfilter.planning.morphology import cells_of, footprint_cols, is_composite
+from convfilter.sample_types import real_of
 
 _SIGNATURE = "M* i8 i8 i8 i8 i8* i8* i8 i8* i8* i8 i8 i8 i8 M* i8 M* i8"
 LARGEST_UNDER = Loop("footprint", "largest_under", _SIGNATURE)
@@ -53,7 +54,7 @@ def _parts(stage: StageRun) -> Iterator[StageRun]:
     """Yield the erosion and dilation of an opening, or the dilation and erosion of a closing."""
     plan, source = stage.plan, stage.source
     plain = not source.alpha and not source.gray
-    kept = source.dtype if plain else np.dtype(np.float32)
+    kept = source.dtype if plain else real_of(source.dtype, stage.dtype)
     padding = (plan.rows.before, plan.rows.after, plan.cols.before, plan.cols.after)
     shape = plan.rows.input, plan.cols.input
     for number, own in enumerate(opening(plan.stage, padding)):

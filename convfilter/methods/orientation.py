@@ -16,8 +16,9 @@ from convfilter.engine.work import Region
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Correlation, Orientation
 from convfilter.methods.layer import finish
-from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, is_wide, plan_stack
+from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, plan_stack
 from convfilter.planning.chains import block_rows
+from convfilter.sample_types import real_of
 
 Real = npt.NDArray[np.float64]
 
@@ -51,7 +52,7 @@ def _derivative(stage: StageRun, kernel: Kernel) -> StageRun:
 
 
 def _luminance_type(stage: StageRun) -> np.dtype[np.generic]:
-    return np.dtype(np.float64 if is_wide(stage.source.dtype) or is_wide(stage.dtype) else np.float32)
+    return real_of(stage.source.dtype, stage.dtype)
 
 
 class _Luminance(Node):

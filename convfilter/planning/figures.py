@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from convfilter.filters.stage import Correlation, Gradient, Layer, Orientation, UnsharpMask
 from convfilter.planning.field import Field
 from convfilter.planning.plan import Plan
@@ -45,7 +43,7 @@ def figures(plan: Plan) -> tuple[Figures, ...]:
         samples = stage.rows.output * stage.cols.output * stage.output_channels
         summed = stage.rows.output * stage.cols.output * stage.channels
         weights = _weights(stage)
-        itemsize = plan.dtype.itemsize if number == len(plan.stages) - 1 else np.dtype(np.float32).itemsize
+        itemsize = plan.dtype.itemsize if number == len(plan.stages) - 1 else plan.between.itemsize
         direct = float(weights or stage.rows.kernel * stage.cols.kernel) * summed
         if isinstance(stage.stage.operator, Layer):
             direct /= stage.channels

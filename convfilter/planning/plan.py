@@ -46,7 +46,7 @@ from convfilter.planning.ways import (
     transform_sides,
 )
 from convfilter.record import record
-from convfilter.sample_types import full_scale, is_whole, is_wide
+from convfilter.sample_types import full_scale, is_whole, real_of
 
 #: Source rows of one block of work, and samples of a row of one tile: their scratch fits a core's L2 cache.
 BLOCK_ROWS = 64
@@ -165,7 +165,7 @@ def plan_stack(
     if gray and isinstance(stages[0].operator, NetworkOperator):  # each of these sees the luminance
         stages = (Stage(Correlation(identity()), name="luminance"), *stages)
     stored = np.dtype(out_dtype or sample_type)
-    between = np.dtype(np.float64 if is_wide(sample_type) or is_wide(stored) else np.float32)
+    between = real_of(sample_type, stored)
     stages = settled(stages, sample_type, white)
     tasks: list[Task] = []
     of_stage: dict[int, Branches] = {}

@@ -242,6 +242,7 @@ def _computed(samples: Pixels, bits: int, notes: list[str]) -> Pixels:
     elif is_known(samples.dtype):
         made = np.ascontiguousarray(samples, dtype=computed_in(samples.dtype))
     elif samples.dtype == np.float16:
+        notes.append("the TIFF has 16-bit floats; they are read and written as 32-bit floats")
         return samples.astype(np.float32)
     else:
         notes.append(f"the TIFF has {bits}-bit integers; they are read and written as 64-bit floats of the same values")
