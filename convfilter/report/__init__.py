@@ -1,1 +1,1 @@
-"""Plans and results made readable: text, drawings, and a page with the pictures before and after."""
+"""Presentation of plans and results: text, drawings, and HTML pages with pictures before and after."""

@@ -1,4 +1,4 @@
-"""What a notebook shows of a picture and its filters: before and after with a line between them, and the plan."""
+"""The notebook cell of a filtered picture: before and after with a movable line, and the plan."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from convfilter.report.markup import shown
 from convfilter.report.template import document
 from convfilter.report.views import View
 
-#: Beside the picture's height, for what stands below it.
+#: Extra height, relative to the picture, for the text below.
 _LINES = 0.16
 
 
 def cell(title: str, name: str, view: View) -> str:
-    """Return a frame with a page of its own, which styles and scripts of the notebook do not touch.
+    """Return an iframe, isolated from styles and scripts of the notebook.
 
     Parameters
     ----------
     title : str
         The stack.
     name : str
-        Of the picture.
+        Name of the picture.
     view : View
-        With its pictures.
+        View with pictures.
     """
     assert view.shown is not None
     width, height = view.shown.before.full

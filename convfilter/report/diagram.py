@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from convfilter.planning import AxisPlan, Plan, StagePlan
 from convfilter.report.markup import shown
 
-#: Padded cells of an axis that are drawn at most, unless the window is larger, and at most with it.
+#: Most padded cells drawn along an axis: normally, and for larger windows.
 _CELLS, _MOST_CELLS = 14, 48
-#: Characters of a title: about as many fit.
+#: Approximate characters that fit a title.
 _MOST_TITLE = 84
 _SIDE, _GAP, _LINE = 280.0, 36.0, 16.0
 _STYLE = """\
@@ -21,12 +21,11 @@ text{font:13px sans-serif;fill:#222}.note{font-size:11px;fill:#666}
 
 
 def diagram(plan: Plan) -> str:
-    """Draw every stage of ``plan``: on the left what it reads, on the right what it gives.
+    """Draw every stage of ``plan``, its input on the left and its output on the right.
 
-    The window of the first output is filled, that of the output after it (to
-    the right) is dashed; of large pictures the upper left corner is drawn.
-    Where a window is so large that its cells would be no more than dots, areas
-    are drawn instead, to scale.
+    The window of the first output is filled, that of the next output (to the right)
+    is dashed; of large pictures the upper left corner is drawn. If the cells of a
+    window would be too small, areas are drawn instead, to scale.
     """
     parts: list[str] = []
     top = _GAP
@@ -42,7 +41,7 @@ def diagram(plan: Plan) -> str:
 
 
 def _stage(number: int, stage: StagePlan, top: float) -> tuple[list[str], float]:
-    """Draw one stage; returns its elements and its height."""
+    """Draw one stage; return its elements and its height."""
     rows, cols = stage.rows, stage.cols
     windows = max(axis.span + 1 + axis.stride for axis in (rows, cols))
     are_areas = windows > _MOST_CELLS
@@ -72,7 +71,7 @@ def _stage(number: int, stage: StagePlan, top: float) -> tuple[list[str], float]
 
 
 def _padding(axis: AxisPlan) -> str:
-    """Write padding before and after, and how far the last window reaches beyond it."""
+    """Format the padding before and after, and the overhang of the last window."""
     beyond = f"{axis.beyond:+d}" if axis.beyond else ""
     return f"{axis.before}+{axis.after - axis.beyond}{beyond}"
 
@@ -89,13 +88,13 @@ def _whole(axis: AxisPlan) -> int:
 
 
 def _is_sample(axis: AxisPlan, place: int) -> bool:
-    """Tell a sample from padding, and from the zeros between samples."""
+    """Whether a place holds a sample, not padding or an inserted zero."""
     place -= axis.before
     return 0 <= place < axis.spaced and place % axis.step == 0
 
 
 def _shown(axis: AxisPlan, at_least: int) -> int:
-    """Return how many padded pixels of an axis to draw: at least two windows."""
+    """Return the padded pixels of an axis to draw: at least two windows."""
     return min(_whole(axis), max(_CELLS, axis.span + 1 + axis.stride, at_least))
 
 
@@ -124,7 +123,7 @@ def _output_cells(
 def _input_area(
     rows: AxisPlan, cols: AxisPlan, shown_rows: int, shown_cols: int, left: float, top: float, cell: float
 ) -> Iterator[str]:
-    """Draw the padding, the picture in it, and what of both lies in the window."""
+    """Draw the padding, the picture in it, and the window."""
     window = cols.span + 1, rows.span + 1
     for kind, width, height in (("pad", shown_cols, shown_rows), ("tap pad", *window)):
         yield _box(kind, left, top, width * cell, height * cell)

@@ -1,7 +1,7 @@
-"""What an output sees: a patch of a picture, each stage's result on it, and how one becomes the next.
+"""Receptive fields on a patch of a picture: the result of each stage, and how it is computed.
 
-The numbers are the engine's own, unrounded; the page's script draws them, finds the window of a pixel in every stage
-before it, and works the sums out.
+The numbers are the engine's, unrounded; the page's script draws them, finds the receptive field of a pixel in every
+earlier stage, and computes the sums.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from convfilter.planning.composites import expanded
 from convfilter.report.figures import titled_kernels
 from convfilter.sample_types import real_of
 
-#: Outputs along a side of the patch, and cells along a side of any grid, at most.
+#: Most outputs along a side of the patch, and most cells along a side of any grid.
 _MOST_OUTPUTS = 12
 _MOST_CELLS = 56
 
@@ -31,7 +31,7 @@ Span = tuple[int, int]
 
 
 def example(rows: int, cols: int) -> npt.NDArray[np.uint8]:
-    """Return a picture to be read cell by cell: small numbers, a bright square, a slope."""
+    """Return an example picture of small numbers, with a bright square and a slope."""
     row, col = np.mgrid[:rows, :cols]
     values = (row + 2 * col) % 4
     inside = (row % 9 >= 3) & (row % 9 < 7) & (col % 9 >= 2) & (col % 9 < 6)
@@ -44,7 +44,7 @@ def exploration(
     at: tuple[float, float] = (0.0, 0.0),
     white: float | None = None,
 ) -> dict[str, Any] | str:
-    """Work out a patch of a picture through all stages.
+    """Compute a patch of a picture through all stages.
 
     Parameters
     ----------
@@ -53,15 +53,15 @@ def exploration(
     pixels : (rows, cols) array
         One channel.
     at : (float, float)
-        Where the patch lies in the result, from 0 (top, left) to 1 (bottom, right).
+        Position of the patch in the result, from 0 (top, left) to 1 (bottom, right).
     white : float, optional
         The value of white, by default the full scale of the sample type.
 
     Returns
     -------
     dict, or str
-        ``levels``, from the picture to the result, and ``stages`` between them, for the page's script; or why there
-        are none.
+        ``levels``, from the picture to the result, and ``stages`` between them, for the page's script; or the reason
+        why there are none.
     """
     for stage in stages:
         if isinstance(stage.operator, Orientation) or (
@@ -132,7 +132,7 @@ class Explored(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """What leads from one level to the next: a stage, or the zeros that a transposed convolution puts in before.
+    """A step from one level to the next: a stage, or the zero insertion of a transposed convolution.
 
     Attributes
     ----------
@@ -140,9 +140,9 @@ class _Step(NamedTuple):
     number : int
         Of the stage, from 0.
     axes : pair of AxisPlan
-        On rows and columns, without zeros between samples.
+        Geometry of rows and columns, without inserted zeros.
     spreads : bool
-        Samples are moved apart, by the stride of the axes.
+        Whether the step inserts zeros, by the stride of the axes.
     """
 
     stage: Stage
@@ -152,7 +152,7 @@ class _Step(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What stands above it."""
+        """Title of the step."""
         return "zeros between samples" if self.spreads else self.stage.name
 
 
@@ -177,7 +177,7 @@ def _steps(stages: Sequence[Stage], shape: tuple[int, ...]) -> list[_Step]:
 
 
 def _patch(axes: Sequence[AxisPlan], at: float) -> list[Span] | None:
-    """Choose outputs of the last stage, and find what each level shows for them; the fewer the more they see."""
+    """Choose outputs of the last stage and the visible range of each level; larger fields allow fewer outputs."""
     last = axes[-1].output
     for count in range(min(_MOST_OUTPUTS, last), 0, -1):
         first = round(at * (last - count))
@@ -197,7 +197,7 @@ def _patch(axes: Sequence[AxisPlan], at: float) -> list[Span] | None:
 def _spread(
     level: dict[str, Any], axes: tuple[AxisPlan, AxisPlan], places: Sequence[npt.NDArray[np.int64]]
 ) -> npt.NDArray[np.float64]:
-    """Return the samples of a level with zeros between them, at some places."""
+    """Return the samples of a level with inserted zeros, at some places."""
     known = np.array(level["values"], np.float64)
     sizes = [axis.step for axis in axes]
     firsts = level["top"], level["left"]
@@ -212,7 +212,7 @@ def _mode(stage: Stage) -> str:
 
 
 def _places(span: Span, size: int, mode: str) -> npt.NDArray[np.int64]:
-    """Return which sample stands at each place, -1 for those that the padding makes up."""
+    """Return the sample index of each place, -1 for constant padding."""
     low, high = span
     if mode == "constant":
         places = np.arange(low, high)
@@ -227,7 +227,7 @@ def _values(
     places: Sequence[npt.NDArray[np.int64]],
     following: Stage | None,
 ) -> npt.NDArray[np.float64]:
-    """Return the results of some stages at some places, with what the next one is padded with."""
+    """Return the results of some stages at some places, including the padding of the next stage."""
     (top, bottom), (left, right) = ((int(each[each >= 0].min()), int(each.max()) + 1) for each in places)
     if stages:
         real = real_of(pixels.dtype)
@@ -244,7 +244,7 @@ def _values(
 
 
 def _beyond(stage: Stage) -> float:
-    """Return what padding without samples counts as; NaN for what does not count."""
+    """Return the value of padding; NaN if padding is ignored."""
     if isinstance(stage.operator, Pooling):
         return 0.0 if stage.operator.count_padding else math.nan
     return stage.padding_value
@@ -258,7 +258,7 @@ def _level(
     places: Sequence[npt.NDArray[np.int64]],
     values: npt.NDArray[np.float64],
 ) -> dict[str, Any]:
-    """Describe a grid: its size, which rows and columns are drawn, where padded ones come from, and all values."""
+    """Describe a grid: its size, the drawn rows and columns, the sources of padding, and all values."""
     rounded = [[float(f"{value:.7g}") if math.isfinite(value) else None for value in row] for row in values.tolist()]
     return {
         "name": name,
@@ -272,7 +272,7 @@ def _level(
 
 
 def _described(step: _Step, white: float) -> dict[str, Any]:
-    """Describe how a step makes a pixel of its window."""
+    """Describe how a step computes a pixel from its window."""
     stage, operator = step.stage, step.stage.operator
     if step.spreads:
         pairs = {"size": [1, 1], "stride": [axis.step for axis in step.axes], "dilation": [1, 1], "before": [0, 0]}

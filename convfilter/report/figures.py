@@ -1,7 +1,7 @@
-"""Kernels as drawings: weights as a heat map, their cross-sections, and the frequencies that they let through.
+"""Drawings of kernels: weights as a heat map, cross-sections, and frequency response.
 
-Scalable, in the colours of the page that holds them: its style sheet says what
-``positive``, ``negative`` and the other classes look like.
+SVG in the colours of the page: its style sheet defines ``positive``,
+``negative`` and the other classes.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from convfilter.filters.stage import (
 )
 from convfilter.report.markup import shown
 
-#: Cells of a side that are drawn at most: larger kernels are shown by means over blocks.
+#: Most cells along a side: larger kernels are drawn as means over blocks.
 _MOST_CELLS = 33
-#: Weights of kernels up to this size are written into their cells.
+#: Largest side of a kernel whose weights are printed in its cells.
 _MOST_WRITTEN = 7
 _SIDE = 200.0
 _FREQUENCIES = 33
 _MOST_EXACT = 1 << 53
 _MINUS = "\N{MINUS SIGN}"
 _LARGEST_DENOMINATOR = 9999
-#: Kernels of a layer that are drawn at most: of so many outputs, and so many inputs.
+#: Most outputs and inputs of a layer whose kernels are drawn.
 _MOST_OUTPUTS, _MOST_INPUTS = 16, 8
 
 
 def titled_kernels(stage: Stage) -> Iterator[tuple[str, Kernel]]:
-    """Yield the kernels of a stage as they are applied, each with a title; pooling has none."""
+    """Yield the kernels of a stage as applied, each with a title; pooling has none."""
     operator = stage.operator
     if isinstance(operator, Compass):
         found = [(f"direction {number}", kernel) for number, kernel in enumerate(operator.kernels)]
@@ -85,7 +85,7 @@ def drawings(stage: Stage) -> Iterator[tuple[Drawing, ...]]:
 
 
 def heat_map(kernel: Kernel) -> str:
-    """Draw the weights: one colour for positive, another for negative, stronger the larger they are."""
+    """Draw the weights: one colour for positive, another for negative, darker for larger."""
     values, block = _blocks(kernel)
     rows, cols = kernel.shape
     written = max(rows, cols) <= _MOST_WRITTEN
@@ -96,7 +96,7 @@ def heat_map(kernel: Kernel) -> str:
 
 
 def caption(kernel: Kernel) -> str:
-    """Say what a heat map shows: size, sum, range, and blocks where cells are means."""
+    """Return the caption of a heat map: size, sum, range, and blocks if cells are means."""
     rows, cols = kernel.shape
     values, block = _blocks(kernel)
     text = f"{cols}x{rows}, sum {_short(kernel.sum)}, {_short(values.min())} to {_short(values.max())}"
@@ -190,13 +190,13 @@ def layer_map(layer: Layer) -> tuple[str, str]:
 
 
 class _Axis(NamedTuple):
-    """What stands along one side of a drawing: ticks at places from 0 to 1, and what they count."""
+    """An axis of a drawing: ticks at positions from 0 to 1, and a unit."""
 
     ticks: tuple[tuple[float, str], ...]
     title: str
 
 
-#: Room for the numbers of the axes.
+#: Space for the numbers of the axes.
 _LEFT, _BELOW = 44, 34
 _CYCLES = _Axis(((0, f"{_MINUS}½"), (0.5, "0"), (1, "½")), "cycles per px")
 
@@ -266,8 +266,8 @@ def _cell(col: int, row: int, share: float, kind: str = "") -> str:
 
 
 def _blocks(kernel: Kernel) -> tuple[Weights, tuple[int, int]]:
-    """Return the weights, or means over blocks of them, at most so many; and rows and columns of a block."""
-    # Odd, so that the middle weight is in the middle of its cell.
+    """Return the weights, or means over blocks if there are many, with rows and columns of a block."""
+    # Odd, so that the middle weight is at the centre of its cell.
     block = tuple(-(-side // _MOST_CELLS) | 1 for side in kernel.shape)
     if kernel.factors is not None:
         column, row = (_means(factor, size) for factor, size in zip(kernel.factors, block, strict=True))
@@ -277,7 +277,7 @@ def _blocks(kernel: Kernel) -> tuple[Weights, tuple[int, int]]:
 
 
 def _means(values: Weights, size: int) -> Weights:
-    """Return the means of neighbours, ``size`` at a time, so that the middle one has the centre in its middle."""
+    """Return means of ``size`` neighbours, aligned so that the middle block is centred."""
     if size == 1:
         return values
     first = (values.size // 2 - size // 2) % size
@@ -296,7 +296,7 @@ def _middle(kernel: Kernel) -> tuple[Weights, Weights]:
 
 
 def _thinned(row: Weights, column: Weights) -> tuple[Weights, Weights]:
-    """Keep some of many values, the middle ones among them."""
+    """Return a subset of many values, with the middle ones."""
     step = max(1, max(row.size, column.size) // 400)
     return row[row.size // 2 % step :: step], column[column.size // 2 % step :: step]
 
@@ -306,7 +306,7 @@ def _written(kernel: Kernel) -> list[list[str]]:
 
 
 def _number(numerator: float, divisor: float) -> str:
-    """Write a weight as a fraction where it is exact and short."""
+    """Format a weight as a fraction if that is exact and short."""
     if numerator.is_integer() and float(divisor).is_integer() and max(abs(numerator), abs(divisor)) < _MOST_EXACT:
         fraction = Fraction(int(numerator), int(divisor))
         if fraction.denominator <= _LARGEST_DENOMINATOR:

@@ -1,4 +1,4 @@
-"""Text on its way into a page or a drawing."""
+"""Formatting of text for pages and drawings."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from convfilter.errors import printable
 
 
 def shown(text: str) -> str:
-    """Return text as XML, on one line: line ends, control characters and bytes that are no text as escapes."""
+    """Escape text for XML, on one line: line ends, control characters and invalid bytes become escapes."""
     return escape(printable(text))
 
 
 def number(value: float) -> str:
-    """Write a count so that it is quickly read: 18.4 million."""
+    """Format a count for quick reading: 18.4 million."""
     for size, word in ((1e9, "billion"), (1e6, "million")):
         if abs(value) >= size:
             return f"{value / size:,.1f} {word}"
@@ -21,7 +21,7 @@ def number(value: float) -> str:
 
 
 def memory(count: float) -> str:
-    """Write a number of bytes."""
+    """Format a number of bytes."""
     if count < 1 << 10:
         return f"{count:.0f} bytes"
     return f"{count / 2**20:,.1f} MB" if count >= 1 << 20 else f"{count / 2**10:,.1f} kB"

@@ -1,8 +1,8 @@
-"""A page about a run: pictures before and after, the plan, the kernels, the time it took, what failed.
+"""The HTML page of a run: pictures before and after, plan, kernels, timings, failures.
 
-One file that needs nothing else: style, script and pictures are in it, and it
-forbids itself to load anything. Only its last section, the timings, differs
-between two runs that do the same.
+A single file with style, script and pictures, whose content security policy
+forbids loading anything. Only its last section, the timings, differs between
+equal runs.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from convfilter.report.views import View
 if TYPE_CHECKING:
     from convfilter.pipeline import Report
 
-#: The second is for pages with an explorer.
+#: The second script is for pages with an explorer.
 _SCRIPTS = ("page.js", "explorer.js")
-#: Plans that are shown at most: what is left out is counted on the page.
+#: Most plans on a page, which counts the others.
 _MOST_PLANS = 12
 
 
 class Entry(NamedTuple):
-    """What became of one file; ``report`` with its view if it was filtered, else ``error``."""
+    """The outcome of one file: ``report`` with its view, or ``error``."""
 
     source: str
     destination: str
@@ -37,18 +37,18 @@ class Entry(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What a page is about.
+    """Contents of a page.
 
     Attributes
     ----------
     stages : sequence of Stage
         The stack, first to last.
     entries : sequence of Entry
-        Files that were done or have failed, in the order of the command line.
+        Filtered and failed files, in the order of the command line.
     current : sequence of str
-        Outputs that were up to date, so that nothing was done.
+        Outputs that were up to date.
     skipped, left : int
-        Files that are no pictures by their names, and files not done because the run ended early.
+        Files whose names are not those of pictures, and files not done because the run ended early.
     command : str
         The command line.
     """
@@ -85,7 +85,7 @@ def page(run: Run) -> str:
 
 
 def exploring(plan: Plan, stages: Sequence[Stage], explored: Explored, command: str) -> str:
-    """Return the page of a plan: what an output sees, sizes and cost, kernels.
+    """Return the page of a plan: receptive fields, sizes and cost, kernels.
 
     Parameters
     ----------

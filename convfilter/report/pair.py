@@ -1,4 +1,4 @@
-"""Before and after of one picture: where the one lies over the other, and how both differ from the files."""
+"""Layout of before and after over each other, and remarks on how they differ from the files."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import NamedTuple
 from convfilter.report.thumbnails import Thumbnail
 from convfilter.report.views import Place, Shown
 
-#: Smaller pictures are enlarged so that their pixels are seen as squares.
+#: Side below which pictures are enlarged to show pixels as squares.
 _SMALL = 320
 
 
 def is_small(width: float, height: float) -> bool:
-    """Tell pictures whose pixels are enlarged."""
+    """Whether a picture's pixels are enlarged."""
     return max(width, height) <= _SMALL
 
 
 class Layout(NamedTuple):
-    """A box that holds two pictures: its width over its height, and where in it each lies, as CSS."""
+    """A box for two pictures: aspect ratio, and the position of each as CSS."""
 
     ratio: str
     before: str
@@ -26,7 +26,7 @@ class Layout(NamedTuple):
 
 
 def layout(before: Thumbnail, after: Thumbnail, place: Place) -> Layout:
-    """Lay two pictures over each other; the result reaches beyond the picture where the padding does."""
+    """Align two pictures; the result extends beyond the picture by the padding."""
     left, right = min(0.0, place.left), max(1.0, place.right)
     top, bottom = min(0.0, place.top), max(1.0, place.bottom)
     width, height = right - left, bottom - top
@@ -46,7 +46,7 @@ def layout(before: Thumbnail, after: Thumbnail, place: Place) -> Layout:
 
 
 def remarks(view: Shown) -> list[str]:
-    """Say how what is shown differs from what the files hold."""
+    """Return remarks on differences between thumbnails and files."""
     found = []
     for title, thumbnail in (("before", view.before), ("after", view.after)):
         parts = []

@@ -1,4 +1,4 @@
-"""A plan in words and numbers, as text and as JSON."""
+"""A plan as text and as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from convfilter.planning.stage_plan import Group
 
 
 def lines(plan: Plan) -> Iterator[str]:
-    """Write the plan, stage by stage."""
+    """Yield the plan as lines, stage by stage."""
     rows, cols, channels = (*plan.input_shape, 1)[:3]
     yield f"input        {cols}x{rows}, {channels} channel{'s' if channels > 1 else ''}, {plan.dtype}"
     found = figures(plan)
@@ -71,7 +71,7 @@ def _weights(stage: StagePlan, each: Figures) -> str:
 def _formula(axis: AxisPlan) -> str:
     if axis.inserted:
         return _transposed_formula(axis)
-    beyond = f" {axis.beyond:+d}".replace("+", "+ ").replace("-", "- ") if axis.beyond else ""  # what rounding up adds
+    beyond = f" {axis.beyond:+d}".replace("+", "+ ").replace("-", "- ") if axis.beyond else ""  # from rounding up
     return (
         f"floor(({axis.input} + {axis.before} + {axis.after - axis.beyond}{beyond}"
         f" - {axis.dilation}*({axis.kernel} - 1) - 1)"
@@ -80,7 +80,7 @@ def _formula(axis: AxisPlan) -> str:
 
 
 def _transposed_formula(axis: AxisPlan) -> str:
-    """Write the size of a transposed convolution; what output padding adds counts as less padding."""
+    """Format the size of a transposed convolution; output padding counts as less padding."""
     before, after = axis.span - axis.before, axis.span - axis.after
     return (
         f"({axis.input} - 1)*{axis.step} - {before} {'-' if after >= 0 else '+'} {abs(after)}"
@@ -100,7 +100,7 @@ def _algorithm(stage: StagePlan) -> str:
 
 
 def held_bytes(plan: Plan) -> dict[int, int]:
-    """Return how many bytes of a stage's result are held at a time, for stages whose result is never whole."""
+    """Return the bytes of each stage's line buffer, for stages whose result is never whole."""
     return {
         number: rows * stage.cols.output * stage.output_channels * 4
         for group in plan.groups
@@ -121,7 +121,7 @@ def _bytes(count: int) -> str:
 
 
 def _comparison(plan: Plan) -> Iterator[str]:
-    """Say what one kernel of the same receptive field would have in weights."""
+    """Compare the weights with one kernel of the same receptive field."""
     found = equivalent(plan)
     if found is not None:
         rows, cols, weights = found
@@ -129,7 +129,7 @@ def _comparison(plan: Plan) -> Iterator[str]:
 
 
 def budget_lines(plan: Plan) -> Iterator[str]:
-    """Write where the error of a plan comes from, in all and stage by stage."""
+    """Yield the error budget of a plan, in total and by stage."""
     found = budget(plan)
     what = "levels" if found.unit == "levels" else "times the sum of |weight| * |sample|"
     total = "not bounded" if math.isinf(found.total) else f"{found.total:.2g} of {found.promised:.2g} {what}"
@@ -149,7 +149,7 @@ def budget_lines(plan: Plan) -> Iterator[str]:
 
 
 def as_json(plan: Plan) -> dict[str, Any]:
-    """Return the plan as numbers and words; pairs have keys ``width`` and ``height``, sizes are in pixels."""
+    """Return the plan as a dictionary; pairs have keys ``width`` and ``height``, sizes are in pixels."""
     found = figures(plan)
     rows, cols, channels = (*plan.input_shape, 1)[:3]
     final = plan.output_shape
@@ -165,7 +165,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
 
 
 def _error(plan: Plan) -> dict[str, Any]:
-    """Say what the result may be off by before it is rounded, and what is promised; null where nothing bounds it."""
+    """Return the error of the result before rounding, and the promise; null if unbounded."""
     found = budget(plan)
     numbers = [share.total for share in found.shares]
     return {
@@ -177,7 +177,7 @@ def _error(plan: Plan) -> dict[str, Any]:
 
 
 def _group(group: Group) -> dict[str, Any]:
-    """Name stages that run together, counted from 1, with the rows computed at a time and the bytes held between."""
+    """Return a group's stages, counted from 1, with block rows and bytes of line buffers."""
     return {
         "stages": list(range(group.first + 1, group.last + 1)),
         "rows_at_a_time": list(group.block_rows),

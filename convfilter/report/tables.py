@@ -1,4 +1,4 @@
-"""The seconds of a run by file and step, as a page lists them."""
+"""Table of seconds by file and step."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from convfilter.pipeline import Report
 
-#: Rows at most: the page counts what is left out.
+#: Most rows; the page counts the others.
 MOST_LISTED = 1000
-#: Steps of a run in the order in which they are done.
+#: Steps of a run, in order.
 _STEPS = ("parse", "read", "plan", "run", "write", "look")
 
 
 class Row(NamedTuple):
-    """Seconds of one file, step by step and in all, and each step's part of the longest bar in per cent."""
+    """Seconds of one file by step and in total, and each step's percentage of the longest bar."""
 
     source: str
     seconds: list[str]
@@ -23,7 +23,7 @@ class Row(NamedTuple):
 
 
 class Timings(NamedTuple):
-    """Seconds of all files and their sums; ``head`` has a title and a class for each column."""
+    """Seconds of all files, and sums; ``head`` has a title and a class for each column."""
 
     steps: list[str]
     head: list[tuple[str, str]]

@@ -1,6 +1,6 @@
-"""The HTML templates: Jinja escapes every value, and control characters in it are written as escapes.
+"""HTML templates: Jinja autoescapes values, and control characters become visible escapes.
 
-Jinja takes 51 ms to import, which only runs that write a page pay.
+Jinja takes 51 ms to import, so only runs that write a page import it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _ENVIRONMENT = Environment(
 )
 _ENVIRONMENT.filters |= {
     "base64": lambda data: Markup(b64encode(data).decode()),
-    # Within a script no entity is read, so "<" is escaped as JSON does it.
+    # Entities are not decoded within a script, so "<" is escaped as in JSON.
     "json": lambda found: Markup(json.dumps(found, separators=(",", ":")).replace("<", "\\u003c")),
 }
 _ENVIRONMENT.globals |= {
@@ -58,7 +58,7 @@ _ENVIRONMENT.globals |= {
 
 
 def document(template: str, title: str, scripts: Sequence[str] = ("page.js",), **values: Any) -> str:
-    """Return a page with the style and scripts of this package, which loads nothing and runs no other script."""
+    """Return a page with this package's style and scripts, which loads nothing and runs no other script."""
     script = "".join(map(_content, scripts))
     digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"

@@ -1,4 +1,4 @@
-"""Pictures made small enough for a page: 8 bits, so many pixels, so many bytes."""
+"""Thumbnails for pages: 8 bits, with limits on pixels and bytes."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from convfilter.sample_types import is_whole, is_wide, real_of
 if TYPE_CHECKING:
     from PIL import Image
 
-#: A larger profile would outweigh the picture: the colours are turned into sRGB instead.
+#: Largest embedded profile in bytes; with a larger one, colours are converted to sRGB.
 _LARGEST_PROFILE = 8192
 _QUALITIES = (90, 80, 70, 50)
-#: Pixels of one band of rows on its way to 8 bits.
+#: Pixels of a band during the conversion to 8 bits.
 _BAND_PIXELS = 1 << 20
 _LEAST_SIDE = 16
 
 
 class Thumbnail(NamedTuple):
-    """A picture as a page holds it.
+    """A picture in a page.
 
     Attributes
     ----------
@@ -37,11 +37,11 @@ class Thumbnail(NamedTuple):
     size : (int, int)
         Width and height in pixels.
     factor : int
-        Each pixel is the mean of so many by so many; at the right and lower edge of what is left.
+        Each pixel is the mean of ``factor`` x ``factor`` pixels, fewer at the right and lower edge.
     full : (int, int)
-        Width and height of the picture that it shows.
+        Width and height of the original picture.
     levels : (float, float), or None
-        The values that are shown black and white, where they are not 0 and white.
+        Values shown as black and white, if not 0 and white.
     """
 
     data: bytes
@@ -53,19 +53,19 @@ class Thumbnail(NamedTuple):
 
     @property
     def is_exact(self) -> bool:
-        """Whether each pixel of the picture is there, compressed without loss."""
+        """Whether all pixels are present, losslessly compressed."""
         return self.factor == 1 and self.kind == "png"
 
     @property
     def extent(self) -> tuple[float, float]:
-        """Width and height that its pixels cover, in those of the picture: a little more where a rest is left."""
+        """Width and height covered by its pixels, in those of the picture, rounded up at the edges."""
         return self.size[0] * self.factor / self.full[0], self.size[1] * self.factor / self.full[1]
 
 
 def thumbnail(
     pixels: Pixels, model: Model, alpha: bool, *, side: int, most_bytes: int, icc: bytes | None = None
 ) -> Thumbnail:
-    """Reduce a picture by means over areas until it fits.
+    """Reduce a picture by means over areas until it fits the limits.
 
     Parameters
     ----------
@@ -73,11 +73,11 @@ def thumbnail(
         Real values beyond 0..1, and integers that are signed or of more than 16 bits, are stretched so that the
         least is black and the largest white.
     model, alpha
-        What the channels are; see ``Picture``.
+        Meaning of the channels; see ``Picture``.
     side : int
         Longest side in pixels.
     most_bytes : int
-        Of the compressed picture. It is kept without loss where that fits and nothing is reduced.
+        Most compressed bytes. The result is lossless if it fits without reduction.
     icc : bytes, optional
         Its colour profile.
 
@@ -98,7 +98,7 @@ def thumbnail(
 
 
 def for_browsers(picture: Picture, factor: int = 1) -> bytes:
-    """Write the first frame of a picture as a PNG of 8 bits that browsers show, each pixel, or means over areas.
+    """Encode the first frame as an 8-bit PNG for browsers, optionally reduced.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def for_browsers(picture: Picture, factor: int = 1) -> bytes:
     Returns
     -------
     bytes
-        With the colour profile of the picture, unless it is large: then its colours are turned into sRGB.
+        PNG with the picture's colour profile; with a large profile, colours are converted to sRGB.
     """
     picture = picture.full_range().straight()
     pixels = picture.without_extras(picture.pixels)
@@ -121,7 +121,7 @@ def for_browsers(picture: Picture, factor: int = 1) -> bytes:
 
 
 def _levels(pixels: Pixels) -> tuple[float, float] | None:
-    """Return the least and the largest value of a picture of measurements, or of real samples that leave 0..1."""
+    """Return the smallest and largest value of signed samples, or of floats beyond 0..1, else None."""
     if not is_wide(pixels.dtype) and is_whole(pixels.dtype):
         return None
     low, high = float(pixels.min()), float(pixels.max())
@@ -134,7 +134,7 @@ def _levels(pixels: Pixels) -> tuple[float, float] | None:
 
 
 def _reduced(pixels: Pixels, model: Model, alpha: bool, levels: tuple[float, float] | None, factor: int) -> Image.Image:
-    """Turn a picture into one of 8 bits, of means of ``factor`` by ``factor`` pixels, band by band."""
+    """Reduce a picture to 8 bits and to means of ``factor`` by ``factor`` pixels, band by band."""
     from PIL import Image
 
     height, width = pixels.shape[:2]
@@ -163,7 +163,7 @@ def _image(pixels: Pixels, model: Model, alpha: bool, levels: tuple[float, float
 
 
 def _for_browsers(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes | None]:
-    """Turn inks into RGB, and the colours of a large profile into sRGB."""
+    """Convert inks to RGB, and colours of a large profile to sRGB."""
     if image.mode != "CMYK" and (icc is None or len(icc) <= _LARGEST_PROFILE):
         return image, icc
     if icc is not None:
@@ -179,8 +179,8 @@ def _for_browsers(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, b
 
 
 def _without_loss(image: Image.Image, icc: bytes | None, most_bytes: int) -> bytes | None:
-    """Return a PNG, if it is not too large."""
-    # It seldom takes less than an eighth of the samples' bytes; larger pictures are not tried.
+    """Return a PNG, or None if it is too large."""
+    # A PNG seldom takes less than an eighth of the samples' bytes; larger pictures are not tried.
     if len(image.getbands()) * image.width * image.height > 8 * most_bytes:
         return None
     stream = io.BytesIO()
@@ -189,7 +189,7 @@ def _without_loss(image: Image.Image, icc: bytes | None, most_bytes: int) -> byt
 
 
 def _with_loss(image: Image.Image, icc: bytes | None, most_bytes: int) -> tuple[bytes, str, int]:
-    """Return a JPEG, or a WebP where there is alpha, and by what factor the picture had to be reduced for it to fit."""
+    """Return a JPEG, or a WebP if there is alpha, and the reduction factor needed for it to fit."""
     settings: dict[str, Any] = {"icc_profile": icc} if icc else {}
     opaque = image.mode in ("L", "RGB")
     kind = "jpeg" if opaque else "webp"

@@ -1,4 +1,4 @@
-"""What a page shows of one picture: before, after, a detail of both, and the plan that led from one to the other."""
+"""The view of one picture in a page: before, after, a detail of both, and the plan."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from convfilter.sample_types import is_whole
 if TYPE_CHECKING:
     from PIL import Image
 
-#: Pictures that a page shows at most, and bytes that they take together, before they become text.
+#: Most pictures on a page, and most bytes of all of them before base64.
 MOST_SHOWN = 100
 _MOST_BYTES = 24 << 20
 _MOST_BYTES_EACH = 4 << 20
-#: The longest side by the number of pictures.
+#: Longest side by number of pictures.
 _SIDES = ((12, 1600), (40, 1200), (MOST_SHOWN, 800))
-#: Width and height of a detail; above so many pictures there are none.
+#: Width and height of a detail; and most pictures with details.
 _DETAIL = 480, 320
 _MOST_WITH_DETAIL = 40
-#: Feature maps that are shown at most.
+#: Most feature maps shown.
 _MOST_MAPS = 64
 _COLOURS = (1, 3)
 _CHANNELS = {"gray": ("grey",), "rgb": ("red", "green", "blue"), "cmyk": ("cyan", "magenta", "yellow", "black")}
 
 
 class Place(NamedTuple):
-    """Where the result lies on the picture: edges as fractions of its width and height; beyond 0..1 in the padding."""
+    """Position of the result on the picture: edges as fractions of width and height; beyond 0..1 in the padding."""
 
     left: float
     top: float
@@ -49,7 +49,7 @@ class Place(NamedTuple):
 
 
 class Detail(NamedTuple):
-    """A part of a picture in its own pixels, before and after; ``corner`` is the column and row of its first."""
+    """A region before and after, at full resolution; ``corner`` is the column and row of its first pixel."""
 
     before: Thumbnail
     after: Thumbnail
@@ -64,11 +64,11 @@ class Shown(NamedTuple):
     ----------
     before, after : Thumbnail
     place : Place, or None
-        None: the result is a sheet of maps, which does not lie on the picture.
+        Position of the result; None for a sheet of maps.
     detail : Detail, or None
-        Where the thumbnails are reduced: the part that has changed most.
+        If the thumbnails are reduced, the region that changes most.
     maps : int
-        Channels of the result that are shown beside each other, 0 for a picture.
+        Number of feature maps shown, 0 for a picture.
     """
 
     before: Thumbnail
@@ -79,18 +79,18 @@ class Shown(NamedTuple):
 
 
 class View(NamedTuple):
-    """What a page holds of one picture.
+    """The data of one picture in a page.
 
     Attributes
     ----------
     plan : dict
-        As ``plan_text.as_json`` returns it.
+        Result of ``plan_text.as_json``.
     words : tuple of str
-        The same in lines of text.
+        The plan as lines of text.
     shown : Shown, or None
-        None: there are too many pictures to show them all.
+        Pictures; None if there are too many.
     explored : Explored, or None
-        What an output sees; None for all but one picture.
+        Exploration of receptive fields; for one picture only.
     """
 
     plan: dict[str, Any]
@@ -106,9 +106,9 @@ class Look:
     Attributes
     ----------
     shown : frozenset of str
-        The destinations that are shown: the more, the smaller.
+        Destinations to show; more of them are shown smaller.
     most_bytes : int
-        Of each picture at most; larger ones are compressed with loss.
+        Most bytes of each picture; larger ones are compressed lossily.
     explored : str
         The destination whose picture is explored; "" for none.
     stages : sequence of Stage
@@ -132,7 +132,7 @@ class Look:
         plans : sequence of Plan
             One for each frame.
         form : Form
-            How the result is written.
+            Form of the result.
         """
         plan, words = plan_text.as_json(plans[0]), tuple(plan_text.lines(plans[0]))
         is_shown = destination in self.shown
@@ -172,7 +172,7 @@ def explored_at(stages: Sequence[Stage], before: Picture, plan: Plan, at: tuple[
 
 
 def _shown(pictures: int, most_bytes: int, before: Picture, after: Picture, plan: Plan, form: Form) -> Shown:
-    """Make the thumbnails of one of so many pictures."""
+    """Make the thumbnails of one of ``pictures`` pictures."""
     side = next((side for most, side in _SIDES if pictures <= most), _SIDES[-1][1])
     has_detail = pictures <= _MOST_WITH_DETAIL
     most_bytes = min(most_bytes, _MOST_BYTES // pictures // (4 if has_detail else 2))
@@ -189,7 +189,7 @@ def _shown(pictures: int, most_bytes: int, before: Picture, after: Picture, plan
 
 
 def result_of(picture: Picture, plan: Plan, form: Form) -> tuple[Picture, int]:
-    """Return a result as one picture, and of how many maps it is a sheet; 0 where it is none."""
+    """Return a result as one picture, and the number of maps in a sheet, or 0."""
     if form == "picture":
         return picture, 0
     maps = plan.stages[-1].output_channels - plan.alpha
@@ -220,7 +220,7 @@ def _last_field(plan: Plan, axis: str) -> Field:
 
 
 def _edges(field: Field, outputs: tuple[int, int]) -> tuple[float, float]:
-    """Return where outputs, first to last + 1, begin and end, in pixels of the input; 0 is its left edge."""
+    """Return the extent of outputs (first, last + 1) in pixels of the input; 0 is its left edge."""
     first, last = outputs
     begin = field.start + 0.5 - field.jump / 2
     return begin + first * field.jump, begin + last * field.jump
@@ -234,7 +234,7 @@ def _place(
     inputs_across: tuple[int, int],
     inputs_down: tuple[int, int],
 ) -> Place:
-    """Lay a part of the result over a part of the picture; parts are first to last + 1."""
+    """Return the position of a region of the result on a region of the picture; spans are (first, last + 1)."""
     left, right = ((edge - inputs_across[0]) for edge in _edges(cols, outputs_across))
     top, bottom = ((edge - inputs_down[0]) for edge in _edges(rows, outputs_down))
     width, height = inputs_across[1] - inputs_across[0], inputs_down[1] - inputs_down[0]
@@ -244,7 +244,7 @@ def _place(
 def _detail(
     before: Picture, after: Picture, small: Sequence[Thumbnail], cols: Field, rows: Field, most_bytes: int
 ) -> Detail | None:
-    """Cut the same part out of both pictures, in their own pixels."""
+    """Cut the same region out of both pictures, at full resolution."""
     height, width = before.pixels.shape[:2]
     across, down = min(_DETAIL[0], width), min(_DETAIL[1], height)
     left, top = _busiest(small, (across / width, down / height))
@@ -256,7 +256,7 @@ def _detail(
         return None
     cut = before.pixels[row : row + down, col : col + across]
     filtered = after.pixels[slice(*outputs[1]), slice(*outputs[0])]
-    # As large as they are: results of more than one pixel for each of the input are cut to the same part.
+    # At full resolution: if results have more than one pixel for each input pixel, both show the same region.
     thumbnails = [
         _thumbnail(picture, pixels, max(pixels.shape[:2]), most_bytes)
         for picture, pixels in ((before, cut), (after, filtered))
@@ -266,14 +266,14 @@ def _detail(
 
 
 def _outputs(field: Field, inputs: tuple[int, int], limit: int) -> tuple[int, int]:
-    """Return the outputs, first to last + 1, whose centres lie within a part of the input."""
+    """Return the outputs (first, last + 1) whose centres lie within a span of the input."""
     first = int(np.ceil((inputs[0] - field.start) / field.jump))
     last = int(np.floor((inputs[1] - 1 - field.start) / field.jump)) + 1
     return max(0, first), min(limit, last)
 
 
 def _busiest(small: Sequence[Thumbnail], part: tuple[float, float]) -> tuple[float, float]:
-    """Find the part of a picture that changes most, as fractions of the way that it can be moved."""
+    """Return the position of the region that changes most, as fractions of its range of positions."""
     from io import BytesIO
 
     from PIL import Image
@@ -292,7 +292,7 @@ def _busiest(small: Sequence[Thumbnail], part: tuple[float, float]) -> tuple[flo
 
 
 def _grey(image: Image.Image) -> Image.Image:
-    """Lay a picture over grey, so that what is transparent does not count."""
+    """Composite a picture over grey, so that transparent pixels are neutral."""
     from PIL import Image
 
     if image.mode in ("L", "RGB"):

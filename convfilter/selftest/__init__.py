@@ -1,1 +1,1 @@
-"""The engine, as compiled for the machine it runs on, held to what it promises."""
+"""Self-test of the engine as compiled for this machine."""

@@ -1,7 +1,7 @@
-"""Every way to compute a filter, as compiled for this machine, against float64.
+"""Compare every method, as compiled for this machine, with float64.
 
-Machine code differs from processor to processor: what the tests have shown on
-one machine is shown again on the one that does the work.
+Machine code differs from processor to processor, so the self-test repeats on
+the user's machine what the tests check elsewhere.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from convfilter.selftest.jobs import ExpectWhole, Job, Keywords, Samples
 from convfilter.selftest.reference import Real, with_border
 from convfilter.selftest.ways import JOBS
 
-#: How many levels a stored sample may be away from the exact result beyond the half that rounding takes: it equals the
-#: exact result, rounded half to even, but where that lies so close to a tie.
+#: Promised distance of a stored sample from the exact result, in levels beyond the half of rounding: it equals the
+#: rounded exact result unless that is so close to a tie.
 BEYOND_HALF = {"uint8": 1e-3, "uint16": 1 / 16, "int16": 1e-3, "uint32": 1e-3}
 #: Largest error of a real result, as a share of sum |weight| * |sample|.
 REAL_ERROR = {"float32": 2e-6, "float64": 1e-12}
@@ -28,19 +28,19 @@ REAL_ERROR = {"float32": 2e-6, "float64": 1e-12}
 
 @record
 class Finding:
-    """What one way promises for one sample type, and what it did.
+    """The promise of one method for one sample type, and its measured error.
 
     Attributes
     ----------
     algorithm : str
     dtype, result : str
-        Sample types of the picture and of what comes out.
+        Sample types of the picture and of the result.
     sums : {"whole", "real", "any"}
-        Whole numbers are summed without any rounding; with straight alpha, sums are divided by sums.
+        "whole" sums are exact; with straight alpha, sums are divided by sums.
     samples : int
-        How many were compared.
+        Number of compared samples.
     found, promised : str
-        In the same words.
+        Measured and promised error, in comparable words.
     kept : bool
     """
 
@@ -55,17 +55,17 @@ class Finding:
 
 
 def selftest(algorithms: Sequence[str] = tuple(JOBS)) -> Iterator[Finding]:
-    """Check every way with every sample type, over strides, dilations, borders, channels and alpha.
+    """Check every method with every sample type, over strides, dilations, borders, channels and alpha.
 
     Parameters
     ----------
     algorithms : sequence of str
-        The ways to check.
+        Methods to check.
 
     Yields
     ------
     Finding
-        One for each way, pair of sample types and kind of sums.
+        One for each method, pair of sample types and kind of sums.
     """
     for algorithm in algorithms:
         jobs = JOBS[algorithm]()
@@ -77,7 +77,7 @@ def selftest(algorithms: Sequence[str] = tuple(JOBS)) -> Iterator[Finding]:
 
 @dataclass
 class _Tally:
-    """What differs, counted over many runs: integers in levels, reals as shares of sum |w||x|."""
+    """Errors over many runs: integers in levels, reals as shares of sum |w||x|."""
 
     samples: int = 0
     unequal: int = 0
@@ -93,12 +93,12 @@ class _Tally:
             self.largest = max(self.largest, float(np.abs(got - exact).max()))
         else:
             error = np.abs(got - values) / np.maximum(reach, np.finfo(np.float32).tiny)
-            # A NaN must not pass for a small error.
+            # NaN must count as an infinite error.
             self.error = max(self.error, float(np.nan_to_num(error, nan=np.inf).max()))
 
 
 def _judged(result: str, sums: str, tally: _Tally) -> tuple[str, str, bool]:
-    """Put what was found and what is promised into words."""
+    """Word the measured and the promised error."""
     if result in REAL_ERROR:
         allowed = REAL_ERROR[result]
         return f"{tally.error:.1e} of sum |w||x|", f"{allowed:.1e}", tally.error <= allowed
@@ -111,18 +111,18 @@ def _judged(result: str, sums: str, tally: _Tally) -> tuple[str, str, bool]:
 
 
 def _compared(algorithm: str, dtype: str, jobs: Sequence[Job]) -> dict[tuple[str, str], _Tally]:
-    """Run all jobs on all pictures; tallies by sample type of the result and kind of sums."""
+    """Run all jobs on all pictures; return tallies by sample type of the result and kind of sums."""
     tallies: dict[tuple[str, str], _Tally] = {}
     for job, picture, how in _runs(dtype, jobs):
-        # On small pictures integers come out as real numbers too.
+        # On small pictures, float results of integers are checked too.
         others = (*job.results, "float32") if picture.shape[1] < TILE_SAMPLES // 3 or job.results else ()
         for result in dict.fromkeys((dtype, *(("float64",) if is_wide(dtype) else others))):
             try:
                 got = job.run(picture, algorithm=algorithm, dtype=result, **how)
-            except ParameterError:  # a way refuses what it cannot do exactly
+            except ParameterError:  # a method refuses what it cannot compute exactly
                 break
             values, reach = _expected(job, picture, how, result)
-            # What floats are in integers is rounded on the way.
+            # Floats are rounded on the way to integers.
             whole = (
                 job.exact
                 and ("alpha" not in how or "premultiplied" in how)
@@ -134,7 +134,7 @@ def _compared(algorithm: str, dtype: str, jobs: Sequence[Job]) -> dict[tuple[str
 
 
 def _runs(dtype: str, jobs: Sequence[Job]) -> Iterator[tuple[Job, Samples, Keywords]]:
-    """Pair jobs and pictures: the large one with the first jobs, plainly, the others at every geometry, in turns."""
+    """Pair jobs and pictures: the large picture with the first jobs, the others with every geometry in turn."""
     large, *small = _pictures(dtype)
     for job in jobs[:3]:
         if job.on_large and not is_wide(dtype):
@@ -148,7 +148,7 @@ def _runs(dtype: str, jobs: Sequence[Job]) -> Iterator[tuple[Job, Samples, Keywo
 
 
 def _pictures(dtype: str) -> Iterator[tuple[Samples, Keywords]]:
-    """Make one picture larger than a tile and a block of work, a flat grey one, two with alpha, one to be made grey."""
+    """Yield a picture larger than a tile and a block, a flat grey one, two with alpha, and one for luminance."""
     rng = np.random.default_rng(1)
     kinds: tuple[tuple[tuple[int, ...], Keywords], ...] = (
         ((BLOCK_ROWS + 3, TILE_SAMPLES // 3 + 3, 3), {}),
@@ -170,23 +170,23 @@ def _pictures(dtype: str) -> Iterator[tuple[Samples, Keywords]]:
 
 
 def _expected(job: Job, picture: Samples, how: Keywords, result: str) -> tuple[Real, Real]:
-    """Return the exact values, and where real numbers come out sum |w||x| of each."""
+    """Return the exact values and, for real results, sum |w||x| of each."""
     if job.whole:
         return _expected_whole(job.whole, picture, how, result)
-    # Beyond a picture with alpha all is transparent, which is no colour.
+    # Beyond a picture with alpha everything is transparent, without colour.
     samples = with_border(picture, how.get("padding_value", 0.0 if "alpha" in how else job.beyond))
     full, full_out = full_scale(picture.dtype), full_scale(picture.dtype if result in REAL_ERROR else result)
     divisor: float | Real = 1.0
     weight: float | Real = 1.0
     errors, mean = 1.0, None
     if "gray" in how:
-        # Whole numbers until the end, so that ties stay ties.
+        # Integers until the end, so that ties stay ties.
         samples, divisor = samples @ np.array(LUMINANCE)[:, np.newaxis], LUMINANCE_DIVISOR
     if "alpha" in how and job.alpha:
         mean, colours = job.alpha(samples[..., -1:], how), samples[..., :-1]
-        if "premultiplied" in how:  # what is added to colours is weighted with alpha
+        if "premultiplied" in how:  # an offset of colours is weighted with alpha
             samples, weight = colours, mean / full
-        else:  # sum and mean may both err
+        else:  # sum and mean both have errors
             samples, divisor, errors = colours * samples[..., -1:], mean, 2.0
     depth, offset = full_out / full, job.offset * full * weight
     values = job.scale * job.expect(samples, how) / divisor + offset
@@ -205,7 +205,7 @@ def _expected(job: Job, picture: Samples, how: Keywords, result: str) -> tuple[R
 
 
 def _expected_whole(whole: ExpectWhole, picture: Samples, how: Keywords, result: str) -> tuple[Real, Real]:
-    """Return what a job says of straight colours, as it is stored."""
+    """Return a job's straight colours, as they are stored."""
     full = full_scale(picture.dtype)
     values, reach = whole(picture, how)
     if "premultiplied" in how:

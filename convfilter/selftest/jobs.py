@@ -1,4 +1,4 @@
-"""Filters to run, each with what it computes."""
+"""Filters to run, each with its exact result."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from convfilter.selftest.reference import (
 
 Samples: TypeAlias = npt.NDArray[Any]
 Keywords: TypeAlias = Mapping[str, Any]
-#: Takes samples, with what lies beyond them, and a geometry.
+#: Takes samples with border and a geometry; returns exact values.
 Expect: TypeAlias = Callable[[Real, Geometry], Real]
-#: Takes a picture and keywords; gives the exact values of straight colours, and of alpha, and magnitudes of theirs.
+#: Takes a picture and keywords; returns exact straight colours and alpha, and their magnitudes.
 ExpectWhole: TypeAlias = Callable[[Samples, Keywords], tuple[Real, Real]]
 
 PLAIN: tuple[Geometry, ...] = (
@@ -58,16 +58,16 @@ COVERING: tuple[Geometry, ...] = ({"stride": 1, "padding": "same"}, {"stride": (
 
 @record
 class Job:
-    """A filter to run, and what it computes.
+    """A filter to run, with its exact result.
 
     Attributes
     ----------
     run : callable
-        Takes the picture, and keywords that say where the filter is applied.
+        Takes the picture, and keywords of geometry.
     expect : Expect
-        Gives the exact values.
+        Returns the exact values.
     reach : Expect
-        Given the samples' magnitudes, gives sum |w||x|.
+        Takes the samples' magnitudes, and returns sum |w||x|.
     alpha : Expect, or None
         The mean alpha of a window; None: not for pictures with alpha.
     exact : bool
@@ -75,11 +75,11 @@ class Job:
     signed : bool
         Integers store the magnitude of the result.
     scale, offset : float
-        What is done to the sums before they are stored; the offset as a share of full scale.
+        Applied to the sums before they are stored; the offset is a share of full scale.
     beyond : float
-        What lies beyond the border, unless the geometry says so.
+        Value beyond the border, unless the geometry says otherwise.
     geometries : tuple of Geometry
-        Where it is applied, the first on the large picture.
+        Geometries, the first one for the large picture.
     stretched : bool
         The range of the results is stretched to black and white.
     results : tuple of str
@@ -91,7 +91,7 @@ class Job:
     in_double : bool
         Whether it may be asked of sample types that need float64, which show that a Gaussian's window ends.
     whole : ExpectWhole, or None
-        Says all that ``expect``, ``reach`` and ``alpha`` do, of filters for which alpha is more than a weight.
+        Replaces ``expect``, ``reach`` and ``alpha`` for filters in which alpha is more than a weight.
     with_alpha : bool
         Whether ``whole`` knows pictures with alpha.
     """
@@ -138,7 +138,7 @@ def convolution(weights: Real, *, exact: bool = False) -> Job:
 
 
 def blur(sigma_rows: float, sigma_cols: float) -> Job:
-    """Blur with a Gaussian; of sigma 0, not along that axis."""
+    """Blur with a Gaussian; sigma 0 leaves an axis alone."""
 
     # Only with padding "same": there the reach of the reference does not matter.
     def run(picture: Samples, **keywords: Any) -> Samples:
@@ -149,7 +149,7 @@ def blur(sigma_rows: float, sigma_cols: float) -> Job:
 
 
 def amplified(job: Job, scale: float = 2.3) -> Job:
-    """Return the job with its results spread around the grey of the flat picture, by no fraction: none is a tie."""
+    """Return the job with its results spread around the grey of the flat picture, by a factor that avoids ties."""
     offset = 0.45 * (1 - scale)
     run = partial(job.run, scale=scale, offset=offset)
     return replace(job, run=run, alpha=None, exact=False, scale=scale, offset=offset)
@@ -192,7 +192,7 @@ def edges(family: str, axis: str) -> Job:
 
 
 def diagonal_edges() -> Job:
-    """Roberts' cross: both differences are of full rank, so that one pass does not give them."""
+    """Roberts' cross: full-rank differences, which no single pass computes."""
 
     def run(picture: Samples, **keywords: Any) -> Samples:
         return api.apply(picture, "roberts:magnitude", **keywords)
@@ -235,7 +235,7 @@ def min_pool(rows: int, cols: int) -> Job:
         on_picture = np.where(np.isinf(magnitudes), 0, magnitudes)
         return largest(on_picture, (rows, cols), {**geometry, "padding_mode": "constant"})
 
-    # The least of a window that reaches over the border would be what the reference puts there.
+    # The minimum of a window over the border would be the reference's padding.
     return Job(run, expect, reach, expect, exact=True, beyond=np.inf, geometries=_UNPADDED)
 
 
@@ -277,7 +277,7 @@ def extremes_under(kind: str, radius: int) -> Job:
     sign = 1.0 if kind == "dilate" else -1.0
 
     def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
-        function: Callable[..., Samples] = getattr(windows, kind)  # there is one way, which nobody chooses
+        function: Callable[..., Samples] = getattr(windows, kind)  # the only method has no name
         return function(picture, footprint.astype(np.uint8), **keywords)
 
     def expect(samples: Real, geometry: Geometry) -> Real:
@@ -313,7 +313,7 @@ def clipped(job: Job) -> Job:
 
 
 def point(spec: str, function: Callable[[Real], Real]) -> Job:
-    """Apply a function that doubles where its argument does."""
+    """Apply a function with f(2x) = 2 f(x)."""
 
     def expect(samples: Real, _geometry: Geometry) -> Real:
         return function(samples[:-1, :-1])
@@ -325,5 +325,5 @@ def point(spec: str, function: Callable[[Real], Real]) -> Job:
 
 
 def nothing(*_arguments: Any, **_keywords: Any) -> Any:
-    """Stand for what a job does not need."""
+    """Do nothing, in place of an unused callable."""
     raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Filters to run for which alpha is more than a weight, or which are more than one: each with what it computes."""
+"""Filters with special treatment of alpha, or of several stages, each with its exact result."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _parted(picture: Samples, how: Keywords) -> tuple[Real, Real | None]:
 
 
 def _summed(picture: Samples, how: Keywords, *, magnitudes: bool = False) -> tuple[Real, float]:
-    """Return colours, or the whole numerators of their luminance, and what sums of them are divided by."""
+    """Return colours, or integer numerators of their luminance, and the divisor of their sums."""
     samples = np.atleast_3d(picture).astype(np.float64)
     samples = np.abs(samples) if magnitudes else samples
     return (samples @ np.array(LUMINANCE)[:, np.newaxis], LUMINANCE_DIVISOR) if "gray" in how else (samples, 1.0)
@@ -67,7 +67,7 @@ def _sigmoid(x: Real) -> Real:
     return result
 
 
-#: As their papers define them, where white is 1.
+#: As defined in their papers, with white as 1.
 ACTIVATIONS: dict[str, Callable[[Real], Real]] = {
     "leaky_relu:0.2": lambda x: np.where(x < 0, 0.2 * x, x),
     "sigmoid": _sigmoid,
@@ -128,7 +128,7 @@ def layer(weights: Real, *, exact: bool = False) -> Job:
 
 
 def transposed_layer(weights: Real, *, exact: bool = False) -> Job:
-    """Let each sample add its weights, of (3, C_out, K_h, K_w) as many as there are inputs, to the result."""
+    """Add each sample's weights, of (3, C_out, K_h, K_w) as many as there are inputs, to the result."""
 
     def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
         return api.conv_transpose2d(picture, _for(weights, picture, keywords, 0), **keywords)
@@ -147,14 +147,14 @@ def transposed_layer(weights: Real, *, exact: bool = False) -> Job:
 
 
 def _for(weights: Real, picture: Samples, how: Keywords, axis: int) -> Real:
-    """Return the weights of as many inputs as a picture has channels, whose magnitudes sum to as much."""
+    """Return the weights for a picture's channels, scaled so that their magnitudes have the same sum."""
     inputs = 1 if picture.ndim == 2 or how.get("gray") else 3
     chosen: Real = weights.take(range(inputs), axis) * (weights.shape[axis] / inputs)
     return chosen
 
 
 def branches(kind: Literal["add", "multiply", "concat"], scale: float) -> Job:
-    """Join a picture with a multiple of its mean over windows, which a branch of two stages gives."""
+    """Join a picture with a multiple of its window mean, computed by a branch of two stages."""
 
     def run(picture: Samples, *, dtype: str, algorithm: str | None = None, **how: Any) -> Samples:
         mean = Stage(Correlation(kernels.box(5, 3)), name="mean", padding_mode="reflect")
@@ -279,7 +279,7 @@ def png_rows(kind: int, group: int = 0) -> Job:
         png_filters.apply_filters(np.concatenate([above, rows]), distance, group, kind, filtered)
         undone = np.concatenate([above, np.empty_like(rows)])
         png_filters.undo_filters(filtered, distance, undone)
-        # What one of both gets wrong in the same way as the other, single bytes show.
+        # Byte-wise filtering reveals errors that forward and inverse filter share.
         undone[1:][unfiltered(filtered, distance) != rows] ^= 255
         return undone[1:].view(picture.dtype).reshape(picture.shape)
 

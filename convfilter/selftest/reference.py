@@ -1,7 +1,7 @@
-"""The filters in a few lines of float64 NumPy: what the self-test measures the engine by.
+"""Reference filters in a few lines of float64 NumPy, for the self-test.
 
-It shares nothing with the engine: a kernel that is the product of a column and
-a row becomes one matrix for each axis, borders come from ``numpy.pad``.
+The module shares no code with the engine: a separable kernel becomes one
+matrix for each axis, and borders come from ``numpy.pad``.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 Real: TypeAlias = npt.NDArray[np.float64]
-#: A kernel as a matrix, or as its column and its row.
+#: A kernel as a matrix, or as column and row.
 Weights: TypeAlias = Real | tuple[Real, Real]
 #: stride, dilation, padding, padding_mode, padding_value, as the functions of ``convfilter.api`` take them.
 Geometry: TypeAlias = Mapping[str, Any]
 
-#: How far a Gaussian is followed, in sigmas: what is left out is below 1e-14 of its peak.
+#: Truncation of a Gaussian in sigmas, where it is below 1e-14 of its peak.
 _GAUSSIAN_REACH = 8
 
 
 def with_border(image: npt.NDArray[Any], value: float) -> Real:
-    """Return (rows + 1, cols + 1, channels): the last row and column, index -1, are all that lies beyond."""
+    """Return (rows + 1, cols + 1, channels): the last row and column, index -1, hold the padding."""
     samples = np.atleast_3d(image).astype(np.float64)
     return np.pad(samples, ((0, 1), (0, 1), (0, 0)), constant_values=value)
 
@@ -34,7 +34,7 @@ def weighted_sums(samples: Real, weights: Weights, geometry: Geometry) -> Real:
     Parameters
     ----------
     samples : (rows + 1, cols + 1, channels) array
-        As :func:`with_border` makes it.
+        From :func:`with_border`.
     weights : (K_h, K_w) array, or (column, row)
     geometry : mapping
 
@@ -63,7 +63,7 @@ def largest(samples: Real, window: tuple[int, int], geometry: Geometry) -> Real:
 
 
 def ranked(samples: Real, window: tuple[int, int], fraction: float, geometry: Geometry) -> Real:
-    """Return the sample of a rank, from 0 to 1, of the window at each output; between two samples, on a line."""
+    """Return the sample of a rank (0 to 1) of each output's window, interpolated linearly."""
     result: Real = np.quantile(_windows(samples, window, geometry), fraction, axis=(1, 3))
     return result
 
@@ -143,7 +143,7 @@ def across_channels(samples: Real, weight: Real, geometry: Geometry) -> Real:
 
 
 def transposed(picture: Real, weight: Real, geometry: Geometry) -> Real:
-    """Return what a (C_in, C_out, K_h, K_w) weight gives that each sample adds to the result, a stride apart."""
+    """Return a transposed convolution with a (C_in, C_out, K_h, K_w) weight."""
     rows, cols = picture.shape[:2]
     (down, along), (each_row, each_col) = (
         [_on_axis(geometry.get(name, 1), axis) for axis in (0, 1)] for name in ("stride", "dilation")
@@ -196,14 +196,14 @@ def canny(plane: Real, sigma: float, low: float, high: float) -> npt.NDArray[np.
 
 
 def _windows(samples: Real, window: tuple[int, int], geometry: Geometry) -> Real:
-    """Return (rows_out, K_h, cols_out, K_w, channels): what each output looks at."""
+    """Return (rows_out, K_h, cols_out, K_w, channels): the window of each output."""
     rows, cols = (_places(samples.shape[axis], window[axis], geometry, axis) for axis in (0, 1))
     seen: Real = samples[rows][:, :, cols]
     return seen
 
 
 def gaussian(sigma: float) -> Real:
-    """Return the samples of a Gaussian that nothing cuts, sum 1; of sigma 0, the one sample."""
+    """Return the samples of an untruncated Gaussian, sum 1; for sigma 0, the single sample."""
     reach = np.arange(-round(_GAUSSIAN_REACH * sigma), round(_GAUSSIAN_REACH * sigma) + 1)
     samples = np.exp(-0.5 * (reach / sigma) ** 2) if sigma else np.ones(1)
     normalized: Real = samples / samples.sum()
@@ -218,7 +218,7 @@ def _matrix(places: npt.NDArray[np.int64], weights: Real, length: int) -> Real:
 
 
 def _places(length: int, taps: int, geometry: Geometry, axis: int) -> npt.NDArray[np.int64]:
-    """Return where each tap of each output falls: (outputs, taps) indices, -1 beyond the border of mode constant."""
+    """Return the place of each tap of each output: (outputs, taps) indices, -1 for constant padding."""
     stride, dilation = (_on_axis(geometry.get(name, 1), axis) for name in ("stride", "dilation"))
     padding, mode = geometry.get("padding", "same"), geometry.get("padding_mode", "edge")
     span = dilation * (taps - 1)

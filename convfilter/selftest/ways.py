@@ -1,6 +1,6 @@
-"""What each way to compute is asked: filters, the first three of them on a large picture too.
+"""Jobs of each method; the first three also run on a large picture.
 
-Weights sum to one, mostly, so that results lie within the range of the samples.
+Most weights sum to one, so that results stay within the range of the samples.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from convfilter.selftest.reference import Real, gaussian
 
 
 def _whole(rows: int, cols: int, total: int, most: int = 9) -> Real:
-    """Whole numbers of both signs, and a last one that makes their sum ``total``."""
+    """Return integers of both signs, the last of which makes their sum ``total``."""
     numbers = np.random.default_rng(7).integers(-most, most, (rows, cols), endpoint=True).astype(np.float64)
     numbers[-1, -1] += total - numbers.sum()
     return numbers
@@ -59,7 +59,7 @@ def _positive(rows: int, cols: int) -> Real:
 
 
 def _signed(rows: int, cols: int, size: float) -> Real:
-    """Weights of both signs whose magnitudes sum to about ``size``: large ones ask for sums in float64."""
+    """Return weights of both signs whose magnitudes sum to about ``size``: large ones require float64 sums."""
     noise = np.random.default_rng(7).random((rows, cols))
     noise -= noise.mean()
     scaled: Real = noise * (size / np.abs(noise).sum()) + 1 / noise.size
@@ -86,7 +86,7 @@ def _separable() -> list[Job]:
     return [
         convolution(np.outer(_whole(4, 1, 4), _whole(1, 5, 4)) / 16, exact=True),
         convolution(np.outer(_positive(1, 6), _positive(1, 9))),
-        blur(1.3, 0.6),  # in folded rows on the large picture
+        blur(1.3, 0.6),  # in lane-interleaved rows on the large picture
         blur(0, 3.0),
         convolution(np.outer([1.0, 2, 1], [1.0, 3, 3, 1]) / 32, exact=True),
         edges("sobel", "x"),
@@ -131,7 +131,7 @@ def _multirate() -> list[Job]:
         blur(60, 60),
         blur(0, 12),
         blur(15, 1),
-        amplified(blur(8, 5), 40.0),  # asks for sums in float64
+        amplified(blur(8, 5), 40.0),  # requires float64 sums
         amplified(blur(9, 1), 40.0),
         sharpening(9, 1.5),
     ]
@@ -188,7 +188,7 @@ def _morphology() -> list[Job]:
 
 
 def _layers() -> list[Job]:
-    """Give weights for as many inputs as there may be, whose magnitudes sum to about one."""
+    """Return jobs with weights for the largest number of inputs, whose magnitudes sum to about one."""
     whole, real = _whole(4 * 3 * 3 * 5, 1, 0), _signed(4 * 3 * 3 * 5, 1, 4.0)
     forth, back = (4, 3, 3, 5), (3, 4, 3, 5)
     return [

@@ -1,1 +1,1 @@
-"""``convfilter try``: a picture and its filters on a page that this machine serves to itself."""
+"""``convfilter try``: a local web page with a picture and sliders for its filters."""

@@ -1,4 +1,4 @@
-"""The catalogue of filters for the page: which controls a parameter has, and how far its slider goes."""
+"""The catalogue of filters for the page: controls of parameters, and ranges of sliders."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from convfilter.filters.parameters import Choice, Flag, Number, PaddingAmount, P
 from convfilter.filters.row import STAGE_PARAMETERS
 from convfilter.trial.request import stack_of, usual
 
-#: Least, largest value and step of the sliders: what is often wanted. The field beside one takes any number.
+#: Minimum, maximum and step of sliders: the usual range. The input field beside accepts any number.
 _SLIDERS = {
     "sigma": (0, 30, 0.1),
     "size": (1, 61, 1),
@@ -33,7 +33,7 @@ _SLIDERS = {
 
 
 def catalogue() -> list[dict[str, Any]]:
-    """Describe each filter: name, what it does, its parameters and those of its stage, values to begin with."""
+    """Describe each filter: name, summary, its parameters and those of its stage, initial values."""
     return [_row(row) for row in FILTERS.values()]
 
 

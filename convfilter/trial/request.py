@@ -1,4 +1,4 @@
-"""What the page asks for: a stack, and the part of the result that is seen; and the command that says the same."""
+"""Requests of the page: a stack and the visible region of the result; and the equivalent command."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from convfilter.filters.parameters import Parameter
 from convfilter.filters.row import OF_POOLING
 from convfilter.filters.spec import FilterSpec, Value, parse
 
-#: Stages of a stack, and pixels along a side of what is seen.
+#: Most stages of a stack, and most pixels along a side of the visible region.
 _MOST_STAGES = 32
 _MOST_SIDE = 16384
 
 
 class Wanted(NamedTuple):
-    """A stack of filters as the page holds it.
+    """A stack of filters of the page.
 
     Attributes
     ----------
@@ -37,34 +37,34 @@ class Wanted(NamedTuple):
         return words + ["--linear"] * self.linear + ["--gray"] * self.gray
 
     def command(self, source: str, output: str) -> str:
-        """Return the command line that does the same to the whole picture, for a shell."""
+        """Return the equivalent command line for the whole picture, quoted for a shell."""
         files = [name if not name.startswith("-") else f"./{name}" for name in (source, output)]
         return shlex.join(["convfilter", "apply", *self.arguments(), *files])
 
     def rule(self, source: str, output: str) -> str:
-        """Return the rule of a Makefile that does so when the picture is newer than the result."""
+        """Return the equivalent Makefile rule."""
         recipe = shlex.join(["convfilter", "apply", *self.arguments()]).replace("$", "$$")
         names = ('"$<"', '"$@"') if any(mark in source + output for mark in " '\t") else ("$<", "$@")
         return f"{_in_make(output)}: {_in_make(source)}\n\t{recipe} {' '.join(names)}\n"
 
 
 def _in_make(name: str) -> str:
-    """Write a file's name as make reads it."""
+    """Escape a file's name for make."""
     escaped = "".join(f"\\{char}" if char in " #%:\\" else char for char in name)
     return escaped.replace("$", "$$")
 
 
 class Seen(NamedTuple):
-    """The part of the result that is seen.
+    """The visible region of the result.
 
     Attributes
     ----------
     fits : bool
-        The whole of it, reduced by a whole factor to ``width`` and ``height``; else its own pixels.
+        Whether it is the whole result, reduced by an integer factor to ``width`` and ``height``, or full resolution.
     left, top, width, height : int
-        In pixels of the result; what lies beyond its borders is moved there.
+        In pixels of the result; moved within its borders.
     before : bool
-        The picture at that place, unfiltered.
+        Whether to show the unfiltered picture there.
     quick : bool
         Of the whole, the first pixel of each area, not the mean of the area.
     """
@@ -84,7 +84,7 @@ def wanted_of(content: Mapping[str, Any]) -> Wanted:
     Raises
     ------
     UsageError
-        A filter that does not exist, none, or what is no stack at all.
+        A filter does not exist, there is none, or the JSON is not a stack.
     """
     stages = content.get("stack")
     if not isinstance(stages, list) or not all(isinstance(stage, Mapping) for stage in stages):
@@ -96,7 +96,7 @@ def wanted_of(content: Mapping[str, Any]) -> Wanted:
 
 
 def spec_of(name: str, values: Mapping[str, Any]) -> str:
-    """Write a filter as text; values that are empty or the default are left out."""
+    """Return a filter as text, without empty and default values."""
     if name not in FILTERS:
         raise UsageError(f"there is no filter {name}")
     row, where = FILTERS[name], "the page"
@@ -114,13 +114,13 @@ def spec_of(name: str, values: Mapping[str, Any]) -> str:
 
 
 def usual(row: Filter, parameter: Parameter) -> str:
-    """Return the value that leaving a parameter out means; "" where that is no value that could be typed."""
+    """Return the effective default of a parameter; "" if it cannot be typed."""
     own = row.stage_keywords == OF_POOLING and parameter.name in ("stride", "padding")  # the window, and none
     return "" if own else parameter.default or ""
 
 
 def stack_of(specs: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Turn filters as text into what the page holds, as :func:`wanted_of` reads it."""
+    """Convert filters as text to the page's stack, the inverse of :func:`wanted_of`."""
     return [{"filter": spec.name.text, "values": _values(spec)} for spec in map(parse, specs)]
 
 
@@ -132,12 +132,12 @@ def _values(spec: FilterSpec) -> dict[str, str]:
 
 
 def seen_of(content: Any) -> Seen:
-    """Read which part of the result is seen.
+    """Parse the visible region.
 
     Raises
     ------
     UsageError
-        Numbers are missing, or no part has them.
+        Numbers are missing or out of range.
     """
     if not isinstance(content, Mapping):
         raise UsageError("what is seen has a place and a size")

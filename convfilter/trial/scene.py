@@ -1,4 +1,4 @@
-"""The picture that is tried on: parts of it, filtered as the whole would be, and the whole on demand."""
+"""The picture of ``try``: regions filtered exactly as the whole picture, and the whole on request."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ _BY_SIZE = ("same_upper", "same_lower")
 
 
 class Scene:
-    """A picture and where its results go.
+    """A picture and its output.
 
     Parameters
     ----------
     source, output : str
         As they were typed.
     options : pipeline.Options, optional
-        As the command has them, but for the stack.
+        Options of the command, except the stack.
 
     Raises
     ------
     PictureError
-        It cannot be read; the message names it.
+        The picture cannot be read; the message names it.
     UsageError
-        The output has a suffix that nobody knows, or is the input.
+        The output has an unknown suffix, or is the input.
     """
 
     def __init__(self, source: str, output: str, options: pipeline.Options | None = None) -> None:
@@ -59,7 +59,7 @@ class Scene:
         self._lock = threading.Lock()
 
     def facts(self) -> dict[str, Any]:
-        """Describe the picture and the filters that there are."""
+        """Describe the picture and the available filters."""
         outline = self._picture.outline
         frames = f", the first of {outline.frames} frames" if outline.frames > 1 else ""
         return {
@@ -73,7 +73,7 @@ class Scene:
         }
 
     def view(self, wanted: Wanted, seen: Seen) -> tuple[bytes, dict[str, Any]]:
-        """Filter what is seen.
+        """Filter the visible region.
 
         Parameters
         ----------
@@ -83,7 +83,7 @@ class Scene:
         Returns
         -------
         bytes
-            A PNG; each pixel is that of the whole result, or the mean of ``factor`` by ``factor`` of them, or, if that
+            A PNG of pixels of the whole result, or of means of ``factor`` by ``factor`` pixels.
             is to be quick, the first of them.
         dict
             ``size`` of the whole result, ``left``, ``top`` and ``factor`` of what is shown, ``quick`` if its pixels are
@@ -92,7 +92,7 @@ class Scene:
         Raises
         ------
         ConvfilterError
-            The stack makes no sense, or not for this picture.
+            The stack is invalid, or does not apply to this picture.
         """
         start = time.perf_counter()
         with self._lock:
@@ -139,7 +139,7 @@ class Scene:
         return whole.seen((0, rows), (0, cols), step)
 
     def _job(self, wanted: Wanted, step: int = 1) -> Job:
-        """Plan a stack for the picture; light is made linear, and colours grey, once."""
+        """Plan a stack for the picture; the linear or grey picture is cached."""
         options = self._options(wanted)
         stages = list(stack.stages(options.specs, **options.defaults))
         if step > 1:
@@ -162,7 +162,7 @@ class Scene:
         return self._base._replace(specs=wanted.specs, gray=gray, linear=linear)
 
     def _unfiltered(self, job: Job, rows: tuple[int, int], cols: tuple[int, int]) -> Pixels:
-        """Return as many pixels of the picture, about the middle of what the outputs see."""
+        """Return as many pixels of the picture, centred on the receptive field of the outputs."""
         last = figures(job.plans[0])[-1]
         spans = []
         for field, (first, end), limit in ((last.rows, rows, 0), (last.cols, cols, 1)):
@@ -179,16 +179,16 @@ class Scene:
         ----------
         wanted : Wanted
         name : str
-            Of the file alone.
+            File name without folder.
         replaces : bool
-            A file that is there may be replaced.
+            Whether an existing file may be replaced.
 
         Raises
         ------
         UsageError
-            The name leads elsewhere.
+            The name contains a folder.
         WriteError
-            The file is there, or cannot be written.
+            The file exists, or cannot be written.
         PictureError
             The picture cannot be filtered.
         """
@@ -211,7 +211,7 @@ class Scene:
 
 
 def _within(first: int, length: int, size: int) -> tuple[int, int]:
-    """Move a span into 0 to ``size``, and cut it where it is longer."""
+    """Shift a span into 0 to ``size``, and cut it if it is longer."""
     length = min(length, size)
     first = min(max(first, 0), size - length)
     return first, first + length

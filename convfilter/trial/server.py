@@ -1,7 +1,7 @@
-"""The server of ``convfilter try``: one page, for this machine alone, and only under an address that is a secret.
+"""The server of ``convfilter try``: one page, for this machine only, at a secret address.
 
-It listens on 127.0.0.1. Every address begins with a token of 128 bits, so that no other program or page of this
-machine finds anything; requests from other pages are refused by their Host, Origin and Sec-Fetch-Site headers.
+It listens on 127.0.0.1. Every URL contains a token of 128 bits, which other programs and pages of this machine do
+not know; requests from other pages are refused by their Host, Origin and Sec-Fetch-Site headers.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from convfilter.trial.scene import Scene
 
 _ADDRESS = "127.0.0.1"
 _MOST_BYTES = 1 << 16
-#: The page sends a sign of life through a stream; without one for so long, it has been closed.
+#: Interval of heartbeats on a stream; when it breaks, the page has been closed.
 _BEAT_SECONDS = 0.5
 _GRACE_SECONDS = 3.0
-#: A connection on which nothing comes for so long is given up.
+#: Timeout of idle connections.
 _IDLE_SECONDS = 60
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src blob:; connect-src 'self'; "
@@ -39,7 +39,7 @@ _PAGES = {
 
 
 class Answer(NamedTuple):
-    """What a request gets: a status, content of a type, and facts beside a picture."""
+    """An answer: status, content with its type, and facts beside a picture."""
 
     status: HTTPStatus
     content: bytes
@@ -56,12 +56,12 @@ class Server(ThreadingHTTPServer):
     specs : tuple of str
         The stack that the page begins with.
     port : int
-        0: any that is free.
+        Port; 0 for any free one.
 
     Attributes
     ----------
     address : str
-        Of the page, with its secret.
+        URL of the page, with its token.
 
     Raises
     ------
@@ -82,16 +82,16 @@ class Server(ThreadingHTTPServer):
         self._count = threading.Lock()
 
     def serve(self) -> None:
-        """Serve until the page, once it has been opened, is closed for good."""
+        """Serve until the page has been opened and closed."""
         with self:
             while not (self._pages == 0 and time.monotonic() > self._left + _GRACE_SECONDS):
                 self.handle_request()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of connections that the browser has dropped."""
+        """Ignore connections that the browser has dropped."""
 
     def watch(self, beat: Callable[[], None]) -> None:
-        """Hold the stream of one open page; returns when it is closed."""
+        """Keep the stream of one open page until it is closed."""
         with self._count:
             self._pages += 1
         try:
@@ -118,11 +118,11 @@ class Handler(BaseHTTPRequestHandler):
         """Keep quiet."""
 
     def version_string(self) -> str:
-        """Tell nobody which versions run here."""
+        """Return no version of the server."""
         return "convfilter"
 
     def do_GET(self) -> None:
-        """Serve the page, what belongs to it, and its stream of life."""
+        """Serve the page, its resources, and its heartbeat stream."""
         name = self._name()
         if name is None:
             return
@@ -138,7 +138,7 @@ class Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.NOT_FOUND)
 
     def do_POST(self) -> None:
-        """Filter what is seen, or save the whole."""
+        """Filter the visible region, or save the whole."""
         name = self._name()
         if name is None:
             return
@@ -161,7 +161,7 @@ class Handler(BaseHTTPRequestHandler):
         return Answer(HTTPStatus.OK, json.dumps({"saved": path}).encode())
 
     def _name(self) -> str | None:
-        """Return what is asked for behind the token; answers those who may not ask."""
+        """Return the path after the token; answer and refuse requests without permission."""
         _, _, rest = self.path.partition("/")
         token, mark, name = rest.partition("/")
         if not (mark and secrets.compare_digest(token.encode(), self.server.token.encode())):
@@ -202,7 +202,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Cross-Origin-Resource-Policy", "same-origin")
 
     def _stay(self) -> None:
-        """Send a beat now and then, as long as the page is there to take it."""
+        """Send heartbeats while the page receives them."""
         self.close_connection = True
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/event-stream")
@@ -216,7 +216,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def _answered(task: Callable[[dict[str, Any]], Answer], content: bytes) -> Answer:
-    """Do what is asked for; what goes wrong is a sentence for the page."""
+    """Run a task; its error becomes a sentence for the page."""
     try:
         asked = json.loads(content)
         if not isinstance(asked, dict):
