@@ -196,7 +196,7 @@ class Job:
     def _run_masked(self, number: int, masking: Masking, finish: Finish) -> tuple[Pixels, int]:
         """Filter a frame with ignored pixels; return it, and the number of clipped samples."""
         frame, lit, alpha = self._picture.frames[number], self.lit.frames[number], self._picture.alpha
-        masking = masking.of_file(_nodata_of(frame))
+        masking = masking.of_file(_nodata_of(frame, self._picture.format))
         valid = masking.valid(frame.pixels.reshape(*frame.shape[:2], -1), alpha)
         result, there = run_masked(
             self._stages, lit.pixels, valid, fill=masking.fill, out_dtype=self._run_dtype, alpha=alpha,
@@ -416,8 +416,10 @@ def _kind(plan: Plan, picture: Picture) -> tuple[Model, int]:
     return (picture.model if channels == CHANNELS[picture.model] else "gray" if channels == 1 else "rgb"), 0
 
 
-def _nodata_of(frame: Frame) -> float | None:
-    """Return the nodata value of a frame's file, as GDAL writes it."""
+def _nodata_of(frame: Frame, format_name: str | None) -> float | None:
+    """Return the nodata value of a frame's file, as GDAL writes it; that of FITS is NaN, as which BLANK is read."""
+    if format_name == "FITS":
+        return float("nan")
     for field in frame.tiff.fields if frame.tiff else ():
         if field.tag == _NODATA_TAG:
             with suppress(ValueError):

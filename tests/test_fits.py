@@ -8,7 +8,9 @@ import reference
 from wides import FILES, noise
 from wides import stored as wide_stored
 
+import convfilter as cf
 from convfilter.errors import ReadError, SizeError, WriteError
+from convfilter.executor.masked import Masking
 from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.read import read
 from convfilter.picture.write import write
@@ -166,3 +168,16 @@ def test_hostile_headers_and_damage():
     for size in (100, 2879, 2880 + 100):
         with pytest.raises(ReadError):
             read(io.BytesIO(data[:size]))
+
+
+def test_missing_data_of_a_fits_can_be_left_out(tmp_path):
+    pixels = ramp("f4")
+    pixels[4:6, 7:9] = np.nan
+    marked = np.where(np.isnan(pixels), -1, pixels).astype("i2")
+    for name, file in (("real", stored(pixels)), ("whole", stored(marked, BLANK=-1))):
+        (tmp_path / f"{name}.fits").write_bytes(file.read())
+        source, output = str(tmp_path / f"{name}.fits"), str(tmp_path / "out.fits")
+        filter_file(source, output, Options(["box:3"], masking=Masking("nodata")))
+        result = read(output).pixels
+        np.testing.assert_array_equal(np.isnan(result), np.isnan(pixels))
+        np.testing.assert_allclose(result, cf.box_blur(pixels, 3, ignore=np.nan), rtol=1e-6)

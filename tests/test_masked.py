@@ -7,6 +7,8 @@ import reference
 import convfilter as cf
 from convfilter.cli.root import run
 from convfilter.errors import ParameterError
+from convfilter.executor import patches
+from convfilter.executor.masked import run_masked
 from convfilter.filters import kernels, stack
 
 RNG = np.random.default_rng(5)
@@ -156,6 +158,65 @@ def test_in_a_stack_holes_stay_holes():
     np.testing.assert_array_equal(
         cf.apply(missing, "gaussian:1", "open:3", ignore=np.nan), cf.opening(once, 3, ignore=np.nan)
     )
+
+
+def large_with_holes(dtype, channels=3):
+    """A picture of several rectangles, some of them without a hole."""
+    image = np.clip(RNG.normal(150, 40, (700, 1500, channels)), 0, 255).astype(dtype)
+    counts = np.ones((700, 1500), bool)
+    counts[5, 7] = counts[239, 900] = False
+    counts[150:230, 600:700] = RNG.random((80, 100)) > 0.4
+    return image, counts
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "gaussian:2",
+        "gaussian:9",
+        "box:7x3,stride=2x3,padding_mode=wrap",
+        "gaussian:1.5,padding_mode=constant,padding_value=9",
+        "kernel:1 2 1; 0 3 0; 1 1 1,dilation=2,padding_mode=reflect",
+        "median:5",
+        "bilateral:1.5,0.2",
+    ],
+)
+@pytest.mark.parametrize("fill", [False, True])
+def test_rectangles_without_holes_are_filtered_like_pictures_without_a_mask(dtype, spec, fill, monkeypatch):
+    image, counts = large_with_holes(dtype)
+    results = [cf.apply(image, spec, mask=counts, fill=fill, threads=threads) for threads in (1, 2)]
+    assert results[0].tobytes() == results[1].tobytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(patches, "_MOST", -1)  # all of it with the mask as alpha
+        weighted = cf.apply(image, spec, mask=counts, fill=fill)
+    if dtype == np.float32:
+        np.testing.assert_allclose(results[0], weighted, rtol=2e-5)
+    else:
+        apart = np.abs(results[0].astype(np.int64) - weighted)
+        assert apart.max() <= 1 and np.count_nonzero(apart) <= 0.01 * apart.size
+    plain = cf.apply(image, spec)
+    far = np.s_[-plain.shape[0] // 4 : -plain.shape[0] // 12, : plain.shape[1] // 4]  # from every hole
+    assert results[0][far].tobytes() == plain[far].tobytes()
+
+
+@pytest.mark.parametrize("spec", ["kernel:0 -1 0; -1 6 -1; 0 -1 0", "avgpool:4"])
+def test_results_that_are_clipped_and_small_ones_are_weighted_as_a_whole(spec):
+    image, counts = large_with_holes(np.float32)
+    result = cf.apply(image, spec, mask=counts, fill=True)
+    plain = cf.apply(image, spec)
+    far = np.s_[-plain.shape[0] // 4 : -plain.shape[0] // 12, : plain.shape[1] // 4]
+    np.testing.assert_allclose(result[far], plain[far], rtol=1e-5)
+
+
+def test_samples_that_are_clipped_are_counted_without_those_of_holes():
+    image, counts = large_with_holes(np.uint8)
+    image[counts] = 100
+    stages = stack.stages(["kernel:0 -1 0; -1 6 -1; 0 -1 0"])
+    for value, clipped in ((100, 0), (250, 99 * 3)):
+        image[300, 201:300] = value
+        result, _ = run_masked(stages, image, counts)
+        assert result.clipped == clipped
 
 
 def test_nothing_changes_where_all_pixels_count():

@@ -128,7 +128,9 @@ def run_options() -> list[Option]:
         Option("--gray", section="Result", is_flag=True, help="Filter the luminance: a grey picture comes out."),
         Option("--linear", section="Result", is_flag=True, help="Filter in linear light, by the picture's tone curve."),
         Option("--sheet", section="Result", is_flag=True, help="Write a sheet of labelled maps, one for each channel."),
-        _run_option("--ignore", Ignored(), "Leave pixels out: nan, VALUE, nodata (a TIFF's), alpha=0.", None, "Result"),
+        _run_option(
+            "--ignore", Ignored(), "Leave pixels out: nan, VALUE, nodata (a TIFF's or FITS's), alpha=0.", None, "Result"
+        ),
         Option("--mask", section="Result", type=FILE, help="Leave out pixels where this picture, as large, is black."),
         Option("--fill", section="Result", is_flag=True, help="Compute pixels that are left out from others."),
         Option(

@@ -17,7 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.borders import CONSTANT, index_map
+from convfilter.engine.threads import cut
 from convfilter.errors import ParameterError, shown
+from convfilter.executor.patches import run_in_patches
 from convfilter.executor.run import Result, run_array
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import (
@@ -39,7 +41,7 @@ from convfilter.filters.stage import (
     Rank,
     Stage,
 )
-from convfilter.planning import AxisPlan, full_scale, plan_stack
+from convfilter.planning import AxisPlan, Plan, full_scale, plan_stack
 from convfilter.planning.composites import expanded
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.record import record
@@ -87,7 +89,9 @@ class Masking:
         if self.ignore != NODATA:
             return self
         if nodata is None:
-            raise ParameterError(f"ignore {NODATA} needs a file that names such a value, as GeoTIFFs do; this has none")
+            raise ParameterError(
+                f"ignore {NODATA} needs a file that names such a value, as GeoTIFF and FITS do; this has none"
+            )
         return replace(self, ignore=nodata)
 
     def mark(self, dtype: np.dtype[np.generic]) -> float:
@@ -172,8 +176,7 @@ def run_masked(
     pixels = np.ascontiguousarray(image.reshape(*image.shape[:2], -1))
     target = np.dtype(out_dtype or pixels.dtype)
     between = real_of(pixels.dtype)
-    pixels = pixels.copy()
-    pixels[~valid] = 0
+    pixels = put(pixels.copy(), valid, 0)
     every = [*expanded(stages)]
     if any(isinstance(stage.operator, Join | MaxIndices | Constant) for stage in every):
         raise ParameterError(
@@ -190,7 +193,7 @@ def run_masked(
         pixels, clipped = run.result()
         white = white or full_scale(image.dtype)  # of real numbers between two stages, too
         valid = run.valid_results()
-        pixels[~valid] = 0
+        put(pixels, valid, 0)
     squeeze = pixels.shape[2] == 1 and (image.ndim == 2 or gray)
     return Result(pixels[..., 0] if squeeze else pixels, clipped, pixels.size), valid
 
@@ -242,21 +245,28 @@ class _Run:
         else:
             stage, pixels, valid = self._surrounded(pixels)
             opaque = pixels.dtype.type(self.white or full_scale(pixels.dtype))
-            found = self._run(stage, _joined(pixels, valid * opaque), alpha=True)
-            return _first(found.pixels, found.pixels.shape[2] - 1), found.clipped
+            shape = *pixels.shape[:2], pixels.shape[2] + 1
+            plain, weighted = (
+                self._plan(stage, pixels.shape, pixels.dtype),
+                self._plan(stage, shape, pixels.dtype, True),
+            )
+            return run_in_patches(plain, weighted, pixels, valid, opaque, self.dtype, self.threads)
         return found.pixels, found.clipped
 
     def _run(self, stage: Stage, pixels: Samples, alpha: bool = False) -> Result:
+        plan = self._plan(stage, pixels.shape, pixels.dtype, alpha)
+        found = run_array(plan, pixels, out_dtype=self.dtype, threads=self.threads)
+        return Result(found.pixels.reshape(*found.pixels.shape[:2], -1), found.clipped, found.samples)
+
+    def _plan(self, stage: Stage, shape: tuple[int, ...], dtype: np.dtype[np.generic], alpha: bool = False) -> Plan:
         algorithm = None
         if self.fill and alpha and isinstance(stage.operator, Correlation) and stage.operator.kernel.sigma:
             algorithm = "separable"  # tap by tap: far from valid pixels, only the tail of a wide Gaussian counts
-        plan = plan_stack(
-            [stage], pixels.shape, pixels.dtype, out_dtype=self.dtype, alpha=alpha, algorithm=algorithm,
-            gray=self.gray and pixels.shape[2] - alpha == _COLOURS, white=self.white, out_white=self.out_white,
+        return plan_stack(
+            [stage], shape, dtype, out_dtype=self.dtype, alpha=alpha, algorithm=algorithm,
+            gray=self.gray and shape[2] - alpha == _COLOURS, white=self.white, out_white=self.out_white,
             premultiplied=self.premultiplied and alpha and self.alpha,
         )  # fmt: skip
-        found = run_array(plan, pixels, out_dtype=self.dtype, threads=self.threads)
-        return Result(found.pixels.reshape(*found.pixels.shape[:2], -1), found.clipped, found.samples)
 
     @property
     def _is_difference(self) -> bool:
@@ -304,6 +314,8 @@ class _Run:
             return self.valid
         every = self._is_difference
         cells = self._cells()
+        if not self.fill and not every and self._sees_centre(cells):
+            return self._centre()
         found = self._extreme(cells, every)
         return found if self.fill or isinstance(operator, Pooling) else found & self._centre()
 
@@ -343,6 +355,14 @@ class _Run:
         found: Valid = run_array(plan, self.valid.astype(np.uint8), threads=self.threads).pixels > 0
         return found
 
+    def _sees_centre(self, cells: Kernel | None) -> bool:
+        """Whether a result that is centred on a valid pixel sees one: that pixel."""
+        if isinstance(self.stage.operator, Pooling):
+            return False
+        plan = self._planned
+        rows, cols = plan.rows.kernel, plan.cols.kernel
+        return rows % 2 == cols % 2 == 1 and (cells is None or bool(cells.matrix[rows // 2, cols // 2]))
+
     def _centre(self) -> Valid:
         """Return the validity of the centre pixel of each result; centres beyond the border are valid."""
         plan = self._planned
@@ -350,30 +370,34 @@ class _Run:
             index_map(axis.input, axis.before, axis.padded, self.stage.padding_mode)[_centres(axis)]
             for axis in (plan.rows, plan.cols)
         )
+        if all(
+            np.array_equal(each, np.arange(size)) for each, size in zip((rows, cols), self.valid.shape, strict=True)
+        ):
+            return self.valid
         found: Valid = self.valid[np.ix_(rows, cols)]
         found |= (rows == CONSTANT)[:, np.newaxis] | (cols == CONSTANT)
         return found
 
 
+#: Rows that are looked through at a time.
+_ROWS = 16
 #: Channels of a picture whose luminance can be taken.
 _COLOURS = 3
 
 
-def _joined(pixels: Samples, plane: Samples) -> Samples:
-    """Append a channel. NumPy copies channel by channel faster than pixel by pixel."""
-    joined = np.empty((*plane.shape, pixels.shape[2] + 1), pixels.dtype)
-    for channel in range(pixels.shape[2]):
-        joined[..., channel] = pixels[..., channel]
-    joined[..., -1] = plane
-    return joined
+def put(pixels: Samples, valid: Valid, value: float, *, colours: bool = False) -> Samples:
+    """Write a value into all channels of invalid pixels, or into all but the last, in place.
 
-
-def _first(pixels: Samples, channels: int) -> Samples:
-    """Return the first channels."""
-    kept = np.empty((*pixels.shape[:2], channels), pixels.dtype)
-    for channel in range(channels):
-        kept[..., channel] = pixels[..., channel]
-    return kept
+    Only rows with invalid pixels are gone through.
+    """
+    flat = pixels.reshape(*valid.shape, -1)
+    for first, last in cut(len(valid), _ROWS):
+        if valid[first:last].all():
+            continue
+        places = np.flatnonzero(~valid[first:last])
+        rows = flat[first:last].reshape(-1, flat.shape[2])
+        (rows[:, :-1] if colours else rows)[places] = value
+    return pixels
 
 
 def _where(weights: npt.NDArray[np.float64]) -> Kernel:
@@ -386,6 +410,5 @@ def _centres(axis: AxisPlan) -> npt.NDArray[np.int64]:
 
 def marked(pixels: Samples, valid: Valid, value: float, alpha: bool) -> Samples:
     """Write a value into the colours of invalid pixels, in place; their alpha is 0."""
-    colours = pixels.reshape(*valid.shape, -1)
-    (colours[..., :-1] if alpha else colours)[~valid] = value
+    put(pixels, valid, value, colours=alpha)
     return pixels

@@ -232,13 +232,20 @@ def run_part(
     -------
     (rows, cols, channels) array
     """
+    return run_part_counted(plan, number, part, pixels, out_dtype, threads)[0]
+
+
+def run_part_counted(
+    plan: Plan, number: int, part: Part, pixels: Samples, out_dtype: np.dtype[np.generic], threads: int
+) -> tuple[Samples, int]:
+    """Compute a part of a stage's result as :func:`run_part` does; returns also how many samples were clipped."""
     for axis, side in enumerate((part.rows, part.cols)):
         if side.picked is not None:
             pixels = np.take(pixels, side.picked, axis=axis)
     stage = _stage_of(plan.stages[number], part)
     local = replace(plan, stages=(*plan.stages[:number], stage, *plan.stages[number + 1 :]))
-    result, _ = run.run_stage(local, number, np.ascontiguousarray(pixels), out_dtype, threads)
-    return result[: part.rows.outputs, : part.cols.outputs]
+    result, clipped = run.run_stage(local, number, np.ascontiguousarray(pixels), out_dtype, threads)
+    return result[: part.rows.outputs, : part.cols.outputs], clipped
 
 
 #: Plans of parts by the identity of the whole stage's plan; a grid of parts has few different ones.
