@@ -9,8 +9,11 @@ import pytest
 from convfilter.cli.root import run
 from convfilter.errors import ReadError, SizeError
 from convfilter.picture.codecs import quiet
+from convfilter.picture.metadata import icc_write
+from convfilter.picture.metadata.cicp import PRIMARIES
 from convfilter.picture.metadata.curves import SRGB
 from convfilter.picture.options import ReadOptions, WriteOptions
+from convfilter.picture.picture import Picture
 from convfilter.picture.read import read
 from convfilter.picture.write import write
 from convfilter.pipeline import Options, filter_file
@@ -89,6 +92,15 @@ def test_chromaticities_become_code_points_and_back(tmp_path):
     aces = (0.7347, 0.2653, 0.0, 1.0, 0.0001, -0.077, 0.32168, 0.33767)
     picture = read(exr(planes_of(light(3)), chromaticities=aces))
     assert dict(picture.metadata.png)[b"gAMA"] == (100_000).to_bytes(4, "big")
+
+
+def test_a_profile_becomes_chromaticities(tmp_path):
+    picture = Picture.from_array(np.full((3, 4, 3), 188, np.uint8))
+    picture.metadata.icc = icc_write.matrix_profile("Display P3", PRIMARIES[12], SRGB)
+    assert write(tmp_path / "a.exr", picture)[0].startswith("EXR is written without a colour profile (Display P3); use")
+    planes, head = stored(tmp_path / "a.exr")
+    np.testing.assert_allclose(head["chromaticities"], [0.68, 0.32, 0.265, 0.69, 0.15, 0.06, 0.3127, 0.329], atol=1e-6)
+    np.testing.assert_allclose(planes["G"], 0.5028864, atol=1e-6)
 
 
 def test_other_pictures_are_written_in_linear_light_and_premultiplied(tmp_path):

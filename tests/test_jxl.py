@@ -8,6 +8,9 @@ import pytest
 
 from convfilter.errors import ReadError, SizeError, WriteError
 from convfilter.picture.codecs.jxl_header import parsed
+from convfilter.picture.metadata.cicp import PRIMARIES
+from convfilter.picture.metadata.curves import LINEAR, SRGB, ParametricCurve
+from convfilter.picture.metadata.icc_write import matrix_profile
 from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import Picture
 from convfilter.picture.pillow.boxes import box, boxes_of
@@ -56,7 +59,7 @@ def test_samples_come_back(tmp_path, kind, channels):
 def test_code_points_are_kept(tmp_path, kind, points):
     picture = picture_of(kind, 4)
     picture.metadata.png = [(b"cICP", bytes([*points, 0, 1]))]
-    write(tmp_path / "a.jxl", picture)
+    write(tmp_path / "a.jxl", picture, WriteOptions(quality=100))
     after = read(tmp_path / "a.jxl")
     assert dict(after.metadata.png) == {b"cICP": bytes([*points, 0, 1])}
     np.testing.assert_array_equal(after.pixels, picture.pixels)
@@ -117,6 +120,31 @@ def test_lossy_pictures_of_any_depth_and_colours_are_near(tmp_path, points, kind
     assert error.mean() < 0.004 and error.max() < 0.05  # as of plain bytes
     if kind == "alpha16":
         assert error[..., 3].max() < 1e-3
+
+
+@pytest.mark.parametrize("number", [1, 9, 12])
+@pytest.mark.parametrize("curve", ["sRGB", "linear"])
+def test_profiles_that_code_points_describe_are_kept_as_such(tmp_path, number, curve):
+    y, x = np.mgrid[:64, :64]
+    picture = Picture.from_array(np.stack([40 + x * 3, 50 + y * 3, x + y], axis=2).astype(np.uint8))
+    picture.metadata.icc = matrix_profile("a profile", PRIMARIES[number], SRGB if curve == "sRGB" else LINEAR)
+    transfer = 13 if curve == "sRGB" else 8
+    (note,) = write(tmp_path / "a.jxl", picture)
+    assert note.startswith("JPEGXL is written without a colour profile (a profile); use")
+    header = parsed(codestream((tmp_path / "a.jxl").read_bytes()))
+    assert header.colours == (number, transfer) and not header.lossless
+    after = read(tmp_path / "a.jxl")
+    assert np.abs(after.pixels.astype(int) - picture.pixels).mean() < (4 if curve == "sRGB" else 16)
+    write(tmp_path / "b.png", after)  # whose reader finds the same colours
+    assert dict(read(tmp_path / "b.png").metadata.png).get(b"cICP", b"\1\x0d")[:2] == bytes([number, transfer])
+
+
+def test_profiles_that_code_points_do_not_describe_are_refused(tmp_path):
+    picture = picture_of("8", 3)
+    for primaries, curve in ((PRIMARIES[1], ParametricCurve(1.8)), (PRIMARIES[4], SRGB)):
+        picture.metadata.icc = matrix_profile("another profile", primaries, curve)
+        with pytest.raises(WriteError, match=r"JPEGXL is written without a colour profile \(another profile\)"):
+            write(tmp_path / "a.jxl", picture)
 
 
 def test_lossy_pictures_of_other_curves_are_refused(tmp_path):

@@ -399,12 +399,13 @@ def _of_colour(outline: Outline, fmt: Format) -> Iterator[Loss]:
         from convfilter.picture.metadata import icc, transfer
 
         if icc.fits(profile, outline.model):
+            points = cicp.points_of(profile, outline.model)
             space = icc.description(profile)
             named = f" ({space})" if space else ""
             yield (
-                _lost_colours(outline, fmt, "icc", named)
-                if not transfer.is_srgb(profile)
-                else Loss(_left_out(outline, fmt, "icc", named))
+                Loss(_left_out(outline, fmt, "icc", named))
+                if transfer.is_srgb(profile) or (points and _holds_colours(fmt, *points))
+                else _lost_colours(outline, fmt, "icc", named)
             )
     if (
         b"cICP" in chunks

@@ -17,7 +17,7 @@ from convfilter.picture import colour, limits
 from convfilter.picture.codecs.jxl_header import Header, parsed, with_colours
 from convfilter.picture.metadata import exif, xmp_clean
 from convfilter.picture.metadata.cicp import PRIMARIES
-from convfilter.picture.metadata.curves import linearized
+from convfilter.picture.metadata.curves import cicp_curve, linearized
 from convfilter.picture.metadata.icc_write import to_xyz
 from convfilter.picture.metadata.transfer import curve_of
 from convfilter.picture.options import DEFAULT_QUALITY, ReadOptions, WriteOptions
@@ -141,8 +141,8 @@ def _metadata(header: Header, boxes: dict[bytes, bytes]) -> Metadata:
 def write_jxl(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     """Write a JPEG XL; a ``Writer``.
 
-    Lossless for quality 100, for losslessly compressed input, and, unless a quality is given, for samples of more
-    than 8 bits or colours other than sRGB.
+    Lossless for quality 100, and, unless a quality is given, for losslessly compressed input and samples of more than
+    8 bits.
 
     Raises
     ------
@@ -155,7 +155,8 @@ def write_jxl(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     points = dict(metadata.png).get(b"cICP")
     colours = (points[0], points[1]) if points else _SRGB
     is_plain = pixels.dtype == np.uint8 and colours == _SRGB
-    quality = options.quality or (_LOSSLESS if metadata.lossless or not is_plain else DEFAULT_QUALITY)
+    is_lossy = pixels.dtype == np.uint8 and not metadata.lossless and _has_light(colours)
+    quality = options.quality or (DEFAULT_QUALITY if is_lossy else _LOSSLESS)
     in_light = quality < _LOSSLESS and not is_plain
     stored = _light(picture, pixels, colours) if in_light else pixels
     codestream = _encoded(stored, picture.white, quality, options)
@@ -182,6 +183,12 @@ def write_jxl(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     file.write(memoryview(codestream)[start:])
 
 
+def _has_light(colours: tuple[int, int]) -> bool:
+    """Whether colours become linear light of sRGB's primaries by a simple curve and a matrix of the same white."""
+    white = PRIMARIES[colours[0]][3] if colours[0] in PRIMARIES else None
+    return white == PRIMARIES[_SRGB[0]][3] and cicp_curve(colours[1]) is not None
+
+
 def _light(picture: Picture, pixels: Pixels, colours: tuple[int, int]) -> Pixels:
     """Return colours in linear light of sRGB's primaries, beyond 0 to 1 where they lie outside.
 
@@ -192,7 +199,7 @@ def _light(picture: Picture, pixels: Pixels, colours: tuple[int, int]) -> Pixels
     except ReadError as error:
         raise WriteError(f"a JPEG XL with loss is made of linear light; {error.problem}", remedy=_NO_QUALITY) from None
     if colours[0] != _SRGB[0] and picture.model == "rgb":
-        if colours[0] not in PRIMARIES or PRIMARIES[colours[0]][3] != PRIMARIES[_SRGB[0]][3]:
+        if not _has_light(colours):
             raise WriteError(f"a JPEG XL with loss has other primaries than {colours[0]}", remedy=_NO_QUALITY)
         into = np.linalg.inv(to_xyz(PRIMARIES[_SRGB[0]])) @ to_xyz(PRIMARIES[colours[0]])
         light[..., :3] = light[..., :3] @ into.T.astype(np.float32)

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from convfilter.picture.metadata.icc_write import Primaries
 
 BT709, _UNSPECIFIED = 1, 2
-_SRGB = 13
+_LINEAR, _SRGB = 8, 13
+_TOLERANCE = 1e-4
+#: BT.709, BT.2020 and Display P3.
+_WITH_D65 = (BT709, 9, 12)
 #: Transfer functions of BT.709, BT.601 and BT.2020, which screens show as sRGB.
 _LIKEBT709 = (1, 6, 14, 15)
 #: (primaries, transfer function) pairs that are shown like a picture without a colour space.
@@ -77,6 +80,40 @@ def profile_of(chunks: Mapping[bytes, bytes], model: Model) -> bytes | None:
         red, green, blue = ((colours[at], colours[at + 1]) for at in (0, 2, 4))
         primaries = (red, green, blue, (white_x, white_y))
     return _made("gamma and primaries of a PNG", primaries, curve, model)
+
+
+def points_of(profile: bytes, model: Model) -> tuple[int, int] | None:
+    """Return the code points that mean the same colours as an ICC profile.
+
+    Parameters
+    ----------
+    profile : bytes
+    model : "gray" or "rgb"
+
+    Returns
+    -------
+    (int, int), or None
+        Primaries and transfer function; None where the profile is for another model, or has a curve or primaries
+        other than sRGB's, linear light's, Display P3's and BT.2020's.
+    """
+    import numpy as np
+
+    from convfilter.picture.metadata import icc, icc_curves, icc_write
+    from convfilter.picture.metadata.curves import SRGB
+
+    curve = icc_curves.curve_of(profile) if icc.fits(profile, model) else None
+    if curve is None:
+        return None
+    probes = np.linspace(0.0, 1.0, 257)
+    is_linear = np.abs(curve.decode(probes) - probes).max() < _TOLERANCE
+    transfer = _SRGB if curve is SRGB else _LINEAR if is_linear else None
+    if transfer is None or model == "gray":
+        return None if transfer is None else (BT709, transfer)
+    colourants = icc.colourants(profile)
+    for number in _WITH_D65:
+        if max(abs(colourants - icc_write.colourants(PRIMARIES[number])).flat) <= icc.COLOURANT_TOLERANCE:
+            return number, transfer
+    return None
 
 
 def _of_code_points(primaries: int, transfer: int, model: Model) -> bytes | None:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING
 
 from convfilter.picture.pixels import Model
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 _SPACES: dict[bytes, Model] = {b"GRAY": "gray", b"RGB ": "rgb", b"CMYK": "cmyk"}
 
@@ -26,7 +31,7 @@ _SRGB_COLOURANTS = {
     b"gXYZ": (0.3851, 0.7169, 0.0971),
     b"bXYZ": (0.1431, 0.0606, 0.7141),
 }
-_COLOURANT_TOLERANCE = 0.003
+COLOURANT_TOLERANCE = 0.003
 
 
 def tags(profile: bytes) -> dict[bytes, bytes]:
@@ -47,10 +52,18 @@ def has_srgb_primaries(profile: bytes) -> bool:
     """Whether the colorants of a profile are those of sRGB."""
     found = tags(profile)
     return all(
-        abs(have - wanted) <= _COLOURANT_TOLERANCE
+        abs(have - wanted) <= COLOURANT_TOLERANCE
         for name, column in _SRGB_COLOURANTS.items()
         for have, wanted in zip(_xyz(found.get(name, b"")), column, strict=True)
     )
+
+
+def colourants(profile: bytes) -> npt.NDArray[np.float64]:
+    """Return the matrix from linear light to the profile connection space; zeros for missing columns."""
+    import numpy as np
+
+    found = tags(profile)
+    return np.array([_xyz(found.get(name, b"")) for name in _SRGB_COLOURANTS]).T
 
 
 def luminance(profile: bytes) -> tuple[float, float, float] | None:

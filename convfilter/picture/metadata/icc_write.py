@@ -39,11 +39,16 @@ def matrix_profile(name: str, primaries: Primaries, curve: ParametricCurve) -> b
         Equal for equal parameters; the profile has no date.
     """
     adaptation = _adaptation(_xyz_of(*primaries[3]))
-    red, green, blue = (adaptation @ to_xyz(primaries)).T
+    red, green, blue = colourants(primaries).T
     tone = _curve_tag(curve)
     tags = {b"rXYZ": _xyz_tag(red), b"gXYZ": _xyz_tag(green), b"bXYZ": _xyz_tag(blue)}
     tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), tone)
     return _profile(b"RGB ", name, {**tags, b"chad": _fixed(b"sf32", adaptation.ravel())})
+
+
+def colourants(primaries: Primaries) -> npt.NDArray[np.float64]:
+    """Return the matrix from linear light of some primaries to the profile connection space (D50)."""
+    return _adaptation(_xyz_of(*primaries[3])) @ to_xyz(primaries)
 
 
 def to_xyz(primaries: Primaries) -> npt.NDArray[np.float64]:
