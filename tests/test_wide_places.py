@@ -1,5 +1,6 @@
 """Samples that float32 does not hold, wherever files go: other formats, arrays, masks, linear light, comparisons."""
 
+import io
 import json
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from convfilter.errors import PictureError, ReadError, WriteError
 from convfilter.executor.masked import Masking
 from convfilter.picture.options import WriteOptions
 from convfilter.report.thumbnails import thumbnail
+from convfilter.trial.request import Seen, Wanted
+from convfilter.trial.scene import Scene
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -302,3 +305,19 @@ def test_integers_that_float64_does_not_hold_leave_the_old_file(tmp_path):
     with pytest.raises(ReadError, match="beyond 2"):
         filtered("in.tif", "out.tif", "box:3")
     assert tifffile.imread("out.tif").shape == (3, 3)
+
+
+@pytest.mark.parametrize("dtype", FILES)
+def test_sliders_show_measurements(dtype):
+    from PIL import Image
+
+    pixels = noise(dtype, (30, 40))
+    scene = Scene(saved("in.tif", pixels), "out.tif")
+    data, facts = scene.view(Wanted(("box:3",)), Seen(fits=True, left=0, top=0, width=40, height=30))
+    assert facts["kind"] == f"gray {dtype}"
+    with Image.open(io.BytesIO(data)) as image:
+        shown = np.asarray(image).astype(float)
+    means = reference.box_blur(reference.real(pixels), 3)
+    if dtype != "float64":
+        means = np.rint(means)
+    assert np.abs(shown - (means - means.min()) / (means.max() - means.min()) * 255).max() <= 0.5 + 1e-6

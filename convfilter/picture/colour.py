@@ -129,9 +129,13 @@ def _stored(values: npt.NDArray[np.float64], dtype: np.dtype[np.generic], white:
 def rounded(values: Pixels, dtype: np.dtype[np.generic]) -> tuple[Pixels, int]:
     """Round real samples half to even to integers of the same unit; returns them, and how many were clipped."""
     known = sample_type(dtype)
-    whole = np.rint(values)
-    clipped = int(np.count_nonzero((whole < known.low) | (whole > known.full)))
-    return _stored(whole, dtype, known.full), clipped
+    out = np.empty(values.shape, dtype)
+    clipped = 0
+    for rows in _bands(values):
+        whole = np.rint(values[rows])
+        clipped += int(np.count_nonzero((whole < known.low) | (whole > known.full)))
+        out[rows] = _stored(whole, dtype, known.full)
+    return out, clipped
 
 
 def parse_background(colour: str) -> tuple[float, float, float]:

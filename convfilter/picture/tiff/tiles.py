@@ -46,10 +46,10 @@ class Tiling(NamedTuple):
 
     def cut(self, rows: Pixels) -> Iterator[Pixels]:
         """Cut a row of tiles, whose last row of samples and last column fill the tiles that reach beyond the page."""
-        beyond = (0, self.height - rows.shape[0]), (0, self.across * self.width - rows.shape[1]), (0, 0)
-        filled = np.pad(rows, beyond, mode="edge")
-        for left in range(0, filled.shape[1], self.width):
-            yield filled[:, left : left + self.width]
+        for left in range(0, self.across * self.width, self.width):
+            piece = rows[:, left : left + self.width]
+            beyond = (0, self.height - piece.shape[0]), (0, self.width - piece.shape[1]), (0, 0)
+            yield np.pad(piece, beyond, mode="edge") if any(after for _, after in beyond) else piece
 
 
 def tiling_of(stored: Outline) -> Tiling | None:
