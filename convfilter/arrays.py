@@ -12,11 +12,14 @@ import numpy.typing as npt
 from convfilter.errors import ParameterError, shown
 from convfilter.planning import Plan
 from convfilter.planning.field import Field
+from convfilter.sample_types import SAMPLE_TYPES
 
 if TYPE_CHECKING:
     from convfilter.keywords import PoolKeywords, RunKeywords
 
 Array: TypeAlias = npt.NDArray[Any]
+#: float64 holds all whole numbers up to this one.
+_LARGEST_WHOLE = 2**53
 
 
 def taken(image: Any, keywords: PoolKeywords | RunKeywords) -> tuple[Array, PoolKeywords | RunKeywords]:
@@ -25,7 +28,8 @@ def taken(image: Any, keywords: PoolKeywords | RunKeywords) -> tuple[Array, Pool
     Parameters
     ----------
     image : array, Picture, or any object with ``__array__`` or ``__dlpack__``
-        The alpha of a :class:`convfilter.Picture` counts as alpha. False and True become 0 and 1 in float32.
+        The alpha of a :class:`convfilter.Picture` counts as alpha, the mask of a masked array as ``mask``. bool (as 0
+        and 1) and float16 become float32, integers that the engine does not support float64.
     keywords : mapping
         Keywords of the call.
 
@@ -38,7 +42,7 @@ def taken(image: Any, keywords: PoolKeywords | RunKeywords) -> tuple[Array, Pool
     Raises
     ------
     ParameterError
-        The image is a text, a path or bytes.
+        The image is a text, a path or bytes, or holds integers beyond 2**53, which float64 does not hold.
     """
     if isinstance(image, (str, bytes, bytearray, os.PathLike)):
         what = "bytes" if isinstance(image, (bytes, bytearray)) else shown(os.fspath(image))
@@ -51,8 +55,29 @@ def taken(image: Any, keywords: PoolKeywords | RunKeywords) -> tuple[Array, Pool
         image = image.pixels
     elif hasattr(image, "__dlpack__") and not hasattr(image, "__array__"):
         image = np.from_dlpack(image)
-    pixels = np.asarray(image)
-    return (pixels.astype(np.float32) if pixels.dtype == np.bool_ else pixels), keywords
+    if isinstance(image, np.ma.MaskedArray):
+        keywords = {**_masked(image), **keywords}
+    return _of_known_type(np.asarray(image)), keywords
+
+
+def _of_known_type(pixels: Array) -> Array:
+    """Turn numbers of other types into the least type that holds them: whole ones into float64."""
+    if pixels.dtype in (np.bool_, np.float16):
+        return pixels.astype(np.float32)
+    if pixels.dtype.kind not in "iu" or pixels.dtype.name in SAMPLE_TYPES:
+        return pixels
+    if pixels.size and max(-int(pixels.min()), int(pixels.max())) > _LARGEST_WHOLE:
+        raise ParameterError(f"whole numbers of an image must lie within 2**53, got {pixels.dtype} with larger ones")
+    return pixels.astype(np.float64)
+
+
+def _masked(image: np.ma.MaskedArray[Any, Any]) -> RunKeywords:
+    """Return the mask of a masked array as a keyword: a pixel counts where none of its channels is masked."""
+    mask = np.ma.getmask(image)
+    if mask is np.ma.nomask:
+        return {}
+    masked = np.asarray(mask)
+    return {"mask": ~(masked if masked.ndim < 3 else masked.any(axis=2))}
 
 
 def _is_picture(image: Any) -> bool:

@@ -106,17 +106,47 @@ def test_samples_at_odd_addresses_are_read(dtype):
     np.testing.assert_array_equal(convfilter.box_blur(image, 3), convfilter.box_blur(RGB.astype(dtype), 3))
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.int64, np.int8, complex, object, "S1"])
+@pytest.mark.parametrize("dtype", [complex, object, "S1"])
 def test_other_sample_types_are_refused_with_advice(dtype):
     with pytest.raises(ParameterError, match=r"an image holds uint8, .* or float64, got .*; convert it with astype"):
         convfilter.convolve(GRAY.astype(dtype), WEIGHTS)
 
 
-def test_lists_are_refused_for_their_type_is_unknown():
-    with pytest.raises(
-        ParameterError, match=r"an image holds uint8, .*, got int64; convert it with astype\('float64'\)"
-    ):
-        convfilter.convolve([[1, 2], [3, 4]], WEIGHTS)
+@pytest.mark.parametrize(
+    ("dtype", "result"),
+    [
+        (np.int8, np.float64),
+        (np.int32, np.float64),
+        (np.int64, np.float64),
+        (np.uint64, np.float64),
+        (np.float16, np.float32),
+        (np.bool_, np.float32),
+        (np.float64, np.float64),
+    ],
+)
+def test_numbers_are_taken_as_what_they_are(dtype, result):
+    values = (GRAY // 2).astype(dtype)
+    found = convfilter.convolve(values, [[1, 2, 1]], scale=0.25)
+    assert found.dtype == result
+    padded = np.pad(values.astype(float), ((0, 0), (1, 1)), "edge")
+    np.testing.assert_array_equal(found, (padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]) / 4)
+
+
+def test_lists_are_arrays_too_and_no_digit_of_a_number_is_lost():
+    np.testing.assert_array_equal(convfilter.convolve([[1, 2], [3, 4]], [[0.5]]), [[0.5, 1], [1.5, 2]])
+    for value in (2**53 + 1, -(2**63)):
+        with pytest.raises(ParameterError, match=r"whole numbers of an image must lie within 2\*\*53, got int64 with"):
+            convfilter.box_blur(np.array([[0, value]]), 3)
+
+
+@pytest.mark.parametrize("image", [GRAY, RGB])
+def test_the_mask_of_an_array_is_the_mask(image):
+    masked = np.ma.array(image, mask=image > 150)
+    valid = ~(image > 150) if image.ndim == 2 else ~(image > 150).any(axis=2)
+    expected = convfilter.gaussian_blur(image, 1, mask=valid)
+    np.testing.assert_array_equal(convfilter.gaussian_blur(masked, 1), expected)
+    assert not np.array_equal(expected, convfilter.gaussian_blur(image, 1))
+    np.testing.assert_array_equal(convfilter.gaussian_blur(np.ma.array(image), 1), convfilter.gaussian_blur(image, 1))
 
 
 @every_function
