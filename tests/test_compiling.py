@@ -107,10 +107,12 @@ def test_the_everyday_filters_are_filters() -> None:
 
 def test_warming_for_every_day_is_a_command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(everyday, "STACKS", (("invert",), ("box:3",), ("box:5",), ("relu",)))
+    monkeypatch.setattr(object_code, "_takes_turns", True)
     assert run(["cache", "warm", "--everyday"]) == 0
     out = capfd.readouterr().out.splitlines()
     assert out[:4] == ["invert", "box:3", "box:5", "relu"]
     assert out[-1].startswith("the usual loops are ready in ")
+    assert not object_code._takes_turns
 
 
 def test_the_examples_of_the_readme_need_no_other_loops() -> None:

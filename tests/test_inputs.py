@@ -220,6 +220,8 @@ def test_a_standard_input_that_is_a_file_has_a_time() -> None:
         ),
         ("emboss a.png out.png", "did you mean 'convfilter apply -f emboss'?"),
         ("erode a.png out.png", "did you mean 'convfilter morph --erode SIZE'?"),
+        ("a.png out.png", "a command comes before the names of files, as in 'convfilter blur --gaussian 4 IN OUT'"),
+        ("none.jpg out.png", "a command comes before the names of files"),
         ("blrr", "did you mean blur? known are blur, edges,"),
     ],
 )

@@ -227,6 +227,16 @@ def test_two_unusable_folders_cost_a_compile_each_time(folder, monkeypatch, comp
     ]
 
 
+def test_nobody_waits_for_who_compiles_ahead(folder, compiled, monkeypatch):
+    """A process that holds the lock of a loop, as one of the lowest priority may for long, holds up nobody else."""
+    monkeypatch.setattr(object_code, "_takes_turns", True)
+    object_code.compile_without_waiting()
+    name = object_code._file_name("load", "premultiply", CODES)
+    with object_store.turn(folder, name):  # another process would wait for a minute here
+        assert answer() == RIGHT
+    assert compiled == ["premultiply"] and not list(folder.glob(".*.lock"))
+
+
 def test_the_first_time_is_marked_until_the_cache_is_cleared(folder, compiled):
     answer()
     assert [object_code.is_first_time() for _ in range(3)] == [True, False, False]

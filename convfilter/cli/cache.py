@@ -38,6 +38,8 @@ def warm(everyday: bool) -> None:
     from convfilter.native import object_code
 
     object_code.on_notice(say)
+    if everyday:  # perhaps at the lowest priority, behind a command that needs the same loops now
+        object_code.compile_without_waiting()
     for name in usual.warm() if everyday else variants.cache_warm():
         click.echo(name)
     click.echo(f"{'the usual' if everyday else 'all'} loops are ready in {object_code.cache_path()}")

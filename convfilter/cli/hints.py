@@ -28,6 +28,8 @@ def of_command(word: str) -> str:
         meaning = f"apply -f {FILTERS[plain].example}"
     if meaning:
         return f"{said}did you mean 'convfilter {meaning}'?"
+    if _is_file(word):
+        return f"{said}a command comes before the names of files, as in 'convfilter blur --gaussian 4 IN OUT'"
     close = get_close_matches(word[:99], COMMANDS, n=1)
     return said + (f"did you mean {close[0]}? " if close else "") + f"known are {', '.join(COMMANDS)}"
 
@@ -46,13 +48,13 @@ def of_filter(word: str) -> str:
 
 def file_among(words: Sequence[str]) -> str:
     """Return a word that looks like an option but names an existing file or a picture."""
+    return next((word for word in words if word.startswith("-") and "=" not in word and _is_file(word)), "")
+
+
+def _is_file(word: str) -> bool:
     from convfilter.picture import formats
 
-    for word in words:
-        is_file = os.path.isfile(word) or formats.by_suffix(os.path.splitext(word)[1]) is not None
-        if word.startswith("-") and "=" not in word and is_file:
-            return word
-    return ""
+    return os.path.isfile(word) or formats.by_suffix(os.path.splitext(word)[1]) is not None
 
 
 def of_option(command: str, option: str, known: list[str]) -> str:

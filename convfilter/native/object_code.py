@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import cache
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -47,6 +47,7 @@ class ObjectCode(NamedTuple):
 COMPILING = "compiling for this machine, once (a few seconds)"
 _ADVICE = "set CONVFILTER_CACHE_DIR to a folder of your own"
 _announced: set[str] = set()
+_takes_turns = True
 
 
 def _say_nothing(_message: str) -> None:
@@ -60,6 +61,12 @@ def on_notice(tell: Callable[[str], None]) -> None:
     """Call ``tell`` with a sentence, once, when loops are compiled or cannot be stored."""
     global _notice
     _notice = tell
+
+
+def compile_without_waiting() -> None:
+    """Let nobody wait for this process: one of the lowest priority would hold up those that need the same loop now."""
+    global _takes_turns
+    _takes_turns = False
 
 
 def announce(message: str) -> None:
@@ -96,7 +103,8 @@ def kept_or_compiled(module: str, function: str, codes: tuple[str, ...]) -> Obje
     folder, problem = _folder_to_fill()
     if problem:
         announce(f"the compiled code cannot be kept ({problem}), and goes to {folder}; {_ADVICE}")
-    with object_store.turn(folder, name):  # parallel workers and make jobs need the same loops at once
+    # Parallel workers and make jobs need the same loops at once.
+    with object_store.turn(folder, name) if _takes_turns else nullcontext():
         kept = object_store.fetch(folder, name)
         if kept is not None:
             return _unpack(kept)
