@@ -15,7 +15,6 @@ from convfilter.executor.masked import Masking, marked, run_masked
 from convfilter.executor.run import run_array
 from convfilter.filters.stage import Stage
 from convfilter.guides import with_guides
-from convfilter.native.loop import load_llvm
 from convfilter.passage import Finish, Passage, passage_of, through
 from convfilter.picture.format import Format
 from convfilter.picture.limits import require_frames, require_memory, require_size
@@ -112,10 +111,9 @@ class Job:
             self._stages = [replace(each, map=None) if each.map == "clip" else each for each in self._stages]
 
     def start(self) -> None:
-        """Start decoding while the engine is being imported; not for several frames."""
+        """Start decoding while the plan is made; not for several frames."""
         if self._options.threads != 1 and len(self._picture.frames) == 1:
             (self._picture if self.passage.whole_input else self.lit).frames[0].start()
-            load_llvm()
 
     def close(self) -> None:
         """Stop decoding; the caller closes the picture."""

@@ -9,16 +9,14 @@ Each lane is summed in the written order, whatever the number of lanes.
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
-from llvmlite import binding
+
+from convfilter.machine.processor import has_avx512
 
 
-@cache
 def vector_bytes() -> int:
     """Return the bytes of a vector on this processor: 64 with AVX-512, else 32."""
-    return 64 if binding.get_host_cpu_features().get("avx512vl") else 32
+    return 64 if has_avx512() else 32
 
 
 def lanes(array):

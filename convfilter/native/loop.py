@@ -1,4 +1,4 @@
-"""Loops as callables: llvmlite loads their object code, and ``ctypes`` calls it without the interpreter's lock."""
+"""Loops as callables: machine code in memory, which ``ctypes`` calls without the interpreter's lock."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.locks import shared_lock, undisturbed
+from convfilter.native import image
 from convfilter.native.object_code import PACKED, ObjectCode, kept_or_compiled, target_machine
 
 _CTYPES: dict[str, type] = {
@@ -113,19 +114,23 @@ def pointer(array: npt.NDArray[Any], typestr: str) -> int:
     return address
 
 
-def load_llvm() -> None:
-    """Import llvmlite's loader ahead of its first use."""
-    target_machine()
-
-
 def _load(code: ObjectCode) -> tuple[int, int]:
     """Return the addresses of a loop's two entries."""
+    linked = image.unpacked(code.code)
+    if linked is None:
+        return _load_object(code)
+    memory, (address, packed) = image.load(linked, _address_of)
+    _engines.append(memory)
+    return address, packed
+
+
+def _load_object(code: ObjectCode) -> tuple[int, int]:
+    """Have LLVM link and load an object file."""
     import llvmlite.binding as llvm
 
     for name in code.needs:
-        # Error paths that these loops never take refer to Numba's runtime.
         if llvm.address_of_symbol(name) is None:
-            llvm.add_symbol(name, ctypes.cast(_unreachable, ctypes.c_void_p).value)
+            llvm.add_symbol(name, _address_of(name))
     # One engine for each object: a second object in a finished engine finds its constants zeroed.
     empty = llvm.parse_assembly("")
     engine = llvm.create_mcjit_compiler(empty, target_machine())
@@ -136,4 +141,25 @@ def _load(code: ObjectCode) -> tuple[int, int]:
     return engine.get_function_address(code.entry), engine.get_function_address(PACKED + code.entry)
 
 
+def _address_of(name: str) -> int:
+    """Return the address of a function or variable of the process.
+
+    Raises
+    ------
+    OSError
+        No library that is loaded has it.
+    """
+    try:
+        symbol = getattr(ctypes.CDLL(None), name)
+    except AttributeError:
+        if not name.startswith(_RUNTIME):
+            raise OSError(f"compiled code needs {name}, which no library of this process has") from None
+        symbol = _unreachable
+    address = ctypes.cast(symbol, ctypes.c_void_p).value
+    assert address is not None
+    return address
+
+
+#: Error paths that these loops never take refer to Numba's runtime.
+_RUNTIME = ("numba_", "NRT_")
 _unreachable = ctypes.CFUNCTYPE(ctypes.c_int64)(lambda: 0)

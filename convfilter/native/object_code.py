@@ -2,7 +2,7 @@
 
 A program in a Makefile starts again for each target, and importing Numba takes
 longer than filtering most pictures. So a loop is compiled when it is first
-needed, and its object code is stored; later runs load it without Numba.
+needed, and its code is linked and stored; later runs load it without Numba and LLVM.
 
 A stored file is used only if it lies in a folder that nobody else can write,
 belongs to this user, and carries the checksum of its content. Its name is the
@@ -23,7 +23,8 @@ from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 from convfilter import __version__
-from convfilter.native import object_store
+from convfilter.machine.processor import description
+from convfilter.native import image, object_store
 from convfilter.native.object_store import sha256
 
 _LOOPS = Path(__file__).parents[1] / "loops"
@@ -36,7 +37,7 @@ PACKED = "packed_"
 
 
 class ObjectCode(NamedTuple):
-    """A compiled loop: the name to call, the names it needs, and the object file's bytes."""
+    """A compiled loop: the name to call, the names it needs, and the bytes of its image, or else of its object file."""
 
     entry: str
     needs: tuple[str, ...]
@@ -136,7 +137,7 @@ def _folder_to_fill() -> tuple[Path, str | None]:
 
 def is_first_time() -> bool:
     """Tell whether the cache folder hears of compiling for the first time; one that cannot be written always does."""
-    parts = [_language(_LOOPS, _LOWERING), _numba_version().encode(), __version__.encode(), _processor().encode()]
+    parts = [_language(_LOOPS, _LOWERING), repr(_compilers()).encode(), __version__.encode(), description().encode()]
     digest = sha256(b"\0".join(parts)).hexdigest()[:40]
     return object_store.mark(_folder_to_fill()[0], f"compiled-{digest}")
 
@@ -152,14 +153,12 @@ def _unpack(data: bytes) -> ObjectCode:
 
 
 def _file_name(module: str, function: str, codes: tuple[str, ...]) -> str:
-    import llvmlite
-
     parts = [
         (_LOOPS / f"{module}.py").read_bytes(),
         _language(_LOOPS, _LOWERING),
         repr((function, codes, sorted(_OPTIONS["fastmath"]), _OPTIONS["error_model"])).encode(),
-        repr((_numba_version(), llvmlite.__version__, __version__, sys.implementation.cache_tag)).encode(),
-        _processor().encode(),
+        repr((_compilers(), __version__, sys.implementation.cache_tag)).encode(),
+        description().encode(),
     ]
     digest = sha256(b"\0".join(sha256(part).digest() for part in parts)).hexdigest()
     return f"{function}-{digest[:40]}{object_store.SUFFIX}"
@@ -168,32 +167,30 @@ def _file_name(module: str, function: str, codes: tuple[str, ...]) -> str:
 @cache
 def _language(loops: Path, lowering: Path) -> bytes:
     """Return the digest of the modules that all loops use."""
-    files = [loops / "vectors.py", loops / "blocks.py", *sorted(lowering.glob("*.py"))]
+    files = [loops / "vectors.py", loops / "blocks.py", *sorted(lowering.glob("*.py")), Path(image.__file__)]
     digest: bytes = sha256(b"\0".join(sha256(file.read_bytes()).digest() for file in files)).digest()
     return digest
 
 
 @cache
-def _processor() -> str:
-    import llvmlite.binding as llvm
+def _compilers() -> tuple[str, str]:
+    """Return the versions of Numba and llvmlite."""
+    return _version("numba"), _version("llvmlite")
 
-    return repr((llvm.get_default_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()))
 
-
-@cache
-def _numba_version() -> str:
-    """Read Numba's version from its ``numba-X.Y.dist-info`` folder: importlib.metadata takes 30 ms to import."""
+def _version(package: str) -> str:
+    """Read a version from a folder like ``numba-X.Y.dist-info``: importlib.metadata takes 30 ms to import."""
     for folder in sys.path:
         try:
             names = os.listdir(folder or ".")
         except OSError:
             continue
         for name in names:
-            if name.startswith("numba-") and name.endswith(".dist-info"):
+            if name.startswith(f"{package}-") and name.endswith(".dist-info"):
                 return name
     from importlib.metadata import version
 
-    return version("numba")
+    return version(package)
 
 
 def _compile(module: str, function: str, codes: tuple[str, ...]) -> ObjectCode:
@@ -231,7 +228,9 @@ def _compile(module: str, function: str, codes: tuple[str, ...]) -> ObjectCode:
     code = llvm.parse_assembly(compiled.inspect_llvm())
     code.link_in(llvm.parse_assembly(packed_entry(compiled.native_name, PACKED + compiled.native_name, codes)))
     needs = tuple(f.name for f in code.functions if f.is_declaration and not f.name.startswith("llvm."))
-    return ObjectCode(compiled.native_name, needs, machine.emit_object(code))
+    entry, emitted = compiled.native_name, machine.emit_object(code)
+    linked = image.link(emitted, (entry, PACKED + entry))
+    return ObjectCode(entry, needs, emitted if linked is None else image.packed(linked))
 
 
 def _with_parts(module: ModuleType, function: str) -> Any:

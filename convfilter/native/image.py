@@ -1,0 +1,240 @@
+"""Link object code of a loop once, when it is compiled, so that later runs load it without LLVM.
+
+Importing llvmlite takes as long as filtering a small picture, and all that a
+run needs of it is to place the sections of an object file in memory and to
+resolve addresses. ``link`` does that as far as it can be done ahead: it lays
+the sections out in one image and applies every relocation between them, which
+on x86-64 are relative, so the image may lie anywhere. What remains for ``load``
+is to add the image's address to some pointers, and to look up functions of the
+C library.
+
+Formats: Tool Interface Standard, Executable and Linking Format 1.2; H. J. Lu et
+al., System V Application Binary Interface, AMD64, section 4.4.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+_X86_64 = 62
+_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
+_SECTION = struct.Struct("<IIQQQQIIQQ")
+_SYMBOL = struct.Struct("<IBBHQQ")
+_RELOCATION = struct.Struct("<QQq")
+_PROGBITS, _SYMTAB, _RELA, _NOBITS = 1, 2, 4, 8  # types of sections
+_ALLOC = 2  # the flag of a section that is loaded
+_UNDEFINED, _COMMON = 0, 0xFFF2  # instead of a symbol's section
+_ABS64, _PC64, _GOTOFF64, _GOT64, _GOTPC64 = 1, 24, 25, 27, 29  # relocations that LLVM's large code model uses
+_POINTER = 8
+_LARGEST = 2**24  # bytes of a section: the largest loop has 2**17
+_READ_AND_EXECUTE = 1 | 4
+
+
+class Image(NamedTuple):
+    """Linked code: what is mapped, and what depends on where.
+
+    Attributes
+    ----------
+    content : bytes
+        All sections, and the table of pointers that the code reads (the global offset table).
+    entries : tuple of int
+        Offsets of the functions asked for.
+    pointers : tuple of int
+        Offsets of 64-bit pointers to places in the image, which hold these places' offsets.
+    imports : tuple of (int, str)
+        Offsets of 64-bit pointers to functions and variables of the process, and the names of these.
+    """
+
+    content: bytes
+    entries: tuple[int, ...]
+    pointers: tuple[int, ...]
+    imports: tuple[tuple[int, str], ...]
+
+
+class _CannotLinkError(Exception):
+    """The object file is of another format, or uses what this linker does not know."""
+
+
+def link(code: bytes, entries: Sequence[str]) -> Image | None:
+    """Link an object file; None if it takes more than this linker knows.
+
+    Parameters
+    ----------
+    code : bytes
+        An ELF object file for x86-64, in the large code model.
+    entries : sequence of str
+        Names of functions to call.
+    """
+    try:
+        return _Linker(code).image(entries)
+    except (_CannotLinkError, struct.error, IndexError, KeyError, UnicodeDecodeError):
+        return None
+
+
+class _Linker:
+    """Sections of one object file, laid out one after the other."""
+
+    def __init__(self, code: bytes) -> None:
+        magic, kind, machine, _, _, _, table, _, _, _, _, entry, count, _ = _HEADER.unpack_from(code)
+        if magic[:6] != b"\x7fELF\x02\x01" or (kind, machine, entry) != (1, _X86_64, _SECTION.size):
+            raise _CannotLinkError
+        self._code = code
+        self._sections = [_SECTION.unpack_from(code, table + number * entry) for number in range(count)]
+        self._content = bytearray()
+        self._places: dict[int, int] = {}  # number of a section -> its offset
+        for number, (_, kind, flags, _, offset, size, _, _, alignment, _) in enumerate(self._sections):
+            if flags & _ALLOC and kind in (_PROGBITS, _NOBITS):
+                self._places[number] = self._room(size, alignment)
+                if kind == _PROGBITS:
+                    place = self._places[number]
+                    self._content[place : place + size] = code[offset : offset + size]
+        self._symbols = self._read_symbols()
+        self._slots: dict[tuple[str, int], int] = {}  # name and offset of a symbol -> that of its pointer
+        self._pointers: list[int] = []
+        self._imports: list[tuple[int, str]] = []
+
+    def image(self, entries: Sequence[str]) -> Image:
+        """Return the image, with all relocations applied that do not depend on its address."""
+        relocations = list(self._read_relocations())
+        for kind, _, symbol, _ in relocations:
+            if kind == _GOT64:
+                self._slot(*symbol)
+        table = min(self._slots.values(), default=0)  # the code adds offsets to the table's address
+        for kind, place, (name, target), addend in relocations:
+            if kind == _GOT64:
+                value = self._slots[name, target] + addend - table
+            elif kind == _GOTPC64:
+                value = table + addend - place
+            elif target < 0:
+                raise _CannotLinkError  # a symbol of the process, but not through the table
+            elif kind == _GOTOFF64:
+                value = target + addend - table
+            elif kind == _PC64:
+                value = target + addend - place
+            elif kind == _ABS64:
+                value = target + addend
+                self._pointers.append(place)
+            else:
+                raise _CannotLinkError
+            self._content[place : place + _POINTER] = value.to_bytes(_POINTER, "little", signed=True)
+        offsets = {name: offset for name, offset in self._symbols if offset >= 0}
+        found = tuple(offsets[name] for name in entries)
+        return Image(bytes(self._content), found, tuple(self._pointers), tuple(self._imports))
+
+    def _room(self, size: int, alignment: int) -> int:
+        """Make room at the end of the image, and return its offset."""
+        if max(size, alignment) > _LARGEST:
+            raise _CannotLinkError
+        self._content += bytes(-len(self._content) % max(1, alignment))
+        place = len(self._content)
+        self._content += bytes(size)
+        return place
+
+    def _read_symbols(self) -> list[tuple[str, int]]:
+        """Return the name and offset of each symbol; -1: a symbol of the process, -2: one in no loaded section."""
+        (table,) = (section for section in self._sections if section[1] == _SYMTAB)
+        _, _, _, _, start, size, strings, _, _, _ = table
+        names = self._sections[strings][4]
+        symbols = []
+        for at in range(start, start + size, _SYMBOL.size):
+            name, _, _, section, value, room = _SYMBOL.unpack_from(self._code, at)
+            first = names + name
+            text = self._code[first : self._code.index(b"\0", first)].decode()
+            if section == _UNDEFINED:
+                offset = -1
+            elif section == _COMMON:
+                offset = self._room(room, value)
+            else:
+                offset = self._places[section] + value if section in self._places else -2
+            symbols.append((text, offset))
+        return symbols
+
+    def _read_relocations(self) -> list[tuple[int, int, tuple[str, int], int]]:
+        """Return the kind, offset, symbol and addend of each relocation in a loaded section."""
+        relocations = []
+        for _, kind, _, _, start, size, _, target, _, _ in self._sections:
+            if kind == _RELA and target in self._places:
+                for at in range(start, start + size, _RELOCATION.size):
+                    offset, info, addend = _RELOCATION.unpack_from(self._code, at)
+                    symbol = self._symbols[info >> 32]
+                    relocations.append((info & 0xFFFFFFFF, self._places[target] + offset, symbol, addend))
+        return relocations
+
+    def _slot(self, name: str, target: int) -> None:
+        """Give a symbol a pointer in the table."""
+        if (name, target) in self._slots:
+            return
+        if target < -1:
+            raise _CannotLinkError
+        place = self._slots[name, target] = self._room(_POINTER, _POINTER)
+        if target == -1:
+            self._imports.append((place, name))
+        else:
+            self._content[place : place + _POINTER] = target.to_bytes(_POINTER, "little")
+            self._pointers.append(place)
+
+
+# Loading ------------------------------------------------------------------------
+
+
+def load(image: Image, address_of: Callable[[str], int]) -> tuple[Any, list[int]]:
+    """Map an image into this process; return the mapping, which must outlive its code, and the entries' addresses.
+
+    Parameters
+    ----------
+    image : Image
+    address_of : callable
+        Returns the address of a symbol of the process.
+
+    Raises
+    ------
+    OSError
+        The system forbids executable memory.
+    """
+    kind, rights = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ | mmap.PROT_WRITE
+    mapping = mmap.mmap(-1, len(image.content), kind, rights)
+    view = ctypes.c_char.from_buffer(mapping)  # also keeps the mapping from being closed
+    base = ctypes.addressof(view)
+    mapping.write(image.content)
+    for place in image.pointers:
+        (offset,) = struct.unpack_from("<q", image.content, place)
+        struct.pack_into("<q", mapping, place, base + offset)
+    for place, name in image.imports:
+        struct.pack_into("<q", mapping, place, address_of(name))
+    # Never writable and executable at the same time.
+    process = ctypes.CDLL(None, use_errno=True)
+    if process.mprotect(ctypes.c_void_p(base), ctypes.c_size_t(len(image.content)), _READ_AND_EXECUTE) != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, "mprotect")
+    return (mapping, view), [base + offset for offset in image.entries]
+
+
+# In the cache --------------------------------------------------------------------
+
+
+_COUNTS = struct.Struct("<4sIIIQ")
+_MAGIC = b"CFI1"
+
+
+def packed(image: Image) -> bytes:
+    """Return an image as bytes."""
+    names = "\n".join(name for _, name in image.imports).encode()
+    numbers = [*image.entries, *image.pointers, *(place for place, _ in image.imports)]
+    counts = _COUNTS.pack(_MAGIC, len(image.entries), len(image.pointers), len(image.imports), len(names))
+    return counts + struct.pack(f"<{len(numbers)}q", *numbers) + names + image.content
+
+
+def unpacked(data: bytes) -> Image | None:
+    """Return the image that ``packed`` made bytes of; None if these are an object file."""
+    if data[: len(_MAGIC)] != _MAGIC:
+        return None
+    _, entries, pointers, imports, size = _COUNTS.unpack_from(data)
+    numbers = struct.unpack_from(f"<{entries + pointers + imports}q", data, _COUNTS.size)
+    start = _COUNTS.size + 8 * len(numbers)
+    names = data[start : start + size].decode().split("\n") if imports else []
+    found, own, other = numbers[:entries], numbers[entries : entries + pointers], numbers[entries + pointers :]
+    return Image(data[start + size :], found, own, tuple(zip(other, names, strict=True)))
