@@ -9,6 +9,7 @@ from heics import CODE_POINTS, heics, samples
 
 from convfilter.errors import ReadError, SizeError, UsageError, WriteError
 from convfilter.picture.options import ReadOptions, WriteOptions
+from convfilter.picture.pillow.boxes import box
 from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import read
 from convfilter.picture.write import write
@@ -79,3 +80,20 @@ def test_writing_names_formats_that_can_be_written(tmp_path):
         write("-", picture)
     write(tmp_path / "a.tif", picture)
     np.testing.assert_array_equal(read(tmp_path / "a.tif").pixels, samples(12, 4))
+
+
+@pytest.mark.parametrize("brand", [b"hevc", b"msf1", b"heic"])
+def test_sequences_are_named(brand):
+    head = box(b"ftyp", brand, bytes(4), brand, b"iso8")
+    moov = box(b"moov", box(b"mvhd", bytes(100)))
+    with pytest.raises(ReadError, match="a HEIF sequence cannot be read; take its frames apart first, as with ffmpeg"):
+        read(io.BytesIO(head + moov + box(b"mdat", bytes(50))))
+    picture = read(io.BytesIO(FILES["8-3.heic"] + moov))
+    np.testing.assert_array_equal(picture.pixels, samples(8, 3))
+    assert picture.notes == ("the HEIC holds a sequence of pictures; only its cover is read",)
+
+
+@pytest.mark.parametrize(("suffix", "name"), [("svg", "SVG"), ("dpx", "DPX"), ("nef", "the camera raw NEF")])
+def test_what_can_neither_be_read_nor_written_is_named(tmp_path, suffix, name):
+    with pytest.raises(UsageError, match=f"{name} can neither be read nor written; use tif or png for the output"):
+        resolve_target(tmp_path / f"a.{suffix}")

@@ -109,6 +109,7 @@ FORMATS: tuple[Foreign, ...] = (
     Foreign("an xz file", (), ((0, b"\xfd7zXZ\0"),), "decompress it first, as with unxz"),
     Foreign("a ZIP archive", (), ((0, b"PK\x03\x04"),), "take the picture out first, as with unzip"),
 )  # fmt: skip
+_ARRAYS = (".npy", ".npz")
 _BY_NAME = {each.name: each for each in FORMATS}
 _BY_SUFFIX = {suffix: each for each in FORMATS for suffix in each.suffixes}
 JPEG_LS = _BY_NAME["JPEG-LS"]
@@ -135,6 +136,11 @@ def by_suffix(suffix: str) -> Foreign | None:
     return _BY_SUFFIX.get(suffix.lower())
 
 
+def named(name: str) -> Foreign:
+    """Return a format that cannot be read by its name here."""
+    return _BY_NAME[name]
+
+
 def raw_by_suffix(suffix: str) -> Foreign | None:
     """Find a camera raw that begins as a TIFF does, by the suffix of a file name, dot included."""
     return by_suffix(suffix) if suffix.lower() in _RAW_SUFFIXES else None
@@ -150,5 +156,8 @@ def read_only(suffix: str) -> str | None:
     """Return a remedy for an output suffix that can be read but not written, or None."""
     found = formats.read_only(suffix)
     if found is None:
-        return None
+        unknown = by_suffix(suffix)
+        if unknown is None or suffix.lower() in _ARRAYS:
+            return None
+        return f"{unknown.name} can neither be read nor written; use tif or png for the output"
     return f"{suffix.lower()} can be read but not written; use {' or '.join(found.instead)} for the output"

@@ -10,11 +10,12 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from convfilter.errors import ReadError
-from convfilter.picture import colour, limits
+from convfilter.picture import colour, foreign, limits
 from convfilter.picture.metadata import exif, xmp_clean
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Loss, Metadata, Picture, chosen
 from convfilter.picture.pillow import beside, contents
+from convfilter.picture.pillow.boxes import boxes
 from convfilter.picture.pixels import Model
 
 _EXIF_PREFIX = b"Exif\0\0"
@@ -63,11 +64,20 @@ def _opened(file: BinaryIO) -> Any:
     """Parse the boxes without decoding."""
     import pi_heif
 
+    kinds = _top_boxes(file)
+    if b"moov" in kinds and b"meta" not in kinds:
+        sequence = foreign.named("a HEIF sequence")
+        raise ReadError(f"{sequence.name} cannot be read", remedy=sequence.way)
     file.seek(0)
     heif = pi_heif.open_heif(file, convert_hdr_to_8bit=False, hdr_to_16bit=False)
     if not len(heif):
         raise ReadError("the HEIC holds no picture")
     return heif
+
+
+def _top_boxes(file: BinaryIO) -> set[bytes]:
+    """Return the kinds of the file's boxes; a moov box holds a sequence, a meta box pictures."""
+    return {kind for kind, _, _ in boxes(file, 0, file.seek(0, 2))}
 
 
 def _metadata(info: dict[str, Any]) -> Metadata:
@@ -86,6 +96,8 @@ def _notes(heif: Any, image: Any, file: BinaryIO, options: ReadOptions) -> list[
     notes = contents.notes_on(None, "HEIC", file)
     if options.frame is None and len(heif) > 1 and not any("pictures" in note for note in notes):
         notes.append(f"the HEIC holds {len(heif)} pictures; the primary one is taken")
+    if b"moov" in _top_boxes(file):
+        notes.append("the HEIC holds a sequence of pictures; only its cover is read")
     if image.info.get("depth_images"):
         notes.append("the HEIC holds a depth map; it is left out")
     if any(_GAIN_MAP in kind for kind in image.info.get("aux", {})):
