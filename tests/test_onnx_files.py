@@ -165,7 +165,7 @@ def branched(tmp_path: Path) -> str:
         node("Sigmoid", ["c3"], ["s3"], "sigmoid3"),
         node("MaxPool", ["a2"], ["p3"], "pool3", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1),
         node("Add", ["s3", "p3"], ["a3"], "add3"),
-        node("GlobalAveragePool", ["a3"], ["g4"], "squeeze4"),
+        node("ReduceMean", ["a3"], ["g4"], "squeeze4", axes=[2, 3]),
         node("Conv", ["g4", "w4"], ["e4"], "excite4"),
         node("HardSigmoid", ["e4"], ["h4"], "gate4"),
         node("Mul", ["a3", "h4"], ["m4"], "scale4"),
@@ -208,6 +208,14 @@ def test_branches_keep_alpha(branched: str) -> None:
     premultiplied = convfilter.apply(weighted, f"net:{branched},until=add2", alpha=True, premultiplied=True)
     assert premultiplied.shape == got.shape
     np.testing.assert_array_equal(premultiplied[..., -1], 0.5)
+
+
+@pytest.mark.parametrize("how", [{"axes": [2]}, {"axes": [-2, -1], "keepdims": 0}])
+def test_means_over_other_axes_are_refused(how: dict[str, Any], tmp_path: Path) -> None:
+    mean = helper.make_node("ReduceMean", ["picture"], ["m"], "mean", **how)
+    path = saved(tmp_path / "mean.onnx", [mean], [], "m")
+    with pytest.raises(KernelFileError, match="it takes means over the axes"):
+        convfilter.apply(IMAGE, f"net:{path}")
 
 
 def test_what_branches_see(branched: str) -> None:

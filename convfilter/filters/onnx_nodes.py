@@ -200,6 +200,13 @@ def _global_pooling(kind: str) -> Callable[[Node, Chain], Chain]:
     return chain_after
 
 
+def _mean_of_all(node: Node, chain: Chain) -> Chain:
+    axes = sorted(axis % 4 for axis in node.axes())
+    if axes != ([1, 2] if node.turned else [2, 3]) or not node.number("keepdims", 1):
+        raise KernelFileError(f"it takes means over the axes {axes}, not over all pixels of each channel")
+    return _global_pooling("average")(node, chain)
+
+
 _MODES: Mapping[str, PaddingMode] = {"constant": "constant", "reflect": "reflect", "edge": "edge", "wrap": "wrap"}
 
 
@@ -261,6 +268,7 @@ NODES: Mapping[str, Callable[[Node, Chain], Chain]] = {
     "LpPool": _pooling("power"),
     "GlobalMaxPool": _global_pooling("max"),
     "GlobalAveragePool": _global_pooling("average"),
+    "ReduceMean": _mean_of_all,
     "Pad": _pad,
     "Clip": _clip,
     "Neg": _negative,
