@@ -17,6 +17,8 @@ from convfilter.loops import vectors
 
 #: Vectors of a line.
 _VECTORS = 4
+#: Samples whose sorted columns stay in a core's L1 cache.
+_CHUNK = 2048
 
 
 def select(
@@ -112,18 +114,21 @@ def median_$side(tile, pitch, step, rows, length, apart, reach, columns, width, 
     lanes = vectors.lanes(tile)
     for row in range(rows):
         start = row * step * pitch
-        for x in range(0, width, lanes):
+        o = row * out_pitch
+        for first in range(0, length, $chunk):
+            last = min(length - first, $chunk)
+            at = start + first
+            for x in range(0, last + ($side - 1) * reach, lanes):
 $read_rows
 $sort
 $write_columns
-        o = row * out_pitch
-        for x in range(0, length, lanes):
+            for x in range(0, last, lanes):
 $read_columns
 $choose
-            if length - x >= lanes:
-                vectors.write(out, o + x, v$median)
-            else:
-                vectors.write_part(out, o + x, v$median, length - x)
+                if last - x >= lanes:
+                    vectors.write(out, o + first + x, v$median)
+                else:
+                    vectors.write_part(out, o + first + x, v$median, last - x)
     return 0
 ''')
 
@@ -141,14 +146,14 @@ def _statements(pairs: str) -> list[str]:
 def _median(side: int) -> str:
     taps = range(side * side)
     parts = {
-        "read_rows": [f"v{i} = vectors.read(tile, start + {i} * apart + x)" for i in range(side)],
+        "read_rows": [f"v{i} = vectors.read(tile, at + {i} * apart + x)" for i in range(side)],
         "sort": _statements(_SORTED[side]),
         "write_columns": [f"vectors.write(columns, {i} * width + x, v{i})" for i in range(side)],
         "read_columns": [f"v{i} = vectors.read(columns, {i // side} * width + x + {i % side} * reach)" for i in taps],
         "choose": _statements(MEDIANS[side]),
     }
-    lines = {name: "\n".join(" " * 12 + line for line in part) for name, part in parts.items()}
-    return _MEDIAN.substitute(side=side, median=side * side // 2, **lines)
+    lines = {name: "\n".join(" " * 16 + line for line in part) for name, part in parts.items()}
+    return _MEDIAN.substitute(side=side, chunk=_CHUNK, median=side * side // 2, **lines)
 
 
 exec(_median(3))

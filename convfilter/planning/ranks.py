@@ -21,9 +21,9 @@ _MOST_TAPS = 225
 _MOST_COUNTED = 2**16 - 1
 #: Columns whose histograms fit a core's L2 cache.
 _HISTOGRAM_COLS = 640
-#: Approximate samples of a tile.
-TILE_SAMPLES = 2**18
-_LEAST_ROWS = 16
+#: Approximate bytes of a tile, which fits a core's L2 cache; and its output rows.
+_TILE_BYTES = 2**20
+_LEAST_ROWS, _MOST_ROWS = 16, 128
 #: Rows between two restarts of histograms: in windows, and at least.
 _WINDOWS, _ROWS = 4, 128
 #: Cost of column histograms: two updates, sixteen coarse bins twice, and the fine bins that follow.
@@ -109,8 +109,9 @@ def rank_block_rows(task: Task, algorithm: str) -> int:
     rows = task.rows
     if algorithm == "histograms":
         return max(_ROWS, _WINDOWS * rows.kernel)
-    fitting = TILE_SAMPLES // (task.cols.padded * task.channels * rows.stride)
-    return max(_LEAST_ROWS, min(64, fitting), -(-rows.span // (2 * rows.stride)))
+    itemsize = task.dtype.itemsize if task.dtype.kind == "u" and task.pads_with_samples and not task.gray else 4
+    fitting = _TILE_BYTES // (task.cols.padded * task.channels * rows.stride * itemsize)
+    return max(_LEAST_ROWS, min(_MOST_ROWS, fitting), -(-rows.span // (2 * rows.stride)))
 
 
 def strip_cols(plan: StagePlan) -> int:
