@@ -14,9 +14,24 @@ def smooth(source, pitch, rows, length, weights, taps, apart, out, out_pitch):
         o = row * out_pitch
         for x in range(length):
             out[o + x] = 0
-        for tap in range(taps):
+        whole = taps - taps % 4
+        for tap in range(0, whole, 4):
+            i = row * pitch + tap * apart
+            _add_four(
+                weights[tap], weights[tap + 1], weights[tap + 2], weights[tap + 3], source, i, apart, out, o, length
+            )
+        for tap in range(whole, taps):
             _add(weights[tap], source, row * pitch + tap * apart, out, o, length)
     return 0
+
+
+def _add_four(first, second, third, fourth, source, i, apart, out, o, length):
+    """Add four taps, in the order of single ones, with one pass over the sums."""
+    for x in range(length):
+        total = out[o + x] + first * source[i + x]
+        total = total + second * source[i + apart + x]
+        total = total + third * source[i + 2 * apart + x]
+        out[o + x] = total + fourth * source[i + 3 * apart + x]
 
 
 def _add(weight, source, i, out, o, length):
@@ -32,31 +47,55 @@ def ridges(smoothed, pitch, rows, cols, channels, magnitude, low, high, first, l
     and last columns. A ridge is at least as high as both neighbours along the gradient, which are interpolated.
     """
     for row in range(rows):
-        for x in range(cols * channels):
-            out[row * out_pitch + x] = 0
+        o = row * out_pitch
         if row < first or row >= last:
+            for x in range(cols * channels):
+                out[o + x] = 0
             continue
-        for x in range(channels, (cols - 1) * channels):
-            at = (row + 2) * pitch + 2 * channels + x
-            here = magnitude[at]
-            if here < low:
-                continue
-            down, along = _slopes(smoothed, at, pitch, channels)
-            falls = (down >= 0 and along >= 0) or (down <= 0 and along <= 0)
-            side = channels if falls else -channels
-            steep = np.abs(down) > np.abs(along)
-            if steep:
-                share = np.abs(along) / np.abs(down)
-                near = pitch
-            else:
-                share = np.abs(down) / np.abs(along) if along != 0 else 0.0
-                near = side
-            far = pitch + side
-            ahead = magnitude[at + far] * share + magnitude[at + near] * (1 - share)
-            behind = magnitude[at - far] * share + magnitude[at - near] * (1 - share)
-            if ahead <= here and behind <= here:
-                out[row * out_pitch + x] = 2 if here >= high else 1
+        for x in range(channels):
+            out[o + x] = 0
+            out[o + (cols - 1) * channels + x] = 0
+        _ridges_of_row(
+            smoothed,
+            magnitude,
+            (row + 2) * pitch + 2 * channels,
+            pitch,
+            channels,
+            low,
+            high,
+            out,
+            o,
+            (cols - 1) * channels,
+        )
     return 0
+
+
+def _ridges_of_row(smoothed, magnitude, start, pitch, channels, low, high, out, o, end):
+    """Mark the ridges of a row, all of its samples alike: without a branch, many of them go side by side."""
+    for x in range(channels, end):
+        at = start + x
+        here = magnitude[at]
+        down, along = _slopes(smoothed, at, pitch, channels)
+        falls = ((down >= 0) & (along >= 0)) | ((down <= 0) & (along <= 0))
+        steep = np.abs(down) > np.abs(along)
+        small = np.abs(along) if steep else np.abs(down)
+        large = np.abs(down) if steep else np.abs(along)
+        share = small / large if large != 0 else 0.0
+        above, below = magnitude[at - pitch], magnitude[at + pitch]
+        left, right = magnitude[at - channels], magnitude[at + channels]
+        above_left, above_right = magnitude[at - pitch - channels], magnitude[at - pitch + channels]
+        below_left, below_right = magnitude[at + pitch - channels], magnitude[at + pitch + channels]
+        beside = right if falls else left
+        other = left if falls else right
+        near_ahead = below if steep else beside
+        near_behind = above if steep else other
+        far_ahead = below_right if falls else below_left
+        far_behind = above_left if falls else above_right
+        ahead = far_ahead * share + near_ahead * (1 - share)
+        behind = far_behind * share + near_behind * (1 - share)
+        is_ridge = (here >= low) & (ahead <= here) & (behind <= here)
+        mark = 2 if here >= high else 1
+        out[o + x] = mark if is_ridge else 0
 
 
 def slopes(smoothed, pitch, rows, length, channels, out):

@@ -99,17 +99,24 @@ class _Worker:
         """Write the ridges of some rows."""
         top, bottom = rows
         height, cols = len(self._down), len(self._along)
-        smoothed, channels = self._smoothed(max(0, top - _BESIDE), min(height, bottom + _BESIDE))
+        channels = self._target.slot.shape[2]
+        pitch, count = (cols + 2 * _BESIDE) * channels, bottom - top + 2 * _BESIDE
+        flat, magnitude = (self._scratch.get(name, count * pitch)[: count * pitch] for name in ("block", "magnitude"))
+        block = flat.reshape(count, cols + 2 * _BESIDE, channels)
+        first, last = max(0, top - _BESIDE), min(height, bottom + _BESIDE)
+        place = first - (top - _BESIDE)
+        self._smooth(first, last, flat[place * pitch :], pitch)
         # Beyond the border, gradients read the mirrored rows and columns.
-        first = max(0, top - _BESIDE)
-        wanted = np.arange(top - _BESIDE, bottom + _BESIDE)
-        picked = _mirrored(wanted, height) - first
-        around = _mirrored(np.arange(-_BESIDE, cols + _BESIDE), cols)
-        block = np.ascontiguousarray(smoothed[np.clip(picked, 0, len(smoothed) - 1)][:, around])
-        pitch = block.shape[1] * channels
-        flat, magnitude = block.reshape(-1), self._scratch.get("magnitude", block.size)
-        magnitude[: block.size] = 0
-        SLOPES.variant(D=np.float64)(flat, pitch, len(block), pitch, channels, magnitude)
+        beyond = np.array([place for place in range(-_BESIDE, cols + _BESIDE) if not 0 <= place < cols])
+        block[:, beyond + _BESIDE] = block[:, _mirrored(beyond, cols) + _BESIDE]
+        for row in range(top - _BESIDE, bottom + _BESIDE):
+            if not first <= row < last:
+                mirrored = int(_mirrored(np.array(row), height))
+                block[row - top + _BESIDE] = block[min(max(mirrored, first), last - 1) - top + _BESIDE]
+        magnitude[:pitch], magnitude[-pitch:] = 0, 0
+        margins = magnitude.reshape(block.shape)
+        margins[:, 0], margins[:, -1] = 0, 0
+        SLOPES.variant(D=np.float64)(flat, pitch, count, pitch, channels, magnitude)
         out = self._target.rows(top, bottom).reshape(-1)
         full = self._source.full
         limits = max(0, 1 - top), min(bottom, height - 1) - top
@@ -119,33 +126,35 @@ class _Worker:
         )  # fmt: skip
         return 0
 
-    def _smoothed(self, top: int, bottom: int) -> tuple[Real, int]:
-        """Return smoothed rows, and their channels."""
-        radius, taps, height = self._weights.size // 2, self._weights.size, len(self._down)
-        first, last = max(0, top - radius), min(height, bottom + radius)
-        colours = self._colours(first, last)
-        cols, channels = colours.shape[1:]
-        tile = np.zeros((bottom - top + taps - 1, cols * channels))
-        tile[first - (top - radius) :][: last - first] = colours.reshape(last - first, -1)
-        length = cols * channels
-        between = np.zeros((bottom - top, length + (taps - 1) * channels))
-        inner = between[:, radius * channels :][:, :length]
-        down = np.empty((bottom - top, length))
-        loop = SMOOTH.variant(D=np.float64)
-        loop(tile.reshape(-1), length, bottom - top, length, self._weights, taps, length, down.reshape(-1), length)
-        inner[:] = down
-        loop(
-            between.reshape(-1), between.shape[1], bottom - top, length, self._weights, taps, channels,
-            down.reshape(-1), length,
-        )  # fmt: skip
-        smoothed: Real = down.reshape(bottom - top, cols, channels)
-        smoothed /= self._down[top:bottom, np.newaxis, np.newaxis] * self._along[:, np.newaxis] + np.finfo(float).eps
-        return smoothed, channels
+    def _smooth(self, top: int, bottom: int, out: Real, pitch: int) -> None:
+        """Write smoothed rows, ``pitch`` samples apart, with room for the pixels beside them."""
+        radius, taps, height, scratch = self._weights.size // 2, self._weights.size, len(self._down), self._scratch
+        first, last, rows = max(0, top - radius), min(height, bottom + radius), bottom - top
+        image = self._colours(first, last)
+        cols, channels = image.shape[1:]
+        length, between_pitch = cols * channels, (cols + taps - 1) * channels
+        tile = scratch.get("tile", (rows + taps - 1) * length)[: (rows + taps - 1) * length]
+        shaped, above = tile.reshape(rows + taps - 1, cols, channels), first - (top - radius)
+        shaped[:above], shaped[above + last - first :] = 0, 0
+        shaped[above : above + last - first] = image
+        between = scratch.get("between", rows * between_pitch)[: rows * between_pitch]
+        margins = between.reshape(rows, between_pitch)
+        margins[:, : radius * channels], margins[:, radius * channels + length :] = 0, 0
+        loop, side = SMOOTH.variant(D=np.float64), _BESIDE * channels
+        loop(tile, length, rows, length, self._weights, taps, length, between[radius * channels :], between_pitch)
+        loop(between, between_pitch, rows, length, self._weights, taps, channels, out[side:], pitch)
+        smoothed = out[: rows * pitch].reshape(rows, -1)[:, side:-side].reshape(rows, cols, channels)
+        shares = scratch.get("shares", rows * cols)[: rows * cols].reshape(rows, cols)
+        np.multiply(self._down[top:bottom, np.newaxis], self._along, out=shares)
+        shares += np.finfo(float).eps
+        smoothed /= shares[..., np.newaxis]
 
-    def _colours(self, top: int, bottom: int) -> Real:
-        """Return rows of the picture as real numbers."""
+    def _colours(self, top: int, bottom: int) -> Samples:
+        """Return rows of the picture, as real numbers where something is done to them."""
         source = self._source
         image = self._picture.rows(top, bottom)
+        if not (source.alpha or source.gray):
+            return image
         colours: Real = (image[..., :-1] if source.alpha else image).astype(np.float64)
         if source.gray:
             colours = (colours @ np.array(LUMINANCE) / LUMINANCE_DIVISOR)[..., np.newaxis]
