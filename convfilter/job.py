@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from convfilter.pipeline import Options
 
 #: Most bytes of the engine's tiles and rows, over all threads.
-_SCRATCH_BYTES = 90 * 2**20
+SCRATCH_BYTES = 90 * 2**20
 #: GDAL's field of a TIFF for the value of missing data.
 _NODATA_TAG = 42113
 #: Largest samples whose sums stay finite in float32.
@@ -393,7 +393,7 @@ class Job:
             whole = [real * stage.rows.output * stage.cols.output * stage.output_channels for stage in lasts]
             there = zip([0, *whole], [*whole, 0], plan.groups, strict=True)
             between = max(between, *(before + after + group.held_bytes for before, after, group in there))
-        require_memory(results + between + _SCRATCH_BYTES)
+        require_memory(results + between + SCRATCH_BYTES)
 
 
 def _may_be_none(pixels: Pixels) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pty
@@ -278,28 +279,24 @@ def test_a_worker_that_dies_fails_one_file(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux to tell the memory of a process")
 def test_memory_does_not_grow_with_the_number_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)).save("noise.jpg")
-    hired: list[workers._Worker] = []
-    hire = workers._hired
+    first, last = 49, 249
+    filtered = pipeline.filter_file
+    count = itertools.count()
 
-    def noted(*arguments: Any) -> workers._Worker:
-        hired.append(hire(*arguments))
-        return hired[-1]
+    def noting(*arguments: Any) -> pipeline.Report:
+        report = filtered(*arguments)
+        if (number := next(count)) in (first, last):
+            lines = Path("/proc/self/status").read_text().splitlines()
+            kept = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))
+            Path(f"{number}.kept").write_text(str(kept))
+        return report
 
-    def kept_bytes() -> int:
-        lines = Path(f"/proc/{hired[0].pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))
-
-    monkeypatch.setattr(workers, "_hired", noted)
+    monkeypatch.setattr(pipeline, "filter_file", noting)
     jobs = [Job("noise.jpg", f"out/{number}.{('jpg', 'png')[number % 2]}") for number in range(250)]
-    kept = []
     events = workers.outcomes(jobs, pipeline.Options(("gaussian:4",)), 1)
-    for number, outcome in enumerate(event for event in events if isinstance(event, workers.Outcome)):
-        assert outcome.error is None
-        if number in (49, 248):  # after the last, the worker may have ended
-            kept.append(kept_bytes())
-    assert len(hired) == 1
-    # To keep one in ten of the pictures would take 4 MB.
-    assert kept[1] - kept[0] < 2 * 2**20
+    assert all(event.error is None for event in events if isinstance(event, workers.Outcome))
+    # To keep one in ten of the pictures would take 4 MB; one worker has filtered them all, or a file is missing.
+    assert int(Path(f"{last}.kept").read_text()) - int(Path(f"{first}.kept").read_text()) < 2 * 2**20
 
 
 class Unportable(Exception):
@@ -382,17 +379,19 @@ def test_the_memory_of_a_picture_follows_from_its_header_and_the_stack() -> None
 
 
 def test_jobs_run_alone_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    running: list[int] = []
     monkeypatch.setattr(resources.Memory, "needed", lambda *_: 2**40)
-    begin = workers._Crew.begin
+    filtered = pipeline.filter_file
 
-    def counted(crew: workers._Crew, job: Job) -> None:
-        begin(crew, job)
-        running.append(len(crew.busy))
+    def alone(*arguments: Any) -> pipeline.Report:
+        with open("running", "x"):  # an error, where another worker is at it
+            time.sleep(0.02)
+            report = filtered(*arguments)
+        os.unlink("running")
+        return report
 
-    monkeypatch.setattr(workers._Crew, "begin", counted)
-    assert len(collected([Job(f"photos/{name}.png", f"out/{name}.png") for name in ("a", "b", "deep/a")])) == 3
-    assert running == [1, 1, 1]
+    monkeypatch.setattr(pipeline, "filter_file", alone)
+    found = collected([Job(f"photos/{name}.png", f"out/{name}.png") for name in ("a", "b", "deep/a")])
+    assert [outcome.error for outcome in found] == [None] * 3
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=str)
@@ -552,7 +551,7 @@ def test_update_reads_the_content_where_the_clock_is_too_coarse_to_tell(capfd: p
     entries = log_file.read("")
     Path("a.pgm").write_bytes(b"P5 1 1 255\n\2")
     os.utime("a.pgm", ns=(now, now))
-    entries["b.pgm"]["read"]["stamp"] = list(update._stamp("a.pgm"))
+    entries["b.pgm"]["read"]["stamp"] = list(update.stamp_of("a.pgm"))
     log_file.append("", "b.pgm", entries["b.pgm"])
     assert not update.UpdateLog("recipe").is_current(job)
 
@@ -655,7 +654,7 @@ def test_make_understands_any_name(monkeypatch: pytest.MonkeyPatch) -> None:
     for decoy in ("a1", "xxy", "qqz", "p"):  # what patterns in the names would stand for
         Path("in", f"{decoy}.png").touch()
     depfile.write("deps.mk", jobs, [])
-    goals = " ".join(depfile._escaped(job.destination) for job in jobs)
+    goals = " ".join(depfile.escaped(job.destination) for job in jobs)
     Path("Makefile").write_text(f"all:\ninclude deps.mk\nall: {goals}\nout/%: ; $(info made $@)@:\n")
 
     def made() -> list[str]:

@@ -230,12 +230,12 @@ def test_the_size_of_a_jpeg_xl_is_read(shape, options):
     else:
         with pytest.raises(ReadError, match=f"holds a picture of {shape[1]}x{shape[0]}"):
             judge.require_sound(data)
-    assert tiff_segments._jpeg_xl_size(data) == shape[::-1]
+    assert tiff_segments.jpeg_xl_size(data) == shape[::-1]
     if not options:  # ISO/IEC 18181-2: a codestream in parts, each behind its number
         parts = (
             struct.pack(">I", 12) + b"JXL \r\n\x87\n" + struct.pack(">I", 12 + len(data)) + b"jxlp" + bytes(4) + data
         )
-        assert tiff_segments._jpeg_xl_size(parts) == shape[::-1]
+        assert tiff_segments.jpeg_xl_size(parts) == shape[::-1]
 
 
 @pytest.mark.parametrize("compression", ["jpeg", "jpeg2000", "webp", "png", "jpegxl", "lerc", "lzw", "zstd", "lzma"])

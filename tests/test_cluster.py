@@ -408,7 +408,7 @@ def test_ctrl_c_on_a_terminal_reaches_the_workers_of_this_machine_too_and_is_one
 
 
 def test_a_scheduler_that_is_not_there(folder, monkeypatch, capsys):
-    monkeypatch.setattr(connection, "_CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.3)
     assert run([*BLUR, "in/", "out/", "--dask", "tcp://127.0.0.1:1"]) == 1
     error = capsys.readouterr().err
     assert error.startswith("convfilter: no Dask scheduler answers at tcp://127.0.0.1:1: ")
@@ -427,8 +427,8 @@ ANSWERS = {
 
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_whatever_answers_in_place_of_a_scheduler(answer, folder, monkeypatch, capsys):
-    monkeypatch.setattr(connection, "_CONNECT_SECONDS", 0.5)
-    monkeypatch.setattr(connection, "_GOODBYE_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "GOODBYE_SECONDS", 0.5)
     ended = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -490,7 +490,7 @@ def test_a_worker_at_fault_is_not_the_only_one_to_try(folder):
 
 
 def test_a_scheduler_that_goes_away_is_said(folder, tmp_path_factory, s3_server, monkeypatch):
-    monkeypatch.setattr(scheduler, "_GONE_SECONDS", 0.5)
+    monkeypatch.setattr(scheduler, "GONE_SECONDS", 0.5)
     os.mkfifo("pipe.png")
     jobs = [Job("in/a.png", "a.png"), Job("pipe.png", "p.png")]
     with Cluster(tmp_path_factory.mktemp("lost")) as machines:  # one worker waits at the pipe, the other works

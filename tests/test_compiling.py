@@ -79,7 +79,7 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
 def test_the_first_run_has_the_rest_compiled(started: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(compiling.AHEAD_VARIABLE)
     monkeypatch.setattr(object_store, "fetch", lambda folder, name: None)
-    monkeypatch.setattr(object_code, "_compile", lambda *names: object_code.ObjectCode("entry", (), b""))
+    monkeypatch.setattr(object_code, "compile_loop", lambda *names: object_code.ObjectCode("entry", (), b""))
     told: list[str] = []
     for _ in range(2):
         compiling.notice(object_code.COMPILING, told.append)

@@ -17,8 +17,8 @@ Write = Callable[..., None]
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Stand in for the kernel: files of groups, and the groups of this process, on a machine of eight cores."""
-    monkeypatch.setattr(control_groups, "_ROOT", str(tmp_path))
-    monkeypatch.setattr(control_groups, "_MEMBERSHIP", str(tmp_path / "membership"))
+    monkeypatch.setattr(control_groups, "ROOT", str(tmp_path))
+    monkeypatch.setattr(control_groups, "MEMBERSHIP", str(tmp_path / "membership"))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(8)), raising=False)
 
     def write(name: str, text: str) -> None:
@@ -58,7 +58,7 @@ def test_quotas_of_version_1_count(write: Write, tree: str) -> None:
 
 def test_no_control_groups_no_limit(write: Write) -> None:
     assert available_cores() == 8
-    assert memory._cgroup_bytes() == memory._NO_LIMIT
+    assert memory.available_memory() > 2**20
 
 
 def test_memory_of_the_groups_around_counts(write: Write) -> None:
@@ -67,9 +67,9 @@ def test_memory_of_the_groups_around_counts(write: Write) -> None:
         write(f"{group}/memory.max", f"{limit}\n")
         write(f"{group}/memory.current", f"{used}\n")
         write(f"{group}/memory.stat", "anon 1\ninactive_file 50\n")
-    assert memory._cgroup_bytes() == 750
+    assert memory.available_memory() == 750
     write("membership", "4:memory:/\n0::/\n")
     write("memory/memory.limit_in_bytes", "500\n")
     write("memory/memory.usage_in_bytes", "100\n")
     write("memory/memory.stat", "total_inactive_file 7\n")
-    assert memory._cgroup_bytes() == 407
+    assert memory.available_memory() == 407

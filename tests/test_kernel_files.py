@@ -210,7 +210,7 @@ def test_numbers_too_long_for_fractions_are_read_as_floats() -> None:
 
 
 def test_many_decimals_are_read_as_floats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel_files, "_MOST_FRACTIONS", 3)
+    monkeypatch.setattr(kernel_files, "MOST_FRACTIONS", 3)
     kernel = load(written(tmp_path, "0.1 0.2\n0.3 0.4")).kernel
     assert np.array_equal(kernel.weights, [[0.1, 0.2], [0.3, 0.4]])
 

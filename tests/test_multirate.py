@@ -66,8 +66,8 @@ def test_the_parts_in_which_rows_are_filtered_do_not_show(mode, stride, monkeypa
     if mode != "constant":
         del keywords["padding_value"]
     whole = convfilter.gaussian_blur(image, 6, **keywords)
-    monkeypatch.setattr("convfilter.methods.horizontal._TURNED_SAMPLES", 60)
-    monkeypatch.setattr("convfilter.methods.horizontal._HALOS", 0)
+    monkeypatch.setattr("convfilter.methods.horizontal.TURNED_SAMPLES", 60)
+    monkeypatch.setattr("convfilter.methods.horizontal.HALOS", 0)
     np.testing.assert_array_equal(convfilter.gaussian_blur(image, 6, **keywords), whole)
 
 

@@ -52,12 +52,12 @@ def compiled(monkeypatch):
         names.append(function)
         return compile_loop(module, function, codes)
 
-    monkeypatch.setattr(object_code, "_compile", compile_and_note)
+    monkeypatch.setattr(object_code, "compile_loop", compile_and_note)
     return names
 
 
 #: What a compilation gives, without the time it takes.
-compile_loop = functools.cache(object_code._compile)
+compile_loop = functools.cache(object_code.compile_loop)
 
 
 def answer(module="load"):
@@ -269,8 +269,8 @@ def doctored(folder, monkeypatch):
     module = types.ModuleType("convfilter.loops.foreign")
     module.premultiply = premultiply
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    code = object_code._compile("foreign", "premultiply", CODES)
-    assert object_store.keep(folder, name, object_code._pack(code)) is None
+    code = object_code.compile_loop("foreign", "premultiply", CODES)
+    assert object_store.keep(folder, name, object_code.packed(code)) is None
     assert answer()[0] == 666, "the owner's own folder is believed"
     return folder
 
@@ -344,24 +344,24 @@ def other_convfilter(monkeypatch, tmp_path):
 
 
 def other_source(monkeypatch, tmp_path):
-    loops = shutil.copytree(object_code._LOOPS, tmp_path / "loops")
+    loops = shutil.copytree(object_code.LOOPS, tmp_path / "loops")
     with open(loops / "load.py", "a") as stream:
         stream.write("\n")
-    monkeypatch.setattr(object_code, "_LOOPS", loops)
+    monkeypatch.setattr(object_code, "LOOPS", loops)
 
 
 def other_vectors(monkeypatch, tmp_path):
-    loops = shutil.copytree(object_code._LOOPS, tmp_path / "loops")
+    loops = shutil.copytree(object_code.LOOPS, tmp_path / "loops")
     with open(loops / "vectors.py", "a") as stream:
         stream.write("\n")
-    monkeypatch.setattr(object_code, "_LOOPS", loops)
+    monkeypatch.setattr(object_code, "LOOPS", loops)
 
 
 def other_lowering(monkeypatch, tmp_path):
-    lowering = shutil.copytree(object_code._LOWERING, tmp_path / "lowering")
+    lowering = shutil.copytree(object_code.LOWERING, tmp_path / "lowering")
     with open(lowering / "vectors.py", "a") as stream:
         stream.write("\n")
-    monkeypatch.setattr(object_code, "_LOWERING", lowering)
+    monkeypatch.setattr(object_code, "LOWERING", lowering)
 
 
 @pytest.mark.parametrize(
@@ -386,7 +386,7 @@ def test_code_for_other_circumstances_is_compiled_anew_and_the_old_kept(folder, 
         names.append(function)
         return code
 
-    monkeypatch.setattr(object_code, "_compile", compile_and_note)
+    monkeypatch.setattr(object_code, "compile_loop", compile_and_note)
     assert answer() == RIGHT
     assert names == []
     with monkeypatch.context() as patch:

@@ -262,7 +262,7 @@ def test_turns_are_taken_one_after_the_other(tmp_path):
 
 
 def test_a_turn_that_does_not_end_is_not_waited_for_for_ever(folder, monkeypatch):
-    monkeypatch.setattr(object_store, "_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(object_store, "PATIENCE_SECONDS", 0.05)
     with turn(folder, NAME), turn(folder, NAME):
         pass
     assert os.listdir(folder) == [NAME]

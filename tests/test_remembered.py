@@ -15,11 +15,6 @@ UINT8 = np.dtype(np.uint8)
 BASE = {"stages": [Stage(Correlation(kernels.gaussian(2, 2)))], "shape": (40, 50, 4), "dtype": UINT8}
 
 
-@pytest.fixture(autouse=True)
-def nothing_before(monkeypatch):
-    monkeypatch.setattr(remembered, "_plans", {})
-
-
 def planned(**changes):
     values = BASE | changes
     return remembered_plan(values.pop("stages"), values.pop("shape"), values.pop("dtype"), **values)
@@ -70,11 +65,13 @@ def test_weights_that_are_written_to_later_are_not_those_of_the_plan():
 
 
 def test_few_plans_are_remembered_and_the_latest(monkeypatch):
-    monkeypatch.setattr(remembered, "_MOST_PLANS", 3)
-    first = planned(shape=(1, 1))
-    for cols in (2, 3, 1, 4):
+    monkeypatch.setattr(remembered, "MOST_PLANS", 3)
+    first, second = planned(shape=(1, 1)), planned(shape=(1, 2))
+    for cols in (3, 1, 4):
         planned(shape=(1, cols))
-    assert len(remembered._plans) == 3
+    assert planned(shape=(1, 2)) is not second
+    for cols in (3, 1, 4):
+        planned(shape=(1, cols))
     assert planned(shape=(1, 1)) is first
     second = planned(shape=(1, 3))
     for cols in (5, 6, 7):
@@ -85,7 +82,6 @@ def test_few_plans_are_remembered_and_the_latest(monkeypatch):
 def test_large_weights_are_not_remembered():
     large = {"stages": [Stage(Correlation(kernels.from_array(np.random.default_rng(0).normal(size=(120, 120)))))]}
     assert planned(**large) is not planned(**large)
-    assert not remembered._plans
 
 
 def test_what_cannot_be_planned_is_refused_each_time():

@@ -27,6 +27,7 @@ from convfilter.cli import main, root
 from convfilter.filters import kernels, stack
 from convfilter.filters.kernels import Kernel, gaussian
 from convfilter.picture.colour import with_depth
+from convfilter.picture.picture import Picture
 from convfilter.planning.field import Field
 from convfilter.report import figures, thumbnails, views
 from convfilter.report.thumbnails import thumbnail
@@ -331,8 +332,8 @@ def test_frames_are_counted(folder):
 
 
 def test_large_pictures_are_reduced_and_a_part_is_not(folder, monkeypatch):
-    monkeypatch.setattr(views, "_SIDES", ((12, 100),))
-    monkeypatch.setattr(views, "_DETAIL", (60, 40))
+    monkeypatch.setattr(views, "SIDES", ((12, 100),))
+    monkeypatch.setattr(views, "DETAIL", (60, 40))
     pixels = np.full((300, 400, 3), 90, np.uint8)
     pixels[200:230, 250:290] = np.random.default_rng(0).integers(0, 256, (30, 40, 3))
     convfilter.write("in.png", pixels)
@@ -397,7 +398,8 @@ def test_small_pictures_are_kept_exactly(dtype, model, alpha, channels):
 def test_reduced_pictures_are_means_over_areas():
     pixels = np.random.default_rng(0).integers(0, 256, (96, 160, 3), np.uint8)
     means = pixels.reshape(12, 8, 20, 8, 3).mean(axis=(1, 3))
-    assert np.abs(np.asarray(thumbnails._reduced(pixels, "rgb", False, None, 8)) - means).max() <= 0.5
+    reduced = Image.open(io.BytesIO(thumbnails.for_browsers(Picture.from_array(pixels), 8)))
+    assert np.abs(np.asarray(reduced) - means).max() <= 0.5
     thumb = thumbnail(pixels, "rgb", False, side=20, most_bytes=10**6)
     assert (thumb.size, thumb.factor, thumb.full, thumb.extent) == ((20, 12), 8, (160, 96), (1, 1))
     assert not thumb.is_exact
@@ -406,10 +408,10 @@ def test_reduced_pictures_are_means_over_areas():
 
 
 def test_bands_make_no_difference(monkeypatch):
-    pixels = np.random.default_rng(0).integers(0, 65536, (50, 30), np.uint16)
-    whole = np.asarray(thumbnails._reduced(pixels, "gray", False, None, 3))
-    monkeypatch.setattr(thumbnails, "_BAND_PIXELS", 200)
-    np.testing.assert_array_equal(np.asarray(thumbnails._reduced(pixels, "gray", False, None, 3)), whole)
+    picture = Picture.from_array(np.random.default_rng(0).integers(0, 65536, (50, 30), np.uint16))
+    whole = thumbnails.for_browsers(picture, 3)
+    monkeypatch.setattr(thumbnails, "BAND_PIXELS", 200)
+    assert thumbnails.for_browsers(picture, 3) == whole
 
 
 def test_what_is_transparent_has_no_colour_in_a_mean():
@@ -462,13 +464,13 @@ def test_profiles_are_kept(folder):
 def test_results_lie_where_they_were_taken_from():
     """Each output of an identity is a pixel of the picture: it covers that pixel, its neighbours the space between."""
     plan = convfilter.plan((40, 60), "identity:stride=3,padding=4", "identity:stride=2,padding=1")
-    field = views._last_field(plan, "cols")
+    field = views.last_field(plan, "cols")
     # Output k reads place 2k - 1 of the first result, which reads pixel 3 * that - 4.
     for k in (0, 5):
-        left, right = views._edges(field, (k, k + 1))
+        left, right = views.edges(field, (k, k + 1))
         assert (left + right) / 2 == 3 * (2 * k - 1) - 4 + 0.5
         assert right - left == 6
-    place = views._place(field, field, (1, 3), (1, 3), (0, 60), (0, 40))
+    place = views.laid(field, field, (1, 3), (1, 3), (0, 60), (0, 40))
     assert place == views.Place((-1 + 0.5 - 3) / 60, (-1 + 0.5 - 3) / 40, (5 + 0.5 + 3) / 60, (5 + 0.5 + 3) / 40)
 
 
@@ -476,7 +478,7 @@ def test_parts_of_the_result_are_those_above_the_part_of_the_picture():
     field = Field(size=5, jump=2, first=-2)
     for first in range(0, 9):
         inputs = (first, first + 7)
-        begin, end = views._outputs(field, inputs, 100)
+        begin, end = views.outputs_within(field, inputs, 100)
         centres = [field.start + k * field.jump for k in range(100)]
         assert [k for k, centre in enumerate(centres) if inputs[0] <= centre <= inputs[1] - 1] == list(
             range(begin, end)
@@ -526,7 +528,7 @@ def test_large_kernels_are_drawn_by_means_over_blocks(whole):
     kernel = gaussian(15.0, 9.0)
     if whole:
         kernel = Kernel(numerators=kernel.matrix, divisor=kernel.divisor)
-    values, block = figures._blocks(kernel)
+    values, block = figures.block_means(kernel)
     assert max(values.shape) <= 34
     weights = kernel.weights
     peak = np.unravel_index(values.argmax(), values.shape)

@@ -221,8 +221,8 @@ def test_names_that_lead_elsewhere_are_refused(name, scene, tmp_path):
 
 @contextmanager
 def served(scene, monkeypatch, specs=("gaussian:2",)):
-    monkeypatch.setattr(trial_server, "_GRACE_SECONDS", 0.1)
-    monkeypatch.setattr(trial_server, "_BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(trial_server, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(trial_server, "BEAT_SECONDS", 0.02)
     monkeypatch.setattr(Server, "timeout", 0.02)
     server = Server(scene, specs)
     thread = threading.Thread(target=server.serve, daemon=True)

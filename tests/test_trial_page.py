@@ -28,8 +28,8 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def page(browser, tmp_path, monkeypatch):
-    monkeypatch.setattr(trial_server, "_GRACE_SECONDS", 0.1)
-    monkeypatch.setattr(trial_server, "_BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(trial_server, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(trial_server, "BEAT_SECONDS", 0.02)
     monkeypatch.setattr(Server, "timeout", 0.02)
     convfilter.write(tmp_path / "in.png", PHOTO)
     server = Server(Scene(str(tmp_path / "in.png"), str(tmp_path / "out.png")), ("gaussian:1",))

@@ -96,16 +96,16 @@ def test_every_option_is_known_to_be_harmless_or_not() -> None:
     for name in COMMANDS:
         command = root.get_command(click.Context(root), name)
         assert command is not None
-        names |= set(config._keys(command)) if name in config._FILTER_COMMANDS else set()
-    harmless = {key for key in names if config._is_harmless(config._keys(apply).get(key) or _filter_option(key))}
+        names |= set(config.option_keys(command)) if name in config.FILTER_COMMANDS else set()
+    harmless = {key for key in names if config.is_harmless(config.option_keys(apply).get(key) or _filter_option(key))}
     assert names - harmless == set(REACHING)
 
 
 def _filter_option(key: str) -> click.Option:
     return next(
-        config._keys(command)[key]
-        for name in config._FILTER_COMMANDS
-        if (command := root.get_command(click.Context(root), name)) and key in config._keys(command)
+        config.option_keys(command)[key]
+        for name in config.FILTER_COMMANDS
+        if (command := root.get_command(click.Context(root), name)) and key in config.option_keys(command)
     )
 
 
@@ -382,7 +382,7 @@ def test_pipes_and_devices_among_pictures_are_not_opened(capfd: pytest.CaptureFi
 def test_links_between_folders_make_no_maze(monkeypatch: pytest.MonkeyPatch) -> None:
     from convfilter.batch import inputs
 
-    monkeypatch.setattr(inputs, "_MOST_LINKED", 50)
+    monkeypatch.setattr(inputs, "MOST_LINKED", 50)
     for level in range(30):
         Path(f"maze/{level}").mkdir(parents=True)
         for name in ("a", "b"):

@@ -45,18 +45,18 @@ def write(path: str, jobs: Sequence[Job], others: Sequence[str], *, follow: bool
     WriteError
     """
     rules = [
-        f"{_escaped(job.destination, _IN_TARGETS)}: {' '.join(map(_escaped, (job.source, *others)))}\n" for job in jobs
+        f"{escaped(job.destination, _IN_TARGETS)}: {' '.join(map(escaped, (job.source, *others)))}\n" for job in jobs
     ]
     # Each prerequisite gets an empty rule: otherwise make stops when the file is removed or renamed.
     names = dict.fromkeys((*(job.source for job in jobs), *others))
-    rules += [f"\n{_escaped(name, _IN_TARGETS)}:\n" for name in names]
+    rules += [f"\n{escaped(name, _IN_TARGETS)}:\n" for name in names]
     text = "".join(rules)
     needed = [f"{variable} := {content}\n" for variable, content in _VARIABLES.items() if f"$({variable})" in text]
     with atomic.replacing(path, follow=follow) as file:
         file.write(os.fsencode("".join(needed) + text))
 
 
-def _escaped(name: str, special: str = _IN_PREREQUISITES) -> str:
+def escaped(name: str, special: str = _IN_PREREQUISITES) -> str:
     """Escape a name for make: one word without special meaning."""
     if "\n" in name:
         raise UsageError(

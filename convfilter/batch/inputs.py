@@ -12,7 +12,7 @@ from convfilter.picture import foreign, formats
 from convfilter.picture.place.atomic import is_below, is_special
 
 #: Most folders reached through links: a few linked folders can form a maze of millions of paths.
-_MOST_LINKED = 10_000
+MOST_LINKED = 10_000
 
 
 def find(names: Iterable[str], naming: Naming, search: Search) -> Found:
@@ -106,8 +106,8 @@ def _walk(top: str, search: Search, output: str | None, closed: list[tuple[str, 
         if identity in parents or (identity == avoided and below):
             continue
         linked += through_link
-        if linked > _MOST_LINKED:
-            closed.append((folder, f"links lead to more than {_MOST_LINKED:,} folders; name those that are meant"))
+        if linked > MOST_LINKED:
+            closed.append((folder, f"links lead to more than {MOST_LINKED:,} folders; name those that are meant"))
             return
         folders = []
         for entry in _entries(folder, closed):

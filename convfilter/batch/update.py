@@ -100,7 +100,7 @@ class _Stamp(NamedTuple):
     changed: int
 
 
-def _stamp(path: str) -> _Stamp | None:
+def stamp_of(path: str) -> _Stamp | None:
     """Return the state of a regular file, or None."""
     try:
         status = os.stat(path)
@@ -113,7 +113,7 @@ def _stamp(path: str) -> _Stamp | None:
 
 def digest_of(path: str) -> str | None:
     """Return a digest of a file's content, in hexadecimal; None if it is unreadable, a pipe or a device."""
-    if _stamp(path) is None:
+    if stamp_of(path) is None:
         return None
     try:
         with open(path, "rb") as file:
@@ -142,7 +142,7 @@ class UpdateLog:
         self.remember([job])
         source = self._inputs[job][0]
         folder, name = os.path.split(job.destination)
-        output = _stamp(job.destination)
+        output = stamp_of(job.destination)
         entry = self._log(folder).get(name)
         if source is None or output is None or entry is None:
             return False
@@ -161,7 +161,7 @@ class UpdateLog:
     def remember(self, jobs: Iterable[Job]) -> None:
         """Record the inputs' states before they are read."""
         for job in jobs:
-            self._inputs[job] = _stamp(job.source), time.time_ns()
+            self._inputs[job] = stamp_of(job.source), time.time_ns()
 
     def refresh(self) -> None:
         """Update the log entries of files whose content was compared, so that the next run need not compare it.
@@ -191,11 +191,11 @@ class UpdateLog:
         source, seen = self._inputs.get(job, (None, 0))
         if digests is None:
             digests = digest_of(job.source), digest_of(job.destination)
-        output, now = _stamp(job.destination), time.time_ns()
+        output, now = stamp_of(job.destination), time.time_ns()
         if output is None:
             return
         # If the input has changed meanwhile, its digest may not be that of the content that was read.
-        read = digests[0] if source is not None and _stamp(job.source) == source else None
+        read = digests[0] if source is not None and stamp_of(job.source) == source else None
         folder, name = os.path.split(job.destination)
         entry = {
             "input": os.path.realpath(job.source),

@@ -35,7 +35,7 @@ from convfilter.picture.place.atomic import is_below
 NAME, _PROJECT = CONFIG_FILES
 _TABLE = "tool.convfilter"
 _PIPELINES = "pipelines"
-_FILTER_COMMANDS = ("blur", "edges", "sharpen", "convolve", "pool", "rank", "morph", "apply")
+FILTER_COMMANDS = ("blur", "edges", "sharpen", "convolve", "pool", "rank", "morph", "apply")
 #: Options that apply to one run, not in general.
 _NEVER = (
     "in_place",
@@ -86,19 +86,19 @@ def use(ctx: click.Context, path: str | None) -> None:
     session.pipelines = _pipelines(name, table.pop(_PIPELINES, {}))
     root = ctx.find_root().command
     apply = root.get_command(ctx, "apply") if isinstance(root, click.Group) else None
-    common = _keys(apply or ctx.command)
+    common = option_keys(apply or ctx.command)
     tables = {key: value for key, value in table.items() if isinstance(value, dict)}
     for key in tables:
-        if key not in _FILTER_COMMANDS:
-            raise UsageError(f"{name}: {_unknown(key, [*_FILTER_COMMANDS, _PIPELINES], 'table')}")
-    own = _keys(ctx.command)
+        if key not in FILTER_COMMANDS:
+            raise UsageError(f"{name}: {_unknown(key, [*FILTER_COMMANDS, _PIPELINES], 'table')}")
+    own = option_keys(ctx.command)
     defaults = _values(name, {key: value for key, value in table.items() if key not in tables}, common)
     defaults = {param: value for param, value in defaults.items() if param in {option.name for option in own.values()}}
     here = str(ctx.command.name)
     defaults |= _values(f"{name}: [{here}]", tables.get(here, {}), own)
     if not session.trusts_config:
         for key, option in own.items():
-            if defaults.get(str(option.name)) is not None and not _is_harmless(option):
+            if defaults.get(str(option.name)) is not None and not is_harmless(option):
                 raise UsageError(
                     f"{name}: {key} reaches beyond this folder, and so is not taken from a file that is found in it; "
                     f"leave it out, name the file with --config, or set it in {own_config()}"
@@ -106,7 +106,7 @@ def use(ctx: click.Context, path: str | None) -> None:
     ctx.default_map = defaults
 
 
-def _is_harmless(option: click.Option) -> bool:
+def is_harmless(option: click.Option) -> bool:
     """Whether an option is allowed in a found file: an option of a filter, or a harmless one."""
     return hasattr(option, "filter_name") or option.name in _HARMLESS
 
@@ -164,7 +164,7 @@ def _parsed(path: str, content: bytes | None = None) -> dict[str, Any]:
         return tomllib.loads((_content(path) if content is None else content).decode())
 
 
-def _keys(command: click.Command) -> dict[str, click.Option]:
+def option_keys(command: click.Command) -> dict[str, click.Option]:
     """Return the configurable options of a command, by key."""
     options = [param for param in command.params if isinstance(param, click.Option)]
     chooses = any(getattr(option, "selects", False) for option in options)

@@ -17,9 +17,9 @@ from convfilter.errors import ClusterError, UsageError, first_line
 
 LOCAL = "local"
 _INSTALL = "pip install 'convfilter[cluster]'"
-_CONNECT_SECONDS = 10.0
+CONNECT_SECONDS = 10.0
 #: Seconds for a scheduler to release a client; one that has gone takes all of them.
-_GOODBYE_SECONDS = 2.0
+GOODBYE_SECONDS = 2.0
 _LOOPBACK = "127.0.0.1"
 
 
@@ -54,7 +54,7 @@ def connected(address: str, processes: int) -> Iterator[Any]:
     for name in ("distributed", *logging.root.manager.loggerDict):
         if name.partition(".")[0] == "distributed":
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    quiet = {"distributed.comm.timeouts.connect": f"{_CONNECT_SECONDS}s", "distributed.admin.log-length": 0}
+    quiet = {"distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s", "distributed.admin.log-length": 0}
     cluster = client = None
     with dask.config.set(quiet):
         try:
@@ -69,7 +69,7 @@ def connected(address: str, processes: int) -> Iterator[Any]:
                 ) from error
             yield client
         finally:
-            for each, seconds in ((client, _GOODBYE_SECONDS), (cluster, _CONNECT_SECONDS)):
+            for each, seconds in ((client, GOODBYE_SECONDS), (cluster, CONNECT_SECONDS)):
                 if each is not None:
                     with suppress(Exception):
                         each.close(timeout=seconds)
@@ -81,15 +81,15 @@ def _client(distributed: Any, target: Any) -> Any:
 
     def connect() -> None:
         try:
-            made.put(distributed.Client(target, timeout=_CONNECT_SECONDS, set_as_default=False))
+            made.put(distributed.Client(target, timeout=CONNECT_SECONDS, set_as_default=False))
         except Exception as error:
             made.put(error)
 
     threading.Thread(target=connect, daemon=True).start()
     try:
-        client = made.get(timeout=_CONNECT_SECONDS + _GOODBYE_SECONDS)
+        client = made.get(timeout=CONNECT_SECONDS + GOODBYE_SECONDS)
     except queue.Empty:
-        raise TimeoutError(f"it says nothing for {_CONNECT_SECONDS:g} seconds") from None
+        raise TimeoutError(f"it says nothing for {CONNECT_SECONDS:g} seconds") from None
     if isinstance(client, Exception):
         raise client
     return client

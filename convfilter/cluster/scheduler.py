@@ -29,7 +29,7 @@ from convfilter.pipeline import Options
 #: Interval of checks that the scheduler is alive, in seconds.
 _LOOK_SECONDS = 0.5
 #: Seconds that it may be unreachable.
-_GONE_SECONDS = 15.0
+GONE_SECONDS = 15.0
 #: What reading a file says that is not there.
 #: Tasks for each thread of the workers: one running, one or two queued.
 _TASKS_A_THREAD = 3
@@ -211,7 +211,7 @@ class _Run:
     def _one(self, future: Any, done: worker.Done | None) -> Iterator[Event]:
         job, attempt = self._tasks.pop(future)
         try:
-            done = done or future.result(timeout=_GONE_SECONDS)
+            done = done or future.result(timeout=GONE_SECONDS)
         except TimeoutError:  # the worker with the result has died: Dask recomputes it
             self._watch(future, job, attempt)
             return
@@ -252,7 +252,7 @@ class _Run:
         now = time.monotonic()
         if self._client.status == "running":
             self._seen = now
-        elif now - self._seen > _GONE_SECONDS or self._client.status == "closed":
+        elif now - self._seen > GONE_SECONDS or self._client.status == "closed":
             raise ClusterError(
                 f"the scheduler at {self._address} is gone; what is done stays, run again with what is left"
             )

@@ -36,7 +36,7 @@ from convfilter.record import record
 MOST_WEIGHTS = 4096 * 4096
 _MOST_TEXT_BYTES = 16 << 20
 #: Most weights whose decimals become exact fractions; more would take seconds, and are read as float64.
-_MOST_FRACTIONS = 1 << 16
+MOST_FRACTIONS = 1 << 16
 #: Integers up to here are exact in float64.
 _MOST_EXACT = 1 << 53
 _UNITS = ("samples", "full scale")
@@ -187,7 +187,7 @@ def _exact(rows: list[Row]) -> tuple[npt.ArrayLike, float]:
             )
     weights = [row.weights for row in rows]
     flat = [weight for row in weights for weight in row]
-    if len(flat) <= _MOST_FRACTIONS and not any(isinstance(weight, float) for weight in flat):
+    if len(flat) <= MOST_FRACTIONS and not any(isinstance(weight, float) for weight in flat):
         divisor = math.lcm(*(weight.denominator for weight in flat if not isinstance(weight, float)))
         numerators = [[int(weight * divisor) for weight in row] for row in weights]
         if max((abs(value) for row in numerators for value in row), default=0) <= _MOST_EXACT >= divisor:

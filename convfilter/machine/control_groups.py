@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-_ROOT = "/sys/fs/cgroup"
-_MEMBERSHIP = "/proc/self/cgroup"
+ROOT = "/sys/fs/cgroup"
+MEMBERSHIP = "/proc/self/cgroup"
 
 
 def folders(controller: str) -> Iterator[str]:
@@ -23,16 +23,16 @@ def folders(controller: str) -> Iterator[str]:
         A folder may not exist: in a container, the path may be that of the host.
     """
     try:
-        with open(_MEMBERSHIP, encoding="utf-8", errors="surrogateescape") as file:
+        with open(MEMBERSHIP, encoding="utf-8", errors="surrogateescape") as file:
             lines = file.read().splitlines()
     except OSError:
         lines = ["0::/"]
     for line in sorted(lines, key=lambda line: not line.startswith("0:")):
         number, controllers, path = [*line.split(":", 2), "", ""][:3]
         if number == "0":
-            trees = [_ROOT, f"{_ROOT}/unified"]
+            trees = [ROOT, f"{ROOT}/unified"]
         elif controller in controllers.split(","):
-            trees = [f"{_ROOT}/{controllers}", f"{_ROOT}/{controller}"]
+            trees = [f"{ROOT}/{controllers}", f"{ROOT}/{controller}"]
         else:
             continue
         parts = [part for part in path.split("/") if part]

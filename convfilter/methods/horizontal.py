@@ -22,8 +22,8 @@ RATES_ALONG = Loop("rates", "rates_along", "A* i8 i8 i8 i8 i8* i8 i8* i8 A* i8 i
 
 #: Samples of a row that are transposed at a time: those of sixteen rows fit the cache. At least this many times the
 #: samples that a piece of a row shares with the next.
-_TURNED_SAMPLES = 2**14
-_HALOS = 3
+TURNED_SAMPLES = 2**14
+HALOS = 3
 #: Sums that the loop computes at a time: its tables are padded to multiples of this.
 _TOGETHER = 8
 
@@ -77,7 +77,7 @@ class _AtRates:
         axis, channels = work.plan.cols, work.source.channels
         # Halo of an output, which each piece transposes again.
         halo = rates.down.size + (rates.middle.size + rates.up.shape[1]) * rates.step
-        most = max(_TURNED_SAMPLES // channels, _HALOS * halo) // axis.stride
+        most = max(TURNED_SAMPLES // channels, HALOS * halo) // axis.stride
         self._parts = [_Part(work, rates, first, last) for first, last in cut(axis.output, max(1, most))]
 
     def calls(self, scratch: Scratch, rows: Samples | Moving, count: int, step: Step) -> list[Call]:

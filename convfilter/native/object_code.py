@@ -27,8 +27,8 @@ from convfilter.machine.processor import description
 from convfilter.native import image, object_store
 from convfilter.native.object_store import sha256
 
-_LOOPS = Path(__file__).parents[1] / "loops"
-_LOWERING = Path(__file__).with_name("lowering")
+LOOPS = Path(__file__).parents[1] / "loops"
+LOWERING = Path(__file__).with_name("lowering")
 #: Fused multiply-add is allowed; no other option may change the order of a sum.
 _OPTIONS: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
 
@@ -99,7 +99,7 @@ def kept_or_compiled(module: str, function: str, codes: tuple[str, ...]) -> Obje
     name = _file_name(module, function, codes)
     kept = _fetched(name)
     if kept is not None:
-        return _unpack(kept)
+        return unpacked(kept)
     announce(COMPILING)
     folder, problem = _folder_to_fill()
     if problem:
@@ -108,9 +108,9 @@ def kept_or_compiled(module: str, function: str, codes: tuple[str, ...]) -> Obje
     with object_store.turn(folder, name) if _takes_turns else nullcontext():
         kept = object_store.fetch(folder, name)
         if kept is not None:
-            return _unpack(kept)
-        code = _compile(module, function, codes)
-        problem = object_store.keep(folder, name, _pack(code))
+            return unpacked(kept)
+        code = compile_loop(module, function, codes)
+        problem = object_store.keep(folder, name, packed(code))
     if problem:
         announce(f"the compiled code cannot be kept ({problem}); {_ADVICE}")
     return code
@@ -137,16 +137,18 @@ def _folder_to_fill() -> tuple[Path, str | None]:
 
 def is_first_time() -> bool:
     """Tell whether the cache folder hears of compiling for the first time; one that cannot be written always does."""
-    parts = [_language(_LOOPS, _LOWERING), repr(_compilers()).encode(), __version__.encode(), description().encode()]
+    parts = [_language(LOOPS, LOWERING), repr(_compilers()).encode(), __version__.encode(), description().encode()]
     digest = sha256(b"\0".join(parts)).hexdigest()[:40]
     return object_store.mark(_folder_to_fill()[0], f"compiled-{digest}")
 
 
-def _pack(code: ObjectCode) -> bytes:
+def packed(code: ObjectCode) -> bytes:
+    """Return a compiled loop as the content of a file."""
     return "\n".join([code.entry, *code.needs, "", ""]).encode() + code.code
 
 
-def _unpack(data: bytes) -> ObjectCode:
+def unpacked(data: bytes) -> ObjectCode:
+    """Return the compiled loop that :func:`packed` wrote."""
     names, _, code = data.partition(b"\n\n")
     entry, *needs = names.decode().split("\n")
     return ObjectCode(entry, tuple(needs), code)
@@ -154,8 +156,8 @@ def _unpack(data: bytes) -> ObjectCode:
 
 def _file_name(module: str, function: str, codes: tuple[str, ...]) -> str:
     parts = [
-        (_LOOPS / f"{module}.py").read_bytes(),
-        _language(_LOOPS, _LOWERING),
+        (LOOPS / f"{module}.py").read_bytes(),
+        _language(LOOPS, LOWERING),
         repr((function, codes, sorted(_OPTIONS["fastmath"]), _OPTIONS["error_model"])).encode(),
         repr((_compilers(), __version__, sys.implementation.cache_tag)).encode(),
         description().encode(),
@@ -193,7 +195,7 @@ def _version(package: str) -> str:
     return version(package)
 
 
-def _compile(module: str, function: str, codes: tuple[str, ...]) -> ObjectCode:
+def compile_loop(module: str, function: str, codes: tuple[str, ...]) -> ObjectCode:
     """Compile one loop for this processor and return its object file."""
     from importlib import import_module
 

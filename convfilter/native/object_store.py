@@ -15,7 +15,7 @@ SUFFIX = ".convfilter-object"
 _MAGIC = b"convfilter object 1\n"
 _DIGEST_BYTES = 32
 #: Seconds to wait for another process; compiling takes a few seconds, so a longer wait means that it was stopped.
-_PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -144,7 +144,7 @@ def _lock_file(folder: Path, name: str) -> int | None:
             os.close(place)
     except OSError:
         return None
-    until = time.monotonic() + _PATIENCE_SECONDS
+    until = time.monotonic() + PATIENCE_SECONDS
     try:
         while time.monotonic() < until:
             try:

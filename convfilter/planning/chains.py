@@ -18,7 +18,7 @@ BLOCK_SAMPLES = 2**18
 #: Rows of the coarse grid in one block, unless the whole grid has few samples; source rows of one block, where a line
 #: buffer holds them; and coarse rows of a group, of which one vector holds a sample each.
 _COARSE_ROWS = 32
-_COARSE_SAMPLES = 2**21
+COARSE_SAMPLES = 2**21
 _COARSE_SEEN = 256
 COARSE_GROUP = 16
 #: Methods whose block height is fixed: a transform takes as many rows as its tile, running sums begin anew in each
@@ -119,7 +119,7 @@ def coarse_block_rows(stage: StagePlan, count: int, *, alone: bool) -> int:
     assert rates is not None
     row = max(stage.cols.input + 1, stage.cols.output) * stage.channels
     if alone:
-        rows = count if count * row <= _COARSE_SAMPLES else min(count, _COARSE_ROWS)
+        rows = count if count * row <= COARSE_SAMPLES else min(count, _COARSE_ROWS)
         return -(-rows // COARSE_GROUP) * COARSE_GROUP
     sizes = 2 * COARSE_GROUP, COARSE_GROUP
     return next((rows for rows in sizes if rows * rates.step <= _COARSE_SEEN), STEP_ROWS)

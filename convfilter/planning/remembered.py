@@ -20,7 +20,7 @@ from convfilter.planning.plan import Plan, plan_stack
 Value = TypeVar("Value")
 
 #: Most plans in the cache, and most bytes of weights of one plan.
-_MOST_PLANS = 32
+MOST_PLANS = 32
 _MOST_BYTES = 2**16
 
 _plans: dict[tuple[Any, ...], Plan] = {}
@@ -62,7 +62,7 @@ def remembered_plan(
         own = deepcopy(stages)  # callers cannot write to these weights
         return plan_stack(own, shape, dtype, out_dtype=out_dtype, **told)
 
-    return latest(_plans, key, plan, _MOST_PLANS) if room[0] >= 0 else plan()
+    return latest(_plans, key, plan, MOST_PLANS) if room[0] >= 0 else plan()
 
 
 def latest(values: dict[Any, Value], key: Any, make: Callable[[], Value], most: int) -> Value:

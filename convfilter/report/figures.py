@@ -86,7 +86,7 @@ def drawings(stage: Stage) -> Iterator[tuple[Drawing, ...]]:
 
 def heat_map(kernel: Kernel) -> str:
     """Draw the weights: one colour for positive, another for negative, darker for larger."""
-    values, block = _blocks(kernel)
+    values, block = block_means(kernel)
     rows, cols = kernel.shape
     written = max(rows, cols) <= _MOST_WRITTEN
     texts = _written(kernel) if written else None
@@ -98,7 +98,7 @@ def heat_map(kernel: Kernel) -> str:
 def caption(kernel: Kernel) -> str:
     """Return the caption of a heat map: size, sum, range, and blocks if cells are means."""
     rows, cols = kernel.shape
-    values, block = _blocks(kernel)
+    values, block = block_means(kernel)
     text = f"{cols}x{rows}, sum {_short(kernel.sum)}, {_short(values.min())} to {_short(values.max())}"
     return text + (f"; each cell is the mean of up to {block[1]}x{block[0]} weights" if max(block) > 1 else "")
 
@@ -265,7 +265,7 @@ def _cell(col: int, row: int, share: float, kind: str = "") -> str:
     return f'<rect class="{name}" x="{col}" y="{row}" width="1" height="1"{opacity}/>'
 
 
-def _blocks(kernel: Kernel) -> tuple[Weights, tuple[int, int]]:
+def block_means(kernel: Kernel) -> tuple[Weights, tuple[int, int]]:
     """Return the weights, or means over blocks if there are many, with rows and columns of a block."""
     # Odd, so that the middle weight is at the centre of its cell.
     block = tuple(-(-side // _MOST_CELLS) | 1 for side in kernel.shape)

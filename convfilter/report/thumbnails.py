@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _LARGEST_PROFILE = 8192
 _QUALITIES = (90, 80, 70, 50)
 #: Pixels of a band during the conversion to 8 bits.
-_BAND_PIXELS = 1 << 20
+BAND_PIXELS = 1 << 20
 _LEAST_SIDE = 16
 
 
@@ -138,7 +138,7 @@ def _reduced(pixels: Pixels, model: Model, alpha: bool, levels: tuple[float, flo
     from PIL import Image
 
     height, width = pixels.shape[:2]
-    rows = factor * max(1, _BAND_PIXELS // (width * factor))
+    rows = factor * max(1, BAND_PIXELS // (width * factor))
     bands = [_image(pixels[top : top + rows], model, alpha, levels).reduce(factor) for top in range(0, height, rows)]
     whole = Image.new(bands[0].mode, (bands[0].width, sum(band.height for band in bands)))
     top = 0

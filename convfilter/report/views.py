@@ -29,9 +29,9 @@ MOST_SHOWN = 100
 _MOST_BYTES = 24 << 20
 _MOST_BYTES_EACH = 4 << 20
 #: Longest side by number of pictures.
-_SIDES = ((12, 1600), (40, 1200), (MOST_SHOWN, 800))
+SIDES = ((12, 1600), (40, 1200), (MOST_SHOWN, 800))
 #: Width and height of a detail; and most pictures with details.
-_DETAIL = 480, 320
+DETAIL = 480, 320
 _MOST_WITH_DETAIL = 40
 #: Most feature maps shown.
 _MOST_MAPS = 64
@@ -173,19 +173,19 @@ def explored_at(stages: Sequence[Stage], before: Picture, plan: Plan, at: tuple[
 
 def _shown(pictures: int, most_bytes: int, before: Picture, after: Picture, plan: Plan, form: Form) -> Shown:
     """Make the thumbnails of one of ``pictures`` pictures."""
-    side = next((side for most, side in _SIDES if pictures <= most), _SIDES[-1][1])
+    side = next((side for most, side in SIDES if pictures <= most), SIDES[-1][1])
     has_detail = pictures <= _MOST_WITH_DETAIL
     most_bytes = min(most_bytes, _MOST_BYTES // pictures // (4 if has_detail else 2))
     after, maps = result_of(after, plan, form)
     small = [_thumbnail(picture, picture.pixels, side, most_bytes) for picture in (before, after)]
     if maps:
         return Shown(small[0], small[1], None, maps=maps)
-    cols, rows = (_last_field(plan, axis) for axis in ("cols", "rows"))
+    cols, rows = (last_field(plan, axis) for axis in ("cols", "rows"))
     whole = [((0, picture.pixels.shape[1]), (0, picture.pixels.shape[0])) for picture in (after, before)]
     detail = None
     if has_detail and any(each.factor > 1 for each in small):
         detail = _detail(before, after, small, cols, rows, most_bytes)
-    return Shown(small[0], small[1], _place(cols, rows, *whole[0], *whole[1]), detail)
+    return Shown(small[0], small[1], laid(cols, rows, *whole[0], *whole[1]), detail)
 
 
 def result_of(picture: Picture, plan: Plan, form: Form) -> tuple[Picture, int]:
@@ -214,19 +214,20 @@ def _thumbnail(picture: Picture, pixels: Pixels, side: int, most_bytes: int) -> 
     return thumbnail(pixels, model, alpha, side=side, most_bytes=most_bytes, icc=icc)
 
 
-def _last_field(plan: Plan, axis: str) -> Field:
+def last_field(plan: Plan, axis: str) -> Field:
+    """Return what the outputs of a whole plan see, along "cols" or "rows"."""
     field: Field = getattr(figures(plan)[-1], axis)
     return field
 
 
-def _edges(field: Field, outputs: tuple[int, int]) -> tuple[float, float]:
+def edges(field: Field, outputs: tuple[int, int]) -> tuple[float, float]:
     """Return the extent of outputs (first, last + 1) in pixels of the input; 0 is its left edge."""
     first, last = outputs
     begin = field.start + 0.5 - field.jump / 2
     return begin + first * field.jump, begin + last * field.jump
 
 
-def _place(
+def laid(
     cols: Field,
     rows: Field,
     outputs_across: tuple[int, int],
@@ -235,8 +236,8 @@ def _place(
     inputs_down: tuple[int, int],
 ) -> Place:
     """Return the position of a region of the result on a region of the picture; spans are (first, last + 1)."""
-    left, right = ((edge - inputs_across[0]) for edge in _edges(cols, outputs_across))
-    top, bottom = ((edge - inputs_down[0]) for edge in _edges(rows, outputs_down))
+    left, right = ((edge - inputs_across[0]) for edge in edges(cols, outputs_across))
+    top, bottom = ((edge - inputs_down[0]) for edge in edges(rows, outputs_down))
     width, height = inputs_across[1] - inputs_across[0], inputs_down[1] - inputs_down[0]
     return Place(left / width, top / height, right / width, bottom / height)
 
@@ -246,12 +247,14 @@ def _detail(
 ) -> Detail | None:
     """Cut the same region out of both pictures, at full resolution."""
     height, width = before.pixels.shape[:2]
-    across, down = min(_DETAIL[0], width), min(_DETAIL[1], height)
+    across, down = min(DETAIL[0], width), min(DETAIL[1], height)
     left, top = _busiest(small, (across / width, down / height))
     col, row = round(left * (width - across)), round(top * (height - down))
     inputs = (col, col + across), (row, row + down)
     limits = after.pixels.shape[1], after.pixels.shape[0]
-    outputs = [_outputs(field, part, limit) for field, part, limit in zip((cols, rows), inputs, limits, strict=True)]
+    outputs = [
+        outputs_within(field, part, limit) for field, part, limit in zip((cols, rows), inputs, limits, strict=True)
+    ]
     if any(last <= first for first, last in outputs):
         return None
     cut = before.pixels[row : row + down, col : col + across]
@@ -261,11 +264,11 @@ def _detail(
         _thumbnail(picture, pixels, max(pixels.shape[:2]), most_bytes)
         for picture, pixels in ((before, cut), (after, filtered))
     ]
-    place = _place(cols, rows, outputs[0], outputs[1], *inputs)
+    place = laid(cols, rows, outputs[0], outputs[1], *inputs)
     return Detail(thumbnails[0], thumbnails[1], place, (col, row))
 
 
-def _outputs(field: Field, inputs: tuple[int, int], limit: int) -> tuple[int, int]:
+def outputs_within(field: Field, inputs: tuple[int, int], limit: int) -> tuple[int, int]:
     """Return the outputs (first, last + 1) whose centres lie within a span of the input."""
     first = int(np.ceil((inputs[0] - field.start) / field.jump))
     last = int(np.floor((inputs[1] - 1 - field.start) / field.jump)) + 1

@@ -23,8 +23,8 @@ from convfilter.trial.scene import Scene
 _ADDRESS = "127.0.0.1"
 _MOST_BYTES = 1 << 16
 #: Interval of heartbeats on a stream; when it breaks, the page has been closed.
-_BEAT_SECONDS = 0.5
-_GRACE_SECONDS = 3.0
+BEAT_SECONDS = 0.5
+GRACE_SECONDS = 3.0
 #: Timeout of idle connections.
 _IDLE_SECONDS = 60
 _POLICY = (
@@ -70,7 +70,7 @@ class Server(ThreadingHTTPServer):
     """
 
     daemon_threads = True
-    timeout = _BEAT_SECONDS
+    timeout = BEAT_SECONDS
 
     def __init__(self, scene: Scene, specs: tuple[str, ...], port: int = 0) -> None:
         self.scene, self.stack = scene, stack_of(specs)
@@ -84,7 +84,7 @@ class Server(ThreadingHTTPServer):
     def serve(self) -> None:
         """Serve until the page has been opened and closed."""
         with self:
-            while not (self._pages == 0 and time.monotonic() > self._left + _GRACE_SECONDS):
+            while not (self._pages == 0 and time.monotonic() > self._left + GRACE_SECONDS):
                 self.handle_request()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -97,7 +97,7 @@ class Server(ThreadingHTTPServer):
         try:
             while True:
                 beat()
-                time.sleep(_BEAT_SECONDS)
+                time.sleep(BEAT_SECONDS)
         except OSError:
             pass
         finally:

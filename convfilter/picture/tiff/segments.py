@@ -121,7 +121,7 @@ def _lerc_size(data: bytes) -> tuple[int, int] | None:
     return max(cols, 0), max(rows, 0)
 
 
-def _jpeg_xl_size(data: bytes) -> tuple[int, int] | None:
+def jpeg_xl_size(data: bytes) -> tuple[int, int] | None:
     """Read the size header of a bare codestream, or of the first one in a container."""
     if data[:2] != b"\xff\x0a":
         at = max(data.find(b"jxlc") + 4, data.find(b"jxlp") + 8)
@@ -158,5 +158,5 @@ _SIZES: dict[int, _Size] = {
     **dict.fromkeys(_JPEG2000, _jpeg2000_size),
     **dict.fromkeys(_WEBP, webp.outline_of),
     **dict.fromkeys(_PNG, _png_size),
-    **dict.fromkeys(_JPEG_XL, _jpeg_xl_size),
+    **dict.fromkeys(_JPEG_XL, jpeg_xl_size),
 }
