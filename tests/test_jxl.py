@@ -1,13 +1,14 @@
 """JPEG XL: every depth comes back; colours are said as they are; size is known from the header."""
 
 import io
+import struct
 
 import imagecodecs
 import numpy as np
 import pytest
 
 from convfilter.errors import ReadError, SizeError, WriteError
-from convfilter.picture.codecs.jxl_header import parsed
+from convfilter.picture.codecs.jxl_header import parsed, with_encoding
 from convfilter.picture.metadata.cicp import PRIMARIES
 from convfilter.picture.metadata.curves import LINEAR, SRGB, ParametricCurve
 from convfilter.picture.metadata.icc_write import matrix_profile
@@ -145,6 +146,38 @@ def test_profiles_that_code_points_do_not_describe_are_refused(tmp_path):
         picture.metadata.icc = matrix_profile("another profile", primaries, curve)
         with pytest.raises(WriteError, match=r"JPEGXL is written without a colour profile \(another profile\)"):
             write(tmp_path / "a.jxl", picture)
+
+
+def chromaticities(*values):
+    """Return (value, bits) of numbers in millionths, with their sign in the lowest bit."""
+    fields = [(2, 2)]  # of their own
+    for value in values:
+        number = 2 * value if value >= 0 else -2 * value - 1
+        choice = next(at for at, least in enumerate((1 << 19, 1 << 20, 1 << 21, 1 << 30)) if number < least)
+        fields += [(choice, 2), (number - (0, 1 << 19, 1 << 20, 1 << 21)[choice], 19 + max(0, choice - 1))]
+    return [(2, 2), (0, 4), *fields[1:]]
+
+
+@pytest.mark.parametrize(("transfer", "gamma"), [([(1, 1), (4547069, 24)], 45471), ([(0, 1), (2, 2), (6, 4)], 100_000)])
+def test_primaries_and_exponents_of_their_own_are_read(tmp_path, transfer, gamma):
+    pixels = ramp("16", 3)
+    plain = codestream(imagecodecs.jpegxl_encode(pixels, lossless=True))
+    primaries = chromaticities(640_000, 330_000, 210_000, 710_000, 150_000, 60_000)
+    head, rest = with_encoding(plain, chromaticities(312_700, 329_000), primaries, transfer)
+    data = head + plain[rest:]
+    np.testing.assert_array_equal(imagecodecs.jpegxl_decode(data), pixels)  # libjxl takes it
+    picture = read(io.BytesIO(data))
+    np.testing.assert_array_equal(picture.pixels, pixels)
+    chunks = dict(picture.metadata.png)
+    assert chunks[b"gAMA"] == struct.pack(">I", gamma)
+    white_red_green = (31270, 32900, 64000, 33000, 21000, 71000)
+    assert chunks[b"cHRM"] == struct.pack(">8I", *white_red_green, 15000, 6000)
+    write(tmp_path / "a.jpg", picture, WriteOptions(allow_loss=True))
+    assert read(tmp_path / "a.jpg").metadata.icc is not None
+    primaries = chromaticities(640_000, 330_000, 210_000, 710_000, 150_000, -60_000)
+    head, rest = with_encoding(plain, chromaticities(312_700, 329_000), primaries, transfer)
+    with pytest.raises(ReadError, match="the colour profile of the JPEG XL cannot be read"):
+        read(io.BytesIO(head + plain[rest:]))
 
 
 def test_lossy_pictures_of_other_curves_are_refused(tmp_path):

@@ -34,8 +34,6 @@ _LOSSLESS = 100
 _NO_QUALITY = "leave out {quality}"
 _HEADER_BYTES = 4096
 _EFFORTS = {"fast": 1, "default": 3, "best": 7}
-#: Chromaticities of sRGB as a PNG has them.
-_CHRM = struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 
 
 def read_jxl(file: BinaryIO, options: ReadOptions) -> Picture:
@@ -134,7 +132,8 @@ def _metadata(header: Header, boxes: dict[bytes, bytes]) -> Metadata:
     if header.colours and header.colours != _SRGB:
         metadata.png.append((b"cICP", bytes([*header.colours, 0, 1])))
     if header.gamma:
-        metadata.png += [(b"gAMA", struct.pack(">I", round(header.gamma * 100_000))), (b"cHRM", _CHRM)]
+        fixed = [min(max(round(100_000 * value), 0), 2**31 - 1) for value in (header.gamma, *header.chromaticities)]
+        metadata.png += [(b"gAMA", struct.pack(">I", fixed[0])), (b"cHRM", struct.pack(">8I", *fixed[1:]))]
     return metadata
 
 

@@ -5,7 +5,7 @@ ISO/IEC 18181-1, annexes D.2 (SizeHeader) and D.3 (ImageMetadata, ColourEncoding
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from convfilter.errors import ReadError
 
@@ -14,13 +14,26 @@ _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _ALPHA, _SPOT, _CFA = 0, 2, 5
 _GRAY, _XYB = 1, 2
 _CUSTOM = 2
-_D65, _DCI = 1, 11
+_D65, _EQUAL, _DCI = 1, 10, 11
 #: (white point, primaries) to the primaries of ITU-T H.273.
 _PRIMARIES = {(_D65, 1): 1, (_D65, 9): 9, (_D65, 11): 12, (_DCI, 11): 11}
 #: Transfer functions that ITU-T H.273 numbers alike: BT.709, linear, sRGB, PQ, DCI, HLG.
 _TRANSFERS = (1, 8, 13, 16, 17, 18)
 _SRGB = (1, 13)
-_GAMMA_UNIT = 10_000_000
+_GAMMA_UNIT, _COORDINATE_UNIT = 10_000_000, 1_000_000
+#: Chromaticities of white points and of red, green and blue, by their numbers.
+_WHITES = {_D65: (0.3127, 0.3290), _EQUAL: (1 / 3, 1 / 3), _DCI: (0.314, 0.351)}
+_CORNERS = {
+    1: (0.64, 0.33, 0.30, 0.60, 0.15, 0.06),
+    9: (0.708, 0.292, 0.170, 0.797, 0.131, 0.046),
+    11: (0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
+}
+#: The exponents that a PNG has for linear light and sRGB's curve.
+_GAMMAS = {8: 1.0, 13: 0.45455}
+
+
+#: A value, and how many bits it takes.
+Field: TypeAlias = tuple[int, int]
 
 
 class Header(NamedTuple):
@@ -44,6 +57,8 @@ class Header(NamedTuple):
         Primaries and transfer function of ITU-T H.273; None: an ICC profile or custom values.
     gamma : float
         Instead of a transfer function, with sRGB's primaries: the exponent of encoding, such as 1/2.2; or 0.
+    chromaticities : tuple of float
+        x and y of white, red, green and blue; empty where ``colours`` says them.
     """
 
     width: int
@@ -57,6 +72,7 @@ class Header(NamedTuple):
     lossless: bool = False
     colours: tuple[int, int] | None = _SRGB
     gamma: float = 0.0
+    chromaticities: tuple[float, ...] = ()
 
 
 class _Bits:
@@ -128,10 +144,13 @@ def parsed(codestream: bytes) -> Header:
         extra.append(kind)
         premultiplied |= is_associated
     lossless = not bits.flag()
-    gray, colours, gamma = _colours(bits)
+    encoding = _colours(bits)
     if turned:
         width, height = height, width
-    return Header(width, height, depth, floats, gray, tuple(extra), premultiplied, animated, lossless, colours, gamma)
+    return Header(
+        width, height, depth, floats, encoding.gray, tuple(extra), premultiplied, animated, lossless, encoding.colours,
+        encoding.gamma, encoding.chromaticities,
+    )  # fmt: skip
 
 
 def with_colours(codestream: bytes, colours: tuple[int, int], depth: int | None = None) -> tuple[bytes, int] | None:
@@ -149,13 +168,23 @@ def with_colours(codestream: bytes, colours: tuple[int, int], depth: int | None 
 
     Returns
     -------
-    bytes, or None
-        None if JPEG XL has no number for them, or the header is not libjxl's usual one.
+    (bytes, int), or None
+        The new header, and where in the codestream the data behind it begin; None if JPEG XL has no number for the
+        colours, or the header is not libjxl's usual one.
     """
+    white, primaries = next((key for key, points in _PRIMARIES.items() if points == colours[0]), (0, 0))
+    if not white or colours[1] not in _TRANSFERS:
+        return None
+    return with_encoding(codestream, [*_enum(white)], [*_enum(primaries)], [(0, 1), *_enum(colours[1])], depth)
+
+
+def with_encoding(
+    codestream: bytes, white: list[Field], primaries: list[Field], transfer: list[Field], depth: int | None = None
+) -> tuple[bytes, int] | None:
+    """Do the same with the parts of a colour encoding as (value, bits)."""
     bits = _Bits(codestream[2:4096])
     _size(bits)
-    white, primaries = next((key for key, points in _PRIMARIES.items() if points == colours[0]), (0, 0))
-    if not white or colours[1] not in _TRANSFERS or bits.flag() or bits.flag():
+    if bits.flag() or bits.flag():
         return None
     depth_start = bits.at
     _depth(bits)
@@ -165,18 +194,17 @@ def with_colours(codestream: bytes, colours: tuple[int, int], depth: int | None 
         _extra(bits)
     bits.flag()
     start = bits.at
-    gray, _, _ = _colours(bits)
+    gray = _colours(bits).gray
     end = bits.at
     if bits.take(2) or not bits.flag():  # extensions; the default transform
         return None
     header_end = bits.at
     number = int.from_bytes(codestream[2 : 2 + (header_end + 7) // 8], "little")
 
-    def kept(first: int, last: int) -> tuple[int, int]:
+    def kept(first: int, last: int) -> Field:
         return number >> first & ((1 << (last - first)) - 1), last - first
 
-    said = [(0, 1), (0, 1), *_enum(_GRAY if gray else 0), *_enum(white)]
-    said += [*([] if gray else _enum(primaries)), (0, 1), *_enum(colours[1]), *_enum(1)]
+    said = [(0, 1), (0, 1), *_enum(_GRAY if gray else 0), *white, *([] if gray else primaries), *transfer, *_enum(1)]
     deep = [kept(depth_start, depth_end)] if depth is None else [(0, 1), (3, 2), (depth - 1, 6)]
     made = at = 0
     for value, count in (kept(0, depth_start), *deep, kept(depth_end, start), *said, kept(end, header_end)):
@@ -185,7 +213,7 @@ def with_colours(codestream: bytes, colours: tuple[int, int], depth: int | None 
     return codestream[:2] + made.to_bytes((at + 7) // 8, "little"), 2 + (header_end + 7) // 8
 
 
-def _enum(value: int) -> list[tuple[int, int]]:
+def _enum(value: int) -> list[Field]:
     """Return (value, bits) pairs that ``_Bits.enum`` reads."""
     if value < 2:
         return [(value, 2)]
@@ -242,30 +270,39 @@ def _extra(bits: _Bits) -> tuple[int, bool]:
     return kind, is_associated
 
 
-def _colours(bits: _Bits) -> tuple[bool, tuple[int, int] | None, float]:
-    """Read whether the picture is grey, and ``Header.colours`` and ``gamma``."""
+class _Encoding(NamedTuple):
+    """What is read of a colour encoding; see ``Header``."""
+
+    gray: bool = False
+    colours: tuple[int, int] | None = None
+    gamma: float = 0.0
+    chromaticities: tuple[float, ...] = ()
+
+
+def _colours(bits: _Bits) -> _Encoding:
     if bits.flag():
-        return False, _SRGB, 0.0
+        return _Encoding(colours=_SRGB)
     has_profile, space = bits.flag(), bits.enum()
+    gray = space == _GRAY
     if has_profile or space == _XYB:
-        return space == _GRAY, None, 0.0
+        return _Encoding(gray)
     white = bits.enum()
-    if white == _CUSTOM:
-        _coordinates(bits, 1)
-    primaries = bits.enum() if space != _GRAY else 1
-    if primaries == _CUSTOM:
-        _coordinates(bits, 3)
+    white_point = _coordinates(bits, 1) if white == _CUSTOM else _WHITES.get(white)
+    primaries = bits.enum() if not gray else 1
+    corners = _coordinates(bits, 3) if primaries == _CUSTOM else _CORNERS.get(primaries)
     has_gamma = bits.flag()
     transfer = bits.take(24) if has_gamma else bits.enum()
     bits.enum()
     points = _PRIMARIES.get((white, primaries))
-    if has_gamma and points == 1:
-        return space == _GRAY, None, transfer / _GAMMA_UNIT
-    if has_gamma or points is None or transfer not in _TRANSFERS:
-        return space == _GRAY, None, 0.0
-    return space == _GRAY, (points, transfer), 0.0
+    if points is not None and not has_gamma and transfer in _TRANSFERS:
+        return _Encoding(gray, (points, transfer))
+    gamma = transfer / _GAMMA_UNIT if has_gamma else _GAMMAS.get(transfer, 0.0)
+    if not gamma or white_point is None or corners is None or min(*white_point, *corners) < 0:
+        return _Encoding(gray)  # a PNG, by which all this is carried on, knows no negative ones
+    return _Encoding(gray, None, gamma, (*white_point, *corners))
 
 
-def _coordinates(bits: _Bits, count: int) -> None:
-    for _ in range(2 * count):
-        bits.number((0, 19), (1 << 19, 19), (1 << 20, 20), (1 << 21, 21))
+def _coordinates(bits: _Bits, count: int) -> tuple[float, ...]:
+    """Read chromaticities, which are signed millionths: the lowest bit is the sign."""
+    numbers = (bits.number((0, 19), (1 << 19, 19), (1 << 20, 20), (1 << 21, 21)) for _ in range(2 * count))
+    return tuple((-(number + 1) // 2 if number & 1 else number // 2) / _COORDINATE_UNIT for number in numbers)
