@@ -23,7 +23,7 @@ from timing import machine, table, take_turns, write_json
 SAMPLE = Path(__file__).parents[1] / "sample_images" / "still_life.png"
 SIZE = (1632, 1224)
 SIGMA = 4
-#: What vips writes unasked; the others keep the quality of their input.
+#: The JPEG quality of vips by default; the others keep that of their input.
 QUALITY = 75
 
 #: Shell commands; the pictures lie in ``in``, and go to ``out``.
@@ -36,7 +36,7 @@ CONTENDERS = {
 
 
 def make_photos(folder: Path, ext: str, count: int) -> None:
-    """Write ``count`` different photos of 2 MP: the still life with the grain of a sensor, each turned a little."""
+    """Write ``count`` different photos of 2 MP: the still life with a sensor's grain, each slightly rotated."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     with Image.open(SAMPLE) as still_life:
@@ -48,7 +48,7 @@ def make_photos(folder: Path, ext: str, count: int) -> None:
 
 
 def run(command: str, folder: Path, files: int) -> None:
-    """Run one contender on an empty output folder; it has to write all files."""
+    """Run one program on an empty output folder, and check that it has written all files."""
     out = folder / "out"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()

@@ -1,4 +1,4 @@
-"""What a million 12 MP pictures take, from what one takes here: ``python benchmarks/cluster.py``.
+"""Estimate the cost of a million 12 MP pictures from that of one: ``python benchmarks/cluster.py``.
 
 Processor time of each step for one picture on one thread, as a worker of a
 cluster spends it; the bytes that come and go; and the processor time that

@@ -1,4 +1,4 @@
-"""The engine beside its peers: ``python benchmarks/engine.py``.
+"""Compare the engine with other libraries: ``python benchmarks/engine.py``.
 
 Everybody does the same work on the same array with the same number of threads
 (where the peer has threads), in turns; the ratios are of medians. What is
@@ -87,7 +87,7 @@ def _matcher(patterns: Sequence[str] | None) -> Callable[[str], bool]:
 
 
 def _measure(case: Case, options: argparse.Namespace) -> Report:
-    """Time one case, and compare what came out."""
+    """Time one case, and compare the results."""
     _progress(case.name)
     images: dict[str, Image] = {}
     by_name = {contender.name: contender for contender in case.contenders}
@@ -125,7 +125,7 @@ def _entry(
 
 
 def difference(ours: Image, theirs: Image) -> tuple[float, float]:
-    """Return the share of samples that differ, and by how much at most; whole levels where we give whole levels."""
+    """Return the share of samples that differ and the largest difference, in levels for integer results."""
     if ours.shape != theirs.shape:
         raise ValueError(f"not the same work: our result is {ours.shape}, theirs {theirs.shape}")
     differing, largest = 0, 0.0
@@ -140,7 +140,7 @@ def difference(ours: Image, theirs: Image) -> tuple[float, float]:
 
 
 def _scaling(options: argparse.Namespace) -> list[Growth]:
-    """Make the pictures only if some row wants them: the largest takes 300 MB."""
+    """Make only the pictures that some row needs: the largest takes 300 MB."""
     if not options.wanted("time a pixel"):
         return []
     return scaling(options.threads, (1, 4) if options.quick else (1, 12, 100))
@@ -220,7 +220,7 @@ def _print_cases(measured: Sequence[Report]) -> None:
 
 
 def _notes(measured: Sequence[Report]) -> list[str]:
-    """Say where a peer's work differs, and on which rows."""
+    """Print how a peer's work differs, and on which rows."""
     rows: dict[tuple[str, str], list[str]] = {}
     for case in measured:
         for entry in case["contenders"]:
@@ -236,7 +236,7 @@ def _against(entry: Report) -> list[str]:
 
 
 def _verdict(entry: Report) -> str:
-    """Name a loss a loss, whatever was promised."""
+    """Mark a row as lost if a peer is faster, whatever is promised."""
     if entry["ratio"] < 1:
         return "LOSS"
     return {None: "", True: "kept", False: "MISSED"}[entry["kept"]]

@@ -1,4 +1,4 @@
-"""What the engine is measured at: the same work on the same samples, for us and for each peer.
+"""The cases of the engine benchmark: the same work on the same samples, for us and for each peer.
 
 Borders are repeated edge pixels, where the peer can; its notes say where its work differs.
 """
@@ -41,7 +41,7 @@ def as_it_is(result: Any) -> Image:
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to do a case's work, and how its result becomes (rows, cols, channels)."""
+    """One contender's call for a case, and the conversion of its result to (rows, cols, channels)."""
 
     name: str
     call: Callable[[], Any]
@@ -59,7 +59,7 @@ class Case:
     contenders: list[Contender] = field(default_factory=list)
 
     def ours(self, call: Callable[[], Any]) -> Case:
-        """Say how we do it."""
+        """Set our own call."""
         self.contenders.append(Contender(OURS, call))
         return self
 
@@ -71,7 +71,7 @@ class Case:
         note: str = "",
         image: Callable[[Any], Image] = as_it_is,
     ) -> Case:
-        """Say how a peer does it, and how many times faster we promise to be."""
+        """Add a peer's call, and the ratio of times (theirs over ours) that we promise."""
         if name in self.peers:
             self.contenders.append(Contender(name, call, floor, note, image))
         return self
@@ -100,7 +100,7 @@ class Bench:
 
     @cached_property
     def pillow(self) -> Any:
-        """The picture in Pillow's hands."""
+        """The picture as a Pillow image."""
         return import_module("PIL.Image").fromarray(self.rgb)
 
     @cached_property
@@ -130,7 +130,7 @@ def picture_size(megapixels: float) -> tuple[int, int]:
 
 
 def noise(megapixels: float) -> Image:
-    """Make an RGB picture in which every sample counts."""
+    """Make an RGB picture of noise, so that a wrong sample anywhere shows."""
     return np.random.default_rng(0).integers(0, 256, (*picture_size(megapixels), 3), np.uint8)
 
 
@@ -296,7 +296,7 @@ def _layer(bench: Bench, name: str, stride: int = 1, dilation: int = 1) -> Case:
 
 
 def _transposed(bench: Bench, kernel: int, stride: int) -> Case:
-    """Bring a quarter of the picture back to its size, across channels."""
+    """Upsample a quarter of the picture to full size by a transposed convolution across channels."""
     torch = bench.torch
     small = np.ascontiguousarray(bench.rgb_float[::stride, ::stride])
     weights = np.stack([[full_rank(kernel)] * 3] * 3).astype(np.float32)

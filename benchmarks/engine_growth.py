@@ -1,4 +1,4 @@
-"""How the engine's own time and memory grow: with sigma, window, picture and threads."""
+"""Growth of the engine's own time and memory with sigma, window, picture and threads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MEMORY_BOUNDS = ((12, 64e6), (100, 128e6))
 
 @dataclass(frozen=True)
 class Growth:
-    """Calls of ours that are set against each other.
+    """Two or more calls of ours, and the bound of a ratio between them.
 
     Attributes
     ----------
@@ -123,7 +123,7 @@ def scaling(threads: int, sizes: tuple[float, ...]) -> list[Growth]:
 
 @dataclass(frozen=True)
 class Peak:
-    """Most memory that one way held at a time, beyond input and output, in bytes."""
+    """Peak memory of one way beyond input and output, in bytes."""
 
     algorithm: str
     work: str
@@ -138,7 +138,7 @@ class Peak:
 
 
 def memory_works() -> dict[str, tuple[str, Callable[..., Image]]]:
-    """Return one work that asks much of each way, by the name of the way."""
+    """Return one demanding filter for each way, by the name of the way."""
     column, row = np.random.default_rng(1).random((2, 31))
     two_products = np.outer(column, row) + np.outer(row, column[::-1])
     return {

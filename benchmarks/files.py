@@ -139,7 +139,7 @@ def _call(command: list[str]) -> Callable[[], None]:
 
 
 def _peak_mib(command: list[str]) -> float:
-    """Run once more, from a small process: a child counts the memory of its parent before it becomes a program."""
+    """Run once from a small process, since a child's peak memory starts with its parent's."""
     launcher = (
         "import resource, subprocess, sys\n"
         "subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)\n"

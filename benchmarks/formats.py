@@ -1,4 +1,4 @@
-"""What reading and writing take beyond the libraries that decode and encode: ``python benchmarks/formats.py``.
+"""Measure reading and writing without the libraries' share: ``python benchmarks/formats.py``.
 
 The program's own share is the time of ``convfilter.read`` and ``convfilter.write`` less that of the library called
 with the same samples and settings. At 12 megapixels, at most 0.25 s are promised for each.

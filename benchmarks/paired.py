@@ -1,4 +1,4 @@
-"""The engine of this tree beside that of another, in turns: how much slower or faster a change makes it.
+"""Compare the engine's processor time in this tree and in another, in turns.
 
     git worktree add /tmp/before main
     python benchmarks/paired.py /tmp/before            # 16 filters at 256x256, 1 and 12 megapixels

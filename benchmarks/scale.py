@@ -35,7 +35,7 @@ SIZES = {12: (3000, 4000), 25: (5000, 5000), 100: (10000, 10000), 225: (15000, 1
 SIZES[1600] = (40000, 40000)
 #: The most memory that is promised, in MB; and by how much that of the largest picture may exceed that of 25 MP.
 MOST_MB, MOST_GROWTH, MOST_STACK_MB = 220, 1.2, 300
-#: Suffix and megapixels of what vips does too, and what share of its time is promised.
+#: Suffix and megapixels of the pictures that vips filters, too, and the promised share of its time.
 PROMISED = {
     ("png", 100): 0.40,
     ("png", 12): 0.42,
@@ -44,7 +44,7 @@ PROMISED = {
     ("jpg", 12): 1.0,
     ("jpg", 100): 1.0,
 }
-#: The quality at which vips writes what we write: that of the input.
+#: The JPEG quality for vips: that of the input, which we keep by default.
 QUALITY = 90
 _CELL = 64
 _BAND_ROWS = 256
@@ -95,7 +95,7 @@ def bands(height: int, width: int) -> Iterator[np.ndarray]:
 
 
 def make(path: Path, height: int, width: int) -> None:
-    """Write a picture without holding it."""
+    """Write a picture row by row, without holding it in memory."""
     fmt = by_suffix(path.suffix)
     assert fmt is not None
     outline = Outline(width, height, "rgb", False, metadata=Metadata())

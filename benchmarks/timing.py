@@ -1,4 +1,4 @@
-"""Timing side by side: contenders take turns, so that whatever else the machine does disturbs them alike.
+"""Timing in turns: contenders alternate, so that other load on the machine disturbs all of them alike.
 
 Shared by the benchmarks of this folder. Wall-clock and processor time are both
 taken, of this process and of the processes it starts: on a busy machine the
@@ -84,7 +84,7 @@ def take_turns(
         timings[name] = Timing() if wanted[name] else Timing(first.wall, first.cpu, warm=False)
     names = list(calls)
     for turn in range(runs):
-        # Each begins a round in its turn: nobody always runs on the caches that the slowest left.
+        # Each contender begins a round in its turn: otherwise one would always start with the caches of the slowest.
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
             if turn < wanted[name]:
                 _run(calls[name], timings[name])
@@ -110,7 +110,7 @@ def _cpu_seconds() -> float:
 
 
 def machine() -> dict[str, Any]:
-    """Describe where this runs, and how busy it is."""
+    """Describe the machine and its load."""
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -132,7 +132,7 @@ def _processor() -> str:
 
 
 def _revision() -> str | None:
-    """Tell which commit is measured, where there is a repository to ask."""
+    """Return the commit that is measured, if there is a repository."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() or None
@@ -166,5 +166,5 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2) -> 
 
 
 def write_json(path: str, content: Mapping[str, Any]) -> None:
-    """Write a report where other programs can read it."""
+    """Write a report as JSON."""
     Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""How soon ``convfilter try`` answers a slider: what is seen of a 12 MP photo, filtered and made a PNG.
+"""Measure the response time of ``convfilter try``: the visible area of a 12 MP photo, filtered and encoded as PNG.
 
 ``python benchmarks/trial.py`` prints the median and the slowest of the answers to a slider that moves on, in
 milliseconds, for the picture's own pixels and for the whole reduced to the window.
@@ -22,7 +22,7 @@ PHOTO = Path(__file__).parent.parent / "sample_images" / "still_life.png"
 WINDOW = 1200, 800
 MOVES = 12
 SEEN = {"1:1": Seen(False, 1400, 1100, *WINDOW), "whole": Seen(True, 0, 0, *WINDOW, quick=True)}
-#: What stands for ``{}`` moves: from 1 to 7.
+#: SPECs; ``{}`` stands for the slider's value, from 1 to 7.
 STACKS = {
     "gaussian": ("gaussian:{}",),
     "gaussian, linear": ("gaussian:{}",),

@@ -1,4 +1,4 @@
-"""Headless Chromium, spoken to through a pipe by its DevTools protocol: what it shows, says, and asks for."""
+"""Headless Chromium, controlled by its DevTools protocol over a pipe: screenshots, console, requests."""
 
 from __future__ import annotations
 
@@ -133,12 +133,12 @@ class Browser:
         return self.value(f"({_COME_TO_REST})({json.dumps(selector)})")
 
     def screen(self):
-        """Return what the window shows, as a (H, W, 3) array."""
+        """Return a screenshot of the window, as a (H, W, 3) array."""
         data = b64decode(self.call("Page.captureScreenshot", format="png")["data"])
         return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
     def complaints(self):
-        """Return what the page has written to the console, thrown, or been refused."""
+        """Return the page's console messages, uncaught errors and blocked requests."""
         kinds = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded", "Network.loadingFailed")
         return [event for event in self.events if event.get("method") in kinds]
 
@@ -197,7 +197,7 @@ def running(folder):
     try:
         yield Browser(requests_in, answers_out)
     finally:
-        # It ends when its pipe does.
+        # Chromium ends when its pipe is closed.
         os.close(requests_in)
         os.close(answers_out)
         try:

@@ -41,20 +41,20 @@ def pytest_configure(config):
 
 
 def pytest_collection_finish():
-    """Keep the many objects of the collected tests from being visited by each later garbage collection."""
+    """Freeze the many objects of the collected tests, so that garbage collections skip them."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(autouse=True)
 def nothing_remembered():
-    """Let no test meet what was planned in another, which may have changed how."""
+    """Empty the cache of plans before each test: another test may have changed how filters are planned."""
     remembered.forget()
 
 
 @pytest.fixture(autouse=True)
 def signals_as_before():
-    """Undo what a command that a test runs in this process does to its signals."""
+    """Restore the signal handlers that a command has changed in this process."""
     numbers = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
     before = [signal.getsignal(number) for number in numbers]
     yield

@@ -48,7 +48,7 @@ class Case(NamedTuple):
 
     @property
     def name(self) -> str:
-        """All that decides the result, as text."""
+        """The parameters that decide the result, as text."""
         size = "x".join(map(str, self.shape))
         words = [" | ".join(self.specs), size, f"{self.dtype} to {self.out}"]
         words += ["alpha"] * self.alpha + ["gray"] * self.gray
@@ -56,7 +56,7 @@ class Case(NamedTuple):
 
 
 def cases() -> Iterator[Case]:
-    """Yield every filter, always the same ones in the same order; not those that leave nothing of their picture."""
+    """Yield every filter, always in the same order; without those whose result would be empty."""
     for case in chain(_methods(), _geometries(), _tones(), _stacks(), _large()):
         with suppress(SizeError):
             planned(case)

@@ -1,4 +1,4 @@
-"""Damaged pictures without end: whatever comes in, out comes a picture or a ConvfilterError.
+"""Fuzz the readers with damaged pictures: each gives a picture or a ConvfilterError.
 
 ``python tests/fuzz.py`` goes on until it is stopped or finds something; what it finds it keeps beside it.
 ``--target layers`` damages layers instead, and likewise kernels, specs, configurations, logs, lists and series.
@@ -34,7 +34,7 @@ from convfilter.picture.read import ReadOptions, read
 from convfilter.picture.write import write
 from convfilter.sample_types import SAMPLE_TYPES
 
-#: Damage must not make a small file into a big job.
+#: Limit of pixels, since damage can turn a small file into a huge picture.
 MAX_PIXELS = 1_000_000
 INTERESTING = (0, 1, 0x7F, 0x80, 0xFF)
 
@@ -171,7 +171,7 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
 
 
 def mended(data: bytes) -> bytes:
-    """Put right checksums into a PNG, as far as its chunks can be followed."""
+    """Correct the checksums of a PNG's chunks, as far as the chunks can be parsed."""
     content = bytearray(data)
     at = 8
     while at + 12 <= len(content):
@@ -200,7 +200,7 @@ def survives(data: bytes, lenient: bool) -> bool:
 
 
 def main() -> None:
-    """Go on until something is found."""
+    """Fuzz until a case fails."""
     from fuzz_texts import TARGETS, damaged
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -222,7 +222,7 @@ def main() -> None:
     while time.monotonic() - start < arguments.seconds:
         name = rng.choice(sorted(files))
         data = damaged(name, files[name], rng) if target else mutated(files[name], rng)
-        # Written first: a crash of the process leaves its cause behind.
+        # Written before the trial, so that the file remains if the process crashes.
         suspect.with_suffix(Path(name).suffix).write_bytes(data)
         before = time.monotonic()
         try:

@@ -33,19 +33,19 @@ from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.pipeline import Options, filter_file
 
 IMAGE = np.random.default_rng(1).integers(0, 256, (9, 11, 3), np.uint8)
-#: Text that has upset a parser before, or could.
+#: Pieces of text that have broken a parser before, or could.
 TOKENS = (
     "[", "]", "{", "}", "[" * 400, "9" * 5000, "1e999", "-1e999", "nan", "inf", "0", "-0", "1/0", "0/0", "1e-400",
     "\\u0000", "\0", "\n", "\r\n", ";", ",", ",,", ":", "=", "'", '"', '"""', "#", "@", "\ufeff", "\ud800", "\x1b[31m",
     "é", "٣", " ", "\t", "null", "true", "4294967296", "9223372036854775808", "65536", "0x1F", "1_000", "..", "/",
     "-", "x", "../",
 )  # fmt: skip
-#: Larger jobs than this are sound, and take long.
+#: Larger jobs are valid, but take too long here.
 MOST_WORK = 10**7
 
 
 class Target(NamedTuple):
-    """What is fuzzed: sound contents, and a trial that returns whether one is sound."""
+    """A target: valid contents, and a trial that returns whether a content is valid."""
 
     seeds: Callable[[], dict[str, bytes]]
     survives: Callable[[bytes, Path], bool]
@@ -78,7 +78,7 @@ def damaged(name: str, data: bytes, rng: random.Random) -> bytes:
 
 
 def says_one_line(error: ConvfilterError, most: int = 1000) -> bool:
-    """Check what an error says, and return False."""
+    """Check the text of an error, and return False."""
     text = str(error)
     assert text and "\n" not in text and len(text) <= most, f"a message of one line and at most {most}, got {text!r}"
     return False

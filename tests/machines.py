@@ -44,7 +44,7 @@ class Cluster:
         return self._start("worker", f"--scheduler-file={self._file}", "--nthreads=1", "--no-nanny")
 
     def kill(self, pid: int) -> None:
-        """Kill a worker, and put another in its place."""
+        """Kill a worker, and start another."""
         lost = next(worker for worker in self.workers if worker.pid == pid)
         lost.kill()
         lost.wait()

@@ -33,7 +33,7 @@ def picture(shape, dtype, content="noise", seed=0):
 
 
 def large(dtype, channels=3):
-    """A picture that is worth several threads, several blocks of rows and several tiles, none of them even."""
+    """A picture with several blocks of rows and several tiles, none of them even, for several threads."""
     return picture((901, 310, channels), dtype, seed=2)
 
 
@@ -97,7 +97,7 @@ def sparse(rng, shape):
 
 
 def pairs(numbers):
-    """One number that means both axes, or one number for each."""
+    """One number for both axes, or one for each."""
     return st.one_of(numbers, st.tuples(numbers, numbers))
 
 
@@ -133,7 +133,7 @@ def cases(draw, dtypes=DTYPES, max_side=13, channels=(None, 1, 2, 3, 4, 5), cont
 
 @st.composite
 def storings(draw, scales=(1,), offsets=(0,)):
-    """How a sum becomes a sample: flip, scale, offset and map."""
+    """Conversion of a sum to a sample: flip, scale, offset and map."""
     return {
         "flip": draw(st.booleans()),
         "scale": draw(st.sampled_from(scales)),

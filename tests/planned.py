@@ -1,4 +1,4 @@
-"""What the planner says of a stage on a picture of ordinary size."""
+"""Plans of single stages on a picture of ordinary size."""
 
 import numpy as np
 

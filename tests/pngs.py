@@ -1,4 +1,4 @@
-"""PNG files put together chunk by chunk, right or wrong on purpose."""
+"""PNG files built chunk by chunk, valid or damaged on purpose."""
 
 from __future__ import annotations
 

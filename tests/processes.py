@@ -1,4 +1,4 @@
-"""Python programs run in processes of their own, with the package under test on their path."""
+"""Run Python programs in separate processes, with the package under test on their path."""
 
 import os
 import re
@@ -37,7 +37,7 @@ def run_python(program, patience=120, **environment):
 
 
 def run_bytes(*arguments, **settings):
-    """Run the program as a shell would; returns the process with what it printed, as bytes."""
+    """Run the program as a shell would; returns the process with its output as bytes."""
     settings = {"env": with_the_package(), "timeout": 120, **settings}
     return subprocess.run([*PROGRAM, *arguments], capture_output=True, check=False, **settings)
 

@@ -1,4 +1,4 @@
-"""PSD files put together section by section."""
+"""PSD files built section by section."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The slow oracle: what every filter must give, written to be read.
+"""The slow oracle: the expected result of every filter, in code written for reading.
 
 Pictures are (rows, cols) or (rows, cols, channels). Each function computes in
 the numbers it is handed: ``real(picture)`` makes float64 samples of a picture,
@@ -43,7 +43,7 @@ def full_scale(dtype):
 
 
 def pair(value):
-    """(rows, cols) of one number that means both, or of a pair."""
+    """(rows, cols) from one number for both, or from a pair."""
     return (value, value) if np.ndim(value) == 0 else tuple(value)
 
 
@@ -109,7 +109,7 @@ def windows(
     ceil=False,
     centre=False,
 ):
-    """For each cell (i, j) of the window, the picture as that cell sees it: in[y*S + i*D - P, x*S + j*D - P].
+    """For each cell (i, j) of the window, the array of the samples under it: in[y*S + i*D - P, x*S + j*D - P].
 
     With ``centre`` only the pixel at the window's centre, D*(K-1)//2 after its first cell.
     """
@@ -216,7 +216,7 @@ def gaussian_window(sigma, truncate=None):
 
 
 def derivative_kernel(family, axis):
-    """The lecture's kernel to the sign: for Sobel x, [+1 0 -1; +2 0 -2; +1 0 -1]; y is its transpose."""
+    """The lecture's kernel, signs included: for Sobel x, [+1 0 -1; +2 0 -2; +1 0 -1]; y is its transpose."""
     along_x = np.outer(SMOOTHING[family], (1, 0, -1))
     return along_x if axis == "x" else along_x.T
 
@@ -239,7 +239,7 @@ def unsharp_mask(picture, sigma, amount=1.0, threshold=0.0, *, white, truncate=N
 
 
 def real_cells(shape, size, *, count_padding=False, **geometry):
-    """How many cells of each window lie on the picture, or on padding that counts."""
+    """Number of each window's cells on the picture, or on padding that counts."""
     on_picture = np.ones(shape[:2], dtype=int)
     if count_padding:
         reach = [d * (k - 1) for d, k in zip(pair(geometry.get("dilation", 1)), pair(size), strict=True)]
@@ -261,7 +261,7 @@ def real_cells(shape, size, *, count_padding=False, **geometry):
 
 
 def max_pool(picture, size, stride=None, padding=0, dilation=1, ceil=False):
-    """Largest sample of each window; padded cells never win."""
+    """Largest sample of each window; padded cells are ignored."""
     geometry = {"stride": size if stride is None else stride, "padding": padding, "dilation": dilation, "ceil": ceil}
     real_cells(picture.shape, size, **geometry)
     cells = windows(real(picture), size, padding_mode="constant", padding_value=-np.inf, **geometry)
@@ -306,7 +306,7 @@ def conv_transpose(picture, weight, *, stride=1, padding=0, output_padding=0, di
 
 
 def cells_of(window):
-    """The window as a (rows, cols) array of truths: a side, (rows, cols), or a footprint."""
+    """The window as a (rows, cols) array of booleans, from a side, (rows, cols), or a footprint."""
     if np.ndim(window) == 2:
         return np.asarray(window) != 0
     return np.ones(pair(window), dtype=bool)
@@ -321,7 +321,7 @@ def extreme(picture, window, largest, *, flip=False, **geometry):
 
 
 def opened(picture, window, closes=False, *, padding="same", stride=1, dilation=1, **geometry):
-    """What was eroded, dilated, or the other way round; the second pads below what the first pads above."""
+    """Opening (erode, then dilate) or closing; the second step pads below as much as the first pads above."""
     reach = [d * (k - 1) for d, k in zip(pair(dilation), cells_of(window).shape, strict=True)]
     around = (
         pads(padding, reach) if isinstance(padding, str) else tuple((b // 2, a - a // 2) for b, a in pads(padding, 0))
@@ -385,7 +385,7 @@ def weighted_percentile(values, weights, p=0.5):
 
 
 def with_alpha(picture, apply, *, white, kernel_sum=1, own_alpha=None, scale=1, offset=0, padding_value=0):
-    """Filter a picture whose last channel is straight alpha; hidden colours have no part in it.
+    """Filter a picture whose last channel is straight alpha; colours under alpha 0 have weight 0.
 
     Where nothing is covered the sums count as 0.
 

@@ -1,4 +1,4 @@
-"""Every algorithm in turn, forced: each keeps the whole contract, not only where the planner would choose it."""
+"""Every algorithm, forced by ``algorithm=``, keeps the whole contract, also where the planner would not choose it."""
 
 from fractions import Fraction
 
@@ -14,7 +14,7 @@ import convfilter
 from convfilter.errors import ParameterError
 from convfilter.planning import ALGORITHMS
 
-#: What each algorithm is made for; it may not refuse these.
+#: Cases that each algorithm must accept.
 MADE_FOR = {
     "direct": ("whole", "eighths", "real", "separable", "box", "whole numbers in a box", "gaussian", "wide gaussian"),
     "separable": ("separable", "box", "whole numbers in a box", "gaussian", "wide gaussian"),
@@ -26,7 +26,7 @@ MADE_FOR = {
 
 
 def forced(algorithm, job, run):
-    """Run with the algorithm; None where it says that this is none of its work."""
+    """Run with the algorithm; None if it refuses the case."""
     try:
         return run(algorithm=algorithm)
     except ParameterError as refusal:
@@ -36,7 +36,7 @@ def forced(algorithm, job, run):
 
 
 def gaussian_job(sigma, dilation=1):
-    """Several rates need a sigma of some pixels, and neighbouring taps, along one axis at least."""
+    """Multirate needs a sigma of some pixels, and dilation 1, along one axis at least."""
     axes = zip(reference.pair(sigma), reference.pair(dilation), strict=True)
     return "wide gaussian" if any(spread >= 4 and step == 1 for spread, step in axes) else "gaussian"
 
@@ -53,7 +53,7 @@ def kernel_for(job, shape, seed):
 
 
 def spread(algorithm, image, geometry, weights):
-    """What a transform's rounding adds to the magnitudes that a float32 result is judged by."""
+    """Addition to the magnitude that bounds a float32 result: the rounding of a transform."""
     if algorithm != "fourier":
         return 0
     largest = max(np.abs(reference.real(image)).max(), abs(geometry.get("padding_value", 0)))
@@ -108,7 +108,7 @@ def test_whole_kernels_stay_exact_where_an_offset_makes_ties(algorithm, dtype, s
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("dtype", pictures.INTEGERS)
 def test_whole_kernels_are_stretched_as_well_as_others(algorithm, dtype):
-    """A small range that fills the whole one makes much of a small error."""
+    """Stretching a small range to the whole range amplifies small errors."""
     image = (pictures.picture((40, 60), dtype, seed=8) % 2).astype(dtype)
     kernel = pictures.asymmetric(pictures.whole(np.random.default_rng(8), (6, 5))) // 5
     got = forced(algorithm, None, lambda **way: convfilter.convolve(image, kernel, map="stretch", **way))
@@ -160,7 +160,7 @@ def test_weights_too_small_to_show_leave_the_offset(algorithm, magnitude):
 @given(pictures.cases(max_side=24), pictures.pairs(st.integers(1, 12)))
 def test_boxes(algorithm, case, size):
     image, geometry = case
-    # Taps set apart are no running sum.
+    # A running sum needs dilation 1.
     geometry["dilation"] = 1
     if refused(reference.pair(size), image, geometry):
         return
@@ -201,7 +201,7 @@ def test_gaussians(algorithm, case, sigma):
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("dtype", pictures.INTEGERS)
 def test_shares_of_equal_samples(algorithm, dtype):
-    """On a picture large enough to count, in whatever each algorithm can do."""
+    """On a picture of several blocks, with a filter that each algorithm can compute."""
     image = pictures.picture((120, 150, 3), dtype, seed=6)
     samples = reference.real(image)
     for sigma in (1.2, (2, 3), 9, 31):
@@ -284,7 +284,7 @@ def test_sweep_of_sigma_on_small_pictures(algorithm, mode):
 
 
 def test_every_algorithm_is_forced_somewhere():
-    """An algorithm that refuses every job here would pass all of the above unseen."""
+    """An algorithm that refused every case would pass all the tests above."""
     image = pictures.picture((30, 31), "uint8")
     runs = (
         lambda **way: convfilter.convolve(image, kernel_for("real", (5, 4), 1)[0], **way),

@@ -107,7 +107,7 @@ def test_blurs(case, name, offset):
 
 @given(see_through())
 def test_hidden_colours_never_show(case):
-    """Whatever lies under alpha 0 changes no byte of the result, nor does the result hide colours."""
+    """Colours under alpha 0 change no byte of the result, and colours under alpha 0 in the result are 0."""
     image, geometry = case
     other = image.copy()
     other[image[..., -1] == 0, :-1] = reference.full_scale(image.dtype)

@@ -22,7 +22,7 @@ def test_false_and_true_are_0_and_1():
 
 
 class OfDLPack:
-    """An array that knows no other protocol, as those of JAX and CuPy on other devices do."""
+    """An array with DLPack alone, as those of JAX and CuPy on other devices."""
 
     def __init__(self, pixels):
         self._pixels = pixels

@@ -1,4 +1,4 @@
-"""Many files: which are taken, where they go, what is refused before anything starts, and what failing ones do."""
+"""Many files: selection, output names, refusals before the start, and failing files."""
 
 from __future__ import annotations
 
@@ -539,7 +539,7 @@ def test_update_compares_the_content_where_only_the_inode_has_moved(
 
 
 def test_update_reads_the_content_where_the_clock_is_too_coarse_to_tell(capfd: pytest.CaptureFixture[str]) -> None:
-    """Two changes within one tick of a file system of whole seconds: not even the inode has another time."""
+    """Two changes within one tick of a file system of whole seconds: even the inode's time is the same."""
     now = time.time_ns() // 10**9 * 10**9
     Path("a.pgm").write_bytes(b"P5 1 1 255\n\1")
     os.utime("a.pgm", ns=(now, now))
@@ -718,7 +718,7 @@ def test_one_file_loads_no_batch() -> None:
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
-    """Workers are forked from this process: nothing may be left of them."""
+    """Workers are forked from this process: all must have ended."""
     yield
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
@@ -747,7 +747,7 @@ def test_a_pipe_has_no_content_to_log() -> None:
 
 
 def test_an_input_that_changes_while_it_is_filtered_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of what was read then nobody knows, with or without --update in the first run."""
+    """The log cannot know which content was read, so the file is filtered again, with or without --update before."""
     outcomes = workers.outcomes
 
     def changing(*arguments: Any) -> Any:

@@ -24,7 +24,7 @@ from convfilter.picture.read import ReadOptions, read
 from convfilter.picture.tiff import segments as tiff_segments
 
 MEBIBYTE = 2**20
-#: What reading may take beside the interpreter and its modules; the bombs would take gigabytes.
+#: Memory for reading, beyond the interpreter and its modules; the bombs would take gigabytes.
 ROOM_BYTES = 500 * MEBIBYTE
 READ_ALL = f"""
 import io, json, resource, sys
@@ -203,7 +203,7 @@ BOMBS = {
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory):
-    """What is said of each bomb, by one process that has little memory."""
+    """The error for each bomb, from one process with a small memory limit."""
     folder = tmp_path_factory.mktemp("bombs")
     for name, (make, _) in BOMBS.items():
         (folder / name).write_bytes(make())

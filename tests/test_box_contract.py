@@ -88,7 +88,7 @@ def test_extremes(dtype, content):
 
 
 def test_larger_pictures_with_stride_dilation_and_padding():
-    """Beyond one tile, vector or band of rows."""
+    """Pictures larger than one tile, vector and band of rows."""
     image = pictures.picture((211, 130, 3), "uint8", seed=8)
     for geometry in (
         {"stride": (2, 3), "padding": "full"},
@@ -113,7 +113,7 @@ def test_raw_float32_values(case, size, scale, offset):
 
 @pytest.mark.parametrize("peak", [1e4, 1e30])
 def test_a_bright_float_sample_leaves_no_trace_outside_its_windows(peak):
-    """Running sums forget what has left the window."""
+    """A running sum has no trace of samples that have left the window."""
     image = np.random.default_rng(5).uniform(0.5, 1, (60, 64)).astype(np.float32)
     image[20, 17] = peak
     samples = reference.real(image)

@@ -1,4 +1,4 @@
-"""The error budget of plans, beside what results are really off by."""
+"""The error budget of plans, compared with the measured errors of results."""
 
 import math
 from dataclasses import replace

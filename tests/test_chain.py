@@ -126,7 +126,7 @@ def test_wide_gaussians_in_a_chain(stack_, dtype, shape, monkeypatch):
 
 
 def test_ranges_end_a_chain():
-    """They need all of what lies before; what comes after runs together again."""
+    """These stages need the whole result before them; the stages after them are fused again."""
     image = picture((61, 17, 3), "uint8")
     stack_ = ["box:3", "relu", "normalize", "gaussian:1", "sobel:x,map=stretch"]
     plan = planned(stack_, image.shape, "uint8")
@@ -155,7 +155,7 @@ def test_plan_shows_what_runs_together(monkeypatch):
 
 @st.composite
 def sums(draw):
-    """One filter, the oracle's same filter, and what it makes of magnitudes."""
+    """One filter, the oracle's equivalent, and its bound of magnitudes."""
     stride = draw(st.sampled_from(((1, 1), (1, 1), (2, 1), (3, 2))))
     mode = draw(st.sampled_from(MODES))
     keys = f"stride={stride[1]}x{stride[0]},padding_mode={mode}"
@@ -204,7 +204,7 @@ def test_a_chain_is_what_its_stages_make_in_float64(stack_, dtype, shape):
     if dtype != "float32":
         assert_stored(convfilter.apply(image, *names, threads=2, map="clip"), values)
     raw = convfilter.apply(image, *names, threads=2, dtype=np.float32)
-    # Every stage may be off by its promise, and what it is off by goes through the stages after it.
+    # Every stage may be off by its promise, and each error passes through the later stages.
     assert_float32(raw, values, len(stack_) * magnitude)
 
 
@@ -212,7 +212,7 @@ def test_a_chain_is_what_its_stages_make_in_float64(stack_, dtype, shape):
 
 
 def test_what_is_not_finite_stays_in_its_windows():
-    """A transform would spread it over its tile; found only when the first stage has made it."""
+    """A transform would spread an infinity over its tile; this one first appears in the result of the first stage."""
     image = picture((80, 70), "float32")
     image[40, 30] = 3e38
     weights = ";".join([" ".join(["0.37 -0.11 0.29"] * 5)] * 14 + [" ".join(["1.3"] * 15)])

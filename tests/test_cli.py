@@ -1,4 +1,4 @@
-"""The command line, end to end: what it writes, what it says, how it ends."""
+"""The command line, end to end: files, output, errors, exit statuses."""
 
 from __future__ import annotations
 
@@ -616,7 +616,7 @@ def test_cache_commands(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.M
 
 
 def test_a_request_has_a_field_for_each_option() -> None:
-    """Were one missing, an option would be parsed and ignored; names of filters are the SPEC of the command."""
+    """A missing one would be an option that is parsed and ignored; names of filters are the SPEC of the command."""
     from dataclasses import fields
 
     from convfilter.cli.options import run_options

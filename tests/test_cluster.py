@@ -1,4 +1,4 @@
-"""Past one machine: addresses of object stores, and files that a Dask scheduler hands to workers, one of which dies."""
+"""Object stores, and a Dask scheduler that sends files to workers, one of which dies."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ NAMES = ("a.png", "b.png", "deep/a.png", "deep/er/c.png")
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled(tmp_path_factory):
-    """Compile what these tests run, so that nobody has to say that it is being compiled."""
+    """Compile the loops of these tests first, so that no output has a note on compiling."""
     picture = tmp_path_factory.mktemp("compiled") / "a.png"
     picture.write_bytes(png(0))
     for stack in (BLUR, ("apply", "-f", "box:3"), STACK):
@@ -58,7 +58,7 @@ def cluster(tmp_path_factory, s3_server):
 
 @pytest.fixture(scope="module")
 def s3_server():
-    """Serve S3 on this machine, and have all processes of these tests ask it."""
+    """Start an S3 server on this machine, and point all processes of these tests to it."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
@@ -360,7 +360,7 @@ def test_workers_may_come_later(folder, s3_server, tmp_path_factory):
 
 
 def test_another_worker_is_asked_for_what_one_cannot_do(cluster, folder, monkeypatch):
-    """The file is not there; before that is said, each worker has looked."""
+    """The file does not exist; each worker must have tried before the error is reported."""
     asked = []
     submit = scheduler._Run._submit_elsewhere
 

@@ -1,4 +1,4 @@
-"""What is said about compiling, and what is compiled ahead of its use."""
+"""Notes on compiling, and loops compiled ahead of their use."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_batch_compiles_once_where_the_cache_cannot_be_written(folder: Path) -
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
-    """What is started as a process of its own, with an empty cache and nothing said yet."""
+    """Programs started here have an empty cache, and the note on compiling has not been printed."""
     calls: list[Any] = []
 
     class Child:
@@ -116,7 +116,7 @@ def test_warming_for_every_day_is_a_command(monkeypatch: pytest.MonkeyPatch, cap
 
 
 def test_the_examples_of_the_readme_need_no_other_loops() -> None:
-    """Each loop that is asked for is noted, first by the warming, then by commands with other numbers on a photo."""
+    """Records each loop requested, first by warming, then by commands with other numbers on a photo."""
     program = """
 import numpy as np
 from convfilter import everyday, files

@@ -22,7 +22,7 @@ from convfilter.filters.catalog import FILTERS
 
 
 def offered(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: str) -> set[str]:
-    """Return what bash would be told when the last of the words is completed."""
+    """Return the completions for bash of the last word."""
     monkeypatch.setenv("_CONVFILTER_COMPLETE", "bash_complete")
     monkeypatch.setenv("COMP_LINE", words)
     monkeypatch.setenv("COMP_POINT", str(len(words)))

@@ -61,7 +61,7 @@ def test_kernels_of_binary_fractions_are_equal_everywhere(case, kernel, flip):
         assert_stored_exactly(run(), reference.exact(sums) / 8)
 
 
-#: As people write them, with what they mean.
+#: Common spellings of kernels, with their weights.
 WRITTEN_KERNELS = {
     "tenths": ([[0.1, 0.2, 0.4, 0.2, 0.1]], [[1, 2, 4, 2, 1]], 10),
     "more tenths": ([[0, 0.1, 0.1], [0.1, 0.3, 0.2], [0, 0.1, 0.1]], [[0, 1, 1], [1, 3, 2], [0, 1, 1]], 10),
@@ -75,7 +75,7 @@ WRITTEN_KERNELS = {
 @pytest.mark.parametrize("name", WRITTEN_KERNELS)
 @pytest.mark.parametrize("dtype", pictures.INTEGERS)
 def test_decimal_weights_and_small_fractions_mean_what_they_say(name, dtype):
-    """A tie of tenths is a tie, though no binary number is a tenth: every twentieth sample would go astray."""
+    """Ties of tenths round as ties, though tenths are not binary fractions: every twentieth sample is a tie."""
     weights, numerators, divisor = WRITTEN_KERNELS[name]
     image = pictures.picture((90, 110, 2), dtype, seed=4)
     sums = reference.correlate(image.astype(np.int64), np.array(numerators), padding_mode="reflect")
@@ -180,7 +180,7 @@ def test_shares_of_equal_samples(dtype, weights, shape):
 @pytest.mark.parametrize("dtype", pictures.INTEGERS)
 @pytest.mark.parametrize("content", ["white", "checkerboard", "two-valued", "noise"])
 def test_whole_kernels_are_equal_everywhere_on_larger_pictures(dtype, content):
-    """Beyond one tile, vector or band of rows."""
+    """Pictures larger than one tile, vector and band of rows."""
     kernel = pictures.asymmetric(pictures.whole(np.random.default_rng(8), (7, 5)))
     image = pictures.picture((131, 97, 4), dtype, content, seed=9)
     for geometry in ({"scale": 1 / 64, "offset": 0.5}, {"scale": 1 / 64, "stride": (2, 3), "dilation": (5, 4)}):
@@ -216,7 +216,7 @@ def test_wide_tall_and_deep_pictures(dtype, shape, kernel_shape, geometry):
 @pytest.mark.parametrize("dtype", pictures.INTEGERS)
 @pytest.mark.parametrize("content", ["white", "checkerboard", "noise"])
 def test_huge_whole_weights_that_cancel(dtype, content):
-    """Sums of 10**14 that leave a few levels: nothing of them is lost."""
+    """Sums of 10**14 that cancel to a few levels keep all digits."""
     image = pictures.picture((12, 17, 2), dtype, content)
     kernel = np.array([[10**9, -(10**9), 1], [3, 10**9 + 1, -(10**9) - 2]])
     got = convfilter.convolve(image, kernel, offset=0.25)

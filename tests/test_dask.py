@@ -1,4 +1,4 @@
-"""Stacks on Dask arrays: chunk by chunk, equal to the whole bit for bit, whatever chunks, border and way are."""
+"""Stacks on Dask arrays: equal bit for bit to the whole picture, for any chunks, border and algorithm."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ WAYS = [
 )
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 def test_every_way_gives_the_same_bits(specs, keywords, dtype):
-    """As real numbers too, where a sum that is added up in another order shows."""
+    """Also on real samples, where another order of additions would change bits."""
     keywords = keywords | ({"dtype": np.float32} if dtype == "float32" else {})
     result = compare(large("uint8" if dtype == "float32" else dtype), (300, 100, 1), *specs, **keywords)
     assert result.npartitions > 1 or "gaussian:14,stride=3" in specs  # its kept rows are too few to be cut
@@ -103,7 +103,7 @@ def test_layers_keep_the_shape_of_their_products(tmp_path):
 )
 @example((300, 5), 7, 2, (2, 3), (3, 1), (2, 1), "same", "wrap", None)
 def test_any_geometry_in_any_chunks(shape, rows, cols, kernel, stride, dilation, padding, mode, algorithm):
-    """Two stages, so that what the first leaves in its own chunks is cut again."""
+    """Two stages, so that the chunks of the first are cut again for the second."""
     image = picture(shape, "uint8", seed=4)
     weights = np.random.default_rng(5).standard_normal(kernel)
     text = "; ".join(" ".join(f"{number:.6f}" for number in line) for line in weights)
@@ -143,7 +143,7 @@ def test_cuts_rise_and_lie_on_the_grid(axis, step, wanted):
 
 
 def test_a_corner_of_a_wrapped_picture_does_not_need_the_whole():
-    """What lies between the near and the far side is not asked for."""
+    """Chunks between the near and the far side are not computed."""
     image = da.from_array(np.zeros((900, 900), np.uint8), chunks=100)
     result = apply(image, "gaussian:2,padding_mode=wrap")
     (optimised,) = dask.optimize(result[:1, :1])

@@ -1,4 +1,4 @@
-"""What is prepared once and used again gives the same bytes, keeps no picture, and little memory."""
+"""A reused executable gives the same bytes, keeps no reference to a picture, and needs little memory."""
 
 import gc
 import os
@@ -60,7 +60,7 @@ def picture(shape, dtype, seed, *, finite=True):
 
 @st.composite
 def works(draw):
-    """A plan, and what the pictures that it runs on are like."""
+    """A plan, and the shape and type of its pictures."""
     from dataclasses import replace
 
     stage = draw(st.sampled_from(sorted(STAGES)).map(STAGES.get))
@@ -103,7 +103,7 @@ def test_runs_that_follow_others_give_the_bytes_of_the_first(pair, calls):
 
 @contextmanager
 def nothing_made(monkeypatch):
-    """Fail where an executable is made, instead of taken from those that wait."""
+    """Fail if an executable is created instead of reused."""
     with monkeypatch.context() as patch:
         patch.setattr("convfilter.executor.group.Executable", None)
         yield

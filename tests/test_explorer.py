@@ -1,4 +1,4 @@
-"""What an output sees: the numbers of a patch, the windows of a pixel, and the page on which both are clicked."""
+"""The receptive field of an output: samples of a patch, windows of a pixel, and the interactive page."""
 
 import json
 import re
@@ -31,7 +31,7 @@ STACKS = [
 
 
 def computed(found, number, place):
-    """Work a pixel of a stage's result out of the numbers of the level before, as the page does."""
+    """Compute a pixel of a stage's result from the samples of the level before, as the page does."""
     stage, level = found["stages"][number], found["levels"][number]
     rows, cols = (
         np.arange(stage["size"][axis]) * stage["dilation"][axis]

@@ -1,4 +1,4 @@
-"""What a plan says a stack sees and costs, against probes of the stack itself."""
+"""A plan's receptive field and cost, compared with probes of the stack itself."""
 
 from __future__ import annotations
 

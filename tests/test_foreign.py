@@ -1,4 +1,4 @@
-"""Formats that cannot be read are named with the way out, by content and by name; folders list them by themselves."""
+"""Unreadable formats are recognised by content and by name; the error names a remedy; folders list them apart."""
 
 import io
 import struct

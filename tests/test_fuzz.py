@@ -1,4 +1,4 @@
-"""A taste of ``fuzz.py``: damaged pictures, weights and texts give a result or a one-line error."""
+"""A short run of ``fuzz.py``: damaged pictures, weights and texts give a result or a one-line error."""
 
 import random
 from pathlib import Path

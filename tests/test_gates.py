@@ -1,4 +1,4 @@
-"""Lines and exit statuses that tell of results that are likely a mistake, or further apart than a build allows."""
+"""Warnings and exit statuses for results that are probably a mistake, or that differ more than a limit allows."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_colours(
 
 @pytest.mark.parametrize("name", [*COMMANDS, "kernel list", "kernel show", "cache path", "cache warm", "blrr"])
 def test_every_command_has_colours(name: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """Also where the command line makes no sense, whatever stands after the option."""
+    """Also if the command line is invalid, for any text after the option."""
     assert run([*name.split(), "--color", "always", "--no-such-option"]) == 2
     assert capfd.readouterr().err.startswith("\x1b[31mconvfilter:\x1b[0m no ")
     assert run([*name.split(), "--no-such-option", "--", "--color=always"]) == 2

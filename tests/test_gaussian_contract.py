@@ -72,7 +72,7 @@ def test_raw_values_scaled_and_offset(case, sigma, scale, offset):
 @pytest.mark.parametrize("mode", pictures.MODES)
 @pytest.mark.parametrize("dtype", pictures.DTYPES)
 def test_sweep_of_sigma_on_small_pictures(mode, dtype):
-    """No sigma is special, also where the kernel is far larger than the picture."""
+    """Sigmas of all sizes, also with kernels far larger than the picture."""
     value = {"constant": reference.full_scale(dtype)}.get(mode, 0)
     for shape in SMALL_SHAPES:
         image = pictures.picture(shape, dtype, seed=7)
@@ -118,7 +118,7 @@ def test_shares_of_equal_samples(dtype, sigma):
 @pytest.mark.parametrize("dtype", pictures.INTEGERS)
 @pytest.mark.parametrize("sigma", [0.6, 4, 12, 45])
 def test_a_checkerboard_becomes_one_of_the_two_greys_beside_its_mean(dtype, sigma):
-    """Too small to count: away from the border every sample is a tie."""
+    """A sigma too small to have an effect: away from the border every sample is a tie."""
     image = pictures.picture((50, 60, 3), dtype, "checkerboard")
     got = convfilter.gaussian_blur(image, sigma, padding_mode="symmetric")
     assert_stored(got, blurred(image, sigma, padding_mode="symmetric")[0])

@@ -77,7 +77,7 @@ def test_info_tells_losses_and_who_wrote_it(capfd: pytest.CaptureFixture[str]) -
 
 
 def test_info_foretells_what_filters_do(capfd: pytest.CaptureFixture[str]) -> None:
-    """The forecast is what a run then says that it has done."""
+    """The forecast equals the report of the run."""
     lines = printed(capfd, "info", "-f", "gaussian:1,stride=2", "-f", "relu", "in.jpg").splitlines()
     assert "  gaussian:1,stride=2 + relu:" in lines
     (result,) = (line.split("result")[1].strip() for line in lines if "    result" in line)

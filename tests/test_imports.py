@@ -1,4 +1,4 @@
-"""What may import what: folders stand on levels, arrows point down, and no modules import each other in a circle."""
+"""Allowed imports: folders stand on levels, imports point down, and no modules import each other in a circle."""
 
 import ast
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a JPEG holds beside its picture: kept if it is still true, otherwise left out with a word."""
+"""Other content of a JPEG: kept if it is still true, otherwise left out with a note."""
 
 import hashlib
 import io

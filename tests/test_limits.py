@@ -1,4 +1,4 @@
-"""Sizes and memory, judged before the work."""
+"""Limits of size and memory, checked before decoding and filtering."""
 
 import io
 import resource

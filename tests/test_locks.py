@@ -1,4 +1,4 @@
-"""Forks and signal handlers while another thread, or the main thread itself, is in the middle of something."""
+"""Forks and signal handlers while a lock is held, by another thread or by the main thread itself."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Nothing is lost without a word: for every pair of formats, what the input has is kept, or a line says otherwise."""
+"""No silent loss: for every pair of formats, content of the input is kept, or a note names it."""
 
 from __future__ import annotations
 
@@ -292,7 +292,7 @@ XMP = (
     b"</rdf:RDF></x:xmpmeta>"
 )
 IPTC = b"\x1c\x02\x5a\x00\x07Erewhon"
-#: What each kind of metadata is recognised by in a file.
+#: Bytes by which each kind of metadata is found in a file.
 NEEDLES = {
     "exif": (b"Maker Inc",),
     "xmp": (b"Utopia",),
@@ -692,7 +692,7 @@ def test_what_is_stored_for_nan(channels: int, linear: bool) -> None:
     np.testing.assert_array_equal(kept[..., :colours][~holes], black[..., :colours][~holes])
     with pytest.raises(WriteError, match=rf"{9 * colours} samples are none"):
         filter_file("in.tif", "refused.png", spread)
-    # What no result is made of is no loss.
+    # The pixels with NaN are outside every window: nothing is lost.
     apart = Options(["box:1"], {"stride": (4, 1)})
     assert not any("NaN" in note for note in filter_file("in.tif", "apart.png", apart).notes)
 

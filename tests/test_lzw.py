@@ -1,4 +1,4 @@
-"""LZW streams: sound ones are decoded, and those on which the decoder would crash never reach it."""
+"""LZW streams: valid ones are decoded, and those that would crash the decoder are refused before it."""
 
 import io
 import random

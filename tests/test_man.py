@@ -1,4 +1,4 @@
-"""The manual pages say what the commands say, and are installed."""
+"""The manual pages agree with the commands' help, and are installed."""
 
 from __future__ import annotations
 

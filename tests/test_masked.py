@@ -1,4 +1,4 @@
-"""Pixels that do not count: normalised convolution, extremes and ranks without them, and what stands in their place."""
+"""Ignored pixels: normalised convolution, extremes and ranks without them, and the values that replace them."""
 
 import numpy as np
 import pytest

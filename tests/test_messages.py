@@ -1,4 +1,4 @@
-"""What the program prints about names and texts from outside: escaped, on one line, through one function."""
+"""Names and texts from outside in messages: escaped, on one line, through one function."""
 
 from __future__ import annotations
 

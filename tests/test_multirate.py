@@ -19,7 +19,7 @@ REACH = 9  # sigmas; beyond them lies less than 1e-17 of a Gaussian
 
 
 def response(steps, phase, radius):
-    """What an output ``phase`` samples after a kept one sees of each sample within ``radius``."""
+    """Weights of the samples within ``radius`` for an output ``phase`` samples after a decimated one."""
     seen = np.zeros(2 * radius + 1)
     down, middle = steps.down.size // 2, steps.middle.size // 2
     outer = np.convolve(steps.up[phase], steps.middle)

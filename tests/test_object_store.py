@@ -19,7 +19,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files
 
 @pytest.fixture
 def folder(tmp_path):
-    """A private folder with one kept file."""
+    """A private folder with one stored file."""
     place = tmp_path / "cache"
     assert keep(place, NAME, CONTENT) is None
     return place

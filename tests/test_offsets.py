@@ -1,4 +1,4 @@
-"""Levels that are fractions of full scale: what was probably meant in samples is refused, with the fraction."""
+"""Levels are fractions of full scale: numbers that look like samples are refused, and the error names the fraction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks and single layers from ONNX files: what they give, and what is refused."""
+"""Networks and single layers from ONNX files: results and refusals."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_models_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture
 def branched(tmp_path: Path) -> str:
-    """Branches: a sum with what was seen, one of two strided branches, a gate of one pixel, channels side by side."""
+    """Branches: a residual sum, a sum of two strided branches, a gate of one pixel, a concatenation of channels."""
     node = helper.make_node
     nodes = [
         node("Conv", ["picture", "w1"], ["c1"], "conv1", pads=[1, 1, 1, 1]),
@@ -227,7 +227,7 @@ def test_what_branches_see(branched: str) -> None:
 
 @pytest.fixture
 def unpooled(tmp_path: Path) -> str:
-    """Pooling whose places are kept, a layer, and samples put back there; constants for each row, column and pixel."""
+    """MaxPool with indices, a layer, MaxUnpool; constants for each row, column and pixel."""
     node = helper.make_node
     nodes = [
         node("Conv", ["picture", "w1"], ["c1"], "conv1", pads=[1, 1, 1, 1]),

@@ -18,7 +18,7 @@ from convfilter.errors import KernelFileError
 onnx = pytest.importorskip("onnx")
 helper, numpy_helper = onnx.helper, onnx.numpy_helper
 
-#: Modules of the package's cases, and what their nodes are.
+#: Modules of the package's cases, and the kinds of their nodes.
 OPERATORS = {
     "abs": "Abs", "add": "Add", "averagepool": "AveragePool", "batch_normalization": "BatchNormalization",
     "celu": "Celu", "clip": "Clip", "concat": "Concat", "conv": "Conv", "convinteger": "ConvInteger",

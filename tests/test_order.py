@@ -1,4 +1,4 @@
-"""Every block once, before it is asked for, and in a slot that nothing else takes until its last use."""
+"""A schedule computes every block once, before its first use, in a slot that stays its own until the last use."""
 
 from types import SimpleNamespace
 
@@ -11,7 +11,7 @@ from convfilter.engine.order import order_of, places_of
 
 @st.composite
 def chains(draw):
-    """Nodes that look at any blocks of the node before, and some at those of the one before that."""
+    """Nodes that read any blocks of the node before, and some that read blocks of the one before that."""
     counts = draw(st.lists(st.integers(1, 9), min_size=2, max_size=4))
     nodes = [node_of(counts[0], {}, ())]
     for number, blocks in enumerate(counts[1:], 1):

@@ -1,4 +1,4 @@
-"""Threads: results in order, errors in their turn, nothing left running."""
+"""Threads: results in order, errors in order, no thread left at the end."""
 
 import threading
 import time

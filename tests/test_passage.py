@@ -1,4 +1,4 @@
-"""Rows that come and go one by one: the same files as whole pictures give, and nothing left behind by damage."""
+"""Streaming by rows: the same files as from whole pictures, and no partial output after damage."""
 
 import struct
 import zlib
@@ -21,7 +21,7 @@ from convfilter.picture.png.write import _write_chunk
 
 @pytest.fixture(autouse=True)
 def small_bands(monkeypatch):
-    """Have small pictures come in several bands, and go in several blocks."""
+    """Set small bands and blocks, so that small pictures have several."""
     monkeypatch.setattr(png_data, "BLOCK_BYTES", 2000)
     monkeypatch.setattr("convfilter.picture.png.write._STRIP_BYTES", 3000)
     monkeypatch.setattr("convfilter.picture.jpeg.write._BAND_BYTES", 8000)
@@ -104,7 +104,7 @@ def test_linear_light_and_backgrounds_pass(tmp_path, options, both):
     cf.write(tmp_path / "in.png", pixels)
     report = filtered(tmp_path / "in.png", tmp_path / "out.png", "gaussian:2", **options)
     assert report.passage == ""
-    # What is shown in a report is whole.
+    # A report needs the whole picture.
     whole = filtered(tmp_path / "in.png", tmp_path / "whole.png", "gaussian:2", look=lambda *_: None, **options)
     assert "report" in whole.passage
     assert (tmp_path / "out.png").read_bytes() == (tmp_path / "whole.png").read_bytes()

@@ -1,4 +1,4 @@
-"""The PNG reader: every kind that the specification allows, and everything that it forbids."""
+"""The PNG reader: every kind of file that the specification allows, and every violation of it."""
 
 import io
 import itertools

@@ -124,7 +124,7 @@ def test_the_whole_picture_is_one_window():
 @pytest.mark.parametrize("dtype", pictures.DTYPES)
 @pytest.mark.parametrize("size", [2, 3, (5, 31), (64, 1), 57])
 def test_larger_pictures(dtype, size):
-    """Beyond one tile, vector or band of rows, with running extremes over every window."""
+    """Pictures larger than one tile, vector and band of rows, with running extremes over every window."""
     image = pictures.picture((111, 140, 3), dtype, seed=5)
     less_than_a_window = tuple((0, min(9, side - 1)) for side in reference.pair(size))
     for geometry in ({}, {"stride": 1}, {"stride": (1, 3), "padding": less_than_a_window, "dilation": (1, 2)}):

@@ -1,4 +1,4 @@
-"""Where running extremes look, and how they are cut: what the contract's pictures are too small to show."""
+"""The rows that running extremes read, and their blocks: cases too large for the contract's pictures."""
 
 import numpy as np
 import pytest
@@ -72,7 +72,7 @@ def test_tall_windows_span_several_blocks(dtype, size, stride):
 
 
 def test_of_equal_samples_the_last_wins():
-    """Zeros of both signs are equal: which one is kept must not depend on how the window is cut."""
+    """+0 and -0 are equal: the one in the result must not depend on how the window is cut."""
     image = -np.zeros((90, 100), np.float32)
     image[::2, ::3] = 0.0
     for size in (2, 3, 5, 33, (70, 64)):

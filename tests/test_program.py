@@ -1,4 +1,4 @@
-"""Programs: loops called step by step in machine code give what they give one by one."""
+"""A program of loop calls, run in machine code, gives the same results as the calls from Python."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""``convfilter.read`` and ``convfilter.write``: what they take, and which file an error is about."""
+"""``convfilter.read`` and ``convfilter.write``: arguments, and the file that an error names."""
 
 import errno
 import io

@@ -107,7 +107,7 @@ def test_black_stays_black_beside_light():
 
 @pytest.mark.parametrize("after", [(), ("identity",)])
 def test_a_transform_leaves_pictures_with_huge_samples_to_single_taps(after):
-    """Also kernels with weights of both signs: the rounding of -3.4e38 would hide all that is near 100."""
+    """Also for weights of both signs: the rounding of -3.4e38 would swamp samples near 100."""
     picture = np.random.default_rng(2).uniform(90, 110, (50, 120)).astype(np.float32)
     picture[:, :30] = NODATA
     kernel = kernels.from_array(np.random.default_rng(3).normal(size=(15, 15)) / 100)

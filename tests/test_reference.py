@@ -108,7 +108,7 @@ def folded_rows(length, sigma, mode):
 
 
 def border_index(index, length, mode):
-    """Which sample stands at an index beyond the picture, by each mode's period."""
+    """The index of the sample at a place beyond the picture, by each mode's period."""
     if mode == "edge":
         return min(max(index, 0), length - 1)
     if mode == "wrap":
@@ -128,7 +128,7 @@ def test_the_gaussian_is_a_dense_matrix_per_axis(mode, sigma):
 
 
 def test_the_wrapped_gaussian_is_a_product_of_spectra():
-    """A kernel folded to the picture's period multiplies its spectrum: Poisson's sum, in closed form."""
+    """With wrapped borders, a kernel summed modulo the picture's size multiplies its spectrum (Poisson summation)."""
     picture, sigma = noise(16, 20), 4.0
     gain = [
         sum(np.exp(-2 * (np.pi * sigma * (np.fft.fftfreq(side) + alias)) ** 2) for alias in range(-3, 4))

@@ -1,4 +1,4 @@
-"""The ring of source rows: whatever a tap looks at is there, and is the row that it should be."""
+"""The ring buffer of source rows holds every row that a tap reads, in its place."""
 
 import numpy as np
 import pytest

@@ -121,7 +121,7 @@ def test_all_ways_to_compute_a_box_agree(shape, size, stride, dilation, mode, dt
 
 @pytest.mark.parametrize("stride", [1, 3])
 def test_transforms_of_several_tiles_give_what_sums_give(stride):
-    """A tile gives as many rows as it was made for, and no more: what lies past them is wrapped."""
+    """A tile gives only the rows that it was made for: rows beyond are wrapped."""
     weights = np.random.default_rng(1).standard_normal((23, 31))
     stage = Stage(Correlation(kernels.from_array(weights / np.abs(weights).sum())), stride=(stride, stride))
     image = np.random.default_rng(2).integers(0, 256, (1001, 700), np.uint8)
@@ -233,7 +233,7 @@ def test_a_change_of_depth_keeps_white_white(dtype, target, factor):
 # Memory ------------------------------------------------------------------------
 
 TWELVE_MEGAPIXELS = (3000, 4000, 3)
-#: Working memory that a run may take, whatever the kernel: bytes.
+#: Limit of a run's working memory for any kernel: bytes.
 LIMIT = 64e6
 
 
@@ -246,7 +246,7 @@ def large_image():
 
 
 def working_memory(stage, image):
-    """Return the most that planning and running held at a time beyond input and output."""
+    """Return the peak memory of planning and running beyond input and output."""
     gc.collect()
     tracemalloc.start()
     try:

@@ -1,4 +1,4 @@
-"""What files say beside their samples in places that decoders pass over: BMP, TGA, GIF and PNM."""
+"""Metadata in places that decoders skip: BMP, TGA, GIF and PNM."""
 
 import struct
 from pathlib import Path

@@ -108,12 +108,12 @@ def off(result, where, by):
 
 @pytest.fixture(scope="module")
 def recorded():
-    """What the filters and the oracle gave: the self-test asks for the same in the same order each time."""
+    """Recorded results of the filters and the oracle: every self-test calls them in the same order."""
     return defaultdict(list)
 
 
 def played(record, function):
-    """Make a function that gives what is recorded of ``function``, which is asked for what is not."""
+    """Wrap ``function``: call number n returns result number n of ``record``, and computes it only once."""
     calls = count()
 
     def answer(*arguments, **keywords):

@@ -1,4 +1,4 @@
-"""Several pictures one behind the other in a file or a stream: all are filtered as they come, or it is an error."""
+"""Several pictures in sequence in a file or a stream: all are filtered in order, or it is an error."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Signals that end the program leave nothing half done, however often they come."""
+"""Signals that end the program leave no partial output, however often they arrive."""
 
 import signal
 

@@ -1,4 +1,4 @@
-"""QOI and farbfeld: what goes in comes out, also in other decoders."""
+"""QOI and farbfeld: samples survive writing and reading, also in other decoders."""
 
 import io
 import struct

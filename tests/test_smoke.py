@@ -1,4 +1,4 @@
-"""What every landing runs: one picture through the command and through the API, and a rule that is broken easily."""
+"""Quick checks before every commit: one picture through the command and through the API, and an easily broken rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The grammar of a SPEC: what belongs to what, and where an error is."""
+"""The grammar of a SPEC: precedence, and the positions of errors."""
 
 from __future__ import annotations
 

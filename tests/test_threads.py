@@ -89,7 +89,7 @@ def test_there_are_no_more_threads_than_blocks():
     assert len(made) <= 2
 
 
-#: Threads that other tests have left, such as those that serve a cluster: they end when they like.
+#: Threads that other tests have left, such as a cluster's: their end is not checked.
 others = set()
 
 
@@ -101,7 +101,7 @@ def threads_before():
 
 
 def nothing_runs():
-    """Whether all threads that a test has started have ended, or are about to: nothing of theirs is left to do."""
+    """Whether all threads that a test has started have ended, or have no task left."""
     for thread in set(threading.enumerate()) - others:
         thread.join(10)
     return set(threading.enumerate()) <= others

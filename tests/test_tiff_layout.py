@@ -1,4 +1,4 @@
-"""TIFFs that hold more than one picture, or more than colours: everything is filtered, or it is said what is not."""
+"""TIFFs with several pictures, or with further channels: each is filtered, or an error or a note names it."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""``convfilter try`` without a browser: what is asked for, what is seen, who may ask, and how it ends."""
+"""``convfilter try`` without a browser: requests, answers, authorisation, shutdown."""
 
 import http.client
 import io

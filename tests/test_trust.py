@@ -1,4 +1,4 @@
-"""What files in a folder of somebody else's must not do: a configuration that is found there, links, pipes, logs."""
+"""Untrusted folders: limits on configurations found there, links, pipes and logs."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_the_same_keys_hold_where_the_user_has_put_them(tmp_path: Path) -> None:
 
 
 def test_every_option_is_known_to_be_harmless_or_not() -> None:
-    """An option that is new is refused in found files until somebody has judged it."""
+    """A new option is refused in found files until ``_is_harmless`` accepts it."""
     assert isinstance(root, LazyGroup)
     names = set()
     for name in COMMANDS:
@@ -209,7 +209,7 @@ UPDATE = ("blur", "--box", "3", "--update", "--into", "out", "in.png")
 
 
 def planted(kind: str, tmp_path: Path) -> Path:
-    """Put something in the place of the log that is not to be read or written; return the file that must stay."""
+    """Replace the log by something that must not be read or written; return the file that must stay."""
     victim = tmp_path / "bashrc"
     victim.write_text("# mine\n" * 40)
     Path("out").mkdir()

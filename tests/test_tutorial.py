@@ -1,4 +1,4 @@
-"""The tutorial notebook gives what it shows."""
+"""The tutorial notebook's cells give the outputs stored in it."""
 
 import base64
 import importlib.util

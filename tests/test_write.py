@@ -1,4 +1,4 @@
-"""Writing: what goes into a file comes out of it; what does not fit is refused before the work."""
+"""Writing: samples survive in every format; those that a format cannot hold are refused before the filter runs."""
 
 import io
 from dataclasses import replace

@@ -29,7 +29,7 @@ FLOAT32_SMALLEST = 2.0**-149
 
 
 def oracle_or_refusal(oracle, run):
-    """What the oracle gives; None where it says that nothing is left of the picture and the filter says so too."""
+    """Return the oracle's result; None if oracle and filter both refuse because the result would be empty."""
     try:
         return oracle()
     except ValueError:
