@@ -65,5 +65,6 @@ def of_option(command: str, option: str, known: list[str]) -> str:
         general = _meaning(name, synonyms.OPTIONS)
         has_it = all(word.strip(",") in known for word in general.split() if word.startswith("--"))
         meaning = _meaning(name, synonyms.OPTIONS_OF[command]) or (general if has_it else "")
-    meaning = meaning or " or ".join(get_close_matches(name[:99], known, n=2))
+    nearly = get_close_matches(name[:99], known, n=1, cutoff=0.9) or get_close_matches(name[:99], known, n=2)
+    meaning = meaning or " or ".join(nearly)
     return f"no such option {shown(name)}" + (f"; did you mean {meaning}?" if meaning else "")
