@@ -105,6 +105,16 @@ def test_info_tells_what_formats_keep(capfd: pytest.CaptureFixture[str]) -> None
     assert "exif" not in facts["kept"]["BMP"] and "resolution" in facts["kept"]["BMP"]
 
 
+def test_info_tells_where_a_map_lies(capfd: pytest.CaptureFixture[str]) -> None:
+    tags = {33550: (10.0, 10.0, 0.0), 33922: (0.0, 0.0, 0.0, 5e5, 5e6, 0.0), 42113: "-9999"}
+    Image.fromarray(np.zeros((4, 5), np.float32)).save("dem.tif", tiffinfo=tags)
+    lines = printed(capfd, "info", "dem.tif").splitlines()
+    (metadata,) = (line for line in lines if line.startswith("  metadata"))
+    assert "position and projection (GeoTIFF)" in metadata and "a nodata value" in metadata
+    facts = json.loads(printed(capfd, "info", "--json", "dem.tif"))
+    assert {"geo", "nodata"} <= set(facts["kept"]["TIFF"]) and not {"geo", "nodata"} & set(facts["kept"]["PNG"])
+
+
 def test_plans_of_pictures_know_their_opacity(capfd: pytest.CaptureFixture[str]) -> None:
     """Colours are weighed by opacity in floats of double precision, as the run says."""
     text = printed(capfd, "plan", "-f", "box:3", "alpha.png")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 import convfilter as cf
 from convfilter.cli.root import run
@@ -56,6 +57,32 @@ def test_a_second_build_is_not_refused_and_gives_the_same_bytes(name: str, optio
     assert run([*BLUR, *options, name, str(output)]) == 0
     assert output.read_bytes() == before
     assert (b"Software" in before or b"convfilter" in before) == (name in MARKED)
+
+
+def test_a_second_build_is_not_refused_where_the_input_names_a_program(capfd: pytest.CaptureFixture[str]) -> None:
+    """The field of a TIFF, the text of a PNG and the EXIF of a JPEG that name the program that wrote the input."""
+    tiff = {305: "a scanner's", 270: "by me"}
+    Image.fromarray(SAMPLES).save("a.tif", tiffinfo=tiff)
+    named = PngInfo()
+    named.add_text("Software", "a scanner's")
+    Image.fromarray(SAMPLES).save("a.png", pnginfo=named)
+    exif = Image.Exif()
+    exif.update(tiff)
+    Image.fromarray(SAMPLES).save("a.jpg", exif=exif)
+    for suffix in ("tif", "png", "jpg"):
+        for _ in range(2):
+            assert run([*BLUR, f"a.{suffix}", f"out.{suffix}"]) == 0, suffix
+        assert cf.read(f"out.{suffix}").metadata.marked
+    with Image.open("out.tif") as made, Image.open("out.jpg") as jpeg:
+        assert (made.tag_v2[305], made.tag_v2[270]) == ("convfilter", "by me")
+        assert jpeg.getexif()[305] == "a scanner's"
+
+
+def test_the_mark_of_a_tiff_is_no_exif(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run([*BLUR, "a.png", "out.tif"]) == 0
+    assert cf.read("out.tif").metadata.exif is None
+    assert run([*BLUR, "--strict", "out.tif", "out.bmp"]) == 0
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

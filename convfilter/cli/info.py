@@ -62,6 +62,7 @@ def _of_picture(name: str, picture: Picture) -> dict[str, Any]:
     outline, metadata = picture.outline, picture.metadata
     kinds = [kind for kind, is_there in present(outline).items() if is_there]
     kinds += ["text"] if metadata.text else []
+    kinds += sorted({kind for page in outline.pages for kind in page.kinds} - {*kinds})
     return {
         "name": name,
         "format": picture.format,

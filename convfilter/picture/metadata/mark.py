@@ -10,6 +10,11 @@ _KEYWORD, _COMMENT, _VALUE = "Software", "Comment", "convfilter"
 _MARKS = (Text(_KEYWORD, _VALUE), Text(_COMMENT, f"{_KEYWORD}: {_VALUE}"))
 
 
+def is_mark(text: Text) -> bool:
+    """Whether a text is the mark of an output."""
+    return text in _MARKS
+
+
 def mark_of(fmt: Format) -> Text | None:
     """Return the mark of a format: a field of its own (PNG, TIFF), else a comment (JPEG, GIF), else None.
 
@@ -32,6 +37,6 @@ def add(metadata: Metadata, fmt: Format) -> None:
 
 def take_off(metadata: Metadata) -> None:
     """Record and remove the mark of an input, so that it does not count as a text of the user."""
-    rest = [text for text in metadata.text if text not in _MARKS]
+    rest = [text for text in metadata.text if not is_mark(text)]
     metadata.marked = len(rest) < len(metadata.text)
     metadata.text = rest

@@ -10,7 +10,7 @@ import struct
 from typing import Any, BinaryIO
 
 from convfilter.errors import ReadError
-from convfilter.picture.metadata import ifd
+from convfilter.picture.metadata import ifd, mark
 from convfilter.picture.picture import Metadata, Text
 from convfilter.picture.place.source import size_of
 from convfilter.picture.tiff.fields import LAYOUT_DESCRIPTIONS
@@ -18,7 +18,7 @@ from convfilter.picture.tiff.layout import MOST_PAGES
 
 _XMP, _IPTC, _PHOTOSHOP, _ICC = 700, 33723, 34377, 34675
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
-_DESCRIPTION = 270
+_DESCRIPTION, _SOFTWARE = 270, 305
 _WHITE_POINT, _PRIMARIES = 318, 319
 _CENTIMETRE = 3
 #: Values that are loaded with a page whatever is asked of it.
@@ -27,7 +27,7 @@ _MOST_TAGS = 4096
 #: Directories and loaded values together may have so many times the bytes of the file: writers may share a table.
 _MOST_OVERLAP, _SPARE_BYTES = 2, 1 << 22
 #: Text tags and the PNG keyword for each.
-TEXT_TAGS = {_DESCRIPTION: "Description", 305: "Software", 315: "Author", 33432: "Copyright", 269: "Title"}
+TEXT_TAGS = {_DESCRIPTION: "Description", _SOFTWARE: "Software", 315: "Author", 33432: "Copyright", 269: "Title"}
 
 
 def page_offsets(file: BinaryIO) -> list[int]:
@@ -139,6 +139,9 @@ def _exif(page: Any, file: BinaryIO) -> bytes | None:
     description = found.first.get(_DESCRIPTION)
     if description and description.data.decode("latin-1").startswith(LAYOUT_DESCRIPTIONS):
         del found.first[_DESCRIPTION]
+    software = found.first.get(_SOFTWARE)
+    if software and mark.is_mark(Text("Software", software.data.rstrip(b"\0").decode("latin-1"))):
+        del found.first[_SOFTWARE]
     return ifd.exif_block(found, order)
 
 

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 
 from convfilter.picture import colour
-from convfilter.picture.metadata import exif, ifd
+from convfilter.picture.metadata import exif, ifd, mark
 from convfilter.picture.metadata.ifd import Field
 from convfilter.picture.options import EFFORTS, WriteOptions
 from convfilter.picture.picture import Metadata, Outline, Picture
@@ -361,7 +361,7 @@ def _described(metadata: Metadata, described: ifd.Directories, fields: dict[int,
     codes = {keyword: code for code, keyword in TEXT_TAGS.items()}
     for text in metadata.text:
         code = codes.pop(text.keyword, None)
-        if code is not None and code not in fields:
+        if code is not None and (code not in fields or mark.is_mark(text)):
             fields[code] = Field(code, _ASCII, text.value.encode() + b"\0")
     for code, kind, data in (
         (_XMP, _BYTE, metadata.xmp),
