@@ -1,6 +1,7 @@
-"""Pictures of which some pixels are ignored, rectangle by rectangle: where all count, they are filtered as ever.
+"""Filter pictures with ignored pixels rectangle by rectangle: those without ignored pixels as usual.
 
-Rectangles whose windows see an ignored pixel are filtered with the mask as alpha, which takes several times as long.
+Rectangles whose windows contain an ignored pixel are filtered with the mask as alpha, which takes several times as
+long.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from convfilter.executor.run import run_array
 from convfilter.machine.cores import cores_lately
 from convfilter.planning import AxisPlan, Plan
 
-#: Sides of a rectangle, at least; and in windows, which each sees once more around it.
+#: Least sides of a rectangle in pixels; and in windows, since a rectangle reads one more window around it.
 _ROWS, _COLS, _SPANS = 128, 512, 2
-#: Rows of a band where most rectangles see an ignored pixel, and what is most.
+#: Rows of a band in which more than the share ``_MOST`` of rectangles contain an ignored pixel.
 _BAND, _MOST = 512, 0.5
 
 Span = tuple[int, int]
@@ -41,7 +42,7 @@ def run_in_patches(
     Parameters
     ----------
     plain, weighted : Plan
-        Of that stage, for the picture, and for one with a channel of alpha more.
+        Plans of that stage for the picture, and for it with an alpha channel added.
     pixels : (rows, cols, channels) array
         0 where they are ignored.
     valid : (rows, cols) array
@@ -54,7 +55,7 @@ def run_in_patches(
     Returns
     -------
     (rows, cols, channels) array
-        Undefined where no valid pixel is seen.
+        Undefined where a window has no valid pixel.
     int
         How many samples were clipped.
     """
@@ -79,19 +80,19 @@ def run_in_patches(
 
 
 def _side(axis: AxisPlan, step: int, least: int) -> int:
-    """Return how long a side of rectangles is."""
+    """Return the length of a rectangle's side."""
     return -(-max(least, _SPANS * axis.span // axis.stride) // step) * step
 
 
 def _pieces(array: Samples, part: Part) -> Iterator[Samples]:
-    """Yield the pieces of a picture that a part needs."""
+    """Yield the slices of a picture that a rectangle reads."""
     for top, bottom in part.rows.runs:
         for left, right in part.cols.runs:
             yield array[top:bottom, left:right]
 
 
 def _joined_spans(spans: list[Span], wanted: list[bool]) -> Iterator[Span]:
-    """Yield runs of neighbouring spans that are wanted."""
+    """Yield runs of neighbouring spans that are selected."""
     first = None
     for (start, stop), is_wanted, goes_on in zip(spans, wanted, [*wanted[1:], False], strict=True):
         if is_wanted:
@@ -123,7 +124,7 @@ def _patch(
 
 
 def _whole(array: Samples, part: Part) -> Samples:
-    """Return the runs of rows and columns that a part needs, side by side."""
+    """Return the rows and columns that a rectangle reads, copied side by side."""
     rows = (
         np.concatenate([array[slice(*run)] for run in part.rows.runs])
         if len(part.rows.runs) > 1

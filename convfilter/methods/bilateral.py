@@ -1,4 +1,4 @@
-"""The bilateral filter: means of the pixels around whose colour is near, all samples of a row at a time in vectors."""
+"""The bilateral filter: means of near pixels of similar colour, a row of outputs at a time in vectors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AVERAGE = Loop("bilateral", "average", _AVERAGE)
 AVERAGE_1 = Loop("bilateral", "average_1", _AVERAGE)
 AVERAGE_3 = Loop("bilateral", "average_3", _AVERAGE)
 
-#: Samples that loops may read, and throw away, behind the last: a vector of the narrowest.
+#: Samples after the last that loops may read and discard: a vector of the narrowest type.
 _BEHIND = 16
 
 
@@ -90,7 +90,7 @@ class _Worker:
         return self._store(rows, values[: (bottom - top) * pitch].reshape(bottom - top, cols, channels))
 
     def _store(self, rows: Rows, values: Samples) -> int:
-        """Store means; alpha is that of the pixel in the middle."""
+        """Store means; alpha is that of the centre pixel."""
         source, alpha = self._work.source, None
         if source.alpha:
             central = central_alpha(self._work, *rows)

@@ -35,14 +35,14 @@ FOLLOW_LINES = Loop(
 
 #: Sums of a window whose guide has three planes; a guide of one has four.
 _SUMS = 13
-#: So many times white, real samples leave nothing of others that a sum holds with their squares.
+#: Multiple of white beyond which a real sample swamps the others in sums of squares.
 _DROWNING = 2.0**20
 
 Real = npt.NDArray[np.float64]
 
 
 def nodes(stage: StageRun) -> list[Node]:
-    """Return the node of a stage; what is transparent counts as black."""
+    """Return the node of a stage; transparent pixels count as black."""
     return [_Guided(stage)]
 
 
@@ -92,7 +92,7 @@ class _Worker:
         runs = list(_runs(np.unique(seen)))
         loaded = np.concatenate([self._rows[first : last + 2 * radius] for first, last in runs])
         starts = np.cumsum([0, *(last - first + 2 * radius for first, last in runs)])
-        #: Of each row of the picture that lines are needed of: its place among these, and in what is loaded.
+        #: For each row of the picture whose lines are needed: its index among these, and among the loaded rows.
         place, middle = np.full((2, self._rows.size - 2 * radius), -1)
         for number, (first, last) in enumerate(runs):
             place[first:last] = starts[number] - 2 * radius * number + np.arange(last - first)
@@ -173,9 +173,9 @@ class _Worker:
     def _spoilt(
         self, picture: Real, guide: Real, top: int, bottom: int, middle: Indices
     ) -> npt.NDArray[np.bool_] | None:
-        """Return which pixels have in a window of a window what is no number, or so large that others drown beside it.
+        """Return the pixels whose lines depend on a NaN, an infinity or a huge sample.
 
-        That would stay in sums that move on. It is 0 from here on.
+        Such samples would stay in running sums, so they are set to 0 here.
         """
         if self._work.source.is_finite and self._guide is None:
             return None
@@ -189,7 +189,7 @@ class _Worker:
             plane[bad] = 0
         bad = bad[:, : self._columns.count]
         side = 2 * self._radius + 1
-        # A pixel is spoilt if one of its lines is, and a line if a pixel of its window is.
+        # # A pixel is invalid if one of its lines is, and a line if a pixel of its window is.
         lines = _any(bad, side)
         rows = self._rows[top : bottom + 2 * self._radius]
         return _any(lines[middle[rows] - self._radius][:, self._columns.indices], side)
@@ -212,7 +212,7 @@ class _Worker:
 
 
 def _any(cells: npt.NDArray[np.bool_], side: int) -> npt.NDArray[np.bool_]:
-    """Return whether any cell of each window of so many rows and columns is true."""
+    """Return for each window of the given sides whether any of its cells is true."""
     for axis in (0, 1):
         counts = np.insert(np.cumsum(cells, axis=axis), 0, 0, axis=axis)
         size = counts.shape[axis]

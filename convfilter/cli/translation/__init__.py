@@ -1,6 +1,6 @@
-"""Command lines and calls of other programs as convfilter's own, with where and why results will differ.
+"""Translate command lines and calls of other programs to convfilter's, with notes on differences of the results.
 
-Each program has a module with a function from its words to a `Translation`. A part that means nothing certain here is
+Each program has a module with a function from its words to a `Translation`. A part without an exact meaning here is
 an error that names it; nothing is guessed.
 """
 
@@ -13,7 +13,7 @@ from importlib import import_module
 from convfilter.cli.translation.found import Translation
 from convfilter.errors import UsageError, shown
 
-#: By the name of a program, the module that knows its words.
+#: The module of each program's words.
 _PROGRAMS = {"magick": "magick", "convert": "magick", "vips": "vips", "ffmpeg": "ffmpeg", "gmic": "gmic"}
 
 
@@ -32,7 +32,7 @@ def translated(line: str) -> Translation:
     Raises
     ------
     UsageError
-        The program is not known, or a part of the line has no certain meaning here.
+        The program is unknown, or a part of the line has no exact equivalent.
     """
     if re.match(r"(\w+\s*=\s*)?[\w.]+\(", line.strip()):
         from convfilter.cli.translation import calls

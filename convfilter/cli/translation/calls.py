@@ -1,4 +1,4 @@
-"""Calls of Python libraries: read as text, so that nothing of the line is run."""
+"""Calls of Python libraries, parsed as text: nothing of the line is executed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from convfilter.cli.translation.found import Matrix, Translation, ones, require_small, round_footprint, unknown
 from convfilter.errors import UsageError, shown
 
-#: The module of translations by what stands before the function's name.
+#: The module of translations for each prefix of the function's name.
 _LIBRARIES = {
     "ndimage": "ndimage", "ndi": "ndimage", "cv2": "opencv", "cv": "opencv", "filters": "skimage", "feature": "skimage",
     "morphology": "skimage", "restoration": "skimage", "skimage": "skimage", "nn": "torch", "F": "torch",
@@ -20,14 +20,14 @@ _MODULES = ("ndimage", "opencv", "skimage", "torch")
 
 
 class Arguments:
-    """The arguments of a call by their names; what nobody has asked for in the end has no translation."""
+    """The arguments of a call by name; those that no translation reads are an error at the end."""
 
     def __init__(self, function: str, values: dict[str, Any]) -> None:
         self.function, self._values = function, values
         self.is_of_colours = False
 
     def take(self, name: str, default: Any = None) -> Any:
-        """Return an argument as it stands."""
+        """Return an argument without conversion."""
         return self._values.pop(name, default)
 
     def number(self, name: str, default: float | None = None) -> float:
@@ -38,7 +38,7 @@ class Arguments:
         return value
 
     def pair(self, name: str, default: float | None = None, flat: float | None = None) -> tuple[float, float]:
-        """Return one number twice, or two; a third is for colours, and must be ``flat``: what leaves an axis alone."""
+        """Return a pair from one number or two; a third is for channels, and must be ``flat``: without effect."""
         value = self._values.pop(name, default)
         both = value if isinstance(value, list | tuple) else (value, value)
         if len(both) == 3 and flat is not None and both[2] == flat:
@@ -48,7 +48,7 @@ class Arguments:
         return both[0], both[1]
 
     def matrix(self, name: str) -> Matrix:
-        """Return rows of numbers; a line of them is one row."""
+        """Return rows of numbers; a flat list is one row."""
         value = self._values.pop(name, None)
         rows = (
             [value] if isinstance(value, list | tuple) and value and not isinstance(value[0], list | tuple) else value
@@ -65,7 +65,7 @@ class Arguments:
         return rows
 
     def only(self, name: str, *allowed: Any) -> None:
-        """Refuse an argument that is there and is none of the values that change nothing."""
+        """Refuse an argument with any value except those without effect."""
         value = self._values.pop(name, allowed[0] if allowed else None)
         if value not in (allowed or (None,)):
             raise unknown(f"{self.function}({name}={value})")
@@ -75,7 +75,7 @@ class Arguments:
         return self._values.get(name) is not None
 
     def finish(self) -> None:
-        """Refuse what is left."""
+        """Refuse arguments that nothing has read."""
         if self._values:
             raise unknown(f"{self.function}({next(iter(self._values))}=...)")
 
@@ -95,7 +95,7 @@ def translated(line: str) -> Translation:
     Raises
     ------
     UsageError
-        It is no call, of no function that is known, or has an argument that means nothing certain here.
+        Not a call, an unknown function, or an argument without an exact equivalent.
     """
     try:
         body = ast.parse(line).body
@@ -110,7 +110,7 @@ def translated(line: str) -> Translation:
 
 
 def translate(call: ast.Call, found: Translation) -> None:
-    """Add what a call does; nn.Sequential is its modules one after the other."""
+    """Add the filters of a call; nn.Sequential adds its modules in order."""
     called = ast.unparse(call.func)
     *before, name = called.split(".")
     if name == "Sequential":
@@ -154,7 +154,7 @@ def _known(called: str, name: str, library: str) -> Call:
 
 
 def _value(node: ast.expr) -> Any:
-    """Return a number, a list of them, or a name as text; arithmetic and arrays are worked out."""
+    """Return a number, a list of them, or a name as text; arithmetic and arrays are evaluated."""
     match node:
         case ast.Constant():
             return node.value

@@ -31,7 +31,7 @@ def translate(words: Sequence[str], found: Translation) -> None:
 
 
 def _split(text: str, separator: str) -> list[str]:
-    """Split what is not in single quotes, and take the quotes away."""
+    """Split text outside single quotes, and remove the quotes."""
     return [part.replace("'", "") for part in re.findall(rf"(?:'[^']*'|[^'{separator}])+", text)]
 
 
@@ -55,7 +55,7 @@ class _Values:
             raise unknown(f"{name} planes", "all planes have a translation")
 
     def number(self, *names: str, default: float) -> float:
-        """Return the number under the first of the names that is there; expressions such as w/10 are none."""
+        """Return the number under the first name that is given; expressions such as w/10 are refused."""
         text = next((self._values[name] for name in names if name in self._values), "")
         if not text:
             return default
@@ -71,7 +71,7 @@ class _Values:
         return int(value)
 
     def text(self, name: str, default: str = "") -> str:
-        """Return a value as it stands."""
+        """Return a value as text."""
         return self._values.get(name, default)
 
 
@@ -113,7 +113,7 @@ def _boxblur(_name: str, values: _Values, found: Translation) -> None:
 
 
 def _unsharp(_name: str, values: _Values, found: Translation) -> None:
-    """Write the kernel: the picture, and ``amount`` times what a binomial blur takes away."""
+    """Write the kernel: the picture plus ``amount`` times its difference from a binomial blur."""
     cols = values.whole("luma_msize_x", "lx", default=5)
     rows = values.whole("luma_msize_y", "ly", default=5)
     amount = values.number("luma_amount", "la", default=1.0)

@@ -1,4 +1,4 @@
-"""What all translations are made of: the filters, options and notes that are found, and how numbers are written."""
+"""Common code of all translations: filters, options and notes, and the spelling of numbers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Matrix = Sequence[Sequence[float]]
 
 
 class Translation:
-    """What a foreign line says, collected word by word."""
+    """The filters, options and notes of a foreign line, collected word by word."""
 
     def __init__(self) -> None:
         self.specs: list[str] = []
@@ -29,12 +29,12 @@ class Translation:
         self.notes: dict[str, None] = {}
 
     def add(self, spec: str, *notes: str) -> None:
-        """Add a filter, and why its result will differ."""
+        """Add a filter, and the reasons why its result will differ."""
         self.specs.append(spec)
         self.notes |= dict.fromkeys(notes)
 
     def note(self, text: str) -> None:
-        """Add why results will differ, once."""
+        """Add a reason why results will differ, once."""
         self.notes[text] = None
 
     def lines(self) -> Iterator[str]:
@@ -64,7 +64,7 @@ def numbers(text: str, form: str, part: str) -> list[float | None]:
 
 
 def plain(value: float) -> str:
-    """Write a number, as a fraction such as 1/9 where no short decimal is the same, so that sums stay exact."""
+    """Write a number; as a fraction such as 1/9 if no short decimal is equal, so that sums stay exact."""
     decimal = f"{value:.12g}"
     fraction = Fraction(value).limit_denominator(_MOST_DENOMINATOR)
     return str(fraction) if float(decimal) != value and float(fraction) == value else decimal
@@ -88,7 +88,7 @@ def window(cells: Matrix) -> str:
 
 
 def with_keywords(spec: str, *keywords: str) -> str:
-    """Add ``key=value`` to a SPEC; a colon comes before the first thing that follows a name."""
+    """Add ``key=value`` to a SPEC, after a colon if it is the first argument, else after a comma."""
     return ("," if ":" in spec else ":").join([spec, ",".join(keywords)]) if keywords else spec
 
 
@@ -104,7 +104,7 @@ def ones(rows: int, cols: int) -> list[list[float]]:
 
 
 def require_small(rows: int, cols: int) -> None:
-    """Refuse what would be a line of many pages."""
+    """Refuse a matrix that would not fit into a line."""
     if rows < 1 or cols < 1 or rows * cols > _MOST_CELLS:
         raise UsageError(
             f"a matrix in the line has 1 to {_MOST_CELLS} cells, got {cols}x{rows}; write it to a file: kernel:FILE.npy"

@@ -26,9 +26,9 @@ _MORPHOLOGY = {
     "erode": "erode", "dilate": "dilate", "open": "open", "close": "close", "tophat": "tophat",
     "bottomhat": "blackhat", "edge": "morphgradient",
 }  # fmt: skip
-#: Of a sample at -1/3, 0 or 1/3 of a pixel; beyond _WIDE it makes no difference of a level.
+#: Variance of a sample at -1/3, 0 or 1/3 of a pixel; above the sigma _WIDE it changes results by less than a level.
 _THIRDS_VARIANCE, _WIDE = 2 / 27, 3
-#: What 16 bits a sample resolve; weights below it end a kernel whose radius is left out.
+#: Resolution of 16-bit samples; ImageMagick cuts a kernel without a radius where weights fall below it.
 _RESOLUTION = 1 / 65535
 #: Weights of larger kernels do not fit into a line.
 _MOST_REACH = 4
@@ -86,7 +86,7 @@ def _sharpen(word: str, waiting: Iterator[str], found: Translation) -> None:
 
 
 def _reach(sigma: float) -> int:
-    """Return where ImageMagick ends a Gaussian of two axes whose radius is left out (``GetOptimalKernelWidth2D``)."""
+    """Return ImageMagick's radius of a Gaussian of two axes if none is given (``GetOptimalKernelWidth2D``)."""
     reach = 2
     while True:
         line = [math.exp(-x * x / (2 * sigma * sigma)) for x in range(-reach, reach + 1)]
@@ -141,7 +141,7 @@ def _convolve(word: str, waiting: Iterator[str], found: Translation) -> None:
 
 
 def _weights(text: str, part: str) -> list[list[float]]:
-    """Read weights: of a square, by commas or blanks, or with a size before a colon."""
+    """Read weights, separated by commas or blanks: of a square, or of the size before a colon."""
     sized = re.fullmatch(r"(\d+)(?:x(\d+))?:\s*(.+)", text, re.S)
     words = [word for word in re.split(r"[\s,]+", (sized[3] if sized else text).strip()) if word]
     side = math.isqrt(len(words))
@@ -177,7 +177,7 @@ def _morphology(word: str, waiting: Iterator[str], found: Translation) -> None:
 
 
 def _shape(kernel: str, part: str) -> str:
-    """Return the window that ImageMagick's name of a kernel stands for; without a radius it has one of its own."""
+    """Return the window of a kernel that ImageMagick names; each name has a default radius."""
     rectangle = re.fullmatch(r"rectangle:(\d+)x(\d+)", kernel.lower())
     if rectangle and int(rectangle[1]) % 2 and int(rectangle[2]) % 2:
         return pair(int(rectangle[1]), int(rectangle[2]))
@@ -195,7 +195,7 @@ def _shape(kernel: str, part: str) -> str:
 
 
 def _edge(word: str, waiting: Iterator[str], found: Translation) -> None:
-    """Write the Laplacian of ``-edge``: ones, and what makes the sum 0 in the middle, of the other sign."""
+    """Write the Laplacian of ``-edge``: -1 everywhere, and a centre that makes the sum 0."""
     (radius,) = numbers(next(waiting, ""), rf"({NUMBER})", word)
     reach = math.ceil(radius or 0)
     if not 1 <= reach <= _MOST_REACH:

@@ -29,7 +29,7 @@ def border(arguments: Arguments, found: Translation, default: str = "reflect", l
 
 
 def _common(arguments: Arguments, found: Translation) -> None:
-    """Translate what all functions have; ``output`` changes where the result goes."""
+    """Translate the arguments that all functions share; ``output`` only changes where the result is stored."""
     arguments.take("output")
     border(arguments, found)
     arguments.only("origin", 0, [0, 0])
@@ -39,7 +39,7 @@ def _common(arguments: Arguments, found: Translation) -> None:
 
 
 def _axis(arguments: Arguments) -> bool:
-    """Tell whether a filter of one axis goes along the rows."""
+    """Whether a filter of one axis runs along the rows."""
     axis = arguments.take("axis", -1)
     if axis not in (-2, -1, 0, 1):
         raise unknown(f"axis={axis}", "an image has axes 0 and 1")
@@ -126,7 +126,7 @@ def _window1d(name: str) -> Callable[[Arguments, Translation], None]:
 
 
 def _ranked(arguments: Arguments, found: Translation) -> None:
-    """Write the place among the sorted samples as a fraction: SciPy takes a sample, never one between two."""
+    """Write a rank as a fraction p: SciPy takes a sample, and never interpolates between two."""
     if arguments.has("footprint"):
         cells = arguments.matrix("footprint")
         count, text = sum(cell != 0 for row in cells for cell in row), window(cells)

@@ -13,7 +13,7 @@ _BORDERS = {
     "BORDER_DEFAULT": "reflect", "BORDER_REFLECT_101": "reflect", "BORDER_REFLECT101": "reflect",
     "BORDER_REFLECT": "symmetric", "BORDER_REPLICATE": "edge", "BORDER_WRAP": "wrap", "BORDER_CONSTANT": "constant",
 }  # fmt: skip
-#: Without a sigma, small Gaussians have these weights, over the number before them (``getGaussianKernel``).
+#: Without a sigma, small Gaussians have these weights over the divisor before them (``getGaussianKernel``).
 _SMALL = {1: (1, [1]), 3: (4, [1, 2, 1]), 5: (16, [1, 4, 6, 4, 1]), 7: (64, [2, 7, 14, 18, 14, 7, 2])}
 _OF_BYTES = ("-1", "CV_8U")
 _OPERATIONS = {
@@ -24,7 +24,7 @@ _LAPLACIANS: dict[int, Matrix] = {1: [[0, 1, 0], [1, -4, 1], [0, 1, 0]], 3: [[2,
 
 
 def _border(arguments: Arguments, found: Translation) -> None:
-    """Translate what most functions have; ``dst`` changes where the result goes."""
+    """Translate the arguments that most functions share; ``dst`` only changes where the result is stored."""
     arguments.take("dst")
     arguments.only("anchor", None, [-1, -1])
     border = str(arguments.take("borderType", "BORDER_DEFAULT"))

@@ -9,7 +9,7 @@ from convfilter.cli.translation.calls import Arguments, Call
 from convfilter.cli.translation.found import Translation, ones, plain, round_footprint, unknown, window
 from convfilter.cli.translation.ndimage import border
 
-#: What a gradient is divided by there, the sum of its weights on one side; the magnitude by the root of two, as well.
+#: scikit-image's divisor of a gradient: the sum of its weights on one side, times the root of two for magnitudes.
 _DIVISORS = {"sobel": 4, "prewitt": 3, "scharr": 16, "farid": 1, "roberts": 1}
 _CHANNELS = "without channel_axis scikit-image filters along the colours of a picture, too; convfilter does not"
 
@@ -22,7 +22,7 @@ def _gaussian(arguments: Arguments, found: Translation) -> None:
 
 
 def _common(arguments: Arguments, found: Translation, mode: str) -> None:
-    """Translate what functions with a border have."""
+    """Translate the arguments of functions with a border."""
     if arguments.take("channel_axis") not in (-1, 2) and not arguments.is_of_colours:
         found.note(_CHANNELS)
     arguments.only("preserve_range", False, True)

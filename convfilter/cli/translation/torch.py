@@ -18,7 +18,7 @@ def _size(arguments: Arguments, name: str, default: float | None = None) -> str:
 
 
 def _geometry(arguments: Arguments, *names: str) -> list[str]:
-    """Write those of stride, padding and dilation that are there."""
+    """Write the given ones of stride, padding and dilation."""
     words = []
     for name in names:
         value = arguments.take(name)
@@ -30,7 +30,7 @@ def _geometry(arguments: Arguments, *names: str) -> list[str]:
 
 
 def _convolution(arguments: Arguments, found: Translation) -> None:
-    """Translate a layer; what its weights are does not stand in the line."""
+    """Translate a layer, whose weights are not in the line."""
     for name in ("in_channels", "out_channels", "kernel_size", "bias", "weight", "device", "dtype"):
         arguments.take(name)
     is_transposed = "ranspose" in arguments.function

@@ -37,7 +37,7 @@ def translate(words: Sequence[str], found: Translation) -> None:
 
 
 def _parted(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Part what has a place from ``--name value`` and ``--name=value``."""
+    """Separate positional words from ``--name value`` and ``--name=value``."""
     places: list[str] = []
     settings: dict[str, str] = {}
     waiting = iter(words)
@@ -53,7 +53,7 @@ def _parted(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def _name(name: str, found: Translation) -> str:
-    """Return a name without what is set in brackets, of which the quality has a translation."""
+    """Return a name without its options in brackets, of which only the quality is translated."""
     options = re.fullmatch(r"(.*)\[(.*)\]", name)
     if options is None:
         return name
@@ -117,7 +117,7 @@ def _conv(values: Sequence[str], settings: Mapping[str, str], found: Translation
 
 
 def _morph(values: Sequence[str], _settings: Mapping[str, str], found: Translation) -> None:
-    """Take the footprint from the mask's file: 255 is inside, 128 does not matter, 0 must be black."""
+    """Read the footprint from the mask's file: 255 is inside, 128 is ignored, 0 must be black."""
     if len(values) != 2 or values[1] not in ("erode", "dilate"):
         raise UsageError("the form is vips morph IN OUT MASK erode|dilate")
     from convfilter.filters import kernel_files

@@ -25,7 +25,7 @@ from convfilter.picture.place.source import size_of
 from convfilter.picture.tiff.fields import FitsHeader, PageFields
 from convfilter.sample_types import computed_in, is_known
 
-#: Keywords that follow from the samples, or are true of the old ones only.
+#: Keywords that the writer computes, or that are false for a filtered picture.
 _OWN = re.compile(
     r"(SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|GROUPS|BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|DATAMIN|DATAMAX|END)\Z"
 )
@@ -39,8 +39,8 @@ _MOST_FRAMES = 10_000
 def read_fits(file: BinaryIO, options: ReadOptions) -> Picture:
     """Read the first image of a FITS; a ``Reader``. The planes of a cube are pages.
 
-    Samples are of the type that the file has, BZERO for integers without a sign understood; real where BSCALE, BZERO
-    or BLANK say that they are, and BLANK becomes nan. Integers of 64 bits become float64.
+    Samples keep the type of the file; BZERO of unsigned integers is applied. With BSCALE, another BZERO or BLANK they
+    become real, and BLANK becomes NaN. Integers of 64 bits become float64.
     """
     with _units(file) as units:
         images = [unit for unit in units if unit.is_image and unit.header.get("NAXIS", 0) >= 2 and 0 not in unit.shape]
@@ -76,7 +76,7 @@ def read_fits(file: BinaryIO, options: ReadOptions) -> Picture:
 
 @contextmanager
 def _units(file: BinaryIO) -> Iterator[Any]:
-    """Open the units of a file, which stays open itself."""
+    """Yield the header-data units of a file, and leave the file open."""
     fits = _astropy()
     units = fits.open(file, mode="readonly", memmap=False, lazy_load_hdus=False, ignore_missing_end=False)
     try:
@@ -86,7 +86,7 @@ def _units(file: BinaryIO) -> Iterator[Any]:
 
 
 def _astropy() -> Any:
-    """Import astropy's FITS, and keep its warnings to itself: on damage, which is judged here, and on its folders."""
+    """Import astropy's FITS without its warnings: damage is checked here, and its folders do not matter."""
     warnings.filterwarnings("ignore", module=r"astropy\b")
     from astropy.io import fits
     from astropy.utils.exceptions import AstropyWarning
@@ -150,7 +150,7 @@ def write_fits(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
 
 
 def _move(header: Any, known: FitsHeader) -> None:
-    """Rewrite the keywords of position for a result whose pixels lie elsewhere."""
+    """Rewrite the world coordinates for the grid of the result."""
     axes = {1: known.cols, 2: known.rows}
     if all(axis == (0.0, 1.0) for axis in axes.values()):
         return

@@ -1,4 +1,4 @@
-"""Fields of a TIFF page that are kept as they are: position, names, layout of stacks, and those of other programs.
+"""Fields of a TIFF page that are copied: position, names, layout of stacks, and those of other programs.
 
 GeoTIFF 1.1 (OGC 19-008r4), annex G; GDAL's tags 42112 and 42113; RPC in TIFF (50844); ImageJ's tags 50838 and 50839.
 """
@@ -14,23 +14,23 @@ from convfilter.picture.metadata.ifd import Field
 
 _DESCRIPTION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _ICC = 270, 282, 283, 296, 34675
 _PIXEL_SCALE, _INTERGRAPH, _TIE_POINTS, _TRANSFORMATION, _KEYS, _RPC = 33550, 33920, 33922, 34264, 34735, 50844
-#: Those that say where pixels lie; the others of GeoTIFF say what the coordinates mean.
+#: Fields of position; the other fields of GeoTIFF define the coordinate system.
 _PLACES = (_PIXEL_SCALE, _INTERGRAPH, _TIE_POINTS, _TRANSFORMATION, _RPC)
 _IMAGEJ_COUNTS, _IMAGEJ_DATA = 50838, 50839
 _XMP, _IPTC, _PHOTOSHOP, _NODATA = 700, 33723, 34377, 42113
 _PAGE_NUMBER = 297
-#: The field of ``Holds`` for each tag that is kept by itself.
+#: The field of ``Holds`` for each single tag that is copied.
 _KINDS = {
     **dict.fromkeys((*_PLACES, _KEYS, 34736, 34737), "geo"),
     **{_NODATA: "nodata", 42112: "gdal", _IMAGEJ_COUNTS: "layout", _IMAGEJ_DATA: "layout"},
     **dict.fromkeys((285, 286, 287, _PAGE_NUMBER), "page_names"),
 }
-#: XMP, IPTC, Photoshop, colours: of the first page in ``Metadata``, as are descriptions and resolution.
+#: XMP, IPTC, Photoshop, colours: ``Metadata`` holds those of the first page, and descriptions and resolution.
 _OWN = frozenset(
     (*ifd.DESCRIPTIVE, 269, 318, 319, _XMP, _IPTC, _PHOTOSHOP, _ICC, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT)
 )
 _DIRECTORIES = (ifd.EXIF_IFD, ifd.GPS_IFD, ifd.INTEROPERABILITY_IFD)
-#: How the samples are stored, or what ``tiff_layout`` speaks of: subfiles, layers.
+#: Storage of the samples, and the tags that ``layout`` reads: subfiles, layers.
 _STRUCTURE = frozenset(
     (
         *(*range(254, 260), *range(262, 267), 273, 274, *range(277, 282), 284, *range(288, 294), 317, *range(320, 348)),
@@ -43,13 +43,13 @@ _GREY_AND_ALPHA = 2
 _PLAIN_TYPES = (2, 3, 5, 8, 10, 11, 12)
 _NO_UNIT = 1
 _POINT_KEY, _PIXEL_IS_POINT = 1025, 2
-#: Descriptions that say how samples are laid out; wrong once the picture has another size.
+#: Descriptions of the layout of samples; wrong once the picture has another size.
 LAYOUT_DESCRIPTIONS = ('{"shape":', "ImageJ=", "<?xml", "<OME")
 _ORDER: Literal["<"] = "<"
 
 
 class FitsHeader(NamedTuple):
-    """The header of a FITS image, and where the pixels lie among those that it describes.
+    """The header of a FITS image, and the position of the picture's pixels on the grid that it describes.
 
     Attributes
     ----------
@@ -105,7 +105,7 @@ class PageFields(NamedTuple):
 
 
 class Axis(NamedTuple):
-    """How the pixels of a result lie among those of the picture, along one axis.
+    """The grid of a result's pixels on that of the picture, along one axis.
 
     ``start`` is the place of the centre of the first one, ``jump`` the distance of neighbours, both in pixels of the
     picture, of which the first has its centre at 0.
@@ -125,7 +125,7 @@ def _kind(field: Field, is_scale: bool) -> str:
 
 
 def is_layout(field: Field) -> bool:
-    """Tell a description of how samples are laid out from one for people."""
+    """Whether a description is a program's note on the layout of samples, not a text for people."""
     return field.tag == _DESCRIPTION and field.data.decode("latin-1").startswith(LAYOUT_DESCRIPTIONS)
 
 
@@ -134,13 +134,13 @@ def _number(fields: Iterable[Field], tag: int) -> int:
 
 
 def _is_scale(fields: Iterable[Field]) -> bool:
-    """Whether the resolution counts pixels in a unit that only other fields name; 1 by 1 says nothing."""
+    """Whether the resolution is in a unit that only other fields name; 1 by 1 means none."""
     found = scale_of(fields)
     return found is not None and found[1] == _NO_UNIT and found[0] != (1.0, 1.0)
 
 
 def of_page(page: Any, file: BinaryIO, number: int, pages: int, shape: tuple[int, ...]) -> tuple[PageFields, list[str]]:
-    """Take the fields that are kept as they are.
+    """Return the fields that a result may copy.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def of_page(page: Any, file: BinaryIO, number: int, pages: int, shape: tuple[int
     -------
     PageFields
     list of str
-        Names of fields that are not kept.
+        Names of fields that are left out.
     """
 
     def read(offset: int, length: int) -> bytes:
@@ -178,7 +178,7 @@ def of_page(page: Any, file: BinaryIO, number: int, pages: int, shape: tuple[int
 
 
 def _true(field: Field, page: Any) -> Field:
-    """Take out what is not true of a filtered picture: thumbnails; and a nodata value in another unit than samples."""
+    """Drop thumbnails, and a nodata value in another unit than the samples."""
     if field.tag == _PHOTOSHOP:
         return field._replace(data=photoshop.cleaned(field.data) or b"")
     if field.tag == _XMP:
@@ -187,7 +187,7 @@ def _true(field: Field, page: Any) -> Field:
 
 
 def _imagej(page: Any, order: str) -> dict[int, Field]:
-    """Turn ImageJ's own block, which is in the order of the file throughout."""
+    """Convert ImageJ's block, which has the file's byte order throughout, to little-endian."""
     if order == _ORDER or _IMAGEJ_DATA not in page.tags:
         return {}
     import tifffile
@@ -213,12 +213,12 @@ def _is_kept(field: Field, number: int, is_scale: bool) -> bool:
 
 
 def _is_cut_description(field: Field | None) -> bool:
-    """Tell tifffile's note on a stack behind one directory, which is written with a directory for each picture."""
+    """Whether this is tifffile's note on a stack with one directory; a result has a directory for each picture."""
     return field is not None and field.tag == _DESCRIPTION and field.data.startswith(b'{"shape":')
 
 
 def moved(page: PageFields, rows: Axis, cols: Axis) -> PageFields:
-    """Say where the pixels of a result lie.
+    """Return the fields with the position of a result's pixels.
 
     Parameters
     ----------
@@ -249,8 +249,8 @@ def _raster_type(fields: Iterable[Field]) -> int:
 
 
 def _placed(field: Field, at: list[float], jumps: list[float], centres: tuple[float, float]) -> Field:
-    """Rewrite one field for a raster of which (x, y) is at ``at + jumps * (x, y)`` of the old one."""
-    if field.tag in (_X_RESOLUTION, _Y_RESOLUTION):  # kept only where they count pixels of no absolute size
+    """Rewrite one field for a raster whose pixel (x, y) is at ``at + jumps * (x, y)`` of the old one."""
+    if field.tag in (_X_RESOLUTION, _Y_RESOLUTION):  # copied only if their unit has no absolute size
         number, unit = struct.unpack(f"{_ORDER}2I", field.data[:8])
         jump = jumps[field.tag - _X_RESOLUTION]
         return field._replace(data=_rational(number / (unit or 1) / jump)) if jump != 1 else field
@@ -282,7 +282,7 @@ def _rational(value: float) -> bytes:
 
 
 def fitting(page: PageFields, shape: tuple[int, ...], dtype: str, pages: int) -> tuple[list[Field], Mapping[str, str]]:
-    """Choose the fields that are true of the page that is written.
+    """Return the fields that are true for the written page.
 
     Parameters
     ----------
@@ -294,7 +294,7 @@ def fitting(page: PageFields, shape: tuple[int, ...], dtype: str, pages: int) ->
     -------
     list of Field
     mapping of str to str
-        For each kind of field that is not true any more, why.
+        For each kind of field that is left out, the reason.
     """
     is_scale = _is_scale(page.fields)
     same_size = shape[:2] == page.shape[:2]
@@ -324,7 +324,7 @@ def profile_of(page: PageFields) -> tuple[Field, ...]:
 
 
 def _of_grey(field: Field) -> Field | None:
-    """Return a field of a page that has become grey: its profile for colours becomes one for grey, if it can."""
+    """Convert a field for a page that has become grey: a colour profile becomes one for grey, if possible."""
     from convfilter.picture.metadata import icc, transfer
 
     if field.tag != _ICC or icc.space_of(field.data) != "rgb":
@@ -334,7 +334,7 @@ def _of_grey(field: Field) -> Field | None:
 
 
 def scale_of(fields: Iterable[Field]) -> tuple[tuple[float, float], int] | None:
-    """Return the resolution among them, and its unit."""
+    """Return the resolution among the fields, and its unit."""
     values: dict[int, float] = {}
     fields = tuple(fields)
     for field in fields:

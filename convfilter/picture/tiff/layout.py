@@ -1,4 +1,4 @@
-"""Which directories of a TIFF are pictures, and which are previews, masks, raw data, or a stack behind one directory.
+"""Classify the directories of a TIFF: pictures, previews, masks, raw data, stacks with one directory.
 
 TIFF 6.0 (Adobe, 1992), section 8 (NewSubfileType); TIFF Technical Note 1 (SubIFDs); TIFF/EP (ISO 12234-2); DNG 1.7.
 """
@@ -19,7 +19,7 @@ _SUBFILE_TYPE, _COMPRESSION, _PHOTOMETRIC = 254, 259, 262
 _DESCRIPTION, _MAKE, _SUB_IFDS, _METAMORPH_PLANES, _PHOTOSHOP_LAYERS, _DNG_VERSION = 270, 271, 330, 33629, 37724, 50706
 _LOOKED_AT = (_SUBFILE_TYPE, _COMPRESSION, _PHOTOMETRIC)
 _MASK, _COLOUR_FILTER_ARRAY, _LINEAR_RAW = 4, 32803, 34892
-#: What only cameras compress with: Sony, packed, Samsung, Nikon, lossy DNG, Pentax, Kodak.
+#: Compressions that only cameras write: Sony, packed, Samsung, Nikon, lossy DNG, Pentax, Kodak.
 _RAW_COMPRESSIONS = frozenset((32767, 32769, 32770, 32772, 34713, 34892, 52546, 65535, 65000))
 #: Canon CR2 and Phase One IIQ, behind the header.
 _RAW_SIGNATURES = (b"CR\x02\0", b"IIII", b"MMMM")
@@ -37,9 +37,9 @@ class Entry(NamedTuple):
     page : tifffile.TiffPage
         Its directory.
     mask : tifffile.TiffPage, or None
-        A picture of one bit that says which of its pixels are opaque.
+        A 1-bit picture of opacity: 1 where a pixel is opaque.
     slice : int
-        Number of the picture, counted from 0, among those that lie one behind the other in the data of one directory.
+        Index of the picture, from 0, among those that follow each other in the data of one directory.
     """
 
     page: Any
@@ -48,7 +48,7 @@ class Entry(NamedTuple):
 
 
 class _Nested(NamedTuple):
-    """A directory that hangs below a page."""
+    """A directory below a page (SubIFD)."""
 
     subfile_type: int
     photometric: int
@@ -75,12 +75,12 @@ def entries_of(tiff: Any, file: BinaryIO, count: int) -> tuple[list[Entry], list
     entries : list of Entry
         At least one.
     notes : list of str
-        What is left out.
+        A line for each kind of picture that is left out.
 
     Raises
     ------
     ReadError
-        The file is a camera raw, or a stack of which not all is there.
+        The file is a camera raw, or an incomplete stack.
     """
     pages = [tiff.pages[index] for index in range(count)]
     nested = [list(_nested(page, file)) for page in pages]
@@ -99,7 +99,7 @@ def entries_of(tiff: Any, file: BinaryIO, count: int) -> tuple[list[Entry], list
 
 
 def _nested(page: Any, file: BinaryIO) -> Iterator[_Nested]:
-    """Look into the directories below a page."""
+    """Yield the directories below a page."""
 
     def read(offset: int, length: int) -> bytes:
         file.seek(offset)
@@ -115,7 +115,7 @@ def _nested(page: Any, file: BinaryIO) -> Iterator[_Nested]:
 
 
 def _refuse_raw(pages: list[Any], nested: list[list[_Nested]], file: BinaryIO) -> None:
-    """Refuse what a camera wrote for a raw developer; the pictures that can be decoded are previews."""
+    """Refuse camera raws: their data need a raw developer, and the other pictures are previews."""
     file.seek(8)
     signature = file.read(4)
     own = [_Nested(int(page.subfiletype), int(page.photometric), int(page.compression)) for page in pages]
@@ -133,7 +133,7 @@ def _refuse_raw(pages: list[Any], nested: list[list[_Nested]], file: BinaryIO) -
 
 
 def _nested_pictures(pages: list[Any], nested: list[list[_Nested]]) -> Iterator[Any]:
-    """Take the full-size pictures below pages that are all previews."""
+    """Yield the full-size pictures below pages, if all pages are previews."""
     for page, below in zip(pages, nested, strict=True):
         for number, each in enumerate(below):
             if not each.subfile_type & (REDUCED | TRANSPARENCY_MASK):
@@ -165,7 +165,7 @@ def _is_mask_of(mask: Any, page: Any) -> bool:
 def _left_out(
     pages: list[Any], nested: list[list[_Nested]], whole: list[Any], hidden: int, unused_masks: int
 ) -> list[str]:
-    """Say what of the file is not filtered."""
+    """Return a note for each kind of picture that is not filtered."""
     small = sum(1 for page in pages if int(page.subfiletype) & REDUCED and page not in whole)
     small += sum(1 for below in nested for each in below if each.subfile_type & REDUCED)
     counts = (
@@ -180,7 +180,7 @@ def _left_out(
 
 
 def _slices(page: Any) -> int:
-    """Count the pictures whose data lie one behind the other, though there is one directory only."""
+    """Count the pictures in the data of a page: several if it is a stack with one directory."""
     claimed = _claimed_slices(page)
     if claimed <= 1:
         return 1
@@ -198,7 +198,7 @@ def _slices(page: Any) -> int:
 
 
 def _claimed_slices(page: Any) -> int:
-    """Read how many pictures the programs that write such stacks say there are: ImageJ, MetaMorph, tifffile."""
+    """Read the number of pictures that ImageJ, MetaMorph or tifffile has noted for such a stack."""
     planes = page.tags.get(_METAMORPH_PLANES)
     if planes is not None:
         return int(planes.count)

@@ -1,4 +1,4 @@
-"""TIFF reader: every page at its own depth, through tifffile; each page is judged before it is decoded."""
+"""TIFF reader: every page at its own depth, through tifffile; limits are checked before a page is decoded."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from convfilter.sample_types import computed_in, is_known
 _OLD_JPEG, _JPEG = 6, 7
 _OTHER_DEFLATE, _OTHER_ZSTD = (32946,), (34926,)
 _MOST_NAMES = 8
-#: Types that are read as real numbers, whose white would be another.
+#: Types read as real numbers, for which white would have another value.
 _WITHOUT_WHITE = ("int64", "uint64")
 _GDAL_STRUCTURE = b"GDAL_STRUCTURAL_METADATA_SIZE="
 
@@ -48,7 +48,7 @@ def read_tiff(file: BinaryIO, options: ReadOptions) -> Picture:
     of up to 32 bits, and float64. Those of int8 and int32 are computed in int16 and float64, and integers of 64 bits
     in float64, whose values stay.
     """
-    # tifffile logs what it finds odd; what matters is raised here.
+    # # tifffile logs oddities; errors that matter are raised here.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
     count = len(page_offsets(file))
     file.seek(0)
@@ -67,7 +67,7 @@ def read_tiff(file: BinaryIO, options: ReadOptions) -> Picture:
 
 
 def _is_cloud_optimised(file: BinaryIO) -> bool:
-    """Tell by what GDAL writes behind the header, of a BigTIFF, too."""
+    """Whether GDAL's block for cloud-optimised files follows the header, also in a BigTIFF."""
     file.seek(0)
     head = file.read(64)
     return any(head[at:].startswith(_GDAL_STRUCTURE) for at in (8, 16))
@@ -128,7 +128,7 @@ def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Pic
 def _described(
     entries: Sequence[Entry], pages: Sequence[Decoded], total: int, file: BinaryIO
 ) -> tuple[list[Frame], tuple[Loss, ...]]:
-    """Give each frame the fields of its directory; the first of the slices behind one has those of all."""
+    """Give each frame the fields of its directory; the first slice of a stack gets those of all."""
     frames, left = [], dict[str, None]()
     for number, (entry, page) in enumerate(zip(entries, pages, strict=True)):
         frame = Frame(page.pixels)
@@ -163,7 +163,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _needed_bytes(page: Any) -> int:
-    """Estimate: the samples as they are in the file, and as they become, for input and output."""
+    """Estimate the memory of a page in bytes: samples as stored, as decoded, and as the result."""
     known = is_known(page.dtype)
     becomes = computed_in(page.dtype).itemsize if known else min(8, 2 * page.dtype.itemsize)
     channels = 3 if int(page.photometric) == PALETTE else page.samplesperpixel
@@ -173,7 +173,7 @@ def _needed_bytes(page: Any) -> int:
 
 
 def _judge(page: Any, options: ReadOptions) -> None:
-    """Refuse, by the tags alone, what is too large or cannot be filtered."""
+    """Refuse, by the tags alone, pages that are too large or cannot be filtered."""
     limits.require_size(page.imagewidth, page.imagelength, options.max_pixels, judge=options.judge)
     if page.imagedepth != 1:
         raise ReadError(f"a TIFF volume of {page.imagedepth} layers cannot be filtered; save its layers as pages")

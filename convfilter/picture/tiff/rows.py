@@ -1,4 +1,4 @@
-"""The rows of a TIFF page from the top down: strips or rows of tiles, decoded several at a time."""
+"""Rows of a TIFF page in order: strips or rows of tiles, several decoded in parallel."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from convfilter.picture.tiff.layout import Entry
 
 #: Uncompressed rows are read in bands of about this size.
 BAND_BYTES = 1 << 20
-#: Larger strips, or rows of tiles, are decoded with all others, by tifffile.
+#: Pages with larger strips or rows of tiles are decoded whole, by tifffile.
 _MOST_BYTES = 1 << 26
 _UNCOMPRESSED, _OLD_JPEG, _CONTIGUOUS, _FILL_FROM_HIGH = 1, 6, 1, 1
 
 
 def whole_because(entry: Entry) -> str:
-    """Say why a page cannot be decoded band by band; "" if it can."""
+    """Return the reason why a page cannot be decoded band by band; "" if it can."""
     page = entry.page
     if entry.mask is not None or entry.slice:
         return "its pages have masks, or lie behind one directory"
@@ -54,14 +54,14 @@ class Rows:
         self._lock = threading.Lock()
         self._is_plain = _is_plain(page)
         self._order = page.parent.byteorder
-        # What is looked up in the file must be known before tifffile lets go of it.
+        # # Read from the file now: tifffile closes it later.
         self._tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
         self._decode = None if self._is_plain else page.decode
         self._judge = tiff_segments.Judge(page)
 
     @property
     def band_bytes(self) -> int:
-        """About what a band takes."""
+        """Approximate size of a band in bytes."""
         return (
             BAND_BYTES
             if self._is_plain
@@ -75,7 +75,7 @@ class Rows:
             return
         page = self._page
         groups = range(-(-int(page.imagelength) // _group_rows(page)))
-        # The thread that asks does nothing meanwhile.
+        # # The calling thread waits meanwhile, so it does not count.
         yield from in_order(self._group, groups, self._threads)
 
     def _uncompressed(self) -> Iterator[Pixels]:
@@ -119,7 +119,7 @@ class Rows:
 
 
 def _is_plain(page: Any) -> bool:
-    """Whether rows lie in the file as they are."""
+    """Whether rows are stored uncompressed and without gaps."""
     whole_bytes = page.dtype is not None and page.dtype.itemsize * 8 == page.bitspersample
     return bool(
         int(page.compression) == _UNCOMPRESSED

@@ -34,9 +34,9 @@ _JPEG_STREAM, _JPEG_STREAM_BYTES = 513, 514
 
 
 class Decoded(NamedTuple):
-    """A page: its samples, or what decodes them, and what their channels are; see ``Picture``.
+    """A page: its samples, or the decoder of its rows, and the meaning of its channels; see ``Picture``.
 
-    ``because`` says why the samples have been decoded already.
+    ``because`` is the reason why the samples are decoded already.
     """
 
     pixels: Any
@@ -50,7 +50,7 @@ class Decoded(NamedTuple):
 
     @property
     def kind(self) -> tuple[object, ...]:
-        """What the pages of a picture must have in common."""
+        """The properties that all pages of a picture must share."""
         return self.model, self.alpha, self.extras, self.pixels.dtype, self.white, self.file_dtype
 
     @property
@@ -74,7 +74,7 @@ class Decoded(NamedTuple):
 
 
 def extra_kinds(page: Any) -> list[int]:
-    """List what the samples behind the colours are: UNSPECIFIED where the file does not say."""
+    """List the kinds of the samples after the colours; UNSPECIFIED where the file names none."""
     photometric = int(page.photometric)
     colours = 1 if photometric == PALETTE else CHANNELS[MODELS[photometric]]
     kinds = list(map(int, page.extrasamples))
@@ -83,14 +83,14 @@ def extra_kinds(page: Any) -> list[int]:
 
 
 def opened(entry: Entry, file: BinaryIO, options: ReadOptions, notes: list[str]) -> Decoded:
-    """Return a page whose samples may still be to be decoded, band by band."""
+    """Return a page, decoded or with a decoder of its bands."""
     if options.lenient or (because := tiff_rows.whole_because(entry)):
         page = decoded(entry, options, notes)
         return page if options.lenient else page._replace(because=because)
     page = entry.page
     convert = _Converter(page)
     rows = tiff_rows.Rows(page, file, options.threads)
-    # One pixel tells what becomes of all.
+    # # Converting one pixel gives the type and the channels of all.
     pixel = convert(np.zeros((1, 1, int(page.samplesperpixel)), page.dtype), notes)
     shape = int(page.imagelength), int(page.imagewidth), pixel.shape[2]
     bands = Bands(
@@ -125,7 +125,7 @@ def decoded(entry: Entry, options: ReadOptions, notes: list[str]) -> Decoded:
 
 
 class _Converter:
-    """Turns the samples of a page into those of a picture, any rows at a time.
+    """Converts samples of a page to those of a picture, for any number of rows at a time.
 
     Attributes
     ----------
@@ -183,7 +183,7 @@ def _samples(entry: Entry, options: ReadOptions, notes: list[str]) -> Pixels:
 
 
 def _slice(entry: Entry) -> Pixels:
-    """Read a picture of a stack behind one directory; what the file has not is zero."""
+    """Read a picture of a stack with one directory; missing data is zero."""
     page = entry.page
     if page.dtype.itemsize * 8 != page.bitspersample:
         raise ReadError(
@@ -220,7 +220,7 @@ def _what_is_left(page: Any, notes: list[str]) -> Pixels:
 
 
 def _old_jpeg(page: Any) -> bytes | None:
-    """Return the JPEG that a TIFF of the old kind holds in one piece, if it does."""
+    """Return the JPEG stream of a TIFF with old-style JPEG compression, if it is in one piece."""
     offset, length = page.tags.valueof(_JPEG_STREAM), page.tags.valueof(_JPEG_STREAM_BYTES)
     if offset is None or length is None:
         return None
@@ -255,7 +255,7 @@ def _coloured(page: Any, samples: Pixels) -> Pixels:
     if page.colormap is None or samples.dtype.kind not in "bu":
         raise ReadError("the TIFF is damaged: palette colours without a palette")
     table = np.ascontiguousarray(page.colormap.T)
-    # Writers that know 8 bits only fill one byte of the 16, some the lower one.
+    # # Writers limited to 8 bits fill one byte of the 16, some the lower one.
     if table.max() < 256:
         table = table.astype(np.uint8)
     elif not (table & 255).any() or ((table >> 8) == (table & 255)).all():

@@ -1,4 +1,4 @@
-"""What the tags of a TIFF say beside its samples.
+"""Metadata in the tags of a TIFF.
 
 TIFF 6.0 (Adobe, 1992); BigTIFF; TIFF Technical Note 3 and the tags registered by Adobe.
 """
@@ -21,10 +21,11 @@ _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 _DESCRIPTION, _SOFTWARE = 270, 305
 _WHITE_POINT, _PRIMARIES = 318, 319
 _CENTIMETRE = 3
-#: Values that are loaded with a page whatever is asked of it.
+#: Tags whose values tifffile loads with every page.
 _LOADED = frozenset((258, 270, 273, 277, 279, 305, 324, 325, 330, 338, 339, 347, 42113))
 _MOST_TAGS = 4096
-#: Directories and loaded values together may have so many times the bytes of the file: writers may share a table.
+#: Limit for directories and loaded values together, in multiples of the file's size, plus some bytes: tables may
+#: overlap.
 _MOST_OVERLAP, _SPARE_BYTES = 2, 1 << 22
 #: Text tags and the PNG keyword for each.
 TEXT_TAGS = {_DESCRIPTION: "Description", _SOFTWARE: "Software", 315: "Author", 33432: "Copyright", 269: "Title"}
@@ -41,7 +42,7 @@ def page_offsets(file: BinaryIO) -> list[int]:
     Returns
     -------
     list of int
-        Offset of each page's directory; the chain ends where it meets itself.
+        Offset of each page's directory; a chain that returns to an earlier page ends there.
 
     Raises
     ------
@@ -64,7 +65,7 @@ def page_offsets(file: BinaryIO) -> list[int]:
             entries, following = _directory(file, offset, order, layout)
         except (struct.error, OverflowError, ValueError) as error:
             raise ReadError("the TIFF is truncated or damaged: a page lies beyond the end of the file") from error
-        # tifffile loads some values with a page: where its strips and tiles lie, above all.
+        # # tifffile loads some values with a page: above all the offsets of strips and tiles.
         loaded = (each for each in ifd.entries(entries, order, big=big) if each.tag in _LOADED)
         room -= len(entries) + sum(each.items * ifd.item_bytes(each.kind) for each in loaded)
         if room < 0:
@@ -77,7 +78,7 @@ def page_offsets(file: BinaryIO) -> list[int]:
 
 
 def _directory(file: BinaryIO, offset: int, order: str, layout: ifd.Widths) -> tuple[bytes, int]:
-    """Read the entries of a directory, and where the next one is."""
+    """Read the entries of a directory, and the offset of the next one."""
     file.seek(offset)
     (count,) = struct.unpack(order + layout.number, file.read(struct.calcsize("<" + layout.number)))
     if not 0 < count <= _MOST_TAGS:
@@ -88,7 +89,7 @@ def _directory(file: BinaryIO, offset: int, order: str, layout: ifd.Widths) -> t
 
 
 def metadata_of(page: Any, file: BinaryIO) -> Metadata:
-    """Collect what the tags of a page say.
+    """Collect the metadata in the tags of a page.
 
     Parameters
     ----------

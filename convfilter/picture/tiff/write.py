@@ -37,12 +37,12 @@ _COUNTS, _X_RESOLUTION, _Y_RESOLUTION, _PLANAR, _UNIT, _PREDICTOR = 279, 282, 28
 _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS = 322, 323, 324, 325
 _EXTRA_SAMPLES, _SAMPLE_FORMAT, _XMP, _IPTC, _PHOTOSHOP, _ICC = 338, 339, 700, 33723, 34377, 34675
 _INCH, _CONTIGUOUS = 2, 1
-#: Sample formats that have to be said: integers without a sign are what readers expect.
+#: Sample formats that need a tag: without it, readers expect unsigned integers.
 _SAMPLE_FORMATS = {"i": 2, "f": 3}
 _BLACK_IS_ZERO, _RGB, _SEPARATED = 1, 2, 5
 _PHOTOMETRICS = {"gray": _BLACK_IS_ZERO, "rgb": _RGB, "cmyk": _SEPARATED}
 _UNSPECIFIED, _ASSOCIATED, _UNASSOCIATED = 0, 1, 2
-#: The numbers of compressions, those that differences between neighbours make smaller, and levels by effort.
+#: Numbers of compressions; those for which a predictor makes files smaller; and levels by effort.
 CODES = {"none": 1, "lzw": 5, "deflate": 8, "zip": 8, "packbits": 32773, "zstd": 50000}
 _PREDICTED = ("lzw", "deflate", "zip", "zstd")
 #: Of libdeflate: 1 takes a seventh of zlib's time at level 6, for files 2 % larger (photos) to 11 % (blurred ones).
@@ -53,9 +53,9 @@ _PARTS = 10_000
 
 
 def compression_of(metadata: Metadata, options: WriteOptions) -> str:
-    """Return how strips are compressed: as asked for, else as in the TIFF that was read, else deflated.
+    """Return the compression of strips: the requested one, else that of the input TIFF, else Deflate.
 
-    Who asks for an effort wants samples compressed.
+    An effort alone compresses a TIFF that was uncompressed, with Deflate.
     """
     if options.compression in CODES:
         return options.compression
@@ -95,7 +95,7 @@ def write_tiff(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
 def row_writer(
     file: BinaryIO, stored: Outline, options: WriteOptions, dtype: np.dtype[np.generic], **keywords: Any
 ) -> TiffWriter:
-    """Return what writes the rows of a picture of one page; see ``write.row_writer``."""
+    """Return the writer of rows for a picture of one page; see ``write.row_writer``."""
     shape = stored.shape[:2] if stored.shape[2] == 1 else stored.shape
     fields = tiff_fields.fitting(stored.pages[0], shape, stored.dtype, 1)[0] if stored.pages else []
     return TiffWriter(file, stored, options, fields, incoming=dtype, **keywords)
@@ -142,7 +142,7 @@ class Pages:
         self.file.seek(0, os.SEEK_END)
 
     def _end(self) -> int:
-        """Go to the end of the file, made even."""
+        """Seek to the end of the file, padded to an even offset."""
         end = self.file.seek(0, os.SEEK_END)
         if end & 1:
             self.file.write(b"\0")
@@ -160,13 +160,13 @@ class TiffWriter(RowWriter):
         The page.
     options : WriteOptions
     fields : sequence of Field
-        Of the page, besides those that say how its samples lie.
+        Of the page, besides those of the layout of its samples.
     pages : Pages, optional
         Those of the file so far; None: a file of one page.
     is_first : bool
         This page gets the metadata that hold for all.
     incoming : dtype, optional
-        Of the rows before ``prepare``, if it is another.
+        Type of the rows before ``prepare``, if it differs.
     """
 
     def __init__(
@@ -259,7 +259,7 @@ class TiffWriter(RowWriter):
             self._mask.write(self._pages, width, height, self.block_rows)
 
     def _layout(self) -> list[Field]:
-        """Return the fields that say how the samples lie."""
+        """Return the fields of the layout of the samples."""
         height, width, _ = self.shape
         channels = CHANNELS[self._stored.model] + len(self._kinds)
         numbers, tiling = (_LONG8, "Q") if self._pages.big else (_LONG, "I"), self._tiling
@@ -295,13 +295,13 @@ def _row_bytes(page: Outline) -> int:
 
 
 def _page_bytes(page: Outline) -> int:
-    """Return what the samples of a page take, uncompressed."""
+    """Return the size of a page's samples in bytes, uncompressed."""
     tiling = tiling_of(page)
     return tiling.page_bytes if tiling else page.height * _row_bytes(page)
 
 
 def _encoder(compression: str, effort: str) -> Callable[[Any], bytes]:
-    """Return what compresses the bytes of a strip."""
+    """Return the function that compresses the bytes of a strip."""
     import imagecodecs
 
     effort = effort if effort in EFFORTS else "default"
@@ -335,7 +335,7 @@ def _alpha_kind(outline: Outline) -> int:
 
 
 def _extra_kinds(outline: Outline) -> list[int]:
-    """Say what the channels behind the colours are, with alpha where it stood in the file that was read."""
+    """Return the kinds of the channels after the colours, with alpha at its place in the input file."""
     kinds = [_UNSPECIFIED] * outline.extras
     if outline.alpha:
         kinds.insert(outline.metadata.alpha_at, _alpha_kind(outline))
@@ -343,7 +343,7 @@ def _extra_kinds(outline: Outline) -> list[int]:
 
 
 def _as_stored(rows: Pixels, outline: Outline, kinds: list[int]) -> Pixels:
-    """Return rows with alpha as, and where, it is stored."""
+    """Return rows in the order of the file, colours premultiplied if the file stores them so."""
     if not outline.alpha:
         return rows
     if outline.metadata.associated_alpha and not outline.premultiplied:
