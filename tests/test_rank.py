@@ -79,6 +79,15 @@ def test_large_windows_of_bytes_and_of_words(side):
     np.testing.assert_array_equal(cf.median(words, side) // 257, cf.median(image, side))
 
 
+@pytest.mark.parametrize("p", [0.02, 0.5, 0.98])
+def test_the_largest_window_whose_samples_sixteen_bits_count(p):
+    image = picture(np.uint8, (5, 6))
+    expected = reference.store(reference.percentile(reference.real(image), (255, 257), p), np.uint8)
+    np.testing.assert_array_equal(cf.percentile(image, (255, 257), p, algorithm="histograms"), expected)
+    flat = np.full((5, 6), 200, np.uint8)
+    np.testing.assert_array_equal(cf.percentile(flat, (255, 257), p, algorithm="histograms"), flat)
+
+
 def test_scipy_finds_the_same():
     ndimage = pytest.importorskip("scipy.ndimage")
     image = picture(np.uint16, (40, 50))

@@ -62,18 +62,17 @@ def _along(columns, window, current, cols, window_cols, channels, rank, both, ou
         current[stretch] = -2 * window_cols
     for col in range(window_cols - 1):
         _enter(window, 0, columns, col * _HISTOGRAM, 16)
+    coarse = vectors.read(window, 0)  # sixteen bins, which stay in a register from column to column
     for col in range(cols):
-        _enter(window, 0, columns, (col + window_cols - 1) * _HISTOGRAM, 16)
-        left = rank
-        bin_ = 0
-        while left >= window[bin_]:
-            left -= window[bin_]
-            bin_ += 1
+        coarse = vectors.add(coarse, vectors.read(columns, (col + window_cols - 1) * _HISTOGRAM))
+        vectors.write(window, 0, coarse)
+        found = vectors.find_rank(window, 0, rank)
+        bin_ = found & 15
+        left = rank - (found >> 4)
         _bring(columns, window, current, bin_ >> 1, col, window_cols)
-        place = _LEVELS + 16 * bin_
-        while left >= window[place]:
-            left -= window[place]
-            place += 1
+        found = vectors.find_rank(window, _LEVELS + 16 * bin_, left)
+        left -= found >> 4
+        place = _LEVELS + 16 * bin_ + (found & 15)
         out[o] = place - _LEVELS
         if both:
             if left + 1 < window[place]:
@@ -81,7 +80,7 @@ def _along(columns, window, current, cols, window_cols, channels, rank, both, ou
             else:
                 next_out[o] = _after(columns, window, current, bin_, place + 1, col, window_cols)
         o += channels
-        _leave(window, 0, columns, col * _HISTOGRAM, 16)
+        coarse = vectors.subtract(coarse, vectors.read(columns, col * _HISTOGRAM))
 
 
 def _after(columns, window, current, bin_, place, col, window_cols):
@@ -105,14 +104,18 @@ def _bring(columns, window, current, stretch, col, window_cols):
     place = _LEVELS + stretch * _STRETCH
     before = current[stretch]
     if 2 * (col - before) > window_cols:
-        _clear(window, place, _STRETCH)
-        for other in range(col, col + window_cols):
-            _enter(window, place, columns, other * _HISTOGRAM + place, _STRETCH)
+        for step in range(place, place + _STRETCH, vectors.lanes(window)):
+            sums = vectors.read(columns, col * _HISTOGRAM + step)
+            for other in range(col + 1, col + window_cols):
+                sums = vectors.add(sums, vectors.read(columns, other * _HISTOGRAM + step))
+            vectors.write(window, step, sums)
     else:
-        while before < col:
-            _enter(window, place, columns, (before + window_cols) * _HISTOGRAM + place, _STRETCH)
-            _leave(window, place, columns, before * _HISTOGRAM + place, _STRETCH)
-            before += 1
+        for step in range(place, place + _STRETCH, vectors.lanes(window)):
+            sums = vectors.read(window, step)
+            for other in range(before, col):
+                sums = vectors.add(sums, vectors.read(columns, (other + window_cols) * _HISTOGRAM + step))
+                sums = vectors.subtract(sums, vectors.read(columns, other * _HISTOGRAM + step))
+            vectors.write(window, step, sums)
     current[stretch] = col
 
 
@@ -124,10 +127,4 @@ def _clear(counts, first, count):
 def _enter(window, place, columns, other, count):
     for step in range(0, count, vectors.lanes(window)):
         sums = vectors.add(vectors.read(window, place + step), vectors.read(columns, other + step))
-        vectors.write(window, place + step, sums)
-
-
-def _leave(window, place, columns, other, count):
-    for step in range(0, count, vectors.lanes(window)):
-        sums = vectors.subtract(vectors.read(window, place + step), vectors.read(columns, other + step))
         vectors.write(window, place + step, sums)

@@ -140,6 +140,13 @@ def between(vector, low, high):
     return np.where(above < high, above, high)
 
 
+def find_rank(counts, index, rank):
+    """Return which of sixteen counts holds the sample of a rank, from 0, plus 16 times the sum of those before it."""
+    sums = np.cumsum(counts[index : index + 16], dtype=np.int64)
+    place = int(np.sum(sums <= rank))
+    return 16 * (int(sums[place - 1]) if place else 0) + place
+
+
 def unequal(one, other):
     """Count the lanes that differ."""
     return int(np.sum(one != other))

@@ -9,6 +9,7 @@ from numba.core import types
 from numba.extending import lower_builtin, models, register_model, type_callable
 
 from convfilter.loops.vectors import (
+    find_rank,
     lanes,
     prefetch,
     read,
@@ -56,6 +57,7 @@ type_callable(write)(lambda _context: lambda array, index, vector: types.void)
 type_callable(write_part)(lambda _context: lambda array, index, vector, count: types.void)
 type_callable(write_as)(lambda _context: lambda array, index, vector: types.void)
 type_callable(transpose)(lambda _context: lambda source, index, pitch, target, to, target_pitch: types.void)
+type_callable(find_rank)(lambda _context: lambda counts, index, rank: types.int64)
 type_callable(turn)(lambda _context: lambda source, index, pitch, target, to, target_pitch: types.void)
 
 
@@ -167,6 +169,25 @@ def _lower_transpose(context, builder, signature, arguments):
 @lower_builtin(turn, *_PLACES)
 def _lower_turn(context, builder, _signature, arguments):
     return _square(context, builder, vector_bytes() // 4, arguments)
+
+
+@lower_builtin(find_rank, types.CPointer, types.Integer, types.Integer)
+def _lower_find_rank(_context, builder, _signature, arguments):
+    array, index, rank = arguments
+    kind = ir.VectorType(array.type.pointee, 16)
+    none, lane = ir.Constant(kind, None), ir.VectorType(ir.IntType(32), 16)
+    sums = builder.load(builder.bitcast(builder.gep(array, [index]), kind.as_pointer()), align=2)
+    for step in (1, 2, 4, 8):  # each lane gains what stands so many lanes before it
+        moved = ir.Constant(lane, [number + 16 - step if number >= step else 0 for number in range(16)])
+        sums = builder.add(sums, builder.shuffle_vector(none, sums, moved))
+    below = builder.icmp_unsigned("<=", sums, splat(builder, builder.trunc(rank, kind.element), 16))
+    place = builder.zext(builder.ctpop(builder.bitcast(below, ir.IntType(16))), ir.IntType(64))
+    name = "llvm.vector.reduce.umax.v16i16"
+    largest = builder.module.globals.get(name) or ir.Function(
+        builder.module, ir.FunctionType(kind.element, [kind]), name
+    )
+    before = builder.zext(builder.call(largest, [builder.select(below, sums, none)]), ir.IntType(64))
+    return builder.add(builder.shl(before, ir.IntType(64)(4)), place)
 
 
 def lanes_below(builder: Any, count: Any, lanes_: int) -> Any:
