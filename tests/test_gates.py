@@ -18,6 +18,11 @@ SAMPLES = np.random.default_rng(3).integers(0, 256, (20, 30), np.uint8)
 SUM_3 = ("convolve", "--kernel", "1 1 1")
 CLIPPED = "of the samples are clipped; weights that sum to 1 (--normalize), --scale 1/N or --map stretch fit them in"
 
+ZERO = (
+    "of the samples are clipped; the weights sum to 0, and --map abs or --map offset show negative results, --map clip"
+)
+NO_SUM = "of the samples are clipped; --scale 1/N or --map stretch fit them in, --map clip says that it is meant"
+
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -37,6 +42,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ([*SUM_3, "in.png", "out.png"], f"in.png: 84% {CLIPPED}"),
         ([*SUM_3, "photos", "out"], f"photos/a.png and 1 more: up to 84% {CLIPPED}"),
         ([*SUM_3, "-q", "in.png", "out.png"], ""),
+        (["convolve", "--kernel", "-9 0 9", "in.png", "out.png"], f"in.png: 90% {ZERO}"),
+        (["apply", "-f", "scale:9", "in.png", "out.png"], f"in.png: 89% {NO_SUM}"),
         ([*SUM_3, "--map", "clip", "in.png", "out.png"], ""),
         ([*SUM_3, "--normalize", "in.png", "out.png"], ""),
         (["blur", "--box", "3", "in.png", "out.png"], ""),

@@ -58,7 +58,9 @@ def _apply(specs: tuple[str, ...], files: tuple[str, ...], **params: Any) -> int
 
         specs, files = tuple(config.pipeline(click.get_current_context().find_root().obj, files[0])), files[1:]
     if not specs:
-        raise misused("a filter is needed: -f SPEC, or the @NAME of a pipeline")
+        from convfilter.cli import hints
+
+        raise misused(f"a filter is needed: -f SPEC, or the @NAME of a pipeline{hints.of_bare_filter(files)}")
     specs = ended(specs, params.pop("until"))
     return run_files(requested(specs, {**params, "files": files}))
 

@@ -8,6 +8,8 @@ from convfilter.cli.request import Request
 
 #: Share of samples that overshoots of a sharpened or differentiated photo stay below.
 _MANY = 0.05
+#: So small a sum, beside that of the magnitudes, is rounding.
+_ZERO = 1e-9
 
 
 def is_likely_a_mistake(request: Request, share: float) -> bool:
@@ -15,11 +17,25 @@ def is_likely_a_mistake(request: Request, share: float) -> bool:
     return share > _MANY and not request.quiet and request.stage.get("map") is None
 
 
-def line(found: Sequence[tuple[str, float]]) -> str:
+def line(found: Sequence[tuple[str, float]], request: Request) -> str:
     """Return the note for one file, or one note for several with their shares."""
     names = found[0][0] + (f" and {len(found) - 1} more" if len(found) > 1 else "")
     up_to = "up to " if len(found) > 1 else ""
+    share = max(share for _, share in found)
     return (
-        f"{names}: {up_to}{max(share for _, share in found):.0%} of the samples are clipped; weights that sum to 1 "
-        "(--normalize), --scale 1/N or --map stretch fit them in, --map clip says that it is meant"
+        f"{names}: {up_to}{share:.0%} of the samples are clipped; {_way_out(request)}, --map clip says that it is meant"
     )
+
+
+def _way_out(request: Request) -> str:
+    """Return what fits the results in: for weights that sum to 0, of which half are negative, what shows these."""
+    from convfilter.filters import stack
+    from convfilter.filters.stage import Correlation
+
+    operator = stack.stages(request.specs, **request.stage)[-1].operator
+    if not isinstance(operator, Correlation):
+        return "--scale 1/N or --map stretch fit them in"
+    matrix = operator.kernel.matrix
+    if abs(float(matrix.sum())) <= _ZERO * float(abs(matrix).sum()):
+        return "the weights sum to 0, and --map abs or --map offset show negative results"
+    return "weights that sum to 1 (--normalize), --scale 1/N or --map stretch fit them in"

@@ -192,6 +192,12 @@ def _one_spec(name: str, own: Sequence[FilterOption], params: Mapping[str, Any],
         ((option, value),) = chosen
         filter_name, where = option.filter_name, value.where
         argument = value if option.parameter else None
+        if option.parameter and value.text.rpartition(".")[2][:1].isalpha():  # a name with a suffix, perhaps
+            from convfilter.cli import hints
+
+            kind = option.parameter.kind
+            if problem := hints.value_is_file(option.opts[-1], kind.metavar, kind.choices, value.text):
+                raise click.UsageError(problem, click.get_current_context())
     assert filter_name is not None
     options = {option.parameter.name: value for option, value in given if not option.selects and option.parameter}
     return FilterSpec(Value(filter_name, where), argument, options)

@@ -17,7 +17,7 @@ def _meaning(word: str, table: Mapping[str, str]) -> str:
 def of_command(word: str) -> str:
     """Return a suggestion for an unknown command."""
     from convfilter.cli.commands import COMMANDS
-    from convfilter.filters.catalog import FILTERS
+    from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS
 
     said = f"no command is called {shown(word)}; "
     plain = word.lower().replace("-", "").replace("_", "")
@@ -30,6 +30,8 @@ def of_command(word: str) -> str:
         return f"{said}did you mean 'convfilter {meaning}'?"
     if _is_file(word):
         return f"{said}a command comes before the names of files, as in 'convfilter blur --gaussian 4 IN OUT'"
+    if word.replace("-", "_") in STAGE_PARAMETERS:
+        return f"{said}--{word.replace('_', '-')} is an option of filters: 'convfilter help blur' describes it"
     close = get_close_matches(word[:99], COMMANDS, n=1)
     return said + (f"did you mean {close[0]}? " if close else "") + f"known are {', '.join(COMMANDS)}"
 
@@ -44,6 +46,23 @@ def of_filter(word: str) -> str:
     if meant := synonyms.of_filter(word):
         advice = in_flags(meant) + ("" if meant.endswith("?") else ";") + " "
     return f"no filter is called {shown(word)}; {advice}'convfilter kernel list' shows all"
+
+
+def of_bare_filter(words: Sequence[str]) -> str:
+    """Return a suggestion where the first name is a filter without its option."""
+    from convfilter.filters.catalog import FILTERS
+
+    is_filter = bool(words) and words[0].partition(":")[0] in FILTERS and not os.path.lexists(words[0])
+    return f"; did you mean -f {shown(words[0])}?" if is_filter else ""
+
+
+def value_is_file(option: str, metavar: str, choices: Sequence[str], text: str) -> str:
+    """Return what to say of an option whose value was left out, so that it has taken the name of a picture."""
+    from convfilter.picture import formats
+
+    if text in choices or formats.by_suffix(os.path.splitext(text)[1]) is None:
+        return ""
+    return f"{option} takes a value before the names of files ({metavar}), got {shown(text)}"
 
 
 def file_among(words: Sequence[str]) -> str:

@@ -238,7 +238,7 @@ class _Batch:
         for note, names in self._noted.items() if not self._request.quiet else ():
             say(f"{_first_of(names)}: {note}")
         if self._clipped:
-            say(clipping.line(sorted(self._clipped)))
+            say(clipping.line(sorted(self._clipped), self._request))
 
     def _events(self, jobs: Sequence[Job], options: pipeline.Options, tick: float | None) -> Iterator[Event]:
         if self._request.dask is None:

@@ -49,7 +49,7 @@ def run_one(request: Request) -> int:
     for note in report.notes:
         say(f"{source}: {note}")
     if clipping.is_likely_a_mistake(request, report.clipped):
-        say(clipping.line([(source, report.clipped)]))
+        say(clipping.line([(source, report.clipped)], request))
     if request.verbose:
         say(report.line)
     if html is not None:
