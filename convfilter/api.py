@@ -101,7 +101,7 @@ def gaussian_blur(
     ----------
     image : (H, W) or (H, W, C) array
     sigma : float or (rows, cols)
-        Standard deviation in pixels, at least 0; 0 leaves an axis alone.
+        Standard deviation in pixels, at least 0; 0 does not blur along an axis.
     truncate : float, optional
         Cut at ``int(truncate * sigma + 0.5)`` pixels, as ``scipy.ndimage``; by
         default the Gaussian is whole.
@@ -255,7 +255,7 @@ def max_pool(
     padding: PaddingLike = 0,
     **keywords: Unpack[PoolKeywords],
 ) -> Image:
-    """Keep the largest sample of each window of ``size`` (rows, cols); padded cells never win.
+    """Keep the largest sample of each window of ``size`` (rows, cols); padded cells are ignored.
 
     The stride defaults to the window; size "global" is the whole image. ``ceil=True`` keeps a last window that begins
     on the image and ends beyond the padding.
@@ -285,7 +285,7 @@ def min_pool(
     padding: PaddingLike = 0,
     **keywords: Unpack[PoolKeywords],
 ) -> Image:
-    """Keep the smallest sample of each window of ``size`` (rows, cols); padded cells never win.
+    """Keep the smallest sample of each window of ``size`` (rows, cols); padded cells are ignored.
 
     The stride defaults to the window. Errors as in :func:`max_pool`.
     """

@@ -137,7 +137,7 @@ def dilate(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywor
 
 @documented(FilterKeywords)
 def opening(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywords]) -> Image:
-    """Erode, then dilate: what is bright and smaller than the footprint goes.
+    """Erode, then dilate: bright details smaller than the footprint disappear.
 
     Parameters, result and errors as for :func:`erode`.
     """
@@ -146,7 +146,7 @@ def opening(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywo
 
 @documented(FilterKeywords)
 def closing(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywords]) -> Image:
-    """Dilate, then erode: what is dark and smaller than the footprint goes.
+    """Dilate, then erode: dark details smaller than the footprint disappear.
 
     Parameters, result and errors as for :func:`erode`.
     """

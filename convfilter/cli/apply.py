@@ -30,7 +30,7 @@ def spec_option(*, required: bool = True) -> Option:
 
 def until_option() -> Option:
     """Make ``--until NODE``, which ends the network of a stack."""
-    text = "Of net:FILE.onnx: the last node, as until=NODE in its SPEC."
+    text = "Last node of net:FILE.onnx, as until=NODE in its SPEC."
     return Option("--until", section="Filter", metavar="NODE", help=text)
 
 

@@ -125,14 +125,16 @@ def run_options() -> list[Option]:
     percent = Number("N", minimum=1, maximum=100, whole=True)
     count = Number("N", minimum=1, maximum=MOST_PIXELS, whole=True)
     return [
-        Option("--gray", section="Result", is_flag=True, help="Filter the luminance: a grey picture comes out."),
+        Option("--gray", section="Result", is_flag=True, help="Filter the luminance; the result is grey."),
         Option("--linear", section="Result", is_flag=True, help="Filter in linear light, by the picture's tone curve."),
         Option("--sheet", section="Result", is_flag=True, help="Write a sheet of labelled maps, one for each channel."),
         _run_option(
-            "--ignore", Ignored(), "Leave pixels out: nan, VALUE, nodata (a TIFF's or FITS's), alpha=0.", None, "Result"
+            "--ignore", Ignored(), "Ignore pixels: nan, VALUE, nodata (a TIFF's or FITS's), alpha=0.", None, "Result"
         ),
-        Option("--mask", section="Result", type=FILE, help="Leave out pixels where this picture, as large, is black."),
-        Option("--fill", section="Result", is_flag=True, help="Compute pixels that are left out from others."),
+        Option(
+            "--mask", section="Result", type=FILE, help="Ignore pixels where this picture, of the same size, is black."
+        ),
+        Option("--fill", section="Result", is_flag=True, help="Compute ignored pixels from their neighbours."),
         Option(
             "--format",
             section="Files",
@@ -140,11 +142,13 @@ def run_options() -> list[Option]:
             help="Write this format: png, tiff, ...  [by suffix]",
         ),
         _run_option("--quality", percent, "1 to 100, for lossy formats.  [as read, else 92]"),
-        _run_option("--subsampling", Choice(SUBSAMPLINGS), "Of a JPEG's colours.  [as read, else 4:2:0]"),
-        _run_option("--compression", Choice(COMPRESSIONS), "Time against size, or of a TIFF.  [as read]"),
+        _run_option("--subsampling", Choice(SUBSAMPLINGS), "Chroma subsampling of a JPEG.  [as read, else 4:2:0]"),
+        _run_option("--compression", Choice(COMPRESSIONS), "Speed against size, or a TIFF's compression.  [as read]"),
         _run_option("--strip", Choice(STRIPS), "Drop metadata; --strip=all drops the colour profile too.", "[=all]"),
         Option("--background", section="Files", metavar="COLOUR", help="Lay a transparent picture over a colour."),
-        _run_option("--nan", Number("N", minimum=0, maximum=1), "Stored for NaN in whole samples: 0 black, 1 white."),
+        _run_option(
+            "--nan", Number("N", minimum=0, maximum=1), "Level stored for NaN in integer samples: 0 black, 1 white."
+        ),
         _run_option(
             "--max-pixels",
             Number("N", minimum=1),
@@ -158,15 +162,15 @@ def run_options() -> list[Option]:
         ),
         Option("--strict", section="Files", is_flag=True, help="Make notes about losses errors."),
         Option("--frame", section="Files", type=int, metavar="N", help="Take one frame, from 0; -1 is the last."),
-        Option("--lenient", section="Files", is_flag=True, help="Decode what is left of a damaged picture."),
-        Option("--no-auto-orient", section="Files", is_flag=True, help="Leave the EXIF orientation alone."),
+        Option("--lenient", section="Files", is_flag=True, help="Decode the readable part of a damaged picture."),
+        Option("--no-auto-orient", section="Files", is_flag=True, help="Ignore the EXIF orientation."),
         Option("--keep-time", section="Files", is_flag=True, help="Give OUT the time of IN."),
-        Option("-o", "--output", section="Files", type=OUT, help="OUT: all other names are inputs then."),
+        Option("-o", "--output", section="Files", type=OUT, help="OUT; all other names are inputs."),
         Option("-y", "--overwrite", section="Files", is_flag=True, help="Replace an OUT that looks like an input."),
-        Option("-n", "--no-clobber", section="Files", is_flag=True, help="Leave outputs alone that are there already."),
+        Option("-n", "--no-clobber", section="Files", is_flag=True, help="Skip outputs that exist already."),
         Option("--in-place", section="Files", is_flag=True, help="Overwrite IN; there is no OUT."),
-        _run_option("--threads", count, "At most so many.  [one a core]", None, "Run"),
-        algorithm_option("Use this one, not the cheapest (see plan)."),
+        _run_option("--threads", count, "Threads, at most.  [one a core]", None, "Run"),
+        algorithm_option("Use this algorithm, not the cheapest (see plan)."),
         *_many_options(),
         *config_options(),
         Option("-v", "--verbose", section="Run", is_flag=True, help="Sizes, algorithm, time and clipping on stderr."),
@@ -193,7 +197,7 @@ def _many_options() -> list[Option]:
 
     return [
         switch("-r", "--recursive", text="Take folders in folders too; OUT gets the same tree."),
-        option("-t", "--into", text="Folder for the outputs: all names are inputs then.", type=FOLDER),
+        option("-t", "--into", text="Folder for the outputs; all names are inputs.", type=FOLDER),
         option("--ext", text="Output suffix, and so its format: png.  [of the input]", type=SUFFIX),
         option("--suffix", text="Add to names: _blur writes a_blur.png.", metavar="TEXT"),
         option(
@@ -203,17 +207,32 @@ def _many_options() -> list[Option]:
             "--files-from", text="Read names of inputs from a file, one a line; - is stdin.", metavar="LIST", type=FILE
         ),
         switch("-0", "--null", text="Names in LIST end with a zero byte, as find -print0 ends them."),
-        Option("-j", "--jobs", section="Many files", type=RunType(count), metavar="N", help="At a time.  [one a core]"),
-        option("--dask", text="Have a Dask scheduler do the work, or a cluster started here.", metavar="ADDRESS|local"),
+        Option(
+            "-j",
+            "--jobs",
+            section="Many files",
+            type=RunType(count),
+            metavar="N",
+            help="Files at a time.  [one a core]",
+        ),
+        option(
+            "--dask",
+            text="Filter on a Dask scheduler's workers, or on a cluster started here.",
+            metavar="ADDRESS|local",
+        ),
         switch("--follow", text="Write through links that lead out of the folder of the outputs."),
         switch("--fail-fast", text="Stop at the first file that fails."),
-        switch("-u", "--update", text="Skip what is there, newer, and made with the same filter and options."),
-        switch("--no-log", text="Leave no .convfilter_log of what was done, for --update, in the folders of outputs."),
-        switch("--dry-run", text="Say what would be done, and do nothing."),
+        switch(
+            "-u",
+            "--update",
+            text="Skip outputs that are newer than their inputs and made with the same filter and options.",
+        ),
+        switch("--no-log", text="Write no .convfilter_log, which --update reads, into the folders of outputs."),
+        switch("--dry-run", text="Print the jobs without running them."),
         option("--depfile", text="Write rules for make that name what each output depends on.", type=FILE),
         switch("--json", text="One JSON object per file on stdout."),
         option("--progress/--no-progress", text="Progress on stderr.  [on a terminal]", default=None),
-        switch("-q", "--quiet", text="Neither progress nor summary; only what fails."),
+        switch("-q", "--quiet", text="No progress and no summary; only errors."),
     ]
 
 

@@ -178,15 +178,23 @@ command = Command(
         until_option(),
         files_argument(words, metavar="[IN]"),
         Option(
-            "--size", section="Filter", type=RunType(_SIZE), metavar="WxH", help="Of the picture, if there is no IN."
+            "--size", section="Filter", type=RunType(_SIZE), metavar="WxH", help="Size of the picture, without an IN."
         ),
-        Option("--channels", section="Filter", type=RunType(_CHANNELS), metavar="N", help="Of the picture.  [3]"),
-        Option("--depth", section="Filter", type=RunType(Choice(tuple(_DTYPES))), help="Of its samples.  [8]"),
+        Option(
+            "--channels", section="Filter", type=RunType(_CHANNELS), metavar="N", help="Channels of the picture.  [3]"
+        ),
+        Option(
+            "--depth", section="Filter", type=RunType(Choice(tuple(_DTYPES))), help="Sample type of the picture.  [8]"
+        ),
         *stage_options(STAGE_PARAMETERS),
         Option("--gray", section="Result", is_flag=True, help="Filter the luminance."),
-        algorithm_option("Use this one, not the cheapest."),
+        algorithm_option("Use this algorithm, not the cheapest."),
         Option(
-            "--budget", "shows_budget", section="Result", is_flag=True, help="Show how far results can be off, and why."
+            "--budget",
+            "shows_budget",
+            section="Result",
+            is_flag=True,
+            help="Show the errors of results, and their causes.",
         ),
         Option("--json", "as_json", section="Result", is_flag=True, help="Write the plan as JSON."),
         Option("--diagram", section="Result", metavar="FILE.svg", help="Draw the windows of each stage, too."),
@@ -194,7 +202,7 @@ command = Command(
             "--explore",
             section="Result",
             metavar="FILE.html",
-            help="Write a page, too, on which a click shows what each output sees, and its sum in numbers.",
+            help="Also write a page that shows the window of a clicked output, and its sum in numbers.",
         ),
         *config_options(),
         *common_options(),

@@ -91,7 +91,9 @@ command = Command(
         click.Argument(["source"], metavar="IN", type=click.Path(readable=False)),
         click.Argument(["output"], metavar="[OUT]", required=False, type=click.Path(readable=False)),
         spec_option(required=False),
-        Option("--port", section="Run", type=RunType(_PORT), metavar="PORT", help="Of the page.  [any that is free]"),
+        Option(
+            "--port", section="Run", type=RunType(_PORT), metavar="PORT", help="Port of the page.  [any that is free]"
+        ),
         Option("--no-browser", section="Run", is_flag=True, help="Print the address only."),
         *common_options(),
     ],

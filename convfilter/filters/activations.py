@@ -56,10 +56,10 @@ _GELU = "Hendrycks and Gimpel, Gaussian error linear units, 2016"
 ACTIVATION_ROWS = (
     _row(
         "leaky_relu",
-        "ReLU that lets a part of what is below zero through.",
+        "ReLU with a small slope below zero.",
         "x, and slope x below zero",
         "Maas, Hannun and Ng, Rectifier nonlinearities improve neural network acoustic models, 2013",
-        Parameter("slope", Number(), "Below zero.", "0.01"),
+        Parameter("slope", Number(), "Slope below zero.", "0.01"),
     ),
     _row("sigmoid", "Logistic function.", "1 / (1 + exp(-x)), white = 1", "Verhulst, 1838"),
     _row("tanh", "Hyperbolic tangent.", "tanh(x), white = 1", "LeCun et al., Efficient backprop, 1998"),
@@ -68,22 +68,22 @@ ACTIVATION_ROWS = (
         "Exponential linear unit.",
         "x, and alpha (exp(x) - 1) below zero; white = 1",
         "Clevert, Unterthiner and Hochreiter, Fast and accurate deep network learning by ELUs, 2015",
-        _alpha("What far negative samples approach, negated."),
+        _alpha("Magnitude of the limit for large negative samples."),
     ),
     _row(
         "selu",
         "Scaled exponential linear unit.",
         "gamma x, and gamma alpha (exp(x) - 1) below zero; white = 1",
         "Klambauer et al., Self-normalizing neural networks, 2017",
-        _alpha("Of the ELU.", SELU_ALPHA),
-        Parameter("gamma", Number(), "What the ELU is multiplied by.", SELU_GAMMA),
+        _alpha("alpha of the ELU.", SELU_ALPHA),
+        Parameter("gamma", Number(), "Factor of the ELU.", SELU_GAMMA),
     ),
     _row(
         "celu",
         "Continuously differentiable exponential linear unit.",
         "x, and alpha (exp(x / alpha) - 1) below zero; white = 1",
         "Barron, Continuously differentiable exponential linear units, 2017",
-        _alpha("What far negative samples approach, negated.", "1", _POSITIVE),
+        _alpha("Magnitude of the limit for large negative samples.", "1", _POSITIVE),
     ),
     _row(
         "gelu",
@@ -107,7 +107,7 @@ ACTIVATION_ROWS = (
     ),
     _row(
         "thresholded_relu",
-        "What lies above a level, and 0 elsewhere.",
+        "Samples above a level; the others become 0.",
         "x where x > alpha, else 0; white = 1",
         "Konda, Memisevic and Krueger, Zero-bias autoencoders and the benefits of co-adapting features, 2014",
         _alpha("The level."),
@@ -141,11 +141,11 @@ ACTIVATION_ROWS = (
     ),
     _row(
         "shrink",
-        "Soft or hard shrinkage: what is near 0 becomes 0.",
+        "Soft or hard shrinkage: samples near 0 become 0.",
         "x - bias where x > lambda, x + bias where x < -lambda, else 0; white = 1",
         "Donoho, De-noising by soft-thresholding, 1995; bias = lambda is soft, bias = 0 hard",
         Parameter("threshold", Number(minimum=0), "The largest magnitude that becomes 0: lambda.", "0.5"),
-        Parameter("bias", Number(), "How much nearer to 0 the others get.", "0"),
+        Parameter("bias", Number(), "Distance by which the others move towards 0.", "0"),
     ),
     _row(
         "power",

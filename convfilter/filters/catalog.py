@@ -117,7 +117,9 @@ def _edge_row(family: str, smooth: str, source: str, name: str = "", difference:
     axes = Choice(("x", "y", "magnitude", "orientation"))
     axis = Parameter("axis", axes, f"x finds vertical edges, y horizontal ones; {ORIENTATION}.", "magnitude")
     formula = f"x = [{smooth}]' [{difference}], y its transpose, magnitude = sqrt(x^2 + y^2)"
-    size = Parameter("size", Choice(("3", "5", "7")), "Of the kernels; 5 and 7 are OpenCV's, to the same sign.", "3")
+    size = Parameter(
+        "size", Choice(("3", "5", "7")), "Side of the kernels; 5 and 7 are OpenCV's, with the sign of size 3.", "3"
+    )
     own = (axis, size) if family == "sobel" else (axis,)
     summary = f"Edges, {name or family.title()}."
     return Filter(family, summary, formula, f"{family}:x", _edges(family), own, source=source)
@@ -151,11 +153,11 @@ FILTERS: Mapping[str, Filter] = {
             "gaussian:4x2",
             _gaussian,
             (
-                Parameter("sigma", SIGMA, "Standard deviation; N, or XxY. 0 leaves an axis alone.", None, "px"),
+                Parameter("sigma", SIGMA, "Standard deviation; N, or XxY. 0 does not blur along an axis.", None, "px"),
                 Parameter(
                     "truncate",
                     Number(minimum=0, above=True, maximum=100),
-                    "Cut the tail there, as scipy.ndimage does. Default: the whole Gaussian, 6 sigma.",
+                    "Radius at which the kernel is cut, as in scipy.ndimage. Default: the whole Gaussian, 6 sigma.",
                     unit="sigma",
                 ),
             ),
@@ -190,14 +192,27 @@ FILTERS: Mapping[str, Filter] = {
         _compass_row("robinson", "1 2 1; 0 0 0; -1 -2 -1", "Robinson, Edge detection by compass gradient masks, 1977"),
         Filter(
             "canny",
-            "Edges that are decided: white lines one pixel wide on black.",
-            "Gaussian; ridges of Sobel's gradient; those of HIGH, and those of LOW that hang together with them",
+            "Canny's edges: white lines one pixel wide on black.",
+            "Gaussian; ridges of Sobel's gradient; those above HIGH, and those above LOW that are connected to them",
             "canny:1.4,0.1,0.2",
             _canny,
             (
-                Parameter("sigma", Text("SIGMA[,LOW,HIGH]"), "Blur, and thresholds of full scale.", "1", "px"),
-                Parameter("low", Number("LEVEL", minimum=0), "Weak edges; 0.1 if left out.", unit="of full scale"),
-                Parameter("high", Number("LEVEL", minimum=0), "Strong ones; 0.2 if left out.", unit="of full scale"),
+                Parameter(
+                    "sigma",
+                    Text("SIGMA[,LOW,HIGH]"),
+                    "Standard deviation of the blur; then both thresholds.",
+                    "1",
+                    "px",
+                ),
+                Parameter(
+                    "low", Number("LEVEL", minimum=0), "Threshold of weak edges; 0.1 if left out.", unit="of full scale"
+                ),
+                Parameter(
+                    "high",
+                    Number("LEVEL", minimum=0),
+                    "Threshold of strong edges; 0.2 if left out.",
+                    unit="of full scale",
+                ),
             ),
             (),
             source="Canny, A computational approach to edge detection, 1986; as scikit-image computes it",
@@ -244,7 +259,7 @@ FILTERS: Mapping[str, Filter] = {
         Filter(
             "maxpool",
             "Largest sample of each window.",
-            "max over the window; padded cells never win",
+            "max over the window; padded cells are ignored",
             "maxpool:3,stride=2,padding=1",
             _pool("max"),
             (_SIZE_OR_WHOLE,),
@@ -254,7 +269,7 @@ FILTERS: Mapping[str, Filter] = {
         Filter(
             "minpool",
             "Smallest sample of each window.",
-            "min over the window; padded cells never win",
+            "min over the window; padded cells are ignored",
             "minpool:3,stride=1,padding=1",
             _pool("min"),
             (_SIZE_OR_WHOLE,),

@@ -140,11 +140,15 @@ def _point_of(kind: PointKind, *names: str) -> Callable[..., Stage]:
 
 #: Parameters that select a layer's parts in its file, or override them.
 _OF_LAYER = (
-    Parameter("activation", Choice(LAYER_ACTIVATIONS, "NAME"), "Instead of the file's."),
-    Parameter("groups", Number("N", minimum=1, maximum=65535, whole=True), "Instead of the file's."),
-    Parameter("prefix", Key("PREFIX"), "Of a PyTorch state dict's names: features.0, or of a block with one layer."),
-    Parameter("norm", Key("PREFIX"), "Of its batch normalisation, where that is elsewhere: bn1."),
-    Parameter("prelu", Key("PREFIX"), "Of the slopes after it, where they are elsewhere."),
+    Parameter("activation", Choice(LAYER_ACTIVATIONS, "NAME"), "Replaces the file's."),
+    Parameter("groups", Number("N", minimum=1, maximum=65535, whole=True), "Replaces the file's."),
+    Parameter(
+        "prefix",
+        Key("PREFIX"),
+        "Prefix of the layer in a PyTorch state dict: features.0, or that of a block with one layer.",
+    ),
+    Parameter("norm", Key("PREFIX"), "Prefix of its batch normalisation, if it differs: bn1."),
+    Parameter("prelu", Key("PREFIX"), "Prefix of its PReLU slopes, if it differs."),
 )
 _POINTWISE = "point operation; Gonzalez and Woods, Digital Image Processing, chapter 3"
 _SIGMA_PARAMETER = Parameter("sigma", _SIGMA_WHOLE, "Standard deviation of the Gaussian.", None, "px")
@@ -167,8 +171,8 @@ MORE_ROWS = (
         _derivative,
         (
             _SIGMA_PARAMETER,
-            Parameter("order", Number("N", minimum=1, maximum=4, whole=True), "Which derivative.", "1"),
-            Parameter("axis", Choice(_AXES[:3]), "Along which axis, or sqrt(x^2 + y^2).", "magnitude"),
+            Parameter("order", Number("N", minimum=1, maximum=4, whole=True), "Order of the derivative.", "1"),
+            Parameter("axis", Choice(_AXES[:3]), "Axis of the derivative, or magnitude: sqrt(x^2 + y^2).", "magnitude"),
         ),
         source="Canny, A computational approach to edge detection, 1986",
     ),
@@ -189,7 +193,9 @@ MORE_ROWS = (
         _dog,
         (
             _SIGMA_PARAMETER,
-            Parameter("ratio", Number("RATIO", minimum=1, above=True, maximum=8), "Wider over narrower.", "1.6"),
+            Parameter(
+                "ratio", Number("RATIO", minimum=1, above=True, maximum=8), "Wider sigma over the narrower one.", "1.6"
+            ),
         ),
         source="Marr and Hildreth, Theory of edge detection, 1980",
     ),
@@ -202,9 +208,11 @@ MORE_ROWS = (
         _gabor,
         (
             _SIGMA_PARAMETER,
-            Parameter("wavelength", Number("PIXELS", minimum=1), "Of the wave.", "8", "px"),
-            Parameter("angle", _ANGLE, "In which the wave runs, counter-clockwise from the right.", "0", "degrees"),
-            Parameter("phase", _ANGLE, "Of the wave in the centre; 90 answers to edges.", "0", "degrees"),
+            Parameter("wavelength", Number("PIXELS", minimum=1), "Length of the wave.", "8", "px"),
+            Parameter(
+                "angle", _ANGLE, "Direction in which the wave runs, counter-clockwise from the right.", "0", "degrees"
+            ),
+            Parameter("phase", _ANGLE, "Phase of the wave at the centre; 90 responds to edges.", "0", "degrees"),
             Parameter("aspect", Number(minimum=0.1, maximum=10), "Length across the wave is sigma / aspect.", "1"),
         ),
         source="Daugman, Uncertainty relation for resolution in space, spatial frequency, and orientation, 1985",
@@ -224,18 +232,22 @@ MORE_ROWS = (
         "motion:9,angle=30",
         _motion,
         (
-            Parameter("length", Number("PIXELS", minimum=1, maximum=_MOST_LENGTH), "Of the line.", None, "px"),
+            Parameter("length", Number("PIXELS", minimum=1, maximum=_MOST_LENGTH), "Length of the line.", None, "px"),
             Parameter("angle", _ANGLE, "Counter-clockwise from the right.", "0", "degrees"),
         ),
         source="as fspecial('motion') of MATLAB's Image Processing Toolbox",
     ),
     Filter(
         "disk",
-        "Mean of a disk, as a lens out of focus gives.",
+        "Mean of a disk, as by a lens out of focus.",
         "share of each pixel that the disk covers, normalised to sum 1",
         "disk:3.5",
         _disk,
-        (Parameter("radius", Number("RADIUS", minimum=0.1, maximum=_MOST_LENGTH / 2), "Of the disk.", None, "px"),),
+        (
+            Parameter(
+                "radius", Number("RADIUS", minimum=0.1, maximum=_MOST_LENGTH / 2), "Radius of the disk.", None, "px"
+            ),
+        ),
         source="the circle of confusion of geometric optics; fspecial('disk') of MATLAB's toolbox is alike",
     ),
     Filter(
@@ -255,7 +267,7 @@ MORE_ROWS = (
         "x + level * full scale",
         "bias:0.5",
         _point_of("bias", "level"),
-        (Parameter("level", _LEVEL, "What to add; 0.5 is mid-grey at any depth.", None, "of full scale"),),
+        (Parameter("level", _LEVEL, "Level to add; 0.5 is mid-grey at any depth.", None, "of full scale"),),
         OF_POINTS,
         source=_POINTWISE,
     ),
@@ -265,7 +277,7 @@ MORE_ROWS = (
         "factor * x",
         "scale:1/4",
         _point_of("scale", "factor"),
-        (Parameter("factor", Number("FACTOR"), "What to multiply by.", None),),
+        (Parameter("factor", Number("FACTOR"), "Factor of each sample.", None),),
         OF_POINTS,
         source=_POINTWISE,
     ),
@@ -339,15 +351,15 @@ MORE_ROWS = (
     Filter(
         "net",
         "Network from an ONNX file, from its input to a node: convolutions, normalisations, activations, pooling.",
-        "its nodes, one after the other, on (sample * white - mean) / std, where white of the picture is 1",
+        "its nodes in order, on (sample * white - mean) / std, where white of the picture is 1",
         "net:model.onnx,until=relu1,mean=0.5,std=0.25",
         _net,
         (
             Parameter("file", Text("FILE"), "An .onnx file.", None),
-            Parameter("until", Key("NODE"), "The last node, or what it gives; else the network's first output."),
-            Parameter("white", Number(minimum=0, above=True), "What white counts as: 1, or 255 for bytes.", "1"),
-            Parameter("mean", Numbers(), "Is taken off then: one for all channels, or R,G,B in the network's order."),
-            Parameter("std", Numbers(), "Divides then: one for all channels, or one for each."),
+            Parameter("until", Key("NODE"), "The last node, or its output; by default, the network's first output."),
+            Parameter("white", Number(minimum=0, above=True), "Value of white: 1, or 255 for bytes.", "1"),
+            Parameter("mean", Numbers(), "Subtracted next: one for all channels, or R,G,B in the network's order."),
+            Parameter("std", Numbers(), "Divisor after that: one for all channels, or one for each."),
             Parameter("order", Choice(("rgb", "bgr")), "bgr: the network's first channel is blue.", "rgb"),
         ),
         ("scale", "offset", "map"),
@@ -359,23 +371,26 @@ MORE_ROWS = (
         "(x - mean) / sqrt(variance + eps) of each channel of the whole picture, white = 1",
         "instancenorm:1e-5",
         _instance,
-        (Parameter("eps", Number("EPS", minimum=0, above=True), "Is added to the variance, with white as 1.", "1e-5"),),
+        (Parameter("eps", Number("EPS", minimum=0, above=True), "Added to the variance; white is 1.", "1e-5"),),
         OF_POINTS,
         source="Ulyanov, Vedaldi and Lempitsky, Instance normalization, 2016",
     ),
     Filter(
         "lrn",
-        "Local response normalisation: each sample less, the larger those of the channels around it are.",
+        "Local response normalisation: each sample is divided by a norm of the channels around it.",
         "x / (bias + alpha / size * sum of x^2 over size channels)^beta, white = 1",
         "lrn:5,alpha=1e-4",
         _response,
         (
             Parameter(
-                "size", Number("N", minimum=1, maximum=65535, whole=True), "Channels around each, itself too.", "5"
+                "size",
+                Number("N", minimum=1, maximum=65535, whole=True),
+                "Number of channels in the sum, itself included.",
+                "5",
             ),
-            Parameter("alpha", Number(), "Weight of their squares.", "1e-4"),
+            Parameter("alpha", Number(), "Weight of the mean square.", "1e-4"),
             Parameter("beta", Number(), "Power of the sum.", "0.75"),
-            Parameter("bias", Number(), "Is added to the sum; PyTorch's k.", "1"),
+            Parameter("bias", Number(), "Added to the sum; PyTorch's k.", "1"),
         ),
         OF_POINTS,
         source="Krizhevsky, Sutskever and Hinton, ImageNet classification with deep networks, 2012",

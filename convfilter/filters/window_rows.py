@@ -12,7 +12,7 @@ from convfilter.filters.stage import Bilateral, Guided, Morphology, MorphologyKi
 
 _SERRA = "Serra, Image Analysis and Mathematical Morphology, 1982"
 _MEYER = "Meyer, Iterative image transformations for an automatic screening of cervical smears, 1979"
-_WINDOW = "N, WIDTHxHEIGHT, disk:RADIUS, or a kernel file (where it is not 0)"
+_WINDOW = "N, WIDTHxHEIGHT, disk:RADIUS, or a kernel file (its nonzero cells)"
 
 
 def _median(window: str) -> Stage:
@@ -87,10 +87,17 @@ WINDOW_ROWS = (
         ),
         source="Hyndman and Fan, Sample quantiles in statistical packages, 1996, definition 7",
     ),
-    _morphology_row("erode", "erode", "Erosion: the least sample under a footprint.", "min of f(x + b) for b in it"),
-    _morphology_row("dilate", "dilate", "Dilation: the largest, the footprint turned.", "max of f(x - b) for b in it"),
-    _morphology_row("open", "open", "Opening: what is bright and smaller than the footprint goes.", "dilate(erode(f))"),
-    _morphology_row("close", "close", "Closing: what is dark and smaller than the footprint goes.", "erode(dilate(f))"),
+    _morphology_row(
+        "erode", "erode", "Erosion: the least sample under a footprint.", "min of f(x + b) for b in the footprint"
+    ),
+    _morphology_row(
+        "dilate",
+        "dilate",
+        "Dilation: the largest sample under the footprint, turned by 180 degrees.",
+        "max of f(x - b) for b in the footprint",
+    ),
+    _morphology_row("open", "open", "Opening: removes bright details smaller than the footprint.", "dilate(erode(f))"),
+    _morphology_row("close", "close", "Closing: removes dark details smaller than the footprint.", "erode(dilate(f))"),
     _morphology_row(
         "morphgradient",
         "gradient",
@@ -100,7 +107,7 @@ WINDOW_ROWS = (
     ),
     Filter(
         "bilateral",
-        "Bilateral filter: smooth but for edges, by the pixels around whose colour is near.",
+        "Bilateral filter: smooths but keeps edges, by near pixels of similar colour.",
         "sum w I / sum w, w = exp(-d^2 / 2 space^2 - D^2 / 2 range^2), d pixels and the colour D apart",
         "bilateral:3,sigma_range=0.1",
         _bilateral,
@@ -112,7 +119,12 @@ WINDOW_ROWS = (
                 None,
                 "px",
             ),
-            Parameter("sigma_range", Number("SIGMA_RANGE"), "The second; 0.1 if left out.", unit="of full scale"),
+            Parameter(
+                "sigma_range",
+                Number("SIGMA_RANGE"),
+                "Standard deviation of the colours' difference; 0.1 if left out.",
+                unit="of full scale",
+            ),
             Parameter(
                 "radius",
                 Number("RADIUS", minimum=1, maximum=500, whole=True),
@@ -122,7 +134,7 @@ WINDOW_ROWS = (
             Parameter(
                 "distance",
                 Choice(("l1", "l2")),
-                "Of colours: l1: the sum of the channels' differences, as OpenCV; l2: the root of their squares' sum.",
+                "Distance of colours. l1: sum of the channels' differences, as OpenCV; l2: root of the sum of squares.",
                 "l1",
             ),
         ),
@@ -131,12 +143,14 @@ WINDOW_ROWS = (
     ),
     Filter(
         "guided",
-        "Guided filter: smooth but for edges, at one cost for any radius.",
+        "Guided filter: smooths but keeps edges, in the same time for any radius.",
         "mean over windows of a I + b, where a I + b fits the picture best in each; eps keeps a small",
         "guided:8,eps=0.01",
         _guided,
         (
-            Parameter("radius", Number("RADIUS", minimum=1, maximum=5000, whole=True), "Of the windows.", None, "px"),
+            Parameter(
+                "radius", Number("RADIUS", minimum=1, maximum=5000, whole=True), "Radius of the windows.", None, "px"
+            ),
             Parameter(
                 "eps",
                 Number("EPS", minimum=0, above=True),

@@ -246,7 +246,7 @@ def nearest_cells(axis: AxisPlan) -> Indices:
     """Return for each place of a padded axis the nearest pixel that lies in the same windows.
 
     Taps are a dilation apart, so this is the nearest pixel at a multiple of it. An extreme does not change if a pixel
-    counts twice, and each window holds a pixel: so padded cells never win.
+    counts twice, and each window holds a pixel: so padded cells have no effect.
     """
     place = np.arange(axis.padded, dtype=np.int64) - axis.before
     last = axis.input - 1

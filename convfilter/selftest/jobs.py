@@ -138,7 +138,7 @@ def convolution(weights: Real, *, exact: bool = False) -> Job:
 
 
 def blur(sigma_rows: float, sigma_cols: float) -> Job:
-    """Blur with a Gaussian; sigma 0 leaves an axis alone."""
+    """Blur with a Gaussian; sigma 0 does not blur along an axis."""
 
     # Only with padding "same": there the reach of the reference does not matter.
     def run(picture: Samples, **keywords: Any) -> Samples:
