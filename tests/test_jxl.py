@@ -9,8 +9,9 @@ import pytest
 
 from convfilter.errors import ReadError, SizeError, WriteError
 from convfilter.picture.codecs.jxl_header import parsed, with_encoding
+from convfilter.picture.metadata import icc
 from convfilter.picture.metadata.cicp import PRIMARIES
-from convfilter.picture.metadata.curves import LINEAR, SRGB, ParametricCurve
+from convfilter.picture.metadata.curves import BT709, LINEAR, SRGB, ParametricCurve
 from convfilter.picture.metadata.icc_write import matrix_profile
 from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import Picture
@@ -140,9 +141,34 @@ def test_profiles_that_code_points_describe_are_kept_as_such(tmp_path, number, c
     assert dict(read(tmp_path / "b.png").metadata.png).get(b"cICP", b"\1\x0d")[:2] == bytes([number, transfer])
 
 
-def test_profiles_that_code_points_do_not_describe_are_refused(tmp_path):
+ADOBE_RGB = ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06), (0.3127, 0.3290))
+
+
+@pytest.mark.parametrize("quality", [100, 95])
+@pytest.mark.parametrize("kind", ["8", "16"])
+def test_profiles_of_other_primaries_and_a_power_are_kept_as_such(tmp_path, kind, quality):
+    y, x = np.mgrid[:64, :64] / 64
+    values = np.stack([0.2 + 0.5 * x, 0.3 + 0.4 * y, 0.4 + 0.2 * x * y], axis=2)
+    white = 255 if kind == "8" else 65535
+    picture = Picture.from_array(np.rint(values * white).astype(np.uint8 if kind == "8" else np.uint16))
+    picture.metadata.icc = matrix_profile("Adobe RGB", ADOBE_RGB, ParametricCurve(563 / 256))
+    (note,) = write(tmp_path / "a.jxl", picture, WriteOptions(quality=quality))
+    assert note.startswith("JPEGXL is written without a colour profile (Adobe RGB); use")
+    header = parsed(codestream((tmp_path / "a.jxl").read_bytes()))
+    assert header.colours is None and header.gamma == pytest.approx(256 / 563, abs=1e-5)
+    np.testing.assert_allclose(header.chromaticities, [*ADOBE_RGB[3], *np.ravel(ADOBE_RGB[:3])], atol=2e-4)
+    after = read(tmp_path / "a.jxl")
+    assert np.abs(after.pixels / white - values).mean() < (0.002 if quality == 100 else 0.01)
+    write(tmp_path / "b.tif", after)
+    profile = read(tmp_path / "b.tif").metadata.icc
+    assert profile is not None
+    expected = icc.colourants(picture.metadata.icc)
+    np.testing.assert_allclose(icc.colourants(profile), expected, atol=1e-3)
+
+
+def test_profiles_that_numbers_do_not_describe_are_refused(tmp_path):
     picture = picture_of("8", 3)
-    for primaries, curve in ((PRIMARIES[1], ParametricCurve(1.8)), (PRIMARIES[4], SRGB)):
+    for primaries, curve in ((PRIMARIES[4], SRGB), (ADOBE_RGB, BT709)):
         picture.metadata.icc = matrix_profile("another profile", primaries, curve)
         with pytest.raises(WriteError, match=r"JPEGXL is written without a colour profile \(another profile\)"):
             write(tmp_path / "a.jxl", picture)

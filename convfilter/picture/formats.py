@@ -195,7 +195,7 @@ TABLE: tuple[Format, ...] = (
         alpha="full",
         whites="bits",
         takes=("quality", *_EFFORT),
-        holds=Holds(cicp=True, exif=True, thumbnail=True, xmp=True),
+        holds=Holds(cicp=True, primaries=True, exif=True, thumbnail=True, xmp=True),
     ),
     Format(
         "BMP", "programs", (".bmp", ".dib"), signatures=((0, b"BM"),), reader=_READ_PILLOW,

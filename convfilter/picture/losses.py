@@ -399,12 +399,12 @@ def _of_colour(outline: Outline, fmt: Format) -> Iterator[Loss]:
         from convfilter.picture.metadata import icc, transfer
 
         if icc.fits(profile, outline.model):
-            points = cicp.points_of(profile, outline.model)
+            said = cicp.said_by(profile, outline.model, fmt)
             space = icc.description(profile)
             named = f" ({space})" if space else ""
             yield (
                 Loss(_left_out(outline, fmt, "icc", named))
-                if transfer.is_srgb(profile) or (points and _holds_colours(fmt, *points))
+                if transfer.is_srgb(profile) or said
                 else _lost_colours(outline, fmt, "icc", named)
             )
     if (

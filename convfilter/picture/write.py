@@ -293,12 +293,12 @@ def _fitted(metadata: Metadata, fmt: Format, model: Model, options: WriteOptions
         from convfilter.picture.metadata import icc
 
         metadata.icc = metadata.icc if icc.fits(metadata.icc, model) else None
-    if metadata.icc and not fmt.holds.icc and fmt.holds.cicp and b"cICP" not in dict(metadata.png):
+    if metadata.icc and not fmt.holds.icc and b"cICP" not in dict(metadata.png):
         from convfilter.picture.metadata import cicp
 
-        points = cicp.points_of(metadata.icc, model)
-        if points and not (fmt.only_bt709 and points[0] != cicp.BT709):
-            metadata.icc, metadata.png = None, [*metadata.png, (b"cICP", bytes([*points, 0, 1]))]
+        said = cicp.said_by(metadata.icc, model, fmt)
+        if said:
+            metadata.icc, metadata.png = None, [*metadata.png, *said]
     if options.marked:
         from convfilter.picture.metadata import mark
 

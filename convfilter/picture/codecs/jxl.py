@@ -7,24 +7,25 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from convfilter.errors import ReadError, WriteError
 from convfilter.machine.cores import available_cores
 from convfilter.picture import colour, limits
-from convfilter.picture.codecs.jxl_header import Header, parsed, with_colours
+from convfilter.picture.codecs.jxl_header import Header, parsed, with_colours, with_primaries
 from convfilter.picture.metadata import exif, xmp_clean
 from convfilter.picture.metadata.cicp import PRIMARIES
 from convfilter.picture.metadata.curves import cicp_curve, linearized
-from convfilter.picture.metadata.icc_write import to_xyz
+from convfilter.picture.metadata.icc_write import Primaries, to_xyz
 from convfilter.picture.metadata.transfer import curve_of
 from convfilter.picture.options import DEFAULT_QUALITY, ReadOptions, WriteOptions
 from convfilter.picture.picture import Frame, Loss, Metadata, Picture, chosen
 from convfilter.picture.pillow.boxes import box
 from convfilter.picture.pillow.boxes import boxes as boxes_in
 from convfilter.picture.pixels import Pixels, channels_of
+from convfilter.picture.png.layout import has_primaries, says_srgb
 
 _SIGNATURE = box(b"JXL ", b"\r\n\x87\n")
 _TYPE = box(b"ftyp", b"jxl \0\0\0\0jxl ")
@@ -151,10 +152,9 @@ def write_jxl(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     """
     pixels = next(frame.pixels for frame in picture.frames if not frame.fallback)
     metadata = picture.metadata
-    points = dict(metadata.png).get(b"cICP")
-    colours = (points[0], points[1]) if points else _SRGB
-    is_plain = pixels.dtype == np.uint8 and colours == _SRGB
-    is_lossy = pixels.dtype == np.uint8 and not metadata.lossless and _has_light(colours)
+    colours = _colours_of(metadata)
+    is_plain = pixels.dtype == np.uint8 and colours.points == _SRGB
+    is_lossy = pixels.dtype == np.uint8 and not metadata.lossless and colours.has_light
     quality = options.quality or (DEFAULT_QUALITY if is_lossy else _LOSSLESS)
     in_light = quality < _LOSSLESS and not is_plain
     stored = _light(picture, pixels, colours) if in_light else pixels
@@ -166,9 +166,12 @@ def write_jxl(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     if quality == _LOSSLESS or in_light:
         whole = in_light and pixels.dtype.kind == "u"
         depth = ((picture.white or int(np.iinfo(pixels.dtype).max)).bit_length()) if whole else None
-        changed = with_colours(codestream, colours, depth)
+        if colours.points:
+            changed = with_colours(codestream, colours.points, depth)
+        else:
+            changed = with_primaries(codestream, colours.primaries or (), colours.gamma, depth)
         if changed is None and not is_plain:
-            raise WriteError(f"JPEG XL has no number for the code points {colours}; use png or avif")
+            raise WriteError(f"JPEG XL has no number for the code points {colours.points}; use png or avif")
         head, start = changed or (head, start)
     block = exif.with_size(metadata.exif, pixels.shape[1], pixels.shape[0])
     boxes = [box(b"jxll", kept[b"jxll"])] if b"jxll" in kept else []
@@ -182,13 +185,38 @@ def write_jxl(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     file.write(memoryview(codestream)[start:])
 
 
-def _has_light(colours: tuple[int, int]) -> bool:
-    """Whether colours become linear light of sRGB's primaries by a simple curve and a matrix of the same white."""
-    white = PRIMARIES[colours[0]][3] if colours[0] in PRIMARIES else None
-    return white == PRIMARIES[_SRGB[0]][3] and cicp_curve(colours[1]) is not None
+class _Colours(NamedTuple):
+    """What samples mean: by code points, or by primaries (red, green, blue, white) and the exponent of encoding."""
+
+    points: tuple[int, int] | None
+    primaries: Primaries | None
+    gamma: float = 0.0
+
+    @property
+    def has_light(self) -> bool:
+        """Whether they become linear light of sRGB's primaries by a simple curve and a matrix of the same white."""
+        is_simple = self.points is None or cicp_curve(self.points[1]) is not None
+        white = self.primaries[3] if self.primaries else (0.0, 0.0)
+        return is_simple and np.allclose(white, PRIMARIES[_SRGB[0]][3], atol=1e-3)
 
 
-def _light(picture: Picture, pixels: Pixels, colours: tuple[int, int]) -> Pixels:
+def _colours_of(metadata: Metadata) -> _Colours:
+    chunks = dict(metadata.png)
+    if b"cICP" in chunks:
+        points = chunks[b"cICP"][0], chunks[b"cICP"][1]
+        return _Colours(points, PRIMARIES.get(points[0]))
+    if b"sRGB" in chunks or says_srgb(chunks):
+        return _Colours(_SRGB, PRIMARIES[_SRGB[0]])
+    gamma = int.from_bytes(chunks.get(b"gAMA", b""), "big")
+    exponent = gamma / 100_000 if gamma else 0.45455
+    if not has_primaries(chunks):
+        return _Colours(None, PRIMARIES[_SRGB[0]], exponent)
+    x, y, *corners = (value / 100_000 for value in struct.unpack(">8I", chunks[b"cHRM"]))
+    red, green, blue = ((corners[at], corners[at + 1]) for at in (0, 2, 4))
+    return _Colours(None, (red, green, blue, (x, y)), exponent)
+
+
+def _light(picture: Picture, pixels: Pixels, colours: _Colours) -> Pixels:
     """Return colours in linear light of sRGB's primaries, beyond 0 to 1 where they lie outside.
 
     As such libjxl takes floats, which in its lossy way it stores in a space of its own.
@@ -197,10 +225,10 @@ def _light(picture: Picture, pixels: Pixels, colours: tuple[int, int]) -> Pixels
         light = linearized(pixels, curve_of(picture), picture.alpha, picture.white)
     except ReadError as error:
         raise WriteError(f"a JPEG XL with loss is made of linear light; {error.problem}", remedy=_NO_QUALITY) from None
-    if colours[0] != _SRGB[0] and picture.model == "rgb":
-        if not _has_light(colours):
-            raise WriteError(f"a JPEG XL with loss has other primaries than {colours[0]}", remedy=_NO_QUALITY)
-        into = np.linalg.inv(to_xyz(PRIMARIES[_SRGB[0]])) @ to_xyz(PRIMARIES[colours[0]])
+    if colours.points != _SRGB and picture.model == "rgb":
+        if not colours.has_light or colours.primaries is None:
+            raise WriteError("a JPEG XL with loss has D65 as white, the picture does not", remedy=_NO_QUALITY)
+        into = np.linalg.inv(to_xyz(PRIMARIES[_SRGB[0]])) @ to_xyz(colours.primaries)
         light[..., :3] = light[..., :3] @ into.T.astype(np.float32)
     return light
 

@@ -5,6 +5,7 @@ ISO/IEC 18181-1, annexes D.2 (SizeHeader) and D.3 (ImageMetadata, ColourEncoding
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 from convfilter.errors import ReadError
@@ -34,6 +35,9 @@ _GAMMAS = {8: 1.0, 13: 0.45455}
 
 #: A value, and how many bits it takes.
 Field: TypeAlias = tuple[int, int]
+
+
+_CUSTOM_FIELDS: list[Field] = [(2, 2), (0, 4)]
 
 
 class Header(NamedTuple):
@@ -176,6 +180,22 @@ def with_colours(codestream: bytes, colours: tuple[int, int], depth: int | None 
     if not white or colours[1] not in _TRANSFERS:
         return None
     return with_encoding(codestream, [*_enum(white)], [*_enum(primaries)], [(0, 1), *_enum(colours[1])], depth)
+
+
+def with_primaries(
+    codestream: bytes, primaries: Sequence[tuple[float, float]], gamma: float, depth: int | None = None
+) -> tuple[bytes, int] | None:
+    """Do the same with the chromaticities of red, green, blue and white, and the exponent of encoding."""
+    corners = [*_CUSTOM_FIELDS, *(field for pair in primaries[:3] for value in pair for field in _coordinate(value))]
+    white = [*_CUSTOM_FIELDS, *(field for value in primaries[3] for field in _coordinate(value))]
+    return with_encoding(codestream, white, corners, [(1, 1), (round(gamma * _GAMMA_UNIT), 24)], depth)
+
+
+def _coordinate(value: float) -> list[Field]:
+    """Return (value, bits) pairs that ``_coordinates`` reads."""
+    number = 2 * round(abs(value) * _COORDINATE_UNIT) - (value < 0)
+    choice = max(0, number.bit_length() - 19)
+    return [(choice, 2), (number - (1 << (18 + choice) if choice else 0), 19 + max(0, choice - 1))]
 
 
 def with_encoding(

@@ -13,12 +13,13 @@ from convfilter.picture.pixels import Model
 from convfilter.picture.png import layout as png
 
 if TYPE_CHECKING:
+    from convfilter.picture.format import Format
     from convfilter.picture.metadata.curves import ParametricCurve
     from convfilter.picture.metadata.icc_write import Primaries
 
 BT709, _UNSPECIFIED = 1, 2
 _LINEAR, _SRGB = 8, 13
-_TOLERANCE = 1e-4
+_TOLERANCE, _WHITE_TOLERANCE = 1e-4, 1e-3
 #: BT.709, BT.2020 and Display P3.
 _WITH_D65 = (BT709, 9, 12)
 #: Transfer functions of BT.709, BT.601 and BT.2020, which screens show as sRGB.
@@ -82,6 +83,14 @@ def profile_of(chunks: Mapping[bytes, bytes], model: Model) -> bytes | None:
     return _made("gamma and primaries of a PNG", primaries, curve, model)
 
 
+def said_by(profile: bytes, model: Model, fmt: Format) -> list[tuple[bytes, bytes]]:
+    """Return the chunks, of those that a format without profiles holds, that mean the same colours as a profile."""
+    points = points_of(profile, model) if fmt.holds.cicp else None
+    if points and not (fmt.only_bt709 and points[0] != BT709):
+        return [(b"cICP", bytes([*points, 0, 1]))]
+    return chunks_of(profile, model) if fmt.holds.primaries else []
+
+
 def points_of(profile: bytes, model: Model) -> tuple[int, int] | None:
     """Return the code points that mean the same colours as an ICC profile.
 
@@ -114,6 +123,40 @@ def points_of(profile: bytes, model: Model) -> tuple[int, int] | None:
         if max(abs(colourants - icc_write.colourants(PRIMARIES[number])).flat) <= icc.COLOURANT_TOLERANCE:
             return number, transfer
     return None
+
+
+def chunks_of(profile: bytes, model: Model) -> list[tuple[bytes, bytes]]:
+    """Return the gAMA and cHRM chunks that mean the same colours as an ICC profile, such as Adobe RGB.
+
+    Parameters
+    ----------
+    profile : bytes
+    model : "gray" or "rgb"
+
+    Returns
+    -------
+    list of (name, data)
+        Empty where the curve is no power, the white is not D65, or a primary is not one that a PNG can hold.
+    """
+    import numpy as np
+
+    from convfilter.picture.metadata import icc, icc_curves, icc_write
+
+    curve = icc_curves.curve_of(profile) if icc.fits(profile, model) and model == "rgb" else None
+    if curve is None:
+        return []
+    probes = np.linspace(0.0, 1.0, 257)[1:]
+    exponent = float(np.log(curve.decode(np.full(1, 0.5)))[0] / np.log(0.5))
+    if exponent <= 0 or np.abs(curve.decode(probes) - probes**exponent).max() > _TOLERANCE:
+        return []
+    columns = np.linalg.inv(icc_write.adaptation(PRIMARIES[BT709][3])) @ icc.colourants(profile)
+    points = np.vstack([columns.sum(axis=1), columns.T])
+    places = points[:, :2] / points.sum(axis=1, keepdims=True) if points.sum(axis=1).all() else np.zeros((4, 2))
+    if np.abs(places[0] - PRIMARIES[BT709][3]).max() > _WHITE_TOLERANCE or places.min() <= 0:
+        return []
+    fixed = np.rint(places * 100_000).astype(int).ravel().tolist()
+    fixed[:2] = [31270, 32900]
+    return [(b"gAMA", struct.pack(">I", round(100_000 / exponent))), (b"cHRM", struct.pack(">8I", *fixed))]
 
 
 def _of_code_points(primaries: int, transfer: int, model: Model) -> bytes | None:

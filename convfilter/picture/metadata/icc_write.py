@@ -38,17 +38,16 @@ def matrix_profile(name: str, primaries: Primaries, curve: ParametricCurve) -> b
     bytes
         Equal for equal parameters; the profile has no date.
     """
-    adaptation = _adaptation(_xyz_of(*primaries[3]))
     red, green, blue = colourants(primaries).T
     tone = _curve_tag(curve)
     tags = {b"rXYZ": _xyz_tag(red), b"gXYZ": _xyz_tag(green), b"bXYZ": _xyz_tag(blue)}
     tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), tone)
-    return _profile(b"RGB ", name, {**tags, b"chad": _fixed(b"sf32", adaptation.ravel())})
+    return _profile(b"RGB ", name, {**tags, b"chad": _fixed(b"sf32", adaptation(primaries[3]).ravel())})
 
 
 def colourants(primaries: Primaries) -> npt.NDArray[np.float64]:
     """Return the matrix from linear light of some primaries to the profile connection space (D50)."""
-    return _adaptation(_xyz_of(*primaries[3])) @ to_xyz(primaries)
+    return adaptation(primaries[3]) @ to_xyz(primaries)
 
 
 def to_xyz(primaries: Primaries) -> npt.NDArray[np.float64]:
@@ -69,11 +68,11 @@ def _xyz_of(x: float, y: float) -> tuple[float, float, float]:
     return x / y, 1.0, (1 - x - y) / y
 
 
-def _adaptation(white: tuple[float, float, float]) -> npt.NDArray[np.float64]:
-    """Return the matrix of the adaptation from ``white`` to D50."""
-    gains = (_BRADFORD @ np.array(_D50)) / (_BRADFORD @ np.array(white))
-    adaptation: npt.NDArray[np.float64] = np.linalg.inv(_BRADFORD) @ np.diag(gains) @ _BRADFORD
-    return adaptation
+def adaptation(white: tuple[float, float]) -> npt.NDArray[np.float64]:
+    """Return the matrix of the adaptation from ``white`` (x, y) to D50."""
+    gains = (_BRADFORD @ np.array(_D50)) / (_BRADFORD @ np.array(_xyz_of(*white)))
+    matrix: npt.NDArray[np.float64] = np.linalg.inv(_BRADFORD) @ np.diag(gains) @ _BRADFORD
+    return matrix
 
 
 def _fixed(kind: bytes, values: npt.ArrayLike) -> bytes:
