@@ -60,7 +60,7 @@ def value_is_file(option: str, metavar: str, choices: Sequence[str], text: str) 
     """Return what to say of an option whose value was left out, so that it has taken the name of a picture."""
     from convfilter.picture import formats
 
-    if text in choices or formats.by_suffix(os.path.splitext(text)[1]) is None:
+    if "FILE" in metavar or text in choices or formats.by_suffix(os.path.splitext(text)[1]) is None:
         return ""
     return f"{option} takes a value before the names of files ({metavar}), got {shown(text)}"
 
