@@ -11,7 +11,6 @@ import numpy as np
 
 from convfilter import light, maps
 from convfilter.errors import PictureError, WriteError
-from convfilter.executor.masked import Masking, marked, run_masked
 from convfilter.executor.run import run_array
 from convfilter.filters.stage import Stage
 from convfilter.guides import with_guides
@@ -29,6 +28,7 @@ from convfilter.planning import Plan, full_scale, is_whole
 from convfilter.sample_types import can_leave, computed_in, real_of
 
 if TYPE_CHECKING:
+    from convfilter.executor.masked import Masking
     from convfilter.picture.metadata.curves import Curve
     from convfilter.pipeline import Options
 
@@ -193,6 +193,8 @@ class Job:
 
     def _run_masked(self, number: int, masking: Masking, finish: Finish) -> tuple[Pixels, int]:
         """Filter a frame with ignored pixels; return it, and the number of clipped samples."""
+        from convfilter.executor.masked import marked, run_masked
+
         frame, lit, alpha = self._picture.frames[number], self.lit.frames[number], self._picture.alpha
         masking = masking.of_file(_nodata_of(frame, self._picture.format))
         valid = masking.valid(frame.pixels.reshape(*frame.shape[:2], -1), alpha)

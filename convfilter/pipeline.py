@@ -9,11 +9,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from convfilter import maps
 from convfilter.errors import ReadError, UsageError, WriteError
-from convfilter.executor.masked import Masking
 from convfilter.filters import stack
 from convfilter.filters.spec import FilterSpec
 from convfilter.filters.stage import Layer, Pooling, Stage
@@ -28,6 +27,9 @@ from convfilter.picture.read import ReadOptions, opened
 from convfilter.picture.sheet import Form
 from convfilter.planning import Plan, plan_stack
 from convfilter.planning.remembered import remembered_plan
+
+if TYPE_CHECKING:
+    from convfilter.executor.masked import Masking
 
 
 class Options(NamedTuple):

@@ -503,7 +503,16 @@ def test_unknown_names_are_attribute_errors():
 
 def test_the_environment_names_the_cache_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("CONVFILTER_CACHE_DIR", str(tmp_path / "chosen"))
-    assert cache_path() == tmp_path / "chosen"
+    assert cache_path() == str(tmp_path / "chosen")
+
+
+def test_the_cache_folder_is_where_platformdirs_has_it(monkeypatch, tmp_path):
+    import platformdirs
+
+    monkeypatch.delenv("CONVFILTER_CACHE_DIR")
+    for place in ("", str(tmp_path)):
+        monkeypatch.setenv("XDG_CACHE_HOME", place)
+        assert cache_path() == platformdirs.user_cache_dir("convfilter", appauthor=False)
 
 
 @pytest.mark.parametrize("variable", [None, ""])
@@ -513,27 +522,34 @@ def test_the_cache_folder_is_the_users_by_default(monkeypatch, tmp_path, variabl
     monkeypatch.delenv("CONVFILTER_CACHE_DIR")
     if variable is not None:
         monkeypatch.setenv("CONVFILTER_CACHE_DIR", variable)
-    assert cache_path().is_relative_to(tmp_path)
-    assert cache_path().name == "convfilter"
+    assert Path(cache_path()).is_relative_to(tmp_path)
+    assert Path(cache_path()).name == "convfilter"
     assert list(tmp_path.iterdir()) == []
 
 
-def no_home(*_arguments, **_keywords):
-    raise RuntimeError("could not determine the home directory")
+def without_home(monkeypatch):
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative/cache")
 
 
-@pytest.mark.parametrize("answer_of_platformdirs", [no_home, lambda *_, **__: Path("~/.cache/convfilter")])
-def test_a_user_without_a_home_has_a_cache_among_the_temporary_files(
-    monkeypatch, tmp_path, compiled, answer_of_platformdirs
-):
+def without_home_elsewhere(monkeypatch):
+    def no_home(*_arguments, **_keywords):
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr("platformdirs.user_cache_dir", no_home)
+
+
+@pytest.mark.parametrize("lose_home", [without_home, without_home_elsewhere])
+def test_a_user_without_a_home_has_a_cache_among_the_temporary_files(monkeypatch, tmp_path, compiled, lose_home):
     monkeypatch.delenv("CONVFILTER_CACHE_DIR")
-    monkeypatch.setattr("platformdirs.user_cache_path", answer_of_platformdirs)
+    lose_home(monkeypatch)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert answer() == answer() == RIGHT
     assert compiled == ["premultiply"]
     (folder,) = tmp_path.iterdir()
     assert folder.name == f"convfilter-{os.geteuid()}"
-    assert folder == cache_path()
+    assert str(folder) == cache_path()
 
 
 def test_the_first_use_makes_the_cache_folder_private(folder):

@@ -8,9 +8,8 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from functools import cache
-from pathlib import Path
 
-_INFO = Path("/proc/cpuinfo")
+_INFO = "/proc/cpuinfo"
 _INFO_BYTES = 8192
 #: Lines that name the model and its instructions: those of x86-64, and of ARM.
 _DECISIVE = (

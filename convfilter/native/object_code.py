@@ -18,7 +18,6 @@ import sys
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from functools import cache
-from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
@@ -27,8 +26,8 @@ from convfilter.machine.processor import description
 from convfilter.native import image, object_store
 from convfilter.native.object_store import sha256
 
-LOOPS = Path(__file__).parents[1] / "loops"
-LOWERING = Path(__file__).with_name("lowering")
+LOOPS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "loops")
+LOWERING = os.path.join(os.path.dirname(__file__), "lowering")
 #: Fused multiply-add is allowed; no other option may change the order of a sum.
 _OPTIONS: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
 
@@ -126,7 +125,7 @@ def _fetched(name: str) -> bytes | None:
     return kept if kept is not None else object_store.fetch(_temporary_path(), name)
 
 
-def _folder_to_fill() -> tuple[Path, str | None]:
+def _folder_to_fill() -> tuple[str, str | None]:
     """Return the cache folder, or, where that cannot be written, a temporary one that outlives the run, and why."""
     chosen, temporary = cache_path(), _temporary_path()
     problem = object_store.refusal(chosen)
@@ -156,7 +155,7 @@ def unpacked(data: bytes) -> ObjectCode:
 
 def _file_name(module: str, function: str, codes: tuple[str, ...]) -> str:
     parts = [
-        (LOOPS / f"{module}.py").read_bytes(),
+        _read(LOOPS, f"{module}.py"),
         _language(LOOPS, LOWERING),
         repr((function, codes, sorted(_OPTIONS["fastmath"]), _OPTIONS["error_model"])).encode(),
         repr((_compilers(), __version__, sys.implementation.cache_tag)).encode(),
@@ -167,11 +166,18 @@ def _file_name(module: str, function: str, codes: tuple[str, ...]) -> str:
 
 
 @cache
-def _language(loops: Path, lowering: Path) -> bytes:
+def _language(loops: str, lowering: str) -> bytes:
     """Return the digest of the modules that all loops use."""
-    files = [loops / "vectors.py", loops / "blocks.py", *sorted(lowering.glob("*.py")), Path(image.__file__)]
-    digest: bytes = sha256(b"\0".join(sha256(file.read_bytes()).digest() for file in files)).digest()
+    names = sorted(name for name in os.listdir(lowering) if name.endswith(".py"))
+    texts = [_read(loops, "vectors.py"), _read(loops, "blocks.py"), *(_read(lowering, name) for name in names)]
+    texts.append(_read(os.path.dirname(image.__file__), "image.py"))
+    digest: bytes = sha256(b"\0".join(sha256(text).digest() for text in texts)).digest()
     return digest
+
+
+def _read(folder: str, name: str) -> bytes:
+    with open(os.path.join(folder, name), "rb") as file:
+        return file.read()
 
 
 @cache
@@ -249,25 +255,31 @@ def _with_parts(module: ModuleType, function: str) -> Any:
 # The cache folder -------------------------------------------------------------
 
 
-def cache_path() -> Path:
+def cache_path() -> str:
     """Return the folder of compiled loops: ``CONVFILTER_CACHE_DIR``, or the user's cache folder, or a temporary one."""
     chosen = os.environ.get("CONVFILTER_CACHE_DIR")
     if chosen:
-        return Path(chosen)
-    from platformdirs import user_cache_path
+        return chosen
+    folder = _user_cache()
+    return folder if os.path.isabs(folder) else _temporary_path()  # a user without a home, as in containers
+
+
+def _user_cache() -> str:
+    """Return this program's folder among the user's caches, which may be relative without a home."""
+    if sys.platform == "linux":  # by the XDG Base Directory Specification; platformdirs takes 8 ms to import
+        return os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "convfilter")
+    from platformdirs import user_cache_dir
 
     with suppress(RuntimeError):
-        folder = user_cache_path("convfilter", appauthor=False)
-        if folder.is_absolute():
-            return folder
-    return _temporary_path()  # a user without a home, as in containers
+        return user_cache_dir("convfilter", appauthor=False)
+    return ""
 
 
-def _temporary_path() -> Path:
+def _temporary_path() -> str:
     """Return the folder beside the user's own; others cannot prepare it, since it is checked before use."""
     from tempfile import gettempdir
 
-    return Path(gettempdir(), f"convfilter-{os.geteuid()}")
+    return os.path.join(gettempdir(), f"convfilter-{os.geteuid()}")
 
 
 def cache_clear() -> int:

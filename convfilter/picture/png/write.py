@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -201,6 +200,8 @@ def stored_delay(delay: tuple[int, int]) -> tuple[int, int]:
     """Return the fraction of two 16-bit numbers nearest to a delay, itself if it is one."""
     if max(delay) <= MOST_SECONDS:
         return delay
+    from fractions import Fraction
+
     seconds = Fraction(*delay)
     if seconds >= MOST_SECONDS:
         return MOST_SECONDS, 1
