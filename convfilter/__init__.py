@@ -25,19 +25,13 @@ from convfilter.locks import undisturbed
 if TYPE_CHECKING:
     from convfilter.api import (
         apply,
-        average_pool,
         box_blur,
-        conv2d,
-        conv_transpose2d,
         convolve,
         farid,
         frei_chen,
         gaussian_blur,
         kirsch,
         laplacian,
-        lp_pool,
-        max_pool,
-        min_pool,
         plan,
         prewitt,
         robinson,
@@ -48,6 +42,7 @@ if TYPE_CHECKING:
     from convfilter.draft import Draft
     from convfilter.draft import open as open
     from convfilter.files import read, write
+    from convfilter.layers import average_pool, conv2d, conv_transpose2d, lp_pool, max_pool, min_pool
     from convfilter.picture.options import ReadOptions, WriteOptions
     from convfilter.picture.picture import Picture
     from convfilter.windows import (
@@ -81,8 +76,10 @@ _OF_WINDOWS = (
     "percentile",
     "top_hat",
 )
+_LAYERS = ("average_pool", "conv2d", "conv_transpose2d", "lp_pool", "max_pool", "min_pool")
 _HOMES = {
     **dict.fromkeys(_OF_WINDOWS, "convfilter.windows"),
+    **dict.fromkeys(_LAYERS, "convfilter.layers"),
     "Draft": "convfilter.draft",
     "Picture": "convfilter.picture.picture",
     "ReadOptions": "convfilter.picture.options",

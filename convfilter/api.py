@@ -10,7 +10,6 @@ any object with ``__array__`` or ``__dlpack__``.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias, Unpack
@@ -23,7 +22,7 @@ from convfilter.errors import ParameterError, shown
 from convfilter.executor.run import run_array
 from convfilter.filters import kernels
 from convfilter.filters.kernels import Kernel
-from convfilter.filters.stage import Compass, Correlation, Gradient, Layer, Operator, Orientation, Pooling, Stage
+from convfilter.filters.stage import Compass, Correlation, Gradient, Operator, Orientation, Stage
 from convfilter.filters.stage import UnsharpMask as _UnsharpMask
 from convfilter.keywords import (
     FilterKeywords,
@@ -31,14 +30,12 @@ from convfilter.keywords import (
     Image,
     ImageLike,
     IntPair,
-    PaddingLike,
     PoolKeywords,
     RunKeywords,
     checked,
     documented,
     pair_of,
     planned,
-    require_known,
     stage_values,
     stages_of,
     whole_pair,
@@ -247,224 +244,6 @@ def unsharp_mask(
     return run_operator(image, "unsharp", _UnsharpMask(kernel, amount, threshold), keywords)
 
 
-@documented(PoolKeywords)
-def max_pool(
-    image: ImageLike,
-    size: IntPair | Literal["global"],
-    stride: IntPair | None = None,
-    padding: PaddingLike = 0,
-    **keywords: Unpack[PoolKeywords],
-) -> Image:
-    """Keep the largest sample of each window of ``size`` (rows, cols); padded cells are ignored.
-
-    The stride defaults to the window; size "global" is the whole image. ``ceil=True`` keeps a last window that begins
-    on the image and ends beyond the padding.
-
-    Raises
-    ------
-    ParameterError
-        A parameter is out of range.
-    SizeError
-        Nothing is left, or a window holds only padding.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> max_pool(np.arange(16, dtype=np.uint8).reshape(4, 4), 2)
-    array([[ 5,  7],
-           [13, 15]], dtype=uint8)
-    """
-    return _pool(image, Pooling("max", _window(size)), stride, padding, keywords)
-
-
-@documented(PoolKeywords)
-def min_pool(
-    image: ImageLike,
-    size: IntPair | Literal["global"],
-    stride: IntPair | None = None,
-    padding: PaddingLike = 0,
-    **keywords: Unpack[PoolKeywords],
-) -> Image:
-    """Keep the smallest sample of each window of ``size`` (rows, cols); padded cells are ignored.
-
-    The stride defaults to the window. Errors as in :func:`max_pool`.
-    """
-    return _pool(image, Pooling("min", _window(size)), stride, padding, keywords)
-
-
-@documented(PoolKeywords)
-def average_pool(
-    image: ImageLike,
-    size: IntPair | Literal["global"],
-    stride: IntPair | None = None,
-    padding: PaddingLike = 0,
-    *,
-    count_padding: bool = False,
-    **keywords: Unpack[PoolKeywords],
-) -> Image:
-    """Keep the mean of each window of ``size`` (rows, cols); padded cells do not count.
-
-    They count as zeros with ``count_padding``, as in PyTorch (``count_include_pad``); what ``ceil`` adds beyond them
-    never does. Otherwise as :func:`max_pool`, errors too.
-    """
-    return _pool(image, Pooling("average", _window(size), count_padding), stride, padding, keywords)
-
-
-@documented(PoolKeywords)
-def lp_pool(
-    image: ImageLike,
-    size: IntPair,
-    stride: IntPair | None = None,
-    padding: PaddingLike = 0,
-    *,
-    p: float = 2.0,
-    **keywords: Unpack[PoolKeywords],
-) -> Image:
-    """Keep ``(sum of |x|**p) ** (1/p)`` of each window of ``size`` (rows, cols); padded cells add nothing.
-
-    The stride defaults to the window. Errors as in :func:`max_pool`.
-    """
-    window = _window(size)
-    if window is None:
-        raise ParameterError("lp_pool needs the size of its window, got 'global'")
-    if not (math.isfinite(p) and p > 0):
-        raise ParameterError(f"p must be a finite number above 0, got {p}")
-    return _pool(image, Pooling("power", window, power=float(p)), stride, padding, keywords)
-
-
-@documented(FilterKeywords)
-def conv2d(
-    image: ImageLike,
-    weight: npt.ArrayLike,
-    bias: npt.ArrayLike | None = None,
-    *,
-    groups: int = 1,
-    mean: npt.ArrayLike | None = None,
-    var: npt.ArrayLike | None = None,
-    gamma: npt.ArrayLike | None = None,
-    beta: npt.ArrayLike | None = None,
-    eps: float = 1e-5,
-    activation: str = "none",
-    slope: npt.ArrayLike | None = None,
-    **keywords: Unpack[FilterKeywords],
-) -> Image:
-    """Run a convolutional layer: kernels across channels, then batch normalisation, then an activation.
-
-    Parameters
-    ----------
-    image : (H, W) or (H, W, C_in) array
-        Bias and activation count with white as 1, whatever the type.
-    weight : (C_out, C_in / groups, K_h, K_w) array_like
-    bias : (C_out,) array_like, optional
-    groups : int
-        Number of groups of output channels, each of which reads its own share of the input channels.
-    mean, var, gamma, beta : (C_out,) array_like, optional
-        Parameters of a batch normalisation in inference.
-    eps : float
-        Added to ``var``.
-    activation : {"none", "relu", "prelu", "leaky_relu", "sigmoid", "tanh", "elu", "gelu", "hardswish", ...}
-        The filter of that name with its default parameters; "gelu_tanh" is ``gelu:tanh``.
-    slope : float, or (C_out,) array_like, optional
-        Slope of leaky_relu, by default 0.01; of prelu, which needs one slope, or one for each output channel.
-    **keywords
-        As every filter takes them, but ``padding_mode`` is "constant" by default: zeros. ``padding`` is "same", as for
-        ``layer:``; PyTorch's default is 0.
-
-    Returns
-    -------
-    (H', W') or (H', W', C_out) array
-        Of the image's type, or ``dtype``.
-
-    Raises
-    ------
-    KernelFileError
-        Weights are not finite, or shapes do not match.
-    ParameterError
-        Another parameter is out of range, or the image's channels do not match the weight.
-    SizeError
-        Nothing is left of the image.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> mean_of_channels = np.full((1, 3, 1, 1), 1 / 3)
-    >>> conv2d(np.array([[[3, 6, 9]]], np.uint8), mean_of_channels).ravel()
-    array([6], dtype=uint8)
-    """
-    from convfilter.filters.layers import layer
-
-    operator = layer(
-        weight, bias, mean=mean, var=var, gamma=gamma, beta=beta, eps=eps,
-        activation=activation, slope=slope, groups=groups,
-    )  # fmt: skip
-    return _run_layer(image, "conv2d", operator, keywords)
-
-
-@documented(PoolKeywords)
-def conv_transpose2d(
-    image: ImageLike,
-    weight: npt.ArrayLike,
-    bias: npt.ArrayLike | None = None,
-    *,
-    stride: IntPair = 1,
-    padding: PaddingLike = 0,
-    output_padding: IntPair = 0,
-    groups: int = 1,
-    mean: npt.ArrayLike | None = None,
-    var: npt.ArrayLike | None = None,
-    gamma: npt.ArrayLike | None = None,
-    beta: npt.ArrayLike | None = None,
-    eps: float = 1e-5,
-    activation: str = "none",
-    slope: npt.ArrayLike | None = None,
-    **keywords: Unpack[PoolKeywords],
-) -> Image:
-    """Run a transposed convolutional layer: each sample adds its weights to the result, ``stride`` apart.
-
-    The result has ``(size - 1) * stride - 2 * padding + dilation * (K - 1) + output_padding + 1`` pixels on an axis.
-
-    Parameters
-    ----------
-    image : (H, W) or (H, W, C_in) array of uint8, uint16 or float32
-    weight : (C_in, C_out / groups, K_h, K_w) array_like
-    bias : (C_out,) array_like, optional
-    stride : int or (rows, cols)
-        Distance of two samples in the result.
-    padding : str, int, (rows, cols), ((top, bottom), (left, right)) or (left, top, right, bottom)
-        Pixels cropped from the result: the padding of the convolution whose transpose this is. "same_upper" leaves
-        ``size * stride`` of them.
-    output_padding : int or (rows, cols)
-        Rows and columns added below and to the right, fewer than stride or dilation.
-    groups, mean, var, gamma, beta, eps, activation, slope
-        As for :func:`conv2d`.
-
-    Raises
-    ------
-    KernelFileError, ParameterError, SizeError
-        As for :func:`conv2d`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> twice = np.ones((1, 1, 2, 2))
-    >>> conv_transpose2d(np.array([[3, 6]], np.uint8), twice, stride=2)
-    array([[3, 3, 6, 6],
-           [3, 3, 6, 6]], dtype=uint8)
-
-    Notes
-    -----
-    V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning", 2016, chapter 4.
-    """
-    from convfilter.filters.layers import layer
-
-    operator = layer(
-        weight, bias, mean=mean, var=var, gamma=gamma, beta=beta, eps=eps, activation=activation, slope=slope,
-        groups=groups, transposed=True, output_padding=whole_pair(output_padding, "output_padding"),
-    )  # fmt: skip
-    require_known(keywords, PoolKeywords)
-    return _run_layer(image, "conv_transpose2d", operator, {**keywords, "stride": stride, "padding": padding})
-
-
 @documented(FilterKeywords)
 def apply(image: ImageLike, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -> Image:
     """Run a stack of filters, first to last, with nothing rounded or clipped in between.
@@ -487,7 +266,7 @@ def apply(image: ImageLike, *specs: str | Stage, **keywords: Unpack[FilterKeywor
         A stage leaves no output.
     """
     stages = stages_of(specs, keywords)
-    return _run_stages(image, stages, keywords)
+    return run_stages(image, stages, keywords)
 
 
 def plan(
@@ -545,25 +324,6 @@ def _derivative(family: str, axis: str, size: int = 3) -> Operator:
     return Correlation(x if axis == "x" else y)
 
 
-def _window(size: IntPair | Literal["global"]) -> tuple[int, int] | None:
-    return None if isinstance(size, str) and size == "global" else whole_pair(size, "size")
-
-
-def _pool(
-    image: ImageLike, operator: Pooling, stride: IntPair | None, padding: PaddingLike, keywords: PoolKeywords
-) -> Image:
-    require_known(keywords, PoolKeywords)
-    geometry = stage_values({"stride": (operator.size or 1) if stride is None else stride, "padding": padding})
-    name = "lppool" if operator.kind == "power" else f"{operator.kind}pool"
-    stage = Stage(operator, name=name, **geometry, **stage_values(keywords))
-    return _run_stages(image, [stage], keywords)
-
-
-def _run_layer(image: ImageLike, name: str, operator: Layer, keywords: Any) -> Image:
-    values = {"padding_mode": "constant", **stage_values(keywords)}
-    return _run_stages(image, [Stage(operator, name=name, **values)], keywords)
-
-
 def run_operator(
     image: ImageLike,
     name: str,
@@ -574,10 +334,11 @@ def run_operator(
 ) -> Image:
     """Run one operator on an image, with the keywords of a public function."""
     stage = Stage(operator, name=name, signed=signed, **stage_values(keywords))
-    return _run_stages(image, [stage], keywords)
+    return run_stages(image, [stage], keywords)
 
 
-def _run_stages(image: ImageLike, stages: Sequence[Stage], keywords: PoolKeywords | RunKeywords) -> Image:
+def run_stages(image: ImageLike, stages: Sequence[Stage], keywords: PoolKeywords | RunKeywords) -> Image:
+    """Run stages on an image, with the keywords of a public function."""
     array, keywords = arrays.taken(image, keywords)
     pixels = checked(array, keywords.get("alpha", False))
     decided = planned(stages, pixels.shape, pixels.dtype, keywords)

@@ -19,4 +19,5 @@ def test_examples_in_docstrings_give_what_they_say(name):
 
 
 def test_the_functions_on_arrays_have_examples():
-    assert doctest.testmod(import_module("convfilter.api")).attempted > 10
+    homes = [import_module(f"convfilter.{name}") for name in ("api", "layers", "windows")]
+    assert sum(doctest.testmod(home).attempted for home in homes) > 20

@@ -24,7 +24,7 @@ LEVELS = [
     "guides",
     "arrays files keywords light placing variants",
     "api maps passage",
-    "windows",
+    "layers windows",
     "job comparison dask selftest",
     "pipeline report",
     "batch draft everyday forecast trial",

@@ -50,7 +50,10 @@ cf.open("in.jpg").edges("canny")
 #: What the public names are made of; the rest would take mypy a quarter of a minute.
 SURFACE = [
     "numpy.*",
-    *(f"convfilter{name}" for name in ("", ".api", ".draft", ".errors", ".files", ".keywords", ".record", ".windows")),
+    *(
+        f"convfilter{name}"
+        for name in ("", ".api", ".draft", ".errors", ".files", ".keywords", ".layers", ".record", ".windows")
+    ),
     *(f"convfilter.filters.{name}" for name in ("kernels", "stage")),
     *(f"convfilter.picture.{name}" for name in ("options", "picture", "pixels")),
     "convfilter.planning",

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from convfilter import api, windows
+from convfilter import api, layers, windows
 from convfilter.executor.run import run_array as engine_run
 from convfilter.filters import kernels
 from convfilter.keywords import FilterKeywords, stages_of
@@ -214,7 +214,7 @@ def max_pool(rows: int, cols: int) -> Job:
     """Take the largest sample of a window."""
 
     def run(picture: Samples, **keywords: Any) -> Samples:
-        return api.max_pool(picture, (rows, cols), **keywords)
+        return layers.max_pool(picture, (rows, cols), **keywords)
 
     def expect(samples: Real, geometry: Geometry) -> Real:
         return largest(samples, (rows, cols), {**geometry, "padding_mode": "constant"})
@@ -226,7 +226,7 @@ def min_pool(rows: int, cols: int) -> Job:
     """Take the least sample of a window."""
 
     def run(picture: Samples, **keywords: Any) -> Samples:
-        return api.min_pool(picture, (rows, cols), **keywords)
+        return layers.min_pool(picture, (rows, cols), **keywords)
 
     def expect(samples: Real, geometry: Geometry) -> Real:
         return -largest(-samples, (rows, cols), {**geometry, "padding_mode": "constant"})
@@ -243,7 +243,7 @@ def average_pool(rows: int, cols: int) -> Job:
     """Take the mean of the samples of a window that lie on the picture."""
 
     def run(picture: Samples, **keywords: Any) -> Samples:
-        return api.average_pool(picture, (rows, cols), **keywords)
+        return layers.average_pool(picture, (rows, cols), **keywords)
 
     def expect(samples: Real, geometry: Geometry) -> Real:
         cells = np.ones_like(samples)

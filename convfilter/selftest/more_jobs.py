@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from convfilter import api, windows
+from convfilter import layers, windows
 from convfilter.errors import ParameterError
 from convfilter.executor.run import run_array as engine_run
 from convfilter.filters import kernels
@@ -112,7 +112,7 @@ def layer(weights: Real, *, exact: bool = False) -> Job:
     """Sum over windows of all channels; of ``weights`` (C_out, 3, K_h, K_w), as many inputs as there are."""
 
     def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
-        return api.conv2d(picture, _for(weights, picture, keywords, 1), **keywords)
+        return layers.conv2d(picture, _for(weights, picture, keywords, 1), **keywords)
 
     def whole(picture: Samples, how: Keywords) -> tuple[Real, Real]:
         kernel, geometry = _for(weights, picture, how, 1), {"padding_mode": "constant", **how}
@@ -131,7 +131,7 @@ def transposed_layer(weights: Real, *, exact: bool = False) -> Job:
     """Add each sample's weights, of (3, C_out, K_h, K_w) as many as there are inputs, to the result."""
 
     def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
-        return api.conv_transpose2d(picture, _for(weights, picture, keywords, 0), **keywords)
+        return layers.conv_transpose2d(picture, _for(weights, picture, keywords, 0), **keywords)
 
     def whole(picture: Samples, how: Keywords) -> tuple[Real, Real]:
         kernel = _for(weights, picture, how, 0)
