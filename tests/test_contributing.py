@@ -91,6 +91,31 @@ def test_a_format_is_added(tree):
     assert "XYZ" in run(tree, "-m", "convfilter", "formats")
 
 
+#: A loop as plain Python, as machine code and as NumPy says it, in each type that ``cache warm`` compiles.
+TRIED = """
+import numpy as np
+from convfilter.engine import load
+from convfilter.loops.negated import negate
+from convfilter.variants import all_variants
+
+for types in [types for loop, types in all_variants() if loop is load.NEGATE]:
+    samples = np.arange(9, dtype=types["A"])
+    for call in (negate, load.NEGATE.variant(**types)):
+        out = np.zeros(5, types["A"])
+        assert call(samples, 2, 4, out) == 0
+        np.testing.assert_array_equal(out, [-2, -3, -4, -5, 0])
+    print(np.dtype(types["A"]))
+"""
+
+
+def test_a_loop_is_added(tree):
+    function, loop = blocks("Add a loop")
+    (tree / "convfilter/loops/negated.py").write_text(function)
+    with open(tree / "convfilter/engine/load.py", "a") as module:
+        module.write(loop)
+    assert run(tree, "-c", TRIED).split() == ["float32", "float64"]
+
+
 def test_what_is_named_is_there():
     named = set(
         re.findall(

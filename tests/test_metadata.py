@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from convfilter.picture.metadata import cicp, photoshop
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Metadata, Picture, Text
 from convfilter.picture.place.target import resolve_target
@@ -125,3 +126,40 @@ def test_png_remarks_in_other_languages(tmp_path):
     texts = [Text("Title", "世界", "zh", "标题"), Text("Author", "me")]
     write(resolve_target(tmp_path / "a.png"), picture(text=texts))
     assert read(tmp_path / "a.png").metadata.text == texts
+
+
+@pytest.mark.parametrize(
+    ("primaries", "transfer", "name"),
+    [
+        (1, 1, "BT.709"),
+        (1, 13, "BT.709, sRGB"),
+        (9, 16, "BT.2020, PQ"),
+        (11, 17, "DCI-P3, transfer function 17"),
+        (12, 8, "Display P3, linear"),
+        (22, 18, "primaries 22, HLG"),
+    ],
+)
+def test_code_points_have_the_names_of_h_273(primaries, transfer, name):
+    assert cicp.name_of(primaries, transfer) == name
+
+
+def test_what_explorers_write_into_exif_reaches_a_tiff_and_returns(tmp_path):
+    words = {tag: f"word {tag}\0".encode("utf-16-le") for tag in range(40091, 40096)}
+    block = Image.Exif()
+    for tag, value in (words | {18246: 4, 18249: 75}).items():
+        block[tag] = value
+    exif = block.tobytes().removeprefix(b"Exif\0\0")
+    write(resolve_target(tmp_path / "a.tif"), picture(exif=exif))
+    write(resolve_target(tmp_path / "b.png"), read(tmp_path / "a.tif"))
+    for name in ("a.tif", "b.png"):
+        with Image.open(tmp_path / name) as image:
+            found = image.getexif()
+        assert {tag: found.get(tag) for tag in (*words, 18246, 18249)} == words | {18246: 4, 18249: 75}
+
+
+@pytest.mark.parametrize("rest", [b"8BIX\4\4\0\0\0\0\0\2ab", b"8BIM\4\4", b"8BIM\4\4\0\0\0\0\0\xffab"])
+def test_resources_end_at_the_first_malformed_one(rest):
+    whole = photoshop.wrapped(b"iptc records")
+    assert [each.data for each in photoshop.parsed(whole + whole)] == [b"iptc records"] * 2
+    assert [each.data for each in photoshop.parsed(whole + rest + whole)] == [b"iptc records"]
+    assert [each.data for each in photoshop.parsed(whole + rest)] == [b"iptc records"]

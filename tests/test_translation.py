@@ -260,6 +260,7 @@ def translated_result(line: str, capfd: pytest.CaptureFixture[str], pixels: np.n
     return cf.read("out.png").pixels.astype(float)
 
 
+@pytest.mark.peer("cv2, skimage")
 @pytest.mark.parametrize("call", [(library, call) for library, calls in CALLS.items() for call in calls])
 def test_a_translated_call_does_what_the_call_does(
     call: tuple[str, str], capfd: pytest.CaptureFixture[str], folder: Path
