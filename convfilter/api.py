@@ -353,7 +353,7 @@ def _run_masked(stages: Sequence[Stage], pixels: Image, keywords: PoolKeywords |
     from convfilter.executor.masked import Masking, marked, run_masked
 
     if keywords.get("algorithm") is not None:
-        raise ParameterError("pixels are left out by a way of their own; leave out algorithm, or ignore and mask")
+        raise ParameterError("ignored pixels need an algorithm of their own; leave out algorithm, or ignore and mask")
     mask, alpha = keywords.get("mask"), keywords.get("alpha", False)
     ignore: Any = keywords.get("ignore")
     masking = Masking(ignore, None if mask is None else np.asarray(mask))

@@ -67,7 +67,9 @@ def apply(array: Any, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -
     try:
         import dask.array as da
     except ImportError as error:
-        raise UsageError("convfilter.dask needs more than is installed; pip install 'convfilter[cluster]'") from error
+        raise UsageError(
+            "convfilter.dask needs packages that are not installed; pip install 'convfilter[cluster]'"
+        ) from error
 
     if not isinstance(array, da.Array):
         raise ParameterError(f"array must be a dask array, got {type(array).__name__}; for NumPy use convfilter.apply")

@@ -157,7 +157,7 @@ def test_another_format() -> None:
         ("--suffix a/b photos", "--suffix: it is a part of a file name"),
         ("--jobs 0 photos out", "--jobs: jobs must be at least 1, got 0"),
         ("--files-from none out/", "none: the list cannot be read: no such file"),
-        ("--files-from zeros out/", "zeros: the list holds zero bytes, which no name does; give --null"),
+        ("--files-from zeros out/", "zeros: the list has zero bytes, which names cannot have; give --null"),
         ("--depfile none/deps.mk photos out", "none/deps.mk: there is no folder"),
         ("--json photos/a.png", "an input and an output are needed"),
         ("--padding-mode mirror photos out", "--padding-mode: padding_mode must be one of"),

@@ -498,7 +498,7 @@ def test_a_scheduler_that_goes_away_is_said(folder, tmp_path_factory, s3_server,
         first = next(event for event in events if isinstance(event, Outcome))
         assert first.job == jobs[0]
         machines.stop_scheduler()
-        with pytest.raises(errors.ClusterError, match=f"the scheduler at {machines.address} is gone"):
+        with pytest.raises(errors.ClusterError, match=f"the scheduler at {machines.address} has disconnected"):
             list(events)
 
 
@@ -512,7 +512,7 @@ def test_a_scheduler_that_goes_away_is_said(folder, tmp_path_factory, s3_server,
         ),
         (
             ("in/", "out/", "--dask", "local", "--html", "page.html"),
-            "a page shows pictures that this machine has seen; leave out --html, or --dask",
+            "a page needs the pictures on this machine; leave out --html, or --dask",
         ),
         (("in/", "--in-place", "--dask", "local"), "a worker that dies in the middle would have a file"),
         (("in/", "memory://out/", "--dask", "local"), "memory://out/a.png: memory:// exists in one process only"),

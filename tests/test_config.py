@@ -124,7 +124,10 @@ def test_a_mistake_is_laid_to_where_it_stands(capfd: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("apply @thumbnail in.png out.png", "@thumbnail: pipelines stand in convfilter.toml, and there is none here"),
+        (
+            "apply @thumbnail in.png out.png",
+            "@thumbnail: pipelines are defined in convfilter.toml, and this folder has none",
+        ),
         ("apply --config some.toml @smal in.png out.png", "@smal: some.toml: unknown pipeline 'smal'"),
         ("blur --config none.toml --box 3 in.png out.png", "none.toml: the configuration cannot be read: no such file"),
         ("apply in.png out.png", "a filter is needed: -f SPEC, or the @NAME of a pipeline"),

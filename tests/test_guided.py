@@ -113,7 +113,7 @@ def test_a_guide_from_a_file(tmp_path, monkeypatch, capfd):
     assert run(["plan", "-f", "guided:3,guide=guide.png", "--size", "40x33"]) == 0
     capfd.readouterr()
     for name, status, words in (
-        ("small.png", 2, "the guide must be as large as what it guides, 40x33, got 40x5"),
+        ("small.png", 2, "the guide must be as large as the picture, 40x33, got 40x5"),
         ("none.png", 1, "none.png: "),
     ):
         assert run(["blur", "--guided", "3", "--guide", name, "in.png", "out.png"]) == status
@@ -168,7 +168,7 @@ def test_bad_radii_and_guides():
     for arguments, words in (
         ((0,), "radius must be from 1 to 5000 pixels, got 0"),
         ((3, 0.0), "eps must be a finite number above 0"),
-        ((3, 0.1, image[:5]), "as large as what it guides, 40x33, got 40x5"),
+        ((3, 0.1, image[:5]), "as large as the picture, 40x33, got 40x5"),
         ((3, 0.1, picture(np.uint8, (33, 40, 2))), "the guide must be grey or have three colours, got 2"),
         ((3, 0.1, image.astype(np.int64)), "got int64"),
         ((3, 0.1, image[0, 0]), r"a guide is an image, got an array of shape \(3,\)"),

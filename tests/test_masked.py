@@ -276,7 +276,7 @@ def test_files_with_masks_and_nodata(tmp_path, capsys):
     np.testing.assert_array_equal(tifffile.imread(out), cf.gaussian_blur(wild, 1, mask=counts, fill=True))
     capsys.readouterr()
     for options, words in (
-        (("--fill",), "--fill computes pixels that are left out; say which by --ignore or --mask"),
+        (("--fill",), "--fill computes ignored pixels; select them by --ignore or --mask"),
         (("--ignore", "none"), "must be a number, nan, nodata or alpha=0, got 'none'"),
         (("--ignore", "alpha=0"), "needs a picture with alpha"),
         (("--mask", str(tmp_path / "no.png")), "no.png"),

@@ -284,7 +284,7 @@ def test_what_unpooling_and_constants_refuse(unpooled: str) -> None:
     ):
         convfilter.apply(IMAGE[:15, :12], f"net:{unpooled},until=add2")
     pixels = np.concatenate([IMAGE, IMAGE[..., :1]], axis=2)
-    with pytest.raises(ParameterError, match="what is unpooled has no alpha; give a picture without"):
+    with pytest.raises(ParameterError, match="unpooling takes no alpha; give a picture without"):
         convfilter.apply(pixels, f"net:{unpooled},until=unpool1", alpha=True)
     with pytest.raises(ParameterError, match="float32 holds indices of 4194304 samples, got 4320000"):
         convfilter.plan((1200, 900, 3), f"net:{unpooled},until=i1", dtype=np.float32)

@@ -14,7 +14,7 @@ from convfilter.cli.root import run
 
 BLUR = ("blur", "--box", "3")
 MARKED = ("a.jpg", "a.png", "a.tif", "a.gif")
-REFUSED = "is there and convfilter did not write it; did a pattern match two files? --overwrite replaces it\n"
+REFUSED = "exists and convfilter did not write it; did a pattern match two files? --overwrite replaces it\n"
 SAMPLES = np.random.default_rng(1).integers(0, 256, (12, 17), np.uint8)
 
 
@@ -134,7 +134,7 @@ def test_a_mark_is_lost_without_a_word(capfd: pytest.CaptureFixture[str]) -> Non
 def test_no_clobber_leaves_what_is_there(capfd: pytest.CaptureFixture[str]) -> None:
     before = Path("b.jpg").read_bytes()
     assert run([*BLUR, "-n", "a.jpg", "b.jpg"]) == 0
-    assert capfd.readouterr().err == "convfilter: b.jpg: it is there, and stays as it is (--no-clobber)\n"
+    assert capfd.readouterr().err == "convfilter: b.jpg: skipped, since it exists (--no-clobber)\n"
     assert Path("b.jpg").read_bytes() == before
     assert run([*BLUR, "-n", "a.jpg", "b.jpg", "--into", "out"]) == 0
     Path("out/a.jpg").unlink()

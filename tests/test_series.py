@@ -191,9 +191,9 @@ def test_damage_in_the_stream_is_told_by_number(monkeypatch):
             filter_file("-", "out.pgm", BOX)
         assert not Path("out.pgm").exists()
     standard_input(monkeypatch, concatenated("pgm", 1) + b"rubbish")
-    assert filter_file("-", "out.pgm", BOX).notes == ("what follows the picture is no picture; it is left out",)
+    assert filter_file("-", "out.pgm", BOX).notes == ("the data after the picture is not a picture; it is left out",)
     standard_input(monkeypatch, concatenated("pgm", 1) + b"rubbish")
-    with pytest.raises(ReadError, match=r"what follows the picture is no picture.*strict"):
+    with pytest.raises(ReadError, match=r"the data after the picture is not a picture.*strict"):
         filter_file("-", "strict.pgm", BOX._replace(read=ReadOptions(strict=True)))
     assert not Path("strict.pgm").exists()
     for huge in (b"P5 70000 70000 255\n", b"P7\nWIDTH 70000\nHEIGHT 70000\nDEPTH 1\nMAXVAL 255\nENDHDR\n"):

@@ -201,7 +201,7 @@ def test_what_is_saved_is_what_the_command_writes(scene, tmp_path):
     assert scene.save(wanted, "saved.png", replaces=False) == str(tmp_path / "saved.png")
     assert main(shlex.split(wanted.command(scene.source, scene.output))[1:]) == 0
     assert (tmp_path / "saved.png").read_bytes() == (tmp_path / "out.png").read_bytes()
-    with pytest.raises(WriteError, match=r"saved\.png is there; tick 'replace it', or choose another name"):
+    with pytest.raises(WriteError, match=r"saved\.png exists; tick 'replace it', or choose another name"):
         scene.save(wanted, "saved.png", replaces=False)
     scene.save(Wanted(("box:3",)), "saved.png", replaces=True)
     np.testing.assert_array_equal(convfilter.read(tmp_path / "saved.png").pixels, convfilter.box_blur(PHOTO, 3))
@@ -291,7 +291,7 @@ def test_only_who_knows_the_address_is_served(scene, monkeypatch):
             "box:0",
         ),
         ("save", b'{"stack": [{"filter": "abs"}], "name": "../x.png"}', "the name must be that of a file"),
-        ("save", b'{"stack": [{"filter": "abs"}], "name": "in.png"}', "in.png is there; tick 'replace it'"),
+        ("save", b'{"stack": [{"filter": "abs"}], "name": "in.png"}', "in.png exists; tick 'replace it'"),
     ],
 )
 def test_what_goes_wrong_is_a_sentence_on_the_page(name, body, message, scene, monkeypatch):

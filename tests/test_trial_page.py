@@ -177,7 +177,7 @@ def test_the_whole_is_saved_and_nothing_is_overwritten_unasked(page):
 
     assert save() == f"{page.folder / 'out.png'} is written"
     np.testing.assert_array_equal(convfilter.read(page.folder / "out.png").pixels, convfilter.gaussian_blur(PHOTO, 1))
-    assert "out.png is there; tick 'replace it'" in save()
+    assert "out.png exists; tick 'replace it'" in save()
     page.events.clear()
     page.value("document.getElementById('replace').click()")
     assert save().endswith(" is written")

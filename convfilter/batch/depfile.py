@@ -60,7 +60,7 @@ def escaped(name: str, special: str = _IN_PREREQUISITES) -> str:
     """Escape a name for make: one word without special meaning."""
     if "\n" in name:
         raise UsageError(
-            f"{shown(name)}: make knows no names with line ends", remedy="rename the file, or leave out {depfile}"
+            f"{shown(name)}: make cannot handle names with line ends", remedy="rename the file, or leave out {depfile}"
         )
     # Backslashes escape only before a special character, where they must be doubled.
     name = re.sub(rf"(\\*)([{re.escape(special)}])", r"\1\1\\\2", name.replace("$", "$$"))

@@ -224,7 +224,7 @@ def read_list(path: str, *, separator: str = "\n") -> list[str]:
         raise UsageError(f"{path}: the list begins as UTF-16 and does not go on so; write it as UTF-8") from error
     if separator == "\n" and "\0" in text:
         raise UsageError(
-            "the list holds zero bytes, which no name does",
+            "the list has zero bytes, which names cannot have",
             subject=path,
             remedy="give {null=True} if names end with them",
         )

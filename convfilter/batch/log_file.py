@@ -66,7 +66,7 @@ def append(folder: str, output: str, entry: Mapping[str, Any]) -> None:
             os.close(descriptor)
     except WriteError as error:
         raise WriteError(
-            error.problem, subject=path, remedy="remove it, or {update=True} does everything once more"
+            error.problem, subject=path, remedy="remove it, or {update=True} filters everything again"
         ) from error
     except OSError as error:
         raise WriteError(

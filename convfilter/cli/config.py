@@ -153,7 +153,7 @@ def _content(path: str) -> bytes:
     except OSError as error:
         raise UsageError(f"{path}: the configuration cannot be read: {(error.strerror or '').lower()}") from error
     if len(content) > _MOST_BYTES:
-        raise UsageError(f"{path}: a configuration may take {_MOST_BYTES >> 20} MB, and this is larger")
+        raise UsageError(f"{path}: a configuration may have {_MOST_BYTES >> 20} MB, and this is larger")
     return content
 
 
@@ -244,7 +244,7 @@ def pipeline(session: Session, reference: str) -> list[str]:
     """
     name = reference.removeprefix("@")
     if session.config is None:
-        raise UsageError(f"{reference}: pipelines stand in {NAME}, and there is none here; use --config")
+        raise UsageError(f"{reference}: pipelines are defined in {NAME}, and this folder has none; use --config")
     if name not in session.pipelines:
         raise UsageError(f"{reference}: {session.config}: {_unknown(name, session.pipelines, 'pipeline')}")
     specs = session.pipelines[name]

@@ -25,7 +25,7 @@ def require_own(request: Request, source: str, destination: str) -> None:
     if not _stand_together(source, destination) or _is_own(destination):
         return
     raise UsageError(
-        "it is there and convfilter did not write it; did a pattern match two files?",
+        "it exists and convfilter did not write it; did a pattern match two files?",
         subject=destination,
         remedy="{overwrite=True} replaces it",
     )

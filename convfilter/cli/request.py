@@ -267,7 +267,7 @@ def _masking(request: Request) -> Masking | None:
     """Return the mask of ignored pixels, with the mask picture read."""
     if request.ignore is None and request.mask is None:
         if request.fill:
-            raise UsageError("--fill computes pixels that are left out; say which by --ignore or --mask")
+            raise UsageError("--fill computes ignored pixels; select them by --ignore or --mask")
         return None
     from convfilter.executor.masked import Masking
 

@@ -49,7 +49,7 @@ def connected(address: str, processes: int) -> Iterator[Any]:
         import dask
         import distributed
     except ImportError as error:
-        raise UsageError("a Dask scheduler needs more than is installed", remedy=_INSTALL) from error
+        raise UsageError("a Dask scheduler needs packages that are not installed", remedy=_INSTALL) from error
     # Errors are reported here, in one line; distributed logs pages.
     for name in ("distributed", *logging.root.manager.loggerDict):
         if name.partition(".")[0] == "distributed":
@@ -89,7 +89,7 @@ def _client(distributed: Any, target: Any) -> Any:
     try:
         client = made.get(timeout=CONNECT_SECONDS + GOODBYE_SECONDS)
     except queue.Empty:
-        raise TimeoutError(f"it says nothing for {CONNECT_SECONDS:g} seconds") from None
+        raise TimeoutError(f"no answer in {CONNECT_SECONDS:g} seconds") from None
     if isinstance(client, Exception):
         raise client
     return client

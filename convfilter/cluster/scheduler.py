@@ -101,7 +101,7 @@ def _require_sense(jobs: Sequence[Job], options: Options, address: str) -> None:
     if options.explain is not None:
         raise UsageError("the plans would be printed on the workers", remedy="leave out {explain=True}, or {dask}")
     if options.look is not None:
-        raise UsageError("a page shows pictures that this machine has seen", remedy="leave out {html}, or {dask}")
+        raise UsageError("a page needs the pictures on this machine", remedy="leave out {html}, or {dask}")
     for job in jobs:
         for name in job:
             if name.startswith("memory://"):
@@ -254,7 +254,7 @@ class _Run:
             self._seen = now
         elif now - self._seen > GONE_SECONDS or self._client.status == "closed":
             raise ClusterError(
-                f"the scheduler at {self._address} is gone; what is done stays, run again with what is left"
+                f"the scheduler at {self._address} has disconnected; finished outputs stay: run again for the others"
             )
 
 
@@ -266,5 +266,5 @@ def _absolute(job: Job) -> Job:
 def _lost(error: Exception) -> Exception:
     """Return the error for a task without a result."""
     if type(error).__name__ == "KilledWorker":
-        return PictureError("every worker that began it has died; the memory may be too small, or the picture damaged")
-    return PictureError(f"the cluster gave it up: {type(error).__name__}: {first_line(error)}")
+        return PictureError("every worker that tried it has died; the memory may be too small, or the picture damaged")
+    return PictureError(f"the cluster gave up on it: {type(error).__name__}: {first_line(error)}")

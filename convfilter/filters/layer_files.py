@@ -103,7 +103,7 @@ def _arrays(path: str, modules: Modules) -> dict[str, Array]:
     if suffix not in (".npy", ".npz", ".safetensors"):
         raise KernelFileError("a layer is an .npz, .npy or .safetensors file, or model.onnx#NODE")
     if "\0" in path:
-        raise KernelFileError("no name of a file holds a zero byte")
+        raise KernelFileError("names of files cannot have a zero byte")
     size = os.path.getsize(path)
     if size > MOST_BYTES:
         raise KernelFileError(f"weights may take {MOST_BYTES >> 20} MB, this file has {size / 2**20:,.0f} MB")

@@ -134,10 +134,12 @@ def _reading(path: str, read: Callable[[_Graph], Read]) -> Read:
     try:
         import onnx
     except ImportError as error:
-        raise UsageError(f"{name}: ONNX files need more than is installed; pip install 'convfilter[onnx]'") from error
+        raise UsageError(
+            f"{name}: ONNX files need packages that are not installed; pip install 'convfilter[onnx]'"
+        ) from error
     try:
         if "\0" in path:
-            raise KernelFileError("no name of a file holds a zero byte")
+            raise KernelFileError("names of files cannot have a zero byte")
         size = os.path.getsize(path)
         if size > MOST_BYTES:
             raise KernelFileError(f"a model may take {MOST_BYTES >> 20} MB, this file has {size / 2**20:,.0f} MB")

@@ -160,7 +160,7 @@ def stages(specs: Iterable[str | FilterSpec | Stage], **defaults: Any) -> tuple[
     for spec, own in zip(parsed, keywords, strict=True):
         built += [spec] if isinstance(spec, Stage) else _made(spec, own)
     if not built:
-        raise UsageError("nothing is left to do: the networks that are named end where they begin")
+        raise UsageError("no filter is left: the networks end where they begin")
     if "padding_value" in defaults and not any(each.padding_mode == "constant" for each in built):
         raise UsageError(f"padding_value is for padding mode constant, got {built[0].padding_mode}; leave it out")
     signed = False

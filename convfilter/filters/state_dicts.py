@@ -88,7 +88,7 @@ class Modules:
             else:
                 raise KernelFileError(
                     f"module {shown(name)} with {', '.join(sorted(own))} is no part of a layer; "
-                    "choose what is with prefix=, norm= and prelu="
+                    "choose the layer's with prefix=, norm= and prelu="
                 )
         return found
 

@@ -59,7 +59,7 @@ def exact(samples: Pixels, name: str) -> Pixels:
     real = samples.astype(np.float64)
     if real.size and max(-float(real.min()), float(real.max())) > _MOST_EXACT:
         raise ReadError(
-            f"the {name} has 64-bit integers beyond 2**53, which no type that can be computed with holds; "
+            f"the {name} has 64-bit integers beyond 2**53, which no supported type holds; "
             "divide them, or split them into bands, first"
         )
     return real

@@ -221,4 +221,4 @@ def _clean_xmp(picture: Picture, options: ReadOptions) -> None:
     metadata.thumbnail |= xmp_clean.THUMBNAIL in dropped
     named = [what for what in dropped if what != xmp_clean.THUMBNAIL]
     if named:
-        picture.losses += (Loss(f"XMP speaks of {', '.join(named)}; that is left out"),)
+        picture.losses += (Loss(f"XMP describes {', '.join(named)}; that is left out"),)

@@ -270,7 +270,7 @@ def _require_guide(stage: Stage, shape: tuple[int, int, int], alpha: bool, prefi
     rows, cols, channels = operator.guide.shape
     if (rows, cols) != shape[:2]:
         raise ParameterError(
-            f"{prefix}the guide must be as large as what it guides, {shape[1]}x{shape[0]}, got {cols}x{rows}"
+            f"{prefix}the guide must be as large as the picture, {shape[1]}x{shape[0]}, got {cols}x{rows}"
         )
     if channels not in (1, 3):
         raise ParameterError(f"{prefix}the guide must be grey or have three colours, got {channels} channels")

@@ -98,7 +98,7 @@ def wanted_of(content: Mapping[str, Any]) -> Wanted:
 def spec_of(name: str, values: Mapping[str, Any]) -> str:
     """Return a filter as text, without empty and default values."""
     if name not in FILTERS:
-        raise UsageError(f"there is no filter {name}")
+        raise UsageError(f"no filter is called {name}")
     row, where = FILTERS[name], "the page"
     first = row.parameters[0] if row.parameters else None
     argument, options = None, {}
@@ -140,13 +140,13 @@ def seen_of(content: Any) -> Seen:
         Numbers are missing or out of range.
     """
     if not isinstance(content, Mapping):
-        raise UsageError("what is seen has a place and a size")
+        raise UsageError("the view needs a place and a size")
     try:
         left, top, width, height = (int(content.get(name, 0)) for name in ("left", "top", "width", "height"))
     except (TypeError, ValueError, OverflowError):
-        raise UsageError("what is seen has a place and a size in whole pixels") from None
+        raise UsageError("the view needs a place and a size in whole pixels") from None
     if not (1 <= width <= _MOST_SIDE and 1 <= height <= _MOST_SIDE):
-        raise UsageError(f"what is seen has 1 to {_MOST_SIDE} pixels along a side, got {width}x{height}")
+        raise UsageError(f"the view must have 1 to {_MOST_SIDE} pixels along a side, got {width}x{height}")
     return Seen(
         content.get("fits") is True,
         left,

@@ -202,7 +202,7 @@ class Scene:
             raise UsageError(f"the name must be that of a file, without a folder, got {named(name)!r}")
         path = os.path.join(os.path.dirname(self.output), name)
         if os.path.exists(path) and not replaces:
-            raise WriteError(f"{path} is there; tick 'replace it', or choose another name")
+            raise WriteError(f"{path} exists; tick 'replace it', or choose another name")
         try:
             pipeline.filter_file(self.source, path, self._options(wanted))
         except ConvfilterError as error:

@@ -140,8 +140,8 @@ class Series(ABC):
         if formats.sniff(magic) == "PNM":
             raise ReadError(f"what follows picture {number} is a PNM written as text, of which a file holds one")
         if number > 1:
-            raise ReadError(f"what follows picture {number} is no picture: the stream is damaged")
-        self.note = "what follows the picture is no picture; it is left out"
+            raise ReadError(f"what follows picture {number} is not a picture: the stream is damaged")
+        self.note = "the data after the picture is not a picture; it is left out"
         return True
 
 

@@ -62,7 +62,7 @@ class Judge:
         """
         if self._compression == _LZW:
             if not lzw.is_sound(data):
-                raise ReadError("the TIFF is damaged: its LZW data hold a code that stands for nothing")
+                raise ReadError("the TIFF is damaged: its LZW data have an undefined code")
             return
         size = _lerc_size(self._unwrapped(data)) if self._compression == _LERC else _SIZES[self._compression](data)
         if size is not None and size[0] * size[1] > self._most:

@@ -69,7 +69,7 @@ def page_offsets(file: BinaryIO) -> list[int]:
         loaded = (each for each in ifd.entries(entries, order, big=big) if each.tag in _LOADED)
         room -= len(entries) + sum(each.items * ifd.item_bytes(each.kind) for each in loaded)
         if room < 0:
-            raise ReadError("the TIFF is damaged: its directories lie one over the other, and claim more than is there")
+            raise ReadError("the TIFF is damaged: its directories overlap, and claim more data than the file has")
         offsets[offset] = None
         offset = following
     if not offsets:
