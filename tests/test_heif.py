@@ -97,3 +97,12 @@ def test_sequences_are_named(brand):
 def test_what_can_neither_be_read_nor_written_is_named(tmp_path, suffix, name):
     with pytest.raises(UsageError, match=f"{name} can neither be read nor written; use tif or png for the output"):
         resolve_target(tmp_path / f"a.{suffix}")
+
+
+@pytest.mark.parametrize("text", [b"application/rdf+xml", b"mime", b"urn:mpeg:hevc:2015:auxid:1"])
+def test_names_that_are_no_text_are_refused(text):
+    data = FILES["8-4.heic" if text[:3] == b"urn" else "turned.heic"]
+    at = data.index(text)
+    for place in range(at, at + len(text), 3):
+        with pytest.raises(ReadError, match="the HEIC is damaged: the name of an item is no text"):
+            read(io.BytesIO(data[:place] + b"\xff" + data[place + 1 :]))

@@ -15,10 +15,11 @@ from convfilter.picture.metadata import exif, xmp_clean
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Loss, Metadata, Picture, chosen
 from convfilter.picture.pillow import beside, contents
-from convfilter.picture.pillow.boxes import boxes
+from convfilter.picture.pillow.boxes import boxes, boxes_of
 from convfilter.picture.pixels import Model
 
 _EXIF_PREFIX = b"Exif\0\0"
+_META_BYTES = 1 << 22
 _MODELS: dict[str, tuple[Model, bool]] = {
     "L": ("gray", False),
     "I": ("gray", False),
@@ -68,11 +69,30 @@ def _opened(file: BinaryIO) -> Any:
     if b"moov" in kinds and b"meta" not in kinds:
         sequence = foreign.named("a HEIF sequence")
         raise ReadError(f"{sequence.name} cannot be read", remedy=sequence.way)
+    _require_text(file)
     file.seek(0)
     heif = pi_heif.open_heif(file, convert_hdr_to_8bit=False, hdr_to_16bit=False)
     if not len(heif):
         raise ReadError("the HEIC holds no picture")
     return heif
+
+
+def _require_text(file: BinaryIO) -> None:
+    """Refuse names of items and of auxiliary pictures that are no UTF-8: on these the library ends the process."""
+    for kind, first, last in boxes(file, 0, file.seek(0, 2)):
+        if kind != b"meta":
+            continue
+        file.seek(first)
+        parts = dict(boxes_of(file.read(min(last - first, _META_BYTES)), 4))
+        items = parts.get(b"iinf", b"")
+        properties = dict(boxes_of(parts.get(b"iprp", b""))).get(b"ipco", b"")
+        texts = [entry[8:] for _, entry in boxes_of(items, 6 if items[:1] == b"\0" else 8)]
+        texts += [content[4:].partition(b"\0")[0] for name, content in boxes_of(properties) if name == b"auxC"]
+        for text in texts:
+            try:
+                text.decode()
+            except UnicodeDecodeError:
+                raise ReadError("the HEIC is damaged: the name of an item is no text") from None
 
 
 def _top_boxes(file: BinaryIO) -> set[bytes]:
