@@ -17,3 +17,11 @@ def wide_noise(shape, dtype=np.uint8, seed=0):
     if np.dtype(dtype).kind == "f":
         return np.random.default_rng(seed).normal(0.5, 2, shape).astype(dtype)
     return noise(shape, dtype, seed)
+
+
+def byte_noise(shape, dtype=np.uint8, seed=0):
+    """Noise of 256 values, from black to white in any type: what bytes are when they are converted."""
+    values = np.random.default_rng(seed).integers(0, 256, shape)
+    if np.dtype(dtype).kind == "f":
+        return (values / np.float32(255)).astype(dtype)
+    return (values * (np.iinfo(dtype).max // 255)).astype(dtype)

@@ -9,6 +9,7 @@ import pytest
 import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from samples import byte_noise
 from tolerances import assert_float32, assert_same_picture, assert_stored
 
 import convfilter
@@ -27,15 +28,6 @@ def small_blocks(monkeypatch):
     """Cut even small pictures into many blocks, and let threads share them."""
     monkeypatch.setattr("convfilter.planning.chains.BLOCK_SAMPLES", 1)
     monkeypatch.setattr("convfilter.engine.executable.WORTH_A_THREAD", 0)
-
-
-def picture(shape, dtype, seed=0):
-    noise = np.random.default_rng(seed).integers(0, 256, shape)
-    return (
-        (noise / np.float32(255)).astype(dtype)
-        if dtype == "float32"
-        else (noise * (257 if dtype == "uint16" else 1)).astype(dtype)
-    )
 
 
 def planned(specs, shape, dtype, **keywords):
@@ -86,7 +78,7 @@ def specs(draw):
     st.booleans(),
 )
 def test_a_chain_gives_the_bytes_of_its_stages_one_by_one(stack_, dtype, shape, out, threads, alpha):
-    image = picture(shape, dtype)
+    image = byte_noise(shape, dtype)
     out_dtype = dtype if out == "same" else out
     try:
         plan = planned(stack_, shape, dtype, out_dtype=out_dtype, alpha=alpha and shape[2:] in ((2,), (3,)))
@@ -115,7 +107,7 @@ def test_a_chain_gives_the_bytes_of_its_stages_one_by_one(stack_, dtype, shape, 
 def test_wide_gaussians_in_a_chain(stack_, dtype, shape, monkeypatch):
     """Where coarse rows are cut into blocks does not show: their sums are added up in the same order."""
     monkeypatch.setattr("convfilter.planning.chains.COARSE_SAMPLES", 1)
-    image = picture(shape, dtype)
+    image = byte_noise(shape, dtype)
     plan = planned(stack_, shape, dtype, alpha=shape[2] == 4, out_dtype=np.float32)
     assert any(stage.rates != (None, None) for stage in plan.stages)
     assert len(plan.groups) == 1
@@ -127,7 +119,7 @@ def test_wide_gaussians_in_a_chain(stack_, dtype, shape, monkeypatch):
 
 def test_ranges_end_a_chain():
     """These stages need the whole result before them; the stages after them are fused again."""
-    image = picture((61, 17, 3), "uint8")
+    image = byte_noise((61, 17, 3), "uint8")
     stack_ = ["box:3", "relu", "normalize", "gaussian:1", "sobel:x,map=stretch"]
     plan = planned(stack_, image.shape, "uint8")
     assert [(group.first, group.last) for group in plan.groups] == [(0, 2), (2, 4), (4, 5)]
@@ -196,7 +188,7 @@ def sums(draw):
     st.sampled_from(((61, 17, 3), (90, 23), (37, 60, 2))),
 )
 def test_a_chain_is_what_its_stages_make_in_float64(stack_, dtype, shape):
-    image = picture(shape, dtype)
+    image = byte_noise(shape, dtype)
     values, magnitude = reference.real(image), np.abs(reference.real(image))
     for _, apply, apply_to_magnitudes in stack_:
         values, magnitude = apply(values), (apply_to_magnitudes or apply)(magnitude)
@@ -213,7 +205,7 @@ def test_a_chain_is_what_its_stages_make_in_float64(stack_, dtype, shape):
 
 def test_what_is_not_finite_stays_in_its_windows():
     """A transform would spread an infinity over its tile; this one first appears in the result of the first stage."""
-    image = picture((80, 70), "float32")
+    image = byte_noise((80, 70), "float32")
     image[40, 30] = 3e38
     weights = ";".join([" ".join(["0.37 -0.11 0.29"] * 5)] * 14 + [" ".join(["1.3"] * 15)])
     plan = planned(["kernel:4,padding_mode=constant", f"kernel:{weights}", "relu"], image.shape, "float32")
@@ -227,7 +219,7 @@ def test_what_is_not_finite_stays_in_its_windows():
 
 @pytest.mark.parametrize("stack_", [["gaussian:16", "box:3"], ["kernel:4", "gaussian:16", "relu"]], ids=" ".join)
 def test_wide_gaussians_keep_what_is_not_finite_in_its_windows(stack_):
-    image = picture((300, 70), "float32")
+    image = byte_noise((300, 70), "float32")
     image[20, 30] = 3e38 if len(stack_) > 2 else np.nan
     plan = planned(stack_, image.shape, "float32")
     assert any(stage.rates[0] is not None for stage in plan.stages)

@@ -3,21 +3,15 @@
 import numpy as np
 import pytest
 import reference
+from samples import wide_noise
 
 import convfilter as cf
 from convfilter.cli.root import run
 from convfilter.errors import ParameterError
 from convfilter.filters import kernels
 
-RNG = np.random.default_rng(6)
 PATTERNS = {"kirsch": [5, 5, 5, -3, -3, -3, -3, -3], "robinson": [1, 2, 1, 0, -1, -2, -1, 0]}
 CLOCKWISE = [(0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0)]
-
-
-def picture(dtype, shape=(19, 26, 3)):
-    if dtype == np.float32:
-        return RNG.normal(0, 1, shape).astype(dtype)
-    return RNG.integers(0, np.iinfo(dtype).max + 1, shape).astype(dtype)
 
 
 def largest(image, family, **geometry):
@@ -38,7 +32,7 @@ def largest(image, family, **geometry):
      {"padding_mode": "constant", "padding_value": 5, "padding": ((1, 2), (0, 3))}],
 )  # fmt: skip
 def test_a_compass_takes_the_strongest_direction(family, dtype, geometry):
-    image = picture(dtype)
+    image = wide_noise((19, 26, 3), dtype)
     values = largest(reference.real(image), family, **geometry)
     for threads in (1, 2):
         result = getattr(cf, family)(image, threads=threads, **geometry)
@@ -49,7 +43,7 @@ def test_a_compass_takes_the_strongest_direction(family, dtype, geometry):
 
 
 def test_luminance_alpha_and_stacks_of_a_compass():
-    image = picture(np.uint8)
+    image = wide_noise((19, 26, 3), np.uint8)
     gray = reference.real(image) @ [0.299, 0.587, 0.114]
     np.testing.assert_allclose(cf.kirsch(image, gray=True, dtype=np.float32), largest(gray, "kirsch"), atol=0.01)
     opaque = np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
@@ -65,7 +59,7 @@ def test_luminance_alpha_and_stacks_of_a_compass():
 @pytest.mark.parametrize("size", [5, 7])
 def test_larger_sobel_kernels_are_those_of_opencv(size):
     cv2 = pytest.importorskip("cv2")
-    image = picture(np.uint8)
+    image = wide_noise((19, 26, 3), np.uint8)
     border = {"ksize": size, "borderType": cv2.BORDER_REPLICATE}
     across, down = cv2.Sobel(image, cv2.CV_64F, 1, 0, **border), cv2.Sobel(image, cv2.CV_64F, 0, 1, **border)
     # The first column counts positive here, and the last one there.
@@ -77,7 +71,7 @@ def test_larger_sobel_kernels_are_those_of_opencv(size):
 @pytest.mark.peer("skimage")
 def test_scikit_image_has_the_same_farid():
     filters = pytest.importorskip("skimage.filters")
-    image = picture(np.float32, (20, 21))
+    image = wide_noise((20, 21), np.float32)
     inside = slice(3, -3), slice(3, -3)
     theirs = filters.farid(image.astype(np.float64))[inside] * np.sqrt(2)
     np.testing.assert_allclose(cf.farid(image)[inside], theirs, rtol=1e-4, atol=1e-6)
@@ -89,11 +83,11 @@ def test_kernels_answer_nothing_to_a_flat_picture():
     assert kernels.derivative("freichen", "x").weights[1, 0] == pytest.approx(0.5)
     assert all(kernel.sums_to_zero for family in PATTERNS for kernel in kernels.compass(family))
     with pytest.raises(ParameterError, match="sobel's are 3, 5 and 7"):
-        cf.sobel(picture(np.uint8), size=9)
+        cf.sobel(wide_noise((19, 26, 3), np.uint8), size=9)
 
 
 def test_the_command(tmp_path):
-    image = picture(np.uint8)
+    image = wide_noise((19, 26, 3), np.uint8)
     cf.write(str(tmp_path / "in.png"), image)
     for options, expected in (
         (["--sobel", "x", "--size", "5", "--scale", "1/16"], cf.sobel(image, "x", size=5, scale=1 / 16)),

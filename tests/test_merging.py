@@ -5,6 +5,7 @@ import pytest
 import reference
 from hypothesis import given
 from hypothesis import strategies as st
+from samples import byte_noise
 from tolerances import assert_float32, assert_stored, assert_stored_exactly
 
 import convfilter
@@ -18,11 +19,6 @@ LARGE = np.array([[3, 1, -7], [2, 11, 9], [-4, 6, 2]])
 
 def spec(weights, keys=""):
     return "kernel:" + ";".join(" ".join(str(weight) for weight in row) for row in weights) + keys
-
-
-def picture(shape, dtype, seed=0):
-    noise = np.random.default_rng(seed).integers(0, 256, shape)
-    return (noise / np.float32(255)).astype(dtype) if dtype == "float32" else noise.astype(dtype)
 
 
 def count(specs, shape=(160, 150, 3), dtype="uint8", **keywords):
@@ -40,7 +36,7 @@ def count(specs, shape=(160, 150, 3), dtype="uint8", **keywords):
     ],
 )
 def test_two_small_kernels_are_one(dtype, keys, geometry):
-    image = picture((40, 31, 3), dtype)
+    image = byte_noise((40, 31, 3), dtype)
     specs = [spec(WEIGHTS, keys[0]), spec(MORE, keys[1] + ",scale=0.0625")]
     assert count(specs, image.shape, dtype) == 1
     samples = reference.real(image) if dtype == "float32" else image.astype(np.int64)
@@ -62,7 +58,7 @@ def test_two_small_kernels_are_one(dtype, keys, geometry):
     st.booleans(),
 )
 def test_two_gaussians_are_one(one, other, dtype, wraps):
-    image = picture((130, 110), dtype)
+    image = byte_noise((130, 110), dtype)
     modes = (",padding_mode=wrap", ",padding_mode=wrap") if wraps else (",padding_mode=symmetric", ",padding=valid")
     specs = [f"gaussian:{one}{modes[0]}", f"gaussian:{other}{modes[1]}"]
     plan = plan_stack(stack.stages(specs), image.shape, dtype)

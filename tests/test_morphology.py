@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import reference
+from samples import wide_noise
 
 import convfilter as cf
 from convfilter.cli.root import run
@@ -21,12 +22,6 @@ FUNCTIONS = {
         lambda x, w, **g: reference.extreme(x, w, largest=True, **g) - reference.extreme(x, w, largest=False, **g),
     ),
 }
-
-
-def picture(dtype, shape=(19, 26, 3)):
-    if dtype == np.float32:
-        return RNG.normal(0, 1, shape).astype(dtype)
-    return RNG.integers(0, np.iinfo(dtype).max + 1, shape).astype(dtype)
 
 
 def stored(values, dtype):
@@ -49,7 +44,7 @@ def stored(values, dtype):
 )
 def test_extremes_are_those_of_numpy(kind, dtype, window, geometry):
     function, expected = FUNCTIONS[kind]
-    image = picture(dtype)
+    image = wide_noise((19, 26, 3), dtype)
     values = stored(expected(reference.real(image), window, **geometry), dtype)
     for threads in (1, 2):
         np.testing.assert_array_equal(function(image, window, threads=threads, **geometry), values)
@@ -59,7 +54,7 @@ def test_extremes_are_those_of_numpy(kind, dtype, window, geometry):
 @pytest.mark.parametrize("geometry", [{}, {"stride": (2, 3), "padding_mode": "wrap"}, {"padding": "full"}])
 @pytest.mark.parametrize("window", [HOOK, (3, 4)])
 def test_top_hats_are_what_opening_and_closing_change(dtype, geometry, window):
-    image = picture(dtype)
+    image = wide_noise((19, 26, 3), dtype)
     cells = reference.cells_of(window)
     both = tuple(2 * side - 1 for side in cells.shape)
     itself = reference.centre(reference.real(image), both, **{**geometry, "padding": _both(cells, geometry)})
@@ -76,7 +71,7 @@ def _both(cells, geometry):
 
 def test_scipy_finds_the_same():
     ndimage = pytest.importorskip("scipy.ndimage")
-    image = picture(np.uint16, (40, 50))
+    image = wide_noise((40, 50), np.uint16)
     disk = footprints.disk(3).matrix != 0
     disk[0, :] = False
     for ours, theirs in (
@@ -93,7 +88,7 @@ def test_scipy_finds_the_same():
 @pytest.mark.peer("cv2")
 def test_opencv_finds_the_same():
     cv2 = pytest.importorskip("cv2")
-    image = picture(np.uint8, (40, 50, 3))
+    image = wide_noise((40, 50, 3), np.uint8)
     disk = (footprints.disk(5).matrix != 0).astype(np.uint8)
     border = {"borderType": cv2.BORDER_REPLICATE}
     np.testing.assert_array_equal(cf.dilate(image, disk), cv2.dilate(image, disk, **border))
@@ -102,7 +97,7 @@ def test_opencv_finds_the_same():
 
 
 def test_opening_twice_changes_nothing_and_hats_give_the_picture_back():
-    image = picture(np.uint8, (30, 31))
+    image = wide_noise((30, 31), np.uint8)
     for window in ("disk:2.5", (2, 4), HOOK):
         opened = cf.opening(image, window)
         inside = slice(5, -5), slice(5, -5)
@@ -112,7 +107,7 @@ def test_opening_twice_changes_nothing_and_hats_give_the_picture_back():
 
 
 def test_a_nan_wins_under_every_footprint():
-    image = picture(np.float32, (12, 13))
+    image = wide_noise((12, 13), np.float32)
     image[3, 4], image[9, 9] = np.nan, -np.nan
     for window in (HOOK, (3, 3)):
         for largest, function in ((False, cf.erode), (True, cf.dilate)):
@@ -123,7 +118,7 @@ def test_a_nan_wins_under_every_footprint():
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_extremes_of_colours_times_alpha(dtype):
     white = reference.full_scale(dtype)
-    image = abs(picture(dtype, (12, 13, 4)).astype(np.float64))
+    image = abs(wide_noise((12, 13, 4), dtype).astype(np.float64))
     image[..., 3] = RNG.choice([0, 0.5, 1], (12, 13)) * white
     image = image.astype(dtype)
     for largest, function in ((False, cf.erode), (True, cf.dilate)):
@@ -142,7 +137,7 @@ def test_extremes_of_colours_times_alpha(dtype):
 
 
 def test_luminance_and_other_sample_types():
-    image = picture(np.uint16, (12, 13, 3))
+    image = wide_noise((12, 13, 3), np.uint16)
     gray = reference.real(image) @ [0.299, 0.587, 0.114]
     for function, expected in (
         (cf.dilate, reference.extreme(gray, HOOK, largest=True)),
@@ -156,7 +151,7 @@ def test_luminance_and_other_sample_types():
 
 
 def test_in_stacks_and_as_commands(tmp_path):
-    image = picture(np.uint8, (40, 21))
+    image = wide_noise((40, 21), np.uint8)
     stacked = cf.apply(image, "erode:3", "tophat:disk:2", "dilate:0 1; 1 1")
     np.testing.assert_array_equal(stacked, cf.dilate(cf.top_hat(cf.erode(image, 3), "disk:2"), [[0, 1], [1, 1]]))
     cf.write(str(tmp_path / "in.png"), image)

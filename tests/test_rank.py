@@ -5,6 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import reference
+from samples import wide_noise
 
 import convfilter as cf
 from convfilter.cli.root import run
@@ -18,12 +19,6 @@ from convfilter.planning.task import Task
 
 RNG = np.random.default_rng(3)
 CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 1]])
-
-
-def picture(dtype, shape=(19, 26, 3)):
-    if dtype == np.float32:
-        return RNG.normal(0, 1, shape).astype(dtype)
-    return RNG.integers(0, np.iinfo(dtype).max + 1, shape).astype(dtype)
 
 
 def ways(stage, image):
@@ -47,7 +42,7 @@ def ways(stage, image):
     ],
 )
 def test_every_way_gives_what_numpy_gives(dtype, window, p, geometry):
-    image = picture(dtype)
+    image = wide_noise((19, 26, 3), dtype)
     expected = (
         reference.store(reference.percentile(reference.real(image), window, p, **geometry), dtype)
         if (dtype != np.float32)
@@ -64,7 +59,7 @@ def test_every_way_gives_what_numpy_gives(dtype, window, p, geometry):
 
 
 def test_a_padding_value_that_is_no_sample_is_sorted_like_any_other():
-    image = picture(np.uint8, (5, 6))
+    image = wide_noise((5, 6), np.uint8)
     for value in (-3.5, 300):
         expected = reference.percentile(reference.real(image), 3, padding_mode="constant", padding_value=value)
         np.testing.assert_array_equal(cf.median(image, 3, padding_value=value), reference.store(expected, np.uint8))
@@ -72,7 +67,7 @@ def test_a_padding_value_that_is_no_sample_is_sorted_like_any_other():
 
 @pytest.mark.parametrize("side", [21, 51])
 def test_large_windows_of_bytes_and_of_words(side):
-    image = picture(np.uint8, (60, 70))
+    image = wide_noise((60, 70), np.uint8)
     expected = reference.store(reference.percentile(reference.real(image), side, 0.4), np.uint8)
     np.testing.assert_array_equal(cf.percentile(image, side, 0.4), expected)
     words = image.astype(np.uint16) * 257
@@ -81,7 +76,7 @@ def test_large_windows_of_bytes_and_of_words(side):
 
 @pytest.mark.parametrize("p", [0.02, 0.5, 0.98])
 def test_the_largest_window_whose_samples_sixteen_bits_count(p):
-    image = picture(np.uint8, (5, 6))
+    image = wide_noise((5, 6), np.uint8)
     expected = reference.store(reference.percentile(reference.real(image), (255, 257), p), np.uint8)
     np.testing.assert_array_equal(cf.percentile(image, (255, 257), p, algorithm="histograms"), expected)
     flat = np.full((5, 6), 200, np.uint8)
@@ -90,7 +85,7 @@ def test_the_largest_window_whose_samples_sixteen_bits_count(p):
 
 def test_scipy_finds_the_same():
     ndimage = pytest.importorskip("scipy.ndimage")
-    image = picture(np.uint16, (40, 50))
+    image = wide_noise((40, 50), np.uint16)
     for side in (3, 7, 17):
         np.testing.assert_array_equal(cf.median(image, side), ndimage.median_filter(image, side, mode="nearest"))
     disk = footprints.disk(4).matrix != 0
@@ -99,7 +94,7 @@ def test_scipy_finds_the_same():
 
 
 def test_a_nan_makes_every_window_that_holds_it_nan():
-    image = picture(np.float32, (12, 13))
+    image = wide_noise((12, 13), np.float32)
     image[3, 4], image[9, 9], image[0, 0] = np.nan, -np.nan, np.inf
     for window in (3, 5, 17):
         expected = reference.percentile(reference.real(image), window).astype(np.float32)
@@ -117,7 +112,7 @@ def test_zeros_of_both_signs_give_the_same_bytes_wherever_the_tile_is_cut():
 @pytest.mark.parametrize("p", [0.5, 0.2])
 def test_pixels_vote_with_their_opacity(dtype, p):
     white = reference.full_scale(dtype)
-    image = picture(dtype, (9, 10, 4))
+    image = wide_noise((9, 10, 4), dtype)
     levels = np.array([0, 0, 1, 2, 4]) / 4
     image[..., 3] = (RNG.choice(levels, (9, 10)) * white).astype(dtype)
     image[3:8, 3:8, 3] = 0
@@ -136,7 +131,7 @@ def test_pixels_vote_with_their_opacity(dtype, p):
 
 
 def test_opaque_pictures_are_filtered_like_those_without_alpha():
-    image = picture(np.uint8, (11, 12, 3))
+    image = wide_noise((11, 12, 3), np.uint8)
     opaque = np.dstack([image, np.full((11, 12), 255, np.uint8)])
     for p in (0.5, 0.9):
         np.testing.assert_array_equal(
@@ -145,7 +140,7 @@ def test_opaque_pictures_are_filtered_like_those_without_alpha():
 
 
 def test_premultiplied_pictures_are_filtered_as_they_look():
-    straight = picture(np.float32, (9, 10, 4))
+    straight = wide_noise((9, 10, 4), np.float32)
     straight[..., 3] = RNG.choice([0.0, 0.5, 1.0], (9, 10))
     premultiplied = straight.copy()
     premultiplied[..., :3] *= straight[..., 3:]
@@ -156,7 +151,7 @@ def test_premultiplied_pictures_are_filtered_as_they_look():
 
 
 def test_luminance_scale_and_offset():
-    image = picture(np.uint8, (9, 10, 3))
+    image = wide_noise((9, 10, 3), np.uint8)
     gray = reference.exact(image) @ np.array([299, 587, 114])
     expected = reference.percentile(gray.astype(np.float64), 3) / 1000
     np.testing.assert_array_equal(cf.median(image, 3, gray=True), np.rint(expected).astype(np.uint8))
@@ -168,7 +163,7 @@ def test_luminance_scale_and_offset():
 
 
 def test_in_a_stack_nothing_is_rounded_before_or_after():
-    image = picture(np.uint8, (40, 21))
+    image = wide_noise((40, 21), np.uint8)
     before = cf.apply(image, "gaussian:1", dtype=np.float32)
     alone = cf.median(before, 4)
     np.testing.assert_array_equal(cf.apply(image, "gaussian:1", "median:4", dtype=np.float32), alone)
@@ -206,7 +201,7 @@ def test_windows_from_text_and_files(tmp_path):
     assert footprints.of_text(str(tmp_path / "cross.txt")).nonzeros == 5
     assert footprints.of_text("1 1; 1 1").is_box
     assert stack.paths_of([f"percentile:{tmp_path}/cross.txt,0.5"]) == [f"{tmp_path}/cross.txt"]
-    image = picture(np.uint8, (7, 8))
+    image = wide_noise((7, 8), np.uint8)
     np.testing.assert_array_equal(
         cf.apply(image, f"percentile:{tmp_path}/cross.txt,0.75"),
         cf.percentile(image, [[0, 1, 0], [1, 1, 1], [0, 1, 0]], 0.75),
@@ -233,7 +228,7 @@ def test_bad_windows_are_refused_in_a_line(spec, error, words):
 
 
 def test_bad_values_of_the_functions():
-    image = picture(np.uint8, (7, 8))
+    image = wide_noise((7, 8), np.uint8)
     for call in (lambda: cf.percentile(image, 3, 1.5), lambda: cf.median(image, np.zeros((3, 3))),
                  lambda: cf.median(image, np.ones((2, 2, 2))), lambda: cf.median(image, 2.5)):  # fmt: skip
         with pytest.raises(ParameterError):
@@ -241,7 +236,7 @@ def test_bad_values_of_the_functions():
 
 
 def test_the_command(tmp_path):
-    image = picture(np.uint8, (12, 13, 3))
+    image = wide_noise((12, 13, 3), np.uint8)
     cf.write(str(tmp_path / "in.png"), image)
     for option, value, expected in (
         ("--median", "disk:2", cf.median(image, "disk:2")),

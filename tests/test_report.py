@@ -29,8 +29,8 @@ from convfilter.filters.kernels import Kernel, gaussian
 from convfilter.picture.colour import with_depth
 from convfilter.picture.picture import Picture
 from convfilter.planning.field import Field
-from convfilter.report import figures, thumbnails, views
-from convfilter.report.thumbnails import thumbnail
+from convfilter.report import figures, pair, thumbnails, views
+from convfilter.report.thumbnails import Thumbnail, thumbnail
 
 NEEDS_CHROMIUM = pytest.mark.skipif(chromium.PROGRAM is None, reason="needs Chromium")
 VOID = {"meta", "img", "input", "rect", "line", "polyline"}
@@ -472,6 +472,15 @@ def test_results_lie_where_they_were_taken_from():
         assert right - left == 6
     place = views.laid(field, field, (1, 3), (1, 3), (0, 60), (0, 40))
     assert place == views.Place((-1 + 0.5 - 3) / 60, (-1 + 0.5 - 3) / 40, (5 + 0.5 + 3) / 60, (5 + 0.5 + 3) / 40)
+
+
+def test_the_box_of_both_pictures_holds_what_reaches_beyond():
+    """The result lies a quarter to the left of the picture, and a quarter below: the box is 1.25 times as large."""
+    before, after = (Thumbnail(b"", "png", (40, 20), 1, (40, 20)) for _ in range(2))
+    laid = pair.layout(before, after, views.Place(-0.25, 0.25, 0.75, 1.25))
+    assert (laid.ratio, laid.is_small) == ("2", True)
+    assert laid.before == "--x:20.0000%;--y:0.0000%;--w:80.0000%;--h:80.0000%"
+    assert laid.after == "--x:0.0000%;--y:20.0000%;--w:80.0000%;--h:80.0000%"
 
 
 def test_parts_of_the_result_are_those_above_the_part_of_the_picture():

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from planned import ways
+from samples import byte_noise
 
 from convfilter.errors import ParameterError
 from convfilter.executor.run import run_array
@@ -40,11 +41,6 @@ def stage_of(operator, **keywords):
     return Stage(operator, **keywords)
 
 
-def picture(shape, dtype):
-    image = np.random.default_rng(3).integers(0, 256, shape)
-    return (image / np.float32(255)).astype(dtype) if dtype == "float32" else image.astype(dtype)
-
-
 # The same bytes ------------------------------------------------------------------
 
 
@@ -52,7 +48,7 @@ def picture(shape, dtype):
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 def test_the_number_of_threads_does_not_change_a_byte(operator, dtype, monkeypatch):
     monkeypatch.setattr("convfilter.engine.executable.WORTH_A_THREAD", 0)
-    image = picture((330, 101, 3), dtype)
+    image = byte_noise((330, 101, 3), dtype)
     for stage in (stage_of(operator), stage_of(operator, stride=(2, 3), map="stretch")):
         plan = plan_stack([stage], image.shape, dtype)
         results = [run_array(plan, image, threads=threads) for threads in (1, 2, 5)]
@@ -64,7 +60,7 @@ def test_the_number_of_threads_does_not_change_a_byte(operator, dtype, monkeypat
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 @pytest.mark.parametrize("keywords", [{}, {"alpha": True}, {"alpha": True, "gray": True}], ids=str)
 def test_where_the_picture_is_cut_does_not_show(operator, dtype, keywords):
-    image = picture((201, 50, 4), dtype)
+    image = byte_noise((201, 50, 4), dtype)
     full = 1 if dtype == "float32" else np.iinfo(dtype).max
     for stage in (stage_of(operator), stage_of(operator, stride=(3, 2), dilation=(1, 2))):
         plan = plan_stack([stage], image.shape, dtype, **keywords)
@@ -84,7 +80,7 @@ def test_where_the_picture_is_cut_does_not_show(operator, dtype, keywords):
 @pytest.mark.parametrize("shape", [(3, 9000, 1), (9000, 3, 1), (2, 3000, 5), (5, 6, 2500)])
 def test_one_row_or_channel_alone_gives_what_it_gives_among_others(operator, shape):
     """Long rows and many channels are cut into tiles: the seams must not show."""
-    image = picture(shape, "uint8")
+    image = byte_noise(shape, "uint8")
     stage = stage_of(operator, padding_mode="reflect")
     whole = run_array(plan_stack([stage], shape, "uint8"), image).pixels
     channel = shape[2] // 2
@@ -108,7 +104,7 @@ def test_one_row_or_channel_alone_gives_what_it_gives_among_others(operator, sha
     dtype=st.sampled_from(["uint8", "uint16"]),
 )
 def test_all_ways_to_compute_a_box_agree(shape, size, stride, dilation, mode, dtype):
-    image = picture(shape, dtype)
+    image = byte_noise(shape, dtype)
     stage = Stage(Correlation(kernels.box(*size)), stride=stride, dilation=dilation, padding_mode=mode)
     names = ways(stage)
     assert {"direct", "separable"} <= set(names)
@@ -168,7 +164,7 @@ def test_transforms_down_columns_give_what_sums_give(window, dilation, goes_down
 @pytest.mark.parametrize("tone_map", ["clip", "abs", "offset", "stretch"])
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_clipped_samples_are_counted(tone_map, dtype):
-    image = picture((50, 60, 3), dtype) * (1 if dtype == "uint8" else 257)
+    image = byte_noise((50, 60, 3), dtype)
     full = np.iinfo(dtype).max
     stage = Stage(Correlation(FULL_RANK), map=tone_map)
     result = run_array(plan_stack([stage], image.shape, dtype), image)
@@ -181,7 +177,7 @@ def test_clipped_samples_are_counted(tone_map, dtype):
 
 
 def test_alpha_is_not_counted_as_clipped():
-    image = picture((50, 60, 4), "uint8")
+    image = byte_noise((50, 60, 4), "uint8")
     image[..., 3] = 255
     plan = plan_stack([Stage(Correlation(kernels.from_array([[0.5]])), offset=0.25)], image.shape, "uint8", alpha=True)
     assert run_array(plan, image).clipped == 0
