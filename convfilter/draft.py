@@ -247,7 +247,7 @@ class Draft:
         Returns
         -------
         tuple of str
-            Notes about weights, reading, and what the format does not keep.
+            Notes about weights, reading, and losses in the output.
 
         Raises
         ------

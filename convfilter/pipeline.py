@@ -108,7 +108,7 @@ class Report(NamedTuple):
     clipped : float
         Share of the result's samples that did not fit their range, 0 to 1.
     notes : tuple of str
-        Notes about weights, reading, and what the output does not keep.
+        Notes about weights, reading, and losses in the output.
     size, new_size : pair of int
         Width and height, before and after.
     frames : int

@@ -28,7 +28,7 @@ def line(found: Sequence[tuple[str, float]], request: Request) -> str:
 
 
 def _way_out(request: Request) -> str:
-    """Return what fits the results in: for weights that sum to 0, of which half are negative, what shows these."""
+    """Return a remedy for clipping; for weights that sum to 0, half of whose results are negative, another map."""
     from convfilter.filters import stack
     from convfilter.filters.stage import Correlation
 

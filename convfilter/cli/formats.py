@@ -1,4 +1,4 @@
-"""``convfilter formats``: what is read and written, and what each format holds."""
+"""``convfilter formats``: the readable and writable formats, and the content that each holds."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def require_own(request: Request, source: str, destination: str) -> None:
 
 
 def keeps(request: Request, destination: str) -> bool:
-    """Whether an output is to stay as it is, by ``--no-clobber``; a device or a pipe takes what it is given."""
+    """Whether ``--no-clobber`` skips an output; devices and pipes are always written."""
     return request.no_clobber and (os.path.isfile(destination) or os.path.islink(destination))
 
 

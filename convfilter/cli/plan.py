@@ -106,7 +106,7 @@ def _named(specs: tuple[str, ...], files: tuple[str, ...]) -> tuple[tuple[str, .
 def _shape(
     source: str | None, size: tuple[int, int] | None, channels: int | None, depth: str | None
 ) -> tuple[tuple[int, int, int], str, bool]:
-    """Return shape, sample type and whether there is opacity: of a picture, of which no sample is decoded, or typed."""
+    """Return shape, sample type and whether there is opacity: of a picture, without decoding it, or as typed."""
     if source is None:
         if size is None:
             from convfilter.cli.request import misused

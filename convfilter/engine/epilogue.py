@@ -315,7 +315,7 @@ class Range(Epilogue):
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The smallest and the largest finite value so far; infinity and minus infinity if there is none."""
+        """The smallest and the largest finite value so far; infinity and minus infinity without any."""
         found = [(math.inf, -math.inf), *(each.tolist() for each in self._found)]
         return min(low for low, _ in found), max(high for _, high in found)
 

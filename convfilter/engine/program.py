@@ -51,7 +51,7 @@ class Slot:
 
 
 class Moving(NamedTuple):
-    """An array of which each step uses another part: from item ``start + step * number`` on.
+    """An array that each step reads at another offset: from item ``start + step * number`` on.
 
     With a ``period``, step ``period`` uses the same part as step 0, and so on.
     """
@@ -203,7 +203,7 @@ def _line(call: Call, width: int) -> list[tuple[int, int, int]]:
 
 
 def _words(value: Any, code: str) -> tuple[int, int, int]:
-    """Return an argument's value in step 0, what a step adds to it, and its period."""
+    """Return an argument's value in step 0, its increment per step, and its period."""
     if code.endswith("*"):
         if not isinstance(value, Moving):
             return _address(value, code), 0, 0

@@ -67,7 +67,7 @@ def run_in_patches(
     sees = {place: not all(each.all() for each in _pieces(valid, part)) for place, part in parts.items()}
     if sum(sees.values()) <= _MOST * len(sees):
         found = run_array(plain, pixels, out_dtype=out_dtype, threads=threads)
-        if found.clipped == 0 or not any(sees.values()):  # else nobody knows where
+        if found.clipped == 0 or not any(sees.values()):  # otherwise the places of clipped samples are unknown
             result = found.pixels.reshape(stage.rows.output, stage.cols.output, -1)
             patches = [
                 (down, span) for down in rows for span in _joined_spans(cols, [sees[down, each] for each in cols])

@@ -52,7 +52,7 @@ def run(plan: Plan, source: RowSource | Samples, sink: RowSink | Samples, *, thr
     Raises
     ------
     ParameterError
-        ``source`` is not what the plan was made for, or ``threads`` is below 1.
+        ``source`` does not match the plan, or ``threads`` is below 1.
     """
     _require_fit(plan, source.shape, source.dtype)
     if threads is not None and threads < 1:

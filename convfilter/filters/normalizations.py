@@ -1,4 +1,4 @@
-"""Normalisations of each picture by itself, as stages: what is taken off and divided by are means of all its pixels."""
+"""Normalisations of each picture by itself, as stages: by means of all its pixels."""
 
 from __future__ import annotations
 

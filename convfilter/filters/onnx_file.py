@@ -242,7 +242,7 @@ class _Graph:
         raise KernelFileError(f"no node is called {shown(until)}; known are {_listed(names)}")
 
     def _said(self, node: Node, chains: Mapping[str, Chain | str]) -> Chain | str | None:
-        """Return the chain of a node's output, why there is none, or None if it does not depend on the input."""
+        """Return a node's chain of filters, the reason why it has none, or None if the input does not reach it."""
         reached = [chains[name] for name in node.inputs if name in chains]
         if not reached:
             return None

@@ -74,7 +74,7 @@ class _Worker:
         self._behind = lanes
         self._scratch = Scratch(np.float64)
         source = work.source
-        #: White in what is loaded, and in the guide.
+        #: White of the loaded samples, and of the guide.
         self._white = source.full * (source.full if source.multiplies else 1.0)
         self._white *= LUMINANCE_DIVISOR if source.gray else 1.0
         self._guide = None

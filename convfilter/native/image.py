@@ -35,7 +35,7 @@ _READ_AND_EXECUTE = 1 | 4
 
 
 class Image(NamedTuple):
-    """Linked code: what is mapped, and what depends on where.
+    """Linked code: the bytes to map, and the relocations that depend on the address.
 
     Attributes
     ----------

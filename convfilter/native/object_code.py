@@ -64,7 +64,7 @@ def on_notice(tell: Callable[[str], None]) -> None:
 
 
 def compile_without_waiting() -> None:
-    """Let nobody wait for this process: one of the lowest priority would hold up those that need the same loop now."""
+    """Compile without the lock: this process has the lowest priority, and others would wait for it."""
     global _takes_turns
     _takes_turns = False
 

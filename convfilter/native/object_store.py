@@ -102,7 +102,7 @@ def mark(folder: str, name: str) -> bool:
 
 
 def refusal(folder: str) -> str | None:
-    """Tell why nothing can be kept in ``folder``, which is made if there is none; None where it can."""
+    """Return the reason why ``folder`` cannot be a cache, None if it can; makes the folder if it is missing."""
     trial = f".{SUFFIX}.{os.getpid()}.{os.urandom(4).hex()}"
     try:
         _make(folder)
@@ -183,7 +183,7 @@ def _make(folder: str) -> None:
 
 
 def _open_folder(folder: str) -> int:
-    """Open ``folder`` if it is this user's and nobody else can write it."""
+    """Open ``folder`` if it belongs to this user and no other user can write to it."""
     place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     if _is_foreign(os.fstat(place)):
         os.close(place)

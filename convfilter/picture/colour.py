@@ -120,7 +120,7 @@ def _bands(pixels: Pixels) -> list[slice]:
 
 
 def _stored(values: npt.NDArray[np.float64], dtype: np.dtype[np.generic], white: float) -> Pixels:
-    """Clip and round to integers; what is no number becomes 0."""
+    """Clip and round to integers; NaN becomes 0."""
     low = sample_type(dtype).low
     values = np.nan_to_num(values, copy=False, nan=0.0, posinf=white, neginf=low)
     return np.rint(np.clip(values, low, white)).astype(dtype)

@@ -34,7 +34,7 @@ class ReadOptions:
     frame : int, or None
         Read only this frame, counted from 0; negative: from the end. None: all.
     lenient : bool
-        Decode what is left of a truncated or damaged picture, with a note.
+        Decode the readable part of a truncated or damaged picture, with a note.
     threads : int, or None
         None: one for each core.
     judge : callable, or None

@@ -20,7 +20,7 @@ def in_order(work: Callable[[Item], Result], items: Sequence[Item], threads: int
     Parameters
     ----------
     work : callable
-        Gains from threads only as far as it lets go of the GIL.
+        Gains from threads only while it releases the GIL.
     items : sequence
     threads : int, optional
         None: one for each core. At most twice as many results are buffered.
@@ -60,7 +60,7 @@ class Ahead(Generic[Item]):
     Parameters
     ----------
     items : iterator
-        Gains from a thread only as far as it lets go of the GIL.
+        Gains from a thread only while it releases the GIL.
     most : int
         Most items in the buffer.
     """
@@ -129,7 +129,7 @@ class Crew(Generic[Item, Result]):
     Parameters
     ----------
     work : callable
-        Gains from threads only as far as it lets go of the GIL.
+        Gains from threads only while it releases the GIL.
     emit : callable
         Called with one result after the other, in any of the threads.
     threads : int

@@ -164,7 +164,7 @@ def _refuse_foreign(file: BinaryIO) -> None:
 
 
 def _named(error: ReadError, where: object) -> ReadError:
-    """Return an error with what the file's name tells, if its content is not recognised."""
+    """Return an error for unknown content, with the format that the file's suffix names."""
     from convfilter.picture import foreign
 
     if not isinstance(where, (str, os.PathLike)):

@@ -48,7 +48,7 @@ class Writer(Protocol):
 
 
 def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -> tuple[Target, tuple[str, ...]]:
-    """Refuse, before filtering, what the format cannot store.
+    """Refuse, before filtering, pictures that the format cannot store.
 
     Parameters
     ----------
@@ -339,7 +339,7 @@ def _stripped(metadata: Metadata, strip: str | None) -> Metadata:
 
 
 def stored_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Outline:
-    """Return the stored outline of a picture of one frame: without what the format lacks or options drop."""
+    """Return the outline of a one-frame picture as stored: without properties that the format or options drop."""
     dtype = fmt.dtype_for(np.dtype(outline.dtype))
     return replace(
         outline,

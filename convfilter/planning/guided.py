@@ -31,7 +31,7 @@ def guided_block_rows(task: Task) -> int:
 
 
 def guided_bytes(plan: StagePlan) -> int:
-    """Return the memory of one thread, about: what is loaded, as planes too, lines, and sums."""
+    """Return the approximate memory of one thread: loaded rows, their planes, lines, and sums."""
     operator = plan.stage.operator
     assert isinstance(operator, Guided)
     planes = _planes(operator)

@@ -1,4 +1,4 @@
-"""What joins branches, and what stands beside a picture: its size, and what its outputs see."""
+"""Joins of branches: sum, product, concatenation, constants and indices; their sizes and receptive fields."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def joined_shape(
 def _unpooled_shape(
     operator: Unpooling, shapes: Sequence[tuple[int, int, int]], prefix: str, *, alpha: bool
 ) -> tuple[int, int, int]:
-    """Return rows, columns and channels of what is unpooled.
+    """Return rows, columns and channels of an unpooled picture.
 
     Raises
     ------

@@ -24,7 +24,7 @@ Change = Callable[[bytes, bytes], bytes]
 def timed(
     data: bytes, milliseconds: Sequence[int], profile: bytes | None, items: Sequence[tuple[bytes, bytes, bytes]]
 ) -> bytes:
-    """Say how long each frame lasts, what its colours are, and what is known of the animation.
+    """Write the duration of each frame, its colours, and the metadata of the animation.
 
     Parameters
     ----------

@@ -71,7 +71,7 @@ def _name(marker: int, content: bytes) -> str:
 
 
 def _further_pictures(segments: Sequence[Segment], data: bytes, end: int | None, is_hdr: bool) -> Iterator[Loss]:
-    """Say what lies behind the picture."""
+    """Return notes on the data after the picture."""
     index = next(((at + 8, content[4:]) for _, at, content in segments if content.startswith(_MPF)), None)
     entries = _entries(index[1]) if index else []
     if index and len(entries) > 1:

@@ -1,4 +1,4 @@
-"""Notes on containers of which one picture is read: icons, textures, AVIF and JPEG 2000.
+"""Notes on containers from which one picture is read: icons, textures, AVIF and JPEG 2000.
 
 DDS: Microsoft's DDS_HEADER and DDS_HEADER_DXT10; HEIF: ISO/IEC 23008-12 (items); JPX: ISO/IEC 15444-2, annex M.
 """
