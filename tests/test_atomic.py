@@ -1,5 +1,6 @@
 """Outputs appear whole or not at all, and keep what belongs to the file they replace."""
 
+import errno
 import os
 import signal
 import stat
@@ -34,6 +35,24 @@ def test_failure_leaves_the_old_file_and_no_litter(tmp_path, error):
         raise error("stop")
     assert (tmp_path / "a").read_bytes() == b"old"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="there are no nameless files here")
+def test_a_file_system_without_nameless_files_gets_a_named_one_and_other_errors_are_said(tmp_path, monkeypatch):
+    opened, number = os.open, errno.EOPNOTSUPP
+
+    def refuse(path, flags, *others, **keywords):
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(number, os.strerror(number))
+        return opened(path, flags, *others, **keywords)
+
+    monkeypatch.setattr(os, "open", refuse)
+    put(tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"new"
+    number = errno.EDQUOT
+    with pytest.raises(OSError, match=r"(?i)quota"):
+        put(tmp_path / "a", b"newer")
+    assert (tmp_path / "a").read_bytes() == b"new"
 
 
 def test_without_nameless_files_the_same_holds(tmp_path, monkeypatch):

@@ -92,6 +92,12 @@ def test_a_directory_that_points_to_itself_ends():
     assert exif.cleaned(bytes(data), upright=True)
 
 
+def test_a_directory_without_a_whole_link_stays_as_long_as_it_is():
+    for cut in range(4):
+        data = b"II*\0\x08\0\0\0\0\0" + bytes(cut)
+        assert exif.cleaned(data, upright=True) == data
+
+
 def test_orientation_from_xmp():
     for text in (b'<a tiff:Orientation="8"/>', b"<tiff:Orientation>8</tiff:Orientation>"):
         assert exif.orientation(None, text) == 8

@@ -45,7 +45,7 @@ def test_limit_of_the_process_counts():
     script = (
         "import resource\n"
         "from convfilter.machine.memory import available_memory\n"
-        "resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**50))\n"
         "print(available_memory())"
     )
     assert 0 < int(run_python(script)) < 2**30
