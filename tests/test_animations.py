@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from types import SimpleNamespace
 
 import imagecodecs
 import numpy as np
@@ -15,6 +16,7 @@ from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Picture, changed_area
 from convfilter.picture.pillow import gif
 from convfilter.picture.place.target import resolve_target
+from convfilter.picture.png.animation import Control
 from convfilter.picture.read import read
 from convfilter.picture.write import write
 
@@ -276,3 +278,22 @@ def test_frames_of_a_deep_avif_keep_their_depth(channels):
         assert frame.delay is not None
     (last,) = read(io.BytesIO(data), ReadOptions(frame=-1)).frames
     np.testing.assert_array_equal(last.pixels, picture.frames[2].pixels)
+
+
+@pytest.mark.parametrize("lies", [(10, 7, 0, 0), (1, 1, 9, 6), (4, 3, 6, 4)])
+@pytest.mark.parametrize("off", [(0, 0, 0, 0), (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)])
+def test_a_frame_of_an_apng_lies_within_the_picture(lies, off):
+    canvas = SimpleNamespace(width=10, height=7)
+    data = struct.pack(">IIIIIHHBB", 0, *np.add(lies, off).tolist(), 1, 10, 0, 0)
+    if any(off):
+        with pytest.raises(ReadError, match="lies outside the picture"):
+            Control.parsed(data, canvas)
+    else:
+        assert Control.parsed(data, canvas)[:4] == lies
+
+
+@pytest.mark.parametrize("size", [(0, 7), (10, 0)])
+def test_a_frame_of_an_apng_has_pixels(size):
+    data = struct.pack(">IIIIIHHBB", 0, *size, 0, 0, 1, 10, 0, 0)
+    with pytest.raises(ReadError, match="lies outside the picture"):
+        Control.parsed(data, SimpleNamespace(width=10, height=7))
