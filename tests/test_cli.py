@@ -585,9 +585,21 @@ def test_kernel_list_and_show(capfd: pytest.CaptureFixture[str]) -> None:
     assert "  1/9  1/3    1\n  1/2    2   -3\n" in text
     assert run(["kernel", "show", "sobel:x,flip=true"]) == 0
     assert "  -1   0   1\n  -2   0   2\n  -1   0   1\n" in capfd.readouterr().out
+    assert run(["kernel", "show", "gaussian:1"]) == 0
+    bell = np.exp(-(np.arange(-6, 7) ** 2) / 2)
+    lines = capfd.readouterr().out.splitlines()
+    column = " ".join(lines[lines.index("  column:") + 1 : lines.index("  row:")]).split()
+    np.testing.assert_allclose(np.array(column, float), bell / bell.sum(), rtol=1e-5)
     for spec in ("gaussian:30", "gaussian:2", "maxpool:2", "box:40", "sobel", "unsharp"):
         assert run(["kernel", "show", spec]) == 0
         assert max(map(len, capfd.readouterr().out.splitlines())) < 120
+    for groups, said in (
+        (1, "4 outputs x 3 inputs x 1 x 1 = 12,"),
+        (2, "4 outputs x 3 inputs x 1 x 1 = 12 in 2 groups,"),
+    ):
+        np.savez("layer.npz", weight=np.ones((4, 3, 1, 1), np.float32), groups=groups)
+        assert run(["kernel", "show", "layer:layer.npz"]) == 0
+        assert said in capfd.readouterr().out
 
 
 def test_plan_puts_the_numbers_into_the_formula(capfd: pytest.CaptureFixture[str]) -> None:
