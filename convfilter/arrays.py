@@ -55,7 +55,8 @@ def taken(image: Any, keywords: PoolKeywords | RunKeywords) -> tuple[Array, Pool
         image = image.pixels
     elif hasattr(image, "__dlpack__") and not hasattr(image, "__array__"):
         image = np.from_dlpack(image)
-    if isinstance(image, np.ma.MaskedArray):
+    # A masked array exists only after its module has been imported, which takes 10 ms.
+    if "numpy.ma" in sys.modules and isinstance(image, np.ma.MaskedArray):
         keywords = {**_masked(image), **keywords}
     return _of_known_type(np.asarray(image)), keywords
 

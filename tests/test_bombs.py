@@ -183,7 +183,7 @@ BOMBS = {
         ),
         "(8, 8, 3)",
     ),
-    "shared.tif": (lambda: shared_tables(500, 500_000), "claim more than is there"),
+    "shared.tif": (lambda: shared_tables(500, 500_000), "claim more data than the file has"),
     "fields.tif": (lambda: overlapping_fields(4000, 10 * MEBIBYTE), BESIDE),
     "pages.tif": (lambda: shared_tables(8000, 1), "(4, 4)"),
     "jpeg.tif": (lambda: strip(7, saved((6000, 6000), "JPEG", "L")), LARGER),

@@ -98,9 +98,9 @@ print("done")
 """
 
 
-@pytest.mark.parametrize(("place", "threads"), [("_load", 1), ("_load", 2), ("_compile", 2)])
+@pytest.mark.parametrize(("place", "threads"), [("_load", 1), ("_load", 2), ("compile_loop", 2)])
 def test_a_signal_handler_may_filter_while_loops_are_loaded_or_compiled(place, threads, tmp_path):
-    environment = {"CONVFILTER_CACHE_DIR": str(tmp_path)} if place == "_compile" else {}
+    environment = {"CONVFILTER_CACHE_DIR": str(tmp_path)} if place == "compile_loop" else {}
     assert run_python(HANDLER, PLACE=place, THREADS=threads, **environment) == "done\n"
 
 

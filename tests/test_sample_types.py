@@ -176,8 +176,10 @@ def test_nan_stays_in_its_windows():
     ("dtype", "instead"), [("int8", "int16"), ("int64", "float64"), ("float16", "float32"), ("int32", "float64")]
 )
 def test_another_sample_type_is_refused_with_the_one_to_take(dtype, instead):
+    """As for a guide; the image itself is converted to the type that holds its samples."""
+    image = np.zeros((3, 3), np.uint8)
     with pytest.raises(ParameterError, match=rf"got {dtype}; convert it with astype\('{instead}'\)"):
-        cf.box_blur(np.zeros((3, 3), dtype), 3)
+        cf.guided_filter(image, 1, guide=np.zeros((3, 3), dtype))
 
 
 @pytest.mark.parametrize("dtype", WIDE)
