@@ -194,12 +194,13 @@ def _sizes(nodes: Sequence[Node], threads: int) -> list[int]:
     """Return how many blocks of each node go in a step.
 
     The first computes all that are asked for: no rows have to be held for it. Any other computes one for each thread,
-    or all that a block of its source serves.
+    or as many rows as the tallest block before it serves.
     """
-    sizes = [nodes[0].blocks]
+    sizes, tallest = [nodes[0].blocks], [float(nodes[0].block_rows)]
     for number, node in enumerate(nodes[1:], 1):
-        before = nodes[max(0, number - node.reads[0])].block_rows
-        sizes.append(max(threads, round(before / (node.jump * node.block_rows))))
+        above = tallest[max(0, number - node.reads[0])] / node.jump
+        tallest.append(max(node.block_rows, above))
+        sizes.append(max(threads, round(tallest[number] / node.block_rows)))
     return sizes
 
 

@@ -294,6 +294,11 @@ class Strip:
             self._tail.run(first + whole, 1, goes_on=whole > 0 or follows)
         self._next = first + whole if self._keeps and not odd else -1
 
+    def goes_on(self, before: Rows, rows: Rows) -> bool:
+        """Whether rows follow those of a block in the picture, and in each buffer that moves with the rows."""
+        buffers = [self._target] if self._source is None else [self._target, self._source]
+        return rows[0] == before[1] and all(each.row(rows[0]) == each.row(rows[0] - 1) + 1 for each in buffers)
+
     def programs(self) -> set[Program]:
         """Return its programs."""
         return {self._main, self._tail}
@@ -311,8 +316,14 @@ class Strips:
             strip.begin()
 
     def tasks(self, blocks: Sequence[Rows]) -> list[Task]:
-        """Return the groups, each with all blocks."""
-        return [(partial(_run_each, group), blocks) for group in self._groups]
+        """Return the groups, each with all blocks; blocks that follow each other take one call for each strip."""
+        joined = [blocks[0]]
+        for rows in blocks[1:]:
+            if self._groups[0][0].goes_on(joined[-1], rows):
+                joined[-1] = joined[-1][0], rows[1]
+            else:
+                joined.append(rows)
+        return [(partial(_run_each, group), joined) for group in self._groups]
 
     def _all(self) -> list[Strip]:
         return [strip for group in self._groups for strip in group]
