@@ -394,7 +394,7 @@ def _guided(bench: Bench, radius: int) -> Case:
     gray = bench.rgb_float[..., 0] / 255
     case = bench.case(f"guided filter, radius {radius}, one channel, float32")
     case.ours(lambda: convfilter.guided_filter(gray, radius, padding_mode="symmetric", threads=bench.threads))
-    if bench.cv2 and is_installed("cv2.ximgproc"):
+    if bench.cv2 and hasattr(bench.cv2, "ximgproc"):  # the package opencv-contrib has it
         case.peer("OpenCV", lambda: bench.cv2.ximgproc.guidedFilter(gray, gray, radius, 0.01), note="float32 sums")
     return case
 
