@@ -66,7 +66,7 @@ class Epilogue(ABC):
         if isinstance(operator, Pooling) and operator.kind == "average":
             down, along = (counted_cells(axis, operator) for axis in (plan.rows, plan.cols))
             self._counts = down, np.repeat(along, work.source.channels)
-        # # Alpha is a weighted mean; edges, whose weights sum to zero, keep the alpha of the centre.
+        # Alpha is a weighted mean; edges, whose weights sum to zero, keep the alpha of the centre.
         self._central_alpha = isinstance(operator, Gradient) or plan.kernel.sums_to_zero
         gray = LUMINANCE_DIVISOR if work.source.gray else 1.0
         mean_of_sums = plan.kernel.sum * plan.kernel.divisor if has_divisor(plan) else 1.0

@@ -157,8 +157,8 @@ def _scheduled(nodes: Sequence[Node], threads: int, room: int) -> _Schedule:
             return _Schedule(threads, 1, strips, [places_of(nodes, strip) for strip in strips])
     within = min(threads, max(1, (room - held) // own))
     if within > 1:
-        together = within if held > _ROOMY else max(within, _rows_together(nodes))
-        whole = order_of(nodes, 0, blocks, together, _sizes(nodes, within))
+        sizes = _sizes(nodes, within)
+        whole = order_of(nodes, 0, blocks, within if held > _ROOMY else sizes[-1], sizes)
         places = places_of(nodes, whole)
     return _Schedule(1, within, [whole], [places])
 
@@ -180,14 +180,6 @@ def _overlaps(nodes: Sequence[Node]) -> list[float]:
                 before = number - back
                 rows[before] = max(rows[before], rows[number] * node.jump + node.overlap + nodes[before].block_rows)
     return rows
-
-
-def _rows_together(nodes: Sequence[Node]) -> int:
-    """Return how many blocks of the last node match the tallest block of any node."""
-    tallest, jump = 0.0, 1.0
-    for node in reversed(nodes):
-        tallest, jump = max(tallest, node.block_rows / jump), jump * node.jump
-    return max(1, round(tallest / nodes[-1].block_rows))
 
 
 def _sizes(nodes: Sequence[Node], threads: int) -> list[int]:

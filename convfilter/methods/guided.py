@@ -189,7 +189,7 @@ class _Worker:
             plane[bad] = 0
         bad = bad[:, : self._columns.count]
         side = 2 * self._radius + 1
-        # # A pixel is invalid if one of its lines is, and a line if a pixel of its window is.
+        # A pixel is invalid if one of its lines is, and a line if a pixel of its window is.
         lines = _any(bad, side)
         rows = self._rows[top : bottom + 2 * self._radius]
         return _any(lines[middle[rows] - self._radius][:, self._columns.indices], side)

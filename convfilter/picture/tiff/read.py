@@ -48,7 +48,7 @@ def read_tiff(file: BinaryIO, options: ReadOptions) -> Picture:
     of up to 32 bits, and float64. Those of int8 and int32 are computed in int16 and float64, and integers of 64 bits
     in float64, whose values stay.
     """
-    # # tifffile logs oddities; errors that matter are raised here.
+    # tifffile logs oddities; errors that matter are raised here.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
     count = len(page_offsets(file))
     file.seek(0)

@@ -54,7 +54,7 @@ class Rows:
         self._lock = threading.Lock()
         self._is_plain = _is_plain(page)
         self._order = page.parent.byteorder
-        # # Read from the file now: tifffile closes it later.
+        # Read from the file now: tifffile closes it later.
         self._tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
         self._decode = None if self._is_plain else page.decode
         self._judge = tiff_segments.Judge(page)
@@ -75,7 +75,7 @@ class Rows:
             return
         page = self._page
         groups = range(-(-int(page.imagelength) // _group_rows(page)))
-        # # The calling thread waits meanwhile, so it does not count.
+        # The calling thread waits meanwhile, so it does not count.
         yield from in_order(self._group, groups, self._threads)
 
     def _uncompressed(self) -> Iterator[Pixels]:

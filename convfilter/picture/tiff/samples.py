@@ -90,7 +90,7 @@ def opened(entry: Entry, file: BinaryIO, options: ReadOptions, notes: list[str])
     page = entry.page
     convert = _Converter(page)
     rows = tiff_rows.Rows(page, file, options.threads)
-    # # Converting one pixel gives the type and the channels of all.
+    # Converting one pixel gives the type and the channels of all.
     pixel = convert(np.zeros((1, 1, int(page.samplesperpixel)), page.dtype), notes)
     shape = int(page.imagelength), int(page.imagewidth), pixel.shape[2]
     bands = Bands(
@@ -255,7 +255,7 @@ def _coloured(page: Any, samples: Pixels) -> Pixels:
     if page.colormap is None or samples.dtype.kind not in "bu":
         raise ReadError("the TIFF is damaged: palette colours without a palette")
     table = np.ascontiguousarray(page.colormap.T)
-    # # Writers limited to 8 bits fill one byte of the 16, some the lower one.
+    # Writers limited to 8 bits fill one byte of the 16, some the lower one.
     if table.max() < 256:
         table = table.astype(np.uint8)
     elif not (table & 255).any() or ((table >> 8) == (table & 255)).all():

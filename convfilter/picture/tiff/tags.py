@@ -65,7 +65,7 @@ def page_offsets(file: BinaryIO) -> list[int]:
             entries, following = _directory(file, offset, order, layout)
         except (struct.error, OverflowError, ValueError) as error:
             raise ReadError("the TIFF is truncated or damaged: a page lies beyond the end of the file") from error
-        # # tifffile loads some values with a page: above all the offsets of strips and tiles.
+        # tifffile loads some values with a page: above all the offsets of strips and tiles.
         loaded = (each for each in ifd.entries(entries, order, big=big) if each.tag in _LOADED)
         room -= len(entries) + sum(each.items * ifd.item_bytes(each.kind) for each in loaded)
         if room < 0:
