@@ -63,7 +63,7 @@ def test_a_filter_is_added(tree):
     kernels, catalog = tree / "convfilter/filters/kernels.py", tree / "convfilter/filters/catalog.py"
     kernels.write_text(f"{kernels.read_text()}\n\n{weights}")
     insert(catalog, "FILTERS: Mapping", f"{stage}\n\n")
-    insert(catalog, "*MORE_ROWS", row.rstrip() + ",\n")
+    insert(catalog, "*SAMPLED_ROWS", row.rstrip() + ",\n")
     option = re.search(r'`(selector\("--diamond", "diamond"\))`', section("Add a filter"))[1]
     blur = tree / "convfilter/cli/blur.py"
     blur.write_text(blur.read_text().replace('selector("--box", "box")', f'selector("--box", "box"), {option}'))

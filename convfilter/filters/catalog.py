@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from convfilter.errors import ParameterError, shown
-from convfilter.filters.activations import ACTIVATION_ROWS
-from convfilter.filters.more_rows import MORE_ROWS, ORIENTATION
+from convfilter.filters.network_rows import NETWORK_ROWS
 from convfilter.filters.parameters import Choice, Flag, Number, OrWord, Parameter, Text
+from convfilter.filters.point_rows import POINT_ROWS
 from convfilter.filters.row import OF_POOLING, SIGMA, SIZE, STAGE_PARAMETERS, Filter
+from convfilter.filters.sampled_rows import ORIENTATION, SAMPLED_ROWS
 from convfilter.filters.stage import (
     Canny,
     Compass,
@@ -303,8 +304,9 @@ FILTERS: Mapping[str, Filter] = {
             source="Gulcehre et al., Learned-norm pooling for deep feedforward and recurrent networks, 2014",
         ),
         Filter("identity", "The picture itself.", "one weight of 1", "identity", _identity, source="by definition"),
-        *MORE_ROWS,
-        *ACTIVATION_ROWS,
+        *SAMPLED_ROWS,
+        *POINT_ROWS,
+        *NETWORK_ROWS,
         *WINDOW_ROWS,
     )
 }

@@ -15,7 +15,7 @@ from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.load import Source
 from convfilter.engine.node import Crew, Node, Rows, StageNode, StageRun, Workers
 from convfilter.engine.work import Region, Work
-from convfilter.filters.activations import default_numbers
+from convfilter.filters.point_rows import default_numbers
 from convfilter.filters.stage import ACTIVATIONS, Layer
 from convfilter.methods.pointwise import ACTIVATE
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, AxisPlan, StagePlan

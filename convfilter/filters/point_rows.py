@@ -1,4 +1,4 @@
-"""Rows of the catalogue: activations, point functions on the scale where white is 1."""
+"""Rows of the catalogue: point operations, among them the activations of networks, on the scale where white is 1."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _gelu(approximate: str) -> Stage:
 
 def default_numbers(kind: str) -> tuple[float, float]:
     """Return the two default parameters of an activation."""
-    parameters = [parameter for row in ACTIVATION_ROWS if row.name == kind for parameter in row.parameters]
+    parameters = [parameter for row in POINT_ROWS if row.name == kind for parameter in row.parameters]
     numbers = [float(parameter.default or 0) for parameter in parameters if isinstance(parameter.kind, Number)]
     low, high, *_ = (*numbers, 0.0, 1.0)
     return low, high
@@ -53,7 +53,75 @@ def _alpha(text: str, default: str = "1", number: Number = Number()) -> Paramete
 _POSITIVE = Number(minimum=0, above=True)
 _GELU = "Hendrycks and Gimpel, Gaussian error linear units, 2016"
 
-ACTIVATION_ROWS = (
+_POINTWISE = "point operation; Gonzalez and Woods, Digital Image Processing, chapter 3"
+_LEVEL = Number("LEVEL")
+
+POINT_ROWS = (
+    Filter(
+        "relu",
+        "Rectified linear unit.",
+        "max(0, x)",
+        "relu",
+        _of("relu"),
+        (),
+        OF_POINTS,
+        source="Nair and Hinton, Rectified linear units improve restricted Boltzmann machines, 2010",
+    ),
+    Filter("abs", "Magnitude of each sample.", "|x|", "abs", _of("abs"), (), OF_POINTS, source=_POINTWISE),
+    Filter(
+        "bias",
+        "Add a number.",
+        "x + level * full scale",
+        "bias:0.5",
+        _of("bias", "level"),
+        (Parameter("level", _LEVEL, "Level to add; 0.5 is mid-grey at any depth.", None, "of full scale"),),
+        OF_POINTS,
+        source=_POINTWISE,
+    ),
+    Filter(
+        "scale",
+        "Multiply by a number.",
+        "factor * x",
+        "scale:1/4",
+        _of("scale", "factor"),
+        (Parameter("factor", Number("FACTOR"), "Factor of each sample.", None),),
+        OF_POINTS,
+        source=_POINTWISE,
+    ),
+    Filter(
+        "clip",
+        "Keep samples in a range.",
+        "min(max(x, low), high)",
+        "clip:0.1,high=0.9",
+        _of("clip", "low", "high"),
+        (
+            Parameter("low", _LEVEL, "Least level.", "0", "of full scale"),
+            Parameter("high", _LEVEL, "Largest level, not below the least.", "1", "of full scale"),
+        ),
+        OF_POINTS,
+        source=_POINTWISE,
+    ),
+    Filter(
+        "normalize",
+        "Stretch the picture's own range, all colours together, to full range.",
+        "(x - min) / (max - min) * full scale",
+        "normalize",
+        _of("normalize"),
+        (),
+        OF_POINTS,
+        source=_POINTWISE,
+    ),
+    Filter(
+        "threshold",
+        "White from a level on, black below.",
+        "full scale where x >= level * full scale, else 0",
+        "threshold:0.5",
+        _of("threshold", "level"),
+        (Parameter("level", _LEVEL, "The least level that becomes white.", None, "of full scale"),),
+        OF_POINTS,
+        source=_POINTWISE,
+    ),
+    Filter("invert", "Negative.", "full scale - x", "invert", _of("invert"), (), OF_POINTS, source=_POINTWISE),
     _row(
         "leaky_relu",
         "ReLU with a small slope below zero.",
@@ -151,7 +219,7 @@ ACTIVATION_ROWS = (
         "power",
         "A power of each sample's magnitude.",
         "|x|^exponent, white = 1",
-        "point operation; Gonzalez and Woods, Digital Image Processing, chapter 3: power-law transformations",
+        f"{_POINTWISE}: power-law transformations",
         Parameter("exponent", Number("P", minimum=0, above=True, maximum=64), "Below 1 brightens.", "0.5"),
     ),
 )
