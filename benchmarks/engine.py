@@ -61,7 +61,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--megapixels", type=float, help="of the picture  [12; quick: 1]")
     add("--only", action="append", metavar="PATTERN", help="rows whose name has this in it; * and ? are wild")
     add("--without", action="append", default=[], choices=list(PEERS), metavar="PEER", help="leave a peer out")
-    add("--memory", action="store_true", help="measure the peak memory of each way too")
+    add("--memory", action="store_true", help="measure the peak memory of each method too")
     add("--quick", action="store_true", help="small picture, few runs: to see that it works")
     add("--json", metavar="FILE", help="write all runs there")
     options = parser.parse_args(arguments)

@@ -123,7 +123,7 @@ def scaling(threads: int, sizes: tuple[float, ...]) -> list[Growth]:
 
 @dataclass(frozen=True)
 class Peak:
-    """Peak memory of one way beyond input and output, in bytes."""
+    """Peak memory of one method beyond input and output, in bytes."""
 
     algorithm: str
     work: str
@@ -138,7 +138,7 @@ class Peak:
 
 
 def memory_works() -> dict[str, tuple[str, Callable[..., Image]]]:
-    """Return one demanding filter for each way, by the name of the way."""
+    """Return one demanding filter for each method, by name."""
     column, row = np.random.default_rng(1).random((2, 31))
     two_products = np.outer(column, row) + np.outer(row, column[::-1])
     return {
@@ -154,7 +154,7 @@ def memory_works() -> dict[str, tuple[str, Callable[..., Image]]]:
 
 
 def memory(threads: int, megapixels: float, wanted: Callable[[str], bool]) -> list[Peak]:
-    """Measure the peak of each way on one picture, as NumPy accounts for its arrays."""
+    """Measure the peak of each method on one picture, as NumPy accounts for its arrays."""
     image = noise(megapixels)
     bound = next((bound for size, bound in MEMORY_BOUNDS if megapixels <= size), MEMORY_BOUNDS[-1][1])
     peaks = []

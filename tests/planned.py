@@ -5,6 +5,6 @@ import numpy as np
 from convfilter.planning import Task, applicable
 
 
-def ways(stage, dtype=np.uint8):
+def methods(stage, dtype=np.uint8):
     """Return the algorithms that can compute a stage on samples of a type."""
     return applicable(Task.of(stage, (600, 600, 3), np.dtype(dtype)))

@@ -76,7 +76,7 @@ def test_kernels(algorithm, case, job, shape, seed):
     if refused(shape, image, geometry):
         return
     kernel, numerators, divisor = kernel_for(job, shape, seed)
-    got = forced(algorithm, job, lambda **way: convfilter.convolve(image, kernel, **way, **geometry))
+    got = forced(algorithm, job, lambda **how: convfilter.convolve(image, kernel, **how, **geometry))
     if got is None:
         return
     if image.dtype == np.float32:
@@ -98,7 +98,7 @@ def test_kernels(algorithm, case, job, shape, seed):
 def test_whole_kernels_stay_exact_where_an_offset_makes_ties(algorithm, dtype, storing):
     image = pictures.picture((40, 60), dtype, seed=8)
     kernel = pictures.asymmetric(pictures.whole(np.random.default_rng(8), (6, 5)))
-    got = forced(algorithm, None, lambda **way: convfilter.convolve(image, kernel, **storing, **way))
+    got = forced(algorithm, None, lambda **how: convfilter.convolve(image, kernel, **storing, **how))
     if got is not None:
         offset = Fraction(str(storing.get("offset", 0))) * reference.full_scale(dtype)
         sums = reference.correlate(image.astype(np.int64), kernel)
@@ -111,7 +111,7 @@ def test_whole_kernels_are_stretched_as_well_as_others(algorithm, dtype):
     """Stretching a small range to the whole range amplifies small errors."""
     image = (pictures.picture((40, 60), dtype, seed=8) % 2).astype(dtype)
     kernel = pictures.asymmetric(pictures.whole(np.random.default_rng(8), (6, 5))) // 5
-    got = forced(algorithm, None, lambda **way: convfilter.convolve(image, kernel, map="stretch", **way))
+    got = forced(algorithm, None, lambda **how: convfilter.convolve(image, kernel, map="stretch", **how))
     if got is not None:
         assert_stored(got, reference.correlate(reference.real(image), kernel), "stretch")
 
@@ -123,9 +123,9 @@ def test_stretching_a_flat_result_does_not_show_its_rounding(algorithm, dtype, j
     image = np.full((90, 110), reference.full_scale(dtype) * 0.7, dtype)
     kernel = np.zeros((5, 6)) if job in ("box", "wide gaussian") else kernel_for(job, (5, 6), 1)[0]
     run = {
-        "box": lambda **way: convfilter.box_blur(image, (5, 6), map="stretch", **way),
-        "wide gaussian": lambda **way: convfilter.gaussian_blur(image, 10, map="stretch", **way),
-    }.get(job, lambda **way: convfilter.convolve(image, kernel, map="stretch", **way))
+        "box": lambda **how: convfilter.box_blur(image, (5, 6), map="stretch", **how),
+        "wide gaussian": lambda **how: convfilter.gaussian_blur(image, 10, map="stretch", **how),
+    }.get(job, lambda **how: convfilter.convolve(image, kernel, map="stretch", **how))
     if (algorithm, job) == ("direct", "wide gaussian"):
         return
     got = forced(algorithm, None, run)
@@ -138,7 +138,7 @@ def test_huge_weights_leave_no_trace_outside_their_windows(algorithm, whole):
     image = np.zeros((60, 70), np.uint8)
     image[20, 30] = 255
     kernel = pictures.asymmetric(np.random.default_rng(2).integers(1, 1000, (5, 6))) * (2.0**30 if whole else 1.1e20)
-    got = forced(algorithm, None, lambda **way: convfilter.convolve(image, kernel, **way))
+    got = forced(algorithm, None, lambda **how: convfilter.convolve(image, kernel, **how))
     if got is not None:
         sums = reference.correlate(image.astype(np.float64), np.ones(kernel.shape))
         assert np.array_equal(got, np.where(sums > 0, 255, 0))
@@ -150,7 +150,9 @@ def test_weights_too_small_to_show_leave_the_offset(algorithm, magnitude):
     image = pictures.picture((9, 40), "uint8")
     kernel = magnitude * kernel_for("real", (5, 6), 1)[0]
     got = forced(
-        algorithm, "real" if magnitude else None, lambda **way: convfilter.convolve(image, kernel, offset=0.4, **way)
+        algorithm,
+        "real" if magnitude else None,
+        lambda **how: convfilter.convolve(image, kernel, offset=0.4, **how),
     )
     if got is not None:
         assert (got == 102).all()
@@ -165,7 +167,7 @@ def test_boxes(algorithm, case, size):
     if refused(reference.pair(size), image, geometry):
         return
     job = "box" if image.dtype == np.float32 else "whole numbers in a box"
-    got = forced(algorithm, job, lambda **way: convfilter.box_blur(image, size, **way, **geometry))
+    got = forced(algorithm, job, lambda **how: convfilter.box_blur(image, size, **how, **geometry))
     if got is None:
         return
     if image.dtype == np.float32:
@@ -185,7 +187,7 @@ def test_gaussians(algorithm, case, sigma):
     if (algorithm == "direct" and np.max(sigma) > 3) or refused(reference.gaussian_window(sigma), image, geometry):
         return
     job = gaussian_job(sigma, geometry["dilation"])
-    got = forced(algorithm, job, lambda **way: convfilter.gaussian_blur(image, sigma, **way, **geometry))
+    got = forced(algorithm, job, lambda **how: convfilter.gaussian_blur(image, sigma, **how, **geometry))
     if got is None:
         return
     samples = reference.real(image)
@@ -206,12 +208,12 @@ def test_shares_of_equal_samples(algorithm, dtype):
     samples = reference.real(image)
     for sigma in (1.2, (2, 3), 9, 31):
         if algorithm != "direct" or np.max(sigma) < 3:
-            got = forced(algorithm, gaussian_job(sigma), lambda **way: convfilter.gaussian_blur(image, sigma, **way))  # noqa: B023
+            got = forced(algorithm, gaussian_job(sigma), lambda **how: convfilter.gaussian_blur(image, sigma, **how))  # noqa: B023
             if got is not None:
                 assert_stored(got, reference.gaussian_blur(samples, sigma))
     for job in ("real", "separable"):
         kernel, _, _ = kernel_for(job, (9, 8), 3)
-        got = forced(algorithm, job, lambda **way: convfilter.convolve(image, kernel, **way))  # noqa: B023
+        got = forced(algorithm, job, lambda **how: convfilter.convolve(image, kernel, **how))  # noqa: B023
         if got is not None:
             assert_stored(got, reference.correlate(samples, kernel))
 
@@ -231,7 +233,7 @@ def test_the_same_bytes_for_any_number_of_threads(algorithm, dtype):
     }.items():
         if (algorithm, job) == ("direct", "wide gaussian"):
             continue
-        once = forced(algorithm, job, lambda run=run, **way: run(threads=1, **way))
+        once = forced(algorithm, job, lambda run=run, **how: run(threads=1, **how))
         for threads in (2, 3, 7) if once is not None else ():
             assert run(threads=threads, algorithm=algorithm).tobytes() == once.tobytes()
 
@@ -245,13 +247,13 @@ def test_what_is_not_finite_stays_in_the_windows_that_hold_it(algorithm, job):
     if "gaussian" in job:
         sigma = 1.5 if job == "gaussian" else 6
         column = reference.gaussian_weights(sigma, reference.gaussian_radius(sigma))[:, np.newaxis]
-        run, passes = lambda **way: convfilter.gaussian_blur(image, sigma, **way), (column, column.T)
+        run, passes = lambda **how: convfilter.gaussian_blur(image, sigma, **how), (column, column.T)
     elif job == "box":
         passes = np.full((7, 1), 1 / 7), np.full((1, 6), 1 / 6)
-        run = lambda **way: convfilter.box_blur(image, (7, 6), **way)  # noqa: E731
+        run = lambda **how: convfilter.box_blur(image, (7, 6), **how)  # noqa: E731
     else:
         kernel, _, _ = kernel_for(job, (7, 6), 2)
-        run, passes = lambda **way: convfilter.convolve(image, kernel, **way), (kernel,)
+        run, passes = lambda **how: convfilter.convolve(image, kernel, **how), (kernel,)
     if (algorithm, job) == ("direct", "wide gaussian"):
         return
     got = forced(algorithm, job, run)
@@ -277,7 +279,7 @@ def test_sweep_of_sigma_on_small_pictures(algorithm, mode):
         for sigma in (1, 3.9, 4, 4.1, 6, 8, 10, 16, 30, 77, 300):
             if algorithm == "direct" and sigma > 4:
                 continue
-            run = lambda **way: convfilter.gaussian_blur(image, sigma, **settings, **way)  # noqa: B023, E731
+            run = lambda **how: convfilter.gaussian_blur(image, sigma, **settings, **how)  # noqa: B023, E731
             got = forced(algorithm, gaussian_job(sigma), run)
             if got is not None:
                 assert_stored(got, reference.gaussian_blur(reference.real(image), sigma, **settings))
@@ -287,13 +289,13 @@ def test_every_algorithm_is_forced_somewhere():
     """An algorithm that refused every case would pass all the tests above."""
     image = pictures.picture((30, 31), "uint8")
     runs = (
-        lambda **way: convfilter.convolve(image, kernel_for("real", (5, 4), 1)[0], **way),
-        lambda **way: convfilter.convolve(image, kernel_for("separable", (5, 4), 1)[0], **way),
-        lambda **way: convfilter.box_blur(image, 5, **way),
-        lambda **way: convfilter.gaussian_blur(image, 9, **way),
-        lambda **way: convfilter.sobel(image, **way),
-        lambda **way: convfilter.max_pool(image, 3, **way),
-        lambda **way: convfilter.median(image, 3, **way),
+        lambda **how: convfilter.convolve(image, kernel_for("real", (5, 4), 1)[0], **how),
+        lambda **how: convfilter.convolve(image, kernel_for("separable", (5, 4), 1)[0], **how),
+        lambda **how: convfilter.box_blur(image, 5, **how),
+        lambda **how: convfilter.gaussian_blur(image, 9, **how),
+        lambda **how: convfilter.sobel(image, **how),
+        lambda **how: convfilter.max_pool(image, 3, **how),
+        lambda **how: convfilter.median(image, 3, **how),
     )
     for algorithm in ALGORITHMS:
         assert any(forced(algorithm, None, run) is not None for run in runs), algorithm

@@ -30,7 +30,7 @@ def compare(image, chunks, *specs, **keywords):
     return result
 
 
-WAYS = [
+CALLS = [
     (("gaussian:2",), {}),
     (("gaussian:3x0,stride=3",), {"algorithm": "separable"}),
     (("gaussian:7",), {}),
@@ -55,7 +55,7 @@ WAYS = [
 
 
 @pytest.mark.parametrize(
-    ("specs", "keywords"), WAYS, ids=lambda value: "+".join(value) if value and str(value)[0] == "(" else ""
+    ("specs", "keywords"), CALLS, ids=lambda value: "+".join(value) if value and str(value)[0] == "(" else ""
 )
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 def test_every_way_gives_the_same_bits(specs, keywords, dtype):

@@ -70,7 +70,7 @@ def works(draw):
         stage = replace(stage, stride=(2, 3), dilation=draw(st.sampled_from([(1, 1), (2, 1)])))
     dtype = draw(st.sampled_from(["uint8", "uint8", "uint16", "float32"]))
     channels, alpha, gray = draw(st.sampled_from([(1, 0, 0), (3, 0, 0), (3, 0, 1), (4, 1, 0), (4, 1, 1), (5, 0, 0)]))
-    cols = draw(st.sampled_from([9, 31, 60, 1100 // channels]))  # the last is folded by some ways
+    cols = draw(st.sampled_from([9, 31, 60, 1100 // channels]))  # the last is lane-interleaved by some methods
     shape = draw(st.integers(9, 90)), cols, channels
     target = draw(st.sampled_from([dtype, dtype, "float32"]))
     plan = plan_stack([stage], shape, dtype, out_dtype=target, alpha=bool(alpha), gray=bool(gray))

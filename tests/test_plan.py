@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from planned import ways
+from planned import methods
 
 from convfilter.errors import ParameterError, SizeError
 from convfilter.filters import kernels
@@ -175,7 +175,7 @@ def test_a_separable_kernel_costs_its_height_and_width():
 
 
 def test_an_algorithm_that_is_asked_for_is_used():
-    for algorithm in ways(correlation(kernels.box(9, 9))):
+    for algorithm in methods(correlation(kernels.box(9, 9))):
         assert plan_one(correlation(kernels.box(9, 9)), algorithm=algorithm).algorithm == algorithm
 
 
@@ -186,7 +186,7 @@ def test_an_algorithm_that_cannot_compute_a_stage_is_an_error():
     with pytest.raises(ParameterError, match=r"stage 2 \(kernel\): algorithm 'separable' cannot compute this; try dir"):
         plan_stack(stack, (9, 9), np.uint8, algorithm="separable")
     for stage in (Stage(SOBEL), Stage(Pooling("max", (3, 3)))):
-        for algorithm in set(ALGORITHMS) - set(ways(stage)):
+        for algorithm in set(ALGORITHMS) - set(methods(stage)):
             with pytest.raises(ParameterError):
                 plan_one(stage, algorithm=algorithm)
 

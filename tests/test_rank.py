@@ -1,4 +1,4 @@
-"""Medians and percentiles of windows of any shape, by every way, against NumPy and SciPy."""
+"""Medians and percentiles of windows of any shape, by every method, against NumPy and SciPy."""
 
 import tracemalloc
 
@@ -21,7 +21,7 @@ RNG = np.random.default_rng(3)
 CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 1]])
 
 
-def ways(stage, image):
+def methods(stage, image):
     return applicable(Task.of(stage, (*image.shape, 1)[:3], image.dtype))
 
 
@@ -52,10 +52,10 @@ def test_every_way_gives_what_numpy_gives(dtype, window, p, geometry):
     from convfilter.keywords import stage_values
 
     stage = Stage(Rank(kernel, p), **stage_values(geometry))
-    for way in ways(stage, image):
-        decided = plan_stack([stage], image.shape, dtype, algorithm=way)
+    for method in methods(stage, image):
+        decided = plan_stack([stage], image.shape, dtype, algorithm=method)
         for threads in (1, 2):
-            np.testing.assert_array_equal(run_array(decided, image, threads=threads).pixels, expected, err_msg=way)
+            np.testing.assert_array_equal(run_array(decided, image, threads=threads).pixels, expected, err_msg=method)
 
 
 def test_a_padding_value_that_is_no_sample_is_sorted_like_any_other():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from planned import ways
+from planned import methods
 from samples import byte_noise
 
 from convfilter.errors import ParameterError
@@ -106,9 +106,9 @@ def test_one_row_or_channel_alone_gives_what_it_gives_among_others(operator, sha
 def test_all_ways_to_compute_a_box_agree(shape, size, stride, dilation, mode, dtype):
     image = byte_noise(shape, dtype)
     stage = Stage(Correlation(kernels.box(*size)), stride=stride, dilation=dilation, padding_mode=mode)
-    names = ways(stage)
+    names = methods(stage)
     assert {"direct", "separable"} <= set(names)
-    results = {run_array(plan_stack([stage], shape, dtype, algorithm=way), image).pixels.tobytes() for way in names}
+    results = {run_array(plan_stack([stage], shape, dtype, algorithm=name), image).pixels.tobytes() for name in names}
     assert len(results) == 1
 
 
@@ -123,11 +123,11 @@ def test_transforms_of_several_tiles_give_what_sums_give(stride):
     image = np.random.default_rng(2).integers(0, 256, (1001, 700), np.uint8)
     by_transform, by_sums = (
         run_array(
-            plan_stack([stage], image.shape, image.dtype, out_dtype=np.float32, algorithm=way),
+            plan_stack([stage], image.shape, image.dtype, out_dtype=np.float32, algorithm=method),
             image,
             out_dtype=np.float32,
         )
-        for way in ("fourier", "direct")
+        for method in ("fourier", "direct")
     )
     assert np.abs(by_transform.pixels - by_sums.pixels).max() < 1e-3
 
@@ -148,13 +148,14 @@ def test_transforms_of_several_tiles_give_what_sums_give(stride):
 def test_transforms_down_columns_give_what_sums_give(window, dilation, goes_down_columns, channels, dtype):
     """Several blocks of rows and strips of columns, the last of each cut short; spans from 1 to 86 rows."""
     weights = np.random.default_rng(1).standard_normal(window)
-    weights.flat[:2] = np.abs(weights.flat[:2]) * (1, -1)  # means of real samples take other ways
+    weights.flat[:2] = np.abs(weights.flat[:2]) * (1, -1)  # means of real samples take other methods
     stage = Stage(
         Correlation(kernels.from_array(weights / np.abs(weights).sum())), dilation=dilation, padding_mode="reflect"
     )
     image = np.random.default_rng(2).integers(0, 256, (245, 1800, channels), np.uint8).astype(dtype)
     plans = [
-        plan_stack([stage], image.shape, dtype, out_dtype=np.float32, algorithm=way) for way in ("fourier", "direct")
+        plan_stack([stage], image.shape, dtype, out_dtype=np.float32, algorithm=method)
+        for method in ("fourier", "direct")
     ]
     assert (plans[0].stages[0].sides[1] == 0) == goes_down_columns
     by_transform, by_sums = (run_array(plan, image, out_dtype=np.float32).pixels for plan in plans)

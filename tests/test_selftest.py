@@ -14,15 +14,15 @@ from convfilter.cli.root import run
 from convfilter.native.loop import Loop
 from convfilter.selftest import findings
 from convfilter.selftest.findings import selftest
+from convfilter.selftest.methods import JOBS
 from convfilter.selftest.reference import gaussian, largest, weighted_sums, with_border
-from convfilter.selftest.ways import JOBS
 from convfilter.variants import all_variants
 
-#: Ways that refuse real samples, and those that sum nothing but weights that are not whole.
+#: Methods that refuse real samples, and methods whose weights are never whole.
 NO_REALS, NO_WHOLE, NO_ALPHA = ("box",), ("multirate", "join", "bilateral", "guided"), ("fourier",)
-#: Ways for bytes alone, those whose results are samples, and those for no sample type that needs float64.
+#: Methods for bytes alone, those whose results are samples, and those for no sample type that needs float64.
 BYTES, ALL_WHOLE, NARROW = ("histograms",), ("morphology", "canny", "png"), ("box", "multirate", "histograms")
-#: The way whose results are of the picture's type alone.
+#: The method whose results are of the picture's type alone.
 KEPT = ("png",)
 WIDE = ("int16", "uint32", "float64")
 
@@ -47,7 +47,7 @@ def test_every_promise_is_kept_here(observed):
     assert [finding for finding in found if not finding.kept] == []
 
 
-def test_every_way_is_checked_with_every_sample_type(observed):
+def test_every_method_is_checked_with_every_sample_type(observed):
     found, _ = observed
     checked = {(finding.algorithm, finding.dtype, finding.result, finding.sums) for finding in found}
     wanted = {
@@ -154,7 +154,7 @@ def test_the_command_prints_what_it_found(monkeypatch, capfd):
     monkeypatch.setattr(findings.selftest, "__defaults__", (("gradient",),))
     assert run(["selftest"]) == 0
     lines = capfd.readouterr().out.splitlines()
-    assert lines[0].split() == ["way", "picture", "result", "sums", "found", "promised"]
+    assert lines[0].split() == ["method", "picture", "result", "sums", "found", "promised"]
     assert lines[1].split()[:4] == ["gradient", "uint8", "uint8", "whole"]
     assert all(line.endswith("kept") for line in lines[1:-1])
     count = len(lines) - 2

@@ -142,7 +142,7 @@ def test_a_quick_look_has_pixels_of_the_whole(row, more, scene):
     factor = max(-(-size // 50) for size in whole.shape[:2])
     assert (facts["factor"], facts["quick"]) == (factor, factor > 1)
     difference = np.abs(shown(data) - whole[::factor, ::factor].astype(float))
-    # A stride may be summed in another way; the values before rounding are as close as is promised for both.
+    # A stride may be summed by another method; the values before rounding are as close as is promised for both.
     assert difference.max() <= 1 and (difference > 0).mean() < 0.01
 
 

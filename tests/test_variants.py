@@ -3,7 +3,7 @@ from processes import run_python
 from convfilter import variants
 from convfilter.variants import all_variants
 
-#: Each way to compute, with each sample type, kind of picture and kind of result.
+#: Each method, with each sample type, kind of picture and kind of result.
 EVERYTHING = """
 import sys
 from itertools import product
@@ -41,14 +41,14 @@ for operator, dtype, (channels, alpha, gray) in product(operators, ("u1", "u2", 
     image = np.zeros((5, 6, channels), dtype)
     for scale, stretch in [(1.0, None), (1e6, "stretch")]:
         stage = Stage(operator, scale=scale, map=stretch)
-        for way in applicable(Task.of(stage, (5, 6, channels - 2 * gray), np.dtype(dtype), alpha=alpha, gray=gray)):
+        for method in applicable(Task.of(stage, (5, 6, channels - 2 * gray), np.dtype(dtype), alpha=alpha, gray=gray)):
             for stages in ([stage], [stage, stage]):
                 second = Task.of(stage, (5, 6, channels - 2 * gray), np.dtype("f4"), alpha=alpha)
-                if len(stages) == 2 and way not in applicable(second):
+                if len(stages) == 2 and method not in applicable(second):
                     continue
                 try:
-                    plan = plan_stack(stages, image.shape, dtype, alpha=alpha, gray=gray, algorithm=way)
-                except ParameterError:  # before another stage, what a way may round is judged otherwise
+                    plan = plan_stack(stages, image.shape, dtype, alpha=alpha, gray=gray, algorithm=method)
+                except ParameterError:  # before another stage, what a method may round is judged otherwise
                     continue
                 for target in {dtype, "f4", "u2" if dtype == "u1" else dtype}:
                     run_array(plan, image, out_dtype=target)

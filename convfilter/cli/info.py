@@ -178,8 +178,8 @@ def _filter_lines(found: dict[str, Any]) -> Iterator[str]:
     """Yield the effect of a stack as lines of text."""
     yield f"  {' + '.join(found['specs'])}:"
     yield f"    result     {found['before']} -> {found['after']}, as {found['format']}"
-    ways = zip(found["algorithms"], found["precision"], strict=True)
-    yield f"    algorithm  {' + '.join(f'{way} in {precision}' for way, precision in ways)}"
+    methods = zip(found["algorithms"], found["precision"], strict=True)
+    yield f"    algorithm  {' + '.join(f'{method} in {precision}' for method, precision in methods)}"
     yield f"    rows       {found['whole'] or 'one by one, so that little memory is needed'}"
     for note in found["notes"]:
         yield f"    note       {note}"

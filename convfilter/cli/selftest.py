@@ -14,7 +14,7 @@ def _selftest() -> int:
     from convfilter.selftest.findings import processor, selftest
 
     object_code.on_notice(say)
-    tell(_line("way", "picture", "result", "sums", "found", "promised", ""))
+    tell(_line("method", "picture", "result", "sums", "found", "promised", ""))
     count = broken = 0
     for finding in selftest():
         count, broken = count + 1, broken + (not finding.kept)
@@ -35,7 +35,7 @@ command = click.Command(
     help=COMMANDS["selftest"]
     + """
 
-    Runs every way to compute a filter, compiled for this processor, with every
+    Runs every method of computing a filter, compiled for this processor, with every
     sample type over strides, dilations, borders, channels and alpha, and compares
     with float64. Exit status 1 if a promise is broken.
     """,

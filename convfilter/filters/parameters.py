@@ -321,8 +321,8 @@ class Parameter(NamedTuple):
             got = shown(value.text, quotes=not is_number)
             from convfilter import synonyms
 
-            way = synonyms.of_value(self.name, value.text, self.kind.choices)
-            raise ParameterError(f"{value.where}: {subject or self.name} {error}, got {got}", remedy=way) from None
+            remedy = synonyms.of_value(self.name, value.text, self.kind.choices)
+            raise ParameterError(f"{value.where}: {subject or self.name} {error}, got {got}", remedy=remedy) from None
 
     @property
     def facts(self) -> str:

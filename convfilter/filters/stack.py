@@ -29,13 +29,13 @@ def find(name: Value) -> Filter:
         return FILTERS[name.text]
     from convfilter import synonyms
 
-    way = synonyms.of_filter(name.text)
-    if not way:
+    remedy = synonyms.of_filter(name.text)
+    if not remedy:
         from difflib import get_close_matches
 
         close = get_close_matches(name.text.lower()[:99], FILTERS, n=3)
-        way = (f"did you mean {' or '.join(close)}? " if close else "") + "'convfilter kernel list' shows all"
-    raise SpecError(f"{name.where}: no filter is called {shown(name.text)}", remedy=way)
+        remedy = (f"did you mean {' or '.join(close)}? " if close else "") + "'convfilter kernel list' shows all"
+    raise SpecError(f"{name.where}: no filter is called {shown(name.text)}", remedy=remedy)
 
 
 def stage(spec: str | FilterSpec, **defaults: Any) -> Stage:

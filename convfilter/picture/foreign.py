@@ -21,19 +21,19 @@ class Foreign(NamedTuple):
         With the dot, lower case, without suffixes that other formats share.
     signatures : tuple of (int, bytes)
         (offset, bytes) pairs, each of which identifies the format.
-    way : str
+    remedy : str
         How to convert it to a readable picture.
     """
 
     name: str
     suffixes: tuple[str, ...]
     signatures: tuple[tuple[int, bytes], ...]
-    way: str
+    remedy: str
 
     @property
     def message(self) -> str:
         """Message for the user."""
-        return f"{self.name} cannot be read; {self.way}"
+        return f"{self.name} cannot be read; {self.remedy}"
 
 
 def _by(tool: str) -> str:

@@ -54,8 +54,8 @@ def settled(losses: Iterable[Loss], options: ReadOptions | WriteOptions, error: 
     found = tuple(dict.fromkeys(losses))
     refused = [loss for loss in found if options.strict or (loss.severe and not options.allow_loss)]
     if refused:
-        ways = [*(loss.remedy for loss in refused), "{strict=True} makes this an error" if options.strict else ""]
-        raise error("; ".join(loss.text for loss in refused), remedy="; ".join(filter(None, dict.fromkeys(ways))))
+        remedies = [*(loss.remedy for loss in refused), "{strict=True} makes this an error" if options.strict else ""]
+        raise error("; ".join(loss.text for loss in refused), remedy="; ".join(filter(None, dict.fromkeys(remedies))))
     return tuple(loss.text for loss in found)
 
 
@@ -328,11 +328,11 @@ def _of_frames(outline: Outline, fmt: Format) -> Iterator[Loss]:
     kind = "frames" if outline.animated else "pages"
     if not fmt.frames or (fmt.frames == "animation" and not outline.animated):
         what = "one picture" if not fmt.frames else "animations"
-        way = _others(outline, lambda other: other.frames == ("animation" if outline.animated else "pages"))
+        remedy = _others(outline, lambda other: other.frames == ("animation" if outline.animated else "pages"))
         yield Loss(
             f"{fmt.name} holds {what}, the input has {outline.frames} {kind}",
             severe=True,
-            remedy=f"use {way}, choose one with {{frame=N}}, or keep the first with {_ALLOW_LOSS}",
+            remedy=f"use {remedy}, choose one with {{frame=N}}, or keep the first with {_ALLOW_LOSS}",
         )
         return
     if not outline.animated:

@@ -85,8 +85,10 @@ def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -
             raise WriteError("a CMYK picture with transparency cannot be flattened; convert it to RGB first")
     if outline.model not in fmt.models:
         kind = {"cmyk": "CMYK", "gray": "grey", "rgb": "colour"}[outline.model]
-        way = "use tiff or jpeg, or convert it to RGB first" if outline.model == "cmyk" else "use {gray=True}, or ppm"
-        raise WriteError(f"{fmt.name} cannot hold a {kind} picture", remedy=way)
+        remedy = (
+            "use tiff or jpeg, or convert it to RGB first" if outline.model == "cmyk" else "use {gray=True}, or ppm"
+        )
+        raise WriteError(f"{fmt.name} cannot hold a {kind} picture", remedy=remedy)
     if outline.extras and outline.alpha and options.background is not None:
         raise WriteError("a picture with bands beside its colours cannot be flattened", remedy="leave out {background}")
     if max(outline.width, outline.height) > fmt.max_side:

@@ -4,10 +4,10 @@ Pure functions without pictures or threads.
 """
 
 from convfilter.planning.arithmetic import AxisPlan, counted_cells, real_cells
+from convfilter.planning.methods import ALGORITHMS, Algorithm, applicable, is_fused
 from convfilter.planning.plan import Plan, plan_stack
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import LUMINANCE, LUMINANCE_DIVISOR, Task
-from convfilter.planning.ways import ALGORITHMS, Algorithm, applicable, is_fused
 from convfilter.sample_types import full_scale, is_whole, is_wide, require_sample_type
 
 __all__ = [

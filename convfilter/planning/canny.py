@@ -21,7 +21,7 @@ def canny_block_rows(rows: AxisPlan) -> int:
 
 
 def canny_cost(task: Task) -> float:
-    """Return the multiply-adds of one sample: smoothing both ways, two gradients, their magnitude."""
+    """Return the multiply-adds of one sample: smoothing along both axes, two gradients, their magnitude."""
     operator = task.stage.operator
     assert isinstance(operator, Canny)
     return 2.0 * (2 * radius_of(operator.sigma) + 1) + 20.0

@@ -11,8 +11,8 @@ import numpy as np
 from convfilter.filters import kernels
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Correlation, Stage
+from convfilter.planning.methods import least_time
 from convfilter.planning.task import Task
-from convfilter.planning.ways import least_time
 
 #: Most weights of a merged kernel that is not separable.
 _MOST_WEIGHTS = 31 * 31

@@ -20,6 +20,17 @@ from convfilter.planning.composites import expanded
 from convfilter.planning.field import Field
 from convfilter.planning.guided import guided_block_rows, guided_bytes
 from convfilter.planning.joining import Branches, constant_shape, joined_fields, joined_shape
+from convfilter.planning.methods import (
+    ALGORITHMS,
+    TRANSFORM_PLANES,
+    Algorithm,
+    applicable,
+    cheapest,
+    cost,
+    products_of,
+    rates_of,
+    transform_sides,
+)
 from convfilter.planning.morphology import morphology_block_rows, morphology_bytes
 from convfilter.planning.offsets import settled
 from convfilter.planning.pooling import is_summed_by_taps, pooling_bytes, stretch_of
@@ -34,17 +45,6 @@ from convfilter.planning.strips import (
     whole_vectors,
 )
 from convfilter.planning.task import Task, takes_alpha_as_colour
-from convfilter.planning.ways import (
-    ALGORITHMS,
-    TRANSFORM_PLANES,
-    Algorithm,
-    applicable,
-    cheapest,
-    cost,
-    products_of,
-    rates_of,
-    transform_sides,
-)
 from convfilter.record import record
 from convfilter.sample_types import full_scale, is_whole, real_of
 
@@ -252,9 +252,9 @@ def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> St
     ParameterError
         ``algorithm`` cannot compute it.
     """
-    ways = applicable(task)
-    if algorithm is not None and algorithm not in ways:
-        raise ParameterError(f"{prefix}algorithm {shown(algorithm)} cannot compute this; try {' or '.join(ways)}")
+    methods = applicable(task)
+    if algorithm is not None and algorithm not in methods:
+        raise ParameterError(f"{prefix}algorithm {shown(algorithm)} cannot compute this; try {' or '.join(methods)}")
     chosen = next((name for name in get_args(Algorithm) if name == algorithm), None) or cheapest(task)
     plan = StagePlan(
         task.stage,

@@ -8,15 +8,15 @@ from convfilter.filters.multirate import Rates
 from convfilter.filters.stage import Stage
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.field import Field
+from convfilter.planning.methods import (
+    Algorithm,
+)
 from convfilter.planning.precision import Precision
 from convfilter.planning.strips import (
     Fold,
     Stream,
     fold_of,
     stream_of,
-)
-from convfilter.planning.ways import (
-    Algorithm,
 )
 from convfilter.record import cached_property, record
 

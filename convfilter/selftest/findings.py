@@ -16,8 +16,8 @@ from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, full_scale, is_who
 from convfilter.planning.plan import BLOCK_ROWS, TILE_SAMPLES
 from convfilter.record import record
 from convfilter.selftest.jobs import ExpectWhole, Job, Keywords, Samples
+from convfilter.selftest.methods import JOBS
 from convfilter.selftest.reference import Real, with_border
-from convfilter.selftest.ways import JOBS
 
 #: Promised distance of a stored sample from the exact result, in levels beyond the half of rounding: it equals the
 #: rounded exact result unless that is so close to a tie.

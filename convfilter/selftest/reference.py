@@ -177,11 +177,11 @@ def canny(plane: Real, sigma: float, low: float, high: float) -> npt.NDArray[np.
     few, many = np.sort(np.abs([down[inner], along[inner]]), axis=0)
     share = np.divide(few, many, out=np.zeros_like(few), where=many > 0)
     ridge = here >= low
-    for way in (1, -1):
-        side = np.where(alike, way, -way)
+    for side_step in (1, -1):
+        side = np.where(alike, side_step, -side_step)
         row, col = np.indices(here.shape) + 1
-        near = np.where(steep, size[row + way, col], size[row, col + side])
-        ridge &= size[row + way, col + side] * share + near * (1 - share) <= here
+        near = np.where(steep, size[row + side_step, col], size[row, col + side])
+        ridge &= size[row + side_step, col + side] * share + near * (1 - share) <= here
     ridge[0] = ridge[-1] = False
     ridge[:, 0] = ridge[:, -1] = False
     edges = ridge & (here >= high)

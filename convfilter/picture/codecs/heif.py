@@ -68,7 +68,7 @@ def _opened(file: BinaryIO) -> Any:
     kinds = _top_boxes(file)
     if b"moov" in kinds and b"meta" not in kinds:
         sequence = foreign.named("a HEIF sequence")
-        raise ReadError(f"{sequence.name} cannot be read", remedy=sequence.way)
+        raise ReadError(f"{sequence.name} cannot be read", remedy=sequence.remedy)
     _require_text(file)
     file.seek(0)
     heif = pi_heif.open_heif(file, convert_hdr_to_8bit=False, hdr_to_16bit=False)

@@ -56,9 +56,9 @@ class Target(NamedTuple):
         found = formats.by_name(source_format) if source_format else None
         if found is None:
             known = formats.row(source_format or "")
-            way = f"{{format={' or '.join(known.instead)}}}" if known else "{format}"
+            remedy = f"{{format={' or '.join(known.instead)}}}" if known else "{format}"
             raise WriteError(
-                f"pictures cannot be written as {source_format or 'an unknown format'}", remedy=f"use {way}"
+                f"pictures cannot be written as {source_format or 'an unknown format'}", remedy=f"use {remedy}"
             )
         return self._replace(format=found)
 
@@ -113,8 +113,8 @@ def resolve_target(
         if chosen is None:
             suffix = "." + options.format.removeprefix(".")
             if known := formats.row(options.format.upper()) or formats.read_only(suffix):
-                way = " or ".join(known.instead)
-                raise UsageError(f"{known.name} can be read but not written", remedy=f"use {{format={way}}}")
+                remedy = " or ".join(known.instead)
+                raise UsageError(f"{known.name} can be read but not written", remedy=f"use {{format={remedy}}}")
             names = " ".join(fmt.name.lower() for fmt in formats.FORMATS)
             raise UsageError(f"format must be one of {names}, got {shown(options.format)}")
         return Target(name, chosen)

@@ -85,7 +85,7 @@ _COLUMN_SPAN = 1024
 _DOWN, _ALONG = 1.45, 2.5
 
 
-class Way(NamedTuple):
+class Method(NamedTuple):
     """A method: whether it can compute a task, and its multiply-adds for one output sample.
 
     The choice depends on measured times, in multiply-adds of the direct method in
@@ -106,26 +106,26 @@ class Way(NamedTuple):
 
 def applicable(task: Task) -> tuple[Algorithm, ...]:
     """Return the methods that can compute ``task``, whatever their cost."""
-    return tuple(way.name for way in (*WAYS, *_ONLY_WAYS) if way.can(task))
+    return tuple(method.name for method in (*METHODS, *_ONLY_METHODS) if method.can(task))
 
 
 def cheapest(task: Task) -> Algorithm:
     """Return the fastest method."""
-    ways = [way for way in (*WAYS, *_ONLY_WAYS) if way.can(task)]
-    return ways[0].name if len(ways) == 1 else min(ways, key=lambda way: way.time(task)).name
+    methods = [method for method in (*METHODS, *_ONLY_METHODS) if method.can(task)]
+    return methods[0].name if len(methods) == 1 else min(methods, key=lambda method: method.time(task)).name
 
 
 def least_time(task: Task) -> float:
     """Return the approximate time of one output sample by the fastest method."""
-    return min(way.time(task) for way in (*WAYS, *_ONLY_WAYS) if way.can(task))
+    return min(method.time(task) for method in (*METHODS, *_ONLY_METHODS) if method.can(task))
 
 
 def cost(task: Task, name: str) -> float:
     """Return the multiply-adds (or comparisons) for one output sample."""
-    return next(way for way in (*WAYS, *_ONLY_WAYS) if way.name == name).multiply_adds(task)
+    return next(method for method in (*METHODS, *_ONLY_METHODS) if method.name == name).multiply_adds(task)
 
 
-# Which ways can ----------------------------------------------------------------
+# Whether a method applies ----------------------------------------------------------------
 
 
 def _sums(task: Task) -> bool:
@@ -161,7 +161,7 @@ def _can_transform(task: Task) -> bool:
     return sound and transform_sides(task) is not None
 
 
-# What they cost -----------------------------------------------------------------
+# Cost in multiply-adds -----------------------------------------------------------------
 
 
 def _direct_cost(task: Task) -> float:
@@ -315,7 +315,7 @@ def _smooth(least: int) -> int:
         size += 1
 
 
-# What they need -----------------------------------------------------------------
+# Factors and rates -----------------------------------------------------------------
 
 
 def products_of(task: Task) -> tuple[Product, ...] | None:
@@ -346,47 +346,47 @@ def rates_of(task: Task) -> tuple[Rates | None, Rates | None]:
     return rows, cols
 
 
-WAYS = (
-    Way("direct", _sums, _direct_cost, 1.0, 0.0),
+METHODS = (
+    Method("direct", _sums, _direct_cost, 1.0, 0.0),
     # Along a row, vectors straddle cache lines; and a second pass costs a store and a load.
-    Way("separable", _can_separate, _separable_cost, 1.4, 6.0),
-    Way("lowrank", _can_lower_rank, _low_rank_cost, 1.4, 6.0),
-    Way("box", _can_run_sums, _box_cost, 1.0, 0.0),
+    Method("separable", _can_separate, _separable_cost, 1.4, 6.0),
+    Method("lowrank", _can_lower_rank, _low_rank_cost, 1.4, 6.0),
+    Method("box", _can_run_sums, _box_cost, 1.0, 0.0),
     # Squares of samples are transposed and transposed back; and coarse rows go through memory.
-    Way("multirate", _can_multirate, _multirate_cost, 3.0, 30.0),
-    Way("fourier", _can_transform, _transform_cost, 1.2, 0.0),
-    Way("gradient", lambda task: isinstance(task.stage.operator, Gradient), _gradient_cost, 1.0, 0.0),
-    Way(
+    Method("multirate", _can_multirate, _multirate_cost, 3.0, 30.0),
+    Method("fourier", _can_transform, _transform_cost, 1.2, 0.0),
+    Method("gradient", lambda task: isinstance(task.stage.operator, Gradient), _gradient_cost, 1.0, 0.0),
+    Method(
         "pooling",
         lambda task: isinstance(task.stage.operator, Pooling),
         _pooling_cost,
         1.0,
         0.0,
     ),
-    Way("network", ranks.can_compare, ranks.comparisons, 0.25, 0.0),
-    Way("histograms", ranks.can_count_columns, ranks.by_columns, 3.0, 0.0),
-    Way("sliding", ranks.can_slide, ranks.by_sliding, 3.0, 0.0),
+    Method("network", ranks.can_compare, ranks.comparisons, 0.25, 0.0),
+    Method("histograms", ranks.can_count_columns, ranks.by_columns, 3.0, 0.0),
+    Method("sliding", ranks.can_slide, ranks.by_sliding, 3.0, 0.0),
 )
 #: Operators with a single method, which ``algorithm`` cannot name.
-_ONLY_WAYS = (
-    Way("layer", lambda task: isinstance(task.stage.operator, Layer), _layer_cost, 1.0, 0.0),
-    Way("response", lambda task: isinstance(task.stage.operator, LocalResponse), lambda _: 20.0, 1.0, 0.0),
-    Way(
+_ONLY_METHODS = (
+    Method("layer", lambda task: isinstance(task.stage.operator, Layer), _layer_cost, 1.0, 0.0),
+    Method("response", lambda task: isinstance(task.stage.operator, LocalResponse), lambda _: 20.0, 1.0, 0.0),
+    Method(
         "indices",
         lambda task: isinstance(task.stage.operator, MaxIndices),
         lambda task: 4.0 * prod(task.kernel.shape),
         1.0,
         0.0,
     ),
-    Way("constant", lambda task: isinstance(task.stage.operator, Constant), lambda _: 1.0, 1.0, 0.0),
-    Way("morphology", lambda task: isinstance(task.stage.operator, Morphology), morphology_cost, 1.0, 0.0),
-    Way("compass", lambda task: isinstance(task.stage.operator, Compass), _compass_cost, 1.0, 0.0),
-    Way("join", lambda task: isinstance(task.stage.operator, Join), lambda _: 1.0, 1.0, 0.0),
-    Way("guided", lambda task: isinstance(task.stage.operator, Guided), guided_cost, 1.0, 0.0),
-    Way("bilateral", can_weigh, bilateral_cost, 1.0, 0.0),
-    Way("canny", lambda task: isinstance(task.stage.operator, Canny), canny_cost, 1.0, 0.0),
-    Way("points", lambda task: isinstance(task.stage.operator, Point), lambda _: 1.0, 1.0, 0.0),
-    Way(
+    Method("constant", lambda task: isinstance(task.stage.operator, Constant), lambda _: 1.0, 1.0, 0.0),
+    Method("morphology", lambda task: isinstance(task.stage.operator, Morphology), morphology_cost, 1.0, 0.0),
+    Method("compass", lambda task: isinstance(task.stage.operator, Compass), _compass_cost, 1.0, 0.0),
+    Method("join", lambda task: isinstance(task.stage.operator, Join), lambda _: 1.0, 1.0, 0.0),
+    Method("guided", lambda task: isinstance(task.stage.operator, Guided), guided_cost, 1.0, 0.0),
+    Method("bilateral", can_weigh, bilateral_cost, 1.0, 0.0),
+    Method("canny", lambda task: isinstance(task.stage.operator, Canny), canny_cost, 1.0, 0.0),
+    Method("points", lambda task: isinstance(task.stage.operator, Point), lambda _: 1.0, 1.0, 0.0),
+    Method(
         "orientation",
         lambda task: isinstance(task.stage.operator, Orientation),
         lambda task: 2.0 * np.count_nonzero(task.kernel.matrix),
@@ -394,4 +394,4 @@ _ONLY_WAYS = (
         0.0,
     ),
 )
-ALGORITHMS: tuple[Algorithm, ...] = tuple(way.name for way in WAYS)
+ALGORITHMS: tuple[Algorithm, ...] = tuple(method.name for method in METHODS)
