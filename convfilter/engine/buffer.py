@@ -79,9 +79,12 @@ class Scratch:
         return buffer
 
 
-def at_a_cache_line(size: int, dtype: npt.DTypeLike) -> Samples:
-    """Return an uninitialised flat array aligned to a cache line: no aligned vector then straddles two."""
+def at_a_cache_line(size: int, dtype: npt.DTypeLike, *, zeros: bool = False) -> Samples:
+    """Return a flat array aligned to a cache line: no aligned vector then straddles two.
+
+    It is uninitialised, or ``zeros``, which the system provides as each page is first used.
+    """
     dtype = np.dtype(dtype)
-    memory = np.empty(size * dtype.itemsize + CACHE_LINE, np.uint8)
+    memory = (np.zeros if zeros else np.empty)(size * dtype.itemsize + CACHE_LINE, np.uint8)
     start = -memory.ctypes.data % CACHE_LINE
     return memory[start : start + size * dtype.itemsize].view(dtype)

@@ -204,8 +204,8 @@ class _Lane:
         buffers = [_array_of(source)]
         self._bytes = 0
         for node, (rows, held) in zip(nodes, places, strict=False):
-            samples = at_a_cache_line(rows * math.prod(node.line), node.dtype)
-            samples[:] = 0  # rows that only fill up a group are computed too: denormal numbers would be slow
+            # Zeros, since rows that only fill up a group are computed too: denormal numbers would be slow.
+            samples = at_a_cache_line(rows * math.prod(node.line), node.dtype, zeros=True)
             self._bytes += samples.nbytes
             buffers.append(LineBuffer(Slot(samples.reshape(rows, *node.line)), held))
         buffers.append(_array_of(sink))
@@ -287,8 +287,7 @@ class Cache:
     Threads and finalizers may change it at any time: each operation is atomic.
     """
 
-    #: Most bytes of all executables; one may take half of that. Preparing an executable for a larger picture takes a
-    #: small share of its time.
+    #: Most bytes of all executables, or of one.
     most_bytes = 64 * 2**20
     most = 32
 
@@ -316,7 +315,7 @@ class Cache:
     def give_back(self, key: Hashable, alive: object, executable: Executable) -> None:
         """Add an executable; ``alive`` is the object that the key identifies."""
         size = executable.held_bytes()
-        if size > self.most_bytes // 2:
+        if size > self.most_bytes:
             return
         self._waiting.append((key, alive, executable, size))
         while len(self._waiting) > self.most or self.nbytes > self.most_bytes:

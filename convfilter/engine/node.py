@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -123,10 +123,19 @@ class Node(ABC):
 
     def seen(self, block: int, source_block_rows: int, number: int = 0, *, follows: bool = False) -> set[int]:
         """Return the blocks of an input that a block needs; ``follows``: right after the block above it."""
-        demand = self.incoming if follows and self.keeps else self.demand
-        blocks = set((demand(*self.rows_of(block), number) // source_block_rows).tolist())
-        blocks.discard(CONSTANT)
-        return blocks
+        incoming = follows and self.keeps
+        key = block, source_block_rows, number, incoming
+        if key not in self._seen:
+            rows = (self.incoming if incoming else self.demand)(*self.rows_of(block), number)
+            blocks = rows // source_block_rows
+            # Most rows lie in the block of the row before: a set of all of them would take most of a schedule's time.
+            self._seen[key] = {*blocks[:1].tolist(), *blocks[1:][blocks[1:] != blocks[:-1]].tolist()} - {CONSTANT}
+        return self._seen[key]
+
+    @cached_property
+    def _seen(self) -> dict[tuple[int, int, int, bool], set[int]]:
+        """The blocks seen by each block, asked for several times in the making of a schedule."""
+        return {}
 
     @abstractmethod
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
