@@ -198,9 +198,14 @@ def write_exr(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
         "displayWindow": (corners[2], corners[3]),
         **_chromaticities(picture.metadata),
     }
-    planes = pixels.astype(np.float16 if known.get("half") else np.float32).reshape(height, width, -1)
+    planes = np.ascontiguousarray(pixels, np.float16 if known.get("half") else np.float32).reshape(height, width, -1)
     names = {1: "Y", 2: "YA", 3: "RGB", 4: "RGBA"}[planes.shape[2]]
-    channels = {name: np.ascontiguousarray(planes[..., at]) for at, name in enumerate(names)}
+    # The library takes the pixels of RGB and RGBA as they are, which saves a copy of each channel.
+    channels = (
+        {names: planes}
+        if "RGB" in names
+        else {name: np.ascontiguousarray(planes[..., at]) for at, name in enumerate(names)}
+    )
     with OpenEXR.File(header, channels, num_threads=options.threads or available_cores()) as out:
         out.write(file)
 
