@@ -2,6 +2,8 @@
 
 import io
 import os
+import struct
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -76,7 +78,7 @@ def test_windows_attributes_and_compression_stay(tmp_path, compression):
     np.testing.assert_array_equal(header["dataWindow"], data)
     np.testing.assert_array_equal(header["displayWindow"], display)
     assert header["pixelAspectRatio"] == 2 and header["owner"] == "someone"
-    assert header["compression"] == (OpenEXR.ZIP_COMPRESSION if compression == "PXR24" else compressed)
+    assert header["compression"] == compressed
     picture.frames[0].pixels = picture.pixels[::2]
     write(tmp_path / "b.exr", picture)
     _, header = stored(tmp_path / "b.exr")
@@ -191,3 +193,79 @@ def test_lines_of_others_are_written_all_the_same(capfd):
     assert lines == ["<library> three", "<library> two"]
     shown = capfd.readouterr()
     assert sorted(shown.out.split()) == ["five", "one"] and shown.err == "four\n"
+
+
+def test_every_attribute_comes_back(tmp_path):
+    record = OpenEXR.TimeCode()
+    given = {
+        "owner": "someone", "count": 7, "scale": 1.5, "when": record, "rate": Fraction(24000, 1001),
+        "views": ["left", "right"], "curve": [0.5, 1.0, 2.0], "place": np.array([1, 2], np.int32),
+        "matrix": np.eye(4, dtype=np.float32), "box": (np.array([0, 1], np.int32), np.array([5, 6], np.int32)),
+        "envmap": OpenEXR.ENVMAP_LATLONG, "lineOrder": OpenEXR.DECREASING_Y,
+        "chromaticities": (0.7347, 0.2653, 0.0, 1.0, 0.0001, -0.077, 0.32168, 0.33767),
+    }  # fmt: skip
+    picture = read(exr(planes_of(light(3)), **given, **{"oiio:SHA-1": "0123"}))
+    assert write(tmp_path / "a.exr", picture) == ()
+    planes, header = stored(tmp_path / "a.exr")
+    np.testing.assert_array_equal(planes["B"], light(3)[..., 2])
+    for name, value in given.items():
+        if name == "chromaticities":
+            np.testing.assert_array_equal(header[name], np.array(value, np.float32))
+        else:
+            assert repr(header[name]) == repr(value), name
+    assert "oiio:SHA-1" not in header
+    notes = write(tmp_path / "a.pfm", picture, WriteOptions(allow_loss=True))
+    assert any("PFM is written without attributes of an OpenEXR; use exr to keep that" in note for note in notes)
+    assert not any("attributes" in note for note in write(tmp_path / "b.tif", read(exr(planes_of(light(3))))))
+
+
+def test_the_aspect_of_pixels_goes_from_format_to_format(tmp_path):
+    picture = read(exr(planes_of(light(3)), pixelAspectRatio=1.1))
+    write(tmp_path / "a.png", picture, WriteOptions(allow_loss=True))
+    after = read(tmp_path / "a.png")
+    assert dict(after.metadata.png)[b"pHYs"] == struct.pack(">IIB", 10, 11, 0)
+    write(tmp_path / "a.exr", after)
+    np.testing.assert_allclose(stored(tmp_path / "a.exr")[1]["pixelAspectRatio"], 1.1, rtol=1e-6)
+
+
+def test_names_of_channels_and_tiles_stay(tmp_path):
+    tiles = OpenEXR.TileDescription()
+    tiles.xSize, tiles.ySize, tiles.mode = 4, 5, OpenEXR.ONE_LEVEL
+    tiled = {"type": OpenEXR.tiledimage, "tiles": tiles}
+    write(tmp_path / "a.exr", read(exr(planes_of(light(4), "beauty."), **tiled)))
+    planes, header = stored(tmp_path / "a.exr")
+    np.testing.assert_array_equal(planes["beauty.G"], light(4)[..., 1])
+    assert (header["tiles"].xSize, header["tiles"].ySize, header["type"]) == (4, 5, OpenEXR.tiledimage)
+    picture = read(exr({"Z": light(1)[..., 0].copy()}))
+    write(tmp_path / "b.exr", picture)
+    assert list(stored(tmp_path / "b.exr")[0]) == ["Z"]
+    write(tmp_path / "c.exr", Picture.from_array(np.zeros((3, 4, 3), np.float32)))
+    assert sorted(stored(tmp_path / "c.exr")[0]) == ["B", "G", "R"]
+
+
+def test_integers_are_read_with_a_note():
+    found = exr({"id": np.arange(HEIGHT * WIDTH, dtype=np.uint32).reshape(HEIGHT, WIDTH)})
+    picture = read(found)
+    np.testing.assert_array_equal(picture.pixels.ravel(), np.arange(HEIGHT * WIDTH, dtype=np.float32))
+    assert list(picture.notes) == [
+        "the OpenEXR has samples of 32-bit integers; they are read and written as 32-bit floats"
+    ]
+
+
+def test_levels_are_left_out_with_a_note():
+    tiles = OpenEXR.TileDescription()
+    tiles.xSize, tiles.ySize, tiles.mode = 16, 16, OpenEXR.ONE_LEVEL
+    data = bytearray(exr({"Y": np.ones((1, 1), np.float32)}, type=OpenEXR.tiledimage, tiles=tiles).getvalue())
+    assert read(io.BytesIO(data)).notes == ()
+    data[data.index(b"tiledesc\0") + 9 + 4 + 8] = 1  # mip levels, of which a picture of one pixel has one
+    assert ["(levels) are left out" in note for note in read(io.BytesIO(data)).notes] == [True]
+
+
+@pytest.mark.parametrize("compression", ["B44", "DWAA", "PXR24"])
+def test_a_compression_with_loss_is_replaced_with_a_note(tmp_path, compression):
+    compressed = getattr(OpenEXR, f"{compression}_COMPRESSION")
+    picture = read(exr(planes_of(light(3, np.float32)), compression=compressed))
+    assert write(tmp_path / "a.exr", picture) == (
+        f"EXR is written without loss, as ZIP; the input was compressed with {compression}",
+    )
+    assert stored(tmp_path / "a.exr")[1]["compression"] == OpenEXR.ZIP_COMPRESSION

@@ -97,3 +97,10 @@ def test_hostile_headers_and_damage():
         read(io.BytesIO(data.replace(b"-Y 6 +X 9", b"+X 9 -Y 6")))
     with pytest.raises(ReadError, match=r"32-bit_rle_xyze cannot be filtered"):
         read(io.BytesIO(data.replace(b"rgbe", b"xyze")))
+
+
+def test_lines_of_the_header_are_named_where_they_are_lost(tmp_path):
+    picture = read(io.BytesIO(hdr(np.ones((3, 4, 3), np.float32))))
+    assert not any("header lines" in note for note in write(tmp_path / "a.hdr", picture))
+    notes = write(tmp_path / "a.exr", picture)
+    assert "EXR is written without header lines of a Radiance HDR; use hdr to keep that" in notes

@@ -55,6 +55,10 @@ class Holds:
         The header of a FITS.
     private : bool
         Fields that only other programs understand.
+    exr : bool
+        Attributes of an OpenEXR beyond those of every one.
+    radiance : bool
+        Lines of a Radiance HDR's header, such as its exposure.
     text : tuple of str
         Keywords of texts that have their own field; ``ANY_TEXT``: all keywords.
     """
@@ -81,6 +85,8 @@ class Holds:
     page_texts: bool = False
     header: bool = False
     private: bool = False
+    exr: bool = False
+    radiance: bool = False
     text: tuple[str, ...] = ()
 
 
@@ -110,6 +116,8 @@ NAMES = {
     "page_texts": "descriptions of further pages",
     "header": "the header of a FITS",
     "private": "tags of other programs",
+    "exr": "attributes of an OpenEXR",
+    "radiance": "header lines of a Radiance HDR",
 }
 
 

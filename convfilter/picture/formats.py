@@ -168,12 +168,12 @@ TABLE: tuple[Format, ...] = (
     Format(
         "EXR", "film", (".exr",), signatures=((0, b"\x76\x2f\x31\x01"),), reader="codecs.exr:read_exr",
         writer="codecs.exr:write_exr", needs="OpenEXR", extra="exr", dtypes=("float32",), alpha="full",
-        linear=True, premultiplied=True, holds=Holds(cicp=True, primaries=True),
+        linear=True, premultiplied=True, holds=Holds(cicp=True, primaries=True, aspect=True, exr=True),
     ),
     Format(
         "HDR", "film", (".hdr",), signatures=((0, b"#?RADIANCE"), (0, b"#?RGBE")), reader="codecs.hdr:read_hdr",
         writer="codecs.hdr:write_hdr", dtypes=("float32",), linear=True, only_bt709=True, mantissa=8,
-        read_suffixes=(".rgbe", ".pic"), instead=("hdr",), holds=Holds(cicp=True),
+        read_suffixes=(".rgbe", ".pic"), instead=("hdr",), holds=Holds(cicp=True, radiance=True),
     ),
     Format(
         "FITS", "science", (".fits", ".fit", ".fts"), signatures=((0, b"SIMPLE  ="),), reader="codecs.fits:read_fits",

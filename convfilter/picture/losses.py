@@ -96,6 +96,12 @@ def of_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Iterator
     compression = outline.metadata.compression
     if fmt.name == "TIFF" and compression not in ("", *TIFF_COMPRESSIONS) and options.compression in EFFORTS:
         yield Loss(f"TIFF is written without loss, deflated; the input was compressed with {compression}")
+    if fmt.name == "EXR" and outline.format == "EXR":
+        from convfilter.picture.codecs import exr
+
+        known = outline.metadata.attributes or {}
+        if exr.compression_of(known) != known.get("compression"):
+            yield Loss(f"EXR is written without loss, as ZIP; the input was compressed with {known['compression']}")
     if options.strip is None:
         kinds = sorted({kind for page in outline.pages for kind in page.kinds}, key=list(NAMES).index)
         yield from (Loss(_left_out(outline, fmt, kind)) for kind in kinds if not getattr(fmt.holds, kind))
@@ -376,7 +382,7 @@ def present(outline: Outline) -> dict[str, bool]:
 
     metadata = outline.metadata
     photoshop_only = {each.number for each in photoshop.parsed(metadata.photoshop or b"")} - {photoshop.IPTC}
-    chunks = {kind for kind, _ in metadata.png}
+    chunks, attributes = {kind for kind, _ in metadata.png}, metadata.attributes or {}
     return {
         "exif": bool(metadata.exif),
         "xmp": bool(metadata.xmp),
@@ -388,6 +394,8 @@ def present(outline: Outline) -> dict[str, bool]:
         "time": b"tIME" in chunks,
         "light": bool(chunks & {b"mDCV", b"cLLI"}),
         "thumbnail": metadata.thumbnail,
+        "exr": bool(attributes.get("said")),
+        "radiance": bool(attributes.get("radiance")),
     }
 
 

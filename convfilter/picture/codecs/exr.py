@@ -6,7 +6,8 @@ OpenEXR, Technical Introduction, 2023 ("Colors", "Alpha"); attributes as in its 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -19,20 +20,25 @@ from convfilter.picture.codecs.light import scene_linear
 from convfilter.picture.metadata.cicp import PRIMARIES
 from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import Frame, Loss, Metadata, Picture, chosen
+from convfilter.picture.pixels import Pixels
 
 _LINEAR, _BT709 = 8, 1
-#: Attributes that the writer derives from the pixels.
+#: Attributes that the writer derives from the pixels, and those of OpenImageIO that are false for a filtered picture.
 _OWN = (
-    *("channels", "compression", "dataWindow", "displayWindow", "lineOrder", "type", "tiles", "chunkCount", "version"),
-    *("preview", "name", "view", "maxSamplesPerPixel", "chromaticities"),
+    *("channels", "compression", "dataWindow", "displayWindow", "type", "tiles", "chunkCount", "version"),
+    *("preview", "maxSamplesPerPixel", "chromaticities"),
+    *("oiio:SHA-1", "oiio:AverageColor", "oiio:ConstantColor"),
 )
-#: Lossless compressions of scan lines.
-_LOSSLESS = ("NO_COMPRESSION", "RLE_COMPRESSION", "ZIPS_COMPRESSION", "ZIP_COMPRESSION", "PIZ_COMPRESSION")
+#: Attributes of every OpenEXR, whose usual values say nothing.
+_USUAL = ("pixelAspectRatio", "screenWindowCenter", "screenWindowWidth", "lineOrder", "name")
+#: Compressions that lose nothing, and the one that loses nothing of half floats.
+LOSSLESS = ("NO", "RLE", "ZIPS", "ZIP", "PIZ", "ZSTD", "HTJ2K32", "HTJ2K256")
+_LOSSLESS_OF_HALF = "PXR24"
 _TOLERANCE = 1e-3
+#: Aspect ratios beyond it are taken for damage.
+_LEAST_ASPECT = 1e-3
 #: Marks of lines that the library prints about damage before it goes on.
 _OF_LIBRARY = (b"<python_buffer>", b"Exception raised reading")
-#: Types of attributes that the library can write again.
-_RECORDS = ("TimeCode", "KeyCode")
 #: Channel names in the order of a picture's channels.
 _COLOURS = (("R", "G", "B"), ("Y",))
 
@@ -63,7 +69,7 @@ def _read(file: BinaryIO, options: ReadOptions) -> Picture:
     head = heads[number]
     names = [channel.name for channel in head["channels"]]
     prefix, taken = _taken(head, names)
-    losses = list(_losses(heads, names, prefix, taken, options))
+    losses = list(_losses(heads, number, prefix, taken, options))
     file.seek(0)
     together = "".join(taken)
     is_plain = prefix == "" and together in ("RGB", "RGBA") and len(names) == len(taken)
@@ -73,18 +79,19 @@ def _read(file: BinaryIO, options: ReadOptions) -> Picture:
             raise ReadError("the OpenEXR is truncated or damaged")
         channels = whole.parts[number].channels
         planes = [channels[name].pixels for name in ([together] if is_plain else [prefix + name for name in taken])]
-        is_half = all(plane.dtype == np.float16 for plane in planes)
         if is_plain:
             # The library hands its memory over; half becomes float in a copy.
             pixels = planes[0] if planes[0].dtype == np.float32 and planes[0].flags.owndata else planes[0].astype("f4")
         else:
             pixels = np.stack(planes, axis=2, dtype=np.float32, casting="same_kind")
+    if any(plane.dtype == np.uint32 for plane in planes):
+        losses.append(Loss("the OpenEXR has samples of 32-bit integers; they are read and written as 32-bit floats"))
     if pixels.shape[:2] != _size(head):
         raise ReadError("the OpenEXR is truncated or damaged")
     alpha = taken[-1] == "A" and len(taken) > 1
     return Picture(
         [Frame(pixels[..., 0] if len(taken) == 1 else pixels)], "rgb" if len(taken) > 2 else "gray", alpha, "EXR",
-        _metadata(head, is_half), losses=tuple(losses), premultiplied=alpha,
+        _metadata(head, planes, prefix, taken), losses=tuple(losses), premultiplied=alpha,
     )  # fmt: skip
 
 
@@ -120,10 +127,11 @@ def _taken(head: dict[str, Any], names: list[str]) -> tuple[str, tuple[str, ...]
 
 
 def _losses(
-    heads: list[dict[str, Any]], names: list[str], prefix: str, taken: tuple[str, ...], options: ReadOptions
+    heads: list[dict[str, Any]], number: int, prefix: str, taken: tuple[str, ...], options: ReadOptions
 ) -> Iterator[Loss]:
     """Yield the parts of the file that are not read."""
-    others = [name for name in names if name not in {prefix + each for each in taken}]
+    head = heads[number]
+    others = [channel.name for channel in head["channels"] if channel.name not in {prefix + each for each in taken}]
     if others:
         yield Loss(
             f"the OpenEXR has more channels ({', '.join(others)}), which are not filtered",
@@ -136,38 +144,58 @@ def _losses(
             severe=True,
             remedy="choose one with {frame=N}, or keep the first with {allow_loss=True}",
         )
-    if "preview" in heads[0]:
+    if "preview" in head:
         yield Loss("the preview of the OpenEXR is left out, since it would show it unfiltered")
+    if "tiles" in head and not _has_one_level(head["tiles"]):
+        yield Loss("the reduced versions of the OpenEXR (levels) are left out, since they would show it unfiltered")
 
 
-def _metadata(head: dict[str, Any], is_half: bool) -> Metadata:
+def _has_one_level(tiles: Any) -> bool:
+    return str(tiles.mode).endswith("ONE_LEVEL")
+
+
+def _metadata(head: dict[str, Any], planes: list[Pixels], prefix: str, taken: tuple[str, ...]) -> Metadata:
     """Keep the attributes, and describe the colours by code points, or by chromaticities with a gamma of 1."""
-    kept = {name: value for name, value in head.items() if name not in _OWN and _is_plain(value)}
+    # The library cannot write an empty list, whose type it does not know.
+    kept = {
+        name: value for name, value in head.items() if name not in _OWN and not (isinstance(value, list) and not value)
+    }
     windows = tuple(tuple(map(int, corner)) for name in ("dataWindow", "displayWindow") for corner in head[name])
-    compression = str(head["compression"]).rpartition(".")[2].partition(":")[0]
-    metadata = Metadata(
-        attributes={"attributes": kept, "half": is_half, "windows": windows, "compression": compression}
+    compression = str(head["compression"]).rpartition(".")[2].partition(":")[0].removesuffix("_COMPRESSION")
+    corners = head.get("chromaticities")
+    return Metadata(
+        png=[*_colours(corners), *_aspect(kept.get("pixelAspectRatio", 1.0))],
+        attributes={
+            "attributes": kept,
+            "said": any(name not in _USUAL for name in kept),
+            "half": all(plane.dtype == np.float16 for plane in planes),
+            "windows": windows,
+            "compression": compression,
+            "tile": (int(head["tiles"].xSize), int(head["tiles"].ySize)) if "tiles" in head else None,
+            "names": (prefix, *taken),
+            "chromaticities": corners and tuple(map(float, corners)),
+        },
     )
-    found = head.get("chromaticities")
-    if found is None:
-        metadata.png.append((b"cICP", bytes([_BT709, _LINEAR, 0, 1])))
-        return metadata
-    values = [float(value) for value in found]
+
+
+def _colours(chromaticities: Sequence[float] | None) -> list[tuple[bytes, bytes]]:
+    """Return chunks of a PNG that say the same, as far as they can."""
+    if chromaticities is None:
+        return [(b"cICP", bytes([_BT709, _LINEAR, 0, 1]))]
+    values = [float(value) for value in chromaticities]
     for number, (red, green, blue, white) in PRIMARIES.items():
         if np.allclose(values, [*red, *green, *blue, *white], atol=_TOLERANCE):
-            metadata.png.append((b"cICP", bytes([number, _LINEAR, 0, 1])))
-            return metadata
+            return [(b"cICP", bytes([number, _LINEAR, 0, 1]))]
     fixed = [min(max(round(100_000 * value), 0), 2**31 - 1) for value in (*values[6:], *values[:6])]
-    metadata.png += [(b"gAMA", struct.pack(">I", 100_000)), (b"cHRM", struct.pack(">8I", *fixed))]
-    return metadata
+    return [(b"gAMA", struct.pack(">I", 100_000)), (b"cHRM", struct.pack(">8I", *fixed))]
 
 
-def _is_plain(value: object) -> bool:
-    return isinstance(value, (str, int, float, np.ndarray)) or type(value).__name__ in (
-        "Rational",
-        "TimeCode",
-        "KeyCode",
-    )
+def _aspect(ratio: float) -> list[tuple[bytes, bytes]]:
+    """Return a PNG's pHYs that gives the ratio of a pixel's width to its height; none for square pixels."""
+    if ratio == 1 or not _LEAST_ASPECT <= ratio <= 1 / _LEAST_ASPECT:
+        return []
+    found = Fraction(ratio).limit_denominator(10_000)
+    return [(b"pHYs", struct.pack(">IIB", found.denominator, found.numerator, 0))]
 
 
 def write_exr(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
@@ -188,30 +216,62 @@ def write_exr(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     windows = known.get("windows", ())
     if not windows or (windows[1][0] - windows[0][0] + 1, windows[1][1] - windows[0][1] + 1) != (width, height):
         windows = ((0, 0), (width - 1, height - 1)) * 2
-    compression = known.get("compression") if known.get("compression") in _LOSSLESS else "ZIP_COMPRESSION"
     corners = [np.array(corner, np.int32) for corner in windows]
     header = {
         **known.get("attributes", {}),
-        "compression": getattr(OpenEXR, str(compression)),
+        "compression": getattr(OpenEXR, f"{compression_of(known)}_COMPRESSION"),
         "type": OpenEXR.scanlineimage,
         "dataWindow": (corners[0], corners[1]),
         "displayWindow": (corners[2], corners[3]),
         **_chromaticities(picture.metadata),
+        **_ratio(picture.metadata),
     }
+    if known.get("tile"):
+        header |= {"type": OpenEXR.tiledimage, "tiles": _tiles(*known["tile"])}
     planes = np.ascontiguousarray(pixels, np.float16 if known.get("half") else np.float32).reshape(height, width, -1)
-    names = {1: "Y", 2: "YA", 3: "RGB", 4: "RGBA"}[planes.shape[2]]
-    # The library takes the pixels of RGB and RGBA as they are, which saves a copy of each channel.
-    channels = (
-        {names: planes}
-        if "RGB" in names
-        else {name: np.ascontiguousarray(planes[..., at]) for at, name in enumerate(names)}
-    )
-    with OpenEXR.File(header, channels, num_threads=options.threads or available_cores()) as out:
+    with OpenEXR.File(header, _channels(planes, known), num_threads=options.threads or available_cores()) as out:
         out.write(file)
 
 
+def compression_of(known: dict[str, Any]) -> str:
+    """Return the compression of an output: that of the input if it loses nothing, else ZIP."""
+    lossless = (*LOSSLESS, *([_LOSSLESS_OF_HALF] if known.get("half") else []))
+    compression = str(known.get("compression"))
+    return compression if compression in lossless else "ZIP"
+
+
+def _tiles(width: int, height: int) -> Any:
+    import OpenEXR
+
+    tiles = OpenEXR.TileDescription()
+    tiles.xSize, tiles.ySize, tiles.mode = width, height, OpenEXR.ONE_LEVEL
+    return tiles
+
+
+def _channels(planes: Pixels, known: dict[str, Any]) -> dict[str, Pixels]:
+    """Return the channels by name: as in the input, if it had as many."""
+    letters = {1: "Y", 2: "YA", 3: "RGB", 4: "RGBA"}[planes.shape[2]]
+    prefix, *names = known.get("names") or ("", *letters)
+    if len(names) != planes.shape[2]:
+        prefix, names = "", [*letters]
+    if not prefix and len(names) > 2:  # the library takes such pixels as they are, which saves a copy of each channel
+        return {letters: planes}
+    return {prefix + name: np.ascontiguousarray(planes[..., at]) for at, name in enumerate(names)}
+
+
+def _ratio(metadata: Metadata) -> dict[str, float]:
+    """Return the aspect ratio of pixels, if it is not the one of the attributes."""
+    across, down, unit = struct.unpack(">IIB", dict(metadata.png).get(b"pHYs", bytes(9)))
+    known = (metadata.attributes or {}).get("attributes", {}).get("pixelAspectRatio", 1.0)
+    if unit or not (across and down) or _aspect(known) == [(b"pHYs", dict(metadata.png)[b"pHYs"])]:
+        return {}
+    return {"pixelAspectRatio": down / across}
+
+
 def _chromaticities(metadata: Metadata) -> dict[str, tuple[float, ...]]:
-    chunks = dict(metadata.png)
+    known, chunks = (metadata.attributes or {}).get("chromaticities"), dict(metadata.png)
+    if known and all(chunks.get(kind) == data for kind, data in _colours(known)):
+        return {"chromaticities": known}
     if b"cICP" in chunks and chunks[b"cICP"][0] in PRIMARIES and chunks[b"cICP"][0] != _BT709:
         red, green, blue, white = PRIMARIES[chunks[b"cICP"][0]]
         return {"chromaticities": (*red, *green, *blue, *white)}
