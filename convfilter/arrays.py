@@ -58,18 +58,34 @@ def taken(image: Any, keywords: PoolKeywords | RunKeywords) -> tuple[Array, Pool
     # A masked array exists only after its module has been imported, which takes 10 ms.
     if "numpy.ma" in sys.modules and isinstance(image, np.ma.MaskedArray):
         keywords = {**_masked(image), **keywords}
-    return _of_known_type(np.asarray(image)), keywords
+    return of_known_type(np.asarray(image)), keywords
 
 
-def _of_known_type(pixels: Array) -> Array:
-    """Turn numbers of other types into the least type that holds them: whole ones into float64."""
-    if pixels.dtype in (np.bool_, np.float16):
-        return pixels.astype(np.float32)
-    if pixels.dtype.kind not in "iu" or pixels.dtype.name in SAMPLE_TYPES:
-        return pixels
-    if pixels.size and max(-int(pixels.min()), int(pixels.max())) > _LARGEST_WHOLE:
+def known_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the sample type of images of a type, in native byte order.
+
+    bool and float16 become float32, integers that the engine does not support float64; others stay as they are.
+    """
+    if dtype in (np.bool_, np.float16):
+        return np.dtype(np.float32)
+    if dtype.kind in "iu" and dtype.name not in SAMPLE_TYPES:
+        return np.dtype(np.float64)
+    return dtype.newbyteorder("=")
+
+
+def of_known_type(pixels: Array) -> Array:
+    """Convert pixels to :func:`known_type`, without a copy if they have it.
+
+    Raises
+    ------
+    ParameterError
+        Integers beyond 2**53, which float64 does not hold.
+    """
+    known = known_type(pixels.dtype)
+    grows = known == np.float64 and pixels.dtype.kind in "iu" and pixels.size
+    if grows and max(-int(pixels.min()), int(pixels.max())) > _LARGEST_WHOLE:
         raise ParameterError(f"whole numbers of an image must lie within 2**53, got {pixels.dtype} with larger ones")
-    return pixels.astype(np.float64)
+    return pixels.astype(known, copy=False)
 
 
 def _masked(image: np.ma.MaskedArray[Any, Any]) -> RunKeywords:

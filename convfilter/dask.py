@@ -11,6 +11,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from convfilter.arrays import known_type, of_known_type
 from convfilter.errors import ParameterError, UsageError
 from convfilter.executor.parts import Part, Side, boundaries, grid_of, part_of, run_part
 from convfilter.filters.stage import Join, MaxIndices, Point, Stage
@@ -30,7 +31,7 @@ def apply(array: Any, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -
     Parameters
     ----------
     array : dask.array.Array
-        (H, W) or (H, W, C), of a sample type that ``convfilter.convolve`` takes,
+        (H, W) or (H, W, C), of a sample type that ``convfilter.apply`` takes,
         cut into any chunks along rows and columns.
     *specs : str or Stage
         As for ``convfilter.apply``.
@@ -75,7 +76,10 @@ def apply(array: Any, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -
         raise ParameterError(f"array must be a dask array, got {type(array).__name__}; for NumPy use convfilter.apply")
     if any(np.isnan(side) for side in array.shape):
         raise ParameterError(f"chunks must be of known size, got shape {array.shape}; call compute_chunk_sizes() first")
-    require_image(array.shape, array.dtype, alpha=keywords.get("alpha", False))
+    known = known_type(array.dtype)
+    if array.dtype != known:
+        array = array.map_blocks(of_known_type, dtype=known)
+    require_image(array.shape, known, alpha=keywords.get("alpha", False))
     if keywords.get("ignore") is not None or keywords.get("mask") is not None or keywords.get("fill"):
         raise ParameterError("chunks cannot leave pixels out; leave out ignore, mask and fill")
     stages = stages_of(specs, keywords)

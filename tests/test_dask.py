@@ -183,11 +183,22 @@ def test_chunks_along_the_channels_are_joined():
     compare(large("uint8"), (400, 310, 1), "gaussian:2", gray=True)
 
 
+@pytest.mark.parametrize("dtype", ["int64", "uint64", "int32", "int8", "bool", "float16", ">u2", ">f4"])
+def test_the_types_are_those_of_arrays(dtype):
+    compare(picture((40, 33), "uint8").astype(dtype), (16, 15), "box:3", "sobel:x")
+
+
+def test_whole_numbers_that_float64_does_not_hold_are_refused():
+    numbers = da.from_array(np.array([[1, 2**53 + 1]]), chunks=1)
+    with pytest.raises(convfilter.ParameterError, match="must lie within 2\\*\\*53, got int64"):
+        apply(numbers, "box:1").compute(scheduler="synchronous")
+
+
 @pytest.mark.parametrize(
     ("array", "specs", "keywords", "error", "message"),
     [
         (np.zeros((3, 3), np.uint8), ("box:3",), {}, "ParameterError", "array must be a dask array, got ndarray"),
-        (da.zeros((3, 3), dtype=int), ("box:3",), {}, "ParameterError", "or float64, got int64"),
+        (da.zeros((3, 3), dtype="c8"), ("box:3",), {}, "ParameterError", "or float64, got complex64"),
         (da.zeros((3, 3), dtype="u1"), ("normalize",), {}, "UsageError", "normalize needs the range of the whole"),
         (da.zeros((3, 3), dtype="u1"), ("box:3",), {"map": "stretch"}, "UsageError", "map=stretch needs the range"),
         (da.zeros((3, 3), dtype="u1"), ("box:3",), {"threads": 0}, "ParameterError", "threads must be at least 1"),
