@@ -213,6 +213,9 @@ def test_windows_from_text_and_files(tmp_path):
     ("spec", "error", "words"),
     [
         ("median:0 0; 0 0", ParameterError, "must have a cell that is not 0, got none"),
+        ("median:-3", ParameterError, "side must be a whole number from 1 to 65535 pixels, got -3"),
+        ("median:3.5", ParameterError, "side must be a whole number from 1 to 65535 pixels, got 3.5"),
+        ("erode:1/2", ParameterError, "side must be a whole number from 1 to 65535 pixels, got 1/2"),
         ("median:0", ParameterError, "side must be from 1 to 65535 pixels, got 0"),
         ("median:disk:x", ParameterError, "radius must be a number, as in disk:3, got 'x'"),
         ("median:disk:nan", ParameterError, "from 0 to 500 pixels, got nan"),
@@ -225,6 +228,13 @@ def test_windows_from_text_and_files(tmp_path):
 def test_bad_windows_are_refused_in_a_line(spec, error, words):
     with pytest.raises(error, match=words):
         stack.stage(spec)
+
+
+def test_a_file_without_a_footprint_is_named(tmp_path):
+    path = tmp_path / "empty.txt"
+    path.write_text("0 0 0\n0 0 0\n")
+    with pytest.raises(ParameterError, match=r"empty\.txt: a footprint must have a cell that is not 0"):
+        stack.stage(f"dilate:{path}")
 
 
 def test_bad_values_of_the_functions():

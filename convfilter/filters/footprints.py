@@ -13,6 +13,7 @@ from convfilter.filters.kernels import Kernel
 
 _SIZE = r"(?ai)\d+(x\d+)?"
 _DISK = r"(?ai)disk:(.*)"
+_NUMBER = r"(?a)[+-]?[\d.]+(/\d+)?"
 #: Largest radius of a disk: 1001x1001 cells.
 MOST_RADIUS = 500.0
 #: Largest side of a rectangle.
@@ -66,7 +67,9 @@ def of_cells(cells: npt.ArrayLike) -> Kernel:
         )
     inside = array != 0
     if not inside.any():
-        raise ParameterError("a footprint must have a cell that is not 0, got none")
+        raise ParameterError(
+            "a footprint must have a cell that is not 0, got none; the cells that are not 0 are the pixels that count"
+        )
     if inside.all():
         return rectangle(*inside.shape)
     return Kernel(inside.astype(np.float64))
@@ -92,6 +95,12 @@ def of_text(text: str) -> Kernel:
         except ValueError:
             raise ParameterError(f"a disk's radius must be a number, as in disk:3, got {shown(round_[1])}") from None
         return disk(radius)
+    if re.fullmatch(_NUMBER, text):  # else one weight: a footprint of one pixel
+        raise ParameterError(f"a window's side must be a whole number from 1 to {_MOST_SIDE} pixels, got {text}")
     from convfilter.filters import kernel_files
 
-    return of_cells(kernel_files.load(text).kernel.matrix)
+    try:
+        return of_cells(kernel_files.load(text).kernel.matrix)
+    except ParameterError as error:
+        error.about(text)
+        raise
