@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convfilter import light, maps
+from convfilter.engine.threads import cut, run_blocks
 from convfilter.errors import PictureError, WriteError
 from convfilter.executor.run import run_array
 from convfilter.filters.stage import Stage
 from convfilter.guides import with_guides
+from convfilter.machine.cores import cores_lately
 from convfilter.passage import Finish, Passage, passage_of, through
 from convfilter.picture.format import Format
 from convfilter.picture.limits import require_frames, require_memory, require_size
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 #: Most bytes of the engine's tiles and rows, over all threads.
 SCRATCH_BYTES = 90 * 2**20
+#: Rows that a thread converts to stored rows at a time.
+_FINISHED_ROWS = 64
 #: GDAL's field of a TIFF for the value of missing data.
 _NODATA_TAG = 42113
 #: Largest samples whose sums stay finite in float32.
@@ -211,7 +215,7 @@ class Job:
     def seen(self, rows: tuple[int, int], cols: tuple[int, int], step: int = 1) -> Pixels:
         """Return a rectangle of the first frame's result, equal to :meth:`run`; axes are (first, last + 1).
 
-        Axes go from first to last + 1.
+        Of each ``step`` by ``step`` pixels, the first is returned.
         """
         from convfilter.executor.region import run_region
 
@@ -220,7 +224,20 @@ class Job:
             return _sparse(whole[rows[0] : rows[1], cols[0] : cols[1]], step)
         frame = self.lit.frames[0]
         region = run_region(self.plans[0], frame.pixels, rows, cols, self._run_dtype, threads=self._options.threads)
-        return self._finish()(_sparse(region, step))
+        return self._finished(_sparse(region, step))
+
+    def _finished(self, rows: Pixels) -> Pixels:
+        """Convert the engine's rows to stored rows, bands of them in threads."""
+        finish, bands = self._finish(), cut(len(rows), _FINISHED_ROWS)
+        if not finish.is_needed:
+            return finish(rows)
+        done: list[Pixels | None] = [None] * len(bands)
+
+        def finish_band(number: int) -> None:
+            done[number] = finish(rows[slice(*bands[number])])
+
+        run_blocks(range(len(bands)), lambda: finish_band, self._options.threads or cores_lately())
+        return np.concatenate([band for band in done if band is not None])
 
     def write(self, filtered: Picture, destination: str) -> None:
         """Write the result of :meth:`run`."""
