@@ -1,7 +1,7 @@
 """Measure the response time of ``convfilter try``: the visible area of a 12 MP photo, filtered and encoded as PNG.
 
 ``python benchmarks/trial.py`` prints the median and the slowest of the answers to a slider that moves on, in
-milliseconds, for the picture's own pixels and for the whole reduced to the window.
+milliseconds, for the picture's own pixels and for the first look at the whole reduced to the window.
 """
 
 from __future__ import annotations

@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from planned import methods
 
 from convfilter.errors import ParameterError, SizeError
-from convfilter.filters import kernels
+from convfilter.filters import kernels, stack
 from convfilter.filters.factors import factored, low_rank
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage, UnsharpMask
 from convfilter.planning import ALGORITHMS, AxisPlan, full_scale, plan_stack, real_cells
+from convfilter.planning.looks import for_looks
 from convfilter.planning.strips import OWN_BYTES
 
 SOBEL = Gradient(kernels.derivative("sobel", "x"), kernels.derivative("sobel", "y"))
@@ -372,3 +373,20 @@ def test_scratch_grows_with_the_kernel_until_strips_share_it():
     scratch = [plan_one(stage, (3000, 4000, 3), algorithm="separable").scratch_bytes for stage in stages]
     assert scratch[0] < scratch[1]
     assert max(scratch) < OWN_BYTES
+
+
+def test_a_look_has_sums_in_float32_where_they_go_tap_by_tap():
+    stages = stack.stages(["gaussian:2", "sobel:magnitude"])
+    plan = plan_stack(stages, (99, 99), np.float32)
+    assert [stage.precision for stage in plan.stages] == ["float64", "float64"]
+    assert [stage.precision for stage in for_looks(plan).stages] == ["float32", "float64"]
+
+
+def test_a_look_blurs_bytes_as_for_a_result_of_bytes():
+    stages = stack.stages(["gaussian:7", "sobel:magnitude"])
+    plan = plan_stack(stages, (999, 999), np.uint8)
+    alone = plan_stack(stages[:1], (999, 999), np.uint8)
+    assert (plan.stages[0].algorithm, alone.stages[0].algorithm) == ("separable", "multirate")
+    assert for_looks(plan).stages == (alone.stages[0], plan.stages[1])
+    for unlike in (plan_stack(stages, (9, 9), np.uint16), alone, plan_stack(stages, (9, 9), np.uint8, white=99)):
+        assert for_looks(unlike) == unlike

@@ -18,6 +18,7 @@ import convfilter
 from convfilter.cli import main
 from convfilter.errors import PictureError, UsageError, WriteError
 from convfilter.filters.catalog import FILTERS
+from convfilter.trial import pace
 from convfilter.trial import server as trial_server
 from convfilter.trial.catalogue import catalogue
 from convfilter.trial.request import Seen, Wanted, seen_of, spec_of, stack_of, wanted_of
@@ -136,7 +137,7 @@ def test_a_part_of_any_filter_is_that_of_the_whole(row, scene):
 @pytest.mark.parametrize("row", [row for row in FILTERS.values() if row.name not in FILES], ids=lambda row: row.name)
 @pytest.mark.parametrize("more", ["", "linear", "stack"])
 def test_a_quick_look_has_pixels_of_the_whole(row, more, scene):
-    wanted = Wanted(("gaussian:1", row.example) if more == "stack" else (row.example,), linear=more == "linear")
+    wanted = Wanted(("gaussian:7", row.example) if more == "stack" else (row.example,), linear=more == "linear")
     whole = shown(scene.view(wanted, WHOLE)[0])
     data, facts = scene.view(wanted, Seen(True, 0, 0, 50, 50, quick=True))
     factor = max(-(-size // 50) for size in whole.shape[:2])
@@ -144,6 +145,28 @@ def test_a_quick_look_has_pixels_of_the_whole(row, more, scene):
     difference = np.abs(shown(data) - whole[::factor, ::factor].astype(float))
     # A stride may be summed by another method; the values before rounding are as close as is promised for both.
     assert difference.max() <= 1 and (difference > 0).mean() < 0.01
+
+
+@pytest.mark.parametrize("specs", [("gaussian:1", "sobel:magnitude"), ("canny:1",)])
+def test_a_slow_quick_look_is_followed_by_a_coarser_one_if_that_takes_less(specs, scene, monkeypatch):
+    wanted = Wanted(specs, linear=True)
+    whole = shown(scene.view(wanted, WHOLE)[0]).astype(float)
+    monkeypatch.setattr(pace, "SLOW_SECONDS", 0.0)
+    steps = []
+    for _ in range(4):
+        data, facts = scene.view(wanted, Seen(True, 0, 0, 50, 50, quick=True))
+        assert facts["factor"] == 4
+        steps.append(facts["step"])
+        assert np.abs(shown(data) - whole[:: facts["step"], :: facts["step"]]).max() <= 1
+    assert steps == ([4, 4, 4, 4] if specs == ("canny:1",) else [4, 4, 8, 16])
+    assert scene.view(wanted, Seen(True, 0, 0, 50, 50))[1]["step"] == 4
+
+
+def test_the_pace_follows_the_time_of_looks_of_one_kind():
+    found = pace.Pace()
+    for seconds, factor in [(9, 1), (0.08, 2), (0.05, 2), (0.08, 4), (0.08, 4), (0.02, 2), (0.02, 1), (0.02, 1)]:
+        found.took("a", seconds)
+        assert (found.coarser("a"), found.coarser("b")) == (factor, 1)
 
 
 def test_what_lies_beyond_the_border_is_moved_inside(scene):

@@ -12,6 +12,7 @@ import pytest
 import convfilter
 from convfilter.cli import main
 from convfilter.trial import server as trial_server
+from convfilter.trial.pace import Pace
 from convfilter.trial.scene import Scene
 from convfilter.trial.server import Server
 
@@ -155,6 +156,19 @@ def test_keys_move_and_enlarge_the_picture(page):
     np.testing.assert_array_equal(shown, PHOTO[rows, cols])
     do(page, "document.querySelector('#zoom input').click()")
     assert page.value("document.documentElement.dataset.factor") == "2"
+
+
+def test_a_coarser_look_at_the_whole_has_its_size(page, monkeypatch):
+    do(page, "document.querySelector('#zoom input').click()")
+    picture = "document.getElementById('picture')"
+    place = f"(() => {{ const b = {picture}.getBoundingClientRect(); return [b.width, b.height] }})()"
+    usual, factor = page.value(place), int(page.value("document.documentElement.dataset.factor"))
+    monkeypatch.setattr(Pace, "coarser", lambda pace, kind: 4)
+    page.value("ask(true).then(() => null)")
+    width, height = page.value(place)
+    assert page.value(f"{picture}.naturalWidth") == -(-600 // (4 * factor))
+    assert f", {4 * factor}x{4 * factor} pixels in one" in page.value("document.getElementById('status').textContent")
+    assert 0 <= width - usual[0] < 4 and 0 <= height - usual[1] < 4
 
 
 def test_a_stack_that_cannot_be_is_said_and_the_picture_stays(page):

@@ -90,7 +90,7 @@ async function put(blob, found) {
   next.src = url;
   await next.decode();
   const picture = $("picture");
-  const scale = (eye.zoom === "fit" ? 1 : eye.zoom) / devicePixelRatio;
+  const scale = ((eye.zoom === "fit" ? 1 : eye.zoom) * found.step) / found.factor / devicePixelRatio;
   picture.src = url;
   await picture.decode();
   picture.style.width = `${next.naturalWidth * scale}px`;
@@ -104,7 +104,7 @@ async function put(blob, found) {
 
 function tell(found, milliseconds) {
   const [width, height] = found.size;
-  const part = found.factor > 1 ? `, ${found.factor}x${found.factor} pixels in one` : eye.zoom === "fit" ? "" : `, from ${found.left},${found.top}`;
+  const part = found.step > 1 ? `, ${found.step}x${found.step} pixels in one` : eye.zoom === "fit" ? "" : `, from ${found.left},${found.top}`;
   $("status").textContent = `${eye.before ? "before; after: " : ""}${width}x${height} ${found.kind}${part}; ${Math.round(milliseconds)} ms`;
   $("command").textContent = found.command;
   $("picture").alt = eye.before ? "The picture before the filters" : `What this makes of the picture: ${found.command}`;

@@ -31,6 +31,11 @@ class Wanted(NamedTuple):
     linear: bool = False
     gray: bool = False
 
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """Names of the filters, without their parameters."""
+        return tuple(parse(spec).name.text for spec in self.specs)
+
     def arguments(self) -> list[str]:
         """Return the words between ``convfilter apply`` and the names of the files."""
         words = [word for spec in self.specs for word in ("-f", spec)]

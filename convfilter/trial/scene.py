@@ -20,8 +20,10 @@ from convfilter.picture.pixels import Pixels
 from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import read
 from convfilter.planning.figures import figures
+from convfilter.planning.looks import for_looks
 from convfilter.report.thumbnails import for_browsers
 from convfilter.trial.catalogue import catalogue
+from convfilter.trial.pace import Pace
 from convfilter.trial.request import Seen, Wanted
 
 #: A larger stride of these keeps some of the same pixels, unless the padding depends on it.
@@ -56,6 +58,7 @@ class Scene:
             raise PictureError(f"{source}: {error}") from error
         resolve_target(output, self._base.write)
         self._lit: dict[tuple[bool, bool], Picture] = {}
+        self._pace = Pace()
         self._lock = threading.Lock()
 
     def facts(self) -> dict[str, Any]:
@@ -83,11 +86,12 @@ class Scene:
         Returns
         -------
         bytes
-            A PNG of pixels of the whole result, or of means of ``factor`` by ``factor`` pixels.
-            is to be quick, the first of them.
+            A PNG of pixels of the whole result, of means of ``factor`` by ``factor`` pixels, or, if it has to be quick,
+            of the first of each ``step`` by ``step`` pixels.
         dict
             ``size`` of the whole result, ``left``, ``top`` and ``factor`` of what is shown, ``quick`` if its pixels are
-            not means, ``milliseconds``, ``command`` and ``rule``.
+            not means, ``step`` from pixel to pixel of the PNG in the result, ``milliseconds``, ``command`` and
+            ``rule``.
 
         Raises
         ------
@@ -102,41 +106,63 @@ class Scene:
         left, right = (0, width) if seen.fits else _within(seen.left, seen.width, width)
         top, bottom = (0, height) if seen.fits else _within(seen.top, seen.height, height)
         factor = max(1, -(-(right - left) // seen.width), -(-(bottom - top) // seen.height)) if seen.fits else 1
-        step = factor if seen.quick and not seen.before else 1
+        quick = seen.quick and factor > 1 and not seen.before
+        step = 1
         if seen.before:
             shown, pixels = self._picture, self._unfiltered(job, (top, bottom), (left, right))
             factor = max(1, -(-pixels.shape[1] // seen.width), -(-pixels.shape[0] // seen.height)) if seen.fits else 1
         else:
-            pixels = self._every(step, wanted, job) if step > 1 else job.seen((top, bottom), (left, right))
+            if quick:
+                pixels, step = self._quick(factor, wanted, job)
+            else:
+                pixels = job.seen((top, bottom), (left, right))
             shown = replace(
                 self._picture, model=result.model, alpha=result.alpha, extras=result.extras, white=result.white,
                 metadata=result.metadata, file_dtype=None,
             )  # fmt: skip
             shown.premultiplied = result.premultiplied
-        data = for_browsers(replace(shown, frames=[Frame(_plain(pixels))]), factor // step)
+        data = for_browsers(replace(shown, frames=[Frame(_plain(pixels))]), 1 if quick else factor)
         return data, {
             "size": [width, height],
             "left": left,
             "top": top,
             "factor": factor,
-            "quick": step > 1,
+            "quick": quick,
+            "step": step if quick else factor,
             "kind": f"{result.kind} {result.dtype}",
             "milliseconds": round(1000 * (time.perf_counter() - start), 1),
             "command": wanted.command(self.source, self.output),
             "rule": wanted.rule(self.source, self.output),
         }
 
-    def _every(self, step: int, wanted: Wanted, whole: Job) -> Pixels:
-        """Compute every ``step``-th row and column of the result: by a stride, where that gives the same pixels."""
+    def _quick(self, factor: int, wanted: Wanted, whole: Job) -> tuple[Pixels, int]:
+        """Compute every ``step``-th row and column of the result, and return ``step``.
+
+        By a stride, where that gives the same pixels; ``step`` is a multiple of ``factor`` if the machine is slow.
+        """
+        start, kind = time.perf_counter(), (wanted.filters, wanted.linear, wanted.gray)
+        step = factor * self._pace.coarser(kind)
+        pixels = self._strided(step, wanted, whole)
+        if pixels is not None:
+            self._pace.took(kind, time.perf_counter() - start)
+            return pixels, step
+        rows, cols = whole.plans[0].output_shape[:2]
+        return whole.seen((0, rows), (0, cols), factor), factor
+
+    def _strided(self, step: int, wanted: Wanted, whole: Job) -> Pixels | None:
+        """Compute every ``step``-th row and column by a larger stride; None if that gives other pixels."""
         rows, cols = whole.plans[0].output_shape[:2]
         last = whole.plans[0].stages[-1].stage
-        if isinstance(last.operator, _STRIDED) and last.padding not in _BY_SIZE and last.map != "stretch":
-            with suppress(ConvfilterError), self._lock:
+        if not isinstance(last.operator, _STRIDED) or last.padding in _BY_SIZE or last.map == "stretch":
+            return None
+        with suppress(ConvfilterError):
+            with self._lock:
                 job = self._job(wanted, step)
-                height, width = job.plans[0].output_shape[:2]
-                if (height, width) == (-(-rows // step), -(-cols // step)):
-                    return job.seen((0, height), (0, width))
-        return whole.seen((0, rows), (0, cols), step)
+            height, width = job.plans[0].output_shape[:2]
+            if (height, width) == (-(-rows // step), -(-cols // step)):
+                job.plans = [for_looks(plan) for plan in job.plans]
+                return job.seen((0, height), (0, width))
+        return None
 
     def _job(self, wanted: Wanted, step: int = 1) -> Job:
         """Plan a stack for the picture; the linear or grey picture is cached."""

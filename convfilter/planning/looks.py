@@ -1,0 +1,34 @@
+"""Plans for looks at a result: less exact than the promise for files, but faster, and as good when 8 bits are shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from convfilter.filters.stage import Correlation
+from convfilter.planning.plan import Plan, plan_stack
+from convfilter.planning.stage_plan import StagePlan
+
+
+def for_looks(plan: Plan) -> Plan:
+    """Return a plan with less exact sums.
+
+    Sums of float32 samples are in float32, where they go tap by tap; a Gaussian of bytes is as exact as for a result
+    of bytes, even if another stage follows.
+    """
+    if plan.dtype == np.float32:
+        return replace(plan, stages=tuple(_in_single(stage) for stage in plan.stages))
+    first, *others = plan.stages
+    operator = first.stage.operator
+    is_gaussian = isinstance(operator, Correlation) and operator.kernel.sigma is not None and first.stage.offset == 0
+    if not (others and is_gaussian and plan.dtype == np.uint8 and plan.white is None and first.scale == 1):
+        return plan
+    (alone,) = plan_stack(
+        [first.stage], plan.input_shape, plan.dtype, alpha=plan.alpha, gray=plan.gray, premultiplied=first.premultiplied
+    ).stages
+    return replace(plan, stages=(alone, *others))
+
+
+def _in_single(stage: StagePlan) -> StagePlan:
+    return replace(stage, precision="float32") if stage.algorithm in ("separable", "direct") else stage
