@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convfilter.engine.order import order_of, places_of
+from convfilter.engine.order import one_by_one, order_of, overlapped, places_of
 
 
 @st.composite
@@ -33,74 +33,97 @@ def node_of(blocks, looks, reads, *, keeps=False):
 
     rows = 8 * blocks - 3
     return SimpleNamespace(
-        blocks=blocks, block_rows=8, group_rows=0, rows=rows, rows_of=rows_of, seen=seen, reads=reads
+        blocks=blocks, block_rows=8, group_rows=0, rows=rows, rows_of=rows_of, seen=seen, reads=reads, in_order=False
     )
 
 
-@given(chains(), st.integers(1, 4), st.integers(1, 3), st.data())
-def test_blocks_are_there_when_they_are_asked_for(nodes, together, size, data):
+@given(chains(), st.integers(1, 4), st.integers(1, 3), st.booleans(), st.data())
+def test_blocks_are_there_when_they_are_asked_for(nodes, together, size, overlaps, data):
     last = nodes[-1].blocks
     first = data.draw(st.integers(0, last - 1))
     sizes = [size] * len(nodes)
+    nodes[0].in_order = nodes[-1].in_order = overlaps
     steps = order_of(nodes, first, last, together, sizes)
-    check(nodes, steps, places_of(nodes, steps), together, size)
-    assert {block for number, blocks in steps if number == len(nodes) - 1 for block in blocks} == set(
-        range(first, last)
-    )
+    ticks = overlapped(nodes, steps) if overlaps else one_by_one(steps)
+    check(nodes, ticks, places_of(nodes, ticks), together, size)
+    computed = {block for tick in ticks for number, blocks in tick if number == len(nodes) - 1 for block in blocks}
+    assert computed == set(range(first, last))
 
 
-def check(nodes, steps, places, together, size):
+def check(nodes, ticks, places, together, size):
     there = [{} for _ in nodes]  # place -> row
     computed = [set() for _ in nodes]
     before = [None] * len(nodes)
-    for k, blocks in steps:
-        assert 0 < len(blocks) <= (together if k == len(nodes) - 1 else size)
-        for block in blocks:
-            assert block not in computed[k]
-            follows = block - 1 == before[k]
-            before[k] = block
-            for number, back in enumerate(nodes[k].reads):
-                for seen in nodes[k].seen(block, 8, number, follows=follows):
-                    for row in range(*nodes[k - back].rows_of(seen)):
-                        assert there[k - back][places[k - back][1][row]] == row
-        for block in blocks:
-            computed[k].add(block)
-            if k < len(nodes) - 1:
-                rows, held = places[k]
-                at = held[slice(*nodes[k].rows_of(block))]
-                assert (np.diff(at) == 1).all() and at[0] >= 0 and at[0] + 8 <= rows
-                there[k] |= dict(zip(at.tolist(), range(*nodes[k].rows_of(block)), strict=True))
+    for tick in ticks:
+        read = []
+        assert len({k for k, _ in tick}) == len(tick)
+        for k, blocks in tick:
+            assert 0 < len(blocks) <= (together if k == len(nodes) - 1 else size) or nodes[k].in_order
+            assert blocks == sorted(blocks)
+            for block in blocks:
+                assert block not in computed[k]
+                follows = block - 1 == before[k]
+                before[k] = block
+                for number, back in enumerate(nodes[k].reads):
+                    for seen in nodes[k].seen(block, 8, number, follows=follows):
+                        read += [(k - back, row) for row in range(*nodes[k - back].rows_of(seen))]
+        assert all(there[k][places[k][1][row]] == row for k, row in read)
+        for k, blocks in tick:
+            for block in blocks:
+                computed[k].add(block)
+                if k < len(nodes) - 1:
+                    rows, held = places[k]
+                    at = held[slice(*nodes[k].rows_of(block))]
+                    assert (np.diff(at) == 1).all() and at[0] >= 0 and at[0] + 8 <= rows
+                    there[k] |= dict(zip(at.tolist(), range(*nodes[k].rows_of(block)), strict=True))
+        assert all(there[k][places[k][1][row]] == row for k, row in read), "overwritten while it is read"
 
 
 @given(chains(), st.integers(1, 4))
 def test_rows_of_a_group_lie_together(nodes, blocks):
     for node in nodes:
         node.group_rows = 8 * blocks
-    steps = order_of(nodes, 0, nodes[-1].blocks)
-    for node, (rows, held) in zip(nodes, places_of(nodes, steps), strict=False):
+    ticks = one_by_one(order_of(nodes, 0, nodes[-1].blocks))
+    for node, (rows, held) in zip(nodes, places_of(nodes, ticks), strict=False):
         for first in range(0, node.rows, node.group_rows):
             places = held[first : min(first + node.group_rows, node.rows)]
             assert (places == -1).all() or (np.diff(places) == 1).all()
             assert places.max() < rows
-    check(nodes, steps, places_of(nodes, steps), nodes[-1].blocks, 1)
+    check(nodes, ticks, places_of(nodes, ticks), nodes[-1].blocks, 1)
 
 
 def test_few_blocks_are_held():
     """Each block sees itself and its neighbours: three of the first node for each of the second, never more."""
     neighbours = {(block, 0): {max(block - 1, 0), block, block + 1} for block in range(102)}
     nodes = [node_of(102, {}, ()), node_of(101, neighbours, (1,)), node_of(100, neighbours, (1,))]
-    places = places_of(nodes, order_of(nodes, 0, 100))
+    places = places_of(nodes, one_by_one(order_of(nodes, 0, 100)))
     assert [rows for rows, _ in places] == [24, 24]
+
+
+def test_rows_are_read_and_written_beside_a_step():
+    one = {(block, 0): {block} for block in range(4)}
+    nodes = [node_of(4, {}, ()), node_of(4, one, (1,)), node_of(4, one, (1,))]
+    nodes[0].in_order = nodes[-1].in_order = True
+    ticks = overlapped(nodes, order_of(nodes, 0, 4))
+    assert ticks == [
+        [(0, [0])],
+        [(1, [0]), (0, [1])],
+        [(1, [1]), (2, [0]), (0, [2])],
+        [(1, [2]), (2, [1]), (0, [3])],
+        [(1, [3]), (2, [2])],
+        [(2, [3])],
+    ]
+    assert [rows for rows, _ in places_of(nodes, ticks)] == [16, 16]
 
 
 def test_a_node_that_keeps_rows_needs_only_those_that_come_in():
     neighbours = {(block, 0): {max(block - 1, 0), block, block + 1} for block in range(101)}
     nodes = [node_of(102, {}, ()), node_of(101, neighbours, (1,), keeps=True)]
-    places = places_of(nodes, order_of(nodes, 0, 101))
+    places = places_of(nodes, one_by_one(order_of(nodes, 0, 101)))
     assert [rows for rows, _ in places] == [16]  # block 0 needs two at once
 
 
 def test_rows_that_are_never_held_stay_padding():
     nodes = [node_of(3, {}, ()), node_of(1, {(0, 0): {1}}, (1,))]
-    ((_, held),) = places_of(nodes, order_of(nodes, 0, 1))
+    ((_, held),) = places_of(nodes, one_by_one(order_of(nodes, 0, 1)))
     np.testing.assert_array_equal(held, [-1] * 8 + list(range(8)) + [-1] * 6)

@@ -16,8 +16,8 @@ import numpy as np
 
 from convfilter.engine.buffer import LineBuffer, at_a_cache_line
 from convfilter.engine.local import NotLocalError, all_finite
-from convfilter.engine.node import Crew, Node, Task
-from convfilter.engine.order import Places, Step, order_of, places_of
+from convfilter.engine.node import Crew, Node
+from convfilter.engine.order import Places, Tick, one_by_one, order_of, overlapped, places_of
 from convfilter.engine.program import Slot
 from convfilter.engine.threads import cut, run_blocks
 from convfilter.record import record
@@ -124,15 +124,15 @@ class _Schedule:
         Strips that are computed side by side.
     within : int
         Threads that share the blocks of a strip.
-    strips : list of list of Step
-        The steps of each strip of the result.
+    strips : list of list of Tick
+        The ticks of each strip of the result.
     places : list of Places
         Line buffers between the nodes of each strip; empty for a single node.
     """
 
     threads: int
     within: int
-    strips: list[list[Step]]
+    strips: list[list[Tick]]
     places: list[Places]
 
 
@@ -143,9 +143,9 @@ def _scheduled(nodes: Sequence[Node], threads: int, room: int) -> _Schedule:
     threads = 1 if cost <= WORTH_A_THREAD * len(nodes) else threads
     if len(nodes) == 1:
         threads = min(threads, blocks, max(1, room // own))
-        strips = [[(0, list(range(blocks)))]] if threads == 1 else [[(0, [block])] for block in range(blocks)]
+        strips = [[[(0, list(range(blocks)))]]] if threads == 1 else [[[(0, [block])]] for block in range(blocks)]
         return _Schedule(threads, 1, strips, [])
-    whole = order_of(nodes, 0, blocks)
+    whole = one_by_one(order_of(nodes, 0, blocks))
     places = places_of(nodes, whole)
     held = _bytes(nodes, places)
     is_in_order = any(node.in_order for node in nodes)
@@ -153,12 +153,12 @@ def _scheduled(nodes: Sequence[Node], threads: int, room: int) -> _Schedule:
         twice = sum(node.cost * rows / node.rows for rows, node in zip(_overlaps(nodes), nodes, strict=True))
         # One strip for each thread: preparing a strip takes about as long as filtering a megapixel.
         if threads * twice <= _TWICE * cost:
-            strips = [order_of(nodes, *strip) for strip in cut(blocks, -(-blocks // threads))]
+            strips = [one_by_one(order_of(nodes, *strip)) for strip in cut(blocks, -(-blocks // threads))]
             return _Schedule(threads, 1, strips, [places_of(nodes, strip) for strip in strips])
     within = min(threads, max(1, (room - held) // own))
     if within > 1:
         sizes = _sizes(nodes, within)
-        whole = order_of(nodes, 0, blocks, within if held > _ROOMY else sizes[-1], sizes)
+        whole = overlapped(nodes, order_of(nodes, 0, blocks, within if held > _ROOMY else sizes[-1], sizes))
         places = places_of(nodes, whole)
     return _Schedule(1, within, [whole], [places])
 
@@ -221,24 +221,29 @@ class _Lane:
         for crew in self._crews:
             crew.begin()
 
-    def run(self, steps: Sequence[Step]) -> None:
+    def run(self, ticks: Sequence[Tick]) -> None:
         """Compute the blocks of a strip."""
-        for number, blocks in steps:
-            node = self._nodes[number]
-            rows = [node.rows_of(block) for block in blocks]
-            try:
-                self._do(self._crews[number].tasks(rows))
-            except NotLocalError:
-                raise NotLocalError(node.stage_number) from None
-            if self._watched[number] is not None:
-                self._require_local(number, rows)
+        for tick in ticks:
+            steps = [(number, [self._nodes[number].rows_of(block) for block in blocks]) for number, blocks in tick]
+            tasks = [(number, *task) for number, rows in steps for task in self._crews[number].tasks(rows)]
+            if self._threads == 1 or len(tasks) == 1:
+                for task in tasks:
+                    self._do(task)
+            else:
+                run_blocks(tasks, self._worker, self._threads)
+            for number, rows in steps:
+                if self._watched[number] is not None:
+                    self._require_local(number, rows)
 
-    def _do(self, tasks: Sequence[Task]) -> None:
-        if self._threads == 1 or len(tasks) == 1:
-            for compute, some in tasks:
-                compute(some)
-        else:
-            run_blocks(tasks, _make_worker, self._threads)
+    def _worker(self) -> Callable[[tuple[int, Callable[[Any], None], Any]], None]:
+        return self._do
+
+    def _do(self, task: tuple[int, Callable[[Any], None], Any]) -> None:
+        number, compute, some = task
+        try:
+            compute(some)
+        except NotLocalError:
+            raise NotLocalError(self._nodes[number].stage_number) from None
 
     def _require_local(self, number: int, blocks: Sequence[tuple[int, int]]) -> None:
         reader = self._watched[number]
@@ -258,15 +263,6 @@ class _Lane:
 def _array_of(place: Place) -> LineBuffer:
     """Return the array of a place; an empty one if rows are read or written one by one."""
     return LineBuffer(place if isinstance(place, Slot) else Slot(np.empty((0, 1, 1), np.uint8)))
-
-
-def _make_worker() -> Callable[[Task], None]:
-    return _do
-
-
-def _do(task: Task) -> None:
-    compute, some = task
-    compute(some)
 
 
 def _watched(nodes: Sequence[Node]) -> list[int | None]:

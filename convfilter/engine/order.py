@@ -13,6 +13,8 @@ from convfilter.engine.threads import cut
 
 #: Number of a node, and independent blocks of it.
 Step: TypeAlias = tuple[int, list[int]]
+#: Steps of different nodes that are independent of each other.
+Tick: TypeAlias = list[Step]
 #: For each node but the last, the rows of its line buffer, and the place in it of each row of the result.
 Places: TypeAlias = list[tuple[int, Indices]]
 
@@ -52,26 +54,67 @@ def sources_of(node: Node, number: int) -> list[int | None]:
     return [number - back if number >= back else None for back in node.reads]
 
 
-def places_of(nodes: Sequence[Node], steps: Sequence[Step]) -> Places:
+def one_by_one(steps: Sequence[Step]) -> list[Tick]:
+    """Return each step as a tick of its own."""
+    return [[step] for step in steps]
+
+
+def overlapped(nodes: Sequence[Node], steps: Sequence[Step]) -> list[Tick]:
+    """Return ticks of one step each, beside which rows are read for later steps, and those of earlier ones written.
+
+    A source's rows are read in the tick before the one that needs them, and a sink's are written in the tick after the
+    one that computes them.
+    """
+    ticks: list[Tick] = [[]]
+    computed: Tick = []
+    for number, blocks in steps:
+        node = nodes[number]
+        if not node.in_order:
+            ticks.append([(number, blocks), *computed])
+            computed = []
+        else:
+            tick = computed if node.reads else ticks[-1]
+            last = tick[-1] if tick and tick[-1][0] == number else None
+            if last is not None:
+                last[1].extend(blocks)
+            else:
+                tick.append((number, list(blocks)))
+    return [tick for tick in (*ticks, computed) if tick]
+
+
+def places_of(nodes: Sequence[Node], ticks: Sequence[Tick]) -> Places:
     """Return, for each node but the last, the rows of its line buffer, and the place in it of each row.
 
-    A group of blocks has its place from the step that computes its first block to the last use of any; then another
+    A group of blocks has its place from the tick that computes its first block to the last use of any; then another
     group takes the place.
     """
     last_use: list[dict[int, int]] = [{} for _ in nodes]
+    times = [time for time, tick in enumerate(ticks) for _ in tick]
+    steps = [step for tick in ticks for step in tick]
+    for time, reads in zip(times, _reads(nodes, steps), strict=True):
+        for source, seen in reads:
+            last_use[source].update(dict.fromkeys(seen, time))
+    return [_places(node, number, ticks, last_use[number]) for number, node in enumerate(nodes[:-1])]
+
+
+def _reads(nodes: Sequence[Node], steps: Sequence[Step]) -> list[list[tuple[int, set[int]]]]:
+    """Return for each step the numbers of its inputs, each with the blocks that it reads."""
     before = [-2] * len(nodes)  # the block that each node has computed last
-    for time, (number, blocks) in enumerate(steps):
+    reads = []
+    for number, blocks in steps:
         node = nodes[number]
+        seen: list[tuple[int, set[int]]] = []
         for block in blocks:
             for k, source in enumerate(sources_of(node, number)):
                 if source is not None:
-                    seen = node.seen(block, nodes[source].block_rows, k, follows=block == before[number] + 1)
-                    last_use[source].update(dict.fromkeys(seen, time))
+                    follows = block == before[number] + 1
+                    seen.append((source, node.seen(block, nodes[source].block_rows, k, follows=follows)))
             before[number] = block
-    return [_places(node, number, steps, last_use[number]) for number, node in enumerate(nodes[:-1])]
+        reads.append(seen)
+    return reads
 
 
-def _places(node: Node, number: int, steps: Sequence[Step], last_use: dict[int, int]) -> tuple[int, Indices]:
+def _places(node: Node, number: int, ticks: Sequence[Tick], last_use: dict[int, int]) -> tuple[int, Indices]:
     rows = node.group_rows or node.block_rows
     blocks_of_group = rows // node.block_rows
     ends: dict[int, int] = {}
@@ -83,8 +126,9 @@ def _places(node: Node, number: int, steps: Sequence[Step], last_use: dict[int, 
     ending: dict[int, list[int]] = {}
     for group, use in ends.items():
         ending.setdefault(use, []).append(group)
-    for time, (computed, blocks) in enumerate(steps):
-        for group in dict.fromkeys(block // blocks_of_group for block in blocks) if computed == number else ():
+    for time, tick in enumerate(ticks):
+        blocks = [block for computed, some in tick if computed == number for block in some]
+        for group in dict.fromkeys(block // blocks_of_group for block in blocks):
             if group not in slots:
                 slots[group] = free.pop() if free else needed
                 needed = max(needed, slots[group] + 1)

@@ -222,11 +222,7 @@ def _opened(file: BinaryIO, layout: Layout, options: ReadOptions) -> Picture:
         note = f"the PNM is truncated: {there} of {needed} bytes are there"
         if not options.lenient:
             raise ReadError(note, remedy=DECODE_THE_REST)
-    ahead = needed > BAND_BYTES and options.threads != 1
-    bands = Bands(
-        layout.shape, layout.dtype, lambda: layout.bands(file, start),
-        band_bytes=BAND_BYTES, ahead=ahead, name=layout.name,
-    )  # fmt: skip
+    bands = Bands(layout.shape, layout.dtype, lambda: layout.bands(file, start), name=layout.name)
     return _picture(layout, bands, note, behind.losses(file, "PNM", start + needed) if there > needed else ())
 
 
@@ -365,6 +361,7 @@ class PnmWriter(RowWriter):
         super().__init__(file, (height, width, channels), incoming or dtype, **keywords)
         self._name, self._outline, self._stored = name, outline, dtype.newbyteorder("<" if name == "PFM" else ">")
         self._row_bytes = width * channels * dtype.itemsize
+        self._threads = 1  # encoding is a copy
         self.block_rows = max(1, BAND_BYTES // self._row_bytes)
 
     def begin(self) -> None:

@@ -52,11 +52,11 @@ class Rows:
     def __init__(self, page: Any, file: BinaryIO, threads: int | None) -> None:
         self._page, self._file, self._threads = page, file, threads
         self._lock = threading.Lock()
-        self._is_plain = _is_plain(page)
+        self.is_plain = _is_plain(page)
         self._order = page.parent.byteorder
         # Read from the file now: tifffile closes it later.
         self._tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
-        self._decode = None if self._is_plain else page.decode
+        self._decode = None if self.is_plain else page.decode
         self._judge = tiff_segments.Judge(page)
 
     @property
@@ -64,13 +64,13 @@ class Rows:
         """Approximate size of a band in bytes."""
         return (
             BAND_BYTES
-            if self._is_plain
+            if self.is_plain
             else _group_rows(self._page) * int(self._page.imagewidth) * _pixel_bytes(self._page)
         )
 
     def bands(self) -> Iterator[Pixels]:
         """Yield (some rows, width, samples) arrays of the page's sample type."""
-        if self._is_plain:
+        if self.is_plain:
             yield from self._uncompressed()
             return
         page = self._page

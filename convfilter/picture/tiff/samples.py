@@ -98,7 +98,9 @@ def opened(entry: Entry, file: BinaryIO, options: ReadOptions, notes: list[str])
         pixel.dtype,
         lambda: (convert(band, []) for band in rows.bands()),
         band_bytes=rows.band_bytes,
-        ahead=options.threads != 1 and math.prod(shape) * pixel.dtype.itemsize > tiff_rows.BAND_BYTES,
+        ahead=not rows.is_plain
+        and options.threads != 1
+        and math.prod(shape) * pixel.dtype.itemsize > tiff_rows.BAND_BYTES,
         name="TIFF",
     )
     kind = convert.model, convert.alpha, convert.extras, convert.white

@@ -196,6 +196,8 @@ class TiffWriter(RowWriter):
         self._tiling = tiling_of(stored)
         if self._tiling is None:
             self.block_rows = max(1, _STRIP_BYTES // _row_bytes(stored))
+            if self._compression == "none":
+                self._threads = 1  # encoding is a copy
         else:
             self.block_rows, self._threads = self._tiling.height, self._tiling.threads(self._threads)
 
