@@ -83,6 +83,29 @@ def test_each_thread_makes_its_own_worker_and_the_caller_is_one_of_them():
     assert all(maker is user for maker, user in users)
 
 
+def test_threads_begin_far_apart_and_help_each_other_at_the_end():
+    together = threading.Barrier(2, timeout=60)
+    done = {}
+
+    def make_worker():
+        mine = done[threading.current_thread()] = []
+
+        def work(block):
+            mine.append(block)
+            if block in (0, 4):
+                together.wait()
+            if block == 0:
+                assert others_are_done.wait(60)
+            elif block == 1:
+                others_are_done.set()
+
+        return work
+
+    others_are_done = threading.Event()
+    run_blocks(range(8), make_worker, 2)
+    assert sorted(done.values()) == [[0], [4, 5, 6, 7, 3, 2, 1]]
+
+
 def test_there_are_no_more_threads_than_blocks():
     made = []
     run_blocks(BLOCKS[:2], lambda: made.append(threading.current_thread()) or (lambda _block: None), 8)

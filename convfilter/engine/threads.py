@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Generic, TypeAlias, TypeVar
 
@@ -27,12 +27,13 @@ def cut(rows: int, block_rows: int) -> list[tuple[int, int]]:
 def run_blocks(blocks: Sequence[Block], make_worker: MakeWorker[Block], threads: int) -> None:
     """Have ``threads`` workers process all blocks; each worker is made in its own thread, with its own scratch.
 
-    Blocks are independent, and their bounds do not depend on the number of threads: so neither does the result. The
-    first exception stops all workers and is raised here, as is KeyboardInterrupt. NumPy's warnings about infinities
-    and NaN are off.
+    A worker processes neighbouring blocks, from the first to the last, and then helps the others. Blocks are
+    independent, and their bounds do not depend on the number of threads: so neither does the result. The first
+    exception stops all workers and is raised here, as is KeyboardInterrupt. NumPy's warnings about infinities and NaN
+    are off.
     """
     threads = min(threads, len(blocks))
-    queue = _Queue(blocks, make_worker)
+    queue = _Queue(blocks, make_worker, threads)
     if threads <= 1:
         queue.work_off()
         return
@@ -51,11 +52,18 @@ def run_blocks(blocks: Sequence[Block], make_worker: MakeWorker[Block], threads:
 
 
 class _Queue(Generic[Block]):
-    """A queue of blocks; ``failures`` end it. Each operation is atomic."""
+    """A queue of blocks in runs, one for each thread; ``failures`` end it. Each operation on a run is atomic.
 
-    def __init__(self, blocks: Sequence[Block], make_worker: MakeWorker[Block]) -> None:
+    Threads that took the blocks in turns would write first to the same 2 MB page of a new array at the same time, and
+    the system would clear the page for both.
+    """
+
+    def __init__(self, blocks: Sequence[Block], make_worker: MakeWorker[Block], threads: int) -> None:
         self.failures: list[BaseException] = []
-        self._waiting, self._make_worker = deque(blocks), make_worker
+        self._make_worker = make_worker
+        runs = cut(len(blocks), -(-len(blocks) // threads)) if blocks else []
+        self._runs = [deque(blocks[slice(*run)]) for run in runs]
+        self._untouched = deque(self._runs)
 
     def help(self) -> None:
         """Process blocks until the queue is empty; record failures for the other threads."""
@@ -68,13 +76,22 @@ class _Queue(Generic[Block]):
         """Process blocks until the queue is empty."""
         worker: Callable[[Block], None] | None = None
         with _silent():  # NumPy's error state is not inherited by threads
-            while not self.failures:
-                try:
-                    block = self._waiting.popleft()
-                except IndexError:
-                    return
+            for block in self._blocks():
                 worker = worker or self._make_worker()
                 worker(block)
+
+    def _blocks(self) -> Iterator[Block]:
+        """Yield the blocks of runs that no other thread has, in order, then the last ones of others' runs."""
+        with suppress(IndexError):
+            while not self.failures:
+                run = self._untouched.popleft()
+                with suppress(IndexError):
+                    while not self.failures:
+                        yield run.popleft()
+        for run in self._runs:
+            with suppress(IndexError):
+                while not self.failures:
+                    yield run.pop()
 
 
 def _silent() -> np.errstate:
