@@ -57,7 +57,7 @@ class Case(NamedTuple):
 
 def cases() -> Iterator[Case]:
     """Yield every filter, always in the same order; without those whose result would be empty."""
-    for case in chain(_methods(), _geometries(), _tones(), _stacks(), _large()):
+    for case in chain(_methods(), _geometries(), _tones(), _stacks(), _large(), _windows()):
         with suppress(SizeError):
             planned(case)
             yield case
@@ -202,6 +202,31 @@ def _large() -> Iterator[Case]:
     yield Case(("gaussian:20",), (2100, 310, 3), "uint8", "uint8")
     yield Case(("gaussian:20", "sobel:magnitude"), (901, 700, 3), "uint8", "uint8")
     yield Case(("gaussian:1", "sobel:magnitude", "maxpool:2"), (901, 700, 3), "uint8", "uint8")
+
+
+_WINDOWS = (
+    "median:3",
+    "median:5,padding_mode=wrap",
+    "median:3,padding_mode=reflect,dilation=2,stride=2x1",
+    "median:7x4",
+    "median:31",
+    "percentile:3x5,0.2",
+    "dilate:disk:4",
+    "tophat:5",
+    "kirsch",
+    "bilateral:1.5,0.1",
+    "guided:3,eps=0.01",
+)
+
+
+def _windows() -> Iterator[Case]:
+    """Windows that are no weighted sums."""
+    for spec in _WINDOWS:
+        for dtype, out in _TYPES:
+            yield Case((spec,), (61, 83, 3), dtype, out)
+        yield Case((spec,), (301, 700, 3), "uint8", "uint8")
+        yield Case((spec,), (40, 52, 4), "uint8", "uint8", alpha=True)
+    yield Case(("median:3", "gaussian:1", "median:5"), (161, 75, 3), "uint8", "uint8")
 
 
 def image_of(case: Case) -> np.ndarray:

@@ -934,17 +934,23 @@ def select(rng, K):
 
 
 def _medians(rng, K, side):
-    for channels, cols in ((1, 5), (3, 40)):
-        tile, flat = _tile_of(rng, K, side + 2, cols, channels)
-        pitch, length = tile.shape[1], (cols - side + 1) * channels
-        expected = unset((2, length + 3), K)
-        expected[:, :length] = np.sort(_windows(tile, side, side, channels))[::2, ..., side**2 // 2].reshape(2, -1)
-        width = -(-pitch // 64) * 64
-        flat, columns = np.append(flat, unset(width, K)), unset(side * width + 4 * 64, K)
+    for channels, cols, step, padding in ((1, 140, 2, 0), (3, 40, 1, 2), (2, 1100, 1, 1)):
+        picture = rng.integers(-50 if np.dtype(K).kind == "i" else 0, 200, (6, cols, channels)).astype(K)
+        rows = np.array([0, 0, 1, 2, 3, 3, 5, 4])
+        places = np.clip(np.arange(-padding, cols + padding), 0, cols - 1)
+        count, length = (rows.size - side) // step + 1, (places.size - side + 1) * channels
+        expected = unset((count, length + 3), K)
+        padded = picture[rows][:, places].reshape(rows.size, -1)
+        found = np.sort(_windows(padded, side, side, channels))[::step, ..., side**2 // 2]
+        expected[:, :length] = found.reshape(count, -1)
+        samples = (places[:, np.newaxis] * channels + np.arange(channels)).ravel()
+        width = 2048 + (side - 1) * channels + 3 * 64
+        out = unset(expected.size, K)
         yield Case(
-            [flat, pitch, 2, 2, length, pitch, channels, columns, width, unset(expected.size, K), length + 3],
-            {7: None, 9: expected},
-        )
+            [picture.ravel(), cols * channels, rows, step, 1, count, samples, padding * channels, cols * channels,
+             length, channels, unset(5 * width, K), width, out, 0, length + 3],
+            {11: None, 13: expected},
+        )  # fmt: skip
 
 
 def median_3(rng, K):

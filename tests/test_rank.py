@@ -13,7 +13,7 @@ from convfilter.errors import KernelFileError, ParameterError
 from convfilter.executor.run import run_array
 from convfilter.filters import footprints, stack
 from convfilter.filters.stage import Rank, Stage
-from convfilter.loops.select import MEDIANS
+from convfilter.loops.median import MEDIAN_OF_COLUMNS
 from convfilter.planning import applicable, networks, plan_stack
 from convfilter.planning.task import Task
 
@@ -56,6 +56,28 @@ def test_every_way_gives_what_numpy_gives(dtype, window, p, geometry):
         decided = plan_stack([stage], image.shape, dtype, algorithm=method)
         for threads in (1, 2):
             np.testing.assert_array_equal(run_array(decided, image, threads=threads).pixels, expected, err_msg=method)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float32])
+@pytest.mark.parametrize(
+    ("side", "geometry"),
+    [
+        (3, {}),
+        (5, {}),
+        (3, {"padding_mode": "wrap", "dilation": (3, 2)}),
+        (5, {"padding_mode": "wrap", "dilation": (2, 70)}),
+        (3, {"padding_mode": "reflect", "padding": (9, 40), "stride": (2, 1)}),
+        (5, {"padding_mode": "symmetric", "padding": (9, 40), "stride": (3, 1)}),
+        (3, {"padding": "valid", "dilation": (1, 30)}),
+        (3, {"padding_mode": "constant", "padding_value": 9}),
+        (5, {"padding_mode": "constant", "padding_value": 9, "stride": (2, 2)}),
+    ],
+)
+def test_medians_straight_from_rows_of_any_width(dtype, side, geometry):
+    for shape in ((11, 62), (9, 65, 3), (7, 130), (8, 710, 3), (6, 2300)):
+        image = wide_noise(shape, dtype)
+        expected = reference.percentile(reference.real(image), side, **geometry)
+        np.testing.assert_array_equal(cf.median(image, side, **geometry), expected.astype(dtype))
 
 
 def test_a_padding_value_that_is_no_sample_is_sorted_like_any_other():
@@ -187,11 +209,11 @@ def test_networks_find_every_rank():
             np.testing.assert_array_equal(lines[network.lines[0]], expected)
 
 
-def test_the_networks_in_registers_are_those_that_are_worked_out():
-    for side, text in MEDIANS.items():
-        pairs, line = networks.median_of_columns(side)
-        assert " ".join(text.split()) == " ".join(f"{one}{':<>'[kept]}{other}" for one, other, kept in pairs)
-        assert line == side**2 // 2
+def test_the_network_in_registers_is_that_which_is_worked_out():
+    pairs, line = networks.median_of_columns(5)
+    expected = " ".join(f"{one}{':<>'[kept]}{other}" for one, other, kept in pairs)
+    assert " ".join(MEDIAN_OF_COLUMNS.split()) == expected
+    assert line == 12
 
 
 def test_windows_from_text_and_files(tmp_path):

@@ -270,6 +270,14 @@ class Strip:
         self._keeps = keeps
         self._next = -1
 
+    @classmethod
+    def of_blocks(cls, target: LineBuffer, rows: int, block_rows: int, program: Callable[[int], Program]) -> Strip:
+        """Return a strip whose steps are whole blocks; ``program`` makes that of a number of rows."""
+        odd = rows % block_rows
+        tail = program(odd) if odd else None
+        main = program(block_rows) if rows >= block_rows or tail is None else tail
+        return cls(target, main, tail or main, block_rows, keeps=False)
+
     def begin(self) -> None:
         """Begin with another picture."""
         self._next = -1

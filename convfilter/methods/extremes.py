@@ -91,7 +91,7 @@ class _Extremes(StageNode):
             start = Counting(0, steps * pitch)
             return Program(windows.calls(work.source.slot, row_index, rows, steps, target.slot, start, pitch), steps)
 
-        return _strip(target, self.rows, steps, program)
+        return Strip.of_blocks(target, self.rows, steps, program)
 
     def _through(self, work: Work, row_index: Indices, epilogue: Epilogue, target: LineBuffer) -> Strip:
         """Return the strip that finds extremes, a few rows at a time, and passes them to the epilogue."""
@@ -110,17 +110,10 @@ class _Extremes(StageNode):
             scratch = Scratch(self.plan.precision)
             return Program([*calls, *epilogue.calls(scratch, region, found, pitch, steps)], steps)
 
-        return _strip(target, self.rows, steps, program)
+        return Strip.of_blocks(target, self.rows, steps, program)
 
     def _windows(self, work: Work) -> Windows:
         return Windows(_kind(self.stage), self.plan.rows, self.plan.cols, work.source.channels, work.source.dtype)
-
-
-def _strip(target: LineBuffer, rows: int, steps: int, program: Callable[[int], Program]) -> Strip:
-    odd = rows % steps
-    tail = program(odd) if odd else None
-    main = program(steps) if rows >= steps or tail is None else tail
-    return Strip(target, main, tail or main, steps, keeps=False)
 
 
 class _Means(StageNode):

@@ -1,8 +1,9 @@
 """Rank filters: medians and percentiles of windows of any shape.
 
 All samples are compared as integer keys. Real samples become keys by their bit patterns or by their rank within the
-tile. Three methods find the result: a selection network (``loops/select.py``), column histograms (``loops/rank.py``),
-and a histogram that slides along a row (``loops/slide.py``). With alpha, pixels vote with alpha as their weight.
+tile. Three methods find the result: a selection network (``loops/select.py``, ``medians.py``), column histograms
+(``loops/rank.py``), and a histogram that slides along a row (``loops/slide.py``). With alpha, pixels vote with alpha as
+their weight.
 """
 
 from __future__ import annotations
@@ -24,14 +25,13 @@ from convfilter.engine.node import Crew, Node, Rows, StageNode, StageRun, Worker
 from convfilter.engine.threads import cut
 from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import Rank
+from convfilter.methods import medians
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, is_wide
-from convfilter.planning.ranks import network_of, rank_of, strip_cols
+from convfilter.planning.ranks import network_of, rank_of, ranks_of, strip_cols
 from convfilter.record import record
 
 SELECT = Loop("select", "select", "K* i8 i8 i8 i8 i8 i8 i8* i8 K* i8 i8* i8 i8* i8 i8 i8 K* K* K* i8")
-MEDIAN_3 = Loop("select", "median_3", "K* i8 i8 i8 i8 i8 i8 K* i8 K* i8")
-MEDIAN_5 = Loop("select", "median_5", "K* i8 i8 i8 i8 i8 i8 K* i8 K* i8")
 BY_COLUMNS = Loop("rank", "by_columns", "B* i8 i8 i8 i8 i8 i8 i8 i8 B* B* i8 u2* u2* i8*")
 SLIDE = Loop(
     "slide", "slide",
@@ -59,7 +59,13 @@ class _Ranks(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        work = self.work(sources[0])
+        work, operator = self.work(sources[0]), self.plan.stage.operator
+        assert isinstance(operator, Rank)
+        median = medians.loop_for(self.plan, ranks_of(operator))
+        if median is not None and self.stage.ranges is None:
+            crew = medians.straight(median, work, target, self.block_rows)
+            if crew is not None:
+                return crew
         epilogue = self.epilogue(work, target)
         return Workers(lambda: _Worker(work, epilogue, target, self.stage).compute, self.scratch_bytes)
 
@@ -322,19 +328,16 @@ class _ByNetwork(_Finder):
         self, tile: _Tile, region: Region, ranks: tuple[int, int], out: tuple[Samples, Samples], pitch: int
     ) -> None:
         """Write the keys of two ranks."""
-        rows, cols = self._rows, self._cols
+        rows = self._rows
         height, length = region.bottom - region.top, (region.right - region.left) * self._channels
-        network, whole = network_of(self._work.plan.kernel, ranks)
-        apart, reach = rows.dilation * tile.pitch, cols.dilation * self._channels
+        network = network_of(self._work.plan.kernel, ranks)
+        apart = rows.dilation * tile.pitch
         kind = tile.keys.dtype
-        if whole and rows.kernel == cols.kernel and ranks[0] == ranks[1] == rows.kernel**2 // 2 and cols.stride == 1:
-            median = {3: MEDIAN_3, 5: MEDIAN_5}.get(rows.kernel)
-            if median is not None:
-                width = -(-tile.pitch // 64) * 64
-                columns = self._scratch.get("columns", rows.kernel * width + BEHIND, kind)
-                arguments = tile.keys, tile.pitch, rows.stride, height, length, apart, reach, columns, width
-                median.variant(K=kind)(*arguments, out[0], pitch)
-                return
+        median = medians.loop_for(self._work.plan, ranks)
+        if median is not None:
+            part, place = (tile.keys, tile.pitch), (out[0], pitch)
+            medians.of_tile(median, self._scratch, self._work, part, (height, length), place)
+            return
         offsets = tile.columns.tap_offset * self._channels
         if network.columns:
             taps = (np.arange(rows.kernel)[:, np.newaxis] * tile.pitch + offsets).ravel()

@@ -47,12 +47,10 @@ def ranks_of(operator: Rank) -> tuple[int, int]:
     return first, first + (share > 0)
 
 
-def network_of(kernel: Kernel, ranks: tuple[int, int]) -> tuple[Network, bool]:
-    """Return the network for a window, and whether the window is a full rectangle."""
+def network_of(kernel: Kernel, ranks: tuple[int, int]) -> Network:
+    """Return the network for a window."""
     each = tuple(dict.fromkeys(ranks))
-    if kernel.is_box:
-        return of_rectangle(*kernel.shape, each), True
-    return of_taps(kernel.nonzeros, each), False
+    return of_rectangle(*kernel.shape, each) if kernel.is_box else of_taps(kernel.nonzeros, each)
 
 
 @lru_cache
