@@ -67,9 +67,9 @@ def test_floats_of_16_bits(tmp_path: Path) -> None:
         (b'{"weight":' + b"[" * 100_000, b"", "this is no usable .safetensors file: it is nested too deeply"),
         (b'{"weight":' + b"9" * 100_000 + b"}", b"", "it holds a number of too many digits"),
         (b"\xff\xfe", b"", "this is no usable .safetensors file"),
-        (b"", b"", "its header cannot have 0 bytes"),
+        (b"", b"", "its header would have 0 bytes, and 0 follow"),
         ({f"{'x' * 300}{i}": 1 for i in range(60)}, b"", "a layer has an array called weight, got xxx"),
-        ({"x" * 3000: 1, **entry("F32", 1, 4)}, bytes(4), "is no part of a layer"),
+        ({"x" * 3000: 1, **entry("F32", 1, 4)}, bytes(4), "does not belong to a layer"),
     ],
 )
 def test_safetensors_that_are_refused(tmp_path: Path, header: Any, data: bytes, message: str) -> None:

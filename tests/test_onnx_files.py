@@ -119,11 +119,11 @@ def test_one_layer_of_a_network(model: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("net:{}", "node 'flatten4' (Flatten): it is no filter here; known are Abs,"),
-        ("net:{}", "the last node before it that is a filter: until=hardswish3"),
-        ("net:{},until=relu9", "no node is called 'relu9'; known are conv1, bn1, relu1, pool1, conv2, prelu2,"),
-        ("layer:{}#relu1", "no convolution is called 'relu1'; known are conv1, conv2, up3"),
-        ("layer:{}#up3", "read 'up3' with convtranspose:"),
+        ("net:{}", "node 'flatten4' (Flatten): nodes of this kind are not supported; until=hardswish3"),
+        ("net:{}", "until=hardswish3 ends the network before it"),
+        ("net:{},until=relu9", "no node is called 'relu9'; the network's are conv1, bn1, relu1, pool1, conv2, prelu2,"),
+        ("layer:{}#relu1", "no convolution is called 'relu1'; the network's are conv1, conv2, up3"),
+        ("layer:{}#up3", "'up3' is a transposed convolution; read it with convtranspose:"),
     ],
 )
 def test_what_a_network_has_that_is_no_filter(model: str, spec: str, message: str) -> None:
@@ -133,10 +133,76 @@ def test_what_a_network_has_that_is_no_filter(model: str, spec: str, message: st
     assert str(caught.value).startswith(model)
 
 
+def _of(kind: str, *inputs: str, **attributes: Any) -> Any:
+    return helper.make_node(kind, ["picture", *inputs], ["y"], "node", **attributes)
+
+
+WRONG = {
+    "cycle": (
+        [helper.make_node("Add", ["picture", "b"], ["a"], "add"), helper.make_node("Relu", ["a"], ["b"], "relu")],
+        [], "node 'add' (Add) needs 'b', which is computed after it: the graph has a cycle",
+    ),
+    "undefined": ([_of("Add", "z")], [], "needs 'z', which is neither an input of the network nor"),
+    "unfolded": (
+        [helper.make_node("Sqrt", ["g"], ["s"], "root"), _of("Mul", "s")], [positive("g", 3, 1, 1)],
+        "needs 's', which is computed from constants (Sqrt); fold constants",
+    ),
+    "unknown": ([_of("Frob")], [], "node 'node' (Frob): nodes of this kind are not supported"),
+    "transpose": ([_of("Transpose", perm=[0, 3, 2, 1])], [], "only transposes between (N, H, W, C) and (N, C, H, W)"),
+    "computed weight": (
+        [helper.make_node("Relu", ["picture"], ["w"], "relu"), _of("Conv", "w")], [],
+        "(Conv): only its first input may come from the picture; the others must be constants; until=relu ends",
+    ),
+    "statistics": (
+        [_of("BatchNormalization", "g", "g", "g", "v")], [positive("g", 3), positive("v", 5)],
+        "scale, bias, mean and variance must be of one size, got [3, 5]",
+    ),
+    "variance": (
+        [_of("BatchNormalization", "g", "g", "g", "v")],
+        [positive("g", 3), numpy_helper.from_array(np.float32([1, -1, 1]), "v")],
+        "its variance must not be negative, got -1",
+    ),
+    "NaN": (
+        [_of("BatchNormalization", "g", "g", "v", "g")],
+        [positive("g", 3), numpy_helper.from_array(np.float32([1, np.nan, 1]), "v")],
+        "its mean must be finite numbers, one for each channel",
+    ),
+    "fused": (
+        [helper.make_node("Conv", ["picture", "w"], ["c"], "conv"),
+         helper.make_node("BatchNormalization", ["c", "g", "g", "g", "g"], ["y"], "norm")],
+        [tensor("w", 2, 3, 3, 3), positive("g", 5)],
+        "node 'norm' (BatchNormalization): it has 5 numbers for 2 channels",
+    ),
+    "no window": ([_of("MaxPool")], [], "node 'node' (MaxPool): its kernel_shape is missing"),
+    "auto_pad": (
+        [_of("MaxPool", kernel_shape=[2, 2], auto_pad="FOO")], [],
+        "node 'node' (MaxPool): its auto_pad must be one of NOTSET, SAME_UPPER, SAME_LOWER, VALID, got 'FOO'",
+    ),
+    "mode": ([_of("Pad", mode="banana")], [], "its mode must be one of constant, reflect, edge, wrap, got 'banana'"),
+    "volume": ([_of("MaxPool", kernel_shape=[2, 2, 2])], [], "pictures have two axes, got kernel_shape of 3"),
+    "channels": ([_of("Concat", "k", axis=2)], [positive("k", 3, 1, 1)], "channels can be concatenated, got axis 2"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", WRONG)
+@pytest.mark.filterwarnings("error")
+def test_a_wrong_graph_is_refused_in_a_line(what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nodes, weights, message = WRONG[what]
+    path = saved(tmp_path / "wrong.onnx", nodes, weights, nodes[-1].output[0])
+    convfilter.write(str(tmp_path / "in.png"), np.zeros((9, 9, 3), np.uint8))
+    assert run(["apply", "-f", f"net:{path}", str(tmp_path / "in.png"), str(tmp_path / "out.npy")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert line.startswith(f"convfilter: {path}: ")
+
+
 def test_models_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "text.onnx").write_text("no model")
     with pytest.raises(KernelFileError, match="this is no usable ONNX model"):
         convfilter.apply(IMAGE, f"net:{tmp_path / 'text.onnx'}")
+    (tmp_path / "empty.onnx").write_bytes(b"")
+    with pytest.raises(KernelFileError, match="this is no usable ONNX model: it has no nodes"):
+        convfilter.apply(IMAGE, f"net:{tmp_path / 'empty.onnx'}")
     with pytest.raises(KernelFileError, match="cannot be read: no such file"):
         convfilter.apply(IMAGE, f"net:{tmp_path / 'none.onnx'}")
     node = helper.make_node("Conv", ["picture", "w"], ["c"], "conv")
@@ -214,7 +280,7 @@ def test_branches_keep_alpha(branched: str) -> None:
 def test_means_over_other_axes_are_refused(how: dict[str, Any], tmp_path: Path) -> None:
     mean = helper.make_node("ReduceMean", ["picture"], ["m"], "mean", **how)
     path = saved(tmp_path / "mean.onnx", [mean], [], "m")
-    with pytest.raises(KernelFileError, match="it takes means over the axes"):
+    with pytest.raises(KernelFileError, match="means must be over all pixels of each channel"):
         convfilter.apply(IMAGE, f"net:{path}")
 
 

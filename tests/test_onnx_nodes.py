@@ -67,12 +67,12 @@ class Case:
 
     def _reason(self) -> str:
         if "training_mode" in self.name:
-            return "it is one of training; export the network for inference"
+            return "it is in training mode; export the network for inference"
         if self.kinds == ["Div"] and len({each.shape for each in self.inputs}) == 1:
-            return "it divides branches"
+            return "of quotients of two branches, only"
         for kind in ("ConvInteger", "QLinearConv", "DeformConv", "Softmax", "LogSoftmax", "Hardmax", "Split"):
             if kind in self.kinds:
-                return f"({kind}): it is no filter here; known are Abs, Add"
+                return f"({kind}): nodes of this kind are not supported"
         return ""
 
 

@@ -93,12 +93,12 @@ def test_a_state_dict_of_one_layer_needs_no_prefix(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("", "one convolution makes a layer, got 4 convolutions; choose one with prefix=NAME: features.0, features.4,"),
-        (",prefix=features.9", "no tensor is called features.9. and more; modules are features.0, features.1,"),
-        (",prefix=fc", "one convolution makes a layer, got no convolution; choose one with prefix=NAME: fc"),
+        ("", "a layer has one convolution, got 4; choose one with prefix=NAME: features.0, features.4,"),
+        (",prefix=features.9", "there is no module 'features.9'; modules are features.0, features.1,"),
+        (",prefix=fc", "no weight has the four axes of a convolution; modules are fc"),
         (",prefix=features.4,norm=bn1", "must have the shape"),
-        (",prefix=conv1,norm=fc", "module 'fc' with bias, weight is no part of a layer"),
-        (",prefix=block,norm=bn1", "module 'bn1' is one too many for a layer"),
+        (",prefix=conv1,norm=fc", "module 'fc' with bias, weight does not belong to a layer"),
+        (",prefix=block,norm=bn1", "a layer has no two modules like 'bn1'"),
     ],
 )
 def test_modules_that_make_no_layer(

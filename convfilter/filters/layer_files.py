@@ -93,15 +93,18 @@ def _of_network(file: str, node: str, activation: str | None, transposed: bool) 
     stage = onnx_file.layer(file, node)
     assert isinstance(stage.operator, Layer)
     if stage.operator.transposed != transposed:
-        wanted = "convtranspose" if stage.operator.transposed else "layer"
-        raise KernelFileError(f"{named(file)}: read {shown(node)} with {wanted}:")
+        kind, wanted = ("a transposed", "convtranspose") if stage.operator.transposed else ("no transposed", "layer")
+        raise KernelFileError(f"{named(file)}: {shown(node)} is {kind} convolution; read it with {wanted}:")
     return replace(stage, operator=replace(stage.operator, activation=activation)) if activation else stage
 
 
 def _arrays(path: str, modules: Modules) -> dict[str, Array]:
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in (".npy", ".npz", ".safetensors"):
-        raise KernelFileError("a layer is an .npz, .npy or .safetensors file, or model.onnx#NODE")
+        raise KernelFileError(
+            "a layer is an .npz, .npy or .safetensors file, or model.onnx#NODE; "
+            "save a state dict of PyTorch as .safetensors"
+        )
     if "\0" in path:
         raise KernelFileError("names of files cannot have a zero byte")
     size = os.path.getsize(path)
@@ -131,7 +134,7 @@ def _known(names: Collection[str]) -> Collection[str]:
         raise KernelFileError(f"a layer has an array called weight, got {found}")
     unknown = sorted(set(names) - set(_KNOWN))
     if unknown:
-        raise KernelFileError(f"{shown(unknown[0])} is no part of a layer; known are {', '.join(_KNOWN)}")
+        raise KernelFileError(f"{shown(unknown[0])} does not belong to a layer; known are {', '.join(_KNOWN)}")
     return names
 
 

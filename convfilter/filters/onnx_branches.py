@@ -21,7 +21,7 @@ def affine(node: Node, chain: Chain) -> Chain:
     constant = node.picture(place)
     if node.kind == "Div":
         if place == 0:
-            raise KernelFileError("it divides by the picture")
+            raise KernelFileError("a constant cannot be divided by the picture; end the network before it")
         constant = 1 / constant
     negative = np.ones(1) if node.kind != "Sub" else -np.ones(1)
     if constant.shape[:2] != (1, 1):
@@ -51,7 +51,7 @@ def quotient(one: Chain, other: Chain, name: str) -> Chain:
     added = [stage.operator for stage in other[len(one) :]]
     if other[: len(one)] == one and added == [Point("abs"), Point("bias", 1.0)]:
         return *one, Stage(Point("softsign"), name=name)
-    raise KernelFileError("it divides branches, which a chain of filters cannot")
+    raise KernelFileError("of quotients of two branches, only x / (1 + abs(x)) is supported")
 
 
 def product(one: Chain, other: Chain) -> Chain | None:
@@ -88,7 +88,7 @@ def joined(node: Node, chains: Mapping[str, Chain]) -> Chain:
         Rows, columns or pictures are concatenated.
     """
     if node.kind == "Concat" and int(node.number("axis", 1)) % _AXES != (3 if node.turned else 1):
-        raise KernelFileError("it puts together other axes than channels")
+        raise KernelFileError(f"only channels can be concatenated, got axis {node.number('axis', 1):g}")
     flows = [chains.get(name) for name in node.inputs]
     same = shared([flow for flow in flows if flow is not None])
     before = next(flow for flow in flows if flow is not None)[:same]
@@ -118,13 +118,13 @@ def unpooled(node: Node, chains: Mapping[str, Chain]) -> Chain:
     KernelFileError
         The output is a volume, or several pictures.
     """
-    window, stride, pads = node.pair("kernel_shape"), node.pair("strides"), node.padding()
+    window, stride, pads = node.window(), node.pair("strides"), node.padding()
     assert not isinstance(pads, str)
     wanted = node.constant(2)
     size = None if wanted is None else tuple(int(side) for side in wanted.reshape(-1)[-2:])
     values, indices = (chains.get(name) for name in node.inputs[:2])
     if values is None:
-        raise KernelFileError("its samples are constants")
+        raise KernelFileError("its samples must come from the picture, got constants")
     same = shared([values] if indices is None else [values, indices])
     places = (_constant(node, node.picture(1)),) if indices is None else indices[same:]
     unpooling = Unpooling(window, stride, pads, (size[0], size[1]) if size else None)

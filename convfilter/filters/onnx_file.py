@@ -37,6 +37,12 @@ _SHOWN = 12
 _NOTHING = ("Identity", "Dropout", "Cast")
 #: Permutations from (N, H, W, C) to (N, C, H, W), and back.
 _FORTH, _BACK = (0, 3, 1, 2), (0, 2, 3, 1)
+#: Reasons for kinds of nodes that are supported in part.
+_UNSUPPORTED = {
+    "Transpose": "only transposes between (N, H, W, C) and (N, C, H, W) are supported",
+    "Squeeze": "only one of the axes 2 and 3 can be removed",
+    "Unsqueeze": "only one of the axes 2 and 3 can be added",
+}
 #: Nodes whose result has the axes of their input.
 _AXES_KEPT = ("Identity", "Dropout", "Cast", "Add", "Sub", "Mul", "Div", "Sum", "Concat", "Clip", *ACTIVATION_NODES)
 
@@ -161,6 +167,8 @@ class _Graph:
         for tensor in self._graph.initializer:
             self._constants[tensor.name] = _array(tensor)
         inputs = [each for each in self._graph.input if each.name not in self._constants]
+        if not self._graph.node:
+            raise KernelFileError("this is no usable ONNX model: it has no nodes")
         if not inputs:
             raise KernelFileError("the network has no input")
         self._input = inputs[0].name
@@ -198,7 +206,7 @@ class _Graph:
         if found is None:
             raise KernelFileError(f"{shown(target)} does not come from the network's input")
         if isinstance(found, str):
-            raise KernelFileError(f"{found}; the last node before it that is a filter: until={last}" if last else found)
+            raise KernelFileError(f"{found}; until={last} ends the network before it" if last else found)
         return found
 
     def convolution(self, name: str) -> Stage:
@@ -211,7 +219,7 @@ class _Graph:
             if name in (node.name, *proto.output, *proto.input[1:2]):
                 return NODES[proto.op_type](node, ())[-1]
             known.append(node.name)
-        raise KernelFileError(f"no convolution is called {shown(name)}; known are {_listed(known)}")
+        raise KernelFileError(f"no convolution is called {shown(name)}; the network's are {_listed(known)}")
 
     def _is_constant(self, proto: onnx.NodeProto) -> bool:
         """Whether a node's output is a constant; if so, record it."""
@@ -239,7 +247,7 @@ class _Graph:
             if until in (node.name, *proto.output):
                 return until if until in proto.output else str(proto.output[0])
             names.append(node.name)
-        raise KernelFileError(f"no node is called {shown(until)}; known are {_listed(names)}")
+        raise KernelFileError(f"no node is called {shown(until)}; the network's are {_listed(names)}")
 
     def _said(self, node: Node, chains: Mapping[str, Chain | str]) -> Chain | str | None:
         """Return a node's chain of filters, the reason why it has none, or None if the input does not reach it."""
@@ -252,11 +260,25 @@ class _Graph:
         flows = {name: each for name in node.inputs if not isinstance(each := chains.get(name, ""), str)}
         missing = [name for name in node.inputs if name and name not in chains and name not in node.constants]
         if missing:
-            return f"node {node.described} needs {shown(missing[0])}, which is no constant"
+            return f"node {node.described} needs {shown(missing[0])}, which is {self._missing(missing[0], node.name)}"
         try:
             return self._chain_after(node, flows)
         except ConvfilterError as error:
             return f"node {node.described}: {error}"
+
+    def _missing(self, name: str, reader: str) -> str:
+        """Return why a tensor is not known to the node that reads it."""
+        if any(name == each.name for each in self._graph.input):
+            return "another input of the network; only its first input is the picture"
+        is_before = True
+        for number, proto in enumerate(self._graph.node):
+            is_before = is_before and Node.of(proto, number, {}).name != reader
+            if name in proto.output and is_before:
+                kind = shown(proto.op_type, quotes=False)
+                return f"computed from constants ({kind}); fold constants when exporting the network"
+            if name in proto.output:
+                return "computed after it: the graph has a cycle, or its nodes are not in order"
+        return "neither an input of the network nor the output of a node"
 
     def _further(self, node: Node, chains: Mapping[str, Chain | str]) -> Chain | str:
         """Return the chain of a node's second output, or the reason why there is none."""
@@ -264,7 +286,7 @@ class _Graph:
         if isinstance(before, str):
             return before
         if node.kind != "MaxPool":
-            return f"node {node.described}: only its first output is a filter here"
+            return f"node {node.described}: only its first output is supported"
         return indices(node, before)
 
     def _chain_after(self, node: Node, chains: Mapping[str, Chain]) -> Chain:
@@ -288,10 +310,9 @@ class _Graph:
         if node.kind == "Div" and len(flows) == 2:
             return quotient(flows[0], flows[1], node.name)
         if node.kind not in NODES:
-            known = ", ".join(sorted({*NODES, *JOINS, "MaxUnpool"}))
-            raise KernelFileError(f"it is no filter here; known are {known}")
+            raise KernelFileError(_UNSUPPORTED.get(node.kind, "nodes of this kind are not supported"))
         if len(flows) > 1:
-            raise KernelFileError("it joins branches, which a chain of filters cannot")
+            raise KernelFileError("only its first input may come from the picture; the others must be constants")
         return NODES[node.kind](node, flows[0])
 
 

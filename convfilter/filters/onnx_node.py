@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -98,7 +98,7 @@ class Node:
         """Return a required constant."""
         found = self.constant(place)
         if found is None:
-            raise KernelFileError(f"its {what} is no constant")
+            raise KernelFileError(f"its {what} must be a constant stored in the file")
         return found
 
     def number(self, name: str, default: float) -> float:
@@ -123,20 +123,44 @@ class Node:
         """Return an attribute of both axes; a 1-D signal is a picture of one row, and its axis the second."""
         values = self.integers(name) or [default] * _PLANE
         if len(values) > _PLANE:
-            raise KernelFileError(f"volumes are no pictures, got {name} of {len(values)} axes")
+            raise KernelFileError(f"pictures have two axes, got {name} of {len(values)}; volumes are not supported")
         return (values[0], values[1]) if len(values) == _PLANE else (default, values[0])
+
+    def choice(self, name: str, known: Sequence[str]) -> str:
+        """Return an attribute that is one of some texts, by default the first.
+
+        Raises
+        ------
+        KernelFileError
+            It is another text.
+        """
+        value = self.text(name, known[0])
+        if value not in known:
+            raise KernelFileError(f"its {name} must be one of {', '.join(known)}, got {shown(value)}")
+        return value
+
+    def window(self) -> tuple[int, int]:
+        """Return the window of a pooling.
+
+        Raises
+        ------
+        KernelFileError
+            It is missing.
+        """
+        if "kernel_shape" not in self.attributes:
+            raise KernelFileError("its kernel_shape is missing")
+        return self.pair("kernel_shape")
 
     def padding(self) -> str | tuple[int, int, int, int]:
         """Return the padding in a stage's form."""
-        words = {"SAME_UPPER": "same_upper", "SAME_LOWER": "same_lower", "VALID": "valid"}
-        automatic = self.text("auto_pad", "NOTSET")
+        automatic = self.choice("auto_pad", ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"))
         if automatic != "NOTSET":
-            return words[automatic]
+            return automatic.lower()
         pads = self.integers("pads") or [0] * 4
         if len(pads) == 2:  # a 1-D signal
             pads = [0, pads[0], 0, pads[1]]
         if len(pads) != 4:
-            raise KernelFileError(f"volumes are no pictures, got {len(pads)} pads")
+            raise KernelFileError(f"pads of a picture are 4 numbers, got {len(pads)}; volumes are not supported")
         top, left, bottom, right = pads
         return top, bottom, left, right
 
@@ -155,7 +179,9 @@ class Node:
         if self.rank == _AXES - 1 and constant.ndim > 1:
             constant = np.expand_dims(constant, -2)
         if constant.ndim > _AXES or (constant.ndim == _AXES and constant.shape[0] != 1):
-            raise KernelFileError(f"constants are for one picture, got the shape {shown(constant.shape)}")
+            raise KernelFileError(
+                f"a constant must fit one picture, (1, C, H, W), got the shape {shown(constant.shape)}"
+            )
         whole: Array = constant.reshape((1,) * (_AXES - constant.ndim) + constant.shape)[0]
         return whole if self.turned else whole.transpose(1, 2, 0)
 
@@ -164,6 +190,8 @@ def scaled(node: Node, chain: Chain, factor: Array, shift: Array) -> Chain:
     """Scale and shift each channel: fused into the layer before, or as point operations, or as a 1x1 layer."""
     operator = node.open_layer(chain)
     if operator is not None:
+        if max(factor.size, shift.size) not in (1, len(operator.bias)):
+            raise KernelFileError(f"it has {max(factor.size, shift.size)} numbers for {len(operator.bias)} channels")
         made = replace(
             operator,
             weight=operator.weight * _broadcast(factor, operator)[:, np.newaxis, np.newaxis, np.newaxis],

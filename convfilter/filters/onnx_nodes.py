@@ -71,10 +71,23 @@ def _transposed(node: Node, chain: Chain) -> Chain:
 
 def _normalization(node: Node, chain: Chain) -> Chain:
     if node.number("training_mode", 0):
-        raise KernelFileError("it is one of training; export the network for inference")
-    gamma, beta, mean, var = (node.needed(place, "statistics").astype(np.float64) for place in range(1, 5))
+        raise KernelFileError("it is in training mode; export the network for inference")
+    names = ("scale", "bias", "mean", "variance")
+    gamma, beta, mean, var = (_statistic(node, place, name) for place, name in enumerate(names, 1))
+    sizes = {each.size for each in (gamma, beta, mean, var)}
+    if len(sizes) > 1:
+        raise KernelFileError(f"scale, bias, mean and variance must be of one size, got {sorted(sizes)}")
+    if var.size and var.min() < 0:
+        raise KernelFileError(f"its variance must not be negative, got {var.min():g}")
     factor = gamma / np.sqrt(var + node.number("epsilon", 1e-5))
     return scaled(node, chain, factor, beta - mean * factor)
+
+
+def _statistic(node: Node, place: int, name: str) -> Array:
+    numbers: Array = node.needed(place, name).astype(np.float64)
+    if numbers.ndim != 1 or not np.isfinite(numbers).all():
+        raise KernelFileError(f"its {name} must be finite numbers, one for each channel")
+    return numbers
 
 
 # Activations -------------------------------------------------------------------
@@ -105,7 +118,9 @@ def _gelu(node: Node, chain: Chain) -> Chain:
 
 def _per_channel(constant: Array) -> Array:
     if constant.shape[:2] != (1, 1):
-        raise KernelFileError(f"slopes are one for each channel, got those of {constant.shape[1]}x{constant.shape[0]}")
+        raise KernelFileError(
+            f"slopes must be one for each channel, got those of {constant.shape[1]}x{constant.shape[0]} pixels"
+        )
     return constant.reshape(-1)
 
 
@@ -156,7 +171,7 @@ def _mean_variance(node: Node, chain: Chain) -> Chain:
     """Normalise each channel to mean 0 and variance 1."""
     axes = sorted(axis % 4 for axis in node.integers("axes") or [0, 2, 3])
     if axes not in ([0, 2, 3], [2, 3]):
-        raise KernelFileError(f"it takes means over the axes {axes}, not over each channel of a picture")
+        raise KernelFileError(f"means must be over rows and columns of each channel, got the axes {axes}")
     return *chain, *normalizations.instance(_MVN_EPSILON, name=node.name)
 
 
@@ -170,7 +185,7 @@ def _local_response(node: Node, chain: Chain) -> Chain:
 
 def _pooling(kind: str) -> Callable[[Node, Chain], Chain]:
     def chain_after(node: Node, chain: Chain) -> Chain:
-        size = node.pair("kernel_shape")
+        size = node.window()
         counts = kind == "average" and bool(node.number("count_include_pad", 0))
         power = node.number("p", 2)
         made = Stage(
@@ -188,7 +203,7 @@ def _pooling(kind: str) -> Callable[[Node, Chain], Chain]:
 
 def indices(node: Node, chain: Chain) -> Chain:
     """Return the chain of a MaxPool's second output: the indices of its samples."""
-    operator = MaxIndices(node.pair("kernel_shape"), bool(node.number("storage_order", 0)))
+    operator = MaxIndices(node.window(), bool(node.number("storage_order", 0)))
     pooled = _pooling("max")(node, ())[0]
     return *chain, replace(pooled, operator=operator, name=f"{node.name}, indices", padding_mode="constant")
 
@@ -203,11 +218,11 @@ def _global_pooling(kind: str) -> Callable[[Node, Chain], Chain]:
 def _mean_of_all(node: Node, chain: Chain) -> Chain:
     axes = sorted(axis % 4 for axis in node.axes())
     if axes != ([1, 2] if node.turned else [2, 3]) or not node.number("keepdims", 1):
-        raise KernelFileError(f"it takes means over the axes {axes}, not over all pixels of each channel")
+        raise KernelFileError(f"means must be over all pixels of each channel, with keepdims, got the axes {axes}")
     return _global_pooling("average")(node, chain)
 
 
-_MODES: Mapping[str, PaddingMode] = {"constant": "constant", "reflect": "reflect", "edge": "edge", "wrap": "wrap"}
+_MODES: tuple[PaddingMode, ...] = ("constant", "reflect", "edge", "wrap")
 
 
 def _pad(node: Node, chain: Chain) -> Chain:
@@ -219,12 +234,12 @@ def _pad(node: Node, chain: Chain) -> Chain:
     for place, axis in enumerate(chosen):
         wanted[axis], wanted[axis + 4] = numbers[place], numbers[place + len(numbers) // 2]
     if any((wanted[0], wanted[1], wanted[4], wanted[5])):
-        raise KernelFileError("it pads channels or pictures, not their sides")
+        raise KernelFileError("only rows and columns can be padded, not channels or batches")
     if min(wanted) < 0:
-        raise KernelFileError("it cuts off; say valid padding instead")
+        raise KernelFileError("padding must not be negative")
     constant = node.constant(2)
     value = node.number("value", 0.0) if constant is None or not constant.size else float(constant.reshape(-1)[0])
-    mode = _MODES[node.text("mode", "constant")]
+    mode: PaddingMode = node.choice("mode", _MODES)  # type: ignore[assignment]
     sides = wanted[2], wanted[6], wanted[3], wanted[7]
     padded = Stage(Correlation(kernels.identity()), name=node.name, padding=sides, padding_mode=mode)
     if mode != "constant" or value == 0:

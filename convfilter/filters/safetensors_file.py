@@ -52,7 +52,10 @@ def load(
             raise KernelFileError(f"weights may take {most_bytes >> 20} MB, and this file has more")
         size = int.from_bytes(data[:_LENGTH_BYTES], "little")
         if not 2 <= size <= min(len(data) - _LENGTH_BYTES, _MOST_HEADER_BYTES):
-            raise KernelFileError(f"this is no usable .safetensors file: its header cannot have {size} bytes")
+            raise KernelFileError(
+                f"this is no usable .safetensors file, or it ends early: its header would have {size} bytes, "
+                f"and {max(len(data) - _LENGTH_BYTES, 0)} follow"
+            )
         header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + size])
         said = header.pop("__metadata__", {})
         content = memoryview(data)[_LENGTH_BYTES + size :]
@@ -70,7 +73,10 @@ def _tensor(name: str, entry: dict[str, Any], content: memoryview) -> Array:
     width = 1 if kind.startswith("F8") else 2 if kind == "BF16" else np.dtype(_PLAIN[kind]).itemsize
     if not 0 <= first <= last <= len(content) or last - first != width * math.prod(shape):
         where = shown([first, last])
-        raise KernelFileError(f"{shown(name)} of shape {shown(shape)} cannot lie at {where} of {len(content)} bytes")
+        raise KernelFileError(
+            f"{shown(name)} of shape {shown(shape)} cannot lie at {where} of {len(content)} bytes; "
+            "the file ends early, or its header is damaged"
+        )
     data = content[first:last]
     values = _DECODERS[kind](data) if kind in _DECODERS else np.frombuffer(data, _PLAIN[kind])
     return values.reshape(shape)

@@ -56,7 +56,7 @@ class Modules:
         for prefix in dict.fromkeys((self.prefix, *filter(None, (self.norm, self.prelu)))):
             under = [name for name in names if not prefix or name.startswith(f"{prefix}.")]
             if not under:
-                raise KernelFileError(f"no tensor is called {prefix}. and more; modules are {_listed(_modules(names))}")
+                raise KernelFileError(f"there is no module {shown(prefix)}; modules are {_listed(_modules(names))}")
             found.update(dict.fromkeys(under))
         return list(found)
 
@@ -74,10 +74,13 @@ class Modules:
             modules.setdefault(module, {})[last] = tensor
         found: dict[str, Array] = {}
         convolutions = [name for name, own in modules.items() if _is_convolution(own)]
-        if len(convolutions) != 1:
-            what = f"{len(convolutions)} convolutions" if convolutions else "no convolution"
-            listed = _listed(convolutions or list(modules))
-            raise KernelFileError(f"one convolution makes a layer, got {what}; choose one with prefix=NAME: {listed}")
+        if not convolutions:
+            raise KernelFileError(f"no weight has the four axes of a convolution; modules are {_listed(list(modules))}")
+        if len(convolutions) > 1:
+            raise KernelFileError(
+                f"a layer has one convolution, got {len(convolutions)}; "
+                f"choose one with prefix=NAME: {_listed(convolutions)}"
+            )
         for name, own in modules.items():
             if name == convolutions[0]:
                 found.update(_renamed(name, own, _OF_CONVOLUTION))
@@ -87,7 +90,7 @@ class Modules:
                 found.update(_once(found, name, {"slope": own["weight"], "activation": np.array("prelu")}))
             else:
                 raise KernelFileError(
-                    f"module {shown(name)} with {', '.join(sorted(own))} is no part of a layer; "
+                    f"module {shown(name)} with {', '.join(sorted(own))} does not belong to a layer; "
                     "choose the layer's with prefix=, norm= and prelu="
                 )
         return found
@@ -105,14 +108,15 @@ def _is_convolution(own: Mapping[str, Array]) -> bool:
 def _renamed(module: str, own: Mapping[str, Array], names: Mapping[str, str]) -> dict[str, Array]:
     unknown = sorted(set(own) - {*names, _COUNTER})
     if unknown:
-        raise KernelFileError(f"{shown(f'{module}.{unknown[0]}')} is no part of a layer; known are {', '.join(names)}")
+        tensor = shown(f"{module}.{unknown[0]}")
+        raise KernelFileError(f"{tensor} does not belong to a layer; known are {', '.join(names)}")
     return {names[name]: tensor for name, tensor in own.items() if name != _COUNTER}
 
 
 def _once(found: Mapping[str, Array], module: str, more: dict[str, Array]) -> dict[str, Array]:
     """Refuse a second batch normalisation, or a second PReLU."""
     if found.keys() & more.keys():
-        raise KernelFileError(f"module {shown(module)} is one too many for a layer; choose with prefix=, norm=, prelu=")
+        raise KernelFileError(f"a layer has no two modules like {shown(module)}; choose with prefix=, norm=, prelu=")
     return more
 
 
