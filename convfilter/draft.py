@@ -306,20 +306,20 @@ class Draft:
         """Show the result in a notebook."""
         from convfilter.report.thumbnails import for_browsers
 
-        picture = self._seen[0]
+        picture = self._shown[0]
         return for_browsers(picture, max(1, -(-max(picture.pixels.shape[:2]) // _SIDE)))
 
     def _repr_html_(self) -> str | None:
         """Show before and after, and the plan, in a notebook; without filters, the picture."""
         from convfilter.report.cell import cell
 
-        view = self._seen[1]
+        view = self._shown[1]
         if view is None:
             return None
         return cell(" → ".join(stage.name for stage in self.stages), self.source, view)
 
     @cached_property
-    def _seen(self) -> tuple[Picture, View | None]:
+    def _shown(self) -> tuple[Picture, View | None]:
         """Return the result as one picture, and its view; cached, since notebooks ask several times."""
         before, after, job = self._run()
         if job is None:

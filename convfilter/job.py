@@ -212,7 +212,7 @@ class Job:
         opaque = self._background is None
         return marked(pixels, there, masking.mark(self._dtype), self.outline.alpha and opaque), result.clipped
 
-    def seen(self, rows: tuple[int, int], cols: tuple[int, int], step: int = 1) -> Pixels:
+    def rectangle(self, rows: tuple[int, int], cols: tuple[int, int], step: int = 1) -> Pixels:
         """Return a rectangle of the first frame's result, equal to :meth:`run`; axes are (first, last + 1).
 
         Of each ``step`` by ``step`` pixels, the first is returned.

@@ -305,4 +305,4 @@ def test_a_part_that_is_looked_at_leaves_out_the_same_pixels(tmp_path):
         job = Job(read, None, stack.stages(["box:5"]), Options(["box:5"], masking=Masking(None, holes())))
         job.decode()
         job.plan()
-        np.testing.assert_array_equal(job.seen((3, 9), (2, 15)), job.seen((0, 17), (0, 21))[3:9, 2:15])
+        np.testing.assert_array_equal(job.rectangle((3, 9), (2, 15)), job.rectangle((0, 17), (0, 21))[3:9, 2:15])

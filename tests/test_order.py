@@ -25,7 +25,7 @@ def chains(draw):
 
 
 def node_of(blocks, looks, reads, *, keeps=False):
-    def seen(block, _rows, k=0, *, follows=False):
+    def blocks_needed(block, _rows, k=0, *, follows=False):
         return looks[block, k] - looks.get((block - 1, k), set()) if follows and keeps else looks[block, k]
 
     def rows_of(block):
@@ -33,7 +33,7 @@ def node_of(blocks, looks, reads, *, keeps=False):
 
     rows = 8 * blocks - 3
     return SimpleNamespace(
-        blocks=blocks, block_rows=8, group_rows=0, rows=rows, rows_of=rows_of, seen=seen, reads=reads, in_order=False
+        blocks=blocks, block_rows=8, group_rows=0, rows=rows, rows_of=rows_of, blocks_needed=blocks_needed, reads=reads, in_order=False
     )
 
 
@@ -65,8 +65,8 @@ def check(nodes, ticks, places, together, size):
                 follows = block - 1 == before[k]
                 before[k] = block
                 for number, back in enumerate(nodes[k].reads):
-                    for seen in nodes[k].seen(block, 8, number, follows=follows):
-                        read += [(k - back, row) for row in range(*nodes[k - back].rows_of(seen))]
+                    for needed in nodes[k].blocks_needed(block, 8, number, follows=follows):
+                        read += [(k - back, row) for row in range(*nodes[k - back].rows_of(needed))]
         assert all(there[k][places[k][1][row]] == row for k, row in read)
         for k, blocks in tick:
             for block in blocks:

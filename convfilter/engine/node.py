@@ -25,7 +25,7 @@ from convfilter.engine.threads import cut
 from convfilter.engine.tone import Tone, tone_of
 from convfilter.engine.work import Region, Work, padded_rows
 from convfilter.filters.stage import Layer, Orientation, Point
-from convfilter.planning.chains import rows_seen
+from convfilter.planning.chains import rows_needed
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.strips import shared_cols
@@ -121,7 +121,7 @@ class Node(ABC):
         top = block * self.block_rows
         return top, min(top + self.block_rows, self.rows)
 
-    def seen(self, block: int, source_block_rows: int, number: int = 0, *, follows: bool = False) -> set[int]:
+    def blocks_needed(self, block: int, source_block_rows: int, number: int = 0, *, follows: bool = False) -> set[int]:
         """Return the blocks of an input that a block needs; ``follows``: right after the block above it."""
         incoming = follows and self.keeps
         key = block, source_block_rows, number, incoming
@@ -215,11 +215,11 @@ class StageNode(Node):
         axis = self.plan.rows
         first = top * axis.stride
         if axis.span + 1 >= axis.stride or self.plan.algorithm == "fourier":
-            return self._row_index[first : first + rows_seen(self.plan, bottom - top)]
+            return self._row_index[first : first + rows_needed(self.plan, bottom - top)]
         # Rows between two windows are not needed.
         starts = np.arange(top, bottom)[:, np.newaxis] * axis.stride
-        seen: Indices = self._row_index[(starts + np.arange(axis.span + 1)).ravel()]
-        return seen
+        needed: Indices = self._row_index[(starts + np.arange(axis.span + 1)).ravel()]
+        return needed
 
     def work(self, source: LineBuffer) -> Work:
         """Return the stage with its index maps into a line buffer."""

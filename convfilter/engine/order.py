@@ -40,8 +40,8 @@ def order_of(nodes: Sequence[Node], first: int, last: int, together: int = 1, si
             some = fresh[start:stop]
             for k, source in enumerate(sources_of(node, number)):
                 if source is not None:
-                    seen = set().union(*(node.seen(block, nodes[source].block_rows, k) for block in some))
-                    demand(source, seen, sizes[source])
+                    needed = set().union(*(node.blocks_needed(block, nodes[source].block_rows, k) for block in some))
+                    demand(source, needed, sizes[source])
             done[number].update(some)
             steps.append((number, some))
 
@@ -92,8 +92,8 @@ def places_of(nodes: Sequence[Node], ticks: Sequence[Tick]) -> Places:
     times = [time for time, tick in enumerate(ticks) for _ in tick]
     steps = [step for tick in ticks for step in tick]
     for time, reads in zip(times, _reads(nodes, steps), strict=True):
-        for source, seen in reads:
-            last_use[source].update(dict.fromkeys(seen, time))
+        for source, needed in reads:
+            last_use[source].update(dict.fromkeys(needed, time))
     return [_places(node, number, ticks, last_use[number]) for number, node in enumerate(nodes[:-1])]
 
 
@@ -103,14 +103,14 @@ def _reads(nodes: Sequence[Node], steps: Sequence[Step]) -> list[list[tuple[int,
     reads = []
     for number, blocks in steps:
         node = nodes[number]
-        seen: list[tuple[int, set[int]]] = []
+        needed: list[tuple[int, set[int]]] = []
         for block in blocks:
             for k, source in enumerate(sources_of(node, number)):
                 if source is not None:
                     follows = block == before[number] + 1
-                    seen.append((source, node.seen(block, nodes[source].block_rows, k, follows=follows)))
+                    needed.append((source, node.blocks_needed(block, nodes[source].block_rows, k, follows=follows)))
             before[number] = block
-        reads.append(seen)
+        reads.append(needed)
     return reads
 
 

@@ -172,16 +172,16 @@ class Window:
             return sum_call(tile, table, self._taps, step)
         made = self._made  # read once: threads that make programs at the same time may write it
         if made is None or made[0] is not table:
-            made = self._made = table, self._seen_by_four(table)
+            made = self._made = table, self._shared_runs(table)
         offsets = made[1]
         periods, runs = offsets.shape
         return four_call(tile, Moving(offsets, 0, runs, periods), runs, self._weights, step)
 
-    def _seen_by_four(self, table: Indices) -> Indices:
+    def _shared_runs(self, table: Indices) -> Indices:
         """Return the starts of the runs that four rows share, from the tables of the first and the last row."""
         counting = table[:, :, self._first : self._first + self._rows]
-        seen = np.concatenate([counting[:, 0], counting[:, -1, self._rows - self._reach :]], axis=1)
-        offsets: Indices = np.repeat(seen, self._columns, axis=1) + self._col
+        windows = np.concatenate([counting[:, 0], counting[:, -1, self._rows - self._reach :]], axis=1)
+        offsets: Indices = np.repeat(windows, self._columns, axis=1) + self._col
         return offsets
 
 

@@ -356,7 +356,7 @@ class _Run:
         return found
 
     def _sees_centre(self, cells: Kernel | None) -> bool:
-        """Whether a result that is centred on a valid pixel sees one: that pixel."""
+        """Whether a result that is centred on a valid pixel has one in its window: that pixel."""
         if isinstance(self.stage.operator, Pooling):
             return False
         plan = self._planned

@@ -64,13 +64,13 @@ def run_in_patches(
     rows = cut(stage.rows.output, _side(stage.rows, grid.rows, _ROWS))
     cols = cut(stage.cols.output, _side(stage.cols, grid.cols, _COLS) if grid.cols else stage.cols.output)
     parts = {(down, along): part_of(stage, down, along) for down in rows for along in cols}
-    sees = {place: not all(each.all() for each in _pieces(valid, part)) for place, part in parts.items()}
-    if sum(sees.values()) <= _MOST * len(sees):
+    needs_mask = {place: not all(each.all() for each in _pieces(valid, part)) for place, part in parts.items()}
+    if sum(needs_mask.values()) <= _MOST * len(needs_mask):
         found = run_array(plain, pixels, out_dtype=out_dtype, threads=threads)
-        if found.clipped == 0 or not any(sees.values()):  # otherwise the places of clipped samples are unknown
+        if found.clipped == 0 or not any(needs_mask.values()):  # otherwise the places of clipped samples are unknown
             result = found.pixels.reshape(stage.rows.output, stage.cols.output, -1)
             patches = [
-                (down, span) for down in rows for span in _joined_spans(cols, [sees[down, each] for each in cols])
+                (down, span) for down in rows for span in _joined_spans(cols, [needs_mask[down, each] for each in cols])
             ]
             return result, _patch(weighted, pixels, valid, opaque, result, patches, threads)
     result = np.empty((stage.rows.output, stage.cols.output, stage.output_channels - 1), out_dtype)

@@ -26,8 +26,10 @@ def affine(node: Node, chain: Chain) -> Chain:
     negative = np.ones(1) if node.kind != "Sub" else -np.ones(1)
     if constant.shape[:2] != (1, 1):
         beside = (_constant(node, constant if node.kind != "Sub" or place == 0 else -constant),)
-        seen = scaled(node, (), -np.ones(1), np.zeros(1)) if node.kind == "Sub" and place == 0 else ()
-        return *chain, Stage(Join("multiply" if node.kind in ("Mul", "Div") else "add", (seen, beside)), name=node.name)
+        negated = scaled(node, (), -np.ones(1), np.zeros(1)) if node.kind == "Sub" and place == 0 else ()
+        return *chain, Stage(
+            Join("multiply" if node.kind in ("Mul", "Div") else "add", (negated, beside)), name=node.name
+        )
     numbers = constant.reshape(-1)
     if node.kind in ("Mul", "Div"):
         return scaled(node, chain, numbers, np.zeros(1))

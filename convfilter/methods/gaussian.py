@@ -175,8 +175,8 @@ class _Decimation:
         lowered = kept.get("decimated", period * step)
         decimated = Step(Moving(lowered, 0, step, period), length, length)
         down = self._down.call(tile, self._tables.of(length), decimated)
-        seen = np.arange(period * STEP_ROWS)[:, np.newaxis] + np.arange(self._reach + 1)
-        slots = (seen - self._ahead * STEP_ROWS) % (period * STEP_ROWS)
+        places = np.arange(period * STEP_ROWS)[:, np.newaxis] + np.arange(self._reach + 1)
+        slots = (places - self._ahead * STEP_ROWS) % (period * STEP_ROWS)
         middle = self._middle.call(lowered, slots.reshape(period, STEP_ROWS, -1) * length, target)
         return Program([*load, down._replace(ahead=self._ahead), middle])
 

@@ -88,8 +88,8 @@ class _Worker:
         """Store output rows ``top`` to ``bottom - 1``; returns how many samples were clipped."""
         top, bottom = rows
         radius, source = self._radius, self._work.source
-        seen = self._rows[top : bottom + 2 * radius]
-        runs = list(_runs(np.unique(seen)))
+        needed = self._rows[top : bottom + 2 * radius]
+        runs = list(_runs(np.unique(needed)))
         loaded = np.concatenate([self._rows[first : last + 2 * radius] for first, last in runs])
         starts = np.cumsum([0, *(last - first + 2 * radius for first, last in runs)])
         #: For each row of the picture whose lines are needed: its index among these, and among the loaded rows.
@@ -105,7 +105,7 @@ class _Worker:
         spoilt = self._spoilt(picture[:colours], guide, top, bottom, middle)
         for colour in range(colours):
             own = guide[colour : colour + 1] if self._guide is None else guide
-            self._fit(own, picture[colour], runs, starts, place[seen], middle[top:bottom], values[colour:])
+            self._fit(own, picture[colour], runs, starts, place[needed], middle[top:bottom], values[colour:])
         shaped = values.reshape(bottom - top, self._width, source.channels)
         if spoilt is not None:
             shaped[spoilt] = np.nan

@@ -91,11 +91,11 @@ class _Joined(StageNode):
                     size = self.rows, self.plan.cols.output
                     unpooled = _unpooled(operator.unpooling, values, indices, size, full)
                     return finish(work, epilogue, scratch, region, unpooled)
-                seen = [
+                inputs = [
                     buffer.rows(*rows) if height == self.rows else buffer.rows(0, 1)
                     for buffer, height in zip(sources, self._heights, strict=True)
                 ]
-                colours, alpha = _joined(operator.kind, seen, work, full)
+                colours, alpha = _joined(operator.kind, inputs, work, full)
                 return finish(work, epilogue, scratch, region, colours, alpha)
 
             return compute
@@ -103,9 +103,9 @@ class _Joined(StageNode):
         return Workers(make, 4 * 8 * self.block_rows * self.plan.cols.output * self.plan.output_channels)
 
 
-def _joined(kind: str, seen: Sequence[Samples], work: Work, full: float) -> tuple[Real, Real | None]:
+def _joined(kind: str, inputs: Sequence[Samples], work: Work, full: float) -> tuple[Real, Real | None]:
     """Return the colours of some rows, and their alpha if there is any."""
-    parted = [straight(each, work.source) for each in seen]
+    parted = [straight(each, work.source) for each in inputs]
     values, (_, alpha) = [colours for colours, _ in parted], parted[0]
     if kind == "concat":
         colours = np.concatenate(values, axis=2)

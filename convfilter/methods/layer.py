@@ -44,10 +44,10 @@ class _Layer(StageNode):
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the rows that some rows need, and the centre rows for their alpha."""
-        seen = super().demand(top, bottom, number)
+        needed = super().demand(top, bottom, number)
         if not (self.plan.alpha and self._is_spaced):
-            return seen
-        return np.concatenate([seen, nearest_samples(self.plan.rows, top, bottom)])
+            return needed
+        return np.concatenate([needed, nearest_samples(self.plan.rows, top, bottom)])
 
     @property
     def _is_spaced(self) -> bool:
@@ -139,10 +139,10 @@ class _Phases:
         inputs, outputs = operator.weight.shape[1], len(operator.bias) // operator.groups
         for down in by_row:
             for along in by_col:
-                seen = padded[down.place :, along.place :]
+                below = padded[down.place :, along.place :]
                 part = total[down.first :: plan.rows.step, along.first :: plan.cols.step]
                 for group, matrix in enumerate(self._matrices(down.taps, along.taps)):
-                    windows = _windows(seen[..., group * inputs : (group + 1) * inputs], down.windows, along.windows)
+                    windows = _windows(below[..., group * inputs : (group + 1) * inputs], down.windows, along.windows)
                     sums = (windows @ matrix).reshape(*part.shape[:2], outputs)
                     part[..., group * outputs : (group + 1) * outputs] = sums
         return total
@@ -181,12 +181,12 @@ class _Phases:
             matrix = np.zeros((tall, wide, inputs, row_step, col_step, outputs), self._numerators.dtype)
             for down in by_row:
                 first, step = down.place - top, down.windows.dilation
-                seen_rows = slice(first, first + (down.windows.taps - 1) * step + 1, step)
+                tap_rows = slice(first, first + (down.windows.taps - 1) * step + 1, step)
                 for along in by_col:
                     first, step = along.place - left, along.windows.dilation
-                    seen_cols = slice(first, first + (along.windows.taps - 1) * step + 1, step)
+                    tap_cols = slice(first, first + (along.windows.taps - 1) * step + 1, step)
                     taps = self._numerators[:, :, down.taps, along.taps].transpose(2, 3, 1, 0)
-                    matrix[seen_rows, seen_cols, :, down.first, along.first] = taps
+                    matrix[tap_rows, tap_cols, :, down.first, along.first] = taps
             self._whole[key] = matrix.reshape(tall * wide * inputs, -1)
         return self._whole[key]
 

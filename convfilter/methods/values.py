@@ -93,17 +93,17 @@ def _indices(work: Work, operator: MaxIndices, top: int, bottom: int) -> Real:
     rows, cols, channels = work.plan.rows, work.plan.cols, work.plan.channels - work.source.alpha
     down, along = np.arange(top, bottom) * rows.stride, np.arange(cols.output) * cols.stride
     shape = bottom - top, cols.output, channels
-    best, where, seen = np.zeros(shape), np.zeros(shape), np.zeros((*shape[:2], 1), bool)
+    best, where, visited = np.zeros(shape), np.zeros(shape), np.zeros((*shape[:2], 1), bool)
     for tap in range(rows.kernel):
         for other in range(cols.kernel):
             row, col = down + tap * rows.dilation, along + other * cols.dilation
             from_rows, from_cols = work.row_index[row], work.col_index[col]
-            found, _ = straight(gather(work.source.image, from_rows, from_cols, 0.0, np.float64), work.source)
+            samples, _ = straight(gather(work.source.image, from_rows, from_cols, 0.0, np.float64), work.source)
             here = ((from_rows != CONSTANT)[:, np.newaxis] & (from_cols != CONSTANT))[..., np.newaxis]
-            chosen = here & (~seen | (found > best) | (np.isnan(found) & ~np.isnan(best)))
+            chosen = here & (~visited | (samples > best) | (np.isnan(samples) & ~np.isnan(best)))
             y, x = (row - rows.before)[:, np.newaxis, np.newaxis], (col - cols.before)[:, np.newaxis]
             place = x * rows.input + y if operator.by_columns else y * cols.input + x
-            np.copyto(best, found, where=chosen)
+            np.copyto(best, samples, where=chosen)
             np.copyto(where, place, where=chosen)
-            seen |= here
+            visited |= here
     return where + np.arange(channels) * (rows.input * cols.input)

@@ -12,7 +12,7 @@ from convfilter.planning.task import Task
 if TYPE_CHECKING:
     from convfilter.planning.stage_plan import StagePlan
 
-#: Samples of a tile, about; and rows of a block, at least and at most: each block sees those of a window once more.
+#: Samples of a tile, about; and rows of a block, at least and at most: each block reads those of a window again.
 _TILE_SAMPLES = 2**18
 _LEAST_ROWS, _MOST_ROWS = 16, 64
 #: What the distance of two colours and its power of two take, in multiply-adds for each tap of a pixel.

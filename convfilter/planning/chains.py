@@ -19,7 +19,7 @@ BLOCK_SAMPLES = 2**18
 #: buffer holds them; and coarse rows of a group, of which one vector holds a sample each.
 _COARSE_ROWS = 32
 COARSE_SAMPLES = 2**21
-_COARSE_SEEN = 256
+_COARSE_DEMAND = 256
 COARSE_GROUP = 16
 #: Methods whose block height is fixed: a transform takes as many rows as its tile, running sums begin anew in each
 #: block, a matrix product of another size need not give the same bytes, and a rank begins each block with a whole
@@ -51,7 +51,7 @@ def _group(stages: Sequence[StagePlan], first: int, last: int) -> Group:
         return Group(first, last)
     blocks = tuple(block_rows(stage) for stage in chosen)
     held = tuple(
-        min(rows_seen(stage, block) + 2 * before, stage.rows.input)
+        min(rows_needed(stage, block) + 2 * before, stage.rows.input)
         for stage, block, before in zip(chosen[1:], blocks[1:], blocks, strict=False)
     )
     return Group(first, last, blocks, held, held_bytes(chosen, held))
@@ -113,7 +113,7 @@ def coarse_rates(stage: StagePlan) -> Rates | None:
 def coarse_block_rows(stage: StagePlan, count: int, *, alone: bool) -> int:
     """Return the block height on a coarse grid of ``count`` rows.
 
-    All rows if they fit the cache and the whole input is there; else few, since each sees many source rows.
+    All rows if they fit the cache and the whole input is there; else few, since each needs many source rows.
     """
     rates = coarse_rates(stage)
     assert rates is not None
@@ -122,10 +122,10 @@ def coarse_block_rows(stage: StagePlan, count: int, *, alone: bool) -> int:
         rows = count if count * row <= COARSE_SAMPLES else min(count, _COARSE_ROWS)
         return -(-rows // COARSE_GROUP) * COARSE_GROUP
     sizes = 2 * COARSE_GROUP, COARSE_GROUP
-    return next((rows for rows in sizes if rows * rates.step <= _COARSE_SEEN), STEP_ROWS)
+    return next((rows for rows in sizes if rows * rates.step <= _COARSE_DEMAND), STEP_ROWS)
 
 
-def rows_seen(stage: StagePlan, block: int) -> int:
+def rows_needed(stage: StagePlan, block: int) -> int:
     """Return the rows of the padded input that a block of output rows needs."""
     if stage.algorithm == "fourier":
         return stage.sides[0]

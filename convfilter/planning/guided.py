@@ -12,7 +12,7 @@ from convfilter.planning.task import Task
 if TYPE_CHECKING:
     from convfilter.planning.stage_plan import StagePlan
 
-#: Rows of a block, at least, and in windows of windows: each block sees those around it once more.
+#: Rows of a block, at least, and in windows of windows: each block reads those around it again.
 _ROWS, _WINDOWS = 64, 2
 #: Sums of a window's samples and of what stands before each place, with a guide of three colours.
 _SUMS = 26

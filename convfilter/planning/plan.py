@@ -162,7 +162,7 @@ def plan_stack(
         channels -= 2
     sample_type = np.dtype(dtype)
     stages = tuple(expanded(stages))
-    if gray and isinstance(stages[0].operator, NetworkOperator):  # each of these sees the luminance
+    if gray and isinstance(stages[0].operator, NetworkOperator):  # each of these reads the luminance
         stages = (Stage(Correlation(identity()), name="luminance"), *stages)
     stored = np.dtype(out_dtype or sample_type)
     between = real_of(sample_type, stored)
@@ -372,5 +372,5 @@ def _scratch_bytes(plan: StagePlan, task: Task) -> int:
         kept = held + strips * beside if held <= OWN_BYTES else -(-held // strips) + beside
         return max(kept, plan.fold.scratch_bytes(plan) if plan.fold else 0)
     row = max(cols.input + 1, cols.output) * channels * itemsize
-    seen = rows.kernel if plan.rates[0] is None else plan.rates[0].down.size + STEP_ROWS * plan.rates[0].step
-    return 4 * STEP_ROWS * row + min(seen * row, OWN_BYTES)
+    read = rows.kernel if plan.rates[0] is None else plan.rates[0].down.size + STEP_ROWS * plan.rates[0].step
+    return 4 * STEP_ROWS * row + min(read * row, OWN_BYTES)

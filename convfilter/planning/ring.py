@@ -80,7 +80,7 @@ class Ring:
         Places before the first and past the last tap are clamped to the nearest one.
         """
         steps = -(-self.axis.output // self.step_rows)
-        number = np.arange((self.lead + steps) * self.block) - self._unseen
+        number = np.arange((self.lead + steps) * self.block) - self._unread
         per_output = self.remainders.size
         places = (
             self.rows.start * self.axis.dilation
@@ -93,12 +93,12 @@ class Ring:
     def table(self) -> Indices:
         """Return the slot of each tap's row: (period, step_rows, K), one layer for each step of a period."""
         outputs = np.arange(self.period * self.step_rows)[:, np.newaxis] * self.remainders.size
-        slots = (outputs + self.taps + self._unseen + self.block) % self.slots
+        slots = (outputs + self.taps + self._unread + self.block) % self.slots
         return slots.reshape(self.period, self.step_rows, -1)
 
     @property
-    def _unseen(self) -> int:
-        """Rows of the first block that no tap looks at."""
+    def _unread(self) -> int:
+        """Rows of the first block that no tap reads."""
         return self.lead * self.block - (int(self.taps[-1]) + 1 - self.remainders.size)
 
 
@@ -111,7 +111,7 @@ class Gathered:
 
     axis: AxisPlan
     rows: slice
-    seen: Indices
+    needed: Indices
     taps: Indices
 
     period = 1
@@ -123,15 +123,15 @@ class Gathered:
         taps = np.arange(first, last, dtype=np.int64) * axis.dilation
         places = np.arange(STEP_ROWS)[:, np.newaxis] * axis.stride + taps
         if axis.dilation == 1:  # all rows from the first to the last, so that blocks overlap in ``places``
-            seen = np.arange(places[0, 0], places[-1, -1] + 1)
-            return cls(axis, slice(first, last), seen, (places - places[0, 0])[np.newaxis])
-        seen, rank = np.unique(places, return_inverse=True)
-        return cls(axis, slice(first, last), seen, rank.reshape(1, STEP_ROWS, -1).astype(np.int64))
+            needed = np.arange(places[0, 0], places[-1, -1] + 1)
+            return cls(axis, slice(first, last), needed, (places - places[0, 0])[np.newaxis])
+        needed, rank = np.unique(places, return_inverse=True)
+        return cls(axis, slice(first, last), needed, rank.reshape(1, STEP_ROWS, -1).astype(np.int64))
 
     @property
     def block(self) -> int:
         """Rows that enter with each step."""
-        return int(self.seen.size)
+        return int(self.needed.size)
 
     @property
     def slots(self) -> int:
@@ -147,9 +147,9 @@ class Gathered:
         """Return the padded place of each row of each step; blocks may overlap."""
         steps = -(-self.axis.output // STEP_ROWS)
         if self.axis.dilation == 1:
-            places = np.arange((steps - 1) * self.advance + self.block) + self.seen[0]
+            places = np.arange((steps - 1) * self.advance + self.block) + self.needed[0]
         else:
-            places = (np.arange(steps)[:, np.newaxis] * (STEP_ROWS * self.axis.stride) + self.seen).ravel()
+            places = (np.arange(steps)[:, np.newaxis] * (STEP_ROWS * self.axis.stride) + self.needed).ravel()
         inside: Indices = np.minimum(places, self.axis.padded - 1)
         return inside
 

@@ -72,12 +72,12 @@ def bilateral(samples: Real, votes: Real, sigmas: tuple[float, float], radius: i
     """Return the mean of each window by how near pixels and their colours are, weighted by votes, with the own vote."""
     side = np.arange(-radius, radius + 1)
     squares = (side[:, np.newaxis] ** 2 + side**2)[:, np.newaxis]
-    seen, voting = (_windows(each, (side.size, side.size), geometry) for each in (samples, votes))
+    windows, voting = (_windows(each, (side.size, side.size), geometry) for each in (samples, votes))
     middle = slice(radius, radius + 1)
-    apart = np.abs(seen - seen[:, middle, :, middle]).sum(axis=4)
+    apart = np.abs(windows - windows[:, middle, :, middle]).sum(axis=4)
     weights = np.exp(-squares / (2 * sigmas[0] ** 2) - apart**2 / (2 * sigmas[1] ** 2)) * (squares <= radius**2)
     weights = weights[..., np.newaxis] * voting
-    means = (seen * weights).sum(axis=(1, 3)) / weights.sum(axis=(1, 3))
+    means = (windows * weights).sum(axis=(1, 3)) / weights.sum(axis=(1, 3))
     return np.concatenate([means, voting[:, radius, :, radius]], axis=2)
 
 
@@ -122,9 +122,9 @@ def voted(samples: Real, window: tuple[int, int], fraction: float, geometry: Geo
 
     The cut is at ``fraction`` of the votes' sum.
     """
-    seen = _windows(samples, window, geometry).swapaxes(1, 2)
-    seen = seen.reshape(*seen.shape[:2], -1, seen.shape[4])
-    colours, votes = seen[..., :-1], seen[..., -1:]
+    windows = _windows(samples, window, geometry).swapaxes(1, 2)
+    windows = windows.reshape(*windows.shape[:2], -1, windows.shape[4])
+    colours, votes = windows[..., :-1], windows[..., -1:]
     order = colours.argsort(axis=2)
     sums = np.take_along_axis(np.broadcast_to(votes, colours.shape), order, axis=2).cumsum(axis=2)
     last = (sums <= fraction * sums[:, :, -1:]).sum(axis=2, keepdims=True)
@@ -137,8 +137,8 @@ def voted(samples: Real, window: tuple[int, int], fraction: float, geometry: Geo
 
 def across_channels(samples: Real, weight: Real, geometry: Geometry) -> Real:
     """Return the sums of a (C_out, C_in, K_h, K_w) weight over all channels of each window."""
-    seen = _windows(samples, (weight.shape[2], weight.shape[3]), geometry)
-    sums: Real = np.einsum("yixjc,ocij->yxo", seen, weight, optimize=True)
+    windows = _windows(samples, (weight.shape[2], weight.shape[3]), geometry)
+    sums: Real = np.einsum("yixjc,ocij->yxo", windows, weight, optimize=True)
     return sums
 
 
@@ -198,8 +198,8 @@ def canny(plane: Real, sigma: float, low: float, high: float) -> npt.NDArray[np.
 def _windows(samples: Real, window: tuple[int, int], geometry: Geometry) -> Real:
     """Return (rows_out, K_h, cols_out, K_w, channels): the window of each output."""
     rows, cols = (_places(samples.shape[axis], window[axis], geometry, axis) for axis in (0, 1))
-    seen: Real = samples[rows][:, :, cols]
-    return seen
+    windows: Real = samples[rows][:, :, cols]
+    return windows
 
 
 def gaussian(sigma: float) -> Real:

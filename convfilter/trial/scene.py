@@ -115,7 +115,7 @@ class Scene:
             if quick:
                 pixels, step = self._quick(factor, wanted, job)
             else:
-                pixels = job.seen((top, bottom), (left, right))
+                pixels = job.rectangle((top, bottom), (left, right))
             shown = replace(
                 self._picture, model=result.model, alpha=result.alpha, extras=result.extras, white=result.white,
                 metadata=result.metadata, file_dtype=None,
@@ -147,7 +147,7 @@ class Scene:
             self._pace.took(kind, time.perf_counter() - start)
             return pixels, step
         rows, cols = whole.plans[0].output_shape[:2]
-        return whole.seen((0, rows), (0, cols), factor), factor
+        return whole.rectangle((0, rows), (0, cols), factor), factor
 
     def _strided(self, step: int, wanted: Wanted, whole: Job) -> Pixels | None:
         """Compute every ``step``-th row and column by a larger stride; None if that gives other pixels."""
@@ -161,7 +161,7 @@ class Scene:
             height, width = job.plans[0].output_shape[:2]
             if (height, width) == (-(-rows // step), -(-cols // step)):
                 job.plans = [for_looks(plan) for plan in job.plans]
-                return job.seen((0, height), (0, width))
+                return job.rectangle((0, height), (0, width))
         return None
 
     def _job(self, wanted: Wanted, step: int = 1) -> Job:
