@@ -129,7 +129,7 @@ def labelled(result: Array, image: Any, plan: Plan) -> Any:
         values = coord.values
         if any(dim not in dims for dim in coord.dims):
             continue
-        kept = True
+        fits = True
         for dim in coord.dims:
             axis = dims.index(dim)
             if axis < 2:
@@ -140,10 +140,10 @@ def labelled(result: Array, image: Any, plan: Plan) -> Any:
                     values = (
                         _centred(values, field, outputs) if coord.ndim == 1 and values.dtype.kind in "iuf" else None
                     )
-            kept = values is not None and values.shape[coord.dims.index(dim)] == result.shape[axis]
-            if not kept:
+            fits = values is not None and values.shape[coord.dims.index(dim)] == result.shape[axis]
+            if not fits:
                 break
-        if kept:
+        if fits:
             coords[name] = (coord.dims, values, coord.attrs)
     return module.DataArray(result, coords, dims, image.name, image.attrs)
 

@@ -123,7 +123,7 @@ def cache_warm(processes: int | None = None) -> Iterator[str]:
     variants = list(all_variants())
     missing = []
     for number, (loop, types) in enumerate(variants):
-        if object_code.is_kept(loop.module, loop.function, loop.codes(**types)):
+        if object_code.is_cached(loop.module, loop.function, loop.codes(**types)):
             yield _name(loop, types)
         else:
             missing.append(number)
@@ -137,7 +137,7 @@ def cache_warm(processes: int | None = None) -> Iterator[str]:
     else:
         for number in missing:
             loop, types = variants[number]
-            loop.keep(**types)
+            loop.compile(**types)
             yield _name(loop, types)
 
 
@@ -167,5 +167,5 @@ def _keep(number: int) -> list[str]:
     loop, types = list(all_variants())[number]
     notices: list[str] = []
     object_code.on_notice(notices.append)
-    loop.keep(**types)
+    loop.compile(**types)
     return notices

@@ -51,7 +51,7 @@ def test_a_batch_compiles_once_where_the_cache_cannot_be_written(folder: Path) -
     assert f"{first}\n" != COMPILING and f"{second}\n" == COMPILING
     kept = folder / f"convfilter-{os.geteuid()}"
     assert third == (
-        f"convfilter: the compiled code cannot be kept ({folder / 'a.png'}: File exists), and goes to {kept}; "
+        f"convfilter: the compiled code cannot be cached ({folder / 'a.png'}: File exists), and goes to {kept}; "
         "set CONVFILTER_CACHE_DIR to a folder of your own"
     )
     assert len(said("apply", "-f", "invert", "--into", "out", "a.png", "b.png", **environment).splitlines()) == 1
@@ -107,12 +107,12 @@ def test_the_everyday_filters_are_filters() -> None:
 
 def test_warming_for_every_day_is_a_command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(everyday, "STACKS", (("invert",), ("box:3",), ("box:5",), ("relu",)))
-    monkeypatch.setattr(object_code, "_takes_turns", True)
+    monkeypatch.setattr(object_code, "_locks", True)
     assert run(["cache", "warm", "--everyday"]) == 0
     out = capfd.readouterr().out.splitlines()
     assert out[:4] == ["invert", "box:3", "box:5", "relu"]
     assert out[-1].startswith("the usual loops are ready in ")
-    assert not object_code._takes_turns
+    assert not object_code._locks
 
 
 def test_the_examples_of_the_readme_need_no_other_loops() -> None:
@@ -122,11 +122,11 @@ import numpy as np
 from convfilter import everyday, files
 from convfilter.cli.root import run
 from convfilter.native import loop
-seen, ask = set(), loop.kept_or_compiled
+seen, ask = set(), loop.cached_or_compiled
 def note(*names):
     seen.add(names)
     return ask(*names)
-loop.kept_or_compiled = note
+loop.cached_or_compiled = note
 list(everyday.warm())
 warmed = set(seen)
 made = loop.Loop.variant

@@ -112,7 +112,7 @@ def nothing_made(monkeypatch):
 @pytest.mark.parametrize("shape", [(90, 400, 3), (131, 1500, 1)])
 def test_interleaved_rows_are_kept(shape, monkeypatch):
     plan = plan_stack([STAGES["gaussian"]], shape, "uint8")
-    assert plan.stages[0].fold
+    assert plan.stages[0].interleaving
     images = [picture(shape, "uint8", seed) for seed in range(3)]
     expected = [
         run_array(plan_stack([STAGES["gaussian"]], shape, "uint8"), image, threads=1).pixels for image in images

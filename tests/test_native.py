@@ -87,7 +87,7 @@ def test_llvm_loads_what_is_not_linked_ahead(folder, monkeypatch):
     assert b"ELF" in kept.read_bytes() or sys.platform != "linux"
 
 
-def test_each_type_is_kept_by_itself(folder, compiled):
+def test_each_type_is_cached_by_itself(folder, compiled):
     loop = Loop("load", "premultiply", SIGNATURE)
     for dtype in (np.float32, np.float64, np.float32, np.float64):
         tile = np.array([10, 2], dtype)
@@ -162,7 +162,7 @@ def test_a_folder_under_the_name_costs_a_compile(folder, compiled, notices):
     file.mkdir()
     assert answer() == RIGHT
     assert compiled == ["premultiply"] * 2
-    assert "cannot be kept" in notices[-1]
+    assert "cannot be cached" in notices[-1]
 
 
 # The folder is not ours, or not writable --------------------------------------------
@@ -218,7 +218,7 @@ def test_an_unusable_folder_is_told_once_and_another_is_taken(folder, monkeypatc
     assert compiled == ["premultiply"]
     compiling, not_kept = notices
     assert "compiling" in compiling
-    assert f"cannot be kept ({chosen}: " in not_kept and f"goes to {temporary(folder)};" in not_kept
+    assert f"cannot be cached ({chosen}: " in not_kept and f"goes to {temporary(folder)};" in not_kept
     assert "CONVFILTER_CACHE_DIR" in not_kept
     assert not folder.is_dir() or os.listdir(folder) == []
     assert cache_clear() == 1
@@ -232,17 +232,17 @@ def test_two_unusable_folders_cost_a_compile_each_time(folder, monkeypatch, comp
     assert answer() == RIGHT
     assert compiled == ["premultiply"] * 2
     assert notices[1:] == [
-        f"the compiled code cannot be kept ({chosen}: Not a directory); "
+        f"the compiled code cannot be cached ({chosen}: Not a directory); "
         "set CONVFILTER_CACHE_DIR to a folder of your own"
     ]
 
 
 def test_nobody_waits_for_who_compiles_ahead(folder, compiled, monkeypatch):
     """A process that holds the lock of a loop, as one of the lowest priority may for long, holds up nobody else."""
-    monkeypatch.setattr(object_code, "_takes_turns", True)
+    monkeypatch.setattr(object_code, "_locks", True)
     object_code.compile_without_waiting()
     name = object_code._file_name("load", "premultiply", CODES)
-    with object_store.turn(folder, name):  # another process would wait for a minute here
+    with object_store.lock(folder, name):  # another process would wait for a minute here
         assert answer() == RIGHT
     assert compiled == ["premultiply"] and not list(folder.glob(".*.lock"))
 
@@ -270,7 +270,7 @@ def doctored(folder, monkeypatch):
     module.premultiply = premultiply
     monkeypatch.setitem(sys.modules, module.__name__, module)
     code = object_code.compile_loop("foreign", "premultiply", CODES)
-    assert object_store.keep(folder, name, object_code.packed(code)) is None
+    assert object_store.store(folder, name, object_code.packed(code)) is None
     assert answer()[0] == 666, "the owner's own folder is believed"
     return folder
 
@@ -599,7 +599,7 @@ def test_warm_tells_what_its_processes_could_not_keep(tmp_path, monkeypatch, two
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert len(list(cache_warm(processes=2))) == 2
     assert len(notices) == 2
-    assert "cannot be kept" in notices[1]
+    assert "cannot be cached" in notices[1]
 
 
 # Calls ---------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from processes import run_python, start_python
 
 from convfilter.native import object_store
-from convfilter.native.object_store import SUFFIX, clear, fetch, keep, turn
+from convfilter.native.object_store import SUFFIX, clear, fetch, lock, store
 
 NAME = "loop-0123456789" + SUFFIX
 CONTENT = b"machine code \0\n\xff and more"
@@ -21,7 +21,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files
 def folder(tmp_path):
     """A private folder with one stored file."""
     place = tmp_path / "cache"
-    assert keep(place, NAME, CONTENT) is None
+    assert store(place, NAME, CONTENT) is None
     return place
 
 
@@ -37,7 +37,7 @@ def umask(mask):
 @given(st.binary(max_size=300))
 def test_content_comes_back(tmp_path_factory, content):
     folder = tmp_path_factory.mktemp("store")
-    assert keep(folder, NAME, content) is None
+    assert store(folder, NAME, content) is None
     assert fetch(folder, NAME) == content
 
 
@@ -49,7 +49,7 @@ def test_nothing_is_fetched_where_nothing_was_kept(tmp_path):
 @pytest.mark.parametrize("mask", [0, 0o002, 0o022, 0o077])
 def test_only_the_owner_can_write_what_is_kept(tmp_path, mask):
     with umask(mask):
-        assert keep(tmp_path / "a" / "b", NAME, CONTENT) is None
+        assert store(tmp_path / "a" / "b", NAME, CONTENT) is None
     assert os.listdir(tmp_path / "a" / "b") == [NAME]
     assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "a" / "b" / NAME).stat().st_mode) == 0o600
@@ -103,11 +103,11 @@ def test_a_linked_file_is_not_read(folder, tmp_path):
     assert fetch(folder, NAME) is None
 
 
-def test_keeping_replaces_a_link_and_leaves_its_target(folder, tmp_path):
+def test_storing_replaces_a_link_and_leaves_its_target(folder, tmp_path):
     (tmp_path / "target").write_text("precious")
     (folder / NAME).unlink()
     (folder / NAME).symlink_to(tmp_path / "target")
-    assert keep(folder, NAME, CONTENT) is None
+    assert store(folder, NAME, CONTENT) is None
     assert (tmp_path / "target").read_text() == "precious"
     assert not (folder / NAME).is_symlink()
     assert fetch(folder, NAME) == CONTENT
@@ -117,7 +117,7 @@ def test_a_pipe_under_the_name_is_not_waited_for_and_is_replaced(folder):
     (folder / NAME).unlink()
     os.mkfifo(folder / NAME)
     assert fetch(folder, NAME) is None
-    assert keep(folder, NAME, CONTENT) is None
+    assert store(folder, NAME, CONTENT) is None
     assert fetch(folder, NAME) == CONTENT
 
 
@@ -125,7 +125,7 @@ def test_a_folder_under_the_name_is_left_alone(folder):
     (folder / NAME).unlink()
     (folder / NAME).mkdir()
     assert fetch(folder, NAME) is None
-    assert str(folder) in keep(folder, NAME, CONTENT)
+    assert str(folder) in store(folder, NAME, CONTENT)
     assert os.listdir(folder) == [NAME]
 
 
@@ -141,9 +141,9 @@ def test_a_file_of_another_user_is_not_read(folder):
     assert fetch(folder, NAME) is None
 
 
-def test_keeping_replaces_a_damaged_file(folder):
+def test_storing_replaces_a_damaged_file(folder):
     (folder / NAME).write_bytes(b"damaged")
-    assert keep(folder, NAME, b"new") is None
+    assert store(folder, NAME, b"new") is None
     assert fetch(folder, NAME) == b"new"
     assert os.listdir(folder) == [NAME]
 
@@ -155,7 +155,7 @@ def test_keeping_replaces_a_damaged_file(folder):
 def test_a_folder_that_others_can_write_is_not_used(folder, mode):
     folder.chmod(mode)
     assert fetch(folder, NAME) is None
-    assert "others can write to this folder" in keep(folder, "new" + SUFFIX, CONTENT)
+    assert "others can write to this folder" in store(folder, "new" + SUFFIX, CONTENT)
     assert os.listdir(folder) == [NAME]
 
 
@@ -163,7 +163,7 @@ def test_a_folder_that_others_can_write_is_not_used(folder, mode):
 def test_a_folder_of_another_user_is_not_used(folder):
     os.chown(folder, 65534, -1)
     assert fetch(folder, NAME) is None
-    assert str(folder) in keep(folder, "new" + SUFFIX, CONTENT)
+    assert str(folder) in store(folder, "new" + SUFFIX, CONTENT)
     assert os.listdir(folder) == [NAME]
 
 
@@ -173,14 +173,14 @@ def test_a_link_to_a_folder_is_judged_by_the_folder(folder, tmp_path):
     assert fetch(link, NAME) == CONTENT
     folder.chmod(0o777)
     assert fetch(link, NAME) is None
-    assert keep(link, NAME, CONTENT) is not None
+    assert store(link, NAME, CONTENT) is not None
 
 
 @pytest.mark.parametrize("below", ["file", "file/folder", "dangling"])
 def test_a_folder_that_cannot_be_made_is_said(tmp_path, below):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere" / "at all")
-    assert str(tmp_path / below) in keep(tmp_path / below, NAME, CONTENT)
+    assert str(tmp_path / below) in store(tmp_path / below, NAME, CONTENT)
     assert fetch(tmp_path / below, NAME) is None
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -194,11 +194,11 @@ def test_a_folder_without_write_permission_is_said(tmp_path):
     program = f"""
 import os
 from pathlib import Path
-from convfilter.native.object_store import fetch, keep
+from convfilter.native.object_store import fetch, store
 os.chdir({str(tmp_path)!r})
 if os.geteuid() != {user}:
     os.setgid({user}), os.setuid({user})
-print(keep(Path("cache"), {NAME!r}, b"code"))
+print(store(Path("cache"), {NAME!r}, b"code"))
 print(fetch(Path("cache"), {NAME!r}))
 """
     assert run_python(program).splitlines() == ["cache: Permission denied", "None"]
@@ -209,12 +209,12 @@ def test_a_full_disk_is_said_and_leaves_no_litter(tmp_path):
     program = f"""
 import resource
 from pathlib import Path
-from convfilter.native.object_store import fetch, keep
+from convfilter.native.object_store import fetch, store
 folder = Path({str(tmp_path / "cache")!r})
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-print(keep(folder, {NAME!r}, bytes(5000)))
+print(store(folder, {NAME!r}, bytes(5000)))
 print(fetch(folder, {NAME!r}))
-print(keep(folder, {NAME!r}, bytes(500)))
+print(store(folder, {NAME!r}, bytes(500)))
 """
     problem, fetched, small = run_python(program).splitlines()
     assert "File too large" in problem
@@ -229,7 +229,7 @@ def test_an_interrupted_write_leaves_no_litter(folder, monkeypatch):
 
     monkeypatch.setattr(object_store.os, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        keep(folder, NAME, b"new")
+        store(folder, NAME, b"new")
     assert os.listdir(folder) == [NAME]
     assert fetch(folder, NAME) == CONTENT
 
@@ -242,14 +242,14 @@ def test_turns_are_taken_one_after_the_other(tmp_path):
     over = threading.Event()
 
     def second():
-        with turn(place, NAME):
+        with lock(place, NAME):
             order.append("second")
 
     def other():
-        with turn(place, "other" + SUFFIX):
+        with lock(place, "other" + SUFFIX):
             over.set()
 
-    with turn(place, NAME):
+    with lock(place, NAME):
         threads = [threading.Thread(target=target) for target in (second, other)]
         for thread in threads:
             thread.start()
@@ -263,14 +263,14 @@ def test_turns_are_taken_one_after_the_other(tmp_path):
 
 def test_a_turn_that_does_not_end_is_not_waited_for_for_ever(folder, monkeypatch):
     monkeypatch.setattr(object_store, "PATIENCE_SECONDS", 0.05)
-    with turn(folder, NAME), turn(folder, NAME):
+    with lock(folder, NAME), lock(folder, NAME):
         pass
     assert os.listdir(folder) == [NAME]
 
 
 def test_without_a_folder_there_are_no_turns(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with turn(tmp_path / "file", NAME), turn(tmp_path / "file", NAME):
+    with lock(tmp_path / "file", NAME), lock(tmp_path / "file", NAME):
         pass
 
 
@@ -278,14 +278,14 @@ def test_a_turn_that_was_killed_is_over(folder):
     program = f"""
 import os, signal
 from pathlib import Path
-from convfilter.native.object_store import turn
-with turn(Path({str(folder)!r}), {NAME!r}):
+from convfilter.native.object_store import lock
+with lock(Path({str(folder)!r}), {NAME!r}):
     print("inside", flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
     killed = start_python(program)
     assert killed.communicate(timeout=60)[0] == "inside\n"
-    with turn(folder, NAME):
+    with lock(folder, NAME):
         assert f".{NAME}.lock" in os.listdir(folder)
     assert os.listdir(folder) == [NAME]
 
@@ -294,7 +294,7 @@ with turn(Path({str(folder)!r}), {NAME!r}):
 
 
 def test_clear_removes_what_was_kept_and_nothing_else(folder):
-    keep(folder, "second" + SUFFIX, CONTENT)
+    store(folder, "second" + SUFFIX, CONTENT)
     (folder / f".{NAME}.123.abcdef01").write_text("left by a killed process")
     others = ["README", f"notes-on{SUFFIX}.txt", f"folder{SUFFIX}", ".hidden"]
     for other in others:

@@ -89,7 +89,7 @@ class Node(ABC):
         Approximate bytes of a crew's index maps.
     in_order : bool
         Whether blocks must be computed in order, from the top down.
-    keeps : bool
+    persists : bool
         Whether rows that a block has read stay with the crew for the block below it.
     stage_number : int
         Number of its stage within the group.
@@ -108,7 +108,7 @@ class Node(ABC):
     reads: tuple[int, ...] = (1,)
     table_bytes: int = 0
     in_order: bool = False
-    keeps: bool = False
+    persists: bool = False
     stage_number: int = 0
 
     @property
@@ -123,18 +123,18 @@ class Node(ABC):
 
     def blocks_needed(self, block: int, source_block_rows: int, number: int = 0, *, follows: bool = False) -> set[int]:
         """Return the blocks of an input that a block needs; ``follows``: right after the block above it."""
-        incoming = follows and self.keeps
+        incoming = follows and self.persists
         key = block, source_block_rows, number, incoming
-        if key not in self._seen:
+        if key not in self._needed:
             rows = (self.incoming if incoming else self.demand)(*self.rows_of(block), number)
             blocks = rows // source_block_rows
             # Most rows lie in the block of the row before: a set of all of them would take most of a schedule's time.
-            self._seen[key] = {*blocks[:1].tolist(), *blocks[1:][blocks[1:] != blocks[:-1]].tolist()} - {CONSTANT}
-        return self._seen[key]
+            self._needed[key] = {*blocks[:1].tolist(), *blocks[1:][blocks[1:] != blocks[:-1]].tolist()} - {CONSTANT}
+        return self._needed[key]
 
     @cached_property
-    def _seen(self) -> dict[tuple[int, int, int, bool], set[int]]:
-        """The blocks seen by each block, asked for several times in the making of a schedule."""
+    def _needed(self) -> dict[tuple[int, int, int, bool], set[int]]:
+        """The blocks that each block needs; a schedule asks for them several times."""
         return {}
 
     @abstractmethod
@@ -142,7 +142,7 @@ class Node(ABC):
         """Return the input rows that rows ``top`` to ``bottom - 1`` need, in any order; -1 is padding."""
 
     def incoming(self, top: int, bottom: int, number: int = 0) -> Indices:
-        """Return those rows of the ``demand`` that a crew which ``keeps`` rows reads just after the block above."""
+        """Return those rows of the ``demand`` that a persistent crew reads right after the block above."""
         return self.demand(top, bottom, number)
 
     @abstractmethod
@@ -248,7 +248,7 @@ class Strip:
         samples.
     state : int64 array, or None
         Zeroed if a block does not follow the one before.
-    keeps : bool
+    persists : bool
         Whether the strip owns the memory between its steps; strips that share it start again with each block.
     source : LineBuffer, or None
         For programs that read the rows that they write.
@@ -262,12 +262,12 @@ class Strip:
         step_rows: int,
         *,
         state: Indices | None = None,
-        keeps: bool = True,
+        persists: bool = True,
         source: LineBuffer | None = None,
     ) -> None:
         self._source = source
         self._target, self._main, self._tail, self._step_rows, self._state = target, main, tail, step_rows, state
-        self._keeps = keeps
+        self._persists = persists
         self._next = -1
 
     @classmethod
@@ -309,7 +309,7 @@ class Strip:
         if odd:
             self._tail.follow(shift, source)
             self._tail.run(first + whole, 1, goes_on=whole > 0 or follows)
-        self._next = first + whole if self._keeps and not odd else -1
+        self._next = first + whole if self._persists and not odd else -1
 
     def goes_on(self, before: Rows, rows: Rows) -> bool:
         """Whether rows follow those of a block in the picture, and in each buffer that moves with the rows."""
@@ -378,7 +378,7 @@ def _root(array: Samples) -> Samples:
 class MakeStrip(Protocol):
     """Makes the strip of a range of columns."""
 
-    def __call__(self, cols: tuple[int, int], scratch: Scratch, kept: Scratch, keeps: bool, /) -> Strip:
+    def __call__(self, cols: tuple[int, int], scratch: Scratch, persistent: Scratch, persists: bool, /) -> Strip:
         """Return the strip.
 
         Parameters
@@ -386,15 +386,15 @@ class MakeStrip(Protocol):
         cols : (first, last + 1)
         scratch : Scratch
             Memory within a step.
-        kept : Scratch
+        persistent : Scratch
             Memory from step to step.
-        keeps : bool
-            Whether the strip owns ``kept``, so that its content is valid when the next block begins.
+        persists : bool
+            Whether the strip owns ``persistent``, so that its content is valid when the next block begins.
         """
 
 
 def strips_of(
-    cols: int, widest: int, make: MakeStrip, precision: str, *, keeps: bool = True, threads: int = 1
+    cols: int, widest: int, make: MakeStrip, precision: str, *, persists: bool = True, threads: int = 1
 ) -> Strips:
     """Return strips of at most ``widest`` of ``cols`` columns, in one group for each thread."""
     cuts = cut(cols, shared_cols(cols, widest, threads))
@@ -402,7 +402,7 @@ def strips_of(
     for first, last in cut(len(cuts), -(-len(cuts) // threads)):
         scratch = Scratch(precision)
         groups.append(
-            [make(each, scratch, Scratch(precision) if keeps else scratch, keeps) for each in cuts[first:last]]
+            [make(each, scratch, Scratch(precision) if persists else scratch, persists) for each in cuts[first:last]]
         )
     return Strips(groups)
 
@@ -515,7 +515,7 @@ def strip_of(
     scratch: Scratch,
     calls: Callable[[Step], list[Call]],
     *,
-    keeps: bool = True,
+    persists: bool = True,
     source: LineBuffer | None = None,
 ) -> Strip:
     """Return the strip of some output columns.
@@ -527,7 +527,7 @@ def strip_of(
         Of the type of the sums.
     calls : callable
         Given the target of a step's sums, returns the calls that compute them.
-    keeps, source
+    persists, source
         As for a ``Strip``.
     """
     left, right = cols
@@ -536,7 +536,7 @@ def strip_of(
         place = epilogue.direct(left, STEP_ROWS, scratch.dtype)
         if place is not None:  # sums are the result
             program = Program(calls(Step(place, target.row_samples, length)))
-            return Strip(target, program, program, STEP_ROWS, keeps=keeps, source=source)
+            return Strip(target, program, program, STEP_ROWS, persists=persists, source=source)
     sums = scratch.get("sums", STEP_ROWS * length)
 
     def program_of(rows: int) -> Program:
@@ -553,7 +553,7 @@ def strip_of(
 
     odd = work.plan.rows.output % STEP_ROWS
     main = program_of(STEP_ROWS)
-    return Strip(target, main, program_of(odd) if odd else main, STEP_ROWS, keeps=keeps, source=source)
+    return Strip(target, main, program_of(odd) if odd else main, STEP_ROWS, persists=persists, source=source)
 
 
 class TileWorker:

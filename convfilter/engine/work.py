@@ -47,15 +47,15 @@ class Work:
 
     def stores_samples(self, target: npt.DTypeLike) -> bool:
         """Whether results are stored unchanged: the source's type, no alpha, no gray, no scale."""
-        return np.dtype(target) == self.source.dtype and self.keeps_samples(target)
+        return np.dtype(target) == self.source.dtype and self.preserves_samples(target)
 
-    def keeps_samples(self, target: npt.DTypeLike) -> bool:
+    def preserves_samples(self, target: npt.DTypeLike) -> bool:
         """Whether results are unscaled samples of the source, without alpha and gray."""
         plan, source, stage = self.plan, self.source, self.plan.stage
         unmapped = stage.map is None or (np.dtype(target).kind == "u" and stage.map in ("clip", "abs"))
         return (
             plan.scale == 1
-            and plan.keeps_white
+            and plan.preserves_white
             and stage.offset == 0
             and unmapped
             and not source.alpha

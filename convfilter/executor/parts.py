@@ -99,8 +99,8 @@ def _multirate_grid(plan: StagePlan, rates: Rates) -> Grid:
 
     Each part has all phases, so its steps read as many coarse rows as those of the whole.
     """
-    kept, stride = STEP_ROWS * rates.step, plan.rows.stride
-    return Grid(lcm(lcm(kept, stride) // stride, kept // gcd(STEP_ROWS * stride, rates.step), STEP_ROWS), 0)
+    period, stride = STEP_ROWS * rates.step, plan.rows.stride
+    return Grid(lcm(lcm(period, stride) // stride, period // gcd(STEP_ROWS * stride, rates.step), STEP_ROWS), 0)
 
 
 @record

@@ -51,10 +51,10 @@ def trimmed(factor: Weights, share: float) -> Weights:
     allowed = 0.5 * share * magnitudes.sum()
     first = int(np.searchsorted(np.cumsum(magnitudes), allowed, side="right"))
     last = factor.size - int(np.searchsorted(np.cumsum(magnitudes[::-1]), allowed, side="right"))
-    kept = np.zeros_like(factor)
-    kept[first:last] = factor[first:last]
-    total = kept.sum()
-    return kept * (factor.sum() / total) if total else factor
+    trimmed = np.zeros_like(factor)
+    trimmed[first:last] = factor[first:last]
+    total = trimmed.sum()
+    return trimmed * (factor.sum() / total) if total else factor
 
 
 def low_rank(kernel: Kernel, error: float) -> tuple[Product, ...] | None:

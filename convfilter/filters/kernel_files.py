@@ -2,7 +2,7 @@
 
 Text
     See :mod:`convfilter.filters.kernel_text`. Fractions (``1/9``) and decimals
-    (``0.1``) are kept exactly: as whole numerators with one divisor.
+    (``0.1``) are exact: stored as whole numerators with one divisor.
 libvips' matrix header
     A first line ``width height [scale [offset]]`` whose width and height match
     the rows below. The sum is divided by the scale; the offset is added, in

@@ -5,7 +5,7 @@ Middle: ``m / s`` on those. Up: a Gaussian of ``b``, as s phases of a few taps, 
 normalised. With a = b = 1.02 s and tails to 5.1 sigma no 8-bit result is off by more than 0.0007 of a level
 before it is rounded; a = b = 1.2 s leaves 6e-7 of full scale.
 
-Rows go down first, then all three steps along the few kept rows, then rows come up
+Rows go down first, then all three steps along the few decimated rows, then rows come up
 again: nearly all work is in the first and the last pass, which vectorise.
 Source: P. J. Burt, "Fast filter transforms for image processing", CGIP 16 (1981),
 here with the two outer Gaussians wide enough that no aliasing shows.
@@ -26,7 +26,7 @@ from convfilter.record import record
 class Quality:
     """How wide the outer Gaussians are (in steps), and how far their taps reach (in sigmas).
 
-    ``middle`` is the least sigma of the middle Gaussian, in kept samples: sampled so, it is off by about
+    ``middle`` is the least sigma of the middle Gaussian, in decimated samples: sampled so, it is off by about
     2 exp(-2 (pi * middle)**2). Its taps reach for ``middle_support`` of its sigmas.
     """
 
@@ -51,13 +51,13 @@ class Rates:
     Attributes
     ----------
     step : int
-        Every how manyth sample is kept.
+        Decimation factor: every ``step``-th sample remains.
     down, middle : odd-length arrays
-        Taps around a kept sample: in samples, and in kept samples.
+        Taps around a decimated sample: of the first step, in samples; of the middle step, in decimated samples.
     up : (step, taps) array
-        For each phase (samples after a kept one), taps over kept samples.
+        For each phase (samples after a decimated one), taps over decimated samples.
     up_first : int
-        The first of them, relative to the kept sample at or before the output.
+        The first of them, relative to the decimated sample at or before the output.
     """
 
     step: int
@@ -68,12 +68,12 @@ class Rates:
 
     @property
     def down_reach(self) -> int:
-        """Samples on each side of a kept one that the first step reads."""
+        """Samples on each side of a decimated one that the first step reads."""
         return self.down.size // 2
 
     @property
     def middle_reach(self) -> int:
-        """Kept samples on each side that the middle step reads."""
+        """Decimated samples on each side that the middle step reads."""
         return self.middle.size // 2
 
     @property

@@ -44,7 +44,7 @@ _UNSUPPORTED = {
     "Unsqueeze": "only one of the axes 2 and 3 can be added",
 }
 #: Nodes whose result has the axes of their input.
-_AXES_KEPT = ("Identity", "Dropout", "Cast", "Add", "Sub", "Mul", "Div", "Sum", "Concat", "Clip", *ACTIVATION_NODES)
+_ELEMENTWISE = ("Identity", "Dropout", "Cast", "Add", "Sub", "Mul", "Div", "Sum", "Concat", "Clip", *ACTIVATION_NODES)
 
 
 @record
@@ -324,11 +324,11 @@ def _turned(nodes: Sequence[onnx.NodeProto], constants: set[str]) -> set[str]:
         if proto.op_type == "Transpose" and perm in (_FORTH, _BACK):
             found.add(proto.input[0] if perm == _FORTH else proto.output[0])
     constants = constants.union(*(proto.output for proto in nodes if proto.op_type == "Constant"))
-    kept = [proto for proto in nodes if proto.op_type in _AXES_KEPT]
+    elementwise = [proto for proto in nodes if proto.op_type in _ELEMENTWISE]
     before = -1
     while len(found) > before:
         before = len(found)
-        for proto in kept:
+        for proto in elementwise:
             names = {*proto.input, *proto.output[:1]} - constants
             if names & found:
                 found |= names

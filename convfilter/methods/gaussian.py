@@ -107,7 +107,7 @@ class _Decimate(_CoarseNode):
         self._decimation = _Decimation(stage, coarse)
         # One block for all rows needs one ring, which stays in cache while a strip goes down.
         held = self._decimation.ring.slots * self.line[0] * self.line[1] * self.dtype.itemsize
-        self.keeps = self.blocks > 1 and held <= OWN_BYTES
+        self.persists = self.blocks > 1 and held <= OWN_BYTES
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the source rows that the steps of a block decimate, some of them ahead of their use."""
@@ -127,14 +127,14 @@ class _Decimate(_CoarseNode):
         rows = source.index(self.coarse.source_index)
         pitch = columns.count * channels
 
-        def strip(cols: tuple[int, int], scratch: Scratch, kept: Scratch, keeps: bool) -> Strip:
+        def strip(cols: tuple[int, int], scratch: Scratch, persistent: Scratch, persists: bool) -> Strip:
             memory = Following(target.slot, cols[0] * channels, STEP_ROWS * pitch)
             step = Step(memory, pitch, (cols[1] - cols[0]) * channels)
-            program = decimation.program(work.source, rows, columns.part(*cols), step, (scratch, kept))
-            return Strip(target, program, program, STEP_ROWS, keeps=keeps)
+            program = decimation.program(work.source, rows, columns.part(*cols), step, (scratch, persistent))
+            return Strip(target, program, program, STEP_ROWS, persists=persists)
 
         widest = strip_cols(decimation.ring.slots, channels)
-        return strips_of(columns.count, widest, strip, self.plan.precision, keeps=self.keeps, threads=threads)
+        return strips_of(columns.count, widest, strip, self.plan.precision, persists=self.persists, threads=threads)
 
 
 def steps_ahead(rates: Rates) -> int:
@@ -165,14 +165,14 @@ class _Decimation:
     ) -> Program:
         """Return the program for some columns, whose steps write four rows each to ``target``.
 
-        ``rows`` maps places on the axis to rows of the source; ``memories`` are for what a step forgets, and keeps.
+        ``rows`` maps places on the axis to rows of the source; ``memories`` are scratch and persistent memory.
         """
-        scratch, kept = memories
+        scratch, persistent = memories
         length = columns.count * source.channels
-        load, tile = incoming(source, scratch, kept, self.ring, rows[self._places], columns, self._ahead)
+        load, tile = incoming(source, scratch, persistent, self.ring, rows[self._places], columns, self._ahead)
         # Decimated rows have a ring of their own, in which step n writes the rows of step n + ``ahead``.
         period, step = self._ahead + 1, STEP_ROWS * length
-        lowered = kept.get("decimated", period * step)
+        lowered = persistent.get("decimated", period * step)
         decimated = Step(Moving(lowered, 0, step, period), length, length)
         down = self._down.call(tile, self._tables.of(length), decimated)
         places = np.arange(period * STEP_ROWS)[:, np.newaxis] + np.arange(self._reach + 1)
@@ -203,7 +203,7 @@ class _Along(_CoarseNode):
             memory = Following(target.slot, 0, group * target.row_samples)
             step = Step(memory, target.row_samples, target.row_samples)
             program = Program(horizontal.calls(Scratch(self.dtype), rows, group, step), group)
-            return Strip(target, program, program, group, keeps=False, source=source)
+            return Strip(target, program, program, group, persists=False, source=source)
 
         return StripPool(make)
 
@@ -236,7 +236,7 @@ class _Interpolate(StageNode):
         epilogue = self.epilogue(work, target)
         interpolation = Interpolation(self._coarse, np.dtype(self.plan.precision), coarse)
 
-        def strip(cols: tuple[int, int], scratch: Scratch, kept: Scratch, keeps: bool) -> Strip:
+        def strip(cols: tuple[int, int], scratch: Scratch, persistent: Scratch, persists: bool) -> Strip:
             def calls(step: Step) -> list[Call]:
                 return [interpolation.call(coarse.slot, pitch, cols[0] * channels, step)]
 

@@ -21,40 +21,53 @@ from convfilter.engine.tone import AS_IT_IS, Tone
 from convfilter.engine.work import Region, Work
 from convfilter.loops.vectors import vector_bytes
 from convfilter.native.loop import Loop
-from convfilter.planning.strips import FOLD_ROWS, Fold
+from convfilter.planning.strips import INTERLEAVED_ROWS, Interleaving
 
 CORRELATE_EIGHT = Loop("eight", "correlate_eight", "S* i8* i8 A* i8 A* i8 i8")
 CORRELATE_EIGHT_STORED = Loop("eight", "correlate_eight_stored", "A* i8* i8 A* i8 T* i8 i8 i8 A A A")
 COPY = Loop("load", "load", "S* i8 i8* i8 i8* i8 i8 i8 i8 S S* i8")
-FOLD = Loop("folded", "fold", "S* i8 i8 i8 S*")
+INTERLEAVE = Loop("folded", "fold", "S* i8 i8 i8 S*")
 CARRY = Loop("folded", "carry", "A* i8 i8 i8 i8")
-UNFOLD = Loop("folded", "unfold", "T* i8 i8 i8 T* T* i8 i8 i8")
+DEINTERLEAVE = Loop("folded", "unfold", "T* i8 i8 i8 T* T* i8 i8 i8")
 
 
 def strips(work: Work, epilogue: Store, target: LineBuffer, threads: int) -> Strips | None:
     """Return the strips of a stage, or None where rows are not lane-interleaved."""
-    fold, tone = work.plan.fold, epilogue.unclipped(np.dtype(work.plan.precision))
-    if fold is None or tone is None or work.source.gray or not work.source.pads_with_samples:
+    interleaving, tone = work.plan.interleaving, epilogue.unclipped(np.dtype(work.plan.precision))
+    if interleaving is None or tone is None or work.source.gray or not work.source.pads_with_samples:
         return None
 
-    def strip(cols: tuple[int, int], scratch: Scratch, kept: Scratch, keeps: bool) -> Strip:
-        return _Interleaved(work, fold, tone, epilogue, target, scratch, kept).strip(*cols)
+    def strip(cols: tuple[int, int], scratch: Scratch, persistent: Scratch, persists: bool) -> Strip:
+        return _Interleaved(work, interleaving, tone, epilogue, target, scratch, persistent).strip(*cols)
 
-    return strips_of(work.plan.cols.output, fold.cols, strip, work.plan.precision, threads=threads)
+    return strips_of(work.plan.cols.output, interleaving.cols, strip, work.plan.precision, threads=threads)
 
 
 class _Interleaved:
     """The programs of a strip, and the memory that their calls share."""
 
     def __init__(
-        self, work: Work, fold: Fold, tone: Tone, epilogue: Store, target: LineBuffer, scratch: Scratch, kept: Scratch
+        self,
+        work: Work,
+        interleaving: Interleaving,
+        tone: Tone,
+        epilogue: Store,
+        target: LineBuffer,
+        scratch: Scratch,
+        persistent: Scratch,
     ) -> None:
-        self._work, self._fold, self._tone, self._epilogue, self._target = work, fold, tone, epilogue, target
-        self._scratch, self._kept = scratch, kept
+        self._work, self._interleaving, self._tone, self._epilogue, self._target = (
+            work,
+            interleaving,
+            tone,
+            epilogue,
+            target,
+        )
+        self._scratch, self._persistent = scratch, persistent
         self._lanes = vector_bytes() // np.dtype(work.plan.precision).itemsize
         column, row = work.plan.products[0]
-        self._column = column[fold.ring.rows]
-        self._first, self._row = fold.first_col, row[fold.first_col : fold.last_col]
+        self._column = column[interleaving.ring.rows]
+        self._first, self._row = interleaving.first_col, row[interleaving.first_col : interleaving.last_col]
 
     def strip(self, left: int, right: int) -> Strip:
         """Return the strip of output columns ``left`` to ``right - 1``."""
@@ -64,29 +77,29 @@ class _Interleaved:
         channels = work.source.channels
         # Enough vectors for all samples, in whole squares.
         depth = -(-columns.count * channels // self._lanes**2) * self._lanes
-        pixels = -(-depth // channels // FOLD_ROWS) * FOLD_ROWS
+        pixels = -(-depth // channels // INTERLEAVED_ROWS) * INTERLEAVED_ROWS
         pitch = max(depth, pixels * channels) + (taps - 1) * channels
-        between = self._scratch.get("folded sums", FOLD_ROWS * pitch * self._lanes)
+        between = self._scratch.get("interleaved sums", INTERLEAVED_ROWS * pitch * self._lanes)
         between[:] = 0  # places that no output needs are summed too
         sums = [*self._incoming(columns, depth), self._down(between, pitch, depth)]
         halo = (taps - 1) * channels
-        sums.append(Call(CARRY.variant(A=between.dtype), (between, pitch * self._lanes, FOLD_ROWS, depth, halo)))
+        sums.append(Call(CARRY.variant(A=between.dtype), (between, pitch * self._lanes, INTERLEAVED_ROWS, depth, halo)))
 
         def program(rows: int) -> Program:
             along, samples = self._along(between, pitch, pixels, rows)
             outgoing = self._outgoing(samples, pixels, depth, Region(0, rows, left, right))
-            return Program([*sums, along, outgoing], FOLD_ROWS)
+            return Program([*sums, along, outgoing], INTERLEAVED_ROWS)
 
-        odd = work.plan.rows.output % FOLD_ROWS
-        main = program(FOLD_ROWS)
-        return Strip(self._target, main, program(odd) if odd else main, FOLD_ROWS)
+        odd = work.plan.rows.output % INTERLEAVED_ROWS
+        main = program(INTERLEAVED_ROWS)
+        return Strip(self._target, main, program(odd) if odd else main, INTERLEAVED_ROWS)
 
     def _incoming(self, columns: Columns, depth: int) -> list[Call]:
         """Return the calls that load a step's source rows, padded and interleaved, into the ring."""
-        source, ring, dtype = self._work.source, self._fold.ring, self._work.source.dtype
+        source, ring, dtype = self._work.source, self._interleaving.ring, self._work.source.dtype
         natural = self._scratch.get("natural", ring.block * depth * self._lanes, dtype)
         natural[:] = 0
-        self._ring = self._kept.get("ring", ring.slots * depth * self._lanes, dtype)
+        self._ring = self._persistent.get("ring", ring.slots * depth * self._lanes, dtype)
         rows = Moving(self._work.row_index[ring.places()], ring.lead * ring.block, ring.block)
         place = columns.indices, columns.count, columns.run_start, columns.run_length
         line, channels = depth * self._lanes, source.channels
@@ -97,15 +110,15 @@ class _Interleaved:
         target = Moving(self._ring, 0, ring.block * line, ring.period)
         return [
             Call(COPY.variant(S=dtype), copied, ring.lead),
-            Call(FOLD.variant(S=dtype), (natural, line, ring.block, depth, target), ring.lead),
+            Call(INTERLEAVE.variant(S=dtype), (natural, line, ring.block, depth, target), ring.lead),
         ]
 
     def _down(self, between: Samples, pitch: int, depth: int) -> Call:
         """Return the call that sums down the columns."""
-        table = self._fold.ring.table() * (depth * self._lanes)
+        table = self._interleaving.ring.table() * (depth * self._lanes)
         # The first output's runs, and the last run of each following output.
         offsets = np.concatenate([table[:, 0], table[:, 1:, -1]], axis=1)
-        weights = weights_of_rows(self._column[:, np.newaxis], FOLD_ROWS, between.dtype)
+        weights = weights_of_rows(self._column[:, np.newaxis], INTERLEAVED_ROWS, between.dtype)
         periods, runs = offsets.shape
         arguments = (
             self._ring, Moving(offsets, 0, runs, periods), runs, weights, 1,
@@ -115,12 +128,12 @@ class _Interleaved:
 
     def _along(self, between: Samples, pitch: int, pixels: int, rows: int) -> tuple[Call, Samples]:
         """Return the call that sums along ``rows`` rows, eight pixels at a time, and the samples that it stores."""
-        weights = weights_of_rows(self._row[:, np.newaxis], FOLD_ROWS, between.dtype)
+        weights = weights_of_rows(self._row[:, np.newaxis], INTERLEAVED_ROWS, between.dtype)
         pixel = self._work.source.channels * self._lanes
-        begins = np.arange(rows)[:, np.newaxis] * (pitch * self._lanes) + np.arange(0, pixels, FOLD_ROWS) * pixel
+        begins = np.arange(rows)[:, np.newaxis] * (pitch * self._lanes) + np.arange(0, pixels, INTERLEAVED_ROWS) * pixel
         offsets = begins.reshape(-1, 1) + np.arange(weights.shape[0]) * pixel
         tone = self._tone
-        samples = self._scratch.get("folded", rows * pixels * pixel, self._epilogue.dtype)
+        samples = self._scratch.get("interleaved", rows * pixels * pixel, self._epilogue.dtype)
         arguments = (
             between, offsets, weights.shape[0], weights, offsets.shape[0], samples, pixel, pixel,
             int(tone == AS_IT_IS), tone.scale, tone.divisor, tone.offset,
@@ -130,10 +143,10 @@ class _Interleaved:
     def _outgoing(self, samples: Samples, pixels: int, depth: int, region: Region) -> Call:
         """Return the call that de-interleaves samples into the target rows."""
         line = self._scratch.get("line", depth * self._lanes + self._lanes**2, self._epilogue.dtype)
-        output, start, out_pitch = self._epilogue.place(region, FOLD_ROWS)
+        output, start, out_pitch = self._epilogue.place(region, INTERLEAVED_ROWS)
         channels = self._work.source.channels
         length = (region.right - region.left) * channels
         arguments = (
             samples, pixels * channels * self._lanes, region.bottom, depth, line, output, start, out_pitch, length,
         )  # fmt: skip
-        return Call(UNFOLD.variant(T=self._epilogue.dtype), arguments)
+        return Call(DEINTERLEAVE.variant(T=self._epilogue.dtype), arguments)

@@ -54,15 +54,15 @@ def _parts(stage: StageRun) -> Iterator[StageRun]:
     """Yield the erosion and dilation of an opening, or the dilation and erosion of a closing."""
     plan, source = stage.plan, stage.source
     plain = not source.alpha and not source.gray
-    kept = source.dtype if plain else real_of(source.dtype, stage.dtype)
+    stored = source.dtype if plain else real_of(source.dtype, stage.dtype)
     padding = (plan.rows.before, plan.rows.after, plan.cols.before, plan.cols.after)
     shape = plan.rows.input, plan.cols.input
     for number, own in enumerate(opening(plan.stage, padding)):
         gray = source.gray and number == 0
         channels = plan.channels + 2 * gray
-        before = source.dtype if number == 0 else kept
+        before = source.dtype if number == 0 else stored
         decided = plan_stack(
-            [own], (*shape, channels), before, out_dtype=kept, alpha=source.alpha, gray=gray, white=source.full,
+            [own], (*shape, channels), before, out_dtype=stored, alpha=source.alpha, gray=gray, white=source.full,
             out_white=source.full,
             premultiplied=source.premultiplied,
         )  # fmt: skip
@@ -71,7 +71,7 @@ def _parts(stage: StageRun) -> Iterator[StageRun]:
         buffer = placeholder(planned.cols.input, channels, before)
         alpha = planned.alpha
         loaded = Source(buffer, source.full, alpha, gray, constant, planned.premultiplied)
-        yield StageRun(planned, loaded, kept, source.full, block_rows(planned))
+        yield StageRun(planned, loaded, stored, source.full, block_rows(planned))
         shape = (planned.rows.output, planned.cols.output)
 
 
@@ -93,8 +93,8 @@ class _Worker:
         assert isinstance(operator, Morphology)
         self._work, self._epilogue, self._target, self._kind = work, epilogue, target, operator.kind
         source = work.source
-        keeps = source.dtype.kind == "u" and source.pads_with_samples and not source.alpha and not source.gray
-        self._dtype = source.dtype if keeps else np.dtype(work.plan.precision)
+        unconverted = source.dtype.kind == "u" and source.pads_with_samples and not source.alpha and not source.gray
+        self._dtype = source.dtype if unconverted else np.dtype(work.plan.precision)
         self._scratch = Scratch(work.plan.precision)
         self._stores = work.stores_samples(target.dtype) and stage.ranges is None and self._kind != "gradient"
         self._box = work.plan.kernel.is_box

@@ -60,7 +60,7 @@ class _Pointwise(StageNode):
         return strips_of(
             self.plan.cols.output,
             cols,
-            lambda part, scratch, kept, keeps: self._computed(work, epilogue, target, scratch, *part),
+            lambda part, scratch, persistent, persists: self._computed(work, epilogue, target, scratch, *part),
             self._precision(work).__name__,
             threads=threads,
         )

@@ -52,11 +52,11 @@ class Stencil(StageNode):
         super().__init__(stage)
         assert self.plan.stream is not None
         self._stream = self.plan.stream
-        self.keeps = self._stream.held_bytes(self.plan) <= OWN_BYTES
+        self.persists = self._stream.held_bytes(self.plan) <= OWN_BYTES
 
     def incoming(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the rows that the steps of a block load, and those on which its outputs are centred."""
-        if self.plan.fold is not None:  # lane-interleaved rows come in by steps of their own
+        if self.plan.interleaving is not None:  # lane-interleaved rows come in by steps of their own
             return self.demand(top, bottom)
         ring, axis = self._stream.ring, self.plan.rows
         first, last = ring.lead + top // STEP_ROWS, ring.lead + -(-bottom // STEP_ROWS) - 1
@@ -70,7 +70,7 @@ class Stencil(StageNode):
         """Return the strips, lane-interleaved where that is faster."""
         work = self.work(sources[0])
         epilogue = self.epilogue(work, target)
-        if self.plan.fold is not None and isinstance(epilogue, Store):
+        if self.plan.interleaving is not None and isinstance(epilogue, Store):
             from convfilter.methods import interleaved
 
             made = interleaved.strips(work, epilogue, target, threads)
@@ -80,18 +80,18 @@ class Stencil(StageNode):
         ring, operation = stream.ring, operation_of(work, stream.ring)
         rows = work.row_index[ring.places()]
 
-        def strip(cols: tuple[int, int], scratch: Scratch, kept: Scratch, keeps: bool) -> Strip:
+        def strip(cols: tuple[int, int], scratch: Scratch, persistent: Scratch, persists: bool) -> Strip:
             columns = columns_for(self.plan.cols, work.col_index, *cols)
             pitch = columns.count * work.source.channels
 
             def calls(step: Step) -> list[Call]:
-                load, tile = incoming(work.source, scratch, kept, ring, rows, columns)
+                load, tile = incoming(work.source, scratch, persistent, ring, rows, columns)
                 return [*load, *operation.calls(scratch, tile, pitch, columns, step)]
 
-            return strip_of(work, epilogue, target, cols, scratch, calls, keeps=keeps)
+            return strip_of(work, epilogue, target, cols, scratch, calls, persists=persists)
 
         cols, precision = self.plan.cols.output, self.plan.precision
-        return strips_of(cols, stream.cols, strip, precision, keeps=self.keeps, threads=threads)
+        return strips_of(cols, stream.cols, strip, precision, persists=self.persists, threads=threads)
 
 
 class _Vertical(StageNode):
@@ -111,16 +111,16 @@ class _Vertical(StageNode):
         rows, tables, natural = work.row_index[ring.places()], Tables(ring), natural_columns(work)
         pitch = target.row_samples
 
-        def strip(cols: tuple[int, int], scratch: Scratch, kept: Scratch, keeps: bool) -> Strip:
+        def strip(cols: tuple[int, int], scratch: Scratch, persistent: Scratch, persists: bool) -> Strip:
             columns = natural.part(*cols)
             length = columns.count * work.source.channels
-            load, tile = incoming(work.source, scratch, kept, ring, rows, columns)
+            load, tile = incoming(work.source, scratch, persistent, ring, rows, columns)
             place = Following(target.slot, cols[0] * work.source.channels, STEP_ROWS * pitch)
             program = Program([*load, window.call(tile, tables.of(length), Step(place, pitch, length))])
-            return Strip(target, program, program, STEP_ROWS, keeps=keeps)
+            return Strip(target, program, program, STEP_ROWS, persists=persists)
 
         widest = min(strip_cols(ring.slots, work.source.channels), whole_vectors(_MOST_IN_RING // ring.slots))
-        return strips_of(natural.count, widest, strip, self.plan.precision, keeps=False, threads=threads)
+        return strips_of(natural.count, widest, strip, self.plan.precision, persists=False, threads=threads)
 
 
 class _Horizontal(StageNode):
@@ -156,14 +156,20 @@ class _Horizontal(StageNode):
 
 
 def incoming(
-    source: Source, scratch: Scratch, kept: Scratch, ring: AnyRing, rows: Indices, columns: Columns, ahead: int = 0
+    source: Source,
+    scratch: Scratch,
+    persistent: Scratch,
+    ring: AnyRing,
+    rows: Indices,
+    columns: Columns,
+    ahead: int = 0,
 ) -> tuple[list[Call], Samples]:
     """Return the calls that load a step's source rows, ``ahead`` of the steps that need them, and the ring.
 
-    The ring is in ``kept``, the memory from step to step.
+    The ring is in ``persistent``, the memory from step to step.
     """
     pitch = columns.count * source.channels
-    tile = kept.get("ring", ring.slots * pitch)
+    tile = persistent.get("ring", ring.slots * pitch)
     # The blocks of the first ``lead`` steps are loaded before step 0.
     block = Moving(rows, (ring.lead + ahead) * ring.advance, ring.advance)
     place = Moving(tile, 0, ring.block * pitch, ring.period)

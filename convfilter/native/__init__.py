@@ -1,1 +1,1 @@
-"""Machine code: loops compiled once per machine, kept on disk, loaded without Numba."""
+"""Machine code: loops compiled once per machine, cached on disk, loaded without Numba."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from convfilter.locks import shared_lock, undisturbed
 from convfilter.native import image
-from convfilter.native.object_code import PACKED, ObjectCode, kept_or_compiled, target_machine
+from convfilter.native.object_code import PACKED, ObjectCode, cached_or_compiled, target_machine
 
 _CTYPES: dict[str, type] = {
     "u1": ctypes.c_uint8,
@@ -54,16 +54,16 @@ class Loop:
     def _make(self, key: tuple[npt.DTypeLike, ...], codes: tuple[str, ...]) -> None:
         with _lock:
             if key not in self._variants:  # another thread may have made it
-                code = kept_or_compiled(self.module, self.function, codes)
+                code = cached_or_compiled(self.module, self.function, codes)
                 self._variants[key] = Variant(self.function, *_load(code), codes)
 
-    def keep(self, **types: npt.DTypeLike) -> None:
+    def compile(self, **types: npt.DTypeLike) -> None:
         """Compile the loop for the given types unless the cache folder has it already; nothing is loaded."""
-        undisturbed(partial(self._keep, self.codes(**types)))
+        undisturbed(partial(self._compile, self.codes(**types)))
 
-    def _keep(self, codes: tuple[str, ...]) -> None:
+    def _compile(self, codes: tuple[str, ...]) -> None:
         with _lock:
-            kept_or_compiled(self.module, self.function, codes)
+            cached_or_compiled(self.module, self.function, codes)
 
     def codes(self, **types: npt.DTypeLike) -> tuple[str, ...]:
         """Return the argument types, with letters replaced by types."""

@@ -1,4 +1,4 @@
-"""Object code of loops: compiled by Numba once per machine, and kept in the user's cache folder.
+"""Object code of loops: compiled by Numba once per machine, and cached in the user's cache folder.
 
 A program in a Makefile starts again for each target, and importing Numba takes
 longer than filtering most pictures. So a loop is compiled when it is first
@@ -47,7 +47,7 @@ class ObjectCode(NamedTuple):
 COMPILING = "compiling for this machine, once (a few seconds)"
 _ADVICE = "set CONVFILTER_CACHE_DIR to a folder of your own"
 _announced: set[str] = set()
-_takes_turns = True
+_locks = True
 
 
 def _say_nothing(_message: str) -> None:
@@ -65,8 +65,8 @@ def on_notice(tell: Callable[[str], None]) -> None:
 
 def compile_without_waiting() -> None:
     """Compile without the lock: this process has the lowest priority, and others would wait for it."""
-    global _takes_turns
-    _takes_turns = False
+    global _locks
+    _locks = False
 
 
 def announce(message: str) -> None:
@@ -85,7 +85,7 @@ def target_machine(**options: Any) -> Any:
     return llvm.Target.from_default_triple().create_target_machine(**options)
 
 
-def kept_or_compiled(module: str, function: str, codes: tuple[str, ...]) -> ObjectCode:
+def cached_or_compiled(module: str, function: str, codes: tuple[str, ...]) -> ObjectCode:
     """Return a loop's object code from the cache folder, compiled and stored if missing.
 
     Parameters
@@ -96,33 +96,33 @@ def kept_or_compiled(module: str, function: str, codes: tuple[str, ...]) -> Obje
         Types of its arguments.
     """
     name = _file_name(module, function, codes)
-    kept = _fetched(name)
-    if kept is not None:
-        return unpacked(kept)
+    cached = _fetched(name)
+    if cached is not None:
+        return unpacked(cached)
     announce(COMPILING)
     folder, problem = _folder_to_fill()
     if problem:
-        announce(f"the compiled code cannot be kept ({problem}), and goes to {folder}; {_ADVICE}")
+        announce(f"the compiled code cannot be cached ({problem}), and goes to {folder}; {_ADVICE}")
     # Parallel workers and make jobs need the same loops at once.
-    with object_store.turn(folder, name) if _takes_turns else nullcontext():
-        kept = object_store.fetch(folder, name)
-        if kept is not None:
-            return unpacked(kept)
+    with object_store.lock(folder, name) if _locks else nullcontext():
+        cached = object_store.fetch(folder, name)
+        if cached is not None:
+            return unpacked(cached)
         code = compile_loop(module, function, codes)
-        problem = object_store.keep(folder, name, packed(code))
+        problem = object_store.store(folder, name, packed(code))
     if problem:
-        announce(f"the compiled code cannot be kept ({problem}); {_ADVICE}")
+        announce(f"the compiled code cannot be cached ({problem}); {_ADVICE}")
     return code
 
 
-def is_kept(module: str, function: str, codes: tuple[str, ...]) -> bool:
+def is_cached(module: str, function: str, codes: tuple[str, ...]) -> bool:
     """Whether a cache folder holds a valid, trusted object file of the loop."""
     return _fetched(_file_name(module, function, codes)) is not None
 
 
 def _fetched(name: str) -> bytes | None:
-    kept = object_store.fetch(cache_path(), name)
-    return kept if kept is not None else object_store.fetch(_temporary_path(), name)
+    cached = object_store.fetch(cache_path(), name)
+    return cached if cached is not None else object_store.fetch(_temporary_path(), name)
 
 
 def _folder_to_fill() -> tuple[str, str | None]:

@@ -61,7 +61,7 @@ def fetch(folder: str, name: str) -> bytes | None:
     return content
 
 
-def keep(folder: str, name: str, content: bytes) -> str | None:
+def store(folder: str, name: str, content: bytes) -> str | None:
     """Store ``content`` under ``name``; return an error text, or None."""
     try:
         _make(folder)
@@ -118,16 +118,16 @@ def refusal(folder: str) -> str | None:
 
 
 @contextmanager
-def turn(folder: str, name: str) -> Iterator[None]:
+def lock(folder: str, name: str) -> Iterator[None]:
     """Lock ``name`` so that one process compiles it; without a folder, no lock."""
-    lock = _lock_file(folder, f".{name}.lock")
+    file = _lock_file(folder, f".{name}.lock")
     try:
         yield
     finally:
-        if lock is not None:
+        if file is not None:
             with suppress(OSError):
                 os.unlink(os.path.join(folder, f".{name}.lock"))
-            os.close(lock)
+            os.close(file)
 
 
 def _lock_file(folder: str, name: str) -> int | None:
@@ -168,10 +168,10 @@ def clear(folder: str) -> int:
     except (FileNotFoundError, NotADirectoryError):
         return 0
     for name in names:
-        kept, left_over = name.endswith(SUFFIX), name.startswith(".") and f"{SUFFIX}." in name
-        if (kept or left_over) and not stat.S_ISDIR(os.lstat(os.path.join(folder, name)).st_mode):
+        stored, left_over = name.endswith(SUFFIX), name.startswith(".") and f"{SUFFIX}." in name
+        if (stored or left_over) and not stat.S_ISDIR(os.lstat(os.path.join(folder, name)).st_mode):
             os.unlink(os.path.join(folder, name))
-            removed += kept
+            removed += stored
     return removed
 
 

@@ -55,7 +55,7 @@ class AxisPlan:
 
     @property
     def padded(self) -> int:
-        """Places of the padded axis that the kept outputs touch."""
+        """Size of the padded axis, up to the last sample that an output reads."""
         return (self.output - 1) * self.stride + self.span + 1
 
     @property

@@ -189,9 +189,9 @@ def misplaced(rates: Rates | None, weights: Weights) -> float:
 
 
 def _phase_misplaced(rates: Rates, phase: int, wanted: Weights) -> float:
-    on_kept = np.convolve(rates.up[phase], rates.middle)
-    spread = np.zeros((on_kept.size - 1) * rates.step + 1)
-    spread[:: rates.step] = on_kept
+    on_coarse = np.convolve(rates.up[phase], rates.middle)
+    spread = np.zeros((on_coarse.size - 1) * rates.step + 1)
+    spread[:: rates.step] = on_coarse
     made = np.convolve(spread, rates.down)
     # Position of the first weight, counted from the output.
     first = rates.step * (rates.up_first - rates.middle_reach) - rates.down_reach - phase

@@ -11,7 +11,7 @@ from convfilter.filters.stage import Point, Pooling
 from convfilter.planning.pooling import rows_between
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.stage_plan import Group, StagePlan
-from convfilter.planning.strips import FOLD_ROWS, even_block_rows
+from convfilter.planning.strips import INTERLEAVED_ROWS, even_block_rows
 
 #: Samples of one block between two stages: the block stays in a core's second cache until the next stage reads it.
 BLOCK_SAMPLES = 2**18
@@ -91,7 +91,7 @@ def unit_rows(stage: StagePlan) -> int:
     """Return the rows that a block height is a multiple of: steps of programs, or pieces of running extremes."""
     if stage.algorithm == "pooling" and not stage.by_taps:
         return rows_between(stage.rows, stage.cols, stage.channels)
-    return 2 * FOLD_ROWS if stage.algorithm == "box" else FOLD_ROWS
+    return 2 * INTERLEAVED_ROWS if stage.algorithm == "box" else INTERLEAVED_ROWS
 
 
 def alone_block_rows(stage: StagePlan) -> int:

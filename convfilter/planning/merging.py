@@ -31,16 +31,16 @@ def merged(stages: Sequence[Stage], tasks: Sequence[Task]) -> tuple[Stage, ...]:
 
     The second stage's padding must equal the first stage's values there: so it has none, or both wrap.
     """
-    kept = [stages[0]]
+    result = [stages[0]]
     last = tasks[0]
     for stage, task in zip(stages[1:], tasks[1:], strict=True):
-        one = _merged(kept[-1], last, stage, task)
+        one = _merged(result[-1], last, stage, task)
         if one is None:
-            kept.append(stage)
+            result.append(stage)
             last = task
         else:
-            kept[-1], last = one
-    return tuple(kept)
+            result[-1], last = one
+    return tuple(result)
 
 
 def _merged(first: Stage, before: Task, second: Stage, after: Task) -> tuple[Stage, Task] | None:

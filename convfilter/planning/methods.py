@@ -198,8 +198,8 @@ def _multirate_cost(task: Task) -> float:
         along = _lowering(col_steps) * _reached(cols) + col_steps.up.shape[1]
     if row_steps is None:
         return down * cols.stride + along
-    on_kept_rows = _lowering(row_steps) * cols.stride + along / row_steps.step
-    return on_kept_rows * _reached(rows) + float(row_steps.up.shape[1])
+    on_coarse_rows = _lowering(row_steps) * cols.stride + along / row_steps.step
+    return on_coarse_rows * _reached(rows) + float(row_steps.up.shape[1])
 
 
 def _lowering(steps: Rates) -> float:
@@ -262,14 +262,14 @@ def _transform_cost(task: Task) -> float:
 
 
 def _square_cost(task: Task, rows: int, cols: int) -> float:
-    kept = (rows - task.rows.span) * (cols - task.cols.span) / (task.rows.stride * task.cols.stride)
-    return _TRANSFORM_STEP * log2(rows * cols) * rows * cols / kept
+    valid = (rows - task.rows.span) * (cols - task.cols.span) / (task.rows.stride * task.cols.stride)
+    return _TRANSFORM_STEP * log2(rows * cols) * rows * cols / valid
 
 
 def _column_cost(task: Task, rows: int) -> float:
     """Count the forward transform, the products of spectra summed along the rows, and the inverse transform."""
-    kept = min(rows - task.rows.span, task.rows.output)
-    return rows * (_DOWN * rows + _ALONG * 2 * task.cols.kernel) / kept + _DOWN * rows
+    valid = min(rows - task.rows.span, task.rows.output)
+    return rows * (_DOWN * rows + _ALONG * 2 * task.cols.kernel) / valid + _DOWN * rows
 
 
 def transform_sides(task: Task) -> tuple[int, int] | None:

@@ -1,7 +1,7 @@
 """Comparator networks that select samples of given ranks; ``loops/select.py`` generates loops from them.
 
-A pair (one, other, kept) puts the smaller of two samples into line ``one`` and the larger into line ``other``. Where
-only one of them affects the rank, ``kept`` says which: 0 both, 1 the smaller, 2 the larger.
+A pair (one, other, live) puts the smaller of two samples into line ``one`` and the larger into line ``other``. Where
+only one of them affects the rank, ``live`` says which: 0 both, 1 the smaller, 2 the larger.
 """
 
 from __future__ import annotations
@@ -68,12 +68,12 @@ def sorted_by(count: int) -> tuple[tuple[int, int], ...]:
 
 def deciding(pairs: Iterable[tuple[int, int]], lines: Iterable[int]) -> Pairs:
     """Return the pairs that affect the final content of ``lines``."""
-    wanted, kept = set(lines), []
+    wanted, live = set(lines), []
     for one, other in reversed([*pairs]):
         if one in wanted or other in wanted:
-            kept.append((one, other, 0 if {one, other} <= wanted else 1 if one in wanted else 2))
+            live.append((one, other, 0 if {one, other} <= wanted else 1 if one in wanted else 2))
             wanted |= {one, other}
-    return tuple(kept[::-1])
+    return tuple(live[::-1])
 
 
 def _merged(rows: int, cols: int) -> tuple[list[tuple[int, int]], list[int]]:

@@ -86,10 +86,10 @@ def _keeps_range(stage: Stage) -> bool:
     """Whether samples of 0 to full scale stay in that range."""
     operator = stage.operator
     if isinstance(operator, Correlation):
-        kept = operator.kernel.is_mean and operator.shift == 0
+        stays = operator.kernel.is_mean and operator.shift == 0
     elif isinstance(operator, Point):
         is_scale = operator.kind == "scale"
-        kept = 0 <= operator.low <= 1 if is_scale else operator.kind not in ACTIVATIONS
+        stays = 0 <= operator.low <= 1 if is_scale else operator.kind not in ACTIVATIONS
     else:
-        kept = isinstance(operator, Pooling | Rank | Morphology | Bilateral)
-    return kept and stage.scale == 1 and stage.offset == 0
+        stays = isinstance(operator, Pooling | Rank | Morphology | Bilateral)
+    return stays and stage.scale == 1 and stage.offset == 0

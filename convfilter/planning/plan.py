@@ -274,7 +274,7 @@ def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> St
         products=_products(task, chosen),
         sides=_sides(task) if chosen == "fourier" else (0, 0),
         output_channels=task.output_channels,
-        keeps_white=task.keeps_white,
+        preserves_white=task.preserves_white,
         premultiplied=task.premultiplied,
         bounded=task.is_bounded,
         by_taps=chosen == "pooling" and is_summed_by_taps(task),
@@ -343,11 +343,11 @@ def _scratch_bytes(plan: StagePlan, task: Task) -> int:
     """Return the working memory of one thread: the loaded tile, the rows between two passes, and the sums."""
     rows, cols, channels, itemsize = plan.rows, plan.cols, plan.channels, np.dtype(plan.precision).itemsize
     if plan.algorithm == "fourier" and plan.sides[1] == 0:
-        loaded, kept = plan.sides[0], -(-plan.block_rows // STEP_ROWS) * STEP_ROWS
-        return itemsize * (3 * loaded + kept) * (column_samples(loaded, cols.span * channels) + channels)
+        loaded, stored = plan.sides[0], -(-plan.block_rows // STEP_ROWS) * STEP_ROWS
+        return itemsize * (3 * loaded + stored) * (column_samples(loaded, cols.span * channels) + channels)
     if plan.algorithm == "fourier":
-        kept = plan.block_rows * max(1, (plan.sides[1] - cols.span) // cols.stride) * channels
-        return itemsize * (plan.sides[0] * plan.sides[1] * TRANSFORM_PLANES + kept)
+        stored = plan.block_rows * max(1, (plan.sides[1] - cols.span) // cols.stride) * channels
+        return itemsize * (plan.sides[0] * plan.sides[1] * TRANSFORM_PLANES + stored)
     if plan.algorithm == "pooling" and not plan.by_taps:
         return pooling_bytes(task, itemsize, TILE_SAMPLES)
     if plan.algorithm == "guided":
@@ -369,8 +369,8 @@ def _scratch_bytes(plan: StagePlan, task: Task) -> int:
         held, strips = stream.held_bytes(plan), -(-cols.output // stream.cols)
         loaded = (stream.cols * min(cols.stride, cols.kernel) + cols.span) * channels
         beside = itemsize * STEP_ROWS * (loaded + 2 * stream.cols * channels)
-        kept = held + strips * beside if held <= OWN_BYTES else -(-held // strips) + beside
-        return max(kept, plan.fold.scratch_bytes(plan) if plan.fold else 0)
+        total = held + strips * beside if held <= OWN_BYTES else -(-held // strips) + beside
+        return max(total, plan.interleaving.scratch_bytes(plan) if plan.interleaving else 0)
     row = max(cols.input + 1, cols.output) * channels * itemsize
     read = rows.kernel if plan.rates[0] is None else plan.rates[0].down.size + STEP_ROWS * plan.rates[0].step
     return 4 * STEP_ROWS * row + min(read * row, OWN_BYTES)

@@ -87,9 +87,9 @@ def pooling_bytes(task: Task, itemsize: int, tile_samples: int) -> int:
 def goes_straight(task: Task) -> bool:
     """Whether one loop reads source rows and writes output rows: extremes or integer means, stored directly."""
     if takes_extremes(task.stage.operator):
-        return task.keeps_samples and are_compared(task.dtype)
+        return task.preserves_samples and are_compared(task.dtype)
     narrow = is_whole(task.dtype) and not is_wide(task.dtype)
-    return task.keeps_samples and narrow and task.kernel.absolute_sum * task.largest_term <= LARGEST_SUM
+    return task.preserves_samples and narrow and task.kernel.absolute_sum * task.largest_term <= LARGEST_SUM
 
 
 def are_compared(dtype: np.dtype[np.generic]) -> bool:

@@ -13,9 +13,9 @@ from convfilter.planning.methods import (
 )
 from convfilter.planning.precision import Precision
 from convfilter.planning.strips import (
-    Fold,
+    Interleaving,
     Stream,
-    fold_of,
+    interleaving_of,
     stream_of,
 )
 from convfilter.record import cached_property, record
@@ -47,7 +47,7 @@ class StagePlan:
         For transforms: padded pixels of one transform; 0 columns if it transforms columns only.
     output_channels : int
         Of the result, alpha included.
-    keeps_white : bool
+    preserves_white : bool
         Whether results have the same value of white as input samples of their type.
     premultiplied : bool
         Colours are stored multiplied with ``alpha``, and so are results.
@@ -78,7 +78,7 @@ class StagePlan:
     products: tuple[Product, ...] = ()
     sides: tuple[int, int] = (0, 0)
     output_channels: int = 0
-    keeps_white: bool = True
+    preserves_white: bool = True
     premultiplied: bool = False
     bounded: bool = False
     by_taps: bool = False
@@ -111,9 +111,9 @@ class StagePlan:
         return stream_of(self)
 
     @cached_property
-    def fold(self) -> Fold | None:
+    def interleaving(self) -> Interleaving | None:
         """Layout of lane-interleaved rows, or None if they do not apply."""
-        return fold_of(self)
+        return interleaving_of(self)
 
 
 @record

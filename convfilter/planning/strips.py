@@ -27,12 +27,12 @@ OWN_BYTES = 24 * 2**20
 #: Strip widths are multiples of this, so that rows are whole vectors of any width.
 VECTOR = 64
 #: Output rows, and pixels, of one step in lane-interleaved rows.
-FOLD_ROWS = 8
+INTERLEAVED_ROWS = 8
 #: Least and most samples of a lane-interleaved row: enough for whole transposed squares, few enough for the cache.
-_FOLDED_SAMPLES = 1024, 8192
+_INTERLEAVED_SAMPLES = 1024, 8192
 #: Supported taps of a row or column in lane-interleaved rows: at least 7, so that all eight outputs of a step share the
 #: middle taps, and few enough for one sum.
-_FOLDED_TAPS = range(FOLD_ROWS - 1, 57)
+_INTERLEAVED_TAPS = range(INTERLEAVED_ROWS - 1, 57)
 _STREAMED = ("direct", "separable", "lowrank", "gradient")
 
 
@@ -51,7 +51,7 @@ class Stream:
 
 
 @record
-class Fold:
+class Interleaving:
     """A sliding window in lane-interleaved rows: the ring of source rows, columns of a strip, and nonzero taps."""
 
     ring: Ring
@@ -63,23 +63,23 @@ class Fold:
         """Return the bytes of a strip: rows of samples of at most two bytes, and rows of sums."""
         halo = (self.last_col - self.first_col) * plan.channels
         row = self.cols * plan.channels + halo + VECTOR**2 // 16
-        samples, sums = self.ring.slots + 2 * FOLD_ROWS, FOLD_ROWS * (row + VECTOR // 4 * halo)
+        samples, sums = self.ring.slots + 2 * INTERLEAVED_ROWS, INTERLEAVED_ROWS * (row + VECTOR // 4 * halo)
         return 2 * samples * row + np.dtype(plan.precision).itemsize * sums
 
 
-def fold_of(plan: StagePlan) -> Fold | None:
+def interleaving_of(plan: StagePlan) -> Interleaving | None:
     """Return the lane-interleaved layout of ``plan``, or None if it does not apply."""
     steps = plan.rows.stride, plan.rows.dilation, plan.cols.stride, plan.cols.dilation
     if plan.algorithm != "separable" or plan.precision != "float32" or plan.alpha or steps != (1, 1, 1, 1):
         return None
     (first_row, last_row), (first_col, last_col) = (counting(factor) for factor in plan.products[0])
-    if not {last_row - first_row, last_col - first_col} <= set(_FOLDED_TAPS):
+    if not {last_row - first_row, last_col - first_col} <= set(_INTERLEAVED_TAPS):
         return None
-    least, most = _FOLDED_SAMPLES
+    least, most = _INTERLEAVED_SAMPLES
     cols = -(-plan.cols.output // -(-plan.cols.output * plan.channels // most))
-    if cols * plan.channels < least or plan.rows.output < FOLD_ROWS:
+    if cols * plan.channels < least or plan.rows.output < INTERLEAVED_ROWS:
         return None
-    return Fold(Ring.of(plan.rows, first_row, last_row, FOLD_ROWS), cols, first_col, last_col)
+    return Interleaving(Ring.of(plan.rows, first_row, last_row, INTERLEAVED_ROWS), cols, first_col, last_col)
 
 
 def counting(taps: npt.NDArray[Any]) -> tuple[int, int]:
@@ -138,7 +138,7 @@ def even_block_rows(rows: int) -> int:
     """Return the rows of a block, in whole steps, so that two or four threads get equal shares."""
     count = 8 if rows >= 8 * REGION_ROWS else 4 if rows >= 4 * REGION_ROWS else 2 if rows >= REGION_ROWS else 1
     count = max(count, 2 * -(-rows // (2 * _BLOCK_ROWS)))
-    return -(-rows // (count * FOLD_ROWS)) * FOLD_ROWS
+    return -(-rows // (count * INTERLEAVED_ROWS)) * INTERLEAVED_ROWS
 
 
 def whole_regions(rows: int) -> int:

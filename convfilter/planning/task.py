@@ -173,10 +173,10 @@ class Task:
         return self.kernel.has_one_sign
 
     @property
-    def keeps_samples(self) -> bool:
+    def preserves_samples(self) -> bool:
         """Whether selected samples are stored directly: same sample type, no alpha, no gray, no scale."""
         unscaled = self.scale == 1 and self.stage.offset == 0 and self.stage.map in (None, "clip", "abs")
-        return self.dtype == self.result and self.keeps_white and unscaled and not self.alpha and not self.gray
+        return self.dtype == self.result and self.preserves_white and unscaled and not self.alpha and not self.gray
 
     @property
     def pads_with_samples(self) -> bool:
@@ -186,7 +186,7 @@ class Task:
         return self.dtype.kind == "u" and 0 <= value <= white and value % 1 == 0
 
     @property
-    def keeps_white(self) -> bool:
+    def preserves_white(self) -> bool:
         """Whether input and result have the same value of white, as far as the sample types allow."""
         return self.whites is None or self.whites[0] == self.whites[1]
 
@@ -223,7 +223,7 @@ class Task:
     @property
     def gives_whole_numbers(self) -> bool:
         """Whether the exact result is an integer, which rounding recovers from a close approximation."""
-        unscaled = self.kernel.divisor == 1 and self.scale == 1 and self.dtype == self.result and self.keeps_white
+        unscaled = self.kernel.divisor == 1 and self.scale == 1 and self.dtype == self.result and self.preserves_white
         if not (self.is_exact and unscaled) or self.stage.map == "stretch" or self.alpha or self.gray:
             return False
         # An extra half level, as for mid-grey, would make every result a tie.
