@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.layout import centre_columns
+from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.program import Call, Counting, Following, Moving, Slot
 from convfilter.engine.tone import AS_IT_IS, Tone, has_divisor
-from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import (
     Bilateral,
     Compass,
@@ -58,17 +58,17 @@ _SURELY = 0.25
 class Epilogue(ABC):
     """Turns the sums of one stage into stored samples."""
 
-    def __init__(self, work: Work, tone: Tone) -> None:
-        self._work, self._tone = work, tone
-        plan = work.plan
+    def __init__(self, mapped: MappedStage, tone: Tone) -> None:
+        self._mapped, self._tone = mapped, tone
+        plan = mapped.plan
         operator = plan.stage.operator
         self._counts = None
         if isinstance(operator, Pooling) and operator.kind == "average":
             down, along = (counted_cells(axis, operator) for axis in (plan.rows, plan.cols))
-            self._counts = down, np.repeat(along, work.source.channels)
+            self._counts = down, np.repeat(along, mapped.source.channels)
         # Alpha is a weighted mean; edges, whose weights sum to zero, keep the alpha of the centre.
         self._central_alpha = isinstance(operator, Gradient) or plan.kernel.sums_to_zero
-        gray = LUMINANCE_DIVISOR if work.source.gray else 1.0
+        gray = LUMINANCE_DIVISOR if mapped.source.gray else 1.0
         mean_of_sums = plan.kernel.sum * plan.kernel.divisor if has_divisor(plan) else 1.0
         self._alpha_divisor = gray * (1.0 if self._central_alpha else mean_of_sums)
         # With alpha, colours are divided by it and by the tone's divisor at once.
@@ -78,11 +78,11 @@ class Epilogue(ABC):
             operator, NetworkOperator | Layer | Rank | Compass | Guided | Bilateral | Orientation | Point
         )
         divided = divided or (isinstance(operator, Morphology) and operator.is_difference)
-        self._divides = work.source.alpha and not divided
+        self._divides = mapped.source.alpha and not divided
         #: Factor of colours, and share of their alpha that is added, before the rest of the tone.
         self.keep, self.shift = 1.0, 0.0
-        if work.source.alpha and work.source.premultiplied:
-            self._tone = self._premultiplied(tone, work.source.full)
+        if mapped.source.alpha and mapped.source.premultiplied:
+            self._tone = self._premultiplied(tone, mapped.source.full)
         elif self._divides:
             self._tone = replace(tone, divisor=1.0)
 
@@ -110,7 +110,7 @@ class Epilogue(ABC):
         calls = []
         if self._counts is not None:
             calls.append(self._average(region, sums, pitch, step_rows))
-        if isinstance(self._work.plan.stage.operator, UnsharpMask):
+        if isinstance(self._mapped.plan.stage.operator, UnsharpMask):
             calls += self._sharpen(scratch, region, sums, pitch, step_rows)
         alpha = None
         if self._divides:
@@ -125,37 +125,37 @@ class Epilogue(ABC):
     def _average(self, region: Region, sums: Samples, pitch: int, step_rows: int) -> Call:
         assert self._counts is not None
         down, along = (counts.astype(sums.dtype) for counts in self._counts)
-        channels = self._work.source.channels
+        channels = self._mapped.source.channels
         along = np.ascontiguousarray(along[region.left * channels : region.right * channels])
         rows = region.bottom - region.top
         where = Moving(down, region.top, step_rows)
         return Call(DIVIDE_BY_COUNTS.variant(A=sums.dtype), (sums, pitch, rows, along.size, where, along))
 
     def _sharpen(self, scratch: Scratch, region: Region, sums: Samples, pitch: int, step_rows: int) -> list[Call]:
-        source, operator = self._work.source, self._work.plan.stage.operator
+        source, operator = self._mapped.source, self._mapped.plan.stage.operator
         assert isinstance(operator, UnsharpMask)
         load, centre, length = self._centre(scratch, region, step_rows)
         scale = source.full * (source.full if source.multiplies else 1.0) * (LUMINANCE_DIVISOR if source.gray else 1.0)
         arguments = (
             sums, pitch, centre, length, region.bottom - region.top, length,
-            1 / self._work.plan.kernel.divisor, operator.amount, operator.threshold * scale,
+            1 / self._mapped.plan.kernel.divisor, operator.amount, operator.threshold * scale,
         )  # fmt: skip
         return [*load, Call(SHARPEN.variant(A=sums.dtype), arguments)]
 
     def _centre(self, scratch: Scratch, region: Region, step_rows: int) -> tuple[list[Call], Samples, int]:
         """Return the calls that load the centre samples of outputs as a compact tile, and its pitch."""
-        work, rows = self._work, region.bottom - region.top
-        columns = centre_columns(work.plan.cols, work.col_index, region.left, region.right)
-        pitch = columns.count * work.source.channels
+        mapped, rows = self._mapped, region.bottom - region.top
+        columns = centre_columns(mapped.plan.cols, mapped.col_index, region.left, region.right)
+        pitch = columns.count * mapped.source.channels
         tile = scratch.get("centre", rows * pitch)
-        where = Moving(work.centres(), region.top, step_rows)
-        return work.source.load_calls(scratch, where, rows, columns, tile), tile, pitch
+        where = Moving(mapped.centres(), region.top, step_rows)
+        return mapped.source.load_calls(scratch, where, rows, columns, tile), tile, pitch
 
     def _divide(
         self, scratch: Scratch, region: Region, sums: Samples, pitch: int, step_rows: int
     ) -> tuple[list[Call], Samples]:
         """Return the calls that divide sums by the mean alpha, and the memory of that alpha."""
-        source, tone, real = self._work.source, self._tone, scratch.dtype
+        source, tone, real = self._mapped.source, self._tone, scratch.dtype
         rows, cols = region.bottom - region.top, region.right - region.left
         before: list[Call] = []
         mean, mean_pitch = sums, pitch
@@ -191,20 +191,20 @@ class Store(Epilogue):
 
     Parameters
     ----------
-    work : Work
+    mapped : MappedStage
     tone : Tone
     target : LineBuffer
     full_out : float
         Value of white in the target.
     """
 
-    def __init__(self, work: Work, tone: Tone, target: LineBuffer, full_out: float) -> None:
-        super().__init__(work, tone)
+    def __init__(self, mapped: MappedStage, tone: Tone, target: LineBuffer, full_out: float) -> None:
+        super().__init__(mapped, tone)
         self._target, self._full_out = target, full_out
-        self._alpha_scale = full_out / work.source.full
+        self._alpha_scale = full_out / mapped.source.full
         self._whole = is_whole(target.dtype)
         self._wide = is_wide(target.dtype)
-        self._clips_real = not self._whole and work.plan.stage.map in ("clip", "stretch")
+        self._clips_real = not self._whole and mapped.plan.stage.map in ("clip", "stretch")
 
     @property
     def full_out(self) -> float:
@@ -228,7 +228,7 @@ class Store(Epilogue):
 
         Whole steps are written; only a line buffer has room for them past the picture's last row.
         """
-        finished = self._counts is None and not isinstance(self._work.plan.stage.operator, UnsharpMask)
+        finished = self._counts is None and not isinstance(self._mapped.plan.stage.operator, UnsharpMask)
         as_they_are = self._tone == AS_IT_IS and not self._divides and not self._clips_real and self.dtype == dtype
         if not (finished and as_they_are and self._target.held is not None):
             return None
@@ -240,7 +240,7 @@ class Store(Epilogue):
 
         None if sums need more than scaling and rounding in their own type.
         """
-        finished = self._counts is None and not isinstance(self._work.plan.stage.operator, UnsharpMask)
+        finished = self._counts is None and not isinstance(self._mapped.plan.stage.operator, UnsharpMask)
         if not finished or self._divides or not self._whole or self._wide or self._precision(sums) != sums:
             return None
         tone = self._tone
@@ -257,9 +257,9 @@ class Store(Epilogue):
 
     def stays_within(self) -> bool:
         """Whether every result lies within the range of the target, for any input."""
-        work, tone = self._work, self._tone
-        source, kernel = work.source, work.plan.kernel
-        plain = isinstance(work.plan.stage.operator, Correlation) and not source.alpha and not tone.absolute
+        mapped, tone = self._mapped, self._tone
+        source, kernel = mapped.source, mapped.plan.kernel
+        plain = isinstance(mapped.plan.stage.operator, Correlation) and not source.alpha and not tone.absolute
         if not plain or not source.is_finite:
             return False
         ends = np.array([min(0.0, source.padding_value), max(source.full, source.padding_value)])
@@ -285,7 +285,7 @@ class Store(Epilogue):
             calls = [Call(STORE_REAL.variant(**types), (*numbers, *target))]
         if self._clips_real:
             array, start, out_pitch = target
-            colours = channels - self._work.source.alpha
+            colours = channels - self._mapped.source.alpha
             clipped = array, start, out_pitch, rows, cols, channels, colours, self._full_out
             calls.append(Call(CLIP_REAL.variant(T=self.dtype), clipped))
         if alpha is not None:
@@ -295,7 +295,7 @@ class Store(Epilogue):
         return calls
 
     def _precision(self, sums: np.dtype[np.generic]) -> np.dtype[np.generic]:
-        return store_precision(self._work.plan, self._tone, self.dtype, sums)
+        return store_precision(self._mapped.plan, self._tone, self.dtype, sums)
 
 
 def store_precision(plan: StagePlan, tone: Tone, target: npt.DTypeLike, sums: npt.DTypeLike) -> np.dtype[np.generic]:
@@ -309,8 +309,8 @@ def store_precision(plan: StagePlan, tone: Tone, target: npt.DTypeLike, sums: np
 class Range(Epilogue):
     """Finds the smallest and largest colour that would be stored, without storing."""
 
-    def __init__(self, work: Work, tone: Tone) -> None:
-        super().__init__(work, tone)
+    def __init__(self, mapped: MappedStage, tone: Tone) -> None:
+        super().__init__(mapped, tone)
         self._found: list[Samples] = []
 
     @property
@@ -321,7 +321,7 @@ class Range(Epilogue):
 
     def store(self, region: Region, sums: Samples, pitch: int, alpha: Samples | None, step_rows: int = 0) -> list[Call]:
         """Return the call that widens the range."""
-        plan, tone = self._work.plan, self._tone
+        plan, tone = self._mapped.plan, self._tone
         ends = np.array([np.inf, -np.inf])
         self._found.append(ends)
         rows, cols, channels = region.bottom - region.top, region.right - region.left, plan.output_channels

@@ -19,11 +19,11 @@ from convfilter.engine.borders import CONSTANT, Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.epilogue import Epilogue, Range, Store
 from convfilter.engine.load import Source
+from convfilter.engine.mapped_stage import MappedStage, Region, padded_rows
 from convfilter.engine.program import Call, Program, Slot
 from convfilter.engine.sums import Step, StoringStep
 from convfilter.engine.threads import cut
 from convfilter.engine.tone import Tone, tone_of
-from convfilter.engine.work import Region, Work, padded_rows
 from convfilter.filters.stage import Layer, Orientation, Point
 from convfilter.planning.chains import rows_needed
 from convfilter.planning.ring import STEP_ROWS
@@ -154,7 +154,7 @@ class Node(ABC):
 
 
 @record(eq=False)
-class StageRun:
+class StageSetup:
     """One stage of a plan, applied to one source.
 
     Attributes
@@ -198,7 +198,7 @@ class StageRun:
 class StageNode(Node):
     """A node that is a whole stage, or its last step."""
 
-    def __init__(self, stage: StageRun) -> None:
+    def __init__(self, stage: StageSetup) -> None:
         plan = stage.plan
         self.stage, self.plan = stage, plan
         self.rows, self.line = plan.rows.output, (plan.cols.output, plan.output_channels)
@@ -221,16 +221,16 @@ class StageNode(Node):
         needed: Indices = self._row_index[(starts + np.arange(axis.span + 1)).ravel()]
         return needed
 
-    def work(self, source: LineBuffer) -> Work:
+    def mapped(self, source: LineBuffer) -> MappedStage:
         """Return the stage with its index maps into a line buffer."""
-        return Work.of(self.plan, replace(self.stage.source, buffer=source))
+        return MappedStage.of(self.plan, replace(self.stage.source, buffer=source))
 
-    def epilogue(self, work: Work, target: LineBuffer) -> Epilogue:
+    def epilogue(self, mapped: MappedStage, target: LineBuffer) -> Epilogue:
         """Return the stage's epilogue."""
         stage = self.stage
         if stage.ranges is None:
-            return Store(work, stage.tone_of_sums, target, stage.full_out)
-        looks = Range(work, stage.tone_of_sums)
+            return Store(mapped, stage.tone_of_sums, target, stage.full_out)
+        looks = Range(mapped, stage.tone_of_sums)
         stage.ranges.append(looks)
         return looks
 
@@ -276,7 +276,7 @@ class Strip:
         odd = rows % block_rows
         tail = program(odd) if odd else None
         main = program(block_rows) if rows >= block_rows or tail is None else tail
-        return cls(target, main, tail or main, block_rows, keeps=False)
+        return cls(target, main, tail or main, block_rows, persists=False)
 
     def begin(self) -> None:
         """Begin with another picture."""
@@ -508,7 +508,7 @@ class Workers:
 
 
 def strip_of(
-    work: Work,
+    mapped: MappedStage,
     epilogue: Epilogue,
     target: LineBuffer,
     cols: tuple[int, int],
@@ -531,7 +531,7 @@ def strip_of(
         As for a ``Strip``.
     """
     left, right = cols
-    length = (right - left) * work.source.channels
+    length = (right - left) * mapped.source.channels
     if isinstance(epilogue, Store):
         place = epilogue.direct(left, STEP_ROWS, scratch.dtype)
         if place is not None:  # sums are the result
@@ -551,7 +551,7 @@ def strip_of(
             made += epilogue.calls(scratch, region, sums, length, STEP_ROWS)
         return Program(made)
 
-    odd = work.plan.rows.output % STEP_ROWS
+    odd = mapped.plan.rows.output % STEP_ROWS
     main = program_of(STEP_ROWS)
     return Strip(target, main, program_of(odd) if odd else main, STEP_ROWS, persists=persists, source=source)
 

@@ -14,7 +14,7 @@ from convfilter.engine.buffer import Samples
 from convfilter.engine.epilogue import Range
 from convfilter.engine.executable import Executable, executables
 from convfilter.engine.load import Source
-from convfilter.engine.node import Node, StageRun, placeholder
+from convfilter.engine.node import Node, StageSetup, placeholder
 from convfilter.engine.program import Slot
 from convfilter.engine.rows import Connection, FromRows, RowSink, RowSource, ToRows
 from convfilter.engine.tone import rounding_of, stretched, tone_of
@@ -88,7 +88,7 @@ class Group:
         return Group(self._plan, self._first, stages, self._dtype, self._threads)
 
     def nodes(self, source: RowSource | Samples, **last: Any) -> list[Node]:
-        """Return the nodes of all stages; ``last`` are fields of the last one's ``StageRun``."""
+        """Return the nodes of all stages; ``last`` are fields of the last one's ``StageSetup``."""
         made: list[Node] = []
         for number, stage in enumerate(self._stages):
             request = self._request(number, stage, source)
@@ -117,7 +117,7 @@ class Group:
         every = [node for node in (before, *nodes, after) if node is not None]
         return Executable(every, start, end, self._threads, room)
 
-    def _request(self, number: int, stage: StagePlan, source: RowSource | Samples) -> StageRun:
+    def _request(self, number: int, stage: StagePlan, source: RowSource | Samples) -> StageSetup:
         plan, ends = self._plan, number == len(self._stages) - 1
         full = plan.full
         gray = bool(plan.gray) and self._first + number == 0
@@ -128,7 +128,7 @@ class Group:
         rows = alone_block_rows(stage) if alone else block_rows(stage)
         dtype, white = (self._dtype, self._full_out) if ends else (plan.between, full)
         loaded = Source(buffer, full, stage.alpha, gray, _padding_value(stage), stage.premultiplied)
-        return StageRun(stage, loaded, dtype, white, rows, alone=alone)
+        return StageSetup(stage, loaded, dtype, white, rows, alone=alone)
 
     def _run_with_range(self, image: Samples, output: Samples) -> int:
         """Find the range of the input or the results in a first pass, then filter."""
@@ -159,7 +159,7 @@ class Group:
         return [*nodes, *self.nodes(image, **last)[len(nodes) :]]
 
 
-def _span(stage: StageRun, image: Samples) -> tuple[float, float]:
+def _span(stage: StageSetup, image: Samples) -> tuple[float, float]:
     """Return the smallest and largest finite colour of the input if the stage needs them, else (0, 1)."""
     operator = stage.plan.stage.operator
     if not isinstance(operator, Point) or operator.kind != "normalize":

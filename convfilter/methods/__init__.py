@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from convfilter.engine.node import Node, StageRun
+    from convfilter.engine.node import Node, StageSetup
 
 
-def nodes_of(stage: StageRun) -> list[Node]:
+def nodes_of(stage: StageSetup) -> list[Node]:
     """Return the nodes that compute a stage; only the module of its method is imported."""
     match stage.plan.algorithm:
         case "direct" | "separable" | "lowrank" | "gradient":

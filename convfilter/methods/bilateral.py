@@ -11,8 +11,8 @@ import numpy as np
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.layout import columns_for
-from convfilter.engine.node import Crew, Node, Rows, StageNode, StageRun, Workers
-from convfilter.engine.work import Region, Work
+from convfilter.engine.mapped_stage import MappedStage, Region
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, Workers
 from convfilter.filters.stage import Bilateral
 from convfilter.methods.layer import central_alpha
 from convfilter.native.loop import Loop
@@ -28,7 +28,7 @@ AVERAGE_3 = Loop("bilateral", "average_3", _AVERAGE)
 _BEHIND = 16
 
 
-def nodes(stage: StageRun) -> list[Node]:
+def nodes(stage: StageSetup) -> list[Node]:
     """Return the node of a stage."""
     return [_Bilateral(stage)]
 
@@ -38,20 +38,20 @@ class _Bilateral(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        work = self.work(sources[0])
-        epilogue = self.epilogue(work, target)
-        return Workers(lambda: _Worker(work, epilogue), self.scratch_bytes)
+        mapped = self.mapped(sources[0])
+        epilogue = self.epilogue(mapped, target)
+        return Workers(lambda: _Worker(mapped, epilogue), self.scratch_bytes)
 
 
 class _Worker:
     """Filters some rows, in memory of its own."""
 
-    def __init__(self, work: Work, epilogue: Epilogue) -> None:
-        operator, source = work.plan.stage.operator, work.source
+    def __init__(self, mapped: MappedStage, epilogue: Epilogue) -> None:
+        operator, source = mapped.plan.stage.operator, mapped.source
         assert isinstance(operator, Bilateral)
-        self._work, self._epilogue = work, epilogue
-        self._scratch = Scratch(work.plan.precision)
-        self._columns = columns_for(work.plan.cols, work.col_index, 0, work.plan.cols.output)
+        self._mapped, self._epilogue = mapped, epilogue
+        self._scratch = Scratch(mapped.plan.precision)
+        self._columns = columns_for(mapped.plan.cols, mapped.col_index, 0, mapped.plan.cols.output)
         self._scale = LUMINANCE_DIVISOR if source.gray else 1.0
         self._near = -math.log2(math.e) / (2 * (operator.sigma_range * source.full * self._scale) ** 2)
         self._squared = int(operator.distance == "l2")
@@ -63,9 +63,9 @@ class _Worker:
 
     def __call__(self, rows: Rows) -> int:
         """Store output rows ``top`` to ``bottom - 1``; returns how many samples were clipped."""
-        work, source, real = self._work, self._work.source, self._scratch.dtype
-        (top, bottom), axis, cols = rows, work.plan.rows, work.plan.cols.output
-        index = work.row_index[top * axis.stride : (bottom - 1) * axis.stride + axis.span + 1]
+        mapped, source, real = self._mapped, self._mapped.source, self._scratch.dtype
+        (top, bottom), axis, cols = rows, mapped.plan.rows, mapped.plan.cols.output
+        index = mapped.row_index[top * axis.stride : (bottom - 1) * axis.stride + axis.span + 1]
         channels, width = source.channels, self._columns.count
         colours = channels - source.alpha
         tile, _ = replace(source, alpha=False).load(self._scratch, "tile", index, self._columns)
@@ -91,9 +91,9 @@ class _Worker:
 
     def _store(self, rows: Rows, values: Samples) -> int:
         """Store means; alpha is that of the centre pixel."""
-        source, alpha = self._work.source, None
+        source, alpha = self._mapped.source, None
         if source.alpha:
-            central = central_alpha(self._work, *rows)
+            central = central_alpha(self._mapped, *rows)
             if source.premultiplied:
                 opaque = central[..., np.newaxis].astype(values.dtype)
                 values *= self._epilogue.keep / source.full * opaque

@@ -17,10 +17,10 @@ from convfilter.engine.borders import Indices, Interleaved, interleaved
 from convfilter.engine.buffer import CACHE_LINE, LineBuffer, Samples, Scratch, at_a_cache_line
 from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.layout import Columns, columns_for
-from convfilter.engine.node import Crew, Node, StageNode, StageRun, Strip, StripPool, TileWorker, Workers
+from convfilter.engine.mapped_stage import MappedStage, Region
+from convfilter.engine.node import Crew, Node, StageNode, StageSetup, Strip, StripPool, TileWorker, Workers
 from convfilter.engine.program import Call, Counting, Moving, Program
 from convfilter.engine.sums import Taps, Target, weighted_sums
-from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import Pooling
 from convfilter.native.loop import Loop
 from convfilter.planning import StagePlan, counted_cells, full_scale, is_wide
@@ -51,12 +51,12 @@ _FEW = 3
 _MEAN_ROWS, _SUM_ROWS = 16, 4
 
 
-def nodes(stage: StageRun) -> list[Node]:
+def nodes(stage: StageSetup) -> list[Node]:
     """Return the node of a stage."""
     return [WholeSums(stage) if sums_samples(stage) else TileSums(stage)]
 
 
-def sums_samples(stage: StageRun) -> bool:
+def sums_samples(stage: StageSetup) -> bool:
     """Whether samples are integers that are summed without conversion."""
     plan, source = stage.plan, stage.source
     whole = source.pads_with_samples and not source.alpha and not source.gray
@@ -67,7 +67,7 @@ def sums_samples(stage: StageRun) -> bool:
 class WholeSums(StageNode):
     """Integer samples, summed from source rows to output rows."""
 
-    def __init__(self, stage: StageRun) -> None:
+    def __init__(self, stage: StageSetup) -> None:
         super().__init__(stage)
         # The rows that leave the window at a block's first step belong to the windows above.
         self._above = next(interleaved(self.plan.rows, 1)).every
@@ -80,12 +80,12 @@ class WholeSums(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return strips as wide as the picture."""
-        work = self.work(sources[0])
+        mapped = self.mapped(sources[0])
         pools = isinstance(self.plan.stage.operator, Pooling)
         ordinary = pools or self.plan.kernel.divisor == _area(self.plan)
-        if ordinary and target.dtype.kind == "u" and work.stores_samples(target.dtype) and self.stage.ranges is None:
-            return StripPool(lambda: _Rows(work).means(target))
-        return StripPool(lambda: _Rows(work).sums(self.epilogue(work, target), target))
+        if ordinary and target.dtype.kind == "u" and mapped.stores_samples(target.dtype) and self.stage.ranges is None:
+            return StripPool(lambda: _Rows(mapped).means(target))
+        return StripPool(lambda: _Rows(mapped).sums(self.epilogue(mapped, target), target))
 
 
 def step_rows(every: int) -> tuple[int, int]:
@@ -100,8 +100,8 @@ def step_rows(every: int) -> tuple[int, int]:
 class _Rows:
     """Memory and programs of a strip that sums integer samples."""
 
-    def __init__(self, work: Work) -> None:
-        self._work, plan, source = work, work.plan, work.source
+    def __init__(self, mapped: MappedStage) -> None:
+        self._mapped, plan, source = mapped, mapped.plan, mapped.source
         rows, cols, channels = plan.rows, plan.cols, source.channels
         self._width, self._pitch = cols.input * channels, cols.output * channels
         self._every = next(interleaved(rows, 1)).every
@@ -120,7 +120,7 @@ class _Rows:
 
     def means(self, target: LineBuffer) -> Strip:
         """Return the strip that stores means as samples of the source's type."""
-        plan, dtype = self._work.plan, self._work.source.dtype
+        plan, dtype = self._mapped.plan, self._mapped.source.dtype
         single = _area(plan) * full_scale(dtype) <= _SINGLE_WHOLE and _area(plan) < _SINGLE_DIVISOR
         narrow = self._narrow and single
         if not narrow and self._lines.dtype == np.uint16:
@@ -145,39 +145,39 @@ class _Rows:
 
     def sums(self, epilogue: Epilogue, target: LineBuffer) -> Strip:
         """Return the strip whose sums go through an epilogue."""
-        work = self._work
-        scratch = Scratch(work.plan.precision)
+        mapped = self._mapped
+        scratch = Scratch(mapped.plan.precision)
         types: dict[str, Any] = {"A": scratch.dtype}
-        loop = SUM_ROWS.variant(**types) if self._narrow else SUM_ROWS_WIDE.variant(S=work.source.dtype, **types)
+        loop = SUM_ROWS.variant(**types) if self._narrow else SUM_ROWS_WIDE.variant(S=mapped.source.dtype, **types)
         steps, pitch = step_rows(self._every)[1], self._pitch
         sums = scratch.get("sums", steps * pitch)
 
         def calls(rows: int) -> list[Call]:
             made = []
-            for number, part in enumerate(interleaved(work.plan.rows, rows)):
+            for number, part in enumerate(interleaved(mapped.plan.rows, rows)):
                 place = sums, part.first * pitch, part.every * pitch, part.outputs
                 made.append(Call(loop, (*self._window(part, number, steps), *place)))
-            region = Region(0, rows, 0, work.plan.cols.output)
+            region = Region(0, rows, 0, mapped.plan.cols.output)
             return [*made, *epilogue.calls(scratch, region, sums, pitch, steps)]
 
         return self._strip(target, calls, steps)
 
     def _window(self, part: Interleaved, number: int, step_rows: int) -> tuple[Any, ...]:
         """Return the arguments of the loop that describe the window."""
-        work, rows, cols = self._work, self._work.plan.rows, self._work.plan.cols
+        mapped, rows, cols = self._mapped, self._mapped.plan.rows, self._mapped.plan.cols
         lead = np.arange(-part.step, 0) * rows.dilation + part.places[0]
         steps = -(-rows.output // step_rows)
         places = np.append(lead, part.places) + np.arange(steps)[:, np.newaxis] * (step_rows * rows.stride)
-        table = np.ascontiguousarray(work.row_index[np.clip(places, 0, work.row_index.size - 1)])
+        table = np.ascontiguousarray(mapped.row_index[np.clip(places, 0, mapped.row_index.size - 1)])
         return (
-            work.source.slot, self._width, Moving(table.reshape(-1), 0, table.shape[1]), rows.kernel, part.step,
-            int(work.source.padding_value), self._state[number : number + 1], self._lines[number], self._width,
-            work.col_index, cols.padded, cols.before, work.source.channels,
+            mapped.source.slot, self._width, Moving(table.reshape(-1), 0, table.shape[1]), rows.kernel, part.step,
+            int(mapped.source.padding_value), self._state[number : number + 1], self._lines[number], self._width,
+            mapped.col_index, cols.padded, cols.before, mapped.source.channels,
             cols.kernel, cols.dilation, cols.stride, *self._scratch, cols.output,
         )  # fmt: skip
 
     def _strip(self, target: LineBuffer, calls: Callable[[int], list[Call]], step_rows: int) -> Strip:
-        odd = self._work.plan.rows.output % step_rows
+        odd = self._mapped.plan.rows.output % step_rows
         main = Program(calls(step_rows), step_rows)
         return Strip(target, main, Program(calls(odd), step_rows) if odd else main, step_rows, state=self._state)
 
@@ -221,26 +221,26 @@ class TileSums(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        work = self.work(sources[0])
-        epilogue = self.epilogue(work, target)
+        mapped = self.mapped(sources[0])
+        epilogue = self.epilogue(mapped, target)
 
         def make() -> TileWorker:
             scratch = Scratch(self.plan.precision)
-            columns = unordered_columns(work)
-            return TileWorker(lambda *rows: _running_sums(work, scratch, columns, *rows), epilogue, scratch)
+            columns = unordered_columns(mapped)
+            return TileWorker(lambda *rows: _running_sums(mapped, scratch, columns, *rows), epilogue, scratch)
 
         return Workers(make, self.scratch_bytes)
 
 
 def _running_sums(
-    work: Work, scratch: Scratch, columns: Columns, top: int, bottom: int
+    mapped: MappedStage, scratch: Scratch, columns: Columns, top: int, bottom: int
 ) -> Iterator[tuple[Region, Samples, int]]:
-    rows_axis, cols_axis, channels = work.plan.rows, work.plan.cols, work.source.channels
+    rows_axis, cols_axis, channels = mapped.plan.rows, mapped.plan.cols, mapped.source.channels
     run_down, run_right = RUN_DOWN.variant(A=scratch.dtype), RUN_RIGHT.variant(A=scratch.dtype)
     pitch = columns.count * channels
     length = cols_axis.output * channels
     step = max(1, min(BOX_STEP_ROWS, BOX_STEP_SAMPLES // pitch) // rows_axis.stride)
-    total = _first_window(work, scratch, columns, top)
+    total = _first_window(mapped, scratch, columns, top)
     for first in range(top, bottom, step):
         last = min(first + step, bottom)
         between = scratch.get("between", (last - first) * pitch)
@@ -250,8 +250,10 @@ def _running_sums(
             moved -= 1
         if moved:
             leaving_rows = np.arange((last - moved - 1) * rows_axis.stride, (last - 1) * rows_axis.stride)
-            leaving, _ = work.source.load(scratch, "leaving", work.row_index[leaving_rows], columns)
-            entering, _ = work.source.load(scratch, "tile", work.row_index[leaving_rows + rows_axis.kernel], columns)
+            leaving, _ = mapped.source.load(scratch, "leaving", mapped.row_index[leaving_rows], columns)
+            entering, _ = mapped.source.load(
+                scratch, "tile", mapped.row_index[leaving_rows + rows_axis.kernel], columns
+            )
             below = between[(last - first - moved) * pitch :]
             run_down(total, entering, leaving, pitch, moved, rows_axis.stride, below, pitch, pitch)
         sums = scratch.get("sums", (last - first) * length)
@@ -261,22 +263,22 @@ def _running_sums(
         yield Region(first, last, 0, cols_axis.output), sums, length
 
 
-def unordered_columns(work: Work) -> Columns:
+def unordered_columns(mapped: MappedStage) -> Columns:
     """Lay out all columns in source order: running sums pass over all of them, whatever the stride."""
-    every = replace(work.plan.cols, stride=1)
-    return columns_for(every, work.col_index, 0, work.plan.cols.padded - work.plan.cols.span)
+    every = replace(mapped.plan.cols, stride=1)
+    return columns_for(every, mapped.col_index, 0, mapped.plan.cols.padded - mapped.plan.cols.span)
 
 
-def _first_window(work: Work, scratch: Scratch, columns: Columns, top: int) -> Samples:
+def _first_window(mapped: MappedStage, scratch: Scratch, columns: Columns, top: int) -> Samples:
     """Sum the rows of the window of output row ``top``."""
-    length = columns.count * work.source.channels
+    length = columns.count * mapped.source.channels
     total = scratch.get("total", length)
     total[:length] = 0
-    start = top * work.plan.rows.stride
+    start = top * mapped.plan.rows.stride
     step = max(1, min(BOX_STEP_ROWS, BOX_STEP_SAMPLES // length))
-    for first in range(start, start + work.plan.rows.kernel, step):
-        rows = work.row_index[first : min(first + step, start + work.plan.rows.kernel)]
-        tile, pitch = work.source.load(scratch, "tile", rows, columns)
+    for first in range(start, start + mapped.plan.rows.kernel, step):
+        rows = mapped.row_index[first : min(first + step, start + mapped.plan.rows.kernel)]
+        tile, pitch = mapped.source.load(scratch, "tile", rows, columns)
         row_offset = np.arange(rows.size)[np.newaxis] * pitch
         weighted_sums(tile, row_offset, Taps.down(np.ones(rows.size)), Target(total, length, 1, length), add=True)
     return total

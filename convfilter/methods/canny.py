@@ -10,7 +10,7 @@ import numpy.typing as npt
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.load import Source
-from convfilter.engine.node import Crew, Node, Rows, StageNode, StageRun, Workers
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, Workers
 from convfilter.filters import kernels
 from convfilter.filters.stage import Canny
 from convfilter.native.loop import Loop
@@ -30,7 +30,7 @@ _EDGE = 3
 Real = npt.NDArray[np.float64]
 
 
-def nodes(stage: StageRun) -> list[Node]:
+def nodes(stage: StageSetup) -> list[Node]:
     """Return the nodes of a stage; transparent pixels count as black."""
     edges = _Edges(stage)
     edges.reads = (1, 2)  # the ridges, and the picture for its alpha
@@ -40,7 +40,7 @@ def nodes(stage: StageRun) -> list[Node]:
 class _Ridges(Node):
     """Ridges of the gradient's magnitude, strong and weak ones, as bytes."""
 
-    def __init__(self, stage: StageRun) -> None:
+    def __init__(self, stage: StageSetup) -> None:
         operator = stage.plan.stage.operator
         assert isinstance(operator, Canny)
         self._stage, self._operator = stage, operator
@@ -172,7 +172,7 @@ def _mirrored(places: Indices, length: int) -> Indices:
 class _Edges(StageNode):
     """Strong ridges, and weak ridges connected to them, which may wind through the whole picture."""
 
-    def __init__(self, stage: StageRun) -> None:
+    def __init__(self, stage: StageSetup) -> None:
         super().__init__(stage)
         self.block_rows, self.jump, self.overlap = self.rows, 1.0, 0.0
 

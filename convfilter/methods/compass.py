@@ -10,8 +10,8 @@ import numpy as np
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Scratch
 from convfilter.engine.load import Source
-from convfilter.engine.node import Crew, Node, Rows, StageNode, StageRun, Worker, Workers, placeholder
-from convfilter.engine.work import Region, Work
+from convfilter.engine.mapped_stage import MappedStage, Region
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, Worker, Workers, placeholder
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Compass, Correlation
 from convfilter.planning import plan_stack
@@ -19,7 +19,7 @@ from convfilter.planning.chains import block_rows
 from convfilter.sample_types import real_of
 
 
-def nodes(stage: StageRun, nodes_of: Callable[[StageRun], list[Node]]) -> list[Node]:
+def nodes(stage: StageSetup, nodes_of: Callable[[StageSetup], list[Node]]) -> list[Node]:
     """Return the nodes of a stage; ``nodes_of`` makes those of each kernel."""
     operator = stage.plan.stage.operator
     assert isinstance(operator, Compass)
@@ -35,7 +35,7 @@ def nodes(stage: StageRun, nodes_of: Callable[[StageRun], list[Node]]) -> list[N
     return [*made, largest]
 
 
-def _sum(stage: StageRun, kernel: Kernel) -> StageRun:
+def _sum(stage: StageSetup, kernel: Kernel) -> StageSetup:
     """Return the stage that sums by one kernel, unscaled."""
     plan, source = stage.plan, stage.source
     padding = (plan.rows.before, plan.rows.after, plan.cols.before, plan.cols.after)
@@ -54,7 +54,7 @@ def _sum(stage: StageRun, kernel: Kernel) -> StageRun:
         placeholder(plan.cols.input, channels, source.dtype), source.full, source.alpha, source.gray,
         source.padding_value, source.premultiplied,
     )  # fmt: skip
-    return StageRun(planned, loaded, real, source.full, block_rows(planned))
+    return StageSetup(planned, loaded, real, source.full, block_rows(planned))
 
 
 class _Largest(StageNode):
@@ -68,8 +68,8 @@ class _Largest(StageNode):
         """Return workers."""
         # Sums are already scaled to the source's samples: no factor of the luminance is left.
         self.stage = replace(self.stage, source=replace(self.stage.source, gray=False))
-        work = Work.of(self.plan, self.stage.source)
-        epilogue = self.epilogue(work, target)
+        mapped = MappedStage.of(self.plan, self.stage.source)
+        epilogue = self.epilogue(mapped, target)
 
         def make() -> Worker:
             scratch = Scratch(np.float64)
@@ -79,7 +79,7 @@ class _Largest(StageNode):
                 values = scratch.get("largest", size)[:size].reshape(rows[1] - rows[0], *self.line)
                 values[:] = np.maximum.reduce([each.rows(*rows) for each in sources])
                 alpha = None
-                if work.source.alpha:
+                if mapped.source.alpha:
                     alpha = np.ascontiguousarray(values[..., -1]).reshape(-1)
                     values[..., :-1] *= epilogue.keep
                     values[..., :-1] += epilogue.shift * values[..., -1:]

@@ -17,9 +17,9 @@ from convfilter.engine.buffer import LineBuffer, Samples, Scratch, at_a_cache_li
 from convfilter.engine.epilogue import Epilogue, Store
 from convfilter.engine.layout import Columns, distinct_rows
 from convfilter.engine.load import LOAD
-from convfilter.engine.node import Crew, Node, StageNode, StageRun, Strip, StripPool, TileWorker, Workers
+from convfilter.engine.mapped_stage import MappedStage, Region
+from convfilter.engine.node import Crew, Node, StageNode, StageSetup, Strip, StripPool, TileWorker, Workers
 from convfilter.engine.program import Call, Counting, Following, Moving, Program, Slot
-from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import Pooling
 from convfilter.methods import box
 from convfilter.native.loop import Loop
@@ -35,7 +35,7 @@ SUMS = Loop("extreme", "sums", _SIGNATURE.replace("X", "A"))
 _Sums = Callable[[int, int], Iterator[tuple[Region, Samples, int]]]
 
 
-def nodes(stage: StageRun) -> list[Node]:
+def nodes(stage: StageSetup) -> list[Node]:
     """Return the node of a stage."""
     if _kind(stage) != "average":
         return [_Extremes(stage)]
@@ -48,22 +48,22 @@ def nodes(stage: StageRun) -> list[Node]:
     return [_Means(stage)]
 
 
-def _kind(stage: StageRun) -> str:
+def _kind(stage: StageSetup) -> str:
     operator = stage.plan.stage.operator
     assert isinstance(operator, Pooling)
     return operator.kind
 
 
-def _is_widened(work: Work, target: LineBuffer) -> bool:
+def _is_widened(mapped: MappedStage, target: LineBuffer) -> bool:
     """Whether samples become float64 first: those of a wide type, unless they are real and stored directly."""
-    source = work.source.dtype
+    source = mapped.source.dtype
     return not are_compared(source) or (is_wide(target.dtype) and target.dtype != source)
 
 
 class _Extremes(StageNode):
     """Extremes of stored samples, or of loaded ones with alpha or luminance."""
 
-    def __init__(self, stage: StageRun) -> None:
+    def __init__(self, stage: StageSetup) -> None:
         super().__init__(stage)
         # Rows between extremes and epilogue; a block is a multiple of them.
         self._between = rows_between(self.plan.rows, self.plan.cols, stage.source.channels)
@@ -71,32 +71,32 @@ class _Extremes(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        work = self.work(sources[0])
+        mapped = self.mapped(sources[0])
         # Places outside all windows may map to any row.
         row_index = np.maximum(sources[0].index(nearest_cells(self.plan.rows)), 0)
-        if work.source.alpha or work.source.gray or _is_widened(work, target):
-            cols, epilogue = self.plan.cols, self.epilogue(work, target)
+        if mapped.source.alpha or mapped.source.gray or _is_widened(mapped, target):
+            cols, epilogue = self.plan.cols, self.epilogue(mapped, target)
             cells = _run(0, min(cols.input, cols.padded - cols.before))
             kind = _kind(self.stage)
-            return Workers(lambda: _of_tiles(work, kind, epilogue, row_index, cells, cols), self.scratch_bytes)
-        if work.stores_samples(target.dtype) and self.stage.ranges is None:
-            return StripPool(lambda: self._stored(work, row_index, target))
-        return StripPool(lambda: self._through(work, row_index, self.epilogue(work, target), target))
+            return Workers(lambda: _of_tiles(mapped, kind, epilogue, row_index, cells, cols), self.scratch_bytes)
+        if mapped.stores_samples(target.dtype) and self.stage.ranges is None:
+            return StripPool(lambda: self._stored(mapped, row_index, target))
+        return StripPool(lambda: self._through(mapped, row_index, self.epilogue(mapped, target), target))
 
-    def _stored(self, work: Work, row_index: Indices, target: LineBuffer) -> Strip:
+    def _stored(self, mapped: MappedStage, row_index: Indices, target: LineBuffer) -> Strip:
         """Return the strip that stores the extremes as samples of the source's type."""
-        windows, pitch, steps = self._windows(work), target.row_samples, self.block_rows
+        windows, pitch, steps = self._windows(mapped), target.row_samples, self.block_rows
 
         def program(rows: int) -> Program:
             start = Counting(0, steps * pitch)
-            return Program(windows.calls(work.source.slot, row_index, rows, steps, target.slot, start, pitch), steps)
+            return Program(windows.calls(mapped.source.slot, row_index, rows, steps, target.slot, start, pitch), steps)
 
         return Strip.of_blocks(target, self.rows, steps, program)
 
-    def _through(self, work: Work, row_index: Indices, epilogue: Epilogue, target: LineBuffer) -> Strip:
+    def _through(self, mapped: MappedStage, row_index: Indices, epilogue: Epilogue, target: LineBuffer) -> Strip:
         """Return the strip that finds extremes, a few rows at a time, and passes them to the epilogue."""
-        source, cols, steps = work.source, self.plan.cols, self._between
-        windows, pitch = self._windows(work), cols.output * source.channels
+        source, cols, steps = mapped.source, self.plan.cols, self._between
+        windows, pitch = self._windows(mapped), cols.output * source.channels
         found = at_a_cache_line(min(steps, self.rows) * pitch, source.dtype)
 
         def program(rows: int) -> Program:
@@ -112,8 +112,8 @@ class _Extremes(StageNode):
 
         return Strip.of_blocks(target, self.rows, steps, program)
 
-    def _windows(self, work: Work) -> Windows:
-        return Windows(_kind(self.stage), self.plan.rows, self.plan.cols, work.source.channels, work.source.dtype)
+    def _windows(self, mapped: MappedStage) -> Windows:
+        return Windows(_kind(self.stage), self.plan.rows, self.plan.cols, mapped.source.channels, mapped.source.dtype)
 
 
 class _Means(StageNode):
@@ -121,21 +121,21 @@ class _Means(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        work, cols = self.work(sources[0]), self.plan.cols
-        epilogue = self.epilogue(work, target)
+        mapped, cols = self.mapped(sources[0]), self.plan.cols
+        epilogue = self.epilogue(mapped, target)
         loaded = replace(cols, input=cols.padded, before=0, after=0)
-        columns = box.unordered_columns(work)
+        columns = box.unordered_columns(mapped)
         return Workers(
-            lambda: _of_tiles(work, "average", epilogue, work.row_index, columns, loaded), self.scratch_bytes
+            lambda: _of_tiles(mapped, "average", epilogue, mapped.row_index, columns, loaded), self.scratch_bytes
         )
 
 
 def _of_tiles(
-    work: Work, kind: str, epilogue: Epilogue, row_index: Indices, columns: Columns, cols: AxisPlan
+    mapped: MappedStage, kind: str, epilogue: Epilogue, row_index: Indices, columns: Columns, cols: AxisPlan
 ) -> TileWorker:
     """Load pieces of rows, combine them down the columns, then along the rows with the geometry ``cols``."""
-    source, rows, channels = work.source, work.plan.rows, work.source.channels
-    scratch = Scratch(work.plan.precision)
+    source, rows, channels = mapped.source, mapped.plan.rows, mapped.source.channels
+    scratch = Scratch(mapped.plan.precision)
     step, width, length = rows_between(rows, cols, channels), columns.count, cols.output * channels
     cuts = range(0, width, part_cols(channels))
     parts = [(first * channels, columns.part(first, min(first + cuts.step, width))) for first in cuts]

@@ -12,15 +12,15 @@ from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.layout import Columns
 from convfilter.engine.local import require_visible
-from convfilter.engine.node import Crew, Node, StageNode, StageRun, TileWorker, Workers
-from convfilter.engine.work import Region, Work
+from convfilter.engine.mapped_stage import MappedStage, Region
+from convfilter.engine.node import Crew, Node, StageNode, StageSetup, TileWorker, Workers
 from convfilter.planning import is_wide
 from convfilter.planning.arithmetic import AxisPlan
 
 Sums: TypeAlias = Iterator[tuple[Region, Samples, int]]
 
 
-def nodes(stage: StageRun) -> list[Node]:
+def nodes(stage: StageSetup) -> list[Node]:
     """Return the node of a stage."""
     return [_Fourier(stage)]
 
@@ -30,9 +30,9 @@ class _Fourier(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        work = self.work(sources[0])
-        epilogue = self.epilogue(work, target)
-        method: _Method = _Tiles(work) if self.plan.sides[1] else _columnwise(work)  # shared by all workers
+        mapped = self.mapped(sources[0])
+        epilogue = self.epilogue(mapped, target)
+        method: _Method = _Tiles(mapped) if self.plan.sides[1] else _columnwise(mapped)  # shared by all workers
 
         def make() -> TileWorker:
             scratch = Scratch(self.plan.precision)
@@ -49,9 +49,9 @@ class Transform:
     Source: A. V. Oppenheim, R. W. Schafer, "Discrete-Time Signal Processing", overlap-save.
     """
 
-    def __init__(self, work: Work) -> None:
-        plan = self._plan = work.plan
-        self._samples = np.float64 if is_wide(work.source.dtype) else np.float32
+    def __init__(self, mapped: MappedStage) -> None:
+        plan = self._plan = mapped.plan
+        self._samples = np.float64 if is_wide(mapped.source.dtype) else np.float32
         self.sides = plan.sides
         self.tile_cols = _outputs(plan.cols, self.sides[1])
         spread = np.zeros(self.sides)
@@ -102,32 +102,32 @@ class _Method(Protocol):
         """Yield the sums of a block."""
 
 
-def _columnwise(work: Work) -> _Method:
+def _columnwise(mapped: MappedStage) -> _Method:
     from convfilter.methods.fourier_columns import Columnwise
 
-    return Columnwise(work)
+    return Columnwise(mapped)
 
 
 class _Tiles:
     """Multiplies spectra, channel by channel, and extracts the outputs."""
 
-    def __init__(self, work: Work) -> None:
-        self._work, self._transform = work, Transform(work)
+    def __init__(self, mapped: MappedStage) -> None:
+        self._mapped, self._transform = mapped, Transform(mapped)
 
     def sums(self, scratch: Scratch, top: int, bottom: int) -> Sums:
         """Yield the sums of a block."""
-        work, plan, channels = self._work, self._work.plan, self._work.source.channels
+        mapped, plan, channels = self._mapped, self._mapped.plan, self._mapped.source.channels
         rows, cols = plan.sides
-        picked = picked_rows(work.row_index, top * plan.rows.stride, rows)
+        picked = picked_rows(mapped.row_index, top * plan.rows.stride, rows)
         for left in range(0, plan.cols.output, self._transform.tile_cols):
             right = min(left + self._transform.tile_cols, plan.cols.output)
-            indices = picked_rows(work.col_index, left * plan.cols.stride, cols)
+            indices = picked_rows(mapped.col_index, left * plan.cols.stride, cols)
             columns = Columns(indices, 0, 0, indices[:0])
             length = (right - left) * channels
             buffer = scratch.get("sums", (bottom - top) * length)
             sums = buffer[: (bottom - top) * length].reshape(bottom - top, -1, channels)
             for channel in range(channels):
-                full = self._transform.correlate(_plane(work, scratch, picked, columns, channel))
+                full = self._transform.correlate(_plane(mapped, scratch, picked, columns, channel))
                 sums[:, :, channel] = full[
                     : (bottom - top) * plan.rows.stride : plan.rows.stride,
                     : (right - left) * plan.cols.stride : plan.cols.stride,
@@ -141,16 +141,16 @@ class _Tiles:
 _LOADED_ROWS = 64
 
 
-def _plane(work: Work, scratch: Scratch, rows: Indices, columns: Columns, channel: int) -> Samples:
+def _plane(mapped: MappedStage, scratch: Scratch, rows: Indices, columns: Columns, channel: int) -> Samples:
     """Load one channel of a tile; all channels of a large tile would take several times the memory."""
     plane = scratch.get("plane", rows.size * columns.count)[: rows.size * columns.count].reshape(rows.size, -1)
     for first in range(0, rows.size, _LOADED_ROWS):
         some = rows[first : first + _LOADED_ROWS]
-        tile, pitch = work.source.load(scratch, "tile", some, columns)
-        plane[first : first + some.size] = tile[channel : some.size * pitch : work.source.channels].reshape(
+        tile, pitch = mapped.source.load(scratch, "tile", some, columns)
+        plane[first : first + some.size] = tile[channel : some.size * pitch : mapped.source.channels].reshape(
             some.size, -1
         )
-    if work.source.dtype.kind == "f":
+    if mapped.source.dtype.kind == "f":
         require_visible(plane)
     return plane
 

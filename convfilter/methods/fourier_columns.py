@@ -17,8 +17,8 @@ from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import Samples, Scratch
 from convfilter.engine.layout import columns_for
 from convfilter.engine.local import require_visible
+from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.sums import Taps, Target, add_four, weighted_sums
-from convfilter.engine.work import Region, Work
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.strips import column_samples
 
@@ -28,29 +28,29 @@ Matrix = npt.NDArray[np.floating]
 class Columnwise:
     """Multiplies spectra of columns; wrapped rows are dropped (overlap-save)."""
 
-    def __init__(self, work: Work) -> None:
-        plan, channels = work.plan, work.source.channels
-        self._work, self._side, dtype = work, plan.sides[0], np.dtype(plan.precision)
+    def __init__(self, mapped: MappedStage) -> None:
+        plan, channels = mapped.plan, mapped.source.channels
+        self._mapped, self._side, dtype = mapped, plan.sides[0], np.dtype(plan.precision)
         self._there = _in_fours(_to_spectrum(self._side)).astype(dtype)
         self._back = _in_fours(_from_spectrum(self._side)[: plan.block_rows]).astype(dtype)
-        spectra = _spectra(_spread(work))
+        spectra = _spectra(_spread(mapped))
         reach = plan.cols.span * channels
         cols = max(1, (column_samples(self._side, reach) - reach) // channels)
         self._strips = []
         for left in range(0, plan.cols.output, cols):
             right = min(left + cols, plan.cols.output)
-            columns = columns_for(plan.cols, work.col_index, left, right)
+            columns = columns_for(plan.cols, mapped.col_index, left, right)
             self._strips.append((left, right, columns, _products(spectra, columns.tap_offset * channels, dtype)))
 
     def sums(self, scratch: Scratch, top: int, bottom: int) -> Iterator[tuple[Region, Samples, int]]:
         """Yield the sums of a block, which begins where a transform does."""
-        work, side, there, back = self._work, self._side, self._there, self._back
-        rows = work.row_index[np.minimum(np.arange(top, top + side), work.row_index.size - 1)]
+        mapped, side, there, back = self._mapped, self._side, self._there, self._back
+        rows = mapped.row_index[np.minimum(np.arange(top, top + side), mapped.row_index.size - 1)]
         for left, right, columns, taps in self._strips:
-            tile, pitch = work.source.load(scratch, "tile", rows, columns)
-            if work.source.dtype.kind == "f":
+            tile, pitch = mapped.source.load(scratch, "tile", rows, columns)
+            if mapped.source.dtype.kind == "f":
                 require_visible(tile[: rows.size * pitch])
-            length = (right - left) * work.source.channels
+            length = (right - left) * mapped.source.channels
             spectrum = scratch.get("spectrum", side * pitch)
             products = scratch.get("products", side * length)
             sums = scratch.get("sums", back.shape[0] * STEP_ROWS * length)
@@ -81,11 +81,11 @@ def _from_spectrum(side: int) -> Matrix:
     return matrix
 
 
-def _spread(work: Work) -> Matrix:
+def _spread(mapped: MappedStage) -> Matrix:
     """Place the kernel's rows, a dilation apart, into the rows of a transform."""
-    rows = work.plan.rows
-    spread = np.zeros((work.plan.sides[0], work.plan.kernel.matrix.shape[1]))
-    spread[: rows.span + 1 : rows.dilation] = work.plan.kernel.matrix
+    rows = mapped.plan.rows
+    spread = np.zeros((mapped.plan.sides[0], mapped.plan.kernel.matrix.shape[1]))
+    spread[: rows.span + 1 : rows.dilation] = mapped.plan.kernel.matrix
     return spread
 
 

@@ -16,11 +16,12 @@ from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Scratch
 from convfilter.engine.layout import Columns
 from convfilter.engine.load import Source
+from convfilter.engine.mapped_stage import MappedStage
 from convfilter.engine.node import (
     Crew,
     Node,
     StageNode,
-    StageRun,
+    StageSetup,
     Strip,
     StripPool,
     Strips,
@@ -29,7 +30,6 @@ from convfilter.engine.node import (
 )
 from convfilter.engine.program import Call, Following, FollowingSource, Moving, Program
 from convfilter.engine.sums import Step, Taps, Window
-from convfilter.engine.work import Work
 from convfilter.filters.multirate import Rates
 from convfilter.filters.stage import UnsharpMask
 from convfilter.methods.coarse import Coarse, Interpolation
@@ -40,7 +40,7 @@ from convfilter.planning.ring import STEP_ROWS, Ring
 from convfilter.planning.strips import OWN_BYTES, strip_cols
 
 
-def nodes(stage: StageRun) -> list[Node]:
+def nodes(stage: StageSetup) -> list[Node]:
     """Return the nodes of a stage."""
     rates, _ = stage.plan.rates
     if rates is None:
@@ -54,19 +54,19 @@ class _TapsDown(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return one strip as wide as the picture."""
-        work = self.work(sources[0])
+        mapped = self.mapped(sources[0])
         assert self.plan.kernel.factors is not None
         column = self.plan.kernel.factors[0]
         ring = Ring.of(self.plan.rows, 0, column.size)
-        columns, rows = natural_columns(work), work.row_index[ring.places()]
-        pitch = columns.count * work.source.channels
-        window, table = window_of(work, Taps.down(column), column.size), ring.table() * pitch
-        horizontal = horizontal_of(work)
+        columns, rows = natural_columns(mapped), mapped.row_index[ring.places()]
+        pitch = columns.count * mapped.source.channels
+        window, table = window_of(mapped, Taps.down(column), column.size), ring.table() * pitch
+        horizontal = horizontal_of(mapped)
 
         scratch = Scratch(self.plan.precision)
 
         def calls(step: Step) -> list[Call]:
-            load, tile = incoming(work.source, scratch, scratch, ring, rows, columns)
+            load, tile = incoming(mapped.source, scratch, scratch, ring, rows, columns)
             between = scratch.get("between", rows_at_once(scratch.dtype) * pitch)
             between[:] = 0
             down = window.call(tile, table, Step(between, pitch, pitch))
@@ -74,13 +74,13 @@ class _TapsDown(StageNode):
             return [*load, down, *horizontal.calls(scratch, between, STEP_ROWS, step)]
 
         cols = 0, self.plan.cols.output
-        return Strips([[strip_of(work, self.epilogue(work, target), target, cols, scratch, calls)]])
+        return Strips([[strip_of(mapped, self.epilogue(mapped, target), target, cols, scratch, calls)]])
 
 
 class _CoarseNode(Node):
     """A node whose results are coarse rows, in the type of the stage's sums."""
 
-    def __init__(self, stage: StageRun, coarse: Coarse, cols: int) -> None:
+    def __init__(self, stage: StageSetup, coarse: Coarse, cols: int) -> None:
         plan = stage.plan
         self.stage, self.plan, self.coarse, self.rows = stage, plan, coarse, coarse.count
         self.line = cols, plan.channels
@@ -90,15 +90,15 @@ class _CoarseNode(Node):
         self.cost = plan.multiply_adds * plan.rows.output * plan.cols.output * plan.channels / 3
         self.scratch_bytes = plan.scratch_bytes
 
-    def work(self, source: LineBuffer) -> Work:
+    def mapped(self, source: LineBuffer) -> MappedStage:
         """Return the stage with its index maps into a line buffer."""
-        return Work.of(self.plan, replace(self.stage.source, buffer=source))
+        return MappedStage.of(self.plan, replace(self.stage.source, buffer=source))
 
 
 class _Decimate(_CoarseNode):
     """Decimates and blurs down the columns; an extra column holds the padding value."""
 
-    def __init__(self, stage: StageRun, coarse: Coarse) -> None:
+    def __init__(self, stage: StageSetup, coarse: Coarse) -> None:
         super().__init__(stage, coarse, stage.plan.cols.input + 1)
         rates = coarse.rates
         self.jump = rates.step
@@ -122,15 +122,15 @@ class _Decimate(_CoarseNode):
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return column strips that fit the cache."""
         (source,) = sources
-        work, channels, decimation = self.work(source), self.plan.channels, self._decimation
-        columns = natural_columns(work)
+        mapped, channels, decimation = self.mapped(source), self.plan.channels, self._decimation
+        columns = natural_columns(mapped)
         rows = source.index(self.coarse.source_index)
         pitch = columns.count * channels
 
         def strip(cols: tuple[int, int], scratch: Scratch, persistent: Scratch, persists: bool) -> Strip:
             memory = Following(target.slot, cols[0] * channels, STEP_ROWS * pitch)
             step = Step(memory, pitch, (cols[1] - cols[0]) * channels)
-            program = decimation.program(work.source, rows, columns.part(*cols), step, (scratch, persistent))
+            program = decimation.program(mapped.source, rows, columns.part(*cols), step, (scratch, persistent))
             return Strip(target, program, program, STEP_ROWS, persists=persists)
 
         widest = strip_cols(decimation.ring.slots, channels)
@@ -145,7 +145,7 @@ def steps_ahead(rates: Rates) -> int:
 class _Decimation:
     """Programs that decimate and blur down the columns."""
 
-    def __init__(self, stage: StageRun, coarse: Coarse) -> None:
+    def __init__(self, stage: StageSetup, coarse: Coarse) -> None:
         rates, finite, dtype = coarse.rates, stage.source.is_finite, stage.plan.precision
         self.ring = Ring.of(coarse.down, 0, rates.down.size)
         self._tables = Tables(self.ring)
@@ -184,7 +184,7 @@ class _Decimation:
 class _Along(_CoarseNode):
     """Decimates, blurs and interpolates along the coarse rows, one row for each lane of a vector."""
 
-    def __init__(self, stage: StageRun, coarse: Coarse) -> None:
+    def __init__(self, stage: StageSetup, coarse: Coarse) -> None:
         super().__init__(stage, coarse, stage.plan.cols.output)
         self.block_rows = self.group_rows = COARSE_GROUP
 
@@ -195,8 +195,8 @@ class _Along(_CoarseNode):
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers that filter groups of rows."""
         (source,) = sources
-        work = Work.of(self.plan, self.stage.source)
-        horizontal, group = horizontal_of(work), rows_at_once(self.dtype)
+        mapped = MappedStage.of(self.plan, self.stage.source)
+        horizontal, group = horizontal_of(mapped), rows_at_once(self.dtype)
 
         def make() -> Strip:
             rows = FollowingSource(source.slot, 0, group * source.row_samples)
@@ -211,7 +211,7 @@ class _Along(_CoarseNode):
 class _Interpolate(StageNode):
     """Interpolates between the coarse rows."""
 
-    def __init__(self, stage: StageRun, coarse: Coarse) -> None:
+    def __init__(self, stage: StageSetup, coarse: Coarse) -> None:
         super().__init__(stage)
         self._coarse = coarse
         self.cost /= 3
@@ -232,15 +232,15 @@ class _Interpolate(StageNode):
         """Return column strips that fit the cache."""
         coarse, *picture = sources
         channels, pitch = self.plan.channels, coarse.row_samples
-        work = self.work(picture[0]) if picture else Work.of(self.plan, self.stage.source)
-        epilogue = self.epilogue(work, target)
+        mapped = self.mapped(picture[0]) if picture else MappedStage.of(self.plan, self.stage.source)
+        epilogue = self.epilogue(mapped, target)
         interpolation = Interpolation(self._coarse, np.dtype(self.plan.precision), coarse)
 
         def strip(cols: tuple[int, int], scratch: Scratch, persistent: Scratch, persists: bool) -> Strip:
             def calls(step: Step) -> list[Call]:
                 return [interpolation.call(coarse.slot, pitch, cols[0] * channels, step)]
 
-            return strip_of(work, epilogue, target, cols, scratch, calls)
+            return strip_of(mapped, epilogue, target, cols, scratch, calls)
 
         widest = strip_cols(interpolation.runs, channels)
         return strips_of(self.plan.cols.output, widest, strip, self.plan.precision, threads=threads)

@@ -17,9 +17,9 @@ from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.layout import Columns
 from convfilter.engine.load import Source
-from convfilter.engine.node import Crew, Node, Rows, StageNode, StageRun, Workers
+from convfilter.engine.mapped_stage import MappedStage, Region
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, Workers
 from convfilter.engine.program import Slot
-from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import Guided
 from convfilter.loops.vectors import vector_bytes
 from convfilter.methods.bilateral import SPLIT
@@ -41,7 +41,7 @@ _DROWNING = 2.0**20
 Real = npt.NDArray[np.float64]
 
 
-def nodes(stage: StageRun) -> list[Node]:
+def nodes(stage: StageSetup) -> list[Node]:
     """Return the node of a stage; transparent pixels count as black."""
     return [_Guided(stage)]
 
@@ -51,20 +51,20 @@ class _Guided(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        work = self.work(sources[0])
-        epilogue = self.epilogue(work, target)
-        return Workers(lambda: _Worker(work, epilogue, sources[0]), self.scratch_bytes)
+        mapped = self.mapped(sources[0])
+        epilogue = self.epilogue(mapped, target)
+        return Workers(lambda: _Worker(mapped, epilogue, sources[0]), self.scratch_bytes)
 
 
 class _Worker:
     """Filters a block of rows, in memory of its own."""
 
-    def __init__(self, work: Work, epilogue: Epilogue, picture: LineBuffer) -> None:
-        operator = work.plan.stage.operator
+    def __init__(self, mapped: MappedStage, epilogue: Epilogue, picture: LineBuffer) -> None:
+        operator = mapped.plan.stage.operator
         assert isinstance(operator, Guided) and not isinstance(operator.guide, str)
-        self._work, self._epilogue, self._picture, self._radius = work, epilogue, picture, operator.radius
-        height, self._width, radius = work.plan.rows.input, work.plan.cols.input, operator.radius
-        mode = work.plan.stage.padding_mode
+        self._mapped, self._epilogue, self._picture, self._radius = mapped, epilogue, picture, operator.radius
+        height, self._width, radius = mapped.plan.rows.input, mapped.plan.cols.input, operator.radius
+        mode = mapped.plan.stage.padding_mode
         #: The picture's row and column at each place of an axis that is padded by the radius.
         self._rows = index_map(height, radius, height + 2 * radius, mode)
         cols = index_map(self._width, radius, self._width + 2 * radius, mode)
@@ -73,7 +73,7 @@ class _Worker:
         self._pitch, self._line = (-(-size // lanes) * lanes for size in (cols.size, self._width))
         self._behind = lanes
         self._scratch = Scratch(np.float64)
-        source = work.source
+        source = mapped.source
         #: White of the loaded samples, and of the guide.
         self._white = source.full * (source.full if source.multiplies else 1.0)
         self._white *= LUMINANCE_DIVISOR if source.gray else 1.0
@@ -87,7 +87,7 @@ class _Worker:
     def __call__(self, rows: Rows) -> int:
         """Store output rows ``top`` to ``bottom - 1``; returns how many samples were clipped."""
         top, bottom = rows
-        radius, source = self._radius, self._work.source
+        radius, source = self._radius, self._mapped.source
         needed = self._rows[top : bottom + 2 * radius]
         runs = list(_runs(np.unique(needed)))
         loaded = np.concatenate([self._rows[first : last + 2 * radius] for first, last in runs])
@@ -167,7 +167,7 @@ class _Worker:
         FOLLOW_LINES.variant(D=np.float64)(
             slopes, count * line, shifts, line, places, rows.size, self._width, radius, self._columns.indices, flat,
             guide[0].size, pitch, np.ascontiguousarray(rows), planes, *middles, sums, running, pitch + self._behind,
-            out, self._width * self._work.source.channels, self._work.source.channels,
+            out, self._width * self._mapped.source.channels, self._mapped.source.channels,
         )  # fmt: skip
 
     def _spoilt(
@@ -177,7 +177,7 @@ class _Worker:
 
         Such samples would stay in running sums, so they are set to 0 here.
         """
-        if self._work.source.is_finite and self._guide is None:
+        if self._mapped.source.is_finite and self._guide is None:
             return None
         bad = np.zeros(picture.shape[1:], bool)
         for planes, white in ((picture, self._white), (guide, self._guide_white)):
@@ -196,9 +196,9 @@ class _Worker:
 
     def _store(self, rows: Rows, values: Real) -> int:
         """Store results; colours are divided by the alpha of their pixel, which stays."""
-        source, alpha = self._work.source, None
+        source, alpha = self._mapped.source, None
         if source.alpha:
-            central = central_alpha(self._work, *rows)
+            central = central_alpha(self._mapped, *rows)
             opaque = central[..., np.newaxis]
             if not source.premultiplied:
                 values[...] = np.divide(values, opaque, out=np.zeros_like(values), where=opaque > 0)

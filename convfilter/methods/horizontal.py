@@ -9,10 +9,10 @@ import numpy as np
 from convfilter.engine.borders import CONSTANT, Indices
 from convfilter.engine.buffer import CACHE_LINE, Samples, Scratch
 from convfilter.engine.layout import Columns, columns_for
+from convfilter.engine.mapped_stage import MappedStage
 from convfilter.engine.program import Call, Moving
 from convfilter.engine.sums import Step, Taps, dtype_of, sum_call
 from convfilter.engine.threads import cut
-from convfilter.engine.work import Work
 from convfilter.filters.multirate import Rates
 from convfilter.methods.coarse import Coarse
 from convfilter.native.loop import Loop
@@ -35,10 +35,10 @@ class Horizontal(Protocol):
         """Return the calls that filter ``count`` rows; memory is padded to a multiple of ``rows_at_once``."""
 
 
-def horizontal_of(work: Work) -> Horizontal:
+def horizontal_of(mapped: MappedStage) -> Horizontal:
     """Return the pass that filters rows in source order to the output's width."""
-    rates = work.plan.rates[1]
-    return _TapByTap(work) if rates is None else _AtRates(work, rates)
+    rates = mapped.plan.rates[1]
+    return _TapByTap(mapped) if rates is None else _AtRates(mapped, rates)
 
 
 def rows_at_once(dtype: np.dtype[np.generic]) -> int:
@@ -46,22 +46,22 @@ def rows_at_once(dtype: np.dtype[np.generic]) -> int:
     return CACHE_LINE // dtype.itemsize
 
 
-def natural_columns(work: Work) -> Columns:
+def natural_columns(mapped: MappedStage) -> Columns:
     """Lay out the source's columns in order, and an extra column that holds the padding value."""
-    width = work.plan.cols.input
+    width = mapped.plan.cols.input
     indices = np.append(np.arange(width, dtype=np.int64), CONSTANT)
     return Columns(indices, 0, width, indices[:0])
 
 
 class _TapByTap:
-    def __init__(self, work: Work) -> None:
-        assert work.plan.kernel.factors is not None
-        self._channels, self._cols, axis = work.source.channels, work.plan.cols.input + 1, work.plan.cols
+    def __init__(self, mapped: MappedStage) -> None:
+        assert mapped.plan.kernel.factors is not None
+        self._channels, self._cols, axis = mapped.source.channels, mapped.plan.cols.input + 1, mapped.plan.cols
         # Padded places map to the extra column.
-        index = np.where(work.col_index == CONSTANT, axis.input, work.col_index)
+        index = np.where(mapped.col_index == CONSTANT, axis.input, mapped.col_index)
         columns = columns_for(axis, index, 0, axis.output)
         self._picked = np.ascontiguousarray(columns.indices, np.int64)
-        self._taps = Taps.along(columns.tap_offset * self._channels, work.plan.kernel.factors[1]).nonzero()
+        self._taps = Taps.along(columns.tap_offset * self._channels, mapped.plan.kernel.factors[1]).nonzero()
 
     def calls(self, scratch: Scratch, rows: Samples | Moving, count: int, step: Step) -> list[Call]:
         pitch = self._picked.size * self._channels
@@ -73,12 +73,12 @@ class _TapByTap:
 
 
 class _AtRates:
-    def __init__(self, work: Work, rates: Rates) -> None:
-        axis, channels = work.plan.cols, work.source.channels
+    def __init__(self, mapped: MappedStage, rates: Rates) -> None:
+        axis, channels = mapped.plan.cols, mapped.source.channels
         # Halo of an output, which each piece transposes again.
         halo = rates.down.size + (rates.middle.size + rates.up.shape[1]) * rates.step
         most = max(TURNED_SAMPLES // channels, HALOS * halo) // axis.stride
-        self._parts = [_Part(work, rates, first, last) for first, last in cut(axis.output, max(1, most))]
+        self._parts = [_Part(mapped, rates, first, last) for first, last in cut(axis.output, max(1, most))]
 
     def calls(self, scratch: Scratch, rows: Samples | Moving, count: int, step: Step) -> list[Call]:
         return [part.call(scratch, rows, count, step) for part in self._parts]
@@ -87,9 +87,9 @@ class _AtRates:
 class _Part:
     """Outputs ``first`` to ``last - 1`` of a row."""
 
-    def __init__(self, work: Work, rates: Rates, first: int, last: int) -> None:
-        channels = work.source.channels
-        coarse = Coarse.of(work.plan.cols, rates, work.plan.stage.padding_mode, first, last)
+    def __init__(self, mapped: MappedStage, rates: Rates, first: int, last: int) -> None:
+        channels = mapped.source.channels
+        coarse = Coarse.of(mapped.plan.cols, rates, mapped.plan.stage.padding_mode, first, last)
         phase, place = coarse.place(np.arange(first, last))
         self._channels, self._coarse, self._rates = channels, coarse, rates
         self._start, self._length = first * channels, (last - first) * channels

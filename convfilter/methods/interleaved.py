@@ -14,11 +14,11 @@ import numpy as np
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.epilogue import Store
 from convfilter.engine.layout import Columns, columns_for
+from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Strip, Strips, strips_of
 from convfilter.engine.program import Call, Moving, Program
 from convfilter.engine.sums import weights_of_rows
 from convfilter.engine.tone import AS_IT_IS, Tone
-from convfilter.engine.work import Region, Work
 from convfilter.loops.vectors import vector_bytes
 from convfilter.native.loop import Loop
 from convfilter.planning.strips import INTERLEAVED_ROWS, Interleaving
@@ -31,16 +31,16 @@ CARRY = Loop("folded", "carry", "A* i8 i8 i8 i8")
 DEINTERLEAVE = Loop("folded", "unfold", "T* i8 i8 i8 T* T* i8 i8 i8")
 
 
-def strips(work: Work, epilogue: Store, target: LineBuffer, threads: int) -> Strips | None:
+def strips(mapped: MappedStage, epilogue: Store, target: LineBuffer, threads: int) -> Strips | None:
     """Return the strips of a stage, or None where rows are not lane-interleaved."""
-    interleaving, tone = work.plan.interleaving, epilogue.unclipped(np.dtype(work.plan.precision))
-    if interleaving is None or tone is None or work.source.gray or not work.source.pads_with_samples:
+    interleaving, tone = mapped.plan.interleaving, epilogue.unclipped(np.dtype(mapped.plan.precision))
+    if interleaving is None or tone is None or mapped.source.gray or not mapped.source.pads_with_samples:
         return None
 
     def strip(cols: tuple[int, int], scratch: Scratch, persistent: Scratch, persists: bool) -> Strip:
-        return _Interleaved(work, interleaving, tone, epilogue, target, scratch, persistent).strip(*cols)
+        return _Interleaved(mapped, interleaving, tone, epilogue, target, scratch, persistent).strip(*cols)
 
-    return strips_of(work.plan.cols.output, interleaving.cols, strip, work.plan.precision, threads=threads)
+    return strips_of(mapped.plan.cols.output, interleaving.cols, strip, mapped.plan.precision, threads=threads)
 
 
 class _Interleaved:
@@ -48,7 +48,7 @@ class _Interleaved:
 
     def __init__(
         self,
-        work: Work,
+        mapped: MappedStage,
         interleaving: Interleaving,
         tone: Tone,
         epilogue: Store,
@@ -56,25 +56,25 @@ class _Interleaved:
         scratch: Scratch,
         persistent: Scratch,
     ) -> None:
-        self._work, self._interleaving, self._tone, self._epilogue, self._target = (
-            work,
+        self._mapped, self._interleaving, self._tone, self._epilogue, self._target = (
+            mapped,
             interleaving,
             tone,
             epilogue,
             target,
         )
         self._scratch, self._persistent = scratch, persistent
-        self._lanes = vector_bytes() // np.dtype(work.plan.precision).itemsize
-        column, row = work.plan.products[0]
+        self._lanes = vector_bytes() // np.dtype(mapped.plan.precision).itemsize
+        column, row = mapped.plan.products[0]
         self._column = column[interleaving.ring.rows]
         self._first, self._row = interleaving.first_col, row[interleaving.first_col : interleaving.last_col]
 
     def strip(self, left: int, right: int) -> Strip:
         """Return the strip of output columns ``left`` to ``right - 1``."""
-        work, taps = self._work, self._row.size
-        columns = columns_for(work.plan.cols, work.col_index, left, right)
+        mapped, taps = self._mapped, self._row.size
+        columns = columns_for(mapped.plan.cols, mapped.col_index, left, right)
         columns = columns.part(self._first, self._first + right - left + taps - 1)
-        channels = work.source.channels
+        channels = mapped.source.channels
         # Enough vectors for all samples, in whole squares.
         depth = -(-columns.count * channels // self._lanes**2) * self._lanes
         pixels = -(-depth // channels // INTERLEAVED_ROWS) * INTERLEAVED_ROWS
@@ -90,17 +90,17 @@ class _Interleaved:
             outgoing = self._outgoing(samples, pixels, depth, Region(0, rows, left, right))
             return Program([*sums, along, outgoing], INTERLEAVED_ROWS)
 
-        odd = work.plan.rows.output % INTERLEAVED_ROWS
+        odd = mapped.plan.rows.output % INTERLEAVED_ROWS
         main = program(INTERLEAVED_ROWS)
         return Strip(self._target, main, program(odd) if odd else main, INTERLEAVED_ROWS)
 
     def _incoming(self, columns: Columns, depth: int) -> list[Call]:
         """Return the calls that load a step's source rows, padded and interleaved, into the ring."""
-        source, ring, dtype = self._work.source, self._interleaving.ring, self._work.source.dtype
+        source, ring, dtype = self._mapped.source, self._interleaving.ring, self._mapped.source.dtype
         natural = self._scratch.get("natural", ring.block * depth * self._lanes, dtype)
         natural[:] = 0
         self._ring = self._persistent.get("ring", ring.slots * depth * self._lanes, dtype)
-        rows = Moving(self._work.row_index[ring.places()], ring.lead * ring.block, ring.block)
+        rows = Moving(self._mapped.row_index[ring.places()], ring.lead * ring.block, ring.block)
         place = columns.indices, columns.count, columns.run_start, columns.run_length
         line, channels = depth * self._lanes, source.channels
         copied = (
@@ -129,7 +129,7 @@ class _Interleaved:
     def _along(self, between: Samples, pitch: int, pixels: int, rows: int) -> tuple[Call, Samples]:
         """Return the call that sums along ``rows`` rows, eight pixels at a time, and the samples that it stores."""
         weights = weights_of_rows(self._row[:, np.newaxis], INTERLEAVED_ROWS, between.dtype)
-        pixel = self._work.source.channels * self._lanes
+        pixel = self._mapped.source.channels * self._lanes
         begins = np.arange(rows)[:, np.newaxis] * (pitch * self._lanes) + np.arange(0, pixels, INTERLEAVED_ROWS) * pixel
         offsets = begins.reshape(-1, 1) + np.arange(weights.shape[0]) * pixel
         tone = self._tone
@@ -144,7 +144,7 @@ class _Interleaved:
         """Return the call that de-interleaves samples into the target rows."""
         line = self._scratch.get("line", depth * self._lanes + self._lanes**2, self._epilogue.dtype)
         output, start, out_pitch = self._epilogue.place(region, INTERLEAVED_ROWS)
-        channels = self._work.source.channels
+        channels = self._mapped.source.channels
         length = (region.right - region.left) * channels
         arguments = (
             samples, pixels * channels * self._lanes, region.bottom, depth, line, output, start, out_pitch, length,

@@ -12,8 +12,8 @@ import numpy as np
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.load import Source
-from convfilter.engine.node import Crew, Node, Rows, StageNode, StageRun, Worker, Workers, placeholder
-from convfilter.engine.work import Region, Work
+from convfilter.engine.mapped_stage import MappedStage, Region
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, Worker, Workers, placeholder
 from convfilter.filters.stage import Join, Pair, Unpooling
 from convfilter.methods.layer import Real, finish
 from convfilter.methods.values import straight
@@ -23,7 +23,7 @@ from convfilter.planning.plan import for_any_numbers
 from convfilter.sample_types import real_of
 
 
-def nodes(stage: StageRun, nodes_of: Callable[[StageRun], list[Node]]) -> list[Node]:
+def nodes(stage: StageSetup, nodes_of: Callable[[StageSetup], list[Node]]) -> list[Node]:
     """Return the nodes of a stage; ``nodes_of`` makes those of the branches."""
     made: list[Node] = []
     ends = []
@@ -41,7 +41,7 @@ def nodes(stage: StageRun, nodes_of: Callable[[StageRun], list[Node]]) -> list[N
     return [*made, joined]
 
 
-def _in_branch(stage: StageRun, plan: StagePlan, *, is_first: bool) -> StageRun:
+def _in_branch(stage: StageSetup, plan: StagePlan, *, is_first: bool) -> StageSetup:
     """Return a stage of a branch, with a method that keeps non-finite samples within their windows."""
     source = stage.source
     between = real_of(source.dtype, stage.dtype)
@@ -51,13 +51,13 @@ def _in_branch(stage: StageRun, plan: StagePlan, *, is_first: bool) -> StageRun:
     padding = plan.stage.padding_value if constant and plan.algorithm != "pooling" else 0.0
     loaded = Source(buffer, source.full, plan.alpha, False, padding, plan.premultiplied)
     plan = for_any_numbers(plan)
-    return StageRun(plan, loaded, between, source.full, block_rows(plan))
+    return StageSetup(plan, loaded, between, source.full, block_rows(plan))
 
 
 class _Joined(StageNode):
     """The node that joins the branches."""
 
-    def __init__(self, stage: StageRun) -> None:
+    def __init__(self, stage: StageSetup) -> None:
         super().__init__(stage)
         self._heights = [branch[-1].rows.output if branch else self.plan.rows.input for branch in self.plan.branches]
         self.jump, self.overlap = max(self._heights) / self.rows, 0.0
@@ -75,9 +75,9 @@ class _Joined(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        work = Work.of(self.plan, self.stage.source)
-        epilogue, operator = self.epilogue(work, target), self._operator
-        full = work.source.full
+        mapped = MappedStage.of(self.plan, self.stage.source)
+        epilogue, operator = self.epilogue(mapped, target), self._operator
+        full = mapped.source.full
 
         def make() -> Worker:
             scratch = Scratch(np.float64)
@@ -90,22 +90,22 @@ class _Joined(StageNode):
                     )
                     size = self.rows, self.plan.cols.output
                     unpooled = _unpooled(operator.unpooling, values, indices, size, full)
-                    return finish(work, epilogue, scratch, region, unpooled)
+                    return finish(mapped, epilogue, scratch, region, unpooled)
                 inputs = [
                     buffer.rows(*rows) if height == self.rows else buffer.rows(0, 1)
                     for buffer, height in zip(sources, self._heights, strict=True)
                 ]
-                colours, alpha = _joined(operator.kind, inputs, work, full)
-                return finish(work, epilogue, scratch, region, colours, alpha)
+                colours, alpha = _joined(operator.kind, inputs, mapped, full)
+                return finish(mapped, epilogue, scratch, region, colours, alpha)
 
             return compute
 
         return Workers(make, 4 * 8 * self.block_rows * self.plan.cols.output * self.plan.output_channels)
 
 
-def _joined(kind: str, inputs: Sequence[Samples], work: Work, full: float) -> tuple[Real, Real | None]:
+def _joined(kind: str, inputs: Sequence[Samples], mapped: MappedStage, full: float) -> tuple[Real, Real | None]:
     """Return the colours of some rows, and their alpha if there is any."""
-    parted = [straight(each, work.source) for each in inputs]
+    parted = [straight(each, mapped.source) for each in inputs]
     values, (_, alpha) = [colours for colours, _ in parted], parted[0]
     if kind == "concat":
         colours = np.concatenate(values, axis=2)
@@ -115,7 +115,7 @@ def _joined(kind: str, inputs: Sequence[Samples], work: Work, full: float) -> tu
             colours = colours + other if kind == "add" else colours * other / full
     if alpha is not None:
         alpha = np.ascontiguousarray(np.broadcast_to(alpha, colours.shape[:2]))
-        if work.source.premultiplied:
+        if mapped.source.premultiplied:
             colours = colours * (alpha[..., np.newaxis] / full)
     return colours, alpha
 

@@ -13,8 +13,8 @@ from convfilter.engine.borders import CONSTANT, Indices, gather
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.load import Source
-from convfilter.engine.node import Crew, Node, Rows, StageNode, StageRun, Workers
-from convfilter.engine.work import Region, Work
+from convfilter.engine.mapped_stage import MappedStage, Region
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, Workers
 from convfilter.filters.point_rows import default_numbers
 from convfilter.filters.stage import ACTIVATIONS, Layer
 from convfilter.methods.pointwise import ACTIVATE
@@ -25,7 +25,7 @@ Real = npt.NDArray[np.float64]
 _FEW_KERNELS = 48
 
 
-def nodes(stage: StageRun) -> list[Node]:
+def nodes(stage: StageSetup) -> list[Node]:
     """Return the node of a stage."""
     return [_Layer(stage)]
 
@@ -36,7 +36,7 @@ class _Layer(StageNode):
     The result is on the samples' own scale. Alpha is that of the centre pixel.
     """
 
-    def __init__(self, stage: StageRun) -> None:
+    def __init__(self, stage: StageSetup) -> None:
         super().__init__(stage)
         rows = self.plan.rows
         if rows.inserted:
@@ -55,9 +55,9 @@ class _Layer(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        work = self.work(sources[0])
-        epilogue = self.epilogue(work, target)
-        return Workers(lambda: _Rows(work, epilogue, target, self.stage).compute, self.scratch_bytes)
+        mapped = self.mapped(sources[0])
+        epilogue = self.epilogue(mapped, target)
+        return Workers(lambda: _Rows(mapped, epilogue, target, self.stage).compute, self.scratch_bytes)
 
 
 class Windows(NamedTuple):
@@ -126,15 +126,15 @@ class _Phases:
         self._made: dict[tuple[int, int], list[Samples]] = {}
         self._whole: dict[tuple[tuple[int, int, int], ...], Samples] = {}
 
-    def sums(self, work: Work, top: int, bottom: int) -> Samples:
+    def sums(self, mapped: MappedStage, top: int, bottom: int) -> Samples:
         """Return the sums of some rows."""
-        operator, plan = self._operator, work.plan
+        operator, plan = self._operator, mapped.plan
         row_places, by_row = phases(plan.rows, top, bottom)
         col_places, by_col = phases(plan.cols, 0, plan.cols.output)
         before = (plan.cols.before - col_places.start) // plan.cols.step
         if operator.groups == 1 and operator.weight[:, :, 0, 0].size <= _FEW_KERNELS:
-            return self._at_once(work, (top, bottom), (row_places, by_row), (col_places, by_col), before)
-        padded = _padded(work, work.row_index[row_places], work.col_index[col_places], before)
+            return self._at_once(mapped, (top, bottom), (row_places, by_row), (col_places, by_col), before)
+        padded = _padded(mapped, mapped.row_index[row_places], mapped.col_index[col_places], before)
         total = np.zeros((bottom - top, plan.cols.output, len(operator.bias)), padded.dtype)
         inputs, outputs = operator.weight.shape[1], len(operator.bias) // operator.groups
         for down in by_row:
@@ -149,7 +149,7 @@ class _Phases:
 
     def _at_once(
         self,
-        work: Work,
+        mapped: MappedStage,
         rows: Rows,
         down: tuple[slice, list[Phase]],
         along: tuple[slice, list[Phase]],
@@ -157,13 +157,13 @@ class _Phases:
     ) -> Samples:
         """Return the sums of all phases by one product with the union of their windows, for kernels of few channels."""
         (row_places, by_row), (col_places, by_col) = down, along
-        plan, outputs = work.plan, len(self._operator.bias)
+        plan, outputs = mapped.plan, len(self._operator.bias)
         height, width = -(-(rows[1] - rows[0]) // plan.rows.step), -(-plan.cols.output // plan.cols.step)
         (top, tall), (left, wide) = (_union(each) for each in (by_row, by_col))
         # The union window of the last outputs may reach past the padding.
-        row_index = _filled(work.row_index[row_places], top + tall + height - 1)
-        col_index = _filled(work.col_index[col_places], left + wide + width - 1)
-        padded = _padded(work, row_index, col_index, before)[top:, left:]
+        row_index = _filled(mapped.row_index[row_places], top + tall + height - 1)
+        col_index = _filled(mapped.col_index[col_places], left + wide + width - 1)
+        padded = _padded(mapped, row_index, col_index, before)[top:, left:]
         matrix = self._matrix(by_row, by_col, (top, tall, plan.rows.step), (left, wide, plan.cols.step))
         windows = _windows(padded, Windows(height, tall, 1, 1), Windows(width, wide, 1, 1))
         sums = (windows @ matrix).reshape(height, width, plan.rows.step, plan.cols.step, outputs)
@@ -217,26 +217,26 @@ class _Rows:
     exact; a single division at the end removes the weights' denominator and the scales of alpha and luminance.
     """
 
-    def __init__(self, work: Work, epilogue: Epilogue, target: LineBuffer, stage: StageRun) -> None:
-        operator = work.plan.stage.operator
+    def __init__(self, mapped: MappedStage, epilogue: Epilogue, target: LineBuffer, stage: StageSetup) -> None:
+        operator = mapped.plan.stage.operator
         assert isinstance(operator, Layer)
-        source = work.source
+        source = mapped.source
         numerators, divisor = operator.fractions if source.is_finite else (operator.weight, np.ones(len(operator.bias)))
-        self._work, self._operator, self._epilogue, self._target = work, operator, epilogue, target
-        numerators = numerators.astype(work.plan.precision)
+        self._mapped, self._operator, self._epilogue, self._target = mapped, operator, epilogue, target
+        numerators = numerators.astype(mapped.plan.precision)
         self._matrices = [] if operator.transposed else _matrices(numerators, operator.groups)
         self._phases = _Phases(numerators, operator)
         self._divisor = divisor * (_scale(source) if source.is_finite else 1.0)
         self._shift = operator.bias * (source.full * self._divisor)
-        unscaled = _is_plain(work.plan) and source.full == stage.full_out and not source.alpha
+        unscaled = _is_plain(mapped.plan) and source.full == stage.full_out and not source.alpha
         plain = target.dtype == np.float32 and unscaled and stage.ranges is None
-        self._in_single = plain and work.plan.precision == "float32" and bool(np.all(self._divisor == 1))
+        self._in_single = plain and mapped.plan.precision == "float32" and bool(np.all(self._divisor == 1))
         self._scratch = Scratch(np.float64)
 
     def compute(self, rows: Rows) -> int:
         """Store output rows ``top`` to ``bottom - 1``; returns how many samples were clipped."""
         top, bottom = rows
-        sums, full = self._sums(top, bottom), self._work.source.full
+        sums, full = self._sums(top, bottom), self._mapped.source.full
         if self._in_single:
             sums += self._shift.astype(np.float32)
             self._target.rows(top, bottom)[:] = _activated(self._operator, sums, full)
@@ -245,39 +245,44 @@ class _Rows:
         values += self._shift
         values /= self._divisor
         values = _activated(self._operator, values, full)
-        return finish(self._work, self._epilogue, self._scratch, Region(top, bottom, 0, values.shape[1]), values)
+        return finish(self._mapped, self._epilogue, self._scratch, Region(top, bottom, 0, values.shape[1]), values)
 
     def _sums(self, top: int, bottom: int) -> Samples:
         """Return the products of the windows of some rows with the numerators."""
-        work, inputs = self._work, self._operator.weight.shape[1]
+        mapped, inputs = self._mapped, self._operator.weight.shape[1]
         if self._operator.transposed:
-            return self._phases.sums(work, top, bottom)
-        rows = work.plan.rows
+            return self._phases.sums(mapped, top, bottom)
+        rows = mapped.plan.rows
         first, last = top * rows.stride, (bottom - 1) * rows.stride + rows.span + 1
-        padded = _padded(work, work.row_index[first:last], work.col_index, work.plan.cols.before)
-        windows = Windows.of(rows, bottom - top), Windows.of(work.plan.cols, work.plan.cols.output)
+        padded = _padded(mapped, mapped.row_index[first:last], mapped.col_index, mapped.plan.cols.before)
+        windows = Windows.of(rows, bottom - top), Windows.of(mapped.plan.cols, mapped.plan.cols.output)
         parts = [
             _windows(padded[..., group * inputs : (group + 1) * inputs], *windows) @ matrix
             for group, matrix in enumerate(self._matrices)
         ]
         sums: Samples = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-        return sums.reshape(bottom - top, work.plan.cols.output, -1)
+        return sums.reshape(bottom - top, mapped.plan.cols.output, -1)
 
 
 def finish(
-    work: Work, epilogue: Epilogue, scratch: Scratch, region: Region, colours: Samples, central: Real | None = None
+    mapped: MappedStage,
+    epilogue: Epilogue,
+    scratch: Scratch,
+    region: Region,
+    colours: Samples,
+    central: Real | None = None,
 ) -> int:
     """Store straight colours, with the alpha of the centre pixels unless alpha is given.
 
     Returns how many samples were clipped.
     """
-    rows, cols, channels = *colours.shape[:2], work.plan.output_channels
+    rows, cols, channels = *colours.shape[:2], mapped.plan.output_channels
     size = rows * cols * channels
     values = scratch.get("values", size)[:size].reshape(rows, cols, channels)
     values[..., : colours.shape[2]] = colours
     alpha = None
-    if work.source.alpha:
-        central = central_alpha(work, region.top, region.bottom) if central is None else central
+    if mapped.source.alpha:
+        central = central_alpha(mapped, region.top, region.bottom) if central is None else central
         values *= epilogue.keep
         values += epilogue.shift * central[..., np.newaxis]
         values[..., -1] = 0.0
@@ -286,14 +291,14 @@ def finish(
     return sum(call() for call in calls)
 
 
-def central_alpha(work: Work, top: int, bottom: int) -> Real:
+def central_alpha(mapped: MappedStage, top: int, bottom: int) -> Real:
     """Return the alpha at the centre of each output of some rows."""
-    plan, source = work.plan, work.source
+    plan, source = mapped.plan, mapped.source
     if plan.rows.inserted or plan.cols.inserted:
         rows, cols = source.buffer.index(nearest_samples(plan.rows, top, bottom)), nearest_samples(plan.cols)
     else:
-        rows = work.centres()[top:bottom]
-        cols = work.col_index[np.arange(plan.cols.output) * plan.cols.stride + plan.cols.centre]
+        rows = mapped.centres()[top:bottom]
+        cols = mapped.col_index[np.arange(plan.cols.output) * plan.cols.stride + plan.cols.centre]
     return gather(source.image[..., -1], rows, cols, source.padding_value, np.float64)
 
 
@@ -322,14 +327,14 @@ def _matrices(weights: Samples, groups: int) -> list[Samples]:
     ]
 
 
-def _padded(work: Work, row_index: Indices, col_index: Indices, before: int) -> Samples:
+def _padded(mapped: MappedStage, row_index: Indices, col_index: Indices, before: int) -> Samples:
     """Load the rows of a band, borders included, as colours over black; ``before`` columns are padding.
 
     Integer samples stay integers, times ``_scale``; real ones keep their scale.
     """
-    source, cols, image = work.source, col_index.size, work.source.image
+    source, cols, image = mapped.source, col_index.size, mapped.source.image
     inner = slice(min(max(before, 0), cols), min(max(before, 0) + image.shape[1] + min(before, 0), cols))
-    band = np.full((row_index.size, cols, image.shape[2]), source.padding_value, work.plan.precision)
+    band = np.full((row_index.size, cols, image.shape[2]), source.padding_value, mapped.plan.precision)
     inside = np.flatnonzero(row_index != CONSTANT)
     left = max(-before, 0)  # cropped columns
     band[inside, inner] = image[row_index[inside], left : left + inner.stop - inner.start]

@@ -14,7 +14,7 @@ from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.node import Strip, StripPool
 from convfilter.engine.program import Call, Counting, Moving, Program, Slot
-from convfilter.engine.work import Work
+from convfilter.engine.mapped_stage import MappedStage
 from convfilter.native.loop import Loop
 from convfilter.planning import is_wide
 from convfilter.planning.stage_plan import StagePlan
@@ -37,15 +37,15 @@ def loop_for(plan: StagePlan, ranks: tuple[int, int]) -> Loop | None:
     return _BY_SIDE.get(rows.kernel) if plan.kernel.is_box else None
 
 
-def straight(loop: Loop, work: Work, target: LineBuffer, block_rows: int) -> StripPool | None:
+def straight(loop: Loop, mapped: MappedStage, target: LineBuffer, block_rows: int) -> StripPool | None:
     """Return the crew that reads samples from the source's rows; None if they have to be loaded first."""
-    source, cols = work.source, work.plan.cols
-    places = work.col_index[: cols.output + cols.span]
-    if source.dtype.kind != "u" or is_wide(source.dtype) or not work.stores_samples(target.dtype):
+    source, cols = mapped.source, mapped.plan.cols
+    places = mapped.col_index[: cols.output + cols.span]
+    if source.dtype.kind != "u" or is_wide(source.dtype) or not mapped.stores_samples(target.dtype):
         return None
     first, last = max(0, cols.before), min(places.size, cols.before + cols.input)
     run = first * source.channels, (last - first) * source.channels
-    if run[1] < _LANES or places.min() < 0 or work.row_index.min() < 0:
+    if run[1] < _LANES or places.min() < 0 or mapped.row_index.min() < 0:
         return None
     samples = places[:, np.newaxis] * source.channels + np.arange(source.channels)
 
@@ -53,18 +53,18 @@ def straight(loop: Loop, work: Work, target: LineBuffer, block_rows: int) -> Str
         scratch, pitch = Scratch(source.dtype), target.row_samples
 
         def program(rows: int) -> Program:
-            where = Moving(work.row_index, 0, block_rows * work.plan.rows.stride)
+            where = Moving(mapped.row_index, 0, block_rows * mapped.plan.rows.stride)
             place = target.slot, Counting(0, block_rows * pitch), pitch
-            picture = source.slot, source.slot.shape[1] * source.channels, where, work.plan.rows.dilation
-            return Program([_call(loop, scratch, work, picture, rows, samples.ravel(), run, place)], block_rows)
+            picture = source.slot, source.slot.shape[1] * source.channels, where, mapped.plan.rows.dilation
+            return Program([_call(loop, scratch, mapped, picture, rows, samples.ravel(), run, place)], block_rows)
 
-        return Strip.of_blocks(target, work.plan.rows.output, block_rows, program)
+        return Strip.of_blocks(target, mapped.plan.rows.output, block_rows, program)
 
     return StripPool(strip)
 
 
 def of_tile(
-    loop: Loop, scratch: Scratch, work: Work, tile: tuple[Samples, int], size: tuple[int, int], out: tuple[Samples, int]
+    loop: Loop, scratch: Scratch, mapped: MappedStage, tile: tuple[Samples, int], size: tuple[int, int], out: tuple[Samples, int]
 ) -> None:
     """Write the medians of windows in a tile, which has padding behind it, as integer keys.
 
@@ -75,17 +75,17 @@ def of_tile(
         Of the result.
     """
     keys, pitch = tile
-    axis = work.plan.rows
+    axis = mapped.plan.rows
     rows = np.arange((size[0] - 1) * axis.stride + axis.span + 1)
     columns = np.arange(max(pitch, _LANES))
     picture = keys, pitch, rows, axis.dilation
-    _call(loop, scratch, work, picture, size[0], columns, (0, columns.size), (out[0], 0, out[1]), size[1])()
+    _call(loop, scratch, mapped, picture, size[0], columns, (0, columns.size), (out[0], 0, out[1]), size[1])()
 
 
 def _call(
     loop: Loop,
     scratch: Scratch,
-    work: Work,
+    mapped: MappedStage,
     picture: tuple[Samples | Slot, int, Indices | Moving, int],
     rows: int,
     places: Indices,
@@ -95,12 +95,12 @@ def _call(
 ) -> Call:
     """Return the call that writes ``rows`` rows."""
     source, pitch, index, apart = picture
-    kind, axis, channels = source.dtype, work.plan.cols, work.source.channels
+    kind, axis, channels = source.dtype, mapped.plan.cols, mapped.source.channels
     reach = axis.dilation * channels
     width = -(-(_CHUNK + (axis.kernel - 1) * reach + 3 * _LANES) // _LANES) * _LANES
     columns = scratch.get("columns", _LINES * width, kind)
     length = length or axis.output * channels
     return Call(
         loop.variant(K=kind),
-        (source, pitch, index, work.plan.rows.stride, apart, rows, places, *run, length, reach, columns, width, *place),
+        (source, pitch, index, mapped.plan.rows.stride, apart, rows, places, *run, length, reach, columns, width, *place),
     )

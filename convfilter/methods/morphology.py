@@ -19,9 +19,9 @@ from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.layout import Columns, columns_for
 from convfilter.engine.load import Source
-from convfilter.engine.node import Crew, Node, Rows, StageNode, StageRun, Workers, placeholder
+from convfilter.engine.mapped_stage import MappedStage, Region
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, Workers, placeholder
 from convfilter.engine.threads import cut
-from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import Morphology
 from convfilter.methods.extremes import Windows
 from convfilter.methods.layer import central_alpha
@@ -38,7 +38,7 @@ LARGEST_UNDER = Loop("footprint", "largest_under", _SIGNATURE)
 LEAST_UNDER = Loop("footprint", "least_under", _SIGNATURE)
 
 
-def nodes(stage: StageRun) -> list[Node]:
+def nodes(stage: StageSetup) -> list[Node]:
     """Return the nodes of a stage."""
     operator = stage.plan.stage.operator
     assert isinstance(operator, Morphology)
@@ -50,7 +50,7 @@ def nodes(stage: StageRun) -> list[Node]:
     return [*made, last]
 
 
-def _parts(stage: StageRun) -> Iterator[StageRun]:
+def _parts(stage: StageSetup) -> Iterator[StageSetup]:
     """Yield the erosion and dilation of an opening, or the dilation and erosion of a closing."""
     plan, source = stage.plan, stage.source
     plain = not source.alpha and not source.gray
@@ -71,7 +71,7 @@ def _parts(stage: StageRun) -> Iterator[StageRun]:
         buffer = placeholder(planned.cols.input, channels, before)
         alpha = planned.alpha
         loaded = Source(buffer, source.full, alpha, gray, constant, planned.premultiplied)
-        yield StageRun(planned, loaded, stored, source.full, block_rows(planned))
+        yield StageSetup(planned, loaded, stored, source.full, block_rows(planned))
         shape = (planned.rows.output, planned.cols.output)
 
 
@@ -80,34 +80,34 @@ class _Extremes(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        work = self.work(sources[0])
-        epilogue = self.epilogue(work, target)
-        return Workers(lambda: _Worker(work, epilogue, target, self.stage).compute, self.scratch_bytes)
+        mapped = self.mapped(sources[0])
+        epilogue = self.epilogue(mapped, target)
+        return Workers(lambda: _Worker(mapped, epilogue, target, self.stage).compute, self.scratch_bytes)
 
 
 class _Worker:
     """Finds the extremes of some rows, in memory of its own."""
 
-    def __init__(self, work: Work, epilogue: Epilogue, target: LineBuffer, stage: StageRun) -> None:
-        operator = work.plan.stage.operator
+    def __init__(self, mapped: MappedStage, epilogue: Epilogue, target: LineBuffer, stage: StageSetup) -> None:
+        operator = mapped.plan.stage.operator
         assert isinstance(operator, Morphology)
-        self._work, self._epilogue, self._target, self._kind = work, epilogue, target, operator.kind
-        source = work.source
+        self._mapped, self._epilogue, self._target, self._kind = mapped, epilogue, target, operator.kind
+        source = mapped.source
         unconverted = source.dtype.kind == "u" and source.pads_with_samples and not source.alpha and not source.gray
-        self._dtype = source.dtype if unconverted else np.dtype(work.plan.precision)
-        self._scratch = Scratch(work.plan.precision)
-        self._stores = work.stores_samples(target.dtype) and stage.ranges is None and self._kind != "gradient"
-        self._box = work.plan.kernel.is_box
+        self._dtype = source.dtype if unconverted else np.dtype(mapped.plan.precision)
+        self._scratch = Scratch(mapped.plan.precision)
+        self._stores = mapped.stores_samples(target.dtype) and stage.ranges is None and self._kind != "gradient"
+        self._box = mapped.plan.kernel.is_box
         self._found_runs: dict[bool, tuple[Indices, Indices, Indices, Indices]] = {}
         self._windows: dict[tuple[str, int], Windows] = {}
 
     def compute(self, rows: Rows) -> int:
         """Store output rows ``top`` to ``bottom - 1``; returns how many samples were clipped."""
-        parts = cut(self._work.plan.cols.output, footprint_cols(self._work.plan))
+        parts = cut(self._mapped.plan.cols.output, footprint_cols(self._mapped.plan))
         return sum(self._part(Region(*rows, *part)) for part in parts)
 
     def _part(self, region: Region) -> int:
-        work, channels = self._work, self._work.source.channels
+        mapped, channels = self._mapped, self._mapped.source.channels
         height, length = region.bottom - region.top, (region.right - region.left) * channels
         kinds = {"erode": ("min",), "dilate": ("max",), "gradient": ("max", "min")}[self._kind]
         tile, rows, columns = self._load(region)
@@ -122,22 +122,22 @@ class _Worker:
             calls = self._epilogue.calls(self._scratch, region, sums, length)
             return sum(call() for call in calls)
         values = [each.reshape(height, -1, channels).astype(np.float64) for each in found]
-        return _store_difference(work, self._epilogue, region, values[0], values[1])
+        return _store_difference(mapped, self._epilogue, region, values[0], values[1])
 
     def _load(self, region: Region) -> tuple[Samples, int, Columns]:
-        work, axis = self._work, self._work.plan.rows
-        rows = work.row_index[region.top * axis.stride : (region.bottom - 1) * axis.stride + axis.span + 1]
-        cols = work.plan.cols
+        mapped, axis = self._mapped, self._mapped.plan.rows
+        rows = mapped.row_index[region.top * axis.stride : (region.bottom - 1) * axis.stride + axis.span + 1]
+        cols = mapped.plan.cols
         first, last = region.left * cols.stride, (region.right - 1) * cols.stride + 1
-        columns = columns_for(replace(cols, stride=1), work.col_index, first, last)
-        tile, _ = loaded_tile(work.source, self._scratch, self._dtype, rows, columns)
+        columns = columns_for(replace(cols, stride=1), mapped.col_index, first, last)
+        tile, _ = loaded_tile(mapped.source, self._scratch, self._dtype, rows, columns)
         return tile, rows.size, columns
 
     def _extremes(self, kind: str, tile: Samples, rows: int, columns: Columns, region: Region) -> Samples:
         """Return the extremes of a region, as flat rows."""
         if self._box:
             return self._of_box(kind, tile, rows, columns, region)
-        size = rows * columns.count * self._work.source.channels
+        size = rows * columns.count * self._mapped.source.channels
         if tile.dtype.kind == "u":
             return self._under(kind, tile, rows, columns, region)
         samples, whole = tile[:size], np.dtype(f"i{tile.dtype.itemsize}")
@@ -159,7 +159,7 @@ class _Worker:
         return found.view(tile.dtype)
 
     def _of_box(self, kind: str, tile: Samples, rows: int, columns: Columns, region: Region) -> Samples:
-        plan, channels = self._work.plan, self._work.source.channels
+        plan, channels = self._mapped.plan, self._mapped.source.channels
         height, width = region.bottom - region.top, region.right - region.left
         if (kind, width) not in self._windows:
             cols = replace(plan.cols, input=columns.count, before=0, after=0)
@@ -172,7 +172,7 @@ class _Worker:
     def _under(
         self, kind: str, keys: Samples, rows: int, columns: Columns, region: Region, *, turned: bool | None = None
     ) -> Samples:
-        plan, channels = self._work.plan, self._work.source.channels
+        plan, channels = self._mapped.plan, self._mapped.source.channels
         height, length = region.bottom - region.top, (region.right - region.left) * channels
         limits = np.iinfo(keys.dtype)
         out = self._scratch.get(f"{kind} under", height * length + BEHIND, keys.dtype)
@@ -191,9 +191,9 @@ class _Worker:
     def _runs(self, turned: bool) -> tuple[Indices, Indices, Indices, Indices]:
         """Return the runs of a footprint as arguments of the loop; cached."""
         if turned not in self._found_runs:
-            plan = self._work.plan
+            plan = self._mapped.plan
             lengths, starts, rows, cols = _runs_of(cells_of(plan, turned=turned))
-            reach = plan.cols.dilation * self._work.source.channels
+            reach = plan.cols.dilation * self._mapped.source.channels
             self._found_runs[turned] = lengths, starts, rows * plan.rows.dilation, cols * reach
         return self._found_runs[turned]
 
@@ -223,8 +223,8 @@ class _Residue(StageNode):
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
         smoothed, picture = sources
-        work = self.work(picture)
-        epilogue = self.epilogue(work, target)
+        mapped = self.mapped(picture)
+        epilogue = self.epilogue(mapped, target)
         operator = self.plan.stage.operator
         assert isinstance(operator, Morphology)
         rises = operator.kind == "tophat"
@@ -234,37 +234,37 @@ class _Residue(StageNode):
 
             def compute(rows: Rows) -> int:
                 region = Region(*rows, 0, self.plan.cols.output)
-                itself, other = _centre(work, scratch, region), smoothed.rows(*rows).astype(np.float64)
-                if work.source.gray:
+                itself, other = _centre(mapped, scratch, region), smoothed.rows(*rows).astype(np.float64)
+                if mapped.source.gray:
                     other *= LUMINANCE_DIVISOR
                 high, low = (itself, other) if rises else (other, itself)
-                return _store_difference(work, epilogue, region, high, low, straight=not work.source.premultiplied)
+                return _store_difference(mapped, epilogue, region, high, low, straight=not mapped.source.premultiplied)
 
             return compute
 
         return Workers(make, 4 * 8 * self.block_rows * self.plan.cols.output * self.plan.output_channels)
 
 
-def _centre(work: Work, scratch: Scratch, region: Region) -> Samples:
+def _centre(mapped: MappedStage, scratch: Scratch, region: Region) -> Samples:
     """Return the picture's stored samples at the centres of outputs."""
-    cols = work.plan.cols
-    places = work.col_index[np.arange(cols.output) * cols.stride + cols.centre]
+    cols = mapped.plan.cols
+    places = mapped.col_index[np.arange(cols.output) * cols.stride + cols.centre]
     columns = Columns(np.ascontiguousarray(places), 0, 0, places[:0])
-    source = replace(work.source, alpha=False)
-    rows = work.centres()[region.top : region.bottom]
+    source = replace(mapped.source, alpha=False)
+    rows = mapped.centres()[region.top : region.bottom]
     tile, pitch = source.load(scratch, "itself", rows, columns)
     centre: Samples = tile[: rows.size * pitch].reshape(rows.size, cols.output, -1).copy()
     return centre
 
 
 def _store_difference(
-    work: Work, epilogue: Epilogue, region: Region, high: Samples, low: Samples, *, straight: bool = False
+    mapped: MappedStage, epilogue: Epilogue, region: Region, high: Samples, low: Samples, *, straight: bool = False
 ) -> int:
     """Store the difference of two extremes; alpha is that of the centre pixels.
 
     Premultiplied colours are divided by alpha first, unless they are ``straight`` or stored premultiplied.
     """
-    source = work.source
+    source = mapped.source
     alpha = None
     if source.alpha:
         if not straight and not source.premultiplied:
@@ -272,7 +272,7 @@ def _store_difference(
             for values in (high, low):
                 opacity = values[..., -1:]
                 np.divide(values * scale, opacity, out=values, where=opacity > 0)
-        central = central_alpha(work, region.top, region.bottom)[:, region.left : region.right]
+        central = central_alpha(mapped, region.top, region.bottom)[:, region.left : region.right]
         alpha = np.ascontiguousarray(central).reshape(-1)
     with np.errstate(invalid="ignore"):
         values = high - low

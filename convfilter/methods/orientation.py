@@ -11,8 +11,8 @@ import numpy.typing as npt
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.load import Source
-from convfilter.engine.node import Crew, Node, Rows, StageNode, StageRun, Worker, Workers, placeholder
-from convfilter.engine.work import Region
+from convfilter.engine.mapped_stage import Region
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, Worker, Workers, placeholder
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Correlation, Orientation
 from convfilter.methods.layer import finish
@@ -23,7 +23,7 @@ from convfilter.sample_types import real_of
 Real = npt.NDArray[np.float64]
 
 
-def nodes(stage: StageRun, nodes_of: Callable[[StageRun], list[Node]]) -> list[Node]:
+def nodes(stage: StageSetup, nodes_of: Callable[[StageSetup], list[Node]]) -> list[Node]:
     """Return the nodes of a stage; ``nodes_of`` makes the derivatives. Transparent pixels count as black."""
     operator = stage.plan.stage.operator
     assert isinstance(operator, Orientation)
@@ -40,7 +40,7 @@ def nodes(stage: StageRun, nodes_of: Callable[[StageRun], list[Node]]) -> list[N
     return [*made, colour]
 
 
-def _derivative(stage: StageRun, kernel: Kernel) -> StageRun:
+def _derivative(stage: StageSetup, kernel: Kernel) -> StageSetup:
     """Return the stage that differentiates the luminance."""
     plan = stage.plan
     own = replace(plan.stage, operator=Correlation(kernel), signed=False, scale=1.0, offset=0.0, map=None)
@@ -48,17 +48,17 @@ def _derivative(stage: StageRun, kernel: Kernel) -> StageRun:
     (planned,) = plan_stack([own], (plan.rows.input, plan.cols.input), real).stages
     padding = own.padding_value if own.padding_mode == "constant" else 0.0
     source = Source(placeholder(plan.cols.input, 1, real), 1.0, False, False, padding)
-    return StageRun(planned, source, real, 1.0, block_rows(planned))
+    return StageSetup(planned, source, real, 1.0, block_rows(planned))
 
 
-def _luminance_type(stage: StageRun) -> np.dtype[np.generic]:
+def _luminance_type(stage: StageSetup) -> np.dtype[np.generic]:
     return real_of(stage.source.dtype, stage.dtype)
 
 
 class _Luminance(Node):
     """Luminance, on the scale of the source's samples."""
 
-    def __init__(self, stage: StageRun) -> None:
+    def __init__(self, stage: StageSetup) -> None:
         self._source = stage.source
         self.rows, self.line = stage.plan.rows.input, (stage.plan.cols.input, 1)
         self.block_rows, self.dtype = block_rows(stage.plan), _luminance_type(stage)
@@ -101,8 +101,8 @@ class _Colour(StageNode):
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
         x, y, picture = sources
-        work = self.work(picture)
-        epilogue, operator = self.epilogue(work, target), self.plan.stage.operator
+        mapped = self.mapped(picture)
+        epilogue, operator = self.epilogue(mapped, target), self.plan.stage.operator
         assert isinstance(operator, Orientation)
         turn = operator.turn
 
@@ -114,7 +114,7 @@ class _Colour(StageNode):
                 # The kernels' first row and column are positive: x falls where the picture rises to the right.
                 turns = np.arctan2(rise, -fall) / (2 * np.pi) + turn
                 colours = np.hypot(-fall, rise)[..., np.newaxis] * hue(turns)
-                return finish(work, epilogue, scratch, Region(*rows, 0, self.plan.cols.output), colours)
+                return finish(mapped, epilogue, scratch, Region(*rows, 0, self.plan.cols.output), colours)
 
             return compute
 

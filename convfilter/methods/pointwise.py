@@ -17,9 +17,9 @@ from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.epilogue import Epilogue, Store
 from convfilter.engine.layout import Columns
 from convfilter.engine.load import Source
-from convfilter.engine.node import Crew, Node, StageNode, StageRun, Strip, Strips, strips_of
+from convfilter.engine.mapped_stage import MappedStage, Region
+from convfilter.engine.node import Crew, Node, StageNode, StageSetup, Strip, Strips, strips_of
 from convfilter.engine.program import Call, Moving, Program, Slot
-from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import ACTIVATIONS, Point
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, full_scale, is_whole, is_wide
@@ -37,7 +37,7 @@ _WORTH_A_TABLE = 2**17
 _STRIP_SAMPLES = 1536
 
 
-def nodes(stage: StageRun) -> list[Node]:
+def nodes(stage: StageSetup) -> list[Node]:
     """Return the node of a stage."""
     return [_Pointwise(stage)]
 
@@ -47,46 +47,48 @@ class _Pointwise(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return strips of columns."""
-        work = self.work(sources[0])
-        source = work.source
+        mapped = self.mapped(sources[0])
+        source = mapped.source
         samples = self.rows * self.plan.cols.input * source.channels
         worth = source.dtype == np.uint8 or samples > _WORTH_A_TABLE
         narrow = is_whole(source.dtype) and not is_wide(source.dtype) and not is_wide(target.dtype)
         by_value = narrow and not source.gray and not source.premultiplied
         if by_value and worth and self.stage.ranges is None:
-            return Strips([[self._looked_up(work, target)]])
-        epilogue = self.epilogue(work, target)
+            return Strips([[self._looked_up(mapped, target)]])
+        epilogue = self.epilogue(mapped, target)
         cols = max(1, _STRIP_SAMPLES // source.channels)
         return strips_of(
             self.plan.cols.output,
             cols,
-            lambda part, scratch, persistent, persists: self._computed(work, epilogue, target, scratch, *part),
-            self._precision(work).__name__,
+            lambda part, scratch, persistent, persists: self._computed(mapped, epilogue, target, scratch, *part),
+            self._precision(mapped).__name__,
             threads=threads,
         )
 
-    def _looked_up(self, work: Work, target: LineBuffer) -> Strip:
+    def _looked_up(self, mapped: MappedStage, target: LineBuffer) -> Strip:
         """Return the strip that uses a lookup table."""
-        source, stage = work.source, self.stage
+        source, stage = mapped.source, self.stage
         every = np.arange(int(full_scale(source.dtype)) + 1, dtype=np.float64)
-        table, counts = self._stored(work, every)
+        table, counts = self._stored(mapped, every)
         opacities = every * (stage.full_out / source.full)
         if target.dtype.kind == "u":
             np.rint(np.minimum(opacities, stage.full_out), out=opacities)
         cols, channels = source.slot.shape[1:]
-        rows = _in_steps(work.row_index)
+        rows = _in_steps(mapped.row_index)
 
         def program(count: int) -> Program:
             where = source.slot, cols * channels, Moving(rows, 0, STEP_ROWS), count
             kinds = cols, channels, channels - source.alpha, table, opacities.astype(target.dtype), counts
-            place = Store(work, stage.tone_of_sums, target, stage.full_out).place(Region(0, count, 0, cols), STEP_ROWS)
+            place = Store(mapped, stage.tone_of_sums, target, stage.full_out).place(
+                Region(0, count, 0, cols), STEP_ROWS
+            )
             return Program([Call(LOOK_UP.variant(S=source.dtype, T=target.dtype), (*where, *kinds, *place))])
 
         return _strip(target, self.rows, program)
 
-    def _stored(self, work: Work, values: npt.NDArray[np.float64]) -> tuple[Samples, Indices]:
+    def _stored(self, mapped: MappedStage, values: npt.NDArray[np.float64]) -> tuple[Samples, Indices]:
         """Return real values as stored samples, and a mask of clipped ones."""
-        plain = replace(work, source=replace(work.source, alpha=False))
+        plain = replace(mapped, source=replace(mapped.source, alpha=False))
         table, tile, region = np.empty((values.size, 1, 1), self.dtype), values.copy(), Region(0, values.size, 0, 1)
         tone, full_out = self.stage.tone_of_sums, self.stage.full_out
         self._function(plain, tile, region, 1, np.empty(1), 1.0)()
@@ -96,35 +98,35 @@ class _Pointwise(StageNode):
         return table.reshape(-1), clipped
 
     def _computed(
-        self, work: Work, epilogue: Epilogue, target: LineBuffer, scratch: Scratch, left: int, right: int
+        self, mapped: MappedStage, epilogue: Epilogue, target: LineBuffer, scratch: Scratch, left: int, right: int
     ) -> Strip:
         """Return the strip that computes columns ``left`` to ``right - 1``."""
-        source = replace(work.source, alpha=False)  # straight colours
+        source = replace(mapped.source, alpha=False)  # straight colours
         columns = Columns(np.arange(left, right), 0, right - left, np.empty(0, np.int64))
         pitch = (right - left) * source.channels
-        rows = _in_steps(work.row_index)
+        rows = _in_steps(mapped.row_index)
         tile = scratch.get("tile", STEP_ROWS * pitch)
-        alpha = scratch.get("alpha", STEP_ROWS * (right - left) if work.source.alpha else 1)
+        alpha = scratch.get("alpha", STEP_ROWS * (right - left) if mapped.source.alpha else 1)
 
         def program(count: int) -> Program:
             region = Region(0, count, left, right)
             load = source.load_calls(scratch, Moving(rows, 0, STEP_ROWS), count, columns, tile)
             scale = LUMINANCE_DIVISOR if source.gray else 1.0
-            if work.source.alpha and source.premultiplied:
+            if mapped.source.alpha and source.premultiplied:
                 function = self._premultiplied(epilogue, tile, region, source, alpha, scale)
             else:
-                function = self._function(work, tile, region, source.channels, alpha, scale)
-            store = epilogue.store(region, tile, pitch, alpha if work.source.alpha else None, STEP_ROWS)
+                function = self._function(mapped, tile, region, source.channels, alpha, scale)
+            store = epilogue.store(region, tile, pitch, alpha if mapped.source.alpha else None, STEP_ROWS)
             return Program([*load, function, *store])
 
         return _strip(target, self.rows, program)
 
-    def _precision(self, work: Work) -> type[np.floating]:
+    def _precision(self, mapped: MappedStage) -> type[np.floating]:
         """Return the type of computed values: float32 if only the last step rounds."""
         operator, tone = self.plan.stage.operator, self.stage.tone_of_sums
         assert isinstance(operator, Point)
-        rounds = operator.kind not in ("relu", "abs") or tone.scale != 1 or tone.offset != 0 or work.source.gray
-        return np.float64 if rounds or is_wide(work.source.dtype) or is_wide(self.dtype) else np.float32
+        rounds = operator.kind not in ("relu", "abs") or tone.scale != 1 or tone.offset != 0 or mapped.source.gray
+        return np.float64 if rounds or is_wide(mapped.source.dtype) or is_wide(self.dtype) else np.float32
 
     def _premultiplied(
         self, epilogue: Epilogue, tile: Samples, region: Region, source: Source, alpha: Samples, divisor: float
@@ -141,15 +143,15 @@ class _Pointwise(StageNode):
         return Call(APPLY_PREMULTIPLIED.variant(A=tile.dtype), (*where, *numbers, *further, alpha))
 
     def _function(
-        self, work: Work, tile: Samples, region: Region, channels: int, alpha: Samples, divisor: float
+        self, mapped: MappedStage, tile: Samples, region: Region, channels: int, alpha: Samples, divisor: float
     ) -> Call:
         """Return the call that applies the function to a compact tile."""
-        operator, full = self.plan.stage.operator, work.source.full
+        operator, full = self.plan.stage.operator, mapped.source.full
         assert isinstance(operator, Point)
         tone = self.stage.tone_of_sums
         neutral = (full / 2 - tone.offset) / tone.scale if tone.scale else 0.0
         rows, cols = region.bottom - region.top, region.right - region.left
-        colours = channels - work.source.alpha
+        colours = channels - mapped.source.alpha
         where = tile, cols * channels, rows, cols, channels, colours
         if operator.kind in ACTIVATIONS:
             further = divisor, full, neutral, alpha

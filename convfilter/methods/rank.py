@@ -21,9 +21,9 @@ from convfilter.engine.buffer import LineBuffer, Samples, Scratch, at_a_cache_li
 from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.layout import Columns, columns_for
 from convfilter.engine.load import Source
-from convfilter.engine.node import Crew, Node, Rows, StageNode, StageRun, Workers
+from convfilter.engine.mapped_stage import MappedStage, Region
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, Workers
 from convfilter.engine.threads import cut
-from convfilter.engine.work import Region, Work
 from convfilter.filters.stage import Rank
 from convfilter.methods import medians
 from convfilter.native.loop import Loop
@@ -49,7 +49,7 @@ _MOST_OPAQUE = 2.0**7
 Real = npt.NDArray[np.float64]
 
 
-def nodes(stage: StageRun) -> list[Node]:
+def nodes(stage: StageSetup) -> list[Node]:
     """Return the node of a stage."""
     return [_Ranks(stage)]
 
@@ -59,15 +59,15 @@ class _Ranks(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        work, operator = self.work(sources[0]), self.plan.stage.operator
+        mapped, operator = self.mapped(sources[0]), self.plan.stage.operator
         assert isinstance(operator, Rank)
         median = medians.loop_for(self.plan, ranks_of(operator))
         if median is not None and self.stage.ranges is None:
-            crew = medians.straight(median, work, target, self.block_rows)
+            crew = medians.straight(median, mapped, target, self.block_rows)
             if crew is not None:
                 return crew
-        epilogue = self.epilogue(work, target)
-        return Workers(lambda: _Worker(work, epilogue, target, self.stage).compute, self.scratch_bytes)
+        epilogue = self.epilogue(mapped, target)
+        return Workers(lambda: _Worker(mapped, epilogue, target, self.stage).compute, self.scratch_bytes)
 
 
 @record(eq=False)
@@ -102,26 +102,26 @@ class _Tile:
 class _Worker:
     """Finds the samples of some rows, in memory of its own."""
 
-    def __init__(self, work: Work, epilogue: Epilogue, target: LineBuffer, stage: StageRun) -> None:
-        operator = work.plan.stage.operator
+    def __init__(self, mapped: MappedStage, epilogue: Epilogue, target: LineBuffer, stage: StageSetup) -> None:
+        operator = mapped.plan.stage.operator
         assert isinstance(operator, Rank)
-        self._work, self._epilogue, self._target, self._fraction = work, epilogue, target, operator.fraction
-        self._scratch = Scratch(work.plan.precision)
-        self._finder = _finder(work, self._scratch)
-        first, self._share = rank_of(operator.fraction, work.plan.kernel.nonzeros)
+        self._mapped, self._epilogue, self._target, self._fraction = mapped, epilogue, target, operator.fraction
+        self._scratch = Scratch(mapped.plan.precision)
+        self._finder = _finder(mapped, self._scratch)
+        first, self._share = rank_of(operator.fraction, mapped.plan.kernel.nonzeros)
         self._ranks = (first, first + (self._share > 0))
-        self._stores = work.stores_samples(target.dtype) and stage.ranges is None and self._share == 0
+        self._stores = mapped.stores_samples(target.dtype) and stage.ranges is None and self._share == 0
 
     def compute(self, rows: Rows) -> int:
         """Store output rows ``top`` to ``bottom - 1``; returns how many samples were clipped."""
-        cols = self._work.plan.cols.output
-        return sum(self._part(Region(*rows, *part)) for part in cut(cols, strip_cols(self._work.plan)))
+        cols = self._mapped.plan.cols.output
+        return sum(self._part(Region(*rows, *part)) for part in cut(cols, strip_cols(self._mapped.plan)))
 
     def _part(self, region: Region) -> int:
         tile = self._load(region)
         fits = tile.keys.dtype.itemsize == self._target.dtype.itemsize
         if self._stores and fits and tile.settle and not tile.has_nan and tile.weights is None:
-            channels = self._work.source.channels
+            channels = self._mapped.source.channels
             out = self._target.rows(region.top, region.bottom).view(tile.keys.dtype)
             pitch = self._target.row_samples
             flat = out.reshape(-1)[region.left * channels :]
@@ -132,7 +132,7 @@ class _Worker:
 
     def _store(self, region: Region, tile: _Tile) -> int:
         """Store ranks that interpolate two samples, or whose samples are scaled or converted."""
-        source = self._work.source
+        source = self._mapped.source
         rows, cols, channels = region.bottom - region.top, region.right - region.left, source.channels
         values = self._scratch.get("values", rows * cols * channels, np.float64)[: rows * cols * channels]
         shape = rows, cols, channels
@@ -141,7 +141,7 @@ class _Worker:
         if tile.weights is None:
             values[:] = self._between(*self._found(tile, region, self._ranks), self._share).reshape(shape)
             if tile.has_nan:
-                last = self._work.plan.kernel.nonzeros - 1
+                last = self._mapped.plan.kernel.nonzeros - 1
                 values[np.isnan(self._found(tile, region, (last, last))[0].reshape(shape))] = np.nan
         else:
             assert isinstance(self._finder, _Sliding)
@@ -157,9 +157,9 @@ class _Worker:
 
     def _found(self, tile: _Tile, region: Region, ranks: tuple[int, int]) -> tuple[Samples, Samples]:
         """Return the samples of two ranks."""
-        size = (region.bottom - region.top) * (region.right - region.left) * self._work.source.channels
+        size = (region.bottom - region.top) * (region.right - region.left) * self._mapped.source.channels
         out = [self._scratch.get(f"rank {number}", size, tile.keys.dtype)[:size] for number in range(2)]
-        pitch = (region.right - region.left) * self._work.source.channels
+        pitch = (region.right - region.left) * self._mapped.source.channels
         self._finder.find(tile, region, ranks, (out[0], out[1]), pitch)
         first = tile.samples(out[0])
         return first, first if ranks[0] == ranks[1] else tile.samples(out[1])
@@ -167,7 +167,7 @@ class _Worker:
     def _weighed(self, finder: _Sliding, tile: _Tile, region: Region) -> Real:
         """Return ranks of colours weighted by alpha, and of alpha itself."""
         low, high, votes = finder.weighed(tile, region, self._fraction)
-        count = self._work.plan.kernel.nonzeros
+        count = self._mapped.plan.kernel.nonzeros
         shares = np.array([rank_of(self._fraction, n)[1] for n in range(1, count + 1)])
         share = np.where(votes < 0, 0.5, shares[np.maximum(votes, 1) - 1])
         values = self._between(tile.samples(low), tile.samples(high), share)
@@ -192,9 +192,9 @@ class _Worker:
 
     def _load(self, region: Region) -> _Tile:
         """Load the samples of a region's windows."""
-        work, scratch = self._work, self._scratch
-        source, axis = work.source, work.plan.rows
-        rows = work.row_index[region.top * axis.stride : (region.bottom - 1) * axis.stride + axis.span + 1]
+        mapped, scratch = self._mapped, self._scratch
+        source, axis = mapped.source, mapped.plan.rows
+        rows = mapped.row_index[region.top * axis.stride : (region.bottom - 1) * axis.stride + axis.span + 1]
         columns = self._finder.columns(region)
         straight = replace(source, alpha=False)
         counted = source.dtype.kind == "u" and not is_wide(source.dtype) and source.pads_with_samples
@@ -204,7 +204,7 @@ class _Worker:
             if source.alpha:
                 weights = _per_sample(loaded.reshape(-1, source.channels)[:, -1].astype(np.int64), source.channels)
             return _Tile(loaded, pitch, columns, _as_they_are, _leave, False, weights)
-        real = np.dtype(work.plan.precision)
+        real = np.dtype(mapped.plan.precision)
         loaded, pitch = loaded_tile(straight, scratch, real, rows, columns)
         weights = None
         if source.alpha:
@@ -294,25 +294,25 @@ def _per_sample(votes: Indices, channels: int) -> Indices:
 # Ways ---------------------------------------------------------------------------------
 
 
-def _finder(work: Work, scratch: Scratch) -> _ByNetwork | _ByColumns | _Sliding:
-    match work.plan.algorithm:
+def _finder(mapped: MappedStage, scratch: Scratch) -> _ByNetwork | _ByColumns | _Sliding:
+    match mapped.plan.algorithm:
         case "network":
-            return _ByNetwork(work, scratch)
+            return _ByNetwork(mapped, scratch)
         case "histograms":
-            return _ByColumns(work, scratch)
-    return _Sliding(work, scratch)
+            return _ByColumns(mapped, scratch)
+    return _Sliding(mapped, scratch)
 
 
 class _Finder:
     """Finds samples of a rank in a tile."""
 
-    def __init__(self, work: Work, scratch: Scratch) -> None:
-        self._work, self._scratch = work, scratch
-        self._rows, self._cols, self._channels = work.plan.rows, work.plan.cols, work.source.channels
+    def __init__(self, mapped: MappedStage, scratch: Scratch) -> None:
+        self._mapped, self._scratch = mapped, scratch
+        self._rows, self._cols, self._channels = mapped.plan.rows, mapped.plan.cols, mapped.source.channels
 
     def columns(self, region: Region) -> Columns:
         """Return the columns of a region's windows, in the layout of its tile."""
-        return columns_for(self._cols, self._work.col_index, region.left, region.right)
+        return columns_for(self._cols, self._mapped.col_index, region.left, region.right)
 
     def find(
         self, tile: _Tile, region: Region, ranks: tuple[int, int], out: tuple[Samples, Samples], pitch: int
@@ -330,19 +330,19 @@ class _ByNetwork(_Finder):
         """Write the keys of two ranks."""
         rows = self._rows
         height, length = region.bottom - region.top, (region.right - region.left) * self._channels
-        network = network_of(self._work.plan.kernel, ranks)
+        network = network_of(self._mapped.plan.kernel, ranks)
         apart = rows.dilation * tile.pitch
         kind = tile.keys.dtype
-        median = medians.loop_for(self._work.plan, ranks)
+        median = medians.loop_for(self._mapped.plan, ranks)
         if median is not None:
             part, place = (tile.keys, tile.pitch), (out[0], pitch)
-            medians.of_tile(median, self._scratch, self._work, part, (height, length), place)
+            medians.of_tile(median, self._scratch, self._mapped, part, (height, length), place)
             return
         offsets = tile.columns.tap_offset * self._channels
         if network.columns:
             taps = (np.arange(rows.kernel)[:, np.newaxis] * tile.pitch + offsets).ravel()
         else:
-            down, along = np.nonzero(self._work.plan.kernel.matrix)
+            down, along = np.nonzero(self._mapped.plan.kernel.matrix)
             taps = down * apart + offsets[along]
         columns = self._scratch.get("columns", (rows.kernel * tile.pitch if network.columns else 0) + BEHIND, kind)
         lines = self._scratch.get("lines", taps.size * BEHIND // kind.itemsize, kind)
@@ -361,8 +361,8 @@ def _flat(pairs: Sequence[tuple[int, int, int]]) -> Indices:
 class _ByColumns(_Finder):
     """Uses column histograms: for rectangles of bytes without stride or dilation."""
 
-    def __init__(self, work: Work, scratch: Scratch) -> None:
-        super().__init__(work, scratch)
+    def __init__(self, mapped: MappedStage, scratch: Scratch) -> None:
+        super().__init__(mapped, scratch)
         self._window, self._current = at_a_cache_line(_COUNTS, np.uint16), np.zeros(8, np.int64)
 
     def find(
@@ -380,13 +380,13 @@ class _ByColumns(_Finder):
 class _Sliding(_Finder):
     """Uses a histogram that slides along each row: for any window and any samples."""
 
-    def __init__(self, work: Work, scratch: Scratch) -> None:
-        super().__init__(work, scratch)
+    def __init__(self, mapped: MappedStage, scratch: Scratch) -> None:
+        super().__init__(mapped, scratch)
         cols = self._cols
         common = gcd(cols.stride, cols.dilation)
         #: Outputs this far apart have windows on columns of the same remainder, shifted by ``move`` taps.
         self._chains, move = cols.dilation // common, cols.stride // common
-        cells = np.asarray(work.plan.kernel.matrix != 0)
+        cells = np.asarray(mapped.plan.kernel.matrix != 0)
         gone, come = cells.copy(), cells.copy()
         if move < cells.shape[1]:
             gone[:, move:] &= ~cells[:, :-move]
@@ -398,7 +398,9 @@ class _Sliding(_Finder):
         """Return the columns of a region's windows, in source order."""
         cols = self._cols
         plain = replace(cols, stride=1)
-        return columns_for(plain, self._work.col_index, region.left * cols.stride, (region.right - 1) * cols.stride + 1)
+        return columns_for(
+            plain, self._mapped.col_index, region.left * cols.stride, (region.right - 1) * cols.stride + 1
+        )
 
     def find(
         self, tile: _Tile, region: Region, ranks: tuple[int, int], out: tuple[Samples, Samples], pitch: int

@@ -17,10 +17,10 @@ from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.epilogue import Store
 from convfilter.engine.layout import Columns, columns_for
 from convfilter.engine.load import Source
-from convfilter.engine.node import Crew, Node, StageNode, StageRun, Strip, Strips, strip_of, strips_of
+from convfilter.engine.mapped_stage import MappedStage
+from convfilter.engine.node import Crew, Node, StageNode, StageSetup, Strip, Strips, strip_of, strips_of
 from convfilter.engine.program import Call, Following, FollowingSource, Moving, Program
 from convfilter.engine.sums import LINES, Step, Taps, Window, sum_call
-from convfilter.engine.work import Work
 from convfilter.filters.factors import Product
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Gradient, UnsharpMask
@@ -37,7 +37,7 @@ MAGNITUDE = Loop("gradient", "magnitude", "A* i8* i8 i8 i8 A A i8 A* i8 i8")
 LENGTH = Loop("gradient", "length_of", "A* A* i8 i8 A* i8 i8")
 
 
-def nodes(stage: StageRun) -> list[Node]:
+def nodes(stage: StageSetup) -> list[Node]:
     """Return the node of a stage, or two if a window does not fit the cache for both passes."""
     stream = stage.plan.stream
     if stream is None:
@@ -48,7 +48,7 @@ def nodes(stage: StageRun) -> list[Node]:
 class Stencil(StageNode):
     """Weighted sums over a window that slides down column strips."""
 
-    def __init__(self, stage: StageRun) -> None:
+    def __init__(self, stage: StageSetup) -> None:
         super().__init__(stage)
         assert self.plan.stream is not None
         self._stream = self.plan.stream
@@ -68,27 +68,27 @@ class Stencil(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return the strips, lane-interleaved where that is faster."""
-        work = self.work(sources[0])
-        epilogue = self.epilogue(work, target)
+        mapped = self.mapped(sources[0])
+        epilogue = self.epilogue(mapped, target)
         if self.plan.interleaving is not None and isinstance(epilogue, Store):
             from convfilter.methods import interleaved
 
-            made = interleaved.strips(work, epilogue, target, threads)
+            made = interleaved.strips(mapped, epilogue, target, threads)
             if made is not None:
                 return made
         stream = self._stream
-        ring, operation = stream.ring, operation_of(work, stream.ring)
-        rows = work.row_index[ring.places()]
+        ring, operation = stream.ring, operation_of(mapped, stream.ring)
+        rows = mapped.row_index[ring.places()]
 
         def strip(cols: tuple[int, int], scratch: Scratch, persistent: Scratch, persists: bool) -> Strip:
-            columns = columns_for(self.plan.cols, work.col_index, *cols)
-            pitch = columns.count * work.source.channels
+            columns = columns_for(self.plan.cols, mapped.col_index, *cols)
+            pitch = columns.count * mapped.source.channels
 
             def calls(step: Step) -> list[Call]:
-                load, tile = incoming(work.source, scratch, persistent, ring, rows, columns)
+                load, tile = incoming(mapped.source, scratch, persistent, ring, rows, columns)
                 return [*load, *operation.calls(scratch, tile, pitch, columns, step)]
 
-            return strip_of(work, epilogue, target, cols, scratch, calls, persists=persists)
+            return strip_of(mapped, epilogue, target, cols, scratch, calls, persists=persists)
 
         cols, precision = self.plan.cols.output, self.plan.precision
         return strips_of(cols, stream.cols, strip, precision, persists=self.persists, threads=threads)
@@ -97,36 +97,36 @@ class Stencil(StageNode):
 class _Vertical(StageNode):
     """The vertical pass of a separable kernel too large for the cache; columns in source order."""
 
-    def __init__(self, stage: StageRun) -> None:
+    def __init__(self, stage: StageSetup) -> None:
         super().__init__(stage)
         self.line, self.dtype = (self.plan.cols.input + 1, self.plan.channels), np.dtype(self.plan.precision)
         self.cost /= 2
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return strips of columns."""
-        work = self.work(sources[0])
+        mapped = self.mapped(sources[0])
         ((column, _),) = self.plan.products
         ring = any_ring(self.plan.rows, *counting(column))
-        window = window_of(work, Taps.down(column[ring.rows]), column[ring.rows].size)
-        rows, tables, natural = work.row_index[ring.places()], Tables(ring), natural_columns(work)
+        window = window_of(mapped, Taps.down(column[ring.rows]), column[ring.rows].size)
+        rows, tables, natural = mapped.row_index[ring.places()], Tables(ring), natural_columns(mapped)
         pitch = target.row_samples
 
         def strip(cols: tuple[int, int], scratch: Scratch, persistent: Scratch, persists: bool) -> Strip:
             columns = natural.part(*cols)
-            length = columns.count * work.source.channels
-            load, tile = incoming(work.source, scratch, persistent, ring, rows, columns)
-            place = Following(target.slot, cols[0] * work.source.channels, STEP_ROWS * pitch)
+            length = columns.count * mapped.source.channels
+            load, tile = incoming(mapped.source, scratch, persistent, ring, rows, columns)
+            place = Following(target.slot, cols[0] * mapped.source.channels, STEP_ROWS * pitch)
             program = Program([*load, window.call(tile, tables.of(length), Step(place, pitch, length))])
             return Strip(target, program, program, STEP_ROWS, persists=persists)
 
-        widest = min(strip_cols(ring.slots, work.source.channels), whole_vectors(_MOST_IN_RING // ring.slots))
+        widest = min(strip_cols(ring.slots, mapped.source.channels), whole_vectors(_MOST_IN_RING // ring.slots))
         return strips_of(natural.count, widest, strip, self.plan.precision, persists=False, threads=threads)
 
 
 class _Horizontal(StageNode):
     """The horizontal pass over rows in source order, and the epilogue."""
 
-    def __init__(self, stage: StageRun) -> None:
+    def __init__(self, stage: StageSetup) -> None:
         super().__init__(stage)
         self.jump, self.overlap, self.cost = 1.0, 0.0, self.cost / 2
         if isinstance(self.plan.stage.operator, UnsharpMask):
@@ -142,8 +142,8 @@ class _Horizontal(StageNode):
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return one strip as wide as the picture."""
         between, *picture = sources
-        work = self.work(picture[0]) if picture else Work.of(self.plan, self.stage.source)
-        horizontal = horizontal_of(work)
+        mapped = self.mapped(picture[0]) if picture else MappedStage.of(self.plan, self.stage.source)
+        horizontal = horizontal_of(mapped)
 
         scratch = Scratch(self.plan.precision)
 
@@ -152,7 +152,7 @@ class _Horizontal(StageNode):
             return horizontal.calls(scratch, rows, STEP_ROWS, step)
 
         cols = 0, self.plan.cols.output
-        return Strips([[strip_of(work, self.epilogue(work, target), target, cols, scratch, calls, source=between)]])
+        return Strips([[strip_of(mapped, self.epilogue(mapped, target), target, cols, scratch, calls, source=between)]])
 
 
 def incoming(
@@ -198,33 +198,33 @@ class Tables:
         return self._made[pitch]
 
 
-def operation_of(work: Work, ring: AnyRing) -> Operation:
+def operation_of(mapped: MappedStage, ring: AnyRing) -> Operation:
     """Return the operation of a stage."""
-    operator, plan = work.plan.stage.operator, work.plan
+    operator, plan = mapped.plan.stage.operator, mapped.plan
     if isinstance(operator, Gradient):
-        return _Fused(work, operator, ring) if is_fused(plan.stage) else _Magnitude(work, operator, ring)
-    return _Direct(work, plan.kernel, ring) if plan.algorithm == "direct" else _Products(work, plan.products, ring)
+        return _Fused(mapped, operator, ring) if is_fused(plan.stage) else _Magnitude(mapped, operator, ring)
+    return _Direct(mapped, plan.kernel, ring) if plan.algorithm == "direct" else _Products(mapped, plan.products, ring)
 
 
-def window_of(work: Work, taps: Taps, rows: int) -> Window:
+def window_of(mapped: MappedStage, taps: Taps, rows: int) -> Window:
     """Return the window of ``rows`` rows of a kernel, which slides down with the output rows."""
-    stride, dilation = work.plan.rows.stride, work.plan.rows.dilation
+    stride, dilation = mapped.plan.rows.stride, mapped.plan.rows.dilation
     shift = 0 if stride % dilation else stride // dilation
-    return Window(taps, rows, shift, work.plan.precision, finite=work.source.is_finite)
+    return Window(taps, rows, shift, mapped.plan.precision, finite=mapped.source.is_finite)
 
 
 class _Direct:
     """Every nonzero tap of a 2-D kernel."""
 
-    def __init__(self, work: Work, kernel: Kernel, ring: AnyRing) -> None:
+    def __init__(self, mapped: MappedStage, kernel: Kernel, ring: AnyRing) -> None:
         matrix = kernel.matrix[ring.rows]
-        self._work, self._matrix, self._tables = work, matrix, Tables(ring)
+        self._mapped, self._matrix, self._tables = mapped, matrix, Tables(ring)
         self._windows: dict[bytes, Window] = {}
 
     def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, step: Step) -> list[Call]:
-        col = columns.tap_offset * self._work.source.channels
+        col = columns.tap_offset * self._mapped.source.channels
         if col.tobytes() not in self._windows:
-            window = window_of(self._work, Taps.of(self._matrix, col), self._matrix.shape[0])
+            window = window_of(self._mapped, Taps.of(self._matrix, col), self._matrix.shape[0])
             self._windows[col.tobytes()] = window
         return [self._windows[col.tobytes()].call(tile, self._tables.of(pitch), step)]
 
@@ -232,16 +232,16 @@ class _Direct:
 class _Products:
     """Down the columns, then along the rows, for each separable product; results are added."""
 
-    def __init__(self, work: Work, products: Sequence[Product], ring: AnyRing) -> None:
-        self._work, self._tables = work, Tables(ring)
+    def __init__(self, mapped: MappedStage, products: Sequence[Product], ring: AnyRing) -> None:
+        self._mapped, self._tables = mapped, Tables(ring)
         columns = [column[ring.rows] for column, _ in products]
-        self._windows = [window_of(work, Taps.down(column), column.size) for column in columns]
+        self._windows = [window_of(mapped, Taps.down(column), column.size) for column in columns]
         self._rows = [row for _, row in products]
 
     def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, step: Step) -> list[Call]:
         between = scratch.get("between", STEP_ROWS * pitch)
         table = self._tables.of(pitch)
-        col = columns.tap_offset * self._work.source.channels
+        col = columns.tap_offset * self._mapped.source.channels
         if len(self._rows) > 1:  # a loop that stores samples directly cannot add to sums
             step = Step(step.memory, step.pitch, step.length)
         calls = []
@@ -255,15 +255,15 @@ class _Products:
 class _Fused:
     """The magnitude of both derivatives, in one pass over the eight neighbours."""
 
-    def __init__(self, work: Work, operator: Gradient, ring: AnyRing) -> None:
+    def __init__(self, mapped: MappedStage, operator: Gradient, ring: AnyRing) -> None:
         assert operator.x.factors is not None
-        self._work, self._ring = work, ring
+        self._mapped, self._ring = mapped, ring
         self._side, self._centre, _ = (float(weight) for weight in operator.x.factors[0])
 
     def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, step: Step) -> list[Call]:
         table = self._ring.table() * pitch
         rows = Moving(table, 0, table[0].size, self._ring.period)
-        offsets = (int(offset) for offset in columns.tap_offset * self._work.source.channels)
+        offsets = (int(offset) for offset in columns.tap_offset * self._mapped.source.channels)
         place = STEP_ROWS, step.memory, step.pitch, step.length
         magnitude = MAGNITUDE.variant(A=scratch.dtype)
         return [Call(magnitude, (tile, rows, *offsets, self._side, self._centre, *place))]
@@ -272,9 +272,9 @@ class _Fused:
 class _Magnitude:
     """The magnitude of both derivatives, each by its own kernel."""
 
-    def __init__(self, work: Work, operator: Gradient, ring: AnyRing) -> None:
+    def __init__(self, mapped: MappedStage, operator: Gradient, ring: AnyRing) -> None:
         self._parts = [
-            _Direct(work, kernel, ring) if kernel.factors is None else _Products(work, [kernel.factors], ring)
+            _Direct(mapped, kernel, ring) if kernel.factors is None else _Products(mapped, [kernel.factors], ring)
             for kernel in (operator.x, operator.y)
         ]
 

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from convfilter.engine.borders import CONSTANT, gather
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.load import Source
-from convfilter.engine.node import Crew, Node, Rows, StageNode, StageRun, Worker, Workers
-from convfilter.engine.work import Region, Work
+from convfilter.engine.mapped_stage import MappedStage, Region
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, Worker, Workers
 from convfilter.filters.stage import Constant, LocalResponse, MaxIndices
 from convfilter.methods.layer import central_alpha, finish
 
@@ -23,7 +23,7 @@ Real = npt.NDArray[np.float64]
 _ARRAYS = 6
 
 
-def nodes(stage: StageRun) -> list[Node]:
+def nodes(stage: StageSetup) -> list[Node]:
     """Return the node of a stage."""
     return [_Values(stage)]
 
@@ -44,36 +44,36 @@ class _Values(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        work = self.work(sources[0])
-        epilogue = self.epilogue(work, target)
+        mapped = self.mapped(sources[0])
+        epilogue = self.epilogue(mapped, target)
 
         def make() -> Worker:
             scratch = Scratch(np.float64)
 
             def compute(rows: Rows) -> int:
                 region = Region(*rows, 0, self.plan.cols.output)
-                colours = _colours(work, *rows)
-                central = central_alpha(work, *rows) if work.source.alpha else None
-                if central is not None and work.source.premultiplied:
-                    colours = colours * (central[..., np.newaxis] / work.source.full)
-                return finish(work, epilogue, scratch, region, colours, central)
+                colours = _colours(mapped, *rows)
+                central = central_alpha(mapped, *rows) if mapped.source.alpha else None
+                if central is not None and mapped.source.premultiplied:
+                    colours = colours * (central[..., np.newaxis] / mapped.source.full)
+                return finish(mapped, epilogue, scratch, region, colours, central)
 
             return compute
 
         return Workers(make, _ARRAYS * 8 * self.block_rows * self.line[0] * max(self.line[1], self.plan.channels))
 
 
-def _colours(work: Work, top: int, bottom: int) -> Real:
+def _colours(mapped: MappedStage, top: int, bottom: int) -> Real:
     """Return the colours of output rows ``top`` to ``bottom - 1``, on the samples' own scale."""
-    operator, full = work.plan.stage.operator, work.source.full
+    operator, full = mapped.plan.stage.operator, mapped.source.full
     if isinstance(operator, Constant):
-        rows, cols = work.plan.rows.output, work.plan.cols.output
+        rows, cols = mapped.plan.rows.output, mapped.plan.cols.output
         return full * np.broadcast_to(operator.values, (rows, cols, operator.values.shape[2]))[top:bottom]
     if isinstance(operator, LocalResponse):
-        colours, _ = straight(work.source.image[work.row_index[top:bottom]], work.source)
+        colours, _ = straight(mapped.source.image[mapped.row_index[top:bottom]], mapped.source)
         return _responses(colours, operator, full)
     assert isinstance(operator, MaxIndices)
-    return full * _indices(work, operator, top, bottom)
+    return full * _indices(mapped, operator, top, bottom)
 
 
 def _responses(colours: Real, operator: LocalResponse, full: float) -> Real:
@@ -88,17 +88,17 @@ def _responses(colours: Real, operator: LocalResponse, full: float) -> Real:
     return colours / (operator.bias + operator.alpha / operator.size * sums) ** operator.beta
 
 
-def _indices(work: Work, operator: MaxIndices, top: int, bottom: int) -> Real:
+def _indices(mapped: MappedStage, operator: MaxIndices, top: int, bottom: int) -> Real:
     """Return the indices of the largest samples of windows; of equal ones the first, and NaN before all others."""
-    rows, cols, channels = work.plan.rows, work.plan.cols, work.plan.channels - work.source.alpha
+    rows, cols, channels = mapped.plan.rows, mapped.plan.cols, mapped.plan.channels - mapped.source.alpha
     down, along = np.arange(top, bottom) * rows.stride, np.arange(cols.output) * cols.stride
     shape = bottom - top, cols.output, channels
     best, where, visited = np.zeros(shape), np.zeros(shape), np.zeros((*shape[:2], 1), bool)
     for tap in range(rows.kernel):
         for other in range(cols.kernel):
             row, col = down + tap * rows.dilation, along + other * cols.dilation
-            from_rows, from_cols = work.row_index[row], work.col_index[col]
-            samples, _ = straight(gather(work.source.image, from_rows, from_cols, 0.0, np.float64), work.source)
+            from_rows, from_cols = mapped.row_index[row], mapped.col_index[col]
+            samples, _ = straight(gather(mapped.source.image, from_rows, from_cols, 0.0, np.float64), mapped.source)
             here = ((from_rows != CONSTANT)[:, np.newaxis] & (from_cols != CONSTANT))[..., np.newaxis]
             chosen = here & (~visited | (samples > best) | (np.isnan(samples) & ~np.isnan(best)))
             y, x = (row - rows.before)[:, np.newaxis, np.newaxis], (col - cols.before)[:, np.newaxis]

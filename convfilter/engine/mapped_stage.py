@@ -24,7 +24,7 @@ class Region(NamedTuple):
 
 
 @record
-class Work:
+class MappedStage:
     """One stage applied to one source.
 
     Attributes
@@ -41,7 +41,7 @@ class Work:
     col_index: Indices
 
     @classmethod
-    def of(cls, plan: StagePlan, source: Source) -> Work:
+    def of(cls, plan: StagePlan, source: Source) -> MappedStage:
         """Map the padded axes of ``plan`` to the rows and columns of ``source``."""
         return cls(plan, source, source.buffer.index(padded_rows(plan)), _padded(plan, 1))
 
