@@ -33,7 +33,14 @@ def node_of(blocks, looks, reads, *, keeps=False):
 
     rows = 8 * blocks - 3
     return SimpleNamespace(
-        blocks=blocks, block_rows=8, group_rows=0, rows=rows, rows_of=rows_of, blocks_needed=blocks_needed, reads=reads, in_order=False
+        blocks=blocks,
+        block_rows=8,
+        group_rows=0,
+        rows=rows,
+        rows_of=rows_of,
+        blocks_needed=blocks_needed,
+        reads=reads,
+        in_order=False,
     )
 
 
