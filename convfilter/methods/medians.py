@@ -12,9 +12,9 @@ import numpy as np
 
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
+from convfilter.engine.mapped_stage import MappedStage
 from convfilter.engine.node import Strip, StripPool
 from convfilter.engine.program import Call, Counting, Moving, Program, Slot
-from convfilter.engine.mapped_stage import MappedStage
 from convfilter.native.loop import Loop
 from convfilter.planning import is_wide
 from convfilter.planning.stage_plan import StagePlan
@@ -64,7 +64,12 @@ def straight(loop: Loop, mapped: MappedStage, target: LineBuffer, block_rows: in
 
 
 def of_tile(
-    loop: Loop, scratch: Scratch, mapped: MappedStage, tile: tuple[Samples, int], size: tuple[int, int], out: tuple[Samples, int]
+    loop: Loop,
+    scratch: Scratch,
+    mapped: MappedStage,
+    tile: tuple[Samples, int],
+    size: tuple[int, int],
+    out: tuple[Samples, int],
 ) -> None:
     """Write the medians of windows in a tile, which has padding behind it, as integer keys.
 
@@ -102,5 +107,19 @@ def _call(
     length = length or axis.output * channels
     return Call(
         loop.variant(K=kind),
-        (source, pitch, index, mapped.plan.rows.stride, apart, rows, places, *run, length, reach, columns, width, *place),
+        (
+            source,
+            pitch,
+            index,
+            mapped.plan.rows.stride,
+            apart,
+            rows,
+            places,
+            *run,
+            length,
+            reach,
+            columns,
+            width,
+            *place,
+        ),
     )
