@@ -21,7 +21,7 @@ from PIL import Image
 from timing import machine, table, write_json
 
 from convfilter import pipeline
-from convfilter.batch.found import Job
+from convfilter.batch.search import Job
 from convfilter.batch.workers import Outcome
 from convfilter.picture.options import WriteOptions
 

@@ -197,13 +197,13 @@ def farid(image: ImageLike, axis: Axis = "magnitude", **keywords: Unpack[FilterK
 
 @documented(FilterKeywords)
 def kirsch(image: ImageLike, **keywords: Unpack[FilterKeywords]) -> Image:
-    """Find edges with Kirsch's compass: the largest sum of 5 5 5; -3 0 -3; -3 -3 -3 turned in eight directions."""
+    """Find edges with Kirsch's compass: the largest sum of 5 5 5; -3 0 -3; -3 -3 -3 rotated to eight directions."""
     return run_operator(image, "kirsch", Compass(kernels.compass("kirsch")), keywords, signed=True)
 
 
 @documented(FilterKeywords)
 def robinson(image: ImageLike, **keywords: Unpack[FilterKeywords]) -> Image:
-    """Find edges with Robinson's compass: the largest sum of 1 2 1; 0 0 0; -1 -2 -1 turned in eight directions."""
+    """Find edges with Robinson's compass: the largest sum of 1 2 1; 0 0 0; -1 -2 -1 rotated to eight directions."""
     return run_operator(image, "robinson", Compass(kernels.compass("robinson")), keywords, signed=True)
 
 

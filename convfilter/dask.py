@@ -13,7 +13,7 @@ import numpy as np
 
 from convfilter.arrays import known_type, of_known_type
 from convfilter.errors import ParameterError, UsageError
-from convfilter.executor.parts import Part, Side, boundaries, grid_of, part_of, run_part
+from convfilter.executor.chunks import Chunk, Side, boundaries, chunk_of, grid_of, run_chunk
 from convfilter.filters.stage import Join, MaxIndices, Point, Stage
 from convfilter.keywords import FilterKeywords, documented, planned, require_image, stages_of
 from convfilter.planning import Plan, StagePlan
@@ -126,8 +126,8 @@ def _stage(da: Any, plan: Plan, number: int, source: Any, target: np.dtype[Any],
     pieces = _Pieces(source, name)
     for i, rows in enumerate(pairwise(row_cuts)):
         for j, cols in enumerate(pairwise(col_cuts)):
-            part = part_of(stage, rows, cols)
-            graph[name, i, j, 0] = (_compute, f"{name}-plan", part, pieces.of(part))
+            chunk = chunk_of(stage, rows, cols)
+            graph[name, i, j, 0] = (_compute, f"{name}-plan", chunk, pieces.of(chunk))
     graph.update(pieces.graph)
     chunks = (*(tuple(int(size) for size in np.diff(cuts)) for cuts in (row_cuts, col_cuts)), (stage.output_channels,))
     layers = HighLevelGraph.from_collections(name, graph, dependencies=[source])
@@ -141,11 +141,11 @@ class _Shared:
         self.plan, self.number, self.dtype, self.threads = plan, number, dtype, threads
 
 
-def _compute(shared: _Shared, part: Part, blocks: Sequence[Sequence[Any]]) -> Any:
+def _compute(shared: _Shared, chunk: Chunk, blocks: Sequence[Sequence[Any]]) -> Any:
     """Compute one chunk from adjacent pieces of the source's chunks."""
     rows = [np.concatenate(row, axis=1) if len(row) > 1 else row[0] for row in blocks]
     pixels = np.concatenate(rows, axis=0) if len(rows) > 1 else rows[0]
-    return run_part(shared.plan, shared.number, part, pixels, shared.dtype, shared.threads)
+    return run_chunk(shared.plan, shared.number, chunk, pixels, shared.dtype, shared.threads)
 
 
 def _cut(block: Any, rows: slice, cols: slice) -> Any:
@@ -161,11 +161,11 @@ class _Pieces:
         self._starts = [np.cumsum((0, *chunks)) for chunks in source.chunks[:2]]
         self.graph: dict[Any, Any] = {}
 
-    def of(self, part: Part) -> list[list[Any]]:
-        """Return the keys of a part's pieces, row by row."""
+    def of(self, chunk: Chunk) -> list[list[Any]]:
+        """Return the keys of a chunk's pieces, row by row."""
         return [
-            [self._key(i, j, rows, cols) for j, cols in self._along(1, part.cols)]
-            for i, rows in self._along(0, part.rows)
+            [self._key(i, j, rows, cols) for j, cols in self._along(1, chunk.cols)]
+            for i, rows in self._along(0, chunk.rows)
         ]
 
     def _along(self, axis: int, side: Side) -> Iterator[tuple[int, slice]]:

@@ -27,7 +27,7 @@ class Forecast(NamedTuple):
         Of the result.
     format : str
         Output format.
-    passage : str
+    whole : str
         Why samples are decoded or encoded all at once, as in a `pipeline.Report`.
     notes : tuple of str
         Notes of the run.
@@ -38,7 +38,7 @@ class Forecast(NamedTuple):
     plans: list[Plan]
     outline: Outline
     format: str
-    passage: str
+    whole: str
     notes: tuple[str, ...]
 
 
@@ -71,6 +71,6 @@ def forecast(source: str, options: Options) -> Forecast:
             plans=job.plans,
             outline=job.result,
             format=fmt.name,
-            passage=job.passage.remark,
+            whole=job.streaming.remark,
             notes=tuple(dict.fromkeys((*stack.remarks(stages), *job.notes))),
         )

@@ -16,7 +16,6 @@ from convfilter.executor.run import run_array
 from convfilter.filters.stage import Stage
 from convfilter.guides import with_guides
 from convfilter.machine.cores import cores_lately
-from convfilter.passage import Finish, Passage, passage_of, through
 from convfilter.picture.format import Format
 from convfilter.picture.limits import require_frames, require_memory, require_size
 from convfilter.picture.picture import Frame, Outline, Picture
@@ -28,6 +27,7 @@ from convfilter.picture.write import check, dropping, stored_outline, write
 from convfilter.placing import placed
 from convfilter.planning import Plan, full_scale, is_whole
 from convfilter.sample_types import can_leave, computed_in, real_of
+from convfilter.streaming import Finish, Streaming, streaming_of, through
 
 if TYPE_CHECKING:
     from convfilter.executor.masked import Masking
@@ -68,7 +68,7 @@ class Job:
         Of the result.
     outline, stored : Outline
         Outlines of the result, as computed and as stored.
-    passage : Passage
+    streaming : Streaming
     notes : tuple of str
     clipped : float
         Share of the result's samples that were clipped.
@@ -117,7 +117,7 @@ class Job:
     def start(self) -> None:
         """Start decoding while the plan is made; not for several frames."""
         if self._options.threads != 1 and len(self._picture.frames) == 1:
-            (self._picture if self.passage.whole_input else self.lit).frames[0].start()
+            (self._picture if self.streaming.whole_input else self.lit).frames[0].start()
 
     def close(self) -> None:
         """Stop decoding; the caller closes the picture."""
@@ -145,8 +145,9 @@ class Job:
             if self.form == "picture":
                 self.stored = self._stored_outline(self._target.format)
         fmt = self._target.format if self._target else None
-        self.passage: Passage = passage_of(picture, self.plans, fmt, self.stored, options.write, self._other_reason())
-        if self.passage.whole_input or self.passage.whole_output:
+        other = self._other_reason()
+        self.streaming: Streaming = streaming_of(picture, self.plans, fmt, self.stored, options.write, other)
+        if self.streaming.whole_input or self.streaming.whole_output:
             self._require_room()
 
     def _stored_outline(self, fmt: Format) -> Outline:

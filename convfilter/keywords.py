@@ -216,7 +216,7 @@ def _channels_first(shape: tuple[int, ...]) -> str:
     """Return advice for an image that seems to have its channels first, or ""."""
     if len(shape) != 3 or shape[0] not in (3, 4) or shape[2] <= 4:
         return ""
-    return ", which looks like (C, H, W); turn it with transpose(1, 2, 0)"
+    return ", which looks like (C, H, W); rearrange it with transpose(1, 2, 0)"
 
 
 def stage_values(keywords: Keywords) -> dict[str, Any]:

@@ -112,7 +112,7 @@ class Report(NamedTuple):
     size, new_size : pair of int
         Width and height, before and after.
     frames : int
-    passage : str
+    whole : str
         Why all samples were decoded or encoded at once; "" where rows were streamed.
     view : any
         Return value of ``Options.look``.
@@ -129,7 +129,7 @@ class Report(NamedTuple):
     size: tuple[int, int]
     new_size: tuple[int, int]
     frames: int
-    passage: str = ""
+    whole: str = ""
     view: Any = None
 
     @property
@@ -140,7 +140,7 @@ class Report(NamedTuple):
             f"{self.source} -> {self.destination}: {self.before} -> {self.after}; {' + '.join(self.algorithms)}; "
             f"{steps}; {self.clipped:.3%} of the samples clipped"
         )
-        return f"{line}; {self.passage}" if self.passage else line
+        return f"{line}; {self.whole}" if self.whole else line
 
 
 def filter_file(source: str, destination: str, options: Options) -> Report:
@@ -280,17 +280,17 @@ def _one(task: _Task, where: str | BinaryIO, seconds: dict[str, float]) -> Repor
         size=(picture.outline.width, picture.outline.height),
         new_size=(job.outline.width, job.outline.height),
         frames=len(picture.frames),
-        passage=job.passage.remark,
+        whole=job.streaming.remark,
         view=view,
     )
 
 
 def _run(job: Job, destination: str, seconds: dict[str, float]) -> Picture | None:
     """Read, run and write; return the result if it was held whole."""
-    if job.passage.whole_input:
+    if job.streaming.whole_input:
         with _timed(seconds, "read"):
             job.decode()
-    if not job.passage.whole_output:
+    if not job.streaming.whole_output:
         with _timed(seconds, "run"):
             job.run_through(destination)
         seconds["write"] = 0.0

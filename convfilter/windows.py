@@ -128,7 +128,7 @@ def erode(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeyword
 
 @documented(FilterKeywords)
 def dilate(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywords]) -> Image:
-    """Dilate: take the largest sample under the footprint turned by 180 degrees, ``max of f(x - b)``.
+    """Dilate: take the largest sample under the footprint rotated by 180 degrees, ``max of f(x - b)``.
 
     Parameters, result and errors as for :func:`erode`.
     """

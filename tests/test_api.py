@@ -441,7 +441,7 @@ def test_channels_that_come_first_are_pointed_out() -> None:
         convfilter.conv2d(tensor, np.ones((4, 3, 3, 3)))
     with pytest.raises(ParameterError, match="looks like"):
         convfilter.box_blur(tensor[:, :9], 3, alpha=True)
-    with pytest.raises(ParameterError, match=r"got \(3, 40, 50\); channels come last: turn it with transpose"):
+    with pytest.raises(ParameterError, match=r"got \(3, 40, 50\); channels come last: rearrange it with transpose"):
         convfilter.write("planes.png", tensor)
     convfilter.gaussian_blur(tensor[:, :9], 1)  # three rows of nine pixels with fifty features: not a word
 

@@ -23,7 +23,7 @@ from processes import PROGRAM, program, untimed
 import convfilter
 from convfilter import pipeline
 from convfilter.batch import depfile, log_file, resources, update, workers
-from convfilter.batch.found import Job
+from convfilter.batch.search import Job
 from convfilter.cli import signals
 from convfilter.cli.root import run
 

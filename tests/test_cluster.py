@@ -22,7 +22,7 @@ from PIL import Image
 from processes import PROGRAM, program, untimed
 
 from convfilter import errors, pipeline
-from convfilter.batch.found import Job
+from convfilter.batch.search import Job
 from convfilter.batch.workers import Outcome
 from convfilter.cli.root import run
 from convfilter.cluster import connection, scheduler, worker

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pictures import MODES, large, picture
 
 import convfilter
-from convfilter.executor import parts
+from convfilter.executor import chunks
 from convfilter.planning import AxisPlan
 
 da = pytest.importorskip("dask.array")
@@ -116,7 +116,7 @@ def test_any_geometry_in_any_chunks(shape, rows, cols, kernel, stride, dilation,
 
 
 def test_bands_of_kept_rows_do_not_show(monkeypatch):
-    """Coarse rows of a multirate Gaussian are computed in blocks: parts may lie within one or in two."""
+    """Coarse rows of a multirate Gaussian are computed in blocks: chunks may lie within one or in two."""
     monkeypatch.setattr("convfilter.planning.chains.COARSE_SAMPLES", 1)
     for stride in (1, 2, 3, 5):
         compare(large("uint8"), (150, 310, 3), "gaussian:8", stride=stride)
@@ -135,7 +135,7 @@ def test_bands_of_kept_rows_do_not_show(monkeypatch):
 def test_cuts_rise_and_lie_on_the_grid(axis, step, wanted):
     if axis.output < 1:
         return
-    cuts = parts.boundaries(axis, step, wanted)
+    cuts = chunks.boundaries(axis, step, wanted)
     assert (cuts[0], cuts[-1]) == (0, axis.output)
     assert list(cuts) == sorted(set(cuts))
     for cut in cuts[1:-1]:

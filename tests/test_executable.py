@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import convfilter
 from convfilter.engine import executable
 from convfilter.engine.executable import executables as cache
-from convfilter.executor import parts
+from convfilter.executor import chunks
 from convfilter.executor.run import run_array
 from convfilter.filters import kernels, stack
 from convfilter.filters.stage import Correlation, Stage
@@ -336,7 +336,7 @@ def test_a_child_goes_on_with_what_its_parent_has_kept():
 
 
 def test_parts_alike_share_what_is_prepared(monkeypatch):
-    monkeypatch.setattr(parts, "_plans", {})
+    monkeypatch.setattr(chunks, "_plans", {})
     shape, cuts = (128, 400, 3), range(0, 400, 50)
     plan = plan_stack([STAGES["gaussian"]], shape, "uint8")
     image = picture(shape, "uint8", 0)
@@ -344,8 +344,8 @@ def test_parts_alike_share_what_is_prepared(monkeypatch):
     cache.forget()
     for _ in range(2):
         for left in cuts:
-            part = parts.part_of(plan.stages[0], (0, 128), (left, left + 50))
-            ((first, last),) = part.cols.runs
-            done = parts.run_part(plan, 0, part, image[:, first:last], np.dtype(np.uint8), 1)
+            chunk = chunks.chunk_of(plan.stages[0], (0, 128), (left, left + 50))
+            ((first, last),) = chunk.cols.runs
+            done = chunks.run_chunk(plan, 0, chunk, image[:, first:last], np.dtype(np.uint8), 1)
             np.testing.assert_array_equal(done, whole[:, left : left + 50])
     assert len(cache) == 3  # both ends, and all between

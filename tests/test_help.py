@@ -56,7 +56,7 @@ def test_help_and_version_of_the_program(capfd: pytest.CaptureFixture[str]) -> N
 def test_info_tells_what_a_picture_holds(capfd: pytest.CaptureFixture[str]) -> None:
     lines = printed(capfd, "info", "in.jpg").splitlines()
     assert lines[0] == "in.jpg: JPEG, 30x20, rgb, uint8"
-    assert "  orientation  6: turned by 90 degrees when it is filtered" in lines
+    assert "  orientation  6: rotated by 90 degrees when it is filtered" in lines
     assert "  resolution   300 dpi" in lines
     assert "  Comment      by me" in lines
     assert "  as JPEG      all is kept" in lines

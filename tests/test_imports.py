@@ -23,7 +23,7 @@ LEVELS = [
     "picture",
     "guides",
     "arrays files keywords light placing variants",
-    "api maps passage",
+    "api maps streaming",
     "layers windows",
     "job comparison dask selftest",
     "pipeline report",

@@ -50,16 +50,16 @@ def test_a_region_is_that_of_the_whole(specs, dtype):
 
 
 def test_less_is_computed_where_less_is_seen(monkeypatch):
-    from convfilter.executor import parts
+    from convfilter.executor import chunks
 
     sizes = []
-    run_stage = parts.run.run_stage
+    run_stage = chunks.run.run_stage
 
     def counted(plan, number, pixels, *others):
         sizes.append(pixels.shape[:2])
         return run_stage(plan, number, pixels, *others)
 
-    monkeypatch.setattr(parts.run, "run_stage", counted)
+    monkeypatch.setattr(chunks.run, "run_stage", counted)
     plan = plan_stack(stack.stages(["gaussian:1.5", "sobel:magnitude"]), PHOTO.shape, PHOTO.dtype)
     run_region(plan, PHOTO, (100, 116), (40, 80), PHOTO.dtype, threads=1)
     assert max(rows for rows, _ in sizes) < 60

@@ -124,10 +124,10 @@ def test_a_picture_that_is_turned_has_no_position():
     orientation = (274, 3, 1, 6, True)
     georeferenced("in.tif", doubles(33550, SCALE), doubles(33922, TIES), orientation)
     (note,) = filtered("in.tif", "out.tif")
-    assert note.endswith("position and projection (GeoTIFF), since the picture has been turned")
+    assert note.endswith("position and projection (GeoTIFF), since the picture has been rotated")
     after = tags_of("out.tif")
     assert 33550 not in after and 33922 not in after and after[34735] == KEYS
-    with pytest.raises(WriteError, match=r"turned; strict=True"):
+    with pytest.raises(WriteError, match=r"rotated; strict=True"):
         filtered("in.tif", "strict.tif", write=WriteOptions(strict=True))
 
 

@@ -25,7 +25,7 @@ LINES = {
     "magick in.png -morphology Erode Square:2 out.png": ("convfilter apply -f erode:5 in.png out.png", ""),
     "magick in.png -morphology Convolve '3x1: 1,0,-1' -virtual-pixel mirror out.png": (
         "convfilter apply -f 'kernel:1 0 -1,flip=true' --padding-mode symmetric in.png out.png",
-        "turns the kernel",
+        "rotates the kernel",
     ),
     "magick in.png -unsharp 0x2+0.6+0.02 out.png": (
         "convfilter apply -f unsharp:2,amount=0.6,threshold=0.01 in.png out.png",
@@ -100,7 +100,7 @@ LINES = {
     ),
     "y = ndimage.convolve(a, [[1, 2, 1]])": (
         "convfilter apply -f 'kernel:1 2 1,flip=true' --padding-mode symmetric in.png out.png",
-        "turns the kernel",
+        "rotates the kernel",
     ),
     "cv2.GaussianBlur(img, (9, 9), 2)": (
         "convfilter apply -f gaussian:2,truncate=2 --padding-mode reflect in.png out.png",
@@ -370,7 +370,7 @@ def test_an_unsharp_mask_of_ffmpeg_is_its_kernel(capfd: pytest.CaptureFixture[st
         ("cv2.filter2D(img, -1, kernel)", "kernel must be a list of rows in the line"),
         ("cv2.filter2D(img, -1, np.ones((999, 999)))", "a matrix in the line has 1 to 10000 cells, got 999x999"),
         ("cv2.filter2D(img, -1, np.ones((3, 3)) / 0)", "has no translation: float division by zero"),
-        ("cv2.erode(img, [[1, 0, 0]])", "OpenCV does not turn the footprint of a dilation"),
+        ("cv2.erode(img, [[1, 0, 0]])", "OpenCV does not rotate the footprint of a dilation"),
         ("ndimage.sobel(a, axis=2)", "'axis=2' has no translation"),
         ("ndimage.rank_filter(a, 9, 3)", "the window has 9 samples"),
         ("nn.Sequential(nn.Linear(3, 4))", "'nn.Linear()' has no translation"),
@@ -383,7 +383,7 @@ def test_an_unsharp_mask_of_ffmpeg_is_its_kernel(capfd: pytest.CaptureFixture[st
         ("gimp in.png", "lines of magick, convert, vips, ffmpeg, gmic and calls of ndimage, cv2, skimage and torch.nn"),
         ("ndimage.gaussian_filter(a, sigma)", "sigma must be a number or two in the line, got 'sigma'"),
         ("ndimage.gaussian_filter(a, 4, 1)", "'gaussian_filter(order=1)' has no translation"),
-        ("ndimage.maximum_filter(a, 4)", "even windows are turned differently"),
+        ("ndimage.maximum_filter(a, 4)", "even windows are rotated differently"),
         ("ndimage.zoom(a, 2)", "'ndimage.zoom()' has no translation: known are gaussian_filter"),
         ("magick in.png out.png", "no filter was found"),
         ("magick in.png -blur '0x4", "the line cannot be split into words: No closing quotation"),

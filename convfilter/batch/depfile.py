@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 
-from convfilter.batch.found import Job
+from convfilter.batch.search import Job
 from convfilter.errors import UsageError, shown
 from convfilter.filters.spec import FilterSpec
 from convfilter.filters.stack import paths_of

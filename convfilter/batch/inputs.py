@@ -6,7 +6,7 @@ import codecs
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
-from convfilter.batch.found import Found, Job, Naming, Search, is_excluded, is_output, skip, why_skipped
+from convfilter.batch.search import Job, Naming, Search, SearchResult, is_excluded, is_output, skip, why_skipped
 from convfilter.errors import UsageError, named
 from convfilter.picture import foreign, formats
 from convfilter.picture.place.atomic import is_below, is_special
@@ -15,7 +15,7 @@ from convfilter.picture.place.atomic import is_below, is_special
 MOST_LINKED = 10_000
 
 
-def find(names: Iterable[str], naming: Naming, search: Search) -> Found:
+def find(names: Iterable[str], naming: Naming, search: Search) -> SearchResult:
     """Find the pictures for names, and name their outputs.
 
     Parameters
@@ -29,7 +29,7 @@ def find(names: Iterable[str], naming: Naming, search: Search) -> Found:
 
     Returns
     -------
-    Found
+    SearchResult
 
     Raises
     ------
@@ -37,7 +37,7 @@ def find(names: Iterable[str], naming: Naming, search: Search) -> Found:
         Two inputs have the same output, or an output is an input. Nothing
         has been written.
     """
-    found = Found([], [], [], {})
+    found = SearchResult([], [], [], {})
     links = _Links()
     for name in names:
         if "://" in name:
@@ -61,7 +61,7 @@ def find(names: Iterable[str], naming: Naming, search: Search) -> Found:
     return found._replace(jobs=distinct(found.jobs, in_place=naming == Naming()))
 
 
-def _take(job: Job, top: str, links: _Links, found: Found) -> None:
+def _take(job: Job, top: str, links: _Links, found: SearchResult) -> None:
     """Add a job, unless its output is a pipe or a link out of ``top``, which somebody else may have made."""
     target = links.way_out(job.destination, top) if top else None
     if target is not None:

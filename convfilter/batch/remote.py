@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from convfilter.batch.found import Found, Job, Naming, Search, is_excluded, is_output, skip, why_skipped
+from convfilter.batch.search import Job, Naming, Search, SearchResult, is_excluded, is_output, skip, why_skipped
 from convfilter.errors import ReadError, UsageError
 from convfilter.picture import foreign, formats
 from convfilter.picture.place import cloud as objects
@@ -14,7 +14,7 @@ from convfilter.picture.place import cloud as objects
 _GLOB = "*?["
 
 
-def take(address: str, naming: Naming, search: Search, found: Found) -> None:
+def take(address: str, naming: Naming, search: Search, found: SearchResult) -> None:
     """Add the jobs of one address: an object, the objects that a glob names, or those of a folder.
 
     Parameters
@@ -23,7 +23,7 @@ def take(address: str, naming: Naming, search: Search, found: Found) -> None:
         An address; objects that match a glob count as named individually.
     naming : Naming
     search : Search
-    found : Found
+    found : SearchResult
         Receives the jobs, in the order of names, and the files that are not pictures by name.
 
     Raises
@@ -84,7 +84,7 @@ def _address(like: str, path: str) -> str:
     return f"{like.partition('://')[0]}://{path.lstrip('/')}"
 
 
-def _take_folder(address: str, naming: Naming, search: Search, found: Found) -> None:
+def _take_folder(address: str, naming: Naming, search: Search, found: SearchResult) -> None:
     before = len(found.jobs) + len(found.skipped)
     for name, relative in _walk(address, search, naming.folder):
         if is_output(name, naming):

@@ -28,7 +28,7 @@ import numpy as np
 
 from convfilter import __version__
 from convfilter.batch import log_file
-from convfilter.batch.found import Job
+from convfilter.batch.search import Job
 from convfilter.filters import stack
 from convfilter.guides import with_guides
 from convfilter.pipeline import Options

@@ -22,8 +22,8 @@ from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn
 
 from convfilter import pipeline
-from convfilter.batch.found import Job
 from convfilter.batch.resources import Memory
+from convfilter.batch.search import Job
 from convfilter.errors import PictureError, WriteError
 from convfilter.planning.remembered import remembered_plan
 

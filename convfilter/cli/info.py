@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: Formats in the printed list; JSON has all.
 _TARGETS = ("PNG", "JPEG", "TIFF", "WebP", "AVIF")
-_TURNS = {1: "upright", 3: "turned by 180 degrees", 6: "turned by 90 degrees", 8: "turned by 270 degrees"}
+_TURNS = {1: "upright", 3: "rotated by 180 degrees", 6: "rotated by 90 degrees", 8: "rotated by 270 degrees"}
 
 
 def _info(names: tuple[str, ...], specs: tuple[str, ...], as_json: bool) -> int:
@@ -130,7 +130,7 @@ def _foreseen(name: str, specs: tuple[str, ...]) -> dict[str, Any]:
             "format": found.format,
             "algorithms": [stage.algorithm for stage in stages],
             "precision": [stage.precision for stage in stages],
-            "whole": found.passage or None,
+            "whole": found.whole or None,
             "notes": list(found.notes),
             "plan": plan_text.as_json(found.plans[0]),
         },

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convfilter import pipeline
 from convfilter.batch import resources, workers
-from convfilter.batch.found import Found, Job
+from convfilter.batch.search import Job, SearchResult
 from convfilter.batch.workers import Event, Notice, Outcome
 from convfilter.cli import clipping, compiling
 from convfilter.cli.messages import FAILED, failure, in_flags, json_of, say, tell
@@ -109,7 +109,7 @@ def _log(request: Request, options: pipeline.Options, jobs: Sequence[Job]) -> Up
     return update.UpdateLog(update.recipe(options))
 
 
-def _say_skipped(found: Found, request: Request) -> None:
+def _say_skipped(found: SearchResult, request: Request) -> None:
     """Report skipped pictures, once for each reason; other files only with ``-v``."""
     if not request.quiet:
         for why, names in found.reasons.items():
@@ -133,7 +133,7 @@ def _refresh(log: UpdateLog) -> None:
         say(failure(error)[0])
 
 
-def _write_page(html: HtmlReport | None, found: Found, jobs: Sequence[Job]) -> None:
+def _write_page(html: HtmlReport | None, found: SearchResult, jobs: Sequence[Job]) -> None:
     """Write the page of --html, if requested: unreadable folders first, then files in order."""
     if html is None:
         return
@@ -174,7 +174,7 @@ def _share(jobs: Sequence[Job], request: Request) -> resources.Share:
     return resources.share(len(jobs), request.jobs, request.threads, available_cores())
 
 
-def _require_files(request: Request, found: Found) -> None:
+def _require_files(request: Request, found: SearchResult) -> None:
     """Refuse options that need files: times, the log of --update, names for make."""
     names = [name for job in found.jobs for name in job if "://" in name]
     for option, given in (("update", request.update), ("depfile", request.depfile)):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from convfilter.batch import inputs
-from convfilter.batch.found import Found, Job, Naming, Search
+from convfilter.batch.search import Job, Naming, Search, SearchResult
 from convfilter.cli.addresses import is_glob, local_names
 from convfilter.cli.overwrite import require_own
 from convfilter.cli.request import Request, misused
@@ -14,7 +14,7 @@ from convfilter.errors import UsageError, shown
 from convfilter.picture import formats
 
 
-def found_files(request: Request) -> Found:
+def found_files(request: Request) -> SearchResult:
     """Find the inputs and name their outputs.
 
     Raises
@@ -49,7 +49,7 @@ def found_files(request: Request) -> Found:
     single = _single(names, naming, request)
     if single is not None:
         inputs.distinct([single], in_place=False)
-        return Found([single], [], [], {})
+        return SearchResult([single], [], [], {})
     _require_folder(names, naming, made=bool(request.into))
     return inputs.find(names, naming, search)
 

@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import Any
 
 from convfilter import __version__
-from convfilter.batch.found import Job
+from convfilter.batch.search import Job
 from convfilter.batch.workers import Event, Notice, Outcome, Tick
 from convfilter.cluster import worker
 from convfilter.cluster.connection import LOCAL, connected, require_like_versions

@@ -6,7 +6,7 @@ import pickle
 from typing import NamedTuple
 
 from convfilter import __version__
-from convfilter.batch.found import Job
+from convfilter.batch.search import Job
 from convfilter.batch.workers import Outcome, perform, portable
 from convfilter.errors import ConvfilterError
 from convfilter.pipeline import Options

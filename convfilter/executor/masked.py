@@ -340,17 +340,18 @@ class _Run:
         """Return where all, or any, of the cells of a window are valid."""
         operator, stage = self.stage.operator, self.stage
         shape = cells.shape if cells is not None else self._planned.kernel.shape
-        turns = stage.flip and isinstance(operator, Gradient | Orientation | Compass)  # others are turned already
+        # The kernels of other operators are flipped already.
+        flips = stage.flip and isinstance(operator, Gradient | Orientation | Compass)
         own = replace(
-            stage, flip=turns, scale=1.0, offset=0.0, map=None,
+            stage, flip=flips, scale=1.0, offset=0.0, map=None,
             signed=False, padding_value=1.0 if stage.padding_mode == "constant" else 0.0,
         )  # fmt: skip
         if isinstance(operator, Pooling):
             own = replace(own, operator=replace(operator, kind="max"))
         else:
             window = cells if cells is not None else Kernel(factors=(np.ones(shape[0]), np.ones(shape[1])))
-            turned = window if every or window.is_box else window.rotated()
-            own = replace(own, operator=Morphology("erode" if every else "dilate", turned))
+            rotated = window if every or window.is_box else window.rotated()
+            own = replace(own, operator=Morphology("erode" if every else "dilate", rotated))
         plan = plan_stack([own], self.valid.shape, np.uint8)
         found: Valid = run_array(plan, self.valid.astype(np.uint8), threads=self.threads).pixels > 0
         return found

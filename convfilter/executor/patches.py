@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from convfilter.engine.buffer import Samples
 from convfilter.engine.threads import cut
-from convfilter.executor.parts import Part, grid_of, part_of, run_part_counted
+from convfilter.executor.chunks import Chunk, chunk_of, grid_of, run_chunk_counted
 from convfilter.executor.run import run_array
 from convfilter.machine.cores import cores_lately
 from convfilter.planning import AxisPlan, Plan
@@ -29,7 +29,7 @@ Rectangle = tuple[Span, Span]
 
 
 def run_in_patches(
-    plain: Plan,
+    unweighted: Plan,
     weighted: Plan,
     pixels: Samples,
     valid: npt.NDArray[np.bool_],
@@ -41,7 +41,7 @@ def run_in_patches(
 
     Parameters
     ----------
-    plain, weighted : Plan
+    unweighted, weighted : Plan
         Plans of that stage for the picture, and for it with an alpha channel added.
     pixels : (rows, cols, channels) array
         0 where they are ignored.
@@ -63,10 +63,10 @@ def run_in_patches(
     grid = grid_of(stage)
     rows = cut(stage.rows.output, _side(stage.rows, grid.rows, _ROWS))
     cols = cut(stage.cols.output, _side(stage.cols, grid.cols, _COLS) if grid.cols else stage.cols.output)
-    parts = {(down, along): part_of(stage, down, along) for down in rows for along in cols}
-    needs_mask = {place: not all(each.all() for each in _pieces(valid, part)) for place, part in parts.items()}
+    chunks = {(down, along): chunk_of(stage, down, along) for down in rows for along in cols}
+    needs_mask = {place: not all(each.all() for each in _pieces(valid, chunk)) for place, chunk in chunks.items()}
     if sum(needs_mask.values()) <= _MOST * len(needs_mask):
-        found = run_array(plain, pixels, out_dtype=out_dtype, threads=threads)
+        found = run_array(unweighted, pixels, out_dtype=out_dtype, threads=threads)
         if found.clipped == 0 or not any(needs_mask.values()):  # otherwise the places of clipped samples are unknown
             result = found.pixels.reshape(stage.rows.output, stage.cols.output, -1)
             patches = [
@@ -84,10 +84,10 @@ def _side(axis: AxisPlan, step: int, least: int) -> int:
     return -(-max(least, _SPANS * axis.span // axis.stride) // step) * step
 
 
-def _pieces(array: Samples, part: Part) -> Iterator[Samples]:
+def _pieces(array: Samples, chunk: Chunk) -> Iterator[Samples]:
     """Yield the slices of a picture that a rectangle reads."""
-    for top, bottom in part.rows.runs:
-        for left, right in part.cols.runs:
+    for top, bottom in chunk.rows.runs:
+        for left, right in chunk.cols.runs:
             yield array[top:bottom, left:right]
 
 
@@ -114,25 +114,25 @@ def _patch(
     """Write rectangles of a result, with the mask as alpha; returns how many samples were clipped."""
     stage, clipped = plan.stages[0], 0
     for down, along in patches:
-        part = part_of(stage, down, along)
-        joined = _joined(_whole(pixels, part), _whole(valid, part) * opaque)
-        found, count = run_part_counted(plan, 0, part, joined, result.dtype, threads)
+        chunk = chunk_of(stage, down, along)
+        joined = _joined(_whole(pixels, chunk), _whole(valid, chunk) * opaque)
+        found, count = run_chunk_counted(plan, 0, chunk, joined, result.dtype, threads)
         for channel in range(result.shape[2]):
             result[slice(*down), slice(*along), channel] = found[..., channel]
         clipped += count
     return clipped
 
 
-def _whole(array: Samples, part: Part) -> Samples:
+def _whole(array: Samples, chunk: Chunk) -> Samples:
     """Return the rows and columns that a rectangle reads, copied side by side."""
     rows = (
-        np.concatenate([array[slice(*run)] for run in part.rows.runs])
-        if len(part.rows.runs) > 1
-        else (array[slice(*part.rows.runs[0])])
+        np.concatenate([array[slice(*run)] for run in chunk.rows.runs])
+        if len(chunk.rows.runs) > 1
+        else (array[slice(*chunk.rows.runs[0])])
     )
-    if len(part.cols.runs) == 1:
-        return rows[:, slice(*part.cols.runs[0])]
-    return np.concatenate([rows[:, slice(*run)] for run in part.cols.runs], axis=1)
+    if len(chunk.cols.runs) == 1:
+        return rows[:, slice(*chunk.cols.runs[0])]
+    return np.concatenate([rows[:, slice(*run)] for run in chunk.cols.runs], axis=1)
 
 
 def _joined(pixels: Samples, plane: Samples) -> Samples:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from convfilter.engine.buffer import Samples
-from convfilter.executor.parts import Part, Side, grid_of, part_of, run_part
+from convfilter.executor.chunks import Chunk, Side, chunk_of, grid_of, run_chunk
 from convfilter.executor.run import run_array, whole_because
 from convfilter.filters.stage import Constant, MaxIndices
 from convfilter.machine.cores import cores_lately
@@ -20,7 +20,7 @@ def run_region(
 ) -> Samples:
     """Compute a rectangle of the result.
 
-    From the last stage to the first, each computes the part that the next one needs: the receptive field.
+    From the last stage to the first, each computes the chunk that the next one needs: the receptive field.
     If a stage needs the range of the whole picture, all of it is computed and the rectangle is cut out.
     cut out.
 
@@ -47,20 +47,20 @@ def run_region(
         whole = run_array(plan, pixels, out_dtype=out_dtype, threads=threads).pixels
         return whole.reshape(*whole.shape[:2], -1)[slice(*rows), slice(*cols)]
     source = pixels.reshape(*pixels.shape[:2], -1)
-    needed: list[tuple[Span, Span, Part]] = []
+    needed: list[tuple[Span, Span, Chunk]] = []
     spans = rows, cols
     for stage in reversed(plan.stages):
         grid = grid_of(stage)
         spans = _on_grid(stage.rows, grid.rows, spans[0]), _on_grid(stage.cols, grid.cols, spans[1])
-        part = part_of(stage, *spans)
-        needed.append((*spans, part))
-        spans = _hull(part.rows), _hull(part.cols)
+        chunk = chunk_of(stage, *spans)
+        needed.append((*spans, chunk))
+        spans = _hull(chunk.rows), _hull(chunk.cols)
     block = source[slice(*spans[0]), slice(*spans[1])]
     last = len(plan.stages) - 1
-    for number, (of_rows, of_cols, part) in enumerate(reversed(needed)):
-        block = _picked(_picked(block, part.rows, spans[0][0], 0), part.cols, spans[1][0], 1)
+    for number, (of_rows, of_cols, chunk) in enumerate(reversed(needed)):
+        block = _picked(_picked(block, chunk.rows, spans[0][0], 0), chunk.cols, spans[1][0], 1)
         dtype = out_dtype if number == last else plan.between
-        block = run_part(plan, number, part, block, dtype, threads)
+        block = run_chunk(plan, number, chunk, block, dtype, threads)
         spans = of_rows, of_cols
     top, left = rows[0] - spans[0][0], cols[0] - spans[1][0]
     return block[top : top + rows[1] - rows[0], left : left + cols[1] - cols[0]]
@@ -73,7 +73,7 @@ def _is_of_whole(plan: Plan) -> bool:
 
 
 def _on_grid(axis: AxisPlan, step: int, span: Span) -> Span:
-    """Widen a span to the grid, so that parts depend on source samples."""
+    """Widen a span to the grid, so that chunks depend on source samples."""
     if not step:
         return 0, axis.output
     first, last = span

@@ -141,7 +141,7 @@ def _canny(sigma: str, low: float | None, high: float | None) -> Stage:
 
 def _compass_row(name: str, pattern: str, source: str) -> Filter:
     summary = f"Edges, {name.title()}'s compass: the strongest of eight directions."
-    return Filter(name, summary, f"max over eight turns of {pattern}", name, _compass(name), source=source)
+    return Filter(name, summary, f"max over eight rotations of {pattern}", name, _compass(name), source=source)
 
 
 FILTERS: Mapping[str, Filter] = {
@@ -248,7 +248,7 @@ FILTERS: Mapping[str, Filter] = {
         Filter(
             "kernel",
             "Your own weights.",
-            "sum of weight times sample (cross-correlation; flip turns the kernel)",
+            "sum of weight times sample (cross-correlation; flip rotates the kernel by 180 degrees)",
             "kernel:1 2 1; 2 4 2; 1 2 1,normalize=true",
             _kernel,
             (

@@ -71,7 +71,7 @@ def layer(
     if groups < 1:
         raise ParameterError(f"groups must be at least 1, got {groups}")
     if transposed:
-        weights = _turned(weights, groups)
+        weights = _flipped(weights, groups)
     elif output_padding != (0, 0):
         raise ParameterError("output_padding is for transposed convolutions; leave it out")
     channels = weights.shape[0]
@@ -101,14 +101,14 @@ def layer(
     return Layer(weights, shift, groups, activation, slopes, transposed, output_padding)
 
 
-def _turned(weights: npt.NDArray[np.float64], groups: int) -> npt.NDArray[np.float64]:
+def _flipped(weights: npt.NDArray[np.float64], groups: int) -> npt.NDArray[np.float64]:
     """Return the weights with which a transposed convolution is an ordinary one over samples with inserted zeros."""
     inputs = weights.shape[0]
     if inputs % groups:
         raise KernelFileError(f"the {inputs} input channels of weight do not divide into {groups} groups")
     parts = weights.reshape(groups, inputs // groups, *weights.shape[1:]).swapaxes(1, 2)
-    turned: npt.NDArray[np.float64] = parts.reshape(-1, inputs // groups, *weights.shape[2:])[:, :, ::-1, ::-1]
-    return np.ascontiguousarray(turned)
+    flipped: npt.NDArray[np.float64] = parts.reshape(-1, inputs // groups, *weights.shape[2:])[:, :, ::-1, ::-1]
+    return np.ascontiguousarray(flipped)
 
 
 def _slopes(slope: npt.ArrayLike | None, activation: str, channels: int) -> float | npt.NDArray[np.float64]:

@@ -93,7 +93,7 @@ WINDOW_ROWS = (
     _morphology_row(
         "dilate",
         "dilate",
-        "Dilation: the largest sample under the footprint, turned by 180 degrees.",
+        "Dilation: the largest sample under the footprint, rotated by 180 degrees.",
         "max of f(x - b) for b in the footprint",
     ),
     _morphology_row("open", "open", "Opening: removes bright details smaller than the footprint.", "dilate(erode(f))"),

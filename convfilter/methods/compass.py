@@ -1,4 +1,4 @@
-"""Compass edges: the largest of several sums with turned kernels."""
+"""Compass edges: the largest of several sums with rotated kernels."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from convfilter.engine.threads import cut
 from convfilter.filters.stage import Morphology
 from convfilter.methods.extremes import Windows
 from convfilter.methods.layer import central_alpha
-from convfilter.methods.rank import BEHIND, loaded_tile, turn
+from convfilter.methods.rank import BEHIND, flip_negatives, loaded_tile
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, plan_stack
 from convfilter.planning.chains import block_rows
@@ -146,16 +146,16 @@ class _Worker:
             samples[nan] = np.nan  # negative NaN too must be larger than all numbers
         keys = self._scratch.get("keys", tile.size, whole)
         keys[:size] = samples.view(whole)
-        turn(keys[:size])
+        flip_negatives(keys[:size])
         found = self._under(kind, keys, rows, columns, region).copy()
         if kind == "min" and nan.any():  # a NaN wins
-            largest = self._under("max", keys, rows, columns, region, turned=False)
-            turn(largest)
+            largest = self._under("max", keys, rows, columns, region, rotated=False)
+            flip_negatives(largest)
             is_nan = np.isnan(largest.view(tile.dtype))
-            turn(found)
+            flip_negatives(found)
             found.view(tile.dtype)[is_nan] = np.nan
         else:
-            turn(found)
+            flip_negatives(found)
         return found.view(tile.dtype)
 
     def _of_box(self, kind: str, tile: Samples, rows: int, columns: Columns, region: Region) -> Samples:
@@ -170,14 +170,14 @@ class _Worker:
         return out
 
     def _under(
-        self, kind: str, keys: Samples, rows: int, columns: Columns, region: Region, *, turned: bool | None = None
+        self, kind: str, keys: Samples, rows: int, columns: Columns, region: Region, *, rotated: bool | None = None
     ) -> Samples:
         plan, channels = self._mapped.plan, self._mapped.source.channels
         height, length = region.bottom - region.top, (region.right - region.left) * channels
         limits = np.iinfo(keys.dtype)
         out = self._scratch.get(f"{kind} under", height * length + BEHIND, keys.dtype)
         out[: height * length] = limits.max if kind == "min" else limits.min
-        lengths, starts, run_rows, run_cols = self._runs(kind == "max" if turned is None else turned)
+        lengths, starts, run_rows, run_cols = self._runs(kind == "max" if rotated is None else rotated)
         reach, pitch = plan.cols.dilation * channels, columns.count * channels
         line = self._scratch.get("line", pitch + int(lengths[-1]) * reach + BEHIND, keys.dtype)
         loop = LEAST_UNDER if kind == "min" else LARGEST_UNDER
@@ -188,14 +188,14 @@ class _Worker:
         )  # fmt: skip
         return out[: height * length]
 
-    def _runs(self, turned: bool) -> tuple[Indices, Indices, Indices, Indices]:
+    def _runs(self, rotated: bool) -> tuple[Indices, Indices, Indices, Indices]:
         """Return the runs of a footprint as arguments of the loop; cached."""
-        if turned not in self._found_runs:
+        if rotated not in self._found_runs:
             plan = self._mapped.plan
-            lengths, starts, rows, cols = _runs_of(cells_of(plan, turned=turned))
+            lengths, starts, rows, cols = _runs_of(cells_of(plan, rotated=rotated))
             reach = plan.cols.dilation * self._mapped.source.channels
-            self._found_runs[turned] = lengths, starts, rows * plan.rows.dilation, cols * reach
-        return self._found_runs[turned]
+            self._found_runs[rotated] = lengths, starts, rows * plan.rows.dilation, cols * reach
+        return self._found_runs[rotated]
 
 
 def _runs_of(cells: Samples) -> tuple[Indices, Indices, Indices, Indices]:

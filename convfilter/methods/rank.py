@@ -225,11 +225,11 @@ class _Worker:
             samples[nan] = np.nan  # negative NaN too must come last
         if loaded.dtype == np.float32 and not isinstance(self._finder, _Sliding):
             keys = loaded.view(np.int32)
-            turn(keys[:size])
-            return _Tile(keys, pitch, columns, _turned, turn, has_nan, weights)
+            flip_negatives(keys[:size])
+            return _Tile(keys, pitch, columns, _flipped, flip_negatives, has_nan, weights)
         if loaded.dtype == np.float32:
-            table, places = np.unique(_turned(samples.view(np.int32)).view(np.int32), return_inverse=True)
-            table = _turned(table)
+            table, places = np.unique(_flipped(samples.view(np.int32)).view(np.int32), return_inverse=True)
+            table = _flipped(table)
         else:
             table, places = np.unique(samples, return_inverse=True)
         keys = np.zeros(size + BEHIND, np.int32)
@@ -245,13 +245,13 @@ def _leave(_keys: Samples) -> None:
     pass
 
 
-def turn(keys: Samples) -> None:
+def flip_negatives(keys: Samples) -> None:
     """Convert bit patterns of real samples to integers in their order, in place, and back."""
     whole = keys.view(f"i{keys.dtype.itemsize}")
     whole ^= (whole >> (8 * whole.itemsize - 1)) & np.iinfo(whole.dtype).max
 
 
-def _turned(keys: Samples) -> Samples:
+def _flipped(keys: Samples) -> Samples:
     found: Samples = (keys ^ ((keys >> 31) & np.int32(0x7FFFFFFF))).view(np.float32)
     return found
 

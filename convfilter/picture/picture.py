@@ -406,7 +406,7 @@ class Picture:
             raise ValueError(f"a picture holds no samples of {pixels.dtype}; {suggestion(pixels.dtype)}")
         if pixels.ndim not in (2, 3) or not 1 <= channels_of(pixels) <= 4 or 0 in pixels.shape:
             first = pixels.ndim == 3 and pixels.shape[0] in (1, 3, 4)
-            remedy = "; channels come last: turn it with transpose(1, 2, 0)" if first else ""
+            remedy = "; channels come last: rearrange it with transpose(1, 2, 0)" if first else ""
             raise ValueError(
                 f"a picture is a (H, W) or (H, W, 1 to 4) array without empty axes, got {pixels.shape}{remedy}"
             )

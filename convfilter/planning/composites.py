@@ -49,7 +49,7 @@ def _power_pooling(stage: Stage, operator: Pooling) -> Iterator[Stage]:
 def opening(stage: Stage, padding: tuple[int, int, int, int] | None = None) -> tuple[Stage, Stage]:
     """Return the two stages of an opening (erosion, dilation) or of a closing (dilation, erosion).
 
-    The second window is turned by 180 degrees, so that even sides do not shift the picture: the first pads above what
+    The second window is rotated by 180 degrees, so that even sides do not shift the picture: the first pads above what
     the second pads below. ``padding`` (top, bottom, left, right) is the total of both; by default, the stage's own.
     """
     operator = stage.operator

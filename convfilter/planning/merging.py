@@ -53,7 +53,7 @@ def _merged(first: Stage, before: Task, second: Stage, after: Task) -> tuple[Sta
         return None
     if not _is_ordinary(first, first.operator) or not _is_ordinary(second, second.operator):
         return None
-    kernel = _one_kernel(_turned(first, first.operator), _turned(second, second.operator))
+    kernel = _one_kernel(_rotated(first, first.operator), _rotated(second, second.operator))
     if kernel is None:
         return None
     padding: list[int] = []
@@ -97,7 +97,7 @@ def _is_ordinary(stage: Stage, operator: Correlation) -> bool:
     return all(number == 0 or _LEAST <= abs(number) <= _LARGEST for number in numbers)
 
 
-def _turned(stage: Stage, operator: Correlation) -> Kernel:
+def _rotated(stage: Stage, operator: Correlation) -> Kernel:
     return operator.kernel.rotated() if stage.flip else operator.kernel
 
 

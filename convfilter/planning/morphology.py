@@ -28,10 +28,10 @@ def is_composite(operator: Operator) -> bool:
     return isinstance(operator, Morphology) and operator.kind in ("tophat", "blackhat")
 
 
-def cells_of(plan: StagePlan, *, turned: bool) -> npt.NDArray[np.bool_]:
-    """Return the cells of a footprint, turned by 180 degrees for a dilation."""
+def cells_of(plan: StagePlan, *, rotated: bool) -> npt.NDArray[np.bool_]:
+    """Return the cells of a footprint, rotated by 180 degrees for a dilation."""
     cells = np.asarray(plan.kernel.matrix != 0)
-    return cells[::-1, ::-1] if turned else cells
+    return cells[::-1, ::-1] if rotated else cells
 
 
 def morphology_cost(task: Task) -> float:

@@ -10,7 +10,7 @@ import re
 import shlex
 from importlib import import_module
 
-from convfilter.cli.translation.found import Translation
+from convfilter.cli.translation.translation import Translation
 from convfilter.errors import UsageError, shown
 
 #: The module of each program's words.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from convfilter.cli.translation.found import Matrix, Translation, ones, require_small, round_footprint, unknown
+from convfilter.cli.translation.translation import Matrix, Translation, ones, require_small, round_footprint, unknown
 from convfilter.errors import UsageError, shown
 
 #: The module of translations for each prefix of the function's name.

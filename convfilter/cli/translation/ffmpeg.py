@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 
-from convfilter.cli.translation.found import GAUSSIAN, NUMBER, Translation, kernel_of, pair, plain, unknown
+from convfilter.cli.translation.translation import GAUSSIAN, NUMBER, Translation, kernel_of, numeral, pair, unknown
 from convfilter.errors import UsageError, shown
 
 _MOST_PASSES = 4
@@ -67,7 +67,7 @@ class _Values:
         """Return a whole number."""
         value = self.number(*names, default=default)
         if value % 1:
-            raise unknown(self._part, f"{plain(value)} is no whole number")
+            raise unknown(self._part, f"{numeral(value)} is no whole number")
         return int(value)
 
     def text(self, name: str, default: str = "") -> str:
@@ -144,7 +144,7 @@ def _convolution(_name: str, values: _Values, found: Translation) -> None:
     factor = rdiv if rdiv not in ("", "0") else f"1/{total:.0f}" if total not in (0, 1) else ""
     bias = values.number("0bias", default=0)
     arguments = [f"scale={factor}"] if factor and factor != "1" else []
-    arguments += [f"offset={plain(bias)}/255"] if bias else []
+    arguments += [f"offset={numeral(bias)}/255"] if bias else []
     found.add(kernel_of(weights, *arguments))
     if not values.text("1m"):
         found.note("a matrix for the first plane alone filters brightness, or green in a picture of RGB planes")
@@ -164,8 +164,8 @@ def _extreme(name: str, _values: _Values, found: Translation) -> None:
 
 def _edges(name: str, values: _Values, found: Translation) -> None:
     scale, delta = values.number("scale", default=1), values.number("delta", default=0)
-    arguments = [f"scale={plain(scale)}"] if scale != 1 else []
-    arguments += [f"offset={plain(delta)}/255"] if delta else []
+    arguments = [f"scale={numeral(scale)}"] if scale != 1 else []
+    arguments += [f"offset={numeral(delta)}/255"] if delta else []
     found.add(",".join([f"{name}:magnitude", *arguments]))
 
 

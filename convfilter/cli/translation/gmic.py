@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from convfilter.cli.translation.found import GAUSSIAN, NUMBER, Translation, pair, plain, unknown
+from convfilter.cli.translation.translation import GAUSSIAN, NUMBER, Translation, numeral, pair, unknown
 
 _BOUNDARIES = {
     "0": "constant", "dirichlet": "constant", "1": "edge", "neumann": "edge", "2": "wrap", "periodic": "wrap",
@@ -41,7 +41,7 @@ def _blur(text: str, found: Translation) -> None:
     sigma, *more = text.split(",")
     if not re.fullmatch(NUMBER, sigma) or len(more) > 2:
         raise unknown(f"blur {text}", "a standard deviation in pixels has a translation")
-    found.add(f"gaussian:{plain(float(sigma))}")
+    found.add(f"gaussian:{numeral(float(sigma))}")
     if more and more[0] not in _BOUNDARIES:
         raise unknown(f"blur {text}")
     if more and _BOUNDARIES[more[0]] != "edge":

@@ -6,15 +6,15 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from convfilter.cli.translation.found import (
+from convfilter.cli.translation.translation import (
     GAUSSIAN,
     NUMBER,
     ROUNDED,
     Translation,
     kernel_of,
     numbers,
+    numeral,
     pair,
-    plain,
     round_footprint,
     unknown,
     window,
@@ -55,10 +55,10 @@ def _radius_sigma(word: str, waiting: Iterator[str]) -> tuple[float, float]:
 def _blur(word: str, waiting: Iterator[str], found: Translation) -> None:
     radius, sigma = _radius_sigma(word, waiting)
     if not sigma:
-        raise unknown(f"{word} {plain(radius)}x0", "a sigma of 0 chooses one by the radius")
-    cut = f",truncate={plain(radius / sigma)}" if radius else ""
+        raise unknown(f"{word} {numeral(radius)}x0", "a sigma of 0 chooses one by the radius")
+    cut = f",truncate={numeral(radius / sigma)}" if radius else ""
     note = f"ImageMagick cuts the kernel where its weights fall below one level; {GAUSSIAN}"
-    found.add(f"gaussian:{plain(sigma)}{cut}", f"ImageMagick {ROUNDED}", *([] if radius else [note]))
+    found.add(f"gaussian:{numeral(sigma)}{cut}", f"ImageMagick {ROUNDED}", *([] if radius else [note]))
     if word == "-blur" and sigma < _WIDE:
         same = math.sqrt(sigma**2 + _THIRDS_VARIANCE)
         found.note(f"-blur averages the Gaussian over thirds of a pixel, which comes to a sigma of {same:.4g} here")
@@ -72,7 +72,7 @@ def _sharpen(word: str, waiting: Iterator[str], found: Translation) -> None:
     """
     radius, sigma = _radius_sigma(word, waiting)
     if not sigma:
-        raise unknown(f"{word} {plain(radius)}x0", "a sigma of 0 chooses one by the radius")
+        raise unknown(f"{word} {numeral(radius)}x0", "a sigma of 0 chooses one by the radius")
     reach = math.ceil(radius) or _reach(sigma)
     line = [math.exp(-x * x / (2 * sigma * sigma)) for x in range(-reach, reach + 1)]
     amount = 1 / (1 + 1 / sum(line) ** 2)
@@ -81,7 +81,7 @@ def _sharpen(word: str, waiting: Iterator[str], found: Translation) -> None:
         weights[reach][reach] = round(weights[reach][reach] + 1 + amount, 9)
         found.add(kernel_of(weights))
     else:
-        found.add(f"unsharp:{plain(sigma)},amount={amount:.6g}")
+        found.add(f"unsharp:{numeral(sigma)},amount={amount:.6g}")
         found.note(f"ImageMagick cuts the kernel {reach} pixels from its middle; {GAUSSIAN}")
 
 
@@ -99,10 +99,10 @@ def _unsharp(word: str, waiting: Iterator[str], found: Translation) -> None:
     form = rf"({NUMBER})(?:x({NUMBER}))?(?:\+({NUMBER}))?(?:\+({NUMBER}))?"
     radius, sigma, amount, threshold = numbers(next(waiting, ""), form, word)
     level = 0.05 if threshold is None else threshold
-    words = [f"unsharp:{plain(1 if sigma is None else sigma)}", f"amount={plain(1 if amount is None else amount)}"]
-    found.add(",".join([*words, *([f"threshold={plain(level / 2)}"] if level else [])]))
+    words = [f"unsharp:{numeral(1 if sigma is None else sigma)}", f"amount={numeral(1 if amount is None else amount)}"]
+    found.add(",".join([*words, *([f"threshold={numeral(level / 2)}"] if level else [])]))
     if radius:
-        found.note(f"ImageMagick cuts the kernel {plain(radius)} pixels from its middle; {GAUSSIAN}")
+        found.note(f"ImageMagick cuts the kernel {numeral(radius)} pixels from its middle; {GAUSSIAN}")
     if level:
         found.note("ImageMagick compares twice the difference with the threshold, so half of it stands here")
 
@@ -110,7 +110,7 @@ def _unsharp(word: str, waiting: Iterator[str], found: Translation) -> None:
 def _median(word: str, waiting: Iterator[str], found: Translation) -> None:
     (side,) = numbers(next(waiting, ""), r"(\d+)", word)
     assert side is not None
-    _windowed("median", side, side, f"{word} {plain(side)}", found)
+    _windowed("median", side, side, f"{word} {numeral(side)}", found)
     found.note("-median N takes a window of NxN, not a radius")
 
 
@@ -162,7 +162,7 @@ def _morphology(word: str, waiting: Iterator[str], found: Translation) -> None:
     if name in ("convolve", "correlate") and not count:
         weights = _weights(kernel, part)
         if name == "convolve":
-            note = "-morphology Convolve turns the kernel, as flip does here"
+            note = "-morphology Convolve rotates the kernel, as flip does here"
             found.add(kernel_of(weights, "flip=true"), note)
         else:
             found.add(kernel_of(weights))
@@ -186,11 +186,11 @@ def _shape(kernel: str, part: str) -> str:
         raise unknown(part)
     name, radius = named[1], float(named[2] or {"disk": 4.3, "plus": 2}.get(named[1], 1))
     if name == "square":
-        return plain(2 * int(radius) + 1)
+        return numeral(2 * int(radius) + 1)
     if radius % 1 >= 0.5 or radius < 0.5:
         raise unknown(part, "ImageMagick makes an even and lopsided kernel of such a radius")
     if name == "disk":
-        return f"disk:{plain(radius)}"
+        return f"disk:{numeral(radius)}"
     return window(round_footprint(name, int(radius)))
 
 
@@ -199,7 +199,7 @@ def _edge(word: str, waiting: Iterator[str], found: Translation) -> None:
     (radius,) = numbers(next(waiting, ""), rf"({NUMBER})", word)
     reach = math.ceil(radius or 0)
     if not 1 <= reach <= _MOST_REACH:
-        raise unknown(f"{word} {plain(radius or 0)}", f"radii of 1 to {_MOST_REACH} have a translation")
+        raise unknown(f"{word} {numeral(radius or 0)}", f"radii of 1 to {_MOST_REACH} have a translation")
     side = 2 * reach + 1
     weights = [[-1.0] * side for _ in range(side)]
     weights[reach][reach] = side * side - 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from convfilter.cli.translation.calls import Arguments, Call
-from convfilter.cli.translation.found import Translation, kernel_of, pair, plain, unknown, window
+from convfilter.cli.translation.translation import Translation, kernel_of, numeral, pair, unknown, window
 
 MODES = {
     "reflect": "symmetric", "grid-mirror": "symmetric", "mirror": "reflect", "nearest": "edge", "constant": "constant",
@@ -25,7 +25,7 @@ def border(arguments: Arguments, found: Translation, default: str = "reflect", l
     if MODES[mode] != mode:
         found.note(f"{mode} in {library} is {MODES[mode]} here")
     if MODES[mode] == "constant":
-        found.options["--padding-value"] = plain(level)
+        found.options["--padding-value"] = numeral(level)
 
 
 def _common(arguments: Arguments, found: Translation) -> None:
@@ -67,7 +67,7 @@ def correlated(weights: object, *arguments: str) -> str:
 def _gaussian_filter(arguments: Arguments, found: Translation) -> None:
     rows, cols = arguments.pair("sigma", flat=0)
     arguments.only("order", 0, [0, 0])
-    found.add(f"gaussian:{pair(cols, rows)},truncate={plain(arguments.number('truncate', 4.0))}")
+    found.add(f"gaussian:{pair(cols, rows)},truncate={numeral(arguments.number('truncate', 4.0))}")
     _common(arguments, found)
 
 
@@ -75,7 +75,7 @@ def _gaussian_filter1d(arguments: Arguments, found: Translation) -> None:
     sigma = arguments.number("sigma")
     arguments.only("order", 0)
     size = pair(sigma, 0) if _axis(arguments) else pair(0, sigma)
-    found.add(f"gaussian:{size},truncate={plain(arguments.number('truncate', 4.0))}")
+    found.add(f"gaussian:{size},truncate={numeral(arguments.number('truncate', 4.0))}")
     _common(arguments, found)
 
 
@@ -95,9 +95,9 @@ def _window(name: str) -> Callable[[Arguments, Translation], None]:
             rows, cols = _size(arguments)
             is_even = not (cols % 2 and rows % 2)
             if is_even and name not in ("box", "median", "erode"):
-                raise unknown(f"{arguments.function} of size ({rows}, {cols})", "even windows are turned differently")
+                raise unknown(f"{arguments.function} of size ({rows}, {cols})", "even windows are rotated differently")
             spec = windowed("percentile" if is_even and name == "median" else name, cols, rows)
-            found.add(spec + (f",p={plain(cols * rows // 2 / (cols * rows - 1))}" if spec.startswith("p") else ""))
+            found.add(spec + (f",p={numeral(cols * rows // 2 / (cols * rows - 1))}" if spec.startswith("p") else ""))
             if spec.startswith("p"):
                 found.note("SciPy takes the upper of the two samples in the middle, as p does here")
         _common(arguments, found)
@@ -110,7 +110,7 @@ def _footprint(arguments: Arguments) -> str:
     if len(cells) % 2 == 0 or len(cells[0]) % 2 == 0:
         raise unknown("footprint", "even footprints reach further to the left there, to the right here")
     if cells != [list(reversed(row)) for row in reversed(cells)]:
-        raise unknown("footprint", "one that turning changes is turned in some functions only")
+        raise unknown("footprint", "some functions rotate it by 180 degrees, others do not")
     return window(cells)
 
 
@@ -146,7 +146,7 @@ def _ranked(arguments: Arguments, found: Translation) -> None:
     rank += count if rank < 0 else 0
     if rank % 1 or not 0 <= rank < count:
         raise unknown(f"rank={rank}", f"the window has {count} samples")
-    found.add(f"percentile:{text},p={plain(rank / max(count - 1, 1))}")
+    found.add(f"percentile:{text},p={numeral(rank / max(count - 1, 1))}")
     _common(arguments, found)
 
 
@@ -156,7 +156,7 @@ def _weights(*, flip: bool) -> Callable[[Arguments, Translation], None]:
         if arguments.function.endswith("1d"):
             weights = weights if _axis(arguments) else [[cell] for cell in weights[0]]
         if flip:
-            found.add(kernel_of(weights, "flip=true"), f"{arguments.function} turns the kernel, as flip does here")
+            found.add(kernel_of(weights, "flip=true"), f"{arguments.function} rotates the kernel, as flip does here")
         else:
             found.add(correlated(weights), "both correlate")
         _common(arguments, found)

@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from convfilter.cli.translation.calls import Arguments, Call
-from convfilter.cli.translation.found import Matrix, Translation, kernel_of, pair, plain, unknown, window, with_keywords
 from convfilter.cli.translation.ndimage import correlated, windowed
+from convfilter.cli.translation.translation import (
+    Matrix,
+    Translation,
+    kernel_of,
+    numeral,
+    pair,
+    unknown,
+    window,
+    with_keywords,
+)
 from convfilter.errors import UsageError
 
 _BORDERS = {
@@ -60,7 +69,7 @@ def _gaussian_blur(arguments: Arguments, found: Translation) -> None:
             found.note("a sigma of 0 means 0.3 * ((ksize - 1) / 2 - 1) + 0.8 in OpenCV")
         if (cols // 2) * down != (rows // 2) * across:
             raise unknown(f"ksize=({cols}, {rows})", "the kernel is cut at different multiples of sigma; give one size")
-        found.add(f"gaussian:{pair(across, down)},truncate={plain((cols // 2) / across)}")
+        found.add(f"gaussian:{pair(across, down)},truncate={numeral((cols // 2) / across)}")
     found.note("at 8 bits OpenCV takes weights of 1/256 and rounds after each pass; convfilter rounds once")
     _border(arguments, found)
 
@@ -76,7 +85,7 @@ def _box(arguments: Arguments, found: Translation) -> None:
 
 def _median(arguments: Arguments, found: Translation) -> None:
     arguments.take("dst")
-    found.add(f"median:{plain(arguments.number('ksize'))}")
+    found.add(f"median:{numeral(arguments.number('ksize'))}")
 
 
 def _signed(spec: str, arguments: Arguments, found: Translation, sign: int = 1) -> None:
@@ -84,8 +93,8 @@ def _signed(spec: str, arguments: Arguments, found: Translation, sign: int = 1) 
     depth = str(arguments.take("ddepth", "nothing"))
     scale = sign * arguments.number("scale", 1)
     delta = arguments.number("delta", 0)
-    words = [f"scale={plain(scale)}"] if scale != 1 else []
-    words += [f"offset={plain(delta)}/255"] if delta else []
+    words = [f"scale={numeral(scale)}"] if scale != 1 else []
+    words += [f"offset={numeral(delta)}/255"] if delta else []
     if depth in _OF_BYTES:
         found.add(with_keywords(spec, *words, "map=clip"), "OpenCV and map=clip store negative results as 0")
     else:
@@ -122,7 +131,7 @@ def _filter(arguments: Arguments, found: Translation) -> None:
         found.note(
             "OpenCV keeps signed numbers; convfilter stores what fits the picture's type: --map offset keeps signs"
         )
-    found.add(spec + (f",offset={plain(delta)}/255" if delta else ""), "both correlate")
+    found.add(spec + (f",offset={numeral(delta)}/255" if delta else ""), "both correlate")
     _border(arguments, found)
 
 
@@ -135,7 +144,7 @@ def _morph(name: str) -> Callable[[Arguments, Translation], None]:
         if len(cells) % 2 == 0 or len(cells[0]) % 2 == 0:
             raise unknown("kernel", "even footprints reach further to the left there, to the right here")
         if [list(row) for row in cells] != [list(reversed(row)) for row in reversed(cells)]:
-            raise unknown("kernel", "OpenCV does not turn the footprint of a dilation, convfilter does")
+            raise unknown("kernel", "OpenCV does not rotate the footprint of a dilation, convfilter does")
         arguments.take("dst")
         arguments.only("anchor", None, [-1, -1])
         arguments.only("borderType", None, "BORDER_CONSTANT")
@@ -156,7 +165,7 @@ def _bilateral(arguments: Arguments, found: Translation) -> None:
     if diameter <= 0:
         found.note("a d of 0 means a radius of 1.5 sigmaSpace in OpenCV; convfilter's own is 3 sigmas")
     found.add(
-        f"bilateral:{plain(space)},sigma_range={plain(colour / 255)},radius={radius}",
+        f"bilateral:{numeral(space)},sigma_range={numeral(colour / 255)},radius={radius}",
         "sigmaColor is taken as levels of 8 bits; sigma_range is a fraction of full scale",
     )
     _border(arguments, found)

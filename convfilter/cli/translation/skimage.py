@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 
 from convfilter.cli.translation.calls import Arguments, Call
-from convfilter.cli.translation.found import Translation, ones, plain, round_footprint, unknown, window
 from convfilter.cli.translation.ndimage import border
+from convfilter.cli.translation.translation import Translation, numeral, ones, round_footprint, unknown, window
 
 #: scikit-image's divisor of a gradient: the sum of its weights on one side, times the root of two for magnitudes.
 _DIVISORS = {"sobel": 4, "prewitt": 3, "scharr": 16, "farid": 1, "roberts": 1}
@@ -16,8 +16,8 @@ _CHANNELS = "without channel_axis scikit-image filters along the colours of a pi
 
 def _gaussian(arguments: Arguments, found: Translation) -> None:
     rows, cols = arguments.pair("sigma", 1, flat=0)
-    size = plain(cols) if cols == rows else f"{plain(cols)}x{plain(rows)}"
-    found.add(f"gaussian:{size},truncate={plain(arguments.number('truncate', 4.0))}")
+    size = numeral(cols) if cols == rows else f"{numeral(cols)}x{numeral(rows)}"
+    found.add(f"gaussian:{size},truncate={numeral(arguments.number('truncate', 4.0))}")
     _common(arguments, found, "nearest")
 
 
@@ -49,7 +49,7 @@ def _gradient(name: str, axis: str) -> Callable[[Arguments, Translation], None]:
 def _laplace(arguments: Arguments, found: Translation) -> None:
     arguments.only("ksize", 3)
     arguments.only("mask")
-    found.add("laplacian", "scikit-image keeps the sign, and turns it; convfilter stores the magnitude")
+    found.add("laplacian", "scikit-image stores the signed result, negated; convfilter stores the magnitude")
     border(arguments, found, library="scikit-image")
 
 
@@ -66,13 +66,13 @@ def _cells(arguments: Arguments, default: list[list[float]]) -> str:
     if len(cells) % 2 == 0 or len(cells[0]) % 2 == 0:
         raise unknown("footprint", "even footprints reach further to the left there, to the right here")
     if [list(row) for row in cells] != [list(reversed(row)) for row in reversed(cells)]:
-        raise unknown("footprint", "one that turning changes is turned in some functions only")
+        raise unknown("footprint", "some functions rotate it by 180 degrees, others do not")
     return window(cells)
 
 
 def _unsharp(arguments: Arguments, found: Translation) -> None:
     radius, amount = arguments.number("radius", 1.0), arguments.number("amount", 1.0)
-    found.add(f"unsharp:{plain(radius)},amount={plain(amount)}", "scikit-image cuts the Gaussian at 4 sigma")
+    found.add(f"unsharp:{numeral(radius)},amount={numeral(amount)}", "scikit-image cuts the Gaussian at 4 sigma")
     _common(arguments, found, "reflect")
 
 
@@ -90,7 +90,7 @@ def _canny(arguments: Arguments, found: Translation) -> None:
     if max(low, high) > 1:
         low, high = low / 255, high / 255
         found.note("thresholds above 1 are levels of bytes in scikit-image, so they are divided by 255 here")
-    found.add(f"canny:{plain(sigma)},{plain(low)},{plain(high)}")
+    found.add(f"canny:{numeral(sigma)},{numeral(low)},{numeral(high)}")
 
 
 def _bilateral(arguments: Arguments, found: Translation) -> None:
@@ -104,13 +104,13 @@ def _bilateral(arguments: Arguments, found: Translation) -> None:
         colour *= 3
         found.note("scikit-image divides the distance of two colours by the number of channels, taken as 3")
     found.add(
-        f"bilateral:{plain(space)},sigma_range={plain(colour)},radius={side // 2},distance=l2",
+        f"bilateral:{numeral(space)},sigma_range={numeral(colour)},radius={side // 2},distance=l2",
         "scikit-image sums a square and takes weights of colours from a table; convfilter sums a disk, exactly",
     )
     found.options["--padding-mode"] = mode
     level = arguments.number("cval", 0)
     if mode == "constant":
-        found.options["--padding-value"] = plain(level)
+        found.options["--padding-value"] = numeral(level)
 
 
 def _morph(name: str) -> Callable[[Arguments, Translation], None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from convfilter.cli.translation.calls import Arguments, Call
-from convfilter.cli.translation.found import Translation, pair, plain, unknown
+from convfilter.cli.translation.translation import Translation, numeral, pair, unknown
 
 _MODES = {"zeros": "", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 _IN_PLACE = "inplace"
@@ -46,7 +46,7 @@ def _convolution(arguments: Arguments, found: Translation) -> None:
         found.note(f"{mode} in torch is {_MODES[mode]} here")
     words += _geometry(arguments, "output_padding")
     groups = arguments.number("groups", 1)
-    words += [f"groups={plain(groups)}"] if groups != 1 else []
+    words += [f"groups={numeral(groups)}"] if groups != 1 else []
     found.add(",".join(words))
     found.note("the weights are not in the line; save them as np.savez('conv.npz', weight=..., bias=...) of arrays")
     found.note("white counts as 1; results are stored as the picture's type: name the output maps.npy to keep floats")
@@ -71,7 +71,7 @@ def _pool(name: str) -> Callable[[Arguments, Translation], None]:
 def _activation(spec: str, parameter: str = "", default: float = 0) -> Callable[[Arguments, Translation], None]:
     def translate(arguments: Arguments, found: Translation) -> None:
         arguments.take(_IN_PLACE)
-        found.add(f"{spec}:{plain(arguments.number(parameter, default))}" if parameter else spec)
+        found.add(f"{spec}:{numeral(arguments.number(parameter, default))}" if parameter else spec)
 
     return translate
 

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from convfilter.cli.translation.found import GAUSSIAN, ROUNDED, Translation, pair, plain, unknown, window
+from convfilter.cli.translation.translation import GAUSSIAN, ROUNDED, Translation, numeral, pair, unknown, window
 from convfilter.errors import UsageError, shown
 
 _REASONS = {
@@ -80,12 +80,12 @@ def _gaussblur(values: Sequence[str], settings: Mapping[str, str], found: Transl
     if settings.get("precision", "integer") not in ("integer", "float"):
         raise unknown(f"--precision {settings['precision']}")
     if 0 < least < 1 and sigma > 0:
-        found.add(f"gaussian:{plain(sigma)},truncate={plain(int(sigma * math.sqrt(-2 * math.log(least))) / sigma)}")
+        found.add(f"gaussian:{numeral(sigma)},truncate={numeral(int(sigma * math.sqrt(-2 * math.log(least))) / sigma)}")
         if in_whole:
             found.note("vips takes whole numbers for weights, of 20 for the largest (--precision integer)")
     else:
         found.add(
-            f"gaussian:{plain(sigma)}",
+            f"gaussian:{numeral(sigma)}",
             f"vips cuts the kernel where a weight is below a fifth of the largest (--min-ampl 0.2){in_whole}; "
             f"{GAUSSIAN}",
         )
@@ -97,7 +97,7 @@ def _rank(values: Sequence[str], _settings: Mapping[str, str], found: Translatio
     if not 0 <= index < cols * rows:
         raise UsageError(f"the index of vips rank must be below {cols * rows}, got {index}")
     size = _odd(cols, rows, f"vips rank {cols} {rows}")
-    found.add(f"percentile:{size},p={plain(index / max(cols * rows - 1, 1))}")
+    found.add(f"percentile:{size},p={numeral(index / max(cols * rows - 1, 1))}")
     if cols * rows > _MOST_RANKED and 0 < index < cols * rows - 1:
         found.note("vips 8.14 returns other samples than the one of that index where a window has more than nine")
 

@@ -84,7 +84,7 @@ class PageFields(NamedTuple):
     pages : int
         Of the file.
     placed : (int, int), or None
-        Height and width for which the position holds; None: for none, since the picture has been turned.
+        Height and width for which the position holds; None: for none, since the picture has been rotated.
     header : FitsHeader, or None
         That of a FITS, which has no fields.
     """

@@ -31,9 +31,9 @@ def whole_because(entry: Entry) -> str:
         return "its channels lie one after the other"
     if int(page.compression) == _OLD_JPEG:
         return "it holds a JPEG, which is decoded in one piece"
-    if _is_plain(page) and not _has_whole_strips(page):
+    if _is_uncompressed(page) and not _has_whole_strips(page):
         return "its strips are shorter than their rows"
-    if not _is_plain(page) and _group_rows(page) * int(page.imagewidth) * _pixel_bytes(page) > _MOST_BYTES:
+    if not _is_uncompressed(page) and _group_rows(page) * int(page.imagewidth) * _pixel_bytes(page) > _MOST_BYTES:
         return "its strips are too large"
     return ""
 
@@ -52,7 +52,7 @@ class Rows:
     def __init__(self, page: Any, file: BinaryIO, threads: int | None) -> None:
         self._page, self._file, self._threads = page, file, threads
         self._lock = threading.Lock()
-        self.is_plain = _is_plain(page)
+        self.is_plain = _is_uncompressed(page)
         self._order = page.parent.byteorder
         # Read from the file now: tifffile closes it later.
         self._tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
@@ -118,7 +118,7 @@ class Rows:
             return self._file.read(length)
 
 
-def _is_plain(page: Any) -> bool:
+def _is_uncompressed(page: Any) -> bool:
     """Whether rows are stored uncompressed and without gaps."""
     whole_bytes = page.dtype is not None and page.dtype.itemsize * 8 == page.bitspersample
     return bool(

@@ -1,7 +1,7 @@
-"""A part of a stage's result, computed from the part of its source that it needs: the same bits as in the whole result.
+"""A rectangle (chunk) of a stage's result, with the same bits as in the whole result.
 
 The rounding of a sum depends on the order of its terms, which some methods
-choose by position within a block, tile or band. So parts begin and end where
+choose by position within a block, tile or band. So chunks begin and end where
 blocks do. Padding at the border is computed here, from the geometry of the
 whole picture.
 """
@@ -27,19 +27,19 @@ from convfilter.planning.remembered import latest
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.record import record
 
-#: Modes whose padding depends on the border row only: a part at the border is padded like the whole picture.
+#: Modes whose padding depends on the border row only: a chunk at the border is padded like the whole picture.
 _AT_THE_BORDER = ("edge", "constant")
 
 
 class Grid(NamedTuple):
-    """Where parts may begin.
+    """Where chunks may begin.
 
     Attributes
     ----------
     rows, cols : int
-        Parts begin at multiples of these outputs; ``cols`` 0: each part has the full width.
+        Chunks begin at multiples of these outputs; ``cols`` 0: each chunk has the full width.
     ahead : (rows, cols)
-        Outputs past a part's end that are computed and dropped.
+        Outputs past a chunk's end that are computed and dropped.
     """
 
     rows: int
@@ -48,7 +48,7 @@ class Grid(NamedTuple):
 
 
 def grid_of(plan: StagePlan) -> Grid:
-    """Return the grid of parts of a stage.
+    """Return the grid of chunks of a stage.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def _is_whole(plan: StagePlan) -> bool:
 def _multirate_grid(plan: StagePlan, rates: Rates) -> Grid:
     """Split where a step of coarse rows and a step of outputs begin.
 
-    Each part has all phases, so its steps read as many coarse rows as those of the whole.
+    Each chunk has all phases, so its steps read as many coarse rows as those of the whole.
     """
     period, stride = STEP_ROWS * rates.step, plan.rows.stride
     return Grid(lcm(lcm(period, stride) // stride, period // gcd(STEP_ROWS * stride, rates.step), STEP_ROWS), 0)
@@ -105,7 +105,7 @@ def _multirate_grid(plan: StagePlan, rates: Rates) -> Grid:
 
 @record
 class Side:
-    """One axis of a part: which source samples it needs, and its own geometry on them.
+    """One axis of a chunk: which source samples it needs, and its own geometry on them.
 
     Attributes
     ----------
@@ -136,7 +136,7 @@ def side_of(axis: AxisPlan, mode: str, first: int, last: int, end: int, rates: R
     mode : str
         Padding mode.
     rates : Rates, optional
-        Rates of a multirate axis: its steps read further than the kernel, and parts keep its phase.
+        Rates of a multirate axis: its steps read further than the kernel, and chunks keep its phase.
     """
     if axis.inserted:
         return _spaced_side(axis, first, last, end)
@@ -183,15 +183,15 @@ def _runs(places: Indices) -> tuple[tuple[tuple[int, int], ...], Indices]:
 
 
 @record
-class Part:
+class Chunk:
     """A rectangle of one stage's result, with the source samples and the geometry to compute it."""
 
     rows: Side
     cols: Side
 
 
-def part_of(plan: StagePlan, rows: tuple[int, int], cols: tuple[int, int]) -> Part:
-    """Return the part for a rectangle of the result; its corners lie on the grid or at the result's end.
+def chunk_of(plan: StagePlan, rows: tuple[int, int], cols: tuple[int, int]) -> Chunk:
+    """Return the chunk for a rectangle of the result; its corners lie on the grid or at the result's end.
 
     Parameters
     ----------
@@ -202,18 +202,18 @@ def part_of(plan: StagePlan, rows: tuple[int, int], cols: tuple[int, int]) -> Pa
     """
     grid = grid_of(plan)
     if _is_whole(plan):
-        return Part(*(Side(((0, axis.input),), None, axis, axis.output) for axis in (plan.rows, plan.cols)))
+        return Chunk(*(Side(((0, axis.input),), None, axis, axis.output) for axis in (plan.rows, plan.cols)))
     mode = "constant" if isinstance(plan.stage.operator, Pooling) else plan.stage.padding_mode
     down = side_of(plan.rows, mode, *rows, min(rows[1] + grid.ahead[0], plan.rows.output), plan.rates[0])
     if not grid.cols:
-        return Part(down, Side(((0, plan.cols.input),), None, plan.cols, plan.cols.output))
-    return Part(down, side_of(plan.cols, mode, *cols, min(cols[1] + grid.ahead[1], plan.cols.output)))
+        return Chunk(down, Side(((0, plan.cols.input),), None, plan.cols, plan.cols.output))
+    return Chunk(down, side_of(plan.cols, mode, *cols, min(cols[1] + grid.ahead[1], plan.cols.output)))
 
 
-def run_part(
-    plan: Plan, number: int, part: Part, pixels: Samples, out_dtype: np.dtype[np.generic], threads: int
+def run_chunk(
+    plan: Plan, number: int, chunk: Chunk, pixels: Samples, out_dtype: np.dtype[np.generic], threads: int
 ) -> Samples:
-    """Compute a part of a stage's result.
+    """Compute a chunk of a stage's result.
 
     Parameters
     ----------
@@ -221,9 +221,9 @@ def run_part(
         For the whole picture.
     number : int
         Of the stage.
-    part : Part
+    chunk : Chunk
     pixels : (rows, cols, channels) array
-        The runs of source rows and columns of the part's sides, side by side.
+        The runs of source rows and columns of the chunk's sides, side by side.
     out_dtype : dtype
         As for `run.run_stage`.
     threads : int
@@ -232,38 +232,38 @@ def run_part(
     -------
     (rows, cols, channels) array
     """
-    return run_part_counted(plan, number, part, pixels, out_dtype, threads)[0]
+    return run_chunk_counted(plan, number, chunk, pixels, out_dtype, threads)[0]
 
 
-def run_part_counted(
-    plan: Plan, number: int, part: Part, pixels: Samples, out_dtype: np.dtype[np.generic], threads: int
+def run_chunk_counted(
+    plan: Plan, number: int, chunk: Chunk, pixels: Samples, out_dtype: np.dtype[np.generic], threads: int
 ) -> tuple[Samples, int]:
-    """Compute a part of a stage's result as :func:`run_part` does; returns also how many samples were clipped."""
-    for axis, side in enumerate((part.rows, part.cols)):
+    """Compute a chunk of a stage's result as :func:`run_chunk` does; returns also how many samples were clipped."""
+    for axis, side in enumerate((chunk.rows, chunk.cols)):
         if side.picked is not None:
             pixels = np.take(pixels, side.picked, axis=axis)
-    stage = _stage_of(plan.stages[number], part)
+    stage = _stage_of(plan.stages[number], chunk)
     local = replace(plan, stages=(*plan.stages[:number], stage, *plan.stages[number + 1 :]))
     result, clipped = run.run_stage(local, number, np.ascontiguousarray(pixels), out_dtype, threads)
-    return result[: part.rows.outputs, : part.cols.outputs], clipped
+    return result[: chunk.rows.outputs, : chunk.cols.outputs], clipped
 
 
-#: Plans of parts by the identity of the whole stage's plan; a grid of parts has few different ones.
+#: Plans of chunks by the identity of the whole stage's plan; a grid of chunks has few different ones.
 _plans: dict[tuple[int, AxisPlan, AxisPlan], tuple[StagePlan, StagePlan]] = {}
 _MOST_PLANS = 32
 
 
-def _stage_of(whole: StagePlan, part: Part) -> StagePlan:
-    """Return the plan of a part, shared by equal parts so that they find the same executable."""
+def _stage_of(whole: StagePlan, chunk: Chunk) -> StagePlan:
+    """Return the plan of a chunk, shared by equal chunks so that they find the same executable."""
 
     def planned() -> tuple[StagePlan, StagePlan]:
-        stage = replace(whole, rows=part.rows.axis, cols=part.cols.axis)
+        stage = replace(whole, rows=chunk.rows.axis, cols=chunk.cols.axis)
         if isinstance(stage.stage.operator, Orientation):  # its derivatives are planned by themselves
             padding = (stage.rows.before, stage.rows.after, stage.cols.before, stage.cols.after)
             stage = replace(stage, stage=replace(stage.stage, padding=padding))
         return whole, stage
 
-    return latest(_plans, (id(whole), part.rows.axis, part.cols.axis), planned, _MOST_PLANS)[1]
+    return latest(_plans, (id(whole), chunk.rows.axis, chunk.cols.axis), planned, _MOST_PLANS)[1]
 
 
 def boundaries(axis: AxisPlan, step: int, wanted: Sequence[int]) -> tuple[int, ...]:
@@ -280,13 +280,13 @@ def boundaries(axis: AxisPlan, step: int, wanted: Sequence[int]) -> tuple[int, .
     Returns
     -------
     tuple of int
-        Bounds from 0 to the number of outputs, rising. Each part depends on some source samples.
+        Bounds from 0 to the number of outputs, rising. Each chunk depends on some source samples.
     """
     cuts = set()
     for place in wanted if step else ():
         nearest = min(max((place * axis.step + axis.before - axis.centre) // axis.stride, 0), axis.output)
         cut = round(nearest / step) * step
-        if axis.output - cut >= step:  # a smaller rest joins the last part
+        if axis.output - cut >= step:  # a smaller rest joins the last chunk
             cuts.add(cut)
     return (0, *sorted(cut for cut in cuts if 0 < cut < axis.output and _sees_source(axis, cut)), axis.output)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from convfilter.picture.metadata.curves import Curve
 
 
-class Passage(NamedTuple):
+class Streaming(NamedTuple):
     """Reasons why all samples are decoded, and encoded, at once; "" where rows are streamed."""
 
     whole_input: str
@@ -37,10 +37,10 @@ class Passage(NamedTuple):
         return "; ".join(f"{name} whole: {reason}" for name, reason in reasons if reason)
 
 
-def passage_of(
+def streaming_of(
     picture: Picture, plans: Sequence[Plan], fmt: Format | None, stored: Outline, options: WriteOptions, other: str
-) -> Passage:
-    """Return the passage of a picture's rows.
+) -> Streaming:
+    """Decide whether the rows of a picture are streamed.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def passage_of(
     """
     if other or len(picture.frames) > 1 or fmt is None:
         reason = other or ("frames are filtered one by one" if len(picture.frames) > 1 else "the result is an array")
-        return Passage(reason, reason)
+        return Streaming(reason, reason)
     because = engine.whole_because(plans[0])
     loses_range = can_leave(picture.outline.dtype, stored.dtype)
     if loses_range:
@@ -66,7 +66,7 @@ def passage_of(
     into = write.whole_because(fmt, stored, options)
     if loses_range or fmt.colours:
         into = into or because or "its colours are counted"
-    return Passage(because or picture.frames[0].whole_because, into)
+    return Streaming(because or picture.frames[0].whole_because, into)
 
 
 class Finish:

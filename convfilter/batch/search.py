@@ -63,7 +63,7 @@ class Search(NamedTuple):
     follow: bool = False
 
 
-class Found(NamedTuple):
+class SearchResult(NamedTuple):
     """The jobs found, and the files left out.
 
     Attributes
@@ -121,7 +121,7 @@ def why_skipped(path: str, head: bytes | None) -> str | None:
     return f"{advice}, as with {{ext={foreign.output_for(suffix)}}}" if advice else ""
 
 
-def skip(path: str, why: str, found: Found) -> None:
+def skip(path: str, why: str, found: SearchResult) -> None:
     """Record a skipped file."""
     found.skipped.append(path)
     if why:

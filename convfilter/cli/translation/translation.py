@@ -63,7 +63,7 @@ def numbers(text: str, form: str, part: str) -> list[float | None]:
     return [None if group is None else float(group) for group in found.groups()]
 
 
-def plain(value: float) -> str:
+def numeral(value: float) -> str:
     """Write a number; as a fraction such as 1/9 if no short decimal is equal, so that sums stay exact."""
     decimal = f"{value:.12g}"
     fraction = Fraction(value).limit_denominator(_MOST_DENOMINATOR)
@@ -72,12 +72,12 @@ def plain(value: float) -> str:
 
 def pair(cols: float, rows: float) -> str:
     """Write a size: one number if both are the same."""
-    return plain(cols) if cols == rows else f"{plain(cols)}x{plain(rows)}"
+    return numeral(cols) if cols == rows else f"{numeral(cols)}x{numeral(rows)}"
 
 
 def rows_of(matrix: Matrix) -> str:
     """Write the weights of a kernel, or the cells of a footprint."""
-    return "; ".join(" ".join(map(plain, row)) for row in matrix)
+    return "; ".join(" ".join(map(numeral, row)) for row in matrix)
 
 
 def window(cells: Matrix) -> str:
