@@ -312,7 +312,7 @@ def fitting(page: PageFields, shape: tuple[int, ...], dtype: str, pages: int) ->
         elif kind == "private" and not same_size:
             lost[kind] = "the size has changed"
         elif field.tag in _PLACES and page.placed != shape[:2]:
-            lost[kind] = "the picture has been turned" if page.placed is None else "the size has changed"
+            lost[kind] = "the picture has been rotated" if page.placed is None else "the size has changed"
         else:
             kept.append(field)
     return kept, lost
