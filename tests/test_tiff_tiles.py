@@ -97,17 +97,20 @@ def test_pages_bands_and_opacity_lie_in_tiles():
         np.testing.assert_array_equal(tiled("out.tif")[1], pixels)
 
 
-def test_strips_stay_strips_and_rows_of_huge_tiles_become_strips(monkeypatch):
-    pixels = noise((40, 50, 3))
-    tifffile.imwrite("in.tif", pixels, photometric="rgb")
+def test_strips_stay_strips():
+    tifffile.imwrite("in.tif", noise((40, 50, 3)), photometric="rgb")
     filtered("in.tif", "out.tif", "identity")
     assert tiled("out.tif")[0] is None
-    saved("in.tif", pixels, (16, 16))
-    monkeypatch.setattr(tiff_tiles, "_MOST_BYTES", 16 * 64 * 3 - 1)
+
+
+@pytest.mark.parametrize(("rows", "sides"), [(128, (128, 16)), (100, (64, 16)), (40, (32, 16)), (1, (16, 16))])
+def test_tiles_are_lower_where_a_row_of_them_is_huge(monkeypatch, rows, sides):
+    pixels = noise((200, 50, 3))
+    saved("in.tif", pixels, (128, 16))
+    monkeypatch.setattr(tiff_tiles, "_MOST_BYTES", rows * 64 * 3)
     filtered("in.tif", "out.tif", "identity")
-    sides, got = tiled("out.tif")
-    assert sides is None
-    np.testing.assert_array_equal(got, pixels)
+    assert tiled("out.tif")[0] == sides
+    np.testing.assert_array_equal(tiled("out.tif")[1], pixels)
 
 
 def test_stripping_leaves_tiles_and_other_formats_have_none():

@@ -1,4 +1,7 @@
-"""Tiles of a TIFF that is written: as large as those of the TIFF that was read. TIFF 6.0 (Adobe, 1992), section 15."""
+"""Tiles of a TIFF that is written: as large as those of the TIFF that was read, or lower where a row of them is huge.
+
+TIFF 6.0 (Adobe, 1992), section 15.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from convfilter.picture.pixels import Pixels
 
 #: Sides of tiles are multiples of this number.
 _UNIT = 16
-#: A row of tiles is one block of work; above this size strips are written. Blocks in flight take at most twice as much.
+#: A row of tiles is one block of work; one above this size is halved. Blocks in flight take at most twice as much.
 _MOST_BYTES = 1 << 26
 
 
@@ -53,7 +56,10 @@ class Tiling(NamedTuple):
 
 
 def tiling_of(stored: Outline) -> Tiling | None:
-    """Return the tiles of a page that is written, no larger than it; None: strips, as for a file that had none."""
+    """Return the tiles of a page that is written, no larger than it; None: strips, as for a file that had none.
+
+    Tiles are half as high, or a quarter, where a row of them would take more than 64 MiB.
+    """
     if stored.metadata.tile is None:
         return None
     rows, cols, channels = stored.shape
@@ -61,9 +67,11 @@ def tiling_of(stored: Outline) -> Tiling | None:
     if any(side <= 0 or side % _UNIT for side in sides):
         return None
     width, height = sides
-    across, down = -(-cols // width), -(-rows // height)
-    row_bytes = across * width * height * channels * np.dtype(stored.dtype).itemsize
-    return Tiling(width, height, across, down, row_bytes) if row_bytes <= _MOST_BYTES else None
+    across = -(-cols // width)
+    line_bytes = across * width * channels * np.dtype(stored.dtype).itemsize
+    while height * line_bytes > _MOST_BYTES and height > _UNIT:
+        height = _whole(height // 2)
+    return Tiling(width, height, across, -(-rows // height), height * line_bytes)
 
 
 def _whole(size: int) -> int:
