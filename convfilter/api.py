@@ -5,12 +5,13 @@ bool, which become 0 and 1 in float32; results have the image's type. White is t
 for floats. Filters of int16, uint32 and float64 sum in float64 and omit nothing for speed: integer results are rounded
 once, and floats have rounding errors only. Sizes and other pairs are (rows, cols), or one number for both. An
 image may also be a ``Picture``, whose alpha counts as alpha, an xarray ``DataArray``, whose labels the result gets, or
-any object with ``__array__`` or ``__dlpack__``.
+any object with ``__array__`` or ``__dlpack__``. A ``Picture`` of a file of int8 or int32 gives results of that type.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias, Unpack
 
@@ -41,6 +42,7 @@ from convfilter.keywords import (
     whole_pair,
 )
 from convfilter.planning import Plan, plan_stack
+from convfilter.sample_types import full_scale, real_of
 
 Axis: TypeAlias = Literal["x", "y", "magnitude", "orientation"]
 
@@ -341,15 +343,34 @@ def run_stages(image: ImageLike, stages: Sequence[Stage], keywords: PoolKeywords
     """Run stages on an image, with the keywords of a public function."""
     array, keywords = arrays.taken(image, keywords)
     pixels = checked(array, keywords.get("alpha", False))
-    decided = planned(stages, pixels.shape, pixels.dtype, keywords)
+    file_dtype = arrays.file_type_of(image)
+    white = None if file_dtype is None else full_scale(file_dtype)
+    rounded = file_dtype if keywords.get("dtype") is None else None
+    if rounded is not None:
+        stages = [replace(each, map=None) if each.map == "clip" else each for each in stages]  # rounding also clips
+        keywords = {**keywords, "dtype": real_of(pixels.dtype)}
+    decided = planned(stages, pixels.shape, pixels.dtype, keywords, white)
     if keywords.get("ignore") is not None or keywords.get("mask") is not None:
-        result = _run_masked(stages, pixels, keywords)
+        result = _run_masked(stages, pixels, keywords, white, rounded)
     else:
         result = run_array(decided, pixels, out_dtype=keywords.get("dtype"), threads=keywords.get("threads")).pixels
+        result = result if rounded is None else _rounded(result, rounded)
     return result if type(image) is np.ndarray else arrays.labelled(result, image, decided)
 
 
-def _run_masked(stages: Sequence[Stage], pixels: Image, keywords: PoolKeywords | RunKeywords) -> Image:
+def _rounded(result: Image, dtype: np.dtype[Any]) -> Image:
+    from convfilter.picture import colour
+
+    return colour.rounded(result, dtype)[0]
+
+
+def _run_masked(
+    stages: Sequence[Stage],
+    pixels: Image,
+    keywords: PoolKeywords | RunKeywords,
+    white: float | None,
+    rounded: np.dtype[Any] | None,
+) -> Image:
     from convfilter.executor.masked import Masking, marked, run_masked
 
     if keywords.get("algorithm") is not None:
@@ -362,6 +383,7 @@ def _run_masked(stages: Sequence[Stage], pixels: Image, keywords: PoolKeywords |
     result, there = run_masked(
         stages, pixels, valid, fill=keywords.get("fill", False), out_dtype=dtype, alpha=alpha,
         premultiplied=keywords.get("premultiplied", False), gray=keywords.get("gray", False),
-        threads=keywords.get("threads"),
+        threads=keywords.get("threads"), white=white, out_white=white,
     )  # fmt: skip
-    return marked(result.pixels, there, masking.mark(dtype), alpha)
+    samples = result.pixels if rounded is None else _rounded(result.pixels, rounded)
+    return marked(samples, there, masking.mark(samples.dtype), alpha)

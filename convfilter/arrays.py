@@ -61,6 +61,11 @@ def taken(image: Any, keywords: PoolKeywords | RunKeywords) -> tuple[Array, Pool
     return of_known_type(np.asarray(image)), keywords
 
 
+def file_type_of(image: Any) -> np.dtype[Any] | None:
+    """Return the sample type of a picture's file, if its samples are computed in another."""
+    return np.dtype(image.file_dtype) if _is_picture(image) and image.file_dtype is not None else None
+
+
 def known_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the sample type of images of a type, in native byte order.
 

@@ -167,8 +167,14 @@ def stages_of(specs: Sequence[str | Stage], keywords: FilterKeywords) -> tuple[S
     return tuple(with_guides(stack.stages(specs, **stage_values(keywords))))
 
 
-def planned(stages: Sequence[Stage], shape: tuple[int, ...], image_dtype: np.dtype[Any], keywords: RunKeywords) -> Plan:
-    """Plan stages with the keywords of a function on arrays.
+def planned(
+    stages: Sequence[Stage],
+    shape: tuple[int, ...],
+    image_dtype: np.dtype[Any],
+    keywords: RunKeywords,
+    white: float | None = None,
+) -> Plan:
+    """Plan stages with the keywords of a function on arrays; ``white`` is None for the full scale of the type.
 
     Raises
     ------
@@ -186,6 +192,8 @@ def planned(stages: Sequence[Stage], shape: tuple[int, ...], image_dtype: np.dty
         premultiplied=keywords.get("premultiplied", False),
         gray=keywords.get("gray", False),
         algorithm=keywords.get("algorithm"),
+        white=white,
+        out_white=white,
     )
 
 
