@@ -190,7 +190,7 @@ class Job:
             clipped += result.clipped
             samples += result.samples
         self._refuse_nan(not_numbers)
-        self._count(clipped + finish.clipped, samples)
+        self._count(clipped, finish.clipped, samples)
         alpha = self.outline.alpha and self._background is None
         filtered = replace(self._picture, frames=frames, model=self.outline.model, alpha=alpha, metadata=self._metadata)
         filtered.premultiplied = alpha and self._premultiplied and not self._straightens
@@ -262,7 +262,7 @@ class Job:
         clipped = through(
             plan, frame, self._target, self.stored, self._options.write, self._run_dtype, prepare, self._options.threads
         )
-        self._count(clipped + finish.clipped, int(np.prod(plan.output_shape)))
+        self._count(clipped, finish.clipped, int(np.prod(plan.output_shape)))
 
     def _page_losses(self) -> tuple[str, ...]:
         """Return notes on fields of a TIFF page that do not hold any more."""
@@ -312,9 +312,13 @@ class Job:
             premultiplied=self._premultiplied, straighten=self._straightens,
         )  # fmt: skip
 
-    def _count(self, clipped: int, samples: int) -> None:
+    def _count(self, clipped: int, finished: int, samples: int) -> None:
+        """Judge how many of the samples were clipped by the engine, and by ``Finish``."""
+        clipped += finished
         self.clipped = clipped / samples
-        if clipped and can_leave(self._picture.outline.dtype, self._dtype):
+        if self._dtype.kind == "f":
+            self.notes += self._overflow(finished)
+        elif clipped and can_leave(self._picture.outline.dtype, self._dtype):
             self.notes += self._clipping()
 
     def _lost_light(self) -> tuple[str, ...]:
@@ -346,6 +350,16 @@ class Job:
         assert self._target.format is not None
         found = losses.of_range(self._picture, self._target.format)
         return losses.settled(found, self._options.write, WriteError)
+
+    def _overflow(self, samples: int) -> tuple[str, ...]:
+        """Refuse to make results infinite that are too large for float32."""
+        if not samples:
+            return ()
+        from convfilter.picture import losses
+
+        assert self._target is not None
+        assert self._target.format is not None
+        return losses.settled(losses.of_infinity(samples, self._target.format), self._options.write, WriteError)
 
     def _other_reason(self) -> str:
         """Return why rows cannot come one by one, apart from files and filters."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -113,7 +113,17 @@ def stored_in(dtype: npt.DTypeLike, held: tuple[str, ...]) -> np.dtype[np.generi
 def can_leave(dtype: npt.DTypeLike, stored: npt.DTypeLike) -> bool:
     """Whether samples of ``dtype`` may lie beyond the range of ``stored`` though white becomes white."""
     before, after = sample_type(dtype), sample_type(stored)
-    return after.is_whole and (not before.is_whole or before.low < after.low)
+    if not after.is_whole:
+        return np.dtype(dtype) == np.float64 and np.dtype(stored) != np.float64
+    return not before.is_whole or before.low < after.low
+
+
+def overflowed(samples: npt.NDArray[Any], stored: npt.NDArray[Any]) -> int:
+    """Count the finite samples that became infinite in a smaller real type."""
+    if stored.dtype.kind != "f" or samples.dtype.kind != "f" or stored.dtype.itemsize >= samples.dtype.itemsize:
+        return 0
+    infinite = np.isinf(stored)
+    return int(np.count_nonzero(np.isfinite(samples[infinite]))) if infinite.any() else 0
 
 
 def suggestion(dtype: npt.DTypeLike) -> str:

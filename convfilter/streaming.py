@@ -18,7 +18,7 @@ from convfilter.picture.pixels import Pixels
 from convfilter.picture.place import atomic
 from convfilter.picture.place.target import Target
 from convfilter.planning import Plan
-from convfilter.sample_types import can_leave
+from convfilter.sample_types import can_leave, overflowed
 
 if TYPE_CHECKING:
     from convfilter.picture.metadata.curves import Curve
@@ -129,7 +129,8 @@ class Finish:
                 return rows
             if self._dtype.kind == "f":
                 with np.errstate(over="ignore"):
-                    return rows.astype(self._dtype, copy=False)
+                    made = rows.astype(self._dtype, copy=False)
+                return self._counted(made, overflowed(rows, made))
             from convfilter.picture import colour
 
             done, clipped = colour.rounded(rows, self._dtype)

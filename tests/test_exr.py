@@ -269,3 +269,11 @@ def test_a_compression_with_loss_is_replaced_with_a_note(tmp_path, compression):
         f"EXR is written without loss, as ZIP; the input was compressed with {compression}",
     )
     assert stored(tmp_path / "a.exr")[1]["compression"] == OpenEXR.ZIP_COMPRESSION
+
+
+def test_half_floats_become_floats_where_results_are_too_large(tmp_path):
+    (tmp_path / "a.exr").write_bytes(exr(planes_of(np.full((3, 4, 3), 60000, np.float16))).getvalue())
+    for scale, dtype in ((1, np.float16), (2, np.float32)):
+        filter_file(str(tmp_path / "a.exr"), str(tmp_path / "b.exr"), Options([f"box:1,scale={scale}"]))
+        plane = stored(tmp_path / "b.exr")[0]["G"]
+        assert plane.dtype == dtype and (plane == 60000 * scale).all()

@@ -8,6 +8,8 @@ from wides import FILES, noise, stored
 
 import convfilter as cf
 from convfilter import pipeline
+from convfilter.errors import WriteError
+from convfilter.executor.masked import Masking
 from convfilter.picture.tiff import rows as tiff_rows
 from convfilter.picture.tiff import write as tiff_write
 
@@ -223,3 +225,58 @@ def test_opacity_weighs_colours(tmp_path, dtype):
     assert got.dtype == dtype
     rounded = 0.5 if dtype != "float64" else 0
     assert np.abs(got.astype(float) - exact).max() <= rounded + 1e-12 * np.abs(pixels.astype(float)).max()
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int32"])
+@pytest.mark.parametrize(
+    "spec", ["identity", "invert", "box:3,scale=5", "sobel:magnitude", "threshold:0.2", "bilateral:2,0.1", "gaussian:1"]
+)
+def test_functions_on_pictures_count_white_as_files_do(tmp_path, dtype, spec):
+    pixels = noise(dtype, (20, 30))
+    saved(tmp_path / "in.tif", pixels)
+    filtered(tmp_path / "in.tif", tmp_path / "out.tif", spec)
+    picture = cf.read(tmp_path / "in.tif")
+    result = cf.apply(picture, spec)
+    assert result.dtype == dtype
+    np.testing.assert_array_equal(result, tifffile.imread(tmp_path / "out.tif"))
+    real = cf.apply(picture, spec, dtype=np.float64)
+    info = np.iinfo(dtype)
+    np.testing.assert_array_equal(np.rint(real).clip(info.min, info.max), result)
+
+
+def test_functions_on_pictures_ignore_values_as_files_do(tmp_path):
+    pixels = noise("int8", (20, 30))
+    saved(tmp_path / "in.tif", pixels)
+    result = cf.apply(cf.read(tmp_path / "in.tif"), "box:3", ignore=int(pixels[4, 5]))
+    assert result.dtype == np.int8 and result[4, 5] == pixels[4, 5]
+    filtered(tmp_path / "in.tif", tmp_path / "out.tif", "box:3", masking=Masking(int(pixels[4, 5]), None))
+    np.testing.assert_array_equal(result, tifffile.imread(tmp_path / "out.tif"))
+
+
+LARGE = np.array([[1e39, 1.0, -2e40], [np.inf, np.nan, 3e38]])
+
+
+@pytest.mark.parametrize("source", ["array", "file"])
+def test_samples_too_large_for_float32_are_refused(tmp_path, source):
+    saved(tmp_path / "in.tif", LARGE)
+
+    def write(**options):
+        if source == "array":
+            return cf.write(tmp_path / "out.pfm", LARGE, cf.WriteOptions(**options))
+        return filtered(tmp_path / "in.tif", tmp_path / "out.pfm", "identity", write=cf.WriteOptions(**options)).notes
+
+    with pytest.raises(
+        WriteError, match=r"PFM holds 32-bit floats, up to 3.4e\+38, and 2 samples are larger; use tiff"
+    ):
+        write()
+    assert not (tmp_path / "out.pfm").exists()
+    assert any("2 samples are larger" in note for note in write(allow_loss=True))
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(cf.read(tmp_path / "out.pfm").pixels, LARGE.astype(np.float32))
+
+
+def test_results_too_large_for_float32_are_refused(tmp_path):
+    saved(tmp_path / "in.tif", np.full((4, 5), 1e38))
+    with pytest.raises(WriteError, match="20 samples are larger"):
+        filtered(tmp_path / "in.tif", tmp_path / "out.pfm", "box:1,scale=10")
+    assert filtered(tmp_path / "in.tif", tmp_path / "out.tif", "box:1,scale=10").notes == ()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 #: Bits of a float32, and the largest number of 16.
 _SINGLE, _MOST_OF_SIXTEEN = 32, 65535
+_LARGEST_SINGLE = float(np.finfo(np.float32).max)
 _MOST_NAMED = 3
 _OPAQUE = 255
 _ALLOW_LOSS = "{allow_loss=True}"
@@ -141,6 +142,18 @@ def of_range(picture: Picture, fmt: Format) -> Iterator[Loss]:
             severe=True,
             remedy=f"use {holders}, fit them in with {{scale}} and {{offset}} or {{map=stretch}}, "
             f"or clip them with {_ALLOW_LOSS}",
+        )
+
+
+def of_infinity(samples: int, fmt: Format) -> Iterator[Loss]:
+    """Yield the loss of samples of float64 that are too large for float32."""
+    if samples:
+        count = "1 sample is" if samples == 1 else f"{samples:,} samples are"
+        keepers = _others(None, lambda other: "float64" in other.dtypes)
+        yield Loss(
+            f"{fmt.name} holds 32-bit floats, up to {_LARGEST_SINGLE:.3g}, and {count} larger",
+            severe=True,
+            remedy=f"use {keepers}, or store infinity with {_ALLOW_LOSS}",
         )
 
 

@@ -17,7 +17,7 @@ from convfilter.picture.picture import Frame, Loss, Metadata, Outline, Picture
 from convfilter.picture.pixels import CHANNELS, Model, Pixels
 from convfilter.picture.place import atomic
 from convfilter.picture.place.target import Target, resolve_target
-from convfilter.sample_types import can_leave, full_scale, is_signed
+from convfilter.sample_types import can_leave, full_scale, is_signed, overflowed
 
 if TYPE_CHECKING:
     from convfilter.picture.row_writer import RowWriter
@@ -179,7 +179,14 @@ def write(
     assert fmt is not None
     found: list[Loss] = []
     dtype = np.dtype(picture.outline.dtype)
-    if can_leave(dtype, fmt.dtype_for(dtype)):
+    stored = fmt.dtype_for(dtype)
+    if can_leave(dtype, stored) and stored.kind == "f":
+        from convfilter.picture import losses
+
+        with np.errstate(over="ignore"):
+            large = sum(overflowed(frame.pixels, frame.pixels.astype(stored)) for frame in picture.frames)
+        found += losses.of_infinity(large, fmt)
+    elif can_leave(dtype, stored):
         from convfilter.picture import losses
 
         found += losses.of_range(picture, fmt)

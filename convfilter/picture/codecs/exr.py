@@ -21,6 +21,7 @@ from convfilter.picture.metadata.cicp import PRIMARIES
 from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import Frame, Loss, Metadata, Picture, chosen
 from convfilter.picture.pixels import Pixels
+from convfilter.sample_types import overflowed
 
 _LINEAR, _BT709 = 8, 1
 #: Attributes that the writer derives from the pixels, and those of OpenImageIO that are false for a filtered picture.
@@ -201,7 +202,7 @@ def _aspect(ratio: float) -> list[tuple[bytes, bytes]]:
 def write_exr(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     """Write an OpenEXR; a ``Writer``.
 
-    Samples become premultiplied linear light, as the format defines; half if they were read as half.
+    Samples become premultiplied linear light, as the format defines; half if they were read as half and none is larger.
 
     Raises
     ------
@@ -228,7 +229,11 @@ def write_exr(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     }
     if known.get("tile"):
         header |= {"type": OpenEXR.tiledimage, "tiles": _tiles(*known["tile"])}
-    planes = np.ascontiguousarray(pixels, np.float16 if known.get("half") else np.float32).reshape(height, width, -1)
+    planes: Pixels = np.ascontiguousarray(pixels, np.float32).reshape(height, width, -1)
+    if known.get("half"):
+        with np.errstate(over="ignore"):
+            half = planes.astype(np.float16)
+        planes = planes if overflowed(planes, half) else half
     with OpenEXR.File(header, _channels(planes, known), num_threads=options.threads or available_cores()) as out:
         out.write(file)
 
