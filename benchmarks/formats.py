@@ -1,7 +1,8 @@
 """Measure reading and writing without the libraries' share: ``python benchmarks/formats.py``.
 
 The program's own share is the time of ``convfilter.read`` and ``convfilter.write`` less that of the library called
-with the same samples and settings. At 12 megapixels, at most 0.25 s are promised for each.
+with the same samples and settings. At 12 megapixels, at most 0.25 s are promised for each. HEIC is read only, and
+measured where pillow-heif, which can encode it, is installed beside pi-heif.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import io
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from timing import machine, table, take_turns, versions
@@ -21,7 +24,7 @@ import convfilter as cf
 
 PROMISED_SECONDS = 0.25
 SIZES = {1: (1000, 1000), 12: (3000, 4000)}
-LIBRARIES = ["imagecodecs", "OpenEXR", "astropy", "numpy"]
+LIBRARIES = ["imagecodecs", "OpenEXR", "pi-heif", "numpy"]
 
 
 def scene(height: int, width: int, dtype: str) -> np.ndarray:
@@ -33,27 +36,48 @@ def scene(height: int, width: int, dtype: str) -> np.ndarray:
     return values.astype(np.float32) if dtype == "float32" else np.rint(values * np.iinfo(dtype).max).astype(dtype)
 
 
-def libraries(folder: Path) -> dict[str, tuple[str, Callable[[np.ndarray], object], Callable[[], object]]]:
-    """Return for each format its sample type, and what its library does by itself: encode, and decode."""
+class Library(NamedTuple):
+    """What a format's library does by itself.
+
+    Attributes
+    ----------
+    dtype : str
+        Sample type.
+    encode : callable
+        Encodes an array; for ``read_only`` formats into the file.
+    decode : callable
+        Decodes the file.
+    read_only : bool
+        Whether convfilter does not write the format.
+    """
+
+    dtype: str
+    encode: Callable[[np.ndarray], object]
+    decode: Callable[[], object]
+    read_only: bool = False
+
+
+def libraries(folder: Path) -> dict[str, Library]:
+    """Return the libraries by the name of the format: the suffix, and the bits where there are several."""
     import imagecodecs
 
     from convfilter.machine.cores import available_cores
 
     threads = available_cores()
-    found: dict[str, tuple[str, Callable[[np.ndarray], object], Callable[[], object]]] = {
-        "jxl": (
+    found = {
+        "jxl": Library(
             "uint16",
             lambda a: imagecodecs.jpegxl_encode(a, lossless=True, effort=3, numthreads=threads),
             lambda: imagecodecs.jpegxl_decode((folder / "a.jxl").read_bytes(), numthreads=threads),
         ),
-        "avif": (
+        "avif": Library(
             "uint16",
             lambda a: imagecodecs.avif_encode(
                 a >> 4, level=92, bitspersample=12, speed=6, pixelformat="420", numthreads=max(2, threads)
             ),
             lambda: imagecodecs.avif_decode((folder / "a.avif").read_bytes()),
         ),
-        "hdr": (
+        "hdr": Library(
             "float32",
             lambda a: imagecodecs.rgbe_encode(a, header=False, rle=True, out=8 * a.shape[0] * (a.shape[1] + 4)),
             lambda: imagecodecs.rgbe_decode((folder / "a.hdr").read_bytes(), header=True),
@@ -71,8 +95,28 @@ def libraries(folder: Path) -> dict[str, tuple[str, Callable[[np.ndarray], objec
             with OpenEXR.File(str(folder / "a.exr"), num_threads=threads) as file:
                 file.channels()["RGB"].pixels.sum()
 
-        found["exr"] = "float32", encode, decode
+        found["exr"] = Library("float32", encode, decode)
+    if importlib.util.find_spec("pillow_heif"):
+        found |= {f"heic-{bits}": heic(folder / f"a.heic-{bits}", bits) for bits in (8, 10, 12)}
     return found
+
+
+def heic(path: Path, bits: int) -> Library:
+    """Return the library of HEIC, with x265's fastest preset: decoding takes as long as for any."""
+    import pi_heif
+    import pillow_heif
+
+    def encode(a: np.ndarray) -> None:
+        pillow_heif.options.SAVE_HDR_TO_12_BIT = bits == 12
+        mode = "RGB" if bits == 8 else "RGB;16"
+        heif = pillow_heif.from_bytes(mode, (a.shape[1], a.shape[0]), a.tobytes())
+        heif.save(path, quality=85, enc_params={"preset": "ultrafast"})
+
+    def decode() -> None:
+        with path.open("rb") as file:
+            np.array(pi_heif.open_heif(file, convert_hdr_to_8bit=False, hdr_to_16bit=False))
+
+    return Library("uint8" if bits == 8 else "uint16", encode, decode, read_only=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,33 +124,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=3, help="of each, after a warm-up  [3]")
     parser.add_argument("--megapixels", type=int, choices=list(SIZES), default=12, help="of the picture  [12]")
-    parser.add_argument("--format", action="append", metavar="SUFFIX", help="only this one; repeatable")
+    parser.add_argument("--format", action="append", metavar="NAME", help="only this one; repeatable")
     options = parser.parse_args(arguments)
     print(machine(), versions(LIBRARIES))
     head = ["format", "samples", "read s", "own s", "write s", "own s", "promised"]
     rows: list[list[str]] = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for suffix, (dtype, encode, decode) in libraries(folder).items():
-            if options.format and suffix not in options.format:
+    with tempfile.TemporaryDirectory() as where:
+        folder = Path(where)
+        for name, library in libraries(folder).items():
+            if options.format and name not in options.format:
                 continue
-            pixels = scene(*SIZES[options.megapixels], dtype)
-            path = folder / f"a.{suffix}"
-            cf.write(path, pixels, cf.WriteOptions(quality=92 if suffix == "avif" else None))
-            turns = {
-                "read": lambda path=path: cf.read(path),
-                "decode": decode,
-                "write": lambda path=path, pixels=pixels, suffix=suffix: cf.write(
-                    path, pixels, cf.WriteOptions(quality=92 if suffix == "avif" else None)
-                ),
-                "encode": lambda encode=encode, pixels=pixels: encode(pixels),
-            }
+            pixels = scene(*SIZES[options.megapixels], library.dtype)
+            path, wanted = folder / f"a.{name}", cf.WriteOptions(quality=92 if name == "avif" else None)
+            if library.read_only:
+                library.encode(pixels)
+            else:
+                cf.write(path, pixels, wanted)
+            turns = {"read": partial(cf.read, path), "decode": library.decode}
+            if not library.read_only:
+                turns |= {
+                    "write": partial(cf.write, path, pixels, wanted),
+                    "encode": partial(library.encode, pixels),
+                }
             timed = {key: timing.seconds for key, timing in take_turns(turns, options.runs, 300).items()}
-            own = timed["read"] - timed["decode"], timed["write"] - timed["encode"]
-            rows.append(
-                [suffix, dtype, *(f"{value:.2f}" for value in (timed["read"], own[0], timed["write"], own[1])),
-                 f"{PROMISED_SECONDS}"]
-            )  # fmt: skip
+            pairs = [(whole, alone) for whole, alone in (("read", "decode"), ("write", "encode")) if whole in timed]
+            figures = [f"{seconds:.2f}" for a, b in pairs for seconds in (timed[a], timed[a] - timed[b])]
+            rows.append([name, library.dtype, *(figures + ["-"] * 4)[:4], f"{PROMISED_SECONDS}"])
     print(table(head, rows))
     return 0
 
