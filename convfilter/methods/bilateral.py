@@ -12,7 +12,8 @@ from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.layout import columns_for
 from convfilter.engine.mapped_stage import MappedStage, Region
-from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, Workers
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
+from convfilter.engine.workers import Workers
 from convfilter.filters.stage import Bilateral
 from convfilter.methods.layer import central_alpha
 from convfilter.native.loop import Loop

@@ -18,9 +18,11 @@ from convfilter.engine.buffer import CACHE_LINE, LineBuffer, Samples, Scratch, a
 from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.layout import Columns, columns_for
 from convfilter.engine.mapped_stage import MappedStage, Region
-from convfilter.engine.node import Crew, Node, StageNode, StageSetup, Strip, StripPool, TileWorker, Workers
+from convfilter.engine.node import Crew, Node, StageNode, StageSetup
 from convfilter.engine.program import Call, Counting, Moving, Program
+from convfilter.engine.strips import Strip, StripPool
 from convfilter.engine.sums import Taps, Target, weighted_sums
+from convfilter.engine.workers import TileWorker, Workers
 from convfilter.filters.stage import Pooling
 from convfilter.native.loop import Loop
 from convfilter.planning import StagePlan, counted_cells, full_scale, is_wide

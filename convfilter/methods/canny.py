@@ -10,7 +10,8 @@ import numpy.typing as npt
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.load import Source
-from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, Workers
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
+from convfilter.engine.workers import Workers
 from convfilter.filters import kernels
 from convfilter.filters.stage import Canny
 from convfilter.native.loop import Loop

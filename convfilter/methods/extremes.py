@@ -18,8 +18,10 @@ from convfilter.engine.epilogue import Epilogue, Store
 from convfilter.engine.layout import Columns, distinct_rows
 from convfilter.engine.load import LOAD
 from convfilter.engine.mapped_stage import MappedStage, Region
-from convfilter.engine.node import Crew, Node, StageNode, StageSetup, Strip, StripPool, TileWorker, Workers
+from convfilter.engine.node import Crew, Node, StageNode, StageSetup
 from convfilter.engine.program import Call, Counting, Following, Moving, Program, Slot
+from convfilter.engine.strips import Strip, StripPool
+from convfilter.engine.workers import TileWorker, Workers
 from convfilter.filters.stage import Pooling
 from convfilter.methods import box
 from convfilter.native.loop import Loop

@@ -13,7 +13,8 @@ from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.layout import Columns
 from convfilter.engine.local import require_visible
 from convfilter.engine.mapped_stage import MappedStage, Region
-from convfilter.engine.node import Crew, Node, StageNode, StageSetup, TileWorker, Workers
+from convfilter.engine.node import Crew, Node, StageNode, StageSetup
+from convfilter.engine.workers import TileWorker, Workers
 from convfilter.planning import is_wide
 from convfilter.planning.arithmetic import AxisPlan
 

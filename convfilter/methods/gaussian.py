@@ -17,18 +17,9 @@ from convfilter.engine.buffer import LineBuffer, Scratch
 from convfilter.engine.layout import Columns
 from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage
-from convfilter.engine.node import (
-    Crew,
-    Node,
-    StageNode,
-    StageSetup,
-    Strip,
-    StripPool,
-    Strips,
-    strip_of,
-    strips_of,
-)
+from convfilter.engine.node import Crew, Node, StageNode, StageSetup
 from convfilter.engine.program import Call, Following, FollowingSource, Moving, Program
+from convfilter.engine.strips import Strip, StripPool, Strips, strip_of, strips_of
 from convfilter.engine.sums import Step, Taps, Window
 from convfilter.filters.multirate import Rates
 from convfilter.filters.stage import UnsharpMask

@@ -18,8 +18,9 @@ from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.layout import Columns
 from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage, Region
-from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, Workers
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
 from convfilter.engine.program import Slot
+from convfilter.engine.workers import Workers
 from convfilter.filters.stage import Guided
 from convfilter.loops.vectors import vector_bytes
 from convfilter.methods.bilateral import SPLIT

@@ -15,8 +15,8 @@ from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.epilogue import Store
 from convfilter.engine.layout import Columns, columns_for
 from convfilter.engine.mapped_stage import MappedStage, Region
-from convfilter.engine.node import Strip, Strips, strips_of
 from convfilter.engine.program import Call, Moving, Program
+from convfilter.engine.strips import Strip, Strips, strips_of
 from convfilter.engine.sums import weights_of_rows
 from convfilter.engine.tone import AS_IT_IS, Tone
 from convfilter.loops.vectors import vector_bytes

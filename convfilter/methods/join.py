@@ -13,7 +13,8 @@ from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage, Region
-from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, Worker, Workers, placeholder
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, placeholder
+from convfilter.engine.workers import Worker, Workers
 from convfilter.filters.stage import Join, Pair, Unpooling
 from convfilter.methods.layer import Real, finish
 from convfilter.methods.values import straight

@@ -14,7 +14,8 @@ from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage, Region
-from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, Workers
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
+from convfilter.engine.workers import Workers
 from convfilter.filters.point_rows import default_numbers
 from convfilter.filters.stage import ACTIVATIONS, Layer
 from convfilter.methods.pointwise import ACTIVATE

@@ -13,8 +13,8 @@ import numpy as np
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.mapped_stage import MappedStage
-from convfilter.engine.node import Strip, StripPool
 from convfilter.engine.program import Call, Counting, Moving, Program, Slot
+from convfilter.engine.strips import Strip, StripPool
 from convfilter.native.loop import Loop
 from convfilter.planning import is_wide
 from convfilter.planning.stage_plan import StagePlan

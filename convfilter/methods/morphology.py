@@ -20,8 +20,9 @@ from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.layout import Columns, columns_for
 from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage, Region
-from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, Workers, placeholder
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, placeholder
 from convfilter.engine.threads import cut
+from convfilter.engine.workers import Workers
 from convfilter.filters.stage import Morphology
 from convfilter.methods.extremes import Windows
 from convfilter.methods.layer import central_alpha

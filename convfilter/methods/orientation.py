@@ -12,7 +12,8 @@ from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import Region
-from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, Worker, Workers, placeholder
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, placeholder
+from convfilter.engine.workers import Worker, Workers
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Correlation, Orientation
 from convfilter.methods.layer import finish

@@ -18,8 +18,9 @@ from convfilter.engine.epilogue import Epilogue, Store
 from convfilter.engine.layout import Columns
 from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage, Region
-from convfilter.engine.node import Crew, Node, StageNode, StageSetup, Strip, Strips, strips_of
+from convfilter.engine.node import Crew, Node, StageNode, StageSetup
 from convfilter.engine.program import Call, Moving, Program, Slot
+from convfilter.engine.strips import Strip, Strips, strips_of
 from convfilter.filters.stage import ACTIVATIONS, Point
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, full_scale, is_whole, is_wide

@@ -22,8 +22,9 @@ from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.layout import Columns, columns_for
 from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage, Region
-from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, Workers
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
 from convfilter.engine.threads import cut
+from convfilter.engine.workers import Workers
 from convfilter.filters.stage import Rank
 from convfilter.methods import medians
 from convfilter.native.loop import Loop

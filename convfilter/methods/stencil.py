@@ -18,8 +18,9 @@ from convfilter.engine.epilogue import Store
 from convfilter.engine.layout import Columns, columns_for
 from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage
-from convfilter.engine.node import Crew, Node, StageNode, StageSetup, Strip, Strips, strip_of, strips_of
+from convfilter.engine.node import Crew, Node, StageNode, StageSetup
 from convfilter.engine.program import Call, Following, FollowingSource, Moving, Program
+from convfilter.engine.strips import Strip, Strips, strip_of, strips_of
 from convfilter.engine.sums import LINES, Step, Taps, Window, sum_call
 from convfilter.filters.factors import Product
 from convfilter.filters.kernels import Kernel

@@ -14,7 +14,8 @@ from convfilter.engine.borders import CONSTANT, gather
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage, Region
-from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, Worker, Workers
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
+from convfilter.engine.workers import Worker, Workers
 from convfilter.filters.stage import Constant, LocalResponse, MaxIndices
 from convfilter.methods.layer import central_alpha, finish
 

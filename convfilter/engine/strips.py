@@ -1,0 +1,294 @@
+"""Crews of column strips: each strip runs a program of compiled loops from the top of the picture down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+
+from convfilter.engine.borders import Indices
+from convfilter.engine.buffer import LineBuffer, Samples, Scratch
+from convfilter.engine.epilogue import Epilogue, Store
+from convfilter.engine.mapped_stage import MappedStage, Region
+from convfilter.engine.node import Rows, Task
+from convfilter.engine.program import Call, Program
+from convfilter.engine.sums import Step, StoringStep
+from convfilter.engine.threads import cut
+from convfilter.planning.ring import STEP_ROWS
+from convfilter.planning.strips import shared_cols
+
+#: Bytes of a program besides arrays, as measured: tall pictures have thousands of programs.
+_PROGRAM_BYTES = 6 * 2**10
+
+
+class Strip:
+    """A column strip, computed from the top down by a program, ``step_rows`` rows in a step.
+
+    Rows that stay in memory from step to step stay from block to block too, if blocks follow each other.
+
+    Parameters
+    ----------
+    target : LineBuffer
+    main, tail : Program
+        For whole steps, and for the remaining rows at the picture's end. Their calls return the number of clipped
+        samples.
+    state : int64 array, or None
+        Zeroed if a block does not follow the one before.
+    persists : bool
+        Whether the strip owns the memory between its steps; strips that share it start again with each block.
+    source : LineBuffer, or None
+        For programs that read the rows that they write.
+    """
+
+    def __init__(
+        self,
+        target: LineBuffer,
+        main: Program,
+        tail: Program,
+        step_rows: int,
+        *,
+        state: Indices | None = None,
+        persists: bool = True,
+        source: LineBuffer | None = None,
+    ) -> None:
+        self._source = source
+        self._target, self._main, self._tail, self._step_rows, self._state = target, main, tail, step_rows, state
+        self._persists = persists
+        self._next = -1
+
+    @classmethod
+    def of_blocks(cls, target: LineBuffer, rows: int, block_rows: int, program: Callable[[int], Program]) -> Strip:
+        """Return a strip whose steps are whole blocks; ``program`` makes that of a number of rows."""
+        odd = rows % block_rows
+        tail = program(odd) if odd else None
+        main = program(block_rows) if rows >= block_rows or tail is None else tail
+        return cls(target, main, tail or main, block_rows, persists=False)
+
+    def begin(self) -> None:
+        """Begin with another picture."""
+        self._next = -1
+        self._main.forget()
+        self._tail.forget()
+
+    @property
+    def next_row(self) -> int:
+        """The row after the last block; negative if no block may follow."""
+        return self._next * self._step_rows
+
+    @property
+    def clipped(self) -> int:
+        """How many samples were clipped."""
+        return self._main.total + (self._tail.total if self._tail is not self._main else 0)
+
+    def run(self, rows: Rows) -> None:
+        """Compute and store output rows ``top`` (the start of a step) to ``bottom - 1``."""
+        top, bottom = rows
+        shift = self._target.row(top) - top
+        source = self._source.row(top) - top if self._source is not None else 0
+        first, (whole, odd) = top // self._step_rows, divmod(bottom - top, self._step_rows)
+        follows = first == self._next
+        if not follows and self._state is not None:
+            self._state[:] = 0
+        if whole:
+            self._main.follow(shift, source)
+            self._main.run(first, whole, goes_on=follows)
+        if odd:
+            self._tail.follow(shift, source)
+            self._tail.run(first + whole, 1, goes_on=whole > 0 or follows)
+        self._next = first + whole if self._persists and not odd else -1
+
+    def goes_on(self, before: Rows, rows: Rows) -> bool:
+        """Whether rows follow those of a block in the picture, and in each buffer that moves with the rows."""
+        buffers = [self._target] if self._source is None else [self._target, self._source]
+        return rows[0] == before[1] and all(each.row(rows[0]) == each.row(rows[0] - 1) + 1 for each in buffers)
+
+    def programs(self) -> set[Program]:
+        """Return its programs."""
+        return {self._main, self._tail}
+
+
+class Strips:
+    """A crew of column strips, in groups that share scratch memory: one thread at a time runs a group."""
+
+    def __init__(self, groups: Sequence[Sequence[Strip]]) -> None:
+        self._groups = groups
+
+    def begin(self) -> None:
+        """Begin with another picture."""
+        for strip in self._all():
+            strip.begin()
+
+    def tasks(self, blocks: Sequence[Rows]) -> list[Task]:
+        """Return the groups, each with all blocks; blocks that follow each other take one call for each strip."""
+        joined = [blocks[0]]
+        for rows in blocks[1:]:
+            if self._groups[0][0].goes_on(joined[-1], rows):
+                joined[-1] = joined[-1][0], rows[1]
+            else:
+                joined.append(rows)
+        return [(partial(_run_each, group), joined) for group in self._groups]
+
+    def _all(self) -> list[Strip]:
+        return [strip for group in self._groups for strip in group]
+
+    @property
+    def clipped(self) -> int:
+        """How many samples were clipped."""
+        return sum([strip.clipped for strip in self._all()])
+
+    def held_bytes(self) -> int:
+        """Return how much memory the strips' programs hold."""
+        return _bytes_of(self._all())
+
+
+def _bytes_of(strips: Sequence[Strip]) -> int:
+    """Return the bytes of the programs of strips."""
+    programs = {program for strip in strips for program in strip.programs()}
+    arrays = (_root(array) for program in programs for array in program.arrays())
+    return sum({id(array): array.nbytes for array in arrays}.values()) + len(programs) * _PROGRAM_BYTES
+
+
+def _run_each(strips: Sequence[Strip], blocks: Sequence[Rows]) -> None:
+    for rows in blocks:
+        for strip in strips:
+            strip.run(rows)
+
+
+def _root(array: Samples) -> Samples:
+    """Return the base array of a view."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+class MakeStrip(Protocol):
+    """Makes the strip of a range of columns."""
+
+    def __call__(self, cols: tuple[int, int], scratch: Scratch, persistent: Scratch, persists: bool, /) -> Strip:
+        """Return the strip.
+
+        Parameters
+        ----------
+        cols : (first, last + 1)
+        scratch : Scratch
+            Memory within a step.
+        persistent : Scratch
+            Memory from step to step.
+        persists : bool
+            Whether the strip owns ``persistent``, so that its content is valid when the next block begins.
+        """
+
+
+def strips_of(
+    cols: int, widest: int, make: MakeStrip, precision: str, *, persists: bool = True, threads: int = 1
+) -> Strips:
+    """Return strips of at most ``widest`` of ``cols`` columns, in one group for each thread."""
+    cuts = cut(cols, shared_cols(cols, widest, threads))
+    groups = []
+    for first, last in cut(len(cuts), -(-len(cuts) // threads)):
+        scratch = Scratch(precision)
+        groups.append(
+            [make(each, scratch, Scratch(precision) if persists else scratch, persists) for each in cuts[first:last]]
+        )
+    return Strips(groups)
+
+
+def strip_of(
+    mapped: MappedStage,
+    epilogue: Epilogue,
+    target: LineBuffer,
+    cols: tuple[int, int],
+    scratch: Scratch,
+    calls: Callable[[Step], list[Call]],
+    *,
+    persists: bool = True,
+    source: LineBuffer | None = None,
+) -> Strip:
+    """Return the strip of some output columns.
+
+    Parameters
+    ----------
+    cols : (first, last + 1)
+    scratch : Scratch
+        Of the type of the sums.
+    calls : callable
+        Given the target of a step's sums, returns the calls that compute them.
+    persists, source
+        As for a ``Strip``.
+    """
+    left, right = cols
+    length = (right - left) * mapped.source.channels
+    if isinstance(epilogue, Store):
+        place = epilogue.direct(left, STEP_ROWS, scratch.dtype)
+        if place is not None:  # sums are the result
+            program = Program(calls(Step(place, target.row_samples, length)))
+            return Strip(target, program, program, STEP_ROWS, persists=persists, source=source)
+    sums = scratch.get("sums", STEP_ROWS * length)
+
+    def program_of(rows: int) -> Program:
+        region = Region(0, rows, left, right)
+        step = Step(sums, length, length)
+        numbers = epilogue.fused(scratch.dtype) if isinstance(epilogue, Store) and rows == STEP_ROWS else None
+        if numbers is not None:
+            assert isinstance(epilogue, Store)
+            step = StoringStep(sums, length, epilogue.place(region, STEP_ROWS), epilogue.dtype, numbers)
+        made = calls(step)
+        if not (isinstance(step, StoringStep) and step.is_stored):
+            made += epilogue.calls(scratch, region, sums, length, STEP_ROWS)
+        return Program(made)
+
+    odd = mapped.plan.rows.output % STEP_ROWS
+    main = program_of(STEP_ROWS)
+    return Strip(target, main, program_of(odd) if odd else main, STEP_ROWS, persists=persists, source=source)
+
+
+class StripPool:
+    """A crew of strips as wide as the picture, made by ``make``; each block goes to one of them.
+
+    A strip that ended right above the block is preferred.
+    """
+
+    def __init__(self, make: Callable[[], Strip]) -> None:
+        self._make = make
+        self._made: list[Strip] = []
+        self._idle: list[Strip] = []
+
+    def begin(self) -> None:
+        """Begin with another picture."""
+        for strip in self._made:
+            strip.begin()
+
+    def tasks(self, blocks: Sequence[Rows]) -> list[Task]:
+        """Return the blocks one by one."""
+        return [(self._compute, rows) for rows in blocks]
+
+    def _compute(self, rows: Rows) -> None:
+        strip = self._taken(rows[0])
+        if strip is None:
+            strip = self._make()
+            self._made.append(strip)
+        strip.run(rows)
+        self._idle.append(strip)
+
+    def _taken(self, top: int) -> Strip | None:
+        """Take an idle strip, or None; other threads may take strips at any time."""
+        for strip in self._idle.copy():
+            if strip.next_row == top:
+                with suppress(ValueError):
+                    self._idle.remove(strip)
+                    return strip
+        with suppress(IndexError):
+            return self._idle.pop()
+        return None
+
+    @property
+    def clipped(self) -> int:
+        """How many samples were clipped."""
+        return sum([strip.clipped for strip in self._made])
+
+    def held_bytes(self) -> int:
+        """Return how much memory the strips' programs hold."""
+        return _bytes_of(self._made)
