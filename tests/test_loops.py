@@ -76,7 +76,7 @@ def load(rng, S, A=None):
 
 
 def premultiply(rng, A):
-    for channels in (2, 4):
+    for channels in (2, 3, 4):
         tile = samples(rng, (3, 5 * channels + 2), A)
         expected = tile.copy()
         pixels = expected[:, : 5 * channels].reshape(3, 5, channels)
@@ -673,8 +673,8 @@ def store_real(rng, V, R, T):
 
 
 def divide_by_alpha(rng, A):
-    for channels, mean_divisor, divisor in [(2, 1.0, 3.0), (4, 9.0, 1.0)]:
-        rows, cols, full, whole, neutral = 3, 5, A(255), A(2295), 33.0
+    for channels, mean_divisor, divisor, scale in [(2, 1.0, 3.0, 0.0), (4, 9.0, 1.0, 50.0), (3, 1.0, 1.0, 0.0)]:
+        rows, cols, full, whole, neutral = 3, 5, A(255), A(2295), 0.5
         tile = samples(rng, (rows, cols * channels + 1), A)
         mean = samples(rng, (rows, cols * channels + 2), A)
         mean[0, channels - 1], mean[1, channels - 1] = 0, -3
@@ -684,15 +684,15 @@ def divide_by_alpha(rng, A):
         with np.errstate(divide="ignore", invalid="ignore"):
             quotient = pixels * full / (alpha[..., np.newaxis] / A(mean_divisor) * A(divisor))
         pixels[...] = np.where(alpha[..., np.newaxis] > 0, quotient, 0)
-        pixels[..., -1] = neutral
+        pixels[..., -1] = np.clip(alpha / A(whole) * A(scale), 0, neutral) if scale else neutral
         out = unset(rows * cols, A)
         yield Case(
             [
                 tile.ravel(), tile.shape[1], mean.ravel(), mean.shape[1],
                 mean_divisor, divisor, float(full), float(whole),
-                rows, cols, channels, neutral, out,
+                rows, cols, channels, neutral, scale, out, unset(cols * channels, A),
             ],
-            {0: expected, 12: alpha / whole},
+            {0: expected, 13: alpha / whole, 14: None},
         )  # fmt: skip
 
 

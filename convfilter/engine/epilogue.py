@@ -42,7 +42,7 @@ STORE_INTEGERS = Loop("store", "store_integers", "V* i8 i8 i8 R R R i8 R R T* i8
 STORE_REAL = Loop("store", "store_real", "V* i8 i8 i8 R R R i8 T* i8 i8")
 CLIP_REAL = Loop("store", "clip_real", "T* i8 i8 i8 i8 i8 i8 T")
 DIVIDE_BY_COUNTS = Loop("store", "divide_by_counts", "A* i8 i8 i8 A* A*")
-DIVIDE_BY_ALPHA = Loop("store", "divide_by_alpha", "A* i8 A* i8 A A A A i8 i8 i8 A A*")
+DIVIDE_BY_ALPHA = Loop("store", "divide_by_alpha", "A* i8 A* i8 A A A A i8 i8 i8 A A A* A*")
 STORE_ALPHA = Loop("store", "store_alpha", "A* i8 i8 i8 A A i8 T* i8 i8")
 ALPHA_APART = Loop("store", "alpha_apart", "A* i8 A* i8 A A A i8 i8 i8 A*")
 SHARPEN = Loop("store", "sharpen", "A* i8 A* i8 i8 i8 A A A")
@@ -172,10 +172,15 @@ class Epilogue(ABC):
             DIVIDE_BY_ALPHA.variant(A=real),
             (
                 sums, pitch, mean, mean_pitch, mean_divisor, divisor, source.full, whole,
-                rows, cols, source.channels, neutral, alpha,
+                rows, cols, source.channels, *self._own_alpha(neutral), alpha,
+                scratch.get("means", cols * source.channels),
             ),
         )  # fmt: skip
         return [*before, call], alpha
+
+    def _own_alpha(self, neutral: float) -> tuple[float, float]:
+        """Return what becomes of the alpha in the sums: ``neutral`` and ``scale`` of ``divide_by_alpha``."""
+        return neutral, 0.0
 
 
 def _reduced(one: float, other: float) -> tuple[float, float]:
@@ -269,6 +274,17 @@ class Store(Epilogue):
         results = tone.scale * (positive * ends - negative * ends[::-1]) / tone.divisor + tone.offset
         return bool(results.min() >= -_SURELY and results.max() <= self._full_out + _SURELY)
 
+    @property
+    def _unites(self) -> bool:
+        """Whether divided colours are stored as they are, so that alpha can be stored with them."""
+        tone, divides = self._tone, self._divides and not self._mapped.source.premultiplied
+        as_they_are = tone.scale == tone.divisor == self._alpha_scale == 1 and tone.offset == 0 and not tone.absolute
+        return divides and as_they_are
+
+    def _own_alpha(self, neutral: float) -> tuple[float, float]:
+        """Return ``neutral`` and ``scale`` of ``divide_by_alpha``."""
+        return (self._full_out, 1.0) if self._unites else (neutral, 0.0)
+
     def store(self, region: Region, sums: Samples, pitch: int, alpha: Samples | None, step_rows: int = 0) -> list[Call]:
         """Return the calls that store values; their return value counts clipped samples."""
         target, tone = self.place(region, step_rows), self._tone
@@ -288,7 +304,7 @@ class Store(Epilogue):
             colours = channels - self._mapped.source.alpha
             clipped = array, start, out_pitch, rows, cols, channels, colours, self._full_out
             calls.append(Call(CLIP_REAL.variant(T=self.dtype), clipped))
-        if alpha is not None:
+        if alpha is not None and not self._unites:
             store = STORE_ALPHA.variant(A=alpha.dtype, T=self.dtype)
             arguments = alpha, rows, cols, channels, self._alpha_scale, self._full_out, int(self._whole), *target
             calls.append(Call(store, arguments))

@@ -55,13 +55,22 @@ def load(
 def premultiply(tile, pitch, rows, cols, channels, full):
     """Multiply colours by the alpha in the last channel, and alpha by ``full``, so that all share one scale."""
     for r in range(rows):
-        for p in range(cols):
-            at = r * pitch + p * channels
-            alpha = tile[at + channels - 1]
-            for c in range(channels - 1):
-                tile[at + c] = tile[at + c] * alpha
-            tile[at + channels - 1] = alpha * full
+        if channels == 4:  # a constant, so that the compiler takes the pixels apart in vectors
+            _premultiply(tile, r * pitch, cols, 4, full)
+        elif channels == 2:
+            _premultiply(tile, r * pitch, cols, 2, full)
+        else:
+            _premultiply(tile, r * pitch, cols, channels, full)
     return 0
+
+
+def _premultiply(tile, start, cols, channels, full):
+    for p in range(cols):
+        at = start + p * channels
+        alpha = tile[at + channels - 1]
+        for c in range(channels - 1):
+            tile[at + c] = tile[at + c] * alpha
+        tile[at + channels - 1] = alpha * full
 
 
 def luminance(tile, pitch, rows, cols, channels, red, green, blue, out, out_pitch):

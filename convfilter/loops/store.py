@@ -138,26 +138,75 @@ def widen_range(tile, pitch, rows, cols, channels, colours, scale, divisor, offs
 
 
 def divide_by_alpha(
-    tile, pitch, mean, mean_pitch, mean_divisor, divisor, full, whole, rows, cols, channels, neutral, alpha
+    tile,
+    pitch,
+    mean,
+    mean_pitch,
+    mean_divisor,
+    divisor,
+    full,
+    whole,
+    rows,
+    cols,
+    channels,
+    neutral,
+    scale,
+    alpha,
+    means,
 ):
     """Unpremultiply sums: divide colours by the mean alpha, and move that to ``alpha`` (rows x cols).
 
     ``mean`` holds the sums of alpha in its last channel; full opacity is ``whole``.
     Colours become ``sum * full / (mean / mean_divisor * divisor)``. Where the
     mean is not above 0 they are 0. The tile's own alpha becomes ``neutral``, a
-    value that the store step will not count as clipped.
+    value that the store step will not count as clipped, or with a ``scale`` above 0 that times ``alpha``, clipped to
+    0..``neutral``. ``means`` is scratch for a row.
     """
-    zero = full - full
     for y in range(rows):
-        for p in range(cols):
-            at = y * pitch + p * channels
-            sum_of_alpha = mean[y * mean_pitch + p * channels + channels - 1]
-            value = sum_of_alpha / mean_divisor
-            for c in range(channels - 1):
-                tile[at + c] = tile[at + c] * full / (value * divisor) if value > zero else zero
-            tile[at + channels - 1] = neutral
-            alpha[y * cols + p] = sum_of_alpha / whole
+        start, first = y * pitch, y * cols
+        if channels == 4:  # a constant, so that a pixel takes one store
+            _means(mean, y * mean_pitch, mean_divisor, whole, cols, 4, alpha, first, means)
+        elif channels == 2:
+            _means(mean, y * mean_pitch, mean_divisor, whole, cols, 2, alpha, first, means)
+        else:
+            _means(mean, y * mean_pitch, mean_divisor, whole, cols, channels, alpha, first, means)
+        _divide(tile, start, means, divisor, full, cols * channels)
+        _put_alpha(tile, start + channels - 1, alpha, first, cols, channels, neutral, scale)
     return 0
+
+
+def _means(mean, i, mean_divisor, whole, cols, channels, alpha, first, means):
+    """Write the mean alpha of each pixel for each of its samples."""
+    for p in range(cols):
+        alpha[first + p] = mean[i + p * channels + channels - 1]
+    for p in range(cols):
+        value = alpha[first + p] / mean_divisor
+        for c in range(channels):
+            means[p * channels + c] = value
+    for p in range(cols):
+        alpha[first + p] = alpha[first + p] / whole
+
+
+def _divide(tile, i, means, divisor, full, length):
+    # Operands are selected, not quotients: the compiler would branch over a division.
+    zero = full - full
+    for x in range(length):
+        value = means[x]
+        weight = value * divisor if value > zero else full
+        colour = tile[i + x] * full if value > zero else zero
+        tile[i + x] = colour / weight
+
+
+def _put_alpha(tile, i, alpha, first, cols, channels, neutral, scale):
+    zero = scale - scale
+    if scale > zero:
+        for p in range(cols):
+            value = alpha[first + p] * scale
+            value = value if value > zero else zero
+            tile[i + p * channels] = value if value < neutral else neutral
+    else:
+        for p in range(cols):
+            tile[i + p * channels] = neutral
 
 
 def alpha_apart(tile, pitch, mean, mean_pitch, mean_divisor, keep, shift, rows, cols, channels, alpha):
