@@ -67,29 +67,48 @@ LINES = {
     "vips sobel in.png out.png": ("convfilter apply -f sobel:magnitude in.png out.png", "absolute differences"),
     "vips gaussblur in.png out.png 4": (f"{GAUSSIAN} in.png out.png", "a fifth of the largest"),
     "vips conv in.png out.png mask.mat": ("convfilter apply -f kernel:mask.mat in.png out.png", "both correlate"),
-    "ffmpeg -i in.png -vf gblur=sigma=4 -y out.png": (f"{GAUSSIAN} --overwrite in.png out.png", "YUV"),
+    "ffmpeg -i in.png -vf gblur=sigma=4 -y out.png": (f"{GAUSSIAN} --overwrite in.png out.png", "recursive"),
+    "ffmpeg -i in.jpg -vf gblur=4 -frames:v 1 -update 1 out.png": (f"{GAUSSIAN} in.jpg out.png", "YUV"),
     "ffmpeg -i in.png -vf boxblur=2,median=radius=2 out.png": (
-        "convfilter apply -f box:5 -f box:5 -f median:5 in.png out.png",
+        "convfilter apply -f box:5,padding_mode=symmetric -f box:5,padding_mode=symmetric -f median:5 in.png out.png",
         "twice by default",
     ),
     "ffmpeg -i in.png -vf boxblur=2:1,avgblur=1:sizeY=2 out.png": (
-        "convfilter apply -f box:5 -f box:3x5 in.png out.png",
-        "YUV",
+        "convfilter apply -f box:5,padding_mode=symmetric -f box:3x5 in.png out.png",
+        "rounds down",
     ),
     "ffmpeg -i in.png -vf unsharp=3:3:2 out.png": (
         "convfilter apply -f 'kernel:-2 -4 -2; -4 40 -4; -2 -4 -2,scale=1/16' in.png out.png",
         "binomial weights",
     ),
     "ffmpeg -i in.png -vf convolution='0 -1 0 -1 5 -1 0 -1 0:0bias=10',sobel=scale=0.5 out.png": (
-        "convfilter apply -f 'kernel:0 -1 0; -1 5 -1; 0 -1 0,offset=10/255' -f sobel:magnitude,scale=0.5 in.png "
-        "out.png",
+        "convfilter apply -f 'kernel:0 -1 0; -1 5 -1; 0 -1 0,offset=10/255,padding_mode=reflect' "
+        "-f sobel:magnitude,scale=0.5,padding_mode=reflect in.png out.png",
         "the first plane alone",
+    ),
+    "ffmpeg -i in.png -vf convolution='1 2 1 2 4 2 1 2 1:0rdiv=1/20' out.png": (
+        "convfilter apply -f 'kernel:1 2 1; 2 4 2; 1 2 1,scale=1/20,padding_mode=reflect' in.png out.png",
+        "ffmpeg 5.1 ignores rdiv",
     ),
     "gmic in.png median 3 erode 3,5 output out.png": (
         "convfilter apply -f median:3 -f erode:3x5 in.png out.png",
-        "",
+        "inside the picture",
     ),
     "gmic in.png blur 4 output out.png": (f"{GAUSSIAN} in.png out.png", "recursive"),
+    "gmic in.png blur 2,0 blur 1 output out.png": (
+        "convfilter apply -f gaussian:2,padding_mode=constant -f gaussian:1 in.png out.png",
+        "cuts off fractions",
+    ),
+    "ndimage.median_filter(cv2.medianBlur(cv2.imread('a.png').astype(float), 5), 3, mode='nearest')": (
+        "convfilter apply -f median:5 -f median:3 --padding-mode edge in.png out.png",
+        "nearest in SciPy is edge here",
+    ),
+    "nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU6(), nn.Dropout(0.5), nn.Conv2d(2, 2, (3, 5)))": (
+        "convfilter apply -f layer:conv.npz,padding=0 -f clip:0,high=6 -f layer:conv2.npz,padding=0 in.png out.png",
+        "'conv2.npz'",
+    ),
+    "F.gelu(x, approximate='tanh')": ("convfilter apply -f gelu:tanh in.png out.png", ""),
+    "nn.ReLU6()": ("convfilter apply -f clip:0,high=1 in.png out.png", ""),
     "scipy.ndimage.gaussian_filter(image, 4, mode='mirror')": (
         f"{GAUSSIAN},truncate=4 --padding-mode reflect in.png out.png",
         "mirror in SciPy is reflect here",
@@ -174,6 +193,7 @@ def test_lines_become_commands_that_run(
     is_transposed = "convtranspose" in first
     weight = np.full((3, 2, 2, 2) if is_transposed else (2, 3, 3, 5), 0.02)
     np.savez("conv.npz", weight=weight)
+    np.savez("conv2.npz", weight=weight[:, :2])
     assert run(shlex.split(first)[1:]) == 0
     assert Path(shlex.split(first)[-1]).exists()
 
@@ -251,6 +271,58 @@ CALLS = {
 }
 
 
+#: Calls of torch.nn, each compared on the samples of a picture, 0 to 1, before they are stored.
+NETWORKS = (
+    "nn.Conv2d(3, 2, 3)",
+    "nn.Conv2d(3, 2, (3, 5), stride=2, padding=(1, 2), padding_mode='replicate')",
+    "nn.Conv2d(3, 2, (4, 3), padding='same')",
+    "nn.Conv2d(3, 6, 3, padding=2, dilation=2, groups=3, bias=False)",
+    "nn.Conv2d(3, 2, 5, stride=(2, 1), padding=2, padding_mode='reflect')",
+    "nn.Conv2d(3, 2, 5, padding=2, padding_mode='circular')",
+    "nn.ConvTranspose2d(3, 2, 3, stride=2, padding=1, output_padding=1)",
+    "nn.ConvTranspose2d(3, 3, (3, 2), stride=(2, 1), dilation=2, groups=3)",
+    "nn.MaxPool2d(3, stride=2, padding=1)",
+    "nn.MaxPool2d((2, 3), stride=(1, 2), ceil_mode=True)",
+    "nn.MaxPool2d(2, dilation=2)",
+    "nn.AvgPool2d(3, stride=2, padding=1, ceil_mode=True)",
+    "nn.AvgPool2d(3, padding=(1, 0), count_include_pad=False)",
+    "F.max_pool2d(F.avg_pool2d(x, 3, 1, 1), 2)",
+    "nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Dropout(), nn.Conv2d(8, 2, (3, 1)))",
+    *(
+        f"nn.Sequential(nn.Conv2d(3, 2, 3), nn.{name})"
+        for name in (
+            "ReLU()", "ReLU6()", "Hardtanh()", "Hardtanh(-0.2, 0.2)", "LeakyReLU()", "LeakyReLU(0.2)", "Sigmoid()",
+            "Tanh()", "ELU(0.5)", "SELU()", "CELU(0.5)", "GELU()", "GELU('tanh')", "SiLU()", "Mish()", "Softplus()",
+            "Softsign()", "Hardsigmoid()", "Hardswish()", "Softshrink(0.3)", "Hardshrink()",
+        )
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.peer("torch")
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths:UserWarning")
+@pytest.mark.parametrize("line", NETWORKS)
+def test_a_translated_network_does_what_torch_does(line: str, capfd: pytest.CaptureFixture[str], folder: Path) -> None:
+    torch = pytest.importorskip("torch")
+    nn = torch.nn
+    pixels = np.random.default_rng(6).integers(0, 256, (19, 22, 3), np.uint8)
+    Image.fromarray(pixels).save("in.png")
+    torch.manual_seed(2)
+    x = torch.from_numpy(pixels.transpose(2, 0, 1) / np.float32(255))[None]
+    made = eval(line, {"nn": nn, "F": nn.functional, "x": x})
+    if isinstance(made, nn.Module):
+        layers = [each for each in made.modules() if isinstance(each, nn.Conv2d | nn.ConvTranspose2d)]
+        for number, layer in enumerate(layers):
+            arrays = {name: value.detach().numpy() for name, value in layer.named_parameters()}
+            np.savez(f"conv{number + 1}.npz" if number else "conv.npz", **arrays)
+        made = made.eval()(x)
+    assert run(["from", line]) == 0
+    command = capfd.readouterr().out.splitlines()[0]
+    assert run([*shlex.split(command)[1:-1], "maps.npy"]) == 0
+    found = np.atleast_3d(np.load("maps.npy"))
+    np.testing.assert_allclose(found, made.detach().numpy()[0].transpose(1, 2, 0), rtol=0, atol=1e-6)
+
+
 def translated_result(line: str, capfd: pytest.CaptureFixture[str], pixels: np.ndarray = PIXELS) -> np.ndarray:
     Image.fromarray(pixels).save("in.png")
     capfd.readouterr()
@@ -278,7 +350,7 @@ def test_a_translated_call_does_what_the_call_does(
     assert difference.max() <= most
 
 
-#: The most that results differ by: ImageMagick and vips cut what is behind the point.
+#: The most that results of noise differ by, in levels: ImageMagick and vips cut what is behind the point.
 PROGRAMS = {
     "convert in.png -blur 0x4 out.png": 1,
     "convert in.png -gaussian-blur 0x1 out.png": 1,
@@ -313,6 +385,64 @@ def test_a_translated_line_does_what_the_program_does(
     subprocess.run(words, check=True)
     with Image.open("out.png") as image:
         assert np.abs(found - np.asarray(image.convert("L"))).max() <= PROGRAMS[line]
+
+
+PHOTO = Path(__file__).parent.parent / "sample_images" / "still_life.png"
+#: The most that results of a photo differ by, in levels: inside, and at most 8 pixels from a border. Measured with
+#: ffmpeg 5.1 and G'MIC 2.9, which blur by recursive filters.
+ON_A_PHOTO = {
+    "ffmpeg -i in.png -vf gblur=0.5 out.png": (8, 8),
+    "ffmpeg -i in.png -vf gblur=sigma=1 out.png": (28, 28),
+    "ffmpeg -i in.png -vf gblur=sigma=3:sigmaV=1 out.png": (24, 24),
+    "ffmpeg -i in.png -vf gblur=sigma=4 out.png": (24, 24),
+    "ffmpeg -i in.png -vf gblur=sigma=4:steps=6 out.png": (12, 12),
+    "ffmpeg -i in.png -vf avgblur=1:sizeY=2 out.png": (1, 1),
+    "ffmpeg -i in.png -vf boxblur out.png": (1, 1),
+    "ffmpeg -i in.png -vf boxblur=3:3 out.png": (1, 1),
+    "ffmpeg -i in.png -vf boxblur=2:1,median=2 out.png": (1, 1),
+    "ffmpeg -i in.png -vf median=radius=1:radiusV=3 out.png": (0, 0),
+    "ffmpeg -i in.png -vf erosion out.png": (0, 0),
+    "ffmpeg -i in.png -vf dilation -frames:v 1 -update 1 out.png": (0, 0),
+    "ffmpeg -i in.png -vf sobel out.png": (1, 255),
+    "ffmpeg -i in.png -vf prewitt=scale=0.5:delta=20 out.png": (1, 255),
+    "ffmpeg -i in.png -vf convolution='MATRIX:MATRIX:MATRIX:0bias=10:1bias=10:2bias=10' out.png": (0, 255),
+    "ffmpeg -i in.png -vf convolution='WIDE:WIDE:WIDE' out.png": (1, 1),
+    "gmic in.png blur 0.5,1,1 output out.png": (23, 23),
+    "gmic in.png blur 1 output out.png": (11, 11),
+    "gmic in.png blur 4,1,1 output out.png": (5, 5),
+    "gmic in.png blur 2,0 output out.png": (11, 20),
+    "gmic in.png median 5 output out.png": (0, 255),
+    "gmic in.png erode 3,5 dilate 3 output out.png": (0, 0),
+}
+
+
+@pytest.mark.parametrize("line", ON_A_PHOTO)
+def test_a_translated_line_does_what_the_program_does_to_a_photo(
+    line: str, capfd: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    inside, border = ON_A_PHOTO[line]
+    line = line.replace("MATRIX", "1 2 3 4 5 6 7 8 9").replace("WIDE", " ".join(map(str, range(25))))
+    words = shlex.split(line)
+    if shutil.which(words[0]) is None:
+        pytest.skip(f"{words[0]} is not installed")
+    with Image.open(PHOTO) as photo:
+        pixels = np.asarray(photo.convert("RGB"))[200:320, 300:460]
+    found = translated_result(line, capfd, pixels)
+    subprocess.run([*words, *["-y"] * (words[0] == "ffmpeg")], check=True, capture_output=True)
+    with Image.open("out.png") as image:
+        difference = np.abs(found - np.asarray(image.convert("RGB")))
+    assert difference.max() <= border
+    assert difference[8:-8, 8:-8].max() <= inside
+
+
+def test_an_unsharp_mask_of_ffmpeg_does_to_grey_what_it_does(capfd: pytest.CaptureFixture[str], folder: Path) -> None:
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not installed")
+    line = "ffmpeg -i in.png -vf unsharp=5:3:0.75 out.png"
+    found = translated_result(line, capfd)
+    subprocess.run([*shlex.split(line), "-y"], check=True, capture_output=True)
+    with Image.open("out.png") as image:
+        assert np.abs(found - np.asarray(image.convert("L"))).max() <= 1
 
 
 def test_a_mask_of_vips_erodes_black_and_white(capfd: pytest.CaptureFixture[str], folder: Path) -> None:
@@ -362,6 +492,18 @@ def test_an_unsharp_mask_of_ffmpeg_is_its_kernel(capfd: pytest.CaptureFixture[st
         ("ffmpeg -i in.png -vf median=planes=1 out.png", "all planes have a translation"),
         ("ffmpeg -i in.png -vf convolution='1 2 1' out.png", "a matrix of 9, 25 or 49 whole numbers"),
         ("ffmpeg -i in.png -vf unsharp=4:3 out.png", "unsharp takes odd sizes from 3 to 23, got 4x3"),
+        ("ffmpeg -i in.png -vf roberts out.png", "both of ffmpeg's differences go along rows"),
+        ("ffmpeg -i in.png -vf median -frames:v 2 out.png", "'-frames:v 2' has no translation: one picture"),
+        (
+            "ffmpeg -i in.png -vf convolution='1 1 1 1 1 1 1 1 1:1 1 1 1 1 1 1 1 1:1 1 1 1 1 1 1 1 1:0bias=9' out.png",
+            "'convolution bias' has no translation: it differs from plane to plane",
+        ),
+        ("cv2.medianBlur(255 - img, 5)", "'255 - img' has no translation: the input must be the name of a picture"),
+        ("cv2.medianBlur(cv2.resize(img, (9, 9)), 5)", "'cv2.resize()' has no translation"),
+        ("ndimage.median_filter(cv2.blur(img, (3, 3)), 3)", "its borders are not those of the call before it"),
+        ("nn.Softplus(2)", "'Softplus(beta=2)' has no translation"),
+        ("F.gelu(x, 'fast')", "'gelu(approximate=fast)' has no translation"),
+        ("nn.Identity()", "no filter was found in 'nn.Identity()'"),
         ("gmic in.png blur 5% o out.png", "a standard deviation in pixels has a translation"),
         ("sobel(image)", "ndimage and skimage have it; write the library before it"),
         ("tf.blur(image)", "known are calls of ndimage, cv2, skimage and torch.nn"),
@@ -378,7 +520,10 @@ def test_an_unsharp_mask_of_ffmpeg_is_its_kernel(capfd: pytest.CaptureFixture[st
         ("magick in.png -blur wide out.png", "'-blur wide' has no translation"),
         ("vips resize in.png out.png 0.5", "'vips resize' has no translation"),
         ("ffmpeg -i in.png -vf scale=10:20 out.png", "'scale=10:20' has no translation"),
-        ("ffmpeg -i in.png -vf gblur=sigma=4:steps=3 out.png", "'gblur steps' has no translation"),
+        (
+            "ffmpeg -i in.png -vf gblur=sigma=4:steps=9 out.png",
+            "'gblur steps' has no translation: they are 1 to 6, got 9",
+        ),
         ("gmic in.png deform 4 o out.png", "'deform' has no translation"),
         ("gimp in.png", "lines of magick, convert, vips, ffmpeg, gmic and calls of ndimage, cv2, skimage and torch.nn"),
         ("ndimage.gaussian_filter(a, sigma)", "sigma must be a number or two in the line, got 'sigma'"),

@@ -106,11 +106,13 @@ def translated(line: str) -> Translation:
         raise UsageError(f"one call is needed, got {shown(line)}")
     found = Translation()
     translate(call, found)
+    if not found.specs:
+        raise UsageError(f"no filter was found in {shown(line)}")
     return found
 
 
 def translate(call: ast.Call, found: Translation) -> None:
-    """Add the filters of a call; nn.Sequential adds its modules in order."""
+    """Add the filters of a call, after those of calls inside it; nn.Sequential adds its modules in order."""
     called = ast.unparse(call.func)
     *before, name = called.split(".")
     if name == "Sequential":
@@ -127,11 +129,29 @@ def translate(call: ast.Call, found: Translation) -> None:
     for key, node in [*zip(names, call.args, strict=False), *((str(each.arg), each.value) for each in call.keywords)]:
         if key not in names:
             raise unknown(f"{name}({key}=...)")
-        if key not in ("input", "src", "image"):
+        if key in ("input", "src", "image"):
+            _input(node, found)
+        else:
             values[key] = _value(node)
     arguments = Arguments(name, values)
+    is_nested, options = bool(found.specs), dict(found.options)
     translation(arguments, found)
     arguments.finish()
+    edge = {"--padding-mode": "edge"}
+    if is_nested and edge | found.options != edge | options:
+        raise unknown(f"{called}()", "its borders are not those of the call before it; translate the calls one by one")
+
+
+def _input(node: ast.expr, found: Translation) -> None:
+    """Accept the name of a picture, one that is read or converted, or another call that is translated first."""
+    if isinstance(node, ast.Call):
+        name = ast.unparse(node.func).rpartition(".")[2]
+        if name in ("astype", "copy") and isinstance(node.func, ast.Attribute):
+            _input(node.func.value, found)
+        elif name not in ("imread", "asarray", "array", "float32", "float64", "img_as_float"):
+            translate(node, found)
+    elif not isinstance(node, ast.Name | ast.Attribute):
+        raise unknown(ast.unparse(node), "the input must be the name of a picture, or a call with a translation")
 
 
 def _known(called: str, name: str, library: str) -> Call:

@@ -6,10 +6,15 @@ import math
 import re
 from collections.abc import Callable, Sequence
 
-from convfilter.cli.translation.translation import GAUSSIAN, NUMBER, Translation, kernel_of, numeral, pair, unknown
+from convfilter.cli.translation.translation import NUMBER, Translation, kernel_of, numeral, pair, unknown
 from convfilter.errors import UsageError, shown
 
 _MOST_PASSES = 4
+#: Files whose planes are red, green and blue in ffmpeg, or one grey plane.
+_RGB = ("bmp", "pgm", "png", "ppm", "tif", "tiff")
+#: Options without effect on one picture, and how many words follow them.
+_WITHOUT_EFFECT = {"-hide_banner": 0, "-nostdin": 0, "-loglevel": 1, "-v": 1, "-update": 1}
+_BORDER = "windows of 3x3 repeat the last row and column in ffmpeg, and mirror at the first; here all mirror"
 
 
 def translate(words: Sequence[str], found: Translation) -> None:
@@ -23,11 +28,18 @@ def translate(words: Sequence[str], found: Translation) -> None:
                 _filter(part, found)
         elif word in ("-y", "-n"):
             found.options["--overwrite" if word == "-y" else "--no-clobber"] = ""
+        elif word in _WITHOUT_EFFECT:
+            for _ in range(_WITHOUT_EFFECT[word]):
+                next(waiting, "")
+        elif word in ("-frames:v", "-vframes"):
+            if (count := next(waiting, "")) != "1":
+                raise unknown(f"{word} {count}", "one picture can be translated")
         elif word.startswith("-") and word != "-":
             raise unknown(word)
         else:
             found.names.append(word)
-    found.note("ffmpeg filters brightness and colour (YUV), convfilter red, green and blue")
+    if not all(name.lower().rpartition(".")[2] in _RGB for name in found.names):
+        found.note("of a JPEG or a video, ffmpeg filters brightness and colour (YUV), convfilter red, green and blue")
 
 
 def _split(text: str, separator: str) -> list[str]:
@@ -86,18 +98,21 @@ def _filter(part: str, found: Translation) -> None:
 def _gblur(_name: str, values: _Values, found: Translation) -> None:
     sigma = values.number("sigma", default=0.5)
     down = values.number("sigmaV", default=-1)
-    if values.number("steps", default=1) != 1:
-        raise unknown("gblur steps", "the number of steps changes the result in its own way")
+    steps = values.whole("steps", default=1)
+    if not 1 <= steps <= 6:
+        raise unknown("gblur steps", f"they are 1 to 6, got {steps}")
+    times = "once" if steps == 1 else f"{steps} times"
     found.add(
         f"gaussian:{pair(sigma, sigma if down < 0 else down)}",
-        f"gblur is a recursive filter that comes near; {GAUSSIAN}",
+        f"gblur runs a recursive filter {times}, which comes near a Gaussian: of photos, within 44 of 255 levels if "
+        "once, within 21 if 6 times",
     )
 
 
 def _avgblur(_name: str, values: _Values, found: Translation) -> None:
     across = values.whole("sizeX", default=1)
     down = values.whole("sizeY", default=0) or across
-    found.add(f"box:{pair(2 * across + 1, 2 * down + 1)}")
+    found.add(f"box:{pair(2 * across + 1, 2 * down + 1)}", "avgblur rounds down")
 
 
 def _boxblur(_name: str, values: _Values, found: Translation) -> None:
@@ -106,7 +121,7 @@ def _boxblur(_name: str, values: _Values, found: Translation) -> None:
     if not 1 <= passes <= _MOST_PASSES:
         raise unknown(f"boxblur luma_power={passes}", f"1 to {_MOST_PASSES} passes have a translation")
     for _ in range(passes):
-        found.add(f"box:{2 * radius + 1}")
+        found.add(f"box:{2 * radius + 1},padding_mode=symmetric")
     if passes > 1:
         times = "twice by default" if passes == 2 else f"{passes} times"
         found.note(f"boxblur filters {times}, and rounds in between")
@@ -126,7 +141,11 @@ def _unsharp(_name: str, values: _Values, found: Translation) -> None:
         [-amount * math.comb(rows - 1, row) * math.comb(cols - 1, col) for col in range(cols)] for row in range(rows)
     ]
     weights[rows // 2][cols // 2] += (1 + amount) * divisor
-    found.add(kernel_of(weights, f"scale=1/{divisor:.0f}"), "unsharp blurs by binomial weights, and brightness alone")
+    found.add(
+        kernel_of(weights, f"scale=1/{divisor:.0f}"),
+        "unsharp blurs by binomial weights, in whole numbers",
+        "unsharp filters brightness (Y of YUV) alone, convfilter red, green and blue",
+    )
 
 
 def _convolution(_name: str, values: _Values, found: Translation) -> None:
@@ -141,13 +160,21 @@ def _convolution(_name: str, values: _Values, found: Translation) -> None:
     weights = [[float(word) for word in words[row * side : (row + 1) * side]] for row in range(side)]
     total = sum(map(sum, weights))
     rdiv = values.text("0rdiv")
+    if rdiv not in ("", "0"):
+        found.note("ffmpeg 5.1 ignores rdiv, and divides by the sum of the weights")
     factor = rdiv if rdiv not in ("", "0") else f"1/{total:.0f}" if total not in (0, 1) else ""
     bias = values.number("0bias", default=0)
+    if values.text("1m"):
+        for name, first in (("rdiv", rdiv or "0"), ("bias", values.text("0bias") or "0")):
+            if {values.text(f"{plane}{name}") or "0" for plane in (1, 2)} != {first}:
+                raise unknown(f"convolution {name}", "it differs from plane to plane; 0, 1 and 2 must be the same")
+    else:
+        found.note("a matrix for the first plane alone filters brightness, or green in a picture of RGB planes")
     arguments = [f"scale={factor}"] if factor and factor != "1" else []
     arguments += [f"offset={numeral(bias)}/255"] if bias else []
-    found.add(kernel_of(weights, *arguments))
-    if not values.text("1m"):
-        found.note("a matrix for the first plane alone filters brightness, or green in a picture of RGB planes")
+    found.add(kernel_of(weights, *arguments, "padding_mode=reflect"))
+    if side == 3:
+        found.note(_BORDER)
 
 
 def _median(_name: str, values: _Values, found: Translation) -> None:
@@ -159,14 +186,18 @@ def _median(_name: str, values: _Values, found: Translation) -> None:
 
 
 def _extreme(name: str, _values: _Values, found: Translation) -> None:
-    found.add(f"{'erode' if name == 'erosion' else 'dilate'}:3", f"{name} leaves out the middle sample of the nine")
+    found.add(f"{'erode' if name == 'erosion' else 'dilate'}:3")
 
 
 def _edges(name: str, values: _Values, found: Translation) -> None:
     scale, delta = values.number("scale", default=1), values.number("delta", default=0)
     arguments = [f"scale={numeral(scale)}"] if scale != 1 else []
     arguments += [f"offset={numeral(delta)}/255"] if delta else []
-    found.add(",".join([f"{name}:magnitude", *arguments]))
+    found.add(",".join([f"{name}:magnitude", *arguments, "padding_mode=reflect"]), f"{name} rounds down", _BORDER)
+
+
+def _roberts(_name: str, _values: _Values, _found: Translation) -> None:
+    raise unknown("roberts", "both of ffmpeg's differences go along rows, x[-1] - x[0]; roberts:magnitude is a cross")
 
 
 #: The values that are translated, in their places and, behind a bar, by name alone; and how.
@@ -178,11 +209,11 @@ _FILTERS: dict[str, tuple[str, Callable[[str, _Values, Translation], None]]] = {
         "luma_msize_x luma_msize_y luma_amount chroma_msize_x chroma_msize_y chroma_amount | lx ly la cx cy ca",
         _unsharp,
     ),
-    "convolution": ("0m 1m 2m 3m 0rdiv | 0bias", _convolution),
+    "convolution": ("0m 1m 2m 3m 0rdiv 1rdiv 2rdiv 3rdiv 0bias 1bias 2bias 3bias", _convolution),
     "median": ("radius planes radiusV percentile", _median),
     "erosion": ("", _extreme),
     "dilation": ("", _extreme),
     "sobel": ("planes scale delta", _edges),
     "prewitt": ("planes scale delta", _edges),
-    "roberts": ("planes scale delta", _edges),
+    "roberts": ("planes scale delta", _roberts),
 }

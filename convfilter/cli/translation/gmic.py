@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from convfilter.cli.translation.translation import GAUSSIAN, NUMBER, Translation, numeral, pair, unknown
+from convfilter.cli.translation.translation import GAUSSIAN, NUMBER, Translation, numeral, pair, unknown, with_keywords
 
 _BOUNDARIES = {
     "0": "constant", "dirichlet": "constant", "1": "edge", "neumann": "edge", "2": "wrap", "periodic": "wrap",
@@ -23,6 +23,8 @@ def translate(words: Sequence[str], found: Translation) -> None:
             case "median":
                 (side,) = _sizes("median", next(waiting, ""), 1)
                 _add("median", side, side, found)
+                if side > 1:
+                    found.note("at borders, G'MIC takes the median of the samples inside the picture")
             case "erode" | "dilate" as name:
                 sides = _sizes(name, next(waiting, ""), 2)
                 _add(name, sides[0], sides[-1], found)
@@ -37,21 +39,18 @@ def translate(words: Sequence[str], found: Translation) -> None:
 
 
 def _blur(text: str, found: Translation) -> None:
-    """Read ``SIGMA[,BOUNDARY[,KERNEL]]``: kernel 0 is a recursive filter, 1 a Gaussian; so since G'MIC 3."""
+    """Read ``SIGMA[,BOUNDARY[,KERNEL]]``: kernels 0 (Deriche) and 1 (van Vliet) are both recursive filters."""
     sigma, *more = text.split(",")
     if not re.fullmatch(NUMBER, sigma) or len(more) > 2:
         raise unknown(f"blur {text}", "a standard deviation in pixels has a translation")
-    found.add(f"gaussian:{numeral(float(sigma))}")
     if more and more[0] not in _BOUNDARIES:
         raise unknown(f"blur {text}")
-    if more and _BOUNDARIES[more[0]] != "edge":
-        found.options["--padding-mode"] = _BOUNDARIES[more[0]]
+    mode = _BOUNDARIES[more[0]] if more else "edge"
+    found.add(with_keywords(f"gaussian:{numeral(float(sigma))}", *[f"padding_mode={mode}"] * (mode != "edge")))
     if more[1:] not in ([], ["0"], ["1"]):
         raise unknown(f"blur {text}")
-    if more[1:] == ["0"]:
-        found.note(f"G'MIC's blur is a recursive filter that comes near; {GAUSSIAN}")
-    else:
-        found.note(f"older versions of G'MIC blur by a recursive filter that comes near; {GAUSSIAN}")
+    found.note(f"G'MIC's blur is a recursive filter that comes near, of a photo within 31 of 255 levels; {GAUSSIAN}")
+    found.note("G'MIC cuts off fractions when it writes 8 bits, which darkens by half a level; convfilter rounds")
 
 
 def _sizes(name: str, text: str, most: int) -> list[int]:

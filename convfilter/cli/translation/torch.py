@@ -34,7 +34,9 @@ def _convolution(arguments: Arguments, found: Translation) -> None:
     for name in ("in_channels", "out_channels", "kernel_size", "bias", "weight", "device", "dtype"):
         arguments.take(name)
     is_transposed = "ranspose" in arguments.function
-    words = ["convtranspose:conv.npz" if is_transposed else "layer:conv.npz"]
+    layers = sum(spec.startswith(("layer:", "convtranspose:")) for spec in found.specs)
+    file = f"conv{layers + 1}.npz" if layers else "conv.npz"
+    words = [f"{'convtranspose' if is_transposed else 'layer'}:{file}"]
     words += _geometry(arguments, "stride", "dilation", "padding")
     if not is_transposed and not any(word.startswith("padding=") for word in words):
         words.append("padding=0")
@@ -48,7 +50,7 @@ def _convolution(arguments: Arguments, found: Translation) -> None:
     groups = arguments.number("groups", 1)
     words += [f"groups={numeral(groups)}"] if groups != 1 else []
     found.add(",".join(words))
-    found.note("the weights are not in the line; save them as np.savez('conv.npz', weight=..., bias=...) of arrays")
+    found.note(f"the weights are not in the line; save them as np.savez('{file}', weight=..., bias=...) of arrays")
     found.note("white counts as 1; results are stored as the picture's type: name the output maps.npy to keep floats")
 
 
@@ -76,6 +78,64 @@ def _activation(spec: str, parameter: str = "", default: float = 0) -> Callable[
     return translate
 
 
+def _gelu(arguments: Arguments, found: Translation) -> None:
+    approximate = arguments.take("approximate", "none")
+    if approximate not in ("none", "tanh"):
+        raise unknown(f"{arguments.function}(approximate={approximate})")
+    found.add("gelu" if approximate == "none" else "gelu:tanh")
+
+
+def _softplus(arguments: Arguments, found: Translation) -> None:
+    arguments.only("beta", 1, 1.0)
+    arguments.only("threshold", 20, 20.0)  # where it is a straight line: less than 3e-9 from the curve
+    found.add("softplus")
+
+
+def _soft_shrink(arguments: Arguments, found: Translation) -> None:
+    level = numeral(arguments.number("lambd", 0.5))
+    found.add(f"shrink:{level},bias={level}")
+
+
+def _clip(low: float, high: float) -> Callable[[Arguments, Translation], None]:
+    def translate(arguments: Arguments, found: Translation) -> None:
+        arguments.take(_IN_PLACE)
+        least, most = arguments.number("min_val", low), arguments.number("max_val", high)
+        if not found.specs:  # samples of a picture are 0 to 1
+            least, most = max(least, -1), min(most, 1)
+        found.add(f"clip:{numeral(least)},high={numeral(most)}")
+
+    return translate
+
+
+def _nothing(arguments: Arguments, _found: Translation) -> None:
+    """Translate a module that leaves a trained network's samples as they are."""
+    for name in ("p", _IN_PLACE):
+        arguments.take(name)
+
+
+#: Names of the module and of the function, their parameters, and the translation.
+_ACTIVATIONS: tuple[tuple[str, str, str, Callable[[Arguments, Translation], None]], ...] = (
+    ("ReLU", "relu", _IN_PLACE, _activation("relu")),
+    ("ReLU6", "relu6", _IN_PLACE, _clip(0, 6)),
+    ("Hardtanh", "hardtanh", f"min_val max_val {_IN_PLACE}", _clip(-1, 1)),
+    ("LeakyReLU", "leaky_relu", f"negative_slope {_IN_PLACE}", _activation("leaky_relu", "negative_slope", 0.01)),
+    ("Sigmoid", "sigmoid", "", _activation("sigmoid")),
+    ("Tanh", "tanh", "", _activation("tanh")),
+    ("ELU", "elu", f"alpha {_IN_PLACE}", _activation("elu", "alpha", 1)),
+    ("SELU", "selu", _IN_PLACE, _activation("selu")),
+    ("CELU", "celu", f"alpha {_IN_PLACE}", _activation("celu", "alpha", 1)),
+    ("GELU", "gelu", "approximate", _gelu),
+    ("SiLU", "silu", _IN_PLACE, _activation("swish")),
+    ("Mish", "mish", _IN_PLACE, _activation("mish")),
+    ("Softplus", "softplus", "beta threshold", _softplus),
+    ("Softsign", "softsign", "", _activation("softsign")),
+    ("Hardsigmoid", "hardsigmoid", _IN_PLACE, _activation("hardsigmoid:1/6")),
+    ("Hardswish", "hardswish", _IN_PLACE, _activation("hardswish")),
+    ("Softshrink", "softshrink", "lambd", _soft_shrink),
+    ("Hardshrink", "hardshrink", "lambd", _activation("shrink", "lambd", 0.5)),
+)
+
+
 _CONV = "in_channels out_channels kernel_size stride padding"
 _POOL = "kernel_size stride padding"
 #: By the name of a module or function.
@@ -88,10 +148,11 @@ CALLS: dict[str, Call] = {
     "AvgPool2d": (f"{_POOL} ceil_mode count_include_pad divisor_override", _pool("avgpool")),
     "max_pool2d": (f"input {_POOL} dilation ceil_mode return_indices", _pool("maxpool")),
     "avg_pool2d": (f"input {_POOL} ceil_mode count_include_pad divisor_override", _pool("avgpool")),
-    "ReLU": (_IN_PLACE, _activation("relu")),
-    "LeakyReLU": (f"negative_slope {_IN_PLACE}", _activation("leaky_relu", "negative_slope", 0.01)),
-    "Sigmoid": ("", _activation("sigmoid")),
-    "Tanh": ("", _activation("tanh")),
-    "ELU": (f"alpha {_IN_PLACE}", _activation("elu", "alpha", 1)),
-    "SiLU": (_IN_PLACE, _activation("swish")),
+    "Identity": ("", _nothing),
+    "Dropout": (f"p {_IN_PLACE}", _nothing),
+    "Dropout2d": (f"p {_IN_PLACE}", _nothing),
+    **{module: (parameters, translation) for module, _, parameters, translation in _ACTIVATIONS},
+    **{
+        function: (f"input {parameters}".rstrip(), translation) for _, function, parameters, translation in _ACTIVATIONS
+    },
 }
