@@ -9,7 +9,7 @@ import tolerances
 import convfilter as cf
 from convfilter.cli import main
 from convfilter.filters.layers import layer
-from convfilter.filters.stage import Stage
+from convfilter.filters.stage import Join, MaxIndices, Stage
 from convfilter.planning import plan_stack
 
 RNG = np.random.default_rng(11)
@@ -121,17 +121,38 @@ def test_functions_with_constants_add_nothing_where_nothing_is():
     assert filtered(glow, "scale:0.5").ravel().tolist() == [102, 51, 26, 0]  # 25.5 to even
 
 
-def test_layers_and_directions_take_colours_as_they_are_stored():
+WEIGHT = RNG.normal(size=(3, 3, 3, 3)) / 5
+#: Filters that see colours over black, and give straight colours.
+OVER_BLACK = {
+    "layer": [Stage(layer(WEIGHT, [0.1, -0.2, 0.3], activation="sigmoid"))],
+    "offset": [Stage(layer(WEIGHT), offset=0.25)],
+    "two layers": [Stage(layer(WEIGHT)), Stage(layer(WEIGHT, activation="relu"), stride=(2, 2))],
+    "transposed": [Stage(layer(WEIGHT, activation="tanh", transposed=True), stride=(2, 2), padding="valid")],
+    "between": ["gaussian:1", Stage(layer(WEIGHT)), "sigmoid", "box:3"],
+    "branches": [Stage(layer(WEIGHT)), Stage(Join("multiply", ((), (Stage(layer(WEIGHT)),))))],
+    "indices": [Stage(MaxIndices((2, 2)), stride=(2, 2), padding_mode="constant")],
+    "directions": ["sobel:orientation"],
+    "canny": ["canny:0.5,0.05,0.1"],
+}
+
+
+@pytest.mark.parametrize("what", OVER_BLACK)
+def test_results_of_colours_over_black_are_weighted_with_opacity(what):
+    straight = picture("float32")
+    straight[..., 3] = 0.4 + 0.2 * straight[..., 3]
+    premultiplied = straight.copy()
+    premultiplied[..., :3] *= straight[..., 3:]
+    expected = cf.apply(straight, *OVER_BLACK[what], alpha=True)
+    assert expected[..., :-1].any()
+    expected[..., :-1] *= expected[..., -1:]
+    got = filtered(premultiplied, *OVER_BLACK[what])
+    np.testing.assert_allclose(got, expected, rtol=2e-6, atol=2e-6)
+
+
+def test_a_layer_with_its_activation_gives_what_both_give_one_after_the_other():
     pixels = picture()
-    half = Stage(layer(np.eye(3)[..., np.newaxis, np.newaxis] / 2))
-    got = cf.apply(pixels, half, alpha=True, premultiplied=True)
-    tolerances.assert_stored_exactly(got[..., :3], reference.exact(pixels[..., :3].astype(int)) / 2)
-    np.testing.assert_array_equal(got[..., 3], pixels[..., 3])
-    opaque = pixels.copy()
-    opaque[..., 3] = 255
-    directions = filtered(pixels, "sobel:orientation")
-    np.testing.assert_array_equal(directions[..., :3], cf.apply(opaque, "sobel:orientation", alpha=True)[..., :3])
-    np.testing.assert_array_equal(directions[..., 3], pixels[..., 3])
+    both = filtered(pixels, Stage(layer(WEIGHT, activation="sigmoid")))
+    np.testing.assert_array_equal(both, filtered(pixels, Stage(layer(WEIGHT)), "sigmoid"))
 
 
 def test_stretched_edges_stay_black_where_nothing_is():
@@ -182,6 +203,22 @@ def test_identity_keeps_a_premultiplied_tiff(folder, dtype, options):
         np.testing.assert_allclose(got, pixels, atol=1e-6 if options else 0)
     else:
         np.testing.assert_array_equal(got, pixels)
+
+
+@pytest.mark.parametrize("spec", ["layer:half.npz", "canny:1,0.05,0.1", "sobel:orientation"])
+def test_a_picture_gives_the_same_however_its_file_stores_opacity(folder, spec):
+    np.savez("half.npz", weight=np.eye(3)[..., np.newaxis, np.newaxis] / 2)
+    straight = picture("float32", (9, 11, 4))
+    straight[..., 3] = 0.4 + 0.2 * straight[..., 3]
+    tiff("straight.tiff", straight, "unassalpha")
+    premultiplied = straight.copy()
+    premultiplied[..., :3] *= straight[..., 3:]
+    tiff("associated.tiff", premultiplied)
+    for name in ("straight", "associated"):
+        run("apply", "-f", spec, f"{name}.tiff", f"{name}.png", "--allow-loss")
+    got, expected = (cf.read(f"{name}.png").pixels.astype(int) for name in ("associated", "straight"))
+    assert expected[..., :3].any()
+    np.testing.assert_allclose(got, expected, atol=1)
 
 
 def test_a_filter_rounds_stored_samples_once(folder):

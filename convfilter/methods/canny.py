@@ -195,6 +195,8 @@ class _Edges(StageNode):
             out[..., :channels] = (marks == _EDGE) * out.dtype.type(self.stage.full_out)
             if self.stage.source.alpha:
                 out[..., -1] = self._alpha(picture.rows(*rows))
+            if self.stage.source.premultiplied:  # white times alpha
+                out[..., :-1] = np.minimum(out[..., :-1], out[..., -1:])
             return 0
 
         return Workers(lambda: compute, self.rows * self.line[0] * 10)

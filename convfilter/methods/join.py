@@ -116,8 +116,6 @@ def _joined(kind: str, inputs: Sequence[Samples], mapped: MappedStage, full: flo
             colours = colours + other if kind == "add" else colours * other / full
     if alpha is not None:
         alpha = np.ascontiguousarray(np.broadcast_to(alpha, colours.shape[:2]))
-        if mapped.source.premultiplied:
-            colours = colours * (alpha[..., np.newaxis] / full)
     return colours, alpha
 
 

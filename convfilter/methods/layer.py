@@ -34,7 +34,7 @@ def nodes(stage: StageSetup) -> list[Node]:
 class _Layer(StageNode):
     """A layer; transparent pixels count as black.
 
-    The result is on the samples' own scale. Alpha is that of the centre pixel.
+    The result is straight colours on the samples' own scale. Alpha is that of the centre pixel.
     """
 
     def __init__(self, stage: StageSetup) -> None:
@@ -275,7 +275,8 @@ def finish(
 ) -> int:
     """Store straight colours, with the alpha of the centre pixels unless alpha is given.
 
-    Returns how many samples were clipped.
+    Where samples are stored premultiplied, colours are multiplied with that alpha. Returns how many samples were
+    clipped.
     """
     rows, cols, channels = *colours.shape[:2], mapped.plan.output_channels
     size = rows * cols * channels
@@ -284,6 +285,8 @@ def finish(
     alpha = None
     if mapped.source.alpha:
         central = central_alpha(mapped, region.top, region.bottom) if central is None else central
+        if mapped.source.premultiplied:
+            values *= central[..., np.newaxis] / mapped.source.full
         values *= epilogue.keep
         values += epilogue.shift * central[..., np.newaxis]
         values[..., -1] = 0.0

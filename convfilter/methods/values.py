@@ -55,8 +55,6 @@ class _Values(StageNode):
                 region = Region(*rows, 0, self.plan.cols.output)
                 colours = _colours(mapped, *rows)
                 central = central_alpha(mapped, *rows) if mapped.source.alpha else None
-                if central is not None and mapped.source.premultiplied:
-                    colours = colours * (central[..., np.newaxis] / mapped.source.full)
                 return finish(mapped, epilogue, scratch, region, colours, central)
 
             return compute
