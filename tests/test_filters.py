@@ -308,6 +308,31 @@ def test_response_normalisation_divides_by_the_channels_around(size: int) -> Non
     assert raw(image, f"lrn:{size},alpha=0.3,beta=0.6,bias=2", threads=3).tobytes() == got.tobytes()
 
 
+def test_softmax_shares_the_channels_of_each_pixel() -> None:
+    image = RNG.normal(0, 4, (9, 11, 5)).astype(np.float32)
+    powers = np.exp(image.astype(np.float64))
+    shares = powers / powers.sum(axis=2, keepdims=True)
+    np.testing.assert_allclose(raw(image, "softmax"), shares, rtol=3e-7)
+    np.testing.assert_allclose(raw(image, "softmax:log"), np.log(shares), rtol=3e-7, atol=3e-7)
+    np.testing.assert_array_equal(raw(image, "softmax:hard"), shares == shares.max(axis=2, keepdims=True))
+    np.testing.assert_array_equal(raw(np.ones((1, 1, 3), np.float32), "softmax:hard"), [[[1, 0, 0]]])  # the first
+    np.testing.assert_allclose(raw(image + np.float32(1e4), "softmax").sum(axis=2), 1, rtol=1e-6)
+
+
+def test_softmax_leaves_alpha_out_and_nan_within_its_pixel() -> None:
+    image = RNG.integers(0, 256, (9, 11, 4), np.uint8)
+    powers = np.exp(image[..., :3] / 255)
+    got = convfilter.apply(image, "softmax", alpha=True)
+    np.testing.assert_array_equal(got[..., :3], np.rint(255 * powers / powers.sum(axis=2, keepdims=True)))
+    np.testing.assert_array_equal(got[..., 3], image[..., 3])
+    broken = RNG.random((3, 4, 3)).astype(np.float32)
+    broken[0, 0, 1], broken[1, 1, 2] = np.nan, np.inf
+    shares = raw(broken, "softmax")
+    assert np.isnan(shares[0, 0]).all()
+    assert np.isnan(shares[1, 1, 2])
+    assert np.isfinite(shares[2]).all()
+
+
 def test_response_normalisation_leaves_alpha_out() -> None:
     image = RNG.integers(0, 256, (9, 11, 4), np.uint8)
     x = image[..., :3] / 255

@@ -237,7 +237,7 @@ def branched(tmp_path: Path) -> str:
         node("Mul", ["a3", "h4"], ["m4"], "scale4"),
         node("Concat", ["m4", "c3", "p3"], ["k5"], "concat5", axis=1),
         node("InstanceNormalization", ["k5", "g5", "b5"], ["i5"], "norm5"),
-        node("Resize", ["i5", "", "scales"], ["z6"], "resize6"),
+        node("Resize", ["i5", "", "scales"], ["z6"], "resize6", mode="linear"),
     ]
     weights = [
         tensor("w1", 4, 3, 3, 3), tensor("w2", 4, 4, 5, 5), tensor("w3", 4, 4, 3, 3), tensor("w4", 4, 4, 1, 1),
@@ -384,8 +384,105 @@ def test_branches_that_do_not_fit(tmp_path: Path) -> None:
         convfilter.apply(IMAGE, f"net:{path}")
 
 
+@pytest.fixture
+def of_channels(tmp_path: Path) -> str:
+    """A gated linear unit, quotients of branches, repeated pixels, and softmax."""
+    node = helper.make_node
+    nodes = [
+        node("Conv", ["picture", "w"], ["c"], "conv"),
+        node("Split", ["c", "sizes"], ["a", "b"], "split", axis=1),
+        node("Sigmoid", ["b"], ["s"], "sigmoid"),
+        node("Mul", ["a", "s"], ["glu"], "gate"),
+        node("Div", ["glu", "s"], ["q"], "quotient"),
+        node("Div", ["ones", "s"], ["r"], "reciprocal"),
+        node("Resize", ["q", "", "scales"], ["z"], "resize", mode="nearest", nearest_mode="floor",
+             coordinate_transformation_mode="asymmetric"),
+        node("Resize", ["r", "", "scales"], ["z2"], "centred"),
+        node("Add", ["z", "z2"], ["both"], "both"),
+        node("Softmax", ["both"], ["soft"], "soft", axis=1),
+        node("LogSoftmax", ["both"], ["log"], "log", axis=-3),
+        node("Hardmax", ["both"], ["hard"], "hard", axis=1),
+    ]  # fmt: skip
+    weights = [
+        tensor("w", 6, 3, 3, 3), positive("ones", 1, 3, 1, 1),
+        numpy_helper.from_array(np.int64([3, 3]), "sizes"),
+        numpy_helper.from_array(np.float32([1, 1, 2, 3]), "scales"),
+    ]  # fmt: skip
+    return saved(tmp_path / "channels.onnx", nodes, weights, "soft")
+
+
+OF_CHANNELS = {"b": "b", "gate": "glu", "quotient": "q", "reciprocal": "r", "resize": "z", "centred": "z2",
+               "soft": "soft", "log": "log", "hard": "hard"}  # fmt: skip
+
+
+@pytest.mark.peer("onnxruntime")
+@pytest.mark.parametrize("until", OF_CHANNELS)
+def test_onnxruntime_parts_divides_repeats_and_shares_alike(of_channels: str, until: str) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    made = onnx.load(of_channels)
+    if until != "soft":
+        made.graph.output.append(helper.make_tensor_value_info(OF_CHANNELS[until], onnx.TensorProto.FLOAT, None))
+    session = runtime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+    (theirs,) = session.run([OF_CHANNELS[until]], {"picture": IMAGE.transpose(2, 0, 1)[np.newaxis]})
+    got = convfilter.apply(IMAGE, f"net:{of_channels},until={until}", threads=1)
+    np.testing.assert_allclose(got, theirs[0].transpose(1, 2, 0), atol=2e-5)
+    assert convfilter.apply(IMAGE, f"net:{of_channels},until={until}", threads=3).tobytes() == got.tobytes()
+
+
+def test_channels_are_split_divided_repeated_and_shared(of_channels: str) -> None:
+    def at(until: str) -> np.ndarray:
+        return convfilter.apply(IMAGE, f"net:{of_channels},until={until}").astype(np.float64)
+
+    maps = at("conv")
+    np.testing.assert_array_equal(at("a"), maps[..., :3])
+    np.testing.assert_array_equal(at("b"), maps[..., 3:])
+    np.testing.assert_allclose(at("gate"), maps[..., :3] / (1 + np.exp(-maps[..., 3:])), atol=1e-6)
+    np.testing.assert_allclose(at("quotient"), maps[..., :3], atol=1e-6)
+    for until, before in (("resize", "quotient"), ("centred", "reciprocal")):
+        np.testing.assert_array_equal(at(until), at(before).repeat(2, axis=0).repeat(3, axis=1))
+    powers = np.exp(at("both"))
+    shares = powers / powers.sum(axis=2, keepdims=True)
+    np.testing.assert_allclose(at("soft"), shares, rtol=2e-6)
+    np.testing.assert_allclose(at("log"), np.log(shares), rtol=2e-6, atol=2e-6)
+    np.testing.assert_array_equal(at("hard"), shares == shares.max(axis=2, keepdims=True))
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        (_of("Softmax", axis=2), "a softmax must be over channels alone, got axis 2"),
+        (_of("Softmax"), "a softmax must be over channels alone, got axis -1"),
+        (_of("Split", axis=2), "only channels can be split, got axis 2"),
+        (_of("Split", "sizes", axis=1), "its 3 channels do not split into [2, 2]"),
+        (_of("Resize", "", "half"), "only a Resize of rows and columns by whole factors"),
+        (_of("Resize", "", "", "sizes"), "its scales must be 4 constants; a Resize to given sizes is not supported"),
+        (
+            _of("Resize", "", "twice", coordinate_transformation_mode="asymmetric"),
+            "to the nearest sample, is supported",
+        ),
+    ],
+)
+def test_other_axes_and_factors_are_refused(node: Any, message: str, tmp_path: Path) -> None:
+    numbers = {"sizes": np.int64([2, 2]), "half": np.float32([1, 1, 0.5, 2]), "twice": np.float32([1, 1, 2, 2])}
+    path = saved(tmp_path / "one.onnx", [node], [numpy_helper.from_array(*each[::-1]) for each in numbers.items()], "y")
+    with pytest.raises(KernelFileError) as caught:
+        convfilter.apply(IMAGE, f"net:{path}")
+    assert message in str(caught.value)
+
+
+def test_repetition_needs_to_know_the_channels(tmp_path: Path) -> None:
+    node, scales = _of("Upsample", "scales"), numpy_helper.from_array(np.float32([1, 1, 2, 2]), "scales")
+    path = saved(tmp_path / "unknown.onnx", [node], [scales], "y")
+    np.testing.assert_array_equal(convfilter.apply(IMAGE, f"net:{path}"), IMAGE.repeat(2, axis=0).repeat(2, axis=1))
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_param = "channels"
+    onnx.save(model, path)
+    with pytest.raises(KernelFileError, match="the number of its channels is unknown; export the network with its"):
+        convfilter.apply(IMAGE, f"net:{path}")
+
+
 def test_nodes_after_branches_are_named(branched: str) -> None:
-    with pytest.raises(KernelFileError, match=r"node 'resize6' \(Resize\).*until=norm5"):
+    with pytest.raises(KernelFileError, match=r"node 'resize6' \(Resize\): only.*got linear by 2 and 2; until=norm5"):
         convfilter.apply(IMAGE, f"net:{branched}")
 
 

@@ -34,7 +34,7 @@ _GROUPS = {
     "sharpen": "unsharp emboss",
     "weights": "kernel identity",
     "windows": "maxpool minpool avgpool lppool median percentile",
-    "networks": "layer convtranspose net instancenorm lrn",
+    "networks": "layer convtranspose net instancenorm lrn softmax",
     "morphology": "erode dilate open close morphgradient tophat blackhat",
 }
 

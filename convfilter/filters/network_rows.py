@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from convfilter.filters.parameters import Choice, Key, Number, Numbers, Pair, Parameter, Text
 from convfilter.filters.row import OF_POINTS, Filter
-from convfilter.filters.stage import LAYER_ACTIVATIONS, Stage
+from convfilter.filters.stage import LAYER_ACTIVATIONS, Softmax, Stage
 
 #: Parameters that select a layer's parts in its file, or override them.
 _OF_LAYER = (
@@ -57,6 +57,10 @@ def _response(size: int, alpha: float, beta: float, bias: float) -> Stage:
     from convfilter.filters import normalizations
 
     return normalizations.response(size, alpha, beta, bias)
+
+
+def _softmax(kind: Literal["soft", "log", "hard"]) -> Stage:
+    return Stage(Softmax(kind))
 
 
 NETWORK_ROWS = (
@@ -140,5 +144,15 @@ NETWORK_ROWS = (
         ),
         OF_POINTS,
         source="Krizhevsky, Sutskever and Hinton, ImageNet classification with deep networks, 2012",
+    ),
+    Filter(
+        "softmax",
+        "Softmax: the shares of the channels of each pixel.",
+        "exp(x) / sum of exp(x) over channels, white = 1; log: its logarithm; hard: 1 for the largest, else 0",
+        "softmax",
+        _softmax,
+        (Parameter("kind", Choice(("soft", "log", "hard")), "The shares, their logarithms, or the largest.", "soft"),),
+        OF_POINTS,
+        source="Bridle, Training stochastic model recognition algorithms, 1990",
     ),
 )

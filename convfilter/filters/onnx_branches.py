@@ -12,16 +12,16 @@ from convfilter.errors import KernelFileError
 from convfilter.filters.onnx_node import Array, Chain, Node, scaled
 from convfilter.filters.stage import Constant, Join, Point, Stage, Unpooling
 
-_AXES = 4
-
 
 def affine(node: Node, chain: Chain) -> Chain:
     """Append a sum or product with a constant: one for all samples, for each channel, or for each sample."""
     (place,) = (place for place, name in enumerate(node.inputs) if name in node.constants)
     constant = node.picture(place)
     if node.kind == "Div":
+        if node.whole:
+            raise KernelFileError(_WHOLE)
         if place == 0:
-            raise KernelFileError("a constant cannot be divided by the picture; end the network before it")
+            return *chain, Stage(Join("divide", ((_constant(node, constant),), ())), name=node.name)
         constant = 1 / constant
     negative = np.ones(1) if node.kind != "Sub" else -np.ones(1)
     if constant.shape[:2] != (1, 1):
@@ -42,28 +42,21 @@ def _constant(node: Node, values: Array) -> Stage:
     return Stage(Constant(np.ascontiguousarray(values)), name=f"{node.name}, constant")
 
 
-def quotient(one: Chain, other: Chain, name: str) -> Chain:
-    """Return x / (1 + abs(x)), a softsign.
-
-    Raises
-    ------
-    KernelFileError
-        The quotient is not a softsign.
-    """
+def quotient(one: Chain, other: Chain, name: str) -> Chain | None:
+    """Return the activation that is a quotient of a tensor and its function (softsign), or None."""
     added = [stage.operator for stage in other[len(one) :]]
     if other[: len(one)] == one and added == [Point("abs"), Point("bias", 1.0)]:
         return *one, Stage(Point("softsign"), name=name)
-    raise KernelFileError("of quotients of two branches, only x / (1 + abs(x)) is supported")
+    return None
 
 
-def product(one: Chain, other: Chain) -> Chain | None:
+def product(one: Chain, other: Chain, name: str) -> Chain | None:
     """Return the activation that is a product of a tensor and its function (swish, hard swish, mish), or None."""
     shorter, longer = sorted((one, other), key=len)
     added = longer[len(shorter) :]
     if longer[: len(shorter)] == shorter:
         points = [stage.operator for stage in added if isinstance(stage.operator, Point)]
         kinds = [point.kind for point in points] if len(points) == len(added) else []
-        name = added[-1].name if added else ""
         if kinds == ["sigmoid"]:
             return *shorter, Stage(Point("swish", 1.0), name=name)
         if kinds == ["scale", "sigmoid"]:
@@ -76,9 +69,10 @@ def product(one: Chain, other: Chain) -> Chain | None:
 
 
 #: Nodes that join branches.
-JOINS: Mapping[str, Literal["add", "multiply", "concat"]] = {
-    "Add": "add", "Sub": "add", "Sum": "add", "Mul": "multiply", "Concat": "concat",
+JOINS: Mapping[str, Literal["add", "multiply", "divide", "concat"]] = {
+    "Add": "add", "Sub": "add", "Sum": "add", "Mul": "multiply", "Div": "divide", "Concat": "concat",
 }  # fmt: skip
+_WHOLE = "quotients of integers are not supported, only those of real numbers"
 
 
 def joined(node: Node, chains: Mapping[str, Chain]) -> Chain:
@@ -87,10 +81,12 @@ def joined(node: Node, chains: Mapping[str, Chain]) -> Chain:
     Raises
     ------
     KernelFileError
-        Rows, columns or pictures are concatenated.
+        Rows, columns or pictures are concatenated, or integers divided.
     """
-    if node.kind == "Concat" and int(node.number("axis", 1)) % _AXES != (3 if node.turned else 1):
+    if node.kind == "Concat" and not node.is_of_channels(node.number("axis", 1)):
         raise KernelFileError(f"only channels can be concatenated, got axis {node.number('axis', 1):g}")
+    if node.kind == "Div" and node.whole:
+        raise KernelFileError(_WHOLE)
     flows = [chains.get(name) for name in node.inputs]
     same = shared([flow for flow in flows if flow is not None])
     before = next(flow for flow in flows if flow is not None)[:same]

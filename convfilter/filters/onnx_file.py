@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from convfilter.errors import ConvfilterError, KernelFileError, UsageError, foreign, named, shown
 from convfilter.filters.onnx_branches import JOINS, affine, joined, product, quotient, unpooled
+from convfilter.filters.onnx_channels import part, repeated
 from convfilter.filters.onnx_node import Node
 from convfilter.filters.onnx_nodes import ACTIVATION_NODES, NODES, indices
 from convfilter.filters.stage import Layer, Point, Stage
@@ -32,6 +34,7 @@ Read = TypeVar("Read")
 #: Largest model file.
 MOST_BYTES = 512 << 20
 _EXTERNAL = 1  # TensorProto.EXTERNAL
+_INTEGERS = (2, 3, 4, 5, 6, 7, 12, 13)  # of TensorProto.DataType
 _SHOWN = 12
 #: Nodes that do nothing in inference.
 _NOTHING = ("Identity", "Dropout", "Cast")
@@ -44,7 +47,10 @@ _UNSUPPORTED = {
     "Unsqueeze": "only one of the axes 2 and 3 can be added",
 }
 #: Nodes whose result has the axes of their input.
-_ELEMENTWISE = ("Identity", "Dropout", "Cast", "Add", "Sub", "Mul", "Div", "Sum", "Concat", "Clip", *ACTIVATION_NODES)
+_ELEMENTWISE = (
+    "Identity", "Dropout", "Cast", "Add", "Sub", "Mul", "Div", "Sum", "Concat", "Clip", "Softmax", "LogSoftmax",
+    "Hardmax", *ACTIVATION_NODES,
+)  # fmt: skip
 
 
 @record
@@ -172,6 +178,7 @@ class _Graph:
         if not inputs:
             raise KernelFileError("the network has no input")
         self._input = inputs[0].name
+        self._whole = inputs[0].type.tensor_type.elem_type in _INTEGERS
         self._axes = [axis.dim_value for axis in inputs[0].type.tensor_type.shape.dim]
         self._turned = _turned(self._graph.node, {*self._constants})
         self._uses = Counter(name for node in self._graph.node for name in node.input)
@@ -179,7 +186,7 @@ class _Graph:
     @property
     def channels(self) -> int | None:
         """Channels of the input, if known."""
-        return (self._axes[1] or None) if len(self._axes) == 4 else None
+        return (self._axes[1] or None) if len(self._axes) in (3, 4) else None
 
     def chain(self, until: str | None) -> Chain:
         """Return the stages that compute a tensor, by default the first output."""
@@ -192,12 +199,14 @@ class _Graph:
             shared = any(self._uses[name] > 1 for name in proto.input if name in chains)
             turned = any(name in self._turned for name in proto.input)
             node = Node.of(proto, number, self._constants, self._opset, shared, turned, len(self._axes) or 4)
+            node = replace(node, channels=self.channels, whole=self._whole)
             given = self._said(node, chains)
             if given is None:
                 continue
             chains[proto.output[0]] = given
-            for output in filter(None, proto.output[1:]):
-                chains[output] = self._further(node, chains)
+            for place, output in enumerate(proto.output):
+                if place and output:
+                    chains[output] = self._further(node, place, chains)
             if not isinstance(given, str):
                 last = node.name
             if target in proto.output:
@@ -280,14 +289,19 @@ class _Graph:
                 return "computed after it: the graph has a cycle, or its nodes are not in order"
         return "neither an input of the network nor the output of a node"
 
-    def _further(self, node: Node, chains: Mapping[str, Chain | str]) -> Chain | str:
-        """Return the chain of a node's second output, or the reason why there is none."""
+    def _further(self, node: Node, number: int, chains: Mapping[str, Chain | str]) -> Chain | str:
+        """Return the chain of a node's second or later output, or the reason why there is none."""
         before = chains[node.inputs[0]]
         if isinstance(before, str):
             return before
-        if node.kind != "MaxPool":
-            return f"node {node.described}: only its first output is supported"
-        return indices(node, before)
+        try:
+            if node.kind == "Split":
+                return part(node, before, number)
+            if node.kind == "MaxPool":
+                return indices(node, before)
+        except ConvfilterError as error:
+            return f"node {node.described}: {error}"
+        return f"node {node.described}: only its first output is supported"
 
     def _chain_after(self, node: Node, chains: Mapping[str, Chain]) -> Chain:
         flows = [chains[name] for name in node.inputs if name in chains]
@@ -299,16 +313,18 @@ class _Graph:
             return flows[0]
         if node.kind in ("Add", "Sub", "Mul", "Div") and len(flows) == 1:
             return affine(node, flows[0])
-        if node.kind == "Mul" and len(flows) == 2:
-            found = product(flows[0], flows[1])
+        if node.kind in ("Mul", "Div") and len(flows) == 2:
+            found = (product if node.kind == "Mul" else quotient)(flows[0], flows[1], node.name)
             if found is not None:
                 return found
         if node.kind in JOINS:
             return joined(node, chains)
         if node.kind == "MaxUnpool":
             return unpooled(node, chains)
-        if node.kind == "Div" and len(flows) == 2:
-            return quotient(flows[0], flows[1], node.name)
+        if node.kind == "Split":
+            return part(node, flows[0], 0)
+        if node.kind in ("Resize", "Upsample") and len(flows) == 1:
+            return repeated(node, flows[0])
         if node.kind not in NODES:
             raise KernelFileError(_UNSUPPORTED.get(node.kind, "nodes of this kind are not supported"))
         if len(flows) > 1:

@@ -48,6 +48,12 @@ class Node:
         Whether its input is in (N, H, W, C) layout.
     rank : int
         Axes of the network's input: of 3, (N, C, W); of 2, (H, W).
+    channels : int, optional
+        Channels of the network's input, if the file says how many.
+    whole : bool
+        Whether the network's input holds integers.
+    outputs : int
+        Number of outputs.
     """
 
     name: str
@@ -59,6 +65,9 @@ class Node:
     shared: bool = False
     turned: bool = False
     rank: int = 4
+    channels: int | None = None
+    whole: bool = False
+    outputs: int = 1
 
     @classmethod
     def of(
@@ -76,7 +85,10 @@ class Node:
 
         attributes = {each.name: helper.get_attribute_value(each) for each in proto.attribute}
         name = proto.name or (proto.output[0] if proto.output else f"{proto.op_type}_{number}")
-        return cls(str(name), proto.op_type, tuple(proto.input), attributes, constants, opset, shared, turned, rank)
+        inputs, outputs = tuple(proto.input), len(proto.output)
+        return cls(
+            str(name), proto.op_type, inputs, attributes, constants, opset, shared, turned, rank, outputs=outputs
+        )  # fmt: skip
 
     def open_layer(self, chain: Chain) -> Layer | None:
         """Return the last layer of a chain if the node may be fused into it."""
@@ -163,6 +175,11 @@ class Node:
             raise KernelFileError(f"pads of a picture are 4 numbers, got {len(pads)}; volumes are not supported")
         top, left, bottom, right = pads
         return top, bottom, left, right
+
+    def is_of_channels(self, axis: float) -> bool:
+        """Whether an axis is that of channels; pictures of two axes have none."""
+        place = int(axis) + (self.rank if axis < 0 else 0)
+        return self.rank > _PLANE and place == (self.rank - 1 if self.turned else 1)
 
     def picture(self, place: int) -> Array:
         """Return a constant operand as (rows, cols, channels); a side of 1 is broadcast.

@@ -13,6 +13,7 @@ import numpy as np
 
 from convfilter.errors import KernelFileError
 from convfilter.filters import kernels, layers, normalizations
+from convfilter.filters.onnx_channels import softmax
 from convfilter.filters.onnx_node import BROADCAST, Array, Chain, Node, scaled, with_layer
 from convfilter.filters.stage import (
     Correlation,
@@ -278,6 +279,9 @@ NODES: Mapping[str, Callable[[Node, Chain], Chain]] = {
     "GroupNormalization": _of_each_picture,
     "MeanVarianceNormalization": _mean_variance,
     "LRN": _local_response,
+    "Softmax": softmax("soft"),
+    "LogSoftmax": softmax("log"),
+    "Hardmax": softmax("hard"),
     "MaxPool": _pooling("max"),
     "AveragePool": _pooling("average"),
     "LpPool": _pooling("power"),

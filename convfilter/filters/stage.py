@@ -245,6 +245,17 @@ class LocalResponse:
 
 
 @record
+class Softmax:
+    """Shares of the channels of each pixel: ``exp(x) / sum of exp(x)`` for samples whose white is 1.
+
+    ``kind`` "log" is their natural logarithm; "hard" is 1 for the first largest channel, and 0 for the others. Opacity
+    is no channel.
+    """
+
+    kind: Literal["soft", "log", "hard"] = "soft"
+
+
+@record
 class MaxIndices:
     """Index of the largest sample of each window: ``(channel * rows + row) * cols + col`` of the picture.
 
@@ -356,19 +367,19 @@ class Unpooling:
 
 @record
 class Join:
-    """Branches with the same input, and their sum, product, or concatenated channels.
+    """Branches with the same input, and their sum, product, quotient, or concatenated channels.
 
-    An empty branch is the input itself. Branches have one size, or a single pixel if they are added or multiplied.
+    An empty branch is the input itself. Branches have one size, or a single pixel unless they are concatenated.
     With ``unpooling`` there are two: samples, and the indices of ``MaxIndices`` that place them among zeros.
     """
 
-    kind: Literal["add", "multiply", "concat", "unpool"]
+    kind: Literal["add", "multiply", "divide", "concat", "unpool"]
     branches: tuple[tuple[Stage, ...], ...]
     unpooling: Unpooling | None = None
 
 
 #: Operators of networks besides layers.
-NetworkOperator: TypeAlias = Join | LocalResponse | MaxIndices | Constant
+NetworkOperator: TypeAlias = Join | LocalResponse | Softmax | MaxIndices | Constant
 Operator: TypeAlias = (
     Correlation
     | Gradient

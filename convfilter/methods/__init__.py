@@ -35,7 +35,7 @@ def nodes_of(stage: StageSetup) -> list[Node]:
             from convfilter.methods.bilateral import nodes
         case "canny":
             from convfilter.methods.canny import nodes
-        case "response" | "indices" | "constant":
+        case "response" | "softmax" | "indices" | "constant":
             from convfilter.methods.values import nodes
         case "compass":
             from convfilter.methods import compass

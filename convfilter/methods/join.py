@@ -1,11 +1,11 @@
-"""Branches of a network that read the same rows, joined by sum, product or concatenation.
+"""Branches of a network that read the same rows, joined by sum, product, quotient or concatenation.
 
-Products and sums are those of straight colours; alpha is that of the first branch.
+Sums, products and quotients are those of straight colours; alpha is that of the first branch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -104,6 +104,13 @@ class _Joined(StageNode):
         return Workers(make, 4 * 8 * self.block_rows * self.plan.cols.output * self.plan.output_channels)
 
 
+_ARITHMETIC: Mapping[str, Callable[[Real, Real, float], Real]] = {
+    "add": lambda one, other, _full: one + other,
+    "multiply": lambda one, other, full: one * other / full,
+    "divide": lambda one, other, full: one / other * full,
+}
+
+
 def _joined(kind: str, inputs: Sequence[Samples], mapped: MappedStage, full: float) -> tuple[Real, Real | None]:
     """Return the colours of some rows, and their alpha if there is any."""
     parted = [straight(each, mapped.source) for each in inputs]
@@ -112,8 +119,9 @@ def _joined(kind: str, inputs: Sequence[Samples], mapped: MappedStage, full: flo
         colours = np.concatenate(values, axis=2)
     else:
         colours = values[0]
-        for other in values[1:]:
-            colours = colours + other if kind == "add" else colours * other / full
+        with np.errstate(divide="ignore", invalid="ignore"):
+            for other in values[1:]:
+                colours = _ARITHMETIC[kind](colours, other, full)
     if alpha is not None:
         alpha = np.ascontiguousarray(np.broadcast_to(alpha, colours.shape[:2]))
     return colours, alpha

@@ -1,6 +1,6 @@
 """Operators of networks that NumPy computes a few rows at a time, on straight colours.
 
-Response normalisation, indices of maxima, and constants. Alpha is that of the centre pixel.
+Response normalisation, softmax, indices of maxima, and constants. Alpha is that of the centre pixel.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
 from convfilter.engine.workers import Worker, Workers
-from convfilter.filters.stage import Constant, LocalResponse, MaxIndices
+from convfilter.filters.stage import Constant, LocalResponse, MaxIndices, Softmax
 from convfilter.methods.layer import central_alpha, finish
 
 Real = npt.NDArray[np.float64]
@@ -71,6 +71,9 @@ def _colours(mapped: MappedStage, top: int, bottom: int) -> Real:
     if isinstance(operator, LocalResponse):
         colours, _ = straight(mapped.source.image[mapped.row_index[top:bottom]], mapped.source)
         return _responses(colours, operator, full)
+    if isinstance(operator, Softmax):
+        colours, _ = straight(mapped.source.image[mapped.row_index[top:bottom]], mapped.source)
+        return _shares(colours / full, operator) * full
     assert isinstance(operator, MaxIndices)
     return full * _indices(mapped, operator, top, bottom)
 
@@ -85,6 +88,19 @@ def _responses(colours: Real, operator: LocalResponse, full: float) -> Real:
     last = np.minimum(here + operator.size // 2 + 1, channels)
     sums = squares[..., last] - squares[..., first]
     return colours / (operator.bias + operator.alpha / operator.size * sums) ** operator.beta
+
+
+def _shares(x: Real, operator: Softmax) -> Real:
+    """Return the softmax over channels, its logarithm, or 1 in the first largest channel."""
+    if operator.kind == "hard":
+        largest: Real = (np.arange(x.shape[2]) == np.argmax(x, axis=2)[..., np.newaxis]).astype(np.float64)
+        return largest
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
+        below = x - x.max(axis=2, keepdims=True)
+    powers = np.exp(below)
+    sums = powers.sum(axis=2, keepdims=True)
+    shares: Real = below - np.log(sums) if operator.kind == "log" else powers / sums
+    return shares
 
 
 def _indices(mapped: MappedStage, operator: MaxIndices, top: int, bottom: int) -> Real:

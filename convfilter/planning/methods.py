@@ -26,6 +26,7 @@ from convfilter.filters.stage import (
     Orientation,
     Point,
     Pooling,
+    Softmax,
     Stage,
     UnsharpMask,
 )
@@ -60,6 +61,7 @@ Algorithm = Literal[
     "orientation",
     "layer",
     "response",
+    "softmax",
     "indices",
     "constant",
     "join",
@@ -371,6 +373,7 @@ METHODS = (
 _ONLY_METHODS = (
     Method("layer", lambda task: isinstance(task.stage.operator, Layer), _layer_cost, 1.0, 0.0),
     Method("response", lambda task: isinstance(task.stage.operator, LocalResponse), lambda _: 20.0, 1.0, 0.0),
+    Method("softmax", lambda task: isinstance(task.stage.operator, Softmax), lambda _: 10.0, 1.0, 0.0),
     Method(
         "indices",
         lambda task: isinstance(task.stage.operator, MaxIndices),

@@ -28,6 +28,7 @@ from convfilter.filters.stage import (
     Orientation,
     Point,
     Pooling,
+    Softmax,
     Stage,
     UnsharpMask,
 )
@@ -295,7 +296,7 @@ def _kernel_of(stage: Stage) -> Kernel:
     if isinstance(operator, Pooling | MaxIndices):
         assert operator.size is not None
         return Kernel(factors=(np.ones(operator.size[0]), np.ones(operator.size[1])))
-    if isinstance(operator, Point | Join | LocalResponse | Constant):
+    if isinstance(operator, Point | Join | LocalResponse | Softmax | Constant):
         return identity()
     if isinstance(operator, Layer):
         return Kernel(factors=(np.ones(operator.weight.shape[2]), np.ones(operator.weight.shape[3])))

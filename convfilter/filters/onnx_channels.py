@@ -1,0 +1,110 @@
+"""ONNX nodes for which the number of channels counts: parts of the channels, repeated pixels, softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+
+from convfilter.errors import KernelFileError
+from convfilter.filters import layers
+from convfilter.filters.onnx_node import Chain, Node
+from convfilter.filters.stage import Constant, Join, Layer, Softmax, Stage
+
+_AXES = 4
+#: Version of ONNX operators before which a softmax is over all axes from the given one.
+_SOFTMAX = 13
+#: Ways to choose the nearest sample that repeat each one if the factor is whole.
+_REPEATING = {
+    ("asymmetric", "floor"),
+    ("half_pixel", "round_prefer_floor"),
+    ("half_pixel", "round_prefer_ceil"),
+    ("pytorch_half_pixel", "round_prefer_floor"),
+    ("pytorch_half_pixel", "round_prefer_ceil"),
+}
+
+
+def channels_of(chain: Chain, before: int | None) -> int | None:
+    """Return the channels of what a chain computes from ``before`` channels; None if unknown."""
+    for stage in chain:
+        operator = stage.operator
+        if isinstance(operator, Layer):
+            before = len(operator.bias)
+        elif isinstance(operator, Constant):
+            before = operator.values.shape[2]
+        elif isinstance(operator, Join):
+            found = [channels_of(branch, before) for branch in operator.branches]
+            counts = [each for each in found if each is not None]
+            combined = sum if operator.kind == "concat" else max
+            before = combined(counts) if len(counts) == len(found) else None
+    return before
+
+
+def _channels(node: Node, chain: Chain) -> int:
+    found = channels_of(chain, node.channels)
+    if found is None:
+        raise KernelFileError("the number of its channels is unknown; export the network with its input's shape")
+    return found
+
+
+def part(node: Node, chain: Chain, number: int) -> Chain:
+    """Return the chain of one output of a Split: some of the channels.
+
+    Raises
+    ------
+    KernelFileError
+        Another axis is split, or the sizes do not fit.
+    """
+    if not node.is_of_channels(node.number("axis", 0)):
+        raise KernelFileError(f"only channels can be split, got axis {node.number('axis', 0):g}")
+    channels, stored = _channels(node, chain), node.constant(1)
+    sizes = node.integers("split") if stored is None else [int(size) for size in stored.reshape(-1)]
+    if not sizes:
+        count = int(node.number("num_outputs", node.outputs))
+        largest = -(-channels // count)
+        sizes = [min(largest, channels - largest * place) for place in range(count)]
+    if number >= len(sizes) or min(sizes) < 1 or sum(sizes) != channels:
+        raise KernelFileError(f"its {channels} channels do not split into {sizes}")
+    first = sum(sizes[:number])
+    chosen = np.eye(channels)[first : first + sizes[number], :, np.newaxis, np.newaxis]
+    return *chain, Stage(layers.layer(chosen), name=node.name, padding="valid", padding_mode="constant")
+
+
+def repeated(node: Node, chain: Chain) -> Chain:
+    """Append a Resize that repeats each pixel a whole number of times.
+
+    Raises
+    ------
+    KernelFileError
+        Samples are interpolated, or the factors are not whole or unknown.
+    """
+    scales = node.constant(2 if node.kind == "Resize" and len(node.inputs) > 2 else 1)
+    factors = node.attributes.get("scales", ()) if scales is None else scales.reshape(-1)
+    if len(factors) != _AXES:
+        raise KernelFileError("its scales must be 4 constants; a Resize to given sizes is not supported")
+    down, along = (float(factors[axis]) for axis in ((1, 2) if node.turned else (2, 3)))
+    is_whole = down.is_integer() and along.is_integer() and min(down, along) >= 1
+    how = node.text("coordinate_transformation_mode", "half_pixel"), node.text("nearest_mode", "round_prefer_floor")
+    nearest = node.text("mode", "nearest") == "nearest" and (node.kind == "Upsample" or how in _REPEATING)
+    if not (is_whole and nearest and float(np.prod(factors)) == down * along):
+        raise KernelFileError(
+            "only a Resize of rows and columns by whole factors, to the nearest sample, is supported, "
+            f"got {node.text('mode', 'nearest')} by {down:g} and {along:g}"
+        )
+    channels, factor = _channels(node, chain), (int(down), int(along))
+    operator = layers.layer(np.ones((channels, 1, *factor)), groups=channels, transposed=True)
+    return *chain, Stage(operator, name=node.name, stride=factor, padding="valid", padding_mode="constant")
+
+
+def softmax(kind: Literal["soft", "log", "hard"]) -> Callable[[Node, Chain], Chain]:
+    """Return the conversion of a softmax over the channels of each pixel, its logarithm or its maximum."""
+
+    def chain_after(node: Node, chain: Chain) -> Chain:
+        axis = node.number("axis", 1 if node.opset < _SOFTMAX else -1)
+        from_axis = node.opset < _SOFTMAX and not node.turned  # rows and columns belong to it
+        if from_axis or not node.is_of_channels(axis):
+            raise KernelFileError(f"a softmax must be over channels alone, got axis {axis:g}")
+        return *chain, Stage(Softmax(kind), name=node.name)
+
+    return chain_after
