@@ -168,8 +168,9 @@ def _left_out(
     """Return a note for each kind of picture that is not filtered."""
     small = sum(1 for page in pages if int(page.subfiletype) & REDUCED and page not in whole)
     small += sum(1 for below in nested for each in below if each.subfile_type & REDUCED)
+    it = "they" if small > 1 else "it"
     counts = (
-        (small, "reduced version", "of the picture; left out, since it would show it unfiltered"),
+        (small, "reduced version", f"of the picture; left out, since {it} would show it unfiltered"),
         (hidden, "picture", "below its pages (SubIFDs); left out"),
         (unused_masks, "transparency mask", "that fits no page; left out"),
     )

@@ -240,6 +240,8 @@ def _computed(samples: Pixels, bits: int, notes: list[str]) -> Pixels:
     if samples.dtype.kind == "b":
         return samples.astype(np.uint8) * np.uint8(255)
     if samples.dtype.kind == "u" and bits <= 8:
+        if bits < 8:
+            notes.append(f"the TIFF has {bits}-bit samples; they are read and written in 8 bits, {2**bits - 1} as 255")
         made = colour.widened(samples, 2**bits - 1)
     elif is_known(samples.dtype):
         made = np.ascontiguousarray(samples, dtype=computed_in(samples.dtype))
