@@ -77,6 +77,24 @@ def test_scale_and_blank_mean_what_they_say():
     assert note.endswith("(BSCALE, BZERO) or partly missing (BLANK); they are read and written as 32-bit floats")
 
 
+@pytest.mark.parametrize("bits", [8, 16, 32])
+@pytest.mark.parametrize(
+    "cards", [{"BLANK": 7}, {"BSCALE": 0.1}, {"BSCALE": 2.0, "BZERO": -3.5, "BLANK": 9}, {"BSCALE": 1.0, "BZERO": 0.0}]
+)
+def test_scaled_and_missing_samples_are_written_as_astropy_reads_them(tmp_path, bits, cards):
+    values = {"SIMPLE": "T", "BITPIX": bits, "NAXIS": 2, "NAXIS1": 30, "NAXIS2": 20, "BUNIT": "'K'", **cards}
+    head = "".join(f"{key:8}= {value!s:>20}".ljust(80) for key, value in values.items()) + "END"
+    data = ramp({8: ">u1", 16: ">i2", 32: ">i4"}[bits]).tobytes()
+    (tmp_path / "a.fits").write_bytes(head.ljust(2880).encode() + data.ljust(-(-len(data) // 2880) * 2880, b"\0"))
+    filter_file(str(tmp_path / "a.fits"), str(tmp_path / "b.fits"), Options(["identity"]))
+    with fits.open(tmp_path / "a.fits") as before, fits.open(tmp_path / "b.fits") as after:
+        np.testing.assert_array_equal(after[0].data, before[0].data)
+        is_real = cards != {"BSCALE": 1.0, "BZERO": 0.0}
+        dtype = before[0].data.dtype.newbyteorder("=")
+        assert after[0].data.dtype.newbyteorder("=") == dtype and (dtype.kind == "f") == is_real
+        assert after[0].header["BUNIT"] == "K" and not {"BSCALE", "BZERO", "BLANK"} & set(after[0].header)
+
+
 HEADER = {
     "OBJECT": "M31", "CRPIX1": 10.5, "CRPIX2": 8.0, "CRVAL1": 10.68, "CRVAL2": 41.27, "CTYPE1": "RA---TAN",
     "CTYPE2": "DEC--TAN", "CUNIT1": "deg", "CUNIT2": "deg", "RADESYS": "ICRS",
@@ -181,3 +199,38 @@ def test_missing_data_of_a_fits_can_be_left_out(tmp_path):
         result = read(output).pixels
         np.testing.assert_array_equal(np.isnan(result), np.isnan(pixels))
         np.testing.assert_allclose(result, cf.box_blur(pixels, 3, ignore=np.nan), rtol=1e-6)
+
+
+AXES = {"CTYPE3": "FREQ", "CRPIX3": 2.0, "CRVAL3": 1.4e9, "CDELT3": 1e6, "CTYPE4": "STOKES", "CRPIX4": 1.0}
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 6, 8), (1, 3, 6, 8), (3, 1, 6, 8), (3, 6, 8), (6, 8)])
+def test_axes_beyond_rows_and_columns_stay(tmp_path, shape):
+    pixels = ramp("f4", shape)
+    (tmp_path / "a.fits").write_bytes(stored(pixels, HEADER | AXES if len(shape) == 4 else HEADER).getvalue())
+    filter_file(str(tmp_path / "a.fits"), str(tmp_path / "b.fits"), Options(["identity"]))
+    np.testing.assert_array_equal(fits.getdata(tmp_path / "b.fits"), pixels)
+    before, after = fits.getheader(tmp_path / "a.fits"), fits.getheader(tmp_path / "b.fits")
+    assert {key: after.get(key) for key in before if key != "EXTEND"} == {k: before[k] for k in before if k != "EXTEND"}
+
+
+def test_a_chosen_plane_keeps_its_place_on_the_third_axis(tmp_path):
+    cube = ramp("f4", (1, 3, 6, 8))
+    picture = read(stored(cube, HEADER | AXES), ReadOptions(frame=2))
+    write(tmp_path / "b.fits", picture)
+    np.testing.assert_array_equal(fits.getdata(tmp_path / "b.fits"), cube[:, 2:3])
+    header = fits.getheader(tmp_path / "b.fits")
+    assert (header["CRPIX3"], header["CRPIX4"], header["CRPIX1"]) == (0.0, 1.0, 10.5)
+
+
+def test_tables_and_the_header_of_the_file_are_named_where_they_are_lost(tmp_path):
+    table = fits.BinTableHDU.from_columns([fits.Column("x", "D", array=np.zeros(3))])
+    image = fits.ImageHDU(ramp("i2"), fits.Header({"EXPTIME": 3.0}), name="SCI")
+    fits.HDUList([fits.PrimaryHDU(header=fits.Header({"TELESCOP": "a"})), image, table]).writeto(tmp_path / "a.fits")
+    picture = read(tmp_path / "a.fits")
+    assert picture.notes == (
+        "the FITS holds 1 table beside the image; left out",
+        "the header of the whole FITS (TELESCOP) is left out; that of the image is kept",
+    )
+    write(tmp_path / "b.fits", picture)
+    assert fits.getheader(tmp_path / "b.fits")["EXPTIME"] == 3.0

@@ -34,6 +34,7 @@ _STEP = re.compile(r"(CDELT)([12])[A-Z]?\Z|(CD|PC)\d_([12])[A-Z]?\Z")
 _LOGICAL = re.compile(r"LTM([12])_\1\Z")
 _SIP = re.compile(r"([AB])P?_(\d)_(\d)\Z")
 _MOST_FRAMES = 10_000
+_MOST_NAMES = 8
 
 
 def read_fits(file: BinaryIO, options: ReadOptions) -> Picture:
@@ -47,10 +48,10 @@ def read_fits(file: BinaryIO, options: ReadOptions) -> Picture:
         if not images:
             raise ReadError("the FITS holds no image of two dimensions; spectra and tables cannot be filtered")
         unit = images[0]
-        shape = tuple(size for size in unit.shape[:-2] if size != 1)
-        if len(shape) > 1:
+        axes = tuple(map(int, unit.shape[:-2]))
+        if sum(size != 1 for size in axes) > 1:
             raise ReadError(f"a FITS of the dimensions {unit.shape} cannot be filtered; take a cube of it out first")
-        planes, (height, width) = math.prod(shape), unit.shape[-2:]
+        planes, (height, width) = math.prod(axes), unit.shape[-2:]
         if planes > _MOST_FRAMES:
             raise ReadError(f"a FITS of more than {_MOST_FRAMES} planes cannot be filtered")
         limits.require_size(width, height, options.max_pixels, judge=options.judge)
@@ -65,9 +66,9 @@ def read_fits(file: BinaryIO, options: ReadOptions) -> Picture:
             samples = [np.ascontiguousarray(stack[number], dtype=computed_in(said)) for number in numbers]
         else:
             samples = [colour.exact(stack[number], "FITS") for number in numbers]
-        losses = list(_losses(len(images), bits, said))
+        losses = [*_losses(len(images), bits, said), *_left_out(units, unit)]
         cards = tuple(str(card) for card in unit.header.cards if not _OWN.match(card.keyword))
-    header = FitsHeader(cards, (0.0, 1.0), (0.0, 1.0))
+    header = FitsHeader(cards, (0.0, 1.0), (0.0, 1.0), axes, numbers[0])
     page = PageFields((), (height, width), said.name, planes, (height, width), header)
     frames = [Frame(each, tiff=page) for each in samples]
     file_dtype = said.name if is_known(said) and computed_in(said) != said else None
@@ -125,6 +126,18 @@ def _losses(images: int, bits: int, dtype: np.dtype[Any]) -> list[Loss]:
     return found
 
 
+def _left_out(units: Any, image: Any) -> Iterator[Loss]:
+    """Yield what lies beside the images: tables, and the header of a file whose image is an extension."""
+    tables = sum(not unit.is_image for unit in units)
+    if tables:
+        yield Loss(f"the FITS holds {tables} table{'s' * (tables > 1)} beside the image; left out")
+    if image is not units[0]:
+        names = list(dict.fromkeys(card.keyword for card in units[0].header.cards if not _OWN.match(card.keyword)))
+        if names:
+            shown = ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
+            yield Loss(f"the header of the whole FITS ({shown}) is left out; that of the image is kept")
+
+
 def write_fits(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     """Write a FITS of one image, or a cube of the pages; a ``Writer``.
 
@@ -143,10 +156,26 @@ def write_fits(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
         header.extend(fits.Header.fromstring("".join(f"{card:80}" for card in known.cards)).cards, bottom=True)
         _move(header, known)
     pixels: Pixels = frames[0].pixels if len(frames) == 1 else np.stack([frame.pixels for frame in frames])
+    axes = _axes(header, known, len(frames)) if known is not None else None
+    if axes is not None:
+        pixels = pixels.reshape(*axes, *frames[0].shape)
     buffer = io.BytesIO()
     unit = fits.PrimaryHDU(np.ascontiguousarray(pixels), header=header, uint=True)
     fits.HDUList([unit]).writeto(buffer, output_verify="silentfix+ignore")
     file.write(buffer.getbuffer())
+
+
+def _axes(header: Any, known: FitsHeader, planes: int) -> tuple[int, ...] | None:
+    """Return the axes before rows and columns; None if they do not fit. That of the planes is moved to a chosen one."""
+    if math.prod(known.axes) == planes:
+        return known.axes
+    if planes != 1:
+        return None
+    across = next(len(known.axes) + 2 - at for at, size in enumerate(known.axes) if size > 1)
+    for key in list(header):
+        if re.fullmatch(rf"CRPIX{across}[A-Z]?", key):
+            header[key] -= known.plane
+    return (1,) * len(known.axes)
 
 
 def _move(header: Any, known: FitsHeader) -> None:

@@ -56,11 +56,17 @@ class FitsHeader(NamedTuple):
     cards : tuple of str
     rows, cols : (float, float)
         Place of the centre of the first pixel, and distance of neighbours.
+    axes : tuple of int
+        Sizes of the axes before rows and columns, in the order of an array; at most one is above 1.
+    plane : int
+        Number of the first plane that was read.
     """
 
     cards: tuple[str, ...]
     rows: tuple[float, float]
     cols: tuple[float, float]
+    axes: tuple[int, ...] = ()
+    plane: int = 0
 
     def moved(self, rows: Axis, cols: Axis) -> FitsHeader:
         """Return the header of a result."""
@@ -68,7 +74,7 @@ class FitsHeader(NamedTuple):
             (start + jump * axis.start, jump * axis.jump)
             for (start, jump), axis in ((self.rows, rows), (self.cols, cols))
         ]
-        return FitsHeader(self.cards, new[0], new[1])
+        return self._replace(rows=new[0], cols=new[1])
 
 
 class PageFields(NamedTuple):
