@@ -2,8 +2,10 @@
 
 import io
 import struct
+import sys
 
 import imagecodecs
+import jxls
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from convfilter.picture.codecs.jxl_header import parsed, with_encoding
 from convfilter.picture.metadata import icc
 from convfilter.picture.metadata.cicp import PRIMARIES
 from convfilter.picture.metadata.curves import BT709, LINEAR, SRGB, ParametricCurve
+from convfilter.picture.metadata.exif import without_orientation
 from convfilter.picture.metadata.icc_write import matrix_profile
 from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import Picture
@@ -185,7 +188,7 @@ def chromaticities(*values):
 
 
 @pytest.mark.parametrize(("transfer", "gamma"), [([(1, 1), (4547069, 24)], 45471), ([(0, 1), (2, 2), (6, 4)], 100_000)])
-def test_primaries_and_exponents_of_their_own_are_read(tmp_path, transfer, gamma):
+def test_primaries_and_exponents_of_their_own_are_read(tmp_path, monkeypatch, transfer, gamma):
     pixels = ramp("16", 3)
     plain = codestream(imagecodecs.jpegxl_encode(pixels, lossless=True))
     primaries = chromaticities(640_000, 330_000, 210_000, 710_000, 150_000, 60_000)
@@ -202,6 +205,7 @@ def test_primaries_and_exponents_of_their_own_are_read(tmp_path, transfer, gamma
     assert read(tmp_path / "a.jpg").metadata.icc is not None
     primaries = chromaticities(640_000, 330_000, 210_000, 710_000, 150_000, -60_000)
     head, rest = with_encoding(plain, chromaticities(312_700, 329_000), primaries, transfer)
+    monkeypatch.setitem(sys.modules, "pillow_jxl", None)
     with pytest.raises(ReadError, match="the colour profile of the JPEG XL cannot be read"):
         read(io.BytesIO(head + plain[rest:]))
 
@@ -259,6 +263,34 @@ def test_parts_and_compressed_boxes():
     data = imagecodecs.jpegxl_encode(ramp("8", 3), lossless=True)
     head = box(b"JXL ", b"\r\n\x87\n") + box(b"ftyp", b"jxl \0\0\0\0jxl ")
     parts = box(b"jxlp", bytes(4), data[:50]) + box(b"jxlp", b"\x80\0\0\1", data[50:])
-    picture = read(io.BytesIO(head + box(b"brob", b"Exif" + bytes(9)) + parts))
+    block = imagecodecs.brotli_encode(bytes(4) + EXIF)
+    packet = imagecodecs.brotli_encode(b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>a title</x:xmpmeta>")
+    picture = read(io.BytesIO(head + box(b"brob", b"Exif" + block) + parts + box(b"brob", b"xml " + packet)))
     np.testing.assert_array_equal(picture.pixels, ramp("8", 3))
-    assert picture.notes == ("Exif of the JPEG XL is compressed, and left out",)
+    assert picture.notes == ()
+    assert picture.metadata.exif == without_orientation(EXIF) and b"a title" in picture.metadata.xmp
+    huge = imagecodecs.brotli_encode(bytes(1 << 25))
+    for damaged in (bytes(9), block[:-3], huge):
+        picture = read(io.BytesIO(head + box(b"brob", b"Exif" + damaged) + parts))
+        assert picture.notes == ("Exif of the JPEG XL is damaged or too large, and left out",)
+
+
+def test_profiles_are_read_with_the_extra(monkeypatch):
+    pytest.importorskip("pillow_jxl")
+    picture = read(io.BytesIO(jxls.LOSSLESS))
+    assert picture.metadata.icc == jxls.PROFILE and picture.notes == ()
+    np.testing.assert_array_equal(picture.pixels, jxls.PIXELS)
+    assert read(io.BytesIO(jxls.JPEG)).metadata.icc == jxls.PROFILE
+    monkeypatch.setitem(sys.modules, "pillow_jxl", None)
+    with pytest.raises(ReadError, match=r"colour profile of the JPEG XL.*pip install 'convfilter\[jxl\]'.*djxl"):
+        read(io.BytesIO(jxls.LOSSLESS))
+    assert read(io.BytesIO(jxls.LOSSLESS), ReadOptions(allow_loss=True)).metadata.icc is None
+
+
+def test_profiles_of_lossy_files_are_linear_light():
+    with pytest.raises(ReadError, match="compressed with loss: its colours are read in linear light of sRGB"):
+        read(io.BytesIO(jxls.LOSSY))
+    picture = read(io.BytesIO(jxls.LOSSY), ReadOptions(allow_loss=True))
+    assert picture.metadata.png == [(b"cICP", bytes([1, 8, 0, 1]))] and picture.metadata.icc is None
+    # The profile has sRGB's primaries, and 1.9 as its exponent.
+    assert np.abs(picture.pixels / 255 - (jxls.PIXELS / 255) ** 1.9).max() < 0.04

@@ -1,6 +1,7 @@
 """JPEG XL through imagecodecs (libjxl): 8 to 16 bits and floats, with alpha, EXIF and XMP.
 
-ISO/IEC 18181-2 (file format).
+imagecodecs gives no ICC profiles and no times of animations; pillow-jxl-plugin gives the profiles. ISO/IEC 18181-2
+(file format).
 """
 
 from __future__ import annotations
@@ -34,6 +35,21 @@ _SRGB = (1, 13)
 _LOSSLESS = 100
 _NO_QUALITY = "leave out {quality}"
 _HEADER_BYTES = 4096
+#: EXIF and XMP that decompress to more are left out.
+_MOST_BOX_BYTES = 1 << 24
+_LINEAR_SRGB = bytes([1, 8, 0, 1])
+#: Losses of colour.
+_DJXL = "convert it with djxl IN OUT.png first, or accept it with {allow_loss=True}"
+_NO_PROFILE = Loss(
+    "the colour profile of the JPEG XL cannot be read, and its colours would be shown wrong", severe=True, remedy=_DJXL
+)
+_NO_PLUGIN = _NO_PROFILE._replace(remedy=f"install what reads it with pip install 'convfilter[jxl]', {_DJXL}")
+_LOSSY_PROFILE = Loss(
+    "the JPEG XL has an ICC profile and is compressed with loss: its colours are read in linear light of sRGB, "
+    "within its gamut",
+    severe=True,
+    remedy=_DJXL,
+)
 _EFFORTS = {"fast": 1, "default": 3, "best": 7}
 
 
@@ -52,7 +68,7 @@ def read_jxl(file: BinaryIO, options: ReadOptions) -> Picture:
     channels = (1 if header.gray else 3) + alpha
     item = 4 if header.floats else 2
     limits.require_memory(2 * header.width * header.height * channels * item)
-    losses = list(_losses(header, boxes, options))
+    losses = _decompress(boxes) + _losses(header, options)
     if not header.floats and header.bits > 16:
         raise ReadError(f"JPEG XL samples must have up to 16 bits, got {header.bits}")
     samples = np.asarray(imagecodecs.jpegxl_decode(data, numthreads=options.threads or available_cores()))
@@ -63,13 +79,15 @@ def read_jxl(file: BinaryIO, options: ReadOptions) -> Picture:
         chosen([0], options.frame)
     if samples.shape != ((header.height, header.width, channels) if channels > 1 else (header.height, header.width)):
         raise ReadError(f"a JPEG XL of the shape {samples.shape} cannot be filtered")
+    metadata, lost = _metadata(header, boxes, data, options)
+    losses += lost
     white = None
     if samples.dtype.kind == "f":
         samples = samples.astype(np.float32, copy=False)
     else:
         samples, white = colour.as_stored(samples, 2**header.bits - 1)
     return Picture(
-        [Frame(samples)], "gray" if header.gray else "rgb", alpha, "JPEGXL", _metadata(header, boxes),
+        [Frame(samples)], "gray" if header.gray else "rgb", alpha, "JPEGXL", metadata,
         losses=tuple(losses), white=white, premultiplied=header.premultiplied,
     )  # fmt: skip
 
@@ -87,23 +105,32 @@ def _parts(data: bytes, most: int | None = None) -> tuple[bytes, dict[bytes, byt
         elif kind == b"jxlp":
             codestream += content[4:]
         elif kind == b"brob":
-            boxes.setdefault(b"brob " + content[:4], b"")
+            boxes.setdefault(b"brob " + content[:4], content[4:])
         else:
             boxes.setdefault(kind, content)
     return codestream, boxes
 
 
-def _losses(header: Header, boxes: dict[bytes, bytes], options: ReadOptions) -> list[Loss]:
-    """Return the parts of the file that are not read."""
+def _decompress(boxes: dict[bytes, bytes]) -> list[Loss]:
+    """Add EXIF and XMP that are compressed (Brotli) to the boxes, or return that they are left out."""
+    import imagecodecs
+
     found = []
-    if header.colours is None and not header.gamma:
-        found.append(
-            Loss(
-                "the colour profile of the JPEG XL cannot be read, and its colours would be shown wrong",
-                severe=True,
-                remedy="convert it with djxl IN OUT.png first, or accept it with {allow_loss=True}",
-            )
-        )
+    for kind in (b"Exif", b"xml "):
+        packed = boxes.get(b"brob " + kind)
+        if packed is None or kind in boxes:
+            continue
+        try:
+            boxes[kind] = bytes(imagecodecs.brotli_decode(packed, out=_MOST_BOX_BYTES))
+        except imagecodecs.BrotliError:
+            name = kind.decode().strip()
+            found.append(Loss(f"{name} of the JPEG XL is damaged or too large, and left out"))
+    return found
+
+
+def _losses(header: Header, options: ReadOptions) -> list[Loss]:
+    """Return the parts of the picture that are not read."""
+    found = []
     others = len(header.extra) - (_ALPHA in header.extra)
     if others:
         found.append(Loss(f"the JPEG XL has {others} channels beside colours and transparency; they are left out"))
@@ -115,17 +142,14 @@ def _losses(header: Header, boxes: dict[bytes, bytes], options: ReadOptions) -> 
                 remedy="choose a frame with {frame=N}, or keep the first with {allow_loss=True}",
             )
         )
-    found += [
-        Loss(f"{kind[5:].decode('latin-1').strip()} of the JPEG XL is compressed, and left out")
-        for kind in boxes
-        if kind in (b"brob Exif", b"brob xml ")
-    ]
     return found
 
 
-def _metadata(header: Header, boxes: dict[bytes, bytes]) -> Metadata:
-    """Return EXIF and XMP from boxes, and the colours from the header."""
-    metadata = Metadata(lossless=header.lossless)
+def _metadata(
+    header: Header, boxes: dict[bytes, bytes], data: bytes, options: ReadOptions
+) -> tuple[Metadata, list[Loss]]:
+    """Return EXIF and XMP from boxes, and the colours from the header, and their losses."""
+    metadata, losses = Metadata(lossless=header.lossless), []
     if len(block := boxes.get(b"Exif", b"")) > 4:
         metadata.exif = exif.without_orientation(block[4 + int.from_bytes(block[:4], "big") :])
     if packet := boxes.get(b"xml "):
@@ -135,7 +159,25 @@ def _metadata(header: Header, boxes: dict[bytes, bytes]) -> Metadata:
     if header.gamma:
         fixed = [min(max(round(100_000 * value), 0), 2**31 - 1) for value in (header.gamma, *header.chromaticities)]
         metadata.png += [(b"gAMA", struct.pack(">I", fixed[0])), (b"cHRM", struct.pack(">8I", *fixed[1:]))]
-    return metadata
+    if header.colours is None and not header.gamma:
+        if header.profile and not header.lossless:
+            # libjxl converts from its own colour space to one that it knows.
+            metadata.png.append((b"cICP", _LINEAR_SRGB))
+            losses.append(_LOSSY_PROFILE if not header.floats else _LOSSY_PROFILE._replace(severe=False))
+        else:
+            metadata.icc, lost = _profile_of(data, options)
+            losses += lost
+    return metadata, losses
+
+
+def _profile_of(data: bytes, options: ReadOptions) -> tuple[bytes | None, list[Loss]]:
+    """Return the ICC profile of samples that are stored as they were, by pillow-jxl-plugin."""
+    try:
+        from pillow_jxl import Decoder
+
+        return bytes(Decoder(num_threads=options.threads or available_cores())(data)[3]), []
+    except (ImportError, RuntimeError) as error:
+        return None, [_NO_PLUGIN if isinstance(error, ImportError) else _NO_PROFILE]
 
 
 def write_jxl(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:

@@ -63,6 +63,8 @@ class Header(NamedTuple):
         Instead of a transfer function, with sRGB's primaries: the exponent of encoding, such as 1/2.2; or 0.
     chromaticities : tuple of float
         x and y of white, red, green and blue; empty where ``colours`` says them.
+    profile : bool
+        Whether the colours are those of an ICC profile, which the codestream holds behind the header.
     """
 
     width: int
@@ -77,6 +79,7 @@ class Header(NamedTuple):
     colours: tuple[int, int] | None = _SRGB
     gamma: float = 0.0
     chromaticities: tuple[float, ...] = ()
+    profile: bool = False
 
 
 class _Bits:
@@ -153,7 +156,7 @@ def parsed(codestream: bytes) -> Header:
         width, height = height, width
     return Header(
         width, height, depth, floats, encoding.gray, tuple(extra), premultiplied, animated, lossless, encoding.colours,
-        encoding.gamma, encoding.chromaticities,
+        encoding.gamma, encoding.chromaticities, encoding.profile,
     )  # fmt: skip
 
 
@@ -297,6 +300,7 @@ class _Encoding(NamedTuple):
     colours: tuple[int, int] | None = None
     gamma: float = 0.0
     chromaticities: tuple[float, ...] = ()
+    profile: bool = False
 
 
 def _colours(bits: _Bits) -> _Encoding:
@@ -305,7 +309,7 @@ def _colours(bits: _Bits) -> _Encoding:
     has_profile, space = bits.flag(), bits.enum()
     gray = space == _GRAY
     if has_profile or space == _XYB:
-        return _Encoding(gray)
+        return _Encoding(gray, profile=has_profile)
     white = bits.enum()
     white_point = _coordinates(bits, 1) if white == _CUSTOM else _WHITES.get(white)
     primaries = bits.enum() if not gray else 1
