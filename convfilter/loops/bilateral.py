@@ -1,9 +1,9 @@
-"""Means of the pixels of a window whose colour is near that of its centre: the bilateral filter.
+"""Bilateral filter: the mean of each window, weighted by distance and by difference of colour.
 
-A pixel's weight is a Gaussian of its distance from the centre times a Gaussian of how far its colour is from the
-centre's: one power of two, of both exponents' sum (C. Tomasi, R. Manduchi, "Bilateral filtering for gray and color
-images", ICCV 1998). A vector holds neighbouring outputs; colours lie in planes, so that one weight serves all of them.
-What is summed are differences from the centre: a flat window gives back its colour.
+A weight is the product of a Gaussian of the distance from the centre and a Gaussian of the difference from its colour,
+computed as one power of two (C. Tomasi, R. Manduchi, "Bilateral filtering for gray and color images", ICCV 1998). A
+vector holds neighbouring outputs. Each colour has a plane of its own, so that all colours share the weights.
+The loops sum differences from the centre, so that a window of one colour gives exactly that colour.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from convfilter.loops import vectors
 
 
 def split(tile, pitch, rows, cols, channels, colours, divisor, near, planes, plane, plane_pitch):
-    """Copy pixels into a plane for each of ``colours``, rows ``plane_pitch`` samples apart.
+    """Copy pixels into a plane for each of ``colours``, with rows ``plane_pitch`` samples apart.
 
-    Of a further channel, which says how much a pixel counts, one plane holds what is above 0 of it, and the next
-    ``near`` where that is so: what counts nothing has no colour, 0 here, that others could be near to. With a
-    ``divisor``, colours are divided by the further channel over it.
+    A further channel holds the weights of pixels. They fill one more plane, and the next holds ``near`` where they are
+    above 0, and 0 elsewhere: a pixel without weight has the colour 0, and its own mean does not depend on colours. With
+    a ``divisor`` above 0, colours are divided by weight / divisor.
     """
     zero = near - near
     for r in range(rows):
@@ -43,15 +43,17 @@ def average(
     planes, plane, pitch, step, rows, cols, colours, taps, spaces, count, centre, near, squared, voting, least, most,
     apart, sums, lines, width, out, out_pitch, channels,
 ):  # fmt: skip
-    """Write the mean of each window, colour by colour, behind each other with ``channels`` samples for each pixel.
+    """Write the mean of each window, with pixels ``channels`` samples apart.
 
-    ``planes`` are ``plane`` samples apart, with rows ``pitch`` samples apart; windows begin every ``step`` rows and at
-    every sample, ``taps`` lie so many samples behind that, and ``centre`` is the tap in the middle. A weight's exponent
-    to base 2 is ``spaces[tap] + near * distance**2``: the distance of two colours is the sum of their differences'
-    magnitudes, or, ``squared``, the root of the sum of their squares. With ``voting``, two planes behind the colours
-    hold what weights are multiplied by, and ``near`` for each centre. Sums of weights count as ``least`` to ``most``.
+    ``planes`` are ``plane`` samples apart, their rows ``pitch`` samples. Windows begin at every sample of every
+    ``step``-th row; ``taps`` are offsets from their first sample, and ``centre`` is the offset of the centre. The
+    exponent of a weight to base 2 is ``spaces[tap] + near * distance**2``, where the distance of two colours is the sum
+    of the magnitudes of their differences or, if ``squared``, the root of the sum of squares. If ``voting``, the two
+    planes after the colours hold the weights of pixels, and ``near`` for each centre. Sums of weights are clamped to
+    ``least`` and ``most``.
 
-    Scratch: ``apart`` and ``sums`` of a vector for each colour, ``lines`` of ``width`` samples, whole vectors.
+    Scratch: ``apart`` and ``sums`` of a vector for each colour; ``lines`` of ``width`` samples for each colour, whole
+    vectors.
     """
     lanes = vectors.lanes(planes)
     zero = vectors.spread(planes, 0)
@@ -101,13 +103,13 @@ def _join(lines, width, cols, colours, out, o, channels):
             out[o + p * channels + c] = lines[c * width + p]
 
 
-#: The same with sums in registers.
+#: ``average`` for a fixed number of colours, with sums in registers.
 _AVERAGE = Template('''
 def average_$colours(
     planes, plane, pitch, step, rows, cols, colours, taps, spaces, count, centre, near, squared, voting, least, most,
     apart, sums, lines, width, out, out_pitch, channels,
 ):
-    """Do as ``average`` does, for $colours colours; ``colours``, ``apart`` and ``sums`` are not looked at."""
+    """Do the same as ``average`` for $colours colours; ``colours``, ``apart`` and ``sums`` are not used."""
     lanes = vectors.lanes(planes)
     zero = vectors.spread(planes, 0)
     for row in range(rows):

@@ -1,9 +1,9 @@
-"""The guided filter: the line from guide to picture that fits each window best, and the means of all lines of a pixel.
+"""Guided filter: the linear function of the guide that fits the picture best in each window, and means of all fits.
 
-Windows are sums that move: rows enter and leave the sums of columns, and along a row a window is the difference of two
-sums from its start. So the cost does not grow with the radius (K. He, J. Sun, X. Tang, "Guided image filtering", ECCV
-2010). Samples lie in planes, rows padded by the radius on both sides, and are taken about the middle of their range,
-where squares lose fewer digits.
+Rows are added to and subtracted from sums of columns, and the sum of a window is the difference of two prefix sums of
+these. So the cost does not grow with the radius (K. He, J. Sun, X. Tang, "Guided image filtering", ECCV 2010). Samples
+lie in planes, with rows padded by the radius on both sides. The middle of their range is subtracted first, so that
+squares lose fewer digits.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ def fit(
     guide, picture, pitch, rows, cols, radius, alike, guide_middle, middle, epsilon, sums, running, slopes, shifts,
     out_pitch,
 ):  # fmt: skip
-    """Write slope and shift of the line of each window, about the middles of guide and picture.
+    """Write slope and shift of each window's linear function, for samples less the middles of guide and picture.
 
-    Row y of ``rows`` sees rows y to y + 2 ``radius`` of ``guide`` and ``picture``, whose rows are ``pitch`` samples
+    The windows of row y cover rows y to y + 2 ``radius`` of ``guide`` and ``picture``, whose rows are ``pitch`` samples
     apart: whole vectors. If they are ``alike``, the picture is not read.
 
-    Scratch: ``sums`` of 4 rows, ``running`` of 4 rows of ``pitch`` and a vector of samples more.
+    Scratch: ``sums`` of 4 rows, ``running`` of 4 rows of ``pitch`` samples and a vector.
     """
     lanes = vectors.lanes(sums)
     side = 2 * radius + 1
@@ -61,7 +61,7 @@ def fit(
 
 
 def _enter(guide, picture, i, pitch, alike, guide_middle, middle, sign, sums):
-    """Add a row to the sums of columns, or with a negative sign take it away."""
+    """Add a row to the sums of columns; with a negative sign, subtract it."""
     lanes = vectors.lanes(sums)
     minus, other_minus, times = (
         vectors.spread(sums, guide_middle),
@@ -83,7 +83,7 @@ def _enter(guide, picture, i, pitch, alike, guide_middle, middle, sign, sums):
 
 
 def _run(sums, i, count, running, o):
-    """Write the sums of what stands before each place."""
+    """Write the prefix sums of a row: for each place, the sum of all samples before it."""
     total = 0.0
     running[o] = total
     for x in range(count):
@@ -99,9 +99,9 @@ def fit_colours(
     guide, plane, picture, pitch, rows, cols, radius, guide_middle, middle, epsilon, sums, running, slopes, slope_plane,
     shifts, out_pitch,
 ):  # fmt: skip
-    """Do the same for three planes of a guide, ``plane`` samples apart: three slopes, by the guide's covariance.
+    """Write three slopes and the shift for a guide of three planes, ``plane`` samples apart, by its covariance.
 
-    Scratch: ``sums`` of 13 rows, ``running`` of 13 rows of ``pitch`` and a vector of samples more.
+    Otherwise as ``fit``. Scratch: ``sums`` of 13 rows, ``running`` of 13 rows of ``pitch`` samples and a vector.
     """
     lanes = vectors.lanes(sums)
     side = 2 * radius + 1
@@ -199,11 +199,11 @@ def follow_lines(
     slopes, slope_plane, shifts, pitch, places, rows, cols, radius, index, guide, plane, guide_pitch, guide_rows,
     planes, guide_middle, middle, sums, running, line, out, out_pitch, channels,
 ):  # fmt: skip
-    """Write what the means of all lines of a pixel give at its guide, one sample in ``channels`` behind the other.
+    """Write the mean linear function of each pixel at the pixel's guide, with results ``channels`` samples apart.
 
-    Row y of ``rows`` lies in the lines of rows ``places[y]`` to ``places[y + 2 radius]``, and column x in those of
-    columns ``index[x]`` to ``index[x + 2 radius]``. ``slopes`` has ``planes`` planes; the guide of row y begins
-    ``radius`` samples behind row ``guide_rows[y]`` of ``guide``, whose planes are ``plane`` samples apart.
+    The windows that cover row y are those of rows ``places[y]`` to ``places[y + 2 radius]``, and those of column x lie
+    in columns ``index[x]`` to ``index[x + 2 radius]``. ``slopes`` has ``planes`` planes; the guide of row y begins
+    ``radius`` samples after the start of row ``guide_rows[y]`` of ``guide``, whose planes are ``plane`` samples apart.
 
     Scratch: ``sums`` of a row for each plane and one more, ``running`` of as many rows of ``line`` samples.
     """
