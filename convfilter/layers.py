@@ -1,4 +1,4 @@
-"""The layers of convolutional networks as functions on arrays: pooling, convolution with bias, and its transpose.
+"""Layers of convolutional networks as functions on arrays: pooling, convolution with bias, transposed convolution.
 
 Images, results and sizes are as in :mod:`convfilter.api`.
 """
@@ -35,17 +35,17 @@ def max_pool(
     padding: PaddingLike = 0,
     **keywords: Unpack[PoolKeywords],
 ) -> Image:
-    """Keep the largest sample of each window of ``size`` (rows, cols); padded cells are ignored.
+    """Max pooling: the largest sample of each window of ``size`` (rows, cols); padded cells are ignored.
 
-    The stride defaults to the window; size "global" is the whole image. ``ceil=True`` keeps a last window that begins
-    on the image and ends beyond the padding.
+    The stride is the window's size by default; size "global" is the whole image. With ``ceil=True`` there is a last
+    window that begins on the image and ends beyond the padding.
 
     Raises
     ------
     ParameterError
         A parameter is out of range.
     SizeError
-        Nothing is left, or a window holds only padding.
+        The result has no pixels, or a window holds only padding.
 
     Examples
     --------
@@ -65,9 +65,9 @@ def min_pool(
     padding: PaddingLike = 0,
     **keywords: Unpack[PoolKeywords],
 ) -> Image:
-    """Keep the smallest sample of each window of ``size`` (rows, cols); padded cells are ignored.
+    """Min pooling: the smallest sample of each window of ``size`` (rows, cols); padded cells are ignored.
 
-    The stride defaults to the window. Errors as in :func:`max_pool`.
+    The stride is the window's size by default. Errors as in :func:`max_pool`.
     """
     return _pool(image, Pooling("min", _window(size)), stride, padding, keywords)
 
@@ -82,10 +82,10 @@ def average_pool(
     count_padding: bool = False,
     **keywords: Unpack[PoolKeywords],
 ) -> Image:
-    """Keep the mean of each window of ``size`` (rows, cols); padded cells do not count.
+    """Average pooling: the mean of each window of ``size`` (rows, cols); padded cells do not count.
 
-    They count as zeros with ``count_padding``, as in PyTorch (``count_include_pad``); what ``ceil`` adds beyond them
-    never does. Otherwise as :func:`max_pool`, errors too.
+    With ``count_padding`` they count as zeros, as in PyTorch (``count_include_pad``); cells that ``ceil`` adds beyond
+    the padding never count. Otherwise, and in its errors, as :func:`max_pool`.
     """
     return _pool(image, Pooling("average", _window(size), count_padding), stride, padding, keywords)
 
@@ -100,9 +100,9 @@ def lp_pool(
     p: float = 2.0,
     **keywords: Unpack[PoolKeywords],
 ) -> Image:
-    """Keep ``(sum of |x|**p) ** (1/p)`` of each window of ``size`` (rows, cols); padded cells add nothing.
+    """Lp pooling: ``(sum of |x|**p) ** (1/p)`` of each window of ``size`` (rows, cols); padded cells add nothing.
 
-    The stride defaults to the window. Errors as in :func:`max_pool`.
+    The stride is the window's size by default. Errors as in :func:`max_pool`.
     """
     window = _window(size)
     if window is None:
@@ -128,12 +128,12 @@ def conv2d(
     slope: npt.ArrayLike | None = None,
     **keywords: Unpack[FilterKeywords],
 ) -> Image:
-    """Run a convolutional layer: kernels across channels, then batch normalisation, then an activation.
+    """Convolutional layer: kernels across channels, then batch normalisation, then an activation.
 
     Parameters
     ----------
     image : (H, W) or (H, W, C_in) array
-        Bias and activation count with white as 1, whatever the type.
+        For bias and activation white is 1, whatever the type. With ``alpha``, the layer sees colours over black.
     weight : (C_out, C_in / groups, K_h, K_w) array_like
     bias : (C_out,) array_like, optional
     groups : int
@@ -162,7 +162,7 @@ def conv2d(
     ParameterError
         Another parameter is out of range, or the image's channels do not match the weight.
     SizeError
-        Nothing is left of the image.
+        The result has no pixels.
 
     Examples
     --------
@@ -199,15 +199,15 @@ def conv_transpose2d(
     slope: npt.ArrayLike | None = None,
     **keywords: Unpack[PoolKeywords],
 ) -> Image:
-    """Run a transposed convolutional layer: each sample adds its weights to the result, ``stride`` apart.
+    """Transposed convolutional layer: each sample times the kernel is added to the result, ``stride`` pixels apart.
 
     The result has ``(size - 1) * stride - 2 * padding + dilation * (K - 1) + output_padding + 1`` pixels on an axis.
 
     Parameters
     ----------
-    image : (H, W) or (H, W, C_in) array of uint8, uint16 or float32
+    image, bias, groups, mean, var, gamma, beta, eps, activation, slope
+        As for :func:`conv2d`.
     weight : (C_in, C_out / groups, K_h, K_w) array_like
-    bias : (C_out,) array_like, optional
     stride : int or (rows, cols)
         Distance of two samples in the result.
     padding : str, int, (rows, cols), ((top, bottom), (left, right)) or (left, top, right, bottom)
@@ -215,8 +215,11 @@ def conv_transpose2d(
         ``size * stride`` of them.
     output_padding : int or (rows, cols)
         Rows and columns added below and to the right, fewer than stride or dilation.
-    groups, mean, var, gamma, beta, eps, activation, slope
-        As for :func:`conv2d`.
+
+    Returns
+    -------
+    (H', W') or (H', W', C_out) array
+        Of the image's type, or ``dtype``.
 
     Raises
     ------

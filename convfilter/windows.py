@@ -1,6 +1,6 @@
-"""Functions on arrays for filters of windows that are not weighted sums: ranks, extremes, edges, smoothing.
+"""Nonlinear filters of windows as functions on arrays: ranks, morphology, Canny's edges, edge-preserving smoothing.
 
-Images are (rows, cols) or (rows, cols, channels) arrays of uint8, uint16 or float32; sizes are (rows, cols).
+Images, results and sizes are as in :mod:`convfilter.api`.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from convfilter.filters.stage import Bilateral, Canny, Guided, Morphology, Paddi
 from convfilter.guides import samples_of
 from convfilter.keywords import FilterKeywords, Image, ImageLike, RunKeywords, documented, whole_pair
 
-#: N, (rows, cols), "disk:RADIUS", or an array that is not 0 where a pixel counts.
+#: N, (rows, cols), "disk:RADIUS", or an array that is nonzero where a pixel belongs to the window.
 WindowLike: TypeAlias = int | tuple[int, int] | str | npt.NDArray[np.generic] | list[list[float]]
 
 
 @documented(FilterKeywords)
 def median(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywords]) -> Image:
-    """Take the median of each window, as ``numpy.median`` defines it, rounded once.
+    """Median of each window, as ``numpy.median`` defines it, rounded once.
 
     Parameters
     ----------
-    image : (H, W) or (H, W, C) array of uint8, uint16 or float32
-        With ``alpha``, pixels vote with their opacity; transparent ones have no vote.
+    image : (H, W) or (H, W, C) array
+        With ``alpha``, samples are weighted with their opacity: a weighted median.
     window : int, (rows, cols), str or (K_h, K_w) array_like
-        A side, or both; ``"disk:3"``, all pixels whose centres lie within 3 pixels; or a footprint, whose
-        pixels count where it is not 0.
+        Side in pixels, or both sides; ``"disk:R"``, the pixels whose centres lie within R pixels; or a footprint, which
+        is nonzero where a pixel belongs to the window.
     **keywords
         See Other Parameters.
 
@@ -44,9 +44,9 @@ def median(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywor
     Raises
     ------
     ParameterError
-        A window without pixels, or another parameter out of range.
+        The window has no pixels, or another parameter is out of range.
     SizeError
-        Nothing is left of the image.
+        The result has no pixels.
 
     Examples
     --------
@@ -59,15 +59,16 @@ def median(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywor
 
 @documented(FilterKeywords)
 def percentile(image: ImageLike, window: WindowLike, p: float, **keywords: Unpack[FilterKeywords]) -> Image:
-    """Take a percentile of each window, as ``numpy.percentile`` defines it by its method "linear", rounded once.
+    """Percentile of each window, as ``numpy.percentile`` defines it with method "linear", rounded once.
 
     Parameters
     ----------
-    image : (H, W) or (H, W, C) array of uint8, uint16 or float32
+    image : (H, W) or (H, W, C) array
     window : int, (rows, cols), str or (K_h, K_w) array_like
         As for :func:`median`.
     p : float
-        The fraction of a window's samples below the result, from 0 (the least) to 1 (the largest).
+        Fraction of the window's samples below the result: 0 for the minimum, 0.9 for the 90th percentile, 1 for the
+        maximum.
     **keywords
         See Other Parameters.
 
@@ -79,9 +80,9 @@ def percentile(image: ImageLike, window: WindowLike, p: float, **keywords: Unpac
     Raises
     ------
     ParameterError
-        ``p`` is no fraction, or another parameter is out of range.
+        ``p`` is not from 0 to 1, or another parameter is out of range.
     SizeError
-        Nothing is left of the image.
+        The result has no pixels.
 
     Examples
     --------
@@ -94,12 +95,12 @@ def percentile(image: ImageLike, window: WindowLike, p: float, **keywords: Unpac
 
 @documented(FilterKeywords)
 def erode(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywords]) -> Image:
-    """Erode: take the least sample under a footprint, ``min of f(x + b) for b in the footprint``.
+    """Erosion: the minimum under a footprint, ``min of f(x + b) for b in the footprint``.
 
     Parameters
     ----------
-    image : (H, W) or (H, W, C) array of uint8, uint16 or float32
-        With ``alpha``, extremes are those of colours times alpha, as in pooling.
+    image : (H, W) or (H, W, C) array
+        With ``alpha``, the minimum is that of colours times alpha, as in pooling.
     window : int, (rows, cols), str or (K_h, K_w) array_like
         The footprint; as for :func:`median`.
     **keywords
@@ -113,9 +114,9 @@ def erode(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeyword
     Raises
     ------
     ParameterError
-        A footprint without pixels, or another parameter out of range.
+        The footprint has no pixels, or another parameter is out of range.
     SizeError
-        Nothing is left of the image.
+        The result has no pixels.
 
     Examples
     --------
@@ -128,7 +129,7 @@ def erode(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeyword
 
 @documented(FilterKeywords)
 def dilate(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywords]) -> Image:
-    """Dilate: take the largest sample under the footprint rotated by 180 degrees, ``max of f(x - b)``.
+    """Dilation: the maximum under the footprint rotated by 180 degrees, ``max of f(x - b) for b in the footprint``.
 
     Parameters, result and errors as for :func:`erode`.
     """
@@ -137,7 +138,7 @@ def dilate(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywor
 
 @documented(FilterKeywords)
 def opening(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywords]) -> Image:
-    """Erode, then dilate: bright details smaller than the footprint disappear.
+    """Open: an erosion, then a dilation, which removes bright details smaller than the footprint.
 
     Parameters, result and errors as for :func:`erode`.
     """
@@ -146,7 +147,7 @@ def opening(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywo
 
 @documented(FilterKeywords)
 def closing(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywords]) -> Image:
-    """Dilate, then erode: dark details smaller than the footprint disappear.
+    """Close: a dilation, then an erosion, which removes dark details smaller than the footprint.
 
     Parameters, result and errors as for :func:`erode`.
     """
@@ -155,7 +156,7 @@ def closing(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywo
 
 @documented(FilterKeywords)
 def morphological_gradient(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywords]) -> Image:
-    """Subtract the erosion from the dilation: edges, as wide as the footprint.
+    """Morphological gradient: the dilation minus the erosion. Edges are as wide as the footprint.
 
     Parameters, result and errors as for :func:`erode`.
     """
@@ -164,7 +165,7 @@ def morphological_gradient(image: ImageLike, window: WindowLike, **keywords: Unp
 
 @documented(FilterKeywords)
 def top_hat(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywords]) -> Image:
-    """Subtract the opening from the image: what is bright and smaller than the footprint stays.
+    """White top hat: the image minus its opening. Bright details smaller than the footprint remain.
 
     Parameters, result and errors as for :func:`erode`.
     """
@@ -173,7 +174,7 @@ def top_hat(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywo
 
 @documented(FilterKeywords)
 def black_hat(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywords]) -> Image:
-    """Subtract the image from the closing: what is dark and smaller than the footprint stays.
+    """Black top hat: the closing minus the image. Dark details smaller than the footprint remain.
 
     Parameters, result and errors as for :func:`erode`.
     """
@@ -184,17 +185,18 @@ def black_hat(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKey
 def canny(
     image: ImageLike, sigma: float = 1.0, low: float = 0.1, high: float = 0.2, **keywords: Unpack[RunKeywords]
 ) -> Image:
-    """Find edges one pixel wide, as ``skimage.feature.canny`` does on each channel.
+    """Canny's edges, one pixel wide, as ``skimage.feature.canny`` finds them in each channel.
 
     Parameters
     ----------
-    image : (H, W) or (H, W, C) array of uint8, uint16 or float32
-        What is transparent counts as black; alpha stays.
+    image : (H, W) or (H, W, C) array
+        With ``alpha``, edges are those of colours over black; alpha does not change.
     sigma : float
-        Standard deviation of the Gaussian before, in pixels, 0 to 100; it is cut at 4 sigma.
+        Standard deviation of the Gaussian blur, in pixels, 0 to 100; its kernel is cut at 4 sigma.
     low, high : float
-        Magnitudes of Sobel's gradient, as fractions of full scale: ridges of ``high`` are edges, and those of ``low``
-        that hang together with one, by sides or corners. The gradient of a step is 4 times the step.
+        Thresholds of the magnitude of Sobel's gradient, as fractions of full scale; a step has a gradient of 4 times
+        the step. Ridges of at least ``high`` are edges, and ridges of at least ``low`` that are connected to these by
+        sides or corners.
     **keywords
         See Other Parameters.
 
@@ -227,23 +229,23 @@ def bilateral_filter(
     distance: Literal["l1", "l2"] = "l1",
     **keywords: Unpack[FilterKeywords],
 ) -> Image:
-    """Smooth all but edges: the mean of the pixels around, weighted by their distance and by how near their colour is.
+    """Bilateral filter: the mean of the pixels around each, weighted by distance and by difference of colour.
 
     Parameters
     ----------
-    image : (H, W) or (H, W, C) array of uint8, uint16 or float32
-        All channels of a pixel have one weight, that of their colour. With ``alpha``, pixels also count with their
-        opacity, a transparent one takes the mean of those around whatever their colours, and alpha stays.
+    image : (H, W) or (H, W, C) array
+        A pixel has one weight for all channels. With ``alpha``, weights are also multiplied with opacity, a
+        transparent pixel becomes the mean of those around it, whatever their colours, and alpha does not change.
     sigma_space : float
-        Standard deviation of the Gaussian of the distance, in pixels, above 0.
+        Standard deviation of the Gaussian of distance, in pixels, above 0.
     sigma_range : float
-        Standard deviation of the Gaussian of how colours differ, as a fraction of full scale; above 0.
+        Standard deviation of the Gaussian of difference of colour, as a fraction of full scale, above 0.
     radius : int, optional
-        Pixels whose centres lie within so many pixels count, 1 to 500; by default within 3 ``sigma_space``. The ``d``
-        of OpenCV is ``2 * radius + 1``.
+        Radius of the window, a disk, in pixels, 1 to 500; by default 3 ``sigma_space``, rounded. OpenCV's ``d`` is
+        ``2 * radius + 1``.
     distance : {"l1", "l2"}
-        How two colours differ: by the sum of their channels' differences, as in OpenCV, or by the root of the sum of
-        their squares.
+        Difference of two colours: the sum of the magnitudes of their channels' differences, as in OpenCV, or the root
+        of the sum of squares.
     **keywords
         See Other Parameters.
 
@@ -257,7 +259,7 @@ def bilateral_filter(
     ParameterError
         A parameter is out of range.
     SizeError
-        Nothing is left of the image.
+        The result has no pixels.
 
     References
     ----------
@@ -283,21 +285,21 @@ def guided_filter(
     padding_mode: PaddingMode = "edge",
     **keywords: Unpack[RunKeywords],
 ) -> Image:
-    """Smooth all but edges: in every window a straight line from the guide to the image, and the mean of all lines.
+    """Guided filter: a linear function of the guide is fitted to the image in each window, and all fits are averaged.
 
     Parameters
     ----------
-    image : (H, W) or (H, W, C) array of uint8, uint16 or float32
-        What is transparent counts as black; alpha stays.
+    image : (H, W) or (H, W, C) array
+        With ``alpha``, colours over black are filtered; alpha does not change.
     radius : int
-        Of the windows, in pixels, 1 to 5000; the time does not depend on it.
+        Radius of the windows, which are squares, in pixels, 1 to 5000; the time does not depend on it.
     eps : float
-        The variance below which a window is smoothed, for samples whose white is 1; above 0.
-    guide : (H, W) or (H, W, 3) array of uint8, uint16 or float32, optional
-        Whose edges are kept, for all channels; that of three colours by their covariance. By default each channel
-        guides itself.
+        Variance below which a window is smoothed, for samples whose white is 1; above 0.
+    guide : (H, W) or (H, W, 3) array, optional
+        Image whose edges stay sharp, used for all channels; three colours are fitted together, by their covariance. By
+        default each channel is its own guide.
     padding_mode : {"edge", "reflect", "symmetric", "wrap"}
-        What lies beyond the border, for both means.
+        Samples beyond the border, for both means.
     **keywords
         See Other Parameters.
 
@@ -309,7 +311,7 @@ def guided_filter(
     Raises
     ------
     ParameterError
-        A parameter out of range, or a guide of another size.
+        A parameter is out of range, or the guide has another size.
 
     References
     ----------
@@ -333,12 +335,12 @@ def guided_filter(
 
 
 def window_of(window: WindowLike) -> Kernel:
-    """Return a window as a kernel that is not 0 where a pixel counts.
+    """Convert a window to a kernel that is nonzero where a pixel belongs to it.
 
     Raises
     ------
     ParameterError
-        It has no pixels, or is none.
+        The window has no pixels, or is neither a size, a text nor an array.
     """
     if isinstance(window, str):
         return footprints.of_text(window)

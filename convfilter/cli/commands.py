@@ -5,13 +5,13 @@ from __future__ import annotations
 #: A command's own help begins with its summary. ``--help`` prints them without importing the commands, which would take
 #: longer.
 COMMANDS = {
-    "blur": "Blur with a Gaussian or a box.",
-    "edges": "Find edges with Sobel, Scharr, Prewitt or Laplacian kernels.",
+    "blur": "Blur with a Gaussian, a box, or edges that stay sharp.",
+    "edges": "Find edges: gradients (Sobel and others), Laplacian, compass kernels, Canny.",
     "sharpen": "Sharpen by unsharp mask.",
     "convolve": "Filter with your own weights.",
     "pool": "Keep the largest, the least or the mean sample of each window.",
-    "rank": "Keep the median or a percentile of each window.",
-    "morph": "Erode, dilate, open or close with a footprint, or take what that changes.",
+    "rank": "Compute the median or a percentile of each window.",
+    "morph": "Erode, dilate, open or close with a footprint, or compute the differences.",
     "apply": "Run a stack of filters, first to last.",
     "try": "Try filters on a picture, with sliders, on a page in the browser.",
     "plan": "Show sizes, algorithms and cost of a stack, without running it.",

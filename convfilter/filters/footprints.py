@@ -1,4 +1,4 @@
-"""Windows of any shape: a rectangle, a disk, or where a kernel is not 0."""
+"""Footprints: rectangles, disks, and the nonzero cells of kernels."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def of_cells(cells: npt.ArrayLike) -> Kernel:
     Raises
     ------
     ParameterError
-        There are no cells, or only zeros, or the array has more than two axes or 2**20 cells.
+        All cells are 0, or the array is empty, or has more than two axes or 2**20 cells.
     """
     array = np.asarray(cells)
     array = array[np.newaxis] if array.ndim == 1 else array

@@ -1,13 +1,11 @@
 """Layers from .npz, .npy and .safetensors files.
 
-An .npy file is the weight alone. The others hold ``weight`` and whatever of
-``bias``, ``mean``, ``var``, ``gamma``, ``beta``, ``eps``, ``slope``, ``groups``,
-``stride``, ``dilation``, ``padding`` there is ((rows, cols), or one number; four
-numbers of padding are (left, top, right, bottom)), and ``activation`` and
-``padding_mode``: text in .npz, metadata in .safetensors. PyTorch's names for the
-batch normalisation (``running_mean``, ``running_var``) are understood too.
-``slope`` is one number, or one for each output channel (prelu). A state dict of PyTorch's
-is understood, too: see ``state_dicts``.
+An .npy file is the weight alone. The others hold ``weight`` and, optionally, ``bias``, ``mean``, ``var``, ``gamma``,
+``beta``, ``eps``, ``slope``, ``groups``, ``stride``, ``dilation``, ``padding``, ``output_padding``, ``activation`` and
+``padding_mode``. Geometry is (rows, cols), or one number; four numbers of padding are (left, top, right, bottom).
+Words are arrays of text in .npz, and metadata in .safetensors. PyTorch's names of a batch normalisation
+(``running_mean``, ``running_var``) are known too. ``slope`` is one number, or one for each output channel (prelu). For
+state dicts of PyTorch see ``state_dicts``.
 """
 
 from __future__ import annotations

@@ -36,14 +36,14 @@ def layer(
         If ``transposed``, (C_in, C_out / groups, K_h, K_w), as PyTorch and ONNX have it.
     bias : (C_out,) array_like, optional
     mean, var, gamma, beta : (C_out,) array_like, optional
-        Of a batch normalisation in inference: gamma * (x - mean) / sqrt(var + eps) + beta.
-        It is there if mean or var is.
+        Parameters of a batch normalisation in inference, ``gamma * (x - mean) / sqrt(var + eps) + beta``; without mean
+        and var there is none.
     eps : float
-        Above 0.
+        Added to ``var``, above 0.
     activation : {"none", "relu", "prelu", "leaky_relu", "sigmoid", "tanh", "elu", ...}
-        One of ``LAYER_ACTIVATIONS``, with the numbers that the filter of that name has by default.
+        One of ``LAYER_ACTIVATIONS``: the filter of that name with its default parameters.
     slope : float, or (C_out,) array_like, optional
-        Below zero: of leaky_relu, by default 0.01; or of prelu, one for all channels or one for each.
+        Slope for negative values: of leaky_relu, by default 0.01; of prelu, one for all channels or one for each.
     groups : int
         Number of groups of output channels, each of which reads its own share of the input channels.
     transposed : bool
@@ -54,7 +54,7 @@ def layer(
     Raises
     ------
     KernelFileError
-        Numbers are missing or not finite, or shapes do not match; the message names both.
+        Numbers are not finite, or shapes do not match; the message names both.
     ParameterError
         The activation is unknown, or eps or groups out of range.
 

@@ -1,4 +1,4 @@
-"""Normalisations of each picture by itself, as stages: by means of all its pixels."""
+"""Instance, group and local response normalisation as stages."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from convfilter.filters.stage import Join, LocalResponse, Point, Pooling, Stage
 
 
 def instance(epsilon: float, *, channels: int = 1, groups: int | None = None, name: str = "") -> tuple[Stage, ...]:
-    """Take the mean of each channel, or of each group of channels, off; divide by the root of variance + epsilon.
+    """Return instance or group normalisation: ``(x - mean) / sqrt(variance + epsilon)`` over all pixels.
 
     Parameters
     ----------
     epsilon : float
-        Of samples whose white is 1; above 0.
+        Added to the variance of samples whose white is 1; above 0.
     channels, groups : int
-        Without ``groups``, each channel counts by itself, however many there are.
+        Number of channels, and of groups of neighbouring channels with a common mean and variance; without ``groups``,
+        each channel has its own, and ``channels`` is not needed.
     name : str
-        What the names of the stages begin with.
+        First part of the names of the stages.
 
     Notes
     -----
@@ -45,5 +46,5 @@ def instance(epsilon: float, *, channels: int = 1, groups: int | None = None, na
 
 
 def response(size: int, alpha: float, beta: float, bias: float) -> Stage:
-    """Divide each sample by a power of the squares of the channels around it (A. Krizhevsky et al., 2012)."""
+    """Return local response normalisation (A. Krizhevsky et al., 2012); see :class:`LocalResponse`."""
     return Stage(LocalResponse(size, alpha, beta, bias))
