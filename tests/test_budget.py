@@ -10,7 +10,8 @@ import reference
 from convfilter.executor.run import run_array
 from convfilter.filters import stack
 from convfilter.planning import plan_stack
-from convfilter.planning.budget import PROMISED, budget, misplaced
+from convfilter.planning.budget import PROMISED, budget
+from convfilter.planning.methods.gaussian import misplaced
 from convfilter.report.plan_text import as_json, budget_lines
 
 

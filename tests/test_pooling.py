@@ -10,7 +10,7 @@ import convfilter
 from convfilter.methods.extremes import nearest_cells
 from convfilter.planning import AxisPlan
 from convfilter.planning.arithmetic import real_cells
-from convfilter.planning.pooling import blocks_of, comparisons, stretch_of
+from convfilter.planning.methods.extremes import blocks_of, comparisons, stretch_of
 
 AXES = st.builds(
     AxisPlan, st.integers(1, 40), st.integers(1, 200), st.integers(1, 9), st.integers(1, 5), *[st.integers(0, 60)] * 2

@@ -26,8 +26,8 @@ from convfilter.engine.workers import TileWorker, Workers
 from convfilter.filters.stage import Pooling
 from convfilter.native.loop import Loop
 from convfilter.planning import StagePlan, counted_cells, full_scale, is_wide
-from convfilter.planning.plan import BOX_STEP_ROWS, BOX_STEP_SAMPLES
-from convfilter.planning.pooling import LARGEST_SUM
+from convfilter.planning.methods.box import PASS_ROWS, PASS_SAMPLES
+from convfilter.planning.methods.extremes import LARGEST_SUM
 
 _SOURCE = "{S}* i8 i8* i8 i8 i8 i8* {W}* i8 i8* i8 i8 i8 i8 i8 i8 {W}* i4* i4* i8"
 _MEANS = _SOURCE + " {R}* {R}* i8 i8 i8 {S}* i8 i8 i8"
@@ -241,7 +241,7 @@ def _running_sums(
     run_down, run_right = RUN_DOWN.variant(A=scratch.dtype), RUN_RIGHT.variant(A=scratch.dtype)
     pitch = columns.count * channels
     length = cols_axis.output * channels
-    step = max(1, min(BOX_STEP_ROWS, BOX_STEP_SAMPLES // pitch) // rows_axis.stride)
+    step = max(1, min(PASS_ROWS, PASS_SAMPLES // pitch) // rows_axis.stride)
     total = _first_window(mapped, scratch, columns, top)
     for first in range(top, bottom, step):
         last = min(first + step, bottom)
@@ -277,7 +277,7 @@ def _first_window(mapped: MappedStage, scratch: Scratch, columns: Columns, top: 
     total = scratch.get("total", length)
     total[:length] = 0
     start = top * mapped.plan.rows.stride
-    step = max(1, min(BOX_STEP_ROWS, BOX_STEP_SAMPLES // length))
+    step = max(1, min(PASS_ROWS, PASS_SAMPLES // length))
     for first in range(start, start + mapped.plan.rows.kernel, step):
         rows = mapped.row_index[first : min(first + step, start + mapped.plan.rows.kernel)]
         tile, pitch = mapped.source.load(scratch, "tile", rows, columns)

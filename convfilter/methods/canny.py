@@ -16,7 +16,7 @@ from convfilter.filters import kernels
 from convfilter.filters.stage import Canny
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR
-from convfilter.planning.canny import canny_block_rows, radius_of
+from convfilter.planning.methods.canny import canny_block_rows, radius_of
 from convfilter.planning.task import CANNY_SIGMAS
 
 SMOOTH = Loop("canny", "smooth", "D* i8 i8 i8 D* i8 i8 D* i8")

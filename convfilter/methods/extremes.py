@@ -26,8 +26,7 @@ from convfilter.filters.stage import Pooling
 from convfilter.methods import box
 from convfilter.native.loop import Loop
 from convfilter.planning import AxisPlan, is_wide
-from convfilter.planning.plan import part_cols
-from convfilter.planning.pooling import BETWEEN_ROWS, are_compared, blocks_of, rows_between
+from convfilter.planning.methods.extremes import BETWEEN_ROWS, are_compared, blocks_of, part_cols, rows_between
 
 _SIGNATURE = "X* i8 i8* i8 i8 i8 i8 i8 i8* i8 i8 i8 i8 i8 i8 X* X* X* X* X* X* X* i8 i8 i8 i8"
 LARGEST = Loop("extreme", "largest", _SIGNATURE)

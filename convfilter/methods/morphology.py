@@ -31,7 +31,7 @@ from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, plan_stack
 from convfilter.planning.chains import block_rows
 from convfilter.planning.composites import opening
-from convfilter.planning.morphology import cells_of, footprint_cols, is_composite
+from convfilter.planning.methods.morphology import cells_of, footprint_cols, is_composite
 from convfilter.sample_types import real_of
 
 _SIGNATURE = "M* i8 i8 i8 i8 i8* i8* i8 i8* i8* i8 i8 i8 i8 M* i8 M* i8"

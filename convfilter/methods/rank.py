@@ -29,7 +29,7 @@ from convfilter.filters.stage import Rank
 from convfilter.methods import medians
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, is_wide
-from convfilter.planning.ranks import network_of, rank_of, ranks_of, strip_cols
+from convfilter.planning.methods.rank import network_of, rank_of, ranks_of, strip_cols
 from convfilter.record import record
 
 SELECT = Loop("select", "select", "K* i8 i8 i8 i8 i8 i8 i8* i8 K* i8 i8* i8 i8* i8 i8 i8 K* K* K* i8")

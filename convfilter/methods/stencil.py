@@ -27,7 +27,7 @@ from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Gradient, UnsharpMask
 from convfilter.methods.horizontal import horizontal_of, natural_columns
 from convfilter.native.loop import Loop
-from convfilter.planning import is_fused
+from convfilter.planning.methods.stencil import is_fused
 from convfilter.planning.ring import STEP_ROWS, AnyRing, any_ring
 from convfilter.planning.strips import OWN_BYTES, counting, strip_cols, whole_vectors
 

@@ -4,7 +4,8 @@ Pure functions without pictures or threads.
 """
 
 from convfilter.planning.arithmetic import AxisPlan, counted_cells, real_cells
-from convfilter.planning.methods import ALGORITHMS, Algorithm, applicable, is_fused
+from convfilter.planning.method import ALGORITHMS, Algorithm
+from convfilter.planning.methods import applicable
 from convfilter.planning.plan import Plan, plan_stack
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import LUMINANCE, LUMINANCE_DIVISOR, Task
@@ -22,7 +23,6 @@ __all__ = [
     "applicable",
     "counted_cells",
     "full_scale",
-    "is_fused",
     "is_whole",
     "is_wide",
     "plan_stack",

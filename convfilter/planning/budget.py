@@ -18,17 +18,16 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.filters.multirate import Rates
 from convfilter.filters.stage import (
     ACTIVATIONS,
-    Layer,
     Morphology,
-    Orientation,
     Point,
     Pooling,
     Rank,
 )
 from convfilter.planning.gains import largest_gain, times
+from convfilter.planning.method import Method
+from convfilter.planning.methods import methods_of
 from convfilter.planning.plan import Plan
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.sample_types import full_scale, is_whole
@@ -107,7 +106,7 @@ def budget(plan: Plan, out_dtype: npt.DTypeLike | None = None) -> Budget:
     for number, (stage, gain) in enumerate(zip(plan.stages, gains, strict=True)):
         own = _gain(stage) if whole and not isinstance(stage.stage.operator, Point) else 1.0
         stored = 0.0 if number == last else _UNIT_ROUNDOFF[plan.between.name] / math.sqrt(3)
-        left_out = times(_left_out(stage), own) * scale
+        left_out = times(_method_of(stage).left_out(stage), own) * scale
         rounded = times(_rounded(stage) + stored, own) * scale
         shares.append(Share(left_out, rounded, gain if whole else min(gain, 1.0)))
     return Budget(PROMISED[dtype.name], "levels" if whole else "share", tuple(shares))
@@ -131,73 +130,8 @@ def _rounded(stage: StagePlan) -> float:
         return _UNIT_ROUNDOFF["float64"]
     if isinstance(operator, Pooling) and operator.kind != "average":
         return 0.0
-    rows, cols = stage.kernel.shape
-    match stage.algorithm:
-        case "points":
-            terms = 3
-        case "separable" | "lowrank":
-            terms = rows + cols
-        case "multirate":
-            terms = sum(
-                size if each is None else each.down.size + each.middle.size + each.up.shape[1]
-                for each, size in zip(stage.rates, (rows, cols), strict=True)
-            )
-        case "fourier":
-            side = max(stage.sides)
-            terms = int(4 * math.log2(max(side, 2))) ** 2
-        case _:
-            terms = stage.kernel.nonzeros
-    if isinstance(operator, Layer):
-        terms = int(operator.weight[0].size)
-    if isinstance(operator, Orientation):
-        terms = 9
-    return roundoff * math.sqrt(max(1, terms)) / 3
+    return roundoff * math.sqrt(max(1, _method_of(stage).terms(stage))) / 3
 
 
-def _left_out(stage: StagePlan) -> float:
-    """Return the visible share of the kernel's weight that the method misplaces or leaves out."""
-    if stage.algorithm == "lowrank":
-        matrix = stage.kernel.matrix
-        made = sum((np.outer(down, along) for down, along in stage.products), np.zeros_like(matrix))
-        return float(np.abs(matrix - made).sum() / stage.kernel.absolute_sum)
-    if stage.algorithm == "multirate" and stage.kernel.factors is not None:
-        return sum(misplaced(each, factor) for each, factor in zip(stage.rates, stage.kernel.factors, strict=True))
-    return 0.0
-
-
-def misplaced(rates: Rates | None, weights: Weights) -> float:
-    """Return the largest error along a decimated axis, as a share of the range of its samples.
-
-    The differences from the Gaussian's weights sum to zero, so half of their magnitudes counts.
-
-    Parameters
-    ----------
-    rates : Rates or None
-        None: the axis is computed tap by tap.
-    weights : odd-length array
-        Weights of the Gaussian.
-
-    Returns
-    -------
-    float
-        The largest of all phases.
-    """
-    if rates is None:
-        return 0.0
-    wanted = weights / math.fsum(weights)
-    return max(_phase_misplaced(rates, phase, wanted) for phase in range(rates.step))
-
-
-def _phase_misplaced(rates: Rates, phase: int, wanted: Weights) -> float:
-    on_coarse = np.convolve(rates.up[phase], rates.middle)
-    spread = np.zeros((on_coarse.size - 1) * rates.step + 1)
-    spread[:: rates.step] = on_coarse
-    made = np.convolve(spread, rates.down)
-    # Position of the first weight, counted from the output.
-    first = rates.step * (rates.up_first - rates.middle_reach) - rates.down_reach - phase
-    start = min(first, -(wanted.size // 2))
-    end = max(first + made.size, wanted.size // 2 + 1)
-    difference = np.zeros(end - start)
-    difference[first - start : first - start + made.size] += made
-    difference[-(wanted.size // 2) - start : wanted.size // 2 + 1 - start] -= wanted
-    return float(np.abs(difference).sum()) / 2
+def _method_of(stage: StagePlan) -> Method:
+    return next(method for method in methods_of(stage.stage.operator) if method.name == stage.algorithm)

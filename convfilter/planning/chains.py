@@ -8,7 +8,7 @@ import numpy as np
 
 from convfilter.filters.multirate import Rates
 from convfilter.filters.stage import Point, Pooling
-from convfilter.planning.pooling import rows_between
+from convfilter.planning.methods.extremes import rows_between
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.stage_plan import Group, StagePlan
 from convfilter.planning.strips import INTERLEAVED_ROWS, even_block_rows
@@ -21,10 +21,6 @@ _COARSE_ROWS = 32
 COARSE_SAMPLES = 2**21
 _COARSE_DEMAND = 256
 COARSE_GROUP = 16
-#: Methods whose block height is fixed: a transform takes as many rows as its tile, running sums begin anew in each
-#: block, a matrix product of another size need not give the same bytes, and a rank begins each block with a whole
-#: window.
-_OWN_BLOCKS = ("fourier", "layer", "network", "histograms", "sliding", "morphology", "canny", "guided", "bilateral")
 
 
 def groups(stages: Sequence[StagePlan]) -> tuple[Group, ...]:
@@ -102,7 +98,7 @@ def alone_block_rows(stage: StagePlan) -> int:
 def _has_own_blocks(stage: StagePlan) -> bool:
     operator = stage.stage.operator
     is_mean = isinstance(operator, Pooling) and operator.kind == "average"
-    return stage.algorithm in _OWN_BLOCKS or (is_mean and not stage.by_taps)
+    return stage.has_own_blocks or (is_mean and not stage.by_taps)
 
 
 def coarse_rates(stage: StagePlan) -> Rates | None:

@@ -4,60 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import ParameterError, SizeError, shown
-from convfilter.filters.factors import Product, trimmed
 from convfilter.filters.kernels import identity
 from convfilter.filters.stage import Constant, Correlation, Join, NetworkOperator, Stage
-from convfilter.planning.bilateral import bilateral_block_rows, bilateral_bytes
-from convfilter.planning.canny import canny_bytes
 from convfilter.planning.chains import groups
 from convfilter.planning.composites import expanded
 from convfilter.planning.field import Field
-from convfilter.planning.guided import guided_block_rows, guided_bytes
 from convfilter.planning.joining import Branches, constant_shape, joined_fields, joined_shape
-from convfilter.planning.methods import (
-    ALGORITHMS,
-    TRANSFORM_PLANES,
-    Algorithm,
-    applicable,
-    cheapest,
-    cost,
-    products_of,
-    rates_of,
-    transform_sides,
-)
-from convfilter.planning.morphology import morphology_block_rows, morphology_bytes
+from convfilter.planning.method import ALGORITHMS, Algorithm
+from convfilter.planning.methods import able, fastest
 from convfilter.planning.offsets import settled
-from convfilter.planning.pooling import is_summed_by_taps, pooling_bytes, stretch_of
-from convfilter.planning.precision import precision, unseen
-from convfilter.planning.ranks import rank_block_rows, rank_bytes
-from convfilter.planning.ring import STEP_ROWS
+from convfilter.planning.precision import precision
 from convfilter.planning.stage_plan import Group, StagePlan
 from convfilter.planning.strips import (
-    OWN_BYTES,
-    column_samples,
     stream_block_rows,
-    whole_vectors,
 )
 from convfilter.planning.task import Task, takes_alpha_as_colour
 from convfilter.record import record
 from convfilter.sample_types import full_scale, is_whole, real_of
-
-#: Source rows of one block of work, and samples of a row of one tile: their scratch fits a core's L2 cache.
-BLOCK_ROWS = 64
-TILE_SAMPLES = 2112
-#: Most source rows that running sums advance between two horizontal passes, and most samples of them.
-BOX_STEP_ROWS = 16
-BOX_STEP_SAMPLES = 2**19
-#: Bytes of the matrix of windows (im2col) that a layer multiplies with its weights: about a core's cache.
-MATRIX_BYTES = 4 << 20
-#: Methods for samples of a rank.
-RANK_WAYS = ("network", "histograms", "sliding")
 
 
 @record
@@ -252,125 +221,44 @@ def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> St
     ParameterError
         ``algorithm`` cannot compute it.
     """
-    methods = applicable(task)
-    if algorithm is not None and algorithm not in methods:
-        raise ParameterError(f"{prefix}algorithm {shown(algorithm)} cannot compute this; try {' or '.join(methods)}")
-    chosen = next((name for name in get_args(Algorithm) if name == algorithm), None) or cheapest(task)
+    methods = able(task)
+    chosen = fastest(methods, task) if algorithm is None else next((m for m in methods if m.name == algorithm), None)
+    if chosen is None:
+        names = " or ".join(method.name for method in methods)
+        raise ParameterError(f"{prefix}algorithm {shown(algorithm)} cannot compute this; try {names}")
     plan = StagePlan(
         task.stage,
         task.rows,
         task.cols,
         task.channels,
         task.alpha,
-        chosen,
+        chosen.name,
         task.kernel,
         task.scale,
-        precision(task, chosen),
+        precision(task, chosen.name),
         task.is_exact,
-        cost(task, chosen),
+        chosen.multiply_adds(task),
         scratch_bytes=0,
-        block_rows=_block_rows(task, chosen),
-        rates=rates_of(task) if chosen == "multirate" else (None, None),
-        products=_products(task, chosen),
-        sides=_sides(task) if chosen == "fourier" else (0, 0),
+        block_rows=chosen.block_rows(task),
+        rates=chosen.rates(task),
+        products=chosen.products(task),
+        sides=chosen.sides(task),
         output_channels=task.output_channels,
         preserves_white=task.preserves_white,
         premultiplied=task.premultiplied,
         bounded=task.is_bounded,
-        by_taps=chosen == "pooling" and is_summed_by_taps(task),
+        by_taps=chosen.by_taps(task),
+        has_own_blocks=chosen.has_own_blocks,
+        spreads=chosen.spreads,
     )
-    return replace(plan, scratch_bytes=_scratch_bytes(plan, task))
-
-
-def part_cols(channels: int) -> int:
-    """Return the source columns of one load: whole vectors, so that only the last one has a tail."""
-    return whole_vectors(TILE_SAMPLES // channels)
+    return replace(plan, scratch_bytes=chosen.scratch_bytes(plan, task))
 
 
 def for_any_numbers(plan: StagePlan) -> StagePlan:
     """Return a plan with a tap-by-tap method, which keeps infinite samples and NaN within their windows."""
     if not plan.spreads:
         return plan
-    return replace(plan, algorithm="separable" if plan.products else "direct", block_rows=stream_block_rows(plan.rows))
-
-
-def _products(task: Task, algorithm: Algorithm) -> tuple[Product, ...]:
-    if algorithm == "lowrank":
-        return products_of(task) or ()
-    if task.kernel.factors is None:
-        return ()
-    column, row = task.kernel.factors
-    stored = task.stored or task.result
-    if (algorithm, task.dtype.kind, stored.kind) == ("separable", "u", "u") and task.kernel.sigma and task.is_linear:
-        share = 0.5 * unseen(task) / task.kernel.absolute_sum
-        return ((trimmed(column, share), trimmed(row, share)),)
-    return ((column, row),)
-
-
-def _block_rows(task: Task, algorithm: Algorithm) -> int:
-    if algorithm == "box":
-        # The first window of a block costs ``kernel`` rows, so the block height grows with it.
-        return max(BLOCK_ROWS, 2 * -(-task.rows.kernel // task.rows.stride))
-    if algorithm == "fourier":
-        return max(1, (_sides(task)[0] - task.rows.span) // task.rows.stride)
-    if algorithm == "layer":
-        # The matrix of a transposed convolution is that of one phase: a share of the outputs and of their taps.
-        phases = task.rows.step * task.cols.step
-        windows = task.cols.output * task.channels * task.kernel.matrix.size
-        return max(task.rows.step, MATRIX_BYTES * phases // (4 * windows))
-    if algorithm == "pooling" and not is_summed_by_taps(task):
-        return stretch_of(task.rows)
-    if algorithm == "guided":
-        return guided_block_rows(task)
-    if algorithm == "bilateral":
-        return bilateral_block_rows(task)
-    if algorithm == "canny":
-        return task.rows.output
-    if algorithm == "morphology":
-        return morphology_block_rows(task)
-    if algorithm in RANK_WAYS:
-        return rank_block_rows(task, algorithm)
-    return stream_block_rows(task.rows)
-
-
-def _sides(task: Task) -> tuple[int, int]:
-    sides = transform_sides(task)
-    assert sides is not None
-    return sides
-
-
-def _scratch_bytes(plan: StagePlan, task: Task) -> int:
-    """Return the working memory of one thread: the loaded tile, the rows between two passes, and the sums."""
-    rows, cols, channels, itemsize = plan.rows, plan.cols, plan.channels, np.dtype(plan.precision).itemsize
-    if plan.algorithm == "fourier" and plan.sides[1] == 0:
-        loaded, stored = plan.sides[0], -(-plan.block_rows // STEP_ROWS) * STEP_ROWS
-        return itemsize * (3 * loaded + stored) * (column_samples(loaded, cols.span * channels) + channels)
-    if plan.algorithm == "fourier":
-        stored = plan.block_rows * max(1, (plan.sides[1] - cols.span) // cols.stride) * channels
-        return itemsize * (plan.sides[0] * plan.sides[1] * TRANSFORM_PLANES + stored)
-    if plan.algorithm == "pooling" and not plan.by_taps:
-        return pooling_bytes(task, itemsize, TILE_SAMPLES)
-    if plan.algorithm == "guided":
-        return guided_bytes(plan)
-    if plan.algorithm == "bilateral":
-        return bilateral_bytes(plan)
-    if plan.algorithm == "canny":
-        return canny_bytes(task)
-    if plan.algorithm == "morphology":
-        return morphology_bytes(plan)
-    if plan.algorithm in RANK_WAYS:
-        return rank_bytes(plan)
-    if plan.algorithm == "box":
-        # Rows that enter and leave the window, rows between the two passes, and the running sums.
-        samples = cols.padded * channels
-        return itemsize * samples * (3 * max(1, min(BOX_STEP_ROWS, BOX_STEP_SAMPLES // samples)) + 2)
-    stream = plan.stream
-    if stream:
-        held, strips = stream.held_bytes(plan), -(-cols.output // stream.cols)
-        loaded = (stream.cols * min(cols.stride, cols.kernel) + cols.span) * channels
-        beside = itemsize * STEP_ROWS * (loaded + 2 * stream.cols * channels)
-        total = held + strips * beside if held <= OWN_BYTES else -(-held // strips) + beside
-        return max(total, plan.interleaving.scratch_bytes(plan) if plan.interleaving else 0)
-    row = max(cols.input + 1, cols.output) * channels * itemsize
-    read = rows.kernel if plan.rates[0] is None else plan.rates[0].down.size + STEP_ROWS * plan.rates[0].step
-    return 4 * STEP_ROWS * row + min(read * row, OWN_BYTES)
+    algorithm: Algorithm = "separable" if plan.products else "direct"
+    return replace(
+        plan, algorithm=algorithm, block_rows=stream_block_rows(plan.rows), has_own_blocks=False, spreads=False
+    )

@@ -8,9 +8,7 @@ from convfilter.filters.multirate import Rates
 from convfilter.filters.stage import Stage
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.field import Field
-from convfilter.planning.methods import (
-    Algorithm,
-)
+from convfilter.planning.method import Algorithm
 from convfilter.planning.precision import Precision
 from convfilter.planning.strips import (
     Interleaving,
@@ -38,7 +36,7 @@ class StagePlan:
     scratch_bytes : int
         Working memory of one thread.
     block_rows : int
-        Output rows of one block of work.
+        Output rows of one block.
     rates : pair of Rates or None
         For the multirate method: vertical and horizontal rates, None for an axis that is computed tap by tap.
     products : tuple of (column, row)
@@ -55,6 +53,8 @@ class StagePlan:
         Results are real and lie between the smallest and largest sample of their windows; see ``Task``.
     by_taps : bool
         Means of a few real samples are summed tap by tap.
+    has_own_blocks, spreads : bool
+        As for the ``Method``.
     fields : (rows, cols) of Field
         Receptive field of an output in the picture, through this stage and those before it.
     branches : tuple of tuple of StagePlan
@@ -82,6 +82,8 @@ class StagePlan:
     premultiplied: bool = False
     bounded: bool = False
     by_taps: bool = False
+    has_own_blocks: bool = False
+    spreads: bool = False
     fields: tuple[Field, Field] = (Field(), Field())
     branches: tuple[tuple[StagePlan, ...], ...] = ()
 
@@ -99,11 +101,6 @@ class StagePlan:
     def start(self) -> tuple[float, float]:
         """(rows, cols): the centre of the first output's field; 0 is the centre of the first pixel."""
         return self.fields[0].start, self.fields[1].start
-
-    @property
-    def spreads(self) -> bool:
-        """Whether an infinite sample or a NaN would reach outputs whose windows do not hold it."""
-        return self.algorithm in ("multirate", "fourier")
 
     @cached_property
     def stream(self) -> Stream | None:

@@ -13,7 +13,8 @@ import numpy as np
 
 from convfilter.errors import ParameterError
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, full_scale, is_whole, is_wide
-from convfilter.planning.plan import BLOCK_ROWS, TILE_SAMPLES
+from convfilter.planning.methods.box import BLOCK_ROWS
+from convfilter.planning.methods.extremes import TILE_SAMPLES
 from convfilter.record import record
 from convfilter.selftest.jobs import ExpectWhole, Job, Keywords, Samples
 from convfilter.selftest.methods import JOBS

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from convfilter.filters.stage import Canny
 from convfilter.planning.arithmetic import AxisPlan
+from convfilter.planning.method import Method
+from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import CANNY_SIGMAS, Task
 
 #: Least rows of a block, and least height in radii: each block smooths the rows around it again.
@@ -20,15 +22,24 @@ def canny_block_rows(rows: AxisPlan) -> int:
     return max(_ROWS, _RADII * (rows.kernel // 2))
 
 
-def canny_cost(task: Task) -> float:
+def _cost(task: Task) -> float:
     """Return the multiply-adds of one sample: smoothing along both axes, two gradients, their magnitude."""
     operator = task.stage.operator
     assert isinstance(operator, Canny)
     return 2.0 * (2 * radius_of(operator.sigma) + 1) + 20.0
 
 
-def canny_bytes(task: Task) -> int:
+def _scratch_bytes(_plan: StagePlan, task: Task) -> int:
     """Return the approximate bytes of one thread: smoothed rows and their gradients."""
     return (
         5 * 8 * (canny_block_rows(task.rows) + task.rows.kernel) * (task.cols.input + task.cols.kernel) * task.channels
     )
+
+
+CANNY = Method(
+    "canny",
+    _cost,
+    block_rows=lambda task: task.rows.output,
+    has_own_blocks=True,
+    scratch_bytes=_scratch_bytes,
+)

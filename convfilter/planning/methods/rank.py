@@ -9,6 +9,7 @@ import numpy as np
 
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Rank
+from convfilter.planning.method import Method
 from convfilter.planning.networks import Network, of_rectangle, of_taps
 from convfilter.planning.task import Task
 
@@ -63,8 +64,7 @@ def _pairs(shape: tuple[int, int], count: int, ranks: tuple[int, int]) -> int:
 
 def can_compare(task: Task) -> bool:
     """Whether a network can select the rank: few taps, each with one vote."""
-    operator = task.stage.operator
-    return isinstance(operator, Rank) and not task.alpha and task.kernel.nonzeros <= _MOST_TAPS
+    return not task.alpha and task.kernel.nonzeros <= _MOST_TAPS
 
 
 def can_count_columns(task: Task) -> bool:
@@ -74,11 +74,6 @@ def can_count_columns(task: Task) -> bool:
     if not isinstance(operator, Rank) or not plain or not kernel.is_box or kernel.nonzeros > _MOST_COUNTED:
         return False
     return task.stage.stride == task.stage.dilation == (1, 1)
-
-
-def can_slide(task: Task) -> bool:
-    """Whether a sliding histogram applies: to every rank operator."""
-    return isinstance(task.stage.operator, Rank)
 
 
 def comparisons(task: Task) -> float:
@@ -119,7 +114,7 @@ def strip_cols(plan: StagePlan) -> int:
     return plan.cols.output
 
 
-def rank_bytes(plan: StagePlan) -> int:
+def rank_bytes(plan: StagePlan, _task: Task) -> int:
     """Return the approximate bytes of one thread: a tile, its keys, its result, histograms."""
     cols = min(plan.cols.output, strip_cols(plan)) * plan.cols.stride + plan.cols.span
     tile = (plan.block_rows * plan.rows.stride + plan.rows.span) * cols * plan.channels
@@ -129,3 +124,31 @@ def rank_bytes(plan: StagePlan) -> int:
     if plan.algorithm == "network":
         return 4 * tile + 12 * found
     return 24 * tile + 32 * found + 4 * 2**16
+
+
+NETWORK = Method(
+    "network",
+    comparisons,
+    can_compare,
+    each=0.25,
+    block_rows=lambda task: rank_block_rows(task, "network"),
+    has_own_blocks=True,
+    scratch_bytes=rank_bytes,
+)
+HISTOGRAMS = Method(
+    "histograms",
+    by_columns,
+    can_count_columns,
+    each=3.0,
+    block_rows=lambda task: rank_block_rows(task, "histograms"),
+    has_own_blocks=True,
+    scratch_bytes=rank_bytes,
+)
+SLIDING = Method(
+    "sliding",
+    by_sliding,
+    each=3.0,
+    block_rows=lambda task: rank_block_rows(task, "sliding"),
+    has_own_blocks=True,
+    scratch_bytes=rank_bytes,
+)

@@ -1,4 +1,4 @@
-"""The bilateral filter: how many rows are computed at a time, and what that takes."""
+"""The bilateral filter: weights of distance and of colour for each tap."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convfilter.filters.stage import Bilateral
+from convfilter.planning.method import Method
 from convfilter.planning.task import Task
 
 if TYPE_CHECKING:
@@ -15,30 +15,28 @@ if TYPE_CHECKING:
 #: Samples of a tile, about; and rows of a block, at least and at most: each block reads those of a window again.
 _TILE_SAMPLES = 2**18
 _LEAST_ROWS, _MOST_ROWS = 16, 64
-#: What the distance of two colours and its power of two take, in multiply-adds for each tap of a pixel.
+#: Cost of the distance of two colours and its power of two, in multiply-adds for each tap of a pixel.
 _WEIGHT = 16.0
 
 
-def can_weigh(task: Task) -> bool:
-    """Whether a bilateral filter is asked for."""
-    return isinstance(task.stage.operator, Bilateral)
-
-
-def bilateral_cost(task: Task) -> float:
+def _cost(task: Task) -> float:
     """Return the multiply-adds of one sample: a weight serves all channels of a pixel."""
     return task.kernel.nonzeros * (2.0 + _WEIGHT / (task.channels - task.alpha))
 
 
-def bilateral_block_rows(task: Task) -> int:
+def _block_rows(task: Task) -> int:
     """Return how many output rows are computed at a time."""
     rows = task.rows
     fitting = _TILE_SAMPLES // (task.cols.padded * task.channels * rows.stride)
     return max(_LEAST_ROWS, min(_MOST_ROWS, fitting), -(-rows.span // (2 * rows.stride)))
 
 
-def bilateral_bytes(plan: StagePlan) -> int:
+def _scratch_bytes(plan: StagePlan, _task: Task) -> int:
     """Return the memory of one thread, about: the tile, its planes with two for alpha, and means."""
     cols = plan.cols.output * plan.cols.stride + plan.cols.span
     tile = (plan.block_rows * plan.rows.stride + plan.rows.span) * cols
     found = plan.block_rows * plan.cols.output * plan.channels
     return np.dtype(plan.precision).itemsize * (tile * (2 * plan.channels + 2) + 3 * found)
+
+
+BILATERAL = Method("bilateral", _cost, block_rows=_block_rows, has_own_blocks=True, scratch_bytes=_scratch_bytes)

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.filters.stage import Morphology, Operator
-from convfilter.planning.pooling import comparisons, stretch_of
+from convfilter.planning.method import Method
+from convfilter.planning.methods.extremes import comparisons, stretch_of
 from convfilter.planning.task import Task
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def cells_of(plan: StagePlan, *, rotated: bool) -> npt.NDArray[np.bool_]:
     return cells[::-1, ::-1] if rotated else cells
 
 
-def morphology_cost(task: Task) -> float:
+def _cost(task: Task) -> float:
     """Return the comparisons for one output sample."""
     operator = task.stage.operator
     assert isinstance(operator, Morphology)
@@ -48,7 +49,7 @@ def morphology_cost(task: Task) -> float:
     return each * (1.0 if operator.kind in ("erode", "dilate") else 2.0)
 
 
-def morphology_block_rows(task: Task) -> int:
+def _block_rows(task: Task) -> int:
     """Return the output rows of one block."""
     if task.kernel.is_box:
         return stretch_of(task.rows)
@@ -61,8 +62,11 @@ def footprint_cols(plan: StagePlan) -> int:
     return max(_LEAST_COLS, 2 * plan.cols.span // plan.cols.stride, wanted)
 
 
-def morphology_bytes(plan: StagePlan) -> int:
+def _scratch_bytes(plan: StagePlan, _task: Task) -> int:
     """Return the approximate bytes of one thread: a tile, its keys and its result."""
     cols = min(plan.cols.output, footprint_cols(plan))
     tile = (plan.block_rows * plan.rows.stride + plan.rows.span) * (cols * plan.cols.stride + plan.cols.span)
     return plan.channels * (12 * tile + 24 * plan.block_rows * cols)
+
+
+MORPHOLOGY = Method("morphology", _cost, block_rows=_block_rows, has_own_blocks=True, scratch_bytes=_scratch_bytes)

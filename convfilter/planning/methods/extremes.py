@@ -1,4 +1,4 @@
-"""Sizes for pooling: van Herk blocks, output rows of one pass, comparisons, memory."""
+"""Pooling: extremes by van Herk blocks, means by running sums or tap by tap."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import numpy as np
 
 from convfilter.filters.stage import Operator, Pooling
 from convfilter.planning.arithmetic import AxisPlan
+from convfilter.planning.method import Method, stream_bytes
+from convfilter.planning.methods.box import box_cost
+from convfilter.planning.methods.stencil import separable_cost
+from convfilter.planning.stage_plan import StagePlan
+from convfilter.planning.strips import stream_block_rows, whole_vectors
 from convfilter.planning.task import Task
 from convfilter.sample_types import is_whole, is_wide
 
@@ -18,6 +23,8 @@ _STRETCH = 128
 _STRETCH_WINDOWS = 4
 #: Means of real samples over windows of up to this many taps are summed tap by tap: measured.
 SUMMED_TAPS = 64
+#: Samples of a row of one tile: its scratch fits a core's L2 cache.
+TILE_SAMPLES = 2112
 #: Running sums of integers are signed 32-bit numbers.
 LARGEST_SUM = 2**31 - 1
 #: Rows between extremes and epilogue where the extremes are not stored directly: at least this many for small windows,
@@ -68,8 +75,10 @@ def comparisons(rows: AxisPlan, cols: AxisPlan) -> float:
     return cols.stride * (down + doublings)
 
 
-def pooling_bytes(task: Task, itemsize: int, tile_samples: int) -> int:
-    """Return the bytes of one thread, for tiles of ``tile_samples`` samples of ``itemsize`` bytes."""
+def _scratch_bytes(plan: StagePlan, task: Task) -> int:
+    if plan.by_taps:
+        return stream_bytes(plan, task)
+    itemsize = np.dtype(plan.precision).itemsize
     rows, cols, channels = task.rows, task.cols, task.channels
     block, blocks = blocks_of(rows)
     lines = block + max(1, blocks) + 2
@@ -80,7 +89,7 @@ def pooling_bytes(task: Task, itemsize: int, tile_samples: int) -> int:
         return samples * task.dtype.itemsize
     between = rows_between(rows, cols, channels)
     loaded = min(between * rows.stride + rows.span + 1, rows.input + 1)
-    part = min(tile_samples, cols.padded * channels)
+    part = min(TILE_SAMPLES, cols.padded * channels)
     return itemsize * ((lines + loaded) * part + (between + BETWEEN_ROWS + 2) * cols.padded * channels)
 
 
@@ -112,3 +121,23 @@ def takes_extremes(operator: Operator) -> bool:
 def _step(rows: AxisPlan) -> int:
     """Return the stride in a dilated window's own samples: S / gcd(S, D), since windows in between see others."""
     return rows.stride // gcd(rows.stride, rows.dilation)
+
+
+def part_cols(channels: int) -> int:
+    """Return the source columns of one load: whole vectors, so that only the last one has a tail."""
+    return whole_vectors(TILE_SAMPLES // channels)
+
+
+def _cost(task: Task) -> float:
+    if takes_extremes(task.stage.operator):
+        return comparisons(task.rows, task.cols)
+    if goes_straight(task):
+        return box_cost(task)
+    return separable_cost(task) if is_summed_by_taps(task) else comparisons(task.rows, task.cols)
+
+
+def _block_rows(task: Task) -> int:
+    return stream_block_rows(task.rows) if is_summed_by_taps(task) else stretch_of(task.rows)
+
+
+POOLING = Method("pooling", _cost, block_rows=_block_rows, scratch_bytes=_scratch_bytes, by_taps=is_summed_by_taps)

@@ -1,4 +1,4 @@
-"""The guided filter: how many rows are computed at a time, and what that takes."""
+"""The guided filter: lines from guide to picture, by running sums."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convfilter.filters.stage import Guided
+from convfilter.planning.method import Method
 from convfilter.planning.task import Task
 
 if TYPE_CHECKING:
@@ -18,19 +19,19 @@ _ROWS, _WINDOWS = 64, 2
 _SUMS = 26
 
 
-def guided_cost(task: Task) -> float:
+def _cost(task: Task) -> float:
     """Return the multiply-adds of one sample, whatever the radius: sums down and along, lines, and their means."""
     operator = task.stage.operator
     assert isinstance(operator, Guided)
     return 160.0 if _planes(operator) == _COLOURS else 40.0
 
 
-def guided_block_rows(task: Task) -> int:
+def _block_rows(task: Task) -> int:
     """Return how many output rows are computed at a time."""
     return max(_ROWS, _WINDOWS * task.rows.kernel)
 
 
-def guided_bytes(plan: StagePlan) -> int:
+def _scratch_bytes(plan: StagePlan, _task: Task) -> int:
     """Return the approximate memory of one thread: loaded rows, their planes, lines, and sums."""
     operator = plan.stage.operator
     assert isinstance(operator, Guided)
@@ -49,3 +50,6 @@ def _planes(operator: Guided) -> int:
     if operator.guide is None:
         return 1
     return _COLOURS if isinstance(operator.guide, str) else operator.guide.shape[2]
+
+
+GUIDED = Method("guided", _cost, block_rows=_block_rows, has_own_blocks=True, scratch_bytes=_scratch_bytes)

@@ -1,0 +1,40 @@
+"""Box: running sums of integers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from convfilter.planning.method import Method
+from convfilter.planning.stage_plan import StagePlan
+from convfilter.planning.task import Task
+
+#: Source rows of one block: their scratch fits a core's L2 cache.
+BLOCK_ROWS = 64
+#: Most source rows that running sums advance between two horizontal passes, and most samples of them.
+PASS_ROWS = 16
+PASS_SAMPLES = 2**19
+
+
+def _can(task: Task) -> bool:
+    # Real numbers would carry the rounding of one window into the next.
+    whole = task.is_linear and task.is_exact and task.accuracy != "float64"
+    return whole and task.kernel.is_box and task.stage.dilation == (1, 1)
+
+
+def box_cost(task: Task) -> float:
+    """Return the additions of running sums."""
+    return 2.0 * task.rows.stride * task.cols.stride + 2.0 * task.cols.stride
+
+
+def _block_rows(task: Task) -> int:
+    # The first window of a block costs ``kernel`` rows, so the block height grows with it.
+    return max(BLOCK_ROWS, 2 * -(-task.rows.kernel // task.rows.stride))
+
+
+def _scratch_bytes(plan: StagePlan, _task: Task) -> int:
+    """Return the bytes of rows that enter and leave the window, rows between the two passes, and running sums."""
+    samples = plan.cols.padded * plan.channels
+    return np.dtype(plan.precision).itemsize * samples * (3 * max(1, min(PASS_ROWS, PASS_SAMPLES // samples)) + 2)
+
+
+BOX = Method("box", box_cost, _can, block_rows=_block_rows, scratch_bytes=_scratch_bytes)

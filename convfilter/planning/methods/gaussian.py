@@ -1,0 +1,126 @@
+"""Multirate: wide Gaussians on decimated rows and columns."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.filters.multirate import Rates, largest_step, rates
+from convfilter.planning.arithmetic import AxisPlan
+from convfilter.planning.method import Method
+from convfilter.planning.methods.stencil import taps_of
+from convfilter.planning.precision import quality
+from convfilter.planning.stage_plan import StagePlan
+from convfilter.planning.task import Task
+
+Weights = npt.NDArray[np.float64]
+
+#: Widest row, in samples, whose coarse rows fit in little memory.
+_SAMPLES = 200_000
+
+
+def _can(task: Task) -> bool:
+    # It omits weight that is only invisible in float32.
+    is_wide = task.accuracy != "float64" and any(_wide_axes(task))
+    return is_wide and task.cols.output * task.channels <= _SAMPLES
+
+
+def _wide_axes(task: Task) -> tuple[bool, bool]:
+    """Return the axes on which a Gaussian is wide enough to decimate."""
+    if task.kernel.sigma is None:
+        return False, False
+    rows, cols = (
+        dilation == 1 and largest_step(sigma, quality(task)) >= 2
+        for sigma, dilation in zip(task.kernel.sigma, task.stage.dilation, strict=True)
+    )
+    return rows, cols
+
+
+def rates_of(task: Task) -> tuple[Rates | None, Rates | None]:
+    """Return the vertical and horizontal rates; None for an axis computed tap by tap."""
+    assert task.kernel.sigma is not None
+    rows, cols = (
+        rates(sigma, quality(task)) if wide else None
+        for sigma, wide in zip(task.kernel.sigma, _wide_axes(task), strict=True)
+    )
+    return rows, cols
+
+
+def _cost(task: Task) -> float:
+    """Count the passes over full rows, ``span`` samples of margin included, and those on the coarse grid."""
+    rows, cols, (row_steps, col_steps) = task.rows, task.cols, rates_of(task)
+    down, along = taps_of(task)
+    if col_steps is not None:
+        along = _decimation(col_steps) * _reached(cols) + col_steps.up.shape[1]
+    if row_steps is None:
+        return down * cols.stride + along
+    on_coarse_rows = _decimation(row_steps) * cols.stride + along / row_steps.step
+    return on_coarse_rows * _reached(rows) + float(row_steps.up.shape[1])
+
+
+def _decimation(steps: Rates) -> float:
+    return (steps.down.size + steps.middle.size) / steps.step
+
+
+def _reached(axis: AxisPlan) -> float:
+    """Source samples read for one output, those past the border included."""
+    return axis.stride + axis.span / axis.output
+
+
+def _terms(plan: StagePlan) -> int:
+    return sum(
+        size if each is None else each.down.size + each.middle.size + each.up.shape[1]
+        for each, size in zip(plan.rates, plan.kernel.shape, strict=True)
+    )
+
+
+def _left_out(plan: StagePlan) -> float:
+    if plan.kernel.factors is None:
+        return 0.0
+    return sum(misplaced(each, factor) for each, factor in zip(plan.rates, plan.kernel.factors, strict=True))
+
+
+def misplaced(rates: Rates | None, weights: Weights) -> float:
+    """Return the largest error along a decimated axis, as a share of the range of its samples.
+
+    The differences from the Gaussian's weights sum to zero, so half of their magnitudes counts.
+
+    Parameters
+    ----------
+    rates : Rates or None
+        None: the axis is computed tap by tap.
+    weights : odd-length array
+        Weights of the Gaussian.
+
+    Returns
+    -------
+    float
+        The largest of all phases.
+    """
+    if rates is None:
+        return 0.0
+    wanted = weights / math.fsum(weights)
+    return max(_phase_misplaced(rates, phase, wanted) for phase in range(rates.step))
+
+
+def _phase_misplaced(rates: Rates, phase: int, wanted: Weights) -> float:
+    on_coarse = np.convolve(rates.up[phase], rates.middle)
+    spread = np.zeros((on_coarse.size - 1) * rates.step + 1)
+    spread[:: rates.step] = on_coarse
+    made = np.convolve(spread, rates.down)
+    # Position of the first weight, counted from the output.
+    first = rates.step * (rates.up_first - rates.middle_reach) - rates.down_reach - phase
+    start = min(first, -(wanted.size // 2))
+    end = max(first + made.size, wanted.size // 2 + 1)
+    difference = np.zeros(end - start)
+    difference[first - start : first - start + made.size] += made
+    difference[-(wanted.size // 2) - start : wanted.size // 2 + 1 - start] -= wanted
+    return float(np.abs(difference).sum()) / 2
+
+
+# Squares of samples are transposed and transposed back; and coarse rows go through memory.
+MULTIRATE = Method(
+    "multirate", _cost, _can, each=3.0, overhead=30.0, rates=rates_of, spreads=True, terms=_terms, left_out=_left_out
+)

@@ -1,0 +1,9 @@
+"""Direction and magnitude of a gradient, as colours."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from convfilter.planning.method import Method
+
+ORIENTATION = Method("orientation", lambda task: 2.0 * np.count_nonzero(task.kernel.matrix), terms=lambda _: 9)

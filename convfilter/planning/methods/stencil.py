@@ -1,0 +1,118 @@
+"""Sums tap by tap: direct, separable, a few products, and the magnitude of a gradient."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from convfilter.filters.factors import Product, low_rank, trimmed
+from convfilter.filters.stage import Gradient, Stage
+from convfilter.planning.method import Method
+from convfilter.planning.precision import unseen
+from convfilter.planning.stage_plan import StagePlan
+from convfilter.planning.task import Task
+
+
+def taps_of(task: Task) -> tuple[float, float]:
+    """Return the nonzero taps of the column and the row of a separable kernel."""
+    assert task.kernel.factors is not None
+    down, along = (float(np.count_nonzero(factor)) for factor in task.kernel.factors)
+    return down, along
+
+
+def _direct_cost(task: Task) -> float:
+    return float(task.kernel.nonzeros) if prod(task.kernel.shape) < 2**24 else float("inf")
+
+
+def _can_separate(task: Task) -> bool:
+    return task.kernel.factors is not None
+
+
+def separable_cost(task: Task) -> float:
+    """Return the multiply-adds of a column pass and a row pass."""
+    down, along = taps_of(task)
+    return down * min(task.cols.stride, task.cols.kernel) + along
+
+
+def _separable_products(task: Task) -> tuple[Product, ...]:
+    """Return the factors, without taps that cannot be visible in a Gaussian of integers."""
+    if task.kernel.factors is None:
+        return ()
+    column, row = task.kernel.factors
+    stored = task.stored or task.result
+    if (task.dtype.kind, stored.kind) == ("u", "u") and task.kernel.sigma and task.is_linear:
+        share = 0.5 * unseen(task) / task.kernel.absolute_sum
+        return ((trimmed(column, share), trimmed(row, share)),)
+    return ((column, row),)
+
+
+def _sides_sum(plan: StagePlan) -> int:
+    return sum(plan.kernel.shape)
+
+
+def products_of(task: Task) -> tuple[Product, ...] | None:
+    """Return the column-times-row products that sum to the kernel, or None if there are too many."""
+    if task.kernel.factors is not None:
+        return (task.kernel.factors,)
+    return low_rank(task.kernel, unseen(task))
+
+
+def _can_lower_rank(task: Task) -> bool:
+    # Products that cancel leave rounding errors of samples under no weight.
+    return task.is_linear and not task.is_bounded and products_of(task) is not None
+
+
+def _low_rank_cost(task: Task) -> float:
+    products = products_of(task)
+    assert products is not None
+    rows, cols = task.kernel.shape
+    return len(products) * (rows * min(task.cols.stride, cols) + cols + 4.0)
+
+
+def _remainder(plan: StagePlan) -> float:
+    """Return the share of the kernel that its products do not sum to."""
+    matrix = plan.kernel.matrix
+    made = sum((np.outer(down, along) for down, along in plan.products), np.zeros_like(matrix))
+    return float(np.abs(matrix - made).sum() / plan.kernel.absolute_sum)
+
+
+def is_fused(stage: Stage) -> bool:
+    """Whether one pass over eight neighbours gives both derivatives: smoothed differences of a 3x3 window."""
+    operator = stage.operator
+    if not isinstance(operator, Gradient) or operator.x.factors is None or operator.y.factors is None:
+        return False
+    (smooth, difference), (down, along) = operator.x.factors, operator.y.factors
+    alike = smooth.size == along.size == 3 and np.array_equal(smooth, along) and np.array_equal(difference, down)
+    return bool(alike and np.array_equal(difference, (1, 0, -1)) and smooth[0] == smooth[2])
+
+
+def _gradient_cost(task: Task) -> float:
+    """Count both derivatives; the fused loop reads each of the eight neighbours and smooths them once."""
+    if is_fused(task.stage):
+        return 18.0
+    return 2.0 * (sum(taps_of(task)) if task.kernel.factors is not None else _direct_cost(task))
+
+
+DIRECT = Method("direct", _direct_cost)
+# Along a row, vectors straddle cache lines; and a second pass costs a store and a load.
+SEPARABLE = Method(
+    "separable",
+    separable_cost,
+    _can_separate,
+    each=1.4,
+    overhead=6.0,
+    products=_separable_products,
+    terms=_sides_sum,
+)
+LOW_RANK = Method(
+    "lowrank",
+    _low_rank_cost,
+    _can_lower_rank,
+    each=1.4,
+    overhead=6.0,
+    products=lambda task: products_of(task) or (),
+    terms=_sides_sum,
+    left_out=_remainder,
+)
+GRADIENT = Method("gradient", _gradient_cost)

@@ -1,0 +1,22 @@
+"""Nodes of networks that compute values: local responses, softmax, indices of maxima, constants."""
+
+from __future__ import annotations
+
+from math import prod
+
+from convfilter.filters.stage import Constant, LocalResponse, MaxIndices, Softmax
+from convfilter.planning.method import Method
+
+RESPONSE = Method("response", lambda _: 20.0)
+SOFTMAX = Method("softmax", lambda _: 10.0)
+INDICES = Method("indices", lambda task: 4.0 * prod(task.kernel.shape))
+CONSTANT = Method("constant", lambda _: 1.0)
+
+
+def method_of(operator: LocalResponse | Softmax | MaxIndices | Constant) -> Method:
+    """Return the method of an operator."""
+    if isinstance(operator, LocalResponse):
+        return RESPONSE
+    if isinstance(operator, Softmax):
+        return SOFTMAX
+    return INDICES if isinstance(operator, MaxIndices) else CONSTANT
