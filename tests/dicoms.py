@@ -10,9 +10,9 @@ SYNTAX = "1.2.840.10008.1.2."
 
 
 def ramp(bits, shape=(20, 30), signed=False):
-    values = np.arange(np.prod(shape)) * 37 % 2**bits
+    values = np.arange(np.prod(shape)) * (37 if bits <= 16 else 7_777_777) % 2**bits
     values = (values - 2 ** (bits - 1)) if signed else values
-    return values.reshape(shape).astype(f"{'i' if signed else 'u'}{1 if bits <= 8 else 2}")
+    return values.reshape(shape).astype(f"{'i' if signed else 'u'}{1 if bits <= 8 else 2 if bits <= 16 else 4}")
 
 
 def dicom(pixels, bits, syntax="1", encode=None, frames=1, **more):

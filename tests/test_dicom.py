@@ -5,6 +5,7 @@ import io
 import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 from dicoms import dicom, ramp
 
 from convfilter.errors import ReadError, SizeError, UsageError
@@ -26,11 +27,42 @@ def test_unsigned_values_stay(bits):
     assert picture.pixels.dtype == ramp(bits).dtype and picture.format == "DICOM"
 
 
-@pytest.mark.parametrize("bits", [8, 12, 16])
-def test_signed_values_become_floats(bits):
-    picture = read(dicom(ramp(bits, signed=True), bits))
-    assert picture.dtype == np.float32
-    np.testing.assert_array_equal(picture.pixels, ramp(bits, signed=True))
+@pytest.mark.parametrize("bits", [7, 8, 12, 16, 20, 32])
+def test_signed_values_stay(tmp_path, bits):
+    pixels = ramp(bits, signed=True)
+    picture = read(dicom(pixels, bits))
+    np.testing.assert_array_equal(picture.pixels, pixels)
+    assert picture.outline.dtype == pixels.dtype and picture.notes == (DIAGNOSIS,)
+    (tmp_path / "a.dcm").write_bytes(dicom(pixels, bits).read())
+    filter_file(str(tmp_path / "a.dcm"), str(tmp_path / "a.tif"), Options(["identity"]))
+    stored = tifffile.imread(tmp_path / "a.tif")
+    assert stored.dtype == pixels.dtype
+    np.testing.assert_array_equal(stored, pixels)
+
+
+@pytest.mark.parametrize("bits", [20, 32])
+def test_unsigned_values_of_more_than_16_bits_stay(tmp_path, bits):
+    picture = read(dicom(ramp(bits), bits))
+    np.testing.assert_array_equal(picture.pixels, ramp(bits))
+    assert picture.dtype == np.uint32 and picture.white == (2**20 - 1 if bits == 20 else None)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_floats_stay(dtype):
+    pixels = np.random.default_rng(0).normal(0, 1e3, (20, 30)).astype(dtype)
+    data = pydicom.dcmread(dicom(ramp(16), 16))
+    del data.PixelData, data.BitsStored, data.HighBit, data.PixelRepresentation
+    data.BitsAllocated = 8 * pixels.itemsize
+    if dtype == np.float32:
+        data.FloatPixelData = pixels.tobytes()
+    else:
+        data.DoubleFloatPixelData = pixels.tobytes()
+    buffer = io.BytesIO()
+    data.save_as(buffer)
+    buffer.seek(0)
+    picture = read(buffer)
+    np.testing.assert_array_equal(picture.pixels, pixels)
+    assert picture.dtype == dtype
 
 
 COMPRESSED = {

@@ -16,9 +16,12 @@ from convfilter.picture import colour, limits
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Loss, Metadata, Picture, Text, chosen
 from convfilter.picture.pixels import Model, Pixels
+from convfilter.sample_types import computed_in, full_scale
 
 _MM_PER_INCH = 25.4
 _MOST_FRAMES = 10_000
+#: Bits of samples that are computed in 16; others are computed in up to 64.
+_MOST_NARROW = 16
 #: Decoders of imagecodecs by transfer syntax, where pydicom would need further packages.
 _CODECS = {
     **dict.fromkeys(("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"), "jpegls_decode"),
@@ -30,8 +33,8 @@ _CODECS = {
 def read_dicom(file: BinaryIO, options: ReadOptions) -> Picture:
     """Read the frames of a DICOM; a ``Reader``.
 
-    Samples are the stored values: no window, slope or intercept is applied; the latter become a text.
-    Unsigned values keep their numbers; signed ones become floats of the same values.
+    Samples are the stored values: no window, slope or intercept is applied; the latter become a text. They have the
+    smallest type of 8, 16 or 32 bits that holds the bits of the file, signed if they are.
     """
     import pydicom
 
@@ -45,16 +48,20 @@ def read_dicom(file: BinaryIO, options: ReadOptions) -> Picture:
         raise ReadError(f"a DICOM must have 1 to {_MOST_FRAMES} frames to be filtered, got {count}")
     limits.require_frames(count, count * height * width, options.max_pixels)
     channels = int(head.get("SamplesPerPixel", 1))
-    limits.require_memory(4 * count * height * width * channels * 2)
+    item = 4 if int(head.get("BitsAllocated", 16)) <= _MOST_NARROW else 8
+    limits.require_memory(2 * item * count * height * width * channels)
     numbers = [*range(count)] if options.frame is None else [chosen([*range(count)], options.frame)]
     file.seek(0)
     whole = pydicom.dcmread(file)
     frames = [_decoded(whole, number, (height, width), channels) for number in numbers]
     pixels, white = _stored(whole, frames)
+    file_dtype = pixels[0].dtype
+    computed = computed_in(file_dtype)
     model: Model = "rgb" if pixels[0].ndim == 3 else "gray"
-    pages = [Frame(each) for each in pixels]
+    pages = [Frame(each.astype(computed, copy=False)) for each in pixels]
     return Picture(
-        pages, model, False, "DICOM", _metadata(whole), losses=tuple(map(Loss, _notes(whole))), white=white
+        pages, model, False, "DICOM", _metadata(whole), losses=tuple(map(Loss, _notes(whole))), white=white,
+        file_dtype=None if computed == file_dtype else file_dtype.name,
     )  # fmt: skip
 
 
@@ -88,18 +95,23 @@ def _decoded(whole: Any, number: int, size: tuple[int, int], channels: int) -> P
 
 
 def _stored(whole: Any, frames: list[Pixels]) -> tuple[list[Pixels], int | None]:
-    """Return frames of uint8, uint16 or float32, and the value of white."""
+    """Return frames of a type of ``sample_types``, and the value of white."""
     if frames[0].dtype.kind == "u" and frames[0].dtype.itemsize <= 2:
         palette = whole.get("PhotometricInterpretation") == "PALETTE COLOR"
         bits = 8 * frames[0].dtype.itemsize if palette else int(whole.get("BitsStored", 8 * frames[0].dtype.itemsize))
         largest = max(2**bits - 1, *(int(frame.max()) for frame in frames))
         stored = [colour.as_stored(frame, largest) for frame in frames]
         return [frame for frame, _ in stored], stored[0][1]
-    if int(whole.get("PixelRepresentation", 0)) and "FloatPixelData" not in whole:
-        bits = int(whole.get("BitsStored", 16))
-        sign = np.int64(1) << (bits - 1)
-        frames = [(frame.astype(np.int64) & (2 * sign - 1) ^ sign) - sign for frame in frames]
-    return [np.ascontiguousarray(frame, dtype=np.float32) for frame in frames], None
+    if frames[0].dtype.kind == "f":
+        return [np.ascontiguousarray(frame) for frame in frames], None
+    bits = int(whole.get("BitsStored", 8 * frames[0].dtype.itemsize))
+    if not int(whole.get("PixelRepresentation", 0)):
+        white = max(2**bits - 1, *(int(frame.max()) for frame in frames))
+        full = int(full_scale(np.uint32))
+        return [np.ascontiguousarray(frame, dtype=np.uint32) for frame in frames], white if white < full else None
+    sign = np.int64(1) << (bits - 1)
+    dtype = next(dtype for dtype in ("int8", "int16", "int32") if np.iinfo(dtype).bits >= bits)
+    return [((frame.astype(np.int64) & (2 * sign - 1) ^ sign) - sign).astype(dtype) for frame in frames], None
 
 
 def _metadata(whole: Any) -> Metadata:
@@ -122,6 +134,4 @@ def _notes(whole: Any) -> list[str]:
     notes = ["the DICOM is read without its window and its data on patient and study; the result is not for diagnosis"]
     if whole.get("PhotometricInterpretation") == "MONOCHROME1":
         notes.append("the DICOM counts from white to black (MONOCHROME1), and is read so; 'invert' turns it round")
-    if int(whole.get("PixelRepresentation", 0)):
-        notes.append("the DICOM has signed integers; they are read as floats of the same values")
     return notes
