@@ -59,6 +59,13 @@ def test_samples_come_back(tmp_path, kind, channels):
     assert parsed(codestream(data)).colours == (1, 13)
 
 
+def test_boxes_have_lengths_of_32_bits(tmp_path):
+    write(tmp_path / "a.jxl", picture_of("16", 3))
+    data = (tmp_path / "a.jxl").read_bytes()
+    at = data.index(b"jxlc")
+    assert int.from_bytes(data[at - 4 : at], "big") == len(data) - at + 4
+
+
 @pytest.mark.parametrize("points", [(12, 13), (11, 17), (9, 16), (9, 18), (1, 8)])
 @pytest.mark.parametrize("kind", ["8", "16", "float"])
 def test_code_points_are_kept(tmp_path, kind, points):

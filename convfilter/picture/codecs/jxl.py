@@ -222,7 +222,12 @@ def write_jxl(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     size = len(head) + len(codestream) - start
     if boxes:
         # Of the last box, which may be large, the content is written as it is, without a copy.
-        file.write(b"".join([_SIGNATURE, _TYPE, *boxes, struct.pack(">I4sQ", 1, b"jxlc", size + 16)]))
+        # libjxl 0.7 takes a box with a length of 64 bits for truncated.
+        is_short = size + 8 < 1 << 32
+        start_of_box = (
+            struct.pack(">I4s", size + 8, b"jxlc") if is_short else struct.pack(">I4sQ", 1, b"jxlc", size + 16)
+        )
+        file.write(b"".join([_SIGNATURE, _TYPE, *boxes, start_of_box]))
     file.write(head)
     file.write(memoryview(codestream)[start:])
 
