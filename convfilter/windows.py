@@ -344,6 +344,6 @@ def window_of(window: WindowLike) -> Kernel:
     """
     if isinstance(window, str):
         return footprints.of_text(window)
-    if isinstance(window, int | np.integer) or (isinstance(window, tuple) and np.ndim(window) == 1):
+    if np.ndim(window) == 0 or (isinstance(window, tuple) and np.ndim(window) == 1):
         return footprints.rectangle(*whole_pair(window, "window"))
     return footprints.of_cells(window)

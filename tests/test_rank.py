@@ -259,6 +259,12 @@ def test_a_file_without_a_footprint_is_named(tmp_path):
         stack.stage(f"dilate:{path}")
 
 
+@pytest.mark.parametrize("window", [2.5, np.float64(3.0), True, (3, 2.5)])
+def test_a_side_is_a_whole_number(window):
+    with pytest.raises(ParameterError, match="window must be a whole number, got"):
+        cf.median(np.zeros((7, 8), np.uint8), window)
+
+
 def test_bad_values_of_the_functions():
     image = wide_noise((7, 8), np.uint8)
     for call in (lambda: cf.percentile(image, 3, 1.5), lambda: cf.median(image, np.zeros((3, 3))),
