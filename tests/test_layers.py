@@ -430,6 +430,8 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 def test_channels_that_do_not_fit_name_both_sides() -> None:
     with pytest.raises(ParameterError, match=r"weight \(6, 4, 3, 3\) in 1 group takes 4 channels, but gets 3"):
         convfilter.conv2d(image(3), weights())
+    with pytest.raises(ParameterError, match="takes 1 channel, but gets 3; gray=True makes one of three colours"):
+        convfilter.conv2d(image(3), np.ones((2, 1, 3, 3)))
     with pytest.raises(SizeError, match="output height must be at least 1"):
         convfilter.conv2d(image(4, 2, 9), weights(), padding=0)
     with pytest.raises(UsageError, match="cannot compute this"):

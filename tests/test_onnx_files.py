@@ -122,6 +122,7 @@ def test_one_layer_of_a_network(model: str) -> None:
         ("net:{}", "node 'flatten4' (Flatten): nodes of this kind are not supported; until=hardswish3"),
         ("net:{}", "until=hardswish3 ends the network before it"),
         ("net:{},until=relu9", "no node is called 'relu9'; the network's are conv1, bn1, relu1, pool1, conv2, prelu2,"),
+        ("layer:{}", "an ONNX file holds a network; name one of its convolutions, as in model.onnx#conv1"),
         ("layer:{}#relu1", "no convolution is called 'relu1'; the network's are conv1, conv2, up3"),
         ("layer:{}#up3", "'up3' is a transposed convolution; read it with convtranspose:"),
     ],

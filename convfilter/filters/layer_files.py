@@ -98,6 +98,8 @@ def _of_network(file: str, node: str, activation: str | None, transposed: bool) 
 
 def _arrays(path: str, modules: Modules) -> dict[str, Array]:
     suffix = os.path.splitext(path)[1].lower()
+    if suffix == ".onnx":
+        raise KernelFileError("an ONNX file holds a network; name one of its convolutions, as in model.onnx#conv1")
     if suffix not in (".npy", ".npz", ".safetensors"):
         raise KernelFileError(
             "a layer is an .npz, .npy or .safetensors file, or model.onnx#NODE; "

@@ -280,10 +280,15 @@ def _require_guide(stage: Stage, shape: tuple[int, int, int], alpha: bool, prefi
 def _require_channels(stage: Stage, channels: int, prefix: str, rows: int) -> None:
     operator = stage.operator
     if isinstance(operator, Layer) and operator.inputs != channels:
-        hint = "; move the channels of (C, H, W) to the end" if rows == operator.inputs and not prefix else ""
+        is_first = not prefix or prefix.startswith("stage 1 ")
+        remedy = "move the channels of (C, H, W) to the end" if rows == operator.inputs and not prefix else ""
+        if operator.inputs == 1 and channels == len(LUMINANCE) and is_first:
+            remedy = "{gray=True} makes one of three colours"
         raise ParameterError(
             f"{prefix}the layer's weight {operator.weight.shape} in {operator.groups} "
-            f"group{'s' if operator.groups > 1 else ''} takes {operator.inputs} channels, but gets {channels}{hint}"
+            f"group{'s' if operator.groups > 1 else ''} takes {operator.inputs} "
+            f"channel{'s' if operator.inputs > 1 else ''}, but gets {channels}",
+            remedy=remedy,
         )
 
 
