@@ -11,7 +11,6 @@ any object with ``__array__`` or ``__dlpack__``. A ``Picture`` of a file of int8
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias, Unpack
 
@@ -42,6 +41,7 @@ from convfilter.keywords import (
     whole_pair,
 )
 from convfilter.planning import Plan, plan_stack
+from convfilter.record import replace
 from convfilter.sample_types import full_scale, real_of
 
 Axis: TypeAlias = Literal["x", "y", "magnitude", "orientation"]

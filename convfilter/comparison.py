@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from convfilter.filters.kernels import gaussian
 from convfilter.filters.stage import Correlation, Stage
 from convfilter.picture.picture import Picture
 from convfilter.planning import full_scale, is_whole
-from convfilter.record import record
+from convfilter.record import record, replace
 
 Image = npt.NDArray[Any]
 

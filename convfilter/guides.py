@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +10,7 @@ import numpy.typing as npt
 from convfilter.errors import ConvfilterError, ParameterError
 from convfilter.filters.stage import Guided, Stage
 from convfilter.planning import full_scale, is_wide, require_sample_type
+from convfilter.record import replace
 
 Samples = npt.NDArray[np.float32 | np.float64]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,16 +21,17 @@ from convfilter.picture.picture import Frame, Outline, Picture
 from convfilter.picture.pixels import CHANNELS, Model, Pixels
 from convfilter.picture.place.target import Target
 from convfilter.picture.read import decode_whole
-from convfilter.picture.sheet import Form
 from convfilter.picture.write import check, dropping, stored_outline, write
 from convfilter.placing import placed
 from convfilter.planning import Plan, full_scale, is_whole
+from convfilter.record import replace
 from convfilter.sample_types import can_leave, computed_in, real_of
 from convfilter.streaming import Finish, Streaming, streaming_of, through
 
 if TYPE_CHECKING:
     from convfilter.executor.masked import Masking
     from convfilter.picture.metadata.curves import Curve
+    from convfilter.picture.sheet import Form
     from convfilter.pipeline import Options
 
 #: Most bytes of the engine's tiles and rows, over all threads.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +13,7 @@ from convfilter.picture.picture import Metadata, Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.planning import full_scale
 from convfilter.planning.offsets import settled
+from convfilter.record import replace
 from convfilter.sample_types import is_signed, real_of, sample_type
 
 if TYPE_CHECKING:

@@ -1,10 +1,13 @@
-"""Feature maps: steps of ``pipeline`` for results that are not pictures or may be empty."""
+"""Feature maps: steps of ``pipeline`` for results that are not pictures or may be empty.
+
+``picture.sheet`` is imported only for results that are laid out.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from convfilter.errors import ParameterError, SizeError, UsageError
 from convfilter.executor.run import run_array
@@ -14,10 +17,13 @@ from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Outline, Picture
 from convfilter.picture.place.atomic import replacing
 from convfilter.picture.place.target import Target
-from convfilter.picture.sheet import Form, Grid, array_bytes, as_pages, as_sheets
 from convfilter.placing import placed
 from convfilter.planning import Plan, plan_stack
+from convfilter.record import replace
 from convfilter.sample_types import is_signed
+
+if TYPE_CHECKING:
+    from convfilter.picture.sheet import Form
 
 _COLOURS = (1, 3)
 _COLOURS_AND_ALPHA = 4
@@ -107,6 +113,8 @@ def has_alpha(stages: Sequence[Stage], picture: Picture) -> bool:
 
 def outline_of(form: Form, outline: Outline, plans: Sequence[Plan]) -> Outline:
     """Return the written outline: that of a sheet or of pages."""
+    from convfilter.picture.sheet import Grid
+
     maps = plans[0].stages[-1].output_channels - plans[0].alpha
     outline = replace(outline, model="gray", alpha=False, extras=0, white=None)
     if form == "pages":
@@ -120,6 +128,8 @@ def run_maps(plans: Sequence[Plan], picture: Picture, form: Form, threads: int |
 
     Alpha is left out.
     """
+    from convfilter.picture.sheet import as_pages, as_sheets
+
     frames = []
     white = 1.0 if is_signed(picture.outline.dtype) else None
     for plan, frame in zip(plans, picture.frames, strict=True):
@@ -142,6 +152,8 @@ def write_array(destination: str, picture: Picture) -> None:
     WriteError
         The file cannot be written.
     """
+    from convfilter.picture.sheet import array_bytes
+
     if len(picture.frames) > 1:
         raise UsageError(f"an .npy file holds one frame, got {len(picture.frames)}", remedy="choose one with {frame=N}")
     with replacing(destination) as file:

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -24,12 +23,13 @@ from convfilter.picture.place import atomic
 from convfilter.picture.place.file_times import set_times, times_of
 from convfilter.picture.place.target import Target, resolve_target
 from convfilter.picture.read import ReadOptions, opened
-from convfilter.picture.sheet import Form
 from convfilter.planning import Plan, plan_stack
 from convfilter.planning.remembered import remembered_plan
+from convfilter.record import replace
 
 if TYPE_CHECKING:
     from convfilter.executor.masked import Masking
+    from convfilter.picture.sheet import Form
 
 
 class Options(NamedTuple):

@@ -1,7 +1,6 @@
 """The error budget of plans, compared with the measured errors of results."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from convfilter.filters import stack
 from convfilter.planning import plan_stack
 from convfilter.planning.budget import PROMISED, budget
 from convfilter.planning.methods.gaussian import misplaced
+from convfilter.record import replace
 from convfilter.report.plan_text import as_json, budget_lines
 
 

@@ -2,7 +2,6 @@
 
 import gc
 import tracemalloc
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ import convfilter
 from convfilter.executor.run import run_array
 from convfilter.filters import stack
 from convfilter.planning import plan_stack
+from convfilter.record import replace
 from convfilter.report import plan_text
 from convfilter.variants import cache_warm
 

@@ -61,7 +61,7 @@ def picture(shape, dtype, seed, *, finite=True):
 @st.composite
 def works(draw):
     """A plan, and the shape and type of its pictures."""
-    from dataclasses import replace
+    from convfilter.record import replace
 
     stage = draw(st.sampled_from(sorted(STAGES)).map(STAGES.get))
     mode = draw(st.sampled_from(["edge", "constant", "reflect", "wrap"]))

@@ -4,7 +4,6 @@ import io
 import struct
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,6 +22,7 @@ from convfilter.picture.pillow import write as pillow_write
 from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import read
 from convfilter.picture.write import write
+from convfilter.record import replace
 
 
 def scene(height=64, width=80):

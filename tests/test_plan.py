@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,6 +12,7 @@ from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage, Unsh
 from convfilter.planning import ALGORITHMS, AxisPlan, full_scale, plan_stack, real_cells
 from convfilter.planning.looks import for_looks
 from convfilter.planning.strips import OWN_BYTES
+from convfilter.record import replace
 
 SOBEL = Gradient(kernels.derivative("sobel", "x"), kernels.derivative("sobel", "y"))
 RNG = np.random.default_rng(0)

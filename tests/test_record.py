@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import pickle
 import threading
-from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
-from convfilter.record import cached_property, record
+from convfilter.record import cached_property, is_record, record, replace
 
 
 @record
@@ -44,6 +43,12 @@ def test_fields_are_taken_by_place_and_by_name_with_their_defaults() -> None:
         Place()  # type: ignore[call-arg]
     with pytest.raises(TypeError):
         Place(1, depth=2)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="missing are row"):
+        Place(col=2)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="unknown are depth"):
+        Place(1, depth=2)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="got 3 values"):
+        Place(1, 2, 3)  # type: ignore[call-arg]
 
 
 def test_records_of_one_class_are_equal_if_their_fields_are() -> None:
@@ -72,9 +77,9 @@ def test_a_record_shows_its_fields() -> None:
     assert repr(Samples(None)) == "Samples(values=None)"
 
 
-def test_what_works_with_dataclasses_works_with_records() -> None:
+def test_records_are_copied_with_other_values_and_pickled() -> None:
     assert replace(Cell(1, 2), col=5) == Cell(1, 5)
-    assert [field.name for field in fields(Cell)] == ["row", "col", "name"]
+    assert Cell.__match_args__ == ("row", "col", "name")
     assert pickle.loads(pickle.dumps(Cell(1, 2, "x"))) == Cell(1, 2, "x")
     with pytest.raises(ValueError, match="at least 0, got -1"):
         replace(Place(1), row=-1)
@@ -104,3 +109,9 @@ def test_a_cached_property_is_computed_once() -> None:
 
 def test_a_cached_property_can_wait_for_threads_that_need_it_too() -> None:
     assert Measured(Measured()).size == 7
+
+
+def test_records_are_told_from_other_values() -> None:
+    assert is_record(Place(1))
+    assert not is_record(Place)
+    assert not is_record((1, 2))

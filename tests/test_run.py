@@ -1,6 +1,5 @@
 import gc
 import tracemalloc
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from convfilter.executor.run import run_array
 from convfilter.filters import kernels, stack
 from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage, UnsharpMask
 from convfilter.planning import plan_stack
+from convfilter.record import replace
 from convfilter.variants import cache_warm
 
 RNG = np.random.default_rng(0)

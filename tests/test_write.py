@@ -1,7 +1,6 @@
 """Writing: samples survive in every format; those that a format cannot hold are refused before the filter runs."""
 
 import io
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from convfilter.picture.picture import Frame, Outline, Picture
 from convfilter.picture.place.target import Target, resolve_target
 from convfilter.picture.read import read
 from convfilter.picture.write import check, write
+from convfilter.record import replace
 
 
 def rewritten(pixels, path, **options):

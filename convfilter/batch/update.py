@@ -21,7 +21,6 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +31,7 @@ from convfilter.batch.search import Job
 from convfilter.filters import stack
 from convfilter.guides import with_guides
 from convfilter.pipeline import Options
+from convfilter.record import is_record
 
 LOG_NAME = log_file.NAME
 #: Fields of the options that do not affect the bytes of a result: threads, callbacks, names.
@@ -70,16 +70,11 @@ def _feed(digest: Any, value: object) -> None:
     digest.update(f"<{type(value).__name__}>".encode())
     if isinstance(value, np.ndarray):
         digest.update(f"{value.dtype.str}{value.shape}".encode() + np.ascontiguousarray(value).tobytes())
-    elif is_dataclass(value) and not isinstance(value, type):
-        for field in fields(value):
-            if field.name not in _WITHOUT_INFLUENCE:
-                digest.update(field.name.encode())
-                _feed(digest, getattr(value, field.name))
-    elif isinstance(value, Options):
-        for name, item in value._asdict().items():
+    elif isinstance(value, Options) or is_record(value):
+        for name in value.__match_args__:
             if name not in _WITHOUT_INFLUENCE:
                 digest.update(name.encode())
-                _feed(digest, item)
+                _feed(digest, getattr(value, name))
     elif isinstance(value, tuple | list):
         for item in value:
             _feed(digest, item)

@@ -6,7 +6,6 @@ import gc
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convfilter import pipeline
@@ -23,6 +22,7 @@ from convfilter.cli.request import Request, pipeline_options
 from convfilter.errors import ConvfilterError, UsageError, WriteError
 from convfilter.filters import stack
 from convfilter.machine.cores import available_cores
+from convfilter.record import replace
 
 if TYPE_CHECKING:
     from convfilter.batch.update import UpdateLog

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +15,7 @@ from convfilter.cli.options import stage_defaults
 from convfilter.errors import UsageError
 from convfilter.filters.spec import FilterSpec
 from convfilter.picture.options import DEFAULT_MAX_PIXELS, Compression, Strip
-from convfilter.record import record
+from convfilter.record import record, replace
 
 if TYPE_CHECKING:
     from convfilter import pipeline
@@ -151,7 +150,7 @@ def requested(specs: Iterable[str | FilterSpec], params: Mapping[str, Any]) -> R
         "config": session.config,
         "debug": session.debug,
     }
-    own = {field.name: params[field.name] for field in fields(Request) if field.name not in read}
+    own = {name: params[name] for name in Request.__match_args__ if name not in read}
     request = _settled(Request(**read, **own))
     if request.is_pair:
         # Otherwise a configuration could turn OUT into an input.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +34,7 @@ from convfilter.filters.stage import (
 )
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, counted_cells, is_whole, is_wide
+from convfilter.record import replace
 from convfilter.sample_types import sample_type
 
 STORE_WHOLE = Loop("store", "store_whole", "V* i8 i8 i8 R R R i8 R T* i8 i8")

@@ -9,7 +9,6 @@ whole picture.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from math import gcd, lcm
 from typing import NamedTuple
 
@@ -25,7 +24,7 @@ from convfilter.planning import AxisPlan, Plan, StagePlan
 from convfilter.planning.methods.morphology import is_composite
 from convfilter.planning.remembered import latest
 from convfilter.planning.ring import STEP_ROWS
-from convfilter.record import record
+from convfilter.record import record, replace
 
 #: Modes whose padding depends on the border row only: a chunk at the border is padded like the whole picture.
 _AT_THE_BORDER = ("edge", "constant")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -24,6 +23,7 @@ from convfilter.methods import nodes_of
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, Plan, StagePlan
 from convfilter.planning.chains import alone_block_rows, block_rows
 from convfilter.planning.plan import for_any_numbers
+from convfilter.record import replace
 
 #: Samples whose float64 copies, of which there are several at a time, fit a core's cache.
 _AT_A_TIME = 2**15

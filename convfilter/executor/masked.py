@@ -9,7 +9,6 @@ valid; extremes and ranks skip ignored pixels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from math import isnan
 from typing import Any, Literal, TypeAlias
 
@@ -44,7 +43,7 @@ from convfilter.filters.stage import (
 from convfilter.planning import AxisPlan, Plan, full_scale, plan_stack
 from convfilter.planning.composites import expanded
 from convfilter.planning.stage_plan import StagePlan
-from convfilter.record import record
+from convfilter.record import record, replace
 from convfilter.sample_types import real_of
 
 Samples: TypeAlias = npt.NDArray[Any]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
 
 from convfilter.filters.kernels import Kernel, Weights
+from convfilter.record import replace
 
 Product: TypeAlias = tuple[Weights, Weights]
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from convfilter.filters import array_files, safetensors_file
 from convfilter.filters.layers import layer
 from convfilter.filters.stage import Layer, Stage
 from convfilter.filters.state_dicts import Modules, is_state_dict
+from convfilter.record import replace
 
 #: Largest layer file: 512 to 512 channels at 7x7 take 51 MB.
 MOST_BYTES = 256 << 20

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from convfilter.errors import KernelFileError
 from convfilter.filters.onnx_node import Array, Chain, Node, scaled
 from convfilter.filters.stage import Constant, Join, Point, Stage, Unpooling
+from convfilter.record import replace
 
 
 def affine(node: Node, chain: Chain) -> Chain:

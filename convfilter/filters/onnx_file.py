@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -22,7 +21,7 @@ from convfilter.filters.onnx_channels import part, repeated
 from convfilter.filters.onnx_node import Node
 from convfilter.filters.onnx_nodes import ACTIVATION_NODES, NODES, indices
 from convfilter.filters.stage import Layer, Point, Stage
-from convfilter.record import record
+from convfilter.record import record, replace
 
 if TYPE_CHECKING:
     import onnx

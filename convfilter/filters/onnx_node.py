@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy.typing as npt
 from convfilter.errors import KernelFileError, shown
 from convfilter.filters import layers
 from convfilter.filters.stage import Layer, Point, Stage
-from convfilter.record import record
+from convfilter.record import record, replace
 
 if TYPE_CHECKING:
     import onnx

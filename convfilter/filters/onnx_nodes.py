@@ -7,7 +7,6 @@ normalisations, factors and activations are fused into a preceding layer.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -25,6 +24,7 @@ from convfilter.filters.stage import (
     Pooling,
     Stage,
 )
+from convfilter.record import replace
 
 #: ONNX's epsilon of a standard deviation, as a variance: equal for a deviation of 0.
 _MVN_EPSILON = 1e-18

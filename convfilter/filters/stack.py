@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from convfilter.errors import SpecError, UsageError, shown
@@ -12,6 +11,7 @@ from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS, Filter
 from convfilter.filters.parameters import Text, Window
 from convfilter.filters.spec import FilterSpec, Value, parse
 from convfilter.filters.stage import Correlation, Point, Stage
+from convfilter.record import replace
 
 #: Parameters of the result: in a stack, their defaults go to the last stage.
 _OF_RESULT = ("map", "scale", "offset")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from convfilter.filters.stage import Bilateral
 from convfilter.methods.layer import central_alpha
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR
+from convfilter.record import replace
 
 SPLIT = Loop("bilateral", "split", "A* i8 i8 i8 i8 i8 A A A* i8 i8")
 _AVERAGE = "A* i8 i8 i8 i8 i8 i8 i8* A* i8 i8 A i8 i8 A A A* A* A* i8 A* i8 i8"

@@ -7,7 +7,6 @@ are summed instead; their sums are integers too.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -28,6 +27,7 @@ from convfilter.native.loop import Loop
 from convfilter.planning import StagePlan, counted_cells, full_scale, is_wide
 from convfilter.planning.methods.box import PASS_ROWS, PASS_SAMPLES
 from convfilter.planning.methods.extremes import LARGEST_SUM
+from convfilter.record import replace
 
 _SOURCE = "{S}* i8 i8* i8 i8 i8 i8* {W}* i8 i8* i8 i8 i8 i8 i8 i8 {W}* i4* i4* i8"
 _MEANS = _SOURCE + " {R}* {R}* i8 i8 i8 {S}* i8 i8 i8"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Compass, Correlation
 from convfilter.planning import plan_stack
 from convfilter.planning.chains import block_rows
+from convfilter.record import replace
 from convfilter.sample_types import real_of
 
 

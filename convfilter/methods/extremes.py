@@ -7,7 +7,6 @@ samples are summed tap by tap.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +26,7 @@ from convfilter.methods import box
 from convfilter.native.loop import Loop
 from convfilter.planning import AxisPlan, is_wide
 from convfilter.planning.methods.extremes import BETWEEN_ROWS, are_compared, blocks_of, part_cols, rows_between
+from convfilter.record import replace
 
 _SIGNATURE = "X* i8 i8* i8 i8 i8 i8 i8 i8* i8 i8 i8 i8 i8 i8 X* X* X* X* X* X* X* i8 i8 i8 i8"
 LARGEST = Loop("extreme", "largest", _SIGNATURE)

@@ -8,7 +8,6 @@ then filters along the rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -29,6 +28,7 @@ from convfilter.methods.stencil import Tables, incoming, window_of
 from convfilter.planning.chains import COARSE_GROUP, coarse_block_rows
 from convfilter.planning.ring import STEP_ROWS, Ring
 from convfilter.planning.strips import OWN_BYTES, strip_cols
+from convfilter.record import replace
 
 
 def nodes(stage: StageSetup) -> list[Node]:

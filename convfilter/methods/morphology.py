@@ -8,7 +8,6 @@ premultiplied colours, as in pooling.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -32,6 +31,7 @@ from convfilter.planning import LUMINANCE_DIVISOR, plan_stack
 from convfilter.planning.chains import block_rows
 from convfilter.planning.composites import opening
 from convfilter.planning.methods.morphology import cells_of, footprint_cols, is_composite
+from convfilter.record import replace
 from convfilter.sample_types import real_of
 
 _SIGNATURE = "M* i8 i8 i8 i8 i8* i8* i8 i8* i8* i8 i8 i8 i8 M* i8 M* i8"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,7 @@ from convfilter.filters.stage import Correlation, Orientation
 from convfilter.methods.layer import finish
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, plan_stack
 from convfilter.planning.chains import block_rows
+from convfilter.record import replace
 from convfilter.sample_types import real_of
 
 Real = npt.NDArray[np.float64]

@@ -7,7 +7,6 @@ function in float64.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +24,7 @@ from convfilter.filters.stage import ACTIVATIONS, Point
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, full_scale, is_whole, is_wide
 from convfilter.planning.ring import STEP_ROWS
+from convfilter.record import replace
 
 APPLY_FUNCTION = Loop("points", "apply_function", "A* i8 i8 i8 i8 i8 i8 A A A A A*")
 APPLY_PREMULTIPLIED = Loop("points", "apply_premultiplied", "A* i8 i8 i8 i8 i8 A A A A A A A*")

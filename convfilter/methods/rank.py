@@ -9,7 +9,6 @@ their weight.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from math import gcd
 from typing import Any
 
@@ -30,7 +29,7 @@ from convfilter.methods import medians
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, is_wide
 from convfilter.planning.methods.rank import network_of, rank_of, ranks_of, strip_cols
-from convfilter.record import record
+from convfilter.record import record, replace
 
 SELECT = Loop("select", "select", "K* i8 i8 i8 i8 i8 i8 i8* i8 K* i8 i8* i8 i8* i8 i8 i8 K* K* K* i8")
 BY_COLUMNS = Loop("rank", "by_columns", "B* i8 i8 i8 i8 i8 i8 i8 i8 B* B* i8 u2* u2* i8*")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +19,7 @@ from convfilter.picture.options import EFFORTS, TIFF_COMPRESSIONS, ReadOptions, 
 from convfilter.picture.picture import Frame, Loss, Outline, Picture
 from convfilter.picture.pixels import CHANNELS
 from convfilter.picture.png import layout as png
+from convfilter.record import replace
 from convfilter.sample_types import full_scale, is_signed, is_whole, sample_type
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from convfilter.errors import ReadError
 from convfilter.picture.pixels import CHANNELS, Model, Pixels, channels_of
+from convfilter.record import replace
 from convfilter.sample_types import computed_in, full_scale, is_known, suggestion
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import BinaryIO, Protocol
 
 from convfilter.errors import ReadError, UnknownFormatError
@@ -15,6 +14,7 @@ from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Loss, Picture
 from convfilter.picture.place import source
 from convfilter.picture.row_source import decoding
+from convfilter.record import replace
 
 __all__ = ["ReadOptions", "opened", "read"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import replace
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from convfilter.picture.picture import Frame, Picture
 from convfilter.picture.pixels import Pixels
+from convfilter.record import replace
 
 Form: TypeAlias = Literal["picture", "sheet", "pages", "array"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import numpy as np
@@ -17,6 +16,7 @@ from convfilter.picture.picture import Frame, Loss, Metadata, Outline, Picture
 from convfilter.picture.pixels import CHANNELS, Model, Pixels
 from convfilter.picture.place import atomic
 from convfilter.picture.place.target import Target, resolve_target
+from convfilter.record import replace
 from convfilter.sample_types import can_leave, full_scale, is_signed, overflowed
 
 if TYPE_CHECKING:

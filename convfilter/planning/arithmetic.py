@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import ParameterError, SizeError
 from convfilter.filters.stage import Layer, Operator, Pooling, Stage
-from convfilter.record import record
+from convfilter.record import record, replace
 
 #: Most places of a padded axis: its index map takes 8 bytes for each.
 _LONGEST_AXIS = 2**26

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 import numpy as np
 
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Correlation, Morphology, MorphologyKind, Padding, Pair, Point, Pooling, Stage
+from convfilter.record import replace
 
 
 def expanded(stages: Iterable[Stage]) -> Iterator[Stage]:

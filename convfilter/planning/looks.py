@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from convfilter.filters.stage import Correlation
 from convfilter.planning.plan import Plan, plan_stack
 from convfilter.planning.stage_plan import StagePlan
+from convfilter.record import replace
 
 
 def for_looks(plan: Plan) -> Plan:

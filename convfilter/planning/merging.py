@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Correlation, Stage
 from convfilter.planning.methods import least_time
 from convfilter.planning.task import Task
+from convfilter.record import replace
 
 #: Most weights of a merged kernel that is not separable.
 _MOST_WEIGHTS = 31 * 31

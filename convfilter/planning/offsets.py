@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy.typing as npt
 
@@ -20,6 +19,7 @@ from convfilter.filters.stage import (
     Rank,
     Stage,
 )
+from convfilter.record import replace
 from convfilter.sample_types import full_scale, is_whole
 
 #: Point operations whose parameters are levels, as fractions of full scale.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from convfilter.planning.strips import (
     stream_block_rows,
 )
 from convfilter.planning.task import Task, takes_alpha_as_colour
-from convfilter.record import record
+from convfilter.record import record, replace
 from convfilter.sample_types import full_scale, is_whole, real_of
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -33,7 +32,7 @@ from convfilter.filters.stage import (
     UnsharpMask,
 )
 from convfilter.planning.arithmetic import AxisPlan, plan_axis, require_real_cells
-from convfilter.record import cached_property, record
+from convfilter.record import cached_property, record, replace
 from convfilter.sample_types import full_scale, is_whole, is_wide, sample_type
 
 #: Numerators of the luminance (ITU-R BT.601), over 1000: integers, so that grey stays exact.

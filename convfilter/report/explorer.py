@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +19,7 @@ from convfilter.filters import stack
 from convfilter.filters.stage import Correlation, Gradient, Layer, Orientation, Point, Pooling, Stage, UnsharpMask
 from convfilter.planning import AxisPlan, full_scale, plan_stack
 from convfilter.planning.composites import expanded
+from convfilter.record import replace
 from convfilter.report.figures import titled_kernels
 from convfilter.sample_types import real_of
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias, cast
 
@@ -15,7 +14,7 @@ from convfilter.executor.run import run_array as engine_run
 from convfilter.filters import kernels
 from convfilter.keywords import FilterKeywords, stages_of
 from convfilter.planning import plan_stack
-from convfilter.record import record
+from convfilter.record import record, replace
 from convfilter.selftest.reference import (
     Geometry,
     Real,

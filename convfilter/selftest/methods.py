@@ -6,10 +6,10 @@ Most weights sum to one, so that results stay within the range of the samples.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
+from convfilter.record import replace
 from convfilter.selftest.jobs import (
     COVERING,
     Job,

@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from convfilter import pipeline
@@ -21,6 +20,7 @@ from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import read
 from convfilter.planning.figures import figures
 from convfilter.planning.looks import for_looks
+from convfilter.record import replace
 from convfilter.report.thumbnails import for_browsers
 from convfilter.trial.catalogue import catalogue
 from convfilter.trial.pace import Pace

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -22,6 +21,7 @@ from convfilter.picture.picture import Frame, Metadata, Picture
 from convfilter.picture.pillow import avif
 from convfilter.picture.pillow.boxes import box, boxes_of
 from convfilter.picture.pixels import Pixels
+from convfilter.record import replace
 
 _LOSSLESS = 100
 #: Least threads of libaom (libavif 1.4): its bytes are equal for 2, 3 and 8 threads, and differ for one.

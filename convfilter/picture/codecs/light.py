@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from convfilter.errors import ReadError, WriteError
 from convfilter.picture.picture import Frame, Picture
 from convfilter.picture.pixels import Pixels
+from convfilter.record import replace
 
 _LINEAR = 8
 

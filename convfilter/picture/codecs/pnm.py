@@ -24,9 +24,6 @@ from convfilter.picture.row_source import Bands
 from convfilter.picture.row_writer import Block, RowWriter
 
 _BLANKS = b" \t\r\n\v\f"
-_RAW = (b"P4", b"P5", b"P6", b"P7", b"Pf", b"PF")
-#: Length of a signature: two letters and a blank.
-MAGIC_BYTES = 3
 _TOKEN_BYTES = 20
 _PAM_HEADER_BYTES = 4096
 #: Most bytes of all comments in a header, which is read byte by byte.
@@ -86,11 +83,6 @@ class _Header:
         if not word.isdigit() or int(word) < 1:
             raise ReadError(f"the {what} of the PNM must be a number of at least 1, got {word.decode('latin-1')!r}")
         return int(word)
-
-
-def is_raw(head: bytes) -> bool:
-    """Whether a file begins as a picture with binary samples."""
-    return head[:2] in _RAW and head[2:3] in (*(bytes([blank]) for blank in _BLANKS), b"#")
 
 
 def read_pnm(file: BinaryIO, options: ReadOptions) -> Picture:

@@ -14,15 +14,21 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from convfilter.errors import ConvfilterError, ReadError
 from convfilter.picture import formats, limits
-from convfilter.picture.codecs import pnm
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.place.source import reason
 
+if TYPE_CHECKING:
+    from convfilter.picture.codecs.pnm import Header, Layout
+
 _BLOCK_BYTES = 1 << 20
+_RAW = (b"P4", b"P5", b"P6", b"P7", b"Pf", b"PF")
+_BLANKS = b" \t\r\n\v\f"
+#: Length of a signature: two letters and a blank.
+_MAGIC_BYTES = 3
 
 
 class _Bytes(Protocol):
@@ -77,6 +83,17 @@ def opened(where: str, options: ReadOptions) -> Iterator[Source]:
             yield Source(where, _FileSeries(file, options))
         else:
             yield Source(where)
+
+
+def _is_raw(head: bytes) -> bool:
+    """Whether a file begins as a picture with binary samples."""
+    return head[:2] in _RAW and head[2:3] in (*(bytes([blank]) for blank in _BLANKS), b"#")
+
+
+def _layout_of(file: Header, options: ReadOptions) -> Layout:
+    from convfilter.picture.codecs import pnm  # only for files that begin as a PNM
+
+    return pnm.layout_of(file, options)
 
 
 def _may_be_read(where: str) -> bool:
@@ -135,7 +152,7 @@ class Series(ABC):
 
     def _ends(self, magic: bytes, number: int) -> bool:
         """Return whether the series ends, by the bytes that follow a picture."""
-        if not magic or pnm.is_raw(magic):
+        if not magic or _is_raw(magic):
             return not magic
         if formats.sniff(magic) == "PNM":
             raise ReadError(f"what follows picture {number} is a PNM written as text, of which a file holds one")
@@ -156,7 +173,7 @@ class _StreamSeries(Series):
         number = 0
         while not self._ends(magic := _magic(self._stream), number):
             header = _Recorded(magic, self._stream)
-            layout = pnm.layout_of(header, self._options)
+            layout = _layout_of(header, self._options)
             limits.require_memory(layout.total_bytes)
             content = io.BytesIO()
             content.write(header.taken)
@@ -183,7 +200,7 @@ class _FileSeries(Series):
                 return
             start = self._file.tell() - len(magic)
             self._file.seek(start)
-            layout = pnm.layout_of(self._file, self._options)
+            layout = _layout_of(self._file, self._options)
             at = self._file.tell() + layout.total_bytes
             number += 1
             yield io.BufferedReader(_Part(self._file, start, at - start))
@@ -253,11 +270,11 @@ class _Resumed:
 
 def _of_stream(stream: _Bytes, options: ReadOptions) -> Source:
     try:
-        head = stream.read(pnm.MAGIC_BYTES)
+        head = stream.read(_MAGIC_BYTES)
     except OSError as error:
         raise ReadError(reason(error)) from error
     resumed = _Resumed(head, stream)
-    if pnm.is_raw(head):
+    if _is_raw(head):
         return Source("-", _StreamSeries(resumed, options))
     return Source(resumed)  # type: ignore[arg-type]
 
@@ -267,18 +284,18 @@ def _magic(stream: _Bytes) -> bytes:
     first = stream.read(1)
     while first and first in b" \t\r\n\0":
         first = stream.read(1)
-    return first + stream.read(pnm.MAGIC_BYTES - 1) if first else b""
+    return first + stream.read(_MAGIC_BYTES - 1) if first else b""
 
 
 def _goes_on(file: BinaryIO) -> bool:
     """Whether a second picture follows the first in a file; damage is left to the reader."""
-    head = file.read(pnm.MAGIC_BYTES)
-    if not pnm.is_raw(head):
+    head = file.read(_MAGIC_BYTES)
+    if not _is_raw(head):
         return False
     file.seek(0)
     try:
-        layout = pnm.layout_of(file, ReadOptions(max_pixels=sys.maxsize))
+        layout = _layout_of(file, ReadOptions(max_pixels=sys.maxsize))
     except ReadError:
         return False
     file.seek(layout.total_bytes, os.SEEK_CUR)
-    return pnm.is_raw(_magic(file))
+    return _is_raw(_magic(file))

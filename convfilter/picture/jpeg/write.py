@@ -11,7 +11,6 @@ writes the same bytes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -25,6 +24,7 @@ from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Outline, Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.row_writer import Block, RowWriter
+from convfilter.record import replace
 
 #: By Pillow's number: the encoder's name, and width and height of an MCU in pixels.
 _UNITS = {0: ("444", 8, 8), 1: ("422", 16, 8), 2: ("420", 16, 16)}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from convfilter.picture.format import ANY_TEXT, Format
 from convfilter.picture.metadata import exif, xmp
 from convfilter.picture.picture import Metadata, Text
 from convfilter.picture.pixels import Model
+from convfilter.record import replace
 
 _TIME = b"tIME"
 

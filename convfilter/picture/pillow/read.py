@@ -7,7 +7,6 @@ import struct
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -22,6 +21,7 @@ from convfilter.picture.picture import Frame, Picture, chosen
 from convfilter.picture.pillow import beside, contents, gif, webp
 from convfilter.picture.pillow import high_depth as deep
 from convfilter.picture.pixels import Model, Pixels, channels_of
+from convfilter.record import replace
 
 #: Pillow's plugin and class by format: importing one plugin is quick, importing all is not.
 _PLUGINS = {

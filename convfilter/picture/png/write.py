@@ -308,11 +308,11 @@ def adler32_combine(first: int, second: int, second_bytes: int) -> int:
 
 def _metadata_chunks(metadata: Metadata, header: png.Header) -> Iterator[tuple[bytes, bytes]]:
     """Yield the chunks between IHDR and the pixels, in the order of the specification."""
-    import zlib
-
     kept = [(kind, data) for kind, data in metadata.png if not (kind == b"sRGB" and metadata.icc)]
     yield from ((kind, data) for kind, data in kept if kind in png.COLOUR_CHUNKS)
     if metadata.icc:
+        import zlib
+
         yield b"iCCP", b"icc\0\0" + zlib.compress(metadata.icc, 9)
     if metadata.resolution:
         x, y = (min(max(round(dots * png.INCHES_PER_METRE), 0), _MAX_CHUNK) for dots in metadata.resolution)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
@@ -25,6 +24,7 @@ from convfilter.picture.tiff.fields import PageFields
 from convfilter.picture.tiff.masks import Mask
 from convfilter.picture.tiff.tags import TEXT_TAGS
 from convfilter.picture.tiff.tiles import tiling_of
+from convfilter.record import replace
 from convfilter.sample_types import full_scale
 
 _ORDER: Literal["<"] = "<"
