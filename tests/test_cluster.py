@@ -20,6 +20,7 @@ import pytest
 from machines import HOME, Cluster, wait_for
 from PIL import Image
 from processes import PROGRAM, program, untimed
+from s3_server import served
 
 from convfilter import errors, pipeline
 from convfilter.batch.search import Job
@@ -31,7 +32,6 @@ from convfilter.picture.place import cloud as objects
 pytest.importorskip("distributed")
 fsspec = pytest.importorskip("fsspec")
 pytest.importorskip("s3fs")
-pytest.importorskip("moto")
 
 BLUR = ("blur", "--gaussian", "1.5")
 #: The kernel stands in a file where the workers are not, and in the text here.
@@ -59,14 +59,9 @@ def cluster(tmp_path_factory, s3_server):
 @pytest.fixture(scope="module")
 def s3_server():
     """Start an S3 server on this machine, and point all processes of these tests to it."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
+    with served() as address, pytest.MonkeyPatch.context() as patch:
         for name, value in {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ENDPOINT_URL": address,
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
             "AWS_DEFAULT_REGION": "us-east-1",
@@ -74,8 +69,7 @@ def s3_server():
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }.items():
             patch.setenv(name, value)
-        yield server
-    server.stop()
+        yield
 
 
 @pytest.fixture
