@@ -27,6 +27,23 @@ def test_file_appears(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
+@pytest.mark.parametrize("nameless", [True, False])
+def test_the_umask_decides_on_the_mode_of_a_new_file(tmp_path, monkeypatch, nameless):
+    if not nameless:
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    before = os.umask(0o026)
+    try:
+        put(tmp_path / "a")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
+
+
+def test_a_number_is_the_name_of_a_file_not_of_a_descriptor(folder):
+    put("12")
+    assert (folder / "12").read_bytes() == b"new"
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, ReadError])
 def test_failure_leaves_the_old_file_and_no_litter(tmp_path, error):
     (tmp_path / "a").write_bytes(b"old")
@@ -179,11 +196,12 @@ def test_redirected_output_is_appended_to(tmp_path):
         "from convfilter.picture.place.atomic import replacing\n"
         "os.dup2(os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND), 1)\n"
         "for name in ('/dev/stdout', '/dev/fd/1', '-'):\n"
-        "    with replacing(name) as file: file.write(b'new')\n"
+        "    print('then', end=' ')\n"
+        "    with replacing(name) as file: file.write(b'new ')\n"
     )
     (tmp_path / "a").write_bytes(b"old ")
-    run_python(script.replace("sys.argv[1]", repr(str(tmp_path / "a"))))
-    assert (tmp_path / "a").read_bytes() == b"old newnewnew"
+    run_python(script.replace("sys.argv[1]", repr(str(tmp_path / "a"))), PYTHONUNBUFFERED=None)
+    assert (tmp_path / "a").read_bytes() == b"old then new then new then new "
 
 
 def test_null_device_swallows():

@@ -90,6 +90,14 @@ def test_layers_keep_the_shape_of_their_products(tmp_path):
     compare(large("uint8"), (200, 150, 3), f"layer:{path}", "maxpool:2", dtype=np.float32)
 
 
+@pytest.mark.parametrize("geometry", ["stride=2", "stride=3x2,dilation=2,padding=2", "stride=4,output_padding=3"])
+def test_transposed_convolutions(geometry, tmp_path):
+    path = tmp_path / "up.npz"
+    np.savez(path, weight=np.random.default_rng(3).standard_normal((3, 2, 5, 4)).astype(np.float32))
+    result = compare(large("uint8"), (150, 100, 3), f"convtranspose:{path},{geometry}", dtype=np.float32)
+    assert result.npartitions > 1
+
+
 @given(
     shape=st.tuples(st.integers(1, 300), st.integers(1, 90)),
     rows=st.integers(1, 300),

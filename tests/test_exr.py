@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from processes import run_python
 
 from convfilter.cli.root import run
 from convfilter.errors import ReadError, SizeError
@@ -183,6 +184,19 @@ def test_what_the_library_prints_of_damage_is_not_shown(tmp_path, capfd):
     assert run(["blur", "--gaussian", "1", str(tmp_path / "bad.exr"), str(tmp_path / "out.exr")]) == 1
     shown = capfd.readouterr()
     assert shown.out == "" and shown.err.count("\n") == 1
+
+
+def test_lines_in_the_buffer_of_c_are_heard():
+    program = """
+import ctypes
+from convfilter.picture.codecs import quiet
+library = ctypes.CDLL(None)
+library.puts(b"<library> before")
+with quiet.heard(b"<library>") as lines:
+    library.puts(b"<library> one")
+library.puts(b", ".join(line.encode() for line in lines))
+"""
+    assert run_python(program, PYTHONUNBUFFERED=None) == "<library> before\n<library> one\n"
 
 
 def test_lines_of_others_are_written_all_the_same(capfd):

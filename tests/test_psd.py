@@ -64,6 +64,11 @@ def test_saved_selections_are_named():
     assert "the PSD has 1 channel beside its colours (Maß)" in read_back.notes[0]
 
 
+def test_a_saved_selection_is_none_the_more_alpha_because_there_is_room_for_layers():
+    selection = resource(1006, b"\x04Mask")
+    assert not picture(psd(samples(4), RGB, resources=selection, section=layers(0))).alpha
+
+
 @pytest.mark.parametrize("mode", [GRAYSCALE, RGB, CMYK])
 def test_a_fourth_channel_that_nothing_else_explains_is_straight_alpha(mode):
     colours = {GRAYSCALE: 1, RGB: 3, CMYK: 4}[mode]

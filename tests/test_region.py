@@ -49,6 +49,18 @@ def test_a_region_is_that_of_the_whole(specs, dtype):
         np.testing.assert_array_equal(part, whole[slice(*rows), slice(*cols)])
 
 
+@pytest.mark.parametrize("geometry", ["stride=2", "stride=3x2,dilation=2,padding=2", "stride=4,output_padding=3"])
+def test_a_region_of_a_transposed_convolution_is_that_of_the_whole(geometry, tmp_path):
+    path = tmp_path / "up.npz"
+    np.savez(path, weight=RNG.standard_normal((3, 2, 5, 4)).astype(np.float32))
+    plan = plan_stack(stack.stages([f"convtranspose:{path},{geometry}"]), PHOTO.shape, PHOTO.dtype)
+    whole = run_array(plan, PHOTO, out_dtype="f4").pixels
+    for spans in [*SPANS, ((200, 300), (100, 101)), ((64, 66), (0, None))]:
+        rows, cols = map(resolved, spans, whole.shape)
+        part = run_region(plan, PHOTO, rows, cols, np.dtype("f4"), threads=2)
+        np.testing.assert_array_equal(part, whole[slice(*rows), slice(*cols)])
+
+
 def test_less_is_computed_where_less_is_seen(monkeypatch):
     from convfilter.executor import chunks
 
