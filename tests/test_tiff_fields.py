@@ -1,5 +1,6 @@
 """Fields of TIFFs: kept as they are, moved with the pixels, or left out with a word."""
 
+import re
 import struct
 
 import numpy as np
@@ -195,10 +196,57 @@ def test_ome_descriptions_are_kept_where_they_are_true():
     assert tags_of("out.tif")[270] == tags_of("in.ome.tif")[270]
     with tifffile.TiffFile("out.tif") as tiff:
         assert tiff.is_ome and tiff.series[0].axes == "ZYX"
-    for specs, options in ((["box:3,padding=valid"], {}), (["identity"], {"frame": 0})):
-        (note,) = filter_file("in.ome.tif", "out.tif", Options(specs, read=ReadOptions(**options))).notes
-        assert "dimensions of a stack" in note
-        assert 270 not in tags_of("out.tif")
+    (note,) = filter_file("in.ome.tif", "out.tif", Options(["identity"], read=ReadOptions(frame=0))).notes
+    assert "dimensions of a stack" in note
+    assert 270 not in tags_of("out.tif")
+
+
+@pytest.mark.parametrize("axes", ["TZCYX", "YX", "YXS"])
+def test_sizes_in_ome_descriptions_are_those_of_the_result(axes):
+    shape = {"TZCYX": (2, 3, 2, 24, 30), "YX": (24, 30), "YXS": (24, 30, 3)}[axes]
+    known = {"axes": axes, "PhysicalSizeX": 0.1, "PhysicalSizeY": 0.25, "PhysicalSizeXUnit": "nm"}
+    kind = "rgb" if axes == "YXS" else "minisblack"
+    tifffile.imwrite("in.ome.tif", noise(shape, np.uint16), metadata=known, photometric=kind)
+    before = tags_of("in.ome.tif")[270]
+    assert filtered("in.ome.tif", "out.tif", "box:1,stride=3x2") == ()
+    with tifffile.TiffFile("out.tif") as tiff:
+        assert tiff.is_ome and tiff.series[0].axes == axes
+        assert tiff.series[0].shape == tuple({24: 12, 30: 10}.get(size, size) for size in shape)
+        after = tiff.ome_metadata
+    for old, new in (
+        ('SizeX="30"', 'SizeX="10"'), ('SizeY="24"', 'SizeY="12"'),
+        ('PhysicalSizeX="0.1"', 'PhysicalSizeX="0.3"'), ('PhysicalSizeY="0.25"', 'PhysicalSizeY="0.5"'),
+    ):  # fmt: skip
+        assert old in before
+        before = before.replace(old, new)
+    assert after == before
+
+
+def test_ome_descriptions_with_outlines_or_other_pictures_are_lost_with_the_size():
+    tifffile.imwrite("in.ome.tif", noise((24, 30)), metadata={"axes": "YX"}, photometric="minisblack")
+    text = tags_of("in.ome.tif")[270]
+    other = re.search("<Pixels.*</Pixels>", text)[0].replace('SizeX="30"', 'SizeX="7"')
+    for more in ('<ROI ID="ROI:0"/></OME>', f"<Image>{other}</Image></OME>"):
+        changed = text.replace("</OME>", more)
+        tifffile.imwrite("in.tif", noise((24, 30)), description=changed, metadata=None, photometric="minisblack")
+        assert filtered("in.tif", "out.tif") == ()
+        (note,) = filtered("in.tif", "out.tif", "box:1,stride=2")
+        assert "dimensions of a stack" in note and 270 not in tags_of("out.tif")
+
+
+def test_stacks_of_imagej_keep_their_dimensions_at_another_size():
+    known = {"axes": "ZCYX", "spacing": 2.0, "unit": "um", "Labels": [str(number) for number in range(6)]}
+    stack = noise((3, 2, 24, 30), np.uint16)
+    tifffile.imwrite("in.tif", stack, imagej=True, metadata=known, resolution=(10.0, 5.0))
+    assert filtered("in.tif", "out.tif", "box:1,stride=2") == ()
+    with tifffile.TiffFile("out.tif") as tiff, tifffile.TiffFile("in.tif") as before:
+        assert tiff.imagej_metadata == before.imagej_metadata and tiff.series[0].axes == "ZCYX"
+        np.testing.assert_array_equal(tiff.asarray(), stack[..., ::2, ::2])
+        assert tiff.pages[0].tags[282].value == (5, 1)
+    tifffile.imwrite("in.tif", stack, imagej=True, metadata=known | {"Overlays": [b"Iout"]})
+    assert filtered("in.tif", "out.tif") == ()
+    (note,) = filtered("in.tif", "out.tif", "box:1,stride=2")
+    assert "dimensions of a stack" in note
 
 
 def test_pages_keep_their_own_texts_and_profiles():

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 
 from convfilter.picture.metadata import ifd, photoshop, xmp_clean
 from convfilter.picture.metadata.ifd import Field
+from convfilter.picture.tiff import stacks
 
 _DESCRIPTION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _ICC = 270, 282, 283, 296, 34675
 _PIXEL_SCALE, _INTERGRAPH, _TIE_POINTS, _TRANSFORMATION, _KEYS, _RPC = 33550, 33920, 33922, 34264, 34735, 50844
@@ -43,7 +44,7 @@ _GREY_AND_ALPHA = 2
 _PLAIN_TYPES = (2, 3, 5, 8, 10, 11, 12)
 _NO_UNIT = 1
 _POINT_KEY, _PIXEL_IS_POINT = 1025, 2
-#: Descriptions of the layout of samples; wrong once the picture has another size.
+#: Descriptions of the layout of samples.
 LAYOUT_DESCRIPTIONS = ('{"shape":', "ImageJ=", "<?xml", "<OME")
 _ORDER: Literal["<"] = "<"
 
@@ -242,7 +243,12 @@ def moved(page: PageFields, rows: Axis, cols: Axis) -> PageFields:
     # A pixel is a point at its centre, or an area from corner to corner: there the centre of the first is at 0.5.
     at = [axis.start if is_point else axis.start + 0.5 - 0.5 * axis.jump for axis in (cols, rows)]
     jumps = [cols.jump, rows.jump]
-    fields = tuple(_placed(field, at, jumps, (cols.start, rows.start)) for field in page.fields)
+    fields = tuple(
+        stacks.resized(
+            _placed(field, at, jumps, (cols.start, rows.start)), (rows.size, cols.size), (rows.jump, cols.jump)
+        )
+        for field in page.fields
+    )
     header = page.header and page.header.moved(rows, cols)
     return page._replace(fields=fields, placed=(rows.size, cols.size), header=header)
 
@@ -305,13 +311,15 @@ def fitting(page: PageFields, shape: tuple[int, ...], dtype: str, pages: int) ->
     is_scale = _is_scale(page.fields)
     same_size = shape[:2] == page.shape[:2]
     same_layout = (shape, dtype, pages) == (page.shape, page.dtype, page.pages)
+    is_stack = (shape[2:], dtype, pages) == (page.shape[2:], page.dtype, page.pages)
+    same_stack = is_stack and page.placed is not None and stacks.describe(page.fields, (shape[0], shape[1]))
     kept, lost = [], {}
     is_grey = len(shape) == 2 or shape[2] <= _GREY_AND_ALPHA
     for each in page.fields:
         field, kind = _of_grey(each) if is_grey else each, _kind(each, is_scale)
         if kind == "layout" and each.tag in (_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT):
             kept.append(each)
-        elif kind == "layout" and not same_layout:
+        elif kind == "layout" and not (same_layout or same_stack):
             lost[kind] = "the size, the type or the number of its pages has changed"
         elif field is None:
             lost[kind] = "colours have become grey"

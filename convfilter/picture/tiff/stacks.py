@@ -1,0 +1,82 @@
+"""Descriptions of stacks by OME and ImageJ, for results of another size.
+
+OME-XML: Open Microscopy Environment, schema 2016-06 (Pixels); ImageJ's tags 50838 and 50839, ij.io.TiffEncoder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from convfilter.picture.metadata.ifd import Field
+
+_DESCRIPTION, _IMAGEJ_DATA = 270, 50839
+_OME = (b"<?xml", b"<OME")
+_PIXELS = re.compile(rb"<(?:\w+:)?Pixels\b[^>]*>")
+_ATTRIBUTE = re.compile(rb"\b(SizeX|SizeY|PhysicalSizeX|PhysicalSizeY)(\s*=\s*[\"'])([^\"']*)")
+#: Outlines on the picture, whose coordinates would be false.
+_OUTLINES = re.compile(rb"<(?:\w+:)?ROI\b")
+#: Types of ImageJ's entries for outlines and overlays, in both byte orders, and bytes in which they are looked for.
+_IMAGEJ_OUTLINES = (b"roi ", b" ior", b"over", b"revo")
+_HEAD_BYTES = 256
+
+
+def resized(field: Field, size: tuple[int, int], jumps: tuple[float, float]) -> Field:
+    """Return OME's description with the size of a result.
+
+    Parameters
+    ----------
+    field : Field
+        Unchanged if it is no OME-XML, or describes pictures of several sizes.
+    size : (int, int)
+        Rows and columns of the result.
+    jumps : (float, float)
+        Distance of neighbouring rows and columns, in pixels of the picture.
+
+    Returns
+    -------
+    Field
+    """
+    if len(_sizes(field)) != 1:
+        return field
+    values = {b"SizeY": size[0], b"SizeX": size[1]}
+    factors = {b"PhysicalSizeY": jumps[0], b"PhysicalSizeX": jumps[1]}
+
+    def changed(found: re.Match[bytes]) -> bytes:
+        name, between, value = found.groups()
+        if name in values:
+            value = b"%d" % values[name]
+        elif factors[name] != 1:
+            try:
+                value = b"%.15g" % (float(value) * factors[name])
+            except ValueError:
+                return found[0]
+        return bytes(name + between + value)
+
+    return field._replace(data=_PIXELS.sub(lambda tag: _ATTRIBUTE.sub(changed, tag[0]), field.data))
+
+
+def describe(fields: Iterable[Field], size: tuple[int, int]) -> bool:
+    """Whether the fields of a page describe a stack whose pages have ``size`` (rows, columns)."""
+    found = {field.tag: field for field in fields}
+    description = found.get(_DESCRIPTION)
+    if description is None:
+        return False
+    if description.data.startswith(b"ImageJ="):
+        head = found[_IMAGEJ_DATA].data[:_HEAD_BYTES] if _IMAGEJ_DATA in found else b""
+        return not any(kind in head for kind in _IMAGEJ_OUTLINES)
+    return _sizes(description) == {size} and not _OUTLINES.search(description.data)
+
+
+def _sizes(field: Field) -> set[tuple[int, int]]:
+    """Return the sizes in an OME-XML; none for another field."""
+    if field.tag != _DESCRIPTION or not field.data.startswith(_OME):
+        return set()
+    found = set()
+    for tag in _PIXELS.finditer(field.data):
+        values = {name: value for name, _, value in _ATTRIBUTE.findall(tag[0])}
+        try:
+            found.add((int(values.get(b"SizeY", 0)), int(values.get(b"SizeX", 0))))
+        except ValueError:
+            return set()
+    return found
