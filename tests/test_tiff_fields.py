@@ -332,3 +332,17 @@ def test_exif_in_a_tiff_is_still_what_it_was():
     filtered("in.tif", "out.jpg")
     block = read("out.jpg").metadata.exif
     assert b"Maker Inc" in block and not exif.has_thumbnail(block)
+
+
+def test_statistics_of_the_samples_are_left_out():
+    told = (
+        '<GDALMetadata>\n  <Item name="STATISTICS_MAXIMUM" sample="0">254</Item>\n  <Item name="SENSOR">X</Item>\n'
+        '  <Item name="STATISTICS_MEAN" sample="0">100.5</Item>\n</GDALMetadata>\n'
+    )
+    for text, left in (
+        (told, '<GDALMetadata>\n  <Item name="SENSOR">X</Item>\n</GDALMetadata>'),
+        ('<GDALMetadata><Item name="STATISTICS_MEAN" sample="0">1</Item></GDALMetadata>', None),
+    ):
+        tifffile.imwrite("in.tif", noise(), metadata=None, extratags=[(42112, 2, None, text, True)])
+        assert filtered("in.tif", "out.tif") == ()
+        assert tags_of("out.tif").get(42112) == left

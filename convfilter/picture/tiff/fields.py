@@ -5,6 +5,7 @@ GeoTIFF 1.1 (OGC 19-008r4), annex G; GDAL's tags 42112 and 42113; RPC in TIFF (5
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO, Literal, NamedTuple
@@ -19,11 +20,13 @@ _PIXEL_SCALE, _INTERGRAPH, _TIE_POINTS, _TRANSFORMATION, _KEYS, _RPC = 33550, 33
 _PLACES = (_PIXEL_SCALE, _INTERGRAPH, _TIE_POINTS, _TRANSFORMATION, _RPC)
 _IMAGEJ_COUNTS, _IMAGEJ_DATA = 50838, 50839
 _XMP, _IPTC, _PHOTOSHOP, _NODATA = 700, 33723, 34377, 42113
-_PAGE_NUMBER = 297
+_PAGE_NUMBER, _GDAL = 297, 42112
+#: GDAL's statistics of a band, which are false for a filtered one.
+_STATISTICS = re.compile(rb"\s*<Item name=\"STATISTICS_\w+\"[^>]*>[^<]*</Item>")
 #: The field of ``Holds`` for each single tag that is copied.
 _KINDS = {
     **dict.fromkeys((*_PLACES, _KEYS, 34736, 34737), "geo"),
-    **{_NODATA: "nodata", 42112: "gdal", _IMAGEJ_COUNTS: "layout", _IMAGEJ_DATA: "layout"},
+    **{_NODATA: "nodata", _GDAL: "gdal", _IMAGEJ_COUNTS: "layout", _IMAGEJ_DATA: "layout"},
     **dict.fromkeys((285, 286, 287, _PAGE_NUMBER), "page_names"),
 }
 #: XMP, IPTC, Photoshop, colours: ``Metadata`` holds those of the first page, and descriptions and resolution.
@@ -178,14 +181,17 @@ def of_page(page: Any, file: BinaryIO, number: int, pages: int, shape: tuple[int
     found = {tag: field for tag, field in ((tag, _true(field, page)) for tag, field in found.items()) if field.data}
     is_scale = _is_scale(found.values())
     kept = [field for tag, field in sorted(found.items()) if _is_kept(field, number, is_scale)]
-    taken = {field.tag for field in kept} | (_OWN if number == 0 else set()) | _STRUCTURE
+    taken = {field.tag for field in kept} | (_OWN if number == 0 else set()) | _STRUCTURE | {_GDAL}
     taken |= set(_DIRECTORIES) if number == 0 else set()
     left = [tag.name for tag in page.tags if tag.code not in taken and not _is_cut_description(found.get(tag.code))]
     return PageFields(tuple(kept), shape, page.dtype.name, pages, (shape[0], shape[1])), left
 
 
 def _true(field: Field, page: Any) -> Field:
-    """Drop thumbnails, and a nodata value in another unit than the samples."""
+    """Drop thumbnails, statistics of the samples, and a nodata value in another unit than the samples."""
+    if field.tag == _GDAL:
+        left = _STATISTICS.sub(b"", field.data)
+        return field._replace(data=left if b"<Item" in left or b"<Item" not in field.data else b"")
     if field.tag == _PHOTOSHOP:
         return field._replace(data=photoshop.cleaned(field.data) or b"")
     if field.tag == _XMP:
