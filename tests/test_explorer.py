@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import chromium
 import numpy as np
@@ -12,7 +13,7 @@ from convfilter.cli import main
 from convfilter.filters import stack
 from convfilter.filters.catalog import FILTERS
 from convfilter.planning import plan_stack
-from convfilter.report.explorer import Explored, example, exploration
+from convfilter.report.explorer import Explored, example, exploration, of_channels
 from convfilter.report.page import exploring
 
 PHOTO = np.random.default_rng(9).integers(0, 256, (60, 70), np.uint8)
@@ -93,6 +94,79 @@ def test_a_transposed_convolution_has_zeros_between_samples(tmp_path):
         np.testing.assert_allclose(computed(found, 1, place), whole[place], rtol=1e-6)
 
 
+WEIGHTS = np.random.default_rng(4).integers(-3, 4, (4, 3, 3, 3)) / 4
+BIAS = np.array([0.5, 0.0, -0.25, 0.125])
+ACROSS = {
+    "layer": (["layer:up.npz,padding=1,padding_mode=reflect"], ["map 0", "map 1", "map 2", "map 3"]),
+    "after a blur": (["box:3", "layer:up.npz,padding=1", "maxpool:2"], ["map 0", "map 1", "map 2", "map 3"]),
+    "groups": (["layer:groups.npz,stride=2,groups=3"], [f"map {number}" for number in range(6)]),
+    "two": (["layer:up.npz", "relu", "layer:down.npz,scale=0.5,offset=0.1"], ["map 0", "map 1"]),
+    "activation": (["layer:up.npz,activation=relu"], ["map 0", "map 1", "map 2", "map 3"]),
+    "transposed": (["convtranspose:back.npz,stride=2"], ["map 0", "map 1"]),
+    "orientation": (["sobel:orientation"], ["map 0", "map 1", "map 2"]),
+}
+
+
+@pytest.fixture
+def layers(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("up.npz", weight=WEIGHTS, bias=BIAS)
+    np.savez("groups.npz", weight=WEIGHTS.reshape(-1, 1, 3, 3)[:6], bias=np.zeros(6))
+    np.savez("down.npz", weight=WEIGHTS.reshape(3, 4, 3, 3)[:2])
+    np.savez("back.npz", weight=WEIGHTS.transpose(1, 0, 2, 3)[:, :2])
+
+
+def mixed(found, number, place, output):
+    """Compute a pixel of a layer's output channel from the maps of the level before, as the page does."""
+    stage, level = found["stages"][number], found["levels"][number]
+    first = output // (len(found["levels"][number + 1]["maps"]) // stage["groups"]) * stage["slots"]
+    kernels = stage["kernels"][output * stage["slots"] : (output + 1) * stage["slots"]]
+    one = {**stage, "kind": "sum", "scale": 1, "offset": 0}
+    total = stage["bias"][output]
+    for slot, kernel in enumerate(kernels):
+        alone = {**level, "values": level["maps"][first + slot]}
+        total += computed({"stages": [{**one, "kernels": [kernel]}], "levels": [alone]}, 0, place)
+    total = max(total, 0) if stage["activation"] == "relu" else total
+    return total * stage["scale"] + stage["offset"]
+
+
+@pytest.mark.parametrize("case", ACROSS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_a_layer_across_channels_is_the_sum_over_all_its_inputs(case, dtype, layers):
+    specs, names = ACROSS[case]
+    photo = np.random.default_rng(3).integers(0, 256, (17, 19, 3), np.uint8)
+    photo = photo if dtype == np.uint8 else (photo / 255).astype(np.float32)
+    channels = {name: photo[..., number] for number, name in enumerate(("red", "green", "blue"))}
+    found = of_channels(stack.stages(specs), channels)
+    assert found["levels"][0]["names"] == ["red", "green", "blue"]
+    assert found["levels"][-1]["names"] == names
+    whole = np.atleast_3d(convfilter.apply(photo, *stack.stages(specs), dtype=np.float32))
+    level = found["levels"][-1]
+    assert len(level["maps"]) == whole.shape[2]
+    rows, cols = (
+        slice(level[name], level[name] + len(level[side])) for name, side in (("top", "rows"), ("left", "cols"))
+    )
+    scale = 255 if dtype == np.uint8 else 1
+    np.testing.assert_allclose(np.moveaxis(level["maps"], 0, -1), whole[rows, cols], rtol=1e-5, atol=1e-5 * scale)
+    for number, stage in enumerate(found["stages"]):
+        if stage["kind"] != "mix":
+            continue
+        after = found["levels"][number + 1]
+        for output, values in enumerate(after["maps"]):
+            for row, col in ((0, 0), (2, 1)):
+                place = row - after["top"], col - after["left"]
+                known = values[place[0]][place[1]]
+                np.testing.assert_allclose(
+                    mixed(found, number, (row, col), output), known, rtol=1e-5, atol=1e-5 * scale
+                )
+
+
+def test_more_channels_than_are_drawn_are_said(tmp_path):
+    np.save(tmp_path / "many.npy", np.ones((17, 1, 1, 1)))
+    stages = stack.stages([f"layer:{tmp_path / 'many.npy'}"])
+    assert of_channels(stages, {"gray": DIGITS}) == "17 channels are more than the 16 that are drawn"
+
+
 def test_padding_shows_what_it_holds_and_where_that_is_from():
     (picture, _) = exploration(stack.stages(["box:3,padding_mode=reflect"]), DIGITS)["levels"]
     assert (picture["top"], picture["left"]) == (-1, -1)
@@ -114,7 +188,8 @@ def test_every_filter_can_be_explored(row):
     rows, cols = (
         slice(level[name], level[name] + len(level[axis])) for name, axis in (("top", "rows"), ("left", "cols"))
     )
-    np.testing.assert_allclose(np.array(level["values"]), whole[rows, cols], rtol=1e-5, atol=1e-4)
+    values = level["values"] if "values" in level else level["maps"][0]
+    np.testing.assert_allclose(values, np.atleast_3d(whole)[rows, cols, 0], rtol=1e-5, atol=1e-4)
 
 
 def page_of(explored):
@@ -126,7 +201,6 @@ def page_of(explored):
     ("spec", "reason"),
     [
         ("box:99", "what one output sees is too large to be drawn pixel by pixel"),
-        ("sobel:orientation", "sobel:orientation goes across channels, of which one is drawn"),
         ("box:3,padding=40,padding_value=3", "the patch lies in the padding altogether"),
     ],
 )
@@ -253,6 +327,50 @@ def test_each_channel_is_drawn_when_it_is_chosen(browser, tmp_path):
         click(browser, 2, (4, 5), (9, 9))
         terms = " + ".join(f"1·{value}" for value in photo[3:6, 4:7, channel].ravel())
         assert sums(browser)[0] == f"row 4, column 5: ({terms}) / 9 = {means[4, 5, channel]:.6g}"
+    assert chromium.faults(browser) == [] and browser.complaints() == []
+
+
+def test_a_layer_lights_its_window_in_every_channel_and_adds_up_all_of_them(browser, layers):
+    assert (
+        main(
+            [
+                "plan",
+                "-f",
+                "layer:up.npz,padding=0",
+                "-f",
+                "layer:down.npz,padding=0",
+                "--size",
+                "7",
+                "--explore",
+                "page.html",
+            ]
+        )
+        == 0
+    )
+    browser.open(Path("page.html").resolve())
+    canvas, kernels, maps = 0, 3, 4  # three channels, a kernel for each, four maps, a kernel for each, two maps
+    digits = np.stack([example(7, 7, number) for number in range(3)], axis=-1)
+    middle = convfilter.conv2d(digits, WEIGHTS, BIAS, padding=0, dtype=np.float32)
+    click(browser, kernels + 3 + maps + maps + 1, (1, 1), (3, 3))  # the second map of the result
+    lit = np.zeros((7, 7), bool)
+    lit[1:6, 1:6] = True
+    for channel in range(3):
+        np.testing.assert_array_equal(orange(browser, canvas + channel, (7, 7)), lit)
+    first, second = sums(browser)
+    products = middle[1:4, 1:4] * np.moveaxis(WEIGHTS.reshape(3, 4, 3, 3)[1], 0, -1)
+    parts = products.sum(axis=(0, 1))
+    assert second.startswith("row 1, column 1: map 0: ")
+    said = [float(each) for each in re.findall(r"= (-?[\d.]+)", second.replace("\N{MINUS SIGN}", "-"))]
+    np.testing.assert_allclose(said, [*parts, parts.sum()], rtol=1e-5)
+    last = second.rpartition("map 1: ")[2]
+    assert last.count(" + ") == 3 and last.partition(" = ")[0].count(" + ") == 3
+    assert first.startswith("row 2, column 2: channel 0: ") and first.count(" = ") == 4
+    # The weight of one input meets pixels of that channel alone.
+    click(browser, 4, (0, 2), (3, 3))
+    assert "in row 0, column 2 meets row 2, column 4 here" in sums(browser)[0]
+    # A pixel of one channel lights every output that sees it, but no other channel.
+    click(browser, 1, (3, 3), (7, 7))
+    assert [orange(browser, number, (7, 7)).sum() for number in range(3)] == [0, 1, 0]
     assert chromium.faults(browser) == [] and browser.complaints() == []
 
 

@@ -139,7 +139,7 @@ def _draw(plan: Plan, path: str) -> None:
 def _explore(plan: Plan, stages: Sequence[Stage], path: str, source: str | None) -> None:
     """Write the page on which pixels are clicked, of the middle of a picture, or of one that is made up."""
     from convfilter.picture.place.atomic import save
-    from convfilter.report.explorer import Explored, example, exploration
+    from convfilter.report.explorer import Explored, example, goes_across, of_channels
     from convfilter.report.page import exploring
 
     if not path.lower().endswith((".html", ".htm")):
@@ -150,8 +150,12 @@ def _explore(plan: Plan, stages: Sequence[Stage], path: str, source: str | None)
             f"a plan of up to {_MOST_EXPLORED:,} pixels can be explored, got {cols}x{rows}; use a smaller --size"
         )
     if source is None:
-        found = exploration(stages, example(rows, cols).astype(plan.dtype))
-        explored = Explored(found, "A picture of small numbers, made up, in one channel.")
+        across = goes_across(stages)
+        count = plan.input_colours if across else 1
+        made_up = {f"channel {number}": example(rows, cols, number).astype(plan.dtype) for number in range(count)}
+        channels = f"{count} channels" if across and count > 1 else "one channel"
+        found = of_channels(stages, made_up)
+        explored = Explored(found, f"A picture of small numbers, made up, in {channels}.")
     else:
         from convfilter.picture.options import ReadOptions
         from convfilter.picture.read import read

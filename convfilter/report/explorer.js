@@ -4,14 +4,19 @@ document.addEventListener("DOMContentLoaded", () => document.querySelectorAll(".
 function explore(section) {
   const { levels, stages, channels } = JSON.parse(section.querySelector("script").textContent);
   const last = stages.length;
+  // Each level has a map of values for each of its channels that is drawn: one, or all where layers go across them.
+  for (const level of levels) level.maps ??= [level.values];
   const grids = [];
   const kernels = [];
   const sums = [];
-  // What is chosen: a pixel of one level, and from it one of each level before; perhaps a weight of a stage.
+  // What is chosen: a pixel of one level, and from it one of each level before, with its channel; perhaps a weight of a
+  // stage. What is lit: rows and columns of each level, and its channels.
   const chosen = [];
+  const channel = [];
   let root = last;
   let weight = null;
   let lit = [];
+  let litChannels = [];
 
   const make = (tag, properties = {}, ...children) => {
     const element = Object.assign(document.createElement(tag), properties);
@@ -24,7 +29,20 @@ function explore(section) {
     const isFraction = divisor !== 1 && above !== 0 && Number.isInteger(above) && Number.isInteger(divisor);
     return isFraction ? `${write(above)}/${write(divisor)}` : write(above / divisor, digits);
   };
-  const valueAt = ({ top, left, values }, [row, col]) => values[row - top]?.[col - left];
+  const valueAt = ({ top, left, maps }, map, [row, col]) => maps[map][row - top]?.[col - left];
+  const count = (number) => Array.from({ length: number }, (_, index) => index);
+  // The channels of the level before that a channel of a stage's result is computed from.
+  const inputsOf = (number, output) => {
+    const stage = stages[number];
+    if (stage.kind === "across") return count(levels[number].maps.length);
+    if (stage.kind !== "mix") return [output];
+    const outputs = levels[number + 1].maps.length / stage.groups;
+    return count(stage.slots).map((slot) => Math.floor(output / outputs) * stage.slots + slot);
+  };
+  const kernelsOf = (number) => {
+    const { kind, kernels: all, slots } = stages[number];
+    return kind === "mix" ? all.slice((channel[number + 1] ?? 0) * slots, ((channel[number + 1] ?? 0) + 1) * slots) : all;
+  };
   const isReal = ({ size }, [row, col]) => row >= 0 && col >= 0 && row < size[0] && col < size[1];
 
   // Which places of the level before an output sees, axis by axis, padding included. ------------------------------
@@ -54,10 +72,11 @@ function explore(section) {
     });
   };
 
-  const choose = (number, place) => {
+  const choose = (number, place, map = 0) => {
     root = number;
-    chosen.length = 0;
+    chosen.length = channel.length = 0;
     chosen[number] = place;
+    channel[number] = map;
     for (let below = number; below > 0; below--) {
       const stage = stages[below - 1];
       chosen[below - 1] = [0, 1].map((axis) => {
@@ -65,30 +84,37 @@ function explore(section) {
         const all = spread ? [Math.floor(chosen[below][axis] / stage.stride[axis])] : window_(stage, axis, chosen[below][axis]);
         return Math.min(Math.max(all[(all.length - 1) >> 1], 0), levels[below - 1].size[axis] - 1);
       });
+      const inputs = inputsOf(below - 1, channel[below]);
+      channel[below - 1] = inputs.includes(channel[below]) ? channel[below] : inputs[0];
     }
     const one = [new Set([place[0]]), new Set([place[1]])];
     lit = [];
     lit[number] = one;
     for (let below = number; below > 0; below--) lit[below - 1] = seenFrom(below - 1, onlyReal(below, lit[below]));
     for (let above = number + 1; above <= last; above++) lit[above] = seeing(above, lit[above - 1]);
+    litChannels = [];
+    litChannels[number] = new Set([map]);
+    for (let below = number; below > 0; below--) litChannels[below - 1] = new Set([...litChannels[below]].flatMap((each) => inputsOf(below - 1, each)));
+    for (let above = number + 1; above <= last; above++)
+      litChannels[above] = new Set(count(levels[above].maps.length).filter((each) => inputsOf(above - 1, each).some((input) => litChannels[above - 1].has(input))));
     draw();
   };
 
   // The sum of one stage, as terms and as a number. ----------------------------------------------------------------
-  const termsOf = (stage, kernel, level, place) => {
+  const termsOf = (stage, kernel, level, map, place) => {
     const [rows, cols] = [0, 1].map((axis) => window_(stage, axis, place[axis]));
     const terms = [];
     rows.forEach((row, i) => cols.forEach((col, j) => {
       const above = kernel ? kernel.numerators[i][j] : 1;
-      const sample = valueAt(level, [row, col]);
+      const sample = valueAt(level, map, [row, col]);
       if (above !== 0) terms.push({ i, j, above, sample });
     }));
     return terms;
   };
   const total = (terms, divisor) => terms.reduce((sum, { above, sample }) => sum + above * sample, 0) / divisor;
   const MOST_TERMS = 16;
-  const spell = (terms, divisor, number) => {
-    const marked = ({ i, j }) => Boolean(weight && weight.stage === number && weight.place[0] === i && weight.place[1] === j);
+  const spell = (terms, divisor, number, slot) => {
+    const marked = ({ i, j }) => Boolean(weight && weight.stage === number && weight.slot === slot && weight.place[0] === i && weight.place[1] === j);
     const share = ({ above, sample }) => Math.abs(above * sample);
     const shown = [...terms].sort((a, b) => marked(b) - marked(a) || share(b) - share(a)).slice(0, MOST_TERMS).sort((a, b) => a.i - b.i || a.j - b.j);
     const parts = shown.flatMap((term, index) => {
@@ -99,17 +125,40 @@ function explore(section) {
     return divisor === 1 ? parts : ["(", ...parts, `) / ${write(divisor)}`];
   };
 
+  // A layer's sum: one for each input channel, their total with the bias, and what follows.
+  const mixed = (number, place, known) => {
+    const [stage, level] = [stages[number], levels[number]];
+    const inputs = inputsOf(number, channel[number + 1]);
+    const bias = stage.bias[channel[number + 1]];
+    const parts = [];
+    const found = kernelsOf(number).map((kernel, slot) => {
+      const terms = termsOf(stage, kernel, level, inputs[slot], place);
+      if (terms.some(({ sample }) => sample === undefined)) return undefined;
+      parts.push(make("span", { className: "term" }, `${level.names[inputs[slot]]}: `, ...(terms.length ? spell(terms, kernel.divisor, number, slot) : ["0"]), ` = ${write(total(terms, kernel.divisor))}`), " ");
+      return total(terms, kernel.divisor);
+    });
+    if (found.includes(undefined)) return [`${known}, of ${inputs.length} channels`];
+    const sum = found.reduce((all, each) => all + each, bias);
+    const isPlain = stage.activation === "none" && stage.scale === 1 && stage.offset === 0;
+    const after = [...(stage.activation === "none" ? [] : [stage.activation]), ...(stage.scale === 1 && stage.offset === 0 ? [] : [`scale ${write(stage.scale)}, offset ${write(stage.offset)}`])].join(", ");
+    const list = [...found, ...(bias ? [bias] : [])].map((each) => write(each)).join(" + ");
+    return [...parts, make("span", { className: "term" }, `${levels[number + 1].names[channel[number + 1]]}: ${list} = ${write(sum)}${isPlain ? "" : `, ${after}: ${known}`}`)];
+  };
+
   const workOut = (number) => {
     const [stage, level, result] = [stages[number], levels[number], levels[number + 1]];
     const place = chosen[number + 1];
     if (!place) return ["\u2014"];
-    const value = valueAt(result, place);
+    const map = channel[number];
+    const value = valueAt(result, channel[number + 1], place);
     const where = `row ${place[0]}, column ${place[1]}: `;
     const known = value === undefined ? "not drawn" : write(value);
     const after = (sum) => (stage.scale === 1 && stage.offset === 0 ? [] : [` \u2192 ${write(stage.scale)}\u00b7${write(sum)} + ${write(stage.offset)} = ${known}`]);
     if (stage.kind === "spread") return [where, [0, 1].every((axis) => window_(stage, axis, place[axis]).length) ? `the sample ${known}` : "a zero between samples"];
-    const terms = stage.kernels.map((kernel) => termsOf(stage, kernel, level, place));
-    const samples = termsOf(stage, null, level, place);
+    if (stage.kind === "mix") return [where, ...mixed(number, place, known)];
+    if (stage.kind === "across") return [where, `${known}, of all channels`];
+    const terms = stage.kernels.map((kernel) => termsOf(stage, kernel, level, map, place));
+    const samples = termsOf(stage, null, level, map, place);
     if (samples.some(({ sample }) => sample === undefined) || stage.kind === "window") return [where, `${known}, of ${samples.length} pixels`];
     if (stage.kind === "point") return [where, `${write(samples[0].sample)} \u2192 ${known}`];
     if (["max", "min", "average"].includes(stage.kind)) {
@@ -125,7 +174,7 @@ function explore(section) {
       const size = Math.hypot(...found);
       return [where, "x = ", ...spelled[0], ` = ${write(found[0])}; y = `, ...spelled[1], ` = ${write(found[1])}; \u221a(x\u00b2 + y\u00b2) = ${write(size)}`, ...after(size)];
     }
-    const middle = valueAt(level, [0, 1].map((axis) => window_(stage, axis, place[axis])[(stage.size[axis] - 1) >> 1]));
+    const middle = valueAt(level, map, [0, 1].map((axis) => window_(stage, axis, place[axis])[(stage.size[axis] - 1) >> 1]));
     return [where, "blurred = ", ...spelled[0], ` = ${write(found[0])}; ${write(middle)} + ${write(stage.amount)}\u00b7(${write(middle)} \u2212 ${write(found[0])}) = ${known}`];
   };
 
@@ -135,13 +184,13 @@ function explore(section) {
     return (name) => style.getPropertyValue(`--${name}`).trim();
   };
 
-  function grid(columns, rows, label, paint, pick) {
+  function grid(columns, rows, label, paint, pick, beside = 1) {
     const canvas = make("canvas", { tabIndex: 0 });
     canvas.setAttribute("role", "application");
     canvas.setAttribute("aria-label", label);
     let at = [0, 0];
     const cell = () => {
-      const room = Math.min(section.clientWidth - 2, columns > 20 ? 620 : 420);
+      const room = Math.min(section.clientWidth - 2, columns > 20 ? 620 : 420, beside > 1 && section.clientWidth > 700 ? 280 : 620);
       return Math.max(5, Math.min(38, Math.floor(room / columns)));
     };
     const draw_ = () => {
@@ -184,17 +233,17 @@ function explore(section) {
     context.strokeRect(width / 2, width / 2, side - width, side - width);
   };
 
-  function levelGrid(number) {
+  function levelGrid(number, map) {
     const level = levels[number];
     let low, high;
     const range = () => {
-      const flat = level.values.flat().filter((value) => value !== null);
+      const flat = level.maps[map].flat().filter((value) => value !== null);
       [low, high] = [Math.min(...flat), Math.max(...flat)];
     };
     let colour = colours();
     const paint = (context, row, col, side) => {
       const place = [row + level.top, col + level.left];
-      const value = level.values[row][col];
+      const value = level.maps[map][row][col];
       const share = value === null || high === low ? 0.5 : (value - low) / (high - low);
       const bright = Math.round(30 + 215 * share);
       const padded = !isReal(level, place);
@@ -214,7 +263,7 @@ function explore(section) {
         }
         context.stroke();
       }
-      const isLit = lit[number] && lit[number][0].has(place[0]) && lit[number][1].has(place[1]);
+      const isLit = litChannels[number]?.has(map) && lit[number][0].has(place[0]) && lit[number][1].has(place[1]);
       if (isLit) {
         context.fillStyle = colour(number > root ? "negative" : "positive");
         context.globalAlpha = 0.42;
@@ -228,7 +277,8 @@ function explore(section) {
         context.fillStyle = padded ? colour("ink") : share > (isLit ? 0.3 : 0.45) ? "#111" : "#fff";
         context.fillText(text, side / 2, side / 2);
       }
-      if (weight && weight.stage === number) {
+      const input = channel[number + 1] === undefined ? 0 : inputsOf(number, channel[number + 1])[weight?.slot ?? 0];
+      if (weight && weight.stage === number && (weight.slot === undefined || input === map)) {
         const stage = stages[number];
         const meets = [0, 1].every((axis) => {
           const output = (place[axis] + stage.before[axis] - weight.place[axis] * stage.dilation[axis]) / stage.stride[axis];
@@ -243,12 +293,13 @@ function explore(section) {
         const now = chosen[number + 1];
         if (now && [0, 1].every((axis) => window_(stage, axis, now[axis])[weight.place[axis]] === place[axis])) box(context, side, colour("gain"), 3);
       }
-      if (chosen[number] && chosen[number][0] === place[0] && chosen[number][1] === place[1]) box(context, side, colour("accent"), 3);
+      if (chosen[number] && channel[number] === map && chosen[number][0] === place[0] && chosen[number][1] === place[1]) box(context, side, colour("accent"), 3);
     };
-    const made = grid(level.cols.length, level.rows.length, `${level.name}, ${level.size[1]}x${level.size[0]}; arrow keys choose a pixel`, paint, (at) => {
+    const name = level.names && level.maps.length > 1 ? `${level.names[map]} of ${level.name}` : level.name;
+    const made = grid(level.cols.length, level.rows.length, `${name}, ${level.size[1]}x${level.size[0]}; arrow keys choose a pixel`, paint, (at) => {
       const place = [at[0] + level.top, at[1] + level.left];
-      choose(number, [0, 1].map((axis) => Math.min(Math.max(place[axis], 0), level.size[axis] - 1)));
-    });
+      choose(number, [0, 1].map((axis) => Math.min(Math.max(place[axis], 0), level.size[axis] - 1)), map);
+    }, level.maps.length);
     const draw_ = made.draw;
     made.draw = () => {
       colour = colours();
@@ -258,12 +309,15 @@ function explore(section) {
     return made;
   }
 
-  function kernelGrid(number, kernel) {
-    const { numerators } = kernel;
-    const columns = numerators[0].length;
-    const largest = Math.max(...numerators.flat().map(Math.abs)) || 1;
+  // The kernel of a stage, or of a layer's input channel ``slot`` for the output channel that is chosen.
+  function kernelGrid(number, index, slot) {
+    const [{ numerators: first, title }, columns] = [stages[number].kernels[index], stages[number].kernels[index].numerators[0].length];
     const paint = (context, row, col, side) => {
       const colour = colours();
+      const now = kernelsOf(number);
+      const kernel = now[index];
+      const { numerators } = kernel;
+      const largest = Math.max(...(slot === undefined ? [kernel] : now).flatMap((each) => each.numerators.flat()).map(Math.abs)) || 1;
       const above = numerators[row][col];
       context.fillStyle = colour(above < 0 ? "negative" : "positive");
       context.globalAlpha = (0.6 * Math.abs(above)) / largest;
@@ -276,18 +330,19 @@ function explore(section) {
         context.fillStyle = colour("ink");
         context.fillText(text, side / 2, side / 2);
       }
-      if (weight && weight.stage === number && weight.place[0] === row && weight.place[1] === col) box(context, side, colour("gain"), 3);
+      if (weight && weight.stage === number && weight.slot === slot && weight.place[0] === row && weight.place[1] === col) box(context, side, colour("gain"), 3);
     };
-    return grid(columns, numerators.length, `${kernel.title} of ${stages[number].name}; arrow keys choose a weight`, paint, (at) => {
-      weight = { stage: number, place: at };
+    const name = slot === undefined ? title : `${title} of input ${slot}`;
+    return grid(columns, first.length, `${name} of ${stages[number].name}; arrow keys choose a weight`, paint, (at) => {
+      weight = { stage: number, place: at, slot };
       draw();
-    });
+    }, slot === undefined ? 1 : stages[number].slots);
   }
 
   const about = (number) => {
     if (!weight || weight.stage !== number || !stages[number].kernels.length) return "";
     const stage = stages[number];
-    const kernel = stage.kernels[0];
+    const kernel = kernelsOf(number)[weight.slot ?? 0];
     const now = chosen[number + 1];
     const met = now && [0, 1].map((axis) => window_(stage, axis, now[axis])[weight.place[axis]]);
     const steps = stage.stride[0] === 1 && stage.stride[1] === 1 ? "every pixel with a dot" : `every ${stage.stride[1]}x${stage.stride[0]}th pixel, with a dot`;
@@ -295,10 +350,10 @@ function explore(section) {
   };
 
   function draw() {
-    grids.forEach((each, number) => {
+    grids.forEach((maps, number) => maps.forEach((each) => {
       each.draw();
       if (chosen[number]) each.put([chosen[number][0] - levels[number].top, chosen[number][1] - levels[number].left]);
-    });
+    }));
     kernels.forEach((each) => each.draw());
     sums.forEach((element, number) => element.replaceChildren(...workOut(number), about(number)));
   }
@@ -308,8 +363,9 @@ function explore(section) {
     if (number) {
       const stage = stages[number - 1];
       const [height, width] = stage.size;
-      const figures = stage.kernels.map((kernel) => {
-        const made = kernelGrid(number - 1, kernel);
+      const isMix = stage.kind === "mix";
+      const figures = count(isMix ? stage.slots : stage.kernels.length).map((index) => {
+        const made = kernelGrid(number - 1, index, isMix ? index : undefined);
         kernels.push(made);
         return make("div", { className: "scroll" }, made.canvas);
       });
@@ -320,10 +376,12 @@ function explore(section) {
         make("div", { className: "weights" }, ...figures), sums[number - 1]));
     }
     const level = levels[number];
-    grids[number] = levelGrid(number);
+    grids[number] = count(level.maps.length).map((map) => levelGrid(number, map));
     const whole = level.rows.length >= level.size[0] && level.cols.length >= level.size[1];
     const text = `${number ? `after ${level.name}` : level.name}: ${level.size[1]}x${level.size[0]}${whole ? "" : `; rows ${level.top} to ${level.top + level.rows.length - 1}, columns ${level.left} to ${level.left + level.cols.length - 1} are drawn`}`;
-    body.append(make("figure", {}, make("figcaption", { className: "small", textContent: text }), make("div", { className: "scroll" }, grids[number].canvas)));
+    const named = ({ canvas }, map) => level.maps.length === 1 ? make("div", { className: "scroll" }, canvas)
+      : make("div", { className: "scroll" }, make("div", { className: "soft small", textContent: level.names[map] }), canvas);
+    body.append(make("figure", {}, make("figcaption", { className: "small", textContent: text }), make("div", { className: "maps" }, ...grids[number].map(named))));
   }
   const middle = levels[last];
   choose(last, [0, 1].map((axis) => {
@@ -332,7 +390,7 @@ function explore(section) {
     return (first + end - 1) >> 1;
   }));
   section.querySelector(".channels select")?.addEventListener("change", (event) => {
-    channels[event.target.selectedIndex].values.forEach((values, number) => (levels[number].values = values));
+    channels[event.target.selectedIndex].values.forEach((values, number) => (levels[number].maps = [values]));
     draw();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

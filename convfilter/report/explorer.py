@@ -1,7 +1,8 @@
 """Receptive fields on a patch of a picture: the result of each stage, and how it is computed.
 
 The numbers are the engine's, unrounded; the page's script draws them, finds the receptive field of a pixel in every
-earlier stage, and computes the sums.
+earlier stage, and computes the sums. A stack that filters each channel by itself is drawn in one channel; one with
+layers across channels, in all of them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,17 @@ import numpy.typing as npt
 from convfilter.engine.borders import index_map
 from convfilter.executor.region import run_region
 from convfilter.filters import stack
-from convfilter.filters.stage import Correlation, Gradient, Layer, Orientation, Point, Pooling, Stage, UnsharpMask
+from convfilter.filters.stage import (
+    Correlation,
+    Gradient,
+    Layer,
+    NetworkOperator,
+    Orientation,
+    Point,
+    Pooling,
+    Stage,
+    UnsharpMask,
+)
 from convfilter.planning import AxisPlan, full_scale, plan_stack
 from convfilter.planning.composites import expanded
 from convfilter.record import replace
@@ -26,13 +37,27 @@ from convfilter.sample_types import real_of
 #: Most outputs along a side of the patch, and most cells along a side of any grid.
 _MOST_OUTPUTS = 12
 _MOST_CELLS = 56
+#: Most channels of a level, where layers go across them.
+_MOST_CHANNELS = 16
 
 Span = tuple[int, int]
 
 
-def example(rows: int, cols: int) -> npt.NDArray[np.uint8]:
-    """Return an example picture of small numbers, with a bright square and a slope."""
-    row, col = np.mgrid[:rows, :cols]
+def goes_across(stages: Sequence[Stage]) -> bool:
+    """Whether a stage computes its outputs from more than one channel."""
+    return any(_across(stage) for stage in stages)
+
+
+def _across(stage: Stage) -> bool:
+    operator = stage.operator
+    if isinstance(operator, Layer):
+        return operator.weight.shape[:2] != (1, 1)
+    return isinstance(operator, Orientation | NetworkOperator)
+
+
+def example(rows: int, cols: int, channel: int = 0) -> npt.NDArray[np.uint8]:
+    """Return an example picture of small numbers, with a bright square and a slope; each channel has its own."""
+    row, col = np.mgrid[:rows, 2 * channel : cols + 2 * channel]
     values = (row + 2 * col) % 4
     inside = (row % 9 >= 3) & (row % 9 < 7) & (col % 9 >= 2) & (col % 9 < 6)
     return np.where(inside, 9, values).astype(np.uint8)
@@ -43,6 +68,7 @@ def exploration(
     pixels: npt.NDArray[Any],
     at: tuple[float, float] = (0.0, 0.0),
     white: float | None = None,
+    names: Sequence[str] = (),
 ) -> dict[str, Any] | str:
     """Compute a patch of a picture through all stages.
 
@@ -50,45 +76,53 @@ def exploration(
     ----------
     stages : sequence of Stage
         First to last.
-    pixels : (rows, cols) array
-        One channel.
+    pixels : (rows, cols) or (rows, cols, channels) array
+        One channel, or all of them for a stack that goes across channels.
     at : (float, float)
         Position of the patch in the result, from 0 (top, left) to 1 (bottom, right).
     white : float, optional
         The value of white, by default the full scale of the sample type.
+    names : sequence of str
+        Names of the channels.
 
     Returns
     -------
     dict, or str
         ``levels``, from the picture to the result, and ``stages`` between them, for the page's script; or the reason
-        why there are none.
+        why there are none. A level has ``values`` of one channel, or ``maps`` of several, and their ``names``.
     """
-    for stage in stages:
-        if isinstance(stage.operator, Orientation) or (
-            isinstance(stage.operator, Layer) and stage.operator.weight.shape[:2] != (1, 1)
-        ):
-            return f"{stage.name} goes across channels, of which one is drawn"
+    pixels = np.atleast_3d(pixels) if goes_across(stages) else pixels
     stages = [replace(stage, map=None) for stage in expanded(stages)]
     steps = _steps(stages, pixels.shape)
+    most = max(step.channels for step in steps)
+    if most > _MOST_CHANNELS:
+        return f"{most} channels are more than the {_MOST_CHANNELS} that are drawn"
     spans = [_patch([each.axes[axis] for each in steps], at[axis]) for axis in (0, 1)]
     if spans[0] is None or spans[1] is None:
         return "what one output sees is too large to be drawn pixel by pixel"
     levels: list[dict[str, Any]] = []
+    values = np.empty((0, 0, 0))
     for number in range(len(steps) + 1):
         before, following = (steps[number - 1] if number else None), (steps[number] if number < len(steps) else None)
         ranges = spans[0][number], spans[1][number]
-        size = pixels.shape if before is None else tuple(axis.output for axis in before.axes)
+        size = pixels.shape[:2] if before is None else tuple(axis.output for axis in before.axes)
         mode = _mode(following.stage) if following is not None else "edge"
         places = [_places(span, length, mode) for span, length in zip(ranges, size, strict=True)]
         if any(not (place >= 0).any() for place in places):
             return "the patch lies in the padding altogether"
         if before is not None and before.spreads:
-            values = _spread(levels[-1], before.axes, places)
+            values = _spread(values, (levels[-1]["top"], levels[-1]["left"]), before.axes, places)
         else:
             done = stages[: 0 if before is None else before.number + 1]
             values = _values(done, pixels, white, places, None if following is None else following.stage)
         name = "picture" if before is None else before.name
-        levels.append(_level(name, (int(size[0]), int(size[1])), *ranges, places, values))
+        level = _level(name, (int(size[0]), int(size[1])), *ranges, places)
+        if pixels.ndim == 2:
+            level["values"] = _plain(values[0])
+        else:
+            names = _names(names, values, None if before is None else before.stage)
+            level |= {"maps": [_plain(each) for each in values], "names": list(names)}
+        levels.append(level)
     scale = white or full_scale(pixels.dtype)
     return {"levels": levels, "stages": [_described(step, scale) for step in steps]}
 
@@ -111,8 +145,11 @@ def of_channels(
     Returns
     -------
     dict, or str
-        That of the first channel, and ``channels``: the name of each, and its values in each level.
+        That of the first channel, and ``channels``: the name of each, and its values in each level. That of all
+        channels, if the stack goes across them.
     """
+    if goes_across(stages):
+        return exploration(stages, np.stack(list(channels.values()), axis=-1), at, white, tuple(channels))
     named: list[dict[str, Any]] = []
     first: dict[str, Any] = {}
     for name, pixels in channels.items():
@@ -141,6 +178,8 @@ class _Step(NamedTuple):
         Of the stage, from 0.
     axes : pair of AxisPlan
         Geometry of rows and columns, without inserted zeros.
+    channels : int
+        Of the result.
     spreads : bool
         Whether the step inserts zeros, by the stride of the axes.
     """
@@ -148,6 +187,7 @@ class _Step(NamedTuple):
     stage: Stage
     number: int
     axes: tuple[AxisPlan, AxisPlan]
+    channels: int
     spreads: bool = False
 
     @property
@@ -159,20 +199,20 @@ class _Step(NamedTuple):
 def _steps(stages: Sequence[Stage], shape: tuple[int, ...]) -> list[_Step]:
     """Return the geometry of each stage on its rows and columns; a transposed convolution is two steps."""
     steps = []
-    size = shape[:2]
+    size = shape
     for number, stage in enumerate(stages):
         (planned,) = plan_stack([stage], size, np.float32).stages
         axes = planned.rows, planned.cols
         if any(axis.inserted for axis in axes):
             apart = [AxisPlan(axis.input, 1, axis.step, 1, 0, 0, inserted=axis.inserted) for axis in axes]
             wide = [replace(axis, stride=1) for axis in apart]
-            steps.append(_Step(stage, number, (wide[0], wide[1]), True))
+            steps.append(_Step(stage, number, (wide[0], wide[1]), planned.channels, True))
             axes = (
                 replace(axes[0], input=axes[0].spaced, inserted=0),
                 replace(axes[1], input=axes[1].spaced, inserted=0),
             )
-        steps.append(_Step(stage, number, axes))
-        size = planned.rows.output, planned.cols.output
+        steps.append(_Step(stage, number, axes, planned.output_channels))
+        size = planned.rows.output, planned.cols.output, planned.output_channels
     return steps
 
 
@@ -195,15 +235,17 @@ def _patch(axes: Sequence[AxisPlan], at: float) -> list[Span] | None:
 
 
 def _spread(
-    level: dict[str, Any], axes: tuple[AxisPlan, AxisPlan], places: Sequence[npt.NDArray[np.int64]]
+    known: npt.NDArray[np.float64],
+    firsts: Span,
+    axes: tuple[AxisPlan, AxisPlan],
+    places: Sequence[npt.NDArray[np.int64]],
 ) -> npt.NDArray[np.float64]:
-    """Return the samples of a level with inserted zeros, at some places."""
-    known = np.array(level["values"], np.float64)
+    """Return the samples of a level, of which ``firsts`` is the first, with inserted zeros, at some places."""
     sizes = [axis.step for axis in axes]
-    firsts = level["top"], level["left"]
     picked = [np.clip(each // step - first, 0, None) for each, step, first in zip(places, sizes, firsts, strict=True)]
     there = [(each >= 0) & (each % step == 0) for each, step in zip(places, sizes, strict=True)]
-    values: npt.NDArray[np.float64] = np.where(there[0][:, np.newaxis] & there[1], known[np.ix_(*picked)], 0.0)
+    rows, cols = np.ix_(*picked)
+    values: npt.NDArray[np.float64] = np.where(there[0][:, np.newaxis] & there[1], known[:, rows, cols], 0.0)
     return values
 
 
@@ -227,19 +269,20 @@ def _values(
     places: Sequence[npt.NDArray[np.int64]],
     following: Stage | None,
 ) -> npt.NDArray[np.float64]:
-    """Return the results of some stages at some places, including the padding of the next stage."""
+    """Return the results of some stages at some places, channels first, with the padding of the next stage."""
     (top, bottom), (left, right) = ((int(each[each >= 0].min()), int(each.max()) + 1) for each in places)
     if stages:
         real = real_of(pixels.dtype)
         plan = plan_stack(stack.stages(stages), pixels.shape, pixels.dtype, out_dtype=real, white=white)
-        part = run_region(plan, pixels, (top, bottom), (left, right), real)[..., 0]
+        part = run_region(plan, pixels, (top, bottom), (left, right), real)
     else:
         part = pixels[top:bottom, left:right]
-    rows, cols = np.maximum(places[0] - top, 0), np.maximum(places[1] - left, 0)
-    values: npt.NDArray[np.float64] = part[np.ix_(rows, cols)].astype(np.float64)
+    part = np.moveaxis(part.reshape(*part.shape[:2], -1), -1, 0)
+    rows, cols = np.ix_(np.maximum(places[0] - top, 0), np.maximum(places[1] - left, 0))
+    values: npt.NDArray[np.float64] = part[:, rows, cols].astype(np.float64)
     if following is not None:
         made_up = (places[0] < 0)[:, np.newaxis] | (places[1] < 0)
-        values[made_up] = _beyond(following)
+        values[:, made_up] = _beyond(following)
     return values
 
 
@@ -256,10 +299,8 @@ def _level(
     rows: Span,
     cols: Span,
     places: Sequence[npt.NDArray[np.int64]],
-    values: npt.NDArray[np.float64],
 ) -> dict[str, Any]:
-    """Describe a grid: its size, the drawn rows and columns, the sources of padding, and all values."""
-    rounded = [[float(f"{value:.7g}") if math.isfinite(value) else None for value in row] for row in values.tolist()]
+    """Describe a grid: its size, the drawn rows and columns, and the sources of padding."""
     return {
         "name": name,
         "size": list(size),
@@ -267,15 +308,31 @@ def _level(
         "left": cols[0],
         "rows": places[0].tolist(),
         "cols": places[1].tolist(),
-        "values": rounded,
     }
+
+
+def _plain(values: npt.NDArray[np.float64]) -> list[list[float | None]]:
+    """Round values for the page; what is no number is None."""
+    return [[float(f"{value:.7g}") if math.isfinite(value) else None for value in row] for row in values.tolist()]
+
+
+def _names(names: Sequence[str], values: npt.NDArray[np.float64], stage: Stage | None) -> Sequence[str]:
+    """Name the channels of a level: as those before it, unless its stage goes across them."""
+    if len(names) == len(values) and (stage is None or not _across(stage)):
+        return names
+    return [f"{'channel' if stage is None else 'map'} {number}" for number in range(len(values))]
 
 
 def _described(step: _Step, white: float) -> dict[str, Any]:
     """Describe how a step computes a pixel from its window."""
     stage, operator = step.stage, step.stage.operator
     if step.spreads:
-        pairs = {"size": [1, 1], "stride": [axis.step for axis in step.axes], "dilation": [1, 1], "before": [0, 0]}
+        pairs: dict[str, Any] = {
+            "size": [1, 1],
+            "stride": [axis.step for axis in step.axes],
+            "dilation": [1, 1],
+            "before": [0, 0],
+        }
         return {"name": step.name, "kind": "spread", "kernels": [], "scale": 1, "offset": 0, **pairs}
     kernels = [
         {"title": title, "numerators": kernel.matrix.tolist(), "divisor": kernel.divisor}
@@ -303,6 +360,11 @@ def _described(step: _Step, white: float) -> dict[str, Any]:
             found |= {"kind": "unsharp", "amount": operator.amount, "threshold": operator.threshold * white}
         case Pooling() if operator.kind != "power":
             found["kind"] = operator.kind
+        case Layer() if _across(stage):
+            found |= {"kind": "mix", "groups": operator.groups, "slots": operator.weight.shape[1]}
+            found |= {"activation": operator.activation, "bias": (operator.bias * white).tolist()}
+            weights = operator.weight.reshape(-1, *operator.weight.shape[2:])
+            found["kernels"] = [{"title": "weights", "numerators": each.tolist(), "divisor": 1.0} for each in weights]
         case Layer() if operator.activation == "none":
             found["kind"] = "sum"
             found["offset"] += operator.bias[0] * white * stage.scale
@@ -310,4 +372,6 @@ def _described(step: _Step, white: float) -> dict[str, Any]:
             found["kernels"] = [{"title": "weights", "numerators": weights, "divisor": 1.0}]
         case Point():
             found["kind"] = "point"
+        case _ if _across(stage):
+            found |= {"kind": "across", "kernels": []}
     return found

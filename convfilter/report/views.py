@@ -17,7 +17,7 @@ from convfilter.planning.field import Field
 from convfilter.planning.figures import figures
 from convfilter.record import record
 from convfilter.report import plan_text
-from convfilter.report.explorer import Explored, of_channels
+from convfilter.report.explorer import Explored, goes_across, of_channels
 from convfilter.report.thumbnails import Thumbnail, thumbnail
 from convfilter.sample_types import is_whole
 
@@ -166,7 +166,8 @@ def explored_at(stages: Sequence[Stage], before: Picture, plan: Plan, at: tuple[
         rounded = (np.rint(luminance) if is_whole(before.dtype) else luminance).astype(before.dtype)
         channels = {"luminance": rounded}
     found = of_channels(stages, channels, at, before.own_white)
-    each = "Its luminance is drawn" if plan.gray and before.model == "rgb" else "One channel is drawn at a time"
+    each = "All channels are drawn" if goes_across(stages) else "One channel is drawn at a time"
+    each = "Its luminance is drawn" if plan.gray and before.model == "rgb" else each
     alpha = ", transparency aside" if before.alpha else ""
     return Explored(found, f"A patch of the first picture, pixel by pixel. {each}{alpha}.")
 
