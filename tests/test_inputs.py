@@ -263,8 +263,9 @@ def test_pool_keeps_the_least() -> None:
     [
         (
             "a.png outdir",
-            "outdir: 'outdir' has no suffix, which would tell the format; end a folder with /",
+            "'outdir' has no suffix, which would tell the format; write outdir/ for a folder, outdir.png for a picture",
         ),
+        ("a.png {o}", "'{o}' has no suffix, which would tell the format; write NAME/ for a folder, NAME.png for a"),
         ("a.png *.jpgg out/", "*.jpgg: no file matches this pattern"),
         ("*.jpgg --into out", "*.jpgg: no file matches this pattern"),
         ("--in-place *.jpgg", "*.jpgg: no file matches this pattern"),
@@ -272,7 +273,7 @@ def test_pool_keeps_the_least() -> None:
         ("a.png out.jgp", "no picture format has the suffix '.jgp'; the nearest are .jp"),
         ("a.png out.docx", "the nearest are .pcx, .png, .jpg; 'convfilter formats' lists all; or use --format"),
         ("--ext tifff a.png --into out", "no picture format has the suffix '.tifff'; the nearest are .tiff, .tif"),
-        ("a.png a.png new", "new: there is no such folder; several inputs need one: make it, or end it with /"),
+        ("a.png a.png new", "new: there is no such folder; several inputs need one: make it, or write new/"),
     ],
 )
 def test_names_that_are_slips(arguments: str, message: str, capfd: pytest.CaptureFixture[str]) -> None:

@@ -185,6 +185,10 @@ def _one_spec(name: str, own: Sequence[FilterOption], params: Mapping[str, Any],
         problem = f"choose one of {', '.join(flags)}" if len(flags) > 1 else f"{flags[0]} is needed"
         if chosen:
             problem += f", got {' and '.join(option.opts[-1] for option, _ in chosen)}"
+        elif given:
+            lone = given[0][0]
+            whose = [option.opts[-1] for option in own if option.selects and option.filter_name == lone.filter_name]
+            problem += f"; {lone.opts[-1]} alone chooses none, and goes with {' or '.join(whose)}"
         raise click.UsageError(problem, click.get_current_context())
     argument = None
     where = f"convfilter {name}"

@@ -127,4 +127,4 @@ def _require_folder(names: Sequence[str], naming: Naming, *, made: bool) -> None
         raise UsageError(f"{out}: several inputs, or a folder, need a folder as output, and this is a file")
     a_tree = any(map(_is_folder, names)) and formats.by_suffix(os.path.splitext(out)[1]) is None
     if not (made or out.endswith(os.sep) or a_tree):
-        raise UsageError(f"{out}: there is no such folder; several inputs need one: make it, or end it with {os.sep}")
+        raise UsageError(f"{out}: there is no such folder; several inputs need one: make it, or write {out}{os.sep}")

@@ -129,9 +129,12 @@ def resolve_target(
             raise UsageError(advice, remedy="or set {format}")
         base = os.path.basename(name)
         if not suffix:
+            import re
+
+            simple = name if re.fullmatch(r"[\w./-]+", name) else "NAME"  # braces would be options
             raise UsageError(
                 f"{shown(base)} has no suffix, which would tell the format",
-                remedy="end a folder with /, a picture with .png, or use {format}",
+                remedy=f"write {simple}/ for a folder, {simple}.png for a picture, or use {{format}}",
             )
         raise UsageError(
             f"no picture format has the suffix {shown(suffix)}; the nearest are {formats.nearest(suffix)}",
