@@ -36,6 +36,9 @@ def test_words(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
 
     assert words("convfilter ") == {f"plain,{name}" for name in COMMANDS}
     assert words("convfilter bl") == {"plain,blur"}
+    assert words("convfilter help bl") == {"plain,blur"}
+    assert words("convfilter help kernel ") == {"plain,list", "plain,show"}
+    assert words("convfilter help blur ") == set()
     assert words("convfilter apply -f ") == {
         f"plain,{row.name}{':' * bool(row.parameters)}" for row in FILTERS.values()
     }

@@ -6,12 +6,30 @@ import os
 from typing import Any
 
 import click
-from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete, split_arg_string
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    FishComplete,
+    ShellComplete,
+    ZshComplete,
+    split_arg_string,
+)
 
 from convfilter.cli.commands import COMPLETE_VARIABLE
 
 
-class _Bash(BashComplete):
+class _Help(ShellComplete):
+    """Completion of ``help`` by the names of commands."""
+
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
+        """Return the words that may stand at the cursor."""
+        found = super().get_completions(args[args[:1] == ["help"] :], incomplete)
+        if args[:1] == ["help"]:
+            return [item for item in found if item.type == "plain" and not item.value.startswith("-")]
+        return found
+
+
+class _Bash(_Help, BashComplete):
     """Completion of whole words: Readline splits at colons and equals signs, as in ``gaussian:4,stride=2``."""
 
     source_template = """\
@@ -50,7 +68,7 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
         return f"{item.type},{value}"
 
 
-class _Zsh(ZshComplete):
+class _Zsh(_Help, ZshComplete):
     """Completion without a blank after a colon or an equals sign."""
 
     source_template = """\
@@ -81,7 +99,7 @@ fi
 """
 
 
-class _Fish(FishComplete):
+class _Fish(_Help, FishComplete):
     """Completion with answers split at the first comma only: SPECs contain commas."""
 
     source_template = """\
