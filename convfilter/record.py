@@ -78,7 +78,7 @@ def record(cls: type | None = None, /, *, eq: bool = True) -> Any:
 
 
 if TYPE_CHECKING:
-    from dataclasses import replace as replace  # noqa: PLC0414 - the type checker knows its arguments
+    from dataclasses import replace as replace  # noqa: PLC0414, TID251 - the type checker knows its arguments
 else:
 
     def replace(record, /, **changes):

@@ -2,9 +2,6 @@
 
 A kind parses text to a value and describes it; the same words
 appear in error messages, help texts and lists.
-
-Named tuples, not dataclasses: defining a dataclass takes half a millisecond at each start of the program, a named
-tuple a sixth of that.
 """
 
 from __future__ import annotations
@@ -15,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from convfilter.errors import ParameterError, shown
 from convfilter.filters.spec import Value
+from convfilter.record import record
 
 #: Largest side, step or pad in pixels: the longest side of a JPEG.
 MOST_PIXELS = 65535
@@ -47,7 +45,8 @@ class Kind(Protocol):
         """Parse text; a ValueError states the violated rule."""
 
 
-class Number(NamedTuple):
+@record
+class Number:
     """A real number, or a fraction such as 1/9."""
 
     metavar: str = "NUMBER"
@@ -101,7 +100,8 @@ class Number(NamedTuple):
         return number
 
 
-class Pair(NamedTuple):
+@record
+class Pair:
     """One number for both axes, or WIDTHxHEIGHT; becomes (rows, cols)."""
 
     of: Number
@@ -126,7 +126,8 @@ class Pair(NamedTuple):
         return numbers[-1], numbers[0]
 
 
-class OrWord(NamedTuple):
+@record
+class OrWord:
     """A value of another kind, or one word that stands for ``meaning``."""
 
     of: Kind
@@ -153,7 +154,8 @@ class OrWord(NamedTuple):
         return self.meaning if text.lower() == self.word else self.of.parse(text)
 
 
-class Choice(NamedTuple):
+@record
+class Choice:
     """One word of a few."""
 
     choices: tuple[str, ...]
@@ -176,7 +178,8 @@ class Choice(NamedTuple):
         return text.lower()
 
 
-class PaddingAmount(NamedTuple):
+@record
+class PaddingAmount:
     """A word, N, XxY, or LEFT,TOP,RIGHT,BOTTOM; numbers become (top, bottom, left, right)."""
 
     choices: tuple[str, ...]
@@ -198,7 +201,8 @@ class PaddingAmount(NamedTuple):
         return rows, rows, cols, cols
 
 
-class Flag(NamedTuple):
+@record
+class Flag:
     """Yes or no."""
 
     metavar: str = "true|false"
@@ -212,7 +216,8 @@ class Flag(NamedTuple):
         return _TRUTH[text.lower()]
 
 
-class Text(NamedTuple):
+@record
+class Text:
     """Any text; its user parses it."""
 
     metavar: str = "TEXT"
@@ -224,7 +229,8 @@ class Text(NamedTuple):
         return text
 
 
-class Ignored(NamedTuple):
+@record
+class Ignored:
     """A selection of ignored pixels: the value of their colours, NaN, or a word."""
 
     metavar: str = "nan|VALUE|..."
@@ -241,7 +247,8 @@ class Ignored(NamedTuple):
             raise ValueError(f"{error}, nan, nodata or alpha=0") from None
 
 
-class Window(NamedTuple):
+@record
+class Window:
     """A window as text: a size, ``disk:RADIUS``, or a kernel file; see :mod:`convfilter.filters.footprints`."""
 
     metavar: str = "WINDOW"
@@ -253,7 +260,8 @@ class Window(NamedTuple):
         return text
 
 
-class Numbers(NamedTuple):
+@record
+class Numbers:
     """A few real numbers with commas between them."""
 
     of: Number = Number()
@@ -270,7 +278,8 @@ class Numbers(NamedTuple):
         return tuple(self.of.parse(part.strip()) for part in text.split(","))
 
 
-class Key(NamedTuple):
+@record
+class Key:
     """A name of something within a file."""
 
     metavar: str = "NAME"
