@@ -112,6 +112,24 @@ def test_weighted_colours_are_straight_ones_times_opacity(specs, gray):
     np.testing.assert_allclose(got, expected, atol=2e-6)
 
 
+@pytest.mark.parametrize("specs", [["normalize"], ["normalize", "gaussian:1"]], ids=" ".join)
+@pytest.mark.parametrize("gray", [False, True])
+def test_normalisation_is_that_of_straight_colours(specs, gray):
+    straight = picture("float32")
+    straight[..., 3] = 0.4 + 0.2 * straight[..., 3]
+    premultiplied = straight.copy()
+    premultiplied[..., :3] *= straight[..., 3:]
+    expected = cf.apply(straight, *specs, alpha=True, gray=gray)
+    expected[..., :-1] *= expected[..., -1:]
+    np.testing.assert_allclose(filtered(premultiplied, *specs, gray=gray), expected, rtol=5e-6, atol=5e-6)
+
+
+def test_light_without_opacity_has_no_part_in_a_normalisation():
+    pixels = np.zeros((1, 4, 4), np.float32)
+    pixels[0, :, 0], pixels[0, :, 3] = [0.1, 0.2, 0.3, 9], [0.5, 0.5, 0.5, 0]
+    np.testing.assert_allclose(filtered(pixels, "normalize")[0, :3, 0], [1 / 6, 1 / 3, 1 / 2], rtol=1e-6)
+
+
 def test_functions_with_constants_add_nothing_where_nothing_is():
     pixels = np.zeros((3, 3, 4), np.uint8)
     for spec in ("invert", "bias:0.5", "identity:offset=0.5", "sobel:x,map=offset", "threshold:0"):

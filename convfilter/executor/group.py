@@ -160,7 +160,10 @@ class Group:
 
 
 def _span(stage: StageSetup, image: Samples) -> tuple[float, float]:
-    """Return the smallest and largest finite colour of the input if the stage needs them, else (0, 1)."""
+    """Return the smallest and largest finite colour of the input if the stage needs them, else (0, 1).
+
+    Premultiplied colours count as straight ones, where alpha is above 0.
+    """
     operator = stage.plan.stage.operator
     if not isinstance(operator, Point) or operator.kind != "normalize":
         return 0.0, 1.0
@@ -169,7 +172,10 @@ def _span(stage: StageSetup, image: Samples) -> tuple[float, float]:
     for top in range(0, len(image), step):
         colours = image[top : top + step, :, : image.shape[2] - stage.source.alpha].astype(np.float64)
         if stage.source.gray:
-            colours = colours @ np.array(LUMINANCE) / LUMINANCE_DIVISOR
+            colours = (colours @ np.array(LUMINANCE) / LUMINANCE_DIVISOR)[..., np.newaxis]
+        if stage.source.alpha and stage.source.premultiplied:
+            shares = image[top : top + step, :, -1].astype(np.float64) / stage.source.full
+            colours = colours[shares > 0] / shares[shares > 0][:, np.newaxis]
         finite = colours[np.isfinite(colours)]
         if finite.size:
             low, high = min(low, float(finite.min())), max(high, float(finite.max()))
