@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import types
@@ -12,6 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dicoms import dicom, ramp
+from heics import heics
+from psds import psd
+from psds import samples as psd_samples
 
 import convfilter
 from convfilter.cli.root import run
@@ -97,6 +102,36 @@ def test_the_pages_list_all_formats():
     for name in docs.PAGES:
         text = (ROOT / "docs" / f"{name}.md").read_text()
         assert docs.with_table(name, text) == text, "run: python docs/formats.py"
+
+
+def picture_of(name):
+    """Write a small picture of the format that an example names."""
+    kinds = {".heic": heics()["8-3.heic"], ".psd": psd(psd_samples(3), 3), ".dcm": dicom(ramp(12), 12).getvalue()}
+    path = Path(name)
+    if path.suffix.lower() in kinds:
+        path.write_bytes(kinds[path.suffix.lower()])
+        return
+    is_real = path.suffix in (".hdr", ".exr", ".fits")
+    pixels = np.random.default_rng(1).random((12, 14, 3))
+    pixels = pixels.astype(np.float32) if is_real else (pixels * 255).astype(np.uint8)
+    write(name, pixels[..., 0].copy() if path.suffix in (".fits", ".tif") else pixels)
+
+
+EXAMPLES = {
+    line.partition("#")[0].strip()
+    for page in ("README.md", "docs/formats.md")
+    for line in re.findall(r"convfilter (?:blur|sharpen|apply) [^`\n]*", (ROOT / page).read_text())
+    if page != "README.md" or re.search(r"\.(tif|HEIC|exr|psd|dcm|fits|hdr)\b", line)
+}
+
+
+@pytest.mark.parametrize("line", sorted(EXAMPLES))
+def test_the_examples_of_the_pages_run(tmp_path, monkeypatch, line):
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(line)[1:]
+    source, output = (word for word in words if re.fullmatch(r"\w+\.[a-zA-Z]\w*", word))
+    picture_of(source)
+    assert run(words) == 0 and Path(output).exists()
 
 
 @pytest.mark.parametrize("name", ["jpeg", "JPEG", "jpg", ".jpg", "jfif"])
