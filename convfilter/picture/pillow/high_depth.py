@@ -18,7 +18,7 @@ _CODESTREAM = b"\xff\x4f\xff\x51"
 #: Most bytes before the codestream and boxes.
 _SEARCH_BYTES = 1 << 20
 _SIGNED = 0x80
-_HIGH_BITDEPTH, _TWELVE_BIT = 0x40, 0x20
+_HIGH_BITDEPTH, _TWELVE_BIT, _MONOCHROME = 0x40, 0x20, 0x10
 
 
 def bits_of(file: BinaryIO, name: str) -> int:
@@ -48,9 +48,22 @@ def _jpeg2000_bits(head: bytes) -> int:
     return max(depths) + 1
 
 
-def _avif_bits(head: bytes) -> int:
+def is_monochrome(file: BinaryIO) -> bool:
+    """Whether the first picture of an AVIF, usually its colours, is grey; the file's position does not change."""
+    position = file.tell()
+    file.seek(0)
+    head = file.read(_SEARCH_BYTES)
+    file.seek(position)
+    return bool(_avif_flags(head) & _MONOCHROME)
+
+
+def _avif_flags(head: bytes) -> int:
     start = head.find(b"av1C")
-    flags = head[start + 6] if 0 <= start < len(head) - 6 else 0
+    return head[start + 6] if 0 <= start < len(head) - 6 else 0
+
+
+def _avif_bits(head: bytes) -> int:
+    flags = _avif_flags(head)
     return 12 if flags & _TWELVE_BIT else 10 if flags & _HIGH_BITDEPTH else 8
 
 

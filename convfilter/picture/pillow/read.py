@@ -155,8 +155,8 @@ def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions, lenien
     losses = beside.add_metadata(metadata, file, name)
     metadata.lossless = name == "WebP" and _is_lossless_webp(file)
     decoded = [_decoded(image, index, count, options) for index in wanted]
-    if name == "GIF" and all(_is_gray(each) for each in decoded):
-        # The format has only palettes.
+    if (name == "GIF" or (name == "AVIF" and deep.is_monochrome(file))) and all(_is_gray(each) for each in decoded):
+        # A GIF has only palettes, and Pillow makes colours of grey with alpha.
         decoded = [each._replace(pixels=_without_colour(each), model="gray") for each in decoded]
     model: Model = "rgb" if any(each.model == "rgb" for each in decoded) else decoded[0].model
     alpha = any(each.alpha for each in decoded)
