@@ -1,6 +1,7 @@
 """Radiance HDR: mantissas and exponents come back; results are rounded to the nearest of them."""
 
 import io
+import struct
 
 import imagecodecs
 import numpy as np
@@ -104,3 +105,25 @@ def test_lines_of_the_header_are_named_where_they_are_lost(tmp_path):
     assert not any("header lines" in note for note in write(tmp_path / "a.hdr", picture))
     notes = write(tmp_path / "a.exr", picture)
     assert "EXR is written without header lines of a Radiance HDR; use hdr to keep that" in notes
+
+
+def test_primaries_of_the_header_are_those_of_the_colours(tmp_path):
+    p3 = b"PRIMARIES= 0.680 0.320 0.265 0.690 0.150 0.060 0.333 0.333\n"
+    picture = read(io.BytesIO(hdr(scene(), p3)))
+    chunks = dict(picture.metadata.png)
+    assert chunks[b"gAMA"] == struct.pack(">I", 100_000)
+    assert chunks[b"cHRM"] == struct.pack(">8I", 33300, 33300, 68000, 32000, 26500, 69000, 15000, 6000)
+    write(tmp_path / "a.hdr", picture)
+    assert (tmp_path / "a.hdr").read_bytes() == hdr(scene(), p3)
+    for line in (b"0.64 0.33 0.30 0.60 0.15 0.06 0.3127 0.329", b"1 2 3", b"nan " * 8, b"0 " * 8, b"x", b"9 " * 8):
+        picture = read(io.BytesIO(hdr(scene(), b"PRIMARIES=" + line + b"\n")))
+        assert picture.metadata.png == [(b"cICP", bytes([1, 8, 0, 1]))]
+
+
+def test_primaries_of_the_header_go_to_openexr(tmp_path):
+    OpenEXR = pytest.importorskip("OpenEXR")
+    picture = read(io.BytesIO(hdr(scene(), b"PRIMARIES=0.68 0.32 0.265 0.69 0.15 0.06 0.333 0.333\n")))
+    write(tmp_path / "a.exr", picture)
+    with OpenEXR.File(str(tmp_path / "a.exr"), separate_channels=True) as file:
+        np.testing.assert_allclose(file.header()["chromaticities"], [0.68, 0.32, 0.265, 0.69, 0.15, 0.06, 0.333, 0.333])
+        np.testing.assert_array_equal(file.channels()["G"].pixels, picture.pixels[..., 1])

@@ -103,6 +103,8 @@ def of_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Iterator
         known = outline.metadata.attributes or {}
         if exr.compression_of(known) != known.get("compression"):
             yield Loss(f"EXR is written without loss, as ZIP; the input was compressed with {known['compression']}")
+        if exr.has_windows(known) and not exr.fits_windows(known, outline.width, outline.height):
+            yield Loss("EXR is written without the data and display windows, since the size has changed")
     if options.strip is None:
         kinds = sorted({kind for page in outline.pages for kind in page.kinds}, key=list(NAMES).index)
         yield from (Loss(_left_out(outline, fmt, kind)) for kind in kinds if not getattr(fmt.holds, kind))
@@ -440,7 +442,8 @@ def _of_colour(outline: Outline, fmt: Format) -> Iterator[Loss]:
             Loss(_left_out(outline, fmt, "cicp", named)) if has_profile else _lost_colours(outline, fmt, "cicp", named)
         )
     has_better = profile or b"sRGB" in chunks or b"cICP" in chunks
-    if not has_better and not fmt.holds.primaries and not png.says_srgb(chunks):
+    is_kept = fmt.holds.primaries or (fmt.holds.radiance and outline.format == fmt.name)
+    if not has_better and not is_kept and not png.says_srgb(chunks):
         yield _lost_colours(outline, fmt, "primaries")
 
 

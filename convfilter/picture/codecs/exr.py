@@ -214,9 +214,7 @@ def write_exr(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     pixels = scene_linear(picture, next(frame.pixels for frame in picture.frames if not frame.fallback))
     known = picture.metadata.attributes or {}
     height, width = pixels.shape[:2]
-    windows = known.get("windows", ())
-    if not windows or (windows[1][0] - windows[0][0] + 1, windows[1][1] - windows[0][1] + 1) != (width, height):
-        windows = ((0, 0), (width - 1, height - 1)) * 2
+    windows = known["windows"] if fits_windows(known, width, height) else ((0, 0), (width - 1, height - 1)) * 2
     corners = [np.array(corner, np.int32) for corner in windows]
     header = {
         **known.get("attributes", {}),
@@ -236,6 +234,20 @@ def write_exr(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
         planes = planes if overflowed(planes, half) else half
     with OpenEXR.File(header, _channels(planes, known), num_threads=options.threads or available_cores()) as out:
         out.write(file)
+
+
+def has_windows(known: dict[str, Any]) -> bool:
+    """Whether an OpenEXR that was read had a data window other than its display window, or one that begins not at 0."""
+    windows = known.get("windows", ())
+    return bool(windows) and (windows[:2] != windows[2:] or windows[0] != (0, 0))
+
+
+def fits_windows(known: dict[str, Any], width: int, height: int) -> bool:
+    """Whether a result has the size of the data window."""
+    if not known.get("windows"):
+        return False
+    (left, top), (right, bottom) = known["windows"][:2]
+    return (right - left + 1, bottom - top + 1) == (width, height)
 
 
 def compression_of(known: dict[str, Any]) -> str:

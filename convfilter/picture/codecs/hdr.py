@@ -6,6 +6,7 @@ G. Ward, "Real Pixels", Graphics Gems II, 1991; the Radiance reference manual, "
 from __future__ import annotations
 
 import re
+import struct
 from typing import BinaryIO
 
 import numpy as np
@@ -14,12 +15,16 @@ import numpy.typing as npt
 from convfilter.errors import ReadError, WriteError
 from convfilter.picture import limits
 from convfilter.picture.codecs.light import scene_linear
+from convfilter.picture.metadata.cicp import BT709, PRIMARIES
 from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import Frame, Metadata, Picture, chosen
 from convfilter.picture.pixels import Pixels
 
 _MAGIC = b"#?RADIANCE\n"
 _FORMAT = b"FORMAT=32-bit_rle_rgbe"
+_PRIMARIES = b"PRIMARIES="
+_LINEAR = 8
+_TOLERANCE = 1e-3
 _HEAD_BYTES = 1 << 16
 _SIZE = re.compile(rb"([-+][XY]) (\d+) ([-+][XY]) (\d+)\Z")
 #: Bits of a mantissa. A pixel whose largest sample is subnormal is black.
@@ -53,8 +58,22 @@ def read_hdr(file: BinaryIO, options: ReadOptions) -> Picture:
     if pixels.shape != (height, width, 3):
         raise ReadError(f"a Radiance HDR of the shape {pixels.shape} cannot be filtered")
     kept = [line for line in lines[1:-2] if not line.startswith((b"FORMAT=", b"#?"))]
-    metadata = Metadata(attributes={"radiance": kept}, png=[(b"cICP", bytes([1, 8, 0, 1]))])
-    return Picture([Frame(pixels)], "rgb", False, "HDR", metadata)
+    return Picture([Frame(pixels)], "rgb", False, "HDR", Metadata(attributes={"radiance": kept}, png=_colours(kept)))
+
+
+def _colours(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
+    """Return the chunks of a PNG for linear light of the primaries in the header, of BT.709 if it has none."""
+    said = next((line for line in lines if line.startswith(_PRIMARIES)), b"").partition(b"=")[2].split()
+    try:
+        values = [float(value) for value in said]
+    except ValueError:
+        values = []
+    usual = [value for pair in PRIMARIES[BT709] for value in pair]
+    is_sound = len(values) == len(usual) and all(0 <= value <= 1 for value in values) and values[-1] > 0
+    if not is_sound or np.allclose(values, usual, atol=_TOLERANCE):
+        return [(b"cICP", bytes([BT709, _LINEAR, 0, 1]))]
+    fixed = [round(100_000 * value) for value in (*values[6:], *values[:6])]
+    return [(b"gAMA", struct.pack(">I", 100_000)), (b"cHRM", struct.pack(">8I", *fixed))]
 
 
 def _head(data: bytes) -> tuple[list[bytes], int]:
