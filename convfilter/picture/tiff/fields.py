@@ -22,7 +22,7 @@ _IMAGEJ_COUNTS, _IMAGEJ_DATA = 50838, 50839
 _XMP, _IPTC, _PHOTOSHOP, _NODATA = 700, 33723, 34377, 42113
 _PAGE_NUMBER, _GDAL = 297, 42112
 #: GDAL's statistics of a band, which are false for a filtered one.
-_STATISTICS = re.compile(rb"\s*<Item name=\"STATISTICS_\w+\"[^>]*>[^<]*</Item>")
+_STATISTICS = re.compile(rb"<Item name=\"STATISTICS_\w+\"[^<>]*>[^<]*</Item>\s*")
 #: The field of ``Holds`` for each single tag that is copied.
 _KINDS = {
     **dict.fromkeys((*_PLACES, _KEYS, 34736, 34737), "geo"),

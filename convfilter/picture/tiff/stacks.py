@@ -12,7 +12,7 @@ from convfilter.picture.metadata.ifd import Field
 
 _DESCRIPTION, _IMAGEJ_DATA = 270, 50839
 _OME = (b"<?xml", b"<OME")
-_PIXELS = re.compile(rb"<(?:\w+:)?Pixels\b[^>]*>")
+_PIXELS = re.compile(rb"<(?:\w+:)?Pixels\b[^<>]*>")
 _ATTRIBUTE = re.compile(rb"\b(SizeX|SizeY|PhysicalSizeX|PhysicalSizeY)(\s*=\s*[\"'])([^\"']*)")
 #: Outlines on the picture, whose coordinates would be false.
 _OUTLINES = re.compile(rb"<(?:\w+:)?ROI\b")
