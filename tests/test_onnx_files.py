@@ -174,6 +174,7 @@ WRONG = {
         [tensor("w", 2, 3, 3, 3), positive("g", 5)],
         "node 'norm' (BatchNormalization): it has 5 numbers for 2 channels",
     ),
+    "axes": ([_of("Conv", "w")], [tensor("w", 2, 3, 3)], "its weight must have 4 axes, as the network's input"),
     "no window": ([_of("MaxPool")], [], "node 'node' (MaxPool): its kernel_shape is missing"),
     "auto_pad": (
         [_of("MaxPool", kernel_shape=[2, 2], auto_pad="FOO")], [],

@@ -328,7 +328,17 @@ class _Graph:
             raise KernelFileError(_UNSUPPORTED.get(node.kind, "nodes of this kind are not supported"))
         if len(flows) > 1:
             raise KernelFileError("only its first input may come from the picture; the others must be constants")
+        self._require_axes(node)
         return NODES[node.kind](node, flows[0])
+
+    def _require_axes(self, node: Node) -> None:
+        """Refuse a convolution along one axis in a network that is given pictures and does not squeeze them."""
+        weight = node.constant(1) if node.kind in ("Conv", "ConvTranspose") else None
+        squeezes = any(proto.op_type in ("Squeeze", "Unsqueeze") for proto in self._graph.node)
+        if weight is not None and weight.ndim < len(self._axes) and not squeezes:
+            raise KernelFileError(
+                f"its weight must have {len(self._axes)} axes, as the network's input, got the shape {weight.shape}"
+            )
 
 
 def _turned(nodes: Sequence[onnx.NodeProto], constants: set[str]) -> set[str]:
