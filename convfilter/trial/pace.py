@@ -6,7 +6,7 @@ from collections.abc import Hashable
 
 #: A look that takes longer is followed by a coarser one; one that takes less than the lower limit, by a finer one.
 #: The rest of 100 ms is for encoding the PNG, and for the browser.
-SLOW_SECONDS, FAST_SECONDS = 0.07, 0.03
+SLOW_SECONDS, FAST_SECONDS = 0.05, 0.025
 #: Most of the factor by which looks become coarser.
 _COARSEST = 4
 

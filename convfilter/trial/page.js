@@ -89,13 +89,12 @@ async function put(blob, found) {
   const next = new Image();
   next.src = url;
   await next.decode();
-  const picture = $("picture");
   const scale = ((eye.zoom === "fit" ? 1 : eye.zoom) * found.step) / found.factor / devicePixelRatio;
-  picture.src = url;
-  await picture.decode();
-  picture.style.width = `${next.naturalWidth * scale}px`;
-  picture.style.height = `${next.naturalHeight * scale}px`;
-  picture.style.transform = "";
+  // The decoded picture takes the place of the one that is shown, which would be decoded once more.
+  Object.assign(next, { id: "picture", draggable: false });
+  next.style.width = `${next.naturalWidth * scale}px`;
+  next.style.height = `${next.naturalHeight * scale}px`;
+  $("picture").replaceWith(next);
   if (shownUrl) URL.revokeObjectURL(shownUrl);
   shownUrl = url;
   if (eye.zoom !== "fit" && !again) [eye.left, eye.top] = [found.left, found.top];
