@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine import epilogue, load, program, sums
+from convfilter.executor import masked, patches
 from convfilter.machine.cores import available_cores
 from convfilter.methods import (
     bilateral,
@@ -61,8 +62,10 @@ def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
             bilateral,
             canny,
             guided,
+            masked,
             medians,
             morphology,
+            patches,
             pointwise,
             rank,
             epilogue,
@@ -81,6 +84,8 @@ def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
 
 def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
     """Whether the engine ever uses this combination of types."""
+    if loop.module == "mask":
+        return True
     if any(is_wide(types.get(letter, np.uint8)) for letter in "ST"):
         return _wide_can_occur(loop, types)
     if loop is epilogue.STORE_INTEGERS:

@@ -894,6 +894,40 @@ def look_up(rng, S, T):
         yield Case([*where, table, opacities, counts, out, start, out_pitch], {10: expected}, clipped)
 
 
+# mask ---------------------------------------------------------------------------------
+
+
+def join(rng, S):
+    for channels in (1, 2, 3):
+        picture, valid = samples(rng, (5, 9, channels), S), rng.integers(0, 2, (5, 9)).astype(np.uint8)
+        joined = unset((4, 8, channels + 1), S)
+        counts = valid[1:4, 2:7]
+        joined[1:, 3:, :channels] = np.where(counts[..., np.newaxis], picture[1:4, 2:7], 0)
+        joined[1:, 3:, channels] = counts * 7
+        opaque = 7.0 if np.dtype(S).kind == "f" else 7
+        where = 11 * channels, 9 * channels, valid.ravel(), 11, 9, 3, 5, channels, opaque
+        out = unset(joined.size, S), 11 * (channels + 1), 8 * (channels + 1)
+        yield Case([picture.ravel(), *where, *out], {10: joined})
+
+
+def part(rng, S):
+    for channels in (1, 2, 3):
+        found = samples(rng, (3, 5, channels + 1), S)
+        expected = unset((4, 8, channels), S)
+        expected[1:, 3:] = found[..., :channels]
+        place = unset(expected.size, S), 11 * channels, 8 * channels
+        yield Case([found.ravel(), 5 * (channels + 1), 3, 5, channels, *place], {5: expected})
+
+
+def put(rng, S):
+    for channels, written in ((1, 1), (4, 3)):
+        pixels, valid = samples(rng, (20, channels), S), rng.integers(0, 2, 20).astype(np.uint8)
+        expected = pixels.copy()
+        expected[valid == 0, :written] = 9
+        value = 9.0 if np.dtype(S).kind == "f" else 9
+        yield Case([pixels.ravel(), valid, 20, channels, written, value], {0: expected})
+
+
 # select, rank, slide -----------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ import convfilter as cf
 from convfilter.cli.root import run
 from convfilter.errors import ParameterError
 from convfilter.executor import patches
-from convfilter.executor.masked import run_masked
+from convfilter.executor.masked import put, run_masked
 from convfilter.filters import kernels, stack
 
 RNG = np.random.default_rng(5)
@@ -246,7 +246,7 @@ def test_transparent_pixels_stay_transparent():
         ({"ignore": "alpha=0"}, "ignore alpha=0 needs a picture with alpha"),
         ({"ignore": "black"}, "ignore must be a number, nan or alpha=0, got 'black'"),
         ({"ignore": "nodata"}, "ignore nodata is for files"),
-        ({"ignore": 0, "map": "stretch"}, "range of all samples cannot leave any out"),
+        ({"ignore": 0, "map": "stretch"}, "range of all results cannot leave any out"),
         ({"ignore": 0, "algorithm": "direct"}, "leave out algorithm"),
     ],
 )
@@ -306,3 +306,53 @@ def test_a_part_that_is_looked_at_leaves_out_the_same_pixels(tmp_path):
         job.decode()
         job.plan()
         np.testing.assert_array_equal(job.rectangle((3, 9), (2, 15)), job.rectangle((0, 17), (0, 21))[3:9, 2:15])
+
+
+def test_a_value_is_put_into_any_array_where_pixels_do_not_count():
+    valid = RNG.random((9, 11)) < 0.7
+    for dtype in (np.uint8, np.int8, np.int16, np.uint32, np.float32, np.float64):
+        for pixels in (np.ones((9, 11, 4), dtype), np.ones((9, 4, 11), dtype).transpose(0, 2, 1)):
+            expected = pixels.copy()
+            expected[~valid, :3] = 7
+            assert put(pixels, valid, 7.0, colours=True) is pixels
+            np.testing.assert_array_equal(pixels, expected)
+
+
+def test_ignored_samples_of_whole_numbers_have_no_effect_whatever_they_are():
+    image = np.full((300, 700), 100, np.int16)
+    image[20:24, 30:40] = image[200, 600] = -9999
+    before = image.copy()
+    for spec in (
+        "gaussian:2",
+        "unsharp:2",
+        "box:5",
+        "median:5",
+        "bilateral:1.5,0.1",
+        "dilate:3",
+        "sobel:x",
+        "gaussian:9",
+    ):
+        result = cf.apply(image, spec, ignore=-9999)
+        flat = 0 if spec == "sobel:x" else 100
+        assert set(np.unique(result).tolist()) == {-9999, flat}, spec
+        np.testing.assert_array_equal(image, before)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+@pytest.mark.parametrize("channels", [0, 4])
+def test_the_range_of_normalize_is_that_of_valid_pixels(dtype, channels):
+    image, valid = picture(dtype, channels), holes()
+    image[valid] = np.clip(image[valid], 110, 200)
+    image[~valid] = 3
+    given = image.copy()
+    alpha = {"alpha": True} if channels else {}
+    result = cf.apply(image, "normalize", mask=valid, **alpha)
+    flat = image.copy()
+    flat[~valid] = image[valid][0]
+    expected = cf.apply(flat, "normalize", **alpha)
+    np.testing.assert_array_equal(result[valid], expected[valid])
+    colours = result[~valid][..., :3] if channels else result[~valid]
+    assert np.isnan(colours).all() if dtype == np.float32 else (colours == 0).all()
+    np.testing.assert_array_equal(image, given)
+    nothing = cf.apply(image, "normalize", mask=np.zeros_like(valid), **alpha)
+    assert nothing.shape == image.shape

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.borders import CONSTANT, index_map
-from convfilter.engine.threads import cut
 from convfilter.errors import ParameterError, shown
 from convfilter.executor.patches import run_in_patches
 from convfilter.executor.run import Result, run_array
@@ -40,6 +39,7 @@ from convfilter.filters.stage import (
     Rank,
     Stage,
 )
+from convfilter.native.loop import Loop
 from convfilter.planning import AxisPlan, Plan, full_scale, plan_stack
 from convfilter.planning.composites import expanded
 from convfilter.planning.stage_plan import StagePlan
@@ -108,13 +108,13 @@ class Masking:
             The mask has another size, or the picture has no alpha, or its file names no nodata value.
         """
         rows, cols, channels = pixels.shape
-        valid = np.ones((rows, cols), bool)
+        valid = np.ones((rows, cols), bool) if self.mask is None else np.empty(0, bool)
         if self.mask is not None:
             mask = np.asarray(self.mask)
             if mask.ndim != 2 or mask.shape != (rows, cols):
                 size = "x".join(str(side) for side in reversed(mask.shape[:2]))
                 raise ParameterError(f"the mask must be as large as the picture, {cols}x{rows}, got {size}")
-            valid &= mask != 0
+            valid = np.ascontiguousarray(mask != 0)
         if self.ignore == TRANSPARENT:
             if not alpha:
                 raise ParameterError(f"ignore {TRANSPARENT} needs a picture with alpha, and this has none")
@@ -170,12 +170,11 @@ def run_masked(
     Raises
     ------
     ParameterError
-        A stage needs the range of all samples, or is a transposed layer.
+        A stage needs the range of all its results, or is a transposed layer.
     """
     pixels = np.ascontiguousarray(image.reshape(*image.shape[:2], -1))
     target = np.dtype(out_dtype or pixels.dtype)
     between = real_of(pixels.dtype)
-    pixels = put(pixels.copy(), valid, 0)
     every = [*expanded(stages)]
     if any(isinstance(stage.operator, Join | MaxIndices | Constant) for stage in every):
         raise ParameterError(
@@ -189,6 +188,8 @@ def run_masked(
             stage, pixels, valid, target if last else between, alpha, premultiplied,
             gray and number == 0, white, out_white if last else None, fill, threads,
         )  # fmt: skip
+        if number == 0 and run.reads_ignored:
+            run = replace(run, pixels=put(pixels.copy(), valid, 0))
         pixels, clipped = run.result()
         white = white or full_scale(image.dtype)  # of real numbers between two stages, too
         valid = run.valid_results()
@@ -199,15 +200,15 @@ def run_masked(
 
 def _require_local(stage: Stage) -> None:
     operator = stage.operator
-    if stage.map == "stretch" or (isinstance(operator, Point) and operator.kind == "normalize"):
-        raise ParameterError(f"{stage.name}: the range of all samples cannot leave any out; use scale and offset")
+    if stage.map == "stretch":
+        raise ParameterError(f"{stage.name}: the range of all results cannot leave any out; use scale and offset")
     if isinstance(operator, Layer) and operator.transposed:
         raise ParameterError(f"{stage.name}: a transposed layer cannot leave out pixels")
 
 
 @record(eq=False)
 class _Run:
-    """One stage on pixels of which some are ignored; those are 0."""
+    """One stage on pixels of which some are ignored; those are 0 if the stage ``reads_ignored``."""
 
     stage: Stage
     pixels: Samples
@@ -220,6 +221,12 @@ class _Run:
     out_white: float | None
     fill: bool
     threads: int | None
+
+    @property
+    def reads_ignored(self) -> bool:
+        """Whether ignored pixels must be 0, and not any number."""
+        unknown = self.alpha or self.pixels.dtype.kind == "f"
+        return unknown or self._is_difference or isinstance(self.stage.operator, Point)
 
     def result(self) -> tuple[Samples, int]:
         """Return the result, undefined at invalid pixels, and the number of clipped samples."""
@@ -253,6 +260,8 @@ class _Run:
         return found.pixels, found.clipped
 
     def _run(self, stage: Stage, pixels: Samples, alpha: bool = False) -> Result:
+        if isinstance(stage.operator, Point) and stage.operator.kind == "normalize":
+            pixels = self._within_range(pixels)
         plan = self._plan(stage, pixels.shape, pixels.dtype, alpha)
         found = run_array(plan, pixels, out_dtype=self.dtype, threads=self.threads)
         return Result(found.pixels.reshape(*found.pixels.shape[:2], -1), found.clipped, found.samples)
@@ -286,6 +295,11 @@ class _Run:
         else:
             loser = np.iinfo(pixels.dtype).min if largest else np.iinfo(pixels.dtype).max
         return np.where(self.valid[..., np.newaxis], pixels, pixels.dtype.type(loser))
+
+    def _within_range(self, pixels: Samples) -> Samples:
+        """Return pixels whose ignored ones equal a valid one, so that their range is that of the valid ones."""
+        place = np.unravel_index(int(self.valid.argmax()), self.valid.shape)
+        return np.where(self.valid[..., np.newaxis], pixels, pixels[place])
 
     def _surrounded(self, pixels: Samples) -> tuple[Stage, Samples, Valid]:
         """Return the stage without constant padding, and the pixels padded instead: padding is valid."""
@@ -379,24 +393,23 @@ class _Run:
         return found
 
 
-#: Rows that are looked through at a time.
-_ROWS = 16
+PUT = Loop("mask", "put", "S* u1* i8 i8 i8 S")
+_LOOPED = (np.uint8, np.uint16, np.float32, np.int16, np.uint32, np.float64)
 #: Channels of a picture whose luminance can be taken.
 _COLOURS = 3
 
 
 def put(pixels: Samples, valid: Valid, value: float, *, colours: bool = False) -> Samples:
-    """Write a value into all channels of invalid pixels, or into all but the last, in place.
-
-    Only rows with invalid pixels are gone through.
-    """
-    flat = pixels.reshape(*valid.shape, -1)
-    for first, last in cut(len(valid), _ROWS):
-        if valid[first:last].all():
-            continue
-        places = np.flatnonzero(~valid[first:last])
-        rows = flat[first:last].reshape(-1, flat.shape[2])
-        (rows[:, :-1] if colours else rows)[places] = value
+    """Write a value into all channels of invalid pixels, or into all but the last, in place."""
+    if not pixels.flags.c_contiguous or pixels.dtype.type not in _LOOPED:
+        places = pixels.reshape(*valid.shape, -1)[..., : -1 if colours else None]
+        np.copyto(places, pixels.dtype.type(value), where=~valid[..., np.newaxis])
+        return pixels
+    channels = pixels.size // max(1, valid.size)
+    written = channels - 1 if colours else channels
+    number = float(value) if pixels.dtype.kind == "f" else int(value)
+    counts = np.ascontiguousarray(valid).view(np.uint8)
+    PUT.variant(S=pixels.dtype)(pixels, counts, valid.size, channels, written, number)
     return pixels
 
 

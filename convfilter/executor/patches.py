@@ -13,16 +13,20 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.buffer import Samples
-from convfilter.engine.threads import cut
+from convfilter.engine.threads import cut, run_blocks
 from convfilter.executor.chunks import Chunk, chunk_of, grid_of, run_chunk_counted
 from convfilter.executor.run import run_array
 from convfilter.machine.cores import cores_lately
+from convfilter.native.loop import Loop
 from convfilter.planning import AxisPlan, Plan
+
+JOIN = Loop("mask", "join", "S* i8 i8 u1* i8 i8 i8 i8 i8 S S* i8 i8")
+PART = Loop("mask", "part", "S* i8 i8 i8 i8 S* i8 i8")
 
 #: Least sides of a rectangle in pixels; and in windows, since a rectangle reads one more window around it.
 _ROWS, _COLS, _SPANS = 128, 512, 2
 #: Rows of a band in which more than the share ``_MOST`` of rectangles contain an ignored pixel.
-_BAND, _MOST = 512, 0.5
+_BAND, _MOST = 256, 0.5
 
 Span = tuple[int, int]
 Rectangle = tuple[Span, Span]
@@ -44,7 +48,7 @@ def run_in_patches(
     unweighted, weighted : Plan
         Plans of that stage for the picture, and for it with an alpha channel added.
     pixels : (rows, cols, channels) array
-        0 where they are ignored.
+        0 where they are ignored, if they are real.
     valid : (rows, cols) array
     opaque : number
         Alpha of valid pixels.
@@ -60,11 +64,16 @@ def run_in_patches(
         How many samples were clipped.
     """
     stage, threads = weighted.stages[0], threads or cores_lately()
+    pixels, valid = np.ascontiguousarray(pixels), np.ascontiguousarray(valid)
     grid = grid_of(stage)
     rows = cut(stage.rows.output, _side(stage.rows, grid.rows, _ROWS))
     cols = cut(stage.cols.output, _side(stage.cols, grid.cols, _COLS) if grid.cols else stage.cols.output)
     chunks = {(down, along): chunk_of(stage, down, along) for down in rows for along in cols}
-    needs_mask = {place: not all(each.all() for each in _pieces(valid, chunk)) for place, chunk in chunks.items()}
+    whole = {down: all(valid[slice(*run)].all() for run in chunks[down, cols[0]].rows.runs) for down in rows}
+    needs_mask = {
+        place: not whole[place[0]] and not all(each.all() for each in _pieces(valid, chunk))
+        for place, chunk in chunks.items()
+    }
     if sum(needs_mask.values()) <= _MOST * len(needs_mask):
         found = run_array(unweighted, pixels, out_dtype=out_dtype, threads=threads)
         if found.clipped == 0 or not any(needs_mask.values()):  # otherwise the places of clipped samples are unknown
@@ -112,33 +121,44 @@ def _patch(
     threads: int,
 ) -> int:
     """Write rectangles of a result, with the mask as alpha; returns how many samples were clipped."""
-    stage, clipped = plan.stages[0], 0
-    for down, along in patches:
-        chunk = chunk_of(stage, down, along)
-        joined = _joined(_whole(pixels, chunk), _whole(valid, chunk) * opaque)
-        found, count = run_chunk_counted(plan, 0, chunk, joined, result.dtype, threads)
-        for channel in range(result.shape[2]):
-            result[slice(*down), slice(*along), channel] = found[..., channel]
-        clipped += count
-    return clipped
+    stage = plan.stages[0]
+    counts: list[int] = []
+    within = 1 if len(patches) >= threads else threads
+
+    def patch(rectangle: Rectangle) -> None:
+        chunk = chunk_of(stage, *rectangle)
+        joined = _joined(pixels, valid, opaque, chunk)
+        found, count = run_chunk_counted(plan, 0, chunk, joined, result.dtype, within)
+        _put_colours(np.ascontiguousarray(found), result, rectangle)
+        counts.append(count)
+
+    run_blocks(patches, lambda: patch, threads)
+    return sum(counts)
 
 
-def _whole(array: Samples, chunk: Chunk) -> Samples:
-    """Return the rows and columns that a rectangle reads, copied side by side."""
-    rows = (
-        np.concatenate([array[slice(*run)] for run in chunk.rows.runs])
-        if len(chunk.rows.runs) > 1
-        else (array[slice(*chunk.rows.runs[0])])
-    )
-    if len(chunk.cols.runs) == 1:
-        return rows[:, slice(*chunk.cols.runs[0])]
-    return np.concatenate([rows[:, slice(*run)] for run in chunk.cols.runs], axis=1)
-
-
-def _joined(pixels: Samples, plane: Samples) -> Samples:
-    """Return pixels with one channel more; channel by channel, which NumPy copies faster than pixel by pixel."""
-    joined = np.empty((*plane.shape, pixels.shape[2] + 1), pixels.dtype)
-    for channel in range(pixels.shape[2]):
-        joined[..., channel] = pixels[..., channel]
-    joined[..., -1] = plane
+def _joined(pixels: Samples, valid: npt.NDArray[np.bool_], opaque: Any, chunk: Chunk) -> Samples:
+    """Return the rows and columns that a rectangle reads, copied side by side, with the mask as one channel more."""
+    rows, cols = (sum(last - first for first, last in side.runs) for side in (chunk.rows, chunk.cols))
+    width, channels = pixels.shape[1:]
+    joined = np.empty((rows, cols, channels + 1), pixels.dtype)
+    loop, row = JOIN.variant(S=pixels.dtype), 0
+    for top, bottom in chunk.rows.runs:
+        col = 0
+        for left, right in chunk.cols.runs:
+            first, start = top * width + left, row * cols + col
+            loop(
+                pixels, first * channels, width * channels, valid.view(np.uint8), first, width, bottom - top,
+                right - left, channels, opaque.item(), joined, start * (channels + 1), cols * (channels + 1),
+            )  # fmt: skip
+            col += right - left
+        row += bottom - top
     return joined
+
+
+def _put_colours(found: Samples, result: Samples, rectangle: Rectangle) -> None:
+    """Write all channels but the last into a rectangle of the result."""
+    (top, _), (left, _) = rectangle
+    rows, cols, channels = found.shape
+    pitch = result.shape[1] * result.shape[2]
+    place = result, top * pitch + left * result.shape[2], pitch
+    PART.variant(S=found.dtype)(found, cols * channels, rows, cols, channels - 1, *place)
