@@ -49,7 +49,7 @@ Axis: TypeAlias = Literal["x", "y", "magnitude", "orientation"]
 
 @documented(FilterKeywords)
 def convolve(image: ImageLike, kernel: npt.ArrayLike | Kernel, **keywords: Unpack[FilterKeywords]) -> Image:
-    """Filter an image with a kernel, every channel by itself.
+    """Filter each channel of an image with a kernel.
 
     Cross-correlation, the "convolution" of CNN literature:
     ``out[y, x] = sum of w[i, j] * image[y*S + i*D - P, x*S + j*D - P]``.

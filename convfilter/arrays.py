@@ -69,7 +69,8 @@ def file_type_of(image: Any) -> np.dtype[Any] | None:
 def known_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the sample type of images of a type, in native byte order.
 
-    bool and float16 become float32, integers that the engine does not support float64; others stay as they are.
+    bool and float16 become float32, integers that the engine does not support become float64.
+    Other types are unchanged.
     """
     if dtype in (np.bool_, np.float16):
         return np.dtype(np.float32)

@@ -54,7 +54,7 @@ _UNSHARP = {"amount": 1.0, "threshold": 0.0}
 
 
 def open(where: str | os.PathLike[str], options: ReadOptions = _READ) -> Draft:
-    """Open a picture file; filters are added one by one and computed together at the end.
+    """Open a picture file; filters are added, and computed together at the end.
 
     Parameters
     ----------

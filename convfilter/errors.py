@@ -3,7 +3,7 @@
 ::
 
     ConvfilterError
-    |-- UsageError          what was asked for makes no sense       exit status 2
+    |-- UsageError          the request makes no sense              exit status 2
     |   |-- ParameterError    a number, size or mode out of range (a ValueError too)
     |   |-- SpecError         the text of a filter does not parse
     |   `-- KernelFileError   weights that cannot be used

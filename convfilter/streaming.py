@@ -62,7 +62,7 @@ def streaming_of(
     because = engine.whole_because(plans[0])
     loses_range = can_leave(picture.outline.dtype, stored.dtype)
     if loses_range:
-        because = because or f"samples are looked at for what {np.dtype(stored.dtype)} cannot hold"
+        because = because or f"samples are first checked for values that {np.dtype(stored.dtype)} cannot hold"
     into = write.whole_because(fmt, stored, options)
     if loses_range or fmt.colours:
         into = into or because or "its colours are counted"

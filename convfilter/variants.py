@@ -36,7 +36,7 @@ _TYPES: dict[str, tuple[type[np.generic], ...]] = {
     "S": (np.uint8, np.uint16, np.float32, np.int16, np.uint32, np.float64),
     "A": (np.float32, np.float64),
     "X": (np.uint8, np.uint16, np.float32, np.float64),  # samples of which extremes are taken, also when loaded
-    "V": (np.uint8, np.uint16, np.float32, np.float64),  # sums, or extremes as they are, that are stored
+    "V": (np.uint8, np.uint16, np.float32, np.float64),  # sums, or extremes in their own type, that are stored
     "R": (np.float32, np.float64),
     "B": (np.uint8,),
     "K": (np.uint8, np.uint16, np.int32),  # samples as whole numbers in their order

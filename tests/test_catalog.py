@@ -158,7 +158,7 @@ def test_defaults_are_used_where_the_spec_is_silent() -> None:
         ("gaussian:4,flip=maybe", ParameterError, "flip must be true or false, got 'maybe'"),
         ("gaussian:4,sigma=3", SpecError, "column 18: sigma is given twice"),
         ("sobel:z", ParameterError, "sobel axis must be one of x, y, magnitude, orientation, got 'z'"),
-        ("laplacian:3", SpecError, "laplacian takes no value of its own, got '3'"),
+        ("laplacian:3", SpecError, "laplacian takes no value, got '3'"),
         ("unsharp:1,threshold=2", ParameterError, "unsharp threshold must be at most 1, got 2"),
         (
             "gausian:3",

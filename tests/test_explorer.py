@@ -200,7 +200,7 @@ def page_of(explored):
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [
-        ("box:99", "what one output sees is too large to be drawn pixel by pixel"),
+        ("box:99", "the receptive field of one output is too large to be drawn pixel by pixel"),
         ("box:3,padding=40,padding_value=3", "the patch lies in the padding altogether"),
     ],
 )

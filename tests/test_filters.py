@@ -404,7 +404,7 @@ def test_points_are_the_same_for_any_number_of_threads() -> None:
     ("spec", "kind", "message"),
     [
         ("clip:0.9,high=0.1", ParameterError, "clip high must not be below low"),
-        ("relu:3", UsageError, "relu takes no value of its own"),
+        ("relu:3", UsageError, "relu takes no value"),
         ("relu:stride=2", UsageError, "relu has no parameter 'stride'"),
         ("derivative:1,order=5", ParameterError, "derivative order must be at most 4, got 5"),
         ("derivative:0", ParameterError, "derivative sigma must be at least 0.3, got 0"),

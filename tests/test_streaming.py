@@ -154,7 +154,10 @@ def test_other_reasons_are_those_of_the_formats(tmp_path):
     cf.write(tmp_path / "in.jpg", noise((20, 30, 3)))
     assert "input whole" in filtered(tmp_path / "in.jpg", tmp_path / "out.png", "box:3").whole
     cf.write(tmp_path / "in.pfm", noise((20, 30, 3), "float32"))
-    assert "looked at for what uint16 cannot hold" in filtered(tmp_path / "in.pfm", tmp_path / "out.png", "box:3").whole
+    assert (
+        "checked for values that uint16 cannot hold"
+        in filtered(tmp_path / "in.pfm", tmp_path / "out.png", "box:3").whole
+    )
 
 
 def damaged_late(path, pixels):

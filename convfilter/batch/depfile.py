@@ -1,4 +1,4 @@
-"""Rules for make: what each output depends on."""
+"""Rules for make: the dependencies of each output."""
 
 from __future__ import annotations
 

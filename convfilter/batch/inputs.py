@@ -221,7 +221,7 @@ def read_list(path: str, *, separator: str = "\n") -> list[str]:
     except OSError as error:
         raise UsageError(f"{path}: the list cannot be read: {(error.strerror or str(error)).lower()}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: the list begins as UTF-16 and does not go on so; write it as UTF-8") from error
+        raise UsageError(f"{path}: the list begins as UTF-16 but is not; write it as UTF-8") from error
     if separator == "\n" and "\0" in text:
         raise UsageError(
             "the list has zero bytes, which names cannot have",

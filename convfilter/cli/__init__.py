@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def program() -> NoReturn:
-    """Run the program as a process of its own, and exit.
+    """Run the program in its own process, and exit.
 
     The interpreter's orderly shutdown takes a tenth of a short run, and garbage
     collection during imports, which find no garbage, takes as long: both are

@@ -17,11 +17,11 @@ COMMANDS = {
     "plan": "Show sizes, algorithms and cost of a stack, without running it.",
     "compare": "Measure the difference of two pictures.",
     "info": "Print the contents of a picture, and the losses of each format.",
-    "formats": "List the file formats, and what each of them keeps.",
+    "formats": "List the file formats, with the sample types and metadata that each preserves.",
     "from": "Translate a line of another program into a command of this one.",
     "kernel": "List the filters, or show the weights of one.",
     "cache": "Show, empty or fill the folder of compiled code.",
-    "completion": "Print what a shell needs to complete commands, options and names.",
+    "completion": "Print a completion script for a shell: commands, options and names.",
     "selftest": "Check the engine on this machine against float64.",
 }
 

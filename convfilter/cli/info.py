@@ -1,4 +1,4 @@
-"""``convfilter info``: the content of a picture file, what each format keeps of it, and how a filter treats it."""
+"""``convfilter info``: the content of a picture file, the losses in each format, and how a filter treats it."""
 
 from __future__ import annotations
 
@@ -180,14 +180,14 @@ def _filter_lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"    result     {found['before']} -> {found['after']}, as {found['format']}"
     methods = zip(found["algorithms"], found["precision"], strict=True)
     yield f"    algorithm  {' + '.join(f'{method} in {precision}' for method, precision in methods)}"
-    yield f"    rows       {found['whole'] or 'one by one, so that little memory is needed'}"
+    yield f"    rows       {found['whole'] or 'streamed in a few megabytes'}"
     for note in found["notes"]:
         yield f"    note       {note}"
 
 
 def _way(facts: dict[str, Any]) -> str:
     """Return how a filter treats such a picture."""
-    parts = ["takes its samples as they are, sums them exactly or in floats, and rounds once"]
+    parts = ["takes its samples unchanged, sums them exactly or in floats, and rounds once"]
     if facts["alpha"]:
         parts.append("weights colours with their opacity")
     if facts["frames"] > 1:

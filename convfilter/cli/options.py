@@ -229,7 +229,7 @@ def _many_options() -> list[Option]:
         ),
         switch("--no-log", text="Write no .convfilter_log, which --update reads, into the folders of outputs."),
         switch("--dry-run", text="Print the jobs without running them."),
-        option("--depfile", text="Write rules for make that name what each output depends on.", type=FILE),
+        option("--depfile", text="Write rules for make that name the dependencies of each output.", type=FILE),
         switch("--json", text="One JSON object per file on stdout."),
         option("--progress/--no-progress", text="Progress on stderr.  [on a terminal]", default=None),
         switch("-q", "--quiet", text="No progress and no summary; only errors."),

@@ -79,7 +79,7 @@ command = Command(
     + """
 
     Shows the picture's own pixels, or all of it, on a page in the browser, with sliders for
-    whatever the filters take; only what is seen is filtered, sample by sample as the
+    whatever the filters take; only the visible region is filtered, sample by sample as the
     command does it. Below stand the command and the rule of a Makefile that do the same;
     save writes the whole result, OUT or a file beside it.
 

@@ -100,7 +100,9 @@ def _local(distributed: Any, processes: int) -> Any:
     from multiprocessing import resource_tracker
 
     resource_tracker.ensure_running()  # started first: its start would unblock the signal
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # threads and processes inherit what is blocked
+    before = signal.pthread_sigmask(
+        signal.SIG_BLOCK, {signal.SIGINT}
+    )  # threads and processes inherit the blocked signals
     try:
         return distributed.LocalCluster(
             n_workers=processes, threads_per_worker=1, host=_LOOPBACK, memory_limit=0,

@@ -276,7 +276,7 @@ class Store(Epilogue):
 
     @property
     def _unites(self) -> bool:
-        """Whether divided colours are stored as they are, so that alpha can be stored with them."""
+        """Whether divided colours are stored without further arithmetic, so that alpha can be stored with them."""
         tone, divides = self._tone, self._divides and not self._mapped.source.premultiplied
         as_they_are = tone.scale == tone.divisor == self._alpha_scale == 1 and tone.offset == 0 and not tone.absolute
         return divides and as_they_are

@@ -261,7 +261,7 @@ class _Lane:
 
 
 def _array_of(place: Place) -> LineBuffer:
-    """Return the array of a place; an empty one if rows are read or written one by one."""
+    """Return the array of a row source or sink; an empty array if rows are streamed."""
     return LineBuffer(place if isinstance(place, Slot) else Slot(np.empty((0, 1, 1), np.uint8)))
 
 

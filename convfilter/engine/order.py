@@ -55,7 +55,7 @@ def sources_of(node: Node, number: int) -> list[int | None]:
 
 
 def one_by_one(steps: Sequence[Step]) -> list[Tick]:
-    """Return each step as a tick of its own."""
+    """Return one tick for each step."""
     return [[step] for step in steps]
 
 

@@ -262,7 +262,7 @@ class StripPool:
             strip.begin()
 
     def tasks(self, blocks: Sequence[Rows]) -> list[Task]:
-        """Return the blocks one by one."""
+        """Return one task for each block."""
         return [(self._compute, rows) for rows in blocks]
 
     def _compute(self, rows: Rows) -> None:

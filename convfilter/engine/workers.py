@@ -13,7 +13,7 @@ from convfilter.engine.node import Rows, Task
 
 
 class Worker(Protocol):
-    """Computes blocks of rows in scratch memory of its own."""
+    """Computes blocks of rows in its own scratch memory."""
 
     def __call__(self, rows: Rows) -> int:
         """Compute and store a block; returns how many samples were clipped."""
@@ -41,7 +41,7 @@ class Workers:
         self._clipped.clear()
 
     def tasks(self, blocks: Sequence[Rows]) -> list[Task]:
-        """Return the blocks one by one."""
+        """Return one task for each block."""
         return [(self._compute, rows) for rows in blocks]
 
     def _compute(self, rows: Rows) -> None:

@@ -22,7 +22,6 @@ def run_region(
 
     From the last stage to the first, each computes the chunk that the next one needs: the receptive field.
     If a stage needs the range of the whole picture, all of it is computed and the rectangle is cut out.
-    cut out.
 
     Parameters
     ----------
@@ -67,7 +66,7 @@ def run_region(
 
 
 def _is_of_whole(plan: Plan) -> bool:
-    """Whether a rectangle is no matter of a rectangle: where ranges are looked for, or places in the picture count."""
+    """Whether a rectangle depends on the whole picture: on the range of its samples, or on positions in it."""
     placed = any(stage.branches or isinstance(stage.stage.operator, MaxIndices | Constant) for stage in plan.stages)
     return placed or "range of all samples" in whole_because(plan)
 

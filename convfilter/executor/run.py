@@ -98,7 +98,7 @@ def run_array(
     Raises
     ------
     ParameterError
-        ``image`` is not what the plan was made for, or ``threads`` is below 1.
+        ``image`` has another shape or type than the plan's, or ``threads`` is below 1.
     """
     _require_fit(plan, image.shape, image.dtype)
     pixels = np.ascontiguousarray(image.reshape(image.shape[0], image.shape[1], -1))

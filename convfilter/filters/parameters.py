@@ -304,7 +304,7 @@ class Parameter(NamedTuple):
         One line for lists and help texts.
     default : str, optional
         Default as typed text; None if the parameter is required, "" if
-        its absence has a meaning of its own, which ``help`` explains.
+        ``help`` explains the meaning of its absence.
     unit : str
         Of the number: "px", "of full scale"; empty for words and plain factors.
     """

@@ -220,9 +220,7 @@ def _typed_values(row: Filter, spec: FilterSpec) -> dict[str, Value]:
     typed = dict(spec.options)
     if spec.argument is not None:
         if not row.parameters:
-            raise SpecError(
-                f"{spec.argument.where}: {row.name} takes no value of its own, got {shown(spec.argument.text)}"
-            )
+            raise SpecError(f"{spec.argument.where}: {row.name} takes no value, got {shown(spec.argument.text)}")
         first = row.parameters[0].name
         if first in typed:
             raise SpecError(f"{typed[first].where}: {first} is given twice; leave one out")

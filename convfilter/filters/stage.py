@@ -37,7 +37,7 @@ TONE_MAPS: tuple[ToneMap, ...] = ("clip", "abs", "offset", "stretch")
 
 @record
 class Correlation:
-    """Weighted sum of each sample's neighbourhood, every channel by itself.
+    """Weighted sum of each sample's neighbourhood, in each channel.
 
     ``shift`` is added, in samples of the picture at any depth.
     ``remark`` says how ambiguous weights were read.
@@ -167,7 +167,7 @@ class Guided:
 
     ``radius`` in pixels; ``epsilon``, the variance below which a window is smoothed, for samples whose white is 1.
     ``guide`` is a (rows, cols, 1 or 3) array of such samples, or the name of a file that is yet to be read; None: the
-    picture itself, each channel by itself.
+    picture itself, in each channel.
     """
 
     radius: int
@@ -350,7 +350,8 @@ class Layer:
 class Unpooling:
     """The pooling to invert: its window, stride and padding (top, bottom, left, right), and the size of the result.
 
-    Indices count in what was pooled, whose size follows from these; a larger ``output_size`` adds zeros at the end.
+    Indices refer to the picture before pooling, whose size follows from these; a larger ``output_size``
+    adds zeros at the end.
     """
 
     window: Pair
@@ -405,7 +406,7 @@ class Stage:
     Pairs are (rows, cols); explicit padding is (top, bottom, left, right) in
     pixels. With ``ceil`` sizes are rounded up: a last window that begins on the picture counts although it ends beyond
     the padding. ``offset`` is a fraction of full scale. ``map`` None means: clip when the result is stored as integers,
-    or take the magnitude if the operator is ``signed``; real results stay as they are.
+    or take the magnitude if the operator is ``signed``; real results are stored unchanged.
     """
 
     operator: Operator

@@ -167,5 +167,5 @@ WINDOW_ROWS = (
         source="He, Sun and Tang, Guided image filtering, 2010",
     ),
     _morphology_row("tophat", "tophat", "White top hat: what an opening takes away.", "f - open(f)", _MEYER),
-    _morphology_row("blackhat", "blackhat", "Black top hat: what a closing adds.", "close(f) - f", _MEYER),
+    _morphology_row("blackhat", "blackhat", "Black top hat: the closing minus the picture.", "close(f) - f", _MEYER),
 )

@@ -45,7 +45,7 @@ class _Bilateral(StageNode):
 
 
 class _Worker:
-    """Filters some rows, in memory of its own."""
+    """Filters blocks of rows, in its own memory."""
 
     def __init__(self, mapped: MappedStage, epilogue: Epilogue) -> None:
         operator, source = mapped.plan.stage.operator, mapped.source

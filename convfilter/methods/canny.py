@@ -80,7 +80,7 @@ def _share(weights: Real, radius: int, length: int) -> Real:
 
 
 class _Worker:
-    """Finds the ridges of some rows, in memory of its own."""
+    """Finds the ridges of blocks of rows, in its own memory."""
 
     def __init__(
         self,

@@ -96,7 +96,7 @@ class _Decimate(_CoarseNode):
         self.overlap = rates.down.size + (rates.middle.size - 2) * rates.step
         self.spreads = True
         self._decimation = _Decimation(stage, coarse)
-        # One block for all rows needs one ring, which stays in cache while a strip goes down.
+        # A single block needs one ring, which stays in cache while a strip is computed from the top down.
         held = self._decimation.ring.slots * self.line[0] * self.line[1] * self.dtype.itemsize
         self.persists = self.blocks > 1 and held <= OWN_BYTES
 
@@ -161,7 +161,7 @@ class _Decimation:
         scratch, persistent = memories
         length = columns.count * source.channels
         load, tile = incoming(source, scratch, persistent, self.ring, rows[self._places], columns, self._ahead)
-        # Decimated rows have a ring of their own, in which step n writes the rows of step n + ``ahead``.
+        # Decimated rows lie in a second ring, in which step n writes the rows of step n + ``ahead``.
         period, step = self._ahead + 1, STEP_ROWS * length
         lowered = persistent.get("decimated", period * step)
         decimated = Step(Moving(lowered, 0, step, period), length, length)

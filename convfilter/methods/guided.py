@@ -58,7 +58,7 @@ class _Guided(StageNode):
 
 
 class _Worker:
-    """Filters a block of rows, in memory of its own."""
+    """Filters blocks of rows, in its own memory."""
 
     def __init__(self, mapped: MappedStage, epilogue: Epilogue, picture: LineBuffer) -> None:
         operator = mapped.plan.stage.operator

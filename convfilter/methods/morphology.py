@@ -87,7 +87,7 @@ class _Extremes(StageNode):
 
 
 class _Worker:
-    """Finds the extremes of some rows, in memory of its own."""
+    """Finds the extremes of blocks of rows, in its own memory."""
 
     def __init__(self, mapped: MappedStage, epilogue: Epilogue, target: LineBuffer, stage: StageSetup) -> None:
         operator = mapped.plan.stage.operator

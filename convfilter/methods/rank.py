@@ -100,7 +100,7 @@ class _Tile:
 
 
 class _Worker:
-    """Finds the samples of some rows, in memory of its own."""
+    """Finds the ranks of blocks of rows, in its own memory."""
 
     def __init__(self, mapped: MappedStage, epilogue: Epilogue, target: LineBuffer, stage: StageSetup) -> None:
         operator = mapped.plan.stage.operator

@@ -57,7 +57,7 @@ class Stencil(StageNode):
 
     def incoming(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the rows that the steps of a block load, and those on which its outputs are centred."""
-        if self.plan.interleaving is not None:  # lane-interleaved rows come in by steps of their own
+        if self.plan.interleaving is not None:  # lane-interleaved rows are loaded in larger steps
             return self.demand(top, bottom)
         ring, axis = self._stream.ring, self.plan.rows
         first, last = ring.lead + top // STEP_ROWS, ring.lead + -(-bottom // STEP_ROWS) - 1

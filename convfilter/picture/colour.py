@@ -49,7 +49,7 @@ def filling(samples: Pixels, white: int) -> Pixels:
 
 
 def exact(samples: Pixels, name: str) -> Pixels:
-    """Return integers of 64 bits as float64; refuse what that does not hold.
+    """Return integers of 64 bits as float64; refuse integers beyond 2**53.
 
     Raises
     ------

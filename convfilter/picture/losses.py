@@ -70,7 +70,7 @@ def of_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Iterator
     fmt : Format
         Output format.
     options : WriteOptions
-        Options; what they drop on purpose is no loss.
+        Options; anything that they drop on purpose is no loss.
 
     Yields
     ------

@@ -36,7 +36,7 @@ class Frame:
         True for a picture that only viewers without animation show (the default image of an APNG that is not part
         of the animation).
     tiff : PageFields, or None
-        Fields of a TIFF page that are kept as they are.
+        Fields of a TIFF page, copied unchanged.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Frame:
 
     @property
     def whole_because(self) -> str:
-        """Why rows do not come one by one; "" if they do."""
+        """Why rows are not streamed; "" if they are."""
         if isinstance(self._samples, np.ndarray):
             return self.decoded_because
         return self._samples.whole_because

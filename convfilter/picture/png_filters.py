@@ -19,7 +19,7 @@ def apply_filters(image: Bytes, distance: int, group: int, most: int, out: Bytes
     Parameters
     ----------
     image : (1 + rows, length) array of uint8
-        The rows, below the one above the first (zeros, if there is none).
+        The rows, below the row above the first (zeros for the first row of the picture).
     distance : int
         Bytes of a pixel, at least 1.
     group : int
@@ -46,7 +46,7 @@ def undo_filters(data: Bytes, distance: int, out: Bytes) -> int:
     distance : int
         Bytes of a pixel, at least 1.
     out : (1 + rows, length) array of uint8
-        Its first row is the one above (zeros, if there is none); receives the others.
+        Its first row is the row above (zeros for the first row of the picture); receives the others.
 
     Returns
     -------

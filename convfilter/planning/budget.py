@@ -1,4 +1,4 @@
-"""Where the error of a plan comes from, stage by stage, beside what is promised for its results.
+"""Error budget of a plan: the error of each stage, compared with the promise for the results.
 
 Before it is rounded, a result is promised to be within a number of levels of the exact value (see ``docs/engine.md``).
 Two errors of a stage count against that: weights that the method misplaces or leaves out, and the rounding of sums.

@@ -54,7 +54,7 @@ def _fits_single(task: Task, algorithm: str) -> bool:
     if isinstance(operator, NetworkOperator):
         return False
     if isinstance(operator, Bilateral):
-        return True  # differences from the pixel in the middle, by weights of their own
+        return True  # it sums differences from the centre pixel
     if isinstance(operator, Layer):
         return _layer_fits_single(task, operator)
     if isinstance(operator, Pooling) and operator.kind != "average":

@@ -41,7 +41,7 @@ LUMINANCE_DIVISOR = 1000.0
 
 #: Integers up to here are exact in float64.
 _DOUBLE_WHOLE = 2.0**53
-#: Rounded to float32 twice, and divided by white between, indices below this stay what they are.
+#: Indices below this survive two roundings to float32 with a division by white in between.
 MOST_INDICES = 2**22
 #: The sum of weights that are meant to sum to one differs from it by rounding at most.
 _SUM_ROUNDING = 1e-12

@@ -99,7 +99,7 @@ def exploration(
         return f"{most} channels are more than the {_MOST_CHANNELS} that are drawn"
     spans = [_patch([each.axes[axis] for each in steps], at[axis]) for axis in (0, 1)]
     if spans[0] is None or spans[1] is None:
-        return "what one output sees is too large to be drawn pixel by pixel"
+        return "the receptive field of one output is too large to be drawn pixel by pixel"
     levels: list[dict[str, Any]] = []
     values = np.empty((0, 0, 0))
     for number in range(len(steps) + 1):

@@ -128,7 +128,7 @@ class Look:
         destination : str
             As it was typed.
         before, after : Picture
-            What was read, and what is written.
+            The picture that was read, and the picture that is written.
         plans : sequence of Plan
             One for each frame.
         form : Form
@@ -216,7 +216,7 @@ def _thumbnail(picture: Picture, pixels: Pixels, side: int, most_bytes: int) -> 
 
 
 def last_field(plan: Plan, axis: str) -> Field:
-    """Return what the outputs of a whole plan see, along "cols" or "rows"."""
+    """Return the receptive fields of a plan's outputs, along "cols" or "rows"."""
     field: Field = getattr(figures(plan)[-1], axis)
     return field
 

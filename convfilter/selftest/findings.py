@@ -1,7 +1,6 @@
 """Compare every method, as compiled for this machine, with float64.
 
-Machine code differs from processor to processor, so the self-test repeats on
-the user's machine what the tests check elsewhere.
+Machine code differs between processors, so the self-test repeats the tests' comparison on the user's machine.
 """
 
 from __future__ import annotations
@@ -120,7 +119,7 @@ def _compared(algorithm: str, dtype: str, jobs: Sequence[Job]) -> dict[tuple[str
         for result in dict.fromkeys((dtype, *(("float64",) if is_wide(dtype) else others))):
             try:
                 got = job.run(picture, algorithm=algorithm, dtype=result, **how)
-            except ParameterError:  # a method refuses what it cannot compute exactly
+            except ParameterError:  # methods refuse stages that they cannot compute exactly
                 break
             values, reach = _expected(job, picture, how, result)
             # Floats are rounded on the way to integers.
@@ -206,7 +205,7 @@ def _expected(job: Job, picture: Samples, how: Keywords, result: str) -> tuple[R
 
 
 def _expected_whole(whole: ExpectWhole, picture: Samples, how: Keywords, result: str) -> tuple[Real, Real]:
-    """Return a job's straight colours, as they are stored."""
+    """Return a job's straight colours, rounded as for storage."""
     full = full_scale(picture.dtype)
     values, reach = whole(picture, how)
     if "premultiplied" in how:

@@ -250,7 +250,7 @@ def guided_lines(radius: int, epsilon: float, channels: int = 0) -> Job:
 
 
 def canny_edges(sigma: float, low: float, high: float) -> Job:
-    """Find Canny's edges, each channel by itself."""
+    """Find Canny's edges in each channel."""
 
     def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
         return windows.canny(picture, sigma, low, high, **keywords)
@@ -271,7 +271,7 @@ def png_rows(kind: int, group: int = 0) -> Job:
 
     def run(picture: Samples, *, dtype: str, algorithm: str | None = None, **_how: Any) -> Samples:
         if dtype != picture.dtype:
-            raise ParameterError("rows of PNG are bytes as they are")
+            raise ParameterError("rows of PNG are bytes")
         rows = picture.reshape(len(picture), -1).view(np.uint8)
         distance = rows.shape[1] // picture.shape[1]
         above = np.zeros((1, rows.shape[1]), np.uint8)

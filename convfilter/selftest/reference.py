@@ -164,7 +164,7 @@ def canny(plane: Real, sigma: float, low: float, high: float) -> npt.NDArray[np.
     reach = int(4 * sigma + 0.5)
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     weights /= weights.sum()
-    for axis in (0, 1):  # of what lies on the picture
+    for axis in (0, 1):  # weights that fall on the picture
         cells = np.apply_along_axis(np.convolve, axis, np.ones_like(plane), weights, "same")
         plane = np.apply_along_axis(np.convolve, axis, plane, weights, "same") / cells
     around = np.pad(plane, 2, "symmetric")

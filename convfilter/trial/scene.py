@@ -89,8 +89,8 @@ class Scene:
             A PNG of pixels of the whole result, of means of ``factor`` by ``factor`` pixels, or, if it has to be quick,
             of the first of each ``step`` by ``step`` pixels.
         dict
-            ``size`` of the whole result, ``left``, ``top`` and ``factor`` of what is shown, ``quick`` if its pixels are
-            not means, ``step`` from pixel to pixel of the PNG in the result, ``milliseconds``, ``command`` and
+            ``size`` of the whole result, ``left``, ``top`` and ``factor`` of the region shown, ``quick`` if its pixels
+            are not means, ``step`` from pixel to pixel of the PNG in the result, ``milliseconds``, ``command`` and
             ``rule``.
 
         Raises

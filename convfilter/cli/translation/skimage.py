@@ -40,7 +40,7 @@ def _gradient(name: str, axis: str) -> Callable[[Arguments, Translation], None]:
         found.add(f"{name}:{along}" + (f",scale={1 / divisor:.9g}" if divisor != 1 else ""))
         if along != "magnitude":
             found.note("scikit-image keeps the sign, convfilter stores the magnitude; --map offset makes mid-grey zero")
-        found.note("scikit-image takes a colour picture for a volume; convfilter filters each colour by itself")
+        found.note("scikit-image takes a colour picture for a volume; convfilter filters each colour channel")
         border(arguments, found, library="scikit-image")
 
     return translate

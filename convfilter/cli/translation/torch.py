@@ -108,7 +108,7 @@ def _clip(low: float, high: float) -> Callable[[Arguments, Translation], None]:
 
 
 def _nothing(arguments: Arguments, _found: Translation) -> None:
-    """Translate a module that leaves a trained network's samples as they are."""
+    """Translate a module that does nothing in a trained network."""
     for name in ("p", _IN_PLACE):
         arguments.take(name)
 

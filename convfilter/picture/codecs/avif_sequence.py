@@ -79,7 +79,7 @@ def _rebuilt(content: bytes, change: Change) -> Iterator[bytes]:
 
 
 def _changed(kind: bytes, content: bytes, milliseconds: Sequence[int], profile: bytes | None) -> bytes:
-    """Return a box with the times, and with no date of its own."""
+    """Return a box with the frame times and without a date."""
     total = struct.pack(">Q", sum(milliseconds))
     if kind in (b"mvhd", b"tkhd", b"mdhd", b"elst") and content[0] != 1:
         raise WriteError("the animation cannot be written as AVIF: its encoder writes boxes of another version")

@@ -38,7 +38,7 @@ _LOSSLESS_OF_HALF = "PXR24"
 _TOLERANCE = 1e-3
 #: Aspect ratios beyond it are taken for damage.
 _LEAST_ASPECT = 1e-3
-#: Marks of lines that the library prints about damage before it goes on.
+#: Prefixes of lines that the library prints about damage, then continues.
 _OF_LIBRARY = (b"<python_buffer>", b"Exception raised reading")
 #: Channel names in the order of a picture's channels.
 _COLOURS = (("R", "G", "B"), ("Y",))
@@ -271,7 +271,7 @@ def _channels(planes: Pixels, known: dict[str, Any]) -> dict[str, Pixels]:
     prefix, *names = known.get("names") or ("", *letters)
     if len(names) != planes.shape[2]:
         prefix, names = "", [*letters]
-    if not prefix and len(names) > 2:  # the library takes such pixels as they are, which saves a copy of each channel
+    if not prefix and len(names) > 2:  # the library takes such pixels without copying each channel
         return {letters: planes}
     return {prefix + name: np.ascontiguousarray(planes[..., at]) for at, name in enumerate(names)}
 

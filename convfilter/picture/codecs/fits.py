@@ -127,7 +127,7 @@ def _losses(images: int, bits: int, dtype: np.dtype[Any]) -> list[Loss]:
 
 
 def _left_out(units: Any, image: Any) -> Iterator[Loss]:
-    """Yield what lies beside the images: tables, and the header of a file whose image is an extension."""
+    """Yield the parts that are not images: tables, and the header of a file whose image is an extension."""
     tables = sum(not unit.is_image for unit in units)
     if tables:
         yield Loss(f"the FITS holds {tables} table{'s' * (tables > 1)} beside the image; left out")

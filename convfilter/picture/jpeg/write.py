@@ -157,7 +157,7 @@ class JpegWriter(RowWriter):
         self.file.write(jpeg_segments.packed(self._parameters))
 
     def encode(self, block: Block) -> memoryview:
-        """Encode a band as a JPEG of its own."""
+        """Encode a band as a separate JPEG."""
         rows = np.ascontiguousarray(block.rows[:, :, 0] if self.shape[2] == 1 else block.rows)
         return _encoded(rows, quality=self._quality, subsampling=self._subsampling)
 

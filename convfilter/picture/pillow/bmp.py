@@ -25,7 +25,7 @@ def colours(file: BinaryIO) -> tuple[bytes | None, str]:
     Returns
     -------
     bytes, or None
-        None if there is none, as for sRGB.
+        None for sRGB.
     str
         A note about an unreadable profile; "" for none.
     """

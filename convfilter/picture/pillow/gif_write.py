@@ -1,7 +1,7 @@
 """GIF writer: every frame with its own palette and delay; Pillow reduces the colours and compresses.
 
 Pillow's own writer of animations merges equal frames and shares palettes; here the frames of the input
-stay as they are. GIF89a (CompuServe, 1990).
+are unchanged. GIF89a (CompuServe, 1990).
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def said(file: BinaryIO) -> tuple[list[Text], bool]:
 
 
 def _extension(file: BinaryIO) -> bytes:
-    """Return the extension area, b"" if there is none."""
+    """Return the extension area, b"" if the file has none."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _FOOTER_BYTES))
     footer = file.read(_FOOTER_BYTES)
@@ -61,7 +61,7 @@ def _text(field: bytes) -> str:
 
 
 def _time(extension: bytes) -> str:
-    """Return the time stamp as ISO 8601, "" if there is none."""
+    """Return the time stamp as ISO 8601, "" if the file has none."""
     if not any(extension[_TIME_AT : _TIME_AT + 12]):
         return ""
     month, day, year, hour, minute, second = struct.unpack_from("<6H", extension, _TIME_AT)

@@ -1,6 +1,6 @@
 """WebP chunks: write animations frame by frame, and complete truncated files.
 
-Pillow's own writer of animations merges equal frames; here the frames of the input stay as they are. RFC 9649.
+Pillow's own writer of animations merges equal frames; here each frame of the input remains a frame. RFC 9649.
 """
 
 from __future__ import annotations

@@ -239,7 +239,7 @@ class _Strips:
         return strips[0] if len(strips) == 1 else min(strips, key=_quick_size)
 
     def deflated(self, block: Block) -> tuple[bytes, int, int]:
-        """Return a piece of the zlib stream, and the Adler-32 and the size of what it contains."""
+        """Return a piece of the zlib stream, and the Adler-32 and the size of its content."""
         from isal import isal_zlib
 
         data = self.filtered(block)

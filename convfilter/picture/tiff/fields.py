@@ -306,7 +306,7 @@ def fitting(page: PageFields, shape: tuple[int, ...], dtype: str, pages: int) ->
     ----------
     page : PageFields
     shape, dtype, pages
-        Of what is written.
+        Of the output.
 
     Returns
     -------
@@ -339,7 +339,7 @@ def fitting(page: PageFields, shape: tuple[int, ...], dtype: str, pages: int) ->
 
 
 def profile_of(page: PageFields) -> tuple[Field, ...]:
-    """Return the colour profile among the fields of a page, if it has one of its own."""
+    """Return the colour profile among the fields of a page, if it has one."""
     return tuple(field for field in page.fields if field.tag == _ICC)
 
 

@@ -1,6 +1,6 @@
 """Check strips and tiles of a TIFF before decoding: some decoders crash, others trust any size.
 
-A strip that is a picture file of its own has its own size field, for which its decoder allocates memory.
+A strip that is itself a picture file has a size field, for which its decoder allocates memory.
 """
 
 from __future__ import annotations

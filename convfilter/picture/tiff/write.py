@@ -227,7 +227,7 @@ class TiffWriter(RowWriter):
         if self._predicts:
             differences = imagecodecs.floatpred_encode if self._dtype.kind == "f" else imagecodecs.delta_encode
             return self._encoder(differences(rows, axis=-2).tobytes())
-        if self._compression == "packbits":  # each row by itself
+        if self._compression == "packbits":  # each row is compressed separately
             return b"".join(self._encoder(row.tobytes()) for row in rows)
         return self._encoder(rows.tobytes())
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 #: Rows of a block, at least, and in windows of windows: each block reads those around it again.
 _ROWS, _WINDOWS = 64, 2
-#: Sums of a window's samples and of what stands before each place, with a guide of three colours.
+#: Sums of a window's samples, and prefix sums along the row, with a guide of three colours.
 _SUMS = 26
 
 
