@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -23,7 +22,7 @@ from convfilter.engine.tone import Tone, tone_of
 from convfilter.filters.stage import Layer, Orientation, Point
 from convfilter.planning.chains import rows_needed
 from convfilter.planning.stage_plan import StagePlan
-from convfilter.record import record, replace
+from convfilter.record import cached_property, record, replace
 
 #: Most index maps of both axes that a stage's node and crew hold: its own, the buffer's, and some of a method.
 _INDEX_MAPS = 4

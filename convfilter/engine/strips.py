@@ -19,6 +19,7 @@ from convfilter.engine.sums import Step, StoringStep
 from convfilter.engine.threads import cut
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.strips import shared_cols
+from convfilter.record import cached_property
 
 #: Bytes of a program besides arrays, as measured: tall pictures have thousands of programs.
 _PROGRAM_BYTES = 6 * 2**10
@@ -141,6 +142,10 @@ class Strips:
 
     def held_bytes(self) -> int:
         """Return how much memory the strips' programs hold."""
+        return self._bytes
+
+    @cached_property
+    def _bytes(self) -> int:
         return _bytes_of(self._all())
 
 
@@ -255,6 +260,7 @@ class StripPool:
         self._make = make
         self._made: list[Strip] = []
         self._idle: list[Strip] = []
+        self._counted = 0, 0  # so many strips hold so many bytes
 
     def begin(self) -> None:
         """Begin with another picture."""
@@ -291,4 +297,6 @@ class StripPool:
 
     def held_bytes(self) -> int:
         """Return how much memory the strips' programs hold."""
-        return _bytes_of(self._made)
+        if self._counted[0] != len(self._made):
+            self._counted = len(self._made), _bytes_of(self._made)
+        return self._counted[1]
