@@ -43,7 +43,7 @@ STAGES = {
 @pytest.fixture(autouse=True)
 def nothing_before(monkeypatch):
     cache.forget()
-    monkeypatch.setattr("convfilter.engine.executable.WORTH_A_THREAD", 0)
+    monkeypatch.setattr("convfilter.engine.schedule.WORTH_A_THREAD", 0)
     yield
     cache.forget()
 

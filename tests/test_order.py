@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convfilter.engine.order import one_by_one, order_of, overlapped, places_of
+from convfilter.engine.order import bands_of, one_by_one, order_of, overlapped, places_of
 
 
 @st.composite
@@ -134,3 +134,61 @@ def test_rows_that_are_never_held_stay_padding():
     nodes = [node_of(3, {}, ()), node_of(1, {(0, 0): {1}}, (1,))]
     ((_, held),) = places_of(nodes, one_by_one(order_of(nodes, 0, 1)))
     np.testing.assert_array_equal(held, [-1] * 8 + list(range(8)) + [-1] * 6)
+
+
+def test_staying_blocks_keep_their_places():
+    neighbours = {(block, 0): {block} for block in range(10)}
+    nodes = [node_of(10, {}, ()), node_of(10, neighbours, (1,))]
+    ticks = one_by_one(order_of(nodes, 0, 10))
+    ((rows, held),) = places_of(nodes, ticks, [{1, 2}, set()])
+    assert rows == 24
+    places = [set(held[8 * block : min(8 * block + 8, 77)].tolist()) for block in range(10)]
+    assert all(places[stays].isdisjoint(places[later]) for stays in (1, 2) for later in range(stays + 1, 10))
+
+
+@given(chains(), st.booleans(), st.data())
+def test_bands_find_the_blocks_of_the_bands_below(nodes, share, data):
+    last = nodes[-1].blocks
+    ends = sorted(data.draw(st.sets(st.integers(1, last - 1), max_size=2))) if last > 1 else []
+    cuts = list(zip([0, *ends], [*ends, last], strict=True))
+    bands, rows = bands_of(nodes, cuts, share=share)
+    assert len(bands) == len(cuts)
+    computed = [step for band in bands for tick in band.ticks for step in tick]
+    blocks = [(number, block) for number, some in computed for block in some]
+    assert sorted(block for number, block in blocks if number == len(nodes) - 1) == list(range(last))
+    if share:
+        assert len(set(blocks)) == len(blocks)
+    else:
+        assert all(band.ready == 0 and band.waits == len(band.ticks) for band in bands)
+    below_first = list(enumerate(bands))[::-1]
+    whole = [(number, tick) for number, band in below_first for tick in band.ticks]
+    begun = [(number, tick) for number, band in below_first for tick in band.ticks[: band.ready]]
+    rest = [(number, tick) for number, band in enumerate(bands) for tick in band.ticks[band.ready :]]
+    for order in (whole, begun + rest):
+        look_up(nodes, bands, rows, order)
+
+
+def look_up(nodes, bands, rows, order):
+    """Compute the ticks of bands in some order, and look for each block that is read at its place."""
+    there = [{} for _ in nodes]
+    before = [[None] * len(nodes) for _ in bands]
+    foreign = [False] * len(bands)
+    passed = [0] * len(bands)
+    mine = [{(k, block) for tick in band.ticks for k, some in tick for block in some} for band in bands]
+    for number, tick in order:
+        places = bands[number].places
+        for k, blocks in tick:
+            for block in blocks:
+                follows = before[number][k] == block - 1
+                before[number][k] = block
+                for which, back in enumerate(nodes[k].reads):
+                    for needed in nodes[k].blocks_needed(block, 8, which, follows=follows):
+                        foreign[number] |= (k - back, needed) not in mine[number]
+                        for row in range(*nodes[k - back].rows_of(needed)):
+                            assert there[k - back][places[k - back][row]] == row
+                if k < len(nodes) - 1:
+                    at = places[k][slice(*nodes[k].rows_of(block))]
+                    assert at.min() >= 0 and at.max() < rows[k] and (np.diff(at) == 1).all()
+                    there[k] |= dict(zip(at.tolist(), range(*nodes[k].rows_of(block)), strict=True))
+        assert foreign[number] == (passed[number] >= bands[number].waits)
+        passed[number] += 1

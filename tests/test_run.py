@@ -47,7 +47,7 @@ def stage_of(operator, **keywords):
 @every_operator
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 def test_the_number_of_threads_does_not_change_a_byte(operator, dtype, monkeypatch):
-    monkeypatch.setattr("convfilter.engine.executable.WORTH_A_THREAD", 0)
+    monkeypatch.setattr("convfilter.engine.schedule.WORTH_A_THREAD", 0)
     image = byte_noise((330, 101, 3), dtype)
     for stage in (stage_of(operator), stage_of(operator, stride=(2, 3), map="stretch")):
         plan = plan_stack([stage], image.shape, dtype)

@@ -8,28 +8,21 @@ runs.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
 import numpy as np
 
+from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, at_a_cache_line
 from convfilter.engine.local import NotLocalError, all_finite
 from convfilter.engine.node import Crew, Node
-from convfilter.engine.order import Places, Tick, one_by_one, order_of, overlapped, places_of
+from convfilter.engine.order import Tick
 from convfilter.engine.program import Slot
-from convfilter.engine.threads import cut, run_blocks
-from convfilter.record import record
-
-#: Least multiply-adds for which a second thread saves more time than it costs.
-WORTH_A_THREAD = 8_000_000
-#: Bytes of a thread besides scratch: programs and their tables.
-_THREAD_BYTES = 4 * 2**20
-#: Above this many bytes of line buffers, a step has as many blocks as there are threads, even if some threads wait.
-_ROOMY = 32 * 2**20
-#: Share of the work that may be computed twice to let threads run independent strips.
-_TWICE = 0.1
+from convfilter.engine.schedule import scheduled
+from convfilter.engine.threads import run_blocks
 
 
 class Place(Protocol):
@@ -59,7 +52,12 @@ class Executable:
 
     def __init__(self, nodes: Sequence[Node], source: Place, sink: Place, threads: int, room: int) -> None:
         self._nodes, self._source, self._sink = nodes, source, sink
-        self._schedule = _scheduled(nodes, threads, room)
+        self._schedule = scheduled(nodes, threads, room)
+        self._buffers = [
+            # Zeros, since rows that only fill up a group are computed too: denormal numbers would be slow.
+            at_a_cache_line(rows * math.prod(node.line), node.dtype, zeros=True).reshape(rows, *node.line)
+            for node, rows in zip(nodes, self._schedule.rows, strict=False)
+        ]
         self._lanes: dict[int, _Lane] = {}
 
     def run(self, source: Any, sink: Any) -> int:
@@ -75,15 +73,16 @@ class Executable:
         self._sink.put(sink)
         for lane in self._lanes.values():
             lane.begin()
-        if schedule.threads == 1:
-            with np.errstate(over="ignore", invalid="ignore"):
-                for number, strip in enumerate(schedule.strips):
-                    self._lane(number if schedule.places else 0).run(strip)
-        elif schedule.places:
-            run_blocks(range(len(schedule.strips)), lambda: self._run_strip, schedule.threads)
-        else:
+        if not schedule.rows:
             idle = list(self._lanes.values())
-            run_blocks(schedule.strips, lambda: self._any_lane(idle).run, schedule.threads)
+            run_blocks([band.ticks for band in schedule.bands], lambda: self._any_lane(idle).run, schedule.threads)
+        else:
+            meeting = _Meeting(len(schedule.bands))
+            # From the last one up: a band waits for those below it, which have then begun.
+            below_first = range(len(schedule.bands) - 1, -1, -1)
+            run_blocks(
+                below_first, lambda: lambda number: self._run_band(number, meeting), schedule.threads, meeting.give_up
+            )
         clipped = sum([lane.clipped for lane in self._lanes.values()])
         self._source.clear()
         self._sink.clear()
@@ -92,126 +91,65 @@ class Executable:
     def held_bytes(self) -> int:
         """Return the bytes that stay allocated for the next picture."""
         tables = sum(node.table_bytes for node in self._nodes)
-        return sum(tables + lane.held_bytes() for lane in self._lanes.values())
+        buffers = sum(samples.nbytes for samples in self._buffers)
+        return buffers + sum(tables + lane.held_bytes() for lane in self._lanes.values())
 
-    def _run_strip(self, number: int) -> None:
-        self._lane(number).run(self._schedule.strips[number])
-
-    def _lane(self, number: int) -> _Lane:
-        """Return the lane of a strip, whose line buffers follow the strip's own schedule."""
+    def _run_band(self, number: int, meeting: _Meeting) -> None:
+        band = self._schedule.bands[number]
         if number not in self._lanes:
-            places = self._schedule.places[number] if self._schedule.places else []
-            self._lanes[number] = _Lane(self._nodes, self._source, self._sink, places, self._schedule.within)
-        return self._lanes[number]
+            self._lanes[number] = self._lane(band.places, self._schedule.sharing)
+        run = self._lanes[number].run
+        run(band.ticks[: band.ready])
+        meeting.begin(number)
+        run(band.ticks[band.ready : band.waits])
+        if band.waits < len(band.ticks) and meeting.wait_for_those_below(number):
+            run(band.ticks[band.waits :])
+
+    def _lane(self, places: Sequence[Indices], sharing: Sequence[int]) -> _Lane:
+        buffers = [LineBuffer(Slot(samples), held) for samples, held in zip(self._buffers, places, strict=True)]
+        return _Lane(self._nodes, [_array_of(self._source), *buffers, _array_of(self._sink)], sharing)
 
     def _any_lane(self, idle: list[_Lane]) -> _Lane:
-        """Return a lane for any strip, if there are no line buffers between nodes."""
+        """Return a lane for any band, if there are no line buffers between nodes."""
         with suppress(IndexError):
             return idle.pop()
-        lane = _Lane(self._nodes, self._source, self._sink, [], 1)
+        lane = self._lane([], self._schedule.sharing)
         while self._lanes.setdefault(number := len(self._lanes), lane) is not lane:
             assert number >= 0  # another thread took this number
         return lane
 
 
-@record(eq=False)
-class _Schedule:
-    """Order of blocks and assignment to threads.
+class _Meeting:
+    """Where bands that are computed side by side wait for the blocks that they read of each other, in one run."""
 
-    Attributes
-    ----------
-    threads : int
-        Strips that are computed side by side.
-    within : int
-        Threads that share the blocks of a strip.
-    strips : list of list of Tick
-        The ticks of each strip of the result.
-    places : list of Places
-        Line buffers between the nodes of each strip; empty for a single node.
-    """
+    def __init__(self, bands: int) -> None:
+        self._ready = [threading.Event() for _ in range(bands)]
+        self._failed = False
 
-    threads: int
-    within: int
-    strips: list[list[Tick]]
-    places: list[Places]
+    def begin(self, number: int) -> None:
+        """Note that a band has computed the blocks that those above it read."""
+        self._ready[number].set()
 
+    def give_up(self) -> None:
+        """End all waiting: a band has failed."""
+        self._failed = True
+        for ready in self._ready:
+            ready.set()
 
-def _scheduled(nodes: Sequence[Node], threads: int, room: int) -> _Schedule:
-    """Choose the strips and the threads, with ``room`` bytes for all buffers and scratch."""
-    blocks, cost = nodes[-1].blocks, sum(node.cost for node in nodes)
-    own = max(node.scratch_bytes for node in nodes) + _THREAD_BYTES
-    threads = 1 if cost <= WORTH_A_THREAD * len(nodes) else threads
-    if len(nodes) == 1:
-        threads = min(threads, blocks, max(1, room // own))
-        strips = [[[(0, list(range(blocks)))]]] if threads == 1 else [[[(0, [block])]] for block in range(blocks)]
-        return _Schedule(threads, 1, strips, [])
-    whole = one_by_one(order_of(nodes, 0, blocks))
-    places = places_of(nodes, whole)
-    held = _bytes(nodes, places)
-    is_in_order = any(node.in_order for node in nodes)
-    if 1 < threads <= blocks and not is_in_order and threads * (own + held) <= room:
-        twice = sum(node.cost * rows / node.rows for rows, node in zip(_overlaps(nodes), nodes, strict=True))
-        # One strip for each thread: preparing a strip takes about as long as filtering a megapixel.
-        if threads * twice <= _TWICE * cost:
-            strips = [one_by_one(order_of(nodes, *strip)) for strip in cut(blocks, -(-blocks // threads))]
-            return _Schedule(threads, 1, strips, [places_of(nodes, strip) for strip in strips])
-    within = min(threads, max(1, (room - held) // own))
-    if within > 1:
-        sizes = _sizes(nodes, within)
-        whole = overlapped(nodes, order_of(nodes, 0, blocks, within if held > _ROOMY else sizes[-1], sizes))
-        places = places_of(nodes, whole)
-    return _Schedule(1, within, [whole], [places])
-
-
-def _bytes(nodes: Sequence[Node], places: Places) -> int:
-    """Return the bytes of the line buffers."""
-    return sum(
-        rows * math.prod(node.line) * node.dtype.itemsize for node, (rows, _) in zip(nodes, places, strict=False)
-    )
-
-
-def _overlaps(nodes: Sequence[Node]) -> list[float]:
-    """Return the rows of each node's result that two neighbouring strips both compute."""
-    rows = [0.0] * len(nodes)
-    for number in range(len(nodes) - 1, 0, -1):
-        node = nodes[number]
-        for back in node.reads:
-            if number >= back:
-                before = number - back
-                rows[before] = max(rows[before], rows[number] * node.jump + node.overlap + nodes[before].block_rows)
-    return rows
-
-
-def _sizes(nodes: Sequence[Node], threads: int) -> list[int]:
-    """Return how many blocks of each node go in a step.
-
-    The first computes all that are asked for: no rows have to be held for it. Any other computes one for each thread,
-    or as many rows as the tallest block before it serves.
-    """
-    sizes, tallest = [nodes[0].blocks], [float(nodes[0].block_rows)]
-    for number, node in enumerate(nodes[1:], 1):
-        above = tallest[max(0, number - node.reads[0])] / node.jump
-        tallest.append(max(node.block_rows, above))
-        sizes.append(max(threads, round(tallest[number] / node.block_rows)))
-    return sizes
+    def wait_for_those_below(self, number: int) -> bool:
+        """Wait until the blocks of all bands below one are there; False if a band has failed."""
+        for ready in self._ready[number + 1 :]:
+            ready.wait()
+        return not self._failed
 
 
 class _Lane:
-    """Line buffers between the nodes, and crews that compute into them, for one strip at a time."""
+    """Crews of the nodes, which compute from one line buffer into the next, for one band at a time."""
 
-    def __init__(self, nodes: Sequence[Node], source: Place, sink: Place, places: Places, threads: int) -> None:
-        self._nodes, self._threads = nodes, threads
-        buffers = [_array_of(source)]
-        self._bytes = 0
-        for node, (rows, held) in zip(nodes, places, strict=False):
-            # Zeros, since rows that only fill up a group are computed too: denormal numbers would be slow.
-            samples = at_a_cache_line(rows * math.prod(node.line), node.dtype, zeros=True)
-            self._bytes += samples.nbytes
-            buffers.append(LineBuffer(Slot(samples.reshape(rows, *node.line)), held))
-        buffers.append(_array_of(sink))
-        self._targets = buffers[1:]
+    def __init__(self, nodes: Sequence[Node], buffers: Sequence[LineBuffer], sharing: Sequence[int]) -> None:
+        self._nodes, self._sharing, self._targets = nodes, sharing, buffers[1:]
         self._crews: list[Crew] = [
-            node.crew([buffers[number + 1 - back] for back in node.reads], buffers[number + 1], threads)
+            node.crew([buffers[number + 1 - back] for back in node.reads], buffers[number + 1], sharing[number])
             for number, node in enumerate(nodes)
         ]
         self._watched = _watched(nodes)
@@ -222,15 +160,16 @@ class _Lane:
             crew.begin()
 
     def run(self, ticks: Sequence[Tick]) -> None:
-        """Compute the blocks of a strip."""
+        """Compute the blocks of a band."""
         for tick in ticks:
             steps = [(number, [self._nodes[number].rows_of(block) for block in blocks]) for number, blocks in tick]
             tasks = [(number, *task) for number, rows in steps for task in self._crews[number].tasks(rows)]
-            if self._threads == 1 or len(tasks) == 1:
+            threads = max(self._sharing[number] for number, _ in steps)
+            if threads == 1 or len(tasks) == 1:
                 for task in tasks:
                     self._do(task)
             else:
-                run_blocks(tasks, self._worker, self._threads)
+                run_blocks(tasks, self._worker, threads)
             for number, rows in steps:
                 if self._watched[number] is not None:
                     self._require_local(number, rows)
@@ -256,8 +195,8 @@ class _Lane:
         return sum([crew.clipped for crew in self._crews])
 
     def held_bytes(self) -> int:
-        """Return the bytes of buffers and crews."""
-        return self._bytes + sum(crew.held_bytes() for crew in self._crews)
+        """Return the bytes of the crews."""
+        return sum(crew.held_bytes() for crew in self._crews)
 
 
 def _array_of(place: Place) -> LineBuffer:

@@ -1,4 +1,4 @@
-"""The schedule: the order of all nodes' blocks, and the place of each in its line buffer until its last use."""
+"""The order of all nodes' blocks, and the place of each in its line buffer until its last use."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TypeAlias
 import numpy as np
 
 from convfilter.engine.borders import CONSTANT, Indices
-from convfilter.engine.node import Node
+from convfilter.engine.node import Node, Rows
 from convfilter.engine.threads import cut
+from convfilter.record import record
 
 #: Number of a node, and independent blocks of it.
 Step: TypeAlias = tuple[int, list[int]]
@@ -17,9 +18,18 @@ Step: TypeAlias = tuple[int, list[int]]
 Tick: TypeAlias = list[Step]
 #: For each node but the last, the rows of its line buffer, and the place in it of each row of the result.
 Places: TypeAlias = list[tuple[int, Indices]]
+#: Some blocks of each node.
+Blocks: TypeAlias = list[set[int]]
 
 
-def order_of(nodes: Sequence[Node], first: int, last: int, together: int = 1, sizes: Sequence[int] = ()) -> list[Step]:
+def order_of(
+    nodes: Sequence[Node],
+    first: int,
+    last: int,
+    together: int = 1,
+    sizes: Sequence[int] = (),
+    done: Blocks | None = None,
+) -> list[Step]:
     """Return the steps that compute blocks ``first`` to ``last - 1`` of the last node, and everything that they need.
 
     Parameters
@@ -28,13 +38,15 @@ def order_of(nodes: Sequence[Node], first: int, last: int, together: int = 1, si
         Blocks of the last node in a step.
     sizes : sequence of int
         For each node, its blocks in a step; each is computed just before it is needed, so that few are buffered.
+    done : list of sets of int, optional
+        For each node, blocks that need not be computed; those of the steps are added.
     """
     sizes = sizes or [1] * len(nodes)
     steps: list[Step] = []
-    done: list[set[int]] = [set() for _ in nodes]
+    there: Blocks = [set() for _ in nodes] if done is None else done
 
     def demand(number: int, blocks: set[int], size: int) -> None:
-        fresh = sorted(blocks - done[number])
+        fresh = sorted(blocks - there[number])
         node = nodes[number]
         for start, stop in cut(len(fresh), size):
             some = fresh[start:stop]
@@ -42,7 +54,7 @@ def order_of(nodes: Sequence[Node], first: int, last: int, together: int = 1, si
                 if source is not None:
                     needed = set().union(*(node.blocks_needed(block, nodes[source].block_rows, k) for block in some))
                     demand(source, needed, sizes[source])
-            done[number].update(some)
+            there[number].update(some)
             steps.append((number, some))
 
     demand(len(nodes) - 1, set(range(first, last)), together)
@@ -82,11 +94,11 @@ def overlapped(nodes: Sequence[Node], steps: Sequence[Step]) -> list[Tick]:
     return [tick for tick in (*ticks, computed) if tick]
 
 
-def places_of(nodes: Sequence[Node], ticks: Sequence[Tick]) -> Places:
+def places_of(nodes: Sequence[Node], ticks: Sequence[Tick], staying: Blocks | None = None) -> Places:
     """Return, for each node but the last, the rows of its line buffer, and the place in it of each row.
 
     A group of blocks has its place from the tick that computes its first block to the last use of any; then another
-    group takes the place.
+    group takes the place. ``staying`` blocks keep theirs to the end.
     """
     last_use: list[dict[int, int]] = [{} for _ in nodes]
     times = [time for time, tick in enumerate(ticks) for _ in tick]
@@ -94,6 +106,8 @@ def places_of(nodes: Sequence[Node], ticks: Sequence[Tick]) -> Places:
     for time, reads in zip(times, _reads(nodes, steps), strict=True):
         for source, needed in reads:
             last_use[source].update(dict.fromkeys(needed, time))
+    for uses, blocks in zip(last_use, staying or (), strict=False):
+        uses.update(dict.fromkeys(blocks, len(ticks)))
     return [_places(node, number, ticks, last_use[number]) for number, node in enumerate(nodes[:-1])]
 
 
@@ -132,7 +146,7 @@ def _places(node: Node, number: int, ticks: Sequence[Tick], last_use: dict[int, 
             if group not in slots:
                 slots[group] = free.pop() if free else needed
                 needed = max(needed, slots[group] + 1)
-        free += sorted((slots[group] for group in ending.get(time, ())), reverse=True)
+        free += sorted((slots[group] for group in ending.get(time, ()) if group in slots), reverse=True)
     if needed == len(slots):  # all rows stay to the end, in the order of the picture
         slots = {group: slot for slot, group in enumerate(sorted(slots))}
     held = np.full(node.rows + 1, CONSTANT, np.int64)
@@ -140,3 +154,83 @@ def _places(node: Node, number: int, ticks: Sequence[Tick], last_use: dict[int, 
         top, bottom = group * rows, min((group + 1) * rows, node.rows)
         held[top:bottom] = np.arange(slot * rows, slot * rows + bottom - top)
     return max(1, needed) * rows, held
+
+
+# Bands side by side -------------------------------------------------------------
+
+
+@record(eq=False)
+class Band:
+    """The order in which one thread computes a band of the result, beside the threads of other bands.
+
+    Attributes
+    ----------
+    ticks : list of Tick
+    places : list of int64 array
+        For each node but the last, the place of each row in a line buffer that all bands share.
+    ready : int
+        Ticks after which the band has computed all blocks that bands above it read.
+    waits : int
+        Ticks before the first one that reads blocks of bands below.
+    """
+
+    ticks: list[Tick]
+    places: list[Indices]
+    ready: int
+    waits: int
+
+
+def bands_of(nodes: Sequence[Node], cuts: Sequence[Rows], *, share: bool) -> tuple[list[Band], list[int]]:
+    """Return bands of the last node's blocks, from the top down, and the rows of each line buffer.
+
+    If bands ``share``, a block that two of them need is computed by the lower one, which begins with it, and stays in
+    its place for the upper one, which reads it at its end; else both compute it.
+    """
+    done: Blocks = [set() for _ in nodes]
+    orders = [order_of(nodes, first, last, done=done if share else None) for first, last in reversed(cuts)]
+    own = [_computed(nodes, steps) for steps in orders]
+    foreign = [_minus(_needed(nodes, steps), computed) for steps, computed in zip(orders, own, strict=True)]
+    rows, below = [0] * (len(nodes) - 1), [np.full(node.rows + 1, CONSTANT, np.int64) for node in nodes[:-1]]
+    bands = []
+    for number, (steps, computed) in enumerate(zip(orders, own, strict=True)):
+        wanted = [set().union(*(above[k] for above in foreign[number + 1 :])) for k in range(len(nodes))]
+        shared = [each & some for each, some in zip(computed, wanted, strict=True)]
+        ticks = one_by_one(steps)
+        places = places_of(nodes, ticks, shared)
+        below = [
+            np.where(held == CONSTANT, lower, held + first)
+            for (_, held), lower, first in zip(places, below, rows, strict=True)
+        ]
+        rows = [first + count for (count, _), first in zip(places, rows, strict=True)]
+        ready = max((time + 1 for time, (k, blocks) in enumerate(steps) if not shared[k].isdisjoint(blocks)), default=0)
+        bands.append(Band(ticks, below, ready, _first_reading(nodes, steps, foreign[number])))
+    return bands[::-1], rows
+
+
+def _computed(nodes: Sequence[Node], steps: Sequence[Step]) -> Blocks:
+    """Return the blocks of each node that steps compute."""
+    found: Blocks = [set() for _ in nodes]
+    for number, blocks in steps:
+        found[number].update(blocks)
+    return found
+
+
+def _needed(nodes: Sequence[Node], steps: Sequence[Step]) -> Blocks:
+    """Return the blocks of each node that steps read."""
+    found: Blocks = [set() for _ in nodes]
+    for reads in _reads(nodes, steps):
+        for source, needed in reads:
+            found[source] |= needed
+    return found
+
+
+def _minus(some: Blocks, others: Blocks) -> Blocks:
+    return [each - other for each, other in zip(some, others, strict=True)]
+
+
+def _first_reading(nodes: Sequence[Node], steps: Sequence[Step], some: Blocks) -> int:
+    """Return the number of steps before the first one that reads one of some blocks."""
+    for time, reads in enumerate(_reads(nodes, steps)):
+        if any(not needed.isdisjoint(some[source]) for source, needed in reads):
+            return time
+    return len(steps)

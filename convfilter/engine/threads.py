@@ -24,16 +24,18 @@ def cut(rows: int, block_rows: int) -> list[tuple[int, int]]:
     return [(first, min(first + block_rows, rows)) for first in range(0, rows, block_rows)]
 
 
-def run_blocks(blocks: Sequence[Block], make_worker: MakeWorker[Block], threads: int) -> None:
+def run_blocks(
+    blocks: Sequence[Block], make_worker: MakeWorker[Block], threads: int, give_up: Callable[[], None] = lambda: None
+) -> None:
     """Have ``threads`` workers process all blocks; each worker is made in its own thread, with its own scratch.
 
     A worker processes neighbouring blocks, from the first to the last, and then helps the others. Blocks are
     independent, and their bounds do not depend on the number of threads: so neither does the result. The first
     exception stops all workers and is raised here, as is KeyboardInterrupt. NumPy's warnings about infinities and NaN
-    are off.
+    are off. After an exception ``give_up`` is called, for workers that wait for each other.
     """
     threads = min(threads, len(blocks))
-    queue = _Queue(blocks, make_worker, threads)
+    queue = _Queue(blocks, make_worker, threads, give_up)
     if threads <= 1:
         queue.work_off()
         return
@@ -43,7 +45,7 @@ def run_blocks(blocks: Sequence[Block], make_worker: MakeWorker[Block], threads:
         queue.help()
         beside.end()
     except BaseException as error:
-        queue.failures.append(error)
+        queue.fail(error)
         beside.end()
         raise
     if queue.failures:
@@ -58,9 +60,11 @@ class _Queue(Generic[Block]):
     the system would clear the page for both.
     """
 
-    def __init__(self, blocks: Sequence[Block], make_worker: MakeWorker[Block], threads: int) -> None:
+    def __init__(
+        self, blocks: Sequence[Block], make_worker: MakeWorker[Block], threads: int, give_up: Callable[[], None]
+    ) -> None:
         self.failures: list[BaseException] = []
-        self._make_worker = make_worker
+        self._make_worker, self._give_up = make_worker, give_up
         runs = cut(len(blocks), -(-len(blocks) // threads)) if blocks else []
         self._runs = [deque(blocks[slice(*run)]) for run in runs]
         self._untouched = deque(self._runs)
@@ -70,7 +74,12 @@ class _Queue(Generic[Block]):
         try:
             self.work_off()
         except BaseException as error:
-            self.failures.append(error)
+            self.fail(error)
+
+    def fail(self, error: BaseException) -> None:
+        """Record an exception, after which all threads end."""
+        self.failures.append(error)
+        self._give_up()
 
     def work_off(self) -> None:
         """Process blocks until the queue is empty."""

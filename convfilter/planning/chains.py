@@ -77,10 +77,22 @@ def block_rows(stage: StagePlan) -> int:
         return stage.block_rows
     row = max(stage.rows.stride * stage.cols.input * stage.channels, stage.cols.output * stage.output_channels)
     unit = unit_rows(stage)
-    rows = min(-(-stage.rows.output // unit) * unit, BLOCK_SAMPLES // row)
-    rows = max(1, rows // unit) * unit
+    rows = _even_rows(stage.rows.output, max(1, BLOCK_SAMPLES // row // unit) * unit, unit)
     # Each block of interpolated rows begins with many coarse rows.
     return rows if coarse_rates(stage) is None else 2 * rows
+
+
+def _even_rows(rows: int, most: int, unit: int) -> int:
+    """Return the most rows of a block, in whole units, for an even number of blocks; two threads take half of them.
+
+    All rows if they are at most ``most``.
+    """
+    if rows <= most:
+        return -(-rows // unit) * unit
+    for block in range(most, unit, -unit):
+        if -(-rows // block) % 2 == 0:
+            return block
+    return unit
 
 
 def unit_rows(stage: StagePlan) -> int:

@@ -1,0 +1,156 @@
+"""The schedule: how threads share the work of a group of nodes, and the line buffers that this takes.
+
+- Side by side: each thread computes a band of the result, and all that it needs. Nobody waits.
+- Step by step: threads share the blocks of each node in turn, where bands would need too much of the same, or too much
+  memory.
+- Node by node: a step computes a whole result, if all of them are small.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from convfilter.engine.node import Node
+from convfilter.engine.order import Band, Step, Tick, bands_of, one_by_one, order_of, overlapped, places_of
+from convfilter.record import record
+
+#: Least multiply-adds of a run, or of a step that threads share, for which a second thread saves more time than it
+#: costs: it wakes after 70 us, and the first one some 50 us after its end.
+WORTH_A_THREAD = 8_000_000
+#: Multiply-adds that take as long as moving a sample from a node to the next.
+_MOVING = 4
+#: If the whole results between the nodes take at most so many bytes, a step computes all blocks of a node: threads wait
+#: for each other only once for each node.
+WHOLE_BYTES = 32 * 2**20
+#: Bytes of a thread besides scratch: programs and their tables.
+_THREAD_BYTES = 4 * 2**20
+#: Above this many bytes of line buffers, a step has as many blocks as there are threads, even if some threads wait.
+_ROOMY = 32 * 2**20
+#: Most of the work at the cuts between bands that threads compute side by side, as a share of all: what both bands
+#: compute, or the lower one for the upper one.
+_TWICE = 0.1
+_FOR_THE_UPPER = 0.25
+
+
+@record(eq=False)
+class Schedule:
+    """Order of blocks and assignment to threads.
+
+    Attributes
+    ----------
+    threads : int
+        Bands that are computed side by side.
+    sharing : list of int
+        For each node, the threads that share the blocks of a step.
+    bands : list of Band
+        From the top down.
+    rows : list of int
+        Rows of the line buffers between the nodes.
+    """
+
+    threads: int
+    sharing: list[int]
+    bands: list[Band]
+    rows: list[int]
+
+
+def scheduled(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
+    """Choose the bands and the threads, with ``room`` bytes for all buffers and scratch."""
+    blocks, cost = nodes[-1].blocks, sum(map(_cost, nodes))
+    own = max(node.scratch_bytes for node in nodes) + _THREAD_BYTES
+    threads = threads if cost > WORTH_A_THREAD else 1
+    alone = [1] * len(nodes)
+    if len(nodes) == 1:
+        threads = min(threads, blocks, max(1, room // own))
+        bands = [[(0, list(range(blocks)))]] if threads == 1 else [[(0, [block])] for block in range(blocks)]
+        return Schedule(threads, alone, [_single(steps) for steps in bands], [])
+    is_in_order = any(node.in_order for node in nodes)
+    if 1 < threads <= blocks and not is_in_order:
+        side_by_side = _side_by_side(nodes, threads)
+        if side_by_side is not None and _bytes(nodes, side_by_side[1]) + threads * own <= room:
+            return Schedule(threads, alone, *side_by_side)
+    ticks = one_by_one(order_of(nodes, 0, blocks))
+    held = _bytes(nodes, [rows for rows, _ in places_of(nodes, ticks)])
+    within = min(threads, max(1, (room - held) // own))
+    if within == 1:
+        return Schedule(1, alone, *_one_band(nodes, ticks))
+    if not is_in_order and _bytes(nodes, [node.rows for node in nodes[:-1]]) <= min(WHOLE_BYTES, room - within * own):
+        steps = order_of(nodes, 0, blocks, blocks, [node.blocks for node in nodes])
+    else:
+        sizes = _sizes(nodes, within)
+        steps = order_of(nodes, 0, blocks, within if held > _ROOMY else sizes[-1], sizes)
+    count = Counter(number for number, _ in steps)
+    sharing = [within if _cost(node) > WORTH_A_THREAD * count[number] else 1 for number, node in enumerate(nodes)]
+    return Schedule(1, sharing, *_one_band(nodes, overlapped(nodes, steps)))
+
+
+def _single(steps: list[Step]) -> Band:
+    """Return a band of a single node."""
+    ticks = one_by_one(steps)
+    return Band(ticks, [], 0, len(ticks))
+
+
+def _one_band(nodes: Sequence[Node], ticks: list[Tick]) -> tuple[list[Band], list[int]]:
+    """Return the only band, and the rows of its line buffers."""
+    places = places_of(nodes, ticks)
+    return [Band(ticks, [held for _, held in places], 0, len(ticks))], [rows for rows, _ in places]
+
+
+def _side_by_side(nodes: Sequence[Node], threads: int) -> tuple[list[Band], list[int]] | None:
+    """Return a band for each thread, and the rows of the line buffers; None if too much is needed by two bands.
+
+    There is one band for each thread: preparing a band takes about as long as filtering a megapixel.
+    """
+    blocks, cost = nodes[-1].blocks, sum(map(_cost, nodes))
+    share = all(node.group_rows <= node.block_rows for node in nodes)
+    twice = sum(_cost(node) * rows / node.rows for rows, node in zip(_overlaps(nodes), nodes, strict=True)) / cost
+    if (threads - 1) * twice > (_FOR_THE_UPPER if share else _TWICE):
+        return None
+    # About half of what both bands need lies above the cut, and is computed for the lower band.
+    ends = [round(blocks * (number / threads + (twice / 2 if share else 0))) for number in range(1, threads)]
+    cuts = list(zip([0, *ends], [*ends, blocks], strict=True))
+    bands, rows = bands_of(nodes, cuts, share=share)
+    waits_long = any(
+        lower.ready > lower.waits or lower.ready * len(upper.ticks) > upper.waits * len(lower.ticks)
+        for number, lower in enumerate(bands)
+        for upper in bands[:number]
+    )
+    return None if waits_long else (bands, rows)
+
+
+def _cost(node: Node) -> float:
+    """Return the time of a node, in multiply-adds."""
+    return node.cost + _MOVING * node.rows * math.prod(node.line)
+
+
+def _bytes(nodes: Sequence[Node], rows: Sequence[int]) -> int:
+    """Return the bytes of line buffers of so many rows."""
+    return sum(count * math.prod(node.line) * node.dtype.itemsize for node, count in zip(nodes, rows, strict=False))
+
+
+def _overlaps(nodes: Sequence[Node]) -> list[float]:
+    """Return the rows of each node's result that two neighbouring bands both compute."""
+    rows = [0.0] * len(nodes)
+    for number in range(len(nodes) - 1, 0, -1):
+        node = nodes[number]
+        for back in node.reads:
+            if number >= back:
+                before = number - back
+                rows[before] = max(rows[before], rows[number] * node.jump + node.overlap + nodes[before].block_rows)
+    return rows
+
+
+def _sizes(nodes: Sequence[Node], threads: int) -> list[int]:
+    """Return how many blocks of each node go in a step.
+
+    The first computes all that are asked for: no rows have to be held for it. Any other computes one for each thread,
+    or as many rows as the tallest block before it serves.
+    """
+    sizes, tallest = [nodes[0].blocks], [float(nodes[0].block_rows)]
+    for number, node in enumerate(nodes[1:], 1):
+        above = tallest[max(0, number - node.reads[0])] / node.jump
+        tallest.append(max(node.block_rows, above))
+        sizes.append(max(threads, round(tallest[number] / node.block_rows)))
+    return sizes

@@ -1,0 +1,170 @@
+"""How threads share a stack: by bands, by steps, or by whole results; whichever it is, results have the same bytes."""
+
+import numpy as np
+import pytest
+
+from convfilter.engine import schedule
+from convfilter.engine.executable import Executable, executables
+from convfilter.engine.program import Program
+from convfilter.executor.group import Group
+from convfilter.executor.run import run_array, run_stage
+from convfilter.filters import stack
+from convfilter.planning import plan_stack
+from convfilter.planning.chains import block_rows, unit_rows
+
+SHAPE = (1500, 200, 3)
+STACKS = (
+    "gaussian:1 | relu",
+    "box:11 | sobel:magnitude | maxpool:2",
+    "gaussian:9 | gaussian:1",
+    "gaussian:1 | gaussian:9 | relu",
+    "maxpool:2 | box:3 | unsharp:2",
+)
+
+
+@pytest.fixture(autouse=True)
+def nothing_before(monkeypatch):
+    executables.forget()
+    monkeypatch.setattr(schedule, "WORTH_A_THREAD", 0)
+    monkeypatch.setattr("convfilter.planning.chains.BLOCK_SAMPLES", 2**14)
+    yield
+    executables.forget()
+
+
+def planned(text, shape=SHAPE):
+    return plan_stack(stack.stages(text.split(" | ")), shape, "uint8")
+
+
+def picture(shape=SHAPE):
+    return np.random.default_rng(3).integers(0, 256, shape, np.uint8)
+
+
+def schedule_of(plan, image, threads, room=2**26):
+    nodes = Group(plan, 0, plan.stages, np.dtype("uint8"), threads).nodes(image)
+    return nodes, schedule.scheduled(nodes, threads, room)
+
+
+def by_bands(monkeypatch):
+    monkeypatch.setattr(schedule, "_FOR_THE_UPPER", 1.0)
+
+
+def by_steps(monkeypatch):
+    monkeypatch.setattr(schedule, "_FOR_THE_UPPER", 0.0)
+    monkeypatch.setattr(schedule, "WHOLE_BYTES", 0)
+
+
+def by_whole_results(monkeypatch):
+    monkeypatch.setattr(schedule, "_FOR_THE_UPPER", 0.0)
+
+
+@pytest.mark.parametrize("how", [by_bands, by_steps, by_whole_results])
+@pytest.mark.parametrize("text", STACKS)
+def test_results_are_those_of_the_filters_one_by_one(text, how, monkeypatch):
+    plan, image = planned(text), picture()
+    expected = image
+    for number in range(len(plan.stages)):
+        expected, _ = run_stage(plan, number, expected, image.dtype, 1)
+    how(monkeypatch)
+    for threads in (1, 2, 3):
+        for _ in range(2):  # the second run finds what the first one has prepared
+            result = run_array(plan, image, threads=threads)
+            np.testing.assert_array_equal(result.pixels.reshape(expected.shape), expected)
+
+
+@pytest.mark.parametrize("text", STACKS)
+def test_bands_share_what_both_need(text, monkeypatch):
+    by_bands(monkeypatch)
+    nodes, made = schedule_of(planned(text), picture(), 2)
+    assert len(made.bands) == made.threads == 2
+    assert made.sharing == [1] * len(nodes)
+    blocks = [(number, block) for band in made.bands for tick in band.ticks for number, some in tick for block in some]
+    assert len(set(blocks)) == len(blocks)
+    upper, lower = made.bands
+    assert lower.ready < upper.waits <= len(upper.ticks)
+    work = [sum(schedule._cost(nodes[k]) * len(some) / nodes[k].blocks for tick in band.ticks for k, some in tick)
+            for band in made.bands]  # fmt: skip
+    assert max(work) / sum(work) < 0.6
+
+
+def test_steps_of_small_results_are_whole(monkeypatch):
+    by_whole_results(monkeypatch)
+    nodes, made = schedule_of(planned(STACKS[0]), picture(), 2)
+    (band,) = made.bands
+    assert [tick for tick in band.ticks] == [[(k, list(range(node.blocks)))] for k, node in enumerate(nodes)]
+    assert made.sharing == [2, 2]
+    by_steps(monkeypatch)
+    _, made = schedule_of(planned(STACKS[0]), picture(), 2)
+    assert len(made.bands[0].ticks) > 4
+
+
+def test_little_work_is_not_shared(monkeypatch):
+    by_whole_results(monkeypatch)
+    monkeypatch.setattr(schedule, "WORTH_A_THREAD", 8_000_000)
+    _, made = schedule_of(planned("gaussian:2 | maxpool:2"), picture(), 2)
+    assert made.sharing == [2, 1]
+    _, made = schedule_of(planned("maxpool:2 | maxpool:2"), picture(), 2)
+    assert made.sharing == [1, 1]
+    assert made.threads == 1
+
+
+def test_bands_that_take_too_much_memory_are_not_made(monkeypatch):
+    by_bands(monkeypatch)
+    plan, image = planned(STACKS[3]), picture()
+    _, roomy = schedule_of(plan, image, 2)
+    assert len(roomy.bands) == 2
+    _, tight = schedule_of(plan, image, 2, room=9 * 2**20)
+    assert len(tight.bands) == 1
+
+
+def test_the_last_rows_that_the_first_ones_need_make_one_band(monkeypatch):
+    """A band would wait at its beginning for the end of the one below."""
+    by_bands(monkeypatch)
+    stages = stack.stages(["gaussian:1,padding_mode=wrap", "sobel:magnitude,padding_mode=wrap"])
+    plan = plan_stack(stages, SHAPE, "uint8")
+    _, made = schedule_of(plan, picture(), 2)
+    assert len(made.bands) == 1
+
+
+@pytest.mark.parametrize("failing", range(2))
+def test_a_band_that_fails_ends_those_that_wait_for_it(failing, monkeypatch):
+    by_bands(monkeypatch)
+    plan, image = planned(STACKS[2]), picture()
+    expected = run_array(plan, image, threads=2).pixels
+    executables.forget()
+    runs, run = [], Program.run
+
+    def fails(program, *args, **keywords):
+        runs.append(None)
+        if len(runs) > failing:
+            raise MemoryError
+        run(program, *args, **keywords)
+
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(Program, "run", fails)
+        run_array(plan, image, threads=2)
+    np.testing.assert_array_equal(run_array(plan, image, threads=2).pixels, expected)
+
+
+def test_an_even_number_of_blocks():
+    for rows in (1, 7, 8, 50, 333, 1000, 3001):
+        for text in ("gaussian:1", "box:3", "maxpool:2"):
+            plan = planned(text, (rows + rows % 2, 300, 3))
+            (stage,) = plan.stages
+            height, output = block_rows(stage), stage.rows.output
+            blocks = -(-output // height)
+            assert blocks == 1 or blocks % 2 == 0 or height == unit_rows(stage), (text, rows, height)
+
+
+def test_a_band_that_never_begins_ends_those_that_wait_for_it(monkeypatch):
+    by_bands(monkeypatch)
+    plan, image = planned(STACKS[2]), picture()
+    run_band = Executable._run_band
+
+    def interrupted(executable, number, meeting):
+        if number == 1:
+            raise KeyboardInterrupt
+        run_band(executable, number, meeting)
+
+    monkeypatch.setattr(Executable, "_run_band", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_array(plan, image, threads=2)
