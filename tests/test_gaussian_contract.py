@@ -76,7 +76,7 @@ def test_sweep_of_sigma_on_small_pictures(mode, dtype):
     value = {"constant": reference.full_scale(dtype)}.get(mode, 0)
     for shape in SMALL_SHAPES:
         image = pictures.picture(shape, dtype, seed=7)
-        for sigma in SIGMAS:
+        for sigma in SIGMAS if min(shape) > 1 else SIGMAS[::3]:
             got = convfilter.gaussian_blur(image, sigma, padding_mode=mode, padding_value=value)
             assert_blurred(got, image, *blurred(image, sigma, padding_mode=mode, padding_value=value))
 
