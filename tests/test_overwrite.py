@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -168,3 +169,16 @@ def test_output_takes_a_folder_for_several() -> None:
     assert sorted(path.name for path in Path("out").iterdir() if path.suffix) == ["a.jpg", "b.jpg"]
     assert run([*BLUR, "--suffix", "_x", "-o", "out", "a.jpg", "b.jpg"]) == 0
     assert Path("out/a_x.jpg").exists()
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif"])
+def test_the_pixels_of_the_output_that_is_there_are_not_decoded(name: str) -> None:
+    output = Path(name).with_stem("out")
+    Image.fromarray(np.zeros((3000, 3000), np.uint8)).save("large.png")
+    assert run([*BLUR, "large.png", "-o", str(output)]) == 0
+    tracemalloc.start()
+    try:
+        assert run([*BLUR, name, str(output)]) == 0
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    finally:
+        tracemalloc.stop()

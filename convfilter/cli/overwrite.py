@@ -7,6 +7,7 @@ import os
 from convfilter.cli.request import Request
 from convfilter.errors import PictureError, UsageError
 from convfilter.picture import formats
+from convfilter.picture.options import ReadOptions
 
 
 def require_own(request: Request, source: str, destination: str) -> None:
@@ -49,8 +50,6 @@ def _stand_together(source: str, destination: str) -> bool:
 def _is_own(path: str) -> bool:
     """Whether convfilter wrote a file, or cannot have left a mark in it; a file that is no picture is no photo."""
     from convfilter.picture.metadata import mark
-    from convfilter.picture.options import ReadOptions
-    from convfilter.picture.read import opened
 
     fmt = formats.by_suffix(os.path.splitext(path)[1])
     if fmt is None or mark.mark_of(fmt) is None:
@@ -59,9 +58,18 @@ def _is_own(path: str) -> bool:
         with open(path, "rb") as file:
             if formats.sniff(file.read(32)) is None:
                 return True
-        with opened(path, ReadOptions(lenient=True, allow_loss=True)) as picture:
-            return picture.metadata.marked
-    except PictureError:  # a damaged photo
+        try:
+            return _is_marked(path, ReadOptions(allow_loss=True))
+        except PictureError:  # damaged: reading it leniently decodes all pixels
+            return _is_marked(path, ReadOptions(lenient=True, allow_loss=True))
+    except PictureError:
         return False
     except OSError:  # a file may be written that must not be read
         return True
+
+
+def _is_marked(path: str, options: ReadOptions) -> bool:
+    from convfilter.picture.read import opened
+
+    with opened(path, options) as picture:
+        return picture.metadata.marked
