@@ -14,7 +14,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 import numpy as np
-from engine_cases import OURS, PEERS, SINGLE_THREADED, Bench, Case, Contender, Image, cases
+from engine_cases import CONTRIB, OURS, PEERS, SINGLE_THREADED, Bench, Case, Contender, Image, cases
 from engine_growth import MEMORY_BOUNDS, Growth, growth, memory, scaling
 from timing import Timing, machine, table, take_turns, versions, write_json
 
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     bench = Bench(options.megapixels, options.threads, options.without)
     report: Report = {
         "machine": machine(),
-        "versions": versions(["numpy", "numba", "llvmlite", *(distribution for _, distribution in PEERS.values())]),
+        "versions": versions(["numpy", "numba", "llvmlite", CONTRIB, *(name for _, name in PEERS.values())]),
         "threads": options.threads,
         "shape": bench.rgb.shape,
         "runs": options.runs,

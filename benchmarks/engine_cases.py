@@ -28,6 +28,8 @@ PEERS = {
     "scikit-image": ("skimage.filters", "scikit-image"),
     "Pillow": ("PIL.Image", "pillow"),
 }
+#: Distribution of OpenCV that has the guided filter, too.
+CONTRIB = "opencv-contrib-python-headless"
 SINGLE_THREADED = ("scipy.ndimage", "scikit-image", "Pillow")
 _SCIPY_FLOOR = 8.0
 #: Beyond this side SciPy takes minutes.

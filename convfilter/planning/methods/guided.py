@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from convfilter.planning.stage_plan import StagePlan
 
 #: Rows of a block, at least, and in windows of windows: each block reads those around it again.
-_ROWS, _WINDOWS = 64, 2
+_ROWS, _WINDOWS = 64, 1.5
 #: Sums of a window's samples, and prefix sums along the row, with a guide of three colours.
 _SUMS = 26
 
@@ -28,7 +28,7 @@ def _cost(task: Task) -> float:
 
 def _block_rows(task: Task) -> int:
     """Return how many output rows are computed at a time."""
-    return max(_ROWS, _WINDOWS * task.rows.kernel)
+    return max(_ROWS, int(_WINDOWS * task.rows.kernel))
 
 
 def _scratch_bytes(plan: StagePlan, _task: Task) -> int:
@@ -37,7 +37,8 @@ def _scratch_bytes(plan: StagePlan, _task: Task) -> int:
     assert isinstance(operator, Guided)
     planes = _planes(operator)
     rows, cols = plan.block_rows + plan.rows.kernel, plan.cols.padded
-    samples = rows * cols * (2 * plan.channels + 2 * planes + planes + 1) + plan.block_rows * cols * plan.channels
+    loaded = plan.channels + (0 if operator.guide is None else planes)
+    samples = rows * cols * (2 * loaded + planes + 1) + plan.block_rows * cols * plan.channels
     return np.dtype(np.float64).itemsize * (samples + _SUMS * cols)
 
 
