@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +149,8 @@ def test_another_format() -> None:
         ("photos/deep/a.png photos/a.png photos", "would overwrite the input photos/a.png"),
         ("photos/a.png photos/b.png none", "none: there is no such folder; several inputs need one"),
         ("photos/a.png photos/b.png -", "-: standard output takes one picture"),
+        ("--json - out.png", "-: options for many files need names of files, not pipes"),
+        ("--json photos/a.png -", "-: options for many files need names of files, not pipes"),
         ("photos/a.png - out/", "'-' means standard input and cannot be one of several inputs"),
         ("--algorithm magic photos out", "--algorithm: algorithm must be one of direct"),
         ("--ext xyz photos out", "--ext: no picture format has the suffix"),
@@ -258,12 +260,23 @@ def collected(jobs: list[Job], processes: int = 2) -> list[workers.Outcome]:
     return [event for event in events if isinstance(event, workers.Outcome)]
 
 
-def test_a_worker_that_dies_fails_one_file(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("end", "cause"),
+    [
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "ended by SIGKILL"),
+        (lambda: os._exit(0), "ended by status 0"),
+        (lambda: os._exit(128), "ended by status 128"),
+        (lambda: os._exit(137), "ended by SIGKILL"),
+    ],
+)
+def test_a_worker_that_dies_fails_one_file(
+    monkeypatch: pytest.MonkeyPatch, end: Callable[[], None], cause: str
+) -> None:
     whole = pipeline.filter_file
 
     def fragile(source: str, destination: str, options: pipeline.Options) -> pipeline.Report:
         if source.endswith("b.png"):
-            os.kill(os.getpid(), signal.SIGKILL)
+            end()
         return whole(source, destination, options)
 
     monkeypatch.setattr(pipeline, "filter_file", fragile)
@@ -272,7 +285,7 @@ def test_a_worker_that_dies_fails_one_file(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(found) == 4
     (failed,) = [outcome for outcome in found if outcome.error]
     assert failed.job.source == "photos/b.png"
-    assert "ended by SIGKILL" in str(failed.error)
+    assert cause in str(failed.error)
     assert tree("out") == ["a.png", "deep/a.png", "deep/er/c.png"]
 
 
