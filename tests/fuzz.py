@@ -19,6 +19,7 @@ from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 
 import dicoms
+import jxls
 import numpy as np
 import tifffile
 from fuzz_old import old_formats
@@ -132,6 +133,7 @@ def seeds(folder: Path) -> dict[str, bytes]:
     files["rgba.psd"] = psd(samples(4), RGB, compression=PACKBITS, section=layers(-2), resources=names)
     files["cmyk.psb"] = psd(samples(6, 16), CMYK, depth=16, compression=DEFLATED, big=True, section=layers(0, True))
     files["gray.dcm"] = dicoms.dicom(dicoms.ramp(12), 12, RescaleSlope="2").getvalue()
+    files |= {"profile.jxl": jxls.LOSSLESS, "of-jpeg.jxl": jxls.JPEG}
     files["scene.hdr"] = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 24 +X 31\n" + rng.bytes(4 * 24 * 31)
     files |= old_formats(ramp, rgb, rgba)
     files |= {name: data for name, data in heics().items() if name in ("8-4.heic", "10-3.heic", "turned.heic")}

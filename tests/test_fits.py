@@ -234,3 +234,14 @@ def test_tables_and_the_header_of_the_file_are_named_where_they_are_lost(tmp_pat
     )
     write(tmp_path / "b.fits", picture)
     assert fits.getheader(tmp_path / "b.fits")["EXPTIME"] == 3.0
+
+
+@pytest.mark.parametrize("compression", ["RICE_1", "GZIP_2", "HCOMPRESS_1"])
+def test_compressed_images_are_read_with_a_note(tmp_path, compression):
+    unit = fits.CompImageHDU(ramp("i2"), fits.Header({"EXPTIME": 3.0}), compression_type=compression)
+    fits.HDUList([fits.PrimaryHDU(), unit]).writeto(tmp_path / "a.fits")
+    picture = read(tmp_path / "a.fits")
+    assert picture.notes == (f"the FITS is compressed with {compression}, and a result is not",)
+    write(tmp_path / "b.fits", picture)
+    np.testing.assert_array_equal(fits.getdata(tmp_path / "b.fits"), ramp("i2"))
+    assert fits.getheader(tmp_path / "b.fits")["EXPTIME"] == 3.0

@@ -127,10 +127,12 @@ def _losses(images: int, bits: int, dtype: np.dtype[Any]) -> list[Loss]:
 
 
 def _left_out(units: Any, image: Any) -> Iterator[Loss]:
-    """Yield the parts that are not images: tables, and the header of a file whose image is an extension."""
+    """Yield what is left out: tables, the compression, the header of a file whose image is an extension."""
     tables = sum(not unit.is_image for unit in units)
     if tables:
         yield Loss(f"the FITS holds {tables} table{'s' * (tables > 1)} beside the image; left out")
+    if compression := getattr(image, "compression_type", None):
+        yield Loss(f"the FITS is compressed with {compression}, and a result is not")
     if image is not units[0]:
         names = list(dict.fromkeys(card.keyword for card in units[0].header.cards if not _OWN.match(card.keyword)))
         if names:
