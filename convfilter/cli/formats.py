@@ -10,7 +10,7 @@ from convfilter.picture import formats
 from convfilter.picture.format import NAMES, Format
 
 _BITS = {"uint8": 8, "uint16": 16, "uint32": 32}
-#: What else samples can be, by the sample types that say so; those of a signed type have all its sizes.
+#: Further properties of samples, by the sample types that have them; those of a signed type have all its sizes.
 _KINDS = {"int16": "signed", "float32": "float", "float64": "double"}
 
 

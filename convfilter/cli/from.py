@@ -1,4 +1,4 @@
-"""``convfilter from``: lines of other programs as commands of this one."""
+"""``convfilter from``: lines of other programs translated to commands."""
 
 from __future__ import annotations
 

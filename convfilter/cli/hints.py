@@ -57,7 +57,7 @@ def of_bare_filter(words: Sequence[str]) -> str:
 
 
 def value_is_file(option: str, metavar: str, choices: Sequence[str], text: str) -> str:
-    """Return what to say of an option whose value was left out, so that it has taken the name of a picture."""
+    """Return a hint for an option without a value, which has consumed the name of a picture."""
     from convfilter.picture import formats
 
     if "FILE" in metavar or text in choices or formats.by_suffix(os.path.splitext(text)[1]) is None:

@@ -72,7 +72,7 @@ def _ext(typed: str | None) -> str:
 
 
 def _stands_beside(names: Sequence[str], naming: Naming, listed: bool) -> bool:
-    """Whether all names are inputs (--suffix, --ext); not if the last is a folder or does not exist."""
+    """Whether all names are inputs (--suffix, --ext): unless the last is a folder or does not exist."""
     if not (naming.suffix or naming.ext):
         return False
     several = len(names) > 1 or listed

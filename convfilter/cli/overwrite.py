@@ -1,4 +1,4 @@
-"""Whether an output that is there may be replaced: not a photo that a pattern of the shell has put into OUT's place."""
+"""Refuse to replace an existing photo that a shell pattern has put in the place of OUT."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def require_own(request: Request, source: str, destination: str) -> None:
 
     ``convfilter blur --gaussian 4 *.jpg`` in a folder of two photos would otherwise overwrite the second. It looks like
     an input if it is a picture beside IN, of the same kind by its suffix, and does not say that convfilter wrote it.
-    A name after ``--output`` is meant, whatever is there.
+    A name after ``--output`` is always accepted.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""``convfilter plan``: convolution arithmetic with the numbers put in."""
+"""``convfilter plan``: the arithmetic of a stack, with its numbers."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from convfilter.filters.stage import Stage
     from convfilter.planning import Plan
 
-#: The rarer sample types have the names of NumPy.
+#: Names of sample types; the rarer ones are those of NumPy.
 _DTYPES = {
     "8": "uint8", "16": "uint16", "float": "float32", "int16": "int16", "uint32": "uint32", "float64": "float64",
 }  # fmt: skip
 _SIZE = Pair(Number("SIZE", minimum=1, maximum=2**31 - 1, whole=True))
-#: So large a picture is made up at most.
+#: Largest example picture.
 _MOST_EXPLORED = 16_000_000
 _CHANNELS = Number("N", minimum=1, maximum=MOST_PIXELS, whole=True)
 
@@ -137,7 +137,7 @@ def _draw(plan: Plan, path: str) -> None:
 
 
 def _explore(plan: Plan, stages: Sequence[Stage], path: str, source: str | None) -> None:
-    """Write the page on which pixels are clicked, of the middle of a picture, or of one that is made up."""
+    """Write the page of receptive fields, for the middle of a picture or for an example picture."""
     from convfilter.picture.place.atomic import save
     from convfilter.report.explorer import Explored, example, goes_across, of_channels
     from convfilter.report.page import exploring

@@ -30,7 +30,7 @@ from convfilter.pipeline import Options
 _LOOK_SECONDS = 0.5
 #: Seconds that it may be unreachable.
 GONE_SECONDS = 15.0
-#: What reading a file says that is not there.
+#: Message of reading a missing file.
 #: Tasks for each thread of the workers: one running, one or two queued.
 _TASKS_A_THREAD = 3
 _LEAST_TASKS = 8

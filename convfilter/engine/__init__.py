@@ -1,1 +1,1 @@
-"""The engine: what nodes are made of, and threads that run them in bounded memory."""
+"""The engine: the components of nodes, and threads that run nodes in bounded memory."""

@@ -179,7 +179,7 @@ class Epilogue(ABC):
         return [*before, call], alpha
 
     def _own_alpha(self, neutral: float) -> tuple[float, float]:
-        """Return what becomes of the alpha in the sums: ``neutral`` and ``scale`` of ``divide_by_alpha``."""
+        """Return the treatment of the alpha in the sums: ``neutral`` and ``scale`` of ``divide_by_alpha``."""
         return neutral, 0.0
 
 

@@ -67,7 +67,7 @@ def _identity_run(axis: AxisPlan, first: int, count: int) -> tuple[int, int]:
 def distinct_rows(wanted: Indices, length: int) -> tuple[Indices, Indices]:
     """Return the distinct source rows among ``wanted``, and the place of each wanted row among them."""
     present = np.zeros(length + 1, bool)
-    present[wanted] = True  # CONSTANT is -1: it marks the last place
+    present[wanted] = True  # CONSTANT is -1, so it indexes the last entry
     rows = np.flatnonzero(present)
     place = np.empty(length + 1, np.int64)
     place[rows] = np.arange(rows.size)

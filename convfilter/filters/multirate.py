@@ -1,4 +1,4 @@
-"""Gaussians at a cost that does not grow with sigma: blur a little, keep every s-th sample, blur, bring it back.
+"""Gaussians at a cost that does not grow with sigma: blur a little, decimate, blur, interpolate.
 
 ``sigma**2 = a**2 + m**2 + b**2``. Down: a Gaussian of ``a`` at every s-th sample.
 Middle: ``m / s`` on those. Up: a Gaussian of ``b``, as s phases of a few taps, each

@@ -130,7 +130,7 @@ def stages(specs: Iterable[str | FilterSpec | Stage], **defaults: Any) -> tuple[
 
     Only the last result is stored, so only there ``map`` has a meaning; the
     last stage counts as signed if any stage before it does, unless a point
-    operation after that has settled what becomes of the sign.
+    operation after that has removed the sign.
 
     Parameters
     ----------

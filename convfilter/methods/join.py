@@ -65,7 +65,7 @@ class _Joined(StageNode):
         operator = stage.plan.stage.operator
         assert isinstance(operator, Join)
         self._operator = operator
-        if operator.unpooling:  # a sample may go anywhere
+        if operator.unpooling:  # an index may place a sample anywhere
             self.block_rows = self.rows
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:

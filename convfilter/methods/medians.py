@@ -1,7 +1,7 @@
 """Medians of 3x3 and 5x5 whose comparisons stay in registers; see ``loops/median.py``.
 
 Integer samples are read straight from the rows of the source, and medians stored straight into those of the target.
-Others are keys in a tile (``rank.py``).
+Other samples are loaded as keys into a tile (``rank.py``).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def loop_for(plan: StagePlan, ranks: tuple[int, int]) -> Loop | None:
 
 
 def straight(loop: Loop, mapped: MappedStage, target: LineBuffer, block_rows: int) -> StripPool | None:
-    """Return the crew that reads samples from the source's rows; None if they have to be loaded first."""
+    """Return the crew that reads samples from the source's rows; None if samples must be loaded into a tile first."""
     source, cols = mapped.source, mapped.plan.cols
     places = mapped.col_index[: cols.output + cols.span]
     if source.dtype.kind != "u" or is_wide(source.dtype) or not mapped.stores_samples(target.dtype):

@@ -291,7 +291,7 @@ def _per_sample(votes: Indices, channels: int) -> Indices:
     return np.repeat(votes, channels)
 
 
-# Ways ---------------------------------------------------------------------------------
+# Methods ------------------------------------------------------------------------------
 
 
 def _finder(mapped: MappedStage, scratch: Scratch) -> _ByNetwork | _ByColumns | _Sliding:

@@ -243,7 +243,7 @@ class _Products:
         between = scratch.get("between", STEP_ROWS * pitch)
         table = self._tables.of(pitch)
         col = columns.tap_offset * self._mapped.source.channels
-        if len(self._rows) > 1:  # a loop that stores samples directly cannot add to sums
+        if len(self._rows) > 1:  # a loop that stores samples cannot accumulate sums
             step = Step(step.memory, step.pitch, step.length)
         calls = []
         for number, (window, row) in enumerate(zip(self._windows, self._rows, strict=True)):

@@ -12,7 +12,7 @@ from convfilter.picture.pixels import Model, Pixels, channels_of
 from convfilter.sample_types import full_scale, is_signed, sample_type
 
 #: Approximate samples of a band, so that no full-size float copy is made.
-#: Above this many samples, a table of what becomes of each value takes less time than the samples themselves.
+#: Above this many samples, a lookup table of all values takes less time than the samples themselves.
 _WORTH_A_TABLE = 1 << 17
 _BAND_SAMPLES = 1 << 18
 #: Integers up to here are stretched by a table; float64 holds all whole numbers up to there.

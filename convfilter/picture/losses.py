@@ -1,4 +1,4 @@
-"""Losses: what an output does not keep of its input, for any pair of formats, from the rows of ``formats``.
+"""Losses: properties of an input that its output lacks, for any pair of formats, from the rows of ``formats``.
 
 A loss of pictures or of their meaning is an error unless the user allows it; any other loss is a note.
 """
@@ -436,7 +436,7 @@ def _of_colour(outline: Outline, fmt: Format) -> Iterator[Loss]:
         and tuple(chunks[b"cICP"][:2]) not in cicp.LIKE_SRGB
     ):
         named = f" ({cicp.name_of(*chunks[b'cICP'][:2])})"
-        # A profile that is kept says the same.
+        # A profile in the output says the same.
         has_profile = profile and fmt.holds.icc
         yield (
             Loss(_left_out(outline, fmt, "cicp", named)) if has_profile else _lost_colours(outline, fmt, "cicp", named)

@@ -217,7 +217,7 @@ class Metadata:
 
 
 class Loss(NamedTuple):
-    """Something of the input that an output does not keep.
+    """A property of the input that an output lacks.
 
     ``severe`` if pictures or their meaning are lost: an error unless the user
     allows it. Otherwise the picture looks the same, and the loss is a note.

@@ -133,7 +133,7 @@ def of_channels(
     at: tuple[float, float] = (0.0, 0.0),
     white: float | None = None,
 ) -> dict[str, Any] | str:
-    """Work out the same patch of several channels.
+    """Compute the same patch of several channels.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def of_channels(
 
 
 class Explored(NamedTuple):
-    """What :func:`of_channels` found, and a sentence about the picture."""
+    """The result of :func:`of_channels`, and a sentence about the picture."""
 
     found: dict[str, Any] | str
     about: str
@@ -312,7 +312,7 @@ def _level(
 
 
 def _plain(values: npt.NDArray[np.float64]) -> list[list[float | None]]:
-    """Round values for the page; what is no number is None."""
+    """Round values for the page; NaN and infinities become None."""
     return [[float(f"{value:.7g}") if math.isfinite(value) else None for value in row] for row in values.tolist()]
 
 

@@ -30,9 +30,9 @@ _OWN = (
     *("preview", "maxSamplesPerPixel", "chromaticities"),
     *("oiio:SHA-1", "oiio:AverageColor", "oiio:ConstantColor"),
 )
-#: Attributes of every OpenEXR, whose usual values say nothing.
+#: Attributes of every OpenEXR, whose usual values carry no information.
 _USUAL = ("pixelAspectRatio", "screenWindowCenter", "screenWindowWidth", "lineOrder", "name")
-#: Compressions that lose nothing, and the one that loses nothing of half floats.
+#: Lossless compressions, and the one that is lossless for half floats only.
 LOSSLESS = ("NO", "RLE", "ZIPS", "ZIP", "PIZ", "ZSTD", "HTJ2K32", "HTJ2K256")
 _LOSSLESS_OF_HALF = "PXR24"
 _TOLERANCE = 1e-3
@@ -180,7 +180,7 @@ def _metadata(head: dict[str, Any], planes: list[Pixels], prefix: str, taken: tu
 
 
 def _colours(chromaticities: Sequence[float] | None) -> list[tuple[bytes, bytes]]:
-    """Return chunks of a PNG that say the same, as far as they can."""
+    """Return the equivalent chunks of a PNG, as far as PNG has them."""
     if chromaticities is None:
         return [(b"cICP", bytes([_BT709, _LINEAR, 0, 1]))]
     values = [float(value) for value in chromaticities]

@@ -35,7 +35,7 @@ _BAND_SAMPLES = 1 << 16
 
 
 def read_hdr(file: BinaryIO, options: ReadOptions) -> Picture:
-    """Read a Radiance HDR; a ``Reader``. Samples are float32 in linear light; the exposure is kept, not applied."""
+    """Read a Radiance HDR; a ``Reader``. Samples are float32 in linear light; the exposure is copied, not applied."""
     import imagecodecs
 
     if options.frame is not None:
@@ -141,7 +141,7 @@ def _rounded(pixels: Pixels) -> Pixels:
 
 
 def _rounding(largest: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return what rounds a number to the steps of a pixel's mantissas, if it is added and taken off again.
+    """Return the number that rounds to the steps of a pixel's mantissas when it is added and subtracted again.
 
     It is 1.5 * 2**23 steps: a float32 of that size has no smaller ones.
     """

@@ -221,7 +221,7 @@ def write_jxl(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     boxes += [box(b"xml ", metadata.xmp)] if metadata.xmp else []
     size = len(head) + len(codestream) - start
     if boxes:
-        # Of the last box, which may be large, the content is written as it is, without a copy.
+        # The content of the last box, which may be large, is written without a copy.
         # libjxl 0.7 takes a box with a length of 64 bits for truncated.
         is_short = size + 8 < 1 << 32
         start_of_box = (

@@ -322,7 +322,7 @@ def _colours(bits: _Bits) -> _Encoding:
         return _Encoding(gray, (points, transfer))
     gamma = transfer / _GAMMA_UNIT if has_gamma else _GAMMAS.get(transfer, 0.0)
     if not gamma or white_point is None or corners is None or min(*white_point, *corners) < 0:
-        return _Encoding(gray)  # a PNG, by which all this is carried on, knows no negative ones
+        return _Encoding(gray)  # PNG chunks, which carry the values, cannot hold negative ones
     return _Encoding(gray, None, gamma, (*white_point, *corners))
 
 

@@ -182,7 +182,7 @@ def _restarts(frame: _Frame, interval: int) -> int | None:
 
 
 def has_all_restarts(data: bytes, layout: Layout) -> bool:
-    """Count the restart markers, if it is known how many there must be."""
+    """Count the restart markers, if their expected number is known."""
     scan = data[layout.data_start : layout.data_end]
     return layout.restarts is None or sum(scan.count(bytes((0xFF, marker))) for marker in _RESTARTS) >= layout.restarts
 

@@ -68,7 +68,7 @@ def _block(exif: bytes | None) -> _Block | None:
 
 
 def orientation(exif: bytes | None, xmp: bytes | None = None) -> int:
-    """Read the orientation, 1 to 8, from EXIF or, where that says nothing, from XMP; 1 if neither knows."""
+    """Read the orientation, 1 to 8, from EXIF or, where EXIF has none, from XMP; 1 if neither has one."""
     if block := _block(exif):
         for entry in block.entries(block.first):
             if entry.tag == ifd.ORIENTATION and entry.kind == _SHORT and entry.items == 1:
@@ -166,7 +166,7 @@ def is_whole(exif: bytes) -> bool:
 
 
 def resolution(exif: bytes | None) -> tuple[float, float] | None:
-    """Read the resolution in dots per inch, None if the block says nothing of it."""
+    """Read the resolution in dots per inch, None if the block has none."""
     block = _block(exif)
     if block is None:
         return None
@@ -217,7 +217,7 @@ def _rational(value: float) -> tuple[int, int]:
 
 
 def _with_fields(block: _Block, new: Mapping[int, tuple[int, bytes]]) -> bytes:
-    """Write the first directory anew behind everything else, with one item of each new field."""
+    """Write a new first directory behind everything else, with one item of each new field."""
     data = block.data
     entries = [(each.tag, bytes(data[each.at : each.at + 12])) for each in block.entries(block.first)]
     entries = [entry for entry in entries if entry[0] not in new]
@@ -230,7 +230,7 @@ def _with_fields(block: _Block, new: Mapping[int, tuple[int, bytes]]) -> bytes:
 
 
 def without_orientation(exif: bytes | None) -> bytes | None:
-    """Take the field out of the first directory; all values stay where they are."""
+    """Remove the field from the first directory; all values remain at their offsets."""
     block = _block(exif)
     entry = block.fields().get(ifd.ORIENTATION) if block else None
     if block is None or entry is None:

@@ -1,4 +1,4 @@
-"""Transparency masks of a TIFF that is written: a page of one bit behind the page whose opaque pixels it tells.
+"""Transparency masks of a TIFF that is written: a page of one bit behind the page whose opaque pixels it marks.
 
 TIFF 6.0 (Adobe, 1992), section 8 (NewSubfileType, PhotometricInterpretation 4); GDAL reads such masks, too.
 """
@@ -43,7 +43,7 @@ class Mask:
         return bytes(imagecodecs.deflate_encode(bits.tobytes(), level=6))
 
     def append(self, strip: bytes) -> None:
-        """Keep what ``encoded`` has returned; called in the order of the rows."""
+        """Store a result of ``encoded``; called in the order of the rows."""
         self._strips.append(strip)
 
     def write(self, pages: Pages, width: int, height: int, rows: int) -> None:

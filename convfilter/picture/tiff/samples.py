@@ -214,7 +214,7 @@ def _what_is_left(page: Any, notes: list[str]) -> Pixels:
             segment, (plane, z, row, col, _), shape = page.decode(data, index, **tables)
             piece = segment[: depth - z, : height - row, : width - col]
             out[plane, z : z + shape[0], row : row + shape[1], col : col + shape[2]] = piece
-        except Exception:  # whatever a damaged piece makes the decoders say
+        except Exception:  # any exception of a decoder about a damaged piece
             lost += 1
     if lost:
         notes.append(f"{lost} of the {len(page.dataoffsets)} strips or tiles of the TIFF cannot be decoded")
@@ -255,7 +255,7 @@ def _computed(samples: Pixels, bits: int, notes: list[str]) -> Pixels:
 
 
 def _coloured(page: Any, samples: Pixels) -> Pixels:
-    """Look palette indices up; the channels behind them stay."""
+    """Look palette indices up; channels behind them do not change."""
     if page.colormap is None or samples.dtype.kind not in "bu":
         raise ReadError("the TIFF is damaged: palette colours without a palette")
     table = np.ascontiguousarray(page.colormap.T)
