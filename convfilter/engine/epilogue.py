@@ -327,19 +327,19 @@ class Range(Epilogue):
 
     def __init__(self, mapped: MappedStage, tone: Tone) -> None:
         super().__init__(mapped, tone)
-        self._found: list[Samples] = []
+        self._ends: list[Samples] = []
 
     @property
     def ends(self) -> tuple[float, float]:
         """The smallest and the largest finite value so far; infinity and minus infinity without any."""
-        found = [(math.inf, -math.inf), *(each.tolist() for each in self._found)]
-        return min(low for low, _ in found), max(high for _, high in found)
+        ends = [(math.inf, -math.inf), *(each.tolist() for each in self._ends)]
+        return min(low for low, _ in ends), max(high for _, high in ends)
 
     def store(self, region: Region, sums: Samples, pitch: int, alpha: Samples | None, step_rows: int = 0) -> list[Call]:
         """Return the call that widens the range."""
         plan, tone = self._mapped.plan, self._tone
         ends = np.array([np.inf, -np.inf])
-        self._found.append(ends)
+        self._ends.append(ends)
         rows, cols, channels = region.bottom - region.top, region.right - region.left, plan.output_channels
         where = sums, pitch, rows, cols, channels, channels - plan.alpha
         return [Call(WIDEN_RANGE.variant(V=sums.dtype), (*where, tone.scale, tone.divisor, tone.offset, ends))]

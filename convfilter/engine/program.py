@@ -184,15 +184,15 @@ class _Slotted:
 
 def _slots_of(calls: list[Call]) -> dict[Slot, tuple[list[int], list[int]]]:
     """Return the slots that calls name, with the lines and words of each."""
-    found: dict[Slot, tuple[list[int], list[int]]] = {}
+    references: dict[Slot, tuple[list[int], list[int]]] = {}
     for line, call in enumerate(calls):
         for word, value in enumerate(call.arguments, 2):
             slot = value.array if isinstance(value, Moving) else value
             if isinstance(slot, Slot):
-                lines, words = found.setdefault(slot, ([], []))
+                lines, words = references.setdefault(slot, ([], []))
                 lines.append(line)
                 words.append(word)
-    return found
+    return references
 
 
 def _line(call: Call, width: int) -> list[tuple[int, int, int]]:

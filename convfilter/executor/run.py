@@ -164,8 +164,8 @@ def _run_stages(
     while True:
         try:
             return group.run(source, sink)
-        except NotLocalError as found:
-            group = group.local_at(found.stage)
+        except NotLocalError as error:
+            group = group.local_at(error.stage)
             for end in (source, sink):
                 if not isinstance(end, np.ndarray):
                     end.restart()

@@ -98,18 +98,18 @@ class _Extremes(StageNode):
         """Return the strip that finds extremes, a few rows at a time, and passes them to the epilogue."""
         source, cols, steps = mapped.source, self.plan.cols, self._between
         windows, pitch = self._windows(mapped), cols.output * source.channels
-        found = at_a_cache_line(min(steps, self.rows) * pitch, source.dtype)
+        extremes = at_a_cache_line(min(steps, self.rows) * pitch, source.dtype)
 
         def program(rows: int) -> Program:
-            calls = windows.calls(source.slot, row_index, rows, steps, found, Counting(0, 0), pitch)
+            calls = windows.calls(source.slot, row_index, rows, steps, extremes, Counting(0, 0), pitch)
             if isinstance(epilogue, Store) and epilogue.converts:
                 place = Following(target.slot, 0, steps * pitch)
                 whole = np.arange(cols.output), cols.output, 0, cols.output, source.channels
-                picked = found, pitch, np.arange(rows), rows, *whole, 0.0, place, pitch
-                return Program([*calls, Call(LOAD.variant(S=found.dtype, A=target.dtype), picked)], steps)
+                picked = extremes, pitch, np.arange(rows), rows, *whole, 0.0, place, pitch
+                return Program([*calls, Call(LOAD.variant(S=extremes.dtype, A=target.dtype), picked)], steps)
             region = Region(0, rows, 0, cols.output)
             scratch = Scratch(self.plan.precision)
-            return Program([*calls, *epilogue.calls(scratch, region, found, pitch, steps)], steps)
+            return Program([*calls, *epilogue.calls(scratch, region, extremes, pitch, steps)], steps)
 
         return Strip.of_blocks(target, self.rows, steps, program)
 
@@ -155,9 +155,9 @@ def _of_tiles(
             for begin in range(0, height, BETWEEN_ROWS):
                 lines = np.arange(begin, min(begin + BETWEEN_ROWS, height))
                 region = Region(first + begin, first + begin + lines.size, 0, cols.output)
-                found = scratch.get("sums", lines.size * length)
-                along.write(between, lines, lines.size, found, 0, length, width * channels)
-                yield region, found, length
+                extremes = scratch.get("sums", lines.size * length)
+                along.write(between, lines, lines.size, extremes, 0, length, width * channels)
+                yield region, extremes, length
 
     return TileWorker(sums, epilogue, scratch)
 

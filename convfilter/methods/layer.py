@@ -108,15 +108,15 @@ def phases(axis: AxisPlan, top: int, bottom: int) -> tuple[slice, list[Phase]]:
     step = axis.step
     start = top + (axis.before - top) % step
     common = gcd(step, axis.dilation)
-    found = []
+    result = []
     for first in range(min(step, bottom - top)):
         taps = [tap for tap in range(axis.kernel) if (top + first + tap * axis.dilation - start) % step == 0]
         if taps:
             chosen = slice(taps[0], taps[-1] + 1, step // common)
             count = -(-(bottom - top - first) // step)
             place = (top + first + taps[0] * axis.dilation - start) // step
-            found.append(Phase(first, place, chosen, Windows(count, len(taps), 1, axis.dilation // common)))
-    return slice(start, bottom + axis.span, step), found
+            result.append(Phase(first, place, chosen, Windows(count, len(taps), 1, axis.dilation // common)))
+    return slice(start, bottom + axis.span, step), result
 
 
 class _Phases:

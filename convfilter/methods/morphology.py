@@ -112,17 +112,17 @@ class _Worker:
         height, length = region.bottom - region.top, (region.right - region.left) * channels
         kinds = {"erode": ("min",), "dilate": ("max",), "gradient": ("max", "min")}[self._kind]
         tile, rows, columns = self._load(region)
-        found = [self._extremes(kind, tile, rows, columns, region) for kind in kinds]
-        if self._stores and found[0].dtype == self._target.dtype:
+        extremes = [self._extremes(kind, tile, rows, columns, region) for kind in kinds]
+        if self._stores and extremes[0].dtype == self._target.dtype:
             out = self._target.rows(region.top, region.bottom)[:, region.left : region.right]
-            out[:] = found[0].reshape(out.shape)
+            out[:] = extremes[0].reshape(out.shape)
             return 0
         sums = self._scratch.get("sums", height * length)[: height * length]
-        sums[:] = found[0].reshape(-1)
+        sums[:] = extremes[0].reshape(-1)
         if len(kinds) == 1:
             calls = self._epilogue.calls(self._scratch, region, sums, length)
             return sum(call() for call in calls)
-        values = [each.reshape(height, -1, channels).astype(np.float64) for each in found]
+        values = [each.reshape(height, -1, channels).astype(np.float64) for each in extremes]
         return _store_difference(mapped, self._epilogue, region, values[0], values[1])
 
     def _load(self, region: Region) -> tuple[Samples, int, Columns]:
@@ -148,16 +148,16 @@ class _Worker:
         keys = self._scratch.get("keys", tile.size, whole)
         keys[:size] = samples.view(whole)
         flip_negatives(keys[:size])
-        found = self._under(kind, keys, rows, columns, region).copy()
+        extremes = self._under(kind, keys, rows, columns, region).copy()
         if kind == "min" and nan.any():  # a NaN wins
             largest = self._under("max", keys, rows, columns, region, rotated=False)
             flip_negatives(largest)
             is_nan = np.isnan(largest.view(tile.dtype))
-            flip_negatives(found)
-            found.view(tile.dtype)[is_nan] = np.nan
+            flip_negatives(extremes)
+            extremes.view(tile.dtype)[is_nan] = np.nan
         else:
-            flip_negatives(found)
-        return found.view(tile.dtype)
+            flip_negatives(extremes)
+        return extremes.view(tile.dtype)
 
     def _of_box(self, kind: str, tile: Samples, rows: int, columns: Columns, region: Region) -> Samples:
         plan, channels = self._mapped.plan, self._mapped.source.channels

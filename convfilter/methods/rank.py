@@ -139,10 +139,10 @@ class _Worker:
         values = values.reshape(shape)
         alpha = None
         if tile.weights is None:
-            values[:] = self._between(*self._found(tile, region, self._ranks), self._share).reshape(shape)
+            values[:] = self._between(*self._at_ranks(tile, region, self._ranks), self._share).reshape(shape)
             if tile.has_nan:
                 last = self._mapped.plan.kernel.nonzeros - 1
-                values[np.isnan(self._found(tile, region, (last, last))[0].reshape(shape))] = np.nan
+                values[np.isnan(self._at_ranks(tile, region, (last, last))[0].reshape(shape))] = np.nan
         else:
             assert isinstance(self._finder, _Sliding)
             values[:] = self._weighed(self._finder, tile, region)
@@ -155,7 +155,7 @@ class _Worker:
         calls = self._epilogue.store(region, values.reshape(-1), cols * channels, alpha)
         return sum(call() for call in calls)
 
-    def _found(self, tile: _Tile, region: Region, ranks: tuple[int, int]) -> tuple[Samples, Samples]:
+    def _at_ranks(self, tile: _Tile, region: Region, ranks: tuple[int, int]) -> tuple[Samples, Samples]:
         """Return the samples of two ranks."""
         size = (region.bottom - region.top) * (region.right - region.left) * self._mapped.source.channels
         out = [self._scratch.get(f"rank {number}", size, tile.keys.dtype)[:size] for number in range(2)]
@@ -187,8 +187,8 @@ class _Worker:
             apart = high.astype(np.float64)
             second = apart.copy()
             apart -= first
-            found = np.where(np.less(share, 0.5), first + apart * share, second - apart * (1 - np.asarray(share)))
-        return np.where(first == second, first, found)
+            between = np.where(np.less(share, 0.5), first + apart * share, second - apart * (1 - np.asarray(share)))
+        return np.where(first == second, first, between)
 
     def _load(self, region: Region) -> _Tile:
         """Load the samples of a region's windows."""
@@ -234,7 +234,7 @@ class _Worker:
             table, places = np.unique(samples, return_inverse=True)
         keys = np.zeros(size + BEHIND, np.int32)
         keys[:size] = places
-        return _Tile(keys, pitch, columns, lambda found: table[found], None, has_nan, weights)
+        return _Tile(keys, pitch, columns, lambda keys: table[keys], None, has_nan, weights)
 
 
 def _as_they_are(keys: Samples) -> Samples:
@@ -252,8 +252,8 @@ def flip_negatives(keys: Samples) -> None:
 
 
 def _flipped(keys: Samples) -> Samples:
-    found: Samples = (keys ^ ((keys >> 31) & np.int32(0x7FFFFFFF))).view(np.float32)
-    return found
+    samples: Samples = (keys ^ ((keys >> 31) & np.int32(0x7FFFFFFF))).view(np.float32)
+    return samples
 
 
 def loaded_tile(

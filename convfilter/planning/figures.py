@@ -37,7 +37,7 @@ class Figures:
 
 def figures(plan: Plan) -> tuple[Figures, ...]:
     """Return the figures of each stage of ``plan``, first to last."""
-    found = []
+    result = []
     for number, stage in enumerate(plan.stages):
         rows, cols = stage.fields
         samples = stage.rows.output * stage.cols.output * stage.output_channels
@@ -47,8 +47,8 @@ def figures(plan: Plan) -> tuple[Figures, ...]:
         direct = float(weights or stage.rows.kernel * stage.cols.kernel) * summed
         if isinstance(stage.stage.operator, Layer):
             direct /= stage.channels
-        found.append(Figures(rows, cols, weights, stage.multiply_adds * summed, direct, samples * itemsize))
-    return tuple(found)
+        result.append(Figures(rows, cols, weights, stage.multiply_adds * summed, direct, samples * itemsize))
+    return tuple(result)
 
 
 def _weights(stage: StagePlan) -> int:
@@ -71,5 +71,5 @@ def equivalent(plan: Plan) -> tuple[int, int, int] | None:
     plain = all(isinstance(stage.stage.operator, Correlation) for stage in stages)
     if len(stages) < 2 or not plain or any(stage.stage.stride != (1, 1) for stage in stages[:-1]):
         return None
-    found = figures(plan)
-    return found[-1].rows.size, found[-1].cols.size, sum(each.weights for each in found)
+    result = figures(plan)
+    return result[-1].rows.size, result[-1].cols.size, sum(each.weights for each in result)

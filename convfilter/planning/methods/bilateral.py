@@ -35,8 +35,8 @@ def _scratch_bytes(plan: StagePlan, _task: Task) -> int:
     """Return the memory of one thread, about: the tile, its planes with two for alpha, and means."""
     cols = plan.cols.output * plan.cols.stride + plan.cols.span
     tile = (plan.block_rows * plan.rows.stride + plan.rows.span) * cols
-    found = plan.block_rows * plan.cols.output * plan.channels
-    return np.dtype(plan.precision).itemsize * (tile * (2 * plan.channels + 2) + 3 * found)
+    outputs = plan.block_rows * plan.cols.output * plan.channels
+    return np.dtype(plan.precision).itemsize * (tile * (2 * plan.channels + 2) + 3 * outputs)
 
 
 BILATERAL = Method("bilateral", _cost, block_rows=_block_rows, has_own_blocks=True, scratch_bytes=_scratch_bytes)

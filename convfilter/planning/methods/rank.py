@@ -118,12 +118,12 @@ def rank_bytes(plan: StagePlan, _task: Task) -> int:
     """Return the approximate bytes of one thread: a tile, its keys, its result, histograms."""
     cols = min(plan.cols.output, strip_cols(plan)) * plan.cols.stride + plan.cols.span
     tile = (plan.block_rows * plan.rows.stride + plan.rows.span) * cols * plan.channels
-    found = plan.block_rows * min(plan.cols.output, strip_cols(plan)) * plan.channels
+    outputs = plan.block_rows * min(plan.cols.output, strip_cols(plan)) * plan.channels
     if plan.algorithm == "histograms":
-        return tile + 2 * found + 2 * 288 * cols
+        return tile + 2 * outputs + 2 * 288 * cols
     if plan.algorithm == "network":
-        return 4 * tile + 12 * found
-    return 24 * tile + 32 * found + 4 * 2**16
+        return 4 * tile + 12 * outputs
+    return 24 * tile + 32 * outputs + 4 * 2**16
 
 
 NETWORK = Method(
