@@ -19,7 +19,7 @@ COMMANDS = {
     "edges --laplacian": "laplacian laplace",
     "edges --kirsch": "kirsch compass",
     "blur --guided RADIUS": "guided guidedfilter",
-    "blur --bilateral SIGMA_SPACE,SIGMA_RANGE": "bilateral bilateralfilter surface",
+    "blur --bilateral SIGMA_SPACE,SIGMA_RANGE": "bilateral bilateralfilter surface denoise",
     "edges --canny SIGMA,LOW,HIGH": "canny",
     "edges --robinson": "robinson",
     "edges --farid magnitude": "farid",
@@ -43,6 +43,8 @@ COMMANDS = {
     "compare A B": "diff psnr ssim",
     "kernel list": "list filters kernels",
     "kernel show SPEC": "show",
+    "from LINE": "convert magick vips ffmpeg gmic scipy opencv translate",
+    "--version": "version",
     "info IN": "identify header vipsheader inspect show-info metadata size",
 }
 #: Filters that do not exist here, since they are not weighted sums.
@@ -167,6 +169,32 @@ FILTERS = {
     "invert": "negate negative",
     "threshold": "binarize binary",
     "leaky_relu": "leakyrelu",
+    "swish": "silu",
+    "clip": "clamp hardtanh relu6",
+    "shrink": "softshrink hardshrink",
+    "lppool": "lppool2d l2pool",
+    "instancenorm": "instancenorm2d",
+}
+#: Parameters of filters, each with names elsewhere; a filter has only some of these.
+PARAMETERS = {
+    "padding_mode": "mode border boundary edge",
+    "padding_value": "cval fill value",
+    "padding": "pad pads",
+    "stride": "strides step steps",
+    "dilation": "dilations rate",
+    "sigma": "std stddev radius",
+    "size": "ksize kernel_size window radius",
+    "truncate": "cut",
+    "angle": "theta orientation",
+    "wavelength": "lambda lambd lam",
+    "aspect": "gamma",
+    "phase": "psi",
+    "amount": "strength percent gain",
+    "slope": "negative_slope alpha",
+    "sigma_range": "sigma_color sigmacolor",
+    "p": "percentile quantile rank",
+    "scale": "factor gain",
+    "offset": "bias delta",
 }
 #: Filters without an equivalent filter here.
 PHRASES = {
@@ -219,6 +247,12 @@ def of_filter(word: str) -> str:
         if plain in words.split() or plain.replace("_", "") in words.split():
             return f"did you mean {name}?"
     return ""
+
+
+def of_parameter(word: str, known: Sequence[str]) -> str:
+    """Return the equivalent of another program's parameter among the known ones; "" if there is none."""
+    plain = word.lower().replace("-", "_")
+    return next((name for name, words in PARAMETERS.items() if name in known and plain in words.split()), "")
 
 
 def of_value(parameter: str, word: str, choices: Sequence[str]) -> str:

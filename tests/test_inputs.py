@@ -188,6 +188,16 @@ def test_a_standard_input_that_is_a_file_has_a_time() -> None:
     ("typed", "message"),
     [
         ("blur --sigma 3 a.png out.png", "no such option '--sigma'; did you mean --gaussian SIGMA?"),
+        ("negate a.png out.png", "no command is called 'negate'; did you mean 'convfilter apply -f invert'?"),
+        ("denoise a.png out.png", "did you mean 'convfilter blur --bilateral SIGMA_SPACE,SIGMA_RANGE'?"),
+        ("convert a.png out.png", "did you mean 'convfilter from LINE'?"),
+        ("version", "did you mean 'convfilter --version'?"),
+        ("apply -f silu a.png out.png", "no filter is called 'silu'; did you mean swish?"),
+        ("apply -f gabor:4,theta=30 a.png out.png", "gabor has no parameter 'theta'; did you mean angle?"),
+        ("apply -f box:3,mode=wrap a.png out.png", "box has no parameter 'mode'; did you mean padding_mode?"),
+        ("apply -f box:radius=2 a.png out.png", "box has no parameter 'radius'; did you mean size?"),
+        ("apply -f gaussian:radius=2 a.png out.png", "gaussian has no parameter 'radius'; did you mean sigma?"),
+        ("apply -f box:3,strde=2 a.png out.png", "box has no parameter 'strde'; did you mean stride? known are size"),
         ("blur --size 3 a.png out.png", "no such option '--size'; did you mean --box SIZE?"),
         ("blur --gausian 3 a.png out.png", "did you mean --gaussian?"),
         ("sharpen --radius 3 a.png out.png", "did you mean --sigma?"),
@@ -238,7 +248,7 @@ def test_the_right_word_is_suggested(typed: str, message: str, capfd: pytest.Cap
 
 
 def test_suggestions_are_commands_and_options_that_there_are(capfd: pytest.CaptureFixture[str]) -> None:
-    for line in synonyms.COMMANDS:
+    for line in synonyms.COMMANDS.keys() - {"--version"}:
         assert line.split()[0] in COMMANDS
     for command, table in synonyms.OPTIONS_OF.items():
         capfd.readouterr()

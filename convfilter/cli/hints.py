@@ -26,6 +26,9 @@ def of_command(word: str) -> str:
     meaning = _meaning(plain, synonyms.COMMANDS)
     if not meaning and plain in FILTERS:
         meaning = f"apply -f {FILTERS[plain].example}"
+    if not meaning:
+        filter_name = _meaning(plain, synonyms.FILTERS)
+        meaning = f"apply -f {FILTERS[filter_name].example}" if filter_name else ""
     if meaning:
         return f"{said}did you mean 'convfilter {meaning}'?"
     if _is_file(word):

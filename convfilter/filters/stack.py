@@ -228,7 +228,11 @@ def _typed_values(row: Filter, spec: FilterSpec) -> dict[str, Value]:
     for name, value in typed.items():
         if row.parameter(name) is None:
             known = [parameter.name for parameter in row.parameters] + list(row.stage_keywords)
-            raise SpecError(f"{value.where}: {row.name} has no parameter {shown(name)}; {_nearest(name, known)}")
+            from convfilter import synonyms
+
+            meant = synonyms.of_parameter(name, known)
+            advice = f"did you mean {meant}?" if meant else _nearest(name, known)
+            raise SpecError(f"{value.where}: {row.name} has no parameter {shown(name)}; {advice}")
     return typed
 
 
