@@ -19,6 +19,7 @@ from convfilter.report.page import exploring
 PHOTO = np.random.default_rng(9).integers(0, 256, (60, 70), np.uint8)
 DIGITS = example(13, 17)
 FILES = {"kernel", "layer", "convtranspose", "net"}
+BRANCHED = {"instancenorm"}
 
 STACKS = [
     (["box:3"], (0, 0)),
@@ -179,7 +180,9 @@ def test_padding_shows_what_it_holds_and_where_that_is_from():
     assert picture["values"][0][0] is None
 
 
-@pytest.mark.parametrize("row", [row for row in FILTERS.values() if row.name not in FILES], ids=lambda row: row.name)
+@pytest.mark.parametrize(
+    "row", [row for row in FILTERS.values() if row.name not in FILES | BRANCHED], ids=lambda row: row.name
+)
 def test_every_filter_can_be_explored(row):
     stages = stack.stages([row.example])
     found = exploration(stages, PHOTO, (0.5, 0.5))
@@ -200,6 +203,7 @@ def page_of(explored):
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [
+        ("instancenorm", "instancenorm, centred has branches, whose windows differ"),
         ("box:99", "the receptive field of one output is too large to be drawn pixel by pixel"),
         ("box:3,padding=40,padding_value=3", "the patch lies in the padding altogether"),
     ],

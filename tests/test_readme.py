@@ -64,6 +64,7 @@ def folder(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch
     for name in ("one", "two"):
         small.save(f"photos/{name}.jpg")
     (tmp_path / "emboss.txt").write_text(blocks("text")[0])
+    np.savez("conv1.npz", weight=np.ones((2, 3, 3, 3)))
     return tmp_path
 
 

@@ -20,6 +20,7 @@ from convfilter.filters import stack
 from convfilter.filters.stage import (
     Correlation,
     Gradient,
+    Join,
     Layer,
     NetworkOperator,
     Orientation,
@@ -93,6 +94,9 @@ def exploration(
     """
     pixels = np.atleast_3d(pixels) if goes_across(stages) else pixels
     stages = [replace(stage, map=None) for stage in expanded(stages)]
+    branched = next((stage.name for stage in stages if isinstance(stage.operator, Join)), None)
+    if branched is not None:
+        return f"{branched} has branches, whose windows differ"
     steps = _steps(stages, pixels.shape)
     most = max(step.channels for step in steps)
     if most > _MOST_CHANNELS:
