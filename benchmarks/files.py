@@ -51,7 +51,7 @@ FLOORS = {
     "Python": [sys.executable, "-c", "pass"],
 }
 #: What start-up may take, as a multiple of a floor.
-STARTUP = {"blur 512x512": (FLOOR, 1.6), "--help": ("Python", 6.0)}
+STARTUP = {"blur 512x512": (FLOOR, 1.35), "--help": ("Python", 6.0)}
 
 
 class Job(NamedTuple):
