@@ -43,9 +43,12 @@ SIZES = {"256": (256, 256, 3), "1": (1000, 1000, 3), "12": (3000, 4000, 3)}
 _WORKER = r"""
 import json, sys, time
 import numpy as np
-from convfilter.executor.run import run
 from convfilter.filters import stack
 from convfilter.planning import plan_stack
+try:
+    from convfilter.executor.run import run_array
+except ImportError:  # an older tree
+    from convfilter.engine.run import run as run_array
 
 kept = {}
 for line in sys.stdin:
@@ -59,7 +62,7 @@ for line in sys.stdin:
     clock = time.process_time if threads == 1 else time.perf_counter
     start = clock()
     for _ in range(repeat):
-        result = run(plan, image, out_dtype=np.dtype(out), threads=threads)
+        result = run_array(plan, image, out_dtype=np.dtype(out), threads=threads)
     took = clock() - start
     del result
     print(took / repeat, flush=True)
