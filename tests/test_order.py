@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convfilter.engine.order import bands_of, one_by_one, order_of, overlapped, places_of
+from convfilter.engine.order import bands_of, one_by_one, order_of, overlapped, pipelined, places_of
 
 
 @st.composite
@@ -192,3 +192,20 @@ def look_up(nodes, bands, rows, order):
                     there[k] |= dict(zip(at.tolist(), range(*nodes[k].rows_of(block)), strict=True))
         assert foreign[number] == (passed[number] >= bands[number].waits)
         passed[number] += 1
+
+
+@given(chains(), st.integers(1, 4), st.integers(1, 3))
+def test_nodes_compute_beside_each_other(nodes, together, size):
+    steps = order_of(nodes, 0, nodes[-1].blocks, together, [size] * len(nodes))
+    ticks = pipelined(nodes, steps)
+    check(nodes, ticks, places_of(nodes, ticks), together, size)
+    assert sorted(map(str, steps)) == sorted(str(step) for tick in ticks for step in tick)
+
+
+def test_a_pipeline_has_a_step_of_each_node_in_a_tick():
+    same = {(block, 0): {block} for block in range(10)}
+    nodes = [node_of(10, {}, ()), node_of(10, same, (1,)), node_of(10, same, (1,))]
+    ticks = pipelined(nodes, order_of(nodes, 0, 10))
+    assert len(ticks) == 12
+    assert sorted(ticks[5]) == [(0, [5]), (1, [4]), (2, [3])]
+    assert [rows for rows, _ in places_of(nodes, ticks)] == [16, 16]

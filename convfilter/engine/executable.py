@@ -73,7 +73,10 @@ class Executable:
         self._sink.put(sink)
         for lane in self._lanes.values():
             lane.begin()
-        if not schedule.rows:
+        if len(schedule.bands) == 1:
+            with np.errstate(over="ignore", invalid="ignore"):
+                self._lane_of(0).run(schedule.bands[0].ticks)
+        elif not schedule.rows:
             idle = list(self._lanes.values())
             run_blocks([band.ticks for band in schedule.bands], lambda: self._any_lane(idle).run, schedule.threads)
         else:
@@ -95,15 +98,18 @@ class Executable:
         return buffers + sum(tables + lane.held_bytes() for lane in self._lanes.values())
 
     def _run_band(self, number: int, meeting: _Meeting) -> None:
-        band = self._schedule.bands[number]
-        if number not in self._lanes:
-            self._lanes[number] = self._lane(band.places, self._schedule.sharing)
-        run = self._lanes[number].run
+        band, run = self._schedule.bands[number], self._lane_of(number).run
         run(band.ticks[: band.ready])
         meeting.begin(number)
         run(band.ticks[band.ready : band.waits])
         if band.waits < len(band.ticks) and meeting.wait_for_those_below(number):
             run(band.ticks[band.waits :])
+
+    def _lane_of(self, number: int) -> _Lane:
+        """Return the lane of a band, whose line buffers follow the band's own order."""
+        if number not in self._lanes:
+            self._lanes[number] = self._lane(self._schedule.bands[number].places, self._schedule.sharing)
+        return self._lanes[number]
 
     def _lane(self, places: Sequence[Indices], sharing: Sequence[int]) -> _Lane:
         buffers = [LineBuffer(Slot(samples), held) for samples, held in zip(self._buffers, places, strict=True)]
@@ -169,6 +175,8 @@ class _Lane:
                 for task in tasks:
                     self._do(task)
             else:
+                if len(steps) > 1:  # each thread begins with its share of every node, and helps the others at the end
+                    tasks = [task for first in range(threads) for task in tasks[first::threads]]
                 run_blocks(tasks, self._worker, threads)
             for number, rows in steps:
                 if self._watched[number] is not None:

@@ -94,6 +94,24 @@ def overlapped(nodes: Sequence[Node], steps: Sequence[Step]) -> list[Tick]:
     return [tick for tick in (*ticks, computed) if tick]
 
 
+def pipelined(nodes: Sequence[Node], steps: Sequence[Step]) -> list[Tick]:
+    """Return ticks with a step of each node, which reads blocks of earlier ticks: threads wait once for all nodes.
+
+    Each step is in the first tick after those of its inputs and after the node's step before.
+    """
+    ticks: list[Tick] = []
+    times: list[dict[int, int]] = [{} for _ in nodes]  # of each block
+    after = [0] * len(nodes)  # each node's last step
+    for (number, blocks), reads in zip(steps, _reads(nodes, steps), strict=True):
+        inputs = [times[source][block] + 1 for source, needed in reads for block in needed]
+        time = after[number] = max([after[number], *inputs])
+        after[number] += 1
+        times[number].update(dict.fromkeys(blocks, time))
+        ticks += [[] for _ in range(time + 1 - len(ticks))]
+        ticks[time].append((number, blocks))
+    return ticks
+
+
 def places_of(nodes: Sequence[Node], ticks: Sequence[Tick], staying: Blocks | None = None) -> Places:
     """Return, for each node but the last, the rows of its line buffer, and the place in it of each row.
 

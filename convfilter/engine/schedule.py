@@ -1,9 +1,8 @@
 """The schedule: how threads share the work of a group of nodes, and the line buffers that this takes.
 
-- Side by side: each thread computes a band of the result, and all that it needs. Nobody waits.
-- Step by step: threads share the blocks of each node in turn, where bands would need too much of the same, or too much
-  memory.
-- Node by node: a step computes a whole result, if all of them are small.
+- By bands: each thread computes a band of rows of the result, and all that it needs.
+- By ticks: threads share the blocks of all nodes, where bands would need too much of the same, or too much memory.
+- By whole results, of one node after the other, where ticks would be shared and all results are small.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from convfilter.engine.node import Node
-from convfilter.engine.order import Band, Step, Tick, bands_of, one_by_one, order_of, overlapped, places_of
+from convfilter.engine.order import Band, Step, Tick, bands_of, one_by_one, order_of, overlapped, pipelined, places_of
 from convfilter.record import record
 
 #: Least multiply-adds of a run, or of a step that threads share, for which a second thread saves more time than it
@@ -83,7 +82,12 @@ def scheduled(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
         steps = order_of(nodes, 0, blocks, within if held > _ROOMY else sizes[-1], sizes)
     count = Counter(number for number, _ in steps)
     sharing = [within if _cost(node) > WORTH_A_THREAD * count[number] else 1 for number, node in enumerate(nodes)]
-    return Schedule(1, sharing, *_one_band(nodes, overlapped(nodes, steps)))
+    if is_in_order:
+        return Schedule(1, sharing, *_one_band(nodes, overlapped(nodes, steps)))
+    beside, rows = _one_band(nodes, pipelined(nodes, steps))
+    if _bytes(nodes, rows) + within * own > room:
+        beside, rows = _one_band(nodes, one_by_one(steps))
+    return Schedule(1, sharing, beside, rows)
 
 
 def _single(steps: list[Step]) -> Band:
