@@ -259,7 +259,7 @@ def _require_below(config: str, path: str) -> None:
     folder, target = (os.path.realpath(each) for each in (os.path.dirname(config), path))
     if not is_below(target, folder) or not os.path.isfile(target):
         raise UsageError(
-            f"{config}: {named(path)} is no file below the folder of the configuration, which was found by itself; "
+            f"{config}: {named(path)} is no file below the folder of the configuration, which no option names; "
             "name the configuration with --config to read it"
         )
 

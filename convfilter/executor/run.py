@@ -117,7 +117,7 @@ def _require_fit(plan: Plan, shape: tuple[int, ...], dtype: np.dtype[np.generic]
 def whole_because(plan: Plan) -> str:
     """Return why a plan needs its whole input at once; "" if rows may come one by one."""
     if any(takes_range([stage]) for stage in plan.stages):
-        return "the range of all samples is looked for (normalize, map=stretch)"
+        return "the range of all samples must be known first (normalize, map=stretch)"
     if any(stage.branches for stage in plan.stages):
         return "branches of a network read the same rows"
     if any(stage.stage.padding_mode == "wrap" and stage.rows.before > 0 for stage in plan.stages):

@@ -167,7 +167,7 @@ def of_nan(samples: int, fmt: Format) -> Iterator[Loss]:
         yield Loss(
             f"{fmt.name} holds nothing but numbers, and {count} (NaN)",
             severe=True,
-            remedy=f"use {floats}, say with {{nan}} what is stored there, 0 (black) to 1 (white), "
+            remedy=f"use {floats}, choose the value to store, 0 (black) to 1 (white), with {{nan}}, "
             f"or store black with {_ALLOW_LOSS}",
         )
 

@@ -59,10 +59,10 @@ def _gaussian_blur(arguments: Arguments, found: Translation) -> None:
     if across <= 0 and cols in _SMALL and rows in _SMALL:
         (over, line), (below, column) = _SMALL[cols], _SMALL[rows]
         found.add(kernel_of([[a * b for b in line] for a in column], f"scale=1/{over * below}"))
-        found.note("without a sigma OpenCV takes weights of its own for small sizes")
+        found.note("without a sigma OpenCV uses fixed weights for small sizes")
     elif not cols:
         found.add(f"gaussian:{pair(across, down)}")
-        found.note("OpenCV chooses the size of the kernel by sigma; convfilter's Gaussian is not cut and is normalized")
+        found.note("OpenCV chooses the size of the kernel by sigma; convfilter's Gaussian is not cut and is normalised")
     else:
         if across <= 0:
             across, down = (0.3 * ((side - 1) * 0.5 - 1) + 0.8 for side in (cols, rows))

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from convfilter.errors import UsageError, shown
 
-GAUSSIAN = "convfilter's Gaussian is not cut and is normalized"
+GAUSSIAN = "convfilter's Gaussian is not cut and is normalised"
 ROUNDED = "rounds after each pass and each filter; convfilter rounds once, at the end"
 NUMBER = r"\d*\.?\d+"
 #: Larger matrices are written into a file, not into a line.

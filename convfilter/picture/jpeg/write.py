@@ -30,7 +30,7 @@ from convfilter.record import replace
 _UNITS = {0: ("444", 8, 8), 1: ("422", 16, 8), 2: ("420", 16, 16)}
 #: Markers between the start of a file and its tables: APP0 to APP15, COM.
 _SEGMENTS = frozenset((*range(0xE0, 0xF0), 0xFE))
-#: What the encoder writes in front of the data is shorter: two quantization and four Huffman tables.
+#: Upper bound for the header of the encoder: two quantisation and four Huffman tables.
 _MOST_HEAD_BYTES = 1 << 12
 _SOF0, _RST0 = 0xC0, 0xD0
 _RESTARTS = 8
@@ -109,7 +109,7 @@ def why_not_direct(shape: tuple[int, ...], parameters: Mapping[str, Any]) -> str
     colour = channels == 3
     subsampling = parameters.get("subsampling", 2 if colour else 0)
     if parameters["progressive"] or parameters["optimize"]:
-        return "a progressive or optimized JPEG is encoded in one piece"
+        return "a progressive or optimised JPEG is encoded in one piece"
     if _quality(parameters, tables=1 + colour) is None:
         return "the JPEG keeps tables that are of no quality, and is encoded in one piece"
     # The subsampling of a grey picture affects only the padding of its edge, which is Pillow's choice.
