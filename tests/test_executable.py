@@ -336,8 +336,7 @@ def test_a_child_goes_on_with_what_its_parent_has_kept():
     np.testing.assert_array_equal(run_array(plan, other).pixels, expected)
 
 
-def test_parts_alike_share_what_is_prepared(monkeypatch):
-    monkeypatch.setattr(chunks, "_plans", {})
+def test_parts_alike_share_what_is_prepared():
     shape, cuts = (128, 400, 3), range(0, 400, 50)
     plan = plan_stack([STAGES["gaussian"]], shape, "uint8")
     image = picture(shape, "uint8", 0)

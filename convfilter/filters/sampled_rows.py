@@ -20,7 +20,6 @@ ORIENTATION = "orientation shows the direction in which the luminance rises as h
 _AXES = ("x", "y", "magnitude", "orientation")
 _SIGMA_WHOLE = Number("SIGMA", minimum=0.3, maximum=_MOST_SIGMA_WHOLE)
 _ANGLE = Number("DEGREES", minimum=-360, maximum=360)
-_LEVEL = Number("LEVEL")
 
 
 def _roberts(axis: str) -> Stage:
