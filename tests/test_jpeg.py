@@ -145,10 +145,11 @@ def test_quality_is_kept_by_its_tables(tmp_path, quality, subsampling, progressi
 
 def test_quality_and_subsampling_that_are_asked_for(tmp_path):
     data = encoded(scene(), quality=50, subsampling=2)
-    with rewritten(data, tmp_path / "a.jpg", quality=95, subsampling="4:4:4") as image:
-        expected = Image.open(io.BytesIO(encoded(scene(), quality=95)))
-        assert image.quantization == expected.quantization
-        assert get_sampling(image) == 0
+    for quality in (20, 50, 95):  # at 50, the tables are those of the standard themselves
+        with rewritten(data, tmp_path / "a.jpg", quality=quality, subsampling="4:4:4") as image:
+            expected = Image.open(io.BytesIO(encoded(scene(), quality=quality)))
+            assert image.quantization == expected.quantization
+            assert get_sampling(image) == 0
     with rewritten(data, tmp_path / "b.jpg", quality=95) as image:
         assert get_sampling(image) == 2
 
