@@ -141,6 +141,8 @@ def test_plan_shows_what_runs_together(monkeypatch):
     assert [group["stages"] for group in shown] == [[1, 2], [3, 4]]
     # A block and what a block looks at of 16 rows each, of 4000 x 3 float32 samples.
     assert 16 * 48_000 < shown[0]["held_bytes"] < 4 * 16 * 48_000
+    wide = planned(["gaussian:1", "sobel:magnitude", "normalize", "maxpool:2"], (3000, 4000, 3), "float64")
+    assert plan_text.as_json(wide)["groups"][0]["held_bytes"] == 2 * shown[0]["held_bytes"]
 
 
 # Against the oracle --------------------------------------------------------------------

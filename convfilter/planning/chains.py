@@ -23,15 +23,14 @@ _COARSE_DEMAND = 256
 COARSE_GROUP = 16
 
 
-def groups(stages: Sequence[StagePlan]) -> tuple[Group, ...]:
-    """Cut a stack into groups of stages that run together, first to last."""
-    firsts = [0] + [number for number in range(1, len(stages)) if not _continues(stages[number - 1], stages[number])]
-    return tuple(_group(stages, first, last) for first, last in zip(firsts, [*firsts[1:], len(stages)], strict=True))
+def groups(stages: Sequence[StagePlan], between: np.dtype[np.generic]) -> tuple[Group, ...]:
+    """Cut a stack into groups of stages that run together, first to last.
 
-
-def _continues(before: StagePlan, after: StagePlan) -> bool:
-    """Whether ``after`` can consume rows while ``before`` produces them."""
-    return _takes_rows(after)
+    ``between`` is the sample type of results between two stages.
+    """
+    firsts = [0] + [number for number in range(1, len(stages)) if not _takes_rows(stages[number])]
+    ends = zip(firsts, [*firsts[1:], len(stages)], strict=True)
+    return tuple(_group(stages, first, last, between) for first, last in ends)
 
 
 def _takes_rows(stage: StagePlan) -> bool:
@@ -41,7 +40,7 @@ def _takes_rows(stage: StagePlan) -> bool:
     return not is_range
 
 
-def _group(stages: Sequence[StagePlan], first: int, last: int) -> Group:
+def _group(stages: Sequence[StagePlan], first: int, last: int, between: np.dtype[np.generic]) -> Group:
     chosen = stages[first:last]
     if len(chosen) == 1:
         return Group(first, last)
@@ -50,19 +49,19 @@ def _group(stages: Sequence[StagePlan], first: int, last: int) -> Group:
         min(rows_needed(stage, block) + 2 * before, stage.rows.input)
         for stage, block, before in zip(chosen[1:], blocks[1:], blocks, strict=False)
     )
-    return Group(first, last, blocks, held, held_bytes(chosen, held))
+    return Group(first, last, blocks, held, held_bytes(chosen, held, between))
 
 
-def held_bytes(stages: Sequence[StagePlan], held_rows: Sequence[int]) -> int:
+def held_bytes(stages: Sequence[StagePlan], held_rows: Sequence[int], between: np.dtype[np.generic]) -> int:
     """Return the bytes of the line buffers behind each stage but the last."""
-    itemsize = np.dtype(np.float32).itemsize
-    rows = zip(held_rows, stages, strict=False)
-    between = sum(count * stage.cols.output * stage.output_channels * itemsize for count, stage in rows)
-    return between + sum(_kept_bytes(stage) for stage in stages)
+    samples = sum(
+        count * stage.cols.output * stage.output_channels for count, stage in zip(held_rows, stages, strict=False)
+    )
+    return samples * between.itemsize + sum(_decimated_bytes(stage) for stage in stages)
 
 
-def _kept_bytes(stage: StagePlan) -> int:
-    """Return the bytes of a multirate Gaussian's coarse rows, before and after their horizontal pass."""
+def _decimated_bytes(stage: StagePlan) -> int:
+    """Return the bytes of a multirate Gaussian's decimated rows, before and after their horizontal pass."""
     rates = coarse_rates(stage)
     if rates is None:
         return 0

@@ -66,7 +66,7 @@ class Plan:
         """Groups of stages that run together, first to last."""
         if len(self.stages) == 1:
             return (Group(0, 1),)
-        return groups(self.stages)
+        return groups(self.stages, self.between)
 
     @property
     def output_shape(self) -> tuple[int, ...]:
