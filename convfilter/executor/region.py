@@ -6,7 +6,8 @@ import numpy as np
 
 from convfilter.engine.buffer import Samples
 from convfilter.executor.chunks import Chunk, Side, chunk_of, grid_of, run_chunk
-from convfilter.executor.run import run_array, whole_because
+from convfilter.executor.group import takes_range
+from convfilter.executor.run import run_array
 from convfilter.filters.stage import Constant, MaxIndices
 from convfilter.machine.cores import cores_lately
 from convfilter.planning import AxisPlan, Plan
@@ -67,8 +68,10 @@ def run_region(
 
 def _is_of_whole(plan: Plan) -> bool:
     """Whether a rectangle depends on the whole picture: on the range of its samples, or on positions in it."""
-    placed = any(stage.branches or isinstance(stage.stage.operator, MaxIndices | Constant) for stage in plan.stages)
-    return placed or "range of all samples" in whole_because(plan)
+    return any(
+        stage.branches or isinstance(stage.stage.operator, MaxIndices | Constant) or takes_range([stage])
+        for stage in plan.stages
+    )
 
 
 def _on_grid(axis: AxisPlan, step: int, span: Span) -> Span:
