@@ -16,7 +16,7 @@ from convfilter.filters import footprints
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Bilateral, Canny, Guided, Morphology, PaddingMode, Rank
 from convfilter.guides import samples_of
-from convfilter.keywords import FilterKeywords, Image, ImageLike, RunKeywords, documented, whole_pair
+from convfilter.keywords import FilterKeywords, Image, ImageLike, IntPair, RunKeywords, documented, whole_pair
 
 #: N, (rows, cols), "disk:RADIUS", or an array that is nonzero where a pixel belongs to the window.
 WindowLike: TypeAlias = int | tuple[int, int] | str | npt.NDArray[np.generic] | list[list[float]]
@@ -282,7 +282,9 @@ def guided_filter(
     eps: float = 0.01,
     guide: ImageLike | None = None,
     *,
+    stride: IntPair = 1,
     padding_mode: PaddingMode = "edge",
+    dilation: IntPair = 1,
     **keywords: Unpack[RunKeywords],
 ) -> Image:
     """Guided filter: a linear function of the guide is fitted to the image in each window, and all fits are averaged.
@@ -298,8 +300,12 @@ def guided_filter(
     guide : (H, W) or (H, W, 3) array, optional
         Image whose edges stay sharp, used for all channels; three colours are fitted together, by their covariance. By
         default each channel is its own guide.
+    stride : int or (rows, cols)
+        Distance in pixels between two outputs, at least 1; the rows and columns between are not returned.
     padding_mode : {"edge", "reflect", "symmetric", "wrap"}
         Samples beyond the border, for both means.
+    dilation : int or (rows, cols)
+        Distance in pixels between two pixels of a window, at least 1, for both means.
     **keywords
         See Other Parameters.
 
@@ -330,7 +336,7 @@ def guided_filter(
             raise ParameterError(f"a guide is an image, got an array of shape {array.shape}")
         samples = samples_of(array)
     operator = Guided(whole_pair(radius, "radius")[0], eps, samples)
-    settled: Any = {**keywords, "padding_mode": padding_mode}
+    settled: Any = {**keywords, "stride": stride, "padding_mode": padding_mode, "dilation": dilation}
     return run_operator(image, "guided", operator, settled)
 
 

@@ -216,6 +216,7 @@ _WINDOWS = (
     "kirsch",
     "bilateral:1.5,0.1",
     "guided:3,eps=0.01",
+    "guided:2,padding_mode=reflect,stride=2x3,dilation=3x2",
 )
 
 

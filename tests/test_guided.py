@@ -16,18 +16,20 @@ def picture(dtype, shape=(33, 40, 3)):
     return RNG.integers(0, np.iinfo(dtype).max + 1, shape).astype(dtype)
 
 
-def means(samples, radius, mode):
-    padded = np.pad(samples, ((radius, radius), (radius, radius)), mode=mode)
-    views = np.lib.stride_tricks.sliding_window_view(padded, (2 * radius + 1,) * 2)
-    return views.mean(axis=(2, 3))
+def means(samples, radius, mode, dilation=(1, 1)):
+    padded = np.pad(samples, [(radius * apart,) * 2 for apart in dilation], mode=mode)
+    views = np.lib.stride_tricks.sliding_window_view(padded, [2 * radius * apart + 1 for apart in dilation])
+    return views[..., :: dilation[0], :: dilation[1]].mean(axis=(2, 3))
 
 
-def expected(image, guide, radius, eps, mode):
+def expected(image, guide, radius, eps, mode, stride=(1, 1), dilation=(1, 1)):
     """He's formulas, on samples whose white is 1."""
-    mean, mean_guide = means(image, radius, mode), means(guide, radius, mode)
-    slope = means(guide * image, radius, mode) - mean_guide * mean
-    slope /= means(guide * guide, radius, mode) - mean_guide**2 + eps
-    return means(slope, radius, mode) * guide + means(mean - slope * mean_guide, radius, mode)
+    geometry = radius, mode, dilation
+    mean, mean_guide = means(image, *geometry), means(guide, *geometry)
+    slope = means(guide * image, *geometry) - mean_guide * mean
+    slope /= means(guide * guide, *geometry) - mean_guide**2 + eps
+    result = means(slope, *geometry) * guide + means(mean - slope * mean_guide, *geometry)
+    return result[:: stride[0], :: stride[1]]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
@@ -48,18 +50,99 @@ def test_lines_are_those_of_the_formulas(dtype, radius, mode):
     assert cf.guided_filter(image, radius, padding_mode=mode).dtype == dtype
 
 
-def expected_by_colours(image, guide, radius, eps, mode):
+def expected_by_colours(image, guide, radius, eps, mode, stride=(1, 1), dilation=(1, 1)):
     """He's formulas for a guide of three colours: a system of equations for each window."""
-    mean, means_of_guide = means(image, radius, mode), [means(guide[..., c], radius, mode) for c in range(3)]
+    geometry = radius, mode, dilation
+    mean, means_of_guide = means(image, *geometry), [means(guide[..., c], *geometry) for c in range(3)]
     matrix, right = np.zeros((*image.shape, 3, 3)), np.zeros((*image.shape, 3, 1))
     for c in range(3):
-        right[..., c, 0] = means(guide[..., c] * image, radius, mode) - means_of_guide[c] * mean
+        right[..., c, 0] = means(guide[..., c] * image, *geometry) - means_of_guide[c] * mean
         for d in range(3):
-            products = means(guide[..., c] * guide[..., d], radius, mode)
+            products = means(guide[..., c] * guide[..., d], *geometry)
             matrix[..., c, d] = products - means_of_guide[c] * means_of_guide[d] + eps * (c == d)
     slopes = np.linalg.solve(matrix, right)[..., 0]
     shift = mean - sum(slopes[..., c] * means_of_guide[c] for c in range(3))
-    return sum(means(slopes[..., c], radius, mode) * guide[..., c] for c in range(3)) + means(shift, radius, mode)
+    result = sum(means(slopes[..., c], *geometry) * guide[..., c] for c in range(3)) + means(shift, *geometry)
+    return result[:: stride[0], :: stride[1]]
+
+
+#: Strides below and beyond windows, dilations below and beyond the picture's sides, with and without a common factor.
+GEOMETRIES = [
+    (2, (2, 2), (1, 1)),
+    (3, (3, 1), (1, 1)),
+    (1, (7, 50), (1, 1)),
+    (4, (1, 1), (2, 3)),
+    (2, (1, 1), (40, 60)),
+    (2, (2, 4), (2, 2)),
+    (2, (3, 2), (2, 3)),
+    (2, (6, 1), (4, 1)),
+    (1, (5, 5), (3, 2)),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("mode", ["edge", "symmetric", "reflect", "wrap"])
+@pytest.mark.parametrize(("radius", "stride", "dilation"), GEOMETRIES)
+def test_stride_and_dilation_are_those_of_the_formulas(dtype, mode, radius, stride, dilation):
+    image = picture(dtype, (150, 41, 2))
+    white = 1 if dtype == np.float32 else np.iinfo(dtype).max
+    gray, colours = picture(np.uint8, (150, 41)), picture(np.uint8, (150, 41, 3))
+    for guide in (None, gray, colours):
+        keywords = {"padding_mode": mode, "stride": stride, "dilation": dilation}
+        real = {**keywords, "dtype": np.float32}
+        result = cf.guided_filter(image, radius, 0.01, guide, threads=1, **real)
+        assert result.tobytes() == cf.guided_filter(image, radius, 0.01, guide, threads=3, **real).tobytes()
+        for channel in range(2):
+            samples = image[..., channel] / white
+            one = expected if guide is not colours else expected_by_colours
+            own = samples if guide is None else guide / 255
+            values = one(samples, own, radius, 0.01, mode, stride, dilation) * white
+            np.testing.assert_allclose(result[..., channel], values, rtol=1e-5, atol=1e-5 * white)
+        if dtype != np.float32:
+            stored = cf.guided_filter(image, radius, 0.01, guide, **keywords)
+            assert stored.dtype == dtype
+            np.testing.assert_allclose(stored, result.clip(0, white), atol=0.5 + 1e-5 * white)
+
+
+@pytest.mark.parametrize(("radius", "stride", "dilation"), GEOMETRIES)
+def test_stride_leaves_rows_and_columns_of_any_picture(radius, stride, dilation, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    image = np.dstack([picture(np.uint8, (201, 40, 3)), RNG.choice([0, 51, 255], (201, 40)).astype(np.uint8)])
+    spec = f"guided:radius={radius},eps=0.02,dilation={dilation[1]}x{dilation[0]}"
+    both = f"{spec},stride={stride[1]}x{stride[0]}"
+    for how in ({}, {"gray": True}, {"padding_mode": "reflect", "scale": 0.5, "offset": 0.25}, {"dtype": np.float32}):
+        every = cf.apply(image, spec, alpha=True, **how)[:: stride[0], :: stride[1]].astype(float)
+        np.testing.assert_allclose(cf.apply(image, both, alpha=True, **how), every, rtol=1e-6, atol=1e-4)
+    cf.write("in.png", image)
+    by_rows = cf.apply(image, both, alpha=True)
+    assert run(["apply", "-f", both, "in.png", "out.png"]) == 0
+    np.testing.assert_array_equal(cf.read("out.png").pixels, by_rows)
+    options = ["--stride", f"{stride[1]}x{stride[0]}", "--dilation", f"{dilation[1]}x{dilation[0]}"]
+    assert run(["blur", "--guided", str(radius), "--eps", "0.02", *options, "in.png", "typed.png"]) == 0
+    np.testing.assert_array_equal(cf.read("typed.png").pixels, by_rows)
+
+
+def test_a_stack_of_blocks_is_the_whole():
+    image = picture(np.uint8, (700, 30))
+    parts = cf.apply(image, "box:3", "guided:2,stride=3,dilation=2", "box:3", threads=1, dtype=np.float32)
+    box, guided = cf.apply(image, "box:3", dtype=np.float32), {"stride": 3, "dilation": 2}
+    middle = cf.guided_filter(box / np.float32(255), 2, 0.01, **guided)
+    np.testing.assert_allclose(parts, cf.apply(middle, "box:3") * 255, atol=1e-2)
+    values = expected(image / 255, image / 255, 2, 0.01, "edge", (3, 3), (2, 2)) * 255
+    np.testing.assert_allclose(cf.guided_filter(image, 2, dtype=np.float32, **guided), values, atol=1e-3)
+
+
+@pytest.mark.parametrize(("stride", "dilation"), [((1, 1), (3, 2)), ((2, 3), (3, 2)), ((11, 1), (1, 1))])
+def test_what_is_no_number_stays_in_its_dilated_windows(stride, dilation):
+    image = picture(np.float32, (90, 40))
+    spoilt = image.copy()
+    spoilt[33, 22] = np.nan
+    down, along = abs(np.arange(90) - 33), abs(np.arange(40) - 22)
+    near = np.logical_and.outer(
+        *((gap <= 4 * apart) & (gap % apart == 0) for gap, apart in zip((down, along), dilation, strict=True))
+    )
+    result = cf.guided_filter(spoilt, 2, padding_mode="reflect", stride=stride, dilation=dilation)
+    np.testing.assert_array_equal(np.isnan(result), near[:: stride[0], :: stride[1]])
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])

@@ -163,7 +163,7 @@ WINDOW_ROWS = (
                 "A picture as large whose edges are kept; if left out, those of each channel itself.",
             ),
         ),
-        ("padding_mode", "scale", "offset", "map"),
+        ("stride", "padding_mode", "dilation", "scale", "offset", "map"),
         source="He, Sun and Tang, Guided image filtering, 2010",
     ),
     _morphology_row("tophat", "tophat", "White top hat: what an opening takes away.", "f - open(f)", _MEYER),

@@ -2,12 +2,15 @@
 
 Window sums move down the columns and along the rows in machine code, in double precision: the cost does not depend on
 the radius.
+
+With dilation D, every D-th row and column is a picture of its own, and its windows are dense. Those of the columns lie
+side by side in each row; those of the rows are filtered one after the other. Stride drops results.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +30,7 @@ from convfilter.methods.bilateral import SPLIT
 from convfilter.methods.layer import central_alpha
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR
+from convfilter.planning.arithmetic import AxisPlan
 
 FIT = Loop("guided", "fit", "D* D* i8 i8 i8 i8 i8 D D D D* D* D* D* i8")
 FIT_COLOURS = Loop("guided", "fit_colours", "D* i8 D* i8 i8 i8 i8 D D D D* D* D* i8 D* i8")
@@ -64,14 +68,23 @@ class _Worker:
         operator = mapped.plan.stage.operator
         assert isinstance(operator, Guided) and not isinstance(operator.guide, str)
         self._mapped, self._epilogue, self._picture, self._radius = mapped, epilogue, picture, operator.radius
-        height, self._width, radius = mapped.plan.rows.input, mapped.plan.cols.input, operator.radius
-        mode = mapped.plan.stage.padding_mode
-        #: The picture's row and column at each place of an axis that is padded by the radius.
-        self._rows = index_map(height, radius, height + 2 * radius, mode)
-        cols = index_map(self._width, radius, self._width + 2 * radius, mode)
-        self._columns = Columns(cols, radius, self._width, cols[:0])
+        radius, cols_apart = operator.radius, mapped.plan.cols.dilation
+        #: The picture's row at each place of an axis that is padded for one mean.
+        self._rows = _padded(mapped, mapped.plan.rows, radius)
+        cols, width = _padded(mapped, mapped.plan.cols, radius), mapped.plan.cols.input
+        first = np.arange(cols.size) % cols_apart
+        order = np.argsort(first, kind="stable")
+        order = order[first[order] < width]  # no window begins beyond the picture
+        window = np.empty(width, np.int64)
+        window[order[order < width]] = np.flatnonzero(order < width)
+        run = (radius, width) if cols_apart == 1 else (0, 0)
+        self._columns = Columns(cols[order], *run, cols[:0])
+        #: Windows along a row, those across two of the pictures side by side included.
+        self._width = order.size - 2 * radius
+        #: Window of each loaded column, and of each output.
+        self._windows, self._outputs = window[cols[order]], window[:: mapped.plan.cols.stride]
         lanes = vector_bytes() // 8
-        self._pitch, self._line = (-(-size // lanes) * lanes for size in (cols.size, self._width))
+        self._pitch, self._line = (-(-size // lanes) * lanes for size in (order.size, self._width))
         self._behind = lanes
         self._scratch = Scratch(np.float64)
         source = mapped.source
@@ -87,30 +100,49 @@ class _Worker:
 
     def __call__(self, rows: Rows) -> int:
         """Store output rows ``top`` to ``bottom - 1``; returns how many samples were clipped."""
-        top, bottom = rows
-        radius, source = self._radius, self._mapped.source
-        needed = self._rows[top : bottom + 2 * radius]
-        runs = list(_runs(np.unique(needed)))
-        loaded = np.concatenate([self._rows[first : last + 2 * radius] for first, last in runs])
-        starts = np.cumsum([0, *(last - first + 2 * radius for first, last in runs)])
+        (top, bottom), axis, cols = rows, self._mapped.plan.rows, self._mapped.plan.cols
+        if axis.stride == axis.dilation == cols.stride == cols.dilation == 1:
+            return self._store(rows, self._filtered(range(top, bottom)))
+        channels = self._mapped.source.channels
+        size = (bottom - top) * cols.output * channels
+        results = self._scratch.get("results", size)[:size].reshape(bottom - top, cols.output, channels)
+        period = math.lcm(axis.stride, axis.dilation)
+        # Rows between outputs further apart than their windows are neither needed nor there.
+        together = period // axis.stride if period <= axis.span else bottom - top
+        for first in range(top, min(bottom, top + together)):
+            last = bottom - 1 - (bottom - 1 - first) % together
+            values = self._filtered(range(first * axis.stride, last * axis.stride + 1, axis.dilation))
+            results[first - top :: together] = values[:: period // axis.dilation, self._outputs]
+        return self._store(rows, results)
+
+    def _filtered(self, outputs: range) -> Real:
+        """Return (outputs, windows of a row, channels): results at rows of the picture that are a dilation apart."""
+        radius, source, apart = self._radius, self._mapped.source, outputs.step
+        reach = 2 * radius * apart
+        needed = self._rows[outputs.start : outputs[-1] + reach + 1 : apart]
+        runs = list(_runs(np.unique(needed), apart))
+        loaded = np.concatenate([self._rows[run.start : run[-1] + reach + 1 : apart] for run in runs])
+        starts = np.cumsum([0, *(len(run) + 2 * radius for run in runs)])
         #: For each row of the picture whose lines are needed: its index among these, and among the loaded rows.
-        place, middle = np.full((2, self._rows.size - 2 * radius), -1)
-        for number, (first, last) in enumerate(runs):
-            place[first:last] = starts[number] - 2 * radius * number + np.arange(last - first)
-            middle[first:last] = starts[number] + radius + np.arange(last - first)
+        place, middle = np.full((2, self._mapped.plan.rows.input), -1)
+        for number, run in enumerate(runs):
+            rows = slice(run.start, run.stop, apart)
+            place[rows] = starts[number] - 2 * radius * number + np.arange(len(run))
+            middle[rows] = starts[number] + radius + np.arange(len(run))
         picture = self._planes(source, "picture", self._picture.index(loaded), loaded)
         guide = picture if self._guide is None else self._planes(self._guide, "guide", loaded, loaded)
         colours = source.channels - source.alpha
-        values = self._scratch.get("values", (bottom - top) * self._width * source.channels)
-        values = values[: (bottom - top) * self._width * source.channels]
-        spoilt = self._spoilt(picture[:colours], guide, top, bottom, middle)
+        size = len(outputs) * self._width * source.channels
+        values = self._scratch.get("values", size)[:size]
+        spoilt = self._spoilt(picture[:colours], guide, middle[needed])
+        centres = np.ascontiguousarray(middle[outputs.start : outputs.stop : apart])
         for colour in range(colours):
             own = guide[colour : colour + 1] if self._guide is None else guide
-            self._fit(own, picture[colour], runs, starts, place[needed], middle[top:bottom], values[colour:])
-        shaped = values.reshape(bottom - top, self._width, source.channels)
+            self._fit(own, picture[colour], runs, starts, place[needed], centres, values[colour:])
+        shaped: Real = values.reshape(len(outputs), self._width, source.channels)
         if spoilt is not None:
             shaped[spoilt] = np.nan
-        return self._store(rows, shaped)
+        return shaped
 
     def _planes(self, source: Source, name: str, index: Indices, rows: Indices) -> Real:
         """Load rows, padded, as a plane for each channel."""
@@ -127,7 +159,7 @@ class _Worker:
         self,
         guide: Real,
         picture: Real,
-        runs: list[Rows],
+        runs: list[range],
         starts: Indices,
         places: Indices,
         rows: Indices,
@@ -135,7 +167,7 @@ class _Worker:
     ) -> None:
         """Write the results of one plane."""
         planes, radius, line, pitch, scratch = len(guide), self._radius, self._line, self._pitch, self._scratch
-        count = sum(last - first for first, last in runs)
+        count = sum(len(run) for run in runs)
         slopes = scratch.get("slopes", planes * count * line + self._behind)
         shifts = scratch.get("shifts", count * line + self._behind)
         sums, running = (
@@ -144,9 +176,9 @@ class _Worker:
         )
         middles = self._guide_white / 2, self._white / 2
         flat, other = guide.reshape(-1), picture.reshape(-1)
-        for number, (first, last) in enumerate(runs):
+        for number, run in enumerate(runs):
             at, to = int(starts[number]) * pitch, (int(starts[number]) - 2 * radius * number) * line
-            size = pitch, last - first, self._width, radius
+            size = pitch, len(run), self._width, radius
             scratches = *middles, self._epsilon, sums, running
             if planes == 1:
                 alike = int(self._guide is None)
@@ -166,16 +198,15 @@ class _Worker:
                     line,
                 )
         FOLLOW_LINES.variant(D=np.float64)(
-            slopes, count * line, shifts, line, places, rows.size, self._width, radius, self._columns.indices, flat,
-            guide[0].size, pitch, np.ascontiguousarray(rows), planes, *middles, sums, running, pitch + self._behind,
+            slopes, count * line, shifts, line, places, rows.size, self._width, radius, self._windows, flat,
+            guide[0].size, pitch, rows, planes, *middles, sums, running, pitch + self._behind,
             out, self._width * self._mapped.source.channels, self._mapped.source.channels,
         )  # fmt: skip
 
-    def _spoilt(
-        self, picture: Real, guide: Real, top: int, bottom: int, middle: Indices
-    ) -> npt.NDArray[np.bool_] | None:
+    def _spoilt(self, picture: Real, guide: Real, centres: Indices) -> npt.NDArray[np.bool_] | None:
         """Return the pixels whose lines depend on a NaN, an infinity or a huge sample.
 
+        ``centres`` are the loaded rows at the centres of the windows of all lines, from the top down.
         Such samples would stay in running sums, so they are set to 0 here.
         """
         if self._mapped.source.is_finite and self._guide is None:
@@ -192,8 +223,7 @@ class _Worker:
         side = 2 * self._radius + 1
         # A pixel is invalid if one of its lines is, and a line if a pixel of its window is.
         lines = _any(bad, side)
-        rows = self._rows[top : bottom + 2 * self._radius]
-        return _any(lines[middle[rows] - self._radius][:, self._columns.indices], side)
+        return _any(lines[centres - self._radius][:, self._windows], side)
 
     def _store(self, rows: Rows, values: Real) -> int:
         """Store results; colours are divided by the alpha of their pixel, which stays."""
@@ -221,9 +251,14 @@ def _any(cells: npt.NDArray[np.bool_], side: int) -> npt.NDArray[np.bool_]:
     return cells
 
 
-def _runs(rows: Indices) -> Iterator[Rows]:
-    """Yield first and last-plus-one of the runs in rising rows."""
-    ends: Any = np.flatnonzero(np.diff(rows) > 1)
-    starts = rows[np.append(0, ends + 1)]
-    stops = rows[np.append(ends, rows.size - 1)] + 1
-    yield from zip(starts.tolist(), stops.tolist(), strict=True)
+def _padded(mapped: MappedStage, axis: AxisPlan, radius: int) -> Indices:
+    """Return the picture's row or column at each place of an axis that is padded for one mean."""
+    reach = radius * axis.dilation
+    return index_map(axis.input, reach, axis.input + 2 * reach, mapped.plan.stage.padding_mode)
+
+
+def _runs(rows: Indices, apart: int) -> Iterator[range]:
+    """Yield the runs of rows that are ``apart``, in rising rows."""
+    rows = rows[np.argsort(rows % apart, kind="stable")]
+    for run in np.split(rows, np.flatnonzero(np.diff(rows) != apart) + 1):
+        yield range(int(run[0]), int(run[-1]) + 1, apart)

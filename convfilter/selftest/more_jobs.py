@@ -25,6 +25,7 @@ from convfilter.selftest.reference import (
     guided,
     largest,
     ranked,
+    strided,
     transposed,
     unfiltered,
     voted,
@@ -240,13 +241,12 @@ def guided_lines(radius: int, epsilon: float, channels: int = 0) -> Job:
         colours, alpha = _parted(picture, how)
         full = full_scale(picture.dtype)
         share = 1.0 if alpha is None else alpha / full
-        mode = how.get("padding_mode", "edge")
-        values = guided(colours * share / full, guide(picture), radius, epsilon, mode) * full / share
+        values = guided(colours * share / full, guide(picture), radius, epsilon, how) * full / share
         size = np.full_like(values, np.abs(colours / share).max())
-        return _with(values, alpha), _with(size, alpha)
+        return strided(_with(values, alpha), how), strided(_with(size, alpha), how)
 
-    modes: tuple[Geometry, ...] = tuple({"padding_mode": mode} for mode in ("edge", "reflect", "symmetric", "wrap"))
-    return _job(run, whole, geometries=modes, with_alpha=True)
+    dilated: Geometry = {"dilation": (3, 2), "stride": (2, 3), "padding_mode": "reflect"}
+    return _job(run, whole, geometries=(*PLAIN[:4], dilated), with_alpha=True)
 
 
 def canny_edges(sigma: float, low: float, high: float) -> Job:

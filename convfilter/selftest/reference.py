@@ -81,15 +81,19 @@ def bilateral(samples: Real, votes: Real, sigmas: tuple[float, float], radius: i
     return np.concatenate([means, voting[:, radius, :, radius]], axis=2)
 
 
-def guided(colours: Real, guide: Real | None, radius: int, epsilon: float, mode: Any) -> Real:
-    """Return lines from the guide's planes, or those of the colours themselves, that fit them best, averaged."""
+def guided(colours: Real, guide: Real | None, radius: int, epsilon: float, geometry: Geometry) -> Real:
+    """Return lines from the guide's planes, or those of the colours themselves, that fit them best, averaged.
+
+    The stride is left out; see ``strided``.
+    """
+    mode: Any = geometry.get("padding_mode", "edge")
+    apart = [_on_axis(geometry.get("dilation", 1), axis) for axis in (0, 1)]
 
     def means(plane: npt.NDArray[Any]) -> Real:
-        padded = np.pad(plane, radius, mode)
-        for axis in (0, 1):
-            sums = np.insert(np.cumsum(padded, axis=axis), 0, 0, axis=axis)
-            ends = range(2 * radius + 1, sums.shape[axis])
-            padded = np.take(sums, ends, axis) - np.take(sums, range(len(ends)), axis)
+        padded = np.pad(plane, [(radius * step,) * 2 for step in apart], mode)
+        for axis, step in enumerate(apart):
+            places = np.arange(plane.shape[axis])
+            padded = sum(np.take(padded, places + tap * step, axis) for tap in range(2 * radius + 1))
         result: Real = padded / (2 * radius + 1) ** 2
         return result
 
@@ -107,6 +111,12 @@ def guided(colours: Real, guide: Real | None, radius: int, epsilon: float, mode:
         shift = mean - sum(slopes[..., number] * each for number, each in enumerate(centres))
         planes.append(means(shift) + sum(means(slopes[..., number]) * each for number, each in enumerate(own)))
     return np.stack(planes, axis=2)
+
+
+def strided(samples: Real, geometry: Geometry) -> Real:
+    """Return the rows and columns that a stride leaves of results of the picture's size."""
+    down, across = (_on_axis(geometry.get("stride", 1), axis) for axis in (0, 1))
+    return samples[::down, ::across]
 
 
 def largest_under(samples: Real, footprint: npt.NDArray[np.bool_], geometry: Geometry) -> Real:

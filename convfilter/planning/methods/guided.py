@@ -20,15 +20,19 @@ _SUMS = 26
 
 
 def _cost(task: Task) -> float:
-    """Return the multiply-adds of one sample, whatever the radius: sums down and along, lines, and their means."""
+    """Return the multiply-adds of one output, whatever the radius: sums down and along, lines, and their means.
+
+    The rows and columns that the stride drops are computed, too, unless no window reaches them from an output.
+    """
     operator = task.stage.operator
     assert isinstance(operator, Guided)
-    return 160.0 if _planes(operator) == _COLOURS else 40.0
+    computed = min(task.rows.stride, task.rows.kernel) * task.cols.stride
+    return computed * (160.0 if _planes(operator) == _COLOURS else 40.0)
 
 
 def _block_rows(task: Task) -> int:
     """Return how many output rows are computed at a time."""
-    return max(_ROWS, int(_WINDOWS * task.rows.kernel))
+    return -(-max(_ROWS, int(_WINDOWS * (task.rows.span + 1))) // task.rows.stride)
 
 
 def _scratch_bytes(plan: StagePlan, _task: Task) -> int:
@@ -36,9 +40,16 @@ def _scratch_bytes(plan: StagePlan, _task: Task) -> int:
     operator = plan.stage.operator
     assert isinstance(operator, Guided)
     planes = _planes(operator)
-    rows, cols = plan.block_rows + plan.rows.kernel, plan.cols.padded
+    axis, radius = plan.rows, operator.radius
+    stored = min(plan.block_rows, axis.output)
+    outputs = min(-(-stored * axis.stride // axis.dilation), axis.input)
+    lines = min(outputs + 2 * radius, axis.input)
+    # Rows that are a dilation apart make a run, which reads the rows of a window more; padding begins other runs.
+    runs = min(axis.dilation, lines, 3 if radius * axis.dilation <= axis.input else lines)
+    rows = lines + 2 * radius * runs
+    cols = plan.cols.input + 4 * radius * min(plan.cols.dilation, plan.cols.input)
     loaded = plan.channels + (0 if operator.guide is None else planes)
-    samples = rows * cols * (2 * loaded + planes + 1) + plan.block_rows * cols * plan.channels
+    samples = rows * cols * (2 * loaded + planes + 1) + (outputs + stored) * cols * plan.channels
     return np.dtype(np.float64).itemsize * (samples + _SUMS * cols)
 
 
