@@ -1044,6 +1044,35 @@ def least_under(rng, M):
     yield from _under(rng, M, largest=False)
 
 
+def _of_nested(rng, M, largest):
+    cells = np.array([[0, 1, 0, 0], [0, 0, 0, 0], [1, 1, 1, 1], [0, 1, 0, 1]], bool)
+    taps, ends, run_rows, numbers = np.array([1, 3, 0, 2]), np.array([1, 2, 4]), [0, 2, 3], [0, 2, 1]
+    lanes = vector_bytes() // np.dtype(M).itemsize
+    for channels, step_rows, reach_cols, width in ((1, 1, 1, 6 * lanes + 3), (3, 2, 2, 45)):
+        tile, flat = _tile_of(rng, M, 12, width, channels)
+        rows, cols = (12 - 4) // step_rows + 1, width - 3 * reach_cols
+        expected = unset((rows, cols * channels), M)
+        pixels = tile.reshape(12, width, channels)
+        for row, col in np.ndindex(rows, cols):
+            seen = pixels[row * step_rows :, col::reach_cols][:4, :4][cells]
+            expected[row, col * channels : (col + 1) * channels] = (np.max if largest else np.min)(seen, axis=0)
+        panel = (12 * 3 + 1) * lanes
+        yield Case(
+            [flat, tile.shape[1], 12, step_rows, rows, taps * reach_cols * channels, ends, 3,
+             np.array(run_rows) * 3 + numbers, 3, 4, unset(4 * panel, M), panel, unset(expected.size, M),
+             cols * channels, cols * channels],
+            {11: None, 13: expected.ravel()},
+        )  # fmt: skip
+
+
+def largest_of_nested(rng, M):
+    yield from _of_nested(rng, M, largest=True)
+
+
+def least_of_nested(rng, M):
+    yield from _of_nested(rng, M, largest=False)
+
+
 def slide(rng, K, N):
     for weighed, step, apart in ((0, 1, 1), (1, 1, 2), (2, 2, 1)):
         tile = rng.integers(0, 200, (6, 30)).astype(K)

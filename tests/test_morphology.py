@@ -12,6 +12,7 @@ from convfilter.filters import footprints, stack
 
 RNG = np.random.default_rng(4)
 HOOK = np.array([[0, 1, 1, 0], [1, 0, 1, 1], [0, 0, 1, 1]])
+NESTED = np.array([[0, 1, 0, 0], [0, 0, 0, 0], [0, 1, 0, 1], [1, 1, 1, 1], [0, 1, 0, 1], [0, 1, 1, 1]])
 FUNCTIONS = {
     "erode": (cf.erode, lambda x, w, **g: reference.extreme(x, w, largest=False, **g)),
     "dilate": (cf.dilate, lambda x, w, **g: reference.extreme(x, w, largest=True, **g)),
@@ -40,6 +41,9 @@ def stored(values, dtype):
         (HOOK, {"dilation": (2, 3), "padding_mode": "constant", "padding_value": 3, "padding": "full"}),
         (HOOK, {"padding": ((4, 1), (3, 5)), "padding_mode": "symmetric"}),
         (np.eye(5), {"padding": "valid", "dilation": 2}),
+        (NESTED, {}),
+        (NESTED, {"flip": True, "padding_mode": "reflect", "stride": (3, 1), "dilation": (2, 3)}),
+        (NESTED, {"padding_mode": "constant", "padding_value": 3, "padding": "full", "stride": (2, 2)}),
     ],
 )
 def test_extremes_are_those_of_numpy(kind, dtype, window, geometry):
@@ -83,6 +87,18 @@ def test_scipy_finds_the_same():
         (cf.black_hat, ndimage.black_tophat),
     ):
         np.testing.assert_array_equal(ours(image, disk), theirs(image, footprint=disk, mode="nearest"))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("radius", [3, 7, 30])
+def test_wide_pictures_under_disks_of_all_sizes(dtype, radius):
+    """More samples than one strip of panels, and a disk whose panels would not fit the cache."""
+    ndimage = pytest.importorskip("scipy.ndimage")
+    image = wide_noise((101, 1301), dtype)
+    disk = footprints.disk(radius).matrix != 0
+    disk[0, :] = False
+    np.testing.assert_array_equal(cf.dilate(image, disk), ndimage.grey_dilation(image, footprint=disk, mode="nearest"))
+    np.testing.assert_array_equal(cf.erode(image, disk), ndimage.grey_erosion(image, footprint=disk, mode="nearest"))
 
 
 @pytest.mark.peer("cv2")

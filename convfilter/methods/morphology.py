@@ -23,6 +23,7 @@ from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, plac
 from convfilter.engine.threads import cut
 from convfilter.engine.workers import Workers
 from convfilter.filters.stage import Morphology
+from convfilter.loops.vectors import vector_bytes
 from convfilter.methods.extremes import Windows
 from convfilter.methods.layer import central_alpha
 from convfilter.methods.rank import BEHIND, flip_negatives, loaded_tile
@@ -30,13 +31,18 @@ from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, plan_stack
 from convfilter.planning.chains import block_rows
 from convfilter.planning.composites import opening
-from convfilter.planning.methods.morphology import cells_of, footprint_cols, is_composite
+from convfilter.planning.methods.morphology import PANELS_BYTES, cells_of, footprint_cols, is_composite
 from convfilter.record import replace
 from convfilter.sample_types import real_of
 
 _SIGNATURE = "M* i8 i8 i8 i8 i8* i8* i8 i8* i8* i8 i8 i8 i8 M* i8 M* i8"
 LARGEST_UNDER = Loop("footprint", "largest_under", _SIGNATURE)
 LEAST_UNDER = Loop("footprint", "least_under", _SIGNATURE)
+_NESTED = "M* i8 i8 i8 i8 i8* i8* i8 i8* i8 i8 M* i8 M* i8 i8"
+LARGEST_OF_NESTED = Loop("panels", "largest_of_nested", _NESTED)
+LEAST_OF_NESTED = Loop("panels", "least_of_nested", _NESTED)
+#: Most panels of a strip, and the number that the loop fills at once.
+_MOST_PANELS, _PANELS_AT_ONCE = 16, 4
 
 
 def nodes(stage: StageSetup) -> list[Node]:
@@ -99,6 +105,7 @@ class _Worker:
         self._scratch = Scratch(mapped.plan.precision)
         self._stores = mapped.stores_samples(target.dtype) and stage.ranges is None and self._kind != "gradient"
         self._box = mapped.plan.kernel.is_box
+        self._found_nested: dict[bool, tuple[Indices, Indices, Indices, Indices] | None] = {}
         self._found_runs: dict[bool, tuple[Indices, Indices, Indices, Indices]] = {}
         self._windows: dict[tuple[str, int], Windows] = {}
 
@@ -112,6 +119,11 @@ class _Worker:
         height, length = region.bottom - region.top, (region.right - region.left) * channels
         kinds = {"erode": ("min",), "dilate": ("max",), "gradient": ("max", "min")}[self._kind]
         tile, rows, columns = self._load(region)
+        if self._stores and not self._box and tile.dtype == self._target.dtype and tile.dtype.kind == "u":
+            stored = self._target.rows(region.top, region.bottom).reshape(-1)[region.left * channels :]
+            row_samples, rotated = self._target.row_samples, kinds[0] == "max"
+            self._compare(kinds[0], tile, rows, columns, region, stored, row_samples, rotated=rotated)
+            return 0
         extremes = [self._extremes(kind, tile, rows, columns, region) for kind in kinds]
         if self._stores and extremes[0].dtype == self._target.dtype:
             out = self._target.rows(region.top, region.bottom)[:, region.left : region.right]
@@ -173,21 +185,50 @@ class _Worker:
     def _under(
         self, kind: str, keys: Samples, rows: int, columns: Columns, region: Region, *, rotated: bool | None = None
     ) -> Samples:
-        plan, channels = self._mapped.plan, self._mapped.source.channels
+        channels = self._mapped.source.channels
         height, length = region.bottom - region.top, (region.right - region.left) * channels
-        limits = np.iinfo(keys.dtype)
         out = self._scratch.get(f"{kind} under", height * length + BEHIND, keys.dtype)
-        out[: height * length] = limits.max if kind == "min" else limits.min
-        lengths, starts, run_rows, run_cols = self._runs(kind == "max" if rotated is None else rotated)
-        reach, pitch = plan.cols.dilation * channels, columns.count * channels
+        rotated = kind == "max" if rotated is None else rotated
+        self._compare(kind, keys, rows, columns, region, out, length, rotated=rotated)
+        return out[: height * length]
+
+    def _compare(
+        self, kind: str, keys: Samples, rows: int, columns: Columns, region: Region, out: Samples, out_pitch: int,
+        *, rotated: bool,
+    ) -> None:  # fmt: skip
+        """Write the extremes of a region into rows of ``out``, ``out_pitch`` samples apart."""
+        plan, channels = self._mapped.plan, self._mapped.source.channels
+        height, cols = region.bottom - region.top, region.right - region.left
+        nested = self._nested(rotated)
+        panel = 0 if nested is None else (rows * nested[1].size | 1) * (vector_bytes() // keys.itemsize)
+        strip = _strip_of(panel * keys.itemsize) if plan.cols.stride == 1 else 0
+        length, pitch, reach = cols * channels, columns.count * channels, plan.cols.dilation * channels
+        if nested is not None and strip > 0:
+            taps, ends, run_rows, numbers = nested
+            panels = self._scratch.get("panels", strip * panel, keys.dtype)
+            places = run_rows * plan.rows.dilation * ends.size + numbers
+            loop = LEAST_OF_NESTED if kind == "min" else LARGEST_OF_NESTED
+            loop.variant(M=keys.dtype)(
+                keys, pitch, rows, plan.rows.stride, height, taps * reach, ends, ends.size, places, places.size,
+                strip, panels, panel, out, length, out_pitch,
+            )  # fmt: skip
+            return
+        limits = np.iinfo(keys.dtype)
+        for row in range(height):
+            out[row * out_pitch : row * out_pitch + length] = limits.max if kind == "min" else limits.min
+        lengths, starts, run_rows, run_cols = self._runs(rotated)
         line = self._scratch.get("line", pitch + int(lengths[-1]) * reach + BEHIND, keys.dtype)
         loop = LEAST_UNDER if kind == "min" else LARGEST_UNDER
         loop.variant(M=keys.dtype)(
-            keys, pitch, rows, plan.rows.stride, height, lengths, starts, lengths.size,
-            run_rows, run_cols, reach, plan.cols.stride, channels,
-            region.right - region.left, line, pitch, out, length,
+            keys, pitch, rows, plan.rows.stride, height, lengths, starts, lengths.size, run_rows, run_cols, reach,
+            plan.cols.stride, channels, cols, line, pitch, out, out_pitch,
         )  # fmt: skip
-        return out[: height * length]
+
+    def _nested(self, rotated: bool) -> tuple[Indices, Indices, Indices, Indices] | None:
+        """Return the nested rows of a footprint, if it has such; cached."""
+        if rotated not in self._found_nested:
+            self._found_nested[rotated] = _nested_of(cells_of(self._mapped.plan, rotated=rotated))
+        return self._found_nested[rotated]
 
     def _runs(self, rotated: bool) -> tuple[Indices, Indices, Indices, Indices]:
         """Return the runs of a footprint as arguments of the loop; cached."""
@@ -197,6 +238,28 @@ class _Worker:
             reach = plan.cols.dilation * self._mapped.source.channels
             self._found_runs[rotated] = lengths, starts, rows * plan.rows.dilation, cols * reach
         return self._found_runs[rotated]
+
+
+def _strip_of(panel_bytes: int) -> int:
+    """Return the panels of a strip; 0 if they would not fit the cache, or there are none."""
+    panels = min(PANELS_BYTES // panel_bytes, _MOST_PANELS) if panel_bytes else 0
+    return panels // _PANELS_AT_ONCE * _PANELS_AT_ONCE
+
+
+def _nested_of(cells: Samples) -> tuple[Indices, Indices, Indices, Indices] | None:
+    """Return the taps of the rows of a footprint, if each row has those of all rows with fewer; else None.
+
+    The taps are ordered so that a row has the first of them. Behind them stand how many each of the different rows
+    has, and, for each row with taps, its place in the footprint and its number among the different ones.
+    """
+    rows = np.flatnonzero(cells.any(axis=1))
+    different = np.unique(cells[rows], axis=0)
+    ends = np.sort(different.sum(axis=1))
+    different = different[np.argsort(different.sum(axis=1))]
+    if (different[:-1] & ~different[1:]).any():
+        return None
+    taps = np.argsort(-different.sum(axis=0), kind="stable")[: ends[-1]]
+    return taps, ends, rows, np.searchsorted(ends, cells[rows].sum(axis=1))
 
 
 def _runs_of(cells: Samples) -> tuple[Indices, Indices, Indices, Indices]:

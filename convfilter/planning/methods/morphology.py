@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 #: Bytes that the tiles of a row take: they stay in a core's L2 cache.
 _ROWS_BYTES = 2**20
 _LEAST_COLS = 256
+#: Bytes of the panels of ``loops/panels.py`` stay in that cache too.
+PANELS_BYTES = 2**20
 #: Least rows of a block: each block reads the rows of a window again.
 _LEAST_ROWS = 32
+#: Rows of a block of samples that are compared as they are stored; at most a quarter of the picture.
+_STORED_ROWS = 94
 _WINDOWS = 3
 
 
@@ -53,7 +57,8 @@ def _block_rows(task: Task) -> int:
     """Return the output rows of one block."""
     if task.kernel.is_box:
         return stretch_of(task.rows)
-    return max(_LEAST_ROWS, _WINDOWS * task.rows.span // task.rows.stride)
+    rows = max(_LEAST_ROWS, _WINDOWS * task.rows.span // task.rows.stride)
+    return max(rows, min(_STORED_ROWS // task.rows.stride, -(-task.rows.output // 4))) if _stores_tile(task) else rows
 
 
 def footprint_cols(plan: StagePlan) -> int:
@@ -62,10 +67,20 @@ def footprint_cols(plan: StagePlan) -> int:
     return max(_LEAST_COLS, 2 * plan.cols.span // plan.cols.stride, wanted)
 
 
-def _scratch_bytes(plan: StagePlan, _task: Task) -> int:
+def _stores_tile(task: Task) -> bool:
+    """Whether integer samples are loaded, compared and stored without conversion."""
+    operator = task.stage.operator
+    assert isinstance(operator, Morphology)
+    is_one = operator.kind in ("erode", "dilate") and not task.kernel.is_box
+    return is_one and task.preserves_samples and task.pads_with_samples
+
+
+def _scratch_bytes(plan: StagePlan, task: Task) -> int:
     """Return the approximate bytes of one thread: a tile, its keys and its result."""
     cols = min(plan.cols.output, footprint_cols(plan))
     tile = (plan.block_rows * plan.rows.stride + plan.rows.span) * (cols * plan.cols.stride + plan.cols.span)
+    if _stores_tile(task):
+        return PANELS_BYTES + plan.channels * task.dtype.itemsize * tile
     return plan.channels * (12 * tile + 24 * plan.block_rows * cols)
 
 
