@@ -38,7 +38,7 @@ def planned(specs, shape, dtype, **keywords):
 def one_by_one(plan, image, **keywords):
     """Run the same stages, each on the whole result of the one before."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("convfilter.planning.chains._continues", lambda before, after: False)
+        patch.setattr("convfilter.planning.chains._takes_rows", lambda stage: False)
         assert len(plan.groups) == len(plan.stages)
         return run_array(plan, image, **keywords)
 

@@ -356,3 +356,17 @@ def test_the_range_of_normalize_is_that_of_valid_pixels(dtype, channels):
     np.testing.assert_array_equal(image, given)
     nothing = cf.apply(image, "normalize", mask=np.zeros_like(valid), **alpha)
     assert nothing.shape == image.shape
+
+
+@pytest.mark.parametrize(
+    "spec", ["gaussian:1.5", "box:5x3,stride=2", "avgpool:3", "kernel:1 2; 3 5,normalize=true,padding_mode=wrap"]
+)
+def test_premultiplied_pictures_get_the_means_of_straight_ones(spec):
+    rng = np.random.default_rng(7)
+    straight = rng.random((21, 26, 4)) * 0.9 + 0.1
+    premultiplied = straight * np.where(np.arange(4) < 3, straight[..., 3:], 1)
+    mask = rng.random((21, 26)) > 0.3
+    expected = cf.apply(straight, spec, mask=mask, fill=True, alpha=True)
+    expected[..., :3] *= expected[..., 3:]
+    found = cf.apply(premultiplied, spec, mask=mask, fill=True, alpha=True, premultiplied=True)
+    np.testing.assert_allclose(found, expected, atol=1e-12)

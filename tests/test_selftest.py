@@ -19,7 +19,7 @@ from convfilter.selftest.reference import gaussian, largest, weighted_sums, with
 from convfilter.variants import all_variants
 
 #: Methods that refuse real samples, and methods whose weights are never whole.
-NO_REALS, NO_WHOLE, NO_ALPHA = ("box",), ("multirate", "join", "bilateral", "guided"), ("fourier",)
+NO_REALS, NO_WHOLE, NO_ALPHA = ("box",), ("multirate", "join", "mask", "bilateral", "guided"), ("fourier",)
 #: Methods for bytes alone, those whose results are samples, and those for no sample type that needs float64.
 BYTES, ALL_WHOLE, NARROW = ("histograms",), ("morphology", "canny", "png"), ("box", "multirate", "histograms")
 #: The method whose results are of the picture's type alone.

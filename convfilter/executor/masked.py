@@ -9,7 +9,7 @@ valid; extremes and ranks skip ignored pixels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isnan
+from math import isclose, isnan
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -232,6 +232,8 @@ class _Run:
         """Return the result, undefined at invalid pixels, and the number of clipped samples."""
         if not self.alpha:
             return self._filtered(self.pixels)
+        if self.premultiplied and self._is_mean:  # each channel is a picture with a mask
+            return replace(self, alpha=False, premultiplied=False)._filtered(self.pixels)
         # Ignored pixels are transparent, so they do not affect colours; alpha itself is a picture with a mask.
         found = self._run(self.stage, self.pixels, alpha=True)
         result, clipped = found.pixels, found.clipped
@@ -275,6 +277,16 @@ class _Run:
             gray=self.gray and shape[2] - alpha == _COLOURS, white=self.white, out_white=self.out_white,
             premultiplied=self.premultiplied and alpha and self.alpha,
         )  # fmt: skip
+
+    @property
+    def _is_mean(self) -> bool:
+        """Whether the stage computes weighted means, without an offset or a scale, which do not apply to alpha."""
+        stage, operator = self.stage, self.stage.operator
+        if self.gray or stage.offset or stage.scale != 1:
+            return False
+        if isinstance(operator, Pooling):
+            return operator.kind == "average"
+        return isinstance(operator, Correlation) and operator.kernel.has_one_sign and isclose(operator.kernel.sum, 1)
 
     @property
     def _is_difference(self) -> bool:

@@ -163,9 +163,9 @@ def of_nan(samples: int, fmt: Format) -> Iterator[Loss]:
     """Yield the loss of NaN samples, which integers cannot represent."""
     if samples:
         floats = _others(None, lambda other: "float32" in other.dtypes)
-        count = "1 sample is none" if samples == 1 else f"{samples:,} samples are none"
+        count = "1 sample is" if samples == 1 else f"{samples:,} samples are"
         yield Loss(
-            f"{fmt.name} holds nothing but numbers, and {count} (NaN)",
+            f"{fmt.name} cannot store NaN, and {count} NaN",
             severe=True,
             remedy=f"use {floats}, choose the value to store, 0 (black) to 1 (white), with {{nan}}, "
             f"or store black with {_ALLOW_LOSS}",

@@ -37,6 +37,7 @@ from convfilter.selftest.more_jobs import (
     canny_edges,
     guided_lines,
     layer,
+    masked_mean,
     near_colours,
     png_rows,
     transposed_layer,
@@ -203,6 +204,10 @@ def _joins() -> list[Job]:
     return [branches("add", -0.4), branches("multiply", 0.8), branches("concat", 0.7)]
 
 
+def _masks() -> list[Job]:
+    return [masked_mean(_positive(5, 3)), masked_mean(np.ones((4, 6)) / 24)]
+
+
 def _canny() -> list[Job]:
     return [canny_edges(1.2, 0.1, 0.2), canny_edges(2.0, 0.05, 0.3)]
 
@@ -237,6 +242,7 @@ JOBS: dict[str, Callable[[], list[Job]]] = {
     "points": _points,
     "layer": _layers,
     "join": _joins,
+    "mask": _masks,
     "canny": _canny,
     "png": _png,
 }

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from convfilter import layers, windows
+from convfilter import api, layers, windows
 from convfilter.errors import ParameterError
 from convfilter.executor.run import run_array as engine_run
 from convfilter.filters import kernels
@@ -181,6 +181,34 @@ def branches(kind: Literal["add", "multiply", "concat"], scale: float) -> Job:
         return _with(values, alpha), _with(joined_with(np.abs(colours), alpha, abs(scale), full), alpha)
 
     return _job(run, whole, geometries=({},), with_alpha=True)
+
+
+# Masks --------------------------------------------------------------------------------
+
+
+def masked_mean(weights: Real) -> Job:
+    """Take the weighted mean of the pixels of each window that a mask counts: two of three."""
+
+    def valid(picture: Samples) -> Real:
+        y, x = np.indices(picture.shape[:2])
+        counts: Real = np.where((y + 2 * x) % 3, 1.0, 0.0)[..., np.newaxis]
+        return counts
+
+    def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
+        return api.convolve(picture, weights, mask=valid(picture)[..., 0], fill=True, **keywords)
+
+    def whole(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+        def sums(samples: Real) -> Real:
+            return weighted_sums(with_border(samples, 0.0), weights, how)
+
+        colours, alpha = _parted(picture, how)
+        counts = valid(picture)
+        votes = counts if alpha is None else counts * alpha
+        means, sizes = (sums(each * votes) / sums(votes) for each in (colours, np.abs(colours)))
+        opacity = None if alpha is None else sums(votes) / sums(counts)
+        return _with(means, opacity), _with(sizes, opacity)
+
+    return _job(run, whole, geometries=PLAIN[:4], with_alpha=True)
 
 
 # Ranks, edges, rows of PNG ---------------------------------------------------------------
