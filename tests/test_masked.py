@@ -358,15 +358,32 @@ def test_the_range_of_normalize_is_that_of_valid_pixels(dtype, channels):
     assert nothing.shape == image.shape
 
 
-@pytest.mark.parametrize(
-    "spec", ["gaussian:1.5", "box:5x3,stride=2", "avgpool:3", "kernel:1 2; 3 5,normalize=true,padding_mode=wrap"]
-)
-def test_premultiplied_pictures_get_the_means_of_straight_ones(spec):
+KERNELS = [
+    "gaussian:1.5",
+    "box:5x3,stride=2",
+    "avgpool:3",
+    "kernel:1 2; 3 5,padding_mode=wrap",
+    "kernel:1 2; 4 5,scale=2",
+]
+
+
+@pytest.mark.parametrize("gray", [False, True])
+@pytest.mark.parametrize("spec", KERNELS)
+def test_premultiplied_pictures_get_the_sums_of_straight_ones(spec, gray):
     rng = np.random.default_rng(7)
     straight = rng.random((21, 26, 4)) * 0.9 + 0.1
     premultiplied = straight * np.where(np.arange(4) < 3, straight[..., 3:], 1)
-    mask = rng.random((21, 26)) > 0.3
-    expected = cf.apply(straight, spec, mask=mask, fill=True, alpha=True)
-    expected[..., :3] *= expected[..., 3:]
-    found = cf.apply(premultiplied, spec, mask=mask, fill=True, alpha=True, premultiplied=True)
-    np.testing.assert_allclose(found, expected, atol=1e-12)
+    how = {"mask": rng.random((21, 26)) > 0.3, "fill": True, "alpha": True, "gray": gray}
+    expected = cf.apply(straight, spec, **how)
+    expected[..., :-1] *= expected[..., -1:]
+    found = cf.apply(premultiplied, spec, **how, premultiplied=True)
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("spec", KERNELS)
+def test_colours_and_alpha_far_from_holes_are_those_without_a_mask(spec):
+    picture = np.random.default_rng(8).random((21, 26, 4)) * 0.9 + 0.1
+    mask = np.ones((21, 26))
+    mask[19, 22] = 0
+    found = cf.apply(picture, spec, mask=mask, fill=True, alpha=True)
+    np.testing.assert_allclose(found[:4], cf.apply(picture, spec, alpha=True)[:4], atol=1e-12)

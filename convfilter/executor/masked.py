@@ -232,16 +232,34 @@ class _Run:
         """Return the result, undefined at invalid pixels, and the number of clipped samples."""
         if not self.alpha:
             return self._filtered(self.pixels)
-        if self.premultiplied and self._is_mean:  # each channel is a picture with a mask
-            return replace(self, alpha=False, premultiplied=False)._filtered(self.pixels)
+        if self.premultiplied and self._is_mean and not self.stage.offset:  # colours and alpha are means alike
+            apart = replace(self, alpha=False, premultiplied=False)
+            colours, clipped = apart._filtered(self.pixels[..., :-1])
+            opacity, _ = replace(apart, stage=self._stage_of_alpha)._filtered(self.pixels[..., -1:])
+            return np.concatenate([colours, opacity], axis=2), clipped
         # Ignored pixels are transparent, so they do not affect colours; alpha itself is a picture with a mask.
         found = self._run(self.stage, self.pixels, alpha=True)
         result, clipped = found.pixels, found.clipped
         if not self._is_difference and not isinstance(self.stage.operator, Point):
-            plain = replace(self.stage, scale=1.0, offset=0.0, map=None, signed=False)
-            opacity, _ = replace(self, stage=plain)._filtered(self.pixels[..., -1:])
+            opacity, _ = replace(self, stage=self._stage_of_alpha)._filtered(self.pixels[..., -1:])
             result[..., -1:] = opacity
         return result, clipped
+
+    @property
+    def _stage_of_alpha(self) -> Stage:
+        """The stage for alpha, of which a sum is the mean."""
+        operator = self.stage.operator
+        total = operator.kernel.sum if isinstance(operator, Correlation) and not self._is_difference else 1.0
+        scale = 1.0 if isclose(total, 1) else 1 / total
+        return replace(self.stage, scale=scale, offset=0.0, map=None, signed=False)
+
+    @property
+    def _is_mean(self) -> bool:
+        """Whether a result is a weighted sum that a mask divides by the weights it leaves."""
+        operator = self.stage.operator
+        if isinstance(operator, Pooling):
+            return operator.kind == "average"
+        return isinstance(operator, Correlation) and not self._is_difference
 
     def _filtered(self, pixels: Samples) -> tuple[Samples, int]:
         operator = self.stage.operator
@@ -277,16 +295,6 @@ class _Run:
             gray=self.gray and shape[2] - alpha == _COLOURS, white=self.white, out_white=self.out_white,
             premultiplied=self.premultiplied and alpha and self.alpha,
         )  # fmt: skip
-
-    @property
-    def _is_mean(self) -> bool:
-        """Whether the stage computes weighted means, without an offset or a scale, which do not apply to alpha."""
-        stage, operator = self.stage, self.stage.operator
-        if self.gray or stage.offset or stage.scale != 1:
-            return False
-        if isinstance(operator, Pooling):
-            return operator.kind == "average"
-        return isinstance(operator, Correlation) and operator.kernel.has_one_sign and isclose(operator.kernel.sum, 1)
 
     @property
     def _is_difference(self) -> bool:
