@@ -250,7 +250,7 @@ def of_filter(word: str) -> str:
 
 
 def of_parameter(word: str, known: Sequence[str]) -> str:
-    """Return the equivalent of another program's parameter among the known ones; "" if there is none."""
+    """Return the equivalent of another program's parameter among the known ones; "" if no known one is equivalent."""
     plain = word.lower().replace("-", "_")
     return next((name for name, words in PARAMETERS.items() if name in known and plain in words.split()), "")
 

@@ -36,8 +36,8 @@ def layer(
         If ``transposed``, (C_in, C_out / groups, K_h, K_w), as PyTorch and ONNX have it.
     bias : (C_out,) array_like, optional
     mean, var, gamma, beta : (C_out,) array_like, optional
-        Parameters of a batch normalisation in inference, ``gamma * (x - mean) / sqrt(var + eps) + beta``; without mean
-        and var there is none.
+        Parameters of a batch normalisation in inference, ``gamma * (x - mean) / sqrt(var + eps) + beta``; without
+        ``mean`` and ``var``, the layer is not normalised.
     eps : float
         Added to ``var``, above 0.
     activation : {"none", "relu", "prelu", "leaky_relu", "sigmoid", "tanh", "elu", ...}

@@ -289,7 +289,7 @@ class _Graph:
         return "neither an input of the network nor the output of a node"
 
     def _further(self, node: Node, number: int, chains: Mapping[str, Chain | str]) -> Chain | str:
-        """Return the chain of a node's second or later output, or the reason why there is none."""
+        """Return the chain of a node's second or later output, or the reason why it has none."""
         before = chains[node.inputs[0]]
         if isinstance(before, str):
             return before

@@ -241,7 +241,7 @@ class _Worker:
 
 
 def _strip_of(panel_bytes: int) -> int:
-    """Return the panels of a strip; 0 if they would not fit the cache, or there are none."""
+    """Return the panels of a strip; 0 if the footprint has none, or if they would not fit the cache."""
     panels = min(PANELS_BYTES // panel_bytes, _MOST_PANELS) if panel_bytes else 0
     return panels // _PANELS_AT_ONCE * _PANELS_AT_ONCE
 

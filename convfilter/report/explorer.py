@@ -90,7 +90,7 @@ def exploration(
     -------
     dict, or str
         ``levels``, from the picture to the result, and ``stages`` between them, for the page's script; or the reason
-        why there are none. A level has ``values`` of one channel, or ``maps`` of several, and their ``names``.
+        why windows cannot be drawn. A level has ``values`` of one channel, or ``maps`` of several, and their ``names``.
     """
     pixels = np.atleast_3d(pixels) if goes_across(stages) else pixels
     stages = [replace(stage, map=None) for stage in expanded(stages)]

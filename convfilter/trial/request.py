@@ -89,7 +89,7 @@ def wanted_of(content: Mapping[str, Any]) -> Wanted:
     Raises
     ------
     UsageError
-        A filter does not exist, there is none, or the JSON is not a stack.
+        A filter does not exist, the stack is empty, or the JSON is not a stack.
     """
     stages = content.get("stack")
     if not isinstance(stages, list) or not all(isinstance(stage, Mapping) for stage in stages):
