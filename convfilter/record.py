@@ -95,7 +95,7 @@ def is_record(value: object) -> TypeGuard[Any]:
 def _init(self: Any, /, *values: Any, **named: Any) -> None:
     names = self.__match_args__
     fields = {**self._defaults, **dict(zip(names, values, strict=False)), **named}
-    if len(values) > len(names) or fields.keys() != self._names:
+    if fields.keys() != self._names or len(values) > len(names) or not named.keys().isdisjoint(names[: len(values)]):
         raise TypeError(_misfit(type(self), values, named))
     self.__dict__.update(fields)
     if hasattr(self, "__post_init__"):
@@ -109,7 +109,10 @@ def _misfit(cls: Any, values: tuple[Any, ...], named: dict[str, Any]) -> str:
     said = f"{cls.__name__} has the fields {', '.join(cls.__match_args__)}; "
     if missing:
         return f"{said}missing are {', '.join(missing)}"
-    return f"{said}unknown are {', '.join(unknown)}" if unknown else f"{said}got {len(values)} values"
+    if unknown:
+        return f"{said}unknown are {', '.join(unknown)}"
+    twice = [name for name in named if name in cls.__match_args__[: len(values)]]
+    return f"{said}given twice are {', '.join(twice)}" if twice else f"{said}got {len(values)} values"
 
 
 def _values(self: Any) -> tuple[Any, ...]:

@@ -99,29 +99,29 @@ LIKE_STRAIGHT = [
 ]
 
 
-@pytest.mark.parametrize("specs", LIKE_STRAIGHT, ids=" ".join)
-@pytest.mark.parametrize("gray", [False, True])
-def test_weighted_colours_are_straight_ones_times_opacity(specs, gray):
+def of_both(specs, gray):
+    """The result of a premultiplied picture, and that of the straight one, premultiplied."""
     straight = picture("float32")
     straight[..., 3] = 0.4 + 0.2 * straight[..., 3]
     premultiplied = straight.copy()
     premultiplied[..., :3] *= straight[..., 3:]
     expected = cf.apply(straight, *specs, alpha=True, gray=gray)
     expected[..., :-1] *= expected[..., -1:]
-    got = filtered(premultiplied, *specs, gray=gray)
+    return filtered(premultiplied, *specs, gray=gray), expected
+
+
+@pytest.mark.parametrize("specs", LIKE_STRAIGHT, ids=" ".join)
+@pytest.mark.parametrize("gray", [False, True])
+def test_weighted_colours_are_straight_ones_times_opacity(specs, gray):
+    got, expected = of_both(specs, gray)
     np.testing.assert_allclose(got, expected, atol=2e-6)
 
 
 @pytest.mark.parametrize("specs", [["normalize"], ["normalize", "gaussian:1"]], ids=" ".join)
 @pytest.mark.parametrize("gray", [False, True])
 def test_normalisation_is_that_of_straight_colours(specs, gray):
-    straight = picture("float32")
-    straight[..., 3] = 0.4 + 0.2 * straight[..., 3]
-    premultiplied = straight.copy()
-    premultiplied[..., :3] *= straight[..., 3:]
-    expected = cf.apply(straight, *specs, alpha=True, gray=gray)
-    expected[..., :-1] *= expected[..., -1:]
-    np.testing.assert_allclose(filtered(premultiplied, *specs, gray=gray), expected, rtol=5e-6, atol=5e-6)
+    got, expected = of_both(specs, gray)
+    np.testing.assert_allclose(got, expected, rtol=5e-6, atol=5e-6)
 
 
 def test_light_without_opacity_has_no_part_in_a_normalisation():

@@ -49,6 +49,8 @@ def test_fields_are_taken_by_place_and_by_name_with_their_defaults() -> None:
         Place(1, depth=2)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="got 3 values"):
         Place(1, 2, 3)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="given twice are row"):
+        Place(1, row=2)  # type: ignore[misc]
 
 
 def test_records_of_one_class_are_equal_if_their_fields_are() -> None:

@@ -249,7 +249,7 @@ class _Run:
     def _stage_of_alpha(self) -> Stage:
         """The stage for alpha, of which a sum is the mean."""
         operator = self.stage.operator
-        total = operator.kernel.sum if isinstance(operator, Correlation) and not self._is_difference else 1.0
+        total = operator.kernel.sum if isinstance(operator, Correlation) else 1.0
         scale = 1.0 if isclose(total, 1) else 1 / total
         return replace(self.stage, scale=scale, offset=0.0, map=None, signed=False)
 
