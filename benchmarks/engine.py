@@ -18,7 +18,7 @@ from engine_cases import CONTRIB, OURS, PEERS, SINGLE_THREADED, Bench, Case, Con
 from engine_growth import MEMORY_BOUNDS, Growth, growth, memory, scaling
 from timing import Timing, machine, table, take_turns, versions, write_json
 
-from convfilter.variants import cache_warm
+from convfilter.precompile.variants import cache_warm
 
 Report = dict[str, Any]
 

@@ -16,7 +16,7 @@ from typing import Any
 from engine_cases import OURS, PEERS, Bench, Case, gaussian, kernel
 from timing import machine, take_turns, versions, write_json
 
-from convfilter.variants import cache_warm
+from convfilter.precompile.variants import cache_warm
 
 #: (title, label of the axis, places, how a place becomes a case)
 Curve = tuple[str, str, tuple[int, ...], Callable[[Bench, int], Case]]

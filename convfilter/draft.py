@@ -16,7 +16,6 @@ from convfilter.files import about
 from convfilter.filters import kernels, stack
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Correlation, Stage
-from convfilter.job import Job
 from convfilter.keywords import (
     FloatPair,
     IntPair,
@@ -35,6 +34,7 @@ from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import opened
+from convfilter.pipeline.job import Job
 from convfilter.planning import Plan
 from convfilter.record import cached_property
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from convfilter.errors import ParameterError, shown
 from convfilter.filters.stage import Padding, PaddingMode, Stage, ToneMap
-from convfilter.guides import with_guides
+from convfilter.guide_pictures import with_guides
 from convfilter.planning import Plan, require_sample_type
 from convfilter.planning.remembered import remembered_plan
 

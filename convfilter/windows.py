@@ -15,7 +15,7 @@ from convfilter.errors import ParameterError
 from convfilter.filters import footprints
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Bilateral, Canny, Guided, Morphology, PaddingMode, Rank
-from convfilter.guides import samples_of
+from convfilter.guide_pictures import samples_of
 from convfilter.keywords import FilterKeywords, Image, ImageLike, IntPair, RunKeywords, documented, whole_pair
 
 #: N, (rows, cols), "disk:RADIUS", or an array that is nonzero where a pixel belongs to the window.

@@ -37,7 +37,7 @@ def pytest_configure(config):
     os.mkdir(f"{scratch.name}/config")  # astropy warns where it is missing
     if config.args_source is config.ArgsSource.TESTPATHS:
         # The whole suite needs every loop; compiled here, on all cores, no test waits for the compiler.
-        run_python("from convfilter.variants import cache_warm; list(cache_warm())", patience=900)
+        run_python("from convfilter.precompile.variants import cache_warm; list(cache_warm())", patience=900)
 
 
 def pytest_collection_finish():

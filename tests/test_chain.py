@@ -15,9 +15,9 @@ import convfilter
 from convfilter.executor.run import run_array
 from convfilter.filters import stack
 from convfilter.planning import plan_stack
+from convfilter.precompile.variants import cache_warm
 from convfilter.record import replace
 from convfilter.report import plan_text
-from convfilter.variants import cache_warm
 
 MODES = ("edge", "constant", "reflect", "symmetric", "wrap")
 KERNELS = ("1 2 3", "1;-2;4", "1 2;3 4;5 -6", "0.3 0.1 -0.7;0.2 1.1 0.9;-0.4 0.6 0.2", "1 0 0 0 1;0 0 0 0 0;0 2 0 0 0")

@@ -339,7 +339,7 @@ def test_unexpected_errors_are_one_line_unless_debugging(
     def explode(*_arguments: object) -> None:
         raise RuntimeError("first line\nsecond line")
 
-    monkeypatch.setattr("convfilter.pipeline.opened", explode)
+    monkeypatch.setattr("convfilter.pipeline.steps.opened", explode)
     status, text = said(capfd, "blur", "--box", "3", "in.png", "out.png")
     assert status == 1
     assert text == "convfilter: in.png: internal error: RuntimeError: first line; run again with --debug\n"
@@ -359,7 +359,7 @@ def test_unexpected_errors_are_one_line_unless_debugging(
         (ImportError(), "ImportError"),
     ],
 )
-@pytest.mark.parametrize("place", ["pipeline.opened", "job.Job.plan"])
+@pytest.mark.parametrize("place", ["steps.opened", "job.Job.plan"])
 def test_a_library_that_cannot_be_loaded_is_no_internal_error(
     error: Exception, why: str, place: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -368,7 +368,7 @@ def test_a_library_that_cannot_be_loaded_is_no_internal_error(
     def fail(*_arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr(f"convfilter.{place}", fail)
+    monkeypatch.setattr(f"convfilter.pipeline.{place}", fail)
     status, text = said(capfd, "blur", "--box", "3", "in.png", "out.png")
     assert status == 1
     assert text.startswith(f"convfilter: in.png: a library cannot be loaded: {why}")

@@ -27,7 +27,7 @@ from convfilter.batch.search import Job
 from convfilter.batch.workers import Outcome
 from convfilter.cli.root import run
 from convfilter.cluster import connection, scheduler, worker
-from convfilter.picture.place import cloud as objects
+from convfilter.picture.place import cloud
 
 pytest.importorskip("distributed")
 fsspec = pytest.importorskip("fsspec")
@@ -235,7 +235,7 @@ def test_without_the_extra_it_is_named(missing, monkeypatch, folder, capsys):
     [("s3://b/a.png", "s3a://b/a.png"), ("gs://b/a", "gcs://b/a"), ("memory://a", "memory:///a")],
 )
 def test_spellings_of_one_object(address, same):
-    assert objects.identity(address) == objects.identity(same) != objects.identity(address + "b")
+    assert cloud.identity(address) == cloud.identity(same) != cloud.identity(address + "b")
 
 
 # A real store -------------------------------------------------------------------

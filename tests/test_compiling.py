@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 from processes import run_bytes, run_python
 
-from convfilter import everyday
 from convfilter.cli import compiling
 from convfilter.cli.root import run
 from convfilter.filters.stack import stages
-from convfilter.native import object_code, object_store
+from convfilter.native import code_cache, object_code
+from convfilter.precompile import everyday
 
 COMPILING = "convfilter: compiling for this machine, once (a few seconds)\n"
 
@@ -78,7 +78,7 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
 
 def test_the_first_run_has_the_rest_compiled(started: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(compiling.AHEAD_VARIABLE)
-    monkeypatch.setattr(object_store, "fetch", lambda folder, name: None)
+    monkeypatch.setattr(code_cache, "fetch", lambda folder, name: None)
     monkeypatch.setattr(object_code, "compile_loop", lambda *names: object_code.ObjectCode("entry", (), b""))
     told: list[str] = []
     for _ in range(2):
@@ -119,7 +119,8 @@ def test_the_examples_of_the_readme_need_no_other_loops() -> None:
     """Records each loop requested, first by warming, then by commands with other numbers on a photo."""
     program = """
 import numpy as np
-from convfilter import everyday, files
+from convfilter import files
+from convfilter.precompile import everyday
 from convfilter.cli.root import run
 from convfilter.native import loop
 seen, ask = set(), loop.cached_or_compiled

@@ -96,7 +96,7 @@ TRIED = """
 import numpy as np
 from convfilter.engine import load
 from convfilter.loops.negated import negate
-from convfilter.variants import all_variants
+from convfilter.precompile.variants import all_variants
 
 for types in [types for loop, types in all_variants() if loop is load.NEGATE]:
     samples = np.arange(9, dtype=types["A"])

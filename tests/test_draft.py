@@ -49,7 +49,7 @@ def test_each_method_is_its_function(method, expected, photo, tmp_path):
 
 
 def test_nothing_is_computed_before_it_is_asked_for(photo, monkeypatch):
-    from convfilter import job
+    from convfilter.pipeline import job
 
     monkeypatch.setattr(job, "run_array", None)
     draft = photo.blur(2).pool("max", 2)

@@ -13,7 +13,7 @@ import convfilter
 PACKAGE = Path(convfilter.__file__).parent
 #: From the bottom up. A folder or module of the package imports what stands on lower lines, and itself.
 LEVELS = [
-    "errors locks record synonyms",
+    "errors locks record",
     "machine filters sample_types",
     "planning",
     "loops",
@@ -22,14 +22,14 @@ LEVELS = [
     "methods",
     "executor",
     "picture",
-    "guides",
-    "arrays files keywords light placing variants",
-    "api maps streaming",
+    "guide_pictures",
+    "arrays files keywords",
+    "api",
     "layers windows",
-    "job comparison dask selftest",
-    "pipeline report",
-    "batch draft everyday forecast trial",
-    "cluster",
+    "comparison dask pipeline",
+    "report",
+    "batch draft precompile trial",
+    "cluster selftest",
     "cli",
     "__main__",
 ]

@@ -16,8 +16,8 @@ from PIL import Image
 from processes import run_bytes, untimed
 
 import convfilter
-from convfilter import synonyms
 from convfilter.batch import inputs
+from convfilter.cli import synonyms
 from convfilter.cli.commands import COMMANDS
 from convfilter.cli.root import run
 from convfilter.errors import ReadError, UsageError
@@ -331,7 +331,7 @@ def test_words_of_other_programs(arguments: str, message: str, capfd: pytest.Cap
 
 
 def test_every_synonym_leads_to_a_filter_or_a_word_that_is_there() -> None:
-    from convfilter import synonyms
+    from convfilter.filters import synonyms
     from convfilter.filters.catalog import FILTERS
 
     assert set(synonyms.FILTERS) <= set(FILTERS)

@@ -9,11 +9,12 @@ import tifffile
 from PIL import Image
 from processes import run_python
 
-from convfilter import job, pipeline
+from convfilter import pipeline
 from convfilter.errors import ReadError, SizeError
 from convfilter.machine import control_groups, memory
 from convfilter.picture import limits
 from convfilter.picture.read import read
+from convfilter.pipeline import job
 
 
 def test_sizes():

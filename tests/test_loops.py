@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from convfilter import variants
 from convfilter.loops.vectors import vector_bytes
 from convfilter.planning import networks
+from convfilter.precompile import variants
 
 #: Of a vector of float32.
 LANES = vector_bytes() // 4

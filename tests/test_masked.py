@@ -295,9 +295,9 @@ def test_chunks_cannot_leave_pixels_out():
 
 def test_a_part_that_is_looked_at_leaves_out_the_same_pixels(tmp_path):
     from convfilter.executor.masked import Masking
-    from convfilter.job import Job
     from convfilter.picture.read import opened
     from convfilter.pipeline import Options
+    from convfilter.pipeline.job import Job
 
     image = picture(np.uint8)
     cf.write(str(tmp_path / "in.png"), image)

@@ -13,12 +13,12 @@ import pytest
 from processes import run_python, start_python
 
 import convfilter
-from convfilter import variants
 from convfilter.machine import processor
-from convfilter.native import object_code, object_store
+from convfilter.native import code_cache, object_code
 from convfilter.native.loop import Loop
 from convfilter.native.object_code import cache_clear, cache_path
-from convfilter.variants import cache_warm
+from convfilter.precompile import variants
+from convfilter.precompile.variants import cache_warm
 
 SIGNATURE = "A* i8 i8 i8 i8 A"  # of premultiply, the loop that most tests compile
 CODES = Loop("load", "premultiply", SIGNATURE).codes(A=np.float32)
@@ -242,7 +242,7 @@ def test_nobody_waits_for_who_compiles_ahead(folder, compiled, monkeypatch):
     monkeypatch.setattr(object_code, "_locks", True)
     object_code.compile_without_waiting()
     name = object_code._file_name("load", "premultiply", CODES)
-    with object_store.lock(folder, name):  # another process would wait for a minute here
+    with code_cache.lock(folder, name):  # another process would wait for a minute here
         assert answer() == RIGHT
     assert compiled == ["premultiply"] and not list(folder.glob(".*.lock"))
 
@@ -270,7 +270,7 @@ def doctored(folder, monkeypatch):
     module.premultiply = premultiply
     monkeypatch.setitem(sys.modules, module.__name__, module)
     code = object_code.compile_loop("foreign", "premultiply", CODES)
-    assert object_store.store(folder, name, object_code.packed(code)) is None
+    assert code_cache.store(folder, name, object_code.packed(code)) is None
     assert answer()[0] == 666, "the owner's own folder is believed"
     return folder
 
@@ -419,7 +419,7 @@ def test_processes_that_fill_one_cache_at_once_do_not_disturb_each_other(folder)
     # One has compiled the loop, and the others have waited for it.
     assert sorted(output for output, _errors in results) == [f"{RIGHT} False\n"] * 3 + [f"{RIGHT} True\n"]
     (kept,) = os.listdir(folder)
-    assert kept.endswith(object_store.SUFFIX)
+    assert kept.endswith(code_cache.SUFFIX)
     assert run_python(ONE_LOOP) == f"{RIGHT} False\n"
 
 

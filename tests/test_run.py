@@ -13,8 +13,8 @@ from convfilter.executor.run import run_array
 from convfilter.filters import kernels, stack
 from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage, UnsharpMask
 from convfilter.planning import plan_stack
+from convfilter.precompile.variants import cache_warm
 from convfilter.record import replace
-from convfilter.variants import cache_warm
 
 RNG = np.random.default_rng(0)
 SOBEL = Gradient(kernels.derivative("sobel", "x"), kernels.derivative("sobel", "y"))

@@ -12,11 +12,11 @@ from convfilter import api
 from convfilter.cli import selftest as command
 from convfilter.cli.root import run
 from convfilter.native.loop import Loop
+from convfilter.precompile.variants import all_variants
 from convfilter.selftest import findings
 from convfilter.selftest.findings import selftest
 from convfilter.selftest.methods import JOBS
 from convfilter.selftest.reference import gaussian, largest, weighted_sums, with_border
-from convfilter.variants import all_variants
 
 #: Methods that refuse real samples, and methods whose weights are never whole.
 NO_REALS, NO_WHOLE, NO_ALPHA = ("box",), ("multirate", "join", "mask", "bilateral", "guided"), ("fourier",)

@@ -1,7 +1,7 @@
 from processes import run_python
 
-from convfilter import variants
-from convfilter.variants import all_variants
+from convfilter.precompile import variants
+from convfilter.precompile.variants import all_variants
 
 #: Each method, with each sample type, kind of picture and kind of result.
 EVERYTHING = """
@@ -9,7 +9,7 @@ import sys
 from itertools import product
 import numpy as np
 from convfilter.native import object_code
-from convfilter import variants
+from convfilter.precompile import variants
 from convfilter.executor.run import run_array
 from convfilter.errors import ParameterError
 from convfilter.filters import kernels

@@ -134,9 +134,9 @@ def _entries(folder: str, closed: list[tuple[str, str]]) -> list[os.DirEntry[str
 def _identity(path: str) -> object:
     """Return the identity of a file or folder: its inode, or its path if it does not exist yet."""
     if "://" in path:
-        from convfilter.picture.place import cloud as objects
+        from convfilter.picture.place import cloud
 
-        return objects.identity(path)
+        return cloud.identity(path)
     try:
         status = os.stat(path)
         return status.st_dev, status.st_ino

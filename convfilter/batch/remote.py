@@ -9,7 +9,7 @@ from typing import Any
 from convfilter.batch.search import Job, Naming, Search, SearchResult, is_excluded, is_output, skip, why_skipped
 from convfilter.errors import ReadError, UsageError
 from convfilter.picture import foreign, formats
-from convfilter.picture.place import cloud as objects
+from convfilter.picture.place import cloud
 
 _GLOB = "*?["
 
@@ -44,7 +44,7 @@ def take(address: str, naming: Naming, search: Search, found: SearchResult) -> N
         error.about(address)
         raise
     except Exception as error:
-        raise ReadError(f"{address}: {objects.reason(error)}") from error
+        raise ReadError(f"{address}: {cloud.reason(error)}") from error
 
 
 def is_folder(address: str) -> bool:
@@ -53,7 +53,7 @@ def is_folder(address: str) -> bool:
         return True
     if formats.by_suffix(os.path.splitext(address)[1]) is not None:
         return False
-    store, path = objects.filesystem(address)
+    store, path = cloud.filesystem(address)
     return "/" not in path.strip("/") or bool(store.isdir(path))  # a bucket, or a common prefix
 
 
@@ -61,7 +61,7 @@ def exists(address: str) -> bool:
     """Whether an object or a folder exists, or the address may be a glob."""
     if _is_glob(address):
         return True
-    store, path = objects.filesystem(address)
+    store, path = cloud.filesystem(address)
     return bool(store.exists(path))
 
 
@@ -70,7 +70,7 @@ def _is_glob(address: str) -> bool:
 
 
 def _matches(address: str) -> list[str]:
-    store, path = objects.filesystem(address)
+    store, path = cloud.filesystem(address)
     paths = sorted(store.glob(path))
     if not paths and store.exists(path):  # a name with glob characters
         return [address]
@@ -99,17 +99,17 @@ def _take_folder(address: str, naming: Naming, search: Search, found: SearchResu
 
 def _walk(top: str, search: Search, output: str | None) -> Iterator[tuple[str, str]]:
     """Yield address and path below ``top`` of each object, in order, without the output folder."""
-    store, root = objects.filesystem(top)
+    store, root = cloud.filesystem(top)
     root = root.rstrip("/")
-    avoided = objects.identity(output).rstrip("/") + "/" if output is not None and "://" in output else None
+    avoided = cloud.identity(output).rstrip("/") + "/" if output is not None and "://" in output else None
     for path in sorted(_paths(store, root, search.recursive)):
         relative = path[len(root) :].lstrip("/")
         name = _address(top, path)
         parts = relative.split("/")
         hidden = not relative or any(part.startswith(".") for part in parts)
         excluded = any(is_excluded("/".join(parts[: count + 1]), search.exclude) for count in range(len(parts)))
-        written = avoided is not None and objects.identity(name).startswith(avoided)
-        if not (hidden or excluded or (written and avoided != objects.identity(top).rstrip("/") + "/")):
+        written = avoided is not None and cloud.identity(name).startswith(avoided)
+        if not (hidden or excluded or (written and avoided != cloud.identity(top).rstrip("/") + "/")):
             yield name, relative
 
 
@@ -124,5 +124,5 @@ def _head(address: str, search: Search) -> bytes:
     """Read the beginning of an object if its content matters."""
     if not search.any_content or formats.by_suffix(os.path.splitext(address)[1]) is not None:
         return b""
-    store, path = objects.filesystem(address)
+    store, path = cloud.filesystem(address)
     return bytes(store.cat_file(path, start=0, end=foreign.HEAD_BYTES))

@@ -29,7 +29,7 @@ from convfilter import __version__
 from convfilter.batch import log_file
 from convfilter.batch.search import Job
 from convfilter.filters import stack
-from convfilter.guides import with_guides
+from convfilter.guide_pictures import with_guides
 from convfilter.pipeline import Options
 from convfilter.record import is_record
 

@@ -29,20 +29,19 @@ def clear() -> None:
 
 
 @command.command("warm")
-@click.option("--everyday", is_flag=True, help="Only what usual filters need for pictures of 8 bits.")
-def warm(everyday: bool) -> None:
+@click.option("--everyday", "only_everyday", is_flag=True, help="Only what usual filters need for pictures of 8 bits.")
+def warm(only_everyday: bool) -> None:
     """Compile all that any filter may need, on all cores; for instance in a container image."""
-    from convfilter import everyday as usual
-    from convfilter import variants
     from convfilter.cli.messages import say
     from convfilter.native import object_code
+    from convfilter.precompile import everyday, variants
 
     object_code.on_notice(say)
-    if everyday:  # perhaps at the lowest priority, behind a command that needs the same loops now
+    if only_everyday:  # perhaps at the lowest priority, behind a command that needs the same loops now
         object_code.compile_without_waiting()
-    for name in usual.warm() if everyday else variants.cache_warm():
+    for name in everyday.warm() if only_everyday else variants.cache_warm():
         click.echo(name)
-    click.echo(f"{'the usual' if everyday else 'all'} loops are ready in {object_code.cache_path()}")
+    click.echo(f"{'the usual' if only_everyday else 'all'} loops are ready in {object_code.cache_path()}")
 
 
 for each in command.commands.values():

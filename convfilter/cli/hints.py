@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
-from convfilter import synonyms
+from convfilter.cli import synonyms
 from convfilter.errors import shown
 
 
@@ -17,6 +17,7 @@ def _meaning(word: str, table: Mapping[str, str]) -> str:
 def of_command(word: str) -> str:
     """Return a suggestion for an unknown command."""
     from convfilter.cli.commands import COMMANDS
+    from convfilter.filters import synonyms as filter_synonyms
     from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS
 
     said = f"no command is called {shown(word)}; "
@@ -27,7 +28,7 @@ def of_command(word: str) -> str:
     if not meaning and plain in FILTERS:
         meaning = f"apply -f {FILTERS[plain].example}"
     if not meaning:
-        filter_name = _meaning(plain, synonyms.FILTERS)
+        filter_name = _meaning(plain, filter_synonyms.FILTERS)
         meaning = f"apply -f {FILTERS[filter_name].example}" if filter_name else ""
     if meaning:
         return f"{said}did you mean 'convfilter {meaning}'?"
@@ -42,11 +43,12 @@ def of_command(word: str) -> str:
 def of_filter(word: str) -> str:
     """Return a suggestion for an unknown filter."""
     from convfilter.cli.messages import in_flags
+    from convfilter.filters import synonyms as filter_synonyms
     from convfilter.filters.catalog import FILTERS
 
     close = get_close_matches(word[:99].lower(), FILTERS, n=3)
     advice = f"did you mean {' or '.join(close)}? " if close else ""
-    if meant := synonyms.of_filter(word):
+    if meant := filter_synonyms.of_filter(word):
         advice = in_flags(meant) + ("" if meant.endswith("?") else ";") + " "
     return f"no filter is called {shown(word)}; {advice}'convfilter kernel list' shows all"
 

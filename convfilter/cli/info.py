@@ -110,9 +110,9 @@ def _losses(outline: Outline) -> dict[str, list[str]]:
 
 def _foreseen(name: str, specs: tuple[str, ...]) -> dict[str, Any]:
     """Return the effect of a stack on the picture, and the losses of the result in each format."""
-    from convfilter.forecast import forecast
     from convfilter.picture.options import ReadOptions, WriteOptions
     from convfilter.pipeline import Options
+    from convfilter.pipeline.forecast import forecast
     from convfilter.report import plan_text
 
     options = Options(specs, read=ReadOptions(allow_loss=True), write=WriteOptions(allow_loss=True))

@@ -328,7 +328,7 @@ class Parameter(NamedTuple):
         except ValueError as error:
             is_number = re.match(_NUMBER, value.text) and value.text.isascii()
             got = shown(value.text, quotes=not is_number)
-            from convfilter import synonyms
+            from convfilter.filters import synonyms
 
             remedy = synonyms.of_value(self.name, value.text, self.kind.choices)
             raise ParameterError(f"{value.where}: {subject or self.name} {error}, got {got}", remedy=remedy) from None

@@ -27,7 +27,7 @@ def find(name: Value) -> Filter:
     """
     if name.text in FILTERS:
         return FILTERS[name.text]
-    from convfilter import synonyms
+    from convfilter.filters import synonyms
 
     remedy = synonyms.of_filter(name.text)
     if not remedy:
@@ -228,7 +228,7 @@ def _typed_values(row: Filter, spec: FilterSpec) -> dict[str, Value]:
     for name, value in typed.items():
         if row.parameter(name) is None:
             known = [parameter.name for parameter in row.parameters] + list(row.stage_keywords)
-            from convfilter import synonyms
+            from convfilter.filters import synonyms
 
             meant = synonyms.of_parameter(name, known)
             advice = f"did you mean {meant}?" if meant else _nearest(name, known)

@@ -446,7 +446,7 @@ class Stage:
 
 def _require_choice(name: str, value: str, choices: tuple[str, ...], more: str = "") -> None:
     if value not in choices:
-        from convfilter import synonyms
+        from convfilter.filters import synonyms
 
         raise ParameterError(
             f"{name} must be one of {', '.join(choices)}{' ' + more if more else ''}, got {shown(value)}",

@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 
 from convfilter import __version__
 from convfilter.machine.processor import description
-from convfilter.native import image, object_store
-from convfilter.native.object_store import sha256
+from convfilter.native import code_cache, image
+from convfilter.native.code_cache import sha256
 
 LOOPS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "loops")
 LOWERING = os.path.join(os.path.dirname(__file__), "lowering")
@@ -104,12 +104,12 @@ def cached_or_compiled(module: str, function: str, codes: tuple[str, ...]) -> Ob
     if problem:
         announce(f"the compiled code cannot be cached ({problem}), and goes to {folder}; {_ADVICE}")
     # Parallel workers and make jobs need the same loops at once.
-    with object_store.lock(folder, name) if _locks else nullcontext():
-        cached = object_store.fetch(folder, name)
+    with code_cache.lock(folder, name) if _locks else nullcontext():
+        cached = code_cache.fetch(folder, name)
         if cached is not None:
             return unpacked(cached)
         code = compile_loop(module, function, codes)
-        problem = object_store.store(folder, name, packed(code))
+        problem = code_cache.store(folder, name, packed(code))
     if problem:
         announce(f"the compiled code cannot be cached ({problem}); {_ADVICE}")
     return code
@@ -121,15 +121,15 @@ def is_cached(module: str, function: str, codes: tuple[str, ...]) -> bool:
 
 
 def _fetched(name: str) -> bytes | None:
-    cached = object_store.fetch(cache_path(), name)
-    return cached if cached is not None else object_store.fetch(_temporary_path(), name)
+    cached = code_cache.fetch(cache_path(), name)
+    return cached if cached is not None else code_cache.fetch(_temporary_path(), name)
 
 
 def _folder_to_fill() -> tuple[str, str | None]:
     """Return the cache folder, or, where that cannot be written, a temporary one that outlives the run, and why."""
     chosen, temporary = cache_path(), _temporary_path()
-    problem = object_store.refusal(chosen)
-    if problem is None or chosen == temporary or object_store.refusal(temporary) is not None:
+    problem = code_cache.refusal(chosen)
+    if problem is None or chosen == temporary or code_cache.refusal(temporary) is not None:
         return chosen, None
     return temporary, problem
 
@@ -138,7 +138,7 @@ def is_first_time() -> bool:
     """Tell whether the cache folder hears of compiling for the first time; one that cannot be written always does."""
     parts = [_language(LOOPS, LOWERING), repr(_compilers()).encode(), __version__.encode(), description().encode()]
     digest = sha256(b"\0".join(parts)).hexdigest()[:40]
-    return object_store.mark(_folder_to_fill()[0], f"compiled-{digest}")
+    return code_cache.mark(_folder_to_fill()[0], f"compiled-{digest}")
 
 
 def packed(code: ObjectCode) -> bytes:
@@ -162,7 +162,7 @@ def _file_name(module: str, function: str, codes: tuple[str, ...]) -> str:
         description().encode(),
     ]
     digest = sha256(b"\0".join(sha256(part).digest() for part in parts)).hexdigest()
-    return f"{function}-{digest[:40]}{object_store.SUFFIX}"
+    return f"{function}-{digest[:40]}{code_cache.SUFFIX}"
 
 
 @cache
@@ -284,4 +284,4 @@ def _temporary_path() -> str:
 
 def cache_clear() -> int:
     """Remove every compiled loop from the cache folders and return how many there were."""
-    return sum(map(object_store.clear, {cache_path(), _temporary_path()}))
+    return sum(map(code_cache.clear, {cache_path(), _temporary_path()}))

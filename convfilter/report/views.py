@@ -11,7 +11,7 @@ from convfilter.filters.stage import Stage
 from convfilter.picture.colour import filling, straightened
 from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
-from convfilter.picture.sheet import Form, sheet
+from convfilter.pipeline.contact_sheet import Form, sheet
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, Plan
 from convfilter.planning.field import Field
 from convfilter.planning.figures import figures

@@ -12,12 +12,12 @@ from convfilter import pipeline
 from convfilter.errors import ConvfilterError, PictureError, UsageError, WriteError, named
 from convfilter.filters import stack
 from convfilter.filters.stage import Correlation, Gradient, Morphology, Pooling, Rank, UnsharpMask
-from convfilter.job import Job
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import read
+from convfilter.pipeline.job import Job
 from convfilter.planning.figures import figures
 from convfilter.planning.looks import for_looks
 from convfilter.record import replace

@@ -67,7 +67,7 @@ def _avif_bits(head: bytes) -> int:
     return 12 if flags & _TWELVE_BIT else 10 if flags & _HIGH_BITDEPTH else 8
 
 
-def decode_deep(file: BinaryIO, name: str, bits: int, frames: int = 1) -> tuple[list[Pixels], int | None]:
+def decode(file: BinaryIO, name: str, bits: int, frames: int = 1) -> tuple[list[Pixels], int | None]:
     """Decode all frames and channels of a picture of 9 to 16 bits.
 
     Parameters

@@ -18,8 +18,7 @@ from convfilter.picture import formats, limits
 from convfilter.picture.metadata.pillow_info import metadata_of
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Picture, chosen
-from convfilter.picture.pillow import beside, contents, gif, webp
-from convfilter.picture.pillow import high_depth as deep
+from convfilter.picture.pillow import beside, contents, gif, high_depth, webp
 from convfilter.picture.pixels import Model, Pixels, channels_of
 from convfilter.record import replace
 
@@ -111,7 +110,7 @@ def _read(file: BinaryIO, options: ReadOptions, lenient: bool) -> Picture:
         limits.require_size(image.width, image.height, options.max_pixels, judge=options.judge)
         notes = contents.notes_on(image, name, file)
         if name in ("JPEG2000", "AVIF") and not getattr(image, "is_animated", False):
-            bits = deep.bits_of(file, name)
+            bits = high_depth.bits_of(file, name)
             if bits > 8:
                 if options.frame is not None:
                     chosen([image], options.frame)
@@ -125,7 +124,7 @@ def _read(file: BinaryIO, options: ReadOptions, lenient: bool) -> Picture:
 def _deep(image: Any, file: BinaryIO, name: str, bits: int) -> Picture:
     """Combine metadata from Pillow with samples from a decoder that keeps their depth."""
     limits.require_memory(4 * image.width * image.height * len(image.getbands()))
-    (pixels,), white = deep.decode_deep(file, name, bits)
+    (pixels,), white = high_depth.decode(file, name, bits)
     channels = channels_of(pixels)
     model: Model = "gray" if channels < 3 else "rgb"
     metadata = metadata_of(image)
@@ -155,7 +154,9 @@ def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions, lenien
     losses = beside.add_metadata(metadata, file, name)
     metadata.lossless = name == "WebP" and _is_lossless_webp(file)
     decoded = [_decoded(image, index, count, options) for index in wanted]
-    if (name == "GIF" or (name == "AVIF" and deep.is_monochrome(file))) and all(_is_gray(each) for each in decoded):
+    if (name == "GIF" or (name == "AVIF" and high_depth.is_monochrome(file))) and all(
+        _is_gray(each) for each in decoded
+    ):
         # A GIF has only palettes, and Pillow makes colours of grey with alpha.
         decoded = [each._replace(pixels=_without_colour(each), model="gray") for each in decoded]
     model: Model = "rgb" if any(each.model == "rgb" for each in decoded) else decoded[0].model
@@ -163,7 +164,7 @@ def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions, lenien
     frames = [Frame(_expanded(each, model, alpha), each.delay) for each in decoded]
     picture = Picture(frames, model, alpha, name, metadata, losses=tuple(losses))
     picture.premultiplied = alpha and metadata.associated_alpha
-    bits = deep.bits_of(file, name) if name == "AVIF" and count > 1 else 8
+    bits = high_depth.bits_of(file, name) if name == "AVIF" and count > 1 else 8
     return _with_deep_frames(picture, file, bits, count, wanted) if bits > 8 else picture
 
 
@@ -171,7 +172,7 @@ def _with_deep_frames(picture: Picture, file: BinaryIO, bits: int, count: int, w
     """Combine the samples of a decoder that keeps depth with Pillow's frame times, for an animated AVIF."""
     height, width = picture.pixels.shape[:2]
     limits.require_memory(4 * width * height * channels_of(picture.pixels) * count)
-    pixels, white = deep.decode_deep(file, "AVIF", bits, count)
+    pixels, white = high_depth.decode(file, "AVIF", bits, count)
     frames = [frame.with_pixels(pixels[index]) for frame, index in zip(picture.frames, wanted, strict=True)]
     channels = channels_of(frames[0].pixels)
     return replace(

@@ -131,11 +131,11 @@ def replacing(path: str | os.PathLike[str] | Several, *, follow: bool = True) ->
         return
     name = os.fspath(path)
     if "://" in name and name.partition("://")[0].isalnum():
-        from convfilter.picture.place import cloud as objects
+        from convfilter.picture.place import cloud
 
         content = io.BytesIO()
         yield content
-        objects.save(name, content.getvalue())
+        cloud.save(name, content.getvalue())
         return
     try:
         descriptor = _descriptor(name)

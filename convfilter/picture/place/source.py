@@ -61,9 +61,9 @@ def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
         if isinstance(source, str) and source == "-":
             yield _held(sys.stdin.buffer)
         elif isinstance(source, str) and "://" in source and source.partition("://")[0].isalnum():
-            from convfilter.picture.place import cloud as objects
+            from convfilter.picture.place import cloud
 
-            yield io.BytesIO(objects.load(source))
+            yield io.BytesIO(cloud.load(source))
         elif isinstance(source, (str, os.PathLike)):
             with open(source, "rb") as file:
                 regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)

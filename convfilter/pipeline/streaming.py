@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from convfilter import light
-from convfilter.executor import run as engine
+from convfilter.executor import run as executor
 from convfilter.picture import write
 from convfilter.picture.format import Format
 from convfilter.picture.options import WriteOptions
@@ -17,6 +16,7 @@ from convfilter.picture.picture import Frame, Outline, Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.place import atomic
 from convfilter.picture.place.target import Target
+from convfilter.pipeline import linear_light
 from convfilter.planning import Plan
 from convfilter.sample_types import can_leave, overflowed
 
@@ -59,7 +59,7 @@ def streaming_of(
     if other or len(picture.frames) > 1 or fmt is None:
         reason = other or ("frames are filtered one by one" if len(picture.frames) > 1 else "the result is an array")
         return Streaming(reason, reason)
-    because = engine.whole_because(plans[0])
+    because = executor.whole_because(plans[0])
     loses_range = can_leave(picture.outline.dtype, stored.dtype)
     if loses_range:
         because = because or f"samples are first checked for values that {np.dtype(stored.dtype)} cannot hold"
@@ -135,7 +135,7 @@ class Finish:
 
             done, clipped = colour.rounded(rows, self._dtype)
             return self._counted(done, clipped)
-        done, clipped = light.settle(
+        done, clipped = linear_light.settle(
             rows, self._alpha, self._dtype, self._white, self._out_white,
             curve=self._curve, background=self._background,
             premultiplied=self._premultiplied, straighten=self._straighten,
@@ -182,7 +182,7 @@ def through(
         bands = frame.bands
         source = frame.pixels.reshape(*frame.shape[:2], -1) if bands is None else bands
         try:
-            clipped = engine.run(plan, source, writer, threads=threads)
+            clipped = executor.run(plan, source, writer, threads=threads)
             if bands is not None:
                 bands.finish()
         finally:

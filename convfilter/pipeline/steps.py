@@ -4,91 +4,26 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
-from convfilter import maps
 from convfilter.errors import ReadError, UsageError, WriteError
 from convfilter.filters import stack
-from convfilter.filters.spec import FilterSpec
 from convfilter.filters.stage import Layer, Pooling, Stage
-from convfilter.job import Job
 from convfilter.picture.codecs import pnm_series
-from convfilter.picture.options import WriteOptions
+from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Loss, Outline, Picture
 from convfilter.picture.place import atomic
 from convfilter.picture.place.file_times import set_times, times_of
 from convfilter.picture.place.target import Target, resolve_target
-from convfilter.picture.read import ReadOptions, opened
-from convfilter.planning import Plan, plan_stack
+from convfilter.picture.read import opened
+from convfilter.pipeline import feature_maps
+from convfilter.pipeline.job import Job
+from convfilter.pipeline.options import Options
 from convfilter.planning.remembered import remembered_plan
 from convfilter.record import replace
-
-if TYPE_CHECKING:
-    from convfilter.executor.masked import Masking
-    from convfilter.picture.sheet import Form
-
-
-class Options(NamedTuple):
-    """Options of filtering pictures.
-
-    Attributes
-    ----------
-    specs : sequence of str, FilterSpec or Stage
-        The stack, first to last.
-    defaults : mapping
-        Defaults for fields of ``Stage``; see ``stack.stages``.
-    gray : bool
-        Take the luminance first.
-    algorithm : str, or None
-        Use this one instead of the cheapest.
-    threads : int, or None
-        At most this many; None: one for each core.
-    in_place : bool
-        Whether the output may be the input.
-    linear : bool
-        Filter in linear light.
-    keep_time : bool
-        Give the output the time of the input.
-    sheet : bool
-        Write a sheet of labelled maps, one for each channel.
-    masking : Masking, or None
-        Selects ignored pixels.
-    plan : callable
-        Function that plans a stack: ``plan_stack``, or a cached one.
-    explain : callable, or None
-        Called with the plans, one for each frame, before they run.
-    before_writing : callable, or None
-        Called with the destination once the result exists.
-    look : callable, or None
-        Called with the destination, the picture before and after, the plans and the form of the result; its
-        return value goes into the report.
-    digests : bool
-        Whether to compute digests of each input and output, for batches.
-    read : ReadOptions
-    write : WriteOptions
-    """
-
-    specs: Sequence[str | FilterSpec | Stage]
-    defaults: Mapping[str, Any] = MappingProxyType({})
-    gray: bool = False
-    algorithm: str | None = None
-    threads: int | None = None
-    in_place: bool = False
-    linear: bool = False
-    keep_time: bool = False
-    sheet: bool = False
-    masking: Masking | None = None
-    plan: Callable[..., Plan] = plan_stack
-    explain: Callable[[Sequence[Plan]], None] | None = None
-    before_writing: Callable[[str], None] | None = None
-    look: Callable[[str, Picture, Picture, Sequence[Plan], Form], Any] | None = None
-    digests: bool = False
-    read: ReadOptions = ReadOptions()
-    write: WriteOptions = WriteOptions()
 
 
 class Report(NamedTuple):
@@ -188,9 +123,9 @@ def _filtered(source: str, destination: str, options: Options) -> Report:
     seconds: dict[str, float] = {}
     with _timed(seconds, "parse"):
         stages: Sequence[Stage] = stack.stages(options.specs, **options.defaults)
-        is_array = options.write.format is None and maps.is_array(destination)
+        is_array = options.write.format is None and feature_maps.is_array(destination)
         if is_array:
-            maps.require_no_file_options(options.write)
+            feature_maps.require_no_file_options(options.write)
         target = None if is_array else _target(source, destination, options)
     task = _Task(source, destination, options, stages, target)
     with pnm_series.opened(source, judging(options.read, stages)) as (where, series):
@@ -307,7 +242,7 @@ def judging(options: ReadOptions, stages: Sequence[Stage]) -> ReadOptions:
     risky = any(stage.padding != "same" or isinstance(stage.operator, Pooling | Layer) for stage in stages)
     if not risky:
         return options
-    return replace(options, judge=partial(maps.require_result, stages))
+    return replace(options, judge=partial(feature_maps.require_result, stages))
 
 
 @contextmanager
@@ -324,9 +259,9 @@ def _target(source: str, destination: str, options: Options) -> Target:
             "input and output are the same file", subject=destination, remedy="use {in_place=True} to overwrite it"
         )
     if "://" in destination:
-        from convfilter.picture.place import cloud as objects
+        from convfilter.picture.place import cloud
 
-        objects.filesystem(destination)  # an unknown store is an error before filtering
+        cloud.filesystem(destination)  # an unknown store is an error before filtering
     try:
         return resolve_target(destination, options.write)
     except UsageError as error:
@@ -337,9 +272,9 @@ def _target(source: str, destination: str, options: Options) -> Target:
 def _is_same_file(source: str, destination: str) -> bool:
     """Compare by inode, which sees through hard and symbolic links; standard input may be a file too."""
     if "://" in source and "://" in destination:
-        from convfilter.picture.place import cloud as objects
+        from convfilter.picture.place import cloud
 
-        return objects.identity(source) == objects.identity(destination)
+        return cloud.identity(source) == cloud.identity(destination)
     try:
         status = os.fstat(0) if source == "-" else os.stat(source)
         return destination != "-" and os.path.samestat(status, os.stat(destination))

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convfilter import light, maps
 from convfilter.engine.threads import cut, run_blocks
 from convfilter.errors import PictureError, WriteError
 from convfilter.executor.run import run_array
 from convfilter.filters.stage import Stage
-from convfilter.guides import with_guides
+from convfilter.guide_pictures import with_guides
 from convfilter.machine.cores import cores_lately
 from convfilter.picture.format import Format
 from convfilter.picture.limits import require_frames, require_memory, require_size
@@ -22,17 +21,18 @@ from convfilter.picture.pixels import CHANNELS, Model, Pixels
 from convfilter.picture.place.target import Target
 from convfilter.picture.read import decode_whole
 from convfilter.picture.write import check, dropping, stored_outline, write
-from convfilter.placing import placed
+from convfilter.pipeline import feature_maps, linear_light
+from convfilter.pipeline.georeference import georeferenced
+from convfilter.pipeline.streaming import Finish, Streaming, streaming_of, through
 from convfilter.planning import Plan, full_scale, is_whole
 from convfilter.record import replace
 from convfilter.sample_types import can_leave, computed_in, real_of
-from convfilter.streaming import Finish, Streaming, streaming_of, through
 
 if TYPE_CHECKING:
     from convfilter.executor.masked import Masking
     from convfilter.picture.metadata.curves import Curve
-    from convfilter.picture.sheet import Form
-    from convfilter.pipeline import Options
+    from convfilter.pipeline.contact_sheet import Form
+    from convfilter.pipeline.options import Options
 
 #: Most bytes of the engine's tiles and rows, over all threads.
 SCRATCH_BYTES = 90 * 2**20
@@ -94,14 +94,14 @@ class Job:
         self.lit = picture
         self._stages = stages = with_guides(stages)
         #: Luminance weights of red, green and blue, if not the engine's own.
-        self._weights = light.weights_of(picture) if options.gray else None
+        self._weights = linear_light.weights_of(picture) if options.gray else None
         if options.linear or self._weights:
-            self.lit, self._stages, self._curve = light.enter(
+            self.lit, self._stages, self._curve = linear_light.enter(
                 picture, stages, linear=options.linear, weights=self._weights, entered_before=lit
             )
         self.notes: tuple[str, ...] = picture.notes
         self.clipped = 0.0
-        self._alpha = maps.has_alpha(stages, picture)
+        self._alpha = feature_maps.has_alpha(stages, picture)
         self._metadata = picture.metadata
         self._background = options.write.background if self._alpha else None
         self._premultiplied = picture.alpha and picture.premultiplied
@@ -128,13 +128,13 @@ class Job:
         """Decode all samples."""
         decode_whole(self._picture)
         if self._curve is not None:
-            self.lit = light.entered(self._picture, self._curve, self._weights)
+            self.lit = linear_light.entered(self._picture, self._curve, self._weights)
 
     def plan(self) -> None:
         """Plan all frames, and check the result against format and memory."""
         picture, target, options = self._picture, self._target, self._options
         self.plans = self._planned(self._run_dtype, self._white if target is not None else None)
-        self.form: Form = maps.form_of(self.plans[0], target, wants_sheet=options.sheet)
+        self.form: Form = feature_maps.form_of(self.plans[0], target, wants_sheet=options.sheet)
         if self.form != "picture" and target is not None:  # maps need raw values, not samples
             self.plans = self._planned(real_of(picture.dtype), None)
         self.outline = self.stored = self._outline()
@@ -156,7 +156,7 @@ class Job:
         frame = self._picture.frames[0]
         if len(self._picture.frames) > 1 or frame.tiff is None or fmt.name != "TIFF" or self._options.write.strip:
             return replace(stored, pages=())
-        fields = placed(frame, self.plans[0]).tiff
+        fields = georeferenced(frame, self.plans[0]).tiff
         return replace(stored, pages=(fields,) if fields else ())
 
     @property
@@ -171,13 +171,13 @@ class Job:
     def run(self) -> Picture:
         """Filter all frames to arrays of the stored depth."""
         if self._target is None or self.form != "picture":
-            return maps.run_maps(self.plans, self.lit, self.form, self._options.threads)
+            return feature_maps.run_maps(self.plans, self.lit, self.form, self._options.threads)
         finish = self._finish()
         frames, clipped, samples, not_numbers = [], 0, 0, 0
         for number, (plan, frame) in enumerate(zip(self.plans, self.lit.frames, strict=True)):
             if self._options.masking is not None:
                 masked, count = self._run_masked(number, self._options.masking, finish)
-                frames.append(placed(frame.with_pixels(masked), plan))
+                frames.append(georeferenced(frame.with_pixels(masked), plan))
                 clipped, samples = clipped + count, samples + masked.size
                 continue
             result = run_array(plan, frame.pixels, out_dtype=self._run_dtype, threads=self._options.threads)
@@ -186,7 +186,7 @@ class Job:
             if none is not None:
                 not_numbers += int(np.count_nonzero(none))
                 self._store_nan(pixels, none)
-            frames.append(placed(frame.with_pixels(pixels), plan))
+            frames.append(georeferenced(frame.with_pixels(pixels), plan))
             clipped += result.clipped
             samples += result.samples
         self._refuse_nan(not_numbers)
@@ -245,7 +245,7 @@ class Job:
         if self._options.before_writing is not None:
             self._options.before_writing(destination)
         if self._target is None:
-            maps.write_array(destination, filtered)
+            feature_maps.write_array(destination, filtered)
         else:
             self.notes += write(self._target, filtered, self._options.write)
 
@@ -405,15 +405,15 @@ class Job:
         pixels = sum(plan.output_shape[0] * plan.output_shape[1] for plan in self.plans)
         require_frames(len(self.plans), pixels, self._options.read.max_pixels)
         for plan in self.plans:
-            maps.require_room(plan, are_maps=self.form != "picture")
+            feature_maps.require_room(plan, are_maps=self.form != "picture")
         model, extras = _kind(self.plans[0], self._picture)
         if model == "gray" and self._picture.model == "rgb":
-            self._metadata = light.of_luminance(self._picture.metadata)
+            self._metadata = linear_light.of_luminance(self._picture.metadata)
         outline = replace(
             self._picture.outline, width=width, height=height, model=model, alpha=self._alpha, extras=extras,
             metadata=self._metadata,
         )  # fmt: skip
-        return outline if self.form in ("picture", "array") else maps.outline_of(self.form, outline, self.plans)
+        return outline if self.form in ("picture", "array") else feature_maps.outline_of(self.form, outline, self.plans)
 
     def _require_room(self) -> None:
         """Refuse a job that exceeds the memory: the input, all results, and one frame's intermediate results."""

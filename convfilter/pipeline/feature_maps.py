@@ -1,6 +1,6 @@
 """Feature maps: steps of ``pipeline`` for results that are not pictures or may be empty.
 
-``picture.sheet`` is imported only for results that are laid out.
+``contact_sheet`` is imported only for results that are laid out.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Outline, Picture
 from convfilter.picture.place.atomic import replacing
 from convfilter.picture.place.target import Target
-from convfilter.placing import placed
+from convfilter.pipeline.georeference import georeferenced
 from convfilter.planning import Plan, plan_stack
 from convfilter.record import replace
 from convfilter.sample_types import is_signed
 
 if TYPE_CHECKING:
-    from convfilter.picture.sheet import Form
+    from convfilter.pipeline.contact_sheet import Form
 
 _COLOURS = (1, 3)
 _COLOURS_AND_ALPHA = 4
@@ -80,7 +80,9 @@ def require_no_file_options(options: WriteOptions) -> None:
     for name in ("quality", "subsampling", "compression", "background"):
         given = getattr(options, name) != getattr(WriteOptions, name)
         if given and name not in options.where_taken:
-            raise UsageError(f"--{name} is for picture files, and the output is an .npy array; leave it out")
+            raise UsageError(
+                f"{name} is for picture files, and the output is an .npy array", remedy=f"leave out {{{name}}}"
+            )
 
 
 def form_of(plan: Plan, target: Target | None, *, wants_sheet: bool) -> Form:
@@ -113,7 +115,7 @@ def has_alpha(stages: Sequence[Stage], picture: Picture) -> bool:
 
 def outline_of(form: Form, outline: Outline, plans: Sequence[Plan]) -> Outline:
     """Return the written outline: that of a sheet or of pages."""
-    from convfilter.picture.sheet import Grid
+    from convfilter.pipeline.contact_sheet import Grid
 
     maps = plans[0].stages[-1].output_channels - plans[0].alpha
     outline = replace(outline, model="gray", alpha=False, extras=0, white=None)
@@ -128,7 +130,7 @@ def run_maps(plans: Sequence[Plan], picture: Picture, form: Form, threads: int |
 
     Alpha is left out.
     """
-    from convfilter.picture.sheet import as_pages, as_sheets
+    from convfilter.pipeline.contact_sheet import as_pages, as_sheets
 
     frames = []
     white = 1.0 if is_signed(picture.outline.dtype) else None
@@ -137,7 +139,7 @@ def run_maps(plans: Sequence[Plan], picture: Picture, form: Form, threads: int |
         pixels = pixels.reshape(*pixels.shape[:2], -1)
         if plan.alpha and form != "array":
             pixels = pixels[..., :-1]
-        frames.append(placed(frame.with_pixels(pixels / pixels.dtype.type(white or plan.full)), plan))
+        frames.append(georeferenced(frame.with_pixels(pixels / pixels.dtype.type(white or plan.full)), plan))
     mapped = replace(picture, frames=frames, white=None, file_dtype=None)
     return {"sheet": as_sheets, "pages": as_pages}.get(form, lambda same: same)(mapped)
 
@@ -152,7 +154,7 @@ def write_array(destination: str, picture: Picture) -> None:
     WriteError
         The file cannot be written.
     """
-    from convfilter.picture.sheet import array_bytes
+    from convfilter.pipeline.contact_sheet import array_bytes
 
     if len(picture.frames) > 1:
         raise UsageError(f"an .npy file holds one frame, got {len(picture.frames)}", remedy="choose one with {frame=N}")

@@ -6,7 +6,7 @@ from convfilter.picture.picture import Frame
 from convfilter.planning import Plan
 
 
-def placed(frame: Frame, plan: Plan) -> Frame:
+def georeferenced(frame: Frame, plan: Plan) -> Frame:
     """Return a frame with the position fields of the result.
 
     Parameters

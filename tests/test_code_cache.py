@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from processes import run_python, start_python
 
-from convfilter.native import object_store
-from convfilter.native.object_store import SUFFIX, clear, fetch, lock, store
+from convfilter.native import code_cache
+from convfilter.native.code_cache import SUFFIX, clear, fetch, lock, store
 
 NAME = "loop-0123456789" + SUFFIX
 CONTENT = b"machine code \0\n\xff and more"
@@ -194,7 +194,7 @@ def test_a_folder_without_write_permission_is_said(tmp_path):
     program = f"""
 import os
 from pathlib import Path
-from convfilter.native.object_store import fetch, store
+from convfilter.native.code_cache import fetch, store
 os.chdir({str(tmp_path)!r})
 if os.geteuid() != {user}:
     os.setgid({user}), os.setuid({user})
@@ -209,7 +209,7 @@ def test_a_full_disk_is_said_and_leaves_no_litter(tmp_path):
     program = f"""
 import resource
 from pathlib import Path
-from convfilter.native.object_store import fetch, store
+from convfilter.native.code_cache import fetch, store
 folder = Path({str(tmp_path / "cache")!r})
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 print(store(folder, {NAME!r}, bytes(5000)))
@@ -227,7 +227,7 @@ def test_an_interrupted_write_leaves_no_litter(folder, monkeypatch):
     def interrupted(*_arguments, **_keywords):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(object_store.os, "rename", interrupted)
+    monkeypatch.setattr(code_cache.os, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt):
         store(folder, NAME, b"new")
     assert os.listdir(folder) == [NAME]
@@ -262,7 +262,7 @@ def test_turns_are_taken_one_after_the_other(tmp_path):
 
 
 def test_a_turn_that_does_not_end_is_not_waited_for_for_ever(folder, monkeypatch):
-    monkeypatch.setattr(object_store, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(code_cache, "PATIENCE_SECONDS", 0.05)
     with lock(folder, NAME), lock(folder, NAME):
         pass
     assert os.listdir(folder) == [NAME]
@@ -278,7 +278,7 @@ def test_a_turn_that_was_killed_is_over(folder):
     program = f"""
 import os, signal
 from pathlib import Path
-from convfilter.native.object_store import lock
+from convfilter.native.code_cache import lock
 with lock(Path({str(folder)!r}), {NAME!r}):
     print("inside", flush=True)
     os.kill(os.getpid(), signal.SIGKILL)

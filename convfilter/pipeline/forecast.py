@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from convfilter.filters import stack
-from convfilter.job import Job
 from convfilter.picture import formats
 from convfilter.picture.picture import Outline
 from convfilter.picture.place.target import Target
 from convfilter.picture.read import opened
-from convfilter.pipeline import Options, described, judging
+from convfilter.pipeline.job import Job
+from convfilter.pipeline.options import Options
+from convfilter.pipeline.steps import described, judging
 from convfilter.planning import Plan
 
 

@@ -1,0 +1,1 @@
+"""Loops compiled ahead of the first picture: the sets of ``cache warm``."""
