@@ -17,7 +17,7 @@ from convfilter.errors import ParameterError, shown
 from convfilter.filters.stage import Padding, PaddingMode, Stage, ToneMap
 from convfilter.guide_pictures import with_guides
 from convfilter.planning import Plan, require_sample_type
-from convfilter.planning.remembered import remembered_plan
+from convfilter.planning.plan_cache import cached_plan
 
 
 class SupportsArray(Protocol):
@@ -183,7 +183,7 @@ def planned(
     dtype = keywords.get("dtype")
     if dtype is not None and np.dtype(dtype) not in (np.dtype(np.float32), np.dtype(np.float64), image_dtype):
         raise ParameterError(f"dtype must be float32, float64 or the image's own, got {np.dtype(dtype)}")
-    return remembered_plan(
+    return cached_plan(
         stages,
         shape,
         image_dtype,

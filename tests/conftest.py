@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 from processes import run_python
 
-from convfilter.planning import remembered
+from convfilter.planning import plan_cache
 
 # The first call of a loop compiles it: no deadline.
 settings.register_profile("check", max_examples=12, deadline=None, derandomize=True)
@@ -47,9 +47,9 @@ def pytest_collection_finish():
 
 
 @pytest.fixture(autouse=True)
-def nothing_remembered():
+def no_cached_plans():
     """Empty the cache of plans before each test: another test may have changed how filters are planned."""
-    remembered.forget()
+    plan_cache.forget()
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from convfilter.executor.run import run_array
 from convfilter.filters import kernels, stack
 from convfilter.filters.stage import Correlation, Stage
 from convfilter.planning import plan_stack
-from convfilter.planning.remembered import remembered_plan
+from convfilter.planning.plan_cache import cached_plan
 
 FULL_RANK = kernels.from_array(np.random.default_rng(0).integers(-9, 9, (5, 7)))
 STAGES = {
@@ -170,7 +170,7 @@ def test_functions_on_arrays_and_specs_meet_what_the_other_left():
 
 def test_threads_that_call_at_once_have_memory_of_their_own():
     shape, count = (120, 70, 3), 4
-    plan = remembered_plan([STAGES["wide"]], shape, np.dtype(np.uint8))
+    plan = cached_plan([STAGES["wide"]], shape, np.dtype(np.uint8))
     images = [picture(shape, "uint8", seed) for seed in range(count)]
     expected = [run_array(plan_stack([STAGES["wide"]], shape, "uint8"), image, threads=1).pixels for image in images]
     cache.forget()

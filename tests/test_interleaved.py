@@ -9,7 +9,7 @@ import convfilter
 from convfilter.filters import kernels
 from convfilter.filters.stage import Correlation, Stage
 from convfilter.methods import interleaved
-from convfilter.planning import plan_stack, remembered
+from convfilter.planning import plan_cache, plan_stack
 
 
 @st.composite
@@ -47,10 +47,10 @@ def both(image, kernel, monkeypatch, **keywords):
     make = interleaved.strips
     with monkeypatch.context() as patch:
         patch.setattr(interleaved, "strips", lambda *which: made.append(make(*which)) or made[-1])
-        remembered.forget()
+        plan_cache.forget()
         first = convfilter.convolve(image, kernel, algorithm="separable", **keywords)
         patch.setattr(interleaved, "strips", lambda *_: None)
-        remembered.forget()
+        plan_cache.forget()
         second = convfilter.convolve(image, kernel, algorithm="separable", **keywords)
     return first, second, any(strips is not None for strips in made)
 

@@ -10,7 +10,7 @@ from convfilter.filters.factors import factored, low_rank
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage, UnsharpMask
 from convfilter.planning import ALGORITHMS, AxisPlan, full_scale, plan_stack, real_cells
-from convfilter.planning.looks import for_looks
+from convfilter.planning.preview import for_preview
 from convfilter.planning.strips import OWN_BYTES
 from convfilter.record import replace
 
@@ -378,7 +378,7 @@ def test_a_look_has_sums_in_float32_where_they_go_tap_by_tap():
     stages = stack.stages(["gaussian:2", "sobel:magnitude"])
     plan = plan_stack(stages, (99, 99), np.float32)
     assert [stage.precision for stage in plan.stages] == ["float64", "float64"]
-    assert [stage.precision for stage in for_looks(plan).stages] == ["float32", "float64"]
+    assert [stage.precision for stage in for_preview(plan).stages] == ["float32", "float64"]
 
 
 def test_a_look_blurs_bytes_as_for_a_result_of_bytes():
@@ -386,6 +386,6 @@ def test_a_look_blurs_bytes_as_for_a_result_of_bytes():
     plan = plan_stack(stages, (999, 999), np.uint8)
     alone = plan_stack(stages[:1], (999, 999), np.uint8)
     assert (plan.stages[0].algorithm, alone.stages[0].algorithm) == ("separable", "multirate")
-    assert for_looks(plan).stages == (alone.stages[0], plan.stages[1])
+    assert for_preview(plan).stages == (alone.stages[0], plan.stages[1])
     for unlike in (plan_stack(stages, (9, 9), np.uint16), alone, plan_stack(stages, (9, 9), np.uint8, white=99)):
-        assert for_looks(unlike) == unlike
+        assert for_preview(unlike) == unlike

@@ -17,7 +17,7 @@ from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import read
 from convfilter.picture.write import write
 from convfilter.planning import plan_stack
-from convfilter.planning.remembered import remembered_plan
+from convfilter.planning.plan_cache import cached_plan
 
 FILTERS = (
     ["identity"],
@@ -70,7 +70,7 @@ def test_values_are_those_of_the_whole_type_clipped_at_white(specs, white):
 def test_white_becomes_white_by_one_rounding(specs, white, out_dtype):
     stages = stack.stages(specs)
     pixels = noise((31, 40, 3), white)
-    plan = remembered_plan(stages, pixels.shape, pixels.dtype, out_dtype=out_dtype, white=white)
+    plan = cached_plan(stages, pixels.shape, pixels.dtype, out_dtype=out_dtype, white=white)
     result = run_array(plan, pixels, out_dtype=out_dtype).pixels
     full = np.iinfo(out_dtype).max
     real = run_array(plan_stack(stages, pixels.shape, np.float32), pixels.astype(np.float32)).pixels.astype(float)

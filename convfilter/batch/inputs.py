@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from convfilter.batch.search import Job, Naming, Search, SearchResult, is_excluded, is_output, skip, why_skipped
 from convfilter.errors import UsageError, named
-from convfilter.picture import foreign, formats
+from convfilter.picture import formats, unsupported
 from convfilter.picture.place.atomic import is_below, is_special
 
 #: Most folders reached through links: a few linked folders can form a maze of millions of paths.
@@ -152,7 +152,7 @@ def _head(path: str, search: Search) -> bytes | None:
         return b""
     try:
         with open(path, "rb") as file:
-            return file.read(foreign.HEAD_BYTES)
+            return file.read(unsupported.HEAD_BYTES)
     except OSError:
         return None
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from convfilter.batch.search import Job, Naming, Search, SearchResult, is_excluded, is_output, skip, why_skipped
 from convfilter.errors import ReadError, UsageError
-from convfilter.picture import foreign, formats
+from convfilter.picture import formats, unsupported
 from convfilter.picture.place import cloud
 
 _GLOB = "*?["
@@ -125,4 +125,4 @@ def _head(address: str, search: Search) -> bytes:
     if not search.any_content or formats.by_suffix(os.path.splitext(address)[1]) is not None:
         return b""
     store, path = cloud.filesystem(address)
-    return bytes(store.cat_file(path, start=0, end=foreign.HEAD_BYTES))
+    return bytes(store.cat_file(path, start=0, end=unsupported.HEAD_BYTES))

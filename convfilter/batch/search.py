@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from convfilter.picture import foreign, formats
+from convfilter.picture import formats, unsupported
 
 HEAD_BYTES = 32
 
@@ -114,11 +114,11 @@ def why_skipped(path: str, head: bytes | None) -> str | None:
         return ""
     if formats.by_suffix(suffix) is not None or formats.sniff(head[:HEAD_BYTES]) is not None:
         return None
-    found = (foreign.by_content(head) if head else None) or foreign.by_suffix(suffix)
+    found = (unsupported.by_content(head) if head else None) or unsupported.by_suffix(suffix)
     if found is not None:
         return found.message
-    advice = foreign.read_only(suffix) if not head else None
-    return f"{advice}, as with {{ext={foreign.output_for(suffix)}}}" if advice else ""
+    advice = unsupported.read_only(suffix) if not head else None
+    return f"{advice}, as with {{ext={unsupported.output_for(suffix)}}}" if advice else ""
 
 
 def skip(path: str, why: str, found: SearchResult) -> None:

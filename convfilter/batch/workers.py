@@ -25,7 +25,7 @@ from convfilter import pipeline
 from convfilter.batch.resources import Memory
 from convfilter.batch.search import Job
 from convfilter.errors import PictureError, WriteError
-from convfilter.planning.remembered import remembered_plan
+from convfilter.planning.plan_cache import cached_plan
 
 _LENGTH_BYTES = 8
 _READ_BYTES = 1 << 16
@@ -73,7 +73,7 @@ def perform(job: Job, options: pipeline.Options) -> Outcome:
     Outcome
     """
     try:
-        options = options._replace(before_writing=_make_folder, plan=remembered_plan)
+        options = options._replace(before_writing=_make_folder, plan=cached_plan)
         report = pipeline.filter_file(job.source, job.destination, options)
         return Outcome(job, report, digests=_digests(job) if options.digests else None)
     except Exception as error:

@@ -60,9 +60,9 @@ def _ext(typed: str | None) -> str:
         return ""
     ext = "." + typed.removeprefix(".")
     if formats.by_suffix(ext) is None:
-        from convfilter.picture import foreign
+        from convfilter.picture import unsupported
 
-        if advice := foreign.read_only(ext):
+        if advice := unsupported.read_only(ext):
             raise UsageError(f"--ext: {advice}")
         raise UsageError(
             f"--ext: no picture format has the suffix {shown(ext)}; the nearest are {formats.nearest(ext)}; "

@@ -17,7 +17,7 @@ import numpy as np
 
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, at_a_cache_line
-from convfilter.engine.local import NotLocalError, all_finite
+from convfilter.engine.locality import NotLocalError, all_finite
 from convfilter.engine.node import Crew, Node
 from convfilter.engine.order import Tick
 from convfilter.engine.program import Slot

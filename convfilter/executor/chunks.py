@@ -22,7 +22,7 @@ from convfilter.filters.stage import Orientation, Pooling
 from convfilter.methods.coarse import Coarse
 from convfilter.planning import AxisPlan, Plan, StagePlan
 from convfilter.planning.methods.morphology import is_composite
-from convfilter.planning.remembered import latest
+from convfilter.planning.plan_cache import latest
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.record import record, replace
 

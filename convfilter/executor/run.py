@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.buffer import Samples
-from convfilter.engine.local import NotLocalError, all_finite
+from convfilter.engine.locality import NotLocalError, all_finite
 from convfilter.engine.rows import RowSink, RowSource, array_of
 from convfilter.errors import ParameterError
 from convfilter.executor.group import Group, takes_range

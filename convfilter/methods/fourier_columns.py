@@ -16,7 +16,7 @@ import numpy.typing as npt
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import Samples, Scratch
 from convfilter.engine.layout import columns_for
-from convfilter.engine.local import require_visible
+from convfilter.engine.locality import require_visible
 from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.sums import Taps, Target, add_four, weighted_sums
 from convfilter.planning.ring import STEP_ROWS

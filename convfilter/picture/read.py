@@ -155,9 +155,9 @@ def _decoded(file: BinaryIO, options: ReadOptions) -> Picture:
 
 def _refuse_foreign(file: BinaryIO) -> None:
     """Refuse a known format that cannot be read."""
-    from convfilter.picture import foreign
+    from convfilter.picture import unsupported
 
-    found = foreign.by_content(file.read(foreign.HEAD_BYTES))
+    found = unsupported.by_content(file.read(unsupported.HEAD_BYTES))
     file.seek(0)
     if found is not None:
         raise ReadError(found.message)
@@ -165,12 +165,12 @@ def _refuse_foreign(file: BinaryIO) -> None:
 
 def _named(error: ReadError, where: object) -> ReadError:
     """Return an error for unknown content, with the format that the file's suffix names."""
-    from convfilter.picture import foreign
+    from convfilter.picture import unsupported
 
     if not isinstance(where, (str, os.PathLike)):
         return error
     suffix = os.path.splitext(os.fspath(where))[1]
-    found = foreign.by_suffix(suffix) if isinstance(suffix, str) else None
+    found = unsupported.by_suffix(suffix) if isinstance(suffix, str) else None
     return ReadError(found.message) if found else error
 
 
@@ -179,9 +179,9 @@ def _refuse_raw(where: object, cause: ReadError | None = None) -> None:
     suffix = os.path.splitext(os.fspath(where))[1] if isinstance(where, (str, os.PathLike)) else ""
     if not isinstance(suffix, str) or not suffix:
         return
-    from convfilter.picture import foreign
+    from convfilter.picture import unsupported
 
-    found = foreign.raw_by_suffix(suffix)
+    found = unsupported.raw_by_suffix(suffix)
     if found is not None:
         raise ReadError(found.message) from cause
 

@@ -22,7 +22,7 @@ from convfilter.picture.read import opened
 from convfilter.pipeline import feature_maps
 from convfilter.pipeline.job import Job
 from convfilter.pipeline.options import Options
-from convfilter.planning.remembered import remembered_plan
+from convfilter.planning.plan_cache import cached_plan
 from convfilter.record import replace
 
 
@@ -143,7 +143,7 @@ def _series(task: _Task, series: pnm_series.Series, seconds: dict[str, float]) -
     reports: list[Report] = []
     if options.before_writing is not None:
         options.before_writing(task.destination)
-    options = options._replace(plan=remembered_plan, before_writing=None)
+    options = options._replace(plan=cached_plan, before_writing=None)
     with atomic.several(task.destination) as output:
         task = task._replace(target=target._replace(path=output), options=options)
         for where in series:

@@ -19,7 +19,7 @@ from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import read
 from convfilter.pipeline.job import Job
 from convfilter.planning.figures import figures
-from convfilter.planning.looks import for_looks
+from convfilter.planning.preview import for_preview
 from convfilter.record import replace
 from convfilter.report.thumbnails import for_browsers
 from convfilter.trial.catalogue import catalogue
@@ -160,7 +160,7 @@ class Scene:
                 job = self._job(wanted, step)
             height, width = job.plans[0].output_shape[:2]
             if (height, width) == (-(-rows // step), -(-cols // step)):
-                job.plans = [for_looks(plan) for plan in job.plans]
+                job.plans = [for_preview(plan) for plan in job.plans]
                 return job.rectangle((0, height), (0, width))
         return None
 

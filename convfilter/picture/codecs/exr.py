@@ -16,7 +16,7 @@ from convfilter.errors import ReadError
 from convfilter.machine.cores import available_cores
 from convfilter.picture import limits
 from convfilter.picture.codecs import quiet
-from convfilter.picture.codecs.light import scene_linear
+from convfilter.picture.codecs.scene_linear import scene_linear
 from convfilter.picture.metadata.cicp import PRIMARIES
 from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import Frame, Loss, Metadata, Picture, chosen

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from convfilter.errors import ReadError, WriteError
 from convfilter.picture import limits
-from convfilter.picture.codecs.light import scene_linear
+from convfilter.picture.codecs.scene_linear import scene_linear
 from convfilter.picture.metadata.cicp import BT709, PRIMARIES
 from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import Frame, Metadata, Picture, chosen

@@ -10,11 +10,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from convfilter.errors import ReadError
-from convfilter.picture import colour, foreign, limits
+from convfilter.picture import colour, limits, unsupported
 from convfilter.picture.metadata import exif, xmp_clean
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Loss, Metadata, Picture, chosen
-from convfilter.picture.pillow import beside, contents
+from convfilter.picture.pillow import container_metadata, contents
 from convfilter.picture.pillow.boxes import boxes, boxes_of
 from convfilter.picture.pixels import Model
 
@@ -53,7 +53,7 @@ def read_heif(file: BinaryIO, options: ReadOptions) -> Picture:
         bits = 8
     pixels, white = colour.as_stored(samples, 2**bits - 1)
     metadata = _metadata(image.info)
-    losses = beside.add_metadata(metadata, file, "HEIC")
+    losses = container_metadata.add_metadata(metadata, file, "HEIC")
     losses += [Loss(text) for text in _notes(heif, image, file, options)]
     return Picture(
         [Frame(pixels)], model, alpha, "HEIC", metadata,
@@ -67,7 +67,7 @@ def _opened(file: BinaryIO) -> Any:
 
     kinds = _top_boxes(file)
     if b"moov" in kinds and b"meta" not in kinds:
-        sequence = foreign.named("a HEIF sequence")
+        sequence = unsupported.named("a HEIF sequence")
         raise ReadError(f"{sequence.name} cannot be read", remedy=sequence.remedy)
     _require_text(file)
     file.seek(0)

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 
 from convfilter.errors import DECODE_THE_REST, ReadError
-from convfilter.picture import behind, limits
+from convfilter.picture import limits, trailing_data
 from convfilter.picture.colour import widened
 from convfilter.picture.metadata.pillow_info import text_of
 from convfilter.picture.options import ReadOptions, WriteOptions
@@ -215,7 +215,7 @@ def _opened(file: BinaryIO, layout: Layout, options: ReadOptions) -> Picture:
         if not options.lenient:
             raise ReadError(note, remedy=DECODE_THE_REST)
     bands = Bands(layout.shape, layout.dtype, lambda: layout.bands(file, start), name=layout.name)
-    return _picture(layout, bands, note, behind.losses(file, "PNM", start + needed) if there > needed else ())
+    return _picture(layout, bands, note, trailing_data.losses(file, "PNM", start + needed) if there > needed else ())
 
 
 def _picture(layout: Layout, samples: Pixels | Bands, note: str, losses: Sequence[Loss] = ()) -> Picture:
@@ -254,7 +254,7 @@ def _plain_samples(
     if values.min() < 0 or values.max() > largest:
         raise ReadError(f"the PNM is damaged: a sample is outside of 0 to {largest}")
     # By definition a plain file holds one picture.
-    losses = [behind.another("PNM")] if re.search(rb"P[1-6]\s", text) else []
+    losses = [trailing_data.another("PNM")] if re.search(rb"P[1-6]\s", text) else []
     return values.astype(np.uint8 if largest < 256 else np.uint16), note, losses
 
 

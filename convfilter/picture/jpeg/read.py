@@ -45,9 +45,9 @@ def _read(data: bytes, options: ReadOptions, lenient: bool) -> Picture:
     layout = jpeg.layout_of(data)
     if layout is None:
         if _JPEG_LS in data:
-            from convfilter.picture import foreign
+            from convfilter.picture import unsupported
 
-            raise ReadError(foreign.JPEG_LS.message)
+            raise ReadError(unsupported.JPEG_LS.message)
         raise ReadError("the JPEG is damaged: it holds no picture")
     limits.require_size(layout.width, layout.height, options.max_pixels, judge=options.judge)
     limits.require_memory(2 * layout.width * layout.height * layout.components + len(data))
@@ -63,9 +63,9 @@ def _read(data: bytes, options: ReadOptions, lenient: bool) -> Picture:
     if picture is None:
         picture = _through_pillow(data, layout, options, lenient)
     if options.frame is None and not jpeg_segments.is_plain(data, layout.data_end):
-        from convfilter.picture.jpeg import beside as jpeg_beside
+        from convfilter.picture.jpeg import extra_data
 
-        picture.losses = tuple(jpeg_beside.add(picture.metadata, data, layout.data_end))
+        picture.losses = tuple(extra_data.add(picture.metadata, data, layout.data_end))
     return picture
 
 

@@ -18,7 +18,7 @@ from convfilter.picture import formats, limits
 from convfilter.picture.metadata.pillow_info import metadata_of
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Picture, chosen
-from convfilter.picture.pillow import beside, contents, gif, high_depth, webp
+from convfilter.picture.pillow import container_metadata, contents, gif, high_depth, webp
 from convfilter.picture.pixels import Model, Pixels, channels_of
 from convfilter.record import replace
 
@@ -128,7 +128,7 @@ def _deep(image: Any, file: BinaryIO, name: str, bits: int) -> Picture:
     channels = channels_of(pixels)
     model: Model = "gray" if channels < 3 else "rgb"
     metadata = metadata_of(image)
-    losses = beside.add_metadata(metadata, file, name)
+    losses = container_metadata.add_metadata(metadata, file, name)
     alpha = channels in (2, 4)
     premultiplied = alpha and metadata.associated_alpha
     return Picture(
@@ -151,7 +151,7 @@ def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions, lenien
     channels = 4 if image.mode == "P" or count > 1 else len(image.getbands())
     limits.require_memory(2 * image.width * image.height * channels * len(wanted))
     metadata = metadata_of(image)
-    losses = beside.add_metadata(metadata, file, name)
+    losses = container_metadata.add_metadata(metadata, file, name)
     metadata.lossless = name == "WebP" and _is_lossless_webp(file)
     decoded = [_decoded(image, index, count, options) for index in wanted]
     if (name == "GIF" or (name == "AVIF" and high_depth.is_monochrome(file))) and all(

@@ -123,9 +123,9 @@ def resolve_target(
     if found is not None:
         return Target(name, found)
     if name != "-" and not _is_special(name):
-        from convfilter.picture import foreign
+        from convfilter.picture import unsupported
 
-        if advice := foreign.read_only(suffix):
+        if advice := unsupported.read_only(suffix):
             raise UsageError(advice, remedy="or set {format}")
         base = os.path.basename(name)
         if not suffix:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 
 from convfilter.errors import ReadError
-from convfilter.picture import behind, limits
+from convfilter.picture import limits, trailing_data
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Loss, Picture, chosen
 from convfilter.picture.pixels import Model, Pixels
@@ -30,7 +30,7 @@ def read_png(file: BinaryIO, options: ReadOptions) -> Picture:
     """
     reader = ChunkReader(file, options)
     content = reader.content()
-    more = behind.losses(file, "PNG", file.tell())
+    more = trailing_data.losses(file, "PNG", file.tell())
     images = content.images if content.plays is not None else content.images[:1]
     if not images or images[0].size == 0:
         raise ReadError("the PNG holds no pixels (no IDAT chunk)")

@@ -1,4 +1,4 @@
-"""Plans are remembered by the value of what decides them, and by nothing else."""
+"""Plans are cached by the value of what decides them, and by nothing else."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from convfilter.errors import SizeError
 from convfilter.filters import kernels, stack
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Correlation, Pooling, Stage
-from convfilter.planning import remembered
-from convfilter.planning.remembered import remembered_plan
+from convfilter.planning import plan_cache
+from convfilter.planning.plan_cache import cached_plan
 
 UINT8 = np.dtype(np.uint8)
 BASE = {"stages": [Stage(Correlation(kernels.gaussian(2, 2)))], "shape": (40, 50, 4), "dtype": UINT8}
@@ -17,7 +17,7 @@ BASE = {"stages": [Stage(Correlation(kernels.gaussian(2, 2)))], "shape": (40, 50
 
 def planned(**changes):
     values = BASE | changes
-    return remembered_plan(values.pop("stages"), values.pop("shape"), values.pop("dtype"), **values)
+    return cached_plan(values.pop("stages"), values.pop("shape"), values.pop("dtype"), **values)
 
 
 def test_equal_values_share_a_plan():
@@ -64,8 +64,8 @@ def test_weights_that_are_written_to_later_are_not_those_of_the_plan():
         np.testing.assert_array_equal(convfilter.convolve(image, matrix.copy()), expected)
 
 
-def test_few_plans_are_remembered_and_the_latest(monkeypatch):
-    monkeypatch.setattr(remembered, "MOST_PLANS", 3)
+def test_few_plans_are_cached_and_the_latest(monkeypatch):
+    monkeypatch.setattr(plan_cache, "MOST_PLANS", 3)
     first, second = planned(shape=(1, 1)), planned(shape=(1, 2))
     for cols in (3, 1, 4):
         planned(shape=(1, cols))
@@ -77,7 +77,7 @@ def test_few_plans_are_remembered_and_the_latest(monkeypatch):
     assert planned(shape=(1, 3)) is not second
 
 
-def test_large_weights_are_not_remembered():
+def test_large_weights_are_not_cached():
     large = {"stages": [Stage(Correlation(kernels.from_array(np.random.default_rng(0).normal(size=(120, 120)))))]}
     assert planned(**large) is not planned(**large)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 
-from convfilter.picture import behind
+from convfilter.picture import trailing_data
 from convfilter.picture.jpeg.layout import Segment
 from convfilter.picture.jpeg.segments import app_segments, is_plain_segment
 from convfilter.picture.metadata import ifd, xmp_extended
@@ -83,7 +83,7 @@ def _further_pictures(segments: Sequence[Segment], data: bytes, end: int | None,
     if rest.startswith(_JPEG) and is_hdr:
         yield _of_index([], is_hdr)
     elif rest.startswith(_JPEG):
-        yield behind.another("JPEG")
+        yield trailing_data.another("JPEG")
     elif b"ftyp" in rest[:_VIDEO_SEARCH_BYTES]:
         yield Loss(f"the file holds a video of {len(rest)} bytes behind the picture; it is left out")
     elif rest:

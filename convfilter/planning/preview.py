@@ -1,4 +1,4 @@
-"""Plans for looks at a result: less exact than the promise for files, but faster, and as good when 8 bits are shown."""
+"""Plans for previews: less exact than the promise for files, but faster, and as good when 8 bits are shown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from convfilter.planning.stage_plan import StagePlan
 from convfilter.record import replace
 
 
-def for_looks(plan: Plan) -> Plan:
+def for_preview(plan: Plan) -> Plan:
     """Return a plan with less exact sums.
 
     Sums of float32 samples are in float32, where they go tap by tap; a Gaussian of bytes is as exact as for a result

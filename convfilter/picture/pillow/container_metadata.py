@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import BinaryIO
 
-from convfilter.picture import behind
+from convfilter.picture import trailing_data
 from convfilter.picture.picture import Loss, Metadata, Text
 from convfilter.picture.pillow import avif, bmp, gif, jp2, tga, webp
 
@@ -32,7 +32,7 @@ def add_metadata(metadata: Metadata, file: BinaryIO, name: str) -> list[Loss]:
     """
     position = file.tell()
     try:
-        found = behind.losses(file, name, behind.end_of(file, name))
+        found = trailing_data.losses(file, name, trailing_data.end_of(file, name))
         if name in _ADD:
             file.seek(0)
             found += [Loss(text) for text in _ADD[name](metadata, file)]

@@ -26,7 +26,7 @@ _MOST_BYTES = 2**16
 _plans: dict[tuple[Any, ...], Plan] = {}
 
 
-def remembered_plan(
+def cached_plan(
     stages: Sequence[Stage],
     shape: tuple[int, ...],
     dtype: np.dtype[Any],

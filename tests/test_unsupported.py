@@ -11,7 +11,7 @@ from PIL import Image
 from processes import program
 
 from convfilter.errors import ReadError, UsageError
-from convfilter.picture import foreign, formats
+from convfilter.picture import formats, unsupported
 from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import read
 
@@ -104,14 +104,14 @@ def test_heif_that_is_avif_is_read():
 
 
 def test_no_signature_is_taken_for_another():
-    for each in foreign.FORMATS:
+    for each in unsupported.FORMATS:
         for offset, signature in each.signatures:
             head = (bytes(offset) + signature).ljust(512, b"\0")
             assert formats.sniff(head[:32]) is None, each.name
-            assert foreign.by_content(head) == each
+            assert unsupported.by_content(head) == each
         for suffix in each.suffixes:
             assert formats.by_suffix(suffix) is None or suffix == ".npy"
-            advice = foreign.read_only(suffix) or ""
+            advice = unsupported.read_only(suffix) or ""
             assert advice.startswith(f"{each.name} can neither be read nor written") or suffix in (".npy", ".npz")
 
 
@@ -119,7 +119,7 @@ def test_no_signature_is_taken_for_another():
 def test_pictures_are_not_taken_for_foreign_ones(fmt):
     buffer = io.BytesIO()
     Image.new("1" if fmt == "MSP" else "RGB", (32, 32)).save(buffer, fmt)
-    assert foreign.by_content(buffer.getvalue()[:512]) is None
+    assert unsupported.by_content(buffer.getvalue()[:512]) is None
     assert read(io.BytesIO(buffer.getvalue())).pixels.shape[:2] == (32, 32)
 
 
