@@ -68,7 +68,7 @@ def test_centre_columns_are_those_on_which_same_padding_centres_the_outputs(case
 @given(axes(), st.integers(1, 20))
 def test_parts_of_columns_add_up(case, width):
     columns = columns_for(case[0], *case[1:])
-    parts = [columns.part(left, min(left + width, columns.count)) for left in range(0, columns.count, width)]
+    parts = [columns.subset(left, min(left + width, columns.count)) for left in range(0, columns.count, width)]
     np.testing.assert_array_equal(np.concatenate([part.indices for part in parts]), columns.indices)
     assert sum(part.run_length for part in parts) == columns.run_length
     assert all(runs_are_side_by_side(part) for part in parts)

@@ -5,7 +5,7 @@ import pytest
 
 from convfilter.engine.epilogue import STORE_WHOLE
 from convfilter.engine.load import LOAD
-from convfilter.engine.program import Call, Counting, Following, FollowingSource, Moving, Program, Slot
+from convfilter.engine.program import Call, Counting, Moving, Program, Rebased, RebasedSource, Slot
 from convfilter.engine.sums import CORRELATE
 from convfilter.planning.ring import STEP_ROWS
 
@@ -56,16 +56,16 @@ def test_what_leads_runs_alone_before_the_first_step(image):
     np.testing.assert_array_equal(out[4:6].reshape(4, 15), image[8:12].reshape(4, 15))
     assert not out[:4].any()
     tile[:] = 0
-    program.run(6, 0, goes_on=True)
+    program.run(6, 0, continues=True)
     assert not tile.any()
 
 
 def test_what_follows_starts_some_rows_later(image):
     out = np.zeros((32, 15), np.float32)
-    program = Program([load_call(image, Moving(np.arange(20), 0, 2), Following(out.ravel(), 0, 60))])
+    program = Program([load_call(image, Moving(np.arange(20), 0, 2), Rebased(out.ravel(), 0, 60))])
     for rows in (6, 3):
         out[:] = 0
-        program.follow(rows)
+        program.rebase(rows)
         program.run(1, 2)
         np.testing.assert_array_equal(out[rows + 4 : rows + 6], image[2:4].reshape(2, 15))
         np.testing.assert_array_equal(out[rows + 8 : rows + 10], image[4:6].reshape(2, 15))
@@ -124,10 +124,10 @@ def test_what_is_in_a_slot_is_seen_by_every_call(image):
 def test_results_go_where_the_array_in_a_slot_begins(image):
     first, second = np.zeros((20, 15), np.float32), np.zeros((20, 15), np.float32)
     slot = Slot(first)
-    program = Program([load_call(image, Moving(np.arange(20), 0, 2), Following(slot, 0, 30))])
+    program = Program([load_call(image, Moving(np.arange(20), 0, 2), Rebased(slot, 0, 30))])
     program.run(0, 3)
     slot.put(second)
-    program.follow(STEP_ROWS)  # one step later
+    program.rebase(STEP_ROWS)  # one step later
     program.run(0, 3)
     np.testing.assert_array_equal(first[:6], image[:6].reshape(6, 15))
     np.testing.assert_array_equal(second[2:8], image[:6].reshape(6, 15))
@@ -154,10 +154,10 @@ def test_no_call_is_made_on_an_empty_slot(image):
 def test_sources_follow_by_themselves(image):
     """A program that reads some rows and writes others begins elsewhere in both."""
     out = np.zeros((20, 15), np.float32)
-    call = load_call(image, np.zeros(1, np.int64), Following(out, 0, 15), count=1)
-    call = call._replace(arguments=(FollowingSource(image, 0, 15), *call.arguments[1:]))
+    call = load_call(image, np.zeros(1, np.int64), Rebased(out, 0, 15), count=1)
+    call = call._replace(arguments=(RebasedSource(image, 0, 15), *call.arguments[1:]))
     program = Program([call], 1)
-    program.follow(3, 7)
+    program.rebase(3, 7)
     program.run(0, 2)
     np.testing.assert_array_equal(out[3:5], image.reshape(20, 15)[7:9])
     assert not out[:3].any()

@@ -240,13 +240,13 @@ def test_ctrl_c_as_soon_as_a_lock_is_taken_leaves_it_to_the_others(no_helpers, m
         return True
 
     give = row_threads._Helper.give
-    monkeypatch.setattr(row_threads._Helper, "give", lambda helper, beside: late.append((helper, beside)))
+    monkeypatch.setattr(row_threads._Helper, "give", lambda helper, task: late.append((helper, task)))
     monkeypatch.setattr(threading.Condition, "__enter__", interrupted)
     with suppress(KeyboardInterrupt):
         run_blocks(BLOCKS, lambda: lambda _block: None, 2)
     monkeypatch.undo()
-    ((helper, beside),) = late
-    give(helper, beside)  # who comes when all is over finds the lock free, and ends
+    ((helper, task),) = late
+    give(helper, task)  # a helper that wakes after the run finds the lock free, and ends
     helper._thread.join(10)
     assert not helper._thread.is_alive()
 
@@ -284,10 +284,7 @@ def test_a_wait_that_ctrl_c_ends_as_it_begins_does_not_take_the_place_of_the_nex
     assert len(ended) == 1
 
 
-# Turns ---------------------------------------------------------------------------
-
-
-# Threads that help: there again for the next call, they hold nothing meanwhile, and end by themselves ---------------
+# Idle helpers: reused by the next call; meanwhile they refer to no picture, and end after a while ---------------------
 
 
 @pytest.fixture
@@ -297,49 +294,49 @@ def no_helpers():
     row_threads._dismiss()
 
 
-def done_beside(task, threads=1):
-    """Do a task in other threads, and wait until all have begun."""
+def done_with_helpers(task, threads=1):
+    """Run a task in helper threads, and wait until all have begun."""
     begun = threading.Semaphore(0)
 
     def work():
         begun.release()
         task()
 
-    beside = row_threads._Beside(work, threads)
-    beside.start()
+    helped = row_threads._HelpedTask(work, threads)
+    helped.start()
     for _ in range(threads):
         assert begun.acquire(timeout=60)
-    beside.end()
+    helped.end()
 
 
 def test_the_same_threads_help_again(no_helpers):
     helping = []
     for _ in range(5):
         both = threading.Barrier(2, timeout=60)
-        done_beside(lambda both=both: (both.wait(), helping.append(threading.current_thread())), 2)
+        done_with_helpers(lambda both=both: (both.wait(), helping.append(threading.current_thread())), 2)
     assert len(helping) == 10
     assert len(set(helping)) == 2
     assert threading.current_thread() not in helping
     assert len(row_threads._idle) == 2
 
 
-def test_who_waits_for_nothing_ends(no_helpers, monkeypatch):
-    monkeypatch.setattr(row_threads, "_PATIENCE", 0.01)
+def test_a_helper_without_tasks_ends(no_helpers, monkeypatch):
+    monkeypatch.setattr(row_threads, "_IDLE_SECONDS", 0.01)
     helping = []
-    done_beside(lambda: helping.append(threading.current_thread()), 1)
+    done_with_helpers(lambda: helping.append(threading.current_thread()), 1)
     helping[0].join(60)
     assert not helping[0].is_alive()
     assert not row_threads._idle
-    done_beside(lambda: helping.append(threading.current_thread()), 1)
+    done_with_helpers(lambda: helping.append(threading.current_thread()), 1)
     assert len(set(helping)) == 2
 
 
-def test_who_comes_late_does_nothing_and_nobody_waits_for_it(no_helpers, monkeypatch):
-    monkeypatch.setattr(row_threads._Helper, "give", lambda helper, beside: late.append((helper, beside)))
+def test_a_late_helper_does_nothing_and_no_thread_waits_for_it(no_helpers, monkeypatch):
+    monkeypatch.setattr(row_threads._Helper, "give", lambda helper, task: late.append((helper, task)))
     late, done = [], []
-    beside = row_threads._Beside(lambda: done.append(1), 2)
-    beside.start()
-    beside.end()
+    task = row_threads._HelpedTask(lambda: done.append(1), 2)
+    task.start()
+    task.end()
     assert len(late) == 2
     monkeypatch.undo()
     for helper, task in late:
@@ -353,7 +350,7 @@ def test_who_comes_late_does_nothing_and_nobody_waits_for_it(no_helpers, monkeyp
 
 def test_an_end_waits_for_those_who_have_begun(no_helpers):
     done = []
-    done_beside(lambda: (time.sleep(0.05), done.append(1)), 3)
+    done_with_helpers(lambda: (time.sleep(0.05), done.append(1)), 3)
     assert len(done) == 3
 
 

@@ -66,7 +66,7 @@ def gather(
     image : (rows, cols, ...) array
         In a stack it may have no row, if only padding is requested.
     rows, cols : Indices
-        Parts of index maps; ``CONSTANT`` stands for ``padding_value``.
+        Slices of index maps; ``CONSTANT`` stands for ``padding_value``.
     dtype : dtype
         Of the result, (rows.size, cols.size, ...).
     """
@@ -76,24 +76,25 @@ def gather(
     return picked
 
 
-class Interleaved(NamedTuple):
-    """Output rows ``first``, ``first + every``, ..., whose dilated windows share the same ``places``.
+class DilationPhase(NamedTuple):
+    """Output rows ``first``, ``first + spacing``, ..., whose dilated windows read the same ``places``.
 
-    Each window begins ``step`` places after the one before.
+    Each window begins ``step`` places after the one before. With dilation 2 and stride 1, rows 0, 2, 4, ... are one
+    phase and rows 1, 3, 5, ... the other.
     """
 
     first: int
-    every: int
+    spacing: int
     outputs: int
     places: Indices
     step: int
 
 
-def interleaved(axis: AxisPlan, count: int) -> Iterator[Interleaved]:
-    """Split ``count`` output rows into sets whose windows share places: one set, unless windows are dilated."""
+def dilation_phases(axis: AxisPlan, count: int) -> Iterator[DilationPhase]:
+    """Split ``count`` output rows into phases: a single phase, unless windows are dilated."""
     common = gcd(axis.stride, axis.dilation)
-    every, step = axis.dilation // common, axis.stride // common
-    for first in range(min(every, count)):
-        own = -(-(count - first) // every)
-        places = first * axis.stride + np.arange((own - 1) * step + axis.kernel) * axis.dilation
-        yield Interleaved(first, every, own, places, step)
+    spacing, step = axis.dilation // common, axis.stride // common
+    for first in range(min(spacing, count)):
+        outputs = -(-(count - first) // spacing)
+        places = first * axis.stride + np.arange((outputs - 1) * step + axis.kernel) * axis.dilation
+        yield DilationPhase(first, spacing, outputs, places, step)

@@ -13,7 +13,7 @@ from convfilter.record import record
 
 Samples = npt.NDArray[Any]
 
-#: In bytes.
+#: Bytes of a cache line.
 CACHE_LINE = 64
 
 
@@ -25,27 +25,27 @@ class LineBuffer:
     ----------
     slot : Slot
         Slot of the array (rows, cols, channels), C-contiguous.
-    held : (rows of the picture + 1,) int64 array, or None
+    row_map : (rows of the picture + 1,) int64 array, or None
         The array's row for each row of the picture, -1 for rows that are never buffered. The last entry is -1 too, so
-        that indexing with ``CONSTANT``, which is -1, gives ``CONSTANT``. None: the array holds all rows in order.
+        index ``CONSTANT``, which is -1, gives ``CONSTANT``. None: the array holds all rows in order.
     """
 
     slot: Slot
-    held: Indices | None = None
+    row_map: Indices | None = None
 
     def index(self, rows: Indices) -> Indices:
         """Return the array's rows for rows of the picture; padding (``CONSTANT``) stays padding."""
-        return rows if self.held is None else self.held[rows]
+        return rows if self.row_map is None else self.row_map[rows]
 
     def row(self, row: int) -> int:
-        """Return the array's row for a row of the picture; the rows of its block follow."""
-        return row if self.held is None else int(self.held[row])
+        """Return the array's row for a row of the picture; the next rows of the same block lie behind it."""
+        return row if self.row_map is None else int(self.row_map[row])
 
     def rows(self, top: int, bottom: int) -> Samples:
         """Return rows ``top`` to ``bottom - 1`` of the picture, all buffered: a view if they are contiguous."""
-        if self.held is None:
+        if self.row_map is None:
             return self.slot.array[top:bottom]
-        places = self.held[top:bottom]
+        places = self.row_map[top:bottom]
         first = int(places[0])
         if int(places[-1]) - first == bottom - top - 1 and bool((np.diff(places) == 1).all()):
             return self.slot.array[first : first + bottom - top]
@@ -53,12 +53,12 @@ class LineBuffer:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the samples."""
+        """Type of the samples."""
         return self.slot.dtype
 
     @property
     def row_samples(self) -> int:
-        """Samples of a row, all channels."""
+        """Samples of a row, of all channels."""
         samples: int = self.slot.shape[1] * self.slot.shape[2]
         return samples
 
@@ -75,14 +75,14 @@ class Scratch:
         kind = self.dtype if dtype is None else np.dtype(dtype)
         buffer = self._buffers.get((name, kind))
         if buffer is None or buffer.size < size:
-            buffer = self._buffers[name, kind] = at_a_cache_line(size, kind)
+            buffer = self._buffers[name, kind] = aligned_array(size, kind)
         return buffer
 
 
-def at_a_cache_line(size: int, dtype: npt.DTypeLike, *, zeros: bool = False) -> Samples:
-    """Return a flat array aligned to a cache line: no aligned vector then straddles two.
+def aligned_array(size: int, dtype: npt.DTypeLike, *, zeros: bool = False) -> Samples:
+    """Return a flat array aligned to a cache line, so that no aligned vector straddles two.
 
-    It is uninitialised, or ``zeros``, which the system provides as each page is first used.
+    The array is uninitialised, or filled with ``zeros``: the system then clears each page at its first use.
     """
     dtype = np.dtype(dtype)
     memory = (np.zeros if zeros else np.empty)(size * dtype.itemsize + CACHE_LINE, np.uint8)

@@ -1,7 +1,7 @@
 """The epilogue: calls of compiled loops that turn the sums of any method into stored samples.
 
-It divides by counts or alpha, sharpens, scales, adds the offset, takes the magnitude, rounds half to even, clips,
-counts clipped samples and stores. There is one epilogue for all methods and sample types.
+An epilogue divides by counts or alpha, sharpens, scales, adds the offset, takes the magnitude, rounds half to even,
+clips, counts clipped samples and stores. All methods and sample types share it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy.typing as npt
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.layout import centre_columns
 from convfilter.engine.mapped_stage import MappedStage, Region
-from convfilter.engine.program import Call, Counting, Following, Moving, Slot
-from convfilter.engine.tone import AS_IT_IS, Tone, has_divisor
+from convfilter.engine.program import Call, Counting, Moving, Rebased, Slot
+from convfilter.engine.tone import IDENTITY, Tone, has_divisor
 from convfilter.filters.stage import (
     Bilateral,
     Compass,
@@ -48,11 +48,11 @@ ALPHA_APART = Loop("store", "alpha_apart", "A* i8 A* i8 A A A i8 i8 i8 A*")
 SHARPEN = Loop("store", "sharpen", "A* i8 A* i8 i8 i8 A A A")
 WIDEN_RANGE = Loop("store", "widen_range", "V* i8 i8 i8 i8 i8 f8 f8 f8 f8*")
 
-#: Up to this divisor, a float32 quotient of at most 255 rounds to the same integer as the exact quotient: a value that
-#: is no tie is at least 1 / (2 * divisor) away from one, and float32 errs by at most 2**-17.
+#: Up to this divisor, a float32 quotient of at most 255 rounds to the same integer as the exact quotient: a quotient
+#: that is not a tie is at least 1 / (2 * divisor) away from a tie, and float32 errs by at most 2**-17.
 _SINGLE_DIVISOR = 2.0**15
-#: A value closer to a level than this rounds to it, whatever the error of its sum.
-_SURELY = 0.25
+#: A value this close to a level rounds to that level, whatever the error of its sum.
+_ROUNDING_MARGIN = 0.25
 
 
 class Epilogue(ABC):
@@ -71,14 +71,14 @@ class Epilogue(ABC):
         gray = LUMINANCE_DIVISOR if mapped.source.gray else 1.0
         mean_of_sums = plan.kernel.sum * plan.kernel.divisor if has_divisor(plan) else 1.0
         self._alpha_divisor = gray * (1.0 if self._central_alpha else mean_of_sums)
-        # With alpha, colours are divided by it and by the tone's divisor at once.
+        # With alpha, one division removes both the mean alpha and the tone's divisor.
         self._colour_divisor = tone.divisor
-        #: Layers, ranks, directions and functions of samples give colours that are divided by alpha already.
-        divided = isinstance(
+        # These operators give straight colours, already divided by alpha.
+        is_straight = isinstance(
             operator, NetworkOperator | Layer | Rank | Compass | Guided | Bilateral | Orientation | Point
         )
-        divided = divided or (isinstance(operator, Morphology) and operator.is_difference)
-        self._divides = mapped.source.alpha and not divided
+        is_straight = is_straight or (isinstance(operator, Morphology) and operator.is_difference)
+        self._divides = mapped.source.alpha and not is_straight
         #: Factor of colours, and share of their alpha that is added, before the rest of the tone.
         self.keep, self.shift = 1.0, 0.0
         if mapped.source.alpha and mapped.source.premultiplied:
@@ -99,13 +99,13 @@ class Epilogue(ABC):
         Parameters
         ----------
         scratch : Scratch
-            Of the type of the sums.
+            In the type of the sums.
         region : Region
         sums : flat array
-            Rows ``pitch`` samples apart; they are overwritten.
+            Rows ``pitch`` samples apart; the calls overwrite them.
         step_rows : int
-            0: the calls are for this region only. Else the region is that of step 0 of a program, and each step is this
-            many rows below the one before.
+            0: the calls are for this region only. Else the region belongs to step 0 of a program, and each further
+            step lies ``step_rows`` rows below the one before.
         """
         calls = []
         if self._counts is not None:
@@ -207,9 +207,9 @@ class Store(Epilogue):
         super().__init__(mapped, tone)
         self._target, self._full_out = target, full_out
         self._alpha_scale = full_out / mapped.source.full
-        self._whole = is_whole(target.dtype)
-        self._wide = is_wide(target.dtype)
-        self._clips_real = not self._whole and mapped.plan.stage.map in ("clip", "stretch")
+        self._is_integer = is_whole(target.dtype)
+        self._is_wide = is_wide(target.dtype)
+        self._clips_real = not self._is_integer and mapped.plan.stage.map in ("clip", "stretch")
 
     @property
     def full_out(self) -> float:
@@ -228,74 +228,78 @@ class Store(Epilogue):
         start = row * pitch + region.left * self._target.slot.shape[2]
         return self._target.slot, Counting(start, step_rows * pitch) if step_rows else start, pitch
 
-    def direct(self, left: int, step_rows: int, dtype: np.dtype[np.generic]) -> Following | None:
-        """Return the address of the sums of step 0 in the target if sums are stored unchanged, else None.
+    @property
+    def _scales_only(self) -> bool:
+        """Whether the tone alone turns sums into values: no counts, sharpening or division by alpha."""
+        sharpens = isinstance(self._mapped.plan.stage.operator, UnsharpMask)
+        return self._counts is None and not sharpens and not self._divides
 
-        Whole steps are written; only a line buffer has room for them past the picture's last row.
+    def direct_target(self, left: int, step_rows: int, dtype: np.dtype[np.generic]) -> Rebased | None:
+        """Return the place in the target of the sums of step 0 if sums are stored unchanged, else None.
+
+        Each step writes ``step_rows`` rows; only a line buffer has room for rows past the picture's last.
         """
-        finished = self._counts is None and not isinstance(self._mapped.plan.stage.operator, UnsharpMask)
-        as_they_are = self._tone == AS_IT_IS and not self._divides and not self._clips_real and self.dtype == dtype
-        if not (finished and as_they_are and self._target.held is not None):
+        unchanged = self._tone == IDENTITY and not self._clips_real and self.dtype == dtype
+        if not (self._scales_only and unchanged and self._target.row_map is not None):
             return None
         pitch = self._target.row_samples
-        return Following(self._target.slot, left * self._target.slot.shape[2], step_rows * pitch)
+        return Rebased(self._target.slot, left * self._target.slot.shape[2], step_rows * pitch)
 
-    def fused(self, sums: np.dtype[np.generic]) -> tuple[float, float, float, int, float, int] | None:
-        """Return the arguments with which ``correlate_stored`` stores sums of a type directly, or None.
+    def fused_arguments(self, sums: np.dtype[np.generic]) -> tuple[float, float, float, int, float, int] | None:
+        """Return the arguments with which ``correlate_stored`` stores sums of a type from registers.
 
         None if sums need more than scaling and rounding in their own type.
         """
-        finished = self._counts is None and not isinstance(self._mapped.plan.stage.operator, UnsharpMask)
-        if not finished or self._divides or not self._whole or self._wide or self._precision(sums) != sums:
+        if not self._scales_only or not self._is_integer or self._is_wide or self._precision(sums) != sums:
             return None
         tone = self._tone
         return tone.scale, tone.divisor, tone.offset, int(tone.absolute), self._full_out, int(self.stays_within())
 
     @property
-    def converts(self) -> bool:
+    def only_converts(self) -> bool:
         """Whether the stage only converts samples to float32."""
-        return self._tone == AS_IT_IS and not self._divides and not self._clips_real and self.dtype == np.float32
+        return self._tone == IDENTITY and not self._divides and not self._clips_real and self.dtype == np.float32
 
-    def unclipped(self, sums: np.dtype[np.generic]) -> Tone | None:
-        """Return the tone if one loop, in the precision of the sums, stores them without any clipping; else None."""
-        return self._tone if self.fused(sums) is not None and self.stays_within() else None
+    def unclipped_tone(self, sums: np.dtype[np.generic]) -> Tone | None:
+        """Return the tone if one loop, in the precision of the sums, can store them without clipping; else None."""
+        return self._tone if self.fused_arguments(sums) is not None and self.stays_within() else None
 
     def stays_within(self) -> bool:
         """Whether every result lies within the range of the target, for any input."""
         mapped, tone = self._mapped, self._tone
         source, kernel = mapped.source, mapped.plan.kernel
-        plain = isinstance(mapped.plan.stage.operator, Correlation) and not source.alpha and not tone.absolute
-        if not plain or not source.is_finite:
+        is_linear = isinstance(mapped.plan.stage.operator, Correlation) and not source.alpha and not tone.absolute
+        if not is_linear or not source.is_finite:
             return False
         ends = np.array([min(0.0, source.padding_value), max(source.full, source.padding_value)])
         ends *= LUMINANCE_DIVISOR if source.gray else 1.0
         total = kernel.sum * kernel.divisor
         positive, negative = (kernel.absolute_sum + total) / 2, (kernel.absolute_sum - total) / 2
         results = tone.scale * (positive * ends - negative * ends[::-1]) / tone.divisor + tone.offset
-        return bool(results.min() >= -_SURELY and results.max() <= self._full_out + _SURELY)
+        return bool(results.min() >= -_ROUNDING_MARGIN and results.max() <= self._full_out + _ROUNDING_MARGIN)
 
     @property
-    def _unites(self) -> bool:
-        """Whether divided colours are stored without further arithmetic, so that alpha can be stored with them."""
+    def _stores_alpha_with_colours(self) -> bool:
+        """Whether one call stores colours and alpha: divided colours need no further arithmetic."""
         tone, divides = self._tone, self._divides and not self._mapped.source.premultiplied
-        as_they_are = tone.scale == tone.divisor == self._alpha_scale == 1 and tone.offset == 0 and not tone.absolute
-        return divides and as_they_are
+        unchanged = tone.scale == tone.divisor == self._alpha_scale == 1 and tone.offset == 0 and not tone.absolute
+        return divides and unchanged
 
     def _own_alpha(self, neutral: float) -> tuple[float, float]:
         """Return ``neutral`` and ``scale`` of ``divide_by_alpha``."""
-        return (self._full_out, 1.0) if self._unites else (neutral, 0.0)
+        return (self._full_out, 1.0) if self._stores_alpha_with_colours else (neutral, 0.0)
 
     def store(self, region: Region, sums: Samples, pitch: int, alpha: Samples | None, step_rows: int = 0) -> list[Call]:
-        """Return the calls that store values; their return value counts clipped samples."""
+        """Return the calls that store values; each returns the number of samples that it clipped."""
         target, tone = self.place(region, step_rows), self._tone
         channels = self._target.slot.shape[2]
         rows, cols = region.bottom - region.top, region.right - region.left
         types: dict[str, npt.DTypeLike] = {"V": sums.dtype, "R": self._precision(sums.dtype), "T": self.dtype}
         numbers = sums, pitch, rows, cols * channels, tone.scale, tone.divisor, tone.offset, int(tone.absolute)
-        if self._whole and self._wide:
+        if self._is_integer and self._is_wide:
             low = sample_type(self.dtype).low
             calls = [Call(STORE_INTEGERS.variant(**types), (*numbers, low, self._full_out, *target))]
-        elif self._whole:
+        elif self._is_integer:
             calls = [Call(STORE_WHOLE.variant(**types), (*numbers, self._full_out, *target))]
         else:
             calls = [Call(STORE_REAL.variant(**types), (*numbers, *target))]
@@ -304,9 +308,9 @@ class Store(Epilogue):
             colours = channels - self._mapped.source.alpha
             clipped = array, start, out_pitch, rows, cols, channels, colours, self._full_out
             calls.append(Call(CLIP_REAL.variant(T=self.dtype), clipped))
-        if alpha is not None and not self._unites:
+        if alpha is not None and not self._stores_alpha_with_colours:
             store = STORE_ALPHA.variant(A=alpha.dtype, T=self.dtype)
-            arguments = alpha, rows, cols, channels, self._alpha_scale, self._full_out, int(self._whole), *target
+            arguments = alpha, rows, cols, channels, self._alpha_scale, self._full_out, int(self._is_integer), *target
             calls.append(Call(store, arguments))
         return calls
 
@@ -316,8 +320,8 @@ class Store(Epilogue):
 
 def store_precision(plan: StagePlan, tone: Tone, target: npt.DTypeLike, sums: npt.DTypeLike) -> np.dtype[np.generic]:
     """Return float64 if float32 could round an exact sum the wrong way in the epilogue, else the type of the sums."""
-    plain = tone.scale == 1 and tone.offset == 0 and abs(tone.divisor) <= _SINGLE_DIVISOR and target == np.uint8
-    if np.dtype(sums) == np.float32 and (plain or not plan.exact):
+    only_divides = tone.scale == 1 and tone.offset == 0 and abs(tone.divisor) <= _SINGLE_DIVISOR and target == np.uint8
+    if np.dtype(sums) == np.float32 and (only_divides or not plan.exact):
         return np.dtype(np.float32)
     return np.dtype(np.float64)
 
@@ -331,7 +335,7 @@ class Range(Epilogue):
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The smallest and the largest finite value so far; infinity and minus infinity without any."""
+        """The smallest and the largest finite value so far; (infinity, -infinity) before the first."""
         ends = [(math.inf, -math.inf), *(each.tolist() for each in self._ends)]
         return min(low for low, _ in ends), max(high for _, high in ends)
 

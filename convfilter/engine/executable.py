@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from convfilter.engine.borders import Indices
-from convfilter.engine.buffer import LineBuffer, at_a_cache_line
+from convfilter.engine.buffer import LineBuffer, aligned_array
 from convfilter.engine.locality import NotLocalError, all_finite
 from convfilter.engine.node import Crew, Node
 from convfilter.engine.order import Tick
@@ -55,7 +55,7 @@ class Executable:
         self._schedule = scheduled(nodes, threads, room)
         self._buffers = [
             # Zeros, since rows that only fill up a group are computed too: denormal numbers would be slow.
-            at_a_cache_line(rows * math.prod(node.line), node.dtype, zeros=True).reshape(rows, *node.line)
+            aligned_array(rows * math.prod(node.row_shape), node.dtype, zeros=True).reshape(rows, *node.row_shape)
             for node, rows in zip(nodes, self._schedule.rows, strict=False)
         ]
         self._lanes: dict[int, _Lane] = {}

@@ -30,7 +30,7 @@ class Columns:
         """Number of columns."""
         return self.indices.size
 
-    def part(self, first: int, last: int) -> Columns:
+    def subset(self, first: int, last: int) -> Columns:
         """Return columns ``first`` to ``last - 1``, without taps."""
         start, stop = max(first, self.run_start), min(last, self.run_start + self.run_length)
         run = (start - first, stop - start) if stop > start else (0, 0)
@@ -47,7 +47,7 @@ def columns_for(axis: AxisPlan, source_index: Indices, first: int, last: int) ->
     phases, phase_of_tap = np.unique(remainder, return_inverse=True)
     width = last - first + int(shift.max())
     places = (first + np.arange(width)) * axis.stride + phases[:, np.newaxis]
-    # The last phases may reach past the padded picture, where no tap is.
+    # The last phases may reach past the padded picture, where no tap reads.
     indices = source_index[np.minimum(places, source_index.size - 1).ravel()]
     return Columns(indices, 0, 0, (phase_of_tap * width + shift).astype(np.int64))
 

@@ -26,7 +26,7 @@ class Source:
     Attributes
     ----------
     buffer : LineBuffer
-        Its rows, or those that are buffered.
+        All rows, or those that are buffered.
     full : float
         The sample value that means white.
     alpha : bool
@@ -83,7 +83,7 @@ class Source:
         return channels - 2 if self.gray else channels
 
     def load(self, scratch: Scratch, name: str, rows: Indices, columns: Columns) -> tuple[Samples, int]:
-        """Load selected rows and columns; returns the tile, flat, and its pitch in samples."""
+        """Load selected rows and columns; return the flat tile and its pitch in samples."""
         pitch = columns.count * self.channels
         tile = scratch.get(name, rows.size * pitch)
         for call in self.load_calls(scratch, rows, rows.size, columns, tile):
@@ -93,7 +93,7 @@ class Source:
     def load_calls(
         self, scratch: Scratch, rows: Indices | Moving, count: int, columns: Columns, tile: Samples | Moving
     ) -> list[Call]:
-        """Return the calls that load ``count`` selected rows into ``tile``, one after the other."""
+        """Return the calls that load ``count`` selected rows into ``tile``, one below the other."""
         channels: int = self.slot.shape[2]
         pitch = columns.count * channels
         loaded = scratch.get("before gray", count * pitch) if self.gray else tile

@@ -46,11 +46,11 @@ class MappedStage:
         return cls(plan, source, source.buffer.index(padded_rows(plan)), _padded(plan, 1))
 
     def stores_samples(self, target: npt.DTypeLike) -> bool:
-        """Whether results are stored unchanged: the source's type, no alpha, no gray, no scale."""
+        """Whether results are stored unchanged: samples of the source, in its own type."""
         return np.dtype(target) == self.source.dtype and self.preserves_samples(target)
 
     def preserves_samples(self, target: npt.DTypeLike) -> bool:
-        """Whether results are unscaled samples of the source, without alpha and gray."""
+        """Whether results are unscaled samples of the source: no alpha, no luminance, no offset."""
         plan, source, stage = self.plan, self.source, self.plan.stage
         unmapped = stage.map is None or (np.dtype(target).kind == "u" and stage.map in ("clip", "abs"))
         return (

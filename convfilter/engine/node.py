@@ -1,7 +1,7 @@
 """Nodes of a plan: geometry and demand, block by block.
 
-A node knows its *demand*, the input rows that given output rows need, and makes a crew that computes blocks of rows
-from line buffers into another (``strips.py``, ``workers.py``). Row numbers are those of whole pictures.
+A node knows its *demand*: the input rows that given output rows need. It makes a crew (``strips.py``, ``workers.py``),
+which reads rows from line buffers and writes blocks of rows into another. Row numbers are those of whole pictures.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from convfilter.planning.chains import rows_needed
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.record import cached_property, record, replace
 
-#: Most index maps of both axes that a stage's node and crew hold: its own, the buffer's, and some of a method.
+#: Most index maps of both axes that a stage's node and crew hold: the node's, the buffer's, and two of a method.
 _INDEX_MAPS = 4
 
 Rows: TypeAlias = tuple[int, int]
@@ -43,10 +43,10 @@ class Crew(Protocol):
 
     @property
     def clipped(self) -> int:
-        """How many samples were clipped since the picture began."""
+        """Number of samples clipped since :meth:`begin`."""
 
     def held_bytes(self) -> int:
-        """Return how much memory it holds."""
+        """Return the bytes of memory that the crew holds."""
 
 
 class Node(ABC):
@@ -56,14 +56,14 @@ class Node(ABC):
     ----------
     rows : int
         Rows of the whole result.
-    line : (cols, channels)
-        Of the result.
+    row_shape : (cols, channels)
+        Shape of a row of the result.
     block_rows : int
         Rows of a block.
     group_rows : int
-        Rows that stay contiguous in a line buffer, a multiple of ``block_rows``; 0: those of a block.
+        Rows that stay contiguous in a line buffer, a multiple of ``block_rows``; 0: only those of a block.
     dtype : dtype
-        Of the result's samples.
+        Type of the result's samples.
     jump : float
         Rows of the input for each row of the result.
     overlap : float
@@ -75,19 +75,19 @@ class Node(ABC):
     spreads : bool
         Whether a non-finite input sample would affect outputs beyond its window.
     reads : tuple of int
-        Inputs by distance: 1 is the result of the node before, 2 that of the one before that.
+        Distance of each input: 1 is the node before, 2 the node before that.
     table_bytes : int
         Approximate bytes of a crew's index maps.
     in_order : bool
         Whether blocks must be computed in order, from the top down.
     persists : bool
-        Whether rows that a block has read stay with the crew for the block below it.
+        Whether the crew keeps rows that a block has read for the block below.
     stage_number : int
-        Number of its stage within the group.
+        Number of the node's stage within the group.
     """
 
     rows: int
-    line: tuple[int, int]
+    row_shape: tuple[int, int]
     block_rows: int
     dtype: np.dtype[np.generic]
     group_rows: int = 0
@@ -113,19 +113,22 @@ class Node(ABC):
         return top, min(top + self.block_rows, self.rows)
 
     def blocks_needed(self, block: int, source_block_rows: int, number: int = 0, *, follows: bool = False) -> set[int]:
-        """Return the blocks of an input that a block needs; ``follows``: right after the block above it."""
+        """Return the blocks of an input that a block needs.
+
+        With ``follows``, the crew computes the block right after the block above it.
+        """
         incoming = follows and self.persists
         key = block, source_block_rows, number, incoming
         if key not in self._needed:
             rows = (self.incoming if incoming else self.demand)(*self.rows_of(block), number)
             blocks = rows // source_block_rows
-            # Most rows lie in the block of the row before: a set of all of them would take most of a schedule's time.
+            # Most rows lie in the block of the row before: a set of all rows would take most of a schedule's time.
             self._needed[key] = {*blocks[:1].tolist(), *blocks[1:][blocks[1:] != blocks[:-1]].tolist()} - {CONSTANT}
         return self._needed[key]
 
     @cached_property
     def _needed(self) -> dict[tuple[int, int, int, bool], set[int]]:
-        """The blocks that each block needs; a schedule asks for them several times."""
+        """Cache of the blocks that each block needs: a schedule asks for them several times."""
         return {}
 
     @abstractmethod
@@ -133,14 +136,14 @@ class Node(ABC):
         """Return the input rows that rows ``top`` to ``bottom - 1`` need, in any order; -1 is padding."""
 
     def incoming(self, top: int, bottom: int, number: int = 0) -> Indices:
-        """Return those rows of the ``demand`` that a persistent crew reads right after the block above."""
+        """Return the rows of the ``demand`` that a persistent crew has not read for the block above."""
         return self.demand(top, bottom, number)
 
     @abstractmethod
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return a crew that computes blocks from the rows of ``sources`` into ``target``.
 
-        Its tasks suit about ``threads`` threads.
+        About ``threads`` threads will share its tasks.
         """
 
 
@@ -152,7 +155,7 @@ class StageSetup:
     ----------
     plan : StagePlan
     source : Source
-        Input; only its buffer's sizes and sample type count, since rows come later.
+        The input. Its buffer has only sizes and a sample type; rows come later.
     dtype : dtype
         Of the stored samples.
     full_out : float
@@ -160,13 +163,13 @@ class StageSetup:
     block_rows : int
         Output rows of a block.
     span : (low, high)
-        Range of the input, for point functions that need it.
+        Smallest and largest sample of the input, for point functions that need them.
     tone : Tone, or None
         Arithmetic from sums to samples; None: the plan's.
     ranges : list of Range, or None
-        Collects the epilogues of a run that only finds the range of the results.
+        Collects the epilogues of a first pass, which only finds the range of the results.
     alone : bool
-        The stage reads whole pictures and is the only one of its group.
+        Whether the stage reads whole pictures and is the only one of its group.
     """
 
     plan: StagePlan
@@ -187,12 +190,12 @@ class StageSetup:
 
 
 class StageNode(Node):
-    """A node that is a whole stage, or its last step."""
+    """A node that computes a whole stage, or the last step of one."""
 
     def __init__(self, stage: StageSetup) -> None:
         plan = stage.plan
         self.stage, self.plan = stage, plan
-        self.rows, self.line = plan.rows.output, (plan.cols.output, plan.output_channels)
+        self.rows, self.row_shape = plan.rows.output, (plan.cols.output, plan.output_channels)
         self.block_rows, self.dtype = stage.block_rows, stage.dtype
         self.jump, self.overlap = plan.rows.stride, max(0, plan.rows.span + 1 - plan.rows.stride)
         self.cost = plan.multiply_adds * plan.rows.output * plan.cols.output * plan.channels
@@ -202,7 +205,7 @@ class StageNode(Node):
         self.table_bytes = _INDEX_MAPS * 8 * (plan.rows.padded + plan.cols.padded)
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
-        """Return the input rows that some rows need."""
+        """Return the input rows of the windows of some output rows."""
         axis = self.plan.rows
         first = top * axis.stride
         if axis.span + 1 >= axis.stride or self.plan.algorithm == "fourier":
@@ -221,9 +224,9 @@ class StageNode(Node):
         stage = self.stage
         if stage.ranges is None:
             return Store(mapped, stage.tone_of_sums, target, stage.full_out)
-        looks = Range(mapped, stage.tone_of_sums)
-        stage.ranges.append(looks)
-        return looks
+        epilogue = Range(mapped, stage.tone_of_sums)
+        stage.ranges.append(epilogue)
+        return epilogue
 
 
 def placeholder(cols: int, channels: int, dtype: Any) -> LineBuffer:

@@ -1,4 +1,7 @@
-"""The order of all nodes' blocks, and the place of each in its line buffer until its last use."""
+"""The order in which blocks of all nodes are computed, and the place of each in its line buffer until its last use.
+
+``schedule.py`` chooses among the orders that this module makes; ``executable.py`` runs one.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,13 @@ from convfilter.engine.node import Node, Rows
 from convfilter.engine.threads import cut
 from convfilter.record import record
 
-#: Number of a node, and independent blocks of it.
+#: Number of a node, and numbers of blocks of it that are independent of each other.
 Step: TypeAlias = tuple[int, list[int]]
 #: Steps of different nodes that are independent of each other.
 Tick: TypeAlias = list[Step]
-#: For each node but the last, the rows of its line buffer, and the place in it of each row of the result.
+#: For each node but the last, the height of its line buffer, and the buffer's row for each row of the node's result.
 Places: TypeAlias = list[tuple[int, Indices]]
-#: Some blocks of each node.
+#: For each node, numbers of blocks.
 Blocks: TypeAlias = list[set[int]]
 
 
@@ -30,32 +33,35 @@ def order_of(
     sizes: Sequence[int] = (),
     done: Blocks | None = None,
 ) -> list[Step]:
-    """Return the steps that compute blocks ``first`` to ``last - 1`` of the last node, and everything that they need.
+    """Return the steps that compute blocks ``first`` to ``last - 1`` of the last node, and all blocks that they need.
+
+    Each block is computed just before its first use, so that few blocks are buffered at a time.
 
     Parameters
     ----------
     together : int
         Blocks of the last node in a step.
     sizes : sequence of int
-        For each node, its blocks in a step; each is computed just before it is needed, so that few are buffered.
+        Blocks of each node in a step.
     done : list of sets of int, optional
-        For each node, blocks that need not be computed; those of the steps are added.
+        For each node, blocks that are computed already; the blocks of the steps are added.
     """
     sizes = sizes or [1] * len(nodes)
     steps: list[Step] = []
-    there: Blocks = [set() for _ in nodes] if done is None else done
+    computed: Blocks = [set() for _ in nodes] if done is None else done
 
     def demand(number: int, blocks: set[int], size: int) -> None:
-        fresh = sorted(blocks - there[number])
+        missing = sorted(blocks - computed[number])
         node = nodes[number]
-        for start, stop in cut(len(fresh), size):
-            some = fresh[start:stop]
+        for start, stop in cut(len(missing), size):
+            step_blocks = missing[start:stop]
             for k, source in enumerate(sources_of(node, number)):
                 if source is not None:
-                    needed = set().union(*(node.blocks_needed(block, nodes[source].block_rows, k) for block in some))
+                    rows = nodes[source].block_rows
+                    needed = set().union(*(node.blocks_needed(block, rows, k) for block in step_blocks))
                     demand(source, needed, sizes[source])
-            there[number].update(some)
-            steps.append((number, some))
+            computed[number].update(step_blocks)
+            steps.append((number, step_blocks))
 
     demand(len(nodes) - 1, set(range(first, last)), together)
     return steps
@@ -72,10 +78,9 @@ def one_by_one(steps: Sequence[Step]) -> list[Tick]:
 
 
 def overlapped(nodes: Sequence[Node], steps: Sequence[Step]) -> list[Tick]:
-    """Return ticks of one step each, beside which rows are read for later steps, and those of earlier ones written.
+    """Return ticks that compute one step each, while rows are read for the next step and written for the last.
 
-    A source's rows are read in the tick before the one that needs them, and a sink's are written in the tick after the
-    one that computes them.
+    A source's rows are read one tick before their first use; a sink's are written one tick after they are computed.
     """
     ticks: list[Tick] = [[]]
     computed: Tick = []
@@ -95,13 +100,13 @@ def overlapped(nodes: Sequence[Node], steps: Sequence[Step]) -> list[Tick]:
 
 
 def pipelined(nodes: Sequence[Node], steps: Sequence[Step]) -> list[Tick]:
-    """Return ticks with a step of each node, which reads blocks of earlier ticks: threads wait once for all nodes.
+    """Return ticks that hold a step of each node: threads wait for each other once for all nodes.
 
-    Each step is in the first tick after those of its inputs and after the node's step before.
+    Each step lies in the first tick after the ticks of its inputs and of the node's previous step.
     """
     ticks: list[Tick] = []
-    times: list[dict[int, int]] = [{} for _ in nodes]  # of each block
-    after = [0] * len(nodes)  # each node's last step
+    times: list[dict[int, int]] = [{} for _ in nodes]  # tick of each block
+    after = [0] * len(nodes)  # tick after each node's last step
     for (number, blocks), reads in zip(steps, _reads(nodes, steps), strict=True):
         inputs = [times[source][block] + 1 for source, needed in reads for block in needed]
         time = after[number] = max([after[number], *inputs])
@@ -113,10 +118,10 @@ def pipelined(nodes: Sequence[Node], steps: Sequence[Step]) -> list[Tick]:
 
 
 def places_of(nodes: Sequence[Node], ticks: Sequence[Tick], staying: Blocks | None = None) -> Places:
-    """Return, for each node but the last, the rows of its line buffer, and the place in it of each row.
+    """Return, for each node but the last, the height of its line buffer, and the place in it of each row.
 
-    A group of blocks has its place from the tick that computes its first block to the last use of any; then another
-    group takes the place. ``staying`` blocks keep theirs to the end.
+    A group of blocks has its place from the tick that computes its first block to the last use of any of its blocks;
+    then another group takes the place. ``staying`` blocks keep their places to the end.
     """
     last_use: list[dict[int, int]] = [{} for _ in nodes]
     times = [time for time, tick in enumerate(ticks) for _ in tick]
@@ -130,8 +135,8 @@ def places_of(nodes: Sequence[Node], ticks: Sequence[Tick], staying: Blocks | No
 
 
 def _reads(nodes: Sequence[Node], steps: Sequence[Step]) -> list[list[tuple[int, set[int]]]]:
-    """Return for each step the numbers of its inputs, each with the blocks that it reads."""
-    before = [-2] * len(nodes)  # the block that each node has computed last
+    """Return for each step the numbers of its inputs, each with the blocks that the step reads."""
+    before = [-2] * len(nodes)  # the last block that each node has computed
     reads = []
     for number, blocks in steps:
         node = nodes[number]
@@ -167,11 +172,11 @@ def _places(node: Node, number: int, ticks: Sequence[Tick], last_use: dict[int, 
         free += sorted((slots[group] for group in ending.get(time, ()) if group in slots), reverse=True)
     if needed == len(slots):  # all rows stay to the end, in the order of the picture
         slots = {group: slot for slot, group in enumerate(sorted(slots))}
-    held = np.full(node.rows + 1, CONSTANT, np.int64)
+    row_map = np.full(node.rows + 1, CONSTANT, np.int64)
     for group, slot in slots.items():
         top, bottom = group * rows, min((group + 1) * rows, node.rows)
-        held[top:bottom] = np.arange(slot * rows, slot * rows + bottom - top)
-    return max(1, needed) * rows, held
+        row_map[top:bottom] = np.arange(slot * rows, slot * rows + bottom - top)
+    return max(1, needed) * rows, row_map
 
 
 # Bands side by side -------------------------------------------------------------
@@ -187,9 +192,9 @@ class Band:
     places : list of int64 array
         For each node but the last, the place of each row in a line buffer that all bands share.
     ready : int
-        Ticks after which the band has computed all blocks that bands above it read.
+        Number of ticks after which the band has computed all blocks that bands above read.
     waits : int
-        Ticks before the first one that reads blocks of bands below.
+        Number of ticks before the first tick that reads blocks of bands below.
     """
 
     ticks: list[Tick]
@@ -199,10 +204,10 @@ class Band:
 
 
 def bands_of(nodes: Sequence[Node], cuts: Sequence[Rows], *, share: bool) -> tuple[list[Band], list[int]]:
-    """Return bands of the last node's blocks, from the top down, and the rows of each line buffer.
+    """Return bands of the last node's blocks, from the top down, and the height of each line buffer.
 
-    If bands ``share``, a block that two of them need is computed by the lower one, which begins with it, and stays in
-    its place for the upper one, which reads it at its end; else both compute it.
+    With ``share``, a block that two bands need is computed once: the lower band computes it first and keeps it in its
+    place, and the upper band reads it last. Without ``share``, both bands compute the block.
     """
     done: Blocks = [set() for _ in nodes]
     orders = [order_of(nodes, first, last, done=done if share else None) for first, last in reversed(cuts)]
@@ -216,8 +221,8 @@ def bands_of(nodes: Sequence[Node], cuts: Sequence[Rows], *, share: bool) -> tup
         ticks = one_by_one(steps)
         places = places_of(nodes, ticks, shared)
         below = [
-            np.where(held == CONSTANT, lower, held + first)
-            for (_, held), lower, first in zip(places, below, rows, strict=True)
+            np.where(row_map == CONSTANT, lower, row_map + first)
+            for (_, row_map), lower, first in zip(places, below, rows, strict=True)
         ]
         rows = [first + count for (count, _), first in zip(places, rows, strict=True)]
         ready = max((time + 1 for time, (k, blocks) in enumerate(steps) if not shared[k].isdisjoint(blocks)), default=0)
@@ -227,19 +232,19 @@ def bands_of(nodes: Sequence[Node], cuts: Sequence[Rows], *, share: bool) -> tup
 
 def _computed(nodes: Sequence[Node], steps: Sequence[Step]) -> Blocks:
     """Return the blocks of each node that steps compute."""
-    found: Blocks = [set() for _ in nodes]
+    computed: Blocks = [set() for _ in nodes]
     for number, blocks in steps:
-        found[number].update(blocks)
-    return found
+        computed[number].update(blocks)
+    return computed
 
 
 def _needed(nodes: Sequence[Node], steps: Sequence[Step]) -> Blocks:
     """Return the blocks of each node that steps read."""
-    found: Blocks = [set() for _ in nodes]
+    read: Blocks = [set() for _ in nodes]
     for reads in _reads(nodes, steps):
-        for source, needed in reads:
-            found[source] |= needed
-    return found
+        for source, blocks in reads:
+            read[source] |= blocks
+    return read
 
 
 def _minus(some: Blocks, others: Blocks) -> Blocks:
@@ -247,7 +252,7 @@ def _minus(some: Blocks, others: Blocks) -> Blocks:
 
 
 def _first_reading(nodes: Sequence[Node], steps: Sequence[Step], some: Blocks) -> int:
-    """Return the number of steps before the first one that reads one of some blocks."""
+    """Return the number of steps before the first step that reads one of some blocks."""
     for time, reads in enumerate(_reads(nodes, steps)):
         if any(not needed.isdisjoint(some[source]) for source, needed in reads):
             return time

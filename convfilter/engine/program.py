@@ -1,8 +1,7 @@
-"""Loops that run one after the other, step by step, in machine code.
+"""Programs: calls of compiled loops, recorded once and run in machine code, step by step.
 
-The interpreter would take longer between two tiles than the loops take for one,
-and threads would wait for its lock. So the calls of a strip are recorded once,
-and one call of machine code runs them for all steps.
+Between two calls the interpreter would take longer than a loop takes for its tile, and threads would wait for its lock.
+So the calls of a strip are recorded once, and one call of machine code runs them for all steps.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ RUN_PROGRAM = Loop("program", "run_program", "i8* i8 i8 i8 i8 i8 i8*")
 
 
 class Slot:
-    """A placeholder for an array: a call that names the slot uses the array in it at that time.
+    """A placeholder for an array: a call that names the slot uses the array that the slot holds when the call runs.
 
     Parameters
     ----------
@@ -51,9 +50,9 @@ class Slot:
 
 
 class Moving(NamedTuple):
-    """An array that each step reads at another offset: from item ``start + step * number`` on.
+    """An array that step n uses from item ``start + step * n`` on.
 
-    With a ``period``, step ``period`` uses the same part as step 0, and so on.
+    With a ``period``, step ``period`` uses the same items as step 0, and so on.
     """
 
     array: npt.NDArray[Any] | Slot
@@ -62,12 +61,12 @@ class Moving(NamedTuple):
     period: int = 0
 
 
-class Following(Moving):
-    """A moving array whose start can be rebased for another run of the program; see :meth:`Program.follow`."""
+class Rebased(Moving):
+    """A moving array whose start can be rebased for another run of the program; see :meth:`Program.rebase`."""
 
 
-class FollowingSource(Moving):
-    """A moving array that is read, and is rebased independently of those that are written."""
+class RebasedSource(Moving):
+    """A moving array that a program reads; it is rebased independently of those that the program writes."""
 
 
 class Counting(NamedTuple):
@@ -78,7 +77,7 @@ class Counting(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A loop and its arguments; a call runs ``ahead`` steps before the step that uses its result."""
+    """A loop and its arguments; a program runs the call ``ahead`` steps before the step that uses its result."""
 
     loop: Variant
     arguments: tuple[Any, ...]
@@ -86,10 +85,10 @@ class Call(NamedTuple):
 
     def __call__(self) -> int:
         """Run the call now, as in step 0."""
-        return self.loop(*[_as_it_is_now(value) for value in self.arguments])
+        return self.loop(*[_current_argument(value) for value in self.arguments])
 
 
-def _as_it_is_now(value: Any) -> Any:
+def _current_argument(value: Any) -> Any:
     if isinstance(value, Moving):
         array = value.array.array if isinstance(value.array, Slot) else value.array
         return array.reshape(-1)[value.start :]
@@ -99,8 +98,9 @@ def _as_it_is_now(value: Any) -> Any:
 class Program:
     """Calls that run in each step, in order, some of them ahead of the first step.
 
-    A step computes ``step_rows`` rows of the result. Arrays named by the calls live as long as the program,
-    those in slots only as long as they are there.
+    A step computes ``step_rows`` rows of the result. The program keeps the arrays of its calls alive, but not the
+    arrays in slots. Each call is a line of a table of int64 triples (value, increment, period), one for each word: the
+    address of the loop and each argument.
     """
 
     def __init__(self, calls: list[Call], step_rows: int = STEP_ROWS) -> None:
@@ -111,23 +111,23 @@ class Program:
         self._arguments = np.zeros(width, np.int64)
         self._addresses = tuple(pointer(words, _typestr("i8*")) for words in (self._lines, self._arguments))
         self._native = RUN_PROGRAM.variant()
-        self._followers = _Followers(calls, (Following, Counting)), _Followers(calls, (FollowingSource,))
-        self._slots = [_Slotted(slot, *places) for slot, places in _slots_of(calls).items()]
+        self._rebased = _RebasedWords(calls, (Rebased, Counting)), _RebasedWords(calls, (RebasedSource,))
+        self._slots = [_SlotWords(slot, *places) for slot, places in _slots_of(calls).items()]
 
-    def follow(self, rows: int, source_rows: int = 0) -> None:
-        """Rebase targets and counters by ``rows`` rows, and sources by ``source_rows``, from their first position."""
-        for followers, later in zip(self._followers, (rows, source_rows), strict=True):
-            followers.move(self._lines, later, self._step_rows)
+    def rebase(self, rows: int, source_rows: int = 0) -> None:
+        """Move targets and counters by ``rows`` rows, and sources by ``source_rows``, from their first position."""
+        for words, later in zip(self._rebased, (rows, source_rows), strict=True):
+            words.move(self._lines, later, self._step_rows)
 
-    def run(self, first: int, steps: int, *, goes_on: bool = False) -> None:
+    def run(self, first: int, steps: int, *, continues: bool = False) -> None:
         """Run steps ``first`` to ``first + steps - 1``.
 
-        With ``goes_on``, the steps before have just run, and with them the calls that run ahead.
+        With ``continues``, the program has just run the steps before, and so the calls that run ahead.
         """
         for slotted in self._slots:
             slotted.follow(self._lines)
         lines, arguments = self._addresses
-        lead = 0 if goes_on else self._lead
+        lead = 0 if continues else self._lead
         self._native.at_addresses(lines, len(self._calls), self._lines.shape[1], first, steps, lead, arguments)
 
     @property
@@ -135,7 +135,7 @@ class Program:
         """The sum of the return values of all calls."""
         return sum(self._lines[:, 0, 2].tolist())
 
-    def forget(self) -> None:
+    def reset_total(self) -> None:
         """Reset the sum to 0."""
         self._lines[:, 0, 2] = 0
 
@@ -149,7 +149,7 @@ class Program:
         yield self._lines
 
 
-class _Followers:
+class _RebasedWords:
     """The words of a program that are rebased for other rows."""
 
     def __init__(self, calls: list[Call], kinds: tuple[type, ...]) -> None:
@@ -168,14 +168,14 @@ class _Followers:
             self._rows = rows
 
 
-class _Slotted:
-    """The words of a program that are addresses within the array of a slot."""
+class _SlotWords:
+    """The words of a program that are addresses within a slot's array."""
 
     def __init__(self, slot: Slot, lines: list[int], words: list[int]) -> None:
         self._slot, self._places, self._address = slot, (np.array(lines), np.array(words), 0), slot.address
 
     def follow(self, lines: npt.NDArray[np.int64]) -> None:
-        """Rebase the words to the array that is in the slot now."""
+        """Move the addresses to the slot's present array."""
         moved = self._slot.address - self._address
         if moved:
             lines[self._places] += moved

@@ -1,6 +1,6 @@
-"""Row sources and row sinks: arrays, files and chunks differ only in these.
+"""Row sources and row sinks, and the nodes that connect them to a plan: files and arrays differ only in these.
 
-A row source has a shape and a sample type and gives rows in order; a row sink takes them in order.
+A row source has a shape and a sample type, and gives rows in order. A row sink takes rows in order.
 """
 
 from __future__ import annotations
@@ -110,11 +110,11 @@ class Connection(Generic[End]):
         self.put(end)
 
     def put(self, end: End) -> None:
-        """Attach it."""
+        """Attach the source or sink."""
         self.end = end
 
     def clear(self) -> None:
-        """Detach it."""
+        """Detach the source or sink."""
         del self.end
 
 
@@ -133,12 +133,12 @@ class FromRows(Node):
 
     def __init__(self, source: Connection[RowSource], shape: tuple[int, int, int], dtype: np.dtype[np.generic]) -> None:
         self._source = source
-        self.rows, self.line, self.dtype = shape[0], shape[1:], dtype
+        self.rows, self.row_shape, self.dtype = shape[0], shape[1:], dtype
         rows = _READ_SAMPLES // (shape[1] * shape[2])
         self.block_rows = max(1, min(rows, shape[0]) // _UNIT_ROWS) * _UNIT_ROWS
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
-        """Return no rows: the node has no input."""
+        """Return an empty array: the node has no input."""
         return np.empty(0, np.int64)
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
@@ -153,7 +153,12 @@ class ToRows(Node):
 
     def __init__(self, sink: Connection[RowSink], before: Node) -> None:
         self._sink = sink
-        self.rows, self.line, self.dtype, self.block_rows = before.rows, before.line, before.dtype, before.block_rows
+        self.rows, self.row_shape, self.dtype, self.block_rows = (
+            before.rows,
+            before.row_shape,
+            before.dtype,
+            before.block_rows,
+        )
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the same rows."""

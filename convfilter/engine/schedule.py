@@ -99,7 +99,7 @@ def _single(steps: list[Step]) -> Band:
 def _one_band(nodes: Sequence[Node], ticks: list[Tick]) -> tuple[list[Band], list[int]]:
     """Return the only band, and the rows of its line buffers."""
     places = places_of(nodes, ticks)
-    return [Band(ticks, [held for _, held in places], 0, len(ticks))], [rows for rows, _ in places]
+    return [Band(ticks, [row_map for _, row_map in places], 0, len(ticks))], [rows for rows, _ in places]
 
 
 def _side_by_side(nodes: Sequence[Node], threads: int) -> tuple[list[Band], list[int]] | None:
@@ -126,12 +126,14 @@ def _side_by_side(nodes: Sequence[Node], threads: int) -> tuple[list[Band], list
 
 def _cost(node: Node) -> float:
     """Return the time of a node, in multiply-adds."""
-    return node.cost + _MOVING * node.rows * math.prod(node.line)
+    return node.cost + _MOVING * node.rows * math.prod(node.row_shape)
 
 
 def _bytes(nodes: Sequence[Node], rows: Sequence[int]) -> int:
     """Return the bytes of line buffers of so many rows."""
-    return sum(count * math.prod(node.line) * node.dtype.itemsize for node, count in zip(nodes, rows, strict=False))
+    return sum(
+        count * math.prod(node.row_shape) * node.dtype.itemsize for node, count in zip(nodes, rows, strict=False)
+    )
 
 
 def _overlaps(nodes: Sequence[Node]) -> list[float]:

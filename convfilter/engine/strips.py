@@ -15,7 +15,7 @@ from convfilter.engine.epilogue import Epilogue, Store
 from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Rows, Task
 from convfilter.engine.program import Call, Program
-from convfilter.engine.sums import Step, StoringStep
+from convfilter.engine.sums import StepOutput, StoringOutput
 from convfilter.engine.threads import cut
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.strips import shared_cols
@@ -26,22 +26,22 @@ _PROGRAM_BYTES = 6 * 2**10
 
 
 class Strip:
-    """A column strip, computed from the top down by a program, ``step_rows`` rows in a step.
+    """A column strip: a program computes it from the top down, ``step_rows`` rows in a step.
 
-    Rows that stay in memory from step to step stay from block to block too, if blocks follow each other.
+    Memory that steps hand on, such as a ring of source rows, stays valid from one block to the block below it.
 
     Parameters
     ----------
     target : LineBuffer
     main, tail : Program
-        For whole steps, and for the remaining rows at the picture's end. Their calls return the number of clipped
-        samples.
+        Programs of a whole step, and of the remaining rows at the picture's end. Their calls return the number of
+        clipped samples.
     state : int64 array, or None
-        Zeroed if a block does not follow the one before.
+        Zeroed before a block that does not follow the one before.
     persists : bool
-        Whether the strip owns the memory between its steps; strips that share it start again with each block.
+        Whether the strip owns the memory that steps hand on; strips that share it start afresh with each block.
     source : LineBuffer, or None
-        For programs that read the rows that they write.
+        The line buffer of a program that reads the same rows that it writes.
     """
 
     def __init__(
@@ -61,27 +61,36 @@ class Strip:
         self._next = -1
 
     @classmethod
-    def of_blocks(cls, target: LineBuffer, rows: int, block_rows: int, program: Callable[[int], Program]) -> Strip:
-        """Return a strip whose steps are whole blocks; ``program`` makes that of a number of rows."""
-        odd = rows % block_rows
-        tail = program(odd) if odd else None
-        main = program(block_rows) if rows >= block_rows or tail is None else tail
-        return cls(target, main, tail or main, block_rows, persists=False)
+    def of_steps(
+        cls,
+        target: LineBuffer,
+        rows: int,
+        step_rows: int,
+        program: Callable[[int], Program],
+        *,
+        state: Indices | None = None,
+        persists: bool = True,
+        source: LineBuffer | None = None,
+    ) -> Strip:
+        """Return a strip of ``rows`` rows; ``program`` makes the program of a step of a number of rows."""
+        main, remainder = program(min(rows, step_rows)), rows % step_rows
+        tail = program(remainder) if remainder and rows > step_rows else main
+        return cls(target, main, tail, step_rows, state=state, persists=persists, source=source)
 
     def begin(self) -> None:
         """Begin with another picture."""
         self._next = -1
-        self._main.forget()
-        self._tail.forget()
+        self._main.reset_total()
+        self._tail.reset_total()
 
     @property
     def next_row(self) -> int:
-        """The row after the last block; negative if no block may follow."""
+        """The row below the last block; negative if the next block must start afresh."""
         return self._next * self._step_rows
 
     @property
     def clipped(self) -> int:
-        """How many samples were clipped."""
+        """Number of clipped samples."""
         return self._main.total + (self._tail.total if self._tail is not self._main else 0)
 
     def run(self, rows: Rows) -> None:
@@ -89,30 +98,30 @@ class Strip:
         top, bottom = rows
         shift = self._target.row(top) - top
         source = self._source.row(top) - top if self._source is not None else 0
-        first, (whole, odd) = top // self._step_rows, divmod(bottom - top, self._step_rows)
+        first, (steps, remainder) = top // self._step_rows, divmod(bottom - top, self._step_rows)
         follows = first == self._next
         if not follows and self._state is not None:
             self._state[:] = 0
-        if whole:
-            self._main.follow(shift, source)
-            self._main.run(first, whole, goes_on=follows)
-        if odd:
-            self._tail.follow(shift, source)
-            self._tail.run(first + whole, 1, goes_on=whole > 0 or follows)
-        self._next = first + whole if self._persists and not odd else -1
+        if steps:
+            self._main.rebase(shift, source)
+            self._main.run(first, steps, continues=follows)
+        if remainder:
+            self._tail.rebase(shift, source)
+            self._tail.run(first + steps, 1, continues=steps > 0 or follows)
+        self._next = first + steps if self._persists and not remainder else -1
 
-    def goes_on(self, before: Rows, rows: Rows) -> bool:
-        """Whether rows follow those of a block in the picture, and in each buffer that moves with the rows."""
+    def continues(self, before: Rows, rows: Rows) -> bool:
+        """Whether rows follow a block both in the picture and in each line buffer that the program moves through."""
         buffers = [self._target] if self._source is None else [self._target, self._source]
         return rows[0] == before[1] and all(each.row(rows[0]) == each.row(rows[0] - 1) + 1 for each in buffers)
 
     def programs(self) -> set[Program]:
-        """Return its programs."""
+        """Return the programs of whole steps and of the remaining rows."""
         return {self._main, self._tail}
 
 
 class Strips:
-    """A crew of column strips, in groups that share scratch memory: one thread at a time runs a group."""
+    """A crew of column strips, in groups: the strips of a group share scratch memory, so one thread runs them."""
 
     def __init__(self, groups: Sequence[Sequence[Strip]]) -> None:
         self._groups = groups
@@ -123,10 +132,10 @@ class Strips:
             strip.begin()
 
     def tasks(self, blocks: Sequence[Rows]) -> list[Task]:
-        """Return the groups, each with all blocks; blocks that follow each other take one call for each strip."""
+        """Return a task for each group, of all blocks; blocks that follow each other are joined into one call."""
         joined = [blocks[0]]
         for rows in blocks[1:]:
-            if self._groups[0][0].goes_on(joined[-1], rows):
+            if self._groups[0][0].continues(joined[-1], rows):
                 joined[-1] = joined[-1][0], rows[1]
             else:
                 joined.append(rows)
@@ -137,11 +146,11 @@ class Strips:
 
     @property
     def clipped(self) -> int:
-        """How many samples were clipped."""
+        """Number of clipped samples."""
         return sum([strip.clipped for strip in self._all()])
 
     def held_bytes(self) -> int:
-        """Return how much memory the strips' programs hold."""
+        """Return the bytes of the strips' programs."""
         return self._bytes
 
     @cached_property
@@ -179,11 +188,11 @@ class MakeStrip(Protocol):
         ----------
         cols : (first, last + 1)
         scratch : Scratch
-            Memory within a step.
+            Memory used within a step.
         persistent : Scratch
-            Memory from step to step.
+            Memory that steps hand on.
         persists : bool
-            Whether the strip owns ``persistent``, so that its content is valid when the next block begins.
+            Whether the strip owns ``persistent``, so that the next block finds it as this one leaves it.
         """
 
 
@@ -207,7 +216,7 @@ def strip_of(
     target: LineBuffer,
     cols: tuple[int, int],
     scratch: Scratch,
-    calls: Callable[[Step], list[Call]],
+    calls: Callable[[StepOutput], list[Call]],
     *,
     persists: bool = True,
     source: LineBuffer | None = None,
@@ -218,53 +227,51 @@ def strip_of(
     ----------
     cols : (first, last + 1)
     scratch : Scratch
-        Of the type of the sums.
+        In the type of the sums.
     calls : callable
-        Given the target of a step's sums, returns the calls that compute them.
+        Given the memory for a step's sums, returns the calls that compute them.
     persists, source
         As for a ``Strip``.
     """
     left, right = cols
     length = (right - left) * mapped.source.channels
     if isinstance(epilogue, Store):
-        place = epilogue.direct(left, STEP_ROWS, scratch.dtype)
-        if place is not None:  # sums are the result
-            program = Program(calls(Step(place, target.row_samples, length)))
+        place = epilogue.direct_target(left, STEP_ROWS, scratch.dtype)
+        if place is not None:  # the result is the sums themselves
+            program = Program(calls(StepOutput(place, target.row_samples, length)))
             return Strip(target, program, program, STEP_ROWS, persists=persists, source=source)
     sums = scratch.get("sums", STEP_ROWS * length)
 
     def program_of(rows: int) -> Program:
         region = Region(0, rows, left, right)
-        step = Step(sums, length, length)
-        numbers = epilogue.fused(scratch.dtype) if isinstance(epilogue, Store) and rows == STEP_ROWS else None
+        out = StepOutput(sums, length, length)
+        numbers = epilogue.fused_arguments(scratch.dtype) if isinstance(epilogue, Store) and rows == STEP_ROWS else None
         if numbers is not None:
             assert isinstance(epilogue, Store)
-            step = StoringStep(sums, length, epilogue.place(region, STEP_ROWS), epilogue.dtype, numbers)
-        made = calls(step)
-        if not (isinstance(step, StoringStep) and step.is_stored):
-            made += epilogue.calls(scratch, region, sums, length, STEP_ROWS)
-        return Program(made)
+            out = StoringOutput(sums, length, epilogue.place(region, STEP_ROWS), epilogue.dtype, numbers)
+        sum_calls = calls(out)
+        if not (isinstance(out, StoringOutput) and out.is_stored):
+            sum_calls += epilogue.calls(scratch, region, sums, length, STEP_ROWS)
+        return Program(sum_calls)
 
-    odd = mapped.plan.rows.output % STEP_ROWS
-    main = program_of(STEP_ROWS)
-    return Strip(target, main, program_of(odd) if odd else main, STEP_ROWS, persists=persists, source=source)
+    return Strip.of_steps(target, mapped.plan.rows.output, STEP_ROWS, program_of, persists=persists, source=source)
 
 
 class StripPool:
     """A crew of strips as wide as the picture, made by ``make``; each block goes to one of them.
 
-    A strip that ended right above the block is preferred.
+    A block goes to the strip that ended right above it, if that strip is idle.
     """
 
     def __init__(self, make: Callable[[], Strip]) -> None:
         self._make = make
-        self._made: list[Strip] = []
+        self._strips: list[Strip] = []
         self._idle: list[Strip] = []
-        self._counted = 0, 0  # so many strips hold so many bytes
+        self._counted = 0, 0  # number of strips, and their bytes
 
     def begin(self) -> None:
         """Begin with another picture."""
-        for strip in self._made:
+        for strip in self._strips:
             strip.begin()
 
     def tasks(self, blocks: Sequence[Rows]) -> list[Task]:
@@ -272,15 +279,15 @@ class StripPool:
         return [(self._compute, rows) for rows in blocks]
 
     def _compute(self, rows: Rows) -> None:
-        strip = self._taken(rows[0])
+        strip = self._take_idle(rows[0])
         if strip is None:
             strip = self._make()
-            self._made.append(strip)
+            self._strips.append(strip)
         strip.run(rows)
         self._idle.append(strip)
 
-    def _taken(self, top: int) -> Strip | None:
-        """Take an idle strip, or None; other threads may take strips at any time."""
+    def _take_idle(self, top: int) -> Strip | None:
+        """Remove and return an idle strip, or None; other threads may take strips at any time."""
         for strip in self._idle.copy():
             if strip.next_row == top:
                 with suppress(ValueError):
@@ -292,11 +299,11 @@ class StripPool:
 
     @property
     def clipped(self) -> int:
-        """How many samples were clipped."""
-        return sum([strip.clipped for strip in self._made])
+        """Number of clipped samples."""
+        return sum([strip.clipped for strip in self._strips])
 
     def held_bytes(self) -> int:
-        """Return how much memory the strips' programs hold."""
-        if self._counted[0] != len(self._made):
-            self._counted = len(self._made), _bytes_of(self._made)
+        """Return the bytes of the strips' programs."""
+        if self._counted[0] != len(self._strips):
+            self._counted = len(self._strips), _bytes_of(self._strips)
         return self._counted[1]

@@ -1,4 +1,8 @@
-"""Weighted sums of shifted rows, as calls of the loops in ``loops/correlate.py``."""
+"""Weighted sums of shifted rows, as calls of the loops in ``loops/correlate.py``.
+
+A tap reads ``length`` consecutive samples of a tile from an offset on, and adds them, times its weight, to a row of
+sums. Tables of offsets say where each tap begins.
+"""
 
 from __future__ import annotations
 
@@ -16,25 +20,25 @@ from convfilter.record import record
 
 CORRELATE = Loop("correlate", "correlate", "A* i8* i8 i8* i8* A* i8 i8 i8 i8 A* i8 i8")
 CORRELATE_FOUR = Loop("correlate", "correlate_four", "A* i8* i8 A* i8 i8 i8 A* i8 i8")
-#: The same two for at most ``STORED_TAPS`` taps; they store samples directly, without storing sums first.
+#: The same two loops for at most ``STORED_TAPS`` taps: they store samples from registers, without storing sums first.
 CORRELATE_STORED = Loop("correlate", "correlate_stored", "A* i8* i8 i8* i8* A* i8 i8 i8 T* i8 i8 i8 A A A i8 A i8")
 CORRELATE_FOUR_STORED = Loop("correlate", "correlate_four_stored", "A* i8* i8 A* i8 i8 T* i8 i8 i8 A A A i8 A i8")
 STORED_TAPS = 64
 
-#: Output rows that share the rows that they read.
-_TOGETHER = 4
-#: Least window height, in strides, to share rows among four outputs: 3x3 takes 0.85 of the time, 3x1 1.05.
-_TALL = 3
-#: Least share of nonzero weights to share rows; sparser kernels are summed tap by tap.
-_DENSE = 0.6
+#: Output rows that are summed at a time, since they share most of the rows that they read.
+_SHARING_ROWS = 4
+#: Least window height, in strides, for which sharing pays: 3x3 takes 0.85 of the time, 3x1 1.05.
+_LEAST_STRIDES = 3
+#: Least share of nonzero weights for which sharing pays; sparser kernels are summed tap by tap.
+_LEAST_DENSITY = 0.6
 
 
 @record
 class Taps:
     """Positions and weights of the taps of a pass.
 
-    ``row`` counts in lines of the table of row offsets, ``col`` in samples.
-    Weights have one line for all output rows, or one for each row.
+    ``row`` is an index into the table of row offsets, ``col`` a number of samples. ``weights`` are (taps,) for all
+    output rows, or (rows, taps).
     """
 
     row: Indices
@@ -43,7 +47,7 @@ class Taps:
 
     @classmethod
     def down(cls, weights: Samples) -> Taps:
-        """Return taps in a column; a 2-D array has a line of weights for each output row."""
+        """Return taps in a column; ``weights`` are (taps,), or (output rows, taps)."""
         count = weights.shape[-1]
         return cls(np.arange(count), np.zeros(count, np.int64), weights)
 
@@ -74,8 +78,8 @@ class Taps:
 
 
 @record
-class Target:
-    """Target of a pass: ``rows`` runs of ``length`` samples, ``pitch`` apart."""
+class PassOutput:
+    """Memory for the sums of a pass: ``rows`` rows of ``length`` samples, ``pitch`` apart."""
 
     buffer: Samples
     pitch: int
@@ -88,21 +92,21 @@ LINES = np.arange(STEP_ROWS, dtype=np.int64).reshape(1, STEP_ROWS, 1)
 
 
 @record(eq=False)
-class Step:
-    """Target of a step's sums: ``STEP_ROWS`` runs of ``length`` samples, ``pitch`` apart."""
+class StepOutput:
+    """Memory for a step's sums: ``STEP_ROWS`` rows of ``length`` samples, ``pitch`` apart."""
 
     memory: Samples | Moving
     pitch: int
     length: int
 
 
-class StoringStep(Step):
-    """A step whose final sums may be stored from registers, without going through memory.
+class StoringOutput(StepOutput):
+    """Memory for a step's sums, and a place to which a loop may store samples from registers instead.
 
     Parameters
     ----------
-    memory, pitch, length
-        As for a ``Step``: for sums that no loop can store directly.
+    memory, length
+        As for a ``StepOutput``, with rows side by side: for sums that no loop can store directly.
     place : (Slot, Counting, int)
         Array, start and pitch of the samples.
     dtype : dtype
@@ -130,11 +134,10 @@ class StoringStep(Step):
         return Call(loop.variant(A=dtype, T=self._dtype), (*where, *self._place, self.length, *self._numbers))
 
 
-def weighted_sums(tile: Samples, row_offset: Indices, taps: Taps, target: Target, *, add: bool = False) -> None:
+def weighted_sums(tile: Samples, row_offset: Indices, taps: Taps, target: PassOutput, *, add: bool = False) -> None:
     """Write (or ``add``) the weighted sums of ``tile`` at the taps.
 
-    ``row_offset`` (target rows x row taps) is the start, in the tile, of each
-    row that a tap may read.
+    ``row_offset`` (output rows, row taps) is the start, in the tile, of each row that a tap may read.
     """
     weights = np.ascontiguousarray(taps.weights, tile.dtype)
     CORRELATE.variant(A=tile.dtype)(
@@ -144,49 +147,49 @@ def weighted_sums(tile: Samples, row_offset: Indices, taps: Taps, target: Target
 
 
 class Window:
-    """A window that moves down by ``stride`` rows for each output row: made once, used for many steps.
+    """A window that slides down by ``stride`` rows for each output row: made once, used for many steps.
 
-    If the source is ``finite``, four output rows share the union of their tile
-    rows, with weights of zero outside each row's own window.
+    If the source is ``finite``, four output rows share the union of their tile rows, with weights of zero outside each
+    row's own window.
     """
 
     def __init__(self, taps: Taps, rows: int, stride: int, dtype: npt.DTypeLike, *, finite: bool) -> None:
         self._taps = taps.nonzero().cast(dtype)
-        self._made: tuple[Indices, Indices] | None = None
-        counting = np.flatnonzero(taps.weights.reshape(rows, -1).any(axis=1))
-        self._first, rows = (int(counting[0]), int(np.ptp(counting)) + 1) if counting.size else (0, rows)
+        self._cached: tuple[Indices, Indices] | None = None  # the last table, and its shared taps
+        nonzero = np.flatnonzero(taps.weights.reshape(rows, -1).any(axis=1))
+        self._first, rows = (int(nonzero[0]), int(np.ptp(nonzero)) + 1) if nonzero.size else (0, rows)
         taps = taps.in_rows(self._first, self._first + rows)
-        self._rows, self._reach = rows, (_TOGETHER - 1) * stride
-        dense = np.count_nonzero(taps.weights) >= _DENSE * taps.weights.size
-        self._shared = finite and dense and stride > 0 and rows >= _TALL * stride
+        self._rows, self._reach = rows, (_SHARING_ROWS - 1) * stride
+        dense = np.count_nonzero(taps.weights) >= _LEAST_DENSITY * taps.weights.size
+        self._shared = finite and dense and stride > 0 and rows >= _LEAST_STRIDES * stride
         if not self._shared:
             return
         by_row = taps.weights.reshape(rows, -1)
         self._columns = by_row.shape[1]
-        self._weights = weights_of_rows(by_row, _TOGETHER, dtype, stride)
+        self._weights = weights_of_rows(by_row, _SHARING_ROWS, dtype, stride)
         self._col = np.tile(taps.col[: self._columns], rows + self._reach)
 
-    def call(self, tile: Samples | Moving, table: Indices, step: Step) -> Call:
+    def call(self, tile: Samples | Moving, table: Indices, out: StepOutput) -> Call:
         """Return the call that writes the sums of a step; ``table`` is (period, STEP_ROWS, window rows)."""
         if not self._shared:
-            return sum_call(tile, table, self._taps, step)
-        made = self._made  # read once: threads that make programs at the same time may write it
-        if made is None or made[0] is not table:
-            made = self._made = table, self._shared_runs(table)
-        offsets = made[1]
-        periods, runs = offsets.shape
-        return four_call(tile, Moving(offsets, 0, runs, periods), runs, self._weights, step)
+            return sum_call(tile, table, self._taps, out)
+        cached = self._cached  # read once: threads that make programs at the same time may write it
+        if cached is None or cached[0] is not table:
+            cached = self._cached = table, self._shared_taps(table)
+        offsets = cached[1]
+        periods, taps = offsets.shape
+        return four_call(tile, Moving(offsets, 0, taps, periods), taps, self._weights, out)
 
-    def _shared_runs(self, table: Indices) -> Indices:
-        """Return the starts of the runs that four rows share, from the tables of the first and the last row."""
-        counting = table[:, :, self._first : self._first + self._rows]
-        windows = np.concatenate([counting[:, 0], counting[:, -1, self._rows - self._reach :]], axis=1)
+    def _shared_taps(self, table: Indices) -> Indices:
+        """Return the (period, taps) offsets of the taps that four rows share, from the first and the last row's."""
+        nonzero = table[:, :, self._first : self._first + self._rows]
+        windows = np.concatenate([nonzero[:, 0], nonzero[:, -1, self._rows - self._reach :]], axis=1)
         offsets: Indices = np.repeat(windows, self._columns, axis=1) + self._col
         return offsets
 
 
 def weights_of_rows(window: Samples, rows: int, dtype: npt.DTypeLike, stride: int = 1) -> Samples:
-    """Return (runs, rows) weights: the window of each output row lies a stride below that of the row before."""
+    """Return (taps, rows) weights: the window of each output row lies a stride below that of the row before."""
     height, columns = window.shape
     table = np.zeros((height + (rows - 1) * stride, columns, rows), dtype)
     for row in range(rows):
@@ -194,13 +197,13 @@ def weights_of_rows(window: Samples, rows: int, dtype: npt.DTypeLike, stride: in
     return table.reshape(-1, rows)
 
 
-def four_call(tile: Samples | Moving, offsets: Moving, runs: int, weights: Samples | Moving, step: Step) -> Call:
-    """Return the call that writes weighted runs to the four rows of a step; ``weights`` are (runs, 4)."""
+def four_call(tile: Samples | Moving, offsets: Moving, taps: int, weights: Samples | Moving, out: StepOutput) -> Call:
+    """Return the call that writes the weighted sums of the four rows of a step; ``weights`` are (taps, 4)."""
     dtype = dtype_of(tile)
-    where = tile, offsets, runs, weights, 0, 1
-    if isinstance(step, StoringStep) and runs <= STORED_TAPS:
-        return step.stored(CORRELATE_FOUR_STORED, where, dtype)
-    return Call(CORRELATE_FOUR.variant(A=dtype), (*where, 0, step.memory, step.pitch, step.length))
+    where = tile, offsets, taps, weights, 0, 1
+    if isinstance(out, StoringOutput) and taps <= STORED_TAPS:
+        return out.stored(CORRELATE_FOUR_STORED, where, dtype)
+    return Call(CORRELATE_FOUR.variant(A=dtype), (*where, 0, out.memory, out.pitch, out.length))
 
 
 def dtype_of(memory: Samples | Moving) -> npt.DTypeLike:
@@ -208,27 +211,26 @@ def dtype_of(memory: Samples | Moving) -> npt.DTypeLike:
     return memory.array.dtype if isinstance(memory, Moving) else memory.dtype
 
 
-def sum_call(tile: Samples | Moving, table: Indices, taps: Taps, step: Step, *, add: bool = False) -> Call:
+def sum_call(tile: Samples | Moving, table: Indices, taps: Taps, out: StepOutput, *, add: bool = False) -> Call:
     """Return the call that writes (or adds) the weighted sums of a step; ``table`` is (period, STEP_ROWS, row taps)."""
     dtype = dtype_of(tile)
     weights = np.ascontiguousarray(taps.weights, dtype)
     period, rows, row_taps = table.shape
     offsets = Moving(np.ascontiguousarray(table), 0, rows * row_taps, period)
     where = tile, offsets, taps.row.size, taps.row, taps.col, weights, 0, rows, row_taps
-    if isinstance(step, StoringStep) and not add and taps.row.size <= STORED_TAPS:
-        return step.stored(CORRELATE_STORED, where, dtype)
-    return Call(CORRELATE.variant(A=dtype), (*where, int(add), step.memory, step.pitch, step.length))
+    if isinstance(out, StoringOutput) and not add and taps.row.size <= STORED_TAPS:
+        return out.stored(CORRELATE_STORED, where, dtype)
+    return Call(CORRELATE.variant(A=dtype), (*where, int(add), out.memory, out.pitch, out.length))
 
 
-def add_four(tile: Samples, offsets: Indices, weights: Samples, target: Target) -> None:
-    """Write weighted runs of the tile to blocks of four rows.
+def sums_in_fours(tile: Samples, offsets: Indices, weights: Samples, target: PassOutput) -> None:
+    """Write weighted sums of the tile to blocks of four rows.
 
-    ``offsets`` is (blocks, runs); ``weights`` (runs, 4), or (blocks, runs, 4)
-    where blocks differ.
+    ``offsets`` is (blocks, taps); ``weights`` is (taps, 4), or (blocks, taps, 4) where blocks differ.
     """
     weights = np.ascontiguousarray(weights, tile.dtype)
-    blocks, runs = offsets.shape
+    blocks, taps = offsets.shape
     CORRELATE_FOUR.variant(A=tile.dtype)(
-        tile, np.ascontiguousarray(offsets), runs, weights, weights[0].size if weights.ndim > 2 else 0,
+        tile, np.ascontiguousarray(offsets), taps, weights, weights[0].size if weights.ndim > 2 else 0,
         blocks, 0, target.buffer, target.pitch, target.length,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Threads that process independent blocks of rows."""
+"""A thread pool for independent blocks of rows: helper threads stay idle for a while and are used again."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Generic, TypeAlias, TypeVar
 import numpy as np
 
 Block = TypeVar("Block")
-#: Makes a block processor, in the thread that will use it.
+#: Makes a function that processes a block; called in the thread that will use the function.
 MakeWorker: TypeAlias = Callable[[], Callable[[Block], None]]
 
 #: Seconds that an idle thread waits for another task before it ends.
-_PATIENCE = 0.3
+_IDLE_SECONDS = 0.3
 
 
 def cut(rows: int, block_rows: int) -> list[tuple[int, int]]:
@@ -27,26 +27,26 @@ def cut(rows: int, block_rows: int) -> list[tuple[int, int]]:
 def run_blocks(
     blocks: Sequence[Block], make_worker: MakeWorker[Block], threads: int, give_up: Callable[[], None] = lambda: None
 ) -> None:
-    """Have ``threads`` workers process all blocks; each worker is made in its own thread, with its own scratch.
+    """Process all blocks in ``threads`` threads; each makes its own worker, with its own scratch memory.
 
-    A worker processes neighbouring blocks, from the first to the last, and then helps the others. Blocks are
-    independent, and their bounds do not depend on the number of threads: so neither does the result. The first
-    exception stops all workers and is raised here, as is KeyboardInterrupt. NumPy's warnings about infinities and NaN
-    are off. After an exception ``give_up`` is called, for workers that wait for each other.
+    A thread processes neighbouring blocks, from the first to the last, and then takes blocks of other threads. Blocks
+    are independent, and their bounds do not depend on the number of threads, so neither does the result. The first
+    exception stops all workers and is raised here, as is KeyboardInterrupt; ``give_up`` is called then, for workers
+    that wait for each other. NumPy's warnings about infinities and NaN are off.
     """
     threads = min(threads, len(blocks))
     queue = _Queue(blocks, make_worker, threads, give_up)
     if threads <= 1:
-        queue.work_off()
+        queue.drain()
         return
-    beside = _Beside(queue.help, threads - 1)
+    task = _HelpedTask(queue.help, threads - 1)
     try:
-        beside.start()
+        task.start()
         queue.help()
-        beside.end()
+        task.end()
     except BaseException as error:
         queue.fail(error)
-        beside.end()
+        task.end()
         raise
     if queue.failures:
         del queue.failures[1:]
@@ -54,10 +54,10 @@ def run_blocks(
 
 
 class _Queue(Generic[Block]):
-    """A queue of blocks in runs, one for each thread; ``failures`` end it. Each operation on a run is atomic.
+    """A queue of blocks in shares of neighbouring blocks, one for each thread; ``failures`` end it.
 
-    Threads that took the blocks in turns would write first to the same 2 MB page of a new array at the same time, and
-    the system would clear the page for both.
+    Each operation on a share is atomic. Threads that took alternate blocks would write first to the same 2 MB page of
+    a new array at the same time, and the system would clear the page for both.
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class _Queue(Generic[Block]):
     ) -> None:
         self.failures: list[BaseException] = []
         self._make_worker, self._give_up = make_worker, give_up
-        runs = cut(len(blocks), -(-len(blocks) // threads)) if blocks else []
-        self._runs = [deque(blocks[slice(*run)]) for run in runs]
-        self._untouched = deque(self._runs)
+        bounds = cut(len(blocks), -(-len(blocks) // threads)) if blocks else []
+        self._shares = [deque(blocks[slice(*each)]) for each in bounds]
+        self._unclaimed = deque(self._shares)
 
     def help(self) -> None:
         """Process blocks until the queue is empty; record failures for the other threads."""
         try:
-            self.work_off()
+            self.drain()
         except BaseException as error:
             self.fail(error)
 
@@ -81,7 +81,7 @@ class _Queue(Generic[Block]):
         self.failures.append(error)
         self._give_up()
 
-    def work_off(self) -> None:
+    def drain(self) -> None:
         """Process blocks until the queue is empty."""
         worker: Callable[[Block], None] | None = None
         with _silent():  # NumPy's error state is not inherited by threads
@@ -90,28 +90,28 @@ class _Queue(Generic[Block]):
                 worker(block)
 
     def _blocks(self) -> Iterator[Block]:
-        """Yield the blocks of runs that no other thread has, in order, then the last ones of others' runs."""
+        """Yield the blocks of unclaimed shares, in order, then the last blocks of other threads' shares."""
         with suppress(IndexError):
             while not self.failures:
-                run = self._untouched.popleft()
+                share = self._unclaimed.popleft()
                 with suppress(IndexError):
                     while not self.failures:
-                        yield run.popleft()
-        for run in self._runs:
+                        yield share.popleft()
+        for share in self._shares:
             with suppress(IndexError):
                 while not self.failures:
-                    yield run.pop()
+                    yield share.pop()
 
 
 def _silent() -> np.errstate:
     return np.errstate(over="ignore", invalid="ignore")
 
 
-# Threads that help ---------------------------------------------------------------
+# Helper threads ------------------------------------------------------------------
 
 
-class _Beside:
-    """A task that helper threads run beside this thread, as far as they start before ``end``.
+class _HelpedTask:
+    """A task that helper threads run beside this thread; helpers that wake after ``end`` do not run it.
 
     Parameters
     ----------
@@ -122,10 +122,10 @@ class _Beside:
 
     def __init__(self, task: Callable[[], None], threads: int) -> None:
         self._waiting = [task] * threads
-        self._begun: list[threading.Lock] = []  # each is released when its thread has finished the task
+        self._running: list[threading.Lock] = []  # one for each helper, released when the helper has run the task
 
     def start(self) -> None:
-        """Hand the task to the threads.
+        """Hand the task to idle helpers, or to new ones.
 
         Raises
         ------
@@ -142,7 +142,7 @@ class _Beside:
     def run(self, helper: _Helper) -> None:
         """Run the task unless it has ended; return the helper to the idle list before signalling completion."""
         with (busy := threading.Lock()):
-            self._begun.append(busy)  # before the task is read: ``end`` waits for every helper that has it
+            self._running.append(busy)  # before the task is read: ``end`` waits for every helper that runs it
             with suppress(IndexError):
                 task = self._waiting.pop()
                 task()
@@ -152,44 +152,45 @@ class _Beside:
     def end(self) -> None:
         """Prevent further starts and wait for running helpers; KeyboardInterrupt may arrive at any point."""
         self._waiting.clear()
-        for busy in self._begun:
+        for busy in self._running:
             with busy:
                 pass
 
 
 class _Helper:
-    """A helper thread that stays idle for a while, since starting one takes as long as computing a strip."""
+    """A helper thread, which waits for further tasks: starting a thread takes as long as computing a strip."""
 
     def __init__(self) -> None:
-        self._given = threading.Lock()  # unlocked while a task is available
-        self._given.acquire()
-        self._beside: _Beside | None = None
+        self._has_task = threading.Lock()  # unlocked while a task is available
+        self._has_task.acquire()
+        self._task: _HelpedTask | None = None
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
-    def give(self, beside: _Beside | None) -> None:
+    def give(self, task: _HelpedTask | None) -> None:
         """Hand over the next task; None ends the thread. The caller has removed the helper from the idle list."""
-        self._beside = beside
-        self._given.release()
+        self._task = task
+        self._has_task.release()
 
     def join(self) -> None:
         self._thread.join()
 
     def _serve(self) -> None:
         while True:
-            if not self._given.acquire(timeout=_PATIENCE) and self._leaves():
+            if not self._has_task.acquire(timeout=_IDLE_SECONDS) and self._may_end():
                 return
-            beside, self._beside = self._beside, None
-            if beside is None:
+            task, self._task = self._task, None
+            if task is None:
                 return
-            beside.run(self)
-            del beside
+            task.run(self)
+            del task
 
-    def _leaves(self) -> bool:
+    def _may_end(self) -> bool:
+        """Whether no thread will give this helper another task; it is then off the idle list."""
         try:
             _idle.remove(self)
-        except ValueError:  # another thread has just removed it, unless Ctrl-C intervened
-            return not self._given.acquire(timeout=_PATIENCE)
+        except ValueError:  # another thread has just removed the helper to give it a task, unless Ctrl-C intervened
+            return not self._has_task.acquire(timeout=_IDLE_SECONDS)
         return True
 
 

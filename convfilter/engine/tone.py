@@ -1,4 +1,4 @@
-"""Arithmetic of the epilogue: from a sum to the stored value."""
+"""The tone: the epilogue's arithmetic from a sum to the stored value."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from convfilter.filters.stage import Bilateral, Compass, Guided, Morphology, Poo
 from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, is_whole
 from convfilter.record import record
 
-#: Relative error of sums, as a share of the sum of |weight| * |sample|.
+#: Rounding error of sums, as a share of the sum of |weight| * |sample|.
 _ROUNDING = {"float32": 2e-6, "float64": 1e-12}
 
 
@@ -33,13 +33,13 @@ class Tone:
         return clipped
 
 
-AS_IT_IS = Tone(1.0, 1.0, 0.0, False)
+IDENTITY = Tone(1.0, 1.0, 0.0, False)
 
 
 def has_divisor(plan: StagePlan) -> bool:
-    """Whether the sums are still to be divided by the kernel's divisor when they are stored."""
-    no_sums = Pooling | Rank | Morphology | Compass | Guided | Bilateral | UnsharpMask
-    return not isinstance(plan.stage.operator, no_sums)
+    """Whether the epilogue still has to divide sums by the kernel's divisor."""
+    undivided = Pooling | Rank | Morphology | Compass | Guided | Bilateral | UnsharpMask
+    return not isinstance(plan.stage.operator, undivided)
 
 
 def tone_of(plan: StagePlan, target: npt.DTypeLike, full: float, full_out: float, gray: bool) -> Tone:
@@ -51,7 +51,7 @@ def tone_of(plan: StagePlan, target: npt.DTypeLike, full: float, full_out: float
     divisor = (plan.kernel.divisor if has_divisor(plan) else 1.0) * (LUMINANCE_DIVISOR if gray else 1.0)
     offset = stage.offset + (0.5 if tone_map == "offset" else 0.0)
     if plan.exact and not plan.alpha and not (full_out / full).is_integer():
-        # Ties stay ties: depth changes by integers and a single division.
+        # Integer factors and a single division keep ties exact.
         return Tone(plan.scale * full_out, divisor * full, offset * full_out, tone_map == "abs")
     return Tone(plan.scale * full_out / full, divisor, offset * full_out, tone_map == "abs")
 
@@ -60,11 +60,11 @@ def rounding_of(plan: StagePlan, image: Samples, tone: Tone) -> float:
     """Return the largest difference of two stored values that rounding alone can cause."""
     if plan.exact:
         return 0.0
-    picks = isinstance(plan.stage.operator, Pooling | Rank | Morphology)
-    mean = 1.0 if picks else plan.kernel.absolute_sum / abs(plan.kernel.divisor)
+    selects = isinstance(plan.stage.operator, Pooling | Rank | Morphology)
+    gain = 1.0 if selects else plan.kernel.absolute_sum / abs(plan.kernel.divisor)
     whole = is_whole(image.dtype)
     largest = np.iinfo(image.dtype).max if whole else max(float(image.max()), -float(image.min()))
-    rounding = _ROUNDING[plan.precision] * mean * abs(tone.scale) * largest
+    rounding = _ROUNDING[plan.precision] * gain * abs(tone.scale) * largest
     return rounding if math.isfinite(rounding) else 0.0
 
 

@@ -16,11 +16,11 @@ class Worker(Protocol):
     """Computes blocks of rows in its own scratch memory."""
 
     def __call__(self, rows: Rows) -> int:
-        """Compute and store a block; returns how many samples were clipped."""
+        """Compute and store a block; return the number of clipped samples."""
 
 
 class Workers:
-    """A crew of interchangeable workers; one is made when all others are busy.
+    """A crew of interchangeable workers; a new worker is made when all others are busy.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Workers:
     def __init__(self, make: Callable[[], Worker], memory: int) -> None:
         self._make, self._bytes = make, memory
         self._idle: list[Worker] = []
-        self._made = 0
+        self._count = 0
         self._clipped: list[int] = []
 
     def begin(self) -> None:
@@ -50,27 +50,27 @@ class Workers:
             worker = self._idle.pop()
         if worker is None:
             worker = self._make()
-            self._made += 1
+            self._count += 1
         self._clipped.append(worker(rows))
         self._idle.append(worker)
 
     @property
     def clipped(self) -> int:
-        """How many samples were clipped."""
+        """Number of clipped samples."""
         return sum(self._clipped)
 
     def held_bytes(self) -> int:
-        """Return how much memory the workers hold."""
-        return self._made * self._bytes
+        """Return the bytes of all workers."""
+        return self._count * self._bytes
 
 
 class TileWorker:
-    """Computes a block in regions of sums; each is stored before the next.
+    """Computes a block region by region, and stores the sums of each before the next.
 
     Parameters
     ----------
     sums : callable
-        Given first and last-plus-one row, yields (region, sums, pitch).
+        Given the first and the last-plus-one row, yields (region, sums, pitch) of each region.
     """
 
     def __init__(self, sums: Callable[[int, int], Iterable[tuple[Region, Samples, int]]], epilogue: Epilogue,
@@ -78,7 +78,7 @@ class TileWorker:
         self._sums, self._epilogue, self._scratch = sums, epilogue, scratch
 
     def __call__(self, rows: Rows) -> int:
-        """Compute and store a block; returns how many samples were clipped."""
+        """Compute and store a block; return the number of clipped samples."""
         clipped = 0
         for region, sums, pitch in self._sums(*rows):
             clipped += self._store(region, sums, pitch)

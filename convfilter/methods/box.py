@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from convfilter.engine.borders import Indices, Interleaved, interleaved
-from convfilter.engine.buffer import CACHE_LINE, LineBuffer, Samples, Scratch, at_a_cache_line
+from convfilter.engine.borders import DilationPhase, Indices, dilation_phases
+from convfilter.engine.buffer import CACHE_LINE, LineBuffer, Samples, Scratch, aligned_array
 from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.layout import Columns, columns_for
 from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Crew, Node, StageNode, StageSetup
 from convfilter.engine.program import Call, Counting, Moving, Program
 from convfilter.engine.strips import Strip, StripPool
-from convfilter.engine.sums import Taps, Target, weighted_sums
+from convfilter.engine.sums import PassOutput, Taps, weighted_sums
 from convfilter.engine.workers import TileWorker, Workers
 from convfilter.filters.stage import Pooling
 from convfilter.native.loop import Loop
@@ -72,7 +72,7 @@ class WholeSums(StageNode):
     def __init__(self, stage: StageSetup) -> None:
         super().__init__(stage)
         # The rows that leave the window at a block's first step belong to the windows above.
-        self._above = next(interleaved(self.plan.rows, 1)).every
+        self._above = next(dilation_phases(self.plan.rows, 1)).spacing
         step = step_rows(self._above)[0]
         self.block_rows = -(-self.block_rows // step) * step
 
@@ -90,12 +90,12 @@ class WholeSums(StageNode):
         return StripPool(lambda: _Rows(mapped).sums(self.epilogue(mapped, target), target))
 
 
-def step_rows(every: int) -> tuple[int, int]:
+def step_rows(spacing: int) -> tuple[int, int]:
     """Return the rows of a step: if means are stored directly, and if sums go through an epilogue.
 
-    A step has as many rows of each of the ``every`` interleaved row sets that dilated windows read.
+    A step has as many rows of each of the ``spacing`` interleaved row sets that dilated windows read.
     """
-    sums = -(-_SUM_ROWS // every) * every
+    sums = -(-_SUM_ROWS // spacing) * spacing
     return -(-_MEAN_ROWS // sums) * sums, sums
 
 
@@ -106,19 +106,19 @@ class _Rows:
         self._mapped, plan, source = mapped, mapped.plan, mapped.source
         rows, cols, channels = plan.rows, plan.cols, source.channels
         self._width, self._pitch = cols.input * channels, cols.output * channels
-        self._every = next(interleaved(rows, 1)).every
+        self._spacing = next(dilation_phases(rows, 1)).spacing
         added = rows.kernel * (cols.kernel if cols.kernel <= _FEW else 1)
         self._narrow = source.dtype == np.uint8 and added * full_scale(source.dtype) <= _NARROW_SUM
         places = max(cols.padded * channels, cols.before * channels + self._width)
         kind = np.uint16 if self._narrow else np.int32
         pitch = places + -places % CACHE_LINE
-        self._lines = at_a_cache_line(self._every * pitch, kind).reshape(self._every, pitch)
+        self._lines = aligned_array(self._spacing * pitch, kind).reshape(self._spacing, pitch)
         self._scratch = (
-            at_a_cache_line(cols.padded * channels, kind),
-            at_a_cache_line((cols.padded + cols.dilation) * channels, np.int32),
-            at_a_cache_line(self._pitch, np.int32),
+            aligned_array(cols.padded * channels, kind),
+            aligned_array((cols.padded + cols.dilation) * channels, np.int32),
+            aligned_array(self._pitch, np.int32),
         )
-        self._state = np.zeros(self._every, np.int64)
+        self._state = np.zeros(self._spacing, np.int64)
 
     def means(self, target: LineBuffer) -> Strip:
         """Return the strip that stores means as samples of the source's type."""
@@ -132,15 +132,15 @@ class _Rows:
         down, along, divide = _divisors(plan, np.float32 if narrow else np.float64)
         in_whole_numbers = narrow and not divide and plan.cols.kernel == _FEW and plan.cols.stride == 1
         half, factor = _area(plan) // 2, _whole_factor(_area(plan)) if in_whole_numbers else 0
-        steps = step_rows(self._every)[0]
+        steps = step_rows(self._spacing)[0]
 
         def calls(rows: int) -> list[Call]:
             made = []
-            for number, part in enumerate(interleaved(plan.rows, rows)):
-                place = target.slot, *_start(part, target.row_samples, steps)
-                factors = Moving(np.ascontiguousarray(down[part.first :: part.every]), 0, steps // part.every)
+            for number, phase in enumerate(dilation_phases(plan.rows, rows)):
+                place = target.slot, *_start(phase, target.row_samples, steps)
+                factors = Moving(np.ascontiguousarray(down[phase.first :: phase.spacing]), 0, steps // phase.spacing)
                 numbers = factors, along, int(divide), half, factor
-                made.append(Call(loop, (*self._window(part, number, steps), *numbers, *place, part.outputs)))
+                made.append(Call(loop, (*self._window(phase, number, steps), *numbers, *place, phase.outputs)))
             return made
 
         return self._strip(target, calls, steps)
@@ -151,42 +151,43 @@ class _Rows:
         scratch = Scratch(mapped.plan.precision)
         types: dict[str, Any] = {"A": scratch.dtype}
         loop = SUM_ROWS.variant(**types) if self._narrow else SUM_ROWS_WIDE.variant(S=mapped.source.dtype, **types)
-        steps, pitch = step_rows(self._every)[1], self._pitch
+        steps, pitch = step_rows(self._spacing)[1], self._pitch
         sums = scratch.get("sums", steps * pitch)
 
         def calls(rows: int) -> list[Call]:
             made = []
-            for number, part in enumerate(interleaved(mapped.plan.rows, rows)):
-                place = sums, part.first * pitch, part.every * pitch, part.outputs
-                made.append(Call(loop, (*self._window(part, number, steps), *place)))
+            for number, phase in enumerate(dilation_phases(mapped.plan.rows, rows)):
+                place = sums, phase.first * pitch, phase.spacing * pitch, phase.outputs
+                made.append(Call(loop, (*self._window(phase, number, steps), *place)))
             region = Region(0, rows, 0, mapped.plan.cols.output)
             return [*made, *epilogue.calls(scratch, region, sums, pitch, steps)]
 
         return self._strip(target, calls, steps)
 
-    def _window(self, part: Interleaved, number: int, step_rows: int) -> tuple[Any, ...]:
+    def _window(self, phase: DilationPhase, number: int, step_rows: int) -> tuple[Any, ...]:
         """Return the arguments of the loop that describe the window."""
         mapped, rows, cols = self._mapped, self._mapped.plan.rows, self._mapped.plan.cols
-        lead = np.arange(-part.step, 0) * rows.dilation + part.places[0]
+        lead = np.arange(-phase.step, 0) * rows.dilation + phase.places[0]
         steps = -(-rows.output // step_rows)
-        places = np.append(lead, part.places) + np.arange(steps)[:, np.newaxis] * (step_rows * rows.stride)
+        places = np.append(lead, phase.places) + np.arange(steps)[:, np.newaxis] * (step_rows * rows.stride)
         table = np.ascontiguousarray(mapped.row_index[np.clip(places, 0, mapped.row_index.size - 1)])
         return (
-            mapped.source.slot, self._width, Moving(table.reshape(-1), 0, table.shape[1]), rows.kernel, part.step,
+            mapped.source.slot, self._width, Moving(table.reshape(-1), 0, table.shape[1]), rows.kernel, phase.step,
             int(mapped.source.padding_value), self._state[number : number + 1], self._lines[number], self._width,
             mapped.col_index, cols.padded, cols.before, mapped.source.channels,
             cols.kernel, cols.dilation, cols.stride, *self._scratch, cols.output,
         )  # fmt: skip
 
     def _strip(self, target: LineBuffer, calls: Callable[[int], list[Call]], step_rows: int) -> Strip:
-        odd = self._mapped.plan.rows.output % step_rows
-        main = Program(calls(step_rows), step_rows)
-        return Strip(target, main, Program(calls(odd), step_rows) if odd else main, step_rows, state=self._state)
+        def program(rows: int) -> Program:
+            return Program(calls(rows), step_rows)
+
+        return Strip.of_steps(target, self._mapped.plan.rows.output, step_rows, program, state=self._state)
 
 
-def _start(part: Interleaved, pitch: int, step_rows: int) -> tuple[Counting, int]:
+def _start(phase: DilationPhase, pitch: int, step_rows: int) -> tuple[Counting, int]:
     """Return the first row of a row set in step 0, and the distance of its rows."""
-    return Counting(part.first * pitch, step_rows * pitch), part.every * pitch
+    return Counting(phase.first * pitch, step_rows * pitch), phase.spacing * pitch
 
 
 def _area(plan: StagePlan) -> int:
@@ -282,5 +283,5 @@ def _first_window(mapped: MappedStage, scratch: Scratch, columns: Columns, top: 
         rows = mapped.row_index[first : min(first + step, start + mapped.plan.rows.kernel)]
         tile, pitch = mapped.source.load(scratch, "tile", rows, columns)
         row_offset = np.arange(rows.size)[np.newaxis] * pitch
-        weighted_sums(tile, row_offset, Taps.down(np.ones(rows.size)), Target(total, length, 1, length), add=True)
+        weighted_sums(tile, row_offset, Taps.down(np.ones(rows.size)), PassOutput(total, length, 1, length), add=True)
     return total

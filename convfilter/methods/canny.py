@@ -46,9 +46,15 @@ class _Ridges(Node):
         assert isinstance(operator, Canny)
         self._stage, self._operator = stage, operator
         self._radius = radius_of(operator.sigma)
-        self.rows, self.line = stage.plan.rows.input, (stage.plan.cols.input, stage.plan.channels - stage.source.alpha)
+        self.rows, self.row_shape = (
+            stage.plan.rows.input,
+            (stage.plan.cols.input, stage.plan.channels - stage.source.alpha),
+        )
         self.block_rows, self.dtype = canny_block_rows(stage.plan.rows), np.dtype(np.uint8)
-        self.cost, self.scratch_bytes = stage.plan.multiply_adds * self.rows * self.line[0], stage.plan.scratch_bytes
+        self.cost, self.scratch_bytes = (
+            stage.plan.multiply_adds * self.rows * self.row_shape[0],
+            stage.plan.scratch_bytes,
+        )
         self.overlap = 2.0 * (self._radius + _BESIDE)
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
@@ -62,7 +68,7 @@ class _Ridges(Node):
         assert factors is not None
         weights = factors[0]
         # Smoothed sums are divided by the weights within the picture.
-        down, along = (_share(weights, self._radius, length) for length in (self.rows, self.line[0]))
+        down, along = (_share(weights, self._radius, length) for length in (self.rows, self.row_shape[0]))
 
         def make() -> _Worker:
             return _Worker(self._stage.source, sources[0], target, self._operator, weights, down, along)
@@ -199,7 +205,7 @@ class _Edges(StageNode):
                 out[..., :-1] = np.minimum(out[..., :-1], out[..., -1:])
             return 0
 
-        return Workers(lambda: compute, self.rows * self.line[0] * 10)
+        return Workers(lambda: compute, self.rows * self.row_shape[0] * 10)
 
     def _alpha(self, image: Samples) -> Samples:
         """Return the picture's alpha, in its stored type."""

@@ -7,7 +7,7 @@ import numpy as np
 from convfilter.engine.borders import Indices, index_map
 from convfilter.engine.buffer import LineBuffer
 from convfilter.engine.program import Call, Moving, Slot
-from convfilter.engine.sums import Step, four_call
+from convfilter.engine.sums import StepOutput, four_call
 from convfilter.filters.multirate import Rates
 from convfilter.planning import AxisPlan
 from convfilter.planning.ring import STEP_ROWS
@@ -77,11 +77,11 @@ class Interpolation:
         places = np.minimum(first + np.arange(self.runs), place[:, -1:] + taps - 1)
         self._places = source.index(places)
 
-    def call(self, rows: Slot, pitch: int, start: int, step: Step) -> Call:
+    def call(self, rows: Slot, pitch: int, start: int, out: StepOutput) -> Call:
         """Return the call that sums coarse rows, ``pitch`` samples apart, from sample ``start`` of each on."""
         offsets = Moving(self._places * pitch + start, 0, self.runs)
         weights = Moving(self._weights, 0, self.runs * STEP_ROWS)
-        return four_call(Moving(rows), offsets, self.runs, weights, step)
+        return four_call(Moving(rows), offsets, self.runs, weights, out)
 
 
 def _most_apart(coarse: Coarse) -> int:

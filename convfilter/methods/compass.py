@@ -76,18 +76,18 @@ class _Largest(StageNode):
             scratch = Scratch(np.float64)
 
             def compute(rows: Rows) -> int:
-                size = (rows[1] - rows[0]) * self.line[0] * self.line[1]
-                values = scratch.get("largest", size)[:size].reshape(rows[1] - rows[0], *self.line)
+                size = (rows[1] - rows[0]) * self.row_shape[0] * self.row_shape[1]
+                values = scratch.get("largest", size)[:size].reshape(rows[1] - rows[0], *self.row_shape)
                 values[:] = np.maximum.reduce([each.rows(*rows) for each in sources])
                 alpha = None
                 if mapped.source.alpha:
                     alpha = np.ascontiguousarray(values[..., -1]).reshape(-1)
                     values[..., :-1] *= epilogue.keep
                     values[..., :-1] += epilogue.shift * values[..., -1:]
-                region = Region(*rows, 0, self.line[0])
-                calls = epilogue.store(region, values.reshape(-1), self.line[0] * self.line[1], alpha)
+                region = Region(*rows, 0, self.row_shape[0])
+                calls = epilogue.store(region, values.reshape(-1), self.row_shape[0] * self.row_shape[1], alpha)
                 return sum(call() for call in calls)
 
             return compute
 
-        return Workers(make, 2 * 8 * self.block_rows * self.line[0] * self.line[1])
+        return Workers(make, 2 * 8 * self.block_rows * self.row_shape[0] * self.row_shape[1])

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine.borders import Indices, Interleaved, interleaved
-from convfilter.engine.buffer import LineBuffer, Samples, Scratch, at_a_cache_line
+from convfilter.engine.borders import DilationPhase, Indices, dilation_phases
+from convfilter.engine.buffer import LineBuffer, Samples, Scratch, aligned_array
 from convfilter.engine.epilogue import Epilogue, Store
 from convfilter.engine.layout import Columns, distinct_rows
 from convfilter.engine.load import LOAD
 from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Crew, Node, StageNode, StageSetup
-from convfilter.engine.program import Call, Counting, Following, Moving, Program, Slot
+from convfilter.engine.program import Call, Counting, Moving, Program, Rebased, Slot
 from convfilter.engine.strips import Strip, StripPool
 from convfilter.engine.workers import TileWorker, Workers
 from convfilter.filters.stage import Pooling
@@ -92,18 +92,18 @@ class _Extremes(StageNode):
             start = Counting(0, steps * pitch)
             return Program(windows.calls(mapped.source.slot, row_index, rows, steps, target.slot, start, pitch), steps)
 
-        return Strip.of_blocks(target, self.rows, steps, program)
+        return Strip.of_steps(target, self.rows, steps, program, persists=False)
 
     def _through(self, mapped: MappedStage, row_index: Indices, epilogue: Epilogue, target: LineBuffer) -> Strip:
         """Return the strip that finds extremes, a few rows at a time, and passes them to the epilogue."""
         source, cols, steps = mapped.source, self.plan.cols, self._between
         windows, pitch = self._windows(mapped), cols.output * source.channels
-        extremes = at_a_cache_line(min(steps, self.rows) * pitch, source.dtype)
+        extremes = aligned_array(min(steps, self.rows) * pitch, source.dtype)
 
         def program(rows: int) -> Program:
             calls = windows.calls(source.slot, row_index, rows, steps, extremes, Counting(0, 0), pitch)
-            if isinstance(epilogue, Store) and epilogue.converts:
-                place = Following(target.slot, 0, steps * pitch)
+            if isinstance(epilogue, Store) and epilogue.only_converts:
+                place = Rebased(target.slot, 0, steps * pitch)
                 whole = np.arange(cols.output), cols.output, 0, cols.output, source.channels
                 picked = extremes, pitch, np.arange(rows), rows, *whole, 0.0, place, pitch
                 return Program([*calls, Call(LOAD.variant(S=extremes.dtype, A=target.dtype), picked)], steps)
@@ -111,7 +111,7 @@ class _Extremes(StageNode):
             scratch = Scratch(self.plan.precision)
             return Program([*calls, *epilogue.calls(scratch, region, extremes, pitch, steps)], steps)
 
-        return Strip.of_blocks(target, self.rows, steps, program)
+        return Strip.of_steps(target, self.rows, steps, program, persists=False)
 
     def _windows(self, mapped: MappedStage) -> Windows:
         return Windows(_kind(self.stage), self.plan.rows, self.plan.cols, mapped.source.channels, mapped.source.dtype)
@@ -139,7 +139,7 @@ def _of_tiles(
     scratch = Scratch(mapped.plan.precision)
     step, width, length = rows_between(rows, cols, channels), columns.count, cols.output * channels
     cuts = range(0, width, part_cols(channels))
-    parts = [(first * channels, columns.part(first, min(first + cuts.step, width))) for first in cuts]
+    parts = [(first * channels, columns.subset(first, min(first + cuts.step, width))) for first in cuts]
     down = {part.count: Windows(kind, rows, _untouched(part.count), channels, scratch.dtype) for _, part in parts}
     along = Windows(kind, _untouched(BETWEEN_ROWS), cols, channels, scratch.dtype)
 
@@ -182,7 +182,7 @@ class Windows:
         self._blocks = block, blocks = blocks_of(rows)
         places = cols.padded * channels
         sizes = (block * length, max(1, blocks) * length, length, length, places, places)
-        self._scratch = [at_a_cache_line(size, dtype) for size in sizes]
+        self._scratch = [aligned_array(size, dtype) for size in sizes]
 
     def write(
         self, source: Samples, row_index: Indices, count: int, out: Samples, start: int, out_pitch: int, pitch: int
@@ -191,9 +191,9 @@ class Windows:
 
         ``row_index`` maps each place that they read to a row of ``source``, whose rows are ``pitch`` samples apart.
         """
-        for part in interleaved(self._rows, count):
-            place = out, start + part.first * out_pitch, part.every * out_pitch
-            self._call(part, source, pitch, row_index[part.places], *place)()
+        for phase in dilation_phases(self._rows, count):
+            place = out, start + phase.first * out_pitch, phase.spacing * out_pitch
+            self._call(phase, source, pitch, row_index[phase.places], *place)()
 
     def calls(
         self,
@@ -209,16 +209,16 @@ class Windows:
         rows, pitch = self._rows, self._cols.input * self._channels
         tops = np.arange(-(-rows.output // step_rows))[:, np.newaxis] * (step_rows * rows.stride)
         made = []
-        for part in interleaved(rows, count):
-            table = np.ascontiguousarray(row_index[np.minimum(tops + part.places, row_index.size - 1)])
+        for phase in dilation_phases(rows, count):
+            table = np.ascontiguousarray(row_index[np.minimum(tops + phase.places, row_index.size - 1)])
             where = Moving(table.reshape(-1), 0, table.shape[1])
-            place = out, start._replace(start=start.start + part.first * out_pitch), part.every * out_pitch
-            made.append(self._call(part, source, pitch, where, *place))
+            place = out, start._replace(start=start.start + phase.first * out_pitch), phase.spacing * out_pitch
+            made.append(self._call(phase, source, pitch, where, *place))
         return made
 
     def _call(
         self,
-        part: Interleaved,
+        phase: DilationPhase,
         source: Samples | Slot,
         pitch: int,
         rows: Indices | Moving,
@@ -228,10 +228,10 @@ class Windows:
     ) -> Call:
         cols = self._cols
         arguments = (
-            source, pitch, rows, self._rows.kernel, part.step, *self._blocks,
+            source, pitch, rows, self._rows.kernel, phase.step, *self._blocks,
             self._length, self._nearest, cols.padded, cols.before, self._channels,
             cols.kernel, cols.dilation, cols.stride, *self._scratch,
-            out, start, out_pitch, cols.output, part.outputs,
+            out, start, out_pitch, cols.output, phase.outputs,
         )  # fmt: skip
         return Call(self._loop, arguments)
 

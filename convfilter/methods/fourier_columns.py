@@ -18,7 +18,7 @@ from convfilter.engine.buffer import Samples, Scratch
 from convfilter.engine.layout import columns_for
 from convfilter.engine.locality import require_visible
 from convfilter.engine.mapped_stage import MappedStage, Region
-from convfilter.engine.sums import Taps, Target, add_four, weighted_sums
+from convfilter.engine.sums import PassOutput, Taps, sums_in_fours, weighted_sums
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.strips import column_samples
 
@@ -54,9 +54,9 @@ class Columnwise:
             spectrum = scratch.get("spectrum", side * pitch)
             products = scratch.get("products", side * length)
             sums = scratch.get("sums", back.shape[0] * STEP_ROWS * length)
-            add_four(tile, _lines(there, pitch), there, Target(spectrum, pitch, side, pitch))
-            weighted_sums(spectrum, _pairs(side) * pitch, taps, Target(products, length, side, length))
-            add_four(products, _lines(back, length), back, Target(sums, length, 0, length))
+            sums_in_fours(tile, _lines(there, pitch), there, PassOutput(spectrum, pitch, side, pitch))
+            weighted_sums(spectrum, _pairs(side) * pitch, taps, PassOutput(products, length, side, length))
+            sums_in_fours(products, _lines(back, length), back, PassOutput(sums, length, 0, length))
             yield Region(top, bottom, left, right), sums, length
 
 

@@ -17,9 +17,9 @@ from convfilter.engine.layout import Columns
 from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage
 from convfilter.engine.node import Crew, Node, StageNode, StageSetup
-from convfilter.engine.program import Call, Following, FollowingSource, Moving, Program
+from convfilter.engine.program import Call, Moving, Program, Rebased, RebasedSource
 from convfilter.engine.strips import Strip, StripPool, Strips, strip_of, strips_of
-from convfilter.engine.sums import Step, Taps, Window
+from convfilter.engine.sums import StepOutput, Taps, Window
 from convfilter.filters.multirate import Rates
 from convfilter.filters.stage import UnsharpMask
 from convfilter.methods.coarse import Coarse, Interpolation
@@ -56,13 +56,13 @@ class _TapsDown(StageNode):
 
         scratch = Scratch(self.plan.precision)
 
-        def calls(step: Step) -> list[Call]:
+        def calls(out: StepOutput) -> list[Call]:
             load, tile = incoming(mapped.source, scratch, scratch, ring, rows, columns)
             between = scratch.get("between", rows_at_once(scratch.dtype) * pitch)
             between[:] = 0
-            down = window.call(tile, table, Step(between, pitch, pitch))
-            step = Step(step.memory, step.pitch, step.length)
-            return [*load, down, *horizontal.calls(scratch, between, STEP_ROWS, step)]
+            down = window.call(tile, table, StepOutput(between, pitch, pitch))
+            out = StepOutput(out.memory, out.pitch, out.length)
+            return [*load, down, *horizontal.calls(scratch, between, STEP_ROWS, out)]
 
         cols = 0, self.plan.cols.output
         return Strips([[strip_of(mapped, self.epilogue(mapped, target), target, cols, scratch, calls)]])
@@ -74,7 +74,7 @@ class _CoarseNode(Node):
     def __init__(self, stage: StageSetup, coarse: Coarse, cols: int) -> None:
         plan = stage.plan
         self.stage, self.plan, self.coarse, self.rows = stage, plan, coarse, coarse.count
-        self.line = cols, plan.channels
+        self.row_shape = cols, plan.channels
         self.dtype = np.dtype(plan.precision)
         self.block_rows = coarse_block_rows(plan, coarse.count, alone=stage.alone)
         self.group_rows = -(-self.block_rows // COARSE_GROUP) * COARSE_GROUP
@@ -97,7 +97,7 @@ class _Decimate(_CoarseNode):
         self.spreads = True
         self._decimation = _Decimation(stage, coarse)
         # A single block needs one ring, which stays in cache while a strip is computed from the top down.
-        held = self._decimation.ring.slots * self.line[0] * self.line[1] * self.dtype.itemsize
+        held = self._decimation.ring.slots * self.row_shape[0] * self.row_shape[1] * self.dtype.itemsize
         self.persists = self.blocks > 1 and held <= OWN_BYTES
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
@@ -119,9 +119,9 @@ class _Decimate(_CoarseNode):
         pitch = columns.count * channels
 
         def strip(cols: tuple[int, int], scratch: Scratch, persistent: Scratch, persists: bool) -> Strip:
-            memory = Following(target.slot, cols[0] * channels, STEP_ROWS * pitch)
-            step = Step(memory, pitch, (cols[1] - cols[0]) * channels)
-            program = decimation.program(mapped.source, rows, columns.part(*cols), step, (scratch, persistent))
+            memory = Rebased(target.slot, cols[0] * channels, STEP_ROWS * pitch)
+            out = StepOutput(memory, pitch, (cols[1] - cols[0]) * channels)
+            program = decimation.program(mapped.source, rows, columns.subset(*cols), out, (scratch, persistent))
             return Strip(target, program, program, STEP_ROWS, persists=persists)
 
         widest = strip_cols(decimation.ring.slots, channels)
@@ -152,7 +152,7 @@ class _Decimation:
         return self._places[before + first * self.ring.block : before + last * self.ring.block]
 
     def program(
-        self, source: Source, rows: Indices, columns: Columns, target: Step, memories: Sequence[Scratch]
+        self, source: Source, rows: Indices, columns: Columns, out: StepOutput, memories: Sequence[Scratch]
     ) -> Program:
         """Return the program for some columns, whose steps write four rows each to ``target``.
 
@@ -164,11 +164,11 @@ class _Decimation:
         # Decimated rows lie in a second ring, in which step n writes the rows of step n + ``ahead``.
         period, step = self._ahead + 1, STEP_ROWS * length
         lowered = persistent.get("decimated", period * step)
-        decimated = Step(Moving(lowered, 0, step, period), length, length)
+        decimated = StepOutput(Moving(lowered, 0, step, period), length, length)
         down = self._down.call(tile, self._tables.of(length), decimated)
         places = np.arange(period * STEP_ROWS)[:, np.newaxis] + np.arange(self._reach + 1)
         slots = (places - self._ahead * STEP_ROWS) % (period * STEP_ROWS)
-        middle = self._middle.call(lowered, slots.reshape(period, STEP_ROWS, -1) * length, target)
+        middle = self._middle.call(lowered, slots.reshape(period, STEP_ROWS, -1) * length, out)
         return Program([*load, down._replace(ahead=self._ahead), middle])
 
 
@@ -190,10 +190,10 @@ class _Along(_CoarseNode):
         horizontal, group = horizontal_of(mapped), rows_at_once(self.dtype)
 
         def make() -> Strip:
-            rows = FollowingSource(source.slot, 0, group * source.row_samples)
-            memory = Following(target.slot, 0, group * target.row_samples)
-            step = Step(memory, target.row_samples, target.row_samples)
-            program = Program(horizontal.calls(Scratch(self.dtype), rows, group, step), group)
+            rows = RebasedSource(source.slot, 0, group * source.row_samples)
+            memory = Rebased(target.slot, 0, group * target.row_samples)
+            out = StepOutput(memory, target.row_samples, target.row_samples)
+            program = Program(horizontal.calls(Scratch(self.dtype), rows, group, out), group)
             return Strip(target, program, program, group, persists=False, source=source)
 
         return StripPool(make)
@@ -228,8 +228,8 @@ class _Interpolate(StageNode):
         interpolation = Interpolation(self._coarse, np.dtype(self.plan.precision), coarse)
 
         def strip(cols: tuple[int, int], scratch: Scratch, persistent: Scratch, persists: bool) -> Strip:
-            def calls(step: Step) -> list[Call]:
-                return [interpolation.call(coarse.slot, pitch, cols[0] * channels, step)]
+            def calls(out: StepOutput) -> list[Call]:
+                return [interpolation.call(coarse.slot, pitch, cols[0] * channels, out)]
 
             return strip_of(mapped, epilogue, target, cols, scratch, calls)
 

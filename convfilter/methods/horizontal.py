@@ -11,7 +11,7 @@ from convfilter.engine.buffer import CACHE_LINE, Samples, Scratch
 from convfilter.engine.layout import Columns, columns_for
 from convfilter.engine.mapped_stage import MappedStage
 from convfilter.engine.program import Call, Moving
-from convfilter.engine.sums import Step, Taps, dtype_of, sum_call
+from convfilter.engine.sums import StepOutput, Taps, dtype_of, sum_call
 from convfilter.engine.threads import cut
 from convfilter.filters.multirate import Rates
 from convfilter.methods.coarse import Coarse
@@ -31,7 +31,7 @@ _TOGETHER = 8
 class Horizontal(Protocol):
     """The horizontal pass: filters along rows."""
 
-    def calls(self, scratch: Scratch, rows: Samples | Moving, count: int, step: Step) -> list[Call]:
+    def calls(self, scratch: Scratch, rows: Samples | Moving, count: int, out: StepOutput) -> list[Call]:
         """Return the calls that filter ``count`` rows; memory is padded to a multiple of ``rows_at_once``."""
 
 
@@ -63,13 +63,13 @@ class _TapByTap:
         self._picked = np.ascontiguousarray(columns.indices, np.int64)
         self._taps = Taps.along(columns.tap_offset * self._channels, mapped.plan.kernel.factors[1]).nonzero()
 
-    def calls(self, scratch: Scratch, rows: Samples | Moving, count: int, step: Step) -> list[Call]:
+    def calls(self, scratch: Scratch, rows: Samples | Moving, count: int, out: StepOutput) -> list[Call]:
         pitch = self._picked.size * self._channels
         padded = scratch.get("padded", count * pitch)
         line = self._cols * self._channels
         picked = rows, line, count, self._picked, self._picked.size, self._channels, padded, pitch
         table = np.arange(count).reshape(1, count, 1) * pitch
-        return [Call(PICK.variant(A=dtype_of(rows)), picked), sum_call(padded, table, self._taps, step)]
+        return [Call(PICK.variant(A=dtype_of(rows)), picked), sum_call(padded, table, self._taps, out)]
 
 
 class _AtRates:
@@ -80,8 +80,8 @@ class _AtRates:
         most = max(TURNED_SAMPLES // channels, HALOS * halo) // axis.stride
         self._parts = [_Part(mapped, rates, first, last) for first, last in cut(axis.output, max(1, most))]
 
-    def calls(self, scratch: Scratch, rows: Samples | Moving, count: int, step: Step) -> list[Call]:
-        return [part.call(scratch, rows, count, step) for part in self._parts]
+    def calls(self, scratch: Scratch, rows: Samples | Moving, count: int, out: StepOutput) -> list[Call]:
+        return [part.call(scratch, rows, count, out) for part in self._parts]
 
 
 class _Part:
@@ -99,19 +99,19 @@ class _Part:
         self._up_at = _in_groups(_samples(place, channels))
         self._up_line = _in_groups(np.repeat(phase * rates.up.shape[1], channels))
 
-    def call(self, scratch: Scratch, rows: Samples | Moving, count: int, step: Step) -> Call:
+    def call(self, scratch: Scratch, rows: Samples | Moving, count: int, out: StepOutput) -> Call:
         """Return the call that filters ``count`` rows to these outputs."""
         coarse, rates = self._coarse, self._rates
         dtype, places, channels = np.dtype(dtype_of(rows)), self._index.size, self._channels
         vectors = places * channels + self._lowered_at.size + self._blurred + 6 * rows_at_once(dtype)
         turned = scratch.get("turned", vectors * rows_at_once(dtype))
         down, middle, up = (np.ascontiguousarray(taps, dtype) for taps in (rates.down, rates.middle, rates.up.ravel()))
-        memory = step.memory if isinstance(step.memory, Moving) else Moving(step.memory)
+        memory = out.memory if isinstance(out.memory, Moving) else Moving(out.memory)
         arguments = (
             rows, count, channels, coarse.axis.input, coarse.down.before, self._index, places,
             self._lowered_at, self._lowered_at.size, down, down.size, self._blurred, middle, middle.size,
             self._up_at, self._up_line, up, rates.up.shape[1],
-            turned, memory._replace(start=memory.start + self._start), step.pitch, self._length,
+            turned, memory._replace(start=memory.start + self._start), out.pitch, self._length,
         )  # fmt: skip
         return Call(RATES_ALONG.variant(A=dtype), arguments)
 

@@ -18,7 +18,7 @@ from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.program import Call, Moving, Program
 from convfilter.engine.strips import Strip, Strips, strips_of
 from convfilter.engine.sums import weights_of_rows
-from convfilter.engine.tone import AS_IT_IS, Tone
+from convfilter.engine.tone import IDENTITY, Tone
 from convfilter.loops.vectors import vector_bytes
 from convfilter.native.loop import Loop
 from convfilter.planning.strips import INTERLEAVED_ROWS, Interleaving
@@ -33,7 +33,7 @@ DEINTERLEAVE = Loop("folded", "unfold", "T* i8 i8 i8 T* T* i8 i8 i8")
 
 def strips(mapped: MappedStage, epilogue: Store, target: LineBuffer, threads: int) -> Strips | None:
     """Return the strips of a stage, or None where rows are not lane-interleaved."""
-    interleaving, tone = mapped.plan.interleaving, epilogue.unclipped(np.dtype(mapped.plan.precision))
+    interleaving, tone = mapped.plan.interleaving, epilogue.unclipped_tone(np.dtype(mapped.plan.precision))
     if interleaving is None or tone is None or mapped.source.gray or not mapped.source.pads_with_samples:
         return None
 
@@ -73,7 +73,7 @@ class _Interleaved:
         """Return the strip of output columns ``left`` to ``right - 1``."""
         mapped, taps = self._mapped, self._row.size
         columns = columns_for(mapped.plan.cols, mapped.col_index, left, right)
-        columns = columns.part(self._first, self._first + right - left + taps - 1)
+        columns = columns.subset(self._first, self._first + right - left + taps - 1)
         channels = mapped.source.channels
         # Enough vectors for all samples, in whole squares.
         depth = -(-columns.count * channels // self._lanes**2) * self._lanes
@@ -90,9 +90,7 @@ class _Interleaved:
             outgoing = self._outgoing(samples, pixels, depth, Region(0, rows, left, right))
             return Program([*sums, along, outgoing], INTERLEAVED_ROWS)
 
-        odd = mapped.plan.rows.output % INTERLEAVED_ROWS
-        main = program(INTERLEAVED_ROWS)
-        return Strip(self._target, main, program(odd) if odd else main, INTERLEAVED_ROWS)
+        return Strip.of_steps(self._target, mapped.plan.rows.output, INTERLEAVED_ROWS, program)
 
     def _incoming(self, columns: Columns, depth: int) -> list[Call]:
         """Return the calls that load a step's source rows, padded and interleaved, into the ring."""
@@ -136,7 +134,7 @@ class _Interleaved:
         samples = self._scratch.get("interleaved", rows * pixels * pixel, self._epilogue.dtype)
         arguments = (
             between, offsets, weights.shape[0], weights, offsets.shape[0], samples, pixel, pixel,
-            int(tone == AS_IT_IS), tone.scale, tone.divisor, tone.offset,
+            int(tone == IDENTITY), tone.scale, tone.divisor, tone.offset,
         )  # fmt: skip
         return Call(CORRELATE_EIGHT_STORED.variant(A=between.dtype, T=self._epilogue.dtype), arguments), samples
 

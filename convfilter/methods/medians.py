@@ -58,7 +58,7 @@ def straight(loop: Loop, mapped: MappedStage, target: LineBuffer, block_rows: in
             picture = source.slot, source.slot.shape[1] * source.channels, where, mapped.plan.rows.dilation
             return Program([_call(loop, scratch, mapped, picture, rows, samples.ravel(), run, place)], block_rows)
 
-        return Strip.of_blocks(target, mapped.plan.rows.output, block_rows, program)
+        return Strip.of_steps(target, mapped.plan.rows.output, block_rows, program, persists=False)
 
     return StripPool(strip)
 

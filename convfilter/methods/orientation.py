@@ -61,9 +61,9 @@ class _Luminance(Node):
 
     def __init__(self, stage: StageSetup) -> None:
         self._source = stage.source
-        self.rows, self.line = stage.plan.rows.input, (stage.plan.cols.input, 1)
+        self.rows, self.row_shape = stage.plan.rows.input, (stage.plan.cols.input, 1)
         self.block_rows, self.dtype = block_rows(stage.plan), _luminance_type(stage)
-        self.cost = float(self.rows * self.line[0] * stage.plan.channels)
+        self.cost = float(self.rows * self.row_shape[0] * stage.plan.channels)
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the same rows."""

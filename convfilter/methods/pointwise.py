@@ -6,7 +6,7 @@ function in float64.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -85,7 +85,7 @@ class _Pointwise(StageNode):
             )
             return Program([Call(LOOK_UP.variant(S=source.dtype, T=target.dtype), (*where, *kinds, *place))])
 
-        return _strip(target, self.rows, program)
+        return Strip.of_steps(target, self.rows, STEP_ROWS, program)
 
     def _stored(self, mapped: MappedStage, values: npt.NDArray[np.float64]) -> tuple[Samples, Indices]:
         """Return real values as stored samples, and a mask of clipped ones."""
@@ -120,7 +120,7 @@ class _Pointwise(StageNode):
             store = epilogue.store(region, tile, pitch, alpha if mapped.source.alpha else None, STEP_ROWS)
             return Program([*load, function, *store])
 
-        return _strip(target, self.rows, program)
+        return Strip.of_steps(target, self.rows, STEP_ROWS, program)
 
     def _precision(self, mapped: MappedStage) -> type[np.floating]:
         """Return the type of computed values: float32 if only the last step rounds."""
@@ -191,9 +191,3 @@ def _numbers(point: Point, full: float, span: tuple[float, float]) -> tuple[int,
 def _in_steps(rows: Indices) -> Indices:
     """Pad rows to whole steps by repeating the last."""
     return np.append(rows, np.repeat(rows[-1:], -rows.size % STEP_ROWS))
-
-
-def _strip(target: LineBuffer, rows: int, program: Callable[[int], Program]) -> Strip:
-    odd = rows % STEP_ROWS
-    main = program(STEP_ROWS)
-    return Strip(target, main, program(odd) if odd else main, STEP_ROWS)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.borders import Indices
-from convfilter.engine.buffer import LineBuffer, Samples, Scratch, at_a_cache_line
+from convfilter.engine.buffer import LineBuffer, Samples, Scratch, aligned_array
 from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.layout import Columns, columns_for
 from convfilter.engine.load import Source
@@ -363,7 +363,7 @@ class _ByColumns(_Finder):
 
     def __init__(self, mapped: MappedStage, scratch: Scratch) -> None:
         super().__init__(mapped, scratch)
-        self._window, self._current = at_a_cache_line(_COUNTS, np.uint16), np.zeros(8, np.int64)
+        self._window, self._current = aligned_array(_COUNTS, np.uint16), np.zeros(8, np.int64)
 
     def find(
         self, tile: _Tile, region: Region, ranks: tuple[int, int], out: tuple[Samples, Samples], pitch: int

@@ -19,9 +19,9 @@ from convfilter.engine.layout import Columns, columns_for
 from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage
 from convfilter.engine.node import Crew, Node, StageNode, StageSetup
-from convfilter.engine.program import Call, Following, FollowingSource, Moving, Program
+from convfilter.engine.program import Call, Moving, Program, Rebased, RebasedSource
 from convfilter.engine.strips import Strip, Strips, strip_of, strips_of
-from convfilter.engine.sums import LINES, Step, Taps, Window, sum_call
+from convfilter.engine.sums import LINES, StepOutput, Taps, Window, sum_call
 from convfilter.filters.factors import Product
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Gradient, UnsharpMask
@@ -85,9 +85,9 @@ class Stencil(StageNode):
             columns = columns_for(self.plan.cols, mapped.col_index, *cols)
             pitch = columns.count * mapped.source.channels
 
-            def calls(step: Step) -> list[Call]:
+            def calls(out: StepOutput) -> list[Call]:
                 load, tile = incoming(mapped.source, scratch, persistent, ring, rows, columns)
-                return [*load, *operation.calls(scratch, tile, pitch, columns, step)]
+                return [*load, *operation.calls(scratch, tile, pitch, columns, out)]
 
             return strip_of(mapped, epilogue, target, cols, scratch, calls, persists=persists)
 
@@ -100,7 +100,7 @@ class _Vertical(StageNode):
 
     def __init__(self, stage: StageSetup) -> None:
         super().__init__(stage)
-        self.line, self.dtype = (self.plan.cols.input + 1, self.plan.channels), np.dtype(self.plan.precision)
+        self.row_shape, self.dtype = (self.plan.cols.input + 1, self.plan.channels), np.dtype(self.plan.precision)
         self.cost /= 2
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
@@ -113,11 +113,11 @@ class _Vertical(StageNode):
         pitch = target.row_samples
 
         def strip(cols: tuple[int, int], scratch: Scratch, persistent: Scratch, persists: bool) -> Strip:
-            columns = natural.part(*cols)
+            columns = natural.subset(*cols)
             length = columns.count * mapped.source.channels
             load, tile = incoming(mapped.source, scratch, persistent, ring, rows, columns)
-            place = Following(target.slot, cols[0] * mapped.source.channels, STEP_ROWS * pitch)
-            program = Program([*load, window.call(tile, tables.of(length), Step(place, pitch, length))])
+            place = Rebased(target.slot, cols[0] * mapped.source.channels, STEP_ROWS * pitch)
+            program = Program([*load, window.call(tile, tables.of(length), StepOutput(place, pitch, length))])
             return Strip(target, program, program, STEP_ROWS, persists=persists)
 
         widest = min(strip_cols(ring.slots, mapped.source.channels), whole_vectors(_MOST_IN_RING // ring.slots))
@@ -148,9 +148,9 @@ class _Horizontal(StageNode):
 
         scratch = Scratch(self.plan.precision)
 
-        def calls(step: Step) -> list[Call]:
-            rows = FollowingSource(between.slot, 0, STEP_ROWS * between.row_samples)
-            return horizontal.calls(scratch, rows, STEP_ROWS, step)
+        def calls(out: StepOutput) -> list[Call]:
+            rows = RebasedSource(between.slot, 0, STEP_ROWS * between.row_samples)
+            return horizontal.calls(scratch, rows, STEP_ROWS, out)
 
         cols = 0, self.plan.cols.output
         return Strips([[strip_of(mapped, self.epilogue(mapped, target), target, cols, scratch, calls, source=between)]])
@@ -181,7 +181,7 @@ def incoming(
 class Operation(Protocol):
     """Computes sums from the rows in the ring."""
 
-    def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, step: Step) -> list[Call]:
+    def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, out: StepOutput) -> list[Call]:
         """Return the calls of a step; rows of the ring ``tile`` are ``pitch`` samples apart."""
 
 
@@ -222,12 +222,12 @@ class _Direct:
         self._mapped, self._matrix, self._tables = mapped, matrix, Tables(ring)
         self._windows: dict[bytes, Window] = {}
 
-    def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, step: Step) -> list[Call]:
+    def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, out: StepOutput) -> list[Call]:
         col = columns.tap_offset * self._mapped.source.channels
         if col.tobytes() not in self._windows:
             window = window_of(self._mapped, Taps.of(self._matrix, col), self._matrix.shape[0])
             self._windows[col.tobytes()] = window
-        return [self._windows[col.tobytes()].call(tile, self._tables.of(pitch), step)]
+        return [self._windows[col.tobytes()].call(tile, self._tables.of(pitch), out)]
 
 
 class _Products:
@@ -239,17 +239,17 @@ class _Products:
         self._windows = [window_of(mapped, Taps.down(column), column.size) for column in columns]
         self._rows = [row for _, row in products]
 
-    def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, step: Step) -> list[Call]:
+    def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, out: StepOutput) -> list[Call]:
         between = scratch.get("between", STEP_ROWS * pitch)
         table = self._tables.of(pitch)
         col = columns.tap_offset * self._mapped.source.channels
         if len(self._rows) > 1:  # a loop that stores samples cannot accumulate sums
-            step = Step(step.memory, step.pitch, step.length)
+            out = StepOutput(out.memory, out.pitch, out.length)
         calls = []
         for number, (window, row) in enumerate(zip(self._windows, self._rows, strict=True)):
-            calls.append(window.call(tile, table, Step(between, pitch, pitch)))
+            calls.append(window.call(tile, table, StepOutput(between, pitch, pitch)))
             along = Taps.along(col, row).nonzero()
-            calls.append(sum_call(between, LINES * pitch, along, step, add=number > 0))
+            calls.append(sum_call(between, LINES * pitch, along, out, add=number > 0))
         return calls
 
 
@@ -261,11 +261,11 @@ class _Fused:
         self._mapped, self._ring = mapped, ring
         self._side, self._centre, _ = (float(weight) for weight in operator.x.factors[0])
 
-    def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, step: Step) -> list[Call]:
+    def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, out: StepOutput) -> list[Call]:
         table = self._ring.table() * pitch
         rows = Moving(table, 0, table[0].size, self._ring.period)
         offsets = (int(offset) for offset in columns.tap_offset * self._mapped.source.channels)
-        place = STEP_ROWS, step.memory, step.pitch, step.length
+        place = STEP_ROWS, out.memory, out.pitch, out.length
         magnitude = MAGNITUDE.variant(A=scratch.dtype)
         return [Call(magnitude, (tile, rows, *offsets, self._side, self._centre, *place))]
 
@@ -279,12 +279,12 @@ class _Magnitude:
             for kernel in (operator.x, operator.y)
         ]
 
-    def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, step: Step) -> list[Call]:
-        x, y = (scratch.get(name, STEP_ROWS * step.length) for name in ("x", "y"))
+    def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, out: StepOutput) -> list[Call]:
+        x, y = (scratch.get(name, STEP_ROWS * out.length) for name in ("x", "y"))
         calls = [
             call
             for part, memory in zip(self._parts, (x, y), strict=True)
-            for call in part.calls(scratch, tile, pitch, columns, Step(memory, step.length, step.length))
+            for call in part.calls(scratch, tile, pitch, columns, StepOutput(memory, out.length, out.length))
         ]
         length = LENGTH.variant(A=scratch.dtype)
-        return [*calls, Call(length, (x, y, step.length, STEP_ROWS, step.memory, step.pitch, step.length))]
+        return [*calls, Call(length, (x, y, out.length, STEP_ROWS, out.memory, out.pitch, out.length))]

@@ -59,7 +59,9 @@ class _Values(StageNode):
 
             return compute
 
-        return Workers(make, _ARRAYS * 8 * self.block_rows * self.line[0] * max(self.line[1], self.plan.channels))
+        return Workers(
+            make, _ARRAYS * 8 * self.block_rows * self.row_shape[0] * max(self.row_shape[1], self.plan.channels)
+        )
 
 
 def _colours(mapped: MappedStage, top: int, bottom: int) -> Real:
