@@ -109,7 +109,7 @@ def pick(rng, A):
         yield Case([source.ravel(), 7 * channels, 4, cols, cols.size, channels, out, expected.shape[1]], {6: expected})
 
 
-def rates_along(rng, A):
+def multirate_along(rng, A):
     """Yield rows padded on both sides, by columns and by what stands after them, fewer and more than lanes."""
     tall = 2 * 64 // np.dtype(A).itemsize
     for channels, cols, before, places, step, down_taps, middle_taps, up_taps, width, rows in [
@@ -306,7 +306,7 @@ def correlate_eight_stored(rng, A, T):
         yield Case([*where, written, pitch, length, 1, 1.0, 1.0, 0.0], {5: expected})
 
 
-def fold(rng, S):
+def interleave(rng, S):
     for rows, depth in [(1, LANES), (3, 2 * LANES)]:
         pitch = depth * LANES + 3
         natural = samples(rng, rows * pitch, S)
@@ -314,7 +314,7 @@ def fold(rng, S):
         yield Case([natural, pitch, rows, depth, unset(rows * depth * LANES, S)], {4: stretches.transpose(0, 2, 1)})
 
 
-def carry(rng, A):
+def append_halo(rng, A):
     for rows, depth, count in [(2, 5, 3), (1, 4, 11)]:
         pitch = (depth + count) * LANES + 1
         tile = samples(rng, rows * pitch, A)
@@ -326,7 +326,7 @@ def carry(rng, A):
         yield Case([tile, pitch, rows, depth, count], {0: expected})
 
 
-def unfold(rng, T):
+def deinterleave(rng, T):
     for rows, depth, length in [(1, LANES, 5), (3, 2 * LANES, 2 * LANES**2), (2, 2 * LANES, LANES**2 + 5 * LANES + 3)]:
         pitch, start, out_pitch = depth * LANES + 2, 3, length + 4
         tile = samples(rng, rows * pitch, T)
@@ -1232,7 +1232,7 @@ def fit_colours(rng, D):
     )  # fmt: skip
 
 
-def follow_lines(rng, D):
+def evaluate(rng, D):
     rows, cols, pitch, planes, inner, line = _guided(rng, 3)
     lines = np.zeros((4, rows, line))
     lines[..., :cols] = rng.integers(0, 9, (4, rows, cols)) * 9.0
@@ -1302,7 +1302,7 @@ def ridges(rng, D):
             yield Case([block.ravel(), 14, 8, 10, 1, magnitude.ravel(), 30.0, high, 1, 7, out, 10], {10: expected})
 
 
-def follow(_rng):
+def hysteresis(_rng):
     marks = np.array([[1, 0, 0, 1], [0, 2, 0, 1], [0, 0, 0, 0], [1, 2, 1, 1]], np.uint8)
     expected = np.array([[3, 0, 0, 1], [0, 3, 0, 1], [0, 0, 0, 0], [3, 3, 3, 3]], np.uint8)
     both, after = np.stack([marks.T, marks], axis=2), np.stack([marks.T, expected], axis=2)

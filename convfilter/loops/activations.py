@@ -1,4 +1,4 @@
-"""Activations of networks, sample by sample, on tiles of real samples with a given value of white."""
+"""Activation functions of neural networks, on tiles of real samples; ``white`` is the sample that stands for 1."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _TANH_SCALE = 0.7978845608028654  # sqrt(2 / pi)
 def activate(tile, pitch, rows, cols, channels, colours, function, low, high, divisor, white, neutral, alpha):
     """Apply an activation to ``colours`` of the ``channels`` of each pixel: ``white * f(x / (divisor * white))``.
 
-    ``function`` is a number, see ``_activated``. A further channel is alpha: its quotient by ``divisor`` goes to
-    ``alpha`` (rows x cols), and the tile gets ``neutral``.
+    ``function`` is a number, see ``_activated``. A further channel is alpha: alpha / ``divisor`` goes to ``alpha``
+    (rows x cols), and the tile's alpha becomes ``neutral``, which the store step does not count as clipped.
     """
     for y in range(rows):
         for p in range(cols):
@@ -25,11 +25,11 @@ def activate(tile, pitch, rows, cols, channels, colours, function, low, high, di
     return 0
 
 
-def activate_premultiplied(tile, pitch, rows, cols, channels, function, low, high, divisor, white, keep, shift, alpha):
-    """Apply an activation of straight colours to premultiplied ones; where alpha is 0 the result is 0.
+def activate_premultiplied(tile, pitch, rows, cols, channels, function, low, high, divisor, white, gain, shift, alpha):
+    """Apply an activation, defined for straight colours, to premultiplied colours; where alpha is 0 the result is 0.
 
-    Colours become ``keep`` times the result plus ``shift`` times alpha. The last channel is alpha: it goes to ``alpha``
-    (rows x cols), and the tile gets 0.
+    Colours become ``gain`` times the result plus ``shift`` times alpha. The last channel is alpha: it goes to ``alpha``
+    (rows x cols), and the tile's alpha becomes 0.
     """
     zero = white - white
     for y in range(rows):
@@ -41,7 +41,7 @@ def activate_premultiplied(tile, pitch, rows, cols, channels, function, low, hig
                 value = zero
                 if share != zero:
                     value = white * share * _activated(tile[at + c] / divisor / (white * share), function, low, high)
-                tile[at + c] = keep * value + shift * opacity
+                tile[at + c] = gain * value + shift * opacity
             tile[at + channels - 1] = zero
             alpha[y * cols + p] = opacity
     return 0
@@ -51,9 +51,10 @@ def _activated(x, function, low, high):
     """Return the value of function number ``function``, in a form that never overflows.
 
     0 leaky ReLU with slope ``low``, 1 sigmoid, 2 hyperbolic tangent, 3 ELU (alpha ``low``), 4 SELU (alpha ``low``,
-    gamma ``high``), 5 CELU (alpha ``low``), 6 GELU, 7 GELU by tanh, 8 softplus, 9 softsign, 10 x above ``low`` and 0
-    elsewhere, 11 ``low * x + high`` between 0 and 1, 12 hard swish, 13 mish, 14 ``x * sigmoid(low * x)``,
-    15 what lies beyond ``low`` on either side, ``high`` nearer to 0, and 0 between, 16 ``abs(x)**low``.
+    gamma ``high``), 5 CELU (alpha ``low``), 6 GELU, 7 GELU by tanh, 8 softplus, 9 softsign, 10 thresholded ReLU (x
+    above ``low``, 0 elsewhere), 11 hard sigmoid (``low * x + high``, clipped to 0 ... 1), 12 hard swish, 13 mish, 14
+    swish (``x * sigmoid(low * x)``), 15 shrink (0 from ``-low`` to ``low``, elsewhere x moved by ``high`` towards 0),
+    16 ``abs(x)**low``.
     """
     zero = low - low
     one = zero + 1
@@ -101,8 +102,8 @@ def _sigmoid(x):
 
 
 def _softplus(x):
-    above = x if x > 0 else x - x
-    return above + math.log1p(math.exp(-abs(x)))
+    positive = x if x > 0 else x - x
+    return positive + math.log1p(math.exp(-abs(x)))
 
 
 def _between(x):

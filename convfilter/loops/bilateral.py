@@ -13,14 +13,15 @@ from string import Template
 from convfilter.loops import vectors
 
 
-def split(tile, pitch, rows, cols, channels, colours, divisor, near, planes, plane, plane_pitch):
-    """Copy pixels into a plane for each of ``colours``, with rows ``plane_pitch`` samples apart.
+def split(tile, pitch, rows, cols, channels, colours, divisor, falloff, planes, plane, plane_pitch):
+    """Copy pixels into one plane for each of ``colours``, with rows ``plane_pitch`` samples apart.
 
-    A further channel holds the weights of pixels. They fill one more plane, and the next holds ``near`` where they are
-    above 0, and 0 elsewhere: a pixel without weight has the colour 0, and its own mean does not depend on colours. With
-    a ``divisor`` above 0, colours are divided by weight / divisor.
+    If ``channels`` is above ``colours``, the last channel holds the weight of each pixel. The weights fill one more
+    plane. The plane behind it holds ``falloff`` where the weight is above 0, and 0 elsewhere: a pixel without weight
+    has the colour 0, so its mean must not depend on differences from it. With a ``divisor`` above 0, colours are
+    premultiplied: they are divided by weight / divisor.
     """
-    zero = near - near
+    zero = falloff - falloff
     for r in range(rows):
         for p in range(cols):
             at = r * pitch + p * channels
@@ -29,31 +30,31 @@ def split(tile, pitch, rows, cols, channels, colours, divisor, near, planes, pla
                 for c in range(colours):
                     planes[c * plane + to] = tile[at + c]
             else:
-                votes = tile[at + colours]
-                counts = votes > zero
-                planes[colours * plane + to] = votes if counts else zero
-                planes[(colours + 1) * plane + to] = near if counts else zero
-                share = divisor / votes if counts and divisor > zero else zero + 1
+                weight = tile[at + colours]
+                counts = weight > zero
+                planes[colours * plane + to] = weight if counts else zero
+                planes[(colours + 1) * plane + to] = falloff if counts else zero
+                factor = divisor / weight if counts and divisor > zero else zero + 1
                 for c in range(colours):
-                    planes[c * plane + to] = tile[at + c] * share if counts else zero
+                    planes[c * plane + to] = tile[at + c] * factor if counts else zero
     return 0
 
 
 def average(
-    planes, plane, pitch, step, rows, cols, colours, taps, spaces, count, centre, near, squared, voting, least, most,
-    apart, sums, lines, width, out, out_pitch, channels,
+    planes, plane, pitch, step, rows, cols, colours, taps, spatial, count, centre, falloff, squared, weighted, least,
+    most, differences, sums, lines, width, out, out_pitch, channels,
 ):  # fmt: skip
-    """Write the mean of each window, with pixels ``channels`` samples apart.
+    """Write the weighted mean of each window to ``out``, whose pixels are ``channels`` samples apart.
 
     ``planes`` are ``plane`` samples apart, their rows ``pitch`` samples. Windows begin at every sample of every
-    ``step``-th row; ``taps`` are offsets from their first sample, and ``centre`` is the offset of the centre. The
-    exponent of a weight to base 2 is ``spaces[tap] + near * distance**2``, where the distance of two colours is the sum
-    of the magnitudes of their differences or, if ``squared``, the root of the sum of squares. If ``voting``, the two
-    planes after the colours hold the weights of pixels, and ``near`` for each centre. Sums of weights are clamped to
+    ``step``-th row; ``taps`` are offsets from their first sample, and ``centre`` is the offset of the centre. A weight
+    is 2 to the power of ``spatial[tap] + falloff * distance**2``, where the distance of two colours is the sum of the
+    magnitudes of their differences or, if ``squared``, the root of the sum of squares. If ``weighted``, the two planes
+    after the colours hold the weight of each pixel, and ``falloff`` for each centre. Sums of weights are clamped to
     ``least`` and ``most``.
 
-    Scratch: ``apart`` and ``sums`` of a vector for each colour; ``lines`` of ``width`` samples for each colour, whole
-    vectors.
+    Scratch: ``differences`` and ``sums`` of a vector for each colour; ``lines`` of ``width`` samples for each colour,
+    whole vectors.
     """
     lanes = vectors.lanes(planes)
     zero = vectors.spread(planes, 0)
@@ -61,8 +62,8 @@ def average(
         start = row * step * pitch
         for x in range(0, cols, lanes):
             at = start + centre + x
-            factor = vectors.spread(planes, near)
-            if voting != 0:
+            factor = vectors.spread(planes, falloff)
+            if weighted != 0:
                 factor = vectors.read(planes, at + (colours + 1) * plane)
             total = zero
             for c in range(colours):
@@ -74,30 +75,32 @@ def average(
                     difference = vectors.subtract(
                         vectors.read(planes, i + c * plane), vectors.read(planes, at + c * plane)
                     )
-                    vectors.write(apart, c * lanes, difference)
+                    vectors.write(differences, c * lanes, difference)
                     if squared != 0:
                         distance = vectors.multiply_add(distance, difference, difference)
                     else:
                         distance = vectors.add(distance, vectors.magnitude(difference))
                 if squared == 0:
                     distance = vectors.multiply_add(zero, distance, distance)
-                weight = vectors.exp2(vectors.multiply_add(vectors.spread(planes, spaces[tap]), factor, distance))
-                if voting != 0:
+                weight = vectors.exp2(vectors.multiply_add(vectors.spread(planes, spatial[tap]), factor, distance))
+                if weighted != 0:
                     weight = vectors.multiply_add(zero, weight, vectors.read(planes, i + colours * plane))
                 total = vectors.add(total, weight)
                 for c in range(colours):
-                    part = vectors.multiply_add(vectors.read(sums, c * lanes), weight, vectors.read(apart, c * lanes))
+                    part = vectors.multiply_add(
+                        vectors.read(sums, c * lanes), weight, vectors.read(differences, c * lanes)
+                    )
                     vectors.write(sums, c * lanes, part)
-            if voting != 0:
+            if weighted != 0:
                 total = vectors.between(total, vectors.spread(planes, least), vectors.spread(planes, most))
             for c in range(colours):
                 mean = vectors.divide(vectors.read(sums, c * lanes), total)
                 vectors.write(lines, c * width + x, vectors.add(vectors.read(planes, at + c * plane), mean))
-        _join(lines, width, cols, colours, out, row * out_pitch, channels)
+        _interleave(lines, width, cols, colours, out, row * out_pitch, channels)
     return 0
 
 
-def _join(lines, width, cols, colours, out, o, channels):
+def _interleave(lines, width, cols, colours, out, o, channels):
     for p in range(cols):
         for c in range(colours):
             out[o + p * channels + c] = lines[c * width + p]
@@ -106,18 +109,18 @@ def _join(lines, width, cols, colours, out, o, channels):
 #: ``average`` for a fixed number of colours, with sums in registers.
 _AVERAGE = Template('''
 def average_$colours(
-    planes, plane, pitch, step, rows, cols, colours, taps, spaces, count, centre, near, squared, voting, least, most,
-    apart, sums, lines, width, out, out_pitch, channels,
+    planes, plane, pitch, step, rows, cols, colours, taps, spatial, count, centre, falloff, squared, weighted, least,
+    most, differences, sums, lines, width, out, out_pitch, channels,
 ):
-    """Do the same as ``average`` for $colours colours; ``colours``, ``apart`` and ``sums`` are not used."""
+    """Do the same as ``average`` for $colours colours; ``colours``, ``differences`` and ``sums`` are not used."""
     lanes = vectors.lanes(planes)
     zero = vectors.spread(planes, 0)
     for row in range(rows):
         start = row * step * pitch
         for x in range(0, cols, lanes):
             at = start + centre + x
-            factor = vectors.spread(planes, near)
-            if voting != 0:
+            factor = vectors.spread(planes, falloff)
+            if weighted != 0:
                 factor = vectors.read(planes, at + ($colours + 1) * plane)
             total = zero
 $begin
@@ -131,15 +134,15 @@ $squares
                     distance = vectors.magnitude(d0)
 $magnitudes
                     distance = vectors.multiply_add(zero, distance, distance)
-                weight = vectors.exp2(vectors.multiply_add(vectors.spread(planes, spaces[tap]), factor, distance))
-                if voting != 0:
+                weight = vectors.exp2(vectors.multiply_add(vectors.spread(planes, spatial[tap]), factor, distance))
+                if weighted != 0:
                     weight = vectors.multiply_add(zero, weight, vectors.read(planes, i + $colours * plane))
                 total = vectors.add(total, weight)
 $add
-            if voting != 0:
+            if weighted != 0:
                 total = vectors.between(total, vectors.spread(planes, least), vectors.spread(planes, most))
 $write
-        _join(lines, width, cols, $colours, out, row * out_pitch, channels)
+        _interleave(lines, width, cols, $colours, out, row * out_pitch, channels)
     return 0
 ''')
 

@@ -28,8 +28,8 @@ def read(kind, array, index, count):
 def read_part(_kind, array, index, count, left):
     """Return ``count`` adjacent vectors, the first ``left`` samples from ``array``, then zeros; no conversion."""
     samples = np.zeros(count * vectors.lanes(array), array.dtype)
-    kept = min(max(left, 0), samples.size)
-    samples[:kept] = array[index : index + kept]
+    count_read = min(max(left, 0), samples.size)
+    samples[:count_read] = array[index : index + count_read]
     return tuple(samples.reshape(count, -1))
 
 
@@ -65,12 +65,12 @@ def _rows(sums, count):
 def _write(array, index, pitch, left, rows):
     """Store the first ``left`` samples of each row."""
     for number, row in enumerate(rows):
-        kept = row[: max(left, 0)]
-        array[index + number * pitch :][: kept.size] = kept
+        begin = row[: max(left, 0)]
+        array[index + number * pitch :][: begin.size] = begin
 
 
 def _whole(sums, count):
-    """Return the samples of a full row of a block."""
+    """Return the number of samples in a full row of a block."""
     return count * sums[0].size
 
 
@@ -80,7 +80,7 @@ def add_rows(array, index, pitch, count, sums):
 
 
 def add_rows_part(array, index, pitch, count, left, sums):
-    """Do so where rows have ``left`` samples."""
+    """Do the same as ``add_rows`` for rows of ``left`` samples."""
     there = [read_part(array, array, index + row * pitch, count, left) for row in range(len(sums) // count)]
     return tuple(vectors.add(one, other) for one, other in zip(chain.from_iterable(there), sums, strict=True))
 
@@ -91,7 +91,7 @@ def write_rows(array, index, pitch, count, sums):
 
 
 def write_rows_part(array, index, pitch, count, left, sums):
-    """Do so where rows have ``left`` samples."""
+    """Do the same as ``write_rows`` for rows of ``left`` samples."""
     _write(array, index, pitch, left, _rows(sums, count))
 
 
@@ -101,7 +101,7 @@ def write_rows_nearest(array, index, pitch, count, sums):
 
 
 def write_rows_nearest_part(array, index, pitch, count, left, sums):
-    """Do so where rows have ``left`` samples."""
+    """Do the same as ``write_rows_nearest`` for rows of ``left`` samples."""
     _write(array, index, pitch, left, np.rint(_rows(sums, count)).astype(np.int32))
 
 
@@ -111,7 +111,7 @@ def write_rows_clipped(array, index, pitch, count, sums, full):
 
 
 def write_rows_clipped_part(array, index, pitch, count, left, sums, full):
-    """Do so where rows have ``left`` samples."""
+    """Do the same as ``write_rows_clipped`` for rows of ``left`` samples."""
     whole = vectors.nearest(_rows(sums, count))
     inside = vectors.between(whole, 0, full)
     _write(array, index, pitch, left, inside.astype(np.int32))

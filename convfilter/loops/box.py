@@ -8,7 +8,7 @@ from convfilter.loops import vectors
 
 
 def run_down(total, entering, leaving, pitch, rows, step, out, out_pitch, length):
-    """Move the window sums ``total`` down by ``step`` rows for each output row, and write each state."""
+    """Slide the window sums ``total`` down by ``step`` rows for each output row, and write them to that row."""
     for y in range(rows):
         for s in range(step):
             at = (y * step + s) * pitch
@@ -61,87 +61,89 @@ def run_right(tile, pitch, rows, window, step, channels, out, out_pitch, cols):
 def mean_rows(
     source, source_pitch, rows, window_rows, step_rows, constant, state,
     line, width, cols, places, before, channels, window_cols, reach, step_cols,
-    few, sums, kept, out_cols, down, along, divide, half, factor, out, start, out_pitch, count,
+    short_sums, sums, decimated, out_cols, down, along, divide, half, factor, out, start, out_pitch, count,
 ):  # fmt: skip
     """Store the means of bytes over a window, from source rows to output rows, in one pass.
 
     ``rows`` and ``cols`` map padded places to the source, -1 for ``constant``; the table of rows begins ``step_rows``
-    places above the first window. The ``width`` samples of a source row start at place ``before`` of ``line``, which
-    holds the column sums, at most 65535; if ``state[0]`` is 1, they are those of the row above. A window has
-    ``window_cols`` places of the line, ``reach`` apart; windows are ``step_cols`` apart. The mean of row ``y`` is
-    ``sum * down[y]`` or, with ``divide``, ``sum / (down[y] * along[x])``: where ties must be exact, or windows at the
-    border hold fewer cells. A ``factor``, for windows of three columns without a stride, gives
-    ``(sum + half) * factor`` without its lowest 16 bits.
+    places above the first window. ``line`` holds the column sums, each at most 65535; the ``width`` sums of a source
+    row start at place ``before``. If ``state[0]`` is 1, the line holds the sums of the output row above, and is
+    updated. A window has ``window_cols`` places of the line, ``reach`` apart; windows are ``step_cols`` apart.
 
-    Scratch: ``few`` of as many samples as ``line``, ``sums`` of ``reach`` pixels more, ``kept`` of one output row.
+    The mean of row ``y`` is ``sum * down[y]``. With ``divide`` it is ``sum / (down[y] * along[x])``: for ties that must
+    be exact, and for windows that hold fewer cells at the border. With a ``factor``, for windows of three columns
+    without a stride, it is ``(sum + half) * factor >> 16``.
+
+    Scratch: ``short_sums`` of as many samples as ``line``, ``sums`` of ``reach`` pixels more, ``decimated`` of one
+    output row.
     """
     return _window_rows(
         np.float32, source, source_pitch, rows, window_rows, step_rows, constant, state,
         line, width, cols, places, before, channels, window_cols, reach, step_cols,
-        few, sums, kept, out_cols, down, along, divide, half, factor, out, start, out_pitch, count,
+        short_sums, sums, decimated, out_cols, down, along, divide, half, factor, out, start, out_pitch, count,
     )  # fmt: skip
 
 
 def mean_rows_wide(
     source, source_pitch, rows, window_rows, step_rows, constant, state,
     line, width, cols, places, before, channels, window_cols, reach, step_cols,
-    few, sums, kept, out_cols, down, along, divide, half, factor, out, start, out_pitch, count,
+    short_sums, sums, decimated, out_cols, down, along, divide, half, factor, out, start, out_pitch, count,
 ):  # fmt: skip
     """Store the means of integers whose sums take up to 31 bits; otherwise as ``mean_rows``."""
     return _window_rows(
         np.float64, source, source_pitch, rows, window_rows, step_rows, constant, state,
         line, width, cols, places, before, channels, window_cols, reach, step_cols,
-        few, sums, kept, out_cols, down, along, divide, half, factor, out, start, out_pitch, count,
+        short_sums, sums, decimated, out_cols, down, along, divide, half, factor, out, start, out_pitch, count,
     )  # fmt: skip
 
 
 def sum_rows(
     source, source_pitch, rows, window_rows, step_rows, constant, state,
     line, width, cols, places, before, channels, window_cols, reach, step_cols,
-    few, sums, kept, out_cols, out, start, out_pitch, count,
+    short_sums, sums, decimated, out_cols, out, start, out_pitch, count,
 ):  # fmt: skip
-    """Write the sums as real numbers; otherwise as ``mean_rows``."""
+    """Write the window sums as real numbers; otherwise as ``mean_rows``."""
     return _window_rows(
         None, source, source_pitch, rows, window_rows, step_rows, constant, state,
         line, width, cols, places, before, channels, window_cols, reach, step_cols,
-        few, sums, kept, out_cols, out, out, 0, 0, 0, out, start, out_pitch, count,
+        short_sums, sums, decimated, out_cols, out, out, 0, 0, 0, out, start, out_pitch, count,
     )  # fmt: skip
 
 
 def _window_rows(
     real, source, source_pitch, rows, window_rows, step_rows, constant, state,
     line, width, cols, places, before, channels, window_cols, reach, step_cols,
-    few, sums, kept, out_cols, down, along, divide, half, factor, out, start, out_pitch, count,
+    short_sums, sums, decimated, out_cols, down, along, divide, half, factor, out, start, out_pitch, count,
 ):  # fmt: skip
     at = before * channels
     lanes = reach * channels
-    far = window_cols * lanes
+    span = window_cols * lanes
     length = out_cols * channels
     for y in range(count):
         first = (y + 1) * step_rows
         o = start + y * out_pitch
         if (y == 0 and state[0] == 0) or window_rows <= 3 or window_rows <= 2 * step_rows:
-            _fold(source, source_pitch, rows, first, window_rows, constant, line, at, width)
+            _sum_window(source, source_pitch, rows, first, window_rows, constant, line, at, width)
         else:
             for r in range(first - step_rows, first):
-                _move(source, source_pitch, rows[r + window_rows], rows[r], constant, line, at, width)
+                _slide(source, source_pitch, rows[r + window_rows], rows[r], constant, line, at, width)
         _pad(line, cols, places, before, width, channels, constant * window_rows)
         if factor > 0:
             _store_three(real, line, lanes, half, factor, out, o, length)
         elif window_cols <= 3:
-            _add_few(line, window_cols, lanes, few, ((out_cols - 1) * step_cols + 1) * channels)
+            _add_short(line, window_cols, lanes, short_sums, ((out_cols - 1) * step_cols + 1) * channels)
             if step_cols == 1:
-                _store(real, few, down[y], along, divide, out, o, length)
+                _store(real, short_sums, down[y], along, divide, out, o, length)
             else:
-                _keep(few, step_cols, channels, kept, out_cols)
-                _store(real, kept, down[y], along, divide, out, o, length)
+                _decimate(short_sums, step_cols, channels, decimated, out_cols)
+                _store(real, decimated, down[y], along, divide, out, o, length)
         else:
             _accumulate(line, lanes, places * channels, sums)
             if step_cols == 1:
-                _store_differences(real, sums, far, down[y], along, divide, out, o, length)
+                _store_differences(real, sums, span, down[y], along, divide, out, o, length)
             else:
-                _keep_differences(sums, far, step_cols, channels, kept, out_cols)
-                _store(real, kept, down[y], along, divide, out, o, length)
+                _decimate_differences(sums, span, step_cols, channels, decimated, out_cols)
+                _store(real, decimated, down[y], along, divide, out, o, length)
     state[0] = 1
     return 0
 
@@ -149,8 +151,8 @@ def _window_rows(
 # Down the columns --------------------------------------------------------------
 
 
-def _fold(source, pitch, rows, first, count, constant, line, at, width):
-    """Sum ``count`` rows."""
+def _sum_window(source, pitch, rows, first, count, constant, line, at, width):
+    """Write the column sums of ``count`` rows."""
     a, b, c = rows[first] * pitch, rows[first + min(count, 2) - 1] * pitch, rows[first + count - 1] * pitch
     if count == 2 and a >= 0 and b >= 0:
         for x in range(width):
@@ -170,8 +172,8 @@ def _fold(source, pitch, rows, first, count, constant, line, at, width):
             _enter(source, pitch, rows[r], constant, line, at, width)
 
 
-def _move(source, pitch, entering, leaving, constant, line, at, width):
-    """Add one row to the sums and subtract another."""
+def _slide(source, pitch, entering, leaving, constant, line, at, width):
+    """Slide the column sums down by one row: add the entering row and subtract the leaving one."""
     fresh, stale = entering * pitch, leaving * pitch
     if entering >= 0 and leaving >= 0:
         for x in range(width):
@@ -182,7 +184,7 @@ def _move(source, pitch, entering, leaving, constant, line, at, width):
 
 
 def _enter(source, pitch, row, constant, line, at, width):
-    """Add a row to the sums; padded rows hold a constant."""
+    """Add a row to the column sums; rows of padding hold a constant."""
     fresh = row * pitch
     if row >= 0:
         for x in range(width):
@@ -218,24 +220,24 @@ def _pad(line, cols, places, before, width, channels, constant):
                     line[p * channels + c] = line[(before + cols[p]) * channels + c]
 
 
-def _add_few(line, window, lanes, few, length):
+def _add_short(line, window, lanes, short_sums, length):
     """Write the sums of up to three adjacent places."""
     if window == 1:
         for x in range(length):
-            few[x] = line[x]
+            short_sums[x] = line[x]
     elif window == 2:
         for x in range(length):
-            few[x] = np.int32(line[x]) + line[lanes + x]
+            short_sums[x] = np.int32(line[x]) + line[lanes + x]
     else:
         for x in range(length):
-            few[x] = np.int32(line[x]) + line[lanes + x] + line[2 * lanes + x]
+            short_sums[x] = np.int32(line[x]) + line[lanes + x] + line[2 * lanes + x]
 
 
 def _accumulate(line, lanes, length, sums):
     """Write the prefix sums of each lane: a window's sum is the difference of two.
 
-    Prefix sums may overflow 32 bits; their differences are still right. Several lanes in one loop hide the latency of
-    additions.
+    Prefix sums may overflow 32 bits; differences modulo 2**32 are still right. Three lanes in one loop hide the latency
+    of additions.
     """
     if lanes == 3:
         red, green, blue = np.int32(0), np.int32(0), np.int32(0)
@@ -254,41 +256,41 @@ def _accumulate(line, lanes, length, sums):
         sums[x] = total
 
 
-def _keep(sums, step, channels, kept, cols):
+def _decimate(sums, step, channels, decimated, cols):
     """Copy every ``step``-th pixel."""
     for x in range(cols):
         for c in range(channels):
-            kept[x * channels + c] = sums[x * step * channels + c]
+            decimated[x * channels + c] = sums[x * step * channels + c]
 
 
-def _keep_differences(sums, far, step, channels, kept, cols):
+def _decimate_differences(sums, span, step, channels, decimated, cols):
     for x in range(cols):
         for c in range(channels):
             place = x * step * channels + c
-            kept[x * channels + c] = np.int32(sums[place + far] - sums[place])
+            decimated[x * channels + c] = np.int32(sums[place + span] - sums[place])
 
 
 # From sums to means ------------------------------------------------------------
 
 
 def _store_three(real, line, lanes, half, factor, out, o, length):
-    """Store the means of three places in 16-bit arithmetic, of which a register holds twice as many numbers."""
+    """Store the means of three places in 16-bit arithmetic: a register holds twice as many such numbers."""
     if real is None:  # sums are not stored this way: nothing to compile
         return
-    more, times = vectors.spread(line, half), vectors.spread(line, factor)
+    halves, factors = vectors.spread(line, half), vectors.spread(line, factor)
     count = vectors.lanes(line)
     whole = length - length % count
     for x in range(0, whole, count):
         two = vectors.add(vectors.read(line, x), vectors.read(line, lanes + x))
-        total = vectors.add(two, vectors.add(vectors.read(line, 2 * lanes + x), more))
-        vectors.write_as(out, o + x, vectors.high_product(total, times))
+        total = vectors.add(two, vectors.add(vectors.read(line, 2 * lanes + x), halves))
+        vectors.write_as(out, o + x, vectors.high_product(total, factors))
     for x in range(whole, length):
         total = np.int32(line[x]) + line[lanes + x] + line[2 * lanes + x] + half
         out[o + x] = np.int32(total * factor >> 16)
 
 
 def _store(real, sums, down, along, divide, out, o, length):
-    """Store means: ``real`` converts a sum to the type of ``down`` and ``along``; None: store the sums."""
+    """Store means; ``real`` is the type of ``down`` and ``along``, or None to store the sums themselves."""
     if real is None:
         for x in range(length):
             out[o + x] = np.int32(sums[x])
@@ -300,13 +302,13 @@ def _store(real, sums, down, along, divide, out, o, length):
             out[o + x] = np.int32(np.rint(real(sums[x]) / (down * along[x])))
 
 
-def _store_differences(real, sums, far, down, along, divide, out, o, length):
+def _store_differences(real, sums, span, down, along, divide, out, o, length):
     if real is None:
         for x in range(length):
-            out[o + x] = np.int32(sums[far + x] - sums[x])
+            out[o + x] = np.int32(sums[span + x] - sums[x])
     elif divide == 0:
         for x in range(length):
-            out[o + x] = np.int32(np.rint(real(np.int32(sums[far + x] - sums[x])) * down))
+            out[o + x] = np.int32(np.rint(real(np.int32(sums[span + x] - sums[x])) * down))
     else:
         for x in range(length):
-            out[o + x] = np.int32(np.rint(real(np.int32(sums[far + x] - sums[x])) / (down * along[x])))
+            out[o + x] = np.int32(np.rint(real(np.int32(sums[span + x] - sums[x])) / (down * along[x])))

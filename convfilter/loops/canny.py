@@ -26,7 +26,7 @@ def smooth(source, pitch, rows, length, weights, taps, apart, out, out_pitch):
 
 
 def _add_four(first, second, third, fourth, source, i, apart, out, o, length):
-    """Add four taps, in the order of single ones, with one pass over the sums."""
+    """Add four taps in one pass over the sums, in the same order as four calls of ``_add``."""
     for x in range(length):
         total = out[o + x] + first * source[i + x]
         total = total + second * source[i + apart + x]
@@ -71,7 +71,7 @@ def ridges(smoothed, pitch, rows, cols, channels, magnitude, low, high, first, l
 
 
 def _ridges_of_row(smoothed, magnitude, start, pitch, channels, low, high, out, o, end):
-    """Mark the ridges of a row, all of its samples alike: without a branch, many of them go side by side."""
+    """Mark the ridges of a row; the loop has no branches, so that the compiler vectorises it."""
     for x in range(channels, end):
         at = start + x
         here = magnitude[at]
@@ -99,7 +99,7 @@ def _ridges_of_row(smoothed, magnitude, start, pitch, channels, low, high, out, 
 
 
 def slopes(smoothed, pitch, rows, length, channels, out):
-    """Write the magnitude of Sobel's gradient, except for the outermost rows and pixels, at the same places."""
+    """Write the magnitude of Sobel's gradient of each sample to the same index; the outermost pixels stay unwritten."""
     for row in range(1, rows - 1):
         for x in range(channels, length - channels):
             at = row * pitch + x
@@ -117,8 +117,8 @@ def _slopes(a, at, pitch, channels):
     return down, along
 
 
-def follow(marks, rows, cols, channels, channel, stack):
-    """Replace by 3 all marks of 2, and marks of 1 connected to one by sides or corners.
+def hysteresis(marks, rows, cols, channels, channel, stack):
+    """Replace by 3 all marks of 2, and all marks of 1 that are connected to a 2 (by sides or corners, through 1s).
 
     ``marks`` are rows of ``cols * channels`` samples, of which one channel is processed. Scratch: ``stack`` of one
     entry for each pixel.
@@ -129,16 +129,16 @@ def follow(marks, rows, cols, channels, channel, stack):
             continue
         marks[start * channels + channel] = 3
         stack[0] = start
-        held = 1
-        while held > 0:
-            held -= 1
-            place = stack[held]
+        depth = 1
+        while depth > 0:
+            depth -= 1
+            place = stack[depth]
             row, col = place // cols, place % cols
             for r in range(max(row - 1, 0), min(row + 2, rows)):
                 for c in range(max(col - 1, 0), min(col + 2, cols)):
                     mark = marks[r * pitch + c * channels + channel]
                     if 0 < mark < 3:
                         marks[r * pitch + c * channels + channel] = 3
-                        stack[held] = r * cols + c
-                        held += 1
+                        stack[depth] = r * cols + c
+                        depth += 1
     return 0

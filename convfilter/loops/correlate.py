@@ -1,10 +1,10 @@
 """Weighted sums of shifted runs: every pass of every linear filter, of any stride and dilation.
 
 Both loops are generated from a template, each twice: one version stores the
-sums, the other the samples made of them. A block of a few vectors of outputs
-stays in registers while taps are added, so that a tap costs little more than
-the loads of its samples; four output rows at a time share the samples that
-they read. Measured on tiles of 64 x 2112 samples with 23 taps, in 10^9
+sums, the other converts the sums to samples and stores these. A block of a few
+vectors of outputs stays in registers while taps are added, so that a tap costs
+little more than the loads of its samples; four output rows at a time share the
+samples that they read. Measured on tiles of 64 x 2112 samples with 23 taps, in 10^9
 multiply-adds a second, with 64-byte vectors: 34 along a row, where loads
 straddle cache lines, and 61 down four rows; 23 for both with sums in memory.
 """
@@ -17,17 +17,17 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from string import Template
 
-from convfilter.loops import blocks, vectors  # noqa: F401 - what is written out names blocks
+from convfilter.loops import blocks, vectors  # noqa: F401 - the generated code uses blocks
 
 #: Taps of one partial sum: partial sums, added up, have smaller errors than one long sum.
 _TAPS = 64
 #: Vectors of a block in each row, and of a row's tail: with fewer, additions wait for each other; with more, registers
-#: run out (there are 32 wide ones, or 16).
+#: run out (there are 32 of 64 bytes, or 16 of 32 bytes).
 _WIDE = vectors.vector_bytes() == 64
 _IN_ONE_ROW = 8, 4
 _IN_FOUR_ROWS = (4, 2) if _WIDE else (2, 1)
 
-#: Vectors of a block that shares samples with the next: three are whole pixels of one to four channels.
+#: Vectors of a block that shares its samples with the next block: three hold whole pixels of one to four channels.
 _SHIFTED = 3
 #: Numbers of blocks that may share samples.
 _GROUPS = (2, 3, 4)
@@ -36,7 +36,7 @@ _ROW_LOOP = Template('''
 $heading
     """Sum ``weight[t] * tile[row_offset[y * step + tap_row[t]] + tap_col[t] + x]`` into ``out[y * pitch + x]``.
 
-    With a ``weight_step``, each output row has weights of its own, that far apart.
+    The weights of successive output rows are ``weight_step`` apart; with 0, all rows have the same weights.
     """
 $ready
     lanes = vectors.lanes(tile)
@@ -70,7 +70,8 @@ $heading
 
     Run ``t`` of block ``b`` starts at ``offset[b * runs + t]``; its weights for
     the four rows are ``weight[b * weight_step + 4 * t]`` and the next three.
-    Where blocks share their weights, runs at either end that do not count for some rows are not summed there.
+    If all blocks have the same weights (``weight_step`` is 0), runs at either end are not added to the rows for which
+    their weight is 0.
     """
 $ready
     lanes = vectors.lanes(tile)
@@ -133,8 +134,8 @@ _FOUR_ROWS = _Sums(
 )
 
 
-class _Goal(typing.NamedTuple):
-    """Properties of a goal (store sums, or store samples): the code before the loop, and its return value.
+class _Output(typing.NamedTuple):
+    """Properties of what a loop stores (sums, or samples): the code before the loop, and its return value.
 
     ``origin`` is the start of the outputs, ``add`` says whether sums are added to ``out``, ``most`` is the number of
     taps of one sum. ``written`` takes the name of a block of sums, its address, and the suffix of a partial block.
@@ -148,7 +149,7 @@ class _Goal(typing.NamedTuple):
     written: typing.Callable[[str, str, str], list[str]]
 
 
-def _kept(sums: str, place: str, part: str) -> list[str]:
+def _store_sums(sums: str, place: str, part: str) -> list[str]:
     """Generate code that stores sums."""
     return [
         "if add != 0:",
@@ -157,8 +158,8 @@ def _kept(sums: str, place: str, part: str) -> list[str]:
     ]
 
 
-def _stored(sums: str, place: str, part: str) -> list[str]:
-    """Generate code that stores samples, as ``store_whole`` does; none ``within`` the range is clipped."""
+def _store_samples(sums: str, place: str, part: str) -> list[str]:
+    """Generate code that stores samples, as ``store_whole`` does; ``within``: all are in range, so none is clipped."""
     return [
         "if plain == 0:",
         "    if divisor != one:",
@@ -173,8 +174,8 @@ def _stored(sums: str, place: str, part: str) -> list[str]:
     ]
 
 
-_KEEP = _Goal("", "0", "", "accumulate", _TAPS, _kept)
-_STORE = _Goal(
+_SUMS = _Output("", "0", "", "accumulate", _TAPS, _store_sums)
+_SAMPLES = _Output(
     ready="""
     clipped = 0
     zero = full - full
@@ -187,8 +188,8 @@ _STORE = _Goal(
     result="clipped",
     origin="start + ",
     add="0",
-    most=2**40,  # all: sums that are stored cannot be added to
-    written=_stored,
+    most=2**40,  # no partial sums: a stored sample cannot be added to
+    written=_store_samples,
 )
 
 
@@ -204,7 +205,7 @@ def _ends() -> str:
     return textwrap.indent("\n".join(lines), " " * 8)
 
 
-def _block(loop: _Sums, goal: _Goal, count: int, part: str = "") -> str:
+def _block(loop: _Sums, output: _Output, count: int, part: str = "") -> str:
     """Generate the sums of one block: ``count`` vectors of outputs in each row, or a ``part`` of them."""
     left = ", left" if part else ""
     phases = (("0", loop.taps, 0, loop.rows),) if part else loop.phases
@@ -214,29 +215,29 @@ def _block(loop: _Sums, goal: _Goal, count: int, part: str = "") -> str:
         yield f"    for t in range(max(first, {begin}), min(last, {end})):"
         yield f"        sums = blocks.weigh(sums, weight, {loop.weight}, {samples}, {first}, {last})"
 
-    place = f"{goal.origin}x + {loop.first_row} * pitch, pitch, {count}{left}"
+    place = f"{output.origin}x + {loop.first_row} * pitch, pitch, {count}{left}"
     lines = [
         "first = 0",
-        f"add = {goal.add}",
+        f"add = {output.add}",
         f"while first == 0 or first < {loop.taps}:",
         f"    sums = blocks.zeros(tile, {loop.rows * count})",
-        f"    last = min(first + {goal.most}, {loop.taps})",
+        f"    last = min(first + {output.most}, {loop.taps})",
         *chain.from_iterable(run(*phase) for phase in phases),
-        *_indented(goal.written("sums", place, part), 4),
+        *_indented(output.written("sums", place, part), 4),
         "    add = 1",
-        f"    first += {goal.most}",
+        f"    first += {output.most}",
     ]
     return "\n".join(_indented(lines, 12))
 
 
-def _shared(goal: _Goal, groups: int) -> str:
+def _shared(output: _Output, groups: int) -> str:
     """Generate the sums of evenly spaced taps that share loads between ``groups`` successive blocks.
 
     The block at ``x`` uses samples for its first taps, the block before it for its next, and so on.
     """
     lines = [
         f"if groups == {groups}:",
-        f"    add = {goal.add}",
+        f"    add = {output.add}",
         f"    rest = taps - {groups - 1} * period",
         *(f"    sums{group} = blocks.zeros(tile, {_SHIFTED})" for group in range(groups)),
         f"    while length - x >= {_SHIFTED} * lanes:",
@@ -253,10 +254,10 @@ def _shared(goal: _Goal, groups: int) -> str:
             ),
         ]
     last, behind = groups - 1, (groups - 1) * _SHIFTED
-    place = f"{goal.origin}x + y * pitch - {behind} * lanes, pitch, {_SHIFTED}"
+    place = f"{output.origin}x + y * pitch - {behind} * lanes, pitch, {_SHIFTED}"
     lines += [
         f"        if x >= {behind} * lanes:",
-        *_indented(goal.written(f"sums{last}", place, ""), 12),
+        *_indented(output.written(f"sums{last}", place, ""), 12),
         *(f"        sums{group} = sums{group - 1}" for group in range(last, 0, -1)),
         f"        sums0 = blocks.zeros(tile, {_SHIFTED})",
         f"        x += {_SHIFTED} * lanes",
@@ -269,33 +270,39 @@ def _indented(lines: Iterable[str], by: int) -> list[str]:
     return [" " * by + line for line in lines]
 
 
-def _written_out(heading: str, template: Template, loop: _Sums, goal: _Goal, sizes: tuple[int, int]) -> str:
+def _generated(heading: str, template: Template, loop: _Sums, output: _Output, sizes: tuple[int, int]) -> str:
     """Fill in a template: blocks of many vectors in each row, and of few vectors for the tail of a row."""
     many, few = sizes
     return template.safe_substitute(
         heading=heading,
-        ready=goal.ready,
-        result=goal.result,
+        ready=output.ready,
+        result=output.result,
         many=many,
         few=few,
-        block=_block(loop, goal, many),
-        part=_block(loop, goal, few, "_part"),
+        block=_block(loop, output, many),
+        part=_block(loop, output, few, "_part"),
         ends=_ends(),
         shifted=_SHIFTED,
         most=max(_GROUPS),
-        shared="\n".join(_shared(goal, groups) for groups in _GROUPS),
+        shared="\n".join(_shared(output, groups) for groups in _GROUPS),
     )
 
 
-_IN_ROWS = "tile, row_offset, taps, tap_row, tap_col, weight, weight_step, rows, step"
-_IN_FOURS = "tile, offset, runs, weight, weight_step, count"
-_KEPT_IN = "accumulate, out, pitch, length"
-_STORED_IN = "out, start, pitch, length, scale, divisor, shift, absolute, full, within"
+_ROW_ARGUMENTS = "tile, row_offset, taps, tap_row, tap_col, weight, weight_step, rows, step"
+_FOUR_ROW_ARGUMENTS = "tile, offset, runs, weight, weight_step, count"
+_SUM_ARGUMENTS = "accumulate, out, pitch, length"
+_SAMPLE_ARGUMENTS = "out, start, pitch, length, scale, divisor, shift, absolute, full, within"
 
 for _heading, _loop in [
-    (f"def correlate({_IN_ROWS}, {_KEPT_IN}):", (_ROW_LOOP, _ONE_ROW, _KEEP, _IN_ONE_ROW)),
-    (f"def correlate_stored({_IN_ROWS}, {_STORED_IN}):", (_ROW_LOOP, _ONE_ROW, _STORE, _IN_ONE_ROW)),
-    (f"def correlate_four({_IN_FOURS}, {_KEPT_IN}):", (_FOUR_ROW_LOOP, _FOUR_ROWS, _KEEP, _IN_FOUR_ROWS)),
-    (f"def correlate_four_stored({_IN_FOURS}, {_STORED_IN}):", (_FOUR_ROW_LOOP, _FOUR_ROWS, _STORE, _IN_FOUR_ROWS)),
+    (f"def correlate({_ROW_ARGUMENTS}, {_SUM_ARGUMENTS}):", (_ROW_LOOP, _ONE_ROW, _SUMS, _IN_ONE_ROW)),
+    (f"def correlate_stored({_ROW_ARGUMENTS}, {_SAMPLE_ARGUMENTS}):", (_ROW_LOOP, _ONE_ROW, _SAMPLES, _IN_ONE_ROW)),
+    (
+        f"def correlate_four({_FOUR_ROW_ARGUMENTS}, {_SUM_ARGUMENTS}):",
+        (_FOUR_ROW_LOOP, _FOUR_ROWS, _SUMS, _IN_FOUR_ROWS),
+    ),
+    (
+        f"def correlate_four_stored({_FOUR_ROW_ARGUMENTS}, {_SAMPLE_ARGUMENTS}):",
+        (_FOUR_ROW_LOOP, _FOUR_ROWS, _SAMPLES, _IN_FOUR_ROWS),
+    ),
 ]:
-    exec(_written_out(_heading, *_loop))
+    exec(_generated(_heading, *_loop))

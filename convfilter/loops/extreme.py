@@ -16,14 +16,14 @@ def largest(
     length, nearest, places, before, channels, window_cols, reach, step_cols,
     ends, wholes, between, beginning, line, spare, out, start, out_pitch, out_cols, count,
 ):  # fmt: skip
-    """Write the largest sample of each window; a NaN wins, and of equal ones the last.
+    """Write the largest sample of each window: a NaN if there is one, and of equal samples (0 and -0) the last.
 
     ``rows`` holds the source row of each padded place; a window is ``window_rows`` of them, and windows are
-    ``step_rows`` apart. The first ``length`` samples of a source row start at place ``before`` of the padded row
-    of ``places``; ``nearest`` maps each place to the place to read (its own or, for padding, one within the same
-    windows). A window has ``window_cols`` places, ``reach`` apart; windows are ``step_cols`` apart. ``block`` times
-    ``blocks`` rows are all or nearly all of a window; ``blocks`` is 0 if windows are too small or too far apart
-    for van Herk blocks.
+    ``step_rows`` apart. The first ``length`` samples of a source row start at place ``before`` of the padded row of
+    ``places``; ``nearest`` maps each place to the place to read (its own or, for padding, one within the same windows).
+    A window has ``window_cols`` places, ``reach`` apart; windows are ``step_cols`` apart. A window consists of
+    ``blocks`` blocks of ``block`` rows, and fewer than ``blocks`` rows more; ``blocks`` is 0 if windows are too small
+    or too far apart for van Herk blocks.
 
     Scratch: ``ends`` of ``block`` rows of ``length`` samples, ``wholes`` of ``blocks``, ``between``
     and ``beginning`` of one; ``line`` and ``spare`` of ``places * channels`` samples.
@@ -82,21 +82,21 @@ def _windows(
     to = start
     if blocks == 0:
         for y in range(count):
-            _fold(choose, source, source_pitch, rows, y * step_rows, window_rows, line, at, length)
+            _reduce_rows(choose, source, source_pitch, rows, y * step_rows, window_rows, line, at, length)
             _pad(line, nearest, places, before, length, channels)
             along(choose, line, spare, places, channels, window_cols, reach, step_cols, out, to, out_cols)
             to += out_pitch
         return 0
     windows = (count - 1) * step_rows + 1
     rest = window_rows - block * blocks
-    kept = max(1, blocks - 1)
+    stored = max(1, blocks - 1)
     for b in range(1, blocks):
-        _fold(choose, source, source_pitch, rows, b * block, block, wholes, b % kept * length, length)
+        _reduce_rows(choose, source, source_pitch, rows, b * block, block, wholes, b % stored * length, length)
     for first in range(0, windows, block):
         _grow_upward(choose, source, source_pitch, rows, first, block, ends, length)
-        oldest = (first // block + 1) % kept
+        oldest = (first // block + 1) % stored
         if blocks > 1:
-            _merge_all(choose, wholes, oldest, kept, between, length)
+            _merge_all(choose, wholes, oldest, stored, between, length)
         ahead = first + block * blocks
         begun = 0
         for i in range(min(block, windows - first)):
@@ -126,8 +126,8 @@ def _windows(
 # Down the columns --------------------------------------------------------------
 
 
-def _fold(choose, source, pitch, rows, first, count, out, o, length):
-    """Write the extreme of ``count`` rows."""
+def _reduce_rows(choose, source, pitch, rows, first, count, out, o, length):
+    """Write the extremes of the columns of ``count`` rows."""
     if count == 1:
         _copy(source, rows[first] * pitch, out, o, length)
         return
@@ -141,7 +141,7 @@ def _fold(choose, source, pitch, rows, first, count, out, o, length):
 
 
 def _grow_upward(choose, source, pitch, rows, first, count, ends, length):
-    """Write the extremes of the last rows of a block: line ``i`` covers rows ``i`` to ``count - 1``."""
+    """Write the extremes of the ends of a block: line ``i`` of ``ends`` covers rows ``i`` to ``count - 1``."""
     _copy(source, rows[first + count - 1] * pitch, ends, (count - 1) * length, length)
     for i in range(count - 2, -1, -1):
         _two(choose, source, rows[first + i] * pitch, ends, (i + 1) * length, ends, i * length, length)
@@ -156,7 +156,7 @@ def _grow(choose, begun, source, i, beginning, length):
 
 
 def _merge_all(choose, lines, first, count, out, length):
-    """Write the extreme of ``count`` lines from ``first`` on, modulo their number."""
+    """Write the extremes of all ``count`` lines of a ring, of which ``first`` is the oldest."""
     _copy(lines, first * length, out, 0, length)
     for k in range(1, count):
         _enter(choose, out, 0, lines, (first + k) % count * length, length)
@@ -217,11 +217,11 @@ def _extremes_along(choose, line, spare, places, channels, window, reach, step, 
         return
     _cover(choose, here, size, shift, window, there, 0, ((out_cols - 1) * step + 1) * channels)
     if channels == 1:
-        _pick(there, step, 1, out, o, out_cols)
+        _decimate(there, step, 1, out, o, out_cols)
     elif channels == 3:
-        _pick(there, step, 3, out, o, out_cols)
+        _decimate(there, step, 3, out, o, out_cols)
     else:
-        _pick(there, step, channels, out, o, out_cols)
+        _decimate(there, step, channels, out, o, out_cols)
 
 
 def _sums_along(choose, line, spare, places, channels, window, reach, step, out, o, out_cols):
@@ -232,7 +232,7 @@ def _sums_along(choose, line, spare, places, channels, window, reach, step, out,
     here, there = line, spare
     while True:
         if window & size:
-            _add_kept(here, done * shift, step, channels, done > 0, out, o, out_cols)
+            _add_decimated(here, done * shift, step, channels, done > 0, out, o, out_cols)
             done += size
         if 2 * size > window:
             return
@@ -242,8 +242,8 @@ def _sums_along(choose, line, spare, places, channels, window, reach, step, out,
         size *= 2
 
 
-def _add_kept(a, i, step, channels, add, out, o, cols):
-    """Write, or ``add``, every ``step``-th pixel."""
+def _add_decimated(a, i, step, channels, add, out, o, cols):
+    """Write every ``step``-th pixel to ``out``, or ``add`` it."""
     if step > 1:
         for x in range(cols):
             for c in range(channels):
@@ -257,7 +257,7 @@ def _add_kept(a, i, step, channels, add, out, o, cols):
 
 
 def _cover(choose, a, size, shift, window, out, o, length):
-    """Write the extremes of windows that up to four smaller ones of ``size`` taps cover."""
+    """Write the extremes of windows of ``window`` taps, each covered by up to four windows of ``size`` taps."""
     last = (window - size) * shift
     near = size * shift
     far = min(2 * near, last)
@@ -276,7 +276,7 @@ def _four(choose, a, near, far, last, out, o, length):
         out[o + x] = choose(choose(a[x], a[near + x]), choose(a[far + x], a[last + x]))
 
 
-def _pick(a, step, channels, out, o, cols):
+def _decimate(a, step, channels, out, o, cols):
     """Copy every ``step``-th pixel."""
     for x in range(cols):
         for c in range(channels):

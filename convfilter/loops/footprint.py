@@ -1,8 +1,8 @@
 """Largest or smallest sample under a footprint of any shape, whose rows are runs of taps.
 
-The extreme of a run comes from two overlapping runs of a power of two, and theirs from two of half the length, computed
-once for each row and length for all windows that contain the row. Everything runs over whole vectors of integer
-samples.
+A run of n taps is covered by two overlapping runs of 2**k taps, and these are made by doubling: a run of 2**k taps
+consists of two of half the length. Runs of each length are computed once for each row, for all windows that contain
+the row. Everything runs over whole vectors of integer samples.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ def largest_under(
     tile : flat array
         ``tile_rows`` rows, ``pitch`` samples apart, of ``width`` samples and a vector of padding.
     lengths, starts : arrays
-        Run lengths in taps, ``reach`` samples apart, rising. Length ``k`` is that of runs ``starts[k]`` to
-        ``starts[k + 1] - 1``.
+        Different lengths of runs, ascending, in taps ``reach`` samples apart. Runs ``starts[k]`` to
+        ``starts[k + 1] - 1`` have length ``lengths[k]``.
     run_rows, run_starts : arrays
-        Row of the window, and sample of that row, on which a run begins.
+        Row of the window in which each run lies, and the sample of that row on which it begins.
     line : flat array
         Scratch for a row.
     """
     return _under(
-        _greater, tile, pitch, tile_rows, step_rows, rows, lengths, starts, length_count, run_rows, run_starts, reach,
-        step_cols, channels, cols, line, width, out, out_pitch,
+        vectors.greater, tile, pitch, tile_rows, step_rows, rows, lengths, starts, length_count, run_rows, run_starts,
+        reach, step_cols, channels, cols, line, width, out, out_pitch,
     )  # fmt: skip
 
 
@@ -38,19 +38,11 @@ def least_under(
     tile, pitch, tile_rows, step_rows, rows, lengths, starts, length_count, run_rows, run_starts, reach,
     step_cols, channels, cols, line, width, out, out_pitch,
 ):  # fmt: skip
-    """Write the smallest sample; ``out`` is initialised to the largest number."""
+    """Lower ``out``, initialised to the largest number, to the smallest sample; otherwise as ``largest_under``."""
     return _under(
-        _lesser, tile, pitch, tile_rows, step_rows, rows, lengths, starts, length_count, run_rows, run_starts, reach,
-        step_cols, channels, cols, line, width, out, out_pitch,
+        vectors.lesser, tile, pitch, tile_rows, step_rows, rows, lengths, starts, length_count, run_rows, run_starts,
+        reach, step_cols, channels, cols, line, width, out, out_pitch,
     )  # fmt: skip
-
-
-def _greater(one, other):
-    return vectors.greater(one, other)
-
-
-def _lesser(one, other):
-    return vectors.lesser(one, other)
 
 
 def _under(
@@ -72,9 +64,9 @@ def _under(
                 if below >= 0 and below % step_rows == 0 and below // step_rows < rows:
                     to = below // step_rows * out_pitch
                     if step_cols == 1:
-                        _enter(choose, line, run_starts[run], rest, out, to, cols * channels, lanes)
+                        _merge_run(choose, line, run_starts[run], rest, out, to, cols * channels, lanes)
                     else:
-                        _enter_kept(choose, line, run_starts[run], rest, out, to, cols, step_cols, channels, lanes)
+                        _merge_decimated(choose, line, run_starts[run], rest, out, to, cols, step_cols, channels, lanes)
     return 0
 
 
@@ -84,7 +76,7 @@ def _double(choose, line, apart, width, lanes):
         vectors.write(line, x, choose(vectors.read(line, x), vectors.read(line, x + apart)))
 
 
-def _enter(choose, line, at, rest, out, to, length, lanes):
+def _merge_run(choose, line, at, rest, out, to, length, lanes):
     whole = length - length % lanes
     for x in range(0, whole, lanes):
         run = choose(vectors.read(line, at + x), vectors.read(line, at + rest + x))
@@ -94,8 +86,8 @@ def _enter(choose, line, at, rest, out, to, length, lanes):
         vectors.write_part(out, to + whole, choose(vectors.read(out, to + whole), run), length - whole)
 
 
-def _enter_kept(choose, line, at, rest, out, to, cols, step, channels, lanes):
-    """As ``_enter`` for every ``step``-th pixel: one pixel of each vector is used."""
+def _merge_decimated(choose, line, at, rest, out, to, cols, step, channels, lanes):
+    """Do the same as ``_merge_run`` for every ``step``-th pixel: one pixel of each vector is used."""
     for col in range(cols):
         x = at + col * step * channels
         for channel in range(0, channels, lanes):

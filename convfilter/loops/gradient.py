@@ -6,7 +6,7 @@ import numpy as np
 
 
 def magnitude(tile, row_offset, left, middle, right, side, centre, rows, out, pitch, length):
-    """Write ``sqrt(gx**2 + gy**2)``; ``side centre side`` smooth across each difference.
+    """Write ``sqrt(gx**2 + gy**2)``; ``side, centre, side`` are the smoothing weights across each difference.
 
     ``row_offset`` holds three offsets for each output row; ``left``, ``middle``
     and ``right`` are the column offsets of the three taps.

@@ -1,31 +1,33 @@
 """Guided filter: the linear function of the guide that fits the picture best in each window, and means of all fits.
 
-Rows are added to and subtracted from sums of columns, and the sum of a window is the difference of two prefix sums of
-these. So the cost does not grow with the radius (K. He, J. Sun, X. Tang, "Guided image filtering", ECCV 2010). Samples
-lie in planes, with rows padded by the radius on both sides. The middle of their range is subtracted first, so that
-squares lose fewer digits.
+K. He, J. Sun, X. Tang, "Guided image filtering", ECCV 2010. Column sums slide down: one row is added, another
+subtracted. The sum of a window is the difference of two prefix sums of the column sums, so the cost does not grow with
+the radius. Samples lie in planes, with rows padded by the radius on both sides. The middle of their range is subtracted
+first, so that squares lose fewer digits.
 """
 
 from __future__ import annotations
 
 from convfilter.loops import vectors
 
-#: Sums of a plane of the guide: of itself, its squares, the picture and the products of both.
+#: Indices of the sums for a guide of one plane: of the guide, its squares, the picture, and guide times picture.
 _GUIDE, _SQUARE, _PICTURE, _PRODUCT = 0, 1, 2, 3
-#: Sums of three planes of the guide: the planes, the picture, six products of the planes, three with the picture.
+#: Indices of the sums for a guide of three planes: of the planes, the picture, the six products of two planes, and the
+#: three products of a plane and the picture; and the number of all sums.
 _OWN, _OTHER, _PAIRS, _WITH_PICTURE, _SUMS = 0, 3, 4, 10, 13
 
 
 def fit(
-    guide, picture, pitch, rows, cols, radius, alike, guide_middle, middle, epsilon, sums, running, slopes, shifts,
+    guide, picture, pitch, rows, cols, radius, self_guided, guide_middle, middle, epsilon, sums, prefix, slopes, shifts,
     out_pitch,
 ):  # fmt: skip
-    """Write slope and shift of each window's linear function, for samples less the middles of guide and picture.
+    """Write the slope and the shift of each window's linear function.
 
-    The windows of row y cover rows y to y + 2 ``radius`` of ``guide`` and ``picture``, whose rows are ``pitch`` samples
-    apart: whole vectors. If they are ``alike``, the picture is not read.
+    Samples count from ``guide_middle`` and ``middle``. The windows of row y cover rows y to y + 2 ``radius`` of
+    ``guide`` and ``picture``, whose rows are ``pitch`` samples apart: whole vectors. If the picture is its own guide
+    (``self_guided``), ``picture`` is not read.
 
-    Scratch: ``sums`` of 4 rows, ``running`` of 4 rows of ``pitch`` samples and a vector.
+    Scratch: ``sums`` of 4 rows, ``prefix`` of 4 rows of ``pitch`` samples and a vector.
     """
     lanes = vectors.lanes(sums)
     side = 2 * radius + 1
@@ -33,35 +35,35 @@ def fit(
     zero = vectors.spread(sums, 0)
     most = vectors.spread(sums, 1e300)
     line = pitch + lanes
-    count = 2 if alike != 0 else 4
+    count = 2 if self_guided != 0 else 4
     for x in range(0, count * pitch, lanes):
         vectors.write(sums, x, zero)
     for row in range(2 * radius):
-        _enter(guide, picture, row * pitch, pitch, alike, guide_middle, middle, 1.0, sums)
+        _enter(guide, picture, row * pitch, pitch, self_guided, guide_middle, middle, 1.0, sums)
     for row in range(rows):
-        _enter(guide, picture, (row + 2 * radius) * pitch, pitch, alike, guide_middle, middle, 1.0, sums)
+        _enter(guide, picture, (row + 2 * radius) * pitch, pitch, self_guided, guide_middle, middle, 1.0, sums)
         for q in range(count):
-            _run(sums, q * pitch, cols + 2 * radius, running, q * line)
+            _prefix_sums(sums, q * pitch, cols + 2 * radius, prefix, q * line)
         for x in range(0, cols, lanes):
-            mean = vectors.multiply(_window(running, x, side), share)
-            square = vectors.multiply(_window(running, _SQUARE * line + x, side), share)
+            mean = vectors.multiply(_window_sums(prefix, x, side), share)
+            square = vectors.multiply(_window_sums(prefix, _SQUARE * line + x, side), share)
             variance = vectors.between(vectors.subtract(square, vectors.multiply(mean, mean)), zero, most)
             above = vectors.add(variance, vectors.spread(sums, epsilon))
-            if alike != 0:
+            if self_guided != 0:
                 slope = vectors.divide(variance, above)
                 other = mean
             else:
-                other = vectors.multiply(_window(running, _PICTURE * line + x, side), share)
-                product = vectors.multiply(_window(running, _PRODUCT * line + x, side), share)
+                other = vectors.multiply(_window_sums(prefix, _PICTURE * line + x, side), share)
+                product = vectors.multiply(_window_sums(prefix, _PRODUCT * line + x, side), share)
                 slope = vectors.divide(vectors.subtract(product, vectors.multiply(mean, other)), above)
             vectors.write(slopes, row * out_pitch + x, slope)
             vectors.write(shifts, row * out_pitch + x, vectors.subtract(other, vectors.multiply(slope, mean)))
-        _enter(guide, picture, row * pitch, pitch, alike, guide_middle, middle, -1.0, sums)
+        _enter(guide, picture, row * pitch, pitch, self_guided, guide_middle, middle, -1.0, sums)
     return 0
 
 
-def _enter(guide, picture, i, pitch, alike, guide_middle, middle, sign, sums):
-    """Add a row to the sums of columns; with a negative sign, subtract it."""
+def _enter(guide, picture, i, pitch, self_guided, guide_middle, middle, sign, sums):
+    """Add a row times ``sign`` (1 or -1) to the column sums."""
     lanes = vectors.lanes(sums)
     minus, other_minus, times = (
         vectors.spread(sums, guide_middle),
@@ -74,7 +76,7 @@ def _enter(guide, picture, i, pitch, alike, guide_middle, middle, sign, sums):
         vectors.write(sums, x, vectors.add(vectors.read(sums, x), signed))
         at = _SQUARE * pitch + x
         vectors.write(sums, at, vectors.multiply_add(vectors.read(sums, at), signed, own))
-        if alike == 0:
+        if self_guided == 0:
             other = vectors.subtract(vectors.read(picture, i + x), other_minus)
             at = _PICTURE * pitch + x
             vectors.write(sums, at, vectors.multiply_add(vectors.read(sums, at), times, other))
@@ -82,26 +84,27 @@ def _enter(guide, picture, i, pitch, alike, guide_middle, middle, sign, sums):
             vectors.write(sums, at, vectors.multiply_add(vectors.read(sums, at), signed, other))
 
 
-def _run(sums, i, count, running, o):
-    """Write the prefix sums of a row: for each place, the sum of all samples before it."""
+def _prefix_sums(sums, i, count, prefix, o):
+    """Write the prefix sums of a row: for each index, the sum of all samples before it."""
     total = 0.0
-    running[o] = total
+    prefix[o] = total
     for x in range(count):
         total += sums[i + x]
-        running[o + x + 1] = total
+        prefix[o + x + 1] = total
 
 
-def _window(running, i, side):
-    return vectors.subtract(vectors.read(running, i + side), vectors.read(running, i))
+def _window_sums(prefix, i, side):
+    """Return the sums of the windows of ``side`` columns from ``i`` on."""
+    return vectors.subtract(vectors.read(prefix, i + side), vectors.read(prefix, i))
 
 
 def fit_colours(
-    guide, plane, picture, pitch, rows, cols, radius, guide_middle, middle, epsilon, sums, running, slopes, slope_plane,
+    guide, plane, picture, pitch, rows, cols, radius, guide_middle, middle, epsilon, sums, prefix, slopes, slope_plane,
     shifts, out_pitch,
 ):  # fmt: skip
     """Write three slopes and the shift for a guide of three planes, ``plane`` samples apart, by its covariance.
 
-    Otherwise as ``fit``. Scratch: ``sums`` of 13 rows, ``running`` of 13 rows of ``pitch`` samples and a vector.
+    Otherwise as ``fit``. Scratch: ``sums`` of 13 rows, ``prefix`` of 13 rows of ``pitch`` samples and a vector.
     """
     lanes = vectors.lanes(sums)
     side = 2 * radius + 1
@@ -116,26 +119,26 @@ def fit_colours(
     for row in range(rows):
         _enter_colours(guide, plane, picture, (row + 2 * radius) * pitch, pitch, guide_middle, middle, 1.0, sums)
         for q in range(_SUMS):
-            _run(sums, q * pitch, cols + 2 * radius, running, q * line)
+            _prefix_sums(sums, q * pitch, cols + 2 * radius, prefix, q * line)
         for x in range(0, cols, lanes):
             mean_0, mean_1, mean_2 = (
-                vectors.multiply(_window(running, x, side), share),
-                vectors.multiply(_window(running, line + x, side), share),
-                vectors.multiply(_window(running, 2 * line + x, side), share),
+                vectors.multiply(_window_sums(prefix, x, side), share),
+                vectors.multiply(_window_sums(prefix, line + x, side), share),
+                vectors.multiply(_window_sums(prefix, 2 * line + x, side), share),
             )
-            other = vectors.multiply(_window(running, _OTHER * line + x, side), share)
+            other = vectors.multiply(_window_sums(prefix, _OTHER * line + x, side), share)
             at = _PAIRS * line + x
-            s_00 = vectors.add(_covariance(running, at, side, share, mean_0, mean_0), eps)
-            s_01 = _covariance(running, at + line, side, share, mean_0, mean_1)
-            s_02 = _covariance(running, at + 2 * line, side, share, mean_0, mean_2)
-            s_11 = vectors.add(_covariance(running, at + 3 * line, side, share, mean_1, mean_1), eps)
-            s_12 = _covariance(running, at + 4 * line, side, share, mean_1, mean_2)
-            s_22 = vectors.add(_covariance(running, at + 5 * line, side, share, mean_2, mean_2), eps)
+            s_00 = vectors.add(_covariance(prefix, at, side, share, mean_0, mean_0), eps)
+            s_01 = _covariance(prefix, at + line, side, share, mean_0, mean_1)
+            s_02 = _covariance(prefix, at + 2 * line, side, share, mean_0, mean_2)
+            s_11 = vectors.add(_covariance(prefix, at + 3 * line, side, share, mean_1, mean_1), eps)
+            s_12 = _covariance(prefix, at + 4 * line, side, share, mean_1, mean_2)
+            s_22 = vectors.add(_covariance(prefix, at + 5 * line, side, share, mean_2, mean_2), eps)
             at = _WITH_PICTURE * line + x
-            c_0 = _covariance(running, at, side, share, mean_0, other)
-            c_1 = _covariance(running, at + line, side, share, mean_1, other)
-            c_2 = _covariance(running, at + 2 * line, side, share, mean_2, other)
-            # Cramer's rule: the cofactors of a symmetric matrix.
+            c_0 = _covariance(prefix, at, side, share, mean_0, other)
+            c_1 = _covariance(prefix, at + line, side, share, mean_1, other)
+            c_2 = _covariance(prefix, at + 2 * line, side, share, mean_2, other)
+            # Cramer's rule with the cofactors of a symmetric matrix.
             m_00, m_01, m_02 = (
                 _minor(s_11, s_22, s_12, s_12),
                 _minor(s_02, s_12, s_01, s_22),
@@ -168,23 +171,25 @@ def _enter_colours(guide, plane, picture, i, pitch, guide_middle, middle, sign, 
     )
     for x in range(0, pitch, lanes):
         other = vectors.subtract(vectors.read(picture, i + x), other_minus)
-        _gain(sums, _OTHER * pitch + x, times, other)
+        _accumulate(sums, _OTHER * pitch + x, times, other)
         pair = _PAIRS
         for c in range(3):
             own = vectors.multiply(vectors.subtract(vectors.read(guide, c * plane + i + x), minus), times)
             vectors.write(sums, c * pitch + x, vectors.add(vectors.read(sums, c * pitch + x), own))
-            _gain(sums, (_WITH_PICTURE + c) * pitch + x, own, other)
+            _accumulate(sums, (_WITH_PICTURE + c) * pitch + x, own, other)
             for d in range(c, 3):
-                _gain(sums, pair * pitch + x, own, vectors.subtract(vectors.read(guide, d * plane + i + x), minus))
+                _accumulate(
+                    sums, pair * pitch + x, own, vectors.subtract(vectors.read(guide, d * plane + i + x), minus)
+                )
                 pair += 1
 
 
-def _gain(sums, at, one, other):
+def _accumulate(sums, at, one, other):
     vectors.write(sums, at, vectors.multiply_add(vectors.read(sums, at), one, other))
 
 
-def _covariance(running, i, side, share, one, other):
-    return vectors.subtract(vectors.multiply(_window(running, i, side), share), vectors.multiply(one, other))
+def _covariance(prefix, i, side, share, one, other):
+    return vectors.subtract(vectors.multiply(_window_sums(prefix, i, side), share), vectors.multiply(one, other))
 
 
 def _minor(a, b, c, d):
@@ -195,17 +200,18 @@ def _dot(a, b, c, d, e, f):
     return vectors.multiply_add(vectors.multiply_add(vectors.multiply(a, b), c, d), e, f)
 
 
-def follow_lines(
+def evaluate(
     slopes, slope_plane, shifts, pitch, places, rows, cols, radius, index, guide, plane, guide_pitch, guide_rows,
-    planes, guide_middle, middle, sums, running, line, out, out_pitch, channels,
+    planes, guide_middle, middle, sums, prefix, line, out, out_pitch, channels,
 ):  # fmt: skip
-    """Write the mean linear function of each pixel at the pixel's guide, with results ``channels`` samples apart.
+    """Evaluate each pixel's mean linear function at the pixel's guide; results are ``channels`` samples apart.
 
-    The windows that cover row y are those of rows ``places[y]`` to ``places[y + 2 radius]``, and those of column x lie
-    in columns ``index[x]`` to ``index[x + 2 radius]``. ``slopes`` has ``planes`` planes; the guide of row y begins
-    ``radius`` samples after the start of row ``guide_rows[y]`` of ``guide``, whose planes are ``plane`` samples apart.
+    The windows that cover row y are those of rows ``places[y]`` to ``places[y + 2 radius]``, and the windows that cover
+    column x are those of columns ``index[x]`` to ``index[x + 2 radius]``. ``slopes`` has ``planes`` planes; the guide
+    of row y begins ``radius`` samples after the start of row ``guide_rows[y]`` of ``guide``, whose planes are ``plane``
+    samples apart.
 
-    Scratch: ``sums`` of a row for each plane and one more, ``running`` of as many rows of ``line`` samples.
+    Scratch: ``sums`` of a row for each plane and one more, ``prefix`` of as many rows of ``line`` samples.
     """
     lanes = vectors.lanes(sums)
     side = 2 * radius + 1
@@ -213,34 +219,34 @@ def follow_lines(
     for x in range(0, (planes + 1) * pitch, lanes):
         vectors.write(sums, x, vectors.spread(sums, 0))
     for row in range(2 * radius):
-        _enter_lines(slopes, slope_plane, shifts, places[row] * pitch, pitch, planes, 1.0, sums)
+        _enter_functions(slopes, slope_plane, shifts, places[row] * pitch, pitch, planes, 1.0, sums)
     for row in range(rows):
-        _enter_lines(slopes, slope_plane, shifts, places[row + 2 * radius] * pitch, pitch, planes, 1.0, sums)
+        _enter_functions(slopes, slope_plane, shifts, places[row + 2 * radius] * pitch, pitch, planes, 1.0, sums)
         for q in range(planes + 1):
-            _run_at(sums, q * pitch, index, cols + 2 * radius, running, q * line)
+            _prefix_sums_at(sums, q * pitch, index, cols + 2 * radius, prefix, q * line)
         o, i = row * out_pitch, guide_rows[row] * guide_pitch + radius
         for x in range(cols):
-            value = (running[planes * line + x + side] - running[planes * line + x]) * share + middle
+            value = (prefix[planes * line + x + side] - prefix[planes * line + x]) * share + middle
             for q in range(planes):
-                slope = (running[q * line + x + side] - running[q * line + x]) * share
+                slope = (prefix[q * line + x + side] - prefix[q * line + x]) * share
                 value += slope * (guide[q * plane + i + x] - guide_middle)
             out[o + x * channels] = value
-        _enter_lines(slopes, slope_plane, shifts, places[row] * pitch, pitch, planes, -1.0, sums)
+        _enter_functions(slopes, slope_plane, shifts, places[row] * pitch, pitch, planes, -1.0, sums)
     return 0
 
 
-def _enter_lines(slopes, slope_plane, shifts, i, pitch, planes, sign, sums):
+def _enter_functions(slopes, slope_plane, shifts, i, pitch, planes, sign, sums):
     lanes = vectors.lanes(sums)
     times = vectors.spread(sums, sign)
     for x in range(0, pitch, lanes):
         for q in range(planes):
-            _gain(sums, q * pitch + x, times, vectors.read(slopes, q * slope_plane + i + x))
-        _gain(sums, planes * pitch + x, times, vectors.read(shifts, i + x))
+            _accumulate(sums, q * pitch + x, times, vectors.read(slopes, q * slope_plane + i + x))
+        _accumulate(sums, planes * pitch + x, times, vectors.read(shifts, i + x))
 
 
-def _run_at(sums, i, index, count, running, o):
+def _prefix_sums_at(sums, i, index, count, prefix, o):
     total = 0.0
-    running[o] = total
+    prefix[o] = total
     for x in range(count):
         total += sums[i + index[x]]
-        running[o + x + 1] = total
+        prefix[o + x + 1] = total

@@ -55,7 +55,7 @@ def load(
 def premultiply(tile, pitch, rows, cols, channels, full):
     """Multiply colours by the alpha in the last channel, and alpha by ``full``, so that all share one scale."""
     for r in range(rows):
-        if channels == 4:  # a constant, so that the compiler takes the pixels apart in vectors
+        if channels == 4:  # a literal, so that the compiler vectorises the loop over pixels
             _premultiply(tile, r * pitch, cols, 4, full)
         elif channels == 2:
             _premultiply(tile, r * pitch, cols, 2, full)
@@ -74,13 +74,13 @@ def _premultiply(tile, start, cols, channels, full):
 
 
 def luminance(tile, pitch, rows, cols, channels, red, green, blue, out, out_pitch):
-    """Combine three colour channels into the luminance; a following alpha is copied times the sum of the weights."""
-    kept = channels - 2
+    """Combine three colour channels into the luminance; a following alpha is multiplied by the sum of the weights."""
+    out_channels = channels - 2
     for r in range(rows):
         for p in range(cols):
             at = r * pitch + p * channels
-            to = r * out_pitch + p * kept
+            to = r * out_pitch + p * out_channels
             out[to] = red * tile[at] + green * tile[at + 1] + blue * tile[at + 2]
-            for c in range(1, kept):
+            for c in range(1, out_channels):
                 out[to + c] = (red + green + blue) * tile[at + 2 + c]
     return 0

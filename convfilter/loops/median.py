@@ -1,12 +1,12 @@
-"""Medians of 3x3 and 5x5 by selection networks whose lines stay in registers, straight from the rows of the source.
+"""Medians of 3x3 and 5x5 windows by selection networks that run in registers, read directly from the source rows.
 
-Rows are read through an index map, whole vectors at a time where columns are consecutive; only beside them, where
-windows reach into the padding, are samples copied first.
+Rows are read through an index map. Where columns are consecutive, whole vectors are read from the source; beside them,
+where windows reach into the padding, samples are first copied to scratch lines.
 
-The median of three sorted columns is that of the largest of their least samples, the median of their middle ones, and
-the least of their largest ones (J. L. Smith, "Implementing median filters in XC4000E FPGAs", Xcell 23, 1996). Two
-windows, one above the other, share two rows, which are compared once. Columns of five are sorted once for all windows
-that contain them, some thousand samples at a time; the network is that of ``loops/select.py``.
+The median of three sorted columns is the median of three samples: the largest of the columns' minima, the median of
+their medians, and the smallest of their maxima (J. L. Smith, "Implementing median filters in XC4000E FPGAs", Xcell 23,
+1996). Two windows, one above the other, share two rows, which are compared once. For 5x5, each column of five is sorted
+once for all windows that contain it, some thousand samples at a time; ``loops/select.py`` explains such networks.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ def median_3(
 ):  # fmt: skip
     """Write the median of each window of 3x3, ``count`` rows of ``length`` samples.
 
-    ``rows`` holds the row of ``source`` of each padded place; windows are ``step`` places apart, and their taps
-    ``apart`` places and ``reach`` samples. ``places`` holds the position in its row of each sample of a padded row;
-    ``run_length`` of them from ``run_start`` on are consecutive. ``lines`` is scratch for four lines of ``width``
-    samples: two vectors and what a window reaches over.
+    ``rows`` holds the row of ``source`` of each padded place. Windows are ``step`` places apart; their taps are
+    ``apart`` places apart down the columns, and ``reach`` samples apart along a row. ``places`` holds, for each sample
+    of a padded row, its index in the source row; ``run_length`` of them from ``run_start`` on are consecutive.
+    ``lines`` is scratch for four lines of ``width`` samples: two vectors and 2 ``reach``.
     """
     lanes = vectors.lanes(source)
     begin = run_start
@@ -74,7 +74,7 @@ def median_3(
 
 
 def _three(rows, first, apart, pitch):
-    """Return where the rows of a window begin."""
+    """Return the indices at which the three rows of a window begin."""
     return rows[first] * pitch, rows[first + apart] * pitch, rows[first + 2 * apart] * pitch
 
 
@@ -111,7 +111,7 @@ def _pair(source, b, c):
 
 
 def _ordered(one, less, more):
-    """Insert samples between ordered ones."""
+    """Sort three vectors, lane by lane, of which ``less`` and ``more`` are sorted."""
     larger = vectors.greater(one, less)
     return vectors.lesser(one, less), vectors.lesser(larger, more), vectors.greater(larger, more)
 
@@ -152,7 +152,7 @@ def median_5(
 ):
     """Write the median of each window of 5x5; ``columns`` is scratch for five lines of ``width`` samples.
 
-    The run is at least as long as a vector; else as ``median_3``.
+    The run is at least as long as a vector; otherwise as ``median_3``.
     """
     lanes = vectors.lanes(source)
     behind = run_start + run_length
@@ -198,7 +198,7 @@ def _statements(pairs: str) -> list[str]:
         ">": "v{1} = vectors.greater(v{0}, v{1})",
     }
     words = [re.split("([:<>])", pair) for pair in pairs.split()]
-    return [forms[kept].format(one, other) for one, kept, other in words]
+    return [forms[sign].format(one, other) for one, sign, other in words]
 
 
 def _median_5() -> str:

@@ -1,8 +1,8 @@
 """Largest or smallest sample under a small footprint, whose rows are nested sets of taps, such as a disk.
 
-Each of the different rows has the taps of a shorter one and some more. For each row of samples the extremes of all are
-computed in one pass, and stored in panels of one vector's width, one panel after the other. So the windows of a panel
-lie close together, and each result is compared in a register and stored once.
+Sorted by length, each different row of the footprint has all taps of the one before it. So one pass over a row of
+samples computes the extremes under all of them. They are stored in panels, each one vector wide and as tall as the
+tile: the extremes under one window lie close together in memory, and a result stays in a register until it is stored.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ def largest_of_nested(
     tile : flat array
         ``tile_rows`` rows, ``pitch`` samples apart, and four vectors of padding.
     taps, ends : arrays
-        Samples of the taps; row ``k`` of the ``count`` different rows has the first ``ends[k]`` of them.
+        Offsets of the taps in samples; row ``k`` of the ``count`` different rows has the first ``ends[k]`` of them.
     places : array
-        Row of the window times ``count``, plus number of its row of taps, for each of ``runs`` rows.
+        For each of ``runs`` rows of the window, its number times ``count``, plus the number of the different row.
     strip : int
-        Vectors of a result row that are computed before the next ones: a multiple of four.
+        Vectors of a result row that are computed together: a multiple of four.
     panels : flat array
         Scratch for ``strip`` panels of ``panel`` samples.
     out : flat array
         ``rows`` rows of ``length`` samples, ``out_pitch`` apart.
     """
     return _of_nested(
-        _greater, tile, pitch, tile_rows, step_rows, rows, taps, ends, count, places, runs, strip, panels, panel,
+        vectors.greater, tile, pitch, tile_rows, step_rows, rows, taps, ends, count, places, runs, strip, panels, panel,
         out, length, out_pitch,
     )  # fmt: skip
 
@@ -43,17 +43,9 @@ def least_of_nested(
 ):  # fmt: skip
     """Write the smallest sample; otherwise as ``largest_of_nested``."""
     return _of_nested(
-        _lesser, tile, pitch, tile_rows, step_rows, rows, taps, ends, count, places, runs, strip, panels, panel,
+        vectors.lesser, tile, pitch, tile_rows, step_rows, rows, taps, ends, count, places, runs, strip, panels, panel,
         out, length, out_pitch,
     )  # fmt: skip
-
-
-def _greater(one, other):
-    return vectors.greater(one, other)
-
-
-def _lesser(one, other):
-    return vectors.lesser(one, other)
 
 
 def _of_nested(
@@ -77,10 +69,10 @@ def _of_nested(
                 )
                 row += 4
             while row < rows:
-                found = vectors.read(panels, at + row * apart + places[0] * lanes)
+                extreme = vectors.read(panels, at + row * apart + places[0] * lanes)
                 for run in range(1, runs):
-                    found = choose(found, vectors.read(panels, at + row * apart + places[run] * lanes))
-                vectors.write_part(out, to + row * out_pitch, found, wide - x)
+                    extreme = choose(extreme, vectors.read(panels, at + row * apart + places[run] * lanes))
+                vectors.write_part(out, to + row * out_pitch, extreme, wide - x)
                 row += 1
     return 0
 

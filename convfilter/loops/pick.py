@@ -1,4 +1,4 @@
-"""Gather pixels of a few rows."""
+"""Gather pixels: selected columns of a few rows."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The row filters of PNG, applied and undone. PNG third edition, section 9; all arithmetic is modulo 256.
 
-In a row of bytes ``a`` is the byte one pixel (``distance`` bytes) to the left, ``b`` the one above, ``c`` the one
-above ``a``. The filters predict 0 (None), a (Sub), b (Up), (a + b) / 2 (Average), or one of a, b, c (Paeth).
+For each byte of a row, ``a`` is the byte one pixel (``distance`` bytes) to the left, ``b`` the byte above, and ``c``
+the byte above ``a``. Filters 0 to 4 predict 0 (None), a (Sub), b (Up), (a + b) / 2 (Average), or one of a, b, c
+(Paeth).
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import numpy as np
 
 
 def apply_filters(image, rows, length, distance, group, most, out):
-    """Filter ``rows`` rows of ``length`` bytes, each behind its filter byte in ``out``.
+    """Filter ``rows`` rows of ``length`` bytes; in ``out``, each follows its filter byte.
 
-    ``image`` begins with the row above the first. All rows of a group get the filter, of those up to ``most``, that
-    leaves the least sum of absolute differences in the row in the middle of the group; ``group`` 0: all get ``most``.
+    ``image`` begins with the row above the first filtered row. All rows of a group get the same filter: of filters 0 to
+    ``most``, the one with the least sum of absolute differences in the middle row of the group. With ``group`` 0, all
+    rows get filter ``most``.
     """
     kind = most
     for y in range(rows):
@@ -30,7 +32,7 @@ def apply_filters(image, rows, length, distance, group, most, out):
                 here = np.int32(image[p + x])
                 a = np.int32(image[p + x - distance])
                 b = np.int32(image[q + x])
-                # A difference is as far from 0 as its distance to the next multiple of 256.
+                # Modulo 256, the magnitude of a difference is its distance to the nearest multiple of 256.
                 none += min(here, 256 - here)
                 d = (here - a) & 255
                 sub += min(d, 256 - d)
@@ -100,10 +102,10 @@ def apply_filters(image, rows, length, distance, group, most, out):
 
 
 def undo_filters(data, rows, length, distance, out):
-    """Undo the filters of ``rows`` rows, each behind its filter byte in ``data``.
+    """Undo the filters of ``rows`` rows; in ``data``, each follows its filter byte.
 
-    ``out`` begins with the row above the first. Returns the number of rows done: less than ``rows`` where a filter
-    byte makes no sense.
+    ``out`` begins with the row above the first. Returns the number of rows done: fewer than ``rows`` if the next filter
+    byte is above 4.
     """
     for y in range(rows):
         d = y * (length + 1) + 1

@@ -10,7 +10,7 @@ def apply_function(tile, pitch, rows, cols, channels, colours, function, low, hi
 
     ``function`` is a number: 0 the larger of x and 0, 1 the magnitude, 2 ``x + low``, 3 ``x * low``, 4 x between
     ``low`` and ``high``, 5 ``(x - low) * high``, 6 ``high`` from ``low`` on and 0 below, 7 ``high - x``. A further
-    channel is alpha: it goes to ``alpha`` (rows x cols), and the tile gets ``neutral``.
+    channel is alpha: it goes to ``alpha`` (rows x cols), and the tile's alpha becomes ``neutral``.
     """
     for y in range(rows):
         at = y * pitch
@@ -25,11 +25,11 @@ def apply_function(tile, pitch, rows, cols, channels, colours, function, low, hi
     return 0
 
 
-def apply_premultiplied(tile, pitch, rows, cols, channels, function, low, high, divisor, full, keep, shift, alpha):
-    """Apply a function of straight colours, as ``apply_function`` numbers them, to premultiplied ones.
+def apply_premultiplied(tile, pitch, rows, cols, channels, function, low, high, divisor, full, gain, shift, alpha):
+    """Apply a function of straight colours, numbered as in ``apply_function``, to premultiplied colours.
 
-    Its constants are weighted with alpha. Colours become ``keep`` times the result plus ``shift`` times alpha. The last
-    channel is alpha: it goes to ``alpha`` (rows x cols), and the tile gets 0.
+    The function's constants are multiplied by alpha. Colours become ``gain`` times the result plus ``shift`` times
+    alpha. The last channel is alpha: it goes to ``alpha`` (rows x cols), and the tile's alpha becomes 0.
     """
     zero = full - full
     for y in range(rows):
@@ -39,14 +39,14 @@ def apply_premultiplied(tile, pitch, rows, cols, channels, function, low, high, 
             share = opacity / full
             for c in range(channels - 1):
                 value = _weighted(tile[at + c] / divisor, function, low, high, share)
-                tile[at + c] = keep * value + shift * opacity
+                tile[at + c] = gain * value + shift * opacity
             tile[at + channels - 1] = zero
             alpha[y * cols + p] = opacity
     return 0
 
 
 def _weighted(x, function, low, high, share):
-    """Return a function of a premultiplied sample, whose alpha is ``share`` of full opacity."""
+    """Return the function of a premultiplied sample, whose alpha is ``share`` (0 to 1) of full opacity."""
     zero = share - share
     if function == 0:
         return zero if x <= zero else x

@@ -23,11 +23,11 @@ def _invoke(_context: Any, entry: Any, arguments: Any) -> Any:
 def run_program(program, calls, width, first, steps, lead, arguments):
     """Run ``calls`` calls in each of ``steps`` steps, numbered from ``first``, and add up their return values.
 
-    In ``lead`` steps before the first one, only the calls that run that far ahead run.
+    Some calls run ahead of the others: ``lead`` steps before the first one run only the calls that are so far ahead.
 
-    A call is a line of ``width`` triples: (entry, number of arguments, sum of
-    results), (0, 0, steps that it runs ahead), then for each argument its value in
-    step 0, its increment for each step, and its period in steps (0: none).
+    A call is a line of ``width`` triples: (address of the loop's packed entry, number of arguments, sum of results),
+    (0, 0, steps that the call runs ahead), then for each argument (value in step 0, increment for each step, period in
+    steps, or 0 for none).
     """
     for step in range(first - lead, first + steps):
         for call in range(calls):
@@ -36,9 +36,9 @@ def run_program(program, calls, width, first, steps, lead, arguments):
                 continue
             for k in range(program[line + 1]):
                 word = line + 6 + 3 * k
-                moves = step
+                increments = step
                 if program[word + 2] > 0:
-                    moves = step % program[word + 2]
-                arguments[k] = program[word] + program[word + 1] * moves
+                    increments = step % program[word + 2]
+                arguments[k] = program[word] + program[word + 1] * increments
             program[line + 2] += _invoke(program[line], arguments)  # type: ignore[call-arg]
     return 0

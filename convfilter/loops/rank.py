@@ -1,16 +1,17 @@
 """Rank filter of bytes in rectangular windows at a constant cost: column histograms.
 
 Each column of a window has a histogram; one row further down, one sample leaves it and one enters. One column further
-along, the window's histogram loses one column's and gains another's: the sixteen coarse bins of sixteen levels always,
-the fine levels only around the rank (S. Perreault, P. Hebert, "Median filtering in constant time", IEEE Trans. Image
-Processing 16, 2007).
+along, one column's histogram is subtracted from the window's and another's is added: always for the sixteen coarse bins
+of sixteen levels, but only near the rank for single levels (S. Perreault, P. Hebert, "Median filtering in constant
+time", IEEE Trans. Image Processing 16, 2007).
 """
 
 from __future__ import annotations
 
 from convfilter.loops import vectors
 
-#: Layout of a histogram: sixteen coarse bins, sixteen unused places, then 256 levels in stretches of two bins.
+#: Layout of a histogram: sixteen coarse bins, sixteen unused places, then 256 levels. A stretch is the levels of two
+#: coarse bins, which are brought up to date together.
 _LEVELS = 32
 _HISTOGRAM = 32 + 256
 _STRETCH = 32
@@ -20,11 +21,12 @@ def by_columns(
     tile, pitch, rows, window_rows, cols, window_cols, channels, rank, both, out, next_out, out_pitch,
     columns, window, current,
 ):  # fmt: skip
-    """Write the sample of rank ``rank`` (from 0) of each window and, with ``both``, that of the next rank.
+    """Write the sample of ``rank`` (from 0) of each window and, with ``both``, the next sample to ``next_out``.
 
     Windows begin at each row and column of ``tile``, whose rows are ``pitch`` samples apart.
 
-    Scratch: ``columns`` of 288 counts for each column of the tile, ``window`` of 288, ``current`` of eight numbers.
+    Scratch: ``columns`` of 288 counts for each column of the tile, ``window`` of 288 counts, ``current`` of eight
+    columns.
     """
     width = cols + window_cols - 1
     for channel in range(channels):
@@ -33,7 +35,7 @@ def by_columns(
             _enter_row(columns, tile, row * pitch + channel, channels, width)
         for row in range(rows):
             _enter_row(columns, tile, (row + window_rows - 1) * pitch + channel, channels, width)
-            _along(
+            _write_row(
                 columns, window, current, cols, window_cols, channels, rank, both,
                 out, next_out, row * out_pitch + channel,
             )  # fmt: skip
@@ -55,8 +57,8 @@ def _leave_row(columns, tile, start, channels, width):
         columns[col * _HISTOGRAM + _LEVELS + value] -= 1
 
 
-def _along(columns, window, current, cols, window_cols, channels, rank, both, out, next_out, o):
-    """Write a row of results; ``current`` is the column for which the levels of each stretch are valid."""
+def _write_row(columns, window, current, cols, window_cols, channels, rank, both, out, next_out, o):
+    """Write a row of results; ``current[stretch]`` is the column for which the levels of a stretch are valid."""
     _clear(window, 0, _LEVELS)
     for stretch in range(8):
         current[stretch] = -2 * window_cols
@@ -66,13 +68,13 @@ def _along(columns, window, current, cols, window_cols, channels, rank, both, ou
     for col in range(cols):
         coarse = vectors.add(coarse, vectors.read(columns, (col + window_cols - 1) * _HISTOGRAM))
         vectors.write(window, 0, coarse)
-        found = vectors.find_rank(window, 0, rank)
-        bin_ = found & 15
-        left = rank - (found >> 4)
-        _bring(columns, window, current, bin_ >> 1, col, window_cols)
-        found = vectors.find_rank(window, _LEVELS + 16 * bin_, left)
-        left -= found >> 4
-        place = _LEVELS + 16 * bin_ + (found & 15)
+        answer = vectors.find_rank(window, 0, rank)
+        bin_ = answer & 15
+        left = rank - (answer >> 4)
+        _update_stretch(columns, window, current, bin_ >> 1, col, window_cols)
+        answer = vectors.find_rank(window, _LEVELS + 16 * bin_, left)
+        left -= answer >> 4
+        place = _LEVELS + 16 * bin_ + (answer & 15)
         out[o] = place - _LEVELS
         if both:
             if left + 1 < window[place]:
@@ -84,7 +86,7 @@ def _along(columns, window, current, cols, window_cols, channels, rank, both, ou
 
 
 def _after(columns, window, current, bin_, place, col, window_cols):
-    """Return the smallest level in the window from ``place`` on."""
+    """Return the smallest level that occurs in the window, from the level at ``place`` on."""
     while place < _LEVELS + 16 * (bin_ + 1):
         if window[place] > 0:
             return place - _LEVELS
@@ -92,15 +94,15 @@ def _after(columns, window, current, bin_, place, col, window_cols):
     bin_ += 1
     while window[bin_] == 0:
         bin_ += 1
-    _bring(columns, window, current, bin_ >> 1, col, window_cols)
+    _update_stretch(columns, window, current, bin_ >> 1, col, window_cols)
     place = _LEVELS + 16 * bin_
     while window[place] == 0:
         place += 1
     return place - _LEVELS
 
 
-def _bring(columns, window, current, stretch, col, window_cols):
-    """Update the levels of a stretch from those of a nearby window, or from scratch."""
+def _update_stretch(columns, window, current, stretch, col, window_cols):
+    """Bring the levels of a stretch up to date: from a nearby window of the row, or by adding up all columns."""
     place = _LEVELS + stretch * _STRETCH
     before = current[stretch]
     if 2 * (col - before) > window_cols:

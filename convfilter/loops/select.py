@@ -1,7 +1,7 @@
 """Rank filter by a selection network: a sorting network without the comparisons that do not affect the rank.
 
-The network is a list of pairs of lines. A line holds the samples under one tap for a few vectors of outputs; a
-comparison puts the smaller samples into the first line and the larger ones into the second, whole vectors at a time
+The network is a list of pairs of lines. A line holds the samples under one tap for a few vectors of outputs. For each
+pair, the smaller samples go to the first line and the larger ones to the second, whole vectors at a time
 (K. E. Batcher, "Sorting networks and their applications", AFIPS 1968). The columns of a rectangle are sorted once for
 all windows that contain them (A. Adams, "Fast median filters using separable sorting networks", ACM Trans. Graphics
 40, 2021). ``loops/median.py`` has the medians of 3x3 and 5x5.
@@ -19,12 +19,12 @@ def select(
     tile, pitch, step, rows, length, window_rows, apart, column_pairs, column_pair_count, columns, width,
     taps, count, pairs, pair_count, first, second, lines, out, next_out, out_pitch,
 ):  # fmt: skip
-    """Write the samples of two lines at the end of the network, for each output.
+    """Run the network for each output; write its lines ``first`` to ``out``, and ``second`` to ``next_out``.
 
     ``tile`` has rows ``pitch`` samples apart; neighbouring outputs are ``step`` rows apart. Tap ``tap`` of output x is
     sample ``taps[tap] + x`` of the row or, with ``column_pair_count``, of ``columns``: ``window_rows`` lines of
-    ``width`` samples that hold sorted columns of rows ``apart`` samples apart. A pair is two lines and the results that
-    stay: 0 both, 1 the smaller, 2 the larger. ``lines`` has room for ``count`` lines of four vectors; ``tile`` and
+    ``width`` samples that hold sorted columns of rows ``apart`` samples apart. A pair is two lines and the results to
+    store: 0 both, 1 the smaller, 2 the larger. ``lines`` has room for ``count`` lines of four vectors; ``tile`` and
     ``columns`` have four vectors of padding behind them.
     """
     size = _VECTORS * vectors.lanes(lines)
@@ -71,10 +71,10 @@ def _compare(lines, pairs, count):
     size = _VECTORS * vectors.lanes(lines)
     for pair in range(count):
         one, other = pairs[3 * pair] * size, pairs[3 * pair + 1] * size
-        kept = pairs[3 * pair + 2]
+        stored = pairs[3 * pair + 2]
         for v in range(0, size, vectors.lanes(lines)):
             a, b = vectors.read(lines, one + v), vectors.read(lines, other + v)
-            if kept != 2:
+            if stored != 2:
                 vectors.write(lines, one + v, vectors.lesser(a, b))
-            if kept != 1:
+            if stored != 1:
                 vectors.write(lines, other + v, vectors.greater(a, b))

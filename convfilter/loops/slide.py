@@ -2,8 +2,8 @@
 
 From one window to the next, few samples leave and enter (T. S. Huang, G. J. Yang, G. Y. Tang, "A fast two-dimensional
 median filtering algorithm", IEEE Trans. Acoustics, Speech and Signal Processing 27, 1979). The histogram has counts for
-single keys, for sixteen keys, and for 256; a search starts at the last bin of 256 found. Each sample counts with its
-weight, so transparent and ignored samples do not count.
+single keys, for sixteen keys, and for 256; a search starts at the bin of 256 that the last search ended in. Each sample
+counts with its weight, so transparent and ignored samples do not count.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ def slide(
     """Write the two keys that the rank lies between, and the kind of rank, for each window of one channel.
 
     ``keys`` has rows ``pitch`` samples apart; windows are ``step`` rows and ``col_step`` samples apart. ``taps`` and
-    ``entering`` are relative to a window's first sample, ``leaving`` to that of the window ``chains`` outputs before.
-    With ``weighed``, ``weights`` holds the weight of each sample.
+    ``entering`` are offsets from a window's first sample, ``leaving`` from that of the window ``chains`` outputs
+    before. With ``weighed``, ``weights`` holds the weight of each sample.
 
-    If all n samples with a vote have the same weight, ``places[n]`` is the rank of the first key, and ``kinds`` becomes
-    n. If weights differ, the rank is at ``fraction`` of their sum and ``kinds`` becomes -1: both keys are equal unless
-    the fraction falls between two samples.
+    If all n samples of weights above 0 have the same weight, ``places[n]`` is the rank of the first key, and ``kinds``
+    becomes n. If weights differ, the rank is at ``fraction`` of their sum, and ``kinds`` becomes -1: both keys are
+    equal unless the fraction falls between two samples.
 
     ``totals`` is scratch for four numbers; ``fine``, ``middle`` and ``coarse`` hold zeros before and after.
     """
@@ -50,8 +50,9 @@ def slide(
     return 0
 
 
-#: Indices into ``totals``: number of votes, sum of weights, sum of their squares, and the last bin of 256 found.
-_VOTES, _SUM, _SQUARES, _BIN = 0, 1, 2, 3
+#: Indices into ``totals``: number of samples with a weight, sum of weights, sum of their squares, and the bin of 256
+#: that the last search ended in.
+_SAMPLES, _SUM, _SQUARES, _BIN = 0, 1, 2, 3
 
 
 def _count(keys, place, weights, weighed, sign, totals, fine, middle, coarse):
@@ -65,21 +66,21 @@ def _count(keys, place, weights, weighed, sign, totals, fine, middle, coarse):
     fine[key] += weight
     middle[key >> 4] += weight
     coarse[key >> 8] += weight
-    totals[_VOTES] += sign
+    totals[_SAMPLES] += sign
     totals[_SUM] += weight
 
 
 def _find(places, fraction, weighed, totals, fine, middle, coarse, out, next_out, kinds, o):
-    votes, total = totals[_VOTES], totals[_SUM]
-    if votes == 0:
+    samples, total = totals[_SAMPLES], totals[_SUM]
+    if samples == 0:
         out[o] = 0
         next_out[o] = 0
         kinds[o] = 0
         return
-    one = total // votes
-    if not weighed or votes * totals[_SQUARES] == total * total:
-        kinds[o] = votes
-        first = places[votes] * one
+    one = total // samples
+    if not weighed or samples * totals[_SQUARES] == total * total:
+        kinds[o] = samples
+        first = places[samples] * one
         second = min(first + one, total - 1)
     else:
         kinds[o] = -1
@@ -88,7 +89,7 @@ def _find(places, fraction, weighed, totals, fine, middle, coarse, out, next_out
         second = first
         if first == cut and first > 0:
             first -= 1
-    # The bins before ``bin_`` hold ``below`` votes.
+    # The bins before ``bin_`` hold a weight of ``below``.
     bin_ = totals[_BIN]
     below = 0
     for other in range(bin_):

@@ -8,7 +8,7 @@ from convfilter.loops import vectors
 
 
 def store_whole(tile, pitch, rows, length, scale, divisor, offset, absolute, full, out, start, out_pitch):
-    """Store ``scale * (sum / divisor) + offset`` as integers in 0..``full``; returns how many samples were clipped.
+    """Store ``scale * (sum / divisor) + offset`` as integers in 0..``full``; return the number clipped.
 
     A NaN is stored as 0 and counts as clipped.
     """
@@ -39,15 +39,15 @@ def store_whole(tile, pitch, rows, length, scale, divisor, offset, absolute, ful
         for x in range(whole, length):
             value = np.rint(scale * (tile[i + x] / divisor) + offset)
             value = abs(value) if absolute != 0 else value
-            kept = value if value > zero else zero
-            kept = kept if kept < full else full
-            clipped += int(kept != value)
-            out[o + x] = np.int32(kept)
+            clamped = value if value > zero else zero
+            clamped = clamped if clamped < full else full
+            clipped += int(clamped != value)
+            out[o + x] = np.int32(clamped)
     return clipped
 
 
 def store_integers(tile, pitch, rows, length, scale, divisor, offset, absolute, low, full, out, start, out_pitch):
-    """Store ``scale * (sum / divisor) + offset`` as integers in ``low``..``full``; returns how many were clipped.
+    """Store ``scale * (sum / divisor) + offset`` as integers in ``low``..``full``; return the number clipped.
 
     A NaN is stored as 0 and counts as clipped.
     """
@@ -59,11 +59,11 @@ def store_integers(tile, pitch, rows, length, scale, divisor, offset, absolute, 
         for x in range(length):
             value = np.rint(scale * (tile[i + x] / divisor) + offset)
             value = abs(value) if absolute != 0 else value
-            kept = value if value > low else low
-            kept = kept if kept < full else full
-            kept = zero if value != value else kept  # noqa: PLR0124 - a NaN
-            clipped += int(kept != value)
-            out[o + x] = np.int64(kept)
+            clamped = value if value > low else low
+            clamped = clamped if clamped < full else full
+            clamped = zero if value != value else clamped  # noqa: PLR0124 - a NaN
+            clipped += int(clamped != value)
+            out[o + x] = np.int64(clamped)
     return clipped
 
 
@@ -103,7 +103,7 @@ def divide_by_counts(tile, pitch, rows, length, down, along):
 
 
 def sharpen(tile, pitch, centre, centre_pitch, rows, length, factor, amount, threshold):
-    """Turn blurred sums (times ``factor``) into ``centre + amount * (centre - blurred)``.
+    """Replace each sum by ``centre + amount * (centre - blurred)``, where ``blurred`` is the sum times ``factor``.
 
     Differences whose magnitude is below ``threshold`` count as 0. Each product is stored before the
     next sum, so that the compiler cannot fuse the two.
@@ -154,13 +154,12 @@ def divide_by_alpha(
     alpha,
     means,
 ):
-    """Unpremultiply sums: divide colours by the mean alpha, and move that to ``alpha`` (rows x cols).
+    """Unpremultiply sums: divide colours by the mean alpha, and write ``mean / whole`` to ``alpha`` (rows x cols).
 
-    ``mean`` holds the sums of alpha in its last channel; full opacity is ``whole``.
-    Colours become ``sum * full / (mean / mean_divisor * divisor)``. Where the
-    mean is not above 0 they are 0. The tile's own alpha becomes ``neutral``, a
-    value that the store step will not count as clipped, or with a ``scale`` above 0 that times ``alpha``, clipped to
-    0..``neutral``. ``means`` is scratch for a row.
+    ``mean`` holds the sums of alpha in its last channel; ``whole`` is that of full opacity. Colours become
+    ``sum * full / (mean / mean_divisor * divisor)``, or 0 where the mean is not above 0. With a ``scale`` above 0, the
+    tile's own alpha becomes ``scale * alpha``, clipped to 0..``neutral``; with 0 it becomes ``neutral``, a value that
+    the store step does not count as clipped. ``means`` is scratch for a row.
     """
     for y in range(rows):
         start, first = y * pitch, y * cols
@@ -209,10 +208,10 @@ def _put_alpha(tile, i, alpha, first, cols, channels, neutral, scale):
             tile[i + p * channels] = neutral
 
 
-def alpha_apart(tile, pitch, mean, mean_pitch, mean_divisor, keep, shift, rows, cols, channels, alpha):
-    """Move the mean alpha of premultiplied sums to ``alpha`` (rows x cols); colours are ``keep * sum + shift * mean``.
+def alpha_apart(tile, pitch, mean, mean_pitch, mean_divisor, gain, shift, rows, cols, channels, alpha):
+    """Write the mean alpha to ``alpha`` (rows x cols); premultiplied colours become ``gain * sum + shift * alpha``.
 
-    ``mean`` holds the sums of alpha in its last channel. The tile's own alpha becomes 0, which the store step will not
+    ``mean`` holds the sums of alpha in its last channel. The tile's own alpha becomes 0, which the store step does not
     count as clipped.
     """
     zero = shift - shift
@@ -221,7 +220,7 @@ def alpha_apart(tile, pitch, mean, mean_pitch, mean_divisor, keep, shift, rows, 
             at = y * pitch + p * channels
             value = mean[y * mean_pitch + p * channels + channels - 1] / mean_divisor
             for c in range(channels - 1):
-                tile[at + c] = keep * tile[at + c] + shift * value
+                tile[at + c] = gain * tile[at + c] + shift * value
             tile[at + channels - 1] = zero
             alpha[y * cols + p] = value
     return 0

@@ -55,19 +55,22 @@ def write(array, index, vector):
 
 def write_part(array, index, vector, count):
     """Store the first ``count`` samples of ``vector``, and touch no others."""
-    kept = min(max(count, 0), lanes(array))
-    array[index : index + kept] = vector[:kept]
+    written = min(max(count, 0), lanes(array))
+    array[index : index + written] = vector[:written]
 
 
 def transpose(source, index, pitch, target, to, target_pitch):
-    """Copy and transpose a square of samples, with as many vectors as a vector has lanes."""
+    """Copy and transpose a square of samples, with as many rows as a vector of their type has lanes."""
     places = np.arange(lanes(source))
     square = source[index + pitch * places[:, np.newaxis] + places]
     target[to + target_pitch * places[:, np.newaxis] + places] = square.T
 
 
-def turn(source, index, pitch, target, to, target_pitch):
-    """Copy and transpose a square of samples of any type, with as many rows as a vector of float32 has lanes."""
+def transpose_by_float_lanes(source, index, pitch, target, to, target_pitch):
+    """Copy and transpose a square of samples of any type, with as many rows as a vector of float32 has lanes.
+
+    Lane-interleaved rows have that many stretches, whatever the type of their samples; see ``interleave.py``.
+    """
     places = np.arange(vector_bytes() // 4)
     square = source[index + pitch * places[:, np.newaxis] + places]
     target[to + target_pitch * places[:, np.newaxis] + places] = square.T
@@ -119,7 +122,7 @@ def divide(one, other):
 
 
 def exp2(vector):
-    """Return 2 to the power of numbers of at most 0, to the last bits; 0 where that is no normal number."""
+    """Return 2 to the power of numbers of at most 0, but for the last bits; 0 instead of subnormal results."""
     power = np.exp2(vector)
     return np.where(vector < np.finfo(vector.dtype).minexp, np.zeros_like(power), power)
 
@@ -141,7 +144,10 @@ def between(vector, low, high):
 
 
 def find_rank(counts, index, rank):
-    """Return which of sixteen counts holds the sample of a rank, from 0, plus 16 times the sum of those before it."""
+    """Find the bin that holds the sample of a rank (from 0) among sixteen counts.
+
+    Returns the number of the bin, plus 16 times the sum of the bins before it.
+    """
     sums = np.cumsum(counts[index : index + 16], dtype=np.int64)
     place = int(np.sum(sums <= rank))
     return 16 * (int(sums[place - 1]) if place else 0) + place

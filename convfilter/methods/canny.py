@@ -22,7 +22,7 @@ from convfilter.planning.task import CANNY_SIGMAS
 SMOOTH = Loop("canny", "smooth", "D* i8 i8 i8 D* i8 i8 D* i8")
 SLOPES = Loop("canny", "slopes", "D* i8 i8 i8 i8 D*")
 RIDGES = Loop("canny", "ridges", "D* i8 i8 i8 i8 D* D D i8 i8 u1* i8")
-FOLLOW = Loop("canny", "follow", "u1* i8 i8 i8 i8 i8*")
+HYSTERESIS = Loop("canny", "hysteresis", "u1* i8 i8 i8 i8 i8*")
 
 #: Rows and pixels beside a ridge that it depends on: a neighbour, and one more for the neighbour's gradient.
 _BESIDE = 2
@@ -196,7 +196,7 @@ class _Edges(StageNode):
             height, cols, channels = marks.shape
             stack = np.empty(height * cols, np.int64)
             for channel in range(channels):
-                FOLLOW.variant()(marks.reshape(-1), height, cols, channels, channel, stack)
+                HYSTERESIS.variant()(marks.reshape(-1), height, cols, channels, channel, stack)
             out = target.rows(*rows)
             out[..., :channels] = (marks == _EDGE) * out.dtype.type(self.stage.full_out)
             if self.stage.source.alpha:

@@ -34,8 +34,8 @@ from convfilter.planning.arithmetic import AxisPlan
 
 FIT = Loop("guided", "fit", "D* D* i8 i8 i8 i8 i8 D D D D* D* D* D* i8")
 FIT_COLOURS = Loop("guided", "fit_colours", "D* i8 D* i8 i8 i8 i8 D D D D* D* D* i8 D* i8")
-FOLLOW_LINES = Loop(
-    "guided", "follow_lines", "D* i8 D* i8 i8* i8 i8 i8 i8* D* i8 i8 i8* i8 D D D* D* i8 D* i8 i8"
+EVALUATE = Loop(
+    "guided", "evaluate", "D* i8 D* i8 i8* i8 i8 i8 i8* D* i8 i8 i8* i8 D D D* D* i8 D* i8 i8"
 )  # fmt: skip
 
 #: Sums of a window whose guide has three planes; a guide of one has four.
@@ -197,7 +197,7 @@ class _Worker:
                     shifts[to:],
                     line,
                 )
-        FOLLOW_LINES.variant(D=np.float64)(
+        EVALUATE.variant(D=np.float64)(
             slopes, count * line, shifts, line, places, rows.size, self._width, radius, self._windows, flat,
             guide[0].size, pitch, rows, planes, *middles, sums, running, pitch + self._behind,
             out, self._width * self._mapped.source.channels, self._mapped.source.channels,

@@ -18,7 +18,9 @@ from convfilter.methods.coarse import Coarse
 from convfilter.native.loop import Loop
 
 PICK = Loop("pick", "pick", "A* i8 i8 i8* i8 i8 A* i8")
-RATES_ALONG = Loop("rates", "rates_along", "A* i8 i8 i8 i8 i8* i8 i8* i8 A* i8 i8 A* i8 i8* i8* A* i8 A* A* i8 i8")
+MULTIRATE_ALONG = Loop(
+    "multirate", "multirate_along", "A* i8 i8 i8 i8 i8* i8 i8* i8 A* i8 i8 A* i8 i8* i8* A* i8 A* A* i8 i8"
+)
 
 #: Samples of a row that are transposed at a time: those of sixteen rows fit the cache. At least this many times the
 #: samples that a piece of a row shares with the next.
@@ -113,7 +115,7 @@ class _Part:
             self._up_at, self._up_line, up, rates.up.shape[1],
             turned, memory._replace(start=memory.start + self._start), out.pitch, self._length,
         )  # fmt: skip
-        return Call(RATES_ALONG.variant(A=dtype), arguments)
+        return Call(MULTIRATE_ALONG.variant(A=dtype), arguments)
 
 
 def _samples(places: Indices, channels: int) -> Indices:

@@ -2,7 +2,7 @@
 
 Along a row, a neighbouring pixel is a few samples away, and a vector that starts there straddles two cache lines, which
 halves the rate of loads. So rows are interleaved: cut into one stretch for each lane of a vector (see
-``loops/folded.py``). Neighbours are then whole vectors apart, and the horizontal pass uses the same loop as the
+``loops/interleave.py``). Neighbours are then whole vectors apart, and the horizontal pass uses the same loop as the
 vertical one. Samples are interleaved before they become real numbers, and de-interleaved after they have been rounded:
 bytes are transposed four times as fast.
 """
@@ -23,12 +23,12 @@ from convfilter.loops.vectors import vector_bytes
 from convfilter.native.loop import Loop
 from convfilter.planning.strips import INTERLEAVED_ROWS, Interleaving
 
-CORRELATE_EIGHT = Loop("eight", "correlate_eight", "S* i8* i8 A* i8 A* i8 i8")
-CORRELATE_EIGHT_STORED = Loop("eight", "correlate_eight_stored", "A* i8* i8 A* i8 T* i8 i8 i8 A A A")
+CORRELATE_EIGHT = Loop("correlate_eight", "correlate_eight", "S* i8* i8 A* i8 A* i8 i8")
+CORRELATE_EIGHT_STORED = Loop("correlate_eight", "correlate_eight_stored", "A* i8* i8 A* i8 T* i8 i8 i8 A A A")
 COPY = Loop("load", "load", "S* i8 i8* i8 i8* i8 i8 i8 i8 S S* i8")
-INTERLEAVE = Loop("folded", "fold", "S* i8 i8 i8 S*")
-CARRY = Loop("folded", "carry", "A* i8 i8 i8 i8")
-DEINTERLEAVE = Loop("folded", "unfold", "T* i8 i8 i8 T* T* i8 i8 i8")
+INTERLEAVE = Loop("interleave", "interleave", "S* i8 i8 i8 S*")
+APPEND_HALO = Loop("interleave", "append_halo", "A* i8 i8 i8 i8")
+DEINTERLEAVE = Loop("interleave", "deinterleave", "T* i8 i8 i8 T* T* i8 i8 i8")
 
 
 def strips(mapped: MappedStage, epilogue: Store, target: LineBuffer, threads: int) -> Strips | None:
@@ -83,7 +83,9 @@ class _Interleaved:
         between[:] = 0  # places that no output needs are summed too
         sums = [*self._incoming(columns, depth), self._down(between, pitch, depth)]
         halo = (taps - 1) * channels
-        sums.append(Call(CARRY.variant(A=between.dtype), (between, pitch * self._lanes, INTERLEAVED_ROWS, depth, halo)))
+        sums.append(
+            Call(APPEND_HALO.variant(A=between.dtype), (between, pitch * self._lanes, INTERLEAVED_ROWS, depth, halo))
+        )
 
         def program(rows: int) -> Program:
             along, samples = self._along(between, pitch, pixels, rows)

@@ -13,7 +13,7 @@ from typing import Any
 SUFFIX = ".convfilter-object"
 _MAGIC = b"convfilter object 1\n"
 _DIGEST_BYTES = 32
-#: Seconds to wait for another process; compiling takes a few seconds, so a longer wait means that it was stopped.
+#: Seconds to wait for another process: compiling takes a few seconds, so a process that needs longer is suspended.
 PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -87,7 +87,7 @@ def store(folder: str, name: str, content: bytes) -> str | None:
 
 
 def mark(folder: str, name: str) -> bool:
-    """Leave an empty file in ``folder``; False if it is there already. :func:`clear` removes it."""
+    """Create an empty file in ``folder``; return False if it exists. :func:`clear` removes it."""
     try:
         place = _open_folder(folder)
         try:
@@ -102,14 +102,14 @@ def mark(folder: str, name: str) -> bool:
 
 
 def refusal(folder: str) -> str | None:
-    """Return the reason why ``folder`` cannot be a cache, None if it can; makes the folder if it is missing."""
-    trial = f".{SUFFIX}.{os.getpid()}.{os.urandom(4).hex()}"
+    """Return why ``folder`` cannot be a cache, or None if it can; create the folder if it is missing."""
+    probe = f".{SUFFIX}.{os.getpid()}.{os.urandom(4).hex()}"
     try:
         _make(folder)
         place = _open_folder(folder)
         try:
-            os.close(os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=place))
-            os.unlink(trial, dir_fd=place)
+            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=place))
+            os.unlink(probe, dir_fd=place)
         finally:
             os.close(place)
     except OSError as error:
@@ -119,7 +119,7 @@ def refusal(folder: str) -> str | None:
 
 @contextmanager
 def lock(folder: str, name: str) -> Iterator[None]:
-    """Lock ``name`` so that one process compiles it; without a folder, no lock."""
+    """Lock ``name``, so that only one process compiles it; if the folder cannot be written, lock nothing."""
     file = _lock_file(folder, f".{name}.lock")
     try:
         yield
@@ -177,7 +177,7 @@ def clear(folder: str) -> int:
 
 def _make(folder: str) -> None:
     """Make a folder for its owner alone, and the missing ones above it."""
-    from pathlib import Path  # takes 3 ms to import, and runs that find all code do without
+    from pathlib import Path  # takes 3 ms to import, and runs that find all code in the cache do not need it
 
     Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
 

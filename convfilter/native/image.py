@@ -1,12 +1,11 @@
 """Link object code of a loop once, when it is compiled, so that later runs load it without LLVM.
 
-Importing llvmlite takes as long as filtering a small picture, and all that a
-run needs of it is to place the sections of an object file in memory and to
-resolve addresses. ``link`` does that as far as it can be done ahead: it lays
-the sections out in one image and applies every relocation between them, which
-on x86-64 are relative, so the image may lie anywhere. What remains for ``load``
-is to add the image's address to some pointers, and to look up functions of the
-C library.
+Importing llvmlite takes as long as filtering a small picture, and a run needs
+little of it: place the sections of an object file in memory, and resolve
+addresses. ``link`` does most of that when the loop is compiled: it lays the
+sections out in one image and applies the relocations between them, which on
+x86-64 are relative, so that the image may lie anywhere. ``load`` adds the
+image's address to some pointers, and looks up functions of the C library.
 
 Formats: Tool Interface Standard, Executable and Linking Format 1.2; H. J. Lu et
 al., System V Application Binary Interface, AMD64, section 4.4.
@@ -42,11 +41,11 @@ class Image(NamedTuple):
     content : bytes
         All sections, and the table of pointers that the code reads (the global offset table).
     entries : tuple of int
-        Offsets of the functions asked for.
+        Offsets of the functions that callers call.
     pointers : tuple of int
-        Offsets of 64-bit pointers to places in the image, which hold these places' offsets.
+        Offsets of 64-bit pointers into the image; each holds the offset of its target until ``load`` adds the address.
     imports : tuple of (int, str)
-        Offsets of 64-bit pointers to functions and variables of the process, and the names of these.
+        Offsets of 64-bit pointers to functions and variables of the process, with the names of their targets.
     """
 
     content: bytes
@@ -56,11 +55,11 @@ class Image(NamedTuple):
 
 
 class _CannotLinkError(Exception):
-    """The object file is of another format, or uses what this linker does not know."""
+    """The object file is of another format, or uses a feature that this linker does not know."""
 
 
 def link(code: bytes, entries: Sequence[str]) -> Image | None:
-    """Link an object file; None if it takes more than this linker knows.
+    """Link an object file; return None if it uses a feature that this linker does not know.
 
     Parameters
     ----------
@@ -85,7 +84,7 @@ class _Linker:
         self._code = code
         self._sections = [_SECTION.unpack_from(code, table + number * entry) for number in range(count)]
         self._content = bytearray()
-        self._places: dict[int, int] = {}  # number of a section -> its offset
+        self._places: dict[int, int] = {}  # number of a section -> its offset in the image
         for number, (_, kind, flags, _, offset, size, _, _, alignment, _) in enumerate(self._sections):
             if flags & _ALLOC and kind in (_PROGBITS, _NOBITS):
                 self._places[number] = self._room(size, alignment)
@@ -93,7 +92,7 @@ class _Linker:
                     place = self._places[number]
                     self._content[place : place + size] = code[offset : offset + size]
         self._symbols = self._read_symbols()
-        self._slots: dict[tuple[str, int], int] = {}  # name and offset of a symbol -> that of its pointer
+        self._slots: dict[tuple[str, int], int] = {}  # name and offset of a symbol -> offset of its pointer
         self._pointers: list[int] = []
         self._imports: list[tuple[int, str]] = []
 
@@ -122,11 +121,11 @@ class _Linker:
                 raise _CannotLinkError
             self._content[place : place + _POINTER] = value.to_bytes(_POINTER, "little", signed=True)
         offsets = {name: offset for name, offset in self._symbols if offset >= 0}
-        found = tuple(offsets[name] for name in entries)
-        return Image(bytes(self._content), found, tuple(self._pointers), tuple(self._imports))
+        called = tuple(offsets[name] for name in entries)
+        return Image(bytes(self._content), called, tuple(self._pointers), tuple(self._imports))
 
     def _room(self, size: int, alignment: int) -> int:
-        """Make room at the end of the image, and return its offset."""
+        """Append ``size`` zero bytes to the image, and return their offset."""
         if max(size, alignment) > _LARGEST:
             raise _CannotLinkError
         self._content += bytes(-len(self._content) % max(1, alignment))
@@ -135,7 +134,7 @@ class _Linker:
         return place
 
     def _read_symbols(self) -> list[tuple[str, int]]:
-        """Return the name and offset of each symbol; -1: a symbol of the process, -2: one in no loaded section."""
+        """Return the name and offset of each symbol; offset -1: a symbol of the process, -2: in no loaded section."""
         (table,) = (section for section in self._sections if section[1] == _SYMTAB)
         _, _, _, _, start, size, strings, _, _, _ = table
         names = self._sections[strings][4]
@@ -165,7 +164,7 @@ class _Linker:
         return relocations
 
     def _slot(self, name: str, target: int) -> None:
-        """Give a symbol a pointer in the table."""
+        """Add a pointer to a symbol to the table, unless it has one."""
         if (name, target) in self._slots:
             return
         if target < -1:
@@ -182,7 +181,7 @@ class _Linker:
 
 
 def load(image: Image, address_of: Callable[[str], int]) -> tuple[Any, list[int]]:
-    """Map an image into this process; return the mapping, which must outlive its code, and the entries' addresses.
+    """Map an image into this process; return the mapping, which must outlive all calls, and the entries' addresses.
 
     Parameters
     ----------
@@ -193,7 +192,7 @@ def load(image: Image, address_of: Callable[[str], int]) -> tuple[Any, list[int]
     Raises
     ------
     OSError
-        The system forbids executable memory.
+        The operating system forbids executable memory.
     """
     kind, rights = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ | mmap.PROT_WRITE
     mapping = mmap.mmap(-1, len(image.content), kind, rights)
@@ -205,7 +204,7 @@ def load(image: Image, address_of: Callable[[str], int]) -> tuple[Any, list[int]
         struct.pack_into("<q", mapping, place, base + offset)
     for place, name in image.imports:
         struct.pack_into("<q", mapping, place, address_of(name))
-    # Never writable and executable at the same time.
+    # The memory is never writable and executable at the same time.
     process = ctypes.CDLL(None, use_errno=True)
     if process.mprotect(ctypes.c_void_p(base), ctypes.c_size_t(len(image.content)), _READ_AND_EXECUTE) != 0:
         error = ctypes.get_errno()
@@ -229,12 +228,12 @@ def packed(image: Image) -> bytes:
 
 
 def unpacked(data: bytes) -> Image | None:
-    """Return the image that ``packed`` made bytes of; None if these are an object file."""
+    """Return the image that :func:`packed` encoded; None if ``data`` is an object file."""
     if data[: len(_MAGIC)] != _MAGIC:
         return None
     _, entries, pointers, imports, size = _COUNTS.unpack_from(data)
     numbers = struct.unpack_from(f"<{entries + pointers + imports}q", data, _COUNTS.size)
     start = _COUNTS.size + 8 * len(numbers)
     names = data[start : start + size].decode().split("\n") if imports else []
-    found, own, other = numbers[:entries], numbers[entries : entries + pointers], numbers[entries + pointers :]
-    return Image(data[start + size :], found, own, tuple(zip(other, names, strict=True)))
+    called, own, imported = numbers[:entries], numbers[entries : entries + pointers], numbers[entries + pointers :]
+    return Image(data[start + size :], called, own, tuple(zip(imported, names, strict=True)))

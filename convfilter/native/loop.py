@@ -1,4 +1,4 @@
-"""Loops as callables: machine code in memory, which ``ctypes`` calls without the interpreter's lock."""
+"""Compiled loops as Python callables: ``ctypes`` calls their machine code without the interpreter's lock."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CTYPES: dict[str, type] = {
     "f8": ctypes.c_double,
 }
 _lock = shared_lock()
-_engines: list[Any] = []  # they own the code, and live as long as the process
+_owners: list[Any] = []  # mappings and LLVM engines that own the code, kept until the process ends
 
 
 class Loop:
@@ -32,7 +32,7 @@ class Loop:
     Parameters
     ----------
     module, function : str
-        Location of the loop: ``loops/<module>.py``.
+        The loop is ``function`` in ``loops/<module>.py``.
     signature : str
         Argument types, blank-separated: NumPy type codes (``i8``, ``f4``),
         or capital letters that stand for a type chosen by :meth:`variant`;
@@ -45,7 +45,7 @@ class Loop:
         self.letters = sorted({code[0] for code in signature.split() if code[0].isupper()})
 
     def variant(self, **types: npt.DTypeLike) -> Variant:
-        """Return the callable for the given types; arrays among its arguments are passed as pointers."""
+        """Return the callable for the given types, loaded or compiled if need be; it passes arrays as pointers."""
         key = tuple(types[letter] for letter in self.letters)
         if key not in self._variants:
             undisturbed(partial(self._make, key, self.codes(**types)))
@@ -58,7 +58,7 @@ class Loop:
                 self._variants[key] = Variant(self.function, *_load(code), codes)
 
     def compile(self, **types: npt.DTypeLike) -> None:
-        """Compile the loop for the given types unless the cache folder has it already; nothing is loaded."""
+        """Compile the loop for the given types, unless the cache folder has it; load nothing."""
         undisturbed(partial(self._compile, self.codes(**types)))
 
     def _compile(self, codes: tuple[str, ...]) -> None:
@@ -72,7 +72,7 @@ class Loop:
 
 
 class Variant:
-    """A loop for given types, ready to be called.
+    """A loop for given types, loaded into this process.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ class Variant:
         )
 
     def at_addresses(self, *arguments: Any) -> int:
-        """Run the loop on arrays given by unchecked addresses."""
+        """Run the loop; arrays are passed as addresses, and nothing is checked."""
         result: int = self._native(*arguments)
         return result
 
@@ -115,12 +115,12 @@ def pointer(array: npt.NDArray[Any], typestr: str) -> int:
 
 
 def _load(code: ObjectCode) -> tuple[int, int]:
-    """Return the addresses of a loop's two entries."""
+    """Load a loop; return the addresses of its two entries, as it is and packed."""
     linked = image.unpacked(code.code)
     if linked is None:
         return _load_object(code)
     memory, (address, packed) = image.load(linked, _address_of)
-    _engines.append(memory)
+    _owners.append(memory)
     return address, packed
 
 
@@ -137,7 +137,7 @@ def _load_object(code: ObjectCode) -> tuple[int, int]:
     engine.remove_module(empty)  # compiling the empty module would take 0.7 ms for each loop
     engine.add_object_file(llvm.ObjectFileRef.from_data(code.code))
     engine.finalize_object()
-    _engines.append(engine)
+    _owners.append(engine)
     return engine.get_function_address(code.entry), engine.get_function_address(PACKED + code.entry)
 
 
@@ -147,7 +147,7 @@ def _address_of(name: str) -> int:
     Raises
     ------
     OSError
-        No library that is loaded has it.
+        No loaded library has it.
     """
     try:
         symbol = getattr(ctypes.CDLL(None), name)

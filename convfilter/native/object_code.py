@@ -36,7 +36,7 @@ PACKED = "packed_"
 
 
 class ObjectCode(NamedTuple):
-    """A compiled loop: the name to call, the names it needs, and the bytes of its image, or else of its object file."""
+    """A compiled loop: its entry, the symbols it needs, and its linked image (or its object file, if not linkable)."""
 
     entry: str
     needs: tuple[str, ...]
@@ -64,7 +64,7 @@ def on_notice(tell: Callable[[str], None]) -> None:
 
 
 def compile_without_waiting() -> None:
-    """Compile without the lock: this process has the lowest priority, and others would wait for it."""
+    """Compile without the lock: this process has the lowest priority, and would make others wait."""
     global _locks
     _locks = False
 
@@ -126,7 +126,7 @@ def _fetched(name: str) -> bytes | None:
 
 
 def _folder_to_fill() -> tuple[str, str | None]:
-    """Return the cache folder, or, where that cannot be written, a temporary one that outlives the run, and why."""
+    """Return the folder to store loops in: the cache folder (and None), or a temporary one and why that is needed."""
     chosen, temporary = cache_path(), _temporary_path()
     problem = code_cache.refusal(chosen)
     if problem is None or chosen == temporary or code_cache.refusal(temporary) is not None:
@@ -135,8 +135,8 @@ def _folder_to_fill() -> tuple[str, str | None]:
 
 
 def is_first_time() -> bool:
-    """Tell whether the cache folder hears of compiling for the first time; one that cannot be written always does."""
-    parts = [_language(LOOPS, LOWERING), repr(_compilers()).encode(), __version__.encode(), description().encode()]
+    """Return, and record, whether loops of this version were never compiled here; True if no folder can be written."""
+    parts = [_shared_digest(LOOPS, LOWERING), repr(_compilers()).encode(), __version__.encode(), description().encode()]
     digest = sha256(b"\0".join(parts)).hexdigest()[:40]
     return code_cache.mark(_folder_to_fill()[0], f"compiled-{digest}")
 
@@ -156,7 +156,7 @@ def unpacked(data: bytes) -> ObjectCode:
 def _file_name(module: str, function: str, codes: tuple[str, ...]) -> str:
     parts = [
         _read(LOOPS, f"{module}.py"),
-        _language(LOOPS, LOWERING),
+        _shared_digest(LOOPS, LOWERING),
         repr((function, codes, sorted(_OPTIONS["fastmath"]), _OPTIONS["error_model"])).encode(),
         repr((_compilers(), __version__, sys.implementation.cache_tag)).encode(),
         description().encode(),
@@ -166,8 +166,8 @@ def _file_name(module: str, function: str, codes: tuple[str, ...]) -> str:
 
 
 @cache
-def _language(loops: str, lowering: str) -> bytes:
-    """Return the digest of the modules that all loops use."""
+def _shared_digest(loops: str, lowering: str) -> bytes:
+    """Return the digest of the modules on which the code of every loop depends."""
     names = sorted(name for name in os.listdir(lowering) if name.endswith(".py"))
     texts = [_read(loops, "vectors.py"), _read(loops, "blocks.py"), *(_read(lowering, name) for name in names)]
     texts.append(_read(os.path.dirname(image.__file__), "image.py"))
@@ -209,7 +209,7 @@ def compile_loop(module: str, function: str, codes: tuple[str, ...]) -> ObjectCo
     import numba
     from numba import types
 
-    import convfilter.native.lowering.blocks  # noqa: F401 - tells the compiler what vectors and blocks of them are
+    import convfilter.native.lowering.blocks  # noqa: F401 - registers vectors and blocks with the compiler
     from convfilter.native.lowering.packed import packed_entry
 
     pointer_to: Any = types.CPointer
@@ -276,12 +276,12 @@ def _user_cache() -> str:
 
 
 def _temporary_path() -> str:
-    """Return the folder beside the user's own; others cannot prepare it, since it is checked before use."""
+    """Return this user's folder among temporary files; files that another user planted there are not used."""
     from tempfile import gettempdir
 
     return os.path.join(gettempdir(), f"convfilter-{os.geteuid()}")
 
 
 def cache_clear() -> int:
-    """Remove every compiled loop from the cache folders and return how many there were."""
+    """Remove every compiled loop from the cache folders; return their number."""
     return sum(map(code_cache.clear, {cache_path(), _temporary_path()}))

@@ -90,7 +90,7 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
         return _wide_can_occur(loop, types)
     if loop is epilogue.STORE_INTEGERS:
         return False
-    if loop.module in ("eight", "folded") or loop is interleaved.COPY:  # whole samples, summed in float32
+    if loop.module in ("correlate_eight", "interleave") or loop is interleaved.COPY:  # whole samples, summed in float32
         return types.get("A", np.float32) == np.float32 and np.float32 not in (types.get("S"), types.get("T"))
     real_target = types.get("T") == np.float32
     if loop.function in ("store_whole", "correlate_stored", "correlate_four_stored") and real_target:

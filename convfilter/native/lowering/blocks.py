@@ -30,7 +30,7 @@ def _block_of(array: Any, count: Any) -> Any:
     return types.UniTuple(vector_of(array), count.literal_value) if isinstance(count, types.IntegerLiteral) else None
 
 
-def _if_written_out(number: Any, kind: Any) -> Any:
+def _if_literal(number: Any, kind: Any) -> Any:
     return kind if isinstance(number, types.IntegerLiteral) else None
 
 
@@ -38,34 +38,34 @@ type_callable(blocks.zeros)(lambda _context: _block_of)
 type_callable(blocks.read)(lambda _context: lambda kind, array, index, count: _block_of(kind, count))
 type_callable(blocks.read_part)(lambda _context: lambda kind, array, index, count, left: _block_of(kind, count))
 type_callable(blocks.weigh)(
-    lambda _context: lambda sums, weights, index, samples, first, last: _if_written_out(first, sums)
+    lambda _context: lambda sums, weights, index, samples, first, last: _if_literal(first, sums)
 )
 type_callable(blocks.scaled)(lambda _context: lambda sums, factors, terms: sums)
 type_callable(blocks.divided)(lambda _context: lambda sums, divisors: sums)
 type_callable(blocks.magnitudes)(lambda _context: lambda sums: sums)
-type_callable(blocks.add_rows)(lambda _context: lambda array, index, pitch, count, sums: _if_written_out(count, sums))
+type_callable(blocks.add_rows)(lambda _context: lambda array, index, pitch, count, sums: _if_literal(count, sums))
 type_callable(blocks.add_rows_part)(
-    lambda _context: lambda array, index, pitch, count, left, sums: _if_written_out(count, sums)
+    lambda _context: lambda array, index, pitch, count, left, sums: _if_literal(count, sums)
 )
 
 
 @type_callable(blocks.write_rows)
 @type_callable(blocks.write_rows_nearest)
 def _writing_type(_context):
-    return lambda array, index, pitch, count, sums: _if_written_out(count, types.void)
+    return lambda array, index, pitch, count, sums: _if_literal(count, types.void)
 
 
 @type_callable(blocks.write_rows_part)
 @type_callable(blocks.write_rows_nearest_part)
 def _part_writing_type(_context):
-    return lambda array, index, pitch, count, left, sums: _if_written_out(count, types.void)
+    return lambda array, index, pitch, count, left, sums: _if_literal(count, types.void)
 
 
 type_callable(blocks.write_rows_clipped)(
-    lambda _context: lambda array, index, pitch, count, sums, full: _if_written_out(count, types.int64)
+    lambda _context: lambda array, index, pitch, count, sums, full: _if_literal(count, types.int64)
 )
 type_callable(blocks.write_rows_clipped_part)(
-    lambda _context: lambda array, index, pitch, count, left, sums, full: _if_written_out(count, types.int64)
+    lambda _context: lambda array, index, pitch, count, left, sums, full: _if_literal(count, types.int64)
 )
 
 

@@ -16,7 +16,7 @@ from convfilter.loops.vectors import (
     read_as,
     spread,
     transpose,
-    turn,
+    transpose_by_float_lanes,
     vector_bytes,
     write,
     write_as,
@@ -58,7 +58,9 @@ type_callable(write_part)(lambda _context: lambda array, index, vector, count: t
 type_callable(write_as)(lambda _context: lambda array, index, vector: types.void)
 type_callable(transpose)(lambda _context: lambda source, index, pitch, target, to, target_pitch: types.void)
 type_callable(find_rank)(lambda _context: lambda counts, index, rank: types.int64)
-type_callable(turn)(lambda _context: lambda source, index, pitch, target, to, target_pitch: types.void)
+type_callable(transpose_by_float_lanes)(
+    lambda _context: lambda source, index, pitch, target, to, target_pitch: types.void
+)
 
 
 @lower_builtin(lanes, types.CPointer)
@@ -68,7 +70,7 @@ def _lower_lanes(_context, _builder, signature, _arguments):
 
 
 def splat(builder: Any, value: Any, count: int) -> Any:
-    """Copy one value into all lanes."""
+    """Return a vector with one value in all lanes."""
     kind = ir.VectorType(value.type, count)
     first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), count), [0] * count)
@@ -84,7 +86,7 @@ def _lower_spread(context, builder, signature, arguments):
 
 
 def _place(context: Any, builder: Any, vector: Any, arguments: Any) -> Any:
-    """Return the address of a vector, aligned as one of its samples."""
+    """Return the address of a vector, and its alignment in bytes: that of one sample."""
     place = builder.gep(arguments[0], [arguments[1]])
     return builder.bitcast(place, context.get_value_type(vector).as_pointer()), vector.element.bitwidth // 8
 
@@ -144,8 +146,8 @@ def _square(context: Any, builder: Any, count: int, arguments: Any) -> Any:
         return [builder.bitcast(builder.gep(memory, [number]), kind.as_pointer()) for number in numbers]
 
     square = [builder.load(place, align=align) for place in places(source, index, pitch)]
-    # Each round interleaves the upper half of the rows with the lower half, like a riffle shuffle: after log2(count)
-    # rounds rows are columns.
+    # Each round interleaves the upper half of the rows with the lower half, like a riffle shuffle; after log2(count)
+    # rounds, rows have become columns.
     mask = ir.VectorType(ir.IntType(32), count)
     halves = [
         ir.Constant(mask, [half + lane // 2 + count * (lane % 2) for lane in range(count)]) for half in (0, count // 2)
@@ -166,7 +168,7 @@ def _lower_transpose(context, builder, signature, arguments):
     return _square(context, builder, vector_of(signature.args[0]).lanes, arguments)
 
 
-@lower_builtin(turn, *_PLACES)
+@lower_builtin(transpose_by_float_lanes, *_PLACES)
 def _lower_turn(context, builder, _signature, arguments):
     return _square(context, builder, vector_bytes() // 4, arguments)
 
@@ -177,7 +179,7 @@ def _lower_find_rank(_context, builder, _signature, arguments):
     kind = ir.VectorType(array.type.pointee, 16)
     none, lane = ir.Constant(kind, None), ir.VectorType(ir.IntType(32), 16)
     sums = builder.load(builder.bitcast(builder.gep(array, [index]), kind.as_pointer()), align=2)
-    for step in (1, 2, 4, 8):  # each lane gains what stands so many lanes before it
+    for step in (1, 2, 4, 8):  # prefix sums: each lane gains the value ``step`` lanes before it
         moved = ir.Constant(lane, [number + 16 - step if number >= step else 0 for number in range(16)])
         sums = builder.add(sums, builder.shuffle_vector(none, sums, moved))
     below = builder.icmp_unsigned("<=", sums, splat(builder, builder.trunc(rank, kind.element), 16))
@@ -201,7 +203,7 @@ SHORT = {"float": "f32", "double": "f64"}
 
 
 def _masked(builder: Any, name: str, vector: Any, result: Any, arguments: Any) -> Any:
-    """Load or store the lanes of a mask."""
+    """Call LLVM's masked load or store."""
     element = str(vector.element)
     full = f"llvm.masked.{name}.v{vector.count}{SHORT.get(element, element)}.p0"
     kind = ir.FunctionType(result, [argument.type for argument in arguments])
@@ -210,7 +212,7 @@ def _masked(builder: Any, name: str, vector: Any, result: Any, arguments: Any) -
 
 
 def read_lanes(builder: Any, count: int, array: Any, index: Any, left: Any) -> Any:
-    """Load the first ``left`` of ``count`` samples, and zeros."""
+    """Load ``left`` samples as a vector of ``count``; the other lanes are zeros."""
     kind = ir.VectorType(array.type.pointee, count)
     place = builder.bitcast(builder.gep(array, [index]), kind.as_pointer())
     align = ir.Constant(ir.IntType(32), _size(kind.element))
@@ -255,7 +257,7 @@ def _lower_write_as(context, builder, _signature, arguments):
 
 
 def integers(builder: Any, numbers: Any) -> Any:
-    """Return whole numbers as integers."""
+    """Convert whole real numbers to integers; integers are returned unchanged."""
     if isinstance(numbers.type.element, ir.IntType):
         return numbers
     return builder.fptosi(numbers, ir.VectorType(ir.IntType(32), numbers.type.count))

@@ -1,8 +1,8 @@
 """Weighted sums of runs of whole vectors, for eight output rows at a time that share the runs they read.
 
 Row r + 1 uses the runs of row r except the first, and one more. The sums of a block, eight rows of a few vectors, stay
-in registers: three vectors if there are 32 registers. Samples are converted to real numbers when read. Both loops are
-generated from a template; the first and last seven runs, which only some rows use, are written out one by one.
+in registers: three vectors if there are 32 registers, else one. Samples are converted to real numbers when read. Both
+loops are generated from a template; the first and last seven runs, which only some rows use, are unrolled.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import textwrap
 from string import Template
 
-from convfilter.loops import blocks, vectors  # noqa: F401 - what is written out names blocks
+from convfilter.loops import blocks, vectors  # noqa: F401 - the generated code uses blocks
 
 _ROWS = 8
 _MANY = 3 if vectors.vector_bytes() == 64 else 1
@@ -20,7 +20,7 @@ $heading
     """Sum ``runs`` weighted runs of the tile into each of ``count`` blocks of eight rows, ``length`` samples long.
 
     Run ``t`` of block ``b`` starts at ``offset[b * runs + t]``; its weights for the rows are ``weight[8 * t]`` and
-    those that follow. Row ``r`` sees runs ``r`` to ``runs - 8 + r``, at least seven. Lengths are whole vectors. $what
+    those that follow. Row ``r`` reads runs ``r`` to ``runs - 8 + r``, at least seven. Lengths are whole vectors. $what
     """
     lanes = vectors.lanes(weight)
 $ready
@@ -46,8 +46,8 @@ def correlate_eight_stored(
     tile, offset, runs, weight, count, out, pitch, length, plain, scale, divisor, shift,
 ):  # fmt: skip
 """,
-    "what": """Sums are stored as the samples
-    that they stand for, all of which lie in range; unless they are ``plain``, as ``scale * sum / divisor + shift``.""",
+    "what": """Results
+    are rounded and stored as samples, all in range: the sums if ``plain``, else ``scale * sum / divisor + shift``.""",
     "ready": """
     scales, divisors, shifts = (
         vectors.spread(weight, scale), vectors.spread(weight, divisor), vectors.spread(weight, shift)

@@ -1,0 +1,43 @@
+"""Lane-interleaved rows: a row is cut into as many stretches as a vector of float32 has lanes.
+
+Vector ``j`` holds sample ``j`` of every stretch. A stretch has ``depth`` samples, a multiple of the number of lanes, so
+a row is ``depth`` vectors. A neighbour in the row is then a whole vector away: no load straddles cache lines, and the
+horizontal pass reads taps as the vertical pass does.
+"""
+
+from __future__ import annotations
+
+from convfilter.loops import vectors
+
+_LANES = vectors.vector_bytes() // 4
+
+
+def interleave(rows, pitch, row_count, depth, tile):
+    """Interleave rows, which are ``pitch`` samples apart, into ``tile``, one after the other."""
+    for r in range(row_count):
+        for j in range(0, depth, _LANES):
+            vectors.transpose_by_float_lanes(rows, r * pitch + j, depth, tile, (r * depth + j) * _LANES, _LANES)
+    return 0
+
+
+def append_halo(tile, pitch, row_count, depth, count):
+    """Append the first ``count`` vectors of each row, shifted by one lane: each stretch continues in the next one."""
+    for r in range(row_count):
+        for j in range(count):
+            at = r * pitch + j * _LANES
+            vectors.write(tile, at + depth * _LANES, vectors.next_lane(vectors.read(tile, at)))
+    return 0
+
+
+def deinterleave(tile, pitch, row_count, depth, line, out, start, out_pitch, length):
+    """De-interleave rows of ``tile``, and write ``length`` samples of each; ``line`` is scratch for one."""
+    lanes = vectors.lanes(tile)
+    whole = length - length % lanes
+    for r in range(row_count):
+        for j in range(0, depth, _LANES):
+            vectors.transpose_by_float_lanes(tile, r * pitch + j * _LANES, _LANES, line, j, depth)
+        to = start + r * out_pitch
+        for x in range(0, whole, lanes):
+            vectors.write(out, to + x, vectors.read(line, x))
+        vectors.write_part(out, to + whole, vectors.read(line, whole), length - whole)
+    return 0
