@@ -134,6 +134,10 @@ class UnknownFormatError(ReadError):
     """A file is not a picture of a known format."""
 
 
+class CameraRawError(ReadError):
+    """A file holds the data of a camera's sensor, which need a raw developer."""
+
+
 class SizeError(PictureError, ValueError):
     """Nothing is left of the picture, or it is larger than allowed."""
 

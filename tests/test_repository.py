@@ -60,3 +60,13 @@ def test_hooks_of_developers_are_those_of_the_makefile():
     for tool in ("ruff check", "ruff format", "mypy"):
         assert f"bin/{tool}" in hooks
         assert f"bin/{tool}" in lint
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "RELEASING.md", "docs/engine.md"])
+def test_files_that_pages_name_are_there(name):
+    text = (ROOT / name).read_text()
+    named = re.findall(r"`(?:python |bash )?((?:tests|docs|benchmarks|sample_images|convfilter|\.ci)/[\w./]*)`", text)
+    named += re.findall(r"`((?:planning|picture|engine|executor|methods|filters|loops|native)/\w[\w/]*\.py)`", text)
+    assert named or name == "RELEASING.md"
+    for each in named:
+        assert (ROOT / each).exists() or (ROOT / "convfilter" / each).exists(), each

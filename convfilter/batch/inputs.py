@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from convfilter.batch.search import Job, Naming, Search, SearchResult, is_excluded, is_output, skip, why_skipped
 from convfilter.errors import UsageError, named
 from convfilter.picture import formats, unsupported
+from convfilter.picture.place.address import is_address
 from convfilter.picture.place.atomic import is_below, is_special
 
 #: Most folders reached through links: a few linked folders can form a maze of millions of paths.
@@ -40,7 +41,7 @@ def find(names: Iterable[str], naming: Naming, search: Search) -> SearchResult:
     found = SearchResult([], [], [], {})
     links = _Links()
     for name in names:
-        if "://" in name:
+        if is_address(name):
             from convfilter.batch import remote
 
             remote.take(name, naming, search, found)
@@ -66,7 +67,7 @@ def _take(job: Job, top: str, links: _Links, found: SearchResult) -> None:
     target = links.way_out(job.destination, top) if top else None
     if target is not None:
         why = f"leads out of {named(top)} to {named(target)}"
-    elif top and "://" not in job.destination and is_special(job.destination):
+    elif top and not is_address(job.destination) and is_special(job.destination):
         why = "is a pipe or a device"
     else:
         found.jobs.append(job)
@@ -83,7 +84,7 @@ class _Links:
 
     def way_out(self, name: str, top: str) -> str | None:
         """Return the target of a name, if it is not below ``top``."""
-        if "://" in name:
+        if is_address(name):
             return None
         folder, base = os.path.split(name)
         target = os.path.realpath(name) if os.path.islink(name) else os.path.join(self._of(folder), base)
@@ -133,7 +134,7 @@ def _entries(folder: str, closed: list[tuple[str, str]]) -> list[os.DirEntry[str
 
 def _identity(path: str) -> object:
     """Return the identity of a file or folder: its inode, or its path if it does not exist yet."""
-    if "://" in path:
+    if is_address(path):
         from convfilter.picture.place import cloud
 
         return cloud.identity(path)

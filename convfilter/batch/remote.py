@@ -10,6 +10,7 @@ from convfilter.batch.search import Job, Naming, Search, SearchResult, is_exclud
 from convfilter.errors import ReadError, UsageError
 from convfilter.picture import formats, unsupported
 from convfilter.picture.place import cloud
+from convfilter.picture.place.address import is_address
 
 _GLOB = "*?["
 
@@ -44,7 +45,7 @@ def take(address: str, naming: Naming, search: Search, found: SearchResult) -> N
         error.about(address)
         raise
     except Exception as error:
-        raise ReadError(f"{address}: {cloud.reason(error)}") from error
+        raise ReadError(cloud.reason(error), subject=address) from error
 
 
 def is_folder(address: str) -> bool:
@@ -101,7 +102,7 @@ def _walk(top: str, search: Search, output: str | None) -> Iterator[tuple[str, s
     """Yield address and path below ``top`` of each object, in order, without the output folder."""
     store, root = cloud.filesystem(top)
     root = root.rstrip("/")
-    avoided = cloud.identity(output).rstrip("/") + "/" if output is not None and "://" in output else None
+    avoided = cloud.identity(output).rstrip("/") + "/" if output is not None and is_address(output) else None
     for path in sorted(_paths(store, root, search.recursive)):
         relative = path[len(root) :].lstrip("/")
         name = _address(top, path)

@@ -25,6 +25,7 @@ from convfilter import pipeline
 from convfilter.batch.resources import Memory
 from convfilter.batch.search import Job
 from convfilter.errors import PictureError, WriteError
+from convfilter.picture.place.address import is_address
 from convfilter.planning.plan_cache import cached_plan
 
 _LENGTH_BYTES = 8
@@ -90,7 +91,7 @@ def _digests(job: Job) -> tuple[str | None, str | None]:
 
 
 def _make_folder(destination: str) -> None:
-    if "://" in destination:  # stores need no folders
+    if is_address(destination):  # stores need no folders
         return
     folder = os.path.dirname(destination)
     try:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from convfilter.picture.place.address import is_address
+
 
 def is_glob(name: str) -> bool:
     """Whether an address is a glob; the shell has expanded globs of paths."""
-    return "://" in name and any(char in name for char in "*?[")
+    return is_address(name) and any(char in name for char in "*?[")
 
 
 def local_names(names: Iterable[str]) -> list[str]:

@@ -22,6 +22,7 @@ from convfilter.cli.request import Request, pipeline_options
 from convfilter.errors import ConvfilterError, UsageError, WriteError
 from convfilter.filters import stack
 from convfilter.machine.cores import available_cores
+from convfilter.picture.place.address import is_address
 from convfilter.record import replace
 
 if TYPE_CHECKING:
@@ -101,7 +102,9 @@ def run_many(request: Request) -> int:
 
 def _log(request: Request, options: pipeline.Options, jobs: Sequence[Job]) -> UpdateLog | None:
     """Open the log of outputs: every batch into a folder keeps one for a later ``--update``."""
-    is_folder = not request.is_pair and not request.in_place and not any("://" in name for job in jobs for name in job)
+    is_folder = (
+        not request.is_pair and not request.in_place and not any(is_address(name) for job in jobs for name in job)
+    )
     if not (request.update or (is_folder and not request.no_log)):
         return None
     from convfilter.batch import update
@@ -176,7 +179,7 @@ def _share(jobs: Sequence[Job], request: Request) -> resources.Share:
 
 def _require_files(request: Request, found: SearchResult) -> None:
     """Refuse options that need files: times, the log of --update, names for make."""
-    names = [name for job in found.jobs for name in job if "://" in name]
+    names = [name for job in found.jobs for name in job if is_address(name)]
     for option, given in (("update", request.update), ("depfile", request.depfile)):
         if given and names:
             raise UsageError(f"{names[0]}: --{option} is for files; leave it out for addresses")

@@ -12,6 +12,7 @@ from convfilter.cli.overwrite import require_own
 from convfilter.cli.request import Request, misused
 from convfilter.errors import UsageError, shown
 from convfilter.picture import formats
+from convfilter.picture.place.address import is_address
 
 
 def found_files(request: Request) -> SearchResult:
@@ -80,7 +81,7 @@ def _stands_beside(names: Sequence[str], naming: Naming, listed: bool) -> bool:
 
 
 def _is_folder(name: str) -> bool:
-    if "://" in name:
+    if is_address(name):
         from convfilter.batch import remote
 
         return remote.is_folder(name)
@@ -88,7 +89,7 @@ def _is_folder(name: str) -> bool:
 
 
 def _exists(name: str) -> bool:
-    if "://" in name:
+    if is_address(name):
         from convfilter.batch import remote
 
         return remote.exists(name)
@@ -117,7 +118,7 @@ def _require_folder(names: Sequence[str], naming: Naming, *, made: bool) -> None
         )
     if out is None or _is_folder(out):
         return
-    if "://" in out:  # stores need no folders
+    if is_address(out):  # stores need no folders
         if formats.by_suffix(os.path.splitext(out)[1]) is not None:
             raise UsageError(f"{out}: several inputs, or a folder, need a folder as output; end it with /")
         return

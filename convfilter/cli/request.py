@@ -15,6 +15,7 @@ from convfilter.cli.options import stage_defaults
 from convfilter.errors import UsageError
 from convfilter.filters.spec import FilterSpec
 from convfilter.picture.options import DEFAULT_MAX_PIXELS, Compression, Strip
+from convfilter.picture.place.address import is_address
 from convfilter.record import record, replace
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class Request:
             or len(self.files) > (1 if self.in_place else 2)
             or any(map(os.path.isdir, self.files[:1]))
             or any(name.endswith(os.sep) for name in self.files[-1:])
-            or any("://" in name and _names_many(name) for name in self.files)
+            or any(is_address(name) and _names_many(name) for name in self.files)
         )
 
 
@@ -169,7 +170,7 @@ def _settled(request: Request) -> Request:
     request = replace(request, **_pipes(request))
     outputs = 0 if request.into or request.in_place or request.suffix or request.ext else 1
     for name in request.files[: len(request.files) - outputs]:
-        if "://" not in name and _PATTERN.search(name) and not os.path.lexists(name):
+        if not is_address(name) and _PATTERN.search(name) and not os.path.lexists(name):
             raise UsageError("no file matches this pattern", subject=name)
     if request.no_clobber and (request.overwrite or request.in_place):
         if "no_clobber" in request.typed:
@@ -203,7 +204,7 @@ def misused(problem: str) -> click.UsageError:
 
 
 def _names_many(name: str) -> bool:
-    if "://" in name:
+    if is_address(name):
         return _may_be_many(name)
     return os.path.isdir(name) or name.endswith(os.sep)
 

@@ -24,6 +24,7 @@ from convfilter.cluster import worker
 from convfilter.cluster.connection import LOCAL, connected, require_like_versions
 from convfilter.errors import ClusterError, ConvfilterError, PictureError, ReadError, UsageError, first_line, shown
 from convfilter.filters import stack
+from convfilter.picture.place.address import is_address
 from convfilter.pipeline import Options
 
 #: Interval of checks that the scheduler is alive, in seconds.
@@ -237,7 +238,7 @@ class _Run:
         report, error = outcome.report, outcome.error
         if report is not None:
             report = report._replace(source=job.source, destination=job.destination)
-            if "://" not in job.destination and not os.path.exists(job.destination) and "disk" not in self._said:
+            if not is_address(job.destination) and not os.path.exists(job.destination) and "disk" not in self._said:
                 self._said.add("disk")
                 yield Notice(
                     f"{job.destination}: written on the worker's disk, which this machine does not see; "
@@ -260,7 +261,7 @@ class _Run:
 
 def _absolute(job: Job) -> Job:
     """Return a job with absolute paths, since workers have other working folders."""
-    return Job(*(name if "://" in name else os.path.abspath(name) for name in job))
+    return Job(*(name if is_address(name) else os.path.abspath(name) for name in job))
 
 
 def _lost(error: Exception) -> Exception:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, Protocol
 
-from convfilter.errors import ReadError, UnknownFormatError
+from convfilter.errors import CameraRawError, ReadError, UnknownFormatError
 from convfilter.picture import formats, limits
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Loss, Picture
@@ -95,9 +95,11 @@ def opened(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEF
             picture = _decoded(file, options)
         except UnknownFormatError as error:
             raise _named(error, where) from error
+        except CameraRawError:
+            raise
         except ReadError as error:
             file.seek(0)
-            if "camera raw" not in error.problem and formats.sniff(file.read(32)) == "TIFF":
+            if formats.sniff(file.read(32)) == "TIFF":
                 _refuse_raw(where, error)
             raise
         if picture.format == "TIFF":

@@ -27,7 +27,7 @@ def decoding(name: str) -> Iterator[None]:
     except Exception as error:  # IndexError, OverflowError, zlib.error ...
         if isinstance(error, OSError) and error.errno is not None:
             raise  # an error of the file system, not of the content
-        if keeps_library_away(error) and "shared object" in str(error):
+        if isinstance(error, OSError) and keeps_library_away(error):
             raise  # a codec lacks memory
         raise ReadError(f"the {name} is damaged or of an unsupported kind: {damage(error)}") from error
 

@@ -94,7 +94,7 @@ FORMATS: tuple[Unsupported, ...] = (
     Unsupported("NetCDF", (".nc", ".cdf"), ((0, b"CDF\x01"), (0, b"CDF\x02"), (0, b"CDF\x05")), _SCIENCE_WAY),
     Unsupported("GRIB", (".grib", ".grb", ".grib2", ".grb2"), ((0, b"GRIB"),), _SCIENCE_WAY),
     Unsupported("a microscope's own format", (".czi", ".lif", ".nd2", ".oib", ".oif", ".vsi", ".mrxs", ".ims"),
-            ((0, b"ZISRAWFILE"), (0, b"\xda\xce\xbe\x0a")), _by("bfconvert IN OUT.ome.tif")),
+                ((0, b"ZISRAWFILE"), (0, b"\xda\xce\xbe\x0a")), _by("bfconvert IN OUT.ome.tif")),
     Unsupported("MP4", (".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".qt"), ((4, b"moov"), (4, b"mdat")), _VIDEO_WAY),
     Unsupported("Matroska or WebM", (".mkv", ".webm"), ((0, b"\x1a\x45\xdf\xa3"),), _VIDEO_WAY),
     Unsupported("AVI", (".avi",), ((8, b"AVI "),), _VIDEO_WAY),

@@ -16,6 +16,7 @@ from convfilter.picture.codecs import pnm_series
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Loss, Outline, Picture
 from convfilter.picture.place import atomic
+from convfilter.picture.place.address import is_address
 from convfilter.picture.place.file_times import set_times, times_of
 from convfilter.picture.place.target import Target, resolve_target
 from convfilter.picture.read import opened
@@ -258,7 +259,7 @@ def _target(source: str, destination: str, options: Options) -> Target:
         raise UsageError(
             "input and output are the same file", subject=destination, remedy="use {in_place=True} to overwrite it"
         )
-    if "://" in destination:
+    if is_address(destination):
         from convfilter.picture.place import cloud
 
         cloud.filesystem(destination)  # an unknown store is an error before filtering
@@ -271,7 +272,7 @@ def _target(source: str, destination: str, options: Options) -> Target:
 
 def _is_same_file(source: str, destination: str) -> bool:
     """Compare by inode, which sees through hard and symbolic links; standard input may be a file too."""
-    if "://" in source and "://" in destination:
+    if is_address(source) and is_address(destination):
         from convfilter.picture.place import cloud
 
         return cloud.identity(source) == cloud.identity(destination)

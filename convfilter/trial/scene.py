@@ -15,6 +15,7 @@ from convfilter.filters.stage import Correlation, Gradient, Morphology, Pooling,
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Picture
 from convfilter.picture.pixels import Pixels
+from convfilter.picture.place.address import is_address
 from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import read
 from convfilter.pipeline.job import Job
@@ -223,7 +224,7 @@ class Scene:
             or name != os.path.basename(name)
             or name in (os.curdir, os.pardir)
             or "\0" in name
-            or "://" in name
+            or is_address(name)
         ):
             raise UsageError(f"the name must be that of a file, without a folder, got {named(name)!r}")
         path = os.path.join(os.path.dirname(self.output), name)
@@ -232,7 +233,8 @@ class Scene:
         try:
             pipeline.filter_file(self.source, path, self._options(wanted))
         except ConvfilterError as error:
-            raise type(error)(str(error) if str(error).startswith(path) else f"{path}: {error}") from error
+            error.about(path)
+            raise
         return path
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 from convfilter.errors import ConvfilterError, ReadError
 from convfilter.picture import formats, limits
 from convfilter.picture.options import ReadOptions
+from convfilter.picture.place.address import is_address
 from convfilter.picture.place.source import reason
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def opened(where: str, options: ReadOptions) -> Iterator[Source]:
         yield _of_stream(sys.stdin.buffer, options)
         return
     file = None
-    if "://" not in where and _may_be_read(where):
+    if not is_address(where) and _may_be_read(where):
         with suppress(OSError):
             file = open(where, "rb")  # noqa: SIM115
     if file is None:  # no yield inside the try block: it would catch OSErrors of the caller

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 from convfilter.errors import WriteError, named
+from convfilter.picture.place.address import is_address
 from convfilter.picture.place.source import reason
 
 #: Existing temporary names; ``discard_unfinished`` removes them.
@@ -74,7 +75,7 @@ def several(path: str) -> Iterator[Several]:
         As :func:`replacing`.
     """
     descriptor = _descriptor(path)
-    if descriptor is None and ("://" in path or not is_special(path)):
+    if descriptor is None and (is_address(path) or not is_special(path)):
         with replacing(path) as file:
             yield Several(file, is_stream=False)
         return
@@ -130,7 +131,7 @@ def replacing(path: str | os.PathLike[str] | Several, *, follow: bool = True) ->
         yield from path.piece()
         return
     name = os.fspath(path)
-    if "://" in name and name.partition("://")[0].isalnum():
+    if is_address(name):
         from convfilter.picture.place import cloud
 
         content = io.BytesIO()

@@ -6,6 +6,7 @@ import os
 import stat
 
 from convfilter.errors import ReadError, UsageError, WriteError
+from convfilter.picture.place.address import is_address
 from convfilter.picture.place.source import reason
 
 Times = tuple[int, int]
@@ -29,11 +30,11 @@ def times_of(source: str, destination: str) -> Times:
         The file does not exist.
     """
     try:
-        status = None if "://" in source else os.fstat(0) if source == "-" else os.stat(source)
+        status = None if is_address(source) else os.fstat(0) if source == "-" else os.stat(source)
     except OSError as error:
         raise ReadError(reason(error)) from error
     special = os.path.exists(destination) and not os.path.isfile(destination)
-    if status is None or not stat.S_ISREG(status.st_mode) or destination == "-" or "://" in destination or special:
+    if status is None or not stat.S_ISREG(status.st_mode) or destination == "-" or is_address(destination) or special:
         raise UsageError(
             f"only files have times to keep, got {source} and {destination}", remedy="leave out {keep_time=True}"
         )

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from convfilter.errors import ConvfilterError, ReadError, keeps_library_away
 from convfilter.picture import formats, limits
+from convfilter.picture.place.address import is_address
 
 #: Bytes that hold the signature of any foreign format.
 _HEAD_BYTES = 512
@@ -60,7 +61,7 @@ def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
     try:
         if isinstance(source, str) and source == "-":
             yield _held(sys.stdin.buffer)
-        elif isinstance(source, str) and "://" in source and source.partition("://")[0].isalnum():
+        elif isinstance(source, str) and is_address(source):
             from convfilter.picture.place import cloud
 
             yield io.BytesIO(cloud.load(source))

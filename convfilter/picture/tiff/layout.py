@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
 
-from convfilter.errors import ReadError
+from convfilter.errors import CameraRawError, ReadError
 from convfilter.picture.metadata import ifd
 
 REDUCED, TRANSPARENCY_MASK = 1, 4
@@ -79,7 +79,7 @@ def entries_of(tiff: Any, file: BinaryIO, count: int) -> tuple[list[Entry], list
 
     Raises
     ------
-    ReadError
+    CameraRawError, ReadError
         The file is a camera raw, or an incomplete stack.
     """
     pages = [tiff.pages[index] for index in range(count)]
@@ -126,7 +126,7 @@ def _refuse_raw(pages: list[Any], nested: list[list[_Nested]], file: BinaryIO) -
     make = tags.valueof(_MAKE)
     kind = "DNG" if _DNG_VERSION in tags else "CR2" if signature[:2] == b"CR" else ""
     kind = kind or (make.split()[0][:20] if isinstance(make, str) and make.strip() else "TIFF/EP")
-    raise ReadError(
+    raise CameraRawError(
         f"the file is a camera raw ({kind}), whose other pictures are previews; develop it first, "
         "as with darktable-cli, RawTherapee or dcraw, to a TIFF of 16 bits"
     )
