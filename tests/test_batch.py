@@ -372,7 +372,7 @@ def test_the_memory_of_a_picture_follows_from_its_header_and_the_stack() -> None
     assert needed("photos/a.png", "maxpool:4", "box:3") < plain
     assert needed("photos/a.png", linear=True) > plain
     assert needed("none.png") == 0
-    assert needed("photos/a.png", read=pipeline.ReadOptions(max_pixels=10)) == 0
+    assert needed("photos/a.png", read=convfilter.ReadOptions(max_pixels=10)) == 0
     assert needed("photos/a.png", "box:99,padding=valid") == 0
     convfilter.write("deep.png", samples().astype(np.uint16))
     assert resources.header_of("deep.png") == ((12, 16, 3), "u2", False, 1)
@@ -592,13 +592,13 @@ def test_an_option_of_any_kind_changes_the_recipe() -> None:
             options._replace(defaults={"padding_mode": "wrap"}),
             options._replace(gray=True),
             options._replace(algorithm="separable"),
-            options._replace(read=pipeline.ReadOptions(auto_orient=False)),
-            options._replace(write=pipeline.WriteOptions(quality=80)),
+            options._replace(read=convfilter.ReadOptions(auto_orient=False)),
+            options._replace(write=convfilter.WriteOptions(quality=80)),
         )
     ]
     assert len(set(recipes)) == len(recipes)
     same = options._replace(
-        threads=3, explain=print, write=pipeline.WriteOptions(threads=3), specs=("gaussian:sigma=2.0",)
+        threads=3, explain=print, write=convfilter.WriteOptions(threads=3), specs=("gaussian:sigma=2.0",)
     )
     assert update.recipe(same) == recipes[0]
 
