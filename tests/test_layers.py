@@ -282,16 +282,16 @@ def test_layers_of_many_rows_are_the_same_for_any_number_of_threads() -> None:
 
 
 def test_blas_gets_its_threads_back() -> None:
-    switch = blas._switch()
-    if switch is None:
+    thread_count = blas._thread_count()
+    if thread_count is None:
         pytest.skip("this NumPy does not use OpenBLAS")
-    before = switch.get()
+    before = thread_count.get()
     with blas.single_threaded():
-        assert switch.get() == 1
+        assert thread_count.get() == 1
         with blas.single_threaded():
-            assert switch.get() == 1
-        assert switch.get() == 1
-    assert switch.get() == before
+            assert thread_count.get() == 1
+        assert thread_count.get() == 1
+    assert thread_count.get() == before
 
 
 def test_what_is_transparent_counts_as_black(tmp_path: Path) -> None:

@@ -21,11 +21,11 @@ REACH = 9  # sigmas; beyond them lies less than 1e-17 of a Gaussian
 def response(steps, phase, radius):
     """Weights of the samples within ``radius`` for an output ``phase`` samples after a decimated one."""
     seen = np.zeros(2 * radius + 1)
-    down, middle = steps.down.size // 2, steps.middle.size // 2
-    outer = np.convolve(steps.up[phase], steps.middle)
-    for kept, weight in enumerate(outer, steps.up_first - middle):
+    down, middle = steps.decimation.size // 2, steps.blur.size // 2
+    outer = np.convolve(steps.interpolation[phase], steps.blur)
+    for kept, weight in enumerate(outer, steps.interpolation_first - middle):
         first = kept * steps.step - phase + radius - down
-        seen[first : first + steps.down.size] += weight * steps.down
+        seen[first : first + steps.decimation.size] += weight * steps.decimation
     return seen
 
 
@@ -36,7 +36,7 @@ def test_the_steps_together_are_the_gaussian(quality):
         if largest_step(sigma, quality) < 2:
             continue
         steps = rates(sigma, quality)
-        radius = int(REACH * sigma) + (steps.up.shape[1] + steps.middle.size) * steps.step + steps.down.size
+        radius = int(REACH * sigma) + (steps.interpolation_taps + steps.blur.size) * steps.step + steps.decimation.size
         gaussian = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
         gaussian /= gaussian.sum()
         for phase in {0, 1, steps.step // 3, steps.step // 2, steps.step - 1}:
@@ -66,7 +66,7 @@ def test_the_parts_in_which_rows_are_filtered_do_not_show(mode, stride, monkeypa
     if mode != "constant":
         del keywords["padding_value"]
     whole = convfilter.gaussian_blur(image, 6, **keywords)
-    monkeypatch.setattr("convfilter.methods.horizontal.TURNED_SAMPLES", 60)
+    monkeypatch.setattr("convfilter.methods.horizontal.TRANSPOSED_SAMPLES", 60)
     monkeypatch.setattr("convfilter.methods.horizontal.HALOS", 0)
     np.testing.assert_array_equal(convfilter.gaussian_blur(image, 6, **keywords), whole)
 

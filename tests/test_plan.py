@@ -326,7 +326,7 @@ def test_large_gains_are_summed_in_double_precision():
 def test_a_finer_result_is_computed_as_finely(stages, out_dtype):
     blur = Stage(Correlation(kernels.gaussian(20, 20)))
     coarse, fine = (
-        plan_stack([blur] * count, (300, 300, 3), np.uint8, out_dtype=dtype).stages[0].rates[0].up.shape[1]
+        plan_stack([blur] * count, (300, 300, 3), np.uint8, out_dtype=dtype).stages[0].rates[0].interpolation_taps
         for count, dtype in ((1, np.uint8), (stages, out_dtype))
     )
     assert fine > coarse

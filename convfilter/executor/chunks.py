@@ -142,9 +142,9 @@ def side_of(axis: AxisPlan, mode: str, first: int, last: int, end: int, rates: R
     window = first * axis.stride - axis.before
     begin, stop, step = window, (end - 1) * axis.stride - axis.before + axis.span + 1, 1
     if rates is not None:
-        down = Coarse.of(axis, rates, mode, first, end).down
+        decimated = Coarse.of(axis, rates, mode, first, end).decimated
         step = rates.step
-        begin, stop = min(begin, -down.before), max(stop, axis.input + down.after)
+        begin, stop = min(begin, -decimated.before), max(stop, axis.input + decimated.after)
         begin = begin // step * step
     picked = None
     if mode in _AT_THE_BORDER or (begin >= 0 and stop <= axis.input):

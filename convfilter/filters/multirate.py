@@ -1,14 +1,14 @@
-"""Gaussians at a cost that does not grow with sigma: blur a little, decimate, blur, interpolate.
+"""Weights of multirate Gaussians, whose cost does not grow with sigma: decimate, blur on the coarse grid, interpolate.
 
-``sigma**2 = a**2 + m**2 + b**2``. Down: a Gaussian of ``a`` at every s-th sample.
-Middle: ``m / s`` on those. Up: a Gaussian of ``b``, as s phases of a few taps, each
-normalised. With a = b = 1.02 s and tails to 5.1 sigma no 8-bit result is off by more than 0.0007 of a level
+Variances of Gaussians add up: ``sigma**2 = a**2 + m**2 + b**2``. Decimation computes a Gaussian of ``a`` at every s-th
+sample, the blur is a Gaussian of ``m / s`` on these, and interpolation is a Gaussian of ``b``, as s phases of a few
+taps, each normalised. With a = b = 1.02 s and tails to 5.1 sigma, no 8-bit result is off by more than 0.0007 of a level
 before it is rounded; a = b = 1.2 s leaves 6e-7 of full scale.
 
-Rows go down first, then all three steps along the few decimated rows, then rows come up
-again: nearly all work is in the first and the last pass, which vectorise.
-Source: P. J. Burt, "Fast filter transforms for image processing", CGIP 16 (1981),
-here with the two outer Gaussians wide enough that no aliasing shows.
+Rows are decimated first; all three steps then run along the few decimated rows, and rows are interpolated last. So
+nearly all arithmetic is in the first and the last pass, which vectorise.
+Source: P. J. Burt, "Fast filter transforms for image processing", CGIP 16 (1981), here with outer Gaussians wide enough
+that no aliasing shows.
 """
 
 from __future__ import annotations
@@ -24,24 +24,33 @@ from convfilter.record import record
 
 @record
 class Quality:
-    """How wide the outer Gaussians are (in steps), and how far their taps reach (in sigmas).
+    """Widths and supports of the three Gaussians, which decide the error of a multirate Gaussian.
 
-    ``middle`` is the least sigma of the middle Gaussian, in decimated samples: sampled so, it is off by about
-    2 exp(-2 (pi * middle)**2). Its taps reach for ``middle_support`` of its sigmas.
+    Attributes
+    ----------
+    width : float
+        Sigma of the outer Gaussians, in steps.
+    support : float
+        Reach of their taps, in their sigmas.
+    blur : float
+        Least sigma of the Gaussian on the coarse grid, in decimated samples. Its samples are off by about
+        ``2 exp(-2 (pi * blur)**2)``.
+    blur_support : float
+        Reach of its taps, in its sigmas.
     """
 
     width: float
     support: float
-    middle: float
-    middle_support: float
+    blur: float
+    blur_support: float
 
 
 #: For 8-bit results: up to 4e-6 of the weight misplaced on each axis, 0.0007 of a level on both together.
-COARSE = Quality(width=1.02, support=5.1, middle=1.0, middle_support=5.0)
+COARSE = Quality(width=1.02, support=5.1, blur=1.0, blur_support=5.0)
 #: For 16-bit results: up to 6.4e-7 of the weight misplaced on each axis.
-FINE = Quality(width=1.2, support=5.5, middle=1.0, middle_support=6.0)
+FINE = Quality(width=1.2, support=5.5, blur=1.0, blur_support=6.0)
 #: For real results, and for colours under faint alpha: up to 1.2e-7 of the weight misplaced on each axis.
-FINEST = Quality(width=1.5, support=6.2, middle=1.0, middle_support=6.0)
+FINEST = Quality(width=1.5, support=6.2, blur=1.0, blur_support=6.0)
 
 
 @record
@@ -52,39 +61,47 @@ class Rates:
     ----------
     step : int
         Decimation factor: every ``step``-th sample remains.
-    down, middle : odd-length arrays
-        Taps around a decimated sample: of the first step, in samples; of the middle step, in decimated samples.
-    up : (step, taps) array
-        For each phase (samples after a decimated one), taps over decimated samples.
-    up_first : int
-        The first of them, relative to the decimated sample at or before the output.
+    decimation : odd-length array
+        Weights of the samples around a decimated sample.
+    blur : odd-length array
+        Weights of the decimated samples around a decimated sample.
+    interpolation : (step, taps) array
+        For each phase (distance from the decimated sample at or before the output), weights of decimated samples.
+    interpolation_first : int
+        The first of these, relative to the decimated sample at or before the output.
     """
 
     step: int
-    down: Weights
-    middle: Weights
-    up: Weights
-    up_first: int
+    decimation: Weights
+    blur: Weights
+    interpolation: Weights
+    interpolation_first: int
 
     @property
-    def down_reach(self) -> int:
-        """Samples on each side of a decimated one that the first step reads."""
-        return self.down.size // 2
+    def decimation_reach(self) -> int:
+        """Samples on each side of a decimated sample that decimation reads."""
+        return self.decimation.size // 2
 
     @property
-    def middle_reach(self) -> int:
-        """Decimated samples on each side that the middle step reads."""
-        return self.middle.size // 2
+    def blur_reach(self) -> int:
+        """Decimated samples on each side that the blur reads."""
+        return self.blur.size // 2
+
+    @property
+    def interpolation_taps(self) -> int:
+        """Decimated samples that each output interpolates."""
+        taps: int = self.interpolation.shape[1]
+        return taps
 
     @property
     def multiply_adds(self) -> float:
-        """For one sample, over the three steps."""
-        return (self.down.size + self.middle.size) / self.step + float(self.up.shape[1])
+        """Multiply-adds of one output sample, along one axis."""
+        return (self.decimation.size + self.blur.size) / self.step + float(self.interpolation_taps)
 
 
 def largest_step(sigma: float, quality: Quality) -> int:
-    """Return the largest step that leaves the middle Gaussian well sampled; below 2, multirate does not pay."""
-    return int(sigma / math.sqrt(2 * quality.width**2 + quality.middle**2))
+    """Return the largest step that leaves the blur on the coarse grid well sampled; below 2, multirate does not pay."""
+    return int(sigma / math.sqrt(2 * quality.width**2 + quality.blur**2))
 
 
 @lru_cache(maxsize=64)
@@ -92,17 +109,17 @@ def rates(sigma: float, quality: Quality) -> Rates:
     """Split a Gaussian of ``sigma`` samples (with a largest step of at least 2) into three steps."""
     step = largest_step(sigma, quality)
     outer = quality.width * step
-    middle = math.sqrt(sigma**2 - 2 * outer**2) / step
+    blur = math.sqrt(sigma**2 - 2 * outer**2) / step
     reach = quality.support * outer
     phases = np.arange(step)[:, np.newaxis]
     first, last = math.ceil(-reach / step), math.floor((step - 1 + reach) / step)
     distance = phases - step * np.arange(first, last + 1)
-    up = np.where(np.abs(distance) <= reach, np.exp(-0.5 * (distance / outer) ** 2), 0.0)
+    interpolation = np.where(np.abs(distance) <= reach, np.exp(-0.5 * (distance / outer) ** 2), 0.0)
     return Rates(
         step,
         _gaussian(outer, int(reach)),
-        _gaussian(middle, math.ceil(quality.middle_support * middle)),
-        up / up.sum(axis=1, keepdims=True),
+        _gaussian(blur, math.ceil(quality.blur_support * blur)),
+        interpolation / interpolation.sum(axis=1, keepdims=True),
         first,
     )
 

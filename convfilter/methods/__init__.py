@@ -1,4 +1,7 @@
-"""The methods: one file for each method of computing a stage, as nodes."""
+"""The methods: one file for each way to compute a stage, as nodes (``engine/node.py``).
+
+``planning/methods/`` declares the same methods, in files of the same names: what each can compute, and at what cost.
+"""
 
 from __future__ import annotations
 

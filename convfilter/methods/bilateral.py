@@ -1,4 +1,4 @@
-"""The bilateral filter: means of near pixels of similar colour, a row of outputs at a time in vectors."""
+"""The bilateral filter: means of near pixels of similar colour, a vector of outputs at a time."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ AVERAGE = Loop("bilateral", "average", _AVERAGE)
 AVERAGE_1 = Loop("bilateral", "average_1", _AVERAGE)
 AVERAGE_3 = Loop("bilateral", "average_3", _AVERAGE)
 
-#: Samples after the last that loops may read and discard: a vector of the narrowest type.
-_BEHIND = 16
+#: Samples behind the last that loops may read and discard: a vector of float32.
+_TAIL = 16
 
 
 def nodes(stage: StageSetup) -> list[Node]:
@@ -54,16 +54,18 @@ class _Worker:
         self._scratch = Scratch(mapped.plan.precision)
         self._columns = columns_for(mapped.plan.cols, mapped.col_index, 0, mapped.plan.cols.output)
         self._scale = LUMINANCE_DIVISOR if source.gray else 1.0
-        self._near = -math.log2(math.e) / (2 * (operator.sigma_range * source.full * self._scale) ** 2)
+        self._range_factor = -math.log2(math.e) / (2 * (operator.sigma_range * source.full * self._scale) ** 2)
         self._squared = int(operator.distance == "l2")
         down, along = np.nonzero(operator.kernel.matrix)
         centre = operator.reach
         squares = (down - centre) ** 2 + (along - centre) ** 2
-        self._spaces = (-math.log2(math.e) / (2 * operator.sigma_space**2) * squares).astype(self._scratch.dtype)
+        self._space_exponents = (-math.log2(math.e) / (2 * operator.sigma_space**2) * squares).astype(
+            self._scratch.dtype
+        )
         self._down, self._along, self._centre = down, self._columns.tap_offset[along], centre
 
     def __call__(self, rows: Rows) -> int:
-        """Store output rows ``top`` to ``bottom - 1``; returns how many samples were clipped."""
+        """Store output rows ``top`` to ``bottom - 1``; return the number of clipped samples."""
         mapped, source, real = self._mapped, self._mapped.source, self._scratch.dtype
         (top, bottom), axis, cols = rows, mapped.plan.rows, mapped.plan.cols.output
         index = mapped.row_index[top * axis.stride : (bottom - 1) * axis.stride + axis.span + 1]
@@ -71,21 +73,22 @@ class _Worker:
         colours = channels - source.alpha
         tile, _ = replace(source, alpha=False).load(self._scratch, "tile", index, self._columns)
         plane = index.size * width
-        planes = self._scratch.get("planes", plane * (colours + 2 * source.alpha) + _BEHIND)
+        planes = self._scratch.get("planes", plane * (colours + 2 * source.alpha) + _TAIL)
         divisor = source.full * self._scale if source.premultiplied else 0.0
-        split = tile, width * channels, index.size, width, channels, colours, divisor, self._near, planes
+        split = tile, width * channels, index.size, width, channels, colours, divisor, self._range_factor, planes
         SPLIT.variant(A=real)(*split, plane, width)
         pitch = cols * channels
         values = self._scratch.get("values", (bottom - top) * pitch)
-        line = -(-cols // _BEHIND) * _BEHIND
-        apart, sums = (self._scratch.get(name, colours * _BEHIND) for name in ("apart", "sums"))
-        apart_down = axis.dilation * width
-        centre = self._centre * apart_down + int(self._columns.tap_offset[self._centre])
+        line = -(-cols // _TAIL) * _TAIL
+        differences, sums = (self._scratch.get(name, colours * _TAIL) for name in ("differences", "sums"))
+        row_offset = axis.dilation * width
+        centre = self._centre * row_offset + int(self._columns.tap_offset[self._centre])
         limits = np.finfo(real)
         {1: AVERAGE_1, 3: AVERAGE_3}.get(colours, AVERAGE).variant(A=real)(
-            planes, plane, width, axis.stride, bottom - top, cols, colours, self._down * apart_down + self._along,
-            self._spaces, self._spaces.size, centre, self._near, self._squared, int(source.alpha),
-            float(limits.tiny), float(limits.max), apart, sums, self._scratch.get("lines", colours * line), line,
+            planes, plane, width, axis.stride, bottom - top, cols, colours, self._down * row_offset + self._along,
+            self._space_exponents, self._space_exponents.size, centre, self._range_factor, self._squared,
+            int(source.alpha), float(limits.tiny), float(limits.max), differences, sums,
+            self._scratch.get("lines", colours * line), line,
             values, pitch, channels,
         )  # fmt: skip
         return self._store(rows, values[: (bottom - top) * pitch].reshape(bottom - top, cols, channels))

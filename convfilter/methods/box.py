@@ -1,7 +1,7 @@
-"""Means over rectangles by running sums, at a constant cost: box blurs and average pooling.
+"""Means over rectangles by running sums, whose cost does not grow with the window: box blurs and average pooling.
 
-Integer samples are summed by one loop from source rows to output rows. With alpha or luminance, tiles of real samples
-are summed instead; their sums are integers too.
+One loop reads source rows of integer samples and writes output rows. With alpha or luminance, running sums pass over
+loaded tiles of real samples instead; these sums are integers too.
 """
 
 from __future__ import annotations
@@ -41,33 +41,33 @@ RUN_RIGHT = Loop("box", "run_right", "A* i8 i8 i8 i8 i8 A* i8 i8")
 
 #: Largest column sum in 16 bits.
 _NARROW_SUM = 2**16 - 1
-#: Sums up to here are exact in float32.
+#: Largest sum that float32 holds exactly.
 _SINGLE_WHOLE = 2**24
 #: A float32 quotient of at most 255 and a divisor below this is a tie only if the exact quotient is one.
 _SINGLE_DIVISOR = 2**16
 #: A mean of bytes over an odd area below this is never a tie, and is far enough from one for a float32 factor.
 _SINGLE_FACTOR = 2**14
-#: Widest window, in columns, that is added up directly, in the type of the column sums.
-_FEW = 3
+#: Widest window, in columns, that is summed tap by tap, in the type of the column sums.
+_MOST_COL_TAPS = 3
 #: Least output rows of a step: if means are stored directly, and if sums go through an epilogue in cache.
 _MEAN_ROWS, _SUM_ROWS = 16, 4
 
 
 def nodes(stage: StageSetup) -> list[Node]:
     """Return the node of a stage."""
-    return [WholeSums(stage) if sums_samples(stage) else TileSums(stage)]
+    return [StoredSums(stage) if sums_samples(stage) else TileSums(stage)]
 
 
 def sums_samples(stage: StageSetup) -> bool:
-    """Whether samples are integers that are summed without conversion."""
+    """Whether source samples are summed as they are stored: integers without alpha or luminance."""
     plan, source = stage.plan, stage.source
     whole = source.pads_with_samples and not source.alpha and not source.gray
     whole = whole and not is_wide(source.dtype) and not is_wide(stage.dtype)
     return whole and _area(plan) * full_scale(source.dtype) <= LARGEST_SUM
 
 
-class WholeSums(StageNode):
-    """Integer samples, summed from source rows to output rows."""
+class StoredSums(StageNode):
+    """Sums of integer samples as they are stored, from source rows to output rows."""
 
     def __init__(self, stage: StageSetup) -> None:
         super().__init__(stage)
@@ -84,31 +84,31 @@ class WholeSums(StageNode):
         """Return strips as wide as the picture."""
         mapped = self.mapped(sources[0])
         pools = isinstance(self.plan.stage.operator, Pooling)
-        ordinary = pools or self.plan.kernel.divisor == _area(self.plan)
-        if ordinary and target.dtype.kind == "u" and mapped.stores_samples(target.dtype) and self.stage.ranges is None:
-            return StripPool(lambda: _Rows(mapped).means(target))
-        return StripPool(lambda: _Rows(mapped).sums(self.epilogue(mapped, target), target))
+        is_mean = pools or self.plan.kernel.divisor == _area(self.plan)
+        if is_mean and target.dtype.kind == "u" and mapped.stores_samples(target.dtype) and self.stage.ranges is None:
+            return StripPool(lambda: _StripOfSums(mapped).means(target))
+        return StripPool(lambda: _StripOfSums(mapped).sums(self.epilogue(mapped, target), target))
 
 
 def step_rows(spacing: int) -> tuple[int, int]:
     """Return the rows of a step: if means are stored directly, and if sums go through an epilogue.
 
-    A step has as many rows of each of the ``spacing`` interleaved row sets that dilated windows read.
+    A step has equally many rows of each of the ``spacing`` dilation phases.
     """
     sums = -(-_SUM_ROWS // spacing) * spacing
     return -(-_MEAN_ROWS // sums) * sums, sums
 
 
-class _Rows:
-    """Memory and programs of a strip that sums integer samples."""
+class _StripOfSums:
+    """Memory and programs of a strip of integer sums."""
 
     def __init__(self, mapped: MappedStage) -> None:
         self._mapped, plan, source = mapped, mapped.plan, mapped.source
         rows, cols, channels = plan.rows, plan.cols, source.channels
         self._width, self._pitch = cols.input * channels, cols.output * channels
         self._spacing = next(dilation_phases(rows, 1)).spacing
-        added = rows.kernel * (cols.kernel if cols.kernel <= _FEW else 1)
-        self._narrow = source.dtype == np.uint8 and added * full_scale(source.dtype) <= _NARROW_SUM
+        taps = rows.kernel * (cols.kernel if cols.kernel <= _MOST_COL_TAPS else 1)
+        self._narrow = source.dtype == np.uint8 and taps * full_scale(source.dtype) <= _NARROW_SUM
         places = max(cols.padded * channels, cols.before * channels + self._width)
         kind = np.uint16 if self._narrow else np.int32
         pitch = places + -places % CACHE_LINE
@@ -130,18 +130,18 @@ class _Rows:
             self._scratch = (self._scratch[0].astype(np.int32), *self._scratch[1:])
         loop = MEAN_ROWS.variant() if narrow else MEAN_ROWS_WIDE.variant(S=dtype)
         down, along, divide = _divisors(plan, np.float32 if narrow else np.float64)
-        in_whole_numbers = narrow and not divide and plan.cols.kernel == _FEW and plan.cols.stride == 1
-        half, factor = _area(plan) // 2, _whole_factor(_area(plan)) if in_whole_numbers else 0
+        in_integers = narrow and not divide and plan.cols.kernel == _MOST_COL_TAPS and plan.cols.stride == 1
+        half, factor = _area(plan) // 2, _integer_factor(_area(plan)) if in_integers else 0
         steps = step_rows(self._spacing)[0]
 
         def calls(rows: int) -> list[Call]:
-            made = []
+            result = []
             for number, phase in enumerate(dilation_phases(plan.rows, rows)):
                 place = target.slot, *_start(phase, target.row_samples, steps)
                 factors = Moving(np.ascontiguousarray(down[phase.first :: phase.spacing]), 0, steps // phase.spacing)
                 numbers = factors, along, int(divide), half, factor
-                made.append(Call(loop, (*self._window(phase, number, steps), *numbers, *place, phase.outputs)))
-            return made
+                result.append(Call(loop, (*self._window(phase, number, steps), *numbers, *place, phase.outputs)))
+            return result
 
         return self._strip(target, calls, steps)
 
@@ -155,12 +155,12 @@ class _Rows:
         sums = scratch.get("sums", steps * pitch)
 
         def calls(rows: int) -> list[Call]:
-            made = []
+            sum_calls = []
             for number, phase in enumerate(dilation_phases(mapped.plan.rows, rows)):
                 place = sums, phase.first * pitch, phase.spacing * pitch, phase.outputs
-                made.append(Call(loop, (*self._window(phase, number, steps), *place)))
+                sum_calls.append(Call(loop, (*self._window(phase, number, steps), *place)))
             region = Region(0, rows, 0, mapped.plan.cols.output)
-            return [*made, *epilogue.calls(scratch, region, sums, pitch, steps)]
+            return [*sum_calls, *epilogue.calls(scratch, region, sums, pitch, steps)]
 
         return self._strip(target, calls, steps)
 
@@ -186,7 +186,7 @@ class _Rows:
 
 
 def _start(phase: DilationPhase, pitch: int, step_rows: int) -> tuple[Counting, int]:
-    """Return the first row of a row set in step 0, and the distance of its rows."""
+    """Return the place of a phase's first row in each step, and the distance of its rows."""
     return Counting(phase.first * pitch, step_rows * pitch), phase.spacing * pitch
 
 
@@ -195,12 +195,12 @@ def _area(plan: StagePlan) -> int:
 
 
 @cache
-def _whole_factor(area: int) -> int:
-    """Return the factor for ``(sum + area // 2) * factor >> 16`` to be the mean of bytes; 0 if it could be wrong."""
+def _integer_factor(area: int) -> int:
+    """Return the factor for which ``(sum + area // 2) * factor >> 16`` is the mean of bytes; 0 if there is no such."""
     sums = np.arange(np.iinfo(np.uint8).max * area + 1)
     factor = 2**16 // area + 1
-    as_they_should = (sums + area // 2) * factor >> 16 == np.rint(sums / area)
-    return factor if sums[-1] + area // 2 <= _NARROW_SUM and bool(as_they_should.all()) else 0
+    is_right = (sums + area // 2) * factor >> 16 == np.rint(sums / area)
+    return factor if sums[-1] + area // 2 <= _NARROW_SUM and bool(is_right.all()) else 0
 
 
 def _divisors(plan: StagePlan, real: type[np.floating]) -> tuple[Samples, Samples, bool]:
@@ -213,14 +213,14 @@ def _divisors(plan: StagePlan, real: type[np.floating]) -> tuple[Samples, Sample
     if isinstance(plan.stage.operator, Pooling):
         down, along = (counted_cells(axis, plan.stage.operator) for axis in (rows, cols))
     without_ties = area % 2 == 1 and (real is np.float64 or area < _SINGLE_FACTOR)
-    alike = down.min() == rows.kernel and along.min() == cols.kernel
-    divide = not (alike and (without_ties or area & (area - 1) == 0))
+    equal_areas = down.min() == rows.kernel and along.min() == cols.kernel
+    divide = not (equal_areas and (without_ties or area & (area - 1) == 0))
     factors = down if divide else np.full(rows.output, 1 / area)
     return factors.astype(real), np.repeat(along, plan.channels).astype(real), divide
 
 
 class TileSums(StageNode):
-    """Loaded samples with integer sums: premultiplied colours, and luminance."""
+    """Sums of loaded samples, integers as well: premultiplied colours, and luminance."""
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
@@ -267,9 +267,9 @@ def _running_sums(
 
 
 def unordered_columns(mapped: MappedStage) -> Columns:
-    """Lay out all columns in source order: running sums pass over all of them, whatever the stride."""
-    every = replace(mapped.plan.cols, stride=1)
-    return columns_for(every, mapped.col_index, 0, mapped.plan.cols.padded - mapped.plan.cols.span)
+    """Lay out all columns in source order: running sums pass over all columns, whatever the stride."""
+    axis = replace(mapped.plan.cols, stride=1)
+    return columns_for(axis, mapped.col_index, 0, mapped.plan.cols.padded - mapped.plan.cols.span)
 
 
 def _first_window(mapped: MappedStage, scratch: Scratch, columns: Columns, top: int) -> Samples:

@@ -1,4 +1,4 @@
-"""Canny's edges: ridges of the gradient, a few rows at a time, then hysteresis."""
+"""Canny's edges: ridges of the gradient, a block of rows at a time, then hysteresis over the whole picture."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ SLOPES = Loop("canny", "slopes", "D* i8 i8 i8 i8 D*")
 RIDGES = Loop("canny", "ridges", "D* i8 i8 i8 i8 D* D D i8 i8 u1* i8")
 HYSTERESIS = Loop("canny", "hysteresis", "u1* i8 i8 i8 i8 i8*")
 
-#: Rows and pixels beside a ridge that it depends on: a neighbour, and one more for the neighbour's gradient.
-_BESIDE = 2
+#: Halo of a ridge in pixels: its neighbour, and one pixel more for the neighbour's gradient.
+_HALO = 2
+#: Mark of an edge, in the picture of ridges.
 _EDGE = 3
 
 Real = npt.NDArray[np.float64]
@@ -39,7 +40,7 @@ def nodes(stage: StageSetup) -> list[Node]:
 
 
 class _Ridges(Node):
-    """Ridges of the gradient's magnitude, strong and weak ones, as bytes."""
+    """Ridges of the gradient's magnitude as bytes: strong, weak or none."""
 
     def __init__(self, stage: StageSetup) -> None:
         operator = stage.plan.stage.operator
@@ -55,11 +56,11 @@ class _Ridges(Node):
             stage.plan.multiply_adds * self.rows * self.row_shape[0],
             stage.plan.scratch_bytes,
         )
-        self.overlap = 2.0 * (self._radius + _BESIDE)
+        self.overlap = 2.0 * (self._radius + _HALO)
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
-        """Return the rows that smoothing and gradients need."""
-        reach = self._radius + _BESIDE
+        """Return the rows that smoothing and gradients read."""
+        reach = self._radius + _HALO
         return np.arange(max(0, top - reach), min(self.rows, bottom + reach))
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
@@ -67,7 +68,7 @@ class _Ridges(Node):
         factors = kernels.gaussian(self._operator.sigma, 0, CANNY_SIGMAS).factors
         assert factors is not None
         weights = factors[0]
-        # Smoothed sums are divided by the weights within the picture.
+        # Smoothed sums are divided by the weights that fall on the picture.
         down, along = (_share(weights, self._radius, length) for length in (self.rows, self.row_shape[0]))
 
         def make() -> _Worker:
@@ -77,7 +78,7 @@ class _Ridges(Node):
 
 
 def _share(weights: Real, radius: int, length: int) -> Real:
-    """Return, for each pixel of an axis, the sum of the weights that fall within it."""
+    """Return, for each pixel of an axis, the sum of the weights that fall on the picture."""
     sums = np.concatenate([[0.0], np.cumsum(weights)])
     place = np.arange(length)
     first, last = np.maximum(radius - place, 0), np.minimum(radius + length - place, weights.size)
@@ -107,19 +108,19 @@ class _Worker:
         top, bottom = rows
         height, cols = len(self._down), len(self._along)
         channels = self._target.slot.shape[2]
-        pitch, count = (cols + 2 * _BESIDE) * channels, bottom - top + 2 * _BESIDE
+        pitch, count = (cols + 2 * _HALO) * channels, bottom - top + 2 * _HALO
         flat, magnitude = (self._scratch.get(name, count * pitch)[: count * pitch] for name in ("block", "magnitude"))
-        block = flat.reshape(count, cols + 2 * _BESIDE, channels)
-        first, last = max(0, top - _BESIDE), min(height, bottom + _BESIDE)
-        place = first - (top - _BESIDE)
+        block = flat.reshape(count, cols + 2 * _HALO, channels)
+        first, last = max(0, top - _HALO), min(height, bottom + _HALO)
+        place = first - (top - _HALO)
         self._smooth(first, last, flat[place * pitch :], pitch)
         # Beyond the border, gradients read the mirrored rows and columns.
-        beyond = np.array([place for place in range(-_BESIDE, cols + _BESIDE) if not 0 <= place < cols])
-        block[:, beyond + _BESIDE] = block[:, _mirrored(beyond, cols) + _BESIDE]
-        for row in range(top - _BESIDE, bottom + _BESIDE):
+        beyond = np.array([place for place in range(-_HALO, cols + _HALO) if not 0 <= place < cols])
+        block[:, beyond + _HALO] = block[:, _mirrored(beyond, cols) + _HALO]
+        for row in range(top - _HALO, bottom + _HALO):
             if not first <= row < last:
                 mirrored = int(_mirrored(np.array(row), height))
-                block[row - top + _BESIDE] = block[min(max(mirrored, first), last - 1) - top + _BESIDE]
+                block[row - top + _HALO] = block[min(max(mirrored, first), last - 1) - top + _HALO]
         magnitude[:pitch], magnitude[-pitch:] = 0, 0
         margins = magnitude.reshape(block.shape)
         margins[:, 0], margins[:, -1] = 0, 0
@@ -147,7 +148,7 @@ class _Worker:
         between = scratch.get("between", rows * between_pitch)[: rows * between_pitch]
         margins = between.reshape(rows, between_pitch)
         margins[:, : radius * channels], margins[:, radius * channels + length :] = 0, 0
-        loop, side = SMOOTH.variant(D=np.float64), _BESIDE * channels
+        loop, side = SMOOTH.variant(D=np.float64), _HALO * channels
         loop(tile, length, rows, length, self._weights, taps, length, between[radius * channels :], between_pitch)
         loop(between, between_pitch, rows, length, self._weights, taps, channels, out[side:], pitch)
         smoothed = out[: rows * pitch].reshape(rows, -1)[:, side:-side].reshape(rows, cols, channels)
@@ -157,7 +158,7 @@ class _Worker:
         smoothed /= shares[..., np.newaxis]
 
     def _colours(self, top: int, bottom: int) -> Samples:
-        """Return rows of the picture, as real numbers where something is done to them."""
+        """Return rows of the picture: luminance, premultiplied colours, or samples as they are stored."""
         source = self._source
         image = self._picture.rows(top, bottom)
         if not (source.alpha or source.gray):
@@ -177,7 +178,7 @@ def _mirrored(places: Indices, length: int) -> Indices:
 
 
 class _Edges(StageNode):
-    """Strong ridges, and weak ridges connected to them, which may wind through the whole picture."""
+    """Strong ridges, and weak ridges connected to strong ones; a ridge may wind through the whole picture."""
 
     def __init__(self, stage: StageSetup) -> None:
         super().__init__(stage)

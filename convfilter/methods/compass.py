@@ -24,16 +24,16 @@ def nodes(stage: StageSetup, nodes_of: Callable[[StageSetup], list[Node]]) -> li
     """Return the nodes of a stage; ``nodes_of`` makes those of each kernel."""
     operator = stage.plan.stage.operator
     assert isinstance(operator, Compass)
-    made: list[Node] = []
+    sums: list[Node] = []
     ends = []
     for kernel in operator.kernels:
         first, *others = nodes_of(_sum(stage, kernel.rotated() if stage.plan.stage.flip else kernel))
-        first.reads = (len(made) + 1,)
-        made += [first, *others]
-        ends.append(len(made))
+        first.reads = (len(sums) + 1,)
+        sums += [first, *others]
+        ends.append(len(sums))
     largest = _Largest(stage)
-    largest.reads = tuple(len(made) + 1 - end for end in ends)
-    return [*made, largest]
+    largest.reads = tuple(len(sums) + 1 - end for end in ends)
+    return [*sums, largest]
 
 
 def _sum(stage: StageSetup, kernel: Kernel) -> StageSetup:
@@ -46,11 +46,11 @@ def _sum(stage: StageSetup, kernel: Kernel) -> StageSetup:
     )  # fmt: skip
     channels = plan.channels + 2 * source.gray
     real = real_of(source.dtype, stage.dtype)
-    decided = plan_stack(
+    plan_of_sum = plan_stack(
         [own], (plan.rows.input, plan.cols.input, channels), source.dtype, out_dtype=real, alpha=source.alpha,
         gray=source.gray, white=source.full, out_white=source.full, premultiplied=source.premultiplied,
     )  # fmt: skip
-    (planned,) = decided.stages
+    (planned,) = plan_of_sum.stages
     loaded = Source(
         placeholder(plan.cols.input, channels, source.dtype), source.full, source.alpha, source.gray,
         source.padding_value, source.premultiplied,
@@ -62,7 +62,7 @@ class _Largest(StageNode):
     """The largest of the sums; alpha is that of the centre pixels, the same for all sums."""
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
-        """Return the same rows of each."""
+        """Return the same rows of each sum."""
         return np.arange(top, bottom)
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:

@@ -1,7 +1,7 @@
 """Largest and smallest samples of windows by running extremes, and means of real samples by sums of blocks.
 
-The cost hardly depends on the window; see ``loops/extreme.py``. ``box.py`` has the means of integers; means of few real
-samples are summed tap by tap.
+The cost hardly depends on the window; see ``loops/extreme.py``. ``box.py`` has the means of integers; ``stencil.py``
+sums means over small windows of real samples tap by tap.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def nodes(stage: StageSetup) -> list[Node]:
     if _kind(stage) != "average":
         return [_Extremes(stage)]
     if box.sums_samples(stage):
-        return [box.WholeSums(stage)]
+        return [box.StoredSums(stage)]
     if stage.plan.by_taps:
         from convfilter.methods import stencil
 
@@ -56,7 +56,7 @@ def _kind(stage: StageSetup) -> str:
 
 
 def _is_widened(mapped: MappedStage, target: LineBuffer) -> bool:
-    """Whether samples become float64 first: those of a wide type, unless they are real and stored directly."""
+    """Whether samples are converted to float64 first: wide types, except real samples stored as they are."""
     source = mapped.source.dtype
     return not are_compared(source) or (is_wide(target.dtype) and target.dtype != source)
 
@@ -66,7 +66,7 @@ class _Extremes(StageNode):
 
     def __init__(self, stage: StageSetup) -> None:
         super().__init__(stage)
-        # Rows between extremes and epilogue; a block is a multiple of them.
+        # Rows that are buffered between extremes and epilogue; a block is a multiple of them.
         self._between = rows_between(self.plan.rows, self.plan.cols, stage.source.channels)
         self.block_rows = -(-self.block_rows // self._between) * self._between
 
@@ -77,14 +77,14 @@ class _Extremes(StageNode):
         row_index = np.maximum(sources[0].index(nearest_cells(self.plan.rows)), 0)
         if mapped.source.alpha or mapped.source.gray or _is_widened(mapped, target):
             cols, epilogue = self.plan.cols, self.epilogue(mapped, target)
-            cells = _run(0, min(cols.input, cols.padded - cols.before))
+            cells = _adjacent_columns(0, min(cols.input, cols.padded - cols.before))
             kind = _kind(self.stage)
             return Workers(lambda: _of_tiles(mapped, kind, epilogue, row_index, cells, cols), self.scratch_bytes)
         if mapped.stores_samples(target.dtype) and self.stage.ranges is None:
-            return StripPool(lambda: self._stored(mapped, row_index, target))
-        return StripPool(lambda: self._through(mapped, row_index, self.epilogue(mapped, target), target))
+            return StripPool(lambda: self._direct_strip(mapped, row_index, target))
+        return StripPool(lambda: self._epilogue_strip(mapped, row_index, self.epilogue(mapped, target), target))
 
-    def _stored(self, mapped: MappedStage, row_index: Indices, target: LineBuffer) -> Strip:
+    def _direct_strip(self, mapped: MappedStage, row_index: Indices, target: LineBuffer) -> Strip:
         """Return the strip that stores the extremes as samples of the source's type."""
         windows, pitch, steps = self._windows(mapped), target.row_samples, self.block_rows
 
@@ -94,7 +94,7 @@ class _Extremes(StageNode):
 
         return Strip.of_steps(target, self.rows, steps, program, persists=False)
 
-    def _through(self, mapped: MappedStage, row_index: Indices, epilogue: Epilogue, target: LineBuffer) -> Strip:
+    def _epilogue_strip(self, mapped: MappedStage, row_index: Indices, epilogue: Epilogue, target: LineBuffer) -> Strip:
         """Return the strip that finds extremes, a few rows at a time, and passes them to the epilogue."""
         source, cols, steps = mapped.source, self.plan.cols, self._between
         windows, pitch = self._windows(mapped), cols.output * source.channels
@@ -104,9 +104,9 @@ class _Extremes(StageNode):
             calls = windows.calls(source.slot, row_index, rows, steps, extremes, Counting(0, 0), pitch)
             if isinstance(epilogue, Store) and epilogue.only_converts:
                 place = Rebased(target.slot, 0, steps * pitch)
-                whole = np.arange(cols.output), cols.output, 0, cols.output, source.channels
-                picked = extremes, pitch, np.arange(rows), rows, *whole, 0.0, place, pitch
-                return Program([*calls, Call(LOAD.variant(S=extremes.dtype, A=target.dtype), picked)], steps)
+                all_columns = np.arange(cols.output), cols.output, 0, cols.output, source.channels
+                arguments = extremes, pitch, np.arange(rows), rows, *all_columns, 0.0, place, pitch
+                return Program([*calls, Call(LOAD.variant(S=extremes.dtype, A=target.dtype), arguments)], steps)
             region = Region(0, rows, 0, cols.output)
             scratch = Scratch(self.plan.precision)
             return Program([*calls, *epilogue.calls(scratch, region, extremes, pitch, steps)], steps)
@@ -134,14 +134,16 @@ class _Means(StageNode):
 def _of_tiles(
     mapped: MappedStage, kind: str, epilogue: Epilogue, row_index: Indices, columns: Columns, cols: AxisPlan
 ) -> TileWorker:
-    """Load pieces of rows, combine them down the columns, then along the rows with the geometry ``cols``."""
+    """Return a worker that loads pieces of rows, combines them down the columns, then along the axis ``cols``."""
     source, rows, channels = mapped.source, mapped.plan.rows, mapped.source.channels
     scratch = Scratch(mapped.plan.precision)
     step, width, length = rows_between(rows, cols, channels), columns.count, cols.output * channels
     cuts = range(0, width, part_cols(channels))
-    parts = [(first * channels, columns.subset(first, min(first + cuts.step, width))) for first in cuts]
-    down = {part.count: Windows(kind, rows, _untouched(part.count), channels, scratch.dtype) for _, part in parts}
-    along = Windows(kind, _untouched(BETWEEN_ROWS), cols, channels, scratch.dtype)
+    pieces = [(first * channels, columns.subset(first, min(first + cuts.step, width))) for first in cuts]
+    down = {
+        piece.count: Windows(kind, rows, _identity_axis(piece.count), channels, scratch.dtype) for _, piece in pieces
+    }
+    along = Windows(kind, _identity_axis(BETWEEN_ROWS), cols, channels, scratch.dtype)
 
     def sums(top: int, bottom: int) -> Iterator[tuple[Region, Samples, int]]:
         for first in range(top, bottom, step):
@@ -149,9 +151,9 @@ def _of_tiles(
             between = scratch.get("between", height * width * channels)
             places = row_index[first * rows.stride :][: (height - 1) * rows.stride + rows.span + 1]
             distinct, lines = distinct_rows(places, source.slot.shape[0])
-            for start, part in parts:
-                tile, pitch = source.load(scratch, "tile", distinct, part)
-                down[part.count].write(tile, lines, height, between, start, width * channels, pitch)
+            for start, piece in pieces:
+                tile, pitch = source.load(scratch, "tile", distinct, piece)
+                down[piece.count].write(tile, lines, height, between, start, width * channels, pitch)
             for begin in range(0, height, BETWEEN_ROWS):
                 lines = np.arange(begin, min(begin + BETWEEN_ROWS, height))
                 region = Region(first + begin, first + begin + lines.size, 0, cols.output)
@@ -162,11 +164,12 @@ def _of_tiles(
     return TileWorker(sums, epilogue, scratch)
 
 
-def _run(first: int, last: int) -> Columns:
+def _adjacent_columns(first: int, last: int) -> Columns:
     return Columns(np.arange(first, last), 0, last - first, np.empty(0, np.int64))
 
 
-def _untouched(length: int) -> AxisPlan:
+def _identity_axis(length: int) -> AxisPlan:
+    """Return an axis on which each output is the sample at its own place."""
     return AxisPlan(length, kernel=1, stride=1, dilation=1, before=0, after=0)
 
 
@@ -189,7 +192,7 @@ class Windows:
     ) -> None:
         """Write ``count`` rows of results, ``out_pitch`` apart, from ``start`` on.
 
-        ``row_index`` maps each place that they read to a row of ``source``, whose rows are ``pitch`` samples apart.
+        ``row_index`` maps each padded place to a row of ``source``, whose rows are ``pitch`` samples apart.
         """
         for phase in dilation_phases(self._rows, count):
             place = out, start + phase.first * out_pitch, phase.spacing * out_pitch
@@ -205,16 +208,16 @@ class Windows:
         start: Counting,
         out_pitch: int,
     ) -> list[Call]:
-        """Return the calls that write ``count`` rows of each step of a program, ``step_rows`` below the last."""
+        """Return the calls that write the first ``count`` rows of each step; a step has ``step_rows`` rows."""
         rows, pitch = self._rows, self._cols.input * self._channels
         tops = np.arange(-(-rows.output // step_rows))[:, np.newaxis] * (step_rows * rows.stride)
-        made = []
+        result = []
         for phase in dilation_phases(rows, count):
             table = np.ascontiguousarray(row_index[np.minimum(tops + phase.places, row_index.size - 1)])
             where = Moving(table.reshape(-1), 0, table.shape[1])
             place = out, start._replace(start=start.start + phase.first * out_pitch), phase.spacing * out_pitch
-            made.append(self._call(phase, source, pitch, where, *place))
-        return made
+            result.append(self._call(phase, source, pitch, where, *place))
+        return result
 
     def _call(
         self,
@@ -239,8 +242,8 @@ class Windows:
 def nearest_cells(axis: AxisPlan) -> Indices:
     """Return for each place of a padded axis the nearest pixel that lies in the same windows.
 
-    Taps are a dilation apart, so this is the nearest pixel at a multiple of it. An extreme does not change if a pixel
-    counts twice, and each window holds a pixel: so padded cells have no effect.
+    Taps are a dilation apart, so the nearest pixel is a multiple of the dilation away. An extreme does not change if a
+    pixel counts twice, and each window holds a pixel, so padded cells have no effect.
     """
     place = np.arange(axis.padded, dtype=np.int64) - axis.before
     last = axis.input - 1

@@ -45,9 +45,9 @@ class _Fourier(StageNode):
 class Transform:
     """The kernel's spectrum for tiles of one size, and the tiling of the output.
 
-    A circular correlation of a tile is valid where the kernel does not reach
-    past the tile's end: except in the last ``span`` rows and columns.
-    Source: A. V. Oppenheim, R. W. Schafer, "Discrete-Time Signal Processing", overlap-save.
+    A circular correlation of a tile is valid where the kernel does not reach past the tile's end: everywhere but in the
+    last ``span`` rows and columns. Source: A. V. Oppenheim, R. W. Schafer, "Discrete-Time Signal Processing",
+    overlap-save.
     """
 
     def __init__(self, mapped: MappedStage) -> None:
@@ -58,7 +58,7 @@ class Transform:
         spread = np.zeros(self.sides)
         matrix = plan.kernel.matrix
         spread[: plan.rows.span + 1 : plan.rows.dilation, : plan.cols.span + 1 : plan.cols.dilation] = matrix
-        # NumPy's float32 transforms are five times as fast with a scale factor: so both directions are scaled, and the
+        # NumPy's float32 transforms are five times as fast with a scale factor. So both directions are scaled, and the
         # kernel's spectrum compensates.
         size = self.sides[0] * self.sides[1]
         self.spectrum = (np.conj(np.fft.rfft2(spread)) * size).astype(
@@ -66,29 +66,29 @@ class Transform:
         )
 
     def correlate(self, tile: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-        """Correlate one channel of a tile with the kernel, circularly; the result may omit wrapped rows and columns."""
+        """Correlate one channel of a tile with the kernel, circularly; the result may lack wrapped rows and columns."""
         spectrum = np.fft.rfft2(tile, norm="forward")
         spectrum *= self.spectrum
         sums = np.fft.irfft2(spectrum, self.sides)
         return self._bounded(sums, tile) if self._plan.bounded else sums
 
     def _bounded(self, sums: Samples, tile: Samples) -> Samples:
-        """Clip sums to the range of their windows, which rounding errors of brighter samples can exceed."""
-        samples = tile.astype(self._samples)  # their original type
-        least, largest = (_ends(samples, self._plan.rows, self._plan.cols, end) for end in (np.minimum, np.maximum))
+        """Clip sums to the range of their windows: rounding errors of brighter samples can exceed it."""
+        samples = tile.astype(self._samples)  # back to their original type
+        least, largest = (_extremes(samples, self._plan.rows, self._plan.cols, of) for of in (np.minimum, np.maximum))
         kernel = self._plan.kernel
         total = np.float64(kernel.sum * kernel.divisor)
         low, high = (least, largest) if total > 0 else (largest, least)
         return np.clip(sums[: low.shape[0], : low.shape[1]], total * low, total * high)
 
 
-def _ends(tile: Samples, rows: AxisPlan, cols: AxisPlan, end: np.ufunc) -> Samples:
+def _extremes(tile: Samples, rows: AxisPlan, cols: AxisPlan, of: np.ufunc) -> Samples:
     """Return the smallest or largest sample of the window that begins at each place, where windows fit."""
     for axis, plan in enumerate((rows, cols)):
         lines, width = np.moveaxis(tile, axis, 0), 1
         while width < plan.kernel:  # double the width until two windows overlap
             step = min(width, plan.kernel - width)
-            lines = end(lines[: len(lines) - step * plan.dilation], lines[step * plan.dilation :])
+            lines = of(lines[: len(lines) - step * plan.dilation], lines[step * plan.dilation :])
             width += step
         tile = np.moveaxis(lines, 0, axis)
     return tile
@@ -119,16 +119,16 @@ class _Tiles:
         """Yield the sums of a block."""
         mapped, plan, channels = self._mapped, self._mapped.plan, self._mapped.source.channels
         rows, cols = plan.sides
-        picked = picked_rows(mapped.row_index, top * plan.rows.stride, rows)
+        tile_rows = tile_places(mapped.row_index, top * plan.rows.stride, rows)
         for left in range(0, plan.cols.output, self._transform.tile_cols):
             right = min(left + self._transform.tile_cols, plan.cols.output)
-            indices = picked_rows(mapped.col_index, left * plan.cols.stride, cols)
+            indices = tile_places(mapped.col_index, left * plan.cols.stride, cols)
             columns = Columns(indices, 0, 0, indices[:0])
             length = (right - left) * channels
             buffer = scratch.get("sums", (bottom - top) * length)
             sums = buffer[: (bottom - top) * length].reshape(bottom - top, -1, channels)
             for channel in range(channels):
-                full = self._transform.correlate(_plane(mapped, scratch, picked, columns, channel))
+                full = self._transform.correlate(_plane(mapped, scratch, tile_rows, columns, channel))
                 sums[:, :, channel] = full[
                     : (bottom - top) * plan.rows.stride : plan.rows.stride,
                     : (right - left) * plan.cols.stride : plan.cols.stride,
@@ -138,7 +138,7 @@ class _Tiles:
             yield Region(top, bottom, left, right), buffer, length
 
 
-#: Rows of one load: all channels are loaded, and one is used.
+#: Rows of one load, which has all channels although only one is used.
 _LOADED_ROWS = 64
 
 
@@ -156,6 +156,6 @@ def _plane(mapped: MappedStage, scratch: Scratch, rows: Indices, columns: Column
     return plane
 
 
-def picked_rows(index: Indices, start: int, count: int) -> Indices:
-    """Return ``count`` places from ``start`` on; those past the padded picture, never needed, repeat the last."""
+def tile_places(index: Indices, start: int, count: int) -> Indices:
+    """Return ``count`` entries of an index map from ``start`` on; past its end, where no output reads, the last."""
     return index[np.minimum(np.arange(start, start + count), index.size - 1)]

@@ -1,9 +1,8 @@
-"""Large kernels: transforms of columns only, whose spectra are summed along the rows.
+"""Large kernels: Fourier transforms of columns only, whose spectra are summed along the rows.
 
-A transform of a few dozen rows is a matrix product, which the loop that sums
-down four rows computes for all columns and channels of a tile at once. Down
-the columns the kernel becomes a product of spectra; along the rows it stays a
-sum. So a tap costs one product for each frequency, not for each kernel row.
+A transform of a few dozen rows is a matrix product: the loop that sums down four rows computes it for all columns and
+channels of a tile at once. Down the columns the kernel becomes a product of spectra; along the rows it stays a sum. So
+a tap costs one product for each frequency instead of one for each kernel row.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ class Columnwise:
     def __init__(self, mapped: MappedStage) -> None:
         plan, channels = mapped.plan, mapped.source.channels
         self._mapped, self._side, dtype = mapped, plan.sides[0], np.dtype(plan.precision)
-        self._there = _in_fours(_to_spectrum(self._side)).astype(dtype)
-        self._back = _in_fours(_from_spectrum(self._side)[: plan.block_rows]).astype(dtype)
+        self._forward = _in_fours(_to_spectrum(self._side)).astype(dtype)
+        self._inverse = _in_fours(_from_spectrum(self._side)[: plan.block_rows]).astype(dtype)
         spectra = _spectra(_spread(mapped))
         reach = plan.cols.span * channels
         cols = max(1, (column_samples(self._side, reach) - reach) // channels)
@@ -43,8 +42,8 @@ class Columnwise:
             self._strips.append((left, right, columns, _products(spectra, columns.tap_offset * channels, dtype)))
 
     def sums(self, scratch: Scratch, top: int, bottom: int) -> Iterator[tuple[Region, Samples, int]]:
-        """Yield the sums of a block, which begins where a transform does."""
-        mapped, side, there, back = self._mapped, self._side, self._there, self._back
+        """Yield the sums of a block, which begins where a transform begins."""
+        mapped, side, forward, inverse = self._mapped, self._side, self._forward, self._inverse
         rows = mapped.row_index[np.minimum(np.arange(top, top + side), mapped.row_index.size - 1)]
         for left, right, columns, taps in self._strips:
             tile, pitch = mapped.source.load(scratch, "tile", rows, columns)
@@ -53,16 +52,16 @@ class Columnwise:
             length = (right - left) * mapped.source.channels
             spectrum = scratch.get("spectrum", side * pitch)
             products = scratch.get("products", side * length)
-            sums = scratch.get("sums", back.shape[0] * STEP_ROWS * length)
-            sums_in_fours(tile, _lines(there, pitch), there, PassOutput(spectrum, pitch, side, pitch))
+            sums = scratch.get("sums", inverse.shape[0] * STEP_ROWS * length)
+            sums_in_fours(tile, _all_rows(forward, pitch), forward, PassOutput(spectrum, pitch, side, pitch))
             weighted_sums(spectrum, _pairs(side) * pitch, taps, PassOutput(products, length, side, length))
-            sums_in_fours(products, _lines(back, length), back, PassOutput(sums, length, 0, length))
+            sums_in_fours(products, _all_rows(inverse, length), inverse, PassOutput(sums, length, 0, length))
             yield Region(top, bottom, left, right), sums, length
 
 
 def _angles(side: int) -> Matrix:
-    """Return the angle of each frequency except the first and last, at each row: (side / 2 - 1, side)."""
-    # Reduced modulo full turns in integer arithmetic: large angles would round.
+    """Return the angle, in radians, of each frequency but the first and last at each row: (side / 2 - 1, side)."""
+    # Full turns are removed in integer arithmetic: large angles would round.
     turns = np.outer(np.arange(1, side // 2), np.arange(side)) % side
     return turns * (2 * np.pi / side)
 
@@ -90,7 +89,7 @@ def _spread(mapped: MappedStage) -> Matrix:
 
 
 def _spectra(spread: Matrix) -> Matrix:
-    """Return the weights of the two rows summed into each row of a product of spectra: (side, 2, K)."""
+    """Return the weights of the two rows that are summed into each row of a product of spectra: (side, 2, K)."""
     spectrum = np.conj(np.fft.rfft(spread, axis=0))
     weights = np.zeros((spread.shape[0], 2, spread.shape[1]))
     weights[0, 0], weights[1, 1] = spectrum[0].real, spectrum[-1].real
@@ -106,7 +105,7 @@ def _products(spectra: Matrix, col: Indices, dtype: npt.DTypeLike) -> Taps:
 
 
 def _pairs(side: int) -> Indices:
-    """Return the two spectrum rows summed into each row of a product of spectra."""
+    """Return the two spectrum rows that are summed into each row of a product of spectra."""
     pairs: Indices = np.arange(side)[:, np.newaxis] // 2 * 2 + np.arange(2)
     return pairs
 
@@ -119,6 +118,6 @@ def _in_fours(matrix: Matrix) -> Matrix:
     return np.ascontiguousarray(padded.reshape(-1, STEP_ROWS, inputs).transpose(0, 2, 1))
 
 
-def _lines(weights: Samples, pitch: int) -> Indices:
+def _all_rows(weights: Samples, pitch: int) -> Indices:
     """Return the row offsets of each block of four sums: all rows, for every block."""
     return np.tile(np.arange(weights.shape[1]) * pitch, (weights.shape[0], 1))

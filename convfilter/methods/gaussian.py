@@ -1,8 +1,8 @@
 """Wide Gaussians at several rates: decimate, blur on the coarse grid, interpolate; see ``filters/multirate.py``.
 
-Three nodes: the first decimates and blurs down the columns; the second decimates, blurs and interpolates along the
-coarse rows; the third interpolates between the coarse rows. If only columns are wide, one node sums down tap by tap,
-then filters along the rows.
+A Gaussian is three nodes. The first decimates and blurs down the columns, the second decimates, blurs and interpolates
+along the coarse rows, the third interpolates between the coarse rows. A Gaussian that is wide along the rows only is
+one node: it sums down the columns tap by tap, then filters along the rows.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def nodes(stage: StageSetup) -> list[Node]:
     if rates is None:
         return [_TapsDown(stage)]
     coarse = Coarse.of(stage.plan.rows, rates, stage.plan.stage.padding_mode, 0, stage.plan.rows.output)
-    return [_Decimate(stage, coarse), _Along(stage, coarse), _Interpolate(stage, coarse)]
+    return [_Decimate(stage, coarse), _AlongRows(stage, coarse), _Interpolate(stage, coarse)]
 
 
 class _TapsDown(StageNode):
@@ -60,9 +60,9 @@ class _TapsDown(StageNode):
             load, tile = incoming(mapped.source, scratch, scratch, ring, rows, columns)
             between = scratch.get("between", rows_at_once(scratch.dtype) * pitch)
             between[:] = 0
-            down = window.call(tile, table, StepOutput(between, pitch, pitch))
+            sum_down = window.call(tile, table, StepOutput(between, pitch, pitch))
             out = StepOutput(out.memory, out.pitch, out.length)
-            return [*load, down, *horizontal.calls(scratch, between, STEP_ROWS, out)]
+            return [*load, sum_down, *horizontal.calls(scratch, between, STEP_ROWS, out)]
 
         cols = 0, self.plan.cols.output
         return Strips([[strip_of(mapped, self.epilogue(mapped, target), target, cols, scratch, calls)]])
@@ -93,18 +93,18 @@ class _Decimate(_CoarseNode):
         super().__init__(stage, coarse, stage.plan.cols.input + 1)
         rates = coarse.rates
         self.jump = rates.step
-        self.overlap = rates.down.size + (rates.middle.size - 2) * rates.step
+        self.overlap = rates.decimation.size + (rates.blur.size - 2) * rates.step
         self.spreads = True
         self._decimation = _Decimation(stage, coarse)
-        # A single block needs one ring, which stays in cache while a strip is computed from the top down.
-        held = self._decimation.ring.slots * self.row_shape[0] * self.row_shape[1] * self.dtype.itemsize
-        self.persists = self.blocks > 1 and held <= OWN_BYTES
+        # With a single block, each strip is computed to its end, and its ring stays in cache.
+        ring_bytes = self._decimation.ring.slots * self.row_shape[0] * self.row_shape[1] * self.dtype.itemsize
+        self.persists = self.blocks > 1 and ring_bytes <= OWN_BYTES
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
-        """Return the source rows that the steps of a block decimate, some of them ahead of their use."""
+        """Return the source rows that the steps of a block decimate, those ahead of their use included."""
         rates = self.coarse.rates
         last = -(-bottom // STEP_ROWS) * STEP_ROWS - 1 + steps_ahead(rates) * STEP_ROWS
-        return self.coarse.source_index[top * rates.step : last * rates.step + rates.down.size]
+        return self.coarse.source_index[top * rates.step : last * rates.step + rates.decimation.size]
 
     def incoming(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the rows of the source that the steps of a block load."""
@@ -129,8 +129,8 @@ class _Decimate(_CoarseNode):
 
 
 def steps_ahead(rates: Rates) -> int:
-    """Return the steps by which decimation runs ahead of the middle Gaussian."""
-    return -(-(rates.middle.size - 1) // STEP_ROWS)
+    """Return the steps by which decimation runs ahead of the blur."""
+    return -(-(rates.blur.size - 1) // STEP_ROWS)
 
 
 class _Decimation:
@@ -138,41 +138,41 @@ class _Decimation:
 
     def __init__(self, stage: StageSetup, coarse: Coarse) -> None:
         rates, finite, dtype = coarse.rates, stage.source.is_finite, stage.plan.precision
-        self.ring = Ring.of(coarse.down, 0, rates.down.size)
+        self.ring = Ring.of(coarse.decimated, 0, rates.decimation.size)
         self._tables = Tables(self.ring)
-        self._reach, self._ahead = rates.middle.size - 1, steps_ahead(rates)
+        self._reach, self._ahead = rates.blur.size - 1, steps_ahead(rates)
         places = self.ring.places()
         self._places = np.append(places, np.repeat(places[-1:], (self._ahead + 1) * self.ring.block))
-        self._down = Window(Taps.down(rates.down), rates.down.size, rates.step, dtype, finite=finite)
-        self._middle = Window(Taps.down(rates.middle), rates.middle.size, 1, dtype, finite=finite)
+        self._decimate = Window(Taps.down(rates.decimation), rates.decimation.size, rates.step, dtype, finite=finite)
+        self._blur = Window(Taps.down(rates.blur), rates.blur.size, 1, dtype, finite=finite)
 
     def incoming(self, first: int, last: int) -> Indices:
-        """Return the places of the rows that steps ``first`` to ``last - 1`` load, on the axis of ``source_index``."""
+        """Return the places, on the axis of ``source_index``, of the rows that steps ``first`` to ``last - 1`` load."""
         before = (self.ring.lead + self._ahead) * self.ring.block
         return self._places[before + first * self.ring.block : before + last * self.ring.block]
 
     def program(
         self, source: Source, rows: Indices, columns: Columns, out: StepOutput, memories: Sequence[Scratch]
     ) -> Program:
-        """Return the program for some columns, whose steps write four rows each to ``target``.
+        """Return the program for some columns, whose steps write four rows each to ``out``.
 
         ``rows`` maps places on the axis to rows of the source; ``memories`` are scratch and persistent memory.
         """
         scratch, persistent = memories
         length = columns.count * source.channels
         load, tile = incoming(source, scratch, persistent, self.ring, rows[self._places], columns, self._ahead)
-        # Decimated rows lie in a second ring, in which step n writes the rows of step n + ``ahead``.
+        # Decimated rows lie in a second ring: step n writes the rows that step n + ``ahead`` blurs.
         period, step = self._ahead + 1, STEP_ROWS * length
-        lowered = persistent.get("decimated", period * step)
-        decimated = StepOutput(Moving(lowered, 0, step, period), length, length)
-        down = self._down.call(tile, self._tables.of(length), decimated)
+        decimated_rows = persistent.get("decimated", period * step)
+        decimated = StepOutput(Moving(decimated_rows, 0, step, period), length, length)
+        sum_down = self._decimate.call(tile, self._tables.of(length), decimated)
         places = np.arange(period * STEP_ROWS)[:, np.newaxis] + np.arange(self._reach + 1)
         slots = (places - self._ahead * STEP_ROWS) % (period * STEP_ROWS)
-        middle = self._middle.call(lowered, slots.reshape(period, STEP_ROWS, -1) * length, out)
-        return Program([*load, down._replace(ahead=self._ahead), middle])
+        blurred = self._blur.call(decimated_rows, slots.reshape(period, STEP_ROWS, -1) * length, out)
+        return Program([*load, sum_down._replace(ahead=self._ahead), blurred])
 
 
-class _Along(_CoarseNode):
+class _AlongRows(_CoarseNode):
     """Decimates, blurs and interpolates along the coarse rows, one row for each lane of a vector."""
 
     def __init__(self, stage: StageSetup, coarse: Coarse) -> None:
@@ -206,7 +206,7 @@ class _Interpolate(StageNode):
         super().__init__(stage)
         self._coarse = coarse
         self.cost /= 3
-        self.jump, self.overlap = coarse.axis.stride / coarse.rates.step, coarse.rates.up.shape[1]
+        self.jump, self.overlap = coarse.axis.stride / coarse.rates.step, coarse.rates.interpolation_taps
         self.spreads = False
         needs_picture = isinstance(self.plan.stage.operator, UnsharpMask)
         self.reads = (1, 3) if needs_picture else (1,)
@@ -217,7 +217,7 @@ class _Interpolate(StageNode):
             axis = self.plan.rows
             return self._row_index[top * axis.stride + axis.centre : (bottom - 1) * axis.stride + axis.centre + 1]
         _, place = self._coarse.place(np.array([top, bottom - 1]))
-        return np.arange(int(place[0]), int(place[1]) + self._coarse.rates.up.shape[1])
+        return np.arange(int(place[0]), int(place[1]) + self._coarse.rates.interpolation_taps)
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return column strips that fit the cache."""
@@ -233,5 +233,5 @@ class _Interpolate(StageNode):
 
             return strip_of(mapped, epilogue, target, cols, scratch, calls)
 
-        widest = strip_cols(interpolation.runs, channels)
+        widest = strip_cols(interpolation.row_count, channels)
         return strips_of(self.plan.cols.output, widest, strip, self.plan.precision, threads=threads)

@@ -1,10 +1,9 @@
-"""The guided filter: each window fits a linear map from the guide to the picture, and all maps are averaged.
+"""The guided filter: each window fits a line from the guide to the picture, and a pixel averages its windows' lines.
 
-Window sums move down the columns and along the rows in machine code, in double precision: the cost does not depend on
-the radius.
+Running sums move down the columns and along the rows in float64, so the cost does not depend on the radius.
 
-With dilation D, every D-th row and column is a picture of its own, and its windows are dense. Those of the columns lie
-side by side in each row; those of the rows are filtered one after the other. Stride drops results.
+With dilation D, every D-th row and column is a picture of its own, whose windows have no gaps. The pictures of the
+columns lie side by side in each row; the pictures of the rows are filtered one after the other. A stride drops results.
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ EVALUATE = Loop(
     "guided", "evaluate", "D* i8 D* i8 i8* i8 i8 i8 i8* D* i8 i8 i8* i8 D D D* D* i8 D* i8 i8"
 )  # fmt: skip
 
-#: Sums of a window whose guide has three planes; a guide of one has four.
+#: Running sums of a window whose guide has three planes; a guide of one plane has four.
 _SUMS = 13
-#: Multiple of white beyond which a real sample swamps the others in sums of squares.
-_DROWNING = 2.0**20
+#: Multiple of white beyond which a real sample hides the others in the rounding of sums of squares.
+_LARGEST_SHARE = 2.0**20
 
 Real = npt.NDArray[np.float64]
 
@@ -69,7 +68,7 @@ class _Worker:
         assert isinstance(operator, Guided) and not isinstance(operator.guide, str)
         self._mapped, self._epilogue, self._picture, self._radius = mapped, epilogue, picture, operator.radius
         radius, cols_apart = operator.radius, mapped.plan.cols.dilation
-        #: The picture's row at each place of an axis that is padded for one mean.
+        #: The picture's row at each place of the axis, padded for one mean.
         self._rows = _padded(mapped, mapped.plan.rows, radius)
         cols, width = _padded(mapped, mapped.plan.cols, radius), mapped.plan.cols.input
         first = np.arange(cols.size) % cols_apart
@@ -79,9 +78,9 @@ class _Worker:
         window[order[order < width]] = np.flatnonzero(order < width)
         run = (radius, width) if cols_apart == 1 else (0, 0)
         self._columns = Columns(cols[order], *run, cols[:0])
-        #: Windows along a row, those across two of the pictures side by side included.
+        #: Windows along a row; those that straddle two pictures side by side are computed and ignored.
         self._width = order.size - 2 * radius
-        #: Window of each loaded column, and of each output.
+        #: Number of the window of each loaded column, and of each output.
         self._windows, self._outputs = window[cols[order]], window[:: mapped.plan.cols.stride]
         lanes = vector_bytes() // 8
         self._pitch, self._line = (-(-size // lanes) * lanes for size in (order.size, self._width))
@@ -99,7 +98,7 @@ class _Worker:
         self._epsilon = operator.epsilon * self._guide_white**2
 
     def __call__(self, rows: Rows) -> int:
-        """Store output rows ``top`` to ``bottom - 1``; returns how many samples were clipped."""
+        """Store output rows ``top`` to ``bottom - 1``; return the number of clipped samples."""
         (top, bottom), axis, cols = rows, self._mapped.plan.rows, self._mapped.plan.cols
         if axis.stride == axis.dilation == cols.stride == cols.dilation == 1:
             return self._store(rows, self._filtered(range(top, bottom)))
@@ -107,67 +106,83 @@ class _Worker:
         size = (bottom - top) * cols.output * channels
         results = self._scratch.get("results", size)[:size].reshape(bottom - top, cols.output, channels)
         period = math.lcm(axis.stride, axis.dilation)
-        # Rows between outputs further apart than their windows are neither needed nor there.
-        together = period // axis.stride if period <= axis.span else bottom - top
-        for first in range(top, min(bottom, top + together)):
-            last = bottom - 1 - (bottom - 1 - first) % together
+        # Output rows ``spacing`` apart lie in one of the dilated pictures. Where windows do not overlap, each output is
+        # computed by itself: the rows between are not needed, and not in the line buffer.
+        spacing = period // axis.stride if period <= axis.span else bottom - top
+        for first in range(top, min(bottom, top + spacing)):
+            last = bottom - 1 - (bottom - 1 - first) % spacing
             values = self._filtered(range(first * axis.stride, last * axis.stride + 1, axis.dilation))
-            results[first - top :: together] = values[:: period // axis.dilation, self._outputs]
+            results[first - top :: spacing] = values[:: period // axis.dilation, self._outputs]
         return self._store(rows, results)
 
     def _filtered(self, outputs: range) -> Real:
         """Return (outputs, windows of a row, channels): results at rows of the picture that are a dilation apart."""
-        radius, source, apart = self._radius, self._mapped.source, outputs.step
-        reach = 2 * radius * apart
-        needed = self._rows[outputs.start : outputs[-1] + reach + 1 : apart]
-        runs = list(_runs(np.unique(needed), apart))
-        loaded = np.concatenate([self._rows[run.start : run[-1] + reach + 1 : apart] for run in runs])
-        starts = np.cumsum([0, *(len(run) + 2 * radius for run in runs)])
-        #: For each row of the picture whose lines are needed: its index among these, and among the loaded rows.
-        place, middle = np.full((2, self._mapped.plan.rows.input), -1)
-        for number, run in enumerate(runs):
-            rows = slice(run.start, run.stop, apart)
-            place[rows] = starts[number] - 2 * radius * number + np.arange(len(run))
-            middle[rows] = starts[number] + radius + np.arange(len(run))
+        radius, source, spacing = self._radius, self._mapped.source, outputs.step
+        reach = 2 * radius * spacing
+        needed = self._rows[outputs.start : outputs[-1] + reach + 1 : spacing]
+        ranges = list(_ranges(np.unique(needed), spacing))
+        loaded = np.concatenate([self._rows[each.start : each[-1] + reach + 1 : spacing] for each in ranges])
+        starts = np.cumsum([0, *(len(each) + 2 * radius for each in ranges)])
+        #: For each row of the picture whose lines are needed: its number among the lines, and among the loaded rows.
+        line_rows, loaded_rows = np.full((2, self._mapped.plan.rows.input), -1)
+        for number, each in enumerate(ranges):
+            rows = slice(each.start, each.stop, spacing)
+            line_rows[rows] = starts[number] - 2 * radius * number + np.arange(len(each))
+            loaded_rows[rows] = starts[number] + radius + np.arange(len(each))
         picture = self._planes(source, "picture", self._picture.index(loaded), loaded)
         guide = picture if self._guide is None else self._planes(self._guide, "guide", loaded, loaded)
         colours = source.channels - source.alpha
         size = len(outputs) * self._width * source.channels
         values = self._scratch.get("values", size)[:size]
-        spoilt = self._spoilt(picture[:colours], guide, middle[needed])
-        centres = np.ascontiguousarray(middle[outputs.start : outputs.stop : apart])
+        invalid = self._invalid(picture[:colours], guide, loaded_rows[needed])
+        centres = np.ascontiguousarray(loaded_rows[outputs.start : outputs.stop : spacing])
         for colour in range(colours):
-            own = guide[colour : colour + 1] if self._guide is None else guide
-            self._fit(own, picture[colour], runs, starts, place[needed], centres, values[colour:])
-        shaped: Real = values.reshape(len(outputs), self._width, source.channels)
-        if spoilt is not None:
-            shaped[spoilt] = np.nan
-        return shaped
+            planes = guide[colour : colour + 1] if self._guide is None else guide
+            self._fit(planes, picture[colour], ranges, starts, line_rows[needed], centres, values[colour:])
+        results: Real = values.reshape(len(outputs), self._width, source.channels)
+        if invalid is not None:
+            results[invalid] = np.nan
+        return results
 
     def _planes(self, source: Source, name: str, index: Indices, rows: Indices) -> Real:
-        """Load rows, padded, as a plane for each channel."""
+        """Load padded rows as a plane for each channel: (channels, rows, pitch)."""
         tile, pitch = source.load(self._scratch, f"{name} tile", index, self._columns)
         channels, plane = source.channels, rows.size * self._pitch
         planes = self._scratch.get(f"{name} planes", channels * plane + self._behind)
         size = rows.size, self._columns.count, channels, channels
         SPLIT.variant(A=np.float64)(tile, pitch, *size, 0.0, 0.0, planes, plane, self._pitch)
-        shaped: Real = planes[: channels * plane].reshape(channels, rows.size, self._pitch)
-        shaped[..., self._columns.count :] = 0
-        return shaped
+        result: Real = planes[: channels * plane].reshape(channels, rows.size, self._pitch)
+        result[..., self._columns.count :] = 0
+        return result
 
     def _fit(
         self,
         guide: Real,
         picture: Real,
-        runs: list[range],
+        ranges: list[range],
         starts: Indices,
-        places: Indices,
-        rows: Indices,
+        line_rows: Indices,
+        centres: Indices,
         out: Samples,
     ) -> None:
-        """Write the results of one plane."""
+        """Write the results of one plane: the lines of all windows, then their means at each pixel.
+
+        Parameters
+        ----------
+        guide : (planes, loaded rows, pitch) array
+        picture : (loaded rows, pitch) array
+        ranges : list of range
+            Rows of the picture whose lines are needed.
+        starts : int array
+            First loaded row of each range.
+        line_rows : int array
+            Lines that the means read, from the top down.
+        centres : int array
+            Loaded row of each output.
+        out : flat array
+        """
         planes, radius, line, pitch, scratch = len(guide), self._radius, self._line, self._pitch, self._scratch
-        count = sum(len(run) for run in runs)
+        count = sum(len(each) for each in ranges)
         slopes = scratch.get("slopes", planes * count * line + self._behind)
         shifts = scratch.get("shifts", count * line + self._behind)
         sums, running = (
@@ -175,58 +190,52 @@ class _Worker:
             scratch.get("running", _SUMS * (pitch + self._behind) + self._behind),
         )
         middles = self._guide_white / 2, self._white / 2
-        flat, other = guide.reshape(-1), picture.reshape(-1)
-        for number, run in enumerate(runs):
-            at, to = int(starts[number]) * pitch, (int(starts[number]) - 2 * radius * number) * line
-            size = pitch, len(run), self._width, radius
+        flat_guide, flat_picture = guide.reshape(-1), picture.reshape(-1)
+        for number, each in enumerate(ranges):
+            start, line_start = int(starts[number]) * pitch, (int(starts[number]) - 2 * radius * number) * line
+            size = pitch, len(each), self._width, radius
             scratches = *middles, self._epsilon, sums, running
+            lines_of_range = slopes[line_start:], shifts[line_start:]
             if planes == 1:
-                alike = int(self._guide is None)
+                guides_itself = int(self._guide is None)
                 FIT.variant(D=np.float64)(
-                    flat[at:], other[at:], *size, alike, *scratches, slopes[to:], shifts[to:], line
+                    flat_guide[start:], flat_picture[start:], *size, guides_itself, *scratches, *lines_of_range, line
                 )
             else:
                 FIT_COLOURS.variant(D=np.float64)(
-                    flat[at:],
-                    guide[0].size,
-                    other[at:],
-                    *size,
-                    *scratches,
-                    slopes[to:],
-                    count * line,
-                    shifts[to:],
-                    line,
-                )
+                    flat_guide[start:], guide[0].size, flat_picture[start:], *size, *scratches,
+                    lines_of_range[0], count * line, lines_of_range[1], line,
+                )  # fmt: skip
         EVALUATE.variant(D=np.float64)(
-            slopes, count * line, shifts, line, places, rows.size, self._width, radius, self._windows, flat,
-            guide[0].size, pitch, rows, planes, *middles, sums, running, pitch + self._behind,
+            slopes, count * line, shifts, line, line_rows, centres.size, self._width, radius, self._windows, flat_guide,
+            guide[0].size, pitch, centres, planes, *middles, sums, running, pitch + self._behind,
             out, self._width * self._mapped.source.channels, self._mapped.source.channels,
         )  # fmt: skip
 
-    def _spoilt(self, picture: Real, guide: Real, centres: Indices) -> npt.NDArray[np.bool_] | None:
-        """Return the pixels whose lines depend on a NaN, an infinity or a huge sample.
+    def _invalid(self, picture: Real, guide: Real, centres: Indices) -> npt.NDArray[np.bool_] | None:
+        """Set NaN, infinities and huge samples to 0; return the pixels whose lines depend on them, or None.
 
-        ``centres`` are the loaded rows at the centres of the windows of all lines, from the top down.
-        Such samples would stay in running sums, so they are set to 0 here.
+        Such samples would stay in running sums. ``centres`` are the loaded rows at the centres of the windows of all
+        lines, from the top down.
         """
         if self._mapped.source.is_finite and self._guide is None:
             return None
         bad = np.zeros(picture.shape[1:], bool)
         for planes, white in ((picture, self._white), (guide, self._guide_white)):
             for plane in planes:
-                bad |= ~(np.abs(plane) <= _DROWNING * white)
+                bad |= ~(np.abs(plane) <= _LARGEST_SHARE * white)
         if not bad.any():
             return None
         for plane in (*picture, *guide):
             plane[bad] = 0
         bad = bad[:, : self._columns.count]
         side = 2 * self._radius + 1
-        # A pixel is invalid if one of its lines is, and a line if a pixel of its window is.
-        lines = _any(bad, side)
-        return _any(lines[centres - self._radius][:, self._windows], side)
+        # A line is invalid if a pixel of its window is; a pixel is invalid if one of its lines is.
+        lines = _any_in_windows(bad, side)
+        return _any_in_windows(lines[centres - self._radius][:, self._windows], side)
 
     def _store(self, rows: Rows, values: Real) -> int:
-        """Store results; colours are divided by the alpha of their pixel, which stays."""
+        """Store results; colours are divided by the alpha of their pixel, and alpha does not change."""
         source, alpha = self._mapped.source, None
         if source.alpha:
             central = central_alpha(self._mapped, *rows)
@@ -242,8 +251,8 @@ class _Worker:
         return sum(call() for call in calls)
 
 
-def _any(cells: npt.NDArray[np.bool_], side: int) -> npt.NDArray[np.bool_]:
-    """Return for each window of the given sides whether any of its cells is true."""
+def _any_in_windows(cells: npt.NDArray[np.bool_], side: int) -> npt.NDArray[np.bool_]:
+    """Return for each square window of ``side`` cells whether any of its cells is true."""
     for axis in (0, 1):
         counts = np.insert(np.cumsum(cells, axis=axis), 0, 0, axis=axis)
         size = counts.shape[axis]
@@ -252,13 +261,13 @@ def _any(cells: npt.NDArray[np.bool_], side: int) -> npt.NDArray[np.bool_]:
 
 
 def _padded(mapped: MappedStage, axis: AxisPlan, radius: int) -> Indices:
-    """Return the picture's row or column at each place of an axis that is padded for one mean."""
+    """Return the picture's row or column at each place of an axis, padded for one mean."""
     reach = radius * axis.dilation
     return index_map(axis.input, reach, axis.input + 2 * reach, mapped.plan.stage.padding_mode)
 
 
-def _runs(rows: Indices, apart: int) -> Iterator[range]:
-    """Yield the runs of rows that are ``apart``, in rising rows."""
-    rows = rows[np.argsort(rows % apart, kind="stable")]
-    for run in np.split(rows, np.flatnonzero(np.diff(rows) != apart) + 1):
-        yield range(int(run[0]), int(run[-1]) + 1, apart)
+def _ranges(rows: Indices, spacing: int) -> Iterator[range]:
+    """Yield rising rows as ranges of rows that are ``spacing`` apart."""
+    rows = rows[np.argsort(rows % spacing, kind="stable")]
+    for part in np.split(rows, np.flatnonzero(np.diff(rows) != spacing) + 1):
+        yield range(int(part[0]), int(part[-1]) + 1, spacing)

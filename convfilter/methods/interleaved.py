@@ -1,10 +1,10 @@
 """Separable blurs of integer samples in lane-interleaved rows: both passes read whole cache lines.
 
 Along a row, a neighbouring pixel is a few samples away, and a vector that starts there straddles two cache lines, which
-halves the rate of loads. So rows are interleaved: cut into one stretch for each lane of a vector (see
-``loops/interleave.py``). Neighbours are then whole vectors apart, and the horizontal pass uses the same loop as the
-vertical one. Samples are interleaved before they become real numbers, and de-interleaved after they have been rounded:
-bytes are transposed four times as fast.
+halves the rate of loads. So rows are cut into one segment for each lane of a vector, and interleaved
+(``loops/interleave.py``). Neighbours are then whole vectors apart, and the horizontal pass uses the loop of the
+vertical pass. Samples are interleaved before their conversion to real numbers, and de-interleaved after rounding: bytes
+are transposed four times as fast as floats.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class _Interleaved:
         pixels = -(-depth // channels // INTERLEAVED_ROWS) * INTERLEAVED_ROWS
         pitch = max(depth, pixels * channels) + (taps - 1) * channels
         between = self._scratch.get("interleaved sums", INTERLEAVED_ROWS * pitch * self._lanes)
-        between[:] = 0  # places that no output needs are summed too
+        between[:] = 0  # the loop sums places that no output needs, too
         sums = [*self._incoming(columns, depth), self._down(between, pitch, depth)]
         halo = (taps - 1) * channels
         sums.append(
@@ -116,12 +116,12 @@ class _Interleaved:
     def _down(self, between: Samples, pitch: int, depth: int) -> Call:
         """Return the call that sums down the columns."""
         table = self._interleaving.ring.table() * (depth * self._lanes)
-        # The first output's runs, and the last run of each following output.
+        # The taps of the first output row, and the last tap of each further row.
         offsets = np.concatenate([table[:, 0], table[:, 1:, -1]], axis=1)
         weights = weights_of_rows(self._column[:, np.newaxis], INTERLEAVED_ROWS, between.dtype)
-        periods, runs = offsets.shape
+        periods, taps = offsets.shape
         arguments = (
-            self._ring, Moving(offsets, 0, runs, periods), runs, weights, 1,
+            self._ring, Moving(offsets, 0, taps, periods), taps, weights, 1,
             between, pitch * self._lanes, depth * self._lanes,
         )  # fmt: skip
         return Call(CORRELATE_EIGHT.variant(S=self._ring.dtype, A=between.dtype), arguments)

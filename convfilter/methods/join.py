@@ -26,20 +26,20 @@ from convfilter.sample_types import real_of
 
 def nodes(stage: StageSetup, nodes_of: Callable[[StageSetup], list[Node]]) -> list[Node]:
     """Return the nodes of a stage; ``nodes_of`` makes those of the branches."""
-    made: list[Node] = []
+    branch_nodes: list[Node] = []
     ends = []
     for branch in stage.plan.branches:
-        before = len(made)
+        before = len(branch_nodes)
         for number, plan in enumerate(branch):
-            own = nodes_of(_in_branch(stage, plan, is_first=number == 0))
-            for place, node in enumerate(own):
-                # The input of a branch's first stage lies before the branches made so far.
+            stage_nodes = nodes_of(_in_branch(stage, plan, is_first=number == 0))
+            for place, node in enumerate(stage_nodes):
+                # The input of a branch's first stage lies in front of the nodes of all branches.
                 node.reads = tuple(back + before if number == 0 and back > place else back for back in node.reads)
-            made += own
-        ends.append(len(made) if branch else 0)
-    joined = _Joined(stage)
-    joined.reads = tuple(len(made) + 1 - end for end in ends)
-    return [*made, joined]
+            branch_nodes += stage_nodes
+        ends.append(len(branch_nodes) if branch else 0)
+    join = _Join(stage)
+    join.reads = tuple(len(branch_nodes) + 1 - end for end in ends)
+    return [*branch_nodes, join]
 
 
 def _in_branch(stage: StageSetup, plan: StagePlan, *, is_first: bool) -> StageSetup:
@@ -55,7 +55,7 @@ def _in_branch(stage: StageSetup, plan: StagePlan, *, is_first: bool) -> StageSe
     return StageSetup(plan, loaded, between, source.full, block_rows(plan))
 
 
-class _Joined(StageNode):
+class _Join(StageNode):
     """The node that joins the branches."""
 
     def __init__(self, stage: StageSetup) -> None:
@@ -69,7 +69,7 @@ class _Joined(StageNode):
             self.block_rows = self.rows
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
-        """Return the same rows of each branch; of one that gives a single pixel, its row."""
+        """Return the same rows of each branch, or row 0 of a branch that gives a single pixel."""
         if self._operator.unpooling:
             return np.arange(self._heights[number])
         return np.arange(top, bottom) if self._heights[number] == self.rows else np.zeros(1, np.int64)
@@ -113,8 +113,8 @@ _ARITHMETIC: Mapping[str, Callable[[Real, Real, float], Real]] = {
 
 def _joined(kind: str, inputs: Sequence[Samples], mapped: MappedStage, full: float) -> tuple[Real, Real | None]:
     """Return the colours of some rows, and their alpha if there is any."""
-    parted = [straight(each, mapped.source) for each in inputs]
-    values, (_, alpha) = [colours for colours, _ in parted], parted[0]
+    straight_inputs = [straight(each, mapped.source) for each in inputs]
+    values, (_, alpha) = [colours for colours, _ in straight_inputs], straight_inputs[0]
     if kind == "concat":
         colours = np.concatenate(values, axis=2)
     else:
@@ -128,7 +128,7 @@ def _joined(kind: str, inputs: Sequence[Samples], mapped: MappedStage, full: flo
 
 
 def _unpooled(operator: Unpooling, values: Samples, indices: Samples, size: Pair, full: float) -> Real:
-    """Place each sample at its index among zeros; of two for one place, the later wins."""
+    """Place each sample at its index among zeros; the later of two samples with one index wins."""
     rows, cols, channels = values.shape
     height, width = operator.pooled(rows, cols)
     places = np.rint(indices.astype(np.float64) / full).astype(np.int64)

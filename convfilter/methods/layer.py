@@ -22,7 +22,7 @@ from convfilter.methods.pointwise import ACTIVATE
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, AxisPlan, StagePlan
 
 Real = npt.NDArray[np.float64]
-#: Most kernels of a transposed convolution whose phases share one product, in half the time: measured.
+#: Most kernels of a transposed convolution for which one product of all phases is faster: it takes half the time.
 _FEW_KERNELS = 48
 
 
@@ -58,7 +58,7 @@ class _Layer(StageNode):
         """Return workers."""
         mapped = self.mapped(sources[0])
         epilogue = self.epilogue(mapped, target)
-        return Workers(lambda: _Rows(mapped, epilogue, target, self.stage).compute, self.scratch_bytes)
+        return Workers(lambda: _Worker(mapped, epilogue, target, self.stage).compute, self.scratch_bytes)
 
 
 class Windows(NamedTuple):
@@ -124,8 +124,8 @@ class _Phases:
 
     def __init__(self, numerators: Samples, operator: Layer) -> None:
         self._numerators, self._operator = numerators, operator
-        self._made: dict[tuple[int, int], list[Samples]] = {}
-        self._whole: dict[tuple[tuple[int, int, int], ...], Samples] = {}
+        self._phase_matrices: dict[tuple[int, int], list[Samples]] = {}
+        self._union_matrix: dict[tuple[tuple[int, int, int], ...], Samples] = {}
 
     def sums(self, mapped: MappedStage, top: int, bottom: int) -> Samples:
         """Return the sums of some rows."""
@@ -176,7 +176,7 @@ class _Phases:
     ) -> Samples:
         """Return the matrix of all phases: rows are taps and input channels, columns are phases and output channels."""
         key = tuple((phase.first, phase.place, phase.taps.start) for phase in (*by_row, *by_col))
-        if key not in self._whole:
+        if key not in self._union_matrix:
             (top, tall, row_step), (left, wide, col_step) = rows, cols
             outputs, inputs = self._numerators.shape[:2]
             matrix = np.zeros((tall, wide, inputs, row_step, col_step, outputs), self._numerators.dtype)
@@ -188,15 +188,15 @@ class _Phases:
                     tap_cols = slice(first, first + (along.windows.taps - 1) * step + 1, step)
                     taps = self._numerators[:, :, down.taps, along.taps].transpose(2, 3, 1, 0)
                     matrix[tap_rows, tap_cols, :, down.first, along.first] = taps
-            self._whole[key] = matrix.reshape(tall * wide * inputs, -1)
-        return self._whole[key]
+            self._union_matrix[key] = matrix.reshape(tall * wide * inputs, -1)
+        return self._union_matrix[key]
 
     def _matrices(self, rows: slice, cols: slice) -> list[Samples]:
-        """Return the matrices of a phase's taps; phases are the same in every band."""
+        """Return the matrices of a phase's taps; cached, since phases are the same in every band."""
         key = rows.start, cols.start
-        if key not in self._made:
-            self._made[key] = _matrices(self._numerators[:, :, rows, cols], self._operator.groups)
-        return self._made[key]
+        if key not in self._phase_matrices:
+            self._phase_matrices[key] = _matrices(self._numerators[:, :, rows, cols], self._operator.groups)
+        return self._phase_matrices[key]
 
 
 def _union(phases: list[Phase]) -> tuple[int, int]:
@@ -211,11 +211,11 @@ def _filled(index: Indices, size: int) -> Indices:
     return index if index.size >= size else np.append(index, np.full(size - index.size, CONSTANT))
 
 
-class _Rows:
-    """A layer, a block of output rows at a time.
+class _Worker:
+    """Computes blocks of rows of a layer.
 
-    Integer samples are summed in stored units, with integer numerators where weights are fractions, so that sums are
-    exact; a single division at the end removes the weights' denominator and the scales of alpha and luminance.
+    Integer samples are summed in stored units, with integer numerators where weights are fractions, so sums are exact.
+    A single division at the end removes the weights' denominator and the scales of alpha and luminance.
     """
 
     def __init__(self, mapped: MappedStage, epilogue: Epilogue, target: LineBuffer, stage: StageSetup) -> None:
@@ -229,13 +229,13 @@ class _Rows:
         self._phases = _Phases(numerators, operator)
         self._divisor = divisor * (_scale(source) if source.is_finite else 1.0)
         self._shift = operator.bias * (source.full * self._divisor)
-        unscaled = _is_plain(mapped.plan) and source.full == stage.full_out and not source.alpha
-        plain = target.dtype == np.float32 and unscaled and stage.ranges is None
-        self._in_single = plain and mapped.plan.precision == "float32" and bool(np.all(self._divisor == 1))
+        unscaled = _is_unmapped(mapped.plan) and source.full == stage.full_out and not source.alpha
+        unconverted = target.dtype == np.float32 and unscaled and stage.ranges is None
+        self._in_single = unconverted and mapped.plan.precision == "float32" and bool(np.all(self._divisor == 1))
         self._scratch = Scratch(np.float64)
 
     def compute(self, rows: Rows) -> int:
-        """Store output rows ``top`` to ``bottom - 1``; returns how many samples were clipped."""
+        """Store output rows ``top`` to ``bottom - 1``; return the number of clipped samples."""
         top, bottom = rows
         sums, full = self._sums(top, bottom), self._mapped.source.full
         if self._in_single:
@@ -273,10 +273,9 @@ def finish(
     colours: Samples,
     central: Real | None = None,
 ) -> int:
-    """Store straight colours, with the alpha of the centre pixels unless alpha is given.
+    """Store straight colours and ``central`` alpha, by default that of the centre pixels.
 
-    Where samples are stored premultiplied, colours are multiplied with that alpha. Returns how many samples were
-    clipped.
+    Where samples are stored premultiplied, colours are multiplied by this alpha. Returns the number of clipped samples.
     """
     rows, cols, channels = *colours.shape[:2], mapped.plan.output_channels
     size = rows * cols * channels
@@ -307,13 +306,13 @@ def central_alpha(mapped: MappedStage, top: int, bottom: int) -> Real:
 
 
 def nearest_samples(axis: AxisPlan, first: int = 0, last: int | None = None) -> Indices:
-    """Return the sample nearest to the centre of each output's window, inserted zeros included in the distance."""
+    """Return the sample nearest to the centre of each output's window; inserted zeros count in the distance."""
     places = np.arange(first, axis.output if last is None else last, dtype=np.int64) * axis.stride + axis.centre
     nearest: Indices = np.clip((places - axis.before + axis.step // 2) // axis.step, 0, axis.input - 1)
     return nearest
 
 
-def _is_plain(plan: StagePlan) -> bool:
+def _is_unmapped(plan: StagePlan) -> bool:
     stage = plan.stage
     return stage.scale == 1 and stage.offset == 0 and stage.map is None
 
@@ -332,9 +331,9 @@ def _matrices(weights: Samples, groups: int) -> list[Samples]:
 
 
 def _padded(mapped: MappedStage, row_index: Indices, col_index: Indices, before: int) -> Samples:
-    """Load the rows of a band, borders included, as colours over black; ``before`` columns are padding.
+    """Load the rows of a band, borders included, as premultiplied colours; ``before`` columns are padding.
 
-    Integer samples stay integers, times ``_scale``; real ones keep their scale.
+    Integer samples stay integers, times ``_scale``; real samples keep their scale.
     """
     source, cols, image = mapped.source, col_index.size, mapped.source.image
     inner = slice(min(max(before, 0), cols), min(max(before, 0) + image.shape[1] + min(before, 0), cols))
@@ -365,7 +364,7 @@ def _windows(padded: Samples, rows: Windows, cols: Windows) -> Samples:
     shape: tuple[int, ...] = (rows.outputs, cols.outputs, rows.taps, cols.taps, channels)
     next_row, next_col = down * rows.dilation, along * cols.dilation
     steps: tuple[int, ...] = (down * rows.stride, along * cols.stride, next_row, next_col, next_channel)
-    if next_col == channels * next_channel:  # a window's row is contiguous: copied twice as fast
+    if next_col == channels * next_channel:  # a window's row is contiguous, and copied twice as fast in one piece
         shape, steps = (*shape[:3], cols.taps * channels), (*steps[:3], next_channel)
     windows = np.lib.stride_tricks.as_strided(padded, shape, steps, writeable=False)
     return windows.reshape(rows.outputs * cols.outputs, -1)

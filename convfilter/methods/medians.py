@@ -24,8 +24,12 @@ MEDIAN_3 = Loop("median", "median_3", _SIGNATURE)
 MEDIAN_5 = Loop("median", "median_5", _SIGNATURE)
 _BY_SIDE = {3: MEDIAN_3, 5: MEDIAN_5}
 
-#: Samples that are sorted at a time, as in ``loops/median.py``; lines of scratch; and the most samples of a vector.
-_CHUNK, _LINES, _LANES = 2048, 5, 64
+#: Samples that are sorted at a time, as in ``loops/median.py``.
+_CHUNK = 2048
+#: Lines of scratch memory.
+_LINES = 5
+#: Most samples of a vector.
+_LANES = 64
 
 
 def loop_for(plan: StagePlan, ranks: tuple[int, int]) -> Loop | None:
@@ -37,15 +41,15 @@ def loop_for(plan: StagePlan, ranks: tuple[int, int]) -> Loop | None:
     return _BY_SIDE.get(rows.kernel) if plan.kernel.is_box else None
 
 
-def straight(loop: Loop, mapped: MappedStage, target: LineBuffer, block_rows: int) -> StripPool | None:
-    """Return the crew that reads samples from the source's rows; None if samples must be loaded into a tile first."""
+def direct_crew(loop: Loop, mapped: MappedStage, target: LineBuffer, block_rows: int) -> StripPool | None:
+    """Return the crew that reads samples from the source's rows, or None if samples must be loaded into a tile."""
     source, cols = mapped.source, mapped.plan.cols
     places = mapped.col_index[: cols.output + cols.span]
     if source.dtype.kind != "u" or is_wide(source.dtype) or not mapped.stores_samples(target.dtype):
         return None
     first, last = max(0, cols.before), min(places.size, cols.before + cols.input)
-    run = first * source.channels, (last - first) * source.channels
-    if run[1] < _LANES or places.min() < 0 or mapped.row_index.min() < 0:
+    inner = first * source.channels, (last - first) * source.channels  # the samples in source order, without padding
+    if inner[1] < _LANES or places.min() < 0 or mapped.row_index.min() < 0:
         return None
     samples = places[:, np.newaxis] * source.channels + np.arange(source.channels)
 
@@ -56,14 +60,14 @@ def straight(loop: Loop, mapped: MappedStage, target: LineBuffer, block_rows: in
             where = Moving(mapped.row_index, 0, block_rows * mapped.plan.rows.stride)
             place = target.slot, Counting(0, block_rows * pitch), pitch
             picture = source.slot, source.slot.shape[1] * source.channels, where, mapped.plan.rows.dilation
-            return Program([_call(loop, scratch, mapped, picture, rows, samples.ravel(), run, place)], block_rows)
+            return Program([_call(loop, scratch, mapped, picture, rows, samples.ravel(), inner, place)], block_rows)
 
         return Strip.of_steps(target, mapped.plan.rows.output, block_rows, program, persists=False)
 
     return StripPool(strip)
 
 
-def of_tile(
+def write_medians(
     loop: Loop,
     scratch: Scratch,
     mapped: MappedStage,
@@ -71,7 +75,7 @@ def of_tile(
     size: tuple[int, int],
     out: tuple[Samples, int],
 ) -> None:
-    """Write the medians of windows in a tile, which has padding behind it, as integer keys.
+    """Write the medians of the windows of a tile of integer keys; loops may read some samples behind the tile.
 
     Parameters
     ----------
@@ -94,12 +98,26 @@ def _call(
     picture: tuple[Samples | Slot, int, Indices | Moving, int],
     rows: int,
     places: Indices,
-    run: tuple[int, int],
+    inner: tuple[int, int],
     place: tuple[Any, Any, int],
     length: int | None = None,
 ) -> Call:
-    """Return the call that writes ``rows`` rows."""
-    source, pitch, index, apart = picture
+    """Return the call that writes ``rows`` rows.
+
+    Parameters
+    ----------
+    picture : (array, pitch, row index, dilation of rows)
+    rows : int
+    places : int array
+        Offset of each padded sample in a row.
+    inner : (first, count)
+        The padded samples that are consecutive in a row.
+    place : (array, start, pitch)
+        The target.
+    length : int, optional
+        Samples of a row of the result.
+    """
+    source, pitch, index, dilation = picture
     kind, axis, channels = source.dtype, mapped.plan.cols, mapped.source.channels
     reach = axis.dilation * channels
     width = -(-(_CHUNK + (axis.kernel - 1) * reach + 3 * _LANES) // _LANES) * _LANES
@@ -108,18 +126,7 @@ def _call(
     return Call(
         loop.variant(K=kind),
         (
-            source,
-            pitch,
-            index,
-            mapped.plan.rows.stride,
-            apart,
-            rows,
-            places,
-            *run,
-            length,
-            reach,
-            columns,
-            width,
-            *place,
+            source, pitch, index, mapped.plan.rows.stride, dilation, rows, places, *inner, length, reach, columns,
+            width, *place,
         ),
-    )
+    )  # fmt: skip

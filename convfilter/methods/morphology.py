@@ -1,8 +1,8 @@
 """Erosion, dilation and their compositions: extremes under footprints of any shape.
 
-Rectangles use the loop of pooling (``loops/extreme.py``), other footprints run by run (``loops/footprint.py``). Real
-samples are compared by their bit patterns, which have the order of the numbers. With alpha, extremes are those of
-premultiplied colours, as in pooling.
+Rectangles use the loop of pooling (``loops/extreme.py``). Other footprints are runs of consecutive taps
+(``loops/footprint.py``), or nested rows in panels (``loops/panels.py``). Real samples are compared by their bit
+patterns, which have the order of the numbers. With alpha, premultiplied colours are compared, as in pooling.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from convfilter.filters.stage import Morphology
 from convfilter.loops.vectors import vector_bytes
 from convfilter.methods.extremes import Windows
 from convfilter.methods.layer import central_alpha
-from convfilter.methods.rank import BEHIND, flip_negatives, loaded_tile
+from convfilter.methods.rank import TAIL, flip_negatives, loaded_tile
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, plan_stack
 from convfilter.planning.chains import block_rows
@@ -51,29 +51,28 @@ def nodes(stage: StageSetup) -> list[Node]:
     assert isinstance(operator, Morphology)
     if not is_composite(operator):
         return [_Extremes(stage)]
-    made: list[Node] = [_Extremes(part) for part in _parts(stage)]
-    last = _Residue(stage)
-    last.reads = (1, len(made) + 1)  # the opened or closed picture, and the original
-    return [*made, last]
+    both: list[Node] = [_Extremes(each) for each in _erosion_and_dilation(stage)]
+    residue = _Residue(stage)
+    residue.reads = (1, len(both) + 1)  # the opened or closed picture, and the original
+    return [*both, residue]
 
 
-def _parts(stage: StageSetup) -> Iterator[StageSetup]:
+def _erosion_and_dilation(stage: StageSetup) -> Iterator[StageSetup]:
     """Yield the erosion and dilation of an opening, or the dilation and erosion of a closing."""
     plan, source = stage.plan, stage.source
-    plain = not source.alpha and not source.gray
-    stored = source.dtype if plain else real_of(source.dtype, stage.dtype)
+    stored = real_of(source.dtype, stage.dtype) if source.alpha or source.gray else source.dtype
     padding = (plan.rows.before, plan.rows.after, plan.cols.before, plan.cols.after)
     shape = plan.rows.input, plan.cols.input
     for number, own in enumerate(opening(plan.stage, padding)):
         gray = source.gray and number == 0
         channels = plan.channels + 2 * gray
         before = source.dtype if number == 0 else stored
-        decided = plan_stack(
+        plan_of_one = plan_stack(
             [own], (*shape, channels), before, out_dtype=stored, alpha=source.alpha, gray=gray, white=source.full,
             out_white=source.full,
             premultiplied=source.premultiplied,
         )  # fmt: skip
-        (planned,) = decided.stages
+        (planned,) = plan_of_one.stages
         constant = own.padding_value if own.padding_mode == "constant" else 0.0
         buffer = placeholder(planned.cols.input, channels, before)
         alpha = planned.alpha
@@ -83,7 +82,7 @@ def _parts(stage: StageSetup) -> Iterator[StageSetup]:
 
 
 class _Extremes(StageNode):
-    """Extremes of samples under a footprint, or the difference of both."""
+    """Extremes of samples under a footprint, or the difference of largest and least."""
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
@@ -105,16 +104,17 @@ class _Worker:
         self._scratch = Scratch(mapped.plan.precision)
         self._stores = mapped.stores_samples(target.dtype) and stage.ranges is None and self._kind != "gradient"
         self._box = mapped.plan.kernel.is_box
-        self._found_nested: dict[bool, tuple[Indices, Indices, Indices, Indices] | None] = {}
-        self._found_runs: dict[bool, tuple[Indices, Indices, Indices, Indices]] = {}
+        self._nested_rows: dict[bool, tuple[Indices, Indices, Indices, Indices] | None] = {}
+        self._run_tables: dict[bool, tuple[Indices, Indices, Indices, Indices]] = {}
         self._windows: dict[tuple[str, int], Windows] = {}
 
     def compute(self, rows: Rows) -> int:
-        """Store output rows ``top`` to ``bottom - 1``; returns how many samples were clipped."""
-        parts = cut(self._mapped.plan.cols.output, footprint_cols(self._mapped.plan))
-        return sum(self._part(Region(*rows, *part)) for part in parts)
+        """Store output rows ``top`` to ``bottom - 1``; return the number of clipped samples."""
+        strips = cut(self._mapped.plan.cols.output, footprint_cols(self._mapped.plan))
+        return sum(self._store(Region(*rows, *cols)) for cols in strips)
 
-    def _part(self, region: Region) -> int:
+    def _store(self, region: Region) -> int:
+        """Store the results of a region; return the number of clipped samples."""
         mapped, channels = self._mapped, self._mapped.source.channels
         height, length = region.bottom - region.top, (region.right - region.left) * channels
         kinds = {"erode": ("min",), "dilate": ("max",), "gradient": ("max", "min")}[self._kind]
@@ -156,12 +156,12 @@ class _Worker:
         samples, whole = tile[:size], np.dtype(f"i{tile.dtype.itemsize}")
         nan = np.isnan(samples)
         if nan.any():
-            samples[nan] = np.nan  # negative NaN too must be larger than all numbers
+            samples[nan] = np.nan  # a negative NaN, too, must be larger than all numbers
         keys = self._scratch.get("keys", tile.size, whole)
         keys[:size] = samples.view(whole)
         flip_negatives(keys[:size])
         extremes = self._under(kind, keys, rows, columns, region).copy()
-        if kind == "min" and nan.any():  # a NaN wins
+        if kind == "min" and nan.any():  # a NaN under the footprint makes the result NaN
             largest = self._under("max", keys, rows, columns, region, rotated=False)
             flip_negatives(largest)
             is_nan = np.isnan(largest.view(tile.dtype))
@@ -187,7 +187,7 @@ class _Worker:
     ) -> Samples:
         channels = self._mapped.source.channels
         height, length = region.bottom - region.top, (region.right - region.left) * channels
-        out = self._scratch.get(f"{kind} under", height * length + BEHIND, keys.dtype)
+        out = self._scratch.get(f"{kind} under", height * length + TAIL, keys.dtype)
         rotated = kind == "max" if rotated is None else rotated
         self._compare(kind, keys, rows, columns, region, out, length, rotated=rotated)
         return out[: height * length]
@@ -217,7 +217,7 @@ class _Worker:
         for row in range(height):
             out[row * out_pitch : row * out_pitch + length] = limits.max if kind == "min" else limits.min
         lengths, starts, run_rows, run_cols = self._runs(rotated)
-        line = self._scratch.get("line", pitch + int(lengths[-1]) * reach + BEHIND, keys.dtype)
+        line = self._scratch.get("line", pitch + int(lengths[-1]) * reach + TAIL, keys.dtype)
         loop = LEAST_UNDER if kind == "min" else LARGEST_UNDER
         loop.variant(M=keys.dtype)(
             keys, pitch, rows, plan.rows.stride, height, lengths, starts, lengths.size, run_rows, run_cols, reach,
@@ -225,32 +225,38 @@ class _Worker:
         )  # fmt: skip
 
     def _nested(self, rotated: bool) -> tuple[Indices, Indices, Indices, Indices] | None:
-        """Return the nested rows of a footprint, if it has such; cached."""
-        if rotated not in self._found_nested:
-            self._found_nested[rotated] = _nested_of(cells_of(self._mapped.plan, rotated=rotated))
-        return self._found_nested[rotated]
+        """Return the nested rows of a footprint, or None; cached."""
+        if rotated not in self._nested_rows:
+            self._nested_rows[rotated] = _nested_of(cells_of(self._mapped.plan, rotated=rotated))
+        return self._nested_rows[rotated]
 
     def _runs(self, rotated: bool) -> tuple[Indices, Indices, Indices, Indices]:
         """Return the runs of a footprint as arguments of the loop; cached."""
-        if rotated not in self._found_runs:
+        if rotated not in self._run_tables:
             plan = self._mapped.plan
             lengths, starts, rows, cols = _runs_of(cells_of(plan, rotated=rotated))
             reach = plan.cols.dilation * self._mapped.source.channels
-            self._found_runs[rotated] = lengths, starts, rows * plan.rows.dilation, cols * reach
-        return self._found_runs[rotated]
+            self._run_tables[rotated] = lengths, starts, rows * plan.rows.dilation, cols * reach
+        return self._run_tables[rotated]
 
 
 def _strip_of(panel_bytes: int) -> int:
-    """Return the panels of a strip; 0 if the footprint has none, or if they would not fit the cache."""
+    """Return the number of panels of a strip: 0 if a footprint's rows are not nested, or panels do not fit a cache."""
     panels = min(PANELS_BYTES // panel_bytes, _MOST_PANELS) if panel_bytes else 0
     return panels // _PANELS_AT_ONCE * _PANELS_AT_ONCE
 
 
 def _nested_of(cells: Samples) -> tuple[Indices, Indices, Indices, Indices] | None:
-    """Return the taps of the rows of a footprint, if each row has those of all rows with fewer; else None.
+    """Return the nested rows of a footprint: each row has all taps of the rows with fewer. None if rows are not nested.
 
-    The taps are ordered so that a row has the first of them. Behind them stand how many each of the different rows
-    has, and, for each row with taps, its place in the footprint and its number among the different ones.
+    Returns
+    -------
+    taps : int array
+        Columns of the taps, ordered so that each row has the first few.
+    ends : int array
+        Number of taps of each different row, rising.
+    rows, numbers : int arrays
+        For each row with taps: its place in the footprint, and its number among the different rows.
     """
     rows = np.flatnonzero(cells.any(axis=1))
     different = np.unique(cells[rows], axis=0)
@@ -263,7 +269,17 @@ def _nested_of(cells: Samples) -> tuple[Indices, Indices, Indices, Indices] | No
 
 
 def _runs_of(cells: Samples) -> tuple[Indices, Indices, Indices, Indices]:
-    """Return the run lengths, the start of each length in the lists of rows and columns, and these lists."""
+    """Return the runs of a footprint, sorted by length.
+
+    Returns
+    -------
+    lengths : int array
+        The different lengths.
+    starts : int array
+        Index of the first run of each length, and the number of runs.
+    rows, cols : int arrays
+        Place of the first tap of each run.
+    """
     runs = []
     for row, inside in enumerate(cells):
         edges = np.flatnonzero(np.diff(np.concatenate([[0], inside.astype(np.int8), [0]])))
@@ -291,17 +307,17 @@ class _Residue(StageNode):
         epilogue = self.epilogue(mapped, target)
         operator = self.plan.stage.operator
         assert isinstance(operator, Morphology)
-        rises = operator.kind == "tophat"
+        is_tophat = operator.kind == "tophat"
 
         def make() -> Any:
             scratch = Scratch(np.float64)
 
             def compute(rows: Rows) -> int:
                 region = Region(*rows, 0, self.plan.cols.output)
-                itself, other = _centre(mapped, scratch, region), smoothed.rows(*rows).astype(np.float64)
+                original, opened = _centre(mapped, scratch, region), smoothed.rows(*rows).astype(np.float64)
                 if mapped.source.gray:
-                    other *= LUMINANCE_DIVISOR
-                high, low = (itself, other) if rises else (other, itself)
+                    opened *= LUMINANCE_DIVISOR
+                high, low = (original, opened) if is_tophat else (opened, original)
                 return _store_difference(mapped, epilogue, region, high, low, straight=not mapped.source.premultiplied)
 
             return compute
@@ -316,7 +332,7 @@ def _centre(mapped: MappedStage, scratch: Scratch, region: Region) -> Samples:
     columns = Columns(np.ascontiguousarray(places), 0, 0, places[:0])
     source = replace(mapped.source, alpha=False)
     rows = mapped.centres()[region.top : region.bottom]
-    tile, pitch = source.load(scratch, "itself", rows, columns)
+    tile, pitch = source.load(scratch, "centre", rows, columns)
     centre: Samples = tile[: rows.size * pitch].reshape(rows.size, cols.output, -1).copy()
     return centre
 

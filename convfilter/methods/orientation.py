@@ -1,4 +1,7 @@
-"""The direction of the gradient as hue, its magnitude as brightness: luminance, two derivatives, and their colour."""
+"""The gradient as a colour: its direction as hue, its magnitude as brightness.
+
+The first node takes the luminance, two chains of nodes differentiate it, and the last node makes the colour.
+"""
 
 from __future__ import annotations
 
@@ -28,17 +31,17 @@ def nodes(stage: StageSetup, nodes_of: Callable[[StageSetup], list[Node]]) -> li
     """Return the nodes of a stage; ``nodes_of`` makes the derivatives. Transparent pixels count as black."""
     operator = stage.plan.stage.operator
     assert isinstance(operator, Orientation)
-    made: list[Node] = [_Luminance(stage)]
+    derivatives: list[Node] = [_Luminance(stage)]
     ends = []
     for kernel in (operator.x, operator.y):
         first, *others = nodes_of(_derivative(stage, kernel))
-        first.reads = (len(made),)
-        made += [first, *others]
-        ends.append(len(made))
+        first.reads = (len(derivatives),)
+        derivatives += [first, *others]
+        ends.append(len(derivatives))
     colour = _Colour(stage)
     # The derivatives, and the picture for its alpha.
-    colour.reads = (*(len(made) + 1 - end for end in ends), len(made) + 1)
-    return [*made, colour]
+    colour.reads = (*(len(derivatives) + 1 - end for end in ends), len(derivatives) + 1)
+    return [*derivatives, colour]
 
 
 def _derivative(stage: StageSetup, kernel: Kernel) -> StageSetup:
@@ -90,7 +93,7 @@ class _Luminance(Node):
 
 
 class _Colour(StageNode):
-    """Hue 0 (red) means that the luminance rises to the right; a third of a turn is green."""
+    """Colour of the gradient: red (hue 0) where the luminance rises to the right, green a third of a turn further."""
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the same rows of both derivatives, and the picture's rows at their centres."""
@@ -112,7 +115,8 @@ class _Colour(StageNode):
 
             def compute(rows: Rows) -> int:
                 fall, rise = (buffer.rows(*rows)[:, :, 0].astype(np.float64) for buffer in (x, y))
-                # The kernels' first row and column are positive: x falls where the picture rises to the right.
+                # The kernels' first row and column are positive: the derivative x is negative where the luminance
+                # rises to the right.
                 turns = np.arctan2(rise, -fall) / (2 * np.pi) + turn
                 colours = np.hypot(-fall, rise)[..., np.newaxis] * hue(turns)
                 return finish(mapped, epilogue, scratch, Region(*rows, 0, self.plan.cols.output), colours)

@@ -1,7 +1,7 @@
 """Point functions: a function of each colour sample; alpha does not change.
 
-Integer samples have few values, so the function is tabulated and looked up. Real samples and luminance go through the
-function in float64.
+Integer samples have few values, so a lookup table holds the function's results. For real samples and luminance the
+function is computed in float64.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LOOK_UP = Loop("points", "look_up", "S* i8 i8* i8 i8 i8 i8 T* T* i8* T* i8 i8")
 
 #: Least samples for which a table of all 16-bit values pays.
 _WORTH_A_TABLE = 2**17
-#: Samples of a row of a strip: four rows of real numbers fit a core's L1 cache.
+#: Samples of a row of a strip: four rows of float64 fit a core's L1 cache.
 _STRIP_SAMPLES = 1536
 
 
@@ -51,27 +51,27 @@ class _Pointwise(StageNode):
         mapped = self.mapped(sources[0])
         source = mapped.source
         samples = self.rows * self.plan.cols.input * source.channels
-        worth = source.dtype == np.uint8 or samples > _WORTH_A_TABLE
+        table_pays = source.dtype == np.uint8 or samples > _WORTH_A_TABLE
         narrow = is_whole(source.dtype) and not is_wide(source.dtype) and not is_wide(target.dtype)
-        by_value = narrow and not source.gray and not source.premultiplied
-        if by_value and worth and self.stage.ranges is None:
-            return Strips([[self._looked_up(mapped, target)]])
+        depends_on_value = narrow and not source.gray and not source.premultiplied
+        if depends_on_value and table_pays and self.stage.ranges is None:
+            return Strips([[self._lookup_strip(mapped, target)]])
         epilogue = self.epilogue(mapped, target)
         cols = max(1, _STRIP_SAMPLES // source.channels)
         return strips_of(
             self.plan.cols.output,
             cols,
-            lambda part, scratch, persistent, persists: self._computed(mapped, epilogue, target, scratch, *part),
+            lambda span, scratch, persistent, persists: self._computing_strip(mapped, epilogue, target, scratch, *span),
             self._precision(mapped).__name__,
             threads=threads,
         )
 
-    def _looked_up(self, mapped: MappedStage, target: LineBuffer) -> Strip:
+    def _lookup_strip(self, mapped: MappedStage, target: LineBuffer) -> Strip:
         """Return the strip that uses a lookup table."""
         source, stage = mapped.source, self.stage
-        every = np.arange(int(full_scale(source.dtype)) + 1, dtype=np.float64)
-        table, counts = self._stored(mapped, every)
-        opacities = every * (stage.full_out / source.full)
+        levels = np.arange(int(full_scale(source.dtype)) + 1, dtype=np.float64)
+        table, counts = self._stored(mapped, levels)
+        opacities = levels * (stage.full_out / source.full)
         if target.dtype.kind == "u":
             np.rint(np.minimum(opacities, stage.full_out), out=opacities)
         cols, channels = source.slot.shape[1:]
@@ -88,17 +88,17 @@ class _Pointwise(StageNode):
         return Strip.of_steps(target, self.rows, STEP_ROWS, program)
 
     def _stored(self, mapped: MappedStage, values: npt.NDArray[np.float64]) -> tuple[Samples, Indices]:
-        """Return real values as stored samples, and a mask of clipped ones."""
-        plain = replace(mapped, source=replace(mapped.source, alpha=False))
+        """Return the stored results of real values, and 1 for each that is clipped, else 0."""
+        opaque = replace(mapped, source=replace(mapped.source, alpha=False))
         table, tile, region = np.empty((values.size, 1, 1), self.dtype), values.copy(), Region(0, values.size, 0, 1)
         tone, full_out = self.stage.tone_of_sums, self.stage.full_out
-        self._function(plain, tile, region, 1, np.empty(1), 1.0)()
+        self._function(opaque, tile, region, 1, np.empty(1), 1.0)()
         clipped = np.zeros(values.size, np.int64)
-        if sum(call() for call in Store(plain, tone, LineBuffer(Slot(table)), full_out).store(region, tile, 1, None)):
+        if sum(call() for call in Store(opaque, tone, LineBuffer(Slot(table)), full_out).store(region, tile, 1, None)):
             clipped[tone.clips(tile, full_out)] = 1
         return table.reshape(-1), clipped
 
-    def _computed(
+    def _computing_strip(
         self, mapped: MappedStage, epilogue: Epilogue, target: LineBuffer, scratch: Scratch, left: int, right: int
     ) -> Strip:
         """Return the strip that computes columns ``left`` to ``right - 1``."""
@@ -123,7 +123,7 @@ class _Pointwise(StageNode):
         return Strip.of_steps(target, self.rows, STEP_ROWS, program)
 
     def _precision(self, mapped: MappedStage) -> type[np.floating]:
-        """Return the type of computed values: float32 if only the last step rounds."""
+        """Return the type of computed values: float32 if nothing but the store rounds."""
         operator, tone = self.plan.stage.operator, self.stage.tone_of_sums
         assert isinstance(operator, Point)
         rounds = operator.kind not in ("relu", "abs") or tone.scale != 1 or tone.offset != 0 or mapped.source.gray

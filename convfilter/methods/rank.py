@@ -1,9 +1,9 @@
 """Rank filters: medians and percentiles of windows of any shape.
 
-All samples are compared as integer keys. Real samples become keys by their bit patterns or by their rank within the
+All samples are compared as integer keys: the keys of real samples are their bit patterns, or their ranks within the
 tile. Three methods find the result: a selection network (``loops/select.py``, ``medians.py``), column histograms
-(``loops/rank.py``), and a histogram that slides along a row (``loops/slide.py``). With alpha, pixels vote with alpha as
-their weight.
+(``loops/rank.py``), and a histogram that slides along a row (``loops/slide.py``). With alpha, a pixel's vote has the
+weight of its alpha.
 """
 
 from __future__ import annotations
@@ -38,12 +38,13 @@ SLIDE = Loop(
     "K* i8 i8 i8 i8 i8 i8* i8 i8* i8 i8* i8 i8* i8 i8 i8* f8 i8* N* N* N* K* K* i8* i8 i8",
 )  # fmt: skip
 
-#: Samples behind the last that loops may read and discard: four vectors of bytes.
-BEHIND = 4 * 64
+#: Samples behind a tile that loops may read and discard: four vectors of bytes.
+TAIL = 4 * 64
 #: Entries of a column's histogram.
 _COUNTS = 288
-#: Resolution of alpha weights of real pictures: fractions of white.
-_PARTS = 2.0**24
+#: Alpha weights of real pictures are integers: white is this weight.
+_OPAQUE_WEIGHT = 2.0**24
+#: Largest alpha of real pictures, in multiples of white.
 _MOST_OPAQUE = 2.0**7
 
 Real = npt.NDArray[np.float64]
@@ -55,7 +56,7 @@ def nodes(stage: StageSetup) -> list[Node]:
 
 
 class _Ranks(StageNode):
-    """A node that computes ranks, region by region."""
+    """A node that finds ranks, region by region."""
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
@@ -63,7 +64,7 @@ class _Ranks(StageNode):
         assert isinstance(operator, Rank)
         median = medians.loop_for(self.plan, ranks_of(operator))
         if median is not None and self.stage.ranges is None:
-            crew = medians.straight(median, mapped, target, self.block_rows)
+            crew = medians.direct_crew(median, mapped, target, self.block_rows)
             if crew is not None:
                 return crew
         epilogue = self.epilogue(mapped, target)
@@ -82,19 +83,19 @@ class _Tile:
     columns : Columns
     samples : callable
         Converts keys to samples.
-    settle : callable, or None
-        Converts in place, if keys and samples have the same size.
+    decode : callable, or None
+        Converts keys to samples in place, if both have the same size.
     has_nan : bool
-        Some sample is NaN; the key of NaN is the largest.
+        Whether a sample is NaN; the key of NaN is the largest.
     weights : flat int64 array, or None
-        Weight of each sample, or None if all are equal.
+        Weight of each sample; None if all are equal.
     """
 
     keys: Samples
     pitch: int
     columns: Columns
     samples: Callable[[Samples], Samples]
-    settle: Callable[[Samples], None] | None = None
+    decode: Callable[[Samples], None] | None = None
     has_nan: bool = False
     weights: Indices | None = None
 
@@ -113,20 +114,21 @@ class _Worker:
         self._stores = mapped.stores_samples(target.dtype) and stage.ranges is None and self._share == 0
 
     def compute(self, rows: Rows) -> int:
-        """Store output rows ``top`` to ``bottom - 1``; returns how many samples were clipped."""
+        """Store output rows ``top`` to ``bottom - 1``; return the number of clipped samples."""
         cols = self._mapped.plan.cols.output
-        return sum(self._part(Region(*rows, *part)) for part in cut(cols, strip_cols(self._mapped.plan)))
+        return sum(self._rank_region(Region(*rows, *span)) for span in cut(cols, strip_cols(self._mapped.plan)))
 
-    def _part(self, region: Region) -> int:
+    def _rank_region(self, region: Region) -> int:
+        """Find and store the ranks of a region; return the number of clipped samples."""
         tile = self._load(region)
         fits = tile.keys.dtype.itemsize == self._target.dtype.itemsize
-        if self._stores and fits and tile.settle and not tile.has_nan and tile.weights is None:
+        if self._stores and fits and tile.decode and not tile.has_nan and tile.weights is None:
             channels = self._mapped.source.channels
             out = self._target.rows(region.top, region.bottom).view(tile.keys.dtype)
             pitch = self._target.row_samples
             flat = out.reshape(-1)[region.left * channels :]
             self._finder.find(tile, region, self._ranks, (flat, flat), pitch)
-            tile.settle(out[:, region.left : region.right])
+            tile.decode(out[:, region.left : region.right])
             return 0
         return self._store(region, tile)
 
@@ -139,13 +141,13 @@ class _Worker:
         values = values.reshape(shape)
         alpha = None
         if tile.weights is None:
-            values[:] = self._between(*self._at_ranks(tile, region, self._ranks), self._share).reshape(shape)
+            values[:] = self._interpolated(*self._at_ranks(tile, region, self._ranks), self._share).reshape(shape)
             if tile.has_nan:
                 last = self._mapped.plan.kernel.nonzeros - 1
                 values[np.isnan(self._at_ranks(tile, region, (last, last))[0].reshape(shape))] = np.nan
         else:
             assert isinstance(self._finder, _Sliding)
-            values[:] = self._weighed(self._finder, tile, region)
+            values[:] = self._weighted(self._finder, tile, region)
             alpha = np.ascontiguousarray(values[..., -1]) / (LUMINANCE_DIVISOR if source.gray else 1.0)
             if source.premultiplied:
                 values *= (self._epilogue.keep / source.full) * alpha[..., np.newaxis]
@@ -164,30 +166,31 @@ class _Worker:
         first = tile.samples(out[0])
         return first, first if ranks[0] == ranks[1] else tile.samples(out[1])
 
-    def _weighed(self, finder: _Sliding, tile: _Tile, region: Region) -> Real:
+    def _weighted(self, finder: _Sliding, tile: _Tile, region: Region) -> Real:
         """Return ranks of colours weighted by alpha, and of alpha itself."""
-        low, high, votes = finder.weighed(tile, region, self._fraction)
+        low, high, votes = finder.find_weighted(tile, region, self._fraction)
         count = self._mapped.plan.kernel.nonzeros
         shares = np.array([rank_of(self._fraction, n)[1] for n in range(1, count + 1)])
         share = np.where(votes < 0, 0.5, shares[np.maximum(votes, 1) - 1])
-        values = self._between(tile.samples(low), tile.samples(high), share)
+        values = self._interpolated(tile.samples(low), tile.samples(high), share)
         if tile.has_nan:
-            last, _, _ = finder.weighed(tile, region, 1.0)
+            last, _, _ = finder.find_weighted(tile, region, 1.0)
             values[np.isnan(tile.samples(last))] = np.nan
         values[votes == 0] = 0.0
         return values
 
     @staticmethod
-    def _between(low: Samples, high: Samples, share: float | Real) -> Real:
+    def _interpolated(low: Samples, high: Samples, share: float | Real) -> Real:
         """Interpolate between two samples as ``numpy.percentile`` does."""
         first = low.astype(np.float64)
         if low is high:
             return first
         with np.errstate(invalid="ignore", over="ignore"):
-            apart = high.astype(np.float64)
-            second = apart.copy()
-            apart -= first
-            between = np.where(np.less(share, 0.5), first + apart * share, second - apart * (1 - np.asarray(share)))
+            difference = high.astype(np.float64)
+            second = difference.copy()
+            difference -= first
+            from_second = second - difference * (1 - np.asarray(share))
+            between = np.where(np.less(share, 0.5), first + difference * share, from_second)
         return np.where(first == second, first, between)
 
     def _load(self, region: Region) -> _Tile:
@@ -197,13 +200,13 @@ class _Worker:
         rows = mapped.row_index[region.top * axis.stride : (region.bottom - 1) * axis.stride + axis.span + 1]
         columns = self._finder.columns(region)
         straight = replace(source, alpha=False)
-        counted = source.dtype.kind == "u" and not is_wide(source.dtype) and source.pads_with_samples
-        if counted and not source.gray and not source.premultiplied:
+        has_integer_keys = source.dtype.kind == "u" and not is_wide(source.dtype) and source.pads_with_samples
+        if has_integer_keys and not source.gray and not source.premultiplied:
             loaded, pitch = loaded_tile(straight, scratch, source.dtype, rows, columns)
             weights = None
             if source.alpha:
                 weights = _per_sample(loaded.reshape(-1, source.channels)[:, -1].astype(np.int64), source.channels)
-            return _Tile(loaded, pitch, columns, _as_they_are, _leave, False, weights)
+            return _Tile(loaded, pitch, columns, _keys_are_samples, _nothing_to_decode, False, weights)
         real = np.dtype(mapped.plan.precision)
         loaded, pitch = loaded_tile(straight, scratch, real, rows, columns)
         weights = None
@@ -214,15 +217,15 @@ class _Worker:
                 pixels = loaded.reshape(-1, source.channels)
             weights = _votes(pixels[:, -1] / (LUMINANCE_DIVISOR if source.gray else 1.0), source)
             weights = _per_sample(weights, source.channels)
-        return self._ordered(loaded, rows.size * pitch, pitch, columns, weights)
+        return self._keyed(loaded, rows.size * pitch, pitch, columns, weights)
 
-    def _ordered(self, loaded: Samples, size: int, pitch: int, columns: Columns, weights: Indices | None) -> _Tile:
-        """Return real samples as integer keys in their order."""
+    def _keyed(self, loaded: Samples, size: int, pitch: int, columns: Columns, weights: Indices | None) -> _Tile:
+        """Return real samples as integer keys in the same order."""
         samples = loaded[:size]
         nan = np.isnan(samples)
         has_nan = bool(nan.any())
         if has_nan:
-            samples[nan] = np.nan  # negative NaN too must come last
+            samples[nan] = np.nan  # a negative NaN, too, must come last
         if loaded.dtype == np.float32 and not isinstance(self._finder, _Sliding):
             keys = loaded.view(np.int32)
             flip_negatives(keys[:size])
@@ -232,21 +235,21 @@ class _Worker:
             table = _flipped(table)
         else:
             table, places = np.unique(samples, return_inverse=True)
-        keys = np.zeros(size + BEHIND, np.int32)
+        keys = np.zeros(size + TAIL, np.int32)
         keys[:size] = places
         return _Tile(keys, pitch, columns, lambda keys: table[keys], None, has_nan, weights)
 
 
-def _as_they_are(keys: Samples) -> Samples:
+def _keys_are_samples(keys: Samples) -> Samples:
     return keys
 
 
-def _leave(_keys: Samples) -> None:
+def _nothing_to_decode(_keys: Samples) -> None:
     pass
 
 
 def flip_negatives(keys: Samples) -> None:
-    """Convert bit patterns of real samples to integers in their order, in place, and back."""
+    """Convert bit patterns of real samples to integers in the order of the samples, in place; its own inverse."""
     whole = keys.view(f"i{keys.dtype.itemsize}")
     whole ^= (whole >> (8 * whole.itemsize - 1)) & np.iinfo(whole.dtype).max
 
@@ -259,13 +262,13 @@ def _flipped(keys: Samples) -> Samples:
 def loaded_tile(
     source: Source, scratch: Scratch, dtype: np.dtype[Any], rows: Indices, columns: Columns
 ) -> tuple[Samples, int]:
-    """Load selected rows and columns as samples of a type, with padding behind; return them, flat, and their pitch."""
+    """Load selected rows and columns as samples of a type; return the flat tile, with a tail, and its pitch."""
     own = Scratch(dtype)
     if dtype.kind == "u":  # loops on integer samples take an integer padding value
         value: Any = int(source.padding_value)
         source = replace(source, padding_value=value)
     pitch = columns.count * source.channels
-    tile = scratch.get("tile", rows.size * pitch + BEHIND, dtype)
+    tile = scratch.get("tile", rows.size * pitch + TAIL, dtype)
     for call in source.load_calls(own, rows, rows.size, columns, tile):
         call()
     return tile, pitch
@@ -274,9 +277,9 @@ def loaded_tile(
 def _straight(pixels: Samples, full: float) -> Samples:
     """Return premultiplied pixels with straight colours."""
     alpha = pixels[:, -1:].astype(np.float64)
-    made = np.divide(pixels * full, alpha, out=np.zeros(pixels.shape), where=alpha > 0)
-    made[:, -1:] = alpha
-    return made
+    straight = np.divide(pixels * full, alpha, out=np.zeros(pixels.shape), where=alpha > 0)
+    straight[:, -1:] = alpha
+    return straight
 
 
 def _votes(alpha: Samples, source: Source) -> Indices:
@@ -284,7 +287,7 @@ def _votes(alpha: Samples, source: Source) -> Indices:
     if source.is_finite:
         return np.rint(alpha).astype(np.int64)
     share = np.nan_to_num(alpha.astype(np.float64) / source.full, nan=0.0)
-    return np.rint(np.clip(share, 0.0, _MOST_OPAQUE) * _PARTS).astype(np.int64)
+    return np.rint(np.clip(share, 0.0, _MOST_OPAQUE) * _OPAQUE_WEIGHT).astype(np.int64)
 
 
 def _per_sample(votes: Indices, channels: int) -> Indices:
@@ -317,7 +320,7 @@ class _Finder:
     def find(
         self, tile: _Tile, region: Region, ranks: tuple[int, int], out: tuple[Samples, Samples], pitch: int
     ) -> None:
-        """Write the keys of two ranks, rows ``pitch`` apart; the second only if it differs."""
+        """Write the keys of two ranks, in rows ``pitch`` samples apart; equal ranks are written once, to ``out[0]``."""
         raise NotImplementedError
 
 
@@ -331,23 +334,23 @@ class _ByNetwork(_Finder):
         rows = self._rows
         height, length = region.bottom - region.top, (region.right - region.left) * self._channels
         network = network_of(self._mapped.plan.kernel, ranks)
-        apart = rows.dilation * tile.pitch
+        row_distance = rows.dilation * tile.pitch
         kind = tile.keys.dtype
         median = medians.loop_for(self._mapped.plan, ranks)
         if median is not None:
-            part, place = (tile.keys, tile.pitch), (out[0], pitch)
-            medians.of_tile(median, self._scratch, self._mapped, part, (height, length), place)
+            keys, target = (tile.keys, tile.pitch), (out[0], pitch)
+            medians.write_medians(median, self._scratch, self._mapped, keys, (height, length), target)
             return
         offsets = tile.columns.tap_offset * self._channels
         if network.columns:
             taps = (np.arange(rows.kernel)[:, np.newaxis] * tile.pitch + offsets).ravel()
         else:
             down, along = np.nonzero(self._mapped.plan.kernel.matrix)
-            taps = down * apart + offsets[along]
-        columns = self._scratch.get("columns", (rows.kernel * tile.pitch if network.columns else 0) + BEHIND, kind)
-        lines = self._scratch.get("lines", taps.size * BEHIND // kind.itemsize, kind)
+            taps = down * row_distance + offsets[along]
+        columns = self._scratch.get("columns", (rows.kernel * tile.pitch if network.columns else 0) + TAIL, kind)
+        lines = self._scratch.get("lines", taps.size * TAIL // kind.itemsize, kind)
         SELECT.variant(K=kind)(
-            tile.keys, tile.pitch, rows.stride, height, length, rows.kernel, apart,
+            tile.keys, tile.pitch, rows.stride, height, length, rows.kernel, row_distance,
             _flat(network.columns), len(network.columns), columns, tile.pitch,
             np.ascontiguousarray(taps), taps.size, _flat(network.pairs), len(network.pairs), network.lines[0],
             network.lines[-1], lines, *out, pitch,
@@ -384,23 +387,21 @@ class _Sliding(_Finder):
         super().__init__(mapped, scratch)
         cols = self._cols
         common = gcd(cols.stride, cols.dilation)
-        #: Outputs this far apart have windows on columns of the same remainder, shifted by ``move`` taps.
-        self._chains, move = cols.dilation // common, cols.stride // common
+        #: Outputs this far apart read the same dilated columns, shifted by ``shift`` taps.
+        self._phases, shift = cols.dilation // common, cols.stride // common
         cells = np.asarray(mapped.plan.kernel.matrix != 0)
-        gone, come = cells.copy(), cells.copy()
-        if move < cells.shape[1]:
-            gone[:, move:] &= ~cells[:, :-move]
-            come[:, :-move] &= ~cells[:, move:]
-        self._taps, self._leaving, self._entering = (np.nonzero(each) for each in (cells, gone, come))
+        leaving, entering = cells.copy(), cells.copy()
+        if shift < cells.shape[1]:
+            leaving[:, shift:] &= ~cells[:, :-shift]
+            entering[:, :-shift] &= ~cells[:, shift:]
+        self._taps, self._leaving, self._entering = (np.nonzero(each) for each in (cells, leaving, entering))
         self._counts: dict[tuple[int, Any], list[Samples]] = {}
 
     def columns(self, region: Region) -> Columns:
         """Return the columns of a region's windows, in source order."""
         cols = self._cols
-        plain = replace(cols, stride=1)
-        return columns_for(
-            plain, self._mapped.col_index, region.left * cols.stride, (region.right - 1) * cols.stride + 1
-        )
+        first, last = region.left * cols.stride, (region.right - 1) * cols.stride + 1
+        return columns_for(replace(cols, stride=1), self._mapped.col_index, first, last)
 
     def find(
         self, tile: _Tile, region: Region, ranks: tuple[int, int], out: tuple[Samples, Samples], pitch: int
@@ -414,8 +415,11 @@ class _Sliding(_Finder):
                 places = np.full(count + 1, rank)
                 self._slide(tile, region, channel, places, 0.0, None, (keys, unused, kinds), pitch)
 
-    def weighed(self, tile: _Tile, region: Region, fraction: float) -> tuple[Samples, Samples, Indices]:
-        """Return two keys, and the number of votes or -1, of each sample; in alpha, all pixels have equal votes."""
+    def find_weighted(self, tile: _Tile, region: Region, fraction: float) -> tuple[Samples, Samples, Indices]:
+        """Return two keys of each sample, and its number of votes or -1; for alpha, all pixels have equal votes.
+
+        The number of votes is that of pixels with equal alpha; -1: alpha differs, and the keys decide by its sum.
+        """
         shape = region.bottom - region.top, region.right - region.left, self._channels
         size = shape[0] * shape[1] * shape[2]
         out = np.empty(size, tile.keys.dtype), np.empty(size, tile.keys.dtype), np.empty(size, np.int64)
@@ -438,10 +442,10 @@ class _Sliding(_Finder):
         pitch: int,
     ) -> None:
         cols, rows, channels = self._cols, self._rows, self._channels
-        apart, reach = rows.dilation * tile.pitch, cols.dilation * channels
+        row_distance, col_distance = rows.dilation * tile.pitch, cols.dilation * channels
 
         def offsets(cells: tuple[Indices, ...]) -> Indices:
-            return np.ascontiguousarray(cells[0] * apart + cells[1] * reach)
+            return np.ascontiguousarray(cells[0] * row_distance + cells[1] * col_distance)
 
         taps, entering, leaving = (offsets(each) for each in (self._taps, self._entering, self._leaving))
         levels = 256**tile.keys.dtype.itemsize if tile.keys.dtype.kind == "u" else int(tile.keys.max()) + 1
@@ -451,13 +455,13 @@ class _Sliding(_Finder):
         SLIDE.variant(K=tile.keys.dtype, N=kind)(
             tile.keys[channel:], tile.pitch, rows.stride, height, cols.stride * channels, width,
             none if weights is None else weights[channel:], int(weights is not None),
-            taps, taps.size, entering, entering.size, leaving, leaving.size, self._chains,
+            taps, taps.size, entering, entering.size, leaving, leaving.size, self._phases,
             places, fraction, np.zeros(4, np.int64), *self._histogram(levels, kind),
             *(each[channel:] for each in out), pitch, channels,
         )  # fmt: skip
 
     def _histogram(self, levels: int, kind: np.dtype[Any]) -> list[Samples]:
-        """Return the three levels of a histogram (1, 16 and 256 keys), all zero, as loops leave them."""
+        """Return the counts of a histogram, in bins of 1, 16 and 256 keys: all zero, and zero again after each loop."""
         size = max(256, 1 << (levels - 1).bit_length())
         if (size, kind) not in self._counts:
             self._counts[size, kind] = [np.zeros(size >> bits, kind) for bits in (0, 4, 8)]

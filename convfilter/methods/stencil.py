@@ -1,8 +1,8 @@
-"""Sliding windows: weighted sums over rows that stay in a ring in cache.
+"""Sliding windows: weighted sums over source rows that stay in a ring buffer in cache.
 
-Each step of a program loads the source rows that the next four output rows need and no earlier step loaded, computes
-these four rows, and stores them. Methods ``direct``, ``separable``, ``lowrank`` and ``gradient``, and means of few
-real samples.
+Each step of a program computes four output rows: it loads the source rows that no earlier step has loaded, sums, and
+stores. The methods ``direct``, ``separable``, ``lowrank`` and ``gradient`` are computed here, and means over small
+windows of real samples.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ LENGTH = Loop("gradient", "length_of", "A* A* i8 i8 A* i8 i8")
 
 
 def nodes(stage: StageSetup) -> list[Node]:
-    """Return the node of a stage, or two if a window does not fit the cache for both passes."""
+    """Return the node of a stage; a window too large for the cache takes two, a vertical and a horizontal pass."""
     stream = stage.plan.stream
     if stream is None:
         return [_Vertical(stage), _Horizontal(stage)]
@@ -56,7 +56,7 @@ class Stencil(StageNode):
         self.persists = self._stream.held_bytes(self.plan) <= OWN_BYTES
 
     def incoming(self, top: int, bottom: int, number: int = 0) -> Indices:
-        """Return the rows that the steps of a block load, and those on which its outputs are centred."""
+        """Return the rows that the steps of a block load, and the rows at the centres of its outputs."""
         if self.plan.interleaving is not None:  # lane-interleaved rows are loaded in larger steps
             return self.demand(top, bottom)
         ring, axis = self._stream.ring, self.plan.rows
@@ -74,9 +74,9 @@ class Stencil(StageNode):
         if self.plan.interleaving is not None and isinstance(epilogue, Store):
             from convfilter.methods import interleaved
 
-            made = interleaved.strips(mapped, epilogue, target, threads)
-            if made is not None:
-                return made
+            strips = interleaved.strips(mapped, epilogue, target, threads)
+            if strips is not None:
+                return strips
         stream = self._stream
         ring, operation = stream.ring, operation_of(mapped, stream.ring)
         rows = mapped.row_index[ring.places()]
@@ -165,9 +165,9 @@ def incoming(
     columns: Columns,
     ahead: int = 0,
 ) -> tuple[list[Call], Samples]:
-    """Return the calls that load a step's source rows, ``ahead`` of the steps that need them, and the ring.
+    """Return the calls that load the rows of a step into a ring, and the ring, which lies in ``persistent`` memory.
 
-    The ring is in ``persistent``, the memory from step to step.
+    The calls run ``ahead`` steps before the step that needs the rows, besides the ring's own lead.
     """
     pitch = columns.count * source.channels
     tile = persistent.get("ring", ring.slots * pitch)
@@ -186,17 +186,17 @@ class Operation(Protocol):
 
 
 class Tables:
-    """Offsets of each tap's row, in samples; strips of equal pitch share a table, which may be large."""
+    """Tables of each tap's row offset, in samples. Strips of equal pitch share one, since a table may be large."""
 
     def __init__(self, ring: AnyRing) -> None:
         self._ring = ring
-        self._made: dict[int, Indices] = {}
+        self._by_pitch: dict[int, Indices] = {}
 
     def of(self, pitch: int) -> Indices:
         """Return the table for rows ``pitch`` samples apart."""
-        if pitch not in self._made:
-            self._made[pitch] = self._ring.table() * pitch
-        return self._made[pitch]
+        if pitch not in self._by_pitch:
+            self._by_pitch[pitch] = self._ring.table() * pitch
+        return self._by_pitch[pitch]
 
 
 def operation_of(mapped: MappedStage, ring: AnyRing) -> Operation:
@@ -208,14 +208,14 @@ def operation_of(mapped: MappedStage, ring: AnyRing) -> Operation:
 
 
 def window_of(mapped: MappedStage, taps: Taps, rows: int) -> Window:
-    """Return the window of ``rows`` rows of a kernel, which slides down with the output rows."""
+    """Return a window over ``rows`` rows of a kernel, which slides down with the output rows."""
     stride, dilation = mapped.plan.rows.stride, mapped.plan.rows.dilation
     shift = 0 if stride % dilation else stride // dilation
     return Window(taps, rows, shift, mapped.plan.precision, finite=mapped.source.is_finite)
 
 
 class _Direct:
-    """Every nonzero tap of a 2-D kernel."""
+    """The sum of all nonzero taps of a 2-D kernel."""
 
     def __init__(self, mapped: MappedStage, kernel: Kernel, ring: AnyRing) -> None:
         matrix = kernel.matrix[ring.rows]
@@ -231,7 +231,7 @@ class _Direct:
 
 
 class _Products:
-    """Down the columns, then along the rows, for each separable product; results are added."""
+    """The sum of separable products: for each, a pass down the columns, then a pass along the rows."""
 
     def __init__(self, mapped: MappedStage, products: Sequence[Product], ring: AnyRing) -> None:
         self._mapped, self._tables = mapped, Tables(ring)
@@ -274,7 +274,7 @@ class _Magnitude:
     """The magnitude of both derivatives, each by its own kernel."""
 
     def __init__(self, mapped: MappedStage, operator: Gradient, ring: AnyRing) -> None:
-        self._parts = [
+        self._derivatives = [
             _Direct(mapped, kernel, ring) if kernel.factors is None else _Products(mapped, [kernel.factors], ring)
             for kernel in (operator.x, operator.y)
         ]
@@ -283,8 +283,8 @@ class _Magnitude:
         x, y = (scratch.get(name, STEP_ROWS * out.length) for name in ("x", "y"))
         calls = [
             call
-            for part, memory in zip(self._parts, (x, y), strict=True)
-            for call in part.calls(scratch, tile, pitch, columns, StepOutput(memory, out.length, out.length))
+            for derivative, memory in zip(self._derivatives, (x, y), strict=True)
+            for call in derivative.calls(scratch, tile, pitch, columns, StepOutput(memory, out.length, out.length))
         ]
         length = LENGTH.variant(A=scratch.dtype)
         return [*calls, Call(length, (x, y, out.length, STEP_ROWS, out.memory, out.pitch, out.length))]

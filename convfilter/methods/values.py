@@ -1,6 +1,6 @@
-"""Operators of networks that NumPy computes a few rows at a time, on straight colours.
+"""Operators of networks that NumPy computes a block of rows at a time, on straight colours.
 
-Response normalisation, softmax, indices of maxima, and constants. Alpha is that of the centre pixel.
+They are local response normalisation, softmax, indices of maxima, and constants. Alpha is that of the centre pixel.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from convfilter.filters.stage import Constant, LocalResponse, MaxIndices, Softma
 from convfilter.methods.layer import central_alpha, finish
 
 Real = npt.NDArray[np.float64]
-#: Simultaneous float64 arrays of a block.
+#: Float64 arrays of a block that are alive at once.
 _ARRAYS = 6
 
 
@@ -41,7 +41,7 @@ def straight(samples: Samples, source: Source) -> tuple[Real, Real | None]:
 
 
 class _Values(StageNode):
-    """A stage whose colours are the result of one function."""
+    """A node that computes the colours of a block by one function."""
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
@@ -75,13 +75,13 @@ def _colours(mapped: MappedStage, top: int, bottom: int) -> Real:
         return _responses(colours, operator, full)
     if isinstance(operator, Softmax):
         colours, _ = straight(mapped.source.image[mapped.row_index[top:bottom]], mapped.source)
-        return _shares(colours / full, operator) * full
+        return _softmax(colours / full, operator) * full
     assert isinstance(operator, MaxIndices)
     return full * _indices(mapped, operator, top, bottom)
 
 
 def _responses(colours: Real, operator: LocalResponse, full: float) -> Real:
-    """Divide samples by a power of the squares of the channels around them."""
+    """Return each sample over a power of the sum of squares of the channels around it."""
     channels = colours.shape[2]
     squares = np.zeros((*colours.shape[:2], channels + 1))
     np.cumsum((colours / full) ** 2, axis=2, out=squares[..., 1:])
@@ -92,7 +92,7 @@ def _responses(colours: Real, operator: LocalResponse, full: float) -> Real:
     return colours / (operator.bias + operator.alpha / operator.size * sums) ** operator.beta
 
 
-def _shares(x: Real, operator: Softmax) -> Real:
+def _softmax(x: Real, operator: Softmax) -> Real:
     """Return the softmax over channels, its logarithm, or 1 in the first largest channel."""
     if operator.kind == "hard":
         largest: Real = (np.arange(x.shape[2]) == np.argmax(x, axis=2)[..., np.newaxis]).astype(np.float64)
@@ -101,26 +101,26 @@ def _shares(x: Real, operator: Softmax) -> Real:
         below = x - x.max(axis=2, keepdims=True)
     powers = np.exp(below)
     sums = powers.sum(axis=2, keepdims=True)
-    shares: Real = below - np.log(sums) if operator.kind == "log" else powers / sums
-    return shares
+    result: Real = below - np.log(sums) if operator.kind == "log" else powers / sums
+    return result
 
 
 def _indices(mapped: MappedStage, operator: MaxIndices, top: int, bottom: int) -> Real:
-    """Return the indices of the largest samples of windows; of equal ones the first, and NaN before all others."""
+    """Return the indices of the largest samples of windows: the first of equal samples, and NaN before all numbers."""
     rows, cols, channels = mapped.plan.rows, mapped.plan.cols, mapped.plan.channels - mapped.source.alpha
     down, along = np.arange(top, bottom) * rows.stride, np.arange(cols.output) * cols.stride
     shape = bottom - top, cols.output, channels
     best, where, visited = np.zeros(shape), np.zeros(shape), np.zeros((*shape[:2], 1), bool)
-    for tap in range(rows.kernel):
-        for other in range(cols.kernel):
-            row, col = down + tap * rows.dilation, along + other * cols.dilation
+    for tap_row in range(rows.kernel):
+        for tap_col in range(cols.kernel):
+            row, col = down + tap_row * rows.dilation, along + tap_col * cols.dilation
             from_rows, from_cols = mapped.row_index[row], mapped.col_index[col]
             samples, _ = straight(gather(mapped.source.image, from_rows, from_cols, 0.0, np.float64), mapped.source)
-            here = ((from_rows != CONSTANT)[:, np.newaxis] & (from_cols != CONSTANT))[..., np.newaxis]
-            chosen = here & (~visited | (samples > best) | (np.isnan(samples) & ~np.isnan(best)))
+            inside = ((from_rows != CONSTANT)[:, np.newaxis] & (from_cols != CONSTANT))[..., np.newaxis]
+            chosen = inside & (~visited | (samples > best) | (np.isnan(samples) & ~np.isnan(best)))
             y, x = (row - rows.before)[:, np.newaxis, np.newaxis], (col - cols.before)[:, np.newaxis]
             place = x * rows.input + y if operator.by_columns else y * cols.input + x
             np.copyto(best, samples, where=chosen)
             np.copyto(where, place, where=chosen)
-            visited |= here
+            visited |= inside
     return where + np.arange(channels) * (rows.input * cols.input)

@@ -65,7 +65,7 @@ def _decimated_bytes(stage: StagePlan) -> int:
     rates = coarse_rates(stage)
     if rates is None:
         return 0
-    rows = 2 * COARSE_GROUP + rates.middle.size + rates.up.shape[1] + 2 * stage.block_rows // rates.step
+    rows = 2 * COARSE_GROUP + rates.blur.size + rates.interpolation_taps + 2 * stage.block_rows // rates.step
     samples: int = rows * max(stage.cols.input, stage.cols.output) * stage.channels
     return samples * np.dtype(stage.precision).itemsize
 
@@ -138,5 +138,5 @@ def rows_needed(stage: StagePlan, block: int) -> int:
         return stage.sides[0]
     rates = coarse_rates(stage)
     if rates is not None:
-        return (coarse_block_rows(stage, COARSE_GROUP, alone=False) - 1) * rates.step + rates.down.size
+        return (coarse_block_rows(stage, COARSE_GROUP, alone=False) - 1) * rates.step + rates.decimation.size
     return (block - 1) * stage.rows.stride + stage.rows.span + 1

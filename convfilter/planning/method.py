@@ -70,7 +70,7 @@ def stream_bytes(plan: StagePlan, _task: Task) -> int:
         total = held + strips * beside if held <= OWN_BYTES else -(-held // strips) + beside
         return max(total, plan.interleaving.scratch_bytes(plan) if plan.interleaving else 0)
     row = max(cols.input + 1, cols.output) * channels * itemsize
-    read = rows.kernel if plan.rates[0] is None else plan.rates[0].down.size + STEP_ROWS * plan.rates[0].step
+    read = rows.kernel if plan.rates[0] is None else plan.rates[0].decimation.size + STEP_ROWS * plan.rates[0].step
     return 4 * STEP_ROWS * row + min(read * row, OWN_BYTES)
 
 

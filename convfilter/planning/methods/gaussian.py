@@ -53,15 +53,15 @@ def _cost(task: Task) -> float:
     rows, cols, (row_steps, col_steps) = task.rows, task.cols, rates_of(task)
     down, along = taps_of(task)
     if col_steps is not None:
-        along = _decimation(col_steps) * _reached(cols) + col_steps.up.shape[1]
+        along = _decimation(col_steps) * _reached(cols) + col_steps.interpolation_taps
     if row_steps is None:
         return down * cols.stride + along
     on_coarse_rows = _decimation(row_steps) * cols.stride + along / row_steps.step
-    return on_coarse_rows * _reached(rows) + float(row_steps.up.shape[1])
+    return on_coarse_rows * _reached(rows) + float(row_steps.interpolation_taps)
 
 
 def _decimation(steps: Rates) -> float:
-    return (steps.down.size + steps.middle.size) / steps.step
+    return (steps.decimation.size + steps.blur.size) / steps.step
 
 
 def _reached(axis: AxisPlan) -> float:
@@ -71,7 +71,7 @@ def _reached(axis: AxisPlan) -> float:
 
 def _terms(plan: StagePlan) -> int:
     return sum(
-        size if each is None else each.down.size + each.middle.size + each.up.shape[1]
+        size if each is None else each.decimation.size + each.blur.size + each.interpolation_taps
         for each, size in zip(plan.rates, plan.kernel.shape, strict=True)
     )
 
@@ -106,12 +106,12 @@ def misplaced(rates: Rates | None, weights: Weights) -> float:
 
 
 def _phase_misplaced(rates: Rates, phase: int, wanted: Weights) -> float:
-    on_coarse = np.convolve(rates.up[phase], rates.middle)
+    on_coarse = np.convolve(rates.interpolation[phase], rates.blur)
     spread = np.zeros((on_coarse.size - 1) * rates.step + 1)
     spread[:: rates.step] = on_coarse
-    made = np.convolve(spread, rates.down)
+    made = np.convolve(spread, rates.decimation)
     # Position of the first weight, counted from the output.
-    first = rates.step * (rates.up_first - rates.middle_reach) - rates.down_reach - phase
+    first = rates.step * (rates.interpolation_first - rates.blur_reach) - rates.decimation_reach - phase
     start = min(first, -(wanted.size // 2))
     end = max(first + made.size, wanted.size // 2 + 1)
     difference = np.zeros(end - start)
