@@ -12,7 +12,7 @@ from samples import byte_noise
 from tolerances import assert_float32, assert_same_picture, assert_stored
 
 import convfilter
-from convfilter.executor.run import run_array
+from convfilter.executor.run import Result, run_array, run_stage
 from convfilter.filters import stack
 from convfilter.planning import plan_stack
 from convfilter.precompile.variants import cache_warm
@@ -35,12 +35,12 @@ def planned(specs, shape, dtype, **keywords):
     return plan_stack(stack.stages(specs), shape, dtype, **keywords)
 
 
-def one_by_one(plan, image, **keywords):
+def one_by_one(plan, image, *, out_dtype=None, threads=1):
     """Run the same stages, each on the whole result of the one before."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("convfilter.planning.chains._takes_rows", lambda stage: False)
-        assert len(plan.groups) == len(plan.stages)
-        return run_array(plan, image, **keywords)
+    pixels = image.reshape(*image.shape[:2], -1)
+    for number in range(len(plan.stages)):
+        pixels, clipped = run_stage(plan, number, pixels, np.dtype(out_dtype or image.dtype), threads)
+    return Result(pixels.reshape(plan.output_shape), clipped, pixels.size)
 
 
 @st.composite

@@ -362,6 +362,7 @@ def test_another_worker_is_asked_for_what_one_cannot_do(cluster, folder, monkeyp
         asked.append(avoid)
         submit(self, job, attempt, avoid)
 
+    # Private: which workers have tried a job shows nowhere else, since both report the same error.
     monkeypatch.setattr(scheduler._Run, "_submit_elsewhere", note)
     jobs, options = [Job("in/none.png", "out/n.png")], pipeline.Options(("box:3",))
     events = list(scheduler.outcomes(jobs, options, cluster.address, processes=1))

@@ -71,8 +71,8 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
     monkeypatch.setattr(subprocess, "Popen", Child)
     monkeypatch.setattr(os, "setpriority", lambda *values: calls.append(values))
     monkeypatch.setenv("CONVFILTER_CACHE_DIR", str(tmp_path / "empty"))
-    monkeypatch.setattr(object_code, "_announced", set())
-    monkeypatch.setattr(compiling, "_is_first", False)
+    monkeypatch.setattr(object_code, "announced", set())
+    compiling.compile_ahead()  # nothing, but it forgets what an earlier test has compiled
     return calls
 
 
@@ -107,12 +107,13 @@ def test_the_everyday_filters_are_filters() -> None:
 
 def test_warming_for_every_day_is_a_command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(everyday, "STACKS", (("invert",), ("box:3",), ("box:5",), ("relu",)))
-    monkeypatch.setattr(object_code, "_locks", True)
+    locks: list[bool] = []
+    monkeypatch.setattr(object_code, "compile_with_lock", locks.append)
     assert run(["cache", "warm", "--everyday"]) == 0
     out = capfd.readouterr().out.splitlines()
     assert out[:4] == ["invert", "box:3", "box:5", "relu"]
     assert out[-1].startswith("the usual loops are ready in ")
-    assert not object_code._locks
+    assert locks == [False]
 
 
 def test_the_examples_of_the_readme_need_no_other_loops() -> None:

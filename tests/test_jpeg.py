@@ -299,7 +299,7 @@ def test_bands_make_the_picture_of_one_piece(monkeypatch, gray, subsampling, siz
     options = WriteOptions(subsampling=None if gray else subsampling, quality=90)
     whole, cut, alone = io.BytesIO(), io.BytesIO(), io.BytesIO()
     jpeg_write.write_jpeg(whole, Picture.from_array(pixels), options)
-    monkeypatch.setattr(jpeg_write, "_BAND_BYTES", 20 * pixels.strides[0])
+    monkeypatch.setattr(jpeg_write, "BAND_BYTES", 20 * pixels.strides[0])
     jpeg_write.write_jpeg(cut, Picture.from_array(pixels), options)
     jpeg_write.write_jpeg(alone, Picture.from_array(pixels), replace(options, threads=1))
     rows = 16  # of 20, as many as make whole units, of 8 or of 16

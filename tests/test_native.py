@@ -30,7 +30,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("CONVFILTER_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(object_code, "_notice", object_code._say_nothing)  # not what a command has set in another test
+    object_code.on_notice(None)  # not what a command has set in another test
     return tmp_path / "cache"
 
 
@@ -38,9 +38,10 @@ def folder(tmp_path, monkeypatch):
 def notices(monkeypatch):
     """What a process that begins now would be told."""
     told = []
-    monkeypatch.setattr(object_code, "_announced", set())
-    monkeypatch.setattr(object_code, "_notice", told.append)
-    return told
+    monkeypatch.setattr(object_code, "announced", set())
+    object_code.on_notice(told.append)
+    yield told
+    object_code.on_notice(None)
 
 
 @pytest.fixture
@@ -237,14 +238,22 @@ def test_two_unusable_folders_cost_a_compile_each_time(folder, monkeypatch, comp
     ]
 
 
-def test_nobody_waits_for_who_compiles_ahead(folder, compiled, monkeypatch):
+@pytest.fixture
+def without_locks():
+    """Compile as the process that compiles ahead does."""
+    object_code.compile_with_lock(False)
+    yield
+    object_code.compile_with_lock(True)
+
+
+def test_nobody_waits_for_who_compiles_ahead(folder, compiled, without_locks):
     """A process that holds the lock of a loop, as one of the lowest priority may for long, holds up nobody else."""
-    monkeypatch.setattr(object_code, "_locks", True)
-    object_code.compile_without_waiting()
-    name = object_code._file_name("load", "premultiply", CODES)
+    assert answer() == RIGHT
+    (name,) = os.listdir(folder)
+    (folder / name).unlink()
     with code_cache.lock(folder, name):  # another process would wait for a minute here
         assert answer() == RIGHT
-    assert compiled == ["premultiply"] and not list(folder.glob(".*.lock"))
+    assert compiled == ["premultiply"] * 2 and not list(folder.glob(".*.lock"))
 
 
 def test_the_first_time_is_marked_until_the_cache_is_cleared(folder, compiled):
@@ -315,17 +324,17 @@ print(tile.tolist())
 
 
 def look_again():
-    """Forget what a process looks up once."""
+    """Forget the versions of the compilers, which a process looks up once and cannot change."""
     object_code._compilers.cache_clear()
 
 
 def other_cpu(monkeypatch, tmp_path):
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel\t\t: 99\nflags\t\t: fpu avx2\n\nprocessor\t: 1\n")
-    monkeypatch.setattr(processor, "_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(processor, "CPUINFO", tmp_path / "cpuinfo")
 
 
 def other_cpu_as_llvm_tells(monkeypatch, tmp_path):
-    monkeypatch.setattr(processor, "_INFO", tmp_path / "none")
+    monkeypatch.setattr(processor, "CPUINFO", tmp_path / "none")
     monkeypatch.setattr("llvmlite.binding.get_host_cpu_name", lambda: "another-cpu")
 
 
@@ -453,18 +462,15 @@ def test_compiling_is_told_once_and_only_when_it_happens(folder, notices):
     assert len(notices) == 1
     assert "compiling" in notices[0]
     notices.clear()
-    object_code._announced.clear()
+    object_code.announced.clear()
     answer()
     assert notices == []
 
 
-def test_on_notice_sets_who_is_told(folder, monkeypatch):
-    told = []
-    monkeypatch.setattr(object_code, "_announced", set())
-    monkeypatch.setattr(object_code, "_notice", object_code._notice)
-    object_code.on_notice(told.append)
+def test_nobody_is_told_before_a_program_asks(folder, notices):
+    object_code.on_notice(None)
     answer()
-    assert len(told) == 1
+    assert notices == []
 
 
 def test_importing_the_package_loads_nothing_heavy():

@@ -23,9 +23,9 @@ from convfilter.picture.png.write import _write_chunk
 def small_bands(monkeypatch):
     """Set small bands and blocks, so that small pictures have several."""
     monkeypatch.setattr(png_data, "BLOCK_BYTES", 2000)
-    monkeypatch.setattr("convfilter.picture.png.write._STRIP_BYTES", 3000)
-    monkeypatch.setattr("convfilter.picture.jpeg.write._BAND_BYTES", 8000)
-    monkeypatch.setattr("convfilter.picture.png.read._OVERLAP_BYTES", 0)
+    monkeypatch.setattr("convfilter.picture.png.write.STRIP_BYTES", 3000)
+    monkeypatch.setattr("convfilter.picture.jpeg.write.BAND_BYTES", 8000)
+    monkeypatch.setattr("convfilter.picture.png.read.OVERLAP_BYTES", 0)
     monkeypatch.setattr(pnm, "BAND_BYTES", 1500)
 
 

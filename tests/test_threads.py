@@ -33,6 +33,7 @@ def test_at_least_one_core():
 
 def test_cores_are_counted_once_a_second(monkeypatch):
     now, cores = [1000.0], iter([2, 3, 5])
+    # Private: the count that other tests have left, from a clock that this test replaces.
     monkeypatch.setattr(machine_cores, "_counted", (float("-inf"), 1))
     monkeypatch.setattr(machine_cores, "available_cores", lambda: next(cores))
     monkeypatch.setattr(machine_cores, "monotonic", lambda: now[0])
@@ -239,6 +240,7 @@ def test_ctrl_c_as_soon_as_a_lock_is_taken_leaves_it_to_the_others(no_helpers, m
             raise KeyboardInterrupt
         return True
 
+    # Private: when a thread wakes is the system's choice, so a late one exists only if it is held back.
     give = row_threads._Helper.give
     monkeypatch.setattr(row_threads._Helper, "give", lambda helper, task: late.append((helper, task)))
     monkeypatch.setattr(threading.Condition, "__enter__", interrupted)
@@ -321,7 +323,7 @@ def test_the_same_threads_help_again(no_helpers):
 
 
 def test_a_helper_without_tasks_ends(no_helpers, monkeypatch):
-    monkeypatch.setattr(row_threads, "_IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(row_threads, "IDLE_SECONDS", 0.01)
     helping = []
     done_with_helpers(lambda: helping.append(threading.current_thread()), 1)
     helping[0].join(60)
@@ -332,6 +334,7 @@ def test_a_helper_without_tasks_ends(no_helpers, monkeypatch):
 
 
 def test_a_late_helper_does_nothing_and_no_thread_waits_for_it(no_helpers, monkeypatch):
+    # Private: as above, a helper that wakes late.
     monkeypatch.setattr(row_threads._Helper, "give", lambda helper, task: late.append((helper, task)))
     late, done = [], []
     task = row_threads._HelpedTask(lambda: done.append(1), 2)

@@ -17,7 +17,7 @@ from convfilter.picture.tiff import write as tiff_write
 @pytest.fixture(autouse=True)
 def small_bands(monkeypatch):
     monkeypatch.setattr(tiff_rows, "BAND_BYTES", 1000)
-    monkeypatch.setattr(tiff_write, "_STRIP_BYTES", 1500)
+    monkeypatch.setattr(tiff_write, "STRIP_BYTES", 1500)
 
 
 def compression_of(path):
@@ -115,7 +115,7 @@ def test_the_names_are_for_tiff_alone(tmp_path, capfd):
 
 
 def test_large_files_are_bigtiffs(tmp_path, monkeypatch):
-    monkeypatch.setattr(tiff_write, "_CLASSIC_BYTES", 10_000)
+    monkeypatch.setattr(tiff_write, "CLASSIC_BYTES", 10_000)
     pixels = noise((60, 80, 3))
     cf.write(tmp_path / "in.tif", pixels)
     with tifffile.TiffFile(tmp_path / "in.tif") as tiff:
@@ -134,7 +134,7 @@ def test_large_files_are_bigtiffs(tmp_path, monkeypatch):
     ],
 )
 def test_what_is_decoded_whole_says_why(tmp_path, monkeypatch, options, reason):
-    monkeypatch.setattr(tiff_rows, "_MOST_BYTES", 1000)
+    monkeypatch.setattr(tiff_rows, "MOST_BYTES", 1000)
     pixels = noise((3, 40, 50) if "planarconfig" in options else (40, 50, 3))
     tifffile.imwrite(tmp_path / "in.tif", pixels, photometric="rgb", **options)
     assert reason in filtered(tmp_path / "in.tif", tmp_path / "out.tif", "box:3").whole

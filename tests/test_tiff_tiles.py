@@ -107,7 +107,7 @@ def test_strips_stay_strips():
 def test_tiles_are_lower_where_a_row_of_them_is_huge(monkeypatch, rows, sides):
     pixels = noise((200, 50, 3))
     saved("in.tif", pixels, (128, 16))
-    monkeypatch.setattr(tiff_tiles, "_MOST_BYTES", rows * 64 * 3)
+    monkeypatch.setattr(tiff_tiles, "MOST_BYTES", rows * 64 * 3)
     filtered("in.tif", "out.tif", "identity")
     assert tiled("out.tif")[0] == sides
     np.testing.assert_array_equal(tiled("out.tif")[1], pixels)

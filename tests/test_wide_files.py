@@ -20,7 +20,7 @@ ROUNDING = 1e-13
 @pytest.fixture(autouse=True)
 def small_bands(monkeypatch):
     monkeypatch.setattr(tiff_rows, "BAND_BYTES", 1000)
-    monkeypatch.setattr(tiff_write, "_STRIP_BYTES", 3000)
+    monkeypatch.setattr(tiff_write, "STRIP_BYTES", 3000)
 
 
 def saved(path, pixels, *, byteorder="<", bigtiff=False, **options):

@@ -38,7 +38,7 @@ def warm(only_everyday: bool) -> None:
 
     object_code.on_notice(say)
     if only_everyday:  # perhaps at the lowest priority, behind a command that needs the same loops now
-        object_code.compile_without_waiting()
+        object_code.compile_with_lock(False)
     for name in everyday.warm() if only_everyday else variants.cache_warm():
         click.echo(name)
     click.echo(f"{'the usual' if only_everyday else 'all'} loops are ready in {object_code.cache_path()}")

@@ -16,7 +16,7 @@ Block = TypeVar("Block")
 MakeWorker: TypeAlias = Callable[[], Callable[[Block], None]]
 
 #: Seconds that an idle thread waits for another task before it ends.
-_IDLE_SECONDS = 0.3
+IDLE_SECONDS = 0.3
 
 
 def cut(rows: int, block_rows: int) -> list[tuple[int, int]]:
@@ -177,7 +177,7 @@ class _Helper:
 
     def _serve(self) -> None:
         while True:
-            if not self._has_task.acquire(timeout=_IDLE_SECONDS) and self._may_end():
+            if not self._has_task.acquire(timeout=IDLE_SECONDS) and self._may_end():
                 return
             task, self._task = self._task, None
             if task is None:
@@ -190,7 +190,7 @@ class _Helper:
         try:
             _idle.remove(self)
         except ValueError:  # another thread has just removed the helper to give it a task, unless Ctrl-C intervened
-            return not self._has_task.acquire(timeout=_IDLE_SECONDS)
+            return not self._has_task.acquire(timeout=IDLE_SECONDS)
         return True
 
 

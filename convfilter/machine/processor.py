@@ -9,7 +9,7 @@ import os
 from contextlib import suppress
 from functools import cache
 
-_INFO = "/proc/cpuinfo"
+CPUINFO = "/proc/cpuinfo"
 _INFO_BYTES = 8192
 #: Lines that name the model and its instructions: those of x86-64, and of ARM.
 _DECISIVE = (
@@ -41,7 +41,7 @@ def has_avx512() -> bool:
 
 def _told() -> list[bytes]:
     """Return what Linux tells of the first core; the kernel would ask each further one for its frequency."""
-    with suppress(OSError), open(_INFO, "rb", buffering=0) as file:
+    with suppress(OSError), open(CPUINFO, "rb", buffering=0) as file:
         first, _, _ = file.read(_INFO_BYTES).partition(b"\n\n")
         return [line for line in first.splitlines() if line.split(b":")[0].strip() in _DECISIVE]
     return []

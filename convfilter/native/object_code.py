@@ -46,34 +46,30 @@ class ObjectCode(NamedTuple):
 #: Notice before the first loop is compiled.
 COMPILING = "compiling for this machine, once (a few seconds)"
 _ADVICE = "set CONVFILTER_CACHE_DIR to a folder of your own"
-_announced: set[str] = set()
+#: Notices that this process has sent.
+announced: set[str] = set()
 _locks = True
+_notice: Callable[[str], None] | None = None
 
 
-def _say_nothing(_message: str) -> None:
-    pass
-
-
-_notice: Callable[[str], None] = _say_nothing
-
-
-def on_notice(tell: Callable[[str], None]) -> None:
-    """Call ``tell`` with a sentence, once, when loops are compiled or cannot be stored."""
+def on_notice(tell: Callable[[str], None] | None) -> None:
+    """Call ``tell`` with a sentence, once, when loops are compiled or cannot be stored; None: nobody is told."""
     global _notice
     _notice = tell
 
 
-def compile_without_waiting() -> None:
-    """Compile without the lock: this process has the lowest priority, and would make others wait."""
+def compile_with_lock(locks: bool) -> None:
+    """Choose whether to hold a loop's lock while compiling it: at the lowest priority, others would wait for long."""
     global _locks
-    _locks = False
+    _locks = locks
 
 
 def announce(message: str) -> None:
     """Send a notice, once per process."""
-    if message not in _announced:
-        _announced.add(message)
-        _notice(message)
+    if message not in announced:
+        announced.add(message)
+        if _notice is not None:
+            _notice(message)
 
 
 def target_machine(**options: Any) -> Any:

@@ -37,7 +37,7 @@ _RESTARTS = 8
 _END = b"\xff\xd9"
 _MAX_SIDE = 65500  # of the decoders' and encoders' own
 #: Bytes of a band: an interval of at most 16,384 MCUs; a segment can count 65,535.
-_BAND_BYTES = 1 << 20
+BAND_BYTES = 1 << 20
 _UINT8: np.dtype[np.generic] = np.dtype(np.uint8)
 
 
@@ -149,7 +149,7 @@ class JpegWriter(RowWriter):
         self._parameters, self._quality = parameters, quality
         name, self._across, self._down = _UNITS[parameters.get("subsampling", 2 if colour else 0)]
         self._subsampling = name if colour else None
-        self.block_rows = max(1, _BAND_BYTES // (width * channels * self._down)) * self._down
+        self.block_rows = max(1, BAND_BYTES // (width * channels * self._down)) * self._down
 
     def begin(self) -> None:
         """Write the start marker and the segments before the tables."""

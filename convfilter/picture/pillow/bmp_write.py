@@ -1,5 +1,8 @@
 """BMP with alpha, in a form that readers recognise, unlike Pillow's: 32 bits with masks, version 4 header.
 
+Not by ``imagecodecs.bmp_encode``: its header names a calibrated colour space without primaries instead of sRGB, and the
+import takes 97 ms.
+
 Source: BITMAPV4HEADER, Windows GDI documentation.
 """
 

@@ -19,7 +19,7 @@ from convfilter.picture.png.samples import BLOCK_BYTES, bands, decode_samples
 from convfilter.picture.row_source import Bands, Whole
 
 #: Least bytes for which a second thread saves more time than it costs.
-_OVERLAP_BYTES = 1 << 21
+OVERLAP_BYTES = 1 << 21
 
 
 def read_png(file: BinaryIO, options: ReadOptions) -> Picture:
@@ -78,7 +78,7 @@ def _undecoded(
             yield _coloured(band, content, options).reshape(len(band), *shape[1:])
 
     size = math.prod(shape) * dtype.itemsize
-    ahead = size > _OVERLAP_BYTES and options.threads != 1
+    ahead = size > OVERLAP_BYTES and options.threads != 1
     return Bands(shape, dtype, decoded, band_bytes=BLOCK_BYTES, ahead=ahead, name="PNG")
 
 

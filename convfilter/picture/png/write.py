@@ -23,7 +23,7 @@ from convfilter.picture.png import layout as png
 from convfilter.picture.row_writer import Block, RowWriter
 
 #: Bytes of a strip: enough for its own Huffman tables and empty window to cost less than 1 %.
-_STRIP_BYTES = 1 << 19
+STRIP_BYTES = 1 << 19
 _ADLER_BASE = 65521
 _ZLIB_HEAD = b"\x78\x01"
 #: (rows that share a filter, last filter to choose from). Trying the filters on every fourth row costs 1 ns a sample
@@ -225,7 +225,7 @@ class _Strips:
 
     def __init__(self, shape: tuple[int, int, int], itemsize: int, choices: Sequence[tuple[int, int]]) -> None:
         self._height, self._distance, self._choices = shape[0], shape[2] * itemsize, choices
-        self.rows = max(1, _STRIP_BYTES // (1 + shape[1] * self._distance))
+        self.rows = max(1, STRIP_BYTES // (1 + shape[1] * self._distance))
 
     def blocks(self, pixels: Pixels) -> list[Block]:
         """Split a picture into strips, each with the row above it."""

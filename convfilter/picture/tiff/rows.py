@@ -18,7 +18,7 @@ from convfilter.picture.tiff.layout import Entry
 #: Uncompressed rows are read in bands of about this size.
 BAND_BYTES = 1 << 20
 #: Pages with larger strips or rows of tiles are decoded whole, by tifffile.
-_MOST_BYTES = 1 << 26
+MOST_BYTES = 1 << 26
 _UNCOMPRESSED, _OLD_JPEG, _CONTIGUOUS, _FILL_FROM_HIGH = 1, 6, 1, 1
 
 
@@ -33,7 +33,7 @@ def whole_because(entry: Entry) -> str:
         return "it holds a JPEG, which is decoded in one piece"
     if _is_uncompressed(page) and not _has_whole_strips(page):
         return "its strips are shorter than their rows"
-    if not _is_uncompressed(page) and _group_rows(page) * int(page.imagewidth) * _pixel_bytes(page) > _MOST_BYTES:
+    if not _is_uncompressed(page) and _group_rows(page) * int(page.imagewidth) * _pixel_bytes(page) > MOST_BYTES:
         return "its strips are too large"
     return ""
 

@@ -16,7 +16,7 @@ from convfilter.picture.pixels import Pixels
 #: Sides of tiles are multiples of this number.
 _UNIT = 16
 #: A row of tiles is one block of work; one above this size is halved. Blocks in flight take at most twice as much.
-_MOST_BYTES = 1 << 26
+MOST_BYTES = 1 << 26
 
 
 class Tiling(NamedTuple):
@@ -45,7 +45,7 @@ class Tiling(NamedTuple):
 
     def threads(self, most: int) -> int:
         """Return how many threads may encode, each with two blocks in flight."""
-        return max(1, min(most, _MOST_BYTES // self.row_bytes))
+        return max(1, min(most, MOST_BYTES // self.row_bytes))
 
     def cut(self, rows: Pixels) -> Iterator[Pixels]:
         """Cut a row of tiles, whose last row of samples and last column fill the tiles that reach beyond the page."""
@@ -69,7 +69,7 @@ def tiling_of(stored: Outline) -> Tiling | None:
     width, height = sides
     across = -(-cols // width)
     line_bytes = across * width * channels * np.dtype(stored.dtype).itemsize
-    while height * line_bytes > _MOST_BYTES and height > _UNIT:
+    while height * line_bytes > MOST_BYTES and height > _UNIT:
         height = _whole(height // 2)
     return Tiling(width, height, across, -(-rows // height), height * line_bytes)
 

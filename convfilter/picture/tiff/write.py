@@ -29,8 +29,8 @@ from convfilter.sample_types import full_scale
 
 _ORDER: Literal["<"] = "<"
 #: Offsets of a classic TIFF have 32 bits; some room is left for tags.
-_CLASSIC_BYTES = 2**32 - 2**25
-_STRIP_BYTES = 1 << 18
+CLASSIC_BYTES = 2**32 - 2**25
+STRIP_BYTES = 1 << 18
 _ASCII, _BYTE, _SHORT, _LONG, _RATIONAL, _UNDEFINED, _LONG8 = 2, 1, 3, 4, 5, 7, 16
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _OFFSETS, _SAMPLES, _ROWS = 256, 257, 258, 259, 262, 273, 277, 278
 _COUNTS, _X_RESOLUTION, _Y_RESOLUTION, _PLANAR, _UNIT, _PREDICTOR = 279, 282, 283, 284, 296, 317
@@ -82,7 +82,7 @@ def write_tiff(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
         replace(picture.outline, height=pixels.shape[0], width=pixels.shape[1], dtype=pixels.dtype.name)
         for pixels in frames
     ]
-    pages = Pages(file, big=sum(map(_page_bytes, outlines)) > _CLASSIC_BYTES)
+    pages = Pages(file, big=sum(map(_page_bytes, outlines)) > CLASSIC_BYTES)
     for number, (pixels, outline) in enumerate(zip(frames, outlines, strict=True)):
         if number and given[number]:  # the profile of the first page is not that of the others
             outline.metadata = replace(outline.metadata, icc=None)
@@ -183,7 +183,7 @@ class TiffWriter(RowWriter):
     ) -> None:
         dtype = np.dtype(stored.dtype)
         super().__init__(file, stored.shape, incoming or dtype, **keywords)
-        self._pages = pages or Pages(file, big=_page_bytes(stored) > _CLASSIC_BYTES)
+        self._pages = pages or Pages(file, big=_page_bytes(stored) > CLASSIC_BYTES)
         self._is_first, self._stored, self._dtype, self._fields = is_first, stored, dtype, fields
         self._compression = compression_of(stored.metadata, options)
         self._encoder = _encoder(self._compression, options.compression)
@@ -195,7 +195,7 @@ class TiffWriter(RowWriter):
             self._mask, self._kinds = Mask(stored.white or full_scale(dtype)), [_UNSPECIFIED] * stored.extras
         self._tiling = tiling_of(stored)
         if self._tiling is None:
-            self.block_rows = max(1, _STRIP_BYTES // _row_bytes(stored))
+            self.block_rows = max(1, STRIP_BYTES // _row_bytes(stored))
             if self._compression == "none":
                 self._threads = 1  # encoding is a copy
         else:
