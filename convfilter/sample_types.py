@@ -18,16 +18,16 @@ class SampleType(NamedTuple):
     low, full : float
         The smallest sample and the value of white; real samples may lie beyond both.
     is_whole : bool
-        Samples are whole numbers: results are rounded half to even, and clipped to the range.
+        Whether samples are integers: results are rounded half to even, and clipped to the range.
     is_wide : bool
-        float32 cannot represent all samples, or signed results: sums, and results between two stages, are float64,
-        and only methods without other rounding apply.
+        Whether float32 cannot represent all samples or signed results: sums, and results between two stages, are then
+        float64, and methods that round elsewhere do not apply.
     name : str
-        For people, before "samples".
+        Name in messages, before "samples".
     others : tuple of str
-        What stands for the type in a format that does not hold it, the best first.
+        Types that replace this one in a format that does not hold it, the best first.
     computed : str
-        The type in which the engine computes: its smallest one that holds every value; "" for itself.
+        The type in which the engine computes: the smallest that holds every value; "" for the type itself.
     """
 
     low: float
@@ -51,8 +51,8 @@ _TABLE = {
         -2147483648.0, 2147483647.0, True, True, "signed 32-bit", ("float32", "uint16", "uint8"), "float64"
     ),
 }
-#: The types that the engine supports; the others occur in files only.
-SAMPLE_TYPES = {name: found for name, found in _TABLE.items() if not found.computed}
+#: The types that the engine supports; the other types of the table occur in files only.
+SAMPLE_TYPES = {name: properties for name, properties in _TABLE.items() if not properties.computed}
 #: Type to convert an unsupported sample type to.
 _INSTEAD = {
     "bool": "uint8",
@@ -104,10 +104,10 @@ def computed_in(dtype: npt.DTypeLike) -> np.dtype[np.generic]:
     return np.dtype(sample_type(dtype).computed or dtype)
 
 
-def stored_in(dtype: npt.DTypeLike, held: tuple[str, ...]) -> np.dtype[np.generic]:
-    """Choose the type of ``held`` that keeps most of ``dtype``: itself, if it is among them."""
+def stored_in(dtype: npt.DTypeLike, supported: tuple[str, ...]) -> np.dtype[np.generic]:
+    """Choose the type of ``supported`` that loses least of ``dtype``: the type itself, if it is among them."""
     name = np.dtype(dtype).name
-    return np.dtype(next((each for each in (name, *_TABLE[name].others) if each in held), held[0]))
+    return np.dtype(next((each for each in (name, *_TABLE[name].others) if each in supported), supported[0]))
 
 
 def can_leave(dtype: npt.DTypeLike, stored: npt.DTypeLike) -> bool:
@@ -127,7 +127,7 @@ def overflowed(samples: npt.NDArray[Any], stored: npt.NDArray[Any]) -> int:
 
 
 def suggestion(dtype: npt.DTypeLike) -> str:
-    """Say how to convert an array of an unsupported sample type."""
+    """Return the part of a message that says how to convert an array of an unsupported sample type."""
     name = np.dtype(dtype).name
     instead = (_TABLE[name].computed if name in _TABLE else "") or _INSTEAD.get(name)
     return f"convert it with astype({instead!r})" if instead else "convert it with astype"

@@ -11,7 +11,7 @@ from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage, UnsharpMask
 from convfilter.planning import ALGORITHMS, AxisPlan, full_scale, plan_stack, real_cells
 from convfilter.planning.preview import for_preview
-from convfilter.planning.strips import OWN_BYTES
+from convfilter.planning.strips import PERSISTENT_BYTES
 from convfilter.record import replace
 
 SOBEL = Gradient(kernels.derivative("sobel", "x"), kernels.derivative("sobel", "y"))
@@ -371,7 +371,7 @@ def test_scratch_grows_with_the_kernel_until_strips_share_it():
     stages = [correlation(kernels.gaussian(sigma, sigma)) for sigma in (1, 4, 20)]
     scratch = [plan_one(stage, (3000, 4000, 3), algorithm="separable").scratch_bytes for stage in stages]
     assert scratch[0] < scratch[1]
-    assert max(scratch) < OWN_BYTES
+    assert max(scratch) < PERSISTENT_BYTES
 
 
 def test_a_look_has_sums_in_float32_where_they_go_tap_by_tap():

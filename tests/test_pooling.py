@@ -10,7 +10,7 @@ import convfilter
 from convfilter.methods.extremes import nearest_cells
 from convfilter.planning import AxisPlan
 from convfilter.planning.arithmetic import real_cells
-from convfilter.planning.methods.extremes import blocks_of, comparisons, stretch_of
+from convfilter.planning.methods.extremes import blocks_of, comparisons, pass_rows_of
 
 AXES = st.builds(
     AxisPlan, st.integers(1, 40), st.integers(1, 200), st.integers(1, 9), st.integers(1, 5), *[st.integers(0, 60)] * 2
@@ -51,7 +51,7 @@ def test_blocks_are_nearly_all_of_a_window(axis):
     if blocks:
         assert 0 <= axis.kernel - block * blocks < blocks
         assert block >= blocks or axis.kernel > 1000
-    assert 1 <= stretch_of(axis) <= axis.output
+    assert 1 <= pass_rows_of(axis) <= axis.output
 
 
 def test_windows_hardly_cost_more_than_their_logarithm():

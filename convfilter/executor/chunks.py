@@ -22,7 +22,7 @@ from convfilter.filters.stage import Orientation, Pooling
 from convfilter.methods.coarse import Coarse
 from convfilter.planning import AxisPlan, Plan, StagePlan
 from convfilter.planning.methods.morphology import is_composite
-from convfilter.planning.plan_cache import latest
+from convfilter.planning.plan_cache import cached_value
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.record import record, replace
 
@@ -262,7 +262,7 @@ def _stage_of(whole: StagePlan, chunk: Chunk) -> StagePlan:
             stage = replace(stage, stage=replace(stage.stage, padding=padding))
         return whole, stage
 
-    return latest(_plans, (id(whole), chunk.rows.axis, chunk.cols.axis), planned, _MOST_PLANS)[1]
+    return cached_value(_plans, (id(whole), chunk.rows.axis, chunk.cols.axis), planned, _MOST_PLANS)[1]
 
 
 def boundaries(axis: AxisPlan, step: int, wanted: Sequence[int]) -> tuple[int, ...]:

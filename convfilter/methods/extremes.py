@@ -25,7 +25,7 @@ from convfilter.filters.stage import Pooling
 from convfilter.methods import box
 from convfilter.native.loop import Loop
 from convfilter.planning import AxisPlan, is_wide
-from convfilter.planning.methods.extremes import BETWEEN_ROWS, are_compared, blocks_of, part_cols, rows_between
+from convfilter.planning.methods.extremes import BETWEEN_ROWS, blocks_of, compares_stored, piece_cols, rows_between
 from convfilter.record import replace
 
 _SIGNATURE = "X* i8 i8* i8 i8 i8 i8 i8 i8* i8 i8 i8 i8 i8 i8 X* X* X* X* X* X* X* i8 i8 i8 i8"
@@ -58,7 +58,7 @@ def _kind(stage: StageSetup) -> str:
 def _is_widened(mapped: MappedStage, target: LineBuffer) -> bool:
     """Whether samples are converted to float64 first: wide types, except real samples stored as they are."""
     source = mapped.source.dtype
-    return not are_compared(source) or (is_wide(target.dtype) and target.dtype != source)
+    return not compares_stored(source) or (is_wide(target.dtype) and target.dtype != source)
 
 
 class _Extremes(StageNode):
@@ -138,7 +138,7 @@ def _of_tiles(
     source, rows, channels = mapped.source, mapped.plan.rows, mapped.source.channels
     scratch = Scratch(mapped.plan.precision)
     step, width, length = rows_between(rows, cols, channels), columns.count, cols.output * channels
-    cuts = range(0, width, part_cols(channels))
+    cuts = range(0, width, piece_cols(channels))
     pieces = [(first * channels, columns.subset(first, min(first + cuts.step, width))) for first in cuts]
     down = {
         piece.count: Windows(kind, rows, _identity_axis(piece.count), channels, scratch.dtype) for _, piece in pieces

@@ -27,7 +27,7 @@ from convfilter.methods.horizontal import horizontal_of, natural_columns, rows_a
 from convfilter.methods.stencil import Tables, incoming, window_of
 from convfilter.planning.chains import COARSE_GROUP, coarse_block_rows
 from convfilter.planning.ring import STEP_ROWS, Ring
-from convfilter.planning.strips import OWN_BYTES, strip_cols
+from convfilter.planning.strips import PERSISTENT_BYTES, strip_cols
 from convfilter.record import replace
 
 
@@ -98,7 +98,7 @@ class _Decimate(_CoarseNode):
         self._decimation = _Decimation(stage, coarse)
         # With a single block, each strip is computed to its end, and its ring stays in cache.
         ring_bytes = self._decimation.ring.slots * self.row_shape[0] * self.row_shape[1] * self.dtype.itemsize
-        self.persists = self.blocks > 1 and ring_bytes <= OWN_BYTES
+        self.persists = self.blocks > 1 and ring_bytes <= PERSISTENT_BYTES
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the source rows that the steps of a block decimate, those ahead of their use included."""

@@ -29,7 +29,7 @@ from convfilter.methods.horizontal import horizontal_of, natural_columns
 from convfilter.native.loop import Loop
 from convfilter.planning.methods.stencil import is_fused
 from convfilter.planning.ring import STEP_ROWS, AnyRing, any_ring
-from convfilter.planning.strips import OWN_BYTES, counting, strip_cols, whole_vectors
+from convfilter.planning.strips import PERSISTENT_BYTES, nonzero_span, strip_cols, whole_vectors
 
 #: Most samples of the rows of one vertical step, for windows too tall for any cache.
 _MOST_IN_RING = 2**24
@@ -40,8 +40,8 @@ LENGTH = Loop("gradient", "length_of", "A* A* i8 i8 A* i8 i8")
 
 def nodes(stage: StageSetup) -> list[Node]:
     """Return the node of a stage; a window too large for the cache takes two, a vertical and a horizontal pass."""
-    stream = stage.plan.stream
-    if stream is None:
+    window = stage.plan.sliding_window
+    if window is None:
         return [_Vertical(stage), _Horizontal(stage)]
     return [Stencil(stage)]
 
@@ -51,15 +51,15 @@ class Stencil(StageNode):
 
     def __init__(self, stage: StageSetup) -> None:
         super().__init__(stage)
-        assert self.plan.stream is not None
-        self._stream = self.plan.stream
-        self.persists = self._stream.held_bytes(self.plan) <= OWN_BYTES
+        assert self.plan.sliding_window is not None
+        self._window = self.plan.sliding_window
+        self.persists = self._window.held_bytes(self.plan) <= PERSISTENT_BYTES
 
     def incoming(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the rows that the steps of a block load, and the rows at the centres of its outputs."""
         if self.plan.interleaving is not None:  # lane-interleaved rows are loaded in larger steps
             return self.demand(top, bottom)
-        ring, axis = self._stream.ring, self.plan.rows
+        ring, axis = self._window.ring, self.plan.rows
         first, last = ring.lead + top // STEP_ROWS, ring.lead + -(-bottom // STEP_ROWS) - 1
         loaded = self._row_index[ring.places()[first * ring.advance : last * ring.advance + ring.block]]
         if not (self.stage.source.alpha or isinstance(self.plan.stage.operator, UnsharpMask)):
@@ -77,8 +77,8 @@ class Stencil(StageNode):
             strips = interleaved.strips(mapped, epilogue, target, threads)
             if strips is not None:
                 return strips
-        stream = self._stream
-        ring, operation = stream.ring, operation_of(mapped, stream.ring)
+        window = self._window
+        ring, operation = window.ring, operation_of(mapped, window.ring)
         rows = mapped.row_index[ring.places()]
 
         def strip(cols: tuple[int, int], scratch: Scratch, persistent: Scratch, persists: bool) -> Strip:
@@ -92,7 +92,7 @@ class Stencil(StageNode):
             return strip_of(mapped, epilogue, target, cols, scratch, calls, persists=persists)
 
         cols, precision = self.plan.cols.output, self.plan.precision
-        return strips_of(cols, stream.cols, strip, precision, persists=self.persists, threads=threads)
+        return strips_of(cols, window.cols, strip, precision, persists=self.persists, threads=threads)
 
 
 class _Vertical(StageNode):
@@ -107,7 +107,7 @@ class _Vertical(StageNode):
         """Return strips of columns."""
         mapped = self.mapped(sources[0])
         ((column, _),) = self.plan.products
-        ring = any_ring(self.plan.rows, *counting(column))
+        ring = any_ring(self.plan.rows, *nonzero_span(column))
         window = window_of(mapped, Taps.down(column[ring.rows]), column[ring.rows].size)
         rows, tables, natural = mapped.row_index[ring.places()], Tables(ring), natural_columns(mapped)
         pitch = target.row_samples

@@ -12,7 +12,7 @@ from convfilter.filters.stage import Stage
 from convfilter.picture.picture import Metadata, Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.planning import full_scale
-from convfilter.planning.offsets import settled
+from convfilter.planning.offsets import in_fractions
 from convfilter.record import replace
 from convfilter.sample_types import is_signed, real_of, sample_type
 
@@ -110,7 +110,9 @@ def enter(
         )
     curve = curve_of(picture) if linear else LINEAR
     white = picture.own_white or full_scale(picture.dtype)
-    stages = [_in_light(stage, curve, white, real_of(picture.dtype)) for stage in settled(stages, picture.dtype, white)]
+    stages = [
+        _in_light(stage, curve, white, real_of(picture.dtype)) for stage in in_fractions(stages, picture.dtype, white)
+    ]
     return entered_before or entered(picture, curve, weights), stages, curve
 
 

@@ -1,6 +1,7 @@
-"""Decide how a stack is computed: output sizes, algorithm, precision, cost.
+"""Planning: decide how a stack is computed, for pictures of one shape and sample type.
 
-Pure functions without pictures or threads.
+A stage and a shape make a ``Task``; the fastest method that can compute it makes a ``StagePlan``; ``plan_stack`` makes
+the ``Plan`` of all stages. All functions are pure, and need neither pictures nor threads.
 """
 
 from convfilter.planning.arithmetic import AxisPlan, counted_cells, real_cells

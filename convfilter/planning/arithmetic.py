@@ -17,9 +17,21 @@ _LONGEST_AXIS = 2**26
 class AxisPlan:
     """Convolution arithmetic on one axis, in pixels.
 
-    ``beyond`` counts the ``after`` places that nobody asked for: the overhang of the last window if sizes are rounded
-    up. Below 0 it is how much of the padding was dropped. ``inserted`` is the number of zeros between two samples:
-    those of a transposed convolution, whose padding counts from the first and the last sample.
+    Attributes
+    ----------
+    input : int
+        Samples of the axis.
+    kernel : int
+        Taps of the window.
+    stride, dilation : int
+        Distance of two windows, and of two taps.
+    before, after : int
+        Padding in front of the first sample and behind the last; negative where samples are cropped.
+    beyond : int
+        Places of ``after`` behind the requested padding: the overhang of the last window if sizes are rounded up.
+        Negative: places of the requested padding that no window reads.
+    inserted : int
+        Zeros between two samples, in a transposed convolution; its padding counts from the first and the last sample.
     """
 
     input: int
@@ -33,12 +45,12 @@ class AxisPlan:
 
     @property
     def step(self) -> int:
-        """Distance of two input samples, with the zeros between them counted."""
+        """Distance of two input samples, inserted zeros included."""
         return self.inserted + 1
 
     @property
     def spaced(self) -> int:
-        """Input size with the zeros between its samples."""
+        """Input size, inserted zeros included."""
         return (self.input - 1) * self.step + 1
 
     @property
@@ -58,7 +70,7 @@ class AxisPlan:
 
     @property
     def centre(self) -> int:
-        """Offset, into the window, of the tap that ``same`` padding puts on the output's own pixel."""
+        """Offset in the window of the tap that ``same`` padding puts on the output's own pixel."""
         return self.span // 2
 
 
@@ -70,12 +82,12 @@ def plan_axis(stage: Stage, axis: int, length: int, size: int, prefix: str = "")
     length, size : int
         Pixels of the picture and taps of the kernel on this axis.
     prefix : str
-        Names the stage at the start of an error.
+        Start of error messages, which names the stage.
 
     Raises
     ------
     SizeError
-        Nothing is left of the axis; the message puts the numbers into the formula.
+        The axis has no output; the message puts the numbers into the formula.
     """
     stride, dilation = stage.stride[axis], stage.dilation[axis]
     span = dilation * (size - 1)
@@ -112,7 +124,7 @@ def plan_axis(stage: Stage, axis: int, length: int, size: int, prefix: str = "")
 def _transposed(stage: Stage, operator: Layer, axis: int, length: int, size: int, prefix: str) -> AxisPlan:
     """Return the arithmetic of a transposed convolution: stride 1 over samples with zeros between them.
 
-    Padding is that of the convolution whose transpose it is.
+    The stage's padding is that of the convolution that is transposed.
     """
     more = operator.output_padding[axis]
     stride, dilation = stage.stride[axis], stage.dilation[axis]
@@ -125,7 +137,7 @@ def _transposed(stage: Stage, operator: Layer, axis: int, length: int, size: int
     outputs = operator.output_size[axis] if operator.output_size else length * stride
     if stage.padding in ("same_upper", "same_lower") or operator.output_size:
         total = (length - 1) * stride + span + 1 + more - outputs
-        more += max(0, -total) if operator.output_size else 0  # missing pixels are added at the end
+        more += max(0, -total) if operator.output_size else 0  # pixels that are missing are added at the end
         total = max(0, total) if operator.output_size else total
         less, rest = total // 2, total - total // 2
         before, after = (less, rest) if stage.padding == "same_upper" else (rest, less)
@@ -150,8 +162,8 @@ def _transposed(stage: Stage, operator: Layer, axis: int, length: int, size: int
 def _same_by_size(length: int, stride: int, span: int, *, upper: bool) -> tuple[int, int]:
     """Return the padding before and after that gives ceil(length / stride) outputs.
 
-    Of an odd total, ``upper`` puts the extra cell after the picture: TensorFlow's SAME, ONNX's SAME_UPPER and
-    SAME_LOWER.
+    If the total is odd, ``upper`` puts the extra cell after the picture, as TensorFlow's SAME and ONNX's SAME_UPPER do;
+    else it lies before the picture, as for SAME_LOWER.
     """
     total = max(0, (-(-length // stride) - 1) * stride + span + 1 - length)
     return (total // 2, total - total // 2) if upper else (total - total // 2, total // 2)
@@ -160,7 +172,7 @@ def _same_by_size(length: int, stride: int, span: int, *, upper: bool) -> tuple[
 def _beyond(length: int, stride: int, span: int, before: int, after: int) -> int:
     """Return how far past the padding the last window reaches if sizes are rounded up.
 
-    A window that would begin past the picture is dropped, as in PyTorch and ONNX: the result is then negative.
+    A window that would begin past the picture is dropped, as in PyTorch and ONNX, and the result is then negative.
     """
     padded = length + before + after
     outputs = -(-(padded - span - 1) // stride) + 1
@@ -180,7 +192,7 @@ def real_cells(axis: AxisPlan) -> npt.NDArray[np.int64]:
 
 
 def counted_cells(axis: AxisPlan, operator: Operator) -> npt.NDArray[np.int64]:
-    """Count, for each output of a mean, the taps that take part: those on the picture, and on padding that counts."""
+    """Count, for each output of a mean, the taps on the picture, and on padding if the operator counts it."""
     if isinstance(operator, Pooling) and operator.count_padding:
         length = axis.input + axis.before + axis.after - axis.beyond
         return real_cells(replace(axis, input=length, before=0, after=axis.beyond))
@@ -188,12 +200,12 @@ def counted_cells(axis: AxisPlan, operator: Operator) -> npt.NDArray[np.int64]:
 
 
 def require_real_cells(rows: AxisPlan, cols: AxisPlan, prefix: str = "") -> None:
-    """Refuse a pooling window that would hold nothing but padding.
+    """Refuse pooling windows that hold only padding.
 
     Raises
     ------
     SizeError
-        Some window holds no pixel.
+        A window holds no pixel.
     """
     for name, axis in (("height", rows), ("width", cols)):
         counts = real_cells(axis)

@@ -1,13 +1,13 @@
 """Error budget of a plan: the error of each stage, compared with the promise for the results.
 
-Before it is rounded, a result is promised to be within a number of levels of the exact value (see ``docs/engine.md``).
-Two errors of a stage count against that: weights that the method misplaces or leaves out, and the rounding of sums.
+``docs/engine.md`` promises that a result lies within a number of levels of the exact value before it is rounded. Two
+errors of a stage count against the promise: weights that the method misplaces or leaves out, and the rounding of sums.
 The gain of the following stages multiplies both.
 
 The first error is a bound: no picture exceeds it. The second is the standard deviation of a sum of independent
-roundings (N. J. Higham, "Accuracy and stability of numerical algorithms", 2nd ed., SIAM 2002, section 2.8). The partial
-sums of n terms grow evenly to S, and each addition rounds by up to u times the partial sum, evenly spread: u S sqrt(n)
-/ 3.
+roundings (N. J. Higham, "Accuracy and stability of numerical algorithms", 2nd ed., SIAM 2002, section 2.8): if the
+partial sums of n terms grow evenly to S, and each addition rounds by up to u times the partial sum, evenly spread, it
+is u S sqrt(n) / 3.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from convfilter.sample_types import full_scale, is_whole
 
 Weights = npt.NDArray[np.float64]
 
-#: Promised error before rounding, in levels; of real results, a share of the sum of |weight| * |sample|.
+#: Promised error before rounding, in levels; for real results, as a share of the sum of |weight| * |sample|.
 PROMISED = {"uint8": 1e-3, "uint16": 1 / 16, "float32": 2e-6, "int16": 1e-3, "uint32": 1e-3, "float64": 1e-12}
 _UNIT_ROUNDOFF = {"float32": 2.0**-24, "float64": 2.0**-53}
 
@@ -45,9 +45,9 @@ class Share(NamedTuple):
     Attributes
     ----------
     left_out : float
-        From weights that the method misplaces or leaves out; a bound.
+        Error of weights that the method misplaces or leaves out; a bound.
     rounded : float
-        From the rounding of sums and of the result passed to the next stage; a standard deviation.
+        Error of the rounding of sums, and of the result passed to the next stage; a standard deviation.
     gain : float
         Factor by which the following stages enlarge both; infinite where nothing bounds it.
     """
@@ -71,7 +71,7 @@ class Budget(NamedTuple):
     promised : float
         Promised error of the result.
     unit : {"levels", "share"}
-        Levels of whole results; for real ones, a share of the sum of |weight| * |sample|.
+        Levels of integer results; a share of the sum of |weight| * |sample| for real results.
     shares : tuple of Share
         One for each stage.
     """
@@ -93,7 +93,7 @@ def budget(plan: Plan, out_dtype: npt.DTypeLike | None = None) -> Budget:
     ----------
     plan : Plan
     out_dtype : dtype, optional
-        Of the result, by default that of the input.
+        Sample type of the result, by default that of the input.
     """
     dtype = np.dtype(out_dtype or plan.dtype)
     whole = is_whole(dtype)

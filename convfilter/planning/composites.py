@@ -1,4 +1,4 @@
-"""Expand operators that are chains of others into stages that the engine computes."""
+"""Expand composite operators into chains of stages: openings, closings, and pooling with powers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from convfilter.record import replace
 
 
 def expanded(stages: Iterable[Stage]) -> Iterator[Stage]:
-    """Yield the stages, each composite operator replaced by its chain."""
+    """Yield the stages, with each composite operator replaced by its chain."""
     for stage in stages:
         operator = stage.operator
         if isinstance(operator, Pooling) and operator.kind == "power":
@@ -43,7 +43,7 @@ def turned(stage: Stage) -> Stage:
 
 
 def _power_pooling(stage: Stage, operator: Pooling) -> Iterator[Stage]:
-    """Yield the power, the sum over each window (padding adds nothing), and the root."""
+    """Yield the power, the sum over each window (padding adds 0), and the root."""
     assert operator.size is not None
     ones = Kernel(factors=(np.ones(operator.size[0]), np.ones(operator.size[1])))
     yield Stage(Point("power", operator.power), name=f"{stage.name}, powers")
@@ -68,8 +68,9 @@ def _power_pooling(stage: Stage, operator: Pooling) -> Iterator[Stage]:
 def opening(stage: Stage, padding: tuple[int, int, int, int] | None = None) -> tuple[Stage, Stage]:
     """Return the two stages of an opening (erosion, dilation) or of a closing (dilation, erosion).
 
-    The second window is rotated by 180 degrees, so that even sides do not shift the picture: the first pads above what
-    the second pads below. ``padding`` (top, bottom, left, right) is the total of both; by default, the stage's own.
+    The second window is rotated by 180 degrees, and the second stage pads below as much as the first pads above, so
+    windows with even sides do not shift the picture. ``padding`` (top, bottom, left, right) is the total of both
+    stages, by default that of ``stage``.
     """
     operator = stage.operator
     assert isinstance(operator, Morphology)
@@ -77,17 +78,17 @@ def opening(stage: Stage, padding: tuple[int, int, int, int] | None = None) -> t
     first, second = kinds if operator.kind in ("open", "tophat") else kinds[::-1]
     before: Padding
     after: Padding
-    if padding is None and stage.padding in ("same_upper", "same_lower"):  # depends on the size of the input
+    if padding is None and stage.padding in ("same_upper", "same_lower"):  # they depend on the size of the input
         before, after = "same", stage.padding
     else:
         top, bottom, left, right = padding or _both(stage, operator.kernel.shape)
         before = top // 2, bottom - bottom // 2, left // 2, right - right // 2
         after = top - top // 2, bottom // 2, left - left // 2, right // 2
-    plain = replace(
+    unmapped = replace(
         stage, operator=Morphology(first, operator.kernel), name=f"{stage.name}, {first}", stride=(1, 1),
         padding=before, ceil=False, scale=1.0, offset=0.0, map=None,
     )  # fmt: skip
-    return plain, replace(
+    return unmapped, replace(
         stage, operator=Morphology(second, operator.kernel), name=f"{stage.name}, {second}", padding=after
     )
 

@@ -15,10 +15,10 @@ class Field:
     Attributes
     ----------
     size : int
-        Pixels from the first to the last that an output depends on, both counted.
+        Pixels from the first to the last that an output depends on, both included.
     jump : int or float
-        Distance of the fields of neighbouring outputs: the product of the strides, divided by those of transposed
-        convolutions.
+        Distance of the fields of neighbouring outputs, in pixels: the product of the strides, over the product of the
+        strides of transposed convolutions.
     first : int or float
         First pixel that output 0 depends on; negative in the padding.
 
@@ -54,7 +54,7 @@ class Field:
         return Field(math.ceil(last - first), max(self.jump, other.jump), first)
 
     def _after_transposed(self, axis: AxisPlan) -> Field:
-        """Count the samples that the window can hold; it is centred as if inserted zeros were samples."""
+        """Return the field of a transposed convolution: as many samples as its window can hold, centred on it."""
         size = self.size + math.ceil(axis.span // axis.step * self.jump)
         jump = self.jump * axis.stride / axis.step
         centre = self.start + (axis.span / 2 - axis.before) * self.jump / axis.step

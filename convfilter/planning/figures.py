@@ -1,4 +1,4 @@
-"""Totals of a plan for each stage: weights, multiply-adds, receptive field, memory."""
+"""Figures of each stage for a printed plan: weights, multiply-adds, receptive field, memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from convfilter.record import record
 
 @record
 class Figures:
-    """Totals of one stage.
+    """Figures of one stage.
 
     Attributes
     ----------
@@ -20,11 +20,11 @@ class Figures:
     weights : int
         Number of kernel weights, which all channels share.
     multiply_adds : float
-        Of the whole stage, by the planned method.
+        Multiply-adds of the whole stage, by the planned method.
     multiply_adds_direct : float
-        Of the whole stage, tap by tap.
+        Multiply-adds of the whole stage, tap by tap.
     bytes : int
-        Of the stage's result.
+        Bytes of the stage's result.
     """
 
     rows: Field
@@ -64,12 +64,11 @@ def _weights(stage: StagePlan) -> int:
 def equivalent(plan: Plan) -> tuple[int, int, int] | None:
     """Compare a stack with one kernel of the same receptive field: (rows, cols, weights of the stack).
 
-    None if fewer than two kernels, another operator, or a stride before
-    the last stage rules out a single kernel.
+    None if no single kernel can replace the stack: it has one stage, another operator, or a stride before the last.
     """
     stages = plan.stages
-    plain = all(isinstance(stage.stage.operator, Correlation) for stage in stages)
-    if len(stages) < 2 or not plain or any(stage.stage.stride != (1, 1) for stage in stages[:-1]):
+    all_kernels = all(isinstance(stage.stage.operator, Correlation) for stage in stages)
+    if len(stages) < 2 or not all_kernels or any(stage.stage.stride != (1, 1) for stage in stages[:-1]):
         return None
     result = figures(plan)
     return result[-1].rows.size, result[-1].cols.size, sum(each.weights for each in result)

@@ -25,9 +25,8 @@ from convfilter.sample_types import full_scale
 def levels(tasks: Sequence[Task]) -> list[float]:
     """Return, for each stage, the largest magnitude of its result, in levels of the stack's final sample type.
 
-    A relative error of such a result is at most this many levels in the final
-    result. Infinite if unknown: real samples have no bounds, real results no
-    levels, and division by alpha has no largest gain.
+    A relative error e of that result is at most e times this many levels in the final result. The magnitude is infinite
+    where nothing bounds it: real samples have no range, real results no levels, and division by alpha no largest gain.
     """
     first, last = tasks[0], tasks[-1]
     if first.dtype.kind != "u" or last.result.kind != "u" or first.alpha or last.stage.map == "stretch":
@@ -84,7 +83,7 @@ def largest_gain(stage: Stage, kernel: Kernel, scale: float) -> float:
     if isinstance(operator, Morphology):
         return abs(stage.scale) * (2.0 if operator.is_difference else 1.0)
     if isinstance(operator, Point) and operator.kind not in ("normalize", *ACTIVATIONS):
-        # A threshold has no gain: rounding cannot move a sample by more than one side to the other.
+        # A threshold has no gain: an error moves a sample from one side to the other at most.
         return abs(stage.scale) * (abs(operator.low) if operator.kind == "scale" else 1.0)
     return math.inf
 

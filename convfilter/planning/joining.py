@@ -19,12 +19,12 @@ Branches: TypeAlias = tuple[tuple[StagePlan, ...], ...]
 def joined_shape(
     operator: Join, branches: Branches, size: tuple[int, int, int], prefix: str, *, alpha: bool
 ) -> tuple[int, int, int]:
-    """Return rows, columns and channels of what joins branches.
+    """Return rows, columns and channels of joined branches; ``size`` is that of an empty branch.
 
     Raises
     ------
     ParameterError
-        Branches that do not fit.
+        Branches have different sizes.
     """
     shapes = [
         (branch[-1].rows.output, branch[-1].cols.output, branch[-1].output_channels) if branch else size
@@ -55,7 +55,7 @@ def _unpooled_shape(
     Raises
     ------
     ParameterError
-        Indices of another shape, or more of them than float32 tells apart; or a picture with alpha.
+        Indices have another shape than the samples, or exceed what float32 holds exactly; or the picture has alpha.
     """
     (rows, cols, channels), indices = shapes
     if alpha:
@@ -69,23 +69,23 @@ def _unpooled_shape(
 
 
 def constant_shape(operator: Constant, size: tuple[int, int, int], prefix: str, *, alpha: bool) -> tuple[int, int, int]:
-    """Return rows, columns and channels of a constant beside a picture.
+    """Return rows, columns and channels of a constant, which is repeated to the size of the picture.
 
     Raises
     ------
     ParameterError
-        It has another size.
+        The constant has neither the size of the picture nor a single row or column.
     """
     rows, cols, channels = operator.values.shape
     if rows not in (1, size[0]) or cols not in (1, size[1]):
         raise ParameterError(
-            f"{prefix}the constant has {cols}x{rows} pixels, and is for pictures of that size, got {size[1]}x{size[0]}"
+            f"{prefix}the constant has {cols}x{rows} pixels and is for pictures of that size, got {size[1]}x{size[0]}"
         )
     return *size[:2], channels + alpha
 
 
 def joined_fields(fields: tuple[Field, Field], branches: Branches) -> tuple[Field, Field]:
-    """Return what outputs see through all branches."""
+    """Return the receptive fields of joined branches: the union of the fields through each."""
     ends = []
     for branch in branches:
         rows, cols = fields

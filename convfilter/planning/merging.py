@@ -1,4 +1,4 @@
-"""Merge two linear stages into one, if that is exact at the borders too and faster."""
+"""Merge two linear stages into one, if that is faster, and exact at the borders too."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from convfilter.record import replace
 
 #: Most weights of a merged kernel that is not separable.
 _MOST_WEIGHTS = 31 * 31
-#: Most multiplications along an axis to merge separable kernels: milliseconds.
+#: Most multiplications along an axis to merge separable kernels: they take milliseconds.
 _MOST_PRODUCTS = 2**22
-#: Two sampled Gaussians equal one to 1e-9 if 1 / (1/sigma**2 + 1/tau**2) is at least this: exp(-2 pi**2 * 1.1).
-_SMOOTH_ENOUGH = 1.1
+#: Least 1 / (1/sigma**2 + 1/tau**2) for which two sampled Gaussians equal one to 1e-9: exp(-2 pi**2 * 1.1).
+_LEAST_VARIANCE = 1.1
 #: The product of two numbers in this range is far from the ends of float64's range.
 _LEAST, _LARGEST = 1e-75, 1e75
 #: Cost of loading and storing the rows of one more stage, in multiply-adds of the direct method.
@@ -29,17 +29,17 @@ _STAGE_TIME = 4.0
 def merged(stages: Sequence[Stage], tasks: Sequence[Task]) -> tuple[Stage, ...]:
     """Return the stages with neighbours merged where possible; ``tasks`` are the tasks of the stages.
 
-    The second stage's padding must equal the first stage's values there: so it has none, or both wrap.
+    The second stage's padding must equal the first stage's values there, so the second has no padding, or both wrap.
     """
     result = [stages[0]]
     last = tasks[0]
     for stage, task in zip(stages[1:], tasks[1:], strict=True):
-        one = _merged(result[-1], last, stage, task)
-        if one is None:
+        both = _merged(result[-1], last, stage, task)
+        if both is None:
             result.append(stage)
             last = task
         else:
-            result[-1], last = one
+            result[-1], last = both
     return tuple(result)
 
 
@@ -47,11 +47,11 @@ def _merged(first: Stage, before: Task, second: Stage, after: Task) -> tuple[Sta
     """Return both as one stage, and its task, if that is exact and faster."""
     if not isinstance(first.operator, Correlation) or not isinstance(second.operator, Correlation):
         return None
-    plain = first.stride == first.dilation == second.dilation == (1, 1) and first.offset == 0 and not before.alpha
-    plain = plain and not first.ceil and not second.ceil
-    if not plain or not _borders_agree(first, before, second, after):
+    is_linear = first.stride == first.dilation == second.dilation == (1, 1) and first.offset == 0 and not before.alpha
+    is_linear = is_linear and not first.ceil and not second.ceil
+    if not is_linear or not _borders_agree(first, before, second, after):
         return None
-    if not _is_ordinary(first, first.operator) or not _is_ordinary(second, second.operator):
+    if not _has_safe_magnitudes(first, first.operator) or not _has_safe_magnitudes(second, second.operator):
         return None
     kernel = _one_kernel(_rotated(first, first.operator), _rotated(second, second.operator))
     if kernel is None:
@@ -75,8 +75,8 @@ def _merged(first: Stage, before: Task, second: Stage, after: Task) -> tuple[Sta
     size = (before.rows.input, before.cols.input, before.channels)
     task = Task.of(stage, size, before.dtype, result=after.result, gray=before.gray, stored=after.stored)
     share = _outputs(before) / _outputs(after)
-    apart = share * (least_time(before) + _STAGE_TIME) + least_time(after)
-    return (stage, task) if least_time(task) < apart else None
+    separate_time = share * (least_time(before) + _STAGE_TIME) + least_time(after)
+    return (stage, task) if least_time(task) < separate_time else None
 
 
 def _outputs(task: Task) -> int:
@@ -91,8 +91,8 @@ def _borders_agree(first: Stage, before: Task, second: Stage, after: Task) -> bo
     return first.padding_mode == second.padding_mode == "wrap" and same_size
 
 
-def _is_ordinary(stage: Stage, operator: Correlation) -> bool:
-    """Whether the weights and scale are so far from the ends of float64's range that a product stays within it."""
+def _has_safe_magnitudes(stage: Stage, operator: Correlation) -> bool:
+    """Whether weights and scale are so far from the ends of float64's range that a product stays within it."""
     numbers = (stage.scale, operator.kernel.divisor, operator.kernel.absolute_sum)
     return all(number == 0 or _LEAST <= abs(number) <= _LARGEST for number in numbers)
 
@@ -126,4 +126,4 @@ def _one_kernel(one: Kernel, other: Kernel) -> Kernel | None:
 
 def _add_up(sigma: float, tau: float) -> bool:
     """Whether the convolution of two sampled Gaussians is a sampled Gaussian."""
-    return sigma == 0 or tau == 0 or 1 / (1 / sigma**2 + 1 / tau**2) >= _SMOOTH_ENOUGH
+    return sigma == 0 or tau == 0 or 1 / (1 / sigma**2 + 1 / tau**2) >= _LEAST_VARIANCE

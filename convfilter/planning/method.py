@@ -1,4 +1,4 @@
-"""The declaration of a method: which tasks it can compute, its cost, its sizes, its error, non-finite samples."""
+"""The declaration of a method: what it can compute, its cost, sizes and error, and whether it spreads infinities."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from convfilter.filters.factors import Product
 from convfilter.filters.multirate import Rates
 from convfilter.planning.precision import precision
 from convfilter.planning.ring import STEP_ROWS
-from convfilter.planning.strips import OWN_BYTES, stream_block_rows
+from convfilter.planning.strips import PERSISTENT_BYTES, window_block_rows
 from convfilter.planning.task import Task
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ Choice: TypeAlias = Literal[
     "histograms",
     "sliding",
 ]
-#: Methods of operators that have no other.
+#: Methods of operators that have a single method, which no user can choose.
 _Only: TypeAlias = Literal[
     "morphology",
     "compass",
@@ -55,23 +55,23 @@ def _always(_task: Task) -> bool:
     return True
 
 
-def _stream_rows(task: Task) -> int:
-    return stream_block_rows(task.rows)
+def _window_rows(task: Task) -> int:
+    return window_block_rows(task.rows)
 
 
-def stream_bytes(plan: StagePlan, _task: Task) -> int:
-    """Return the bytes of the loaded tile, the rows between two passes, and the sums."""
+def window_bytes(plan: StagePlan, _task: Task) -> int:
+    """Return the bytes of a sliding window: the ring of loaded rows, the rows between two passes, and the sums."""
     rows, cols, channels, itemsize = plan.rows, plan.cols, plan.channels, np.dtype(plan.precision).itemsize
-    stream = plan.stream
-    if stream:
-        held, strips = stream.held_bytes(plan), -(-cols.output // stream.cols)
-        loaded = (stream.cols * min(cols.stride, cols.kernel) + cols.span) * channels
-        beside = itemsize * STEP_ROWS * (loaded + 2 * stream.cols * channels)
-        total = held + strips * beside if held <= OWN_BYTES else -(-held // strips) + beside
+    window = plan.sliding_window
+    if window:
+        rings, strips = window.held_bytes(plan), -(-cols.output // window.cols)
+        loaded = (window.cols * min(cols.stride, cols.kernel) + cols.span) * channels
+        sums = itemsize * STEP_ROWS * (loaded + 2 * window.cols * channels)
+        total = rings + strips * sums if rings <= PERSISTENT_BYTES else -(-rings // strips) + sums
         return max(total, plan.interleaving.scratch_bytes(plan) if plan.interleaving else 0)
     row = max(cols.input + 1, cols.output) * channels * itemsize
     read = rows.kernel if plan.rates[0] is None else plan.rates[0].decimation.size + STEP_ROWS * plan.rates[0].step
-    return 4 * STEP_ROWS * row + min(read * row, OWN_BYTES)
+    return 4 * STEP_ROWS * row + min(read * row, PERSISTENT_BYTES)
 
 
 def _own_factors(task: Task) -> tuple[Product, ...]:
@@ -99,7 +99,7 @@ def _nothing(_plan: StagePlan) -> float:
 
 
 class Method(NamedTuple):
-    """A method as the planner knows it; ``methods/`` has the module of the same name that computes it.
+    """The planner's view of a method; the module of the same name in ``methods/`` computes it.
 
     Attributes
     ----------
@@ -107,17 +107,17 @@ class Method(NamedTuple):
     multiply_adds : callable
         Multiply-adds (or comparisons) for one output sample of a task.
     can : callable
-        Whether it can compute a task.
-    each, overhead : float
+        Whether the method can compute a task.
+    multiply_add_time, sample_time : float
         Measured time of one multiply-add, and of moving one sample, in multiply-adds of the direct method in float32.
     block_rows : callable
         Output rows of one block.
     has_own_blocks : bool
-        Whether the block height is fixed, because another one costs more or rounds differently.
+        Whether the block height is fixed, because another height costs more or rounds differently.
     scratch_bytes : callable
         Working memory of one thread, from the plan and its task.
     products, rates, sides : callable
-        What the plan holds for the method; see ``StagePlan``.
+        The fields of these names in a ``StagePlan``.
     by_taps : callable
         Whether means are summed tap by tap, in a sliding window.
     spreads : bool
@@ -131,11 +131,11 @@ class Method(NamedTuple):
     name: Algorithm
     multiply_adds: Callable[[Task], float]
     can: Callable[[Task], bool] = _always
-    each: float = 1.0
-    overhead: float = 0.0
-    block_rows: Callable[[Task], int] = _stream_rows
+    multiply_add_time: float = 1.0
+    sample_time: float = 0.0
+    block_rows: Callable[[Task], int] = _window_rows
     has_own_blocks: bool = False
-    scratch_bytes: Callable[[StagePlan, Task], int] = stream_bytes
+    scratch_bytes: Callable[[StagePlan, Task], int] = window_bytes
     products: Callable[[Task], tuple[Product, ...]] = _own_factors
     rates: Callable[[Task], tuple[Rates | None, Rates | None]] = _no_rates
     sides: Callable[[Task], tuple[int, int]] = _no_sides
@@ -147,4 +147,4 @@ class Method(NamedTuple):
     def time(self, task: Task) -> float:
         """Return the approximate time of one output sample."""
         vectors = 2.0 if precision(task, self.name) == "float64" else 1.0
-        return vectors * (self.each * self.multiply_adds(task) + self.overhead)
+        return vectors * (self.multiply_add_time * self.multiply_adds(task) + self.sample_time)

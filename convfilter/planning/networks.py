@@ -1,7 +1,7 @@
 """Comparator networks that select samples of given ranks; ``loops/select.py`` generates loops from them.
 
-A pair (one, other, live) puts the smaller of two samples into line ``one`` and the larger into line ``other``. Where
-only one of them affects the rank, ``live`` says which: 0 both, 1 the smaller, 2 the larger.
+A pair (one, other, live) puts the smaller of two samples into line ``one`` and the larger into line ``other``. ``live``
+says which of the two affects the rank: 0 both, 1 the smaller, 2 the larger.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Network(NamedTuple):
         Comparisons within a window; with ``columns``, line ``row * cols + col`` is place ``row`` of sorted column
         ``col``.
     lines : tuple of int
-        Line of the sample of each requested rank at the end.
+        Line that holds the sample of each requested rank at the end.
     """
 
     columns: Pairs
@@ -51,7 +51,7 @@ def of_rectangle(rows: int, cols: int, ranks: tuple[int, ...]) -> Network:
 
 @lru_cache
 def sorted_by(count: int) -> tuple[tuple[int, int], ...]:
-    """Return the pairs that sort ``count`` lines (Batcher's merge exchange)."""
+    """Return the pairs that sort ``count`` lines by Batcher's merge exchange."""
     pairs = []
     block = 1
     while block < count:
@@ -104,9 +104,10 @@ def _merged(rows: int, cols: int) -> tuple[list[tuple[int, int]], list[int]]:
 
 @lru_cache
 def median_of_columns(side: int) -> tuple[Pairs, int]:
-    """Return the pairs that find the median of ``side`` sorted columns of as many taps, and the line that holds it.
+    """Return the pairs that find the median of ``side`` sorted columns of ``side`` taps, and the line that holds it.
 
-    Rows are sorted too; then most taps have too many samples below or above them to be the median.
+    The pairs sort the rows, too. Most taps then have too many samples below or above them to be the median; the pairs
+    sort only the others.
     """
     rows = [(side * row + one, side * row + other) for row in range(side) for one, other in sorted_by(side)]
     middle = side * side // 2

@@ -1,4 +1,4 @@
-"""Convert offsets of stages, given in samples or in fractions of full scale, for one sample type."""
+"""Convert offsets of stages from samples to fractions of full scale, for one sample type."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from convfilter.record import replace
 from convfilter.sample_types import full_scale, is_whole
 
 #: Point operations whose parameters are levels, as fractions of full scale.
-_OF_LEVELS = ("bias", "clip", "threshold")
+_WITH_LEVELS = ("bias", "clip", "threshold")
 
 
-def settled(stages: Sequence[Stage], dtype: npt.DTypeLike, white: float | None = None) -> list[Stage]:
+def in_fractions(stages: Sequence[Stage], dtype: npt.DTypeLike, white: float | None = None) -> list[Stage]:
     """Return the stages with every offset as a fraction of the full scale of a picture of ``dtype``.
 
     ``white`` is the picture's value of white, where it is not the full scale of its type.
@@ -34,7 +34,7 @@ def settled(stages: Sequence[Stage], dtype: npt.DTypeLike, white: float | None =
     Raises
     ------
     ParameterError
-        The samples are integers and a fraction lies beyond -1 to 1: it was probably meant in samples.
+        The samples are integers, and a fraction lies beyond -1 to 1: its unit was probably meant to be samples.
     """
     full = white or full_scale(dtype)
     if is_whole(dtype):
@@ -55,14 +55,14 @@ def _require_fractions(stages: Sequence[Stage], full: float) -> None:
         prefix = f"stage {number} ({stage.name}): " if len(stages) > 1 else ""
         _require_fraction(f"{prefix}offset", stage.offset, full, _gain(stage))
         # After a gain samples may have any value, so bias:-4.5 is a level like any other.
-        if in_range and isinstance(stage.operator, Point) and stage.operator.kind in _OF_LEVELS:
+        if in_range and isinstance(stage.operator, Point) and stage.operator.kind in _WITH_LEVELS:
             for level in (stage.operator.low, stage.operator.high):
                 _require_fraction(f"{prefix}the level of {stage.operator.kind}", level, full)
         in_range = in_range and _keeps_range(stage)
 
 
 def _gain(stage: Stage) -> float:
-    """Return how far the sums of a stage exceed white: an offset may compensate for it."""
+    """Return the largest sum of a stage over white: an offset of that size may compensate for it."""
     operator = stage.operator
     if isinstance(operator, Compass):
         return abs(stage.scale) * operator.kernels[0].absolute_sum / abs(operator.kernels[0].divisor)
@@ -73,12 +73,12 @@ def _gain(stage: Stage) -> float:
     return abs(stage.scale)
 
 
-def _require_fraction(what: str, value: float, full: float, reach: float = 1.0) -> None:
-    if abs(value) <= max(1.0, reach):
+def _require_fraction(name: str, value: float, full: float, largest: float = 1.0) -> None:
+    if abs(value) <= max(1.0, largest):
         return
-    meant = f"for {value:g} of {full:g} levels write {value:g}/{full:g}" if abs(value) <= full else "1 is full scale"
+    remedy = f"for {value:g} of {full:g} levels write {value:g}/{full:g}" if abs(value) <= full else "1 is full scale"
     raise ParameterError(
-        f"{what} is a fraction of full scale, from -1 to 1 on pictures of whole samples, got {value:g}; {meant}"
+        f"{name} is a fraction of full scale, from -1 to 1 on pictures of whole samples, got {value:g}; {remedy}"
     )
 
 

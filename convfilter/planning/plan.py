@@ -1,4 +1,8 @@
-"""Plan a stack of stages: geometry, algorithm, precision, cost. Pure functions without pictures or threads."""
+"""Plan a stack of stages: geometry, algorithm, precision, cost.
+
+``plan_stack`` makes a task of each stage, merges neighbours where that is exact and faster, and lets the fastest method
+plan each task. All functions are pure, and need neither pictures nor threads.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +20,12 @@ from convfilter.planning.composites import expanded
 from convfilter.planning.field import Field
 from convfilter.planning.joining import Branches, constant_shape, joined_fields, joined_shape
 from convfilter.planning.method import ALGORITHMS, Algorithm
-from convfilter.planning.methods import able, fastest
-from convfilter.planning.offsets import settled
+from convfilter.planning.methods import capable, fastest
+from convfilter.planning.offsets import in_fractions
 from convfilter.planning.precision import precision
 from convfilter.planning.stage_plan import Group, StagePlan
 from convfilter.planning.strips import (
-    stream_block_rows,
+    window_block_rows,
 )
 from convfilter.planning.task import Task, takes_alpha_as_colour
 from convfilter.record import record, replace
@@ -32,10 +36,21 @@ from convfilter.sample_types import full_scale, is_whole, real_of
 class Plan:
     """The plan of a stack for one picture size and sample type.
 
-    ``gray``: the first stage takes the luminance of its input.
-    ``white`` and ``out_white`` are the values of white in the input and in an
-    integer result, where they are not the full scale of the sample type.
-    ``between`` is the sample type of results between two stages.
+    Attributes
+    ----------
+    stages : tuple of StagePlan
+        First to last.
+    input_shape : (rows, cols) or (rows, cols, channels)
+    dtype : dtype
+        Sample type of the input.
+    alpha : bool
+        Whether the last channel is alpha.
+    gray : bool
+        Whether the first stage takes the luminance of its input.
+    white, out_white : float or None
+        Values of white in the input and in an integer result, where they are not the full scale of the sample type.
+    between : dtype
+        Sample type of results between two stages.
     """
 
     stages: tuple[StagePlan, ...]
@@ -107,12 +122,12 @@ def plan_stack(
     gray : bool
         Whether the first stage takes the luminance of three colour channels.
     algorithm : str, optional
-        Use this one instead of the cheapest.
+        Method to use, by default the fastest.
     white, out_white : float, optional
-        Values of white in the input and in an integer result, by default the
-        full scale of their types: 4095 for samples of 12 bits in uint16.
+        Values of white in the input and in an integer result, by default the full scale of their types: 4095 for
+        samples of 12 bits in uint16.
     premultiplied : bool
-        Whether colours are stored multiplied with alpha, in input and result.
+        Whether colours are stored multiplied by alpha, in input and result.
 
     Raises
     ------
@@ -130,63 +145,96 @@ def plan_stack(
         channels -= 2
     sample_type = np.dtype(dtype)
     stages = tuple(expanded(stages))
-    if gray and isinstance(stages[0].operator, NetworkOperator):  # each of these reads the luminance
+    if gray and isinstance(stages[0].operator, NetworkOperator):  # they take no luminance: a stage before them does
         stages = (Stage(Correlation(identity()), name="luminance"), *stages)
-    stored = np.dtype(out_dtype or sample_type)
-    between = real_of(sample_type, stored)
-    stages = settled(stages, sample_type, white)
-    tasks: list[Task] = []
-    of_stage: dict[int, Branches] = {}
+    stages = in_fractions(stages, sample_type, white)
     prefixes = [f"stage {number} ({stage.name}): " if len(stages) > 1 else "" for number, stage in enumerate(stages, 1)]
-    for number, (stage, prefix) in enumerate(zip(stages, prefixes, strict=True)):
-        first = number == 0
-        incoming = sample_type if first else between
-        last = number == len(stages) - 1
-        result = stored if last else between
-        size, luminance, whites = (rows, cols, channels), gray and first, _whites(incoming, result, white, out_white)
-        apart = alpha and not (premultiplied and not luminance and takes_alpha_as_colour(stage))
-        joined = None
-        if isinstance(stage.operator, Join):
-            branches = _branches(
-                stage.operator,
-                size,
-                incoming,
-                prefix,
-                out_dtype=between,
-                alpha=apart,
-                white=white,
-                premultiplied=premultiplied,
-            )
-            of_stage[number] = branches
-            joined = joined_shape(stage.operator, branches, size, prefix, alpha=apart)
-        elif isinstance(stage.operator, Constant):
-            joined = constant_shape(stage.operator, size, prefix, alpha=apart)
-        task = Task.of(
-            stage, size, incoming, result=result, alpha=apart, gray=luminance, whites=whites, stored=stored,
-            premultiplied=premultiplied, prefix=prefix, joined=joined,
-        )  # fmt: skip
-        tasks.append(task)
-        rows, cols, channels = task.rows.output, task.cols.output, task.output_channels
+    stored = np.dtype(out_dtype or sample_type)
+    tasks, branches = _tasks_of(
+        stages, prefixes, (rows, cols, channels), sample_type, stored, alpha=alpha, gray=gray, white=white,
+        out_white=out_white, premultiplied=premultiplied,
+    )  # fmt: skip
     if len(tasks) > 1:
         from convfilter.planning.gains import levels
         from convfilter.planning.merging import merged
 
-        fewer = merged(stages, tasks) if algorithm is None else stages
-        if len(fewer) < len(stages):
+        merged_stages = merged(stages, tasks) if algorithm is None else stages
+        if len(merged_stages) < len(stages):
             return plan_stack(
-                fewer, shape, dtype, out_dtype=out_dtype, alpha=alpha, gray=gray, white=white, out_white=out_white,
-                premultiplied=premultiplied,
+                merged_stages, shape, dtype, out_dtype=out_dtype, alpha=alpha, gray=gray, white=white,
+                out_white=out_white, premultiplied=premultiplied,
             )  # fmt: skip
         tasks = [replace(task, levels=each) for task, each in zip(tasks, levels(tasks), strict=True)]
+    plans = _stage_plans(tasks, branches, algorithm, prefixes)
+    return Plan(plans, tuple(shape), sample_type, alpha, gray, white, out_white, real_of(sample_type, stored))
+
+
+def _tasks_of(
+    stages: Sequence[Stage],
+    prefixes: Sequence[str],
+    size: tuple[int, int, int],
+    dtype: np.dtype[np.generic],
+    stored: np.dtype[np.generic],
+    *,
+    alpha: bool,
+    gray: bool,
+    white: float | None,
+    out_white: float | None,
+    premultiplied: bool,
+) -> tuple[list[Task], dict[int, Branches]]:
+    """Return the task of each stage, and the branches of the stages that join some.
+
+    Parameters
+    ----------
+    prefixes : sequence of str
+        Start of the error messages of each stage.
+    size : (rows, cols, channels)
+        Size of the input; luminance is one channel.
+    dtype, stored : dtype
+        Sample types of the input and of the stack's result.
+    alpha, gray, white, out_white, premultiplied
+        As for ``plan_stack``.
+    """
+    tasks: list[Task] = []
+    branches: dict[int, Branches] = {}
+    between = real_of(dtype, stored)
+    for number, (stage, prefix) in enumerate(zip(stages, prefixes, strict=True)):
+        incoming = dtype if number == 0 else between
+        result = stored if number == len(stages) - 1 else between
+        luminance, whites = gray and number == 0, _whites(incoming, result, white, out_white)
+        separate_alpha = alpha and not (premultiplied and not luminance and takes_alpha_as_colour(stage))
+        joined = None
+        if isinstance(stage.operator, Join):
+            branches[number] = _branches(
+                stage.operator, size, incoming, prefix, out_dtype=between, alpha=separate_alpha, white=white,
+                premultiplied=premultiplied,
+            )  # fmt: skip
+            joined = joined_shape(stage.operator, branches[number], size, prefix, alpha=separate_alpha)
+        elif isinstance(stage.operator, Constant):
+            joined = constant_shape(stage.operator, size, prefix, alpha=separate_alpha)
+        task = Task.of(
+            stage, size, incoming, result=result, alpha=separate_alpha, gray=luminance, whites=whites, stored=stored,
+            premultiplied=premultiplied, prefix=prefix, joined=joined,
+        )  # fmt: skip
+        tasks.append(task)
+        size = task.rows.output, task.cols.output, task.output_channels
+    return tasks, branches
+
+
+def _stage_plans(
+    tasks: Sequence[Task], branches: dict[int, Branches], algorithm: str | None, prefixes: Sequence[str]
+) -> tuple[StagePlan, ...]:
+    """Plan each task, and follow the receptive field through the stack."""
     plans: list[StagePlan] = []
     fields = Field(), Field()
     for number, (task, prefix) in enumerate(zip(tasks, prefixes, strict=True)):
-        branches = of_stage.get(number, ())
-        fields = (
-            joined_fields(fields, branches) if branches else (fields[0].after(task.rows), fields[1].after(task.cols))
-        )
-        plans.append(replace(plan_stage(task, algorithm, prefix), fields=fields, branches=branches))
-    return Plan(tuple(plans), tuple(shape), sample_type, alpha, gray, white, out_white, between)
+        if number in branches:
+            fields = joined_fields(fields, branches[number])
+        else:
+            fields = fields[0].after(task.rows), fields[1].after(task.cols)
+        plan = plan_stage(task, algorithm, prefix)
+        plans.append(replace(plan, fields=fields, branches=branches.get(number, ())))
+    return tuple(plans)
 
 
 def _branches(
@@ -218,9 +266,9 @@ def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> St
     Raises
     ------
     ParameterError
-        ``algorithm`` cannot compute it.
+        ``algorithm`` cannot compute the stage.
     """
-    methods = able(task)
+    methods = capable(task)
     chosen = fastest(methods, task) if algorithm is None else next((m for m in methods if m.name == algorithm), None)
     if chosen is None:
         names = " or ".join(method.name for method in methods)
@@ -259,5 +307,5 @@ def for_any_numbers(plan: StagePlan) -> StagePlan:
         return plan
     algorithm: Algorithm = "separable" if plan.products else "direct"
     return replace(
-        plan, algorithm=algorithm, block_rows=stream_block_rows(plan.rows), has_own_blocks=False, spreads=False
+        plan, algorithm=algorithm, block_rows=window_block_rows(plan.rows), has_own_blocks=False, spreads=False
     )

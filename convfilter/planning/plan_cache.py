@@ -1,7 +1,7 @@
 """LRU cache of plans: equal stages on pictures of one shape and type share a plan.
 
-Planning takes longer than filtering a small picture. A shared plan also finds its prepared executable again: see
-``engine/executable.py``.
+Planning takes longer than filtering a small picture. The cache of executables (``engine/executable.py``) has plans as
+keys, so a shared plan also finds its prepared executable.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def cached_plan(
         As :func:`plan_stack`.
     """
     result = None if out_dtype is None else np.dtype(out_dtype).str
-    room = [_MOST_BYTES]
-    told: dict[str, Any] = {
+    bytes_left = [_MOST_BYTES]
+    settings: dict[str, Any] = {
         "alpha": alpha,
         "gray": gray,
         "algorithm": algorithm,
@@ -56,17 +56,17 @@ def cached_plan(
         "out_white": out_white,
         "premultiplied": premultiplied,
     }
-    key = (*(_value(part, room) for part in (*stages, *told.values())), shape, dtype.str, result)
+    key = (*(_value(part, bytes_left) for part in (*stages, *settings.values())), shape, dtype.str, result)
 
     def plan() -> Plan:
-        own = deepcopy(stages)  # callers cannot write to these weights
-        return plan_stack(own, shape, dtype, out_dtype=out_dtype, **told)
+        copies = deepcopy(stages)  # so that callers cannot change the weights of a cached plan
+        return plan_stack(copies, shape, dtype, out_dtype=out_dtype, **settings)
 
-    return latest(_plans, key, plan, MOST_PLANS) if room[0] >= 0 else plan()
+    return cached_value(_plans, key, plan, MOST_PLANS) if bytes_left[0] >= 0 else plan()
 
 
-def latest(values: dict[Any, Value], key: Any, make: Callable[[], Value], most: int) -> Value:
-    """Return ``values[key]``, made if missing; only the ``most`` recently used values stay.
+def cached_value(values: dict[Any, Value], key: Any, make: Callable[[], Value], most: int) -> Value:
+    """Return ``values[key]``, made if missing; the ``most`` recently used values stay in ``values``.
 
     Threads may call this at the same time: each dict operation is atomic.
     """
@@ -80,20 +80,20 @@ def latest(values: dict[Any, Value], key: Any, make: Callable[[], Value], most: 
 
 
 def forget() -> None:
-    """Empty the cache, after a change of what planning depends on."""
+    """Empty the cache."""
     _plans.clear()
 
 
-def _value(part: Any, room: list[int]) -> Any:
-    """Return a hashable value of a part of a stage; the bytes of its arrays are subtracted from ``room``."""
+def _value(part: Any, bytes_left: list[int]) -> Any:
+    """Return a hashable value of a part of a stage; the bytes of arrays are subtracted from ``bytes_left[0]``."""
     if isinstance(part, np.ndarray):
-        room[0] -= part.nbytes
-        return (part.shape, part.dtype.str, part.tobytes()) if room[0] >= 0 else None
+        bytes_left[0] -= part.nbytes
+        return (part.shape, part.dtype.str, part.tobytes()) if bytes_left[0] >= 0 else None
     if isinstance(part, float):
-        return part, math.copysign(1.0, part)  # -0.0 pads with another zero than 0.0
+        return part, math.copysign(1.0, part)  # padding with -0.0 differs from padding with 0.0
     if isinstance(part, tuple | list):
-        return tuple([_value(each, room) for each in part])
+        return tuple([_value(each, bytes_left) for each in part])
     names = getattr(part, "__match_args__", None)
     if names is None:
         return part
-    return part.__class__, *[_value(getattr(part, name), room) for name in names]
+    return part.__class__, *[_value(getattr(part, name), bytes_left) for name in names]

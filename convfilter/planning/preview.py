@@ -1,4 +1,4 @@
-"""Plans for previews: less exact than the promise for files, but faster, and as good when 8 bits are shown."""
+"""Plans for previews: faster and less exact than the promise for files; on a screen of 8 bits no difference shows."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from convfilter.record import replace
 def for_preview(plan: Plan) -> Plan:
     """Return a plan with less exact sums.
 
-    Sums of float32 samples are in float32, where they go tap by tap; a Gaussian of bytes is as exact as for a result
-    of bytes, even if another stage follows.
+    Methods that sum tap by tap sum float32 samples in float32. A Gaussian of bytes in front of other stages is as exact
+    as one whose result is stored as bytes.
     """
     if plan.dtype == np.float32:
         return replace(plan, stages=tuple(_in_single(stage) for stage in plan.stages))

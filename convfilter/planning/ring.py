@@ -1,4 +1,4 @@
-"""Ring buffers of source rows for a sliding window."""
+"""Layouts of ring buffers, which hold the source rows of a sliding window."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ Indices = npt.NDArray[np.int64]
 class Ring:
     """Layout of a ring buffer that holds the source rows of a window while outputs advance ``step_rows`` at a time.
 
-    With a stride, only rows under a tap are stored: ``per_output`` of every ``stride`` rows. Rows enter in blocks, one
-    for each step. The blocks of ``period`` steps fill the ring; the next block replaces the oldest.
+    With a stride, only rows under a tap are stored: ``remainders.size`` of every ``stride`` rows. Rows enter in blocks,
+    one for each step. The blocks of ``period`` steps fill the ring; the next block replaces the oldest.
 
     Attributes
     ----------
     rows : slice
-        The kernel's rows.
-    remainders : (per_output,) array of int
+        The kernel's rows whose taps the ring serves.
+    remainders : array of int
         Places, modulo ``stride``, of the rows that are stored.
     taps : (K,) array of int
-        Row of each tap of output 0, counted from the first tap's row.
+        Stored row of each tap of output 0, counted from that of the first tap.
     period : int
         Blocks in the ring.
     step_rows : int
@@ -50,7 +50,7 @@ class Ring:
         places = np.arange(last - first, dtype=np.int64) * axis.dilation
         remainders, rank = np.unique(places % axis.stride, return_inverse=True)
         taps = places // axis.stride * remainders.size + rank
-        # Whole blocks that step 0 needs before its own.
+        # Whole blocks that step 0 needs before its own block.
         lead = -(-(int(taps[-1]) + 1 - remainders.size) // (step_rows * remainders.size))
         return cls(axis, slice(first, last), remainders, taps, lead + 1, step_rows)
 
@@ -71,13 +71,13 @@ class Ring:
 
     @property
     def advance(self) -> int:
-        """How far the blocks of two steps lie apart in ``places``."""
+        """Distance in ``places`` of the blocks of two steps."""
         return self.block
 
     def places(self) -> Indices:
         """Return the padded place of each row of each block, from step ``-lead`` to the last.
 
-        Places before the first and past the last tap are clamped to the nearest one.
+        Places before the first tap and past the last are clamped to the padded axis.
         """
         steps = -(-self.axis.output // self.step_rows)
         number = np.arange((self.lead + steps) * self.block) - self._unread
@@ -104,9 +104,9 @@ class Ring:
 
 @record
 class Gathered:
-    """The source rows of one step, loaded again for each step: for windows too tall for a ring.
+    """Layout for windows too tall for a ring: each step loads all of its source rows.
 
-    Attributes and methods are those of a ``Ring`` with room for one block.
+    Attributes and methods are those of a ``Ring`` that holds one block.
     """
 
     axis: AxisPlan
@@ -119,7 +119,7 @@ class Gathered:
 
     @classmethod
     def of(cls, axis: AxisPlan, first: int, last: int) -> Gathered:
-        """Find the rows of taps ``first`` to ``last - 1`` of the outputs of step 0."""
+        """Lay out the rows of taps ``first`` to ``last - 1``."""
         taps = np.arange(first, last, dtype=np.int64) * axis.dilation
         places = np.arange(STEP_ROWS)[:, np.newaxis] * axis.stride + taps
         if axis.dilation == 1:  # all rows from the first to the last, so that blocks overlap in ``places``
@@ -140,7 +140,7 @@ class Gathered:
 
     @property
     def advance(self) -> int:
-        """How far the blocks of two steps lie apart in ``places``."""
+        """Distance in ``places`` of the blocks of two steps."""
         return STEP_ROWS * self.axis.stride if self.axis.dilation == 1 else self.block
 
     def places(self) -> Indices:
@@ -154,13 +154,13 @@ class Gathered:
         return inside
 
     def table(self) -> Indices:
-        """Return where each tap finds its row: (1, STEP_ROWS, K) slots."""
+        """Return the slot of each tap's row: (1, STEP_ROWS, K)."""
         return self.taps
 
 
 AnyRing: TypeAlias = Ring | Gathered
 
-#: A taller ring's table, which has a line for each of its rows, would take too much memory.
+#: Rows of the tallest ring: its table has a line for each of its rows, and a larger one would take too much memory.
 TALLEST = 4096
 
 

@@ -12,16 +12,16 @@ from convfilter.planning.method import Algorithm
 from convfilter.planning.precision import Precision
 from convfilter.planning.strips import (
     Interleaving,
-    Stream,
+    SlidingWindow,
     interleaving_of,
-    stream_of,
+    sliding_window_of,
 )
 from convfilter.record import cached_property, record
 
 
 @record
 class StagePlan:
-    """The plan of one stage: geometry, algorithm, and cost.
+    """The plan of one stage: geometry, algorithm, precision and cost.
 
     Attributes
     ----------
@@ -30,9 +30,9 @@ class StagePlan:
     precision : {"float32", "float64"}
         Type of the sums.
     exact : bool
-        Sums are integers without any rounding, so the stored result is exact.
+        Sums are integers that are never rounded, so the stored result is exact.
     multiply_adds : float
-        Per output sample.
+        Multiply-adds of one output sample.
     scratch_bytes : int
         Working memory of one thread.
     block_rows : int
@@ -44,11 +44,11 @@ class StagePlan:
     sides : (rows, cols)
         For transforms: padded pixels of one transform; 0 columns if it transforms columns only.
     output_channels : int
-        Of the result, alpha included.
+        Channels of the result, alpha included.
     preserves_white : bool
         Whether results have the same value of white as input samples of their type.
     premultiplied : bool
-        Colours are stored multiplied with ``alpha``, and so are results.
+        Whether colours are stored multiplied by alpha, in input and result.
     bounded : bool
         Results are real and lie between the smallest and largest sample of their windows; see ``Task``.
     by_taps : bool
@@ -89,7 +89,7 @@ class StagePlan:
 
     @property
     def receptive_field(self) -> tuple[int, int]:
-        """(rows, cols): pixels from the first to the last that an output depends on, both counted."""
+        """(rows, cols): pixels from the first to the last that an output depends on, both included."""
         return self.fields[0].size, self.fields[1].size
 
     @property
@@ -99,13 +99,13 @@ class StagePlan:
 
     @property
     def start(self) -> tuple[float, float]:
-        """(rows, cols): the centre of the first output's field; 0 is the centre of the first pixel."""
+        """(rows, cols): centre of the first output's field; 0 is the centre of the first pixel."""
         return self.fields[0].start, self.fields[1].start
 
     @cached_property
-    def stream(self) -> Stream | None:
-        """Layout of the sliding window, or None if the stage has none."""
-        return stream_of(self)
+    def sliding_window(self) -> SlidingWindow | None:
+        """Layout of the sliding window, or None if the method has none."""
+        return sliding_window_of(self)
 
     @cached_property
     def interleaving(self) -> Interleaving | None:
@@ -115,7 +115,7 @@ class StagePlan:
 
 @record
 class Group:
-    """Stages ``first`` to ``last - 1``, run together; a stage alone runs on its whole input.
+    """Stages ``first`` to ``last - 1`` of a plan, which run together; a group of one stage runs on its whole input.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Size the column strips of stages with a sliding window."""
+"""Sizes of the column strips, rings and blocks of stages with a sliding window."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from convfilter.record import record
 if TYPE_CHECKING:
     from convfilter.planning.stage_plan import StagePlan
 
-#: Output rows of one block before an epilogue that also runs NumPy code.
+#: Block heights of sliding windows are multiples of this many output rows, and at most ``_BLOCK_ROWS``.
 REGION_ROWS = 16 * STEP_ROWS
 _BLOCK_ROWS = 4 * REGION_ROWS
 #: Samples of a row of a strip, and samples of all rows in its ring: they fit a core's L2 cache.
@@ -22,8 +22,8 @@ _STRIP_SAMPLES = 4224
 _RING_SAMPLES = 2**18
 #: Narrowest strip in samples; a strip narrower than the kernel's span would load more samples than it produces.
 _NARROWEST = 512
-#: Most bytes of a thread's rings, if each strip has its own; beyond that, all strips share one.
-OWN_BYTES = 24 * 2**20
+#: Most bytes of a thread's rings if each strip has its own ring; beyond that, all strips share one.
+PERSISTENT_BYTES = 24 * 2**20
 #: Strip widths are multiples of this, so that rows are whole vectors of any width.
 VECTOR = 64
 #: Output rows, and pixels, of one step in lane-interleaved rows.
@@ -33,11 +33,11 @@ _INTERLEAVED_SAMPLES = 1024, 8192
 #: Supported taps of a row or column in lane-interleaved rows: at least 7, so that all eight outputs of a step share the
 #: middle taps, and few enough for one sum.
 _INTERLEAVED_TAPS = range(INTERLEAVED_ROWS - 1, 57)
-_STREAMED = ("direct", "separable", "lowrank", "gradient")
+_WINDOW_ALGORITHMS = ("direct", "separable", "lowrank", "gradient")
 
 
 @record
-class Stream:
+class SlidingWindow:
     """A sliding window: the ring of source rows, and the output columns of one strip."""
 
     ring: AnyRing
@@ -72,7 +72,7 @@ def interleaving_of(plan: StagePlan) -> Interleaving | None:
     steps = plan.rows.stride, plan.rows.dilation, plan.cols.stride, plan.cols.dilation
     if plan.algorithm != "separable" or plan.precision != "float32" or plan.alpha or steps != (1, 1, 1, 1):
         return None
-    (first_row, last_row), (first_col, last_col) = (counting(factor) for factor in plan.products[0])
+    (first_row, last_row), (first_col, last_col) = (nonzero_span(factor) for factor in plan.products[0])
     if not {last_row - first_row, last_col - first_col} <= set(_INTERLEAVED_TAPS):
         return None
     least, most = _INTERLEAVED_SAMPLES
@@ -82,17 +82,17 @@ def interleaving_of(plan: StagePlan) -> Interleaving | None:
     return Interleaving(Ring.of(plan.rows, first_row, last_row, INTERLEAVED_ROWS), cols, first_col, last_col)
 
 
-def counting(taps: npt.NDArray[Any]) -> tuple[int, int]:
-    """Return the first and last-plus-one tap that is not zero."""
+def nonzero_span(taps: npt.NDArray[Any]) -> tuple[int, int]:
+    """Return the first and the last-plus-one nonzero tap."""
     nonzero = np.flatnonzero(taps)
     return (int(nonzero[0]), int(nonzero[-1]) + 1) if nonzero.size else (0, 1)
 
 
-def stream_of(plan: StagePlan) -> Stream | None:
-    """Return the sliding window of ``plan``; None if no ring or method applies."""
-    if plan.algorithm not in _STREAMED and not plan.by_taps:
+def sliding_window_of(plan: StagePlan) -> SlidingWindow | None:
+    """Return the sliding window of ``plan``, or None if its method has none or a ring would be too large."""
+    if plan.algorithm not in _WINDOW_ALGORITHMS and not plan.by_taps:
         return None
-    rows = _counting_rows(plan)
+    rows = _nonzero_rows(plan)
     ring: AnyRing = Ring.of(plan.rows, *rows)
     span = plan.cols.span * plan.channels
     if ring.slots > _RING_SAMPLES // _NARROWEST or span > _STRIP_SAMPLES:
@@ -102,8 +102,8 @@ def stream_of(plan: StagePlan) -> Stream | None:
         ring = gathered if 2 * gathered.block < ring.slots or ring.slots > TALLEST else ring
     # A strip narrower than the kernel's span would load more samples than it produces.
     samples = max(strip_samples(ring.slots), _NARROWEST, span // 2)
-    wanted = max(1, samples // (plan.channels * min(plan.cols.stride, plan.cols.kernel)))
-    return Stream(ring, wanted // VECTOR * VECTOR or wanted)
+    cols = max(1, samples // (plan.channels * min(plan.cols.stride, plan.cols.kernel)))
+    return SlidingWindow(ring, cols // VECTOR * VECTOR or cols)
 
 
 def strip_samples(rows: int) -> int:
@@ -125,11 +125,11 @@ def shared_cols(count: int, cols: int, threads: int) -> int:
 
 
 def whole_vectors(cols: int) -> int:
-    """Round columns down to whole vectors, one at least."""
+    """Round columns down to whole vectors, at least one."""
     return max(1, cols // VECTOR) * VECTOR
 
 
-def stream_block_rows(axis: AxisPlan) -> int:
+def window_block_rows(axis: AxisPlan) -> int:
     """Return the output rows of one block: few enough to occupy all threads, enough to outweigh rows loaded twice."""
     return min(_BLOCK_ROWS, whole_regions(-(-axis.output // 8)))
 
@@ -142,17 +142,17 @@ def even_block_rows(rows: int) -> int:
 
 
 def whole_regions(rows: int) -> int:
-    """Round up to whole regions: a block of a streamed stage begins with one."""
+    """Round rows up to a multiple of ``REGION_ROWS``."""
     return -(-rows // REGION_ROWS) * REGION_ROWS
 
 
-def _counting_rows(plan: StagePlan) -> tuple[int, int]:
-    """Return the first and last-plus-one kernel row with a weight that is not zero."""
+def _nonzero_rows(plan: StagePlan) -> tuple[int, int]:
+    """Return the first and the last-plus-one kernel row with a nonzero weight."""
     if plan.algorithm == "gradient":
         return 0, plan.rows.kernel
     if plan.algorithm == "direct":
-        return counting(np.any(plan.kernel.matrix, axis=1))
-    return counting(np.any([column != 0 for column, _ in plan.products], axis=0))
+        return nonzero_span(np.any(plan.kernel.matrix, axis=1))
+    return nonzero_span(np.any([column != 0 for column, _ in plan.products], axis=0))
 
 
 def column_samples(rows: int, span: int) -> int:

@@ -1,4 +1,4 @@
-"""A stage applied to one picture shape and sample type: the input of planning."""
+"""A task, the input of planning: a stage for pictures of one shape and sample type."""
 
 from __future__ import annotations
 
@@ -39,15 +39,13 @@ from convfilter.sample_types import full_scale, is_whole, is_wide, sample_type
 LUMINANCE = (299.0, 587.0, 114.0)
 LUMINANCE_DIVISOR = 1000.0
 
-#: Integers up to here are exact in float64.
+#: Largest magnitude up to which float64 holds every integer.
 _DOUBLE_WHOLE = 2.0**53
-#: Indices below this survive two roundings to float32 with a division by white in between.
+#: Indices below this survive two roundings to float32, with a division by white in between.
 MOST_INDICES = 2**22
-#: The sum of weights that are meant to sum to one differs from it by rounding at most.
+#: Largest rounding error of a sum of weights that are meant to sum to one.
 _SUM_ROUNDING = 1e-12
-
-
-#: Truncation of the Gaussian of Canny's edges, in sigmas, as in scikit-image. Two more pixels decide about a ridge.
+#: Truncation of the Gaussian of Canny's edges, in sigmas, as in scikit-image.
 CANNY_SIGMAS = 4.0
 
 
@@ -58,21 +56,22 @@ class Task:
     Attributes
     ----------
     kernel : Kernel
-        Turned by 180 degrees for ``flip``; with its factors, if any; for real
-        samples with divisor and scale multiplied in, so that sums overflow
-        only if the result does.
+        Weights, rotated by 180 degrees for ``flip``, with the factors of a separable kernel. For real samples the
+        divisor and the scale are multiplied in, so that sums overflow only if the result does.
     scale : float
         Remaining scale of the stage.
     dtype, result : numpy.dtype
         Sample types of the input and the result; before another stage, the result is float32 or float64.
     whites : pair of float, or None
-        Values of white in the input and the result, where they are not
-        the full scale of their types, as in samples of 12 bits.
+        Values of white in the input and the result, where they are not the full scale of their types, as in samples of
+        12 bits.
     premultiplied : bool
-        Colours are stored multiplied with alpha, and so are results.
+        Whether colours are stored multiplied by alpha, in input and result.
     stored, levels : numpy.dtype and float
-        In a stack: its final sample type, and the largest magnitude of this
-        stage's result in levels of that type; see ``gains.levels``.
+        In a stack: its final sample type, and the largest magnitude of this stage's result in levels of that type; see
+        ``gains.levels``.
+    joined_channels : int
+        Channels of joined branches or of a constant.
     """
 
     stage: Stage
@@ -107,7 +106,7 @@ class Task:
         prefix: str = "",
         joined: tuple[int, int, int] | None = None,
     ) -> Task:
-        """Compute the geometry; ``joined`` is the shape of joined branches.
+        """Return the task of a stage; ``joined`` is the shape of joined branches or of a constant.
 
         Raises
         ------
@@ -141,7 +140,7 @@ class Task:
 
     @cached_property
     def accuracy(self) -> str:
-        """The finer of both sample types: the result must be as accurate as one of that type."""
+        """The finer of both sample types, whose accuracy the result must have."""
         if is_wide(self.dtype) or is_wide(self.result):
             return "float64"
         return max((self.dtype.name, self.result.name), key=("uint8", "uint16", "float32").index)
@@ -158,15 +157,14 @@ class Task:
 
     @property
     def is_linear(self) -> bool:
-        """Whether the result is a weighted sum and nothing else."""
+        """Whether the result is only a weighted sum."""
         return isinstance(self.stage.operator, Correlation)
 
     @cached_property
     def is_bounded(self) -> bool:
-        """Whether the result is real and its weights have one sign: it lies between the ends of its window.
+        """Whether the result is real and its weights have one sign, so that it lies between the ends of its window.
 
-        This holds only if all terms of a sum have that sign and rounding is small beside that of the result: sums in
-        float64, by methods that subtract nothing.
+        The computed result stays there only if sums are float64, by methods that subtract nothing.
         """
         if (self.stored or self.result).kind != "f" or not self.is_linear:
             return False
@@ -193,8 +191,8 @@ class Task:
     @property
     def largest_term(self) -> float:
         """The largest magnitude that a loaded integer sample can have."""
-        own = sample_type(self.dtype)
-        largest = max(-own.low, own.full)
+        properties = sample_type(self.dtype)
+        largest = max(-properties.low, properties.full)
         if self.stage.padding_mode == "constant":
             largest = max(largest, abs(self.stage.padding_value))
         if self.alpha and not self.premultiplied:
@@ -232,7 +230,7 @@ class Task:
 
 
 def _sized(stage: Stage, shape: tuple[int, int, int]) -> Stage:
-    """Return a stage with a global window sized to the picture."""
+    """Return the stage, with a global pooling window sized to the picture."""
     operator = stage.operator
     if not isinstance(operator, Pooling) or operator.size is not None:
         return stage
@@ -248,7 +246,7 @@ def gain_of_sums(operator: Operator, kernel: Kernel, scale: float) -> float:
 
 
 def takes_alpha_as_colour(stage: Stage) -> bool:
-    """Whether premultiplied colours and alpha are filtered alike: means, extremes and similar operators."""
+    """Whether alpha is filtered like premultiplied colours: by means, extremes and similar operators."""
     operator = stage.operator
     if (stage.scale, stage.offset) != (1, 0) or stage.map not in (None, "clip", "abs"):
         return False
@@ -313,7 +311,7 @@ def _kernel_of(stage: Stage) -> Kernel:
     if isinstance(operator, Guided):  # means of means
         return Kernel(factors=(np.ones(4 * operator.radius + 1), np.ones(4 * operator.radius + 1)))
     if isinstance(operator, Canny):
-        side = 2 * (int(CANNY_SIGMAS * operator.sigma + 0.5) + 2) + 1
+        side = 2 * (int(CANNY_SIGMAS * operator.sigma + 0.5) + 2) + 1  # two more pixels decide about a ridge
         return Kernel(factors=(np.ones(side), np.ones(side)))
     if isinstance(operator, Compass):
         kernel = operator.kernels[0]

@@ -1,6 +1,6 @@
 """Declarations of the methods, one module each, and the choice among them.
 
-Each module has the name of the one in ``convfilter/methods/`` that computes the method.
+The module of the same name in ``convfilter/methods/`` computes the method.
 """
 
 from __future__ import annotations
@@ -66,14 +66,14 @@ def methods_of(operator: Operator) -> tuple[Method, ...]:
     return (METHOD,)
 
 
-def able(task: Task) -> tuple[Method, ...]:
-    """Return the methods that can compute ``task``, whatever their cost."""
+def capable(task: Task) -> tuple[Method, ...]:
+    """Return the methods that can compute ``task``, at any cost."""
     return tuple(method for method in methods_of(task.stage.operator) if method.can(task))
 
 
 def applicable(task: Task) -> tuple[Algorithm, ...]:
     """Return the names of the methods that can compute ``task``."""
-    return tuple(method.name for method in able(task))
+    return tuple(method.name for method in capable(task))
 
 
 def fastest(methods: tuple[Method, ...], task: Task) -> Method:
@@ -83,4 +83,4 @@ def fastest(methods: tuple[Method, ...], task: Task) -> Method:
 
 def least_time(task: Task) -> float:
     """Return the approximate time of one output sample by the fastest method."""
-    return min(method.time(task) for method in able(task))
+    return min(method.time(task) for method in capable(task))

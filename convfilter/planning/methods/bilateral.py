@@ -1,4 +1,4 @@
-"""The bilateral filter: weights of distance and of colour for each tap."""
+"""The bilateral filter: cost, blocks and memory."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ from convfilter.planning.task import Task
 if TYPE_CHECKING:
     from convfilter.planning.stage_plan import StagePlan
 
-#: Samples of a tile, about; and rows of a block, at least and at most: each block reads those of a window again.
+#: Approximate samples of a tile.
 _TILE_SAMPLES = 2**18
+#: Least and most rows of a block: each block reads the rows of a window again.
 _LEAST_ROWS, _MOST_ROWS = 16, 64
-#: Cost of the distance of two colours and its power of two, in multiply-adds for each tap of a pixel.
-_WEIGHT = 16.0
+#: Cost of a weight, in multiply-adds: the distance of two colours, and a power of two.
+_WEIGHT_COST = 16.0
 
 
 def _cost(task: Task) -> float:
     """Return the multiply-adds of one sample: a weight serves all channels of a pixel."""
-    return task.kernel.nonzeros * (2.0 + _WEIGHT / (task.channels - task.alpha))
+    return task.kernel.nonzeros * (2.0 + _WEIGHT_COST / (task.channels - task.alpha))
 
 
 def _block_rows(task: Task) -> int:
-    """Return how many output rows are computed at a time."""
+    """Return the output rows of one block."""
     rows = task.rows
     fitting = _TILE_SAMPLES // (task.cols.padded * task.channels * rows.stride)
     return max(_LEAST_ROWS, min(_MOST_ROWS, fitting), -(-rows.span // (2 * rows.stride)))
 
 
 def _scratch_bytes(plan: StagePlan, _task: Task) -> int:
-    """Return the memory of one thread, about: the tile, its planes with two for alpha, and means."""
+    """Return the approximate bytes of one thread: the tile, its planes (alpha takes two), and the means."""
     cols = plan.cols.output * plan.cols.stride + plan.cols.span
     tile = (plan.block_rows * plan.rows.stride + plan.rows.span) * cols
     outputs = plan.block_rows * plan.cols.output * plan.channels

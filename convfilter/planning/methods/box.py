@@ -1,4 +1,4 @@
-"""Box: running sums of integers."""
+"""Boxes: running sums of integers."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ PASS_SAMPLES = 2**19
 
 
 def _can(task: Task) -> bool:
-    # Real numbers would carry the rounding of one window into the next.
-    whole = task.is_linear and task.is_exact and task.accuracy != "float64"
-    return whole and task.kernel.is_box and task.stage.dilation == (1, 1)
+    # Running sums of real numbers would carry the rounding of one window into the next.
+    has_integer_sums = task.is_linear and task.is_exact and task.accuracy != "float64"
+    return has_integer_sums and task.kernel.is_box and task.stage.dilation == (1, 1)
 
 
 def box_cost(task: Task) -> float:
-    """Return the additions of running sums."""
+    """Return the additions of running sums, for one output sample."""
     return 2.0 * task.rows.stride * task.cols.stride + 2.0 * task.cols.stride
 
 

@@ -8,8 +8,8 @@ from convfilter.planning.method import Method
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import CANNY_SIGMAS, Task
 
-#: Least rows of a block, and least height in radii: each block smooths the rows around it again.
-_ROWS, _RADII = 64, 4
+#: Least rows of a block, and its least height in radii: each block smooths the rows around it again.
+_LEAST_ROWS, _LEAST_RADII = 64, 4
 
 
 def radius_of(sigma: float) -> int:
@@ -19,7 +19,7 @@ def radius_of(sigma: float) -> int:
 
 def canny_block_rows(rows: AxisPlan) -> int:
     """Return the rows of ridges in one block."""
-    return max(_ROWS, _RADII * (rows.kernel // 2))
+    return max(_LEAST_ROWS, _LEAST_RADII * (rows.kernel // 2))
 
 
 def _cost(task: Task) -> float:

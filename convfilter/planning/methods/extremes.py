@@ -1,4 +1,4 @@
-"""Pooling: extremes by van Herk blocks, means by running sums or tap by tap."""
+"""Pooling: extremes by van Herk blocks; means by running sums, by sums of blocks, or tap by tap."""
 
 from __future__ import annotations
 
@@ -8,62 +8,64 @@ import numpy as np
 
 from convfilter.filters.stage import Operator, Pooling
 from convfilter.planning.arithmetic import AxisPlan
-from convfilter.planning.method import Method, stream_bytes
+from convfilter.planning.method import Method, window_bytes
 from convfilter.planning.methods.box import box_cost
 from convfilter.planning.methods.stencil import separable_cost
 from convfilter.planning.stage_plan import StagePlan
-from convfilter.planning.strips import stream_block_rows, whole_vectors
+from convfilter.planning.strips import whole_vectors, window_block_rows
 from convfilter.planning.task import Task
 from convfilter.sample_types import is_whole, is_wide
 
 #: Most rows of a van Herk block: running extremes from both ends are stored for each row and stay in the L2 cache.
 _BLOCK = 32
-#: Least outputs of one pass down the rows, and least height in windows: each pass starts with a whole window.
-_STRETCH = 128
-_STRETCH_WINDOWS = 4
+#: Least outputs of one pass down the rows, and its least height in windows: each pass starts with a whole window.
+_PASS_ROWS = 128
+_PASS_WINDOWS = 4
 #: Means of real samples over windows of up to this many taps are summed tap by tap: measured.
 SUMMED_TAPS = 64
 #: Samples of a row of one tile: its scratch fits a core's L2 cache.
 TILE_SAMPLES = 2112
 #: Running sums of integers are signed 32-bit numbers.
 LARGEST_SUM = 2**31 - 1
-#: Rows between extremes and epilogue where the extremes are not stored directly: at least this many for small windows,
+#: Rows that are buffered between extremes and epilogue, where the extremes are not stored directly; more for windows
+#: with a taller step.
 BETWEEN_ROWS = 32
-#: and at most this many samples.
-_BETWEEN = 2**19
+#: Most samples of these rows.
+_BETWEEN_SAMPLES = 2**19
 
 
 def blocks_of(rows: AxisPlan) -> tuple[int, int]:
     """Return the rows of a block and the number of whole blocks that a window spans.
 
-    A window that begins in one block ends that many blocks further, or in the next one. (0, 0): all rows of a window
-    are compared.
+    A window that begins in one block ends that many blocks further, or in the block after. (1, 0): all rows of a
+    window are compared.
     """
     step = _step(rows)
-    # All rows take ``kernel - 1`` comparisons; running extremes take two for each step, and one to combine them.
+    # Comparing all rows takes ``kernel - 1`` comparisons; running extremes take two for each step, and one to combine.
     if rows.kernel - 1 <= 2 * step + 1:
         return 1, 0
     blocks = -(-rows.kernel // _BLOCK)
     return rows.kernel // blocks, blocks
 
 
-def stretch_of(rows: AxisPlan) -> int:
+def pass_rows_of(rows: AxisPlan) -> int:
     """Return the output rows of one pass: whole blocks, enough to outweigh the first window."""
     block, blocks = blocks_of(rows)
-    wanted = max(_STRETCH, _STRETCH_WINDOWS * rows.kernel if blocks > 1 else 0)
-    windows = -(-wanted // block) * block
-    stretch = windows // _step(rows) * (rows.dilation // gcd(rows.stride, rows.dilation))
+    least = max(_PASS_ROWS, _PASS_WINDOWS * rows.kernel if blocks > 1 else 0)
+    windows = -(-least // block) * block
+    pass_rows = windows // _step(rows) * (rows.dilation // gcd(rows.stride, rows.dilation))
     # At most a quarter of the picture, so that two threads end at about the same time.
-    return max(1, min(stretch, -(-rows.output // 4)))
+    return max(1, min(pass_rows, -(-rows.output // 4)))
 
 
 def rows_between(rows: AxisPlan, cols: AxisPlan, channels: int) -> int:
     """Return the result rows that are buffered before the epilogue scales, unpremultiplies or converts them.
 
-    Few enough for a cache, but at least the step of a window: each time, all rows of a window are loaded again.
+    They fit a cache if possible, but are at least as many as a window has: each time, all rows of a window are loaded
+    again.
     """
-    wanted = max(BETWEEN_ROWS, -(-rows.span // rows.stride))
-    return max(1, min(wanted, _BETWEEN // (cols.padded * channels)))
+    least = max(BETWEEN_ROWS, -(-rows.span // rows.stride))
+    return max(1, min(least, _BETWEEN_SAMPLES // (cols.padded * channels)))
 
 
 def comparisons(rows: AxisPlan, cols: AxisPlan) -> float:
@@ -77,14 +79,14 @@ def comparisons(rows: AxisPlan, cols: AxisPlan) -> float:
 
 def _scratch_bytes(plan: StagePlan, task: Task) -> int:
     if plan.by_taps:
-        return stream_bytes(plan, task)
+        return window_bytes(plan, task)
     itemsize = np.dtype(plan.precision).itemsize
     rows, cols, channels = task.rows, task.cols, task.channels
     block, blocks = blocks_of(rows)
     lines = block + max(1, blocks) + 2
-    if goes_straight(task) and not takes_extremes(task.stage.operator):
+    if stores_directly(task) and not takes_extremes(task.stage.operator):
         return 16 * (cols.padded + cols.input) * channels
-    if goes_straight(task):
+    if stores_directly(task):
         samples = channels * (lines * min(cols.input, cols.padded - cols.before) + 2 * cols.padded)
         return samples * task.dtype.itemsize
     between = rows_between(rows, cols, channels)
@@ -93,22 +95,22 @@ def _scratch_bytes(plan: StagePlan, task: Task) -> int:
     return itemsize * ((lines + loaded) * part + (between + BETWEEN_ROWS + 2) * cols.padded * channels)
 
 
-def goes_straight(task: Task) -> bool:
+def stores_directly(task: Task) -> bool:
     """Whether one loop reads source rows and writes output rows: extremes or integer means, stored directly."""
     if takes_extremes(task.stage.operator):
-        return task.preserves_samples and are_compared(task.dtype)
+        return task.preserves_samples and compares_stored(task.dtype)
     narrow = is_whole(task.dtype) and not is_wide(task.dtype)
     return task.preserves_samples and narrow and task.kernel.absolute_sum * task.largest_term <= LARGEST_SUM
 
 
-def are_compared(dtype: np.dtype[np.generic]) -> bool:
-    """Whether samples are compared in their own type; other types are converted to floats first."""
+def compares_stored(dtype: np.dtype[np.generic]) -> bool:
+    """Whether samples are compared in their own type; other types are converted to float64 first."""
     return not (is_whole(dtype) and is_wide(dtype))
 
 
 def is_summed_by_taps(task: Task) -> bool:
     """Whether means are summed tap by tap, because that is faster than sums of blocks."""
-    if takes_extremes(task.stage.operator) or goes_straight(task):
+    if takes_extremes(task.stage.operator) or stores_directly(task):
         return False
     return task.rows.kernel + task.cols.kernel <= SUMMED_TAPS
 
@@ -119,25 +121,25 @@ def takes_extremes(operator: Operator) -> bool:
 
 
 def _step(rows: AxisPlan) -> int:
-    """Return the stride in a dilated window's own samples: S / gcd(S, D), since windows in between see others."""
+    """Return the stride between windows of one dilation phase, in rows of that phase: S / gcd(S, D)."""
     return rows.stride // gcd(rows.stride, rows.dilation)
 
 
-def part_cols(channels: int) -> int:
-    """Return the source columns of one load: whole vectors, so that only the last one has a tail."""
+def piece_cols(channels: int) -> int:
+    """Return the source columns of one load: whole vectors, so that only the last load of a row has a tail."""
     return whole_vectors(TILE_SAMPLES // channels)
 
 
 def _cost(task: Task) -> float:
     if takes_extremes(task.stage.operator):
         return comparisons(task.rows, task.cols)
-    if goes_straight(task):
+    if stores_directly(task):
         return box_cost(task)
     return separable_cost(task) if is_summed_by_taps(task) else comparisons(task.rows, task.cols)
 
 
 def _block_rows(task: Task) -> int:
-    return stream_block_rows(task.rows) if is_summed_by_taps(task) else stretch_of(task.rows)
+    return window_block_rows(task.rows) if is_summed_by_taps(task) else pass_rows_of(task.rows)
 
 
 POOLING = Method("pooling", _cost, block_rows=_block_rows, scratch_bytes=_scratch_bytes, by_taps=is_summed_by_taps)

@@ -16,29 +16,31 @@ from convfilter.planning.strips import column_samples
 from convfilter.planning.task import Task
 
 #: Cost of a transform, in multiply-adds for each sample and each doubling of its size.
-_STEP = 40.0
+_DOUBLING_COST = 40.0
 #: Least padded pixels of a transform's side.
 _LEAST_SIDE = 320
-#: Unclipped results of this many levels have an error of 0.0005 of a level in float64.
-_LEVELS = 2.0**38
-#: Ratios of a transform's side to the kernel's span, best first; memory decides.
+#: Most levels of unclipped results: float64 errors are then 0.0005 of a level.
+_MOST_LEVELS = 2.0**38
+#: Ratios of a transform's side to the kernel's span, the fastest first; the first that fits the memory is used.
 _SPANS = (4.0, 3.0, 2.0, 1.5, 1.25, 1.1)
 #: Planes of a transform: one channel, its spectrum, the product and the result.
 _PLANES = 4
-_BYTES = 44 * 2**20
+#: Most bytes of these planes.
+_MOST_BYTES = 44 * 2**20
 #: Rows of a transform of columns only: whole steps of four, few enough for the cache.
 _COLUMN_ROWS = range(16, 129, 8)
 #: Widest kernel of such a transform, in samples.
 _COLUMN_SPAN = 1024
+#: Measured time of its multiply-adds down the columns and along the rows, relative to the direct method.
 _DOWN, _ALONG = 1.45, 2.5
 
 
 def _can(task: Task) -> bool:
-    # Rounding errors spread over a transform's tile: no ties, no colours under faint alpha.
-    sound = task.is_linear and not task.alpha and (not task.is_exact or task.gives_whole_numbers)
-    if task.accuracy != "float32" and task.gain * task.largest_term > _LEVELS:
+    # Rounding errors spread over a transform's tile: they would break ties and colour pixels under faint alpha.
+    tolerates_errors = task.is_linear and not task.alpha and (not task.is_exact or task.gives_whole_numbers)
+    if task.accuracy != "float32" and task.gain * task.largest_term > _MOST_LEVELS:
         return False
-    return sound and _sides_of(task) is not None
+    return tolerates_errors and _sides_of(task) is not None
 
 
 def _cost(task: Task) -> float:
@@ -50,7 +52,7 @@ def _cost(task: Task) -> float:
 
 def _square_cost(task: Task, rows: int, cols: int) -> float:
     valid = (rows - task.rows.span) * (cols - task.cols.span) / (task.rows.stride * task.cols.stride)
-    return _STEP * log2(rows * cols) * rows * cols / valid
+    return _DOUBLING_COST * log2(rows * cols) * rows * cols / valid
 
 
 def _column_cost(task: Task, rows: int) -> float:
@@ -60,9 +62,9 @@ def _column_cost(task: Task, rows: int) -> float:
 
 
 def _sides_of(task: Task) -> tuple[int, int] | None:
-    """Return the padded rows and columns of one transform, or None if it would need too much memory.
+    """Return the padded rows and columns of one transform, or None if the transform would need too much memory.
 
-    With 0 columns, only columns are transformed, and their spectra are summed along the rows.
+    0 columns: only columns are transformed, and their spectra are summed along the rows.
     """
     square = _square_sides(task)
     allowed = task.rows.stride == task.cols.stride == 1 and not task.is_exact and not task.is_bounded
@@ -78,7 +80,7 @@ def _square_sides(task: Task) -> tuple[int, int] | None:
     itemsize = np.dtype(precision(task, "fourier")).itemsize
     for spans in _SPANS:
         rows, cols = (_side(axis, spans) for axis in (task.rows, task.cols))
-        if rows * cols * _PLANES * itemsize <= _BYTES:
+        if rows * cols * _PLANES * itemsize <= _MOST_BYTES:
             return rows, cols
     return None
 
@@ -129,7 +131,7 @@ FOURIER = Method(
     "fourier",
     _cost,
     _can,
-    each=1.2,
+    multiply_add_time=1.2,
     block_rows=_block_rows,
     has_own_blocks=True,
     scratch_bytes=_scratch_bytes,

@@ -22,7 +22,7 @@ _SAMPLES = 200_000
 
 
 def _can(task: Task) -> bool:
-    # It omits weight that is only invisible in float32.
+    # The method leaves out weight that shows in float64.
     is_wide = task.accuracy != "float64" and any(_wide_axes(task))
     return is_wide and task.cols.output * task.channels <= _SAMPLES
 
@@ -49,7 +49,7 @@ def rates_of(task: Task) -> tuple[Rates | None, Rates | None]:
 
 
 def _cost(task: Task) -> float:
-    """Count the passes over full rows, ``span`` samples of margin included, and those on the coarse grid."""
+    """Count the passes over full rows, with ``span`` samples of margin, and the passes on the coarse grid."""
     rows, cols, (row_steps, col_steps) = task.rows, task.cols, rates_of(task)
     down, along = taps_of(task)
     if col_steps is not None:
@@ -65,7 +65,7 @@ def _decimation(steps: Rates) -> float:
 
 
 def _reached(axis: AxisPlan) -> float:
-    """Source samples read for one output, those past the border included."""
+    """Return the source samples read for one output; samples past the border count, too."""
     return axis.stride + axis.span / axis.output
 
 
@@ -85,7 +85,7 @@ def _left_out(plan: StagePlan) -> float:
 def misplaced(rates: Rates | None, weights: Weights) -> float:
     """Return the largest error along a decimated axis, as a share of the range of its samples.
 
-    The differences from the Gaussian's weights sum to zero, so half of their magnitudes counts.
+    The differences from the Gaussian's weights sum to zero, so the error is half the sum of their magnitudes.
 
     Parameters
     ----------
@@ -97,30 +97,38 @@ def misplaced(rates: Rates | None, weights: Weights) -> float:
     Returns
     -------
     float
-        The largest of all phases.
+        The largest error of all phases.
     """
     if rates is None:
         return 0.0
-    wanted = weights / math.fsum(weights)
-    return max(_phase_misplaced(rates, phase, wanted) for phase in range(rates.step))
+    gaussian = weights / math.fsum(weights)
+    return max(_phase_misplaced(rates, phase, gaussian) for phase in range(rates.step))
 
 
-def _phase_misplaced(rates: Rates, phase: int, wanted: Weights) -> float:
+def _phase_misplaced(rates: Rates, phase: int, gaussian: Weights) -> float:
     on_coarse = np.convolve(rates.interpolation[phase], rates.blur)
     spread = np.zeros((on_coarse.size - 1) * rates.step + 1)
     spread[:: rates.step] = on_coarse
-    made = np.convolve(spread, rates.decimation)
+    combined = np.convolve(spread, rates.decimation)
     # Position of the first weight, counted from the output.
     first = rates.step * (rates.interpolation_first - rates.blur_reach) - rates.decimation_reach - phase
-    start = min(first, -(wanted.size // 2))
-    end = max(first + made.size, wanted.size // 2 + 1)
+    start = min(first, -(gaussian.size // 2))
+    end = max(first + combined.size, gaussian.size // 2 + 1)
     difference = np.zeros(end - start)
-    difference[first - start : first - start + made.size] += made
-    difference[-(wanted.size // 2) - start : wanted.size // 2 + 1 - start] -= wanted
+    difference[first - start : first - start + combined.size] += combined
+    difference[-(gaussian.size // 2) - start : gaussian.size // 2 + 1 - start] -= gaussian
     return float(np.abs(difference).sum()) / 2
 
 
-# Squares of samples are transposed and transposed back; and coarse rows go through memory.
+# Samples are transposed and transposed back, and coarse rows go through memory.
 MULTIRATE = Method(
-    "multirate", _cost, _can, each=3.0, overhead=30.0, rates=rates_of, spreads=True, terms=_terms, left_out=_left_out
+    "multirate",
+    _cost,
+    _can,
+    multiply_add_time=3.0,
+    sample_time=30.0,
+    rates=rates_of,
+    spreads=True,
+    terms=_terms,
+    left_out=_left_out,
 )

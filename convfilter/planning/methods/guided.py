@@ -1,4 +1,4 @@
-"""The guided filter: lines from guide to picture, by running sums."""
+"""The guided filter: cost, blocks and memory."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from convfilter.planning.task import Task
 if TYPE_CHECKING:
     from convfilter.planning.stage_plan import StagePlan
 
-#: Rows of a block, at least, and in windows of windows: each block reads those around it again.
-_ROWS, _WINDOWS = 64, 1.5
+#: Least rows of a block, and its least height in windows: each block reads the rows around it again.
+_LEAST_ROWS, _LEAST_WINDOWS = 64, 1.5
 #: Sums of a window's samples, and prefix sums along the row, with a guide of three colours.
 _SUMS = 26
 
 
 def _cost(task: Task) -> float:
-    """Return the multiply-adds of one output, whatever the radius: sums down and along, lines, and their means.
+    """Return the multiply-adds of one output, the same for any radius: sums down and along, lines, and their means.
 
-    The rows and columns that the stride drops are computed, too, unless no window reaches them from an output.
+    Rows and columns that the stride drops are computed, too, if the window of an output reaches them.
     """
     operator = task.stage.operator
     assert isinstance(operator, Guided)
@@ -31,8 +31,8 @@ def _cost(task: Task) -> float:
 
 
 def _block_rows(task: Task) -> int:
-    """Return how many output rows are computed at a time."""
-    return -(-max(_ROWS, int(_WINDOWS * (task.rows.span + 1))) // task.rows.stride)
+    """Return the output rows of one block."""
+    return -(-max(_LEAST_ROWS, int(_LEAST_WINDOWS * (task.rows.span + 1))) // task.rows.stride)
 
 
 def _scratch_bytes(plan: StagePlan, _task: Task) -> int:
@@ -44,21 +44,21 @@ def _scratch_bytes(plan: StagePlan, _task: Task) -> int:
     stored = min(plan.block_rows, axis.output)
     outputs = min(-(-stored * axis.stride // axis.dilation), axis.input)
     lines = min(outputs + 2 * radius, axis.input)
-    # Rows that are a dilation apart make a run, which reads the rows of a window more; padding begins other runs.
-    runs = min(axis.dilation, lines, 3 if radius * axis.dilation <= axis.input else lines)
-    rows = lines + 2 * radius * runs
+    # Rows that are a dilation apart are a range, which reads a window's rows more; padding begins further ranges.
+    ranges = min(axis.dilation, lines, 3 if radius * axis.dilation <= axis.input else lines)
+    rows = lines + 2 * radius * ranges
     cols = plan.cols.input + 4 * radius * min(plan.cols.dilation, plan.cols.input)
     loaded = plan.channels + (0 if operator.guide is None else planes)
     samples = rows * cols * (2 * loaded + planes + 1) + (outputs + stored) * cols * plan.channels
     return np.dtype(np.float64).itemsize * (samples + _SUMS * cols)
 
 
-#: Of a guide that is no grey picture.
+#: Planes of a colour guide.
 _COLOURS = 3
 
 
 def _planes(operator: Guided) -> int:
-    """Return the channels of a guide; those of a file are not known yet."""
+    """Return the channels of a guide; a file that has not been read counts as a colour guide."""
     if operator.guide is None:
         return 1
     return _COLOURS if isinstance(operator.guide, str) else operator.guide.shape[2]

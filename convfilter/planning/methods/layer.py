@@ -18,13 +18,13 @@ def _operator(task: Task | StagePlan) -> Layer:
 
 
 def _cost(task: Task) -> float:
-    """Count for one input channel, as other methods count for one channel."""
-    # Of a transposed convolution, most taps fall on the zeros between samples.
+    """Return the multiply-adds of all output channels for one input channel: other methods count one channel, too."""
+    # In a transposed convolution, most taps fall on the zeros between samples.
     return _operator(task).weight.size / task.channels / (task.rows.step * task.cols.step)
 
 
 def _block_rows(task: Task) -> int:
-    # The matrix of a transposed convolution is that of one phase: a share of the outputs and of their taps.
+    # A transposed convolution has one matrix for each phase, with a share of the outputs and of the taps.
     phases = task.rows.step * task.cols.step
     windows = task.cols.output * task.channels * task.kernel.matrix.size
     return max(task.rows.step, _MATRIX_BYTES * phases // (4 * windows))

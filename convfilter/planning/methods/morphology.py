@@ -10,26 +10,28 @@ import numpy.typing as npt
 
 from convfilter.filters.stage import Morphology, Operator
 from convfilter.planning.method import Method
-from convfilter.planning.methods.extremes import comparisons, stretch_of
+from convfilter.planning.methods.extremes import comparisons, pass_rows_of
 from convfilter.planning.task import Task
 
 if TYPE_CHECKING:
     from convfilter.planning.stage_plan import StagePlan
 
-#: Bytes that the tiles of a row take: they stay in a core's L2 cache.
+#: Bytes of a tile's rows under a footprint, which stay in a core's L2 cache.
 _ROWS_BYTES = 2**20
+#: Least output columns of a tile.
 _LEAST_COLS = 256
-#: Bytes of the panels of ``loops/panels.py`` stay in that cache too.
+#: Bytes of the panels of ``loops/panels.py``, which stay in that cache, too.
 PANELS_BYTES = 2**20
 #: Least rows of a block: each block reads the rows of a window again.
 _LEAST_ROWS = 32
-#: Rows of a block of samples that are compared as they are stored; at most a quarter of the picture.
+#: Least height of a block in windows.
+_LEAST_WINDOWS = 3
+#: Source rows of a block of samples that are compared as they are stored; at most a quarter of the picture.
 _STORED_ROWS = 94
-_WINDOWS = 3
 
 
 def is_composite(operator: Operator) -> bool:
-    """Whether the result is a difference from the picture itself (top-hat), whose window spans two operations."""
+    """Whether the result is the difference of the picture and its opening or closing: a window of two operations."""
     return isinstance(operator, Morphology) and operator.kind in ("tophat", "blackhat")
 
 
@@ -45,26 +47,26 @@ def _cost(task: Task) -> float:
     assert isinstance(operator, Morphology)
     kernel = operator.kernel
     if kernel.is_box:
-        each = comparisons(task.rows, task.cols)
+        count = comparisons(task.rows, task.cols)
     else:
         cells = kernel.matrix != 0
         runs = int(np.count_nonzero(cells[:, 0])) + int(np.count_nonzero(cells[:, 1:] & ~cells[:, :-1]))
-        each = task.cols.stride * (2.0 * runs + task.rows.stride * ceil(log2(kernel.shape[1] + 1)))
-    return each * (1.0 if operator.kind in ("erode", "dilate") else 2.0)
+        count = task.cols.stride * (2.0 * runs + task.rows.stride * ceil(log2(kernel.shape[1] + 1)))
+    return count * (1.0 if operator.kind in ("erode", "dilate") else 2.0)
 
 
 def _block_rows(task: Task) -> int:
     """Return the output rows of one block."""
     if task.kernel.is_box:
-        return stretch_of(task.rows)
-    rows = max(_LEAST_ROWS, _WINDOWS * task.rows.span // task.rows.stride)
+        return pass_rows_of(task.rows)
+    rows = max(_LEAST_ROWS, _LEAST_WINDOWS * task.rows.span // task.rows.stride)
     return max(rows, min(_STORED_ROWS // task.rows.stride, -(-task.rows.output // 4))) if _stores_tile(task) else rows
 
 
 def footprint_cols(plan: StagePlan) -> int:
     """Return the output columns of one tile."""
-    wanted = _ROWS_BYTES // (plan.channels * 2 * max(1, min(plan.rows.kernel, plan.block_rows)))
-    return max(_LEAST_COLS, 2 * plan.cols.span // plan.cols.stride, wanted)
+    fitting = _ROWS_BYTES // (plan.channels * 2 * max(1, min(plan.rows.kernel, plan.block_rows)))
+    return max(_LEAST_COLS, 2 * plan.cols.span // plan.cols.stride, fitting)
 
 
 def _stores_tile(task: Task) -> bool:

@@ -1,4 +1,4 @@
-"""Sizes for rank filters: networks, blocks, cost and memory."""
+"""Rank filters: networks, blocks, cost and memory."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _TILE_BYTES = 2**20
 _LEAST_ROWS, _MOST_ROWS = 16, 128
 #: Rows between two restarts of histograms: in windows, and at least.
 _WINDOWS, _ROWS = 4, 128
-#: Cost of column histograms: two updates, sixteen coarse bins twice, and the fine bins that follow.
-_BY_COLUMNS = 100.0
+#: Cost of column histograms for a sample: two updates, sixteen coarse bins twice, and the fine bins of one of them.
+_HISTOGRAM_COST = 100.0
 #: Cost of a search in a histogram, and of each sample that enters or leaves it.
-_FIND, _EACH = 60.0, 6.0
-#: Cost of ranking a real sample among all of a tile.
-_ORDER = 300.0
+_SEARCH_COST, _UPDATE_COST = 60.0, 6.0
+#: Cost of ranking a real sample among all samples of a tile.
+_KEY_COST = 300.0
 
 
 def rank_of(fraction: float, count: int) -> tuple[int, float]:
@@ -70,31 +70,31 @@ def can_compare(task: Task) -> bool:
 def can_count_columns(task: Task) -> bool:
     """Whether column histograms apply: full rectangles of bytes, without dilation."""
     operator, kernel = task.stage.operator, task.kernel
-    plain = task.dtype == np.uint8 and not task.alpha and not task.gray and task.pads_with_samples
-    if not isinstance(operator, Rank) or not plain or not kernel.is_box or kernel.nonzeros > _MOST_COUNTED:
+    has_bytes = task.dtype == np.uint8 and not task.alpha and not task.gray and task.pads_with_samples
+    if not isinstance(operator, Rank) or not has_bytes or not kernel.is_box or kernel.nonzeros > _MOST_COUNTED:
         return False
     return task.stage.stride == task.stage.dilation == (1, 1)
 
 
-def comparisons(task: Task) -> float:
-    """Return the comparisons of a network for one sample, in units of bytes: a vector holds as many."""
+def network_cost(task: Task) -> float:
+    """Return the comparisons of a network for one sample, times the bytes of a sample: fewer samples fit a vector."""
     operator = task.stage.operator
     assert isinstance(operator, Rank)
     itemsize = task.dtype.itemsize if task.dtype.kind == "u" and task.pads_with_samples and not task.gray else 4
     return float(_pairs(task.kernel.shape, task.kernel.nonzeros, ranks_of(operator)) * itemsize)
 
 
-def by_columns(_task: Task) -> float:
+def histogram_cost(_task: Task) -> float:
     """Return the cost of column histograms, which is the same for any window."""
-    return _BY_COLUMNS
+    return _HISTOGRAM_COST
 
 
-def by_sliding(task: Task) -> float:
+def sliding_cost(task: Task) -> float:
     """Return the cost of a histogram that slides along the rows."""
     cells = task.kernel.matrix != 0
     entering = int(np.count_nonzero(cells[:, -1])) + int(np.count_nonzero(cells[:, :-1] & ~cells[:, 1:]))
-    order = 0.0 if task.dtype.kind == "u" else _ORDER
-    return 2 * entering * _EACH * min(task.cols.stride, task.cols.kernel) + _FIND + order
+    keys = 0.0 if task.dtype.kind == "u" else _KEY_COST
+    return 2 * entering * _UPDATE_COST * min(task.cols.stride, task.cols.kernel) + _SEARCH_COST + keys
 
 
 def rank_block_rows(task: Task, algorithm: str) -> int:
@@ -128,26 +128,26 @@ def rank_bytes(plan: StagePlan, _task: Task) -> int:
 
 NETWORK = Method(
     "network",
-    comparisons,
+    network_cost,
     can_compare,
-    each=0.25,
+    multiply_add_time=0.25,
     block_rows=lambda task: rank_block_rows(task, "network"),
     has_own_blocks=True,
     scratch_bytes=rank_bytes,
 )
 HISTOGRAMS = Method(
     "histograms",
-    by_columns,
+    histogram_cost,
     can_count_columns,
-    each=3.0,
+    multiply_add_time=3.0,
     block_rows=lambda task: rank_block_rows(task, "histograms"),
     has_own_blocks=True,
     scratch_bytes=rank_bytes,
 )
 SLIDING = Method(
     "sliding",
-    by_sliding,
-    each=3.0,
+    sliding_cost,
+    multiply_add_time=3.0,
     block_rows=lambda task: rank_block_rows(task, "sliding"),
     has_own_blocks=True,
     scratch_bytes=rank_bytes,

@@ -1,4 +1,4 @@
-"""Sums tap by tap: direct, separable, a few products, and the magnitude of a gradient."""
+"""Sliding windows: direct sums, separable kernels, sums of few products, and the magnitude of a gradient."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def separable_cost(task: Task) -> float:
 
 
 def _separable_products(task: Task) -> tuple[Product, ...]:
-    """Return the factors, without taps that cannot be visible in a Gaussian of integers."""
+    """Return the factors, for a Gaussian of integers without the taps that are too small to show."""
     if task.kernel.factors is None:
         return ()
     column, row = task.kernel.factors
@@ -59,7 +59,7 @@ def products_of(task: Task) -> tuple[Product, ...] | None:
 
 
 def _can_lower_rank(task: Task) -> bool:
-    # Products that cancel leave rounding errors of samples under no weight.
+    # Products that cancel each other leave rounding errors, even of samples under weights of zero.
     return task.is_linear and not task.is_bounded and products_of(task) is not None
 
 
@@ -73,8 +73,8 @@ def _low_rank_cost(task: Task) -> float:
 def _remainder(plan: StagePlan) -> float:
     """Return the share of the kernel that its products do not sum to."""
     matrix = plan.kernel.matrix
-    made = sum((np.outer(down, along) for down, along in plan.products), np.zeros_like(matrix))
-    return float(np.abs(matrix - made).sum() / plan.kernel.absolute_sum)
+    total = sum((np.outer(down, along) for down, along in plan.products), np.zeros_like(matrix))
+    return float(np.abs(matrix - total).sum() / plan.kernel.absolute_sum)
 
 
 def is_fused(stage: Stage) -> bool:
@@ -83,8 +83,8 @@ def is_fused(stage: Stage) -> bool:
     if not isinstance(operator, Gradient) or operator.x.factors is None or operator.y.factors is None:
         return False
     (smooth, difference), (down, along) = operator.x.factors, operator.y.factors
-    alike = smooth.size == along.size == 3 and np.array_equal(smooth, along) and np.array_equal(difference, down)
-    return bool(alike and np.array_equal(difference, (1, 0, -1)) and smooth[0] == smooth[2])
+    transposed = smooth.size == along.size == 3 and np.array_equal(smooth, along) and np.array_equal(difference, down)
+    return bool(transposed and np.array_equal(difference, (1, 0, -1)) and smooth[0] == smooth[2])
 
 
 def _gradient_cost(task: Task) -> float:
@@ -95,13 +95,13 @@ def _gradient_cost(task: Task) -> float:
 
 
 DIRECT = Method("direct", _direct_cost)
-# Along a row, vectors straddle cache lines; and a second pass costs a store and a load.
+# Along a row, vectors straddle cache lines, and a second pass costs a store and a load.
 SEPARABLE = Method(
     "separable",
     separable_cost,
     _can_separate,
-    each=1.4,
-    overhead=6.0,
+    multiply_add_time=1.4,
+    sample_time=6.0,
     products=_separable_products,
     terms=_sides_sum,
 )
@@ -109,8 +109,8 @@ LOW_RANK = Method(
     "lowrank",
     _low_rank_cost,
     _can_lower_rank,
-    each=1.4,
-    overhead=6.0,
+    multiply_add_time=1.4,
+    sample_time=6.0,
     products=lambda task: products_of(task) or (),
     terms=_sides_sum,
     left_out=_remainder,

@@ -1,4 +1,4 @@
-"""Nodes of networks that compute values: local responses, softmax, indices of maxima, constants."""
+"""Operators of networks that NumPy computes: local response normalisation, softmax, indices of maxima, constants."""
 
 from __future__ import annotations
 
