@@ -14,6 +14,19 @@ Class = TypeVar("Class", bound=type)
 Value = TypeVar("Value")
 
 
+class _Made:
+    """The default of a field, which a function makes anew for each record."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.make = make
+
+
+def field(*, factory: Callable[[], Value]) -> Value:
+    """Return a default for a field of a record: what ``factory`` returns, made anew for each record."""
+    default: Any = _Made(factory)
+    return default  # type: ignore[no-any-return]
+
+
 class cached_property(Generic[Value]):
     """A property that is computed once and then stored in the instance.
 
@@ -44,10 +57,10 @@ class cached_property(Generic[Value]):
 @overload
 def record(cls: Class, /) -> Class: ...
 @overload
-def record(*, eq: bool) -> Callable[[Class], Class]: ...
-@dataclass_transform(frozen_default=True)
-def record(cls: type | None = None, /, *, eq: bool = True) -> Any:
-    """Make a record of a class with annotated fields, whose defaults are values.
+def record(*, eq: bool, frozen: bool = True) -> Callable[[Class], Class]: ...
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def record(cls: type | None = None, /, *, eq: bool = True, frozen: bool = True) -> Any:
+    """Make a record of a class with annotated fields, whose defaults are values or made by a :func:`field`'s factory.
 
     Parameters
     ----------
@@ -56,6 +69,8 @@ def record(cls: type | None = None, /, *, eq: bool = True) -> Any:
     eq : bool
         Whether records of one class with equal fields are equal, with equal hashes; else a record equals only itself,
         for records that hold arrays.
+    frozen : bool
+        Whether the type checker refuses to change a field.
 
     Returns
     -------
@@ -69,7 +84,10 @@ def record(cls: type | None = None, /, *, eq: bool = True) -> Any:
         cls.__match_args__ = names  # type: ignore[misc]
         cls._names = frozenset(cls.__match_args__)
         cls._defaults = {name: getattr(cls, name) for name in cls.__match_args__ if hasattr(cls, name)}
-        cls.__init__, cls.__repr__ = _init, _shown
+        cls._made = {name: value for name, value in cls._defaults.items() if isinstance(value, _Made)}
+        cls.__init__ = _init
+        if "__repr__" not in vars(cls):
+            cls.__repr__ = _shown
         if eq:
             cls.__eq__, cls.__hash__ = _equal, _hash
         return cls  # type: ignore[no-any-return]
@@ -97,6 +115,9 @@ def _init(self: Any, /, *values: Any, **named: Any) -> None:
     fields = {**self._defaults, **dict(zip(names, values, strict=False)), **named}
     if fields.keys() != self._names or len(values) > len(names) or not named.keys().isdisjoint(names[: len(values)]):
         raise TypeError(_misfit(type(self), values, named))
+    for name, default in self._made.items():
+        if fields[name] is default:
+            fields[name] = default.make()
     self.__dict__.update(fields)
     if hasattr(self, "__post_init__"):
         self.__post_init__()

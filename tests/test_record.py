@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from convfilter.record import cached_property, is_record, record, replace
+from convfilter.record import cached_property, field, is_record, record, replace
 
 
 @record
@@ -117,3 +117,21 @@ def test_records_are_told_from_other_values() -> None:
     assert is_record(Place(1))
     assert not is_record(Place)
     assert not is_record((1, 2))
+
+
+@record(frozen=False)
+class Sheet:
+    name: str = ""
+    cells: list[Cell] = field(factory=list)
+
+
+def test_a_default_may_be_made_anew_for_each_record() -> None:
+    first, second = Sheet("a"), Sheet("b")
+    first.cells.append(Cell(1))
+    assert (first.cells, second.cells) == ([Cell(1)], [])
+    assert Sheet("a", [Cell(2)]).cells == [Cell(2)]
+    assert replace(first, name="c").cells is first.cells
+    with pytest.raises(TypeError, match="unknown are rows"):
+        Sheet(rows=1)  # type: ignore[call-arg]
+    first.name = "d"
+    assert first == Sheet("d", [Cell(1)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy.typing as npt
 
 from convfilter.errors import ReadError
 from convfilter.picture.pixels import CHANNELS, Model, Pixels, channels_of
-from convfilter.record import replace
+from convfilter.record import field, record, replace
 from convfilter.sample_types import computed_in, full_scale, is_known, suggestion
 
 if TYPE_CHECKING:
@@ -136,7 +135,7 @@ class JpegTables(NamedTuple):
     progressive: bool = False
 
 
-@dataclass(eq=False, repr=False)
+@record(eq=False, frozen=False)
 class Metadata:
     """Metadata of a file.
 
@@ -194,8 +193,8 @@ class Metadata:
     photoshop: bytes | None = None
     iptc: bytes | None = None
     resolution: tuple[float, float] | None = None
-    text: list[Text] = field(default_factory=list)
-    png: list[tuple[bytes, bytes]] = field(default_factory=list)
+    text: list[Text] = field(factory=list)
+    png: list[tuple[bytes, bytes]] = field(factory=list)
     loop: int | None = None
     jpeg: JpegTables | None = None
     alpha_at: int = 0
@@ -208,6 +207,8 @@ class Metadata:
     attributes: dict[str, Any] | None = None
     thumbnail: bool = False
     marked: bool = False
+
+    __repr__ = object.__repr__  # the fields would fill pages
 
     @property
     def is_empty(self) -> bool:
@@ -229,7 +230,7 @@ class Loss(NamedTuple):
     remedy: str = ""
 
 
-@dataclass(eq=False)
+@record(eq=False, frozen=False)
 class Outline:
     """The properties of a picture that a format must support, without samples.
 
@@ -246,7 +247,7 @@ class Outline:
     extras: int = 0
     dtype: str = "uint8"
     delays: tuple[tuple[int, int], ...] = ()
-    metadata: Metadata = field(default_factory=Metadata)
+    metadata: Metadata = field(factory=Metadata)
     white: int | None = None
     pages: tuple[PageFields, ...] = ()
     premultiplied: bool = False
@@ -267,7 +268,7 @@ class Outline:
         return bool(self.delays)
 
 
-@dataclass(eq=False)
+@record(eq=False, frozen=False)
 class Picture:
     """Samples and metadata of a picture file.
 
@@ -303,7 +304,7 @@ class Picture:
     model: Model = "rgb"
     alpha: bool = False
     format: str | None = None
-    metadata: Metadata = field(default_factory=Metadata)
+    metadata: Metadata = field(factory=Metadata)
     notes: tuple[str, ...] = ()
     extras: int = 0
     losses: tuple[Loss, ...] = ()
