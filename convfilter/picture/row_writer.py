@@ -62,9 +62,11 @@ class RowWriter(ABC):
         self._prepare = prepare
         self._start = file.tell() if file.seekable() else 0
         self._threads = threads or available_cores()
-        self._crew: Crew[Block, Any] | None = None
+        self._crew: Crew[tuple[Block, Pixels | None], tuple[Any, Pixels | None]] | None = None
         self._block: Pixels | None = None
         self._top = self._filled = 0
+        #: Arrays of blocks that are written, for later ones: the system clears the pages of new arrays.
+        self._free: list[Pixels] = []
 
     def __enter__(self) -> RowWriter:
         return self
@@ -77,6 +79,7 @@ class RowWriter(ABC):
         # Breaks the reference cycle of crew and writer, which would keep the file and its rows until garbage
         # collection.
         self._crew = self._block = None
+        self._free.clear()
 
     @abstractmethod
     def begin(self) -> None:
@@ -105,7 +108,7 @@ class RowWriter(ABC):
             self._block[self._filled : self._filled + count] = rows[done : done + count]
             done, self._filled = done + count, self._filled + count
             if self._filled == len(self._block):
-                self._put(self._block)
+                self._put(self._block, self._block.base)
 
     def write_all(self, pixels: Pixels) -> None:
         """Take all rows; they must not change before ``finish`` has returned."""
@@ -136,29 +139,39 @@ class RowWriter(ABC):
     def _new_block(self, line: tuple[int, ...]) -> None:
         """Begin a block, with the rows above it."""
         above, before = self._above, self._last
-        block = np.empty((above + min(self.block_rows, self.shape[0] - self._top), *line), self.dtype)
+        most = min(self.rows_above + self.block_rows, self.shape[0])
+        memory = self._free.pop() if self._free else np.empty((most, *line), self.dtype)
+        block = memory[: above + min(self.block_rows, self.shape[0] - self._top)]
         if above and before is not None:
             block[:above] = before[len(before) - above :]
         self._block, self._filled = block, above
 
     _last: Pixels | None = None
 
-    def _put(self, rows: Pixels) -> None:
-        """Queue a block for encoding."""
+    def _put(self, rows: Pixels, memory: Pixels | None = None) -> None:
+        """Queue a block for encoding, after which its ``memory`` is free."""
         above = self._above
-        self._get_crew().put(Block(self._top, rows, above))
+        last = rows[-self.rows_above :].copy() if self.rows_above else None
+        self._get_crew().put((Block(self._top, rows, above), memory))
         self._top += len(rows) - above
-        self._last, self._block = rows if self.rows_above else None, None
+        self._last, self._block = last, None
 
-    def _get_crew(self) -> Crew[Block, Any]:
+    def _get_crew(self) -> Crew[tuple[Block, Pixels | None], tuple[Any, Pixels | None]]:
         if self._crew is None:
             threads = self._threads if self.shape[0] > self.block_rows else 1
-            self._crew = Crew(self._encode, self.emit, threads)
+            self._crew = Crew(self._encode, self._emit, threads)
             self.begin()
         return self._crew
 
-    def _encode(self, block: Block) -> Any:
+    def _encode(self, item: tuple[Block, Pixels | None]) -> tuple[Any, Pixels | None]:
+        block, memory = item
         if self._prepare is not None:
             rows = self._prepare(block.rows)
             block = block._replace(rows=rows.reshape(len(rows), *self.shape[1:]))
-        return self.encode(block)
+        return self.encode(block), memory
+
+    def _emit(self, item: tuple[Any, Pixels | None]) -> None:
+        piece, memory = item
+        self.emit(piece)
+        if memory is not None:
+            self._free.append(memory)
