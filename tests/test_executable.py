@@ -16,7 +16,7 @@ import convfilter
 from convfilter.engine import executable
 from convfilter.engine.executable import executables as cache
 from convfilter.executor import chunks
-from convfilter.executor.run import run_array
+from convfilter.executor.run import prepare, run, run_array
 from convfilter.filters import kernels, stack
 from convfilter.filters.stage import Correlation, Stage
 from convfilter.planning import plan_stack
@@ -349,3 +349,28 @@ def test_parts_alike_share_what_is_prepared():
             done = chunks.run_chunk(plan, 0, chunk, image[:, first:last], np.dtype(np.uint8), 1)
             np.testing.assert_array_equal(done, whole[:, left : left + 50])
     assert len(cache) == 3  # both ends, and all between
+
+
+class Sink:
+    """Takes rows into an array."""
+
+    def __init__(self, shape):
+        self.pixels, self.dtype, self._top = np.empty(shape, np.uint8), np.dtype(np.uint8), 0
+
+    def write(self, rows):
+        self.pixels[self._top : self._top + len(rows)] = rows
+        self._top += len(rows)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("name", ["gaussian", "wide", "box", "max"])
+def test_a_run_takes_what_was_prepared_for_it(name, threads):
+    image = picture((70, 40, 3), np.uint8, 5)
+    plan = plan_stack([STAGES[name]], image.shape, image.dtype)
+    prepare(plan, image.dtype, threads=threads)
+    (prepared,) = cache._waiting
+    sink = Sink(plan.output_shape)
+    run(plan, image, sink, threads=threads)
+    (used,) = cache._waiting
+    assert used[2] is prepared[2]
+    np.testing.assert_array_equal(sink.pixels, run_array(plan, image).pixels)

@@ -91,6 +91,14 @@ class Executable:
         self._sink.clear()
         return clipped
 
+    def prepare(self) -> None:
+        """Make the programs of all bands before the first picture is there."""
+        if len(self._schedule.bands) == 1 or self._schedule.rows:
+            for number in range(len(self._schedule.bands)):
+                self._lane_of(number)
+        self._source.clear()
+        self._sink.clear()
+
     def held_bytes(self) -> int:
         """Return the bytes that stay allocated for the next picture."""
         tables = sum(node.table_bytes for node in self._nodes)

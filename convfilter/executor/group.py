@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
@@ -70,16 +70,27 @@ class Group:
                 assert isinstance(source, np.ndarray)
                 assert isinstance(sink, np.ndarray)
                 return self._run_with_range(source, sink)
-            ends = isinstance(source, np.ndarray), isinstance(sink, np.ndarray)
-            key = (*map(id, self._stages), self._first, self._dtype, self._threads, source.shape, ends)
-            executable = executables.take(key)
-            if executable is None:
-                if handler_can_come():
-                    undisturbed(_load_all)
-                executable = self._executable(self.nodes(source), source, sink)
+            key, executable = self._taken(source, sink)
             clipped = executable.run(source, sink)
             executables.give_back(key, self._stages, executable)
             return clipped
+
+    def prepare(self, source: RowSource | Samples, sink: RowSink | Samples) -> None:
+        """Cache an executable for a later run between ends of these kinds and shapes."""
+        key, executable = self._taken(source, sink)
+        executable.prepare()
+        executables.give_back(key, self._stages, executable)
+
+    def _taken(self, source: RowSource | Samples, sink: RowSink | Samples) -> tuple[Hashable, Executable]:
+        """Return an executable out of the cache or a new one, and its key."""
+        ends = isinstance(source, np.ndarray), isinstance(sink, np.ndarray)
+        key = (*map(id, self._stages), self._first, self._dtype, self._threads, source.shape, ends)
+        executable = executables.take(key)
+        if executable is None:
+            if handler_can_come():
+                undisturbed(_load_all)
+            executable = self._executable(self.nodes(source), source, sink)
+        return key, executable
 
     def local_at(self, number: int) -> Group:
         """Return the same group with one stage computed tap by tap."""

@@ -76,6 +76,39 @@ def run(plan: Plan, source: RowSource | Samples, sink: RowSink | Samples, *, thr
     return clipped
 
 
+class _Unwritten:
+    """A row sink before a run."""
+
+    def __init__(self, dtype: np.dtype[np.generic]) -> None:
+        self.dtype = dtype
+
+    def write(self, rows: Samples) -> None:
+        """Refuse rows."""
+        raise NotImplementedError
+
+    def restart(self) -> None:
+        """Do nothing: there are no rows to drop."""
+
+
+def prepare(plan: Plan, dtype: np.dtype[np.generic], *, threads: int | None = None) -> None:
+    """Make programs and line buffers for a :func:`run` from an array into a row sink, while the array is decoded.
+
+    They wait in the cache of executables. Nothing is made where the samples decide how they are computed.
+
+    Parameters
+    ----------
+    plan : Plan
+    dtype : dtype
+        Sample type of the result.
+    threads : int, optional
+        As in :func:`run`.
+    """
+    if whole_because(plan) or plan.dtype.kind == "f":
+        return
+    picture = np.empty((*plan.input_shape, 1)[:3], plan.dtype)  # takes no memory: nothing is written to it
+    Group(plan, 0, plan.stages, dtype, threads or cores_lately()).prepare(picture, _Unwritten(dtype))
+
+
 def run_array(
     plan: Plan, image: Samples, *, out_dtype: npt.DTypeLike | None = None, threads: int | None = None
 ) -> Result:

@@ -321,6 +321,11 @@ class Picture:
     def pixels(self, pixels: Pixels) -> None:
         self.frames[0].pixels = pixels
 
+    def start(self) -> None:
+        """Start decoding the only frame in another thread; several frames are decoded one by one."""
+        if len(self.frames) == 1:
+            self.frames[0].start()
+
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of the samples of all frames."""

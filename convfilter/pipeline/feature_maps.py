@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,6 @@ from convfilter.errors import ParameterError, SizeError, UsageError
 from convfilter.executor.run import run_array
 from convfilter.filters.stage import Layer, Orientation, Stage
 from convfilter.picture.limits import require_memory
-from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Outline, Picture
 from convfilter.picture.place.atomic import replacing
 from convfilter.picture.place.target import Target
@@ -68,21 +66,6 @@ def require_room(plan: Plan, *, are_maps: bool) -> None:
         rows, cols, channels = stage.rows.output, stage.cols.output, stage.output_channels
         what = f"stage {number} ({stage.stage.name}), {channels} channels of {cols}x{rows},"
         require_memory(rows * cols * channels * plan.between.itemsize, what)
-
-
-def is_array(destination: str) -> bool:
-    """Whether the output is an array of raw values: an .npy file."""
-    return os.path.splitext(destination)[1].lower() == ".npy"
-
-
-def require_no_file_options(options: WriteOptions) -> None:
-    """Refuse options of picture files, which an array does not use."""
-    for name in ("quality", "subsampling", "compression", "background"):
-        given = getattr(options, name) != getattr(WriteOptions, name)
-        if given and name not in options.where_taken:
-            raise UsageError(
-                f"{name} is for picture files, and the output is an .npy array", remedy=f"leave out {{{name}}}"
-            )
 
 
 def form_of(plan: Plan, target: Target | None, *, wants_sheet: bool) -> Form:

@@ -10,7 +10,7 @@ import numpy as np
 
 from convfilter.engine.threads import cut, run_blocks
 from convfilter.errors import PictureError, WriteError
-from convfilter.executor.run import run_array
+from convfilter.executor.run import prepare, run_array
 from convfilter.filters.stage import Stage
 from convfilter.guide_pictures import with_guides
 from convfilter.machine.cores import cores_lately
@@ -24,7 +24,7 @@ from convfilter.picture.write import check, dropping, stored_outline, write
 from convfilter.pipeline import feature_maps, linear_light
 from convfilter.pipeline.georeference import georeferenced
 from convfilter.pipeline.streaming import Finish, Streaming, streaming_of, through
-from convfilter.planning import Plan, full_scale, is_whole
+from convfilter.planning import Plan, full_scale, is_whole, plan_stack
 from convfilter.record import replace
 from convfilter.sample_types import can_leave, computed_in, real_of
 
@@ -115,9 +115,12 @@ class Job:
             self._stages = [replace(each, map=None) if each.map == "clip" else each for each in self._stages]
 
     def start(self) -> None:
-        """Start decoding while the plan is made; not for several frames."""
+        """Start decoding, except of several frames; and prepare the engine, for which a whole input is not awaited."""
+        streaming = self.streaming
         if self._options.threads != 1 and len(self._picture.frames) == 1:
-            (self._picture if self.streaming.whole_input else self.lit).frames[0].start()
+            (self._picture if streaming.whole_input else self.lit).frames[0].start()
+        if streaming.whole_input and not streaming.whole_output:
+            prepare(self.plans[0], self._run_dtype, threads=self._options.threads)
 
     def close(self) -> None:
         """Stop decoding; the caller closes the picture."""
@@ -381,10 +384,11 @@ class Job:
             raise PictureError(
                 "a CMYK picture has no luminance", remedy="convert it to RGB first, or leave out {gray=True}"
             )
+        plan = options.plan or plan_stack
         plans: dict[tuple[int, ...], Plan] = {}
         for frame in picture.frames:
             if frame.shape not in plans:
-                plans[frame.shape] = options.plan(
+                plans[frame.shape] = plan(
                     self._stages,
                     frame.shape,
                     frame.dtype,

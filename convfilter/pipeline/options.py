@@ -10,11 +10,11 @@ from convfilter.filters.spec import FilterSpec
 from convfilter.filters.stage import Stage
 from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import Picture
-from convfilter.planning import Plan, plan_stack
 
 if TYPE_CHECKING:
     from convfilter.executor.masked import Masking
     from convfilter.pipeline.contact_sheet import Form
+    from convfilter.planning import Plan
 
 
 class Options(NamedTuple):
@@ -42,8 +42,8 @@ class Options(NamedTuple):
         Write a sheet of labelled maps, one for each channel.
     masking : Masking, or None
         Selects ignored pixels.
-    plan : callable
-        Function that plans a stack: ``plan_stack``, or a cached one.
+    plan : callable, or None
+        Function that plans a stack, as ``plan_stack`` does, which is the default; such as one with a cache.
     explain : callable, or None
         Called with the plans, one for each frame, before they run.
     before_writing : callable, or None
@@ -67,7 +67,7 @@ class Options(NamedTuple):
     keep_time: bool = False
     sheet: bool = False
     masking: Masking | None = None
-    plan: Callable[..., Plan] = plan_stack
+    plan: Callable[..., Plan] | None = None
     explain: Callable[[Sequence[Plan]], None] | None = None
     before_writing: Callable[[str], None] | None = None
     look: Callable[[str, Picture, Picture, Sequence[Plan], Form], Any] | None = None

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from convfilter.errors import ReadError, UsageError, WriteError
 from convfilter.filters import stack
@@ -18,13 +18,13 @@ from convfilter.picture.picture import Loss, Outline, Picture
 from convfilter.picture.place import atomic
 from convfilter.picture.place.address import is_address
 from convfilter.picture.place.file_times import set_times, times_of
-from convfilter.picture.place.target import Target, resolve_target
+from convfilter.picture.place.target import Target, is_array, require_no_file_options, resolve_target
 from convfilter.picture.read import opened
-from convfilter.pipeline import feature_maps
-from convfilter.pipeline.job import Job
 from convfilter.pipeline.options import Options
-from convfilter.planning.plan_cache import cached_plan
 from convfilter.record import replace
+
+if TYPE_CHECKING:
+    from convfilter.pipeline.job import Job
 
 
 class Report(NamedTuple):
@@ -124,10 +124,10 @@ def _filtered(source: str, destination: str, options: Options) -> Report:
     seconds: dict[str, float] = {}
     with _timed(seconds, "parse"):
         stages: Sequence[Stage] = stack.stages(options.specs, **options.defaults)
-        is_array = options.write.format is None and feature_maps.is_array(destination)
-        if is_array:
-            feature_maps.require_no_file_options(options.write)
-        target = None if is_array else _target(source, destination, options)
+        into_array = options.write.format is None and is_array(destination)
+        if into_array:
+            require_no_file_options(options.write)
+        target = None if into_array else _target(source, destination, options)
     task = _Task(source, destination, options, stages, target)
     with pnm_series.opened(source, judging(options.read, stages)) as (where, series):
         return _one(task, where, seconds) if series is None else _series(task, series, seconds)
@@ -141,6 +141,8 @@ def _series(task: _Task, series: pnm_series.Series, seconds: dict[str, float]) -
         return _one(task._replace(options=options._replace(read=replace(options.read, frame=None))), chosen, seconds)
     if target is None or (target.format is not None and not target.format.continues):
         return _only(task, series, seconds)
+    from convfilter.planning.plan_cache import cached_plan
+
     reports: list[Report] = []
     if options.before_writing is not None:
         options.before_writing(task.destination)
@@ -192,8 +194,13 @@ def _one(task: _Task, where: str | BinaryIO, seconds: dict[str, float]) -> Repor
     with ExitStack() as files:
         with _timed(seconds, "read"):
             picture = files.enter_context(opened(where, judging(options.read, stages)))
-            job = Job(picture, target, stages, options)
+            if options.threads != 1 and not (options.linear or options.gray):  # these decode through another picture
+                picture.start()
         with _timed(seconds, "plan"):
+            # Imported here: planner and engine take as long to import as a picture of some megapixels to decode.
+            from convfilter.pipeline.job import Job
+
+            job = Job(picture, target, stages, options)
             job.plan()
             if options.explain is not None:
                 options.explain(job.plans)
@@ -243,6 +250,8 @@ def judging(options: ReadOptions, stages: Sequence[Stage]) -> ReadOptions:
     risky = any(stage.padding != "same" or isinstance(stage.operator, Pooling | Layer) for stage in stages)
     if not risky:
         return options
+    from convfilter.pipeline import feature_maps
+
     return replace(options, judge=partial(feature_maps.require_result, stages))
 
 

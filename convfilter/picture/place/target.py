@@ -147,3 +147,18 @@ def resolve_target(
 def _is_special(name: str) -> bool:
     """Whether a name is a FIFO or a device, which are written to directly."""
     return os.path.exists(name) and not os.path.isfile(name) and not os.path.isdir(name)
+
+
+def is_array(destination: str) -> bool:
+    """Whether the output is an array of raw values: an .npy file."""
+    return os.path.splitext(destination)[1].lower() == ".npy"
+
+
+def require_no_file_options(options: WriteOptions) -> None:
+    """Refuse options of picture files, which an array does not use."""
+    for name in ("quality", "subsampling", "compression", "background"):
+        given = getattr(options, name) != getattr(WriteOptions, name)
+        if given and name not in options.where_taken:
+            raise UsageError(
+                f"{name} is for picture files, and the output is an .npy array", remedy=f"leave out {{{name}}}"
+            )
