@@ -20,9 +20,7 @@ from convfilter.keywords import (
     IntPair,
     PaddingLike,
     PoolKeywords,
-    TransposedKeywords,
     documented,
-    real,
     require_known,
     stage_values,
     whole_pair,
@@ -109,10 +107,9 @@ def lp_pool(
     window = _window(size)
     if window is None:
         raise ParameterError("lp_pool needs the size of its window, got 'global'")
-    power = real(p, "p")
-    if not (math.isfinite(power) and power > 0):
+    if not (math.isfinite(p) and p > 0):
         raise ParameterError(f"p must be a finite number above 0, got {p}")
-    return _pool(image, Pooling("power", window, power=power), stride, padding, keywords)
+    return _pool(image, Pooling("power", window, power=float(p)), stride, padding, keywords)
 
 
 @documented(FilterKeywords)
@@ -183,7 +180,7 @@ def conv2d(
     return _run_layer(image, "conv2d", operator, keywords)
 
 
-@documented(TransposedKeywords)
+@documented(PoolKeywords)
 def conv_transpose2d(
     image: ImageLike,
     weight: npt.ArrayLike,
@@ -200,7 +197,7 @@ def conv_transpose2d(
     eps: float = 1e-5,
     activation: str = "none",
     slope: npt.ArrayLike | None = None,
-    **keywords: Unpack[TransposedKeywords],
+    **keywords: Unpack[PoolKeywords],
 ) -> Image:
     """Transposed convolutional layer: each sample times the kernel is added to the result, ``stride`` pixels apart.
 
@@ -247,7 +244,7 @@ def conv_transpose2d(
         weight, bias, mean=mean, var=var, gamma=gamma, beta=beta, eps=eps, activation=activation, slope=slope,
         groups=groups, transposed=True, output_padding=whole_pair(output_padding, "output_padding"),
     )  # fmt: skip
-    require_known(keywords, TransposedKeywords)
+    require_known(keywords, PoolKeywords)
     return _run_layer(image, "conv_transpose2d", operator, {**keywords, "stride": stride, "padding": padding})
 
 

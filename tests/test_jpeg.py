@@ -13,6 +13,7 @@ from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
 from convfilter.errors import ReadError
 from convfilter.picture.jpeg import layout as jpeg
+from convfilter.picture.jpeg import rows as jpeg_rows
 from convfilter.picture.jpeg import segments as jpeg_segments
 from convfilter.picture.jpeg import write as jpeg_write
 from convfilter.picture.metadata.pillow_info import metadata_of
@@ -20,8 +21,9 @@ from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import Frame, JpegTables, Metadata, Picture, Text
 from convfilter.picture.pillow import write as pillow_write
 from convfilter.picture.place.target import resolve_target
-from convfilter.picture.read import read
+from convfilter.picture.read import opened, read
 from convfilter.picture.write import write
+from convfilter.pipeline import Options, filter_file
 from convfilter.record import replace
 
 
@@ -306,7 +308,8 @@ def test_bands_make_the_picture_of_one_piece(monkeypatch, gray, subsampling, siz
     assert cut.getvalue() == alone.getvalue()
     assert bands_of(whole.getvalue()) == []
     assert bands_of(cut.getvalue()) == [number % 8 for number in range(-(-size[0] // rows) - 1)]
-    assert jpeg.layout_of(cut.getvalue()).restarts in (None, -(-size[0] // rows) - 1)
+    scan = jpeg.layout_of(cut.getvalue()).scan
+    assert scan is None or scan.restarts == -(-size[0] // rows) - 1
     expected = np.asarray(Image.open(whole))
     np.testing.assert_array_equal(np.asarray(Image.open(cut)), expected)
     np.testing.assert_array_equal(jpeg.decode(cut.getvalue()), expected)
@@ -414,3 +417,90 @@ def test_plain_pictures_do_without_pillow(tmp_path):
     code += "import sys; print('PIL.Image' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n" and copy.exists()
+
+
+KINDS_IN_BANDS = [
+    {"subsampling": 2, "restart_marker_rows": 1},
+    {"subsampling": 2, "restart_marker_rows": 3},
+    {"subsampling": 2, "restart_marker_blocks": 2},
+    {"subsampling": 1, "restart_marker_rows": 1},
+    {"subsampling": 0, "restart_marker_blocks": 5},
+    {"gray": True, "restart_marker_blocks": 4},
+]
+
+
+@pytest.fixture
+def small_pictures_in_bands(monkeypatch):
+    """Decode pictures of any size in bands of two rows of MCUs."""
+    monkeypatch.setattr(jpeg_rows, "_LEAST_BYTES", 0)
+    monkeypatch.setattr(jpeg_rows, "_BAND_UNITS", 2)
+
+
+@pytest.mark.usefixtures("small_pictures_in_bands")
+@pytest.mark.parametrize("options", KINDS_IN_BANDS, ids=str)
+@pytest.mark.parametrize("size", [(320, 61), (197, 240), (193, 16)])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_bands_between_restart_markers_are_the_rows_of_the_picture(options, size, threads):
+    data = encoded(scene(*size), quality=85, icc_profile=b"x" * 70000, **options)
+    with opened(io.BytesIO(data), ReadOptions(threads=threads)) as picture:
+        source = picture.frames[0].bands
+        assert source is not None
+        rows = np.empty(source.shape, np.uint8)
+        for top in range(0, len(rows), 7):
+            source.read(rows[top : top + 7])
+        source.finish()
+    np.testing.assert_array_equal(rows.reshape(picture.frames[0].shape), jpeg.decode(data))
+
+
+@pytest.mark.usefixtures("small_pictures_in_bands")
+def test_a_picture_in_bands_is_filtered_as_in_one_piece(tmp_path, monkeypatch):
+    (tmp_path / "in.jpg").write_bytes(encoded(scene(400, 300), restart_marker_rows=1))
+    options = Options(["gaussian:2"])
+    assert filter_file(str(tmp_path / "in.jpg"), str(tmp_path / "bands.jpg"), options).whole == ""
+    monkeypatch.setattr(jpeg_rows, "_LEAST_BYTES", 1 << 30)
+    assert "one piece" in filter_file(str(tmp_path / "in.jpg"), str(tmp_path / "whole.jpg"), options).whole
+    assert (tmp_path / "bands.jpg").read_bytes() == (tmp_path / "whole.jpg").read_bytes()
+
+
+@pytest.mark.usefixtures("small_pictures_in_bands")
+@pytest.mark.parametrize("damage", ["marker lost", "marker made", "cut off"])
+def test_damaged_restart_markers_are_left_to_the_decoder_of_whole_pictures(tmp_path, damage):
+    data = encoded(scene(400, 300), restart_marker_rows=1)
+    layout = jpeg.layout_of(data)
+    restarts = jpeg.restarts_of(data, layout)
+    middle = restarts[len(restarts) // 2]
+    damaged = {
+        "marker lost": data[:middle] + data[middle + 2 :],
+        "marker made": data[: middle + 9] + b"\xff\xd3" + data[middle + 9 :],
+        "cut off": data[:middle],
+    }[damage]
+    assert jpeg_rows.rows_of(data, layout, 1) is not None
+    assert jpeg_rows.rows_of(damaged, jpeg.layout_of(damaged), 1) is None
+    (tmp_path / "in.jpg").write_bytes(damaged)
+    (tmp_path / "out.jpg").write_bytes(b"old")
+    if damage == "cut off":
+        with pytest.raises(ReadError, match="truncated"):
+            filter_file(str(tmp_path / "in.jpg"), str(tmp_path / "out.jpg"), Options(["box:3"]))
+        assert (tmp_path / "out.jpg").read_bytes() == b"old"
+        assert len(list(tmp_path.iterdir())) == 2
+    else:
+        np.testing.assert_array_equal(read(io.BytesIO(damaged)).pixels, jpeg.decode(damaged))
+
+
+@pytest.mark.usefixtures("small_pictures_in_bands")
+def test_a_band_that_fails_leaves_the_old_output(tmp_path, monkeypatch):
+    (tmp_path / "in.jpg").write_bytes(encoded(scene(400, 300), restart_marker_rows=1))
+    (tmp_path / "out.png").write_bytes(b"old")
+    decode, calls = jpeg.decode, []
+
+    def fails(data, out=None):
+        calls.append(data)
+        if len(calls) > 5:
+            raise ReadError("the JPEG is damaged: no more")
+        return decode(data, out)
+
+    monkeypatch.setattr(jpeg, "decode", fails)
+    with pytest.raises(ReadError, match="no more"):
+        filter_file(str(tmp_path / "in.jpg"), str(tmp_path / "out.png"), Options(["box:3"]))
+    assert (tmp_path / "out.png").read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 2

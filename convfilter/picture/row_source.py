@@ -48,6 +48,8 @@ class Bands:
         Whether another thread decodes ahead.
     name : str
         Of the format, for messages.
+    give_back : callable, optional
+        Called with each band that has been copied, whose memory is then free.
     """
 
     def __init__(
@@ -59,9 +61,11 @@ class Bands:
         band_bytes: int = 1 << 18,
         ahead: bool = False,
         name: str = "picture",
+        give_back: Callable[[Pixels], None] = lambda band: None,
     ) -> None:
         self.shape, self.dtype, self._name = shape, dtype, name
-        self._bands = bands
+        self._bands, self._give_back = bands, give_back
+        self._no_rows = np.empty((0, *shape[1:]), dtype)
         self._most = max(2, _AHEAD_BYTES // band_bytes) if ahead else 0
         self._iterator: Iterator[Pixels] | Ahead[Pixels] | None = None
 
@@ -81,7 +85,7 @@ class Bands:
         if self._iterator is None:
             bands = self._bands()
             self._iterator = Ahead(bands, self._most) if self._most else bands
-            self._band, self._at = np.empty((0, *self.shape[1:]), self.dtype), 0
+            self._band, self._at = self._no_rows, 0
 
     def restart(self) -> None:
         """Begin again with the first row."""
@@ -107,8 +111,10 @@ class Bands:
         done = 0
         while done < len(out):
             if self._at == len(self._band):
+                copied, self._band, self._at = self._band, self._no_rows, 0
+                self._give_back(copied)
                 with decoding(self._name):
-                    self._band, self._at = next(self._iterator), 0
+                    self._band = next(self._iterator)
             count = min(len(out) - done, len(self._band) - self._at)
             out[done : done + count] = self._band[self._at : self._at + count]
             done, self._at = done + count, self._at + count

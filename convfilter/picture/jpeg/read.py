@@ -11,10 +11,12 @@ from convfilter.errors import DECODE_THE_REST, ReadError
 from convfilter.picture import limits
 from convfilter.picture.jpeg import layout as jpeg
 from convfilter.picture.jpeg import segments as jpeg_segments
+from convfilter.picture.jpeg.rows import rows_of
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Picture, chosen
 from convfilter.picture.pixels import Model, Pixels
-from convfilter.picture.row_source import Whole
+from convfilter.picture.place.source import content_of
+from convfilter.picture.row_source import Bands, Whole
 
 _BLOCK = 8
 _MISSING = 128
@@ -23,7 +25,7 @@ _END = b"\xff\xd9"
 _JPEG_LS = b"\xff\xf7\0"
 _FILLING = bytes(range(1, 255)) * 4
 #: No decoder in use both gives rows and reports missing data.
-_WHOLE = "a JPEG is decoded in one piece"
+_WHOLE = "a JPEG is decoded in one piece, unless it is large and has restart markers"
 _MODELS: dict[str, Model] = {"L": "gray", "RGB": "rgb", "CMYK": "cmyk"}
 
 
@@ -32,7 +34,7 @@ def read_jpeg(file: BinaryIO, options: ReadOptions) -> Picture:
 
     Samples are 8-bit grey, RGB or CMYK; CMYK counts ink, whatever Adobe's marker says.
     """
-    data = file.read()
+    data = content_of(file)
     if not options.lenient:
         return _read(data, options, False)
     from convfilter.picture.pillow.read import rescued
@@ -50,7 +52,6 @@ def _read(data: bytes, options: ReadOptions, lenient: bool) -> Picture:
             raise ReadError(unsupported.JPEG_LS.message)
         raise ReadError("the JPEG is damaged: it holds no picture")
     limits.require_size(layout.width, layout.height, options.max_pixels, judge=options.judge)
-    limits.require_memory(2 * layout.width * layout.height * layout.components + len(data))
     problem = jpeg.damage(layout, len(data))
     if problem and not lenient:
         raise ReadError(problem, remedy=DECODE_THE_REST)
@@ -58,7 +59,7 @@ def _read(data: bytes, options: ReadOptions, lenient: bool) -> Picture:
     if layout.data_end is not None and not lenient and options.frame is None:
         metadata = jpeg_segments.metadata_of(data)
         if metadata is not None:
-            frame = Frame(Whole(_shape(layout), np.dtype(np.uint8), lambda: _whole(data, layout), _WHOLE, name="JPEG"))
+            frame = Frame(_undecoded(data, layout, options))
             picture = Picture([frame], "gray" if layout.components == 1 else "rgb", False, "JPEG", metadata)
     if picture is None:
         picture = _through_pillow(data, layout, options, lenient)
@@ -69,8 +70,22 @@ def _read(data: bytes, options: ReadOptions, lenient: bool) -> Picture:
     return picture
 
 
-def _shape(layout: jpeg.Layout) -> tuple[int, int, int]:
-    return layout.height, layout.width, layout.components
+def _undecoded(data: bytes, layout: jpeg.Layout, options: ReadOptions) -> Bands | Whole:
+    """Return the samples of a grey or RGB picture, decoded on demand."""
+    shape, dtype = (layout.height, layout.width, layout.components), np.dtype(np.uint8)
+    rows = rows_of(data, layout, options.threads)
+    if rows is None:
+        _require_room(data, layout)
+        return Whole(shape, dtype, lambda: _whole(data, layout), _WHOLE, name="JPEG")
+    ahead = options.threads != 1
+    return Bands(
+        shape, dtype, rows.bands, band_bytes=rows.band_bytes, ahead=ahead, name="JPEG", give_back=rows.give_back
+    )
+
+
+def _require_room(data: bytes, layout: jpeg.Layout) -> None:
+    """Refuse a picture that does not fit into memory as a whole."""
+    limits.require_memory(2 * layout.width * layout.height * layout.components + len(data))
 
 
 def _through_pillow(data: bytes, layout: jpeg.Layout, options: ReadOptions, lenient: bool) -> Picture:
@@ -80,6 +95,7 @@ def _through_pillow(data: bytes, layout: jpeg.Layout, options: ReadOptions, leni
     from convfilter.picture.metadata.pillow_info import metadata_of
     from convfilter.picture.pillow.read import guarded
 
+    _require_room(data, layout)
     with guarded(lenient):
         image: Any = JpegImageFile(io.BytesIO(data))
         if options.frame is not None:

@@ -99,6 +99,13 @@ def _held(stream: BinaryIO) -> BinaryIO:
     return held
 
 
+def content_of(file: BinaryIO) -> bytes:
+    """Return all bytes of a seekable file."""
+    file.seek(0, os.SEEK_END)  # drops what is buffered: ``read`` would join it with the rest, in a copy of all
+    file.seek(0)
+    return file.read()
+
+
 def size_of(file: BinaryIO) -> int:
     """Return the size of a seekable file; the position does not change."""
     position = file.tell()
