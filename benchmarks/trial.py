@@ -15,13 +15,13 @@ import numpy as np
 from PIL import Image
 from timing import machine, table
 
-from convfilter.trial.request import Seen, Wanted
+from convfilter.trial.request import StackRequest, ViewRequest
 from convfilter.trial.scene import Scene
 
 PHOTO = Path(__file__).parent.parent / "sample_images" / "still_life.png"
 WINDOW = 1200, 800
 MOVES = 12
-SEEN = {"1:1": Seen(False, 1400, 1100, *WINDOW), "whole": Seen(True, 0, 0, *WINDOW, quick=True)}
+SEEN = {"1:1": ViewRequest(False, 1400, 1100, *WINDOW), "whole": ViewRequest(True, 0, 0, *WINDOW, quick=True)}
 #: SPECs; ``{}`` stands for the slider's value, from 1 to 7.
 STACKS = {
     "gaussian": ("gaussian:{}",),
@@ -51,8 +51,8 @@ def main() -> None:
     print(table(head, rows, left=1))
 
 
-def _milliseconds(scene: Scene, specs: tuple[str, ...], seen: Seen, name: str, value: float) -> float:
-    wanted = Wanted(tuple(spec.format(value) for spec in specs), linear="linear" in name)
+def _milliseconds(scene: Scene, specs: tuple[str, ...], seen: ViewRequest, name: str, value: float) -> float:
+    wanted = StackRequest(tuple(spec.format(value) for spec in specs), linear="linear" in name)
     start = time.perf_counter()
     scene.view(wanted, seen)
     return 1000 * (time.perf_counter() - start)

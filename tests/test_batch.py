@@ -208,7 +208,7 @@ def test_a_failing_file_leaves_no_empty_folder() -> None:
     assert not Path("none").exists()
     Path("file").write_text("in the way")
     done = program(*BLUR, "photos/a.png", "photos/b.png", "--into", "file/below")
-    assert "convfilter: file/below/a.png: the folder cannot be made: not a directory" in done.stderr.splitlines()
+    assert "convfilter: file/below/a.png: the folder cannot be created: not a directory" in done.stderr.splitlines()
 
 
 def test_a_folder_that_cannot_be_read_does_not_stop_the_others(
@@ -353,10 +353,10 @@ def test_large_pictures_wait_for_memory(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(resources, "available_memory", lambda: 300 * 2**20)
     memory = resources.Memory(pipeline.Options(("box:3",)))
     assert memory.admits(2**40)  # by itself: the reader will judge
-    memory.give("large", 200 * 2**20)
+    memory.reserve("large", 200 * 2**20)
     assert not memory.admits(150 * 2**20)
     assert memory.admits(2**20)
-    memory.take_back("large")
+    memory.release("large")
     assert memory.admits(150 * 2**20)
 
 

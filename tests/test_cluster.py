@@ -154,7 +154,7 @@ def test_two_objects_of_one_name_are_refused(memory, capsys):
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (("memory://in/x*.png", "memory://out/"), 2, "memory://in/x*.png: no object has such a name"),
+        (("memory://in/x*.png", "memory://out/"), 2, "memory://in/x*.png: no object matches"),
         (("memory://none/", "memory://out/"), 1, "memory://none/: there is no such object, or no such bucket"),
         (("memory://in/x.png", "out.png"), 1, "memory://in/x.png: there is no such object, or no such bucket"),
         (("memory://in/", "memory://out/", "--update"), 2, "memory://in/a.png: --update is for files"),

@@ -21,12 +21,12 @@ from convfilter.filters.catalog import FILTERS
 from convfilter.trial import pace
 from convfilter.trial import server as trial_server
 from convfilter.trial.catalogue import catalogue
-from convfilter.trial.request import Seen, Wanted, seen_of, spec_of, stack_of, wanted_of
+from convfilter.trial.request import StackRequest, ViewRequest, spec_of, stack_of, stack_request, view_request
 from convfilter.trial.scene import Scene
 from convfilter.trial.server import Server
 
 PHOTO = np.random.default_rng(5).integers(0, 256, (120, 160, 3), np.uint8)
-WHOLE = Seen(True, 0, 0, 4000, 4000)
+WHOLE = ViewRequest(True, 0, 0, 4000, 4000)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_values_that_are_the_default_are_left_out():
 
 
 def test_the_command_and_the_rule_are_quoted_for_shell_and_make():
-    wanted = Wanted(("kernel:1 2 1; 2 4 2; 1 2 1,normalize=true", "abs"), linear=True, gray=True)
+    wanted = StackRequest(("kernel:1 2 1; 2 4 2; 1 2 1,normalize=true", "abs"), linear=True, gray=True)
     command = wanted.command("my in.jpg", "-out.png")
     assert command == (
         "convfilter apply -f 'kernel:1 2 1; 2 4 2; 1 2 1,normalize=true' -f abs --linear --gray 'my in.jpg' ./-out.png"
@@ -71,7 +71,7 @@ def test_the_command_and_the_rule_are_quoted_for_shell_and_make():
         "o\\#t$$.png: my\\ in.jpg",
         '\tconvfilter apply -f \'kernel:1 2 1; 2 4 2; 1 2 1,normalize=true\' -f abs --linear --gray "$<" "$@"',
     ]
-    assert Wanted(("box:3",)).rule("in.png", "out.png") == "out.png: in.png\n\tconvfilter apply -f box:3 $< $@\n"
+    assert StackRequest(("box:3",)).rule("in.png", "out.png") == "out.png: in.png\n\tconvfilter apply -f box:3 $< $@\n"
 
 
 @pytest.mark.parametrize(
@@ -87,34 +87,34 @@ def test_the_command_and_the_rule_are_quoted_for_shell_and_make():
 )
 def test_what_is_no_stack_is_refused(content):
     with pytest.raises(UsageError):
-        wanted_of(content)
+        stack_request(content)
 
 
-@pytest.mark.parametrize("seen", [None, {}, {"width": "x"}, {"width": 0, "height": 5}, {"width": 1e400, "height": 5}])
-def test_what_is_no_place_is_refused(seen):
+@pytest.mark.parametrize("view", [None, {}, {"width": "x"}, {"width": 0, "height": 5}, {"width": 1e400, "height": 5}])
+def test_what_is_no_place_is_refused(view):
     with pytest.raises(UsageError):
-        seen_of(seen)
+        view_request(view)
 
 
-# What is seen ---------------------------------------------------------------------
+# The visible region ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "wanted",
     [
-        Wanted(("gaussian:2.5",)),
-        Wanted(("gaussian:1", "sobel:magnitude,stride=2,padding_mode=reflect")),
-        Wanted(("unsharp:2,amount=2",), linear=True),
-        Wanted(("sobel:x",), gray=True),
-        Wanted(("normalize",)),
-        Wanted(("maxpool:3,stride=1",)),
+        StackRequest(("gaussian:2.5",)),
+        StackRequest(("gaussian:1", "sobel:magnitude,stride=2,padding_mode=reflect")),
+        StackRequest(("unsharp:2,amount=2",), linear=True),
+        StackRequest(("sobel:x",), gray=True),
+        StackRequest(("normalize",)),
+        StackRequest(("maxpool:3,stride=1",)),
     ],
 )
 def test_what_is_seen_is_what_the_command_writes(wanted, scene):
     command = shlex.split(wanted.command(scene.source, scene.output))
     assert main(command[1:]) == 0
     expected = convfilter.read(scene.output).pixels
-    data, facts = scene.view(wanted, Seen(False, 21, 13, 40, 30))
+    data, facts = scene.view(wanted, ViewRequest(False, 21, 13, 40, 30))
     assert (facts["left"], facts["top"], facts["factor"]) == (21, 13, 1)
     np.testing.assert_array_equal(shown(data), expected[13:43, 21:61])
     data, facts = scene.view(wanted, WHOLE)
@@ -127,9 +127,9 @@ FILES = {"kernel", "layer", "convtranspose", "net"}
 
 @pytest.mark.parametrize("row", [row for row in FILTERS.values() if row.name not in FILES], ids=lambda row: row.name)
 def test_a_part_of_any_filter_is_that_of_the_whole(row, scene):
-    wanted = Wanted((row.example,))
+    wanted = StackRequest((row.example,))
     whole = shown(scene.view(wanted, WHOLE)[0])
-    part, facts = scene.view(wanted, Seen(False, 13, 17, 20, 15))
+    part, facts = scene.view(wanted, ViewRequest(False, 13, 17, 20, 15))
     rows, cols = (slice(facts[name], facts[name] + size) for name, size in (("top", 15), ("left", 20)))
     np.testing.assert_array_equal(shown(part), whole[rows, cols])
 
@@ -137,9 +137,9 @@ def test_a_part_of_any_filter_is_that_of_the_whole(row, scene):
 @pytest.mark.parametrize("row", [row for row in FILTERS.values() if row.name not in FILES], ids=lambda row: row.name)
 @pytest.mark.parametrize("more", ["", "linear", "stack"])
 def test_a_quick_look_has_pixels_of_the_whole(row, more, scene):
-    wanted = Wanted(("gaussian:7", row.example) if more == "stack" else (row.example,), linear=more == "linear")
+    wanted = StackRequest(("gaussian:7", row.example) if more == "stack" else (row.example,), linear=more == "linear")
     whole = shown(scene.view(wanted, WHOLE)[0])
-    data, facts = scene.view(wanted, Seen(True, 0, 0, 50, 50, quick=True))
+    data, facts = scene.view(wanted, ViewRequest(True, 0, 0, 50, 50, quick=True))
     factor = max(-(-size // 50) for size in whole.shape[:2])
     assert (facts["factor"], facts["quick"]) == (factor, factor > 1)
     difference = np.abs(shown(data) - whole[::factor, ::factor].astype(float))
@@ -149,46 +149,50 @@ def test_a_quick_look_has_pixels_of_the_whole(row, more, scene):
 
 @pytest.mark.parametrize("specs", [("gaussian:1", "sobel:magnitude"), ("canny:1",)])
 def test_a_slow_quick_look_is_followed_by_a_coarser_one_if_that_takes_less(specs, scene, monkeypatch):
-    wanted = Wanted(specs, linear=True)
+    wanted = StackRequest(specs, linear=True)
     whole = shown(scene.view(wanted, WHOLE)[0]).astype(float)
     monkeypatch.setattr(pace, "SLOW_SECONDS", 0.0)
     steps = []
     for _ in range(4):
-        data, facts = scene.view(wanted, Seen(True, 0, 0, 50, 50, quick=True))
+        data, facts = scene.view(wanted, ViewRequest(True, 0, 0, 50, 50, quick=True))
         assert facts["factor"] == 4
         steps.append(facts["step"])
         assert np.abs(shown(data) - whole[:: facts["step"], :: facts["step"]]).max() <= 1
     assert steps == ([4, 4, 4, 4] if specs == ("canny:1",) else [4, 4, 8, 16])
-    assert scene.view(wanted, Seen(True, 0, 0, 50, 50))[1]["step"] == 4
+    assert scene.view(wanted, ViewRequest(True, 0, 0, 50, 50))[1]["step"] == 4
 
 
 def test_the_pace_follows_the_time_of_looks_of_one_kind():
-    found = pace.Pace()
+    rate = pace.Pace()
     for seconds, factor in [(9, 1), (0.08, 2), (0.04, 2), (0.08, 4), (0.08, 4), (0.02, 2), (0.02, 1), (0.02, 1)]:
-        found.took("a", seconds)
-        assert (found.coarser("a"), found.coarser("b")) == (factor, 1)
+        rate.record("a", seconds)
+        assert (rate.factor("a"), rate.factor("b")) == (factor, 1)
 
 
 def test_what_lies_beyond_the_border_is_moved_inside(scene):
-    _, facts = scene.view(Wanted(("box:3",)), Seen(False, 900, -5, 50, 40))
+    _, facts = scene.view(StackRequest(("box:3",)), ViewRequest(False, 900, -5, 50, 40))
     assert (facts["left"], facts["top"]) == (110, 0)
-    assert shown(scene.view(Wanted(("box:3",)), Seen(False, 0, 0, 900, 900))[0]).shape == PHOTO.shape
+    assert shown(scene.view(StackRequest(("box:3",)), ViewRequest(False, 0, 0, 900, 900))[0]).shape == PHOTO.shape
 
 
 def test_the_whole_is_reduced_by_means(scene):
-    data, facts = scene.view(Wanted(("identity",)), Seen(True, 0, 0, 50, 50))
+    data, facts = scene.view(StackRequest(("identity",)), ViewRequest(True, 0, 0, 50, 50))
     assert facts["factor"] == 4
     means = PHOTO.reshape(30, 4, 40, 4, 3).mean(axis=(1, 3))
     assert np.abs(shown(data) - means).max() <= 1
 
 
 def test_before_is_the_picture_about_the_same_place(scene):
-    data, _ = scene.view(Wanted(("gaussian:2",)), Seen(False, 21, 13, 40, 30, before=True))
+    data, _ = scene.view(StackRequest(("gaussian:2",)), ViewRequest(False, 21, 13, 40, 30, before=True))
     np.testing.assert_array_equal(shown(data), PHOTO[13:43, 21:61])
-    data, facts = scene.view(Wanted(("box:2,stride=2,padding=valid",)), Seen(False, 20, 10, 40, 30, before=True))
+    data, facts = scene.view(
+        StackRequest(("box:2,stride=2,padding=valid",)), ViewRequest(False, 20, 10, 40, 30, before=True)
+    )
     assert facts["size"] == [80, 60]
     np.testing.assert_array_equal(shown(data), PHOTO[35:65, 60:100])
-    np.testing.assert_array_equal(shown(scene.view(Wanted(("box:3,stride=2",)), WHOLE._replace(before=True))[0]), PHOTO)
+    np.testing.assert_array_equal(
+        shown(scene.view(StackRequest(("box:3,stride=2",)), WHOLE._replace(before=True))[0]), PHOTO
+    )
 
 
 @pytest.mark.parametrize(
@@ -201,7 +205,7 @@ def test_before_is_the_picture_about_the_same_place(scene):
 def test_other_kinds_are_shown_with_8_bits(array, kind, tmp_path):
     convfilter.write(tmp_path / "in.png", array)
     scene = Scene(str(tmp_path / "in.png"), str(tmp_path / "out.png"))
-    data, facts = scene.view(Wanted(("identity",)), WHOLE)
+    data, facts = scene.view(StackRequest(("identity",)), WHOLE)
     assert facts["kind"] == kind
     copied = convfilter.convolve(array, [[1]], alpha=array.ndim == 3)
     np.testing.assert_array_equal(shown(data), copied if array.dtype == np.uint8 else PHOTO[..., 0])
@@ -213,20 +217,20 @@ def test_other_kinds_are_shown_with_8_bits(array, kind, tmp_path):
 )
 def test_stacks_that_cannot_be_are_refused_as_by_the_command(specs, error, scene):
     with pytest.raises(error):
-        scene.view(Wanted(specs), WHOLE)
+        scene.view(StackRequest(specs), WHOLE)
 
 
 # The whole, saved -----------------------------------------------------------------
 
 
 def test_what_is_saved_is_what_the_command_writes(scene, tmp_path):
-    wanted = Wanted(("gaussian:2", "sobel"))
+    wanted = StackRequest(("gaussian:2", "sobel"))
     assert scene.save(wanted, "saved.png", replaces=False) == str(tmp_path / "saved.png")
     assert main(shlex.split(wanted.command(scene.source, scene.output))[1:]) == 0
     assert (tmp_path / "saved.png").read_bytes() == (tmp_path / "out.png").read_bytes()
     with pytest.raises(WriteError, match=r"saved\.png exists; tick 'replace it', or choose another name"):
         scene.save(wanted, "saved.png", replaces=False)
-    scene.save(Wanted(("box:3",)), "saved.png", replaces=True)
+    scene.save(StackRequest(("box:3",)), "saved.png", replaces=True)
     np.testing.assert_array_equal(convfilter.read(tmp_path / "saved.png").pixels, convfilter.box_blur(PHOTO, 3))
 
 
@@ -235,7 +239,7 @@ def test_what_is_saved_is_what_the_command_writes(scene, tmp_path):
 )
 def test_names_that_lead_elsewhere_are_refused(name, scene, tmp_path):
     with pytest.raises(UsageError):
-        scene.save(Wanted(("box:3",)), name, replaces=True)
+        scene.save(StackRequest(("box:3",)), name, replaces=True)
     assert [path.name for path in tmp_path.iterdir()] == ["in.png"]
 
 
@@ -273,7 +277,7 @@ def request(server, method, path, body=None, *, read=True, **headers):
 def test_only_who_knows_the_address_is_served(scene, monkeypatch):
     with served(scene, monkeypatch) as (server, _):
         assert server.server_address[0] == "127.0.0.1"
-        own, body = f"/{server.token}", json.dumps({"stack": server.stack, "seen": {"width": 9, "height": 7}})
+        own, body = f"/{server.token}", json.dumps({"stack": server.stack, "view": {"width": 9, "height": 7}})
         for path, kind in (("/", "text/html"), ("/page.js", "text/javascript"), ("/page.css", "text/css")):
             answer = request(server, "GET", own + path)
             assert answer.status == 200
@@ -304,13 +308,13 @@ def test_only_who_knows_the_address_is_served(scene, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "body", "message"),
     [
-        ("view", b"\xff", "the request is no JSON"),
-        ("view", b"[" * 60000, "the request is no JSON"),
-        ("view", b"[]", "the request is no object"),
+        ("view", b"\xff", "the request is not JSON"),
+        ("view", b"[" * 60000, "the request is not JSON"),
+        ("view", b"[]", "the request is not a JSON object"),
         ("view", b"{}", "a stack is a list of filters with their values"),
         (
             "view",
-            b'{"stack": [{"filter": "box", "values": {"size": "0"}}], "seen": {"width": 1, "height": 1}}',
+            b'{"stack": [{"filter": "box", "values": {"size": "0"}}], "view": {"width": 1, "height": 1}}',
             "box:0",
         ),
         ("save", b'{"stack": [{"filter": "abs"}], "name": "../x.png"}', "the name must be that of a file"),
@@ -365,12 +369,12 @@ def test_a_configuration_holds_as_it_does_for_the_command(tmp_path, monkeypatch)
     assert main(["try", "--no-browser", "in.png", "out.png"]) == 0
     (scene,) = scenes
     assert scene.facts()["linear"]
-    wanted = Wanted(("gaussian:3",))
+    wanted = StackRequest(("gaussian:3",))
     assert main(shlex.split(wanted.command("in.png", "out.png"))[1:]) == 0
     expected = convfilter.read("out.png").pixels
     assert (expected != convfilter.gaussian_blur(PHOTO, 3)).any()
     np.testing.assert_array_equal(shown(scene.view(wanted, WHOLE)[0]), expected)
-    np.testing.assert_array_equal(shown(scene.view(wanted, Seen(False, 0, 0, 30, 20))[0]), expected[:20, :30])
+    np.testing.assert_array_equal(shown(scene.view(wanted, ViewRequest(False, 0, 0, 30, 20))[0]), expected[:20, :30])
 
 
 @pytest.mark.parametrize(

@@ -388,7 +388,7 @@ def test_links_between_folders_make_no_maze(monkeypatch: pytest.MonkeyPatch) -> 
         for name in ("a", "b"):
             Path(f"maze/{level}/{name}").symlink_to(f"../{level + 1}")
     found = inputs.find(["maze"], inputs.Naming("out"), inputs.Search(recursive=True))
-    assert "links lead to more than 50 folders" in found.closed[0][1]
+    assert "links lead to more than 50 folders" in found.refused[0][1]
 
 
 def test_what_replaces_a_private_file_is_never_open_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from convfilter.errors import PictureError, ReadError, WriteError
 from convfilter.executor.masked import Masking
 from convfilter.picture.options import WriteOptions
 from convfilter.report.thumbnails import thumbnail
-from convfilter.trial.request import Seen, Wanted
+from convfilter.trial.request import StackRequest, ViewRequest
 from convfilter.trial.scene import Scene
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -313,7 +313,7 @@ def test_sliders_show_measurements(dtype):
 
     pixels = noise(dtype, (30, 40))
     scene = Scene(saved("in.tif", pixels), "out.tif")
-    data, facts = scene.view(Wanted(("box:3",)), Seen(fits=True, left=0, top=0, width=40, height=30))
+    data, facts = scene.view(StackRequest(("box:3",)), ViewRequest(fits=True, left=0, top=0, width=40, height=30))
     assert facts["kind"] == f"gray {dtype}"
     with Image.open(io.BytesIO(data)) as image:
         shown = np.asarray(image).astype(float)

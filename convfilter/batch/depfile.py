@@ -1,4 +1,4 @@
-"""Rules for make: the dependencies of each output."""
+"""Dependency files for make: one rule for each output, with the files that it depends on."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from convfilter.filters.spec import FilterSpec
 from convfilter.filters.stack import paths_of
 from convfilter.picture.place import atomic
 
-#: Characters that a backslash escapes in GNU Make 4.3, as tried.
+#: Characters that a backslash escapes in GNU Make 4.3, found by experiment.
 _IN_TARGETS = " \t#:;[]*?%"
 _IN_PREREQUISITES = " \t#:;[]*?|"
-#: Characters that make interprets before backslashes, or as an assignment: replaced by variables.
+#: Characters that make interprets before backslashes, or as an assignment; a rule names variables in their place.
 _VARIABLES = {"convfilter_equals": "=", "convfilter_semicolon": ";", "convfilter_tab": "$()\t$()"}
 _REFERENCES = {content.replace("$()", ""): f"$({variable})" for variable, content in _VARIABLES.items()}
 
 
 def files_of(specs: Iterable[str | FilterSpec]) -> list[str]:
-    """Return the weights files of filters, in order, as they were typed."""
+    """Return the paths of files with weights that filters read, in order, as they were typed."""
     return [path for path in paths_of(specs) if os.path.isfile(path)]
 
 

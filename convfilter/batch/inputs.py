@@ -22,9 +22,8 @@ def find(names: Iterable[str], naming: Naming, search: Search) -> SearchResult:
     Parameters
     ----------
     names : iterable of str
-        Files and addresses, each used once, and folders, whose pictures come in
-        the order of their names, without hidden files.
-        A symbolic link to a folder is followed, unless it leads to an ancestor
+        Files, addresses and folders. A file named twice is one input. The pictures of a folder come in the order of
+        their names, without hidden files. A symbolic link to a folder is followed, unless it leads to an ancestor
         folder.
     search : Search
 
@@ -36,7 +35,7 @@ def find(names: Iterable[str], naming: Naming, search: Search) -> SearchResult:
     ------
     UsageError
         Two inputs have the same output, or an output is an input. Nothing
-        has been written.
+        has been written yet.
     """
     found = SearchResult([], [], [], {})
     links = _Links()
@@ -46,7 +45,7 @@ def find(names: Iterable[str], naming: Naming, search: Search) -> SearchResult:
 
             remote.take(name, naming, search, found)
         elif os.path.isdir(name):
-            for path, relative in _walk(name, search, naming.folder, found.closed):
+            for path, relative in _walk(name, search, naming.folder, found.refused):
                 if is_output(path, naming):
                     found.skipped.append(path)
                 elif (why := why_skipped(path, _head(path, search))) is not None:
@@ -63,8 +62,8 @@ def find(names: Iterable[str], naming: Naming, search: Search) -> SearchResult:
 
 
 def _take(job: Job, top: str, links: _Links, found: SearchResult) -> None:
-    """Add a job, unless its output is a pipe or a link out of ``top``, which somebody else may have made."""
-    target = links.way_out(job.destination, top) if top else None
+    """Add a job, unless its output is a pipe or a link out of ``top``, which another user may have planted."""
+    target = links.target_outside(job.destination, top) if top else None
     if target is not None:
         why = f"leads out of {named(top)} to {named(target)}"
     elif top and not is_address(job.destination) and is_special(job.destination):
@@ -73,7 +72,7 @@ def _take(job: Job, top: str, links: _Links, found: SearchResult) -> None:
         found.jobs.append(job)
         return
     problem = f"its output {named(job.destination)} {why}; use {{follow=True}} to write there"
-    found.closed.append((job.source, problem))
+    found.refused.append((job.source, problem))
 
 
 class _Links:
@@ -82,8 +81,8 @@ class _Links:
     def __init__(self) -> None:
         self._folders: dict[str, str] = {}
 
-    def way_out(self, name: str, top: str) -> str | None:
-        """Return the target of a name, if it is not below ``top``."""
+    def target_outside(self, name: str, top: str) -> str | None:
+        """Return the file that a name leads to, or None if that is below ``top``."""
         if is_address(name):
             return None
         folder, base = os.path.split(name)
@@ -96,8 +95,8 @@ class _Links:
         return self._folders[folder]
 
 
-def _walk(top: str, search: Search, output: str | None, closed: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Yield path and path below ``top`` of each file, in order, without the output folder."""
+def _walk(top: str, search: Search, output: str | None, refused: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield the path, and the path below ``top``, of each file in order; skip the output folder."""
     avoided = _identity(output) if output is not None else None
     waiting: list[tuple[str, str, frozenset[object], bool]] = [(top, "", frozenset(), False)]
     linked = 0
@@ -108,10 +107,10 @@ def _walk(top: str, search: Search, output: str | None, closed: list[tuple[str, 
             continue
         linked += through_link
         if linked > MOST_LINKED:
-            closed.append((folder, f"links lead to more than {MOST_LINKED:,} folders; name those that are meant"))
+            refused.append((folder, f"links lead to more than {MOST_LINKED:,} folders; name the folders to search"))
             return
         folders = []
-        for entry in _entries(folder, closed):
+        for entry in _entries(folder, refused):
             relative = os.path.join(below, entry.name)
             if entry.name.startswith(".") or is_excluded(relative, search.exclude):
                 continue
@@ -123,12 +122,12 @@ def _walk(top: str, search: Search, output: str | None, closed: list[tuple[str, 
             waiting += reversed(folders)
 
 
-def _entries(folder: str, closed: list[tuple[str, str]]) -> list[os.DirEntry[str]]:
+def _entries(folder: str, refused: list[tuple[str, str]]) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
-        closed.append((folder, f"the folder cannot be read: {(error.strerror or str(error)).lower()}"))
+        refused.append((folder, f"the folder cannot be read: {(error.strerror or str(error)).lower()}"))
         return []
 
 
@@ -146,7 +145,7 @@ def _identity(path: str) -> object:
 
 
 def _head(path: str, search: Search) -> bytes | None:
-    """Read the beginning of a file if its content matters; None: not a file, or unreadable."""
+    """Return the first bytes of a file; none if its name tells its format, None if it is unreadable or not a file."""
     if not os.path.isfile(path):
         return None
     if not search.any_content or formats.by_suffix(os.path.splitext(path)[1]) is not None:
@@ -170,7 +169,7 @@ def distinct(jobs: Sequence[Job], *, in_place: bool) -> list[Job]:
     Returns
     -------
     list of Job
-        A file named several times for one output, as by overlapping globs, is listed once.
+        A file that is named several times for one output, as by overlapping globs, is listed once.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""The log file of ``--update``: lines of JSON, in a folder that may be somebody else's.
+"""The log file of updates: one JSON object on each line, in a folder that may belong to another user.
 
-It is opened without following links, and only a regular file of this user with one name is read or appended to. A link
-would redirect appended lines, and a pipe would block. Malformed lines are ignored.
+The log is opened without following links, and must be a regular file of this user with one name: a link would redirect
+appended lines, and a pipe would block. Malformed lines are ignored.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from convfilter.errors import WriteError
 from convfilter.picture.place import atomic
 
 NAME = ".convfilter_log"
-#: Lines for each output above which the log is compacted.
+#: The log is compacted if it has more than so many lines for each output.
 _LINES_AN_OUTPUT = 3
 #: Longest line that the program writes: two names and some numbers. Longer lines are skipped.
 _MOST_LINE_BYTES = 1 << 16
@@ -27,10 +27,7 @@ _FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def read(folder: str) -> dict[str, dict[str, Any]]:
-    """Return the last log entry of each output in a folder, by name.
-
-    Empty if there is no trusted log.
-    """
+    """Return the last log entry of each output in a folder, by name; without a trusted log, no entries."""
     path = os.path.join(folder, NAME)
     entries: dict[str, dict[str, Any]] = {}
     lines = 0
@@ -75,7 +72,7 @@ def append(folder: str, output: str, entry: Mapping[str, Any]) -> None:
 
 
 def _opened(path: str, flags: int) -> int:
-    """Open the log if it is a regular file of this user; checked on the open descriptor, to avoid a race."""
+    """Open the log and check the open descriptor, which avoids a race: a regular file of this user, with one name."""
     try:
         descriptor = os.open(path, flags | _FLAGS, 0o666)
     except OSError as error:
@@ -90,7 +87,7 @@ def _opened(path: str, flags: int) -> int:
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Yield lines up to the longest allowed; skip longer ones."""
+    """Yield the lines of at most 64 KiB; skip longer ones."""
     left, inside = _MOST_BYTES, False
     while left > 0 and (line := file.readline(_MOST_LINE_BYTES)):
         left -= len(line)
@@ -108,5 +105,5 @@ def _rewrite(path: str, entries: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _line(output: str, entry: Mapping[str, Any]) -> bytes:
-    # The line end comes first: a truncated previous line then does not corrupt this one.
+    # The line end comes first, so that a truncated previous line does not corrupt this one.
     return ("\n" + json.dumps({"output": output, **entry})).encode()

@@ -21,7 +21,7 @@ def take(address: str, naming: Naming, search: Search, found: SearchResult) -> N
     Parameters
     ----------
     address : str
-        An address; objects that match a glob count as named individually.
+        An address; each object that matches a glob counts as named by itself.
     naming : Naming
     search : Search
     found : SearchResult
@@ -32,7 +32,7 @@ def take(address: str, naming: Naming, search: Search, found: SearchResult) -> N
     UsageError
         A glob or a folder matches nothing, or fsspec is not installed.
     ReadError
-        The store refuses.
+        The store refuses the request.
     """
     try:
         names = _matches(address) if _is_glob(address) else [address]
@@ -49,7 +49,7 @@ def take(address: str, naming: Naming, search: Search, found: SearchResult) -> N
 
 
 def is_folder(address: str) -> bool:
-    """Whether an address is a folder; one named like a picture counts as an object, which saves a request."""
+    """Whether an address is a folder; an address with a picture's suffix counts as an object, which saves a request."""
     if address.endswith("/"):
         return True
     if formats.by_suffix(os.path.splitext(address)[1]) is not None:
@@ -76,12 +76,12 @@ def _matches(address: str) -> list[str]:
     if not paths and store.exists(path):  # a name with glob characters
         return [address]
     if not paths:
-        raise UsageError("no object has such a name")
+        raise UsageError("no object matches")
     return [_address(address, match) for match in paths]
 
 
 def _address(like: str, path: str) -> str:
-    """Return a store's path as an address, with the scheme as it was typed."""
+    """Return the address of a path in a store, with the scheme of the address ``like``."""
     return f"{like.partition('://')[0]}://{path.lstrip('/')}"
 
 
@@ -95,11 +95,13 @@ def _take_folder(address: str, naming: Naming, search: Search, found: SearchResu
         else:
             found.jobs.append(Job(name, naming.destination(name, relative)))
     if len(found.jobs) + len(found.skipped) == before:
-        raise UsageError("there is nothing in this folder" + ("" if search.recursive else "; look deeper with -r"))
+        raise UsageError(
+            "the folder is empty", remedy="" if search.recursive else "{recursive=True} searches subfolders"
+        )
 
 
 def _walk(top: str, search: Search, output: str | None) -> Iterator[tuple[str, str]]:
-    """Yield address and path below ``top`` of each object, in order, without the output folder."""
+    """Yield the address, and the path below ``top``, of each object in order; skip the output folder."""
     store, root = cloud.filesystem(top)
     root = root.rstrip("/")
     avoided = cloud.identity(output).rstrip("/") + "/" if output is not None and is_address(output) else None
@@ -122,7 +124,7 @@ def _paths(store: Any, root: str, recursive: bool) -> list[str]:
 
 
 def _head(address: str, search: Search) -> bytes:
-    """Read the beginning of an object if its content matters."""
+    """Return the first bytes of an object; none if its name tells its format."""
     if not search.any_content or formats.by_suffix(os.path.splitext(address)[1]) is not None:
         return b""
     store, path = cloud.filesystem(address)

@@ -1,4 +1,4 @@
-"""Division of cores and memory among the pictures of a batch."""
+"""Division of cores and memory among the pictures of a batch: how many run at a time, with how many threads each."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Header(NamedTuple):
 
 
 def header_of(path: str) -> Header | None:
-    """Read a picture's header, or None.
+    """Read a picture's header; return None if it cannot be read.
 
     Parameters
     ----------
@@ -87,17 +87,17 @@ def header_of(path: str) -> Header | None:
                 frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
                 return Header((image.height, image.width, bands), dtype, bands in (2, 4), frames)
     except Exception:  # the worker that filters the file will report the problem
-        return _judged(path)
+        return _size_only(path)
 
 
 class _SizeKnown(ConvfilterError):
     """Aborts reading once the size is known."""
 
 
-def _judged(path: str) -> Header | None:
-    """Read the size in a format that Pillow does not know, by aborting its reader at the size check.
+def _size_only(path: str) -> Header | None:
+    """Read the size in a format that Pillow does not know, by aborting the format's reader at its size check.
 
-    Sample type and channels are the largest of such formats.
+    The sample type and the channels are the largest that occur in such formats.
     """
     from convfilter.picture.read import ReadOptions, opened
 
@@ -110,13 +110,13 @@ def _judged(path: str) -> Header | None:
     try:
         with opened(path, ReadOptions(max_pixels=sys.maxsize, judge=judge)):
             pass
-    except Exception:  # as above
+    except Exception:  # the worker that filters the file will report the problem
         pass
     return Header((*sizes[0], 4), "f4", True, 1) if sizes else None
 
 
 class Memory:
-    """Accounts for the memory of running jobs.
+    """Quota of memory: accounts for the bytes that running jobs may use.
 
     Parameters
     ----------
@@ -126,13 +126,13 @@ class Memory:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._given: dict[str, int] = {}
+        self._reserved: dict[str, int] = {}
         self._needed: dict[Header, int] = {}
 
     def needed(self, source: str) -> int:
-        """Estimate the bytes of a picture's job; 0 if it will be refused."""
+        """Estimate the bytes of a picture's job; 0 for a picture that will be refused."""
         header = header_of(source)
-        if header is None:  # unknown to Pillow, such as a TIFF of floats, which compresses badly
+        if header is None:  # a format of unknown size, such as a TIFF of floats; such files compress badly
             return _BYTES_OF_A_FILE_BYTE * os.path.getsize(source) if os.path.isfile(source) else 0
         if header.shape[0] * header.shape[1] > self._options.read.max_pixels:
             return 0
@@ -141,23 +141,23 @@ class Memory:
         return self._needed[header]
 
     def admits(self, needed: int) -> bool:
-        """Whether a picture may start beside the running ones; a single one always may."""
-        if not self._given or needed < _SMALL_BYTES:
+        """Whether a picture may start beside the running ones; if none is running, it may."""
+        if not self._reserved or needed < _SMALL_BYTES:
             return True
         # The quota of running jobs counts in full, though they may have allocated part of it already.
-        return needed + sum(self._given.values()) <= available_memory()
+        return needed + sum(self._reserved.values()) <= available_memory()
 
-    def give(self, source: str, needed: int) -> None:
+    def reserve(self, source: str, needed: int) -> None:
         """Record the start of a job."""
-        self._given[source] = needed
+        self._reserved[source] = needed
 
-    def take_back(self, source: str) -> None:
+    def release(self, source: str) -> None:
         """Record the end of a job."""
-        self._given.pop(source, None)
+        self._reserved.pop(source, None)
 
 
 def planned_bytes(header: Header, options: Options) -> int:
-    """Return the bytes of a picture, its result, intermediate results, decoder and encoder.
+    """Return the bytes that a job needs: for the picture, its result, intermediate results, decoder and encoder.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def planned_bytes(header: Header, options: Options) -> int:
     Returns
     -------
     int
-        Bytes; 0 if the stack cannot be run on such a picture.
+        Bytes; 0 if the stack cannot run on such a picture.
     """
     from convfilter.errors import ConvfilterError
     from convfilter.filters import stack
@@ -183,7 +183,7 @@ def planned_bytes(header: Header, options: Options) -> int:
     results = [stage.rows.output * stage.cols.output * stage.output_channels for stage in plan.stages]
     between = [plan.between.itemsize * samples for samples in results[:-1]]
     pixels, samples = math.prod(header.shape[:2]), math.prod(header.shape)
-    # Two exist at a time: a stage's input and result.
+    # Two intermediate results exist at a time: a stage's input and its result.
     needed = max(map(sum, zip([0, *between], [*between, 0], strict=True)))
     needed += 2 * plan.between.itemsize * samples if options.linear else 0
     needed += (samples + results[-1]) * sample_bytes * header.frames

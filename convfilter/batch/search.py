@@ -25,11 +25,11 @@ class Naming(NamedTuple):
     Attributes
     ----------
     folder : str, or None
-        Output folder; None: beside their inputs.
+        Output folder; None: each output lies beside its input.
     ext : str
         Suffix of the outputs, with its dot; "": the input's.
     suffix : str
-        Text inserted before that: ``_blur`` makes ``a_blur.png``.
+        Text inserted before the suffix: ``_blur`` makes ``a_blur.png``.
     """
 
     folder: str | None = None
@@ -52,7 +52,8 @@ class Search(NamedTuple):
     exclude : sequence of str
         Glob patterns of names, or of paths below the folder.
     any_content : bool
-        Whether to detect pictures by content, since the output's suffix is given.
+        Whether to detect pictures by content where the name does not tell the format; the outputs' format is then
+        known.
     follow : bool
         Whether outputs may be links out of their folder.
     """
@@ -71,15 +72,15 @@ class SearchResult(NamedTuple):
     jobs : list of Job
     skipped : list of str
         Files in folders that are not pictures, or cannot be filtered.
-    closed : list of pair of str
+    refused : list of pair of str
         Unreadable folders, and pictures whose output must not be written, each with the reason.
     reasons : dict of str to list of str
-        Reasons for skipped pictures, each with their names.
+        Names of skipped pictures, by the reason why they were skipped.
     """
 
     jobs: list[Job]
     skipped: list[str]
-    closed: list[tuple[str, str]]
+    refused: list[tuple[str, str]]
     reasons: dict[str, list[str]]
 
 
@@ -90,7 +91,7 @@ def is_excluded(path: str, patterns: Sequence[str]) -> bool:
 
 
 def is_output(path: str, naming: Naming) -> bool:
-    """Whether a file is an output of an earlier run, beside its input."""
+    """Whether a file beside the inputs is named like an output of an earlier run."""
     return naming.folder is None and bool(naming.suffix) and os.path.splitext(path)[0].endswith(naming.suffix)
 
 
@@ -114,9 +115,9 @@ def why_skipped(path: str, head: bytes | None) -> str | None:
         return ""
     if formats.by_suffix(suffix) is not None or formats.sniff(head[:HEAD_BYTES]) is not None:
         return None
-    found = (unsupported.by_content(head) if head else None) or unsupported.by_suffix(suffix)
-    if found is not None:
-        return found.message
+    known = (unsupported.by_content(head) if head else None) or unsupported.by_suffix(suffix)
+    if known is not None:
+        return known.message
     advice = unsupported.read_only(suffix) if not head else None
     return f"{advice}, as with {{ext={unsupported.output_for(suffix)}}}" if advice else ""
 

@@ -1,17 +1,17 @@
-"""Up-to-date checks: a log beside the outputs records how each was made, and from what.
+"""Up-to-date checks: a log beside the outputs records the recipe and the input of each output.
 
-``--update`` skips an output in the log if nothing has changed since: the input, the output, and the recipe. The recipe
-is a digest of the filters with their weights, of every option that affects the result, and of the version of
-convfilter. Comparing times alone, as make does, would miss a new sigma, an older file moved over the input, and an
-output that another program has written.
+An update skips a picture if its input, its output and the recipe are the same as in the log. The recipe is a digest of
+the filters with their weights, of every option that affects the result, and of the version of convfilter. Comparing
+times alone, as make does, would miss a new sigma, an older file moved over the input, and an output that another
+program has written.
 
 A file counts as unchanged if its size, modification time, inode and inode time are equal. If only the inode or its time
 differ (``cp -p`` over it, ``rsync -t``, a copy of the whole tree, chmod), or the clock of the file system is too
 coarse, digests of the content are compared.
 
-The log is the file ``.convfilter_log`` in each output folder, so that it moves with the outputs; without it every
-picture is filtered again. Every batch writes it, unless ``--no-log`` is given. A line is appended as soon as an output
-exists, so that an interrupted run has logged its outputs, and several runs can share a folder.
+The log is the file ``.convfilter_log`` in each output folder, so that it moves with the outputs; without the log, every
+picture is filtered again. Every batch writes it, unless told not to. A line is appended as soon as an output exists, so
+that an interrupted run has logged its outputs, and several runs can share a folder.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ _WITHOUT_INFLUENCE = (
     "remark", "digests",
 )  # fmt: skip
 _SECOND = 10**9
-#: Time resolution of file systems of whole seconds: some store only even ones.
+#: Time resolution in nanoseconds of file systems that store whole seconds, some of them only even ones.
 _COARSE = 2 * _SECOND
-#: Time resolution of other file systems: a tick of the kernel.
+#: Time resolution in nanoseconds of other file systems: a tick of the kernel's clock, 10 ms.
 _FINE = _SECOND // 100
 
 
@@ -52,7 +52,7 @@ def recipe(options: Options) -> str:
     Parameters
     ----------
     options : Options
-        Options; the weights of filters count, not the names of their files.
+        Of files with weights, the content counts, not the names.
 
     Returns
     -------
@@ -133,7 +133,7 @@ class UpdateLog:
         self._touched: list[Job] = []
 
     def is_current(self, job: Job) -> bool:
-        """Whether an output exists and would come out the same; records the input's state."""
+        """Whether an output exists and would come out the same; also records the input's state."""
         self.remember([job])
         source = self._inputs[job][0]
         folder, name = os.path.split(job.destination)
@@ -159,7 +159,7 @@ class UpdateLog:
             self._inputs[job] = stamp_of(job.source), time.time_ns()
 
     def refresh(self) -> None:
-        """Update the log entries of files whose content was compared, so that the next run need not compare it.
+        """Update the log entries of files whose content was compared, so that the next run compares only their times.
 
         Raises
         ------
@@ -189,7 +189,7 @@ class UpdateLog:
         output, now = stamp_of(job.destination), time.time_ns()
         if output is None:
             return
-        # If the input has changed meanwhile, its digest may not be that of the content that was read.
+        # If the input has changed meanwhile, the digest may be that of other content than was read.
         read = digests[0] if source is not None and stamp_of(job.source) == source else None
         folder, name = os.path.split(job.destination)
         entry = {
@@ -211,9 +211,9 @@ def _logged(stamp: _Stamp | None, seen: int, digest: str | None) -> dict[str, An
 
 
 def _state(path: str, stamp: _Stamp, logged: Any, fine: int) -> str:
-    """Compare a file with its log entry: "same", "touched" (equal content), or "changed".
+    """Compare a file with its log entry: "same", "touched" (other times, same content), or "changed".
 
-    ``fine`` is the resolution of times: two changes within it may have equal times.
+    ``fine`` is the resolution of times in nanoseconds: two changes within it may have equal times.
     """
     try:
         before, seen, digest = _Stamp(*logged["stamp"]), int(logged["seen"]), logged["sha256"]

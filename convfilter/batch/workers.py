@@ -1,12 +1,12 @@
 """Worker processes that filter one picture at a time, started by fork, with pipes to the parent.
 
-Processes, not threads: a crash of a decoder affects one picture only, a
-signal ends a worker as it ends a run on one file, and no lock is shared.
-Workers share the modules imported before the fork.
+Workers are processes, not threads: a crash of a decoder affects one picture
+only, a signal ends a worker as it ends a run on one file, and no lock is
+shared. Workers share the modules imported before the fork.
 
-The pipes are read here and not by ``multiprocessing``: its ``Process``, ``Pipe`` and ``wait`` pass the same tests in 39
+This module reads the pipes itself: ``Process``, ``Pipe`` and ``wait`` of ``multiprocessing`` pass the same tests in 39
 lines less, but take 12 ms of a batch's processor time to import (2 files: 290 ms to 302; 40 files: 422 to 442), and
-wait for the rest of a message that has begun.
+block until a message that has begun is complete.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from convfilter.planning.plan_cache import cached_plan
 
 _LENGTH_BYTES = 8
 _READ_BYTES = 1 << 16
-#: Seconds for a stopped worker to clean up.
+#: Seconds for a stopped worker to clean up before it is killed.
 _PATIENCE_SECONDS = 5.0
 
 
 class Outcome(NamedTuple):
     """The outcome of a job: a report, or an error with its traceback as text.
 
-    ``digests`` are those of input and output, if the options ask for them.
+    ``digests`` are those of the input's and the output's content, if the options ask for them.
     """
 
     job: Job
@@ -54,7 +54,7 @@ class Notice(NamedTuple):
 
 
 class Tick(NamedTuple):
-    """No other event has occurred for a while."""
+    """Time has passed without another event, so that a caller can update its display."""
 
 
 Event = Outcome | Notice | Tick
@@ -84,7 +84,7 @@ def perform(job: Job, options: pipeline.Options) -> Outcome:
 
 
 def _digests(job: Job) -> tuple[str | None, str | None]:
-    """Return the digests of input and output, computed in the worker: files are cached there, and cores are shared."""
+    """Return the digests of input and output, computed in the worker: in parallel, and from the page cache."""
     from convfilter.batch.update import digest_of
 
     return digest_of(job.source), digest_of(job.destination)
@@ -98,7 +98,7 @@ def _make_folder(destination: str) -> None:
         if folder and not os.path.isdir(folder):
             os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        raise WriteError(f"the folder cannot be made: {(error.strerror or str(error)).lower()}") from error
+        raise WriteError(f"the folder cannot be created: {(error.strerror or str(error)).lower()}") from error
 
 
 def outcomes(
@@ -112,47 +112,46 @@ def outcomes(
         Started in this order.
     options : pipeline.Options
     processes : int
-        Most processes; fewer run if the pictures are too large for the memory.
+        Largest number of processes; fewer run if the pictures are too large for the memory.
     tick_seconds : float, optional
         Yield a Tick after this time without another event.
 
     Yields
     ------
     Outcome, Notice or Tick
-        One Outcome for each job. Objects in memory:// are filtered in this process,
-        which alone has them. If a worker dies, its job fails and another worker
-        replaces it. Closing the iterator stops the workers; unfinished outputs do
-        not appear.
+        One Outcome for each job. Objects in memory:// exist in this process only, and
+        are filtered here. If a worker dies, its job fails and another worker replaces
+        it. Closing the iterator stops the workers; unfinished outputs do not appear.
     """
     if len(jobs) <= 1 or any(name.startswith("memory://") for job in jobs for name in job):
         for job in jobs:
             yield perform(job, options)
         return
-    crew = _Crew(options)
+    pool = _Pool(options)
     try:
-        yield from _shared_out(jobs, crew, processes, tick_seconds)
+        yield from _in_parallel(jobs, pool, processes, tick_seconds)
     except BaseException:
-        crew.stop()
+        pool.stop()
         raise
-    crew.dismiss()
+    pool.dismiss()
 
 
-def _shared_out(jobs: Sequence[Job], crew: _Crew, processes: int, tick_seconds: float | None) -> Iterator[Event]:
+def _in_parallel(jobs: Sequence[Job], pool: _Pool, processes: int, tick_seconds: float | None) -> Iterator[Event]:
     """Keep as many workers busy as processes and memory allow."""
-    memory = Memory(crew.options)
+    memory = Memory(pool.options)
     waiting = list(reversed(jobs))
     needed = memory.needed(waiting[-1].source)
-    while waiting or crew.busy:
-        while waiting and len(crew.busy) < processes and memory.admits(needed):
+    while waiting or pool.busy:
+        while waiting and len(pool.busy) < processes and memory.admits(needed):
             job = waiting.pop()
-            memory.give(job.source, needed)
-            crew.begin(job)
+            memory.reserve(job.source, needed)
+            pool.begin(job)
             needed = memory.needed(waiting[-1].source) if waiting else 0
         happened = False
-        for event in crew.wait(tick_seconds):
+        for event in pool.wait(tick_seconds):
             happened = True
             if isinstance(event, Outcome):
-                memory.take_back(event.job.source)
+                memory.release(event.job.source)
             yield event
         if not happened:
             yield Tick()
@@ -168,11 +167,11 @@ class _Worker:
 
     def begin(self, job: Job) -> None:
         self.job = job
-        with suppress(BrokenPipeError):  # the worker has died, which reading its results will show
+        with suppress(BrokenPipeError):  # the worker has died; reading its results will report that
             _send(self.requests, job)
 
     def received(self) -> list[Any] | None:
-        """Return the complete messages so far; None if the worker has ended."""
+        """Read once, and return the messages that are complete; None if the worker has ended."""
         block = os.read(self.results, _READ_BYTES)
         if not block:
             return None
@@ -187,14 +186,14 @@ class _Worker:
         return messages
 
     def close(self) -> int:
-        """Reap a worker and return its exit status, negative for a signal."""
+        """Close the pipes, reap the worker, and return its exit status, negative for a signal."""
         os.close(self.requests)
         os.close(self.results)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
-class _Crew:
-    """The pool of workers, forked on demand."""
+class _Pool:
+    """The pool of workers; a worker is forked when a job begins and all others are busy."""
 
     def __init__(self, options: pipeline.Options) -> None:
         self.options = options
@@ -207,7 +206,7 @@ class _Crew:
     def begin(self, job: Job) -> None:
         worker = next((worker for worker in self._workers if not worker.job), None)
         if worker is None:
-            worker = _hired(self.options, [end for each in self._workers for end in (each.requests, each.results)])
+            worker = _forked(self.options, [end for each in self._workers for end in (each.requests, each.results)])
             self._workers.append(worker)
         worker.begin(job)
 
@@ -261,12 +260,12 @@ class _Crew:
         self._workers.clear()
 
 
-def _hired(options: pipeline.Options, others: Sequence[int]) -> _Worker:
+def _forked(options: pipeline.Options, others: Sequence[int]) -> _Worker:
     """Fork a worker; ``others`` are the pipes of other workers, which it must close."""
     requests, ours_to_write = os.pipe()
     ours_to_read, results = os.pipe()
     with warnings.catch_warnings():
-        # The only other threads are idle ones of NumPy's BLAS, which supports fork.
+        # The only other threads are the idle ones of NumPy's BLAS, which supports fork.
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
@@ -277,7 +276,7 @@ def _hired(options: pipeline.Options, others: Sequence[int]) -> _Worker:
 
 
 def _work(requests: int, results: int, options: pipeline.Options, of_parent: Sequence[int]) -> NoReturn:
-    """Serve requests until the pipe ends, then exit without the parent's cleanup."""
+    """Filter the requested pictures until the pipe is closed, then exit without the parent's cleanup."""
     status = 1
     try:
         for end in of_parent:

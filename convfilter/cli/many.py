@@ -59,7 +59,7 @@ def run_many(request: Request) -> int:
     found = found_files(request)
     html = html_report(request, options)
     _say_skipped(found, request)
-    for folder, why in found.closed:
+    for folder, why in found.refused:
         say(f"{folder}: {in_flags(why)}")
     _require_files(request, found)
     if request.depfile and not request.dry_run:
@@ -73,7 +73,7 @@ def run_many(request: Request) -> int:
     current = len(found.jobs) - len(jobs)
     wanted = [job for job in jobs if not keeps(request, job.destination)]
     kept, jobs = len(jobs) - len(wanted), wanted
-    counts = Counts(0, len(found.closed), len(found.skipped), current, kept, len(jobs))
+    counts = Counts(0, len(found.refused), len(found.skipped), current, kept, len(jobs))
     if request.dry_run:
         return _announced(jobs, counts, request)
     if request.no_log:
@@ -140,12 +140,12 @@ def _write_page(html: HtmlReport | None, found: SearchResult, jobs: Sequence[Job
     """Write the page of --html, if requested: unreadable folders first, then files in order."""
     if html is None:
         return
-    closed = [Job(folder, "") for folder, _ in found.closed]
-    for folder, why in found.closed:
+    refused = [Job(folder, "") for folder, _ in found.refused]
+    for folder, why in found.refused:
         html.add(folder, "", None, in_flags(why))
     waiting = set(jobs)
     current = [job.destination for job in found.jobs if job not in waiting]
-    html.write([*closed, *jobs], current=current, skipped=len(found.skipped))
+    html.write([*refused, *jobs], current=current, skipped=len(found.skipped))
 
 
 def _write_depfile(request: Request, jobs: Sequence[Job]) -> None:

@@ -1,4 +1,4 @@
-"""The catalogue of filters for the page: controls of parameters, and ranges of sliders."""
+"""The catalogue of filters that the page shows: the control of each parameter, and the range of its slider."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from convfilter.filters.parameters import Choice, Flag, Number, PaddingAmount, P
 from convfilter.filters.row import STAGE_PARAMETERS
 from convfilter.trial.request import stack_of, usual
 
-#: Minimum, maximum and step of sliders: the usual range. The input field beside accepts any number.
+#: Minimum, maximum and step of sliders: the usual range. The field beside a slider accepts any number.
 _SLIDERS = {
     "sigma": (0, 30, 0.1),
     "size": (1, 61, 1),
@@ -33,7 +33,7 @@ _SLIDERS = {
 
 
 def catalogue() -> list[dict[str, Any]]:
-    """Describe each filter: name, summary, its parameters and those of its stage, initial values."""
+    """Describe each filter: its name, summary, initial values, parameters, and the parameters of its stage."""
     return [_row(row) for row in FILTERS.values()]
 
 

@@ -1,28 +1,28 @@
-"""How coarse a quick look at the whole picture has to be, so that it is answered in time."""
+"""The coarseness of previews of the whole picture: coarse enough that each is answered within 100 ms."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 
-#: A look that takes longer is followed by a coarser one; one that takes less than the lower limit, by a finer one.
-#: The rest of 100 ms is for encoding the PNG, and for the browser.
+#: A preview that takes longer than the first is followed by a coarser one, and a preview that takes less than the
+#: second by a finer one. The rest of 100 ms is for encoding the PNG, and for the browser.
 SLOW_SECONDS, FAST_SECONDS = 0.05, 0.025
-#: Most of the factor by which looks become coarser.
+#: Largest factor by which previews become coarser.
 _COARSEST = 4
 
 
 class Pace:
-    """The factor, 1, 2 or 4, by which quick looks are coarser, for each kind of stack."""
+    """The factor (1, 2 or 4) by which previews are coarser than the page can show, for each kind of stack."""
 
     def __init__(self) -> None:
         self._factors: dict[Hashable, int] = {}
 
-    def coarser(self, kind: Hashable) -> int:
-        """Return the factor of the next look."""
+    def factor(self, kind: Hashable) -> int:
+        """Return the factor of the next preview."""
         return self._factors.get(kind, 1)
 
-    def took(self, kind: Hashable, seconds: float) -> None:
-        """Adapt the factor to the time of a look; the first does not count, since it may have compiled loops."""
+    def record(self, kind: Hashable, seconds: float) -> None:
+        """Adapt the factor to the time of a preview, except the first, which may have compiled loops."""
         factor = self._factors.get(kind)
         if factor is None:
             self._factors[kind] = 1

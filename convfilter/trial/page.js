@@ -17,8 +17,8 @@ let stack = [];
 let number = 0;
 const eye = { zoom: "1", left: 0, top: 0, before: false, size: null };
 
-// What is seen ---------------------------------------------------------------------
-// One request at a time: while it is on its way, only the newest wish waits.
+// The visible region ---------------------------------------------------------------------
+// One request at a time: while it is in flight, only the newest change waits.
 let busy = false;
 let again = false;
 let shownUrl = "";
@@ -29,7 +29,7 @@ const asked = () => ({
   gray: $("gray").checked && !facts.gray,
 });
 
-const seen = () => {
+const region = () => {
   const box = $("viewer").getBoundingClientRect();
   const scale = eye.zoom === "fit" ? devicePixelRatio : devicePixelRatio / eye.zoom;
   return {
@@ -52,7 +52,7 @@ async function show() {
   do {
     again = false;
     try {
-      // The whole comes at once with a pixel for each area, then with its mean, unless something new is wished for.
+      // The whole picture comes first with one pixel of each area, then with the area's mean, unless the stack changes.
       const rough = await ask(true);
       if (rough && !again) await ask(false);
       problem("");
@@ -66,11 +66,11 @@ async function show() {
 
 async function ask(quick) {
   const start = performance.now();
-  const answer = await post("view", { ...asked(), seen: { ...seen(), quick } });
-  const found = JSON.parse(answer.headers.get("X-Facts"));
-  await put(await answer.blob(), found);
-  tell(found, performance.now() - start);
-  return found.quick;
+  const answer = await post("view", { ...asked(), view: { ...region(), quick } });
+  const shown = JSON.parse(answer.headers.get("X-Facts"));
+  await put(await answer.blob(), shown);
+  tell(shown, performance.now() - start);
+  return shown.quick;
 }
 
 async function post(name, content) {
@@ -117,12 +117,12 @@ function problem(text) {
 }
 
 function look(zoom) {
-  const box = seen();
+  const box = region();
   const old = eye.zoom;
   eye.zoom = zoom;
-  if (old === "fit" && eye.size) [eye.left, eye.top] = eye.size.map((side) => Math.floor(side / 2)).map((middle, axis) => Math.max(0, middle - Math.floor((axis ? seen().height : seen().width) / 2)));
+  if (old === "fit" && eye.size) [eye.left, eye.top] = eye.size.map((side) => Math.floor(side / 2)).map((middle, axis) => Math.max(0, middle - Math.floor((axis ? region().height : region().width) / 2)));
   else if (zoom !== "fit") {
-    const now = seen();
+    const now = region();
     eye.left += Math.round((box.width - now.width) / 2);
     eye.top += Math.round((box.height - now.height) / 2);
   }
@@ -442,7 +442,7 @@ async function begin() {
   $("name").value = facts.output;
   // What a configuration sets holds for the command, too.
   for (const name of ["linear", "gray"]) $(name).checked = $(name).disabled = facts[name];
-  const box = seen();
+  const box = region();
   [eye.left, eye.top] = [(facts.size[0] - box.width) >> 1, (facts.size[1] - box.height) >> 1].map((place) => Math.max(0, place));
   stack = facts.stack.map(({ filter, values }) => stageOf(filter, values));
   draw();

@@ -1,4 +1,4 @@
-"""Requests of the page: a stack and the visible region of the result; and the equivalent command."""
+"""Requests of the page: a stack of filters, and the visible region of its result; and the equivalent command."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ _MOST_STAGES = 32
 _MOST_SIDE = 16384
 
 
-class Wanted(NamedTuple):
-    """A stack of filters of the page.
+class StackRequest(NamedTuple):
+    """The stack of filters that the page asks for.
 
     Attributes
     ----------
     specs : tuple of str
-        First to last.
+        The filters, first to last.
     linear, gray : bool
+        Whether to filter in linear light, and whether to filter luminance.
     """
 
     specs: tuple[str, ...]
@@ -59,19 +60,20 @@ def _in_make(name: str) -> str:
     return escaped.replace("$", "$$")
 
 
-class Seen(NamedTuple):
-    """The visible region of the result.
+class ViewRequest(NamedTuple):
+    """The region of the result that the page shows.
 
     Attributes
     ----------
     fits : bool
-        Whether it is the whole result, reduced by an integer factor to ``width`` and ``height``, or full resolution.
+        Whether the page shows the whole result, reduced by an integer factor to at most ``width`` by ``height`` pixels,
+        and not a region at full resolution.
     left, top, width, height : int
-        In pixels of the result; moved within its borders.
+        The region in pixels of the result; it is moved within the borders.
     before : bool
-        Whether to show the unfiltered picture there.
+        Whether to show the unfiltered picture.
     quick : bool
-        Of the whole, the first pixel of each area, not the mean of the area.
+        Whether the whole is reduced to the first pixel of each area, and not to the mean of the area.
     """
 
     fits: bool
@@ -83,7 +85,7 @@ class Seen(NamedTuple):
     quick: bool = False
 
 
-def wanted_of(content: Mapping[str, Any]) -> Wanted:
+def stack_request(content: Mapping[str, Any]) -> StackRequest:
     """Read a stack from the JSON of the page: ``{"stack": [{"filter": "gaussian", "values": {"sigma": "4"}}]}``.
 
     Raises
@@ -97,7 +99,7 @@ def wanted_of(content: Mapping[str, Any]) -> Wanted:
     if not 0 < len(stages) <= _MOST_STAGES:
         raise UsageError(f"a stack has 1 to {_MOST_STAGES} filters, got {len(stages)}; add one")
     specs = tuple(spec_of(str(stage.get("filter")), stage.get("values", {})) for stage in stages)
-    return Wanted(specs, linear=content.get("linear") is True, gray=content.get("gray") is True)
+    return StackRequest(specs, linear=content.get("linear") is True, gray=content.get("gray") is True)
 
 
 def spec_of(name: str, values: Mapping[str, Any]) -> str:
@@ -120,12 +122,13 @@ def spec_of(name: str, values: Mapping[str, Any]) -> str:
 
 def usual(row: Filter, parameter: Parameter) -> str:
     """Return the effective default of a parameter; "" if it cannot be typed."""
-    own = row.stage_keywords == OF_POOLING and parameter.name in ("stride", "padding")  # the window, and none
-    return "" if own else parameter.default or ""
+    # For pooling, the default stride is the window, and the default padding is none.
+    differs = row.stage_keywords == OF_POOLING and parameter.name in ("stride", "padding")
+    return "" if differs else parameter.default or ""
 
 
 def stack_of(specs: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Convert filters as text to the page's stack, the inverse of :func:`wanted_of`."""
+    """Convert filters as text to the page's stack, the inverse of :func:`stack_request`."""
     return [{"filter": spec.name.text, "values": _values(spec)} for spec in map(parse, specs)]
 
 
@@ -136,8 +139,8 @@ def _values(spec: FilterSpec) -> dict[str, str]:
     return given | {key: value.text for key, value in spec.options.items()}
 
 
-def seen_of(content: Any) -> Seen:
-    """Parse the visible region.
+def view_request(content: Any) -> ViewRequest:
+    """Read the visible region from the JSON of the page.
 
     Raises
     ------
@@ -152,7 +155,7 @@ def seen_of(content: Any) -> Seen:
         raise UsageError("the view needs a place and a size in whole pixels") from None
     if not (1 <= width <= _MOST_SIDE and 1 <= height <= _MOST_SIDE):
         raise UsageError(f"the view must have 1 to {_MOST_SIDE} pixels along a side, got {width}x{height}")
-    return Seen(
+    return ViewRequest(
         content.get("fits") is True,
         left,
         top,

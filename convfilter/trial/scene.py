@@ -1,4 +1,4 @@
-"""The picture of ``try``: regions filtered exactly as the whole picture, and the whole on request."""
+"""The picture of ``convfilter try``: a region is filtered exactly as in the whole picture, and the whole on request."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from convfilter.record import replace
 from convfilter.report.thumbnails import for_browsers
 from convfilter.trial.catalogue import catalogue
 from convfilter.trial.pace import Pace
-from convfilter.trial.request import Seen, Wanted
+from convfilter.trial.request import StackRequest, ViewRequest
 
-#: A larger stride of these keeps some of the same pixels, unless the padding depends on it.
+#: Operators whose result at n times the stride is every n-th pixel, unless the padding depends on the stride.
 _STRIDED = (Correlation, Gradient, UnsharpMask, Pooling, Rank, Morphology)
 _BY_SIZE = ("same_upper", "same_lower")
 
@@ -76,23 +76,23 @@ class Scene:
             "filters": catalogue(),
         }
 
-    def view(self, wanted: Wanted, seen: Seen) -> tuple[bytes, dict[str, Any]]:
+    def view(self, request: StackRequest, region: ViewRequest) -> tuple[bytes, dict[str, Any]]:
         """Filter the visible region.
 
         Parameters
         ----------
-        wanted : Wanted
-        seen : Seen
+        request : StackRequest
+        region : ViewRequest
 
         Returns
         -------
         bytes
-            A PNG of pixels of the whole result, of means of ``factor`` by ``factor`` pixels, or, if it has to be quick,
-            of the first of each ``step`` by ``step`` pixels.
+            A PNG. Each of its pixels is a pixel of the result, the mean of ``factor`` by ``factor`` pixels, or, for a
+            quick view, the first of ``step`` by ``step`` pixels.
         dict
-            ``size`` of the whole result, ``left``, ``top`` and ``factor`` of the region shown, ``quick`` if its pixels
-            are not means, ``step`` from pixel to pixel of the PNG in the result, ``milliseconds``, ``command`` and
-            ``rule``.
+            ``size`` of the whole result; ``left``, ``top`` and ``factor`` of the region shown; ``quick``: whether
+            pixels are not means; ``step``: distance in the result between two pixels of the PNG; ``milliseconds``;
+            ``command`` and ``rule``.
 
         Raises
         ------
@@ -101,20 +101,22 @@ class Scene:
         """
         start = time.perf_counter()
         with self._lock:
-            job = self._job(wanted)
+            job = self._job(request)
         result = job.result
         height, width = job.plans[0].output_shape[:2]
-        left, right = (0, width) if seen.fits else _within(seen.left, seen.width, width)
-        top, bottom = (0, height) if seen.fits else _within(seen.top, seen.height, height)
-        factor = max(1, -(-(right - left) // seen.width), -(-(bottom - top) // seen.height)) if seen.fits else 1
-        quick = seen.quick and factor > 1 and not seen.before
+        left, right = (0, width) if region.fits else _within(region.left, region.width, width)
+        top, bottom = (0, height) if region.fits else _within(region.top, region.height, height)
+        factor = max(1, -(-(right - left) // region.width), -(-(bottom - top) // region.height)) if region.fits else 1
+        quick = region.quick and factor > 1 and not region.before
         step = 1
-        if seen.before:
+        if region.before:
             shown, pixels = self._picture, self._unfiltered(job, (top, bottom), (left, right))
-            factor = max(1, -(-pixels.shape[1] // seen.width), -(-pixels.shape[0] // seen.height)) if seen.fits else 1
+            factor = (
+                max(1, -(-pixels.shape[1] // region.width), -(-pixels.shape[0] // region.height)) if region.fits else 1
+            )
         else:
             if quick:
-                pixels, step = self._quick(factor, wanted, job)
+                pixels, step = self._quick(factor, request, job)
             else:
                 pixels = job.rectangle((top, bottom), (left, right))
             shown = replace(
@@ -132,25 +134,26 @@ class Scene:
             "step": step if quick else factor,
             "kind": f"{result.kind} {result.dtype}",
             "milliseconds": round(1000 * (time.perf_counter() - start), 1),
-            "command": wanted.command(self.source, self.output),
-            "rule": wanted.rule(self.source, self.output),
+            "command": request.command(self.source, self.output),
+            "rule": request.rule(self.source, self.output),
         }
 
-    def _quick(self, factor: int, wanted: Wanted, whole: Job) -> tuple[Pixels, int]:
-        """Compute every ``step``-th row and column of the result, and return ``step``.
+    def _quick(self, factor: int, request: StackRequest, whole: Job) -> tuple[Pixels, int]:
+        """Return every ``step``-th row and column of the result, and ``step``.
 
-        By a stride, where that gives the same pixels; ``step`` is a multiple of ``factor`` if the machine is slow.
+        A larger stride computes them, where that gives the same pixels. On a slow machine, ``step`` is a multiple of
+        ``factor``.
         """
-        start, kind = time.perf_counter(), (wanted.filters, wanted.linear, wanted.gray)
-        step = factor * self._pace.coarser(kind)
-        pixels = self._strided(step, wanted, whole)
+        start, kind = time.perf_counter(), (request.filters, request.linear, request.gray)
+        step = factor * self._pace.factor(kind)
+        pixels = self._strided(step, request, whole)
         if pixels is not None:
-            self._pace.took(kind, time.perf_counter() - start)
+            self._pace.record(kind, time.perf_counter() - start)
             return pixels, step
         rows, cols = whole.plans[0].output_shape[:2]
         return whole.rectangle((0, rows), (0, cols), factor), factor
 
-    def _strided(self, step: int, wanted: Wanted, whole: Job) -> Pixels | None:
+    def _strided(self, step: int, request: StackRequest, whole: Job) -> Pixels | None:
         """Compute every ``step``-th row and column by a larger stride; None if that gives other pixels."""
         rows, cols = whole.plans[0].output_shape[:2]
         last = whole.plans[0].stages[-1].stage
@@ -158,16 +161,16 @@ class Scene:
             return None
         with suppress(ConvfilterError):
             with self._lock:
-                job = self._job(wanted, step)
+                job = self._job(request, step)
             height, width = job.plans[0].output_shape[:2]
             if (height, width) == (-(-rows // step), -(-cols // step)):
                 job.plans = [for_preview(plan) for plan in job.plans]
                 return job.rectangle((0, height), (0, width))
         return None
 
-    def _job(self, wanted: Wanted, step: int = 1) -> Job:
-        """Plan a stack for the picture; the linear or grey picture is cached."""
-        options = self._options(wanted)
+    def _job(self, request: StackRequest, step: int = 1) -> Job:
+        """Plan a stack for the picture; the picture in linear light or in grey is cached."""
+        options = self._options(request)
         stages = list(stack.stages(options.specs, **options.defaults))
         if step > 1:
             down, across = stages[-1].stride
@@ -179,17 +182,16 @@ class Scene:
             self._lit[kind] = job.lit
         job.plan()
         if job.form != "picture":
-            raise UsageError(
-                f"{job.plans[0].stages[-1].output_channels} maps are no picture; convfilter apply writes them"
-            )
+            count = job.plans[0].stages[-1].output_channels
+            raise UsageError(f"{count} feature maps are not a picture; 'convfilter apply' writes them")
         return job
 
-    def _options(self, wanted: Wanted) -> pipeline.Options:
-        gray, linear = wanted.gray or self._base.gray, wanted.linear or self._base.linear
-        return self._base._replace(specs=wanted.specs, gray=gray, linear=linear)
+    def _options(self, request: StackRequest) -> pipeline.Options:
+        gray, linear = request.gray or self._base.gray, request.linear or self._base.linear
+        return self._base._replace(specs=request.specs, gray=gray, linear=linear)
 
     def _unfiltered(self, job: Job, rows: tuple[int, int], cols: tuple[int, int]) -> Pixels:
-        """Return as many pixels of the picture, centred on the receptive field of the outputs."""
+        """Return as many pixels of the unfiltered picture as outputs, centred on the outputs' receptive field."""
         last = figures(job.plans[0])[-1]
         spans = []
         for field, (first, end), limit in ((last.rows, rows, 0), (last.cols, cols, 1)):
@@ -199,12 +201,12 @@ class Scene:
             spans.append((0, size) if whole else _within(round(middle - (end - first - 1) / 2), end - first, size))
         return self._picture.pixels[slice(*spans[0]), slice(*spans[1])]
 
-    def save(self, wanted: Wanted, name: str, *, replaces: bool) -> str:
-        """Filter the whole picture into a file beside the output, as the command does; returns its path.
+    def save(self, request: StackRequest, name: str, *, replaces: bool) -> str:
+        """Filter the whole picture into a file beside the output, as the command does; return the file's path.
 
         Parameters
         ----------
-        wanted : Wanted
+        request : StackRequest
         name : str
             File name without folder.
         replaces : bool
@@ -231,7 +233,7 @@ class Scene:
         if os.path.exists(path) and not replaces:
             raise WriteError(f"{path} exists; tick 'replace it', or choose another name")
         try:
-            pipeline.filter_file(self.source, path, self._options(wanted))
+            pipeline.filter_file(self.source, path, self._options(request))
         except ConvfilterError as error:
             error.about(path)
             raise

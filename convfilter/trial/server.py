@@ -1,7 +1,7 @@
-"""The server of ``convfilter try``: one page, for this machine only, at a secret address.
+"""The HTTP server of ``convfilter try``: one page, for this machine only, at a secret address.
 
-It listens on 127.0.0.1. Every URL contains a token of 128 bits, which other programs and pages of this machine do
-not know; requests from other pages are refused by their Host, Origin and Sec-Fetch-Site headers.
+The server listens on 127.0.0.1. Every URL contains a random token of 128 bits, which other programs and pages on this
+machine do not know; requests from other pages are refused by their Host, Origin and Sec-Fetch-Site headers.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 from convfilter.errors import ConvfilterError, first_line
-from convfilter.trial.request import seen_of, stack_of, wanted_of
+from convfilter.trial.request import stack_of, stack_request, view_request
 from convfilter.trial.scene import Scene
 
 _ADDRESS = "127.0.0.1"
 _MOST_BYTES = 1 << 16
-#: Interval of heartbeats on a stream; when it breaks, the page has been closed.
+#: Seconds between heartbeats on the stream to a page; a broken stream means that the page was closed.
 BEAT_SECONDS = 0.5
+#: Seconds that the server waits for a page to be loaded again before it ends.
 GRACE_SECONDS = 3.0
 #: Timeout of idle connections.
 _IDLE_SECONDS = 60
@@ -39,7 +40,7 @@ _PAGES = {
 
 
 class Answer(NamedTuple):
-    """An answer: status, content with its type, and facts beside a picture."""
+    """An HTTP response: status, content and its type, and facts about a picture as JSON for a header."""
 
     status: HTTPStatus
     content: bytes
@@ -48,13 +49,13 @@ class Answer(NamedTuple):
 
 
 class Server(ThreadingHTTPServer):
-    """Serves a scene until its page is closed.
+    """Serves a scene to one page, until that is closed.
 
     Parameters
     ----------
     scene : Scene
     specs : tuple of str
-        The stack that the page begins with.
+        The stack that the page shows first.
     port : int
         Port; 0 for any free one.
 
@@ -82,7 +83,7 @@ class Server(ThreadingHTTPServer):
         self._count = threading.Lock()
 
     def serve(self) -> None:
-        """Serve until the page has been opened and closed."""
+        """Answer requests until the page has been opened and closed."""
         with self:
             while not (self._pages == 0 and time.monotonic() > self._left + GRACE_SECONDS):
                 self.handle_request()
@@ -91,7 +92,7 @@ class Server(ThreadingHTTPServer):
         """Ignore connections that the browser has dropped."""
 
     def watch(self, beat: Callable[[], None]) -> None:
-        """Keep the stream of one open page until it is closed."""
+        """Call ``beat`` at intervals until it fails: the page that receives the heartbeats has been closed."""
         with self._count:
             self._pages += 1
         try:
@@ -107,7 +108,7 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection of the page."""
+    """Answers the requests of one connection."""
 
     server: Server
     protocol_version = "HTTP/1.1"
@@ -115,10 +116,10 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
     def version_string(self) -> str:
-        """Return no version of the server."""
+        """Return the server's name without a version."""
         return "convfilter"
 
     def do_GET(self) -> None:
@@ -127,7 +128,7 @@ class Handler(BaseHTTPRequestHandler):
         if name is None:
             return
         if name == "alive":
-            self._stay()
+            self._send_heartbeats()
         elif name == "facts":
             facts = self.server.scene.facts() | {"stack": self.server.stack}
             self._send(Answer(HTTPStatus.OK, json.dumps(facts).encode()))
@@ -152,16 +153,16 @@ class Handler(BaseHTTPRequestHandler):
             self._send(_answered(task, self.rfile.read(int(length))))
 
     def _view(self, content: dict[str, Any]) -> Answer:
-        data, facts = self.server.scene.view(wanted_of(content), seen_of(content.get("seen")))
+        data, facts = self.server.scene.view(stack_request(content), view_request(content.get("view")))
         return Answer(HTTPStatus.OK, data, "image/png", json.dumps(facts))
 
     def _save(self, content: dict[str, Any]) -> Answer:
         replaces = content.get("replace") is True
-        path = self.server.scene.save(wanted_of(content), str(content.get("name", "")), replaces=replaces)
+        path = self.server.scene.save(stack_request(content), str(content.get("name", "")), replaces=replaces)
         return Answer(HTTPStatus.OK, json.dumps({"saved": path}).encode())
 
     def _name(self) -> str | None:
-        """Return the path after the token; answer and refuse requests without permission."""
+        """Return the path after the token; refuse a request without the token or from another page, and return None."""
         _, _, rest = self.path.partition("/")
         token, mark, name = rest.partition("/")
         if not (mark and secrets.compare_digest(token.encode(), self.server.token.encode())):
@@ -201,8 +202,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("Cross-Origin-Resource-Policy", "same-origin")
 
-    def _stay(self) -> None:
-        """Send heartbeats while the page receives them."""
+    def _send_heartbeats(self) -> None:
+        """Send heartbeats until the page no longer receives them."""
         self.close_connection = True
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/event-stream")
@@ -216,14 +217,14 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def _answered(task: Callable[[dict[str, Any]], Answer], content: bytes) -> Answer:
-    """Run a task; its error becomes a sentence for the page."""
+    """Run a task; if it fails, return the error's message for the page to show."""
     try:
         asked = json.loads(content)
         if not isinstance(asked, dict):
-            return _problem("the request is no object")
+            return _problem("the request is not a JSON object")
         return task(asked)
     except (ValueError, RecursionError) as error:
-        return _problem(str(error) if isinstance(error, ConvfilterError) else f"the request is no JSON: {error}")
+        return _problem(str(error) if isinstance(error, ConvfilterError) else f"the request is not JSON: {error}")
     except ConvfilterError as error:
         return _problem(str(error))
     except MemoryError:
