@@ -44,7 +44,7 @@ def observed():
 
 def test_every_promise_is_kept_here(observed):
     found, _ = observed
-    assert [finding for finding in found if not finding.kept] == []
+    assert [finding for finding in found if not finding.passed] == []
 
 
 def test_every_method_is_checked_with_every_sample_type(observed):
@@ -147,14 +147,14 @@ def test_a_fault_is_found(monkeypatch, recorded, fault, broken):
     sobel = api.sobel
     monkeypatch.setattr(api, "sobel", lambda *arguments, **keywords: fault(sobel(*arguments, **keywords)))
     found = list(selftest(["gradient"]))
-    assert {finding.sums for finding in found if not finding.kept} == broken
+    assert {finding.sums for finding in found if not finding.passed} == broken
 
 
 def test_the_command_prints_what_it_found(monkeypatch, capfd):
     monkeypatch.setattr(findings.selftest, "__defaults__", (("gradient",),))
     assert run(["selftest"]) == 0
     lines = capfd.readouterr().out.splitlines()
-    assert lines[0].split() == ["method", "picture", "result", "sums", "found", "promised"]
+    assert lines[0].split() == ["method", "picture", "result", "sums", "measured", "promised"]
     assert lines[1].split()[:4] == ["gradient", "uint8", "uint8", "whole"]
     assert all(line.endswith("kept") for line in lines[1:-1])
     count = len(lines) - 2
@@ -174,7 +174,7 @@ def test_the_command_fails_where_a_promise_is_broken(monkeypatch, capfd):
 def test_no_line_is_wider_than_a_terminal(observed):
     found, _ = observed
     for finding in found:
-        what = (finding.algorithm, finding.dtype, finding.result, finding.sums, finding.found, finding.promised)
+        what = (finding.algorithm, finding.dtype, finding.result, finding.sums, finding.measured, finding.promised)
         assert len(command._line(*what, "BROKEN")) <= 80
 
 

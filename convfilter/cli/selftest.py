@@ -1,4 +1,4 @@
-"""``convfilter selftest``: the engine held to its promises, on this machine."""
+"""``convfilter selftest``: check on this machine that the engine keeps its promises."""
 
 import click
 
@@ -14,13 +14,13 @@ def _selftest() -> int:
     from convfilter.selftest.findings import processor, selftest
 
     object_code.on_notice(say)
-    tell(_line("method", "picture", "result", "sums", "found", "promised", ""))
+    tell(_line("method", "picture", "result", "sums", "measured", "promised", ""))
     count = broken = 0
     for finding in selftest():
-        count, broken = count + 1, broken + (not finding.kept)
-        verdict = "kept" if finding.kept else "BROKEN"
-        what = (finding.algorithm, finding.dtype, finding.result, finding.sums)
-        tell(_line(*what, finding.found, finding.promised, verdict))
+        count, broken = count + 1, broken + (not finding.passed)
+        verdict = "kept" if finding.passed else "BROKEN"
+        subject = (finding.algorithm, finding.dtype, finding.result, finding.sums)
+        tell(_line(*subject, finding.measured, finding.promised, verdict))
     tell(f"{count - broken} of {count} promises kept on this processor ({processor()})")
     return FAILED if broken else 0
 

@@ -1,4 +1,4 @@
-"""The connection to a Dask scheduler, remote or started here, and checks of its workers' versions."""
+"""The connection to a Dask scheduler, remote or started on this machine, and the check of its workers' versions."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from convfilter.errors import ClusterError, UsageError, first_line
 LOCAL = "local"
 _INSTALL = "pip install 'convfilter[cluster]'"
 CONNECT_SECONDS = 10.0
-#: Seconds for a scheduler to release a client; one that has gone takes all of them.
+#: Seconds to wait for a scheduler to release a client; a scheduler that is gone never does.
 GOODBYE_SECONDS = 2.0
 _LOOPBACK = "127.0.0.1"
 
 
 @contextmanager
 def connected(address: str, processes: int) -> Iterator[Any]:
-    """Connect to a scheduler, or start one here, and release it at the end.
+    """Connect to a scheduler, or start one on this machine, and release it at the end.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def connected(address: str, processes: int) -> Iterator[Any]:
         import distributed
     except ImportError as error:
         raise UsageError("a Dask scheduler needs packages that are not installed", remedy=_INSTALL) from error
-    # Errors are reported here, in one line; distributed logs pages.
+    # This module reports errors, in one line each; distributed would log pages of them.
     for name in ("distributed", *logging.root.manager.loggerDict):
         if name.partition(".")[0] == "distributed":
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
@@ -76,7 +76,7 @@ def connected(address: str, processes: int) -> Iterator[Any]:
 
 
 def _client(distributed: Any, target: Any) -> Any:
-    """Connect to a scheduler, in a thread: the library waits forever for a silent one."""
+    """Connect to a scheduler, in a thread, because the library waits forever for one that does not answer."""
     made: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def connect() -> None:
@@ -96,7 +96,7 @@ def _client(distributed: Any, target: Any) -> Any:
 
 
 def _local(distributed: Any, processes: int) -> Any:
-    """Start a scheduler here, with workers that ignore Ctrl-C, which the terminal sends to them too."""
+    """Start a scheduler and workers on this machine; they ignore Ctrl-C, which the terminal sends to them too."""
     from multiprocessing import resource_tracker
 
     resource_tracker.ensure_running()  # started first: its start would unblock the signal
@@ -114,7 +114,7 @@ def _local(distributed: Any, processes: int) -> Any:
 
 
 def require_like_versions(client: Any, address: str) -> Iterator[Notice]:
-    """Check the versions of all workers, and refuse those that would write other bytes.
+    """Check that all workers have this version of convfilter, and report other versions of libraries.
 
     Yields
     ------

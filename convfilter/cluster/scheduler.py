@@ -1,8 +1,9 @@
-"""Batches through a Dask scheduler: files go to free workers, and again to others if a worker is lost.
+"""Batches through a Dask scheduler: each file goes to a free worker, and to another one if that worker is lost.
 
-A task is one file and writes its output atomically; so it may run twice, and
-outputs of a worker that died stay. Only a few tasks for each worker are with
-the scheduler at a time, so a million files cost it no more than a thousand.
+A task filters one file and writes the output by an atomic rename, so a task may
+run twice, and the outputs of a worker that died stay. Backpressure: the
+scheduler has only a few tasks for each worker at a time, so that a million
+files cost it no more than a thousand.
 """
 
 from __future__ import annotations
@@ -28,14 +29,13 @@ from convfilter.picture.place.address import is_address
 from convfilter.pipeline import Options
 
 #: Interval of checks that the scheduler is alive, in seconds.
-_LOOK_SECONDS = 0.5
-#: Seconds that it may be unreachable.
+_CHECK_SECONDS = 0.5
+#: Seconds that the scheduler may be unreachable before the run fails.
 GONE_SECONDS = 15.0
-#: Message of reading a missing file.
 #: Tasks for each thread of the workers: one running, one or two queued.
 _TASKS_A_THREAD = 3
 _LEAST_TASKS = 8
-#: Most results of one fetch.
+#: Largest number of results in one fetch.
 _MOST_TOGETHER = 64
 #: Attempts for a file whose failure may be the worker's fault.
 _ATTEMPTS = 3
@@ -55,15 +55,15 @@ def outcomes(
     Parameters
     ----------
     jobs : sequence of Job
-        Begun in this order.
+        Submitted in this order.
     options : Options
         Options; their weights files are read here, so workers need not have them.
     address : str
-        Of the scheduler, as ``tcp://host:8786``; ``local`` starts one here.
+        Address of the scheduler, as ``tcp://host:8786``; ``local`` starts one on this machine.
     processes : int
         Workers of a local cluster.
     at_a_time : int, optional
-        Most files with the scheduler.
+        Largest number of files that the scheduler has at a time.
     tick_seconds : float, optional
         Yield a Tick after this time without another event.
 
@@ -79,7 +79,7 @@ def outcomes(
     ClusterError
         No scheduler answers, or it is lost; or a worker has another version of convfilter.
     """
-    _require_sense(jobs, options, address)
+    _require_remote_options(jobs, options, address)
     try:
         with connected(address, processes) as client:
             yield from _Run(client, jobs, options, address, at_a_time).events(tick_seconds)
@@ -89,7 +89,7 @@ def outcomes(
         raise ClusterError(f"the scheduler at {address} cannot be used: {first_line(error)}") from error
 
 
-def _require_sense(jobs: Sequence[Job], options: Options, address: str) -> None:
+def _require_remote_options(jobs: Sequence[Job], options: Options, address: str) -> None:
     if address != LOCAL and "://" not in address:
         raise UsageError(
             f"a scheduler's address looks like tcp://host:8786, or is the word local, got {shown(address)}"
@@ -110,33 +110,33 @@ def _require_sense(jobs: Sequence[Job], options: Options, address: str) -> None:
 
 
 class _Run:
-    """One batch on a cluster: waiting and submitted files."""
+    """One batch on a cluster: the files that wait, and the tasks that are submitted."""
 
     def __init__(self, client: Any, jobs: Sequence[Job], options: Options, address: str, at_a_time: int | None) -> None:
         self._client, self._address, self._at_a_time = client, address, at_a_time
         self._waiting = iter(jobs)
         self._tasks: dict[Any, tuple[Job, int]] = {}
         self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._said: set[str] = set()
+        self._notified: set[str] = set()
         stages = stack.stages(options.specs, **options.defaults)
         self._sent = pickle.dumps(options._replace(specs=stages, defaults={}, explain=None))
         self._options: Any = None
-        self._again: list[tuple[Job, int]] = []
-        self._seen = time.monotonic()
+        self._resubmitted: list[tuple[Job, int]] = []
+        self._last_contact = time.monotonic()
 
     def events(self, tick_seconds: float | None) -> Iterator[Event]:
         """Keep the workers busy until all files are done."""
         yield from require_like_versions(self._client, self._address)
-        room = self._room()
-        self._hand_out(room)
-        while self._tasks or self._again:
-            ended = self._some_ended(min(tick_seconds or _LOOK_SECONDS, _LOOK_SECONDS))
+        quota = self._quota()
+        self._submit(quota)
+        while self._tasks or self._resubmitted:
+            ended = self._some_ended(min(tick_seconds or _CHECK_SECONDS, _CHECK_SECONDS))
             if not ended:
                 self._require_scheduler()
-                room = self._room()
+                quota = self._quota()
                 yield Tick()
-            yield from self._taken(ended)
-            self._hand_out(room)
+            yield from self._outcomes(ended)
+            self._submit(quota)
 
     def _some_ended(self, seconds: float) -> list[Any]:
         """Wait for a task to end; return all ended tasks."""
@@ -147,14 +147,14 @@ class _Run:
                 ended.append(self._ended.get_nowait())
         return ended
 
-    def _hand_out(self, room: int) -> None:
-        """Submit as many files as there is room for, in one call, which takes half the time."""
+    def _submit(self, quota: int) -> None:
+        """Submit files until the scheduler has ``quota`` of them, all in one call, which takes half the time."""
         if self._client.status != "running":
             return
         batch: list[tuple[Job, int]] = []
-        while len(self._tasks) + len(batch) < room:
-            if self._again:
-                batch.append(self._again.pop())
+        while len(self._tasks) + len(batch) < quota:
+            if self._resubmitted:
+                batch.append(self._resubmitted.pop())
             elif (job := next(self._waiting, None)) is not None:
                 batch.append((job, 1))
             else:
@@ -169,7 +169,7 @@ class _Run:
             self._watch(future, job, attempt)
 
     def _shared(self) -> Any:
-        """Return the options as a task that can be recomputed."""
+        """Return the options as the result of a task, which Dask can recompute."""
         if self._options is None:
             self._options = self._client.submit(worker.same, self._sent, pure=False)
         return self._options
@@ -192,24 +192,24 @@ class _Run:
             return info
         return {}
 
-    def _room(self) -> int:
-        """Return the number of files that may be with the scheduler: workers come and go."""
-        if self._client.status != "running":  # a request would wait for it to come back
+    def _quota(self) -> int:
+        """Return how many files the scheduler may have, by the workers that it has now."""
+        if self._client.status != "running":  # a request would wait until the scheduler is back
             return 0
         threads = sum(each["nthreads"] for each in self._workers().values())
-        room: int = max(_LEAST_TASKS, _TASKS_A_THREAD * threads)
-        return min(room, self._at_a_time) if self._at_a_time else room
+        quota: int = max(_LEAST_TASKS, _TASKS_A_THREAD * threads)
+        return min(quota, self._at_a_time) if self._at_a_time else quota
 
-    def _taken(self, ended: Sequence[Any]) -> Iterator[Event]:
-        """Yield the outcomes of some files, except those that are tried again."""
+    def _outcomes(self, ended: Sequence[Any]) -> Iterator[Event]:
+        """Yield the outcomes of ended tasks; tasks that are tried again have none."""
         finished = [future for future in ended if future.status == "finished"]
         results: dict[Any, worker.Done] = {}
         with suppress(Exception):  # one request for all results; errors show when they are fetched individually
             results = dict(zip(finished, self._client.gather(finished), strict=True)) if finished else {}
         for future in ended:
-            yield from self._one(future, results.get(future))
+            yield from self._outcome(future, results.get(future))
 
-    def _one(self, future: Any, done: worker.Done | None) -> Iterator[Event]:
+    def _outcome(self, future: Any, done: worker.Done | None) -> Iterator[Event]:
         job, attempt = self._tasks.pop(future)
         try:
             done = done or future.result(timeout=GONE_SECONDS)
@@ -219,27 +219,27 @@ class _Run:
         except Exception as error:
             if isinstance(error, CancelledError) and attempt < _ATTEMPTS:  # the scheduler was lost or restarted
                 self._options = None
-                self._again.append((job, attempt + 1))
+                self._resubmitted.append((job, attempt + 1))
             else:
                 yield Outcome(job, None, _lost(error))
             return
         assert done is not None
         for text in done.notices:
-            if text not in self._said:
-                self._said.add(text)
+            if text not in self._notified:
+                self._notified.add(text)
                 yield Notice(text)
         if done.elsewhere and attempt < _ATTEMPTS:
             self._submit_elsewhere(job, attempt + 1, done.worker)
             return
-        yield from self._here(job, done.outcome)
+        yield from self._localized(job, done.outcome)
 
-    def _here(self, job: Job, outcome: Outcome) -> Iterator[Event]:
-        """Restore the typed names in an outcome; report files on another disk."""
+    def _localized(self, job: Job, outcome: Outcome) -> Iterator[Event]:
+        """Yield an outcome with the names as they were typed; report files that are on the worker's disk only."""
         report, error = outcome.report, outcome.error
         if report is not None:
             report = report._replace(source=job.source, destination=job.destination)
-            if not is_address(job.destination) and not os.path.exists(job.destination) and "disk" not in self._said:
-                self._said.add("disk")
+            if not is_address(job.destination) and not os.path.exists(job.destination) and "disk" not in self._notified:
+                self._notified.add("disk")
                 yield Notice(
                     f"{job.destination}: written on the worker's disk, which this machine does not see; "
                     "use a shared folder, or addresses as s3://"
@@ -252,8 +252,8 @@ class _Run:
     def _require_scheduler(self) -> None:
         now = time.monotonic()
         if self._client.status == "running":
-            self._seen = now
-        elif now - self._seen > GONE_SECONDS or self._client.status == "closed":
+            self._last_contact = now
+        elif now - self._last_contact > GONE_SECONDS or self._client.status == "closed":
             raise ClusterError(
                 f"the scheduler at {self._address} has disconnected; finished outputs stay: run again for the others"
             )

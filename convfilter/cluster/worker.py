@@ -31,7 +31,7 @@ class Done(NamedTuple):
     elsewhere : bool
         Whether another worker might succeed.
     worker : str
-        Its address.
+        Address of the worker.
     notices : tuple of str
         Notices of the engine.
     """
@@ -60,9 +60,9 @@ def filter_one(job: Job, options: bytes, wanted: str) -> Done:
     Parameters
     ----------
     job : Job
-        Addresses, and absolute paths.
+        Absolute paths, or addresses.
     options : bytes
-        Pickled `Options`, without anything specific to the other machine.
+        Pickled `Options` that hold nothing specific to the submitting machine.
     wanted : str
         Version of convfilter on the submitting machine.
 
@@ -79,7 +79,7 @@ def filter_one(job: Job, options: bytes, wanted: str) -> Done:
     object_code.on_notice(notices.append)
     decoded: Options = pickle.loads(options)
     outcome = perform(job, decoded)
-    return Done(portable(outcome), _is_of_this_place(outcome.error), _address(), tuple(notices))
+    return Done(portable(outcome), _is_workers_fault(outcome.error), _address(), tuple(notices))
 
 
 def _address() -> str:
@@ -91,7 +91,7 @@ def _address() -> str:
         return ""
 
 
-def _is_of_this_place(error: Exception | None) -> bool:
+def _is_workers_fault(error: Exception | None) -> bool:
     """Whether an error may be the worker's fault (memory, disk, network), not the picture's."""
     cause = error.__cause__ if isinstance(error, ConvfilterError) else error
     return isinstance(cause, OSError | MemoryError | TimeoutError) and not isinstance(cause, ConvfilterError)

@@ -1,4 +1,4 @@
-"""The notebook cell of a filtered picture: before and after with a movable line, and the plan."""
+"""The notebook cell of a filtered picture: before and after, with a line to move between them, and the plan."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LINES = 0.16
 
 
 def cell(title: str, name: str, view: View) -> str:
-    """Return an iframe, isolated from styles and scripts of the notebook.
+    """Return the HTML of an iframe, which isolates the page from styles and scripts of the notebook.
 
     Parameters
     ----------

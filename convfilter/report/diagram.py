@@ -1,4 +1,4 @@
-"""Drawings of a plan as SVG: input grid, padding, kernel footprint, output, as Dumoulin and Visin draw them."""
+"""Drawings of a plan as SVG: input grid, padding, window and output, in the style of Dumoulin and Visin (2016)."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ text{font:13px sans-serif;fill:#222}.note{font-size:11px;fill:#666}
 def diagram(plan: Plan) -> str:
     """Draw every stage of ``plan``, its input on the left and its output on the right.
 
-    The window of the first output is filled, that of the next output (to the right)
-    is dashed; of large pictures the upper left corner is drawn. If the cells of a
-    window would be too small, areas are drawn instead, to scale.
+    The window of the first output is filled, and the window of the next output, to
+    its right, is dashed. Of large pictures only the upper left corner is drawn. If
+    the cells of a window would be too small, areas are drawn to scale instead.
     """
     parts: list[str] = []
     top = _GAP
@@ -94,7 +94,7 @@ def _is_sample(axis: AxisPlan, place: int) -> bool:
 
 
 def _shown(axis: AxisPlan, at_least: int) -> int:
-    """Return the padded pixels of an axis to draw: at least two windows."""
+    """Return how many padded pixels of an axis to draw: at least two windows."""
     return min(_whole(axis), max(_CELLS, axis.span + 1 + axis.stride, at_least))
 
 

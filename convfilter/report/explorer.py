@@ -1,8 +1,8 @@
-"""Receptive fields on a patch of a picture: the result of each stage, and how it is computed.
+"""Receptive fields on a patch of a picture: the result of each stage, and how each pixel is computed.
 
-The numbers are the engine's, unrounded; the page's script draws them, finds the receptive field of a pixel in every
-earlier stage, and computes the sums. A stack that filters each channel by itself is drawn in one channel; one with
-layers across channels, in all of them.
+The engine computes the numbers, without rounding. The page's script draws them, finds the receptive field of a pixel in
+every earlier stage, and computes the sums. A stack that filters each channel by itself is drawn in one channel; a stack
+with layers across channels is drawn in all channels.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _across(stage: Stage) -> bool:
 
 
 def example(rows: int, cols: int, channel: int = 0) -> npt.NDArray[np.uint8]:
-    """Return an example picture of small numbers, with a bright square and a slope; each channel has its own."""
+    """Return one channel of an example picture: small numbers, with bright squares on slopes; channels differ."""
     row, col = np.mgrid[:rows, 2 * channel : cols + 2 * channel]
     values = (row + 2 * col) % 4
     inside = (row % 9 >= 3) & (row % 9 < 7) & (col % 9 >= 2) & (col % 9 < 6)
@@ -82,7 +82,7 @@ def exploration(
     at : (float, float)
         Position of the patch in the result, from 0 (top, left) to 1 (bottom, right).
     white : float, optional
-        The value of white, by default the full scale of the sample type.
+        The sample value of white, by default the full scale of the sample type.
     names : sequence of str
         Names of the channels.
 
@@ -149,26 +149,26 @@ def of_channels(
     Returns
     -------
     dict, or str
-        That of the first channel, and ``channels``: the name of each, and its values in each level. That of all
-        channels, if the stack goes across them.
+        The exploration of the first channel, with ``channels``: the name of each channel, and its values in each level.
+        If the stack goes across channels, the exploration of all of them.
     """
     if goes_across(stages):
         return exploration(stages, np.stack(list(channels.values()), axis=-1), at, white, tuple(channels))
     named: list[dict[str, Any]] = []
     first: dict[str, Any] = {}
     for name, pixels in channels.items():
-        found = exploration(stages, np.ascontiguousarray(pixels), at, white)
-        if isinstance(found, str):
-            return found
-        first = first or found
-        named.append({"name": name, "values": [level["values"] for level in found["levels"]]})
+        patch = exploration(stages, np.ascontiguousarray(pixels), at, white)
+        if isinstance(patch, str):
+            return patch
+        first = first or patch
+        named.append({"name": name, "values": [level["values"] for level in patch["levels"]]})
     return first | {"channels": named}
 
 
 class Explored(NamedTuple):
     """The result of :func:`of_channels`, and a sentence about the picture."""
 
-    found: dict[str, Any] | str
+    patch: dict[str, Any] | str
     about: str
 
 
@@ -179,11 +179,11 @@ class _Step(NamedTuple):
     ----------
     stage : Stage
     number : int
-        Of the stage, from 0.
+        Number of the stage, from 0.
     axes : pair of AxisPlan
         Geometry of rows and columns, without inserted zeros.
     channels : int
-        Of the result.
+        Channels of the result.
     spreads : bool
         Whether the step inserts zeros, by the stride of the axes.
     """
@@ -221,7 +221,10 @@ def _steps(stages: Sequence[Stage], shape: tuple[int, ...]) -> list[_Step]:
 
 
 def _patch(axes: Sequence[AxisPlan], at: float) -> list[Span] | None:
-    """Choose outputs of the last stage and the visible range of each level; larger fields allow fewer outputs."""
+    """Choose the outputs of the last stage and the range of each level that they need; None if no output fits.
+
+    The larger the receptive field, the fewer outputs fit.
+    """
     last = axes[-1].output
     for count in range(min(_MOST_OUTPUTS, last), 0, -1):
         first = round(at * (last - count))
@@ -244,7 +247,7 @@ def _spread(
     axes: tuple[AxisPlan, AxisPlan],
     places: Sequence[npt.NDArray[np.int64]],
 ) -> npt.NDArray[np.float64]:
-    """Return the samples of a level, of which ``firsts`` is the first, with inserted zeros, at some places."""
+    """Return samples of a level with inserted zeros, at ``places``; ``known`` begins at sample ``firsts``."""
     sizes = [axis.step for axis in axes]
     picked = [np.clip(each // step - first, 0, None) for each, step, first in zip(places, sizes, firsts, strict=True)]
     there = [(each >= 0) & (each % step == 0) for each, step in zip(places, sizes, strict=True)]
@@ -273,7 +276,7 @@ def _values(
     places: Sequence[npt.NDArray[np.int64]],
     following: Stage | None,
 ) -> npt.NDArray[np.float64]:
-    """Return the results of some stages at some places, channels first, with the padding of the next stage."""
+    """Return the result of the stages at ``places``, channels first, with the padding of the following stage."""
     (top, bottom), (left, right) = ((int(each[each >= 0].min()), int(each.max()) + 1) for each in places)
     if stages:
         real = real_of(pixels.dtype)
@@ -291,7 +294,7 @@ def _values(
 
 
 def _beyond(stage: Stage) -> float:
-    """Return the value of padding; NaN if padding is ignored."""
+    """Return the value of padding; NaN for pooling that ignores padding."""
     if isinstance(stage.operator, Pooling):
         return 0.0 if stage.operator.count_padding else math.nan
     return stage.padding_value
@@ -321,7 +324,7 @@ def _plain(values: npt.NDArray[np.float64]) -> list[list[float | None]]:
 
 
 def _names(names: Sequence[str], values: npt.NDArray[np.float64], stage: Stage | None) -> Sequence[str]:
-    """Name the channels of a level: as those before it, unless its stage goes across them."""
+    """Name the channels of a level: as in the level before, unless the stage goes across channels."""
     if len(names) == len(values) and (stage is None or not _across(stage)):
         return names
     return [f"{'channel' if stage is None else 'map'} {number}" for number in range(len(values))]
@@ -343,7 +346,7 @@ def _described(step: _Step, white: float) -> dict[str, Any]:
         for title, kernel in titled_kernels(stage)
         if max(kernel.shape) <= _MOST_CELLS
     ]
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "name": stage.name,
         "kind": "window",
         "kernels": kernels,
@@ -356,26 +359,26 @@ def _described(step: _Step, white: float) -> dict[str, Any]:
     }
     match operator:
         case Correlation():
-            found["kind"] = "sum"
-            found["offset"] += operator.shift
+            facts["kind"] = "sum"
+            facts["offset"] += operator.shift
         case Gradient():
-            found["kind"] = "magnitude"
+            facts["kind"] = "magnitude"
         case UnsharpMask():
-            found |= {"kind": "unsharp", "amount": operator.amount, "threshold": operator.threshold * white}
+            facts |= {"kind": "unsharp", "amount": operator.amount, "threshold": operator.threshold * white}
         case Pooling() if operator.kind != "power":
-            found["kind"] = operator.kind
+            facts["kind"] = operator.kind
         case Layer() if _across(stage):
-            found |= {"kind": "mix", "groups": operator.groups, "slots": operator.weight.shape[1]}
-            found |= {"activation": operator.activation, "bias": (operator.bias * white).tolist()}
+            facts |= {"kind": "mix", "groups": operator.groups, "slots": operator.weight.shape[1]}
+            facts |= {"activation": operator.activation, "bias": (operator.bias * white).tolist()}
             weights = operator.weight.reshape(-1, *operator.weight.shape[2:])
-            found["kernels"] = [{"title": "weights", "numerators": each.tolist(), "divisor": 1.0} for each in weights]
+            facts["kernels"] = [{"title": "weights", "numerators": each.tolist(), "divisor": 1.0} for each in weights]
         case Layer() if operator.activation == "none":
-            found["kind"] = "sum"
-            found["offset"] += operator.bias[0] * white * stage.scale
+            facts["kind"] = "sum"
+            facts["offset"] += operator.bias[0] * white * stage.scale
             weights = operator.weight[0, 0].tolist()
-            found["kernels"] = [{"title": "weights", "numerators": weights, "divisor": 1.0}]
+            facts["kernels"] = [{"title": "weights", "numerators": weights, "divisor": 1.0}]
         case Point():
-            found["kind"] = "point"
+            facts["kind"] = "point"
         case _ if _across(stage):
-            found |= {"kind": "across", "kernels": []}
-    return found
+            facts |= {"kind": "across", "kernels": []}
+    return facts

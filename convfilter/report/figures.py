@@ -1,7 +1,7 @@
 """Drawings of kernels: weights as a heat map, cross-sections, and frequency response.
 
-SVG in the colours of the page: its style sheet defines ``positive``,
-``negative`` and the other classes.
+The drawings are SVG in the colours of the page, whose style sheet defines the
+classes ``positive``, ``negative`` and others.
 """
 
 from __future__ import annotations
@@ -44,22 +44,22 @@ _MOST_OUTPUTS, _MOST_INPUTS = 16, 8
 
 
 def titled_kernels(stage: Stage) -> Iterator[tuple[str, Kernel]]:
-    """Yield the kernels of a stage as applied, each with a title; pooling has none."""
+    """Yield the kernels of a stage as they are applied, each with a title; some stages, such as pooling, have none."""
     operator = stage.operator
     if isinstance(operator, Compass):
-        found = [(f"direction {number}", kernel) for number, kernel in enumerate(operator.kernels)]
+        titled = [(f"direction {number}", kernel) for number, kernel in enumerate(operator.kernels)]
     elif isinstance(operator, Gradient | Orientation):
-        found = [("x", operator.x), ("y", operator.y)]
+        titled = [("x", operator.x), ("y", operator.y)]
     elif isinstance(operator, NetworkOperator | Pooling | Canny | Guided | Bilateral | Point | Layer):
-        found = []
+        titled = []
     else:
-        found = [("weights", operator.kernel)]
-    for title, kernel in found:
+        titled = [("weights", operator.kernel)]
+    for title, kernel in titled:
         yield title, kernel.rotated() if stage.flip else kernel
 
 
 class Drawing(NamedTuple):
-    """A drawing with its caption, as wide as the page or one of several in a row."""
+    """A drawing with its caption; ``is_wide``: as wide as the page, and not one of several in a row."""
 
     svg: str
     caption: str
@@ -167,7 +167,7 @@ def window(size: tuple[int, int], kind: str) -> str:
 
 
 def layer_map(layer: Layer) -> tuple[str, str]:
-    """Draw the kernels of a layer, one row for each output channel; returns the drawing and its caption."""
+    """Draw the kernels of a layer, one row for each output channel; return the drawing and its caption."""
     outputs, inputs, rows, cols = layer.weight.shape
     shown_outputs, shown_inputs = min(outputs, _MOST_OUTPUTS), min(inputs, _MOST_INPUTS)
     step = max(1, -(-max(rows, cols) // 11))
@@ -209,7 +209,7 @@ def _offsets(size: int, title: str) -> _Axis:
 
 
 def _weights_axis(low: float, high: float) -> _Axis:
-    """Return the axis of weights from the least, below, to the largest."""
+    """Return the axis of weights, with the smallest at the bottom and the largest at the top."""
     span = (high - low) or 1.0
     values = sorted({low, 0.0, high})
     return _Axis(tuple(((high - value) / span, _short(value)) for value in values), "weight")
@@ -259,15 +259,15 @@ def _cells(values: Weights, texts: list[list[str]] | None, kind: str = "") -> st
 
 
 def _cell(col: int, row: int, share: float, kind: str = "") -> str:
-    """Draw one cell; ``share`` is its value over the largest."""
+    """Draw one cell; ``share`` is its value divided by the largest magnitude."""
     name = kind or ("positive" if share > 0 else "negative" if share < 0 else "zero")
     opacity = f' fill-opacity="{abs(share):.3f}"' if share else ' fill-opacity="0"'
     return f'<rect class="{name}" x="{col}" y="{row}" width="1" height="1"{opacity}/>'
 
 
 def block_means(kernel: Kernel) -> tuple[Weights, tuple[int, int]]:
-    """Return the weights, or means over blocks if there are many, with rows and columns of a block."""
-    # Odd, so that the middle weight is at the centre of its cell.
+    """Return the weights, or means over blocks if there are many, and the rows and columns of a block."""
+    # Blocks have odd sides, so that the middle weight is at the centre of its cell.
     block = tuple(-(-side // _MOST_CELLS) | 1 for side in kernel.shape)
     if kernel.factors is not None:
         column, row = (_means(factor, size) for factor, size in zip(kernel.factors, block, strict=True))
@@ -296,7 +296,7 @@ def _middle(kernel: Kernel) -> tuple[Weights, Weights]:
 
 
 def _thinned(row: Weights, column: Weights) -> tuple[Weights, Weights]:
-    """Return a subset of many values, with the middle ones."""
+    """Return every n-th value, with the middle ones, if there are more than 400."""
     step = max(1, max(row.size, column.size) // 400)
     return row[row.size // 2 % step :: step], column[column.size // 2 % step :: step]
 

@@ -1,8 +1,8 @@
 """The HTML page of a run: pictures before and after, plan, kernels, timings, failures.
 
-A single file with style, script and pictures, whose content security policy
-forbids loading anything. Only its last section, the timings, differs between
-equal runs.
+The page is a single file with style, script and pictures; its content security
+policy forbids loading anything. Only the last section, the timings, differs
+between equal runs.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from convfilter.report.views import View
 if TYPE_CHECKING:
     from convfilter.pipeline import Report
 
-#: The second script is for pages with an explorer.
+#: Scripts of a page; only a page with an explorer has the second one.
 _SCRIPTS = ("page.js", "explorer.js")
-#: Most plans on a page, which counts the others.
+#: Largest number of plans on a page, which only counts the others.
 _MOST_PLANS = 12
 
 
@@ -48,7 +48,7 @@ class Run(NamedTuple):
     current : sequence of str
         Outputs that were up to date.
     skipped, left : int
-        Files whose names are not those of pictures, and files not done because the run ended early.
+        Numbers of files that are not pictures by their names, and of files not filtered because the run ended early.
     command : str
         The command line.
     """
@@ -97,8 +97,8 @@ def exploring(plan: Plan, stages: Sequence[Stage], explored: Explored, command: 
     command : str
         The command line.
     """
-    words, found = plan_text.lines(plan), plan_text.as_json(plan)
-    values = {"stages": stages, "explored": explored, "command": command, "words": words, "plan": found}
+    words, facts = plan_text.lines(plan), plan_text.as_json(plan)
+    values = {"stages": stages, "explored": explored, "command": command, "words": words, "plan": facts}
     return document("plan.html", _title(stages), _SCRIPTS, **values)
 
 

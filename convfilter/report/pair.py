@@ -1,4 +1,4 @@
-"""Layout of before and after over each other, and remarks on how they differ from the files."""
+"""Layout of the pictures before and after, one over the other, and remarks on how thumbnails differ from the files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from convfilter.report.thumbnails import Thumbnail
 from convfilter.report.views import Place, Shown
 
-#: Side below which pictures are enlarged to show pixels as squares.
+#: Pictures whose longest side is at most this, in pixels, are enlarged, so that pixels show as squares.
 _SMALL = 320
 
 
@@ -17,7 +17,7 @@ def is_small(width: float, height: float) -> bool:
 
 
 class Layout(NamedTuple):
-    """A box for two pictures: aspect ratio, and the position of each as CSS."""
+    """The box of two pictures: aspect ratio, position of each picture as CSS, and whether pixels show as squares."""
 
     ratio: str
     before: str
@@ -47,7 +47,7 @@ def layout(before: Thumbnail, after: Thumbnail, place: Place) -> Layout:
 
 def remarks(view: Shown) -> list[str]:
     """Return remarks on differences between thumbnails and files."""
-    found = []
+    lines = []
     for title, thumbnail in (("before", view.before), ("after", view.after)):
         parts = []
         if thumbnail.factor > 1:
@@ -57,7 +57,7 @@ def remarks(view: Shown) -> list[str]:
         if thumbnail.levels is not None:
             low, high = thumbnail.levels
             parts.append(f"black is {low:.4g}, white is {high:.4g}")
-        found.append(f"{title}: {', '.join(parts) or 'every pixel'}")
+        lines.append(f"{title}: {', '.join(parts) or 'every pixel'}")
     if view.maps:
-        found.append(f"{view.maps} maps, each from its least value to its largest")
-    return found
+        lines.append(f"{view.maps} maps, each from its least value to its largest")
+    return lines

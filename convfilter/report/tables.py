@@ -1,4 +1,4 @@
-"""Table of seconds by file and step."""
+"""The table of timings: seconds for each file and each step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from convfilter.pipeline import Report
 
-#: Most rows; the page counts the others.
+#: Largest number of rows; the page only counts the other files.
 MOST_LISTED = 1000
 #: Steps of a run, in order.
 _STEPS = ("parse", "read", "plan", "run", "write", "look")

@@ -1,4 +1,4 @@
-"""HTML templates: Jinja autoescapes values, and control characters become visible escapes.
+"""HTML templates: Jinja escapes all values, and control characters become visible escapes.
 
 Jinja takes 51 ms to import, so only runs that write a page import it.
 """
@@ -58,7 +58,7 @@ _ENVIRONMENT.globals |= {
 
 
 def document(template: str, title: str, scripts: Sequence[str] = ("page.js",), **values: Any) -> str:
-    """Return a page with this package's style and scripts, which loads nothing and runs no other script."""
+    """Return a page with the style and scripts of this package; the page loads nothing and runs no other script."""
     script = "".join(map(_content, scripts))
     digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"

@@ -1,4 +1,4 @@
-"""Thumbnails for pages: 8 bits, with limits on pixels and bytes."""
+"""Thumbnails for pages: pictures of 8 bits, with limits on pixels and bytes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Thumbnail(NamedTuple):
     Attributes
     ----------
     data : bytes
-        Of an image file.
+        Content of an image file.
     kind : str
         "png", "jpeg" or "webp".
     size : (int, int)
@@ -41,7 +41,7 @@ class Thumbnail(NamedTuple):
     full : (int, int)
         Width and height of the original picture.
     levels : (float, float), or None
-        Values shown as black and white, if not 0 and white.
+        Sample values shown as black and white; None: 0 and white.
     """
 
     data: bytes
@@ -58,7 +58,7 @@ class Thumbnail(NamedTuple):
 
     @property
     def extent(self) -> tuple[float, float]:
-        """Width and height covered by its pixels, in those of the picture, rounded up at the edges."""
+        """Width and height that the pixels cover, divided by the picture's: at least 1, rounded up at the edges."""
         return self.size[0] * self.factor / self.full[0], self.size[1] * self.factor / self.full[1]
 
 
@@ -77,9 +77,9 @@ def thumbnail(
     side : int
         Longest side in pixels.
     most_bytes : int
-        Most compressed bytes. The result is lossless if it fits without reduction.
+        Largest compressed size. The result is lossless if it fits without reduction.
     icc : bytes, optional
-        Its colour profile.
+        Colour profile of the pixels.
 
     Returns
     -------

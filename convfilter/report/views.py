@@ -1,4 +1,4 @@
-"""The view of one picture in a page: before, after, a detail of both, and the plan."""
+"""The view of one picture in a page: the picture before and after, a detail of both, and the plan."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from convfilter.sample_types import is_whole
 if TYPE_CHECKING:
     from PIL import Image
 
-#: Most pictures on a page, and most bytes of all of them before base64.
+#: Largest number of pictures on a page, and of bytes: of all pictures, and of each, before base64.
 MOST_SHOWN = 100
 _MOST_BYTES = 24 << 20
 _MOST_BYTES_EACH = 4 << 20
-#: Longest side by number of pictures.
+#: Longest side of a thumbnail in pixels, for up to so many pictures.
 SIDES = ((12, 1600), (40, 1200), (MOST_SHOWN, 800))
-#: Width and height of a detail; and most pictures with details.
+#: Width and height of a detail in pixels; and the largest number of pictures with details.
 DETAIL = 480, 320
 _MOST_WITH_DETAIL = 40
-#: Most feature maps shown.
+#: Largest number of feature maps shown.
 _MOST_MAPS = 64
 _COLOURS = (1, 3)
 _CHANNELS = {"gray": ("grey",), "rgb": ("red", "green", "blue"), "cmyk": ("cyan", "magenta", "yellow", "black")}
 
 
 class Place(NamedTuple):
-    """Position of the result on the picture: edges as fractions of width and height; beyond 0..1 in the padding."""
+    """Position of the result on the picture: edges as fractions of width and height; beyond 0..1 lies the padding."""
 
     left: float
     top: float
@@ -64,9 +64,9 @@ class Shown(NamedTuple):
     ----------
     before, after : Thumbnail
     place : Place, or None
-        Position of the result; None for a sheet of maps.
+        Position of the result; None for a contact sheet of maps.
     detail : Detail, or None
-        If the thumbnails are reduced, the region that changes most.
+        The region that changes most, if the thumbnails are reduced.
     maps : int
         Number of feature maps shown, 0 for a picture.
     """
@@ -90,7 +90,7 @@ class View(NamedTuple):
     shown : Shown, or None
         Pictures; None if there are too many.
     explored : Explored, or None
-        Exploration of receptive fields; for one picture only.
+        Exploration of receptive fields, for one picture of a page.
     """
 
     plan: dict[str, Any]
@@ -101,14 +101,14 @@ class View(NamedTuple):
 
 @record
 class Look:
-    """Makes the views of a batch; called with each picture, before and after.
+    """Makes the views of a batch: a callable that takes each picture before and after.
 
     Attributes
     ----------
     shown : frozenset of str
-        Destinations to show; more of them are shown smaller.
+        Destinations to show; the more there are, the smaller each is shown.
     most_bytes : int
-        Most bytes of each picture; larger ones are compressed lossily.
+        Largest size of each picture in bytes; larger ones are compressed with loss.
     explored : str
         The destination whose picture is explored; "" for none.
     stages : sequence of Stage
@@ -144,7 +144,7 @@ class Look:
 
 
 def _explored(stages: Sequence[Stage], before: Picture, plan: Plan, made: Shown) -> Explored:
-    """Explore a picture where its result changes most."""
+    """Explore a picture at the detail, where it changes most, or in the middle."""
     at = 0.5, 0.5
     if made.detail is not None:
         (col, row), (width, height) = made.detail.corner, made.detail.before.full
@@ -156,7 +156,7 @@ def explored_at(stages: Sequence[Stage], before: Picture, plan: Plan, at: tuple[
     """Explore the channels of a picture at a place, from 0 (top, left) to 1 (bottom, right)."""
     pixels = np.atleast_3d(before.pixels)
     if plan.dtype != before.dtype:
-        return Explored("the filters see other samples than the file holds: linear light, or weighed colours", "")
+        return Explored("the filters read other samples than the file holds: linear light, or weighted colours", "")
     names = _CHANNELS[before.model]
     names += tuple(f"band {number}" for number in range(len(names) + 1, pixels.shape[2] + 1 - before.alpha))
     channels = {name: pixels[..., number] for number, name in enumerate(names)}
@@ -190,7 +190,7 @@ def _shown(pictures: int, most_bytes: int, before: Picture, after: Picture, plan
 
 
 def result_of(picture: Picture, plan: Plan, form: Form) -> tuple[Picture, int]:
-    """Return a result as one picture, and the number of maps in a sheet, or 0."""
+    """Return a result as one picture, and the number of maps on its contact sheet, or 0."""
     if form == "picture":
         return picture, 0
     maps = plan.stages[-1].output_channels - plan.alpha
@@ -260,7 +260,7 @@ def _detail(
         return None
     cut = before.pixels[row : row + down, col : col + across]
     filtered = after.pixels[slice(*outputs[1]), slice(*outputs[0])]
-    # At full resolution: if results have more than one pixel for each input pixel, both show the same region.
+    # The side is that of the pixels, so nothing is reduced, even if the result has several pixels for each input pixel.
     thumbnails = [
         _thumbnail(picture, pixels, max(pixels.shape[:2]), most_bytes)
         for picture, pixels in ((before, cut), (after, filtered))
@@ -277,7 +277,7 @@ def outputs_within(field: Field, inputs: tuple[int, int], limit: int) -> tuple[i
 
 
 def _busiest(small: Sequence[Thumbnail], part: tuple[float, float]) -> tuple[float, float]:
-    """Return the position of the region that changes most, as fractions of its range of positions."""
+    """Return the position of the region that changes most: left and top as fractions, 0 to 1, of their ranges."""
     from io import BytesIO
 
     from PIL import Image
@@ -296,7 +296,7 @@ def _busiest(small: Sequence[Thumbnail], part: tuple[float, float]) -> tuple[flo
 
 
 def _grey(image: Image.Image) -> Image.Image:
-    """Composite a picture over grey, so that transparent pixels are neutral."""
+    """Return a picture in grey, composited over mid-grey, so that transparent pixels are neutral."""
     from PIL import Image
 
     if image.mode in ("L", "RGB"):

@@ -1,6 +1,6 @@
-"""Compare every method, as compiled for this machine, with float64.
+"""Compare every method, as compiled for this machine, with references in float64.
 
-Machine code differs between processors, so the self-test repeats the tests' comparison on the user's machine.
+Machine code differs between processors, so the self-test repeats a comparison of the test suite on the user's machine.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, full_scale, is_who
 from convfilter.planning.methods.box import BLOCK_ROWS
 from convfilter.planning.methods.extremes import TILE_SAMPLES
 from convfilter.record import record
-from convfilter.selftest.jobs import ExpectWhole, Job, Keywords, Samples
+from convfilter.selftest.jobs import ExpectPixels, Job, Keywords, Samples
 from convfilter.selftest.methods import JOBS
 from convfilter.selftest.reference import Real, with_border
 
-#: Promised distance of a stored sample from the exact result, in levels beyond the half of rounding: it equals the
-#: rounded exact result unless that is so close to a tie.
+#: Promised distance of a stored sample from the exact result, in levels beyond the half level of rounding: the sample
+#: equals the rounded exact result, unless the exact result lies this close to a tie.
 BEYOND_HALF = {"uint8": 1e-3, "uint16": 1 / 16, "int16": 1e-3, "uint32": 1e-3}
 #: Largest error of a real result, as a share of sum |weight| * |sample|.
 REAL_ERROR = {"float32": 2e-6, "float64": 1e-12}
@@ -36,12 +36,14 @@ class Finding:
     dtype, result : str
         Sample types of the picture and of the result.
     sums : {"whole", "real", "any"}
-        "whole" sums are exact; with straight alpha, sums are divided by sums.
+        "whole": sums are exact, and so must be integer results; "real": sums are rounded, or are divided by sums of
+        straight alpha; "any": results are real numbers.
     samples : int
         Number of compared samples.
-    found, promised : str
+    measured, promised : str
         Measured and promised error, in comparable words.
-    kept : bool
+    passed : bool
+        Whether the measured error is within the promise.
     """
 
     algorithm: str
@@ -49,9 +51,9 @@ class Finding:
     result: str
     sums: str
     samples: int
-    found: str
+    measured: str
     promised: str
-    kept: bool
+    passed: bool
 
 
 def selftest(algorithms: Sequence[str] = tuple(JOBS)) -> Iterator[Finding]:
@@ -71,13 +73,12 @@ def selftest(algorithms: Sequence[str] = tuple(JOBS)) -> Iterator[Finding]:
         jobs = JOBS[algorithm]()
         for dtype in (*BEYOND_HALF, *REAL_ERROR):
             for (result, sums), tally in _compared(algorithm, dtype, jobs).items():
-                found, promised, kept = _judged(result, sums, tally)
-                yield Finding(algorithm, dtype, result, sums, tally.samples, found, promised, kept)
+                yield Finding(algorithm, dtype, result, sums, tally.samples, *_verdict(result, sums, tally))
 
 
 @dataclass
 class _Tally:
-    """Errors over many runs: integers in levels, reals as shares of sum |w||x|."""
+    """Errors over many runs: of integers in levels, of real numbers as shares of sum |w||x|."""
 
     samples: int = 0
     unequal: int = 0
@@ -97,17 +98,17 @@ class _Tally:
             self.error = max(self.error, float(np.nan_to_num(error, nan=np.inf).max()))
 
 
-def _judged(result: str, sums: str, tally: _Tally) -> tuple[str, str, bool]:
-    """Word the measured and the promised error."""
+def _verdict(result: str, sums: str, tally: _Tally) -> tuple[str, str, bool]:
+    """Return the measured and the promised error in words, and whether the promise holds."""
     if result in REAL_ERROR:
         allowed = REAL_ERROR[result]
         return f"{tally.error:.1e} of sum |w||x|", f"{allowed:.1e}", tally.error <= allowed
     share = 1 - tally.unequal / tally.samples
-    found = f"{share:.2%} equal, {tally.largest:.4f} off"
+    measured = f"{share:.2%} equal, {tally.largest:.4f} off"
     if sums == "whole":
-        return found, "100 %", tally.unequal == 0
+        return measured, "100 %", tally.unequal == 0
     allowed = 0.5 + BEYOND_HALF[result]
-    return found, f"{allowed:g}", tally.largest <= allowed
+    return measured, f"{allowed:g}", tally.largest <= allowed
 
 
 def _compared(algorithm: str, dtype: str, jobs: Sequence[Job]) -> dict[tuple[str, str], _Tally]:
@@ -119,10 +120,10 @@ def _compared(algorithm: str, dtype: str, jobs: Sequence[Job]) -> dict[tuple[str
         for result in dict.fromkeys((dtype, *(("float64",) if is_wide(dtype) else others))):
             try:
                 got = job.run(picture, algorithm=algorithm, dtype=result, **how)
-            except ParameterError:  # methods refuse stages that they cannot compute exactly
+            except ParameterError:  # a method refuses stages that it cannot compute exactly
                 break
             values, reach = _expected(job, picture, how, result)
-            # Floats are rounded on the way to integers.
+            # Sums of real samples are rounded.
             whole = (
                 job.exact
                 and ("alpha" not in how or "premultiplied" in how)
@@ -134,7 +135,7 @@ def _compared(algorithm: str, dtype: str, jobs: Sequence[Job]) -> dict[tuple[str
 
 
 def _runs(dtype: str, jobs: Sequence[Job]) -> Iterator[tuple[Job, Samples, Keywords]]:
-    """Pair jobs and pictures: the large picture with the first jobs, the others with every geometry in turn."""
+    """Yield jobs with pictures: the large picture for the first jobs, the small ones for all jobs and geometries."""
     large, *small = _pictures(dtype)
     for job in jobs[:3]:
         if job.on_large and not is_wide(dtype):
@@ -148,7 +149,7 @@ def _runs(dtype: str, jobs: Sequence[Job]) -> Iterator[tuple[Job, Samples, Keywo
 
 
 def _pictures(dtype: str) -> Iterator[tuple[Samples, Keywords]]:
-    """Yield a picture larger than a tile and a block, a flat grey one, two with alpha, and one for luminance."""
+    """Yield a picture larger than a tile and a block, a nearly flat grey one, one with straight alpha, and others."""
     rng = np.random.default_rng(1)
     kinds: tuple[tuple[tuple[int, ...], Keywords], ...] = (
         ((BLOCK_ROWS + 3, TILE_SAMPLES // 3 + 3, 3), {}),
@@ -171,22 +172,22 @@ def _pictures(dtype: str) -> Iterator[tuple[Samples, Keywords]]:
 
 def _expected(job: Job, picture: Samples, how: Keywords, result: str) -> tuple[Real, Real]:
     """Return the exact values and, for real results, sum |w||x| of each."""
-    if job.whole:
-        return _expected_whole(job.whole, picture, how, result)
-    # Beyond a picture with alpha everything is transparent, without colour.
+    if job.expect_pixels:
+        return _expected_pixels(job.expect_pixels, picture, how, result)
+    # A picture with alpha is padded with transparent pixels without colour.
     samples = with_border(picture, how.get("padding_value", 0.0 if "alpha" in how else job.beyond))
     full, full_out = full_scale(picture.dtype), full_scale(picture.dtype if result in REAL_ERROR else result)
     divisor: float | Real = 1.0
     weight: float | Real = 1.0
     errors, mean = 1.0, None
     if "gray" in how:
-        # Integers until the end, so that ties stay ties.
+        # Luminance stays an integer numerator until the end, so that ties stay ties.
         samples, divisor = samples @ np.array(LUMINANCE)[:, np.newaxis], LUMINANCE_DIVISOR
     if "alpha" in how and job.alpha:
         mean, colours = job.alpha(samples[..., -1:], how), samples[..., :-1]
-        if "premultiplied" in how:  # an offset of colours is weighted with alpha
+        if "premultiplied" in how:  # an offset is multiplied by alpha
             samples, weight = colours, mean / full
-        else:  # sum and mean both have errors
+        else:  # the sum and the mean both have errors
             samples, divisor, errors = colours * samples[..., -1:], mean, 2.0
     depth, offset = full_out / full, job.offset * full * weight
     values = job.scale * job.expect(samples, how) / divisor + offset
@@ -204,10 +205,10 @@ def _expected(job: Job, picture: Samples, how: Keywords, result: str) -> tuple[R
     return np.concatenate([values, mean * depth], axis=2), np.concatenate([reach, mean], axis=2)
 
 
-def _expected_whole(whole: ExpectWhole, picture: Samples, how: Keywords, result: str) -> tuple[Real, Real]:
-    """Return a job's straight colours, rounded as for storage."""
+def _expected_pixels(expect: ExpectPixels, picture: Samples, how: Keywords, result: str) -> tuple[Real, Real]:
+    """Return the exact pixels of a job, premultiplied if the picture is, in the scale of the result."""
     full = full_scale(picture.dtype)
-    values, reach = whole(picture, how)
+    values, reach = expect(picture, how)
     if "premultiplied" in how:
         share = values[..., -1:] / full
         values = np.concatenate([values[..., :-1] * share, values[..., -1:]], axis=2)

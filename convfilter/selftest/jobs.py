@@ -1,4 +1,4 @@
-"""Filters to run, each with its exact result."""
+"""Jobs of the self-test: filters to run, each with its exact result."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Keywords: TypeAlias = Mapping[str, Any]
 #: Takes samples with border and a geometry; returns exact values.
 Expect: TypeAlias = Callable[[Real, Geometry], Real]
 #: Takes a picture and keywords; returns exact straight colours and alpha, and their magnitudes.
-ExpectWhole: TypeAlias = Callable[[Samples, Keywords], tuple[Real, Real]]
+ExpectPixels: TypeAlias = Callable[[Samples, Keywords], tuple[Real, Real]]
 
 PLAIN: tuple[Geometry, ...] = (
     {},
@@ -66,17 +66,17 @@ class Job:
     expect : Expect
         Returns the exact values.
     reach : Expect
-        Takes the samples' magnitudes, and returns sum |w||x|.
+        Takes the magnitudes of the samples, and returns sum |w||x|.
     alpha : Expect, or None
-        The mean alpha of a window; None: not for pictures with alpha.
+        Returns the mean alpha of a window; None: the job does not take pictures with alpha.
     exact : bool
-        Integer results equal the exact ones everywhere.
+        Integer results equal the rounded exact ones everywhere.
     signed : bool
         Integers store the magnitude of the result.
     scale, offset : float
         Applied to the sums before they are stored; the offset is a share of full scale.
     beyond : float
-        Value beyond the border, unless the geometry says otherwise.
+        Value of padding, unless the geometry says otherwise.
     geometries : tuple of Geometry
         Geometries, the first one for the large picture.
     stretched : bool
@@ -84,15 +84,15 @@ class Job:
     results : tuple of str
         Sample types of the result beside the picture's own and float32.
     clips : bool
-        Real results are clipped to black and white, too.
+        Real results, too, are clipped to black and white.
     on_large : bool
-        Whether it may be asked on the large picture.
+        Whether the job may run on the large picture.
     in_double : bool
-        Whether it may be asked of sample types that need float64, which show that a Gaussian's window ends.
-    whole : ExpectWhole, or None
+        Whether the job may run on sample types that need float64, which reveal the truncation of a Gaussian.
+    expect_pixels : ExpectPixels, or None
         Replaces ``expect``, ``reach`` and ``alpha`` for filters in which alpha is more than a weight.
     with_alpha : bool
-        Whether ``whole`` knows pictures with alpha.
+        Whether ``expect_pixels`` takes pictures with alpha.
     """
 
     run: Callable[..., Samples]
@@ -110,12 +110,12 @@ class Job:
     clips: bool = False
     on_large: bool = True
     in_double: bool = True
-    whole: ExpectWhole | None = None
+    expect_pixels: ExpectPixels | None = None
     with_alpha: bool = False
 
     @property
     def takes_alpha(self) -> bool:
-        """Whether it may be asked of pictures with alpha."""
+        """Whether the job may run on pictures with alpha."""
         return self.with_alpha or self.alpha is not None
 
 
@@ -139,7 +139,7 @@ def convolution(weights: Real, *, exact: bool = False) -> Job:
 def blur(sigma_rows: float, sigma_cols: float) -> Job:
     """Blur with a Gaussian; sigma 0 does not blur along an axis."""
 
-    # Only with padding "same": there the reach of the reference does not matter.
+    # With padding "same" only: the reference's window is larger than the engine's, which shifts other paddings.
     def run(picture: Samples, **keywords: Any) -> Samples:
         return api.gaussian_blur(picture, (sigma_rows, sigma_cols), **keywords)
 
@@ -148,7 +148,7 @@ def blur(sigma_rows: float, sigma_cols: float) -> Job:
 
 
 def amplified(job: Job, scale: float = 2.3) -> Job:
-    """Return the job with its results spread around the grey of the flat picture, by a factor that avoids ties."""
+    """Return the job with results multiplied about the grey of the flat picture, by a factor that avoids ties."""
     offset = 0.45 * (1 - scale)
     run = partial(job.run, scale=scale, offset=offset)
     return replace(job, run=run, alpha=None, exact=False, scale=scale, offset=offset)
@@ -177,7 +177,7 @@ def box(rows: int, cols: int) -> Job:
 
 
 def edges(family: str, axis: str) -> Job:
-    """Differences along one axis, or the magnitude of both; they leave alpha as it is."""
+    """Compute differences along one axis, or the magnitude of both; alpha stays as it is."""
     factors = [kernels.derivative(family, name).factors for name in ("xy" if axis == "magnitude" else axis)]
 
     def run(picture: Samples, **keywords: Any) -> Samples:
@@ -191,7 +191,7 @@ def edges(family: str, axis: str) -> Job:
 
 
 def diagonal_edges() -> Job:
-    """Roberts' cross: full-rank differences, which no single pass computes."""
+    """Compute Roberts' cross: differences of full rank, which are not separable."""
 
     def run(picture: Samples, **keywords: Any) -> Samples:
         return api.apply(picture, "roberts:magnitude", **keywords)
@@ -222,7 +222,7 @@ def max_pool(rows: int, cols: int) -> Job:
 
 
 def min_pool(rows: int, cols: int) -> Job:
-    """Take the least sample of a window."""
+    """Take the smallest sample of a window."""
 
     def run(picture: Samples, **keywords: Any) -> Samples:
         return layers.min_pool(picture, (rows, cols), **keywords)
@@ -234,7 +234,7 @@ def min_pool(rows: int, cols: int) -> Job:
         on_picture = np.where(np.isinf(magnitudes), 0, magnitudes)
         return largest(on_picture, (rows, cols), {**geometry, "padding_mode": "constant"})
 
-    # The minimum of a window over the border would be the reference's padding.
+    # No padding: the reference's padding would be the minimum of a window that reaches over the border.
     return Job(run, expect, reach, expect, exact=True, beyond=np.inf, geometries=_UNPADDED)
 
 
@@ -254,7 +254,7 @@ def average_pool(rows: int, cols: int) -> Job:
 
 
 def ranks(rows: int, cols: int, fraction: float = 0.5) -> Job:
-    """Take the sample of a rank of each window; of an odd number of samples, the median is one of them."""
+    """Take the sample of a rank of each window; exact if the rank is a whole number."""
 
     def run(picture: Samples, **keywords: Any) -> Samples:
         return windows.percentile(picture, (rows, cols), fraction, **keywords)
@@ -270,7 +270,7 @@ def ranks(rows: int, cols: int, fraction: float = 0.5) -> Job:
 
 
 def extremes_under(kind: str, radius: int) -> Job:
-    """Take the largest or the least sample under a disk."""
+    """Take the largest or the smallest sample under a disk."""
     distance = np.arange(-radius, radius + 1)
     footprint = np.hypot(distance[:, np.newaxis], distance) <= radius
     sign = 1.0 if kind == "dilate" else -1.0
@@ -289,7 +289,7 @@ def extremes_under(kind: str, radius: int) -> Job:
 
 
 def in_stack(job: Job, spec: str, *, results: tuple[str, ...] = ("uint8", "uint16"), **fields: Any) -> Job:
-    """Return the job run as a stack of one SPEC, stored in other sample types, too."""
+    """Return the job run as a stack of one SPEC, and stored in further sample types."""
 
     def run(picture: Samples, *, dtype: str, algorithm: str | None = None, **keywords: Any) -> Samples:
         how = {name: keywords.pop(name, False) for name in ("alpha", "premultiplied", "gray")}
@@ -307,12 +307,12 @@ def stretched(job: Job) -> Job:
 
 
 def clipped(job: Job) -> Job:
-    """Return the job with real results clipped like others."""
+    """Return the job with real results clipped, as integer results are."""
     return replace(job, run=partial(job.run, map="clip"), alpha=None, geometries=job.geometries[:1], clips=True)
 
 
 def point(spec: str, function: Callable[[Real], Real]) -> Job:
-    """Apply a function with f(2x) = 2 f(x)."""
+    """Apply a function of each sample for which f(2x) = 2 f(x)."""
 
     def expect(samples: Real, _geometry: Geometry) -> Real:
         return function(samples[:-1, :-1])
@@ -324,5 +324,5 @@ def point(spec: str, function: Callable[[Real], Real]) -> Job:
 
 
 def nothing(*_arguments: Any, **_keywords: Any) -> Any:
-    """Do nothing, in place of an unused callable."""
+    """Stand in for a callable that the job does not use."""
     raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Jobs of each method; the first three also run on a large picture.
+"""The jobs of each method; its first three also run on a large picture.
 
 Most weights sum to one, so that results stay within the range of the samples.
 """
@@ -30,18 +30,18 @@ from convfilter.selftest.jobs import (
     sharpening,
     stretched,
 )
-from convfilter.selftest.more_jobs import (
+from convfilter.selftest.pixel_jobs import (
     ACTIVATIONS,
     activation,
+    bilateral_means,
     branches,
     canny_edges,
-    guided_lines,
+    guided_fits,
     layer,
     masked_mean,
-    near_colours,
     png_rows,
     transposed_layer,
-    votes,
+    weighted_ranks,
 )
 from convfilter.selftest.reference import Real, gaussian
 
@@ -181,7 +181,7 @@ def _histograms() -> list[Job]:
 
 
 def _sliding() -> list[Job]:
-    return [ranks(9, 11), ranks(6, 5, 0.9), votes(5, 7), votes(8, 3, 0.3)]
+    return [ranks(9, 11), ranks(6, 5, 0.9), weighted_ranks(5, 7), weighted_ranks(8, 3, 0.3)]
 
 
 def _morphology() -> list[Job]:
@@ -217,11 +217,11 @@ def _png() -> list[Job]:
 
 
 def _guided() -> list[Job]:
-    return [guided_lines(2, 0.02), guided_lines(3, 0.01, 1), guided_lines(2, 0.02, 3)]
+    return [guided_fits(2, 0.02), guided_fits(3, 0.01, 1), guided_fits(2, 0.02, 3)]
 
 
 def _bilateral() -> list[Job]:
-    return [near_colours(1.5, 0.2, 4), near_colours(2.0, 0.05, 3, twice=True)]
+    return [bilateral_means(1.5, 0.2, 4), bilateral_means(2.0, 0.05, 3, twice=True)]
 
 
 JOBS: dict[str, Callable[[], list[Job]]] = {

@@ -23,7 +23,7 @@ _GAUSSIAN_REACH = 8
 
 
 def with_border(image: npt.NDArray[Any], value: float) -> Real:
-    """Return (rows + 1, cols + 1, channels): the last row and column, index -1, hold the padding."""
+    """Return (rows + 1, cols + 1, channels) samples, whose last row and column (index -1) hold the padding value."""
     samples = np.atleast_3d(image).astype(np.float64)
     return np.pad(samples, ((0, 1), (0, 1), (0, 0)), constant_values=value)
 
@@ -68,23 +68,23 @@ def ranked(samples: Real, window: tuple[int, int], fraction: float, geometry: Ge
     return result
 
 
-def bilateral(samples: Real, votes: Real, sigmas: tuple[float, float], radius: int, geometry: Geometry) -> Real:
-    """Return the mean of each window by how near pixels and their colours are, weighted by votes, with the own vote."""
+def bilateral(samples: Real, opacities: Real, sigmas: tuple[float, float], radius: int, geometry: Geometry) -> Real:
+    """Return the bilateral mean of each window, weighted with ``opacities``, and the opacity of each centre."""
     side = np.arange(-radius, radius + 1)
     squares = (side[:, np.newaxis] ** 2 + side**2)[:, np.newaxis]
-    windows, voting = (_windows(each, (side.size, side.size), geometry) for each in (samples, votes))
+    windows, weights_of_windows = (_windows(each, (side.size, side.size), geometry) for each in (samples, opacities))
     middle = slice(radius, radius + 1)
     apart = np.abs(windows - windows[:, middle, :, middle]).sum(axis=4)
     weights = np.exp(-squares / (2 * sigmas[0] ** 2) - apart**2 / (2 * sigmas[1] ** 2)) * (squares <= radius**2)
-    weights = weights[..., np.newaxis] * voting
+    weights = weights[..., np.newaxis] * weights_of_windows
     means = (windows * weights).sum(axis=(1, 3)) / weights.sum(axis=(1, 3))
-    return np.concatenate([means, voting[:, radius, :, radius]], axis=2)
+    return np.concatenate([means, weights_of_windows[:, radius, :, radius]], axis=2)
 
 
 def guided(colours: Real, guide: Real | None, radius: int, epsilon: float, geometry: Geometry) -> Real:
-    """Return lines from the guide's planes, or those of the colours themselves, that fit them best, averaged.
+    """Return the guided filter of colours by the planes of a guide, or by each colour itself, without a stride.
 
-    The stride is left out; see ``strided``.
+    See ``strided`` for the stride.
     """
     mode: Any = geometry.get("padding_mode", "edge")
     apart = [_on_axis(geometry.get("dilation", 1), axis) for axis in (0, 1)]
@@ -127,21 +127,21 @@ def largest_under(samples: Real, footprint: npt.NDArray[np.bool_], geometry: Geo
     return result
 
 
-def voted(samples: Real, window: tuple[int, int], fraction: float, geometry: Geometry) -> Real:
-    """Return the sample of a rank of each window whose pixels vote with the last channel, and the rank of that itself.
+def ranked_by_weight(samples: Real, window: tuple[int, int], fraction: float, geometry: Geometry) -> Real:
+    """Return the sample of a rank of each window whose pixels count with the last channel, and that channel's own rank.
 
-    The cut is at ``fraction`` of the votes' sum.
+    The cut is at ``fraction`` of the opacities' sum.
     """
     windows = _windows(samples, window, geometry).swapaxes(1, 2)
     windows = windows.reshape(*windows.shape[:2], -1, windows.shape[4])
-    colours, votes = windows[..., :-1], windows[..., -1:]
+    colours, opacities = windows[..., :-1], windows[..., -1:]
     order = colours.argsort(axis=2)
-    sums = np.take_along_axis(np.broadcast_to(votes, colours.shape), order, axis=2).cumsum(axis=2)
+    sums = np.take_along_axis(np.broadcast_to(opacities, colours.shape), order, axis=2).cumsum(axis=2)
     last = (sums <= fraction * sums[:, :, -1:]).sum(axis=2, keepdims=True)
     first = (sums < fraction * sums[:, :, -1:]).sum(axis=2, keepdims=True)
     ranked_colours = np.take_along_axis(colours, order, axis=2)
     both = [np.take_along_axis(ranked_colours, place.clip(0, colours.shape[2] - 1), axis=2) for place in (first, last)]
-    result: Real = np.concatenate([(both[0] + both[1])[:, :, 0] / 2, np.quantile(votes, fraction, axis=2)], axis=2)
+    result: Real = np.concatenate([(both[0] + both[1])[:, :, 0] / 2, np.quantile(opacities, fraction, axis=2)], axis=2)
     return result
 
 

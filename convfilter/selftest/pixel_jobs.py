@@ -1,4 +1,4 @@
-"""Filters with special treatment of alpha, or of several stages, each with its exact result."""
+"""Jobs whose exact result is computed pixel by pixel: filters that treat alpha specially, or have several stages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from convfilter.filters import kernels
 from convfilter.filters.stage import Correlation, Join, Point, Stage
 from convfilter.picture import png_filters
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, full_scale, plan_stack
-from convfilter.selftest.jobs import PLAIN, ExpectWhole, Job, Keywords, Samples, in_stack, nothing
+from convfilter.selftest.jobs import PLAIN, ExpectPixels, Job, Keywords, Samples, in_stack, nothing
 from convfilter.selftest.reference import (
     Geometry,
     Real,
@@ -25,17 +25,17 @@ from convfilter.selftest.reference import (
     guided,
     largest,
     ranked,
+    ranked_by_weight,
     strided,
     transposed,
     unfiltered,
-    voted,
     weighted_sums,
     with_border,
 )
 
 
-def _parted(picture: Samples, how: Keywords) -> tuple[Real, Real | None]:
-    """Return straight colours, or their luminance, and alpha."""
+def _split(picture: Samples, how: Keywords) -> tuple[Real, Real | None]:
+    """Split a picture into straight colours, or their luminance, and alpha."""
     samples = np.atleast_3d(picture).astype(np.float64)
     alpha = None
     if "alpha" in how:
@@ -48,7 +48,7 @@ def _parted(picture: Samples, how: Keywords) -> tuple[Real, Real | None]:
 
 
 def _summed(picture: Samples, how: Keywords, *, magnitudes: bool = False) -> tuple[Real, float]:
-    """Return colours, or integer numerators of their luminance, and the divisor of their sums."""
+    """Return colours and 1, or the integer numerators of their luminance and the divisor of their sums."""
     samples = np.atleast_3d(picture).astype(np.float64)
     samples = np.abs(samples) if magnitudes else samples
     return (samples @ np.array(LUMINANCE)[:, np.newaxis], LUMINANCE_DIVISOR) if "gray" in how else (samples, 1.0)
@@ -68,7 +68,7 @@ def _sigmoid(x: Real) -> Real:
     return result
 
 
-#: As defined in their papers, with white as 1.
+#: Activations as their papers define them; white is 1.
 ACTIVATIONS: dict[str, Callable[[Real], Real]] = {
     "leaky_relu:0.2": lambda x: np.where(x < 0, 0.2 * x, x),
     "sigmoid": _sigmoid,
@@ -93,29 +93,29 @@ ACTIVATIONS: dict[str, Callable[[Real], Real]] = {
 def activation(spec: str) -> Job:
     """Apply an activation to each sample."""
 
-    def whole(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+    def expect(picture: Samples, how: Keywords) -> tuple[Real, Real]:
         full = full_scale(picture.dtype)
-        colours, alpha = _parted(picture, how)
+        colours, alpha = _split(picture, how)
         values = full * ACTIVATIONS[spec](colours / full)
         return _with(values, alpha), _with(np.abs(values) + np.abs(colours), alpha)
 
-    return in_stack(_job(nothing, whole, geometries=({},), with_alpha=True), spec)
+    return in_stack(_job(nothing, expect, geometries=({},), with_alpha=True), spec)
 
 
-def _job(run: Callable[..., Samples], whole: ExpectWhole, **fields: Any) -> Job:
-    return Job(run, nothing, nothing, whole=whole, on_large=False, **fields)
+def _job(run: Callable[..., Samples], expect: ExpectPixels, **fields: Any) -> Job:
+    return Job(run, nothing, nothing, expect_pixels=expect, on_large=False, **fields)
 
 
 # Layers, and branches -----------------------------------------------------------------
 
 
 def layer(weights: Real, *, exact: bool = False) -> Job:
-    """Sum over windows of all channels; of ``weights`` (C_out, 3, K_h, K_w), as many inputs as there are."""
+    """Sum over windows of all channels; ``weights`` are (C_out, 3, K_h, K_w), of which grey pictures use one input."""
 
     def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
         return layers.conv2d(picture, _for(weights, picture, keywords, 1), **keywords)
 
-    def whole(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+    def expect(picture: Samples, how: Keywords) -> tuple[Real, Real]:
         kernel, geometry = _for(weights, picture, how, 1), {"padding_mode": "constant", **how}
 
         def sums(weights: Real, *, magnitudes: bool = False) -> Real:
@@ -125,16 +125,16 @@ def layer(weights: Real, *, exact: bool = False) -> Job:
 
         return sums(kernel), sums(np.abs(kernel), magnitudes=True)
 
-    return _job(run, whole, exact=exact, geometries=(*PLAIN, {"dilation": (2, 3), "stride": (3, 2)}))
+    return _job(run, expect, exact=exact, geometries=(*PLAIN, {"dilation": (2, 3), "stride": (3, 2)}))
 
 
 def transposed_layer(weights: Real, *, exact: bool = False) -> Job:
-    """Add each sample's weights, of (3, C_out, K_h, K_w) as many as there are inputs, to the result."""
+    """Add each sample times the weights to the result; ``weights`` are (3, C_out, K_h, K_w), as for ``layer``."""
 
     def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
         return layers.conv_transpose2d(picture, _for(weights, picture, keywords, 0), **keywords)
 
-    def whole(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+    def expect(picture: Samples, how: Keywords) -> tuple[Real, Real]:
         kernel = _for(weights, picture, how, 0)
         (colours, divisor), (sizes, _) = (_summed(picture, how, magnitudes=each) for each in (False, True))
         return transposed(colours, kernel, how) / divisor, transposed(sizes, np.abs(kernel), how) / divisor
@@ -144,7 +144,7 @@ def transposed_layer(weights: Real, *, exact: bool = False) -> Job:
         {"stride": (3, 2), "padding": 1},
         {"stride": (1, 2), "dilation": (2, 3)},
     )
-    return _job(run, whole, exact=exact, geometries=spread)
+    return _job(run, expect, exact=exact, geometries=spread)
 
 
 def _for(weights: Real, picture: Samples, how: Keywords, axis: int) -> Real:
@@ -164,23 +164,23 @@ def branches(kind: Literal["add", "multiply", "concat"], scale: float) -> Job:
         return engine_run(plan, picture, out_dtype=dtype).pixels
 
     def joined_with(colours: Real, alpha: Real | None, scale: float, full: float) -> Real:
-        votes = np.ones_like(colours[..., :1]) if alpha is None else alpha
+        opacities = np.ones_like(colours[..., :1]) if alpha is None else alpha
         sums, counts = (
             weighted_sums(with_border(each, 0.0), (np.ones(5), np.ones(3)), {"padding_mode": "reflect"})
-            for each in (colours * votes, votes)
+            for each in (colours * opacities, opacities)
         )
         other = scale * sums / counts
         if kind == "concat":
             return _with(colours, other)
         return colours + other if kind == "add" else colours * other / full
 
-    def whole(picture: Samples, how: Keywords) -> tuple[Real, Real]:
-        colours, alpha = _parted(picture, how)
+    def expect(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+        colours, alpha = _split(picture, how)
         full = full_scale(picture.dtype)
         values = joined_with(colours, alpha, scale, full)
         return _with(values, alpha), _with(joined_with(np.abs(colours), alpha, abs(scale), full), alpha)
 
-    return _job(run, whole, geometries=({},), with_alpha=True)
+    return _job(run, expect, geometries=({},), with_alpha=True)
 
 
 # Masks --------------------------------------------------------------------------------
@@ -197,41 +197,45 @@ def masked_mean(weights: Real) -> Job:
     def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
         return api.convolve(picture, weights, mask=valid(picture)[..., 0], fill=True, **keywords)
 
-    def whole(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+    def expect(picture: Samples, how: Keywords) -> tuple[Real, Real]:
         def sums(samples: Real) -> Real:
             return weighted_sums(with_border(samples, 0.0), weights, how)
 
-        colours, alpha = _parted(picture, how)
+        colours, alpha = _split(picture, how)
         counts = valid(picture)
-        votes = counts if alpha is None else counts * alpha
-        means, sizes = (sums(each * votes) / sums(votes) for each in (colours, np.abs(colours)))
-        opacity = None if alpha is None else sums(votes) / sums(counts)
+        opacities = counts if alpha is None else counts * alpha
+        means, sizes = (sums(each * opacities) / sums(opacities) for each in (colours, np.abs(colours)))
+        opacity = None if alpha is None else sums(opacities) / sums(counts)
         return _with(means, opacity), _with(sizes, opacity)
 
-    return _job(run, whole, geometries=PLAIN[:4], with_alpha=True)
+    return _job(run, expect, geometries=PLAIN[:4], with_alpha=True)
 
 
 # Ranks, edges, rows of PNG ---------------------------------------------------------------
 
 
-def votes(rows: int, cols: int, fraction: float = 0.5) -> Job:
-    """Take the sample of a rank of each window, where pixels vote with their opacity."""
+def weighted_ranks(rows: int, cols: int, fraction: float = 0.5) -> Job:
+    """Take the sample of a rank of each window, where each pixel counts with its opacity."""
 
     def run(picture: Samples, **keywords: Any) -> Samples:
         return windows.percentile(picture, (rows, cols), fraction, **keywords)
 
-    def whole(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+    def expect(picture: Samples, how: Keywords) -> tuple[Real, Real]:
         beyond, window = how.get("padding_value", 0.0), (rows, cols)
-        colours, alpha = _parted(picture, how)
+        colours, alpha = _split(picture, how)
         samples = with_border(_with(colours, alpha), beyond)
-        values = ranked(samples, window, fraction, how) if alpha is None else voted(samples, window, fraction, how)
+        values = (
+            ranked(samples, window, fraction, how)
+            if alpha is None
+            else ranked_by_weight(samples, window, fraction, how)
+        )
         return values, largest(np.abs(samples), window, how)
 
-    return _job(run, whole, geometries=PLAIN[:4], with_alpha=True)
+    return _job(run, expect, geometries=PLAIN[:4], with_alpha=True)
 
 
-def near_colours(sigma_space: float, sigma_range: float, radius: int, *, twice: bool = False) -> Job:
-    """Filter bilaterally; ``twice``: with all channels once more, so that colours lie twice as far apart."""
+def bilateral_means(sigma_space: float, sigma_range: float, radius: int, *, twice: bool = False) -> Job:
+    """Filter bilaterally; ``twice``: with all channels repeated, so that colours lie twice as far apart."""
 
     def doubles(picture: Samples, how: Keywords) -> bool:
         return twice and "alpha" not in how and "gray" not in how
@@ -241,22 +245,22 @@ def near_colours(sigma_space: float, sigma_range: float, radius: int, *, twice: 
         result = windows.bilateral_filter(given, sigma_space, sigma_range, radius=radius, **keywords)
         return result[..., : result.shape[2] // 2] if doubles(picture, keywords) else result
 
-    def whole(picture: Samples, how: Keywords) -> tuple[Real, Real]:
-        colours, alpha = _parted(picture, how)
-        votes = np.ones_like(colours[..., :1]) if alpha is None else alpha
-        near = sigma_range * full_scale(picture.dtype) / (2 if doubles(picture, how) else 1)
+    def expect(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+        colours, alpha = _split(picture, how)
+        opacities = np.ones_like(colours[..., :1]) if alpha is None else alpha
+        sigma = sigma_range * full_scale(picture.dtype) / (2 if doubles(picture, how) else 1)
         beyond = how.get("padding_value", 0.0)
-        samples = with_border(colours, beyond), with_border(votes, beyond if alpha is not None else 1.0)
-        values = bilateral(*samples, (sigma_space, near), radius, how)
-        size = largest(np.abs(with_border(_with(colours, votes), beyond)), (2 * radius + 1, 2 * radius + 1), how)
+        samples = with_border(colours, beyond), with_border(opacities, beyond if alpha is not None else 1.0)
+        values = bilateral(*samples, (sigma_space, sigma), radius, how)
+        size = largest(np.abs(with_border(_with(colours, opacities), beyond)), (2 * radius + 1, 2 * radius + 1), how)
         return (values, size) if alpha is not None else (values[..., :-1], size[..., :-1])
 
     geometries = (*PLAIN[:4], {"dilation": (3, 2), "padding_mode": "reflect"})
-    return _job(run, whole, geometries=geometries, with_alpha=True)
+    return _job(run, expect, geometries=geometries, with_alpha=True)
 
 
-def guided_lines(radius: int, epsilon: float, channels: int = 0) -> Job:
-    """Filter by the picture itself, or by a guide of noise with so many channels."""
+def guided_fits(radius: int, epsilon: float, channels: int = 0) -> Job:
+    """Filter with the picture as its own guide, or with a guide of noise that has ``channels`` channels."""
 
     def guide(picture: Samples) -> Real | None:
         shape = (*picture.shape[:2], channels)
@@ -265,8 +269,8 @@ def guided_lines(radius: int, epsilon: float, channels: int = 0) -> Job:
     def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
         return windows.guided_filter(picture, radius, epsilon, guide(picture), **keywords)
 
-    def whole(picture: Samples, how: Keywords) -> tuple[Real, Real]:
-        colours, alpha = _parted(picture, how)
+    def expect(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+        colours, alpha = _split(picture, how)
         full = full_scale(picture.dtype)
         share = 1.0 if alpha is None else alpha / full
         values = guided(colours * share / full, guide(picture), radius, epsilon, how) * full / share
@@ -274,7 +278,7 @@ def guided_lines(radius: int, epsilon: float, channels: int = 0) -> Job:
         return strided(_with(values, alpha), how), strided(_with(size, alpha), how)
 
     dilated: Geometry = {"dilation": (3, 2), "stride": (2, 3), "padding_mode": "reflect"}
-    return _job(run, whole, geometries=(*PLAIN[:4], dilated), with_alpha=True)
+    return _job(run, expect, geometries=(*PLAIN[:4], dilated), with_alpha=True)
 
 
 def canny_edges(sigma: float, low: float, high: float) -> Job:
@@ -283,19 +287,19 @@ def canny_edges(sigma: float, low: float, high: float) -> Job:
     def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
         return windows.canny(picture, sigma, low, high, **keywords)
 
-    def whole(picture: Samples, how: Keywords) -> tuple[Real, Real]:
-        colours, _ = _parted(picture, how)
+    def expect(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+        colours, _ = _split(picture, how)
         full = full_scale(picture.dtype)
         planes = np.moveaxis(colours, 2, 0)
         found = np.stack([canny(each, sigma, low * full, high * full) for each in planes], axis=2)
         edges: Real = full * found.astype(np.float64)
         return edges, np.full_like(edges, full)
 
-    return _job(run, whole, exact=True, geometries=({},))
+    return _job(run, expect, exact=True, geometries=({},))
 
 
 def png_rows(kind: int, group: int = 0) -> Job:
-    """Apply and undo a row filter of PNG, or, in groups of rows, the best up to it, each against single bytes."""
+    """Apply and undo a row filter of PNG; with ``group``, each group of rows gets the best filter up to ``kind``."""
 
     def run(picture: Samples, *, dtype: str, algorithm: str | None = None, **_how: Any) -> Samples:
         if dtype != picture.dtype:
@@ -307,12 +311,12 @@ def png_rows(kind: int, group: int = 0) -> Job:
         png_filters.apply_filters(np.concatenate([above, rows]), distance, group, kind, filtered)
         undone = np.concatenate([above, np.empty_like(rows)])
         png_filters.undo_filters(filtered, distance, undone)
-        # Byte-wise filtering reveals errors that forward and inverse filter share.
+        # The reference, byte by byte, reveals errors that the filter and its inverse share.
         undone[1:][unfiltered(filtered, distance) != rows] ^= 255
         return undone[1:].view(picture.dtype).reshape(picture.shape)
 
-    def whole(picture: Samples, _how: Keywords) -> tuple[Real, Real]:
+    def expect(picture: Samples, _how: Keywords) -> tuple[Real, Real]:
         values = np.atleast_3d(picture).astype(np.float64)
         return values, np.abs(values) + 1e-30
 
-    return _job(run, whole, exact=True, geometries=({},))
+    return _job(run, expect, exact=True, geometries=({},))
