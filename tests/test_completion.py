@@ -171,7 +171,7 @@ class Terminal:
     def __exit__(self, *_unused: object) -> None:
         os.close(self._master)
         with suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)
+            os.killpg(self._pid, signal.SIGKILL)  # a forked zsh that loses its terminal would spin for ever
         os.waitpid(self._pid, 0)
 
     def type(self, text: str) -> None:
