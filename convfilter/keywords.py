@@ -102,7 +102,7 @@ class FilterKeywords(StageKeywords, RunKeywords, total=False):
     ceil : bool, default False
         Round sizes up: a last window that begins on the image counts although it ends beyond the padding.
     flip : bool, default False
-        Turn the kernel by 180 degrees: convolution instead of cross-correlation.
+        Rotate the kernel by 180 degrees: convolution instead of cross-correlation.
     scale, offset : float, default 1 and 0
         The result is ``scale * sum + offset * full scale`` (255, 65535 or 1.0).
     map : {"clip", "abs", "offset", "stretch"}, optional
