@@ -116,7 +116,7 @@ def _stage(da: Any, plan: Plan, number: int, source: Any, target: np.dtype[Any],
     from dask.highlevelgraph import HighLevelGraph
 
     stage = plan.stages[number]
-    dtype = target if number == len(plan.stages) - 1 else plan.between
+    dtype = target if number == len(plan.stages) - 1 else stage.result
     row_cuts, col_cuts = _cuts(stage, source.chunks)
     name = f"convfilter-{stage.stage.name.partition(':')[0]}-{tokenize(source.name, plan, number, dtype)}"
     graph: dict[Any, Any] = {f"{name}-plan": _Shared(plan, number, dtype, threads)}

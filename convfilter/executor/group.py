@@ -137,11 +137,11 @@ class Group:
         full = plan.full
         gray = bool(plan.gray) and self._first + number == 0
         buffer = placeholder(
-            stage.cols.input, stage.channels + 2 * gray, self._plan.between if number else source.dtype
+            stage.cols.input, stage.channels + 2 * gray, self._stages[number - 1].result if number else source.dtype
         )
         alone = len(self._stages) == 1 and isinstance(source, np.ndarray)
         rows = alone_block_rows(stage) if alone else block_rows(stage)
-        dtype, white = (self._dtype, self._full_out) if ends else (plan.between, full)
+        dtype, white = (self._dtype, self._full_out) if ends else (stage.result, full)
         loaded = Source(buffer, full, stage.alpha, gray, _padding_value(stage), stage.premultiplied)
         return StageSetup(stage, loaded, dtype, white, rows, alone=alone)
 

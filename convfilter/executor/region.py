@@ -59,7 +59,7 @@ def run_region(
     last = len(plan.stages) - 1
     for number, (out_rows, out_cols, chunk) in enumerate(reversed(needed)):
         samples = _selected(_selected(samples, chunk.rows, spans[0][0], 0), chunk.cols, spans[1][0], 1)
-        dtype = out_dtype if number == last else plan.between
+        dtype = out_dtype if number == last else plan.stages[number].result
         samples = run_chunk(plan, number, chunk, samples, dtype, threads)
         spans = out_rows, out_cols
     top, left = rows[0] - spans[0][0], cols[0] - spans[1][0]

@@ -72,7 +72,7 @@ def run(plan: Plan, source: RowSource | Samples, sink: RowSink | Samples, *, thr
         if is_last and isinstance(sink, np.ndarray):
             result = sink
         else:
-            result = np.empty(shape, sink.dtype if is_last else plan.between)
+            result = np.empty(shape, sink.dtype if is_last else last.result)
         clipped = _run_stages(plan, group.first, group.last, pixels, result, threads)
         pixels = result
     if not isinstance(sink, np.ndarray):
@@ -184,7 +184,7 @@ def run_stage(
         The result, real before another stage, and the number of its clipped samples.
     """
     stage = plan.stages[number]
-    dtype = out_dtype if number + 1 == len(plan.stages) else plan.between
+    dtype = out_dtype if number + 1 == len(plan.stages) else stage.result
     result = np.empty((stage.rows.output, stage.cols.output, stage.output_channels), dtype)
     return result, _run_stages(plan, number, number + 1, pixels, result, threads)
 
