@@ -56,11 +56,9 @@ def run_region(
         needed.append((*spans, chunk))
         spans = _hull(chunk.rows), _hull(chunk.cols)
     samples = source[slice(*spans[0]), slice(*spans[1])]
-    last = len(plan.stages) - 1
     for number, (out_rows, out_cols, chunk) in enumerate(reversed(needed)):
         samples = _selected(_selected(samples, chunk.rows, spans[0][0], 0), chunk.cols, spans[1][0], 1)
-        dtype = out_dtype if number == last else plan.stages[number].result
-        samples = run_chunk(plan, number, chunk, samples, dtype, threads)
+        samples = run_chunk(plan, number, chunk, samples, out_dtype, threads)
         spans = out_rows, out_cols
     top, left = rows[0] - spans[0][0], cols[0] - spans[1][0]
     return samples[top : top + rows[1] - rows[0], left : left + cols[1] - cols[0]]
