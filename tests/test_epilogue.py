@@ -113,3 +113,11 @@ def test_each_run_counts_its_own_clipped_samples(spec, algorithm):
     values = np.rint(run_array(real, image, out_dtype=np.float64).pixels)
     counts = [run_array(plan, image, threads=threads).clipped for threads in (1, 1, 2, 2)]
     assert counts == [np.count_nonzero((values < 0) | (values > 255))] * 4
+
+
+def test_luminance_is_taken_once_before_a_range_that_a_later_stage_needs():
+    image = byte_noise((40, 53, 3), "uint8")
+    stages = stack.stages(["gaussian:1", "sobel:x,map=stretch"])
+    found = run_array(plan_stack(stages, image.shape, "uint8", gray=True), image).pixels
+    luminance = image @ np.array([0.299, 0.587, 0.114])
+    assert_stored(found, convfilter.apply(luminance, "gaussian:1", "sobel:x"), map="stretch")

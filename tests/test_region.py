@@ -22,6 +22,7 @@ STACKS = [
     ["unsharp:2,amount=1.5"],
     ["gabor:6,wavelength=8,angle=30"],
     ["disk:30"],
+    ["disk:30,stride=3"],
     ["maxpool:3,stride=2,padding=1"],
     ["avgpool:5x3"],
     ["normalize"],
@@ -29,6 +30,8 @@ STACKS = [
     ["gaussian:2", "sobel:x,stride=2", "abs", "box:7,padding=valid"],
     ["box:3,padding=20", "gaussian:3", "minpool:2"],
     ["kernel:1 2 3; 4 5 6; 7 8 10,padding=40"],
+    ["box:3,padding=25"],
+    ["avgpool:4,stride=3,padding=1,ceil=true,count_padding=true"],
     ["gaussian:1,padding=30,padding_mode=reflect,stride=2"],
     ["maxpool:3,stride=2,ceil=true"],
 ]
