@@ -22,8 +22,8 @@ from convfilter.cli.root import root
 FOLDER = Path(__file__).with_name("man")
 STATUS = (
     ("0", "All done."),
-    ("1", "Some picture could not be read, filtered or written; a line on stderr says which and why."),
-    ("2", "The command makes no sense, and the line says what would."),
+    ("1", "A picture could not be read, filtered or written; a line on stderr says which and why."),
+    ("2", "The command line is wrong; a line on stderr says what would be right."),
     ("130, 143", "Stopped by Ctrl-C or SIGTERM; finished files stay, half-written ones do not."),
 )
 

@@ -76,7 +76,7 @@ def test_a_folder_gives_its_pictures_and_its_tree_if_asked() -> None:
     assert tree("flat") == ["a.png", "b.png"]
     done = program(*BLUR, "-v", "photos/", "out", "--recursive")
     assert done.stderr.endswith("convfilter: 4 done, 0 failed, 1 skipped\n")
-    assert "convfilter: photos/notes.txt: skipped, this is no picture file" in done.stderr
+    assert "convfilter: photos/notes.txt: skipped, this is not a picture file" in done.stderr
     assert tree("out") == ["a.png", "b.png", "deep/a.png", "deep/er/c.png"]
     assert is_blurred("out/deep/a.png", 2) and is_blurred("out/deep/er/c.png", 3)
 
@@ -148,14 +148,14 @@ def test_another_format() -> None:
         ("photos/a.png photos/b.png photos/", "photos/a.png: the output of photos/a.png would overwrite the input"),
         ("photos/deep/a.png photos/a.png photos", "would overwrite the input photos/a.png"),
         ("photos/a.png photos/b.png none", "none: there is no such folder; several inputs need one"),
-        ("photos/a.png photos/b.png -", "-: standard output takes one picture"),
-        ("--json - out.png", "-: options for many files need names of files, not pipes"),
-        ("--json photos/a.png -", "-: options for many files need names of files, not pipes"),
+        ("photos/a.png photos/b.png -", "'-' is standard output, which takes one picture"),
+        ("--json - out.png", "'-' is a pipe, and options for many files need names of files"),
+        ("--json photos/a.png -", "'-' is a pipe, and options for many files need names of files"),
         ("photos/a.png - out/", "'-' means standard input and cannot be one of several inputs"),
         ("--algorithm magic photos out", "--algorithm: algorithm must be one of direct"),
         ("--ext xyz photos out", "--ext: no picture format has the suffix"),
         ("--in-place --ext jpg photos/a.png", "--in-place writes each result over its input"),
-        ("-0 photos out", "-0 tells how the names of --files-from end"),
+        ("-0 photos out", "-0 is an option of --files-from"),
         ("--suffix a/b photos", "--suffix: it is a part of a file name"),
         ("--jobs 0 photos out", "--jobs: jobs must be at least 1, got 0"),
         ("--files-from none out/", "none: the list cannot be read: no such file"),
@@ -421,7 +421,7 @@ def test_signals_keep_what_is_done_and_leave_no_litter(folder: Path, number: sig
         _, text = child.communicate(timeout=60)
     assert child.returncode == status
     assert text.splitlines()[-1] == (
-        "convfilter: stopped: 1 done, 0 failed, 2 not done; go on with the same command and --update"
+        "convfilter: stopped: 1 done, 0 failed, 2 not done; to continue, repeat the command with --update"
     )
     assert sorted(os.listdir("out")) == [update.LOG_NAME, "a.png"]
     assert is_blurred("out/a.png", 0)

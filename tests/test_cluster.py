@@ -36,7 +36,7 @@ pytest.importorskip("s3fs")
 BLUR = ("blur", "--gaussian", "1.5")
 #: The kernel stands in a file where the workers are not, and in the text here.
 LOG = ".convfilter_log"
-STOPPED = "convfilter: stopped: 1 done, 0 failed, 2 not done; go on with the same command and --update"
+STOPPED = "convfilter: stopped: 1 done, 0 failed, 2 not done; to continue, repeat the command with --update"
 STACK = ("apply", "-f", "gaussian:2", "-f", "kernel:0 1 2; 1 3 1; 0 1 0,stride=2", "--scale", "1/9")
 NAMES = ("a.png", "b.png", "deep/a.png", "deep/er/c.png")
 

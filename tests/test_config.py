@@ -99,7 +99,7 @@ def test_windows_have_tables_of_their_own(command: str) -> None:
         ("quality = 101\n", "convfilter.toml: quality must be at most 100, got 101"),
         ("stride = 0\n", "convfilter.toml: stride must be at least 1, got 0"),
         ("algorithm = 'best'\n", "convfilter.toml: algorithm must be one of direct, "),
-        ("stride = \n", "convfilter.toml: this is no TOML: "),
+        ("stride = \n", "convfilter.toml: this is not TOML: "),
         ("[pipelines]\na = 'box:3'\n", "convfilter.toml: pipeline a must be a list of filters, got 'box:3'"),
         ("pipelines = 1\n", "convfilter.toml: pipelines must be a table of lists"),
     ],

@@ -21,7 +21,7 @@ CLIPPED = "of the samples are clipped; weights that sum to 1 (--normalize), --sc
 ZERO = (
     "of the samples are clipped; the weights sum to 0, and --map abs or --map offset show negative results, --map clip"
 )
-NO_SUM = "of the samples are clipped; --scale 1/N or --map stretch fit them in, --map clip says that it is meant"
+NO_SUM = "of the samples are clipped; --scale 1/N or --map stretch fit them in, --map clip accepts it"
 
 
 @pytest.fixture(autouse=True)

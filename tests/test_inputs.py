@@ -226,7 +226,7 @@ def test_a_standard_input_that_is_a_file_has_a_time() -> None:
         ("bilateral a.png out.png", "did you mean 'convfilter blur --bilateral SIGMA_SPACE,SIGMA_RANGE'?"),
         (
             "nlmeans a.png out.png",
-            "no command is called 'nlmeans'; it is no weighted sum, and not here; the nearest are",
+            "no command is called 'nlmeans'; convfilter has no such filter; the nearest are",
         ),
         ("emboss a.png out.png", "did you mean 'convfilter apply -f emboss'?"),
         ("erode a.png out.png", "did you mean 'convfilter morph --erode SIZE'?"),
@@ -283,7 +283,7 @@ def test_pool_keeps_the_least() -> None:
         ("a.png out.jgp", "no picture format has the suffix '.jgp'; the nearest are .jp"),
         ("a.png out.docx", "the nearest are .pcx, .png, .jpg; 'convfilter formats' lists all; or use --format"),
         ("--ext tifff a.png --into out", "no picture format has the suffix '.tifff'; the nearest are .tiff, .tif"),
-        ("a.png a.png new", "new: there is no such folder; several inputs need one: make it, or write new/"),
+        ("a.png a.png new", "new: there is no such folder; several inputs need one: create it, or write new/"),
     ],
 )
 def test_names_that_are_slips(arguments: str, message: str, capfd: pytest.CaptureFixture[str]) -> None:

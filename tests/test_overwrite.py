@@ -152,8 +152,8 @@ def test_no_clobber_leaves_what_is_there(capfd: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("-n -y a.jpg b.jpg", "--no-clobber leaves outputs that are there alone, --overwrite replaces them"),
-        ("-n --in-place a.jpg", "--no-clobber leaves outputs that are there alone, --in-place replaces them"),
+        ("-n -y a.jpg b.jpg", "--no-clobber keeps existing outputs, --overwrite replaces them"),
+        ("-n --in-place a.jpg", "--no-clobber keeps existing outputs, --in-place replaces them"),
         ("-o b.jpg --into out a.jpg", "--output names the output; leave out --into"),
         ("-o b.jpg --in-place a.jpg", "--output names the output; leave out --in-place"),
         ("-o b.jpg a.jpg a.png", "b.jpg: several inputs, or a folder, need a folder as output, and this is a file"),

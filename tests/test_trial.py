@@ -381,7 +381,7 @@ def test_a_configuration_holds_as_it_does_for_the_command(tmp_path, monkeypatch)
     ("arguments", "status", "message"),
     [
         (["none.png"], 1, "none.png: there is no such file"),
-        (["-"], 2, "a picture to try filters on is a file, not standard input; save it first"),
+        (["-"], 2, "filters are tried on a file, and '-' is standard input; save the picture first"),
         (["-f", "blurr", "in.png"], 2, "blurr"),
         (["in.png", "out.xyz"], 2, "no picture format has the suffix"),
         (["--port", "70000", "in.png"], 2, "--port: port must be at most 65535, got 70000"),

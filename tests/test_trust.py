@@ -56,7 +56,7 @@ def test_a_configuration_that_is_found_does_not_reach_out(
     Path(name).write_text(f"[{header}]\n{key} = {REACHING[key]}\n" if header else f"{key} = {REACHING[key]}\n")
     assert run(["blur", "--box", "3", "in.png", "out.png"]) == 2
     said = capfd.readouterr().err
-    assert f"{name}: {key} reaches beyond this folder" in said
+    assert f"{name}: {key} has an effect outside this folder" in said
     assert "--config" in said
     assert str(tmp_path / "config" / "convfilter" / "convfilter.toml") in said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["theirs"]
@@ -129,7 +129,7 @@ def test_pipelines_of_a_found_configuration_read_below_its_folder(
     }[place]
     Path("convfilter.toml").write_text(f'[pipelines]\nx = ["box:3", "{kind}:{name}"]\n')
     assert run(["apply", "@x", "in.png", "out.png"]) == 2
-    assert "is no file below the folder of the configuration" in capfd.readouterr().err
+    assert "is not a file below the folder of this configuration" in capfd.readouterr().err
     if place in ("above", "absolute", "link"):  # named by the user, it is read
         assert run(["apply", "@x", "--config", "convfilter.toml", "in.png", "out.png"]) == 0
         assert run(["apply", "-f", f"{kind}:{name}", "in.png", "out.png"]) == 0

@@ -14,13 +14,13 @@ def is_glob(name: str) -> bool:
 
 def local_names(names: Iterable[str]) -> list[str]:
     """Convert file:// addresses to paths, and expand their globs."""
-    found: list[str] = []
+    paths: list[str] = []
     for name in names:
         scheme, mark, path = name.partition("://")
         if mark and scheme.lower() in ("file", "local"):
             from glob import glob
 
-            found += (sorted(glob(path)) if is_glob(name) else []) or [path]
+            paths += (sorted(glob(path)) if is_glob(name) else []) or [path]
         else:
-            found.append(name)
-    return found
+            paths.append(name)
+    return paths

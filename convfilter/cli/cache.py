@@ -29,15 +29,15 @@ def clear() -> None:
 
 
 @command.command("warm")
-@click.option("--everyday", "only_everyday", is_flag=True, help="Only what usual filters need for pictures of 8 bits.")
+@click.option("--everyday", "only_everyday", is_flag=True, help="Only the loops of usual filters on 8-bit pictures.")
 def warm(only_everyday: bool) -> None:
-    """Compile all that any filter may need, on all cores; for instance in a container image."""
+    """Compile the loops of all filters, on all cores; for instance in a container image."""
     from convfilter.cli.messages import say
     from convfilter.native import object_code
     from convfilter.precompile import everyday, variants
 
     object_code.on_notice(say)
-    if only_everyday:  # perhaps at the lowest priority, behind a command that needs the same loops now
+    if only_everyday:  # this process may have the lowest priority, while a command needs the same loops now
         object_code.compile_with_lock(False)
     for name in everyday.warm() if only_everyday else variants.cache_warm():
         click.echo(name)

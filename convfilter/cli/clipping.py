@@ -1,4 +1,4 @@
-"""The note on many clipped samples, which are mostly a mistake."""
+"""The note that many samples are clipped, which is usually a mistake."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from convfilter.cli.request import Request
 
-#: Share of samples that overshoots of a sharpened or differentiated photo stay below.
+#: Share of clipped samples above which the note is given; sharpened or differentiated photos stay below it.
 _MANY = 0.05
-#: So small a sum, beside that of the magnitudes, is rounding.
+#: A sum of weights counts as 0 if it is less than this share of the sum of their magnitudes.
 _ZERO = 1e-9
 
 
@@ -17,17 +17,15 @@ def is_likely_a_mistake(request: Request, share: float) -> bool:
     return share > _MANY and not request.quiet and request.stage.get("map") is None
 
 
-def line(found: Sequence[tuple[str, float]], request: Request) -> str:
+def line(clipped: Sequence[tuple[str, float]], request: Request) -> str:
     """Return the note for one file, or one note for several with their shares."""
-    names = found[0][0] + (f" and {len(found) - 1} more" if len(found) > 1 else "")
-    up_to = "up to " if len(found) > 1 else ""
-    share = max(share for _, share in found)
-    return (
-        f"{names}: {up_to}{share:.0%} of the samples are clipped; {_way_out(request)}, --map clip says that it is meant"
-    )
+    names = clipped[0][0] + (f" and {len(clipped) - 1} more" if len(clipped) > 1 else "")
+    up_to = "up to " if len(clipped) > 1 else ""
+    share = max(share for _, share in clipped)
+    return f"{names}: {up_to}{share:.0%} of the samples are clipped; {_remedy(request)}, --map clip accepts it"
 
 
-def _way_out(request: Request) -> str:
+def _remedy(request: Request) -> str:
     """Return a remedy for clipping; for weights that sum to 0, half of whose results are negative, another map."""
     from convfilter.filters import stack
     from convfilter.filters.stage import Correlation

@@ -1,4 +1,4 @@
-"""Base of all commands: help text with sections and examples; and commands of a single filter."""
+"""The base class of all commands, with sections and examples in the help text; and commands of a single filter."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from convfilter.filters.catalog import STAGE_PARAMETERS
 from convfilter.filters.spec import FilterSpec, Value
 from convfilter.picture.options import STRIPS
 
-#: Options of the short help; a command with fewer options has none.
+#: Largest number of options in the short help; a command with fewer options has no short help.
 _MOST_OPTIONS = 10
 _MOST_EXAMPLES, _MOST_COLUMNS = 5, 38
 _OFTEN = (
@@ -102,7 +102,7 @@ class Command(click.Command):
 
 
 def _cut(text: str, width: int) -> str:
-    """Return the first sentence, on one line."""
+    """Return the first sentence of a text, shortened to ``width`` characters."""
     text = text.partition(". ")[0].rstrip(".") + "."
     return text if len(text) <= width else text[: width - 3].rstrip() + "..."
 
@@ -146,7 +146,7 @@ def filter_command(
     examples : str
         Command lines, one a line.
     filter_name : str, optional
-        The filter of a command without a choice.
+        The filter of a command that has only one.
     keywords : iterable of str
         Stage options that the command takes.
     """
@@ -177,7 +177,7 @@ def files_argument(
 
 
 def _one_spec(name: str, own: Sequence[FilterOption], params: Mapping[str, Any], filter_name: str | None) -> FilterSpec:
-    """Return the SPEC equivalent to the options of a named command."""
+    """Return the SPEC that the options of a command stand for."""
     given = [(option, option.value(params[str(option.name)])) for option in own if params[str(option.name)] is not None]
     chosen = [(option, value) for option, value in given if option.selects]
     if filter_name is None and len(chosen) != 1:
@@ -188,7 +188,7 @@ def _one_spec(name: str, own: Sequence[FilterOption], params: Mapping[str, Any],
         elif given:
             lone = given[0][0]
             whose = [option.opts[-1] for option in own if option.selects and option.filter_name == lone.filter_name]
-            problem += f"; {lone.opts[-1]} alone chooses none, and goes with {' or '.join(whose)}"
+            problem += f"; {lone.opts[-1]} chooses none, it is an option of {' or '.join(whose)}"
         raise click.UsageError(problem, click.get_current_context())
     argument = None
     where = f"convfilter {name}"

@@ -1,4 +1,4 @@
-"""``convfilter compare``: how far apart two pictures are."""
+"""``convfilter compare``: measure the difference of two pictures."""
 
 from __future__ import annotations
 
@@ -39,31 +39,31 @@ def _compare(
         first, second = first.straight(), second.straight()
     _require_alike(first, second, a, b)
     pairs = [(x.pixels, y.pixels) for x, y in zip(first.frames, second.frames, strict=True)]
-    found = compare_frames(pairs, first.own_white)
+    comparison = compare_frames(pairs, first.own_white)
     if target is not None:
         _write(target, difference_picture(first, second), str(difference))
     if as_json:
-        tell(*json_of(found.as_json(), indent=2).splitlines())
+        tell(*json_of(comparison.as_json(), indent=2).splitlines())
     else:
-        tell(*found.lines())
-    failed = list(_failed(found, max_difference, min_psnr, min_ssim))
+        tell(*comparison.lines())
+    failed = list(_failed(comparison, max_difference, min_psnr, min_ssim))
     if failed:
         say(f"{a} and {b} are too far apart: {'; '.join(failed)}")
     return FAILED if failed else 0
 
 
-def _failed(found: Comparison, difference: float | None, psnr: float | None, ssim: float | None) -> Iterator[str]:
-    """Yield the limits that are exceeded; NaN exceeds all."""
-    if difference is not None and found.largest > difference:
-        yield f"the largest difference is {found.largest:g}, at most {difference:g} is allowed"
-    if difference is not None and found.unmatched:
-        samples = "1 sample is" if found.unmatched == 1 else f"{found.unmatched} samples are"
+def _failed(comparison: Comparison, difference: float | None, psnr: float | None, ssim: float | None) -> Iterator[str]:
+    """Yield a sentence for each limit that is exceeded; NaN exceeds all limits."""
+    if difference is not None and comparison.largest > difference:
+        yield f"the largest difference is {comparison.largest:g}, at most {difference:g} is allowed"
+    if difference is not None and comparison.unmatched:
+        samples = "1 sample is" if comparison.unmatched == 1 else f"{comparison.unmatched} samples are"
         yield f"{samples} NaN or infinite in one picture only"
-    if psnr is not None and (found.psnr is None or found.psnr < psnr):
-        reached = "there is no PSNR" if found.psnr is None else f"PSNR is {found.psnr:.2f} dB"
+    if psnr is not None and (comparison.psnr is None or comparison.psnr < psnr):
+        reached = "there is no PSNR" if comparison.psnr is None else f"PSNR is {comparison.psnr:.2f} dB"
         yield f"{reached}, at least {psnr:g} dB is needed"
-    if ssim is not None and (found.ssim is None or found.ssim < ssim):
-        reached = "there is no SSIM" if found.ssim is None else f"SSIM is {found.ssim:.6f}"
+    if ssim is not None and (comparison.ssim is None or comparison.ssim < ssim):
+        reached = "there is no SSIM" if comparison.ssim is None else f"SSIM is {comparison.ssim:.6f}"
         yield f"{reached}, at least {ssim:g} is needed"
 
 
@@ -124,9 +124,9 @@ command = Command(
     + """
 
     PSNR and SSIM (Wang et al. 2004: Gaussian window of 1.5 pixels, mean over the
-    channels), the largest difference in levels and where it is, and the share of
-    samples that are equal. Frames are compared one by one; the numbers are of all
-    of them, SSIM is their mean.
+    channels), the largest difference in levels and its place, and the share of equal
+    samples. Frames are compared one by one; the numbers hold for all frames
+    together, and SSIM is the mean over the frames.
     """,
     params=[
         click.Argument(["a"], metavar="A", type=click.Path()),

@@ -1,4 +1,4 @@
-"""The note on compiling, once for each machine, and the process that compiles loops of other filters ahead."""
+"""The note that loops are compiled, once for each machine, and the process that compiles further loops ahead."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _is_first = False
 
 
 def notice(text: str, tell: Callable[[str], None] = say) -> None:
-    """Forward notes about compiling; the note that it takes place only the first time."""
+    """Forward a note about compiling; the note that compiling begins is forwarded only once on a machine."""
     global _is_first
     if text == object_code.COMPILING:
         if not object_code.is_first_time():
@@ -26,9 +26,9 @@ def notice(text: str, tell: Callable[[str], None] = say) -> None:
 
 
 def compile_ahead() -> None:
-    """After the first run that compiled something, start a process that compiles loops of other everyday filters.
+    """After the first run that compiled a loop, start a process that compiles the loops of other everyday filters.
 
-    It has the lowest priority, and outlives this process, as Git's housekeeping does.
+    The process has the lowest priority, and outlives this one, as Git's housekeeping does.
     """
     global _is_first
     is_first, _is_first = _is_first, False

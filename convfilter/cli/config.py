@@ -8,12 +8,12 @@
     [pipelines]
     thumbnail = ["gaussian:1.5", "avgpool:4"]      # convfilter apply @thumbnail in.png out.png
 
-The files are searched in the working folder, then in the user's configuration folder; only the first one found is
-used. The command line overrides it.
+These files are looked for in the working folder, then in the user's configuration folder; only the first one is used.
+The command line overrides it.
 
-A folder may be somebody else's, so a file found in it must not reach beyond it: keys that name places, connect to other
-machines or lift limits are allowed only in the user's own file and in one that ``--config`` names. Kernels and layers
-of a found file's pipelines must be regular files below its folder.
+The working folder may belong to another user, so a file in it must not have an effect outside it: keys that name
+places, connect to other machines or lift limits are allowed only in the user's own file and in a file that ``--config``
+names. Kernels and layers of pipelines in the working folder's file must be regular files below that folder.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NAME, _PROJECT = CONFIG_FILES
 _TABLE = "tool.convfilter"
 _PIPELINES = "pipelines"
 FILTER_COMMANDS = ("blur", "edges", "sharpen", "convolve", "pool", "rank", "morph", "apply")
-#: Options that apply to one run, not in general.
+#: Options that cannot be configured, since they belong to one run.
 _NEVER = (
     "in_place",
     "output",
@@ -50,7 +50,7 @@ _NEVER = (
     "depfile",
     "follow",
 )
-#: Options that are harmless in a found file; all others name places or lift limits.
+#: Options that are allowed in the working folder's file; all others name places or lift limits.
 _HARMLESS = (
     *STAGE_PARAMETERS,
     "gray", "linear", "sheet", "ignore", "fill", "until", "format", "quality", "subsampling", "compression", "strip",
@@ -68,19 +68,19 @@ def use(ctx: click.Context, path: str | None) -> None:
     Parameters
     ----------
     ctx : click.Context
-        Context whose options, except the eager ones, are not parsed yet.
+        Context of the command; only its eager options have been parsed.
     path : str, or None
-        None: search for the file.
+        Path of the configuration; None: look for it.
 
     Raises
     ------
     UsageError
         The file cannot be read, or has a key that no command knows.
     """
-    found = _found(path)
-    if found is None:
+    named_table = _found(path)
+    if named_table is None:
         return
-    name, table = found
+    name, table = named_table
     session: Session = ctx.find_root().obj
     session.config, session.trusts_config = name, path is not None or _is_own(name)
     session.pipelines = _pipelines(name, table.pop(_PIPELINES, {}))
@@ -100,14 +100,14 @@ def use(ctx: click.Context, path: str | None) -> None:
         for key, option in own.items():
             if defaults.get(str(option.name)) is not None and not is_harmless(option):
                 raise UsageError(
-                    f"{name}: {key} reaches beyond this folder, and so is not taken from a file that is found in it; "
+                    f"{name}: {key} has an effect outside this folder, so a file in the folder cannot set it; "
                     f"leave it out, name the file with --config, or set it in {own_config()}"
                 )
     ctx.default_map = defaults
 
 
 def is_harmless(option: click.Option) -> bool:
-    """Whether an option is allowed in a found file: an option of a filter, or a harmless one."""
+    """Whether the working folder's file may set an option: an option of a filter, or a harmless one."""
     return hasattr(option, "filter_name") or option.name in _HARMLESS
 
 
@@ -131,7 +131,7 @@ def _found(path: str | None) -> tuple[str, dict[str, Any]] | None:
 
 
 def _of_project(path: str) -> dict[str, Any] | None:
-    """Return this program's table in a project's file; a text search avoids parsing other files."""
+    """Return this program's table in a ``pyproject.toml``, or None; a file without its name is not parsed."""
     content = _content(path)
     if _TABLE.encode() not in content:
         return None
@@ -142,8 +142,8 @@ def _of_project(path: str) -> dict[str, Any] | None:
             return None
         if not isinstance(table, dict):
             raise UsageError(f"{path}: {key} must be a table, got {shown(table)}")
-    found: dict[str, Any] = table
-    return found
+    own: dict[str, Any] = table
+    return own
 
 
 def _content(path: str) -> bytes:
@@ -160,7 +160,7 @@ def _content(path: str) -> bytes:
 def _parsed(path: str, content: bytes | None = None) -> dict[str, Any]:
     import tomllib
 
-    with foreign(f"{path}: this is no TOML", UsageError):
+    with foreign(f"{path}: this is not TOML", UsageError):
         return tomllib.loads((_content(path) if content is None else content).decode())
 
 
@@ -173,13 +173,13 @@ def option_keys(command: click.Command) -> dict[str, click.Option]:
         for option in options
         if option.expose_value
         and option.name not in _NEVER
-        # A parameter of one filter would conflict with a choice of another.
+        # A default for one filter's parameter would conflict with the choice of another filter.
         and not (chooses and hasattr(option, "filter_name"))
     }
 
 
 def _values(where: str, table: Mapping[str, Any], known: Mapping[str, click.Option]) -> dict[str, Any]:
-    """Convert a table to parameter values, as if they were typed."""
+    """Convert a table to values of click's parameters, as if they had been typed."""
     values: dict[str, Any] = {}
     for key, value in table.items():
         option = known.get(key)
@@ -189,7 +189,7 @@ def _values(where: str, table: Mapping[str, Any], known: Mapping[str, click.Opti
         if option.is_flag:
             if not isinstance(value, bool):
                 raise UsageError(f"{where}: {key} must be true or false, got {shown(value)}")
-            # None means not given; it overrides a true in the table for all commands.
+            # None means that the option is not given; it overrides a true in the table for all commands.
             values[option.name] = value if value or option.secondary_opts else None
         elif option.multiple:
             if not isinstance(value, list):
@@ -240,7 +240,7 @@ def pipeline(session: Session, reference: str) -> list[str]:
     Raises
     ------
     UsageError
-        No pipeline has this name, or it reads files beyond the folder of a found configuration.
+        No pipeline has this name, or a pipeline of the working folder's file reads files outside the folder.
     """
     name = reference.removeprefix("@")
     if session.config is None:
@@ -255,12 +255,12 @@ def pipeline(session: Session, reference: str) -> list[str]:
 
 
 def _require_below(config: str, path: str) -> None:
-    """Refuse a weights file that a found configuration must not name: one elsewhere, or a FIFO."""
+    """Refuse weights that the working folder's configuration must not name: a file outside the folder, or a FIFO."""
     folder, target = (os.path.realpath(each) for each in (os.path.dirname(config), path))
     if not is_below(target, folder) or not os.path.isfile(target):
         raise UsageError(
-            f"{config}: {named(path)} is no file below the folder of the configuration, which no option names; "
-            "name the configuration with --config to read it"
+            f"{config}: {named(path)} is not a file below the folder of this configuration; "
+            "name the configuration with --config to allow that"
         )
 
 

@@ -10,7 +10,7 @@ CONFIG_FILES = ("convfilter.toml", "pyproject.toml")
 
 
 def own_config() -> str:
-    """Return the path of the user's own configuration; never relative, since that may be somebody else's folder."""
+    """Return the absolute path of the user's own configuration; a relative one might lie in another user's folder."""
     folder = os.environ.get("XDG_CONFIG_HOME", "")
     if not os.path.isabs(folder):
         below = ("Library", "Application Support") if sys.platform == "darwin" else (".config",)

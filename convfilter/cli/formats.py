@@ -10,7 +10,7 @@ from convfilter.picture import formats
 from convfilter.picture.format import NAMES, Format
 
 _BITS = {"uint8": 8, "uint16": 16, "uint32": 32}
-#: Further properties of samples, by the sample types that have them; those of a signed type have all its sizes.
+#: Words for sample types beside unsigned integers; "signed" stands for all sizes.
 _KINDS = {"int16": "signed", "float32": "float", "float64": "double"}
 
 
@@ -48,7 +48,7 @@ def facts(fmt: Format) -> dict[str, object]:
 
 
 def bits(fmt: Format) -> tuple[str, ...]:
-    """Return the depths of a sample: bits of integers, "signed" where these may be, "float" and "double"."""
+    """Return the sample types of a format as words: bits of integers, then "signed", "float" and "double"."""
     whole = fmt.depths or tuple(_BITS[dtype] for dtype in fmt.dtypes if dtype in _BITS)
     return (*map(str, whole), *(word for dtype, word in _KINDS.items() if dtype in fmt.dtypes))
 
@@ -96,9 +96,9 @@ command = Command(
     help=COMMANDS["formats"]
     + """
 
-    "bits" are those of a sample: "signed" integers have the same sizes, "double" is a float of 64 bits. "several" is
-    what more than one picture in a file means; formats that go "by rows" need little memory for large pictures;
-    "keeps" lists metadata.
+    "bits" are the bits of a sample; "signed" integers have the same sizes, and "double" is a float of 64 bits.
+    "several" is the meaning of several pictures in one file. Formats that go "by rows" need little memory for large
+    pictures. "keeps" lists metadata.
     """,
     params=[
         Option("--json", "as_json", section="Result", is_flag=True, help="Write all facts as JSON."),

@@ -23,7 +23,7 @@ def of_command(word: str) -> str:
     said = f"no command is called {shown(word)}; "
     plain = word.lower().replace("-", "").replace("_", "")
     if plain in synonyms.NO_SUMS.split():
-        return f"{said}it is no weighted sum, and not here; the nearest are 'convfilter blur --gaussian 1' and 'pool'"
+        return f"{said}convfilter has no such filter; the nearest are 'convfilter blur --gaussian 1' and 'pool'"
     meaning = _meaning(plain, synonyms.COMMANDS)
     if not meaning and plain in FILTERS:
         meaning = f"apply -f {FILTERS[plain].example}"
@@ -54,7 +54,7 @@ def of_filter(word: str) -> str:
 
 
 def of_bare_filter(words: Sequence[str]) -> str:
-    """Return a suggestion where the first name is a filter without its option."""
+    """Return a suggestion if the first name is a filter that lacks its ``-f``; else ""."""
     from convfilter.filters.catalog import FILTERS
 
     is_filter = bool(words) and words[0].partition(":")[0] in FILTERS and not os.path.lexists(words[0])
@@ -62,7 +62,7 @@ def of_bare_filter(words: Sequence[str]) -> str:
 
 
 def value_is_file(option: str, metavar: str, choices: Sequence[str], text: str) -> str:
-    """Return a hint for an option without a value, which has consumed the name of a picture."""
+    """Return a hint for an option that was given no value, and has taken the name of a picture for it; else ""."""
     from convfilter.picture import formats
 
     if "FILE" in metavar or text in choices or formats.by_suffix(os.path.splitext(text)[1]) is None:

@@ -1,4 +1,4 @@
-"""``--html``: collect the outcome of each file, and write a page at the end."""
+"""``--html``: collect the outcomes of all files, and write the page at the end."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class HtmlReport:
     Raises
     ------
     UsageError
-        The name is not that of a page.
+        The name has no suffix of an HTML page.
     WriteError
-        Its folder is write-protected, or the path is a link out of it: checked before a picture is read.
+        The page's folder is write-protected, or the path is a link out of it. This is checked before a picture is read.
     """
 
     def __init__(self, path: str, options: pipeline.Options, *, follow: bool = False, command: str = "") -> None:
@@ -54,7 +54,7 @@ class HtmlReport:
         self._plans: dict[tuple[str, ...], View] = {}
 
     def watched(self, options: pipeline.Options, destinations: Sequence[str]) -> pipeline.Options:
-        """Return options that also record pictures: the first ones for display, one for exploring."""
+        """Return options that also record pictures for the page: the first ones, and one of them to explore."""
         shown_ones = destinations[:MOST_SHOWN]
         look = Look(frozenset(shown_ones), explored="".join(shown_ones[:1]), stages=self._stages)
         return options._replace(look=look)

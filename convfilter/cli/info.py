@@ -1,4 +1,4 @@
-"""``convfilter info``: the content of a picture file, the losses in each format, and how a filter treats it."""
+"""``convfilter info``: the content of a picture file, the losses in each format, and the effect of filters on it."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _losses(outline: Outline) -> dict[str, list[str]]:
 
 
 def _foreseen(name: str, specs: tuple[str, ...]) -> dict[str, Any]:
-    """Return the effect of a stack on the picture, and the losses of the result in each format."""
+    """Return the effect that a stack would have on the picture, and the losses of the result in each format."""
     from convfilter.picture.options import ReadOptions, WriteOptions
     from convfilter.pipeline import Options
     from convfilter.pipeline.forecast import forecast
@@ -201,9 +201,9 @@ command = Command(
     help=COMMANDS["info"]
     + """
 
-    Size, colour model, sample type, frames, colour profile, orientation and metadata, how a filter takes it, and what
-    each format would not keep of it. No sample is decoded where the format allows that. With -f or the @NAME of a
-    pipeline before IN, what these filters would do with it.
+    Size, colour model, sample type, frames, colour profile, orientation and metadata, the effect of a filter, and the
+    losses of each format. No sample is decoded, if the format allows that. With -f, or the @NAME of a pipeline before
+    IN, the effect of these filters.
     """,
     params=[
         spec_option(required=False),

@@ -6,7 +6,7 @@ from convfilter.cli.request import Request
 
 
 def run_files(request: Request) -> int:
-    """Filter the files of a command line; returns the exit status."""
+    """Filter the files of a command line; return the exit status."""
     if request.is_batch:
         from convfilter.cli.many import run_many as run
     else:

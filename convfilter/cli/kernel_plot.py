@@ -30,7 +30,7 @@ def plot(title: str, kernels: Sequence[tuple[str, Kernel]], path: str) -> None:
     Raises
     ------
     UsageError
-        The suffix is wrong, there is no kernel or too large a one, or matplotlib is missing.
+        The suffix is wrong, there is no kernel, a kernel is too large, or matplotlib is missing.
     WriteError
         The file cannot be written; the message names it.
     """

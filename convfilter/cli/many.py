@@ -1,4 +1,4 @@
-"""Run a batch: from its options to its messages."""
+"""Run a batch: find the files, run the jobs, and print the messages."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Counts(NamedTuple):
 
 
 def run_many(request: Request) -> int:
-    """Filter the files of a command line that names several; returns the exit status."""
+    """Filter the files of a command line that names several; return the exit status."""
     start = time.monotonic()
     gc.set_threshold(20_000)  # objects loaded for many files live long
     options = pipeline_options(request)
@@ -113,7 +113,7 @@ def _log(request: Request, options: pipeline.Options, jobs: Sequence[Job]) -> Up
 
 
 def _say_skipped(found: SearchResult, request: Request) -> None:
-    """Report skipped pictures, once for each reason; other files only with ``-v``."""
+    """Report skipped pictures, once for each reason; with ``-v`` also other files."""
     if not request.quiet:
         for why, names in found.reasons.items():
             say(f"{_first_of(names)}: skipped, {in_flags(why)}")
@@ -121,7 +121,7 @@ def _say_skipped(found: SearchResult, request: Request) -> None:
         explained = {name for names in found.reasons.values() for name in names}
         for name in found.skipped:
             if name not in explained:
-                say(f"{name}: skipped, this is no picture file")
+                say(f"{name}: skipped, this is not a picture file")
 
 
 def _first_of(names: Sequence[str]) -> str:
@@ -129,7 +129,7 @@ def _first_of(names: Sequence[str]) -> str:
 
 
 def _refresh(log: UpdateLog) -> None:
-    """Update the log entries of files whose content was compared."""
+    """Update the log; an error is only a note."""
     try:
         log.refresh()
     except WriteError as error:
@@ -210,7 +210,7 @@ class _Batch:
         self._clipped: list[tuple[str, float]] = []
 
     def run(self, jobs: Sequence[Job], options: pipeline.Options) -> Counts:
-        """Run the jobs; a signal stops them, after a summary of the finished ones."""
+        """Run the jobs and return the counters; after a signal, print a summary of the finished jobs and raise."""
         tick = self._progress.interval_seconds
         try:
             with self._progress, closing(self._events(jobs, options, tick)) as events:  # type: ignore[type-var]
@@ -225,19 +225,19 @@ class _Batch:
         except KeyboardInterrupt:
             self._say_notes()
             if not self._request.quiet:
-                say(f"stopped: {self._counts}{self._way_on()}", "summary")
+                say(f"stopped: {self._counts}{self._how_to_continue()}", "summary")
             raise
         self._say_notes()
         return self._counts
 
-    def _way_on(self) -> str:
+    def _how_to_continue(self) -> str:
         """Return how to continue an interrupted run."""
         if self._log is None or not self._counts.left:
             return ""
-        return "; the same command goes on" if self._request.update else "; go on with the same command and --update"
+        return "; to continue, repeat the command" + ("" if self._request.update else " with --update")
 
     def _say_notes(self) -> None:
-        """Print each note once, with the first file and the number of others."""
+        """Print each note once, with the first file that it concerns and the number of others."""
         for note, names in self._noted.items() if not self._request.quiet else ():
             say(f"{_first_of(names)}: {note}")
         if self._clipped:

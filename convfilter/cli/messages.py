@@ -20,13 +20,13 @@ _colour = "auto"
 
 
 def set_colour(wanted: str) -> None:
-    """Set colours: "always", "never", or "auto", on a terminal unless the environment disables them."""
+    """Set colours to "always", "never" or "auto": on a terminal, unless the environment disables them."""
     global _colour
     _colour = wanted
 
 
 def is_coloured() -> bool:
-    """Whether stderr gets colours; NO_COLOR is https://no-color.org's."""
+    """Whether stderr gets colours; https://no-color.org defines NO_COLOR."""
     if _colour != "auto":
         return _colour == "always"
     is_terminal = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
@@ -87,7 +87,7 @@ def printable_lines(text: str) -> str:
 
 
 def misuse(error: click.UsageError) -> str:
-    """Merge click's several lines into one."""
+    """Return the message of one of click's errors on one line, with a hint to the help."""
     text = " ".join(error.format_message().split()).rstrip(".")
     # click quotes names as Python does, with surrogate escapes for bytes that are not UTF-8.
     text = re.sub(r"\\udc([89a-f][0-9a-f])", r"\\x\1", text)

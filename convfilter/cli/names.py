@@ -26,7 +26,7 @@ def found_files(request: Request) -> SearchResult:
     names = local_names(request.files)
     naming = Naming(None, _ext(request.ext), request.suffix or "")
     if request.null and not request.files_from:
-        raise misused("-0 tells how the names of --files-from end; give that too")
+        raise misused("-0 is an option of --files-from; give that too")
     if request.in_place:
         others = {"into": request.into, "ext": request.ext, "suffix": request.suffix, "update": request.update}
         given = [f"--{name}" for name, value in others.items() if value]
@@ -34,7 +34,7 @@ def found_files(request: Request) -> SearchResult:
             raise misused(f"--in-place writes each result over its input; leave out {given[0]}")
     elif request.into:
         naming = naming._replace(folder=local_names([request.into])[0])
-    elif request.output or (names and not _stands_beside(names, naming, bool(request.files_from))):
+    elif request.output or (names and not _are_all_inputs(names, naming, bool(request.files_from))):
         naming = naming._replace(folder=names.pop())
     if request.files_from:
         names += local_names(inputs.read_list(request.files_from, separator="\0" if request.null else "\n"))
@@ -72,8 +72,8 @@ def _ext(typed: str | None) -> str:
     return ext
 
 
-def _stands_beside(names: Sequence[str], naming: Naming, listed: bool) -> bool:
-    """Whether all names are inputs (--suffix, --ext): unless the last is a folder or does not exist."""
+def _are_all_inputs(names: Sequence[str], naming: Naming, listed: bool) -> bool:
+    """Whether all names are inputs, and outputs lie beside them: with --suffix or --ext, and no output folder last."""
     if not (naming.suffix or naming.ext):
         return False
     several = len(names) > 1 or listed
@@ -104,7 +104,7 @@ def _single(names: Sequence[str], naming: Naming, request: Request) -> Job | Non
     if _is_folder(names[0]) or _is_folder(out) or out.endswith(os.sep) or is_glob(names[0]):
         return None
     if "-" in (names[0], out):
-        raise UsageError("-: options for many files need names of files, not pipes")
+        raise UsageError("'-' is a pipe, and options for many files need names of files; give file names")
     require_own(request, names[0], out)
     return Job(names[0], out)
 
@@ -123,9 +123,11 @@ def _require_folder(names: Sequence[str], naming: Naming, *, made: bool) -> None
             raise UsageError(f"{out}: several inputs, or a folder, need a folder as output; end it with /")
         return
     if out == "-":
-        raise UsageError("-: standard output takes one picture; give a folder")
+        raise UsageError("'-' is standard output, which takes one picture; give a folder for several")
     if os.path.lexists(out):
-        raise UsageError(f"{out}: several inputs, or a folder, need a folder as output, and this is a file")
+        raise UsageError(
+            f"{out}: several inputs, or a folder, need a folder as output, and this is a file; name another"
+        )
     a_tree = any(map(_is_folder, names)) and formats.by_suffix(os.path.splitext(out)[1]) is None
     if not (made or out.endswith(os.sep) or a_tree):
-        raise UsageError(f"{out}: there is no such folder; several inputs need one: make it, or write {out}{os.sep}")
+        raise UsageError(f"{out}: there is no such folder; several inputs need one: create it, or write {out}{os.sep}")

@@ -1,4 +1,4 @@
-"""Run one file: names, exit status and messages."""
+"""Filter one file: check the names, run it, and print the messages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def run_one(request: Request) -> int:
-    """Filter the one file of a command line; returns the exit status."""
+    """Filter the one file of a command line; return the exit status."""
     source, destination = _named_files(request)
     if keeps(request, destination):
         say(f"{destination}: skipped, since it exists (--no-clobber)")

@@ -1,8 +1,8 @@
 """Options shared by commands: of filters, of stages, of files and of runs.
 
-Options of filters and stages come from the rows of the catalogue, so that a
-parameter is described once. Their values stay text here: the parser of SPECs
-interprets and checks them.
+Options of filters and stages come from the rows of the catalogue, so that each
+parameter is described in one place. Their values stay text in this module: the
+parser of SPECs interprets and checks them.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ def run_options() -> list[Option]:
 
 
 def _many_options() -> list[Option]:
-    """Make the options for several inputs; all of them start without a value, so that a single file can tell."""
+    """Make the options for several inputs; none has a default, so that a run on one file knows whether one is given."""
     count = Number("N", minimum=1, maximum=MOST_PIXELS, whole=True)
 
     def option(*flags: str, text: str, **settings: Any) -> Option:
@@ -196,7 +196,7 @@ def _many_options() -> list[Option]:
         return option(*flags, text=text, is_flag=True)
 
     return [
-        switch("-r", "--recursive", text="Take folders in folders too; OUT gets the same tree."),
+        switch("-r", "--recursive", text="Search subfolders too; OUT gets the same tree."),
         option("-t", "--into", text="Folder for the outputs; all names are inputs.", type=FOLDER),
         option("--ext", text="Output suffix, and so its format: png.  [of the input]", type=SUFFIX),
         option("--suffix", text="Add to names: _blur writes a_blur.png.", metavar="TEXT"),
@@ -237,7 +237,7 @@ def _many_options() -> list[Option]:
 
 
 def config_options() -> list[Option]:
-    """Make the options for the file of defaults; they are parsed before the others, whose defaults it sets."""
+    """Make the options for the configuration; they are parsed first, since it sets the defaults of the others."""
 
     def refuse(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
         ctx.meta[__name__ + ".no_config"] = value
@@ -268,7 +268,7 @@ def algorithm_option(text: str) -> Option:
 
 
 def common_options() -> list[Option]:
-    """Make the options that every command has: ``--color``, which `run` reads before all others, and ``--debug``."""
+    """Make the options that every command has: ``--color``, which `root.run` reads before parsing, and ``--debug``."""
 
     def remember(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
         if value:

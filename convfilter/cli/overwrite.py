@@ -1,4 +1,4 @@
-"""Refuse to replace an existing photo that a shell pattern has put in the place of OUT."""
+"""Refuse to overwrite an existing photo, to which a shell pattern has expanded in the place of OUT."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from convfilter.picture.options import ReadOptions
 def require_own(request: Request, source: str, destination: str) -> None:
     """Refuse OUT of ``IN OUT`` if it looks like a second input.
 
-    ``convfilter blur --gaussian 4 *.jpg`` in a folder of two photos would otherwise overwrite the second. It looks like
-    an input if it is a picture beside IN, of the same kind by its suffix, and does not say that convfilter wrote it.
-    A name after ``--output`` is always accepted.
+    ``convfilter blur --gaussian 4 *.jpg`` in a folder of two photos would otherwise overwrite the second photo. OUT
+    looks like an input if it is a picture beside IN, has a suffix of the same format, and has no mark that convfilter
+    wrote it. A name after ``--output`` is always accepted.
 
     Raises
     ------
@@ -38,17 +38,17 @@ def keeps(request: Request, destination: str) -> bool:
 
 
 def _stand_together(source: str, destination: str) -> bool:
-    """Whether both are files of one folder and of one kind by their suffixes."""
+    """Whether both are files in one folder, with suffixes of one format."""
     kinds = [formats.by_suffix(os.path.splitext(name)[1]) for name in (source, destination)]
     if kinds[0] is None or kinds[0] is not kinds[1] or not (os.path.isfile(source) and os.path.isfile(destination)):
         return False
     if os.path.samefile(source, destination):
-        return False  # another message says so
+        return False  # the pipeline has its own message for that
     return os.path.samefile(*(os.path.dirname(name) or os.curdir for name in (source, destination)))
 
 
 def _is_own(path: str) -> bool:
-    """Whether convfilter wrote a file, or cannot have left a mark in it; a file that is no picture is no photo."""
+    """Whether a file may be overwritten: convfilter's mark is in it, its format has no mark, or it is not a picture."""
     from convfilter.picture.metadata import mark
 
     fmt = formats.by_suffix(os.path.splitext(path)[1])

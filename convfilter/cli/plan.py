@@ -1,4 +1,4 @@
-"""``convfilter plan``: the arithmetic of a stack, with its numbers."""
+"""``convfilter plan``: print the sizes, algorithms and cost of a stack."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from convfilter.filters.stage import Stage
     from convfilter.planning import Plan
 
-#: Names of sample types; the rarer ones are those of NumPy.
+#: Sample types by the names that ``--depth`` takes.
 _DTYPES = {
     "8": "uint8", "16": "uint16", "float": "float32", "int16": "int16", "uint32": "uint32", "float64": "float64",
 }  # fmt: skip
 _SIZE = Pair(Number("SIZE", minimum=1, maximum=2**31 - 1, whole=True))
-#: Largest example picture.
+#: Largest picture that is explored, in pixels.
 _MOST_EXPLORED = 16_000_000
 _CHANNELS = Number("N", minimum=1, maximum=MOST_PIXELS, whole=True)
 
@@ -106,7 +106,7 @@ def _named(specs: tuple[str, ...], files: tuple[str, ...]) -> tuple[tuple[str, .
 def _shape(
     source: str | None, size: tuple[int, int] | None, channels: int | None, depth: str | None
 ) -> tuple[tuple[int, int, int], str, bool]:
-    """Return shape, sample type and whether there is opacity: of a picture, without decoding it, or as typed."""
+    """Return shape, sample type and whether there is alpha: from a picture's header, or as typed."""
     if source is None:
         if size is None:
             from convfilter.cli.request import misused
@@ -173,9 +173,9 @@ command = Command(
     + """
 
     The size of each result is floor((I + P + P' - D*(K - 1) - 1) / S) + 1: input I,
-    padding P before and P' after, dilation D, kernel K, stride S. What an output
-    sees of the picture is its receptive field: each stage adds D*(K - 1) times the
-    product of the strides before it.
+    padding P before and P' after, dilation D, kernel K, stride S. The receptive
+    field of an output is the part of the picture on which it depends: each stage
+    adds D*(K - 1) times the product of the strides before it.
     """,
     params=[
         spec_option(required=False),

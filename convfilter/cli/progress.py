@@ -16,14 +16,14 @@ _RED, _PLAIN = "\x1b[31m", "\x1b[0m"
 
 
 class Progress:
-    """Files, megapixels per second, time left, and the last file that failed; a context manager.
+    """Shows files, megapixels per second, time left, and the last file that failed; a context manager.
 
     Parameters
     ----------
     files : int
         Number of files.
     wanted : bool, optional
-        None: yes, if stderr is a terminal with cursor movement.
+        Whether to show the line; None: if stderr is a terminal with cursor movement.
     """
 
     def __init__(self, files: int, wanted: bool | None = None) -> None:
@@ -38,7 +38,7 @@ class Progress:
 
     @property
     def interval_seconds(self) -> float | None:
-        """Interval for calls of `show`; None if it shows nothing."""
+        """Seconds between calls of `show`; None if it shows nothing."""
         return _INTERVAL_SECONDS if self._shown else None
 
     def __enter__(self) -> Progress:
@@ -80,7 +80,7 @@ class Progress:
         return "  ".join(parts)
 
     def say(self, message: str, failed: str = "") -> None:
-        """Print a message in place of the line; ``failed`` is the file that it is about."""
+        """Print a message in place of the line; ``failed`` is the file that failed, if the message is an error."""
         self._failing = failed or self._failing
         self._clear()
         say(message, "error" if failed else "note")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from convfilter.executor.masked import Masking
     from convfilter.planning import Plan
 
-#: Options that a configuration cannot set for a pair of files: they name the outputs of batches.
+#: Options that a configuration does not set for a pair of files, since they name the outputs of batches.
 _NAMES_OF_MANY = ("ext", "suffix")
 #: A pattern that the shell leaves unexpanded if no file matches.
 _PATTERN = re.compile(r"[*?]|\[.+\]")
@@ -112,7 +112,7 @@ class Request:
 
     @property
     def is_batch(self) -> bool:
-        """Whether this is a batch, which needs more modules than one input and one output."""
+        """Whether the request is a batch; a run on one input and one output needs fewer modules."""
         return (
             # Any of these options makes a batch, even of one file.
             any((self.into, self.ext, self.suffix, self.files_from, self.depfile, self.dask))
@@ -175,7 +175,7 @@ def _settled(request: Request) -> Request:
     if request.no_clobber and (request.overwrite or request.in_place):
         if "no_clobber" in request.typed:
             other = "--overwrite" if request.overwrite else "--in-place"
-            raise misused(f"--no-clobber leaves outputs that are there alone, {other} replaces them; leave one out")
+            raise misused(f"--no-clobber keeps existing outputs, {other} replaces them; leave one out")
         request = replace(request, no_clobber=False)
     return request
 
@@ -199,7 +199,7 @@ def _is_typed(name: str, context: click.Context) -> bool:
 
 
 def misused(problem: str) -> click.UsageError:
-    """Return a usage error for an incomplete or contradictory command; it points to the help."""
+    """Return a usage error for an incomplete or contradictory command; its message ends with a hint to the help."""
     return click.UsageError(problem, click.get_current_context())
 
 
@@ -295,14 +295,14 @@ def _accepted(request: Request) -> tuple[bool, bool]:
 
 
 def _where_taken(request: Request) -> tuple[str, ...]:
-    """Return options that need not apply to the format: those of a configuration, and all if formats may differ."""
+    """Return the options that a format may ignore: those of a configuration, and in a batch of many formats all."""
     if request.is_batch and not (request.ext or request.format):
         return _OF_FORMATS
     return tuple(name for name in _OF_FORMATS if getattr(request, name) is not None and name not in request.typed)
 
 
 def _explain(plans: Sequence[Plan]) -> None:
-    """Print each plan once, in one write, on stderr: pictures may go to standard output, and workers may print too."""
+    """Print each plan once, on stderr since pictures may go to stdout, in one write since workers may print too."""
     from convfilter.report.plan_text import lines
 
     for plan in {id(plan): plan for plan in plans}.values():

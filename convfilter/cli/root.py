@@ -96,13 +96,13 @@ def run(arguments: list[str]) -> int:
 
 
 def _colour(arguments: list[str]) -> str:
-    """Return the value of ``--color`` before parsing, so that usage errors are coloured too."""
+    """Read the value of ``--color`` before parsing, so that usage errors are coloured too."""
     words = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    found = "auto"
+    colour = "auto"
     for word, following in zip(words, [*words[1:], ""], strict=bool(words)):
         if word == "--color" or word.startswith("--color="):
-            found = following if word == "--color" else word.partition("=")[2]
-    return found
+            colour = following if word == "--color" else word.partition("=")[2]
+    return colour
 
 
 def _invoke(arguments: list[str], session: Session) -> int:

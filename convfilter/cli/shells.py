@@ -1,4 +1,4 @@
-"""Completion scripts of bash, zsh and fish, and their answers."""
+"""Completion: the scripts of bash, zsh and fish, and the answers to their requests."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class _Help(ShellComplete):
     """Completion of ``help`` by the names of commands."""
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
-        """Return the words that may stand at the cursor."""
-        found = super().get_completions(args[args[:1] == ["help"] :], incomplete)
+        """Return the words that can complete the one at the cursor."""
+        items = super().get_completions(args[args[:1] == ["help"] :], incomplete)
         if args[:1] == ["help"]:
-            return [item for item in found if item.type == "plain" and not item.value.startswith("-")]
-        return found
+            return [item for item in items if item.type == "plain" and not item.value.startswith("-")]
+        return items
 
 
 class _Bash(_Help, BashComplete):

@@ -9,14 +9,14 @@ from collections.abc import Callable
 from types import FrameType
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-#: Seconds until an alarm ends the program if Python discarded the exception in a callback.
+#: Seconds until an alarm ends the program, if Python has discarded the exception in a callback.
 _AT_ONCE_SECONDS = 0.001
 #: Seconds for cleaning up, after which an alarm ends the program.
 _GRACE_SECONDS = 30.0
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal to end the program; ``status`` is the exit status."""
+    """Raised by a signal that ends the program; ``status`` is the exit status."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ def install() -> None:
 
 
 def _quiet(tell: Callable[[sys.UnraisableHookArgs], object]) -> Callable[[sys.UnraisableHookArgs], object]:
-    """Make a hook that exits quietly if `Stopped` is discarded in a callback, as in imports."""
+    """Make a hook that ends the program quietly if Python discards `Stopped` in a callback, as during imports."""
 
     def hook(lost: sys.UnraisableHookArgs) -> None:
         if isinstance(lost.exc_value, Stopped):

@@ -1,4 +1,4 @@
-"""``convfilter try``: a page on this machine, with sliders."""
+"""``convfilter try``: a page with sliders, served to this machine only."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 
 def _try(source: str, output: str | None, specs: tuple[str, ...], port: int | None, no_browser: bool) -> int:
     if source == "-":
-        raise UsageError("a picture to try filters on is a file, not standard input; save it first")
+        raise UsageError("filters are tried on a file, and '-' is standard input; save the picture first")
     from convfilter.trial.scene import Scene
     from convfilter.trial.server import Server
 
@@ -78,13 +78,13 @@ command = Command(
     help=COMMANDS["try"]
     + """
 
-    Shows the picture's own pixels, or all of it, on a page in the browser, with sliders for
-    whatever the filters take; only the visible region is filtered, sample by sample as the
-    command does it. Below stand the command and the rule of a Makefile that do the same;
-    save writes the whole result, OUT or a file beside it.
+    Shows the picture on a page in the browser, at full resolution or as a whole, with
+    sliders for the parameters of the filters. Only the visible region is filtered, with the
+    same samples as the command gives. Below the picture are the command and the Makefile
+    rule that do the same; save writes the whole result, to OUT or a file beside it.
 
-    The page is for this machine alone (127.0.0.1), under an address that is a secret; with
-    --port 8000 here and ssh -L 8000:127.0.0.1:8000 there, for that machine too. The program
+    Only this machine (127.0.0.1) can reach the page, at a secret address; with --port 8000
+    here and ssh -L 8000:127.0.0.1:8000 on another machine, that one can too. The program
     ends when the page is closed.
     """,
     params=[

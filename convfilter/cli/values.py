@@ -1,4 +1,4 @@
-"""Parameter types of options: parsing and shell completion."""
+"""Types of options: how values are parsed and completed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ else:
 
 
 class KindType(ParamType):
-    """A kind of value of the catalogue as a click type."""
+    """A kind of value, from the catalogue of filters, as a type of click's."""
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
@@ -36,7 +36,7 @@ class KindType(ParamType):
 
 
 class RunType(KindType):
-    """A kind whose text is parsed at once."""
+    """A kind whose text is parsed when click parses the command line."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Parse text with the kind; errors name the option."""
@@ -76,7 +76,7 @@ class AlgorithmType(WordType):
 
 
 def where_from(param: click.Parameter, context: click.Context | None) -> str:
-    """Return the origin of a value: the option, or the configuration."""
+    """Return where a value comes from, for messages: the option, or the configuration file."""
     if context is not None and is_configured(str(param.name), context):
         return str(context.find_root().obj.config)
     return param.opts[-1]
