@@ -1,4 +1,4 @@
-"""Locks that forks and signal handlers cannot deadlock."""
+"""Locks without deadlocks by forks and signal handlers."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Value = TypeVar("Value")
 def shared_lock() -> threading.RLock:
     """Return a lock for the state of a module.
 
-    A fork waits until no other thread holds the lock, so a child never inherits a locked lock. The lock is reentrant: a
-    signal handler may run in the thread that holds it.
+    A fork waits until no other thread holds it, so a child never inherits it locked. The lock is reentrant, for signal
+    handlers in the thread that holds it.
     """
     lock = threading.RLock()
     if hasattr(os, "register_at_fork"):
@@ -26,26 +26,26 @@ def shared_lock() -> threading.RLock:
 def undisturbed(task: Callable[[], Value]) -> Value:
     """Run a task that is not reentrant, such as an import or a compilation.
 
-    A signal handler of the host program may interrupt the main thread anywhere and request the same task. If the main
-    thread has such a handler, the task runs in a thread of its own, which no handler interrupts.
+    A signal handler of the host program may interrupt the main thread anywhere and request the same task. So the task
+    runs in a thread of its own, where no handler runs, if there is such a handler.
     """
     if not handler_can_come():
         return task()
-    values: list[Value] = []
-    errors: list[BaseException] = []
+    done: list[Value] = []
+    failed: list[BaseException] = []
 
-    def run() -> None:
+    def work() -> None:
         try:
-            values.append(task())
+            done.append(task())
         except BaseException as error:  # raised again in the waiting thread
-            errors.append(error)
+            failed.append(error)
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    if errors:
-        raise errors.pop()
-    return values.pop()
+    if failed:
+        raise failed.pop()
+    return done.pop()
 
 
 def handler_can_come() -> bool:

@@ -232,6 +232,19 @@ def test_wide_gaussians_keep_what_is_not_finite_in_its_windows(stack_):
     assert rows.size and rows.max() == 20 + 96 + (stack_[-1] == "box:3")
 
 
+@pytest.mark.parametrize("row, col", [(0, 0), (299, 69), (150, 69), (299, 3)])
+@pytest.mark.parametrize("blur", ["gaussian:16", "gaussian:1x16", "gaussian:16x1"])
+def test_wide_gaussians_find_what_is_not_finite_anywhere(blur, row, col):
+    image = byte_noise((300, 70), "float32")
+    image[row, col] = np.inf
+    for specs_ in ([blur], ["relu", blur]):
+        plan = planned(specs_, image.shape, "float32")
+        reach = plan.stages[-1].rows.before, plan.stages[-1].cols.before
+        touched = np.zeros(image.shape, bool)
+        touched[max(0, row - reach[0]) : row + reach[0] + 1, max(0, col - reach[1]) : col + reach[1] + 1] = True
+        np.testing.assert_array_equal(np.isfinite(run_array(plan, image, threads=2).pixels), ~touched)
+
+
 # Memory --------------------------------------------------------------------------------
 
 #: Working memory that a stack may take on 12 megapixels, whatever its stages: bytes.
@@ -262,16 +275,3 @@ def test_working_memory_is_bounded(name, monkeypatch):
     finally:
         tracemalloc.stop()
     assert working < LIMIT
-
-
-def test_strips_that_share_memory_begin_each_block_afresh(monkeypatch):
-    """Where rings of rows are too large for the cache, all strips of a thread load into the same one."""
-    monkeypatch.undo()  # blocks of the usual size
-    image = byte_noise((300, 5000, 3))
-    stack_ = [
-        "kernel:1 2 3 4 5;5 4 3 2 1;1 2 3 4 5;6 5 4 3 2;1 1 1 2 1,normalize=true",
-        "kernel:1 2 1;2 5 2;1 2 1,normalize=true",
-    ]
-    own = run_array(planned(stack_, image.shape, "uint8"), image, threads=1).pixels
-    monkeypatch.setattr("convfilter.methods.stencil.PERSISTENT_BYTES", 0)
-    assert_same_picture(run_array(planned(stack_, image.shape, "uint8"), image, threads=1).pixels, own)

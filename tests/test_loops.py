@@ -99,6 +99,16 @@ def luminance(rng, A):
         )
 
 
+def find_nonfinite(rng, A):
+    """Yield a bad sample in a vector and in a tail, and one between the rows, which does not count."""
+    for bad, row, col in [(0, 0, 0), (np.nan, 2, 3 * LANES), (np.inf, 0, 1), (-np.inf, 1, 0), (np.nan, 1, -1)]:
+        length = 3 * LANES + 1
+        some = samples(rng, (3, length + 2), A)
+        some[row, col] = bad
+        found = np.zeros(1, np.int64)
+        yield Case([some.ravel(), length + 2, 3, length, found], {4: np.array([bad != 0 and col >= 0])})
+
+
 def pick(rng, A):
     for channels in (1, 2, 3, 4):
         source = samples(rng, (4, 7, channels), A)
@@ -220,7 +230,8 @@ def correlate_four(rng, A):
             for block in range(blocks):
                 of_rows = weight[block * weight_step :][: 4 * runs].reshape(runs, 4)
                 expected[block, :, :length] += of_rows.T @ rows_of(tile, offset.reshape(blocks, runs)[block], length)
-            yield Case([tile, offset, runs, weight, weight_step, blocks, accumulate, out, pitch, length], {7: expected})
+            arguments = [tile, offset, runs, weight, weight_step, blocks, 4 + runs % 5, accumulate, out, pitch, length]
+            yield Case(arguments, {8: expected})
     yield from four_rows_that_slide(rng, A)
 
 
@@ -236,7 +247,7 @@ def four_rows_that_slide(rng, A):
         expected = out.reshape(2, 4, pitch) * A(accumulate)
         for block in range(2):
             expected[block] += weight.T @ rows_of(tile, offset.reshape(2, runs)[block], length)
-        yield Case([tile, offset, runs, weight.ravel(), 0, 2, accumulate, out, pitch, length], {7: expected})
+        yield Case([tile, offset, runs, weight.ravel(), 0, 2, 64, accumulate, out, pitch, length], {8: expected})
 
 
 def correlate_stored(rng, A, T):
@@ -244,7 +255,9 @@ def correlate_stored(rng, A, T):
 
 
 def correlate_four_stored(rng, A, T):
-    yield from sums_that_are_stored(correlate_four(rng, A), A, T)
+    cases_ = ((case.arguments, case.written[8]) for case in correlate_four(rng, A))
+    sums = (Case([*some[:6], *some[7:]], {7: written}) for some, written in cases_)  # one sum of all runs
+    yield from sums_that_are_stored(sums, A, T)
 
 
 def sums_that_are_stored(sums, A, T):

@@ -68,6 +68,7 @@ def test_every_method_is_checked_with_every_sample_type(observed):
         for dtype, result in product(pictures.INTEGERS, repeat=2)
     }
     wanted |= {(name, "float32", result, "real") for name in ("pooling", "points") for result in pictures.INTEGERS}
+    wanted |= {("multirate", dtype, "uint8", "real") for dtype in ("uint16", "float32")}
     wanted |= {
         (algorithm, dtype, "float64", "any")
         for algorithm, dtype in product(JOBS, WIDE)

@@ -11,18 +11,26 @@ import math
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from itertools import pairwise
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, aligned_array
-from convfilter.engine.locality import NotLocalError, all_finite
-from convfilter.engine.node import Crew, Node
+from convfilter.engine.locality import NotLocalError
+from convfilter.engine.node import Crew, Node, Rows
 from convfilter.engine.order import Tick
 from convfilter.engine.program import Slot
 from convfilter.engine.schedule import scheduled
-from convfilter.engine.threads import run_blocks
+from convfilter.engine.threads import cut, run_blocks
+
+#: Number of a node, and a callable of its crew with its argument.
+_Task: TypeAlias = tuple[int, Callable[[Any], None], Any]
+
+#: Bytes of a small page, and of the smallest array for which NumPy asks the system for large ones.
+_PAGE = 4096
+_LARGE_PAGED = 4 * 2**20
 
 
 class Place(Protocol):
@@ -59,7 +67,6 @@ class Executable:
             for node, rows in zip(nodes, self._schedule.rows, strict=False)
         ]
         self._lanes: dict[int, _Lane] = {}
-        self._is_new = True
 
     def run(self, source: Any, sink: Any) -> int:
         """Filter a picture; returns how many samples were clipped.
@@ -70,7 +77,6 @@ class Executable:
             A node would spread a sample beyond its window.
         """
         schedule = self._schedule
-        self._is_new = False
         self._source.put(source)
         self._sink.put(sink)
         for lane in self._lanes.values():
@@ -94,10 +100,7 @@ class Executable:
         return clipped
 
     def prepare(self) -> None:
-        """Make the programs of all bands before the first picture is there; after a run or another call, do nothing."""
-        if not self._is_new:
-            return
-        self._is_new = False
+        """Make the programs of all bands before the first picture is there."""
         if len(self._schedule.bands) == 1 or self._schedule.rows:
             for number in range(len(self._schedule.bands)):
                 self._lane_of(number)
@@ -166,12 +169,11 @@ class _Lane:
     """Crews of the nodes, which compute from one line buffer into the next, for one band at a time."""
 
     def __init__(self, nodes: Sequence[Node], buffers: Sequence[LineBuffer], sharing: Sequence[int]) -> None:
-        self._nodes, self._sharing, self._targets = nodes, sharing, buffers[1:]
+        self._nodes, self._sharing, self._result = nodes, sharing, buffers[-1]
         self._crews: list[Crew] = [
             node.crew([buffers[number + 1 - back] for back in node.reads], buffers[number + 1], sharing[number])
             for number, node in enumerate(nodes)
         ]
-        self._watched = _watched(nodes)
 
     def begin(self) -> None:
         """Reset for another picture."""
@@ -180,35 +182,51 @@ class _Lane:
 
     def run(self, ticks: Sequence[Tick]) -> None:
         """Compute the blocks of a band."""
-        for tick in ticks:
-            steps = [(number, [self._nodes[number].rows_of(block) for block in blocks]) for number, blocks in tick]
-            tasks = [(number, *task) for number, rows in steps for task in self._crews[number].tasks(rows)]
+        for tick, following in pairwise([*ticks, []]):
+            steps = self._steps(tick)
+            tasks: list[_Task] = [(number, *task) for number, rows in steps for task in self._crews[number].tasks(rows)]
             threads = max(self._sharing[number] for number, _ in steps)
             if threads == 1 or len(tasks) == 1:
                 for task in tasks:
                     self._do(task)
             else:
-                if len(steps) > 1:  # each thread begins with its share of every node, and helps the others at the end
+                touches = self._touches(following, threads)
+                tasks += touches
+                if len(steps) > 1 or touches:
+                    # Each thread begins with its share of every node, and helps the others at the end.
                     tasks = [task for first in range(threads) for task in tasks[first::threads]]
                 run_blocks(tasks, self._worker, threads)
-            for number, rows in steps:
-                if self._watched[number] is not None:
-                    self._require_local(number, rows)
 
-    def _worker(self) -> Callable[[tuple[int, Callable[[Any], None], Any]], None]:
+    def _steps(self, tick: Tick) -> list[tuple[int, list[Rows]]]:
+        return [(number, [self._nodes[number].rows_of(block) for block in blocks]) for number, blocks in tick]
+
+    def _touches(self, tick: Tick, threads: int) -> list[_Task]:
+        """Return tasks that touch the rows of a large result that a tick will write, for each thread some of them.
+
+        The system clears a page of a new array when it is first written. Threads that share rows would write first to
+        the same page of 2 MB at the same time, and the system would clear it for each of them.
+        """
+        last = len(self._nodes) - 1
+        rows = [row for number, some in self._steps(tick) if number == last for row in some]
+        if not rows or self._result.slot.array.nbytes < _LARGE_PAGED:
+            return []
+        top, bottom = rows[0][0], rows[-1][1]
+        parts = cut(bottom - top, -(-(bottom - top) // threads))
+        return [(last, self._touch, (top + first, top + stop)) for first, stop in parts]
+
+    def _touch(self, rows: Rows) -> None:
+        samples = self._result.rows(*rows).reshape(-1)
+        samples[:: _PAGE // samples.itemsize] = 0
+
+    def _worker(self) -> Callable[[_Task], None]:
         return self._do
 
-    def _do(self, task: tuple[int, Callable[[Any], None], Any]) -> None:
+    def _do(self, task: _Task) -> None:
         number, compute, some = task
         try:
             compute(some)
         except NotLocalError:
             raise NotLocalError(self._nodes[number].stage_number) from None
-
-    def _require_local(self, number: int, blocks: Sequence[tuple[int, int]]) -> None:
-        reader = self._watched[number]
-        if reader is not None and not all(all_finite(self._targets[number].rows(*rows)) for rows in blocks):
-            raise NotLocalError(self._nodes[reader].stage_number)
 
     @property
     def clipped(self) -> int:
@@ -225,15 +243,6 @@ def _array_of(place: Place) -> LineBuffer:
     return LineBuffer(place if isinstance(place, Slot) else Slot(np.empty((0, 1, 1), np.uint8)))
 
 
-def _watched(nodes: Sequence[Node]) -> list[int | None]:
-    """Return for each node the number of a reader that would spread non-finite samples, or None."""
-    readers: list[int | None] = [None] * len(nodes)
-    for number, node in enumerate(nodes):
-        if node.spreads and number >= node.reads[0]:
-            readers[number - node.reads[0]] = number
-    return readers
-
-
 # The cache ----------------------------------------------------------------------
 
 
@@ -244,7 +253,7 @@ class Cache:
     """
 
     #: Most bytes of all executables, or of one.
-    most_bytes = 64 * 2**20
+    most_bytes = 128 * 2**20
     most = 32
 
     def __init__(self) -> None:

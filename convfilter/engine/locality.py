@@ -5,10 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from convfilter.engine.buffer import Samples
-from convfilter.engine.threads import cut
 
-#: Samples that are checked at once: their flags fit the cache.
-_CHECKED_SAMPLES = 2**16
 #: A float64 transform leaves rounding errors of 1e-15 of its largest sample anywhere in its tile. Samples below this
 #: share of the largest are lost in them.
 _LOST_MAGNITUDE = 2.0**-30
@@ -24,21 +21,16 @@ class NotLocalError(Exception):
         self.stage = stage
 
 
-def all_finite(image: Samples) -> bool:
-    """Whether no sample is infinite or not a number."""
-    rows = max(1, _CHECKED_SAMPLES // max(1, image[:1].size))
-    return all(bool(np.isfinite(image[first:last]).all()) for first, last in cut(len(image), rows))
-
-
 def require_visible(tile: Samples) -> None:
     """Refuse a transform's tile whose largest sample (-3.4e38 for missing data) would hide others in its rounding.
 
     Raises
     ------
     NotLocalError
-        More than a thousandth of the samples would be lost.
+        A sample is infinite or not a number, or more than a thousandth of the samples would be lost.
     """
     magnitudes = np.abs(tile)
-    lost = np.count_nonzero((magnitudes > 0) & (magnitudes < magnitudes.max() * _LOST_MAGNITUDE))
-    if lost > _MOST_LOST * tile.size:
+    largest = magnitudes.max()
+    lost = np.count_nonzero((magnitudes > 0) & (magnitudes < largest * _LOST_MAGNITUDE))
+    if not np.isfinite(largest) or lost > _MOST_LOST * tile.size:
         raise NotLocalError

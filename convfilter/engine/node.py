@@ -72,8 +72,6 @@ class Node(ABC):
         Multiply-adds of the whole result.
     scratch_bytes : int
         Working memory of one crew.
-    spreads : bool
-        Whether a non-finite input sample would affect outputs beyond its window.
     reads : tuple of int
         Distance of each input: 1 is the node before, 2 the node before that.
     table_bytes : int
@@ -95,7 +93,6 @@ class Node(ABC):
     overlap: float = 0.0
     cost: float = 0.0
     scratch_bytes: int = 1
-    spreads: bool = False
     reads: tuple[int, ...] = (1,)
     table_bytes: int = 0
     in_order: bool = False
@@ -200,7 +197,6 @@ class StageNode(Node):
         self.jump, self.overlap = plan.rows.stride, max(0, plan.rows.span + 1 - plan.rows.stride)
         self.cost = plan.multiply_adds * plan.rows.output * plan.cols.output * plan.channels
         self.scratch_bytes = plan.scratch_bytes
-        self.spreads = plan.spreads
         self._row_index = padded_rows(plan)
         self.table_bytes = _INDEX_MAPS * 8 * (plan.rows.padded + plan.cols.padded)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -12,13 +13,14 @@ import numpy as np
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.epilogue import Epilogue, Store
+from convfilter.engine.locality import NotLocalError
 from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Rows, Task
 from convfilter.engine.program import Call, Program
 from convfilter.engine.sums import StepOutput, StoringOutput
 from convfilter.engine.threads import cut
 from convfilter.planning.ring import STEP_ROWS
-from convfilter.planning.strips import shared_cols
+from convfilter.planning.strips import VECTOR
 from convfilter.record import cached_property
 
 #: Bytes of a program besides arrays, as measured: tall pictures have thousands of programs.
@@ -42,6 +44,8 @@ class Strip:
         Whether the strip owns the memory that steps hand on; strips that share it start afresh with each block.
     source : LineBuffer, or None
         The line buffer of a program that reads the same rows that it writes.
+    nonfinite : int64 array, or None
+        Set to 1 by a program that finds an infinity or NaN, which its method would spread.
     """
 
     def __init__(
@@ -54,8 +58,9 @@ class Strip:
         state: Indices | None = None,
         persists: bool = True,
         source: LineBuffer | None = None,
+        nonfinite: Indices | None = None,
     ) -> None:
-        self._source = source
+        self._source, self._nonfinite = source, nonfinite
         self._target, self._main, self._tail, self._step_rows, self._state = target, main, tail, step_rows, state
         self._persists = persists
         self._next = -1
@@ -71,11 +76,12 @@ class Strip:
         state: Indices | None = None,
         persists: bool = True,
         source: LineBuffer | None = None,
+        nonfinite: Indices | None = None,
     ) -> Strip:
         """Return a strip of ``rows`` rows; ``program`` makes the program of a step of a number of rows."""
         main, remainder = program(min(rows, step_rows)), rows % step_rows
         tail = program(remainder) if remainder and rows > step_rows else main
-        return cls(target, main, tail, step_rows, state=state, persists=persists, source=source)
+        return cls(target, main, tail, step_rows, state=state, persists=persists, source=source, nonfinite=nonfinite)
 
     def begin(self) -> None:
         """Begin with another picture."""
@@ -94,7 +100,13 @@ class Strip:
         return self._main.total + (self._tail.total if self._tail is not self._main else 0)
 
     def run(self, rows: Rows) -> None:
-        """Compute and store output rows ``top`` (the start of a step) to ``bottom - 1``."""
+        """Compute and store output rows ``top`` (the start of a step) to ``bottom - 1``.
+
+        Raises
+        ------
+        NotLocalError
+            The method would spread a sample beyond its window.
+        """
         top, bottom = rows
         shift = self._target.row(top) - top
         source = self._source.row(top) - top if self._source is not None else 0
@@ -109,6 +121,8 @@ class Strip:
             self._tail.rebase(shift, source)
             self._tail.run(first + steps, 1, continues=steps > 0 or follows)
         self._next = first + steps if self._persists and not remainder else -1
+        if self._nonfinite is not None and self._nonfinite[0]:
+            raise NotLocalError
 
     def continues(self, before: Rows, rows: Rows) -> bool:
         """Whether rows follow a block both in the picture and in each line buffer that the program moves through."""
@@ -200,7 +214,7 @@ def strips_of(
     cols: int, widest: int, make: MakeStrip, precision: str, *, persists: bool = True, threads: int = 1
 ) -> Strips:
     """Return strips of at most ``widest`` of ``cols`` columns, in one group for each thread."""
-    cuts = cut(cols, shared_cols(cols, widest, threads))
+    cuts = _shared_cuts(cols, widest, threads) if threads > 1 else cut(cols, widest)
     groups = []
     for first, last in cut(len(cuts), -(-len(cuts) // threads)):
         scratch = Scratch(precision)
@@ -208,6 +222,14 @@ def strips_of(
             [make(each, scratch, Scratch(precision) if persists else scratch, persists) for each in cuts[first:last]]
         )
     return Strips(groups)
+
+
+def _shared_cuts(cols: int, widest: int, threads: int) -> list[tuple[int, int]]:
+    """Cut columns at whole vectors into equally many strips for each thread, alike but for a vector."""
+    strips = -(-cols // widest // threads) * threads
+    vectors = -(-cols // VECTOR)
+    ends = [min(vectors * number // strips * VECTOR, cols) for number in range(strips + 1)]
+    return [(first, last) for first, last in pairwise(ends) if first < last]
 
 
 def strip_of(
@@ -220,6 +242,7 @@ def strip_of(
     *,
     persists: bool = True,
     source: LineBuffer | None = None,
+    nonfinite: Indices | None = None,
 ) -> Strip:
     """Return the strip of some output columns.
 
@@ -230,7 +253,7 @@ def strip_of(
         In the type of the sums.
     calls : callable
         Given the memory for a step's sums, returns the calls that compute them.
-    persists, source
+    persists, source, nonfinite
         As for a ``Strip``.
     """
     left, right = cols
@@ -239,7 +262,7 @@ def strip_of(
         place = epilogue.direct_target(left, STEP_ROWS, scratch.dtype)
         if place is not None:  # the result is the sums themselves
             program = Program(calls(StepOutput(place, target.row_samples, length)))
-            return Strip(target, program, program, STEP_ROWS, persists=persists, source=source)
+            return Strip(target, program, program, STEP_ROWS, persists=persists, source=source, nonfinite=nonfinite)
     sums = scratch.get("sums", STEP_ROWS * length)
 
     def program_of(rows: int) -> Program:
@@ -254,7 +277,8 @@ def strip_of(
             sum_calls += epilogue.calls(scratch, region, sums, length, STEP_ROWS)
         return Program(sum_calls)
 
-    return Strip.of_steps(target, mapped.plan.rows.output, STEP_ROWS, program_of, persists=persists, source=source)
+    rows = mapped.plan.rows.output
+    return Strip.of_steps(target, rows, STEP_ROWS, program_of, persists=persists, source=source, nonfinite=nonfinite)
 
 
 class StripPool:

@@ -14,16 +14,19 @@ import numpy.typing as npt
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import Samples
 from convfilter.engine.program import Call, Counting, Moving, Slot
+from convfilter.engine.threads import cut
 from convfilter.native.loop import Loop
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.record import record
 
 CORRELATE = Loop("correlate", "correlate", "A* i8* i8 i8* i8* A* i8 i8 i8 i8 A* i8 i8")
-CORRELATE_FOUR = Loop("correlate", "correlate_four", "A* i8* i8 A* i8 i8 i8 A* i8 i8")
+CORRELATE_FOUR = Loop("correlate", "correlate_four", "A* i8* i8 A* i8 i8 i8 i8 A* i8 i8")
 #: The same two loops for at most ``STORED_TAPS`` taps: they store samples from registers, without storing sums first.
 CORRELATE_STORED = Loop("correlate", "correlate_stored", "A* i8* i8 i8* i8* A* i8 i8 i8 T* i8 i8 i8 A A A i8 A i8")
 CORRELATE_FOUR_STORED = Loop("correlate", "correlate_four_stored", "A* i8* i8 A* i8 i8 T* i8 i8 i8 A A A i8 A i8")
 STORED_TAPS = 64
+#: Taps of one partial sum, as in ``loops/correlate.py``.
+_PARTIAL_TAPS = 64
 
 #: Output rows that are summed at a time, since they share most of the rows that they read.
 _SHARING_ROWS = 4
@@ -71,6 +74,10 @@ class Taps:
         """Return the taps of rows ``first`` to ``last - 1``, in their order."""
         keep = np.flatnonzero((self.row >= first) & (self.row < last))
         return Taps(self.row[keep], self.col[keep], self.weights[..., keep])
+
+    def part(self, first: int, last: int) -> Taps:
+        """Return taps ``first`` to ``last - 1``."""
+        return Taps(self.row[first:last], self.col[first:last], self.weights[..., first:last])
 
     def cast(self, dtype: npt.DTypeLike) -> Taps:
         """Return the same taps with weights of another type."""
@@ -149,43 +156,64 @@ def weighted_sums(tile: Samples, row_offset: Indices, taps: Taps, target: PassOu
 class Window:
     """A window that slides down by ``stride`` rows for each output row: made once, used for many steps.
 
-    If the source is ``finite``, four output rows share the union of their tile rows, with weights of zero outside each
-    row's own window.
+    Four output rows may share the union of their tile rows, with weights of zero outside each row's own window. If the
+    source need not be ``finite``, no weight within the window may be zero, and each partial sum is a pass of its own,
+    since the rows begin theirs in different tile rows.
     """
 
     def __init__(self, taps: Taps, rows: int, stride: int, dtype: npt.DTypeLike, *, finite: bool) -> None:
         self._taps = taps.nonzero().cast(dtype)
-        self._cached: tuple[Indices, Indices] | None = None  # the last table, and its shared taps
+        self._cached: tuple[Indices, list[Indices]] | None = None  # the last table, and its shared taps
         nonzero = np.flatnonzero(taps.weights.reshape(rows, -1).any(axis=1))
         self._first, rows = (int(nonzero[0]), int(np.ptp(nonzero)) + 1) if nonzero.size else (0, rows)
         taps = taps.in_rows(self._first, self._first + rows)
         self._rows, self._reach = rows, (_SHARING_ROWS - 1) * stride
-        dense = np.count_nonzero(taps.weights) >= _LEAST_DENSITY * taps.weights.size
-        self._shared = finite and dense and stride > 0 and rows >= _LEAST_STRIDES * stride
-        if not self._shared:
-            return
         by_row = taps.weights.reshape(rows, -1)
         self._columns = by_row.shape[1]
-        self._weights = weights_of_rows(by_row, _SHARING_ROWS, dtype, stride)
-        self._col = np.tile(taps.col[: self._columns], rows + self._reach)
-
-    def call(self, tile: Samples | Moving, table: Indices, out: StepOutput) -> Call:
-        """Return the call that writes the sums of a step; ``table`` is (period, STEP_ROWS, window rows)."""
+        reach, count = self._reach * self._columns, np.count_nonzero(by_row)
+        dense = count >= _LEAST_DENSITY * by_row.size if finite else count == by_row.size and reach <= _PARTIAL_TAPS
+        self._shared = dense and stride > 0 and rows >= _LEAST_STRIDES * stride
         if not self._shared:
-            return sum_call(tile, table, self._taps, out)
+            return
+        self._col = np.tile(taps.col[: self._columns], rows + self._reach)
+        weights = weights_of_rows(by_row, _SHARING_ROWS, dtype, stride)
+        self._passes, self._rest = [(0, weights)], None
+        self._most = _PARTIAL_TAPS if finite else len(weights)
+        if not finite:
+            cuts = cut(by_row.size, _PARTIAL_TAPS)
+            if cuts[-1][1] - cuts[-1][0] < reach:  # the first row would end above the beginning of the last row
+                self._rest = self._taps.part(*cuts.pop())
+            self._passes = [(first, _of_taps(weights, stride * self._columns, first, last)) for first, last in cuts]
+
+    def calls(self, tile: Samples | Moving, table: Indices, out: StepOutput) -> list[Call]:
+        """Return the calls that write the sums of a step; ``table`` is (period, STEP_ROWS, window rows)."""
+        if not self._shared:
+            return [sum_call(tile, table, self._taps, out)]
         cached = self._cached  # read once: threads that make programs at the same time may write it
         if cached is None or cached[0] is not table:
             cached = self._cached = table, self._shared_taps(table)
-        offsets = cached[1]
-        periods, taps = offsets.shape
-        return four_call(tile, Moving(offsets, 0, taps, periods), taps, self._weights, out)
+        if len(self._passes) > 1 or self._rest is not None:  # a loop that stores samples cannot accumulate sums
+            out = StepOutput(out.memory, out.pitch, out.length)
+        calls = []
+        for offsets, (first, weights) in zip(cached[1], self._passes, strict=True):
+            periods, taps = offsets.shape
+            where = Moving(offsets, 0, taps, periods), taps, weights
+            calls.append(four_call(tile, *where, out, self._most, add=first > 0))
+        return [*calls, sum_call(tile, table, self._rest, out, add=True)] if self._rest is not None else calls
 
-    def _shared_taps(self, table: Indices) -> Indices:
-        """Return the (period, taps) offsets of the taps that four rows share, from the first and the last row's."""
+    def _shared_taps(self, table: Indices) -> list[Indices]:
+        """Return (period, taps) offsets of the taps that four rows share, for each pass, from both end rows'."""
         nonzero = table[:, :, self._first : self._first + self._rows]
         windows = np.concatenate([nonzero[:, 0], nonzero[:, -1, self._rows - self._reach :]], axis=1)
-        offsets: Indices = np.repeat(windows, self._columns, axis=1) + self._col
-        return offsets
+        offsets = np.repeat(windows, self._columns, axis=1) + self._col
+        return [np.ascontiguousarray(offsets[:, first : first + len(weights)]) for first, weights in self._passes]
+
+
+def _of_taps(weights: Samples, slide: int, first: int, last: int) -> Samples:
+    """Return the (taps, rows) weights of taps ``first`` to ``last - 1`` of each row, which slides by ``slide`` taps."""
+    shared = np.arange(first, last + (weights.shape[1] - 1) * slide)
+    own = shared[:, np.newaxis] - np.arange(weights.shape[1]) * slide
+    return np.where((own >= first) & (own < last), weights[shared], 0).astype(weights.dtype)
 
 
 def weights_of_rows(window: Samples, rows: int, dtype: npt.DTypeLike, stride: int = 1) -> Samples:
@@ -197,13 +225,25 @@ def weights_of_rows(window: Samples, rows: int, dtype: npt.DTypeLike, stride: in
     return table.reshape(-1, rows)
 
 
-def four_call(tile: Samples | Moving, offsets: Moving, taps: int, weights: Samples | Moving, out: StepOutput) -> Call:
-    """Return the call that writes the weighted sums of the four rows of a step; ``weights`` are (taps, 4)."""
+def four_call(
+    tile: Samples | Moving,
+    offsets: Moving,
+    taps: int,
+    weights: Samples | Moving,
+    out: StepOutput,
+    most: int = _PARTIAL_TAPS,
+    *,
+    add: bool = False,
+) -> Call:
+    """Return the call that writes (or adds) the weighted sums of the four rows of a step; ``weights`` are (taps, 4).
+
+    A partial sum has ``most`` taps.
+    """
     dtype = dtype_of(tile)
     where = tile, offsets, taps, weights, 0, 1
-    if isinstance(out, StoringOutput) and taps <= STORED_TAPS:
+    if isinstance(out, StoringOutput) and not add and taps <= most:
         return out.stored(CORRELATE_FOUR_STORED, where, dtype)
-    return Call(CORRELATE_FOUR.variant(A=dtype), (*where, 0, out.memory, out.pitch, out.length))
+    return Call(CORRELATE_FOUR.variant(A=dtype), (*where, most, int(add), out.memory, out.pitch, out.length))
 
 
 def dtype_of(memory: Samples | Moving) -> npt.DTypeLike:
@@ -232,5 +272,5 @@ def sums_in_fours(tile: Samples, offsets: Indices, weights: Samples, target: Pas
     blocks, taps = offsets.shape
     CORRELATE_FOUR.variant(A=tile.dtype)(
         tile, np.ascontiguousarray(offsets), taps, weights, weights[0].size if weights.ndim > 2 else 0,
-        blocks, 0, target.buffer, target.pitch, target.length,
+        blocks, _PARTIAL_TAPS, 0, target.buffer, target.pitch, target.length,
     )  # fmt: skip

@@ -1,6 +1,7 @@
-"""Parameters of filters and of runs: a name, a kind of value with its limits, and help.
+"""Parameters: a name, a kind of value with its limits, and texts.
 
-A kind parses text to a value and describes its values, in the same words for error messages, help texts and lists.
+A kind parses text to a value and describes it; the same words
+appear in error messages, help texts and lists.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from convfilter.record import record
 #: Largest side, step or pad in pixels: the longest side of a JPEG.
 MOST_PIXELS = 65535
 
-# Patterns are text, compiled at their first use: most runs of the program need one or two.
+# Patterns are compiled on first use: most runs of the program need one or two.
 _NUMBER = r"(?ai)[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?"
 _WHOLE = r"(?a)[+-]?\d+"
 _PADS = r"(?ai)[+-]?\d+(x[+-]?\d+)?"
@@ -34,14 +35,14 @@ class Kind(Protocol):
 
     @property
     def limits(self) -> str:
-        """Allowed range, such as ``at least 1``; empty if unlimited."""
+        """Allowed range, for lists: ``at least 1``; empty if unlimited."""
 
     @property
     def choices(self) -> tuple[str, ...]:
         """Allowed words; empty if any value is allowed."""
 
     def parse(self, text: str) -> Any:
-        """Parse text; the message of a ValueError is the violated rule."""
+        """Parse text; a ValueError states the violated rule."""
 
 
 @record
@@ -51,7 +52,7 @@ class Number:
     metavar: str = "NUMBER"
     minimum: float = -math.inf
     maximum: float = math.inf
-    above: bool = False  # whether the minimum is excluded
+    above: bool = False  # whether the minimum itself is excluded
     whole: bool = False
     choices: tuple[str, ...] = ()
 
@@ -101,7 +102,7 @@ class Number:
 
 @record
 class Pair:
-    """One number for both axes, or WIDTHxHEIGHT; the value is (rows, cols)."""
+    """One number for both axes, or WIDTHxHEIGHT; becomes (rows, cols)."""
 
     of: Number
     choices: tuple[str, ...] = ()
@@ -155,7 +156,7 @@ class OrWord:
 
 @record
 class Choice:
-    """One of a few words."""
+    """One word of a few."""
 
     choices: tuple[str, ...]
     stand_in: str = ""
@@ -179,7 +180,7 @@ class Choice:
 
 @record
 class PaddingAmount:
-    """A word, N, XxY, or LEFT,TOP,RIGHT,BOTTOM; the value of numbers is (top, bottom, left, right)."""
+    """A word, N, XxY, or LEFT,TOP,RIGHT,BOTTOM; numbers become (top, bottom, left, right)."""
 
     choices: tuple[str, ...]
     metavar: str = "PADDING"
@@ -217,7 +218,7 @@ class Flag:
 
 @record
 class Text:
-    """Any text, which the filter parses."""
+    """Any text; its user parses it."""
 
     metavar: str = "TEXT"
     limits: str = ""
@@ -230,7 +231,7 @@ class Text:
 
 @record
 class Ignored:
-    """A selection of ignored pixels: the value of their colours, NaN, or one of two words."""
+    """A selection of ignored pixels: the value of their colours, NaN, or a word."""
 
     metavar: str = "nan|VALUE|..."
     limits: str = ""
@@ -261,7 +262,7 @@ class Window:
 
 @record
 class Numbers:
-    """Real numbers, separated by commas."""
+    """A few real numbers with commas between them."""
 
     of: Number = Number()
     metavar: str = "N,N,N"
@@ -279,7 +280,7 @@ class Numbers:
 
 @record
 class Key:
-    """A name within a file: of a node, or of a module."""
+    """A name of something within a file."""
 
     metavar: str = "NAME"
     limits: str = ""
@@ -296,15 +297,16 @@ class Parameter(NamedTuple):
     Attributes
     ----------
     name : str
-        Name in a SPEC and in the Python API; options of the command line have hyphens in place of underscores.
+        As in a SPEC and in the Python API; the option is ``--name`` with hyphens.
     kind : Kind
         Parses text to the value.
     help : str
         One line for lists and help texts.
     default : str, optional
-        Default as typed text; None if the parameter is required, "" if ``help`` explains the default.
+        Default as typed text; None if the parameter is required, "" if
+        ``help`` explains the meaning of its absence.
     unit : str
-        Unit of the number: "px", "of full scale"; empty for words and factors.
+        Of the number: "px", "of full scale"; empty for words and plain factors.
     """
 
     name: str
@@ -319,7 +321,7 @@ class Parameter(NamedTuple):
         Raises
         ------
         ParameterError
-            The value is invalid; the message names its origin, the rule, and the value.
+            The value is invalid; the message has its origin, the rule, and the value.
         """
         try:
             return self.kind.parse(value.text)

@@ -70,6 +70,7 @@ $heading
 
     Run ``t`` of block ``b`` starts at ``offset[b * runs + t]``; its weights for
     the four rows are ``weight[b * weight_step + 4 * t]`` and the next three.
+    A partial sum has ``most`` runs.
     If all blocks have the same weights (``weight_step`` is 0), runs at either end are not added to the rows for which
     their weight is 0.
     """
@@ -96,8 +97,7 @@ $part
 class _Sums(typing.NamedTuple):
     """Properties of a loop: rows of outputs, and expressions for the position of tap ``t``.
 
-    ``phases`` are ranges of taps, each with the first and last-plus-one row that uses them; the tails of rows are
-    computed without phases.
+    ``phases`` are ranges of taps, each with the first and last-plus-one row that uses them.
     """
 
     rows: int
@@ -138,14 +138,15 @@ class _Output(typing.NamedTuple):
     """Properties of what a loop stores (sums, or samples): the code before the loop, and its return value.
 
     ``origin`` is the start of the outputs, ``add`` says whether sums are added to ``out``, ``most`` is the number of
-    taps of one sum. ``written`` takes the name of a block of sums, its address, and the suffix of a partial block.
+    taps of one sum, or its name. ``written`` takes the name of a block of sums, its address, and the suffix of a
+    partial block.
     """
 
     ready: str
     result: str
     origin: str
     add: str
-    most: int
+    most: int | str
     written: typing.Callable[[str, str, str], list[str]]
 
 
@@ -175,6 +176,7 @@ def _store_samples(sums: str, place: str, part: str) -> list[str]:
 
 
 _SUMS = _Output("", "0", "", "accumulate", _TAPS, _store_sums)
+_FOUR_SUMS = _SUMS._replace(most="most")
 _SAMPLES = _Output(
     ready="""
     clipped = 0
@@ -208,7 +210,6 @@ def _ends() -> str:
 def _block(loop: _Sums, output: _Output, count: int, part: str = "") -> str:
     """Generate the sums of one block: ``count`` vectors of outputs in each row, or a ``part`` of them."""
     left = ", left" if part else ""
-    phases = (("0", loop.taps, 0, loop.rows),) if part else loop.phases
 
     def run(begin: str, end: str, first: int, last: int) -> Iterator[str]:
         samples = f"blocks.read{part}(tile, tile, {loop.start} + x, {count}{left})"
@@ -222,7 +223,7 @@ def _block(loop: _Sums, output: _Output, count: int, part: str = "") -> str:
         f"while first == 0 or first < {loop.taps}:",
         f"    sums = blocks.zeros(tile, {loop.rows * count})",
         f"    last = min(first + {output.most}, {loop.taps})",
-        *chain.from_iterable(run(*phase) for phase in phases),
+        *chain.from_iterable(run(*phase) for phase in loop.phases),
         *_indented(output.written("sums", place, part), 4),
         "    add = 1",
         f"    first += {output.most}",
@@ -297,8 +298,8 @@ for _heading, _loop in [
     (f"def correlate({_ROW_ARGUMENTS}, {_SUM_ARGUMENTS}):", (_ROW_LOOP, _ONE_ROW, _SUMS, _IN_ONE_ROW)),
     (f"def correlate_stored({_ROW_ARGUMENTS}, {_SAMPLE_ARGUMENTS}):", (_ROW_LOOP, _ONE_ROW, _SAMPLES, _IN_ONE_ROW)),
     (
-        f"def correlate_four({_FOUR_ROW_ARGUMENTS}, {_SUM_ARGUMENTS}):",
-        (_FOUR_ROW_LOOP, _FOUR_ROWS, _SUMS, _IN_FOUR_ROWS),
+        f"def correlate_four({_FOUR_ROW_ARGUMENTS}, most, {_SUM_ARGUMENTS}):",
+        (_FOUR_ROW_LOOP, _FOUR_ROWS, _FOUR_SUMS, _IN_FOUR_ROWS),
     ),
     (
         f"def correlate_four_stored({_FOUR_ROW_ARGUMENTS}, {_SAMPLE_ARGUMENTS}):",

@@ -19,16 +19,19 @@ from convfilter.engine.mapped_stage import MappedStage
 from convfilter.engine.node import Crew, Node, StageNode, StageSetup
 from convfilter.engine.program import Call, Moving, Program, Rebased, RebasedSource
 from convfilter.engine.strips import Strip, StripPool, Strips, strip_of, strips_of
-from convfilter.engine.sums import StepOutput, Taps, Window
+from convfilter.engine.sums import StepOutput, Taps, Window, dtype_of
 from convfilter.filters.multirate import Rates
 from convfilter.filters.stage import UnsharpMask
 from convfilter.methods.coarse import Coarse, Interpolation
 from convfilter.methods.horizontal import horizontal_of, natural_columns, rows_at_once
 from convfilter.methods.stencil import Tables, incoming, window_of
+from convfilter.native.loop import Loop
 from convfilter.planning.chains import COARSE_GROUP, coarse_block_rows
 from convfilter.planning.ring import STEP_ROWS, Ring
 from convfilter.planning.strips import PERSISTENT_BYTES, strip_cols
 from convfilter.record import replace
+
+FIND_NONFINITE = Loop("finite", "find_nonfinite", "A* i8 i8 i8 i8*")
 
 
 def nodes(stage: StageSetup) -> list[Node]:
@@ -54,18 +57,27 @@ class _TapsDown(StageNode):
         window, table = window_of(mapped, Taps.down(column), column.size), ring.table() * pitch
         horizontal = horizontal_of(mapped)
 
-        scratch = Scratch(self.plan.precision)
+        scratch, nonfinite = Scratch(self.plan.precision), np.zeros(1, np.int64)
 
         def calls(out: StepOutput) -> list[Call]:
             load, tile = incoming(mapped.source, scratch, scratch, ring, rows, columns)
             between = scratch.get("between", rows_at_once(scratch.dtype) * pitch)
             between[:] = 0
-            sum_down = window.call(tile, table, StepOutput(between, pitch, pitch))
+            sums = StepOutput(between, pitch, pitch)
+            sum_down = [*window.calls(tile, table, sums), *_checks(mapped.source, sums, nonfinite)]
             out = StepOutput(out.memory, out.pitch, out.length)
-            return [*load, sum_down, *horizontal.calls(scratch, between, STEP_ROWS, out)]
+            return [*load, *sum_down, *horizontal.calls(scratch, between, STEP_ROWS, out)]
 
-        cols = 0, self.plan.cols.output
-        return Strips([[strip_of(mapped, self.epilogue(mapped, target), target, cols, scratch, calls)]])
+        cols, epilogue = (0, self.plan.cols.output), self.epilogue(mapped, target)
+        return Strips([[strip_of(mapped, epilogue, target, cols, scratch, calls, nonfinite=nonfinite)]])
+
+
+def _checks(source: Source, sums: StepOutput, nonfinite: Indices) -> list[Call]:
+    """Return the call that looks for infinities and NaN in sums, which have one wherever a sample of theirs is one."""
+    if source.is_finite:
+        return []
+    find = FIND_NONFINITE.variant(A=dtype_of(sums.memory))
+    return [Call(find, (sums.memory, sums.pitch, STEP_ROWS, sums.length, nonfinite))]
 
 
 class _CoarseNode(Node):
@@ -94,7 +106,6 @@ class _Decimate(_CoarseNode):
         rates = coarse.rates
         self.jump = rates.step
         self.overlap = rates.decimation.size + (rates.blur.size - 2) * rates.step
-        self.spreads = True
         self._decimation = _Decimation(stage, coarse)
         # With a single block, each strip is computed to its end, and its ring stays in cache.
         ring_bytes = self._decimation.ring.slots * self.row_shape[0] * self.row_shape[1] * self.dtype.itemsize
@@ -121,8 +132,10 @@ class _Decimate(_CoarseNode):
         def strip(cols: tuple[int, int], scratch: Scratch, persistent: Scratch, persists: bool) -> Strip:
             memory = Rebased(target.slot, cols[0] * channels, STEP_ROWS * pitch)
             out = StepOutput(memory, pitch, (cols[1] - cols[0]) * channels)
-            program = decimation.program(mapped.source, rows, columns.subset(*cols), out, (scratch, persistent))
-            return Strip(target, program, program, STEP_ROWS, persists=persists)
+            nonfinite = np.zeros(1, np.int64)
+            calls = decimation.calls(mapped.source, rows, columns.subset(*cols), out, (scratch, persistent))
+            program = Program([*calls, *_checks(mapped.source, out, nonfinite)])
+            return Strip(target, program, program, STEP_ROWS, persists=persists, nonfinite=nonfinite)
 
         widest = strip_cols(decimation.ring.slots, channels)
         return strips_of(columns.count, widest, strip, self.plan.precision, persists=self.persists, threads=threads)
@@ -151,10 +164,10 @@ class _Decimation:
         before = (self.ring.lead + self._ahead) * self.ring.block
         return self._places[before + first * self.ring.block : before + last * self.ring.block]
 
-    def program(
+    def calls(
         self, source: Source, rows: Indices, columns: Columns, out: StepOutput, memories: Sequence[Scratch]
-    ) -> Program:
-        """Return the program for some columns, whose steps write four rows each to ``out``.
+    ) -> list[Call]:
+        """Return the calls for some columns, whose steps write four rows each to ``out``.
 
         ``rows`` maps places on the axis to rows of the source; ``memories`` are scratch and persistent memory.
         """
@@ -165,11 +178,11 @@ class _Decimation:
         period, step = self._ahead + 1, STEP_ROWS * length
         decimated_rows = persistent.get("decimated", period * step)
         decimated = StepOutput(Moving(decimated_rows, 0, step, period), length, length)
-        sum_down = self._decimate.call(tile, self._tables.of(length), decimated)
+        sum_down = self._decimate.calls(tile, self._tables.of(length), decimated)
         places = np.arange(period * STEP_ROWS)[:, np.newaxis] + np.arange(self._reach + 1)
         slots = (places - self._ahead * STEP_ROWS) % (period * STEP_ROWS)
-        blurred = self._blur.call(decimated_rows, slots.reshape(period, STEP_ROWS, -1) * length, out)
-        return Program([*load, sum_down._replace(ahead=self._ahead), blurred])
+        blurred = self._blur.calls(decimated_rows, slots.reshape(period, STEP_ROWS, -1) * length, out)
+        return [*load, *(call._replace(ahead=self._ahead) for call in sum_down), *blurred]
 
 
 class _AlongRows(_CoarseNode):
@@ -207,7 +220,6 @@ class _Interpolate(StageNode):
         self._coarse = coarse
         self.cost /= 3
         self.jump, self.overlap = coarse.axis.stride / coarse.rates.step, coarse.rates.interpolation_taps
-        self.spreads = False
         needs_picture = isinstance(self.plan.stage.operator, UnsharpMask)
         self.reads = (1, 3) if needs_picture else (1,)
 

@@ -55,7 +55,7 @@ class _Pointwise(StageNode):
         narrow = is_whole(source.dtype) and not is_wide(source.dtype) and not is_wide(target.dtype)
         depends_on_value = narrow and not source.gray and not source.premultiplied
         if depends_on_value and table_pays and self.stage.ranges is None:
-            return Strips([[self._lookup_strip(mapped, target)]])
+            return self._lookup_strips(mapped, target, threads)
         epilogue = self.epilogue(mapped, target)
         cols = max(1, _STRIP_SAMPLES // source.channels)
         return strips_of(
@@ -66,26 +66,31 @@ class _Pointwise(StageNode):
             threads=threads,
         )
 
-    def _lookup_strip(self, mapped: MappedStage, target: LineBuffer) -> Strip:
-        """Return the strip that uses a lookup table."""
+    def _lookup_strips(self, mapped: MappedStage, target: LineBuffer, threads: int) -> Strips:
+        """Return strips that use a lookup table."""
         source, stage = mapped.source, self.stage
         levels = np.arange(int(full_scale(source.dtype)) + 1, dtype=np.float64)
         table, counts = self._stored(mapped, levels)
         opacities = levels * (stage.full_out / source.full)
         if target.dtype.kind == "u":
             np.rint(np.minimum(opacities, stage.full_out), out=opacities)
+        opacities = opacities.astype(target.dtype)
         cols, channels = source.slot.shape[1:]
         rows = _in_steps(mapped.row_index)
+        store = Store(mapped, stage.tone_of_sums, target, stage.full_out)
 
-        def program(count: int) -> Program:
-            where = source.slot, cols * channels, Moving(rows, 0, STEP_ROWS), count
-            kinds = cols, channels, channels - source.alpha, table, opacities.astype(target.dtype), counts
-            place = Store(mapped, stage.tone_of_sums, target, stage.full_out).place(
-                Region(0, count, 0, cols), STEP_ROWS
-            )
-            return Program([Call(LOOK_UP.variant(S=source.dtype, T=target.dtype), (*where, *kinds, *place))])
+        def strip(span: tuple[int, int], *_: object) -> Strip:
+            left, right = span
 
-        return Strip.of_steps(target, self.rows, STEP_ROWS, program)
+            def program(count: int) -> Program:
+                where = Moving(source.slot, left * channels), cols * channels, Moving(rows, 0, STEP_ROWS), count
+                kinds = right - left, channels, channels - source.alpha, table, opacities, counts
+                place = store.place(Region(0, count, left, right), STEP_ROWS)
+                return Program([Call(LOOK_UP.variant(S=source.dtype, T=target.dtype), (*where, *kinds, *place))])
+
+            return Strip.of_steps(target, self.rows, STEP_ROWS, program)
+
+        return strips_of(self.plan.cols.output, cols, strip, "float64", threads=threads)
 
     def _stored(self, mapped: MappedStage, values: npt.NDArray[np.float64]) -> tuple[Samples, Indices]:
         """Return the stored results of real values, and 1 for each that is clipped, else 0."""

@@ -117,7 +117,7 @@ class _Vertical(StageNode):
             length = columns.count * mapped.source.channels
             load, tile = incoming(mapped.source, scratch, persistent, ring, rows, columns)
             place = Rebased(target.slot, cols[0] * mapped.source.channels, STEP_ROWS * pitch)
-            program = Program([*load, window.call(tile, tables.of(length), StepOutput(place, pitch, length))])
+            program = Program([*load, *window.calls(tile, tables.of(length), StepOutput(place, pitch, length))])
             return Strip(target, program, program, STEP_ROWS, persists=persists)
 
         widest = min(strip_cols(ring.slots, mapped.source.channels), whole_vectors(_MOST_IN_RING // ring.slots))
@@ -227,7 +227,7 @@ class _Direct:
         if col.tobytes() not in self._windows:
             window = window_of(self._mapped, Taps.of(self._matrix, col), self._matrix.shape[0])
             self._windows[col.tobytes()] = window
-        return [self._windows[col.tobytes()].call(tile, self._tables.of(pitch), out)]
+        return self._windows[col.tobytes()].calls(tile, self._tables.of(pitch), out)
 
 
 class _Products:
@@ -247,7 +247,7 @@ class _Products:
             out = StepOutput(out.memory, out.pitch, out.length)
         calls = []
         for number, (window, row) in enumerate(zip(self._windows, self._rows, strict=True)):
-            calls.append(window.call(tile, table, StepOutput(between, pitch, pitch)))
+            calls += window.calls(tile, table, StepOutput(between, pitch, pitch))
             along = Taps.along(col, row).nonzero()
             calls.append(sum_call(between, LINES * pitch, along, out, add=number > 0))
         return calls

@@ -116,14 +116,6 @@ def strip_cols(rows: int, channels: int) -> int:
     return whole_vectors(strip_samples(rows) // channels)
 
 
-def shared_cols(count: int, cols: int, threads: int) -> int:
-    """Return the strip width, at most ``cols`` of ``count`` columns, that gives each thread equally many strips."""
-    if threads == 1:
-        return cols
-    strips = -(-count // cols // threads) * threads
-    return whole_vectors(-(-count // strips) + VECTOR - 1)
-
-
 def whole_vectors(cols: int) -> int:
     """Round columns down to whole vectors, at least one."""
     return max(1, cols // VECTOR) * VECTOR

@@ -135,6 +135,7 @@ def _multirate() -> list[Job]:
         amplified(blur(8, 5), 40.0),  # requires float64 sums
         amplified(blur(9, 1), 40.0),
         sharpening(9, 1.5),
+        in_stack(blur(12, 12), "gaussian:12", results=("uint8",)),
     ]
 
 
