@@ -100,19 +100,19 @@ def parts(folder: Path, pictures: Path) -> Iterator[str]:  # noqa: PLR0915 - a p
         (pictures / f"{name}.svg").write_text((folder / f"{name}.svg").read_text())
         return f"```sh\n{command}\n```\n\n![{alt}](lecture/{name}.svg)\n\n"
 
-    yield """# The lecture, working
+    yield """# The lecture, computed
 
-This page is made by `python docs/lecture.py` from the program's own output: every number and every picture in it. Its
-commands need the picture below, which is `docs/lecture/in.png`, and what the commands above them have written.
+`python docs/lecture.py` makes this page; every number and every picture in it is the program's own output. The commands
+need the picture below, which is `docs/lecture/in.png`, and the files that earlier commands have written.
 [handout.html](handout.html) is a page of exercises to print, with answers that the program has computed.
 
 ![A still life: an olive branch in a painted vase, lemons, a tea tin, books and a glass ball on a table](lecture/in.png)
 
 ## Locality and shared weights
 
-A filter is a linear map, so it is a matrix; but each output sees only its neighbours (the matrix is sparse), and
-each uses the same weights (all diagonals are constant: a Toeplitz matrix). The weights `1 2 1` on seven samples,
-without padding, give five outputs; their matrix has 15 numbers that are not zero, and only three that differ:
+A filter is a linear map, so it is a matrix. Each output depends only on neighbouring samples (the matrix is sparse), and
+all outputs have the same weights (all diagonals are constant: a Toeplitz matrix). The weights `1 2 1` on seven samples,
+without padding, give five outputs; their matrix has 15 nonzero numbers, which repeat only three weights:
 
 """
     columns = convfilter.convolve(np.eye(7, dtype=np.float32), [[1, 2, 1]], padding=((0, 0), (0, 0)))
@@ -123,14 +123,14 @@ without padding, give five outputs; their matrix has 15 numbers that are not zer
         "valid", "-f box:3,padding=valid", "6",
         "A window of 3x3 on a grid of 6x6 without padding; the result is a grid of 4x4",
     )  # fmt: skip
-    yield "A picture that can be read:\n\n"
+    yield "A picture as text:\n\n"
     yield numbers("numbers", NUMBERS)
     yield "Under the weights `2 2 2; 0 1 0; 2 0 1` the first output is `2*3 + 2*3 + 2*2 + 1*1 + 2*2 + 1*3 = 24`:\n\n"
     yield told(
         "convfilter convolve --kernel '2 2 2; 0 1 0; 2 0 1' --padding valid numbers.pgm - "
         "| tail -c 16 | od -An -tu1 | xargs -n4"
     )
-    yield "## Padding\n\nWith padding the result keeps its size; `--padding-mode` says what lies beyond the border.\n\n"
+    yield "## Padding\n\nWith padding the result keeps its size; `--padding-mode` chooses the values beyond the border.\n\n"
     yield drawn(
         "same", "-f box:3", "6", "A window of 3x3 on a grid of 6x6 with one pixel of padding; the result is 6x6"
     )
@@ -147,12 +147,12 @@ without padding, give five outputs; their matrix has 15 numbers that are not zer
         "dilated", "-f box:3,dilation=2,padding=valid", "7",
         "Nine taps that lie two pixels apart cover 5x5 pixels of a grid of 7x7; the result is 3x3",
     )  # fmt: skip
-    yield "## Output size\n\n`floor((I + P + P' - D(K - 1) - 1) / S) + 1`, with the numbers put in:\n\n"
+    yield "## Output size\n\n`floor((I + P + P' - D(K - 1) - 1) / S) + 1`, with numbers:\n\n"
     yield told(f"convfilter plan -f box:3,stride=2,dilation=2,padding=1 --size 11x8 {_PLAN}")
     yield "## Pooling\n\nThe largest sample of each window, or the mean.\n\n"
     yield drawn("pooled", "-f maxpool:2", "6", "Windows of 2x2 side by side on a grid of 6x6; the result is 3x3")
     yield numbers("small", SMALL)
-    yield "Windows of 3x3, two apart, with padding, in which nothing can win:\n\n"
+    yield "Windows of 3x3, two pixels apart; padding is never the largest sample:\n\n"
     yield told("convfilter pool --max 3 --stride 2 --padding 1 small.pgm - | tail -c 9 | od -An -tu1 | xargs -n3")
     yield shown({
         "convfilter pool --max 4 in.png largest.png": "A quarter of the size, from the brightest samples",
@@ -177,7 +177,7 @@ without padding, give five outputs; their matrix has 15 numbers that are not zer
     })  # fmt: skip
     yield "The direction in which the picture gets brighter, as hue: red to the right, green up and to the left.\n\n"
     yield shown({"convfilter edges --sobel orientation in.png orientation.png": "Edges, coloured by their direction"})
-    yield "## Colour pictures\n\nA 2-D kernel is applied to each colour by itself; or take the luminance first.\n\n"
+    yield "## Colour pictures\n\nA 2-D kernel filters each colour by itself; `--gray` takes the luminance first.\n\n"
     yield shown({
         "convfilter edges --laplacian in.png colours.png": "Second differences of each colour: coloured outlines",
         "convfilter edges --laplacian --gray in.png luminance.png": "Second differences of grey: grey outlines",
@@ -189,15 +189,15 @@ k1 and k2 for each of the three colours:
 
 """
     yield python(BANK)
-    yield """One map is a grey picture, three are RGB, four RGBA; six are no picture, so they are written as a sheet, or
-as an array to an `.npy` file.
+    yield """One map is written as a grey picture, three as RGB, four as RGBA; six are not one picture, so they are
+written as a contact sheet, or as an array to an `.npy` file.
 
 """
     yield told("convfilter plan -f layer:edges.npy --size 300x200 | grep -E 'kernel|channels'")
     yield shown({
         "convfilter apply -f layer:edges.npy in.png maps.png": "Six labelled maps of edges, two for each colour"
     })  # fmt: skip
-    yield "## Stacking\n\nTwo 3x3 kernels see as much as one 5x5, with 18 of its 25 weights:\n\n"
+    yield "## Stacking\n\nTwo 3x3 kernels have the receptive field of one 5x5, with 18 weights instead of 25:\n\n"
     yield told("convfilter plan -f box:3 -f box:3 --size 300x200 | grep -E 'stage|sees|instead'")
     yield "Between the stages nothing is rounded or clipped:\n\n"
     yield shown({
@@ -206,7 +206,8 @@ as an array to an `.npy` file.
     })  # fmt: skip
     yield """## Receptive field
 
-What an output sees of the picture is its receptive field: each stage adds `D(K - 1)` times the strides before it.
+The receptive field of an output is the part of the picture on which it depends: each stage adds `D(K - 1)` times the
+product of the strides before it.
 
 """
     yield told(f"convfilter plan -f box:7,stride=2 -f maxpool:3,stride=2,padding=1 -f box:3 --size 224 {_PLAN}")
@@ -214,16 +215,16 @@ What an output sees of the picture is its receptive field: each stage adds `D(K 
         "stacked", "-f box:3 -f maxpool:2", "8",
         "One output of a pooling of 2x2 sees four outputs of a box of 3x3, and they see 4x4 pixels of the picture",
     )  # fmt: skip
-    yield """The explorer shows it on a page: click a pixel of any stage, and its window lights up through all stages
-before; the sums are worked out in numbers, and a click on a weight shows which pixels it meets.
+    yield """The explorer shows it on a page: a click on a pixel of any stage marks its receptive field in all earlier
+stages, with the sums in numbers, and a click on a weight marks the pixels that it is multiplied by.
 
 """
     yield typed("convfilter plan -f box:3 -f maxpool:2 --size 8 --explore field.html > field.txt")
     yield """## Transposed convolution
 
 A convolution with stride 2 halves a picture; its transpose, a layer of decoders and of generators, doubles it: each
-sample adds its weights to the result, two pixels apart. The weights `1 2 1` with stride 2 take seven samples to
-three, by a matrix of three rows; its transpose, which is this, takes three samples to seven:
+sample, times the weights, is added to the result, two pixels after the one before. The weights `1 2 1` with stride 2
+take seven samples to three, by a matrix of three rows; the transpose of this matrix takes three samples to seven:
 
 """
     strided = convfilter.convolve(
@@ -232,20 +233,20 @@ three, by a matrix of three rows; its transpose, which is this, takes three samp
     yield "```text\n" + "\n".join(" ".join(f"{value:2.0f}" for value in row) for row in strided) + "\n```\n\n"
     yield python(TRANSPOSED)
     yield told("convfilter apply -f convtranspose:up.npy,stride=2 --format pgm three.pgm - | tail -c 7 | od -An -tu1")
-    yield "The size is what the convolution begins with: `(I - 1)S - P - P' + D(K - 1) + 1`.\n\n"
+    yield "The output size is the input size of the convolution: `(I - 1)S - P - P' + D(K - 1) + 1`.\n\n"
     yield told(
         "convfilter plan -f convtranspose:up.npy,stride=2x1 --size 3x1 --channels 1 | grep -E 'stage|width|sees'"
     )
-    yield """The explorer takes it apart: zeros between the samples, then a convolution. Where windows of neighbours
-overlap unevenly, as those of 3 with stride 2 do, a flat picture comes out as a chequerboard; with windows whose size is
-a multiple of the stride it stays flat.
+    yield """The explorer shows it as two steps: insert zeros between the samples, then convolve. Where windows of
+neighbours overlap unevenly, as windows of 3 with stride 2 do, a flat picture becomes a chequerboard; with windows whose
+size is a multiple of the stride it stays flat.
 
 """
     yield typed("convfilter plan -f convtranspose:square.npy,stride=2 --size 4 --channels 1 --explore up.html > up.txt")
     yield told(
         "convfilter apply -f convtranspose:square.npy,stride=2 flat.pgm - | tail -c 81 | od -An -v -tu1 -w9 | tr -s ' '"
     )
-    yield "## Stride against pooling\n\nBoth halve the picture. A stride drops samples; pooling asks all of them.\n\n"
+    yield "## Stride against pooling\n\nBoth halve the picture. A stride drops samples; pooling uses all of them.\n\n"
     yield told(f"convfilter plan -f box:3,stride=2,padding=1 --size 300x200 {_PLAN}")
     yield told(f"convfilter plan -f box:3 -f maxpool:2 --size 300x200 {_PLAN}")
     yield shown({
