@@ -387,3 +387,15 @@ def test_colours_and_alpha_far_from_holes_are_those_without_a_mask(spec):
     mask[19, 22] = 0
     found = cf.apply(picture, spec, mask=mask, fill=True, alpha=True)
     np.testing.assert_allclose(found[:4], cf.apply(picture, spec, alpha=True)[:4], atol=1e-12)
+
+
+@pytest.mark.parametrize("ignore", [300.5, -1, 256, np.nan])
+def test_pixels_without_a_result_are_0_where_the_type_cannot_hold_the_ignored_value(ignore):
+    valid = np.ones((20, 31), bool)
+    valid[3:9, 5:12] = False
+    image = RNG.integers(1, 256, (20, 31, 3), np.uint8)
+    result = cf.apply(image, "box:3", mask=valid, ignore=ignore)
+    np.testing.assert_array_equal(result, cf.apply(image, "box:3", mask=valid))
+    assert not result[~valid].any()
+    real = cf.apply(image, "box:3", mask=valid, ignore=ignore, dtype=np.float32)
+    np.testing.assert_array_equal(real[~valid], ignore)
