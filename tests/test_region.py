@@ -24,6 +24,7 @@ STACKS = [
     ["disk:30"],
     ["maxpool:3,stride=2,padding=1"],
     ["avgpool:5x3"],
+    ["avgpool:31x25,stride=1"],
     ["normalize"],
     ["gaussian:2,map=stretch"],
     ["gaussian:2", "sobel:x,stride=2", "abs", "box:7,padding=valid"],
@@ -38,9 +39,9 @@ def resolved(span, size):
 
 
 @pytest.mark.parametrize("specs", STACKS, ids=" ".join)
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
 def test_a_region_is_that_of_the_whole(specs, dtype):
-    pixels = PHOTO.astype(dtype)
+    pixels = PHOTO if dtype == np.uint8 else (PHOTO / 255).astype(dtype)  # reals whose sums depend on their order
     plan = plan_stack(stack.stages(specs), pixels.shape, pixels.dtype)
     whole = run_array(plan, pixels).pixels
     for spans in SPANS:
